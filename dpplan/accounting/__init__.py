@@ -1,0 +1,63 @@
+"""What does this plan cost? Every accountant answers with the same two functions.
+
+    epsilon(plan, delta) -> Bound      the epsilon spent at this delta
+    delta(plan, epsilon) -> Bound      the delta spent at this epsilon
+
+The contract, held by a test over every accountant: 2k steps cost what k steps followed by k steps cost;
+figures never fall as steps or the sample rate rise and never rise as noise rises; an accountant that has no
+theorem for a plan raises NotApplicable instead of guessing.
+"""
+
+import importlib
+from typing import Protocol, cast
+
+from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.checks import Problems
+from dpplan.errors import UsageError
+from dpplan.plan import Plan
+
+__all__ = ["ACCOUNTANTS", "Accountant", "Bound", "Guarantee", "accountant", "delta", "epsilon"]
+
+# Name -> module, in the order they are shown: from what is proven both ways to what is loosest.
+ACCOUNTANTS: dict[str, str] = {
+    "exact": "dpplan.accounting.exact",
+    "gdp": "dpplan.accounting.gdp",
+    "zcdp": "dpplan.accounting.zcdp",
+    "rdp": "dpplan.accounting.rdp",
+    "moments": "dpplan.accounting.moments",
+    "optimal": "dpplan.accounting.theorems.optimal",
+    "advanced": "dpplan.accounting.theorems.advanced",
+    "basic": "dpplan.accounting.theorems.basic",
+}
+
+
+class Accountant(Protocol):
+    """A module with these two functions. Options are accountant-specific keywords (rdp: conversion)."""
+
+    def epsilon(self, plan: Plan, delta: float, **options: object) -> Bound: ...
+
+    def delta(self, plan: Plan, epsilon: float, **options: object) -> Bound: ...
+
+
+def accountant(name: str) -> Accountant:
+    """The accountant of that name; its module is imported here and not before."""
+    if name not in ACCOUNTANTS:
+        raise UsageError(f"accountant={name} is not one of: {', '.join(ACCOUNTANTS)}.")
+    return cast(Accountant, importlib.import_module(ACCOUNTANTS[name]))
+
+
+def epsilon(plan: Plan, delta: float, accountant: str = "exact", **options: object) -> Bound:
+    """The epsilon that `plan` spends at `delta` (in (0, 1))."""
+    with Problems() as problems:
+        problems.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
+    return _load(accountant).epsilon(plan, float(delta), **options)
+
+
+def delta(plan: Plan, epsilon: float, accountant: str = "exact", **options: object) -> Bound:
+    """The delta that `plan` spends at `epsilon` (>= 0)."""
+    with Problems() as problems:
+        problems.at_least("epsilon", epsilon, 0.0, try_="Epsilon counts nats of privacy loss (--eps).")
+    return _load(accountant).delta(plan, float(epsilon), **options)
+
+
+_load = accountant  # epsilon() and delta() name their keyword `accountant`, which hides the function

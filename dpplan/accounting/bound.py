@@ -1,0 +1,74 @@
+"""A privacy figure and what is known about it. No accountant returns a bare number."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dpplan.plan import Assumptions
+
+
+class Guarantee(enum.StrEnum):
+    """What a figure promises about the true value."""
+
+    CERTIFIED = "certified"  # lower <= truth <= upper, both proven
+    UPPER = "upper"  # truth <= upper, proven
+    LOWER = "lower"  # lower <= truth, proven
+    ESTIMATE = "estimate"  # nothing is proven
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What one accountant says about one epsilon or delta.
+
+    lower, upper: proven bounds, None where there is none. An ESTIMATE has neither.
+    estimate: a value with no proof; only an ESTIMATE has one.
+    why: a sentence on how the figure came about, or on what limits it.
+    details: what the accountant chose on the way (orders, splits, error terms), for --explain and --json.
+    """
+
+    quantity: Literal["epsilon", "delta"]
+    lower: float | None
+    upper: float | None
+    guarantee: Guarantee
+    accountant: str
+    assumptions: Assumptions
+    why: str = ""
+    estimate: float | None = None
+    details: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        needs = {
+            Guarantee.CERTIFIED: self.lower is not None and self.upper is not None and self.estimate is None,
+            Guarantee.UPPER: self.upper is not None and self.estimate is None,
+            Guarantee.LOWER: self.lower is not None and self.upper is None and self.estimate is None,
+            Guarantee.ESTIMATE: self.lower is None and self.upper is None and self.estimate is not None,
+        }
+        if not needs[self.guarantee]:
+            raise ValueError(
+                f"a {self.guarantee.name} bound cannot hold {self.lower=} {self.upper=} {self.estimate=}"
+            )
+        if self.lower is not None and self.upper is not None and not self.lower <= self.upper:
+            raise ValueError(f"lower={self.lower} is not at most upper={self.upper}")
+
+    @property
+    def value(self) -> float:
+        """The figure to state: the upper bound where there is one, else the lower bound or the estimate."""
+        for figure in (self.upper, self.lower, self.estimate):
+            if figure is not None:
+                return figure
+        raise AssertionError("a Bound always holds a figure")
+
+    @property
+    def relative_width(self) -> float | None:
+        """(upper - lower) / upper for a certified interval; 0 when it is the single point 0."""
+        if self.lower is None or self.upper is None:
+            return None
+        return (self.upper - self.lower) / self.upper if self.upper > 0 else 0.0
+
+    def __str__(self) -> str:
+        symbol = "ε" if self.quantity == "epsilon" else "δ"
+        if self.guarantee is Guarantee.CERTIFIED:
+            return f"{self.lower:.10g} ≤ {symbol} ≤ {self.upper:.10g} (certified; {self.assumptions})"
+        relation = {Guarantee.UPPER: "≤", Guarantee.LOWER: "≥", Guarantee.ESTIMATE: "≈"}[self.guarantee]
+        return f"{symbol} {relation} {self.value:.10g} ({self.guarantee}; {self.assumptions})"

@@ -1,0 +1,74 @@
+"""Checks that name the value, the rule and the remedy, and report every violation of a call at once."""
+
+import math
+import numbers
+from types import TracebackType
+from typing import Self
+
+from dpplan.errors import PlanError, UsageError
+
+
+class Problems:
+    """Collects violations; raises one error holding all of them when its block ends.
+
+    >>> with Problems() as problems:
+    ...     problems.positive("sigma", -1.0, try_="Noise multipliers between 0.5 and 10 are common.")
+    Traceback (most recent call last):
+    dpplan.errors.PlanError: sigma=-1 is not a positive number. Noise multipliers between 0.5 and 10 are common.
+    """
+
+    def __init__(self, error: type[UsageError] = PlanError) -> None:
+        self._error = error
+        self.found: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self.found:
+            raise self._error(self.found)
+
+    def add(self, sentence: str) -> None:
+        self.found.append(sentence)
+
+    def require(self, holds: bool, sentence: str) -> bool:
+        if not holds:
+            self.found.append(sentence)
+        return holds
+
+    def positive(self, name: str, value: float, try_: str = "") -> bool:
+        good = is_number(value) and math.isfinite(value) and value > 0
+        return self.require(good, _join(f"{name}={show(value)} is not a positive number.", try_))
+
+    def at_least(self, name: str, value: float, least: float, try_: str = "") -> bool:
+        good = is_number(value) and math.isfinite(value) and value >= least
+        return self.require(good, _join(f"{name}={show(value)} is not at least {show(least)}.", try_))
+
+    def whole(self, name: str, value: float, least: int = 1, try_: str = "") -> bool:
+        """A whole number of at least `least`; 5.0 passes, 5.5 and True do not."""
+        good = is_number(value) and math.isfinite(value) and float(value).is_integer() and value >= least
+        return self.require(good, _join(f"{name}={show(value)} is not a whole number of at least {least}.", try_))
+
+    def probability(self, name: str, value: float, *, closed_right: bool = True, try_: str = "") -> bool:
+        """In (0, 1], or in (0, 1) when `closed_right` is False."""
+        good = is_number(value) and value > 0 and (value <= 1 if closed_right else value < 1)
+        interval = "(0, 1]" if closed_right else "(0, 1)"
+        return self.require(good, _join(f"{name}={show(value)} is not in {interval}.", try_))
+
+
+def is_number(value: object) -> bool:
+    """True for real numbers; bools are answers to other questions and are refused."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and not math.isnan(value)
+
+
+def show(value: object) -> str:
+    """A value the way a person would type it: 60000, 0.01, 1e-05."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:
+        return str(int(value))
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
+def _join(sentence: str, remedy: str) -> str:
+    return f"{sentence} {remedy}" if remedy else sentence

@@ -1,0 +1,257 @@
+"""The plan: what will run, how often, and on whose behalf. One frozen object feeds both the run and the claim."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from dpplan.checks import Problems, is_number, show
+from dpplan.errors import PlanError
+from dpplan.mechanism import Gaussian
+from dpplan.sampling import Poisson
+
+Adjacency = Literal["add_remove"]
+ADJACENCY_WORDS: dict[str, str] = {"add_remove": "add/remove one"}
+
+
+@dataclass(frozen=True, slots=True)
+class Assumptions:
+    """What a privacy figure takes for granted. A figure without these says nothing."""
+
+    sampling: str
+    adjacency: str
+    privacy_unit: str
+
+    def __str__(self) -> str:
+        return f"{self.sampling}, {ADJACENCY_WORDS.get(self.adjacency, self.adjacency)} {self.privacy_unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """`steps` releases of one mechanism, each on a freshly drawn batch."""
+
+    mechanism: Gaussian
+    sampling: Poisson
+    steps: int
+
+    def __post_init__(self) -> None:
+        with Problems() as problems:
+            problems.whole("steps", self.steps, try_="One step is one noisy update (--steps).")
+        object.__setattr__(self, "steps", int(self.steps))
+
+    @property
+    def noise_multiplier(self) -> float:
+        return self.mechanism.noise_multiplier
+
+    @property
+    def sample_rate(self) -> float:
+        return self.sampling.sample_rate
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Phases run one after another on the same data.
+
+    derivation: for quantities that were computed rather than given, the computation in words, so that a
+        printed number can carry its origin ("sample_rate" -> "256 / 60000").
+    """
+
+    phases: tuple[Phase, ...]
+    adjacency: Adjacency = "add_remove"
+    privacy_unit: str = "example"
+    examples: int | None = None
+    batch_size: float | None = None
+    derivation: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.phases:
+            raise PlanError("phases=() is empty: a plan needs at least one phase. Try Plan.from_rate(...).")
+        if self.adjacency not in ADJACENCY_WORDS:
+            known = ", ".join(ADJACENCY_WORDS)
+            raise PlanError(f"adjacency={self.adjacency} is not one of: {known}.")
+
+    @classmethod
+    def from_rate(cls, noise_multiplier: float, sample_rate: float, steps: int) -> "Plan":
+        """A plan from the noise multiplier (σ), the sample rate (q) and the number of steps."""
+        return Settings(noise_multiplier=noise_multiplier, sample_rate=sample_rate, steps=steps).plan()
+
+    @classmethod
+    def from_training(
+        cls, noise_multiplier: float, examples: int, batch_size: float, epochs: float | None = None
+    ) -> "Plan":
+        """A plan from the data and the training: q = batch / n and steps = ⌈epochs × n / batch⌉."""
+        return Settings(
+            noise_multiplier=noise_multiplier, examples=examples, batch_size=batch_size, epochs=epochs
+        ).plan()
+
+    @property
+    def assumptions(self) -> Assumptions:
+        schemes = sorted({phase.sampling.assumption for phase in self.phases})
+        return Assumptions(" and ".join(schemes), self.adjacency, self.privacy_unit)
+
+    @property
+    def steps(self) -> int:
+        return sum(phase.steps for phase in self.phases)
+
+    @property
+    def only_phase(self) -> Phase:
+        """The phase of a plan that has one; asking this of a longer plan is a mistake in the caller."""
+        (phase,) = self.phases
+        return phase
+
+    def origin(self, quantity: str) -> str | None:
+        return dict(self.derivation).get(quantity)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a user said about a run, any part of it left open. `plan()` completes it or lists all that is wrong.
+
+    The sample rate comes from sample_rate or from batch_size / examples; the steps from steps or from epochs.
+    Saying one thing twice is allowed when both agree. `dataclasses.replace(settings, batch_size=b).plan()`
+    is the function of one unknown that every solver searches.
+    """
+
+    noise_multiplier: float | None = None
+    sample_rate: float | None = None
+    steps: int | None = None
+    examples: int | None = None
+    batch_size: float | None = None
+    epochs: float | None = None
+
+    def plan(self) -> Plan:
+        """The plan these settings describe.
+
+        Raises PlanError holding every missing, contradictory and out-of-range value at once.
+        """
+        with Problems() as problems:
+            ranges_hold = self._check_ranges(problems)
+            self._check_complete(problems)
+            if ranges_hold:
+                self._check_agreement(problems)
+        rate, rate_origin = self._rate()
+        steps, steps_origin = self._steps(rate)
+        derivation = {"sample_rate": rate_origin, "steps": steps_origin}
+        assert self.noise_multiplier is not None  # _check_complete has made sure
+        return Plan(
+            phases=(Phase(Gaussian(self.noise_multiplier), Poisson(float(rate)), steps),),
+            examples=self.examples,
+            batch_size=self.batch_size,
+            derivation=tuple((name, text) for name, text in derivation.items() if text),
+        )
+
+    def with_(self, **changes: float | int | None) -> "Settings":
+        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+    def _check_ranges(self, problems: Problems) -> bool:
+        before = len(problems.found)
+        if self.noise_multiplier is not None:
+            problems.positive(
+                "sigma",
+                self.noise_multiplier,
+                try_="Without noise epsilon is infinite; values between 0.5 and 10 are common (--sigma).",
+            )
+        if self.sample_rate is not None:
+            problems.probability("q", self.sample_rate, try_="The sample rate is the expected batch divided by n.")
+        if self.steps is not None:
+            problems.whole("steps", self.steps, try_="One step is one noisy update.")
+        if self.examples is not None:
+            problems.whole("n", self.examples, try_="It is the number of examples the run may draw from.")
+        if self.batch_size is not None:
+            problems.positive("batch", self.batch_size, try_="It is the expected number of examples per step.")
+        if self.epochs is not None:
+            problems.positive("epochs", self.epochs, try_="It is the expected number of passes over the data.")
+        return len(problems.found) == before
+
+    def _check_complete(self, problems: Problems) -> None:
+        if self.noise_multiplier is None:
+            problems.add("sigma is missing: give --sigma, or let `dpplan solve` find it from a target epsilon.")
+        if self.sample_rate is None and (self.batch_size is None or self.examples is None):
+            known = [name for name, value in (("n", self.examples), ("batch", self.batch_size)) if value]
+            have = f" ({known[0]} alone does not give it)" if known else ""
+            problems.add(f"the sample rate is missing{have}: give --q, or both --n and --batch.")
+        if self.steps is None and self.epochs is None:
+            problems.add("the length of the run is missing: give --steps or --epochs.")
+
+    def _check_agreement(self, problems: Problems) -> None:
+        n, batch = self.examples, self.batch_size
+        if n is not None and batch is not None:
+            ratio = _exact(batch) / n
+            if ratio > 1:
+                problems.add(
+                    f"batch={show(batch)} exceeds n={show(n)}: the sample rate would be {float(ratio):.4g}. "
+                    "Lower --batch or check --n."
+                )
+            elif self.sample_rate is not None and not math.isclose(ratio, self.sample_rate, rel_tol=1e-9):
+                problems.add(
+                    f"q={show(self.sample_rate)} contradicts batch / n = {show(batch)} / {show(n)} = "
+                    f"{float(ratio):.6g}. Leave out one of --q, --batch, --n."
+                )
+        complete = self.sample_rate is not None or (n is not None and batch is not None)
+        if self.steps is not None and self.epochs is not None and complete:
+            rate, _ = self._rate()
+            steps = math.ceil(_exact(self.epochs) / rate)
+            if steps != self.steps:
+                problems.add(
+                    f"steps={show(self.steps)} contradicts epochs={show(self.epochs)}, which is {steps} steps "
+                    f"at this sample rate. Leave out --steps or --epochs."
+                )
+
+    def _rate(self) -> tuple[Fraction, str | None]:
+        """The sample rate as an exact fraction, and where it comes from when it was computed."""
+        if self.examples is not None and self.batch_size is not None:
+            return _exact(self.batch_size) / self.examples, f"{show(self.batch_size)} / {show(self.examples)}"
+        assert self.sample_rate is not None
+        return _exact(self.sample_rate), None
+
+    def _steps(self, rate: Fraction) -> tuple[int, str | None]:
+        """Steps round up: rounding down would run, and account for, less than what was asked."""
+        if self.steps is not None:
+            return int(self.steps), None
+        assert self.epochs is not None
+        steps = math.ceil(_exact(self.epochs) / rate)
+        if self.examples is not None and self.batch_size is not None:
+            return steps, f"⌈{show(self.epochs)} epochs × {show(self.examples)} / {show(self.batch_size)}⌉"
+        return steps, f"⌈{show(self.epochs)} epochs / {show(self.sample_rate)}⌉"
+
+
+def _exact(value: float) -> Fraction:
+    """The number as it was written. Through its shortest decimal, so that 0.1 is a tenth and
+    ⌈epochs × n / batch⌉ is never one short because of binary rounding."""
+    return Fraction(int(value)) if float(value).is_integer() else Fraction(repr(float(value)))
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A failure probability with its reason, when it was derived instead of given."""
+
+    value: float
+    reason: str | None = None
+
+
+def resolve_delta(delta: float | None, examples: int | None) -> Delta:
+    """The delta that was given, or the largest power of ten that is at most 1 / (10 n).
+
+    Publishing one record at random is (0, 1/n)-private, so delta must lie well below 1/n to mean anything;
+    a factor of ten below is a common floor. Raises PlanError when neither delta nor n is known.
+    """
+    if delta is not None:
+        with Problems() as problems:
+            problems.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
+        return Delta(float(delta))
+    if examples is None:
+        raise PlanError("delta is missing: give --delta, or --n to have it derived as 1 / (10 n).")
+    exponent = math.ceil(math.log10(10 * examples) - 1e-12)
+    return Delta(float(f"1e-{exponent}"), f"largest power of ten ≤ 1 / (10 × {examples})")
+
+
+def delta_warning(delta: float, examples: int | None) -> str | None:
+    """A sentence when delta is too large for the data, else None."""
+    if examples is None or not is_number(delta) or delta * examples < 1:
+        return None
+    safer = resolve_delta(None, examples).value
+    return (
+        f"delta={show(delta)} is not below 1/n = {1 / examples:.3g}: it would allow publishing whole records. "
+        f"Try --delta {safer:g}."
+    )
