@@ -1,0 +1,75 @@
+"""Stage 4, certify: what an interval is held against before it leaves, and what is returned when it cannot be had.
+
+The upper end never exceeds Rényi DP's, computed by other code (rdp.py). A lower end above it, or an upper end
+below the probability of a plain event, is a contradiction between two proofs: InternalError, and no figure.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dpplan.accounting import rdp
+from dpplan.accounting.exact.invert import Ends
+from dpplan.accounting.exact.law import Array
+from dpplan.errors import InternalError
+from dpplan.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """The ends that leave the accountant, rounded outward, and in words where they come from."""
+
+    lower: float
+    upper: float
+    why: str
+
+
+def reconcile(quantity: str, ends: Ends, floor: float, ceiling: float) -> Reconciled:
+    """The tightest interval that all proofs allow.
+
+    floor: a lower bound from a plain event; ceiling: an upper bound from Rényi DP. Raises InternalError when a
+    lower bound exceeds an upper one.
+    """
+    lower, upper = max(ends.lower, floor), min(ends.upper, ceiling)
+    if not lower <= upper * (1.0 + 1e-12) + 1e-300:
+        raise InternalError(
+            f"{quantity}: the proven lower end {lower!r} exceeds the proven upper end {upper!r}. This is a bug in "
+            "dpplan; please report the plan. `--accountant rdp` gives an independent upper bound."
+        )
+    sources = [ends.method]
+    if ceiling < ends.upper:
+        sources.append("upper end from Rényi DP")
+    if floor > ends.lower:
+        sources.append("lower end from a plain event")
+    lower, upper = min(lower, upper), max(lower, upper)
+    return Reconciled(_down(lower), _up(upper), "; ".join(sources))
+
+
+def renyi_epsilon(plan: Plan, delta: float, ends: Ends, wide: float) -> float:
+    """Rényi DP's epsilon: at the one order that matches the contour, or at its best where the interval is wide."""
+    if ends.contour is None or not ends.upper - ends.lower <= wide * ends.upper:
+        return rdp.epsilon(plan, delta).value if ends.method != "closed form" else math.inf
+    order = np.array([1.0 + ends.contour.tilt])
+    return float(rdp.to_epsilon(_divergence(plan, order), order, delta)[0]) if order < 1e9 else math.inf
+
+
+def renyi_delta(plan: Plan, epsilon: float, ends: Ends, wide: float) -> float:
+    """Rényi DP's delta, likewise."""
+    if ends.contour is None or not ends.upper - ends.lower <= wide * ends.upper:
+        return rdp.delta(plan, epsilon).value if ends.method != "closed form" else math.inf
+    order = np.array([1.0 + ends.contour.tilt])
+    log_delta = float(rdp.to_log_delta(_divergence(plan, order), order, epsilon)[0]) if order < 1e9 else 0.0
+    return math.exp(min(log_delta, 0.0))
+
+
+def _divergence(plan: Plan, order: Array) -> Array:
+    return np.asarray(sum(phase.steps * rdp.divergence(phase, order) for phase in plan.phases))
+
+
+def _down(value: float) -> float:
+    return max(math.nextafter(value, -math.inf), 0.0) if value > 0.0 else value
+
+
+def _up(value: float) -> float:
+    return math.nextafter(value, math.inf) if value > 0.0 else value

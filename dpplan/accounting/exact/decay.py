@@ -1,0 +1,104 @@
+"""Stage 2, compose: how fast the composed characteristic function falls, as a proven bound.
+
+The contour sum stops at a finite frequency; what it leaves out is bounded here, not sampled. For one step under
+the tilted law p(x) = c·r^a·Q / G(a), with loss L(x), two bounds on |φ(u)| = |E[e^{iuL}]|:
+
+near  1 - |φ(u)|² = E[1 - cos u(L - L')] >= κ·u²·E[(L - L')²; both in one window of losses of width y/u], with
+      κ = (1 - cos y)/y², because 1 - cos is at least κ times the square on [-y, y]. Any window will do.
+far   Integrating by parts over {x >= b}: |φ(u)| <= 1 - P(x >= b) + V(b)/u, V(b) = g(b) + TV(g; x >= b), where
+      g = p / L' is the density of the loss: only a part that is smooth at scale 1/u has to fall. Any b will do.
+
+Each phase takes the better one; they multiply over steps and phases. Everything is a Riemann sum over cells
+rounded to the safe side by bounds on second derivatives, so the number of cells decides how sharp the result is
+and not whether it holds.
+
+Symbols: s = q·e^e/r; σ²·(log g)' = (a + 1)·s - 1 - x + σ²·(log c)'. Arrays are [phase, cell edge] or [phase, cell].
+"""
+
+import math
+
+import numpy as np
+
+from dpplan.accounting.exact.law import Array, Cut, Steps, log_ratio
+
+CELLS = 320
+# Share of a pair's squared distance given up to absorb the width of the cells the pair lies in.
+BLUR = 0.1
+WINDOWS = (1.0, math.pi)
+SAFE = 1.0 - 1e-9  # for the rounding of sums of numbers of one sign
+
+
+class Decay:
+    """Bounds on Π|φ|^count at the real exponent `a`; log_g is log G(a), [phase, 1]; the cells span [low, high]."""
+
+    def __init__(self, steps: Steps, a: float, log_g: Array, low: Array, high: Array, cut: Cut | None) -> None:
+        self.steps, self.a = steps, a
+        sigma, q = steps.sigma, steps.q
+        x = low + (high - low) * np.linspace(0.0, 1.0, CELLS + 1)
+        self.width = (high - low) / CELLS
+        e = (2.0 * x - 1.0) / (2.0 * sigma * sigma)
+        self.loss = log_ratio(e, q)
+        log_p = a * self.loss - x * x / (2.0 * sigma**2) - np.log(sigma * math.sqrt(2.0 * math.pi)) - log_g
+        log_sampled = np.log(q) + e - self.loss
+        pull = np.zeros_like(x)  # -(log c)'
+        if cut is not None:
+            log_weight = np.maximum(cut.log_weight(x), -745.0)
+            log_p = log_p + log_weight
+            standard = (cut.at - x) / cut.width
+            pull = np.exp(-0.5 * standard**2 - log_weight) / (cut.width * math.sqrt(2.0 * math.pi))
+        self._bound_masses(log_p)
+        self._bound_variations(x, log_p + 2.0 * np.log(sigma) - log_sampled, np.exp(log_sampled), pull, cut)
+
+    def _bound_masses(self, log_p: Array) -> None:
+        """Lower bounds: log p lies above its chord less (its largest curvature)·width²/8; log c only adds."""
+        sigma = self.steps.sigma
+        bend = np.maximum(max(self.a, 0.0) / (4.0 * sigma**4) - 1.0 / sigma**2, 0.0)
+        floor = np.minimum(log_p[:, 1:], log_p[:, :-1]) - bend * self.width**2 / 8.0
+        self.mass = np.exp(floor) * self.width * SAFE
+        self.mass_above = np.cumsum(self.mass[:, ::-1], axis=1)[:, ::-1]
+
+    def _bound_variations(self, x: Array, log_g: Array, sampled: Array, pull: Array, cut: Cut | None) -> None:
+        """Upper bounds on V(b) at every left cell edge: in a cell, ∫|g'| <= sup g · sup|(log g)'| · width."""
+        sigma, a = self.steps.sigma, self.a
+        bend = 1.0 / sigma**2 + max(-(a + 1.0), 0.0) / (4.0 * sigma**4)
+        if cut is not None:
+            bend = bend + 1.0 / cut.width**2
+        log_top = np.maximum(log_g[:, 1:], log_g[:, :-1]) + bend * self.width**2 / 8.0
+        rise, fall = (a + 1.0) * sampled, 1.0 + x + sigma**2 * pull  # both monotone
+        most, least = np.maximum(rise[:, 1:], rise[:, :-1]), np.minimum(rise[:, 1:], rise[:, :-1])
+        steepest = np.maximum(np.abs(most - fall[:, :-1]), np.abs(fall[:, 1:] - least)) / sigma**2
+        with np.errstate(over="ignore"):
+            variation = np.exp(log_top) * steepest * self.width
+            edge = np.exp(log_g)
+        beyond = np.cumsum(variation[:, ::-1], axis=1)[:, ::-1]
+        self.variation = (edge[:, :-1] + beyond + edge[:, -1:]) / SAFE
+
+    def log_bounds(self, edges: Array) -> Array:
+        """log of a bound on Π|φ(u)|^count for u in [edges_k, edges_k+1]; the last entry holds for all u beyond."""
+        total = np.zeros(len(edges))
+        for row, count in enumerate(self.steps.count[:, 0]):
+            near = np.append(self._near(row, edges[:-1], edges[1:]), 0.0)
+            total += count * np.minimum(near, self._far(row, edges))
+        return total
+
+    def _far(self, row: int, low: Array) -> Array:
+        above, variation = self.mass_above[row], self.variation[row]
+        kept = above - np.minimum(above, variation / low[:, None])
+        return np.log1p(-np.minimum(np.max(kept, axis=1), 1.0 - 1e-15))
+
+    def _near(self, row: int, low: Array, high: Array) -> Array:
+        loss, mass = self.loss[row], self.mass[row]
+        middle, half = 0.5 * (loss[1:] + loss[:-1]), 0.5 * np.diff(loss)
+        offset = middle - float((mass * middle).sum() / max(float(mass.sum()), 1e-300))
+        columns = (mass, mass * offset, mass * offset**2, mass * half**2)
+        sums = [np.concatenate(([0.0], np.cumsum(column))) for column in columns]
+        starts = np.arange(len(mass))[None, :]
+        best = np.zeros(len(low))
+        for span in WINDOWS:
+            ends = np.searchsorted(loss, loss[None, :-1] + span / high[:, None], side="right") - 1
+            m0, m1, m2, blur = (s[np.maximum(ends, starts)] - s[starts] for s in sums)
+            pairs = 2.0 * (m0 * m2 - m1 * m1) - 1e-12 * m0 * sums[2][-1]
+            pairs = (1.0 - BLUR) * pairs - (1.0 / BLUR - 1.0) * 4.0 * m0 * blur
+            kappa = (1.0 - math.cos(span)) / span**2
+            best = np.maximum(best, kappa * low**2 * np.max(pairs, axis=1))
+        return 0.5 * np.log1p(-np.minimum(best, 1.0 - 1e-15))

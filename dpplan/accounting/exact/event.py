@@ -1,0 +1,41 @@
+"""Stage 4, certify: a lower bound from one plain event, independent of everything else here."""
+
+import math
+
+import numpy as np
+
+from dpplan.accounting.exact.law import Steps, log_normal_tail
+
+# Places of the threshold event, in standard deviations of the noise above the shifted mean.
+PLACES = np.concatenate((np.linspace(-4.0, 12.0, 65), np.linspace(12.5, 38.0, 52)))
+
+
+class EventBound:
+    """Lower bounds on delta from one plain event: that any step's output exceeds 1 + σ·z.
+
+    delta(ε) >= P(event) - e^ε·Q(event) for every event. Under either neighbour the steps are independent given
+    the outputs so far, so the event's probability is 1 - Π(1 - p)^T. Rounded down.
+    """
+
+    def __init__(self, steps: Steps) -> None:
+        own = np.array([math.exp(log_normal_tail(z)) for z in PLACES])
+        other = np.array([[math.exp(log_normal_tail(z + 1.0 / s)) for z in PLACES] for s in steps.sigma[:, 0]])
+        mixed = (1.0 - steps.q) * other + steps.q * own
+        self.numerator = -np.expm1((steps.count * np.log1p(-np.minimum(mixed, 0.5))).sum(axis=0))
+        capped = np.minimum(other, 1.0 - 1e-16)
+        self.denominator = -np.expm1((steps.count * np.log1p(-capped)).sum(axis=0))
+
+    def delta(self, epsilon: float) -> float:
+        """A lower bound on delta at this ε (add/remove, the remove direction)."""
+        with np.errstate(over="ignore"):
+            gap = self.numerator * (1.0 - 1e-9) - np.exp(min(epsilon, 700.0)) * self.denominator * (1.0 + 1e-9)
+        return max(float(np.max(gap)), 0.0)
+
+    def epsilon(self, delta: float) -> float:
+        """A lower bound on the epsilon at this delta."""
+        room = self.numerator * (1.0 - 1e-9) - delta
+        good = (room > 0.0) & (self.denominator > 1e-300)
+        if not np.any(good):
+            return 0.0
+        best = float(np.max(np.log(room[good]) - np.log(self.denominator[good] * (1.0 + 1e-9))))
+        return max(best - 1e-12 * (1.0 + abs(best)), 0.0)

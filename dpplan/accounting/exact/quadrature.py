@@ -1,0 +1,289 @@
+"""Stage 1, transform: G(w) = E_Q[c·r^w] at given Re w, with a bound on every error made.
+
+The trapezoid rule on an integrand that is analytic in the strip |Im x| < d errs by at most
+2·max_±(integral of its modulus on the strip's edge) / (e^(2πd/h) - 1) (Trefethen, Weideman 2014, SIAM Review 56,
+Thm 5.1). r(x)^w is analytic for |Im x| < πσ².
+
+E_Q[r] = 1, so G(w) - 1 = E_Q[r^w - 1 - w(r - 1)] is a sum of non-negative terms for real w outside (0, 1):
+it keeps full relative accuracy where q = 1e-9 makes G - 1 as small as 1e-18.
+
+Symbols: L = log r; e = (2x - 1)/(2σ²); s = q·e^e/r, the posterior probability of having been sampled; a = Re w;
+u = |Im w|; h = the step in x; ψ(y) = e^y - 1 - y. Arrays are [row, node], a row being one phase at one exponent.
+"""
+
+import math
+
+import numpy as np
+
+from dpplan.accounting.exact.law import Array, ComplexArray, Cut, Steps, exp_remainder, log_normal_tail, log_ratio
+
+EPS = float(np.finfo(float).eps)
+# |u·L| up to here is summed as a Taylor series with SERIES_TERMS terms: 0.4^16 / 16! = 2e-20 is left out.
+SERIES_BELOW = 0.4
+SERIES_TERMS = 7
+# Heights in the strip that are tried, as fractions of the smaller of its edge πσ² and the 10σ where a Gaussian
+# has nothing left to gain, and the number of places where the integrand is looked at to choose one.
+HEIGHTS = (0.15, 0.3, 0.45, 0.6, 0.75, 0.88, 0.97)
+PROBES = 33
+# Cell edges right of the nodes, as fractions of where e^(u·arg r) has certainly lost to the Gaussian.
+SWEEP = np.concatenate(([0.0], np.geomspace(2e-3, 1.0, 30)))
+# The integral of a modulus along a line is at most this many times its trapezoid sum: it has at most three peaks,
+# each as wide as a few nodes.
+SLACK = 4.0
+# The most values (rows times nodes) held at once. A step coarser than wanted is no error: the bounds say what it
+# costs, and the interval is wide.
+MOST_VALUES = 1_000_000
+# The trapezoid rule is asked to leave e^-DEPTH of G - 1.
+DEPTH = 40.0
+# exp() of more than this is kept as a logarithm. LOG_DIRECT: above e² there is no cancellation in G - 1 to avoid.
+LOG_HUGE = 650.0
+LOG_DIRECT = 2.0
+
+
+class Quadrature:
+    """log G and its derivatives at the real exponents `a` [row, 1], good for lines up to |Im w| = u_max."""
+
+    def __init__(self, steps: Steps, a: Array, u_max: float = 0.0, cut: Cut | None = None) -> None:
+        self.steps, self.a, self.u_max, self.cut = steps, a, u_max, cut
+        sigma, q = steps.sigma, steps.q
+        # Tails are left out beyond `reach` standard deviations: e^(-reach²/2). The logarithm makes room for large
+        # σ, where r - 1 is of size q/σ over the bulk and the tail must be small against its square.
+        self.reach = np.sqrt(2.0 * (45.0 + np.log1p(4.0 * sigma * sigma)))
+        self._lay_out()
+        x = self.low + self.h * np.arange(self.nodes)
+        self.e = (2.0 * x - 1.0) / (2.0 * sigma * sigma)
+        self.loss = log_ratio(self.e, q)
+        self.log_base = _log_normal_density(x, sigma) + np.log(self.h)
+        if cut is not None:
+            self.log_base = self.log_base + cut.log_weight(x)
+        self._moments()
+
+    def _lay_out(self) -> None:
+        """Choose the range, and the largest step that leaves e^-DEPTH of G - 1."""
+        sigma, a, cut = self.steps.sigma, self.a, self.cut
+        self.mode = _lowest_mode(a, sigma, self.steps.q)
+        self.top = np.maximum(a, 2.0)
+        low, high = self.mode - self.reach * sigma, self.top + self.reach * sigma
+        if cut is not None:
+            narrow = sigma * cut.width / np.hypot(sigma, cut.width)
+            middle = cut.at + (self.top - cut.at) * (narrow / sigma) ** 2
+            high = np.minimum(high, np.maximum(middle, cut.at) + (self.reach + 1.0) * narrow)
+        self.low, self.high = low, high
+        x = low + (high - low) * np.linspace(0.0, 1.0, PROBES)
+        e = (2.0 * x - 1.0) / (2.0 * sigma * sigma)
+        loss = log_ratio(e, self.steps.q)
+        log_base = _log_normal_density(x, sigma) + np.log((high - low) / (PROBES - 1))
+        if cut is not None:
+            log_base = log_base + cut.log_weight(x)
+        heights = np.array([0.0, *HEIGHTS]) * np.minimum(math.pi * sigma * sigma, 10.0 * sigma)
+        u = np.array([0.0] + [self.u_max] * len(HEIGHTS))
+        sums = self._log_sums(e[:, None], loss[:, None], log_base[:, None], heights, u)
+        tails = self._log_tails(heights, u)
+        taylor, plain = np.logaddexp(sums[0], tails[0]), np.logaddexp(sums[1], tails[1])
+        # G - 1 is about |a(a - 1)|/2 times the first column; where that exceeds G, G itself is the scale.
+        size = np.minimum(_log_sum(a * loss + log_base), taylor[:, :1] + np.log(np.abs(a * (a - 1.0)) / 2.0))
+        excess = np.minimum(taylor - taylor[:, :1], np.maximum(plain - size, 0.0))
+        h = 2.0 * math.pi * heights[:, 1:] / (DEPTH + excess[:, 1:])
+        best = np.argmax(h, axis=1)[:, None]
+        self.height = np.take_along_axis(heights[:, 1:], best, axis=1)
+        wanted = float(np.max((high - low) / np.take_along_axis(h, best, axis=1))) + 2.0
+        self.nodes = int(min(wanted, max(MOST_VALUES // len(sigma), PROBES)))
+        self.h = (high - low) / (self.nodes - 1)
+
+    def _log_sums(self, e: Array, loss: Array, log_base: Array, height: Array, u: Array) -> tuple[Array, Array]:
+        """Logs of two bounds on the integral of |r^w - 1 - w(r - 1)| along Im x = height, over the nodes.
+
+        taylor: base·|r - 1|²·|r|^(a-2)·e^(u·|arg r|), which times |w(w - 1)|/2 is Taylor's formula; the power of
+            1 + s(r - 1) is largest at the segment's end for a >= 2 and at its point nearest to 0 for a < 2.
+        plain: base·(|r|^a·e^(u·|arg r|) + 1 + |w|·(1 + |r|)), term by term; better where r is far from 1.
+        e, loss, log_base: [row, 1, node]; height: [row, height]; u: [height]. Returns [row, height] each.
+        """
+        sigma, q, a = (value[:, :, None] for value in (self.steps.sigma, self.steps.q, self.a))
+        turn, u = (height[:, :, None] / sigma**2), u[:, None]
+        sampled = np.exp(np.log(q) + e - loss)
+        squeeze = 2.0 * sampled * (1.0 - sampled) * (1.0 - np.cos(turn))  # 1 - |r(x+iy)|² / r(x)²
+        log_modulus = loss + 0.5 * np.log1p(-np.minimum(squeeze, 1.0 - 1e-12))
+        turned = u * _angle(sampled, turn)
+        raised = np.minimum(e, 300.0)
+        square = np.expm1(raised) ** 2 + 2.0 * np.exp(raised) * (1.0 - np.cos(turn)) + 1e-300
+        log_square = 2.0 * np.log(q) + np.where(e > 300.0, 2.0 * e, np.log(square))
+        nearest = np.minimum(loss, 0.0) + np.log(np.cos(0.5 * turn))
+        power = (a - 2.0) * np.where(a >= 2.0, np.maximum(log_modulus, 0.0), nearest)
+        taylor = _log_sum(log_base + log_square + power + turned)[:, :, 0]
+        others = np.log1p(np.hypot(a, u) * (1.0 + np.exp(np.minimum(loss, LOG_HUGE))))
+        plain = _log_sum(log_base + np.logaddexp(a * log_modulus + turned, others))[:, :, 0]
+        lift = self._lift(height)
+        return taylor + lift, plain + lift
+
+    def _lift(self, height: Array) -> Array:
+        """log of how much the Gaussian and the cut can grow off the real line."""
+        lift = 0.5 * (height / self.steps.sigma) ** 2
+        return lift if self.cut is None else lift + 0.5 * (height / self.cut.width) ** 2
+
+    def _log_tails(self, height: Array, u: Array) -> tuple[Array, Array]:
+        """The same two bounds over everything outside [low, high], [row, height]; at height 0, what is left out.
+
+        Right of `high` the integrand falls at least like a Gaussian of known slope while arg r grows; that
+        product is summed over cells at its worst. Left of `low` arg r only shrinks.
+        """
+        sigma, q, a, top = self.steps.sigma, self.steps.q, self.a, self.top
+        turn, lift = height / sigma**2, self._lift(height)
+        log_cos = np.log(np.cos(0.5 * turn))
+        log_w = np.log(2.0 + 2.0 * np.hypot(a, u))
+        edge, slope, narrow = _log_normal_density(self.high, sigma), (self.high - top) / sigma**2, sigma
+        if self.cut is not None:
+            over = np.maximum(self.high - self.cut.at, 0.0)
+            edge, slope = edge + self.cut.log_weight(self.high), slope + over / self.cut.width**2
+            narrow = np.where(over > 0.0, sigma * self.cut.width / np.hypot(sigma, self.cut.width), sigma)
+        rise = (2.0 * self.high - 1.0) / (2.0 * sigma * sigma)
+        loss = np.maximum(log_ratio(rise, q), 0.0)
+        swept = self._log_swept(turn, u, slope, narrow)
+        square = 2.0 * (np.log(q) + rise + np.log1p(np.exp(-rise)))
+        right_taylor = edge + square + (top - 2.0) * loss + np.minimum(a - 2.0, 0.0) * log_cos + swept + lift
+        right_plain = edge + top * loss + np.minimum(a, 0.0) * log_cos + swept + lift + log_w
+        fall = (2.0 * self.low - 1.0) / (2.0 * sigma * sigma)
+        left_loss = log_ratio(fall, q)
+        turned = u * _angle(np.exp(np.log(q) + fall - left_loss), turn) + lift
+        log_mass = np.array([[log_normal_tail(float(-value))] for value in (self.low / sigma).ravel()])
+        log_rest = np.log(np.maximum(1.0 - q, 1e-300)) + log_cos
+        left_taylor = log_mass + 2.0 * np.log(2.0 * q) + np.minimum(a - 2.0, 0.0) * log_rest + turned
+        power = a * left_loss + _log_normal_density(self.low, sigma) - np.log((self.mode - self.low) / sigma**2)
+        left_plain = np.logaddexp(power, log_mass + log_w) + np.minimum(a, 0.0) * log_cos + turned
+        return np.logaddexp(right_taylor, left_taylor), np.logaddexp(right_plain, left_plain)
+
+    def _log_swept(self, turn: Array, u: Array, slope: Array, narrow: Array) -> Array:
+        """log of the integral over o > 0 of e^(u·arg r(high + o) - slope·o - o²/(2·narrow²)), rounded up."""
+        reach = narrow * np.sqrt(2.0 * (u * turn + 80.0))
+        offset = reach[:, :, None] * SWEEP
+        e = (2.0 * (self.high[:, :, None] + offset) - 1.0) / (2.0 * self.steps.sigma[:, :, None] ** 2)
+        logit = np.log(self.steps.q) - np.log(np.maximum(1.0 - self.steps.q, 1e-300))
+        sampled = 1.0 / (1.0 + np.exp(-np.clip(e + logit[:, :, None], -700.0, 700.0)))
+        angle = _angle(sampled, turn[:, :, None])
+        start = offset[:, :, :-1]
+        terms = u[:, None] * angle[:, :, 1:] - slope[:, :, None] * start - 0.5 * (start / narrow[:, :, None]) ** 2
+        return np.logaddexp(_log_sum(terms + np.log(np.diff(offset, axis=2)))[:, :, 0], np.log(narrow) - 79.0)
+
+    def _moments(self) -> None:
+        """log G, G'/G and the tilted variance of L at the real exponents, each [row, 1]."""
+        a, loss, base = self.a, self.loss, np.exp(self.log_base)
+        terms = a * loss + self.log_base
+        self.shift = np.maximum(np.max(terms, axis=1, keepdims=True), 0.0)
+        direct = self.shift > LOG_DIRECT
+        self.tilted = np.exp(terms - self.shift)
+        total = self.tilted.sum(axis=1, keepdims=True)
+        mean = (self.tilted * loss).sum(axis=1, keepdims=True) / total
+        square = (self.tilted * loss * loss).sum(axis=1, keepdims=True) / total
+        near = a * loss < 1.0
+        capped = np.where(near, a * loss, 0.0)
+        raised = np.exp(np.minimum(terms, LOG_HUGE))
+        remainder = np.where(near, base * exp_remainder(capped), raised - base * (1.0 + a * loss))
+        loss_remainder = base * exp_remainder(np.minimum(loss, LOG_HUGE))
+        gain = np.where(near, base * np.expm1(capped), raised - base)
+        small = (remainder - a * loss_remainder).sum(axis=1, keepdims=True)
+        slope = (loss * gain - loss_remainder).sum(axis=1, keepdims=True)
+        if self.cut is not None:
+            missing = self.cut.removed(self.steps.sigma, 0.0)
+            missing_slope = self.steps.q * (self.cut.removed(self.steps.sigma, 1.0) - missing)
+            small, slope = small - missing - a * missing_slope, slope - missing_slope
+        self.log_g = np.where(direct, self.shift + np.log(total), np.log1p(np.where(direct, 0.0, small)))
+        self.slope = np.where(direct, mean, slope * np.exp(-np.where(direct, 0.0, self.log_g)))
+        self.curvature = np.maximum(square - self.slope**2, 0.0)
+        # The law's mass at the nodes, summing to 1, and what _rounding needs: sizes of all that was added up.
+        self.mass = self.tilted * np.exp(self.shift - self.log_g)
+        magnitude = np.abs(a * loss_remainder) + np.abs(remainder)
+        tilt = np.abs(loss * gain) + np.abs(loss_remainder)
+        scale = np.exp(-np.where(direct, 0.0, self.log_g))
+        self._added = np.where(direct, self.mass, magnitude * scale)
+        self._added_slope = np.where(direct, self.mass * np.abs(loss), tilt * scale)
+
+    def row_line(self, row: int, u: Array) -> tuple[Array, Array]:
+        """E[1 - cos uL] and E[uL - sin uL] under the tilted law of one row; u ascending, each [frequency].
+
+        G(a ± iu)/G(a) = 1 - E[1 - cos uL] ± i·(u·slope - E[uL - sin uL]): nothing here cancels.
+        """
+        loss, mass = self.loss[row], self.mass[row]
+        u_top = max(float(u[-1]), 1e-300)
+        small = np.abs(loss) * u_top < SERIES_BELOW
+        scaled, square = loss[small] * u_top, (u / u_top) ** 2
+        power, ratio = mass[small] * scaled * scaled, np.ones_like(u)
+        modulus, lag = np.zeros_like(u), np.zeros_like(u)
+        for k in range(1, SERIES_TERMS + 1):
+            ratio = ratio * square
+            sign = 1.0 if k % 2 else -1.0
+            modulus += sign / math.factorial(2 * k) * float(power.sum()) * ratio
+            lag += sign / math.factorial(2 * k + 1) * float((power * scaled).sum()) * ratio
+            power = power * scaled * scaled
+        lag = lag * (u / u_top)
+        if not small.all():
+            large, heavy = loss[~small], mass[~small]
+            wave = _waves(large, heavy, u)
+            modulus += heavy.sum() - wave.real
+            lag += u * float(heavy @ large) - wave.imag
+        return modulus, lag
+
+    def relative_error(self, u: Array) -> Array:
+        """A bound on |computed G(a ± iu) - G(a ± iu)| / G(a), shape [row, frequency]; u up to u_max."""
+        log_curve = np.log(np.hypot(self.a, u) * np.hypot(self.a - 1.0, u) / 2.0)
+        taylor, plain = self._log_tails(np.zeros_like(self.h), np.array([self.u_max]))
+        truncation = np.minimum(taylor + log_curve, plain)
+        tail = 2.0 * math.pi * self.height / self.h
+        log_rule = math.log(2.0) - tail - np.log(-np.expm1(-tail))
+        shape = (slice(None), None)
+        sums = self._log_sums(
+            self.e[shape], self.loss[shape], self.log_base[shape], self.height, np.array([self.u_max])
+        )
+        tails = self._log_tails(self.height, np.array([self.u_max]))
+        taylor, plain = (np.logaddexp(math.log(SLACK) + s, t) for s, t in zip(sums, tails, strict=True))
+        discretisation = log_rule + np.minimum(taylor + log_curve, plain)
+        total = np.logaddexp(discretisation, truncation) - self.log_g
+        return np.exp(np.minimum(total, LOG_HUGE)) + self._rounding(u)
+
+    def _rounding(self, u: Array) -> Array:
+        """Floating point: elementary functions to 4 units in the last place, sums at their worst case."""
+        size = np.abs(self.a * self.loss) + np.abs(self.log_base) + np.abs(self.e)
+        units = EPS * (self.nodes + 16.0 + 4.0 * size)
+        weight = self.mass * units * np.abs(self.loss)
+        large = np.where(np.abs(self.loss) * self.u_max < SERIES_BELOW, 0.0, weight)
+        level = (self._added * units).sum(axis=1, keepdims=True)
+        slope = (self._added_slope * units + large).sum(axis=1, keepdims=True)
+        bend = (weight * np.abs(self.loss)).sum(axis=1, keepdims=True)
+        return level + u * slope + 0.5 * u * u * bend
+
+
+def _waves(loss: Array, mass: Array, u: Array) -> ComplexArray:
+    """Σ mass·e^{iuL} for equally spaced u from 0, by baby steps and giant steps: one matrix product."""
+    block = max(int(math.sqrt(len(u))), 1)
+    baby = np.exp(1j * np.multiply.outer(u[:block], loss))
+    giant = np.exp(1j * np.multiply.outer(loss, u[::block])) * mass[:, None]
+    return (baby @ giant).T.ravel()[: len(u)]
+
+
+def _angle(sampled: Array, turn: Array) -> Array:
+    """arg(1 - s + s·e^{i·turn}), the argument of r(x + iy) for turn = y/σ² in [0, π); rises with s."""
+    return np.arctan2(sampled * np.sin(turn), 1.0 - sampled + sampled * np.cos(turn))
+
+
+def _log_normal_density(x: Array, sigma: Array) -> Array:
+    return -x * x / (2.0 * sigma * sigma) - np.log(sigma * math.sqrt(2.0 * math.pi))
+
+
+def _log_sum(terms: Array) -> Array:
+    """log of the sum of e^terms over the last axis, which stays with length 1."""
+    top = np.max(terms, axis=-1, keepdims=True)
+    return top + np.log(np.exp(terms - top).sum(axis=-1, keepdims=True))
+
+
+def _lowest_mode(a: Array, sigma: Array, q: Array) -> Array:
+    """min(0, the root of x = a·s(x)); left of it r^a·Q falls at least like a Gaussian of variance σ². [row, 1]"""
+    if np.all(a >= 0.0):
+        return np.zeros_like(sigma)
+    low, high = np.minimum(a, 0.0) + np.zeros_like(sigma), np.zeros_like(sigma)
+    with np.errstate(divide="ignore"):
+        logit = np.log(q) - np.log1p(-q)
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        odds = (2.0 * middle - 1.0) / (2.0 * sigma * sigma) + logit
+        sampled = np.exp(-np.logaddexp(0.0, -odds))
+        left_of_root = middle < a * sampled
+        low, high = np.where(left_of_root, middle, low), np.where(left_of_root, high, middle)
+    return low
