@@ -45,9 +45,7 @@ class Bound:
             Guarantee.ESTIMATE: self.lower is None and self.upper is None and self.estimate is not None,
         }
         if not needs[self.guarantee]:
-            raise ValueError(
-                f"a {self.guarantee.name} bound cannot hold {self.lower=} {self.upper=} {self.estimate=}"
-            )
+            raise ValueError(f"a {self.guarantee.name} bound cannot hold {self.lower=} {self.upper=} {self.estimate=}")
         if self.lower is not None and self.upper is not None and not self.lower <= self.upper:
             raise ValueError(f"lower={self.lower} is not at most upper={self.upper}")
 

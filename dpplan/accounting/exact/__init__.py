@@ -75,9 +75,7 @@ def _bound(quantity: Literal["epsilon", "delta"], plan: Plan, final: Reconciled,
     details: dict[str, object] = {"method": ends.method, "terms": dict(ends.terms)}
     if ends.contour is not None:
         details |= {"tilt": ends.contour.tilt, "frequencies": len(ends.contour.u)}
-    return Bound(
-        quantity, final.lower, final.upper, Guarantee.CERTIFIED, NAME, plan.assumptions, why, details=details
-    )
+    return Bound(quantity, final.lower, final.upper, Guarantee.CERTIFIED, NAME, plan.assumptions, why, details=details)
 
 
 def _steps(plan: Plan) -> Steps:

@@ -42,25 +42,32 @@ def reconcile(quantity: str, ends: Ends, floor: float, ceiling: float) -> Reconc
         sources.append("upper end from Rényi DP")
     if floor > ends.lower:
         sources.append("lower end from a plain event")
-    lower, upper = min(lower, upper), max(lower, upper)
-    return Reconciled(_down(lower), _up(upper), "; ".join(sources))
+    lower, upper = _down(min(lower, upper)), _up(max(lower, upper))
+    return Reconciled(lower, min(upper, 1.0) if quantity == "delta" else upper, "; ".join(sources))
 
 
 def renyi_epsilon(plan: Plan, delta: float, ends: Ends, wide: float) -> float:
     """Rényi DP's epsilon: at the one order that matches the contour, or at its best where the interval is wide."""
-    if ends.contour is None or not ends.upper - ends.lower <= wide * ends.upper:
+    if ends.contour is None or _is_wide(ends, wide):
         return rdp.epsilon(plan, delta).value if ends.method != "closed form" else math.inf
     order = np.array([1.0 + ends.contour.tilt])
-    return float(rdp.to_epsilon(_divergence(plan, order), order, delta)[0]) if order < 1e9 else math.inf
+    if order[0] > 1e9:
+        return math.inf
+    return max(float(rdp.to_epsilon(_divergence(plan, order), order, delta)[0]), 0.0)
 
 
 def renyi_delta(plan: Plan, epsilon: float, ends: Ends, wide: float) -> float:
     """Rényi DP's delta, likewise."""
-    if ends.contour is None or not ends.upper - ends.lower <= wide * ends.upper:
+    if ends.contour is None or _is_wide(ends, wide):
         return rdp.delta(plan, epsilon).value if ends.method != "closed form" else math.inf
     order = np.array([1.0 + ends.contour.tilt])
-    log_delta = float(rdp.to_log_delta(_divergence(plan, order), order, epsilon)[0]) if order < 1e9 else 0.0
-    return math.exp(min(log_delta, 0.0))
+    if order[0] > 1e9:
+        return 1.0
+    return math.exp(min(float(rdp.to_log_delta(_divergence(plan, order), order, epsilon)[0]), 0.0))
+
+
+def _is_wide(ends: Ends, wide: float) -> bool:
+    return not (math.isfinite(ends.upper) and ends.upper - ends.lower <= wide * ends.upper)
 
 
 def _divergence(plan: Plan, order: Array) -> Array:

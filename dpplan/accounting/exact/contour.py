@@ -23,6 +23,8 @@ from dpplan.accounting.exact.tilt import log_chernoff_factor
 # Frequencies are bounded on a geometric net that starts at NET_START standard deviations of the characteristic
 # function and ends NET_RATIO^NET_SIZE = 5e4 times higher.
 NET_START, NET_RATIO, NET_SIZE = 6.0, 1.2, 60
+# The most products of a frequency and a node that one sum may need: about 0.1 s.
+MOST_WORK = 2e7
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,11 @@ class Contour:
         self.bulk = bulk
         self.measure, self.tilt, self.epsilon, self.log_delta = measure, tilt, epsilon, log_delta
         self.tilts = np.append(tilts, 0.0)
-        self.log_tops = np.append(log_moments, 0.0) + [log_chernoff_factor(float(s)) for s in self.tilts]
+        self.log_tops = np.append(np.nan_to_num(log_moments, nan=math.inf), 0.0) + [
+            log_chernoff_factor(float(s)) for s in self.tilts
+        ]
         self.period = 8.0 * math.sqrt(spread)
-        for _ in range(100):
+        for _ in range(60):
             if self._log_aliases(epsilon) <= log_delta + accuracy.aliases:
                 break
             self.period *= 1.1
@@ -112,6 +116,8 @@ class Contour:
         good = np.nonzero(rest <= goal)[0]
         affordable = max(int(np.searchsorted(edges, accuracy.most * self.h)) - 1, 0)
         chosen = min(int(good[0]) if len(good) else len(edges) - 1, affordable)
+        while chosen > 0 and edges[chosen] / self.h * self.measure.nodes_for(self.tilt, edges[chosen]) > MOST_WORK:
+            chosen = max(chosen - 2, 0)
         self.log_rest = float(rest[chosen])
         self.reached = len(good) > 0 and chosen == int(good[0])
         return float(edges[chosen])

@@ -12,7 +12,7 @@ Each phase takes the better one; they multiply over steps and phases. Everything
 rounded to the safe side by bounds on second derivatives, so the number of cells decides how sharp the result is
 and not whether it holds.
 
-Symbols: s = q·e^e/r; σ²·(log g)' = (a + 1)·s - 1 - x + σ²·(log c)'. Arrays are [phase, cell edge] or [phase, cell].
+Symbols: s = q·e^e/r; σ²·(log g)' = (a + 1)·s - 1 - x before the cut. Arrays are [phase, cell edge] or [phase, cell].
 """
 
 import math
@@ -40,36 +40,33 @@ class Decay:
         self.loss = log_ratio(e, q)
         log_p = a * self.loss - x * x / (2.0 * sigma**2) - np.log(sigma * math.sqrt(2.0 * math.pi)) - log_g
         log_sampled = np.log(q) + e - self.loss
-        pull = np.zeros_like(x)  # -(log c)'
-        if cut is not None:
-            log_weight = np.maximum(cut.log_weight(x), -745.0)
-            log_p = log_p + log_weight
-            standard = (cut.at - x) / cut.width
-            pull = np.exp(-0.5 * standard**2 - log_weight) / (cut.width * math.sqrt(2.0 * math.pi))
-        self._bound_masses(log_p)
-        self._bound_variations(x, log_p + 2.0 * np.log(sigma) - log_sampled, np.exp(log_sampled), pull, cut)
+        log_weight = np.zeros_like(x) if cut is None else cut.log_weight(x)
+        sampled = np.exp(log_sampled)
+        self.bend = np.minimum(sampled[:, 1:], 0.25) / sigma**4  # s(1 - s)/σ⁴ at most, in each cell; s rises
+        self._bound_masses(log_p + log_weight)
+        self._bound_variations(x, log_p + 2.0 * np.log(sigma) - log_sampled, sampled, log_weight)
 
     def _bound_masses(self, log_p: Array) -> None:
-        """Lower bounds: log p lies above its chord less (its largest curvature)·width²/8; log c only adds."""
-        sigma = self.steps.sigma
-        bend = np.maximum(max(self.a, 0.0) / (4.0 * sigma**4) - 1.0 / sigma**2, 0.0)
+        """Lower bounds: log p lies above its chord less (its largest curvature)·width²/8; log c is concave."""
+        bend = np.maximum(max(self.a, 0.0) * self.bend - 1.0 / self.steps.sigma**2, 0.0)
         floor = np.minimum(log_p[:, 1:], log_p[:, :-1]) - bend * self.width**2 / 8.0
         self.mass = np.exp(floor) * self.width * SAFE
         self.mass_above = np.cumsum(self.mass[:, ::-1], axis=1)[:, ::-1]
 
-    def _bound_variations(self, x: Array, log_g: Array, sampled: Array, pull: Array, cut: Cut | None) -> None:
-        """Upper bounds on V(b) at every left cell edge: in a cell, ∫|g'| <= sup g · sup|(log g)'| · width."""
+    def _bound_variations(self, x: Array, log_g: Array, sampled: Array, log_weight: Array) -> None:
+        """Upper bounds on V(b) at every left cell edge, for g times the cut's weight c, which falls.
+
+        In a cell ∫|(c·g)'| <= max c · sup g · sup|(log g)'| · width + sup g · (fall of c).
+        """
         sigma, a = self.steps.sigma, self.a
-        bend = 1.0 / sigma**2 + max(-(a + 1.0), 0.0) / (4.0 * sigma**4)
-        if cut is not None:
-            bend = bend + 1.0 / cut.width**2
+        bend = 1.0 / sigma**2 + max(-(a + 1.0), 0.0) * self.bend
         log_top = np.maximum(log_g[:, 1:], log_g[:, :-1]) + bend * self.width**2 / 8.0
-        rise, fall = (a + 1.0) * sampled, 1.0 + x + sigma**2 * pull  # both monotone
+        rise, fall = (a + 1.0) * sampled, 1.0 + x  # σ²·(log g)' is their difference; both monotone
         most, least = np.maximum(rise[:, 1:], rise[:, :-1]), np.minimum(rise[:, 1:], rise[:, :-1])
         steepest = np.maximum(np.abs(most - fall[:, :-1]), np.abs(fall[:, 1:] - least)) / sigma**2
-        with np.errstate(over="ignore"):
-            variation = np.exp(log_top) * steepest * self.width
-            edge = np.exp(log_g)
+        dropped = -np.expm1(log_weight[:, 1:] - log_weight[:, :-1])
+        variation = np.exp(log_top + log_weight[:, :-1]) * (steepest * self.width + dropped)
+        edge = np.exp(log_g + log_weight)
         beyond = np.cumsum(variation[:, ::-1], axis=1)[:, ::-1]
         self.variation = (edge[:, :-1] + beyond + edge[:, -1:]) / SAFE
 

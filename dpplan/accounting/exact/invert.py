@@ -38,6 +38,8 @@ def epsilon_ends(steps: Steps, direction: Direction, delta: float) -> Ends:
     """Certified ends for one direction's epsilon; upper is inf where the contour could not bound it."""
     if steps.total == 1.0:
         return _single_epsilon(steps, direction, delta)
+    if route.total_variation_above(steps) <= delta:
+        return Ends(0.0, 0.0, "total variation")
     log_delta = math.log(delta)
     landscape = route.landscape(steps, direction, log_delta)
     saddle = landscape.for_log_delta(log_delta)
@@ -117,13 +119,14 @@ def delta_ends(steps: Steps, direction: Direction, epsilon: float) -> Ends:
         if not value.estimate > 0.0 or abs(math.log(value.estimate) - log_delta) < 3.0:
             break
         log_delta = min(math.log(value.estimate), 0.0)
-    chernoff = math.exp(min(contour.log_chernoff(epsilon), 0.0))
-    return Ends(max(value.lower, 0.0), min(value.upper, chernoff, 1.0), "contour", value.terms, contour)
+    ceiling = min(math.exp(min(contour.log_chernoff(epsilon), 0.0)), route.total_variation_above(steps))
+    upper = min(value.upper, ceiling) if value.upper >= value.lower else ceiling  # NaN takes the ceiling
+    return Ends(max(value.lower, 0.0), upper, "contour", value.terms, contour)
 
 
 def added_delta_below(steps: Steps, epsilon: float, delta: float) -> bool:
     """Whether the add direction provably spends at most `delta` at this epsilon; cheap tests first."""
-    if epsilon >= route.largest_added_loss(steps):
+    if epsilon >= route.largest_added_loss(steps) or route.total_variation_above(steps) <= delta:
         return True
     if steps.total == 1.0:
         return delta_ends(steps, Direction.ADD, epsilon).upper <= delta

@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Array, Cut, Steps, log_normal_tail, log_ratio
+from dpplan.accounting.exact.law import Array, Cut, Steps, log_normal_tail, log_normal_tails, log_ratio
 from dpplan.accounting.exact.quadrature import Quadrature
 
 CUT_WIDTH = 0.15  # of σ: narrow enough that a large tilt does not leak past the bulk's cut
@@ -25,11 +25,10 @@ LEFT = 8.5  # widths left of the cut where the nodes begin; 1 - c_bulk < 1e-17 t
 SLACK = 4.0  # the integral of a modulus with at most three peaks against its trapezoid sum
 
 
-def bulk_cut(steps: Steps, loss: float, limit: Array) -> Cut:
-    """The cut that ends the bulk where a step's loss is `loss`, well inside the far limit; [phase, 1]."""
+def bulk_end(steps: Steps, loss: float, limit: Array) -> Array:
+    """The x where a step's loss is `loss`, well inside the far limit; [phase, 1]."""
     e = np.log((np.expm1(loss) + steps.q) / steps.q)
-    at = np.minimum(0.5 + steps.sigma**2 * e, limit - 4.0 * CUT_WIDTH * steps.sigma)
-    return Cut(at=at, width=CUT_WIDTH * steps.sigma)
+    return np.minimum(0.5 + steps.sigma**2 * e, limit - 4.0 * CUT_WIDTH * steps.sigma)
 
 
 def log_decay(steps: Steps, a: float, whole: Quadrature, log_bulk: Array, bulk: Cut, edges: Array) -> Array:
@@ -51,11 +50,11 @@ def _jump_modulus(whole: Quadrature, row: int, a: float, bulk: Cut, edges: Array
     x = np.linspace(at - LEFT * width, max(float(whole.high[row, 0]), at + LEFT * width), NODES)
     e = (2.0 * x - 1.0) / (2.0 * sigma * sigma)
     loss = log_ratio(e, np.array(q))
-    upper = np.exp([log_normal_tail(v) for v in (at - x) / width])
+    upper = np.exp(log_normal_tails((at - x) / width))
     lift = 0.5 / sigma**2 + 0.5 / width**2
     if whole.cut is not None:
         far_at, far_width = float(whole.cut.at[row, 0]), float(whole.cut.width[row, 0])
-        upper = np.minimum(upper, np.exp([log_normal_tail(v) for v in (x - far_at) / far_width]))
+        upper = np.minimum(upper, np.exp(log_normal_tails((x - far_at) / far_width)))
         lift = max(lift, 0.5 / sigma**2 + 0.5 / far_width**2)
     log_p = a * loss - x * x / (2.0 * sigma**2) - math.log(sigma * math.sqrt(2.0 * math.pi))
     log_p = log_p - float(whole.log_g[row, 0])

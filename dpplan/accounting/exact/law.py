@@ -16,12 +16,13 @@ Arrays with one row per phase and one column per node x are written [phase, node
 import enum
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
-ComplexArray = npt.NDArray[np.complex128]
+Array = npt.NDArray[np.floating[Any]]
+ComplexArray = npt.NDArray[np.complexfloating[Any, Any]]
 
 
 class Direction(enum.Enum):
@@ -45,6 +46,14 @@ def log_normal_tail(x: float) -> float:
     if x < 37.0:
         return math.log(0.5 * math.erfc(x * 0.7071067811865476))
     return -0.5 * x * x - math.log(x * math.sqrt(2.0 * math.pi))
+
+
+def log_normal_tails(x: Array) -> Array:
+    """log P[N(0,1) > x] elementwise: 0 left of -9, where it is -1e-19 or less, and otherwise `log_normal_tail`."""
+    result = np.where(x > 37.0, -0.5 * x * x - np.log(np.maximum(x, 1.0) * math.sqrt(2.0 * math.pi)), 0.0)
+    middle = (x > -9.0) & (x <= 37.0)
+    result[middle] = np.log([0.5 * math.erfc(v) for v in x[middle] * math.sqrt(0.5)])
+    return result
 
 
 def exp_remainder(y: Array) -> Array:
@@ -95,8 +104,7 @@ class Cut:
 
     def log_weight(self, x: Array) -> Array:
         """log c at nodes [phase, node]; where erfc underflows, an upper bound on it."""
-        scaled = (x - self.at) / self.width
-        return np.fromiter(map(log_normal_tail, scaled.ravel()), float, scaled.size).reshape(x.shape)
+        return log_normal_tails((x - self.at) / self.width)
 
     def removed(self, sigma: Array, mean: float) -> Array:
         """E[1 - c(x)] for x ~ N(mean, σ²), in closed form; shape [phase, 1]."""

@@ -19,20 +19,41 @@ import numpy as np
 
 from dpplan.accounting.exact import jump
 from dpplan.accounting.exact.decay import Decay
-from dpplan.accounting.exact.law import Array, ComplexArray, Cut, Direction, Steps, log_normal_tail
+from dpplan.accounting.exact.law import Array, ComplexArray, Cut, Direction, Steps, log_normal_tail, log_ratio
 from dpplan.accounting.exact.quadrature import EPS, Quadrature
 
 LOG_HUGE = 700.0
+LEAST_WIDTH = 2e-4  # of σ, of a cut: below it the quadrature would need too many nodes
 
 
 def far_limit(steps: Steps, log_probability: float, width: float) -> Array:
-    """x beyond which all steps together fall with at most this probability, [phase, 1]; width: of the cut, in σ."""
+    """x beyond which all steps together fall with at most this probability, [phase, 1]; width: of a cut, in σ."""
     goal = log_probability - math.log(steps.total)
     low, high = 0.0, math.sqrt(2.0 * max(-goal, 0.0)) + 1.0
     for _ in range(40):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if log_normal_tail(middle) > goal else (low, middle)
-    return 1.0 + high * np.hypot(1.0, width) * steps.sigma
+    return 1.0 + high * math.hypot(1.0, width) * steps.sigma
+
+
+def cut_at(steps: Steps, at: Array, tilt: float, widest: float) -> Cut:
+    """A cut at `at` sharp enough to hold at tilts up to this; widest: in σ.
+
+    r^a·Q may rise again far right of the cut, where r saturates. The cut is made so narrow that it never rises
+    above its largest value left of it.
+    """
+    sigma, a = steps.sigma, 1.0 + tilt
+
+    def log_weight(x: Array) -> Array:
+        return a * log_ratio((2.0 * x - 1.0) / (2.0 * sigma**2), steps.q) - 0.5 * (x / sigma) ** 2
+
+    peak = np.max(log_weight(at * np.linspace(0.0, 1.0, 65)), axis=1, keepdims=True)
+    saturated = sigma**2 * np.log(1.0 / steps.q)
+    reach = np.maximum(np.maximum(saturated, a) + 10.0 * sigma - at, sigma)
+    offset = 0.3 * sigma * (reach / (0.3 * sigma)) ** np.linspace(0.0, 1.0, 257)
+    excess = np.maximum(log_weight(at + offset) - peak, 1e-300)
+    narrowest = np.min(offset / np.sqrt(4.0 * excess), axis=1, keepdims=True) / sigma
+    return Cut(at=at, width=np.clip(narrowest, LEAST_WIDTH, widest) * sigma)
 
 
 @dataclass(frozen=True)
@@ -50,7 +71,9 @@ class Measure:
         if self.far is None:
             return 0.0
         sigma, q = self.steps.sigma, self.steps.q
-        each = (1.0 - q) * self.far.removed(sigma, 0.0) + q * self.far.removed(sigma, 1.0)
+        each = self.far.removed(sigma, 0.0)
+        if self.direction is Direction.REMOVE:
+            each = (1.0 - q) * each + q * self.far.removed(sigma, 1.0)
         return float((self.steps.count * each).sum()) * (1.0 + 1e-12)
 
     def log_moments(self, tilts: Array) -> Array:
@@ -82,6 +105,10 @@ class Measure:
             return Decay(self.steps, a, whole.log_g, whole.low, whole.high, self.far).log_bounds(edges)
         inside = self._at(tilt, self.bulk)
         return jump.log_decay(self.steps, a, whole, inside.log_g, self.bulk, edges)
+
+    def nodes_for(self, tilt: float, u_max: float) -> int:
+        """Nodes a line up to u_max needs: with the number of frequencies, its cost."""
+        return self._at(tilt, self.far, u_max).nodes
 
     def log_whole(self, tilt: float) -> float:
         """log M(t) of the whole (cut) law, to rounding: the unit of `log_decay` and `line`."""

@@ -15,18 +15,20 @@ import math
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Array, ComplexArray, Cut, Steps, exp_remainder, log_normal_tail, log_ratio
+from dpplan.accounting.exact.law import Array, ComplexArray, Cut, Steps, exp_remainder, log_normal_tails, log_ratio
 
 EPS = float(np.finfo(float).eps)
 # |u·L| up to here is summed as a Taylor series with SERIES_TERMS terms: 0.4^16 / 16! = 2e-20 is left out.
 SERIES_BELOW = 0.4
 SERIES_TERMS = 7
-# Heights in the strip that are tried, as fractions of the smaller of its edge πσ² and the 10σ where a Gaussian
-# has nothing left to gain, and the number of places where the integrand is looked at to choose one.
+# Heights in the strip that are tried, as fractions of its edge πσ², or of the 10σ (12 widths of a cut) beyond which
+# a Gaussian has nothing left to gain; and the number of places where the integrand is looked at to choose one.
 HEIGHTS = (0.15, 0.3, 0.45, 0.6, 0.75, 0.88, 0.97)
 PROBES = 33
-# Cell edges right of the nodes, as fractions of where e^(u·arg r) has certainly lost to the Gaussian.
-SWEEP = np.concatenate(([0.0], np.geomspace(2e-3, 1.0, 30)))
+# Cells right of 0 on which the integrand is bounded: three in a σ, within these limits; then coarse ones.
+NET_CELLS = (48, 600)
+NET_LINEAR = np.linspace(1.0 / 64, 1.0, 64)
+NET_GEOMETRIC = np.geomspace(1e-2, 1.0, 32)
 # The integral of a modulus along a line is at most this many times its trapezoid sum: it has at most three peaks,
 # each as wide as a few nodes.
 SLACK = 4.0
@@ -51,6 +53,7 @@ class Quadrature:
         self.reach = np.sqrt(2.0 * (45.0 + np.log1p(4.0 * sigma * sigma)))
         self._lay_out()
         x = self.low + self.h * np.arange(self.nodes)
+        self.high = x[:, -1:]
         self.e = (2.0 * x - 1.0) / (2.0 * sigma * sigma)
         self.loss = log_ratio(self.e, q)
         self.log_base = _log_normal_density(x, sigma) + np.log(self.h)
@@ -60,35 +63,80 @@ class Quadrature:
 
     def _lay_out(self) -> None:
         """Choose the range, and the largest step that leaves e^-DEPTH of G - 1."""
-        sigma, a, cut = self.steps.sigma, self.a, self.cut
+        sigma, a = self.steps.sigma, self.a
+        highest = np.minimum(math.pi * sigma * sigma, 10.0 * sigma)
+        if self.cut is not None:
+            highest = np.minimum(highest, 12.0 * self.cut.width)
+        heights = np.array([0.0, *HEIGHTS]) * highest
         self.mode = _lowest_mode(a, sigma, self.steps.q)
-        self.top = np.maximum(a, 2.0)
-        low, high = self.mode - self.reach * sigma, self.top + self.reach * sigma
-        if cut is not None:
-            narrow = sigma * cut.width / np.hypot(sigma, cut.width)
-            middle = cut.at + (self.top - cut.at) * (narrow / sigma) ** 2
-            high = np.minimum(high, np.maximum(middle, cut.at) + (self.reach + 1.0) * narrow)
-        self.low, self.high = low, high
-        x = low + (high - low) * np.linspace(0.0, 1.0, PROBES)
-        e = (2.0 * x - 1.0) / (2.0 * sigma * sigma)
-        loss = log_ratio(e, self.steps.q)
-        log_base = _log_normal_density(x, sigma) + np.log((high - low) / (PROBES - 1))
-        if cut is not None:
-            log_base = log_base + cut.log_weight(x)
-        heights = np.array([0.0, *HEIGHTS]) * np.minimum(math.pi * sigma * sigma, 10.0 * sigma)
+        self.low = self.mode - self.reach * sigma
+        log_curve = np.log(np.abs(a * (a - 1.0)) / 2.0)
+        zero = np.zeros(1)
+        for attempt in range(2):  # the range needs the size of G - 1, and that a range: once roughly, once well
+            if attempt == 0:
+                self._cast_net(heights[:, -1:])
+                high = self.net[:, self.fine : self.fine + 1]
+            x = self.low + (high - self.low) * np.linspace(0.0, 1.0, PROBES)
+            e = (2.0 * x - 1.0) / (2.0 * sigma * sigma)
+            loss = log_ratio(e, self.steps.q)
+            log_base = _log_normal_density(x, sigma) + np.log((high - self.low) / (PROBES - 1))
+            if self.cut is not None:
+                log_base = log_base + self.cut.log_weight(x)
+            still, _ = self._log_sums(e[:, None], loss[:, None], log_base[:, None], heights[:, :1], zero)
+            # G - 1 is about |a(a - 1)|/2 times Taylor's sum; where that exceeds G, G itself is the scale.
+            size = np.minimum(_log_sum(a * loss + log_base), still + log_curve)
+            if attempt == 0:
+                high = self._end_nodes(size - DEPTH - 4.0, log_curve)
         u = np.array([0.0] + [self.u_max] * len(HEIGHTS))
         sums = self._log_sums(e[:, None], loss[:, None], log_base[:, None], heights, u)
         tails = self._log_tails(heights, u)
         taylor, plain = np.logaddexp(sums[0], tails[0]), np.logaddexp(sums[1], tails[1])
-        # G - 1 is about |a(a - 1)|/2 times the first column; where that exceeds G, G itself is the scale.
-        size = np.minimum(_log_sum(a * loss + log_base), taylor[:, :1] + np.log(np.abs(a * (a - 1.0)) / 2.0))
-        excess = np.minimum(taylor - taylor[:, :1], np.maximum(plain - size, 0.0))
+        excess = np.nan_to_num(np.minimum(taylor - still, np.maximum(plain - size, 0.0)), nan=1e300, posinf=1e300)
         h = 2.0 * math.pi * heights[:, 1:] / (DEPTH + excess[:, 1:])
         best = np.argmax(h, axis=1)[:, None]
         self.height = np.take_along_axis(heights[:, 1:], best, axis=1)
-        wanted = float(np.max((high - low) / np.take_along_axis(h, best, axis=1))) + 2.0
+        wanted = float(np.max((high - self.low) / np.take_along_axis(h, best, axis=1))) + 2.0
         self.nodes = int(min(wanted, max(MOST_VALUES // len(sigma), PROBES)))
-        self.h = (high - low) / (self.nodes - 1)
+        self.h = (high - self.low) / (self.nodes - 1)
+
+    def _cast_net(self, height: Array) -> None:
+        """Bound the integrand on cells right of 0, each at its worst, as far as it can matter at heights up to this.
+
+        Fine cells to where it has surely fallen, coarse ones to where a Gaussian with the largest possible slope
+        has fallen too. Sets net (cell edges), fine (how many cells are fine) and the two bounds per cell.
+        """
+        sigma, q, a, cut = self.steps.sigma, self.steps.q, self.a, self.cut
+        top, narrow = np.maximum(a, 2.0), sigma
+        fallen = 2.0 * (self.u_max * height / sigma**2 + 120.0)
+        fine_end = end = top + sigma * np.sqrt(fallen)
+        if cut is not None:
+            narrow = sigma * cut.width / np.hypot(sigma, cut.width)
+            middle = np.maximum(cut.at + (top - cut.at) * (narrow / sigma) ** 2, cut.at)
+            end = np.minimum(end, middle + narrow * np.sqrt(fallen))
+            fine_end = np.minimum(end, cut.at + cut.width * np.sqrt(fallen))
+        self.fine = int(np.clip(3.0 * np.max(fine_end / sigma), *NET_CELLS))
+        fine = fine_end * np.linspace(0.0, 1.0, self.fine + 1)
+        saturated = np.clip(sigma**2 * (2.0 - np.log(q)), fine_end, end)  # r rises like e^{x/σ²} up to about here
+        coarse = fine_end + (saturated - fine_end) * NET_LINEAR
+        rest = saturated + (end - saturated) * NET_GEOMETRIC
+        self.net = np.concatenate((fine, coarse, rest), axis=1)
+        e = (2.0 * self.net - 1.0) / (2.0 * sigma * sigma)
+        loss = np.maximum(log_ratio(e, q), 0.0)
+        fall = _log_normal_density(self.net, sigma)
+        if cut is not None:
+            fall = fall + cut.log_weight(self.net)
+        with np.errstate(divide="ignore"):
+            fall = fall[:, :-1] + np.log(np.diff(self.net, axis=1))
+        self.net_taylor = 2.0 * (np.log(q) + np.logaddexp(0.0, e[:, 1:])) + (top - 2.0) * loss[:, 1:] + fall
+        self.net_plain = np.maximum(a, 1.0) * loss[:, 1:] + fall
+
+    def _end_nodes(self, goal: Array, log_curve: Array) -> Array:
+        """The lowest edge of the net that leaves no more than e^goal to its right; sets first_cell."""
+        beyond = [np.logaddexp.accumulate(net[:, ::-1], axis=1)[:, ::-1] for net in (self.net_taylor, self.net_plain)]
+        left_out = np.minimum(beyond[0] + log_curve, beyond[1] + np.log(2.0 + 2.0 * np.abs(self.a)))
+        good = left_out <= goal
+        self.first_cell = np.where(good.any(axis=1), np.argmax(good, axis=1), self.fine)[:, None]
+        return np.take_along_axis(self.net, self.first_cell, axis=1)
 
     def _log_sums(self, e: Array, loss: Array, log_base: Array, height: Array, u: Array) -> tuple[Array, Array]:
         """Logs of two bounds on the integral of |r^w - 1 - w(r - 1)| along Im x = height, over the nodes.
@@ -107,7 +155,10 @@ class Quadrature:
         raised = np.minimum(e, 300.0)
         square = np.expm1(raised) ** 2 + 2.0 * np.exp(raised) * (1.0 - np.cos(turn)) + 1e-300
         log_square = 2.0 * np.log(q) + np.where(e > 300.0, 2.0 * e, np.log(square))
-        nearest = np.minimum(loss, 0.0) + np.log(np.cos(0.5 * turn))
+        # The segment's point nearest to 0: at least cos(turn/2) times its nearest real counterpart, and at least
+        # as far as its real part, which ends in 1 - q + q·e^e·cos(turn).
+        real_part = np.log1p(np.clip(q * (np.exp(raised) * np.cos(turn) - 1.0), -1.0 + 1e-300, 0.0))
+        nearest = np.maximum(np.minimum(loss, 0.0) + np.log(np.cos(0.5 * turn)), real_part)
         power = (a - 2.0) * np.where(a >= 2.0, np.maximum(log_modulus, 0.0), nearest)
         taylor = _log_sum(log_base + log_square + power + turned)[:, :, 0]
         others = np.log1p(np.hypot(a, u) * (1.0 + np.exp(np.minimum(loss, LOG_HUGE))))
@@ -123,45 +174,35 @@ class Quadrature:
     def _log_tails(self, height: Array, u: Array) -> tuple[Array, Array]:
         """The same two bounds over everything outside [low, high], [row, height]; at height 0, what is left out.
 
-        Right of `high` the integrand falls at least like a Gaussian of known slope while arg r grows; that
-        product is summed over cells at its worst. Left of `low` arg r only shrinks.
+        Right of `high` by the cells of the net; left of `low` the Gaussian falls and arg r only shrinks.
         """
-        sigma, q, a, top = self.steps.sigma, self.steps.q, self.a, self.top
+        sigma, q, a = self.steps.sigma, self.steps.q, self.a
         turn, lift = height / sigma**2, self._lift(height)
+        log_rest = np.log(np.maximum(1.0 - q, 1e-300))
         log_cos = np.log(np.cos(0.5 * turn))
+        # How far |r| and the segment to it can fall below their real counterparts: see _log_sums.
+        log_least = np.where(turn <= 0.5 * math.pi, np.maximum(log_cos, log_rest), log_cos)
         log_w = np.log(2.0 + 2.0 * np.hypot(a, u))
-        edge, slope, narrow = _log_normal_density(self.high, sigma), (self.high - top) / sigma**2, sigma
-        if self.cut is not None:
-            over = np.maximum(self.high - self.cut.at, 0.0)
-            edge, slope = edge + self.cut.log_weight(self.high), slope + over / self.cut.width**2
-            narrow = np.where(over > 0.0, sigma * self.cut.width / np.hypot(sigma, self.cut.width), sigma)
-        rise = (2.0 * self.high - 1.0) / (2.0 * sigma * sigma)
-        loss = np.maximum(log_ratio(rise, q), 0.0)
-        swept = self._log_swept(turn, u, slope, narrow)
-        square = 2.0 * (np.log(q) + rise + np.log1p(np.exp(-rise)))
-        right_taylor = edge + square + (top - 2.0) * loss + np.minimum(a - 2.0, 0.0) * log_cos + swept + lift
-        right_plain = edge + top * loss + np.minimum(a, 0.0) * log_cos + swept + lift + log_w
+        e = (2.0 * self.net[:, None, 1:] - 1.0) / (2.0 * sigma[:, :, None] ** 2)
+        sampled = np.exp(np.log(q[:, :, None]) + e - log_ratio(e, q[:, :, None]))
+        turned = u[:, None] * _angle(sampled, turn[:, :, None])
+        inside = np.arange(self.net_taylor.shape[1]) < self.first_cell
+        swept = []
+        for net in (self.net_taylor, self.net_plain):
+            beyond = np.max(net, axis=1, keepdims=True) - 100.0  # right of the net; see `end` in _cast_net
+            swept.append(np.logaddexp(_log_sum(np.where(inside, -np.inf, net)[:, None] + turned)[:, :, 0], beyond))
+        right_taylor = swept[0] + np.minimum(a - 2.0, 0.0) * log_least
+        right_plain = swept[1] + np.minimum(a, 0.0) * log_least + log_w
         fall = (2.0 * self.low - 1.0) / (2.0 * sigma * sigma)
         left_loss = log_ratio(fall, q)
-        turned = u * _angle(np.exp(np.log(q) + fall - left_loss), turn) + lift
-        log_mass = np.array([[log_normal_tail(float(-value))] for value in (self.low / sigma).ravel()])
-        log_rest = np.log(np.maximum(1.0 - q, 1e-300)) + log_cos
-        left_taylor = log_mass + 2.0 * np.log(2.0 * q) + np.minimum(a - 2.0, 0.0) * log_rest + turned
+        turned = u * _angle(np.exp(np.log(q) + fall - left_loss), turn)
+        log_mass = log_normal_tails(-self.low / sigma)
+        log_left = log_rest + np.where(turn <= 0.5 * math.pi, 0.0, log_cos)
+        left_taylor = log_mass + 2.0 * np.log(2.0 * q) + np.minimum(a - 2.0, 0.0) * log_left + turned
         power = a * left_loss + _log_normal_density(self.low, sigma) - np.log((self.mode - self.low) / sigma**2)
         left_plain = np.logaddexp(power, log_mass + log_w) + np.minimum(a, 0.0) * log_cos + turned
-        return np.logaddexp(right_taylor, left_taylor), np.logaddexp(right_plain, left_plain)
-
-    def _log_swept(self, turn: Array, u: Array, slope: Array, narrow: Array) -> Array:
-        """log of the integral over o > 0 of e^(u·arg r(high + o) - slope·o - o²/(2·narrow²)), rounded up."""
-        reach = narrow * np.sqrt(2.0 * (u * turn + 80.0))
-        offset = reach[:, :, None] * SWEEP
-        e = (2.0 * (self.high[:, :, None] + offset) - 1.0) / (2.0 * self.steps.sigma[:, :, None] ** 2)
-        logit = np.log(self.steps.q) - np.log(np.maximum(1.0 - self.steps.q, 1e-300))
-        sampled = 1.0 / (1.0 + np.exp(-np.clip(e + logit[:, :, None], -700.0, 700.0)))
-        angle = _angle(sampled, turn[:, :, None])
-        start = offset[:, :, :-1]
-        terms = u[:, None] * angle[:, :, 1:] - slope[:, :, None] * start - 0.5 * (start / narrow[:, :, None]) ** 2
-        return np.logaddexp(_log_sum(terms + np.log(np.diff(offset, axis=2)))[:, :, 0], np.log(narrow) - 79.0)
+        taylor, plain = np.logaddexp(right_taylor, left_taylor), np.logaddexp(right_plain, left_plain)
+        return taylor + lift, plain + lift
 
     def _moments(self) -> None:
         """log G, G'/G and the tilted variance of L at the real exponents, each [row, 1]."""
@@ -255,7 +296,7 @@ def _waves(loss: Array, mass: Array, u: Array) -> ComplexArray:
     block = max(int(math.sqrt(len(u))), 1)
     baby = np.exp(1j * np.multiply.outer(u[:block], loss))
     giant = np.exp(1j * np.multiply.outer(loss, u[::block])) * mass[:, None]
-    return (baby @ giant).T.ravel()[: len(u)]
+    return np.asarray(baby @ giant).T.ravel()[: len(u)]
 
 
 def _angle(sampled: Array, turn: Array) -> Array:
@@ -269,8 +310,9 @@ def _log_normal_density(x: Array, sigma: Array) -> Array:
 
 def _log_sum(terms: Array) -> Array:
     """log of the sum of e^terms over the last axis, which stays with length 1."""
-    top = np.max(terms, axis=-1, keepdims=True)
-    return top + np.log(np.exp(terms - top).sum(axis=-1, keepdims=True))
+    top = np.maximum(np.max(terms, axis=-1, keepdims=True), -1e300)
+    with np.errstate(divide="ignore"):
+        return top + np.log(np.exp(terms - top).sum(axis=-1, keepdims=True))
 
 
 def _lowest_mode(a: Array, sigma: Array, q: Array) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 from dpplan.accounting.exact import jump
 from dpplan.accounting.exact.contour import Accuracy, Chernoff, Contour
 from dpplan.accounting.exact.law import Array, Cut, Direction, Steps
-from dpplan.accounting.exact.measure import Measure, far_limit
+from dpplan.accounting.exact.measure import Measure, cut_at, far_limit
 from dpplan.accounting.exact.tilt import Landscape, Saddle
 
 LOG_REMOVED = math.log(1e-12)
@@ -51,14 +51,16 @@ def _plain(
     steps: Steps, direction: Direction, saddle: Saddle, epsilon: float, log_delta: float, accuracy: Accuracy
 ) -> Contour:
     tilt = saddle.tilt
-    far = None
-    if direction is Direction.REMOVE:  # the add direction's losses are bounded by -log(1 - q)
-        limit = far_limit(steps, log_delta + LOG_REMOVED, FAR_WIDTH)
-        if np.any(direction.exponent(tilt) + 3.0 * steps.sigma > limit):
-            far = Cut(at=limit, width=FAR_WIDTH * steps.sigma)
-    measure = Measure(steps, direction, far)
     gap = 8.0 / math.sqrt(saddle.spread)
     tilts = np.array([tilt + factor * gap for factor in ALIAS_TILTS if factor * gap > -tilt])
+    far = None
+    limit = far_limit(steps, log_delta + LOG_REMOVED, FAR_WIDTH)
+    if direction is Direction.ADD:
+        # Its loss falls without end far right, where e^{iuL} grows off the real line as r^u does on it.
+        far = cut_at(steps, limit, 12.0 / math.sqrt(saddle.spread), FAR_WIDTH)
+    elif np.any(direction.exponent(tilt) + 3.0 * steps.sigma > limit):
+        far = cut_at(steps, limit, float(tilts[-1]), FAR_WIDTH)
+    measure = Measure(steps, direction, far)
     return Contour(measure, tilt, tilts, measure.log_moments(tilts), saddle.spread, epsilon, log_delta, accuracy)
 
 
@@ -66,16 +68,23 @@ def _jump(steps: Steps, epsilon: float, log_delta: float, level: float) -> Conto
     """A contour over paths with a jump that keeps every error below `level` of delta, if there is one."""
     log_level = math.log(level)
     limit = far_limit(steps, log_delta + log_level, jump.CUT_WIDTH)
-    far = Cut(at=limit, width=jump.CUT_WIDTH * steps.sigma)
     for threshold in THRESHOLDS:
-        bulk = jump.bulk_cut(steps, threshold * epsilon, limit)
-        inside = Measure(steps, Direction.REMOVE, bulk)
+        end = jump.bulk_end(steps, threshold * epsilon, limit)
         tilts = np.geomspace(2.0, 100.0 / threshold, 12) / epsilon
-        alone = Chernoff.of(tilts, inside.log_moments(tilts))
+        bulk = cut_at(steps, end, float(tilts[-1]), jump.CUT_WIDTH)
+        alone = Chernoff.of(tilts, Measure(steps, Direction.REMOVE, bulk).log_moments(tilts))
         if alone.log_delta(epsilon) > log_delta + log_level:
             continue
-        measure = Measure(steps, Direction.REMOVE, far, bulk)
-        tilt, tilts, moments, spread = _best_tilt(measure, epsilon, log_delta)
+        # Both cuts of one width: then the far one lies above the bulk's everywhere, and their difference is a
+        # positive weight.
+        tilts = np.geomspace(1.0, 4.0 * (10.0 - log_delta), 24) / epsilon
+        far = cut_at(steps, limit, float(tilts[-1]), jump.CUT_WIDTH)
+        width = np.minimum(far.width, bulk.width)
+        measure = Measure(steps, Direction.REMOVE, Cut(limit, width), Cut(end, width))
+        alone = Chernoff.of(alone.tilts, Measure(steps, Direction.REMOVE, measure.bulk).log_moments(alone.tilts))
+        tilt, tilts, moments, spread = _best_tilt(measure, epsilon, tilts)
+        if not math.isfinite(spread):
+            continue
         accuracy = Accuracy(aliases=log_level, rest=log_level, most=JUMP_MOST)
         found = Contour(measure, tilt, tilts, moments, spread, epsilon, log_delta, accuracy, alone)
         if found.reached:
@@ -83,13 +92,12 @@ def _jump(steps: Steps, epsilon: float, log_delta: float, level: float) -> Conto
     return None
 
 
-def _best_tilt(measure: Measure, epsilon: float, log_delta: float) -> tuple[float, Array, Array, float]:
+def _best_tilt(measure: Measure, epsilon: float, tilts: Array) -> tuple[float, Array, Array, float]:
     """The tilt where Chernoff is best for this measure, a table of moments around it, and the variance there."""
-    tilts = np.geomspace(1.0, 4.0 * (10.0 - log_delta), 24) / epsilon
-    moments = measure.log_moments(tilts)
+    moments = np.nan_to_num(measure.log_moments(tilts), nan=math.inf)
     tilt = float(tilts[np.argmin(moments - tilts * epsilon)])
     near = tilt * np.array(REFINED)
-    finer = measure.log_moments(near)
+    finer = np.nan_to_num(measure.log_moments(near), nan=math.inf)
     best = int(np.clip(np.argmin(finer - near * epsilon), 2, len(near) - 3))
     left, middle, right = best - 2, best, best + 2
     rise = (finer[right] - finer[middle]) / (near[right] - near[middle])
@@ -102,6 +110,12 @@ def log_chernoff(steps: Steps, saddle: Saddle, epsilon: float) -> float:
     """log of a proven bound on the add direction's delta, at one tilt."""
     tilts = np.array([saddle.tilt])
     return Chernoff.of(tilts, Measure(steps, Direction.ADD).log_moments(tilts)).log_delta(epsilon)
+
+
+def total_variation_above(steps: Steps) -> float:
+    """An upper bound on delta at ε = 0, either direction: the steps' own total variations add up."""
+    shifts = [math.erf(0.5 / (float(sigma) * math.sqrt(2.0))) for sigma in steps.sigma[:, 0]]
+    return float((steps.count[:, 0] * steps.q[:, 0] * np.array(shifts)).sum()) * (1.0 + 1e-13)
 
 
 def largest_added_loss(steps: Steps) -> float:

@@ -15,13 +15,7 @@ EPS = 2.0**-52
 def delta_ends(sigma: float, q: float, direction: Direction, epsilon: float) -> tuple[float, float]:
     """(lower, upper) around delta(ε) of one step in one direction, ε >= 0."""
     if direction is Direction.REMOVE:
-        e = (
-            epsilon
-            if q >= 1.0
-            else math.log1p(math.expm1(min(epsilon, 700.0)) / q)
-            if epsilon < 700.0
-            else epsilon
-        )
+        e = epsilon if q >= 1.0 else math.log1p(math.expm1(min(epsilon, 700.0)) / q) if epsilon < 700.0 else epsilon
         if epsilon >= 700.0 and q < 1.0:
             e = epsilon - math.log(q)
         place = 0.5 + sigma * sigma * e

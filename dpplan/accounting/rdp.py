@@ -1,0 +1,161 @@
+"""Rényi differential privacy of DP-SGD, and what it proves about epsilon and delta.
+
+The Rényi divergence of one step is computed at any order, whole or not, and the order is chosen by continuous
+minimisation from 1 + 1e-4 to 1e6: no table of orders, so no artefact of one.
+
+Guarantee: UPPER. Sampling: Poisson, sample_rate in (0, 1]. Adjacency: add or remove one.
+Sources: Mironov 2017 (arXiv 1702.07476) for Rényi DP and its composition (Prop 1) and classic conversion (Prop 3);
+Mironov, Talwar and Zhang 2019 (arXiv 1908.10530) for the sampled Gaussian; Balle, Barthe, Gaboardi, Hsu and Sato
+2020 (arXiv 1905.09982), Thm 21, and Canonne, Kamath and Steinke 2020 (arXiv 2004.00010), Prop 12, for the tighter
+conversion.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Mapping
+from typing import Literal, get_args
+
+import numpy as np
+
+from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.accounting.logspace import Array
+from dpplan.accounting.minimum import minimise
+from dpplan.accounting.sampled_gaussian import kl_divergence, log_excess_moments
+from dpplan.checks import Problems
+from dpplan.errors import UsageError
+from dpplan.plan import Phase, Plan
+
+Conversion = Literal["cks", "classic"]
+LEAST_ORDER = 1 + 1e-4
+MOST_ORDER = 1e6
+
+_ROUNDING = 8 * 2.0**-53  # a few units in the last place of every term that enters a sum
+_SOURCES = {"cks": "Canonne, Kamath and Steinke 2020, Prop 12", "classic": "Mironov 2017, Prop 3"}
+
+
+def divergence(phase: Phase, orders: Array) -> Array:
+    """The Rényi divergence that one step of `phase` spends at each order, in nats.
+
+    orders: shape (n,), floats in (1, 1e9], whole or not. Returns shape (n,).
+    Guarantee: each value is at least the true divergence, in both directions of add/remove, and exceeds it by
+        about 1e-12 relative (1e-9 at worst, where the order is above 1e5 and the divergence below 1e-4).
+    Raises UsageError for an order that is not above 1.
+    Source: Mironov, Talwar and Zhang 2019, Thm 4 for the pair N(0, σ²) against its mixture with N(1, σ²), and
+        Thm 5 for why the divergence of the mixture from N(0, σ²) is the larger of the two directions.
+    """
+    orders = np.asarray(orders, dtype=np.float64)
+    with Problems(UsageError) as problems:
+        for order in orders[~((orders > 1) & (orders <= 1e9))]:
+            problems.add(f"order={order} is not in (1, 1e9]: Rényi orders lie above 1.")
+    if phase.sample_rate == 1:
+        # Closed form (Mironov 2017, Cor 3).
+        with np.errstate(over="ignore"):
+            return np.asarray(orders * (0.5 / phase.noise_multiplier / phase.noise_multiplier) * (1 + 1e-12))
+    excess = log_excess_moments(phase.sample_rate, phase.noise_multiplier, orders)
+    # log E_Q[(P/Q)^a] = log(1 + e^excess), kept relative when the excess is tiny.
+    log_moment = np.where(excess < 0, np.log1p(np.exp(np.minimum(excess, 0.0))), np.logaddexp(0.0, excess))
+    return np.asarray(log_moment / (orders - 1))
+
+
+def to_epsilon(divergences: Array, orders: Array, delta: float, conversion: Conversion = "cks") -> Array:
+    """The epsilon that each Rényi divergence proves at `delta`, rounded upward; a value at or below 0 proves 0.
+
+    divergences, orders: shape (n,). Returns shape (n,). Raises UsageError for an unknown conversion.
+    """
+    _check(conversion)
+    log_delta, b = math.log(delta), orders - 1
+    if conversion == "classic":
+        return np.asarray((divergences - log_delta / b) * (1 + _ROUNDING))
+    terms = (divergences, np.log1p(-1 / orders), -log_delta / b, -np.log(orders) / b)
+    return np.asarray(sum(terms) + _ROUNDING * sum(np.abs(term) for term in terms))
+
+
+def to_log_delta(divergences: Array, orders: Array, epsilon: float, conversion: Conversion = "cks") -> Array:
+    """log of the delta that each Rényi divergence proves at `epsilon` >= 0, rounded upward. Shapes as above."""
+    _check(conversion)
+    b = orders - 1
+    terms = [b * divergences, -b * epsilon]
+    if conversion == "cks":
+        terms += [b * np.log1p(-1 / orders), -np.log(orders)]
+    return np.asarray(sum(terms) + _ROUNDING * sum(np.abs(term) for term in terms))
+
+
+def epsilon(plan: Plan, delta: float, *, conversion: Conversion = "cks") -> Bound:
+    """An epsilon that `plan` does not exceed at `delta`.
+
+    delta: in (0, 1). conversion: "cks" (default, tighter) or "classic" (r + log(1/δ)/(a − 1), what software
+    before about 2020 printed). Raises UsageError for another conversion.
+    Guarantee: UPPER. The order found is in details["order"]; 0 is returned where the total variation distance
+        alone proves it, or where the conversion gives a value at or below 0.
+    Each conversion is quasi-convex in the order, because (a − 1)·r(a) is a log-moment and so convex; the search
+    uses that for speed only.
+    """
+    _check(conversion)
+    if total_variation(plan) <= delta:
+        why = "the total variation distance is at most δ (Pinsker; Bretagnolle and Huber)"
+        return _bound("epsilon", 0.0, plan, why, {"conversion": conversion})
+    order, least = _best_order(lambda orders: to_epsilon(_compose(plan, orders), orders, delta, conversion))
+    details = {"order": order, "conversion": conversion}
+    return _bound("epsilon", max(least, 0.0), plan, _why(order, conversion), details)
+
+
+def delta(plan: Plan, epsilon: float, *, conversion: Conversion = "cks") -> Bound:
+    """A delta that `plan` does not exceed at `epsilon`.
+
+    epsilon: at least 0. conversion: as for `epsilon()`. Raises UsageError for another conversion.
+    Guarantee: UPPER, never above 1. details["log_delta"] keeps the value where it is too small for a float;
+        `upper` is then the smallest normal float, never 0.
+    """
+    _check(conversion)
+    order, least = _best_order(lambda orders: to_log_delta(_compose(plan, orders), orders, epsilon, conversion))
+    why, log_distance = _why(order, conversion), math.log(total_variation(plan))
+    if log_distance < min(least, 0.0):
+        least, why = log_distance, "the total variation distance (Pinsker; Bretagnolle and Huber)"
+    if least >= 0:
+        least, why = 0.0, f"no order from {LEAST_ORDER:g} to {MOST_ORDER:g} proves a delta below 1 at this epsilon"
+    upper = min(max(math.exp(least) * (1 + 1e-15), sys.float_info.min), 1.0)
+    details = {"order": order, "conversion": conversion, "log_delta": least}
+    return _bound("delta", upper, plan, why, details)
+
+
+def total_variation(plan: Plan) -> float:
+    """An upper bound on the total variation distance of the run's outputs on neighbouring data, in (0, 1].
+
+    It is delta at epsilon = 0, and at least delta at any epsilon. From the Kullback–Leibler divergence, which adds
+    up over steps: Pinsker's inequality and that of Bretagnolle and Huber (Tsybakov 2009, Lemmas 2.5 and 2.6).
+    """
+    divergences = (p.steps * kl_divergence(p.sample_rate, p.noise_multiplier) for p in plan.phases)
+    total = math.fsum(divergences) * (1 + 1e-15)
+    return min(math.sqrt(total / 2) * (1 + 1e-15), math.sqrt(-math.expm1(-total)) * (1 + 1e-15), 1.0)
+
+
+def _compose(plan: Plan, orders: Array) -> Array:
+    """Rényi divergences at one order add up over steps (Mironov 2017, Prop 1)."""
+    return np.asarray(sum(phase.steps * divergence(phase, orders) for phase in plan.phases))
+
+
+def _best_order(objective: Callable[[Array], Array]) -> tuple[float, float]:
+    """(order, value) where `objective`, a function of an array of orders, is least."""
+    place, least = minimise(lambda x: objective(1 + np.exp(x)), math.log(LEAST_ORDER - 1), math.log(MOST_ORDER - 1))
+    return 1 + math.exp(place), least
+
+
+def _why(order: float, conversion: Conversion) -> str:
+    edge = ""
+    if order > 0.99 * MOST_ORDER:
+        edge = "; it is the largest tried, so a tighter value may lie beyond"
+    elif order - 1 < 1.01 * (LEAST_ORDER - 1):
+        edge = "; it is the smallest tried, so a tighter value may lie below"
+    return f"Rényi order {order:.6g}{edge}; conversion of {_SOURCES[conversion]}"
+
+
+def _check(conversion: str) -> None:
+    with Problems(UsageError) as problems:
+        known = ", ".join(get_args(Conversion))
+        problems.require(conversion in _SOURCES, f"conversion={conversion} is not one of: {known}.")
+
+
+def _bound(
+    quantity: Literal["epsilon", "delta"], upper: float, plan: Plan, why: str, details: Mapping[str, object]
+) -> Bound:
+    return Bound(quantity, None, upper, Guarantee.UPPER, "rdp", plan.assumptions, why, details=details)

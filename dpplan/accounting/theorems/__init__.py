@@ -1,0 +1,147 @@
+"""Composition theorems: what is known of a run when each step is known only by one (ε₀, δ₀).
+
+What the three modules share. The Gaussian of a step is (ε', δ')-DP along an exact curve (Balle and Wang 2018,
+Thm 8), and sampling turns that into (log(1 + q·(e^{ε'} − 1)), q·δ')-DP (Balle, Barthe and Gaboardi 2018, arXiv
+1807.01647, Thm 8). One δ₀ serves all steps, each phase has its own ε₀, and the part of delta not spent on steps is
+the slack that a composition theorem may use. Any split of delta is a valid claim, so the search for the best one
+bears on tightness only. No slack at all is basic composition, and it is always tried.
+"""
+
+import math
+import sys
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.accounting.gdp import epsilon_interval
+from dpplan.accounting.logspace import Array
+from dpplan.accounting.minimum import minimise
+from dpplan.plan import Phase, Plan
+
+Steps = list[tuple[int, float]]  # (steps, ε₀) of each phase
+
+UP = 1 + 1e-14  # outward rounding of sums and products of a few non-negative terms
+_LEAST_LOG_DELTA = math.log(1e-300)
+
+
+def step_epsilon(phase: Phase, step_delta: float) -> float:
+    """ε₀ of one step of `phase` at δ₀ = step_delta > 0, rounded upward; 0 where δ₀ alone covers the step."""
+    gaussian_delta = step_delta / phase.sample_rate * (1 - 1e-15)
+    if gaussian_delta >= 1:
+        return 0.0
+    one_release = epsilon_interval(1 / phase.noise_multiplier * (1 + 1e-15), max(gaussian_delta, 5e-324))
+    return amplified(phase.sample_rate, one_release.upper) * UP
+
+
+def amplified(sample_rate: float, epsilon: float) -> float:
+    """log(1 + q·(e^ε − 1)), what Poisson sampling makes of ε (Balle, Barthe and Gaboardi 2018, Thm 8)."""
+    if epsilon < 600:
+        return math.log1p(sample_rate * math.expm1(epsilon))
+    return epsilon + math.log(sample_rate - (sample_rate - 1) * math.exp(-epsilon))
+
+
+def step_epsilons(plan: Plan, step_delta: float) -> Steps:
+    return [(phase.steps, step_epsilon(phase, step_delta)) for phase in plan.phases]
+
+
+def add_up(steps: Steps) -> float:
+    """Σ steps·ε₀, rounded upward: basic composition."""
+    return math.fsum(count * one for count, one in steps) * UP
+
+
+def slack(delta: float, steps: int, step_delta: float) -> float:
+    """The δ̃ with (1 − δ̃)·(1 − δ₀)^steps = 1 − δ, rounded downward; at most 0 when the steps take all of delta."""
+    return -math.expm1(math.log1p(-delta) - steps * math.log1p(-step_delta)) - 1e-15 * delta
+
+
+def log_total_delta(log_slack: float, steps: int, step_delta: float) -> float:
+    """log of 1 − (1 − δ̃)·(1 − δ₀)^steps from log δ̃, without cancellation; 0 where it reaches 1."""
+    if log_slack > -1e-15 or step_delta >= 1:
+        return 0.0
+    log_steps = math.log(steps) + math.log(-math.log1p(-step_delta))
+    log_rest = math.log(-math.log1p(-math.exp(log_slack))) if log_slack > -700 else log_slack
+    log_exponent = float(np.logaddexp(log_steps, log_rest))  # of survival: δ = 1 − exp(−e^{log_exponent})
+    return log_exponent if log_exponent < -36 else math.log(-math.expm1(-math.exp(log_exponent)))
+
+
+def best_epsilon(accountant: str, plan: Plan, delta: float, epsilon_at: Callable[[Steps, float], float]) -> Bound:
+    """The least epsilon found over splits of delta; epsilon_at(steps, log δ̃) is the theorem, rounded upward."""
+
+    def at(log_step_delta: float) -> float:
+        step_delta = math.exp(log_step_delta)
+        rest = slack(delta, plan.steps, step_delta)
+        return epsilon_at(step_epsilons(plan, step_delta), math.log(rest)) if rest > 0 else math.inf
+
+    most = math.log(delta / plan.steps)
+    place, least = minimise(_each(at), most - 30, most - 1e-6, rounds=4)
+    step_delta = math.exp(place)
+    rest = slack(delta, plan.steps, step_delta)
+    unslacked = delta / plan.steps * (1 - 1e-15)
+    if (simple := add_up(step_epsilons(plan, unslacked))) <= least:
+        least, step_delta, rest = simple, unslacked, 0.0
+    return bound("epsilon", least, accountant, plan, step_delta, rest)
+
+
+def best_delta(accountant: str, plan: Plan, epsilon: float, log_slack_at: Callable[[Steps], float]) -> Bound:
+    """The least delta found over δ₀; log_slack_at(steps) is the log δ̃ that the theorem needs for `epsilon`.
+
+    steps·δ₀ rises with δ₀ and δ̃ falls, so where they meet the total is within a factor two of the best; the search
+    is around that place.
+    """
+
+    def needed(log_step_delta: float) -> float:
+        return log_slack_at(step_epsilons(plan, math.exp(log_step_delta)))
+
+    def at(log_step_delta: float) -> float:
+        return log_total_delta(needed(log_step_delta), plan.steps, math.exp(log_step_delta))
+
+    log_steps = math.log(plan.steps)
+    meeting = _first(lambda x: needed(x) <= x + log_steps, _LEAST_LOG_DELTA, -log_steps, 0.5)
+    place, least = minimise(_each(at), max(meeting - 5, _LEAST_LOG_DELTA), meeting + 4, rounds=4)
+    step_delta, rest = math.exp(place), math.exp(needed(place))
+    unslacked = least_unslacked(plan, epsilon)
+    if math.log(unslacked) + log_steps <= least:
+        least, step_delta, rest = math.log(unslacked) + log_steps, unslacked, 0.0
+    upper = min(max(math.exp(min(least, 0.0)) * (1 + 1e-12), sys.float_info.min), 1.0)
+    return bound("delta", upper, accountant, plan, step_delta, rest)
+
+
+def least_unslacked(plan: Plan, epsilon: float) -> float:
+    """The least δ₀ found for which Σ steps·ε₀ stays within epsilon: seen to hold at the value returned."""
+
+    def holds(log_step_delta: float) -> bool:
+        return add_up(step_epsilons(plan, math.exp(log_step_delta))) <= epsilon
+
+    return math.exp(_first(holds, _LEAST_LOG_DELTA, 0.0, 1e-13))
+
+
+def bound(
+    quantity: Literal["epsilon", "delta"],
+    upper: float,
+    accountant: str,
+    plan: Plan,
+    step_delta: float,
+    rest: float,
+) -> Bound:
+    """The Bound, with the split of delta on record."""
+    largest = max(one for _, one in step_epsilons(plan, step_delta))
+    why = f"each step (ε₀ ≤ {largest:.4g}, δ₀ = {step_delta:.3g}), slack {rest:.3g}: the best split of delta found"
+    if rest == 0:
+        why = f"each step (ε₀ ≤ {largest:.4g}, δ₀ = {step_delta:.3g}); the steps add up, without slack"
+    details = {"step_epsilon": largest, "step_delta": step_delta, "slack_delta": rest}
+    return Bound(quantity, None, upper, Guarantee.UPPER, accountant, plan.assumptions, why, details=details)
+
+
+def _first(holds: Callable[[float], bool], low: float, high: float, width: float) -> float:
+    """A point where `holds` was seen true (or high), at most width·max(1, |low|) above one where it was false."""
+    if holds(low):
+        return low
+    while high - low > width * max(1.0, abs(low)) and low < (middle := (low + high) / 2) < high:
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+def _each(function: Callable[[float], float]) -> Callable[[Array], Array]:
+    return lambda points: np.array([function(x) for x in points.tolist()])

@@ -1,0 +1,123 @@
+"""Slow, plain, high-precision answers to test against. Imports nothing from dpplan.
+
+Notation: q = sample rate, s = noise multiplier, a = Rényi order; Q = N(0, s²), P = (1 − q)·N(0, s²) + q·N(1, s²),
+r = dP/dQ. Every function returns an mpmath number good to 15 digits or more unless it says otherwise.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+from mpmath import mp, mpf
+
+_NODES, _WEIGHTS = (array.tolist() for array in np.polynomial.legendre.leggauss(28))
+
+
+def renyi_divergence(q: float, s: float, a: float) -> mpf:
+    """D_a(P‖Q) for real a > 1."""
+    with mp.workdps(60):
+        return mp.log1p(excess_moment(q, s, a)) / (mpf(a) - 1)
+
+
+def reverse_renyi_divergence(q: float, s: float, a: float) -> mpf:
+    """D_a(Q‖P) for real a > 1, from E_Q[r^{1−a}]."""
+    with mp.workdps(60):
+        return mp.log1p(excess_moment(q, s, 1 - mpf(a))) / (mpf(a) - 1)
+
+
+def excess_moment(q: float, s: float, a: float) -> mpf:
+    """E_Q[r^a] − 1 for real a outside [0, 1], by Gauss–Legendre panels on E_Q[r^a − 1 − a(r − 1)]."""
+    with mp.workdps(45):
+        q, s, a = mpf(q), mpf(s), mpf(a)
+
+        def integrand(x: mpf) -> mpf:
+            u = q * mp.expm1((2 * x - 1) / (2 * s * s))
+            return (mp.exp(a * mp.log1p(u)) - 1 - a * u) * mp.exp(-x * x / (2 * s * s))
+
+        return _integrate(integrand, _panels(q, s, a)) / (s * mp.sqrt(2 * mp.pi))
+
+
+def kl_divergence(q: float, s: float) -> mpf:
+    """KL(P‖Q) = E_Q[r·log r − (r − 1)]."""
+    with mp.workdps(45):
+        q, s = mpf(q), mpf(s)
+
+        def integrand(x: mpf) -> mpf:
+            u = q * mp.expm1((2 * x - 1) / (2 * s * s))
+            return ((1 + u) * mp.log1p(u) - u) * mp.exp(-x * x / (2 * s * s))
+
+        return _integrate(integrand, _panels(q, s, mpf(2))) / (s * mp.sqrt(2 * mp.pi))
+
+
+def whole_excess_moment(q: float, s: float, a: int) -> mpf:
+    """E_Q[r^a] − 1 for a whole a >= 2, from the binomial theorem."""
+    with mp.workdps(60):
+        q, s = mpf(q), mpf(s)
+        term, total = (1 - q) ** a, mpf(0)
+        for k in range(1, a + 1):
+            term *= q / (1 - q) * (a - k + 1) / k
+            total += term * mp.expm1(mpf(k * (k - 1)) / (2 * s * s))
+        return total
+
+
+def gaussian_log_delta(mu: float, epsilon: float) -> mpf:
+    """log of Φ(μ/2 − ε/μ) − e^ε·Φ(−μ/2 − ε/μ)."""
+    with mp.workdps(120):
+        mu, epsilon = mpf(mu), mpf(epsilon)
+        upper, lower = (epsilon / mu - mu / 2) / mp.sqrt(2), (epsilon / mu + mu / 2) / mp.sqrt(2)
+        return mp.log(mp.erfc(upper) / 2 - mp.exp(epsilon) * mp.erfc(lower) / 2)
+
+
+def randomized_response_delta(step_epsilon: float, steps: int, epsilon: float) -> mpf:
+    """δ(ε) of `steps` answers of randomized response, by summing over all outcomes."""
+    with mp.workdps(60):
+        step_epsilon, epsilon = mpf(step_epsilon), mpf(epsilon)
+        p = 1 / (1 + mp.exp(-step_epsilon))
+        total = mpf(0)
+        for heads in range(steps + 1):
+            loss = (2 * heads - steps) * step_epsilon
+            if loss > epsilon:
+                mass = mp.binomial(steps, heads) * p**heads * (1 - p) ** (steps - heads)
+                total += mass * -mp.expm1(epsilon - loss)
+        return total
+
+
+def log_binomial_pmf(k: int, n: int, p: mpf) -> mpf:
+    with mp.workdps(60):
+        log_choose = mp.loggamma(n + 1) - mp.loggamma(k + 1) - mp.loggamma(n - k + 1)
+        return log_choose + k * mp.log(p) + (n - k) * mp.log1p(-p)
+
+
+def _integrate(function: Callable[[mpf], mpf], edges: list[mpf]) -> mpf:
+    total = mpf(0)
+    for left, right in pairwise(edges):
+        middle, half = (left + right) / 2, (right - left) / 2
+        total += half * mp.fsum(w * function(middle + half * x) for x, w in zip(_NODES, _WEIGHTS, strict=True))
+    return total
+
+
+def _panels(q: mpf, s: mpf, a: mpf) -> list[mpf]:
+    """Panel edges 3s apart where the integrand lives, closer near x₀, below which r has its zeros x₀ ± iπs²."""
+    low, high = -16 * s, max(abs(a), mpf(2)) + 16 * s
+    if s > 3 and high - low < 3000 * s:
+        count = int((high - low) / (3 * s)) + 1
+        return [low + (high - low) * k / count for k in range(count + 1)]
+    turn = s * s * mp.log(1 / q - 1) + mpf(1) / 2
+    edges, width, offset = {turn}, min(s * s, 3 * s), mpf(0)
+    while offset < 40 * s + 60 * s * s:
+        offset += width
+        edges |= {turn + offset, turn - offset}
+        width = min(2 * width, 3 * s)
+    # The integrand r^a·Q peaks where x = a·q·e^t/r; nothing but the turn lies between its peaks.
+    centres = [mpf(0), mpf(2), max(abs(a), mpf(2))]
+    for start in (mpf(0), abs(a)):
+        x = start
+        for _ in range(100):
+            x = abs(a) / (1 + (1 / q - 1) * mp.exp((1 - 2 * x) / (2 * s * s)))
+        centres.append(x)
+    edges |= {centre + k * 3 * s for centre in centres for k in range(-6, 7)}
+    kept = [low]
+    for edge in sorted(edges):
+        if edge - kept[-1] > min(s, s * s) / 5 and edge < high:
+            kept.append(edge)
+    return [*kept, high]
