@@ -1,0 +1,90 @@
+"""A recipe: one YAML file that says everything about a training run.
+
+    recipe = load("recipes/digits.yaml")
+    recipe.plan(examples=1437)          # the dpplan Plan the run will follow
+    recipe.claim(examples=1437)         # the plan with its certified cost
+
+Privacy, training and speed have blocks of their own. What a run costs is computed from `privacy` and `training`
+and the number of training examples; `runtime` is not even passed to that computation.
+"""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dpplan.plan import Delta, Plan, Settings, resolve_delta
+from dpplan.recipe import claim as _claim
+from dpplan.recipe.blocks import Data, Model, Privacy, Runtime, Training
+from dpplan.recipe.claim import Claim
+from dpplan.recipe.reading import read_blocks, read_text
+
+__all__ = ["Claim", "Data", "Model", "Privacy", "Recipe", "Runtime", "Training", "load", "parse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A validated recipe. name: the file's name without its ending. text: the file as it was read."""
+
+    privacy: Privacy
+    data: Data
+    model: Model
+    training: Training
+    runtime: Runtime = field(default_factory=Runtime)
+    name: str = field(default="recipe", compare=False)
+    text: str = field(default="", compare=False, repr=False)
+
+    def settings(self, examples: int) -> Settings:
+        """What the recipe says about the run, for this many training examples; the noise may be open."""
+        return _claim.settings(self.privacy, self.training, examples)
+
+    def plan(self, examples: int) -> Plan:
+        """The plan of the run. Solves for the noise when the recipe gives a target epsilon."""
+        return _claim.make_plan(self.privacy, self.training, examples)
+
+    def delta(self, examples: int) -> Delta:
+        """The delta of the recipe, or the one derived from the number of training examples."""
+        return resolve_delta(self.privacy.delta, examples)
+
+    def claim(self, examples: int) -> Claim:
+        """The plan of the run with its certified cost."""
+        return _claim.make_claim(self.privacy, self.training, examples)
+
+    def with_runtime(self, **changes: Any) -> "Recipe":
+        """The same run on another device, in another folder, and so on."""
+        return dataclasses.replace(self, runtime=dataclasses.replace(self.runtime, **changes))
+
+    @property
+    def content(self) -> dict[str, dict[str, Any]]:
+        """Block -> key -> value, defaults filled in; what JSON can hold."""
+        blocks = (self.privacy, self.data, self.model, self.training, self.runtime)
+        return {block.title: dataclasses.asdict(block) for block in blocks}
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what is run: equal for recipes that differ only in layout, comments, the spelling of numbers
+        or the runtime block."""
+        what = {title: block for title, block in self.content.items() if title != Runtime.title}
+        return hashlib.sha256(json.dumps(_plain(what), sort_keys=True).encode()).hexdigest()
+
+
+def load(file: str | Path) -> Recipe:
+    """The recipe in this YAML file. Raises RecipeError naming line and key of everything that is wrong."""
+    file = Path(file)
+    return parse(read_text(file), name=str(file))
+
+
+def parse(text: str, name: str = "recipe") -> Recipe:
+    """The recipe in this YAML text; `name` is the file named in errors."""
+    return Recipe(**read_blocks(text, name), name=Path(name).stem, text=text)
+
+
+def _plain(value: Any) -> Any:
+    """One spelling for equal values: 1 and 1.0 alike, tuples as lists."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

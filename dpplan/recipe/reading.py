@@ -1,0 +1,133 @@
+"""A recipe file to blocks: strict, and with every problem of the file in one error.
+
+Works on YAML's node tree instead of on loaded values, because only the tree knows lines, sees a key that is
+given twice, and keeps `1e-5` as it was written.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dpplan.errors import RecipeError
+from dpplan.recipe.blocks import Block, Data, Model, Privacy, Runtime, Training, violations
+from dpplan.recipe.values import Given, Kind, did_you_mean
+
+BLOCKS: dict[str, type[Block]] = {block.title: block for block in (Privacy, Data, Model, Training, Runtime)}
+MOST_BYTES = 1_000_000  # far above any recipe; keeps a data file given by mistake out of the parser
+Problem = tuple[int, str]  # line (0: the whole file) and sentence
+_KINDS: dict[str, Kind] = {"str": "text", "int": "number", "float": "number", "bool": "switch", "null": "empty"}
+
+
+def read_text(file: Path) -> str:
+    """The text of a recipe file. Raises RecipeError when there is none."""
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise RecipeError(f"{file}: no such file.") from None
+    except OSError as error:
+        raise RecipeError(f"{file}: cannot be read: {error.strerror}.") from None
+    if len(raw) > MOST_BYTES:
+        raise RecipeError(f"{file}: is larger than {MOST_BYTES:,} bytes; this is no recipe.")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise RecipeError(f"{file}: is not text (UTF-8); a recipe is a YAML file.") from None
+
+
+def read_blocks(text: str, name: str) -> dict[str, Any]:
+    """Block name -> block, from the text of the recipe called `name`.
+
+    Raises RecipeError with file, line and key of every problem at once.
+    """
+    root = _compose(text, name)
+    found: list[Problem] = []
+    blocks: dict[str, Any] = {}
+    for title, line, node in _keys(root, "", BLOCKS, found):
+        blocks[title] = _read_block(node, line, BLOCKS[title], found)
+    for title in BLOCKS.keys() - blocks.keys() - {Runtime.title}:
+        found.append((0, f"the block '{title}:' is missing."))
+    if found:
+        raise RecipeError([_located(name, line, sentence) for line, sentence in sorted(found)])
+    return blocks
+
+
+def _read_block(node: Any, line: int, block: type[Block], found: list[Problem]) -> Block | None:
+    if node.id != "mapping":
+        found.append((line, f"{block.title}: is not a block of keys and values."))
+        return None
+    entries = {entry.name: entry for entry in dataclasses.fields(block)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    lines: dict[str, int] = {}
+    before = len(found)
+    for key, key_line, child in _keys(node, f"{block.title}.", entries, found):
+        lines[key], given = key_line, _given(child)
+        try:
+            values[key] = entries[key].metadata["read"](given)
+        except ValueError as error:
+            found.append((key_line, f"{block.title}.{key}{given} {error}"))
+    for key, entry in entries.items():
+        if key not in lines and entry.default is dataclasses.MISSING:
+            found.append((line, f"{block.title}.{key} is missing."))
+    unreadable = lines.keys() - values.keys()
+    for keys, sentence in violations(block, values):
+        if not unreadable.intersection(keys):  # one sentence about a value is enough
+            at = max((lines[key] for key in keys if key in lines), default=line)
+            found.append((at, f"{block.title}.{sentence}"))
+    return block(**values) if len(found) == before else None
+
+
+def _keys(node: Any, prefix: str, known: Mapping[str, Any], found: list[Problem]) -> Iterator[tuple[str, int, Any]]:
+    """The known keys of a mapping, their lines and nodes; what is unknown or given twice goes to `found`."""
+    first_line: dict[str, int] = {}
+    for key_node, child in node.value:
+        line = key_node.start_mark.line + 1
+        key = key_node.value if key_node.id == "scalar" else "?"
+        if key in first_line:
+            found.append((line, f"{prefix}{key} is given twice; first on line {first_line[key]}."))
+        elif key not in known:
+            found.append((line, f"{prefix}{key} is not a known key.{_elsewhere(key, known)}"))
+        else:
+            yield key, line, child
+        first_line.setdefault(key, line)
+
+
+def _elsewhere(key: str, known: Mapping[str, Any]) -> str:
+    """The likeliest remedy for an unknown key: the block it belongs to, or the spelling that was meant."""
+    homes = [title for title, block in BLOCKS.items() if key in block.__dataclass_fields__]  # type: ignore[attr-defined]
+    return f" It belongs under '{homes[0]}:'." if homes else did_you_mean(key, known)
+
+
+def _given(node: Any, nested: bool = True) -> Given:
+    """What stands here. Lists go one level deep: no key wants more, and an alias may point at its own list."""
+    line = node.start_mark.line + 1
+    if node.id == "sequence":
+        return Given("list", "", line, tuple(_given(item, False) for item in node.value) if nested else ())
+    if node.id == "mapping":
+        return Given("block", "", line)
+    return Given(_KINDS.get(node.tag.removeprefix("tag:yaml.org,2002:"), "other"), node.value, line)
+
+
+def _compose(text: str, name: str) -> Any:
+    import yaml
+
+    root: Any
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        raise RecipeError(_located(name, line, f"is not YAML: {error.problem}.")) from None
+    except yaml.YAMLError:
+        raise RecipeError(f"{name}: holds characters that no YAML file may hold; is it a recipe?") from None
+    except RecursionError:
+        raise RecipeError(f"{name}: is nested too deeply to be a recipe.") from None
+    if root is None:
+        raise RecipeError(f"{name}: is empty. A recipe has the blocks {', '.join(BLOCKS)}.")
+    if root.id != "mapping":
+        raise RecipeError(f"{name}: is not a recipe: it has no blocks {', '.join(BLOCKS)}.")
+    return root
+
+
+def _located(name: str, line: int, sentence: str) -> str:
+    return f"{name}:{line}: {sentence}" if line else f"{name}: {sentence}"

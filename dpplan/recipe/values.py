@@ -1,0 +1,100 @@
+"""From what stands in a recipe file to a typed value, or a sentence saying why not.
+
+A reader takes a `Given` and returns the value; it raises ValueError with the end of a sentence that begins
+with the key and what was written ("is not a number.").
+"""
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dpplan.checks import Problems
+
+Kind = Literal["text", "number", "switch", "empty", "list", "block", "other"]
+KIND_WORDS: dict[str, str] = {
+    "switch": "is true or false to YAML",
+    "empty": "has no value",
+    "list": "is a list",
+    "block": "is a block",
+    "other": "has a tag or type that recipes do not use",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One value as written: its text, its line in the file, and what YAML takes it for."""
+
+    kind: Kind
+    text: str
+    line: int
+    items: tuple["Given", ...] = ()
+
+    def __str__(self) -> str:
+        """=text for what fits in a sentence, nothing for what does not."""
+        fits = self.kind in {"text", "number", "switch"} and 0 < len(self.text) <= 40
+        return f"={self.text}" if fits else ""
+
+
+Reader = Callable[[Given], Any]
+
+
+def number(given: Given) -> float:
+    """A real number. Read from its text, because PyYAML takes 1e-5 for a word (it wants 1.0e-5)."""
+    if given.kind not in {"text", "number"}:
+        raise ValueError(f"{KIND_WORDS[given.kind]}; a number belongs here.")
+    try:
+        return float(given.text)
+    except ValueError:
+        raise ValueError("is not a number.") from None
+
+
+def whole(given: Given) -> int | float:
+    """A number that is kept exactly when it is whole; what is not whole is left for the rule to refuse."""
+    value = number(given)
+    return int(value) if value.is_integer() else value
+
+
+def word(given: Given) -> str:
+    """A word that YAML also takes for one: on, yes, null and 12 are something else unless quoted."""
+    if given.kind == "text":
+        return given.text
+    said = "is a number to YAML" if given.kind == "number" else KIND_WORDS[given.kind]
+    raise ValueError(f"{said}; a word belongs here.")
+
+
+def path(given: Given) -> str:
+    if given.kind not in {"text", "number"} or not given.text.strip():
+        raise ValueError("is not the name of a folder.")
+    return given.text
+
+
+def switch(given: Given) -> bool:
+    if given.kind == "switch":
+        return given.text.lower() in {"true", "yes", "on"}
+    raise ValueError("is neither true nor false.")
+
+
+def whole_numbers(given: Given) -> tuple[int | float, ...]:
+    if given.kind != "list":
+        raise ValueError("is not a list of whole numbers, as in [64, 32].")
+    try:
+        return tuple(whole(item) for item in given.items)
+    except ValueError as error:
+        raise ValueError(f"holds something that {error}") from None
+
+
+def one_of(*choices: str) -> Callable[[Problems, str, str], None]:
+    """A rule: the value is one of these words."""
+
+    def rule(problems: Problems, name: str, value: str) -> None:
+        if value not in choices:
+            problems.add(f"{name}={value} is not one of: {', '.join(choices)}.{did_you_mean(value, choices)}")
+
+    return rule
+
+
+def did_you_mean(wrong: str, choices: Iterable[str]) -> str:
+    """A remedy sentence when one choice is close to what was written, else nothing."""
+    close = difflib.get_close_matches(str(wrong).lower(), list(choices), n=1, cutoff=0.6)
+    return f" Did you mean '{close[0]}'?" if close else ""

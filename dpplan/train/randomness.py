@@ -1,0 +1,24 @@
+"""Where the randomness of a run comes from: one independent stream for each purpose."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SEEDED = "a seeded run is reproducible and protects nobody: whoever knows the seed can subtract the noise"
+
+
+@dataclass(frozen=True, slots=True)
+class Randomness:
+    """sampling: which examples join a batch. noise: what is added to the sum. weights: the first parameters."""
+
+    sampling: np.random.Generator
+    noise: np.random.Generator
+    weights: np.random.Generator
+
+    @classmethod
+    def of(cls, seed: int | None) -> "Randomness":
+        """From the seed, or from 128 bits of the operating system's entropy when there is none.
+
+        The generators (PCG64) are statistical, not cryptographic: the claim takes them for ideal.
+        """
+        return cls(*(np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(3)))

@@ -1,0 +1,198 @@
+"""What a run says about itself while it goes and when it is over.
+
+Figures come in two kinds that are never mixed. What follows from the plan, the number of steps and the noisy
+parameters is covered by epsilon. What was seen without noise (losses, accuracies, counts) is not, and stands
+under `not_covered_by_epsilon` wherever it is written.
+"""
+
+import dataclasses
+import json
+import math
+import platform
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+import dpplan
+from dpplan.accounting.bound import Bound
+from dpplan.recipe import Claim, Recipe
+from dpplan.train.data import Dataset
+from dpplan.train.randomness import SEEDED
+
+SCHEMA = "dpplan.train/1"
+EARLY_STOP = "holds if nothing that was seen decided when to stop; otherwise the planned epsilon holds"
+Status = Literal["finished", "interrupted", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A run that is settled and has not begun: what it will do, what it will cost, on which examples."""
+
+    recipe: Recipe
+    claim: Claim
+    dataset: Dataset = field(repr=False)
+    device: torch.device
+    seed: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        claim, phase = self.claim, self.claim.phase
+        return {
+            "schema": SCHEMA,
+            "recipe": {"name": self.recipe.name, "sha256": self.recipe.sha256, **self.recipe.content},
+            "seeded": self.seed is not None,
+            "seed": self.seed,
+            "seed_note": SEEDED if self.seed is not None else None,
+            "assumptions": {
+                **dataclasses.asdict(claim.plan.assumptions),
+                "unit_is_one_of": "the training examples; held-out examples are not protected",
+                "public": "the number of training examples",
+                "randomness": "generators are taken for ideal, and floating point for real numbers",
+            },
+            "planned": {
+                "noise_multiplier": phase.noise_multiplier,
+                "clip_norm": claim.clip_norm,
+                "sample_rate": phase.sample_rate,
+                "steps": phase.steps,
+                "examples": claim.plan.examples,
+                "batch_size": claim.plan.batch_size,
+                "derivation": dict(claim.plan.derivation),
+                "delta": claim.delta.value,
+                "delta_reason": claim.delta.reason,
+                "target_epsilon": claim.target_epsilon,
+                "epsilon": figure(claim.epsilon),
+            },
+            "device": str(self.device),
+            "software": {
+                "dpplan": dpplan.__version__,
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step is done. `step` of `steps`."""
+
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One expected pass over the data is done. loss, accuracy, dropped and clipped are not covered by epsilon.
+
+    loss, accuracy: means over the examples drawn in this epoch, None when there were none with a finite gradient.
+    dropped: examples left out because their gradient was not finite. clipped: fraction that was shortened.
+    """
+
+    epoch: int
+    step: int
+    epsilon: Bound
+    drawn: int
+    dropped: int
+    loss: float | None
+    accuracy: float | None
+    clipped: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        seen = {name: getattr(self, name) for name in ("loss", "accuracy", "drawn", "dropped", "clipped")}
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "epsilon": figure(self.epsilon),
+            "not_covered_by_epsilon": seen,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport:
+    """What was planned, what was done, what it cost, and what came of it.
+
+    message: why it ended early, "" when it did not. steps: the steps really taken. spent: their epsilon. The
+    accuracies are fractions; None where there was nothing to measure.
+    """
+
+    planned: Planned
+    status: Status
+    message: str
+    steps: int
+    spent: Bound
+    folder: Path
+    epochs: tuple[Epoch, ...]
+    empty_batches: int
+    held_out_accuracy: float | None
+    nonprivate_accuracy: float | None
+    seconds: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the run did and spent what was planned; an unfinished run did not."""
+        plan = self.planned.claim
+        same = (self.spent.lower, self.spent.upper) == (plan.epsilon.lower, plan.epsilon.upper)
+        return self.status == "finished" and self.steps == plan.phase.steps and same
+
+    @property
+    def spent_note(self) -> str | None:
+        """What stands between the spent figure and a claim; None when nothing does."""
+        if self.planned.seed is not None:
+            return SEEDED
+        return None if self.status == "finished" else EARLY_STOP
+
+    @property
+    def dropped(self) -> int:
+        return sum(epoch.dropped for epoch in self.epochs)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **self.planned.to_json(),
+            "status": self.status,
+            "message": self.message,
+            "spent": {
+                "steps": self.steps,
+                "epsilon": figure(self.spent),
+                "holds": self.planned.seed is None,
+                "note": self.spent_note,
+            },
+            "agrees_with_plan": self.agrees,
+            "not_covered_by_epsilon": {
+                "why": "computed from examples without noise",
+                "held_out_accuracy": self.held_out_accuracy,
+                "nonprivate_accuracy": self.nonprivate_accuracy,
+                "empty_batches": self.empty_batches,
+                "dropped": self.dropped,
+                "epochs": [epoch.to_json()["not_covered_by_epsilon"] for epoch in self.epochs],
+            },
+            "folder": str(self.folder),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def figure(bound: Bound) -> dict[str, Any]:
+    """A privacy figure as JSON: unrounded, null where there is no bound."""
+    return {
+        "lower": bound.lower,
+        "upper": bound.upper,
+        "estimate": bound.estimate,
+        "guarantee": str(bound.guarantee),
+        "accountant": bound.accountant,
+        "assumptions": str(bound.assumptions),
+        "why": bound.why,
+    }
+
+
+def dumps(content: Any, indent: int | None = None) -> str:
+    """Strict JSON: numbers that are not finite become null."""
+    return json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

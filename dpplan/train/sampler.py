@@ -1,0 +1,69 @@
+"""How the batch of one step is drawn, from the sampling object that the accountant reads.
+
+sampler = sampler_for(phase.sampling, examples, rng)
+sampler.draw() -> indices           sampler.expected_batch -> the public denominator
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpplan.errors import NotApplicable
+from dpplan.sampling import Poisson
+
+Indices = NDArray[np.int64]
+
+
+class Sampler(Protocol):
+    """Draws batches. A run may use only a scheme that an accountant can claim for."""
+
+    @property
+    def expected_batch(self) -> float:
+        """The public number that a noisy sum is divided by. Never the size of a drawn batch."""
+        ...
+
+    def draw(self) -> Indices:
+        """The examples of the next batch: distinct, rising, possibly none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PoissonSampler:
+    """Every example joins each batch with probability `sampling.sample_rate`, independently of all else.
+
+    The gaps between the members of such a batch are geometric, so a batch costs O(q n) instead of n coin
+    flips, and its size is Binomial(n, q) with no truncation. Batches are drawn on the host, so that a seed means
+    the same batches on every device.
+    """
+
+    sampling: Poisson
+    examples: int
+    rng: np.random.Generator
+
+    @property
+    def expected_batch(self) -> float:
+        return self.sampling.sample_rate * self.examples
+
+    def draw(self) -> Indices:
+        mean = self.expected_batch
+        enough = math.ceil(mean + 6 * math.sqrt(mean)) + 4  # one round of gaps reaches the end almost always
+        members = np.empty(0, np.int64)
+        last = -1
+        while last < self.examples:
+            gaps = self.rng.geometric(self.sampling.sample_rate, enough)
+            # Past the end is past the end; keeps the running sum of huge gaps from overflowing. At least 1,
+            # because numpy inverts an exponential that can, once in 2^53 draws, be exactly zero.
+            round_ = last + np.cumsum(np.clip(gaps, 1, self.examples + 1))
+            members = np.concatenate([members, round_])
+            last = int(round_[-1])
+        return members[: np.searchsorted(members, self.examples)]
+
+
+def sampler_for(sampling: Poisson, examples: int, rng: np.random.Generator) -> Sampler:
+    """The sampler of this scheme over examples 0 .. examples - 1."""
+    if isinstance(sampling, Poisson):
+        return PoissonSampler(sampling, examples, rng)
+    raise NotApplicable(f"no sampler draws batches by {type(sampling).__name__}.")

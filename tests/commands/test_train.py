@@ -1,0 +1,147 @@
+"""dpplan train as a person runs it: in a process of its own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DIGITS = ROOT / "recipes" / "digits.yaml"
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+TINY = """\
+privacy:
+  noise_multiplier: 2
+  clip_norm: 1
+data:
+  source: digits
+model:
+  kind: logistic
+training:
+  batch_size: 100
+  {length}
+  optimizer: sgd
+  learning_rate: 0.5
+runtime:
+  device: cpu
+  threads: 1
+"""
+COMMAND = [sys.executable, "-m", "dpplan", "train"]
+# Puts a finder before all others that knows of no torch, then runs the command as `python -m dpplan` does.
+WITHOUT_TORCH = """\
+import runpy, sys
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "torch":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, NoTorch())
+sys.argv[0] = "dpplan"
+runpy.run_module("dpplan", run_name="__main__", alter_sys=True)
+"""
+
+
+def write(folder: Path, length: str = "steps: 16") -> Path:
+    file = folder / "tiny.yaml"
+    file.write_text(TINY.format(length=length), encoding="utf-8")
+    return file
+
+
+def run(folder: Path, *arguments: str | Path, python: list[str] = COMMAND) -> subprocess.CompletedProcess[str]:
+    command = [*python, *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=folder, env=ONE_THREAD, capture_output=True, check=False, text=True, timeout=120, encoding="utf-8"
+    )
+
+
+def test_a_dry_run_prints_the_plan_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    done = run(tmp_path, DIGITS, "--dry-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    headline, *rows = done.stdout.splitlines()
+    stated = re.match(r"ε = (\S+) at δ = 0.0001 +certified: (\S+) ≤ ε ≤ (\S+)$", headline)
+    assert stated
+    assert float(stated[2]) <= float(stated[3]) <= 3
+    text = "\n".join(rows)
+    for row in (
+        r"noise multiplier +\d\.\d+ +solved for ε ≤ 3$",
+        r"sample rate +0\.356298 += 512 / 1437$",
+        r"steps +85 += ⌈30 epochs × 1437 / 512⌉$",
+        r"assumes +Poisson sampling, add/remove one example$",
+    ):
+        assert re.search(row, text, re.MULTILINE), row
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_print_their_course_and_lie_side_by_side(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    first, second = run(tmp_path, file), run(tmp_path, file, "--seed", "1", "--json")
+    assert (first.returncode, first.stderr, second.returncode) == (0, "", 0)
+    assert "as planned" in first.stdout
+    assert "not covered by ε" in first.stdout
+    assert max(map(len, first.stdout.splitlines())) <= 80
+    assert "\x1b" not in first.stdout
+    report = json.loads(second.stdout)
+    assert (report["seeded"], report["agrees_with_plan"], report["folder"]) == (True, True, "runs/tiny-002")
+    assert json.loads((tmp_path / "runs/tiny-002/report.json").read_text(encoding="utf-8")) == report
+    for folder in ("tiny-001", "tiny-002"):
+        names = {path.name for path in (tmp_path / "runs" / folder).iterdir()}
+        assert names == {"metrics.jsonl", "model.pt", "recipe.yaml", "report.json"}
+
+
+def test_an_existing_folder_is_not_written_to(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    done = run(tmp_path, write(tmp_path), "--out", "mine")
+    assert done.returncode == 2
+    assert "out=mine exists already" in done.stderr
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT to a process")
+def test_ctrl_c_ends_cleanly_with_what_was_spent(tmp_path: Path) -> None:
+    file = write(tmp_path, "steps: 5000")
+    with subprocess.Popen(
+        [*COMMAND, str(file)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    ) as process:
+        metrics = tmp_path / "runs" / "tiny-001" / "metrics.jsonl"
+        give_up = time.monotonic() + 90
+        while not metrics.exists() and process.poll() is None and time.monotonic() < give_up:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert re.match(r"error: interrupted after \d+ of 5000 steps, ε ≤ \S+ spent\.", err)
+    assert "Traceback" not in err
+    assert "interrupted" in out
+    report = json.loads((metrics.parent / "report.json").read_text(encoding="utf-8"))
+    assert report["status"] == "interrupted"
+    assert 15 <= report["spent"]["steps"] < 5_000
+    assert 0 < report["spent"]["epsilon"]["upper"] < report["planned"]["epsilon"]["upper"]
+
+
+def test_mistakes_in_a_recipe_are_told_with_their_line(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    file.write_text(file.read_text(encoding="utf-8").replace("clip_norm", "clipnorm"), encoding="utf-8")
+    done = run(tmp_path, "tiny.yaml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "tiny.yaml:3: privacy.clipnorm is not a known key. Did you mean 'clip_norm'?" in done.stderr
+    assert "tiny.yaml:1: privacy.clip_norm is missing." in done.stderr
+
+
+def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
+    done = run(tmp_path, "nowhere.yaml")
+    assert (done.returncode, done.stderr) == (2, "error: nowhere.yaml: no such file.\n")
+
+
+def test_without_torch_the_extra_is_named(tmp_path: Path) -> None:
+    done = run(tmp_path, "train", DIGITS, python=[sys.executable, "-c", WITHOUT_TORCH])
+    assert done.returncode == 2
+    assert done.stderr == "error: dpplan train needs the extra 'train': pip install 'dpplan[train]'\n"

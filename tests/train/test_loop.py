@@ -1,0 +1,102 @@
+"""One private step: what it draws from, what it adds, what it divides by."""
+
+import numpy as np
+import pytest
+import torch
+from small_recipe import small
+from torch import nn
+
+from dpplan.mechanism import Gaussian
+from dpplan.plan import Phase
+from dpplan.recipe import Recipe
+from dpplan.sampling import Poisson
+from dpplan.train import data, models
+from dpplan.train.loop import Trainer
+from dpplan.train.noise import GaussianNoise
+from dpplan.train.privatize import VmapClipping
+from dpplan.train.randomness import Randomness
+from dpplan.train.sampler import PoissonSampler
+
+DIGITS = data.load(small().data)
+
+
+def trainer(recipe: Recipe, phase: Phase, seed: int | None = 0) -> tuple[Trainer, nn.Module]:
+    randomness = Randomness.of(seed)
+    model = models.build(recipe.model, 64, 10, randomness.weights)
+    return Trainer(model, DIGITS.training, phase, recipe, randomness), model
+
+
+def flat(model: nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()]).clone()
+
+
+def test_the_accounted_objects_are_the_ones_that_draw() -> None:
+    claim = small().claim(DIGITS.training.examples)
+    made, _ = trainer(small(), claim.phase)
+    assert isinstance(made.sampler, PoissonSampler)
+    assert made.sampler.sampling is claim.phase.sampling
+    assert made.sampler.examples == claim.plan.examples
+    assert made.noise.mechanism is claim.phase.mechanism
+
+
+def test_a_step_is_the_noisy_clipped_sum_over_the_public_constant() -> None:
+    phase = Phase(Gaussian(1.3), Poisson(0.1), 1)
+    recipe = small(privacy_clip_norm=0.5, training_learning_rate=0.25)
+    made, model = trainer(recipe, phase)
+    before = flat(model)
+    # The same streams once more, step by step, as the definition says.
+    again = Randomness.of(0)
+    twin = models.build(recipe.model, 64, 10, again.weights)
+    drawn = torch.from_numpy(PoissonSampler(phase.sampling, 1437, again.sampling).draw())
+    assert len(drawn) != round(0.1 * 1437)
+    clipped = VmapClipping(twin, 0.5, 64).clipped_sum(DIGITS.training.inputs[drawn], DIGITS.training.targets[drawn])
+    noisy = GaussianNoise(phase.mechanism, again.noise).add(clipped)
+    made.step()
+    assert torch.allclose(flat(model), before - 0.25 * (noisy / 143.7).float(), atol=1e-7)
+
+
+def test_an_empty_batch_is_a_step_of_noise_alone() -> None:
+    phase = Phase(Gaussian(2.0), Poisson(1e-9), 3)
+    made, model = trainer(small(training_learning_rate=1e-9), phase)
+    before = flat(model)
+    facts = [made.step() for _ in range(3)]
+    assert (made.steps, made.empty_batches) == (3, 3)
+    assert sum(float(fact.drawn) for fact in facts) == 0
+    # Divided by the public 1437e-9 and multiplied by the rate of 1e-9: noise of std 2 / 1437 per coordinate.
+    moved = (flat(model) - before).numpy()
+    assert np.count_nonzero(moved) == moved.size
+    assert moved.std() == pytest.approx(2.0 * np.sqrt(3) / 1437, rel=0.2)
+
+
+@pytest.mark.parametrize("optimizer", [{"optimizer": "sgd", "momentum": 0.9}, {"optimizer": "adam"}])
+def test_a_seed_repeats_a_run_and_no_seed_does_not(optimizer: dict[str, object]) -> None:
+    recipe = small(**{f"training_{key}": value for key, value in optimizer.items()})
+    phase = Phase(Gaussian(1.0), Poisson(0.05), 3)
+
+    def trained(seed: int | None) -> torch.Tensor:
+        made, model = trainer(recipe, phase, seed)
+        for _ in range(3):
+            made.step()
+        return flat(model)
+
+    assert torch.equal(trained(3), trained(3))
+    assert not torch.equal(trained(3), trained(4))
+    assert not torch.equal(trained(None), trained(None))
+
+
+def test_streams_of_one_seed_are_different_streams() -> None:
+    one = Randomness.of(0)
+    assert len({float(rng.random()) for rng in (one.sampling, one.noise, one.weights)}) == 3
+
+
+def test_parameters_that_are_not_finite_are_noticed() -> None:
+    made, model = trainer(small(), Phase(Gaussian(1.0), Poisson(0.05), 3))
+    assert made.finite()
+    with torch.no_grad():
+        next(model.parameters())[0, 0] = float("inf")
+    assert not made.finite()
+
+
+def test_a_physical_batch_beyond_the_data_takes_no_more_memory_than_the_data() -> None:
+    made, _ = trainer(small(runtime_physical_batch=10**12), Phase(Gaussian(1.0), Poisson(0.05), 3))
+    assert float(made.step().drawn) > 0
