@@ -12,6 +12,7 @@ Symbols: t, u, h as above; Λ = 2π/h, the period of the aliases in ε.
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 
@@ -96,8 +97,9 @@ class Contour:
                 break
             self.period *= 1.1
         self.h = 2.0 * math.pi / self.period
-        top = self._choose_top(NET_START / math.sqrt(spread) * NET_RATIO ** np.arange(NET_SIZE), accuracy)
-        self.u = self.h * np.arange(int(top / self.h) + 2)
+        edges = NET_START / math.sqrt(spread) * np.power(NET_RATIO, np.arange(NET_SIZE, dtype=np.float64))
+        top = self._choose_top(edges, accuracy)
+        self.u = self.h * np.arange(int(top / self.h) + 2, dtype=np.float64)
 
     def _log_aliases(self, epsilon: float) -> float:
         """log of a bound on the sum over k ≠ 0 of e^(kΛt)·delta(ε + kΛ), from the best tilt on either side of t."""
@@ -128,12 +130,12 @@ class Contour:
         u = self.u
         values, error, log_unit, mean = self.measure.line(self.tilt, u)
         z = self.tilt + 1j * u
-        weight = np.full(len(u), self.h / math.pi)
+        weight = cast(ComplexArray, self.h / math.pi / (z * (z + 1.0)))
         weight[0] *= 0.5
-        weight = weight / (z * (z + 1.0))
-        size = np.abs(weight * values)
+        weighted = cast(ComplexArray, weight * values)
+        size = np.abs(weighted)
         rounding = np.abs(weight) * error + EPS * (len(u) + 16.0 + u * abs(mean)) * size
-        return _Sum(z, weight * values, float(rounding.sum()), EPS * float((size * u).sum()), log_unit)
+        return _Sum(z, weighted, float(rounding.sum()), EPS * float((size * u).sum()), log_unit)
 
     def log_excess(self, epsilon: float) -> float:
         """log of how far the contour's largest term lies above delta: what cancellation costs at this ε."""

@@ -16,13 +16,12 @@ Arrays with one row per phase and one column per node x are written [phase, node
 import enum
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.floating[Any]]
-ComplexArray = npt.NDArray[np.complexfloating[Any, Any]]
+Array = npt.NDArray[np.float64]
+ComplexArray = npt.NDArray[np.complex128]
 
 
 class Direction(enum.Enum):

@@ -12,6 +12,7 @@ u = |Im w|; h = the step in x; ψ(y) = e^y - 1 - y. Arrays are [row, node], a ro
 """
 
 import math
+from typing import cast
 
 import numpy as np
 
@@ -296,7 +297,8 @@ def _waves(loss: Array, mass: Array, u: Array) -> ComplexArray:
     block = max(int(math.sqrt(len(u))), 1)
     baby = np.exp(1j * np.multiply.outer(u[:block], loss))
     giant = np.exp(1j * np.multiply.outer(loss, u[::block])) * mass[:, None]
-    return np.asarray(baby @ giant).T.ravel()[: len(u)]
+    waves = cast(ComplexArray, baby @ giant)  # the stubs lose the kind of a complex product
+    return waves.T.ravel()[: len(u)]
 
 
 def _angle(sampled: Array, turn: Array) -> Array:
