@@ -2,6 +2,8 @@
 
 import math
 import numbers
+from collections.abc import Iterable
+from fractions import Fraction
 from types import TracebackType
 from typing import Self
 
@@ -51,7 +53,7 @@ class Problems:
         good = is_number(value) and math.isfinite(value) and float(value).is_integer() and value >= least
         return self.require(good, _join(f"{name}={show(value)} is not a whole number of at least {least}.", try_))
 
-    def probability(self, name: str, value: float, *, closed_right: bool = True, try_: str = "") -> bool:
+    def probability(self, name: str, value: float | Fraction, *, closed_right: bool = True, try_: str = "") -> bool:
         """In (0, 1], or in (0, 1) when `closed_right` is False."""
         good = is_number(value) and value > 0 and (value <= 1 if closed_right else value < 1)
         interval = "(0, 1]" if closed_right else "(0, 1)"
@@ -68,6 +70,14 @@ def show(value: object) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:
         return str(int(value))
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
+def did_you_mean(wrong: str, choices: Iterable[str]) -> str:
+    """A remedy sentence when one choice is close to what was written, else nothing."""
+    import difflib  # only a mistake needs it
+
+    close = difflib.get_close_matches(str(wrong).lower(), list(choices), n=1, cutoff=0.6)
+    return f" Did you mean '{close[0]}'?" if close else ""
 
 
 def _join(sentence: str, remedy: str) -> str:

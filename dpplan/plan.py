@@ -109,12 +109,13 @@ class Settings:
     """What a user said about a run, any part of it left open. `plan()` completes it or lists all that is wrong.
 
     The sample rate comes from sample_rate or from batch_size / examples; the steps from steps or from epochs.
+    sample_rate may be a Fraction, so that 1/79 stays exact where epochs become steps.
     Saying one thing twice is allowed when both agree. `dataclasses.replace(settings, batch_size=b).plan()`
     is the function of one unknown that every solver searches.
     """
 
     noise_multiplier: float | None = None
-    sample_rate: float | None = None
+    sample_rate: float | Fraction | None = None
     steps: int | None = None
     examples: int | None = None
     batch_size: float | None = None
@@ -141,7 +142,7 @@ class Settings:
             derivation=tuple((name, text) for name, text in derivation.items() if text),
         )
 
-    def with_(self, **changes: float | int | None) -> "Settings":
+    def with_(self, **changes: float | Fraction | None) -> "Settings":
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
     def _check_ranges(self, problems: Problems) -> bool:
@@ -203,7 +204,8 @@ class Settings:
         if self.examples is not None and self.batch_size is not None:
             return _exact(self.batch_size) / self.examples, f"{show(self.batch_size)} / {show(self.examples)}"
         assert self.sample_rate is not None
-        return _exact(self.sample_rate), None
+        origin = show(self.sample_rate) if isinstance(self.sample_rate, Fraction) else None
+        return _exact(self.sample_rate), origin
 
     def _steps(self, rate: Fraction) -> tuple[int, str | None]:
         """Steps round up: rounding down would run, and account for, less than what was asked."""
@@ -213,12 +215,15 @@ class Settings:
         steps = math.ceil(_exact(self.epochs) / rate)
         if self.examples is not None and self.batch_size is not None:
             return steps, f"⌈{show(self.epochs)} epochs × {show(self.examples)} / {show(self.batch_size)}⌉"
-        return steps, f"⌈{show(self.epochs)} epochs / {show(self.sample_rate)}⌉"
+        rate_shown = f"({self.sample_rate})" if isinstance(self.sample_rate, Fraction) else show(self.sample_rate)
+        return steps, f"⌈{show(self.epochs)} epochs / {rate_shown}⌉"
 
 
-def _exact(value: float) -> Fraction:
+def _exact(value: float | Fraction) -> Fraction:
     """The number as it was written. Through its shortest decimal, so that 0.1 is a tenth and
     ⌈epochs × n / batch⌉ is never one short because of binary rounding."""
+    if isinstance(value, Fraction):
+        return value
     return Fraction(int(value)) if float(value).is_integer() else Fraction(repr(float(value)))
 
 

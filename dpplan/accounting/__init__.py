@@ -12,7 +12,7 @@ import importlib
 from typing import Protocol, cast
 
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.checks import Problems
+from dpplan.checks import Problems, did_you_mean
 from dpplan.errors import UsageError
 from dpplan.plan import Plan
 
@@ -42,7 +42,7 @@ class Accountant(Protocol):
 def accountant(name: str) -> Accountant:
     """The accountant of that name; its module is imported here and not before."""
     if name not in ACCOUNTANTS:
-        raise UsageError(f"accountant={name} is not one of: {', '.join(ACCOUNTANTS)}.")
+        raise UsageError(f"accountant={name} is not one of: {', '.join(ACCOUNTANTS)}.{did_you_mean(name, ACCOUNTANTS)}")
     return cast(Accountant, importlib.import_module(ACCOUNTANTS[name]))
 
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dpplan.checks import did_you_mean
 from dpplan.errors import RecipeError
 from dpplan.recipe.blocks import Block, Data, Model, Privacy, Runtime, Training, violations
-from dpplan.recipe.values import Given, Kind, did_you_mean
+from dpplan.recipe.values import Given, Kind
 
 BLOCKS: dict[str, type[Block]] = {block.title: block for block in (Privacy, Data, Model, Training, Runtime)}
 MOST_BYTES = 1_000_000  # far above any recipe; keeps a data file given by mistake out of the parser

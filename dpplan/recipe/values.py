@@ -4,12 +4,11 @@ A reader takes a `Given` and returns the value; it raises ValueError with the en
 with the key and what was written ("is not a number.").
 """
 
-import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dpplan.checks import Problems
+from dpplan.checks import Problems, did_you_mean
 
 Kind = Literal["text", "number", "switch", "empty", "list", "block", "other"]
 KIND_WORDS: dict[str, str] = {
@@ -92,9 +91,3 @@ def one_of(*choices: str) -> Callable[[Problems, str, str], None]:
             problems.add(f"{name}={value} is not one of: {', '.join(choices)}.{did_you_mean(value, choices)}")
 
     return rule
-
-
-def did_you_mean(wrong: str, choices: Iterable[str]) -> str:
-    """A remedy sentence when one choice is close to what was written, else nothing."""
-    close = difflib.get_close_matches(str(wrong).lower(), list(choices), n=1, cutoff=0.6)
-    return f" Did you mean '{close[0]}'?" if close else ""

@@ -17,15 +17,13 @@ from typing import cast
 import numpy as np
 
 from dpplan.accounting.exact.law import Array, ComplexArray
-from dpplan.accounting.exact.measure import LOG_HUGE, Measure
+from dpplan.accounting.exact.measure import LOG_HUGE, Moments
 from dpplan.accounting.exact.quadrature import EPS
 from dpplan.accounting.exact.tilt import log_chernoff_factor
 
 # Frequencies are bounded on a geometric net that starts at NET_START standard deviations of the characteristic
 # function and ends NET_RATIO^NET_SIZE = 5e4 times higher.
 NET_START, NET_RATIO, NET_SIZE = 6.0, 1.2, 60
-# The most products of a frequency and a node that one sum may need: about 0.1 s.
-MOST_WORK = 2e7
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +75,19 @@ class _Sum:
 class Contour:
     """delta(ε) of a measure near one ε. Build once, evaluate at every ε nearby; valid, if wide, at any other.
 
-    tilts, log_moments: a table of upper bounds on log M at real tilts around `tilt` (0 with M <= 1 is added).
-    spread: the variance of the tilted loss, for scale. bulk: a bound on the delta of what the measure leaves out.
+    moments: the measure's moments at tilts around the contour's, which is number `index` of them (0 with M <= 1 is
+    added). spread: the variance of the tilted loss, for scale. bulk: a bound on the delta of what the measure
+    leaves out. reached: whether the accuracy asked for could be had.
     """
 
     def __init__(
-        self, measure: Measure, tilt: float, tilts: Array, log_moments: Array, spread: float,
-        epsilon: float, log_delta: float, accuracy: Accuracy, bulk: "Chernoff | None" = None,
+        self, moments: Moments, index: int, spread: float, epsilon: float, log_delta: float, accuracy: Accuracy,
+        bulk: "Chernoff | None" = None,
     ) -> None:  # fmt: skip
-        self.bulk = bulk
-        self.measure, self.tilt, self.epsilon, self.log_delta = measure, tilt, epsilon, log_delta
-        self.tilts = np.append(tilts, 0.0)
-        self.log_tops = np.append(np.nan_to_num(log_moments, nan=math.inf), 0.0) + [
-            log_chernoff_factor(float(s)) for s in self.tilts
-        ]
+        self.measure, self.epsilon, self.log_delta, self.bulk = moments.measure, epsilon, log_delta, bulk
+        self.tilt = float(moments.tilts[index])
+        table = Chernoff.of(np.append(moments.tilts, 0.0), np.append(moments.logs, 0.0))
+        self.tilts, self.log_tops = table.tilts, table.log_tops
         self.period = 8.0 * math.sqrt(spread)
         for _ in range(60):
             if self._log_aliases(epsilon) <= log_delta + accuracy.aliases:
@@ -98,8 +95,16 @@ class Contour:
             self.period *= 1.1
         self.h = 2.0 * math.pi / self.period
         edges = NET_START / math.sqrt(spread) * np.power(NET_RATIO, np.arange(NET_SIZE, dtype=np.float64))
-        top = self._choose_top(edges, accuracy)
-        self.u = self.h * np.arange(int(top / self.h) + 2, dtype=np.float64)
+        width = np.append(np.diff(edges), edges[-1])
+        each = moments.log_decay(index, edges) + np.log((width + self.h) / (math.pi * edges**2))
+        rest = np.logaddexp.accumulate(each[::-1])[::-1]
+        goal = log_delta + accuracy.rest - (moments.log_unit(index) - self.tilt * epsilon)
+        good = np.nonzero(rest <= goal)[0]
+        affordable = max(int(np.searchsorted(edges, accuracy.most * self.h)) - 1, 0)
+        chosen = min(int(good[0]) if len(good) else len(edges) - 1, affordable)
+        self.log_rest = float(rest[chosen])
+        self.reached = len(good) > 0 and chosen == int(good[0])
+        self.u = self.h * np.arange(int(edges[chosen] / self.h) + 2, dtype=np.float64)
 
     def _log_aliases(self, epsilon: float) -> float:
         """log of a bound on the sum over k ≠ 0 of e^(kΛt)·delta(ε + kΛ), from the best tilt on either side of t."""
@@ -109,37 +114,18 @@ class Contour:
         below = self.tilts < self.tilt
         return float(np.logaddexp(np.min(bound[above]), np.min(bound[below])))
 
-    def _choose_top(self, edges: Array, accuracy: Accuracy) -> float:
-        """The frequency to stop at: where the rest is small enough, or the highest that can be afforded."""
-        width = np.append(np.diff(edges), edges[-1])
-        each = self.measure.log_decay(self.tilt, edges) + np.log((width + self.h) / (math.pi * edges**2))
-        rest = np.logaddexp.accumulate(each[::-1])[::-1]
-        goal = self.log_delta + accuracy.rest - (self.measure.log_whole(self.tilt) - self.tilt * self.epsilon)
-        good = np.nonzero(rest <= goal)[0]
-        affordable = max(int(np.searchsorted(edges, accuracy.most * self.h)) - 1, 0)
-        chosen = min(int(good[0]) if len(good) else len(edges) - 1, affordable)
-        while chosen > 0 and edges[chosen] / self.h * self.measure.nodes_for(self.tilt, edges[chosen]) > MOST_WORK:
-            chosen = max(chosen - 2, 0)
-        self.log_rest = float(rest[chosen])
-        self.reached = len(good) > 0 and chosen == int(good[0])
-        return float(edges[chosen])
-
     @cached_property
     def _sum(self) -> "_Sum":
         """Everything in the sum that does not depend on ε. The dear part: made when first asked for."""
         u = self.u
-        values, error, log_unit, mean = self.measure.line(self.tilt, u)
-        z = self.tilt + 1j * u
-        weight = cast(ComplexArray, self.h / math.pi / (z * (z + 1.0)))
+        line = self.measure.line(self.tilt, u)
+        z = cast(ComplexArray, self.tilt + 1j * u)
+        weight = self.h / math.pi / (z * (z + 1.0))
         weight[0] *= 0.5
-        weighted = cast(ComplexArray, weight * values)
+        weighted = weight * line.values
         size = np.abs(weighted)
-        rounding = np.abs(weight) * error + EPS * (len(u) + 16.0 + u * abs(mean)) * size
-        return _Sum(z, weighted, float(rounding.sum()), EPS * float((size * u).sum()), log_unit)
-
-    def log_excess(self, epsilon: float) -> float:
-        """log of how far the contour's largest term lies above delta: what cancellation costs at this ε."""
-        return self._sum.log_unit - self.tilt * epsilon - self.log_delta
+        rounding = np.abs(weight) * line.error + EPS * (len(u) + 16.0 + u * line.mean) * size
+        return _Sum(z, weighted, float(rounding.sum()), EPS * float((size * u).sum()), line.log_unit)
 
     def log_chernoff(self, epsilon: float) -> float:
         """log of the best Chernoff bound in the table on delta, all that the measure leaves out included."""

@@ -25,6 +25,7 @@ CELLS = 320
 # Share of a pair's squared distance given up to absorb the width of the cells the pair lies in.
 BLUR = 0.1
 WINDOWS = (1.0, math.pi)
+ENOUGH = -60.0
 SAFE = 1.0 - 1e-9  # for the rounding of sums of numbers of one sign
 
 
@@ -72,11 +73,13 @@ class Decay:
 
     def log_bounds(self, edges: Array) -> Array:
         """log of a bound on Π|φ(u)|^count for u in [edges_k, edges_k+1]; the last entry holds for all u beyond."""
-        total = np.zeros(len(edges))
-        for row, count in enumerate(self.steps.count[:, 0]):
-            near = np.append(self._near(row, edges[:-1], edges[1:]), 0.0)
-            total += count * np.minimum(near, self._far(row, edges))
-        return total
+        counts = self.steps.count[:, 0]
+        far = np.array([self._far(row, edges) for row in range(len(counts))])
+        # Where far alone says enough, near is not asked: it is the dear one.
+        weak = np.nonzero(counts @ far[:, :-1] > ENOUGH)[0]
+        for row in range(len(counts)):
+            far[row, weak] = np.minimum(far[row, weak], self._near(row, edges[weak], edges[weak + 1]))
+        return np.asarray(counts @ far)
 
     def _far(self, row: int, low: Array) -> Array:
         above, variation = self.mass_above[row], self.variation[row]

@@ -51,12 +51,13 @@ def epsilon_ends(steps: Steps, direction: Direction, delta: float) -> Ends:
             return Ends(0.0, 0.0, "contour", at_zero.terms, contour)
         contour = route.contour(steps, direction, saddle, 0.0, log_delta)
     else:
-        contour = route.contour(steps, direction, saddle, saddle.epsilon, log_delta)
+        guess = EventBound(steps).epsilon(delta) if direction is Direction.REMOVE else 0.0
+        contour = route.contour(steps, direction, saddle, saddle.epsilon, log_delta, guess)
     epsilon, value = _solve(contour, delta)
     for _ in range(REBUILDS):
         if abs(epsilon - contour.epsilon) * contour.tilt < MISPLACED:
             break
-        start = max(epsilon, EventBound(steps).epsilon(delta))
+        start = max(epsilon, EventBound(steps).epsilon(delta)) if direction is Direction.REMOVE else epsilon
         saddle = landscape.for_epsilon(start)
         contour = route.contour(steps, direction, saddle, start, log_delta)
         epsilon, value = _solve(contour, delta)

@@ -103,9 +103,29 @@ class Cut:
 
     def log_weight(self, x: Array) -> Array:
         """log c at nodes [phase, node]; where erfc underflows, an upper bound on it."""
+        return self.log_fall(x)
+
+    def log_fall(self, x: Array) -> Array:
+        """log of a weight that is nowhere below c and falls with x."""
         return log_normal_tails((x - self.at) / self.width)
 
     def removed(self, sigma: Array, mean: float) -> Array:
         """E[1 - c(x)] for x ~ N(mean, σ²), in closed form; shape [phase, 1]."""
         scaled = (self.at - mean) / np.hypot(sigma, self.width)
         return np.array([[normal_tail(float(value))] for value in scaled.ravel()])
+
+
+@dataclass(frozen=True, slots=True)
+class Band(Cut):
+    """The difference of two cuts of one width: about 1 between `start` and `at`, 0 outside; [phase, 1] each."""
+
+    start: Array
+
+    def log_weight(self, x: Array) -> Array:
+        """log of Φ((at - x)/width) - Φ((start - x)/width), from the tails that are small on either side."""
+        right = x > 0.5 * (self.start + self.at)
+        sign = np.where(right, 1.0, -1.0)
+        large = log_normal_tails(sign * (x - np.where(right, self.at, self.start)) / self.width)
+        small = log_normal_tails(sign * (x - np.where(right, self.start, self.at)) / self.width)
+        with np.errstate(divide="ignore"):
+            return large + np.log(-np.expm1(np.minimum(small - large, -1e-300)))

@@ -12,14 +12,14 @@ Cuts. A step's loss that lies beyond `far` with total probability far below delt
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
 
-from dpplan.accounting.exact import jump
 from dpplan.accounting.exact.decay import Decay
-from dpplan.accounting.exact.law import Array, ComplexArray, Cut, Direction, Steps, log_normal_tail, log_ratio
+from dpplan.accounting.exact.jump import Jumps
+from dpplan.accounting.exact.law import Array, Band, ComplexArray, Cut, Direction, Steps, log_normal_tail, log_ratio
 from dpplan.accounting.exact.quadrature import EPS, Quadrature
 
 LOG_HUGE = 700.0
@@ -58,7 +58,8 @@ def cut_at(steps: Steps, at: Array, tilt: float, widest: float) -> Cut:
 
 @dataclass(frozen=True)
 class Measure:
-    """far: the cut of absurd losses, or None. bulk: the cut below which nothing has happened, or None."""
+    """far: the cut of absurd losses, or None. bulk: in the jump regime, the cut below which nothing has happened;
+    of the same width as `far`, so that their difference is a positive weight."""
 
     steps: Steps
     direction: Direction
@@ -76,80 +77,190 @@ class Measure:
             each = (1.0 - q) * each + q * self.far.removed(sigma, 1.0)
         return float((self.steps.count * each).sum()) * (1.0 + 1e-12)
 
-    def log_moments(self, tilts: Array) -> Array:
-        """Upper bounds on log M(s) for each s > 0 in `tilts`."""
-        whole, error = self._power_at(tilts, self.far)
-        if self.bulk is None:
-            return whole + error
-        inside, inside_error = self._power_at(tilts, self.bulk)
-        gap = np.maximum(whole - inside, 0.0) + error + inside_error
-        return np.where(gap > LOG_HUGE, whole + error, inside + inside_error + _log_expm1(gap))
+    def laws(self, tilts: Array, u_max: float = 0.0) -> tuple[Quadrature, Quadrature | None]:
+        """Quadratures with a block of rows, the phases, for each tilt: of the whole (cut) law and None, or of the
+        bulk and of the jumps, which add up to it."""
+        if self.bulk is None or self.far is None:
+            return self._quadrature(tilts, self.far, u_max), None
+        band = Band(self.far.at, self.far.width, self.bulk.at)
+        return self._quadrature(tilts, self.bulk, u_max), self._quadrature(tilts, band, u_max)
 
-    def _power_at(self, tilts: Array, cut: Cut | None) -> tuple[Array, Array]:
-        """Σ T·log G of one cut at real tilts and a bound on its error, each [tilt]."""
+    def _quadrature(self, tilts: Array, cut: Cut | None, u_max: float) -> Quadrature:
         blocks, phases = len(tilts), len(self.steps.sigma)
         exponents = np.array([self.direction.exponent(float(tilt)) for tilt in tilts])
         tiled = Steps(*(np.tile(v, (blocks, 1)) for v in (self.steps.sigma, self.steps.q, self.steps.count)))
-        wide = cut and Cut(np.tile(cut.at, (blocks, 1)), np.tile(cut.width, (blocks, 1)))
-        quadrature = Quadrature(tiled, np.repeat(exponents, phases)[:, None], cut=wide)
-        error = tiled.count * quadrature.relative_error(np.zeros(1))
-        total = (tiled.count * quadrature.log_g).reshape(blocks, phases).sum(axis=1)
-        return total, error.reshape(blocks, phases).sum(axis=1) + EPS * phases * np.abs(total)
+        if cut is not None:
+            values = (np.tile(getattr(cut, field.name), (blocks, 1)) for field in fields(cut))
+            cut = type(cut)(*values)
+        return Quadrature(tiled, np.repeat(exponents, phases)[:, None], u_max=u_max, cut=cut)
 
-    def log_decay(self, tilt: float, edges: Array) -> Array:
-        """log of a bound on |M(t + iu)| / (the whole law's M(t)) for u in [edges_k, edges_k+1], the last for all
-        u beyond."""
-        a = self.direction.exponent(tilt)
-        whole = self._at(tilt, self.far)
-        if self.bulk is None:
-            return Decay(self.steps, a, whole.log_g, whole.low, whole.high, self.far).log_bounds(edges)
-        inside = self._at(tilt, self.bulk)
-        return jump.log_decay(self.steps, a, whole, inside.log_g, self.bulk, edges)
+    def moments(self, tilts: Array) -> "Moments":
+        """The real moments at each s > 0 in `tilts`."""
+        return Moments(self, tilts, *self.laws(tilts))
 
-    def nodes_for(self, tilt: float, u_max: float) -> int:
-        """Nodes a line up to u_max needs: with the number of frequencies, its cost."""
-        return self._at(tilt, self.far, u_max).nodes
-
-    def log_whole(self, tilt: float) -> float:
-        """log M(t) of the whole (cut) law, to rounding: the unit of `log_decay` and `line`."""
-        return float((self.steps.count * self._at(tilt, self.far).log_g).sum())
-
-    def _at(self, tilt: float, cut: Cut | None, u_max: float = 0.0) -> Quadrature:
-        exponent = np.full_like(self.steps.sigma, self.direction.exponent(tilt))
-        return Quadrature(self.steps, exponent, u_max=u_max, cut=cut)
-
-    def line(self, tilt: float, u: Array) -> tuple[ComplexArray, Array, float, float]:
-        """On Re z = tilt at equally spaced u from 0: M(t + iu) in units of the whole law's M(t); a bound on the
-        error of each; log of that unit; the tilted mean of the whole law's loss."""
-        whole = self._at(tilt, self.far, float(u[-1]))
-        values, error = self._powers(whole, u)
-        unit = float((self.steps.count * whole.log_g).sum())
-        mean = self.direction.value * float((self.steps.count * whole.slope).sum())
-        if self.bulk is not None:
-            inside = self._at(tilt, self.bulk, float(u[-1]))
-            share = math.exp(float((self.steps.count * (inside.log_g - whole.log_g)).sum()))
-            subtracted, more = self._powers(inside, u)
-            values, error = values - share * subtracted, error + share * more
-        return values, error, unit, mean
-
-    def _powers(self, quadrature: Quadrature, u: Array) -> tuple[ComplexArray, Array]:
-        """Πφ^T at every u and a bound on its error, that of G(a)^T included."""
-        log_power = np.zeros(len(u), complex)
-        log_error = np.zeros(len(u))
-        errors = quadrature.relative_error(u)
+    def line(self, tilt: float, u: Array) -> "Line":
+        """M on Re z = tilt at equally spaced u from 0."""
+        first, jumps = self.laws(np.array([tilt]), float(u[-1]))
+        unit = float((self.steps.count * first.log_g).sum())
+        mean = abs(float((self.steps.count * first.slope).sum()))
+        units = EPS * (32.0 + u * mean)
+        errors = first.relative_error(u)
+        bulk, off = np.zeros(len(u), complex), np.zeros(len(u))
         for row, count in enumerate(self.steps.count[:, 0]):
-            drop, lag = quadrature.row_line(row, u)
-            turn = u * quadrature.slope[row, 0] - lag
-            # Not numpy's complex log1p, which rounds to units of 1 where the argument is 1e-9 and T is 1e9.
-            with np.errstate(divide="ignore", invalid="ignore"):
-                log_modulus = 0.5 * np.log1p(drop * (drop - 2.0) + turn * turn)
-            log_modulus = np.where(np.isfinite(log_modulus), np.minimum(log_modulus, 0.0), -LOG_HUGE)
-            log_power += count * (log_modulus + 1j * self.direction.value * np.arctan2(turn, 1.0 - drop))
-            log_error += count * np.log1p(errors[row] / np.maximum(np.exp(log_modulus), 1e-300))
-            log_error += count * errors[row, 0]
-        mean = abs(float((self.steps.count * quadrature.slope).sum()))
-        size = np.exp(log_power.real)
-        return np.exp(log_power), size * (np.expm1(np.minimum(log_error, LOG_HUGE)) + EPS * (16.0 + u * mean))
+            _, log_phi = self._characteristic(first, row, u)
+            bulk += count * log_phi
+            off += count * (np.log1p(errors[row] / _size(log_phi)) + errors[row, 0])
+        off = _expm1(off) + units
+        if jumps is None:
+            return Line(np.exp(bulk), np.exp(bulk.real) * off, unit, mean)
+        return self._with_jumps(first, jumps, u, Line(bulk, off, unit, mean))
+
+    def _with_jumps(self, first: Quadrature, jumps: Quadrature, u: Array, bulk: "Line") -> "Line":
+        """Π(φ + J)^T - Πφ^T from log Πφ^T and its relative error: as Πφ^T·(Π(1 + J/φ)^T - 1), which cancels nothing,
+        or as it stands where φ is lost in its own error; whichever is proven better, frequency by frequency."""
+        errors, jump_errors = first.relative_error(u), jumps.relative_error(u)
+        rise, rise_off = np.zeros(len(u), complex), np.zeros(len(u))
+        both, both_off = np.zeros(len(u), complex), np.zeros(len(u))
+        for row, count in enumerate(self.steps.count[:, 0]):
+            share = math.exp(float(jumps.log_g[row, 0] - first.log_g[row, 0]))
+            phi, log_phi = self._characteristic(first, row, u)
+            jump = share * self._characteristic(jumps, row, u)[0]
+            ratio = jump / _size(log_phi) * np.exp(-1j * log_phi.imag)
+            rise += count * _complex_log1p(ratio)
+            moved = share * (jump_errors[row] + jump_errors[row, 0])
+            off = (moved + 2.0 * np.abs(jump) * (errors[row] / _size(log_phi) + errors[row, 0])) / _size(log_phi)
+            rise_off += count * off / np.maximum(np.abs(1.0 + ratio) - off, 1e-300)
+            log_both = _complex_log(phi + jump)
+            both += count * log_both
+            both_off += count * (np.log1p((errors[row] + moved) / _size(log_both)) + errors[row, 0])
+        size = np.exp(bulk.values.real)
+        product = np.exp(bulk.values) * _complex_expm1(rise)
+        product_error = np.abs(product) * bulk.error + size * np.exp(np.minimum(rise.real, LOG_HUGE)) * _expm1(rise_off)
+        gap = np.exp(both) - np.exp(bulk.values)
+        gap_error = np.exp(both.real) * (_expm1(both_off) + EPS * (32.0 + u * bulk.mean)) + size * bulk.error
+        product_error = np.nan_to_num(product_error, nan=math.inf)
+        better = product_error <= gap_error
+        return Line(
+            np.where(better, product, gap), np.where(better, product_error, gap_error), bulk.log_unit, bulk.mean
+        )
+
+    def _characteristic(self, law: Quadrature, row: int, u: Array) -> tuple[ComplexArray, ComplexArray]:
+        """φ(u) of one row and its logarithm.
+
+        Not by numpy's complex log1p, which rounds to units of 1 where the argument is 1e-9 and T is 1e9.
+        """
+        drop, lag = law.row_line(row, u)
+        turn = self.direction.value * (u * law.slope[row, 0] - lag)
+        phi = np.empty(len(u), complex)
+        phi.real, phi.imag = 1.0 - drop, turn
+        log_phi = np.empty(len(u), complex)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log_modulus = 0.5 * np.log1p(drop * (drop - 2.0) + turn * turn)
+        log_phi.real = np.where(np.isfinite(log_modulus), np.minimum(log_modulus, 0.0), -LOG_HUGE)
+        log_phi.imag = np.arctan2(turn, 1.0 - drop)
+        return phi, log_phi
+
+
+@dataclass(frozen=True)
+class Line:
+    """M(t + iu) in units of e^log_unit, [frequency]; a bound on the error of each; |mean| of the tilted loss."""
+
+    values: ComplexArray
+    error: Array
+    log_unit: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class Moments:
+    """A measure's moments at a table of real tilts; `first` and `jumps` as from `Measure.laws`."""
+
+    measure: Measure
+    tilts: Array
+    first: Quadrature
+    jumps: Quadrature | None
+
+    @cached_property
+    def logs(self) -> Array:
+        """Upper bounds on log M(s), [tilt]; inf where nothing could be bounded."""
+        count, phases = self.first.steps.count, len(self.measure.steps.sigma)
+        error = self.first.relative_error(np.zeros(1))
+        total = self._summed(count * self.first.log_g)
+        total = total + self._summed(count * error) + EPS * phases * np.abs(total)
+        if self.jumps is not None:
+            off = 1.0 + 2.0 * (error + self.jumps.relative_error(np.zeros(1)))
+            rise = self._summed(count * np.log1p(np.exp(self.jumps.log_g - self.first.log_g) * off))
+            total = total + _log_expm1(rise * (1.0 + EPS * phases))
+        return np.nan_to_num(total, nan=math.inf, posinf=math.inf)
+
+    @cached_property
+    def rough(self) -> Array:
+        """log M(s) without bounding its error, [tilt]: for choosing, not for claiming."""
+        count = self.first.steps.count
+        total = self._summed(count * self.first.log_g)
+        if self.jumps is not None:
+            total = total + _log_expm1(self._summed(count * np.log1p(np.exp(self.jumps.log_g - self.first.log_g))))
+        return np.nan_to_num(total, nan=math.inf, posinf=math.inf)
+
+    def _summed(self, values: Array) -> Array:
+        """The sum over phases, [tilt]."""
+        return values.reshape(len(self.tilts), -1).sum(axis=1)
+
+    def log_unit(self, index: int) -> float:
+        """The unit of `log_decay` and of `Measure.line`: log M of the whole law, or of the bulk."""
+        return float((self.measure.steps.count * self.first.log_g[self._rows(index)]).sum())
+
+    def log_decay(self, index: int, edges: Array) -> Array:
+        """log of a bound on |M(s + iu)| in that unit for u in [edges_k, edges_k+1], the last for all u beyond."""
+        rows, measure = self._rows(index), self.measure
+        a = measure.direction.exponent(float(self.tilts[index]))
+        if self.jumps is None:
+            low, high = self.first.low[rows], self.first.high[rows]
+            return Decay(measure.steps, a, self.first.log_g[rows], low, high, measure.far).log_bounds(edges)
+        share = np.exp(self.jumps.log_g[rows] - self.first.log_g[rows])
+        band = self.jumps.cut
+        assert isinstance(band, Band)
+        own = Band(band.at[rows], band.width[rows], band.start[rows])
+        jumps = Jumps(measure.steps, a, self.jumps.log_g[rows], self.jumps.low[rows], self.jumps.high[rows], own)
+        return jumps.log_decay(share, edges)
+
+    def _rows(self, index: int) -> slice:
+        phases = len(self.measure.steps.sigma)
+        return slice(index * phases, (index + 1) * phases)
+
+
+def _size(log_phi: ComplexArray) -> Array:
+    return np.maximum(np.exp(log_phi.real), 1e-300)
+
+
+def _expm1(x: Array) -> Array:
+    return np.expm1(np.minimum(x, LOG_HUGE))
+
+
+def _complex_log(z: ComplexArray) -> ComplexArray:
+    """log z, its real part no lower than -LOG_HUGE."""
+    result = np.empty(len(z), complex)
+    result.real, result.imag = np.log(np.maximum(np.abs(z), math.exp(-LOG_HUGE))), np.arctan2(z.imag, z.real)
+    return result
+
+
+def _complex_log1p(z: ComplexArray) -> ComplexArray:
+    """log(1 + z) with full accuracy also where |z| is small."""
+    result = np.empty(len(z), complex)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        modulus = 0.5 * np.log1p(z.real * (2.0 + z.real) + z.imag * z.imag)
+    result.real = np.where(np.isfinite(modulus), modulus, -LOG_HUGE)
+    result.imag = np.arctan2(z.imag, 1.0 + z.real)
+    return result
+
+
+def _complex_expm1(z: ComplexArray) -> ComplexArray:
+    """e^z - 1 with full accuracy also where |z| is small."""
+    result = np.empty(len(z), complex)
+    half = np.sin(0.5 * z.imag)
+    result.real = _expm1(z.real) * np.cos(z.imag) - 2.0 * half * half
+    result.imag = np.exp(np.minimum(z.real, LOG_HUGE)) * np.sin(z.imag)
+    return result
 
 
 def _log_expm1(x: Array) -> Array:

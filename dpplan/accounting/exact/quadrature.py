@@ -12,11 +12,19 @@ u = |Im w|; h = the step in x; ψ(y) = e^y - 1 - y. Arrays are [row, node], a ro
 """
 
 import math
-from typing import cast
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Array, ComplexArray, Cut, Steps, exp_remainder, log_normal_tails, log_ratio
+from dpplan.accounting.exact.law import (
+    Array,
+    Band,
+    ComplexArray,
+    Cut,
+    Steps,
+    exp_remainder,
+    log_normal_tails,
+    log_ratio,
+)
 
 EPS = float(np.finfo(float).eps)
 # |u·L| up to here is summed as a Taylor series with SERIES_TERMS terms: 0.4^16 / 16! = 2e-20 is left out.
@@ -25,7 +33,7 @@ SERIES_TERMS = 7
 # Heights in the strip that are tried, as fractions of its edge πσ², or of the 10σ (12 widths of a cut) beyond which
 # a Gaussian has nothing left to gain; and the number of places where the integrand is looked at to choose one.
 HEIGHTS = (0.15, 0.3, 0.45, 0.6, 0.75, 0.88, 0.97)
-PROBES = 33
+PROBES = 49
 # Cells right of 0 on which the integrand is bounded: three in a σ, within these limits; then coarse ones.
 NET_CELLS = (48, 600)
 NET_LINEAR = np.linspace(1.0 / 64, 1.0, 64)
@@ -38,6 +46,7 @@ SLACK = 4.0
 MOST_VALUES = 1_000_000
 # The trapezoid rule is asked to leave e^-DEPTH of G - 1.
 DEPTH = 40.0
+BAND_ROOM = 120.0  # a band's nodes begin where its weight is e^-120: off the real line it grows by up to e^72
 # exp() of more than this is kept as a logarithm. LOG_DIRECT: above e² there is no cancellation in G - 1 to avoid.
 LOG_HUGE = 650.0
 LOG_DIRECT = 2.0
@@ -48,6 +57,7 @@ class Quadrature:
 
     def __init__(self, steps: Steps, a: Array, u_max: float = 0.0, cut: Cut | None = None) -> None:
         self.steps, self.a, self.u_max, self.cut = steps, a, u_max, cut
+        self.partial = isinstance(cut, Band)  # then G is far below 1, and r^w is integrated as it stands
         sigma, q = steps.sigma, steps.q
         # Tails are left out beyond `reach` standard deviations: e^(-reach²/2). The logarithm makes room for large
         # σ, where r - 1 is of size q/σ over the bulk and the tail must be small against its square.
@@ -71,28 +81,32 @@ class Quadrature:
         heights = np.array([0.0, *HEIGHTS]) * highest
         self.mode = _lowest_mode(a, sigma, self.steps.q)
         self.low = self.mode - self.reach * sigma
+        if isinstance(self.cut, Band):
+            room = BAND_ROOM + self.u_max * highest / sigma**2  # left of it the weight has to beat e^{u·arg r} too
+            self.low = np.maximum(self.low, self.cut.start - self.cut.width * np.sqrt(2.0 * room))
         log_curve = np.log(np.abs(a * (a - 1.0)) / 2.0)
-        zero = np.zeros(1)
-        for attempt in range(2):  # the range needs the size of G - 1, and that a range: once roughly, once well
-            if attempt == 0:
-                self._cast_net(heights[:, -1:])
-                high = self.net[:, self.fine : self.fine + 1]
-            x = self.low + (high - self.low) * np.linspace(0.0, 1.0, PROBES)
-            e = (2.0 * x - 1.0) / (2.0 * sigma * sigma)
-            loss = log_ratio(e, self.steps.q)
-            log_base = _log_normal_density(x, sigma) + np.log((high - self.low) / (PROBES - 1))
-            if self.cut is not None:
-                log_base = log_base + self.cut.log_weight(x)
-            still, _ = self._log_sums(e[:, None], loss[:, None], log_base[:, None], heights[:, :1], zero)
-            # G - 1 is about |a(a - 1)|/2 times Taylor's sum; where that exceeds G, G itself is the scale.
-            size = np.minimum(_log_sum(a * loss + log_base), still + log_curve)
-            if attempt == 0:
-                high = self._end_nodes(size - DEPTH - 4.0, log_curve)
+        self._cast_net(heights[:, -1:])
+        span = self.net[:, self.fine : self.fine + 1] - self.low
+        x = self.low + span * np.linspace(0.0, 1.0, PROBES)
+        e = (2.0 * x - 1.0) / (2.0 * sigma * sigma)
+        loss = log_ratio(e, self.steps.q)
+        log_base = _log_normal_density(x, sigma) + np.log(span / (PROBES - 1))
+        if self.cut is not None:
+            log_base = log_base + self.cut.log_weight(x)
         u = np.array([0.0] + [self.u_max] * len(HEIGHTS))
         sums = self._log_sums(e[:, None], loss[:, None], log_base[:, None], heights, u)
+        # G - 1 is about |a(a - 1)|/2 times Taylor's sum; where that exceeds G, G itself is the scale.
+        still = sums[0][:, :1]
+        size = _log_sum(a * loss + log_base)
+        if not self.partial:
+            size = np.minimum(size, still + log_curve)
+        high = self._end_nodes(size - DEPTH - 4.0, log_curve)
         tails = self._log_tails(heights, u)
         taylor, plain = np.logaddexp(sums[0], tails[0]), np.logaddexp(sums[1], tails[1])
-        excess = np.nan_to_num(np.minimum(taylor - still, np.maximum(plain - size, 0.0)), nan=1e300, posinf=1e300)
+        excess = np.maximum(plain - size, 0.0)
+        if not self.partial:
+            excess = np.minimum(excess, taylor - still)
+        excess = np.nan_to_num(excess, nan=1e300, posinf=1e300)
         h = 2.0 * math.pi * heights[:, 1:] / (DEPTH + excess[:, 1:])
         best = np.argmax(h, axis=1)[:, None]
         self.height = np.take_along_axis(heights[:, 1:], best, axis=1)
@@ -123,18 +137,20 @@ class Quadrature:
         self.net = np.concatenate((fine, coarse, rest), axis=1)
         e = (2.0 * self.net - 1.0) / (2.0 * sigma * sigma)
         loss = np.maximum(log_ratio(e, q), 0.0)
-        fall = _log_normal_density(self.net, sigma)
-        if cut is not None:
-            fall = fall + cut.log_weight(self.net)
         with np.errstate(divide="ignore"):
-            fall = fall[:, :-1] + np.log(np.diff(self.net, axis=1))
+            fall = _log_normal_density(self.net, sigma)[:, :-1] + np.log(np.diff(self.net, axis=1))
+        self.net_whole = np.maximum(a, 1.0) * loss[:, 1:] + fall
+        if cut is not None:
+            fall = fall + cut.log_fall(self.net[:, :-1])
         self.net_taylor = 2.0 * (np.log(q) + np.logaddexp(0.0, e[:, 1:])) + (top - 2.0) * loss[:, 1:] + fall
         self.net_plain = np.maximum(a, 1.0) * loss[:, 1:] + fall
 
     def _end_nodes(self, goal: Array, log_curve: Array) -> Array:
         """The lowest edge of the net that leaves no more than e^goal to its right; sets first_cell."""
         beyond = [np.logaddexp.accumulate(net[:, ::-1], axis=1)[:, ::-1] for net in (self.net_taylor, self.net_plain)]
-        left_out = np.minimum(beyond[0] + log_curve, beyond[1] + np.log(2.0 + 2.0 * np.abs(self.a)))
+        left_out = beyond[1]
+        if not self.partial:
+            left_out = np.minimum(beyond[0] + log_curve, left_out + np.log(2.0 + 2.0 * np.abs(self.a)))
         good = left_out <= goal
         self.first_cell = np.where(good.any(axis=1), np.argmax(good, axis=1), self.fine)[:, None]
         return np.take_along_axis(self.net, self.first_cell, axis=1)
@@ -144,7 +160,8 @@ class Quadrature:
 
         taylor: base·|r - 1|²·|r|^(a-2)·e^(u·|arg r|), which times |w(w - 1)|/2 is Taylor's formula; the power of
             1 + s(r - 1) is largest at the segment's end for a >= 2 and at its point nearest to 0 for a < 2.
-        plain: base·(|r|^a·e^(u·|arg r|) + 1 + |w|·(1 + |r|)), term by term; better where r is far from 1.
+        plain: base·(|r|^a·e^(u·|arg r|) + 1 + |w|·(1 + |r|)), term by term; better where r is far from 1. Of a
+            partial law the first term alone.
         e, loss, log_base: [row, 1, node]; height: [row, height]; u: [height]. Returns [row, height] each.
         """
         sigma, q, a = (value[:, :, None] for value in (self.steps.sigma, self.steps.q, self.a))
@@ -162,8 +179,10 @@ class Quadrature:
         nearest = np.maximum(np.minimum(loss, 0.0) + np.log(np.cos(0.5 * turn)), real_part)
         power = (a - 2.0) * np.where(a >= 2.0, np.maximum(log_modulus, 0.0), nearest)
         taylor = _log_sum(log_base + log_square + power + turned)[:, :, 0]
-        others = np.log1p(np.hypot(a, u) * (1.0 + np.exp(np.minimum(loss, LOG_HUGE))))
-        plain = _log_sum(log_base + np.logaddexp(a * log_modulus + turned, others))[:, :, 0]
+        terms = a * log_modulus + turned
+        if not self.partial:
+            terms = np.logaddexp(terms, np.log1p(np.hypot(a, u) * (1.0 + np.exp(np.minimum(loss, LOG_HUGE)))))
+        plain = _log_sum(log_base + terms)[:, :, 0]
         lift = self._lift(height)
         return taylor + lift, plain + lift
 
@@ -183,7 +202,7 @@ class Quadrature:
         log_cos = np.log(np.cos(0.5 * turn))
         # How far |r| and the segment to it can fall below their real counterparts: see _log_sums.
         log_least = np.where(turn <= 0.5 * math.pi, np.maximum(log_cos, log_rest), log_cos)
-        log_w = np.log(2.0 + 2.0 * np.hypot(a, u))
+        log_w = 0.0 if self.partial else np.log(2.0 + 2.0 * np.hypot(a, u))
         e = (2.0 * self.net[:, None, 1:] - 1.0) / (2.0 * sigma[:, :, None] ** 2)
         sampled = np.exp(np.log(q[:, :, None]) + e - log_ratio(e, q[:, :, None]))
         turned = u[:, None] * _angle(sampled, turn[:, :, None])
@@ -200,8 +219,13 @@ class Quadrature:
         log_mass = log_normal_tails(-self.low / sigma)
         log_left = log_rest + np.where(turn <= 0.5 * math.pi, 0.0, log_cos)
         left_taylor = log_mass + 2.0 * np.log(2.0 * q) + np.minimum(a - 2.0, 0.0) * log_left + turned
-        power = a * left_loss + _log_normal_density(self.low, sigma) - np.log((self.mode - self.low) / sigma**2)
-        left_plain = np.logaddexp(power, log_mass + log_w) + np.minimum(a, 0.0) * log_cos + turned
+        if isinstance(self.cut, Band):  # its weight rises with x: at its largest, times all of r^a left of there
+            left: Array = np.where(self.net[:, :-1] < self.low, self.net_whole, -np.inf)
+            left_plain = log_normal_tails((self.cut.start - self.low) / self.cut.width) + turned
+            left_plain = left_plain + np.logaddexp(_log_sum(left), 0.0)
+        else:
+            power = a * left_loss + _log_normal_density(self.low, sigma) - np.log((self.mode - self.low) / sigma**2)
+            left_plain = np.logaddexp(power, log_mass + log_w) + np.minimum(a, 0.0) * log_cos + turned
         taylor, plain = np.logaddexp(right_taylor, left_taylor), np.logaddexp(right_plain, left_plain)
         return taylor + lift, plain + lift
 
@@ -209,8 +233,12 @@ class Quadrature:
         """log G, G'/G and the tilted variance of L at the real exponents, each [row, 1]."""
         a, loss, base = self.a, self.loss, np.exp(self.log_base)
         terms = a * loss + self.log_base
-        self.shift = np.maximum(np.max(terms, axis=1, keepdims=True), 0.0)
-        direct = self.shift > LOG_DIRECT
+        self.shift = np.max(terms, axis=1, keepdims=True)
+        if self.partial:
+            direct = np.ones_like(self.shift, bool)
+        else:
+            self.shift = np.maximum(self.shift, 0.0)
+            direct = self.shift > LOG_DIRECT
         self.tilted = np.exp(terms - self.shift)
         total = self.tilted.sum(axis=1, keepdims=True)
         mean = (self.tilted * loss).sum(axis=1, keepdims=True) / total
@@ -265,40 +293,57 @@ class Quadrature:
 
     def relative_error(self, u: Array) -> Array:
         """A bound on |computed G(a ± iu) - G(a ± iu)| / G(a), shape [row, frequency]; u up to u_max."""
-        log_curve = np.log(np.hypot(self.a, u) * np.hypot(self.a - 1.0, u) / 2.0)
-        taylor, plain = self._log_tails(np.zeros_like(self.h), np.array([self.u_max]))
-        truncation = np.minimum(taylor + log_curve, plain)
+        u_max = np.array([self.u_max])
+        taylor, plain = self._log_tails(np.zeros_like(self.h), u_max)
+        truncation = self._lesser(taylor, plain, u)
         tail = 2.0 * math.pi * self.height / self.h
         log_rule = math.log(2.0) - tail - np.log(-np.expm1(-tail))
         shape = (slice(None), None)
-        sums = self._log_sums(
-            self.e[shape], self.loss[shape], self.log_base[shape], self.height, np.array([self.u_max])
-        )
-        tails = self._log_tails(self.height, np.array([self.u_max]))
+        sums = self._log_sums(self.e[shape], self.loss[shape], self.log_base[shape], self.height, u_max)
+        tails = self._log_tails(self.height, u_max)
         taylor, plain = (np.logaddexp(math.log(SLACK) + s, t) for s, t in zip(sums, tails, strict=True))
-        discretisation = log_rule + np.minimum(taylor + log_curve, plain)
-        total = np.logaddexp(discretisation, truncation) - self.log_g
+        total = np.logaddexp(log_rule + self._lesser(taylor, plain, u), truncation) - self.log_g
         return np.exp(np.minimum(total, LOG_HUGE)) + self._rounding(u)
+
+    def _lesser(self, taylor: Array, plain: Array, u: Array) -> Array:
+        """The better of the two bounds at each frequency, [row, frequency]."""
+        if self.partial:
+            return plain + np.zeros_like(u)
+        return np.minimum(taylor + np.log(np.hypot(self.a, u) * np.hypot(self.a - 1.0, u) / 2.0), plain)
 
     def _rounding(self, u: Array) -> Array:
         """Floating point: elementary functions to 4 units in the last place, sums at their worst case."""
         size = np.abs(self.a * self.loss) + np.abs(self.log_base) + np.abs(self.e)
-        units = EPS * (self.nodes + 16.0 + 4.0 * size)
-        weight = self.mass * units * np.abs(self.loss)
+        units = EPS * (self.nodes + 64.0 + 4.0 * size)
+        weight = self.mass * units
+        # Losses too large for the series are summed as waves, each with rounding of its own size, u·L included.
         large = np.where(np.abs(self.loss) * self.u_max < SERIES_BELOW, 0.0, weight)
-        level = (self._added * units).sum(axis=1, keepdims=True)
-        slope = (self._added_slope * units + large).sum(axis=1, keepdims=True)
-        bend = (weight * np.abs(self.loss)).sum(axis=1, keepdims=True)
+        level = (self._added * units + large).sum(axis=1, keepdims=True)
+        slope = (self._added_slope * units + large * np.abs(self.loss)).sum(axis=1, keepdims=True)
+        bend = (weight * self.loss * self.loss).sum(axis=1, keepdims=True)
         return level + u * slope + 0.5 * u * u * bend
 
 
 def _waves(loss: Array, mass: Array, u: Array) -> ComplexArray:
     """Σ mass·e^{iuL} for equally spaced u from 0, by baby steps and giant steps: one matrix product."""
     block = max(int(math.sqrt(len(u))), 1)
-    baby = np.exp(1j * np.multiply.outer(u[:block], loss))
-    giant = np.exp(1j * np.multiply.outer(loss, u[::block])) * mass[:, None]
-    waves = cast(ComplexArray, baby @ giant)  # the stubs lose the kind of a complex product
-    return waves.T.ravel()[: len(u)]
+    angle = loss * float(u[1]) if len(u) > 1 else loss
+    giant = _turns(angle * block, len(u) // block + 1) * mass
+    waves: ComplexArray = giant @ _turns(angle, block).T
+    return waves.ravel()[: len(u)]
+
+
+def _turns(angle: Array, count: int) -> ComplexArray:
+    """e^{ik·angle} for k from 0, [k, node]; by doubling, so that few products separate each from a sine."""
+    turns = np.ones((count, len(angle)), complex)
+    filled = 1
+    while filled < count:
+        more = min(filled, count - filled)
+        turn = np.empty(len(angle), complex)
+        turn.real, turn.imag = np.cos(filled * angle), np.sin(filled * angle)
+        turns[filled : filled + more] = turns[:more] * turn
+        filled += more
+    return turns
 
 
 def _angle(sampled: Array, turn: Array) -> Array:
@@ -318,16 +363,20 @@ def _log_sum(terms: Array) -> Array:
 
 
 def _lowest_mode(a: Array, sigma: Array, q: Array) -> Array:
-    """min(0, the root of x = a·s(x)); left of it r^a·Q falls at least like a Gaussian of variance σ². [row, 1]"""
+    """At most min(0, the root of x = a·s(x)); left of it r^a·Q falls at least like a Gaussian of variance σ². [row, 1]
+
+    For a < 0 the right side falls with x, so it maps what lies above the root below it and the other way round.
+    """
+    below, above = np.minimum(a, 0.0) + np.zeros_like(sigma), np.zeros_like(sigma)
     if np.all(a >= 0.0):
-        return np.zeros_like(sigma)
-    low, high = np.minimum(a, 0.0) + np.zeros_like(sigma), np.zeros_like(sigma)
+        return above
     with np.errstate(divide="ignore"):
         logit = np.log(q) - np.log1p(-q)
-    for _ in range(50):
-        middle = 0.5 * (low + high)
-        odds = (2.0 * middle - 1.0) / (2.0 * sigma * sigma) + logit
-        sampled = np.exp(-np.logaddexp(0.0, -odds))
-        left_of_root = middle < a * sampled
-        low, high = np.where(left_of_root, middle, low), np.where(left_of_root, high, middle)
-    return low
+
+    def pulled(x: Array) -> Array:
+        return np.minimum(a, 0.0) * np.exp(-np.logaddexp(0.0, -((2.0 * x - 1.0) / (2.0 * sigma * sigma) + logit)))
+
+    for _ in range(4):
+        below = np.maximum(below, pulled(above))
+        above = np.minimum(above, pulled(below))
+    return below

@@ -8,13 +8,14 @@ jump    where the plain sum would need too many frequencies: the paths without a
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from dpplan.accounting.exact import jump
 from dpplan.accounting.exact.contour import Accuracy, Chernoff, Contour
-from dpplan.accounting.exact.law import Array, Cut, Direction, Steps
-from dpplan.accounting.exact.measure import Measure, cut_at, far_limit
+from dpplan.accounting.exact.law import Cut, Direction, Steps
+from dpplan.accounting.exact.measure import Measure, Moments, cut_at, far_limit
 from dpplan.accounting.exact.tilt import Landscape, Saddle
 
 LOG_REMOVED = math.log(1e-12)
@@ -27,21 +28,29 @@ ALIAS_TILTS = (-1.0, -0.5, -0.25, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0)
 JUMP_LEVELS = (1e-9, 1e-6, 1e-4, 1e-3)
 JUMP_MOST = 4096
 THRESHOLDS = (0.9, 0.6, 0.4, 0.27, 0.18, 0.12, 0.08, 0.05, 0.03)  # where the bulk may end, in ε
-REFINED = (0.7, 0.8, 0.88, 0.94, 0.97, 1.0, 1.03, 1.06, 1.12, 1.2, 1.3)
+WIDTHS = (0.15, 0.06, 0.025, 0.01, 0.004, 0.0015)  # of the cuts, in σ
+LEAK = 1.3  # the cuts have to hold at this multiple of the tilt
+SETTLING = 6
+REFINED = (0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.97, 1.0, 1.03, 1.06, 1.12, 1.2, 1.3, 1.5, 1.8)
 
 
 def landscape(steps: Steps, direction: Direction, log_delta: float) -> Landscape:
     return Landscape(steps, direction, far_limit(steps, log_delta + LOG_REMOVED, FAR_WIDTH) + 3.0 * steps.sigma)
 
 
-def contour(steps: Steps, direction: Direction, saddle: Saddle, epsilon: float, log_delta: float) -> Contour:
-    """The best contour for delta near this ε."""
+def contour(
+    steps: Steps, direction: Direction, saddle: Saddle, epsilon: float, log_delta: float, guess: float = 0.0
+) -> Contour:
+    """The best contour for delta near this ε. guess > 0: ε is itself to be found, and this is another place to
+    look for it where a jump decides."""
     plain = _plain(steps, direction, saddle, epsilon, log_delta, PLAIN)
     if plain.reached:
         return plain
     if direction is Direction.REMOVE and epsilon > 0.0:
+        if guess > 0.0:
+            epsilon = settled(steps, max(epsilon, guess), log_delta)
         for level in JUMP_LEVELS:
-            found = _jump(steps, epsilon, log_delta, level)
+            found = _jump(steps, epsilon, log_delta, math.log(level))
             if found is not None:
                 return found
     return _plain(steps, direction, saddle, epsilon, log_delta, PLAIN_LONG)
@@ -52,7 +61,7 @@ def _plain(
 ) -> Contour:
     tilt = saddle.tilt
     gap = 8.0 / math.sqrt(saddle.spread)
-    tilts = np.array([tilt + factor * gap for factor in ALIAS_TILTS if factor * gap > -tilt])
+    tilts = np.array([tilt] + [tilt + factor * gap for factor in ALIAS_TILTS if factor * gap > -tilt])
     far = None
     limit = far_limit(steps, log_delta + LOG_REMOVED, FAR_WIDTH)
     if direction is Direction.ADD:
@@ -60,56 +69,92 @@ def _plain(
         far = cut_at(steps, limit, 12.0 / math.sqrt(saddle.spread), FAR_WIDTH)
     elif np.any(direction.exponent(tilt) + 3.0 * steps.sigma > limit):
         far = cut_at(steps, limit, float(tilts[-1]), FAR_WIDTH)
-    measure = Measure(steps, direction, far)
-    return Contour(measure, tilt, tilts, measure.log_moments(tilts), saddle.spread, epsilon, log_delta, accuracy)
+    moments = Measure(steps, direction, far).moments(tilts)
+    return Contour(moments, 0, saddle.spread, epsilon, log_delta, accuracy)
 
 
-def _jump(steps: Steps, epsilon: float, log_delta: float, level: float) -> Contour | None:
-    """A contour over paths with a jump that keeps every error below `level` of delta, if there is one."""
-    log_level = math.log(level)
-    limit = far_limit(steps, log_delta + log_level, jump.CUT_WIDTH)
-    for threshold in THRESHOLDS:
-        end = jump.bulk_end(steps, threshold * epsilon, limit)
-        tilts = np.geomspace(2.0, 100.0 / threshold, 12) / epsilon
-        bulk = cut_at(steps, end, float(tilts[-1]), jump.CUT_WIDTH)
-        alone = Chernoff.of(tilts, Measure(steps, Direction.REMOVE, bulk).log_moments(tilts))
-        if alone.log_delta(epsilon) > log_delta + log_level:
+def settled(steps: Steps, epsilon: float, log_delta: float) -> float:
+    """A better guess at ε(delta) in the jump regime: saddle-point estimates over paths with a jump, no sums."""
+    for _ in range(SETTLING):
+        place = _place(steps, epsilon, log_delta, math.log(JUMP_LEVELS[0]))
+        if place is None:
+            return epsilon
+        tilt = place.tilt
+        estimate = float(place.moments.rough[place.index]) - tilt * epsilon - math.log(tilt) - math.log1p(tilt)
+        gap = estimate - 0.5 * math.log(2.0 * math.pi * place.spread) - log_delta
+        if not math.isfinite(gap):
+            return epsilon
+        epsilon = max(epsilon + gap / tilt, 0.5 * epsilon)
+        if abs(gap) < 0.3:
+            break
+    return epsilon
+
+
+def _jump(steps: Steps, epsilon: float, log_delta: float, log_level: float) -> Contour | None:
+    """A contour over paths with a jump that keeps every error below e^log_level of delta, if there is one."""
+    place = _place(steps, epsilon, log_delta, log_level)
+    if place is None or not math.isfinite(place.spread):
+        return None
+    accuracy = Accuracy(aliases=log_level, rest=log_level, most=JUMP_MOST)
+    bulk = Chernoff.of(place.bulk.tilts, place.bulk.logs)
+    found = Contour(place.moments, place.index, place.spread, epsilon, log_delta, accuracy, bulk)
+    return found if found.reached else None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to put a contour over paths with a jump: moments around its tilt (number `index` of them), the variance
+    there, and the moments of the bulk that is left out."""
+
+    moments: Moments
+    index: int
+    spread: float
+    bulk: Moments
+
+    @property
+    def tilt(self) -> float:
+        return float(self.moments.tilts[self.index])
+
+
+def _place(steps: Steps, epsilon: float, log_delta: float, log_level: float) -> Place | None:
+    """The widest bulk whose own delta is small enough, and the best tilt for what it leaves, with cuts as wide as
+    that tilt allows: wide cuts let the sum end early."""
+    for width in WIDTHS:
+        limit = far_limit(steps, log_delta + log_level, width)
+        for threshold in THRESHOLDS:
+            # Both cuts of one width: then their difference is a positive weight.
+            bulk = Cut(jump.bulk_end(steps, threshold * epsilon, limit, width), width * steps.sigma)
+            alone = Measure(steps, Direction.REMOVE, bulk).moments(np.geomspace(2.0, 100.0 / threshold, 12) / epsilon)
+            if Chernoff.of(alone.tilts, alone.rough).log_delta(epsilon) <= log_delta + log_level:
+                break
+        else:
             continue
-        # Both cuts of one width: then the far one lies above the bulk's everywhere, and their difference is a
-        # positive weight.
-        tilts = np.geomspace(1.0, 4.0 * (10.0 - log_delta), 24) / epsilon
-        far = cut_at(steps, limit, float(tilts[-1]), jump.CUT_WIDTH)
-        width = np.minimum(far.width, bulk.width)
-        measure = Measure(steps, Direction.REMOVE, Cut(limit, width), Cut(end, width))
-        alone = Chernoff.of(alone.tilts, Measure(steps, Direction.REMOVE, measure.bulk).log_moments(alone.tilts))
-        tilt, tilts, moments, spread = _best_tilt(measure, epsilon, tilts)
-        if not math.isfinite(spread):
-            continue
-        accuracy = Accuracy(aliases=log_level, rest=log_level, most=JUMP_MOST)
-        found = Contour(measure, tilt, tilts, moments, spread, epsilon, log_delta, accuracy, alone)
-        if found.reached:
-            return found
+        measure = Measure(steps, Direction.REMOVE, Cut(limit, width * steps.sigma), bulk)
+        moments, index, spread = _best_tilt(measure, epsilon, log_delta)
+        holds = cut_at(steps, limit, LEAK * float(moments.tilts[index]), width).width
+        if np.all(holds >= (1.0 - 1e-9) * width * steps.sigma):
+            return Place(moments, index, spread, alone)
     return None
 
 
-def _best_tilt(measure: Measure, epsilon: float, tilts: Array) -> tuple[float, Array, Array, float]:
-    """The tilt where Chernoff is best for this measure, a table of moments around it, and the variance there."""
-    moments = np.nan_to_num(measure.log_moments(tilts), nan=math.inf)
-    tilt = float(tilts[np.argmin(moments - tilts * epsilon)])
+def _best_tilt(measure: Measure, epsilon: float, log_delta: float) -> tuple[Moments, int, float]:
+    """Moments around the tilt where Chernoff is best for this measure, its place among them, the variance there."""
+    tilts = np.geomspace(1.0, 4.0 * (10.0 - log_delta), 20) / epsilon
+    tilt = float(tilts[np.argmin(measure.moments(tilts).rough - tilts * epsilon)])
     near = tilt * np.array(REFINED)
-    finer = np.nan_to_num(measure.log_moments(near), nan=math.inf)
-    best = int(np.clip(np.argmin(finer - near * epsilon), 2, len(near) - 3))
+    finer = measure.moments(near)
+    best = int(np.clip(np.argmin(finer.rough - near * epsilon), 2, len(near) - 3))
     left, middle, right = best - 2, best, best + 2
-    rise = (finer[right] - finer[middle]) / (near[right] - near[middle])
-    fall = (finer[middle] - finer[left]) / (near[middle] - near[left])
+    rise = (finer.rough[right] - finer.rough[middle]) / (near[right] - near[middle])
+    fall = (finer.rough[middle] - finer.rough[left]) / (near[middle] - near[left])
     spread = max(2.0 * (rise - fall) / (near[right] - near[left]), 1e-300) + float(near[best]) ** -2
-    return float(near[best]), np.append(tilts, near), np.append(moments, finer), float(spread)
+    return finer, best, float(spread)
 
 
 def log_chernoff(steps: Steps, saddle: Saddle, epsilon: float) -> float:
     """log of a proven bound on the add direction's delta, at one tilt."""
     tilts = np.array([saddle.tilt])
-    return Chernoff.of(tilts, Measure(steps, Direction.ADD).log_moments(tilts)).log_delta(epsilon)
+    return Chernoff.of(tilts, Measure(steps, Direction.ADD).moments(tilts).logs).log_delta(epsilon)
 
 
 def total_variation_above(steps: Steps) -> float:
