@@ -142,6 +142,11 @@ class Settings:
             derivation=tuple((name, text) for name, text in derivation.items() if text),
         )
 
+    @property
+    def exact_rate(self) -> Fraction:
+        """The sample rate without rounding, of settings that give one."""
+        return self._rate()[0]
+
     def with_(self, **changes: float | Fraction | None) -> "Settings":
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 

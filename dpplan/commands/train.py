@@ -49,8 +49,8 @@ def command(recipe: Path, dry_run: bool, device: str | None, seed: int | None, o
         job = job.with_runtime(device=device)
     with _needs_torch():
         from dpplan import train
+        from dpplan.render.data import dumps
         from dpplan.train import narrate
-        from dpplan.train.report import dumps
 
         planned = train.plan(job, seed=seed)
     if not as_json:

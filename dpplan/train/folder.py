@@ -8,7 +8,8 @@ from torch import nn
 
 from dpplan.errors import UsageError
 from dpplan.recipe import Recipe
-from dpplan.train.report import Epoch, TrainReport, dumps
+from dpplan.render.data import dumps
+from dpplan.train.report import Epoch, TrainReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,32 +1,17 @@
 """A run in words: plain lines, at most 80 columns. What they are printed on is the command's business."""
 
-import decimal
 import textwrap
 from collections.abc import Iterator
 
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
+from dpplan.render.numbers import down, percent, up
+from dpplan.render.text import headline, row
 from dpplan.train.randomness import SEEDED
 from dpplan.train.report import Epoch, Planned, TrainReport
 
 FOOTNOTE = "* seen without noise: not covered by ε, not to be published with it"
 EPOCH_HEAD = f"  {'epoch':>5}  {'step':>7}  {'ε so far':>10}  {'loss*':>8}  {'accuracy*':>9}"
-
-
-def up(value: float | None, digits: int = 6) -> str:
-    """Rounded up to that many digits: a printed epsilon is never below the proven one."""
-    return _rounded(value, digits, decimal.ROUND_CEILING)
-
-
-def down(value: float | None, digits: int = 6) -> str:
-    return _rounded(value, digits, decimal.ROUND_FLOOR)
-
-
-def _rounded(value: float | None, digits: int, rounding: str) -> str:
-    if value is None:
-        return "none"
-    context = decimal.Context(prec=digits, rounding=rounding)
-    return show(float(context.create_decimal(repr(value))))
 
 
 def plan_lines(planned: Planned) -> Iterator[str]:
@@ -35,14 +20,14 @@ def plan_lines(planned: Planned) -> Iterator[str]:
     yield from _headline(claim.epsilon, planned)
     yield ""
     solved = f"solved for ε ≤ {show(claim.target_epsilon)}" if claim.target_epsilon is not None else "given"
-    yield _row("recipe", planned.recipe.name, f"sha256 {planned.recipe.sha256[:12]}")
-    yield _row("noise multiplier", down(phase.noise_multiplier, 8), solved)
-    yield _row("clip norm", show(claim.clip_norm), "given")
-    yield _row("sample rate", f"{phase.sample_rate:.6g}", _origin(planned, "sample_rate"))
-    yield _row("steps", show(phase.steps), _origin(planned, "steps"))
-    yield _row("delta", show(claim.delta.value), claim.delta.reason or "given")
-    yield _row("training examples", show(claim.plan.examples), "protected; their number is public")
-    yield _row("held out", show(planned.dataset.held_out.examples), "never drawn; not protected")
+    yield row("recipe", planned.recipe.name, f"sha256 {planned.recipe.sha256[:12]}")
+    yield row("noise multiplier", down(phase.noise_multiplier, 8), solved)
+    yield row("clip norm", show(claim.clip_norm), "given")
+    yield row("sample rate", f"{phase.sample_rate:.6g}", _origin(planned, "sample_rate"))
+    yield row("steps", show(phase.steps), _origin(planned, "steps"))
+    yield row("delta", show(claim.delta.value), claim.delta.reason or "given")
+    yield row("training examples", show(claim.plan.examples), "protected; their number is public")
+    yield row("held out", show(planned.dataset.held_out.examples), "never drawn; not protected")
     yield f"  {'assumes':<19}{claim.plan.assumptions}"
     if claim.warning:
         yield from textwrap.wrap(f"warning: {claim.warning}", 80, subsequent_indent="  ")
@@ -59,16 +44,17 @@ def report_lines(report: TrainReport) -> Iterator[str]:
     claim, steps = report.planned.claim, report.planned.claim.phase.steps
     yield from _headline(report.spent, report.planned)
     yield ""
-    yield _row("planned", f"ε ≤ {up(claim.epsilon.upper)}", f"{steps} steps")
+    yield row("planned", f"ε ≤ {up(claim.epsilon.upper)}", f"{steps} steps")
     verdict = "as planned" if report.agrees else "not as planned" if report.status == "finished" else report.status
-    yield _row("spent", f"ε ≤ {up(report.spent.upper)}", f"{report.steps} steps: {verdict}")
+    yield row("spent", f"ε ≤ {up(report.spent.upper)}", f"{report.steps} steps: {verdict}")
     if report.held_out_accuracy is not None:
         held_out = f"on {report.planned.dataset.held_out.examples} held-out examples"
-        yield _row("accuracy", percent(report.held_out_accuracy) + "*", held_out)
+        yield row("accuracy", percent(report.held_out_accuracy) + "*", held_out)
     if report.nonprivate_accuracy is not None:
-        yield _row("without privacy", percent(report.nonprivate_accuracy) + "*", "same model, steps and optimiser")
+        yield row("without privacy", percent(report.nonprivate_accuracy) + "*", "same model, steps and optimiser")
     if report.dropped:
-        yield _row("not finite", show(report.dropped) + "*", "example gradients left out of the sums")
+        yield row("not finite", show(report.dropped) + "*", "example gradients left out of the sums")
+    yield f"  {'engine':<19}{report.engine}"
     yield f"  {'written to':<19}{report.folder}"
     yield FOOTNOTE
 
@@ -86,10 +72,6 @@ def ending(report: TrainReport) -> str:
     )
 
 
-def percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f} %"
-
-
 def _headline(bound: Bound, planned: Planned) -> Iterator[str]:
     """The figure with its proof; for a seeded run, that it protects nobody comes first."""
     if planned.seed is not None:
@@ -97,17 +79,9 @@ def _headline(bound: Bound, planned: Planned) -> Iterator[str]:
         yield from textwrap.wrap(
             f"{SEEDED}. The same run without a seed:", 78, initial_indent="  ", subsequent_indent="  "
         )
-    interval = (
-        f"ε ≤ {up(bound.upper, 7)}" if bound.lower is None else f"{down(bound.lower, 7)} ≤ ε ≤ {up(bound.upper, 7)}"
-    )
-    stated = f"ε = {up(bound.upper)} at δ = {show(planned.claim.delta.value)}"
-    yield f"{stated:<33}  {bound.guarantee}: {interval}"
+    yield headline(bound, planned.claim.delta.value)
 
 
 def _origin(planned: Planned, quantity: str) -> str:
     origin = planned.claim.plan.origin(quantity)
     return f"= {origin}" if origin else "given"
-
-
-def _row(name: str, value: str, note: str = "") -> str:
-    return f"  {name:<19}{value:<15}  {note}".rstrip()

@@ -6,8 +6,6 @@ under `not_covered_by_epsilon` wherever it is written.
 """
 
 import dataclasses
-import json
-import math
 import platform
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +17,7 @@ import torch
 import dpplan
 from dpplan.accounting.bound import Bound
 from dpplan.recipe import Claim, Recipe
+from dpplan.render.data import figure
 from dpplan.train.data import Dataset
 from dpplan.train.randomness import SEEDED
 
@@ -113,13 +112,14 @@ class Epoch:
 class TrainReport:
     """What was planned, what was done, what it cost, and what came of it.
 
-    message: why it ended early, "" when it did not. steps: the steps really taken. spent: their epsilon. The
+    message: why it ended early, "" when it did not. engine: what clipped, and why. steps: the steps really taken. spent: their epsilon. The
     accuracies are fractions; None where there was nothing to measure.
     """
 
     planned: Planned
     status: Status
     message: str
+    engine: str
     steps: int
     spent: Bound
     folder: Path
@@ -167,32 +167,7 @@ class TrainReport:
                 "dropped": self.dropped,
                 "epochs": [epoch.to_json()["not_covered_by_epsilon"] for epoch in self.epochs],
             },
+            "engine": self.engine,
             "folder": str(self.folder),
             "seconds": round(self.seconds, 3),
         }
-
-
-def figure(bound: Bound) -> dict[str, Any]:
-    """A privacy figure as JSON: unrounded, null where there is no bound."""
-    return {
-        "lower": bound.lower,
-        "upper": bound.upper,
-        "estimate": bound.estimate,
-        "guarantee": str(bound.guarantee),
-        "accountant": bound.accountant,
-        "assumptions": str(bound.assumptions),
-        "why": bound.why,
-    }
-
-
-def dumps(content: Any, indent: int | None = None) -> str:
-    """Strict JSON: numbers that are not finite become null."""
-    return json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

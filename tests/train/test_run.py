@@ -14,12 +14,12 @@ from small_recipe import small
 from dpplan import recipe as recipes
 from dpplan import train
 from dpplan.errors import UsageError
+from dpplan.render.data import dumps
 from dpplan.train import Epoch, Step, TrainReport, narrate
+from dpplan.train.clipping import ClippedSum
 from dpplan.train.folder import RunFolder
 from dpplan.train.machine import device_named
 from dpplan.train.noise import GaussianNoise
-from dpplan.train.privatize import ClippedSum
-from dpplan.train.report import dumps
 from dpplan.train.session import epoch_of
 
 DIGITS = Path(__file__).parents[2] / "recipes" / "digits.yaml"

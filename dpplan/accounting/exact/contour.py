@@ -60,6 +60,14 @@ class Chernoff:
     def log_delta(self, epsilon: float) -> float:
         return float(np.min(self.log_tops - self.tilts * epsilon))
 
+    def log_aliases(self, tilt: float, period: float, epsilon: float) -> float:
+        """log of a bound on the sum over k ≠ 0 of e^(kΛt)·delta(ε + kΛ), from the best tilt on either side of t."""
+        fade = np.minimum(-np.abs(self.tilts - tilt) * period, -1e-12)
+        bound = self.log_tops - self.tilts * epsilon + fade - np.log(-np.expm1(fade))
+        above = np.min(bound[self.tilts > tilt], initial=math.inf)
+        below = np.min(bound[self.tilts < tilt], initial=math.inf)
+        return float(np.logaddexp(above, below))
+
 
 @dataclass(frozen=True, slots=True)
 class _Sum:
@@ -80,14 +88,15 @@ class Contour:
     leaves out. reached: whether the accuracy asked for could be had.
     """
 
+    method = "contour"
+
     def __init__(
         self, moments: Moments, index: int, spread: float, epsilon: float, log_delta: float, accuracy: Accuracy,
         bulk: "Chernoff | None" = None,
     ) -> None:  # fmt: skip
         self.measure, self.epsilon, self.log_delta, self.bulk = moments.measure, epsilon, log_delta, bulk
         self.tilt = float(moments.tilts[index])
-        table = Chernoff.of(np.append(moments.tilts, 0.0), np.append(moments.logs, 0.0))
-        self.tilts, self.log_tops = table.tilts, table.log_tops
+        self.table = Chernoff.of(np.append(moments.tilts, 0.0), np.append(moments.logs, 0.0))
         self.period = 8.0 * math.sqrt(spread)
         for _ in range(60):
             if self._log_aliases(epsilon) <= log_delta + accuracy.aliases:
@@ -107,12 +116,7 @@ class Contour:
         self.u = self.h * np.arange(int(edges[chosen] / self.h) + 2, dtype=np.float64)
 
     def _log_aliases(self, epsilon: float) -> float:
-        """log of a bound on the sum over k ≠ 0 of e^(kΛt)·delta(ε + kΛ), from the best tilt on either side of t."""
-        fade = np.minimum(-np.abs(self.tilts - self.tilt) * self.period, -1e-12)
-        bound = self.log_tops - self.tilts * epsilon + fade - np.log(-np.expm1(fade))
-        above = self.tilts > self.tilt
-        below = self.tilts < self.tilt
-        return float(np.logaddexp(np.min(bound[above]), np.min(bound[below])))
+        return self.table.log_aliases(self.tilt, self.period, epsilon)
 
     @cached_property
     def _sum(self) -> "_Sum":
@@ -130,7 +134,7 @@ class Contour:
     def log_chernoff(self, epsilon: float) -> float:
         """log of the best Chernoff bound in the table on delta, all that the measure leaves out included."""
         rest = self.measure.removed + (math.exp(self.bulk.log_delta(epsilon)) if self.bulk else 0.0)
-        best = float(np.min(self.log_tops - self.tilts * epsilon))
+        best = self.table.log_delta(epsilon)
         return best if rest == 0.0 else float(np.logaddexp(best, math.log(rest)))
 
     def at(self, epsilon: float) -> DeltaInterval:

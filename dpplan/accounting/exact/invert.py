@@ -8,14 +8,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from dpplan.accounting.exact import route, single
+from dpplan.accounting.exact import grid, route, single
 from dpplan.accounting.exact.contour import Contour, DeltaInterval
 from dpplan.accounting.exact.event import EventBound
+from dpplan.accounting.exact.grid import Grid
 from dpplan.accounting.exact.law import Direction, Steps
 
 # A contour is rebuilt nearer to the answer when e^(log M(t) - ε·t) exceeds delta there by more than e^MISPLACED.
 MISPLACED = 1.0
 REBUILDS = 3
+SETTLING = 5
+NARROW = 1e-6  # the relative width beyond which another method is tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +29,28 @@ class Ends:
     upper: float
     method: str
     terms: tuple[tuple[str, float], ...] = ()
-    contour: Contour | None = field(default=None, compare=False)
+    contour: Contour | Grid | None = field(default=None, compare=False)
 
     def joined(self, other: "Ends") -> "Ends":
         """The larger of two quantities, each between its ends; details are those of the one that decides."""
         leading = self if self.upper >= other.upper else other
         return replace(leading, lower=max(self.lower, other.lower), upper=max(self.upper, other.upper))
 
+    def narrowed(self, other: "Ends") -> "Ends":
+        """One quantity between the ends of two proofs; details are those of the narrower one."""
+        leading = other if other.relative_width < self.relative_width else self
+        return replace(leading, lower=max(self.lower, other.lower), upper=min(self.upper, other.upper))
+
+    @property
+    def relative_width(self) -> float:
+        """inf where nothing is known; 0 for the single point 0."""
+        if self.upper <= 0.0:
+            return 0.0
+        return (self.upper - self.lower) / self.upper if math.isfinite(self.upper) else math.inf
+
 
 def epsilon_ends(steps: Steps, direction: Direction, delta: float) -> Ends:
-    """Certified ends for one direction's epsilon; upper is inf where the contour could not bound it."""
+    """Certified ends for one direction's epsilon; upper is inf where no method could bound it."""
     if steps.total == 1.0:
         return _single_epsilon(steps, direction, delta)
     if route.total_variation_above(steps) <= delta:
@@ -45,29 +60,61 @@ def epsilon_ends(steps: Steps, direction: Direction, delta: float) -> Ends:
     saddle = landscape.for_log_delta(log_delta)
     if saddle.epsilon <= 0.0:
         saddle = landscape.for_epsilon(0.0)
-        contour = route.contour(steps, direction, saddle, 0.0, min(saddle.log_delta, 0.0))
-        at_zero = contour.at(0.0)
-        if at_zero.upper <= delta:
-            return Ends(0.0, 0.0, "contour", at_zero.terms, contour)
-        contour = route.contour(steps, direction, saddle, 0.0, log_delta)
-    else:
-        guess = EventBound(steps).epsilon(delta) if direction is Direction.REMOVE else 0.0
-        contour = route.contour(steps, direction, saddle, saddle.epsilon, log_delta, guess)
-    epsilon, value = _solve(contour, delta)
+        at_zero = route.plain(steps, direction, saddle, 0.0, min(saddle.log_delta, 0.0))
+        if at_zero.reached and at_zero.at(0.0).upper <= delta:
+            return Ends(0.0, 0.0, "contour", at_zero.at(0.0).terms, at_zero)
+    contour = route.plain(steps, direction, saddle, max(saddle.epsilon, 0.0), log_delta)
     for _ in range(REBUILDS):
+        if not contour.reached:
+            return _by_grid(steps, direction, delta, contour.epsilon)
+        epsilon, value = _solve(contour, delta)
         if abs(epsilon - contour.epsilon) * contour.tilt < MISPLACED:
             break
-        start = max(epsilon, EventBound(steps).epsilon(delta)) if direction is Direction.REMOVE else epsilon
-        saddle = landscape.for_epsilon(start)
-        contour = route.contour(steps, direction, saddle, start, log_delta)
-        epsilon, value = _solve(contour, delta)
+        contour = route.plain(steps, direction, landscape.for_epsilon(epsilon), epsilon, log_delta)
     return _verified(contour, delta, epsilon, value)
 
 
-def _solve(contour: Contour, delta: float) -> tuple[float, DeltaInterval]:
+def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -> Ends:
+    """Where a plain contour would be too long: a coarse grid finds the place, then the first that is narrow enough
+    of a contour over jumps, a long contour and a fine grid; what each proves holds for all."""
+    if direction is Direction.REMOVE:
+        epsilon = max(epsilon, EventBound(steps).epsilon(delta))
+    for _ in range(SETTLING):
+        coarse = grid.near(steps, direction, epsilon, math.log(delta), grid.COARSE)
+        found, value = _solve(coarse, delta)
+        moved, epsilon = abs(found - epsilon) * coarse.tilt, found
+        if moved < MISPLACED:
+            break
+    ends = _verified(coarse, delta, epsilon, value)
+    for build in (_jump, _long, _fine):
+        if ends.relative_width <= NARROW:
+            break
+        contour = build(steps, direction, epsilon, math.log(delta), ends.relative_width)
+        if contour is not None:
+            ends = ends.narrowed(_verified(contour, delta, *_solve(contour, delta)))
+    return ends
+
+
+def _jump(steps: Steps, direction: Direction, epsilon: float, log_delta: float, width: float) -> Contour | None:
+    rare = direction is Direction.REMOVE and epsilon > 0.0
+    return route.over_jumps(steps, epsilon, log_delta) if rare else None
+
+
+def _long(steps: Steps, direction: Direction, epsilon: float, log_delta: float, width: float) -> Contour | None:
+    saddle = route.landscape(steps, direction, log_delta).for_epsilon(epsilon)
+    contour = route.plain(steps, direction, saddle, epsilon, log_delta, route.LONG_MOST)
+    return contour if contour.reached else None
+
+
+def _fine(steps: Steps, direction: Direction, epsilon: float, log_delta: float, width: float) -> Grid:
+    return grid.near(steps, direction, epsilon, log_delta, grid.points_for(width, NARROW))
+
+
+def _solve(contour: Contour | Grid, delta: float) -> tuple[float, DeltaInterval]:
     """Newton's rule for log delta on the estimate; good to rounding where the contour is well placed."""
     epsilon = max(contour.epsilon, 0.0)
     value = contour.at(epsilon)
+    last = math.inf
     for _ in range(40):
         if value.estimate > 0.0 and value.slope < 0.0:
             step = (math.log(value.estimate) - math.log(delta)) * value.estimate / value.slope
@@ -75,19 +122,21 @@ def _solve(contour: Contour, delta: float) -> tuple[float, DeltaInterval]:
             step = 1.0 / contour.tilt
         limit = 3.0 / contour.tilt
         moved = max(epsilon - max(min(step, limit), -limit), 0.0)
-        if abs(moved - epsilon) <= 1e-15 * epsilon:
+        # Near the root a step is the square of the one before; one that is not is rounding.
+        if abs(step) <= 1e-15 * epsilon or 1e-6 * epsilon > abs(step) > 0.1 * last:
             break
+        last = abs(step)
         epsilon = moved
         value = contour.at(epsilon)
     return epsilon, value
 
 
-def _verified(contour: Contour, delta: float, epsilon: float, value: DeltaInterval) -> Ends:
+def _verified(contour: Contour | Grid, delta: float, epsilon: float, value: DeltaInterval) -> Ends:
     """Widen around the estimate until both inequalities hold as computed."""
     slope = max(-value.slope, 1e-300)
     upper = _widen(lambda e: contour.at(e).upper <= delta, epsilon, (value.upper - delta) / slope, +1.0)
     lower = _widen(lambda e: contour.at(e).lower >= delta, epsilon, (delta - value.lower) / slope, -1.0)
-    return Ends(max(lower, 0.0), upper, "contour", value.terms, contour)
+    return Ends(max(lower, 0.0), upper, contour.method, value.terms, contour)
 
 
 def _widen(holds: Callable[[float], bool], epsilon: float, width: float, sign: float) -> float:
@@ -115,14 +164,40 @@ def delta_ends(steps: Steps, direction: Direction, epsilon: float) -> Ends:
     log_delta = -40.0
     for _ in range(REBUILDS):
         saddle = route.landscape(steps, direction, log_delta).for_epsilon(epsilon)
-        contour = route.contour(steps, direction, saddle, epsilon, min(saddle.log_delta, 0.0))
+        contour = route.plain(steps, direction, saddle, epsilon, min(saddle.log_delta, 0.0))
+        if not contour.reached:
+            return _delta_by_grid(steps, direction, epsilon)
         value = contour.at(epsilon)
         if not value.estimate > 0.0 or abs(math.log(value.estimate) - log_delta) < 3.0:
             break
         log_delta = min(math.log(value.estimate), 0.0)
+    return _delta_at(steps, contour, epsilon)
+
+
+def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float) -> Ends:
+    """As `_by_grid`."""
+    log_delta = -40.0
+    for _ in range(SETTLING):
+        coarse = grid.near(steps, direction, epsilon, log_delta, grid.COARSE)
+        found = math.log(max(coarse.at(epsilon).estimate, 1e-300))
+        moved, log_delta = abs(found - log_delta), min(found, 0.0)
+        if moved < 3.0:
+            break
+    ends = _delta_at(steps, coarse, epsilon)
+    for build in (_jump, _long, _fine):
+        if ends.relative_width <= NARROW:
+            break
+        contour = build(steps, direction, epsilon, log_delta, ends.relative_width)
+        if contour is not None:
+            ends = ends.narrowed(_delta_at(steps, contour, epsilon))
+    return ends
+
+
+def _delta_at(steps: Steps, contour: Contour | Grid, epsilon: float) -> Ends:
+    value = contour.at(epsilon)
     ceiling = min(math.exp(min(contour.log_chernoff(epsilon), 0.0)), route.total_variation_above(steps))
     upper = min(value.upper, ceiling) if value.upper >= value.lower else ceiling  # NaN takes the ceiling
-    return Ends(max(value.lower, 0.0), upper, "contour", value.terms, contour)
+    return Ends(max(value.lower, 0.0), upper, contour.method, value.terms, contour)
 
 
 def added_delta_below(steps: Steps, epsilon: float, delta: float) -> bool:
@@ -135,7 +210,10 @@ def added_delta_below(steps: Steps, epsilon: float, delta: float) -> bool:
     saddle = route.landscape(steps, Direction.ADD, log_delta).for_epsilon(epsilon, log_floor=log_delta - 0.1)
     if saddle.log_chernoff(epsilon) < log_delta and route.log_chernoff(steps, saddle, epsilon) < log_delta:
         return True
-    return route.contour(steps, Direction.ADD, saddle, epsilon, log_delta).at(epsilon).upper <= delta
+    contour = route.plain(steps, Direction.ADD, saddle, epsilon, log_delta)
+    if contour.reached:
+        return contour.at(epsilon).upper <= delta
+    return grid.near(steps, Direction.ADD, epsilon, log_delta, grid.COARSE).at(epsilon).upper <= delta
 
 
 def _single_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:

@@ -20,7 +20,7 @@ import numpy as np
 from dpplan.accounting.exact.decay import Decay
 from dpplan.accounting.exact.jump import Jumps
 from dpplan.accounting.exact.law import Array, Band, ComplexArray, Cut, Direction, Steps, log_normal_tail, log_ratio
-from dpplan.accounting.exact.quadrature import EPS, Quadrature
+from dpplan.accounting.exact.quadrature import EPS, MOST_VALUES, Quadrature
 
 LOG_HUGE = 700.0
 LEAST_WIDTH = 2e-4  # of σ, of a cut: below it the quadrature would need too many nodes
@@ -59,12 +59,13 @@ def cut_at(steps: Steps, at: Array, tilt: float, widest: float) -> Cut:
 @dataclass(frozen=True)
 class Measure:
     """far: the cut of absurd losses, or None. bulk: in the jump regime, the cut below which nothing has happened;
-    of the same width as `far`, so that their difference is a positive weight."""
+    of the same width as `far`, so that their difference is a positive weight. most: values a quadrature may hold."""
 
     steps: Steps
     direction: Direction
     far: Cut | None = None
     bulk: Cut | None = None
+    most: int = MOST_VALUES
 
     @cached_property
     def removed(self) -> float:
@@ -92,7 +93,7 @@ class Measure:
         if cut is not None:
             values = (np.tile(getattr(cut, field.name), (blocks, 1)) for field in fields(cut))
             cut = type(cut)(*values)
-        return Quadrature(tiled, np.repeat(exponents, phases)[:, None], u_max=u_max, cut=cut)
+        return Quadrature(tiled, np.repeat(exponents, phases)[:, None], u_max=u_max, cut=cut, most=self.most)
 
     def moments(self, tilts: Array) -> "Moments":
         """The real moments at each s > 0 in `tilts`."""

@@ -55,8 +55,10 @@ LOG_DIRECT = 2.0
 class Quadrature:
     """log G and its derivatives at the real exponents `a` [row, 1], good for lines up to |Im w| = u_max."""
 
-    def __init__(self, steps: Steps, a: Array, u_max: float = 0.0, cut: Cut | None = None) -> None:
-        self.steps, self.a, self.u_max, self.cut = steps, a, u_max, cut
+    def __init__(
+        self, steps: Steps, a: Array, u_max: float = 0.0, cut: Cut | None = None, most: int = MOST_VALUES
+    ) -> None:
+        self.steps, self.a, self.u_max, self.cut, self.most = steps, a, u_max, cut, most
         self.partial = isinstance(cut, Band)  # then G is far below 1, and r^w is integrated as it stands
         sigma, q = steps.sigma, steps.q
         # Tails are left out beyond `reach` standard deviations: e^(-reach²/2). The logarithm makes room for large
@@ -111,7 +113,7 @@ class Quadrature:
         best = np.argmax(h, axis=1)[:, None]
         self.height = np.take_along_axis(heights[:, 1:], best, axis=1)
         wanted = float(np.max((high - self.low) / np.take_along_axis(h, best, axis=1))) + 2.0
-        self.nodes = int(min(wanted, max(MOST_VALUES // len(sigma), PROBES)))
+        self.nodes = int(min(wanted, max(self.most // len(sigma), PROBES)))
         self.h = (high - self.low) / (self.nodes - 1)
 
     def _cast_net(self, height: Array) -> None:

@@ -5,6 +5,8 @@ Nothing here is certified and nothing needs to be: a contour placed badly is wid
 plain   the whole law, at the saddle of T·K(t) - ε·t; a far cut where the tilt would reach for absurd losses.
 jump    where the plain sum would need too many frequencies: the paths without a jump are subtracted, at the tilt
         where Chernoff is best for those with one.
+
+Where neither will do, invert.py takes a grid (grid.py).
 """
 
 import math
@@ -20,17 +22,15 @@ from dpplan.accounting.exact.tilt import Landscape, Saddle
 
 LOG_REMOVED = math.log(1e-12)
 FAR_WIDTH = 1.0 / 3.0  # of σ
-PLAIN = Accuracy(aliases=math.log(1e-14), rest=math.log(1e-13), most=512)
-PLAIN_LONG = Accuracy(aliases=math.log(1e-14), rest=math.log(1e-13), most=8192)
+PLAIN_MOST, LONG_MOST = 512, 8192
 # In units of 8 / (standard deviation of the tilted loss): where moments are taken to bound the aliases.
 ALIAS_TILTS = (-1.0, -0.5, -0.25, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0)
 # In the jump regime, the error each part may add to delta, best first.
-JUMP_LEVELS = (1e-9, 1e-6, 1e-4, 1e-3)
-JUMP_MOST = 4096
-THRESHOLDS = (0.9, 0.6, 0.4, 0.27, 0.18, 0.12, 0.08, 0.05, 0.03)  # where the bulk may end, in ε
-WIDTHS = (0.15, 0.06, 0.025, 0.01, 0.004, 0.0015)  # of the cuts, in σ
+JUMP_LEVELS = (1e-9, 1e-6)
+JUMP_MOST, JUMP_VALUES = 4096, 100_000  # frequencies; values a quadrature may hold: a grid is cheaper than more
+THRESHOLDS = (0.9, 0.5, 0.27, 0.14, 0.07, 0.03)  # where the bulk may end, in ε
+WIDTHS = (0.15, 0.06, 0.025, 0.01)  # of the cuts, in σ; a sharper cut costs more than a grid
 LEAK = 1.3  # the cuts have to hold at this multiple of the tilt
-SETTLING = 6
 REFINED = (0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.97, 1.0, 1.03, 1.06, 1.12, 1.2, 1.3, 1.5, 1.8)
 
 
@@ -38,27 +38,10 @@ def landscape(steps: Steps, direction: Direction, log_delta: float) -> Landscape
     return Landscape(steps, direction, far_limit(steps, log_delta + LOG_REMOVED, FAR_WIDTH) + 3.0 * steps.sigma)
 
 
-def contour(
-    steps: Steps, direction: Direction, saddle: Saddle, epsilon: float, log_delta: float, guess: float = 0.0
+def plain(
+    steps: Steps, direction: Direction, saddle: Saddle, epsilon: float, log_delta: float, most: int = PLAIN_MOST
 ) -> Contour:
-    """The best contour for delta near this ε. guess > 0: ε is itself to be found, and this is another place to
-    look for it where a jump decides."""
-    plain = _plain(steps, direction, saddle, epsilon, log_delta, PLAIN)
-    if plain.reached:
-        return plain
-    if direction is Direction.REMOVE and epsilon > 0.0:
-        if guess > 0.0:
-            epsilon = settled(steps, max(epsilon, guess), log_delta)
-        for level in JUMP_LEVELS:
-            found = _jump(steps, epsilon, log_delta, math.log(level))
-            if found is not None:
-                return found
-    return _plain(steps, direction, saddle, epsilon, log_delta, PLAIN_LONG)
-
-
-def _plain(
-    steps: Steps, direction: Direction, saddle: Saddle, epsilon: float, log_delta: float, accuracy: Accuracy
-) -> Contour:
+    """A contour over the whole law at this saddle; most: frequencies."""
     tilt = saddle.tilt
     gap = 8.0 / math.sqrt(saddle.spread)
     tilts = np.array([tilt] + [tilt + factor * gap for factor in ALIAS_TILTS if factor * gap > -tilt])
@@ -70,27 +53,20 @@ def _plain(
     elif np.any(direction.exponent(tilt) + 3.0 * steps.sigma > limit):
         far = cut_at(steps, limit, float(tilts[-1]), FAR_WIDTH)
     moments = Measure(steps, direction, far).moments(tilts)
+    accuracy = Accuracy(aliases=math.log(1e-14), rest=math.log(1e-13), most=most)
     return Contour(moments, 0, saddle.spread, epsilon, log_delta, accuracy)
 
 
-def settled(steps: Steps, epsilon: float, log_delta: float) -> float:
-    """A better guess at ε(delta) in the jump regime: saddle-point estimates over paths with a jump, no sums."""
-    for _ in range(SETTLING):
-        place = _place(steps, epsilon, log_delta, math.log(JUMP_LEVELS[0]))
-        if place is None:
-            return epsilon
-        tilt = place.tilt
-        estimate = float(place.moments.rough[place.index]) - tilt * epsilon - math.log(tilt) - math.log1p(tilt)
-        gap = estimate - 0.5 * math.log(2.0 * math.pi * place.spread) - log_delta
-        if not math.isfinite(gap):
-            return epsilon
-        epsilon = max(epsilon + gap / tilt, 0.5 * epsilon)
-        if abs(gap) < 0.3:
-            break
-    return epsilon
+def over_jumps(steps: Steps, epsilon: float, log_delta: float) -> Contour | None:
+    """A contour over paths with a jump (remove direction only), as accurate as can be had near this ε > 0."""
+    for level in JUMP_LEVELS:
+        found = _over_jumps(steps, epsilon, log_delta, math.log(level))
+        if found is not None:
+            return found
+    return None
 
 
-def _jump(steps: Steps, epsilon: float, log_delta: float, log_level: float) -> Contour | None:
+def _over_jumps(steps: Steps, epsilon: float, log_delta: float, log_level: float) -> Contour | None:
     """A contour over paths with a jump that keeps every error below e^log_level of delta, if there is one."""
     place = _place(steps, epsilon, log_delta, log_level)
     if place is None or not math.isfinite(place.spread):
@@ -124,12 +100,14 @@ def _place(steps: Steps, epsilon: float, log_delta: float, log_level: float) -> 
         for threshold in THRESHOLDS:
             # Both cuts of one width: then their difference is a positive weight.
             bulk = Cut(jump.bulk_end(steps, threshold * epsilon, limit, width), width * steps.sigma)
-            alone = Measure(steps, Direction.REMOVE, bulk).moments(np.geomspace(2.0, 100.0 / threshold, 12) / epsilon)
+            alone = Measure(steps, Direction.REMOVE, bulk, most=JUMP_VALUES).moments(
+                np.geomspace(2.0, 100.0 / threshold, 12) / epsilon
+            )
             if Chernoff.of(alone.tilts, alone.rough).log_delta(epsilon) <= log_delta + log_level:
                 break
         else:
             continue
-        measure = Measure(steps, Direction.REMOVE, Cut(limit, width * steps.sigma), bulk)
+        measure = Measure(steps, Direction.REMOVE, Cut(limit, width * steps.sigma), bulk, JUMP_VALUES)
         moments, index, spread = _best_tilt(measure, epsilon, log_delta)
         holds = cut_at(steps, limit, LEAK * float(moments.tilts[index]), width).width
         if np.all(holds >= (1.0 - 1e-9) * width * steps.sigma):

@@ -1,0 +1,126 @@
+"""The command `dpplan`: finds the command, and turns every error into one message and an exit code."""
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+import dpplan
+from dpplan.checks import did_you_mean
+from dpplan.commands.group import Entry, LazyGroup
+from dpplan.errors import EXIT_DONE, EXIT_NOT_CERTIFIED, EXIT_USAGE, DpplanError
+
+HELP = """Plan, account for and check training with differential privacy (DP-SGD).
+
+Every figure says what is proven about it and what it assumes.
+
+\b
+  dpplan epsilon --sigma 1.1 --n 60000 --batch 256 --epochs 60 --delta 1e-5
+  dpplan solve --target-eps 3 --n 60000 --batch 256 --epochs 60
+  dpplan train recipes/digits.yaml --dry-run
+
+Shell completion, for bash; zsh_source and fish_source serve those:
+
+\b
+  eval "$(_DPPLAN_COMPLETE=bash_source dpplan)"
+
+Exit status: 0 done; 1 a limit is exceeded or cannot be met; 2 the call makes no sense as put;
+3 nothing could be certified.
+"""
+COMMANDS = {
+    "epsilon": Entry("dpplan.commands.epsilon", "What a plan costs: its ε at a δ."),
+    "delta": Entry("dpplan.commands.delta", "What a plan costs: its δ at an ε."),
+    "solve": Entry("dpplan.commands.solve", "The noise, steps, epochs or batch that meets a target ε."),
+    "compare": Entry("dpplan.commands.compare", "One plan through every accountant."),
+    "train": Entry("dpplan.commands.train", "Run a recipe and account for it."),
+}
+# What a shell reports for a process that a signal ended: 128 and the signal's number.
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+group = click.version_option(dpplan.__version__, prog_name="dpplan", message="%(prog)s %(version)s")(
+    LazyGroup("dpplan", COMMANDS, help=HELP)
+)
+
+
+def main() -> None:
+    """The console entry point. Exits; never returns."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # ε on a screen that has no ε is no reason to fail
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command and returns its exit code. A user's mistake never shows a traceback."""
+    try:
+        status = _dispatch(arguments)
+        sys.stdout.flush()
+    except DpplanError as error:
+        return _complain(str(error), error.exit_code)
+    except click.ClickException as error:
+        return _complain(_in_our_voice(error), EXIT_USAGE)
+    except (KeyboardInterrupt, click.Abort):
+        return _complain("interrupted.", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader has gone. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except Exception as error:
+        return _confess(error)
+    return status
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    if "_DPPLAN_COMPLETE" in os.environ:
+        group.main(args=list(arguments), prog_name="dpplan")  # answers the shell, and exits
+    try:
+        with group.make_context("dpplan", list(arguments)) as context:
+            group.invoke(context)
+    except click.exceptions.Exit as asked:
+        return asked.exit_code
+    return EXIT_DONE
+
+
+def _in_our_voice(error: click.ClickException) -> str:
+    """The message of click, as name, rule, and what to try."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    command = context.command_path if context else "dpplan"
+    if isinstance(error, click.NoSuchOption) and context:
+        known = [option for parameter in context.command.get_params(context) for option in parameter.opts]
+        hint = did_you_mean(error.option_name, known) or f" See {command} --help."
+        return f"{error.option_name} is not an option of {command}.{hint}"
+    if isinstance(error, click.MissingParameter) and error.param:
+        return f"{error.param.human_readable_name} is missing. See {command} --help."
+    if isinstance(error, click.BadParameter) and error.param:
+        return f"{error.param.opts[-1]}: {error.message}"
+    return error.format_message()
+
+
+def _complain(message: str, status: int) -> int:
+    text = f"error: {message}"
+    if sys.stderr.isatty():
+        from dpplan.render.table import fitted  # only there does a long line break in the middle of a word
+
+        text = "\n".join(fitted(text))
+    click.echo(text, err=True)
+    return status
+
+
+def _confess(error: Exception) -> int:
+    """What nobody foresaw. Nothing is claimed, so the status is that of an uncertified answer."""
+    if os.environ.get("DPPLAN_TRACEBACK"):
+        import traceback
+
+        traceback.print_exception(error)
+    click.echo(
+        f"internal error: {type(error).__name__}: {error}. Please report it; set DPPLAN_TRACEBACK=1 for the traceback.",
+        err=True,
+    )
+    return EXIT_NOT_CERTIFIED
+
+
+if __name__ == "__main__":
+    main()

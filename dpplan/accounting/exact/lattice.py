@@ -1,0 +1,220 @@
+"""Stage 1, another way: one step's law on a lattice of losses, from above and from below.
+
+A pair (A, B) with likelihood ratio ρ = dA/dB is known through its curve H(α) = ∫(dA - α·dB)₊, convex in α.
+Composition keeps H₁ <= H₂, for all positive measures: composed with (A', B') the curve is ∫ H(α·dB'/dA') dA'. So a
+law on the points α_i = e^{y_i} whose curve lies above (below) the true one gives a delta above (below) the true
+one after any number of steps.
+
+up    the polygon through H(α_i): a loss goes to the two lattice points around it, keeping its A- and its B-mass
+      (connect the dots: Doroshenko et al. 2022, arXiv:2207.04380).
+down  a polygon nowhere above H: through H(α_i) - max(D_{i-1}, D_i), with D_i a bound on the height of cell i's chord
+      above H. One cell's worth of losses around the most common one is lumped into a point first, which can only
+      lower H, and the lattice is laid so that this point is on it.
+
+Symbols: y_i = origin + i·h; a = 1 + t: B-masses are kept as e^{a·y - shift}·B, so that nothing over- or underflows;
+s = q·e^e/r. Arrays are [lattice point], [cell], [interval] or [interval, Gauss node].
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dpplan.accounting.exact.law import Array, Direction, log_ratio
+from dpplan.accounting.exact.quadrature import EPS
+
+# Gauss's rule with m nodes, on an interval of width w·R of an entire function, errs by (w/4)^(2m) or less of the
+# function's modulus on a circle of radius R. With R = min(σ, σ²) and a Gaussian that modulus is within e^(reach + 1) of
+# its value at the centre, so both of these leave less than a rounding error.
+NARROW, NARROW_NODES = 1.0 / 512.0, 3
+WIDE, WIDE_NODES = 1.0 / 8.0, 10
+MENDS = 400
+
+
+@dataclass(frozen=True)
+class LatticeLaw:
+    """One step's law, tilted, on origin + h·(first, first + 1, ...).
+
+    up, down: e^{a·y - shift}·B-masses; relative: bounds on the relative error of each; moved: on that of its loss; all
+    [lattice point]. The point at index -first is the lump's.
+    """
+
+    origin: float
+    first: int
+    up: Array
+    down: Array
+    shift: float
+    relative: Array
+    moved: Array
+
+    @property
+    def losses(self) -> Array:
+        """Of the lattice points, from the lump's."""
+        return np.arange(self.first, self.first + len(self.up), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One step's losses as a function of its output x, and the density of B there."""
+
+    sigma: float
+    q: float
+    direction: Direction
+
+    def loss(self, x: Array) -> Array:
+        return self.direction.value * log_ratio((2.0 * x - 1.0) / (2.0 * self.sigma**2), np.array(self.q))
+
+    def place(self, y: Array) -> Array:
+        """x where the loss is y; -inf where every loss is on the other side."""
+        log_r = self.direction.value * y
+        near = np.log1p(np.maximum(np.expm1(np.minimum(log_r, 40.0)) / self.q, -1.0))
+        return np.asarray(0.5 + self.sigma**2 * np.where(log_r > 40.0, log_r - math.log(self.q), near))
+
+    def log_density(self, x: Array) -> Array:
+        log_q = -0.5 * (x / self.sigma) ** 2 - math.log(self.sigma * math.sqrt(2.0 * math.pi))
+        return log_q if self.direction is Direction.REMOVE else log_q - self.loss(x)
+
+    def sampled(self, x: Array) -> Array:
+        e = (2.0 * x - 1.0) / (2.0 * self.sigma**2)
+        return np.exp(np.minimum(math.log(self.q) + e - log_ratio(e, np.array(self.q)), 0.0))
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The lattice losses y = origin + h·(first, ...) with their places x, and the two ends in x of the lump."""
+
+    origin: float
+    first: int
+    y: Array
+    at: Array
+    lump: Array
+
+    @classmethod
+    def of(cls, step: _Step, h: float, ends: Array) -> "_Layout":
+        """The lump is the cell's worth of losses around that of x = 0; its mean is the origin."""
+        centre = float(step.loss(np.zeros(1))[0])
+        lump = np.clip(np.sort(step.place(np.array([centre - 0.5 * h, centre + 0.5 * h]))), *ends)
+        unit = WIDE * min(step.sigma, step.sigma**2)
+        pieces = lump[0] + (lump[1] - lump[0]) * np.linspace(0.0, 1.0, 2 + int((lump[1] - lump[0]) / unit))
+        flat = np.full(len(pieces) - 1, centre)
+        mass, excess = _integrals(step, pieces[:-1], np.diff(pieces), flat, 0.0 * flat)
+        origin = centre + math.log1p(float(excess.sum() / mass.sum()))
+        least, most = np.sort(step.loss(ends))
+        first, last = math.floor((least - origin) / h) - 1, math.ceil((most - origin) / h) + 1
+        y = origin + h * np.arange(first, last + 1, dtype=np.float64)
+        return cls(origin, first, y, np.clip(step.place(y), *ends), lump)
+
+
+def discretise(
+    sigma: float, q: float, direction: Direction, tilt: float, h: float, kept: tuple[float, float]
+) -> LatticeLaw:
+    """One step's law for outputs x between the two ends `kept`, on a lattice of step h."""
+    step, a, ends = _Step(sigma, q, direction), 1.0 + tilt, np.array(kept)
+    layout = _Layout.of(step, h, ends)
+    y, at, lump = layout.y, layout.at, layout.lump
+    spaced = np.arange(kept[0], kept[1], WIDE * min(sigma, sigma * sigma))
+    breaks = np.unique(np.concatenate((at, lump, spaced, ends)))
+    low, width = breaks[:-1], np.diff(breaks)
+    middle = low + 0.5 * width
+    cell = np.clip(np.floor((step.loss(middle) - layout.origin) / h).astype(np.int64) - layout.first, 0, len(y) - 2)
+    floor = y[cell]
+    shift = float(np.max(a * floor + step.log_density(middle)))
+    mass, excess = _integrals(step, low, width, floor, a * floor - shift)
+    lumped = (low >= lump[0]) & (low + width <= lump[1])
+    lump_mass = float((mass * np.exp(a * (layout.origin - floor)))[lumped].sum())
+    growth, lift = math.expm1(h), math.exp(a * h)
+
+    def per_cell(values: Array) -> Array:
+        return np.asarray(np.bincount(cell, values, len(y) - 1), dtype=np.float64)
+
+    up = _spread(per_cell(mass), per_cell(excess), growth, lift)
+    rest, above = per_cell(np.where(lumped, 0.0, mass)), per_cell(np.where(lumped, 0.0, excess))
+    gap = 0.25 * rest
+    if direction is Direction.REMOVE:
+        gap = np.minimum(gap, 0.125 * growth * _densest(step, at, y[:-1], a * y[:-1] - shift))
+    down = _lowered(rest, above, gap, growth, lift)
+    down[-layout.first] += lump_mass
+    relative = EPS * (24.0 + 2.0 * (at / sigma) ** 2 + 2.0 * a * np.abs(y))
+    moved = 4.0 * EPS * (np.abs(y) + np.abs(at) / sigma**2 * step.sampled(at))
+    return LatticeLaw(layout.origin, layout.first, up, down, shift, relative, moved)
+
+
+def _integrals(step: _Step, low: Array, width: Array, floor: Array, log_tilt: Array) -> tuple[Array, Array]:
+    """e^log_tilt·∫dB and e^log_tilt·∫(ρ·e^-floor - 1)dB over each interval, [interval]."""
+    mass, excess = np.empty_like(low), np.empty_like(low)
+    narrow = width <= NARROW * min(step.sigma, step.sigma**2)
+    for nodes, chosen in ((NARROW_NODES, narrow), (WIDE_NODES, ~narrow)):
+        points, weights = np.polynomial.legendre.leggauss(nodes)
+        half = 0.5 * width[chosen, None]
+        x = low[chosen, None] + half * (1.0 + points)
+        density = np.exp(step.log_density(x) + log_tilt[chosen, None]) * (half * weights)
+        mass[chosen] = density.sum(axis=1)
+        excess[chosen] = (density * np.expm1(step.loss(x) - floor[chosen, None])).sum(axis=1)
+    return mass, excess
+
+
+def _spread(mass: Array, excess: Array, growth: float, lift: float) -> Array:
+    """Masses at the lattice points from those in the cells, keeping both measures: excess/growth goes to the cell's
+    upper end. Of a cell whose losses round to just outside it, what is negative is left to the neighbours."""
+    higher = excess / growth
+    points = np.append(mass - higher, 0.0)
+    points[1:] += lift * higher
+    return np.maximum(points, 0.0)
+
+
+def _densest(step: _Step, at: Array, y: Array, log_tilt: Array) -> Array:
+    """The largest density of B in log α over each cell, at most; remove direction only.
+
+    As a density in α it is Q/r', whose logarithm is a parabola in x with its top at -1.
+    """
+    top = np.clip(-1.0, at[:-1], at[1:])
+    log_rise = math.log(step.q) + (2.0 * top - 1.0) / (2.0 * step.sigma**2) - 2.0 * math.log(step.sigma)
+    return np.asarray(np.exp(step.log_density(top) - log_rise + y + log_tilt))
+
+
+def _lowered(mass: Array, excess: Array, gap: Array, growth: float, lift: float) -> Array:
+    """The polygon's masses when corner i falls by F_i cell widths, at least the D on either side (`gap`, likewise).
+
+    Left of some corner `begin` the polygon is H's own tangent at 0, which lies far enough below H from there on; from
+    some corner `end` it is 0. So it stays convex without giving away mass. Mass i is its change of slope at corner i;
+    one that comes out negative is mended by lowering that corner onto the chord of its neighbours. Zeros, the trivial
+    lower bound, if that does not end.
+    """
+    wider = 1.0 + growth  # cell i over cell i - 1
+    fall = np.maximum(np.append(0.0, gap) * lift / wider, np.append(gap, 0.0))
+    untilted = np.power(lift, -np.arange(len(fall), dtype=np.float64))
+    left, depth = _tangent(_spread(mass, excess, growth, lift) * untilted, wider)
+    begins = np.nonzero((depth >= fall * untilted) & (depth > 0.0))[0]
+    ends = np.nonzero((excess >= np.append(0.0, gap)[:-1] * lift * growth / wider) & (mass > 0.0))[0]
+    if not len(begins) or not len(ends) or ends[-1] <= begins[0] + 1:
+        return np.zeros_like(fall)
+    begin, end = int(begins[0]), int(ends[-1])
+    inside = np.arange(len(mass)) < end
+    masses = _spread(np.where(inside, mass, 0.0), np.where(inside, excess, 0.0), growth, lift)
+    # What lies left of `begin` moves there; the tangent has no corner before it, so only one of its two falls counts.
+    masses[begin] = (left[begin] - wider * depth[begin]) / untilted[begin]
+    fall[begin] = depth[begin] / untilted[begin]
+    fall[:begin], fall[end:] = 0.0, 0.0
+    masses += (2.0 + growth) * fall
+    masses[:-1] -= wider / lift * fall[1:]
+    masses[1:] -= lift * fall[:-1]
+    masses[:begin] = 0.0
+    for _ in range(MENDS):
+        owed = np.maximum(-masses, 0.0)
+        if not owed.any():
+            return masses if np.isfinite(masses).all() else np.zeros_like(masses)
+        if not (owed[0] == 0.0 and owed[-1] == 0.0):
+            break
+        masses += owed
+        masses[:-1] -= owed[1:] / lift * (wider / (1.0 + wider))
+        masses[1:] -= owed[:-1] * lift / (1.0 + wider)
+    return np.zeros_like(masses)
+
+
+def _tangent(points: Array, wider: float) -> tuple[Array, Array]:
+    """B-mass up to each corner, and how far H's tangent at 0 lies below H there, in widths of the cell that follows."""
+    left = np.cumsum(points)
+    widths = np.power(wider, -np.arange(len(points), dtype=np.float64))
+    depth = np.zeros_like(points)
+    depth[1:] = np.cumsum(left[:-1] / widths[:-1]) * widths[1:]
+    return left, depth

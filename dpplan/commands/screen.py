@@ -1,0 +1,73 @@
+"""Where results go: tables and colour on a terminal, plain text elsewhere, remarks to stderr."""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dpplan.accounting.bound import Bound
+from dpplan.render.table import COLOURS, Meaning, Table, notes, plain, rich, wrapped
+from dpplan.render.text import headline
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def paint(text: str, meaning: Meaning) -> str:
+    """The text in the colour of its meaning, where there is colour (see https://no-color.org)."""
+    colour = COLOURS[meaning]
+    if not colour or not is_terminal() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return click.style(text, fg=colour)
+
+
+def say(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+def show(table: Table) -> None:
+    """The table, and its notes below."""
+    if not is_terminal():
+        say(plain(table))
+        return
+    screen, widest = console(), max(map(len, plain(table)))
+    screen.width = max(screen.width, widest + 2)  # on a narrow screen a line that wraps is better than a cut figure
+    screen.print(rich(table))
+    say(notes(table))
+
+
+def answers(given: Sequence[tuple[float, Bound]]) -> None:
+    """One answer as a headline, several as a table; then an empty line."""
+    if len(given) == 1:
+        (at, bound), *_ = given
+        say([headline(bound, at, paint), ""])
+        return
+    from dpplan.render import tables
+
+    show(tables.answers(given))
+    say([""])
+
+
+def as_json(content: dict[str, Any]) -> None:
+    from dpplan.render.data import dumps
+
+    click.echo(dumps(content, indent=2))
+
+
+def warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        for line in wrapped(f"warning: {warning}"):
+            click.echo(line, err=True)
+
+
+def console(err: bool = False) -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=err, highlight=False)

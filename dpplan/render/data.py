@@ -1,0 +1,148 @@
+"""Results as JSON. Every figure is unrounded and carries its guarantee; what has no bound is null.
+
+A command's object has `schema` ("dpplan.epsilon/1"; the number rises when a key changes its meaning or goes),
+`plan`, `assumptions`, `results` and `warnings`.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dpplan.accounting.bound import Bound
+from dpplan.plan import Delta, Plan
+
+if TYPE_CHECKING:
+    from dpplan.compare import Comparison, Curves, Row
+    from dpplan.solve import Solution
+
+Object = dict[str, Any]
+
+
+def figure(bound: Bound) -> Object:
+    """A privacy figure: unrounded, null where there is no bound."""
+    return {
+        "lower": bound.lower,
+        "upper": bound.upper,
+        "estimate": bound.estimate,
+        "guarantee": str(bound.guarantee),
+        "accountant": bound.accountant,
+        "assumptions": str(bound.assumptions),
+        "why": bound.why,
+    }
+
+
+def document(command: str, plan: Plan, results: Sequence[Object], warnings: Sequence[str], **more: object) -> Object:
+    """The object one command prints."""
+    return {
+        "schema": f"dpplan.{command}/1",
+        "plan": described(plan),
+        "assumptions": dataclasses.asdict(plan.assumptions),
+        "results": list(results),
+        "warnings": list(warnings),
+        **more,
+    }
+
+
+def described(plan: Plan) -> Object:
+    """The plan. A quantity that differs between phases is null at the top and stands in its phase."""
+    return {
+        "noise_multiplier": _shared([phase.noise_multiplier for phase in plan.phases]),
+        "sample_rate": _shared([phase.sample_rate for phase in plan.phases]),
+        "steps": plan.steps,
+        "examples": plan.examples,
+        "batch_size": plan.batch_size,
+        "derivation": dict(plan.derivation),
+        "phases": [
+            {
+                "noise_multiplier": phase.noise_multiplier,
+                "sample_rate": phase.sample_rate,
+                "steps": phase.steps,
+            }
+            for phase in plan.phases
+        ],
+    }
+
+
+def spent_epsilon(delta: Delta, bound: Bound) -> Object:
+    """One epsilon at a delta."""
+    return {
+        "accountant": bound.accountant,
+        "delta": delta.value,
+        "delta_reason": delta.reason,
+        "epsilon": figure(bound),
+        "details": dict(bound.details),
+    }
+
+
+def spent_delta(epsilon: float, bound: Bound) -> Object:
+    """One delta at an epsilon."""
+    return {
+        "accountant": bound.accountant,
+        "epsilon": epsilon,
+        "delta": figure(bound),
+        "details": dict(bound.details),
+    }
+
+
+def solution(found: "Solution", delta: Delta) -> Object:
+    """The value found, what it spends, and what the next value the other way would spend."""
+    other = found.other_way
+    return {
+        "unknown": found.unknown,
+        "value": found.value,
+        "target_epsilon": found.target,
+        "other_way": None if other is None else {"value": other.value, "epsilon": figure(other.spent)},
+        "remarks": list(found.remarks),
+        **spent_epsilon(delta, found.spent),
+    }
+
+
+def compared(row: "Row", quantity: str, at: Mapping[str, object]) -> Object:
+    """One accountant's answer beside the exact one, or why it has none. `at`: the delta, or the epsilon."""
+    return {
+        "accountant": row.accountant,
+        **at,
+        quantity: None if row.bound is None else figure(row.bound),
+        "refusal": row.refusal,
+        "ratio_to_exact": row.ratio,
+        "under_reports": row.under_reports,
+        "details": {} if row.bound is None else dict(row.bound.details),
+    }
+
+
+def comparison(answer: "Comparison", delta: Delta) -> list[Object]:
+    """Every accountant's epsilon, with the seconds it took."""
+    at = {"delta": delta.value, "delta_reason": delta.reason}
+    return [{**compared(row, "epsilon", at), "seconds": row.seconds} for row in answer.rows]
+
+
+def curves(drawn: "Curves") -> Object:
+    """The points of a plot: for each accountant a figure at each x, null where it refused."""
+    return {
+        "x_name": drawn.x_name,
+        "x": list(drawn.x),
+        "series": {
+            name: [None if bound is None else figure(bound) for bound in bounds]
+            for name, bounds in drawn.series.items()
+        },
+    }
+
+
+def dumps(content: Any, indent: int | None = None) -> str:
+    """Strict JSON: numbers that are not finite become null."""
+    import json  # text output does without it
+
+    return json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _shared(values: Sequence[float]) -> float | None:
+    return values[0] if len(set(values)) == 1 else None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,60 @@
+"""Numbers as text, rounded toward less claimed privacy: upper bounds up, lower bounds down."""
+
+import decimal
+
+from dpplan.checks import show
+
+FEWEST, MOST = 7, 12  # digits of a printed interval: one more than a headline, and what certified ends still differ in
+
+
+def up(value: float | None, digits: int = 6) -> str:
+    """Rounded up to that many digits: a printed epsilon is never below the proven one."""
+    return _rounded(value, digits, decimal.ROUND_CEILING)
+
+
+def down(value: float | None, digits: int = 6) -> str:
+    """Rounded down to that many digits: a printed lower bound is never above the proven one."""
+    return _rounded(value, digits, decimal.ROUND_FLOOR)
+
+
+def up_within(value: float, limit: float) -> str:
+    """Rounded up, with as many digits as it takes to stay below `limit` where value does: 2.999999 of 3, not 3."""
+    texts = (up(value, digits) for digits in range(6, 18))
+    return next((text for text in texts if float(text) < limit), show(value))
+
+
+def interval(lower: float, symbol: str, upper: float) -> str:
+    """lower <= symbol <= upper, rounded outward, with the digits it takes to tell the ends apart (7 to 12)."""
+    apart = (digits for digits in range(FEWEST, MOST) if f"{lower:.{digits}g}" != f"{upper:.{digits}g}")
+    digits = next(apart, MOST)
+    return f"{down(lower, digits)} ≤ {symbol} ≤ {up(upper, digits)}"
+
+
+def brief(value: object) -> str:
+    """A number no claim rests on, at six digits; anything else as it is."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def ratio(value: float) -> str:
+    """A quotient of two figures, with the digits that matter when they are compared."""
+    if value < 10:
+        return f"{value:.3f}"
+    return f"{value:.1f}" if value < 1e3 else f"{value:.0f}" if value < 1e6 else f"{value:.1e}"
+
+
+def seconds(value: float) -> str:
+    """A duration at two digits, in the unit that suits it."""
+    return (
+        f"{value:.2g} s" if 0.0995 <= value < 9.95 else f"{value:.0f} s" if value >= 9.95 else f"{1e3 * value:.2g} ms"
+    )
+
+
+def percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"
+
+
+def _rounded(value: float | None, digits: int, rounding: str) -> str:
+    if value is None:
+        return "none"
+    context = decimal.Context(prec=digits, rounding=rounding)
+    return show(float(context.create_decimal(repr(float(value)))))

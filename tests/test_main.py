@@ -1,0 +1,229 @@
+"""The command line as a whole: what it loads, how it fails, and that its own examples run."""
+
+import inspect
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from dpplan import __main__ as program
+from dpplan import __version__, accounting
+from dpplan.commands import options
+from dpplan.commands.group import LazyGroup
+
+ROOT = Path(__file__).parents[1]
+EPSILON = ["epsilon", "--sigma", "4", "--q", "0.01", "--steps", "10000", "--delta", "1e-5"]
+HEAVY = {"torch", "yaml", "rich", "scipy", "matplotlib", "sklearn"}
+
+
+def run(*arguments: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "dpplan", *arguments],
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **env},
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=120,
+        encoding="utf-8",
+    )
+
+
+def loaded(*arguments: str) -> set[str]:
+    """The top-level modules that a Python process imports."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments],
+        capture_output=True, check=True, text=True, timeout=60, encoding="utf-8",
+    )  # fmt: skip
+    names = re.findall(r"^import time:[^|]*\|[^|]*\| +(\S+)$", done.stderr, re.MULTILINE)
+    return {name.split(".")[0] for name in names}
+
+
+def commands(group: LazyGroup, path: str) -> Iterator[tuple[str, click.Command]]:
+    yield path, group
+    for name, entry in group.table.items():
+        command = entry.load()
+        if isinstance(command, LazyGroup):
+            yield from commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
+
+
+COMMANDS = dict(commands(program.group, "dpplan"))
+
+
+def examples() -> Iterator[str]:
+    """Every example of every help text, once; training ones as dry runs, and without what they are piped to."""
+    for command in COMMANDS.values():
+        for line in re.findall(r"^  (dpplan .*)$", command.help or "", re.MULTILINE):
+            example = line.split("|")[0].strip()
+            dry = " --dry-run" if example.startswith("dpplan train") and "--dry-run" not in example else ""
+            yield example + dry
+
+
+@pytest.mark.parametrize("example", sorted(set(examples())))
+def test_every_example_in_the_help_runs(example: str, tmp_path: Path) -> None:
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    _, *arguments = shlex.split(example)
+    done = run(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    if "--json" in arguments:
+        assert json.loads(done.stdout)["schema"].startswith(f"dpplan.{arguments[0]}/")
+    if "--plot" in arguments:
+        assert (tmp_path / arguments[arguments.index("--plot") + 1]).stat().st_size > 0
+
+
+def test_every_command_shows_an_example_and_its_exit_statuses() -> None:
+    for path, command in COMMANDS.items():
+        if path != "dpplan compare":
+            assert f"  {path} " in (command.help or ""), path
+            assert "Exit status: 0 " in (command.help or ""), path
+
+
+def test_no_help_is_wider_than_80_columns() -> None:
+    for path in COMMANDS:
+        shown = run(*path.split()[1:], "--help", COLUMNS="200").stdout
+        assert max(map(len, shown.splitlines())) <= 80, path
+
+
+def test_epsilon_loads_numpy_and_click_and_nothing_heavier() -> None:
+    modules = loaded("-m", "dpplan", *EPSILON)
+    assert modules & HEAVY == set()
+    assert {"numpy", "click", "dpplan"} <= modules
+
+
+def test_the_package_and_the_help_load_next_to_nothing() -> None:
+    assert loaded("-c", "import dpplan") & (HEAVY | {"numpy", "click"}) == set()
+    assert loaded("-m", "dpplan", "--help") & (HEAVY | {"numpy"}) == set()
+
+
+def test_the_table_of_commands_says_what_the_commands_say() -> None:
+    for group in (command for command in COMMANDS.values() if isinstance(command, LazyGroup)):
+        for name, entry in group.table.items():
+            command = entry.load()
+            assert (command.name, command.short_help) == (name, entry.short_help)
+
+
+def test_help_lists_the_commands_in_order() -> None:
+    lines = run("--help").stdout.split("Commands:\n")[1].splitlines()
+    assert [line.split()[0] for line in lines] == ["epsilon", "delta", "solve", "compare", "train"]
+    assert run().stdout == run("--help").stdout
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert run("--version").stdout == f"dpplan {__version__}\n"
+
+
+def test_accountant_options_are_those_the_accountants_take() -> None:
+    takes = {
+        option: tuple(
+            name
+            for name in accounting.ACCOUNTANTS
+            if option in inspect.signature(accounting.accountant(name).epsilon).parameters
+        )
+        for option in options.OPTIONS
+    }
+    assert {option: set(names) for option, names in takes.items()} == {
+        option: set(names) for option, names in options.OPTIONS.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (["epsilonn"], "'epsilonn' is not a command of dpplan: epsilon, delta, solve, compare, train. "
+                       "Did you mean 'epsilon'?"),
+        (["compare", "acountants"], "'acountants' is not a command of dpplan compare: accountants. "
+                                    "Did you mean 'accountants'?"),
+        (["epsilon", "--sgma", "3"], "--sgma is not an option of dpplan epsilon. Did you mean '--sigma'?"),
+        (["epsilon", "--zzz"], "--zzz is not an option of dpplan epsilon. See dpplan epsilon --help."),
+        (["train"], "RECIPE is missing. See dpplan train --help."),
+        (["train", "x.yaml", "--device", "gpu"], "--device: 'gpu' is not one of 'auto', 'cpu', 'cuda', 'mps'."),
+    ],
+)  # fmt: skip
+def test_a_wrong_call_is_told_in_one_line(call: list[str], message: str) -> None:
+    done = run(*call)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
+
+
+def test_what_nobody_foresaw_is_one_line_and_status_3(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("far away")
+
+    monkeypatch.setattr(accounting, "epsilon", fail)
+    monkeypatch.delenv("DPPLAN_TRACEBACK", raising=False)
+    assert program.run(EPSILON) == 3
+    err = capsys.readouterr().err
+    assert err.startswith("internal error: ZeroDivisionError: far away.")
+    assert len(err.splitlines()) == 1
+    monkeypatch.setenv("DPPLAN_TRACEBACK", "1")
+    assert program.run(EPSILON) == 3
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_status_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(accounting, "epsilon", interrupt)
+    assert program.run(EPSILON) == 130
+    assert capsys.readouterr().err == "error: interrupted.\n"
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "dpplan", *EPSILON], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    ) as process:
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE
+
+
+def test_a_screen_without_greek_letters_still_gets_the_answer() -> None:
+    done = run(*EPSILON, PYTHONIOENCODING="latin-1")
+    assert done.returncode == 0
+    assert done.stdout.startswith("\\u03b5 = 0.946867 at \\u03b4 = 1e-05 ")
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("dpplan ", {"epsilon", "delta", "solve", "compare", "train"}),
+        ("dpplan compare ", {"accountants"}),
+        ("dpplan epsilon --accountant ", {*accounting.ACCOUNTANTS, "all"}),
+        ("dpplan epsilon --noise", {"--noise-multiplier"}),
+    ],
+)
+def test_the_shell_completes(words: str, offered: set[str]) -> None:
+    count = str(len(words.split(" ")) - 1)
+    done = run(_DPPLAN_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=count)
+    assert {line.split(",")[1] for line in done.stdout.splitlines()} == offered
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a pseudo-terminal is a thing of POSIX")
+@pytest.mark.parametrize(("env", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_on_a_terminal_the_guarantee_is_coloured_unless_asked_not_to(env: dict[str, str], coloured: bool) -> None:
+    import pty
+
+    parent, child = pty.openpty()
+    clean = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    done = subprocess.run(
+        [sys.executable, "-m", "dpplan", *EPSILON, "--accountant", "all"],
+        stdout=child, check=True, cwd=ROOT, timeout=60, env={**clean, "TERM": "xterm-256color", **env},
+    )  # fmt: skip
+    os.close(child)
+    shown = os.read(parent, 65536).decode()
+    os.close(parent)
+    assert done.returncode == 0
+    assert ("\x1b[32mcertified" in shown, "\x1b[31munder-reports" in shown) == (coloured, coloured)

@@ -1,0 +1,188 @@
+"""What is printed never claims more privacy than what was proven."""
+
+import json
+import math
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.compare import Row
+from dpplan.plan import Delta, Plan, Settings
+from dpplan.render import data, numbers, table, tables, text
+from dpplan.solve import Other, Solution
+
+PLAN = Plan.from_training(1.1, 60_000, 256, 60)
+POSITIVE = st.floats(min_value=1e-300, max_value=1e300)
+
+
+def certified(lower: float, upper: float, quantity: str = "epsilon") -> Bound:
+    return Bound(quantity, lower, upper, Guarantee.CERTIFIED, "exact", PLAN.assumptions)  # type: ignore[arg-type]
+
+
+def upper(value: float, why: str = "", **details: object) -> Bound:
+    return Bound("epsilon", None, value, Guarantee.UPPER, "rdp", PLAN.assumptions, why, details=details)
+
+
+def estimate(value: float) -> Bound:
+    return Bound("epsilon", None, None, Guarantee.ESTIMATE, "gdp", PLAN.assumptions, estimate=value)
+
+
+@given(POSITIVE, st.integers(min_value=1, max_value=12))
+def test_upper_ends_round_up_and_lower_ends_down(value: float, digits: int) -> None:
+    assert Fraction(float(numbers.down(value, digits))) <= Fraction(value) <= Fraction(float(numbers.up(value, digits)))
+    assert float(numbers.up(value, digits)) == pytest.approx(value, rel=10.0 ** (1 - digits))
+
+
+@given(POSITIVE, POSITIVE)
+def test_a_printed_interval_holds_the_proven_one(one: float, other: float) -> None:
+    lower, upper = sorted((one, other))
+    left, right = numbers.interval(lower, "ε", upper).split(" ≤ ε ≤ ")
+    assert float(left) <= lower <= upper <= float(right)
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "shown"),
+    [
+        (2.3816897261390566, 2.381689726144246, "2.38168972613 ≤ ε ≤ 2.38168972615"),
+        (0.17935624097, 0.19728529481, "0.1793562 ≤ ε ≤ 0.1972853"),
+        (1.0, 1.00000001, "1 ≤ ε ≤ 1.00000001"),
+        (0.0, 0.0, "0 ≤ ε ≤ 0"),
+        (0.0, math.inf, "0 ≤ ε ≤ inf"),
+    ],
+)
+def test_an_interval_has_the_digits_that_tell_its_ends_apart(lower: float, upper: float, shown: str) -> None:
+    assert numbers.interval(lower, "ε", upper) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "shown"),
+    [(2.9999994, 3.0, "2.9999994"), (2.99, 3.0, "2.99"), (3.0, 3.0, "3"), (2.38168965, 2.3816897, "2.38168965")],
+)
+def test_what_is_spent_of_a_target_never_reads_as_more_than_it(value: float, limit: float, shown: str) -> None:
+    assert numbers.up_within(value, limit) == shown
+
+
+def test_durations_and_ratios_are_short() -> None:
+    durations = [numbers.seconds(s) for s in (2.2e-4, 0.0163, 0.0996, 1.234, 61.2)]
+    assert durations == ["0.22 ms", "16 ms", "0.1 s", "1.2 s", "61 s"]
+    ratios = [numbers.ratio(r) for r in (0.976, 1.0, 62.3, 2781.4, 3.2e7)]
+    assert ratios == ["0.976", "1.000", "62.3", "2781", "3.2e+07"]
+
+
+def test_equality_is_claimed_only_where_the_interval_settles_it() -> None:
+    assert text.headline(certified(2.381689, 2.38169), 1e-5).startswith("ε = 2.38169 at δ = 1e-05 ")
+    assert text.headline(certified(0.17, 0.19), 1e-5).startswith("ε ≤ 0.19 at δ = 1e-05 ")
+    assert text.headline(certified(0.0, 1e-308, "delta"), 2.0).startswith("δ ≤ 1e-308 at ε = 2 ")
+    assert text.headline(upper(1.2345678), 1e-5).startswith("ε ≤ 1.23457 at δ = 1e-05 ")
+    assert text.headline(estimate(0.9424401), 1e-5).startswith("ε ≈ 0.942441 at δ = 1e-05 ")
+
+
+@pytest.mark.parametrize("bound", [certified(2.3816897261390566, 2.381689726144246), upper(1.2), estimate(0.9)])
+def test_a_headline_always_names_its_guarantee_and_fits_80_columns(bound: Bound) -> None:
+    line = text.headline(bound, 1.234e-7)
+    assert f" {bound.guarantee}: " in line
+    assert len(line) <= 80
+
+
+def test_paint_marks_the_guarantee_and_nothing_else() -> None:
+    bound = certified(1.0, 1.000001)
+    painted = text.headline(bound, 1e-5, lambda word, meaning: f"<{meaning}>{word}</>")
+    assert painted.replace("<certified>", "").replace("</>", "") == text.headline(bound, 1e-5)
+    assert "<certified>certified</>" in painted
+
+
+def test_plan_rows_carry_origin_and_assumptions() -> None:
+    assert list(text.plan_rows(PLAN, [Delta(1e-6, "because"), Delta(1e-7)])) == [
+        "  noise multiplier   1.1",
+        "  sample rate        0.00426667       = 256 / 60000",
+        "  steps              14063            = ⌈60 epochs × 60000 / 256⌉",
+        "  delta              1e-06            because",
+        "  assumes            Poisson sampling, add/remove one example",
+    ]
+
+
+def test_an_explanation_lays_out_nested_details_and_wraps_long_reasons() -> None:
+    bound = upper(1.0, "many words " * 20, order=8.123456789, terms={"aliases": 1e-20, "cut": 0.0})
+    lines = list(text.explanation(bound))
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("  why                many words")
+    assert "  order              8.12346" in lines
+    assert [line.split() for line in lines[-2:]] == [["errors", "in", "δ,", "below", "aliases", "1e-20"], ["cut", "0"]]
+
+
+def test_a_solution_shows_what_it_spends_and_what_the_next_value_would() -> None:
+    spent, other = certified(2.3, 2.30000001), Other(1.09, certified(2.6, 2.60000001))
+    found = Solution("noise_multiplier", 1.1, PLAN, spent, 2.5, 1e-6, other, ("so",))
+    lines = list(text.solution(found, Delta(1e-6)))
+    assert lines[0] == "noise multiplier = 1.1             spends ε = 2.30001 of 2.5 (certified)"
+    assert "  next               noise multiplier 1.09 would spend ε = 2.60001" in lines
+    assert lines[-1] == "  so"
+    assert data.solution(found, Delta(1e-6))["other_way"]["epsilon"]["upper"] == 2.60000001
+
+
+def rows() -> tuple[Row, ...]:
+    reason = "zcdp: a reason that is much too long for a cell of any table of eighty columns."
+    edge = upper(1.2, "the largest tried, so a tighter value may lie beyond", order=1e6, conversion="cks")
+    return (
+        Row("exact", certified(1.0, 1.000001), None, 0.004, 1.0, False),
+        Row("gdp", estimate(0.9), None, 0.0001, 0.9, True),
+        Row("zcdp", None, reason, 0.0, None, False),
+        Row("rdp", edge, None, 0.002, 1.2, False),
+    )
+
+
+def test_long_reasons_stand_below_the_table() -> None:
+    lines = list(table.plain(tables.accountants(rows(), timed=True)))
+    assert max(map(len, lines)) <= 80
+    assert lines[1].split() == ["exact", "1.00001", "1.000", "certified", "4", "ms"]
+    assert lines[3].split() == ["zcdp", "-", "-", "-", "-", "refuses:", "see", "below"]
+    below = "\n".join(lines[5:])
+    for start in ("gdp: its ε ≈ 0.9 is below", "zcdp: a reason", "rdp: the largest tried"):
+        assert f"\n{start}" in below
+
+
+def test_colour_is_never_the_only_mark() -> None:
+    drawn = tables.accountants(rows(), timed=False)
+    for cell in (cell for row in drawn.rows for cell in row if table.COLOURS[cell.meaning]):
+        assert cell.text == cell.meaning or "under-reports" in cell.text
+
+
+def test_a_table_for_a_terminal_has_the_same_cells() -> None:
+    from rich.console import Console
+
+    drawn = tables.accountants(rows(), timed=True)
+    console = Console(width=80, force_terminal=False)
+    with console.capture() as captured:
+        console.print(table.rich(drawn))
+    shown = [line.split() for line in captured.get().splitlines()]
+    for line in list(table.plain(drawn))[:5]:
+        assert line.split() in shown
+
+
+def test_json_figures_are_unrounded_and_null_where_nothing_is_proven() -> None:
+    figure = data.figure(certified(0.9468668007642684, 0.9468668007644915))
+    assert (figure["lower"], figure["upper"], figure["estimate"]) == (0.9468668007642684, 0.9468668007644915, None)
+    assert (figure["guarantee"], figure["accountant"]) == ("certified", "exact")
+    unproven = data.figure(estimate(0.9))
+    assert (unproven["lower"], unproven["upper"], unproven["estimate"]) == (None, None, 0.9)
+
+
+def test_json_is_strict_and_survives_a_round_trip() -> None:
+    content = data.document("epsilon", PLAN, [data.spent_epsilon(Delta(1e-6), upper(math.inf, order=2.0))], ["careful"])
+    back = json.loads(data.dumps(content))
+    assert back["schema"] == "dpplan.epsilon/1"
+    assert back["results"][0]["epsilon"]["upper"] is None
+    assert back["warnings"] == ["careful"]
+
+
+def test_a_quantity_that_differs_between_phases_is_null_at_the_top() -> None:
+    first = PLAN.only_phase
+    second = Settings(noise_multiplier=2.0, sample_rate=first.sample_rate, steps=10).plan().only_phase
+    described = data.described(Plan((first, second)))
+    assert (described["noise_multiplier"], described["sample_rate"]) == (None, first.sample_rate)
+    assert [phase["noise_multiplier"] for phase in described["phases"]] == [1.1, 2.0]
+    assert described["steps"] == first.steps + 10
+    assert "  phase 2" in list(text.plan_rows(Plan((first, second))))
