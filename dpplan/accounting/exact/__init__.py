@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dpplan.accounting import gdp
+from dpplan.accounting import gdp, rdp
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.exact import certify, invert
 from dpplan.accounting.exact.certify import Reconciled
@@ -58,13 +58,13 @@ def delta(plan: Plan, epsilon: float) -> Bound:
     if _unsampled(plan):
         return _of_gaussian(gdp.delta(plan, epsilon))
     steps = _steps(plan)
+    ceiling = rdp.delta(plan, epsilon).value
     with np.errstate(**_QUIET):
-        ends = invert.delta_ends(steps, Direction.REMOVE, epsilon)
+        ends = invert.delta_ends(steps, Direction.REMOVE, epsilon, ceiling)
         floor = EventBound(steps).delta(epsilon)
         lower = max(ends.lower, floor)
         if lower <= 0.0 or not invert.added_delta_below(steps, epsilon, lower):
-            ends = ends.joined(invert.delta_ends(steps, Direction.ADD, epsilon))
-    ceiling = certify.renyi_delta(plan, epsilon, ends, WIDE)
+            ends = ends.joined(invert.delta_ends(steps, Direction.ADD, epsilon, ceiling))
     return _bound("delta", plan, certify.reconcile("delta", ends, floor, ceiling), ends)
 
 

@@ -56,16 +56,6 @@ def renyi_epsilon(plan: Plan, delta: float, ends: Ends, wide: float) -> float:
     return max(float(rdp.to_epsilon(_divergence(plan, order), order, delta)[0]), 0.0)
 
 
-def renyi_delta(plan: Plan, epsilon: float, ends: Ends, wide: float) -> float:
-    """Rényi DP's delta, likewise."""
-    if ends.contour is None or _is_wide(ends, wide):
-        return rdp.delta(plan, epsilon).value if ends.method != "closed form" else math.inf
-    order = np.array([1.0 + ends.contour.tilt])
-    if order[0] > 1e9:
-        return 1.0
-    return math.exp(min(float(rdp.to_log_delta(_divergence(plan, order), order, epsilon)[0]), 0.0))
-
-
 def _is_wide(ends: Ends, wide: float) -> bool:
     return not (math.isfinite(ends.upper) and ends.upper - ends.lower <= wide * ends.upper)
 

@@ -18,6 +18,8 @@ from dpplan.accounting.exact.law import Direction, Steps
 MISPLACED = 1.0
 REBUILDS = 3
 SETTLING = 5
+LEAST = 1e-290  # smaller deltas are not told from 0
+FAIR = 1e-4  # the relative width of a contour beyond which a grid is tried as well
 NARROW = 1e-6  # the relative width beyond which another method is tried
 
 
@@ -71,12 +73,13 @@ def epsilon_ends(steps: Steps, direction: Direction, delta: float) -> Ends:
         if abs(epsilon - contour.epsilon) * contour.tilt < MISPLACED:
             break
         contour = route.plain(steps, direction, landscape.for_epsilon(epsilon), epsilon, log_delta)
-    return _verified(contour, delta, epsilon, value)
+    ends = _verified(contour, delta, epsilon, value)
+    return ends if ends.relative_width < FAIR else ends.narrowed(_by_grid(steps, direction, delta, epsilon))
 
 
 def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -> Ends:
     """Where a plain contour would be too long: a coarse grid finds the place, then the first that is narrow enough
-    of a contour over jumps, a long contour and a fine grid; what each proves holds for all."""
+    of a contour over jumps and a fine grid; what each proves holds for all."""
     if direction is Direction.REMOVE:
         epsilon = max(epsilon, EventBound(steps).epsilon(delta))
     for _ in range(SETTLING):
@@ -86,7 +89,7 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
         if moved < MISPLACED:
             break
     ends = _verified(coarse, delta, epsilon, value)
-    for build in (_jump, _long, _fine):
+    for build in (_jump, _fine):
         if ends.relative_width <= NARROW:
             break
         contour = build(steps, direction, epsilon, math.log(delta), ends.relative_width)
@@ -98,12 +101,6 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
 def _jump(steps: Steps, direction: Direction, epsilon: float, log_delta: float, width: float) -> Contour | None:
     rare = direction is Direction.REMOVE and epsilon > 0.0
     return route.over_jumps(steps, epsilon, log_delta) if rare else None
-
-
-def _long(steps: Steps, direction: Direction, epsilon: float, log_delta: float, width: float) -> Contour | None:
-    saddle = route.landscape(steps, direction, log_delta).for_epsilon(epsilon)
-    contour = route.plain(steps, direction, saddle, epsilon, log_delta, route.LONG_MOST)
-    return contour if contour.reached else None
 
 
 def _fine(steps: Steps, direction: Direction, epsilon: float, log_delta: float, width: float) -> Grid:
@@ -154,29 +151,31 @@ def _widen(holds: Callable[[float], bool], epsilon: float, width: float, sign: f
     return math.inf if sign > 0.0 else 0.0
 
 
-def delta_ends(steps: Steps, direction: Direction, epsilon: float) -> Ends:
-    """Certified ends for one direction's delta at this epsilon."""
+def delta_ends(steps: Steps, direction: Direction, epsilon: float, ceiling: float) -> Ends:
+    """Certified ends for one direction's delta at this epsilon; ceiling: an upper bound on it, to start from."""
     if steps.total == 1.0:
         lower, upper = single.delta_ends(float(steps.sigma[0, 0]), float(steps.q[0, 0]), direction, epsilon)
         return Ends(lower, upper, "closed form")
     if direction is Direction.ADD and epsilon >= route.largest_added_loss(steps):
         return Ends(0.0, 0.0, "bounded loss")
-    log_delta = -40.0
+    if ceiling < LEAST:
+        return Ends(0.0, ceiling, "too small to tell from 0")
+    log_delta = math.log(ceiling)
     for _ in range(REBUILDS):
         saddle = route.landscape(steps, direction, log_delta).for_epsilon(epsilon)
         contour = route.plain(steps, direction, saddle, epsilon, min(saddle.log_delta, 0.0))
         if not contour.reached:
-            return _delta_by_grid(steps, direction, epsilon)
+            return _delta_by_grid(steps, direction, epsilon, log_delta)
         value = contour.at(epsilon)
         if not value.estimate > 0.0 or abs(math.log(value.estimate) - log_delta) < 3.0:
             break
         log_delta = min(math.log(value.estimate), 0.0)
-    return _delta_at(steps, contour, epsilon)
+    ends = _delta_at(steps, contour, epsilon)
+    return ends if ends.relative_width < FAIR else ends.narrowed(_delta_by_grid(steps, direction, epsilon, log_delta))
 
 
-def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float) -> Ends:
+def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta: float) -> Ends:
     """As `_by_grid`."""
-    log_delta = -40.0
     for _ in range(SETTLING):
         coarse = grid.near(steps, direction, epsilon, log_delta, grid.COARSE)
         found = math.log(max(coarse.at(epsilon).estimate, 1e-300))
@@ -184,7 +183,7 @@ def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float) -> Ends:
         if moved < 3.0:
             break
     ends = _delta_at(steps, coarse, epsilon)
-    for build in (_jump, _long, _fine):
+    for build in (_jump, _fine):
         if ends.relative_width <= NARROW:
             break
         contour = build(steps, direction, epsilon, log_delta, ends.relative_width)
@@ -205,10 +204,13 @@ def added_delta_below(steps: Steps, epsilon: float, delta: float) -> bool:
     if epsilon >= route.largest_added_loss(steps) or route.total_variation_above(steps) <= delta:
         return True
     if steps.total == 1.0:
-        return delta_ends(steps, Direction.ADD, epsilon).upper <= delta
+        return delta_ends(steps, Direction.ADD, epsilon, 1.0).upper <= delta
     log_delta = math.log(delta)
     saddle = route.landscape(steps, Direction.ADD, log_delta).for_epsilon(epsilon, log_floor=log_delta - 0.1)
-    if saddle.log_chernoff(epsilon) < log_delta and route.log_chernoff(steps, saddle, epsilon) < log_delta:
+    if (
+        saddle.log_chernoff(epsilon) < log_delta
+        and route.log_chernoff(steps, Direction.ADD, saddle, epsilon) < log_delta
+    ):
         return True
     contour = route.plain(steps, Direction.ADD, saddle, epsilon, log_delta)
     if contour.reached:

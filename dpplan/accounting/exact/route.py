@@ -22,7 +22,7 @@ from dpplan.accounting.exact.tilt import Landscape, Saddle
 
 LOG_REMOVED = math.log(1e-12)
 FAR_WIDTH = 1.0 / 3.0  # of σ
-PLAIN_MOST, LONG_MOST = 512, 8192
+PLAIN = Accuracy(aliases=math.log(1e-14), rest=math.log(1e-13), most=8192)
 # In units of 8 / (standard deviation of the tilted loss): where moments are taken to bound the aliases.
 ALIAS_TILTS = (-1.0, -0.5, -0.25, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0)
 # In the jump regime, the error each part may add to delta, best first.
@@ -38,10 +38,8 @@ def landscape(steps: Steps, direction: Direction, log_delta: float) -> Landscape
     return Landscape(steps, direction, far_limit(steps, log_delta + LOG_REMOVED, FAR_WIDTH) + 3.0 * steps.sigma)
 
 
-def plain(
-    steps: Steps, direction: Direction, saddle: Saddle, epsilon: float, log_delta: float, most: int = PLAIN_MOST
-) -> Contour:
-    """A contour over the whole law at this saddle; most: frequencies."""
+def plain(steps: Steps, direction: Direction, saddle: Saddle, epsilon: float, log_delta: float) -> Contour:
+    """A contour over the whole law at this saddle."""
     tilt = saddle.tilt
     gap = 8.0 / math.sqrt(saddle.spread)
     tilts = np.array([tilt] + [tilt + factor * gap for factor in ALIAS_TILTS if factor * gap > -tilt])
@@ -53,8 +51,7 @@ def plain(
     elif np.any(direction.exponent(tilt) + 3.0 * steps.sigma > limit):
         far = cut_at(steps, limit, float(tilts[-1]), FAR_WIDTH)
     moments = Measure(steps, direction, far).moments(tilts)
-    accuracy = Accuracy(aliases=math.log(1e-14), rest=math.log(1e-13), most=most)
-    return Contour(moments, 0, saddle.spread, epsilon, log_delta, accuracy)
+    return Contour(moments, 0, saddle.spread, epsilon, log_delta, PLAIN)
 
 
 def over_jumps(steps: Steps, epsilon: float, log_delta: float) -> Contour | None:
@@ -129,10 +126,10 @@ def _best_tilt(measure: Measure, epsilon: float, log_delta: float) -> tuple[Mome
     return finer, best, float(spread)
 
 
-def log_chernoff(steps: Steps, saddle: Saddle, epsilon: float) -> float:
-    """log of a proven bound on the add direction's delta, at one tilt."""
+def log_chernoff(steps: Steps, direction: Direction, saddle: Saddle, epsilon: float) -> float:
+    """log of a proven bound on one direction's delta, at one tilt."""
     tilts = np.array([saddle.tilt])
-    return Chernoff.of(tilts, Measure(steps, Direction.ADD).moments(tilts).logs).log_delta(epsilon)
+    return Chernoff.of(tilts, Measure(steps, direction).moments(tilts).logs).log_delta(epsilon)
 
 
 def total_variation_above(steps: Steps) -> float:
