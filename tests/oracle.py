@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
-from mpmath import mp, mpf
+from mpmath import mp, mpc, mpf
 
 _NODES, _WEIGHTS = (array.tolist() for array in np.polynomial.legendre.leggauss(28))
 
@@ -121,3 +121,55 @@ def _panels(q: mpf, s: mpf, a: mpf) -> list[mpf]:
         if edge - kept[-1] > min(s, s * s) / 5 and edge < high:
             kept.append(edge)
     return [*kept, high]
+
+
+def step_delta(q: float, s: float, epsilon: mpf) -> mpf:
+    """δ(ε) of one step, remove direction, at any real ε: H_{e^ε}((1 − q)·N(0, σ²) + q·N(1, σ²) ‖ N(0, σ²))."""
+    alpha = mp.exp(epsilon)
+    if alpha <= 1 - mpf(q):
+        return 1 - alpha
+    place = mpf(1) / 2 + mpf(s) ** 2 * mp.log1p((alpha - 1) / mpf(q))
+    return mpf(q) * _tail((place - 1) / mpf(s)) - (alpha - 1 + mpf(q)) * _tail(place / mpf(s))
+
+
+def two_step_delta(q: float, s: float, epsilon: float) -> mpf:
+    """δ(ε) of two steps, remove direction: the second step's δ at what the first has left, integrated."""
+    qq, ss = mpf(q), mpf(s)
+
+    def first(x: mpf) -> mpf:
+        ratio = 1 - qq + qq * mp.exp((2 * x - 1) / (2 * ss**2))
+        density = mp.npdf(x, 0, ss) * ratio
+        return density * step_delta(q, s, mpf(epsilon) - mp.log(ratio))
+
+    # The second step's δ meets 1 - α where e^(ε - loss) = 1 - q, flatly but not smoothly: panels shrink towards it.
+    kink = mpf(1) / 2 + ss**2 * mp.log((mp.exp(mpf(epsilon)) / (1 - qq) - 1 + qq) / qq)
+    close = [kink + sign * ss * mpf(10) ** -k for k in range(9) for sign in (-1, 1)]
+    wide = [mpf(k) * ss for k in range(-14, 15)] + [1 + mpf(k) * ss for k in range(-13, 14)]
+    return _integrate(first, sorted([kink, *close, *wide]))
+
+
+def contour_delta(q: float, s: float, steps: int, epsilon: float, tilt: float, scale: float) -> mpf:
+    """δ(ε) of many steps, remove direction: the contour integral on Re z = tilt by a plain trapezoid sum.
+
+    scale: about the standard deviation of the tilted loss. Sums over 40 / scale in frequency with a period of
+    60·scale in loss, and over x with a step far below what these need: for plans whose transform is Gaussian.
+    """
+    qq, ss, t = mpf(q), mpf(s), mpf(tilt)
+    h, top = 2 * mp.pi / (60 * mpf(scale)), 16 / scale
+    step = min(s / 5, 6 * s * s / (top + 30))
+    low, high = -13 * s, 1 + tilt + 13 * s
+    nodes = [mpf(low) + k * mpf(step) for k in range(int((high - low) / step) + 1)]
+    losses = [mp.log(1 - qq + qq * mp.exp((2 * x - 1) / (2 * ss**2))) for x in nodes]
+    turns = [mp.expj(h * loss) for loss in losses]
+    terms = [mp.exp((1 + t) * y) * mp.npdf(x, 0, ss) * mpf(step) for x, y in zip(nodes, losses, strict=True)]
+    total = mpf(0)
+    for k in range(int(top / float(h)) + 1):
+        z = mpc(t, h * k)
+        value = mp.fsum(terms) ** steps * mp.exp(-z * mpf(epsilon)) / (z * (z + 1))
+        total += value.real / 2 if k == 0 else value.real
+        terms = [term * turn for term, turn in zip(terms, turns, strict=True)]
+    return total * h / mp.pi
+
+
+def _tail(x: mpf) -> mpf:
+    return mp.erfc(x / mp.sqrt(2)) / 2

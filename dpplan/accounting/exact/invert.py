@@ -94,7 +94,7 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
             break
         contour = build(steps, direction, epsilon, math.log(delta), ends.relative_width)
         if contour is not None:
-            ends = ends.narrowed(_verified(contour, delta, *_solve(contour, delta)))
+            ends = ends.narrowed(ends_around(contour, delta))
     return ends
 
 
@@ -126,6 +126,11 @@ def _solve(contour: Contour | Grid, delta: float) -> tuple[float, DeltaInterval]
         epsilon = moved
         value = contour.at(epsilon)
     return epsilon, value
+
+
+def ends_around(contour: Contour | Grid, delta: float) -> Ends:
+    """Certified ends for epsilon from one contour or grid, wherever it was put."""
+    return _verified(contour, delta, *_solve(contour, delta))
 
 
 def _verified(contour: Contour | Grid, delta: float, epsilon: float, value: DeltaInterval) -> Ends:

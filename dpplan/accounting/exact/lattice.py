@@ -67,7 +67,8 @@ class _Step:
     def place(self, y: Array) -> Array:
         """x where the loss is y; -inf where every loss is on the other side."""
         log_r = self.direction.value * y
-        near = np.log1p(np.maximum(np.expm1(np.minimum(log_r, 40.0)) / self.q, -1.0))
+        with np.errstate(divide="ignore"):
+            near = np.log1p(np.maximum(np.expm1(np.minimum(log_r, 40.0)) / self.q, -1.0))
         return np.asarray(0.5 + self.sigma**2 * np.where(log_r > 40.0, log_r - math.log(self.q), near))
 
     def log_density(self, x: Array) -> Array:
