@@ -40,6 +40,7 @@ ALIAS_STEPS = (-0.5, -0.25, 0.12, 0.25, 0.5, 1.0)
 ALIAS_FACTORS = (0.25, 0.5, 0.75, 1.15, 1.35, 1.6, 2.0, 3.0)
 # Lattice points on either side of the lump that may be summed directly, if all but FAR_MOST is there.
 NEAR = 24
+FARTHEST = 2.0**40  # lattice points from the origin, beyond which their places are not exact
 LEAST, COARSE, FINE = 2**12, 2**15, 2**18
 MOST_CELLS = 2**18  # of one step's law; a longer period than needed keeps to it
 FAR_MOST = 0.02
@@ -180,6 +181,8 @@ class Grid:
 
     def at(self, epsilon: float) -> DeltaInterval:
         """The interval for delta at this ε."""
+        if abs(epsilon - self.origin) > FARTHEST * self.h:
+            return DeltaInterval(0.0, math.exp(min(self.log_chernoff(epsilon), 0.0)), 0.0, 0.0, ())
         first = math.floor((epsilon - self.origin) / self.h) + 1
         gap = self.origin + first * self.h - epsilon
         if gap <= 0.0:

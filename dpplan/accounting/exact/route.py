@@ -24,7 +24,7 @@ LOG_REMOVED = math.log(1e-12)
 FAR_WIDTH = 1.0 / 3.0  # of σ
 PLAIN = Accuracy(aliases=math.log(1e-14), rest=math.log(1e-13), most=8192)
 # In units of 8 / (standard deviation of the tilted loss): where moments are taken to bound the aliases.
-ALIAS_TILTS = (-1.0, -0.5, -0.25, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0)
+ALIAS_TILTS = (-0.5, 0.25, 1.0)
 # In the jump regime, the error each part may add to delta, best first.
 JUMP_LEVELS = (1e-9, 1e-6)
 JUMP_MOST, JUMP_VALUES = 4096, 100_000  # frequencies; values a quadrature may hold: a grid is cheaper than more
