@@ -29,19 +29,19 @@ from dpplan.accounting.exact.tilt import Landscape
 
 # How much of delta may be cut away as absurd losses; cutting less makes the tilted law reach further, until its
 # moments are those of losses that never happen. Tilts are tried below the saddle's for the same reason.
-LEVELS = (1e-10, 1e-8, 1e-6, 1e-4)
-FACTORS = (1.0, 0.85, 0.7, 0.55)
+LEVELS = (1e-10, 1e-7, 1e-4)
+FACTORS = (1.0, 0.75, 0.55)
 # What rounding may be magnified by before it counts against a place: 2e-16·e^18 = 1e-8.
 CANCELLED = 18.0
 LOG_ALIASES = math.log(1e-9)
 MOST_PERIOD = 1e5
 # Where moments are taken to bound the aliases: in units of 8 / (standard deviation of the tilted loss), and of t.
-ALIAS_STEPS = (-0.5, -0.25, 0.12, 0.25, 0.5, 1.0)
-ALIAS_FACTORS = (0.25, 0.5, 0.75, 1.15, 1.35, 1.6, 2.0, 3.0)
+ALIAS_STEPS = (-0.25, 0.25, 0.5, 1.0)
+ALIAS_FACTORS = (0.3, 0.7, 1.2, 1.5, 2.0)
 # Lattice points on either side of the lump that may be summed directly, if all but FAR_MOST is there.
 NEAR = 24
 FARTHEST = 2.0**40  # lattice points from the origin, beyond which their places are not exact
-LEAST, COARSE, FINE = 2**12, 2**15, 2**18
+LEAST, ROUGH, COARSE, FINE = 2**12, 2**13, 2**15, 2**18
 MOST_CELLS = 2**18  # of one step's law; a longer period than needed keeps to it
 FAR_MOST = 0.02
 

@@ -82,11 +82,12 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
     of a contour over jumps and a fine grid; what each proves holds for all."""
     if direction is Direction.REMOVE:
         epsilon = max(epsilon, EventBound(steps).epsilon(delta))
-    for _ in range(SETTLING):
-        coarse = grid.near(steps, direction, epsilon, math.log(delta), grid.COARSE)
+    for attempt in range(SETTLING):
+        points = grid.COARSE if attempt else grid.ROUGH
+        coarse = grid.near(steps, direction, epsilon, math.log(delta), points)
         found, value = _solve(coarse, delta)
         moved, epsilon = abs(found - epsilon) * coarse.tilt, found
-        if moved < MISPLACED:
+        if attempt and moved < MISPLACED:
             break
     ends = _verified(coarse, delta, epsilon, value)
     for build in (_jump, _fine):

@@ -28,7 +28,7 @@ from dpplan.accounting.exact.quadrature import EPS
 # its value at the centre, so both of these leave less than a rounding error.
 NARROW, NARROW_NODES = 1.0 / 512.0, 3
 WIDE, WIDE_NODES = 1.0 / 8.0, 10
-MENDS = 400
+MENDS = 60  # sweeps; what takes more is a lattice too coarse for its law
 
 
 @dataclass(frozen=True)
