@@ -66,7 +66,8 @@ class Bound:
 
     def __str__(self) -> str:
         symbol = "ε" if self.quantity == "epsilon" else "δ"
+        # Every digit: a rounded upper bound could claim more than was proven.
         if self.guarantee is Guarantee.CERTIFIED:
-            return f"{self.lower:.10g} ≤ {symbol} ≤ {self.upper:.10g} (certified; {self.assumptions})"
+            return f"{self.lower!r} ≤ {symbol} ≤ {self.upper!r} (certified; {self.assumptions})"
         relation = {Guarantee.UPPER: "≤", Guarantee.LOWER: "≥", Guarantee.ESTIMATE: "≈"}[self.guarantee]
-        return f"{symbol} {relation} {self.value:.10g} ({self.guarantee}; {self.assumptions})"
+        return f"{symbol} {relation} {self.value!r} ({self.guarantee}; {self.assumptions})"

@@ -88,7 +88,9 @@ class Contour:
     leaves out. reached: whether the accuracy asked for could be had.
     """
 
-    method = "contour"
+    @property
+    def method(self) -> str:
+        return "contour over jumps" if self.bulk else "contour"
 
     def __init__(
         self, moments: Moments, index: int, spread: float, epsilon: float, log_delta: float, accuracy: Accuracy,

@@ -19,16 +19,24 @@ class EventBound:
 
     def __init__(self, steps: Steps) -> None:
         own = np.array([math.exp(log_normal_tail(z)) for z in PLACES])
-        other = np.array([[math.exp(log_normal_tail(z + 1.0 / s)) for z in PLACES] for s in steps.sigma[:, 0]])
+        log_other = np.array([[log_normal_tail(z + 1.0 / s) for z in PLACES] for s in steps.sigma[:, 0]])
+        other = np.exp(log_other)
         mixed = (1.0 - steps.q) * other + steps.q * own
         self.numerator = -np.expm1((steps.count * np.log1p(-np.minimum(mixed, 0.5))).sum(axis=0))
         capped = np.minimum(other, 1.0 - 1e-16)
         self.denominator = -np.expm1((steps.count * np.log1p(-capped)).sum(axis=0))
+        # At most the sum over steps; unlike the denominator, its logarithm knows no smallest number.
+        self.log_denominator = np.logaddexp.reduce(log_other + np.log(steps.count), axis=0)
 
     def delta(self, epsilon: float) -> float:
         """A lower bound on delta at this ε (add/remove, the remove direction)."""
-        with np.errstate(over="ignore"):
-            gap = self.numerator * (1.0 - 1e-9) - np.exp(min(epsilon, 700.0)) * self.denominator * (1.0 + 1e-9)
+        with np.errstate(divide="ignore", over="ignore"):
+            log_denominator = np.where(
+                self.denominator > 1e-290,
+                np.minimum(np.log(self.denominator), self.log_denominator),
+                self.log_denominator,
+            )
+            gap = self.numerator * (1.0 - 1e-9) - np.exp(epsilon + log_denominator) * (1.0 + 1e-9)
         return max(float(np.max(gap)), 0.0)
 
     def epsilon(self, delta: float) -> float:

@@ -262,7 +262,7 @@ def place(steps: Steps, direction: Direction, epsilon: float, log_delta: float) 
             others = others[others > 0.0]
             logs = [landscape.at(float(s)).log_moment for s in others]
             table = Chernoff.of(np.append(others, [saddle.tilt, 0.0]), np.append(logs, [saddle.log_moment, 0.0]))
-            period = 4.0 * math.sqrt(saddle.spread)
+            period = min(4.0 * math.sqrt(saddle.spread), MOST_PERIOD)
             while table.log_aliases(saddle.tilt, period, epsilon) > log_delta + LOG_ALIASES and period < MOST_PERIOD:
                 period *= 1.1
             cancelled = saddle.log_moment - saddle.tilt * epsilon - log_delta

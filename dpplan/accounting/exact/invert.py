@@ -18,7 +18,8 @@ from dpplan.accounting.exact.law import Direction, Steps
 MISPLACED = 1.0
 REBUILDS = 3
 SETTLING = 5
-LEAST = 1e-290  # smaller deltas are not told from 0
+NEARLY_ONE = 0.5  # a bound on delta above which it may be 1 but for rounding
+LEAST = 1e-120  # smaller deltas are not told from 0
 FAIR = 1e-4  # the relative width of a contour beyond which a grid is tried as well
 NARROW = 1e-6  # the relative width beyond which another method is tried
 
@@ -166,10 +167,16 @@ def delta_ends(steps: Steps, direction: Direction, epsilon: float, ceiling: floa
         return Ends(0.0, 0.0, "bounded loss")
     if ceiling < LEAST:
         return Ends(0.0, ceiling, "too small to tell from 0")
+    if ceiling > NEARLY_ONE and direction is Direction.REMOVE:
+        missing = math.exp(min(route.log_missing(steps, epsilon), 0.0))
+        if missing < NARROW:
+            return Ends(1.0 - missing, 1.0, "Chernoff on the other tail", (("missing from 1", missing),))
     log_delta = math.log(ceiling)
     for _ in range(REBUILDS):
         saddle = route.landscape(steps, direction, log_delta).for_epsilon(epsilon)
         contour = route.plain(steps, direction, saddle, epsilon, min(saddle.log_delta, 0.0))
+        if contour.log_chernoff(epsilon) < math.log(LEAST):
+            return Ends(0.0, math.exp(contour.log_chernoff(epsilon)), "too small to tell from 0")
         if not contour.reached:
             return _delta_by_grid(steps, direction, epsilon, log_delta)
         value = contour.at(epsilon)

@@ -12,7 +12,7 @@ Cuts. A step's loss that lies beyond `far` with total probability far below delt
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,6 +23,7 @@ from dpplan.accounting.exact.law import Array, Band, ComplexArray, Cut, Directio
 from dpplan.accounting.exact.quadrature import EPS, MOST_VALUES, Quadrature
 
 LOG_HUGE = 700.0
+LINE_WORK = 400_000_000  # nodes times frequencies of one line: about a second
 LEAST_WIDTH = 2e-4  # of σ, of a cut: below it the quadrature would need too many nodes
 
 
@@ -101,7 +102,8 @@ class Measure:
 
     def line(self, tilt: float, u: Array) -> "Line":
         """M on Re z = tilt at equally spaced u from 0."""
-        first, jumps = self.laws(np.array([tilt]), float(u[-1]))
+        affordable = replace(self, most=min(self.most, LINE_WORK // len(u)))
+        first, jumps = affordable.laws(np.array([tilt]), float(u[-1]))
         unit = float((self.steps.count * first.log_g).sum())
         mean = abs(float((self.steps.count * first.slope).sum()))
         units = EPS * (32.0 + u * mean)

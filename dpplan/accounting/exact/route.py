@@ -30,6 +30,7 @@ JUMP_LEVELS = (1e-9, 1e-6)
 JUMP_MOST, JUMP_VALUES = 4096, 100_000  # frequencies; values a quadrature may hold: a grid is cheaper than more
 THRESHOLDS = (0.9, 0.5, 0.27, 0.14, 0.07, 0.03)  # where the bulk may end, in ε
 WIDTHS = (0.15, 0.06, 0.025, 0.01)  # of the cuts, in σ; a sharper cut costs more than a grid
+MISSING_TILTS = (0.05, 0.2, 0.5, 0.8)  # of the other tail, where delta is nearly 1
 LEAK = 1.3  # the cuts have to hold at this multiple of the tilt
 REFINED = (0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.97, 1.0, 1.03, 1.06, 1.12, 1.2, 1.3, 1.5, 1.8)
 
@@ -130,6 +131,12 @@ def log_chernoff(steps: Steps, direction: Direction, saddle: Saddle, epsilon: fl
     """log of a proven bound on one direction's delta, at one tilt."""
     tilts = np.array([saddle.tilt])
     return Chernoff.of(tilts, Measure(steps, direction).moments(tilts).logs).log_delta(epsilon)
+
+
+def log_missing(steps: Steps, epsilon: float) -> float:
+    """log of an upper bound on 1 - delta, remove direction: it is E[min(1, e^(ε-S))] <= e^(sε)·M(-s), 0 <= s <= 1."""
+    moments = Measure(steps, Direction.REMOVE).moments(-np.array(MISSING_TILTS))
+    return float(np.min(np.nan_to_num(moments.logs, nan=math.inf) + np.array(MISSING_TILTS) * epsilon))
 
 
 def total_variation_above(steps: Steps) -> float:

@@ -24,6 +24,8 @@ def delta_ends(sigma: float, q: float, direction: Direction, epsilon: float) -> 
         loss = math.log(q) + e + _log_tail(place / sigma)
         slack = EPS * (16.0 + 4.0 * (abs(gain) + abs(loss)) + (place / sigma) ** 2)
     else:
+        if q < 1.0 and epsilon >= -math.log1p(-q):
+            return 0.0, 0.0
         kept = -math.expm1(epsilon + math.log1p(-q)) if q < 1.0 else 1.0  # 1 - e^ε(1 - q)
         if kept <= 0.0:
             return 0.0, 0.0
