@@ -1,41 +1,48 @@
 # Two commands from a bare machine with Python >= 3.11:  make demo   make test
-# The environment lives in .venv and is built once; touching pyproject.toml rebuilds it.
+# The environment lives in .venv and is built once; touching pyproject.toml brings it up to date.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# A wider torch would do for users; this one is what development and CI run.
+# A wider range would do for users; this one is what development and CI run.
 TORCH := torch==2.13.0
+INSTALL := -m pip install --quiet --disable-pip-version-check
 # Tests share the cores; one thread each keeps torch from fighting over them.
-RUN := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 WORKERS ?= auto
-TARGET := --sigma 1.1 --n 60000 --batch 256 --epochs 60 --delta 1e-5
+PLAN := --sigma 1.1 --n 60000 --batch 256 --epochs 60
 
-.PHONY: help demo test test-all check format lint types docs bench clean
+.PHONY: help demo test test-all check format lint types docs bench bench-train clean
 
 help:
-	@echo "make demo      plan, solve, compare and train in one go (installs what it needs first)"
+	@echo "make demo      plan, solve, compare and train (installs what it needs first)"
 	@echo "make test      the tests (installs what they need first)"
 	@echo "make test-all  the tests and the long sweeps"
-	@echo "make check     format, lint, types, tests, docs: what has to pass before a change lands"
+	@echo "make check     format, lint, types, tests and documents: what has to pass before a change lands"
+	@echo "make lint      format and lint alone"
+	@echo "make types     types alone"
+	@echo "make docs      the tests of the documents alone"
 	@echo "make format    put the code into the agreed form"
-	@echo "make bench     accuracy and speed beside the other libraries, in an environment of its own"
-	@echo "make clean     remove the environments and caches"
+	@echo "make bench     accountants beside those of other libraries, in an environment of its own"
+	@echo "make bench-train  training steps beside those of other libraries, likewise"
+	@echo "make clean     remove the environments, caches and builds; runs/ stays"
+	@echo
+	@echo "PYTHON=python3.12 chooses the Python, WORKERS=4 the processes that run tests."
 
 demo: $(VENV)/.train
-	$(BIN)/dpplan epsilon $(TARGET)
+	$(BIN)/dpplan epsilon $(PLAN)
 	@echo
-	$(BIN)/dpplan solve --target-eps 3 --n 60000 --batch 256 --epochs 60 --delta 1e-5
+	$(BIN)/dpplan solve --target-eps 3 --n 60000 --batch 256 --epochs 60
 	@echo
-	$(BIN)/dpplan compare accountants $(TARGET)
+	$(BIN)/dpplan compare accountants $(PLAN)
 	@echo
 	$(BIN)/dpplan train recipes/digits.yaml --device cpu
 
 test: $(VENV)/.dev
-	$(RUN) -n $(WORKERS)
+	$(PYTEST) -n $(WORKERS)
 
 test-all: $(VENV)/.dev
-	$(RUN) -n $(WORKERS) -m "not gpu"
+	$(PYTEST) -n $(WORKERS) -m "not gpu"
 
 check: lint types test
 
@@ -50,31 +57,37 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-# The documentation alone; `make test` runs these too.
+# `make test` runs these too.
 docs: $(VENV)/.dev
-	$(RUN) tests/test_docs.py
+	$(PYTEST) tests/test_docs.py
 
 bench: $(VENV)-bench/.done
 	OMP_NUM_THREADS=1 $(VENV)-bench/bin/python tests/benchmarks/accountants.py
 
+bench-train: $(VENV)-bench/.done
+	OMP_NUM_THREADS=1 $(VENV)-bench/bin/python tests/benchmarks/train.py
+
 clean:
 	rm -rf $(VENV) $(VENV)-bench build dist .mypy_cache .ruff_cache .hypothesis
 
-$(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "error: $(PYTHON) is not Python >= 3.11. Try make PYTHON=python3.12"; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-
 $(VENV)/.train: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" -e ".[train]"
+	@echo "Installing dpplan and what it trains with into $(VENV). Only now and when pyproject.toml changes."
+	$(BIN)/python $(INSTALL) "$(TORCH)" -e ".[train]"
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@echo "Installing dpplan and what tests, types and lint need into $(VENV). Only now and when pyproject.toml changes."
+	$(BIN)/python $(INSTALL) -e ".[dev]"
 	@touch $@ $(VENV)/.train
 
 # The other libraries bring dependencies of their own, so they get their own environment.
-$(VENV)-bench/.done: pyproject.toml
-	$(PYTHON) -m venv $(VENV)-bench
-	$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" -e ".[bench]"
+$(VENV)-bench/.done: pyproject.toml | $(VENV)-bench/bin/python
+	@echo "Installing dpplan and the other libraries into $(VENV)-bench. Only now and when pyproject.toml changes."
+	$(VENV)-bench/bin/python $(INSTALL) "$(TORCH)" -e ".[bench]"
 	@touch $@
+
+# A half-made environment would look like a whole one the next time, so it is removed.
+$(VENV)/bin/python $(VENV)-bench/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "error: $(PYTHON) is not Python 3.11 or newer. Try make PYTHON=python3.12 ..."; exit 2; }
+	$(PYTHON) -m venv $(@:/bin/python=) || { rm -rf $(@:/bin/python=); exit 2; }

@@ -14,6 +14,7 @@ __all__ = [
     "__version__",
     "accounting",
     "compare",
+    "curve",
     "mechanism",
     "plan",
     "recipe",

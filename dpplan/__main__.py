@@ -32,8 +32,11 @@ Exit status: 0 done; 1 a limit is exceeded or cannot be met; 2 the call makes no
 COMMANDS = {
     "epsilon": Entry("dpplan.commands.epsilon", "What a plan costs: its ε at a δ."),
     "delta": Entry("dpplan.commands.delta", "What a plan costs: its δ at an ε."),
-    "solve": Entry("dpplan.commands.solve", "The noise, steps, epochs or batch that meets a target ε."),
-    "compare": Entry("dpplan.commands.compare", "One plan through every accountant."),
+    "curve": Entry("dpplan.commands.curve", "ε over δ, steps, noise or batch; or δ over ε."),
+    "solve": Entry("dpplan.commands.solve", "Any one unknown of a plan, from a target."),
+    "frontier": Entry("dpplan.commands.frontier", "Every batch and length at one target, and the best."),
+    "compare": Entry("dpplan.commands.compare", "Accountants, theorems or recipes, side by side."),
+    "check": Entry("dpplan.commands.check", "What is wrong with a plan or a recipe, and the fix."),
     "train": Entry("dpplan.commands.train", "Run a recipe and account for it."),
 }
 # What a shell reports for a process that a signal ended: 128 and the signal's number.

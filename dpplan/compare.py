@@ -7,18 +7,20 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from types import MappingProxyType
+from typing import Literal
 
-from dpplan import accounting
+from dpplan import accounting, curve
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.checks import Problems, did_you_mean
+from dpplan.curve import Curves
 from dpplan.errors import NotCertified, UsageError
 from dpplan.plan import Plan
 
 REFERENCE = "exact"
 _CHEAP = 0.1  # seconds; a call that takes less is made twice and the second is timed
 
+Quantity = Literal["epsilon", "delta"]
 Options = Mapping[str, Mapping[str, object]]
 _NO_OPTIONS: Options = MappingProxyType({})
 
@@ -44,39 +46,29 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One row for every accountant, in the order of accounting.ACCOUNTANTS."""
+    """One row for every accountant, in the order of accounting.ACCOUNTANTS.
 
-    plan: Plan
-    delta: float
-    rows: tuple[Row, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Curves:
-    """Epsilon of the first steps of a plan, for every accountant.
-
-    x: what was trained so far, rising, in units of x_name. series: accountant -> one Bound for each x, None where
-    the accountant refused.
+    quantity: what the figures are. at: the delta of an epsilon, or the epsilon of a delta.
     """
 
-    x_name: str
-    x: tuple[float, ...]
-    series: Mapping[str, tuple[Bound | None, ...]]
-    delta: float
     plan: Plan
+    at: float
+    rows: tuple[Row, ...]
+    quantity: Quantity = "epsilon"
 
 
-def accountants(plan: Plan, delta: float, options: Options = _NO_OPTIONS) -> Comparison:
-    """What every accountant says that `plan` spends at `delta` in (0, 1).
+def accountants(plan: Plan, at: float, options: Options = _NO_OPTIONS, quantity: Quantity = "epsilon") -> Comparison:
+    """What every accountant says that `plan` spends: its epsilon at the delta `at`, or its delta at the epsilon `at`.
 
     options: accountant -> its keywords, e.g. {"rdp": {"conversion": "classic"}}.
-    An accountant that cannot answer has a row with the reason. Raises PlanError and UsageError for a delta or
+    An accountant that cannot answer has a row with the reason. Raises PlanError and UsageError for a figure or
     an option that makes no sense.
     """
-    _check(delta, options)
-    answers = {name: _timed(name, plan, delta, options.get(name, {})) for name in accounting.ACCOUNTANTS}
+    _check(quantity, at, options)
+    answers = {name: _timed(name, plan, at, options.get(name, {}), quantity) for name in accounting.ACCOUNTANTS}
     reference = answers[REFERENCE].bound
-    return Comparison(plan, delta, tuple(_row(name, answer, reference) for name, answer in answers.items()))
+    rows = tuple(_row(name, answer, reference) for name, answer in answers.items())
+    return Comparison(plan, at, rows, quantity)
 
 
 def curves(
@@ -91,23 +83,13 @@ def curves(
     One epoch is as many expected draws as there are examples, so epochs = steps × sample rate and the number of
     examples need not be known. progress(done, total) is called after every point. Errors as for `accountants()`.
     """
-    _check(delta, options)
+    _check("epsilon", delta, options)
     with Problems(UsageError) as problems:
         problems.whole("points", points, try_="It is the number of places on each curve.")
     steps = sorted({-(-plan.steps * i // points) for i in range(1, points + 1)})
-    total = len(steps) * len(accounting.ACCOUNTANTS)
-    series: dict[str, tuple[Bound | None, ...]] = {}
-    done = 0
-    for name in accounting.ACCOUNTANTS:
-        bounds = []
-        for count in steps:
-            bounds.append(_answer(name, _beginning(plan, count), delta, options.get(name, {})).bound)
-            done += 1
-            if progress is not None:
-                progress(done, total)
-        series[name] = tuple(bounds)
-    x = tuple(_epochs(_beginning(plan, count)) for count in steps)
-    return Curves("epochs", x, series, delta, plan)
+    who = {name: options.get(name, {}) for name in accounting.ACCOUNTANTS}
+    drawn = curve.along(plan, steps, delta, who, progress)
+    return dataclasses.replace(drawn, x_name="epochs", x=tuple(curve.epochs(part) for part in drawn.plans))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +99,13 @@ class _Answer:
     seconds: float = 0.0
 
 
-def _check(delta: float, options: Options) -> None:
-    """The delta and the names in `options`; keywords are the accountant's to check."""
+def _check(quantity: Quantity, at: float, options: Options) -> None:
+    """What the figure is asked at, and the names in `options`; keywords are the accountant's to check."""
     with Problems() as problems:
-        problems.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
+        if quantity == "epsilon":
+            problems.probability("delta", at, closed_right=False, try_="Values below 1/n are meaningful.")
+        else:
+            problems.at_least("epsilon", at, 0.0, try_="Epsilon counts nats of privacy loss (--eps).")
     with Problems(UsageError) as problems:
         known = ", ".join(accounting.ACCOUNTANTS)
         for name in options:
@@ -128,19 +113,20 @@ def _check(delta: float, options: Options) -> None:
             problems.require(name in accounting.ACCOUNTANTS, f"options={name} is not one of: {known}.{remedy}")
 
 
-def _answer(name: str, plan: Plan, delta: float, options: Mapping[str, object]) -> _Answer:
+def _answer(name: str, plan: Plan, at: float, options: Mapping[str, object], quantity: Quantity) -> _Answer:
+    ask = accounting.epsilon if quantity == "epsilon" else accounting.delta
     start = time.perf_counter()
     try:
-        bound, refusal = accounting.epsilon(plan, delta, name, **options), None
+        bound, refusal = ask(plan, at, name, **options), None
     except NotCertified as error:
         bound, refusal = None, str(error)
     return _Answer(bound, refusal, time.perf_counter() - start)
 
 
-def _timed(name: str, plan: Plan, delta: float, options: Mapping[str, object]) -> _Answer:
+def _timed(name: str, plan: Plan, at: float, options: Mapping[str, object], quantity: Quantity) -> _Answer:
     accounting.accountant(name)  # imports the module
-    first = _answer(name, plan, delta, options)
-    return _answer(name, plan, delta, options) if first.seconds < _CHEAP else first
+    first = _answer(name, plan, at, options, quantity)
+    return _answer(name, plan, at, options, quantity) if first.seconds < _CHEAP else first
 
 
 def _row(name: str, answer: _Answer, reference: Bound | None) -> Row:
@@ -152,19 +138,3 @@ def _row(name: str, answer: _Answer, reference: Bound | None) -> Row:
             bound.guarantee is Guarantee.ESTIMATE and reference.lower is not None and bound.value < reference.lower
         )
     return Row(name, bound, answer.refusal, answer.seconds, ratio, under_reports)
-
-
-def _beginning(plan: Plan, steps: int) -> Plan:
-    """The plan cut off after its first `steps` steps."""
-    phases = []
-    for phase in plan.phases:
-        taken = min(phase.steps, steps)
-        if taken > 0:
-            phases.append(dataclasses.replace(phase, steps=taken))
-        steps -= taken
-    return dataclasses.replace(plan, phases=tuple(phases), derivation=())
-
-
-def _epochs(plan: Plan) -> float:
-    """Σ steps × sample rate, rounded once."""
-    return float(sum(phase.steps * Fraction(repr(phase.sample_rate)) for phase in plan.phases))

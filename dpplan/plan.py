@@ -151,13 +151,13 @@ class Settings:
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
     def _check_ranges(self, problems: Problems) -> bool:
-        before = len(problems.found)
         if self.noise_multiplier is not None:
             problems.positive(
                 "sigma",
                 self.noise_multiplier,
                 try_="Without noise epsilon is infinite; values between 0.5 and 10 are common (--sigma).",
             )
+        before = len(problems.found)  # the rest can contradict each other whatever the noise is
         if self.sample_rate is not None:
             problems.probability("q", self.sample_rate, try_="The sample rate is the expected batch divided by n.")
         if self.steps is not None:

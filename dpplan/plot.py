@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dpplan import compare
 from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.compare import REFERENCE
+from dpplan.curve import Curves
 from dpplan.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
@@ -18,10 +19,22 @@ if TYPE_CHECKING:
 FORMATS = (".svg", ".png")
 
 _WIDTH, _HEIGHT = 80 / 25.4, 60 / 25.4  # inches
-_LEFT, _LABELS = 0.17, 0.69  # the width: where the axes begin, and where the names of the lines do
+_LEFT, _LABELS = 0.18, 0.7  # the width: where the axes begin, and where the names of the lines do
 _FONT_SIZE = 7.0  # points, and between names a little more
 _LINE_SPACING = 1.15 * _FONT_SIZE
 _DECADES = 1.3  # a logarithmic axis from here on: a factor of 20 between the largest and the smallest
+_SPARSE = 2.0  # decades below which powers of ten are too few to read an axis by
+_VISIBLE = 0.01  # relative width from which an interval is drawn as a band
+_ALONG = {
+    "delta": "δ",
+    "epsilon": "ε (nats)",
+    "steps": "length of training (steps)",
+    "epochs": "length of training (epochs)",
+    "sigma": "noise multiplier, σ",
+    "batch": "expected batch (examples)",
+    "q": "sample rate, q",
+}
+_UP = {"epsilon": "privacy spent, ε (nats)", "delta": "privacy spent, δ"}
 # Okabe and Ito 2008: distinct to colour-blind eyes. Black is kept for the reference.
 _COLOURS = {
     "exact": "#000000",
@@ -46,10 +59,11 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def curves(data: compare.Curves, path: Path) -> None:
-    """Epsilon against the length of training: one line for each accountant, named at its end.
+def curves(data: Curves, path: Path) -> None:
+    """A line for each accountant, named at its end, over whatever the curves run along.
 
-    The exact accountant is the thick black line; estimates are dashed and say so. The same data give the same bytes.
+    The exact accountant is the thick black line, with a band where its interval is wide enough to be seen; estimates
+    are dashed and say so. The same data give the same bytes.
     Raises UsageError when `path` ends in neither .svg nor .png or cannot be written, MissingExtra without matplotlib.
     """
     suffix = path.suffix.lower()
@@ -90,16 +104,17 @@ def spread(wanted: Sequence[float], distance: float, low: float, high: float) ->
     return [min(max(position, low), top) + i * distance for i, position in enumerate(shifted)]
 
 
-def _draw(axes: "Axes", data: compare.Curves) -> None:
+def _draw(axes: "Axes", data: Curves) -> None:
     figures = {name: [_figure(bound) for bound in bounds] for name, bounds in data.series.items()}
     shown = {name: values for name, values in figures.items() if any(map(math.isfinite, values))}
     positive = [value for values in shown.values() for value in values if 0 < value < math.inf]
     if positive and max(positive) > min(positive) * 10**_DECADES:
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_major_formatter(lambda value, _: _tick(value))
         shown = {name: [value if value > 0 else math.nan for value in values] for name, values in shown.items()}
+        shown = {name: values for name, values in shown.items() if any(map(math.isfinite, values))}
     for name, values in shown.items():
-        reference = name == compare.REFERENCE
+        reference = name == REFERENCE
         axes.plot(
             data.x,
             values,
@@ -109,18 +124,65 @@ def _draw(axes: "Axes", data: compare.Curves) -> None:
             marker="." if len(data.x) == 1 else None,
             zorder=4 if _is_estimate(data.series[name]) else 3,
         )
-    axes.set_xlim(0, max(data.x))
+        _draw_band(axes, data.x, data.series[name], name)
+    _scale_along(axes, data.x)
     if axes.get_yscale() == "linear":
         axes.set_ylim(bottom=0)
-    axes.set_xlabel(f"length of training ({data.x_name})")
-    axes.set_ylabel("privacy spent, ε (nats)")
+    axes.set_xlabel(_ALONG[data.x_name])
+    axes.set_ylabel(_UP[data.quantity])
     axes.set_title(_title(data), loc="left", fontsize=_FONT_SIZE)
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.5)
     _name_lines(axes, data, shown)
 
 
-def _name_lines(axes: "Axes", data: compare.Curves, shown: dict[str, list[float]]) -> None:
+def _draw_band(axes: "Axes", x: Sequence[float], bounds: Sequence[Bound | None], name: str) -> None:
+    """Between the proven ends, where they are far enough apart to be seen."""
+    certified = [bound if bound is not None and bound.relative_width is not None else None for bound in bounds]
+    if not any(bound is not None and (bound.relative_width or 0.0) > _VISIBLE for bound in certified):
+        return
+    ends = [(math.nan, math.nan) if bound is None else (bound.lower, bound.upper) for bound in certified]
+    lower, upper = zip(*ends, strict=True)
+    axes.fill_between(x, lower, upper, color=_COLOURS.get(name, "#7F7F7F"), alpha=0.15, linewidth=0, zorder=2)
+
+
+def _scale_along(axes: "Axes", x: Sequence[float]) -> None:
+    """Logarithmic where the values rise by factors; from 0 where that leaves little empty."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = min(x), max(x)
+    if rises_by_factors(x):
+        axes.set_xscale("log")
+        axes.set_xlim(low, high)
+        few = high < low * 10**_SPARSE
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=5))
+        axes.xaxis.set_major_formatter(lambda value, _: _tick(value))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    elif low == high or low < 0.25 * high:
+        axes.set_xlim(0, high)
+    else:
+        axes.set_xlim(low, high)
+
+
+def _tick(value: float) -> str:
+    """As short as it goes: 0.01, 1e-4, 1000."""
+    return (
+        f"{value:g}"
+        if value == 0 or 1e-3 <= abs(value) < 1e4
+        else f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
+    )
+
+
+def rises_by_factors(x: Sequence[float]) -> bool:
+    """Whether the middle of some values is nearer to their geometric mean than to the arithmetic one."""
+    low, high, middle = min(x), max(x), sorted(x)[len(x) // 2]
+    if len(x) < 3 or low <= 0 or high < 2 * low:
+        return False
+    return abs(math.log(middle / math.sqrt(low * high))) < abs(math.log(middle / (0.5 * (low + high))))
+
+
+def _name_lines(axes: "Axes", data: Curves, shown: dict[str, list[float]]) -> None:
     """The name of each line at its end; a thin line leads to it where names had to move apart."""
+    axes.autoscale_view()
     to_axes = axes.transScale + axes.transLimits
     ends = []
     for name, values in shown.items():
@@ -140,7 +202,7 @@ def _name_lines(axes: "Axes", data: compare.Curves, shown: dict[str, list[float]
             clip_on=False,
         )
         label = f"{name} (estimate)" if _is_estimate(data.series[name]) else name
-        weight = "bold" if name == compare.REFERENCE else "normal"
+        weight = "bold" if name == REFERENCE else "normal"
         axes.text(1.11, place, label, transform=axes.transAxes, va="center", fontsize=_FONT_SIZE, fontweight=weight)
 
 
@@ -152,8 +214,15 @@ def _is_estimate(bounds: Sequence[Bound | None]) -> bool:
     return any(bound is not None and bound.guarantee is Guarantee.ESTIMATE for bound in bounds)
 
 
-def _title(data: compare.Curves) -> str:
+def _title(data: Curves) -> str:
+    """What does not change along the curves."""
+    delta = [] if data.at is None else [f"δ = {data.at:.3g}"]
     if len(data.plan.phases) > 1:
-        return f"{len(data.plan.phases)} phases, δ = {data.delta:.3g}"
-    phase = data.plan.only_phase
-    return f"σ = {phase.noise_multiplier:.4g}, q = {phase.sample_rate:.4g}, δ = {data.delta:.3g}"
+        return ", ".join([f"{len(data.plan.phases)} phases", *delta])
+    phases = [plan.only_phase for plan in data.plans]
+    facts = [
+        {f"σ = {phase.noise_multiplier:.4g}" for phase in phases},
+        {f"q = {phase.sample_rate:.4g}" for phase in phases},
+        {f"{phase.steps} steps" for phase in phases},
+    ]
+    return ", ".join([*(fact.pop() for fact in facts if len(fact) == 1), *delta])

@@ -14,7 +14,6 @@ from dpplan.accounting.bound import Bound
 from dpplan.errors import NotCertified
 from dpplan.plan import Plan, Settings
 
-_FLAT = 1.01  # flattens the logarithm below a hundredth of the target
 _SECANTS = 8  # after so many looks every other one is at the middle: secants that work are done by then
 _LONGEST = 3.0  # nats: no secant is followed further, a factor of 20
 _WIDE = 1e-6  # a relative width above this makes a search look beyond the interval
@@ -39,7 +38,9 @@ class Ladder:
     below: Callable[[float], int]
 
     def plan(self, rung: int) -> Plan:
-        return self.settings.with_(**{self.name: self.value(rung)}).plan()
+        """The plan at a rung. Delta is no part of a plan: on its ladder there is one plan."""
+        changes = {} if self.name == "delta" else {self.name: self.value(rung)}
+        return self.settings.with_(**changes).plan()
 
     def above(self, rung: int) -> "Ladder":
         """The part of the ladder that begins with `rung`."""
@@ -47,11 +48,14 @@ class Ladder:
 
 
 class Meter:
-    """What the rungs of a ladder spend, and by how much that exceeds the target. Each rung is asked about once."""
+    """What the rungs of a ladder spend, and by how much that exceeds the target. Each rung is asked about once.
 
-    def __init__(self, ladder: Ladder, ask: Callable[[int], Bound], target: float) -> None:
+    flat: the share of the target below which figures count as about equally far from it.
+    """
+
+    def __init__(self, ladder: Ladder, ask: Callable[[int], Bound], target: float, flat: float = 1e-2) -> None:
         self.ladder, self.target = ladder, target
-        self._ask = ask
+        self._ask, self._scale = ask, (1.0 + flat) * target
         self.spent: dict[int, Bound] = {}
         self.refused: dict[int, NotCertified] = {}
 
@@ -79,7 +83,7 @@ class Meter:
     def _above_target(self, figure: float) -> float:
         """About log(figure / target), nearly a straight line in the place of the rung, but finite at figure = 0."""
         # The difference comes first: a figure one rounding above the target must not pass for the target.
-        return math.log1p((figure - self.target) / (_FLAT * self.target))
+        return math.log1p((figure - self.target) / self._scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +100,19 @@ class Found:
     slope: float
 
 
-def search(gap: Callable[[int], float], ladder: Ladder, start: int, slope: float, near: float = 0.0) -> Found:
+def search(
+    gap: Callable[[int], float],
+    ladder: Ladder,
+    start: int,
+    slope: float,
+    near: float = 0.0,
+    settle: float | None = None,
+) -> Found:
     """Neighbouring rungs between which `gap` turns positive.
 
     near: a gap as small as this ends the search at once, with `seen` close to the answer and low and high apart.
+    settle: a rung that meets the target is enough where it does by no more than this gap, or where, by the slope, the
+    next would not meet it; `high` was not looked at.
     """
     low, high = ladder.first - 1, ladder.last + 1
     seen, looks = min(max(start, ladder.first), ladder.last), 0
@@ -112,6 +125,10 @@ def search(gap: Callable[[int], float], ladder: Ladder, start: int, slope: float
             slope = rise if 0 < rise < math.inf else slope
         if high - low == 1 or abs(excess) <= near:
             return Found(low, high, seen, slope)
+        if settle is not None and excess <= 0:
+            following = excess + slope * (ladder.place(min(seen + 1, ladder.last)) - place)
+            if excess >= -settle or following > 0:
+                return Found(seen, seen + 1, seen, slope)
         before, looks = (place, excess), looks + 1
         aim = place - min(max(excess / slope, -_LONGEST), _LONGEST)
         if looks > _SECANTS and looks % 2:

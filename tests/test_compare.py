@@ -21,7 +21,7 @@ def rows(plan, **options):
 def test_every_accountant_has_a_row_in_the_order_of_the_table():
     comparison = compare.accountants(SAMPLED, DELTA)
     assert [row.accountant for row in comparison.rows] == list(accounting.ACCOUNTANTS)
-    assert (comparison.plan, comparison.delta) == (SAMPLED, DELTA)
+    assert (comparison.plan, comparison.at) == (SAMPLED, DELTA)
 
 
 def test_rows_hold_what_the_accountants_say_and_its_ratio_to_the_exact_one():

@@ -38,6 +38,13 @@ runtime:
 """
 
 
+@pytest.mark.parametrize(("written", "every"), [("off", None), ("10", 10), ("1e3", 1000)])
+def test_checkpoints_come_every_so_many_steps_or_not_at_all(written: str, every: int | None) -> None:
+    made = recipe.parse(GOOD.replace("  device: cpu", f"  checkpoint_every: {written}\n  private_logs: off"))
+    assert (made.runtime.checkpoint_every, made.runtime.private_logs) == (every, False)
+    assert made.sha256 == recipe.parse(GOOD).sha256
+
+
 def problems(text: str) -> list[str]:
     with pytest.raises(RecipeError) as caught:
         recipe.parse(text, name="r.yaml")
@@ -102,7 +109,7 @@ def test_whole_numbers_may_have_a_point_when_they_are_whole() -> None:
         ("optimizer: sgd", "optimizer: yes", "r.yaml:14: training.optimizer=yes is true or false to YAML; a word belongs here."),
         ("optimizer: sgd", "optimizer: null", "r.yaml:14: training.optimizer has no value; a word belongs here."),
         ("optimizer: sgd", "optimizer: 3", "r.yaml:14: training.optimizer=3 is a number to YAML; a word belongs here."),
-        ("optimizer: sgd", "optimizer: sdg", "r.yaml:14: training.optimizer=sdg is not one of: sgd, adam. Did you mean 'sgd'?"),
+        ("optimizer: sgd", "optimizer: sdg", "r.yaml:14: training.optimizer=sdg is not one of: sgd, adam, adamw. Did you mean 'sgd'?"),
         ("hidden: [64, 32]", "hidden: 64", "r.yaml:9: model.hidden=64 is not a list of whole numbers, as in [64, 32]."),
         ("hidden: [64, 32]", "hidden: [64, x]", "r.yaml:9: model.hidden holds something that is not a number."),
         ("hidden: [64, 32]", "hidden: [64, 0]", "r.yaml:9: model.hidden=0 is not a whole number of at least 1."),
@@ -121,8 +128,32 @@ def test_whole_numbers_may_have_a_point_when_they_are_whole() -> None:
         ("kind: mlp", "kind: logistic\n  #", "r.yaml:10: model.hidden has no meaning for kind: logistic. Remove it, or use kind: mlp."),
         ("  activation: tanh\n", "", "r.yaml:8: model.activation is missing: kind: mlp needs it."),
         ("optimizer: sgd", "optimizer: adam\n  momentum: 0.9", "r.yaml:15: training.momentum has no meaning for optimizer: adam. Remove it, or use optimizer: sgd."),
+        ("source: digits", "source: file", "r.yaml:6: data.path is missing: source: file needs it."),
+        ("source: digits", "source: digits\n  path: x", "r.yaml:7: data.path has no meaning for source: digits. Remove it."),
+        ("source: digits", "source: digits\n  examples: 10", "r.yaml:7: data.examples has no meaning for source: digits. Remove it."),
+        ("source: digits", "source: my module:f", "r.yaml:6: data.source=my module:f is not a Python function named as module:function."),
+        ("source: digits", "source: digits\n  scale: 0", "r.yaml:7: data.scale=0 is not a positive number."),
+        ("source: digits", "source: digits\n  shift: .inf", "r.yaml:7: data.shift=.inf is not a number."),
+        ("source: digits", "source: digits\n  shift: 1e39", "r.yaml:7: data.shift=1e+39 is not a number that a float32 can hold."),
+        ("source: digits", "source: digits\n  standardize: public\n  scale: 2", "r.yaml:7: data.standardize is given, and so is shift or scale. Give one of the two."),
+        ("source: digits", "source: digits\n  standardize: true", "r.yaml:7: data.standardize=true would read means and deviations of private data, a release that no epsilon covers. Give shift and scale from public knowledge, or, if the training set's own are public, standardize: public."),
+        ("kind: mlp", "kind: module:f-g", "r.yaml:8: model.kind=module:f-g is not a Python function named as module:function."),
+        ("kind: mlp\n  hidden: [64, 32]\n  activation: tanh", "kind: lstm", "r.yaml:8: model.hidden is missing: kind: lstm needs it."),
+        ("kind: mlp\n  hidden: [64, 32]\n  activation: tanh", "kind: lstm\n  hidden: [4, 4]", "r.yaml:9: model.hidden has more than one width; kind: lstm has one layer."),
+        ("kind: mlp\n  hidden: [64, 32]\n  activation: tanh", "kind: transformer\n  hidden: [64, 32]", "r.yaml:9: model.hidden=[64, 32] has different widths; kind: transformer has one."),
+        ("kind: mlp\n  hidden: [64, 32]\n  activation: tanh", "kind: transformer\n  hidden: [6]", "r.yaml:9: model.hidden=[6] is not a multiple of 4, the number of heads."),
+        ("optimizer: sgd", "optimizer: adamw\n  momentum: 0.9", "r.yaml:15: training.momentum has no meaning for optimizer: adamw. Remove it, or use optimizer: sgd."),
+        ("  epochs: 20", "  epochs: 20\n  weight_decay: -1", "r.yaml:14: training.weight_decay=-1 is not at least 0."),
+        ("  epochs: 20", "  epochs: 20\n  schedule: cosin", "r.yaml:14: training.schedule=cosin is not one of: constant, cosine. Did you mean 'cosine'?"),
+        ("  epochs: 20", "  epochs: 20\n  warmup_steps: -1", "r.yaml:14: training.warmup_steps=-1 is not a whole number of at least 0."),
+        ("  epochs: 20", "  epochs: 20\n  ema: 1", "r.yaml:14: training.ema=1 is not in (0, 1)."),
+        ("  epochs: 20", "  epochs: 20\n  views: 8", "r.yaml:14: training.views has no meaning without augment. Give augment: shift or flip-shift."),
         ("  clip_norm: 1", "  clip_norm: 1\n  adjacency: replace_one", "r.yaml:5: privacy.adjacency=replace_one is not one of: add_remove."),
         ("  clip_norm: 1", "  clip_norm: 1\n  sampling: shuffle", "r.yaml:5: privacy.sampling=shuffle is not one of: poisson."),
+        ("  clip_norm: 1", "  clip_norm: 1\n  clipping: ghost", "r.yaml:5: privacy.clipping=ghost is not one of: flat, per-layer, automatic, adaptive."),
+        ("  clip_norm: 1", "  clip_norm: 1\n  quantile: 0.5", "r.yaml:5: privacy.quantile has a meaning for clipping: adaptive only. Remove it."),
+        ("  clip_norm: 1", "  clip_norm: 1\n  clipping: adaptive\n  quantile: 1", "r.yaml:6: privacy.quantile=1 is not in (0, 1)."),
+        ("  device: cpu", "  device: cpu\n  engine: hooks", "r.yaml:18: runtime.engine=hooks is not one of: auto, book-keeping, vmap."),
         ("  clip_norm: 1", "  clip_norm: 1\n  unit: user", "r.yaml:5: privacy.unit=user is not one of: example."),
     ],
 )  # fmt: skip
@@ -161,10 +192,10 @@ def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime."),
-        ("# only words\n", "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime."),
-        ("just words", "r.yaml: is not a recipe: it has no blocks privacy, data, model, training, runtime."),
-        ("- a\n- b\n", "r.yaml: is not a recipe: it has no blocks privacy, data, model, training, runtime."),
+        ("", "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime, check."),
+        ("# only words\n", "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime, check."),
+        ("just words", "r.yaml: is not a recipe: it has no blocks privacy, data, model, training, runtime, check."),
+        ("- a\n- b\n", "r.yaml: is not a recipe: it has no blocks privacy, data, model, training, runtime, check."),
         ("a: [", "r.yaml:1: is not YAML: expected the node content, but found '<stream end>'."),
         ("a:\n\tb: 1", "r.yaml:2: is not YAML: found character '\\t' that cannot start any token."),
         ("a: 1\n---\nb: 2\n", "r.yaml:2: is not YAML: but found another document."),
@@ -279,7 +310,10 @@ def test_no_privacy_figure_looks_at_runtime() -> None:
     assert made.claim(1437) == recipe.parse(GOOD).claim(1437)
 
 
-@pytest.mark.parametrize("change", [{"device": "cuda"}, {"physical_batch": 7}, {"threads": 3}, {"folder": "elsewhere"}])
+@pytest.mark.parametrize(
+    "change",
+    [{"device": "cuda"}, {"physical_batch": 7}, {"threads": 3}, {"folder": "elsewhere"}, {"engine": "vmap"}],
+)
 def test_changing_runtime_changes_neither_epsilon_nor_the_hash(change: dict[str, object]) -> None:
     made = recipe.parse(GOOD)
     other = made.with_runtime(**change)
@@ -303,6 +337,7 @@ def test_the_hash_changes_with_every_key_that_is_not_runtime() -> None:
     others = [
         dataclasses.replace(made, privacy=dataclasses.replace(made.privacy, noise_multiplier=1.6)),
         dataclasses.replace(made, privacy=dataclasses.replace(made.privacy, clip_norm=2.0)),
+        dataclasses.replace(made, privacy=dataclasses.replace(made.privacy, clipping="per-layer")),
         dataclasses.replace(made, data=dataclasses.replace(made.data, split_seed=1)),
         dataclasses.replace(made, model=dataclasses.replace(made.model, hidden=(64,))),
         dataclasses.replace(made, training=dataclasses.replace(made.training, learning_rate=0.4)),

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.compare import Row
 from dpplan.plan import Delta, Plan, Settings
-from dpplan.render import data, numbers, table, tables, text
-from dpplan.solve import Other, Solution
+from dpplan.render import data, numbers, table, tables, text, words
 
 PLAN = Plan.from_training(1.1, 60_000, 256, 60)
 POSITIVE = st.floats(min_value=1e-300, max_value=1e300)
@@ -104,23 +103,33 @@ def test_plan_rows_carry_origin_and_assumptions() -> None:
     ]
 
 
-def test_an_explanation_lays_out_nested_details_and_wraps_long_reasons() -> None:
-    bound = upper(1.0, "many words " * 20, order=8.123456789, terms={"aliases": 1e-20, "cut": 0.0})
-    lines = list(text.explanation(bound))
+def test_an_explanation_lays_out_the_error_budget_and_wraps_long_reasons() -> None:
+    terms = {"aliases": 1.01e-20, "losses cut away": 0.0, "something new": 2e-12}
+    bound = upper(1.0, "many words " * 20, order=8.123456789, terms=terms)
+    lines = list(text.explanation(bound, 1e-5))
     assert max(map(len, lines)) <= 80
     assert lines[0].startswith("  why                many words")
     assert "  order              8.12346" in lines
-    assert [line.split() for line in lines[-2:]] == [["errors", "in", "δ,", "below", "aliases", "1e-20"], ["cut", "0"]]
+    assert lines[-4:] == [
+        "  errors in δ                at most  of δ",
+        "    aliases                  1.1e-20  1.1e-15   copies of δ a period further on",
+        "    losses cut away          0        0         chance of the losses left out",
+        "    something new            2e-12    2e-07",
+    ]
+    assert "    something new            2e-12" in list(text.explanation(bound))
 
 
-def test_a_solution_shows_what_it_spends_and_what_the_next_value_would() -> None:
-    spent, other = certified(2.3, 2.30000001), Other(1.09, certified(2.6, 2.60000001))
-    found = Solution("noise_multiplier", 1.1, PLAN, spent, 2.5, 1e-6, other, ("so",))
-    lines = list(text.solution(found, Delta(1e-6)))
-    assert lines[0] == "noise multiplier = 1.1             spends ε = 2.30001 of 2.5 (certified)"
-    assert "  next               noise multiplier 1.09 would spend ε = 2.60001" in lines
-    assert lines[-1] == "  so"
-    assert data.solution(found, Delta(1e-6))["other_way"]["epsilon"]["upper"] == 2.60000001
+def test_no_phrase_for_an_error_term_runs_over_80_columns() -> None:
+    terms = dict.fromkeys(words.TERMS, 1.2e-100)
+    assert max(map(len, text.errors(terms, 1.1e-5, "δ"))) <= 80
+
+
+def test_an_error_relative_to_delta_is_one_of_the_delta_that_was_found() -> None:
+    bound = Bound(
+        "delta", 1e-6, 2e-6, Guarantee.CERTIFIED, "exact", PLAN.assumptions, "grid",
+        details={"method": "grid", "terms": {"lattice": 1e-6}},
+    )  # fmt: skip
+    assert any("lattice" in line and " 0.5 " in line for line in text.explanation(bound, 3.0))
 
 
 def rows() -> tuple[Row, ...]:
@@ -185,4 +194,25 @@ def test_a_quantity_that_differs_between_phases_is_null_at_the_top() -> None:
     assert (described["noise_multiplier"], described["sample_rate"]) == (None, first.sample_rate)
     assert [phase["noise_multiplier"] for phase in described["phases"]] == [1.1, 2.0]
     assert described["steps"] == first.steps + 10
-    assert "  phase 2" in list(text.plan_rows(Plan((first, second))))
+    lines = list(text.plan_rows(Plan((first, second))))
+    assert lines[:4] == [
+        "  phases             2 phases         14073 steps",
+        "    1     σ = 1.1        q = 0.00426667   14063 steps",
+        "    2     σ = 2          q = 0.00426667   10 steps",
+        "  steps              14073            in all",
+    ]
+
+
+def test_of_many_phases_the_first_and_the_last_are_listed_and_the_rest_counted() -> None:
+    phases = tuple(Settings(noise_multiplier=1 + i, sample_rate=0.01, steps=5).plan().only_phase for i in range(100))
+    lines = list(text.plan_rows(Plan(phases)))
+    assert lines[5] == "    ...   95 more, σ = 5 to 99, q = 0.01"
+    assert lines[6].split()[:4] == ["100", "σ", "=", "100"]
+    assert len(lines) == 9
+
+
+def test_earlier_runs_stand_apart() -> None:
+    plan = Plan((PLAN.only_phase, PLAN.only_phase, PLAN.only_phase))
+    lines = [line.split()[:3] for line in text.plan_rows(plan, earlier=1)]
+    assert lines[0] == ["earlier", "runs", "1"]
+    assert lines[2] == ["this", "run", "2"]

@@ -1,22 +1,20 @@
-"""The options that several commands share, and how what was typed becomes a plan, deltas and an accountant.
-
-Text that is no number is not refused here but handed on as it is: the checks of the plan then report it together
-with everything else that is wrong.
-"""
+"""The options that several commands share, and how what was typed becomes a plan, deltas and an accountant."""
 
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, cast
 
 import click
 
 from dpplan import accounting
 from dpplan.checks import Problems, did_you_mean, is_number
+from dpplan.commands.quantities import COUNT, NUMBER, RATE, SETTINGS, Heard, Said, percentage
 from dpplan.errors import PlanError, UsageError
 from dpplan.plan import Delta, Plan, Settings, delta_warning, resolve_delta
 
+# Commands find the types of their own options here, beside the options they share.
+__all__ = ["COUNT", "NUMBER", "RATE", "Said"]
 Command = Callable[..., None]
 Decorator = Callable[[Command], Command]
 EVERY = "all"
@@ -24,46 +22,6 @@ EVERYONE = (*accounting.ACCOUNTANTS, EVERY)
 # Option -> the accountants that take it, under that name.
 OPTIONS: dict[str, tuple[str, ...]] = {"conversion": ("rdp", "zcdp"), "max_lambda": ("moments",)}
 CONVERSIONS = ("cks", "classic")
-_FIELDS = ("noise_multiplier", "sample_rate", "steps", "examples", "batch_size", "epochs")
-
-
-class Percentage(Fraction):
-    """A rate that was written in percent: what was meant is plain, and which figure was meant should be too."""
-
-
-class Number(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4; at run time older ones do
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return float(value)
-        except ValueError:
-            return value
-
-
-class Count(Number):
-    """A whole number, also as 6e4 or 60_000; through a float, so exact up to 2^53."""
-
-    name = "count"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
-        return int(number) if isinstance(number, float) and number.is_integer() else number
-
-
-class Rate(Number):
-    """A number or a fraction, which stays exact."""
-
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        text = str(value).replace(" ", "")
-        try:
-            if text.endswith("%"):
-                return Percentage(Fraction(float(text[:-1])) / 100)
-            return Fraction(text) if "/" in text else super().convert(text, param, ctx)
-        except (ValueError, OverflowError, ZeroDivisionError):
-            return value
 
 
 class Name(click.Choice):  # type: ignore[type-arg]
@@ -71,9 +29,6 @@ class Name(click.Choice):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return value
-
-
-NUMBER, COUNT, RATE = Number(), Count(), Rate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,43 +67,61 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A call that makes sense: the plan, where it is to be judged, and what is worth a warning."""
+    """A call that makes sense: the plan, where it is to be judged, and what is worth a warning.
+
+    earlier: how many of the plan's first phases ran before.
+    """
 
     plan: Plan
     deltas: tuple[Delta, ...]
     warnings: tuple[str, ...]
+    earlier: int = 0
 
 
 def plan(command: Command) -> Command:
     """The options that describe a run. The command receives them as `settings`."""
-    options = [
-        click.option(
-            "--sigma",
-            "--noise-multiplier",
-            "noise_multiplier",
-            type=NUMBER,
-            help="Noise multiplier σ: standard deviation of the noise on the summed gradients, divided by the clip "
-            "norm. It is not that of the noise on the mean gradient: the batch size plays no part in it.",
-        ),
-        click.option(
-            "--q",
-            "--sample-rate",
-            "sample_rate",
-            type=RATE,
-            help="Sample rate: the chance of each example to be in a batch. A number or a fraction: 0.01, 1/79.",
-        ),
-        click.option("--steps", type=COUNT, help="Noisy updates."),
-        click.option("--n", "--examples", "examples", type=COUNT, help="Examples: 60000, 6e4 or 60_000."),
-        click.option("--batch", "--batch-size", "batch_size", type=NUMBER, help="Expected examples per step."),
-        click.option("--epochs", type=NUMBER, help="Expected passes over the data."),
-    ]
 
     @functools.wraps(command)
     def gathered(**values: Any) -> None:
-        fields = {name: values.pop(name) for name in _FIELDS}
+        fields = {name: values.pop(name) for name in SETTINGS}
         command(settings=Settings(**fields), **values)
 
+    options = [click.option(*names, field, type=kind, help=what) for field, (names, kind, what) in SETTINGS.items()]
     return _all(options)(gathered)
+
+
+def phases(command: Command) -> Command:
+    """`plan`, and the options for runs of several phases. The command receives all of it as `said`."""
+
+    @functools.wraps(command)
+    def gathered(settings: Settings, phases: Any, files: Any, spent: Any, **values: Any) -> None:
+        command(said=Said(settings, phases, files, spent), **values)
+
+    several = [
+        click.option(
+            "--phase",
+            "phases",
+            multiple=True,
+            metavar="KEY=VALUE,...",
+            help="One phase of a run whose noise or batch changes, in the names of the options above: "
+            "sigma=1.1,q=1/79,steps=1000. Repeat for each phase; --n may be given once for all.",
+        ),
+        click.option(
+            "--phases",
+            "files",
+            multiple=True,
+            metavar="FILE",
+            help="A list of phases as YAML, JSON or CSV, with the same names.",
+        ),
+        click.option(
+            "--spent",
+            multiple=True,
+            metavar="PHASE|FILE",
+            help="An earlier run on the same data, written like --phase or --phases. Privacy that was spent adds up as "
+            "further phases do: the answer is for everything together.",
+        ),
+    ]
+    return plan(_all(several)(gathered))
 
 
 def deltas(several: bool) -> Decorator:
@@ -197,7 +170,7 @@ explain = click.option("--explain", is_flag=True, help="Say how each figure came
 max_epsilon = click.option("--max-eps", "max_epsilon", type=NUMBER, help="Exit with status 1 if ε is above this.")
 
 
-def settle(settings: Settings, deltas: Sequence[Any] | None, choice: Choice, *more: str) -> Asked:
+def settle(said: Settings | Said, deltas: Sequence[Any] | None, choice: Choice, *more: str) -> Asked:
     """The plan and the deltas, one derived from n where none was given; None where the question has no delta.
 
     more: problems found by the command itself.
@@ -205,26 +178,33 @@ def settle(settings: Settings, deltas: Sequence[Any] | None, choice: Choice, *mo
     Raises PlanError holding everything that is wrong with the call. A delta that is too large for the data is
     among it where there are other problems, and a warning where there are none.
     """
-    found, plan = [], None
+    heard = hear(said)
+    resolved, others = resolve(heard.known, deltas, choice, *more)
+    warnings = cautions(heard.known, resolved)
+    if heard.plan is None or others:
+        raise PlanError([*heard.problems, *others, *warnings])
+    return Asked(heard.plan, resolved, warnings, heard.earlier)
+
+
+def hear(said: Settings | Said) -> Heard:
+    """The plan that was described, or all that is wrong with the description."""
+    if isinstance(said, Settings):
+        said = Said(said)
+    if said.in_phases or said.spent:
+        from dpplan.commands import phases  # only such a call needs it
+
+        return phases.hear(said)
     try:
-        plan = settings.plan()
+        return Heard(said.settings.plan(), [], said.settings)
     except UsageError as error:
-        found = list(error.problems)
-    resolved, others = resolve(settings, deltas, choice, *more)
-    warnings = cautions(settings, resolved)
-    if plan is None or found or others:
-        raise PlanError([*found, *others, *warnings])
-    return Asked(plan, resolved, warnings)
+        return Heard(None, list(error.problems), said.settings)
 
 
 def resolve(
     settings: Settings, deltas: Sequence[Any] | None, choice: Choice, *more: str
 ) -> tuple[tuple[Delta, ...], list[str]]:
     """The deltas, and what is wrong with the call apart from the plan."""
-    resolved, found = [], []
-    if isinstance(settings.sample_rate, Percentage):
-        rate = float(settings.sample_rate)
-        found.append(f"q={100 * rate:g}% is a percentage, where a fraction is meant. Write --q {rate:g}.")
+    resolved, found = [], percentage(settings)
     for delta in () if deltas is None else deltas or (None,):
         if delta is None and settings.examples is not None and not _is_count(settings.examples):
             continue  # the plan reports n, and without it there is nothing to say about delta

@@ -1,68 +1,145 @@
-"""dpplan solve: the one quantity that was left open, from a target epsilon."""
+"""dpplan solve: the one quantity that was left open, from a target."""
 
-from typing import Any
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from dpplan.checks import Problems
 from dpplan.commands import options, screen
-from dpplan.commands.options import Choice
+from dpplan.commands.options import Choice, Said
 from dpplan.errors import PlanError, UsageError
-from dpplan.plan import Settings
-from dpplan.render import text
+from dpplan.plan import Delta, Phase, Settings
 
-HELP = """The one quantity that is left open, so that the plan spends no more than --target-eps.
+if TYPE_CHECKING:
+    pass
 
-Leave out --sigma, the length (--steps or --epochs), or --batch. The answer is rounded to the safe side, its ε is
-computed anew after that, and what the next value the other way would spend is shown beside it.
+HELP = """The one quantity that is left open, so that the plan spends no more than the target.
+
+Leave out any one: --sigma, the length (--steps or --epochs), --batch, --q, --n, or --delta of a complete plan. The
+target is --target-eps at --delta, or --target-delta at --eps. The answer is rounded to the safe side, what it spends
+is computed anew after that, and what the next value the other way would spend is shown beside it. Earlier runs on the
+same data (--spent) count towards the target.
 
 \b
   dpplan solve --target-eps 3 --n 60000 --batch 256 --epochs 60
   dpplan solve --target-eps 3 --sigma 1.1 --n 60000 --batch 256
   dpplan solve --target-eps 3 --sigma 1.1 --n 60000 --steps 14000 --json
-  dpplan solve --target-eps 2 --n 1e5 --q .01 --steps 1e4 --accountant rdp
+  dpplan solve --target-eps 3 --sigma 1.1 --batch 256 --epochs 60 --delta 1e-6
+  dpplan solve --eps 3 --target-delta 1e-6 --q .01 --steps 1e4
+  dpplan solve --target-eps 3 --sigma 1.1 --n 60000 --batch 256 --epochs 60
+  dpplan solve --target-eps 3 --n 60000 --batch 256 --epochs 60 \\
+    --spent sigma=2,q=.01,steps=500
 
 Exit status: 0 done; 1 no value meets the target; 2 the call makes no sense as put; 3 nothing could be certified.
 """
 # A value that fits any plan, to see what else is wrong with it.
-_ANY = {"noise_multiplier": 1.0, "steps": 1, "epochs": 1.0, "batch_size": 1.0}
+_ANY = {"noise_multiplier": 1.0, "steps": 1, "epochs": 1.0, "batch_size": 1.0, "sample_rate": 1.0}
 
 
-@click.command("solve", help=HELP, short_help="The noise, steps, epochs or batch that meets a target ε.")
-@click.option("--target-eps", "target", type=options.NUMBER, help="The ε that the plan may spend.")
+@click.command("solve", help=HELP, short_help="Any one unknown of a plan, from a target.")
+@click.option("--target-eps", "target_epsilon", type=options.NUMBER, help="The ε that the plan may spend, at --delta.")
+@click.option("--target-delta", type=options.NUMBER, help="The δ that the plan may spend, at --eps.")
+@click.option("--eps", "epsilon", type=options.NUMBER, help="The ε that goes with --target-delta.")
 @options.plan
+@click.option(
+    "--spent",
+    multiple=True,
+    metavar="PHASE|FILE",
+    help="An earlier run on the same data, sigma=1.1,q=0.01,steps=1000 or a list of phases as YAML, JSON or CSV.",
+)
 @options.deltas(several=False)
 @options.accountant(every=False)
 @options.explain
 @options.as_json
-def command(target: Any, settings: Settings, delta: Any, choice: Choice, explain: bool, as_json: bool) -> None:
+def command(settings: Settings, spent: Any, choice: Choice, explain: bool, as_json: bool, **target: Any) -> None:
     from dpplan import solve
+    from dpplan.render import data, solution, text
 
-    deltas, problems = options.resolve(settings, (delta,), choice, *_target_problems(target))
-    if problems:
-        raise PlanError([*_plan_problems(settings), *problems, *options.cautions(settings, deltas)])
-    warnings = options.cautions(settings, deltas)
-    found = solve.solve(settings, target, deltas[0].value, choice.name, **choice.options(choice.name))
+    asked = _ask(settings, spent, choice, target)
+    found = solve.solve(
+        settings,
+        asked.epsilon,
+        None if asked.delta is None else asked.delta.value,
+        choice.name,
+        by=asked.by,
+        spent=asked.earlier,
+        **choice.options(choice.name),
+    )
+    found = dataclasses.replace(found, remarks=(*found.remarks, *found.advice()))
+    delta = asked.delta or Delta(found.delta)
+    warnings = options.cautions(settings.with_(examples=found.plan.examples), [delta])
     if as_json:
-        from dpplan.render import data
-
-        screen.as_json(data.document("solve", found.plan, [data.solution(found, deltas[0])], warnings))
+        screen.as_json(data.document("solve", found.plan, [solution.described(found, delta)], warnings))
         return
-    screen.say(text.solution(found, deltas[0], screen.paint))
+    screen.say(solution.lines(found, delta, screen.paint))
     if explain:
-        screen.say(["", *text.explanation(found.spent)])
+        screen.say(["", *text.explanation(found.spent, delta.value)])
     screen.warn(warnings)
 
 
-def _target_problems(target: Any) -> list[str]:
-    return ["the target is missing: give --target-eps."] if target is None else options.limit("target_eps", target)
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A call that makes sense. delta: None where it is the unknown. by: the figure that is held."""
+
+    epsilon: float
+    delta: Delta | None
+    by: Literal["epsilon", "delta"]
+    earlier: tuple[Phase, ...]
 
 
-def _plan_problems(settings: Settings) -> list[str]:
-    """What is wrong with the plan, whatever the unknown turns out to be."""
+def _ask(settings: Settings, spent: Any, choice: Choice, target: dict[str, Any]) -> _Asked:
+    """Raises PlanError with all that is wrong with the call."""
+    by: Literal["epsilon", "delta"] = "epsilon" if target["target_delta"] is None else "delta"
+    epsilon = target["target_epsilon"] if by == "epsilon" else target["epsilon"]
+    given = target["delta"] if by == "epsilon" else target["target_delta"]
+    problems = _target_problems(target)
+    name, about_plan = _unknown(settings, given)
+    if name == "examples" and given is None:
+        problems.append("delta is missing: give --delta. It cannot be derived from n, which is solved for.")
+    skipped = name == "delta" or (name == "examples" and given is None)
+    deltas, others = options.resolve(settings, None if skipped else (given,), choice, *problems)
+    earlier = options.hear(Said(Settings(examples=settings.examples), phases=spent)) if spent else None
+    about_earlier = [] if earlier is None else [_as_spent(problem) for problem in earlier.problems]
+    if about_plan or others or about_earlier:
+        raise PlanError([*about_plan, *others, *about_earlier, *options.cautions(settings, deltas)])
+    phases = earlier.plan.phases if earlier is not None and earlier.plan is not None else ()
+    return _Asked(epsilon, deltas[0] if deltas else None, by, phases)
+
+
+def _target_problems(target: dict[str, Any]) -> list[str]:
+    """What is wrong with the target: one is to be given, and a delta has an epsilon beside it."""
+    epsilon, delta, at = target["target_epsilon"], target["target_delta"], target["epsilon"]
+    problems = Problems()
+    if delta is None:
+        problems.require(at is None, "eps goes with a target delta. Give --target-delta, or --target-eps instead.")
+        problems.require(epsilon is not None or at is not None, "the target is missing: give --target-eps.")
+        return [*problems.found, *options.limit("target_eps", epsilon)]
+    problems.require(epsilon is None, "target_eps and target_delta are both given. Leave out one of them.")
+    problems.require(target["delta"] is None, "delta and target_delta are both given. Leave out --delta.")
+    problems.require(at is not None, "the epsilon of the target delta is missing: give --eps.")
+    problems.probability("target_delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
+    return [*problems.found, *options.limit("eps", at)]
+
+
+def _unknown(settings: Settings, delta: Any) -> tuple[str | None, list[str]]:
+    """What is solved for, and what is wrong with the rest of the plan."""
     from dpplan import solve
 
     try:
-        settings.with_(**{(unknown := solve.unknown(settings)): _ANY[unknown]}).plan()
+        name = solve.unknown(settings, delta)
     except UsageError as error:
-        return list(error.problems)
-    return []
+        return None, list(error.problems)
+    changes: dict[str, Any] = {"sample_rate": 1.0} if name == "examples" else {}
+    if name in _ANY:
+        changes = {name: _ANY[name]}
+    try:
+        settings.with_(**changes).plan()
+    except UsageError as error:
+        return name, list(error.problems)
+    return name, []
+
+
+def _as_spent(problem: str) -> str:
+    return problem.replace("phase ", "spent ", 1) if problem.startswith("phase ") else problem

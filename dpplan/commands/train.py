@@ -8,24 +8,32 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dpplan import lint
 from dpplan import recipe as recipes
-from dpplan.errors import MissingExtra, TrainingStopped
+from dpplan.commands import screen
+from dpplan.commands.recipes import needs_torch
+from dpplan.errors import RecipeError, TrainingStopped, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from dpplan.train import Event, TrainReport
+    from dpplan.train import Event, Planned, TrainReport
 
 HELP = """Train a model as RECIPE says, privately, and account for what was done.
 
-The plan and its certified ε are printed before the first step. At the end the ε that was really spent is
-computed from the steps that were really taken and held against the plan. Report, metrics, a copy of the recipe and
-the model go into a new folder; no old run is ever overwritten.
+What `dpplan check` says of the recipe comes first; a run with errors is refused. The plan and its
+certified ε are printed before the first step. At the end the ε that was really spent is
+computed from the steps that were really taken and held against the plan, and so are batch sizes and noise. Report,
+metrics, a copy of the recipe and the model go into a new folder; no old run is ever overwritten.
+
+A run that was killed or interrupted goes on from its last checkpoint with --resume. Steps that it had taken since are
+counted: they are paid for, whether or not they are in the model.
 
 \b
   dpplan train recipes/digits.yaml --dry-run
   dpplan train recipes/digits.yaml
   dpplan train recipes/digits.yaml --json | jq .spent.epsilon.upper
+  dpplan train --resume runs/digits-001
 
 Exit status: 0 the run did what was planned; 1 it ended early (Ctrl-C, numbers that are not finite) or
 disagrees with its plan; 2 the recipe or the call is wrong; 3 nothing could be certified.
@@ -33,7 +41,13 @@ disagrees with its plan; 2 the recipe or the call is wrong; 3 nothing could be c
 
 
 @click.command("train", help=HELP, short_help="Run a recipe and account for it.")
-@click.argument("recipe", type=click.Path(path_type=Path), metavar="RECIPE")
+@click.argument("recipe", type=click.Path(path_type=Path), metavar="RECIPE", required=False)
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="RUN_FOLDER",
+    help="Go on with the run in this folder. RECIPE may be left out; if given, only its runtime block may differ.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and what it costs, and stop.")
 @click.option(
     "--device",
@@ -41,24 +55,56 @@ disagrees with its plan; 2 the recipe or the call is wrong; 3 nothing could be c
     help="Where to compute, in place of the recipe's runtime.device.",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Make the run reproducible. Such a run protects nobody.")
+@click.option("--compile/--no-compile", "compile_", default=None, help="Set the recipe's runtime.compile.")
+@click.option(
+    "--over-budget",
+    is_flag=True,
+    help="Consent to a recipe's on_budget: continue. Such a run says so everywhere.",
+)
+@click.option(
+    "--twin/--no-twin",
+    default=None,
+    help="Train the same model once more without privacy, or do not, whatever compare_nonprivate says.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder; must not exist yet.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON and nothing else.")
-def command(recipe: Path, dry_run: bool, device: str | None, seed: int | None, out: Path | None, as_json: bool) -> None:
-    job = recipes.load(recipe)
+def command(
+    recipe: Path | None,
+    resume: Path | None,
+    dry_run: bool,
+    device: str | None,
+    seed: int | None,
+    compile_: bool | None,
+    over_budget: bool,
+    twin: bool | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    job = _job(recipe, resume, seed, out)
     if device is not None:
         job = job.with_runtime(device=device)
-    with _needs_torch():
+    if compile_ is not None:
+        job = job.with_runtime(compile=compile_)
+    if twin is not None:
+        job = job.with_twin(twin)
+    with needs_torch("dpplan train"):
         from dpplan import train
         from dpplan.render.data import dumps
         from dpplan.train import narrate
 
-        planned = train.plan(job, seed=seed)
+        if resume is None:
+            planned = train.plan(job, seed=seed, over_budget=over_budget)
+        else:
+            planned = train.plan_resumed(resume, job, over_budget=over_budget)
+    _check(planned)
     if not as_json:
         _say(narrate.plan_lines(planned))
     if dry_run:
         if as_json:
             click.echo(dumps(planned.to_json(), indent=2))
         return
+    if job.runtime.compile and not as_json:
+        _say(["", "compiling; the first step takes up to a minute"])
     report = _follow(train.events(planned, out=out), quiet=as_json)
     if as_json:
         click.echo(dumps(report.to_json(), indent=2))
@@ -66,6 +112,19 @@ def command(recipe: Path, dry_run: bool, device: str | None, seed: int | None, o
         _say(["", *narrate.report_lines(report)])
     if not report.agrees:
         raise TrainingStopped(narrate.ending(report))
+
+
+def _job(recipe: Path | None, resume: Path | None, seed: int | None, out: Path | None) -> "recipes.Recipe":
+    """The recipe to run. Raises UsageError for options that exclude each other."""
+    if recipe is None and resume is None:
+        raise UsageError("RECIPE is missing: name a recipe file, or a run to go on with (--resume RUN_FOLDER).")
+    given = [name for name, value in (("--seed", seed), ("--out", out)) if value is not None]
+    if resume is not None and given:
+        raise UsageError(f"--resume goes on with what the run began with; leave out {' and '.join(given)}.")
+    if recipe is None and resume is not None:
+        recipe = resume / "recipe.yaml"
+    assert recipe is not None
+    return recipes.load(recipe)
 
 
 def _follow(happening: "Iterator[Event]", quiet: bool) -> "TrainReport":
@@ -107,11 +166,24 @@ def _say(lines: Iterable[str], bar: "Progress | None" = None) -> None:
             click.echo(line)
 
 
-@contextlib.contextmanager
-def _needs_torch() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] in {"torch", "sklearn"}:
-            raise MissingExtra("dpplan train", "train") from None
-        raise
+def _check(planned: "Planned") -> None:
+    """Warns of what `dpplan check` finds in the recipe and in the runs beside it. Raises RecipeError for its errors."""
+    from dpplan.recipe import facts
+    from dpplan.render.lint import remark
+    from dpplan.train.inspection import model_problems
+
+    job, data, others = planned.recipe, planned.recipe.data, Path(planned.recipe.runtime.folder).resolve()
+    own = planned.resumed.folder.resolve() if planned.resumed is not None else None
+    run = facts.run_of(
+        job,
+        planned.dataset.training.examples,
+        plan=planned.claim.plan,
+        loop=lint.Loop(seed=planned.seed),
+        model=lint.Model(problems=model_problems(job, planned.dataset)),
+        earlier=tuple(run for run in lint.runs_in(others, data.source, data.path) if others / run.name != own),
+    )
+    findings = lint.check(run, facts.silence_of(job))
+    errors = lint.failing(findings)
+    screen.warn(remark(one) for one in lint.failing(findings, strict=True) if one not in errors)
+    if errors:
+        raise RecipeError([remark(one) for one in errors])

@@ -17,11 +17,11 @@ from typing import Any
 
 from dpplan.plan import Delta, Plan, Settings, resolve_delta
 from dpplan.recipe import claim as _claim
-from dpplan.recipe.blocks import Data, Model, Privacy, Runtime, Training
+from dpplan.recipe.blocks import Check, Data, Model, Privacy, Runtime, Training
 from dpplan.recipe.claim import Claim
 from dpplan.recipe.reading import read_blocks, read_text
 
-__all__ = ["Claim", "Data", "Model", "Privacy", "Recipe", "Runtime", "Training", "load", "parse"]
+__all__ = ["Check", "Claim", "Data", "Model", "Privacy", "Recipe", "Runtime", "Training", "load", "parse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Recipe:
     model: Model
     training: Training
     runtime: Runtime = field(default_factory=Runtime)
+    check: Check = field(default_factory=Check)
     name: str = field(default="recipe", compare=False)
     text: str = field(default="", compare=False, repr=False)
 
@@ -56,17 +57,21 @@ class Recipe:
         """The same run on another device, in another folder, and so on."""
         return dataclasses.replace(self, runtime=dataclasses.replace(self.runtime, **changes))
 
+    def with_twin(self, wanted: bool) -> "Recipe":
+        """The same run, with or without a second one that has no privacy, for comparison."""
+        return dataclasses.replace(self, training=dataclasses.replace(self.training, compare_nonprivate=wanted))
+
     @property
     def content(self) -> dict[str, dict[str, Any]]:
         """Block -> key -> value, defaults filled in; what JSON can hold."""
-        blocks = (self.privacy, self.data, self.model, self.training, self.runtime)
+        blocks = (self.privacy, self.data, self.model, self.training, self.runtime, self.check)
         return {block.title: dataclasses.asdict(block) for block in blocks}
 
     @property
     def sha256(self) -> str:
         """Hash of what is run: equal for recipes that differ only in layout, comments, the spelling of numbers
-        or the runtime block."""
-        what = {title: block for title, block in self.content.items() if title != Runtime.title}
+        or the runtime and check blocks."""
+        what = {title: block for title, block in self.content.items() if title not in {Runtime.title, Check.title}}
         return hashlib.sha256(json.dumps(_plain(what), sort_keys=True).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The five blocks of a recipe: every key, what it may hold, and its default.
+"""The six blocks of a recipe: every key, what it may hold, and its default.
 
 This file is the schema. A block checks itself when it is made, so a recipe built in Python obeys the same
 rules as one read from a file.
@@ -9,15 +9,22 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from dpplan import lint
 from dpplan.checks import Problems, show
 from dpplan.errors import RecipeError
 from dpplan.recipe import values
-from dpplan.recipe.values import Reader, one_of, path, switch, whole_numbers, word
+from dpplan.recipe.values import Reader, one_of, path, switch, whole_numbers, word, word_or_function
 
 Rule = Callable[[Problems, str, Any], object]
 Values = Mapping[str, Any]
-SOURCES = ("digits",)
+SOURCES = ("digits", "breast-cancer", "blobs", "linear", "names", "mnist", "cifar10", "file", "images")
+FROM_PATH = ("mnist", "cifar10", "file", "images")
+MADE = ("blobs", "linear", "names")
+KINDS = ("logistic", "mlp", "cnn", "opacus-cnn", "tf-privacy-cnn", "lstm", "transformer")
 ACTIVATIONS = ("tanh", "relu")
+HEADS = 4  # of a transformer
+CLIPPING = ("flat", "per-layer", "automatic", "adaptive")
+ENGINES = ("auto", "book-keeping", "vmap")
 Problem = tuple[tuple[str, ...], str]  # the keys at fault, and the sentence
 
 
@@ -33,6 +40,28 @@ def _each_whole(problems: Problems, name: str, value: tuple[int, ...]) -> None:
 
 def _not_negative(problems: Problems, name: str, value: int) -> None:
     problems.whole(name, value, least=0)
+
+
+def _finite(problems: Problems, name: str, value: float) -> None:
+    problems.require(abs(value) < 3e38, f"{name}={show(value)} is not a number that a float32 can hold.")
+
+
+def _declared_public(problems: Problems, name: str, value: str) -> None:
+    problems.require(
+        value == "public",
+        f"{name}={value} would read means and deviations of private data, a release that no epsilon covers. "
+        "Give shift and scale from public knowledge, or, if the training set's own are public, standardize: public.",
+    )
+
+
+def _silenced(problems: Problems, name: str, value: Mapping[str, str]) -> None:
+    for code, reason in value.items():
+        problems.require(code in lint.RULES, f"{name}: {lint.unknown_code(code)}")
+        problems.require(bool(reason.strip()), f"{name}: {code} has no reason. Say why it may pass.")
+
+
+def _at_least_zero(problems: Problems, name: str, value: float) -> None:
+    problems.at_least(name, value, 0)
 
 
 def _momentum(problems: Problems, name: str, value: float) -> None:
@@ -96,7 +125,11 @@ class Privacy(Block):
 
     noise_multiplier: standard deviation of the noise / clip_norm (σ). Or target_epsilon: σ is solved for.
     clip_norm: largest L2 norm of one example's gradient in the sum (C). It does not change epsilon.
+    clipping: flat, per-layer (each of L layers to C / √L), automatic (every gradient scaled to about C) or adaptive
+        (C follows a quantile of the gradient norms, starting from clip_norm; costs 1 % more noise, no epsilon).
+    quantile: the fraction of gradients that adaptive clipping means to leave unclipped; 0.5 when left out.
     delta: left out, it is derived from the number of training examples by `plan.resolve_delta`.
+    max_epsilon: the budget of a run whose noise_multiplier is given. A step that would exceed it is not taken.
     """
 
     title: ClassVar[str] = "privacy"
@@ -104,6 +137,9 @@ class Privacy(Block):
     clip_norm: float = _key(_number, Problems.positive)
     noise_multiplier: float | None = _key(_number, Problems.positive, default=None)
     target_epsilon: float | None = _key(_number, Problems.positive, default=None)
+    max_epsilon: float | None = _key(_number, Problems.positive, default=None)
+    clipping: str = _key(word, one_of(*CLIPPING), default="flat")
+    quantile: float | None = _key(_number, _probability, default=None)
     delta: float | None = _key(_number, _probability, default=None)
     sampling: str = _key(word, one_of("poisson"), default="poisson")
     adjacency: Literal["add_remove"] = _key(word, one_of("add_remove"), default="add_remove")
@@ -112,42 +148,83 @@ class Privacy(Block):
     @classmethod
     def conflicts(cls, given: Values) -> Iterator[Problem]:
         yield from _exactly_one(given, "noise_multiplier", "target_epsilon")
+        if given.get("quantile") is not None and given.get("clipping") != "adaptive":
+            yield ("clipping", "quantile"), "quantile has a meaning for clipping: adaptive only. Remove it."
+        if given.get("target_epsilon") is not None and given.get("max_epsilon") is not None:
+            yield ("target_epsilon", "max_epsilon"), "max_epsilon has no meaning beside target_epsilon. Remove it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data(Block):
     """Which examples, and which of them are held out. The held-out part is never drawn and never accounted.
 
+    source: a set that dpplan knows, `file`, `images`, or a Python function as module:function; `path` where the files
+        are, `target` the column with the class, `examples` how many to make of a made-up set.
     held_out: fraction of the examples. split_seed: which ones; a constant, so that every run has the same.
+    shift, scale: inputs become (x - shift) / scale; constants that are public knowledge.
+    standardize: public declares the mean and deviation of the training set to be public knowledge, and uses them.
+        Looking at private data to scale them is a release that no epsilon covers, so there is no other way to ask.
     """
 
     title: ClassVar[str] = "data"
 
-    source: str = _key(word, one_of(*SOURCES))
+    source: str = _key(word, word_or_function(*SOURCES))
+    path: str | None = _key(path, lambda *_: None, default=None)
+    target: str = _key(word, lambda *_: None, default="target")
+    examples: int | None = _key(_whole, Problems.whole, default=None)
     held_out: float = _key(_number, _probability, default=0.2)
     split_seed: int = _key(_whole, _not_negative, default=0)
+    shift: float = _key(_number, _finite, default=0.0)
+    scale: float = _key(_number, Problems.positive, default=1.0)
+    standardize: str | None = _key(values.word_or_switch, _declared_public, default=None)
+
+    @classmethod
+    def conflicts(cls, given: Values) -> Iterator[Problem]:
+        source = given.get("source")
+        if source in FROM_PATH and given.get("path") is None:
+            yield ("source", "path"), f"path is missing: source: {source} needs it."
+        if source in SOURCES and source not in FROM_PATH and given.get("path") is not None:
+            yield ("source", "path"), f"path has no meaning for source: {source}. Remove it."
+        if source is not None and source not in MADE and given.get("examples") is not None:
+            yield ("source", "examples"), f"examples has no meaning for source: {source}. Remove it."
+        if given.get("standardize") is not None and (given.get("shift", 0), given.get("scale", 1)) != (0, 1):
+            yield ("standardize",), "standardize is given, and so is shift or scale. Give one of the two."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model(Block):
-    """logistic: one linear layer. mlp: hidden layers of the given widths with an activation between."""
+    """Which network.
+
+    logistic: one linear layer. mlp: hidden layers of the given widths with an activation between. cnn: convolutions
+    of 3 x 3 with the given numbers of channels, each halving the image. opacus-cnn, tf-privacy-cnn: the networks of
+    these libraries' MNIST examples. lstm, transformer: for words, of the given width (lstm: one layer; transformer: as
+    many blocks as widths, which must be equal). Or a Python function as module:function, called with the shape of an
+    example and the number of classes, that returns a torch module.
+    """
 
     title: ClassVar[str] = "model"
 
-    kind: str = _key(word, one_of("logistic", "mlp"))
+    kind: str = _key(word, word_or_function(*KINDS))
     hidden: tuple[int, ...] | None = _key(whole_numbers, _each_whole, default=None)
     activation: str | None = _key(word, one_of(*ACTIVATIONS), default=None)
 
     @classmethod
     def conflicts(cls, given: Values) -> Iterator[Problem]:
-        if given.get("kind") == "logistic":
-            for name in ("hidden", "activation"):
-                if given.get(name) is not None:
-                    yield ("kind", name), f"{name} has no meaning for kind: logistic. Remove it, or use kind: mlp."
-        if given.get("kind") == "mlp":
-            for name in ("hidden", "activation"):
-                if given.get(name) is None:
-                    yield ("kind", name), f"{name} is missing: kind: mlp needs it."
+        kind = given.get("kind")
+        needs: dict[str, tuple[str, ...]] = {"mlp": ("hidden", "activation"), "cnn": ("hidden", "activation")}
+        needs |= {"lstm": ("hidden",), "transformer": ("hidden",)}
+        for name in ("hidden", "activation"):
+            if name in needs.get(str(kind), ()) and given.get(name) is None:
+                yield ("kind", name), f"{name} is missing: kind: {kind} needs it."
+            if kind is not None and name not in needs.get(kind, ()) and given.get(name) is not None:
+                yield ("kind", name), f"{name} has no meaning for kind: {kind}. Remove it, or use kind: mlp."
+        hidden = given.get("hidden") or ()
+        if kind in {"lstm", "transformer"} and len(set(hidden)) > 1:
+            yield ("hidden",), f"hidden={list(hidden)} has different widths; kind: {kind} has one."
+        if kind == "lstm" and len(hidden) > 1:
+            yield ("hidden",), "hidden has more than one width; kind: lstm has one layer."
+        if kind == "transformer" and any(isinstance(width, int) and width % HEADS for width in hidden):
+            yield ("hidden",), f"hidden={list(hidden)} is not a multiple of {HEADS}, the number of heads."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +232,11 @@ class Training(Block):
     """How the model is fitted. batch_size and epochs (or steps) are the two that epsilon depends on.
 
     batch_size: expected number of examples per step. epochs: expected passes over the training examples.
+    schedule: of the learning rate, after warmup_steps of linear growth. ema: decay of a moving average of the
+        parameters, which is then what is tested and saved. augment: train on random views of images, `views` of
+        each; their gradients are averaged before clipping, so the unit of privacy stays the image.
+    on_budget: stop before the first step that the budget does not pay for; or continue, which also takes
+        --over-budget and marks the run. Steps that were taken and lost when a run was interrupted are paid for, too.
     compare_nonprivate: train the same model once more without privacy, for the difference in accuracy.
     """
 
@@ -163,17 +245,26 @@ class Training(Block):
     batch_size: float = _key(_number, Problems.positive)
     epochs: float | None = _key(_number, Problems.positive, default=None)
     steps: int | None = _key(_whole, Problems.whole, default=None)
-    optimizer: str = _key(word, one_of("sgd", "adam"))
+    optimizer: str = _key(word, one_of("sgd", "adam", "adamw"))
     learning_rate: float = _key(_number, _learning_rate)
     momentum: float | None = _key(_number, _momentum, default=None)
-    compare_nonprivate: bool = _key(switch, lambda *_: None, default=True)
+    weight_decay: float = _key(_number, _at_least_zero, default=0.0)
+    schedule: str = _key(word, one_of("constant", "cosine"), default="constant")
+    warmup_steps: int = _key(_whole, _not_negative, default=0)
+    ema: float | None = _key(_number, _probability, default=None)
+    augment: str | None = _key(word, one_of("shift", "flip-shift"), default=None)
+    views: int = _key(_whole, Problems.whole, default=1)
+    on_budget: str = _key(word, one_of("stop", "continue"), default="stop")
+    compare_nonprivate: bool = _key(switch, lambda *_: None, default=False)
 
     @classmethod
     def conflicts(cls, given: Values) -> Iterator[Problem]:
         yield from _exactly_one(given, "epochs", "steps")
-        if given.get("optimizer") == "adam" and given.get("momentum") is not None:
-            sentence = "momentum has no meaning for optimizer: adam. Remove it, or use optimizer: sgd."
+        if given.get("optimizer") in {"adam", "adamw"} and given.get("momentum") is not None:
+            sentence = f"momentum has no meaning for optimizer: {given['optimizer']}. Remove it, or use optimizer: sgd."
             yield ("optimizer", "momentum"), sentence
+        if given.get("views", 1) != 1 and given.get("augment") is None:
+            yield ("views",), "views has no meaning without augment. Give augment: shift or flip-shift."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,12 +272,36 @@ class Runtime(Block):
     """Where and how fast it runs. Nothing here can change what is computed, nor what it costs in privacy.
 
     physical_batch: examples whose gradients are in memory at once; a drawn batch is cut into such pieces and
-        never shortened. threads: CPU threads; left out, torch decides. folder: where run folders are made.
+        never shortened. engine: how gradients are clipped; auto takes book-keeping where it is right for the model
+        and vmap elsewhere, with the same result. threads: CPU threads; left out, torch decides. folder: where run
+        folders are made. checkpoint_every: steps between two checkpoints, from which `--resume` goes on; or off.
+    private_logs: on, or off for a run that computes no loss, accuracy or count of its training examples.
+    secure_noise: noise from the operating system's cryptographic generator, in a form that withstands attacks on
+        floating point; about twelve times slower to draw than the usual noise.
+    compile: machine code of its own for the clipped sum: up to a minute at the start, for steps that take two thirds of
+        the time. The same sums to round-off.
     """
 
     title: ClassVar[str] = "runtime"
 
     device: str = _key(word, one_of("auto", "cpu", "cuda", "mps"), default="auto")
     physical_batch: int = _key(_whole, Problems.whole, default=64)
+    engine: str = _key(word, one_of(*ENGINES), default="auto")
     threads: int | None = _key(_whole, Problems.whole, default=None)
     folder: str = _key(path, lambda *_: None, default="runs")
+    checkpoint_every: int | None = _key(values.whole_or_off, Problems.whole, default=250)
+    private_logs: bool = _key(switch, lambda *_: None, default=True)
+    secure_noise: bool = _key(switch, lambda *_: None, default=False)
+    compile: bool = _key(switch, lambda *_: None, default=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check(Block):
+    """What `dpplan check` may pass. Nothing here changes what runs, nor what it costs.
+
+    silence: code of a rule -> the reason why what it finds may pass, in words that stand in every report.
+    """
+
+    title: ClassVar[str] = "check"
+
+    silence: Mapping[str, str] | None = _key(values.reasons, _silenced, default=None)

@@ -16,6 +16,7 @@ class Claim:
     """What a run will do and what it will cost, settled before its first step.
 
     `phase` is the one object that the sampler and the noise read and that `epsilon` was proven for.
+    max_epsilon: what may be spent, where the recipe limits it: its target_epsilon or its max_epsilon.
     """
 
     plan: Plan
@@ -23,10 +24,16 @@ class Claim:
     epsilon: Bound
     clip_norm: float
     target_epsilon: float | None = None
+    max_epsilon: float | None = None
 
     @property
     def phase(self) -> Phase:
         return self.plan.only_phase
+
+    def exceeded_by(self, spent: Bound) -> bool:
+        """Whether this is more than may be spent, or cannot be shown not to be."""
+        most = self.epsilon.upper if self.max_epsilon is None else self.max_epsilon
+        return spent.upper is None or (most is not None and spent.upper > most)
 
     @property
     def warning(self) -> str | None:
@@ -75,15 +82,34 @@ def settings(privacy: Privacy, training: Training, examples: int) -> Settings:
 
 
 def make_plan(privacy: Privacy, training: Training, examples: int) -> Plan:
-    """The plan, with its noise multiplier solved for where the recipe gives a target epsilon."""
+    """The plan, with its noise multiplier solved for where the recipe gives a target epsilon.
+
+    With a budget that does not pay for all steps it ends where the budget does, unless the recipe says to continue.
+    """
     open_settings = settings(privacy, training, examples)
+    delta = resolve_delta(privacy.delta, examples).value
     if privacy.target_epsilon is None:
-        return open_settings.plan()
+        whole = open_settings.plan()
+        if privacy.max_epsilon is None or training.on_budget == "continue":
+            return whole
+        return _affordable(whole, open_settings, privacy.max_epsilon, delta)
     from dpplan import solve
 
-    delta = resolve_delta(privacy.delta, examples).value
     plan: Plan = solve.noise(open_settings, privacy.target_epsilon, delta).plan
     return plan
+
+
+def _affordable(whole: Plan, given: Settings, most: float, delta: float) -> Plan:
+    """The plan, or as many of its first steps as cost no more than `most`. Raises Unreachable when not one does."""
+    spent = accounting.epsilon(whole, delta)
+    if spent.upper is not None and spent.upper <= most:
+        return whole
+    from dpplan import solve
+
+    steps = solve.steps(given.with_(steps=None, epochs=None), most, delta).plan.steps
+    shorter = dataclasses.replace(whole.only_phase, steps=min(steps, whole.steps))
+    origins = dict(whole.derivation) | {"steps": f"as many of {whole.steps} as ε ≤ {show(most)} pays for"}
+    return dataclasses.replace(whole, phases=(shorter,), derivation=tuple(origins.items()))
 
 
 def make_claim(privacy: Privacy, training: Training, examples: int) -> Claim:
@@ -94,4 +120,7 @@ def make_claim(privacy: Privacy, training: Training, examples: int) -> Claim:
     target = privacy.target_epsilon
     if target is not None and not (epsilon.upper is not None and epsilon.upper <= target):
         raise InternalError(f"the solved plan spends {epsilon}, which is not within target_epsilon={show(target)}.")
-    return Claim(plan, delta, epsilon, privacy.clip_norm, target)
+    most = target if target is not None else privacy.max_epsilon
+    if training.on_budget == "stop" and most is not None and not (epsilon.upper is not None and epsilon.upper <= most):
+        raise InternalError(f"the shortened plan spends {epsilon}, which is not within max_epsilon={show(most)}.")
+    return Claim(plan, delta, epsilon, privacy.clip_norm, target, most)

@@ -11,10 +11,10 @@ from typing import Any
 
 from dpplan.checks import did_you_mean
 from dpplan.errors import RecipeError
-from dpplan.recipe.blocks import Block, Data, Model, Privacy, Runtime, Training, violations
+from dpplan.recipe.blocks import Block, Check, Data, Model, Privacy, Runtime, Training, violations
 from dpplan.recipe.values import Given, Kind
 
-BLOCKS: dict[str, type[Block]] = {block.title: block for block in (Privacy, Data, Model, Training, Runtime)}
+BLOCKS: dict[str, type[Block]] = {block.title: block for block in (Privacy, Data, Model, Training, Runtime, Check)}
 MOST_BYTES = 1_000_000  # far above any recipe; keeps a data file given by mistake out of the parser
 Problem = tuple[int, str]  # line (0: the whole file) and sentence
 _KINDS: dict[str, Kind] = {"str": "text", "int": "number", "float": "number", "bool": "switch", "null": "empty"}
@@ -47,7 +47,7 @@ def read_blocks(text: str, name: str) -> dict[str, Any]:
     blocks: dict[str, Any] = {}
     for title, line, node in _keys(root, "", BLOCKS, found):
         blocks[title] = _read_block(node, line, BLOCKS[title], found)
-    for title in BLOCKS.keys() - blocks.keys() - {Runtime.title}:
+    for title in BLOCKS.keys() - blocks.keys() - {Runtime.title, Check.title}:
         found.append((0, f"the block '{title}:' is missing."))
     if found:
         raise RecipeError([_located(name, line, sentence) for line, sentence in sorted(found)])
@@ -101,12 +101,14 @@ def _elsewhere(key: str, known: Mapping[str, Any]) -> str:
 
 
 def _given(node: Any, nested: bool = True) -> Given:
-    """What stands here. Lists go one level deep: no key wants more, and an alias may point at its own list."""
+    """What stands here. Lists and blocks go one level deep: no key wants more, and an alias may point at itself."""
     line = node.start_mark.line + 1
     if node.id == "sequence":
         return Given("list", "", line, tuple(_given(item, False) for item in node.value) if nested else ())
     if node.id == "mapping":
-        return Given("block", "", line)
+        pairs = node.value if nested else ()
+        keys = tuple(key.value if key.id == "scalar" else "?" for key, _ in pairs)
+        return Given("block", "", line, tuple(_given(item, False) for _, item in pairs), keys)
     return Given(_KINDS.get(node.tag.removeprefix("tag:yaml.org,2002:"), "other"), node.value, line)
 
 

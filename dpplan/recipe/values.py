@@ -22,12 +22,16 @@ KIND_WORDS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One value as written: its text, its line in the file, and what YAML takes it for."""
+    """One value as written: its text, its line in the file, and what YAML takes it for.
+
+    items: of a list, or of a block, where `keys` are their names.
+    """
 
     kind: Kind
     text: str
     line: int
     items: tuple["Given", ...] = ()
+    keys: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """=text for what fits in a sentence, nothing for what does not."""
@@ -62,10 +66,22 @@ def word(given: Given) -> str:
     raise ValueError(f"{said}; a word belongs here.")
 
 
+def word_or_switch(given: Given) -> str:
+    """A word, or what YAML takes for a switch, as it was written: for keys where a rule says why not true."""
+    return given.text if given.kind == "switch" else word(given)
+
+
 def path(given: Given) -> str:
     if given.kind not in {"text", "number"} or not given.text.strip():
         raise ValueError("is not the name of a folder.")
     return given.text
+
+
+def whole_or_off(given: Given) -> int | float | None:
+    """A number as `whole` reads it; None for off, which is false to YAML."""
+    if given.kind == "switch" and given.text.lower() in {"off", "false", "no"}:
+        return None
+    return whole(given)
 
 
 def switch(given: Given) -> bool:
@@ -83,11 +99,36 @@ def whole_numbers(given: Given) -> tuple[int | float, ...]:
         raise ValueError(f"holds something that {error}") from None
 
 
+def reasons(given: Given) -> dict[str, str]:
+    if given.kind != "block":
+        raise ValueError('is not a block of codes and reasons, as in {DP004: "n is published"}.')
+    for code, item in zip(given.keys, given.items, strict=True):
+        if given.keys.count(code) > 1:
+            raise ValueError(f"names {code} twice.")
+        if item.kind != "text":
+            raise ValueError(f"gives {code} no reason in words.")
+    return dict(zip(given.keys, (item.text for item in given.items), strict=True))
+
+
 def one_of(*choices: str) -> Callable[[Problems, str, str], None]:
     """A rule: the value is one of these words."""
 
     def rule(problems: Problems, name: str, value: str) -> None:
         if value not in choices:
             problems.add(f"{name}={value} is not one of: {', '.join(choices)}.{did_you_mean(value, choices)}")
+
+    return rule
+
+
+def word_or_function(*choices: str) -> Callable[[Problems, str, str], None]:
+    """A rule: the value is one of these words, or names a Python function as module:function."""
+    known = one_of(*choices)
+
+    def rule(problems: Problems, name: str, value: str) -> None:
+        module, colon, function = value.partition(":")
+        if not colon:
+            known(problems, name, value)
+        elif not all(part.isidentifier() for part in (*module.split("."), function)):
+            problems.add(f"{name}={value} is not a Python function named as module:function.")
 
     return rule

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from dpplan.accounting.bound import Bound
 from dpplan.plan import Delta, Plan
+from dpplan.render import proofs
 
 if TYPE_CHECKING:
-    from dpplan.compare import Comparison, Curves, Row
-    from dpplan.solve import Solution
+    from dpplan.accounting.exact.prove import Proof
+    from dpplan.compare import Comparison
+    from dpplan.curve import Curves
 
 Object = dict[str, Any]
 
@@ -85,36 +87,25 @@ def spent_delta(epsilon: float, bound: Bound) -> Object:
     }
 
 
-def solution(found: "Solution", delta: Delta) -> Object:
-    """The value found, what it spends, and what the next value the other way would spend."""
-    other = found.other_way
-    return {
-        "unknown": found.unknown,
-        "value": found.value,
-        "target_epsilon": found.target,
-        "other_way": None if other is None else {"value": other.value, "epsilon": figure(other.spent)},
-        "remarks": list(found.remarks),
-        **spent_epsilon(delta, found.spent),
-    }
+def comparison(answer: "Comparison", delta: Delta | None = None) -> list[Object]:
+    """Every accountant's figure beside the exact one, or why it has none, and the seconds it took.
 
-
-def compared(row: "Row", quantity: str, at: Mapping[str, object]) -> Object:
-    """One accountant's answer beside the exact one, or why it has none. `at`: the delta, or the epsilon."""
-    return {
-        "accountant": row.accountant,
-        **at,
-        quantity: None if row.bound is None else figure(row.bound),
-        "refusal": row.refusal,
-        "ratio_to_exact": row.ratio,
-        "under_reports": row.under_reports,
-        "details": {} if row.bound is None else dict(row.bound.details),
-    }
-
-
-def comparison(answer: "Comparison", delta: Delta) -> list[Object]:
-    """Every accountant's epsilon, with the seconds it took."""
-    at = {"delta": delta.value, "delta_reason": delta.reason}
-    return [{**compared(row, "epsilon", at), "seconds": row.seconds} for row in answer.rows]
+    delta: what the epsilons are at, with its reason.
+    """
+    at = {"epsilon": answer.at} if delta is None else {"delta": delta.value, "delta_reason": delta.reason}
+    return [
+        {
+            "accountant": row.accountant,
+            **at,
+            answer.quantity: None if row.bound is None else figure(row.bound),
+            "refusal": row.refusal,
+            "ratio_to_exact": row.ratio,
+            "under_reports": row.under_reports,
+            "details": {} if row.bound is None else dict(row.bound.details),
+            "seconds": row.seconds,
+        }
+        for row in answer.rows
+    ]
 
 
 def curves(drawn: "Curves") -> Object:
@@ -126,6 +117,19 @@ def curves(drawn: "Curves") -> Object:
             name: [None if bound is None else figure(bound) for bound in bounds]
             for name, bounds in drawn.series.items()
         },
+    }
+
+
+def proof(proved: "Proof", fast: Bound) -> Object:
+    """A proof: its ends with all their digits, as text, since a float holds fewer. fast: the figure without proof."""
+    return {
+        "lower": proved.lower_digits,
+        "upper": proved.upper_digits,
+        "digits": proved.digits,
+        "within_certified": proofs.within(proved, fast),
+        "terms": dict(proved.terms),
+        "precision_bits": proved.precision_bits,
+        "seconds": proved.seconds,
     }
 
 

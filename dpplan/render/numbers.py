@@ -24,10 +24,16 @@ def up_within(value: float, limit: float) -> str:
 
 
 def interval(lower: float, symbol: str, upper: float) -> str:
-    """lower <= symbol <= upper, rounded outward, with the digits it takes to tell the ends apart (7 to 12)."""
+    """lower <= symbol <= upper, as `ends` writes them."""
+    left, right = ends(lower, upper)
+    return f"{left} ≤ {symbol} ≤ {right}"
+
+
+def ends(lower: float, upper: float) -> tuple[str, str]:
+    """Both rounded outward, with the digits it takes to tell them apart (7 to 12)."""
     apart = (digits for digits in range(FEWEST, MOST) if f"{lower:.{digits}g}" != f"{upper:.{digits}g}")
     digits = next(apart, MOST)
-    return f"{down(lower, digits)} ≤ {symbol} ≤ {up(upper, digits)}"
+    return down(lower, digits), up(upper, digits)
 
 
 def brief(value: object) -> str:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.checks import show
 from dpplan.plan import Delta, Plan
-from dpplan.render.numbers import brief, down, interval, up, up_within
-from dpplan.render.table import WIDTH, Meaning, wrapped
+from dpplan.render.numbers import brief, down, interval, up
+from dpplan.render.table import WIDTH, Meaning
+from dpplan.render.words import DETAILS, METHODS, TERMS
 
 if TYPE_CHECKING:
-    from dpplan.solve import Solution
+    pass
 
 Paint = Callable[[str, Meaning], str]
 SYMBOLS = {"epsilon": "ε", "delta": "δ"}
@@ -24,18 +25,8 @@ QUANTITIES = {
 }
 # Below this relative width an interval settles the six digits of a headline, and "=" is the truth.
 _SETTLED = 1e-5
-_DETAILS = {
-    "log_delta": "log δ",
-    "lambda": "λ",
-    "max_lambda": "largest λ tried",
-    "mu": "μ",
-    "rho": "ρ",
-    "step_epsilon": "ε₀ per step",
-    "step_delta": "δ₀ per step",
-    "slack_delta": "slack",
-    "terms": "errors in δ, below",
-    "frequencies": "nodes of the sum",
-}
+# Of more phases than this, the first few and the last are listed.
+SHOWN, HEAD = 8, 4
 
 
 def unpainted(text: str, meaning: Meaning) -> str:
@@ -52,9 +43,9 @@ def headline(bound: Bound, at: float, paint: Paint = unpainted) -> str:
     return f"{stated}{gap}{paint(str(bound.guarantee), meaning(bound))}{proof}"
 
 
-def figure(bound: Bound) -> str:
-    """The figure to state at six digits: rounded up, unless all that is proven is a lower bound."""
-    return down(bound.lower) if bound.guarantee is Guarantee.LOWER else up(bound.value)
+def figure(bound: Bound, digits: int = 6) -> str:
+    """The figure to state, at six digits or fewer: rounded up, unless all that is proven is a lower bound."""
+    return down(bound.lower, digits) if bound.guarantee is Guarantee.LOWER else up(bound.value, digits)
 
 
 def relation(bound: Bound) -> str:
@@ -90,52 +81,87 @@ def row(name: str, value: str, note: str = "") -> str:
     return f"  {name:<19}{value:<15}  {note}".rstrip()
 
 
-def plan_rows(plan: Plan, deltas: Sequence[Delta] = (), found: str | None = None) -> Iterator[str]:
-    """What the figures rest on. A delta is shown where it was derived. found: the quantity that was solved for."""
-    for number, phase in enumerate(plan.phases, start=1):
-        if len(plan.phases) > 1:
-            yield f"  phase {number}"
+def plan_rows(plan: Plan, deltas: Sequence[Delta] = (), found: str | None = None, earlier: int = 0) -> Iterator[str]:
+    """What the figures rest on. A delta is shown where it was derived. found: the quantity that was solved for.
+
+    earlier: how many of the first phases ran before; they stand apart.
+    """
+    if len(plan.phases) == 1:
+        phase = plan.only_phase
         yield row("noise multiplier", show(phase.noise_multiplier), _origin(plan, "noise_multiplier", found))
         yield row("sample rate", f"{phase.sample_rate:.6g}", _origin(plan, "sample_rate", found))
         yield row("steps", show(phase.steps), _origin(plan, "steps", found))
+    else:
+        if earlier:
+            yield from phase_rows(plan, "earlier runs", range(earlier))
+        yield from phase_rows(plan, "this run" if earlier else "phases", range(earlier, len(plan.phases)))
+        yield row("steps", show(plan.steps), "in all")
+    yield from grounds(plan, deltas)
+
+
+def phase_rows(plan: Plan, name: str, places: range) -> Iterator[str]:
+    """Some of a plan's phases, the first and the last few where there are many."""
+    phases = [plan.phases[place] for place in places]
+    count = f"{len(phases)} phase" + ("s" if len(phases) > 1 else "")
+    yield row(name, count, f"{sum(phase.steps for phase in phases)} steps")
+    left_out = range(HEAD, len(phases) - 1) if len(phases) > SHOWN else range(0)
+    for number, (place, phase) in enumerate(zip(places, phases, strict=True)):
+        if number not in left_out:
+            origin = plan.origin(f"phases[{place}].steps") or plan.origin(f"phases[{place}].sample_rate")
+            rate, steps = f"q = {phase.sample_rate:.6g}", f"{phase.steps} steps"
+            line = f"    {number + 1:<5} σ = {show(phase.noise_multiplier):<10} {rate:<16} {steps:<12}"
+            yield f"{line}  = {origin}" if origin else line.rstrip()
+        elif number == left_out.start:
+            noise = _reach([phases[at].noise_multiplier for at in left_out])
+            rate = _reach([phases[at].sample_rate for at in left_out])
+            yield f"    ...   {len(left_out)} more, σ = {noise}, q = {rate}"
+
+
+def grounds(plan: Plan, deltas: Sequence[Delta]) -> Iterator[str]:
+    """The deltas that were derived, and what is assumed."""
     for delta in deltas:
         if delta.reason:
             yield row("delta", show(delta.value), delta.reason)
     yield f"  {'assumes':<19}{plan.assumptions}"
 
 
-def explanation(bound: Bound, at: float | None = None, named: bool = False) -> Iterator[str]:
-    """How a figure came about, and what its accountant chose on the way. at, named: where several are explained."""
-    if at is not None:
-        other = "δ" if bound.quantity == "epsilon" else "ε"
-        yield f"  at {other} = {show(at)}" + (f", {bound.accountant}" if named else "")
-    if bound.why != bound.details.get("method"):
+def spent_before(bound: Bound, at: float) -> str:
+    """What the earlier runs cost by themselves."""
+    symbol, other = SYMBOLS[bound.quantity], "δ" if bound.quantity == "epsilon" else "ε"
+    return row("spent before", f"{symbol} {relation(bound)} {figure(bound)}", f"alone, at {other} = {show(at)}")
+
+
+def heading(bound: Bound, at: float, named: bool = False) -> str:
+    """Which of several figures is explained below. named: they come from several accountants."""
+    other = "δ" if bound.quantity == "epsilon" else "ε"
+    return f"  at {other} = {show(at)}" + (f", {bound.accountant}" if named else "")
+
+
+def explanation(bound: Bound, delta: float | None = None) -> Iterator[str]:
+    """How a figure came about, what its accountant chose on the way, and its errors, relative to `delta` if given."""
+    method = str(bound.details.get("method", ""))
+    what, when = METHODS.get(method, ("", ""))
+    if bound.why != method:
         yield from _named("why", bound.why)
+    if method:
+        yield from _named("method", f"{method}: {what}" if what else method)
+    if when:
+        yield from _named("chosen because", when)
     for key, value in bound.details.items():
-        name = _DETAILS.get(key, key.replace("_", " "))
-        if isinstance(value, Mapping):
-            for label, part in value.items():
-                yield f"  {name:<19}{label:<24}{brief(part)}".rstrip()
-                name = ""
-        else:
-            yield f"  {name:<19}{brief(value)}"
+        if key == "terms" and isinstance(value, Mapping):
+            yield from errors(value, delta if bound.quantity == "epsilon" else bound.value, "δ")
+        elif key != "method":
+            yield f"  {DETAILS.get(key, key.replace('_', ' ')):<19}{brief(value)}"
 
 
-def solution(found: "Solution", delta: Delta, paint: Paint = unpainted) -> Iterator[str]:
-    """The value, what it spends of the target, what it rests on, and what the next value would cost."""
-    spent = found.spent
-    stated = f"{QUANTITIES[found.unknown]} = {show(found.value)}"
-    within = f"ε {relation(spent)} {up_within(spent.value, found.target)} of {show(found.target)}"
-    yield f"{stated:<33}  spends {within} ({paint(str(spent.guarantee), meaning(spent))})"
-    yield ""
-    yield from plan_rows(found.plan, [Delta(delta.value, delta.reason or "given")], found.unknown)
-    yield ""
-    if found.other_way is not None:
-        other, spends = found.other_way.value, found.other_way.spent
-        over = f"ε {relation(spends)} {up(spends.value)}"
-        yield from _named("next", f"{QUANTITIES[found.unknown]} {show(other)} would spend {over}")
-    for remark in found.remarks:
-        yield from wrapped(remark, indent=2)
+def errors(terms: Mapping[str, float], whole: float | None, symbol: str) -> Iterator[str]:
+    """The error budget: each term, its size in units of `symbol`, relative to `whole`, and what it is."""
+    if not terms:
+        return
+    yield f"  {'errors in ' + symbol:<27}{'at most':<9}{'of ' + symbol if whole else ''}".rstrip()
+    for name, size in terms.items():
+        share = f"{up(size / whole, 2):<10}" if whole else ""
+        yield f"    {name:<24} {up(size, 2):<9}{share}{TERMS.get(name, '')}".rstrip()
 
 
 def exceeded(bound: Bound, at: float, most: float) -> str:
@@ -146,6 +172,11 @@ def exceeded(bound: Bound, at: float, most: float) -> str:
     if bound.guarantee is Guarantee.UPPER:
         return f"{over}\n  This is an upper bound by {bound.accountant}; --accountant exact may prove less."
     return over
+
+
+def _reach(values: Sequence[float]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
 
 
 def _named(name: str, sentence: str) -> Iterator[str]:

@@ -1,25 +1,156 @@
 """The models a recipe can name. None of them lets one example see another."""
 
 import itertools
+import math
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import gelu, scaled_dot_product_attention
 
+from dpplan.errors import RecipeError
 from dpplan.recipe import Model
+from dpplan.recipe.blocks import HEADS
+from dpplan.train.entry import call_named
 
+Shape = torch.Size | tuple[int, ...]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
 
 
-def build(model: Model, features: int, classes: int, rng: np.random.Generator) -> nn.Module:
-    """A model from (n, features) to (n, classes) logits, with torch's usual first weights drawn from `rng`."""
+def build(model: Model, shape: Shape, classes: int, rng: np.random.Generator, words: int = 0) -> nn.Module:
+    """A model from examples of this shape to logits, with torch's usual first weights drawn from `rng`.
+
+    words: how many there are, for examples made of words. Raises RecipeError when model and examples do not fit.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**32)))  # first weights are public; 32 bits do
-        if model.kind == "logistic":
-            return nn.Linear(features, classes)
-        assert model.hidden is not None and model.activation is not None  # the block has made sure
-        widths = (features, *model.hidden)
-        layers: list[nn.Module] = []
-        for inputs, outputs in itertools.pairwise(widths):
-            layers += [nn.Linear(inputs, outputs), ACTIVATIONS[model.activation]()]
-        return nn.Sequential(*layers, nn.Linear(widths[-1], classes))
+        if ":" in model.kind:
+            return _made_by_user(model.kind, shape, classes)
+        if problem := _misfit(model.kind, shape, words):
+            raise RecipeError(f"model.kind={model.kind} {problem}; these examples have shape {tuple(shape)}.")
+        if model.kind == "lstm":
+            return Lstm(words, _width(model), classes)
+        if model.kind == "transformer":
+            return Transformer(words, shape[0], _width(model), len(model.hidden or ()), classes)
+        return nn.Sequential(*LAYERS[model.kind](model, shape, classes))
+
+
+class Lstm(nn.Module):
+    """Words to vectors, one LSTM over them, and the last state to scores."""
+
+    def __init__(self, words: int, width: int, classes: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(words, width)
+        self.lstm = nn.LSTM(width, width, batch_first=True)
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        states, _ = self.lstm(self.embedding(x))
+        scores: Tensor = self.head(states[:, -1])
+        return scores
+
+
+class Block(nn.Module):
+    """One transformer block, normalising before each half."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.mix, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, length, width = x.shape
+        heads = self.mix(self.norms[0](x)).view(n, length, 3, HEADS, width // HEADS).permute(2, 0, 3, 1, 4)
+        seen = scaled_dot_product_attention(heads[0], heads[1], heads[2])
+        x = x + self.out(seen.transpose(1, 2).reshape(n, length, width))
+        added: Tensor = x + self.narrow(gelu(self.wide(self.norms[1](x))))
+        return added
+
+
+class Transformer(nn.Module):
+    """Words and their places to vectors, blocks of attention, and the mean over places to scores."""
+
+    def __init__(self, words: int, length: int, width: int, blocks: int, classes: int) -> None:
+        super().__init__()
+        self.word, self.place = nn.Embedding(words, width), nn.Embedding(length, width)
+        self.blocks = nn.Sequential(*(Block(width) for _ in range(blocks)))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        places = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)  # each example its own: no row is shared
+        scores: Tensor = self.head(self.norm(self.blocks(self.word(x) + self.place(places))).mean(1))
+        return scores
+
+
+def _mlp(model: Model, shape: Shape, classes: int) -> Iterator[nn.Module]:
+    if len(shape) > 1:
+        yield nn.Flatten()
+    widths = (math.prod(shape), *(model.hidden or ()))
+    for inputs, outputs in itertools.pairwise(widths):
+        yield nn.Linear(inputs, outputs)
+        yield _activation(model)
+    yield nn.Linear(widths[-1], classes)
+
+
+def _cnn(model: Model, shape: Shape, classes: int) -> Iterator[nn.Module]:
+    """Convolutions of 3 x 3, a group norm over each four channels or so, an activation, and the image halved."""
+    channels, *sides = shape
+    for outputs in model.hidden or ():
+        yield nn.Conv2d(channels, outputs, 3, padding=1)
+        yield nn.GroupNorm(math.gcd(outputs, max(1, outputs // 4)), outputs)
+        yield _activation(model)
+        if min(sides) > 1:
+            yield nn.AvgPool2d(2)
+            sides = [side // 2 for side in sides]
+        channels = outputs
+    yield nn.Flatten()
+    yield nn.Linear(channels * math.prod(sides), classes)
+
+
+def _opacus_cnn(model: Model, shape: Shape, classes: int) -> Iterator[nn.Module]:
+    """The network of Opacus's MNIST example: 26,010 parameters on 28 x 28."""
+    yield from (nn.Conv2d(shape[0], 16, 8, 2, padding=3), nn.ReLU(), nn.MaxPool2d(2, 1))
+    yield from (nn.Conv2d(16, 32, 4, 2), nn.ReLU(), nn.MaxPool2d(2, 1), nn.Flatten())
+    sides = [((side - 2) // 2 - 4) // 2 for side in shape[1:]]
+    yield from (nn.Linear(32 * math.prod(sides), 32), nn.ReLU(), nn.Linear(32, classes))
+
+
+LAYERS: dict[str, Callable[[Model, Shape, int], Iterator[nn.Module]]] = {
+    "logistic": _mlp,
+    "mlp": _mlp,
+    "cnn": _cnn,
+    "opacus-cnn": _opacus_cnn,
+    "tf-privacy-cnn": _opacus_cnn,  # the same network: its `same` padding is 3 on every side of 28 x 28
+}
+
+
+def _misfit(kind: str, shape: Shape, words: int) -> str:
+    """What keeps a model of this kind from these examples; "" when nothing does."""
+    if kind in {"lstm", "transformer"}:
+        return "" if words and len(shape) == 1 else "reads words"
+    if words:
+        return "does not read words"
+    if kind == "cnn":
+        return "" if len(shape) == 3 else "looks at images"
+    if kind in {"opacus-cnn", "tf-privacy-cnn"}:
+        return "" if len(shape) == 3 and min(shape[1:]) >= 14 else "looks at images of 14 x 14 pixels or more"
+    return ""
+
+
+def _activation(model: Model) -> nn.Module:
+    assert model.activation is not None  # the block has made sure
+    return ACTIVATIONS[model.activation]()
+
+
+def _width(model: Model) -> int:
+    assert model.hidden  # the block has made sure
+    return model.hidden[0]
+
+
+def _made_by_user(kind: str, shape: Shape, classes: int) -> nn.Module:
+    made = call_named(kind, "model.kind", tuple(shape), classes)
+    if not isinstance(made, nn.Module):
+        raise RecipeError(f"model.kind={kind} returned {type(made).__name__}, not a torch module.")
+    return made

@@ -1,7 +1,7 @@
 """A run in words: plain lines, at most 80 columns. What they are printed on is the command's business."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
@@ -9,6 +9,7 @@ from dpplan.render.numbers import down, percent, up
 from dpplan.render.text import headline, row
 from dpplan.train.randomness import SEEDED
 from dpplan.train.report import Epoch, Planned, TrainReport
+from dpplan.train.verdict import Check
 
 FOOTNOTE = "* seen without noise: not covered by ε, not to be published with it"
 EPOCH_HEAD = f"  {'epoch':>5}  {'step':>7}  {'ε so far':>10}  {'loss*':>8}  {'accuracy*':>9}"
@@ -29,6 +30,13 @@ def plan_lines(planned: Planned) -> Iterator[str]:
     yield row("training examples", show(claim.plan.examples), "protected; their number is public")
     yield row("held out", show(planned.dataset.held_out.examples), "never drawn; not protected")
     yield f"  {'assumes':<19}{claim.plan.assumptions}"
+    if planned.recipe.runtime.secure_noise:
+        yield row("noise from", "the system", "about twelve times slower to draw")
+    if planned.resumed is not None:
+        checkpoint = planned.resumed.checkpoint
+        yield row("goes on from", f"step {checkpoint.steps}", "what was begun after it counts")
+    if claim.max_epsilon is not None and claim.target_epsilon is None:
+        yield row("budget", f"ε ≤ {show(claim.max_epsilon)}", f"on_budget: {planned.recipe.training.on_budget}")
     if claim.warning:
         yield from textwrap.wrap(f"warning: {claim.warning}", 80, subsequent_indent="  ")
 
@@ -52,11 +60,28 @@ def report_lines(report: TrainReport) -> Iterator[str]:
         yield row("accuracy", percent(report.held_out_accuracy) + "*", held_out)
     if report.nonprivate_accuracy is not None:
         yield row("without privacy", percent(report.nonprivate_accuracy) + "*", "same model, steps and optimiser")
+    if report.lost:
+        yield row("lost", f"{report.lost} steps", "released and counted, not in the model")
+    if report.clipped is not None:
+        yield row("clipped", percent(report.clipped) + "*", "of the example gradients were shortened")
+    yield from verdict_rows(report.measured)
     if report.dropped:
         yield row("not finite", show(report.dropped) + "*", "example gradients left out of the sums")
-    yield f"  {'engine':<19}{report.engine}"
+    yield from textwrap.wrap(report.engine, 80, initial_indent=f"  {'engine':<19}", subsequent_indent=" " * 21)
     yield f"  {'written to':<19}{report.folder}"
     yield FOOTNOTE
+
+
+def verdict_rows(checks: Iterable[Check]) -> Iterator[str]:
+    """A row for each thing that was measured: whether it agrees, and where more may be known, the figure."""
+    for check in checks:
+        verdict = "agrees" if check.agrees else "DISAGREES"
+        value = verdict if check.realised is None else check.realised
+        mark = "" if check.covered else "*"
+        note = check.planned if check.realised is None else f"{check.planned} planned: {verdict}"
+        lines = textwrap.wrap(note, 42)
+        yield row(check.name, value + mark, lines[0])
+        yield from (f"{'':<38}{line}" for line in lines[1:])
 
 
 def ending(report: TrainReport) -> str:
@@ -64,7 +89,8 @@ def ending(report: TrainReport) -> str:
     claim = report.planned.claim
     taken = f"{report.steps} of {claim.phase.steps} steps, ε ≤ {up(report.spent.upper)} spent"
     if report.status == "finished":
-        return f"the run disagrees with its plan: {taken},\n  ε ≤ {up(claim.epsilon.upper)} planned."
+        wrong = ", ".join(check.name for check in report.verdict if not check.agrees)
+        return f"the run disagrees with its plan: {taken},\n  ε ≤ {up(claim.epsilon.upper)} planned ({wrong})."
     return (
         f"{report.message} after {taken}.\n"
         "  That figure holds if nothing that was seen decided when to stop;\n"
@@ -79,7 +105,11 @@ def _headline(bound: Bound, planned: Planned) -> Iterator[str]:
         yield from textwrap.wrap(
             f"{SEEDED}. The same run without a seed:", 78, initial_indent="  ", subsequent_indent="  "
         )
-    yield headline(bound, planned.claim.delta.value)
+    claim = planned.claim
+    if claim.exceeded_by(bound):
+        allowed = claim.epsilon.upper if claim.max_epsilon is None else claim.max_epsilon
+        yield f"over budget: ε ≤ {down(allowed)} was allowed"
+    yield headline(bound, claim.delta.value)
 
 
 def _origin(planned: Planned, quantity: str) -> str:

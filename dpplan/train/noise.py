@@ -2,32 +2,34 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from dpplan.mechanism import Gaussian
-from dpplan.train.privatize import ClippedSum
+from dpplan.train.clipping import ClippedSum
+from dpplan.train.normals import Uniforms, box_muller
 
 
 @dataclass(frozen=True, slots=True)
 class GaussianNoise:
-    """Adds N(0, (noise_multiplier × sensitivity)²) to every coordinate of a clipped sum.
+    """Adds N(0, (noise_multiplier × sensitivity)²) to every coordinate of a clipped sum, in one flat draw.
 
     Guarantee: with exact arithmetic, one step is the Gaussian mechanism of `mechanism`. What is drawn are
-    float64 numbers of numpy's ziggurat, whose tails reach beyond 8 standard deviations; float32 normals end near
-    5.8. They come from numpy on every device because torch's generator for the CPU keeps 32 bits of its seed,
-    and 2^32 seeds can be tried one by one. Not covered: attacks on floating point itself (Mironov 2012).
+    float64 numbers whose tails reach to 8.5 standard deviations; float32 normals end near 5.8. Their bits come from
+    numpy on every device because torch's generator for the CPU keeps 32 bits of its seed, and 2^32 seeds can be tried
+    one by one. Not covered: attacks on floating point itself (Mironov 2012); `secure.SecureNoise` is made for them.
     """
 
     mechanism: Gaussian
-    rng: np.random.Generator
+    rng: Uniforms
 
     def standard_deviation(self, clipped: ClippedSum) -> float:
         """Per coordinate of the sum, in gradient units."""
         return self.mechanism.noise_multiplier * clipped.sensitivity
 
     def add(self, clipped: ClippedSum) -> Tensor:
-        """The noisy sum, (parameters,), float64."""
-        draw = torch.from_numpy(self.rng.standard_normal(clipped.total.numel()))
-        return clipped.total + draw.to(clipped.total.device) * self.standard_deviation(clipped)
+        """The noisy sum, of the size of `clipped.total`, float64."""
+        draw = self._normals(clipped.total.numel())
+        return draw.to(clipped.total.device).mul_(self.standard_deviation(clipped)).add_(clipped.total)
+
+    def _normals(self, count: int) -> Tensor:
+        return box_muller(count, self.rng)

@@ -2,33 +2,40 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import nn
 
-from dpplan.recipe import Training
 from dpplan.train.data import Split
-from dpplan.train.loop import optimizer_for
-from dpplan.train.randomness import Randomness
+from dpplan.train.optimize import Optimization
+from dpplan.train.views import Views
 
 
 def train_without_privacy(
-    model: nn.Module, data: Split, training: Training, steps: int, randomness: Randomness
+    model: nn.Module,
+    data: Split,
+    batch_size: float,
+    optimization: Optimization,
+    views: Views | None,
+    rng: np.random.Generator,
 ) -> Iterator[int]:
     """Trains on shuffled batches with neither clipping nor noise; yields the number of each step done.
 
-    Batch size, number of steps and optimiser settings are those of the private run. Nothing about the result is
-    private: it may not leave the place where the data lie.
+    The steps are those that `optimization` was made for. Nothing about the result is private: it may not leave the
+    place where the data lie.
     """
-    optimizer = optimizer_for(training, list(model.parameters()))
-    batch = max(1, round(training.batch_size))
+    batch = max(1, round(batch_size))
     order = torch.empty(0, dtype=torch.int64)
-    for step in range(1, steps + 1):
+    while optimization.steps < optimization.planned:
         if len(order) == 0:
-            shuffled = randomness.weights.permutation(data.examples)
-            order = torch.from_numpy(shuffled).to(data.targets.device)
+            order = torch.from_numpy(rng.permutation(data.examples)).to(data.targets.device)
         chosen, order = order[:batch], order[batch:]
-        loss = nn.functional.cross_entropy(model(data.inputs[chosen]), data.targets[chosen])
-        optimizer.zero_grad()
+        inputs, targets = data.inputs[chosen], data.targets[chosen]
+        if views:
+            inputs = views.apply(inputs, views.draw(len(chosen))).reshape(-1, *inputs.shape[1:])
+            targets = targets.repeat_interleave(views.count)
+        loss = nn.functional.cross_entropy(model(inputs), targets)
+        optimization.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        yield step
+        optimization.follow()
+        yield optimization.steps

@@ -1,6 +1,8 @@
 """Where the randomness of a run comes from: one independent stream for each purpose."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -9,11 +11,15 @@ SEEDED = "a seeded run is reproducible and protects nobody: whoever knows the se
 
 @dataclass(frozen=True, slots=True)
 class Randomness:
-    """sampling: which examples join a batch. noise: what is added to the sum. weights: the first parameters."""
+    """sampling: which examples join a batch. noise: what is added to the sum. weights: the first parameters.
+
+    views: how the examples of a batch are augmented.
+    """
 
     sampling: np.random.Generator
     noise: np.random.Generator
     weights: np.random.Generator
+    views: np.random.Generator
 
     @classmethod
     def of(cls, seed: int | None) -> "Randomness":
@@ -21,4 +27,12 @@ class Randomness:
 
         The generators (PCG64) are statistical, not cryptographic: the claim takes them for ideal.
         """
-        return cls(*(np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(3)))
+        return cls(*(np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(4)))
+
+    def state(self) -> dict[str, Any]:
+        """Of each generator. Whoever has it can draw the same numbers, so it is written down for seeded runs only."""
+        return {name: getattr(self, name).bit_generator.state for name in self.__slots__}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        for name, of_generator in state.items():
+            getattr(self, name).bit_generator.state = of_generator

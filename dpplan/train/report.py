@@ -16,10 +16,14 @@ import torch
 
 import dpplan
 from dpplan.accounting.bound import Bound
+from dpplan.checks import show
 from dpplan.recipe import Claim, Recipe
 from dpplan.render.data import figure
+from dpplan.render.numbers import up
+from dpplan.train.checkpoint import Checkpoint
 from dpplan.train.data import Dataset
 from dpplan.train.randomness import SEEDED
+from dpplan.train.verdict import LEVEL, Check
 
 SCHEMA = "dpplan.train/1"
 EARLY_STOP = "holds if nothing that was seen decided when to stop; otherwise the planned epsilon holds"
@@ -27,14 +31,31 @@ Status = Literal["finished", "interrupted", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """A run that was broken off: its folder, and the checkpoint it goes on from."""
+
+    folder: Path
+    checkpoint: Checkpoint = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
-    """A run that is settled and has not begun: what it will do, what it will cost, on which examples."""
+    """A run that is settled and has not begun: what it will do, what it will cost, on which examples.
+
+    past_budget: whether it may take steps that the budget does not pay for. resumed: None for a run from its start.
+    """
 
     recipe: Recipe
     claim: Claim
     dataset: Dataset = field(repr=False)
     device: torch.device
     seed: int | None = None
+    past_budget: bool = False
+    resumed: Resumed | None = None
+
+    @property
+    def over_budget(self) -> bool:
+        return self.claim.exceeded_by(self.claim.epsilon)
 
     def to_json(self) -> dict[str, Any]:
         claim, phase = self.claim, self.claim.phase
@@ -48,7 +69,7 @@ class Planned:
                 **dataclasses.asdict(claim.plan.assumptions),
                 "unit_is_one_of": "the training examples; held-out examples are not protected",
                 "public": "the number of training examples",
-                "randomness": "generators are taken for ideal, and floating point for real numbers",
+                "randomness": _randomness(self.recipe),
             },
             "planned": {
                 "noise_multiplier": phase.noise_multiplier,
@@ -61,6 +82,8 @@ class Planned:
                 "delta": claim.delta.value,
                 "delta_reason": claim.delta.reason,
                 "target_epsilon": claim.target_epsilon,
+                "max_epsilon": claim.max_epsilon,
+                "over_budget": self.over_budget,
                 "epsilon": figure(claim.epsilon),
             },
             "device": str(self.device),
@@ -71,6 +94,12 @@ class Planned:
                 "python": platform.python_version(),
             },
         }
+
+
+def _randomness(recipe: Recipe) -> str:
+    if recipe.runtime.secure_noise:
+        return "the system's generator is taken for cryptographic, and that of the batches for ideal"
+    return "generators are taken for ideal, and floating point for real numbers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +114,19 @@ class Step:
 class Epoch:
     """One expected pass over the data is done. loss, accuracy, dropped and clipped are not covered by epsilon.
 
+    step: updates of the model so far. counted: steps taken, with those that an interruption lost. What was not
+    looked at, because private_logs is off, is None.
+
     loss, accuracy: means over the examples drawn in this epoch, None when there were none with a finite gradient.
     dropped: examples left out because their gradient was not finite. clipped: fraction that was shortened.
     """
 
     epoch: int
     step: int
+    counted: int
     epsilon: Bound
-    drawn: int
-    dropped: int
+    drawn: int | None
+    dropped: int | None
     loss: float | None
     accuracy: float | None
     clipped: float | None
@@ -103,6 +136,7 @@ class Epoch:
         return {
             "epoch": self.epoch,
             "step": self.step,
+            "counted": self.counted,
             "epsilon": figure(self.epsilon),
             "not_covered_by_epsilon": seen,
         }
@@ -112,8 +146,10 @@ class Epoch:
 class TrainReport:
     """What was planned, what was done, what it cost, and what came of it.
 
-    message: why it ended early, "" when it did not. engine: what clipped, and why. steps: the steps really taken. spent: their epsilon. The
-    accuracies are fractions; None where there was nothing to measure.
+    message: why it ended early, "" when it did not. engine: what clipped, and why. steps: the steps really taken.
+    lost: how many of them an interruption lost: released and counted, and not in the model. spent: the epsilon of all.
+    measured: what was planned and could be measured. The accuracies are fractions; None where there was nothing to
+    measure, and likewise for empty_batches.
     """
 
     planned: Planned
@@ -121,10 +157,12 @@ class TrainReport:
     message: str
     engine: str
     steps: int
+    lost: int
     spent: Bound
     folder: Path
     epochs: tuple[Epoch, ...]
-    empty_batches: int
+    measured: tuple[Check, ...]
+    empty_batches: int | None
     held_out_accuracy: float | None
     nonprivate_accuracy: float | None
     seconds: float
@@ -132,9 +170,20 @@ class TrainReport:
     @property
     def agrees(self) -> bool:
         """Whether the run did and spent what was planned; an unfinished run did not."""
-        plan = self.planned.claim
-        same = (self.spent.lower, self.spent.upper) == (plan.epsilon.lower, plan.epsilon.upper)
-        return self.status == "finished" and self.steps == plan.phase.steps and same
+        return self.status == "finished" and all(check.agrees for check in self.verdict)
+
+    @property
+    def verdict(self) -> tuple[Check, ...]:
+        """Everything that was planned against what was realised."""
+        planned, phase = self.planned.claim.epsilon, self.planned.claim.phase
+        steps = Check("steps", show(phase.steps), show(self.steps), self.steps == phase.steps, covered=True)
+        same = (self.spent.lower, self.spent.upper) == (planned.lower, planned.upper)
+        epsilon = Check("epsilon", up(planned.upper), up(self.spent.upper), same, covered=True)
+        return (steps, *self.measured, epsilon)
+
+    @property
+    def over_budget(self) -> bool:
+        return self.planned.claim.exceeded_by(self.spent)
 
     @property
     def spent_note(self) -> str | None:
@@ -145,7 +194,15 @@ class TrainReport:
 
     @property
     def dropped(self) -> int:
-        return sum(epoch.dropped for epoch in self.epochs)
+        return sum(epoch.dropped or 0 for epoch in self.epochs)
+
+    @property
+    def clipped(self) -> float | None:
+        """The fraction of the example gradients that were shortened; None when nobody looked."""
+        used = [(epoch.clipped, (epoch.drawn or 0) - (epoch.dropped or 0)) for epoch in self.epochs]
+        weights = [(fraction, count) for fraction, count in used if fraction is not None]
+        total = sum(count for _, count in weights)
+        return sum(fraction * count for fraction, count in weights) / total if total else None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -154,17 +211,23 @@ class TrainReport:
             "message": self.message,
             "spent": {
                 "steps": self.steps,
+                "lost_steps": self.lost,
                 "epsilon": figure(self.spent),
+                "over_budget": self.over_budget,
                 "holds": self.planned.seed is None,
                 "note": self.spent_note,
             },
             "agrees_with_plan": self.agrees,
+            "verdict": [check.to_json() for check in self.verdict if check.covered],
             "not_covered_by_epsilon": {
                 "why": "computed from examples without noise",
+                "verdict": [check.to_json() for check in self.verdict if not check.covered],
+                "verdict_level": LEVEL,
                 "held_out_accuracy": self.held_out_accuracy,
                 "nonprivate_accuracy": self.nonprivate_accuracy,
                 "empty_batches": self.empty_batches,
-                "dropped": self.dropped,
+                "dropped": self.dropped if self.planned.recipe.runtime.private_logs else None,
+                "clipped": self.clipped,
                 "epochs": [epoch.to_json()["not_covered_by_epsilon"] for epoch in self.epochs],
             },
             "engine": self.engine,

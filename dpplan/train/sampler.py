@@ -26,7 +26,11 @@ class Sampler(Protocol):
         ...
 
     def draw(self) -> Indices:
-        """The examples of the next batch: distinct, rising, possibly none."""
+        """The examples of the next batch: distinct, in random order, possibly none.
+
+        The order is part of the guarantee: because of it, removing an example from a batch amounts to moving the last
+        one to its place, and leaves the arithmetic of all others alone. See `clipping.rules.ROUND_OFF`.
+        """
         ...
 
 
@@ -59,7 +63,7 @@ class PoissonSampler:
             round_ = last + np.cumsum(np.clip(gaps, 1, self.examples + 1))
             members = np.concatenate([members, round_])
             last = int(round_[-1])
-        return members[: np.searchsorted(members, self.examples)]
+        return self.rng.permutation(members[: np.searchsorted(members, self.examples)])
 
 
 def sampler_for(sampling: Poisson, examples: int, rng: np.random.Generator) -> Sampler:

@@ -1,20 +1,27 @@
-"""One run from its first step to its report."""
+"""One run from its first step, or from its last checkpoint, to its report."""
 
 import copy
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from typing import Any
 
 import torch
 from torch import nn
 
+from dpplan.errors import UsageError
 from dpplan.train import models
+from dpplan.train.checkpoint import Checkpoint, basis_of
+from dpplan.train.clipping import BatchFacts
 from dpplan.train.data import Split
 from dpplan.train.folder import RunFolder
 from dpplan.train.loop import Trainer
 from dpplan.train.nonprivate import train_without_privacy
-from dpplan.train.privatize import BatchFacts
+from dpplan.train.optimize import Optimization
 from dpplan.train.randomness import Randomness
+from dpplan.train.record import StepRecord
 from dpplan.train.report import Epoch, Planned, Status, Step, TrainReport
+from dpplan.train.views import views_for
 
 Interrupted = Callable[[], bool]
 Ending = tuple[Status, str]  # the status, and why the run ended early
@@ -28,9 +35,8 @@ class Session:
         self.dataset = dataset = planned.dataset.to(planned.device)
         self.recipe, self.claim = planned.recipe, planned.claim
         self.randomness = Randomness.of(planned.seed)
-        inputs = dataset.training.inputs
-        model = models.build(self.recipe.model, inputs.shape[1], dataset.classes, self.randomness.weights)
-        self.model = model.to(inputs.device)
+        shape, rng = dataset.training.inputs.shape[1:], self.randomness.weights
+        self.model = models.build(self.recipe.model, shape, dataset.classes, rng, dataset.words).to(planned.device)
         self.untrained = copy.deepcopy(self.model)
         self.trainer = Trainer(self.model, dataset.training, self.claim.phase, self.recipe, self.randomness)
         self.epochs: list[Epoch] = []
@@ -41,17 +47,58 @@ class Session:
         A run that breaks off for any reason leaves a report of what it had spent before the error goes on.
         """
         self.started = time.monotonic()
+        with closing(StepRecord(self.folder.steps, new=self.planned.resumed is None)) as self.record:
+            yield from self._events(interrupted)
+
+    def _events(self, interrupted: Interrupted) -> Iterator[Step | Epoch | TrainReport]:
+        if self.planned.resumed is not None:
+            self._go_on_from(self.planned.resumed.checkpoint)
+        else:
+            self._save()
         try:
             ending = yield from self._steps(interrupted)
         except BaseException as error:
-            broken = self._report(("stopped", f"broken off by {type(error).__name__}"))
-            self.folder.close(broken, self.model)
+            self.record.sync()
+            with self.trainer.optimization.averaged():
+                self.folder.close(self._report(("stopped", f"broken off by {type(error).__name__}")), self.model)
             raise
-        held_out = accuracy(self.model, self.dataset.held_out) if self.trainer.finite() else None
         nonprivate = self._nonprivate_accuracy(interrupted) if ending[0] == "finished" else None
-        report = self._report(ending, held_out, nonprivate)
-        self.folder.close(report, self.model)
+        with self.trainer.optimization.averaged():
+            held_out = accuracy(self.model, self.dataset.held_out) if self.trainer.finite() else None
+            report = self._report(ending, held_out, nonprivate)
+            self.folder.close(report, self.model)
+        if ending[0] == "finished" or not self.folder.checkpoint.exists():
+            self.record.close()
+            self.folder.forget()
         yield report
+
+    def _go_on_from(self, checkpoint: Checkpoint) -> None:
+        """The state of the checkpoint; of an unseeded run with fresh randomness, and with all later steps counted."""
+        if self.record.counted < checkpoint.counted:
+            raise UsageError(
+                f"{self.folder.steps}: counts fewer steps than the checkpoint. The run cannot be continued."
+            )
+        if checkpoint.generators is not None:
+            self.randomness.restore(checkpoint.generators)
+            self.record.counted = checkpoint.counted
+        self.trainer.restore(checkpoint.trainer)
+        self.epochs = [self._epoch_from(line) for line in self.folder.epochs(checkpoint.epochs)]
+
+    def _save(self) -> None:
+        """A checkpoint, unless the recipe says off. The count of steps reaches the disk first."""
+        self.record.sync()
+        if self.recipe.runtime.checkpoint_every is None:
+            return
+        Checkpoint(
+            name=self.recipe.name,
+            basis=basis_of(self.recipe, self.claim),
+            seed=self.planned.seed,
+            steps=self.trainer.steps,
+            counted=self.record.counted,
+            epochs=len(self.epochs),
+            trainer=self.trainer.state(),
+            generators=self.randomness.state() if self.planned.seed is not None else None,
+        ).save(self.folder.checkpoint)
 
     def _report(self, ending: Ending, held_out: float | None = None, nonprivate: float | None = None) -> TrainReport:
         status, message = ending
@@ -59,11 +106,14 @@ class Session:
             planned=self.planned,
             status=status,
             message=message,
-            steps=self.trainer.steps,
-            spent=self.claim.spent(self.trainer.steps),
+            engine=str(self.trainer.clipping),
+            steps=self.record.counted,
+            lost=self.record.counted - self.trainer.steps,
+            spent=self.claim.spent(self.record.counted),
             folder=self.folder.path,
             epochs=tuple(self.epochs),
-            empty_batches=self.trainer.empty_batches,
+            measured=tuple(self.trainer.measured.checks()),
+            empty_batches=self.trainer.empty_batches if self.recipe.runtime.private_logs else None,
             held_out_accuracy=held_out,
             nonprivate_accuracy=nonprivate,
             seconds=time.monotonic() - self.started,
@@ -71,11 +121,15 @@ class Session:
 
     def _steps(self, interrupted: Interrupted) -> Generator[Step | Epoch, None, Ending]:
         steps, rate = self.claim.phase.steps, self.claim.phase.sample_rate
+        every = self.recipe.runtime.checkpoint_every
         facts = BatchFacts.none()
-        for step in range(1, steps + 1):
+        while self.trainer.steps < steps and self._affordable():
             if interrupted():
+                self._save()
                 return "interrupted", "interrupted"
+            self.record.begin()
             facts += self.trainer.step()
+            step = self.trainer.steps
             yield Step(step, steps)
             if not self.trainer.finite():
                 return "stopped", "stopped on a parameter that is not finite (try a lower learning_rate)"
@@ -83,40 +137,64 @@ class Session:
                 epoch = self._close_epoch(step, facts)
                 facts = BatchFacts.none()
                 yield epoch
-                if epoch.drawn == epoch.dropped > 0:
+                if epoch.drawn and epoch.drawn == epoch.dropped:
                     return "stopped", "stopped because no example has a finite loss (try a lower learning_rate)"
+            if every is not None and step % every == 0:
+                self._save()
+        self._save()
         return "finished", ""
 
+    def _affordable(self) -> bool:
+        """Whether one more step stays within the plan, and so within its epsilon. Asked before every step."""
+        return self.planned.past_budget or self.record.counted < self.claim.phase.steps
+
     def _close_epoch(self, step: int, facts: BatchFacts) -> Epoch:
-        drawn, dropped = int(facts.drawn), int(facts.dropped)
-        used = drawn - dropped
-        epoch = Epoch(
-            epoch=len(self.epochs) + 1,
-            step=step,
-            epsilon=self.claim.spent(step),
-            drawn=drawn,
-            dropped=dropped,
-            loss=float(facts.loss) / used if used else None,
-            accuracy=float(facts.correct) / drawn if drawn else None,
-            clipped=float(facts.clipped) / used if used else None,
-        )
+        counted = self.record.counted
+        seen = _seen(facts) if self.recipe.runtime.private_logs else dict.fromkeys(SEEN)
+        epoch = Epoch(len(self.epochs) + 1, step, counted, self.claim.spent(counted), **seen)
         self.epochs.append(epoch)
+        self.record.sync()
         self.folder.log(epoch)
         return epoch
+
+    def _epoch_from(self, line: dict[str, Any]) -> Epoch:
+        """An epoch as it was logged before an interruption."""
+        seen = {name: line["not_covered_by_epsilon"][name] for name in SEEN}
+        return Epoch(line["epoch"], line["step"], line["counted"], self.claim.spent(line["counted"]), **seen)
 
     def _nonprivate_accuracy(self, interrupted: Interrupted) -> float | None:
         """Accuracy of the same model trained without privacy; None when not asked for or interrupted."""
         if not self.recipe.training.compare_nonprivate:
             return None
         steps, model = self.claim.phase.steps, self.untrained
-        for _ in train_without_privacy(model, self.dataset.training, self.recipe.training, steps, self.randomness):
+        optimization = Optimization([p for p in model.parameters() if p.requires_grad], self.recipe.training, steps)
+        data, batch = self.dataset.training, self.recipe.training.batch_size
+        views = views_for(self.recipe.training, data.inputs.shape[1:], self.randomness.views)
+        for _ in train_without_privacy(model, data, batch, optimization, views, self.randomness.weights):
             if interrupted():
                 return None
-        return accuracy(model, self.dataset.held_out)
+        with optimization.averaged():
+            return accuracy(model, self.dataset.held_out)
+
+
+SEEN = ("drawn", "dropped", "loss", "accuracy", "clipped")
+
+
+def _seen(facts: BatchFacts) -> dict[str, Any]:
+    drawn, dropped = int(facts.drawn), int(facts.dropped)
+    used = drawn - dropped
+    return {
+        "drawn": drawn,
+        "dropped": dropped,
+        "loss": float(facts.loss) / used if used else None,
+        "accuracy": float(facts.correct) / drawn if drawn else None,
+        "clipped": float(facts.clipped) / used if used else None,
+    }
 
 
 def accuracy(model: nn.Module, split: Split) -> float:
     """The fraction of the examples that the model classifies right."""
+    model.eval()
     with torch.no_grad():
         pieces = zip(torch.split(split.inputs, 4096), torch.split(split.targets, 4096), strict=True)
         right = [(model(inputs).argmax(1) == targets).sum() for inputs, targets in pieces]

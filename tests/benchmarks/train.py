@@ -3,12 +3,14 @@
 Every contender takes the same step on the same batch of the same model in one process, in turn, several rounds over,
 so that a slow moment of the machine hits all of them. A step is: gradient, noise where there is any, update by SGD.
 Reported: examples per second (median over rounds), how that compares with the plain step, and the peak of memory
-above what lay there before, measured in a process of its own. Opacus takes part where it is installed.
+above what lay there before, measured in a process of its own with one physical batch at a time for every contender.
+Opacus takes part where it is installed. Rows and table go into runs/bench/ too, after each model and batch.
 """
 
 import argparse
 import json
 import multiprocessing
+import os
 import platform
 import statistics
 import sys
@@ -27,7 +29,7 @@ from torch.nn.functional import cross_entropy
 from dpplan.mechanism import Gaussian
 from dpplan.recipe import Model, Training
 from dpplan.train import models
-from dpplan.train.clipping import choose
+from dpplan.train.clipping import choose, compiled
 from dpplan.train.clipping.rules import Flat
 from dpplan.train.noise import GaussianNoise
 from dpplan.train.optimize import Optimization
@@ -72,11 +74,12 @@ def plain_compiled(model: nn.Module, inputs: Tensor, targets: Tensor, piece: int
     return plain(torch.compile(model, dynamic=False), inputs, targets, piece)
 
 
-def dpplan(engine: str, noisy: bool = True) -> Maker:
+def dpplan(engine: str, noisy: bool = True, fast: bool = False) -> Maker:
     """A whole private step as the trainer takes it; without noise, the clipped sum alone."""
 
     def make(model: nn.Module, inputs: Tensor, targets: Tensor, piece: int) -> Step:
-        clipping = choose(model, engine, min(piece, len(inputs)), inputs[0]).engine
+        chosen = choose(model, engine, min(piece, len(inputs)), inputs[0])
+        clipping = (compiled(chosen) if fast else chosen).engine
         noise, rule = GaussianNoise(Gaussian(1.0), np.random.default_rng(0)), Flat(1.0)
         training = Training(batch_size=len(inputs), steps=10**6, optimizer="sgd", learning_rate=0.01)
         optimization = Optimization(list(model.parameters()), training, 10**6)
@@ -84,7 +87,7 @@ def dpplan(engine: str, noisy: bool = True) -> Maker:
         def step() -> None:
             clipped = clipping.clipped_sum(inputs, targets, rule)
             if noisy:
-                optimization.step(noise.add(clipped) / len(inputs))
+                optimization.step(noise.add(clipped), len(inputs))
 
         return step
 
@@ -125,6 +128,7 @@ CONTENDERS: dict[str, Maker] = {
     PLAIN: plain,
     "plain, compiled": plain_compiled,
     "dpplan": dpplan("auto"),
+    "dpplan, compiled": dpplan("auto", fast=True),
     "dpplan, clipped sum alone": dpplan("auto", noisy=False),
     "vmap": dpplan("vmap"),
     "opacus hooks": opacus("hooks"),
@@ -145,13 +149,16 @@ def measure(name: str, size: int, asked: argparse.Namespace) -> list[dict[str, A
     """One row for each contender."""
     steps, failed = {}, {}
     for contender in asked.contenders:
+        started = time.perf_counter()
         try:
             steps[contender] = ready(contender, name, size, asked)
+            say(f"{name} {size}: {contender} ready after {time.perf_counter() - started:.1f} s")
         except Exception as error:  # a peer may refuse a model in any way
             failed[contender] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:60]
     repeats = {contender: max(1, round(asked.seconds / _seconds(step, 1, asked))) for contender, step in steps.items()}
     times: dict[str, list[float]] = {contender: [] for contender in steps}
-    for _ in range(asked.rounds):
+    for number in range(asked.rounds):
+        say(f"{name} {size}: round {number + 1} of {asked.rounds}")
         for contender, step in steps.items():
             times[contender].append(_seconds(step, repeats[contender], asked))
     # A round's steps stand next to its plain steps in time, so their quotient is steadier than that of two medians.
@@ -166,10 +173,14 @@ def measure(name: str, size: int, asked: argparse.Namespace) -> list[dict[str, A
                 "contender": contender,
                 "examples_per_second": size / statistics.median(seconds),
                 "of_plain": statistics.median(quotients) if quotients else None,
-                "peak_bytes": _peak(contender, name, size, asked) if asked.memory else None,
+                "peak_bytes": _peak(contender, name, min(size, asked.physical_batch), asked) if asked.memory else None,
             }
         )
     return rows + [{"model": name, "batch": size, "contender": c, "failed": why} for c, why in failed.items()]
+
+
+def say(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
 
 
 def _seconds(step: Step, repeats: int, asked: argparse.Namespace) -> float:
@@ -250,24 +261,36 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=0.2, help="for one contender in one round")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--memory", action="store_true", help="measure peaks of memory too")
-    parser.add_argument("--json", type=Path, help="write the rows here as well")
+    parser.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True, help="measure peaks of memory")
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder for train.json and train.txt")
     return parser.parse_args()
 
 
 def main() -> None:
     asked = _arguments()
     _settle(asked)
-    rows = []
-    for name in asked.models:
-        for size in asked.batches:
-            rows += measure(name, size, asked)
-            print(f"{name} {size} done", file=sys.stderr)
     where = torch.cuda.get_device_name() if asked.device == "cuda" else f"{asked.threads} CPU thread(s)"
     head = {"date": str(date.today()), "torch": torch.__version__, "python": platform.python_version(), "on": where}
-    print("  ".join(f"{key} {value}" for key, value in head.items()) + "\n\n" + table(rows))
-    if asked.json:
-        asked.json.write_text(json.dumps({**head, "rows": rows}, indent=2) + "\n", encoding="utf-8")
+    head |= {"machine": _machine(), "physical batch": asked.physical_batch}
+    title = "  ".join(f"{key} {value}" for key, value in head.items())
+    asked.out.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
+    for name in asked.models:
+        for size in asked.batches:
+            found = measure(name, size, asked)
+            rows += found
+            say(table(found))
+            (asked.out / "train.json").write_text(json.dumps({**head, "rows": rows}, indent=2) + "\n", encoding="utf-8")
+            (asked.out / "train.txt").write_text(f"{title}\n\n{table(rows)}\n", encoding="utf-8")
+    print(f"{title}\n\n{table(rows)}\n\nalso in {asked.out}/train.json and train.txt")
+
+
+def _machine() -> str:
+    """The processor by name, and how many share its time."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()} ({os.cpu_count()} cores)"
 
 
 if __name__ == "__main__":

@@ -146,11 +146,35 @@ def test_a_loose_bound_above_the_limit_points_to_a_tighter_one(dpplan: Run) -> N
 
 def test_explain_shows_what_the_accountant_chose(dpplan: Run) -> None:
     exact = dpplan("epsilon", *ABADI, "--explain").stdout
-    assert re.search(r"^  method +contour$", exact, re.MULTILINE)
-    assert re.search(r"^ +transform and rounding +\d", exact, re.MULTILINE)
+    assert re.search(r"^  method +contour: δ as an integral", exact, re.MULTILINE)
+    assert re.search(r"^  chosen because +the first choice", exact, re.MULTILINE)
+    assert re.search(r"^  errors in δ +at most +of δ$", exact, re.MULTILINE)
+    term = re.search(r"^ +transform and rounding +(\S+) +(\S+) +quadrature and floating point$", exact, re.MULTILINE)
+    assert term
+    assert float(term[1]) / 1e-5 <= float(term[2]) < 1e-9
+    assert max(map(len, exact.splitlines())) <= 80
     rdp = dpplan("epsilon", *ABADI, "--explain", "--accountant", "rdp").stdout
     assert re.search(r"^  order +17\.2199$", rdp, re.MULTILINE)
     assert "Kamath and\n" + 21 * " " + "Steinke 2020, Prop 12\n" in rdp
+
+
+@pytest.mark.parametrize(
+    ("plan", "method"),
+    [
+        (("--sigma", "1", "--q", "0.001", "--steps", "2"), "grid: "),
+        (("--sigma", "1", "--q", "0.01", "--steps", "1"), "closed form: "),
+        (("--sigma", "4", "--q", "1", "--steps", "9"), "closed form: "),
+        (("--sigma", "4", "--q", "1e-9", "--steps", "9"), "total variation: "),
+    ],
+)
+def test_explain_says_what_each_method_does_and_when_it_is_chosen(
+    dpplan: Run, plan: tuple[str, ...], method: str
+) -> None:
+    lines = dpplan("epsilon", *plan, "--delta", "1e-5", "--explain").stdout.splitlines()
+    (at,) = [number for number, line in enumerate(lines) if line.startswith("  method ")]
+    assert lines[at][21:].startswith(method)
+    assert any(line.startswith("  chosen because ") for line in lines[at:])
+    assert max(map(len, lines)) <= 80
 
 
 def test_every_mistake_of_a_call_is_told_at_once(dpplan: Run) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
@@ -70,3 +71,68 @@ def test_every_mistake_is_told_at_once(dpplan: Run, call: tuple[str, ...], probl
     assert (done.returncode, done.stdout) == (2, "")
     for problem in problems:
         assert problem in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "unknown", "value"),
+    [
+        (("--q", "0.01", "--steps", "1e4", "--delta", "1e-5"), "noise_multiplier", 1.5),
+        (("--sigma", "1.1", "--steps", "1e4", "--delta", "1e-5"), "sample_rate", 0.006),
+        (("--sigma", "1.1", "--batch", "256", "--epochs", "60", "--delta", "1e-5"), "examples", 43000),
+        (("--sigma", "1.1", "--batch", "256", "--epochs", "60", "--n", "60000"), "delta", 8.8e-8),
+    ],
+)
+def test_any_one_quantity_may_be_left_out(dpplan: Run, given: tuple[str, ...], unknown: str, value: float) -> None:
+    done = dpplan("solve", "--target-eps", "3", *given, "--json")
+    (found,) = json.loads(done.stdout)["results"]
+    assert found["unknown"] == unknown
+    assert found["value"] == pytest.approx(value, rel=0.2)
+    assert found["epsilon"]["upper"] <= 3 < found["other_way"]["epsilon"]["upper"]
+    assert (found["target_delta"] is None) == (unknown == "delta")
+
+
+def test_a_target_may_be_a_delta_at_an_epsilon(dpplan: Run) -> None:
+    call = ("solve", "--eps", "3", "--target-delta", "1e-6", "--q", ".01", "--steps", "1e4")
+    lines = dpplan(*call).stdout.splitlines()
+    assert lines[0] == "noise multiplier = 1.708276        spends δ = 9.99989e-07 of 1e-06 (certified)"
+    assert "  epsilon            3                given, with the target δ" in lines
+    assert max(map(len, lines)) <= 80
+    (found,) = json.loads(dpplan(*call, "--json").stdout)["results"]
+    assert (found["target_epsilon"], found["target_delta"], found["epsilon"]) == (3, 1e-6, 3)
+    assert found["delta"]["upper"] <= 1e-6 < found["other_way"]["delta"]["upper"]
+
+
+def test_what_was_spent_before_counts_towards_the_target(dpplan: Run, tmp_path: Path) -> None:
+    (tmp_path / "earlier.csv").write_text("sigma,q,steps\n2,0.01,300\n2,0.01,200\n", encoding="utf-8")
+    call = ("solve", "--target-eps", "3", *MNIST, "--batch", "256", "--epochs", "60")
+    alone, typed, in_a_file = (
+        json.loads(dpplan(*call, *spent, "--json").stdout)
+        for spent in ((), ("--spent", "sigma=2,q=0.01,steps=500"), ("--spent", "earlier.csv"))
+    )
+    assert alone["results"][0]["value"] < typed["results"][0]["value"] == in_a_file["results"][0]["value"]
+    assert [phase["steps"] for phase in in_a_file["plan"]["phases"]] == [300, 200, 14063]
+    assert typed["results"][0]["epsilon"]["upper"] <= 3
+    assert "earlier runs       1 phase" in dpplan(*call, "--spent", "sigma=2,q=0.01,steps=500").stdout
+
+
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [
+        (("--target-delta", "1e-5"), "the epsilon of the target delta is missing: give --eps"),
+        (("--target-delta", "1e-5", "--eps", "1", "--delta", "1e-5"), "delta and target_delta are both given"),
+        (("--target-delta", "1e-5", "--eps", "1", "--target-eps", "1"), "target_eps and target_delta are both given"),
+        (("--eps", "1"), "eps goes with a target delta"),
+        (("--target-eps", "1", "--spent", "sigma=1,q=2,steps=5"), "spent 1: q=2 is not in"),
+        (("--target-eps", "1", "--spent", "earlier.yaml"), "earlier.yaml: no such file"),
+    ],
+)
+def test_targets_and_earlier_runs_that_make_no_sense(dpplan: Run, call: tuple[str, ...], problem: str) -> None:
+    done = dpplan("solve", "--n", "60000", "--batch", "256", "--epochs", "60", *call)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert problem in done.stderr
+
+
+def test_n_that_is_solved_for_cannot_give_the_delta(dpplan: Run) -> None:
+    done = dpplan("solve", "--target-eps", "3", "--sigma", "1.1", "--batch", "256", "--epochs", "60")
+    assert done.returncode == 2
+    assert "delta is missing: give --delta. It cannot be derived from n" in done.stderr

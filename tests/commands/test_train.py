@@ -118,13 +118,53 @@ def test_ctrl_c_ends_cleanly_with_what_was_spent(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert re.match(r"error: interrupted after \d+ of 5000 steps, ε ≤ \S+ spent\.", err)
+    assert re.search(r"(?m)^error: interrupted after \d+ of 5000 steps, ε ≤ \S+ spent\.", err)
     assert "Traceback" not in err
     assert "interrupted" in out
     report = json.loads((metrics.parent / "report.json").read_text(encoding="utf-8"))
     assert report["status"] == "interrupted"
     assert 15 <= report["spent"]["steps"] < 5_000
     assert 0 < report["spent"]["epsilon"]["upper"] < report["planned"]["epsilon"]["upper"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGKILL to a process")
+def test_a_killed_run_goes_on_and_counts_what_it_lost(tmp_path: Path) -> None:
+    file = write(tmp_path, "steps: 1500")
+    record, checkpoint = (tmp_path / "runs" / "tiny-001" / name for name in ("steps", "checkpoint.pt"))
+    with subprocess.Popen([*COMMAND, str(file)], cwd=tmp_path, env=ONE_THREAD, stdout=subprocess.DEVNULL) as process:
+        give_up = time.monotonic() + 90
+        while process.poll() is None and time.monotonic() < give_up:
+            if checkpoint.exists() and int(record.read_bytes() or b"0") > 300:
+                break
+            time.sleep(0.01)
+        process.kill()
+    counted = int(record.read_bytes())
+    done = run(tmp_path, "--resume", "runs/tiny-001", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert (report["spent"]["steps"], report["status"], report["recipe"]["name"]) == (1500, "finished", "tiny")
+    assert 0 < report["spent"]["lost_steps"] == counted - 250 * (counted // 250) or counted % 250 == 0
+    assert not checkpoint.exists()
+
+
+def test_options_that_exclude_each_other_are_named(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    for arguments, complaint in (
+        ([], "RECIPE is missing"),
+        (["--resume", "runs/x", "--seed", "1", "--out", "y"], "leave out --seed and --out"),
+        ([file, "--over-budget"], "--over-budget needs on_budget: continue"),
+        (["--resume", tmp_path], "recipe.yaml: no such file"),
+    ):
+        done = run(tmp_path, *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert complaint in done.stderr
+
+
+def test_a_twin_without_privacy_is_trained_on_request(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    for option in ("--twin", "--no-twin"):
+        planned = json.loads(run(tmp_path, file, "--json", "--dry-run", option).stdout)
+        assert planned["recipe"]["training"]["compare_nonprivate"] is (option == "--twin")
 
 
 def test_mistakes_in_a_recipe_are_told_with_their_line(tmp_path: Path) -> None:

@@ -1,12 +1,11 @@
-"""Data and models: fixed splits, public preprocessing, shapes."""
+"""Data: fixed splits, public preprocessing, sets made on the spot."""
 
-import numpy as np
 import pytest
 import torch
 
 from dpplan.errors import RecipeError
-from dpplan.recipe import Data, Model, blocks
-from dpplan.train import data, models
+from dpplan.recipe import Data, blocks
+from dpplan.train import data
 
 
 def test_digits_are_split_alike_every_time_and_by_public_constants() -> None:
@@ -29,28 +28,38 @@ def test_a_split_that_leaves_nothing_to_train_on_is_refused() -> None:
         data.load(Data(source="digits", held_out=0.9999))
 
 
-@pytest.mark.parametrize(
-    ("model", "parameters"),
-    [
-        (Model(kind="logistic"), 650),
-        (Model(kind="mlp", hidden=(64,), activation="tanh"), 4810),
-        (Model(kind="mlp", hidden=(32, 16), activation="relu"), 2778),
-    ],
-)
-def test_models_have_the_parameters_they_should(model: Model, parameters: int) -> None:
-    made = models.build(model, 64, 10, np.random.default_rng(0))
-    assert sum(p.numel() for p in made.parameters()) == parameters
-    assert made(torch.zeros(3, 64)).shape == (3, 10)
-
-
-def test_building_a_model_leaves_torch_s_own_generator_alone() -> None:
-    torch.manual_seed(1)
-    wanted = torch.rand(1)
-    torch.manual_seed(1)
-    models.build(Model(kind="logistic"), 64, 10, np.random.default_rng(0))
-    assert torch.equal(torch.rand(1), wanted)
-
-
 def test_every_word_that_a_recipe_may_use_is_known_here() -> None:
     assert set(data.SOURCES) == set(blocks.SOURCES)
-    assert set(models.ACTIVATIONS) == set(blocks.ACTIVATIONS)
+
+
+@pytest.mark.parametrize("source", ["blobs", "linear", "names"])
+def test_made_up_sets_are_the_same_every_time_and_as_large_as_asked(source: str) -> None:
+    first, second = (data.load(Data(source=source, examples=500)) for _ in range(2))
+    assert torch.equal(first.training.inputs, second.training.inputs)
+    assert first.training.examples + first.held_out.examples == 500
+    assert set(first.training.targets.tolist()) == set(range(first.classes))
+    default = data.load(Data(source=source))
+    assert default.training.examples + default.held_out.examples == 2000
+
+
+def test_breast_cancer_is_divided_by_published_maxima() -> None:
+    made = data.load(Data(source="breast-cancer"))
+    whole = torch.cat([made.training.inputs, made.held_out.inputs])
+    assert tuple(whole.shape) == (569, 30)
+    assert bool((whole.max(0).values <= 1.02).all())  # the published ones are rounded
+    assert bool((whole.max(0).values >= 0.98).all())
+
+
+def test_inputs_are_scaled_by_constants_of_the_recipe() -> None:
+    plain, moved = data.load(Data(source="digits")), data.load(Data(source="digits", shift=0.5, scale=0.25))
+    assert torch.allclose(moved.training.inputs, (plain.training.inputs - 0.5) / 0.25)
+    assert torch.allclose(moved.held_out.inputs, (plain.held_out.inputs - 0.5) / 0.25)
+
+
+def test_inputs_are_standardised_only_where_the_recipe_declares_it_public() -> None:
+    made = data.load(Data(source="digits", standardize="public"))
+    flat = made.training.inputs.flatten(1)
+    assert torch.allclose(flat.mean(0), torch.zeros(64), atol=1e-5)
+    varied = flat.std(0) > 0
+    assert torch.allclose(flat.std(0)[varied], torch.ones(int(varied.sum())), atol=1e-3)
+    assert not torch.allclose(made.held_out.inputs.flatten(1).mean(0), torch.zeros(64), atol=1e-2)  # not its own mean

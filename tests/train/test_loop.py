@@ -11,9 +11,10 @@ from dpplan.plan import Phase
 from dpplan.recipe import Recipe
 from dpplan.sampling import Poisson
 from dpplan.train import data, models
+from dpplan.train.clipping import ClippedSum, VmapClipping
+from dpplan.train.clipping.rules import Flat
 from dpplan.train.loop import Trainer
 from dpplan.train.noise import GaussianNoise
-from dpplan.train.privatize import VmapClipping
 from dpplan.train.randomness import Randomness
 from dpplan.train.sampler import PoissonSampler
 
@@ -22,7 +23,7 @@ DIGITS = data.load(small().data)
 
 def trainer(recipe: Recipe, phase: Phase, seed: int | None = 0) -> tuple[Trainer, nn.Module]:
     randomness = Randomness.of(seed)
-    model = models.build(recipe.model, 64, 10, randomness.weights)
+    model = models.build(recipe.model, (1, 8, 8), 10, randomness.weights)
     return Trainer(model, DIGITS.training, phase, recipe, randomness), model
 
 
@@ -46,10 +47,11 @@ def test_a_step_is_the_noisy_clipped_sum_over_the_public_constant() -> None:
     before = flat(model)
     # The same streams once more, step by step, as the definition says.
     again = Randomness.of(0)
-    twin = models.build(recipe.model, 64, 10, again.weights)
+    twin = models.build(recipe.model, (1, 8, 8), 10, again.weights)
     drawn = torch.from_numpy(PoissonSampler(phase.sampling, 1437, again.sampling).draw())
     assert len(drawn) != round(0.1 * 1437)
-    clipped = VmapClipping(twin, 0.5, 64).clipped_sum(DIGITS.training.inputs[drawn], DIGITS.training.targets[drawn])
+    inputs, targets = DIGITS.training.inputs[drawn], DIGITS.training.targets[drawn]
+    clipped = VmapClipping(twin, 64).clipped_sum(inputs, targets, Flat(0.5))
     noisy = GaussianNoise(phase.mechanism, again.noise).add(clipped)
     made.step()
     assert torch.allclose(flat(model), before - 0.25 * (noisy / 143.7).float(), atol=1e-7)
@@ -100,3 +102,54 @@ def test_parameters_that_are_not_finite_are_noticed() -> None:
 def test_a_physical_batch_beyond_the_data_takes_no_more_memory_than_the_data() -> None:
     made, _ = trainer(small(runtime_physical_batch=10**12), Phase(Gaussian(1.0), Poisson(0.05), 3))
     assert float(made.step().drawn) > 0
+
+
+@pytest.mark.parametrize("clipping", ["per-layer", "automatic", "adaptive"])
+def test_every_way_of_clipping_trains_within_the_same_claim(clipping: str) -> None:
+    phase = Phase(Gaussian(1.0), Poisson(0.1), 20)
+    recipe = small(privacy_clipping=clipping)
+    assert recipe.claim(1437).epsilon == small().claim(1437).epsilon
+    made, _ = trainer(recipe, phase)
+    first, *_, last = (made.step() for _ in range(20))
+    assert float(last.loss) / last.drawn < float(first.loss) / first.drawn
+    assert made.finite()
+    assert made.rule.sensitivity == {"adaptive": 1.01 * made.rule.clip_norm}.get(clipping, 1.0)
+    assert (made.rule.clip_norm == 1.0) == (clipping != "adaptive")
+
+
+def test_adaptive_clipping_follows_the_gradients_and_nothing_leaks_past_the_noise() -> None:
+    """The clip norm of a step is a function of what earlier steps released: the same noisy numbers, the same norm."""
+    phase = Phase(Gaussian(1.0), Poisson(0.2), 30)
+    made, _ = trainer(small(privacy_clipping="adaptive", privacy_clip_norm=1e-3), phase)
+    released: list[torch.Tensor] = []
+    rule, noise = made.rule, made.noise
+
+    class Listening:
+        mechanism = noise.mechanism
+
+        def add(self, clipped: ClippedSum) -> torch.Tensor:
+            released.append(noise.add(clipped))
+            return released[-1]
+
+    made.noise = Listening()  # type: ignore[assignment]
+    for _ in range(30):
+        made.step()
+    for noisy in released:
+        rule = rule.after(noisy[650:], made.sampler.expected_batch)
+    assert made.rule == rule
+    assert made.rule.clip_norm > 0.01
+
+
+@pytest.mark.parametrize("model", [{"kind": "logistic"}, {"kind": "mlp", "hidden": (8,), "activation": "tanh"}])
+def test_the_engine_changes_nothing_that_is_computed(model: dict[str, object]) -> None:
+    phase = Phase(Gaussian(1.0), Poisson(0.05), 5)
+    changes = {f"model_{key}": value for key, value in model.items()}
+
+    def trained(engine: str) -> torch.Tensor:
+        made, net = trainer(small(runtime_engine=engine, **changes), phase)
+        for _ in range(5):
+            made.step()
+        assert made.clipping.name == engine
+        return flat(net)
+
+    assert torch.allclose(trained("book-keeping"), trained("vmap"), atol=1e-5)

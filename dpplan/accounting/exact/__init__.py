@@ -2,18 +2,22 @@
 
 Poisson-subsampled Gaussian steps, add/remove one example. Both directions of the privacy loss are composed on
 their own and the larger is taken at the end. In reading order: law and quadrature (the transform of one step),
-decay, jump and measure (composition), contour and single (inversion to delta), tilt and route (where to put the
-contour), invert (to epsilon), certify (what the result is held against).
+decay, jump and measure (composition), contour (inversion to delta); lattice and grid (all three again, by another
+method, for few steps and rare jumps); single (one step, in closed form); tilt and route (where to put a contour),
+invert (to epsilon), event and certify (what the result is held against). prove does it over in ball arithmetic.
 
 Guarantee: CERTIFIED, lower <= truth <= upper, with every error of the computation bounded: aliasing, truncation,
-quadrature, what was cut away, and floating point (elementary functions taken to 4 units in the last place, sums at
-their worst case). Where the contour cannot do it, the ends are Rényi DP's and a plain event's, and `why` says so.
+quadrature or lattice, what was cut away, and floating point (elementary functions taken to 4 units in the last
+place, sums and transforms at their worst case). Where neither method can do it, the ends are Rényi DP's and a plain
+event's, and `why` says so.
 
 Sources: Alghamdi et al. 2023 (arXiv:2208.09595) for the contour representation of delta; Zhu, Dong, Wang 2022
-(arXiv:2106.08567) for composing the two directions; Trefethen, Weideman 2014 for the quadrature. The error
-bounds are derived where they stand.
+(arXiv:2106.08567) for composing the two directions; Trefethen, Weideman 2014 for the quadrature; Doroshenko et al.
+2022 (arXiv:2207.04380) for the lattice from above. The other error bounds are derived where they stand.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -30,6 +34,9 @@ from dpplan.plan import Plan
 NAME = "exact"
 # A wider interval than this is returned with the reason in `why`.
 WIDE = 1e-3
+# A contour is tried for deltas up to e^NEARBY away from its own, and serves where the interval is this narrow, or
+# at most LOST times as wide as at its own.
+NEARBY, SHARED_WIDTH, LOST = 6.0, 1e-9, 10.0
 # Overflow and 0·inf inside a bound make it infinite or NaN; every result is then tested by an inequality it fails.
 _QUIET: dict[str, Any] = {"over": "ignore", "under": "ignore", "invalid": "ignore", "divide": "ignore"}
 
@@ -53,6 +60,23 @@ def epsilon(plan: Plan, delta: float) -> Bound:
     return _bound("epsilon", plan, certify.reconcile("epsilon", ends, floor, ceiling), ends)
 
 
+def epsilons(plan: Plan, deltas: Sequence[float]) -> tuple[Bound, ...]:
+    """`epsilon()` at each of `deltas`, with contours shared between those that lie near each other.
+
+    The intervals are as certified as those of single calls, if up to LOST times as wide.
+    """
+    if _unsampled(plan):
+        return tuple(epsilon(plan, delta) for delta in deltas)
+    steps, found, group = _steps(plan), dict[float, Bound](), list[float]()
+    for delta in sorted(set(deltas)):
+        if group and math.log(delta / group[0]) > 2.0 * NEARBY:
+            found |= _shared(plan, steps, group)
+            group = []
+        group.append(delta)
+    found |= _shared(plan, steps, group) if group else {}
+    return tuple(found[delta] for delta in deltas)
+
+
 def delta(plan: Plan, epsilon: float) -> Bound:
     """The delta of `plan` at `epsilon` >= 0, as an interval. Guarantee and errors as for `epsilon()`."""
     if _unsampled(plan):
@@ -66,6 +90,29 @@ def delta(plan: Plan, epsilon: float) -> Bound:
         if lower <= 0.0 or not invert.added_delta_below(steps, epsilon, lower):
             ends = ends.joined(invert.delta_ends(steps, Direction.ADD, epsilon, ceiling))
     return _bound("delta", plan, certify.reconcile("delta", ends, floor, ceiling), ends)
+
+
+def _shared(plan: Plan, steps: Steps, deltas: list[float]) -> dict[float, Bound]:
+    """Bounds at deltas around which one contour in each direction is good."""
+    middle = math.sqrt(deltas[0] * deltas[-1])
+    with np.errstate(**_QUIET):
+        made = invert.epsilon_ends(steps, Direction.REMOVE, middle)
+        contour, enough = made.contour, max(SHARED_WIDTH, LOST * made.relative_width)
+        if contour is None or len(deltas) == 1:
+            return {delta: epsilon(plan, delta) for delta in deltas}
+        added, event = invert.Added.of(steps, contour.epsilon, middle), EventBound(steps)
+    found = {}
+    for delta in deltas:
+        with np.errstate(**_QUIET):
+            ends, floor = invert.ends_around(contour, delta), event.epsilon(delta)
+            lower = max(ends.lower, floor)
+            good = lower > 0.0 and ends.relative_width <= enough and added.below(lower, delta)
+        if good:
+            ceiling = certify.renyi_epsilon(plan, delta, ends, WIDE)
+            found[delta] = _bound("epsilon", plan, certify.reconcile("epsilon", ends, floor, ceiling), ends)
+        else:
+            found[delta] = epsilon(plan, delta)
+    return found
 
 
 def _bound(quantity: Literal["epsilon", "delta"], plan: Plan, final: Reconciled, ends: Ends) -> Bound:

@@ -231,6 +231,24 @@ def added_delta_below(steps: Steps, epsilon: float, delta: float) -> bool:
     return grid.near(steps, Direction.ADD, epsilon, log_delta, grid.COARSE).at(epsilon).upper <= delta
 
 
+@dataclass(frozen=True)
+class Added:
+    """`added_delta_below` for many deltas around one place, by one contour where that is enough."""
+
+    steps: Steps
+    contour: Contour
+
+    @classmethod
+    def of(cls, steps: Steps, epsilon: float, delta: float) -> "Added":
+        log_delta = math.log(delta)
+        saddle = route.landscape(steps, Direction.ADD, log_delta).for_epsilon(epsilon)
+        return cls(steps, route.plain(steps, Direction.ADD, saddle, epsilon, log_delta))
+
+    def below(self, epsilon: float, delta: float) -> bool:
+        known = self.contour.reached and self.contour.at(epsilon).upper <= delta
+        return known or added_delta_below(self.steps, epsilon, delta)
+
+
 def _single_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
     """Bisection on the closed form, to the last few bits."""
     sigma, q = float(steps.sigma[0, 0]), float(steps.q[0, 0])

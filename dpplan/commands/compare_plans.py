@@ -1,0 +1,68 @@
+"""dpplan compare plans: recipes side by side."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dpplan.commands import options, screen
+from dpplan.errors import UsageError
+
+if TYPE_CHECKING:
+    from dpplan.contest import Contender
+
+HELP = """Recipes side by side: what differs between them, and which wins on privacy, compute and noise.
+
+Each is shown with the ε at its own δ, and all are compared at the smallest δ among them. Compute is counted in
+examples processed, noise as σ / batch: what is on the mean gradient, in clip norms.
+
+\b
+  dpplan compare plans recipes/digits.yaml recipes/digits-logistic.yaml
+  dpplan compare plans recipes/digits-cnn.yaml recipes/digits.yaml --n 50000
+
+Exit status: 0 done; 2 a recipe or the call is wrong; 3 nothing could be certified.
+"""
+
+
+@click.command("plans", help=HELP, short_help="Recipes: what differs, and which wins on what.")
+@click.argument("recipes", type=click.Path(path_type=Path), metavar="RECIPE...", nargs=-1, required=True)
+@click.option(
+    "--n", "examples", type=options.COUNT, help="Training examples, for all; without it they are counted in the data."
+)
+@click.option("--delta", type=options.NUMBER, help="Compare all at this δ, in place of their own.")
+@options.as_json
+def command(recipes: tuple[Path, ...], examples: Any, delta: Any, as_json: bool) -> None:
+    from dpplan import contest
+    from dpplan.recipe import Check, Runtime
+    from dpplan.render import contest as render
+
+    if len(recipes) < 2:
+        raise UsageError("there is one recipe and nothing to compare it with. Give two or more.")
+    contenders = _contenders(recipes, examples, delta)
+    result = contest.contest(contenders, ignored=(Runtime.title, Check.title))
+    if as_json:
+        screen.as_json(render.document(result))
+        return
+    screen.show(render.table(result))
+    assumed = {str(one.plan.assumptions): None for one in contenders}
+    screen.say(["", *(f"  {'assumes':<19}{assumptions}" for assumptions in assumed)])
+
+
+def _contenders(files: Sequence[Path], examples: Any, delta: Any) -> "list[Contender]":
+    """The recipes with their plans. Raises UsageError when two are the same file."""
+    from dpplan import recipe
+    from dpplan.commands.recipes import training_examples
+    from dpplan.contest import Contender
+    from dpplan.plan import resolve_delta
+
+    jobs = [recipe.load(file) for file in files]
+    often = Counter(job.name for job in jobs)
+    found = []
+    for file, job in zip(files, jobs, strict=True):
+        n = training_examples(job, examples)
+        at = job.delta(n) if delta is None else resolve_delta(delta, n)
+        name = job.name if often[job.name] == 1 else str(file)
+        found.append(Contender(name, job.plan(n), at, job.content, job.training.views))
+    return found

@@ -1,0 +1,220 @@
+"""dpplan frontier: the noise of every batch and length at one target, and the best of them."""
+
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dpplan.checks import Problems, is_number
+from dpplan.commands import options, pictures, screen
+from dpplan.commands.options import COUNT, NUMBER, Choice
+from dpplan.errors import PlanError, UsageError
+from dpplan.plan import Delta, Settings
+
+if TYPE_CHECKING:
+    from dpplan.frontier import Frontier, Grid
+
+HELP = """The noise that every batch and length needs at one target, and which of them to take.
+
+Batches and lengths are lists, 64,128,256, or ranges: 64:8192 doubles from the first to the last, 64:8192:25 is 25
+values by equal factors. The compute of a run is the examples it processes, steps × batch. For learning the noise-batch
+ratio matters, σ / batch: the noise on the mean gradient in units of the clip norm.
+
+\b
+  dpplan frontier --n 60000 --target-eps 3 --delta 1e-5 \\
+    --batch 64:8192 --epochs 1,5,10,20,50,100,200
+  dpplan frontier --n 6e4 --target-eps 3 --batch 256:4096 --epochs 10:80 \\
+    --compute 3e6 --physical-batch 512 --rule saturation
+  dpplan frontier --n 6e4 --target-eps 3 --batch 64:8192:9 --epochs 1:200:9 \\
+    --plot frontier.svg --csv frontier.csv
+
+\b
+Rules, all of them among the cells within --compute:
+  constant-ratio  the steps and, within a tenth, the noise-batch ratio of
+                  least-noise, at the least compute (Sander et al. 2023)
+  least-noise     all of the compute, on the least noise-batch ratio
+  saturation      all of the compute, on the most steps whose noise no
+                  larger batch lowers by over a tenth (McKenna et al. 2025)
+
+Exit status: 0 done; 1 no cell is within the compute or meets the target; 2 the call makes no sense as put.
+"""
+MOST_CELLS = 20_000  # some minutes
+_EPOCHS_DIGITS = 3  # of a value in the middle of a range
+
+
+class Values(click.ParamType):  # type: ignore[type-arg]  # as in options.py
+    """Several numbers, as a list or as a range. What is no number is left for the grid to refuse by name."""
+
+    name = "values"
+
+    def __init__(self, whole: bool) -> None:
+        self.whole = whole
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        text = str(value).replace(" ", "")
+        kind = COUNT if self.whole else NUMBER
+        if ":" not in text:
+            return tuple(kind.convert(item, param, ctx) for item in text.split(","))
+        ends = [kind.convert(item, param, ctx) for item in text.split(":")]
+        if len(ends) > 3 or not all(is_number(end) and 0 < end < math.inf for end in ends) or ends[0] > ends[1]:
+            return (text,)
+        low, high, count = (*ends, None)[:3]
+        return self._doubling(low, high) if count is None else self._factors(low, high, count, text)
+
+    def _doubling(self, low: float, high: float) -> tuple[float, ...]:
+        doublings = math.floor(math.log2(high / low))
+        return (*(low * 2**i for i in range(doublings + 1) if low * 2**i < high), high)
+
+    def _factors(self, low: float, high: float, count: float, text: str) -> tuple[Any, ...]:
+        if not (float(count).is_integer() and 2 <= count <= MOST_CELLS):
+            return (text,)
+        last = int(count) - 1
+        inner = (low * (high / low) ** (i / last) for i in range(1, last))
+        rounded = [round(value) if self.whole else float(f"{value:.{_EPOCHS_DIGITS}g}") for value in inner]
+        return (low, *rounded, high)
+
+
+@click.command("frontier", help=HELP, short_help="Every batch and length at one target, and the best.")
+@click.option("--target-eps", "target", type=NUMBER, help="The ε that a plan may spend.")
+@click.option("--n", "--examples", "examples", type=COUNT, help="Examples: 60000, 6e4 or 60_000.")
+@click.option("--batch", "--batch-size", "batches", type=Values(whole=True), help="Expected examples per step.")
+@click.option("--epochs", type=Values(whole=False), help="Expected passes over the data.")
+@click.option("--steps", type=Values(whole=True), help="Noisy updates, instead of epochs.")
+@options.deltas(several=False)
+@click.option("--compute", type=NUMBER, help="The most examples to process: steps × batch.")
+@click.option("--physical-batch", "physical", type=COUNT, help="Examples that fit in memory: adds the passes per step.")
+@click.option("--rule", default="constant-ratio", show_default=True, help="How to choose; see above.")
+@click.option("--cells", is_flag=True, help="List every cell, too.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also draw the map, as .svg or .png.",
+)
+@click.option("--csv", "table", type=click.Path(path_type=Path, dir_okay=False), help="Also write every cell, as CSV.")
+@click.option("--workers", type=COUNT, help="Processes; as many as there are processors when not given.")
+@options.as_json
+def command(
+    target: Any,
+    examples: Any,
+    batches: Any,
+    epochs: Any,
+    steps: Any,
+    delta: Any,
+    compute: Any,
+    physical: Any,
+    rule: str,
+    cells: bool,
+    plot: Path | None,
+    table: Path | None,
+    workers: Any,
+    as_json: bool,
+) -> None:
+    from dpplan import frontier
+    from dpplan.render import frontier as render
+
+    limits = {"physical_batch": physical, "workers": workers}
+    grid, at, warnings = _ask(
+        (examples, target, delta), (batches, epochs, steps), [*_limits(limits, compute), *_files(plot, table)]
+    )
+    if plot is not None:
+        pictures.needs_matplotlib()
+    with screen.progress("cells") as progress:
+        found = frontier.frontier(grid, compute, rule, workers or _processors(), progress)
+    if plot is not None:
+        from dpplan import plot_frontier
+
+        plot_frontier.draw(found, plot)
+    if table is not None:
+        _write(table, render.as_csv(found))
+    if as_json:
+        screen.as_json(render.described(found, at, warnings, physical))
+        return
+    screen.say([*render.lines(found, at, physical, screen.paint), ""])
+    _show_map(found)
+    screen.say([""])
+    screen.show(render.table(found, found.by_rule, physical))
+    if cells:
+        screen.say([""])
+        screen.show(render.table(found, [(render.mark(found, cell), cell) for cell in found.cells], physical))
+    written = [f"written to {file}" for file in (plot, table) if file is not None]
+    screen.say(["", *written] if written else [])
+    screen.warn(warnings)
+
+
+def _ask(
+    data: tuple[Any, Any, Any], grid: tuple[Any, Any, Any], problems: list[str]
+) -> tuple["Grid", Delta, tuple[str, ...]]:
+    """The grid, the delta and what is worth a warning. Raises PlanError with all that is wrong with the call."""
+    from dpplan.frontier import Grid
+
+    examples, target, delta = data
+    batches, epochs, steps = grid
+    found = Problems()
+    found.require(examples is not None, "n is missing: give --n.")
+    found.require(target is not None, "the target is missing: give --target-eps.")
+    known = Settings(examples=examples)
+    deltas, others = options.resolve(known, () if examples is None and delta is None else (delta,), _NO_CHOICE)
+    asked = None
+    try:
+        stand_in = deltas[0].value if deltas else 0.5
+        asked = Grid(
+            1 if examples is None else examples,
+            1.0 if target is None else target,
+            stand_in,
+            () if examples is None else batches or (),
+            epochs or (),
+            steps or (),
+        )
+        many = len(asked.lengths) * len(asked.batch_sizes)
+        found.require(many <= MOST_CELLS, f"{many} cells are more than {MOST_CELLS}. Give fewer batches or lengths.")
+    except PlanError as error:
+        for problem in error.problems:
+            found.add(problem)
+    if found.found or others or problems or asked is None:
+        raise PlanError([*found.found, *others, *problems])
+    return asked, deltas[0], options.cautions(known, deltas)
+
+
+_NO_CHOICE = Choice("exact", {})
+
+
+def _limits(limits: dict[str, Any], compute: Any) -> list[str]:
+    problems = Problems()
+    for name, value in limits.items():
+        if value is not None:
+            problems.whole(name, value)
+    if compute is not None:
+        problems.positive("compute", compute, try_="It counts the examples processed.")
+    return problems.found
+
+
+def _files(plot: Path | None, table: Path | None) -> tuple[str, ...]:
+    """What can be known to be wrong before anything is computed."""
+    missing: tuple[str, ...] = ()
+    if table is not None and not table.parent.is_dir():
+        missing = (f"csv={table}: the folder {table.parent} does not exist. Make it first.",)
+    return (*pictures.problems(plot), *missing)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--csv={file} cannot be written: {error.strerror}.") from error
+
+
+def _show_map(found: "Frontier") -> None:
+    from dpplan.render import frontier as render
+
+    if not screen.is_terminal():
+        screen.say(render.plain_map(line) for line in render.heat_map(found, 80))
+        return
+    console = screen.console()
+    for line in render.heat_map(found, max(console.width, 40)):
+        console.print(render.rich_map(line))
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,131 @@
+"""Several plans side by side: what differs, and who wins on privacy, compute and noise.
+
+result = contest([Contender("a", plan_a, delta_a), Contender("b", plan_b, delta_b)])
+result.winners["epsilon"]
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dpplan import accounting
+from dpplan.accounting.bound import Bound
+from dpplan.errors import UsageError
+from dpplan.plan import Delta, Plan
+
+Content = Mapping[str, Mapping[str, Any]]
+CRITERIA = ("epsilon", "compute", "noise")
+_SAME = 1e-12  # relative; costs computed in another order of operations are the same
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A plan under a name. content: what else was said of it, block -> key -> value. views: of each example."""
+
+    name: str
+    plan: Plan
+    delta: Delta
+    content: Content = field(default_factory=dict)
+    views: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A contender and its figures.
+
+    epsilon: at its own delta. compared: at the delta that all are compared at. compute: examples processed, in
+    expectation, every view of one counted. noise: σ / batch, the noise on the mean gradient in clip norms, None where
+    the batch is unknown or differs between phases. averaged_noise: σ / (batch · sqrt(steps)).
+    """
+
+    contender: Contender
+    epsilon: Bound
+    compared: Bound
+    compute: float | None
+    noise: float | None
+    averaged_noise: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A key on which contenders differ ("training.batch_size"), with the value of each; None where it has none."""
+
+    key: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """delta: where all are compared, the smallest of theirs. winners: criterion of CRITERIA -> the names of those that
+    nobody beats; all who are known where nothing sets them apart, nobody where a figure is missing."""
+
+    entries: tuple[Entry, ...]
+    delta: float
+    differences: tuple[Difference, ...]
+    winners: Mapping[str, tuple[str, ...]]
+
+
+def contest(contenders: Sequence[Contender], ignored: Sequence[str] = ()) -> Contest:
+    """Every plan at its own delta and all at the smallest, because an epsilon at a larger delta promises less.
+
+    ignored: blocks of the contents that are not compared. Raises UsageError for fewer than two contenders or a name
+    that two of them have, NotCertified where a plan's cost cannot be proven.
+    """
+    names = [one.name for one in contenders]
+    if len(names) < 2:
+        raise UsageError("there is one plan and nothing to compare it with. Give two or more.")
+    if len(set(names)) < len(names):
+        raise UsageError(f"names={', '.join(names)} are not all different. Give each plan a name of its own.")
+    delta = min(one.delta.value for one in contenders)
+    entries = tuple(_entry(one, delta) for one in contenders)
+    winners = {
+        "epsilon": _most_private(entries),
+        "compute": _least(names, [entry.compute for entry in entries]),
+        "noise": _least(names, [entry.noise for entry in entries]),
+    }
+    return Contest(entries, delta, tuple(_differences([one.content for one in contenders], ignored)), winners)
+
+
+def _entry(contender: Contender, delta: float) -> Entry:
+    plan = contender.plan
+    epsilon = accounting.epsilon(plan, contender.delta.value)
+    compared = epsilon if contender.delta.value == delta else accounting.epsilon(plan, delta)
+    n = plan.examples
+    compute = None if n is None else n * math.fsum(p.steps * p.sample_rate for p in plan.phases) * contender.views
+    noise = None
+    if n is not None and len(plan.phases) == 1:
+        noise = plan.only_phase.noise_multiplier / (n * plan.only_phase.sample_rate)
+    averaged = None if noise is None else noise / math.sqrt(plan.steps)
+    return Entry(contender, epsilon, compared, compute, noise, averaged)
+
+
+def _most_private(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Those whose certified interval is not wholly above that of another: what is not proven to be worse."""
+    least = min(entry.compared.value for entry in entries)
+    return tuple(entry.contender.name for entry in entries if _lower(entry.compared) <= least)
+
+
+def _lower(bound: Bound) -> float:
+    return 0.0 if bound.lower is None else bound.lower
+
+
+def _least(names: Sequence[str], values: Sequence[float | None]) -> tuple[str, ...]:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return ()
+    return tuple(
+        name for name, value in zip(names, known, strict=True) if math.isclose(value, min(known), rel_tol=_SAME)
+    )
+
+
+def _differences(contents: Sequence[Content], ignored: Sequence[str]) -> list[Difference]:
+    keys: dict[tuple[str, str], None] = {}
+    for content in contents:
+        keys |= dict.fromkeys((block, key) for block in content if block not in ignored for key in content[block])
+    found = []
+    for block, key in keys:
+        values = tuple(content.get(block, {}).get(key) for content in contents)
+        if any(value != values[0] for value in values):
+            found.append(Difference(f"{block}.{key}", values))
+    return found

@@ -1,0 +1,187 @@
+"""Curves: epsilon over delta, delta over epsilon, and epsilon over one quantity of a run; a Bound at every point.
+
+    profile(plan, deltas)                        the privacy profile, ε(δ)
+    delta_profile(plan, epsilons)                the same the other way round, δ(ε)
+    against(settings, "sigma", values, delta)    ε of plans that differ in one quantity
+    along(plan, steps, delta)                    ε of the first steps of one plan
+
+Every figure is the one that accounting.epsilon or accounting.delta gives for its point, with the same guarantee.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Literal, cast
+
+from dpplan import accounting
+from dpplan.accounting.bound import Bound
+from dpplan.checks import Problems, did_you_mean
+from dpplan.errors import NotCertified, PlanError, UsageError
+from dpplan.plan import Phase, Plan, Settings
+
+Progress = Callable[[int, int], None]
+Who = Mapping[str, Mapping[str, object]]
+EXACT: Who = MappingProxyType({"exact": MappingProxyType({})})
+# What may be varied -> the setting it is, and those that would contradict it or that it replaces.
+QUANTITIES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "steps": ("steps", ("epochs",)),
+    "epochs": ("epochs", ("steps",)),
+    "sigma": ("noise_multiplier", ()),
+    "batch": ("batch_size", ("sample_rate",)),
+    "q": ("sample_rate", ("batch_size",)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """One or several accountants' figures, point by point.
+
+    x_name: what runs along the curves: delta, epsilon or a key of QUANTITIES. x: its values.
+    series: accountant -> one Bound for each x, None where it refused; refusals: why, the first time.
+    at: the delta of the epsilons, or None where x is delta or epsilon. plans: what each point is about.
+    """
+
+    x_name: str
+    x: tuple[float, ...]
+    series: Mapping[str, tuple[Bound | None, ...]]
+    at: float | None
+    plans: tuple[Plan, ...]
+    refusals: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def quantity(self) -> Literal["epsilon", "delta"]:
+        """What the figures are."""
+        return "delta" if self.x_name == "epsilon" else "epsilon"
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of the last point; of every point where x is delta or epsilon."""
+        return self.plans[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """One question to an accountant: the epsilon at `delta` or the delta at `epsilon`, whichever is given."""
+
+    x: float
+    plan: Plan
+    delta: float | None = None
+    epsilon: float | None = None
+
+    def ask(self, accountant: str, options: Mapping[str, object]) -> Bound:
+        if self.delta is None:
+            return accounting.delta(self.plan, cast(float, self.epsilon), accountant, **options)
+        return accounting.epsilon(self.plan, self.delta, accountant, **options)
+
+
+def profile(plan: Plan, deltas: Sequence[float], who: Who = EXACT, progress: Progress | None = None) -> Curves:
+    """ε at each of `deltas` in (0, 1).
+
+    who: accountant -> its options. progress(done, total) is called after every point. An accountant that refuses a
+    point has None there. Raises PlanError for a delta out of range, UsageError for an unknown accountant or option.
+    """
+    with Problems() as problems:
+        for delta in deltas:
+            problems.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
+    return _drawn("delta", [_Point(delta, plan, delta=delta) for delta in deltas], who, progress)
+
+
+def delta_profile(plan: Plan, epsilons: Sequence[float], who: Who = EXACT, progress: Progress | None = None) -> Curves:
+    """δ at each of `epsilons` >= 0; otherwise as `profile()`."""
+    with Problems() as problems:
+        for epsilon in epsilons:
+            problems.at_least("epsilon", epsilon, 0.0, try_="Epsilon counts nats of privacy loss (--eps).")
+    return _drawn("epsilon", [_Point(epsilon, plan, epsilon=epsilon) for epsilon in epsilons], who, progress)
+
+
+def against(
+    settings: Settings,
+    quantity: str,
+    values: Sequence[float],
+    delta: float,
+    who: Who = EXACT,
+    before: tuple[Phase, ...] = (),
+    progress: Progress | None = None,
+) -> Curves:
+    """ε at `delta` of the run in `settings` with `quantity`, a key of QUANTITIES, set to each of `values`.
+
+    What contradicts the quantity is left out of the settings (over steps, the epochs); before: phases that ran
+    earlier on the same data. Raises PlanError holding all that is wrong with any of the plans, once each.
+    """
+    if quantity not in QUANTITIES:
+        known = ", ".join(QUANTITIES)
+        raise UsageError(f"quantity={quantity} is not one of: {known}.{did_you_mean(quantity, QUANTITIES)}")
+    plans: list[Plan] = []
+    found: dict[str, None] = {}
+    for value in values:
+        try:
+            plan = varied(settings, quantity, value).plan()
+        except PlanError as error:
+            found |= dict.fromkeys(error.problems)
+        else:
+            plans.append(dataclasses.replace(plan, phases=(*before, *plan.phases)))
+    if found:
+        raise PlanError(list(found))
+    points = [_Point(value, plan, delta=delta) for value, plan in zip(values, plans, strict=True)]
+    return _drawn(quantity, points, who, progress)
+
+
+def along(plan: Plan, steps: Sequence[int], delta: float, who: Who = EXACT, progress: Progress | None = None) -> Curves:
+    """ε at `delta` of the first steps of `plan`, for each number of `steps` from 1 to its own."""
+    points = [_Point(count, beginning(plan, count), delta=delta) for count in steps]
+    return _drawn("steps", points, who, progress)
+
+
+def varied(settings: Settings, quantity: str, value: float) -> Settings:
+    """The settings with another value of one quantity, and without what would contradict it."""
+    field, others = QUANTITIES[quantity]
+    return settings.with_(**{field: value}, **dict.fromkeys(others))
+
+
+def beginning(plan: Plan, steps: int) -> Plan:
+    """The plan cut off after its first `steps` steps."""
+    phases = []
+    for phase in plan.phases:
+        taken = min(phase.steps, steps)
+        if taken > 0:
+            phases.append(dataclasses.replace(phase, steps=taken))
+        steps -= taken
+    return dataclasses.replace(plan, phases=tuple(phases), derivation=())
+
+
+def epochs(plan: Plan) -> float:
+    """Expected passes over the data: Σ steps × sample rate, rounded once."""
+    return float(sum(phase.steps * Fraction(repr(phase.sample_rate)) for phase in plan.phases))
+
+
+def _drawn(x_name: str, points: Sequence[_Point], who: Who, progress: Progress | None) -> Curves:
+    """Every accountant at every point."""
+    from dpplan.accounting import exact
+
+    with Problems(UsageError) as problems:
+        problems.require(len(points) > 0, f"no {x_name} is given: a curve needs at least one.")
+    series: dict[str, tuple[Bound | None, ...]] = {}
+    refusals: dict[str, str] = {}
+    done, total = 0, len(points) * len(who)
+    for name, options in who.items():
+        bounds: list[Bound | None] = []
+        if name == "exact" and x_name == "delta":
+            series[name] = exact.epsilons(points[0].plan, [cast(float, point.delta) for point in points])
+            done += len(points)
+            if progress is not None:
+                progress(done, total)
+            continue
+        for point in points:
+            try:
+                bounds.append(point.ask(name, options))
+            except NotCertified as refusal:
+                bounds.append(None)
+                refusals.setdefault(name, str(refusal))
+            done += 1
+            if progress is not None:
+                progress(done, total)
+        series[name] = tuple(bounds)
+    at = None if x_name in ("delta", "epsilon") else points[0].delta
+    return Curves(x_name, tuple(point.x for point in points), series, at, tuple(p.plan for p in points), refusals)

@@ -1,0 +1,109 @@
+"""What is wrong with a plan or a recipe, or suspicious, and the fix.
+
+    run = Run(settings=settings, plan=plan_of(settings), delta=delta)
+    for finding in check(run): ...
+
+A rule is a function from a `Run` to remarks; its docstring is its long explanation. RULES is the table of all of them.
+
+    subject     what is known of a run
+    history     the runs that lie in a folder
+    figures     rules on δ, ε, noise, examples, steps, batch
+    claims      rules on whether the figure is one for what is claimed and done
+    conduct     rules on what else was done with the data
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from dpplan.checks import Problems
+from dpplan.errors import UsageError
+from dpplan.lint import claims, conduct, figures
+from dpplan.lint.finding import Finding, Remark, Severity
+from dpplan.lint.history import Earlier, runs_in
+from dpplan.lint.subject import Claim, Data, Kind, Loop, Model, Run, plan_of
+
+__all__ = [
+    "RULES",
+    "Claim",
+    "Data",
+    "Earlier",
+    "Finding",
+    "Kind",
+    "Loop",
+    "Model",
+    "Rule",
+    "Run",
+    "Severity",
+    "check",
+    "explanation",
+    "failing",
+    "plan_of",
+    "runs_in",
+    "title",
+    "unknown_code",
+]
+
+Rule = Callable[[Run], Iterator[Remark]]
+# A code keeps its meaning for ever: a rule that goes leaves a gap, a new one takes the next number.
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "DP001": figures.delta_too_large,
+        "DP002": figures.epsilon_too_large,
+        "DP003": figures.noise_too_small,
+        "DP004": figures.examples_not_public,
+        "DP005": figures.steps_rounded_down,
+        "DP006": figures.batch_larger_than_data,
+        "DP007": claims.adjacency_mismatched,
+        "DP008": claims.loader_differs,
+        "DP009": claims.claim_under_reports,
+        "DP010": conduct.earlier_runs_not_counted,
+        "DP011": conduct.search_not_counted,
+        "DP012": claims.cap_near_mean,
+        "DP013": conduct.examples_mixed,
+        "DP014": conduct.preprocessing_from_data,
+        "DP015": claims.unit_changed,
+        "DP016": conduct.seed_fixed,
+        "DP017": conduct.nonprivate_model_trained,
+    }
+)
+_SILENCE: Mapping[str, str] = MappingProxyType({})
+
+
+def check(run: Run, silence: Mapping[str, str] = _SILENCE) -> tuple[Finding, ...]:
+    """Everything the rules find: errors first, then warnings and notes, each by code; silenced ones last.
+
+    silence: code -> the reason for letting its findings pass. They are returned with that reason.
+    Raises UsageError for a code that does not exist or a reason that is empty.
+    """
+    with Problems(UsageError) as problems:
+        for code, reason in silence.items():
+            problems.require(code in RULES, unknown_code(code))
+            problems.require(bool(reason.strip()), f"silence={code} has no reason. Say why it may pass.")
+    found = [Finding(code, *remark, silenced=silence.get(code)) for code, rule in RULES.items() for remark in rule(run)]
+    severities = list(Severity)
+    return tuple(sorted(found, key=lambda one: (one.silenced is not None, severities.index(one.severity), one.code)))
+
+
+def failing(findings: Sequence[Finding], strict: bool = False) -> tuple[Finding, ...]:
+    """The findings for which a check fails: errors that are not silenced, and with `strict` warnings too."""
+    bad = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
+    return tuple(finding for finding in findings if finding.severity in bad and finding.silenced is None)
+
+
+def title(code: str) -> str:
+    """The name of a rule: delta-too-large."""
+    return RULES[code].__name__.replace("_", "-")
+
+
+def explanation(code: str) -> str:
+    """What a rule looks at and why, at length. Raises UsageError for a code that does not exist."""
+    if code not in RULES:
+        raise UsageError(unknown_code(code))
+    return inspect.getdoc(RULES[code]) or ""
+
+
+def unknown_code(code: str) -> str:
+    """The sentence for a code that is not one of RULES."""
+    first, *_, last = RULES
+    return f"code={code} is not one of {first} to {last}; `dpplan check --explain all` lists them."

@@ -1,0 +1,129 @@
+"""A list of phases in a file: YAML, JSON or CSV, told apart by the name's ending.
+
+Values stay as they were written, because who reads them knows fractions, counts and what to say about anything else.
+"""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dpplan.errors import PlanError
+
+ENDINGS = (".yaml", ".yml", ".json", ".csv")
+MOST_BYTES = 20_000_000  # a hundred thousand phases; keeps a data file given by mistake out of the parser
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One phase. where: the file and the line, or its number in the list; values: key and text, in their order."""
+
+    where: str
+    values: tuple[tuple[str, str], ...]
+
+
+def read(file: Path) -> list[Written]:
+    """The phases of a file, in their order. An empty value counts as not given.
+
+    Raises PlanError when the file cannot be read or is no list of phases.
+    """
+    ending = file.suffix.lower()
+    if ending not in ENDINGS:
+        raise PlanError(f"{file}: does not end in {', '.join(ENDINGS)}. Say by its name what the file is.")
+    text = _text(file)
+    found = list({".json": _from_json, ".csv": _from_csv}.get(ending, _from_yaml)(text, file))
+    if not found:
+        raise PlanError(f"{file}: has no phases. {_EXAMPLES[ending]}")
+    return found
+
+
+def _text(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise PlanError(
+            f"{file}: no such file. A phase that is typed has a = in it: sigma=1.1,q=0.01,steps=1000."
+        ) from None
+    except OSError as error:
+        raise PlanError(f"{file}: cannot be read: {error.strerror}.") from None
+    if len(raw) > MOST_BYTES:
+        raise PlanError(f"{file}: is larger than {MOST_BYTES:,} bytes; this is no list of phases.")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise PlanError(f"{file}: is not text (UTF-8).") from None
+
+
+def _from_csv(text: str, file: Path) -> Iterator[Written]:
+    rows = csv.reader(text.splitlines(), strict=True)
+    try:
+        table = [(rows.line_num, row) for row in rows]
+    except csv.Error as error:
+        raise PlanError(f"{file}:{rows.line_num}: is not CSV: {error}.") from None
+    (_, names), *table = table or [(0, [])]
+    for line, row in table:
+        if any(cell.strip() for cell in row):
+            if len(row) != len(names):
+                raise PlanError(f"{file}:{line}: has {len(row)} cells under {len(names)} names. {_EXAMPLES['.csv']}")
+            yield _written(f"{file}:{line}", zip(names, row, strict=True))
+
+
+def _from_json(text: str, file: Path) -> Iterator[Written]:
+    try:
+        # Numbers as they stand, and keys that are given twice still there twice.
+        items = json.loads(text, parse_float=str, parse_int=str, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError) as error:
+        raise PlanError(f"{file}: is not JSON: {error}.") from None
+    for number, item in enumerate(items if isinstance(items, list) and not isinstance(items, _Pairs) else [None], 1):
+        if not isinstance(item, _Pairs):
+            raise PlanError(f"{file}: is not a list of phases. {_EXAMPLES['.json']}")
+        yield _written(f"{file}, phase {number}", item)
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object."""
+
+
+def _from_yaml(text: str, file: Path) -> Iterator[Written]:
+    import yaml
+
+    root: Any
+    try:
+        root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise PlanError(f"{file}{line}: is not YAML: {error.problem}.") from None
+    except (yaml.YAMLError, RecursionError):
+        raise PlanError(f"{file}: is not YAML.") from None
+    if root is None:
+        return
+    for item in root.value if root.id == "sequence" else [root]:
+        where = f"{file}:{item.start_mark.line + 1}"
+        if root.id != "sequence" or item.id != "mapping":
+            raise PlanError(f"{where}: is not a list of phases. {_EXAMPLES['.yaml']}")
+        yield _written(where, [(key.value, _scalar(value)) for key, value in item.value])
+
+
+def _scalar(node: Any) -> Any:
+    return None if node.tag.endswith(":null") else node.value
+
+
+def _written(where: str, pairs: Any) -> Written:
+    given = ((_spelled(key), value) for key, value in pairs)
+    return Written(where, tuple((key, _spelled(value)) for key, value in given if value not in (None, "")))
+
+
+def _spelled(value: Any) -> str:
+    """Anything that is no number is left to be refused by name."""
+    return value.strip() if isinstance(value, str) else "a list" if isinstance(value, list) else str(value).lower()
+
+
+_EXAMPLES = {
+    ".json": 'Write [{"sigma": 1.1, "q": 0.01, "steps": 1000}, ...].',
+    ".csv": "Write a line of names, sigma,q,steps, and below it a line for each phase.",
+    ".yaml": "Write a line for each phase: - {sigma: 1.1, q: 0.01, steps: 1000}",
+}
+_EXAMPLES[".yml"] = _EXAMPLES[".yaml"]

@@ -1,0 +1,152 @@
+"""What a search found, as an answer: the value, the plan it completes, what that spends, and what to know beside it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.checks import show
+from dpplan.errors import NotCertified, Unreachable
+from dpplan.plan import Plan, Settings
+from dpplan.search import Found, Meter, search
+from dpplan.solve import ladders
+from dpplan.solve.hunt import start
+from dpplan.solve.question import Question, word
+
+_ADVICE_DIGITS = 5  # of a noise multiplier that is only mentioned
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """The next value the other way, and what it spends. It was not shown to meet the target."""
+
+    value: float
+    spent: Bound
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """The value of the unknown, the plan it completes, and what that plan spends.
+
+    plan: the whole plan, with what ran earlier as its first phases.
+    spent: the accountant's Bound of exactly this plan, epsilon at `delta` or delta at `target`, whichever was to be
+        held; spent.value is within it. That is a guarantee where spent.upper is not None: with every accountant but
+        one that only estimates.
+    target, delta: what was asked for, as epsilon and delta.
+    other_way: None at an end of what was searched, and where the accountant refuses the next value.
+    remarks: sentences worth saying beside the answer.
+    advice: when called, sentences on what a longer run or more noise would give. It takes several evaluations.
+    """
+
+    unknown: str
+    value: float
+    plan: Plan
+    spent: Bound
+    target: float
+    delta: float
+    other_way: Other | None
+    remarks: tuple[str, ...]
+    advice: Callable[[], tuple[str, ...]] = field(default=tuple, compare=False, repr=False)
+
+
+def solution(question: Question, meter: Meter, found: Found, remarks: Iterable[str] = ()) -> Solution:
+    ladder, spent = meter.ladder, meter.spent[found.low]
+    value = ladder.value(found.low)
+    return Solution(
+        unknown=ladder.name,
+        value=value,
+        plan=question.plan(ladder, found.low),
+        spent=spent,
+        target=question.epsilon,
+        delta=value if ladder.name == "delta" else question.delta,
+        other_way=Other(ladder.value(found.high), meter.spent[found.high]) if found.high in meter.spent else None,
+        remarks=(*_caveats(question, meter, found), *remarks),
+        advice=lambda: _advice(question, meter, found),
+    )
+
+
+def _caveats(question: Question, meter: Meter, found: Found) -> Iterable[str]:
+    """What limits the answer."""
+    figure, following = question.by, f"{word(meter.ladder.name)} = {show(meter.ladder.value(found.high))}"
+    if meter.spent[found.low].guarantee is Guarantee.ESTIMATE:
+        yield (
+            f"{question.accountant} only estimates this {figure}, and the run may spend more; "
+            "the exact accountant gives a guarantee"
+        )
+    if found.high in meter.refused:
+        yield f"{following} is refused: {meter.refused[found.high]}"
+    elif found.high in meter.spent and meter.least_gap(found.high) <= 0 and meter.spent[found.high].lower is not None:
+        yield f"{following} may meet the target too: what is proven there is too wide to tell"
+
+
+# Advice: what else the same budget would buy
+
+
+def _advice(question: Question, meter: Meter, found: Found) -> tuple[str, ...]:
+    advisers = {"noise_multiplier": _longer, "steps": _noisier, "epochs": _noisier}
+    adviser = advisers.get(meter.ladder.name)
+    return () if adviser is None else tuple(adviser(question, meter, found))
+
+
+def _longer(question: Question, meter: Meter, found: Found) -> Iterable[str]:
+    """The noise that a somewhat longer run would need."""
+    settings, value = meter.ladder.settings, meter.ladder.value(found.low)
+    if found.low == meter.ladder.last:
+        return
+    if settings.epochs is not None and settings.steps is None:
+        what, longer = "one epoch more", settings.with_(epochs=settings.epochs + 1)
+    else:
+        count = meter.ladder.plan(found.low).steps
+        what, longer = "a tenth more steps", settings.with_(steps=count - -count // 10, epochs=None)
+    # Fast estimates of both runs differ by about as much as the answers do.
+    estimates = [fine.value(start(question, fine)[0]) for fine in (ladders.noise(settings), ladders.noise(longer))]
+    ladder = ladders.noise(longer, _ADVICE_DIGITS)
+    guess = -ladders.decimal_above(value * estimates[1] / estimates[0], _ADVICE_DIGITS)
+    more = search(question.meter(ladder).gap, ladder, guess, found.slope, settle=0.0)
+    if more.low >= ladder.first:
+        yield f"{what} would need σ = {show(ladder.value(more.low))}"
+
+
+def _noisier(question: Question, meter: Meter, found: Found) -> Iterable[str]:
+    """How much longer the run may be with a tenth more noise."""
+    ladder = meter.ladder
+    if found.low == ladder.last:
+        return
+    noise_multiplier = float(f"{1.1 * ladder.plan(found.low).only_phase.noise_multiplier:.4g}")
+    noisier = replace(ladder, settings=ladder.settings.with_(noise_multiplier=noise_multiplier))
+    more = search(question.meter(noisier).gap, noisier, found.low, found.slope)
+    if found.low < more.low < ladder.last:
+        yield f"with σ = {show(noise_multiplier)} the budget would last {show(ladder.value(more.low))} {ladder.name}"
+
+
+# No answer
+
+
+def unreachable(question: Question, meter: Meter) -> Unreachable | NotCertified:
+    """Why no rung meets the target and what would; or the refusal, where nothing was answered at the first."""
+    ladder = meter.ladder
+    if ladder.first in meter.refused:
+        return meter.refused[ladder.first]
+    best = min(meter.spent, key=lambda rung: meter.spent[rung].value)
+    least, value = meter.spent[best].value, ladder.value(best)
+    asked = (("target_epsilon", question.epsilon, "delta", question.delta),)
+    if question.by == "delta":
+        asked = (("target_delta", question.delta, "epsilon", question.epsilon),)
+    ((name, target, at_name, at),) = asked
+    sentence = (
+        f"{name}={show(target)} is out of reach at {at_name}={show(at)}: the least that the "
+        f"{question.accountant} accountant gives is {least:.6g}, at {word(ladder.name)}={show(value)}."
+    )
+    if question.earlier and (before := question.spends(Plan(question.earlier)).value) > target:
+        return Unreachable(f"{sentence} What was spent before is {before:.6g} on its own. Raise the target.")
+    if ladder.name == "noise_multiplier":
+        return Unreachable(f"{sentence} Raise the target, or take fewer steps or a smaller batch.")
+    return Unreachable(f"{sentence} {_enough_noise(question, ladder.settings.with_(**{ladder.name: value}))}")
+
+
+def _enough_noise(question: Question, settings: Settings) -> str:
+    """The noise that would meet the target at the best value of the unknown."""
+    noisier = ladders.noise(settings.with_(noise_multiplier=None), _ADVICE_DIGITS)
+    found = search(question.meter(noisier).gap, noisier, *start(question, noisier))
+    if found.low < noisier.first:
+        return "No noise multiplier would bring that down to the target either."
+    return f"There, sigma={show(noisier.value(found.low))} would meet the target."

@@ -1,0 +1,163 @@
+"""What is asked: a target (epsilon, delta), and what every plan that is tried is composed with and judged by."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from dpplan import accounting
+from dpplan.accounting.bound import Bound
+from dpplan.checks import Problems, show
+from dpplan.errors import PlanError
+from dpplan.plan import Phase, Plan, Settings
+from dpplan.search import Ladder, Meter
+
+By = Literal["epsilon", "delta"]
+# Below this share of its target a figure no longer tells a search how far away it is. Deltas fall much faster.
+_FLAT = {"epsilon": 1e-2, "delta": 1e-12}
+_WORDS = {"noise_multiplier": "sigma", "sample_rate": "q", "examples": "n", "batch_size": "batch"}
+# What stands in for an unknown while the other settings are checked, and which of them would fix it.
+_STAND_INS: dict[str, float] = {
+    "noise_multiplier": 1.0,
+    "steps": 1,
+    "epochs": 1.0,
+    "batch_size": 1,
+    "sample_rate": 1.0,
+}
+_FIXED_BY = {
+    "noise_multiplier": ("noise_multiplier",),
+    "steps": ("steps", "epochs"),
+    "epochs": ("epochs", "steps"),
+    "batch_size": ("batch_size", "sample_rate"),
+    "sample_rate": ("sample_rate", "batch_size"),
+    "examples": ("examples", "sample_rate"),
+    "delta": (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A target, and whom to ask what a plan spends.
+
+    by: the figure that is held below its target: epsilon at this delta, or delta at this epsilon.
+    earlier: what ran before on the same data; every plan is judged together with it.
+    """
+
+    epsilon: float
+    delta: float
+    by: By
+    accountant: str
+    options: Mapping[str, object]
+    earlier: tuple[Phase, ...] = ()
+
+    @property
+    def target(self) -> float:
+        return self.epsilon if self.by == "epsilon" else self.delta
+
+    def plan(self, ladder: Ladder, rung: int) -> Plan:
+        """The plan at a rung, after the earlier phases."""
+        return self.composed(ladder.plan(rung))
+
+    def composed(self, plan: Plan) -> Plan:
+        """The plan as the last phase; what was derived for it is found under its place, phases[1].steps."""
+        if not self.earlier:
+            return plan
+        derivation = tuple((f"phases[{len(self.earlier)}].{name}", words) for name, words in plan.derivation)
+        return replace(plan, phases=(*self.earlier, *plan.phases), batch_size=None, derivation=derivation)
+
+    def spends(self, plan: Plan) -> Bound:
+        """The figure that is held, for this plan as it is."""
+        if self.by == "delta":
+            return accounting.delta(plan, self.epsilon, self.accountant, **self.options)
+        return accounting.epsilon(plan, self.delta, self.accountant, **self.options)
+
+    def meter(self, ladder: Ladder) -> Meter:
+        def ask(rung: int) -> Bound:
+            asked = replace(self, delta=ladder.value(rung)) if ladder.name == "delta" else self
+            return asked.spends(self.plan(ladder, rung))
+
+        return Meter(ladder, ask, self.target, _FLAT[self.by])
+
+    def estimated(self, accountant: str) -> "Question":
+        """The same, answered by another accountant as it comes."""
+        return replace(self, accountant=accountant, options={})
+
+
+def unknown(settings: Settings, delta: float | None = None) -> str:
+    """The one quantity left open: "noise_multiplier", "steps", "epochs", "batch_size", "sample_rate", "examples" or,
+    where the settings are complete and no delta is given, "delta".
+
+    A missing length is solved in epochs where n and the batch are known, else in steps; a missing sample rate as the
+    batch where n is known, as n where the batch is known, else as itself.
+    Raises PlanError, saying what to give, when nothing or several are open.
+    """
+    found = []
+    if settings.noise_multiplier is None:
+        found.append("noise_multiplier")
+    if settings.sample_rate is None and (settings.batch_size is None or settings.examples is None):
+        known = "examples" if settings.batch_size is not None else "sample_rate"
+        found.append("batch_size" if settings.examples is not None else known)
+    if settings.steps is None and settings.epochs is None:
+        found.append("epochs" if settings.examples is not None and settings.batch_size is not None else "steps")
+    if not found and delta is None:
+        return "delta"
+    if not found:
+        raise PlanError(
+            "nothing is left to solve for. Leave out --sigma, --steps (or --epochs), --batch (or --q), --n or --delta; "
+            "what a complete plan spends is said by `dpplan epsilon`."
+        )
+    if len(found) > 1:
+        names = " and ".join(word(name) for name in found)
+        raise PlanError(f"{names} are all open; one unknown at a time is solved for. Give all but one of them.")
+    return found[0]
+
+
+def word(name: str) -> str:
+    """A quantity as it is called on the command line."""
+    return _WORDS.get(name, name)
+
+
+def check(name: str, settings: Settings, question: Question) -> None:
+    """Raises PlanError with every problem of the call, UsageError for the accountant."""
+    accounting.accountant(question.accountant)
+    with Problems() as problems:
+        problems.positive("target_epsilon", question.epsilon, try_="Values between 0.1 and 10 are common.")
+        problems.probability("delta", question.delta, closed_right=False, try_="Values below 1/n are meaningful.")
+        known = ("epsilon", "delta")
+        problems.require(question.by in known, f"by={question.by} is not one of: {', '.join(known)}.")
+        problems.found.extend(_left_open(name, settings))
+        try:
+            _filled(name, settings).plan()
+        except PlanError as error:
+            problems.found.extend(error.problems)
+
+
+def _left_open(name: str, settings: Settings) -> Sequence[str]:
+    """What keeps the unknown from being open, or from being fixed by the target."""
+    problems = Problems()
+    for other in _FIXED_BY[name]:
+        given = getattr(settings, other)
+        if given is not None:
+            problems.add(f"{word(other)}={show(given)} is given, so {word(name)} is not open. Leave it out.")
+    if name == "batch_size":
+        problems.require(settings.examples is not None, "n is missing: a batch is a part of the examples. Give --n.")
+    if name == "examples":
+        problems.require(settings.batch_size is not None, "batch is missing: n follows from batch / q. Give --batch.")
+    if name in ("batch_size", "sample_rate") and settings.steps is not None and settings.epochs is not None:
+        problems.add(f"steps and epochs together fix the {word(name)}. Leave out --steps or --epochs.")
+    if name == "examples" and settings.steps is not None and settings.epochs is not None:
+        problems.add("steps and epochs together fix n. Leave out --steps or --epochs.")
+    return problems.found
+
+
+def _filled(name: str, settings: Settings) -> Settings:
+    """The settings with something in the place of the unknown, so that all else that is wrong can be said."""
+    filled = settings.with_(**dict.fromkeys(_FIXED_BY[name]))
+    if name in _STAND_INS:
+        filled = filled.with_(**{name: _STAND_INS[name]})
+    if name == "batch_size" and settings.examples is None:
+        filled = filled.with_(sample_rate=1.0)
+    if name == "examples":
+        filled = filled.with_(sample_rate=1.0)
+    if name in ("batch_size", "sample_rate", "examples") and settings.steps is not None:
+        filled = filled.with_(epochs=None)
+    return filled

@@ -1,0 +1,96 @@
+"""All that a run needs to go on after it was killed, in one file that is never half written.
+
+Of an unseeded run a checkpoint holds what epsilon covers and nothing besides: parameters, the optimiser's and the
+rule's state (computed from released sums) and counts of steps. The state of its generators is not in it: who reads it
+could subtract the noise. A run that goes on draws fresh batches and fresh noise, so no noise meets two batches; steps
+that were taken after the checkpoint are counted and lost, since their sums were released and cannot be repeated.
+
+Of a seeded run it holds the generators as well, and steps after the checkpoint are repeated bit by bit: the same
+batches, noise and sums, which release nothing new. Such a run protects nobody in any case.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from dpplan.checks import show
+from dpplan.errors import UsageError
+from dpplan.recipe import Claim, Recipe
+from dpplan.train.durable import write_whole
+
+SCHEMA = "dpplan.checkpoint/1"
+FREE = ("training.compare_nonprivate",)  # a second model, which no step of this one depends on
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """name: of the recipe. basis: what the run follows, see `basis_of`. steps: updates the model has seen.
+
+    counted: steps begun by then. epochs: how many were closed. trainer: the state of `Trainer`. generators: None for
+    an unseeded run.
+    """
+
+    name: str
+    basis: Mapping[str, Any]
+    seed: int | None
+    steps: int
+    counted: int
+    epochs: int
+    trainer: Mapping[str, Any]
+    generators: Mapping[str, Any] | None
+    schema: str = SCHEMA
+
+    def save(self, path: Path) -> None:
+        content = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        write_whole(path, lambda stream: torch.save(content, stream))
+
+    @classmethod
+    def load(cls, path: Path) -> "Checkpoint":
+        """Raises UsageError when there is none, or none that this version can read."""
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except FileNotFoundError:
+            raise UsageError(f"{path.parent}: holds no checkpoint to go on from. Start the run anew.") from None
+        except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+            raise UsageError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+        if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+            raise UsageError(f"{path}: is not a checkpoint of this version of dpplan ({SCHEMA}).")
+        return cls(**content)
+
+    def differences(self, recipe: Recipe, claim: Claim) -> Iterator[str]:
+        """What of the recipe, or of the plan that follows from it, is no longer what the run began with."""
+        now = basis_of(recipe, claim)
+        for key in sorted(self.basis.keys() | now.keys()):
+            before, after = self.basis.get(key), now.get(key)
+            if before != after:
+                yield f"{key}={_show(after)}, and the run began with {_show(before)}."
+
+
+def basis_of(recipe: Recipe, claim: Claim) -> dict[str, Any]:
+    """Everything that the model or the claim depends on: the recipe without runtime and check, and the plan.
+
+    Nothing is computed from the examples but their number; a hash of them would tell who knows all but one.
+    """
+    content = json.loads(json.dumps(recipe.content))
+    titles = [title for title in content if title not in {"runtime", "check"}]
+    keys = {f"{title}.{key}": value for title in titles for key, value in content[title].items()}
+    phase = claim.phase
+    plan = {
+        "noise_multiplier": phase.noise_multiplier,
+        "sampling": asdict(phase.sampling),
+        "steps": phase.steps,
+        "examples": claim.plan.examples,
+        "delta": claim.delta.value,
+    }
+    return {key: value for key, value in keys.items() if key not in FREE} | {
+        f"plan.{key}": value for key, value in plan.items()
+    }
+
+
+def _show(value: object) -> str:
+    return "nothing" if value is None else show(value)

@@ -1,0 +1,89 @@
+"""Per-example gradients by torch.func: slower and larger than book-keeping, and right for almost any model."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from torch.nn.functional import cross_entropy
+
+from dpplan.train.clipping.rules import ClippingRule
+from dpplan.train.clipping.summands import squared_norms
+from dpplan.train.clipping.sums import ClippedSum, Piece, pieces
+from dpplan.train.clipping.weighing import PieceSum, double_device, gather, weigh
+
+
+class VmapClipping:
+    """Clipping of per-example gradients made by torch.func.vmap(grad).
+
+    Guarantee and treatment of examples as in `BookKeeping`. Works for every model whose examples do not meet, and
+    there they cannot: each is a batch of its own. Keeps `physical_batch` per-example gradients in memory, and sums
+    in float64.
+    """
+
+    def __init__(self, model: nn.Module, physical_batch: int, views: int = 1) -> None:
+        self.model = model
+        self.physical_batch = physical_batch
+        self.views = views
+        self.watched = True
+        self.parameters = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+        self.frozen = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
+        self.size = sum(p.numel() for p in self.parameters.values())
+        owners = [name.rpartition(".")[0] for name in self.parameters]
+        self.layer_of = [sorted(set(owners), key=owners.index).index(owner) for owner in owners]
+        self._per_example = vmap(grad(self._loss, has_aux=True), in_dims=(None, 0, 0), randomness="different")
+
+    def clipped_sum(self, inputs: Tensor, targets: Tensor, rule: ClippingRule) -> ClippedSum:
+        with _states_from_inputs(self.model):
+            cut = pieces(inputs, targets, self.physical_batch)
+            return gather((self._of_piece(piece, rule) for piece in cut), self.size, inputs, rule)
+
+    def _of_piece(self, piece: Piece, rule: ClippingRule) -> PieceSum:
+        gradients, (losses, logits) = self._per_example(self.parameters, piece.inputs, piece.targets)
+        device = double_device(losses.device)
+        rows = [g.flatten(1).to(device) for g in gradients.values()]
+        squares = torch.zeros(len(losses), 1 + max(self.layer_of), dtype=torch.float64, device=device)
+        for layer, row in zip(self.layer_of, rows, strict=True):
+            squares[:, layer] += squared_norms(row)
+        weighed = weigh(squares, losses, logits.flatten(0, 1), piece, rule, watched=self.watched)
+        parts = []
+        for layer, row in zip(self.layer_of, rows, strict=True):
+            kept = row.masked_fill(~weighed.kept.unsqueeze(1), 0.0)  # 0 × NaN is NaN
+            parts.append(weighed.of_layer(layer) @ kept.to(torch.float64))
+        return PieceSum(torch.cat(parts), weighed.extra, weighed.facts)
+
+    def _loss(self, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        rows = x if self.views > 1 else x.unsqueeze(0)
+        logits = functional_call(self.model, {**parameters, **self.frozen}, (rows,))
+        loss = cross_entropy(logits, y.expand(self.views))
+        return loss, (loss, logits)
+
+
+@contextmanager
+def _states_from_inputs(model: nn.Module) -> Iterator[None]:
+    """Inside, recurrent layers that are given no first state get zeros made from their input.
+
+    The zeros they make themselves belong to no example, and vmap refuses to write examples into them.
+    """
+
+    def with_state(layer: nn.RNNBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        if len(args) != 1 or kwargs or not isinstance(args[0], Tensor):
+            return args, kwargs
+        x = args[0]
+        rows = (x.shape[0 if layer.batch_first else 1],) if x.dim() == 3 else ()
+        layers = layer.num_layers * (2 if layer.bidirectional else 1)
+        hidden = x.new_zeros(layers, *rows, layer.proj_size or layer.hidden_size)
+        if not isinstance(layer, nn.LSTM):
+            return (x, hidden), kwargs
+        return (x, (hidden, x.new_zeros(layers, *rows, layer.hidden_size))), kwargs
+
+    recurrent = [layer for layer in model.modules() if isinstance(layer, nn.RNNBase)]
+    with ExitStack() as stack:
+        for layer in recurrent:
+            stack.enter_context(layer.register_forward_pre_hook(with_state, with_kwargs=True))
+        if recurrent:  # vmap has no rule for oneDNN's fused layer, and goes through it one example at a time
+            stack.callback(setattr, torch.backends.mkldnn, "enabled", torch.backends.mkldnn.enabled)
+            setattr(torch.backends.mkldnn, "enabled", False)  # noqa: B010  (typed as what it is not)
+        yield

@@ -1,0 +1,228 @@
+"""dpplan check in a process of its own, and the check before dpplan train."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import NamedTuple
+
+import pytest
+
+from dpplan import __main__ as program
+from dpplan import lint
+from dpplan.recipe import Recipe, load
+
+
+class Done(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., CompletedProcess[str]]
+Here = Callable[..., Done]
+ROOT = Path(__file__).parents[2]
+PLAN = ("check", "--sigma", "1.1", "--n", "60000", "--batch", "256", "--epochs", "60")
+RECIPE = """\
+privacy: {{noise_multiplier: 4, clip_norm: 1, delta: {delta}}}
+data: {{source: file, path: mine.csv, held_out: 0.5}}
+model: {{kind: {kind}}}
+training: {{batch_size: 10, steps: 2, optimizer: sgd, learning_rate: 0.5, compare_nonprivate: false}}
+runtime: {{device: cpu, threads: 1}}
+{check}
+"""
+MODEL = """\
+from torch import nn
+
+def normed(shape, classes):
+    return nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, classes))
+"""
+PUBLIC_N = "check: {silence: {DP004: n is in the data card}}"
+
+
+def write(folder: Path, delta: str = "1e-4", kind: str = "logistic", check: str = PUBLIC_N) -> None:
+    rows = "".join(f"{i % 7},{i % 5},{i % 2}\n" for i in range(60))
+    (folder / "mine.csv").write_text("a,b,target\n" + rows, encoding="utf-8")
+    (folder / "mine_models.py").write_text(MODEL, encoding="utf-8")
+    recipe = RECIPE.format(delta=delta, kind=kind, check=check)
+    (folder / "mine.yaml").write_text(recipe, encoding="utf-8")
+
+
+def test_a_clean_plan_passes_and_shows_what_was_checked(dpplan: Run) -> None:
+    done = dpplan(*PLAN)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"plan: {len(lint.RULES)} rules find nothing"
+    assert lines[2].split() == ["epsilon", "=", "2.69677", "certified"]
+
+
+def test_an_error_fails_and_a_warning_only_when_strict(dpplan: Run) -> None:
+    wrong = dpplan(*PLAN, "--delta", "0.1")
+    assert (wrong.returncode, wrong.stderr) == (1, "")
+    assert "error DP001  --delta" in wrong.stdout
+    assert dpplan(*PLAN, "--seed", "1").returncode == 0
+    assert dpplan(*PLAN, "--seed", "1", "--strict").returncode == 1
+
+
+def test_a_code_is_silenced_with_a_reason_and_still_listed(dpplan: Run) -> None:
+    done = dpplan(*PLAN, "--delta", "0.1", "--silence", "dp001=this is a drill", "--json")
+    assert done.returncode == 0
+    content = json.loads(done.stdout)
+    assert (content["schema"], content["passed"]) == ("dpplan.check/1", True)
+    assert [(one["code"], one["silenced"]) for one in content["findings"]] == [("DP001", "this is a drill")]
+    unreasoned = dpplan(*PLAN, "--silence", "DP001")
+    assert (unreasoned.returncode, unreasoned.stdout) == (2, "")
+    assert unreasoned.stderr == "error: silence=DP001 has no reason. Say why it may pass.\n"
+
+
+def test_what_is_said_of_loop_and_claim_reaches_the_rules(dpplan: Run) -> None:
+    said = ("--loader", "fixed", "--cap", "300", "--accumulate", "2", "--views", "2", "--seed", "0", "--trials", "5")
+    claim = ("--accountant", "gdp", "--claimed-eps", "1", "--adjacency", "replace-one")
+    content = json.loads(dpplan(*PLAN, *said, *claim, "--json").stdout)
+    assert {one["code"] for one in content["findings"]} == {
+        "DP007", "DP008", "DP009", "DP011", "DP012", "DP015", "DP016",
+    }  # fmt: skip
+
+
+def test_what_a_plan_contradicts_itself_in_is_a_finding(dpplan: Run) -> None:
+    done = dpplan("check", "--sigma", "1", "--n", "100", "--batch", "256", "--epochs", "10")
+    assert done.returncode == 1
+    assert "error DP006  --batch" in done.stdout
+    assert "error DP005  --steps" in dpplan(*PLAN, "--steps", "14062").stdout
+
+
+def test_phases_and_earlier_runs_are_checked_as_one_plan(dpplan: Run) -> None:
+    phases = ("--phase", "sigma=0.2,q=0.01,steps=10", "--spent", "sigma=2,q=0.01,steps=10", "--n", "1000")
+    content = json.loads(dpplan("check", *phases, "--json").stdout)
+    assert len(content["plan"]["phases"]) == 2
+    assert "DP003" in {one["code"] for one in content["findings"]}
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (("check",), "sigma is missing"),
+        ((*PLAN, "--accountant", "prv"), "accountant=prv is not one of: exact, "),
+        ((*PLAN, "--cap", "0"), "cap=0 is not a whole number of at least 1."),
+        ((*PLAN, "--runs", "nowhere"), "runs=nowhere is not a folder."),
+        ((*PLAN, "--claimed-eps", "-1"), "claimed_eps=-1 is not at least 0."),
+        (("check", "--sigma", "1", "--q", ".1", "--steps", "9", "--delta", "1e-5", "--cap", "9"), "--cap needs --n"),
+        (("check", "--explain", "DP999"), "code=DP999 is not one of DP001 to "),
+        (("check", "r.yaml", "--sigma", "1"), "of the options of a plan only --n may be given with it."),
+        (("check", "r.yaml", "--loader", "fixed"), "--loader: a recipe is run by `dpplan train`"),
+        (("check", "r.yaml"), "r.yaml: no such file."),
+    ],
+)
+def test_a_call_that_makes_no_sense_is_status_2(dpplan: Run, call: tuple[str, ...], said: str) -> None:
+    done = dpplan(*call)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_every_rule_can_be_explained(dpplan: Run) -> None:
+    assert dpplan("check", "--explain", "dp008").stdout.startswith("DP008 loader-differs\n\nThe loader must draw ")
+    listed = dpplan("check", "--explain", "all").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == list(lint.RULES)
+
+
+# Much of what follows needs torch, which takes seconds to start: one process for all of it.
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """Runs the command in this process, in a folder with the recipe."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def call(*arguments: str) -> Done:
+        capsys.readouterr()
+        return Done(program.run(arguments), *capsys.readouterr())
+
+    return call
+
+
+def test_the_recipes_that_come_with_dpplan_have_no_errors_and_no_warnings(here: Here) -> None:
+    for file in sorted((ROOT / "recipes").glob("*.yaml")):
+        assert here("check", str(file), "--n", str(trained_on(load(file))), "--strict").status == 0, file.name
+
+
+def trained_on(recipe: Recipe) -> int:
+    """The training examples of a recipe whose data need not be here."""
+    known = {"mnist": 60_000, "cifar10": 50_000, "digits": 1437}
+    made = recipe.data.examples or 2000
+    return known.get(recipe.data.source, made - math.ceil(recipe.data.held_out * made))
+
+
+def test_a_recipe_is_checked_with_its_data_its_model_and_its_silences(here: Here, tmp_path: Path) -> None:
+    write(tmp_path, kind="mine_models:normed")
+    done = here("check", "mine.yaml", "--json")
+    assert done.status == 1
+    findings = {one["code"]: one for one in json.loads(done.out)["findings"]}
+    assert set(findings) == {"DP004", "DP013"}
+    assert "BatchNorm1d" in findings["DP013"]["message"]
+    assert findings["DP004"]["silenced"] == "n is in the data card"
+
+
+def test_with_n_given_the_data_are_not_needed(here: Here, tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "mine.csv").unlink()
+    assert here("check", "mine.yaml").status == 2
+    done = here("check", "mine.yaml", "--n", "30")
+    assert done.status == 0
+    assert "note DP013  model.kind" in done.out
+
+
+def test_train_refuses_what_check_calls_an_error(here: Here, tmp_path: Path) -> None:
+    write(tmp_path, delta="0.2")
+    for call in (("train", "mine.yaml"), ("train", "mine.yaml", "--dry-run", "--json")):
+        done = here(*call)
+        assert (done.status, done.out) == (2, "")
+        assert done.err.startswith("error: DP001 privacy.delta: delta=0.2 is not below 1/n")
+    assert not (tmp_path / "runs").exists()
+    write(tmp_path, delta="0.2", check='check: {silence: {DP001: "a drill", DP004: "public"}}')
+    assert here("train", "mine.yaml", "--dry-run").status == 0
+
+
+def test_train_refuses_a_model_that_mixes_examples_before_it_makes_a_folder(here: Here, tmp_path: Path) -> None:
+    write(tmp_path, kind="mine_models:normed")
+    done = here("train", "mine.yaml")
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("error: DP013 model.kind: model: layer '1' is a BatchNorm1d")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_train_warns_before_the_plan_and_knows_the_runs_beside_it(here: Here, tmp_path: Path) -> None:
+    write(tmp_path)
+    first = here("train", "mine.yaml")
+    assert (first.status, first.err) == (0, "")
+    again = here("train", "mine.yaml", "--dry-run", "--seed", "1")
+    assert again.status == 0
+    assert again.err.startswith("warning: DP010 data.source: the figure does not count 1 earlier run")
+    assert "warning: DP016 --seed: seed 1 is fixed" in again.err
+    found = json.loads(here("check", "mine.yaml", "--runs", "runs", "--json").out)["findings"]
+    assert [one["code"] for one in found if one["silenced"] is None] == ["DP010"]
+
+
+def test_a_run_that_goes_on_is_no_earlier_run(here: Here, tmp_path: Path) -> None:
+    from dpplan import train
+
+    write(tmp_path)
+    happening = train.events(train.plan(load("mine.yaml")))
+    next(happening)
+    happening.close()  # type: ignore[attr-defined]
+    assert (tmp_path / "runs" / "mine-001" / "report.json").exists()
+    assert "DP010" in here("train", "mine.yaml", "--dry-run").err
+    resumed = here("train", "--resume", "runs/mine-001", "--dry-run")
+    assert (resumed.status, resumed.err) == (0, "")
+
+
+def test_without_torch_a_recipe_needs_n(tmp_path: Path, dpplan: Run) -> None:
+    write(tmp_path)
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(name='torch')", encoding="utf-8")
+    done = dpplan("check", "mine.yaml")
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "error: the number of training examples, unless --n gives it, needs the extra 'train'"
+    )
+    assert dpplan("check", "mine.yaml", "--n", "30").returncode == 0

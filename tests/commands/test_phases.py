@@ -1,0 +1,202 @@
+"""Plans of several phases and earlier runs, typed and in files, in a process of its own."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from dpplan.commands import phases
+from dpplan.commands.options import Said
+from dpplan.plan import Settings
+
+Run = Callable[..., CompletedProcess[str]]
+TWO = ("--phase", "sigma=1.1,q=0.01,steps=1000", "--phase", "sigma=2,n=60000,batch=256,epochs=3")
+
+
+def upper(done: CompletedProcess[str]) -> float:
+    assert (done.returncode, done.stderr) == (0, "")
+    return float(json.loads(done.stdout)["results"][0]["epsilon"]["upper"])
+
+
+def hear(*typed: str, spent: tuple[str, ...] = (), **settings: object) -> phases.Heard:
+    return phases.hear(Said(Settings(**settings), typed, (), spent))  # type: ignore[arg-type]
+
+
+def test_phases_are_listed_with_their_origin_and_delta_comes_from_their_n(dpplan: Run) -> None:
+    done = dpplan("epsilon", *TWO)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1:] == [
+        "",
+        "  phases             2 phases         1704 steps",
+        "    1     σ = 1.1        q = 0.01         1000 steps",
+        "    2     σ = 2          q = 0.00426667   704 steps     = ⌈3 epochs × 60000 / 256⌉",
+        "  steps              1704             in all",
+        "  delta              1e-06            largest power of ten ≤ 1 / (10 × 60000)",
+        "  assumes            Poisson sampling, add/remove one example",
+    ]
+
+
+def test_json_has_every_phase_and_where_its_figures_come_from(dpplan: Run) -> None:
+    plan = json.loads(dpplan("epsilon", *TWO, "--json").stdout)["plan"]
+    assert [phase["steps"] for phase in plan["phases"]] == [1000, 704]
+    assert plan["derivation"]["phases[1].steps"] == "⌈3 epochs × 60000 / 256⌉"
+    assert plan["noise_multiplier"] is None
+    assert plan["examples"] == 60000
+
+
+def test_two_phases_that_are_equal_cost_what_one_of_both_lengths_does(dpplan: Run) -> None:
+    half = ("--phase", "sigma=4,q=1/100,steps=5000")
+    two = upper(dpplan("epsilon", *half, *half, "--delta", "1e-5", "--json"))
+    assert two == upper(
+        dpplan("epsilon", "--sigma", "4", "--q", "1/100", "--steps", "1e4", "--delta", "1e-5", "--json")
+    )
+
+
+def test_one_phase_is_shown_as_the_options_are(dpplan: Run) -> None:
+    phase = dpplan("epsilon", "--phase", "noise-multiplier=1.1,examples=6e4,batch_size=256,epochs=60")
+    options = dpplan("epsilon", "--sigma", "1.1", "--n", "60000", "--batch", "256", "--epochs", "60")
+    assert phase.stdout == options.stdout != ""
+
+
+def test_earlier_runs_add_up_and_stand_apart_with_what_they_cost_alone(dpplan: Run) -> None:
+    now = ("--sigma", "4", "--q", "0.01", "--steps", "1000", "--delta", "1e-5")
+    before = ("--spent", "sigma=2,q=0.01,steps=500")
+    done = dpplan("epsilon", *before, *now)
+    lines = done.stdout.splitlines()
+    alone = json.loads(dpplan("epsilon", *before, *now, "--json").stdout)["spent_before"]
+    assert alone["phases"] == 1
+    cost = alone["results"][0]["epsilon"]["upper"]
+    assert cost == upper(dpplan("epsilon", "--phase", before[1], "--delta", "1e-5", "--json"))
+    together = upper(dpplan("epsilon", *before, *now, "--json"))
+    assert together == upper(dpplan("epsilon", "--phase", before[1], "--phase", "sigma=4,q=.01,steps=1e3",
+                                    "--delta", "1e-5", "--json"))  # fmt: skip
+    assert max(cost, upper(dpplan("epsilon", *now, "--json"))) < together
+    assert [line.split()[:2] for line in lines[2:4]] == [["spent", "before"], ["earlier", "runs"]]
+    assert lines[2].endswith("alone, at δ = 1e-05")
+    assert lines[5].split()[:2] == ["this", "run"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "sigma,q,steps,epochs\n1.1,1/100,1000,\n\n2, 1/79,,3\n"),
+        ("a.csv", 'sigma,sample_rate,steps,epochs\n1.1,1e-2,1_000,\n"2",1/79,,3\n'),
+        ("a.json", '[{"sigma": 1.1, "q": 0.01, "steps": 1000}, {"sigma": 2, "q": "1/79", "steps": null, "epochs": 3}]'),
+        ("a.yaml", "- {sigma: 1.1, q: 1e-2, steps: 1000}\n- sigma: 2\n  q: 1/79\n  epochs: 3\n"),
+        ("a.YML", "- &first {sigma: 1.1, q: 1e-2, steps: 1000}\n- {sigma: 2, q: 1/79, epochs: 3, n: null}\n"),
+    ],
+)
+def test_files_hold_the_same_phases_in_three_formats(tmp_path: Path, name: str, content: str) -> None:
+    file = tmp_path / name
+    file.write_text(content, encoding="utf-8")
+    heard = phases.hear(Said(Settings(batch_size=None), (), (str(file),)))
+    assert heard.problems == []
+    assert heard.plan
+    assert [phase.steps for phase in heard.plan.phases] == [1000, 237]
+    assert heard.plan.phases[1].sample_rate == 1 / 79
+
+
+WRONG = "- {sigma: 1, q: 0.1, steps: 5}\n- {sgma: 2, q: 3, steps: [1]}"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.yaml", WRONG, "{}:2: 'sgma' is not one of: sigma, q, steps, n, batch, epochs. Did you mean 'sigma'?"),
+        ("a.yaml", WRONG, "{}:2: steps=a list is not a whole number"),
+        ("a.yaml", WRONG, "{}:2: q=3 is not in (0, 1]."),
+        ("a.yaml", "sigma: 1", "{}:1: is not a list of phases. Write a line for each phase"),
+        ("a.yaml", "- [1}", "{}:1: is not YAML: "),
+        ("a.yaml", "", "{}: has no phases."),
+        ("a.yaml", "- {sigma: 1, sigma: 2, q: 0.1, steps: 5}", "{}:1: sigma is given twice."),
+        ("a.json", '[{"sigma": 1, "noise_multiplier": 2}]', "{}, phase 1: sigma is given twice."),
+        ("a.json", '[{"sigma": 1, "q": 0.1, "steps": true}]', "{}, phase 1: steps=true is not a whole number"),
+        ("a.json", '{"sigma": 1}', "{}: is not a list of phases. Write ["),
+        ("a.json", "[1", "{}: is not JSON: "),
+        ("a.csv", "sigma,q,steps\n1,.1\n", "{}:2: has 2 cells under 3 names."),
+        ("a.csv", 'sigma,q\n"1,.1\n', "{}:2: is not CSV: "),
+        ("a.csv", "sigma,q,steps\n,.1,9\n", "{}:2: sigma is missing: give sigma=."),
+        ("a.txt", "", "{}: does not end in .yaml, .yml, .json, .csv."),
+    ],
+)
+def test_every_mistake_in_a_file_names_its_place(tmp_path: Path, name: str, content: str, sentence: str) -> None:
+    file = tmp_path / name
+    file.write_text(content, encoding="utf-8")
+    heard = phases.hear(Said(Settings(), (), (str(file),)))
+    assert heard.plan is None
+    assert any(problem.startswith(sentence.format(file)) for problem in heard.problems), heard.problems
+
+
+def test_a_file_that_is_not_there_hides_no_other_mistake_and_invents_none(dpplan: Run) -> None:
+    done = dpplan("epsilon", "--phases", "none.csv", "--phase", "sigma=0,q=1,steps=2")
+    assert done.returncode == 2
+    head, missing, noise = done.stderr.splitlines()
+    assert head == "error: 2 problems with this plan"
+    assert missing.startswith("  none.csv: no such file.")
+    assert noise.startswith("  phase 1: sigma=0 is not a positive number.")
+
+
+def test_every_mistake_of_every_phase_is_told_and_names_its_phase(dpplan: Run) -> None:
+    done = dpplan(
+        "epsilon", "--phase", "sigma=-1,q=1%,steps=3,n=5", "--phase", "q=1,000,foo=1,epochs=", "--spent",
+        "sigma=1,q=.1,steps=3,n=7", "--steps", "8",
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    for sentence in (
+        "--steps beside --phase: each phase says all of its own. Write --phase steps=8,... or give no --phase.",
+        "phase 2: '000' is no key=value. Write sigma=1.1,q=0.01,steps=1000: numbers without commas.",
+        "phase 2: 'foo' is not one of: sigma, q, steps, n, batch, epochs.",
+        "phase 2: epochs has no value. Write epochs=... or leave it out.",
+        "n=7 (spent 1) and n=5 (phase 1) differ: earlier runs and phases add up on the same data only. Give one n.",
+        "phase 1: sigma=-1 is not a positive number.",
+        "phase 1: q=1% is a percentage, where a fraction is meant. Write q=0.01.",
+        "phase 2: sigma is missing: give sigma=.",
+        "phase 2: the length of the run is missing: give steps= or epochs=.",
+    ):
+        assert f"\n  {sentence}" in done.stderr, sentence
+
+
+def test_n_may_be_given_once_for_all_phases() -> None:
+    heard = hear(
+        "sigma=1,batch=10,steps=5", "sigma=2,batch=20,epochs=2", spent=("sigma=3,q=.1,steps=2",), examples=1000
+    )
+    assert heard.plan
+    assert [phase.sample_rate for phase in heard.plan.phases] == [0.1, 0.01, 0.02]
+    assert heard.plan.examples == 1000
+    assert heard.earlier == 1
+    assert heard.plan.batch_size is None
+
+
+def test_earlier_runs_without_a_run_are_pointed_to_phase() -> None:
+    heard = hear(spent=("sigma=3,q=.1,steps=2",))
+    assert heard.plan is None
+    assert len(heard.problems) == 1
+    assert heard.problems[0].startswith("the run itself is missing: give --sigma, --q and --steps, or --phase.")
+
+
+def test_of_a_thousand_alike_mistakes_twenty_are_told_and_the_rest_counted() -> None:
+    heard = hear(*["sigma=1,q=.1"] * 1000)
+    assert len(heard.problems) == phases.MOST_TOLD + 1
+    assert heard.problems[-1] == "... and 980 more."
+
+
+def test_a_schedule_of_many_phases_is_counted_in_text_and_whole_in_json(dpplan: Run, tmp_path: Path) -> None:
+    rows = [f"{1 + i / 40},0.01,10" for i in range(40)]
+    (tmp_path / "noise.csv").write_text("\n".join(["sigma,q,steps", *rows]), encoding="utf-8")
+    call = ("epsilon", "--phases", "noise.csv", "--delta", "1e-5")
+    lines = dpplan(*call).stdout.splitlines()
+    assert lines[2] == "  phases             40 phases        400 steps"
+    assert lines[7] == "    ...   35 more, σ = 1.1 to 1.95, q = 0.01"
+    answer = json.loads(dpplan(*call, "--json").stdout)
+    assert len(answer["plan"]["phases"]) == 40
+    assert answer["results"][0]["epsilon"]["guarantee"] == "certified"
+
+
+@pytest.mark.parametrize("command", [("delta", "--eps", "1"), ("compare", "accountants", "--delta", "1e-5")])
+def test_other_commands_take_phases_and_earlier_runs_too(dpplan: Run, command: tuple[str, ...]) -> None:
+    done = dpplan(*command, "--spent", "sigma=2,q=0.01,steps=9", "--phase", "sigma=3,q=0.02,steps=7")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "  earlier runs       1 phase          9 steps" in done.stdout.splitlines()
+    assert "  this run           1 phase          7 steps" in done.stdout.splitlines()

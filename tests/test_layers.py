@@ -1,0 +1,290 @@
+"""The house, held: who may import whom and what, how large things are, and what lies at the top.
+
+LAYERS is the agreed order. An import may go to an earlier layer or stay inside its own part; imports inside
+functions and those for types count like all others.
+"""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "dpplan"
+# Parts of dpplan, from those that know nothing to the one that knows all. The parts of one layer do not know each
+# other, except in PEERS, where any order without a circle will do.
+PEERS = frozenset(
+    {"search", "solve", "compare", "frontier", "risk", "lint", "curve", "growth", "contest", "plot", "plot_frontier"}
+)
+LAYERS = (
+    {"errors"},
+    {"checks"},
+    {"mechanism", "sampling"},
+    {"plan"},
+    {"accounting"},
+    PEERS,
+    {"render", "recipe"},
+    {"train"},
+    {"commands"},
+    {"__main__"},
+)
+# Package -> the only places that may import it. A place ending in a dot is a whole package.
+OUTSIDE = {
+    "click": ("dpplan.__main__", "dpplan.commands."),
+    "rich": ("dpplan.render.", "dpplan.commands."),
+    "yaml": ("dpplan.recipe.",),
+    "numpy": ("dpplan.accounting.", *(f"dpplan.{name}" for name in sorted(PEERS)), "dpplan.train."),
+    "scipy": ("dpplan.accounting.", *(f"dpplan.{name}" for name in sorted(PEERS))),
+    "matplotlib": ("dpplan.plot", "dpplan.plot_frontier"),
+    "torch": ("dpplan.train.",),
+    "sklearn": ("dpplan.train.",),
+    "PIL": ("dpplan.train.",),
+    "pyarrow": ("dpplan.train.",),
+    "flint": ("dpplan.accounting.exact.prove.",),
+}
+# Where the name of a distribution is not that of its package.
+DISTRIBUTIONS = {"yaml": "pyyaml", "sklearn": "scikit-learn", "flint": "python-flint", "PIL": "pillow"}
+HEAVY = {"torch", "yaml", "rich", "click", "scipy", "numpy", "matplotlib"}
+TOP = {"pyproject.toml", "Makefile", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md",
+       "dpplan", "tests", "recipes", ".ci", ".gitignore", ".github"}  # fmt: skip
+EMPTY_NAMES = {"utils", "util", "common", "helpers", "helper", "core", "base", "misc"}
+MOST_LINES, MOST_FUNCTION_LINES, MOST_PARAMETERS = 400, 60, 7
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported name. target: the module it comes from, or the module it is. name: what of it, if anything."""
+
+    line: int
+    target: str
+    name: str | None
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Dotted name -> file."""
+    found = {}
+    for file in sorted(PACKAGE.rglob("*.py")):
+        parts = file.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return found
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(modules()[module].read_text(encoding="utf-8"))
+
+
+def imports(module: str) -> Iterator[Import]:
+    """Every import, wherever it stands. `from dpplan import plan` is an import of the module dpplan.plan."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            yield from (Import(node.lineno, alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{where(module, node.lineno)}: relative import"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                if whole in modules():
+                    yield Import(node.lineno, whole, None)
+                else:
+                    yield Import(node.lineno, str(node.module), alias.name)
+
+
+def inner() -> Iterator[tuple[str, Import]]:
+    """Imports of one module of dpplan by another. The package itself holds a version and no more."""
+    for module in modules():
+        for found in imports(module):
+            if found.target.startswith("dpplan."):
+                yield module, found
+
+
+def outer() -> Iterator[tuple[str, Import]]:
+    """Imports of what is neither dpplan nor Python."""
+    for module in modules():
+        for found in imports(module):
+            if found.target.split(".")[0] not in {"dpplan", *sys.stdlib_module_names}:
+                yield module, found
+
+
+def part(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def layer(module: str) -> int:
+    return next(level for level, parts in enumerate(LAYERS) if part(module) in parts)
+
+
+def where(module: str, line: int) -> str:
+    return f"{modules()[module].relative_to(ROOT)}:{line}"
+
+
+def functions(module: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    yield from (node for node in ast.walk(tree(module)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def may_import(module: str, target: str) -> bool:
+    parts = {part(module), part(target)}
+    return len(parts) == 1 or parts <= PEERS or layer(target) < layer(module)
+
+
+def test_every_part_has_its_layer() -> None:
+    placed = set().union(*LAYERS)
+    assert {part(module) for module in modules()} - {""} - placed == set(), "give it a place in LAYERS"
+
+
+def test_imports_only_point_up() -> None:
+    wrong = [
+        f"{where(module, found.line)} imports {found.target}"
+        for module, found in inner()
+        if not may_import(module, found.target)
+    ]
+    assert wrong == []
+
+
+def test_the_package_itself_imports_none_of_its_modules() -> None:
+    assert [found.target for found in imports("dpplan")] == ["importlib", "types"]
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    graph = defaultdict(set)
+    for module, found in inner():
+        graph[module].add(found.target)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"imports in a circle: {' <- '.join(error.args[1])}")
+
+
+def test_heavy_packages_are_imported_where_they_belong() -> None:
+    wrong = []
+    for module, found in outer():
+        places = OUTSIDE.get(found.target.split(".")[0], ())
+        if not any(f"{module}." == place or module == place or module.startswith(place) for place in places):
+            wrong.append(f"{where(module, found.line)} imports {found.target}")
+    assert wrong == []
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = {name: names for name, names in project["optional-dependencies"].items() if name not in {"bench", "dev"}}
+    declared = {
+        requirement.split(">")[0].split("=")[0].strip()
+        for requirement in [*project["dependencies"], *(name for names in extras.values() for name in names)]
+    }
+    names = {found.target.split(".")[0] for _, found in outer()}
+    assert {DISTRIBUTIONS.get(name, name) for name in names} == declared
+
+
+def test_no_module_reaches_for_a_private_name_of_another() -> None:
+    wrong = []
+    for module in modules():
+        known = {}
+        for found in imports(module):
+            if not found.target.startswith("dpplan"):
+                continue
+            if private(found.name) or any(private(step) for step in found.target.split(".")):
+                wrong.append(f"{where(module, found.line)} imports {found.target}.{found.name}")
+            if found.name is None:
+                known[found.target.split(".")[-1]] = found.target
+        wrong += [
+            f"{where(module, node.lineno)} uses {node.value.id}.{node.attr}"
+            for node in ast.walk(tree(module))
+            if isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in known
+            and private(node.attr)
+        ]
+    assert wrong == []
+
+
+def private(name: str | None) -> bool:
+    return name is not None and name.startswith("_") and not name.endswith("__")
+
+
+def test_no_module_is_too_long() -> None:
+    lengths = {where(name, 1): len(file.read_text(encoding="utf-8").splitlines()) for name, file in modules().items()}
+    assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def test_no_function_is_too_long() -> None:
+    long = {}
+    for module in modules():
+        for function in functions(module):
+            lines = (function.end_lineno or function.lineno) - function.lineno + 1
+            if lines > MOST_FUNCTION_LINES:
+                long[f"{where(module, function.lineno)} {function.name}"] = lines
+    assert long == {}
+
+
+def test_no_function_takes_too_much() -> None:
+    many = {}
+    for module in modules():
+        if part(module) == "commands":  # there a parameter is an option
+            continue
+        for function in functions(module):
+            given = function.args
+            names = [each.arg for each in [*given.posonlyargs, *given.args, *given.kwonlyargs]]
+            count = len(names) - (names[:1] in (["self"], ["cls"]))
+            if count > MOST_PARAMETERS:
+                many[f"{where(module, function.lineno)} {function.name}"] = count
+    assert many == {}
+
+
+def test_names_say_what_is_inside() -> None:
+    empty = [str(path) for path in tracked() if EMPTY_NAMES & {*path.with_suffix("").parts}]
+    repeated = [
+        str(path) for path in tracked() if path.parts[0] == "dpplan" and path.stem.startswith(path.parent.name + "_")
+    ]
+    assert empty + repeated == []
+
+
+def test_the_top_level_holds_what_was_agreed() -> None:
+    assert {path.parts[0] for path in tracked()} - TOP == set()
+
+
+def test_tests_have_names_of_their_own() -> None:
+    files = defaultdict(list)
+    for path in tracked():
+        if path.parts[0] == "tests" and path.name.startswith("test_"):
+            files[path.name].append(str(path))
+    assert [paths for paths in files.values() if len(paths) > 1] == []
+
+
+@cache
+def tracked() -> list[Path]:
+    """What belongs to the project: files that git knows or would take up, and that are there."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, check=True, text=True, encoding="utf-8",
+    ).stdout.splitlines()  # fmt: skip
+    return [Path(line) for line in listed if (ROOT / line).exists()]
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The top-level modules that Python has loaded after this statement."""
+    script = f"import sys\n{statement}\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=True, text=True, timeout=60, encoding="utf-8"
+    )
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert loaded_by("import dpplan") & HEAVY == set()
+
+
+@pytest.mark.parametrize("module", ["plan", "accounting", "solve", "compare", "recipe"])
+def test_planning_never_loads_a_trainer_or_a_screen(module: str) -> None:
+    assert loaded_by(f"import dpplan.{module}") & (HEAVY - {"numpy"}) == set()
+
+
+def test_every_public_module_can_be_had_from_the_package() -> None:
+    loaded_by("import dpplan\nfor name in dpplan.__all__: assert getattr(dpplan, name) is not None, name")
