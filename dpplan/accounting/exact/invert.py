@@ -18,6 +18,7 @@ from dpplan.accounting.exact.law import Direction, Steps
 MISPLACED = 1.0
 REBUILDS = 3
 SETTLING = 5
+FEW = 30  # steps, below which there are no rare jumps to look for first
 NEARLY_ONE = 0.5  # a bound on delta above which it may be 1 but for rounding
 LEAST = 1e-120  # smaller deltas are not told from 0
 FAIR = 1e-4  # the relative width of a contour beyond which a grid is tried as well
@@ -90,6 +91,11 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
         moved, epsilon = abs(found - epsilon) * coarse.tilt, found
         if attempt and moved < MISPLACED:
             break
+        if steps.total > FEW and not attempt:  # a rough place may do for a contour that bounds its own errors
+            early = _jump(steps, direction, epsilon, math.log(delta), math.inf)
+            ends = ends_around(early, delta) if early else Ends(0.0, math.inf, "none")
+            if ends.relative_width <= NARROW:
+                return ends
     ends = _verified(coarse, delta, epsilon, value)
     for build in (_jump, _fine):
         if ends.relative_width <= NARROW:
