@@ -24,26 +24,25 @@ class EventBound:
         mixed = (1.0 - steps.q) * other + steps.q * own
         self.numerator = -np.expm1((steps.count * np.log1p(-np.minimum(mixed, 0.5))).sum(axis=0))
         capped = np.minimum(other, 1.0 - 1e-16)
-        self.denominator = -np.expm1((steps.count * np.log1p(-capped)).sum(axis=0))
-        # At most the sum over steps; unlike the denominator, its logarithm knows no smallest number.
-        self.log_denominator = np.logaddexp.reduce(log_other + np.log(steps.count), axis=0)
+        denominator = -np.expm1((steps.count * np.log1p(-capped)).sum(axis=0))
+        # The sum over steps bounds it too, and its logarithm knows no smallest number.
+        summed = np.logaddexp.reduce(log_other + np.log(steps.count), axis=0)
+        with np.errstate(divide="ignore"):
+            self.log_denominator = (
+                np.where(denominator > 1e-290, np.minimum(np.log(denominator), summed), summed) + 1e-9
+            )
 
     def delta(self, epsilon: float) -> float:
         """A lower bound on delta at this ε (add/remove, the remove direction)."""
-        with np.errstate(divide="ignore", over="ignore"):
-            log_denominator = np.where(
-                self.denominator > 1e-290,
-                np.minimum(np.log(self.denominator), self.log_denominator),
-                self.log_denominator,
-            )
-            gap = self.numerator * (1.0 - 1e-9) - np.exp(epsilon + log_denominator) * (1.0 + 1e-9)
+        with np.errstate(over="ignore"):
+            gap = self.numerator * (1.0 - 1e-9) - np.exp(epsilon + self.log_denominator)
         return max(float(np.max(gap)), 0.0)
 
     def epsilon(self, delta: float) -> float:
         """A lower bound on the epsilon at this delta."""
         room = self.numerator * (1.0 - 1e-9) - delta
-        good = (room > 0.0) & (self.denominator > 1e-300)
+        good = room > 0.0
         if not np.any(good):
             return 0.0
-        best = float(np.max(np.log(room[good]) - np.log(self.denominator[good] * (1.0 + 1e-9))))
+        best = float(np.max(np.log(room[good]) - self.log_denominator[good]))
         return max(best - 1e-12 * (1.0 + abs(best)), 0.0)

@@ -41,6 +41,7 @@ ALIAS_FACTORS = (0.3, 0.7, 1.2, 1.5, 2.0)
 # Lattice points on either side of the lump that may be summed directly, if all but FAR_MOST is there.
 NEAR = 24
 FARTHEST = 2.0**40  # lattice points from the origin, beyond which their places are not exact
+LEAST_NOISE = 0.02
 LEAST, ROUGH, COARSE, FINE = 2**12, 2**13, 2**15, 2**18
 MOST_CELLS = 2**18  # of one step's law; a longer period than needed keeps to it
 FAR_MOST = 0.02
@@ -237,6 +238,11 @@ def near(steps: Steps, direction: Direction, epsilon: float, log_delta: float, p
     # A cell is to weigh at most e^20 more at one end than at the other.
     where = replace(where, tilt=min(where.tilt, 20.0 * points / where.period))
     return Grid(steps, direction, epsilon, where, points)
+
+
+def affordable(steps: Steps) -> bool:
+    """Whether the laws can be integrated in reasonable time: that takes intervals of σ² in x."""
+    return float(np.min(steps.sigma)) >= LEAST_NOISE
 
 
 def points_for(width: float, goal: float) -> int:

@@ -82,6 +82,8 @@ def epsilon_ends(steps: Steps, direction: Direction, delta: float) -> Ends:
 def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -> Ends:
     """Where a plain contour would be too long: a coarse grid finds the place, then the first that is narrow enough
     of a contour over jumps and a fine grid; what each proves holds for all."""
+    if not grid.affordable(steps):
+        return Ends(0.0, math.inf, "none")
     if direction is Direction.REMOVE:
         epsilon = max(epsilon, EventBound(steps).epsilon(delta))
     for attempt in range(SETTLING):
@@ -195,6 +197,8 @@ def delta_ends(steps: Steps, direction: Direction, epsilon: float, ceiling: floa
 
 def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta: float) -> Ends:
     """As `_by_grid`."""
+    if not grid.affordable(steps):
+        return Ends(0.0, route.total_variation_above(steps), "total variation")
     for _ in range(SETTLING):
         coarse = grid.near(steps, direction, epsilon, log_delta, grid.COARSE)
         found = math.log(max(coarse.at(epsilon).estimate, 1e-300))
@@ -234,6 +238,8 @@ def added_delta_below(steps: Steps, epsilon: float, delta: float) -> bool:
     contour = route.plain(steps, Direction.ADD, saddle, epsilon, log_delta)
     if contour.reached:
         return contour.at(epsilon).upper <= delta
+    if not grid.affordable(steps):
+        return False
     return grid.near(steps, Direction.ADD, epsilon, log_delta, grid.COARSE).at(epsilon).upper <= delta
 
 
