@@ -214,7 +214,6 @@ def test_the_shell_completes(words: str, offered: set[str]) -> None:
     assert {line.split(",")[1] for line in done.stdout.splitlines()} == offered
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a pseudo-terminal is a thing of POSIX")
 @pytest.mark.parametrize(("env", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_on_a_terminal_the_guarantee_is_coloured_unless_asked_not_to(env: dict[str, str], coloured: bool) -> None:
     import pty

@@ -244,7 +244,7 @@ def summary(questions: list[Question], results: dict[str, Any]) -> list[dict[str
             "worst_seconds": max(row["seconds"] for row in good),
             "median_error": statistics.median(sizes),
             "worst_error": max(sizes),
-            "under_reports": sum(row["error"] < -1e-6 for row in good),
+            "below_truth": sum(row["error"] < -1e-6 for row in good),
         })  # fmt: skip
     return lines
 
@@ -307,12 +307,12 @@ def main() -> None:
         "",
         markdown(questions, results),
         "",
-        "| accountant | answered | median time | worst time | median error | worst error | under-reports |",
+        "| accountant | answered | median time | worst time | median error | worst error | below the truth |",
         "|---|---|---|---|---|---|---|",
         *(
             f"| {s['accountant']} | {s['answered']} of {s['questions']} | {1e3 * s['median_seconds']:.3g} ms | "
             f"{1e3 * s['worst_seconds']:.3g} ms | {s['median_error']:.0e} | {s['worst_error']:.0e} | "
-            f"{s['under_reports']} |"
+            f"{s['below_truth']} |"
             for s in report["summary"]
         ),
         "",

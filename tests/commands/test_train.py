@@ -9,8 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "recipes" / "digits.yaml"
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -100,7 +98,6 @@ def test_an_existing_folder_is_not_written_to(tmp_path: Path) -> None:
     assert list((tmp_path / "mine").iterdir()) == []
 
 
-@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT to a process")
 def test_ctrl_c_ends_cleanly_with_what_was_spent(tmp_path: Path) -> None:
     file = write(tmp_path, "steps: 5000")
     with subprocess.Popen(
@@ -127,7 +124,6 @@ def test_ctrl_c_ends_cleanly_with_what_was_spent(tmp_path: Path) -> None:
     assert 0 < report["spent"]["epsilon"]["upper"] < report["planned"]["epsilon"]["upper"]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="sends SIGKILL to a process")
 def test_a_killed_run_goes_on_and_counts_what_it_lost(tmp_path: Path) -> None:
     file = write(tmp_path, "steps: 1500")
     record, checkpoint = (tmp_path / "runs" / "tiny-001" / name for name in ("steps", "checkpoint.pt"))

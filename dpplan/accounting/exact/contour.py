@@ -80,6 +80,14 @@ class _Sum:
     log_unit: float
 
 
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """The ε near which a contour is to be good, and log delta there, roughly."""
+
+    epsilon: float
+    log_delta: float
+
+
 class Contour:
     """delta(ε) of a measure near one ε. Build once, evaluate at every ε nearby; valid, if wide, at any other.
 
@@ -93,9 +101,9 @@ class Contour:
         return "contour over jumps" if self.bulk else "contour"
 
     def __init__(
-        self, moments: Moments, index: int, spread: float, epsilon: float, log_delta: float, accuracy: Accuracy,
-        bulk: "Chernoff | None" = None,
-    ) -> None:  # fmt: skip
+        self, moments: Moments, index: int, spread: float, aim: Aim, accuracy: Accuracy, bulk: Chernoff | None = None
+    ) -> None:
+        epsilon, log_delta = aim.epsilon, aim.log_delta
         self.measure, self.epsilon, self.log_delta, self.bulk = moments.measure, epsilon, log_delta, bulk
         self.tilt = float(moments.tilts[index])
         self.table = Chernoff.of(np.append(moments.tilts, 0.0), np.append(moments.logs, 0.0))

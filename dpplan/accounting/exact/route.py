@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dpplan.accounting.exact import jump
-from dpplan.accounting.exact.contour import Accuracy, Chernoff, Contour
+from dpplan.accounting.exact.contour import Accuracy, Aim, Chernoff, Contour
 from dpplan.accounting.exact.law import Cut, Direction, Steps
 from dpplan.accounting.exact.measure import Measure, Moments, cut_at, far_limit
 from dpplan.accounting.exact.tilt import Landscape, Saddle
@@ -52,7 +52,7 @@ def plain(steps: Steps, direction: Direction, saddle: Saddle, epsilon: float, lo
     elif np.any(direction.exponent(tilt) + 3.0 * steps.sigma > limit):
         far = cut_at(steps, limit, float(tilts[-1]), FAR_WIDTH)
     moments = Measure(steps, direction, far).moments(tilts)
-    return Contour(moments, 0, saddle.spread, epsilon, log_delta, PLAIN)
+    return Contour(moments, 0, saddle.spread, Aim(epsilon, log_delta), PLAIN)
 
 
 def over_jumps(steps: Steps, epsilon: float, log_delta: float) -> Contour | None:
@@ -71,7 +71,7 @@ def _over_jumps(steps: Steps, epsilon: float, log_delta: float, log_level: float
         return None
     accuracy = Accuracy(aliases=log_level, rest=log_level, most=JUMP_MOST)
     bulk = Chernoff.of(place.bulk.tilts, place.bulk.logs)
-    found = Contour(place.moments, place.index, place.spread, epsilon, log_delta, accuracy, bulk)
+    found = Contour(place.moments, place.index, place.spread, Aim(epsilon, log_delta), accuracy, bulk)
     return found if found.reached else None
 
 
