@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FORMATS = (".svg", ".png")
 
 _WIDTH, _HEIGHT = 80 / 25.4, 60 / 25.4  # inches
-_LEFT, _LABELS = 0.18, 0.7  # the width: where the axes begin, and where the names of the lines do
+_LEFT, _LABELS = 0.2, 0.7  # the width: where the axes begin, and where the names of the lines do
 _FONT_SIZE = 7.0  # points, and between names a little more
 _LINE_SPACING = 1.15 * _FONT_SIZE
 _DECADES = 1.3  # a logarithmic axis from here on: a factor of 20 between the largest and the smallest
