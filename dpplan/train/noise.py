@@ -6,7 +6,7 @@ from torch import Tensor
 
 from dpplan.mechanism import Gaussian
 from dpplan.train.clipping import ClippedSum
-from dpplan.train.normals import Uniforms, box_muller
+from dpplan.train.normals import AddNormals, Uniforms, add_normals
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +17,13 @@ class GaussianNoise:
     float64 numbers whose tails reach to 8.5 standard deviations; float32 normals end near 5.8. Their bits come from
     numpy on every device because torch's generator for the CPU keeps 32 bits of its seed, and 2^32 seeds can be tried
     one by one. Not covered: attacks on floating point itself (Mironov 2012); `secure.SecureNoise` is made for them.
+
+    adding: how normals get into a sum; `normals.CompiledNormals` is faster and slower to start.
     """
 
     mechanism: Gaussian
     rng: Uniforms
+    adding: AddNormals = add_normals
 
     def standard_deviation(self, clipped: ClippedSum) -> float:
         """Per coordinate of the sum, in gradient units."""
@@ -28,8 +31,4 @@ class GaussianNoise:
 
     def add(self, clipped: ClippedSum) -> Tensor:
         """The noisy sum, of the size of `clipped.total`, float64."""
-        draw = self._normals(clipped.total.numel())
-        return draw.to(clipped.total.device).mul_(self.standard_deviation(clipped)).add_(clipped.total)
-
-    def _normals(self, count: int) -> Tensor:
-        return box_muller(count, self.rng)
+        return self.adding(clipped.total, self.standard_deviation(clipped), self.rng)

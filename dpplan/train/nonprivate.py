@@ -35,7 +35,7 @@ def train_without_privacy(
             inputs = views.apply(inputs, views.draw(len(chosen))).reshape(-1, *inputs.shape[1:])
             targets = targets.repeat_interleave(views.count)
         loss = nn.functional.cross_entropy(model(inputs), targets)
-        optimization.optimizer.zero_grad()
+        optimization.clear()
         loss.backward()  # type: ignore[no-untyped-call]
         optimization.follow()
         yield optimization.steps

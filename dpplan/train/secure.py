@@ -6,14 +6,16 @@ has to guess all four together.
 """
 
 import os
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from dpplan.mechanism import Gaussian
 from dpplan.train.noise import GaussianNoise
-from dpplan.train.normals import box_muller
+from dpplan.train.normals import AddNormals, Uniforms, add_normals
 
 SUMMED = 4
 
@@ -33,11 +35,18 @@ class SecureNoise(GaussianNoise):
     Takes about twelve times as long to draw, most of it for random bytes.
     """
 
-    def __init__(self, mechanism: Gaussian) -> None:
-        super().__init__(mechanism, SystemUniforms())
+    def __init__(self, mechanism: Gaussian, adding: AddNormals = add_normals) -> None:
+        super().__init__(mechanism, SystemUniforms(), _Summed(adding))
 
-    def _normals(self, count: int) -> Tensor:
-        drawn = box_muller(count, self.rng)
-        for _ in range(SUMMED - 1):
-            drawn.add_(box_muller(count, self.rng))
-        return drawn.mul_(SUMMED**-0.5)
+
+@dataclass(frozen=True, slots=True)
+class _Summed:
+    """Adds the sum of several normals in place of one. They are summed before the total is touched."""
+
+    adding: AddNormals
+
+    def __call__(self, total: Tensor, deviation: float, rng: Uniforms) -> Tensor:
+        noise = torch.zeros_like(total)
+        for _ in range(SUMMED):
+            noise = self.adding(noise, deviation * SUMMED**-0.5, rng)
+        return total + noise

@@ -8,7 +8,7 @@ from scipy import stats
 from dpplan.mechanism import Gaussian
 from dpplan.train.clipping import BatchFacts, ClippedSum
 from dpplan.train.noise import GaussianNoise
-from dpplan.train.normals import box_muller
+from dpplan.train.normals import add_normals
 
 FALSE_ALARM = 1e-6  # a right generator would fail one seed in a million
 
@@ -64,7 +64,7 @@ def test_a_seed_keeps_more_than_its_lowest_32_bits() -> None:
 
 
 def test_normals_made_in_pairs_are_independent_within_the_pair_and_in_their_squares() -> None:
-    drawn = box_muller(200_001, np.random.default_rng(3)).numpy()
+    drawn = add_normals(torch.zeros(200_001, dtype=torch.float64), 1.0, np.random.default_rng(3)).numpy()
     first, second = drawn[:100_000], drawn[100_001:]
     limit = stats.norm.isf(FALSE_ALARM / 4) * np.sqrt(100_000)
     assert drawn.shape == (200_001,)
@@ -77,6 +77,6 @@ def test_the_ends_of_the_uniform_numbers_give_finite_normals() -> None:
         def random(self, size: int) -> np.ndarray:
             return np.resize([0.0, 1 - 2.0**-53], size)
 
-    drawn = box_muller(4, Ends())
+    drawn = add_normals(torch.zeros(4, dtype=torch.float64), 1.0, Ends())
     assert bool(drawn.isfinite().all())
     assert float(drawn.abs().max()) == pytest.approx(np.sqrt(2 * 53 * np.log(2)))

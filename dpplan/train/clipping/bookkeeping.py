@@ -17,11 +17,11 @@ from torch.nn.functional import cross_entropy
 
 from dpplan.errors import NotApplicable
 from dpplan.train.clipping.layers import RULES, Summands
+from dpplan.train.clipping.precision import EXACT, ROUGH, exactly, in_half
 from dpplan.train.clipping.rules import ClippingRule
+from dpplan.train.clipping.summands import Summand, squared_norms
 from dpplan.train.clipping.sums import ClippedSum, Piece, pieces
 from dpplan.train.clipping.weighing import PieceSum, gather, weigh
-
-EXACT = frozenset({torch.float32, torch.float64})  # what the margin for round-off was worked out for
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Tape:
     def __init__(self, names: dict[nn.Module, str]) -> None:
         self.names = names
         self.calls: dict[nn.Module, Call] = {}
-        self.rows = 0
+        self.rows, self.half = 0, False
 
     @contextmanager
     def attached(self) -> Iterator["Tape"]:
@@ -50,10 +50,12 @@ class Tape:
                 stack.enter_context(layer.register_forward_hook(self._record, with_kwargs=True))
             yield self
 
-    def record(self, model: Callable[[Tensor], Tensor], rows: Tensor) -> tuple[Tensor, dict[nn.Module, Call]]:
-        """What the model makes of these rows, and the calls of its layers, each of them checked."""
-        self.rows, self.calls = len(rows), {}
-        with torch.enable_grad():
+    def record(
+        self, model: Callable[[Tensor], Tensor], rows: Tensor, half: bool = False
+    ) -> tuple[Tensor, dict[nn.Module, Call]]:
+        """What the model makes of these rows, and the calls of its layers, each checked. half: see `precision`."""
+        self.rows, self.calls, self.half = len(rows), {}, half
+        with torch.enable_grad(), in_half(rows.device, half):
             logits = model(rows)
         calls, self.calls = self.calls, {}
         for layer, call in calls.items():
@@ -69,7 +71,8 @@ class Tape:
         inputs = args[0]
         if inputs.shape[:1] != (self.rows,) or output.shape[:1] != (self.rows,):
             raise self._refusal(layer, "sees a first dimension that is not the batch")
-        if output.dtype not in EXACT or (inputs.is_floating_point() and inputs.dtype not in EXACT):
+        allowed = ROUGH if self.half else EXACT
+        if output.dtype not in allowed or (inputs.is_floating_point() and inputs.dtype not in allowed):
             raise self._refusal(layer, f"works in {output.dtype}, for whose round-off no margin is left")
         if not output.requires_grad:
             output.requires_grad_()  # with frozen parameters, the first layers have nothing that asks for a gradient
@@ -98,7 +101,7 @@ class BookKeeping:
         self.model = model
         self.physical_batch = physical_batch
         self.views = views
-        self.watched = True
+        self.watched, self.half = True, False
         trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         self.parameters = [p for _, p in trained]
         self.size = sum(p.numel() for p in self.parameters)
@@ -122,14 +125,13 @@ class BookKeeping:
     ) -> PieceSum:
         """The clipped sum of one piece. model: ours, possibly with other tensors for its parameters."""
         summands, losses, logits = self._summands(model, piece, tape)
-        squares = torch.stack([_squares(of_layer, losses) for of_layer in summands.values()], 1)
-        weighed = weigh(squares, losses, logits, piece, rule, ask, self.watched)
-        weights = {dtype: weighed.weights.to(dtype) for dtype in EXACT}
+        weighed = weigh(_squares(summands, losses), losses, logits, piece, rule, ask, self.watched)
+        weights = {dtype: weighed.weights.to(dtype) for dtype in {s.dtype for _, s in _each(summands)}}
         parts: dict[int, Tensor] = {}
-        for column, (layer, of_layer) in enumerate(summands.items()):
+        for row, (layer, of_layer) in enumerate(summands.items()):
             for summand in of_layer:
-                usable = summand if weighed.finite else summand.where(weighed.kept)
-                sums = usable.weighted_sums(weights[summand.dtype][:, column if weighed.weights.shape[1] > 1 else 0])
+                usable = summand if weighed.finite or weighed.kept is None else summand.where(weighed.kept)
+                sums = usable.weighted_sums(weights[summand.dtype][row if len(weighed.weights) > 1 else 0])
                 parts |= zip((self.starts[layer][name] for name in summand.names), sums, strict=True)
         for start, size in self.numbers.items():  # of layers that were not used
             if start not in parts:
@@ -141,7 +143,8 @@ class BookKeeping:
     ) -> tuple[dict[nn.Module, Summands], Tensor, Tensor]:
         """Per-example gradients of every layer, and losses (examples,) and logits (rows, classes)."""
         rows, examples, targets = piece.rows(self.views), len(piece.targets), piece.targets
-        logits, recorded = tape.record(model, rows)
+        logits, recorded = tape.record(model, rows, self.half)
+        logits = exactly(logits)
         if self.views == 1:
             losses = cross_entropy(logits, targets, reduction="none")
         else:
@@ -155,14 +158,22 @@ class BookKeeping:
         for call, gradient in zip(calls, gradients, strict=True):
             if gradient is not None:  # None: the output leads nowhere, so its parameters have no gradient
                 names = tuple(self.starts[call.layer])
-                found[call.layer] = RULES[type(call.layer)](call.layer, call.inputs, gradient, examples, names)
+                rule, seen, back = RULES[type(call.layer)], exactly(call.inputs), exactly(gradient)
+                found[call.layer] = rule(call.layer, seen, back, examples, names)
         return found, losses.detach(), logits.detach()
 
 
-def _squares(summands: Summands, losses: Tensor) -> Tensor:
-    """(examples,): the squared norm over all parameters of a layer; zeros for a layer that was not used."""
-    squares = [summand.squares for summand in summands]
-    return sum(squares[1:], squares[0]) if squares else losses.new_zeros(len(losses), dtype=torch.float64)
+def _squares(summands: dict[nn.Module, Summands], losses: Tensor) -> Tensor:
+    """(layers, examples): the squared norms over all parameters of each layer; zeros for a layer that was not used."""
+    every = [summand.lengths for _, summand in _each(summands)]
+    if not every:
+        return losses.new_zeros(len(summands), len(losses), dtype=torch.float64)
+    squares, counts = squared_norms(every), [len(of_layer) for of_layer in summands.values()]
+    return squares if set(counts) == {1} else torch.stack([part.sum(0) for part in torch.split(squares, counts)])
+
+
+def _each(summands: dict[nn.Module, Summands]) -> Iterator[tuple[nn.Module, Summand]]:
+    return ((layer, summand) for layer, of_layer in summands.items() for summand in of_layer)
 
 
 def _trained(layer: nn.Module) -> list[tuple[str, nn.Parameter]]:

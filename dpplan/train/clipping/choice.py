@@ -14,8 +14,9 @@ from torch.nn.functional import cross_entropy
 from torch.nn.parameter import is_lazy
 
 from dpplan.errors import NotApplicable, RecipeError
-from dpplan.train.clipping.bookkeeping import EXACT, BookKeeping
+from dpplan.train.clipping.bookkeeping import BookKeeping
 from dpplan.train.clipping.layers import RULES
+from dpplan.train.clipping.precision import EXACT
 from dpplan.train.clipping.rules import Flat
 from dpplan.train.clipping.sums import ClippingEngine
 from dpplan.train.clipping.vmap import VmapClipping

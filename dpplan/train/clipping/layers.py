@@ -27,7 +27,7 @@ SMALL_TABLE = 2  # rows of an embedding for each position; up to there, all of i
 def linear(layer: nn.Module, inputs: Tensor, gradients: Tensor, examples: int, names: Names) -> Summands:
     """out = x Wᵀ + b. x: (rows, ..., d)."""
     if inputs.dim() == 2 and len(inputs) == examples:
-        return [Outer.of(names, inputs, gradients)]
+        return [Outer(names, inputs, gradients)]
     a = inputs.reshape(examples, -1, inputs.shape[-1])
     g = gradients.reshape(examples, -1, gradients.shape[-1])
     return [_product(a, g) if name == "weight" else Rows.of(name, g.sum(1)) for name in names]

@@ -47,14 +47,14 @@ class ClippingRule(Protocol):
         ...
 
     def weights(self, norms: Tensor, squares: Tensor) -> Tensor:
-        """What gradients are multiplied by, for all layers alike (examples, 1) or for each (examples, layers).
+        """What gradients are multiplied by, for all layers alike (1, examples) or for each (layers, examples).
 
-        norms: (examples,), of whole gradients. squares: (examples, layers), of their layers, squared. Both float64.
+        norms: (examples,), of whole gradients. squares: (layers, examples), of their layers, squared. Both float64.
         """
         ...
 
-    def extra(self, norms: Tensor, kept: Tensor) -> Tensor:
-        """Numbers to be released with the sum, summed over the kept examples; often none."""
+    def extra(self, norms: Tensor, kept: Tensor | None) -> Tensor:
+        """Numbers to be released with the sum, summed over the kept examples; often none. kept: None when all are."""
         ...
 
     def after(self, noisy_extra: Tensor, expected_batch: float) -> "ClippingRule":
@@ -77,7 +77,7 @@ class _Fixed:
         """What contributions are clipped to."""
         return self.clip_norm * (1 - ROUND_OFF)
 
-    def extra(self, norms: Tensor, kept: Tensor) -> Tensor:
+    def extra(self, norms: Tensor, kept: Tensor | None) -> Tensor:
         return norms.new_zeros(0)
 
 
@@ -86,7 +86,7 @@ class Flat(_Fixed):
     """g × min(1, C / |g|) over all parameters at once (Abadi et al. 2016)."""
 
     def weights(self, norms: Tensor, squares: Tensor) -> Tensor:
-        return _shrink(self.bound, norms).unsqueeze(1)
+        return _shrink(self.bound, norms).unsqueeze(0)
 
     def after(self, noisy_extra: Tensor, expected_batch: float) -> "Flat":
         return self
@@ -97,7 +97,7 @@ class PerLayer(_Fixed):
     """Each of L layers clipped to C / √L on its own, so that the whole has norm C at most (McMahan et al. 2018)."""
 
     def weights(self, norms: Tensor, squares: Tensor) -> Tensor:
-        return _shrink(self.bound / math.sqrt(squares.shape[1]), squares.sqrt())
+        return _shrink(self.bound / math.sqrt(len(squares)), squares.sqrt())
 
     def after(self, noisy_extra: Tensor, expected_batch: float) -> "PerLayer":
         return self
@@ -111,7 +111,7 @@ class Automatic(_Fixed):
     """
 
     def weights(self, norms: Tensor, squares: Tensor) -> Tensor:
-        return (self.bound / (norms + STABILITY)).unsqueeze(1)
+        return (self.bound / (norms + STABILITY)).unsqueeze(0)
 
     def after(self, noisy_extra: Tensor, expected_batch: float) -> "Automatic":
         return self
@@ -144,11 +144,11 @@ class Adaptive(_Fixed):
         return 2 * self.clip_norm * math.sqrt(self.OVERHEAD**2 - 1) * (1 - ROUND_OFF)
 
     def weights(self, norms: Tensor, squares: Tensor) -> Tensor:
-        return _shrink(self.bound, norms).unsqueeze(1)
+        return _shrink(self.bound, norms).unsqueeze(0)
 
-    def extra(self, norms: Tensor, kept: Tensor) -> Tensor:
-        within = norms <= self.clip_norm
-        return self.scale * torch.where(kept, within.to(torch.float64) - 0.5, 0.0).sum(0, keepdim=True)
+    def extra(self, norms: Tensor, kept: Tensor | None) -> Tensor:
+        votes = (norms <= self.clip_norm).to(torch.float64) - 0.5
+        return self.scale * (votes if kept is None else votes.masked_fill(~kept, 0.0)).sum(0, keepdim=True)
 
     def after(self, noisy_extra: Tensor, expected_batch: float) -> "Adaptive":
         """C × exp(-rate × (noisy fraction within C - quantile)); what it uses has been released."""

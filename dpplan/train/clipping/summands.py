@@ -12,6 +12,7 @@ round-off takes from the norms and adds to the sums stays within the margin of t
 examples so thoroughly that their NaN or inf leave no trace.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
@@ -27,14 +28,13 @@ FLOOR = 2.0**-126  # the largest square that float32 may have flushed to zero
 class Summand(Protocol):
     """Per-example gradients of one parameter, or of a weight and its bias.
 
-    names: of the parameters within their layer. squares: (examples,), squared L2 norms over them, float64.
-    dtype: in which `weighted_sums` wants its weights.
+    names: of the parameters within their layer. dtype: in which `weighted_sums` wants its weights.
     """
 
     @property
     def names(self) -> tuple[str, ...]: ...
     @property
-    def squares(self) -> Tensor: ...
+    def lengths(self) -> "Lengths": ...
     @property
     def dtype(self) -> torch.dtype: ...
 
@@ -48,16 +48,33 @@ class Summand(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Lengths:
+    """The norm of each example's gradient, as own × sqrt(factor² + one).
+
+    own, factor: (examples,), L2 norms of `numbers` numbers at most; no factor counts as 1. one: 1 for the constant
+    that a bias sees beside the input of its layer, else 0.
+    """
+
+    own: Tensor
+    numbers: int
+    factor: Tensor | None = None
+    one: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """values: (examples, numbers)."""
 
     names: tuple[str]
     values: Tensor
-    squares: Tensor
 
     @classmethod
     def of(cls, name: str, values: Tensor) -> "Rows":
-        return cls((name,), values, squared_norms(values))
+        return cls((name,), values)
+
+    @property
+    def lengths(self) -> Lengths:
+        return Lengths(norms(self.values), self.values.shape[1])
 
     @property
     def dtype(self) -> torch.dtype:
@@ -77,15 +94,13 @@ class Outer:
     names: tuple[str, ...]
     activations: Tensor
     gradients: Tensor
-    squares: Tensor
 
-    @classmethod
-    def of(cls, names: tuple[str, ...], activations: Tensor, gradients: Tensor) -> "Outer":
-        squares = squared_norms(gradients)
-        if "weight" in names:
-            lengths = squared_norms(activations)
-            squares = squares * (lengths + 1.0 if "bias" in names else lengths)
-        return cls(names, activations, gradients, squares)
+    @property
+    def lengths(self) -> Lengths:
+        numbers = max(self.activations.shape[1], self.gradients.shape[1])
+        if "weight" not in self.names:
+            return Lengths(norms(self.gradients), numbers)
+        return Lengths(norms(self.gradients), numbers, norms(self.activations), 1.0 if "bias" in self.names else 0.0)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -95,12 +110,9 @@ class Outer:
         return replace(self, activations=_where(kept, self.activations), gradients=_where(kept, self.gradients))
 
     def weighted_sums(self, weights: Tensor) -> tuple[Tensor, ...]:
-        column = weights.unsqueeze(1)
+        weighted = self.gradients * weights.unsqueeze(1)
         return tuple(
-            _product(self.gradients * column, self.activations)
-            if name == "weight"
-            else _product(column, self.gradients)
-            for name in self.names
+            _product(weighted, self.activations) if name == "weight" else _sum(weighted) for name in self.names
         )
 
 
@@ -116,16 +128,19 @@ class Ghost:
     names: tuple[str]
     activations: Tensor
     gradients: Tensor
-    squares: Tensor
 
     @classmethod
     def of(cls, name: str, activations: Tensor, gradients: Tensor) -> "Ghost":
-        a, g = activations.to(torch.float64), gradients.to(torch.float64)
+        return cls((name,), activations.to(torch.float64), gradients.to(torch.float64))
+
+    @property
+    def lengths(self) -> Lengths:
+        a, g = self.activations, self.gradients
         like, alike = a @ a.mT, g @ g.mT
-        lengths = (like.diagonal(dim1=1, dim2=2) * alike.diagonal(dim1=1, dim2=2)).sqrt()
+        each = (like.diagonal(dim1=1, dim2=2) * alike.diagonal(dim1=1, dim2=2)).sqrt()
         lost = 2 * (a.shape[1] ** 2 + 2 * max(a.shape[2], g.shape[2])) * DOUBLE_ROUND_OFF
-        squares = (like * alike).sum((1, 2)).clamp(min=0.0) + lost * lengths.sum(1).square()
-        return cls((name,), a, g, squares)
+        squares = (like * alike).sum((1, 2)).clamp(min=0.0) + lost * each.sum(1).square()
+        return Lengths(squares.sqrt(), a.shape[2])
 
     @property
     def dtype(self) -> torch.dtype:
@@ -150,11 +165,15 @@ class Scattered:
     rows: Tensor
     values: Tensor
     size: int
-    squares: Tensor
 
     @classmethod
     def of(cls, name: str, rows: Tensor, values: Tensor, size: int) -> "Scattered":
-        return cls((name,), rows, values, size, squared_norms(values.flatten(1)))
+        return cls((name,), rows, values, size)
+
+    @property
+    def lengths(self) -> Lengths:
+        flat = self.values.flatten(1)
+        return Lengths(norms(flat), flat.shape[1])
 
     @property
     def dtype(self) -> torch.dtype:
@@ -169,21 +188,39 @@ class Scattered:
         return (table.index_add_(0, self.rows.flatten(), weighted.flatten(0, 1)).flatten(),)
 
 
-def squared_norms(rows: Tensor) -> Tensor:
-    """(examples,), float64: of (examples, numbers); never below the true ones by more than the rules' margin allows.
+def norms(rows: Tensor) -> Tensor:
+    """(examples,): of (examples, numbers), L2; below the true ones by no more than the rules' margin allows.
 
     A row is squared and summed in its own precision over at most SPAN numbers at a time. What float32 cannot hold
-    comes out as inf, and its example is left out. What is too small for it is made up for by a floor.
+    comes out as inf, and its example is left out. For what is too small for it, `squared_norms` has a floor.
     """
     numbers = rows.shape[1]
-    if rows.dtype == torch.float64:
-        return torch.linalg.vector_norm(rows, dim=1).square()
-    if numbers <= SPAN:
-        return torch.linalg.vector_norm(rows, dim=1).to(torch.float64).square() + numbers * FLOOR
+    if rows.dtype == torch.float64 or numbers <= SPAN:
+        return torch.linalg.vector_norm(rows, dim=1)
     whole = numbers - numbers % SPAN
     spans = torch.linalg.vector_norm(rows[:, :whole].reshape(len(rows), -1, SPAN), dim=2)
     rest = torch.linalg.vector_norm(rows[:, whole:], dim=1, keepdim=True)
-    return torch.cat([spans, rest], 1).to(torch.float64).square().sum(1) + numbers * FLOOR
+    return torch.linalg.vector_norm(torch.cat([spans, rest], 1), dim=1, dtype=torch.float64)
+
+
+def squared_norms(lengths: Sequence[Lengths]) -> Tensor:
+    """(summands, examples), float64: the squared norms of the gradients of all these summands, in few operations."""
+    factors = [of for of in lengths if of.factor is not None]
+    every = [of.own for of in lengths] + [of.factor for of in factors if of.factor is not None]
+    squares = torch.stack(every).to(torch.float64).square().add_(max(of.numbers for of in lengths) * FLOOR)
+    if not factors:
+        return squares
+    own, times = squares[: len(lengths)], squares[len(lengths) :]
+    if len({of.one for of in factors}) == 1:
+        times = times + factors[0].one
+    else:
+        times = times + times.new_tensor([of.one for of in factors]).unsqueeze(1)
+    if len(factors) == len(lengths):
+        return own * times
+    with_factor = iter(times)
+    return torch.stack(
+        [row if of.factor is None else row * next(with_factor) for of, row in zip(lengths, own, strict=True)]
+    )
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
@@ -198,6 +235,18 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
     shape = (full // BLOCK, BLOCK, -1)
     blocks = torch.bmm(left[:full].reshape(shape).mT, right[:full].reshape(shape)).sum(0)
     return (blocks if full == examples else blocks + left[full:].mT @ right[full:]).flatten()
+
+
+def _sum(rows: Tensor) -> Tensor:
+    """The sum over the examples, flat, by the same blocks."""
+    examples = len(rows)
+    if rows.dtype == torch.float64 or examples <= BLOCK:
+        return rows.sum(0)
+    if examples > BLOCK * BLOCKS:
+        return torch.stack([_sum(part) for part in torch.split(rows, BLOCK * BLOCKS)]).sum(0, dtype=torch.float64)
+    full = examples - examples % BLOCK
+    blocks = rows[:full].reshape(full // BLOCK, BLOCK, -1).sum(1).sum(0)
+    return blocks if full == examples else blocks + rows[full:].sum(0)
 
 
 def _where(kept: Tensor, values: Tensor) -> Tensor:

@@ -60,6 +60,7 @@ class ClippingEngine(Protocol):
 
     size: int  # numbers in one gradient: all parameters that are trained
     watched: bool  # whether facts are gathered; without it, they say nothing
+    half: bool  # whether the model runs in bfloat16, see `precision`
 
     def clipped_sum(self, inputs: Tensor, targets: Tensor, rule: ClippingRule) -> ClippedSum:
         """The sum over the examples (n, ...) with targets (n,); n = 0 gives zeros."""

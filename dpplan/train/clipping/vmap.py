@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
+from dpplan.train.clipping.precision import exactly, in_half
 from dpplan.train.clipping.rules import ClippingRule
-from dpplan.train.clipping.summands import squared_norms
+from dpplan.train.clipping.summands import Lengths, norms, squared_norms
 from dpplan.train.clipping.sums import ClippedSum, Piece, pieces
 from dpplan.train.clipping.weighing import PieceSum, double_device, gather, weigh
 
@@ -27,36 +28,39 @@ class VmapClipping:
         self.model = model
         self.physical_batch = physical_batch
         self.views = views
-        self.watched = True
-        self.parameters = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-        self.frozen = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
-        self.size = sum(p.numel() for p in self.parameters.values())
-        owners = [name.rpartition(".")[0] for name in self.parameters]
+        self.watched, self.half = True, False
+        trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.size = sum(p.numel() for p in trained.values())
+        owners = [name.rpartition(".")[0] for name in trained]
         self.layer_of = [sorted(set(owners), key=owners.index).index(owner) for owner in owners]
         self._per_example = vmap(grad(self._loss, has_aux=True), in_dims=(None, 0, 0), randomness="different")
 
     def clipped_sum(self, inputs: Tensor, targets: Tensor, rule: ClippingRule) -> ClippedSum:
+        parameters = {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
         with _states_from_inputs(self.model):
             cut = pieces(inputs, targets, self.physical_batch)
-            return gather((self._of_piece(piece, rule) for piece in cut), self.size, inputs, rule)
+            return gather((self._of_piece(parameters, piece, rule) for piece in cut), self.size, inputs, rule)
 
-    def _of_piece(self, piece: Piece, rule: ClippingRule) -> PieceSum:
-        gradients, (losses, logits) = self._per_example(self.parameters, piece.inputs, piece.targets)
+    def _of_piece(self, parameters: dict[str, Tensor], piece: Piece, rule: ClippingRule) -> PieceSum:
+        with in_half(piece.inputs.device, self.half):  # backward as well: vmap loses track of who was rounded
+            gradients, (losses, logits) = self._per_example(parameters, piece.inputs, piece.targets)
         device = double_device(losses.device)
         rows = [g.flatten(1).to(device) for g in gradients.values()]
-        squares = torch.zeros(len(losses), 1 + max(self.layer_of), dtype=torch.float64, device=device)
-        for layer, row in zip(self.layer_of, rows, strict=True):
-            squares[:, layer] += squared_norms(row)
+        of_parameters = squared_norms([Lengths(norms(row), row.shape[1]) for row in rows])
+        squares = of_parameters.new_zeros(1 + max(self.layer_of), len(losses))
+        squares.index_add_(0, torch.tensor(self.layer_of, device=device), of_parameters)
         weighed = weigh(squares, losses, logits.flatten(0, 1), piece, rule, watched=self.watched)
         parts = []
         for layer, row in zip(self.layer_of, rows, strict=True):
-            kept = row.masked_fill(~weighed.kept.unsqueeze(1), 0.0)  # 0 × NaN is NaN
-            parts.append(weighed.of_layer(layer) @ kept.to(torch.float64))
+            # 0 × NaN is NaN
+            kept = row if weighed.kept is None else row.masked_fill(~weighed.kept.unsqueeze(1), 0.0)
+            weights = weighed.weights[layer if len(weighed.weights) > 1 else 0]
+            parts.append(weights @ kept.to(torch.float64))
         return PieceSum(torch.cat(parts), weighed.extra, weighed.facts)
 
     def _loss(self, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         rows = x if self.views > 1 else x.unsqueeze(0)
-        logits = functional_call(self.model, {**parameters, **self.frozen}, (rows,))
+        logits = exactly(functional_call(self.model, parameters, (rows,)))
         loss = cross_entropy(logits, y.expand(self.views))
         return loss, (loss, logits)
 

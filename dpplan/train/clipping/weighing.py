@@ -18,20 +18,17 @@ HUGE = 2.0**100
 class Weighed:
     """What clipping decided about one piece.
 
-    kept: (examples,), those that enter the sum. weights: (examples, 1) or (examples, layers), float64, 0 where not
-    kept. extra: what the rule releases besides. facts: how many examples are kept, are shortened, are classified
-    right, and the loss of the kept ones. finite: whether no NaN or inf was met, or None where nobody asked.
+    kept: (examples,), those that enter the sum; None when it is known that all do. weights: (1, examples) or (layers,
+    examples), float64, 0 where not kept. extra: what the rule releases besides. facts: how many examples were left
+    out, are shortened, are classified right, and the loss of the kept ones. finite: whether it is known that no NaN
+    and no inf was met.
     """
 
-    kept: Tensor
+    kept: Tensor | None
     weights: Tensor
     extra: Tensor
     facts: Tensor
-    finite: bool | None
-
-    def of_layer(self, layer: int) -> Tensor:
-        """(examples,): the weights of the gradients of this layer."""
-        return self.weights[:, min(layer, self.weights.shape[1] - 1)]
+    finite: bool
 
 
 def weigh(
@@ -43,34 +40,36 @@ def weigh(
     ask: bool = True,
     watched: bool = True,
 ) -> Weighed:
-    """squares: (examples, layers), float64, of one piece; losses: (examples,); logits: (examples × views, classes).
+    """squares: (layers, examples), float64, of one piece; losses: (examples,); logits: (examples × views, classes).
 
     ask: whether to look if all is finite, which saves work on the CPU; it makes a GPU wait, and cannot be compiled.
     watched: whether to gather facts; without it, they are zeros.
     """
-    norms = squares.sum(1).sqrt()
-    kept = norms < HUGE * rule.sensitivity  # False for NaN
-    if piece.mask is not None:
-        kept = kept & piece.mask.to(kept.device)
-    weights = rule.weights(norms, squares)
-    ask = ask and not norms.is_cuda
-    whole = ask and bool(kept.all())
-    if not whole:
-        weights = weights.masked_fill(~kept.unsqueeze(1), 0.0)
-        losses = losses.to(kept.device).masked_fill(~kept, 0.0)
-    finite = whole or bool(norms.isfinite().all()) if ask else None
+    norms = squares.sum(0).sqrt()
+    limit = HUGE * rule.sensitivity
+    finite = ask and not norms.is_cuda and bool(norms.amax() < limit)  # False for NaN
+    kept = piece.mask if finite else norms < limit
+    if kept is not None and piece.mask is not None:
+        kept = kept.to(norms.device) & piece.mask.to(norms.device)
+    weights, losses = rule.weights(norms, squares), losses.to(norms.device)
+    if kept is not None:
+        weights, losses = weights.masked_fill(~kept, 0.0), losses.masked_fill(~kept, 0.0)
     facts = _facts(kept, weights, losses, logits, piece) if watched else norms.new_zeros(4)
     return Weighed(kept, weights, rule.extra(norms, kept), facts, finite)
 
 
-def _facts(kept: Tensor, weights: Tensor, losses: Tensor, logits: Tensor, piece: Piece) -> Tensor:
+def _facts(kept: Tensor | None, weights: Tensor, losses: Tensor, logits: Tensor, piece: Piece) -> Tensor:
     """`Weighed.facts`; losses: 0 where not kept."""
-    right = logits[:: len(logits) // len(losses)].argmax(1) == piece.targets  # by the first view of each example
+    right = (logits[:: len(logits) // len(losses)].argmax(1) == piece.targets).to(losses.device)  # by the first view
+    shortened = weights < 1
+    shortened = shortened[0] if len(shortened) == 1 else shortened.any(0)
+    out = torch.zeros_like(right)
+    if kept is not None:
+        out, shortened = ~kept, shortened & kept
     if piece.mask is not None:
-        right = right & piece.mask
-    shortened = (weights < 1).any(1) & kept
-    counts = torch.stack([kept, shortened, right.to(kept.device)]).sum(1, dtype=torch.float64)
-    return torch.cat([counts, losses.to(kept.device).sum(0, keepdim=True, dtype=torch.float64)])
+        out, right = (values & piece.mask.to(losses.device) for values in (out, right))
+    counts = torch.stack([out, shortened, right]).sum(1, dtype=torch.float64)
+    return torch.cat([counts, losses.sum(0, keepdim=True, dtype=torch.float64)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +93,7 @@ def gather(found: Iterable[PieceSum], size: int, inputs: Tensor, rule: ClippingR
         total, extra, seen = first.total.to(torch.float64), first.extra, first.facts
     for part in parts:
         total, extra, seen = total.add_(part.total), extra + part.extra, seen + part.facts
-    kept, clipped, correct, loss = seen.unbind()
-    facts = BatchFacts(len(inputs), len(inputs) - kept, clipped, correct, loss)
+    facts = BatchFacts(len(inputs), *seen.unbind())
     return ClippedSum(torch.cat([total, extra]) if len(extra) else total, rule.sensitivity, facts)
 
 

@@ -124,12 +124,12 @@ def reference(name: str, inputs: Tensor, targets: Tensor, rule: ClippingRule, vi
         found = gradient(net, x if views > 1 else x[None], y)
         owners = [key.rpartition(".")[0] for key in found]
         layers = list(dict.fromkeys(owners))
-        squares = torch.zeros(1, len(layers), dtype=torch.float64)
+        squares = torch.zeros(len(layers), 1, dtype=torch.float64)
         for owner, value in zip(owners, found.values(), strict=True):
-            squares[0, layers.index(owner)] += value.square().sum()
+            squares[layers.index(owner), 0] += value.square().sum()
         if not bool(squares.isfinite().all()):
             continue
-        weights = rule.weights(squares.sum(1).sqrt(), squares).expand_as(squares)[0]
+        weights = rule.weights(squares.sum(0).sqrt(), squares).expand_as(squares)[:, 0]
         parts = zip(owners, found.values(), strict=True)
         total += torch.cat([value.flatten() * weights[layers.index(owner)] for owner, value in parts])
     return total

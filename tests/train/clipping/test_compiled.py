@@ -15,10 +15,10 @@ from dpplan.train.clipping.compiled import CompiledBookKeeping
 from dpplan.train.clipping.rules import Adaptive, Automatic, Flat, PerLayer
 
 
-def agree(name: str, backend: str | None, rule: Flat) -> None:
+def agree(name: str, translated: bool, rule: Flat) -> None:
     net = model(name)
     eager = BookKeeping(net, 4)
-    made = CompiledBookKeeping(BookKeeping(net, 4), backend)
+    made = CompiledBookKeeping(BookKeeping(net, 4), translated)
     for examples in (11, 4, 0):
         inputs, targets = batch(name, examples)
         if examples and inputs.is_floating_point():
@@ -38,13 +38,13 @@ def agree(name: str, backend: str | None, rule: Flat) -> None:
 
 @pytest.mark.parametrize(("name", "rule"), [("mlp", Adaptive(0.3)), ("image", PerLayer(0.3)), ("attention", Flat(0.3))])
 def test_the_traced_graph_sums_as_the_engine_does(name: str, rule: Flat) -> None:
-    agree(name, None, rule)
+    agree(name, False, rule)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BOOK_KEPT)
 def test_the_compiled_graph_sums_as_the_engine_does(name: str) -> None:
-    agree(name, "inductor", Automatic(0.3))
+    agree(name, True, Automatic(0.3))
 
 
 def test_a_model_that_looks_at_numbers_in_python_is_not_compiled() -> None:
@@ -56,7 +56,7 @@ def test_a_model_that_looks_at_numbers_in_python_is_not_compiled() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.score(x) if bool((x.sum() < 1e9).item()) else self.score(-x)
 
-    made = CompiledBookKeeping(BookKeeping(Branching(), 4), None)
+    made = CompiledBookKeeping(BookKeeping(Branching(), 4), False)
     with pytest.raises(RecipeError, match=r"runtime\.compile: this model cannot be traced"):
         made.clipped_sum(*batch("mlp", 4), Flat(1.0))
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dpplan.train.clipping import BookKeeping, ClippedSum, ClippingEngine, VmapClipping
 from dpplan.train.clipping.rules import ROUND_OFF, Adaptive, Automatic, Flat, PerLayer
-from dpplan.train.clipping.summands import squared_norms
+from dpplan.train.clipping.summands import Lengths, norms, squared_norms
 
 ENGINES = [(BookKeeping, name) for name in BOOK_KEPT] + [(VmapClipping, name) for name in MODELS]
 IDS = [f"{kind.__name__}-{name}" for kind, name in ENGINES]
@@ -131,7 +131,10 @@ def test_physical_batch_does_not_change_the_result(kind: Kind, piece: int) -> No
 def test_an_example_meets_the_same_arithmetic_wherever_it_stands(name: str) -> None:
     """Bit for bit: neither its place nor its company changes an example's gradient, so that removing one example
     changes that one summand and no other."""
-    made = BookKeeping(model(name), 16)
+    same_arithmetic_everywhere(BookKeeping(model(name), 16), name)
+
+
+def same_arithmetic_everywhere(made: BookKeeping, name: str) -> None:
     inputs, targets = batch(name, 64)
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
@@ -148,7 +151,8 @@ def gradients_at_layers(made: BookKeeping, inputs: Tensor, targets: Tensor) -> l
 
     with _frozen(made.parameters), Tape(made.layers).attached() as tape:
         summands, *_ = made._summands(made.model, Piece(inputs, targets, None), tape)
-    return [summand.squares for of_layer in summands.values() for summand in of_layer]
+    lengths = [summand.lengths for of_layer in summands.values() for summand in of_layer]
+    return [norms for of in lengths for norms in (of.own, of.factor) if norms is not None]
 
 
 @both
@@ -211,10 +215,49 @@ def test_training_goes_on_after_clipping() -> None:
     assert not any(layer._forward_hooks for layer in net.modules())
 
 
+def squares(rows: Tensor) -> Tensor:
+    return squared_norms([Lengths(norms(rows), rows.shape[1])])[0]
+
+
 def test_norms_of_long_rows_and_of_numbers_that_float32_cannot_square() -> None:
     for numbers in (1, 1023, 1024, 1025, 5000):
         rows = torch.randn(3, numbers)
-        assert squared_norms(rows).tolist() == pytest.approx(rows.double().square().sum(1).tolist(), rel=1e-5)
+        assert squares(rows).tolist() == pytest.approx(rows.double().square().sum(1).tolist(), rel=1e-5)
     tiny, huge = torch.full((1, 2000), 1e-30), torch.full((1, 2000), 1e30)
-    assert float(squared_norms(tiny)) >= 2000 * 1e-60
-    assert float(squared_norms(huge)) == float("inf")
+    assert float(squares(tiny)) >= 2000 * 1e-60
+    assert float(squares(huge)) == float("inf")
+
+
+@pytest.mark.parametrize("name", ["mlp", "image", "attention"])
+def test_in_bfloat16_too_an_example_meets_the_same_arithmetic_wherever_it_stands(name: str) -> None:
+    made = BookKeeping(model(name), 16)
+    made.half = True
+    same_arithmetic_everywhere(made, name)
+
+
+@both
+@pytest.mark.parametrize("name", ["mlp", "image", "series", "attention"])
+def test_bfloat16_changes_digits_and_not_the_bound(kind: Kind, name: str) -> None:
+    made, exact = kind(model(name), 8), kind(model(name), 8)
+    made.half = True
+    inputs, targets = batch(name, 12)
+    clip_norm = 1e-3  # short enough to shorten every gradient
+    ours, theirs = (one.clipped_sum(inputs, targets, Flat(clip_norm)).total for one in (made, exact))
+    assert ours.dtype == torch.float64
+    assert 0 < float((ours - theirs).norm()) < 0.1 * float(theirs.norm())
+    for i in range(12):
+        alone = made.clipped_sum(inputs[i : i + 1], targets[i : i + 1], Flat(clip_norm)).total
+        assert clip_norm * (1 - 1.5 * ROUND_OFF) < float(alone.norm()) <= clip_norm * (1 - ROUND_OFF / 2)
+
+
+@both
+def test_in_bfloat16_too_no_example_moves_the_sum_by_more_than_the_sensitivity(kind: Kind) -> None:
+    made = kind(model("mlp"), 8)
+    made.half = True
+    for seed in range(20):
+        inputs, targets = batch("mlp", 12, seed)
+        inputs[0, 0], inputs[1, 1], inputs[2] = float("nan"), 3e38, inputs[3]
+        whole = made.clipped_sum(inputs, targets, Flat(0.1))
+        for i in range(12):
+            rest = made.clipped_sum(*(without(values, i) for values in (inputs, targets)), Flat(0.1))
+            assert float((whole.total - rest.total).norm()) <= whole.sensitivity

@@ -13,12 +13,12 @@ from dpplan.train.clipping.rules import ROUND_OFF, STABILITY, Adaptive, Automati
 from dpplan.train.noise import GaussianNoise
 
 NORMS = torch.tensor([0.0, 1e-300, 0.5, 1.0, 2.0, 1e30], dtype=torch.float64)
-SQUARES = torch.stack([NORMS.square() * 0.64, NORMS.square() * 0.36], 1)
+SQUARES = torch.stack([NORMS.square() * 0.64, NORMS.square() * 0.36])
 
 
 def contributions(rule: Flat) -> torch.Tensor:
     """Norms of what enters the sum."""
-    return (rule.weights(NORMS, SQUARES) * SQUARES.sqrt()).square().sum(1).sqrt()
+    return (rule.weights(NORMS, SQUARES) * SQUARES.sqrt()).square().sum(0).sqrt()
 
 
 @pytest.mark.parametrize("rule", [Flat(1.5), PerLayer(1.5), Automatic(1.5), Adaptive(1.5)])
@@ -34,7 +34,7 @@ def test_flat_leaves_short_gradients_alone() -> None:
 
 def test_per_layer_clips_each_layer_to_its_share() -> None:
     weights = PerLayer(1.0).weights(NORMS, SQUARES)
-    layers = (weights * SQUARES.sqrt())[4]
+    layers = (weights * SQUARES.sqrt())[:, 4]
     share = (1 - ROUND_OFF) / math.sqrt(2)
     assert layers.tolist() == pytest.approx([share, share])
 
