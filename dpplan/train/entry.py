@@ -2,17 +2,18 @@
 
 import importlib
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
-from dpplan.errors import RecipeError
+from dpplan.errors import DpplanError, RecipeError
 
 
 def call_named(name: str, key: str, *arguments: Any) -> Any:
     """What the function called `name` returns. The module is looked for where dpplan was started, then as usual.
 
-    Raises RecipeError, naming the recipe's `key`, when there is no such function. What the function itself raises
-    is its author's to read and goes through.
+    Raises RecipeError, naming the recipe's `key`, when there is no such function, and with what it raised and where
+    when it fails.
     """
     module_name, _, function_name = name.partition(":")
     here = str(Path.cwd())
@@ -27,4 +28,11 @@ def call_named(name: str, key: str, *arguments: Any) -> Any:
     function = getattr(module, function_name, None)
     if not callable(function):
         raise RecipeError(f"{key}={name}: module '{module_name}' has no function '{function_name}'.")
-    return function(*arguments)
+    try:
+        return function(*arguments)
+    except DpplanError:
+        raise
+    except Exception as error:
+        *_, last = traceback.extract_tb(error.__traceback__)
+        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise RecipeError(f"{key}={name}: failed at {last.filename}:{last.lineno}: {said}") from error

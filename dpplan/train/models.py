@@ -63,7 +63,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         n, length, width = x.shape
         heads = self.mix(self.norms[0](x)).view(n, length, 3, HEADS, width // HEADS).permute(2, 0, 3, 1, 4)
-        seen = scaled_dot_product_attention(heads[0], heads[1], heads[2])
+        seen = scaled_dot_product_attention(*heads.unbind())
         x = x + self.out(seen.transpose(1, 2).reshape(n, length, width))
         added: Tensor = x + self.narrow(gelu(self.wide(self.norms[1](x))))
         return added
@@ -79,7 +79,7 @@ class Transformer(nn.Module):
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        places = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)  # each example its own: no row is shared
+        places = torch.arange(x.shape[1], device=x.device).repeat(len(x), 1)  # each example its own: no row is shared
         scores: Tensor = self.head(self.norm(self.blocks(self.word(x) + self.place(places))).mean(1))
         return scores
 
@@ -131,7 +131,7 @@ def _misfit(kind: str, shape: Shape, words: int) -> str:
     if kind in {"lstm", "transformer"}:
         return "" if words and len(shape) == 1 else "reads words"
     if words:
-        return "does not read words"
+        return "does not read words, and whole numbers are taken for words: save features as float32"
     if kind == "cnn":
         return "" if len(shape) == 3 else "looks at images"
     if kind in {"opacus-cnn", "tf-privacy-cnn"}:

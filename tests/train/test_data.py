@@ -1,5 +1,8 @@
 """Data: fixed splits, public preprocessing, sets made on the spot."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
@@ -63,3 +66,25 @@ def test_inputs_are_standardised_only_where_the_recipe_declares_it_public() -> N
     varied = flat.std(0) > 0
     assert torch.allclose(flat.std(0)[varied], torch.ones(int(varied.sum())), atol=1e-3)
     assert not torch.allclose(made.held_out.inputs.flatten(1).mean(0), torch.zeros(64), atol=1e-2)  # not its own mean
+
+
+def test_standardising_is_exact_far_from_zero_and_leaves_constant_columns_alone(tmp_path: Path) -> None:
+    inputs = np.full((4000, 2), 0.1)
+    inputs[:, 1] = 1000 + np.arange(4000) % 2  # a mean in float32 would be wrong by more than the deviation
+    np.savez(tmp_path / "a.npz", inputs=inputs, targets=np.arange(4000) % 2)
+    made = data.load(Data(source="file", path=str(tmp_path / "a.npz"), standardize="public"))
+    assert torch.equal(made.training.inputs[:, 0], torch.zeros(3200))
+    assert torch.allclose(made.training.inputs[:, 1].abs(), torch.ones(3200), atol=0.05)
+    assert abs(float(made.training.inputs[:, 1].double().mean())) < 1e-4
+
+
+@pytest.mark.parametrize("changes", [{"scale": 1e-40}, {"scale": 1e-44}, {"shift": -2.9e38, "scale": 0.5}])
+def test_scaling_beyond_what_a_float32_can_hold_is_refused(changes: dict[str, float]) -> None:
+    with pytest.raises(RecipeError, match=r"data\.scale=.* lead to numbers beyond float32"):
+        data.load(Data(source="digits", **changes))
+
+
+def test_a_path_is_refused_where_nothing_reads_it() -> None:
+    for source in ("digits", "mine:load"):
+        with pytest.raises(RecipeError, match=f"data.path has no meaning for source: {source}. Remove it."):
+            Data(source=source, path="x")

@@ -8,7 +8,7 @@ from scipy import stats
 from dpplan.mechanism import Gaussian
 from dpplan.train.clipping import BatchFacts, ClippedSum
 from dpplan.train.noise import GaussianNoise
-from dpplan.train.normals import add_normals
+from dpplan.train.normals import CompiledNormals, add_normals, add_normals_there
 
 FALSE_ALARM = 1e-6  # a right generator would fail one seed in a million
 
@@ -70,6 +70,22 @@ def test_normals_made_in_pairs_are_independent_within_the_pair_and_in_their_squa
     assert drawn.shape == (200_001,)
     assert abs(first @ second) < limit
     assert abs((first**2 - 1) @ (second**2 - 1)) < 2 * limit
+
+
+def test_a_generator_of_the_device_draws_normals_too_and_others_each_time() -> None:
+    rng, total = np.random.default_rng(4), torch.arange(200_000, dtype=torch.float64)
+    first, second = ((add_normals_there(total, 3.0, rng) - total).numpy() / 3.0 for _ in range(2))
+    assert stats.kstest(first, "norm").pvalue > FALSE_ALARM
+    assert abs(first @ second) < stats.norm.isf(FALSE_ALARM / 2) * np.sqrt(200_000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1, 2, 1001])
+def test_compiled_normals_are_those_of_the_same_uniform_numbers(size: int) -> None:
+    total, made = torch.arange(size, dtype=torch.float64), CompiledNormals()
+    mine, theirs = np.random.default_rng(5), np.random.default_rng(5)
+    for deviation in (1.0, 0.25):  # the second time with other numbers, through the same graph
+        assert torch.allclose(made(total, deviation, mine), add_normals(total, deviation, theirs), rtol=1e-12)
 
 
 def test_the_ends_of_the_uniform_numbers_give_finite_normals() -> None:

@@ -34,7 +34,7 @@ class CompiledBookKeeping:
     def clipped_sum(self, inputs: Tensor, targets: Tensor, rule: ClippingRule) -> ClippedSum:
         model = self.engine.model
         state = [p.detach() for p in model.parameters()] + list(model.buffers())
-        clip_norm = torch.tensor(rule.clip_norm, dtype=torch.float64, device=targets.device)
+        clip_norm = torch.full((), rule.clip_norm, dtype=torch.float64, device=targets.device)  # a GPU need not wait
         cut = pieces(inputs, targets, self.engine.physical_batch)
         with torch.no_grad():
             return gather((self._of_piece(piece, rule, clip_norm, state) for piece in cut), self.size, inputs, rule)

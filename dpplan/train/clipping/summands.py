@@ -211,16 +211,12 @@ def squared_norms(lengths: Sequence[Lengths]) -> Tensor:
     if not factors:
         return squares
     own, times = squares[: len(lengths)], squares[len(lengths) :]
-    if len({of.one for of in factors}) == 1:
-        times = times + factors[0].one
-    else:
-        times = times + times.new_tensor([of.one for of in factors]).unsqueeze(1)
-    if len(factors) == len(lengths):
-        return own * times
-    with_factor = iter(times)
-    return torch.stack(
-        [row if of.factor is None else row * next(with_factor) for of, row in zip(lengths, own, strict=True)]
-    )
+    if len(factors) == len(lengths) and len({of.one for of in factors}) == 1:
+        return own * (times + factors[0].one)
+    found, rest = [], iter(times)
+    for of, row in zip(lengths, own, strict=True):
+        found.append(row if of.factor is None else row * (next(rest) + of.one))
+    return torch.stack(found)
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:

@@ -47,8 +47,10 @@ class VmapClipping:
         device = double_device(losses.device)
         rows = [g.flatten(1).to(device) for g in gradients.values()]
         of_parameters = squared_norms([Lengths(norms(row), row.shape[1]) for row in rows])
-        squares = of_parameters.new_zeros(1 + max(self.layer_of), len(losses))
-        squares.index_add_(0, torch.tensor(self.layer_of, device=device), of_parameters)
+        layers = of_parameters.new_zeros(1 + max(self.layer_of), len(losses)).unbind()
+        for layer, square in zip(self.layer_of, of_parameters, strict=True):
+            layers[layer].add_(square)
+        squares = torch.stack(layers)
         weighed = weigh(squares, losses, logits.flatten(0, 1), piece, rule, watched=self.watched)
         parts = []
         for layer, row in zip(self.layer_of, rows, strict=True):

@@ -5,7 +5,8 @@ dataset = load(recipe.data)             # .training is the accounted set; .held_
     bundled     digits and breast cancer, from scikit-learn
     synthetic   blobs, linear, names: made on the spot
     standard    MNIST and CIFAR-10 from their published files
-    files       a user's .npz, .csv, .parquet, folder of images
+    files       a user's .npz, .csv, .parquet
+    images      a user's folders of images
 """
 
 import math
@@ -17,9 +18,10 @@ import torch
 from torch import Tensor
 
 from dpplan.checks import show
-from dpplan.errors import RecipeError
+from dpplan.errors import RecipeError, UsageError
 from dpplan.recipe import Data
-from dpplan.train.data import bundled, files, standard, synthetic
+from dpplan.train.data import bundled, files, images, standard, synthetic
+from dpplan.train.data.arrays import examples_from
 from dpplan.train.data.examples import Examples, Inputs, Targets
 from dpplan.train.entry import call_named
 
@@ -63,8 +65,8 @@ SOURCES: dict[str, Callable[[Data], Examples]] = {
     "names": synthetic.names,
     "mnist": standard.mnist,
     "cifar10": standard.cifar10,
-    "file": files.table,
-    "images": files.images,
+    "file": files.own,
+    "images": images.folders,
 }
 
 
@@ -74,7 +76,7 @@ def load(data: Data) -> Dataset:
     A data set without a test set of its own is split by a fixed permutation that looks at no example. Raises
     RecipeError when the block does not fit the examples, UsageError when a file cannot be used.
     """
-    found = SOURCES[data.source](data) if data.source in SOURCES else _made_by_user(data.source)
+    found = _read(data) if data.source in SOURCES else _made_by_user(data.source)
     _check(found, data.source)
     training, held_out = _split(found, data)
     if found.words == 0:
@@ -83,6 +85,13 @@ def load(data: Data) -> Dataset:
         raise RecipeError(f"data.source={data.source} gives words; shift, scale and standardize are for numbers.")
     first, second = (Split(torch.from_numpy(x), torch.from_numpy(y)) for x, y in (training, held_out))
     return Dataset(first, second, found.classes, found.words)
+
+
+def _read(data: Data) -> Examples:
+    try:
+        return SOURCES[data.source](data)
+    except OSError as error:
+        raise UsageError(f"{error.filename or data.path} cannot be read: {error.strerror or error}.") from None
 
 
 Pair = tuple[Inputs, Targets]
@@ -102,11 +111,19 @@ def _split(found: Examples, data: Data) -> tuple[Pair, Pair]:
 
 def _scaled(training: Pair, held_out: Pair, data: Data) -> tuple[Pair, Pair]:
     """(x - shift) / scale. The constants are the recipe's, or where it declares them public, the training set's."""
-    shift, scale = np.array(data.shift, np.float32), np.array(data.scale, np.float32)
+    shift, scale = np.array(data.shift), np.array(data.scale)
     if data.standardize is not None:
-        shift, scale = training[0].mean(0), training[0].std(0)
-        scale = np.where(scale > 0, scale, 1)  # a constant column says nothing, whatever it is divided by
-    first, second = (((x - shift) / scale).astype(np.float32) for x, _ in (training, held_out))
+        own = training[0]
+        shift, scale = own.mean(0, dtype=np.float64), own.std(0, dtype=np.float64)
+        scale = np.where(own.max(0) > own.min(0), scale, 1)  # a constant column says nothing, whatever divides it
+    shift, scale = shift.astype(np.float32), scale.astype(np.float32)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # the next lines say what is wrong
+        first, second = (((x - shift) / scale).astype(np.float32) for x, _ in (training, held_out))
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise RecipeError(
+            f"data.shift={show(data.shift)} and data.scale={show(data.scale)} lead to numbers beyond float32. Inputs "
+            "become (x - shift) / scale."
+        )
     return (first, training[1]), (second, held_out[1])
 
 
@@ -115,14 +132,17 @@ def _made_by_user(source: str) -> Examples:
     made = call_named(source, "data.source")
     if not isinstance(made, tuple) or len(made) not in {2, 3}:
         raise RecipeError(f"data.source={source} returned {type(made).__name__}, not (inputs, targets[, classes]).")
-    return files.examples_from(source, *made)
+    return examples_from(f"data.source={source}", *made)
 
 
 def _check(found: Examples, source: str) -> None:
-    inputs, targets = found.inputs, found.targets
-    if len(inputs) != len(targets) or targets.ndim != 1:
-        raise RecipeError(f"data.source={source} gives inputs {inputs.shape} and targets {targets.shape}.")
-    if len(targets) == 0:
-        raise RecipeError(f"data.source={source} gives no examples.")
-    if not ((targets >= 0) & (targets < found.classes)).all():
-        raise RecipeError(f"data.source={source} has targets outside 0 to {found.classes - 1}.")
+    """What no source may give, whoever wrote it."""
+    parts = [(found.inputs, found.targets), *([] if found.held_out is None else [found.held_out])]
+    for inputs, targets in parts:
+        if len(targets) == 0:
+            raise RecipeError(f"data.source={source} gives no examples to train on, or none to test on.")
+        if inputs.shape[1:] != found.inputs.shape[1:]:
+            raise RecipeError(
+                f"data.source={source} has examples of shape {found.inputs.shape[1:]} to train on and of shape "
+                f"{inputs.shape[1:]} to test on."
+            )
