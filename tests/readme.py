@@ -1,4 +1,4 @@
-"""The README as data: its sessions, run again; its tables and its file map, read back.
+"""The README as data: its sessions, run again; its tables, and the file map of CONTRIBUTING.md, read back.
 
     python tests/readme.py      brings every printed output, and the tables that are lists of what there is, up to
                                 date; read the difference before you keep it
@@ -31,6 +31,7 @@ from dpplan.recipe import Data, Model, Privacy, Runtime, Training
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+MAP = ROOT / "CONTRIBUTING.md"
 ELISION = "..."
 _END = "\x1e"  # printed after every command of a session
 _DURATION = re.compile(r"(?<![\w.])\d[\d.]* (ms|s)\b")
@@ -199,7 +200,7 @@ def file_map() -> dict[str, str]:
     Modules have a line each, or are named after a colon on the line of their folder (`exact/  stage by stage: law,
     quadrature`), or on a line of their own kind (`*.py  one run: loop, session`). Those come back without description.
     """
-    (block,) = [block for block in blocks("text") if block.lines[0].split()[0] == "dpplan/"]
+    (block,) = [block for block in blocks("text", file=MAP) if block.lines[0].split()[0] == "dpplan/"]
     found: dict[str, str] = {}
     parents: list[tuple[int, str]] = []
     for line in _joined(block.lines):

@@ -1,7 +1,10 @@
 """dpplan train: run a recipe, and account for the steps that were really taken."""
 
 import contextlib
+import json
+import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +15,12 @@ from dpplan import lint
 from dpplan import recipe as recipes
 from dpplan.commands import screen
 from dpplan.commands.recipes import needs_torch
-from dpplan.errors import RecipeError, TrainingStopped, UsageError
+from dpplan.errors import EXIT_DONE, DpplanError, RecipeError, TrainingStopped, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from dpplan.train import Event, Planned, TrainReport
+    from dpplan.train import Event, Planned, Ranks, TrainReport
 
 HELP = """Train a model as RECIPE says, privately, and account for what was done.
 
@@ -29,11 +32,15 @@ metrics, a copy of the recipe and the model go into a new folder; no old run is 
 A run that was killed or interrupted goes on from its last checkpoint with --resume. Steps that it had taken since are
 counted: they are paid for, whether or not they are in the model.
 
+Started by torchrun, several processes share the run. Each draws from its own part of the examples; one adds the noise,
+prints, and writes the folder.
+
 \b
   dpplan train recipes/digits.yaml --dry-run
   dpplan train recipes/digits.yaml
   dpplan train recipes/digits.yaml --json | jq .spent.epsilon.upper
   dpplan train --resume runs/digits-001
+  torchrun --nproc-per-node 2 -m dpplan train recipes/digits.yaml
 
 Exit status: 0 the run did what was planned; 1 it ended early (Ctrl-C, numbers that are not finite) or
 disagrees with its plan; 2 the recipe or the call is wrong; 3 nothing could be certified.
@@ -80,30 +87,86 @@ def command(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    job = _job(recipe, resume, seed, out)
-    if device is not None:
-        job = job.with_runtime(device=device)
-    if compile_ is not None:
-        job = job.with_runtime(compile=compile_)
-    if twin is not None:
-        job = job.with_twin(twin)
+    with _processes() as ranks:
+        with ranks.as_one() if ranks else contextlib.nullcontext():
+            job = _job(recipe, resume, seed, out)
+            if device is not None:
+                job = job.with_runtime(device=device)
+            if compile_ is not None:
+                job = job.with_runtime(compile=compile_)
+            if twin is not None:
+                job = job.with_twin(twin)
+            planned = _planned(job, resume, seed, over_budget, ranks)
+            if planned.ranks.first:
+                _check(planned)
+        if planned.ranks.first:
+            _run(planned, out, dry_run, as_json)
+        elif not dry_run:
+            _take_part(planned)
+
+
+@contextlib.contextmanager
+def _processes() -> "Iterator[Ranks | None]":
+    """The processes that torchrun started together, of which this is one; None for one alone.
+
+    The first of them tells what is wrong, and its exit status is that of the run. What the others know as well they
+    keep to themselves, and end with 0: torchrun ends all as soon as one fails, perhaps before the first has told. What
+    only another one knows stands in torchrun's report.
+    """
+    if "RANK" not in os.environ or os.environ.get("WORLD_SIZE") == "1":
+        yield None
+        return
+    try:
+        with needs_torch("dpplan train"):
+            from dpplan.train.ranks import Lost, Told, joined
+        with joined() as ranks:
+            try:
+                yield ranks
+            except (Lost, Told) as error:
+                if ranks.first:
+                    raise
+                raise click.exceptions.Exit(EXIT_DONE) from error
+    except DpplanError as error:
+        if not _left_for_torchrun(str(error)) or os.environ["RANK"] == "0":
+            raise
+        raise click.exceptions.Exit(error.exit_code) from error
+
+
+def _left_for_torchrun(message: str) -> bool:
+    """Puts it where torchrun looks: its own report, which ends what the user sees, then says what went wrong."""
+    path = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if path is None:
+        return False
+    content = {"message": message, "extraInfo": {"timestamp": str(int(time.time()))}}
+    Path(path).write_text(json.dumps({"message": content}), encoding="utf-8")
+    return True
+
+
+def _planned(
+    job: "recipes.Recipe", resume: Path | None, seed: int | None, over_budget: bool, ranks: "Ranks | None"
+) -> "Planned":
     with needs_torch("dpplan train"):
         from dpplan import train
-        from dpplan.render.data import dumps
-        from dpplan.train import narrate
+        from dpplan.train.ranks import ALONE
 
         if resume is None:
-            planned = train.plan(job, seed=seed, over_budget=over_budget)
-        else:
-            planned = train.plan_resumed(resume, job, over_budget=over_budget)
-    _check(planned)
+            return train.plan(job, seed=seed, over_budget=over_budget, ranks=ranks or ALONE)
+        return train.plan_resumed(resume, job, over_budget=over_budget, ranks=ranks or ALONE)
+
+
+def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> None:
+    """The plan, the run and its report, all of it shown. Raises TrainingStopped when they do not agree."""
+    from dpplan import train
+    from dpplan.render.data import dumps
+    from dpplan.train import narrate
+
     if not as_json:
         _say(narrate.plan_lines(planned))
     if dry_run:
         if as_json:
             click.echo(dumps(planned.to_json(), indent=2))
         return
-    if job.runtime.compile and not as_json:
+    if planned.recipe.runtime.compile and not as_json:
         _say(["", "compiling; the first step takes up to a minute"])
     report = _follow(train.events(planned, out=out), quiet=as_json)
     if as_json:
@@ -112,6 +175,14 @@ def command(
         _say(["", *narrate.report_lines(report)])
     if not report.agrees:
         raise TrainingStopped(narrate.ending(report))
+
+
+def _take_part(planned: "Planned") -> None:
+    """In a run that another process shows."""
+    from dpplan import train
+
+    for _ in train.events(planned):
+        raise AssertionError("only the first process has events")
 
 
 def _job(recipe: Path | None, resume: Path | None, seed: int | None, out: Path | None) -> "recipes.Recipe":

@@ -77,6 +77,12 @@ def _key(read: Reader, rule: Rule, **default: Any) -> Any:
     return field(metadata={"read": read, "rule": rule}, **default)
 
 
+def _word_or_off(given: values.Given) -> str | None:
+    """A word, or what YAML takes for a switch, as it was written; None for off."""
+    said = values.word_or_switch(given)
+    return None if given.kind == "switch" and said.lower() in {"off", "false", "no"} else said
+
+
 _number = values.number
 _whole = values.whole
 
@@ -176,14 +182,14 @@ class Data(Block):
     split_seed: int = _key(_whole, _not_negative, default=0)
     shift: float = _key(_number, _finite, default=0.0)
     scale: float = _key(_number, Problems.positive, default=1.0)
-    standardize: str | None = _key(values.word_or_switch, _declared_public, default=None)
+    standardize: str | None = _key(_word_or_off, _declared_public, default=None)
 
     @classmethod
     def conflicts(cls, given: Values) -> Iterator[Problem]:
         source = given.get("source")
         if source in FROM_PATH and given.get("path") is None:
             yield ("source", "path"), f"path is missing: source: {source} needs it."
-        if source in SOURCES and source not in FROM_PATH and given.get("path") is not None:
+        if source is not None and source not in FROM_PATH and given.get("path") is not None:
             yield ("source", "path"), f"path has no meaning for source: {source}. Remove it."
         if source is not None and source not in MADE and given.get("examples") is not None:
             yield ("source", "examples"), f"examples has no meaning for source: {source}. Remove it."
@@ -269,7 +275,7 @@ class Training(Block):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime(Block):
-    """Where and how fast it runs. Nothing here can change what is computed, nor what it costs in privacy.
+    """Where and how fast it runs. Nothing here can change what is computed but for rounding, nor what it costs.
 
     physical_batch: examples whose gradients are in memory at once; a drawn batch is cut into such pieces and
         never shortened. engine: how gradients are clipped; auto takes book-keeping where it is right for the model
@@ -278,8 +284,10 @@ class Runtime(Block):
     private_logs: on, or off for a run that computes no loss, accuracy or count of its training examples.
     secure_noise: noise from the operating system's cryptographic generator, in a form that withstands attacks on
         floating point; about twelve times slower to draw than the usual noise.
-    compile: machine code of its own for the clipped sum: up to a minute at the start, for steps that take two thirds of
-        the time. The same sums to round-off.
+    compile: machine code of its own for clipped sum and noise: up to a minute at the start, for steps that take two
+        thirds of the time. The same sums to round-off.
+    precision: bfloat16 lets the model round to 8 bits where that is faster, on recent GPUs mostly. Gradients are
+        clipped, summed and given noise as precisely as ever.
     """
 
     title: ClassVar[str] = "runtime"
@@ -293,6 +301,7 @@ class Runtime(Block):
     private_logs: bool = _key(switch, lambda *_: None, default=True)
     secure_noise: bool = _key(switch, lambda *_: None, default=False)
     compile: bool = _key(switch, lambda *_: None, default=False)
+    precision: str = _key(word, one_of("float32", "bfloat16"), default="float32")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,10 @@ planned = train.plan(my_recipe)                     # what it will do and cost; 
 for event in train.events(planned): ...             # Step and Epoch as they come, then the TrainReport
 
 planned = train.plan_resumed(Path("runs/digits-001"))   # what is left of a run that was killed
+
+with train.joined() as ranks:                       # several processes, as torchrun starts them, share one run
+    planned = train.plan(my_recipe, ranks=ranks)
+    for event in train.events(planned): ...         # in the first of them; the others work, and have no events
 """
 
 import dataclasses
@@ -15,20 +19,35 @@ from pathlib import Path
 from dpplan.errors import BudgetExceeded, RecipeError, UsageError
 from dpplan.recipe import Recipe
 from dpplan.render.numbers import up
+from dpplan.train.agreement import facts_of
 from dpplan.train.checkpoint import Checkpoint
 from dpplan.train.data import load
 from dpplan.train.folder import RunFolder
-from dpplan.train.machine import cpu_threads, device_named, interrupt_asked
+from dpplan.train.machine import CTRL_C, ENDING, cpu_threads, device_named, interrupt_asked
+from dpplan.train.process import follow
+from dpplan.train.ranks import ALONE, Ranks, joined
 from dpplan.train.report import Epoch, Planned, Resumed, Step, TrainReport
 from dpplan.train.session import Session
 
-__all__ = ["Epoch", "Event", "Planned", "Step", "TrainReport", "events", "plan", "plan_resumed", "run"]
+__all__ = [
+    "Epoch",
+    "Event",
+    "Planned",
+    "Ranks",
+    "Step",
+    "TrainReport",
+    "events",
+    "joined",
+    "plan",
+    "plan_resumed",
+    "run",
+]
 
 Event = Step | Epoch | TrainReport
 
 
 def run(recipe: Recipe, *, seed: int | None = None, out: Path | None = None) -> TrainReport:
-    """Trains as the recipe says and returns the report, which also lies in the run's folder.
+    """Trains as the recipe says, in this process, and returns the report, which also lies in the run's folder.
 
     seed: for tests; a seeded run protects nobody. out: the run's folder, which must not exist yet.
     Raises RecipeError, PlanError or NotCertified before the first step. A run that ends early, by Ctrl-C or
@@ -39,16 +58,18 @@ def run(recipe: Recipe, *, seed: int | None = None, out: Path | None = None) -> 
     return last
 
 
-def plan(recipe: Recipe, *, seed: int | None = None, over_budget: bool = False) -> Planned:
+def plan(recipe: Recipe, *, seed: int | None = None, over_budget: bool = False, ranks: Ranks = ALONE) -> Planned:
     """What the run will do and what it will cost. Takes no step and makes no folder.
 
     over_budget: consents to a recipe with on_budget: continue, whose steps may cost more than its budget; without it,
-    BudgetExceeded is raised for such a recipe.
+    BudgetExceeded is raised for such a recipe. ranks: the processes that share the run, each of which plans it; each
+    loads the whole data set and draws from its part.
     """
     _check(recipe, seed, over_budget)
-    device = device_named(recipe.runtime.device)
+    device = device_named(recipe.runtime.device, ranks.local_rank, ranks.local_size)
     dataset = load(recipe.data)
-    planned = Planned(recipe, recipe.claim(dataset.training.examples), dataset, device, seed, over_budget)
+    claim = recipe.claim(dataset.training.examples)
+    planned = Planned(recipe, claim, dataset, device, seed, over_budget, ranks=ranks)
     if planned.over_budget and not over_budget:
         raise BudgetExceeded(
             f"all {planned.claim.phase.steps} steps would spend ε ≤ {up(planned.claim.epsilon.upper)}, more than the "
@@ -57,18 +78,21 @@ def plan(recipe: Recipe, *, seed: int | None = None, over_budget: bool = False) 
     return planned
 
 
-def plan_resumed(folder: Path, recipe: Recipe | None = None, *, over_budget: bool = False) -> Planned:
+def plan_resumed(
+    folder: Path, recipe: Recipe | None = None, *, over_budget: bool = False, ranks: Ranks = ALONE
+) -> Planned:
     """What is left of the run in this folder, which was killed or interrupted.
 
     recipe: the one that the run began with, the default, or one that differs from it in its runtime and check blocks
-    only. Raises RecipeError with what else differs, UsageError when there is no run to continue.
+    only. ranks: as for `plan`; each reads the folder. Without a seed there may be more or fewer than before. Raises
+    RecipeError with what else differs, UsageError when there is no run to continue.
     """
     begun = RunFolder(folder)
     found = begun.recipe()
     checkpoint = Checkpoint.load(begun.checkpoint)
     recipe = dataclasses.replace(recipe or found, name=checkpoint.name)
-    planned = plan(recipe, seed=checkpoint.seed, over_budget=over_budget)
-    differences = list(checkpoint.differences(recipe, planned.claim))
+    planned = plan(recipe, seed=checkpoint.seed, over_budget=over_budget, ranks=ranks)
+    differences = list(checkpoint.differences(recipe, planned.claim, ranks.size))
     if differences:
         raise RecipeError([*differences, f"{folder}: goes on only as it began. Start a new run for anything else."])
     return dataclasses.replace(planned, resumed=Resumed(folder, checkpoint))
@@ -84,9 +108,19 @@ def _check(recipe: Recipe, seed: int | None, over_budget: bool) -> None:
 def events(planned: Planned, *, out: Path | None = None) -> Iterator[Event]:
     """The run as it happens, ending with its report. Ctrl-C is honoured between two steps.
 
-    out: as for `run`; a run that goes on does so in the folder it has.
+    out: as for `run`; a run that goes on does so in the folder it has. Of several processes, the first has all events
+    and does all the writing; the others take part until it is done, and have none. Raises UsageError in all of them
+    when their recipes, data or versions are not the same.
     """
-    resumed = planned.resumed
-    folder = RunFolder.make(planned.recipe, out) if resumed is None else RunFolder(resumed.folder)
-    with cpu_threads(planned.recipe.runtime.threads), interrupt_asked() as interrupted:
-        yield from Session(planned, folder).events(interrupted)
+    resumed, ranks = planned.resumed, planned.ranks
+    with ranks.as_one():
+        if ranks.size > 1:
+            ranks.agree(facts_of(planned))
+        if ranks.first:
+            folder = RunFolder.make(planned.recipe, out) if resumed is None else RunFolder(resumed.folder)
+    with cpu_threads(planned.recipe.runtime.threads):
+        if not ranks.first:
+            follow(planned)
+            return
+        with interrupt_asked(ENDING if ranks.size > 1 else CTRL_C) as interrupted:
+            yield from Session(planned, folder).events(interrupted)

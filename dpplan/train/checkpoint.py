@@ -23,7 +23,7 @@ from dpplan.errors import UsageError
 from dpplan.recipe import Claim, Recipe
 from dpplan.train.durable import write_whole
 
-SCHEMA = "dpplan.checkpoint/1"
+SCHEMA = "dpplan.checkpoint/2"
 FREE = ("training.compare_nonprivate",)  # a second model, which no step of this one depends on
 
 
@@ -31,8 +31,8 @@ FREE = ("training.compare_nonprivate",)  # a second model, which no step of this
 class Checkpoint:
     """name: of the recipe. basis: what the run follows, see `basis_of`. steps: updates the model has seen.
 
-    counted: steps begun by then. epochs: how many were closed. trainer: the state of `Trainer`. generators: None for
-    an unseeded run.
+    counted: steps begun by then. epochs: how many were closed. trainer: the state of `Trainer`. generators: one state
+    for each process of the run, None for an unseeded run.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Checkpoint:
     counted: int
     epochs: int
     trainer: Mapping[str, Any]
-    generators: Mapping[str, Any] | None
+    generators: tuple[Mapping[str, Any], ...] | None
     schema: str = SCHEMA
 
     def save(self, path: Path) -> None:
@@ -62,8 +62,14 @@ class Checkpoint:
             raise UsageError(f"{path}: is not a checkpoint of this version of dpplan ({SCHEMA}).")
         return cls(**content)
 
-    def differences(self, recipe: Recipe, claim: Claim) -> Iterator[str]:
-        """What of the recipe, or of the plan that follows from it, is no longer what the run began with."""
+    def differences(self, recipe: Recipe, claim: Claim, processes: int = 1) -> Iterator[str]:
+        """What of the recipe, or of the plan that follows from it, is no longer what the run began with.
+
+        processes: how many the run has now. They matter to a seeded run, in which each has batches of its own.
+        """
+        began = processes if self.generators is None else len(self.generators)
+        if processes != began:
+            yield f"processes={processes}, and the run, which has a seed, began with {began}."
         now = basis_of(recipe, claim)
         for key in sorted(self.basis.keys() | now.keys()):
             before, after = self.basis.get(key), now.get(key)

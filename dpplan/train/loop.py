@@ -9,13 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase
 from dpplan.recipe import Recipe
-from dpplan.train.clipping import BatchFacts, ClippedSum, choose, compiled, rule_for
+from dpplan.train.clipping import BatchFacts, Chosen, ClippedSum, choose, compiled, rule_for
 from dpplan.train.data import Split
 from dpplan.train.noise import GaussianNoise
+from dpplan.train.normals import adding_for
 from dpplan.train.optimize import Optimization
 from dpplan.train.randomness import Randomness
+from dpplan.train.ranks import ALONE, Ranks
 from dpplan.train.sampler import sampler_for
 from dpplan.train.secure import SecureNoise
 from dpplan.train.verdict import Measured
@@ -28,39 +31,73 @@ class Trainer:
     Guarantee: the parameters after k calls of `step` come from k releases of `phase.mechanism`, each on a batch
     drawn by `phase.sampling`, and from nothing else that looked at `data`. An empty batch is a step like any
     other: its sum is zero and noise is added all the same.
+
+    Several processes have a trainer each, of the same data, and step together. Each draws from its own part of the
+    data; the first adds up their sums and adds the noise, once; all make the same update from what it releases.
     """
 
-    def __init__(self, model: nn.Module, data: Split, phase: Phase, recipe: Recipe, randomness: Randomness) -> None:
-        self.data = data
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Split,
+        phase: Phase,
+        recipe: Recipe,
+        randomness: Randomness,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self.ranks = ranks
+        for tensor in (*model.parameters(), *model.buffers()):
+            ranks.from_first(tensor.data)
+        part = ranks.part(data.examples)
+        self.data = Split(data.inputs[part], data.targets[part]).to(next(model.parameters(), data.targets).device)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.model, self.recipe = model, recipe
-        self.sampler = sampler_for(phase.sampling, data.examples, randomness.sampling)
+        self.sampler = sampler_for(phase.sampling, data.examples, randomness.sampling, self.data.examples)
         self.views = views_for(recipe.training, data.inputs.shape[1:], randomness.views)
-        self.piece = min(recipe.runtime.physical_batch, data.examples)
+        self.piece = max(1, min(recipe.runtime.physical_batch, self.data.examples))
         count = self.views.count if self.views else 1
-        self.clipping = choose(model, recipe.runtime.engine, self.piece, data.inputs[0], count)
-        if recipe.runtime.compile:
-            self.clipping = compiled(self.clipping)
-        self.clipping.engine.watched = recipe.runtime.private_logs
+        self.clipping = self._clipping(choose(model, recipe.runtime.engine, self.piece, data.inputs[0], count))
         self.rule = rule_for(recipe.privacy)
-        secure, mechanism = recipe.runtime.secure_noise, phase.mechanism
-        self.noise = SecureNoise(mechanism) if secure else GaussianNoise(mechanism, randomness.noise)
+        self.noise = self._noise(phase.mechanism, randomness)
         self.optimization = Optimization(self.parameters, recipe.training, phase.steps)
         self.steps = 0
         self.empty_batches = 0
         self.measured = Measured(phase, data.examples)
 
+    def _clipping(self, chosen: Chosen) -> Chosen:
+        runtime, made = self.recipe.runtime, chosen
+        if runtime.compile:
+            made = compiled(made)
+        made.engine.watched = runtime.private_logs
+        made.engine.half = runtime.precision == "bfloat16"
+        return dataclasses.replace(made, name=f"{made.name}, in bfloat16") if made.engine.half else made
+
+    def _noise(self, mechanism: Gaussian, randomness: Randomness) -> GaussianNoise:
+        runtime = self.recipe.runtime
+        if runtime.secure_noise:  # drawn on the host, where the system's generator is
+            return SecureNoise(mechanism, adding_for(torch.device("cpu"), runtime.compile))
+        return GaussianNoise(mechanism, randomness.noise, adding_for(self.data.targets.device, runtime.compile))
+
     def step(self) -> BatchFacts:
-        """One release. What it returns is private: it was seen without noise."""
-        drawn = torch.from_numpy(self.sampler.draw()).to(self.data.targets.device)
-        clipped = self._clipped_sum(drawn)
-        self.steps += 1
-        noisy, expected, size = self.noise.add(clipped), self.sampler.expected_batch, self.clipping.engine.size
-        self.empty_batches += len(drawn) == 0
-        self.measured.saw(len(drawn), expected, self.rule.sensitivity, noisy - clipped.total)
+        """One release. What it returns is private: it was seen without noise. Of several processes, the first gets
+        the facts of all of them and each other one its own.
+        """
+        drawn = torch.from_numpy(self.sampler.draw()).to(self.data.targets.device, non_blocking=True)
+        mine = self._clipped_sum(drawn)
+        clipped = self.ranks.total(mine)
+        noisy = self.ranks.from_first(torch.empty_like(mine.total) if clipped is None else self._released(clipped))
+        expected, size = self.sampler.expected_batch, self.clipping.engine.size
         self.rule = self.rule.after(noisy[size:], expected)
         self.optimization.step(noisy[:size], expected)
-        return clipped.facts
+        self.steps += 1
+        return (mine if clipped is None else clipped).facts
+
+    def _released(self, clipped: ClippedSum) -> Tensor:
+        """The sum over the whole batch with its noise. Of several processes, only the first comes here."""
+        noisy, drawn = self.noise.add(clipped), clipped.facts.drawn
+        self.empty_batches += drawn == 0
+        self.measured.saw(drawn, self.sampler.expected_batch, self.rule.sensitivity, noisy - clipped.total)
+        return noisy
 
     def _clipped_sum(self, drawn: Tensor) -> ClippedSum:
         engine, inputs, targets = self.clipping.engine, self.data.inputs, self.data.targets
@@ -88,4 +125,4 @@ class Trainer:
 
     def finite(self) -> bool:
         """Whether every parameter is a number. Parameters are covered by epsilon, so asking costs nothing."""
-        return all(bool(p.isfinite().all()) for p in self.parameters)
+        return self.optimization.finite()

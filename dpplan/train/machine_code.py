@@ -7,6 +7,7 @@ torch.compile would look at every call, whether its arguments are still what the
 longer than the work. Here they always are: pieces, parameters and noise never change their shapes.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,8 @@ Graph = Callable[..., tuple[Tensor, ...]]
 
 def traced(function: Callable[..., tuple[Tensor, ...]], arguments: tuple[Tensor, ...]) -> Any:
     """The graph of tensor operations that `function` is for arguments of these shapes."""
-    with torch.enable_grad():  # for functions with a backward pass in them
+    # For functions with a backward pass in them, which has to happen where the tracer looks.
+    with torch.enable_grad(), torch.autograd.set_multithreading_enabled(False):
         return make_fx(function, tracing_mode="fake")(*arguments)
 
 
@@ -27,6 +29,6 @@ def machine_code(graph: Any, arguments: tuple[Tensor, ...]) -> Graph:
     """The graph, translated for arguments of these shapes. What it returns has no gradients."""
     import torch._inductor as inductor  # takes a second to import
 
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # of torch, about torch
         translated: Graph = inductor.compile(graph, list(arguments))
     return translated

@@ -30,6 +30,8 @@ def plan_lines(planned: Planned) -> Iterator[str]:
     yield row("training examples", show(claim.plan.examples), "protected; their number is public")
     yield row("held out", show(planned.dataset.held_out.examples), "never drawn; not protected")
     yield f"  {'assumes':<19}{claim.plan.assumptions}"
+    if planned.ranks.size > 1:
+        yield row("processes", show(planned.ranks.size), "sums pass between them unencrypted")
     if planned.recipe.runtime.secure_noise:
         yield row("noise from", "the system", "about twelve times slower to draw")
     if planned.resumed is not None:

@@ -48,7 +48,7 @@ class CompiledNormals:
 
 
 def add_normals_there(total: Tensor, deviation: float, rng: Uniforms) -> Tensor:
-    """`add_normals` where the total is: drawn by a GPU's own generator (Philox), which `rng` gives a new seed each time.
+    """`add_normals` where the total is: by a GPU's own generator (Philox), which gets a new seed of `rng` each time.
 
     A seed has 64 bits, and no two steps have one in common but by chance. On the CPU, torch would keep 32 of them.
     """
@@ -59,7 +59,7 @@ def add_normals_there(total: Tensor, deviation: float, rng: Uniforms) -> Tensor:
 
 
 def adding_for(device: torch.device, compiled: bool) -> AddNormals:
-    """The fastest way on this device."""
+    """The fastest way on this device. On a GPU it does not ask `rng` for more than a seed."""
     if device.type == "cuda":
         return add_normals_there
     return CompiledNormals() if compiled else add_normals

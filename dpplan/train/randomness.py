@@ -22,12 +22,18 @@ class Randomness:
     views: np.random.Generator
 
     @classmethod
-    def of(cls, seed: int | None) -> "Randomness":
+    def of(cls, seed: int | None, rank: int = 0) -> "Randomness":
         """From the seed, or from 128 bits of the operating system's entropy when there is none.
 
-        The generators (PCG64) are statistical, not cryptographic: the claim takes them for ideal.
+        rank: of this process among those that share a run. Each has streams of its own: of an unseeded run from entropy
+        of its own, of a seeded run from further children of the seed. The generators (PCG64) are statistical, not
+        cryptographic: the claim takes them for ideal.
         """
-        return cls(*(np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(4)))
+        streams = len(cls.__slots__)
+        own = np.random.SeedSequence(seed)
+        if rank:  # the children 0, 1, ... are the streams of the first rank
+            own = np.random.SeedSequence(own.entropy, spawn_key=(streams - 1 + rank,))
+        return cls(*(np.random.default_rng(part) for part in own.spawn(streams)))
 
     def state(self) -> dict[str, Any]:
         """Of each generator. Whoever has it can draw the same numbers, so it is written down for seeded runs only."""

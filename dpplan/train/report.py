@@ -23,9 +23,11 @@ from dpplan.render.numbers import up
 from dpplan.train.checkpoint import Checkpoint
 from dpplan.train.data import Dataset
 from dpplan.train.randomness import SEEDED
+from dpplan.train.ranks import ALONE, Ranks
 from dpplan.train.verdict import LEVEL, Check
 
 SCHEMA = "dpplan.train/1"
+NETWORK = "nobody reads what passes between the processes: sums without noise, not encrypted"
 EARLY_STOP = "holds if nothing that was seen decided when to stop; otherwise the planned epsilon holds"
 Status = Literal["finished", "interrupted", "stopped"]
 
@@ -43,6 +45,7 @@ class Planned:
     """A run that is settled and has not begun: what it will do, what it will cost, on which examples.
 
     past_budget: whether it may take steps that the budget does not pay for. resumed: None for a run from its start.
+    ranks: the processes that share the run.
     """
 
     recipe: Recipe
@@ -52,6 +55,7 @@ class Planned:
     seed: int | None = None
     past_budget: bool = False
     resumed: Resumed | None = None
+    ranks: Ranks = ALONE
 
     @property
     def over_budget(self) -> bool:
@@ -68,8 +72,9 @@ class Planned:
             "assumptions": {
                 **dataclasses.asdict(claim.plan.assumptions),
                 "unit_is_one_of": "the training examples; held-out examples are not protected",
-                "public": "the number of training examples",
+                "public": "the number and the shape of the training examples, which classes and which words there are",
                 "randomness": _randomness(self.recipe),
+                "network": NETWORK if self.ranks.size > 1 else None,
             },
             "planned": {
                 "noise_multiplier": phase.noise_multiplier,
@@ -87,6 +92,7 @@ class Planned:
                 "epsilon": figure(claim.epsilon),
             },
             "device": str(self.device),
+            "processes": self.ranks.size,
             "software": {
                 "dpplan": dpplan.__version__,
                 "torch": torch.__version__,
@@ -114,8 +120,8 @@ class Step:
 class Epoch:
     """One expected pass over the data is done. loss, accuracy, dropped and clipped are not covered by epsilon.
 
-    step: updates of the model so far. counted: steps taken, with those that an interruption lost. What was not
-    looked at, because private_logs is off, is None.
+    step: updates of the model so far. counted: steps taken, with those that an interruption lost. over_budget: whether
+    they cost more than may be spent. What was not looked at, because private_logs is off, is None.
 
     loss, accuracy: means over the examples drawn in this epoch, None when there were none with a finite gradient.
     dropped: examples left out because their gradient was not finite. clipped: fraction that was shortened.
@@ -125,6 +131,7 @@ class Epoch:
     step: int
     counted: int
     epsilon: Bound
+    over_budget: bool
     drawn: int | None
     dropped: int | None
     loss: float | None
@@ -138,6 +145,7 @@ class Epoch:
             "step": self.step,
             "counted": self.counted,
             "epsilon": figure(self.epsilon),
+            "over_budget": self.over_budget,
             "not_covered_by_epsilon": seen,
         }
 

@@ -41,33 +41,40 @@ class PoissonSampler:
     The gaps between the members of such a batch are geometric, so a batch costs O(q n) instead of n coin
     flips, and its size is Binomial(n, q) with no truncation. Batches are drawn on the host, so that a seed means
     the same batches on every device.
+
+    held: how many of the examples are drawn from here, the others elsewhere; None: all of them.
     """
 
     sampling: Poisson
     examples: int
     rng: np.random.Generator
+    held: int | None = None
 
     @property
     def expected_batch(self) -> float:
         return self.sampling.sample_rate * self.examples
 
     def draw(self) -> Indices:
-        mean = self.expected_batch
+        examples = self.examples if self.held is None else self.held
+        mean = self.sampling.sample_rate * examples
         enough = math.ceil(mean + 6 * math.sqrt(mean)) + 4  # one round of gaps reaches the end almost always
         members = np.empty(0, np.int64)
         last = -1
-        while last < self.examples:
+        while last < examples:
             gaps = self.rng.geometric(self.sampling.sample_rate, enough)
             # Past the end is past the end; keeps the running sum of huge gaps from overflowing. At least 1,
             # because numpy inverts an exponential that can, once in 2^53 draws, be exactly zero.
-            round_ = last + np.cumsum(np.clip(gaps, 1, self.examples + 1))
+            round_ = last + np.cumsum(np.clip(gaps, 1, examples + 1))
             members = np.concatenate([members, round_])
             last = int(round_[-1])
-        return self.rng.permutation(members[: np.searchsorted(members, self.examples)])
+        return self.rng.permutation(members[: np.searchsorted(members, examples)])
 
 
-def sampler_for(sampling: Poisson, examples: int, rng: np.random.Generator) -> Sampler:
-    """The sampler of this scheme over examples 0 .. examples - 1."""
+def sampler_for(sampling: Poisson, examples: int, rng: np.random.Generator, held: int | None = None) -> Sampler:
+    """The sampler of this scheme over examples 0 .. examples - 1.
+
+    held: how many of them this process draws from, as 0 .. held - 1, while others draw from the rest; None: all.
+    """
     if isinstance(sampling, Poisson):
-        return PoissonSampler(sampling, examples, rng)
+        return PoissonSampler(sampling, examples, rng, held)
     raise NotApplicable(f"no sampler draws batches by {type(sampling).__name__}.")

@@ -1,24 +1,22 @@
 """One run from its first step, or from its last checkpoint, to its report."""
 
-import copy
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import torch
 from torch import nn
 
 from dpplan.errors import UsageError
-from dpplan.train import models
 from dpplan.train.checkpoint import Checkpoint, basis_of
 from dpplan.train.clipping import BatchFacts
 from dpplan.train.data import Split
 from dpplan.train.folder import RunFolder
-from dpplan.train.loop import Trainer
 from dpplan.train.nonprivate import train_without_privacy
 from dpplan.train.optimize import Optimization
-from dpplan.train.randomness import Randomness
+from dpplan.train.process import Process
+from dpplan.train.ranks import Lost, Word
 from dpplan.train.record import StepRecord
 from dpplan.train.report import Epoch, Planned, Status, Step, TrainReport
 from dpplan.train.views import views_for
@@ -28,18 +26,16 @@ Ending = tuple[Status, str]  # the status, and why the run ended early
 
 
 class Session:
-    """The model, the trainer and the books of one run."""
+    """The model, the trainer and the books of one run. Of several processes, the first has one."""
 
     def __init__(self, planned: Planned, folder: RunFolder) -> None:
         self.planned, self.folder = planned, folder
-        self.dataset = dataset = planned.dataset.to(planned.device)
-        self.recipe, self.claim = planned.recipe, planned.claim
-        self.randomness = Randomness.of(planned.seed)
-        shape, rng = dataset.training.inputs.shape[1:], self.randomness.weights
-        self.model = models.build(self.recipe.model, shape, dataset.classes, rng, dataset.words).to(planned.device)
-        self.untrained = copy.deepcopy(self.model)
-        self.trainer = Trainer(self.model, dataset.training, self.claim.phase, self.recipe, self.randomness)
+        self.recipe, self.claim, self.ranks = planned.recipe, planned.claim, planned.ranks
+        self.process = Process.of(planned)
+        self.model, self.trainer = self.process.model, self.process.trainer
+        self.held_out = self.process.dataset.held_out.to(planned.device)
         self.epochs: list[Epoch] = []
+        self.look = 50 if planned.device.type == "cuda" else 1  # steps between two looks, each of which a GPU waits for
 
     def events(self, interrupted: Interrupted) -> Iterator[Step | Epoch | TrainReport]:
         """Takes the steps of the plan; the last event is the report, which is also written to the folder.
@@ -56,7 +52,7 @@ class Session:
         else:
             self._save()
         try:
-            ending = yield from self._steps(interrupted)
+            ending = yield from self._ending(interrupted)
         except BaseException as error:
             self.record.sync()
             with self.trainer.optimization.averaged():
@@ -64,7 +60,7 @@ class Session:
             raise
         nonprivate = self._nonprivate_accuracy(interrupted) if ending[0] == "finished" else None
         with self.trainer.optimization.averaged():
-            held_out = accuracy(self.model, self.dataset.held_out) if self.trainer.finite() else None
+            held_out = accuracy(self.model, self.held_out) if self.trainer.finite() else None
             report = self._report(ending, held_out, nonprivate)
             self.folder.close(report, self.model)
         if ending[0] == "finished" or not self.folder.checkpoint.exists():
@@ -73,15 +69,14 @@ class Session:
         yield report
 
     def _go_on_from(self, checkpoint: Checkpoint) -> None:
-        """The state of the checkpoint; of an unseeded run with fresh randomness, and with all later steps counted."""
+        """The state of the checkpoint; of an unseeded run with all later steps counted."""
         if self.record.counted < checkpoint.counted:
             raise UsageError(
                 f"{self.folder.steps}: counts fewer steps than the checkpoint. The run cannot be continued."
             )
         if checkpoint.generators is not None:
-            self.randomness.restore(checkpoint.generators)
             self.record.counted = checkpoint.counted
-        self.trainer.restore(checkpoint.trainer)
+        self.process.restore(checkpoint)
         self.epochs = [self._epoch_from(line) for line in self.folder.epochs(checkpoint.epochs)]
 
     def _save(self) -> None:
@@ -97,8 +92,12 @@ class Session:
             counted=self.record.counted,
             epochs=len(self.epochs),
             trainer=self.trainer.state(),
-            generators=self.randomness.state() if self.planned.seed is not None else None,
+            generators=self._generators() if self.planned.seed is not None else None,
         ).save(self.folder.checkpoint)
+
+    def _generators(self) -> tuple[Any, ...]:
+        self.ranks.say(Word.STATES)
+        return self.ranks.gathered(self.process.randomness.state())
 
     def _report(self, ending: Ending, held_out: float | None = None, nonprivate: float | None = None) -> TrainReport:
         status, message = ending
@@ -119,6 +118,18 @@ class Session:
             seconds=time.monotonic() - self.started,
         )
 
+    def _ending(self, interrupted: Interrupted) -> Generator[Step | Epoch, None, Ending]:
+        """All steps, or those until another process is lost; what they came to is saved."""
+        try:
+            ending = yield from self._steps(interrupted)
+        except Lost:
+            if self.planned.seed is None:  # else the generators of the other processes are lost as well
+                self._save()
+            return "stopped", "stopped by the loss of a process"
+        with suppress(Lost):
+            self.ranks.say(Word.END)
+        return ending
+
     def _steps(self, interrupted: Interrupted) -> Generator[Step | Epoch, None, Ending]:
         steps, rate = self.claim.phase.steps, self.claim.phase.sample_rate
         every = self.recipe.runtime.checkpoint_every
@@ -128,12 +139,14 @@ class Session:
                 self._save()
                 return "interrupted", "interrupted"
             self.record.begin()
+            self.ranks.say(Word.STEP)
             facts += self.trainer.step()
             step = self.trainer.steps
             yield Step(step, steps)
-            if not self.trainer.finite():
+            closing = epoch_of(step, rate) > epoch_of(step - 1, rate) or step == steps
+            if (closing or step % self.look == 0) and not self.trainer.finite():
                 return "stopped", "stopped on a parameter that is not finite (try a lower learning_rate)"
-            if epoch_of(step, rate) > epoch_of(step - 1, rate) or step == steps:
+            if closing:
                 epoch = self._close_epoch(step, facts)
                 facts = BatchFacts.none()
                 yield epoch
@@ -151,7 +164,7 @@ class Session:
     def _close_epoch(self, step: int, facts: BatchFacts) -> Epoch:
         counted = self.record.counted
         seen = _seen(facts) if self.recipe.runtime.private_logs else dict.fromkeys(SEEN)
-        epoch = Epoch(len(self.epochs) + 1, step, counted, self.claim.spent(counted), **seen)
+        epoch = self._epoch(len(self.epochs) + 1, step, counted, seen)
         self.epochs.append(epoch)
         self.record.sync()
         self.folder.log(epoch)
@@ -160,21 +173,26 @@ class Session:
     def _epoch_from(self, line: dict[str, Any]) -> Epoch:
         """An epoch as it was logged before an interruption."""
         seen = {name: line["not_covered_by_epsilon"][name] for name in SEEN}
-        return Epoch(line["epoch"], line["step"], line["counted"], self.claim.spent(line["counted"]), **seen)
+        return self._epoch(line["epoch"], line["step"], line["counted"], seen)
+
+    def _epoch(self, number: int, step: int, counted: int, seen: dict[str, Any]) -> Epoch:
+        spent = self.claim.spent(counted)
+        return Epoch(number, step, counted, spent, self.claim.exceeded_by(spent), **seen)
 
     def _nonprivate_accuracy(self, interrupted: Interrupted) -> float | None:
         """Accuracy of the same model trained without privacy; None when not asked for or interrupted."""
-        if not self.recipe.training.compare_nonprivate:
+        model, steps = self.process.untrained, self.claim.phase.steps
+        if model is None:
             return None
-        steps, model = self.claim.phase.steps, self.untrained
         optimization = Optimization([p for p in model.parameters() if p.requires_grad], self.recipe.training, steps)
-        data, batch = self.dataset.training, self.recipe.training.batch_size
-        views = views_for(self.recipe.training, data.inputs.shape[1:], self.randomness.views)
-        for _ in train_without_privacy(model, data, batch, optimization, views, self.randomness.weights):
+        data, batch = self.process.dataset.training.to(self.planned.device), self.recipe.training.batch_size
+        randomness = self.process.randomness
+        views = views_for(self.recipe.training, data.inputs.shape[1:], randomness.views)
+        for _ in train_without_privacy(model, data, batch, optimization, views, randomness.weights):
             if interrupted():
                 return None
         with optimization.averaged():
-            return accuracy(model, self.dataset.held_out)
+            return accuracy(model, self.held_out)
 
 
 SEEN = ("drawn", "dropped", "loss", "accuracy", "clipped")

@@ -45,7 +45,7 @@ class Views:
         """The views of each image: (n, views, *shape), or (n, *shape) when there is one of each."""
         down, right = self.reach
         _, height, width = self.shape
-        moves = moves.to(inputs.device)
+        moves = moves.to(inputs.device, non_blocking=True)
         padded = pad(inputs, (right, right, down, down), mode="reflect")
         rows = moves[..., 0, None] + torch.arange(height, device=inputs.device)
         columns = moves[..., 1, None] + torch.arange(width, device=inputs.device)

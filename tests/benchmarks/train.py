@@ -1,296 +1,269 @@
-"""Speed and memory of private training steps, side by side: `python tests/benchmarks/train.py --help`.
+"""Speed and memory of private training, side by side: `make bench-train`.
 
-Every contender takes the same step on the same batch of the same model in one process, in turn, several rounds over,
-so that a slow moment of the machine hits all of them. A step is: gradient, noise where there is any, update by SGD.
-Reported: examples per second (median over rounds), how that compares with the plain step, and the peak of memory
-above what lay there before, measured in a process of its own with one physical batch at a time for every contender.
-Opacus takes part where it is installed. Rows and table go into runs/bench/ too, after each model and batch.
+Every contender does the same work on the same model in one process, in turn,
+several rounds over, so that a slow moment of the machine hits all of them.
+Ratios are medians over rounds, each of a round's own two times.
+
+  steps   One step on one batch: gradient, noise where there is any, update by
+          SGD. dpplan and vmap go through the batch in pieces of the physical
+          batch, the others at once. Memory is that of a step above what lies
+          there between steps; for it, all have one physical batch in memory.
+  loops   An epoch over data in memory, in batches of the same expected size:
+          sampling, loading and steps, all with a batch at once. "dpplan" takes
+          the trainer's steps; "dpplan train" counts them on disk, checks the
+          parameters and works out epsilon as well. The fast loader reads a
+          batch at once where the usual one reads example by example.
+
+Opacus takes part where it is installed. Tables and all figures also go to
+files, after each model and batch.
 """
 
 import argparse
+import contextlib
 import json
-import multiprocessing
 import os
 import platform
 import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+import train_memory
+from train_loops import HOOKS_LOADER, LOOPS, PLAIN_LOADER, PLAIN_SELECT, ROWS, Loop
+from train_steps import BLOCKS, CONTENDERS, GHOST_NOTE, HOOKS, PLAIN, Case, built
+from train_tables import loop_table, missed, step_table
 
-from dpplan.mechanism import Gaussian
-from dpplan.recipe import Model, Training
-from dpplan.train import models
-from dpplan.train.clipping import choose, compiled
-from dpplan.train.clipping.rules import Flat
-from dpplan.train.noise import GaussianNoise
-from dpplan.train.optimize import Optimization
-
-Step = Callable[[], object]
-Maker = Callable[[nn.Module, Tensor, Tensor, int], Step]
-CLASSES, WORDS, LENGTH = 10, 64, 64
-PLAIN = "plain"
+Row = dict[str, Any]
+Work = Callable[[], object]
+STEPS_IN_EPOCH = 4  # fewer batches in the data, and sampling them would hardly be sampling
+APART = 0.01  # of the length of an update; convolutions in TF32 differ by a tenth of that
+EXAMPLE = "example: python tests/benchmarks/train.py --models mlp --batches 64 --contenders plain dpplan 'opacus hooks'"
+QUICK = {"models": ["mlp", "cnn"], "batches": [256], "rounds": 3, "seconds": 0.1, "rows": 2048}
 
 
-def _model(name: str) -> tuple[nn.Module, tuple[int, ...]]:
-    block, shape = {
-        "logistic": (Model(kind="logistic"), (784,)),
-        "mlp": (Model(kind="mlp", hidden=(128, 128), activation="tanh"), (64,)),
-        "cnn": (Model(kind="opacus-cnn"), (1, 28, 28)),
-        "transformer": (Model(kind="transformer", hidden=(64, 64)), (LENGTH,)),
-    }[name]
-    words = WORDS if name == "transformer" else 0
-    return models.build(block, shape, CLASSES, np.random.default_rng(0), words), shape
+def steps(name: str, batch: int, asked: argparse.Namespace) -> list[Row]:
+    """One row for each contender's step."""
+    works: dict[str, Work] = {}
+    rows: dict[str, Row] = {}
+    for contender, kind in CONTENDERS.items():
+        if contender not in asked.contenders or (kind.cuda_only and asked.device != "cuda"):
+            continue
+        case = Case(name, batch, min(batch, asked.physical_batch), asked.device)
+        timed = case if kind.in_pieces else Case(name, batch, batch, asked.device)
+        rows[contender] = row = {"model": name, "batch": batch, "contender": contender}
+        with _failure_noted(row), _said(f"{name} {batch}: {contender}", row):
+            step, model = timed.step(contender)
+            if kind.exact and not _does_as_plain(timed, model):
+                raise ArithmeticError("its parameters after a step are not those of plain")
+            if asked.memory and not kind.cuda_only:  # what a CUDA graph holds, it holds between steps too
+                measured = (step, model) if case == timed else case.step(contender)
+                row["peak_bytes"] = train_memory.peak(*measured, asked.device)
+            works[contender] = step
+    for contender, times in interleaved(works, asked.seconds, asked).items():
+        rows[contender] |= {"seconds": times, "examples_per_second": batch / statistics.median(times)}
+    _compare(rows, (PLAIN, HOOKS))
+    for row in rows.values():
+        if "peak_bytes" in row and "peak_bytes" in rows.get(PLAIN, {}):
+            row["peak_of_plain"] = row["peak_bytes"] / rows[PLAIN]["peak_bytes"]
+        if name == "transformer" and row["contender"] == "opacus ghost":
+            row["note"] = GHOST_NOTE
+    return list(rows.values())
 
 
-def _batch(name: str, size: int, shape: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    targets = torch.randint(CLASSES, (size,), generator=generator)
-    if name == "transformer":
-        return torch.randint(WORDS, (size, *shape), generator=generator).to(device), targets.to(device)
-    return torch.randn(size, *shape, generator=generator).to(device), targets.to(device)
+def loops(name: str, batch: int, asked: argparse.Namespace) -> list[Row]:
+    """One row for each contender's epoch; none where the data are too few for this batch."""
+    in_epoch = min(ROWS[name], asked.rows) // batch
+    if in_epoch < STEPS_IN_EPOCH:
+        return []
+    works: dict[str, Work] = {}
+    rows: dict[str, Row] = {}
+    epochs = 1 + asked.rounds  # the first is to get ready
+    loop = Loop(name, batch, in_epoch, epochs, asked.device, asked.threads)
+    with contextlib.ExitStack() as stack:
+        for contender in LOOPS:
+            row = {"model": name, "batch": batch, "contender": contender, "rows": loop.rows, "steps": loop.steps}
+            rows[contender] = row
+            with _failure_noted(row), _said(f"{name} {batch}: loop of {contender}", row):
+                works[contender] = loop.epoch(contender, stack)
+        for contender, times in interleaved(works, None, asked).items():
+            speed = loop.steps * batch / statistics.median(times)
+            rows[contender] |= {"seconds": times, "examples_per_second": speed}
+    _compare(rows, (PLAIN_LOADER, PLAIN_SELECT, HOOKS_LOADER))
+    return list(rows.values())
 
 
-def plain(model: nn.Module, inputs: Tensor, targets: Tensor, piece: int) -> Step:
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        cross_entropy(model(inputs), targets).backward()
-        optimizer.step()
-
-    return step
-
-
-def plain_compiled(model: nn.Module, inputs: Tensor, targets: Tensor, piece: int) -> Step:
-    return plain(torch.compile(model, dynamic=False), inputs, targets, piece)
-
-
-def dpplan(engine: str, noisy: bool = True, fast: bool = False) -> Maker:
-    """A whole private step as the trainer takes it; without noise, the clipped sum alone."""
-
-    def make(model: nn.Module, inputs: Tensor, targets: Tensor, piece: int) -> Step:
-        chosen = choose(model, engine, min(piece, len(inputs)), inputs[0])
-        clipping = (compiled(chosen) if fast else chosen).engine
-        noise, rule = GaussianNoise(Gaussian(1.0), np.random.default_rng(0)), Flat(1.0)
-        training = Training(batch_size=len(inputs), steps=10**6, optimizer="sgd", learning_rate=0.01)
-        optimization = Optimization(list(model.parameters()), training, 10**6)
-
-        def step() -> None:
-            clipped = clipping.clipped_sum(inputs, targets, rule)
-            if noisy:
-                optimization.step(noise.add(clipped), len(inputs))
-
-        return step
-
-    return make
-
-
-def opacus(mode: str) -> Maker:
-    """Opacus on a fixed batch: its optimiser clips and adds noise, its sampler is left out, as it is for the others."""
-
-    def make(model: nn.Module, inputs: Tensor, targets: Tensor, piece: int) -> Step:
-        from opacus import PrivacyEngine
-
-        data = torch.utils.data.TensorDataset(inputs, targets)
-        made = PrivacyEngine().make_private(
-            module=model,
-            optimizer=torch.optim.SGD(model.parameters(), lr=0.01),
-            data_loader=torch.utils.data.DataLoader(data, batch_size=len(inputs)),
-            criterion=nn.CrossEntropyLoss(),
-            noise_multiplier=1.0,
-            max_grad_norm=1.0,
-            poisson_sampling=False,
-            grad_sample_mode=mode,
-        )
-        private, optimizer = made[0], made[1]
-        criterion = made[2] if mode == "ghost" else nn.CrossEntropyLoss()
-
-        def step() -> None:
-            optimizer.zero_grad()
-            criterion(private(inputs), targets).backward()
-            optimizer.step()
-
-        return step
-
-    return make
-
-
-CONTENDERS: dict[str, Maker] = {
-    PLAIN: plain,
-    "plain, compiled": plain_compiled,
-    "dpplan": dpplan("auto"),
-    "dpplan, compiled": dpplan("auto", fast=True),
-    "dpplan, clipped sum alone": dpplan("auto", noisy=False),
-    "vmap": dpplan("vmap"),
-    "opacus hooks": opacus("hooks"),
-    "opacus ghost": opacus("ghost"),
-}
-
-
-def ready(contender: str, name: str, size: int, asked: argparse.Namespace) -> Step:
-    """A step that has been taken once already."""
-    model, shape = _model(name)
-    device = torch.device(asked.device)
-    step = CONTENDERS[contender](model.to(device), *_batch(name, size, shape, device), asked.physical_batch)
-    step()
-    return step
-
-
-def measure(name: str, size: int, asked: argparse.Namespace) -> list[dict[str, Any]]:
-    """One row for each contender."""
-    steps, failed = {}, {}
-    for contender in asked.contenders:
-        started = time.perf_counter()
-        try:
-            steps[contender] = ready(contender, name, size, asked)
-            say(f"{name} {size}: {contender} ready after {time.perf_counter() - started:.1f} s")
-        except Exception as error:  # a peer may refuse a model in any way
-            failed[contender] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:60]
-    repeats = {contender: max(1, round(asked.seconds / _seconds(step, 1, asked))) for contender, step in steps.items()}
-    times: dict[str, list[float]] = {contender: [] for contender in steps}
+def interleaved(works: Mapping[str, Work], seconds: float | None, asked: argparse.Namespace) -> dict[str, list[float]]:
+    """Seconds per call of each, one for each round; a round calls each as often as fits into `seconds`; None: once."""
+    repeats = {c: max(1, round(seconds / _timed(work, 1, asked))) if seconds else 1 for c, work in works.items()}
+    times: dict[str, list[float]] = {contender: [] for contender in works}
     for number in range(asked.rounds):
-        say(f"{name} {size}: round {number + 1} of {asked.rounds}")
-        for contender, step in steps.items():
-            times[contender].append(_seconds(step, repeats[contender], asked))
-    # A round's steps stand next to its plain steps in time, so their quotient is steadier than that of two medians.
-    against = times.get(PLAIN, [])
-    rows = []
-    for contender, seconds in times.items():
-        quotients = [before / after for before, after in zip(against, seconds, strict=False)]
-        rows.append(
-            {
-                "model": name,
-                "batch": size,
-                "contender": contender,
-                "examples_per_second": size / statistics.median(seconds),
-                "of_plain": statistics.median(quotients) if quotients else None,
-                "peak_bytes": _peak(contender, name, min(size, asked.physical_batch), asked) if asked.memory else None,
-            }
-        )
-    return rows + [{"model": name, "batch": size, "contender": c, "failed": why} for c, why in failed.items()]
+        say(f"  round {number + 1} of {asked.rounds}")
+        for contender, work in works.items():
+            times[contender].append(_timed(work, repeats[contender], asked))
+    return times
+
+
+def _timed(work: Work, repeats: int, asked: argparse.Namespace) -> float:
+    """Seconds per call."""
+    started = _now(asked)
+    for _ in range(repeats):
+        work()
+    return (_now(asked) - started) / repeats
+
+
+def _now(asked: argparse.Namespace) -> float:
+    if asked.device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _compare(rows: Mapping[str, Row], baselines: tuple[str, ...]) -> None:
+    """Adds how many times as fast as each baseline: the quotient of two times of one round is steadier than of two
+    medians, because they lie next to each other.
+    """
+    for row in rows.values():
+        row["times_as_fast_as"] = {
+            baseline: statistics.median(b / s for b, s in zip(rows[baseline]["seconds"], row["seconds"], strict=True))
+            for baseline in baselines
+            if "seconds" in row and "seconds" in rows.get(baseline, {})
+        }
+
+
+def _does_as_plain(case: Case, model: torch.nn.Module) -> bool:
+    """Whether a first step has moved the parameters as plain moves them."""
+    _, twin = case.step(PLAIN)
+    ours, theirs, start = (_numbers(made) for made in (model, twin, built(case.model, case.device)))
+    return float((ours - theirs).norm()) <= APART * float((theirs - start).norm())
+
+
+def _numbers(model: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+@contextlib.contextmanager
+def _failure_noted(row: Row) -> Any:
+    """A peer may refuse a model in any way; that is a finding."""
+    try:
+        yield
+    except Exception as error:
+        row["failed"] = f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+@contextlib.contextmanager
+def _said(what: str, row: Row) -> Any:
+    started = time.perf_counter()
+    yield
+    row["ready_seconds"] = time.perf_counter() - started
+    say(f"{what} ready after {row['ready_seconds']:.1f} s")
 
 
 def say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
-def _seconds(step: Step, repeats: int, asked: argparse.Namespace) -> float:
-    """Per step."""
-    started = time.perf_counter()
-    for _ in range(repeats):
-        step()
-    if asked.device == "cuda":
-        torch.cuda.synchronize()
-    return (time.perf_counter() - started) / repeats
-
-
-def _peak(contender: str, name: str, size: int, asked: argparse.Namespace) -> int | None:
-    if asked.device == "cuda":
-        step = ready(contender, name, size, asked)
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step()
-        return torch.cuda.max_memory_allocated() - before
-    if not Path("/proc/self/clear_refs").exists():
-        return None
-    parent, child = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(
-        target=_peak_here, args=(child, contender, name, size, asked)
-    )
-    process.start()
-    child.close()
-    try:
-        return int(parent.recv())
-    except EOFError:
-        return None
-    finally:
-        process.join()
-
-
-def _peak_here(answer: Any, contender: str, name: str, size: int, asked: argparse.Namespace) -> None:
-    """Peak of a step above what the process holds when everything is imported and the model is made."""
-    _settle(asked)
-    ready(contender, name, 1, asked)  # imports, and first-call workspaces
-    before = _kilobytes("VmRSS")
-    step = ready(contender, name, size, asked)
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
-    step()
-    answer.send(1024 * (_kilobytes("VmHWM") - before))
-
-
-def _kilobytes(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
-
-
-def _settle(asked: argparse.Namespace) -> None:
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(asked.threads)
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    lines = [f"{'model':<12}{'batch':>6}  {'contender':<27}{'examples/s':>11}{'of plain':>10}{'peak MB':>9}"]
-    for row in rows:
-        start = f"{row['model']:<12}{row['batch']:>6}  {row['contender']:<27}"
-        if "failed" in row:
-            lines.append(start + f" {row['failed']}")
-            continue
-        share = "-" if row["of_plain"] is None else f"{row['of_plain']:.2f}"
-        peak = "-" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 1e6:.1f}"
-        lines.append(start + f"{row['examples_per_second']:>11,.0f}{share:>10}{peak:>9}")
-    return "\n".join(lines)
-
-
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["logistic", "mlp", "cnn", "transformer"])
-    parser.add_argument("--batches", nargs="+", type=int, default=[64, 256, 1024])
-    parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), choices=list(CONTENDERS))
-    parser.add_argument("--physical-batch", type=int, default=256, help="examples in memory at once, dpplan's only")
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="two models, one batch, few rounds: under two minutes")
+    every, names = list(BLOCKS), list(CONTENDERS)
+    parser.add_argument("--models", nargs="+", default=every, choices=every, metavar="NAME", help=", ".join(every))
+    parser.add_argument("--batches", nargs="+", type=int, default=[64, 256, 1024], metavar="SIZE")
+    parser.add_argument(
+        "--contenders", nargs="+", default=names, choices=names, metavar="NAME", help=f"of steps: {'; '.join(names)}"
+    )
+    parser.add_argument("--steps", action=argparse.BooleanOptionalAction, default=True, help="the table of steps")
+    parser.add_argument("--loops", action=argparse.BooleanOptionalAction, default=True, help="the table of loops")
+    parser.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True, help="peaks of memory")
+    parser.add_argument("--physical-batch", type=int, default=256, help="of steps: examples in memory at once")
+    parser.add_argument("--rows", type=int, default=max(ROWS.values()), help="at most, of the data of loops")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=0.2, help="for one contender in one round")
+    parser.add_argument("--seconds", type=float, default=0.2, help="for the steps of one contender in one round")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True, help="measure peaks of memory")
-    parser.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder for train.json and train.txt")
-    return parser.parse_args()
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder for train-<date>.json and .txt")
+    if parser.parse_known_args()[0].quick:
+        parser.set_defaults(**QUICK)
+    asked = parser.parse_args()
+    if asked.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: this torch finds no CUDA device on this machine.")
+    return asked
 
 
 def main() -> None:
     asked = _arguments()
-    _settle(asked)
-    where = torch.cuda.get_device_name() if asked.device == "cuda" else f"{asked.threads} CPU thread(s)"
-    head = {"date": str(date.today()), "torch": torch.__version__, "python": platform.python_version(), "on": where}
-    head |= {"machine": _machine(), "physical batch": asked.physical_batch}
-    title = "  ".join(f"{key} {value}" for key, value in head.items())
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(asked.threads)
+    head = _head(asked)
+    found: dict[str, list[Row]] = {"steps": [], "loops": []}
     asked.out.mkdir(parents=True, exist_ok=True)
-    rows: list[dict[str, Any]] = []
+    target = asked.out / f"train-{head['date']}"
     for name in asked.models:
-        for size in asked.batches:
-            found = measure(name, size, asked)
-            rows += found
-            say(table(found))
-            (asked.out / "train.json").write_text(json.dumps({**head, "rows": rows}, indent=2) + "\n", encoding="utf-8")
-            (asked.out / "train.txt").write_text(f"{title}\n\n{table(rows)}\n", encoding="utf-8")
-    print(f"{title}\n\n{table(rows)}\n\nalso in {asked.out}/train.json and train.txt")
+        for batch in asked.batches:
+            found["steps"] += steps(name, batch, asked) if asked.steps else []
+            found["loops"] += loops(name, batch, asked) if asked.loops else []
+            aims = missed(found["steps"], asked.device)
+            report = {"schema": "dpplan.bench-train/1", **head, **found, "aims_missed": aims}
+            said = "\n".join(["aims missed by steps", *(f"  {line}" for line in aims or ["none"])])
+            text = "\n\n".join([_title(head), step_table(found["steps"]), loop_table(found["loops"]), said])
+            target.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            target.with_suffix(".txt").write_text(text + "\n", encoding="utf-8")
+    print(f"{text}\n\nwritten to {target.with_suffix('.json')} and {target.with_suffix('.txt')}")
 
 
-def _machine() -> str:
-    """The processor by name, and how many share its time."""
+def _head(asked: argparse.Namespace) -> dict[str, Any]:
+    """What the figures depend on besides the contenders."""
+    cuda = asked.device == "cuda"
+    return {
+        "date": date.today().isoformat(),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in ("dpplan", "torch", "opacus", "numpy")},
+        "machine": _processor(),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "threads": torch.get_num_threads(),
+        "device": asked.device,
+        "card": torch.cuda.get_device_name() if cuda else None,
+        "cuda": torch.version.cuda if cuda else None,
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "cudnn_allow_tf32": torch.backends.cudnn.allow_tf32 if cuda else None,
+        "autocast": False,
+        "physical_batch": asked.physical_batch,
+        "rounds": asked.rounds,
+    }
+
+
+def _title(head: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version or 'absent'}" for name, version in head["versions"].items())
+    lines = [f"{head['date']}, Python {head['python']}, {versions}"]
+    lines.append(f"{head['machine']}, {head['cores']} cores, {head['threads']} used, load {head['load']:.1f} before")
+    if head["card"]:
+        tf32 = f"convolutions in TF32: {'yes' if head['cudnn_allow_tf32'] else 'no'}"
+        lines.append(
+            f"{head['card']}, CUDA {head['cuda']}, float32 products {head['float32_matmul_precision']}, {tf32}"
+        )
+    lines.append(f"physical batch {head['physical_batch']}, {head['rounds']} rounds, float32, no autocast")
+    return "\n".join(lines)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()} ({os.cpu_count()} cores)"
+    return names[0] if names else platform.machine()
 
 
 if __name__ == "__main__":

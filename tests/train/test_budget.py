@@ -1,5 +1,6 @@
 """The budget in the loop: a step that would exceed it is not taken, unless recipe and caller both say so."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,22 @@ def test_going_on_needs_consent_and_is_marked_everywhere(tmp_path: Path) -> None
     assert (written["planned"]["over_budget"], written["spent"]["over_budget"]) == (True, True)
     for lines in (narrate.plan_lines(planned), narrate.report_lines(report)):
         assert next(iter(lines)) == "over budget: ε ≤ 1 was allowed"
+
+
+def test_each_epoch_says_by_itself_whether_the_budget_was_exceeded(tmp_path: Path) -> None:
+    planned = train.plan(capped(training_on_budget="continue"), over_budget=True)
+    *_, report = train.events(planned, out=tmp_path / "run")
+    assert isinstance(report, train.TrainReport)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [line["over_budget"] for line in lines] == [line["epsilon"]["upper"] > MOST for line in lines]
+    assert [line["over_budget"] for line in lines] == [epoch.over_budget for epoch in report.epochs]
+    assert (lines[0]["over_budget"], lines[-1]["over_budget"]) == (False, True)
+
+
+def test_no_epoch_of_a_run_that_stops_at_its_budget_is_over_it(tmp_path: Path) -> None:
+    for name, recipe in (("capped", capped()), ("free", small())):
+        report = train.run(recipe, out=tmp_path / name)
+        assert [epoch.over_budget for epoch in report.epochs] == [False] * len(report.epochs)
 
 
 def test_consent_alone_does_not_change_the_recipe() -> None:

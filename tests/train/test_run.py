@@ -200,6 +200,18 @@ def test_runtime_changes_nothing_that_is_claimed(tmp_path: Path) -> None:
     assert plain.planned.claim == other.planned.claim
 
 
+def test_a_run_in_bfloat16_says_so_and_costs_the_same(tmp_path: Path) -> None:
+    rough, exact = small(runtime_precision="bfloat16"), small()
+    assert rough.claim(1437) == exact.claim(1437)
+    report = train.run(rough, seed=0, out=tmp_path / "run")
+    assert report.agrees
+    assert report.engine == "book-keeping, in bfloat16"
+    weights = torch.load(report.folder / "model.pt", weights_only=True)
+    others = torch.load(train.run(exact, seed=0, out=tmp_path / "exact").folder / "model.pt", weights_only=True)
+    apart = max(float((weights[name] - others[name]).abs().max()) for name in weights)
+    assert 0 < apart < 1e-3
+
+
 def test_devices_that_are_missing_are_named() -> None:
     assert device_named("cpu") == torch.device("cpu")
     assert device_named("auto").type in {"cpu", "cuda"}

@@ -5,6 +5,7 @@ outputs of the layers and no further. From each layer's input and the gradient a
 with the weights that clipping gives the examples, the sum: one backward pass, one matrix product per layer.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,11 +18,11 @@ from torch.nn.functional import cross_entropy
 
 from dpplan.errors import NotApplicable
 from dpplan.train.clipping.layers import RULES, Summands
-from dpplan.train.clipping.precision import EXACT, ROUGH, exactly, in_half
+from dpplan.train.clipping.precision import EXACT, ROUGH, exactly, in_half, whole_products
 from dpplan.train.clipping.rules import ClippingRule
 from dpplan.train.clipping.summands import Summand, squared_norms
 from dpplan.train.clipping.sums import ClippedSum, Piece, pieces
-from dpplan.train.clipping.weighing import PieceSum, gather, weigh
+from dpplan.train.clipping.weighing import PieceSum, Weighed, gather, weigh
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,15 @@ class BookKeeping:
         """The clipped sum of one piece. model: ours, possibly with other tensors for its parameters."""
         summands, losses, logits = self._summands(model, piece, tape)
         weighed = weigh(_squares(summands, losses), losses, logits, piece, rule, ask, self.watched)
+        with whole_products(losses.device):
+            parts = self._sums(summands, weighed)
+        for start, size in self.numbers.items():  # of layers that were not used
+            if start not in parts:
+                parts[start] = losses.new_zeros(size)
+        return PieceSum(torch.cat([parts[start] for start in self.numbers]), weighed.extra, weighed.facts)
+
+    def _sums(self, summands: dict[nn.Module, Summands], weighed: Weighed) -> dict[int, Tensor]:
+        """Where a parameter begins in the flat gradient -> the weighted sum of its gradients."""
         weights = {dtype: weighed.weights.to(dtype) for dtype in {s.dtype for _, s in _each(summands)}}
         parts: dict[int, Tensor] = {}
         for row, (layer, of_layer) in enumerate(summands.items()):
@@ -133,10 +143,7 @@ class BookKeeping:
                 usable = summand if weighed.finite or weighed.kept is None else summand.where(weighed.kept)
                 sums = usable.weighted_sums(weights[summand.dtype][row if len(weighed.weights) > 1 else 0])
                 parts |= zip((self.starts[layer][name] for name in summand.names), sums, strict=True)
-        for start, size in self.numbers.items():  # of layers that were not used
-            if start not in parts:
-                parts[start] = losses.new_zeros(size)
-        return PieceSum(torch.cat([parts[start] for start in self.numbers]), weighed.extra, weighed.facts)
+        return parts
 
     def _summands(
         self, model: Callable[[Tensor], Tensor], piece: Piece, tape: Tape
@@ -150,16 +157,22 @@ class BookKeeping:
         else:
             every = cross_entropy(logits, targets.repeat_interleave(self.views), reduction="none")
             losses = every.view(examples, -1).mean(1)
-        calls = [recorded[layer] for layer in self.layers if layer in recorded]
-        gradients = torch.autograd.grad(
-            losses, [call.output for call in calls], torch.ones_like(losses), allow_unused=True
-        )
-        found: dict[nn.Module, Summands] = {layer: [] for layer in self.layers}
-        for call, gradient in zip(calls, gradients, strict=True):
-            if gradient is not None:  # None: the output leads nowhere, so its parameters have no gradient
-                names = tuple(self.starts[call.layer])
-                rule, seen, back = RULES[type(call.layer)], exactly(call.inputs), exactly(gradient)
-                found[call.layer] = rule(call.layer, seen, back, examples, names)
+        found: dict[nn.Module, Summands] = {layer: [] for layer in self.layers}  # stays so for what leads nowhere
+        inputs = {layer: call.inputs for layer, call in recorded.items()}
+
+        def came_back(layer: nn.Module, gradient: Tensor) -> None:
+            seen = exactly(inputs.pop(layer))  # let go of here, while autograd lets go of the rest
+            found[layer] = RULES[type(layer)](layer, seen, exactly(gradient), examples, tuple(self.starts[layer]))
+
+        leaves = []  # whatever has a gradient hangs on these
+        while recorded:
+            layer, call = recorded.popitem()
+            call.output.register_hook(functools.partial(came_back, layer))  # type: ignore[no-untyped-call]
+            if call.output.is_leaf:
+                leaves.append(call.output)
+        del call
+        if leaves:
+            torch.autograd.grad(losses, leaves, torch.ones_like(losses), allow_unused=True)
         return found, losses.detach(), logits.detach()
 
 

@@ -12,6 +12,7 @@ from torch.func import functional_call
 
 from dpplan.errors import RecipeError
 from dpplan.train.clipping.bookkeeping import BookKeeping, Tape
+from dpplan.train.clipping.precision import whole_products
 from dpplan.train.clipping.rules import ClippingRule
 from dpplan.train.clipping.sums import ClippedSum, Piece, pieces
 from dpplan.train.clipping.weighing import PieceSum, gather
@@ -36,7 +37,7 @@ class CompiledBookKeeping:
         state = [p.detach() for p in model.parameters()] + list(model.buffers())
         clip_norm = torch.full((), rule.clip_norm, dtype=torch.float64, device=targets.device)  # a GPU need not wait
         cut = pieces(inputs, targets, self.engine.physical_batch)
-        with torch.no_grad():
+        with torch.no_grad(), whole_products(targets.device):
             return gather((self._of_piece(piece, rule, clip_norm, state) for piece in cut), self.size, inputs, rule)
 
     def _of_piece(self, piece: Piece, rule: ClippingRule, clip_norm: Tensor, state: list[Tensor]) -> PieceSum:

@@ -21,6 +21,11 @@ Rule = Callable[[nn.Module, Tensor, Tensor, int, Names], Summands]
 # ghost norm cost T² (d + p) and run in float64. Measured on one CPU thread, they break even near this ratio.
 GHOST_PAYS = 16
 
+PART, PARTS = (
+    16,
+    4,
+)  # of convolutions: examples at a time, at least; and at most so many times, for the sake of overhead
+
 SMALL_TABLE = 2  # rows of an embedding for each position; up to there, all of its gradient is formed
 
 
@@ -40,17 +45,39 @@ def conv(layer: nn.Module, inputs: Tensor, gradients: Tensor, examples: int, nam
     """
     assert isinstance(layer, nn.Conv1d | nn.Conv2d)
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    padded = functional.pad(inputs, layer._reversed_padding_repeated_twice, mode=mode)
+    around = layer._reversed_padding_repeated_twice
+    padded = functional.pad(inputs, around, mode=mode) if any(around) else inputs
     kernel, stride, dilation = layer.kernel_size, layer.stride, layer.dilation
     if isinstance(layer, nn.Conv1d):  # an image of height 1
         padded = padded.unsqueeze(2)
         kernel, stride, dilation = ((1, *size) for size in (kernel, stride, dilation))
-    groups = layer.groups
-    patches = functional.unfold(padded, kernel, dilation=dilation, stride=stride)
-    a, g = (_positions_last(values, examples) for values in (patches, gradients.flatten(2)))
-    grouped = [values.reshape(examples, groups, -1, values.shape[2]) for values in (g, a)]
-    made = {"weight": lambda: (grouped[0] @ grouped[1].mT).flatten(1), "bias": lambda: g.sum(2)}
+    views = len(padded) // examples
+
+    def weight(images: Tensor, back: Tensor) -> Tensor:
+        patches = functional.unfold(images, kernel, dilation=dilation, stride=stride)
+        a, g = (_positions_last(values, len(images) // views) for values in (patches, back.flatten(2)))
+        a, g = (values.reshape(len(a), layer.groups, -1, values.shape[2]) for values in (a, g))
+        return (g @ a.mT).flatten(1)
+
+    made = {
+        "weight": lambda: _by_parts(weight, padded, gradients, views),
+        "bias": lambda: gradients.flatten(2).sum(2).reshape(examples, views, -1).sum(1),
+    }
     return [Rows.of(name, made[name]()) for name in names]
+
+
+def _by_parts(made: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, gradients: Tensor, views: int) -> Tensor:
+    """Patches are many times larger than the image: made for a part of the examples at a time, they stay in caches."""
+    size = views * max(PART, -(-len(inputs) // views // PARTS))
+    parts = zip(torch.split(inputs, size), torch.split(gradients, size), strict=True)
+    first = made(*next(parts))
+    if size >= len(inputs):
+        return first
+    rows = first.new_empty(len(inputs) // views, first.shape[1])
+    rows[: len(first)] = first
+    for at, part in enumerate(parts, start=1):
+        rows[at * len(first) : (at + 1) * len(first)] = made(*part)
+    return rows
 
 
 def embedding(layer: nn.Module, inputs: Tensor, gradients: Tensor, examples: int, names: Names) -> Summands:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,27 +15,39 @@ from dpplan.train.clipping.rules import ClippingRule
 class BatchFacts:
     """What was seen while clipping. Computed from private data without noise: not covered by any epsilon.
 
-    Tensors on the device, so that reading them can wait until the end of an epoch. drawn: examples in the
-    batch; dropped: those whose gradient is not finite and which were left out; clipped: those whose gradient was
-    shortened; correct: those classified right; loss: the sum over the examples that were not dropped.
+    drawn: examples in the batch. seen: four numbers on the device, so that reading them can wait until the end of an
+    epoch: how many were dropped, how many shortened, how many classified right, and the sum of the losses.
     """
 
     drawn: int
-    dropped: Tensor
-    clipped: Tensor
-    correct: Tensor
-    loss: Tensor
+    seen: Tensor
+
+    @property
+    def dropped(self) -> Tensor:
+        """Examples whose gradient is not finite; they were left out."""
+        return self.seen[0]
+
+    @property
+    def clipped(self) -> Tensor:
+        """Examples whose gradient was shortened."""
+        return self.seen[1]
+
+    @property
+    def correct(self) -> Tensor:
+        """Examples classified right."""
+        return self.seen[2]
+
+    @property
+    def loss(self) -> Tensor:
+        """The sum over the examples that were not dropped."""
+        return self.seen[3]
 
     def __add__(self, other: "BatchFacts") -> "BatchFacts":
-        pairs = zip(self._all(), other._all(), strict=True)
-        return BatchFacts(*(mine + theirs for mine, theirs in pairs))
-
-    def _all(self) -> tuple[Any, ...]:
-        return (self.drawn, self.dropped, self.clipped, self.correct, self.loss)
+        return BatchFacts(self.drawn + other.drawn, self.seen.to(other.seen.device, non_blocking=True) + other.seen)
 
     @classmethod
-    def none(cls, device: torch.device | None = None) -> "BatchFacts":
-        return cls(0, *torch.zeros(4, dtype=torch.float64, device=device))
+    def none(cls) -> "BatchFacts":
+        return cls(0, torch.zeros(4, dtype=torch.float64))
 
 
 @dataclass(frozen=True, slots=True)

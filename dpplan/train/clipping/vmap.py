@@ -89,7 +89,8 @@ def _states_from_inputs(model: nn.Module) -> Iterator[None]:
     with ExitStack() as stack:
         for layer in recurrent:
             stack.enter_context(layer.register_forward_pre_hook(with_state, with_kwargs=True))
-        if recurrent:  # vmap has no rule for oneDNN's fused layer, and goes through it one example at a time
-            stack.callback(setattr, torch.backends.mkldnn, "enabled", torch.backends.mkldnn.enabled)
-            setattr(torch.backends.mkldnn, "enabled", False)  # noqa: B010  (typed as what it is not)
+        # vmap has no rule for the fused layers of oneDNN and cuDNN, and goes through them one example at a time.
+        for library in (torch.backends.mkldnn, torch.backends.cudnn) if recurrent else ():
+            stack.callback(setattr, library, "enabled", library.enabled)
+            setattr(library, "enabled", False)  # noqa: B010  (typed as what it is not)
         yield

@@ -93,7 +93,7 @@ def gather(found: Iterable[PieceSum], size: int, inputs: Tensor, rule: ClippingR
         total, extra, seen = first.total.to(torch.float64), first.extra, first.facts
     for part in parts:
         total, extra, seen = total.add_(part.total), extra + part.extra, seen + part.facts
-    facts = BatchFacts(len(inputs), *seen.unbind())
+    facts = BatchFacts(len(inputs), seen)
     return ClippedSum(torch.cat([total, extra]) if len(extra) else total, rule.sensitivity, facts)
 
 

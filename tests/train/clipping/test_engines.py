@@ -1,6 +1,7 @@
 """Both engines: agreement with a float64 reference, and the sensitivity that the claim rests on."""
 
 import functools
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -127,21 +128,22 @@ def test_physical_batch_does_not_change_the_result(kind: Kind, piece: int) -> No
     assert float(whole.facts.loss) == pytest.approx(float(cut.facts.loss))
 
 
+@pytest.mark.parametrize("rows", [16, 50])
 @pytest.mark.parametrize("name", ["mlp", "image", "attention"])
-def test_an_example_meets_the_same_arithmetic_wherever_it_stands(name: str) -> None:
+def test_an_example_meets_the_same_arithmetic_wherever_it_stands(name: str, rows: int) -> None:
     """Bit for bit: neither its place nor its company changes an example's gradient, so that removing one example
     changes that one summand and no other."""
-    same_arithmetic_everywhere(BookKeeping(model(name), 16), name)
+    same_arithmetic_everywhere(BookKeeping(model(name), rows), name)
 
 
 def same_arithmetic_everywhere(made: BookKeeping, name: str) -> None:
     inputs, targets = batch(name, 64)
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
-        here, there = (torch.randperm(64, generator=generator)[:16] for _ in range(2))
-        there[5] = here[2]
+        here, there = (torch.randperm(64, generator=generator)[: made.physical_batch] for _ in range(2))
+        there[-3] = here[2]
         first, second = (gradients_at_layers(made, inputs[i], targets[i]) for i in (here, there))
-        assert all(torch.equal(one[2], other[5]) for one, other in zip(first, second, strict=True))
+        assert all(torch.equal(one[2], other[-3]) for one, other in zip(first, second, strict=True))
 
 
 def gradients_at_layers(made: BookKeeping, inputs: Tensor, targets: Tensor) -> list[Tensor]:
@@ -261,3 +263,32 @@ def test_in_bfloat16_too_no_example_moves_the_sum_by_more_than_the_sensitivity(k
         for i in range(12):
             rest = made.clipped_sum(*(without(values, i) for values in (inputs, targets)), Flat(0.1))
             assert float((whole.total - rest.total).norm()) <= whole.sensitivity
+
+
+@pytest.fixture
+def rough_products() -> Iterator[None]:
+    """What a program may have asked torch for, which goes for every product in it."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.usefixtures("rough_products")
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("width", [10, 512])
+def test_products_are_whole_whatever_the_program_allows(width: int, autocast: bool) -> None:
+    """Numbers just above the middle between two of 8 bits: rounded, each grows by half a last place, and so the sum."""
+    net = nn.Linear(512, width)
+    for parameter in net.parameters():
+        nn.init.zeros_(parameter)
+    made = BookKeeping(net, 64)
+    made.half = autocast
+    inputs, targets = torch.full((64, 512), 1 + 2.0**-8 + 2.0**-12), torch.zeros(64, dtype=torch.int64)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        whole, rest = (made.clipped_sum(inputs[i:], targets[i:], Flat(1e-3)) for i in (0, 1))
+    moved = float((whole.total - rest.total).norm())
+    assert 0.99e-3 < moved <= whole.sensitivity
+    assert torch.get_float32_matmul_precision() == "medium"

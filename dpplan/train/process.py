@@ -1,0 +1,63 @@
+"""What each process of a run has and does. A run in one process is that of the first rank, with no others."""
+
+import copy
+from dataclasses import dataclass
+
+from torch import nn
+
+from dpplan.train import models
+from dpplan.train.checkpoint import Checkpoint
+from dpplan.train.data import Dataset
+from dpplan.train.loop import Trainer
+from dpplan.train.randomness import Randomness
+from dpplan.train.ranks import Word
+from dpplan.train.report import Planned
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Model, data and trainer of one process.
+
+    dataset: on the device; of several processes on the host, and each has its part of the training examples on its
+    device. untrained: the model before its first step, for the twin without privacy; None where there will be none.
+    """
+
+    dataset: Dataset
+    randomness: Randomness
+    model: nn.Module
+    untrained: nn.Module | None
+    trainer: Trainer
+
+    @classmethod
+    def of(cls, planned: Planned) -> "Process":
+        """Made as the plan says. All processes of a run come here together."""
+        recipe, ranks, dataset = planned.recipe, planned.ranks, planned.dataset
+        if ranks.size == 1:
+            dataset = dataset.to(planned.device)
+        randomness, data = Randomness.of(planned.seed, ranks.rank), dataset.training
+        shape, rng = data.inputs.shape[1:], randomness.weights
+        model = models.build(recipe.model, shape, dataset.classes, rng, dataset.words).to(planned.device)
+        untrained = copy.deepcopy(model) if recipe.training.compare_nonprivate and ranks.first else None
+        trainer = Trainer(model, data, planned.claim.phase, recipe, randomness, ranks)
+        return cls(dataset, randomness, model, untrained, trainer)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """The state of the checkpoint; of an unseeded run with fresh randomness."""
+        if checkpoint.generators is not None:
+            self.randomness.restore(checkpoint.generators[self.trainer.ranks.rank])
+        self.trainer.restore(checkpoint.trainer)
+
+
+def follow(planned: Planned) -> None:
+    """Takes each step that the first rank begins, until that ends the run. Writes and prints nothing.
+
+    Raises Lost when another process is gone.
+    """
+    ranks, process = planned.ranks, Process.of(planned)
+    if planned.resumed is not None:
+        process.restore(planned.resumed.checkpoint)
+    while (word := ranks.hear()) is not Word.END:
+        if word is Word.STEP:
+            process.trainer.step()
+        else:
+            ranks.gathered(process.randomness.state())
