@@ -30,5 +30,6 @@ def machine_code(graph: Any, arguments: tuple[Tensor, ...]) -> Graph:
     import torch._inductor as inductor  # takes a second to import
 
     with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # of torch, about torch
-        translated: Graph = inductor.compile(graph, list(arguments))
+        options = {"cpp_wrapper": True} if arguments[0].device.type == "cpu" else {}
+        translated: Graph = inductor.compile(graph, list(arguments), options=options)
     return translated

@@ -29,19 +29,18 @@ class CompiledBookKeeping:
     def __init__(self, engine: BookKeeping, translated: bool = True) -> None:
         self.engine, self.translated = engine, translated
         self.size, self.watched, self.half = engine.size, True, False
+        self.state = [*engine.model.parameters(), *engine.model.buffers()]
         self.graph: Graph | None = None
         self._whole: Tensor | None = None
 
     def clipped_sum(self, inputs: Tensor, targets: Tensor, rule: ClippingRule) -> ClippedSum:
-        model = self.engine.model
-        state = [p.detach() for p in model.parameters()] + list(model.buffers())
         clip_norm = torch.full((), rule.clip_norm, dtype=torch.float64, device=targets.device)  # a GPU need not wait
         cut = pieces(inputs, targets, self.engine.physical_batch)
         with torch.no_grad(), whole_products(targets.device):
-            return gather((self._of_piece(piece, rule, clip_norm, state) for piece in cut), self.size, inputs, rule)
+            return gather((self._of_piece(piece, rule, clip_norm) for piece in cut), self.size, inputs, rule)
 
-    def _of_piece(self, piece: Piece, rule: ClippingRule, clip_norm: Tensor, state: list[Tensor]) -> PieceSum:
-        arguments = (piece.inputs, piece.targets, self._mask(piece), clip_norm, *state)
+    def _of_piece(self, piece: Piece, rule: ClippingRule, clip_norm: Tensor) -> PieceSum:
+        arguments = (piece.inputs, piece.targets, self._mask(piece), clip_norm, *self.state)
         if self.graph is None:
             self.graph = self._traced(rule, arguments)
         return PieceSum(*self.graph(*arguments))
@@ -61,7 +60,7 @@ class CompiledBookKeeping:
         def of_piece(
             inputs: Tensor, targets: Tensor, mask: Tensor, clip_norm: Tensor, *values: Tensor
         ) -> tuple[Tensor, Tensor, Tensor]:
-            state = dict(zip(names, values, strict=True))
+            state = {name: value.detach() for name, value in zip(names, values, strict=True)}
             same = dataclasses.replace(rule, clip_norm=clip_norm)  # type: ignore[type-var]  # so adaptive ones can move
             with Tape(self.engine.layers).attached() as tape:
                 found = self.engine.of_piece(
@@ -71,7 +70,7 @@ class CompiledBookKeeping:
                     tape,
                     ask=False,
                 )
-            return found.total, found.extra, found.facts
+            return found.total.to(torch.float64), found.extra, found.facts
 
         self.engine.watched, self.engine.half = self.watched, self.half
         try:
