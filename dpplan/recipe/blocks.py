@@ -277,15 +277,17 @@ class Training(Block):
 class Runtime(Block):
     """Where and how fast it runs. Nothing here can change what is computed but for rounding, nor what it costs.
 
-    physical_batch: examples whose gradients are in memory at once; a drawn batch is cut into such pieces and
-        never shortened. engine: how gradients are clipped; auto takes book-keeping where it is right for the model
-        and vmap elsewhere, with the same result. threads: CPU threads; left out, torch decides. folder: where run
-        folders are made. checkpoint_every: steps between two checkpoints, from which `--resume` goes on; or off.
+    physical_batch: examples whose gradients are in memory at once; a drawn batch is cut into such pieces and never
+        shortened. The last piece is filled up, so where whole batches fit, give batch_size + 2 √batch_size: half of
+        all draws are larger than batch_size and would take two pieces of it.
+    engine: how gradients are clipped; auto takes book-keeping where it is right for the model and vmap elsewhere, with
+        the same result. threads: CPU threads; left out, torch decides. folder: where run folders are made.
+        checkpoint_every: steps between two checkpoints, from which `--resume` goes on; or off.
     private_logs: on, or off for a run that computes no loss, accuracy or count of its training examples.
     secure_noise: noise from the operating system's cryptographic generator, in a form that withstands attacks on
         floating point; about twelve times slower to draw than the usual noise.
-    compile: machine code of its own for clipped sum and noise: up to a minute at the start, for steps that take two
-        thirds of the time. The same sums to round-off.
+    compile: machine code of its own for clipped sum and noise: up to a minute at the start, for steps that take from
+        half to four fifths of the time. The same sums to round-off.
     precision: bfloat16 lets the model round to 8 bits where that is faster, on recent GPUs mostly. Gradients are
         clipped, summed and given noise as precisely as ever.
     """

@@ -20,7 +20,9 @@ from dpplan.train import models
 from dpplan.train.clipping import choose, compiled
 from dpplan.train.clipping.rules import Flat
 from dpplan.train.noise import GaussianNoise
+from dpplan.train.normals import adding_for
 from dpplan.train.optimize import Optimization
+from dpplan.train.randomness import Randomness
 
 Step = Callable[[], object]
 Maker = Callable[[nn.Module, Tensor, Tensor, int], Step]
@@ -141,7 +143,7 @@ def dpplan(engine: str, noisy: bool = True, fast: bool = False) -> Maker:
     def make(model: nn.Module, inputs: Tensor, targets: Tensor, piece: int) -> Step:
         chosen = choose(model, engine, min(piece, len(inputs)), inputs[0])
         clipping = (compiled(chosen) if fast else chosen).engine
-        noise, rule = GaussianNoise(Gaussian(1.0), np.random.default_rng(0)), Flat(1.0)
+        noise, rule = GaussianNoise(Gaussian(1.0), Randomness.of(0).noise, adding_for(inputs.device, fast)), Flat(1.0)
         training = Training(batch_size=len(inputs), steps=10**6, optimizer="sgd", learning_rate=RATE)
         optimization = Optimization(list(model.parameters()), training, 10**6)
 

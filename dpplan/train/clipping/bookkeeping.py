@@ -8,7 +8,7 @@ with the weights that clipping gives the examples, the sum: one backward pass, o
 import functools
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,11 +45,17 @@ class Tape:
 
     @contextmanager
     def attached(self) -> Iterator["Tape"]:
-        """Inside, the tape listens to its layers."""
-        with ExitStack() as stack:
+        """Inside, the tape listens to its layers. Their `forward` is put aside, which is faster than hooks are."""
+        before = {layer: layer.__dict__.get("forward") for layer in self.names}
+        try:
             for layer in self.names:
-                stack.enter_context(layer.register_forward_hook(self._record, with_kwargs=True))
+                layer.__dict__["forward"] = functools.partial(self._call, layer, layer.forward)
             yield self
+        finally:
+            for layer, own in before.items():
+                layer.__dict__.pop("forward", None)
+                if own is not None:
+                    layer.__dict__["forward"] = own
 
     def record(
         self, model: Callable[[Tensor], Tensor], rows: Tensor, half: bool = False
@@ -64,7 +70,8 @@ class Tape:
                 raise self._refusal(layer, "has its input or output changed in place")
         return logits, calls
 
-    def _record(self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    def _call(self, layer: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        output = forward(*args, **kwargs)
         if layer in self.calls:
             raise self._refusal(layer, "is called twice in one forward pass")
         if len(args) != 1 or kwargs or not isinstance(output, Tensor):
@@ -78,6 +85,7 @@ class Tape:
         if not output.requires_grad:
             output.requires_grad_()  # with frozen parameters, the first layers have nothing that asks for a gradient
         self.calls[layer] = Call(layer, inputs.detach(), output, (inputs._version, output._version))
+        return output
 
     def _refusal(self, layer: nn.Module, what: str) -> NotApplicable:
         return NotApplicable(f"layer '{self.names[layer]}' {what}")

@@ -209,12 +209,16 @@ def test_large_gradients_have_norm_clip_norm_and_small_ones_are_left_alone(kind:
 
 
 def test_training_goes_on_after_clipping() -> None:
-    """Book-keeping freezes the parameters for a while, and must leave neither that nor its hooks behind."""
+    """Book-keeping freezes parameters and listens to layers for a while, and must leave nothing of it behind."""
     net = model("frozen")
+    net[3].forward = net[3].forward  # an own one, as some libraries put there
+    own = net[3].forward
     before = [p.requires_grad for p in net.parameters()]
     BookKeeping(net, 4).clipped_sum(*batch("frozen", 3), Flat(1.0))
     assert [p.requires_grad for p in net.parameters()] == before
     assert not any(layer._forward_hooks for layer in net.modules())
+    assert [layer for layer in net.modules() if "forward" in vars(layer)] == [net[3]]
+    assert net[3].forward is own
 
 
 def squares(rows: Tensor) -> Tensor:
