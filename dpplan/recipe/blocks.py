@@ -278,8 +278,8 @@ class Runtime(Block):
     """Where and how fast it runs. Nothing here can change what is computed but for rounding, nor what it costs.
 
     physical_batch: examples whose gradients are in memory at once; a drawn batch is cut into such pieces and never
-        shortened. The last piece is filled up, so where whole batches fit, give batch_size + 2 √batch_size: half of
-        all draws are larger than batch_size and would take two pieces of it.
+        shortened. The last piece is filled up, so a little more than batch_size is faster than batch_size, which half
+        of all draws exceed. Left out: batch_size + 2 √batch_size, or what keeps gradients within 256 MiB.
     engine: how gradients are clipped; auto takes book-keeping where it is right for the model and vmap elsewhere, with
         the same result. threads: CPU threads; left out, torch decides. folder: where run folders are made.
         checkpoint_every: steps between two checkpoints, from which `--resume` goes on; or off.
@@ -295,7 +295,7 @@ class Runtime(Block):
     title: ClassVar[str] = "runtime"
 
     device: str = _key(word, one_of("auto", "cpu", "cuda", "mps"), default="auto")
-    physical_batch: int = _key(_whole, Problems.whole, default=64)
+    physical_batch: int | None = _key(_whole, Problems.whole, default=None)
     engine: str = _key(word, one_of(*ENGINES), default="auto")
     threads: int | None = _key(_whole, Problems.whole, default=None)
     folder: str = _key(path, lambda *_: None, default="runs")

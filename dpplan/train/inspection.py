@@ -22,7 +22,7 @@ def model_problems(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
     example = torch.zeros_like(data.inputs[0], device="cpu")
     try:
         runtime = recipe.runtime
-        chosen = choose(model, runtime.engine, runtime.physical_batch, example, recipe.training.views)
+        chosen = choose(model, runtime.engine, 1, example, recipe.training.views)
         if runtime.compile:
             compiled(chosen)
     except RecipeError as error:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import operator
 from collections.abc import Mapping
 from typing import Any
@@ -23,6 +24,8 @@ from dpplan.train.sampler import sampler_for
 from dpplan.train.secure import SecureNoise
 from dpplan.train.verdict import Measured
 from dpplan.train.views import views_for
+
+NUMBERS = 2**26  # in the gradients of a piece, had each example's been formed: 256 MiB of float32
 
 
 class Trainer:
@@ -54,8 +57,8 @@ class Trainer:
         self.model, self.recipe = model, recipe
         self.sampler = sampler_for(phase.sampling, data.examples, randomness.sampling, self.data.examples)
         self.views = views_for(recipe.training, data.inputs.shape[1:], randomness.views)
-        self.piece = max(1, min(recipe.runtime.physical_batch, self.data.examples))
         count = self.views.count if self.views else 1
+        self.piece = piece_of(recipe, sum(p.numel() for p in self.parameters) * count, self.data.examples, ranks.size)
         self.clipping = self._clipping(choose(model, recipe.runtime.engine, self.piece, data.inputs[0], count))
         self.rule = rule_for(recipe.privacy)
         self.noise = self._noise(phase.mechanism, randomness)
@@ -126,3 +129,16 @@ class Trainer:
     def finite(self) -> bool:
         """Whether every parameter is a number. Parameters are covered by epsilon, so asking costs nothing."""
         return self.optimization.finite()
+
+
+def piece_of(recipe: Recipe, numbers: int, held: int, processes: int = 1) -> int:
+    """How many examples to clip at once. numbers: in the gradients of one, all views of it. held: examples there are.
+
+    What the recipe says, or else enough for all but one draw in fifty, as far as memory allows. Neither matters to the
+    result, nor to what it costs.
+    """
+    size: float | None = recipe.runtime.physical_batch
+    if size is None:
+        expected = recipe.training.batch_size / processes
+        size = min(expected + 2 * math.sqrt(expected), NUMBERS / max(1, numbers))
+    return max(1, min(math.ceil(size), held))

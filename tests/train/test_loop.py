@@ -13,7 +13,7 @@ from dpplan.sampling import Poisson
 from dpplan.train import data, models
 from dpplan.train.clipping import ClippedSum, VmapClipping
 from dpplan.train.clipping.rules import Flat
-from dpplan.train.loop import Trainer
+from dpplan.train.loop import Trainer, piece_of
 from dpplan.train.noise import GaussianNoise
 from dpplan.train.randomness import Randomness
 from dpplan.train.sampler import PoissonSampler
@@ -102,6 +102,23 @@ def test_parameters_that_are_not_finite_are_noticed() -> None:
 def test_a_physical_batch_beyond_the_data_takes_no_more_memory_than_the_data() -> None:
     made, _ = trainer(small(runtime_physical_batch=10**12), Phase(Gaussian(1.0), Poisson(0.05), 3))
     assert float(made.step().drawn) > 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "numbers", "held", "processes", "size"),
+    [
+        (7, 650, 1437, 1, 7),
+        (None, 650, 1437, 1, 120),  # 100 expected, and two deviations of 10
+        (None, 650, 1437, 4, 35),  # each process draws a quarter
+        (None, 650, 50, 1, 50),  # never more than there are
+        (None, 2**24, 1437, 1, 4),  # as many as memory is meant to hold
+        (None, 2**30, 1437, 1, 1),
+    ],
+)
+def test_pieces_hold_nearly_every_batch_where_memory_allows(
+    asked: int | None, numbers: int, held: int, processes: int, size: int
+) -> None:
+    assert piece_of(small(runtime_physical_batch=asked), numbers, held, processes) == size
 
 
 @pytest.mark.parametrize("clipping", ["per-layer", "automatic", "adaptive"])
