@@ -279,7 +279,8 @@ class Runtime(Block):
 
     physical_batch: examples whose gradients are in memory at once; a drawn batch is cut into such pieces and never
         shortened. The last piece is filled up, so a little more than batch_size is faster than batch_size, which half
-        of all draws exceed. Left out: batch_size + 2 √batch_size, or what keeps gradients within 256 MiB.
+        of all draws exceed. Left out: batch_size + 2 √batch_size, or what keeps gradients within 32 MiB (GPU: 256
+        MiB).
     engine: how gradients are clipped; auto takes book-keeping where it is right for the model and vmap elsewhere, with
         the same result. threads: CPU threads; left out, torch decides. folder: where run folders are made.
         checkpoint_every: steps between two checkpoints, from which `--resume` goes on; or off.

@@ -105,20 +105,21 @@ def test_a_physical_batch_beyond_the_data_takes_no_more_memory_than_the_data() -
 
 
 @pytest.mark.parametrize(
-    ("asked", "numbers", "held", "processes", "size"),
+    ("asked", "expected", "most", "held", "size"),
     [
-        (7, 650, 1437, 1, 7),
-        (None, 650, 1437, 1, 120),  # 100 expected, and two deviations of 10
-        (None, 650, 1437, 4, 35),  # each process draws a quarter
-        (None, 650, 50, 1, 50),  # never more than there are
-        (None, 2**24, 1437, 1, 4),  # as many as memory is meant to hold
-        (None, 2**30, 1437, 1, 1),
+        (7, 100, 1e9, 1437, 7),
+        (7, 100, 2.5, 5, 5),  # what is asked for counts, but there are no more examples
+        (None, 100, 1e9, 1437, 120),  # two deviations of 10 more than expected
+        (None, 100, 1e9, 50, 50),
+        (None, 100, 30.5, 1437, 31),  # as memory has it
+        (None, 100, 0.01, 1437, 1),
+        (None, 0.5, 1e9, 0, 1),  # a process without examples has a piece all the same
     ],
 )
 def test_pieces_hold_nearly_every_batch_where_memory_allows(
-    asked: int | None, numbers: int, held: int, processes: int, size: int
+    asked: int | None, expected: float, most: float, held: int, size: int
 ) -> None:
-    assert piece_of(small(runtime_physical_batch=asked), numbers, held, processes) == size
+    assert piece_of(asked, expected, most, held) == size
 
 
 @pytest.mark.parametrize("clipping", ["per-layer", "automatic", "adaptive"])
