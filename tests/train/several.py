@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import os
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import torch
 from small_recipe import small
+from torch.distributed import TCPStore
 
 from dpplan.recipe import Recipe
 
@@ -48,9 +48,10 @@ def together(
     folder: Path, work: Callable[..., Any], *arguments: Any, ranks: int = 2, ended: tuple[int, ...] | None = None
 ) -> list[Any]:
     """What `work` returns in each of so many processes of one run. ended: their exit codes, when some are not 0."""
-    port = free_port()
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # where they meet, as torchrun has one
     crew = [
-        PROCESSES.Process(target=_member, args=(folder, rank, ranks, port, work, arguments)) for rank in range(ranks)
+        PROCESSES.Process(target=_member, args=(folder, rank, ranks, store.port, work, arguments))
+        for rank in range(ranks)
     ]
     try:
         for process in crew:
@@ -69,16 +70,10 @@ def together(
 
 def _member(folder: Path, rank: int, ranks: int, port: int, work: Callable[..., Any], arguments: Any) -> None:
     os.environ |= LOCAL | {"MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": str(ranks)}
-    os.environ |= {"LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(ranks)}
+    os.environ |= {"LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(ranks), "TORCHELASTIC_USE_AGENT_STORE": "True"}
     torch.set_num_threads(1)
     (folder / f"{rank}.pt").unlink(missing_ok=True)
     torch.save(work(*arguments), folder / f"{rank}.pt")
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def written(folder: Path) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def test_torchrun_ends_a_run_of_which_a_process_died(tmp_path: Path, victim: int
     (tmp_path / "tiny.yaml").write_text(recipe, encoding="utf-8")
     status, _, err = outcome(torchrun(tmp_path, "train", "tiny.yaml"))
     assert status == 1
-    assert "Signal 9 (SIGKILL) received" in err
+    assert "Signal 9 (SIGKILL) received" in err, err
     folder = tmp_path / "runs" / "tiny-001"
     counted = int((folder / "steps").read_bytes())
     assert 0 < counted < 100_000
