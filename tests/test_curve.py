@@ -23,7 +23,7 @@ def test_a_profile_falls_as_delta_rises_and_is_what_the_accountant_says():
     (bounds,) = drawn.series.values()
     for bound, alone in zip(bounds, (accounting.epsilon(PLAN, delta) for delta in deltas), strict=True):
         assert max(bound.lower, alone.lower) <= min(bound.upper, alone.upper)
-        assert bound.relative_width < 1e-9
+        assert bound.proven_width < 1e-9
     assert values(bounds) == sorted(values(bounds), reverse=True)
     assert drawn.plan == PLAN
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dpplan import accounting, solve
 from dpplan.accounting import Guarantee
+from dpplan.accounting.bound import FLOOR
 from dpplan.errors import NotApplicable, NotCertified, PlanError, Unreachable, UsageError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan, Settings
@@ -37,7 +38,10 @@ def assert_safe_and_tight(solution):
     assert again.upper == pytest.approx(solution.spent.upper, rel=1e-9)
     assert again.upper <= solution.target
     assert solution.other_way is not None
-    assert solution.other_way.spent.lower > solution.target
+    # One unit the other way exceeds the target, or comes nearer to it than any certified interval is wide.
+    other = solution.other_way.spent
+    assert other.upper > solution.target
+    assert other.lower > solution.target * (1 - 3 * FLOOR)
 
 
 # Noise

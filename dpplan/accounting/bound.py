@@ -1,11 +1,18 @@
 """A privacy figure and what is known about it. No accountant returns a bare number."""
 
 import enum
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from dpplan.plan import Assumptions
+
+Quantity = Literal["epsilon", "delta"]
+# What every certified interval is widened by at either end, relative, on top of what was proven: nobody signs the
+# tenth digit, and a width of 1e-13 would stake the claim on the last rounding that nobody thought of. Ball arithmetic
+# (accounting/exact/prove) does without it.
+FLOOR = 1e-9
 
 
 class Guarantee(enum.StrEnum):
@@ -27,7 +34,7 @@ class Bound:
     details: what the accountant chose on the way (orders, splits, error terms), for --explain and --json.
     """
 
-    quantity: Literal["epsilon", "delta"]
+    quantity: Quantity
     lower: float | None
     upper: float | None
     guarantee: Guarantee
@@ -64,6 +71,20 @@ class Bound:
             return None
         return (self.upper - self.lower) / self.upper if self.upper > 0 else 0.0
 
+    @property
+    def proven(self) -> tuple[float, float]:
+        """The ends of a certified interval as they were proven, before FLOOR was added."""
+        ends = self.details.get("proven", (self.lower, self.upper))
+        if not isinstance(ends, tuple) or None in ends:
+            raise ValueError(f"a {self.guarantee.name} bound has no two proven ends")
+        return ends
+
+    @property
+    def proven_width(self) -> float:
+        """`relative_width` of the proven ends."""
+        lower, upper = self.proven
+        return (upper - lower) / upper if upper > 0 else 0.0
+
     def __str__(self) -> str:
         symbol = "ε" if self.quantity == "epsilon" else "δ"
         # Every digit: a rounded upper bound could claim more than was proven.
@@ -71,3 +92,10 @@ class Bound:
             return f"{self.lower!r} ≤ {symbol} ≤ {self.upper!r} (certified; {self.assumptions})"
         relation = {Guarantee.UPPER: "≤", Guarantee.LOWER: "≥", Guarantee.ESTIMATE: "≈"}[self.guarantee]
         return f"{symbol} {relation} {self.value!r} ({self.guarantee}; {self.assumptions})"
+
+
+def widened(quantity: Quantity, lower: float, upper: float) -> tuple[float, float]:
+    """Proven ends with FLOOR added on either side, rounded outward. A figure of 0 stays 0, a delta at most 1."""
+    lower = max(math.nextafter(lower * (1.0 - FLOOR), -math.inf), 0.0)
+    upper = math.nextafter(upper * (1.0 + FLOOR), math.inf) if upper > 0.0 else upper
+    return lower, min(upper, 1.0) if quantity == "delta" else upper

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.accounting.bound import Bound, Guarantee, widened
 from dpplan.accounting.logspace import log_expm1, log_sum
 from dpplan.errors import NotApplicable
 from dpplan.plan import Plan
@@ -198,8 +198,9 @@ def _limit_mu(plan: Plan) -> float:
 
 def _certified(quantity: Literal["epsilon", "delta"], ends: Interval, plan: Plan, mu: Interval) -> Bound:
     why = f"one Gaussian mechanism with μ = {mu.upper:.10g} (Balle and Wang 2018, Thm 8)"
-    details = {"mu": mu.upper}
-    return Bound(quantity, ends.lower, ends.upper, Guarantee.CERTIFIED, "gdp", plan.assumptions, why, details=details)
+    details = {"mu": mu.upper, "proven": tuple(ends)}
+    lower, upper = widened(quantity, ends.lower, ends.upper)
+    return Bound(quantity, lower, upper, Guarantee.CERTIFIED, "gdp", plan.assumptions, why, details=details)
 
 
 def _estimate(quantity: Literal["epsilon", "delta"], value: float, plan: Plan, mu: float) -> Bound:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.accounting.bound import FLOOR, Bound, Guarantee
 from dpplan.checks import show
 from dpplan.errors import NotCertified, Unreachable
 from dpplan.plan import Plan, Settings
@@ -13,6 +13,7 @@ from dpplan.solve.hunt import start
 from dpplan.solve.question import Question, word
 
 _ADVICE_DIGITS = 5  # of a noise multiplier that is only mentioned
+_BARELY_WIDE = 4 * FLOOR  # an interval no wider than the floor that every one is given needs no remark
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,12 @@ def _caveats(question: Question, meter: Meter, found: Found) -> Iterable[str]:
         )
     if found.high in meter.refused:
         yield f"{following} is refused: {meter.refused[found.high]}"
-    elif found.high in meter.spent and meter.least_gap(found.high) <= 0 and meter.spent[found.high].lower is not None:
+    elif (wide := _width(meter.spent.get(found.high))) and meter.least_gap(found.high) <= 0 and wide > _BARELY_WIDE:
         yield f"{following} may meet the target too: what is proven there is too wide to tell"
+
+
+def _width(spent: Bound | None) -> float | None:
+    return None if spent is None else spent.relative_width
 
 
 # Advice: what else the same budget would buy

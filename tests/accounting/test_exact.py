@@ -41,7 +41,7 @@ def test_reference_rows(row):
     """Widths as promised. The reference itself is good to about 1e-8, and to 1e-7 in the jump regime."""
     bound = epsilon(Plan.from_rate(row["sigma"], row["q"], int(row["steps"])), row["delta"])
     promised = 1e-3 if in_jump_regime(row) else 1e-4 if row["steps"] < 50 else 1e-6
-    assert bound.relative_width <= promised
+    assert bound.proven_width <= promised
     reference = 2e-7 if in_jump_regime(row) else 3e-7 if row["steps"] < 50 else 1e-8
     assert bound.lower * (1 - reference) <= row["eps"] <= bound.upper * (1 + reference)
 
@@ -58,8 +58,8 @@ def test_reference_rows(row):
     ids=str,
 )
 def test_known_figures(plan, low, high):
-    bound = epsilon(plan, 1e-5)
-    assert low <= bound.lower <= bound.upper <= high
+    lower, upper = epsilon(plan, 1e-5).details["proven"]
+    assert low <= lower <= upper <= high
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_delta_holds_a_contour_integral_in_fifty_digits(q, sigma, steps, spent, 
         truth = oracle.contour_delta(q, sigma, steps, spent, tilt, scale)
     bound = delta(Plan.from_rate(sigma, q, steps), spent)
     assert mpf(bound.lower) <= truth <= mpf(bound.upper)
-    assert bound.relative_width < 1e-9
+    assert bound.proven_width < 1e-9
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_two_steps_hold_a_nested_integral(q, sigma, spent):
         truth = oracle.two_step_delta(q, sigma, spent)
     bound = delta(Plan.from_rate(sigma, q, 2), spent)
     assert mpf(bound.lower) * (1 - mpf(10) ** -12) <= truth <= mpf(bound.upper) * (1 + mpf(10) ** -12)
-    assert bound.relative_width < 1e-4
+    assert bound.proven_width < 1e-4
 
 
 def ends_by(steps: Steps, asked: float, how: str) -> invert.Ends:
@@ -118,7 +118,7 @@ def test_one_step_is_the_closed_form():
         with mp.workdps(40):
             assert oracle.step_delta(0.05, 0.8, mpf(bound.upper)) <= asked * (1 + mpf(10) ** -12)
             assert oracle.step_delta(0.05, 0.8, mpf(bound.lower)) >= asked * (1 - mpf(10) ** -12)
-        assert bound.relative_width < 1e-11
+        assert bound.proven_width < 1e-11
 
 
 def test_without_sampling_it_is_the_gaussian_mechanism():
@@ -139,7 +139,7 @@ def test_delta_at_zero_is_the_total_variation_of_one_step():
     truth = 0.1 * math.erf(0.5 / 1.5 / math.sqrt(2))
     assert bound.lower <= truth * (1 + 1e-14)
     assert bound.upper >= truth * (1 - 1e-14)
-    assert bound.relative_width < 1e-12
+    assert bound.proven_width < 1e-12
 
 
 def test_epsilon_is_zero_where_delta_covers_the_total_variation():
@@ -165,7 +165,7 @@ def test_epsilon_is_zero_where_delta_covers_the_total_variation():
 def test_places_that_once_hung_or_raised(q, sigma, steps, asked):
     plan = Plan.from_rate(sigma, q, steps)
     bound = epsilon(plan, asked)
-    assert 0 <= bound.lower <= bound.upper <= rdp.epsilon(plan, asked).upper * (1 + 1e-12)
+    assert 0 <= bound.lower <= bound.upper <= rdp.epsilon(plan, asked).upper * (1 + 2e-9)
     assert math.isfinite(bound.upper)
 
 
@@ -190,7 +190,7 @@ def test_many_deltas_at_once_are_what_single_calls_say(plan):
     for asked, bound in zip(deltas, exact.epsilons(plan, deltas), strict=True):
         alone = epsilon(plan, asked)
         assert max(bound.lower, alone.lower) <= min(bound.upper, alone.upper)
-        assert bound.relative_width <= 1e-9 or alone.relative_width > 1e-9
+        assert bound.proven_width <= 1e-9 or alone.proven_width > 1e-9
 
 
 def test_a_thousand_distinct_phases():
@@ -266,7 +266,7 @@ def test_a_sweep_of_the_whole_box():
         steps, asked = int(10 ** draw.uniform(0, 9)), 10 ** draw.uniform(-100 if draw.random() < 0.3 else -14, -0.30103)
         plan = Plan.from_rate(sigma, q, steps)
         bound = epsilon(plan, asked)
-        assert 0 <= bound.lower <= bound.upper <= rdp.epsilon(plan, asked).upper * (1 + 1e-12)
+        assert 0 <= bound.lower <= bound.upper <= rdp.epsilon(plan, asked).upper * (1 + 2e-9)
         if 0 < bound.upper < 1e4:
             inside += 1
             narrow += bound.relative_width <= 1e-3

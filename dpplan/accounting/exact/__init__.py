@@ -8,8 +8,9 @@ invert (to epsilon), event and certify (what the result is held against). prove 
 
 Guarantee: CERTIFIED, lower <= truth <= upper, with every error of the computation bounded: aliasing, truncation,
 quadrature or lattice, what was cut away, and floating point (elementary functions taken to 4 units in the last
-place, sums and transforms at their worst case). Where neither method can do it, the ends are Rényi DP's and a plain
-event's, and `why` says so.
+place, sums and transforms at their worst case). On top of what is proven, each end is moved outward by 1e-9 of itself
+(bound.FLOOR); details["proven"] has the ends before that. Where neither method can do it, the ends are Rényi DP's
+and a plain event's, and `why` says so.
 
 Sources: Alghamdi et al. 2023 (arXiv:2208.09595) for the contour representation of delta; Zhu, Dong, Wang 2022
 (arXiv:2106.08567) for composing the two directions; Trefethen, Weideman 2014 for the quadrature; Doroshenko et al.
@@ -29,6 +30,7 @@ from dpplan.accounting.exact.certify import Reconciled
 from dpplan.accounting.exact.event import EventBound
 from dpplan.accounting.exact.invert import Ends
 from dpplan.accounting.exact.law import Direction, Steps
+from dpplan.errors import NotCertified
 from dpplan.plan import Plan
 
 NAME = "exact"
@@ -37,6 +39,11 @@ WIDE = 1e-3
 # A contour is tried for deltas up to e^NEARBY away from its own, and serves where the interval is this narrow, or
 # at most LOST times as wide as at its own.
 NEARBY, SHARED_WIDTH, LOST = 6.0, 1e-9, 10.0
+# Below this noise multiplier a step is a sum over too many intervals of σ²; epsilon is in the thousands there, and
+# Rényi DP's interval does. Above the other, q/σ leaves the range in which the transform keeps its digits.
+LEAST_NOISE, MOST_NOISE, LEAST_RATE = 0.005, 1e6, 1e-12
+NEARLY_ALL = 1.0 - 1e-9
+UNKNOWN = Ends(0.0, math.inf, "none")
 # Overflow and 0·inf inside a bound make it infinite or NaN; every result is then tested by an inequality it fails.
 _QUIET: dict[str, Any] = {"over": "ignore", "under": "ignore", "invalid": "ignore", "divide": "ignore"}
 
@@ -51,8 +58,11 @@ def epsilon(plan: Plan, delta: float) -> Bound:
         return _of_gaussian(gdp.epsilon(plan, delta))
     steps = _steps(plan)
     with np.errstate(**_QUIET):
-        ends = invert.epsilon_ends(steps, Direction.REMOVE, delta)
         floor = EventBound(steps).epsilon(delta)
+        if not _in_reach(steps):
+            ceiling = rdp.epsilon(plan, delta).value
+            return _bound("epsilon", plan, certify.reconcile("epsilon", UNKNOWN, floor, ceiling), UNKNOWN)
+        ends = invert.epsilon_ends(steps, Direction.REMOVE, delta)
         lower = max(ends.lower, floor)
         if not invert.added_delta_below(steps, lower, delta):
             ends = ends.joined(invert.epsilon_ends(steps, Direction.ADD, delta))
@@ -65,7 +75,7 @@ def epsilons(plan: Plan, deltas: Sequence[float]) -> tuple[Bound, ...]:
 
     The intervals are as certified as those of single calls, if up to LOST times as wide.
     """
-    if _unsampled(plan):
+    if _unsampled(plan) or not _in_reach(_steps(plan)):
         return tuple(epsilon(plan, delta) for delta in deltas)
     steps, found, group = _steps(plan), dict[float, Bound](), list[float]()
     for delta in sorted(set(deltas)):
@@ -84,10 +94,13 @@ def delta(plan: Plan, epsilon: float) -> Bound:
     steps = _steps(plan)
     ceiling = rdp.delta(plan, epsilon).value
     with np.errstate(**_QUIET):
-        ends = invert.delta_ends(steps, Direction.REMOVE, epsilon, ceiling)
         floor = EventBound(steps).delta(epsilon)
+        if not _in_reach(steps):
+            return _bound("delta", plan, certify.reconcile("delta", UNKNOWN, floor, min(ceiling, 1.0)), UNKNOWN)
+        ends = invert.delta_ends(steps, Direction.REMOVE, epsilon, ceiling)
         lower = max(ends.lower, floor)
-        if lower <= 0.0 or not invert.added_delta_below(steps, epsilon, lower):
+        # No direction's delta exceeds 1, so near it the other one has nothing to add.
+        if lower <= 0.0 or (lower < NEARLY_ALL and not invert.added_delta_below(steps, epsilon, lower)):
             ends = ends.joined(invert.delta_ends(steps, Direction.ADD, epsilon, ceiling))
     return _bound("delta", plan, certify.reconcile("delta", ends, floor, ceiling), ends)
 
@@ -117,9 +130,14 @@ def _shared(plan: Plan, steps: Steps, deltas: list[float]) -> dict[float, Bound]
 
 def _bound(quantity: Literal["epsilon", "delta"], plan: Plan, final: Reconciled, ends: Ends) -> Bound:
     why = final.why
+    if not math.isfinite(final.upper):
+        raise NotCertified(
+            f"{quantity}: no upper end could be proven: it lies beyond {final.lower:.3g}, out of range of floats. "
+            "Is sigma the noise multiplier, noise over clip norm? Values from 0.3 to 100 are usual."
+        )
     if final.upper - final.lower > WIDE * final.upper:
         why += "; wider than usual, no method here can do better on this plan"
-    details: dict[str, object] = {"method": ends.method, "terms": dict(ends.terms)}
+    details: dict[str, object] = {"method": ends.method, "terms": dict(ends.terms), "proven": final.proven}
     if ends.contour is not None:
         details |= {"tilt": ends.contour.tilt, "frequencies": len(ends.contour.u)}
     return Bound(quantity, final.lower, final.upper, Guarantee.CERTIFIED, NAME, plan.assumptions, why, details=details)
@@ -127,6 +145,12 @@ def _bound(quantity: Literal["epsilon", "delta"], plan: Plan, final: Reconciled,
 
 def _steps(plan: Plan) -> Steps:
     return Steps.of([(phase.noise_multiplier, phase.sample_rate, phase.steps) for phase in plan.phases])
+
+
+def _in_reach(steps: Steps) -> bool:
+    """Whether the fast methods are made for such steps; elsewhere a plain event and Rényi DP answer."""
+    small, large = float(steps.sigma.min()), float(steps.sigma.max())
+    return small >= LEAST_NOISE and large <= MOST_NOISE and float(steps.q.min()) >= LEAST_RATE
 
 
 def _unsampled(plan: Plan) -> bool:

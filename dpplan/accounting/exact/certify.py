@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dpplan.accounting import rdp
+from dpplan.accounting.bound import Quantity, widened
 from dpplan.accounting.exact.invert import Ends
 from dpplan.accounting.exact.law import Array
 from dpplan.errors import InternalError
@@ -18,21 +19,22 @@ from dpplan.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """The ends that leave the accountant, rounded outward, and in words where they come from."""
+    """The ends that leave the accountant, the ends as they were proven before the floor, and where they come from."""
 
     lower: float
     upper: float
+    proven: tuple[float, float]
     why: str
 
 
-def reconcile(quantity: str, ends: Ends, floor: float, ceiling: float) -> Reconciled:
-    """The tightest interval that all proofs allow.
+def reconcile(quantity: Quantity, ends: Ends, floor: float, ceiling: float) -> Reconciled:
+    """The tightest interval that all proofs allow, widened by the floor of all certified intervals.
 
     floor: a lower bound from a plain event; ceiling: an upper bound from Rényi DP. Raises InternalError when a
-    lower bound exceeds an upper one.
+    lower bound exceeds an upper one, by however little.
     """
     lower, upper = max(ends.lower, floor), min(ends.upper, ceiling)
-    if not lower <= upper * (1.0 + 1e-12) + 1e-300:
+    if not lower <= upper:
         raise InternalError(
             f"{quantity}: the proven lower end {lower!r} exceeds the proven upper end {upper!r}. This is a bug in "
             "dpplan; please report the plan. `--accountant rdp` gives an independent upper bound."
@@ -42,8 +44,7 @@ def reconcile(quantity: str, ends: Ends, floor: float, ceiling: float) -> Reconc
         sources.append("upper end from Rényi DP")
     if floor > ends.lower:
         sources.append("lower end from a plain event")
-    lower, upper = _down(min(lower, upper)), _up(max(lower, upper))
-    return Reconciled(lower, min(upper, 1.0) if quantity == "delta" else upper, "; ".join(sources))
+    return Reconciled(*widened(quantity, lower, upper), (lower, upper), "; ".join(sources))
 
 
 def renyi_epsilon(plan: Plan, delta: float, ends: Ends, wide: float) -> float:
@@ -62,11 +63,3 @@ def _is_wide(ends: Ends, wide: float) -> bool:
 
 def _divergence(plan: Plan, order: Array) -> Array:
     return np.asarray(sum(phase.steps * rdp.divergence(phase, order) for phase in plan.phases))
-
-
-def _down(value: float) -> float:
-    return max(math.nextafter(value, -math.inf), 0.0) if value > 0.0 else value
-
-
-def _up(value: float) -> float:
-    return math.nextafter(value, math.inf) if value > 0.0 else value

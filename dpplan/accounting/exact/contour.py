@@ -24,6 +24,8 @@ from dpplan.accounting.exact.tilt import log_chernoff_factor
 # Frequencies are bounded on a geometric net that starts at NET_START standard deviations of the characteristic
 # function and ends NET_RATIO^NET_SIZE = 5e4 times higher.
 NET_START, NET_RATIO, NET_SIZE = 6.0, 1.2, 60
+# For the rounding of bounds that only have to be small: their logarithms, up to 1e6 in size, are good to 1e-9.
+SAFE = 1.0 + 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +154,17 @@ class Contour:
         terms = self._sum
         turned = terms.weighted * np.exp(-1j * self.u * epsilon)
         base = terms.log_unit - self.tilt * epsilon
-        scale = math.exp(min(base, LOG_HUGE))
+        if not base < LOG_HUGE:  # e^base would leave the range of floats, and the sum all of its digits
+            return DeltaInterval(0.0, math.inf, 0.0, 0.0, ())
+        scale = math.exp(base)
         estimate = scale * float(turned.sum().real)
         slope = -scale * float((turned * terms.z).sum().real)
-        units = EPS * (abs(terms.log_unit) + 2.0 * self.tilt * epsilon + 8.0)
+        units = 4.0 * EPS * (abs(terms.log_unit) + self.tilt * epsilon + 8.0)
         rounding = scale * (terms.error + terms.error_slope * epsilon) + abs(estimate) * units
-        rest = math.exp(min(base + self.log_rest, LOG_HUGE))
-        aliases = math.exp(min(self._log_aliases(epsilon), LOG_HUGE))
+        rest = math.exp(min(base + self.log_rest, LOG_HUGE)) * SAFE
+        aliases = math.exp(min(self._log_aliases(epsilon), LOG_HUGE)) * SAFE
         removed = self.measure.removed
-        bulk = math.exp(min(self.bulk.log_delta(epsilon), 0.0)) if self.bulk else 0.0
+        bulk = math.exp(min(self.bulk.log_delta(epsilon), 0.0)) * SAFE if self.bulk else 0.0
         return DeltaInterval(
             lower=estimate - rest - rounding - aliases,
             upper=estimate + rest + rounding + removed + bulk,

@@ -32,7 +32,19 @@ SAFE = 1.0 - 1e-9  # for the rounding of sums of numbers of one sign
 class Decay:
     """Bounds on Π|φ|^count at the real exponent `a`; log_g is log G(a), [phase, 1]; the cells span [low, high]."""
 
-    def __init__(self, steps: Steps, a: float, log_g: Array, low: Array, high: Array, cut: Cut | None) -> None:
+    def __init__(
+        self,
+        steps: Steps,
+        a: float,
+        log_g: Array,
+        error: Array,
+        low: Array,
+        high: Array,
+        cut: Cut | None,
+        log_beyond: Array,
+    ) -> None:
+        """error: of G, relative, taken to the safe side; log_beyond: what Strip.log_variation says right of `high`,
+        [phase, 1] both."""
         self.steps, self.a = steps, a
         sigma, q = steps.sigma, steps.q
         x = low + (high - low) * np.linspace(0.0, 1.0, CELLS + 1)
@@ -44,8 +56,11 @@ class Decay:
         log_weight = np.zeros_like(x) if cut is None else cut.log_weight(x)
         sampled = np.exp(log_sampled)
         self.bend = np.minimum(sampled[:, 1:], 0.25) / sigma**4  # s(1 - s)/σ⁴ at most, in each cell; s rises
-        self._bound_masses(log_p + log_weight)
-        self._bound_variations(x, log_p + 2.0 * np.log(sigma) - log_sampled, sampled, log_weight)
+        self._bound_masses(log_p + log_weight - np.log1p(error))
+        spare = -np.log1p(-np.minimum(error, 0.5))
+        self._beyond = np.exp(log_beyond - log_g + spare)
+        self._bound_variations(x, log_p + 2.0 * np.log(sigma) - log_sampled + spare, sampled, log_weight)
+        self.known = bool(np.all(error < 0.5))
 
     def _bound_masses(self, log_p: Array) -> None:
         """Lower bounds: log p lies above its chord less (its largest curvature)·width²/8; log c is concave."""
@@ -69,11 +84,13 @@ class Decay:
         variation = np.exp(log_top + log_weight[:, :-1]) * (steepest * self.width + dropped)
         edge = np.exp(log_g + log_weight)
         beyond = np.cumsum(variation[:, ::-1], axis=1)[:, ::-1]
-        self.variation = (edge[:, :-1] + beyond + edge[:, -1:]) / SAFE
+        self.variation = (edge[:, :-1] + beyond + self._beyond) / SAFE
 
     def log_bounds(self, edges: Array) -> Array:
         """log of a bound on Π|φ(u)|^count for u in [edges_k, edges_k+1]; the last entry holds for all u beyond."""
         counts = self.steps.count[:, 0]
+        if not self.known:
+            return np.zeros(len(edges))
         far = np.array([self._far(row, edges) for row in range(len(counts))])
         # Where far alone says enough, near is not asked: it is the dear one.
         weak = np.nonzero(counts @ far[:, :-1] > ENOUGH)[0]

@@ -7,6 +7,7 @@ import numpy as np
 from dpplan.accounting.exact.law import Steps, log_normal_tail
 
 # Places of the threshold event, in standard deviations of the noise above the shifted mean.
+ROUNDING = 1e-14  # of each logarithm, relative: of the squares in it, and of their difference
 PLACES = np.concatenate((np.linspace(-4.0, 12.0, 65), np.linspace(12.5, 38.0, 52)))
 
 
@@ -14,7 +15,8 @@ class EventBound:
     """Lower bounds on delta from one plain event: that any step's output exceeds 1 + σ·z.
 
     delta(ε) >= P(event) - e^ε·Q(event) for every event. Under either neighbour the steps are independent given
-    the outputs so far, so the event's probability is 1 - Π(1 - p)^T. Rounded down.
+    the outputs so far, so the event's probability is 1 - Π(1 - p)^T. Rounded down: tails are good to a few units of
+    their logarithm (log_normal_tail), all else to 1e-9.
     """
 
     def __init__(self, steps: Steps) -> None:
@@ -34,9 +36,10 @@ class EventBound:
 
     def delta(self, epsilon: float) -> float:
         """A lower bound on delta at this ε (add/remove, the remove direction)."""
-        with np.errstate(over="ignore"):
-            gap = self.numerator * (1.0 - 1e-9) - np.exp(epsilon + self.log_denominator)
-        return max(float(np.max(gap)), 0.0)
+        rounding = ROUNDING * (epsilon + np.abs(self.log_denominator))
+        with np.errstate(over="ignore", invalid="ignore"):
+            gap = self.numerator * (1.0 - 1e-9) - np.exp(epsilon + self.log_denominator + rounding)
+        return max(float(np.nan_to_num(np.max(gap), nan=0.0)), 0.0)
 
     def epsilon(self, delta: float) -> float:
         """A lower bound on the epsilon at this delta."""
@@ -45,4 +48,4 @@ class EventBound:
         if not np.any(good):
             return 0.0
         best = float(np.max(np.log(room[good]) - self.log_denominator[good]))
-        return max(best - 1e-12 * (1.0 + abs(best)), 0.0)
+        return max(best - 1e-12 * (1.0 + abs(best)), 0.0) if math.isfinite(best) else 0.0

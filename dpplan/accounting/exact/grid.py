@@ -105,6 +105,7 @@ class Grid:
 
     def _compose(self, masses: list[Array]) -> _Composed:
         log_values, off = np.zeros(len(self._angles), complex), np.zeros(len(self._angles))
+        sizes = np.zeros(len(self._angles))
         log_unit = unit_error = 0.0
         for (count, law), mass in zip(self._phases, masses, strict=True):
             total = float(mass.sum())
@@ -116,10 +117,11 @@ class Grid:
             log_phi.real = np.where(np.isfinite(log_modulus), np.minimum(log_modulus, 0.0), -LOG_HUGE)
             log_phi.imag = np.arctan2(turn, 1.0 - drop)
             log_values += count * log_phi
+            sizes += count * np.abs(log_phi)
             off += count * np.log1p(error / np.maximum(np.exp(log_phi.real), 1e-300))
             log_unit += count * (math.log(total) + law.shift)
             unit_error += count * _mean(mass, law.relative + (1.0 + self.tilt) * law.moved + 4.0 * EPS)
-        rounding = EPS * (16.0 + np.abs(log_values.imag) + np.abs(log_values.real))
+        rounding = EPS * (16.0 + 8.0 * sizes)
         error = np.exp(log_values.real) * np.expm1(np.minimum(off + rounding, LOG_HUGE))
         return _Composed(np.exp(log_values), error, log_unit, unit_error + EPS * abs(log_unit))
 

@@ -8,21 +8,25 @@ the transform M_bulk, and M - M_bulk is the transform of a positive measure that
 
 computed in that form, so that what the two have in common never has to cancel. |G_jump(a + iu)| is bounded for all
 u beyond a point by moving its integral to the line Im x = y, where |e^{iuL}| = e^{-u·arg r} and the difference of
-the far and the bulk cut grows at most by e^(y²/2w²); any y in (0, πσ²) will do. What the bulk alone contributes to
-delta is bounded by Chernoff at tilts far above t, where a law without jumps is still small.
+the far and the bulk cut grows at most by e^(y²/2w²); any y in (0, πσ²) will do. The integral of the modulus is
+bounded cell by cell between the nodes, and outside them without the help of e^{-u·arg r} <= 1, as for the
+quadrature (strip.py). What the bulk alone contributes to delta is bounded by Chernoff at tilts far above t, where a
+law without jumps is still small.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Array, Band, Steps, log_ratio
+from dpplan.accounting.exact.law import Array, Steps
+from dpplan.accounting.exact.quadrature import Quadrature
+from dpplan.accounting.exact.strip import Nodes, Range
 
-HEIGHTS = (0.03, 0.07, 0.14, 0.24, 0.36, 0.5, 0.65, 0.8, 0.92)
+HEIGHTS = np.array((0.03, 0.07, 0.14, 0.24, 0.36, 0.5, 0.65, 0.8, 0.92))
 NODES = 256
-OUTSIDE = 1e-16  # of the jumps' mass may lie outside their nodes: the quadrature's own share is e^-44
-SLACK = 4.0  # the integral of a modulus with at most three peaks against its trapezoid sum
+LOG_MOST = 600.0
+SAFE = 1e-9  # above the rounding of sums of numbers of one sign, in a logarithm
 
 
 def bulk_end(steps: Steps, loss: float, limit: Array, width: float) -> Array:
@@ -33,42 +37,33 @@ def bulk_end(steps: Steps, loss: float, limit: Array, width: float) -> Array:
 
 @dataclass(frozen=True)
 class Jumps:
-    """The part of a tilted law above the bulk's cut, at the real exponent a.
-
-    log_g: log G of the jumps there; low, high: where their nodes begin and end; band: their weight; [phase, 1].
-    """
+    """The part of a tilted law above the bulk's cut: the rows of a quadrature over it that belong to one tilt."""
 
     steps: Steps
-    a: float
-    log_g: Array
-    low: Array
-    high: Array
-    band: Band
+    law: Quadrature
+    rows: slice
 
-    def log_decay(self, share: Array, edges: Array) -> Array:
-        """log of a bound on |M - M_bulk| / M_bulk(t) for every u >= edge, [edge]; share: G_jump/G_bulk, [phase, 1]."""
+    def log_decay(self, log_share: Array, edges: Array) -> Array:
+        """log of a bound on |M - M_bulk| / M_bulk(t) for every u >= edge, [edge]; log_share: log G_jump/G_bulk."""
+        moduli = self._log_moduli(edges)
         total = np.zeros(len(edges))
         for row, count in enumerate(self.steps.count[:, 0]):
-            total += count * np.log1p(float(share[row, 0]) * self._modulus(row, edges))
-        return np.log(np.expm1(np.minimum(total, 600.0)) + 1e-300)
+            total += count * np.log1p(np.exp(np.minimum(float(log_share[row, 0]) + moduli[row], LOG_MOST)))
+        return np.log(np.expm1(np.minimum(total, LOG_MOST)) + 1e-300)
 
-    def _modulus(self, row: int, edges: Array) -> Array:
-        """|G_jump(a + iu)| / G_jump(a) for every u >= edge, one phase, [edge]."""
-        sigma, q = float(self.steps.sigma[row, 0]), float(self.steps.q[row, 0])
-        width, low, high = (float(v[row, 0]) for v in (self.band.width, self.low, self.high))
-        x = np.linspace(low, high, NODES)
-        e = (2.0 * x - 1.0) / (2.0 * sigma * sigma)
-        loss = log_ratio(e, np.array(q))
-        one = Band(self.band.at[[row]], self.band.width[[row]], self.band.start[[row]])
-        log_p = self.a * loss - 0.5 * (x / sigma) ** 2 - math.log(sigma * math.sqrt(2.0 * math.pi))
-        log_p = log_p + one.log_weight(x[None, :])[0] - float(self.log_g[row, 0]) + math.log((x[1] - x[0]) * SLACK)
-        sampled = np.exp(math.log(q) + e - loss)
-        heights = np.array(HEIGHTS)[:, None] * min(math.pi * sigma * sigma, 6.0 * width)
-        turn = heights / sigma**2
-        angle = np.arctan2(sampled * np.sin(turn), 1.0 - sampled + sampled * np.cos(turn))
-        squeeze = np.log(np.maximum(1.0 - 2.0 * sampled * (1.0 - sampled) * (1.0 - np.cos(turn)), 1e-300))
-        lift = (0.5 / sigma**2 + 0.5 / width**2) * heights**2
-        moved = np.exp(np.minimum(log_p + 0.5 * self.a * squeeze + lift, 600.0))
-        outside = OUTSIDE * np.exp(lift)
-        fade = np.exp(-edges[:, None, None] * angle)  # [edge, height, node]
-        return np.minimum(np.min((fade * moved).sum(axis=2) + outside[:, 0], axis=1), 1.0 + 1e-9)
+    def _log_moduli(self, edges: Array) -> Array:
+        """log of a bound on |G_jump(a + iu)| / G_jump(a) for every u >= edge, [phase, edge]."""
+        law, chosen = self.law, np.arange(len(self.law.a))[self.rows]
+        strip = law.strip.of_rows(chosen)
+        within = Range(*(getattr(law.range, field.name)[chosen] for field in fields(Range)))
+        span = within.high - within.low
+        nodes = Nodes.at(within.low + span * np.linspace(0.0, 1.0, NODES), span / (NODES - 1), self.steps, strip.cut)
+        assert strip.cut is not None
+        heights = HEIGHTS * np.minimum(math.pi * self.steps.sigma**2, 6.0 * strip.cut.width)
+        outside = strip.log_tails(within, heights, np.zeros(len(HEIGHTS)))[2]
+        # Every height for every edge: [phase, edge · height].
+        all_heights, all_edges = np.tile(heights, (1, len(edges))), np.repeat(edges, len(HEIGHTS))
+        inside = strip.log_cells(nodes, all_heights, all_edges, sign=-1.0)[2]
+        moduli = np.logaddexp(inside, np.tile(outside, (1, len(edges)))) - law.log_g[chosen]
+        least = moduli.reshape(len(chosen), len(edges), len(HEIGHTS)).min(axis=2)
+        return np.asarray(np.minimum(np.nan_to_num(least, nan=0.0), 0.0) + SAFE)

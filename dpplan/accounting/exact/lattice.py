@@ -20,15 +20,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Array, Direction, log_ratio
+from dpplan.accounting.exact.law import Array, Direction, log_ratio, loss_rounding
 from dpplan.accounting.exact.quadrature import EPS
 
-# Gauss's rule with m nodes, on an interval of width w, errs by (w/4R)^(2m) or less of the entire function's modulus on
-# a circle of radius R. A Gaussian's is within e^(reach/4 + 1) of its value at the centre for R = min(σ, σ²)/4; the
-# widths are in units of min(σ, σ²), so narrow intervals leave 1e-14 at a reach of 22 and 1e-15 at 10, and that
-# is less than the rounding of the density there, which `relative` counts.
-NARROW, NARROW_NODES = 1.0 / 512.0, 3
-WIDE, WIDE_NODES = 1.0 / 8.0, 10
+# Gauss's rule with m nodes on an interval of half-width l errs by 2·l·(64/15)·M·ρ^-2m / (1 - ρ^-2) or less, M a bound
+# on the modulus within the ellipse whose half-axes add up to ρ·l (Trefethen 2013, Approximation Theory and
+# Approximation Practice, Thm 19.3). An ellipse with (ρ + 1/ρ)/2 = R/l fits into the disc of radius R = min(σ, σ²)/4
+# around the interval's middle. There, relative to its value at the middle, the density is at most e^(reach/4 + 1/2)
+# for a middle `reach` standard deviations out (the Gaussian e^(reach/4 + 1/32); r, for the other neighbour, e^(1/4)),
+# and ρ_AB·e^-floor - 1, which is integrated for `excess`, at most s/2 + growth: it is below `growth` in its cell, and
+# log ρ_AB moves by R·|s|/σ² at most, where |s(z)| is at most 1.3 s on the disc. Widths are in units of min(σ, σ²): both
+# kinds of intervals have ρ^-2m·64/15 below 1e-24.
+NARROW, NARROW_NODES = 1.0 / 512.0, 5
+WIDE, WIDE_NODES = 1.0 / 8.0, 14
+GAUSS = 2e-24
 MENDS = 60  # sweeps; what takes more is a lattice too coarse for its law
 
 
@@ -125,6 +130,7 @@ def discretise(
     lumped = (low >= lump[0]) & (low + width <= lump[1])
     lump_mass = float((mass * np.exp(a * (layout.origin - floor)))[lumped].sum())
     growth, lift = math.expm1(h), math.exp(a * h)
+    e, sampled = (2.0 * at - 1.0) / (2.0 * sigma**2), step.sampled(at)
 
     def per_cell(values: Array) -> Array:
         return np.asarray(np.bincount(cell, values, len(y) - 1), dtype=np.float64)
@@ -136,8 +142,12 @@ def discretise(
         gap = np.minimum(gap, 0.125 * growth * _densest(step, at, y[:-1], a * y[:-1] - shift))
     down = _lowered(rest, above, gap, growth, lift)
     down[-layout.first] += lump_mass
-    relative = EPS * (24.0 + 2.0 * (at / sigma) ** 2 + 2.0 * a * np.abs(y))
-    moved = 4.0 * EPS * (np.abs(y) + np.abs(at) / sigma**2 * step.sampled(at))
+    # An error in `excess` moves mass between neighbours, as a share of growth.
+    share = 2.0 + np.append(sampled[1:], sampled[-1]) / growth
+    gauss = GAUSS * np.exp(np.abs(at) / (4.0 * sigma) + 1.0) * share
+    relative = EPS * (24.0 + 2.0 * (at / sigma) ** 2 + 2.0 * a * np.abs(y)) + gauss
+    reach = np.array(max(abs(kept[0]), abs(kept[1])))
+    moved = EPS * loss_rounding(at, e, y, sigma, np.array(q), reach)
     return LatticeLaw(layout.origin, layout.first, up, down, shift, relative, moved)
 
 

@@ -106,14 +106,14 @@ class Measure:
         first, jumps = affordable.laws(np.array([tilt]), float(u[-1]))
         unit = float((self.steps.count * first.log_g).sum())
         mean = abs(float((self.steps.count * first.slope).sum()))
-        units = EPS * (32.0 + u * mean)
         errors = first.relative_error(u)
-        bulk, off = np.zeros(len(u), complex), np.zeros(len(u))
+        bulk, off, units = np.zeros(len(u), complex), np.zeros(len(u)), EPS * (32.0 + u * mean)
         for row, count in enumerate(self.steps.count[:, 0]):
             _, log_phi = self._characteristic(first, row, u)
             bulk += count * log_phi
             off += count * (np.log1p(errors[row] / _size(log_phi)) + errors[row, 0])
-        off = _expm1(off) + units
+            units += 8.0 * EPS * count * np.abs(log_phi)
+        off = _expm1(off + units)
         if jumps is None:
             return Line(np.exp(bulk), np.exp(bulk.real) * off, unit, mean)
         return self._with_jumps(first, jumps, u, Line(bulk, off, unit, mean))
@@ -129,18 +129,23 @@ class Measure:
             phi, log_phi = self._characteristic(first, row, u)
             jump = share * self._characteristic(jumps, row, u)[0]
             ratio = jump / _size(log_phi) * np.exp(-1j * log_phi.imag)
-            rise += count * _complex_log1p(ratio)
+            step_rise = _complex_log1p(ratio)
+            rise += count * step_rise
+            rise_off += 8.0 * EPS * count * np.abs(step_rise)
             moved = share * (jump_errors[row] + jump_errors[row, 0])
             off = (moved + 2.0 * np.abs(jump) * (errors[row] / _size(log_phi) + errors[row, 0])) / _size(log_phi)
             rise_off += count * off / np.maximum(np.abs(1.0 + ratio) - off, 1e-300)
             log_both = _complex_log(phi + jump)
             both += count * log_both
             both_off += count * (np.log1p((errors[row] + moved) / _size(log_both)) + errors[row, 0])
+            # 1 - drop is rounded to units of 1, and that many times over when the phase has many steps.
+            both_off += 8.0 * EPS * count * (np.abs(log_both) + 1.0 / _size(log_both))
         size = np.exp(bulk.values.real)
         product = np.exp(bulk.values) * _complex_expm1(rise)
-        product_error = np.abs(product) * bulk.error + size * np.exp(np.minimum(rise.real, LOG_HUGE)) * _expm1(rise_off)
+        rise_error = size * np.exp(np.minimum(rise.real, LOG_HUGE)) * _expm1(rise_off)
+        product_error = np.abs(product) * bulk.error + rise_error * (1.0 + bulk.error)
         gap = np.exp(both) - np.exp(bulk.values)
-        gap_error = np.exp(both.real) * (_expm1(both_off) + EPS * (32.0 + u * bulk.mean)) + size * bulk.error
+        gap_error = np.exp(both.real) * _expm1(both_off + EPS * (32.0 + u * bulk.mean)) + size * bulk.error
         product_error = np.nan_to_num(product_error, nan=math.inf)
         better = product_error <= gap_error
         return Line(
@@ -184,17 +189,22 @@ class Moments:
     jumps: Quadrature | None
 
     @cached_property
+    def _error(self) -> Array:
+        """Of each row's G, relative: that of the whole law, or of the bulk; [row, 1]."""
+        return self.first.relative_error(np.zeros(1))
+
+    @cached_property
     def logs(self) -> Array:
         """Upper bounds on log M(s), [tilt]; inf where nothing could be bounded."""
         count, phases = self.first.steps.count, len(self.measure.steps.sigma)
-        error = self.first.relative_error(np.zeros(1))
+        error = self._error
         total = self._summed(count * self.first.log_g)
         total = total + self._summed(count * error) + EPS * phases * np.abs(total)
         if self.jumps is not None:
-            off = 1.0 + 2.0 * (error + self.jumps.relative_error(np.zeros(1)))
-            rise = self._summed(count * np.log1p(np.exp(self.jumps.log_g - self.first.log_g) * off))
-            total = total + _log_expm1(rise * (1.0 + EPS * phases))
-        return np.nan_to_num(total, nan=math.inf, posinf=math.inf)
+            off = np.log1p(error + self.jumps.relative_error(np.zeros(1))) + error
+            log_share = self.jumps.log_g - self.first.log_g + off
+            total = total + self._log_rise(count, log_share) + EPS * (8.0 + phases)
+        return np.nan_to_num(total, nan=math.inf, posinf=math.inf, neginf=math.inf)
 
     @cached_property
     def rough(self) -> Array:
@@ -202,8 +212,16 @@ class Moments:
         count = self.first.steps.count
         total = self._summed(count * self.first.log_g)
         if self.jumps is not None:
-            total = total + _log_expm1(self._summed(count * np.log1p(np.exp(self.jumps.log_g - self.first.log_g))))
-        return np.nan_to_num(total, nan=math.inf, posinf=math.inf)
+            total = total + self._log_rise(count, self.jumps.log_g - self.first.log_g)
+        return np.nan_to_num(total, nan=math.inf, posinf=math.inf, neginf=math.inf)
+
+    def _log_rise(self, count: Array, log_share: Array) -> Array:
+        """log(Π(1 + share)^count - 1), [tilt]; where a share is too small for 1 + share, log(share) from above."""
+        small = log_share < -30.0
+        each = np.where(small, log_share, np.log(np.log1p(np.exp(np.maximum(log_share, -30.0)))))
+        log_sum = np.logaddexp.reduce((np.log(count) + each).reshape(len(self.tilts), -1), axis=1)
+        # expm1(x) <= x·(1 + x) for x <= 1.
+        return np.where(log_sum < -30.0, log_sum + math.exp(-30.0), _log_expm1(np.exp(np.minimum(log_sum, LOG_HUGE))))
 
     def _summed(self, values: Array) -> Array:
         """The sum over phases, [tilt]."""
@@ -218,14 +236,12 @@ class Moments:
         rows, measure = self._rows(index), self.measure
         a = measure.direction.exponent(float(self.tilts[index]))
         if self.jumps is None:
-            low, high = self.first.low[rows], self.first.high[rows]
-            return Decay(measure.steps, a, self.first.log_g[rows], low, high, measure.far).log_bounds(edges)
-        share = np.exp(self.jumps.log_g[rows] - self.first.log_g[rows])
-        band = self.jumps.cut
-        assert isinstance(band, Band)
-        own = Band(band.at[rows], band.width[rows], band.start[rows])
-        jumps = Jumps(measure.steps, a, self.jumps.log_g[rows], self.jumps.low[rows], self.jumps.high[rows], own)
-        return jumps.log_decay(share, edges)
+            law = self.first
+            beyond = law.strip.log_variation(law.range)[rows]
+            places = law.low[rows], law.high[rows], measure.far, beyond
+            return Decay(measure.steps, a, law.log_g[rows], self._error[rows], *places).log_bounds(edges)
+        share = self.jumps.log_g[rows] - self.first.log_g[rows] + np.log1p(self._error[rows])
+        return Jumps(measure.steps, self.jumps, rows).log_decay(share, edges)
 
     def _rows(self, index: int) -> slice:
         phases = len(self.measure.steps.sigma)

@@ -7,7 +7,8 @@ Both events are the optimal ones (Neyman-Pearson), so the values are exact up to
 
 import math
 
-from dpplan.accounting.exact.law import Direction, normal_tail
+from dpplan.accounting.exact.law import Direction
+from dpplan.accounting.exact.law import log_normal_tail as _log_tail
 
 EPS = 2.0**-52
 
@@ -22,7 +23,7 @@ def delta_ends(sigma: float, q: float, direction: Direction, epsilon: float) -> 
         # q·[tail of the shifted] - (e^ε - 1 + q)·[tail of the centred]; e^ε - 1 + q = q·e^e
         gain = math.log(q) + _log_tail((place - 1.0) / sigma)
         loss = math.log(q) + e + _log_tail(place / sigma)
-        slack = EPS * (16.0 + 4.0 * (abs(gain) + abs(loss)) + (place / sigma) ** 2)
+        slack = _slack(gain, loss, place / sigma) + 4.0 * EPS * (e + abs(math.log(q)))
     else:
         if q < 1.0 and epsilon >= -math.log1p(-q):
             return 0.0, 0.0
@@ -33,20 +34,18 @@ def delta_ends(sigma: float, q: float, direction: Direction, epsilon: float) -> 
         place = 0.5 + sigma * sigma * e
         gain = math.log(kept) + _log_tail(-place / sigma)
         loss = epsilon + math.log(q) + _log_tail((1.0 - place) / sigma)
-        rounding = EPS * (8.0 + epsilon) * (1.0 + (1.0 - kept) / kept)  # of log(kept), near the end of the range
-        slack = rounding + EPS * (16.0 + 4.0 * (abs(gain) + abs(loss)) + (place / sigma) ** 2)
+        # Of log(kept), near the end of the range: it moves the place of the event too, which is optimal, so that
+        # only its square shows; counted in full all the same.
+        rounding = EPS * (8.0 + epsilon) * (1.0 + (1.0 - kept) / kept)
+        moved = rounding * sigma * (1.0 + abs(place) / sigma)
+        slack = rounding + moved + _slack(gain, loss, place / sigma) + 4.0 * EPS * (abs(e) + abs(math.log(q)))
     top = math.exp(gain)
     bottom = math.exp(loss)
     error = slack * (top + bottom)
     return max(top - bottom - error, 0.0), max(top - bottom, 0.0) + error
 
 
-def _log_tail(x: float) -> float:
-    """log P[N(0,1) > x] to a few units in the last place."""
-    if x < 25.0:
-        return math.log(normal_tail(x))
-    # Continued fraction for Mills' ratio (Abramowitz, Stegun 26.2.14); at x >= 25, 12 terms are exact.
-    fraction = x
-    for k in range(12, 0, -1):
-        fraction = x + k / fraction
-    return -0.5 * x * x - math.log(fraction) - 0.5 * math.log(2.0 * math.pi)
+def _slack(gain: float, loss: float, place: float) -> float:
+    """Rounding of both terms, relative: of their logarithms, and of the event's place [σ], which moves the logarithm
+    of a tail by its hazard rate, at most 1 + place."""
+    return EPS * (16.0 + 4.0 * (abs(gain) + abs(loss)) + 8.0 * abs(place) * (1.0 + abs(place)))

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Array, Direction, Steps, exp_remainder, log_ratio
+from dpplan.accounting.exact.law import Array, Direction, Steps, exp_remainder, log_ratio, lowest_mode
 
 # How well a saddle is placed: in units of log delta, or of standard deviations of the tilted loss.
 TOLERANCE = 0.05
 LOG_TILT_MAX = 45.0
+MOST_NODES = 200_000  # of a picture that only has to be good enough to choose by
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +72,22 @@ class Landscape:
         h = 2.0 * math.pi * height / (25.0 + 0.5 * (height / sigma) ** 2)
         low = -9.0 * sigma - depth
         high = self.limit if self.direction is Direction.REMOVE else 1.0 + 9.0 * sigma
-        count = int(np.max((high - low) / h)) + 2
+        count = int(min(np.max((high - low) / h), MOST_NODES)) + 2
         h = (high - low) / (count - 1)
         x = low + h * np.arange(count)
         self.loss = log_ratio((2.0 * x - 1.0) / (2.0 * sigma * sigma), q)
         self.log_base = np.log(h / (sigma * math.sqrt(2.0 * math.pi))) - x * x / (2.0 * sigma * sigma)
         self.base = np.exp(self.log_base)
-        self.loss_remainder = self.base * exp_remainder(np.minimum(self.loss, 650.0))
+        few = np.minimum(self.loss, 1.0)
+        many = np.exp(np.minimum(self.loss + self.log_base, 650.0)) - self.base * (1.0 + self.loss)
+        self.loss_remainder = np.where(self.loss < 1.0, self.base * exp_remainder(few), many)
 
     def at(self, tilt: float) -> Saddle:
         a = self.direction.exponent(tilt)
-        if a < 0.0 and -a > 2.0 * self.depth and np.any(self.steps.q > 0.5):
-            self._build(-2.0 * a)
+        if a < 0.0 and np.any(self.steps.q > 0.5):
+            needed = -float(np.min(lowest_mode(np.full_like(self.steps.sigma, a), self.steps.sigma, self.steps.q)))
+            if needed > self.depth:
+                self._build(2.0 * needed)
         loss, base = self.loss, self.base
         raised = a * loss
         terms = raised + self.log_base

@@ -117,11 +117,11 @@ def _middle(fast: Bound) -> float:
 
 def _proof(quantity: Literal["epsilon", "delta"], plan: Plan, found: Found, fast: Bound, seconds: float) -> Proof:
     lower, upper = found.lower, found.upper
-    assert fast.lower is not None and fast.upper is not None
-    if upper < Fraction(fast.lower) or (math.isfinite(fast.upper) and lower > Fraction(fast.upper)):
+    low, high = fast.proven  # without the floor, which would hide a small mistake
+    if upper < Fraction(low) or (math.isfinite(high) and lower > Fraction(high)):
         raise InternalError(
             f"{quantity}: the proof ends in [{float(lower)!r}, {float(upper)!r}] and the exact accountant in "
-            f"[{fast.lower!r}, {fast.upper!r}], which do not meet. This is a bug in dpplan; please report the plan."
+            f"[{low!r}, {high!r}], which do not meet. This is a bug in dpplan; please report the plan."
         )
     proven = EXACT if lower == upper else balls.agreed_digits(lower, upper)
     shown = min(proven, MOST_DIGITS) + SHOWN

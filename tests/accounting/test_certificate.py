@@ -1,0 +1,254 @@
+"""Where a certificate once was false, raised, or took a gigabyte; and what every certificate must keep with itself."""
+
+import math
+import random
+import resource
+
+import pytest
+from mpmath import mpf
+
+from dpplan.accounting import delta, epsilon, exact, rdp
+from dpplan.accounting.bound import FLOOR, widened
+from dpplan.accounting.exact import certify, invert, prove
+from dpplan.errors import InternalError, NotCertified
+from dpplan.mechanism import Gaussian
+from dpplan.plan import Phase, Plan
+from dpplan.sampling import Poisson
+
+
+def holds(bound, truth: str) -> bool:
+    """Compared in decimal, since the truths have more digits than a float."""
+    lower, upper = bound.proven
+    return mpf(lower) <= mpf(truth) <= mpf(upper)
+
+
+@pytest.mark.parametrize(
+    ("sigma", "q", "steps", "asked", "truth"),
+    [
+        # A loss above 650 was capped in one of two places that are subtracted.
+        (0.033, 0.5, 10000, 1e-5, "2387090.43264917932"),
+        (0.03, 0.5, 1000, 1e-5, "314651.60198640514"),
+        # log(1 + 6e-8) was rounded to units of 1, 2.5e8 times over.
+        (0.23042997496325346, 1.1269718584872427e-8, 247940070, 3.155132259610574e-86, "186.6166227089531"),
+        (0.25305042126824284, 1.781365222868247e-8, 48975362, 5.103533194873574e-93, "144.8421067760"),
+    ],
+)
+def test_certificates_that_were_false(sigma, q, steps, asked, truth):
+    bound = epsilon(Plan.from_rate(sigma, q, steps), asked)
+    lower, upper = bound.proven
+    slack = mpf(10) ** (1 - len(truth.replace(".", ""))) * mpf(truth)  # of the last digit written
+    assert mpf(lower) - slack <= mpf(truth) <= mpf(upper) + slack
+    assert bound.proven_width < 1e-8
+
+
+def test_a_plan_of_four_phases_whose_proofs_contradicted_each_other():
+    rows = (
+        (161.0608304665894, 0.21068087262008542, 10578),
+        (0.028023016117766184, 0.9999997215428634, 43),
+        (1.1569172463904691, 1.4337537767619498e-9, 3),
+        (0.06403437930359701, 0.4706947202084713, 67622),
+    )
+    plan = Plan(tuple(Phase(Gaussian(sigma), Poisson(q), steps) for sigma, q, steps in rows))
+    bound = epsilon(plan, 6.927786789846244e-7)
+    assert 0 < bound.lower <= bound.upper <= rdp.epsilon(plan, 6.927786789846244e-7).upper
+    assert bound.proven_width < 1e-8
+
+
+# Noise large and sample rate tiny: the tilt is so large that r^a overflows where nothing ever happens.
+TINY = [
+    (7.808258528374349, 1.8656683990522977e-9, 7186, 3.6849143465112455e-7),
+    (85.62050427460065, 7.584062409447311e-8, 44, 1.1884257709873184e-7),
+    (5.158456803808419, 4.549033623932119e-8, 27, 1.7913866400295583e-7),
+]
+
+
+@pytest.mark.parametrize(("sigma", "q", "steps", "spent"), TINY)
+def test_deltas_that_were_not_a_number(sigma, q, steps, spent):
+    plan = Plan.from_rate(sigma, q, steps)
+    bound = delta(plan, spent)
+    assert 0 < bound.lower <= bound.upper < 1
+    assert bound.proven_width < 1e-6
+    back = epsilon(plan, bound.upper)
+    assert back.lower <= spent * (1 + 1e-8)
+
+
+@pytest.mark.parametrize(
+    ("sigma", "q", "steps", "spent"), [(0.05, 0.6, 1000, 100.0), (0.05, 0.9999, 1000, 10.0), (0.02, 0.999999, 50, 3.0)]
+)
+def test_deltas_of_nearly_one_with_losses_in_the_thousands(sigma, q, steps, spent):
+    """The add direction's law sits far to the left, but no further than where the sampled part ends."""
+    bound = delta(Plan.from_rate(sigma, q, steps), spent)
+    assert 1 - 2e-9 < bound.lower <= bound.upper == 1.0
+
+
+@pytest.mark.parametrize("sigma", [1e-5, 1e-3, 0.004])
+def test_hardly_any_noise_gets_a_wide_and_finite_interval(sigma):
+    bound = epsilon(Plan.from_rate(sigma, 0.01, 1000), 1e-5)
+    assert 0 < bound.lower < bound.upper < math.inf
+    assert "wider than usual" in bound.why
+
+
+def test_noise_that_no_figure_can_hold_is_refused():
+    with pytest.raises(NotCertified, match="no upper end could be proven"):
+        epsilon(Plan.from_rate(1e-300, 0.01, 1000), 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("sigma", "q", "steps"),
+    [(1e300, 0.5, 10), (1e7, 0.5, 10), (1.0, 1e-15, 1000), (1.0, 5e-324, 1), (1e300, 5e-324, 1)],
+)
+def test_what_lies_outside_the_fast_methods_is_answered_all_the_same(sigma, q, steps):
+    plan = Plan.from_rate(sigma, q, steps)
+    assert 0 <= epsilon(plan, 1e-8).lower <= epsilon(plan, 1e-8).upper < 1e-3
+    assert 0 <= delta(plan, 1.0).lower <= delta(plan, 1.0).upper < 1e-8
+
+
+def test_few_steps_and_rare_samples_take_no_gigabyte():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    bound = epsilon(Plan.from_rate(6.789723443610874, 7.791537636884285e-8, 18), 3.153420666835571e-45)
+    assert bound.proven_width < 1e-6
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 450 * 1024  # KiB; it was 800 MiB
+
+
+# The floor
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [Plan.from_rate(1.1, 0.004, 14063), Plan.from_rate(0.8, 0.05, 1), Plan.from_rate(3.0, 1.0, 50)],
+    ids=["contour", "one step", "unsampled"],
+)
+@pytest.mark.parametrize("accountant", ["exact", "gdp"])
+def test_every_certified_interval_is_wider_than_what_was_proven(plan, accountant):
+    if accountant == "gdp" and plan.only_phase.sample_rate < 1:
+        plan = Plan.from_rate(2.0, 1.0, 7)
+    for bound in (epsilon(plan, 1e-6, accountant), delta(plan, 0.7, accountant)):
+        lower, upper = bound.proven
+        assert bound.lower <= lower * (1 - FLOOR)
+        assert bound.upper >= upper * (1 + FLOOR)
+        assert bound.relative_width < bound.proven_width + 2.1 * FLOOR
+
+
+def test_the_floor_keeps_zero_and_one():
+    assert widened("epsilon", 0.0, 0.0) == (0.0, 0.0)
+    assert widened("delta", 0.5, 1.0)[1] == 1.0
+    assert widened("epsilon", 1.0, 1.0)[1] > 1.0
+    assert math.isinf(widened("epsilon", 1.0, math.inf)[1])
+
+
+@pytest.mark.parametrize("apart", [1e-3, 1e-12, 1e-15])
+def test_proofs_that_contradict_each_other_by_however_little_are_an_internal_error(apart):
+    with pytest.raises(InternalError):
+        certify.reconcile("epsilon", invert.Ends(1.0 + apart, 1.0 + 2 * apart, "contour"), floor=0.0, ceiling=1.0)
+
+
+def test_a_proof_is_held_against_the_ends_before_the_floor(monkeypatch):
+    """Half of the floor would hide a mistake of that size."""
+    plan = Plan.from_rate(1.0, 0.01, 200)
+    true_ends = exact.epsilon(plan, 1e-6)
+    shifted = tuple(end * (1 + FLOOR / 2) for end in true_ends.proven)
+    moved = exact.Bound(
+        "epsilon",
+        true_ends.lower,
+        true_ends.upper,
+        true_ends.guarantee,
+        "exact",
+        plan.assumptions,
+        details={"proven": shifted},
+    )
+    monkeypatch.setattr(prove.exact, "epsilon", lambda *_: moved)
+    with pytest.raises(InternalError, match="do not meet"):
+        prove.epsilon(plan, 1e-6, digits=12)
+
+
+# What a certificate must keep with itself
+
+
+def random_plan(draw: random.Random, beyond: bool = False) -> tuple[Plan, float]:
+    """Of the whole box, and with `beyond` outside it too: very small and very large noise, q next to 0 and to 1."""
+
+    def log_uniform(low: float, high: float) -> float:
+        return math.exp(draw.uniform(math.log(low), math.log(high)))
+
+    phases = []
+    for _ in range(draw.choice((1, 1, 1, 2, 3))):
+        if beyond:
+            sigma, q = (
+                log_uniform(0.004, 1e5),
+                log_uniform(1e-13, 1) if draw.random() < 0.7 else 1 - log_uniform(1e-12, 0.5),
+            )
+        else:
+            sigma, q = log_uniform(0.05, 1e3), log_uniform(1e-9, 1)
+        phases.append(Phase(Gaussian(sigma), Poisson(min(q, 1.0)), int(log_uniform(1, 1e9))))
+    return Plan(tuple(phases)), log_uniform(1e-110, 0.9) if beyond else log_uniform(1e-100, 0.5)
+
+
+def cut_and_shuffled(plan: Plan, draw: random.Random) -> Plan:
+    """The same run, its phases cut in two and in another order."""
+    phases = []
+    for phase in plan.phases:
+        first = draw.randint(1, phase.steps - 1) if phase.steps > 1 else 1
+        counts = (first, phase.steps - first) if phase.steps > 1 else (1,)
+        phases += [Phase(phase.mechanism, phase.sampling, count) for count in counts]
+    draw.shuffle(phases)
+    return Plan(tuple(phases))
+
+
+def assert_it_keeps_with_itself(plan: Plan, asked: float, draw: random.Random) -> None:
+    """delta at either end of epsilon, and epsilon of the same run written otherwise."""
+    bound = epsilon(plan, asked)
+    for low, high in (bound.proven, (bound.lower, bound.upper)):
+        if 0 < high < 1e12:
+            assert delta(plan, high).proven[0] <= asked
+        if low > 0:
+            assert delta(plan, low).proven[1] >= asked
+    other = epsilon(cut_and_shuffled(plan, draw), asked)
+    assert other.proven[0] <= bound.proven[1]
+    assert bound.proven[0] <= other.proven[1]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_round_trips_of_random_plans(seed):
+    draw = random.Random(f"round trip {seed}")
+    assert_it_keeps_with_itself(*random_plan(draw, beyond=seed % 2 == 1), draw)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40))
+def test_round_trips_of_many_random_plans(seed):
+    draw = random.Random(f"many {seed}")
+    for number in range(10):
+        assert_it_keeps_with_itself(*random_plan(draw, beyond=number % 2 == 1), draw)
+
+
+def assert_the_prover_agrees(plan: Plan, asked: float) -> bool:
+    """Whether it could prove anything; a contradiction raises."""
+    try:
+        proof = prove.epsilon(plan, asked, digits=8)
+    except prove.NotProved:
+        return False
+    assert proof.bound.lower <= proof.bound.upper
+    return True
+
+
+@pytest.mark.parametrize(
+    ("sigma", "q", "steps", "asked"),
+    [
+        (1.1, 256 / 60000, 14063, 1e-5),
+        (0.05, 0.3, 20, 1e-9),
+        (300.0, 2e-7, 10**6, 1e-30),
+        (0.9, 1 - 1e-6, 30, 1e-20),
+        (20.0, 0.7, 400, 0.3),
+    ],
+)
+def test_the_prover_agrees(sigma, q, steps, asked):
+    assert assert_the_prover_agrees(Plan.from_rate(sigma, q, steps), asked)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(50))
+def test_the_prover_agrees_on_a_thousand_random_plans(seed):
+    """Ten of the box and ten from beyond it each time; a proof that would take too long counts as none."""
+    draw = random.Random(f"proofs {seed}")
+    proven = sum(assert_the_prover_agrees(*random_plan(draw, beyond=number % 2 == 1)) for number in range(20))
+    assert proven >= 5

@@ -1,0 +1,198 @@
+"""Bounds on the integrand beside the real line: each against the integral itself, taken by brute force."""
+
+import math
+
+import numpy as np
+import pytest
+
+from dpplan.accounting.exact.decay import Decay
+from dpplan.accounting.exact.jump import Jumps
+from dpplan.accounting.exact.law import Band, Cut, Direction, Steps, log_normal_tails
+from dpplan.accounting.exact.measure import Measure
+from dpplan.accounting.exact.quadrature import Quadrature
+
+CASES = [
+    # σ, q, Re w, |Im w|, cut
+    (1.0, 0.01, 5.0, 3.0, None),
+    (0.5, 0.3, 1.3, 20.0, None),
+    (4.0, 1e-6, 40.0, 1e4, None),
+    (0.05, 0.6, 1.002, 0.1, None),
+    (0.3, 0.9, -12.0, 5.0, None),
+    (0.03, 0.99, -8.0, 0.5, None),  # the range ends left of x = 1/2, where r is still near 1 - q
+    (2.0, 0.999999, -3.0, 2.0, None),
+    (0.6, 1e-5, 30.0, 4.0, Cut),
+    (0.6, 1e-5, 30.0, 4.0, Band),
+    (30.0, 1e-7, 1e5, 1e6, Cut),
+]
+
+
+def made(sigma, q, a, u, kind):
+    steps = Steps.of([(sigma, q, 10)])
+    cut = None
+    if kind is not None:
+        at, width = np.array([[1.0 + 9.0 * sigma]]), np.array([[0.1 * sigma]])
+        cut = Cut(at, width) if kind is Cut else Band(at, width, np.array([[1.0 + 1.5 * sigma]]))
+    return Quadrature(steps, np.array([[a]]), u_max=u, cut=cut)
+
+
+def log_weight(law, z):
+    """log of the modulus of the density times the cut's weight at complex z; the weight off the real line by
+    its definition as an integral of a Gaussian."""
+    sigma = law.steps.sigma[0, 0]
+    log_density = -(z.real**2 - z.imag**2) / (2 * sigma**2) - math.log(sigma * math.sqrt(2 * math.pi))
+    if law.cut is None:
+        return log_density
+    if not np.any(z.imag):
+        return log_density + law.cut.log_weight(z.real[None, :])[0]
+    width, at = law.cut.width[0, 0], law.cut.at[0, 0]
+    start = law.cut.start[0, 0] if isinstance(law.cut, Band) else at - 12 * width - 20 * sigma
+    place = np.linspace(start, at, 601)
+    gap = (z[:, None] - place) / width
+    wave = np.exp(-0.5 * gap**2) / (width * math.sqrt(2 * math.pi))
+    weight = (wave[:, 1:] + wave[:, :-1]).sum(axis=1) * 0.5 * (place[1] - place[0])
+    return log_density + np.log(np.maximum(np.abs(weight), 1e-300))
+
+
+def moduli(law, x, y, u, sign=1.0):
+    """log moduli of r^w - 1 - w(r - 1) and of r^w at x + iy, the weight included; w = a - i·sign·u is the worse one."""
+    sigma, q, a = law.steps.sigma[0, 0], law.steps.q[0, 0], law.a[0, 0]
+    z = x + 1j * y
+    e = (2 * z - 1) / (2 * sigma**2)
+    r = 1 - q + q * np.exp(e)
+    log_r = np.log(r)
+    w = a - 1j * sign * u
+    base = log_weight(law, z)
+    alone = np.real(w * log_r) + base
+    curved = np.abs(np.expm1(w * log_r) - w * (q * np.expm1(e)))
+    return np.log(np.maximum(curved, 1e-300)) + base, alone
+
+
+def log_integral(values, x):
+    top = values.max()
+    return top + math.log(np.exp(values - top).sum() * (x[1] - x[0]))
+
+
+def curved_bound(law, taylor, u):
+    a = law.a[0, 0]
+    return float(taylor[0, 0]) + math.log(math.hypot(a, u) * math.hypot(a - 1, u) / 2)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("share", [0.2, 0.7, 0.97])
+@pytest.mark.parametrize(("sigma", "q", "a", "u", "kind"), CASES)
+def test_cells_hold_the_integral_of_the_modulus(sigma, q, a, u, kind, share):
+    law = made(sigma, q, a, u, kind)
+    most = min(math.pi * sigma**2, 10 * sigma, math.inf if law.cut is None else 12 * law.cut.width[0, 0])
+    height = np.array([[share * most]])
+    taylor, plain, alone = law.strip.log_cells(law.nodes, height, np.array([u]))
+    x = np.linspace(law.low[0, 0], law.high[0, 0], 1201)
+    curved, whole = (log_integral(values, x) for values in moduli(law, x, height[0, 0], u))
+    assert alone[0, 0] >= whole - 1e-3
+    if not law.partial:
+        assert plain[0, 0] >= curved - 1e-3
+        assert curved_bound(law, taylor, u) >= curved - 1e-3
+        # And not by much: it would make every interval wide.
+        assert min(float(plain[0, 0]), curved_bound(law, taylor, u)) <= curved + 12 + u * share * math.pi
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize(("sigma", "q", "a", "u", "kind"), CASES)
+def test_tails_hold_what_lies_beyond_the_nodes(sigma, q, a, u, kind, share):
+    law = made(sigma, q, a, u, kind)
+    most = min(math.pi * sigma**2, 10 * sigma, math.inf if law.cut is None else 12 * law.cut.width[0, 0])
+    height = np.array([[share * most]])
+    bounds = [float(b[0, 0]) for b in law.strip.log_tails(law.range, height, np.array([u]), as_sum=share == 0.0)]
+    low, high, h = law.low[0, 0], law.high[0, 0], law.h[0, 0]
+    if share == 0.0:  # the trapezoid rule's own nodes that were left out
+        sides = (low - h * np.arange(1, 200))[::-1], high + h * np.arange(1, 200)
+    else:
+        sides = np.linspace(low - 6 * sigma, low, 601), np.linspace(high, high + 6 * sigma, 601)
+    for x in sides:
+        curved, whole = (log_integral(values, x) for values in moduli(law, x, height[0, 0], u))
+        assert bounds[2] >= whole - 1e-3
+        if not law.partial:
+            assert max(curved_bound(law, np.array([[bounds[0]]]), u), bounds[1]) >= curved - 1e-3
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(("sigma", "q", "a", "u", "kind"), CASES)
+def test_the_transform_is_within_its_error_of_a_sum_a_thousand_times_finer(sigma, q, a, u, kind):
+    law = made(sigma, q, a, u, kind)
+    x = np.linspace(law.low[0, 0] - 3 * sigma, law.high[0, 0] + 6 * sigma, 40001)
+    e = (2 * x - 1) / (2 * sigma**2)
+    log_r = np.logaddexp(math.log1p(-q), math.log(q) + e)
+    log_base = log_weight(law, x + 0j)
+    top = float(np.max(a * log_r + log_base))
+    for where, v in enumerate((0.0, u / 7, u)):
+        values = np.exp(a * log_r + log_base - top + 1j * v * log_r)
+        truth = values.sum() * (x[1] - x[0]) * math.exp(top - law.log_g[0, 0])
+        drop, lag = law.row_line(0, np.array([0.0, u / 7, u]) if where != 1 else np.array([0.0, u / 7]))
+        at = {0: 0, 1: 1, 2: 2}[where]
+        if where == 2:
+            drop, lag = (values[-1:] for values in law.row_line(0, np.array([0.0, u])))
+            at = 0
+        found = 1 - drop[at] + 1j * (v * law.slope[0, 0] - lag[at])
+        # The reference's own rounding: its sums are of terms of size 1 and their phases.
+        slack = 1e-11 * (1 + v * float(np.abs(log_r[np.abs(log_r) < 1e3]).max()))
+        assert abs(found - truth) <= float(law.relative_error(np.array([v]))[0, 0]) + slack
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(
+    ("sigma", "q", "tilt", "direction"),
+    [
+        (1.0, 0.01, 4.0, Direction.REMOVE),
+        (0.4, 0.2, 0.7, Direction.REMOVE),
+        (3.0, 1e-4, 200.0, Direction.REMOVE),
+        (1.0, 0.3, 6.0, Direction.ADD),
+        (0.2, 0.999, 0.3, Direction.ADD),
+        (0.7, 1e-3, 25.0, Direction.REMOVE),
+    ],
+)
+@pytest.mark.parametrize("cut", [False, True])
+def test_decay_holds_the_characteristic_function(sigma, q, tilt, direction, cut):
+    """For all frequencies of its net: the modulus by brute force over the tilted law."""
+    steps = Steps.of([(sigma, q, 1)])
+    a = direction.exponent(tilt)
+    far = Cut(np.array([[1.0 + 5.0 * sigma]]), np.array([[sigma / 3]])) if cut else None
+    law = Quadrature(steps, np.array([[a]]), cut=far)
+    error = law.relative_error(np.zeros(1))
+    decay = Decay(steps, a, law.log_g, error, law.low, law.high, far, law.strip.log_variation(law.range))
+    spread = math.sqrt(float(law.curvature[0, 0]))
+    edges = np.geomspace(0.5, 3e3, 25) / spread
+    bounds = decay.log_bounds(edges)
+    x = np.linspace(law.low[0, 0], max(law.high[0, 0], a) + 9 * sigma, 400001)
+    log_r = np.logaddexp(math.log1p(-q), math.log(q) + (2 * x - 1) / (2 * sigma**2))
+    log_p = a * log_r - x * x / (2 * sigma**2) - law.log_g[0, 0] - math.log(sigma * math.sqrt(2 * math.pi))
+    if far is not None:
+        log_p = log_p + log_normal_tails((x - far.at[0, 0]) / far.width[0, 0])
+    p = np.exp(log_p) * (x[1] - x[0])
+    for k, edge in enumerate(edges):
+        top = edges[k + 1] if k + 1 < len(edges) else 3 * edge
+        for u in np.linspace(edge, top, 5):
+            assert math.log(abs((p * np.exp(1j * u * log_r)).sum()) + 1e-12) <= bounds[k] + 1e-6 + 2e-12 * math.exp(
+                -bounds[k]
+            )
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(("sigma", "q", "tilt"), [(0.6, 1e-5, 10.0), (0.23, 1e-8, 1.1), (1.5, 1e-7, 60.0)])
+def test_jumps_hold_their_own_transform(sigma, q, tilt):
+    steps = Steps.of([(sigma, q, 1000)])
+    width = 0.15 * sigma
+    far = Cut(np.array([[1 + 8 * sigma]]), np.array([[width]]))
+    bulk = Cut(np.array([[1 + 2 * sigma]]), np.array([[width]]))
+    moments = Measure(steps, Direction.REMOVE, far, bulk).moments(np.array([tilt]))
+    law = moments.jumps
+    jumps = Jumps(steps, law, slice(0, 1))
+    x = np.linspace(law.low[0, 0] - 2 * sigma, law.high[0, 0] + 4 * sigma, 100001)
+    log_r = np.logaddexp(math.log1p(-q), math.log(q) + (2 * x - 1) / (2 * sigma**2))
+    band = Band(far.at, far.width, bulk.at)
+    log_p = (1 + tilt) * log_r - x * x / (2 * sigma**2) - law.log_g[0, 0] - math.log(sigma * math.sqrt(2 * math.pi))
+    p = np.exp(log_p + band.log_weight(x[None, :])[0]) * (x[1] - x[0])
+    edges = np.geomspace(0.01, 30.0, 12)
+    for bound, u in zip(jumps._log_moduli(edges)[0], edges, strict=True):
+        for further in (1.0, 1.3, 2.0):
+            assert abs((p * np.exp(1j * further * u * log_r)).sum()) <= math.exp(bound) * (1 + 1e-6) + 1e-12
+    assert jumps._log_moduli(edges)[0, -1] < -3  # and falls
