@@ -26,7 +26,7 @@ EXIT_NOT_CERTIFIED = 3
 EXIT_INTERNAL = 4
 EXIT_IO = 5
 # What each exit code means, for `dpplan help exit-codes`.
-EXIT_MEANINGS: Mapping[int, str] = MappingProxyType(
+STATUS_MEANINGS: Mapping[int, str] = MappingProxyType(
     {
         EXIT_DONE: "done, and within the limit where one was given",
         EXIT_EXCEEDED: "a limit is exceeded or cannot be met; a check found an error; a claim is refuted; a run ended "

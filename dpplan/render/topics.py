@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from dpplan.accounting.assumptions import CERTIFICATE, KINDS
-from dpplan.errors import EXIT_MEANINGS
+from dpplan.errors import STATUS_MEANINGS
 from dpplan.render.data import Object
 from dpplan.render.table import WIDTH
 
@@ -49,7 +49,7 @@ def _certificate() -> Iterator[str]:
 
 
 def _exit_codes() -> Iterator[str]:
-    for code, meaning in EXIT_MEANINGS.items():
+    for code, meaning in STATUS_MEANINGS.items():
         yield from _wrapped(f"{code:>3}  {meaning}", 0, 5)
     for code, meaning in SIGNALS.items():
         yield from _wrapped(f"{code:>3}  {meaning}", 0, 5)
@@ -80,7 +80,7 @@ TOPICS: Mapping[str, Topic] = MappingProxyType(
         "exit-codes": Topic(
             "what the exit status of a command means",
             _exit_codes,
-            lambda: {"exit_codes": {str(code): text for code, text in {**EXIT_MEANINGS, **SIGNALS}.items()}},
+            lambda: {"exit_codes": {str(code): text for code, text in {**STATUS_MEANINGS, **SIGNALS}.items()}},
         ),
     }
 )

@@ -133,7 +133,7 @@ def _off(verdict: "Verdict", symbol: str) -> Iterator[str]:
     if off > 0:
         yield row("off by", f"+{down(off, 3)}", f"more than is needed{_of(share)}")
     elif off < 0:
-        yield row("off by", f"-{down(-off, 3)}", f"at least{_of(share)}: privacy that is not there")
+        yield row("off by", f"-{down(-off, 3)}", f"too low by at least that{_of(share)}")
     elif verdict.standing is Standing.STANDS:
         yield row("off by", "0", "to the last digit")
     else:

@@ -64,10 +64,10 @@ def test_explain_names_every_assumption_once_and_where_they_are_told(dpplan: Run
 def test_every_exit_code_is_told(dpplan: Run) -> None:
     lines = dpplan("help", "exit-codes").stdout.splitlines()
     told = [int(line.split()[0]) for line in lines if re.match(r" *\d+  ", line)]
-    assert told == [*errors.EXIT_MEANINGS, 130, 141]
+    assert told == [*errors.STATUS_MEANINGS, 130, 141]
     assert max(map(len, lines)) <= 80
     overview = " ".join(dpplan("--help").stdout.split())
-    for code in errors.EXIT_MEANINGS:
+    for code in errors.STATUS_MEANINGS:
         assert re.search(rf"[ ;]{code} [a-z]", overview.partition("Exit status:")[2]), code
 
 

@@ -82,7 +82,7 @@ def test_a_figure_that_was_lowered_is_refuted_with_the_digits_that_show_it(
     claimed = re.search(r"^refuted  results\[0\]: ε ≤ (\S+) at δ = 1e-05$", done.stdout, re.MULTILINE)
     proven = re.search(r"^  (?:accounted|proven) +(?:ε ≥ )?(\S+)", done.stdout, re.MULTILINE)
     publish = re.search(r"^  publish +ε ≤ (\S+) at δ = 1e-05, instead$", done.stdout, re.MULTILINE)
-    off = re.search(r"^  off by +-(\S+) +at least", done.stdout, re.MULTILINE)
+    off = re.search(r"^  off by +-(\S+) +too low", done.stdout, re.MULTILINE)
     assert claimed and proven and publish and off
     assert float(claimed[1]) < float(proven[1]) <= float(publish[1])
     assert float(off[1]) == pytest.approx(0.946867 * share, rel=0.3)
