@@ -24,9 +24,10 @@ needs_linux = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full and 
 def through_a_shell(redirection: str, *arguments: str) -> CompletedProcess[str]:
     """`python -m dpplan` with these redirections."""
     script = f'"{sys.executable}" -m dpplan "$@" {redirection}'
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}  # as users have it
     return subprocess.run(
         ["sh", "-c", script, "sh", *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**buffered, "OMP_NUM_THREADS": "1"},
         capture_output=True, check=False, text=True, timeout=60, encoding="utf-8",
     )  # fmt: skip
 
