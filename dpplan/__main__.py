@@ -1,5 +1,6 @@
 """The command `dpplan`: finds the command, and turns every error into one message and an exit code."""
 
+import contextlib
 import io
 import os
 import sys
@@ -10,7 +11,7 @@ import click
 import dpplan
 from dpplan.checks import did_you_mean
 from dpplan.commands.group import Entry, LazyGroup
-from dpplan.errors import EXIT_DONE, EXIT_NOT_CERTIFIED, EXIT_USAGE, DpplanError
+from dpplan.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_IO, EXIT_USAGE, DpplanError
 
 HELP = """Plan, account for and check training with differential privacy (DP-SGD).
 
@@ -27,7 +28,8 @@ Shell completion, for bash; zsh_source and fish_source serve those:
   eval "$(_DPPLAN_COMPLETE=bash_source dpplan)"
 
 Exit status: 0 done; 1 a limit is exceeded or cannot be met; 2 the call makes no sense as put;
-3 nothing could be certified.
+3 nothing could be certified; 4 an internal error; 5 input or output failed, or memory ran out.
+`dpplan help exit-codes` says more.
 """
 COMMANDS = {
     "epsilon": Entry("dpplan.commands.epsilon", "What a plan costs: its ε at a δ."),
@@ -38,6 +40,8 @@ COMMANDS = {
     "compare": Entry("dpplan.commands.compare", "Accountants, theorems or recipes, side by side."),
     "check": Entry("dpplan.commands.check", "What is wrong with a plan or a recipe, and the fix."),
     "train": Entry("dpplan.commands.train", "Run a recipe and account for it."),
+    "verify": Entry("dpplan.commands.verify", "Whether an old claim stands, and what to publish."),
+    "help": Entry("dpplan.commands.help", "What a certificate assumes, and other topics."),
 }
 # What a shell reports for a process that a signal ended: 128 and the signal's number.
 EXIT_INTERRUPTED = 130
@@ -50,19 +54,38 @@ group = click.version_option(dpplan.__version__, prog_name="dpplan", message="%(
 
 def main() -> None:
     """The console entry point. Exits; never returns."""
+    unwritable = _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # ε on a screen that has no ε is no reason to fail
     # numpy's small products lose more to a pool of threads than they win: start-up by a third, a frontier by half.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if unwritable:
+        sys.exit(_complain("standard output is closed, so there is no place for the answer.", EXIT_IO))
     sys.exit(run(sys.argv[1:]))
+
+
+def _open_streams() -> bool:
+    """Puts the null device in the place of standard streams that are closed; whether that of the output was.
+
+    Otherwise the next file that is opened, a model perhaps, would take their number, and be printed into.
+    """
+    closed = sys.stdout is None
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            mode = os.O_RDONLY if number == 0 else os.O_WRONLY
+            opened = os.open(os.devnull, mode)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))
+    return closed
 
 
 def run(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code. A user's mistake never shows a traceback."""
     try:
-        status = _dispatch(arguments)
-        sys.stdout.flush()
+        return _answered(arguments)
     except DpplanError as error:
         return _complain(str(error), error.exit_code)
     except click.ClickException as error:
@@ -70,12 +93,37 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return _complain("interrupted.", EXIT_INTERRUPTED)
     except BrokenPipeError:
-        # The reader has gone. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_BROKEN_PIPE
+        return EXIT_BROKEN_PIPE  # the reader has gone, and wants to hear nothing
+    except OSError as error:
+        return _complain(_failed(error), EXIT_IO)
     except Exception as error:
+        if _out_of_memory(error):
+            return _complain("memory ran out; nothing was certified. Try a machine with more.", EXIT_IO)
         return _confess(error)
-    return status
+    finally:
+        _drop_unwritten()
+
+
+def _answered(arguments: Sequence[str]) -> int:
+    """Runs the command, and returns once its answer is out of the process."""
+    try:
+        return _dispatch(arguments)
+    finally:
+        # Also before an error is told: an answer that is cut short has to be known, whatever else went wrong.
+        sys.stdout.flush()
+
+
+def _drop_unwritten() -> None:
+    """Forgets what a stream that fails still holds: Python would complain of it at its exit, with a status of its own.
+
+    Streams that a caller has put in their place, which have no number, are left as they are.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _dispatch(arguments: Sequence[str]) -> int:
@@ -104,27 +152,48 @@ def _in_our_voice(error: click.ClickException) -> str:
     return error.format_message()
 
 
+def _failed(error: OSError) -> str:
+    """Input or output that failed and that no command foresaw: which file, and what the system says."""
+    what = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    return f"{what or 'input or output failed'}: {error.strerror or error}."
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """numpy's and Python's errors are MemoryErrors; torch has one of its own for GPUs, and for CPUs a sentence."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
+
+
 def _complain(message: str, status: int) -> int:
     text = f"error: {message}"
     if sys.stderr.isatty():
         from dpplan.render.table import fitted  # only there does a long line break in the middle of a word
 
         text = "\n".join(fitted(text))
-    click.echo(text, err=True)
+    _tell(text)
     return status
 
 
 def _confess(error: Exception) -> int:
-    """What nobody foresaw. Nothing is claimed, so the status is that of an uncertified answer."""
+    """What nobody foresaw: a bug. Nothing is claimed."""
     if os.environ.get("DPPLAN_TRACEBACK"):
         import traceback
 
-        traceback.print_exception(error)
-    click.echo(
-        f"internal error: {type(error).__name__}: {error}. Please report it; set DPPLAN_TRACEBACK=1 for the traceback.",
-        err=True,
+        with contextlib.suppress(OSError):
+            traceback.print_exception(error)
+    _tell(
+        f"internal error: {type(error).__name__}: {error}. Please report it; set DPPLAN_TRACEBACK=1 for the traceback."
     )
-    return EXIT_NOT_CERTIFIED
+    return EXIT_INTERNAL
+
+
+def _tell(text: str) -> None:
+    """To stderr; where that cannot be written either, the exit status has to do."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
 
 
 if __name__ == "__main__":

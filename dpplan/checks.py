@@ -41,16 +41,16 @@ class Problems:
         return holds
 
     def positive(self, name: str, value: float, try_: str = "") -> bool:
-        good = is_number(value) and math.isfinite(value) and value > 0
+        good = is_number(value) and _is_finite(value) and value > 0
         return self.require(good, _join(f"{name}={show(value)} is not a positive number.", try_))
 
     def at_least(self, name: str, value: float, least: float, try_: str = "") -> bool:
-        good = is_number(value) and math.isfinite(value) and value >= least
+        good = is_number(value) and _is_finite(value) and value >= least
         return self.require(good, _join(f"{name}={show(value)} is not at least {show(least)}.", try_))
 
     def whole(self, name: str, value: float, least: int = 1, try_: str = "") -> bool:
         """A whole number of at least `least`; 5.0 passes, 5.5 and True do not."""
-        good = is_number(value) and math.isfinite(value) and float(value).is_integer() and value >= least
+        good = is_number(value) and _is_finite(value) and float(value).is_integer() and value >= least
         return self.require(good, _join(f"{name}={show(value)} is not a whole number of at least {least}.", try_))
 
     def probability(self, name: str, value: float | Fraction, *, closed_right: bool = True, try_: str = "") -> bool:
@@ -62,7 +62,17 @@ class Problems:
 
 def is_number(value: object) -> bool:
     """True for real numbers; bools are answers to other questions and are refused."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and not math.isnan(value)
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    return isinstance(value, int) or not math.isnan(value)  # a whole number may be too long for a float
+
+
+def _is_finite(value: float) -> bool:
+    """Whether a float can hold it. A whole number of hundreds of digits is as good as infinite."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def show(value: object) -> str:

@@ -4,21 +4,42 @@ DpplanError
 ├── UsageError                 exit 2   what was asked makes no sense; lists every problem at once
 │   ├── PlanError                       a plan is missing, contradictory or out of range
 │   ├── RecipeError                     a recipe file is wrong; names line and key
+│   ├── ReportError                     a file holds no claim that could be verified
 │   └── MissingExtra                    the command needs an optional part that is not installed
 ├── BudgetExceeded             exit 1   the claim is proven, and it is larger than what was allowed
 │   └── Unreachable                     no value of the unknown meets the target
 ├── NotCertified               exit 3   the question is fair but no bound could be proven
 │   └── NotApplicable                   this accountant has no theorem for this plan
 ├── TrainingStopped            exit 1   a run ended early for a reason named in the message
-└── InternalError              exit 3   two proofs contradict each other: a bug; nothing is claimed
+├── InputOutputFailed          exit 5   what is there cannot be read, or what is ready cannot be written
+└── InternalError              exit 4   two proofs contradict each other: a bug; nothing is claimed
 """
 
-from collections.abc import Sequence
+import errno
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 EXIT_DONE = 0
 EXIT_EXCEEDED = 1
 EXIT_USAGE = 2
 EXIT_NOT_CERTIFIED = 3
+EXIT_INTERNAL = 4
+EXIT_IO = 5
+# What each exit code means, for `dpplan help exit-codes`.
+STATUS_MEANINGS: Mapping[int, str] = MappingProxyType(
+    {
+        EXIT_DONE: "done, and within the limit where one was given",
+        EXIT_EXCEEDED: "a limit is exceeded or cannot be met; a check found an error; a claim is refuted; a run ended "
+        "early or disagrees with its plan",
+        EXIT_USAGE: "the call, the plan, the recipe or the report makes no sense as put, or names a file that is not "
+        "there; its problems are listed",
+        EXIT_NOT_CERTIFIED: "nothing could be certified: this accountant has no theorem for this plan, or only an "
+        "estimate is within the limit",
+        EXIT_INTERNAL: "an internal error: a bug in dpplan, and nothing is claimed",
+        EXIT_IO: "input or output failed (disk full, unreadable file, no permission), or memory ran out: not the plan "
+        "but the machine",
+    }
+)
 
 
 class DpplanError(Exception):
@@ -55,6 +76,12 @@ class RecipeError(UsageError):
     subject = "recipe"
 
 
+class ReportError(UsageError):
+    """A file is no report, or what it says contradicts itself; nothing in it can be verified."""
+
+    subject = "report"
+
+
 class MissingExtra(UsageError):
     """An optional part of dpplan is needed and not installed."""
 
@@ -88,7 +115,27 @@ class TrainingStopped(DpplanError):
     exit_code = EXIT_EXCEEDED
 
 
+class InputOutputFailed(DpplanError):
+    """The machine failed, not the call: a full disk, a file that is there and cannot be read."""
+
+    exit_code = EXIT_IO
+
+
 class InternalError(DpplanError):
     """Two results that must agree do not. This is a bug in dpplan; no figure is returned."""
 
-    exit_code = EXIT_NOT_CERTIFIED
+    exit_code = EXIT_INTERNAL
+
+
+# A name that leads nowhere, or to something of another kind, was typed wrong. Everything else is the machine's.
+_MISNAMED = {errno.ENOENT, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
+
+
+def file_error(what: str, error: OSError, mistake: type[UsageError] = UsageError) -> DpplanError:
+    """The error to raise for a file that the user named. what: "mine.yaml: cannot be read".
+
+    mistake: the class where another name, or another content (then there is no errno), would mend it: exit code 2.
+    For all else it is InputOutputFailed, exit code 5.
+    """
+    sentence = f"{what}: {error.strerror or error}."
+    return mistake(sentence) if error.errno is None or error.errno in _MISNAMED else InputOutputFailed(sentence)

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Literal
 
 from dpplan.checks import Problems, is_number, show
+from dpplan.digits import near_at_most
 from dpplan.errors import PlanError
 from dpplan.mechanism import Gaussian
 from dpplan.sampling import Poisson
@@ -262,6 +263,6 @@ def delta_warning(delta: float, examples: int | None) -> str | None:
         return None
     safer = resolve_delta(None, examples).value
     return (
-        f"delta={show(delta)} is not below 1/n = {1 / examples:.3g}: it would allow publishing whole records. "
-        f"Try --delta {safer:g}."
+        f"delta={show(delta)} is not below 1/n = {near_at_most(1 / examples, delta)}: it would allow publishing whole "
+        f"records. Try --delta {safer:g}."
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.compare import REFERENCE
 from dpplan.curve import Curves
-from dpplan.errors import MissingExtra, UsageError
+from dpplan.errors import MissingExtra, UsageError, file_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +84,7 @@ def curves(data: Curves, path: Path) -> None:
         try:
             figure.savefig(path, format=suffix[1:], dpi=300, metadata=metadata)
         except OSError as error:
-            raise UsageError(f"--plot={path} cannot be written: {error.strerror}.") from error
+            raise file_error(f"--plot={path} cannot be written", error) from error
 
 
 def spread(wanted: Sequence[float], distance: float, low: float, high: float) -> list[float]:

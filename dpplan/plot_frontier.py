@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpplan.checks import show
-from dpplan.errors import MissingExtra, UsageError
+from dpplan.errors import MissingExtra, UsageError, file_error
 from dpplan.frontier import Frontier
 from dpplan.frontier.choice import LITTLE
 
@@ -63,7 +63,7 @@ def draw(found: Frontier, path: Path) -> None:
         try:
             figure.savefig(path, format=suffix[1:], dpi=200, metadata=metadata)
         except OSError as error:
-            raise UsageError(f"--plot={path} cannot be written: {error.strerror}.") from error
+            raise file_error(f"--plot={path} cannot be written", error) from error
 
 
 def _fill(figure: "Figure", found: Frontier) -> None:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dpplan.accounting.bound import Bound
+from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.errors import NotCertified
 from dpplan.plan import Plan, Settings
 
@@ -62,10 +62,12 @@ class Meter:
     def gap(self, rung: int) -> float:
         """At most 0 where the rung was shown to meet the target; inf where nothing could be shown.
 
-        Of an ESTIMATE the value itself is taken.
+        Of an ESTIMATE the value itself is taken: whoever asks says that it proves nothing. A LOWER bound shows nothing.
         """
         spent = self._look(rung)
-        return math.inf if spent is None else self._above_target(spent.value)
+        if spent is None or spent.guarantee is Guarantee.LOWER:
+            return math.inf
+        return self._above_target(spent.value)
 
     def least_gap(self, rung: int) -> float:
         """Above 0 where the rung was shown to exceed the target."""

@@ -23,10 +23,11 @@ PACKAGE = ROOT / "dpplan"
 # other, except in PEERS, where any order without a circle will do.
 PEERS = frozenset(
     {"search", "solve", "compare", "frontier", "risk", "lint", "curve", "growth", "contest", "plot", "plot_frontier"}
-)
+) | {"gate", "verify"}
 LAYERS = (
     {"errors"},
     {"checks"},
+    {"digits"},
     {"mechanism", "sampling"},
     {"plan"},
     {"accounting"},

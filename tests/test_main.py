@@ -157,7 +157,7 @@ def test_a_wrong_call_is_told_in_one_line(call: list[str], message: str) -> None
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
 
 
-def test_what_nobody_foresaw_is_one_line_and_status_3(
+def test_what_nobody_foresaw_is_one_line_and_status_4(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -165,12 +165,12 @@ def test_what_nobody_foresaw_is_one_line_and_status_3(
 
     monkeypatch.setattr(accounting, "epsilon", fail)
     monkeypatch.delenv("DPPLAN_TRACEBACK", raising=False)
-    assert program.run(EPSILON) == 3
+    assert program.run(EPSILON) == 4
     err = capsys.readouterr().err
     assert err.startswith("internal error: ZeroDivisionError: far away.")
     assert len(err.splitlines()) == 1
     monkeypatch.setenv("DPPLAN_TRACEBACK", "1")
-    assert program.run(EPSILON) == 3
+    assert program.run(EPSILON) == 4
     assert "Traceback" in capsys.readouterr().err
 
 

@@ -216,3 +216,15 @@ def test_earlier_runs_stand_apart() -> None:
     lines = [line.split()[:3] for line in text.plan_rows(plan, earlier=1)]
     assert lines[0] == ["earlier", "runs", "1"]
     assert lines[2] == ["this", "run", "2"]
+
+
+@pytest.mark.parametrize("share", [1e-2, 1e-6, 1e-9, 1e-13])
+def test_an_estimate_that_under_reports_is_shown_below_what_is_certified(share: float) -> None:
+    assumed = Plan.from_rate(1.0, 0.1, 1).assumptions
+    exact = Bound("epsilon", 2.6967623563733714, 2.6967623563773144, Guarantee.CERTIFIED, "exact", assumed)
+    estimate = 2.6967623563733714 * (1 - share)
+    gdp = Bound("epsilon", None, None, Guarantee.ESTIMATE, "gdp", assumed, estimate=estimate)
+    rows = (Row("exact", exact, None, 0.0, 1.0, False), Row("gdp", gdp, None, 0.0, 1 - share, True))
+    (note,) = tables.accountants(rows, timed=False).notes
+    said = note.split()
+    assert float(said[said.index("≈") + 1]) < float(said[said.index("certified") + 1])

@@ -17,7 +17,7 @@ def test_a_report_counts_then_tells_each_finding_with_its_fix() -> None:
     assert lines[2] == "error DP001  --delta"
     assert lines[3].startswith("  delta=0.001 is not below 1/n")
     assert "  fix: Try --delta 1e-06." in lines
-    assert "silenced DP016  --seed  (warning)" in lines
+    assert "silenced DP016  --seed  (error)" in lines
     assert "  silenced: this is a test of the rendering and of nothing else whatsoever, to" in lines
     assert lines[-1].split() == ["assumes", "Poisson", "sampling,", "add/remove", "one", "example"]
     assert max(map(len, lines)) <= 80

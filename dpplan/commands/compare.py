@@ -58,6 +58,7 @@ def accountants(said: Said, delta: Any, choice: Choice, plot: Path | None, expla
     screen.say(["", *text.plan_rows(asked.plan, asked.deltas, earlier=asked.earlier)])
     if explain:
         spending.explained(answer)
+        screen.say(text.premises())
     if plot is not None:
         screen.say(["", f"drawn to {plot}"])
     screen.warn(asked.warnings)

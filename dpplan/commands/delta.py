@@ -1,21 +1,27 @@
 """dpplan delta: what a plan costs at an epsilon."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from dpplan.commands import options, spending
+from dpplan.accounting.bound import Bound
+from dpplan.commands import options, screen, spending
 from dpplan.commands.options import Choice, Said
+from dpplan.render import text
 
 HELP = """The δ that a plan spends at an ε: the inverse of dpplan epsilon.
 
 \b
-  dpplan delta --eps 2 --sigma 1.1 --n 60000 --batch 256 --epochs 60
+  dpplan delta --eps 3 --sigma 1.1 --n 60000 --batch 256 --epochs 60
   dpplan delta --eps 1 --eps 2 --sigma 4 --q 0.01 --steps 10000
   dpplan delta --eps 2 --sigma 4 --q .01 --steps 1e4 --accountant rdp
   dpplan delta --eps 3 --phase sigma=2,q=.01,steps=1e4 \\
     --phase sigma=1,q=.01,steps=9
   dpplan delta --eps 2 --sigma 4 --q .01 --steps 1e4 --prove --digits 20
+
+An answer that is not below 1/n, where n is known, comes with a warning: publishing a whole record at random would
+satisfy it.
 
 Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certified, or proven with --prove.
 """
@@ -34,4 +40,17 @@ def command(
     problems = [*options.at_least_zero("eps", epsilons), *spending.proof_problems(proof, choice)]
     asked = options.settle(said, None, choice, *problems)
     inquiry = spending.Inquiry(asked, "delta", epsilons, choice, spending.digits_wanted(proof))
-    spending.answer(inquiry, explain, as_json, lambda held: {})
+    examples = asked.plan.examples
+
+    def cautions(held: Sequence[Bound]) -> list[str]:
+        found = (text.above_one_in(bound, at, examples) for at, bound in zip(epsilons, held, strict=True))
+        return [sentence for sentence in found if sentence]
+
+    def more(held: list[Bound]) -> dict[str, Any]:
+        notes = [] if examples is not None else [text.NO_EXAMPLES]
+        return {"warnings": [*asked.warnings, *cautions(held)], "notes": notes}
+
+    held = spending.answer(inquiry, explain, as_json, more)
+    if not as_json:
+        screen.say([] if examples is not None else [text.row("1/n", "not known", text.NO_EXAMPLES)])
+        screen.warn(cautions(held))

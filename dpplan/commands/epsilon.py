@@ -1,13 +1,15 @@
 """dpplan epsilon: what a plan costs at a delta."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from dpplan.accounting.bound import Bound
-from dpplan.commands import options, spending
+from dpplan.commands import options, screen, spending
 from dpplan.commands.options import Choice, Said
-from dpplan.errors import BudgetExceeded
+from dpplan.errors import BudgetExceeded, NotCertified
+from dpplan.gate import Passage, hold
 from dpplan.render import text
 
 HELP = """The ε that a plan spends at a δ, with what is proven about it.
@@ -27,11 +29,11 @@ several such phases. Earlier runs on the same data (--spent) are simply further 
   dpplan epsilon --sigma 4 --q .01 --steps 1e4 --delta 1e-5 --max-eps 1 --json
   dpplan epsilon --sigma 4 --q .01 --steps 1e4 --delta 1e-5 --prove
 
---max-eps holds the proven upper bound against the limit, an estimate where nothing is proven, and with --accountant
-all the least of the proven upper bounds.
+--max-eps holds the proven upper bound against the limit, and with --accountant all the least of those. An estimate
+proves nothing and passes only with --accept-estimate; a lower bound never does.
 
 Exit status: 0 done, and within --max-eps; 1 above --max-eps; 2 the call makes no sense as put; 3 nothing could
-be certified, or proven with --prove.
+be certified, or proven with --prove, or only an estimate is within --max-eps.
 """
 
 
@@ -40,6 +42,7 @@ be certified, or proven with --prove.
 @options.deltas(several=True)
 @options.accountant()
 @options.max_epsilon
+@options.accept_estimate
 @options.explain
 @spending.prove
 @options.as_json
@@ -48,20 +51,42 @@ def command(
     delta: tuple[Any, ...],
     choice: Choice,
     max_epsilon: Any,
+    accept_estimate: bool,
     explain: bool,
     proof: tuple[bool, Any],
     as_json: bool,
 ) -> None:
     problems = [*options.limit("max_eps", max_epsilon), *spending.proof_problems(proof, choice)]
+    if accept_estimate and max_epsilon is None:
+        problems.append("--accept-estimate says what may meet a limit. Give --max-eps, or leave it out.")
     asked = options.settle(said, delta, choice, *problems)
     places = tuple(one.value for one in asked.deltas)
     inquiry = spending.Inquiry(asked, "epsilon", places, choice, spending.digits_wanted(proof))
 
+    def passages(held: Sequence[Bound]) -> list[Passage]:
+        return [hold(bound, max_epsilon, accept_estimate) for bound in held]
+
     def limit(held: list[Bound]) -> dict[str, object]:
         if max_epsilon is None:
             return {}
-        return {"max_eps": max_epsilon, "within": all(bound.value <= max_epsilon for bound in held)}
+        within = all(passage is Passage.WITHIN for passage in passages(held))
+        return {"max_eps": max_epsilon, "accept_estimate": accept_estimate, "within": within}
 
-    for at, bound in zip(places, spending.answer(inquiry, explain, as_json, limit), strict=True):
-        if max_epsilon is not None and bound.value > max_epsilon:
-            raise BudgetExceeded(text.exceeded(bound, at, max_epsilon))
+    held = spending.answer(inquiry, explain, as_json, limit)
+    if max_epsilon is not None:
+        _gate(places, held, passages(held), max_epsilon)
+
+
+def _gate(places: Sequence[float], held: Sequence[Bound], passages: Sequence[Passage], most: float) -> None:
+    """Raises BudgetExceeded where a figure is above the limit, NotCertified where one is only estimated to be within.
+
+    Warns of an estimate that was let through.
+    """
+    found = list(zip(places, held, passages, strict=True))
+    exceeding = [text.exceeded(bound, at, most) for at, bound, passage in found if passage is Passage.EXCEEDS]
+    unproven = [text.unproven(bound, at, most) for at, bound, passage in found if passage is Passage.UNPROVEN]
+    if exceeding:
+        raise BudgetExceeded("\n  ".join([*exceeding, *unproven]))
+    if unproven:
+        raise NotCertified("\n  ".join(unproven))
+    screen.warn(text.accepted(bound, at) for at, bound, _ in found if bound.upper is None)

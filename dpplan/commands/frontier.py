@@ -10,7 +10,7 @@ import click
 from dpplan.checks import Problems, is_number
 from dpplan.commands import options, pictures, screen
 from dpplan.commands.options import COUNT, NUMBER, Choice
-from dpplan.errors import PlanError, UsageError
+from dpplan.errors import PlanError, file_error
 from dpplan.plan import Delta, Settings
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def _write(file: Path, text: str) -> None:
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"--csv={file} cannot be written: {error.strerror}.") from error
+        raise file_error(f"--csv={file} cannot be written", error) from error
 
 
 def _show_map(found: "Frontier") -> None:

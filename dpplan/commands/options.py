@@ -167,7 +167,12 @@ _TOLD = [
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 explain = click.option("--explain", is_flag=True, help="Say how each figure came about.")
-max_epsilon = click.option("--max-eps", "max_epsilon", type=NUMBER, help="Exit with status 1 if ε is above this.")
+max_epsilon = click.option(
+    "--max-eps", "max_epsilon", type=NUMBER, help="Exit with status 1 if ε is above this, and 3 if nothing proves it."
+)
+accept_estimate = click.option(
+    "--accept-estimate", is_flag=True, help="Let an estimate meet the limit, though nothing is proven."
+)
 
 
 def settle(said: Settings | Said, deltas: Sequence[Any] | None, choice: Choice, *more: str) -> Asked:

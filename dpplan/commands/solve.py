@@ -9,7 +9,7 @@ import click
 from dpplan.checks import Problems
 from dpplan.commands import options, screen
 from dpplan.commands.options import Choice, Said
-from dpplan.errors import PlanError, UsageError
+from dpplan.errors import NotCertified, PlanError, UsageError
 from dpplan.plan import Delta, Phase, Settings
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ HELP = """The one quantity that is left open, so that the plan spends no more th
 Leave out any one: --sigma, the length (--steps or --epochs), --batch, --q, --n, or --delta of a complete plan. The
 target is --target-eps at --delta, or --target-delta at --eps. The answer is rounded to the safe side, what it spends
 is computed anew after that, and what the next value the other way would spend is shown beside it. Earlier runs on the
-same data (--spent) count towards the target.
+same data (--spent) count towards the target. What an accountant only estimates is shown and not certified.
 
 \b
   dpplan solve --target-eps 3 --n 60000 --batch 256 --epochs 60
@@ -32,7 +32,8 @@ same data (--spent) count towards the target.
   dpplan solve --target-eps 3 --n 60000 --batch 256 --epochs 60 \\
     --spent sigma=2,q=.01,steps=500
 
-Exit status: 0 done; 1 no value meets the target; 2 the call makes no sense as put; 3 nothing could be certified.
+Exit status: 0 done; 1 no value meets the target; 2 the call makes no sense as put; 3 nothing could be certified, or
+the answer rests on an estimate and --accept-estimate is not given.
 """
 # A value that fits any plan, to see what else is wrong with it.
 _ANY = {"noise_multiplier": 1.0, "steps": 1, "epochs": 1.0, "batch_size": 1.0, "sample_rate": 1.0}
@@ -51,9 +52,12 @@ _ANY = {"noise_multiplier": 1.0, "steps": 1, "epochs": 1.0, "batch_size": 1.0, "
 )
 @options.deltas(several=False)
 @options.accountant(every=False)
+@options.accept_estimate
 @options.explain
 @options.as_json
-def command(settings: Settings, spent: Any, choice: Choice, explain: bool, as_json: bool, **target: Any) -> None:
+def command(
+    settings: Settings, spent: Any, choice: Choice, accept_estimate: bool, explain: bool, as_json: bool, **target: Any
+) -> None:
     from dpplan import solve
     from dpplan.render import data, solution, text
 
@@ -70,13 +74,17 @@ def command(settings: Settings, spent: Any, choice: Choice, explain: bool, as_js
     found = dataclasses.replace(found, remarks=(*found.remarks, *found.advice()))
     delta = asked.delta or Delta(found.delta)
     warnings = options.cautions(settings.with_(examples=found.plan.examples), [delta])
+    proven = found.spent.upper is not None
     if as_json:
-        screen.as_json(data.document("solve", found.plan, [solution.described(found, delta)], warnings))
-        return
-    screen.say(solution.lines(found, delta, screen.paint))
-    if explain:
-        screen.say(["", *text.explanation(found.spent, delta.value)])
-    screen.warn(warnings)
+        results = [{**solution.described(found, delta), "proven": proven}]
+        screen.as_json(data.document("solve", found.plan, results, warnings))
+    else:
+        screen.say(solution.lines(found, delta, screen.paint))
+        if explain:
+            screen.say(["", *text.explanation(found.spent, delta.value), *text.premises()])
+        screen.warn(warnings)
+    if not (proven or accept_estimate):
+        raise NotCertified(solution.unproven(found))
 
 
 @dataclass(frozen=True, slots=True)

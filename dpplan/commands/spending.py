@@ -13,7 +13,7 @@ from dpplan.accounting.bound import Bound
 from dpplan.checks import Problems, show
 from dpplan.commands import options, screen
 from dpplan.commands.options import Asked, Choice, Command
-from dpplan.errors import MissingExtra
+from dpplan.errors import MissingExtra, NotCertified
 from dpplan.plan import Plan
 from dpplan.render import text
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dpplan.accounting.exact.prove import Proof
     from dpplan.compare import Comparison, Quantity
 
-More = Callable[[list[Bound]], dict[str, object]]
+More = Callable[[list[Bound]], dict[str, Any]]
 DIGITS, MOST_DIGITS = 12, 100
 
 
@@ -109,6 +109,8 @@ def answer(inquiry: Inquiry, explain: bool, as_json: bool, more: More) -> list[B
     screen.say(text.plan_rows(asked.plan, asked.deltas, earlier=asked.earlier))
     for at, bound in zip(inquiry.places, bounds, strict=True) if explain else ():
         screen.say(["", *([text.heading(bound, at)] if len(bounds) > 1 else []), *text.explanation(bound, at)])
+    if explain:
+        screen.say(text.premises())
     screen.warn(asked.warnings)
     return held
 
@@ -136,6 +138,8 @@ def _every(inquiry: Inquiry, explain: bool, as_json: bool, more: More) -> list[B
     screen.say(text.plan_rows(asked.plan, asked.deltas, earlier=asked.earlier))
     for answer in answers if explain else ():
         explained(answer)
+    if explain:
+        screen.say(text.premises())
     screen.warn(asked.warnings)
     return held
 
@@ -150,8 +154,10 @@ def explained(answer: "Comparison") -> None:
 
 def _least(answer: "Comparison") -> Bound:
     """The bound that proves most: what is true of the plan, whoever showed it."""
-    bounds = (row.bound for row in answer.rows)
-    return min((bound for bound in bounds if bound and bound.upper is not None), key=lambda bound: bound.value)
+    proven = [row.bound for row in answer.rows if row.bound is not None and row.bound.upper is not None]
+    if not proven:
+        raise NotCertified("no accountant proves an upper bound for this plan.")
+    return min(proven, key=lambda bound: bound.value)
 
 
 def _proofs(inquiry: Inquiry, digits: int) -> list["Proof"]:
@@ -197,8 +203,11 @@ def _before(inquiry: Inquiry, alone: Sequence[Bound]) -> dict[str, object]:
     return {"spent_before": {"phases": inquiry.asked.earlier, "results": figures}}
 
 
-def _print(inquiry: Inquiry, results: Sequence[dict[str, Any]], more: dict[str, object]) -> None:
+def _print(inquiry: Inquiry, results: Sequence[dict[str, Any]], more: dict[str, Any]) -> None:
     from dpplan.render import data
 
-    asked = inquiry.asked
-    screen.as_json(data.document(inquiry.quantity, asked.plan, results, asked.warnings, **more))
+    plan, further = inquiry.asked.plan, dict(more)
+    warnings = further.pop(
+        "warnings", inquiry.asked.warnings
+    )  # a command may have more of them once it knows the figures
+    screen.as_json(data.document(inquiry.quantity, plan, results, warnings, **further))

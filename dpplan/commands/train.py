@@ -43,8 +43,9 @@ prints, and writes the folder.
   torchrun --nproc-per-node 2 -m dpplan train recipes/digits.yaml
 
 Exit status: 0 the run did what was planned; 1 it ended early (Ctrl-C, numbers that are not finite) or
-disagrees with its plan; 2 the recipe or the call is wrong; 3 nothing could be certified.
+disagrees with its plan; 2 the recipe or the call is wrong; 3 nothing could be certified; 5 input or output failed.
 """
+SEED_FIXED = "DP016"
 
 
 @click.command("train", help=HELP, short_help="Run a recipe and account for it.")
@@ -162,6 +163,7 @@ def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> 
 
     if not as_json:
         _say(narrate.plan_lines(planned))
+        sys.stdout.flush()  # a disk that is full is to be known before the first step
     if dry_run:
         if as_json:
             click.echo(dumps(planned.to_json(), indent=2))
@@ -255,6 +257,9 @@ def _check(planned: "Planned") -> None:
     )
     findings = lint.check(run, facts.silence_of(job))
     errors = lint.failing(findings)
-    screen.warn(remark(one) for one in lint.failing(findings, strict=True) if one not in errors)
+    # Who typed --seed has consented to a test, and the run says everywhere that it protects nobody.
+    errors = tuple(one for one in errors if not (one.code == SEED_FIXED and one.where == "--seed"))
+    rest = (one for one in lint.failing(findings, strict=True) if one not in errors)
+    screen.warn(remark(one) for one in sorted(rest, key=lambda one: one.code))
     if errors:
         raise RecipeError([remark(one) for one in errors])

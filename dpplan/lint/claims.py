@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dpplan import accounting
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.checks import show
+from dpplan.digits import apart, down_above, near_above
 from dpplan.errors import NotCertified
-from dpplan.lint.finding import Remark, Severity, at_least, at_most
+from dpplan.gate import Standing, judge
+from dpplan.lint.finding import DIGITS, Remark, Severity, at_least, at_most
 from dpplan.lint.subject import ADJACENCIES, LOADERS, Run, proven
 from dpplan.mechanism import Gaussian
 from dpplan.plan import ADJACENCY_WORDS, Phase, Plan
@@ -82,8 +84,9 @@ def claim_under_reports(run: Run) -> Iterator[Remark]:
     """A claim must not be below what is proven.
 
     The certified interval of the exact accountant holds the true ε. A figure below its lower end is false: it claims
-    privacy that is not there, as central-limit estimates do for most sampled plans. An estimate above it happens to be
-    safe here, and proves nothing for the next plan. An accountant with no theorem for the plan cannot be quoted at all.
+    privacy that is not there, as central-limit estimates do for most sampled plans. One inside the interval is not
+    proven, and an error too. An estimate above it happens to be safe here, and proves nothing for the next plan. An
+    accountant with no theorem for the plan cannot be quoted at all.
     """
     if run.plan is None:
         return
@@ -108,21 +111,34 @@ def _quoted(run: Run, plan: Plan) -> Iterator[Remark]:
 
 
 def _estimate(run: Run, quoted: Bound) -> Remark:
-    said = f"{quoted.accountant} estimates ε ≈ {quoted.value:.4g} and proves nothing"
-    exact = run.epsilon
-    if exact is not None and exact.lower is not None and quoted.value < exact.lower:
-        reason = f"{said}; the true ε is at least {at_least(exact.lower)}."
-        return Remark(Severity.ERROR, "--accountant", reason, f"Claim ε ≤ {at_most(exact.value)}, which is certified.")
-    return Remark(Severity.WARNING, "--accountant", f"{said}.", "Quote the exact accountant.")
+    exact, value = run.epsilon, quoted.value
+    said = f"{quoted.accountant} estimates ε ≈ {{}} and proves nothing"
+    if exact is None or exact.upper is None:
+        return Remark(Severity.ERROR, "--accountant", f"{said.format(at_most(value))}.", "Quote another proof.")
+    fix = f"Claim ε ≤ {at_most(exact.upper)}, which is certified."
+    standing = judge(value, exact)
+    if standing is Standing.REFUTED:
+        stated, least = f"{value:.{DIGITS}g}", at_least(exact.lower or 0.0)
+        if not float(stated) < float(least):
+            stated, least = apart(value, exact.lower or 0.0, DIGITS)
+        reason = f"{said.format(stated)}; the true ε is at least {least}."
+        return Remark(Severity.ERROR, "--accountant", reason, fix)
+    if standing is Standing.UNCERTAIN:
+        reason = f"{said.format(show(value))}; what is proven is ε ≤ {near_above(exact.upper, value)}."
+        return Remark(Severity.ERROR, "--accountant", reason, fix)
+    return Remark(Severity.WARNING, "--accountant", f"{said.format(at_most(value))}.", "Quote the exact accountant.")
 
 
 def _claimed(claimed: float, exact: Bound) -> Iterator[Remark]:
-    fix = f"Claim ε ≤ {at_most(exact.value)}."
-    if exact.lower is not None and claimed < exact.lower:
-        reason = f"the claimed ε = {show(claimed)} is false: the true ε is at least {at_least(exact.lower)}."
+    fix = "Quote another proof." if exact.upper is None else f"Claim ε ≤ {at_most(exact.upper)}."
+    standing = judge(claimed, exact)
+    if standing is Standing.REFUTED:
+        least = down_above(exact.lower or 0.0, claimed, DIGITS)
+        reason = f"the claimed ε = {show(claimed)} is false: the true ε is at least {least}."
         yield Remark(Severity.ERROR, "--claimed-eps", reason, fix)
-    elif claimed < exact.value:
-        reason = f"the claimed ε = {show(claimed)} is not proven."
+    elif standing is Standing.UNCERTAIN:
+        interval = f"{show(exact.lower)} ≤ ε ≤ {show(exact.upper)}"
+        reason = f"the claimed ε = {show(claimed)} is not proven: what is proven is {interval}."
         yield Remark(Severity.ERROR, "--claimed-eps", reason, fix)
 
 

@@ -28,16 +28,15 @@ def earlier_runs_not_counted(run: Run) -> Iterator[Remark]:
     if run.data is None or run.data.kind == "made" or not run.earlier:
         return
     names = [earlier.name for earlier in run.earlier]
-    listed = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
     many = "1 earlier run" if len(names) == 1 else f"{len(names)} earlier runs"
-    reason = f"the figure does not count {many} on the same examples ({listed}){_together(run)}."
+    reason = f"the figure does not count {many} on the same examples ({_listed(names)}){_together(run)}."
     fix = "Claim what all of them spend, or silence this with why only this model is ever seen."
     yield Remark(_for_data(run), "data.source", reason, fix)
 
 
 def _together(run: Run) -> str:
     """What this run and the earlier ones spend, as the end of a sentence."""
-    if run.plan is None:
+    if run.plan is None or any(earlier.seeded for earlier in run.earlier):
         return ""
     phases: dict[Phase, int] = {}
     for phase in (*run.plan.phases, *(earlier.phase for earlier in run.earlier if earlier.phase)):
@@ -123,13 +122,21 @@ def seed_fixed(run: Run) -> Iterator[Remark]:
 
     Noise that can be drawn again can be subtracted. A seed is a secret like a key, and one that stands in a script, a
     recipe or a log is none. Seeded runs are for tests; a run that is to protect takes its noise from the operating
-    system.
+    system. So this is an error: no claim can be made for such a run.
+
+    `dpplan train --seed` runs all the same, since typing it consents to a test, and marks all that it writes. Earlier
+    runs on the same examples (--runs) that were seeded are a warning, for published sets a note.
     """
     if run.loop.seed is not None:
         reason = (
             f"seed {show(run.loop.seed)} is fixed: whoever knows it can subtract the noise, so the run protects nobody."
         )
-        yield Remark(Severity.WARNING, "--seed", reason, "Leave the seed out, unless this is a test.")
+        yield Remark(Severity.ERROR, "--seed", reason, "Leave the seed out, unless this is a test.")
+    seeded = [earlier.name for earlier in run.earlier if earlier.seeded]
+    if seeded and run.data is not None and run.data.kind != "made":
+        reason = f"{_listed(seeded)} on the same examples had a seed: whoever knows it can subtract the noise."
+        fix = "Treat those examples as published, unless nobody sees that model."
+        yield Remark(_for_data(run), "data.source", reason, fix)
 
 
 def nonprivate_model_trained(run: Run) -> Iterator[Remark]:
@@ -143,6 +150,10 @@ def nonprivate_model_trained(run: Run) -> Iterator[Remark]:
         reason = f"a second model is trained on source: {run.data.source} without privacy, and its accuracy is shown."
         fix = "Set compare_nonprivate: false, or keep the report as secret as the data."
         yield Remark(Severity.WARNING, "training.compare_nonprivate", reason, fix)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
 def _for_data(run: Run) -> Severity:

@@ -9,12 +9,16 @@ from fractions import Fraction
 
 from dpplan import accounting
 from dpplan.checks import is_number, show
+from dpplan.digits import near_at_most
 from dpplan.lint.finding import Remark, Severity, at_least, at_most
 from dpplan.lint.subject import Run, batch_exceeds_examples, needed_steps
 from dpplan.plan import Plan, resolve_delta
 
 LARGE_EPSILON = 10.0
+MEANINGLESS_EPSILON = 50.0
+_MEANINGLESS = (Severity.ERROR, MEANINGLESS_EPSILON)
 LEAST_NOISE = 0.3
+_LESS_EPSILON = "Add noise and enlarge the batch with it, train for fewer epochs, or do not call it a proof of privacy."
 # Fewer steps per epoch than this, and one number of steps in twenty ends just before an epoch by chance.
 _STEPS_PER_EPOCH = 20
 
@@ -34,7 +38,8 @@ def delta_too_large(run: Run) -> Iterator[Remark]:
     expected = delta * n
     fix = f"Try {run.setting('delta', resolve_delta(None, n).value)}."
     if expected >= 1:
-        reason = f"delta={show(delta)} is not below 1/n = {1 / n:.3g}: it would allow publishing whole records."
+        limit = near_at_most(1 / n, delta)
+        reason = f"delta={show(delta)} is not below 1/n = {limit}: it would allow publishing whole records."
         yield Remark(Severity.ERROR, run.where("delta"), reason, fix)
     elif 10 * expected > 1 + 1e-9:
         reason = (
@@ -45,27 +50,32 @@ def delta_too_large(run: Run) -> Iterator[Remark]:
 
 
 def epsilon_too_large(run: Run) -> Iterator[Remark]:
-    """An ε above 10 promises next to nothing in the worst case.
+    """An ε above 10 promises next to nothing, one above 50 nothing at all.
 
     (ε, δ) bounds every attack: what it finds is at most e^ε times its false alarms, plus δ. At ε = 10 that is a factor
     of 22,026, and whoever guesses from even odds whether an example was used may be right with a chance of
     e^ε / (1 + e^ε) = 0.99995. Attacks seldom reach the bound, and a large ε can still be better than none; but it is no
-    proof. The bound: Wasserman and Zhou 2010; Kairouz, Oh and Viswanath 2015.
+    proof, and this is a warning. The bound: Wasserman and Zhou 2010; Kairouz, Oh and Viswanath 2015.
+
+    An error above 50, where the factor is 10^21: of all people who ever lived one attack could tell each, without one
+    false alarm. Such a figure must not be called differential privacy. Looked at are what the plan spends, what is
+    claimed (--claimed-eps) and a recipe's target_epsilon.
     """
+    stated = run.stated_epsilon
+    if stated is not None and stated > MEANINGLESS_EPSILON:
+        where = "--claimed-eps" if run.claim.epsilon is not None else "privacy.target_epsilon"
+        reason = f"ε = {show(stated)} is above 50: as a claim it rules out no attack at all."
+        yield Remark(Severity.ERROR, where, reason, "Claim what the plan spends, once that is below 10.")
     if run.epsilon is None or run.epsilon.value <= LARGE_EPSILON:
         return
     spent = run.epsilon.value
+    severity, limit = (Severity.WARNING, LARGE_EPSILON) if spent <= MEANINGLESS_EPSILON else _MEANINGLESS
     factor = f"{math.exp(spent):,.0f}" if spent < 20 else f"10^{spent / math.log(10):.0f}"
     reason = (
-        f"ε = {at_most(spent)} is above 10: it does not rule out an attack that finds every example that was used, at "
-        f"one false alarm in {factor}."
+        f"ε = {at_most(spent)} is above {show(limit)}: it does not rule out an attack that finds every example that "
+        f"was used, at one false alarm in {factor}."
     )
-    yield Remark(
-        Severity.WARNING,
-        run.where("epsilon"),
-        reason,
-        "Add noise and enlarge the batch with it, train for fewer epochs, or do not call it a proof of privacy.",
-    )
+    yield Remark(severity, run.where("epsilon"), reason, _LESS_EPSILON)
 
 
 def noise_too_small(run: Run) -> Iterator[Remark]:

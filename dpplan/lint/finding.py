@@ -1,11 +1,12 @@
 """What a rule says, and what that becomes in a report."""
 
-import decimal
 import enum
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dpplan.checks import show
+from dpplan.digits import down, up
+
+DIGITS = 4  # of a figure in a sentence, unless it takes more to contradict a claim
 
 
 class Severity(enum.StrEnum):
@@ -42,13 +43,9 @@ class Finding:
 
 def at_most(value: float) -> str:
     """Rounded up to four digits: no sentence states less than what was proven to be spent."""
-    return _rounded(value, decimal.ROUND_CEILING)
+    return up(value, DIGITS)
 
 
 def at_least(value: float) -> str:
     """Rounded down to four digits: no sentence states more than what was proven to be lost."""
-    return _rounded(value, decimal.ROUND_FLOOR)
-
-
-def _rounded(value: float, rounding: str) -> str:
-    return show(float(decimal.Context(prec=4, rounding=rounding).create_decimal(repr(float(value)))))
+    return down(value, DIGITS)

@@ -17,11 +17,15 @@ _SCHEMA = "dpplan.train/"
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A run that has ended. phase: the steps it really took, None where it took none. sha256: of its recipe."""
+    """A run that has ended. phase: the steps it really took, None where it took none. sha256: of its recipe.
+
+    seeded: its noise can be drawn again, so that it protects nobody.
+    """
 
     name: str
     phase: Phase | None
     sha256: str
+    seeded: bool = False
 
 
 def runs_in(folder: Path, source: str, path: str | None) -> tuple[Earlier, ...]:
@@ -42,7 +46,7 @@ def _run(file: Path, source: str, path: str | None) -> Earlier | None:
         recipe = report["recipe"]
         if not str(report["schema"]).startswith(_SCHEMA) or not _same(recipe["data"], source, path):
             return None
-        return Earlier(file.parent.name, _phase(report), str(recipe["sha256"]))
+        return Earlier(file.parent.name, _phase(report), str(recipe["sha256"]), bool(report.get("seeded")))
     except (OSError, ValueError, KeyError, TypeError, PlanError):
         return None
 

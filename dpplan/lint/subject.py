@@ -97,7 +97,8 @@ class Run:
     """settings: what was said. plan: what that amounts to, None where the batch is larger than the data.
 
     recipe: the name of the recipe, None for a plan made of options. data, model: None where nothing is known of them.
-    earlier: runs on the same examples. trials: settings that were tried on them. sha256: of the recipe.
+    earlier: runs on the same examples. trials: settings that were tried on them. sha256: of the recipe. target: the ε
+    that the recipe is solved for.
     """
 
     settings: Settings
@@ -111,6 +112,12 @@ class Run:
     model: Model | None = None
     earlier: tuple[Earlier, ...] = ()
     trials: int = 1
+    target: float | None = None
+
+    @property
+    def stated_epsilon(self) -> float | None:
+        """The ε that was claimed or asked for, where one was."""
+        return self.target if self.claim.epsilon is None else self.claim.epsilon
 
     @cached_property
     def epsilon(self) -> Bound | None:

@@ -40,6 +40,7 @@ def run_of(
         recipe=recipe.name,
         sha256=recipe.sha256,
         data=_data(recipe),
+        target=privacy.target_epsilon,
         **more,
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dpplan.errors import PlanError
+from dpplan.errors import PlanError, file_error
 
 ENDINGS = (".yaml", ".yml", ".json", ".csv")
 MOST_BYTES = 20_000_000  # a hundred thousand phases; keeps a data file given by mistake out of the parser
@@ -48,7 +48,7 @@ def _text(file: Path) -> str:
             f"{file}: no such file. A phase that is typed has a = in it: sigma=1.1,q=0.01,steps=1000."
         ) from None
     except OSError as error:
-        raise PlanError(f"{file}: cannot be read: {error.strerror}.") from None
+        raise file_error(f"{file}: cannot be read", error, PlanError) from None
     if len(raw) > MOST_BYTES:
         raise PlanError(f"{file}: is larger than {MOST_BYTES:,} bytes; this is no list of phases.")
     try:

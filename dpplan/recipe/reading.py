@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dpplan.checks import did_you_mean
-from dpplan.errors import RecipeError
+from dpplan.errors import RecipeError, file_error
 from dpplan.recipe.blocks import Block, Check, Data, Model, Privacy, Runtime, Training, violations
 from dpplan.recipe.values import Given, Kind
 
@@ -28,7 +28,7 @@ def read_text(file: Path) -> str:
     except FileNotFoundError:
         raise RecipeError(f"{file}: no such file.") from None
     except OSError as error:
-        raise RecipeError(f"{file}: cannot be read: {error.strerror}.") from None
+        raise file_error(f"{file}: cannot be read", error, RecipeError) from None
     if len(raw) > MOST_BYTES:
         raise RecipeError(f"{file}: is larger than {MOST_BYTES:,} bytes; this is no recipe.")
     try:

@@ -1,20 +1,11 @@
 """Numbers as text, rounded toward less claimed privacy: upper bounds up, lower bounds down."""
 
-import decimal
-
 from dpplan.checks import show
+from dpplan.digits import down, up
+
+__all__ = ["brief", "down", "ends", "interval", "percent", "ratio", "seconds", "up", "up_within"]
 
 FEWEST, MOST = 7, 12  # digits of a printed interval: one more than a headline, and what certified ends still differ in
-
-
-def up(value: float | None, digits: int = 6) -> str:
-    """Rounded up to that many digits: a printed epsilon is never below the proven one."""
-    return _rounded(value, digits, decimal.ROUND_CEILING)
-
-
-def down(value: float | None, digits: int = 6) -> str:
-    """Rounded down to that many digits: a printed lower bound is never above the proven one."""
-    return _rounded(value, digits, decimal.ROUND_FLOOR)
 
 
 def up_within(value: float, limit: float) -> str:
@@ -57,10 +48,3 @@ def seconds(value: float) -> str:
 
 def percent(fraction: float) -> str:
     return f"{100 * fraction:.1f} %"
-
-
-def _rounded(value: float | None, digits: int, rounding: str) -> str:
-    if value is None:
-        return "none"
-    context = decimal.Context(prec=digits, rounding=rounding)
-    return show(float(context.create_decimal(repr(float(value)))))

@@ -46,6 +46,15 @@ def lines(found: "Solution", delta: Delta, paint: text.Paint = text.unpainted) -
         yield from wrapped(remark, indent=2)
 
 
+def unproven(found: "Solution") -> str:
+    """Why an answer that rests on an estimate does not pass."""
+    return (
+        f"{NAMES[found.unknown]} = {show(found.value)} rests on an estimate by {found.spent.accountant}: nothing "
+        f"proves that it spends no more than {show(_target(found))}.\n  "
+        "Use --accountant exact, or say --accept-estimate."
+    )
+
+
 def described(found: "Solution", delta: Delta) -> data.Object:
     """The value found, what it spends, and what the next value the other way would spend."""
     quantity, other = found.spent.quantity, found.other_way

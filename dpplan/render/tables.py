@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
+from dpplan.digits import apart
 from dpplan.render.numbers import ratio, seconds
 from dpplan.render.table import Cell, Column, Table
 from dpplan.render.text import SYMBOLS, figure, meaning, proven
@@ -78,8 +79,12 @@ def _sentence(row: "Row", reference: Bound | None) -> str | None:
     if row.bound is None:
         return row.refusal
     if row.under_reports and reference is not None:
-        symbol = SYMBOLS[row.bound.quantity]
-        return f"{row.accountant}: its {symbol} ≈ {figure(row.bound)} is below the certified {proven(reference)}."
+        symbol, certified = SYMBOLS[row.bound.quantity], proven(reference)
+        said = figure(row.bound)
+        if reference.lower is not None and not float(said) < float(certified.split()[0]):
+            said, least = apart(row.bound.value, reference.lower)
+            certified = f"{least} ≤ {symbol}"
+        return f"{row.accountant}: its {symbol} ≈ {said} is below the certified {certified}."
     return f"{row.accountant}: {row.bound.why}." if "a tighter value may lie" in row.bound.why else None
 
 

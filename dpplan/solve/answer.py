@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from dpplan.accounting.bound import FLOOR, Bound, Guarantee
 from dpplan.checks import show
+from dpplan.digits import near_above
 from dpplan.errors import NotCertified, Unreachable
 from dpplan.plan import Plan, Settings
 from dpplan.search import Found, Meter, search
@@ -139,10 +140,12 @@ def unreachable(question: Question, meter: Meter) -> Unreachable | NotCertified:
     ((name, target, at_name, at),) = asked
     sentence = (
         f"{name}={show(target)} is out of reach at {at_name}={show(at)}: the least that the "
-        f"{question.accountant} accountant gives is {least:.6g}, at {word(ladder.name)}={show(value)}."
+        f"{question.accountant} accountant gives is {near_above(least, target)}, at {word(ladder.name)}={show(value)}."
     )
     if question.earlier and (before := question.spends(Plan(question.earlier)).value) > target:
-        return Unreachable(f"{sentence} What was spent before is {before:.6g} on its own. Raise the target.")
+        return Unreachable(
+            f"{sentence} What was spent before is {near_above(before, target)} on its own. Raise the target."
+        )
     if ladder.name == "noise_multiplier":
         return Unreachable(f"{sentence} Raise the target, or take fewer steps or a smaller batch.")
     return Unreachable(f"{sentence} {_enough_noise(question, ladder.settings.with_(**{ladder.name: value}))}")

@@ -16,6 +16,7 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+from dpplan.checks import show
 from dpplan.errors import BudgetExceeded, RecipeError, UsageError
 from dpplan.recipe import Recipe
 from dpplan.render.numbers import up
@@ -73,7 +74,7 @@ def plan(recipe: Recipe, *, seed: int | None = None, over_budget: bool = False, 
     if planned.over_budget and not over_budget:
         raise BudgetExceeded(
             f"all {planned.claim.phase.steps} steps would spend ε ≤ {up(planned.claim.epsilon.upper)}, more than the "
-            f"budget of {up(planned.claim.max_epsilon)}. Set on_budget: stop, or say --over-budget."
+            f"budget of {show(planned.claim.max_epsilon)}. Set on_budget: stop, or say --over-budget."
         )
     return planned
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
+from dpplan.digits import up_apart
 from dpplan.render.numbers import down, percent, up
 from dpplan.render.text import headline, row
 from dpplan.train.randomness import SEEDED
@@ -89,14 +90,15 @@ def verdict_rows(checks: Iterable[Check]) -> Iterator[str]:
 def ending(report: TrainReport) -> str:
     """Why a run is not what was planned, with the epsilon it spent."""
     claim = report.planned.claim
-    taken = f"{report.steps} of {claim.phase.steps} steps, ε ≤ {up(report.spent.upper)} spent"
+    spent, planned = up_apart(report.spent.upper, claim.epsilon.upper)
+    taken = f"{report.steps} of {claim.phase.steps} steps, ε ≤ {spent} spent"
     if report.status == "finished":
         wrong = ", ".join(check.name for check in report.verdict if not check.agrees)
-        return f"the run disagrees with its plan: {taken},\n  ε ≤ {up(claim.epsilon.upper)} planned ({wrong})."
+        return f"the run disagrees with its plan: {taken},\n  ε ≤ {planned} planned ({wrong})."
     return (
         f"{report.message} after {taken}.\n"
         "  That figure holds if nothing that was seen decided when to stop;\n"
-        f"  otherwise the planned ε ≤ {up(claim.epsilon.upper)} holds."
+        f"  otherwise the planned ε ≤ {planned} holds."
     )
 
 

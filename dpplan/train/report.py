@@ -17,9 +17,9 @@ import torch
 import dpplan
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
+from dpplan.digits import up_apart
 from dpplan.recipe import Claim, Recipe
 from dpplan.render.data import figure
-from dpplan.render.numbers import up
 from dpplan.train.checkpoint import Checkpoint
 from dpplan.train.data import Dataset
 from dpplan.train.randomness import SEEDED
@@ -186,7 +186,7 @@ class TrainReport:
         planned, phase = self.planned.claim.epsilon, self.planned.claim.phase
         steps = Check("steps", show(phase.steps), show(self.steps), self.steps == phase.steps, covered=True)
         same = (self.spent.lower, self.spent.upper) == (planned.lower, planned.upper)
-        epsilon = Check("epsilon", up(planned.upper), up(self.spent.upper), same, covered=True)
+        epsilon = Check("epsilon", *up_apart(planned.upper, self.spent.upper), same, covered=True)
         return (steps, *self.measured, epsilon)
 
     @property

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -61,8 +62,27 @@ def test_an_error_fails_and_a_warning_only_when_strict(dpplan: Run) -> None:
     wrong = dpplan(*PLAN, "--delta", "0.1")
     assert (wrong.returncode, wrong.stderr) == (1, "")
     assert "error DP001  --delta" in wrong.stdout
-    assert dpplan(*PLAN, "--seed", "1").returncode == 0
-    assert dpplan(*PLAN, "--seed", "1", "--strict").returncode == 1
+    assert dpplan(*PLAN, "--accumulate", "2").returncode == 0
+    assert dpplan(*PLAN, "--accumulate", "2", "--strict").returncode == 1
+
+
+def test_a_seed_and_an_epsilon_above_50_fail_a_check(dpplan: Run) -> None:
+    seeded = dpplan(*PLAN, "--seed", "1")
+    assert (seeded.returncode, seeded.stderr) == (1, "")
+    assert "error DP016  --seed" in seeded.stdout
+    assert dpplan(*PLAN, "--seed", "1", "--silence", "DP016=a test").returncode == 0
+    claimed = dpplan(*PLAN, "--claimed-eps", "50.5")
+    assert (claimed.returncode, "error DP002  --claimed-eps" in claimed.stdout) == (1, True)
+    spent = dpplan("check", "--sigma", ".3", "--n", "60000", "--batch", "256", "--epochs", "60")
+    assert (spent.returncode, "error DP002  --sigma" in spent.stdout) == (1, True)
+    assert dpplan("check", "--sigma", ".5", "--n", "60000", "--batch", "256", "--epochs", "60").returncode == 0
+
+
+def test_a_false_claim_is_shown_with_digits_that_contradict_it(dpplan: Run) -> None:
+    said = dpplan(*PLAN, "--delta", "1e-5", "--claimed-eps", "2.38168").stdout
+    stated = re.search(r"the claimed ε = (\S+) is false: the true ε is at\s+least (\S+)\.\s", said)
+    assert stated
+    assert float(stated[1]) == 2.38168 < float(stated[2])
 
 
 def test_a_code_is_silenced_with_a_reason_and_still_listed(dpplan: Run) -> None:

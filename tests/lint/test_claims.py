@@ -1,5 +1,6 @@
 """Rules on claims and training loops: each fires where it should, and only there."""
 
+import dataclasses
 import math
 import re
 
@@ -7,6 +8,7 @@ import pytest
 from lint_runs import found, of_options, of_recipe, only
 
 from dpplan import accounting, lint
+from dpplan.accounting.bound import Bound
 from dpplan.errors import NotCertified
 from dpplan.lint import Severity
 from dpplan.plan import Plan
@@ -89,6 +91,56 @@ def test_an_estimate_above_the_truth_is_a_warning() -> None:
         run={"claim": lint.Claim(accountant="gdp")},
     )  # fmt: skip
     assert only(run, "DP009").severity is Severity.WARNING
+
+
+def pretending(monkeypatch: pytest.MonkeyPatch, value: float) -> lint.Finding:
+    """What is found when gdp, which is quoted, estimates this value."""
+    run, exact = claiming(accountant="gdp"), accounting.epsilon
+
+    def answer(plan: Plan, delta: float, accountant: str = "exact") -> Bound:
+        bound = exact(plan, delta, accountant)
+        return bound if accountant == "exact" else dataclasses.replace(bound, estimate=value)
+
+    assert run.epsilon is not None
+    monkeypatch.setattr(accounting, "epsilon", answer)
+    return only(run, "DP009")
+
+
+@pytest.mark.parametrize("share", [1e-3, 1e-5, 1e-8, 1e-12])
+def test_an_estimate_that_is_refuted_is_seen_to_be(monkeypatch: pytest.MonkeyPatch, share: float) -> None:
+    bound = of_options().epsilon
+    assert bound is not None
+    assert bound.lower is not None
+    finding = pretending(monkeypatch, bound.lower * (1 - share))
+    assert finding.severity is Severity.ERROR
+    assert figure("ε ≈", finding.message) < figure("at least", finding.message) <= bound.lower
+
+
+def test_an_estimate_inside_the_interval_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    bound = of_options().epsilon
+    assert bound is not None
+    assert bound.upper is not None
+    finding = pretending(monkeypatch, math.nextafter(bound.upper, 0))
+    assert finding.severity is Severity.ERROR
+    assert figure("ε ≈", finding.message) < figure("ε ≤", finding.message)
+
+
+@pytest.mark.parametrize("share", [0.5, 1e-3, 1e-5, 1e-7, 1e-11])
+def test_a_refuted_claim_is_shown_below_what_refutes_it(share: float) -> None:
+    bound = of_options().epsilon
+    assert bound is not None
+    assert bound.lower is not None
+    claimed = bound.lower * (1 - share)
+    message = only(claiming(epsilon=claimed), "DP009").message
+    assert figure("claimed ε =", message) == claimed < figure("at least", message) <= bound.lower
+
+
+def test_a_claim_that_is_not_proven_is_shown_inside_the_interval() -> None:
+    bound = of_options().epsilon
+    assert bound is not None
+    assert bound.upper is not None
+    message = only(claiming(epsilon=math.nextafter(bound.upper, 0)), "DP009").message
+    assert figure("claimed ε =", message) < figure("≤ ε ≤", message) == bound.upper
 
 
 def test_an_accountant_without_a_theorem_cannot_be_quoted() -> None:

@@ -126,10 +126,20 @@ def test_data_that_are_scaled_by_constants_or_made_up_are_fine() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 17])
-def test_a_fixed_seed_is_a_warning(seed: int) -> None:
+def test_a_fixed_seed_is_an_error(seed: int) -> None:
     finding = only(of_options(run={"loop": lint.Loop(seed=seed)}), "DP016")
-    assert finding.severity is Severity.WARNING
+    assert finding.severity is Severity.ERROR
     assert f"seed {seed} is fixed" in finding.message
+
+
+def test_an_earlier_run_with_a_seed_is_told_and_not_added_up() -> None:
+    assert THIS is not None
+    seeded = Earlier("x", THIS.only_phase, "a", seeded=True)
+    finding = only(of_recipe(data=OWN, earlier=(seeded,)), "DP016")
+    assert (finding.severity, finding.where) == (Severity.WARNING, "data.source")
+    assert "together" not in only(of_recipe(data=OWN, earlier=(seeded,)), "DP010").message
+    assert only(of_recipe(data=PUBLIC, earlier=(seeded,)), "DP016").severity is Severity.NOTE
+    assert found(of_recipe(data=MADE, earlier=(seeded,)), "DP016") == []
 
 
 def test_noise_from_the_operating_system_is_fine() -> None:

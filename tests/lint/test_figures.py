@@ -1,5 +1,8 @@
 """Rules on δ, ε, noise, examples, steps and batch: each fires where it should, and only there."""
 
+import re
+from pathlib import Path
+
 import pytest
 from lint_runs import MADE, OWN, found, of_options, of_recipe, only
 
@@ -7,7 +10,8 @@ from dpplan import accounting, lint
 from dpplan.errors import PlanError
 from dpplan.lint import Severity
 from dpplan.mechanism import Gaussian
-from dpplan.plan import Delta, Phase, Plan, Settings, resolve_delta
+from dpplan.plan import Delta, Phase, Plan, Settings, delta_warning, resolve_delta
+from dpplan.recipe import facts, parse
 from dpplan.sampling import Poisson
 
 # DP001
@@ -25,6 +29,15 @@ def test_a_delta_just_below_one_over_n_is_a_note() -> None:
     finding = only(of_options(delta=1e-5), "DP001")
     assert finding.severity is Severity.NOTE
     assert "give away 0.6 examples on average" in finding.message
+
+
+@pytest.mark.parametrize("delta", [1.6667e-5, 1 / 60_000])
+def test_a_delta_that_is_too_large_is_not_shown_to_be_smaller(delta: float) -> None:
+    for said in (only(of_options(delta=delta), "DP001").message, delta_warning(delta, 60_000)):
+        assert said is not None
+        stated = re.match(r"delta=(\S+) is not below 1/n = (\S+): ", said)
+        assert stated
+        assert float(stated[1]) >= float(stated[2]) == pytest.approx(1 / 60_000, rel=1e-2)
 
 
 @pytest.mark.parametrize("n", [10, 60_000, 10**12])
@@ -63,6 +76,32 @@ def test_a_huge_epsilon_overflows_nothing() -> None:
         "one false alarm in 10^"
         in only(of_options(noise_multiplier=0.02, batch_size=60_000, epochs=1), "DP002").message
     )
+
+
+def test_an_epsilon_above_fifty_is_an_error() -> None:
+    run = of_options(noise_multiplier=0.4)
+    assert run.epsilon is not None
+    assert run.epsilon.value > 50
+    finding = only(run, "DP002")
+    assert (finding.severity, finding.where) == (Severity.ERROR, "--sigma")
+    assert "is above 50: it does not rule out" in finding.message
+
+
+@pytest.mark.parametrize(("epsilon", "errors"), [(50.0, 0), (50.1, 1), (1e9, 1)])
+def test_a_claim_above_fifty_is_an_error_whatever_the_plan_spends(epsilon: float, errors: int) -> None:
+    run = of_options(run={"claim": lint.Claim(epsilon=epsilon)})
+    assert [(one.severity, one.where) for one in found(run, "DP002")] == [(Severity.ERROR, "--claimed-eps")] * errors
+
+
+def test_a_target_above_fifty_is_an_error_of_the_recipe() -> None:
+    finding = only(of_recipe(target=60.0), "DP002")
+    assert (finding.severity, finding.where) == (Severity.ERROR, "privacy.target_epsilon")
+
+
+def test_a_recipe_that_is_solved_for_too_much_says_so_to_the_rules() -> None:
+    text = Path(__file__).parents[2].joinpath("recipes", "digits.yaml").read_text(encoding="utf-8")
+    recipe = parse(text.replace("target_epsilon: 3 ", "target_epsilon: 60 "), "much")
+    assert Severity.ERROR in {one.severity for one in found(facts.run_of(recipe, 1437), "DP002")}
 
 
 def test_an_epsilon_of_ten_or_less_is_none() -> None:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from dpplan.checks import show
-from dpplan.errors import RecipeError, UsageError
+from dpplan.errors import RecipeError, file_error
 from dpplan.recipe import Data
 from dpplan.train.data import bundled, files, images, standard, synthetic
 from dpplan.train.data.arrays import examples_from
@@ -91,7 +91,7 @@ def _read(data: Data) -> Examples:
     try:
         return SOURCES[data.source](data)
     except OSError as error:
-        raise UsageError(f"{error.filename or data.path} cannot be read: {error.strerror or error}.") from None
+        raise file_error(f"{error.filename or data.path} cannot be read", error) from None
 
 
 Pair = tuple[Inputs, Targets]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dpplan.errors import UsageError
+from dpplan.errors import UsageError, file_error
 from dpplan.recipe import Data
 from dpplan.train.data.examples import Examples
 from dpplan.train.data.labels import listed
@@ -88,7 +88,9 @@ def _pixels(file: Path) -> NDArray[np.uint8]:
                 raise UsageError(f"{file} has pixels of type {image.mode}. Save it with eight bits a channel.")
             opaque = image.convert("RGBA") if image.mode in {"P", "PA"} else image  # a palette can hold transparency
             return _channels_first(opaque.convert("L" if image.mode in GREY else "RGB"))
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:  # what Pillow's decoders raise
+    except OSError as error:
+        raise file_error(f"{file} cannot be read as an image", error) from None
+    except (ValueError, SyntaxError, EOFError, struct.error) as error:  # what Pillow's decoders raise besides
         raise UsageError(f"{file} cannot be read as an image: {error}.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError):
         raise UsageError(f"{file} declares more pixels than can be trained on. Scale it down.") from None

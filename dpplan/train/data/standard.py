@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dpplan.errors import UsageError
+from dpplan.errors import UsageError, file_error
 from dpplan.recipe import Data
 from dpplan.train.data import pickled
 from dpplan.train.data.examples import Examples, Inputs, Targets
@@ -111,7 +111,9 @@ def _read(folder: Path, name: str) -> bytes:
         raise UsageError(f"data.path={folder} holds neither {name} nor {name}.gz.{hint}")
     try:
         return gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
+    except OSError as error:
+        raise file_error(f"{file} cannot be read", error) from None
+    except (EOFError, zlib.error) as error:
         raise UsageError(f"{file} cannot be read: {error}.") from None
     except MemoryError:
         raise UsageError(f"{file} holds more than the memory of this machine.") from None

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpplan.checks import did_you_mean
-from dpplan.errors import RecipeError, UsageError
+from dpplan.errors import RecipeError, UsageError, file_error
 from dpplan.recipe import Data
 from dpplan.train.data.arrays import examples_from
 from dpplan.train.data.examples import Examples
@@ -65,7 +65,9 @@ def from_parquet(file: Path, data: Data) -> Examples:
         _check_head(file, table.column_names, data.target)
         found = {name: _of_arrow(table[name], pyarrow) for name in table.column_names if name != data.target}
         marks = _marks_of_arrow(table[data.target], pyarrow)
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise file_error(f"{file} cannot be read as .parquet", error) from None
+    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise UsageError(f"{file} cannot be read as .parquet: {error}.") from None
     if not table.num_rows:
         raise UsageError(f"{file} has columns and no rows.")

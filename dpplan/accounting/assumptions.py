@@ -1,0 +1,210 @@
+"""What a certificate takes for granted: the one list, printed by `dpplan help certificate` and by --explain.
+
+A certified figure is a theorem with premises. Whoever wants to break the claim without breaking the proof has to
+break one of these; a premise that is missing here is a fault of dpplan.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+Kind = Literal["theorem", "arithmetic", "run", "claim"]
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """One premise. kind: a key of KINDS. source: where it is stated or derived, or what dpplan does about it."""
+
+    name: str
+    kind: Kind
+    text: str
+    source: str
+
+
+KINDS: Mapping[Kind, str] = MappingProxyType(
+    {
+        "theorem": "mathematics that is cited and not proven anew",
+        "arithmetic": "the machine that computed the figure",
+        "run": "the run that the figure is claimed for",
+        "claim": "what is protected, and what is not counted",
+    }
+)
+
+CERTIFICATE: tuple[Assumption, ...] = (
+    Assumption(
+        "dominating pair",
+        "theorem",
+        "Of all neighbouring data sets and all gradients within the clip norm, none is told apart better than the "
+        "mixture (1 - q) N(0, σ²) + q N(1, σ²) from N(0, σ²), in either direction.",
+        "Mironov, Talwar, Zhang 2019, arXiv:1908.10530, Thm 4; Zhu, Dong, Wang 2022, arXiv:2106.08567, Thm 11",
+    ),
+    Assumption(
+        "adaptive composition",
+        "theorem",
+        "Pairs that dominate each step dominate the whole run, though each step depends on what the earlier ones "
+        "released; so all iterates may be released, and need not be. The noise multiplier, the sample rate and the "
+        "number of steps of each phase do not depend on what was released.",
+        "Zhu, Dong, Wang 2022, arXiv:2106.08567, Thm 10",
+    ),
+    Assumption(
+        "cited bounds",
+        "theorem",
+        "The other results that the accountants' docstrings cite, above all the trapezoid rule's error in a strip, "
+        "Chernoff's and Mills' bounds, and for rdp, zcdp, moments and the composition theorems those of their papers, "
+        "hold as they are printed.",
+        "Trefethen, Weideman 2014, Thm 5.1; the docstrings beside each use",
+    ),
+    Assumption(
+        "binary64 arithmetic",
+        "arithmetic",
+        "Sums, products, quotients and square roots are those of IEEE 754 binary64, each rounded to nearest, with "
+        "gradual underflow: no flush to zero, no extended precision, no other rounding mode set by another library in "
+        "the process, no compiler that reorders (fast-math). A fused multiply-add rounds less, and is covered.",
+        "IEEE 754-2019; not tested where it runs",
+    ),
+    Assumption(
+        "elementary functions",
+        "arithmetic",
+        "exp, expm1, log, log1p, sin, cos, erf, erfc and the like, of the C library and of numpy, scalar and "
+        "vectorised, complex ones in each part, are within 4 units in the last place wherever they are called.",
+        "measured, not proven, for each C library: Gladman, Innocente, Mather, Zimmermann, hal-03141101; numpy its own",
+    ),
+    Assumption(
+        "numpy's sums and transforms",
+        "arithmetic",
+        "Sums, dot products, convolutions and Fourier transforms of numpy and of the BLAS behind it err by no more "
+        "than the worst case of any order of summation, and of the algorithm's depth (pocketfft).",
+        "Higham 2002, Accuracy and Stability of Numerical Algorithms, §4.2 and Thm 24.2",
+    ),
+    Assumption(
+        "inputs are the nearest doubles",
+        "arithmetic",
+        "σ, q, δ and ε are the binary64 numbers nearest to what was typed, and a q of batch / n is the double nearest "
+        "to that quotient. The figure is for these doubles; what was typed lies within two parts in 10^16 of them. A "
+        "trainer must draw and scale with the same doubles. Text becomes a double, and a double text, with correct "
+        "rounding; printed ends are rounded outward after that.",
+        "`dpplan train` draws and accounts from one object",
+    ),
+    Assumption(
+        "a floor under fast intervals",
+        "arithmetic",
+        "Each end of an interval without --prove is widened by one part in 10^9 beyond its proven error, so that one "
+        "unforeseen rounding does not undo it. That is a margin, not a proof: all else on this list is still needed.",
+        "--prove leaves the floor out, and needs neither binary64 nor the C library",
+    ),
+    Assumption(
+        "ball arithmetic, with --prove",
+        "arithmetic",
+        "A proof needs that Arb, GMP and MPFR in python-flint enclose what they say they enclose.",
+        "Johansson 2017, Arb: efficient arbitrary-precision midpoint-radius interval arithmetic",
+    ),
+    Assumption(
+        "dpplan, Python and numpy are free of bugs here",
+        "arithmetic",
+        "The programs do what their text says: dpplan, the interpreter, numpy, the compiler they were built with. "
+        "Nothing of this was verified by a machine. Oracles of another make, the contracts of every accountant, two "
+        "methods against each other and --prove against both are tests of it.",
+        "tests/oracle.py, tests/accounting; `dpplan epsilon --prove`",
+    ),
+    Assumption(
+        "hardware without faults",
+        "arithmetic",
+        "Processor, memory and disk return what they computed and stored: no bit flip, no defective core, no bug such "
+        "as that of the first Pentium's division.",
+        "not tested where it runs",
+    ),
+    Assumption(
+        "Poisson sampling",
+        "run",
+        "At every step each example joins the batch by a coin of its own with chance exactly q, independently of all "
+        "other examples and steps, and who joined is not released; gaps drawn with the law of such coins are as good. "
+        "What the finite bits of a generator make of q is left out. Shuffling, batches of one size, dropping or "
+        "repeating examples to fill a batch, and truncated batches are not covered.",
+        "`dpplan train` does it and tests its batch sizes; `dpplan check --loader` tells of others",
+    ),
+    Assumption(
+        "bounded contribution of an example",
+        "run",
+        "An example adds to the sum a vector of L2 norm at most the clip norm C, one for all its views, and changes "
+        "nothing else of the step: not the gradient of another example, not a buffer, not the divisor (which is q·n "
+        "with the public n), not whether the step fails. A gradient that is not finite adds nothing. The norm is "
+        "that of the sum as it is computed, rounding included.",
+        "`dpplan train` tests the model and clips with a margin for rounding; elsewhere it is the user's to show",
+    ),
+    Assumption(
+        "exact Gaussian noise",
+        "run",
+        "The noise of a step is a normal vector with independent coordinates of standard deviation σ·C, on every "
+        "coordinate that is released, fresh at each step and drawn after the sum. A sampler in floating point only "
+        "comes near it; attacks on the last bits of the noise or of the sum are outside the theorem.",
+        "Mironov 2012; Holohan, Braghin 2021, arXiv:2107.10138. runtime.secure_noise narrows the gap",
+    ),
+    Assumption(
+        "ideal, secret randomness",
+        "run",
+        "Coins and noise come from generators that nobody can tell from ideal ones, with seeds that nobody knows or "
+        "can guess, never used twice: not after a fork, a copied virtual machine or a copied run folder.",
+        "unseeded runs are seeded by the operating system; who knows a seed can subtract the noise",
+    ),
+    Assumption(
+        "every step is counted",
+        "run",
+        "The steps accounted are all that were taken on these examples: lost ones after a crash, those of a copy of "
+        "the run that went on elsewhere, and those of earlier runs (--spent) included.",
+        "`dpplan train` counts on disk before each step; copies it cannot see",
+    ),
+    Assumption(
+        "nothing else is released",
+        "run",
+        "All that leaves the run is computed from the noisy sums: parameters, optimiser state, checkpoints. No loss, "
+        "accuracy, gradient norm, batch size, error message, file name, swapped page or core dump, no sum on a network "
+        "that others read.",
+        "`dpplan train` marks what is not covered with *",
+    ),
+    Assumption(
+        "no side channels",
+        "run",
+        "How long a step takes, the power and memory it uses, cache and paging, are not seen by the adversary. Empty "
+        "and large batches take visibly different times.",
+        "not defended against",
+    ),
+    Assumption(
+        "add or remove one example",
+        "claim",
+        "Neighbouring data sets differ by one example more or less. Replacing one costs more, up to what two cost. "
+        "The protected unit is one row: a person with k rows has (k·ε, k·e^((k-1)·ε)·δ), a duplicated row counts "
+        "twice, and examples made from one another (crops, n-grams, windows of a series) are several.",
+        "Dwork, Roth 2014, §2.3; Vadhan 2017, Lemma 2.2",
+    ),
+    Assumption(
+        "n and the shape of the data are public",
+        "claim",
+        "The number of examples, from which q, the steps, the divisor and δ follow, is known or published otherwise, "
+        "and so are the shape of an example, the classes and the vocabulary. Under add/remove n itself differs "
+        "between neighbours. The split into training and held-out examples is given: neighbours are training sets.",
+        "`dpplan check` DP004",
+    ),
+    Assumption(
+        "choices are not made from the data",
+        "claim",
+        "Settings, architecture, preprocessing (mean, vocabulary, features), the clip norm, when to stop and which run "
+        "or checkpoint to publish were chosen without these examples, or are accounted for separately. So were the "
+        "initial parameters: a model that was trained before on the same examples has spent already.",
+        "`dpplan check` DP010, DP011, DP014; Papernot, Steinke 2022, arXiv:2110.03620",
+    ),
+    Assumption(
+        "the claim is (ε, δ)",
+        "claim",
+        "With a chance of δ the run may give an example away. ε bounds what a model tells of one example beyond what "
+        "is known without it, and not what is true of the population, nor what held-out or public data tell.",
+        "Dwork, Roth 2014, §2.3",
+    ),
+    Assumption(
+        "the file says what ran",
+        "claim",
+        "The settings in a report, and those typed, are those of the run. Nothing here is signed: who can write the "
+        "files, or run another program under this name, can claim anything.",
+        "`dpplan verify` finds contradictions, not lies",
+    ),
+)

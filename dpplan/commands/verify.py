@@ -1,0 +1,53 @@
+"""dpplan verify: whether an old claim stands, and what to publish instead."""
+
+from pathlib import Path
+
+import click
+
+from dpplan import verify
+from dpplan.commands import options, screen
+from dpplan.errors import EXIT_EXCEEDED, EXIT_NOT_CERTIFIED
+
+HELP = """Whether the claims in REPORT stand: each is accounted anew, by this version.
+
+REPORT is the folder of a run (dpplan verify runs/digits-001), its report.json, or what dpplan epsilon, delta, solve,
+compare or check printed with --json; "-" reads it from standard input. Of a run, the steps that were really taken are
+accounted. A claim stands when it is no lower than the certified upper bound at the same δ (or ε), and is refuted when
+it is below the certified lower one; every figure in the file is looked at, estimates too. What it was off by is shown,
+and what to publish instead.
+
+\b
+  dpplan epsilon --sigma 4 --q .01 --steps 1e4 --delta 1e-5 --json | \\
+    dpplan verify -
+  dpplan train recipes/digits.yaml --dry-run --json | \\
+    dpplan verify - --json
+
+Where the certified interval is too wide to tell, the figure is proven in ball arithmetic, which needs the extra
+'prove'. Nothing in a report is signed: a file that was altered with care is believed.
+
+Exit status: 0 all claims stand; 1 a claim is refuted; 2 REPORT is not a report, or contradicts itself; 3 a claim can
+neither be certified nor refuted; 5 REPORT cannot be read.
+"""
+
+
+@click.command("verify", help=HELP, short_help="Whether an old claim stands, and what to publish.")
+@click.argument("report", type=click.Path(path_type=Path), metavar="REPORT")
+@click.option("--prove/--no-prove", default=True, help="Whether a proof may settle what the interval cannot.")
+@options.explain
+@options.as_json
+def command(report: Path, prove: bool, explain: bool, as_json: bool) -> None:
+    from dpplan.render import verify as render
+
+    document = verify.read(report)
+    with screen.status("proving") as progress:
+        verdicts = [verify.verify(claim, progress, proofs=prove) for claim in document.claims]
+    if as_json:
+        screen.as_json(render.document(document, verdicts))
+    else:
+        screen.say(render.report(document, verdicts, screen.paint))
+        screen.say(render.explanations(verdicts) if explain else ())
+    standings = {verdict.standing for verdict in verdicts}
+    if verify.Standing.REFUTED in standings:
+        click.get_current_context().exit(EXIT_EXCEEDED)
+    if verify.Standing.UNCERTAIN in standings:
+        click.get_current_context().exit(EXIT_NOT_CERTIFIED)

@@ -1,0 +1,134 @@
+"""Old claims, accounted anew: does a figure that was written down still stand?
+
+    document = read(Path("runs/digits-001"))
+    for claim in document.claims:
+        verdict = verify(claim)             # verdict.standing, verdict.off, verdict.publish
+
+    claim       what was claimed
+    fields      values out of JSON that anybody may have written
+    reading     reports, run folders and the JSON of commands to claims
+
+A claim is the upper end of an interval, an upper bound, or an estimate that was used as one. It is held against the
+exact accountant of this version, and against a proof in ball arithmetic where that interval is too wide to tell.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from dpplan import accounting
+from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.digits import up
+from dpplan.errors import NotCertified
+from dpplan.gate import Standing, judge
+from dpplan.plan import Plan
+from dpplan.verify.claim import Claim, Document
+from dpplan.verify.reading import read
+
+if TYPE_CHECKING:
+    from dpplan.accounting.exact.prove import Proof
+
+__all__ = ["Claim", "Document", "Standing", "Verdict", "read", "verify"]
+
+DIGITS = 18  # of a proof: all that a float holds, so that it tells any claim from the truth
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """claim, and how it stands to what is proven now. bound: None where nothing is, and then `reasons` say why.
+
+    proof: where the accountant's interval could not tell. reasons: of a standing that the figures alone do not explain.
+    """
+
+    claim: Claim
+    standing: Standing
+    bound: Bound | None
+    proof: "Proof | None" = None
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def off(self) -> float | None:
+        """By how much the claim lies above the proven upper end; negative: below the lower one. 0 between them."""
+        if self.bound is None or self.bound.upper is None or self.bound.lower is None:
+            return None
+        value = self.claim.value
+        if value >= self.bound.upper:
+            return float(Fraction(value) - Fraction(self.bound.upper))
+        return float(Fraction(value) - Fraction(self.bound.lower)) if value < self.bound.lower else 0.0
+
+    @property
+    def off_relative(self) -> float | None:
+        """`off` as a share of the end that it is measured from; None where that is 0."""
+        if not self.off or self.bound is None:
+            return self.off
+        end = self.bound.upper if self.off > 0 else self.bound.lower
+        return self.off / end if end else None
+
+    @property
+    def publish(self) -> float | None:
+        """The figure to publish: the claim where it stands, else a proven one, rounded up. None where none holds."""
+        if self.claim.broken or self.claim.doubts or self.bound is None or self.bound.upper is None:
+            return None
+        return self.claim.value if self.standing is Standing.STANDS else self.proven
+
+    @property
+    def proven(self) -> float | None:
+        """What can be claimed of the plan now, at six digits."""
+        upper = None if self.bound is None else self.bound.upper
+        return float(up(upper)) if upper is not None and upper < float("inf") else None
+
+
+def verify(claim: Claim, progress: Progress | None = None, proofs: bool = True) -> Verdict:
+    """Accounts the claim's plan anew, and says whether the claim stands.
+
+    progress: called with a sentence while a proof goes on. proofs: whether one may be made.
+    A claim of a run with a seed is refuted, whatever its figure; one of a run whose own report says that it did not do
+    as planned is not certified, unless the figure is refuted already.
+    """
+    try:
+        bound = _accounted(claim)
+    except NotCertified as error:
+        standing = Standing.REFUTED if claim.broken else Standing.UNCERTAIN
+        return Verdict(claim, standing, None, reasons=tuple(filter(None, (claim.broken, str(error)))))
+    standing, proof, reasons = judge(claim.value, bound), None, []
+    if standing is Standing.UNCERTAIN and proofs and claim.plan is not None:
+        proof, reason = _proved(claim, claim.plan, progress)
+        reasons += [reason] if reason else []
+        if proof is not None:
+            bound, standing = proof.bound, _judged(claim.value, proof)
+    if claim.broken:
+        return Verdict(claim, Standing.REFUTED, bound, proof, (claim.broken, *reasons))
+    if claim.doubts and standing is Standing.STANDS:
+        standing = Standing.UNCERTAIN
+    return Verdict(claim, standing, bound, proof, (*claim.doubts, *reasons))
+
+
+def _accounted(claim: Claim) -> Bound:
+    if claim.plan is None:
+        assumptions = Plan.from_rate(1.0, 1.0, 1).assumptions
+        return Bound(claim.quantity, 0.0, 0.0, Guarantee.CERTIFIED, "exact", assumptions, "no step was taken")
+    ask = accounting.epsilon if claim.quantity == "epsilon" else accounting.delta
+    return ask(claim.plan, claim.at)
+
+
+def _proved(claim: Claim, plan: Plan, progress: Progress | None) -> "tuple[Proof | None, str]":
+    """A proof of the figure; or why there is none."""
+    if importlib.util.find_spec("flint") is None:
+        return None, "a proof might tell, and needs the extra 'prove': pip install 'dpplan[prove]'"
+    from dpplan.accounting.exact import prove
+
+    ask = prove.epsilon if claim.quantity == "epsilon" else prove.delta
+    try:
+        return ask(plan, claim.at, DIGITS, progress), ""
+    except NotCertified as error:
+        return None, str(error)
+
+
+def _judged(claimed: float, proof: "Proof") -> Standing:
+    """`judge`, with all digits of the proof, of which a float holds fewer."""
+    if Fraction(claimed) >= Fraction(proof.upper_digits):
+        return Standing.STANDS
+    return Standing.REFUTED if Fraction(claimed) < Fraction(proof.lower_digits) else Standing.UNCERTAIN

@@ -1,0 +1,40 @@
+"""A claim that was written down: which figure, of which plan; and what a file of them says besides."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dpplan.plan import Plan
+
+Quantity = Literal["epsilon", "delta"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One figure somebody relies on: a plan spends no more than `value`.
+
+    name: where it stands in the file. at: the delta of an epsilon, or the reverse. plan: None where no step was taken.
+    lower: the lower end that was claimed beside it, None without one. guarantee, accountant: as the file has them.
+    broken: why no figure at all can be claimed, "" otherwise. doubts: why the plan may not be what ran.
+    """
+
+    name: str
+    quantity: Quantity
+    at: float
+    value: float
+    plan: Plan | None
+    lower: float | None = None
+    guarantee: str = ""
+    accountant: str = ""
+    broken: str = ""
+    doubts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """All claims of a file. version: of the dpplan that wrote it, "" where it does not say. remarks: worth knowing."""
+
+    name: str
+    schema: str
+    version: str
+    claims: tuple[Claim, ...]
+    remarks: tuple[str, ...] = field(default=())

@@ -1,0 +1,87 @@
+"""dpplan help: the list of what a certificate assumes, and the exit codes."""
+
+import json
+import re
+from collections.abc import Callable
+from subprocess import CompletedProcess
+
+import pytest
+
+from dpplan import errors
+from dpplan.accounting.assumptions import CERTIFICATE, KINDS
+from dpplan.render import topics
+
+Run = Callable[..., CompletedProcess[str]]
+ABADI = ("epsilon", "--sigma", "4", "--q", "0.01", "--steps", "10000", "--delta", "1e-5")
+# What a hostile reader would ask about: each word has to stand in the list somewhere.
+ASKED = (
+    "binary64", "rounded to nearest", "gradual underflow", "flush to zero", "extended precision", "fast-math",
+    "units in the last place", "pocketfft", "numbers nearest to what was typed", "one part in 10^9", "python-flint",
+    "free of bugs", "no bit flip", "Poisson", "coin of its own", "Shuffling", "clip norm", "floating point",
+    "attacks on the last bits", "independent coordinates", "seeds", "fork", "copied run folder",
+    "every step is counted", "earlier runs", "all iterates", "depends on what the earlier ones", "add or remove one",
+    "Replacing one costs more", "person with k rows", "duplicated row", "number of examples",
+    "Settings, architecture", "when to stop", "side channels", "How long a step takes", "loss, accuracy", "network",
+    "buffer", "chance of δ", "Nothing here is signed", "dominating pair", "adaptive composition",
+)  # fmt: skip
+
+
+def test_the_whole_list_is_printed_once_and_fits_a_screen(dpplan: Run) -> None:
+    done = dpplan("help", "certificate")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    whole = " ".join(done.stdout.split())
+    for number, each in enumerate(CERTIFICATE, 1):
+        assert lines.count(f"{number:>3}. {each.name}") == 1
+        assert " ".join(each.text.split()) in whole
+        assert f"[{each.source}]" in whole
+    assert dpplan("help", "assumptions").stdout == done.stdout
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_hostile_reader_finds_what_he_asks_about(asked: str) -> None:
+    assert any(asked in f"{each.name} {each.text} {each.source}" for each in CERTIFICATE), asked
+
+
+def test_every_assumption_is_whole_and_of_a_known_kind() -> None:
+    assert len({each.name for each in CERTIFICATE}) == len(CERTIFICATE)
+    assert {each.kind for each in CERTIFICATE} == set(KINDS)
+    for each in CERTIFICATE:
+        assert each.text.endswith("."), each.name
+        assert each.source, each.name
+
+
+@pytest.mark.parametrize("more", [(), ("--accountant", "all")])
+def test_explain_names_every_assumption_once_and_where_they_are_told(dpplan: Run, more: tuple[str, ...]) -> None:
+    whole = " ".join(dpplan(*ABADI, "--explain", *more, "--delta", "1e-6").stdout.split())
+    assert whole.count("dpplan help certificate") == 1
+    for each in CERTIFICATE:
+        assert each.name in whole
+    assert "dpplan help certificate" not in dpplan(*ABADI, *more).stdout
+
+
+def test_every_exit_code_is_told(dpplan: Run) -> None:
+    lines = dpplan("help", "exit-codes").stdout.splitlines()
+    told = [int(line.split()[0]) for line in lines if re.match(r" *\d+  ", line)]
+    assert told == [*errors.STATUS_MEANINGS, 130, 141]
+    assert max(map(len, lines)) <= 80
+    overview = " ".join(dpplan("--help").stdout.split())
+    for code in errors.STATUS_MEANINGS:
+        assert re.search(rf"[ ;]{code} [a-z]", overview.partition("Exit status:")[2]), code
+
+
+def test_topics_are_listed_and_a_wrong_one_is_told(dpplan: Run) -> None:
+    listed = dpplan("help").stdout
+    assert [line.split()[0] for line in listed.splitlines()[: len(topics.TOPICS)]] == list(topics.TOPICS)
+    wrong = dpplan("help", "certifcate")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "Did you mean 'certificate'?" in wrong.stderr
+    assert dpplan("help", "epsilon").stderr == "error: 'epsilon' is a command: see dpplan epsilon --help.\n"
+
+
+def test_json_has_all_of_it(dpplan: Run) -> None:
+    content = json.loads(dpplan("help", "certificate", "--json").stdout)
+    assert (content["schema"], len(content["assumptions"])) == ("dpplan.help/1", len(CERTIFICATE))
+    assert set(content["assumptions"][0]) == {"name", "kind", "text", "source"}
+    assert set(json.loads(dpplan("help", "--json").stdout)["topics"]) == set(topics.TOPICS)

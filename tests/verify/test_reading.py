@@ -1,0 +1,226 @@
+"""What is read from reports that may be old, cut, garbage or altered: every claim, or a clear refusal."""
+
+import contextlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reports import DELTA, PLAN, STEPS, altered, printed, report, saved
+
+from dpplan import verify
+from dpplan.errors import ReportError
+
+
+def problems(folder: Path, content: Any) -> tuple[str, ...]:
+    with pytest.raises(ReportError) as caught:
+        verify.read(saved(folder, content))
+    return caught.value.problems
+
+
+def test_a_report_holds_what_was_spent_and_what_was_planned(tmp_path: Path) -> None:
+    document = verify.read(saved(tmp_path, report()))
+    assert [(claim.name, claim.at, claim.plan) for claim in document.claims] == [
+        ("spent", DELTA, document.claims[0].plan),
+        ("planned", DELTA, document.claims[0].plan),
+    ]
+    assert document.claims[0].plan is not None
+    assert document.claims[0].plan.phases == PLAN.phases
+    assert (document.schema, document.version, document.remarks) == ("dpplan.train/1", "0.0.9", ())
+
+
+def test_a_folder_and_the_report_in_it_are_the_same(tmp_path: Path) -> None:
+    file = saved(tmp_path, report())
+    assert verify.read(tmp_path) == verify.read(file)
+
+
+def test_the_steps_that_were_really_taken_are_accounted(tmp_path: Path) -> None:
+    spent, planned = verify.read(saved(tmp_path, report(spent__steps=40))).claims
+    assert (spent.plan.steps, planned.plan.steps) == (40, STEPS)  # type: ignore[union-attr]
+    spent, planned = verify.read(saved(tmp_path, report(spent__steps=140))).claims
+    assert (spent.plan.steps, planned.plan.steps) == (140, 140)  # type: ignore[union-attr]
+    spent, _ = verify.read(saved(tmp_path, report(spent__steps=0))).claims
+    assert spent.plan is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("steps", f"{STEPS + 20:020}\n"),
+        ("metrics.jsonl", f'{{"counted": 7}}\n{{"counted": {STEPS + 20}}}\nnonsense\n{{"counted": "x"}}\n{{"cou'),
+    ],
+)
+def test_a_count_beside_the_report_that_knows_of_more_steps_is_what_counts(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    file = saved(tmp_path, report())
+    saved(tmp_path, text, name)
+    for path in (file, tmp_path):
+        document = verify.read(path)
+        assert {claim.plan.steps for claim in document.claims if claim.plan} == {STEPS + 20}
+        assert f"counts {STEPS + 20} steps, and the report only {STEPS}" in document.remarks[0]
+    other = file.rename(tmp_path / "copy.json")
+    assert {claim.plan.steps for claim in verify.read(other).claims if claim.plan} == {STEPS}
+
+
+def test_a_count_that_is_garbage_is_refused(tmp_path: Path) -> None:
+    saved(tmp_path, report())
+    for text in ("many\n", "-5\n", "9" * 30, "١٢"):
+        saved(tmp_path, text, "steps")
+        with pytest.raises(ReportError, match="does not hold a count of steps"):
+            verify.read(tmp_path)
+
+
+def test_a_dry_run_has_only_a_plan(tmp_path: Path) -> None:
+    content = report(status=..., spent=..., verdict=..., not_covered_by_epsilon=...)
+    assert [claim.name for claim in verify.read(saved(tmp_path, content)).claims] == ["planned"]
+
+
+def test_json_of_the_planning_commands_is_read(tmp_path: Path) -> None:
+    (claim,) = verify.read(saved(tmp_path, printed())).claims
+    assert (claim.name, claim.quantity, claim.at, claim.accountant) == ("results[0]", "epsilon", DELTA, "exact")
+    (claim,) = verify.read(saved(tmp_path, printed("delta"))).claims
+    assert (claim.quantity, claim.at) == ("delta", 0.5)
+    several = printed()
+    several["results"] *= 3
+    before = altered(several, spent_before={"phases": 1, "results": several["results"][:1]})
+    assert [claim.name for claim in verify.read(saved(tmp_path, before)).claims] == [
+        "results[0]", "results[1]", "results[2]", "spent_before.results[0]",
+    ]  # fmt: skip
+
+
+def test_refusals_lower_bounds_and_infinite_figures_claim_nothing(tmp_path: Path) -> None:
+    content = printed()
+    (result,) = content["results"]
+    figure = result["epsilon"]
+    content["results"] += [
+        {"accountant": "zcdp", "delta": DELTA, "epsilon": None, "refusal": "zcdp: refuses"},
+        {**result, "epsilon": {**figure, "guarantee": "lower", "upper": None}},
+        {**result, "epsilon": {**figure, "upper": None}},
+    ]
+    assert len(verify.read(saved(tmp_path, content)).claims) == 1
+    content["results"] = content["results"][1:]
+    assert "holds no figure that claims anything" in problems(tmp_path, content)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is not the JSON of a report"),
+        ("{", "is not the JSON of a report"),
+        ("[1, 2]", "it holds no object with a schema"),
+        ("null", "it holds no object with a schema"),
+        ("{}", "is no report of dpplan: schema=null"),
+        ('{"schema": 7}', "is no report of dpplan: schema=7"),
+        ('{"schema": "dpplan.train/2"}', "is not known to this version of dpplan"),
+        ('{"schema": "dpplan.curve/1"}', "has no plan beside each figure"),
+        ('{"schema": "dpplan.verify/1"}', "has no plan beside each figure"),
+        ('{"schema": "dpplan.train/1", "schema": "x"}', "the key 'schema' is given twice"),
+        ('{"schema": "dpplan.train/1", "planned": NaN}', "NaN is not a number"),
+        ('{"schema": "dpplan.train/1", "planned": -Infinity}', "-Infinity is not a number"),
+        ("[" * 100_000, "is nested too deeply"),
+        ('{"schema": ' + "9" * 5000 + "}", "is n"),
+    ],
+)
+def test_what_is_no_report_is_refused_in_a_line(tmp_path: Path, text: str, said: str) -> None:
+    (problem,) = problems(tmp_path, text)
+    assert said in problem
+    assert len(problem) < 400
+
+
+def test_what_is_not_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_bytes(b"\xff\xfe\x00\x01" * 100)
+    with pytest.raises(ReportError, match="is not text"):
+        verify.read(tmp_path / "report.json")
+
+
+BAD = [
+    ({"planned__noise_multiplier": value}, "planned.noise_multiplier")
+    for value in ("x", True, -1, 0, 10**400, [], {}, ...)
+]
+BAD += [({"planned__sample_rate": value}, "planned.sample_rate") for value in ("0.1", -0.1, 1.5, 0, ...)]
+BAD += [({"planned__steps": value}, "planned.steps") for value in (0, -5, 1.5, 2**60, 10**400, "many", ...)]
+BAD += [({"spent__steps": value}, "spent.steps") for value in (-5, 1.5, 2**60, True, None, ...)]
+BAD += [({"planned__delta": value}, "planned.delta") for value in (0, 1, 1.5, -1e-5, "tiny", None, ...)]
+BAD += [({"spent__epsilon__upper": value}, "spent.epsilon.upper") for value in ("1", -1, False, 10**400, [1], ...)]
+BAD += [({"spent__epsilon": value}, "spent.epsilon") for value in (1.5, None, [], ...)]
+BAD += [({"spent__epsilon__guarantee": value}, "spent.epsilon.guarantee") for value in ("sure", None, 7, [], ...)]
+BAD += [
+    ({"spent": ...}, "spent is missing"),
+    ({"spent": []}, "spent=[] is not an object"),
+    ({"planned": ...}, "planned is missing"),
+    ({"planned": 3}, "planned=3 is not an object"),
+    ({"spent__lost_steps": STEPS + 1}, "spent.lost_steps=101 is more than spent.steps=100"),
+    ({"seeded": "no"}, "seeded="),
+    ({"planned__batch_size": 50.0}, "contradicts planned.batch_size / planned.examples"),
+    ({"planned__noise_multiplier": 8.0}, "contradicts recipe.privacy.noise_multiplier"),
+    ({"planned__delta": 1e-4}, "contradicts recipe.privacy.delta"),
+    ({"assumptions__adjacency": "replace_one"}, "assumptions.adjacency"),
+    ({"assumptions__privacy_unit": "person"}, "assumptions.privacy_unit"),
+    ({"assumptions__sampling": "shuffling"}, "assumptions.sampling"),
+    ({"spent__epsilon__assumptions": "Poisson sampling, replace one example"}, "spent.epsilon.assumptions"),
+]
+
+
+@pytest.mark.parametrize(("changes", "said"), BAD, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_value_that_makes_no_sense_is_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    found = problems(tmp_path, report(**changes))
+    assert any(said in problem for problem in found), found
+    assert all(len(problem) < 200 for problem in found)
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    content = report(planned__noise_multiplier=-1, planned__steps=0, spent__epsilon__upper="x", seeded=3)
+    assert len(problems(tmp_path, content)) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"plan": ...}, "plan is missing"),
+        ({"plan__phases": []}, "plan.phases is missing"),
+        ({"plan__phases": [7]}, "plan.phases[0].noise_multiplier is missing"),
+        ({"plan__steps": STEPS + 1}, "plan.steps=101 contradicts its phases"),
+        ({"plan__noise_multiplier": 5.0}, "plan.noise_multiplier=5 contradicts a phase"),
+        ({"plan__examples": 1000, "plan__batch_size": 500.0}, "contradicts batch_size / examples"),
+        ({"results": ...}, "results is missing"),
+        ({"results": {}}, "results is not a list"),
+        ({"results": [3]}, "results[0] is not an object"),
+        ({"results": [{}]}, "results[0] holds neither an epsilon at a delta"),
+        ({"results": []}, "holds no figure that claims anything"),
+        ({"spent_before": {}}, "spent_before"),
+        ({"spent_before": {"phases": 9, "results": []}}, "spent_before"),
+    ],
+)
+def test_json_of_a_planning_command_that_is_cut_or_altered_is_refused(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    assert any(said in problem for problem in problems(tmp_path, altered(printed(), **changes)))
+
+
+def test_a_delta_above_one_is_refused(tmp_path: Path) -> None:
+    content = printed("delta")
+    content["results"][0]["delta"]["upper"] = 1.5
+    assert "results[0].delta.upper=1.5 is not in [0, 1]." in problems(tmp_path, content)
+
+
+def test_no_mutilation_of_a_report_raises_anything_else(tmp_path: Path) -> None:
+    """Each value in turn is replaced by each of many: a claim, or ReportError."""
+    content = report()
+    paths = [path for path in every_path(content) if path]
+    values = (None, "", -1, 0, 1e308, 10**500, [], {}, True, "\ud800", math.pi)
+    for path in paths:
+        for value in values:
+            file = saved(tmp_path, json.dumps(altered(content, **{path: value})))
+            with contextlib.suppress(ReportError):
+                assert verify.read(file).claims
+
+
+def every_path(content: Any, above: str = "") -> list[str]:
+    inner = (
+        [every_path(value, f"{above}__{key}" if above else key) for key, value in content.items()]
+        if isinstance(content, dict)
+        else []
+    )
+    return [above, *(path for paths in inner for path in paths)]
