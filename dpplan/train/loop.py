@@ -14,12 +14,14 @@ from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase
 from dpplan.recipe import Recipe
 from dpplan.train.clipping import BatchFacts, Chosen, ClippedSum, choose, compiled, rule_for
+from dpplan.train.clipping.known import keeps_rows_apart
 from dpplan.train.data import Split
 from dpplan.train.noise import GaussianNoise
 from dpplan.train.normals import adding_for
 from dpplan.train.optimize import Optimization
 from dpplan.train.randomness import Randomness
 from dpplan.train.ranks import ALONE, Ranks
+from dpplan.train.release import Guard
 from dpplan.train.sampler import sampler_for
 from dpplan.train.secure import SecureNoise
 from dpplan.train.verdict import Measured
@@ -64,13 +66,25 @@ class Trainer:
         most = room / max(1, count * sum(p.numel() for p in self.parameters))
         expected = recipe.training.batch_size / ranks.size
         self.piece = piece_of(recipe.runtime.physical_batch, expected, most, self.data.examples)
-        self.clipping = self._clipping(choose(model, recipe.runtime.engine, self.piece, data.inputs[0], count))
+        chosen = choose(model, recipe.runtime.engine, self.piece, data.inputs[0], count)
+        self._fill_caches(chosen)
+        self.clipping = self._clipping(chosen)
+        self.guard = Guard(model, thorough=not keeps_rows_apart(model))
         self.rule = rule_for(recipe.privacy)
         self.noise = self._noise(phase.mechanism, randomness)
         self.optimization = Optimization(self.parameters, recipe.training, phase.steps)
         self.steps = 0
         self.empty_batches = 0
         self.measured = Measured(phase, data.examples)
+
+    def _fill_caches(self, chosen: Chosen) -> None:
+        """Once through the model with zeros, so that what it computes once and keeps is there before the data are."""
+        count = self.views.count if self.views else 1
+        shape = (1, *((count,) if count > 1 else ()), *self.data.inputs.shape[1:])
+        with torch.random.fork_rng(devices=[]):
+            if not keeps_rows_apart(self.model):
+                zeros = self.data.inputs.new_zeros(shape), self.data.targets.new_zeros(1)
+                chosen.engine.clipped_sum(*zeros, rule_for(self.recipe.privacy))
 
     def _clipping(self, chosen: Chosen) -> Chosen:
         runtime, made = self.recipe.runtime, chosen
@@ -91,7 +105,8 @@ class Trainer:
         the facts of all of them and each other one its own.
         """
         drawn = torch.from_numpy(self.sampler.draw()).to(self.data.targets.device, non_blocking=True)
-        mine = self._clipped_sum(drawn)
+        with self.guard:
+            mine = self._clipped_sum(drawn)
         clipped = self.ranks.total(mine)
         noisy = self.ranks.from_first(torch.empty_like(mine.total) if clipped is None else self._released(clipped))
         expected, size = self.sampler.expected_batch, self.clipping.engine.size
@@ -119,7 +134,7 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """What `restore` needs to go on from here. All of it follows from what was released."""
         return {
-            "model": self.model.state_dict(),
+            "model": self.guard.state_dict(),
             "optimization": self.optimization.state(),
             "clip_norm": self.rule.clip_norm,
             "steps": self.steps,

@@ -37,7 +37,7 @@ class VmapClipping:
 
     def clipped_sum(self, inputs: Tensor, targets: Tensor, rule: ClippingRule) -> ClippedSum:
         parameters = {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
-        with _states_from_inputs(self.model):
+        with states_from_inputs(self.model):
             cut = pieces(inputs, targets, self.physical_batch)
             return gather((self._of_piece(parameters, piece, rule) for piece in cut), self.size, inputs, rule)
 
@@ -68,16 +68,20 @@ class VmapClipping:
 
 
 @contextmanager
-def _states_from_inputs(model: nn.Module) -> Iterator[None]:
-    """Inside, recurrent layers that are given no first state get zeros made from their input.
+def states_from_inputs(model: nn.Module) -> Iterator[None]:
+    """Inside, recurrent layers have a first state that belongs to the example, zeros where they are given none.
 
-    The zeros they make themselves belong to no example, and vmap refuses to write examples into them.
+    Zeros that they or the model make of nothing belong to no example, and vmap refuses to write examples into them.
     """
 
     def with_state(layer: nn.RNNBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
-        if len(args) != 1 or kwargs or not isinstance(args[0], Tensor):
+        if not args or not isinstance(args[0], Tensor):
             return args, kwargs
-        x = args[0]
+        x, given = args[0], args[1] if len(args) > 1 else kwargs.get("hx")
+        if given is not None:
+            own = x.new_zeros(())
+            states = given + own if isinstance(given, Tensor) else tuple(state + own for state in given)
+            return (x, states), {}
         rows = (x.shape[0 if layer.batch_first else 1],) if x.dim() == 3 else ()
         layers = layer.num_layers * (2 if layer.bidirectional else 1)
         hidden = x.new_zeros(layers, *rows, layer.proj_size or layer.hidden_size)
