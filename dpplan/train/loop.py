@@ -14,7 +14,6 @@ from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase
 from dpplan.recipe import Recipe
 from dpplan.train.clipping import BatchFacts, Chosen, ClippedSum, choose, compiled, rule_for
-from dpplan.train.clipping.known import keeps_rows_apart
 from dpplan.train.data import Split
 from dpplan.train.noise import GaussianNoise
 from dpplan.train.normals import adding_for
@@ -66,25 +65,14 @@ class Trainer:
         most = room / max(1, count * sum(p.numel() for p in self.parameters))
         expected = recipe.training.batch_size / ranks.size
         self.piece = piece_of(recipe.runtime.physical_batch, expected, most, self.data.examples)
-        chosen = choose(model, recipe.runtime.engine, self.piece, data.inputs[0], count)
-        self._fill_caches(chosen)
-        self.clipping = self._clipping(chosen)
-        self.guard = Guard(model, thorough=not keeps_rows_apart(model))
+        self.clipping = self._clipping(choose(model, recipe.runtime.engine, self.piece, data.inputs[0], count))
+        self.guard = Guard(model, self.data.inputs[:0])
         self.rule = rule_for(recipe.privacy)
         self.noise = self._noise(phase.mechanism, randomness)
         self.optimization = Optimization(self.parameters, recipe.training, phase.steps)
         self.steps = 0
         self.empty_batches = 0
         self.measured = Measured(phase, data.examples)
-
-    def _fill_caches(self, chosen: Chosen) -> None:
-        """Once through the model with zeros, so that what it computes once and keeps is there before the data are."""
-        count = self.views.count if self.views else 1
-        shape = (1, *((count,) if count > 1 else ()), *self.data.inputs.shape[1:])
-        with torch.random.fork_rng(devices=[]):
-            if not keeps_rows_apart(self.model):
-                zeros = self.data.inputs.new_zeros(shape), self.data.targets.new_zeros(1)
-                chosen.engine.clipped_sum(*zeros, rule_for(self.recipe.privacy))
 
     def _clipping(self, chosen: Chosen) -> Chosen:
         runtime, made = self.recipe.runtime, chosen

@@ -1,6 +1,6 @@
 """What of a model may be written down: the parameters that noisy steps have made, and all else as it was before them.
 
-    guard = Guard(model, known)     # before the model meets the first example
+    guard = Guard(model, inputs[:0])    # before the model meets the first example
     with guard: ...                 # a step's clipped sum; TrainingStopped when it left anything behind in the model
     guard.state_dict()              # for model.pt and the checkpoint
 """
@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dpplan.errors import TrainingStopped
-from dpplan.train.clipping.state import State
+from dpplan.errors import DpplanError, RecipeError, TrainingStopped
+from dpplan.train.clipping.known import keeps_rows_apart
+from dpplan.train.clipping.state import State, outlived
 from dpplan.train.clipping.trial import kept
 
 
@@ -26,11 +27,15 @@ class Guard:
     included: what does is put back, and TrainingStopped is raised before anything of the step is released.
     """
 
-    def __init__(self, model: nn.Module, thorough: bool) -> None:
-        self.model, self.thorough = model, thorough
-        self.state = State(model) if thorough else None
+    def __init__(self, model: nn.Module, inputs: Tensor) -> None:
+        """inputs: only the shape and the type of one are looked at. Raises RecipeError as `Trial` does.
+
+        A model of known layers keeps nothing, so only its state dict is guarded.
+        """
+        self.model = model
+        self.state = None if keeps_rows_apart(model) else _settled(model, inputs)
         self.first = OrderedDict((name, _apart(value)) for name, value in model.state_dict().items())
-        self.before: list[Tensor] = []
+        self.before: dict[int, Tensor] = {}
 
     def state_dict(self) -> dict[str, Any]:
         trained = {n: p for n, p in self.model.named_parameters(remove_duplicate=False) if p.requires_grad}
@@ -39,8 +44,9 @@ class Guard:
         )
 
     def __enter__(self) -> None:
-        if self.thorough:
-            self.before = [p.detach().clone() for p in self._trained()]
+        if self.state is not None:
+            trained = (p for p in self.model.parameters() if p.requires_grad)
+            self.before = {id(p): p.detach().clone() for p in trained}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -48,17 +54,38 @@ class Guard:
         if self.state is None:
             return
         changes = self.state.changes()
-        with torch.no_grad():
-            for p, before in zip(self._trained(), self.before, strict=True):
-                if not torch.equal(torch.nan_to_num(p), torch.nan_to_num(before)):
-                    p.copy_(before)
+        for layer in self.model.modules():
+            for name, p in layer.named_parameters(recurse=False):
+                before = self.before.get(id(p))
+                if before is not None and (outlived(p) or not _equal(p, before)):
+                    setattr(layer, name, nn.Parameter(before))
                     changes.append("parameters that are trained")
         if changes:
             self.state.restore()
             raise TrainingStopped(f"stopped: {kept(list(dict.fromkeys(changes)))}") from error
+        if isinstance(error, Exception) and not isinstance(error, DpplanError):
+            # Its text may hold what the model saw; it is told to who asks for the traceback.
+            raise TrainingStopped(f"stopped: the model raises {type(error).__name__}, as it never did on trial") from error
 
-    def _trained(self) -> list[nn.Parameter]:
-        return [p for p in self.model.parameters() if p.requires_grad]
+
+def _settled(model: nn.Module, inputs: Tensor) -> State:
+    """The state of the model once it has computed what it computes only once, a mask say, from zeros."""
+    zeros = inputs.new_zeros(3, *inputs.shape[1:])
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        model(zeros)
+        state = State(model)
+        if inputs.is_floating_point():
+            model(torch.randn_like(zeros))
+        else:
+            model(zeros)
+    if changes := state.changes():
+        state.restore()
+        raise RecipeError(kept(changes))
+    return state
+
+
+def _equal(p: Tensor, before: Tensor) -> bool:
+    return p.shape == before.shape and bool(((p == before) | ((p != p) & (before != before))).all())  # NaN is NaN here
 
 
 def _apart(value: Any) -> Any:

@@ -74,9 +74,13 @@ def _dropout_backward(func: Any, gradient: Tensor, mask: Tensor, scale: float) -
     return gradient.clone()
 
 
-def _rrelu(func: Any, values: Tensor, noise: Tensor, low: float, high: float, train: bool, *_: Any) -> Tensor:
-    noise.copy_(torch.where(values <= 0, (low + high) / 2, 1.0))
-    return values * noise
+def _rrelu(
+    func: Any, values: Tensor, noise: Tensor, low: float = 1 / 8, high: float = 1 / 3, train: bool = False, *_: Any
+) -> Tensor:
+    slope = torch.where(values <= 0, (low + high) / 2, 1.0)
+    if train:
+        noise.copy_(slope)
+    return values * slope
 
 
 _REPLACED: dict[str, Replacement] = {

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dpplan.train.clipping.expected import seeded
 from dpplan.train.clipping.vmap import VmapClipping
 
 
@@ -24,10 +25,12 @@ class OneAtATime(VmapClipping):
     ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
         """What vmap(grad) gives. Parameters are copied for each example, so that nothing written to them stays."""
         found, seen = [], []
-        for x, y in zip(inputs, targets, strict=True):
+        seeds = torch.randint(2**32, (len(targets),)).tolist()  # so that no example decides what the next one draws
+        for x, y, seed in zip(inputs, targets, seeds, strict=True):
             own = {name: p.clone().requires_grad_() for name, p in parameters.items()}
-            loss, facts = self._loss(own, x.clone(), y)
-            gradients = torch.autograd.grad(loss, list(own.values()), allow_unused=True, materialize_grads=True)
+            with seeded(seed):
+                loss, facts = self._loss(own, x.clone(), y)
+                gradients = torch.autograd.grad(loss, list(own.values()), allow_unused=True, materialize_grads=True)
             found.append([gradient.detach() for gradient in gradients])
             seen.append([fact.detach() for fact in facts])
         together: list[Any] = [torch.stack(each) for each in zip(*found, strict=True)]

@@ -30,7 +30,7 @@ Leaf = tuple[Any, Any]  # the object itself, and a copy of it where it can be ch
 Leaves = dict[str, Leaf]
 
 # Attributes that every module has, which are looked at in other ways or hold hooks.
-_INTERNAL = frozenset(vars(nn.Module()))
+_INTERNAL = frozenset(vars(nn.Module())) - {"training"} | {"_flat_weights"}  # of recurrent layers, its parameters
 _VALUES = (int, float, complex, str, bytes, type(None), np.generic)
 _APART = (type, types.ModuleType, types.BuiltinFunctionType, random.Random, np.random.Generator, torch.Generator)
 _INSTALLED = ("site-packages", "dist-packages", sysconfig.get_path("stdlib"), "<frozen")
@@ -51,20 +51,24 @@ class State:
         return [name for name in self.held | now if not _same(self.held.get(name), now.get(name))]
 
     def restore(self) -> None:
-        """Buffers and frozen parameters as they were. Other attributes are never written to a file."""
+        """Buffers and frozen parameters with the values they had. Other attributes are never written to a file."""
         for layer_name, layer in self.model.named_modules():
             for held, kind in ((vars(layer)["_buffers"], "buffer"), (vars(layer)["_parameters"], "parameter")):
                 for name in held:
                     was, copy = self.held.get(f"{kind} '{_dotted(layer_name, name)}'", (None, None))
-                    if isinstance(was, Tensor):
-                        held[name] = was
-                        with torch.no_grad():
-                            was.data.copy_(copy)
+                    if isinstance(was, Tensor):  # in new tensors: what became of the old ones may not even be read
+                        held[name] = copy.clone() if kind == "buffer" else nn.Parameter(copy.clone(), requires_grad=False)
 
 
 def leaves(model: nn.Module) -> Leaves:
     """Kind and name -> what is held there."""
     return _Walk(model).found
+
+
+def outlived(tensor: Tensor) -> bool:
+    """Whether it was left over by a vmap or grad that is done. Even to ask for its values may end the process."""
+    keys, kinds = torch._C._dispatch_keys(tensor), torch._C.DispatchKey
+    return bool(keys.has(kinds.FuncTorchBatched) or keys.has(kinds.FuncTorchGradWrapper))
 
 
 class _Walk:
@@ -82,34 +86,37 @@ class _Walk:
         for key, parameter in content["_parameters"].items():
             if parameter is not None and not parameter.requires_grad:
                 self._keep(f"parameter '{_dotted(name, key)}'", parameter)
-        self._keep(f"attribute '{_dotted(name, 'training')}'", layer.training)
         for key, value in content.items():
             if key not in _INTERNAL:
-                self._value(f"attribute '{_dotted(name, key)}'", value, 0)
+                self._value("attribute '{}'", _dotted(name, key), value)
         for kind in type(layer).__mro__:
             if not kind.__module__.startswith("torch.") and kind is not object and id(kind) not in self.met:
                 self.met[id(kind)] = kind
                 for key, value in vars(kind).items():
                     if not key.startswith("__") or inspect.isfunction(value):
-                        self._value(f"'{key}' of class {kind.__name__}", _function(value), 0)
+                        self._value(f"'{{}}' of class {kind.__name__}", key, _function(value))
 
-    def _value(self, name: str, value: Any, depth: int) -> None:
-        """Everything that can be reached from here."""
+    def _value(self, label: str, path: str, value: Any, depth: int = 0) -> None:
+        """Everything that can be reached from here. label: what the path is put into."""
         if isinstance(value, _VALUES) or isinstance(value, Tensor | np.ndarray):
             if not (isinstance(value, nn.Parameter) and value.requires_grad):
-                self._keep(name, value)
+                self._keep(label.format(path), value)
             return
         if id(value) in self.met or id(value) in self.layers or isinstance(value, _APART) or depth > _DEPTH:
             return
         self.met[id(value)] = value
+        if inspect.isfunction(value):
+            for name, part in _globals(value):
+                self._value("global '{}'", name, part, depth + 1)
         for key, part in _parts(value):
-            self._value(f"{name}{key}", part, depth + 1)
+            self._value(label, f"{path}{key}", part, depth + 1)
 
     def _keep(self, name: str, value: Any) -> None:
         while name in self.found:  # a length beside what it is the length of, one closure beside another
             name += "'"
         if isinstance(value, Tensor):
-            self.found[name] = value, value.detach().clone()
+            # An example's tensor that outlived its vmap cannot be looked into, and is like nothing else.
+            self.found[name] = value, object() if outlived(value) else value.detach().clone()
         else:
             self.found[name] = value, value.copy() if isinstance(value, np.ndarray) else value
 
@@ -141,8 +148,8 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _read_by(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    """Globals, closures and defaults of a function, unless it belongs to Python or to an installed package."""
-    if any(place in function.__code__.co_filename for place in _INSTALLED):
+    """Closures and defaults of a function, unless it belongs to Python or to an installed package."""
+    if _installed(function):
         return
     yield "", list(function.__defaults__ or ())
     yield "", dict(function.__kwdefaults__ or {})
@@ -152,9 +159,16 @@ def _read_by(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
             yield "", cell.cell_contents
         except ValueError:  # empty
             continue
-    for name in _names(function.__code__):
-        if name in function.__globals__:
-            yield f" reads global '{name}'", function.__globals__[name]
+
+
+def _globals(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    if not _installed(function):
+        names = (name for name in _names(function.__code__) if name in function.__globals__)
+        yield from ((name, function.__globals__[name]) for name in names)
+
+
+def _installed(function: types.FunctionType) -> bool:
+    return any(place in function.__code__.co_filename for place in _INSTALLED)
 
 
 def _names(code: types.CodeType) -> Iterator[str]:
@@ -183,12 +197,12 @@ def _same(before: Leaf | None, after: Leaf | None) -> bool:
     if type(before[0]) is not type(after[0]):
         return False
     try:
-        if isinstance(was, Tensor):
+        if isinstance(was, Tensor) and isinstance(now, Tensor):
             if was.shape != now.shape or was.dtype != now.dtype or was.device != now.device:
                 return False
             return bool(((was == now) | ((was != was) & (now != now))).all())  # NaN is NaN here
         if isinstance(was, np.ndarray):
             return was.dtype == now.dtype and np.array_equal(was, now, equal_nan=was.dtype.kind in "fc")
         return bool(was == now) or (was != was and now != now)
-    except (RuntimeError, TypeError, ValueError):  # an example's tensor that outlived its vmap
+    except (RuntimeError, TypeError, ValueError):  # objects of the user's that cannot be compared
         return False

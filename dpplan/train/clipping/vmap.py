@@ -89,10 +89,19 @@ def states_from_inputs(model: nn.Module) -> Iterator[None]:
             return (x, hidden), kwargs
         return (x, (hidden, x.new_zeros(layers, *rows, layer.hidden_size))), kwargs
 
+    def with_own(layer: nn.RNNCellBase, args: tuple[Any, ...]) -> Any:
+        if len(args) < 2 or args[1] is None:
+            return args
+        own = args[0].new_zeros(())
+        return args[0], args[1] + own if isinstance(args[1], Tensor) else tuple(state + own for state in args[1])
+
     recurrent = [layer for layer in model.modules() if isinstance(layer, nn.RNNBase)]
+    cells = [layer for layer in model.modules() if isinstance(layer, nn.RNNCellBase)]
     with ExitStack() as stack:
         for layer in recurrent:
             stack.enter_context(layer.register_forward_pre_hook(with_state, with_kwargs=True))
+        for cell in cells:
+            stack.enter_context(cell.register_forward_pre_hook(with_own))
         # vmap has no rule for the fused layers of oneDNN and cuDNN, and goes through them one example at a time.
         for library in (torch.backends.mkldnn, torch.backends.cudnn) if recurrent else ():
             stack.callback(setattr, library, "enabled", library.enabled)
