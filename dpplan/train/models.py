@@ -162,8 +162,8 @@ def _made_by_user(kind: str, shape: Shape, classes: int) -> nn.Module:
         copy.deepcopy(made)
     except Exception as error:  # anything may be in it
         raise RecipeError(
-            f"model.kind={kind} cannot be copied: {type(error).__name__}: {str(error)[:80]}. If it is by the old weight_norm "
-            "or spectral_norm of torch.nn.utils, take those of torch.nn.utils.parametrizations."
+            f"model.kind={kind} cannot be copied: {type(error).__name__}: {str(error)[:80]}. Where the old weight_norm "
+            "of torch.nn.utils is the reason, take that of torch.nn.utils.parametrizations."
         ) from None
     _into_training(made)
     return made

@@ -1,8 +1,8 @@
 """What of a model may be written down: the parameters that noisy steps have made, and all else as it was before them.
 
-    guard = Guard(model, inputs[:0])    # before the model meets the first example
-    with guard: ...                 # a step's clipped sum; TrainingStopped when it left anything behind in the model
-    guard.state_dict()              # for model.pt and the checkpoint
+guard = Guard(model, inputs[:0])    # before the model meets the first example
+with guard: ...                 # a step's clipped sum; TrainingStopped when it left anything behind in the model
+guard.state_dict()              # for model.pt and the checkpoint
 """
 
 import copy
@@ -65,7 +65,9 @@ class Guard:
             raise TrainingStopped(f"stopped: {kept(list(dict.fromkeys(changes)))}") from error
         if isinstance(error, Exception) and not isinstance(error, DpplanError):
             # Its text may hold what the model saw; it is told to who asks for the traceback.
-            raise TrainingStopped(f"stopped: the model raises {type(error).__name__}, as it never did on trial") from error
+            raise TrainingStopped(
+                f"stopped: the model raises {type(error).__name__}, as it never did on trial"
+            ) from error
 
 
 def _settled(model: nn.Module, inputs: Tensor) -> State:

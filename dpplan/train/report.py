@@ -155,7 +155,8 @@ class Epoch:
 class TrainReport:
     """What was planned, what was done, what it cost, and what came of it.
 
-    message: why it ended early, "" when it did not. engine: what clipped, and why. isolation: how examples were kept from each other. steps: the steps really taken.
+    message: why it ended early, "" when it did not. engine: what clipped, and why. isolation: how examples were
+    kept from each other. steps: the steps really taken.
     lost: how many of them an interruption lost: released and counted, and not in the model. spent: the epsilon of all.
     measured: what was planned and could be measured. The accuracies are fractions; None where there was nothing to
     measure, and likewise for empty_batches.

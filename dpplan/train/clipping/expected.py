@@ -22,24 +22,24 @@ Replacement = Callable[..., Any]
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Inside, the generators that are everybody's (of Python, numpy and torch) start from this seed."""
-    python, legacy, torchs = random.getstate(), np.random.get_state(), torch.default_generator.get_state()  # noqa: NPY002
+    python, legacy, torchs = random.getstate(), np.random.get_state(), torch.default_generator.get_state()
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
+    np.random.seed(seed)
     torch.default_generator.manual_seed(seed)
     try:
         yield
     finally:
         random.setstate(python)
-        np.random.set_state(legacy)  # noqa: NPY002
+        np.random.set_state(legacy)
         torch.default_generator.set_state(torchs)
 
 
 def without_randomness() -> AbstractContextManager[object]:
     """Inside, torch draws expected values."""
-    return _Expected()
+    return _Expected()  # type: ignore[no-untyped-call]
 
 
-class _Expected(TorchDispatchMode):
+class _Expected(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         replacement = _REPLACED.get(func.name().partition(".")[0])
         return func(*args, **kwargs or {}) if replacement is None else replacement(func, *args, **kwargs or {})

@@ -23,6 +23,7 @@ from dpplan.train.clipping.precision import EXACT, ROUGH, exactly, in_half
 from dpplan.train.clipping.sums import Piece
 from dpplan.train.clipping.vmap import states_from_inputs
 
+Output = tuple[torch.Size, torch.dtype]
 Outputs = dict[str, Tensor]  # name of a layer -> zeros as large as its output for one example
 # Rules that take the first dimension for rows; the others look at the last one, whatever stands before it.
 BY_ROWS = (nn.Conv1d, nn.Conv2d, nn.GroupNorm)
@@ -33,7 +34,7 @@ class IsolatedBookKeeping(BookKeeping):
 
     def __init__(self, model: nn.Module, physical_batch: int, views: int = 1) -> None:
         super().__init__(model, physical_batch, views)
-        self._zeros: dict[tuple[torch.Size, bool], Outputs] = {}
+        self._shapes: dict[tuple[torch.Size, bool], dict[str, Output]] = {}
 
     def tape(self) -> AbstractContextManager[Tape]:
         return nullcontext(Tape({}))  # it would listen from outside
@@ -58,11 +59,11 @@ class IsolatedBookKeeping(BookKeeping):
     def _outputs(self, model: Callable[[Tensor], Tensor], piece: Piece) -> Outputs:
         """Zeros for every layer, whose shapes are those of a pass over an example of zeros."""
         key = (piece.inputs.shape[1:], self.half)
-        if key not in self._zeros:
-            shaped: Outputs = {}
+        if key not in self._shapes:
+            found: dict[str, Output] = {}
 
             def note(name: str, inputs: Tensor, output: Tensor) -> Tensor:
-                shaped[name] = torch.zeros(output.shape, dtype=output.dtype, device=output.device)
+                found[name] = output.shape, output.dtype
                 return output
 
             def measured(x: Tensor) -> Tensor:
@@ -70,8 +71,9 @@ class IsolatedBookKeeping(BookKeeping):
                     return model(self._rows(x))
 
             vmap(measured, randomness="different")(torch.zeros_like(piece.inputs[:1]))
-            self._zeros[key] = shaped
-        return self._zeros[key]
+            self._shapes[key] = found
+        outputs, device = self._shapes[key], piece.inputs.device
+        return {name: torch.zeros(shape, dtype=dtype, device=device) for name, (shape, dtype) in outputs.items()}
 
     def _loss(
         self, model: Callable[[Tensor], Tensor], zeros: Outputs, x: Tensor, y: Tensor
@@ -127,4 +129,3 @@ class IsolatedBookKeeping(BookKeeping):
         if output.dtype not in allowed or (inputs.is_floating_point() and inputs.dtype not in allowed):
             raise NotApplicable(f"layer '{name}' works in {output.dtype}, for whose round-off no margin is left")
         return hear(name, inputs, output)
-

@@ -57,7 +57,9 @@ class State:
                 for name in held:
                     was, copy = self.held.get(f"{kind} '{_dotted(layer_name, name)}'", (None, None))
                     if isinstance(was, Tensor):  # in new tensors: what became of the old ones may not even be read
-                        held[name] = copy.clone() if kind == "buffer" else nn.Parameter(copy.clone(), requires_grad=False)
+                        held[name] = (
+                            copy.clone() if kind == "buffer" else nn.Parameter(copy.clone(), requires_grad=False)
+                        )
 
 
 def leaves(model: nn.Module) -> Leaves:
@@ -98,7 +100,7 @@ class _Walk:
 
     def _value(self, label: str, path: str, value: Any, depth: int = 0) -> None:
         """Everything that can be reached from here. label: what the path is put into."""
-        if isinstance(value, _VALUES) or isinstance(value, Tensor | np.ndarray):
+        if isinstance(value, (*_VALUES, Tensor, np.ndarray)):
             if not (isinstance(value, nn.Parameter) and value.requires_grad):
                 self._keep(label.format(path), value)
             return

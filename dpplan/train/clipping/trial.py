@@ -8,7 +8,7 @@ are and moved away from there, since a head of zeros hides what happens before i
 
 import copy
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -195,7 +195,9 @@ class Trial:
                 layer.training = mode
 
     def _compare_in(self, model: nn.Module, company: tuple[int, ...], when: str) -> None:
-        alone = torch.stack([self._score(model, self.inputs[i : i + 1], when) for i in range(company[-1])]).flatten(0, 1)
+        alone = torch.stack([self._score(model, self.inputs[i : i + 1], when) for i in range(company[-1])]).flatten(
+            0, 1
+        )
         size = torch.nan_to_num(alone).abs().amax(1, keepdim=True)
         for count in company:
             for start in {0, company[-1] - count}:
@@ -234,11 +236,13 @@ class Trial:
         before = torch.get_default_dtype()
         torch.set_default_dtype(self.dtype)
         try:
-            with seeded(seed) if self.random or seed else nullcontext():
-                with without_randomness() if self.random else nullcontext():
-                    yield
+            with seeded(seed) if self.random or seed else nullcontext(), self._as_expected():
+                yield
         finally:
             torch.set_default_dtype(before)
+
+    def _as_expected(self) -> AbstractContextManager[object]:
+        return without_randomness() if self.random else nullcontext()
 
     @contextmanager
     def _running(self, rows: Tensor, when: str = "", seed: int = 0) -> Iterator[None]:
@@ -248,7 +252,9 @@ class Trial:
                 yield
         except Exception as error:
             shape = tuple(rows.shape)
-            raise _Fails(f"model: fails{when} on {len(rows)} random inputs of shape {shape}: {brief(error)}.") from error
+            raise _Fails(
+                f"model: fails{when} on {len(rows)} random inputs of shape {shape}: {brief(error)}."
+            ) from error
 
 
 class _Fails(Exception):
@@ -280,7 +286,7 @@ def meeting(model: nn.Module, when: str) -> str:
 
 # What torch says of models that vmap cannot run -> why that is so, and what would help.
 UNDER_VMAP = {
-    "autograd.Function": "an autograd.Function has no rule for it (setup_context and generate_vmap_rule = True give one)",
+    "autograd.Function": "an autograd.Function has no rule (setup_context and generate_vmap_rule = True give it one)",
     ".item()": "it looks at numbers in Python, as a branch does (torch.where looks at them for each example)",
     "inplace arithmetic": "it writes an example into a tensor that belongs to none (x.new_zeros makes one that does)",
 }
@@ -316,5 +322,3 @@ def _random_inputs(model: nn.Module, example: Tensor, views: int, count: int, dt
         return torch.randn(shape, generator=generator, dtype=dtype) * scales.view(-1, *(1,) * (len(shape) - 1))
     tables = [layer.num_embeddings for layer in model.modules() if isinstance(layer, nn.Embedding)]
     return torch.randint(min(tables, default=2), shape, generator=generator, dtype=example.dtype)
-
-

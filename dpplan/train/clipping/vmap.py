@@ -1,6 +1,6 @@
 """Per-example gradients by torch.func: slower and larger than book-keeping, and right for almost any model."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -14,6 +14,9 @@ from dpplan.train.clipping.rules import ClippingRule
 from dpplan.train.clipping.summands import Lengths, norms, squared_norms
 from dpplan.train.clipping.sums import ClippedSum, Piece, pieces
 from dpplan.train.clipping.weighing import PieceSum, double_device, gather, weigh
+
+# (parameters, inputs, targets) -> gradients by name, and losses and logits; each with a row for each example.
+PerExample = Callable[[dict[str, Tensor], Tensor, Tensor], tuple[dict[str, Tensor], tuple[Tensor, Tensor]]]
 
 
 class VmapClipping:
@@ -33,7 +36,9 @@ class VmapClipping:
         self.size = sum(p.numel() for p in trained.values())
         owners = [name.rpartition(".")[0] for name in trained]
         self.layer_of = [sorted(set(owners), key=owners.index).index(owner) for owner in owners]
-        self._per_example = vmap(grad(self._loss, has_aux=True), in_dims=(None, 0, 0), randomness="different")
+        self._per_example: PerExample = vmap(
+            grad(self._loss, has_aux=True), in_dims=(None, 0, 0), randomness="different"
+        )
 
     def clipped_sum(self, inputs: Tensor, targets: Tensor, rule: ClippingRule) -> ClippedSum:
         parameters = {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}

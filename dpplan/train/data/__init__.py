@@ -64,7 +64,8 @@ class Dataset:
         """In float64 for a model of float64, and else as it is."""
         if torch.float64 not in {p.dtype for p in model.parameters()}:
             return self
-        return Dataset(*(part.of_type(torch.float64) for part in (self.training, self.held_out)), self.classes, self.words)
+        training, held_out = (part.of_type(torch.float64) for part in (self.training, self.held_out))
+        return Dataset(training, held_out, self.classes, self.words)
 
 
 SOURCES: dict[str, Callable[[Data], Examples]] = {

@@ -133,7 +133,9 @@ def test_sums_behind_the_wall_are_those_of_one_example_at_a_time() -> None:
         net = made(name)
         inputs, targets = batch(ZOO[name][1], 11)
         inputs = inputs.clamp(-3, 3) if inputs.is_floating_point() else inputs
-        ours, theirs = (kind(net, 4).clipped_sum(inputs, targets, Flat(0.3)) for kind in (IsolatedBookKeeping, OneAtATime))
+        ours, theirs = (
+            kind(net, 4).clipped_sum(inputs, targets, Flat(0.3)) for kind in (IsolatedBookKeeping, OneAtATime)
+        )
         assert float((ours.total - theirs.total).norm()) <= 1e-5 * float(theirs.total.norm()), name
         for fact in ("drawn", "dropped", "clipped", "correct"):
             assert getattr(ours.facts, fact) == getattr(theirs.facts, fact)

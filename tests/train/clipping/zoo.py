@@ -383,7 +383,9 @@ ZOO["BatchNormWithoutRunning"] = (
     "layer '1' is a BatchNorm1d, which normalises",
 )
 ZOO["RunningInstanceNorm"] = (
-    lambda: nn.Sequential(nn.Conv1d(2, 4, 3), nn.InstanceNorm1d(4, track_running_stats=True), nn.Flatten(), nn.Linear(16, 4)),
+    lambda: nn.Sequential(
+        nn.Conv1d(2, 4, 3), nn.InstanceNorm1d(4, track_running_stats=True), nn.Flatten(), nn.Linear(16, 4)
+    ),
     (2, 6),
     "running statistics of private data",
 )
@@ -891,5 +893,9 @@ class AttributesForShow(Net):
         return h
 
 
-ZOO["EmptyCompany"] = (lambda: nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.4), nn.GELU(), nn.Linear(8, CLASSES))), (6,), ""
+ZOO["EmptyCompany"] = (
+    (lambda: nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.4), nn.GELU(), nn.Linear(8, CLASSES))),
+    (6,),
+    "",
+)
 ZOO["Flattened"] = (lambda: nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.SELU(), nn.Linear(8, CLASSES))), (2, 6), ""
