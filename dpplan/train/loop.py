@@ -66,7 +66,7 @@ class Trainer:
         expected = recipe.training.batch_size / ranks.size
         self.piece = piece_of(recipe.runtime.physical_batch, expected, most, self.data.examples)
         self.clipping = self._clipping(choose(model, recipe.runtime.engine, self.piece, data.inputs[0], count))
-        self.guard = Guard(model, self.data.inputs[:0])
+        self.guard = Guard(model, self.data.inputs[:0], walled=self.clipping.isolation.kind == "structural")
         self.rule = rule_for(recipe.privacy)
         self.noise = self._noise(phase.mechanism, randomness)
         self.optimization = Optimization(self.parameters, recipe.training, phase.steps)

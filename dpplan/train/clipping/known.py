@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from torch import nn
 
+from dpplan.train.clipping.state import HOOKS
+
 Kind = TypeVar("Kind", bound=type[nn.Module])
 
 _OURS: set[type[nn.Module]] = set()
@@ -18,7 +20,6 @@ _TORCHS: frozenset[type[nn.Module]] = frozenset(
         *(nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Tanh, nn.Sigmoid, nn.Softplus),
     }
 )
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def rows_apart(kind: Kind) -> Kind:
@@ -29,11 +30,12 @@ def rows_apart(kind: Kind) -> Kind:
 
 def keeps_rows_apart(model: nn.Module) -> bool:
     """Whether every part of this model is known to, and nothing has been attached to it that may not."""
-    return all(_plain(layer) for layer in model.modules())
+    hooked = nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
+    return not hooked and all(_plain(layer) for layer in model.modules())
 
 
 def _plain(layer: nn.Module) -> bool:
-    attached = "forward" in vars(layer) or any(vars(layer).get(name) for name in _HOOKS)
+    attached = "forward" in vars(layer) or any(vars(layer).get(name) for name in HOOKS)
     if attached or vars(layer)["_buffers"]:
         return False
     if type(layer) is nn.Flatten:  # of examples with each other, if it starts with the first dimension

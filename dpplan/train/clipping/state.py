@@ -11,6 +11,7 @@ parameters, every other attribute of a layer (tensors, numbers, text, and lists,
 what the code of the model's own classes reads from outside: globals, closures, defaults and attributes of classes.
 """
 
+import copy
 import functools
 import inspect
 import itertools
@@ -29,10 +30,11 @@ from torch import Tensor, nn
 Leaf = tuple[Any, Any]  # the object itself, and a copy of it where it can be changed in place
 Leaves = dict[str, Leaf]
 
-# Attributes that every module has, which are looked at in other ways or hold hooks.
-_INTERNAL = frozenset(vars(nn.Module())) - {"training"} | {"_flat_weights"}  # of recurrent layers, its parameters
+# Attributes that every module has, which are looked at in other ways or not at all.
+HOOKS = frozenset({"_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"})
+_INTERNAL = frozenset(vars(nn.Module())) - {"training"} - HOOKS | {"_flat_weights"}  # of recurrent layers, parameters
 _VALUES = (int, float, complex, str, bytes, type(None), np.generic)
-_APART = (type, types.ModuleType, types.BuiltinFunctionType, random.Random, np.random.Generator, torch.Generator)
+_APART = (types.ModuleType, types.BuiltinFunctionType, random.Random, np.random.Generator, torch.Generator)
 _INSTALLED = ("site-packages", "dist-packages", sysconfig.get_path("stdlib"), "<frozen")
 _FOREIGN = sys.stdlib_module_names | {"torch", "builtins"}
 _DEPTH = 8  # of lists in dictionaries in objects ...
@@ -47,7 +49,7 @@ class State:
 
     def changes(self) -> list[str]:
         """Everything that is no longer as it was, each with its kind and name."""
-        now = leaves(self.model)
+        now = leaves(self.model, copied=False)
         return [name for name in self.held | now if not _same(self.held.get(name), now.get(name))]
 
     def restore(self) -> None:
@@ -55,16 +57,15 @@ class State:
         for layer_name, layer in self.model.named_modules():
             for held, kind in ((vars(layer)["_buffers"], "buffer"), (vars(layer)["_parameters"], "parameter")):
                 for name in held:
-                    was, copy = self.held.get(f"{kind} '{_dotted(layer_name, name)}'", (None, None))
+                    was, kept = self.held.get(f"{kind} '{_dotted(layer_name, name)}'", (None, None))
                     if isinstance(was, Tensor):  # in new tensors: what became of the old ones may not even be read
-                        held[name] = (
-                            copy.clone() if kind == "buffer" else nn.Parameter(copy.clone(), requires_grad=False)
-                        )
+                        again = kept.clone()
+                        held[name] = again if kind == "buffer" else nn.Parameter(again, requires_grad=False)
 
 
-def leaves(model: nn.Module) -> Leaves:
+def leaves(model: nn.Module, copied: bool = True) -> Leaves:
     """Kind and name -> what is held there."""
-    return _Walk(model).found
+    return _Walk(model, copied).found
 
 
 def outlived(tensor: Tensor) -> bool:
@@ -74,8 +75,9 @@ def outlived(tensor: Tensor) -> bool:
 
 
 class _Walk:
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, copied: bool) -> None:
         self.found: Leaves = {}
+        self.copied = copied
         self.met: dict[int, Any] = {}  # kept alive, so that no other object gets its id
         self.layers = {id(layer) for layer in model.modules()}
         for name, layer in model.named_modules():
@@ -91,22 +93,30 @@ class _Walk:
         for key, value in content.items():
             if key not in _INTERNAL:
                 self._value("attribute '{}'", _dotted(name, key), value)
-        for kind in type(layer).__mro__:
-            if not kind.__module__.startswith("torch.") and kind is not object and id(kind) not in self.met:
-                self.met[id(kind)] = kind
-                for key, value in vars(kind).items():
+        self._class(type(layer))
+
+    def _class(self, kind: type) -> None:
+        """Attributes and methods of the classes that are the user's own."""
+        for each in kind.__mro__:
+            if each.__module__.partition(".")[0] not in _FOREIGN and id(each) not in self.met:
+                self.met[id(each)] = each
+                for key, value in vars(each).items():
                     if not key.startswith("__") or inspect.isfunction(value):
-                        self._value(f"'{{}}' of class {kind.__name__}", key, _function(value))
+                        self._value(f"'{{}}' of class {each.__name__}", key, _function(value))
 
     def _value(self, label: str, path: str, value: Any, depth: int = 0) -> None:
         """Everything that can be reached from here. label: what the path is put into."""
-        if isinstance(value, (*_VALUES, Tensor, np.ndarray)):
+        if isinstance(value, (*_VALUES, Tensor, np.ndarray)) or _plain(value):
             if not (isinstance(value, nn.Parameter) and value.requires_grad):
                 self._keep(label.format(path), value)
             return
         if id(value) in self.met or id(value) in self.layers or isinstance(value, _APART) or depth > _DEPTH:
             return
+        if isinstance(value, type):
+            self._class(value)
+            return
         self.met[id(value)] = value
+        self._class(type(value))
         if inspect.isfunction(value):
             for name, part in _globals(value):
                 self._value("global '{}'", name, part, depth + 1)
@@ -115,12 +125,20 @@ class _Walk:
 
     def _keep(self, name: str, value: Any) -> None:
         while name in self.found:  # a length beside what it is the length of, one closure beside another
-            name += "'"
-        if isinstance(value, Tensor):
-            # An example's tensor that outlived its vmap cannot be looked into, and is like nothing else.
-            self.found[name] = value, object() if outlived(value) else value.detach().clone()
+            name += "+"
+        if isinstance(value, Tensor) and outlived(value):
+            self.found[name] = value, object()  # cannot be looked into, and is like nothing else
+        elif isinstance(value, Tensor):
+            self.found[name] = value, value.detach().clone() if self.copied else value.detach()
         else:
-            self.found[name] = value, value.copy() if isinstance(value, np.ndarray) else value
+            self.found[name] = value, copy.copy(value) if self.copied else value
+
+
+def _plain(value: Any) -> bool:
+    """Whether this is a list, a dictionary or the like of nothing but numbers and text, to be compared as a whole."""
+    if isinstance(value, dict):
+        return all(isinstance(part, _VALUES) for part in value.values())
+    return isinstance(value, list | tuple | set | frozenset) and all(isinstance(part, _VALUES) for part in value)
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
@@ -164,9 +182,18 @@ def _read_by(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def _globals(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    if not _installed(function):
-        names = (name for name in _names(function.__code__) if name in function.__globals__)
-        yield from ((name, function.__globals__[name]) for name in names)
+    """What a function of the user's reads from its module, and from modules of the user's by their name."""
+    if _installed(function):
+        return
+    names, around = list(dict.fromkeys(_names(function.__code__))), function.__globals__
+    for name in names:
+        yield name, around.get(name)
+        if isinstance(around.get(name), types.ModuleType) and not _foreign(around[name]):
+            yield from ((f"{name}.{key}", part) for key, part in vars(around[name]).items() if key in names)
+
+
+def _foreign(module: types.ModuleType) -> bool:
+    return any(place in (getattr(module, "__file__", None) or "<frozen") for place in _INSTALLED)
 
 
 def _installed(function: types.FunctionType) -> bool:

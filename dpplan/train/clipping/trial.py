@@ -7,6 +7,7 @@ are and moved away from there, since a head of zeros hides what happens before i
 """
 
 import copy
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -263,7 +264,14 @@ class _Fails(Exception):
 
 def kept(names: list[str]) -> str:
     """Why a model is refused that keeps what it has seen."""
+    names = list(dict.fromkeys(re.sub(r"\[.*\]", "", name.rstrip("+")) for name in names))
     which = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    if any(re.search(r"parametrizations\.\w+\.\d+\._[uv]'|weight_[uv]'", name) for name in names):
+        return (
+            f"model: changes {which} while it runs: spectral normalisation goes on with its power iteration in every "
+            "forward pass, so that a released number would depend on how many there were. Put it into eval mode where "
+            "the model is built: layer.parametrizations.weight.eval()."
+        )
     return (
         f"model: changes {which} while it runs, so that what it saw of the examples would be kept without noise. Let "
         "its forward pass change nothing; put layers with running statistics into eval mode where the model is built."

@@ -87,7 +87,7 @@ def test_no_example_moves_the_sum_by_more_than_the_clip_norm_and_none_is_kept(na
     chosen.engine.physical_batch, shape = rows, ZOO[name][1]
     inputs, targets = batch(shape, rows)
     inputs = inputs.to(next(net.parameters()).dtype) if inputs.is_floating_point() else inputs
-    guard = Guard(net, inputs[:0])
+    guard = Guard(net, inputs[:0], chosen.isolation.kind == "structural")
     first = {key: value.clone() for key, value in net.state_dict().items()}
     for seed in range(2):
         with guard:
@@ -179,11 +179,11 @@ def test_what_a_model_begins_to_keep_later_stops_the_run_and_is_put_back(
 ) -> None:
     net = Late()
     chosen = choose(net, "auto", 8, torch.zeros(6))
-    guard, first = Guard(net, torch.zeros(0, 6)), copy.deepcopy(net.state_dict())
+    guard, first = Guard(net, torch.zeros(0, 6), walled=True), copy.deepcopy(net.state_dict())
     inputs, targets = batch((6,), 8)
     with guard:
         chosen.engine.clipped_sum(inputs, targets, Flat(1.0))
-    guard = Guard(net, torch.zeros(0, 6))
+    guard = Guard(net, torch.zeros(0, 6), walled=True)
     net.__dict__["late"] = late
     guard.state.held["attribute 'late'"] = (None, None) if guard.state else None
     with pytest.raises(TrainingStopped), guard:

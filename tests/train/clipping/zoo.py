@@ -551,6 +551,40 @@ class InADefault(Net):
         return h
 
 
+class Elsewhere:
+    total = 0.0
+
+
+@zoo("changes 'total' of class Elsewhere while it runs")
+class OnAnotherClass(Net):
+    def mid(self, h: Tensor) -> Tensor:
+        Elsewhere.total += float(h.detach().sum())
+        return h
+
+
+@zoo("changes attribute 'first._forward_hooks' while it runs")
+class InAHook(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        seen: dict[str, Tensor] = {"mean": torch.zeros(6)}
+
+        def hook(layer: nn.Module, inputs: Any, output: Tensor) -> None:
+            seen["mean"] = output.detach().mean(0)
+
+        self.first.register_forward_hook(hook)
+
+
+@zoo("changes attribute 'seen' while it runs")
+class UnderANameOfTheData(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[float, int] = {}
+
+    def mid(self, h: Tensor) -> Tensor:
+        self.seen[float(h.detach().sum())] = 1
+        return h
+
+
 @zoo("changes parameter 'centre' while it runs")
 class InAFrozenParameter(Net):
     def __init__(self) -> None:
@@ -563,14 +597,22 @@ class InAFrozenParameter(Net):
         return h
 
 
-@zoo("changes .*'first.parametrizations.weight.0._u'")
+@zoo("changes .*'first.parametrizations.weight.0._u'.*power iteration.*eval")
 class SpectrallyNormalised(Net):
     def __init__(self) -> None:
         super().__init__()
         nn.utils.parametrizations.spectral_norm(self.first)
 
 
-@zoo("changes .*'first.weight_u'")
+@zoo()
+class SpectrallyNormalisedAtRest(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        nn.utils.parametrizations.spectral_norm(self.first)
+        self.first.parametrizations.weight.eval()
+
+
+@zoo("changes .*'first.weight_u'.*power iteration")
 class SpectrallyNormalisedOfOld(Net):
     def __init__(self) -> None:
         super().__init__()
