@@ -10,7 +10,7 @@ A ClippedSum carries the sensitivity it was clipped to, so that the noise reads 
     layers      from a layer's input and output gradient to summands
     bookkeeping, vmap   the two engines, and behind a wall: isolated, single
     compiled    the first of them as machine code
-    known, expected, custom, state, trial   what is known of a model, and what trying it tells
+    state, known, expected, custom, trial   what is known of a model, and what trying it tells
     choice      which of them, and why
 """
 
