@@ -66,7 +66,7 @@ class Trainer:
         expected = recipe.training.batch_size / ranks.size
         self.piece = piece_of(recipe.runtime.physical_batch, expected, most, self.data.examples)
         self.clipping = self._clipping(choose(model, recipe.runtime.engine, self.piece, data.inputs[0], count))
-        self.guard = Guard(model, self.data.inputs[:0], walled=self.clipping.isolation.kind == "structural")
+        self.guard = self._guard()
         self.rule = rule_for(recipe.privacy)
         self.noise = self._noise(phase.mechanism, randomness)
         self.optimization = Optimization(self.parameters, recipe.training, phase.steps)
@@ -81,6 +81,9 @@ class Trainer:
         made.engine.watched = runtime.private_logs
         made.engine.half = runtime.precision == "bfloat16"
         return dataclasses.replace(made, name=f"{made.name}, in bfloat16") if made.engine.half else made
+
+    def _guard(self) -> Guard:
+        return Guard(self.model, self.data.inputs[:0], walled=self.clipping.isolation.kind == "structural")
 
     def _noise(self, mechanism: Gaussian, randomness: Randomness) -> GaussianNoise:
         runtime = self.recipe.runtime
@@ -130,6 +133,7 @@ class Trainer:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
+        self.guard = self._guard()  # what is frozen is as it was when the run began, in another process
         self.optimization.restore(state["optimization"])
         self.rule = rule_for(dataclasses.replace(self.recipe.privacy, clip_norm=state["clip_norm"]))
         self.steps = state["steps"]

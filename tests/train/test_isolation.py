@@ -1,6 +1,7 @@
 """Whole runs of models of the user's own: what is said of their isolation, and what of them reaches a file."""
 
 import json
+import signal
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from small_recipe import small
 
 from dpplan import train
 from dpplan.errors import RecipeError, TrainingStopped
-from dpplan.train import TrainReport, narrate
+from dpplan.train import Step, TrainReport, narrate
 
 MODULE = """\
     import torch
@@ -84,6 +85,12 @@ MODULE = """\
         def forward(self, x):
             return self.score(self.over(x[:, 0])[0][:, -1])
 
+    class Half(Net):
+        def __init__(self, classes):
+            super().__init__(classes)
+            self.first.requires_grad_(False)
+
+    def half(shape, classes): return Half(classes)
     def late(shape, classes): return Late(classes)
     def in_place(shape, classes): return InPlace(classes)
     def running(shape, classes): return Running(classes)
@@ -168,6 +175,20 @@ def test_extra_state_is_that_of_before_the_first_step() -> None:
     run("extra")
     state = written()
     assert state["_extra_state"]["of the first weight"] != pytest.approx(float(state["first.weight"].sum()))
+
+
+def test_a_run_that_goes_on_keeps_its_frozen_parameters_and_first_buffers(tmp_path: Path) -> None:
+    recipe = small(model_kind="isolated_models:half", training_compare_nonprivate=False, training_steps=6)
+    for event in train.events(train.plan(recipe), out=tmp_path / "run"):
+        if isinstance(event, Step) and event.step == 2:
+            signal.raise_signal(signal.SIGINT)
+    before = written()
+    *_, report = train.events(train.plan_resumed(Path("run")))
+    assert isinstance(report, TrainReport)
+    assert (report.status, report.agrees) == ("finished", True)
+    after = written()
+    assert torch.equal(before["first.weight"], after["first.weight"])
+    assert not torch.equal(before["second.weight"], after["second.weight"])
 
 
 def test_a_model_of_float64_is_trained_in_float64() -> None:
