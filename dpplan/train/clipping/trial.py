@@ -33,7 +33,9 @@ MOVES = 2  # times that the weights are moved away from their first values
 # first digits. A model that insists on float32, whole or in parts, is held to what that allows.
 ROUGHLY = 1e-3
 AGREEMENT = {torch.float64: 1e-8, torch.float32: ROUGHLY}
-LARGE = 2**22  # numbers in a gradient; models beyond are tried with fewer examples
+# Parameters times numbers in an example, which bounds the work on one of them; models beyond are tried with fewer, for
+# the sake of seconds: what unknown code does with a batch is kept apart by the wall, not by the trial.
+LARGE = 2**27
 
 Engine = type[BookKeeping] | type[VmapClipping]
 
@@ -84,7 +86,7 @@ class Trial:
         self.dtype, self.tolerance, self.random = dtype, AGREEMENT[dtype], False
         self.models = [copy.deepcopy(model).cpu().to(dtype)]
         self.size = sum(p.numel() for p in self.models[0].parameters() if p.requires_grad)
-        company = COMPANY[2:3] if not self.thorough else COMPANY[:3] if self.size > LARGE else COMPANY
+        company = COMPANY[2:3] if not self.thorough else COMPANY[:3] if self.size * example.numel() > LARGE else COMPANY
         self.inputs = _random_inputs(self.models[0], example, views=self.views, count=company[-1], dtype=dtype)
         self.classes = self._classes()
         self.random = self._differs()
@@ -198,20 +200,18 @@ class Trial:
                 layer.training = mode
 
     def _compare_in(self, model: nn.Module, company: tuple[int, ...], when: str) -> None:
-        alone = torch.stack([self._score(model, self.inputs[i : i + 1], when) for i in range(company[-1])]).flatten(
-            0, 1
-        )
+        alone = torch.cat([self._score(model, row, when) for row in self.inputs.split(1)])
         size = torch.nan_to_num(alone).abs().amax(1, keepdim=True)
         for count in company:
-            for start in {0, company[-1] - count}:
-                together = self._score(model, self.inputs[start : start + count], when)
-                rows = slice(start * self.views, (start + count) * self.views)
-                apart = (together - alone[rows]).abs()
-                furthest = float(torch.nan_to_num(apart / (size[rows] + 0.01)).max())
-                if self.thorough and furthest <= ROUGHLY:
-                    self.tolerance = max(self.tolerance, ROUGHLY * (furthest > self.tolerance))
-                if furthest > self.tolerance:
-                    raise RecipeError(meeting(model, when))
+            start = company[-1] - count  # the last one stands out
+            together = self._score(model, self.inputs[start:], when)
+            rows = slice(start * self.views, None)
+            apart = (together - alone[rows]).abs() / (size[rows] + 0.01)
+            furthest = float(apart.nan_to_num(nan=torch.inf).masked_fill(~alone[rows].isfinite(), 0.0).max())
+            if self.thorough and furthest <= ROUGHLY:
+                self.tolerance = max(self.tolerance, ROUGHLY * (furthest > self.tolerance))
+            if furthest > self.tolerance:
+                raise RecipeError(meeting(model, when))
 
     def _score(self, model: nn.Module, inputs: Tensor, when: str = "") -> Tensor:
         rows = self._rows(inputs)

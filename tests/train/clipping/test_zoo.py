@@ -19,7 +19,8 @@ from dpplan.train.release import Guard
 REFUSED = [name for name, (_, _, said) in ZOO.items() if said]
 PRIVATE = [name for name, (_, _, said) in ZOO.items() if not said]
 C = 0.05
-HOSTILE = (0.0, 1e4, 1e9, 3e38, float("nan"), float("inf"))
+# What is not finite would hide behind NaN what else happens, so half of the batches have none of it.
+HOSTILE = ((0.0, 100.0, 1e4, 30.0), (0.0, 1e4, 1e9, 3e38, float("nan"), float("inf")))
 SLOW = {"one example at a time": 9}  # rows; elsewhere enough to be more than any trial has had
 
 
@@ -36,7 +37,7 @@ def batch(shape: tuple[int, ...], rows: int, seed: int = 0) -> tuple[Tensor, Ten
     if shape[0] == 0:
         return torch.randint(7, (rows, *shape[1:]), generator=generator), targets
     inputs = torch.randn(rows, *shape, generator=generator)
-    for i, value in enumerate(HOSTILE):
+    for i, value in enumerate(HOSTILE[seed % 2]):
         inputs[i] = value if i % 2 == 0 else inputs[i] * value
     return inputs, targets
 
@@ -85,13 +86,15 @@ def test_no_example_moves_the_sum_by_more_than_the_clip_norm_and_none_is_kept(na
     net, chosen = chosen_for(name, 70)
     rows = SLOW.get(chosen.name, 70)
     chosen.engine.physical_batch, shape = rows, ZOO[name][1]
-    inputs, targets = batch(shape, rows)
-    inputs = inputs.to(next(net.parameters()).dtype) if inputs.is_floating_point() else inputs
-    guard = Guard(net, inputs[:0], chosen.isolation.kind == "structural")
+    batches = [batch(shape, rows, seed) for seed in range(2)]
+    if shape[0]:
+        batches = [(inputs.to(next(net.parameters()).dtype), targets) for inputs, targets in batches]
+    guard = Guard(net, batches[0][0][:0], chosen.isolation.kind == "structural")
     first = {key: value.clone() for key, value in net.state_dict().items()}
-    for seed in range(2):
+    for seed, (inputs, targets) in enumerate(batches):
         with guard:
-            assert max(moves(chosen, inputs, targets, [1, 2, 3, rows - 1])) <= 1.0
+            moved = moves(chosen, inputs, targets, [0, 1, 2, rows - 1])
+        assert max(moved) <= 1.0
         move_weights(net, seed)
     trained = {key for key, p in net.named_parameters(remove_duplicate=False) if p.requires_grad}
     written = guard.state_dict()
@@ -245,7 +248,7 @@ def neighbours_differ_by_one_example_at_most(net: nn.Module, seed: int, rows: in
     assert max(moves(chosen, inputs, targets, list(range(0, rows, 3)))) <= 1.0
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(stacks(), st.integers(0, 99))
 def test_in_random_models_no_example_moves_the_sum_by_more_than_the_clip_norm(net: nn.Module, seed: int) -> None:
     neighbours_differ_by_one_example_at_most(net, seed, 9)

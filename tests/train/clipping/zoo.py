@@ -941,3 +941,11 @@ ZOO["EmptyCompany"] = (
     "",
 )
 ZOO["Flattened"] = (lambda: nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.SELU(), nn.Linear(8, CLASSES))), (2, 6), ""
+
+
+@zoo(MEET)
+class PoisonedByCompany(Net):
+    """Nothing but NaN where there is an example that stands out."""
+
+    def mid(self, h: Tensor) -> Tensor:
+        return h * torch.where(h.abs().max() > 0.999, torch.nan, 1.0) if len(h) > 1 else h
