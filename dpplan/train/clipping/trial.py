@@ -200,7 +200,7 @@ class Trial:
                 layer.training = mode
 
     def _compare_in(self, model: nn.Module, company: tuple[int, ...], when: str) -> None:
-        alone = torch.cat([self._score(model, row, when) for row in self.inputs.split(1)])
+        alone = torch.cat([self._score(model, row, when) for row in torch.split(self.inputs, 1)])
         size = torch.nan_to_num(alone).abs().amax(1, keepdim=True)
         for count in company:
             start = company[-1] - count  # the last one stands out
