@@ -89,7 +89,7 @@ def examples_mixed(run: Run) -> Iterator[Remark]:
     if run.model is None:
         return
     for problem in run.model.problems:
-        fix = "Change the model; GroupNorm and LayerNorm look at one example at a time."
+        fix = "Change the model so that each example is computed by itself and nothing of it is kept."
         yield Remark(Severity.ERROR, "model.kind", problem, fix)
     if run.model.unseen:
         reason = f"the model was not built, so nobody looked for layers that mix examples: {run.model.unseen}."

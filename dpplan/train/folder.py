@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from dpplan.errors import UsageError
 from dpplan.recipe import Recipe, load
 from dpplan.render.data import dumps
 from dpplan.train.durable import remove_leftovers, write_whole
+from dpplan.train.release import Guard
 from dpplan.train.report import Epoch, TrainReport
 
 
@@ -58,8 +58,8 @@ class RunFolder:
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(dumps(epoch.to_json()) + "\n")
 
-    def close(self, report: TrainReport, model: nn.Module) -> None:
-        """Writes the parameters, which are what epsilon covers, and the report."""
+    def close(self, report: TrainReport, model: Guard) -> None:
+        """Writes what epsilon covers of the model, and the report."""
         text = dumps(report.to_json(), indent=2) + "\n"
         write_whole(self.path / "model.pt", lambda stream: torch.save(model.state_dict(), stream))
         write_whole(self.path / "report.json", lambda stream: stream.write(text.encode()))

@@ -20,6 +20,7 @@ from dpplan.train.normals import adding_for
 from dpplan.train.optimize import Optimization
 from dpplan.train.randomness import Randomness
 from dpplan.train.ranks import ALONE, Ranks
+from dpplan.train.release import Guard
 from dpplan.train.sampler import sampler_for
 from dpplan.train.secure import SecureNoise
 from dpplan.train.verdict import Measured
@@ -65,6 +66,7 @@ class Trainer:
         expected = recipe.training.batch_size / ranks.size
         self.piece = piece_of(recipe.runtime.physical_batch, expected, most, self.data.examples)
         self.clipping = self._clipping(choose(model, recipe.runtime.engine, self.piece, data.inputs[0], count))
+        self.guard = self._guard()
         self.rule = rule_for(recipe.privacy)
         self.noise = self._noise(phase.mechanism, randomness)
         self.optimization = Optimization(self.parameters, recipe.training, phase.steps)
@@ -80,6 +82,9 @@ class Trainer:
         made.engine.half = runtime.precision == "bfloat16"
         return dataclasses.replace(made, name=f"{made.name}, in bfloat16") if made.engine.half else made
 
+    def _guard(self) -> Guard:
+        return Guard(self.model, self.data.inputs[:0], walled=self.clipping.isolation.kind == "structural")
+
     def _noise(self, mechanism: Gaussian, randomness: Randomness) -> GaussianNoise:
         runtime = self.recipe.runtime
         if runtime.secure_noise:  # drawn on the host, where the system's generator is
@@ -91,7 +96,8 @@ class Trainer:
         the facts of all of them and each other one its own.
         """
         drawn = torch.from_numpy(self.sampler.draw()).to(self.data.targets.device, non_blocking=True)
-        mine = self._clipped_sum(drawn)
+        with self.guard:
+            mine = self._clipped_sum(drawn)
         clipped = self.ranks.total(mine)
         noisy = self.ranks.from_first(torch.empty_like(mine.total) if clipped is None else self._released(clipped))
         expected, size = self.sampler.expected_batch, self.clipping.engine.size
@@ -119,7 +125,7 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """What `restore` needs to go on from here. All of it follows from what was released."""
         return {
-            "model": self.model.state_dict(),
+            "model": self.guard.state_dict(),
             "optimization": self.optimization.state(),
             "clip_norm": self.rule.clip_norm,
             "steps": self.steps,
@@ -127,6 +133,7 @@ class Trainer:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
+        self.guard = self._guard()  # what is frozen is as it was when the run began, in another process
         self.optimization.restore(state["optimization"])
         self.rule = rule_for(dataclasses.replace(self.recipe.privacy, clip_norm=state["clip_norm"]))
         self.steps = state["steps"]

@@ -1,5 +1,6 @@
 """The models a recipe can name. None of them lets one example see another."""
 
+import copy
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from torch.nn.functional import gelu, scaled_dot_product_attention
 from dpplan.errors import RecipeError
 from dpplan.recipe import Model
 from dpplan.recipe.blocks import HEADS
+from dpplan.train.clipping.known import rows_apart
 from dpplan.train.entry import call_named
 
 Shape = torch.Size | tuple[int, ...]
@@ -36,6 +38,7 @@ def build(model: Model, shape: Shape, classes: int, rng: np.random.Generator, wo
         return nn.Sequential(*LAYERS[model.kind](model, shape, classes))
 
 
+@rows_apart
 class Lstm(nn.Module):
     """Words to vectors, one LSTM over them, and the last state to scores."""
 
@@ -51,6 +54,7 @@ class Lstm(nn.Module):
         return scores
 
 
+@rows_apart
 class Block(nn.Module):
     """One transformer block, normalising before each half."""
 
@@ -69,6 +73,7 @@ class Block(nn.Module):
         return added
 
 
+@rows_apart
 class Transformer(nn.Module):
     """Words and their places to vectors, blocks of attention, and the mean over places to scores."""
 
@@ -153,4 +158,24 @@ def _made_by_user(kind: str, shape: Shape, classes: int) -> nn.Module:
     made = call_named(kind, "model.kind", tuple(shape), classes)
     if not isinstance(made, nn.Module):
         raise RecipeError(f"model.kind={kind} returned {type(made).__name__}, not a torch module.")
+    try:
+        copy.deepcopy(made)
+    except Exception as error:  # anything may be in it
+        raise RecipeError(
+            f"model.kind={kind} cannot be copied: {type(error).__name__}: {str(error)[:80]}. Where the old weight_norm "
+            "of torch.nn.utils is the reason, take that of torch.nn.utils.parametrizations."
+        ) from None
+    _into_training(made)
     return made
+
+
+def _into_training(model: nn.Module) -> None:
+    """As a training loop begins, by the model's own `train`, which may keep layers in eval mode.
+
+    Layers that were put into eval mode where the model was built stay there.
+    """
+    frozen = [layer for layer in model.modules() if not layer.training]
+    if model.training:
+        model.train()
+    for layer in frozen:
+        layer.training = False

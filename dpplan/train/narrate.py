@@ -71,6 +71,9 @@ def report_lines(report: TrainReport) -> Iterator[str]:
     if report.dropped:
         yield row("not finite", show(report.dropped) + "*", "example gradients left out of the sums")
     yield from textwrap.wrap(report.engine, 80, initial_indent=f"  {'engine':<19}", subsequent_indent=" " * 21)
+    yield from textwrap.wrap(
+        str(report.isolation), 80, initial_indent=f"  {'isolation':<19}", subsequent_indent=" " * 21
+    )
     yield f"  {'written to':<19}{report.folder}"
     yield FOOTNOTE
 

@@ -37,6 +37,8 @@ class Process:
         randomness, data = Randomness.of(planned.seed, ranks.rank), dataset.training
         shape, rng = data.inputs.shape[1:], randomness.weights
         model = models.build(recipe.model, shape, dataset.classes, rng, dataset.words).to(planned.device)
+        dataset = dataset.in_precision_of(model)
+        data = dataset.training
         untrained = copy.deepcopy(model) if recipe.training.compare_nonprivate and ranks.first else None
         trainer = Trainer(model, data, planned.claim.phase, recipe, randomness, ranks)
         return cls(dataset, randomness, model, untrained, trainer)

@@ -21,6 +21,7 @@ from dpplan.digits import up_apart
 from dpplan.recipe import Claim, Recipe
 from dpplan.render.data import figure
 from dpplan.train.checkpoint import Checkpoint
+from dpplan.train.clipping import Isolation
 from dpplan.train.data import Dataset
 from dpplan.train.randomness import SEEDED
 from dpplan.train.ranks import ALONE, Ranks
@@ -154,7 +155,8 @@ class Epoch:
 class TrainReport:
     """What was planned, what was done, what it cost, and what came of it.
 
-    message: why it ended early, "" when it did not. engine: what clipped, and why. steps: the steps really taken.
+    message: why it ended early, "" when it did not. engine: what clipped, and why. isolation: how examples were
+    kept from each other. steps: the steps really taken.
     lost: how many of them an interruption lost: released and counted, and not in the model. spent: the epsilon of all.
     measured: what was planned and could be measured. The accuracies are fractions; None where there was nothing to
     measure, and likewise for empty_batches.
@@ -164,6 +166,7 @@ class TrainReport:
     status: Status
     message: str
     engine: str
+    isolation: Isolation
     steps: int
     lost: int
     spent: Bound
@@ -239,6 +242,8 @@ class TrainReport:
                 "epochs": [epoch.to_json()["not_covered_by_epsilon"] for epoch in self.epochs],
             },
             "engine": self.engine,
+            "isolation": self.isolation.kind,
+            "isolation_why": self.isolation.why,
             "folder": str(self.folder),
             "seconds": round(self.seconds, 3),
         }

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dpplan.errors import UsageError
+from dpplan.errors import TrainingStopped, UsageError
 from dpplan.train.checkpoint import Checkpoint, basis_of
 from dpplan.train.clipping import BatchFacts
 from dpplan.train.data import Split
@@ -56,13 +56,14 @@ class Session:
         except BaseException as error:
             self.record.sync()
             with self.trainer.optimization.averaged():
-                self.folder.close(self._report(("stopped", f"broken off by {type(error).__name__}")), self.model)
+                why = str(error) if isinstance(error, TrainingStopped) else f"broken off by {type(error).__name__}"
+                self.folder.close(self._report(("stopped", why)), self.trainer.guard)
             raise
         nonprivate = self._nonprivate_accuracy(interrupted) if ending[0] == "finished" else None
         with self.trainer.optimization.averaged():
             held_out = accuracy(self.model, self.held_out) if self.trainer.finite() else None
             report = self._report(ending, held_out, nonprivate)
-            self.folder.close(report, self.model)
+            self.folder.close(report, self.trainer.guard)
         if ending[0] == "finished" or not self.folder.checkpoint.exists():
             self.record.close()
             self.folder.forget()
@@ -106,6 +107,7 @@ class Session:
             status=status,
             message=message,
             engine=str(self.trainer.clipping),
+            isolation=self.trainer.clipping.isolation,
             steps=self.record.counted,
             lost=self.record.counted - self.trainer.steps,
             spent=self.claim.spent(self.record.counted),

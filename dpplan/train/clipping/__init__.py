@@ -8,13 +8,14 @@ A ClippedSum carries the sensitivity it was clipped to, so that the noise reads 
     rules       how far each example is clipped: flat, per-layer, automatic, adaptive
     summands    per-example gradients of one parameter, in the cheapest form
     layers      from a layer's input and output gradient to summands
-    bookkeeping, vmap   the two engines
+    bookkeeping, vmap   the two engines, and behind a wall: isolated, single
     compiled    the first of them as machine code
+    state, known, expected, custom, trial   what is known of a model, and what trying it tells
     choice      which of them, and why
 """
 
 from dpplan.train.clipping.bookkeeping import BookKeeping
-from dpplan.train.clipping.choice import Chosen, choose, compiled
+from dpplan.train.clipping.choice import Chosen, Isolation, choose, compiled
 from dpplan.train.clipping.rules import ClippingRule, rule_for
 from dpplan.train.clipping.sums import BatchFacts, ClippedSum, ClippingEngine
 from dpplan.train.clipping.vmap import VmapClipping
@@ -26,6 +27,7 @@ __all__ = [
     "ClippedSum",
     "ClippingEngine",
     "ClippingRule",
+    "Isolation",
     "VmapClipping",
     "choose",
     "compiled",

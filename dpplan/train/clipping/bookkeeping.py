@@ -8,7 +8,7 @@ with the weights that clipping gives the examples, the sum: one backward pass, o
 import functools
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,9 +120,13 @@ class BookKeeping:
         self.numbers = {end - p.numel(): p.numel() for p, end in zip(self.parameters, ends, strict=True)}
 
     def clipped_sum(self, inputs: Tensor, targets: Tensor, rule: ClippingRule) -> ClippedSum:
-        with _frozen(self.parameters), Tape(self.layers).attached() as tape:
+        with _frozen(self.parameters), self.tape() as tape:
             cut = pieces(inputs, targets, self.physical_batch)
             return gather((self.of_piece(self.model, piece, rule, tape) for piece in cut), self.size, inputs, rule)
+
+    def tape(self) -> AbstractContextManager[Tape]:
+        """Inside, what the layers do is recorded."""
+        return Tape(self.layers).attached()
 
     def of_piece(
         self,

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from dpplan.errors import RecipeError
-from dpplan.train.clipping.bookkeeping import BookKeeping, Tape
+from dpplan.train.clipping.bookkeeping import BookKeeping
 from dpplan.train.clipping.precision import whole_products
 from dpplan.train.clipping.rules import ClippingRule
 from dpplan.train.clipping.sums import ClippedSum, Piece, pieces
@@ -62,7 +62,7 @@ class CompiledBookKeeping:
         ) -> tuple[Tensor, Tensor, Tensor]:
             state = {name: value.detach() for name, value in zip(names, values, strict=True)}
             same = dataclasses.replace(rule, clip_norm=clip_norm)  # type: ignore[type-var]  # so adaptive ones can move
-            with Tape(self.engine.layers).attached() as tape:
+            with self.engine.tape() as tape:
                 found = self.engine.of_piece(
                     lambda rows: functional_call(model, state, (rows,)),
                     Piece(inputs, targets, mask),

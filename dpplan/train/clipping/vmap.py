@@ -1,6 +1,6 @@
 """Per-example gradients by torch.func: slower and larger than book-keeping, and right for almost any model."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -14,6 +14,9 @@ from dpplan.train.clipping.rules import ClippingRule
 from dpplan.train.clipping.summands import Lengths, norms, squared_norms
 from dpplan.train.clipping.sums import ClippedSum, Piece, pieces
 from dpplan.train.clipping.weighing import PieceSum, double_device, gather, weigh
+
+# (parameters, inputs, targets) -> gradients by name, and losses and logits; each with a row for each example.
+PerExample = Callable[[dict[str, Tensor], Tensor, Tensor], tuple[dict[str, Tensor], tuple[Tensor, Tensor]]]
 
 
 class VmapClipping:
@@ -33,11 +36,13 @@ class VmapClipping:
         self.size = sum(p.numel() for p in trained.values())
         owners = [name.rpartition(".")[0] for name in trained]
         self.layer_of = [sorted(set(owners), key=owners.index).index(owner) for owner in owners]
-        self._per_example = vmap(grad(self._loss, has_aux=True), in_dims=(None, 0, 0), randomness="different")
+        self._per_example: PerExample = vmap(
+            grad(self._loss, has_aux=True), in_dims=(None, 0, 0), randomness="different"
+        )
 
     def clipped_sum(self, inputs: Tensor, targets: Tensor, rule: ClippingRule) -> ClippedSum:
         parameters = {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
-        with _states_from_inputs(self.model):
+        with states_from_inputs(self.model):
             cut = pieces(inputs, targets, self.physical_batch)
             return gather((self._of_piece(parameters, piece, rule) for piece in cut), self.size, inputs, rule)
 
@@ -68,16 +73,20 @@ class VmapClipping:
 
 
 @contextmanager
-def _states_from_inputs(model: nn.Module) -> Iterator[None]:
-    """Inside, recurrent layers that are given no first state get zeros made from their input.
+def states_from_inputs(model: nn.Module) -> Iterator[None]:
+    """Inside, recurrent layers have a first state that belongs to the example, zeros where they are given none.
 
-    The zeros they make themselves belong to no example, and vmap refuses to write examples into them.
+    Zeros that they or the model make of nothing belong to no example, and vmap refuses to write examples into them.
     """
 
     def with_state(layer: nn.RNNBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
-        if len(args) != 1 or kwargs or not isinstance(args[0], Tensor):
+        if not args or not isinstance(args[0], Tensor):
             return args, kwargs
-        x = args[0]
+        x, given = args[0], args[1] if len(args) > 1 else kwargs.get("hx")
+        if given is not None:
+            own = x.new_zeros(())
+            states = given + own if isinstance(given, Tensor) else tuple(state + own for state in given)
+            return (x, states), {}
         rows = (x.shape[0 if layer.batch_first else 1],) if x.dim() == 3 else ()
         layers = layer.num_layers * (2 if layer.bidirectional else 1)
         hidden = x.new_zeros(layers, *rows, layer.proj_size or layer.hidden_size)
@@ -85,10 +94,19 @@ def _states_from_inputs(model: nn.Module) -> Iterator[None]:
             return (x, hidden), kwargs
         return (x, (hidden, x.new_zeros(layers, *rows, layer.hidden_size))), kwargs
 
+    def with_own(layer: nn.RNNCellBase, args: tuple[Any, ...]) -> Any:
+        if len(args) < 2 or args[1] is None:
+            return args
+        own = args[0].new_zeros(())
+        return args[0], args[1] + own if isinstance(args[1], Tensor) else tuple(state + own for state in args[1])
+
     recurrent = [layer for layer in model.modules() if isinstance(layer, nn.RNNBase)]
+    cells = [layer for layer in model.modules() if isinstance(layer, nn.RNNCellBase)]
     with ExitStack() as stack:
         for layer in recurrent:
             stack.enter_context(layer.register_forward_pre_hook(with_state, with_kwargs=True))
+        for cell in cells:
+            stack.enter_context(cell.register_forward_pre_hook(with_own))
         # vmap has no rule for the fused layers of oneDNN and cuDNN, and goes through them one example at a time.
         for library in (torch.backends.mkldnn, torch.backends.cudnn) if recurrent else ():
             stack.callback(setattr, library, "enabled", library.enabled)

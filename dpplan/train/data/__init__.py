@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dpplan.checks import show
 from dpplan.errors import RecipeError, file_error
@@ -37,6 +37,10 @@ class Split:
     def examples(self) -> int:
         return len(self.targets)
 
+    def of_type(self, dtype: torch.dtype) -> "Split":
+        """With inputs of this type, where they are not words."""
+        return Split(self.inputs.to(dtype) if self.inputs.is_floating_point() else self.inputs, self.targets)
+
     def to(self, device: torch.device) -> "Split":
         return Split(self.inputs.to(device), self.targets.to(device))
 
@@ -55,6 +59,13 @@ class Dataset:
 
     def to(self, device: torch.device) -> "Dataset":
         return Dataset(self.training.to(device), self.held_out.to(device), self.classes, self.words)
+
+    def in_precision_of(self, model: nn.Module) -> "Dataset":
+        """In float64 for a model of float64, and else as it is."""
+        if torch.float64 not in {p.dtype for p in model.parameters()}:
+            return self
+        training, held_out = (part.of_type(torch.float64) for part in (self.training, self.held_out))
+        return Dataset(training, held_out, self.classes, self.words)
 
 
 SOURCES: dict[str, Callable[[Data], Examples]] = {

@@ -55,6 +55,13 @@ class Sideways(Net):
         return self.second(self.first(x.unsqueeze(2).expand(-1, -1, 6).transpose(0, 1)).transpose(0, 1).mean(1))
 
 
+class Rowless(Net):
+    """A layer that is called for each row on its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(torch.stack([self.first(row) for row in x]))
+
+
 class Named(Net):
     def forward(self, x: Tensor) -> Tensor:
         return self.second(input=self.first(x))
@@ -105,7 +112,8 @@ def chosen(net: nn.Module, wanted: str = "auto", shape: tuple[int, ...] = (6,)) 
 def test_models_of_known_layers_are_book_kept(name: str) -> None:
     made = choose(model(name), "auto", 4, batch(name, 1)[0][0])
     if name in BOOK_KEPT:
-        assert (str(made), type(made.engine)) == ("book-keeping", BookKeeping)
+        assert (str(made), isinstance(made.engine, BookKeeping)) == ("book-keeping", True)
+        assert made.isolation.kind == ("structural" if name == "attention" else "tested")
     else:
         assert (str(made), type(made.engine)) == ("vmap, because layer 'over' is a LSTM", VmapClipping)
 
@@ -114,10 +122,9 @@ def test_models_of_known_layers_are_book_kept(name: str) -> None:
     ("net", "reason"),
     [
         (Twice, "layer 'first' is called twice in one forward pass"),
-        (InPlaceOutput, "the output of a layer is changed in place"),
         (InPlaceLater, "layer 'first' has its input or output changed in place"),
         (ByHand, "on trial inputs it disagreed with one example at a time"),
-        (Sideways, "layer 'first' sees a first dimension that is not the batch"),
+        (Rowless, "layer 'first' sees an example without a dimension for rows"),
         (Named, "layer 'second' is not called with one tensor"),
         (Tied, "'third.weight' is the same parameter as 'first.weight'"),
         (OwnParameter, "layer 'OwnParameter' is a OwnParameter"),
@@ -134,6 +141,13 @@ def test_what_book_keeping_would_get_wrong_goes_to_vmap(net: type[Net], reason: 
 def test_recurrent_layers_are_clipped_by_vmap(kind: type[nn.RNNBase]) -> None:
     made = choose(Recurrent(kind), "auto", 4, torch.zeros(4, dtype=torch.int64))
     assert made.reason == f"layer 'over' is a {kind.__name__}"
+
+
+@pytest.mark.parametrize("net", [InPlaceOutput, Sideways])
+def test_behind_the_wall_layers_may_be_used_as_no_batch_allows(net: type[Net]) -> None:
+    """Each is right there: an output changed in place is a sum by then, and the first dimension is one example's."""
+    made = chosen(net())
+    assert (str(made), made.isolation.kind) == ("book-keeping", "structural")
 
 
 def test_either_engine_may_be_asked_for() -> None:
