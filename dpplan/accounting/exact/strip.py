@@ -243,10 +243,10 @@ class Strip:
         left_loss = log_ratio(fall, q)
         turned = u * angle(np.exp(np.log(q) + fall - left_loss), turn)
         log_mass = log_normal_tails(-within.low / sigma)
-        if isinstance(self.cut, Band):  # its weight rises with x: at its largest, times all of r^a left of there
-            left: Array = np.where(self.edges[:, :-1] < within.low, self.whole + width, -np.inf)
-            left_alone = log_normal_tails((self.cut.start - within.low) / self.cut.width) + turned
-            left_alone = left_alone + np.logaddexp(log_sum(left), np.log1p(within.h / sigma))
+        if isinstance(self.cut, Band):  # its weight rises with x: at its largest in each cell, and at 0 for all x < 0
+            weight = log_normal_tails((self.cut.start - np.minimum(self.edges, within.low)) / self.cut.width)
+            left: Array = np.where(self.edges[:, :-1] < within.low, self.whole + width + weight[:, 1:], -np.inf)
+            left_alone = np.logaddexp(log_sum(left), np.log1p(within.h / sigma) + weight[:, :1]) + turned
         else:
             slope = (within.mode - within.low) / sigma**2
             left_alone = a * left_loss + log_normal_density(within.low, sigma) - np.log(slope)
