@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from dpplan.accounting.exact import grid, route, single
+from dpplan.accounting.exact import grid, rareplace, route, single
 from dpplan.accounting.exact.contour import Contour, DeltaInterval
 from dpplan.accounting.exact.event import EventBound
 from dpplan.accounting.exact.grid import Grid
@@ -16,6 +16,7 @@ from dpplan.accounting.exact.law import Direction, Steps
 
 # A contour is rebuilt nearer to the answer when e^(log M(t) - ε·t) exceeds delta there by more than e^MISPLACED.
 MISPLACED = 1.0
+CLOSER = 0.1  # likewise, where a contour is already narrow
 REBUILDS = 3
 SETTLING = 5
 FEW = 30  # steps, below which there are no rare jumps to look for first
@@ -23,6 +24,7 @@ NEARLY_ONE = 0.5  # a bound on delta above which it may be 1 but for rounding
 LEAST = 1e-120  # smaller deltas are not told from 0
 FAIR = 1e-4  # the relative width of a contour beyond which a grid is tried as well
 NARROW = 1e-6  # the relative width beyond which another method is tried
+DEEP = 1e-15  # deltas below it are reached by rare jumps or not at all, where a plain contour fails
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,13 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
     of a contour over jumps and a fine grid; what each proves holds for all."""
     if not grid.affordable(steps):
         return Ends(0.0, math.inf, "none")
+    rare = Ends(0.0, math.inf, "none")
     if direction is Direction.REMOVE:
         epsilon = max(epsilon, EventBound(steps).epsilon(delta))
+        if delta < DEEP:
+            rare = _by_rare(steps, delta)
+            if rare.relative_width <= FAIR:
+                return rare
     for attempt in range(SETTLING):
         points = grid.COARSE if attempt else grid.ROUGH
         coarse = grid.near(steps, direction, epsilon, math.log(delta), points)
@@ -98,13 +105,32 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
             ends = ends_around(early, delta) if early else Ends(0.0, math.inf, "none")
             if ends.relative_width <= NARROW:
                 return ends
-    ends = _verified(coarse, delta, epsilon, value)
+        if direction is Direction.REMOVE and delta >= DEEP and not attempt:
+            rare = _by_rare(steps, delta)
+            if rare.relative_width <= FAIR:
+                return rare
+    ends = _verified(coarse, delta, epsilon, value).narrowed(rare)
     for build in (_jump, _fine):
         if ends.relative_width <= NARROW:
             break
         contour = build(steps, direction, epsilon, math.log(delta), ends.relative_width)
         if contour is not None:
             ends = ends.narrowed(ends_around(contour, delta))
+    return ends
+
+
+def _by_rare(steps: Steps, delta: float) -> Ends:
+    """By a contour over rare jumps, remove direction, put where an estimate says and again nearer to the answer."""
+    epsilon, ends = rareplace.guess_epsilon(steps, math.log(delta)), Ends(0.0, math.inf, "none")
+    for _ in range(REBUILDS):
+        contour = rareplace.contour(steps, epsilon, math.log(delta)) if epsilon > 0.0 else None
+        if contour is None or not contour.reached:
+            break
+        found, value = _solve(contour, delta)
+        ends = ends.narrowed(_verified(contour, delta, found, value))
+        if ends.relative_width <= NARROW or not abs(found - epsilon) * contour.tilt > CLOSER:
+            break
+        epsilon = found
     return ends
 
 
@@ -206,6 +232,12 @@ def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta
         if moved < 3.0:
             break
     ends = _delta_at(steps, coarse, epsilon)
+    if direction is Direction.REMOVE and epsilon > 0.0 and ends.relative_width > NARROW:
+        rare = rareplace.contour(steps, epsilon, rareplace.guess_log_delta(steps, epsilon, log_delta))
+        if rare is not None and rare.reached:
+            ends = ends.narrowed(_delta_at(steps, rare, epsilon))
+            if ends.relative_width <= FAIR:
+                return ends
     for build in (_jump, _fine):
         if ends.relative_width <= NARROW:
             break
