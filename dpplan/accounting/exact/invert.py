@@ -124,7 +124,7 @@ def _by_rare(steps: Steps, delta: float) -> Ends:
     epsilon, ends = rareplace.guess_epsilon(steps, math.log(delta)), Ends(0.0, math.inf, "none")
     for _ in range(REBUILDS):
         contour = rareplace.contour(steps, epsilon, math.log(delta)) if epsilon > 0.0 else None
-        if contour is None or not contour.reached:
+        if contour is None:
             break
         found, value = _solve(contour, delta)
         ends = ends.narrowed(_verified(contour, delta, found, value))
@@ -234,7 +234,7 @@ def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta
     ends = _delta_at(steps, coarse, epsilon)
     if direction is Direction.REMOVE and epsilon > 0.0 and ends.relative_width > NARROW:
         rare = rareplace.contour(steps, epsilon, rareplace.guess_log_delta(steps, epsilon, log_delta))
-        if rare is not None and rare.reached:
+        if rare is not None:
             ends = ends.narrowed(_delta_at(steps, rare, epsilon))
             if ends.relative_width <= FAIR:
                 return ends

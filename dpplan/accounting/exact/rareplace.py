@@ -21,7 +21,6 @@ from typing import cast
 import numpy as np
 
 from dpplan.accounting.exact.contour import Accuracy, Aim, Contour
-from dpplan.accounting.exact.event import EventBound
 from dpplan.accounting.exact.law import Array, Steps, log_ratio
 from dpplan.accounting.exact.measure import Moments, far_limit
 from dpplan.accounting.exact.rare import Rare
@@ -32,6 +31,7 @@ SHARES = np.array(
     (0.985, 0.97, 0.95, 0.92, 0.88, 0.84, 0.8, 0.75, 0.7, 0.64, 0.58, 0.5, 0.42, 0.34, 0.27, 0.2, 0.14, 0.1, 0.06, 0.03)
 )
 LEVELS = (1e-10, 1e-8, 1e-6, 1e-5)
+STEEPEST = 3.0  # in units of log(1/delta)/ε: the bulk's tilts
 HOPELESS = math.log(1e-3)  # an error, relative to delta, beyond which it is not worth a try
 ROUNDING = math.log(1e-14)
 # A cut's power is at least the place where it lies, in units of 1, and ROOM·σ more: then it falls towards the left, too.
@@ -41,7 +41,7 @@ APART = 4.0  # the least distance between two cuts, likewise
 AROUND = np.array((0.25, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 1.0, 1.06, 1.12, 1.2, 1.3, 1.5, 1.8, 2.3))
 MIDDLE = 7  # AROUND[MIDDLE] = 1
 BULK_AROUND = np.array((0.75, 0.85, 0.92, 0.97, 1.0, 1.03, 1.08, 1.15, 1.25))
-MOST_FREQUENCIES = 8192
+MOST_FREQUENCIES = 12_000
 GUESS_LEVEL, STRIDE, CLOSE, ROUNDS = 1e-6, 1.35, 1.01, 6
 LARGEST_LOSS = 500.0  # losses whose exponential can be handled with room to spare
 
@@ -108,7 +108,7 @@ class Survey:
 
     def place(self, epsilon: float) -> Place | None:
         """The best threshold and tilt at this level; None where even the smallest jumps are too common."""
-        tilts = np.geomspace(2.0, 8.0 * (20.0 - self.log_delta), 40) / epsilon
+        tilts = np.geomspace(2.0, STEEPEST * (20.0 - self.log_delta), 40) / epsilon
         factors = np.array([log_chernoff_factor(float(s)) for s in tilts]) - tilts * epsilon
         bounds = factors[:, None] + sum(
             count * self._log_bulk(row, tilts, SHARES * epsilon) for row, count in enumerate(self.steps.count[:, 0])
@@ -130,26 +130,40 @@ class Survey:
         best = int(np.argmin(self._log_moments(tilts, loss) - tilts * epsilon))
         tilts = float(tilts[best]) * np.geomspace(0.75, 1.33, 15)
         logs = self._log_moments(tilts, loss)
-        best = int(np.clip(np.argmin(logs - tilts * epsilon), 2, len(tilts) - 3))
-        left, middle, right = best - 2, best, best + 2
-        rise = (logs[right] - logs[middle]) / (tilts[right] - tilts[middle])
-        fall = (logs[middle] - logs[left]) / (tilts[middle] - tilts[left])
-        spread = max(2.0 * (rise - fall) / (tilts[right] - tilts[left]), 0.0) + tilts[best] ** -2
-        return float(tilts[best]), float(logs[best]), float(spread)
+        best = int(np.argmin(logs - tilts * epsilon))
+        return float(tilts[best]), float(logs[best]), self._variance(float(tilts[best]), loss)
+
+    def _variance(self, tilt: float, loss: float) -> float:
+        """Of the composed loss of paths with a jump, tilted: that of a compound Poisson law that is not 0, and of the
+        bulk's."""
+        expected = first = second = rest = 0.0
+        for row, count in enumerate(self.steps.count[:, 0]):
+            terms = (1.0 + tilt) * self.loss[row] + self.log_base[row]
+            above = self.loss[row] >= loss
+            bulk, jumps = np.exp(np.minimum(terms, 600.0)[~above]), np.exp(np.minimum(terms, 600.0)[above])
+            whole, losses = max(float(bulk.sum()), 1e-300), self.loss[row][above]
+            expected += count * float(jumps.sum()) / whole
+            first += count * float(jumps @ losses) / whole
+            second += count * float(jumps @ losses**2) / whole
+            mean = float(bulk @ self.loss[row][~above]) / whole
+            rest += count * float(bulk @ (self.loss[row][~above] - mean) ** 2) / whole
+        some = -math.expm1(-min(expected, 600.0)) if expected > 0.0 else 1e-300
+        return max(second / some - math.exp(-min(expected, 600.0)) * (first / some) ** 2, 0.0) + rest + tilt**-2
 
 
 def contour(steps: Steps, epsilon: float, log_delta: float) -> Contour | None:
     """A contour over paths with a jump, good near this ε > 0, where there is one to hope for."""
-    if epsilon > LARGEST_LOSS or np.any(steps.q > 0.5):
+    if not 0.0 < epsilon < LARGEST_LOSS or np.any(steps.q > 0.5):
         return None
     surveys = [Survey(steps, log_delta, level) for level in LEVELS]
     places = [(place.log_error, n, place) for n, s in enumerate(surveys) if (place := s.place(epsilon)) is not None]
-    if not places:
-        return None
-    _, number, place = min(places)
-    if place.log_error > HOPELESS:
-        return None
-    return build(steps, epsilon, log_delta, place)
+    for error, _, place in sorted(places):
+        if error > HOPELESS:
+            break
+        found = build(steps, epsilon, log_delta, place)
+        if found.reached:
+            return found
+    return None
 
 
 def build(steps: Steps, epsilon: float, log_delta: float, place: Place) -> Contour:
@@ -174,8 +188,11 @@ def build(steps: Steps, epsilon: float, log_delta: float, place: Place) -> Conto
 def guess_epsilon(steps: Steps, log_delta: float) -> float:
     """An ε near the one at which delta is e^log_delta, by the first-order estimate; 0 where there is nothing to go by."""
     survey = Survey(steps, log_delta, GUESS_LEVEL)
-    low = high = EventBound(steps).epsilon(math.exp(log_delta))
-    if low <= 0.0:
+    # The loss of the largest step that is as likely as delta.
+    place = far_limit(steps, log_delta, 0.0)
+    low = high = float(np.max(log_ratio((2.0 * place - 1.0) / (2.0 * steps.sigma**2), steps.q)))
+    place_loss = low
+    if not 0.0 < low < LARGEST_LOSS:
         return 0.0
 
     def above(epsilon: float) -> bool:
@@ -184,6 +201,10 @@ def guess_epsilon(steps: Steps, log_delta: float) -> float:
 
     while above(high) and high < LARGEST_LOSS:
         low, high = high, STRIDE * high
+    while low == high or not above(low):
+        low, high = low / STRIDE, low
+        if low < 1e-3 * place_loss:
+            return 0.0
     while high > CLOSE * low:
         middle = math.sqrt(low * high)
         low, high = (middle, high) if above(middle) else (low, middle)
