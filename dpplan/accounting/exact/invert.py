@@ -100,7 +100,9 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
         moved, epsilon = abs(found - epsilon) * coarse.tilt, found
         if attempt and moved < MISPLACED:
             break
-        if steps.total > FEW and not attempt:  # a rough place may do for a contour that bounds its own errors
+        if (
+            steps.total > FEW and delta >= DEEP and not attempt
+        ):  # a rough place may do for a contour that bounds its own errors
             early = _jump(steps, direction, epsilon, math.log(delta), math.inf)
             ends = ends_around(early, delta) if early else Ends(0.0, math.inf, "none")
             if ends.relative_width <= NARROW:
@@ -110,7 +112,7 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
             if rare.relative_width <= FAIR:
                 return rare
     ends = _verified(coarse, delta, epsilon, value).narrowed(rare)
-    for build in (_jump, _fine):
+    for build in (_jump, _fine) if delta >= DEEP else (_fine,):
         if ends.relative_width <= NARROW:
             break
         contour = build(steps, direction, epsilon, math.log(delta), ends.relative_width)

@@ -5,9 +5,9 @@ Every step's law is cut smoothly: what lies beyond `end` is left out, at the pri
 
     Π(G + J)^n - ΠG^n = ΠG^n·(Π(1 + J/G)^n - 1)
 
-is the transform of a positive measure: of the paths with a jump. Its modulus is at most ΠG(a)^n·(Π(1 + |J|/G(a))^n - 1),
-which falls as |J| does. The paths without one are bounded by Chernoff, at tilts far beyond the contour's: that costs
-nothing while their losses stay below what one jump brings.
+is the transform of a positive measure: of the paths with a jump. Its modulus is at most
+ΠG(a)^n·(Π(1 + |J|/G(a))^n - 1), which falls as |J| does. The paths without one are bounded by Chernoff, at tilts far
+beyond the contour's: that costs nothing while their losses stay below what one jump brings.
 
 Independent of quadrature.py, measure.py and jump.py, down to the sums; it shares with them the law and the contour.
 """

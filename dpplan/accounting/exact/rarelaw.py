@@ -1,7 +1,7 @@
 """Stage 1, transform, for rare jumps: one kind of step, remove direction, cut into a bulk and jumps.
 
-    c_i(x) = exp(-e^{g_i}),  g_i = p·(x - x_i)/σ²            a cut at x_i; the loss there is q·e^e, and r is 1 + q·e^e - q:
-                                                           while r is near 1, c falls like exp(-(loss)^p)
+    c_i(x) = exp(-e^{g_i}),  g_i = p·(x - x_i)/σ²   a cut at x_i: e^{g_i} is e^{p·e} but for a factor, so that it falls
+                                                  like exp(-loss^p) while losses are small
     bulk   G(w) = 1 + E_Q[c₀·(r^w - 1 - w(r - 1))] - (1 - w)·E_Q[1 - c₀] - w·E_Q[(1 - c₀)·r]
     jumps  J(w) = E_Q[(c₁ - c₀)·r^w],  x₀ < x₁
 
@@ -70,7 +70,7 @@ class RareLaw:
         self.heights = [float(eta) / self.steep for eta in TURNS if eta / self.steep <= sigma * sigma]
         self._cut_into_cells()
         self._lay_out()
-        x = self.low + self.h * np.arange(self.nodes)
+        x: Array = self.low + self.h * np.arange(self.nodes, dtype=np.float64)
         self.x, self.e, self.sampled = x, self._exponent(x), self._sampled(x)
         self.loss = log_ratio(self.e, np.array(q))
         self.log_c = self._log_weight(x, x, 1.0)
@@ -118,8 +118,8 @@ class RareLaw:
             most, gap = float(np.max(self.a)), 0.0
             least = 200.0 + self.u_max * self.heights[-1] / sigma**2 + 2.0 * max(most, 2.0) / power
             for _ in range(4):
-                loss = float(log_ratio(self._exponent(np.array(end + gap)), np.array(self.q)))
-                gap = math.log(10.0 * (least + most * max(loss, 0.0))) / self.steep
+                largest = float(log_ratio(self._exponent(np.array(end + gap)), np.array(self.q)))
+                gap = math.log(10.0 * (least + most * max(largest, 0.0))) / self.steep
             top = end + gap
         pieces = [np.linspace(self.low, top, CELLS)]
         pieces += [
@@ -136,8 +136,8 @@ class RareLaw:
         if start is not None:
             self._log_rest = a * loss + log_q
         else:
-            self._log_rest = np.maximum(a - 2.0, 0.0) * np.maximum(loss, 0.0) + log_q
-            self._log_rest += 2.0 * (math.log(self.q) + np.logaddexp(0.0, e)) - math.log1p(-self.q)
+            square = 2.0 * (math.log(self.q) + np.logaddexp(0.0, e)) - math.log1p(-self.q)
+            self._log_rest = np.maximum(a - 2.0, 0.0) * np.maximum(loss, 0.0) + log_q + square
 
     def _log_major(self, k: float = 1.0) -> Array:
         """log of the majorant's largest value in each cell, [row, cell]; of the bulk without |w(w - 1)|/2."""
@@ -262,13 +262,11 @@ class RareLaw:
 
     def _rounding(self, u: Array) -> Array:
         """Elementary functions to 4 units in the last place, sums at their worst case; and rounded arguments: a unit
-        of x moves e by |x|/σ² units, and e by one moves L by s·e; both move e^g as far as g."""
+        of x moves e by |x|/σ² units, and one of e moves L by s·e."""
         a, x = self.a[:, None], self.x
         argument = self.sampled * (4.0 * np.abs(self.e) + 2.0 * (np.abs(x) + 1.0) / self.sigma**2)
         size = np.abs(a * self.loss) + np.abs(self.log_base) + np.abs(self.log_c) + np.abs(self.e)
-        places = [at for at in (self.window.start, self.window.end) if at is not None and math.isfinite(at)]
-        moved = sum(4.0 * self.steep * (np.abs(x) + abs(at)) for at in places)
-        units = EPS * (self.nodes + 512.0 + 4.0 * size + (1.0 + a) * argument + moved * (1.0 + np.abs(self.log_c)))
+        units = EPS * (self.nodes + 512.0 + 4.0 * size + (1.0 + a) * argument + self._moved())
         weight = self.mass * units
         large = weight
         if self.window.start is None:  # there, losses small enough are summed as series, the others as waves
@@ -277,6 +275,18 @@ class RareLaw:
         slope = (self._added_slope * units + large * np.abs(self.loss)).sum(axis=1) + self._missing[1]
         bend = (weight * self.loss**2).sum(axis=1)
         return level[:, None] + u * slope[:, None] + 0.5 * u * u * bend[:, None]
+
+    def _moved(self) -> Array:
+        """How far log c moves when its arguments g do by two units of their terms, in units of EPS, [node]."""
+        x, start, end = self.x, self.window.start, self.window.end
+        moved = np.zeros_like(x)
+        with np.errstate(over="ignore"):
+            if math.isfinite(end):
+                moved += 2.0 * self.steep * (np.abs(x) + abs(end)) * np.exp(self.steep * (x - end))
+            if start is not None:
+                grown = np.minimum(np.exp(np.minimum(self.steep * (x - start), HUGE)), HUGE)
+                moved += 2.0 * self.steep * (np.abs(x) + abs(start)) * grown / np.maximum(np.expm1(grown), grown)
+        return moved
 
     def line(self, u: Array) -> tuple[Array, Array]:
         """E[1 - cos uL] and E[uL - sin uL] of the first row's tilted law, [frequency]; u from 0, equally spaced.

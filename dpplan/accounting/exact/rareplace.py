@@ -32,14 +32,16 @@ SHARES = np.array(
 )
 LEVELS = (1e-10, 1e-8, 1e-6, 1e-5)
 STEEPEST = 3.0  # in units of log(1/delta)/ε: the bulk's tilts
-HOPELESS = math.log(1e-3)  # an error, relative to delta, beyond which it is not worth a try
-ROUNDING = math.log(1e-14)
-# A cut's power is at least the place where it lies, in units of 1, and ROOM·σ more: then it falls towards the left, too.
+HOPELESS = math.log(0.05)  # an error, relative to delta, beyond which it is not worth a try
+ROUNDING = math.log(1e-12)  # of what the contour sums, about
+# A cut's power is at least the place where it lies and ROOM·σ more: then 1 - c falls towards the left as Q does.
 ROOM = 8.0
 LEAN = 12.0  # how steep the bulk's tilted law may be at the cut, in units of the cut's own
 APART = 4.0  # the least distance between two cuts, likewise
-AROUND = np.array((0.25, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 1.0, 1.06, 1.12, 1.2, 1.3, 1.5, 1.8, 2.3))
-MIDDLE = 7  # AROUND[MIDDLE] = 1
+# Tilts that are tried, as multiples of the one where Chernoff is best: beyond it the moments may rise like a cliff.
+TILTS = np.concatenate((np.geomspace(0.02, 0.85, 18), np.linspace(0.87, 1.13, 27), np.geomspace(1.16, 8.0, 14)))
+AROUND = np.array((0.97, 1.0, 1.02))  # of the two tilts that bound the aliases
+GOAL = math.log(3e-7)  # an error below which a short period is worth more
 BULK_AROUND = np.array((0.75, 0.85, 0.92, 0.97, 1.0, 1.03, 1.08, 1.15, 1.25))
 MOST_FREQUENCIES = 12_000
 GUESS_LEVEL, STRIDE, CLOSE, ROUNDS = 1e-6, 1.35, 1.01, 6
@@ -49,13 +51,15 @@ LARGEST_LOSS = 500.0  # losses whose exponential can be handled with room to spa
 @dataclass(frozen=True)
 class Place:
     """One choice of the three. share: of ε; bulk_tilt: where Chernoff is best for the bulk; log_error: what accuracy
-    to hope for, relative to delta; log_delta: a first-order estimate of delta at this ε."""
+    to hope for, relative to delta; log_delta: a first-order estimate of delta at this ε; alias_tilts: one on either
+    side of the tilt, which allow this period in ε."""
 
     level: float
     share: float
     bulk_tilt: float
     tilt: float
-    spread: float
+    alias_tilts: tuple[float, float]
+    period: float
     log_error: float
     log_delta: float
 
@@ -118,20 +122,45 @@ class Survey:
         if not len(good):
             return None
         share, bulk_tilt = float(SHARES[good[0]]), float(tilts[np.argmin(bounds[:, good[0]])])
-        tilt, log_moment, spread = self._saddle(epsilon, share * epsilon)
-        cancelled = log_moment - tilt * epsilon - self.log_delta
-        estimate = log_moment - tilt * epsilon - math.log(tilt) - math.log1p(tilt) - 0.5 * math.log(2 * math.pi * spread)
-        error = float(np.logaddexp(math.log(self.level), cancelled + ROUNDING))
-        return Place(self.level, share, bulk_tilt, tilt, spread, error, estimate)
+        return self._with_tilt(epsilon, share, bulk_tilt)
 
-    def _saddle(self, epsilon: float, loss: float) -> tuple[float, float, float]:
-        """The tilt where Chernoff is best for paths with a jump, log M there, and the tilted variance."""
+    def _with_tilt(self, epsilon: float, share: float, bulk_tilt: float) -> Place:
+        """The tilt with the shortest period whose aliases stay below the level, of those that do not cancel too much.
+
+        An alias bounded at the tilt s fades like e^(-|s - t|·period); the best s on either side decides.
+        """
+        loss = share * epsilon
         tilts = np.geomspace(0.003, 4.0 * (10.0 - self.log_delta), 40) / epsilon
-        best = int(np.argmin(self._log_moments(tilts, loss) - tilts * epsilon))
-        tilts = float(tilts[best]) * np.geomspace(0.75, 1.33, 15)
-        logs = self._log_moments(tilts, loss)
-        best = int(np.argmin(logs - tilts * epsilon))
-        return float(tilts[best]), float(logs[best]), self._variance(float(tilts[best]), loss)
+        best = float(tilts[np.argmin(self._log_moments(tilts, loss) - tilts * epsilon)])
+        tilts = best * TILTS
+        logs = self._log_moments(tilts, loss) - tilts * epsilon - self.log_delta
+        bounds = logs + np.array([log_chernoff_factor(float(s)) for s in tilts])
+        excess = np.maximum(bounds - math.log(self.level) + 1.0, 1.0)
+        errors = np.logaddexp(math.log(self.level), logs + ROUNDING)
+        gap = np.abs(tilts[:, None] - tilts) + np.where(np.eye(len(tilts)) > 0.0, np.inf, 0.0)
+        periods = excess / gap  # [tilt, alias tilt]
+        side = np.arange(len(tilts))[:, None] > np.arange(len(tilts))
+        left, right = np.where(side, periods, np.inf), np.where(side.T, periods, np.inf)
+        period = np.maximum(left.min(axis=1), right.min(axis=1))
+        chosen = int(np.argmin(np.log(period) + np.maximum(errors - max(GOAL, float(errors.min())), 0.0)))
+        sides = float(tilts[left[chosen].argmin()]), float(tilts[right[chosen].argmin()])
+        tilt = float(tilts[chosen])
+        return Place(
+            level=self.level,
+            share=share,
+            bulk_tilt=bulk_tilt,
+            tilt=tilt,
+            alias_tilts=sides,
+            period=float(period[chosen]),
+            log_error=float(errors[chosen]),
+            log_delta=self._log_estimate(best, float(logs.min()), loss),
+        )
+
+    def _log_estimate(self, tilt: float, log_excess: float, loss: float) -> float:
+        """First-order estimate of log delta at the tilt where Chernoff is best."""
+        spread = self._variance(tilt, loss)
+        factor = math.log(tilt) + math.log1p(tilt) + 0.5 * math.log(2.0 * math.pi * spread)
+        return self.log_delta + log_excess - factor
 
     def _variance(self, tilt: float, loss: float) -> float:
         """Of the composed loss of paths with a jump, tilted: that of a compound Poisson law that is not 0, and of the
@@ -179,14 +208,18 @@ def build(steps: Steps, epsilon: float, log_delta: float, place: Place) -> Conto
     start = np.minimum(start, end - APART * sigma**2 / power)
     measure = Rare(steps, power, start, end)
     left_out = measure.without_jumps(place.bulk_tilt * BULK_AROUND)
-    moments = measure.moments(place.tilt * AROUND)
+    below, above = (side * AROUND for side in place.alias_tilts)
+    tilts = np.concatenate((below[below < place.tilt], [place.tilt], above[above > place.tilt]))
+    index = int(np.searchsorted(tilts, place.tilt))
+    moments = measure.moments(tilts)
     accuracy = Accuracy(math.log(place.level), math.log(place.level), MOST_FREQUENCIES)
+    spread = (0.9 * place.period / 8.0) ** 2  # a contour starts from eight standard deviations
     # It serves a contour as a Measure's Moments do.
-    return Contour(cast(Moments, moments), MIDDLE, place.spread, Aim(epsilon, log_delta), accuracy, left_out)
+    return Contour(cast(Moments, moments), index, spread, Aim(epsilon, log_delta), accuracy, left_out)
 
 
 def guess_epsilon(steps: Steps, log_delta: float) -> float:
-    """An ε near the one at which delta is e^log_delta, by the first-order estimate; 0 where there is nothing to go by."""
+    """An ε near the one at which delta is e^log_delta, to first order; 0 where there is nothing to go by."""
     survey = Survey(steps, log_delta, GUESS_LEVEL)
     # The loss of the largest step that is as likely as delta.
     place = far_limit(steps, log_delta, 0.0)
