@@ -227,19 +227,20 @@ def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta
     """As `_by_grid`."""
     if not grid.affordable(steps):
         return Ends(0.0, route.total_variation_above(steps), "total variation")
+    known = Ends(0.0, route.total_variation_above(steps), "total variation")
+    floor = EventBound(steps).delta(epsilon)
+    if direction is Direction.REMOVE and epsilon > 0.0 and floor > LEAST:
+        rare = rareplace.contour(steps, epsilon, rareplace.guess_log_delta(steps, epsilon, math.log(floor)))
+        known = known if rare is None else _delta_at(steps, rare, epsilon)
+        if known.relative_width <= FAIR:
+            return known
     for _ in range(SETTLING):
         coarse = grid.near(steps, direction, epsilon, log_delta, grid.COARSE)
         found = math.log(max(coarse.at(epsilon).estimate, 1e-300))
         moved, log_delta = abs(found - log_delta), min(found, 0.0)
         if moved < 3.0:
             break
-    ends = _delta_at(steps, coarse, epsilon)
-    if direction is Direction.REMOVE and epsilon > 0.0 and ends.relative_width > NARROW:
-        rare = rareplace.contour(steps, epsilon, rareplace.guess_log_delta(steps, epsilon, log_delta))
-        if rare is not None:
-            ends = ends.narrowed(_delta_at(steps, rare, epsilon))
-            if ends.relative_width <= FAIR:
-                return ends
+    ends = _delta_at(steps, coarse, epsilon).narrowed(known)
     for build in (_jump, _fine):
         if ends.relative_width <= NARROW:
             break

@@ -244,12 +244,12 @@ def guess_epsilon(steps: Steps, log_delta: float) -> float:
     return math.sqrt(low * high)
 
 
-def guess_log_delta(steps: Steps, epsilon: float, log_ceiling: float) -> float:
-    """log delta at ε, likewise; log_ceiling: an upper bound on it, to start from."""
-    log_delta = log_ceiling
+def guess_log_delta(steps: Steps, epsilon: float, log_floor: float) -> float:
+    """log delta at ε, likewise; log_floor: a lower bound on it, to start from."""
+    log_delta = log_floor
     for _ in range(ROUNDS):
         place = Survey(steps, log_delta, GUESS_LEVEL).place(epsilon)
         if place is None or abs(place.log_delta - log_delta) < 0.1:
             break
-        log_delta = min(place.log_delta, log_ceiling)
+        log_delta = max(min(place.log_delta, 0.0), log_floor)
     return log_delta
