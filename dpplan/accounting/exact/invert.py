@@ -82,8 +82,8 @@ def epsilon_ends(steps: Steps, direction: Direction, delta: float) -> Ends:
 
 
 def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -> Ends:
-    """Where a plain contour would be too long: a coarse grid finds the place, then the first that is narrow enough
-    of a contour over jumps and a fine grid; what each proves holds for all."""
+    """Where a plain contour would be too long: the first that is narrow enough of the contours over jumps and of grids,
+    a coarse one and a fine one; what each proves holds for all."""
     if not grid.affordable(steps):
         return Ends(0.0, math.inf, "none")
     rare = Ends(0.0, math.inf, "none")
@@ -112,12 +112,8 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
             if rare.relative_width <= FAIR:
                 return rare
     ends = _verified(coarse, delta, epsilon, value).narrowed(rare)
-    for build in (_jump, _fine) if delta >= DEEP else (_fine,):
-        if ends.relative_width <= NARROW:
-            break
-        contour = build(steps, direction, epsilon, math.log(delta), ends.relative_width)
-        if contour is not None:
-            ends = ends.narrowed(ends_around(contour, delta))
+    if ends.relative_width > NARROW:
+        ends = ends.narrowed(ends_around(_fine(steps, direction, epsilon, math.log(delta), ends.relative_width), delta))
     return ends
 
 
