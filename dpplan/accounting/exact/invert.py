@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from dpplan.accounting.exact import grid, rareplace, route, single
 from dpplan.accounting.exact.contour import Contour, DeltaInterval
 from dpplan.accounting.exact.event import EventBound
@@ -24,7 +26,9 @@ NEARLY_ONE = 0.5  # a bound on delta above which it may be 1 but for rounding
 LEAST = 1e-120  # smaller deltas are not told from 0
 FAIR = 1e-4  # the relative width of a contour beyond which a grid is tried as well
 NARROW = 1e-6  # the relative width beyond which another method is tried
-DEEP = 1e-15  # deltas below it are reached by rare jumps or not at all, where a plain contour fails
+# Where a plain contour fails, deltas below DEEP are reached by rare jumps or not at all; with noise above SHARP, their
+# losses are too alike for cuts by a Gaussian.
+DEEP, SHARP = 1e-15, 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +91,11 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
     if not grid.affordable(steps):
         return Ends(0.0, math.inf, "none")
     rare = Ends(0.0, math.inf, "none")
+    deep = delta < DEEP and float(np.min(steps.sigma)) > SHARP
     if direction is Direction.REMOVE:
         epsilon = max(epsilon, EventBound(steps).epsilon(delta))
-        if delta < DEEP:
-            rare = _by_rare(steps, delta)
+        if deep:
+            rare = _rare_first(steps, delta)
             if rare.relative_width <= FAIR:
                 return rare
     for attempt in range(SETTLING):
@@ -101,19 +106,28 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
         if attempt and moved < MISPLACED:
             break
         if (
-            steps.total > FEW and delta >= DEEP and not attempt
+            steps.total > FEW and not deep and not attempt
         ):  # a rough place may do for a contour that bounds its own errors
             early = _jump(steps, direction, epsilon, math.log(delta), math.inf)
             ends = ends_around(early, delta) if early else Ends(0.0, math.inf, "none")
             if ends.relative_width <= NARROW:
                 return ends
-        if direction is Direction.REMOVE and delta >= DEEP and not attempt:
-            rare = _by_rare(steps, delta)
+        if direction is Direction.REMOVE and not deep and not attempt:
+            rare = _rare_first(steps, delta)
             if rare.relative_width <= FAIR:
                 return rare
     ends = _verified(coarse, delta, epsilon, value).narrowed(rare)
     if ends.relative_width > NARROW:
         ends = ends.narrowed(ends_around(_fine(steps, direction, epsilon, math.log(delta), ends.relative_width), delta))
+    return ends
+
+
+def _rare_first(steps: Steps, delta: float) -> Ends:
+    """`_by_rare`, and where that leaves room, the other contour over jumps from where it ended."""
+    ends = _by_rare(steps, delta)
+    if NARROW < ends.relative_width <= FAIR and float(np.min(steps.sigma)) <= SHARP:
+        other = route.over_jumps(steps, ends.upper, math.log(delta))
+        ends = ends if other is None else ends.narrowed(ends_around(other, delta))
     return ends
 
 
