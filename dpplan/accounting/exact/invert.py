@@ -8,7 +8,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from dpplan.accounting.exact import grid, route, single
+import numpy as np
+
+from dpplan.accounting.exact import grid, rareplace, route, single
 from dpplan.accounting.exact.contour import Contour, DeltaInterval
 from dpplan.accounting.exact.event import EventBound
 from dpplan.accounting.exact.grid import Grid
@@ -16,6 +18,7 @@ from dpplan.accounting.exact.law import Direction, Steps
 
 # A contour is rebuilt nearer to the answer when e^(log M(t) - ε·t) exceeds delta there by more than e^MISPLACED.
 MISPLACED = 1.0
+CLOSER = 0.1  # likewise, where a contour is already narrow
 REBUILDS = 3
 SETTLING = 5
 FEW = 30  # steps, below which there are no rare jumps to look for first
@@ -23,6 +26,9 @@ NEARLY_ONE = 0.5  # a bound on delta above which it may be 1 but for rounding
 LEAST = 1e-120  # smaller deltas are not told from 0
 FAIR = 1e-4  # the relative width of a contour beyond which a grid is tried as well
 NARROW = 1e-6  # the relative width beyond which another method is tried
+# Where a plain contour fails, deltas below DEEP are reached by rare jumps or not at all; with noise above SHARP, their
+# losses are too alike for cuts by a Gaussian.
+DEEP, SHARP = 1e-15, 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +86,18 @@ def epsilon_ends(steps: Steps, direction: Direction, delta: float) -> Ends:
 
 
 def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -> Ends:
-    """Where a plain contour would be too long: a coarse grid finds the place, then the first that is narrow enough
-    of a contour over jumps and a fine grid; what each proves holds for all."""
+    """Where a plain contour would be too long: the first that is narrow enough of the contours over jumps and of grids,
+    a coarse one and a fine one; what each proves holds for all."""
     if not grid.affordable(steps):
         return Ends(0.0, math.inf, "none")
+    rare = Ends(0.0, math.inf, "none")
+    deep = delta < DEEP and float(np.min(steps.sigma)) > SHARP
     if direction is Direction.REMOVE:
         epsilon = max(epsilon, EventBound(steps).epsilon(delta))
+        if deep:
+            rare = _rare_first(steps, delta)
+            if rare.relative_width <= FAIR:
+                return rare
     for attempt in range(SETTLING):
         points = grid.COARSE if attempt else grid.ROUGH
         coarse = grid.near(steps, direction, epsilon, math.log(delta), points)
@@ -93,18 +105,44 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
         moved, epsilon = abs(found - epsilon) * coarse.tilt, found
         if attempt and moved < MISPLACED:
             break
-        if steps.total > FEW and not attempt:  # a rough place may do for a contour that bounds its own errors
+        if (
+            steps.total > FEW and not deep and not attempt
+        ):  # a rough place may do for a contour that bounds its own errors
             early = _jump(steps, direction, epsilon, math.log(delta), math.inf)
             ends = ends_around(early, delta) if early else Ends(0.0, math.inf, "none")
             if ends.relative_width <= NARROW:
                 return ends
-    ends = _verified(coarse, delta, epsilon, value)
-    for build in (_jump, _fine):
-        if ends.relative_width <= NARROW:
+        if direction is Direction.REMOVE and not deep and not attempt:
+            rare = _rare_first(steps, delta)
+            if rare.relative_width <= FAIR:
+                return rare
+    ends = _verified(coarse, delta, epsilon, value).narrowed(rare)
+    if ends.relative_width > NARROW:
+        ends = ends.narrowed(ends_around(_fine(steps, direction, epsilon, math.log(delta), ends.relative_width), delta))
+    return ends
+
+
+def _rare_first(steps: Steps, delta: float) -> Ends:
+    """`_by_rare`, and where that leaves room, the other contour over jumps from where it ended."""
+    ends = _by_rare(steps, delta)
+    if NARROW < ends.relative_width <= FAIR and float(np.min(steps.sigma)) <= SHARP:
+        other = route.over_jumps(steps, ends.upper, math.log(delta))
+        ends = ends if other is None else ends.narrowed(ends_around(other, delta))
+    return ends
+
+
+def _by_rare(steps: Steps, delta: float) -> Ends:
+    """By a contour over rare jumps, remove direction, put where an estimate says and again nearer to the answer."""
+    epsilon, ends = rareplace.guess_epsilon(steps, math.log(delta)), Ends(0.0, math.inf, "none")
+    for _ in range(REBUILDS):
+        contour = rareplace.contour(steps, epsilon, math.log(delta)) if epsilon > 0.0 else None
+        if contour is None:
             break
-        contour = build(steps, direction, epsilon, math.log(delta), ends.relative_width)
-        if contour is not None:
-            ends = ends.narrowed(ends_around(contour, delta))
+        found, value = _solve(contour, delta)
+        ends = ends.narrowed(_verified(contour, delta, found, value))
+        if ends.relative_width <= NARROW or not abs(found - epsilon) * contour.tilt > CLOSER:
+            break
+        epsilon = found
     return ends
 
 
@@ -199,13 +237,20 @@ def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta
     """As `_by_grid`."""
     if not grid.affordable(steps):
         return Ends(0.0, route.total_variation_above(steps), "total variation")
+    known = Ends(0.0, route.total_variation_above(steps), "total variation")
+    floor = EventBound(steps).delta(epsilon)
+    if direction is Direction.REMOVE and epsilon > 0.0 and floor > LEAST:
+        rare = rareplace.contour(steps, epsilon, rareplace.guess_log_delta(steps, epsilon, math.log(floor)))
+        known = known if rare is None else _delta_at(steps, rare, epsilon)
+        if known.relative_width <= FAIR:
+            return known
     for _ in range(SETTLING):
         coarse = grid.near(steps, direction, epsilon, log_delta, grid.COARSE)
         found = math.log(max(coarse.at(epsilon).estimate, 1e-300))
         moved, log_delta = abs(found - log_delta), min(found, 0.0)
         if moved < 3.0:
             break
-    ends = _delta_at(steps, coarse, epsilon)
+    ends = _delta_at(steps, coarse, epsilon).narrowed(known)
     for build in (_jump, _fine):
         if ends.relative_width <= NARROW:
             break

@@ -18,11 +18,15 @@ from dpplan.accounting.exact import jump
 from dpplan.accounting.exact.contour import Accuracy, Aim, Chernoff, Contour
 from dpplan.accounting.exact.law import Cut, Direction, Steps
 from dpplan.accounting.exact.measure import Measure, Moments, cut_at, far_limit
+from dpplan.accounting.exact.quadrature import MOST_VALUES
 from dpplan.accounting.exact.tilt import Landscape, Saddle
 
 LOG_REMOVED = math.log(1e-12)
 FAR_WIDTH = 1.0 / 3.0  # of σ
 PLAIN = Accuracy(aliases=math.log(1e-14), rest=math.log(1e-13), most=8192)
+# Values a plain contour's quadrature may hold, and for each phase where there are many: a sharp cut would take more
+# than a grid or a contour over rare jumps, and 100 MiB for every 100,000.
+PLAIN_VALUES, PLAIN_EACH = 200_000, 1000
 # In units of 8 / (standard deviation of the tilted loss): where moments are taken to bound the aliases.
 ALIAS_TILTS = (-0.5, 0.25, 1.0)
 # In the jump regime, the error each part may add to delta, best first.
@@ -51,7 +55,8 @@ def plain(steps: Steps, direction: Direction, saddle: Saddle, epsilon: float, lo
         far = cut_at(steps, limit, 12.0 / math.sqrt(saddle.spread), FAR_WIDTH)
     elif np.any(direction.exponent(tilt) + 3.0 * steps.sigma > limit):
         far = cut_at(steps, limit, float(tilts[-1]), FAR_WIDTH)
-    moments = Measure(steps, direction, far).moments(tilts)
+    most = min(max(PLAIN_VALUES, PLAIN_EACH * len(steps.sigma)), MOST_VALUES)
+    moments = Measure(steps, direction, far, most=most).moments(tilts)
     return Contour(moments, 0, saddle.spread, Aim(epsilon, log_delta), PLAIN)
 
 

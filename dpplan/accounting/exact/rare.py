@@ -1,0 +1,194 @@
+"""Stage 2, compose, for rare jumps: the paths with at least one jump, as a measure for a contour.
+
+Every step's law is cut smoothly: what lies beyond `end` is left out, at the price of its probability; what lies below
+`start` makes up the bulk, and the rest the jumps. With G and J their transforms (rarelaw.py) and n steps of each kind,
+
+    Π(G + J)^n - ΠG^n = ΠG^n·(Π(1 + J/G)^n - 1)
+
+is the transform of a positive measure: of the paths with a jump. Its modulus is at most
+ΠG(a)^n·(Π(1 + |J|/G(a))^n - 1), which falls as |J| does. The paths without one are bounded by Chernoff, at tilts far
+beyond the contour's: that costs nothing while their losses stay below what one jump brings.
+
+Independent of quadrature.py, measure.py and jump.py, down to the sums; it shares with them the law and the contour.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from dpplan.accounting.exact.contour import Chernoff
+from dpplan.accounting.exact.law import Array, ComplexArray, Steps
+from dpplan.accounting.exact.measure import Line
+from dpplan.accounting.exact.rarelaw import EPS, HUGE, RareLaw, Window
+
+SAFE = 1e-9  # in logarithms: above the rounding of sums of numbers of one sign
+
+
+@dataclass(frozen=True)
+class Rare:
+    """Paths with a jump. start, end: where jumps begin and where losses are absurd; power: of the cuts; [phase] each.
+
+    Serves a Contour as a Measure does.
+    """
+
+    steps: Steps
+    power: Array
+    start: Array
+    end: Array
+
+    @cached_property
+    def removed(self) -> float:
+        """Probability, under the remove direction's own law, that any step is cut away at `end`. Rounded up."""
+        total = 0.0
+        for row, count in enumerate(self._counts):
+            window = Window(float(self.power[row]), math.inf, float(self.end[row]))
+            law = RareLaw(*self._step(row), window, np.ones(1))
+            total += count * math.exp(float(law.log_g[0])) * (1.0 + float(law.relative_error(np.zeros(1))[0, 0]))
+        return total * (1.0 + SAFE)
+
+    def _bulk(self, row: int, a: Array, u_max: float = 0.0) -> RareLaw:
+        return RareLaw(*self._step(row), Window(float(self.power[row]), float(self.start[row])), a, u_max)
+
+    def _jumps(self, row: int, a: Array, u_max: float = 0.0) -> RareLaw:
+        window = Window(float(self.power[row]), float(self.end[row]), float(self.start[row]))
+        return RareLaw(*self._step(row), window, a, u_max)
+
+    def _step(self, row: int) -> tuple[float, float]:
+        return float(self.steps.sigma[row, 0]), float(self.steps.q[row, 0])
+
+    @property
+    def _counts(self) -> list[float]:
+        return [float(count) for count in self.steps.count[:, 0]]
+
+    def without_jumps(self, tilts: Array) -> Chernoff:
+        """Bounds on the delta of the paths that stay in the bulk."""
+        total = np.zeros(len(tilts))
+        for row, count in enumerate(self._counts):
+            law = self._bulk(row, 1.0 + tilts)
+            total += count * (law.log_g + law.relative_error(np.zeros(1))[:, 0] * (1.0 + SAFE))
+        return Chernoff.of(tilts, _known(total + SAFE * (1.0 + EPS * np.abs(total))))
+
+    def moments(self, tilts: Array) -> "RareMoments":
+        """log of the transform at real tilts, rounded up, and how it decays beside each."""
+        bulk = [self._bulk(row, 1.0 + tilts) for row in range(len(self._counts))]
+        jumps = [self._jumps(row, 1.0 + tilts) for row in range(len(self._counts))]
+        return RareMoments(self, tilts, bulk, jumps)
+
+    def line(self, tilt: float, u: Array) -> Line:
+        """The transform on Re z = tilt at equally spaced u from 0, in units of ΠG(a)^n."""
+        a, top, zeros = np.array([1.0 + tilt]), float(u[-1]), np.zeros(len(u))
+        bulk, rise, both = zeros.astype(complex), zeros.astype(complex), zeros.astype(complex)
+        bulk_off, rise_off, both_off = zeros.copy(), zeros.copy(), zeros.copy()
+        unit = mean = 0.0
+        for row, count in enumerate(self._counts):
+            first, jumps = self._bulk(row, a, top), self._jumps(row, a, top)
+            unit += count * float(first.log_g[0])
+            mean += count * float(first.slope[0])
+            phi, log_phi = _characteristic(first, u)
+            share = math.exp(min(float(jumps.log_g[0] - first.log_g[0]), HUGE))
+            jump = share * _characteristic(jumps, u)[0]
+            error, size = first.relative_error(u)[0], np.maximum(np.exp(log_phi.real), 1e-300)
+            at_zero = error[0]  # `unit` is off by so much, relative and once a step
+            moved = share * jumps.relative_error(u)[0] + np.abs(jump) * (2.0 * at_zero + 8.0 * EPS)
+            rounding = EPS * (8.0 * np.abs(log_phi) + 4.0 * u * abs(float(first.slope[0])))
+            bulk += count * log_phi
+            bulk_off += count * (np.log1p(error / size) + at_zero + rounding)
+            ratio = jump / size * np.exp(-1j * log_phi.imag)
+            step = _log1p(ratio)
+            rise += count * step
+            off = (moved + 2.0 * np.abs(jump) * (error / size + rounding)) / size
+            rise_off += count * (off / np.maximum(np.abs(1.0 + ratio) - off, 1e-300) + 8.0 * EPS * np.abs(step))
+            total = phi + jump
+            log_total = np.log(np.maximum(np.abs(total), math.exp(-HUGE))) + 1j * np.angle(total)
+            both += count * log_total
+            both_off += count * (
+                np.log1p((error + moved) / np.maximum(np.abs(total), 1e-300))
+                + at_zero
+                + EPS * (8.0 * np.abs(log_total) + 4.0 * u * abs(float(first.slope[0])))
+            )
+        units = EPS * (64.0 + np.abs(bulk))
+        size = np.exp(bulk.real)
+        product = np.exp(bulk) * _expm1(rise)
+        off = np.expm1(np.minimum(bulk_off + units, HUGE))
+        product_error = np.abs(product) * off + size * np.exp(np.minimum(rise.real, HUGE)) * np.expm1(
+            np.minimum(rise_off, HUGE)
+        ) * (1.0 + off)
+        gap = np.exp(both) - np.exp(bulk)
+        gap_error = np.exp(both.real) * np.expm1(np.minimum(both_off + units, HUGE)) + size * off
+        product_error = np.nan_to_num(product_error, nan=math.inf)
+        better = product_error <= gap_error
+        return Line(np.where(better, product, gap), np.where(better, product_error, gap_error), unit, abs(mean))
+
+
+@dataclass(frozen=True)
+class RareMoments:
+    """The transform at a table of real tilts; bulk, jumps: the laws of each phase there."""
+
+    measure: Rare
+    tilts: Array
+    bulk: list[RareLaw]
+    jumps: list[RareLaw]
+
+    @cached_property
+    def logs(self) -> Array:
+        """Upper bounds on its logarithm, [tilt]; inf where nothing could be bounded."""
+        total, rise, zero = np.zeros(len(self.tilts)), np.zeros(len(self.tilts)), np.zeros(1)
+        for count, bulk, jumps in zip(self.measure._counts, self.bulk, self.jumps, strict=True):
+            error = bulk.relative_error(zero)[:, 0]
+            total += count * (bulk.log_g + error * (1.0 + SAFE))
+            share = jumps.log_g - bulk.log_g + error * (1.0 + SAFE) + np.log1p(jumps.relative_error(zero)[:, 0])
+            rise += count * np.logaddexp(0.0, share) if np.all(share > -30.0) else count * _log1p_exp(share)
+        rise *= 1.0 + SAFE
+        return _known(total + SAFE + np.where(rise > 30.0, rise, np.log(np.expm1(np.minimum(rise, 30.0)))))
+
+    def log_unit(self, index: int) -> float:
+        """The unit of `log_decay` and of `Rare.line`."""
+        pairs = zip(self.measure._counts, self.bulk, strict=True)
+        return float(sum(count * float(law.log_g[index]) for count, law in pairs))
+
+    def log_decay(self, index: int, edges: Array) -> Array:
+        """log of a bound in that unit for every u >= edge, [edge]."""
+        total, a = np.zeros(len(edges)), np.array([1.0 + float(self.tilts[index])])
+        for row, (count, bulk) in enumerate(zip(self.measure._counts, self.bulk, strict=True)):
+            jumps = self.measure._jumps(row, a)
+            error = float(bulk.relative_error(np.zeros(1))[index, 0] + jumps.relative_error(np.zeros(1))[0, 0])
+            log_share = float(jumps.log_g[0] - bulk.log_g[index]) + 2.0 * error + jumps.log_modulus(edges)
+            total += count * _log1p_exp(log_share)
+        total *= 1.0 + SAFE
+        return _known(np.where(total > 30.0, total, np.log(np.expm1(np.minimum(total, 30.0)) + 1e-300)))
+
+
+def _characteristic(law: RareLaw, u: Array) -> tuple[ComplexArray, ComplexArray]:
+    """The first row's transform over its value at 0, and the logarithm of that."""
+    drop, lag = law.line(u)
+    turn = u * float(law.slope[0]) - lag
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_modulus = 0.5 * np.log1p(drop * (drop - 2.0) + turn * turn)
+    log_modulus = np.where(np.isfinite(log_modulus), np.minimum(log_modulus, 0.0), -HUGE)
+    return 1.0 - drop + 1j * turn, log_modulus + 1j * np.arctan2(turn, 1.0 - drop)
+
+
+def _known(logs: Array) -> Array:
+    return np.nan_to_num(logs, nan=math.inf, posinf=math.inf, neginf=-1e300)
+
+
+def _log1p_exp(x: Array) -> Array:
+    """log(1 + e^x), with full accuracy where it is small."""
+    return np.where(x > 30.0, x + 1e-13, np.log1p(np.exp(np.minimum(x, 30.0))))
+
+
+def _log1p(z: ComplexArray) -> ComplexArray:
+    """log(1 + z) with full accuracy also where |z| is small."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        modulus = 0.5 * np.log1p(z.real * (2.0 + z.real) + z.imag * z.imag)
+    modulus = np.where(np.isfinite(modulus), modulus, -HUGE)
+    return np.asarray(modulus + 1j * np.arctan2(z.imag, 1.0 + z.real), dtype=np.complex128)
+
+
+def _expm1(z: ComplexArray) -> ComplexArray:
+    """e^z - 1 with full accuracy also where |z| is small."""
+    half, grown = np.sin(0.5 * z.imag), np.minimum(z.real, HUGE)
+    real = np.expm1(grown) * np.cos(z.imag) - 2.0 * half * half
+    return np.asarray(real + 1j * np.exp(grown) * np.sin(z.imag), dtype=np.complex128)

@@ -1,0 +1,340 @@
+"""Stage 1, transform, for rare jumps: one kind of step, remove direction, cut into a bulk and jumps.
+
+    c_i(x) = exp(-e^{g_i}),  g_i = p·(x - x_i)/σ²   a cut at x_i: e^{g_i} is e^{p·e} but for a factor, so that it falls
+                                                  like exp(-loss^p) while losses are small
+    bulk   G(w) = 1 + E_Q[c₀·(r^w - 1 - w(r - 1))] - (1 - w)·E_Q[1 - c₀] - w·E_Q[(1 - c₀)·r]
+    jumps  J(w) = E_Q[(c₁ - c₀)·r^w],  x₀ < x₁
+
+The first is E_Q[c₀·r^w], because E_Q[r] = 1. No loss is too absurd for such a cut: it falls faster than any power of r
+grows. Left of the cut 1 - c₀ is about e^{g₀}, and e^{g₀}·Q falls towards the left because p > x₀. All expectations are
+trapezoid sums, with bounds that hold wherever the nodes lie and however large p, q, σ and w make things.
+
+Let Im x = y with 0 <= y <= σ², η = p·y/σ² < π/2, k = cos η, θ(x) = arg r(x + iy) and s(x) = q·e^e/r(x). Then, for
+a = Re w >= 0 and u = |Im w|:
+
+ 1  |r(x + iy)| <= r(x), and θ is arctan of s·sin(y/σ²)/(1 - s + s·cos(y/σ²)): it rises with x, from 0 to y/σ² <= 1.
+ 2  |Q(x + iy)| = Q(x)·e^{y²/2σ²}. |c₀| = exp(-k·e^{g₀}), since e^{g₀} turns by η. A difference of cuts is the integral
+    over the place of e^g·exp(-e^g), whose modulus is e^g·exp(-k·e^g): |c₁ - c₀| <= (exp(-k·e^{g₁}) - exp(-k·e^{g₀}))/k.
+    Neither needs more than exp(-k·e^{g₁})·(1 - exp(-k·e^{g₀}))/k, a falling factor and a rising one.
+ 3  |r^w| <= r^a·e^{u·θ}. By Taylor's formula r^w - 1 - w(r - 1) = w(w - 1)·(r - 1)²·∫₀¹ (1 - v)·m^{w - 2} dv with
+    m = 1 + v(r - 1); |arg m| <= θ, and Re r >= 1 - q + q·e^e·cos 1 > 1 - q, so 1 - q <= |m| <= max(1, r(x)), and
+    |r - 1| <= q·(1 + e^e). For a >= 1 its modulus is at most
+    |w(w - 1)|/2·q²(1 + e^e)²·max(1, r)^{(a - 2)₊}/(1 - q)·e^{u·θ}.
+ 4  Each factor of these majorants is monotone in x, but Q at 0: so over a cell the majorant is at most the product of
+    the factors' larger ends, and its integral over the line at most the sum over cells, plus what lies beyond them.
+    Right of the last: r^a grows by at most e^{a·Δx/σ²}, (1 + e^e)² by e^{2Δx/σ²}, exp(-k·e^{g₁}) falls at least by
+    e^{-k·e^{g₁}·p·Δx/σ²} and Q by e^{-x·Δx/σ²}. Left of the first, jumps: r^a at its end, times ∫ e^{g₀}·Q, which is
+    e^{(p² - 2p·x₀)/2σ²} times a Gaussian's tail around p; bulk: 4q²/(1 - q) times Q's mass.
+ 5  The trapezoid rule with step h on a function analytic for |Im x| <= y errs by at most 2N/(e^{2πy/h} - 1), N the
+    larger of its moduli's integrals over the two lines Im x = ±y (Trefethen, Weideman 2014, SIAM Review 56, Thm 5.1).
+    Any y will do. r^w is analytic for |Im x| < πσ², c and Q everywhere.
+ 6  Nodes beyond the range that is summed: right of it at most (width + h)·majorant of each cell; left of it the
+    majorant rises, so that a sum over nodes is at most the integral.
+ 7  |J(a + iu)| for every u >= U: the same integral on Im x = y with e^{-U·θ} for e^{u·θ}, θ at the cells' left ends.
+
+Symbols: as above; L = log r; e = (2x - 1)/(2σ²); Q = N(0, σ²). A row is one exponent a. Arrays are [row], [cell],
+[row, cell], [node], [row, node] or [row, frequency].
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dpplan.accounting.exact.law import Array, ComplexArray, exp_remainder, log_normal_tail, log_ratio
+
+EPS = float(np.finfo(float).eps)
+DEPTH = 44.0  # the rule and what is left out are asked for e^-DEPTH of what is summed
+TURNS = np.array((0.2, 0.45, 0.7, 0.95, 1.15, 1.3, 1.42))  # heights tried, as η
+CELLS, EDGE_CELLS = 500, 160
+MOST_NODES = 30_000
+HUGE = 690.0
+SERIES_BELOW, SERIES_TERMS = 0.4, 7  # 0.4^16/16! = 2e-20 is left out
+
+
+@dataclass(frozen=True)
+class Window:
+    """The cuts of one phase: c₁ - c₀ between `start` = x₀ and `end` = x₁, or c₁ alone where start is None."""
+
+    power: float
+    end: float
+    start: float | None = None
+
+
+class RareLaw:
+    """log G or log J at the exponents a, [row], good for |Im w| <= u_max; a >= 1 for a bulk, >= 0 for jumps."""
+
+    def __init__(self, sigma: float, q: float, window: Window, a: Array, u_max: float = 0.0) -> None:
+        self.sigma, self.q, self.window, self.a, self.u_max = sigma, q, window, a, u_max
+        self.steep = window.power / sigma**2  # dg/dx
+        self.heights = [float(eta) / self.steep for eta in TURNS if eta / self.steep <= sigma * sigma]
+        self._cut_into_cells()
+        self._lay_out()
+        x: Array = self.low + self.h * np.arange(self.nodes, dtype=np.float64)
+        self.x, self.e, self.sampled = x, self._exponent(x), self._sampled(x)
+        self.loss = log_ratio(self.e, np.array(q))
+        self.log_c = self._log_weight(x, x, 1.0)
+        self.log_base = self.log_c + self._log_density(x) + math.log(self.h)
+        if window.start is None:
+            self._sum_bulk()
+        else:
+            self._sum_jumps()
+
+    # -- majorants
+
+    def _exponent(self, x: Array) -> Array:
+        return np.asarray((2.0 * x - 1.0) / (2.0 * self.sigma**2))
+
+    def _sampled(self, x: Array) -> Array:
+        e = self._exponent(x)
+        return np.exp(np.minimum(math.log(self.q) + e - log_ratio(e, np.array(self.q)), 0.0))
+
+    def _log_density(self, x: Array) -> Array:
+        return np.asarray(-0.5 * (x / self.sigma) ** 2 - math.log(self.sigma * math.sqrt(2.0 * math.pi)))
+
+    def _log_weight(self, left: Array, right: Array, k: float) -> Array:
+        """log of the cut at left = right and k = 1; else of its bound in point 2, over a cell."""
+        with np.errstate(divide="ignore", over="ignore"):
+            falling = -k * np.exp(self.steep * (left - self.window.end))
+            if self.window.start is None:
+                return np.asarray(falling)
+            rising = k * np.exp(self.steep * (right - self.window.start))
+            if left is right:
+                rising = rising + falling  # the difference itself, and not a bound on it
+            return np.asarray(falling + np.log(-np.expm1(-rising)) - math.log(k))
+
+    def _cut_into_cells(self) -> None:
+        sigma, start, end = self.sigma, self.window.start, self.window.end
+        power = self.window.power
+        if start is None:
+            self.low = -sigma * math.sqrt(2.0 * (DEPTH + 6.0 + math.log1p(4.0 * sigma * sigma)))
+        else:
+            self.low = power - sigma * math.sqrt(120.0 + ((power - start) / sigma) ** 2)
+        if math.isinf(end):
+            assert start is not None  # there is a weight
+            top = 3.0 + math.hypot(start, 15.0 * sigma)
+        else:
+            # Where exp(-k·e^g) has made up for all that grows, and falls faster than r^a can rise.
+            most, gap = float(np.max(self.a)), 0.0
+            least = 200.0 + self.u_max * self.heights[-1] / sigma**2 + 2.0 * max(most, 2.0) / power
+            for _ in range(4):
+                largest = float(log_ratio(self._exponent(np.array(end + gap)), np.array(self.q)))
+                gap = math.log(10.0 * (least + most * max(largest, 0.0))) / self.steep
+            top = end + gap
+        pieces = [np.linspace(self.low, top, CELLS)]
+        pieces += [
+            at + np.linspace(-10.0, 8.0, EDGE_CELLS) / self.steep for at in (start, end) if at is not None and at < top
+        ]
+        edges = np.unique(np.concatenate(pieces))
+        self.edges = edges[(edges >= self.low) & (edges <= top)]
+        self.left, self.right = self.edges[:-1], self.edges[1:]
+        self.log_width = np.log(self.right - self.left)
+        log_q = self._log_density(np.clip(0.0, self.left, self.right))
+        e = self._exponent(self.right)
+        loss = log_ratio(e, np.array(self.q))
+        a = self.a[:, None]
+        if start is not None:
+            self._log_rest = a * loss + log_q
+        else:
+            square = 2.0 * (math.log(self.q) + np.logaddexp(0.0, e)) - math.log1p(-self.q)
+            self._log_rest = np.maximum(a - 2.0, 0.0) * np.maximum(loss, 0.0) + log_q + square
+
+    def _log_major(self, k: float = 1.0) -> Array:
+        """log of the majorant's largest value in each cell, [row, cell]; of the bulk without |w(w - 1)|/2."""
+        return np.asarray(self._log_rest + self._log_weight(self.left, self.right, k))
+
+    def _log_beyond(self, k: float, added: float) -> Array:
+        """log of the majorant's integral right of the last cell, plus `added` times its value there, [row]."""
+        fall = k * math.exp(self.steep * (self.right[-1] - self.window.end)) * self.steep
+        rate = fall + self.right[-1] / self.sigma**2 - np.maximum(self.a, 2.0) / self.sigma**2
+        at_end = self._log_rest[:, -1] - fall / self.steep - math.log(k)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(rate > 0.0, at_end + np.log(1.0 / rate + added), np.inf)
+
+    def _log_before(self) -> Array:
+        """log of the majorant's integral left of the first cell, [row]; of the bulk without |w(w - 1)|/2."""
+        if self.window.start is None:
+            mass = log_normal_tail(-self.low / self.sigma)
+            return 2.0 * math.log(2.0 * self.q) - math.log1p(-self.q) + mass + 0.0 * self.a
+        power, start = self.window.power, self.window.start
+        square = 0.5 * power * (power - 2.0 * start) / self.sigma**2
+        tail = log_normal_tail((power - self.low) / self.sigma)
+        return square + tail + self.a * float(log_ratio(self._exponent(np.array(self.low)), np.array(self.q)))
+
+    def _turn(self, sampled: Array, height: float) -> Array:
+        angle = height / self.sigma**2
+        return np.arctan2(sampled * math.sin(angle), 1.0 - sampled + sampled * math.cos(angle))
+
+    def _log_strip(self, height: float) -> Array:
+        """log N of point 5 at this height for |Im w| <= u_max, [row]; of the bulk without |w(w - 1)|/2."""
+        k, u = math.cos(self.steep * height), self.u_max
+        turned = u * self._turn(self._sampled(self.edges), height)
+        inside = _log_sum(self._log_major(k) + self.log_width + turned[1:])
+        beyond = self._log_beyond(k, 0.0) + u * height / self.sigma**2
+        total = np.logaddexp(np.logaddexp(inside, self._log_before() + turned[0]), beyond)
+        return total + 0.5 * (height / self.sigma) ** 2
+
+    def _log_left_out(self) -> Array:
+        """log of a bound on the nodes of the infinite trapezoid sum beyond those summed, [row]."""
+        outside = np.arange(len(self.left)) > self._last
+        major = np.where(outside, self._log_major() + np.log(np.exp(self.log_width) + self.h), -np.inf)
+        return np.logaddexp(np.logaddexp(_log_sum(major), self._log_beyond(1.0, self.h)), self._log_before())
+
+    # -- nodes
+
+    def _lay_out(self) -> None:
+        """The range, and the largest step that leaves e^-DEPTH at some height."""
+        size = self._log_size()
+        major = self._log_major() + self.log_width
+        beyond = np.logaddexp.accumulate(major[:, ::-1], axis=1)[:, ::-1]
+        good = np.all(beyond <= (size - DEPTH)[:, None], axis=0)
+        self._last = max(int(np.argmax(good)), 1) - 1 if good.any() else len(self.left) - 1
+        high = float(self.right[self._last])
+        steps = []
+        for height in self.heights:
+            depth = DEPTH + np.maximum(self._log_strip(height) - size, 0.0)
+            steps.append(2.0 * math.pi * height / float(np.nan_to_num(np.max(depth), nan=1e300)))
+        wanted = (high - self.low) / max(max(steps, default=0.0), 1e-300) + 2.0
+        self.nodes = int(min(wanted, MOST_NODES))
+        self.h = (high - self.low) / (self.nodes - 1)
+
+    def _log_size(self) -> Array:
+        """About what the sums will come to, [row]; of the bulk without |w(w - 1)|/2."""
+        middle = 0.5 * (self.left + self.right)
+        loss, a = log_ratio(self._exponent(middle), np.array(self.q)), self.a[:, None]
+        weight = self._log_weight(middle, middle, 1.0) + self._log_density(middle) + self.log_width
+        if self.window.start is not None:
+            return _log_sum(a * loss + weight)
+        near = np.minimum(a * loss, 30.0)
+        curve = exp_remainder(near) - a * exp_remainder(np.minimum(loss, 30.0))
+        terms = np.where(a * loss < 30.0, np.log(np.maximum(curve, 1e-300)), a * loss)
+        return _log_sum(terms + weight) - np.log(np.maximum(np.abs(self.a * (self.a - 1.0)) / 2.0, 1e-300))
+
+    def _sum_jumps(self) -> None:
+        terms = self.a[:, None] * self.loss + self.log_base
+        self.log_g = _log_sum(terms)
+        self.mass = np.exp(terms - self.log_g[:, None])
+        self.slope = (self.mass * self.loss).sum(axis=1)
+        self._added, self._added_slope = self.mass, self.mass * np.abs(self.loss)
+        self._missing = np.zeros((2, len(self.a)))
+
+    def _sum_bulk(self) -> None:
+        """Nothing here subtracts numbers much larger than their difference; see quadrature.py for the same sums."""
+        a, loss, base = self.a[:, None], self.loss, np.exp(self.log_base)
+        raised = a * loss
+        near = np.abs(raised) < 1.0
+        small = np.where(near, raised, 0.0)
+        terms = raised + self.log_base
+        large = np.exp(np.minimum(terms, HUGE))
+        remainder = np.where(near, base * exp_remainder(small), large - base * (1.0 + raised))
+        plain_remainder = base * exp_remainder(np.minimum(loss, HUGE))
+        gain = np.where(near, base * np.expm1(small), large - base)
+        cut = RareLaw(self.sigma, self.q, Window(self.window.power, math.inf, self.window.end), np.array([0.0, 1.0]))
+        centred, shifted = (float(v) for v in np.exp(cut.log_g))
+        off = cut.relative_error(np.zeros(1))[:, 0] * np.exp(cut.log_g)
+        excess = (remainder - a * plain_remainder).sum(axis=1) - (1.0 - self.a) * centred - self.a * shifted
+        slope = (loss * gain - plain_remainder).sum(axis=1) + centred - shifted
+        excess = np.where(terms.max(axis=1) < HUGE, excess, np.inf)
+        self.log_g = np.log1p(np.maximum(excess, -0.5))
+        scale = np.exp(-self.log_g)[:, None]
+        self.slope = slope * scale[:, 0]
+        self.mass = large * scale
+        whole = np.where(near, np.abs(remainder), large + base * (1.0 + np.abs(raised)))
+        self._added = (np.abs(a * plain_remainder) + whole) * scale
+        self._added_slope = (np.abs(loss) * np.where(near, np.abs(gain), large + base) + plain_remainder) * scale
+        off = off + 8.0 * EPS * np.array([centred, shifted])
+        self._missing = np.array([(1.0 + self.a) * off.sum(), off.sum() + 0.0 * self.a]) * scale[:, 0]
+
+    # -- what is asked for
+
+    def relative_error(self, u: Array) -> Array:
+        """A bound on |computed - true|/the value at u = 0, of G(a ± iu) or J(a ± iu), u <= u_max; [row, frequency]."""
+        best = np.full(len(self.a), np.inf)
+        for height in self.heights:
+            tail = 2.0 * math.pi * height / self.h
+            rule = math.log(2.0) - tail - math.log(-math.expm1(-tail))
+            best = np.fmin(best, self._log_strip(height) + rule)
+        total = (np.logaddexp(best, self._log_left_out()) - self.log_g)[:, None] + np.zeros_like(u)
+        if self.window.start is None:
+            a = self.a[:, None]
+            total = total + np.log(np.maximum(np.hypot(a, u) * np.hypot(a - 1.0, u) / 2.0, 1e-300))
+        return np.exp(np.minimum(np.nan_to_num(total, nan=HUGE), HUGE)) + self._rounding(u)
+
+    def _rounding(self, u: Array) -> Array:
+        """Elementary functions to 4 units in the last place, sums at their worst case; and rounded arguments: a unit
+        of x moves e by |x|/σ² units, and one of e moves L by s·e."""
+        a, x = self.a[:, None], self.x
+        argument = self.sampled * (4.0 * np.abs(self.e) + 2.0 * (np.abs(x) + 1.0) / self.sigma**2)
+        size = np.abs(a * self.loss) + np.abs(self.log_base) + np.abs(self.log_c) + np.abs(self.e)
+        units = EPS * (self.nodes + 512.0 + 4.0 * size + (1.0 + a) * argument + self._moved())
+        weight = self.mass * units
+        large = weight
+        if self.window.start is None:  # there, losses small enough are summed as series, the others as waves
+            large = np.where(np.abs(self.loss) * self.u_max < SERIES_BELOW, 0.0, weight)
+        level = (self._added * units + large).sum(axis=1) + self._missing[0]
+        slope = (self._added_slope * units + large * np.abs(self.loss)).sum(axis=1) + self._missing[1]
+        bend = (weight * self.loss**2).sum(axis=1)
+        return level[:, None] + u * slope[:, None] + 0.5 * u * u * bend[:, None]
+
+    def _moved(self) -> Array:
+        """How far log c moves when its arguments g do by two units of their terms, in units of EPS, [node]."""
+        x, start, end = self.x, self.window.start, self.window.end
+        moved = np.zeros_like(x)
+        with np.errstate(over="ignore"):
+            if math.isfinite(end):
+                moved += 2.0 * self.steep * (np.abs(x) + abs(end)) * np.exp(self.steep * (x - end))
+            if start is not None:
+                grown = np.minimum(np.exp(np.minimum(self.steep * (x - start), HUGE)), HUGE)
+                moved += 2.0 * self.steep * (np.abs(x) + abs(start)) * grown / np.maximum(np.expm1(grown), grown)
+        return moved
+
+    def line(self, u: Array) -> tuple[Array, Array]:
+        """E[1 - cos uL] and E[uL - sin uL] of the first row's tilted law, [frequency]; u from 0, equally spaced.
+
+        The transform over its value at 0 is 1 - E[1 - cos uL] + i·(u·slope - E[uL - sin uL]): nothing cancels.
+        """
+        loss, mass, top = self.loss, self.mass[0], max(float(u[-1]), 1e-300)
+        small = np.abs(loss) * top < SERIES_BELOW
+        scaled, square = loss[small] * top, (u / top) ** 2
+        power, ratio = mass[small] * scaled * scaled, np.ones_like(u)
+        drop, lag = np.zeros_like(u), np.zeros_like(u)
+        for k in range(1, SERIES_TERMS + 1):
+            ratio = ratio * square
+            sign = 1.0 if k % 2 else -1.0
+            drop += sign / math.factorial(2 * k) * float(power.sum()) * ratio
+            lag += sign / math.factorial(2 * k + 1) * float((power * scaled).sum()) * ratio
+            power = power * scaled * scaled
+        lag = lag * (u / top)
+        if not small.all():
+            far, heavy = loss[~small], mass[~small]
+            wave = _waves(far, heavy, u)
+            drop += heavy.sum() - wave.real
+            lag += u * float(heavy @ far) - wave.imag
+        return drop, lag
+
+    def log_modulus(self, u: Array) -> Array:
+        """log of a bound on |J(a + iv)|/J(a) of the first row for every v >= u, [frequency]."""
+        sampled, best = self._sampled(self.left), np.zeros(len(u))
+        for height in self.heights:
+            k = math.cos(self.steep * height)
+            inside = self._log_major(k)[0] + self.log_width - u[:, None] * self._turn(sampled, height)
+            outside = float(np.logaddexp(self._log_before()[0], self._log_beyond(k, 0.0)[0]))
+            total = np.logaddexp(_log_sum(inside), outside) + 0.5 * (height / self.sigma) ** 2
+            best = np.fmin(best, total - self.log_g[0])
+        return best
+
+
+def _log_sum(terms: Array) -> Array:
+    """log of the sum of e^terms over the last axis."""
+    top = np.maximum(np.max(terms, axis=-1, keepdims=True), -1e300)
+    with np.errstate(divide="ignore"):
+        return np.asarray((top + np.log(np.exp(terms - top).sum(axis=-1, keepdims=True)))[..., 0])
+
+
+def _waves(loss: Array, mass: Array, u: Array) -> ComplexArray:
+    """Σ mass·e^{iuL} for equally spaced u from 0, as one matrix product of small turns and large ones."""
+    block = max(int(math.sqrt(len(u))), 1)
+    angle = loss * float(u[1]) if len(u) > 1 else loss
+    giant = np.exp(1j * np.multiply.outer(np.arange(len(u) // block + 1.0) * block, angle)) * mass
+    baby = np.exp(1j * np.multiply.outer(np.arange(float(block)), angle))
+    return np.asarray((giant @ baby.T).ravel()[: len(u)], dtype=np.complex128)
