@@ -107,6 +107,8 @@ class Rare:
                 np.log1p((error + moved) / np.maximum(np.abs(total), 1e-300))
                 + at_zero
                 + EPS * (8.0 * np.abs(log_total) + 4.0 * u * abs(float(first.slope[0])))
+                # phi and its sum are rounded to units of 1, however near to 1 they are.
+                + 8.0 * EPS / np.maximum(np.abs(total), 1e-300)
             )
         units = EPS * (64.0 + np.abs(bulk))
         size = np.exp(bulk.real)
@@ -134,14 +136,18 @@ class RareMoments:
     @cached_property
     def logs(self) -> Array:
         """Upper bounds on its logarithm, [tilt]; inf where nothing could be bounded."""
-        total, rise, zero = np.zeros(len(self.tilts)), np.zeros(len(self.tilts)), np.zeros(1)
+        total, log_rise, zero = np.zeros(len(self.tilts)), np.full(len(self.tilts), -np.inf), np.zeros(1)
         for count, bulk, jumps in zip(self.measure._counts, self.bulk, self.jumps, strict=True):
             error = bulk.relative_error(zero)[:, 0]
             total += count * (bulk.log_g + error * (1.0 + SAFE))
             share = jumps.log_g - bulk.log_g + error * (1.0 + SAFE) + np.log1p(jumps.relative_error(zero)[:, 0])
-            rise += count * np.logaddexp(0.0, share) if np.all(share > -30.0) else count * _log1p_exp(share)
-        rise *= 1.0 + SAFE
-        return _known(total + SAFE + np.where(rise > 30.0, rise, np.log(np.expm1(np.minimum(rise, 30.0)))))
+            # log(1 + e^share), as a logarithm of its own: it may be smaller than any float.
+            each = np.where(share < -30.0, share, np.log(_log1p_exp(np.maximum(share, -30.0))))
+            log_rise = np.logaddexp(log_rise, math.log(count) + each)
+        rise = np.exp(np.minimum(log_rise, HUGE)) * (1.0 + SAFE)
+        # expm1(x) <= x·(1 + x) for x <= 1.
+        log_risen = np.where(rise > 30.0, rise, np.log(np.expm1(np.minimum(rise, 30.0))))
+        return _known(total + 2.0 * SAFE + np.where(log_rise < -30.0, log_rise + math.exp(-30.0), log_risen))
 
     def log_unit(self, index: int) -> float:
         """The unit of `log_decay` and of `Rare.line`."""
@@ -171,7 +177,8 @@ def _characteristic(law: RareLaw, u: Array) -> tuple[ComplexArray, ComplexArray]
 
 
 def _known(logs: Array) -> Array:
-    return np.nan_to_num(logs, nan=math.inf, posinf=math.inf, neginf=-1e300)
+    """The same bounds, infinite where there are none; no measure here is 0."""
+    return np.nan_to_num(logs, nan=math.inf, posinf=math.inf, neginf=math.inf)
 
 
 def _log1p_exp(x: Array) -> Array:

@@ -41,7 +41,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Array, ComplexArray, exp_remainder, log_normal_tail, log_ratio
+from dpplan.accounting.exact.law import (
+    Array,
+    ComplexArray,
+    exp_remainder,
+    log_normal_tail,
+    log_ratio,
+    loss_rounding,
+)
 
 EPS = float(np.finfo(float).eps)
 DEPTH = 44.0  # the rule and what is left out are asked for e^-DEPTH of what is summed
@@ -216,6 +223,8 @@ class RareLaw:
         self.mass = np.exp(terms - self.log_g[:, None])
         self.slope = (self.mass * self.loss).sum(axis=1)
         self._added, self._added_slope = self.mass, self.mass * np.abs(self.loss)
+        self._moves = np.abs(self.a[:, None]) * self.mass
+        self._moves_slope = self.mass * (1.0 + np.abs(self.a[:, None] * self.loss))
         self._missing = np.zeros((2, len(self.a)))
 
     def _sum_bulk(self) -> None:
@@ -227,21 +236,30 @@ class RareLaw:
         terms = raised + self.log_base
         large = np.exp(np.minimum(terms, HUGE))
         remainder = np.where(near, base * exp_remainder(small), large - base * (1.0 + raised))
-        plain_remainder = base * exp_remainder(np.minimum(loss, HUGE))
+        # r·base is a density of the other neighbour: it overflows at no loss.
+        shifted_base = np.exp(loss + self.log_base)
+        few = np.minimum(loss, 1.0)
+        plain_remainder = np.where(loss < 1.0, base * exp_remainder(few), shifted_base - base * (1.0 + loss))
+        rise = np.where(loss < 1.0, base * np.expm1(few), shifted_base - base)
         gain = np.where(near, base * np.expm1(small), large - base)
         cut = RareLaw(self.sigma, self.q, Window(self.window.power, math.inf, self.window.end), np.array([0.0, 1.0]))
         centred, shifted = (float(v) for v in np.exp(cut.log_g))
         off = cut.relative_error(np.zeros(1))[:, 0] * np.exp(cut.log_g)
         excess = (remainder - a * plain_remainder).sum(axis=1) - (1.0 - self.a) * centred - self.a * shifted
         slope = (loss * gain - plain_remainder).sum(axis=1) + centred - shifted
-        excess = np.where(terms.max(axis=1) < HUGE, excess, np.inf)
-        self.log_g = np.log1p(np.maximum(excess, -0.5))
+        # Of a bulk that leaves out half of the law or more, nothing is claimed.
+        excess = np.where((terms.max(axis=1) < HUGE) & (excess > -0.5), excess, np.inf)
+        self.log_g = np.log1p(excess)
         scale = np.exp(-self.log_g)[:, None]
         self.slope = slope * scale[:, 0]
         self.mass = large * scale
         whole = np.where(near, np.abs(remainder), large + base * (1.0 + np.abs(raised)))
         self._added = (np.abs(a * plain_remainder) + whole) * scale
-        self._added_slope = (np.abs(loss) * np.where(near, np.abs(gain), large + base) + plain_remainder) * scale
+        gained = np.where(near, np.abs(gain), large + base)
+        self._added_slope = (np.abs(loss) * gained + np.where(loss < 1.0, plain_remainder, shifted_base + base)) * scale
+        # How the sums move with the losses.
+        self._moves = np.abs(a) * (gained + np.abs(rise)) * scale
+        self._moves_slope = (gained + np.abs(raised) * (gained + base) + np.abs(rise)) * scale
         off = off + 8.0 * EPS * np.array([centred, shifted])
         self._missing = np.array([(1.0 + self.a) * off.sum(), off.sum() + 0.0 * self.a]) * scale[:, 0]
 
@@ -261,31 +279,32 @@ class RareLaw:
         return np.exp(np.minimum(np.nan_to_num(total, nan=HUGE), HUGE)) + self._rounding(u)
 
     def _rounding(self, u: Array) -> Array:
-        """Elementary functions to 4 units in the last place, sums at their worst case; and rounded arguments: a unit
-        of x moves e by |x|/σ² units, and one of e moves L by s·e."""
+        """Elementary functions to 4 units in the last place, sums at their worst case; and the loss, absolutely."""
         a, x = self.a[:, None], self.x
-        argument = self.sampled * (4.0 * np.abs(self.e) + 2.0 * (np.abs(x) + 1.0) / self.sigma**2)
-        size = np.abs(a * self.loss) + np.abs(self.log_base) + np.abs(self.log_c) + np.abs(self.e)
-        units = EPS * (self.nodes + 512.0 + 4.0 * size + (1.0 + a) * argument + self._moved())
-        weight = self.mass * units
+        reach = np.array(max(abs(float(x[0])), abs(float(x[-1]))))
+        moved = EPS * loss_rounding(x, self.e, self.loss, self.sigma, np.array(self.q), reach)
+        place = np.abs(x) * (np.abs(x) + reach) / self.sigma**2
+        size = np.abs(a * self.loss) + np.abs(self.log_base) + np.abs(self.log_c)
+        units = EPS * (self.nodes + 64.0 + 4.0 * size + place + self._moved(reach))
+        weight = self.mass * (units + np.abs(a) * moved)
         large = weight
         if self.window.start is None:  # there, losses small enough are summed as series, the others as waves
             large = np.where(np.abs(self.loss) * self.u_max < SERIES_BELOW, 0.0, weight)
-        level = (self._added * units + large).sum(axis=1) + self._missing[0]
-        slope = (self._added_slope * units + large * np.abs(self.loss)).sum(axis=1) + self._missing[1]
+        level = (self._added * units + self._moves * moved + large).sum(axis=1) + self._missing[0]
+        slope = self._added_slope * units + self._moves_slope * moved + large * np.abs(self.loss) + self.mass * moved
         bend = (weight * self.loss**2).sum(axis=1)
-        return level[:, None] + u * slope[:, None] + 0.5 * u * u * bend[:, None]
+        return level[:, None] + u * (slope.sum(axis=1) + self._missing[1])[:, None] + 0.5 * u * u * bend[:, None]
 
-    def _moved(self) -> Array:
+    def _moved(self, reach: Array) -> Array:
         """How far log c moves when its arguments g do by two units of their terms, in units of EPS, [node]."""
         x, start, end = self.x, self.window.start, self.window.end
         moved = np.zeros_like(x)
         with np.errstate(over="ignore"):
             if math.isfinite(end):
-                moved += 2.0 * self.steep * (np.abs(x) + abs(end)) * np.exp(self.steep * (x - end))
+                moved += 2.0 * self.steep * (reach + abs(end)) * np.exp(self.steep * (x - end))
             if start is not None:
                 grown = np.minimum(np.exp(np.minimum(self.steep * (x - start), HUGE)), HUGE)
-                moved += 2.0 * self.steep * (np.abs(x) + abs(start)) * grown / np.maximum(np.expm1(grown), grown)
+                moved += 2.0 * self.steep * (reach + abs(start)) * grown / np.maximum(np.expm1(grown), grown)
         return moved
 
     def line(self, u: Array) -> tuple[Array, Array]:
