@@ -6,6 +6,7 @@ under `not_covered_by_epsilon` wherever it is written.
 """
 
 import dataclasses
+import os
 import platform
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +22,11 @@ from dpplan.recipe import Claim, Recipe
 from dpplan.render.data import figure
 from dpplan.render.numbers import up
 from dpplan.train.checkpoint import Checkpoint
+from dpplan.train.clipping import Arithmetic
 from dpplan.train.data import Dataset
 from dpplan.train.randomness import SEEDED
 from dpplan.train.ranks import ALONE, Ranks
+from dpplan.train.reproducible import VARIABLE
 from dpplan.train.verdict import LEVEL, Check
 
 SCHEMA = "dpplan.train/1"
@@ -155,6 +158,7 @@ class TrainReport:
     """What was planned, what was done, what it cost, and what came of it.
 
     message: why it ended early, "" when it did not. engine: what clipped, and why. steps: the steps really taken.
+    arithmetic: what the machine was found to do to an example's gradient. round_off: the margin, a fraction of C.
     lost: how many of them an interruption lost: released and counted, and not in the model. spent: the epsilon of all.
     measured: what was planned and could be measured. The accuracies are fractions; None where there was nothing to
     measure, and likewise for empty_batches.
@@ -164,6 +168,8 @@ class TrainReport:
     status: Status
     message: str
     engine: str
+    arithmetic: Arithmetic
+    round_off: float
     steps: int
     lost: int
     spent: Bound
@@ -239,6 +245,12 @@ class TrainReport:
                 "epochs": [epoch.to_json()["not_covered_by_epsilon"] for epoch in self.epochs],
             },
             "engine": self.engine,
+            "arithmetic": {
+                **self.arithmetic.to_json(),
+                "round_off": self.round_off,
+                "mkl_cbwr": os.environ.get(VARIABLE),
+                "threads": torch.get_num_threads(),
+            },
             "folder": str(self.folder),
             "seconds": round(self.seconds, 3),
         }

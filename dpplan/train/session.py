@@ -106,6 +106,8 @@ class Session:
             status=status,
             message=message,
             engine=str(self.trainer.clipping),
+            arithmetic=self.trainer.arithmetic,
+            round_off=self.trainer.round_off,
             steps=self.record.counted,
             lost=self.record.counted - self.trainer.steps,
             spent=self.claim.spent(self.record.counted),

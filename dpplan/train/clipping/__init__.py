@@ -11,8 +11,10 @@ A ClippedSum carries the sensitivity it was clipped to, so that the noise reads 
     bookkeeping, vmap   the two engines
     compiled    the first of them as machine code
     choice      which of them, and why
+    arithmetic  whether an example counts with the same bits wherever it stands, on this machine
 """
 
+from dpplan.train.clipping.arithmetic import Arithmetic, tried
 from dpplan.train.clipping.bookkeeping import BookKeeping
 from dpplan.train.clipping.choice import Chosen, choose, compiled
 from dpplan.train.clipping.rules import ClippingRule, rule_for
@@ -20,6 +22,7 @@ from dpplan.train.clipping.sums import BatchFacts, ClippedSum, ClippingEngine
 from dpplan.train.clipping.vmap import VmapClipping
 
 __all__ = [
+    "Arithmetic",
     "BatchFacts",
     "BookKeeping",
     "Chosen",
@@ -30,4 +33,5 @@ __all__ = [
     "choose",
     "compiled",
     "rule_for",
+    "tried",
 ]
