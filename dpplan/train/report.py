@@ -248,7 +248,7 @@ class TrainReport:
             "arithmetic": {
                 **self.arithmetic.to_json(),
                 "round_off": self.round_off,
-                "mkl_cbwr": os.environ.get(VARIABLE),
+                "mkl_cbwr": os.environ.get(VARIABLE),  # as asked for; MKL hears it until its first product
                 "threads": torch.get_num_threads(),
             },
             "folder": str(self.folder),
