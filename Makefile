@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 INSTALL := -m pip install --quiet --disable-pip-version-check
 # Tests share the cores; one thread each keeps torch from fighting over them.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+THREADS ?= 1
+PYTEST := OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest
 WORKERS ?= auto
 PLAN := --sigma 1.1 --n 60000 --batch 256 --epochs 60
 
@@ -27,7 +28,8 @@ help:
 	@echo "make bench-train  training steps beside those of other libraries, likewise"
 	@echo "make clean     remove the environments, caches and builds; runs/ stays"
 	@echo
-	@echo "PYTHON=python3.12 chooses the Python, WORKERS=4 the processes that run tests."
+	@echo "PYTHON=python3.12 chooses the Python, WORKERS=4 the processes that run tests,"
+	@echo "THREADS=2 the threads of each. MKL_CBWR, where it is set, is left as it is."
 
 demo: $(VENV)/.train
 	$(BIN)/dpplan epsilon $(PLAN)

@@ -12,6 +12,10 @@ with train.joined() as ranks:                       # several processes, as torc
     for event in train.events(planned): ...         # in the first of them; the others work, and have no events
 """
 
+# ruff: isort: off
+import dpplan.train.reproducible  # noqa: F401  (before anything that loads torch)
+
+# ruff: isort: on
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +28,7 @@ from dpplan.train.agreement import facts_of
 from dpplan.train.checkpoint import Checkpoint
 from dpplan.train.data import load
 from dpplan.train.folder import RunFolder
-from dpplan.train.machine import CTRL_C, ENDING, cpu_threads, device_named, interrupt_asked
+from dpplan.train.machine import CTRL_C, ENDING, cpu_threads, device_named, interrupt_asked, repeatable
 from dpplan.train.process import follow
 from dpplan.train.ranks import ALONE, Ranks, joined
 from dpplan.train.report import Epoch, Planned, Resumed, Step, TrainReport
@@ -119,7 +123,7 @@ def events(planned: Planned, *, out: Path | None = None) -> Iterator[Event]:
             ranks.agree(facts_of(planned))
         if ranks.first:
             folder = RunFolder.make(planned.recipe, out) if resumed is None else RunFolder(resumed.folder)
-    with cpu_threads(planned.recipe.runtime.threads):
+    with cpu_threads(planned.recipe.runtime.threads), repeatable():
         if not ranks.first:
             follow(planned)
             return

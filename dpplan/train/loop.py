@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase
 from dpplan.recipe import Recipe
-from dpplan.train.clipping import BatchFacts, Chosen, ClippedSum, choose, compiled, rule_for
+from dpplan.train.clipping import Arithmetic, BatchFacts, Chosen, ClippedSum, choose, compiled, rule_for, tried
+from dpplan.train.clipping.rules import LARGEST_PIECE
 from dpplan.train.data import Split
 from dpplan.train.noise import GaussianNoise
 from dpplan.train.normals import adding_for
@@ -57,7 +58,7 @@ class Trainer:
         part = ranks.part(data.examples)
         self.data = Split(data.inputs[part], data.targets[part]).to(next(model.parameters(), data.targets).device)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.model, self.recipe = model, recipe
+        self.model, self.recipe, self.examples = model, recipe, data.examples
         self.sampler = sampler_for(phase.sampling, data.examples, randomness.sampling, self.data.examples)
         self.views = views_for(recipe.training, data.inputs.shape[1:], randomness.views)
         count = self.views.count if self.views else 1
@@ -67,12 +68,19 @@ class Trainer:
         self.piece = piece_of(recipe.runtime.physical_batch, expected, most, self.data.examples)
         self.clipping = self._clipping(choose(model, recipe.runtime.engine, self.piece, data.inputs[0], count))
         self.guard = self._guard()
-        self.rule = rule_for(recipe.privacy)
+        mine = tried(self.clipping.engine, rule_for(recipe.privacy), data.inputs[0])
+        self.arithmetic = functools.reduce(Arithmetic.worst, ranks.gathered(mine))
+        self.round_off = self.arithmetic.round_off(self._most(phase))
+        self.rule = rule_for(recipe.privacy, self.round_off)
         self.noise = self._noise(phase.mechanism, randomness)
         self.optimization = Optimization(self.parameters, recipe.training, phase.steps)
         self.steps = 0
         self.empty_batches = 0
         self.measured = Measured(phase, data.examples)
+
+    def _most(self, phase: Phase) -> float:
+        """Examples that no batch of this run exceeds: a Poisson variable is above 2 m + 64 with probability 1e-34."""
+        return min(2 * phase.sample_rate * self.examples + 64, self.examples)
 
     def _clipping(self, chosen: Chosen) -> Chosen:
         runtime, made = self.recipe.runtime, chosen
@@ -135,7 +143,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.guard = self._guard()  # what is frozen is as it was when the run began, in another process
         self.optimization.restore(state["optimization"])
-        self.rule = rule_for(dataclasses.replace(self.recipe.privacy, clip_norm=state["clip_norm"]))
+        self.rule = rule_for(dataclasses.replace(self.recipe.privacy, clip_norm=state["clip_norm"]), self.round_off)
         self.steps = state["steps"]
 
     def finite(self) -> bool:
@@ -149,4 +157,4 @@ def piece_of(asked: int | None, expected: float, most: float, held: int) -> int:
     asked: by the recipe. Else enough for all but one draw in fifty of the `expected` ones, and `most` at most.
     """
     size = min(expected + 2 * math.sqrt(expected), most) if asked is None else asked
-    return max(1, min(math.ceil(size), held))
+    return max(1, min(math.ceil(size), held, LARGEST_PIECE))

@@ -48,6 +48,22 @@ def cpu_threads(count: int | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def repeatable() -> Iterator[None]:
+    """Inside, cuDNN takes only algorithms that give the same bits when they are run again.
+
+    Others add up in whatever order the GPU's threads arrive, so that taking one example away could change the last
+    bits of every other one's gradient.
+    """
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
+
+
+@contextlib.contextmanager
 def interrupt_asked(signals: Sequence[signal.Signals] = CTRL_C) -> Iterator[Callable[[], bool]]:
     """A function that says whether Ctrl-C was pressed, or another of these signals came, inside the block.
 

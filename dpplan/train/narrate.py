@@ -8,6 +8,8 @@ from dpplan.checks import show
 from dpplan.digits import up_apart
 from dpplan.render.numbers import down, percent, up
 from dpplan.render.text import headline, row
+from dpplan.train.clipping import Arithmetic
+from dpplan.train.clipping.rules import ROUND_OFF
 from dpplan.train.randomness import SEEDED
 from dpplan.train.report import Epoch, Planned, TrainReport
 from dpplan.train.verdict import Check
@@ -74,8 +76,23 @@ def report_lines(report: TrainReport) -> Iterator[str]:
     yield from textwrap.wrap(
         str(report.isolation), 80, initial_indent=f"  {'isolation':<19}", subsequent_indent=" " * 21
     )
+    yield from arithmetic_rows(report.arithmetic, report.round_off)
     yield f"  {'written to':<19}{report.folder}"
     yield FOOTNOTE
+
+
+def arithmetic_rows(found: Arithmetic, round_off: float) -> Iterator[str]:
+    """What was found of the machine's arithmetic, which the bound on an example's influence rests on."""
+    if found.untried:
+        said = f"not tested: {found.untried}. That an example counts alike wherever it stands is assumed."
+    elif found.same_bits:
+        said = "an example has the same bits wherever it stands: tested before the first step, not proven"
+    else:
+        margin = (
+            "inside the margin" if round_off == ROUND_OFF else f"gradients clipped to {down(1 - round_off)} C for it"
+        )
+        said = f"an example differs by up to {found.largest:.1e} C with its place: tested, not proven; {margin}"
+    yield from textwrap.wrap(said, 80, initial_indent=f"  {'arithmetic':<19}", subsequent_indent=" " * 21)
 
 
 def verdict_rows(checks: Iterable[Check]) -> Iterator[str]:

@@ -6,6 +6,7 @@ under `not_covered_by_epsilon` wherever it is written.
 """
 
 import dataclasses
+import os
 import platform
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +22,11 @@ from dpplan.digits import up_apart
 from dpplan.recipe import Claim, Recipe
 from dpplan.render.data import figure
 from dpplan.train.checkpoint import Checkpoint
-from dpplan.train.clipping import Isolation
+from dpplan.train.clipping import Arithmetic, Isolation
 from dpplan.train.data import Dataset
 from dpplan.train.randomness import SEEDED
 from dpplan.train.ranks import ALONE, Ranks
+from dpplan.train.reproducible import VARIABLE
 from dpplan.train.verdict import LEVEL, Check
 
 SCHEMA = "dpplan.train/1"
@@ -157,6 +159,7 @@ class TrainReport:
 
     message: why it ended early, "" when it did not. engine: what clipped, and why. isolation: how examples were
     kept from each other. steps: the steps really taken.
+    arithmetic: what the machine was found to do to an example's gradient. round_off: the margin, a fraction of C.
     lost: how many of them an interruption lost: released and counted, and not in the model. spent: the epsilon of all.
     measured: what was planned and could be measured. The accuracies are fractions; None where there was nothing to
     measure, and likewise for empty_batches.
@@ -167,6 +170,8 @@ class TrainReport:
     message: str
     engine: str
     isolation: Isolation
+    arithmetic: Arithmetic
+    round_off: float
     steps: int
     lost: int
     spent: Bound
@@ -244,6 +249,12 @@ class TrainReport:
             "engine": self.engine,
             "isolation": self.isolation.kind,
             "isolation_why": self.isolation.why,
+            "arithmetic": {
+                **self.arithmetic.to_json(),
+                "round_off": self.round_off,
+                "mkl_cbwr": os.environ.get(VARIABLE),  # as asked for; MKL hears it until its first product
+                "threads": torch.get_num_threads(),
+            },
             "folder": str(self.folder),
             "seconds": round(self.seconds, 3),
         }

@@ -108,6 +108,8 @@ class Session:
             message=message,
             engine=str(self.trainer.clipping),
             isolation=self.trainer.clipping.isolation,
+            arithmetic=self.trainer.arithmetic,
+            round_off=self.trainer.round_off,
             steps=self.record.counted,
             lost=self.record.counted - self.trainer.steps,
             spent=self.claim.spent(self.record.counted),

@@ -12,8 +12,10 @@ A ClippedSum carries the sensitivity it was clipped to, so that the noise reads 
     compiled    the first of them as machine code
     state, known, expected, custom, trial   what is known of a model, and what trying it tells
     choice      which of them, and why
+    arithmetic  whether an example counts with the same bits wherever it stands, on this machine
 """
 
+from dpplan.train.clipping.arithmetic import Arithmetic, tried
 from dpplan.train.clipping.bookkeeping import BookKeeping
 from dpplan.train.clipping.choice import Chosen, Isolation, choose, compiled
 from dpplan.train.clipping.rules import ClippingRule, rule_for
@@ -21,6 +23,7 @@ from dpplan.train.clipping.sums import BatchFacts, ClippedSum, ClippingEngine
 from dpplan.train.clipping.vmap import VmapClipping
 
 __all__ = [
+    "Arithmetic",
     "BatchFacts",
     "BookKeeping",
     "Chosen",
@@ -32,4 +35,5 @@ __all__ = [
     "choose",
     "compiled",
     "rule_for",
+    "tried",
 ]

@@ -31,19 +31,23 @@ class CompiledBookKeeping:
         self.size, self.watched, self.half = engine.size, True, False
         self.state = [*engine.model.parameters(), *engine.model.buffers()]
         self.graph: Graph | None = None
+        self.traced_for: ClippingRule | None = None  # all of the rule is settled in the graph but its clip norm
         self._whole: Tensor | None = None
 
     def clipped_sum(self, inputs: Tensor, targets: Tensor, rule: ClippingRule) -> ClippedSum:
-        clip_norm = torch.full((), rule.clip_norm, dtype=torch.float64, device=targets.device)  # a GPU need not wait
         cut = pieces(inputs, targets, self.engine.physical_batch)
-        with torch.no_grad(), whole_products(targets.device):
-            return gather((self._of_piece(piece, rule, clip_norm) for piece in cut), self.size, inputs, rule)
+        return gather((self.of_piece(piece, rule) for piece in cut), self.size, inputs, rule)
 
-    def _of_piece(self, piece: Piece, rule: ClippingRule, clip_norm: Tensor) -> PieceSum:
+    def of_piece(self, piece: Piece, rule: ClippingRule) -> PieceSum:
+        """The clipped sum of one piece."""
+        device = piece.targets.device
+        clip_norm = torch.full((), rule.clip_norm, dtype=torch.float64, device=device)  # a GPU need not wait
         arguments = (piece.inputs, piece.targets, self._mask(piece), clip_norm, *self.state)
-        if self.graph is None:
-            self.graph = self._traced(rule, arguments)
-        return PieceSum(*self.graph(*arguments))
+        settled = dataclasses.replace(rule, clip_norm=0.0)  # type: ignore[type-var]
+        with torch.no_grad(), whole_products(device):
+            if self.graph is None or settled != self.traced_for:
+                self.graph, self.traced_for = self._traced(rule, arguments), settled
+            return PieceSum(*self.graph(*arguments))
 
     def _mask(self, piece: Piece) -> Tensor:
         """Always one, so that there is one graph."""

@@ -9,7 +9,8 @@ import torch
 from dpplan.mechanism import Gaussian
 from dpplan.recipe import Privacy
 from dpplan.train.clipping import rule_for
-from dpplan.train.clipping.rules import ROUND_OFF, STABILITY, Adaptive, Automatic, Flat, PerLayer
+from dpplan.train.clipping.arithmetic import SAFETY
+from dpplan.train.clipping.rules import ANALYSED, ROUND_OFF, STABILITY, Adaptive, Automatic, Flat, PerLayer
 from dpplan.train.noise import GaussianNoise
 
 NORMS = torch.tensor([0.0, 1e-300, 0.5, 1.0, 2.0, 1e30], dtype=torch.float64)
@@ -63,6 +64,34 @@ def test_adaptive_releases_a_count_whose_every_term_is_half_a_unit() -> None:
     assert float(rule.extra(NORMS, kept)) == pytest.approx(rule.scale * (4 - 2) / 2)
     kept[5] = False
     assert float(rule.extra(NORMS, kept)) == pytest.approx(rule.scale * (4 - 1) / 2)
+
+
+def test_the_last_bit_of_a_norm_never_moves_the_count_by_a_whole_example() -> None:
+    rule = Adaptive(0.7)
+    norms = torch.linspace(0.5, 1.0, 100_001, dtype=torch.float64)
+    votes = torch.stack([rule.extra(norm.reshape(1), None)[0] for norm in norms[::100]])
+    steps = (votes[1:] - votes[:-1]).abs() / rule.scale
+    change = 100 * float(norms[1] - norms[0]) / rule.clip_norm  # of the norm, in units of C
+    assert float(steps.max()) <= change / rule.RAMP * 1.001
+    assert (float(votes.max()), float(votes.min())) == pytest.approx((rule.scale / 2, -rule.scale / 2))
+    assert SAFETY >= 16  # which the margin allows for: 1 / RAMP of a scale is 2 / RAMP of what one example may move
+
+
+def test_the_margin_holds_what_was_proven_and_a_machine_can_widen_it() -> None:
+    assert ANALYSED < ROUND_OFF
+    for rule in (Flat, PerLayer, Automatic, Adaptive):
+        wide = rule(1.5, round_off=0.1)
+        assert float(contributions(wide).max()) <= 1.5 * 0.9 * (1 + 1e-12)
+        assert wide.sensitivity == rule(1.5).sensitivity
+        privacy = Privacy(noise_multiplier=1.0, clip_norm=1.5, clipping=NAMES[rule])
+        assert rule_for(privacy, 0.1) == wide
+    assert Adaptive(1.5, round_off=0.1).scale == pytest.approx(Adaptive(1.5).scale * 0.9 / (1 - ROUND_OFF))
+    after = Adaptive(1.5, round_off=0.1).after(torch.zeros(1, dtype=torch.float64), 10.0)
+    assert isinstance(after, Adaptive)
+    assert after.round_off == 0.1
+
+
+NAMES = {Flat: "flat", PerLayer: "per-layer", Automatic: "automatic", Adaptive: "adaptive"}
 
 
 @pytest.mark.parametrize("start", [0.01, 100.0])
