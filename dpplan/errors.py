@@ -10,6 +10,7 @@ DpplanError
 ├── NotCertified               exit 3   the question is fair but no bound could be proven
 │   └── NotApplicable                   this accountant has no theorem for this plan
 ├── TrainingStopped            exit 1   a run ended early for a reason named in the message
+├── InputOutputFailed          exit 5   a file could not be read or written
 └── InternalError              exit 3   two proofs contradict each other: a bug; nothing is claimed
 """
 
@@ -19,6 +20,8 @@ EXIT_DONE = 0
 EXIT_EXCEEDED = 1
 EXIT_USAGE = 2
 EXIT_NOT_CERTIFIED = 3
+EXIT_INTERNAL = 4
+EXIT_IO = 5
 
 
 class DpplanError(Exception):
@@ -86,6 +89,12 @@ class TrainingStopped(DpplanError):
     """A training run ended before its plan did."""
 
     exit_code = EXIT_EXCEEDED
+
+
+class InputOutputFailed(DpplanError):
+    """A file could not be read or written; the message names it and what is safe."""
+
+    exit_code = EXIT_IO
 
 
 class InternalError(DpplanError):

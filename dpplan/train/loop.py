@@ -131,6 +131,11 @@ class Trainer:
         self.rule = rule_for(dataclasses.replace(self.recipe.privacy, clip_norm=state["clip_norm"]))
         self.steps = state["steps"]
 
+    @property
+    def looked_at(self) -> int:
+        """Rows of a piece: as many go through the model at once in training, with far more memory for each."""
+        return self.piece * (self.views.count if self.views else 1)
+
     def finite(self) -> bool:
         """Whether every parameter is a number. Parameters are covered by epsilon, so asking costs nothing."""
         return self.optimization.finite()

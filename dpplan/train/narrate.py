@@ -60,6 +60,10 @@ def report_lines(report: TrainReport) -> Iterator[str]:
     if report.held_out_accuracy is not None:
         held_out = f"on {report.planned.dataset.held_out.examples} held-out examples"
         yield row("accuracy", percent(report.held_out_accuracy) + "*", held_out)
+    if report.evaluation:
+        yield from textwrap.wrap(
+            report.evaluation, 80, initial_indent=f"  {'accuracy':<19}", subsequent_indent=" " * 21
+        )
     if report.nonprivate_accuracy is not None:
         yield row("without privacy", percent(report.nonprivate_accuracy) + "*", "same model, steps and optimiser")
     if report.lost:
@@ -70,6 +74,15 @@ def report_lines(report: TrainReport) -> Iterator[str]:
     if report.dropped:
         yield row("not finite", show(report.dropped) + "*", "example gradients left out of the sums")
     yield from textwrap.wrap(report.engine, 80, initial_indent=f"  {'engine':<19}", subsequent_indent=" " * 21)
+    if report.run["elsewhere_steps"]:
+        yield row("elsewhere", f"{report.run['elsewhere_steps']} steps", "from copies of the folder; counted")
+    if report.run["user_record_missing"]:
+        yield from textwrap.wrap(
+            report.run["user_record_missing"],
+            80,
+            initial_indent=f"  {'copies':<19}unseen: ",
+            subsequent_indent=" " * 21,
+        )
     yield f"  {'written to':<19}{report.folder}"
     yield FOOTNOTE
 
@@ -90,6 +103,10 @@ def ending(report: TrainReport) -> str:
     """Why a run is not what was planned, with the epsilon it spent."""
     claim = report.planned.claim
     taken = f"{report.steps} of {claim.phase.steps} steps, ε ≤ {up(report.spent.upper)} spent"
+    if report.evaluation and report.agrees:
+        return (
+            f"{report.evaluation}; {taken}, as planned.\n  model.pt and report.json lack nothing else: {report.folder}"
+        )
     if report.status == "finished":
         wrong = ", ".join(check.name for check in report.verdict if not check.agrees)
         return f"the run disagrees with its plan: {taken},\n  ε ≤ {up(claim.epsilon.upper)} planned ({wrong})."
