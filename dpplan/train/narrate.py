@@ -62,7 +62,7 @@ def report_lines(report: TrainReport) -> Iterator[str]:
         yield row("accuracy", percent(report.held_out_accuracy) + "*", held_out)
     if report.evaluation:
         yield from textwrap.wrap(
-            report.evaluation, 80, initial_indent=f"  {'accuracy':<19}", subsequent_indent=" " * 21
+            f"{report.evaluation}*", 80, initial_indent=f"  {'accuracy':<19}", subsequent_indent=" " * 21
         )
     if report.nonprivate_accuracy is not None:
         yield row("without privacy", percent(report.nonprivate_accuracy) + "*", "same model, steps and optimiser")
