@@ -1,7 +1,10 @@
 """The folder of one run. Made new for each, and never one that was there before."""
 
 import json
+import os
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,8 @@ from dpplan.render.data import dumps
 from dpplan.train.durable import remove_leftovers, told, trouble, write_whole
 from dpplan.train.lineage import NAME as IDENTITY
 from dpplan.train.report import SEEN, Epoch, TrainReport
+
+PLENTY = 8  # times what is kept: a disk that has less is left to those who need it
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,12 @@ class RunFolder:
         """`out`, or the next free <runtime.folder>/<recipe>-001, -002, ...; never one that was there before."""
         path = _make_new(out) if out is not None else _make_next(Path(recipe.runtime.folder), recipe.name)
         text = recipe.text or dumps(_given(recipe), indent=2)
-        write_whole(path / "recipe.yaml", lambda stream: stream.write(text.encode()))
+        try:
+            write_whole(path / "recipe.yaml", lambda stream: stream.write(text.encode()))
+        except InputOutputFailed:
+            with suppress(OSError):
+                path.rmdir()
+            raise
         return cls(path)
 
     @property
@@ -107,6 +117,22 @@ class RunFolder:
     def save_report(self, report: TrainReport) -> None:
         text = dumps(report.to_json(), indent=2) + "\n"
         write_whole(self.path / "report.json", lambda stream: stream.write(text.encode()))
+
+    def reserve(self, size: int) -> None:
+        """Keeps room on the disk for the last files, in case others fill it. Only where there is plenty of room."""
+        with suppress(OSError):
+            if hasattr(os, "posix_fallocate") and shutil.disk_usage(self.path).free > PLENTY * size:
+                with self._reserve.open("wb") as stream:
+                    os.posix_fallocate(stream.fileno(), 0, size)
+
+    def release(self) -> None:
+        """Gives that room back, or to the files that it was kept for."""
+        with suppress(OSError):
+            self._reserve.unlink(missing_ok=True)
+
+    @property
+    def _reserve(self) -> Path:
+        return self.path / ".reserve"
 
     def forget(self) -> None:
         """Removes what only a run that can be continued needs. The report says how many steps there were."""

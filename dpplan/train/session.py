@@ -48,9 +48,12 @@ class Session:
                 self._go_on_from(self.planned.resumed.checkpoint)
             else:
                 self._save()
+            self.folder.reserve(self._size())
             yield from self._events(interrupted)
         except InputOutputFailed as error:
             raise InputOutputFailed(f"{error} {self._standing()}") from error
+        finally:
+            self.folder.release()
 
     def _events(self, interrupted: Interrupted) -> Iterator[Step | Epoch | TrainReport]:
         try:
@@ -70,8 +73,14 @@ class Session:
             self.folder.forget()
         yield report
 
+    def _size(self) -> int:
+        """More bytes than the last checkpoint, the model and the report take: Adam and an average are four copies."""
+        numbers = [*self.model.parameters(), *self.model.buffers()]
+        return 6 * sum(number.numel() * number.element_size() for number in numbers) + 2**18
+
     def _break_off(self, error: BaseException) -> None:
         """Leaves what can still be written: model and report, whatever of it fails."""
+        self.folder.release()
         with suppress(DpplanError):
             self.books.sync()
         if isinstance(error, InputOutputFailed):  # between two steps: the state is that of a whole number of them

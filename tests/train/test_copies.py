@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from several import tiny, written
+from several import tiny, together, written
 from test_resume import interrupted
 
 from dpplan import __main__ as command_line
@@ -17,6 +17,7 @@ from dpplan.train import Step, TrainReport, narrate
 from dpplan.train.books import Books
 from dpplan.train.ledger import Ledger
 from dpplan.train.lineage import Lineage
+from dpplan.train.ranks import joined
 from dpplan.train.record import StepRecord
 
 STEPS = 40
@@ -163,6 +164,21 @@ def test_two_copies_cannot_go_on_at_once(tmp_path: Path) -> None:
         going_on(copy, moved=True)
     happening.close()  # type: ignore[attr-defined]
     assert going_on(copy, moved=True) is not None
+
+
+def refused_together(folder: Path) -> str:
+    with joined() as ranks, pytest.raises(UsageError) as raised:
+        list(train.events(train.plan_resumed(folder, ranks=ranks)))
+    return f"{raised.type.__name__}: {raised.value}"
+
+
+def test_several_processes_refuse_a_copy_in_one_voice(tmp_path: Path) -> None:
+    run, copy = tmp_path / "run", tmp_path / "copy"
+    begun(run)
+    shutil.copytree(run, copy)
+    first, second = together(tmp_path, refused_together, copy)
+    assert first.startswith(f"UsageError: {copy}: is a copy, or was moved")
+    assert second == first.replace("UsageError", "Told")
 
 
 def test_reports_of_copies_show_where_they_parted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

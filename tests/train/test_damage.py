@@ -133,6 +133,45 @@ def test_a_disk_that_is_full_later_leaves_the_checkpoint_before_it(
     assert (report.status, report.steps, report.lost) == ("finished", 30, 7 if seed is None else 0)
 
 
+def test_room_is_kept_for_the_last_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others fill the disk, and what was trained since the last checkpoint is saved all the same."""
+    run, fsync = tmp_path / "run", os.fsync
+    happening = train.events(train.plan(tiny(tmp_path)), out=run)
+    needed, filled = [], False
+
+    def filling(handle: int) -> None:
+        if filled and (run / ".reserve").exists():
+            full()
+        fsync(handle)
+        if filled:
+            needed.append(os.fstat(handle).st_size)
+
+    monkeypatch.setattr(os, "fsync", filling)
+    with pytest.raises(InputOutputFailed, match=r"No space left on device\. .* The checkpoint of step 14 is whole"):
+        for event in happening:
+            if isinstance(event, Step) and event.step == 13:
+                kept, filled = (run / ".reserve").stat(), True
+    assert kept.st_blocks * 512 >= kept.st_size > sum(needed) > 0
+    assert written(run)["spent"] == {**written(run)["spent"], "steps": 14, "lost_steps": 0}
+    assert not (run / ".reserve").exists()
+    monkeypatch.undo()
+    report = going_on(run)
+    assert report is not None
+    assert (report.steps, report.lost) == (30, 0)
+
+
+def test_a_disk_with_little_room_is_left_to_others(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.reserve(shutil.disk_usage(tmp_path).free // 7)
+    assert content(tmp_path) == {}
+    folder.reserve(1000)
+    folder.reserve(5000)
+    assert (tmp_path / ".reserve").stat().st_size == 5000
+    folder.release()
+    folder.release()
+    assert content(tmp_path) == {}
+
+
 @pytest.mark.parametrize("moment", ["log", "sync", "begin"])
 def test_what_was_trained_is_saved_when_another_file_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
