@@ -42,11 +42,14 @@ class CountFile:
 
     def write(self, count: int) -> None:
         """Raises InputOutputFailed when the system refuses; what the file holds then is no lower than it was."""
-        with told(f"{self.path}: {self.what} cannot be written"):
-            os.lseek(self._file, 0, os.SEEK_SET)
-            left = b"%0*d\n" % (_DIGITS, count)
-            while left:  # of a number that grows, any first part makes what was there larger
-                left = left[os.write(self._file, left) :]
+        digits, done = b"%0*d\n" % (_DIGITS, count), 0
+        try:  # not `told`: this happens before each step
+            while done < len(digits):  # of a number that grows, any first part makes what was there larger
+                done += _write_at(self._file, digits[done:], done)
+        except OSError as error:
+            raise InputOutputFailed(
+                f"{self.path}: {self.what} cannot be written: {error.strerror or error}."
+            ) from error
         self.count = count
 
     def sync(self) -> None:
@@ -114,6 +117,13 @@ class StepRecord:
     def close(self) -> None:
         """Lets others open it."""
         self.file.close()
+
+
+def _write_at(file: int, data: bytes, place: int) -> int:
+    if hasattr(os, "pwrite"):
+        return os.pwrite(file, data, place)
+    os.lseek(file, place, os.SEEK_SET)  # Windows
+    return os.write(file, data)
 
 
 def _locker() -> Callable[[int], None]:

@@ -1,5 +1,6 @@
 """A run that goes on twice spends twice: copies of its folder, and counts that were set back, are noticed."""
 
+import errno
 import json
 import os
 import shutil
@@ -229,14 +230,15 @@ def test_without_a_home_a_run_goes_on_and_says_what_is_missing(
 def test_a_record_that_can_no_longer_be_written_ends_no_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state_home: Path
 ) -> None:
-    write, entries = os.write, state_home / "dpplan" / "runs"
+    write = os.pwrite
 
-    def full(file: int, data: bytes) -> int:
-        if os.path.sameopenfile(file, file) and os.readlink(f"/proc/self/fd/{file}").startswith(str(entries)):
-            raise OSError(28, "No space left on device")
-        return write(file, data)
+    def full(file: int, data: bytes, place: int) -> int:
+        (entry,) = (state_home / "dpplan" / "runs").iterdir()
+        if os.path.samestat(os.fstat(file), entry.stat()):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(file, data, place)
 
-    monkeypatch.setattr(os, "write", full)
+    monkeypatch.setattr(os, "pwrite", full)
     report = train.run(tiny(tmp_path), out=tmp_path / "run")
     assert report.agrees
     assert "No space left on device" in report.run["user_record_missing"]

@@ -80,7 +80,7 @@ def test_whatever_of_a_write_fails_is_one_line(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_count_that_is_half_written_is_no_lower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = os.write
+    write = os.pwrite
     for room in range(21):
         for before, after in ((99, 100), (0, 1), (1234567, 1234568), (19, 20)):
             path = tmp_path / f"{room}-{before}"
@@ -88,17 +88,17 @@ def test_a_count_that_is_half_written_is_no_lower(tmp_path: Path, monkeypatch: p
             file.write(before)
             left = [room]
 
-            def short(handle: int, data: bytes, left: list[int] = left) -> int:
+            def short(handle: int, data: bytes, place: int, left: list[int] = left) -> int:
                 if not left[0]:
                     full()
-                done = write(handle, data[: left[0]])
+                done = write(handle, data[: left[0]], place)
                 left[0] -= done
                 return done
 
-            monkeypatch.setattr(os, "write", short)
+            monkeypatch.setattr(os, "pwrite", short)
             with pytest.raises(InputOutputFailed, match="cannot be written: No space left"):
                 file.write(after)
-            monkeypatch.setattr(os, "write", write)
+            monkeypatch.setattr(os, "pwrite", write)
             assert before <= int(path.read_bytes())
             assert file.count == before
             file.close()
@@ -187,7 +187,7 @@ def test_what_was_trained_is_saved_when_another_file_fails(
             if moment == "log":
                 os.symlink("/dev/full", run / "metrics.jsonl")
             elif moment == "begin":
-                monkeypatch.setattr(os, "write", full)
+                monkeypatch.setattr(os, "pwrite", full)
             else:
                 monkeypatch.setattr(os, "fsync", full)
     monkeypatch.undo()

@@ -281,3 +281,26 @@ def host_may_not_wait(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def dropping(shape: tuple[int, ...], classes: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.Tanh(), nn.Dropout(0.4), nn.Linear(16, classes))
+
+
+@pytest.mark.parametrize("engine", ["book-keeping", "vmap"])
+def test_a_seed_repeats_a_run_with_dropout_resumed_or_not_here(
+    tmp_path: Path, device: torch.device, engine: str
+) -> None:
+    recipe = small(
+        model_kind="test_gpu:dropping", training_steps=9, training_compare_nonprivate=False,
+        runtime_checkpoint_every=4, runtime_engine=engine, runtime_device=device.type,
+    )  # fmt: skip
+    train.run(recipe, seed=3, out=tmp_path / "whole")
+    happening = train.events(train.plan(recipe, seed=3), out=tmp_path / "broken")
+    for event in happening:
+        if isinstance(event, train.Step) and event.step == 6:
+            happening.close()  # type: ignore[attr-defined]
+    torch.rand(3, device=device)
+    list(train.events(train.plan_resumed(tmp_path / "broken")))
+    one, other = (torch.load(tmp_path / name / "model.pt", map_location="cpu") for name in ("whole", "broken"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
