@@ -41,11 +41,11 @@ def broken(shape, classes):
 
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
     """With a model that raises in eval mode only, on what the run feeds it and no trial does."""
-    (tmp_path / "own_model_for_test.py").write_text(OWN, encoding="utf-8")
+    (tmp_path / "model_that_fails_late.py").write_text(OWN, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(sys.modules, "own_model_for_test", raising=False)
-    return small(model_kind="own_model_for_test:broken", training_compare_nonprivate=False)
+    monkeypatch.delitem(sys.modules, "model_that_fails_late", raising=False)
+    return small(model_kind="model_that_fails_late:broken", training_compare_nonprivate=False)
 
 
 def written(folder: Path) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def test_the_command_ends_in_one_line(
     text = """\
 privacy: {noise_multiplier: 2, clip_norm: 1, delta: 1e-5}
 data: {source: digits}
-model: {kind: 'own_model_for_test:broken'}
+model: {kind: 'model_that_fails_late:broken'}
 training: {batch_size: 100, steps: 4, optimizer: sgd, learning_rate: 0.5, compare_nonprivate: false}
 runtime: {device: cpu, threads: 1}
 """
