@@ -329,7 +329,7 @@ def test_a_damaged_checkpoint_is_never_taken_for_one(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_no_damage_to_a_checkpoint_goes_unnoticed(tmp_path: Path) -> None:
-    damaged_checkpoints(tmp_path, 30_000, seed=1)
+    damaged_checkpoints(tmp_path, 10_000, seed=1)
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "folder", "zip", "pickle"])
