@@ -42,8 +42,12 @@ prints, and writes the folder.
   dpplan train --resume runs/digits-001
   torchrun --nproc-per-node 2 -m dpplan train recipes/digits.yaml
 
-Exit status: 0 the run did what was planned; 1 it ended early (Ctrl-C, numbers that are not finite) or
-disagrees with its plan; 2 the recipe or the call is wrong; 3 nothing could be certified; 5 input or output failed.
+A folder that was copied, moved to another disk or put back goes on with --moved, once no other copy does: whoever
+resumes two copies spends twice, and what the copies are known to have spent is counted.
+
+Exit status: 0 the run did what was planned; 1 it ended early (Ctrl-C, numbers that are not finite), disagrees with its
+plan or could not be evaluated; 2 the recipe or the call is wrong; 3 nothing could be certified; 5 input or output
+failed.
 """
 SEED_FIXED = "DP016"
 
@@ -55,6 +59,11 @@ SEED_FIXED = "DP016"
     type=click.Path(path_type=Path),
     metavar="RUN_FOLDER",
     help="Go on with the run in this folder. RECIPE may be left out; if given, only its runtime block may differ.",
+)
+@click.option(
+    "--moved",
+    is_flag=True,
+    help="With --resume: this folder was moved or put back, and no other copy goes on. Counts what copies spent.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and what it costs, and stop.")
 @click.option(
@@ -79,6 +88,7 @@ SEED_FIXED = "DP016"
 def command(
     recipe: Path | None,
     resume: Path | None,
+    moved: bool,
     dry_run: bool,
     device: str | None,
     seed: int | None,
@@ -90,14 +100,14 @@ def command(
 ) -> None:
     with _processes() as ranks:
         with ranks.as_one() if ranks else contextlib.nullcontext():
-            job = _job(recipe, resume, seed, out)
+            job = _job(recipe, resume, seed, out, moved)
             if device is not None:
                 job = job.with_runtime(device=device)
             if compile_ is not None:
                 job = job.with_runtime(compile=compile_)
             if twin is not None:
                 job = job.with_twin(twin)
-            planned = _planned(job, resume, seed, over_budget, ranks)
+            planned = _planned(job, None if resume is None else (resume, moved), seed, over_budget, ranks)
             if planned.ranks.first:
                 _check(planned)
         if planned.ranks.first:
@@ -144,15 +154,20 @@ def _left_for_torchrun(message: str) -> bool:
 
 
 def _planned(
-    job: "recipes.Recipe", resume: Path | None, seed: int | None, over_budget: bool, ranks: "Ranks | None"
+    job: "recipes.Recipe",
+    resumed: tuple[Path, bool] | None,
+    seed: int | None,
+    over_budget: bool,
+    ranks: "Ranks | None",
 ) -> "Planned":
     with needs_torch("dpplan train"):
         from dpplan import train
         from dpplan.train.ranks import ALONE
 
-        if resume is None:
+        if resumed is None:
             return train.plan(job, seed=seed, over_budget=over_budget, ranks=ranks or ALONE)
-        return train.plan_resumed(resume, job, over_budget=over_budget, ranks=ranks or ALONE)
+        folder, moved = resumed
+        return train.plan_resumed(folder, job, over_budget=over_budget, moved=moved, ranks=ranks or ALONE)
 
 
 def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> None:
@@ -175,7 +190,7 @@ def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> 
         click.echo(dumps(report.to_json(), indent=2))
     else:
         _say(["", *narrate.report_lines(report)])
-    if not report.agrees:
+    if not report.agrees or report.evaluation:
         raise TrainingStopped(narrate.ending(report))
 
 
@@ -187,11 +202,13 @@ def _take_part(planned: "Planned") -> None:
         raise AssertionError("only the first process has events")
 
 
-def _job(recipe: Path | None, resume: Path | None, seed: int | None, out: Path | None) -> "recipes.Recipe":
+def _job(recipe: Path | None, resume: Path | None, seed: int | None, out: Path | None, moved: bool) -> "recipes.Recipe":
     """The recipe to run. Raises UsageError for options that exclude each other."""
     if recipe is None and resume is None:
         raise UsageError("RECIPE is missing: name a recipe file, or a run to go on with (--resume RUN_FOLDER).")
     given = [name for name, value in (("--seed", seed), ("--out", out)) if value is not None]
+    if moved and resume is None:
+        raise UsageError("--moved is about the folder of a run that goes on. Name it with --resume, or leave it out.")
     if resume is not None and given:
         raise UsageError(f"--resume goes on with what the run began with; leave out {' and '.join(given)}.")
     if recipe is None and resume is not None:

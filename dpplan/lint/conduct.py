@@ -21,17 +21,25 @@ def earlier_runs_not_counted(run: Run) -> Iterator[Remark]:
     all of them, and what they spend adds up; the sentence gives what they spend together, composed exactly.
 
     Looked at are the reports (report.json) in the folder named by --runs, by `dpplan train` in that of the recipe:
-    those whose data block names the same source and path. Runs elsewhere, runs that left no report, and the same
-    examples under another name are not seen. A warning for your own data, a note for published sets, nothing for
+    those whose data block names the same source and path; of a run that was killed, run.json and the count of its
+    steps. Two folders of one run that went on twice both count. Runs elsewhere, and the same examples under another
+    name, are not seen. A warning for your own data, a note for published sets, nothing for
     made-up ones.
     """
     if run.data is None or run.data.kind == "made" or not run.earlier:
         return
     names = [earlier.name for earlier in run.earlier]
     many = "1 earlier run" if len(names) == 1 else f"{len(names)} earlier runs"
-    reason = f"the figure does not count {many} on the same examples ({_listed(names)}){_together(run)}."
+    reason = f"the figure does not count {many} on the same examples ({_listed(names)}){_together(run)}{_twice(run)}."
     fix = "Claim what all of them spend, or silence this with why only this model is ever seen."
     yield Remark(_for_data(run), "data.source", reason, fix)
+
+
+def _twice(run: Run) -> str:
+    """Which of the earlier runs are one that went on from two copies of its folder, as the end of a sentence."""
+    ids = [earlier.run for earlier in run.earlier if earlier.run]
+    twice = [earlier.name for earlier in run.earlier if ids.count(earlier.run) > 1]
+    return f"; {' and '.join(twice[:_SHOWN])} are copies of one run that went on more than once" if twice else ""
 
 
 def _together(run: Run) -> str:

@@ -18,18 +18,21 @@ import dpplan.train.reproducible  # noqa: F401  (before anything that loads torc
 # ruff: isort: on
 import dataclasses
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from dpplan.checks import show
-from dpplan.errors import BudgetExceeded, RecipeError, UsageError
+from dpplan.errors import BudgetExceeded, InputOutputFailed, RecipeError, UsageError
 from dpplan.recipe import Recipe
 from dpplan.render.numbers import up
 from dpplan.train.agreement import facts_of
+from dpplan.train.books import open_books
 from dpplan.train.checkpoint import Checkpoint
 from dpplan.train.data import load
 from dpplan.train.folder import RunFolder
 from dpplan.train.machine import CTRL_C, ENDING, cpu_threads, device_named, interrupt_asked, repeatable
 from dpplan.train.process import follow
+from dpplan.train.randomness import TorchGenerators
 from dpplan.train.ranks import ALONE, Ranks, joined
 from dpplan.train.report import Epoch, Planned, Resumed, Step, TrainReport
 from dpplan.train.session import Session
@@ -84,23 +87,36 @@ def plan(recipe: Recipe, *, seed: int | None = None, over_budget: bool = False, 
 
 
 def plan_resumed(
-    folder: Path, recipe: Recipe | None = None, *, over_budget: bool = False, ranks: Ranks = ALONE
+    folder: Path,
+    recipe: Recipe | None = None,
+    *,
+    over_budget: bool = False,
+    moved: bool = False,
+    ranks: Ranks = ALONE,
 ) -> Planned:
     """What is left of the run in this folder, which was killed or interrupted.
 
     recipe: the one that the run began with, the default, or one that differs from it in its runtime and check blocks
-    only. ranks: as for `plan`; each reads the folder. Without a seed there may be more or fewer than before. Raises
-    RecipeError with what else differs, UsageError when there is no run to continue.
+    only. moved: vouches that a folder which was copied or set back is the only one that goes on; all steps that are
+    known to have been taken elsewhere are counted. ranks: as for `plan`; each reads the folder. Without a seed there
+    may be more or fewer than before. Raises RecipeError with what else differs, UsageError when there is no run to
+    continue, InputOutputFailed when its files are damaged.
     """
     begun = RunFolder(folder)
     found = begun.recipe()
-    checkpoint = Checkpoint.load(begun.checkpoint)
+    try:
+        checkpoint = Checkpoint.load(begun.checkpoint)
+    except InputOutputFailed as error:
+        raise InputOutputFailed(
+            f"{error} The run cannot go on: start a new one, and count the {begun.begun()} steps or more that this one "
+            "has spent."
+        ) from error
     recipe = dataclasses.replace(recipe or found, name=checkpoint.name)
     planned = plan(recipe, seed=checkpoint.seed, over_budget=over_budget, ranks=ranks)
     differences = list(checkpoint.differences(recipe, planned.claim, ranks.size))
     if differences:
         raise RecipeError([*differences, f"{folder}: goes on only as it began. Start a new run for anything else."])
-    return dataclasses.replace(planned, resumed=Resumed(folder, checkpoint))
+    return dataclasses.replace(planned, resumed=Resumed(folder, checkpoint, moved))
 
 
 def _check(recipe: Recipe, seed: int | None, over_budget: bool) -> None:
@@ -123,9 +139,11 @@ def events(planned: Planned, *, out: Path | None = None) -> Iterator[Event]:
             ranks.agree(facts_of(planned))
         if ranks.first:
             folder = RunFolder.make(planned.recipe, out) if resumed is None else RunFolder(resumed.folder)
-    with cpu_threads(planned.recipe.runtime.threads), repeatable():
+            books = open_books(planned, folder)
+    generators = TorchGenerators(planned.device)
+    with cpu_threads(planned.recipe.runtime.threads), repeatable(), generators.left_alone():
         if not ranks.first:
             follow(planned)
             return
-        with interrupt_asked(ENDING if ranks.size > 1 else CTRL_C) as interrupted:
-            yield from Session(planned, folder).events(interrupted)
+        with closing(books), interrupt_asked(ENDING if ranks.size > 1 else CTRL_C) as interrupted:
+            yield from Session(planned, folder, books).events(interrupted)

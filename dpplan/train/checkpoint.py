@@ -10,20 +10,21 @@ batches, noise and sums, which release nothing new. Such a run protects nobody i
 """
 
 import json
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from dpplan.checks import show
-from dpplan.errors import UsageError
+from dpplan.errors import InputOutputFailed, UsageError
 from dpplan.recipe import Claim, Recipe
-from dpplan.train.durable import write_whole
+from dpplan.train.durable import told, write_whole
+from dpplan.train.lineage import Lineage
 
-SCHEMA = "dpplan.checkpoint/2"
+SCHEMA = "dpplan.checkpoint/3"
 FREE = ("training.compare_nonprivate",)  # a second model, which no step of this one depends on
 
 
@@ -32,7 +33,7 @@ class Checkpoint:
     """name: of the recipe. basis: what the run follows, see `basis_of`. steps: updates the model has seen.
 
     counted: steps begun by then. epochs: how many were closed. trainer: the state of `Trainer`. generators: one state
-    for each process of the run, None for an unseeded run.
+    for each process of the run, None for an unseeded run. lineage: the run's id and those of its resumes.
     """
 
     name: str
@@ -43,24 +44,33 @@ class Checkpoint:
     epochs: int
     trainer: Mapping[str, Any]
     generators: tuple[Mapping[str, Any], ...] | None
+    lineage: Lineage
     schema: str = SCHEMA
 
     def save(self, path: Path) -> None:
+        """Raises InputOutputFailed when it cannot be written; the one before it stays whole."""
         content = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        content["lineage"] = self.lineage.to_json()
         write_whole(path, lambda stream: torch.save(content, stream))
 
     @classmethod
     def load(cls, path: Path) -> "Checkpoint":
-        """Raises UsageError when there is none, or none that this version can read."""
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        except FileNotFoundError:
-            raise UsageError(f"{path.parent}: holds no checkpoint to go on from. Start the run anew.") from None
-        except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
-            raise UsageError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
-        if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-            raise UsageError(f"{path}: is not a checkpoint of this version of dpplan ({SCHEMA}).")
-        return cls(**content)
+        """Raises UsageError when there is none or one of another version, InputOutputFailed when it is damaged."""
+        with told(f"{path}: cannot be read"):
+            if not path.exists():
+                raise UsageError(f"{path.parent}: holds no checkpoint to go on from. Start the run anew.")
+            raw = path.open("rb")
+        with raw:
+            try:
+                _whole(raw)
+                content = torch.load(raw, map_location="cpu", weights_only=True)
+                if not isinstance(content, dict):
+                    raise ValueError("holds something else")
+                if content.get("schema") == SCHEMA:
+                    return cls(**{**content, "lineage": Lineage.read(content["lineage"])})
+            except Exception as error:  # zipfile and torch answer garbage with whatever it leads them to
+                raise InputOutputFailed(f"{path}: is damaged ({_brief(error)}).") from error
+        raise UsageError(f"{path}: is not a checkpoint of this version of dpplan ({SCHEMA}).")
 
     def differences(self, recipe: Recipe, claim: Claim, processes: int = 1) -> Iterator[str]:
         """What of the recipe, or of the plan that follows from it, is no longer what the run began with.
@@ -96,6 +106,19 @@ def basis_of(recipe: Recipe, claim: Claim) -> dict[str, Any]:
     return {key: value for key, value in keys.items() if key not in FREE} | {
         f"plan.{key}": value for key, value in plan.items()
     }
+
+
+def _whole(raw: BinaryIO) -> None:
+    """Raises unless every byte of every part is what was written: torch reads damaged numbers without a word."""
+    with zipfile.ZipFile(raw) as archive:
+        if (damaged := archive.testzip()) is not None:
+            raise ValueError(f"{damaged} is not what was written")
+    raw.seek(0)
+
+
+def _brief(error: Exception) -> str:
+    first = (str(error).splitlines() or [""])[0].rstrip(".")
+    return first[:80] or type(error).__name__
 
 
 def _show(value: object) -> str:

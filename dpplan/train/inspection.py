@@ -5,7 +5,7 @@ import torch
 from dpplan.errors import RecipeError
 from dpplan.recipe import Recipe
 from dpplan.train import models
-from dpplan.train.clipping import choose, compiled
+from dpplan.train.clipping import as_compiled, choose
 from dpplan.train.data import Dataset
 from dpplan.train.randomness import Randomness
 
@@ -24,7 +24,7 @@ def model_problems(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
         runtime = recipe.runtime
         chosen = choose(model, runtime.engine, 1, example, recipe.training.views)
         if runtime.compile:
-            compiled(chosen)
+            as_compiled(chosen)
     except RecipeError as error:
         return error.problems
     return ()

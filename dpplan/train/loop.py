@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase
 from dpplan.recipe import Recipe
-from dpplan.train.clipping import Arithmetic, BatchFacts, Chosen, ClippedSum, choose, compiled, rule_for, tried
+from dpplan.train.clipping import Arithmetic, BatchFacts, Chosen, ClippedSum, as_compiled, choose, rule_for, tried
 from dpplan.train.clipping.rules import LARGEST_PIECE
 from dpplan.train.data import Split
 from dpplan.train.noise import GaussianNoise
@@ -85,7 +85,7 @@ class Trainer:
     def _clipping(self, chosen: Chosen) -> Chosen:
         runtime, made = self.recipe.runtime, chosen
         if runtime.compile:
-            made = compiled(made)
+            made = as_compiled(made)
         made.engine.watched = runtime.private_logs
         made.engine.half = runtime.precision == "bfloat16"
         return dataclasses.replace(made, name=f"{made.name}, in bfloat16") if made.engine.half else made
@@ -145,6 +145,11 @@ class Trainer:
         self.optimization.restore(state["optimization"])
         self.rule = rule_for(dataclasses.replace(self.recipe.privacy, clip_norm=state["clip_norm"]), self.round_off)
         self.steps = state["steps"]
+
+    @property
+    def looked_at(self) -> int:
+        """Rows of a piece: as many go through the model at once in training, with far more memory for each."""
+        return self.piece * (self.views.count if self.views else 1)
 
     def finite(self) -> bool:
         """Whether every parameter is a number. Parameters are covered by epsilon, so asking costs nothing."""

@@ -63,6 +63,10 @@ def report_lines(report: TrainReport) -> Iterator[str]:
     if report.held_out_accuracy is not None:
         held_out = f"on {report.planned.dataset.held_out.examples} held-out examples"
         yield row("accuracy", percent(report.held_out_accuracy) + "*", held_out)
+    if report.evaluation:
+        yield from textwrap.wrap(
+            f"{report.evaluation}*", 80, initial_indent=f"  {'accuracy':<19}", subsequent_indent=" " * 21
+        )
     if report.nonprivate_accuracy is not None:
         yield row("without privacy", percent(report.nonprivate_accuracy) + "*", "same model, steps and optimiser")
     if report.lost:
@@ -77,6 +81,15 @@ def report_lines(report: TrainReport) -> Iterator[str]:
         str(report.isolation), 80, initial_indent=f"  {'isolation':<19}", subsequent_indent=" " * 21
     )
     yield from arithmetic_rows(report.arithmetic, report.round_off)
+    if report.run["elsewhere_steps"]:
+        yield row("elsewhere", f"{report.run['elsewhere_steps']} steps", "from copies of the folder; counted")
+    if report.run["user_record_missing"]:
+        yield from textwrap.wrap(
+            report.run["user_record_missing"],
+            80,
+            initial_indent=f"  {'copies':<19}unseen: ",
+            subsequent_indent=" " * 21,
+        )
     yield f"  {'written to':<19}{report.folder}"
     yield FOOTNOTE
 
@@ -112,6 +125,10 @@ def ending(report: TrainReport) -> str:
     claim = report.planned.claim
     spent, planned = up_apart(report.spent.upper, claim.epsilon.upper)
     taken = f"{report.steps} of {claim.phase.steps} steps, ε ≤ {spent} spent"
+    if report.evaluation and report.agrees:
+        return (
+            f"{report.evaluation}; {taken}, as planned.\n  model.pt and report.json lack nothing else: {report.folder}"
+        )
     if report.status == "finished":
         wrong = ", ".join(check.name for check in report.verdict if not check.agrees)
         return f"the run disagrees with its plan: {taken},\n  ε ≤ {planned} planned ({wrong})."

@@ -2,14 +2,16 @@
 
 import copy
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
+from dpplan.errors import UsageError
 from dpplan.train import models
 from dpplan.train.checkpoint import Checkpoint
 from dpplan.train.data import Dataset
 from dpplan.train.loop import Trainer
-from dpplan.train.randomness import Randomness
+from dpplan.train.randomness import Randomness, TorchGenerators
 from dpplan.train.ranks import Word
 from dpplan.train.report import Planned
 
@@ -19,11 +21,13 @@ class Process:
     """Model, data and trainer of one process.
 
     dataset: on the device; of several processes on the host, and each has its part of the training examples on its
-    device. untrained: the model before its first step, for the twin without privacy; None where there will be none.
+    device. draws: what the model itself draws from. untrained: the model before its first step, for the twin without
+    privacy; None where there will be none.
     """
 
     dataset: Dataset
     randomness: Randomness
+    draws: TorchGenerators
     model: nn.Module
     untrained: nn.Module | None
     trainer: Trainer
@@ -41,13 +45,28 @@ class Process:
         data = dataset.training
         untrained = copy.deepcopy(model) if recipe.training.compare_nonprivate and ranks.first else None
         trainer = Trainer(model, data, planned.claim.phase, recipe, randomness, ranks)
-        return cls(dataset, randomness, model, untrained, trainer)
+        draws = TorchGenerators(planned.device)
+        draws.seed(randomness.model)  # after all that was tried on the model
+        return cls(dataset, randomness, draws, model, untrained, trainer)
+
+    def generators(self) -> dict[str, Any]:
+        """The state of all that this process draws from; of seeded runs only, see `Randomness.state`."""
+        return {**self.randomness.state(), "torch": self.draws.state()}
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """The state of the checkpoint; of an unseeded run with fresh randomness."""
-        if checkpoint.generators is not None:
-            self.randomness.restore(checkpoint.generators[self.trainer.ranks.rank])
-        self.trainer.restore(checkpoint.trainer)
+        """The state of the checkpoint; of an unseeded run with fresh randomness.
+
+        Raises UsageError when it is the state of another model.
+        """
+        try:
+            if checkpoint.generators is not None:
+                generators = checkpoint.generators[self.trainer.ranks.rank]
+                self.randomness.restore(generators)
+                self.draws.restore(generators["torch"])
+            self.trainer.restore(checkpoint.trainer)
+        except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            why = (str(error).splitlines() or [""])[-1].strip()
+            raise UsageError(f"the run cannot go on: its checkpoint does not fit this model ({why}).") from error
 
 
 def follow(planned: Planned) -> None:
@@ -62,4 +81,4 @@ def follow(planned: Planned) -> None:
         if word is Word.STEP:
             process.trainer.step()
         else:
-            ranks.gathered(process.randomness.state())
+            ranks.gathered(process.generators())

@@ -8,6 +8,7 @@ under `not_covered_by_epsilon` wherever it is written.
 import dataclasses
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -32,15 +33,20 @@ from dpplan.train.verdict import LEVEL, Check
 SCHEMA = "dpplan.train/1"
 NETWORK = "nobody reads what passes between the processes: sums without noise, not encrypted"
 EARLY_STOP = "holds if nothing that was seen decided when to stop; otherwise the planned epsilon holds"
+SEEN = ("drawn", "dropped", "loss", "accuracy", "clipped")  # of an epoch: what epsilon does not cover
 Status = Literal["finished", "interrupted", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A run that was broken off: its folder, and the checkpoint it goes on from."""
+    """A run that was broken off: its folder, and the checkpoint it goes on from.
+
+    moved: whether the user vouches for a folder that was copied or set back: no other copy goes on.
+    """
 
     folder: Path
     checkpoint: Checkpoint = field(repr=False)
+    moved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +167,9 @@ class TrainReport:
     kept from each other. steps: the steps really taken.
     arithmetic: what the machine was found to do to an example's gradient. round_off: the margin, a fraction of C.
     lost: how many of them an interruption lost: released and counted, and not in the model. spent: the epsilon of all.
-    measured: what was planned and could be measured. The accuracies are fractions; None where there was nothing to
+    run: its id, those of its resumes, and what cannot be known of copies of its folder.
+    measured: what was planned and could be measured. evaluation: why there are no accuracies, although there should be.
+    The accuracies are fractions; None where there was nothing to
     measure, and likewise for empty_batches.
     """
 
@@ -176,12 +184,14 @@ class TrainReport:
     lost: int
     spent: Bound
     folder: Path
+    run: Mapping[str, Any]
     epochs: tuple[Epoch, ...]
     measured: tuple[Check, ...]
     empty_batches: int | None
     held_out_accuracy: float | None
     nonprivate_accuracy: float | None
     seconds: float
+    evaluation: str = ""
 
     @property
     def agrees(self) -> bool:
@@ -241,6 +251,7 @@ class TrainReport:
                 "verdict_level": LEVEL,
                 "held_out_accuracy": self.held_out_accuracy,
                 "nonprivate_accuracy": self.nonprivate_accuracy,
+                "evaluation": self.evaluation or None,
                 "empty_batches": self.empty_batches,
                 "dropped": self.dropped if self.planned.recipe.runtime.private_logs else None,
                 "clipped": self.clipped,
@@ -256,5 +267,6 @@ class TrainReport:
                 "threads": torch.get_num_threads(),
             },
             "folder": str(self.folder),
+            "run": dict(self.run),
             "seconds": round(self.seconds, 3),
         }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import wofz
 
-from dpplan.accounting.exact.decay import Decay
+from dpplan.accounting.exact.decay import Decay, Known
 from dpplan.accounting.exact.jump import Jumps
 from dpplan.accounting.exact.law import Band, Cut, Direction, Steps, log_normal_tails
 from dpplan.accounting.exact.measure import Measure
@@ -177,7 +177,7 @@ def test_decay_holds_the_characteristic_function(sigma, q, tilt, direction, cut)
     far = Cut(np.array([[1.0 + 5.0 * sigma]]), np.array([[sigma / 3]])) if cut else None
     law = Quadrature(steps, np.array([[a]]), cut=far)
     error = law.relative_error(np.zeros(1))
-    decay = Decay(steps, a, law.log_g, error, law.low, law.high, far, law.strip.log_variation(law.range))
+    decay = Decay(steps, a, Known(law.log_g, error, law.low, law.high, law.strip.log_variation(law.range)), far)
     spread = math.sqrt(float(law.curvature[0, 0]))
     edges = np.geomspace(0.5, 3e3, 25) / spread
     bounds = decay.log_bounds(edges)

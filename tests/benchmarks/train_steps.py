@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 from dpplan.mechanism import Gaussian
 from dpplan.recipe import Model, Training
 from dpplan.train import models
-from dpplan.train.clipping import choose, compiled
+from dpplan.train.clipping import as_compiled, choose
 from dpplan.train.clipping.rules import Flat
 from dpplan.train.noise import GaussianNoise
 from dpplan.train.normals import adding_for
@@ -142,7 +142,7 @@ def dpplan(engine: str, noisy: bool = True, fast: bool = False) -> Maker:
 
     def make(model: nn.Module, inputs: Tensor, targets: Tensor, piece: int) -> Step:
         chosen = choose(model, engine, min(piece, len(inputs)), inputs[0])
-        clipping = (compiled(chosen) if fast else chosen).engine
+        clipping = (as_compiled(chosen) if fast else chosen).engine
         noise, rule = GaussianNoise(Gaussian(1.0), Randomness.of(0).noise, adding_for(inputs.device, fast)), Flat(1.0)
         training = Training(batch_size=len(inputs), steps=10**6, optimizer="sgd", learning_rate=RATE)
         optimization = Optimization(list(model.parameters()), training, 10**6)

@@ -42,6 +42,14 @@ def test_on_published_data_earlier_runs_are_a_note_and_on_made_up_ones_nothing()
     assert found(of_recipe(data=MADE, earlier=TWICE), "DP010") == []
 
 
+def test_copies_of_one_run_that_both_went_on_are_named() -> None:
+    assert THIS is not None
+    copies = [Earlier(name, THIS.only_phase, "a", "id", ((name, 3),)) for name in ("mine-001", "copy")]
+    finding = only(of_recipe(data=OWN, earlier=(*copies, Earlier("other", None, "a", "another"))), "DP010")
+    assert "mine-001 and copy are copies of one run that went on more than once" in finding.message
+    assert "copies" not in only(of_recipe(data=OWN, earlier=TWICE), "DP010").message
+
+
 def test_a_first_run_is_fine() -> None:
     assert found(of_recipe(data=OWN), "DP010") == []
 

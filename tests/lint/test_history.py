@@ -53,3 +53,50 @@ def test_what_is_no_report_is_passed_over(tmp_path: Path) -> None:
     report(tmp_path / "partial", planned={})
     assert lint.runs_in(tmp_path, "file", "mine.csv") == ()
     assert lint.runs_in(tmp_path / "nowhere", "file", "mine.csv") == ()
+
+
+def run_json(folder: Path, steps: int) -> None:
+    """What a run leaves that was killed."""
+    report(folder, schema="dpplan.run/1", spent={})
+    (folder / "report.json").rename(folder / "run.json")
+    (folder / "steps").write_bytes(b"%020d\n" % steps)
+
+
+def test_a_run_that_was_killed_is_counted_by_the_steps_it_began(tmp_path: Path) -> None:
+    run_json(tmp_path / "killed", 5)
+    run_json(tmp_path / "killed-at-once", 0)
+    report(tmp_path / "resumed-and-killed", steps=3)
+    (tmp_path / "resumed-and-killed" / "steps").write_bytes(b"%020d\n" % 6)
+    run_json(tmp_path / "damaged", 4)
+    (tmp_path / "damaged" / "report.json").write_text("{", encoding="utf-8")
+    found = {run.name: run.steps for run in lint.runs_in(tmp_path, "file", "mine.csv")}
+    assert found == {"damaged": 4, "killed": 5, "killed-at-once": 0, "resumed-and-killed": 6}
+
+
+def ids(*resumes: tuple[str, int]) -> dict[str, Any]:
+    return {"id": "a", "resumes": [{"id": name, "counted": counted} for name, counted in resumes]}
+
+
+def test_an_older_copy_of_a_run_counts_once_and_two_that_went_on_count_twice(tmp_path: Path) -> None:
+    report(tmp_path / "1-first", steps=3, run=ids())
+    report(tmp_path / "2-whole", steps=7, run=ids(("x", 3)))
+    report(tmp_path / "3-copy", steps=7, run=ids(("x", 3)))
+    report(tmp_path / "4-older", steps=5, run=ids(("x", 3)))
+    assert [run.name for run in lint.runs_in(tmp_path, "file", "mine.csv")] == ["2-whole"]
+    report(tmp_path / "5-other", steps=6, run=ids(("y", 3)))
+    report(tmp_path / "6-beyond", steps=4, run=ids())  # one step more than the others knew of when they went on
+    names = [run.name for run in lint.runs_in(tmp_path, "file", "mine.csv")]
+    assert names == ["2-whole", "5-other", "6-beyond"]
+    report(tmp_path / "7-foreign", steps=4, run={"id": "b", "resumes": []})
+    assert len(lint.runs_in(tmp_path, "file", "mine.csv")) == 4
+
+
+def test_reports_that_hold_anything_at_all_are_passed_over(tmp_path: Path) -> None:
+    for number, more in enumerate(
+        [{"run": 3}, {"run": {}}, {"run": {"id": "a", "resumes": [3]}}, {"spent": 3}, {"spent": {"steps": "x"}},
+         {"recipe": []}, {"recipe": {"data": "x"}}, {"planned": 3}, {"planned": {"noise_multiplier": "x"}}]
+    ):  # fmt: skip
+        report(tmp_path / str(number), **more)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "report.json").write_text("[" * 100_000, encoding="utf-8")
+    assert lint.runs_in(tmp_path, "file", "mine.csv") == ()

@@ -28,7 +28,7 @@ from dpplan.plan import Phase
 from dpplan.recipe import Model, Recipe
 from dpplan.sampling import Poisson
 from dpplan.train import data, models
-from dpplan.train.clipping import choose, compiled
+from dpplan.train.clipping import as_compiled, choose
 from dpplan.train.clipping.rules import Flat
 from dpplan.train.data import Split
 from dpplan.train.loop import Trainer
@@ -93,7 +93,7 @@ def agrees_with_the_reference(name: str, device: torch.device, engine: str, fast
     norms = alone.norm(dim=1)
     rule = Flat(float(norms.median()))  # so that some are shortened and some are not
     chosen = choose(model(name).to(device), engine, PIECE, inputs[0])
-    made = (compiled(chosen) if fast else chosen).engine
+    made = (as_compiled(chosen) if fast else chosen).engine
     ours = made.clipped_sum(inputs.to(device), targets.to(device), rule).total
     theirs = (torch.clamp(rule.bound / norms, max=1.0).unsqueeze(1) * alone).sum(0)
     assert ours.device.type == device.type
@@ -281,3 +281,26 @@ def host_may_not_wait(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def dropping(shape: tuple[int, ...], classes: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.Tanh(), nn.Dropout(0.4), nn.Linear(16, classes))
+
+
+@pytest.mark.parametrize("engine", ["book-keeping", "vmap"])
+def test_a_seed_repeats_a_run_with_dropout_resumed_or_not_here(
+    tmp_path: Path, device: torch.device, engine: str
+) -> None:
+    recipe = small(
+        model_kind="test_gpu:dropping", training_steps=9, training_compare_nonprivate=False,
+        runtime_checkpoint_every=4, runtime_engine=engine, runtime_device=device.type,
+    )  # fmt: skip
+    train.run(recipe, seed=3, out=tmp_path / "whole")
+    happening = train.events(train.plan(recipe, seed=3), out=tmp_path / "broken")
+    for event in happening:
+        if isinstance(event, train.Step) and event.step == 6:
+            happening.close()  # type: ignore[attr-defined]
+    torch.rand(3, device=device)
+    list(train.events(train.plan_resumed(tmp_path / "broken")))
+    one, other = (torch.load(tmp_path / name / "model.pt", map_location="cpu") for name in ("whole", "broken"))
+    assert all(torch.equal(one[name], other[name]) for name in one)

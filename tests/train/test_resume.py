@@ -85,7 +85,7 @@ def kill_at_random(recipe: Recipe, folder: Path, seed: int | None, kills: int, m
         done += 1
         _check_counts(folder, seed, done)
     process = PROCESSES.Process(target=go, args=(recipe, folder, seed))
-    if not (folder / "report.json").exists():
+    if not (folder / "report.json").exists() or (folder / "checkpoint.pt").exists():  # or killed in its evaluation
         process.start()
         process.join(60)
         assert process.exitcode == 0
@@ -266,10 +266,8 @@ def test_two_processes_cannot_go_on_with_one_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
-        ("steps", b"12\n", "does not hold a count"),
         ("steps", b"%020d\n" % 3, "counts fewer steps than the checkpoint"),
         ("steps", None, "cannot be opened"),
-        ("checkpoint.pt", b"nonsense", "cannot be read"),
         ("checkpoint.pt", None, "holds no checkpoint"),
         ("recipe.yaml", None, "not the folder of a run"),
     ],
@@ -299,7 +297,7 @@ def test_a_checkpoint_tells_nothing_that_epsilon_does_not_cover(tmp_path: Path) 
     interrupted(tmp_path / "run", tiny(tmp_path), 20)
     content = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
     assert set(content) == {
-        "name", "basis", "seed", "steps", "counted", "epochs", "trainer", "generators", "schema",
+        "name", "basis", "seed", "steps", "counted", "epochs", "trainer", "generators", "schema", "lineage",
     }  # fmt: skip
     assert set(content["trainer"]) == {"model", "optimization", "clip_norm", "steps"}
     assert (content["seed"], content["generators"]) == (None, None)

@@ -16,6 +16,7 @@ Symbols: s = q·e^e/r; σ²·(log g)' = (a + 1)·s - 1 - x before the cut. Array
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,22 +30,26 @@ ENOUGH = -60.0
 SAFE = 1.0 - 1e-9  # for the rounding of sums of numbers of one sign
 
 
-class Decay:
-    """Bounds on Π|φ|^count at the real exponent `a`; log_g is log G(a), [phase, 1]; the cells span [low, high]."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the transform says of the tilted law, [phase, 1] each.
 
-    def __init__(
-        self,
-        steps: Steps,
-        a: float,
-        log_g: Array,
-        error: Array,
-        low: Array,
-        high: Array,
-        cut: Cut | None,
-        log_beyond: Array,
-    ) -> None:
-        """error: of G, relative, taken to the safe side; log_beyond: what Strip.log_variation says right of `high`,
-        [phase, 1] both."""
+    log_g: log G(a); error: of G, relative, taken to the safe side; low, high: what the cells span; log_beyond: log of
+    the variation right of `high` (Strip.log_variation).
+    """
+
+    log_g: Array
+    error: Array
+    low: Array
+    high: Array
+    log_beyond: Array
+
+
+class Decay:
+    """Bounds on Π|φ|^count at the real exponent `a`."""
+
+    def __init__(self, steps: Steps, a: float, known: Known, cut: Cut | None) -> None:
+        log_g, error, low, high = known.log_g, known.error, known.low, known.high
         self.steps, self.a = steps, a
         sigma, q = steps.sigma, steps.q
         x = low + (high - low) * np.linspace(0.0, 1.0, CELLS + 1)
@@ -58,7 +63,7 @@ class Decay:
         self.bend = np.minimum(sampled[:, 1:], 0.25) / sigma**4  # s(1 - s)/σ⁴ at most, in each cell; s rises
         self._bound_masses(log_p + log_weight - np.log1p(error))
         spare = -np.log1p(-np.minimum(error, 0.5))
-        self._beyond = np.exp(log_beyond - log_g + spare)
+        self._beyond = np.exp(known.log_beyond - log_g + spare)
         self._bound_variations(x, log_p + 2.0 * np.log(sigma) - log_sampled + spare, sampled, log_weight)
         self.known = bool(np.all(error < 0.5))
 

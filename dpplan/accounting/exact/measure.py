@@ -17,7 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
-from dpplan.accounting.exact.decay import Decay
+from dpplan.accounting.exact.decay import Decay, Known
 from dpplan.accounting.exact.jump import Jumps
 from dpplan.accounting.exact.law import Array, Band, ComplexArray, Cut, Direction, Steps, log_normal_tail, log_ratio
 from dpplan.accounting.exact.quadrature import EPS, MOST_VALUES, Quadrature
@@ -238,8 +238,8 @@ class Moments:
         if self.jumps is None:
             law = self.first
             beyond = law.strip.log_variation(law.range)[rows]
-            places = law.low[rows], law.high[rows], measure.far, beyond
-            return Decay(measure.steps, a, law.log_g[rows], self._error[rows], *places).log_bounds(edges)
+            known = Known(law.log_g[rows], self._error[rows], law.low[rows], law.high[rows], beyond)
+            return Decay(measure.steps, a, known, measure.far).log_bounds(edges)
         share = self.jumps.log_g[rows] - self.first.log_g[rows] + np.log1p(self._error[rows])
         return Jumps(measure.steps, self.jumps, rows).log_decay(share, edges)
 

@@ -17,7 +17,7 @@ A ClippedSum carries the sensitivity it was clipped to, so that the noise reads 
 
 from dpplan.train.clipping.arithmetic import Arithmetic, tried
 from dpplan.train.clipping.bookkeeping import BookKeeping
-from dpplan.train.clipping.choice import Chosen, Isolation, choose, compiled
+from dpplan.train.clipping.choice import Chosen, Isolation, as_compiled, choose
 from dpplan.train.clipping.rules import ClippingRule, rule_for
 from dpplan.train.clipping.sums import BatchFacts, ClippedSum, ClippingEngine
 from dpplan.train.clipping.vmap import VmapClipping
@@ -32,8 +32,8 @@ __all__ = [
     "ClippingRule",
     "Isolation",
     "VmapClipping",
+    "as_compiled",
     "choose",
-    "compiled",
     "rule_for",
     "tried",
 ]

@@ -88,7 +88,7 @@ def _custom(trial: Trial) -> str:
     return f"{', '.join(sorted(trial.custom.used))} has a vmap rule of its own, which may let examples meet"
 
 
-def compiled(chosen: Chosen) -> Chosen:
+def as_compiled(chosen: Chosen) -> Chosen:
     """The same engine, compiled at its first sum. Raises RecipeError where there is nothing to compile."""
     from dpplan.train.clipping.compiled import CompiledBookKeeping  # brings a compiler with it
 

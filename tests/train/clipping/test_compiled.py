@@ -10,7 +10,7 @@ from dpplan import train
 from dpplan.errors import RecipeError
 from dpplan.plan import Phase
 from dpplan.recipe import Recipe
-from dpplan.train.clipping import BookKeeping, choose, compiled
+from dpplan.train.clipping import BookKeeping, as_compiled, choose
 from dpplan.train.clipping.compiled import CompiledBookKeeping
 from dpplan.train.clipping.rules import Adaptive, Automatic, Flat, PerLayer
 
@@ -64,7 +64,7 @@ def test_a_model_that_looks_at_numbers_in_python_is_not_compiled() -> None:
 def test_only_book_keeping_is_compiled() -> None:
     chosen = choose(model("lstm"), "auto", 4, batch("lstm", 1)[0][0])
     with pytest.raises(RecipeError, match="for book-keeping; this model gets vmap, because layer 'over' is a LSTM"):
-        compiled(chosen)
+        as_compiled(chosen)
 
 
 def test_compiling_changes_nothing_that_is_claimed() -> None:
