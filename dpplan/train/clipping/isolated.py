@@ -70,7 +70,10 @@ class IsolatedBookKeeping(BookKeeping):
                 with self._listening(note):
                     return model(self._rows(x))
 
-            vmap(measured, randomness="different")(torch.zeros_like(piece.inputs[:1]))
+            device = piece.inputs.device
+            # What it draws here, a run that goes on from a checkpoint would not have drawn at this place.
+            with torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else []):
+                vmap(measured, randomness="different")(torch.zeros_like(piece.inputs[:1]))
             self._shapes[key] = found
         outputs, device = self._shapes[key], piece.inputs.device
         return {name: torch.zeros(shape, dtype=dtype, device=device) for name, (shape, dtype) in outputs.items()}
