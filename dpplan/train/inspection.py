@@ -5,7 +5,8 @@ import torch
 from dpplan.errors import RecipeError
 from dpplan.recipe import Recipe
 from dpplan.train import models
-from dpplan.train.clipping import choose, compiled
+from dpplan.train.clipping import choose
+from dpplan.train.clipping.choice import compiled
 from dpplan.train.data import Dataset
 from dpplan.train.randomness import Randomness
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase
 from dpplan.recipe import Recipe
-from dpplan.train.clipping import Arithmetic, BatchFacts, Chosen, ClippedSum, choose, compiled, rule_for, tried
+from dpplan.train.clipping import Arithmetic, BatchFacts, Chosen, ClippedSum, choose, rule_for, tried
+from dpplan.train.clipping.choice import compiled
 from dpplan.train.clipping.rules import LARGEST_PIECE
 from dpplan.train.data import Split
 from dpplan.train.noise import GaussianNoise

@@ -17,7 +17,8 @@ from torch.nn.functional import cross_entropy
 from dpplan.mechanism import Gaussian
 from dpplan.recipe import Model, Training
 from dpplan.train import models
-from dpplan.train.clipping import choose, compiled
+from dpplan.train.clipping import choose
+from dpplan.train.clipping.choice import compiled
 from dpplan.train.clipping.rules import Flat
 from dpplan.train.noise import GaussianNoise
 from dpplan.train.normals import adding_for

@@ -28,7 +28,8 @@ from dpplan.plan import Phase
 from dpplan.recipe import Model, Recipe
 from dpplan.sampling import Poisson
 from dpplan.train import data, models
-from dpplan.train.clipping import choose, compiled
+from dpplan.train.clipping import choose
+from dpplan.train.clipping.choice import compiled
 from dpplan.train.clipping.rules import Flat
 from dpplan.train.data import Split
 from dpplan.train.loop import Trainer

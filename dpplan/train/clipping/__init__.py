@@ -16,7 +16,7 @@ A ClippedSum carries the sensitivity it was clipped to, so that the noise reads 
 
 from dpplan.train.clipping.arithmetic import Arithmetic, tried
 from dpplan.train.clipping.bookkeeping import BookKeeping
-from dpplan.train.clipping.choice import Chosen, choose, compiled
+from dpplan.train.clipping.choice import Chosen, choose
 from dpplan.train.clipping.rules import ClippingRule, rule_for
 from dpplan.train.clipping.sums import BatchFacts, ClippedSum, ClippingEngine
 from dpplan.train.clipping.vmap import VmapClipping
@@ -31,7 +31,6 @@ __all__ = [
     "ClippingRule",
     "VmapClipping",
     "choose",
-    "compiled",
     "rule_for",
     "tried",
 ]

@@ -10,7 +10,8 @@ from dpplan import train
 from dpplan.errors import RecipeError
 from dpplan.plan import Phase
 from dpplan.recipe import Recipe
-from dpplan.train.clipping import BookKeeping, choose, compiled
+from dpplan.train.clipping import BookKeeping, choose
+from dpplan.train.clipping.choice import compiled
 from dpplan.train.clipping.compiled import CompiledBookKeeping
 from dpplan.train.clipping.rules import Adaptive, Automatic, Flat, PerLayer
 
