@@ -67,7 +67,8 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "elementary functions",
         "arithmetic",
         "exp, expm1, log, log1p, sin, cos, erf, erfc and the like, of the C library and of numpy, scalar and "
-        "vectorised, complex ones in each part, are within 4 units in the last place wherever they are called.",
+        "vectorised, complex ones in each part, are within 4 units in the last place wherever they are called (erf and "
+        "erfc within 8).",
         "measured, not proven, for each C library: Gladman, Innocente, Mather, Zimmermann, hal-03141101; numpy its own",
     ),
     Assumption(
@@ -130,7 +131,8 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "nothing else of the step: not the gradient of another example, not a buffer, not the divisor (which is q·n "
         "with the public n), not whether the step fails. A gradient that is not finite adds nothing. The norm is "
         "that of the sum as it is computed, rounding included.",
-        "`dpplan train` tests the model and clips with a margin for rounding; elsewhere it is the user's to show",
+        "`dpplan train` keeps examples apart or tests that they are, and clips with a margin for the rounding that it "
+        "finds where it runs (isolation and arithmetic in its report); elsewhere it is the user's to show",
     ),
     Assumption(
         "exact Gaussian noise",
@@ -152,7 +154,7 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "run",
         "The steps accounted are all that were taken on these examples: lost ones after a crash, those of a copy of "
         "the run that went on elsewhere, and those of earlier runs (--spent) included.",
-        "`dpplan train` counts on disk before each step; copies it cannot see",
+        "`dpplan train` counts on disk before each step, and knows of copies on the same machine and of the same user",
     ),
     Assumption(
         "nothing else is released",
