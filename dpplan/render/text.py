@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dpplan.accounting.assumptions import CERTIFICATE, KINDS
-from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.accounting.bound import FLOOR, Bound, Guarantee
 from dpplan.checks import show
 from dpplan.digits import down_above, near_at_most
 from dpplan.plan import Delta, Plan
@@ -152,6 +152,10 @@ def explanation(bound: Bound, delta: float | None = None) -> Iterator[str]:
     for key, value in bound.details.items():
         if key == "terms" and isinstance(value, Mapping):
             yield from errors(value, delta if bound.quantity == "epsilon" else bound.value, "δ")
+        elif key == "proven":
+            symbol = SYMBOLS[bound.quantity]
+            yield f"  {'proven':<19}{bound.proven[0]!r} ≤ {symbol} ≤ {bound.proven[1]!r}"
+            yield f"  {'':<19}stated wider by {FLOOR:g} of itself at either end"
         elif key != "method":
             yield f"  {DETAILS.get(key, key.replace('_', ' ')):<19}{brief(value)}"
 

@@ -132,8 +132,9 @@ def _shared(plan: Plan, steps: Steps, deltas: list[float]) -> dict[float, Bound]
 def _bound(quantity: Literal["epsilon", "delta"], plan: Plan, final: Reconciled, ends: Ends) -> Bound:
     why = final.why
     if not math.isfinite(final.upper):
+        beyond = f", beyond {final.lower:.3g}" if final.lower > 0.0 else ""
         raise NotCertified(
-            f"{quantity}: no upper end could be proven: it lies beyond {final.lower:.3g}, out of range of floats. "
+            f"{quantity}: no upper end could be proven{beyond}: it may be too large for a float. "
             "Is sigma the noise multiplier, noise over clip norm? Values from 0.3 to 100 are usual."
         )
     if final.upper - final.lower > WIDE * final.upper:
