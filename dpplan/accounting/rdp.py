@@ -66,7 +66,9 @@ def to_epsilon(divergences: Array, orders: Array, delta: float, conversion: Conv
     log_delta, b = math.log(delta), orders - 1
     if conversion == "classic":
         return np.asarray((divergences - log_delta / b) * (1 + _ROUNDING))
-    terms = (divergences, np.log1p(-1 / orders), -log_delta / b, -np.log(orders) / b)
+    # log(1 - 1/a), near a = 1 from a - 1 itself.
+    fall = np.where(orders < 2, np.log(b) - np.log(orders), np.log1p(-1 / orders))
+    terms = (divergences, fall, -log_delta / b, -np.log(orders) / b)
     return np.asarray(sum(terms) + _ROUNDING * sum(np.abs(term) for term in terms))
 
 
@@ -76,7 +78,7 @@ def to_log_delta(divergences: Array, orders: Array, epsilon: float, conversion: 
     b = orders - 1
     terms = [b * divergences, -b * epsilon]
     if conversion == "cks":
-        terms += [b * np.log1p(-1 / orders), -np.log(orders)]
+        terms += [b * np.where(orders < 2, np.log(b) - np.log(orders), np.log1p(-1 / orders)), -np.log(orders)]
     return np.asarray(sum(terms) + _ROUNDING * sum(np.abs(term) for term in terms))
 
 

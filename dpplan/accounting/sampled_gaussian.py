@@ -139,6 +139,8 @@ class _Quadrature:
         y = nodes * self.h
         t = (y - 0.5 / self.s) / self.s
         log_q, odds = math.log(self.q), (1 - self.q) / self.q
-        near = np.log1p(self.q * np.expm1(np.minimum(t, 36.0)))
-        loss = np.where(t < 36.0, near, log_q + t + np.log1p(odds * np.exp(-np.maximum(t, 36.0))))
+        # While q·e^t is small the far form would cancel, however large e^t is; q >= 1e-120 keeps the near one finite.
+        near = np.log1p(self.q * np.expm1(np.minimum(t, 700.0)))
+        far = log_q + t + np.log1p(odds * np.exp(-np.maximum(t, 36.0)))
+        loss = np.where((t < 36.0) | (log_q + t < 0.0), near, far)
         return math.log(self.h / math.sqrt(2 * math.pi)) - y * y / 2 + loss, loss, log_q + t - loss

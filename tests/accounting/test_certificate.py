@@ -4,22 +4,23 @@ import math
 import random
 import resource
 
+import numpy as np
 import pytest
-from mpmath import mpf
+from mpmath import mp, mpf
 
 from dpplan.accounting import delta, epsilon, exact, rdp
 from dpplan.accounting.bound import FLOOR, widened
 from dpplan.accounting.exact import certify, invert, prove
+from dpplan.accounting.sampled_gaussian import log_excess_moments
 from dpplan.errors import InternalError, NotCertified
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson
 
 
-def holds(bound, truth: str) -> bool:
-    """Compared in decimal, since the truths have more digits than a float."""
-    lower, upper = bound.proven
-    return mpf(lower) <= mpf(truth) <= mpf(upper)
+def plan_of(*rows):
+    """From (noise multiplier, sample rate, steps) of each phase."""
+    return Plan(tuple(Phase(Gaussian(sigma), Poisson(q), steps) for sigma, q, steps in rows))
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,61 @@ def test_certificates_that_were_false(sigma, q, steps, asked, truth):
     assert bound.proven_width < 1e-8
 
 
+@pytest.mark.parametrize(
+    ("rows", "asked", "truth"),
+    [
+        # A single step without sampling, or nearly so, has frequencies at which its transform is all but 0: there the
+        # logarithm of its modulus was rounded to units of 1.
+        (((0.5, 1.0, 1), (1.0, 0.01, 1000)), 1e-6, 11.28961969536437),
+        (((1.0, 1.0, 1), (1.0, 0.01, 100)), 0.38, 0.0189928803085),
+        (((1.0, 1.0, 1), (1.0, 0.01, 100)), 0.383, 0.00920227698883),
+        (((1.0, 1.0, 1), (1.0, 0.01, 100)), 0.3845, 0.00431210404397),
+        # Deltas that no float holds in full.
+        (((1.0, 0.5, 1000),), 3e-322, 1000.2292003594),
+        (((1.0, 1e-3, 10**6),), 1e-318, 72.4841362822231),
+    ],
+)
+def test_transforms_near_zero_and_deltas_near_the_end_of_floats(rows, asked, truth):
+    lower, upper = epsilon(plan_of(*rows), asked).proven
+    assert lower <= truth * (1 + 1e-11)
+    assert truth * (1 - 1e-11) <= upper
+
+
+@pytest.mark.parametrize(
+    ("rows", "spent", "truth"),
+    [
+        (((1.0, 0.95, 1), (1.0, 0.01, 100)), 3.0, 0.0013947122167207),
+        (((23.7112, 0.9, 20), (8.0498, 0.5, 3), (1.6552, 1 - 2**-53, 1)), 0.0221, 0.24154748763581),
+        (((1.0, 0.5, 1),), 38.0, 2.3311e-321),
+        (((1.0, 0.5, 1),), 100.0, 5e-324),  # 3e-2185: no float is nearer from above
+        (((2.0, 0.01, 1),), 15.0, 5e-324),
+    ],
+)
+def test_deltas_that_were_certified_too_low(rows, spent, truth):
+    lower, upper = delta(plan_of(*rows), spent).proven
+    assert lower <= truth * (1 + 1e-4)
+    assert truth * (1 - 1e-11) <= upper
+
+
+def test_a_delta_next_to_one_is_not_proven_to_be_one():
+    for rows, spent in (((1.0, 0.5, 2000), 0.1), ((0.05, 0.5, 100), 1.0), ((0.3, 0.9, 50), 0.5)):
+        assert delta(plan_of(rows), spent).proven[0] < 1.0
+
+
+def test_renyi_moments_of_rare_samples_under_little_noise_do_not_cancel():
+    """E_Q[r²] - 1 = q²(e^{1/σ²} - 1) in closed form; where q·e^t is small though e^t is huge."""
+    for q, sigma in ((1e-20, 0.2), (1e-40, 0.19), (1e-100, 0.1), (1e-8, 0.12)):
+        excess = float(log_excess_moments(q, sigma, np.array([2.0]))[0])
+        with mp.workdps(40):
+            truth = 2 * mp.log(q) + mp.log(mp.expm1(1 / mpf(sigma) ** 2))
+        assert 0 <= excess - truth < 1e-9
+
+
+def test_many_tiny_deltas_at_once():
+    first, second = exact.epsilons(Plan.from_rate(1.0, 0.01, 100), [1e-200, 2e-200])
+    assert first.lower > second.upper > 0
+
+
 def test_a_plan_of_four_phases_whose_proofs_contradicted_each_other():
     rows = (
         (161.0608304665894, 0.21068087262008542, 10578),
@@ -48,7 +104,7 @@ def test_a_plan_of_four_phases_whose_proofs_contradicted_each_other():
         (1.1569172463904691, 1.4337537767619498e-9, 3),
         (0.06403437930359701, 0.4706947202084713, 67622),
     )
-    plan = Plan(tuple(Phase(Gaussian(sigma), Poisson(q), steps) for sigma, q, steps in rows))
+    plan = plan_of(*rows)
     bound = epsilon(plan, 6.927786789846244e-7)
     assert 0 < bound.lower <= bound.upper <= rdp.epsilon(plan, 6.927786789846244e-7).upper
     assert bound.proven_width < 1e-8

@@ -20,6 +20,7 @@ Sources: Alghamdi et al. 2023 (arXiv:2208.09595) for the contour representation 
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -101,14 +102,16 @@ def delta(plan: Plan, epsilon: float) -> Bound:
         ends = invert.delta_ends(steps, Direction.REMOVE, epsilon, ceiling)
         lower = max(ends.lower, floor)
         # No direction's delta exceeds 1, so near it the other one has nothing to add.
-        if lower <= 0.0 or (lower < NEARLY_ALL and not invert.added_delta_below(steps, epsilon, lower)):
+        if lower >= NEARLY_ALL:
+            ends = replace(ends, upper=1.0)
+        elif lower <= 0.0 or not invert.added_delta_below(steps, epsilon, lower):
             ends = ends.joined(invert.delta_ends(steps, Direction.ADD, epsilon, ceiling))
     return _bound("delta", plan, certify.reconcile("delta", ends, floor, ceiling), ends)
 
 
 def _shared(plan: Plan, steps: Steps, deltas: list[float]) -> dict[float, Bound]:
     """Bounds at deltas around which one contour in each direction is good."""
-    middle = math.sqrt(deltas[0] * deltas[-1])
+    middle = math.exp(0.5 * (math.log(deltas[0]) + math.log(deltas[-1])))
     with np.errstate(**_QUIET):
         made = invert.epsilon_ends(steps, Direction.REMOVE, middle)
         contour, enough = made.contour, max(SHARED_WIDTH, LOST * made.relative_width)

@@ -52,7 +52,7 @@ def renyi_epsilon(plan: Plan, delta: float, ends: Ends, wide: float) -> float:
     if ends.contour is None or _is_wide(ends, wide):
         return rdp.epsilon(plan, delta).value if ends.method != "closed form" else math.inf
     order = np.array([1.0 + ends.contour.tilt])
-    if order[0] > 1e9:
+    if not 1.0 + 1e-6 <= order[0] <= 1e9:  # the range of its quadrature
         return math.inf
     return max(float(rdp.to_epsilon(_divergence(plan, order), order, delta)[0]), 0.0)
 

@@ -26,6 +26,7 @@ from dpplan.accounting.exact.tilt import log_chernoff_factor
 NET_START, NET_RATIO, NET_SIZE = 6.0, 1.2, 60
 # For the rounding of bounds that only have to be small: their logarithms, up to 1e6 in size, are good to 1e-9.
 SAFE = 1.0 + 1e-6
+LOG_TINY = -600.0  # below e^-700 floats lose digits; deltas of 1e-260 are for the bounds that keep logarithms
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,9 @@ class Chernoff:
         return cls(tilts, log_moments + [log_chernoff_factor(float(s)) for s in tilts])
 
     def log_delta(self, epsilon: float) -> float:
-        return float(np.min(self.log_tops - self.tilts * epsilon))
+        tilted = self.tilts * epsilon
+        rounding = 8.0 * EPS * (1.0 + np.abs(self.log_tops) + np.abs(tilted))
+        return float(np.min(self.log_tops - tilted + rounding))
 
     def log_aliases(self, tilt: float, period: float, epsilon: float) -> float:
         """log of a bound on the sum over k ≠ 0 of e^(kΛt)·delta(ε + kΛ), from the best tilt on either side of t."""
@@ -154,7 +157,7 @@ class Contour:
         terms = self._sum
         turned = terms.weighted * np.exp(-1j * self.u * epsilon)
         base = terms.log_unit - self.tilt * epsilon
-        if not base < LOG_HUGE:  # e^base would leave the range of floats, and the sum all of its digits
+        if not LOG_TINY < base < LOG_HUGE:  # e^base would leave the range of floats, and the sum all of its digits
             return DeltaInterval(0.0, math.inf, 0.0, 0.0, ())
         scale = math.exp(base)
         estimate = scale * float(turned.sum().real)

@@ -27,6 +27,7 @@ CELLS = 320
 BLUR = 0.1
 WINDOWS = (1.0, math.pi)
 ENOUGH = -60.0
+CELLS_ROUNDING = 2.0 * CELLS * 2.0**-52
 SAFE = 1.0 - 1e-9  # for the rounding of sums of numbers of one sign
 
 
@@ -119,7 +120,10 @@ class Decay:
         for span in WINDOWS:
             ends = np.searchsorted(loss, loss[None, :-1] + span / high[:, None], side="right") - 1
             m0, m1, m2, blur = (s[np.maximum(ends, starts)] - s[starts] for s in sums)
-            pairs = 2.0 * (m0 * m2 - m1 * m1) - 1e-12 * m0 * sums[2][-1]
+            # Differences of running sums are off by a rounding per cell of the whole sums.
+            whole, second = sums[0][-1], sums[2][-1]
+            off = CELLS_ROUNDING * (whole * m2 + m0 * second + 2.0 * math.sqrt(whole * second) * np.abs(m1))
+            pairs = 2.0 * (m0 * m2 - m1 * m1 - off)
             pairs = (1.0 - BLUR) * pairs - (1.0 / BLUR - 1.0) * 4.0 * m0 * blur
             kappa = (1.0 - math.cos(span)) / span**2
             best = np.maximum(best, kappa * low**2 * np.max(pairs, axis=1))

@@ -7,6 +7,7 @@ import numpy as np
 from dpplan.accounting.exact.law import Steps, log_normal_tail
 
 # Places of the threshold event, in standard deviations of the noise above the shifted mean.
+LEAST = 1e-290  # of a delta: below, floats lose their digits
 ROUNDING = 1e-14  # of each logarithm, relative: of the squares in it, and of their difference
 PLACES = np.concatenate((np.linspace(-4.0, 12.0, 65), np.linspace(12.5, 38.0, 52)))
 
@@ -43,6 +44,8 @@ class EventBound:
 
     def epsilon(self, delta: float) -> float:
         """A lower bound on the epsilon at this delta."""
+        if delta < LEAST:
+            return 0.0
         room = self.numerator * (1.0 - 1e-9) - delta
         good = room > 0.0
         if not np.any(good):

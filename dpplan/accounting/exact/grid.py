@@ -20,9 +20,18 @@ from functools import cached_property
 import numpy as np
 
 from dpplan.accounting.exact import lattice
-from dpplan.accounting.exact.contour import Chernoff, DeltaInterval
+from dpplan.accounting.exact.contour import LOG_TINY, Chernoff, DeltaInterval
 from dpplan.accounting.exact.lattice import LatticeLaw
-from dpplan.accounting.exact.law import Array, ComplexArray, Direction, Steps, log_ratio, normal_tail
+from dpplan.accounting.exact.law import (
+    Array,
+    ComplexArray,
+    Direction,
+    Steps,
+    grown_error,
+    log_characteristic,
+    log_ratio,
+    normal_tail,
+)
 from dpplan.accounting.exact.measure import LOG_HUGE
 from dpplan.accounting.exact.quadrature import EPS
 from dpplan.accounting.exact.tilt import Landscape
@@ -86,7 +95,7 @@ class Grid:
         self._phases = list(zip(self.counts, self.laws, strict=True))
         self.origin = math.fsum(count * law.origin for count, law in self._phases)
         moved = math.fsum(count * abs(law.origin) for count, law in self._phases)
-        self._shift_error = 4.0 * EPS * (1.0 + self.tilt) * moved  # of the composed lattice, as a share of delta
+        self._moved = moved
         self._angles = 2.0 * math.pi / points * np.arange(points // 2 + 1)
         self._weights = np.full(len(self._angles), 2.0 / points)
         self._weights[[0, -1]] = 1.0 / points
@@ -108,21 +117,18 @@ class Grid:
         sizes = np.zeros(len(self._angles))
         log_unit = unit_error = 0.0
         for (count, law), mass in zip(self._phases, masses, strict=True):
-            total = float(mass.sum())
+            total = math.fsum(mass)  # a rounding per lattice point, T times over, would be seen
             if total <= 0.0:
                 return _Composed(np.zeros_like(log_values), off, 0.0, 0.0)
             drop, turn, error = self._characteristic(law, mass / total)
-            log_phi = np.empty_like(log_values)
-            log_modulus = 0.5 * np.log1p(drop * (drop - 2.0) + turn * turn)
-            log_phi.real = np.where(np.isfinite(log_modulus), np.minimum(log_modulus, 0.0), -LOG_HUGE)
-            log_phi.imag = np.arctan2(turn, 1.0 - drop)
+            log_phi, lost = log_characteristic(drop, turn)
             log_values += count * log_phi
             sizes += count * np.abs(log_phi)
-            off += count * np.log1p(error / np.maximum(np.exp(log_phi.real), 1e-300))
+            off += count * np.log1p((error + lost) / np.maximum(np.exp(log_phi.real), 1e-300))
             log_unit += count * (math.log(total) + law.shift)
             unit_error += count * _mean(mass, law.relative + (1.0 + self.tilt) * law.moved + 4.0 * EPS)
         rounding = EPS * (16.0 + 8.0 * sizes)
-        error = np.exp(log_values.real) * np.expm1(np.minimum(off + rounding, LOG_HUGE))
+        error = grown_error(log_values.real, off + rounding)
         return _Composed(np.exp(log_values), error, log_unit, unit_error + EPS * abs(log_unit))
 
     def _characteristic(self, law: LatticeLaw, share: Array) -> tuple[Array, Array, Array]:
@@ -197,8 +203,12 @@ class Grid:
         kernel = turns * (-math.expm1(-gap) + beyond) * near
         fall = turns * (-math.exp(-gap) * far)
         base = -self.tilt * (epsilon + gap)
-        high, high_slope, high_error = self._summed(self._upper, kernel, fall, base)
-        low, low_slope, low_error = self._summed(self._lower, kernel, fall, base)
+        if not all(LOG_TINY < c.log_unit + base < LOG_HUGE for c in (self._upper, self._lower) if c.log_unit != 0.0):
+            return DeltaInterval(0.0, math.exp(min(self.log_chernoff(epsilon), 0.0)), 0.0, 0.0, ())
+        # How far ε may lie from where the composed lattice's points say: the same for every term.
+        place = 4.0 * EPS * (self._moved + abs(epsilon) + abs(self.origin) + abs(first) * self.h)
+        high, high_slope, high_error = self._summed(self._upper, kernel, fall, base, place)
+        low, low_slope, low_error = self._summed(self._lower, kernel, fall, base, place)
         aliases = math.exp(min(self._chernoff.log_aliases(self.tilt, self.place.period, epsilon), LOG_HUGE))
         both = low > 0.0
         return DeltaInterval(
@@ -215,14 +225,15 @@ class Grid:
         )
 
     def _summed(
-        self, composed: _Composed, kernel: ComplexArray, fall: ComplexArray, base: float
+        self, composed: _Composed, kernel: ComplexArray, fall: ComplexArray, base: float, place: float
     ) -> tuple[float, float, float]:
-        """The sum, its derivative in ε, and a bound on the sum's error."""
-        scale = math.exp(min(composed.log_unit + base, LOG_HUGE))
+        """The sum, its derivative in ε, and a bound on the sum's error; place: of the error of ε."""
+        scale = math.exp(composed.log_unit + base)
         value = float((composed.values * kernel).sum().real)
         slope = float((composed.values * fall).sum().real)
         error = float(((composed.error + 64.0 * EPS * np.abs(composed.values)) * np.abs(kernel)).sum())
-        units = composed.unit_error + EPS * (8.0 + 2.0 * abs(base)) + self._shift_error
+        error += place * float((np.abs(composed.values) * (np.abs(fall) + (1.0 + self.tilt) * np.abs(kernel))).sum())
+        units = composed.unit_error + EPS * (8.0 + 2.0 * abs(base))
         return scale * value, scale * slope, scale * (error + abs(value) * units)
 
 

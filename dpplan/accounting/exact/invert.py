@@ -216,7 +216,9 @@ def delta_ends(steps: Steps, direction: Direction, epsilon: float, ceiling: floa
     if ceiling > NEARLY_ONE and direction is Direction.REMOVE:
         missing = math.exp(min(route.log_missing(steps, epsilon), 0.0))
         if missing < NARROW:
-            return Ends(1.0 - missing, 1.0, "Chernoff on the other tail", (("missing from 1", missing),))
+            return Ends(
+                math.nextafter(1.0 - missing, 0.0), 1.0, "Chernoff on the other tail", (("missing from 1", missing),)
+            )
     log_delta = math.log(ceiling)
     for _ in range(REBUILDS):
         saddle = route.landscape(steps, direction, log_delta).for_epsilon(epsilon)

@@ -25,7 +25,6 @@ from dpplan.accounting.exact.strip import Nodes, Range
 
 HEIGHTS = np.array((0.03, 0.07, 0.14, 0.24, 0.36, 0.5, 0.65, 0.8, 0.92))
 NODES = 256
-LOG_MOST = 600.0
 SAFE = 1e-9  # above the rounding of sums of numbers of one sign, in a logarithm
 
 
@@ -48,8 +47,8 @@ class Jumps:
         moduli = self._log_moduli(edges)
         total = np.zeros(len(edges))
         for row, count in enumerate(self.steps.count[:, 0]):
-            total += count * np.log1p(np.exp(np.minimum(float(log_share[row, 0]) + moduli[row], LOG_MOST)))
-        return np.log(np.expm1(np.minimum(total, LOG_MOST)) + 1e-300)
+            total += count * np.logaddexp(0.0, float(log_share[row, 0]) + moduli[row]) * (1.0 + SAFE)
+        return np.where(total > 30.0, total, np.log(np.expm1(np.minimum(total, 30.0)) + 1e-300)) + SAFE
 
     def _log_moduli(self, edges: Array) -> Array:
         """log of a bound on |G_jump(a + iu)| / G_jump(a) for every u >= edge, [phase, edge]."""
@@ -66,4 +65,6 @@ class Jumps:
         inside = strip.log_cells(nodes, all_heights, all_edges, sign=-1.0)[2]
         moduli = np.logaddexp(inside, np.tile(outside, (1, len(edges)))) - law.log_g[chosen]
         least = moduli.reshape(len(chosen), len(edges), len(HEIGHTS)).min(axis=2)
-        return np.asarray(np.minimum(np.nan_to_num(least, nan=0.0), 0.0) + SAFE)
+        # It never exceeds the true moment at u = 0, whose logarithm is known to this.
+        most = np.log1p(law.relative_error(np.zeros(1))[chosen])
+        return np.asarray(np.minimum(np.nan_to_num(least, nan=np.inf), most) + SAFE)

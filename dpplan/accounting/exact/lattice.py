@@ -105,7 +105,7 @@ class _Layout:
         pieces = lump[0] + (lump[1] - lump[0]) * np.linspace(0.0, 1.0, 2 + int((lump[1] - lump[0]) / unit))
         flat = np.full(len(pieces) - 1, centre)
         mass, excess = _integrals(step, pieces[:-1], np.diff(pieces), flat, 0.0 * flat)
-        origin = centre + math.log1p(float(excess.sum() / mass.sum()))
+        origin = centre + math.log1p(math.fsum(excess) / math.fsum(mass))
         least, most = np.sort(step.loss(ends))
         first, last = math.floor((least - origin) / h) - 1, math.ceil((most - origin) / h) + 1
         y = origin + h * np.arange(first, last + 1, dtype=np.float64)
@@ -128,14 +128,14 @@ def discretise(
     shift = float(np.max(a * floor + step.log_density(middle)))
     mass, excess = _integrals(step, low, width, floor, a * floor - shift)
     lumped = (low >= lump[0]) & (low + width <= lump[1])
-    lump_mass = float((mass * np.exp(a * (layout.origin - floor)))[lumped].sum())
+    lump_mass = math.fsum((mass * np.exp(a * (layout.origin - floor)))[lumped])
     growth, lift = math.expm1(h), math.exp(a * h)
     e, sampled = (2.0 * at - 1.0) / (2.0 * sigma**2), step.sampled(at)
 
     def per_cell(values: Array) -> Array:
         return np.asarray(np.bincount(cell, values, len(y) - 1), dtype=np.float64)
 
-    up = _spread(per_cell(mass), per_cell(excess), growth, lift)
+    up = np.maximum(_spread(per_cell(mass), per_cell(excess), growth, lift), 0.0)  # which only adds
     rest, above = per_cell(np.where(lumped, 0.0, mass)), per_cell(np.where(lumped, 0.0, excess))
     gap = 0.25 * rest
     if direction is Direction.REMOVE:
@@ -148,6 +148,7 @@ def discretise(
     relative = EPS * (24.0 + 2.0 * (at / sigma) ** 2 + 2.0 * a * np.abs(y)) + gauss
     reach = np.array(max(abs(kept[0]), abs(kept[1])))
     moved = EPS * loss_rounding(at, e, y, sigma, np.array(q), reach)
+    moved[-layout.first] += 2.0 * h * relative[-layout.first]  # the lump's own mean, of losses within one cell
     return LatticeLaw(layout.origin, layout.first, up, down, shift, relative, moved)
 
 
@@ -167,11 +168,11 @@ def _integrals(step: _Step, low: Array, width: Array, floor: Array, log_tilt: Ar
 
 def _spread(mass: Array, excess: Array, growth: float, lift: float) -> Array:
     """Masses at the lattice points from those in the cells, keeping both measures: excess/growth goes to the cell's
-    upper end. Of a cell whose losses round to just outside it, what is negative is left to the neighbours."""
+    upper end. They may come out negative where losses round to just outside their cell."""
     higher = excess / growth
     points = np.append(mass - higher, 0.0)
     points[1:] += lift * higher
-    return np.maximum(points, 0.0)
+    return points
 
 
 def _densest(step: _Step, at: Array, y: Array, log_tilt: Array) -> Array:
@@ -196,7 +197,8 @@ def _lowered(mass: Array, excess: Array, gap: Array, growth: float, lift: float)
     fall = np.maximum(np.append(0.0, gap) * lift / wider, np.append(gap, 0.0))
     untilted = np.power(lift, -np.arange(len(fall), dtype=np.float64))
     left, depth = _tangent(_spread(mass, excess, growth, lift) * untilted, wider)
-    begins = np.nonzero((depth >= fall * untilted) & (depth > 0.0))[0]
+    normal = untilted > 1e-290  # beyond, masses without their tilt lose digits
+    begins = np.nonzero((depth >= fall * untilted) & (depth > 0.0) & normal)[0]
     ends = np.nonzero((excess >= np.append(0.0, gap)[:-1] * lift * growth / wider) & (mass > 0.0))[0]
     if not len(begins) or not len(ends) or ends[-1] <= begins[0] + 1:
         return np.zeros_like(fall)

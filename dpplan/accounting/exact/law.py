@@ -110,6 +110,32 @@ def lowest_mode(a: Array, sigma: Array, q: Array) -> Array:
     return below
 
 
+LOG_LEAST = math.log(1e-300)  # what the logarithm of a modulus is not taken below
+
+
+def log_characteristic(drop: Array, turn: Array) -> tuple[ComplexArray, Array]:
+    """log φ for φ = 1 - drop + i·turn, and the absolute error of φ that forming it adds, to be counted once a step.
+
+    Near 1 from drop itself, since T·log φ would feel a unit of 1 in T places; near 0 from φ, since there it is
+    drop(drop - 2) + turn² that is rounded to units of 1, which is more than all of |φ|².
+    """
+    log_phi = np.empty(len(drop), complex)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        near = 0.5 * np.log1p(drop * (drop - 2.0) + turn * turn)
+        small = np.log(np.hypot(1.0 - drop, turn))
+    far = ~(drop * (2.0 - drop) - turn * turn < 0.5)
+    # A NaN stays one: every inequality that a result must satisfy then fails.
+    log_phi.real = np.clip(np.where(far, small, near), LOG_LEAST, 0.0)
+    log_phi.imag = np.arctan2(turn, 1.0 - drop)
+    return log_phi, np.where(far, 16.0 * 2.0**-53, 0.0)
+
+
+def grown_error(log_size: Array, off: Array) -> Array:
+    """e^log_size·(e^off - 1), the error of a number of that size that is off by `off` in its logarithm."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(np.exp(log_size + off) * -np.expm1(-off) + 1e-305)
+
+
 def loss_rounding(x: Array, e: Array, loss: Array, sigma: Array | float, q: Array, reach: Array) -> Array:
     """How far `loss` can be off, in units in the last place of 1: x and e move it by s times as much as they move e.
 

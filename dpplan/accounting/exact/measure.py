@@ -19,7 +19,18 @@ import numpy as np
 
 from dpplan.accounting.exact.decay import Decay, Known
 from dpplan.accounting.exact.jump import Jumps
-from dpplan.accounting.exact.law import Array, Band, ComplexArray, Cut, Direction, Steps, log_normal_tail, log_ratio
+from dpplan.accounting.exact.law import (
+    Array,
+    Band,
+    ComplexArray,
+    Cut,
+    Direction,
+    Steps,
+    grown_error,
+    log_characteristic,
+    log_normal_tail,
+    log_ratio,
+)
 from dpplan.accounting.exact.quadrature import EPS, MOST_VALUES, Quadrature
 
 LOG_HUGE = 700.0
@@ -109,51 +120,56 @@ class Measure:
         errors = first.relative_error(u)
         bulk, off, units = np.zeros(len(u), complex), np.zeros(len(u)), EPS * (32.0 + u * mean)
         for row, count in enumerate(self.steps.count[:, 0]):
-            _, log_phi = self._characteristic(first, row, u)
+            _, log_phi, lost = self._characteristic(first, row, u)
             bulk += count * log_phi
-            off += count * (np.log1p(errors[row] / _size(log_phi)) + errors[row, 0])
+            off += count * (np.log1p((errors[row] + lost) / _size(log_phi)) + errors[row, 0])
             units += 8.0 * EPS * count * np.abs(log_phi)
-        off = _expm1(off + units)
+        off = off + units
         if jumps is None:
-            return Line(np.exp(bulk), np.exp(bulk.real) * off, unit, mean)
+            return Line(np.exp(bulk), grown_error(bulk.real, off), unit, mean)
         return self._with_jumps(first, jumps, u, Line(bulk, off, unit, mean))
 
     def _with_jumps(self, first: Quadrature, jumps: Quadrature, u: Array, bulk: "Line") -> "Line":
-        """Π(φ + J)^T - Πφ^T from log Πφ^T and its relative error: as Πφ^T·(Π(1 + J/φ)^T - 1), which cancels nothing,
+        """Π(φ + J)^T - Πφ^T from log Πφ^T and the error of that: as Πφ^T·(Π(1 + J/φ)^T - 1), which cancels nothing,
         or as it stands where φ is lost in its own error; whichever is proven better, frequency by frequency."""
         errors, jump_errors = first.relative_error(u), jumps.relative_error(u)
         rise, rise_off = np.zeros(len(u), complex), np.zeros(len(u))
         both, both_off = np.zeros(len(u), complex), np.zeros(len(u))
         for row, count in enumerate(self.steps.count[:, 0]):
             share = math.exp(float(jumps.log_g[row, 0] - first.log_g[row, 0]))
-            phi, log_phi = self._characteristic(first, row, u)
+            phi, log_phi, lost = self._characteristic(first, row, u)
+            error = errors[row] + lost
             jump = share * self._characteristic(jumps, row, u)[0]
             ratio = jump / _size(log_phi) * np.exp(-1j * log_phi.imag)
             step_rise = _complex_log1p(ratio)
             rise += count * step_rise
             rise_off += 8.0 * EPS * count * np.abs(step_rise)
             moved = share * (jump_errors[row] + jump_errors[row, 0])
-            off = (moved + 2.0 * np.abs(jump) * (errors[row] / _size(log_phi) + errors[row, 0])) / _size(log_phi)
+            off = (moved + 2.0 * np.abs(jump) * (error / _size(log_phi) + errors[row, 0])) / _size(log_phi)
             rise_off += count * off / np.maximum(np.abs(1.0 + ratio) - off, 1e-300)
             log_both = _complex_log(phi + jump)
             both += count * log_both
-            both_off += count * (np.log1p((errors[row] + moved) / _size(log_both)) + errors[row, 0])
+            both_off += count * (np.log1p((error + moved) / _size(log_both)) + errors[row, 0])
             # 1 - drop is rounded to units of 1, and that many times over when the phase has many steps.
             both_off += 8.0 * EPS * count * (np.abs(log_both) + 1.0 / _size(log_both))
         size = np.exp(bulk.values.real)
         product = np.exp(bulk.values) * _complex_expm1(rise)
-        rise_error = size * np.exp(np.minimum(rise.real, LOG_HUGE)) * _expm1(rise_off)
-        product_error = np.abs(product) * bulk.error + rise_error * (1.0 + bulk.error)
+        bulk_error = np.expm1(np.minimum(bulk.error, LOG_HUGE))
+        rise_error = size * grown_error(rise.real, rise_off)
+        # An error of e^700 and more makes the product useless, and is said to be infinite.
+        bulk_error = np.where(bulk.error < LOG_HUGE, bulk_error, np.inf)
+        product_error = np.abs(product) * bulk_error + rise_error * (1.0 + bulk_error) + 1e-305
         gap = np.exp(both) - np.exp(bulk.values)
-        gap_error = np.exp(both.real) * _expm1(both_off + EPS * (32.0 + u * bulk.mean)) + size * bulk.error
+        gap_error = grown_error(both.real, both_off + EPS * (32.0 + u * bulk.mean))
+        gap_error += grown_error(bulk.values.real, bulk.error)
         product_error = np.nan_to_num(product_error, nan=math.inf)
         better = product_error <= gap_error
         return Line(
             np.where(better, product, gap), np.where(better, product_error, gap_error), bulk.log_unit, bulk.mean
         )
 
-    def _characteristic(self, law: Quadrature, row: int, u: Array) -> tuple[ComplexArray, ComplexArray]:
-        """φ(u) of one row and its logarithm.
+    def _characteristic(self, law: Quadrature, row: int, u: Array) -> tuple[ComplexArray, ComplexArray, Array]:
+        """φ(u) of one row, its logarithm, and what rounding adds to the error of either.
 
         Not by numpy's complex log1p, which rounds to units of 1 where the argument is 1e-9 and T is 1e9.
         """
@@ -161,12 +177,7 @@ class Measure:
         turn = self.direction.value * (u * law.slope[row, 0] - lag)
         phi = np.empty(len(u), complex)
         phi.real, phi.imag = 1.0 - drop, turn
-        log_phi = np.empty(len(u), complex)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            log_modulus = 0.5 * np.log1p(drop * (drop - 2.0) + turn * turn)
-        log_phi.real = np.where(np.isfinite(log_modulus), np.minimum(log_modulus, 0.0), -LOG_HUGE)
-        log_phi.imag = np.arctan2(turn, 1.0 - drop)
-        return phi, log_phi
+        return phi, *log_characteristic(drop, turn)
 
 
 @dataclass(frozen=True)
@@ -239,9 +250,13 @@ class Moments:
             law = self.first
             beyond = law.strip.log_variation(law.range)[rows]
             known = Known(law.log_g[rows], self._error[rows], law.low[rows], law.high[rows], beyond)
-            return Decay(measure.steps, a, known, measure.far).log_bounds(edges)
+            return Decay(measure.steps, a, known, measure.far).log_bounds(edges) + self._unit_error(index)
         share = self.jumps.log_g[rows] - self.first.log_g[rows] + np.log1p(self._error[rows])
-        return Jumps(measure.steps, self.jumps, rows).log_decay(share, edges)
+        return Jumps(measure.steps, self.jumps, rows).log_decay(share, edges) + self._unit_error(index)
+
+    def _unit_error(self, index: int) -> float:
+        """By how much `log_unit` may be below the logarithm of the true moment, which bounds refer to."""
+        return float((self.measure.steps.count * np.log1p(self._error[self._rows(index)])).sum())
 
     def _rows(self, index: int) -> slice:
         phases = len(self.measure.steps.sigma)
@@ -257,9 +272,9 @@ def _expm1(x: Array) -> Array:
 
 
 def _complex_log(z: ComplexArray) -> ComplexArray:
-    """log z, its real part no lower than -LOG_HUGE."""
+    """log z, its real part no lower than LOG_LEAST."""
     result = np.empty(len(z), complex)
-    result.real, result.imag = np.log(np.maximum(np.abs(z), math.exp(-LOG_HUGE))), np.arctan2(z.imag, z.real)
+    result.real, result.imag = np.log(np.maximum(np.abs(z), 1e-300)), np.arctan2(z.imag, z.real)
     return result
 
 

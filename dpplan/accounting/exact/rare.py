@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 
 from dpplan.accounting.exact.contour import Chernoff
-from dpplan.accounting.exact.law import Array, ComplexArray, Steps
+from dpplan.accounting.exact.law import Array, ComplexArray, Steps, grown_error, log_characteristic
 from dpplan.accounting.exact.measure import Line
 from dpplan.accounting.exact.rarelaw import EPS, HUGE, RareLaw, Window
 
@@ -86,10 +86,10 @@ class Rare:
             first, jumps = self._bulk(row, a, top), self._jumps(row, a, top)
             unit += count * float(first.log_g[0])
             mean += count * float(first.slope[0])
-            phi, log_phi = _characteristic(first, u)
+            phi, log_phi, lost = _characteristic(first, u)
             share = math.exp(min(float(jumps.log_g[0] - first.log_g[0]), HUGE))
             jump = share * _characteristic(jumps, u)[0]
-            error, size = first.relative_error(u)[0], np.maximum(np.exp(log_phi.real), 1e-300)
+            error, size = first.relative_error(u)[0] + lost, np.maximum(np.exp(log_phi.real), 1e-300)
             at_zero = error[0]  # `unit` is off by so much, relative and once a step
             moved = share * jumps.relative_error(u)[0] + np.abs(jump) * (2.0 * at_zero + 8.0 * EPS)
             rounding = EPS * (8.0 * np.abs(log_phi) + 4.0 * u * abs(float(first.slope[0])))
@@ -101,7 +101,7 @@ class Rare:
             off = (moved + 2.0 * np.abs(jump) * (error / size + rounding)) / size
             rise_off += count * (off / np.maximum(np.abs(1.0 + ratio) - off, 1e-300) + 8.0 * EPS * np.abs(step))
             total = phi + jump
-            log_total = np.log(np.maximum(np.abs(total), math.exp(-HUGE))) + 1j * np.angle(total)
+            log_total = np.log(np.maximum(np.abs(total), 1e-300)) + 1j * np.angle(total)
             both += count * log_total
             both_off += count * (
                 np.log1p((error + moved) / np.maximum(np.abs(total), 1e-300))
@@ -113,12 +113,11 @@ class Rare:
         units = EPS * (64.0 + np.abs(bulk))
         size = np.exp(bulk.real)
         product = np.exp(bulk) * _expm1(rise)
-        off = np.expm1(np.minimum(bulk_off + units, HUGE))
-        product_error = np.abs(product) * off + size * np.exp(np.minimum(rise.real, HUGE)) * np.expm1(
-            np.minimum(rise_off, HUGE)
-        ) * (1.0 + off)
+        # An error of e^690 and more makes the product useless, and is said to be infinite.
+        off = np.where(bulk_off + units < HUGE, np.expm1(np.minimum(bulk_off + units, HUGE)), np.inf)
+        product_error = np.abs(product) * off + size * grown_error(rise.real, rise_off) * (1.0 + off) + 1e-305
         gap = np.exp(both) - np.exp(bulk)
-        gap_error = np.exp(both.real) * np.expm1(np.minimum(both_off + units, HUGE)) + size * off
+        gap_error = grown_error(both.real, both_off + units) + grown_error(bulk.real, bulk_off + units)
         product_error = np.nan_to_num(product_error, nan=math.inf)
         better = product_error <= gap_error
         return Line(np.where(better, product, gap), np.where(better, product_error, gap_error), unit, abs(mean))
@@ -157,23 +156,22 @@ class RareMoments:
     def log_decay(self, index: int, edges: Array) -> Array:
         """log of a bound in that unit for every u >= edge, [edge]."""
         total, a = np.zeros(len(edges)), np.array([1.0 + float(self.tilts[index])])
+        unit_error = SAFE
         for row, (count, bulk) in enumerate(zip(self.measure._counts, self.bulk, strict=True)):
             jumps = self.measure._jumps(row, a)
             error = float(bulk.relative_error(np.zeros(1))[index, 0] + jumps.relative_error(np.zeros(1))[0, 0])
             log_share = float(jumps.log_g[0] - bulk.log_g[index]) + 2.0 * error + jumps.log_modulus(edges)
             total += count * _log1p_exp(log_share)
+            unit_error += count * math.log1p(error)
         total *= 1.0 + SAFE
-        return _known(np.where(total > 30.0, total, np.log(np.expm1(np.minimum(total, 30.0)) + 1e-300)))
+        return _known(np.where(total > 30.0, total, np.log(np.expm1(np.minimum(total, 30.0)) + 1e-300)) + unit_error)
 
 
-def _characteristic(law: RareLaw, u: Array) -> tuple[ComplexArray, ComplexArray]:
-    """The first row's transform over its value at 0, and the logarithm of that."""
+def _characteristic(law: RareLaw, u: Array) -> tuple[ComplexArray, ComplexArray, Array]:
+    """The first row's transform over its value at 0, the logarithm of that, and what rounding adds to the error."""
     drop, lag = law.line(u)
     turn = u * float(law.slope[0]) - lag
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log_modulus = 0.5 * np.log1p(drop * (drop - 2.0) + turn * turn)
-    log_modulus = np.where(np.isfinite(log_modulus), np.minimum(log_modulus, 0.0), -HUGE)
-    return 1.0 - drop + 1j * turn, log_modulus + 1j * np.arctan2(turn, 1.0 - drop)
+    return 1.0 - drop + 1j * turn, *log_characteristic(drop, turn)
 
 
 def _known(logs: Array) -> Array:

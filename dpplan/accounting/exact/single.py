@@ -11,6 +11,7 @@ from dpplan.accounting.exact.law import Direction
 from dpplan.accounting.exact.law import log_normal_tail as _log_tail
 
 EPS = 2.0**-52
+LOG_TINY = -690.0  # smaller figures lose their digits
 
 
 def delta_ends(sigma: float, q: float, direction: Direction, epsilon: float) -> tuple[float, float]:
@@ -39,6 +40,8 @@ def delta_ends(sigma: float, q: float, direction: Direction, epsilon: float) -> 
         rounding = EPS * (8.0 + epsilon) * (1.0 + (1.0 - kept) / kept)
         moved = rounding * sigma * (1.0 + abs(place) / sigma)
         slack = rounding + moved + _slack(gain, loss, place / sigma) + 4.0 * EPS * (abs(e) + abs(math.log(q)))
+    if max(gain, loss) < LOG_TINY:
+        return 0.0, math.exp(LOG_TINY)
     top = math.exp(gain)
     bottom = math.exp(loss)
     error = slack * (top + bottom)

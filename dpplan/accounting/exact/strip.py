@@ -167,7 +167,8 @@ class Strip:
         e = (2.0 * self.edges[:, :-1] - 1.0) / (2.0 * sigma * sigma)
         least = np.minimum(log_ratio((2.0 * within.high - 1.0) / (2.0 * sigma * sigma), q), 0.0)
         density = self.plain + np.minimum(a, 0.0) * least + 2.0 * np.log(sigma) - (np.log(q) + e - log_ratio(e, q))
-        steepest = np.maximum(np.abs(a + 1.0) * self.sampled, 1.0 + self.edges[:, 1:]) / sigma**2
+        pulled, pushed = np.abs(a + 1.0) * self.sampled, 1.0 + self.edges[:, 1:]
+        steepest = np.where(a + 1.0 >= 0.0, np.maximum(pulled, pushed), pulled + pushed) / sigma**2
         cells = density + np.log(steepest * self.width + 1.0)
         inside = np.arange(self.width.shape[1]) < within.first_cell
         return np.logaddexp(log_sum(np.where(inside, -np.inf, cells)), density[:, -1:])
@@ -222,7 +223,7 @@ class Strip:
         """
         sigma, q, a = self.steps.sigma, self.steps.q, self.a
         turn, lift = height / sigma**2, self.lift(height)
-        log_rest = np.log(np.maximum(1.0 - q, 1e-300))
+        log_rest = np.log(1.0 - q)  # -inf without sampling: then nothing keeps r away from 0 but its place
         log_cos = np.log(np.cos(0.5 * turn))
         sharp = turn > 0.5 * math.pi
         log_w = np.log(2.0 + 2.0 * np.hypot(a, u))
@@ -255,7 +256,13 @@ class Strip:
         if self.partial:
             return alone, alone, alone
         log_left = log_rest + np.where(sharp, log_cos, 0.0)
-        left_taylor = log_mass + 2.0 * np.log(2.0 * q) + np.minimum(a - 2.0, 0.0) * log_left + turned
+        power = np.minimum(a - 2.0, 0.0)
+        by_rest = log_mass + np.where(power < 0.0, power * np.minimum(log_left, -1e-300), 0.0)
+        # Or by r >= q·e^e: the integral of e^{power·e}·Q is a Gaussian's tail around `power`.
+        shifted = power * np.log(q) + 0.5 * power * (power - 1.0) / sigma**2 + power * log_cos
+        by_place = shifted + log_normal_tails((power - within.low) / sigma)
+        by_place = np.where(within.low <= power, by_place, np.inf)
+        left_taylor = np.minimum(by_rest, by_place) + 2.0 * np.log(2.0 * q) + turned
         taylor = np.logaddexp(right_taylor, left_taylor) + lift
         return taylor, np.logaddexp(alone, np.logaddexp(right_alone, log_mass) + log_w + lift), alone
 
