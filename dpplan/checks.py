@@ -9,6 +9,10 @@ from typing import Self
 
 from dpplan.errors import PlanError, UsageError
 
+# Numbers of this size leave room for what is computed from them in floats, which end at 2e-308 and 2e308; and whole
+# numbers as large as this are told from their neighbours by nothing that is computed here.
+LEAST, MOST, MOST_WHOLE = 1e-300, 1e300, 10**18
+
 
 class Problems:
     """Collects violations; raises one error holding all of them when its block ends.
@@ -42,22 +46,33 @@ class Problems:
 
     def positive(self, name: str, value: float, try_: str = "") -> bool:
         good = is_number(value) and _is_finite(value) and value > 0
-        return self.require(good, _join(f"{name}={show(value)} is not a positive number.", try_))
+        rule = f"{name}={show(value)} is not a positive number."
+        return self.require(good, _join(rule, try_)) and self._in_range(name, value)
 
     def at_least(self, name: str, value: float, least: float, try_: str = "") -> bool:
         good = is_number(value) and _is_finite(value) and value >= least
-        return self.require(good, _join(f"{name}={show(value)} is not at least {show(least)}.", try_))
+        rule = f"{name}={show(value)} is not at least {show(least)}."
+        return self.require(good, _join(rule, try_)) and self._in_range(name, value)
 
     def whole(self, name: str, value: float, least: int = 1, try_: str = "") -> bool:
-        """A whole number of at least `least`; 5.0 passes, 5.5 and True do not."""
+        """A whole number from `least` to MOST_WHOLE; 5.0 passes, 5.5 and True do not."""
         good = is_number(value) and _is_finite(value) and float(value).is_integer() and value >= least
-        return self.require(good, _join(f"{name}={show(value)} is not a whole number of at least {least}.", try_))
+        rule = f"{name}={show(value)} is not a whole number of at least {least}."
+        many = f"{name}={show(value)} is more than {MOST_WHOLE:g}, which nothing here is made for."
+        return self.require(good, _join(rule, try_)) and self.require(value <= MOST_WHOLE, many)
 
     def probability(self, name: str, value: float | Fraction, *, closed_right: bool = True, try_: str = "") -> bool:
         """In (0, 1], or in (0, 1) when `closed_right` is False."""
         good = is_number(value) and value > 0 and (value <= 1 if closed_right else value < 1)
         interval = "(0, 1]" if closed_right else "(0, 1)"
-        return self.require(good, _join(f"{name}={show(value)} is not in {interval}.", try_))
+        rule = f"{name}={show(value)} is not in {interval}."
+        return self.require(good, _join(rule, try_)) and self._in_range(name, value)
+
+    def _in_range(self, name: str, value: float | Fraction) -> bool:
+        size = abs(float(value))
+        small = f"{name}={show(value)} is below {LEAST:g}, where numbers lose their digits."
+        large = f"{name}={show(value)} is above {MOST:g}, where figures end."
+        return self.require(not 0.0 < size < LEAST, small) and self.require(size <= MOST, large)
 
 
 def is_number(value: object) -> bool:

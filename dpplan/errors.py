@@ -54,7 +54,8 @@ class UsageError(DpplanError):
     subject = "call"
 
     def __init__(self, problems: Sequence[str] | str) -> None:
-        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        # One mistake may be found by two checks; it is told once.
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(dict.fromkeys(problems))
         super().__init__(self._message())
 
     def _message(self) -> str:

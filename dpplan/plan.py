@@ -253,13 +253,15 @@ def resolve_delta(delta: float | None, examples: int | None) -> Delta:
         return Delta(float(delta))
     if examples is None:
         raise PlanError("delta is missing: give --delta, or --n to have it derived as 1 / (10 n).")
+    with Problems() as problems:
+        problems.whole("n", examples, try_="It is the number of examples the run may draw from.")
     exponent = math.ceil(math.log10(10 * examples) - 1e-12)
     return Delta(float(f"1e-{exponent}"), f"largest power of ten ≤ 1 / (10 × {examples})")
 
 
 def delta_warning(delta: float, examples: int | None) -> str | None:
     """A sentence when delta is too large for the data, else None."""
-    if examples is None or not is_number(delta) or delta * examples < 1:
+    if examples is None or not is_number(delta) or not 1 <= delta * examples < math.inf:
         return None
     safer = resolve_delta(None, examples).value
     return (

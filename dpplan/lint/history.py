@@ -27,9 +27,9 @@ class Earlier:
     name: str
     phase: Phase | None
     sha256: str
-    seeded: bool = False
     run: str = ""
     resumes: tuple[tuple[str, int], ...] = ()
+    seeded: bool = False
 
     @property
     def steps(self) -> int:
@@ -70,7 +70,7 @@ def _run(place: Path, source: str, path: str | None) -> Earlier | None:
                 return None
             steps = max(content.get("spent", {}).get("steps", 0), _begun(place))
             seeded = bool(content.get("seeded"))
-            return Earlier(place.name, _phase(content, steps), str(recipe["sha256"]), seeded, *_ids(content))
+            return Earlier(place.name, _phase(content, steps), str(recipe["sha256"]), *_ids(content), seeded)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, PlanError):
             continue
     return None

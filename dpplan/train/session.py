@@ -190,8 +190,6 @@ class Session:
                 epoch = self._close_epoch(step, facts)
                 facts = BatchFacts.none()
                 yield epoch
-                if epoch.drawn and epoch.drawn == epoch.dropped:
-                    return "stopped", "stopped because no example has a finite loss (try a lower learning_rate)"
             if every is not None and step % every == 0:
                 self._save()
         self._save()

@@ -12,7 +12,7 @@ from dpplan.accounting import delta, epsilon, exact, rdp
 from dpplan.accounting.bound import FLOOR, widened
 from dpplan.accounting.exact import certify, invert, prove
 from dpplan.accounting.sampled_gaussian import log_excess_moments
-from dpplan.errors import InternalError, NotCertified
+from dpplan.errors import InternalError, NotCertified, PlanError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson
@@ -51,13 +51,13 @@ def test_certificates_that_were_false(sigma, q, steps, asked, truth):
         (((1.0, 1.0, 1), (1.0, 0.01, 100)), 0.38, 0.0189928803085),
         (((1.0, 1.0, 1), (1.0, 0.01, 100)), 0.383, 0.00920227698883),
         (((1.0, 1.0, 1), (1.0, 0.01, 100)), 0.3845, 0.00431210404397),
-        # Deltas that no float holds in full.
+        # Deltas that no float holds in full: the command refuses them, and so does accounting.epsilon.
         (((1.0, 0.5, 1000),), 3e-322, 1000.2292003594),
         (((1.0, 1e-3, 10**6),), 1e-318, 72.4841362822231),
     ],
 )
 def test_transforms_near_zero_and_deltas_near_the_end_of_floats(rows, asked, truth):
-    lower, upper = epsilon(plan_of(*rows), asked).proven
+    lower, upper = exact.epsilon(plan_of(*rows), asked).proven
     assert lower <= truth * (1 + 1e-11)
     assert truth * (1 - 1e-11) <= upper
 
@@ -76,6 +76,15 @@ def test_deltas_that_were_certified_too_low(rows, spent, truth):
     lower, upper = delta(plan_of(*rows), spent).proven
     assert lower <= truth * (1 + 1e-4)
     assert truth * (1 - 1e-11) <= upper
+
+
+@pytest.mark.parametrize("asked", [1e-300, 1e-290, 1e-270, 1e-200])
+def test_the_smallest_deltas_that_are_answered(asked):
+    for rows in (((1.0, 0.01, 1),), ((1.0, 0.01, 10),), ((1.0, 1.0, 3),)):
+        bound = epsilon(plan_of(*rows), asked)
+        assert 0 < bound.lower <= bound.upper < 200
+    with pytest.raises(PlanError, match="is below 1e-300"):
+        epsilon(plan_of((1.0, 0.01, 10)), 1e-301)
 
 
 def test_a_delta_next_to_one_is_not_proven_to_be_one():
@@ -151,7 +160,7 @@ def test_noise_that_no_figure_can_hold_is_refused():
 
 @pytest.mark.parametrize(
     ("sigma", "q", "steps"),
-    [(1e300, 0.5, 10), (1e7, 0.5, 10), (1.0, 1e-15, 1000), (1.0, 5e-324, 1), (1e300, 5e-324, 1)],
+    [(1e300, 0.5, 10), (1e7, 0.5, 10), (1.0, 1e-15, 1000), (1.0, 1e-300, 1), (1e300, 1e-300, 1)],
 )
 def test_what_lies_outside_the_fast_methods_is_answered_all_the_same(sigma, q, steps):
     plan = Plan.from_rate(sigma, q, steps)

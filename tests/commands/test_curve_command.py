@@ -34,7 +34,7 @@ def test_a_plan_alone_gives_its_profile_over_delta(dpplan: Run) -> None:
     rows = {line.split()[0]: line.split()[1:] for line in lines[2:23]}
     assert list(rows)[0::10] == ["1e-12", "1e-07", "0.01"]
     lower, upper, _ = rows["1e-05"]
-    assert 0.9468668 < float(lower) <= float(upper) < 0.9468669
+    assert 0.94686679 < float(lower) <= float(upper) < 0.9468669
     lengths = [len(bar) for _, _, bar in rows.values()]
     assert lengths == sorted(lengths, reverse=True)
     assert max(map(len, lines)) <= 80

@@ -17,7 +17,7 @@ def test_one_delta_gives_a_headline_and_all_it_rests_on(dpplan: Run) -> None:
     done = dpplan("epsilon", *MNIST, "--delta", "1e-5")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "ε = 2.38169 at δ = 1e-05           certified: 2.38168972613 ≤ ε ≤ 2.38168972615",
+        "ε = 2.38169 at δ = 1e-05           certified: 2.38168972 ≤ ε ≤ 2.38168973",
         "",
         "  noise multiplier   1.1",
         "  sample rate        0.00426667       = 256 / 60000",

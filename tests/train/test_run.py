@@ -155,12 +155,12 @@ def test_parameters_that_overflow_stop_the_run_and_are_accounted_for(tmp_path: P
     assert read(report)["status"] == "stopped"
 
 
-def test_losses_that_are_all_not_finite_stop_the_run(tmp_path: Path) -> None:
+def test_losses_that_are_all_not_finite_do_not_stop_the_run(tmp_path: Path) -> None:
+    """How many examples have a finite loss is not released: a run that ended for it would tell of a single one."""
     mlp = {"model_kind": "mlp", "model_hidden": (8,), "model_activation": "relu"}
     report = run(tmp_path, seed=1, training_learning_rate=1e25, training_steps=300, **mlp)
-    assert report.status == "stopped"
-    assert "no example has a finite loss" in report.message
-    assert report.steps == report.epochs[-1].step < 300
+    assert report.epochs[-1].drawn == report.epochs[-1].dropped > 0
+    assert (report.status, report.steps) == ("finished", 300)
     assert report.spent == report.planned.claim.spent(report.steps)
 
 

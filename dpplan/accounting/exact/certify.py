@@ -50,7 +50,8 @@ def reconcile(quantity: Quantity, ends: Ends, floor: float, ceiling: float) -> R
 def renyi_epsilon(plan: Plan, delta: float, ends: Ends, wide: float) -> float:
     """Rényi DP's epsilon: at the one order that matches the contour, or at its best where the interval is wide."""
     if ends.contour is None or _is_wide(ends, wide):
-        return rdp.epsilon(plan, delta).value if ends.method != "closed form" else math.inf
+        known = ends.method == "closed form" and math.isfinite(ends.upper)
+        return math.inf if known else rdp.epsilon(plan, delta).value
     order = np.array([1.0 + ends.contour.tilt])
     if not 1.0 + 1e-6 <= order[0] <= 1e9:  # the range of its quadrature
         return math.inf

@@ -11,7 +11,7 @@ from dpplan.accounting.exact.law import Direction
 from dpplan.accounting.exact.law import log_normal_tail as _log_tail
 
 EPS = 2.0**-52
-LOG_TINY = -690.0  # smaller figures lose their digits
+LOG_TINY = -700.0  # smaller figures lose their digits
 
 
 def delta_ends(sigma: float, q: float, direction: Direction, epsilon: float) -> tuple[float, float]:
