@@ -81,6 +81,6 @@ def test_the_limit_refuses_to_overflow():
 
 
 def test_noise_so_small_that_mu_overflows_is_infinite_not_an_error():
-    plan = Plan.from_rate(1e-320, 1.0, 1)
+    plan = Plan.from_rate(1e-300, 1.0, 10**18)
     assert gdp.epsilon(plan, 1e-5).upper == math.inf
     assert gdp.delta(plan, 3.0).upper == 1.0
