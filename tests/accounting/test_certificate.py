@@ -154,8 +154,9 @@ def test_hardly_any_noise_gets_a_wide_and_finite_interval(sigma):
 
 
 def test_noise_that_no_figure_can_hold_is_refused():
-    with pytest.raises(NotCertified, match="no upper end could be proven"):
-        epsilon(Plan.from_rate(1e-300, 0.01, 1000), 1e-5)
+    for q, steps in ((0.01, 1000), (1.0, 10**18)):
+        with pytest.raises(NotCertified, match="no upper end could be proven"):
+            epsilon(Plan.from_rate(1e-300, q, steps), 1e-5)
 
 
 @pytest.mark.parametrize(

@@ -135,17 +135,21 @@ def _shared(plan: Plan, steps: Steps, deltas: list[float]) -> dict[float, Bound]
 def _bound(quantity: Literal["epsilon", "delta"], plan: Plan, final: Reconciled, ends: Ends) -> Bound:
     why = final.why
     if not math.isfinite(final.upper):
-        beyond = f", beyond {final.lower:.3g}" if final.lower > 0.0 else ""
-        raise NotCertified(
-            f"{quantity}: no upper end could be proven{beyond}: it may be too large for a float. "
-            "Is sigma the noise multiplier, noise over clip norm? Values from 0.3 to 100 are usual."
-        )
+        raise _unbounded(quantity, final.lower)
     if final.upper - final.lower > WIDE * final.upper:
         why += "; wider than usual, no method here can do better on this plan"
     details: dict[str, object] = {"method": ends.method, "terms": dict(ends.terms), "proven": final.proven}
     if ends.contour is not None:
         details |= {"tilt": ends.contour.tilt, "frequencies": len(ends.contour.u)}
     return Bound(quantity, final.lower, final.upper, Guarantee.CERTIFIED, NAME, plan.assumptions, why, details=details)
+
+
+def _unbounded(quantity: str, lower: float) -> NotCertified:
+    beyond = f", beyond {lower:.3g}" if lower > 0.0 else ""
+    return NotCertified(
+        f"{quantity}: no upper end could be proven{beyond}: it may be too large for a float. Is sigma the noise "
+        "multiplier, noise over clip norm? Values from 0.3 to 100 are usual."
+    )
 
 
 def _steps(plan: Plan) -> Steps:
@@ -164,6 +168,8 @@ def _unsampled(plan: Plan) -> bool:
 
 def _of_gaussian(bound: Bound) -> Bound:
     """Without sampling the closed form of gdp.py is the exact accountant."""
+    if not math.isfinite(bound.value):
+        raise _unbounded(bound.quantity, bound.lower or 0.0)
     return Bound(
         quantity=bound.quantity,
         lower=bound.lower,

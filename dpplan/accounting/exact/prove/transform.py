@@ -82,7 +82,7 @@ def choose_nodes(phase: Phase, a: float, u_max: float, log_goal: float) -> Nodes
     high = float(x[min(int(np.nonzero(matters)[0][-1]) + 1, SCAN - 1)])
     # For a < 0 the integrand falls from its mode on; see modulus.tails.
     far = far if a > 0.0 else max(high, phase.sigma)
-    return Nodes(math.floor(low / step) * step, step, int((high - low) / step) + 3, float(heights[best]), far)
+    return Nodes(math.floor(low / step) * step, step, max(int((high - low) / step), 0) + 3, float(heights[best]), far)
 
 
 def evaluate(phase: Phase, a: Ball, u_step: Ball, count: int, nodes: Nodes) -> Values:
