@@ -203,7 +203,7 @@ class Grid:
         kernel = turns * (-math.expm1(-gap) + beyond) * near
         fall = turns * (-math.exp(-gap) * far)
         base = -self.tilt * (epsilon + gap)
-        if not all(LOG_TINY < c.log_unit + base < LOG_HUGE for c in (self._upper, self._lower) if c.log_unit != 0.0):
+        if not LOG_TINY < self._upper.log_unit + base < LOG_HUGE:  # outside the range of floats, or without digits
             return DeltaInterval(0.0, math.exp(min(self.log_chernoff(epsilon), 0.0)), 0.0, 0.0, ())
         # How far ε may lie from where the composed lattice's points say: the same for every term.
         place = 4.0 * EPS * (self._moved + abs(epsilon) + abs(self.origin) + abs(first) * self.h)
@@ -228,6 +228,8 @@ class Grid:
         self, composed: _Composed, kernel: ComplexArray, fall: ComplexArray, base: float, place: float
     ) -> tuple[float, float, float]:
         """The sum, its derivative in ε, and a bound on the sum's error; place: of the error of ε."""
+        if not LOG_TINY < composed.log_unit + base < LOG_HUGE:
+            return 0.0, 0.0, 0.0  # of the lower law: the trivial bound
         scale = math.exp(composed.log_unit + base)
         value = float((composed.values * kernel).sum().real)
         slope = float((composed.values * fall).sum().real)
