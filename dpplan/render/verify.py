@@ -158,8 +158,6 @@ def _publish(verdict: "Verdict", symbol: str) -> Iterator[str]:
 
 def _remarks(verdict: "Verdict") -> Iterator[str]:
     claim, bound = verdict.claim, verdict.bound
-    if claim.lower is not None and claim.lower > claim.value:
-        yield f"the file contradicts itself: the lower end it gives, {show(claim.lower)}, is above the upper one."
     if bound is not None and bound.upper is not None and claim.lower is not None and claim.lower > bound.upper:
         yield (
             f"its lower end, {show(claim.lower)}, is false as well: above all that is proven. That claims no privacy, "
