@@ -46,7 +46,7 @@ def explanations(verdicts: Sequence["Verdict"]) -> Iterator[str]:
             yield ""
             yield f"  {verdict.claim.name}, {_at(verdict.claim)}"
             yield from explanation(verdict.bound, verdict.claim.at)
-    yield from premises()
+    yield from premises(any(verdict.proof is not None for verdict in verdicts))
 
 
 def document(read: "Document", verdicts: Sequence["Verdict"]) -> Object:

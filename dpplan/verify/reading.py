@@ -125,7 +125,9 @@ def _agreeing(problems: Problems, content: Object, planned: Object) -> None:
     """That the plan is the one of the recipe beside it."""
     rate, batch, n = (planned.get(key) for key in ("sample_rate", "batch_size", "examples"))
     told, expected, examples = (fields.finite(value) for value in (rate, batch, n))
-    if expected is not None and examples:
+    if expected is not None and examples and expected > examples:
+        problems.add(f"planned.batch_size={show(expected)} is more than planned.examples={show(examples)}.")
+    elif expected is not None and examples:
         fields.same(problems, "planned.sample_rate", told, expected / examples, "planned.batch_size / planned.examples")
     recipe = content.get("recipe")
     privacy = recipe.get("privacy") if isinstance(recipe, dict) else None

@@ -174,7 +174,6 @@ BAD += [
     ({"spent__epsilon__guarantee": "lower"}, "beside guarantee=lower"),
     ({"spent__epsilon__guarantee": "estimate"}, "spent.epsilon.estimate is null, and guarantee=estimate promises one"),
     ({"spent__epsilon__guarantee": "upper", "spent__epsilon__upper": None}, "spent.epsilon.upper is null"),
-    ({"spent__epsilon__lower": 5, "spent__epsilon__upper": 4}, "spent.epsilon contradicts itself: lower=5 is above"),
     ({"spent__steps": 10}, "spent.steps=10 contradicts status=finished and its verdict: planned.steps=100."),
     ({"spent__steps": 10, "verdict": ...}, "spent.steps=10 contradicts status=finished"),
     ({"spent__steps": 10, "status": "stopped"}, "spent.steps=10 contradicts its verdict"),
@@ -255,6 +254,25 @@ def test_a_delta_above_one_is_refused(tmp_path: Path) -> None:
     content = printed("delta")
     content["results"][0]["delta"]["upper"] = 1.5
     assert "results[0].delta.upper=1.5 is not in [0, 1]." in problems(tmp_path, content)
+
+
+def test_a_folder_that_cannot_be_resumed_says_what_it_spent(tmp_path: Path) -> None:
+    saved(tmp_path, f"{STEPS:020}\n", "steps")
+    saved(tmp_path, report(), "run.json")
+    with pytest.raises(ReportError) as caught:
+        verify.read(tmp_path)
+    said = str(caught.value)
+    assert "cannot be resumed. 100 steps are counted, ε ≤ " in said
+    assert "at δ = 1e-05 spent." in said
+    assert "--resume" not in said
+    for name, text, told in [
+        ("run.json", "garbage", "100 steps are counted, and are spent."),
+        ("run.json", json.dumps(report(planned__delta=7)), "100 steps are counted, and are spent."),
+        ("steps", "many", "nobody can tell"),
+    ]:
+        saved(tmp_path, text, name)
+        with pytest.raises(ReportError, match=told):
+            verify.read(tmp_path)
 
 
 def test_no_mutilation_of_a_report_raises_anything_else(tmp_path: Path) -> None:
