@@ -31,6 +31,7 @@ KINDS: Mapping[Kind, str] = MappingProxyType(
     }
 )
 
+BALL_ARITHMETIC = "ball arithmetic, with --prove"  # of proofs alone: no other figure rests on it
 CERTIFICATE: tuple[Assumption, ...] = (
     Assumption(
         "dominating pair",
@@ -95,7 +96,7 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "--prove leaves the floor out, and needs neither binary64 nor the C library",
     ),
     Assumption(
-        "ball arithmetic, with --prove",
+        BALL_ARITHMETIC,
         "arithmetic",
         "A proof needs that Arb, GMP and MPFR in python-flint enclose what they say they enclose.",
         "Johansson 2017, Arb: efficient arbitrary-precision midpoint-radius interval arithmetic",

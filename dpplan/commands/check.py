@@ -37,7 +37,7 @@ ALL = "all"
 
 
 @click.command("check", help=HELP, short_help="What is wrong with a plan or a recipe, and the fix.")
-@click.argument("recipe", type=click.Path(path_type=Path), metavar="[RECIPE]", required=False)
+@click.argument("recipe", type=options.FileName(path_type=Path), metavar="[RECIPE]", required=False)
 @options.phases
 @options.deltas(several=False)
 @click.option("--accountant", type=options.Name(tuple(accounting.ACCOUNTANTS)), help="Whose figure is claimed.")
@@ -59,7 +59,7 @@ ALL = "all"
 @click.option("--trials", type=options.COUNT, help="Settings that were tried on the same examples.")
 @click.option(
     "--runs",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=options.FileName(path_type=Path, file_okay=False),
     help="Look in this folder for runs of `dpplan train` on the same examples as RECIPE.",
 )
 @click.option("--silence", multiple=True, metavar='CODE="REASON"', help="Let the findings of a rule pass.")

@@ -36,7 +36,7 @@ Exit status: 0 done; 2 the call makes no sense as put.
 @options.told
 @click.option(
     "--plot",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=options.FileName(path_type=Path, dir_okay=False),
     help="Also draw ε against epochs for each accountant, as .svg or .png.",
 )
 @options.explain

@@ -27,7 +27,7 @@ Exit status: 0 done; 2 a recipe or the call is wrong; 3 nothing could be certifi
 
 
 @click.command("plans", help=HELP, short_help="Recipes: what differs, and which wins on what.")
-@click.argument("recipes", type=click.Path(path_type=Path), metavar="RECIPE...", nargs=-1, required=True)
+@click.argument("recipes", type=options.FileName(path_type=Path), metavar="RECIPE...", nargs=-1, required=True)
 @click.option(
     "--n", "examples", type=options.COUNT, help="Training examples, for all; without it they are counted in the data."
 )

@@ -26,7 +26,7 @@ Exit status: 0 done; 2 the call makes no sense as put.
 @click.command("theorems", help=HELP, short_help="Composition theorems as the steps grow.")
 @options.phases
 @options.deltas(several=False)
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Also draw it, as .svg or .png.")
+@click.option("--plot", type=options.FileName(path_type=Path, dir_okay=False), help="Also draw it, as .svg or .png.")
 @options.as_json
 def command(said: Said, delta: Any, plot: Path | None, as_json: bool) -> None:
     from dpplan import growth

@@ -48,7 +48,7 @@ LEAST_DELTA = 1e-12  # how far a curve over ε goes when nothing is said
     "--accountant", "names", type=Name(EVERYONE), multiple=True, help="Who computes; exact if not given. Repeatable."
 )
 @options.told
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Also draw it, as .svg or .png.")
+@click.option("--plot", type=options.FileName(path_type=Path, dir_okay=False), help="Also draw it, as .svg or .png.")
 @options.as_json
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values and nothing else.")
 def command(

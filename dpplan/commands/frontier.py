@@ -89,10 +89,12 @@ class Values(click.ParamType):  # type: ignore[type-arg]  # as in options.py
 @click.option("--cells", is_flag=True, help="List every cell, too.")
 @click.option(
     "--plot",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=options.FileName(path_type=Path, dir_okay=False),
     help="Also draw the map, as .svg or .png.",
 )
-@click.option("--csv", "table", type=click.Path(path_type=Path, dir_okay=False), help="Also write every cell, as CSV.")
+@click.option(
+    "--csv", "table", type=options.FileName(path_type=Path, dir_okay=False), help="Also write every cell, as CSV."
+)
 @click.option("--workers", type=COUNT, help="Processes; as many as there are processors when not given.")
 @options.as_json
 def command(

@@ -31,6 +31,17 @@ class Name(click.Choice):  # type: ignore[type-arg]
         return value
 
 
+class FileName(click.Path):
+    """A file or a folder. An empty name, such as an unset variable of the shell leaves, is not the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            named = "the name" if param is None else param.metavar or param.opts[0]
+            name = param.opts[0] if isinstance(param, click.Option) else named.strip("[].")
+            raise UsageError(f"{name} is empty: name a file or a folder.")
+        return super().convert(value, param, ctx)
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The accountant that was asked for, or all of them, and what was said to some. known: what may be asked for."""

@@ -51,6 +51,9 @@ def _written(given: Iterable[str], name: str, unread: list[str]) -> Iterator[Wri
     """The phases that were typed (they have a = in them) or stand in the files that were named."""
     number = 0
     for text in given:
+        if not text.strip():
+            unread.append(f"--{name} is empty: name a file of phases, or type one: sigma=1.1,q=0.01,steps=1000.")
+            continue
         if "=" in text:
             number += 1
             yield Written(f"{name} {number}", tuple(_pairs(text)))

@@ -110,7 +110,7 @@ def answer(inquiry: Inquiry, explain: bool, as_json: bool, more: More) -> list[B
     for at, bound in zip(inquiry.places, bounds, strict=True) if explain else ():
         screen.say(["", *([text.heading(bound, at)] if len(bounds) > 1 else []), *text.explanation(bound, at)])
     if explain:
-        screen.say(text.premises())
+        screen.say(text.premises(bool(proofs)))
     screen.warn(asked.warnings)
     return held
 

@@ -13,7 +13,7 @@ import click
 
 from dpplan import lint
 from dpplan import recipe as recipes
-from dpplan.commands import screen
+from dpplan.commands import options, screen
 from dpplan.commands.recipes import needs_torch
 from dpplan.errors import EXIT_DONE, DpplanError, RecipeError, TrainingStopped, UsageError
 
@@ -53,10 +53,10 @@ SEED_FIXED = "DP016"
 
 
 @click.command("train", help=HELP, short_help="Run a recipe and account for it.")
-@click.argument("recipe", type=click.Path(path_type=Path), metavar="RECIPE", required=False)
+@click.argument("recipe", type=options.FileName(path_type=Path), metavar="RECIPE", required=False)
 @click.option(
     "--resume",
-    type=click.Path(path_type=Path),
+    type=options.FileName(path_type=Path),
     metavar="RUN_FOLDER",
     help="Go on with the run in this folder. RECIPE may be left out; if given, only its runtime block may differ.",
 )
@@ -83,7 +83,7 @@ SEED_FIXED = "DP016"
     default=None,
     help="Train the same model once more without privacy, or do not, whatever compare_nonprivate says.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="The run's folder; must not exist yet.")
+@click.option("--out", type=options.FileName(path_type=Path), help="The run's folder; must not exist yet.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON and nothing else.")
 def command(
     recipe: Path | None,
@@ -213,6 +213,8 @@ def _job(recipe: Path | None, resume: Path | None, seed: int | None, out: Path |
         raise UsageError(f"--resume goes on with what the run began with; leave out {' and '.join(given)}.")
     if recipe is None and resume is not None:
         recipe = resume / "recipe.yaml"
+        if not recipe.exists():
+            raise UsageError(f"{resume}: is not the folder of a run. Name one that `dpplan train` made.")
     assert recipe is not None
     return recipes.load(recipe)
 

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dpplan.accounting.assumptions import CERTIFICATE, KINDS
+from dpplan.accounting.assumptions import BALL_ARITHMETIC, CERTIFICATE, KINDS
 from dpplan.accounting.bound import FLOOR, Bound, Guarantee
 from dpplan.checks import show
 from dpplan.digits import down_above, near_at_most
@@ -160,12 +160,16 @@ def explanation(bound: Bound, delta: float | None = None) -> Iterator[str]:
             yield f"  {DETAILS.get(key, key.replace('_', ' ')):<19}{brief(value)}"
 
 
-def premises() -> Iterator[str]:
-    """What every proven figure assumes, by name; `dpplan help certificate` has each at length."""
+def premises(proved: bool = False) -> Iterator[str]:
+    """What every proven figure assumes, by name; `dpplan help certificate` has each at length.
+
+    proved: whether one of the figures is a proof in ball arithmetic.
+    """
     yield ""
     yield "  assumed by every proven figure (dpplan help certificate says each at length)"
+    needed = [each for each in CERTIFICATE if proved or each.name != BALL_ARITHMETIC]
     for kind in KINDS:
-        names = "; ".join(each.name for each in CERTIFICATE if each.kind == kind)
+        names = "; ".join(each.name for each in needed if each.kind == kind)
         yield from _named(kind, names)
 
 

@@ -46,7 +46,7 @@ def explanations(verdicts: Sequence["Verdict"]) -> Iterator[str]:
             yield ""
             yield f"  {verdict.claim.name}, {_at(verdict.claim)}"
             yield from explanation(verdict.bound, verdict.claim.at)
-    yield from premises()
+    yield from premises(any(verdict.proof is not None for verdict in verdicts))
 
 
 def document(read: "Document", verdicts: Sequence["Verdict"]) -> Object:
@@ -158,8 +158,6 @@ def _publish(verdict: "Verdict", symbol: str) -> Iterator[str]:
 
 def _remarks(verdict: "Verdict") -> Iterator[str]:
     claim, bound = verdict.claim, verdict.bound
-    if claim.lower is not None and claim.lower > claim.value:
-        yield f"the file contradicts itself: the lower end it gives, {show(claim.lower)}, is above the upper one."
     if bound is not None and bound.upper is not None and claim.lower is not None and claim.lower > bound.upper:
         yield (
             f"its lower end, {show(claim.lower)}, is false as well: above all that is proven. That claims no privacy, "

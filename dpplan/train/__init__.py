@@ -36,6 +36,7 @@ from dpplan.train.randomness import TorchGenerators
 from dpplan.train.ranks import ALONE, Ranks, joined
 from dpplan.train.report import Epoch, Planned, Resumed, Step, TrainReport
 from dpplan.train.session import Session
+from dpplan.verify.begun import cost
 
 __all__ = [
     "Epoch",
@@ -104,6 +105,10 @@ def plan_resumed(
     """
     begun = RunFolder(folder)
     found = begun.recipe()
+    if not begun.checkpoint.exists():
+        raise UsageError(
+            f"{folder}: holds no checkpoint to go on from. {cost(folder, begun.begun())} Start the run anew."
+        )
     try:
         checkpoint = Checkpoint.load(begun.checkpoint)
     except InputOutputFailed as error:

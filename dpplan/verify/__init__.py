@@ -6,6 +6,10 @@
 
     claim       what was claimed
     fields      values out of JSON that anybody may have written
+    entries     what each key may hold
+    figures     what one figure claims
+    outcome     what a run says of itself
+    begun       what is known of a run without a report
     reading     reports, run folders and the JSON of commands to claims
 
 A claim is the upper end of an interval, an upper bound, or an estimate that was used as one. It is held against the
@@ -101,7 +105,9 @@ def verify(claim: Claim, progress: Progress | None = None, proofs: bool = True) 
             bound, standing = proof.bound, _judged(claim.value, proof)
     if claim.broken:
         return Verdict(claim, Standing.REFUTED, bound, proof, (claim.broken, *reasons))
-    if claim.doubts and standing is Standing.STANDS:
+    if claim.contradiction:
+        reasons.append(claim.contradiction)
+    if (claim.doubts or claim.contradiction) and standing is Standing.STANDS:
         standing = Standing.UNCERTAIN
     return Verdict(claim, standing, bound, proof, (*claim.doubts, *reasons))
 

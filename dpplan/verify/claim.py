@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dpplan.checks import show
 from dpplan.plan import Plan
 
 Quantity = Literal["epsilon", "delta"]
@@ -27,6 +28,13 @@ class Claim:
     accountant: str = ""
     broken: str = ""
     doubts: tuple[str, ...] = ()
+
+    @property
+    def contradiction(self) -> str:
+        """Where the ends exclude each other: what is wrong with them, else ""."""
+        if self.lower is None or self.lower <= self.value:
+            return ""
+        return f"{self.name} contradicts itself: lower={show(self.lower)} is above upper={show(self.value)}."
 
 
 @dataclass(frozen=True, slots=True)

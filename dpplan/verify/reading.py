@@ -17,19 +17,17 @@ from typing import Any
 from dpplan.checks import Problems, show
 from dpplan.errors import InputOutputFailed, ReportError, file_error
 from dpplan.plan import Phase, Plan
-from dpplan.verify import fields
+from dpplan.verify import entries, fields
+from dpplan.verify.begun import REPORT, STEPS, unfinished
 from dpplan.verify.claim import Claim, Document, Quantity
 from dpplan.verify.fields import Object
+from dpplan.verify.figures import assumed, figure
+from dpplan.verify.outcome import outcome
 
-REPORT, STEPS, METRICS = "report.json", "steps", "metrics.jsonl"
+METRICS = "metrics.jsonl"
 STDIN = Path("-")
 MOST_BYTES = 100_000_000  # the report of a million epochs
 _KNOWN_VERSION = "1"
-# What the figures of every version assume. Words around them have changed; other words than these are another claim.
-_ADJACENCY, _UNIT, _SAMPLED = "add_remove", "example", ("Poisson sampling", "full batch")
-_BRIEFLY = "add/remove one example"
-# What of a run's verdict says that the mechanism was not the planned one.
-_MECHANISM = ("batch sizes", "empty batches", "noise", "denominator")
 
 
 def read(path: Path) -> Document:
@@ -40,7 +38,7 @@ def read(path: Path) -> Document:
     folder = os.path.isdir(path)  # unlike Path.is_dir, False for a name that no file can have
     file = path / REPORT if folder else path
     if folder and not file.exists():
-        raise ReportError(_no_report(path))
+        raise ReportError(unfinished(path))
     name = "standard input" if path == STDIN else str(file)
     content = fields.parse(_text(path, file), name)
     kind = _kind(content, name)
@@ -50,7 +48,7 @@ def read(path: Path) -> Document:
             beside = file.parent if file.name == REPORT and path != STDIN else None
             claims, remarks = _of_run(problems, content, beside)
         else:
-            _assumed(problems, content)
+            assumed(problems, content)
             claims, remarks = list(_READERS[kind](problems, content)), []
         if not problems.found and not claims:
             problems.add(f"{name}: holds no figure that claims anything.")
@@ -78,15 +76,6 @@ def _text(path: Path, file: Path) -> str:
         raise ReportError(f"{file}: is not text (UTF-8); a report is JSON.") from None
 
 
-def _no_report(folder: Path) -> str:
-    if (folder / STEPS).exists():
-        return (
-            f"{folder}: this run has no {REPORT} yet: it goes on, or was killed. `dpplan train --resume {folder}` "
-            "ends it, and reports what it spent."
-        )
-    return f"{folder}: is not the folder of a run: it holds no {REPORT}."
-
-
 def _kind(content: Object, name: str) -> str:
     schema = content.get("schema")
     found = re.fullmatch(r"dpplan\.([a-z-]+)/(\d+)", schema) if isinstance(schema, str) else None
@@ -105,7 +94,8 @@ def _kind(content: Object, name: str) -> str:
 
 
 def _of_run(problems: Problems, content: Object, folder: Path | None) -> tuple[list[Claim], list[str]]:
-    _assumed(problems, content)
+    assumed(problems, content)
+    entries.check(problems, content, entries.RUN)
     planned = fields.block(problems, content, "planned")
     delta = fields.delta_of(problems, planned, "planned.delta")
     length = fields.count(problems, planned, "planned.steps")
@@ -117,27 +107,27 @@ def _of_run(problems: Problems, content: Object, folder: Path | None) -> tuple[l
     if lost is not None and taken is not None and lost > taken:
         problems.add(f"spent.lost_steps={show(lost)} is more than spent.steps={taken}.")
     counted, remarks = _counted(folder, taken or 0)
-    broken, doubts = _undone(problems, content)
-    if delta is None or length is None or one is None or taken is None:
-        return [], remarks
-    examples = planned.get("examples") if isinstance(planned.get("examples"), int) else None
+    broken, doubts, told = outcome(problems, content, length, None if spent is None else taken)
+    examples = fields.finite(planned.get("examples"))
 
     def claim(name: str, holder: Object, steps: int) -> Iterator[Claim]:
-        phases = (dataclasses.replace(one, steps=steps),) if steps else ()
-        plan = Plan(phases, examples=examples) if phases else None
-        for found in _figure(problems, holder, f"{name}.epsilon", "epsilon", delta, plan):
+        phases = (dataclasses.replace(one, steps=steps),) if one is not None and steps else ()
+        plan = Plan(phases, examples=int(examples) if examples else None) if phases and not problems.found else None
+        for found in figure(problems, holder, f"{name}.epsilon", "epsilon", delta, plan):
             yield dataclasses.replace(found, name=name, broken=broken, doubts=doubts)
 
     claims = [] if spent is None else list(claim("spent", spent, counted))
     # Of a run that went on beyond its plan the planned figure claims too little, whatever it was of the plan.
-    return [*claims, *claim("planned", planned, max(length, counted))], remarks
+    return [*claims, *claim("planned", planned, max(length or 0, counted))], [*told, *remarks]
 
 
 def _agreeing(problems: Problems, content: Object, planned: Object) -> None:
     """That the plan is the one of the recipe beside it."""
     rate, batch, n = (planned.get(key) for key in ("sample_rate", "batch_size", "examples"))
     told, expected, examples = (fields.finite(value) for value in (rate, batch, n))
-    if expected is not None and examples:
+    if expected is not None and examples and expected > examples:
+        problems.add(f"planned.batch_size={show(expected)} is more than planned.examples={show(examples)}.")
+    elif expected is not None and examples:
         fields.same(problems, "planned.sample_rate", told, expected / examples, "planned.batch_size / planned.examples")
     recipe = content.get("recipe")
     privacy = recipe.get("privacy") if isinstance(recipe, dict) else None
@@ -146,22 +136,6 @@ def _agreeing(problems: Problems, content: Object, planned: Object) -> None:
     for key in ("noise_multiplier", "delta"):
         said, given = fields.finite(planned.get(key)), fields.finite(privacy.get(key))
         fields.same(problems, f"planned.{key}", said, given, f"recipe.privacy.{key}")
-
-
-def _undone(problems: Problems, content: Object) -> tuple[str, tuple[str, ...]]:
-    """Why the run cannot be claimed to be private at all, and why its mechanism may not be the planned one."""
-    seeded, seed = content.get("seeded"), content.get("seed")
-    if seeded not in (None, True, False):
-        problems.add(f"seeded={fields.shown(seeded)} is neither true nor false.")
-    broken = ""
-    if seeded or seed is not None:
-        broken = "the run had a seed: whoever knows it can subtract the noise"
-    outside = content.get("not_covered_by_epsilon")
-    lists = (content.get("verdict"), outside.get("verdict") if isinstance(outside, dict) else None)
-    checks = [check for each in lists if isinstance(each, list) for check in each if isinstance(check, dict)]
-    wrong = [str(check.get("name")) for check in checks if check.get("agrees") is False]
-    doubts = tuple(f"the report itself says that its {name} disagreed" for name in wrong if name in _MECHANISM)
-    return broken, doubts
 
 
 def _counted(folder: Path | None, reported: int) -> tuple[int, list[str]]:
@@ -256,6 +230,7 @@ def _result(problems: Problems, result: object, path: str, plan: Plan | None) ->
         return
     prefix = f"{path}." if path else ""
     epsilon, delta = result.get("epsilon"), result.get("delta")
+    entries.check(problems, result, entries.RESULT, prefix)
     if result.get("refusal") and (epsilon is None or delta is None):
         return
     if isinstance(epsilon, dict):
@@ -267,37 +242,15 @@ def _result(problems: Problems, result: object, path: str, plan: Plan | None) ->
     else:
         problems.add(f"{path or 'the file'} holds neither an epsilon at a delta nor a delta at an epsilon.")
         return
-    for found in _figure(problems, result, f"{prefix}{quantity}", quantity, at, plan):
+    for found in figure(problems, result, f"{prefix}{quantity}", quantity, at, plan):
         yield dataclasses.replace(found, name=path or quantity)
-
-
-def _figure(
-    problems: Problems, holder: Object, path: str, quantity: Quantity, at: float | None, plan: Plan | None
-) -> Iterator[Claim]:
-    """What a figure claims: its upper bound, or its estimate. A lower bound claims nothing, nor an infinite one."""
-    figure = fields.block(problems, holder, path)
-    if not figure:
-        return
-    guarantee, most = figure.get("guarantee"), 1.0 if quantity == "delta" else float("inf")
-    if guarantee not in ("certified", "upper", "lower", "estimate"):
-        problems.add(f"{path}.guarantee={fields.shown(guarantee)} is none that dpplan gives.")
-        return
-    assumed = figure.get("assumptions")
-    if assumed is not None and not (_BRIEFLY in str(assumed) and _sampled(assumed)):
-        problems.add(f"{path}.assumptions={fields.shown(assumed)} is not what dpplan accounts for: {_BRIEFLY}.")
-    key = "estimate" if guarantee == "estimate" else "upper"
-    if guarantee == "lower" or (guarantee == "certified" and figure.get("upper", 0) is None):
-        return
-    value = fields.number(problems, figure, f"{path}.{key}", high=most)
-    lower = fields.optional(problems, figure, f"{path}.lower")
-    if value is not None and at is not None:
-        yield Claim(path, quantity, at, value, plan, lower, str(guarantee), str(figure.get("accountant") or ""))
 
 
 def _plan(problems: Problems, holder: Object, path: str) -> Plan | None:
     """The plan of a command's JSON. A quantity that stands both at its top and in its phases has to be the same."""
     told = fields.block(problems, holder, path)
     listed = told.get("phases")
+    entries.check(problems, told, entries.PLAN, f"{path}.")
     if not told or not isinstance(listed, list) or not listed:
         if told:
             problems.add(f"{path}.phases is missing.")
@@ -318,23 +271,6 @@ def _plan(problems: Problems, holder: Object, path: str) -> Plan | None:
     if n is not None and batch is not None and len(phases) == 1:
         fields.same(problems, f"{path}.sample_rate", phases[0].sample_rate, batch / n, "batch_size / examples")
     return Plan(phases, examples=n)
-
-
-def _assumed(problems: Problems, content: Object) -> None:
-    """That the figures are for the sampling and the neighbours that dpplan accounts for."""
-    told = content.get("assumptions")
-    if not isinstance(told, dict):
-        return
-    for key, value in (("adjacency", _ADJACENCY), ("privacy_unit", _UNIT)):
-        if told.get(key, value) != value:
-            problems.add(f"assumptions.{key}={fields.shown(told[key])} is not what dpplan accounts for: {value}.")
-    if not _sampled(told.get("sampling", _SAMPLED[0])):
-        said = fields.shown(told["sampling"])
-        problems.add(f"assumptions.sampling={said} is not what dpplan accounts for: {' or '.join(_SAMPLED)}.")
-
-
-def _sampled(words: object) -> bool:
-    return any(known in str(words) for known in _SAMPLED)
 
 
 _READERS: Mapping[str, Callable[[Problems, Any], Iterator[Claim]]] = MappingProxyType(

@@ -191,9 +191,44 @@ def test_what_is_no_report_is_2(dpplan: Run, tmp_path: Path, name: str, content:
 
 def test_a_run_that_was_killed_has_no_report_yet(dpplan: Run, tmp_path: Path) -> None:
     saved(tmp_path, f"{9:020}\n", "steps")
+    saved(tmp_path, "", "checkpoint.pt")
     done = dpplan("verify", str(tmp_path))
     assert done.returncode == 2
     assert "dpplan train --resume" in done.stderr
+
+
+def test_a_figure_that_is_gone_and_one_that_contradicts_itself_are_2(dpplan: Run, tmp_path: Path) -> None:
+    content = printed(dpplan, "epsilon", *PLAN, "--delta", "1e-5")
+    for ends, said in (({"upper": None}, "upper is null"), ({"lower": 5, "upper": 4}, "contradicts itself")):
+        content["results"][0]["epsilon"] |= ends
+        done = dpplan("verify", str(saved(tmp_path, content)))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (("verify", ""), "REPORT is empty"),
+        (("check", ""), "RECIPE is empty"),
+        (("train", "--resume", ""), "--resume is empty"),
+        (("epsilon", "--phase", "", "--delta", "1e-5"), "--phase is empty"),
+        (("epsilon", *PLAN, "--spent", " ", "--delta", "1e-5"), "--spent is empty"),
+        (("train", "--resume", "."), ".: is not the folder of a run."),
+        (("train", "--resume", "nowhere"), "nowhere: is not the folder of a run."),
+    ],
+)
+def test_a_name_that_is_empty_or_of_something_else_is_told(dpplan: Run, call: tuple[str, ...], said: str) -> None:
+    done = dpplan(*call)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {said}"), done.stderr
+
+
+def test_ball_arithmetic_is_assumed_where_it_was_used(dpplan: Run) -> None:
+    call = ("epsilon", "--sigma", "4", "--q", "1", "--steps", "1", "--delta", "1e-5", "--explain")
+    assert "ball arithmetic" not in dpplan(*call).stdout
+    pytest.importorskip("flint")
+    assert "ball arithmetic" in dpplan(*call, "--prove").stdout.partition("assumed by every")[2]
 
 
 def test_explain_says_how_the_new_figure_came_about(dpplan: Run, tmp_path: Path) -> None:

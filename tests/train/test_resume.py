@@ -285,6 +285,14 @@ def test_a_folder_that_was_meddled_with_is_refused(
         resumed(tmp_path / "run")
 
 
+def test_a_run_killed_before_its_first_checkpoint_says_what_it_spent(tmp_path: Path) -> None:
+    interrupted(tmp_path / "run", tiny(tmp_path), 10)
+    for name in ("checkpoint.pt", "report.json"):
+        (tmp_path / "run" / name).unlink()
+    with pytest.raises(UsageError, match=r"10 steps are counted, ε ≤ [\d.]+ at δ = 1e-05 spent\. Start the run anew"):
+        resumed(tmp_path / "run")
+
+
 def test_without_checkpoints_nothing_is_left_to_go_on_from(tmp_path: Path) -> None:
     interrupted(tmp_path / "run", tiny(tmp_path, runtime_checkpoint_every=None), 10)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"model.pt", "recipe.yaml", "report.json"}

@@ -36,11 +36,12 @@ def test_a_folder_and_the_report_in_it_are_the_same(tmp_path: Path) -> None:
 
 
 def test_the_steps_that_were_really_taken_are_accounted(tmp_path: Path) -> None:
-    spent, planned = verify.read(saved(tmp_path, report(spent__steps=40))).claims
+    early = {"status": "interrupted", "verdict": []}
+    spent, planned = verify.read(saved(tmp_path, report(spent__steps=40, **early))).claims
     assert (spent.plan.steps, planned.plan.steps) == (40, STEPS)  # type: ignore[union-attr]
     spent, planned = verify.read(saved(tmp_path, report(spent__steps=140))).claims
     assert (spent.plan.steps, planned.plan.steps) == (140, 140)  # type: ignore[union-attr]
-    spent, _ = verify.read(saved(tmp_path, report(spent__steps=0))).claims
+    spent, _ = verify.read(saved(tmp_path, report(spent__steps=0, **early))).claims
     assert spent.plan is None
 
 
@@ -72,6 +73,23 @@ def test_a_count_that_is_garbage_is_refused(tmp_path: Path) -> None:
             verify.read(tmp_path)
 
 
+def test_a_report_of_a_version_that_wrote_fewer_keys_is_read(tmp_path: Path) -> None:
+    optional = ("examples", "batch_size", "clip_norm")
+    content = report(software=..., verdict=..., recipe=..., seed=..., **{f"planned__{key}": ... for key in optional})
+    assert len(verify.read(saved(tmp_path, content)).claims) == 2
+
+
+def test_a_run_that_says_it_did_not_do_as_planned_is_remarked_on(tmp_path: Path) -> None:
+    early = {"status": "stopped", "message": "no loss", "agrees_with_plan": False, "verdict": [], "spent__steps": 40}
+    (remark,) = verify.read(saved(tmp_path, report(**early))).remarks
+    assert remark == "the report says that the run was stopped (no loss): 40 of 100 steps."
+    document = verify.read(saved(tmp_path, report(agrees_with_plan=False)))
+    assert "did not do as planned" in document.remarks[0]
+    assert all("did not agree" in claim.doubts[0] for claim in document.claims)
+    doubted = verify.read(saved(tmp_path, report(spent__holds=False))).claims[0].doubts
+    assert doubted == ("the report itself says that what it spent does not hold",)
+
+
 def test_a_dry_run_has_only_a_plan(tmp_path: Path) -> None:
     content = report(status=..., spent=..., verdict=..., not_covered_by_epsilon=...)
     assert [claim.name for claim in verify.read(saved(tmp_path, content)).claims] == ["planned"]
@@ -90,14 +108,13 @@ def test_json_of_the_planning_commands_is_read(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_refusals_lower_bounds_and_infinite_figures_claim_nothing(tmp_path: Path) -> None:
+def test_refusals_and_lower_bounds_claim_nothing(tmp_path: Path) -> None:
     content = printed()
     (result,) = content["results"]
     figure = result["epsilon"]
     content["results"] += [
         {"accountant": "zcdp", "delta": DELTA, "epsilon": None, "refusal": "zcdp: refuses"},
         {**result, "epsilon": {**figure, "guarantee": "lower", "upper": None}},
-        {**result, "epsilon": {**figure, "upper": None}},
     ]
     assert len(verify.read(saved(tmp_path, content)).claims) == 1
     content["results"] = content["results"][1:]
@@ -147,6 +164,23 @@ BAD += [({"spent__epsilon__upper": value}, "spent.epsilon.upper") for value in (
 BAD += [({"spent__epsilon": value}, "spent.epsilon") for value in (1.5, None, [], ...)]
 BAD += [({"spent__epsilon__guarantee": value}, "spent.epsilon.guarantee") for value in ("sure", None, 7, [], ...)]
 BAD += [
+    ({"spent__epsilon": {}}, "spent.epsilon holds nothing"),
+    ({"spent__epsilon__upper": None}, "spent.epsilon.upper is null, and guarantee=certified promises one"),
+    ({"spent__epsilon__lower": None}, "spent.epsilon.lower is null, and guarantee=certified promises one"),
+    (
+        {"spent__epsilon__upper": None, "spent__epsilon__lower": None, "spent__epsilon__estimate": 0.1},
+        "spent.epsilon.estimate=0.1 beside guarantee=certified",
+    ),
+    ({"spent__epsilon__guarantee": "lower"}, "beside guarantee=lower"),
+    ({"spent__epsilon__guarantee": "estimate"}, "spent.epsilon.estimate is null, and guarantee=estimate promises one"),
+    ({"spent__epsilon__guarantee": "upper", "spent__epsilon__upper": None}, "spent.epsilon.upper is null"),
+    ({"spent__steps": 10}, "spent.steps=10 contradicts status=finished and its verdict: planned.steps=100."),
+    ({"spent__steps": 10, "verdict": ...}, "spent.steps=10 contradicts status=finished"),
+    ({"spent__steps": 10, "status": "stopped"}, "spent.steps=10 contradicts its verdict"),
+    ({"status": "interrupted", "agrees_with_plan": True}, "agrees_with_plan=true contradicts the rest"),
+    ({"status": "failed"}, 'status="failed" is not finished or interrupted or stopped.'),
+    ({"verdict": [3]}, "verdict[0]=3 is not an object"),
+    ({"verdict": [{"name": "noise", "agrees": "yes"}]}, 'verdict[0].agrees="yes" is not true or false'),
     ({"spent": ...}, "spent is missing"),
     ({"spent": []}, "spent=[] is not an object"),
     ({"planned": ...}, "planned is missing"),
@@ -162,6 +196,19 @@ BAD += [
     ({"spent__epsilon__assumptions": "Poisson sampling, replace one example"}, "spent.epsilon.assumptions"),
 ]
 
+BAD += [
+    ({f"planned__{key}": value}, f"planned.{key}=")
+    for key, values in {
+        "examples": (0, -1, None, [], 1.5, True, "many", 2**60),
+        "batch_size": (0, True, None, 1e300, 10**400, "x"),
+        "clip_norm": ("NaN", 0, -1, None, {}),
+        "max_epsilon": ("x", 0, -1, True, []),
+        "target_epsilon": ("x", 0, -1, True, {}),
+        "over_budget": (None, 1, "no"),
+    }.items()
+    for value in values
+]
+
 
 @pytest.mark.parametrize(("changes", "said"), BAD, ids=lambda value: value if isinstance(value, str) else "")
 def test_a_value_that_makes_no_sense_is_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
@@ -172,7 +219,7 @@ def test_a_value_that_makes_no_sense_is_named(tmp_path: Path, changes: dict[str,
 
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     content = report(planned__noise_multiplier=-1, planned__steps=0, spent__epsilon__upper="x", seeded=3)
-    assert len(problems(tmp_path, content)) == 4
+    assert len(problems(tmp_path, content)) == 5
 
 
 @pytest.mark.parametrize(
@@ -181,6 +228,10 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         ({"plan": ...}, "plan is missing"),
         ({"plan__phases": []}, "plan.phases is missing"),
         ({"plan__phases": [7]}, "plan.phases[0].noise_multiplier is missing"),
+        ({"plan__steps": "x"}, 'plan.steps="x" is not a whole number'),
+        ({"plan__examples": 0}, "plan.examples=0 is not a whole number"),
+        ({"plan__batch_size": True}, "plan.batch_size=true is not a positive number or null"),
+        ({"results": [{"delta": DELTA, "epsilon": None, "refusal": 7}]}, "results[0].refusal=7 is not text"),
         ({"plan__steps": STEPS + 1}, "plan.steps=101 contradicts its phases"),
         ({"plan__noise_multiplier": 5.0}, "plan.noise_multiplier=5 contradicts a phase"),
         ({"plan__examples": 1000, "plan__batch_size": 500.0}, "contradicts batch_size / examples"),
@@ -203,6 +254,25 @@ def test_a_delta_above_one_is_refused(tmp_path: Path) -> None:
     content = printed("delta")
     content["results"][0]["delta"]["upper"] = 1.5
     assert "results[0].delta.upper=1.5 is not in [0, 1]." in problems(tmp_path, content)
+
+
+def test_a_folder_that_cannot_be_resumed_says_what_it_spent(tmp_path: Path) -> None:
+    saved(tmp_path, f"{STEPS:020}\n", "steps")
+    saved(tmp_path, report(), "run.json")
+    with pytest.raises(ReportError) as caught:
+        verify.read(tmp_path)
+    said = str(caught.value)
+    assert "cannot be resumed. 100 steps are counted, ε ≤ " in said
+    assert "at δ = 1e-05 spent." in said
+    assert "--resume" not in said
+    for name, text, told in [
+        ("run.json", "garbage", "100 steps are counted, and are spent."),
+        ("run.json", json.dumps(report(planned__delta=7)), "100 steps are counted, and are spent."),
+        ("steps", "many", "nobody can tell"),
+    ]:
+        saved(tmp_path, text, name)
+        with pytest.raises(ReportError, match=told):
+            verify.read(tmp_path)
 
 
 def test_no_mutilation_of_a_report_raises_anything_else(tmp_path: Path) -> None:

@@ -173,6 +173,13 @@ def test_extreme_plans_are_judged_or_left_open(tmp_path: Path, extreme: dict[str
         assert verify.verify(dataclasses.replace(one, value=value), proofs=False).standing in set(Standing)
 
 
+def test_ends_that_exclude_each_other_do_not_stand() -> None:
+    verdict = verify.verify(claim(2 * UPPER, lower=3 * UPPER))
+    assert verdict.standing is Standing.UNCERTAIN
+    assert "contradicts itself" in verdict.reasons[0]
+    assert verify.verify(claim(0.5 * LOWER, lower=LOWER)).standing is Standing.REFUTED
+
+
 def test_a_lower_end_that_was_false_is_known() -> None:
     verdict = verify.verify(claim(2 * UPPER, lower=1.9 * UPPER))
     assert verdict.standing is Standing.STANDS
