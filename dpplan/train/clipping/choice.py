@@ -124,4 +124,4 @@ def mixers(model: nn.Module) -> Iterator[str]:
             if layer.scale_grad_by_freq:
                 yield f"{where} with scale_grad_by_freq, which counts words over the batch. Remove it."
             if layer.sparse:
-                yield f"{where} with sparse=True, but what is released is dense: noise goes to every word. Remove sparse."
+                yield f"{where} with sparse=True, but noise goes to every word. Remove sparse."

@@ -41,8 +41,10 @@ Leaves = dict[str, Leaf]
 # Attributes that every module has, which are looked at in other ways.
 HOOKS = frozenset({"_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"})
 _APART = frozenset({"_parameters", "_buffers", "_modules"})
+_FLAT = frozenset({"_flat_weights", "_flat_weight_refs"})  # of recurrent layers: their parameters
 _VALUES = (int, float, complex, str, bytes, type(None), np.generic)
 _LISTS = (list, tuple, set, frozenset, deque)
+_HOLDS = (Mapping, *_LISTS)
 _GENERATORS = (random.Random, np.random.Generator, np.random.RandomState, torch.Generator)
 _WRAPPED = ("__wrapped__", "_torchdynamo_orig_callable", "__func__", "fget", "fset", "func")  # what decorators leave
 _INSTALLED = ("site-packages", "dist-packages", sysconfig.get_path("stdlib"), "<frozen")
@@ -77,6 +79,7 @@ _FIXED = (
 _LOCKS = ("_thread.lock", "_thread.RLock")
 _LOGGING = frozenset({"manager", "parent", "handlers", "_cache"})  # of a logger, which lead to all of them
 _FILES = frozenset({"open", "io", "pathlib", "shelve", "sqlite3", "socket", "tempfile", "mmap", "subprocess", "ctypes"})
+_CACHES = frozenset({"TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"})  # which torch sets when it is first needed
 _MOST = 100_000  # leaves; a model that reaches more cannot be watched at every example
 
 
@@ -89,15 +92,21 @@ class Reached:
         self.copied, self.names = copied, dict[str, int]()
         self.met: dict[int, tuple[Any, str]] = {}  # objects are kept alive, so that no other gets their id
         self.todo: deque[tuple[str, str, Any]] = deque()  # a label, the path that goes into it, and what is there
-        self.swept: deque[tuple[str, str, Any]] = deque()  # only named by a module: visited last, and only for its data
+        self.swept: list[
+            tuple[types.ModuleType, str, Any]
+        ] = []  # only named by a module: visited last, and only for its data
+        self.named: set[tuple[int, str]] = set()  # globals that code names, by the module's dictionary
         self.sweeping = False
         self.layers = {id(layer): name for name, layer in model.named_modules()}
         for name, layer in model.named_modules():
             self._layer(name, layer)
-        self._keep("environment variables", dict(os.environ))
+        self._keep("environment variables", {name: value for name, value in os.environ.items() if name not in _CACHES})
         while self.todo and len(self.found) < _MOST:
             self._visit(*self.todo.popleft())
-        self.todo, self.sweeping = self.todo + self.swept, not self.todo
+        self.sweeping = not self.todo
+        for module, key, value in self.swept if self.sweeping else ():
+            if (id(vars(module)), key) not in self.named:
+                self._later("global '{}'", f"{module.__name__}.{key}", value)
         while self.sweeping and self.todo and len(self.found) < _MOST:
             self._visit(*self.todo.popleft())
         if self.todo:
@@ -110,7 +119,7 @@ class Reached:
         for key, parameter in content["_parameters"].items():
             self._tensor(f"parameter '{dotted(name, key)}'", parameter)
         for key, value in content.items():
-            if key not in _APART and not (key == "_flat_weights" and isinstance(layer, nn.RNNBase)):
+            if key not in _APART and not (key in _FLAT and isinstance(layer, nn.RNNBase)):
                 self._later("attribute '{}'", dotted(name, key), value)
         self._class(type(layer))
 
@@ -126,7 +135,7 @@ class Reached:
 
     def _class(self, kind: type) -> None:
         """Attributes and methods of the user's classes; of others only what is plain data."""
-        for each in (*kind.__mro__, *type(kind).__mro__):
+        for each in kind.__mro__ + type(kind).__mro__:
             if id(each) in self.met:
                 continue
             self.met[id(each)] = each, each.__name__
@@ -149,10 +158,10 @@ class Reached:
             if isinstance(value, types.ModuleType):
                 if own and not installed(getattr(value, "__file__", None) or "<frozen"):
                     self._module(value)
-            elif not key.startswith("__") and plain(value):
-                self._keep(f"global '{module.__name__}.{key}'", value)
-            elif own and isinstance(value, (Tensor, np.ndarray, Mapping, *_LISTS)) and not key.startswith("__"):
-                self.swept.append(("global '{}'", f"{module.__name__}.{key}", value))
+            elif not key.startswith("__") and (
+                plain(value) or (own and isinstance(value, (Tensor, np.ndarray, *_HOLDS)))
+            ):
+                self.swept.append((module, key, value))
 
     def _visit(self, label: str, path: str, value: Any) -> None:
         name = label.format(path)
@@ -174,7 +183,11 @@ class Reached:
         elif isinstance(value, types.ModuleType):
             self._keep(name, value.__name__)
             self._module(value)
-        elif not isinstance(value, _FIXED) and f"{type(value).__module__}.{type(value).__name__}" not in _LOCKS:
+        elif (
+            type(value) is not object
+            and not isinstance(value, _FIXED)
+            and f"{type(value).__module__}.{type(value).__name__}" not in _LOCKS
+        ):
             self.met[id(value)] = value, name
             if not self.sweeping:
                 self._class(type(value))
@@ -209,7 +222,7 @@ class Reached:
                 part = cell.cell_contents
             except ValueError:  # empty
                 continue
-            if own or callable(part) or (isinstance(part, (Mapping, *_LISTS)) and not isinstance(part, _WEAK)):
+            if own or callable(part) or (isinstance(part, _HOLDS) and not isinstance(part, _WEAK)):
                 self._later(label, path, part)
         if own:
             self._later(label, path, list(function.__defaults__ or ()))
@@ -221,6 +234,7 @@ class Reached:
         around, (names, modules) = function.__globals__, _named(function.__code__)
         for key in names:
             if key in around:
+                self.named.add((id(around), key))
                 self._later("global '{}'", key, around[key])
             module = around[key].__name__ if isinstance(around.get(key), types.ModuleType) else key
             if module in _FILES and not (key in around and module == "open") and function.__name__ != "__init__":
@@ -329,7 +343,7 @@ def _reduced(value: Any) -> list[tuple[str, Any]] | None:
     """Objects of C: by their bytes, or by what they would be pickled as."""
     if isinstance(value, itertools.count):
         return [("", repr(value))]
-    if isinstance(value, types.GeneratorType):
+    if isinstance(value, types.GeneratorType | types.CoroutineType):
         return None
     try:
         return [("", bytes(memoryview(value)))]
@@ -338,7 +352,7 @@ def _reduced(value: Any) -> list[tuple[str, Any]] | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            reduced = value.__reduce_ex__(4)
+            reduced: Any = value.__reduce_ex__(4)
     except Exception:
         return None
     if not isinstance(reduced, tuple):

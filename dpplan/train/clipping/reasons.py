@@ -57,12 +57,12 @@ def forgetting(names: list[str]) -> str:
     """Why a model is refused that reads numbers and reaches what may remember them. names: what is opaque."""
     which = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     return (
-        f"reaches {which}, whose state cannot be seen, so that what it read of one example might reach another. Keep it "
+        f"reaches {which}, whose state cannot be seen, so that what it read of one example may reach another. Keep it "
         "out of the forward pass, or let the model read no numbers in Python (no .item(), no branches on values)."
     )
 
 
 REMEMBERS = (
-    "model: scores the same examples differently when it is called again, so it keeps something from earlier calls, and "
-    "what it saw of the examples would be kept without noise. Let its forward pass change nothing."
+    "model: scores the same examples differently when it is called again, so it keeps something from earlier calls, "
+    "and what it saw of the examples would be kept without noise. Let its forward pass change nothing."
 )
