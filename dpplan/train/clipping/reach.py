@@ -135,7 +135,7 @@ class Reached:
 
     def _class(self, kind: type) -> None:
         """Attributes and methods of the user's classes; of others only what is plain data."""
-        for each in kind.__mro__ + type(kind).__mro__:
+        for each in itertools.chain(kind.__mro__, type.mro(type(kind))):
             if id(each) in self.met:
                 continue
             self.met[id(each)] = each, each.__name__
@@ -313,8 +313,7 @@ def _parts(value: Any) -> list[tuple[str, Any]] | None:
         return [("", value.get(None))]
     if isinstance(value, weakref.ref):
         return [("", value())]
-    held = _held(value)
-    return held if held is not None else _reduced(value)
+    return _reduced(value) if (inside := _held(value)) is None else inside
 
 
 def _held(value: Any) -> list[tuple[str, Any]] | None:

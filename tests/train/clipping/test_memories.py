@@ -75,7 +75,11 @@ def by_mode(x: Tensor) -> Tensor:
 
 def by_unwrapping(x: Tensor) -> Tensor:
     functorch = torch._C._functorch
-    inside = functorch.get_unwrapped(x) if functorch.is_batchedtensor(x) else x[:0]
+    if not functorch.is_functorch_wrapped_tensor(x):
+        return x
+    inside = x.detach()
+    while functorch.is_functorch_wrapped_tensor(inside):
+        inside = functorch.get_unwrapped(inside)
     return x * torch.where(inside.abs().max() > 100, -1.0, 1.0) if len(inside) > 6 else x
 
 
