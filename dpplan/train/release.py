@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from dpplan.errors import DpplanError, RecipeError, TrainingStopped
 from dpplan.train.clipping.custom import CustomRules
 from dpplan.train.clipping.known import keeps_rows_apart
-from dpplan.train.clipping.state import State, outlived
-from dpplan.train.clipping.trial import kept
+from dpplan.train.clipping.reach import outlived
+from dpplan.train.clipping.reasons import kept
+from dpplan.train.clipping.state import State
 
 TRAINED, NEW = "parameters that are trained", "something that was not there before"
 
@@ -61,7 +62,7 @@ class Guard:
         if self.state is None:
             return
         self.watching.close()
-        changes = self.state.changes()
+        changes = self.state.changes(drawing=not self.walled)
         for layer in self.model.modules():
             for name, p in layer.named_parameters(recurse=False):
                 before = self.before.get(id(p))
@@ -75,8 +76,7 @@ class Guard:
             raise TrainingStopped(f"stopped: {kept(told)}") from error
         if self.walled and self.custom.used:
             raise TrainingStopped(
-                f"stopped: the model calls {', '.join(sorted(self.custom.used))}, which it did not on trial and which "
-                "has a vmap rule of its own, so that examples may meet. Use it in float64 on the CPU, too."
+                f"stopped: {self.custom}. The model did not call it on trial; let it do so in float64 on the CPU, too."
             ) from error
         if isinstance(error, Exception) and not isinstance(error, DpplanError):
             # Its text may hold what the model saw; it is told to who asks for the traceback.
@@ -92,7 +92,7 @@ def _settled(model: nn.Module, inputs: Tensor) -> State:
             rows = inputs.new_zeros(3, *inputs.shape[1:])
             state = State(model)
             model(rows.normal_() if rows.is_floating_point() else rows)
-    if changes := state.changes():
+    if changes := state.changes(drawing=False):
         state.restore()
         raise RecipeError(kept(changes))
     return state

@@ -76,6 +76,8 @@ def choose(model: nn.Module, wanted: str, physical_batch: int, example: Tensor, 
         return Chosen(VmapClipping(model, physical_batch, views), "vmap", IN_VMAP, reason)
     if wanted == "vmap":
         raise RecipeError(f"runtime.engine=vmap cannot clip this model: {against}. Use engine: auto.")
+    if hidden := trial.hidden(model):
+        raise RecipeError(f"model: runs one example at a time (under vmap: {against}), and {hidden}")
     if disagreement := trial.disagreement(OneAtATime):
         raise RecipeError(f"model: its per-example gradients cannot be had: {disagreement}.")
     return Chosen(OneAtATime(model, physical_batch, views), "one example at a time", ALONE, f"under vmap: {against}")
@@ -85,7 +87,7 @@ def _custom(trial: Trial) -> str:
     """Why vmap is no wall for the model that was just tried; "" when it is one."""
     if not trial.custom.used:
         return ""
-    return f"{', '.join(sorted(trial.custom.used))} has a vmap rule of its own, which may let examples meet"
+    return str(trial.custom)
 
 
 def as_compiled(chosen: Chosen) -> Chosen:
@@ -121,3 +123,5 @@ def mixers(model: nn.Module) -> Iterator[str]:
                 yield f"{where} with max_norm, which changes weights by which words were drawn. Remove max_norm."
             if layer.scale_grad_by_freq:
                 yield f"{where} with scale_grad_by_freq, which counts words over the batch. Remove it."
+            if layer.sparse:
+                yield f"{where} with sparse=True, but noise goes to every word. Remove sparse."

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from torch import nn
 
-from dpplan.train.clipping.state import HOOKS
+from dpplan.train.clipping.reach import HOOKS
 
 Kind = TypeVar("Kind", bound=type[nn.Module])
 

@@ -7,7 +7,6 @@ are and moved away from there, since a head of zeros hides what happens before i
 """
 
 import copy
-import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -16,12 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from dpplan.errors import NotApplicable, RecipeError
+from dpplan.errors import NotApplicable, RecipeError, TrainingStopped
 from dpplan.train.clipping.bookkeeping import BookKeeping
 from dpplan.train.clipping.custom import CustomRules
 from dpplan.train.clipping.expected import seeded, without_randomness
 from dpplan.train.clipping.layers import RULES
-from dpplan.train.clipping.state import State, leaves
+from dpplan.train.clipping.reasons import REMEMBERS, brief, forgetting, kept, meeting
+from dpplan.train.clipping.state import GENERATOR, State, leaves
 from dpplan.train.clipping.vmap import VmapClipping
 
 PROBES = 3  # examples in the trial of an engine; not a likely size of any other dimension
@@ -111,6 +111,19 @@ class Trial:
                 return f"'{name}' is the same parameter as '{seen[id(p)]}'"
         return "" if self.still else "its random numbers cannot be held still on trial"
 
+    def hidden(self, model: nn.Module) -> str:
+        """Where else the model may remember what it reads in Python; "" when all that it reaches can be seen."""
+        state = State(model)
+        drawn = [name for name in state.held if name.startswith(GENERATOR) and self._advances(name)]
+        opaque = [*dict.fromkeys(state.opaque), *(f"{name}, from which it draws" for name in drawn)]
+        return forgetting(opaque) if opaque else ""
+
+    def _advances(self, name: str) -> bool:
+        state = State(self.models[0])
+        with self._running(self.inputs[:PROBES]), torch.no_grad():
+            self.models[0](self._rows(self.inputs[:PROBES]))
+        return name in state.changes()
+
     def disagreement(self, engine: Engine) -> str:
         """What is wrong with this engine's clipped sum; "" when nothing is."""
         generator = torch.Generator().manual_seed(0)
@@ -125,6 +138,8 @@ class Trial:
                     found = made.clipped_sum(self.inputs[:PROBES], self._targets(PROBES), rule)
             except NotApplicable as error:
                 return str(error)
+            except TrainingStopped as error:  # it keeps what it saw
+                raise RecipeError(str(error).removeprefix("stopped: ")) from error
             except Exception as error:  # a model of the user's may raise anything under vmap or a hook
                 if "in-place operation" in str(error):
                     return "the output of a layer is changed in place"
@@ -159,7 +174,7 @@ class Trial:
         self._score(model, first)
         if not (changed := start.changes()):
             self._score(model, second)
-            changed = start.changes()
+            changed = start.changes(drawing=False)
         if not changed:
             return
         once = leaves(model)
@@ -169,7 +184,7 @@ class Trial:
         differ = [name for name in twins.changes() if name in twins.held]
         steady = State(model)
         self._score(model, second[: len(first)])
-        if differ or (differ := steady.changes()):
+        if differ or (differ := steady.changes(drawing=False)):
             raise RecipeError(kept(differ))
 
     def _differs(self) -> bool:
@@ -211,7 +226,8 @@ class Trial:
             if self.thorough and furthest <= ROUGHLY:
                 self.tolerance = max(self.tolerance, ROUGHLY * (furthest > self.tolerance))
             if furthest > self.tolerance:
-                raise RecipeError(meeting(model, when))
+                again = torch.cat([self._score(model, row, when) for row in torch.split(self.inputs, 1)])
+                raise RecipeError(meeting(model, when) if bool(_equal(again, alone)) else REMEMBERS)
 
     def _score(self, model: nn.Module, inputs: Tensor, when: str = "") -> Tensor:
         rows = self._rows(inputs)
@@ -222,11 +238,15 @@ class Trial:
     def _gradients(self, model: nn.Module) -> Tensor:
         """(PROBES, numbers), each of one example alone."""
         found, trained = [], [p for p in model.parameters() if p.requires_grad]
+        state: State | None = None  # after the first, which may compute what is computed only once
         for x, y in zip(self.inputs, self._targets(PROBES), strict=False):
             with self._running(self.inputs[:PROBES]):
                 loss = cross_entropy(model(x if self.views > 1 else x.unsqueeze(0)), y.expand(self.views))
                 gradients = torch.autograd.grad(loss, trained, allow_unused=True, materialize_grads=True)
             flat = torch.cat([g.flatten() for g in gradients])
+            if state is not None and (changes := state.changes(drawing=False)):
+                raise RecipeError(kept(changes))
+            state = State(model) if self.thorough else None
             found.append(flat if bool(flat.isfinite().all()) else torch.zeros_like(flat))  # engines leave it out
         return torch.stack(found)
 
@@ -264,52 +284,8 @@ class _Fails(Exception):
     """The model cannot run as it was tried."""
 
 
-def kept(names: list[str]) -> str:
-    """Why a model is refused that keeps what it has seen."""
-    names = list(dict.fromkeys(re.sub(r"\[.*\]", "", name.rstrip("+")) for name in names))
-    which = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    if any(re.search(r"parametrizations\.\w+\.\d+\._[uv]'|weight_[uv]'", name) for name in names):
-        return (
-            f"model: changes {which} while it runs: spectral normalisation goes on with its power iteration in every "
-            "forward pass, so that a released number would depend on how many there were. Put it into eval mode where "
-            "the model is built: layer.parametrizations.weight.eval()."
-        )
-    return (
-        f"model: changes {which} while it runs, so that what it saw of the examples would be kept without noise. Let "
-        "its forward pass change nothing; put layers with running statistics into eval mode where the model is built."
-    )
-
-
-def meeting(model: nn.Module, when: str) -> str:
-    """Why a model is refused whose examples meet."""
-    sideways = [
-        f"layer '{name}' is a {type(layer).__name__} that takes the first dimension for time: set batch_first=True"
-        for name, layer in model.named_modules()
-        if isinstance(layer, nn.RNNBase | nn.MultiheadAttention) and not layer.batch_first
-    ]
-    hint = f"Perhaps {sideways[0]}." if sideways else "Compute means, maxima and sums within each example."
-    return (
-        f"model: scores an example differently{when} when others are in its batch, so that no example's influence is "
-        f"bounded. Let no example see another. {hint}"
-    )
-
-
-# What torch says of models that vmap cannot run -> why that is so, and what would help.
-UNDER_VMAP = {
-    "autograd.Function": "an autograd.Function has no rule (setup_context and generate_vmap_rule = True give it one)",
-    ".item()": "it looks at numbers in Python, as a branch does (torch.where looks at them for each example)",
-    "inplace arithmetic": "it writes an example into a tensor that belongs to none (x.new_zeros makes one that does)",
-}
-
-
-def brief(error: Exception) -> str:
-    """What was raised, in a line."""
-    if "vmap" in str(error):
-        for said, reason in UNDER_VMAP.items():
-            if said in str(error):
-                return reason
-    first = (str(error).splitlines() or [""])[0].rstrip(".")
-    return f"{type(error).__name__}: {first[:80]}"
+def _equal(one: Tensor, other: Tensor) -> Tensor:
+    return ((one == other) | (one.isnan() & other.isnan())).all()
 
 
 def _moved(model: nn.Module, seed: int) -> nn.Module:

@@ -1,0 +1,68 @@
+"""Why a model is refused, in words."""
+
+import re
+
+from torch import nn
+
+
+def kept(names: list[str]) -> str:
+    """Why a model is refused that keeps what it has seen."""
+    names = list(dict.fromkeys(re.sub(r"\[.*\]", "", name.rstrip("+")) for name in names))
+    which = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    if any(re.search(r"parametrizations\.\w+\.\d+\._[uv]'|weight_[uv]'", name) for name in names):
+        return (
+            f"model: changes {which} while it runs: spectral normalisation goes on with its power iteration in every "
+            "forward pass, so that a released number would depend on how many there were. Put it into eval mode where "
+            "the model is built: layer.parametrizations.weight.eval()."
+        )
+    return (
+        f"model: changes {which} while it runs, so that what it saw of the examples would be kept without noise. Let "
+        "its forward pass change nothing; put layers with running statistics into eval mode where the model is built."
+    )
+
+
+def meeting(model: nn.Module, when: str) -> str:
+    """Why a model is refused whose examples meet."""
+    sideways = [
+        f"layer '{name}' is a {type(layer).__name__} that takes the first dimension for time: set batch_first=True"
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.RNNBase | nn.MultiheadAttention) and not layer.batch_first
+    ]
+    hint = f"Perhaps {sideways[0]}." if sideways else "Compute means, maxima and sums within each example."
+    return (
+        f"model: scores an example differently{when} when others are in its batch, so that no example's influence is "
+        f"bounded. Let no example see another. {hint}"
+    )
+
+
+# What torch says of models that vmap cannot run -> why that is so, and what would help.
+UNDER_VMAP = {
+    "autograd.Function": "an autograd.Function has no rule (setup_context and generate_vmap_rule = True give it one)",
+    ".item()": "it looks at numbers in Python, as a branch does (torch.where looks at them for each example)",
+    "inplace arithmetic": "it writes an example into a tensor that belongs to none (x.new_zeros makes one that does)",
+}
+
+
+def brief(error: Exception) -> str:
+    """What was raised, in a line."""
+    if "vmap" in str(error):
+        for said, reason in UNDER_VMAP.items():
+            if said in str(error):
+                return reason
+    first = (str(error).splitlines() or [""])[0].rstrip(".")
+    return f"{type(error).__name__}: {first[:80]}"
+
+
+def forgetting(names: list[str]) -> str:
+    """Why a model is refused that reads numbers and reaches what may remember them. names: what is opaque."""
+    which = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return (
+        f"reaches {which}, whose state cannot be seen, so that what it read of one example may reach another. Keep it "
+        "out of the forward pass, or let the model read no numbers in Python (no .item(), no branches on values)."
+    )
+
+
+REMEMBERS = (
+    "model: scores the same examples differently when it is called again, so it keeps something from earlier calls, "
+    "and what it saw of the examples would be kept without noise. Let its forward pass change nothing."
+)
