@@ -182,7 +182,12 @@ def test_many_phases_are_one_plan_however_they_are_cut():
 
 @pytest.mark.parametrize(
     "plan",
-    [Plan.from_rate(1.1, 0.01, 5000), Plan.from_rate(0.614, 1e-5, 100000), Plan.from_rate(2.0, 1.0, 30)],
+    [
+        Plan.from_rate(1.1, 0.01, 5000),
+        # Grids take a second or more each.
+        pytest.param(Plan.from_rate(0.614, 1e-5, 100000), marks=pytest.mark.slow),
+        Plan.from_rate(2.0, 1.0, 30),
+    ],
     ids=str,
 )
 def test_many_deltas_at_once_are_what_single_calls_say(plan):

@@ -149,7 +149,7 @@ def test_options_that_exclude_each_other_are_named(tmp_path: Path) -> None:
         ([], "RECIPE is missing"),
         (["--resume", "runs/x", "--seed", "1", "--out", "y"], "leave out --seed and --out"),
         ([file, "--over-budget"], "--over-budget needs on_budget: continue"),
-        (["--resume", tmp_path], "recipe.yaml: no such file"),
+        (["--resume", tmp_path], "is not the folder of a run"),
     ):
         done = run(tmp_path, *arguments)
         assert (done.returncode, done.stdout) == (2, "")

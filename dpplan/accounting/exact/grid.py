@@ -106,17 +106,18 @@ class Grid:
 
     @cached_property
     def _upper(self) -> _Composed:
-        return self._compose([law.up for law in self.laws])
+        return self._compose([(law.up, 0.0) for law in self.laws])
 
     @cached_property
     def _lower(self) -> _Composed:
-        return self._compose([law.down for law in self.laws])
+        return self._compose([(law.down, law.added) for law in self.laws])
 
-    def _compose(self, masses: list[Array]) -> _Composed:
+    def _compose(self, masses: list[tuple[Array, float]]) -> _Composed:
+        """Of one law each; with each, by how much its mass is too large."""
         log_values, off = np.zeros(len(self._angles), complex), np.zeros(len(self._angles))
         sizes = np.zeros(len(self._angles))
         log_unit = unit_error = 0.0
-        for (count, law), mass in zip(self._phases, masses, strict=True):
+        for (count, law), (mass, added) in zip(self._phases, masses, strict=True):
             total = math.fsum(mass)  # a rounding per lattice point, T times over, would be seen
             if total <= 0.0:
                 return _Composed(np.zeros_like(log_values), off, 0.0, 0.0)
@@ -124,7 +125,7 @@ class Grid:
             log_phi, lost = log_characteristic(drop, turn)
             log_values += count * log_phi
             sizes += count * np.abs(log_phi)
-            off += count * np.log1p((error + lost) / np.maximum(np.exp(log_phi.real), 1e-300))
+            off += count * np.log1p((error + lost + 2.0 * added / total) / np.maximum(np.exp(log_phi.real), 1e-300))
             log_unit += count * (math.log(total) + law.shift)
             unit_error += count * _mean(mass, law.relative + (1.0 + self.tilt) * law.moved + 4.0 * EPS)
         rounding = EPS * (16.0 + 8.0 * sizes)

@@ -42,7 +42,7 @@ class LatticeLaw:
     """One step's law, tilted, on origin + h·(first, first + 1, ...).
 
     up, down: e^{a·y - shift}·B-masses; relative: bounds on the relative error of each; moved: on that of its loss; all
-    [lattice point]. The point at index -first is the lump's.
+    [lattice point]. added: how much of `down` should not be there. The point at index -first is the lump's.
     """
 
     origin: float
@@ -52,6 +52,7 @@ class LatticeLaw:
     shift: float
     relative: Array
     moved: Array
+    added: float
 
     @property
     def losses(self) -> Array:
@@ -140,7 +141,7 @@ def discretise(
     gap = 0.25 * rest
     if direction is Direction.REMOVE:
         gap = np.minimum(gap, 0.125 * growth * _densest(step, at, y[:-1], a * y[:-1] - shift))
-    down = _lowered(rest, above, gap, growth, lift)
+    down, added = _lowered(rest, above, gap, growth, lift)
     down[-layout.first] += lump_mass
     # An error in `excess` moves mass between neighbours, as a share of growth.
     share = 2.0 + np.append(sampled[1:], sampled[-1]) / growth
@@ -149,7 +150,7 @@ def discretise(
     reach = np.array(max(abs(kept[0]), abs(kept[1])))
     moved = EPS * loss_rounding(at, e, y, sigma, np.array(q), reach)
     moved[-layout.first] += 2.0 * h * relative[-layout.first]  # the lump's own mean, of losses within one cell
-    return LatticeLaw(layout.origin, layout.first, up, down, shift, relative, moved)
+    return LatticeLaw(layout.origin, layout.first, up, down, shift, relative, moved, added)
 
 
 def _integrals(step: _Step, low: Array, width: Array, floor: Array, log_tilt: Array) -> tuple[Array, Array]:
@@ -185,26 +186,29 @@ def _densest(step: _Step, at: Array, y: Array, log_tilt: Array) -> Array:
     return np.asarray(np.exp(step.log_density(top) - log_rise + y + log_tilt))
 
 
-def _lowered(mass: Array, excess: Array, gap: Array, growth: float, lift: float) -> Array:
+def _lowered(mass: Array, excess: Array, gap: Array, growth: float, lift: float) -> tuple[Array, float]:
     """The polygon's masses when corner i falls by F_i cell widths, at least the D on either side (`gap`, likewise).
 
     Left of some corner `begin` the polygon is H's own tangent at 0, which lies far enough below H from there on; from
     some corner `end` it is 0. So it stays convex without giving away mass. Mass i is its change of slope at corner i;
     one that comes out negative is mended by lowering that corner onto the chord of its neighbours. Zeros, the trivial
-    lower bound, if that does not end.
+    lower bound, if that does not end. And how much mass was added where a loss rounds to just outside its cell, which
+    raises the curve and is to be counted as an error.
     """
     wider = 1.0 + growth  # cell i over cell i - 1
     fall = np.maximum(np.append(0.0, gap) * lift / wider, np.append(gap, 0.0))
     untilted = np.power(lift, -np.arange(len(fall), dtype=np.float64))
-    left, depth = _tangent(_spread(mass, excess, growth, lift) * untilted, wider)
+    points, clipped = _clipped(_spread(mass, excess, growth, lift))
+    left, depth = _tangent(points * untilted, wider)
     normal = untilted > 1e-290  # beyond, masses without their tilt lose digits
     begins = np.nonzero((depth >= fall * untilted) & (depth > 0.0) & normal)[0]
     ends = np.nonzero((excess >= np.append(0.0, gap)[:-1] * lift * growth / wider) & (mass > 0.0))[0]
     if not len(begins) or not len(ends) or ends[-1] <= begins[0] + 1:
-        return np.zeros_like(fall)
+        return np.zeros_like(fall), 0.0
     begin, end = int(begins[0]), int(ends[-1])
     inside = np.arange(len(mass)) < end
-    masses = _spread(np.where(inside, mass, 0.0), np.where(inside, excess, 0.0), growth, lift)
+    masses, more = _clipped(_spread(np.where(inside, mass, 0.0), np.where(inside, excess, 0.0), growth, lift))
+    added = float(more.sum()) + float((clipped[: begin + 1] * untilted[: begin + 1]).sum() / untilted[begin])
     # What lies left of `begin` moves there; the tangent has no corner before it, so only one of its two falls counts.
     masses[begin] = (left[begin] - wider * depth[begin]) / untilted[begin]
     fall[begin] = depth[begin] / untilted[begin]
@@ -216,13 +220,18 @@ def _lowered(mass: Array, excess: Array, gap: Array, growth: float, lift: float)
     for _ in range(MENDS):
         owed = np.maximum(-masses, 0.0)
         if not owed.any():
-            return masses if np.isfinite(masses).all() else np.zeros_like(masses)
+            return (masses, added) if np.isfinite(masses).all() else (np.zeros_like(masses), 0.0)
         if not (owed[0] == 0.0 and owed[-1] == 0.0):
             break
         masses += owed
         masses[:-1] -= owed[1:] / lift * (wider / (1.0 + wider))
         masses[1:] -= owed[:-1] * lift / (1.0 + wider)
-    return np.zeros_like(masses)
+    return np.zeros_like(masses), 0.0
+
+
+def _clipped(points: Array) -> tuple[Array, Array]:
+    """Masses without negative ones, and what that added."""
+    return np.maximum(points, 0.0), np.maximum(-points, 0.0)
 
 
 def _tangent(points: Array, wider: float) -> tuple[Array, Array]:
