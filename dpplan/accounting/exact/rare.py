@@ -9,7 +9,8 @@ is the transform of a positive measure: of the paths with a jump. Its modulus is
 ΠG(a)^n·(Π(1 + |J|/G(a))^n - 1), which falls as |J| does. The paths without one are bounded by Chernoff, at tilts far
 beyond the contour's: that costs nothing while their losses stay below what one jump brings.
 
-Independent of quadrature.py, measure.py and jump.py, down to the sums; it shares with them the law and the contour.
+Independent of quadrature.py, measure.py and jump.py but for what law.py and the contour hold: among that, the rounding
+of a loss and of a logarithm of the transform.
 """
 
 import math
