@@ -89,7 +89,7 @@ def curves(
     steps = sorted({-(-plan.steps * i // points) for i in range(1, points + 1)})
     who = {name: options.get(name, {}) for name in accounting.ACCOUNTANTS}
     drawn = curve.along(plan, steps, delta, who, progress)
-    return dataclasses.replace(drawn, x_name="epochs", x=tuple(curve.epochs(part) for part in drawn.plans))
+    return dataclasses.replace(drawn, x_name="epochs", x=tuple(part.epochs for part in drawn.plans))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
 from dpplan.errors import UsageError
+from dpplan.mechanism import Gaussian
 from dpplan.plan import Delta, Plan
 
 Content = Mapping[str, Mapping[str, Any]]
@@ -92,10 +93,11 @@ def _entry(contender: Contender, delta: float) -> Entry:
     epsilon = accounting.epsilon(plan, contender.delta.value)
     compared = epsilon if contender.delta.value == delta else accounting.epsilon(plan, delta)
     n = plan.examples
-    compute = None if n is None else n * math.fsum(p.steps * p.sample_rate for p in plan.phases) * contender.views
+    compute = None if n is None else n * plan.epochs * contender.views
     noise = None
     if n is not None and len(plan.phases) == 1:
-        noise = plan.only_phase.noise_multiplier / (n * plan.only_phase.sample_rate)
+        phase = plan.only_phase
+        noise = Gaussian.of(phase.mechanism).noise_multiplier / phase.sampling.expected_batch(n)
     averaged = None if noise is None else noise / math.sqrt(plan.steps)
     return Entry(contender, epsilon, compared, compute, noise, averaged)
 

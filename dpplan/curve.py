@@ -10,8 +10,8 @@ Every figure is the one that accounting.epsilon or accounting.delta gives for it
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from fractions import Fraction
 from types import MappingProxyType
 from typing import Literal, cast
 
@@ -151,11 +151,6 @@ def beginning(plan: Plan, steps: int) -> Plan:
     return dataclasses.replace(plan, phases=tuple(phases), derivation=())
 
 
-def epochs(plan: Plan) -> float:
-    """Expected passes over the data: Σ steps × sample rate, rounded once."""
-    return float(sum(phase.steps * Fraction(repr(phase.sample_rate)) for phase in plan.phases))
-
-
 def _drawn(x_name: str, points: Sequence[_Point], who: Who, progress: Progress | None) -> Curves:
     """Every accountant at every point."""
     from dpplan.accounting import exact
@@ -168,11 +163,12 @@ def _drawn(x_name: str, points: Sequence[_Point], who: Who, progress: Progress |
     for name, options in who.items():
         bounds: list[Bound | None] = []
         if name == "exact" and x_name == "delta":
-            series[name] = exact.epsilons(points[0].plan, [cast(float, point.delta) for point in points])
-            done += len(points)
-            if progress is not None:
-                progress(done, total)
-            continue
+            with suppress(NotCertified):  # of one point or of all: each is asked below, and says why
+                series[name] = exact.epsilons(points[0].plan, [cast(float, point.delta) for point in points])
+                done += len(points)
+                if progress is not None:
+                    progress(done, total)
+                continue
         for point in points:
             try:
                 bounds.append(point.ask(name, options))

@@ -1,9 +1,21 @@
 """What one release does to one record: the noise, and how far one record can move what it is added to."""
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar, Protocol
 
 from dpplan.checks import Problems
+from dpplan.errors import NotApplicable
+
+
+class Mechanism(Protocol):
+    """One mechanism. A frozen dataclass whose fields are its settings, each a number, a word or None.
+
+    kind: its name in JSON and in plan files.
+    """
+
+    kind: ClassVar[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +32,8 @@ class Gaussian:
 
     noise_multiplier: float
 
+    kind: ClassVar[str] = "gaussian"
+
     def __post_init__(self) -> None:
         with Problems() as problems:
             problems.positive(
@@ -29,6 +43,18 @@ class Gaussian:
             )
         object.__setattr__(self, "noise_multiplier", float(self.noise_multiplier))
 
-    def scaled_to(self, steps: int) -> float:
-        """The Gaussian-DP parameter μ = sqrt(steps) / σ of `steps` unsampled releases (Dong, Roth, Su 2022)."""
-        return math.sqrt(steps) / self.noise_multiplier
+    @classmethod
+    def of(cls, mechanism: Mechanism) -> "Gaussian":
+        """The mechanism, for those who know no other. Raises NotApplicable for another, a subclass included."""
+        if type(mechanism) is not cls:
+            raise NotApplicable(f"mechanism={kind_of(mechanism)} is not what this is made for: gaussian.")
+        return mechanism
+
+
+def kind_of(part: object) -> str:
+    """The name of a mechanism or a scheme; of one that only inherited a name, or has none, that of its class."""
+    return str(vars(type(part)).get("kind", type(part).__name__))
+
+
+# Kind -> class, for whoever reads a plan from a file. A new mechanism gets a line here.
+MECHANISMS: Mapping[str, type[Mechanism]] = MappingProxyType({Gaussian.kind: Gaussian})

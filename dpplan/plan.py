@@ -4,16 +4,16 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
 
+from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, Adjacency
 from dpplan.checks import Problems, is_number, show
 from dpplan.digits import near_at_most
 from dpplan.errors import PlanError
-from dpplan.mechanism import Gaussian
-from dpplan.sampling import Poisson
+from dpplan.mechanism import Gaussian, Mechanism
+from dpplan.sampling import Poisson, Sampling
 
-Adjacency = Literal["add_remove"]
-ADJACENCY_WORDS: dict[str, str] = {"add_remove": "add/remove one"}
+# What a mechanism or a scheme can be given.
+Setting = float | int | str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +25,22 @@ class Assumptions:
     privacy_unit: str
 
     def __str__(self) -> str:
-        return f"{self.sampling}, {ADJACENCY_WORDS.get(self.adjacency, self.adjacency)} {self.privacy_unit}"
+        known = ADJACENCIES.get(self.adjacency)
+        return f"{self.sampling}, {self.adjacency if known is None else known.words} {self.privacy_unit}"
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """`steps` releases of one mechanism, each on a freshly drawn batch."""
+    """`steps` releases of one mechanism, each on a freshly drawn batch.
 
-    mechanism: Gaussian
-    sampling: Poisson
+    adjacency, privacy_unit: None, or those of the plan once more; a phase cannot differ from its plan.
+    """
+
+    mechanism: Mechanism
+    sampling: Sampling
     steps: int
+    adjacency: Adjacency | None = None
+    privacy_unit: str | None = None
 
     def __post_init__(self) -> None:
         with Problems() as problems:
@@ -42,12 +48,16 @@ class Phase:
         object.__setattr__(self, "steps", int(self.steps))
 
     @property
-    def noise_multiplier(self) -> float:
-        return self.mechanism.noise_multiplier
+    def settings(self) -> dict[str, Setting]:
+        """Name -> value of all that the mechanism and the scheme were given."""
+        return settings_of(self.mechanism) | settings_of(self.sampling)
 
-    @property
-    def sample_rate(self) -> float:
-        return self.sampling.sample_rate
+
+def settings_of(part: Mechanism | Sampling) -> dict[str, Setting]:
+    """Name -> value of all that a mechanism or a scheme was given."""
+    if not dataclasses.is_dataclass(part):
+        raise TypeError(f"{part!r} is no dataclass, and its settings cannot be read")
+    return {field.name: getattr(part, field.name) for field in dataclasses.fields(part) if field.init}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,7 @@ class Plan:
     """
 
     phases: tuple[Phase, ...]
-    adjacency: Adjacency = "add_remove"
+    adjacency: Adjacency = ADD_REMOVE
     privacy_unit: str = "example"
     examples: int | None = None
     batch_size: float | None = None
@@ -68,9 +78,17 @@ class Plan:
     def __post_init__(self) -> None:
         if not self.phases:
             raise PlanError("phases=() is empty: a plan needs at least one phase. Try Plan.from_rate(...).")
-        if self.adjacency not in ADJACENCY_WORDS:
-            known = ", ".join(ADJACENCY_WORDS)
-            raise PlanError(f"adjacency={self.adjacency} is not one of: {known}.")
+        with Problems() as problems:
+            for place, phase in enumerate(self.phases):
+                for name, own, whole in (
+                    ("adjacency", phase.adjacency, self.adjacency),
+                    ("privacy_unit", phase.privacy_unit, self.privacy_unit),
+                ):
+                    if own not in (None, whole):
+                        problems.add(
+                            f"phases[{place}].{name}={own} is not the plan's, {whole}: guarantees for different "
+                            "neighbours do not add up. Give one for the whole plan."
+                        )
 
     @classmethod
     def from_rate(cls, noise_multiplier: float, sample_rate: float, steps: int) -> "Plan":
@@ -89,11 +107,16 @@ class Plan:
     @property
     def assumptions(self) -> Assumptions:
         schemes = sorted({phase.sampling.assumption for phase in self.phases})
-        return Assumptions(" and ".join(schemes), self.adjacency, self.privacy_unit)
+        return Assumptions(" and ".join(schemes), self.adjacency.name, self.privacy_unit)
 
     @property
     def steps(self) -> int:
         return sum(phase.steps for phase in self.phases)
+
+    @property
+    def epochs(self) -> float:
+        """Expected passes over the data, over all phases, rounded once."""
+        return float(sum(phase.sampling.epochs(phase.steps) for phase in self.phases))
 
     @property
     def only_phase(self) -> Phase:
@@ -198,7 +221,7 @@ class Settings:
         complete = self.sample_rate is not None or (n is not None and batch is not None)
         if self.steps is not None and self.epochs is not None and complete:
             rate, _ = self._rate()
-            steps = math.ceil(_exact(self.epochs) / rate)
+            steps = Poisson.steps(_exact(self.epochs), rate)
             if steps != self.steps:
                 problems.add(
                     f"steps={show(self.steps)} contradicts epochs={show(self.epochs)}, which is {steps} steps "
@@ -208,17 +231,17 @@ class Settings:
     def _rate(self) -> tuple[Fraction, str | None]:
         """The sample rate as an exact fraction, and where it comes from when it was computed."""
         if self.examples is not None and self.batch_size is not None:
-            return _exact(self.batch_size) / self.examples, f"{show(self.batch_size)} / {show(self.examples)}"
+            rate = Poisson.rate(_exact(self.batch_size), self.examples)
+            return rate, f"{show(self.batch_size)} / {show(self.examples)}"
         assert self.sample_rate is not None
         origin = show(self.sample_rate) if isinstance(self.sample_rate, Fraction) else None
         return _exact(self.sample_rate), origin
 
     def _steps(self, rate: Fraction) -> tuple[int, str | None]:
-        """Steps round up: rounding down would run, and account for, less than what was asked."""
         if self.steps is not None:
             return int(self.steps), None
         assert self.epochs is not None
-        steps = math.ceil(_exact(self.epochs) / rate)
+        steps = Poisson.steps(_exact(self.epochs), rate)
         if self.examples is not None and self.batch_size is not None:
             return steps, f"⌈{show(self.epochs)} epochs × {show(self.examples)} / {show(self.batch_size)}⌉"
         rate_shown = f"({self.sample_rate})" if isinstance(self.sample_rate, Fraction) else show(self.sample_rate)

@@ -12,6 +12,8 @@ from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.compare import REFERENCE
 from dpplan.curve import Curves
 from dpplan.errors import MissingExtra, UsageError, file_error
+from dpplan.plan import Phase
+from dpplan.quantities import quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -221,8 +223,12 @@ def _title(data: Curves) -> str:
         return ", ".join([f"{len(data.plan.phases)} phases", *delta])
     phases = [plan.only_phase for plan in data.plans]
     facts = [
-        {f"σ = {phase.noise_multiplier:.4g}" for phase in phases},
-        {f"q = {phase.sample_rate:.4g}" for phase in phases},
+        *({_fact(name, phase) for phase in phases} for name in phases[0].settings),
         {f"{phase.steps} steps" for phase in phases},
     ]
     return ", ".join([*(fact.pop() for fact in facts if len(fact) == 1), *delta])
+
+
+def _fact(name: str, phase: Phase) -> str:
+    symbol, value = quantity(name).symbol, phase.settings.get(name)
+    return f"{symbol} = {value:.4g}" if isinstance(value, float) else f"{symbol} = {value}"

@@ -55,9 +55,9 @@ def test_epsilon_against_a_quantity_is_that_of_the_plan_with_it(quantity, places
     assert values(bounds) == sorted(values(bounds), reverse=not rises)
     own = {
         "steps": [plan.steps for plan in drawn.plans],
-        "sigma": [plan.only_phase.noise_multiplier for plan in drawn.plans],
+        "sigma": [plan.only_phase.mechanism.noise_multiplier for plan in drawn.plans],
         "batch": [plan.batch_size for plan in drawn.plans],
-        "q": [plan.only_phase.sample_rate for plan in drawn.plans],
+        "q": [plan.only_phase.sampling.sample_rate for plan in drawn.plans],
     }
     assert own.get(quantity, list(places)) == list(places)
 

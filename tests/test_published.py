@@ -15,6 +15,7 @@ import pytest
 
 from dpplan import accounting
 from dpplan.accounting import Bound, Guarantee, gdp, moments, rdp, zcdp
+from dpplan.accounting.support import SampledGaussian, sampled_gaussians
 from dpplan.accounting.theorems import amplified, optimal
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
@@ -90,7 +91,7 @@ def renyi_figure(orders: list[float], conversion: str, inflated: float = 0.0) ->
     def check(row: Row) -> None:
         found = rdp.epsilon(plan(row), delta(row), conversion=conversion).upper
         grid = np.array(orders, dtype=float)
-        divergences = sum(phase.steps * rdp.divergence(phase, grid) for phase in plan(row).phases)
+        divergences = sum(each.steps * rdp.divergence(each, grid) for each in sampled_gaussians(plan(row), "rdp"))
         on_grid = rdp.to_epsilon(divergences, grid, delta(row), conversion).min()
         assert value(row) * (1 - inflated) - tolerance(row) <= on_grid <= value(row) + tolerance(row)
         assert 0.99 * value(row) - tolerance(row) <= found <= on_grid
@@ -103,7 +104,7 @@ def renyi_grid_artefact(conversion: str) -> Check:
 
     def check(row: Row) -> None:
         grid = np.array(TF_ORDERS, dtype=float)
-        divergences = plan(row).steps * rdp.divergence(plan(row).only_phase, grid)
+        divergences = plan(row).steps * rdp.divergence(sampled_gaussians(plan(row), "rdp")[0], grid)
         on_grid = rdp.to_epsilon(divergences, grid, delta(row), conversion)
         assert on_grid.min() == pytest.approx(value(row), abs=tolerance(row))
         assert grid[on_grid.argmin()] == 1.25
@@ -127,7 +128,7 @@ def renyi_noise(row: Row) -> None:
     grid, rate, steps = np.array(TF_ORDERS, dtype=float), float(row["batch"]) / float(row["n"]), int(row["steps"])
 
     def spent(sigma: float) -> float:
-        divergences = steps * rdp.divergence(Plan.from_rate(sigma, rate, steps).only_phase, grid)
+        divergences = steps * rdp.divergence(SampledGaussian(sigma, rate, steps), grid)
         return float(rdp.to_epsilon(divergences, grid, delta(row)).min())
 
     error = tolerance(row)
@@ -139,7 +140,7 @@ def renyi_order(inflated: float = 0.0) -> Check:
 
     def check(row: Row) -> None:
         order = np.array([given(row, "order")])
-        found = plan(row).steps * rdp.divergence(plan(row).only_phase, order)[0]
+        found = plan(row).steps * rdp.divergence(sampled_gaussians(plan(row), "rdp")[0], order)[0]
         error = 1e-8 * value(row) if "loosely" in row["tolerance"] else tolerance(row)
         assert value(row) * (1 - inflated) - error <= found <= value(row) + error
 

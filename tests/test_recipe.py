@@ -256,8 +256,8 @@ def test_blocks_made_in_python_obey_the_same_rules() -> None:
 
 def test_the_plan_comes_with_its_derivation() -> None:
     plan = recipe.parse(GOOD).plan(examples=1437)
-    assert plan.only_phase.noise_multiplier == 1.5
-    assert plan.only_phase.sample_rate == 256 / 1437
+    assert plan.only_phase.mechanism.noise_multiplier == 1.5
+    assert plan.only_phase.sampling.sample_rate == 256 / 1437
     assert plan.steps == 113
     assert dict(plan.derivation) == {"sample_rate": "256 / 1437", "steps": "⌈20 epochs × 1437 / 256⌉"}
 

@@ -189,9 +189,9 @@ def test_json_is_strict_and_survives_a_round_trip() -> None:
 
 def test_a_quantity_that_differs_between_phases_is_null_at_the_top() -> None:
     first = PLAN.only_phase
-    second = Settings(noise_multiplier=2.0, sample_rate=first.sample_rate, steps=10).plan().only_phase
+    second = Settings(noise_multiplier=2.0, sample_rate=first.sampling.sample_rate, steps=10).plan().only_phase
     described = data.described(Plan((first, second)))
-    assert (described["noise_multiplier"], described["sample_rate"]) == (None, first.sample_rate)
+    assert (described["noise_multiplier"], described["sample_rate"]) == (None, first.sampling.sample_rate)
     assert [phase["noise_multiplier"] for phase in described["phases"]] == [1.1, 2.0]
     assert described["steps"] == first.steps + 10
     lines = list(text.plan_rows(Plan((first, second))))

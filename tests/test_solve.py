@@ -401,7 +401,7 @@ def test_a_value_that_is_refused_was_not_shown_to_meet_the_target(monkeypatch):
     plain = accounting.epsilon
 
     def partly(plan, delta, accountant="exact", **options):
-        if accountant == "rdp" and plan.only_phase.noise_multiplier < 1.5:
+        if accountant == "rdp" and plan.only_phase.mechanism.noise_multiplier < 1.5:
             raise NotCertified("no proof below 1.5")
         return plain(plan, delta, accountant, **options)
 
@@ -418,7 +418,7 @@ def test_a_wide_interval_does_not_end_the_search_early(monkeypatch):
 
     def wide(plan, delta, accountant="exact", **options):
         bound = plain(plan, delta, accountant, **options)
-        doubled = accountant == "exact" and 0.99 < plan.only_phase.noise_multiplier < 1.2
+        doubled = accountant == "exact" and 0.99 < plan.only_phase.mechanism.noise_multiplier < 1.2
         return dataclasses.replace(bound, upper=2 * bound.upper) if doubled else bound
 
     expected = solve.noise(MNIST, 3, DELTA).value

@@ -11,12 +11,14 @@ under Poisson sampling.
 
 import math
 import sys
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee, widened
 from dpplan.accounting.logspace import log_expm1, log_sum
+from dpplan.accounting.support import SampledGaussian, sampled_gaussians
 from dpplan.errors import NotApplicable
 from dpplan.plan import Plan
 
@@ -34,11 +36,12 @@ def epsilon(plan: Plan, delta: float) -> Bound:
     Guarantee: CERTIFIED when every phase has sample_rate = 1; otherwise ESTIMATE, which may be below the truth.
     Raises NotApplicable when the estimate is too large for a float.
     """
-    if _unsampled(plan):
-        mu = _exact_mu(plan)
+    steps = sampled_gaussians(plan, "gdp")
+    if _unsampled(steps):
+        mu = _exact_mu(steps)
         lower, upper = epsilon_interval(mu.lower, delta).lower, epsilon_interval(mu.upper, delta).upper
         return _certified("epsilon", Interval(lower, upper), plan, mu)
-    mu_limit = _limit_mu(plan)
+    mu_limit = _limit_mu(steps)
     return _estimate("epsilon", gaussian_epsilon(mu_limit, delta), plan, mu_limit)
 
 
@@ -47,11 +50,12 @@ def delta(plan: Plan, epsilon: float) -> Bound:
 
     A delta below the smallest normal float is certified as lower = 0 and that float.
     """
-    if _unsampled(plan):
-        mu = _exact_mu(plan)
+    steps = sampled_gaussians(plan, "gdp")
+    if _unsampled(steps):
+        mu = _exact_mu(steps)
         lower, upper = delta_interval(mu.lower, epsilon).lower, delta_interval(mu.upper, epsilon).upper
         return _certified("delta", Interval(lower, upper), plan, mu)
-    mu_limit = _limit_mu(plan)
+    mu_limit = _limit_mu(steps)
     return _estimate("delta", gaussian_delta(mu_limit, epsilon), plan, mu_limit)
 
 
@@ -169,26 +173,26 @@ def _margin(mu: float, epsilon: float) -> float:
     return log_delta_margin(mu, epsilon, gaussian_log_delta(mu, epsilon))
 
 
-def _unsampled(plan: Plan) -> bool:
-    return all(phase.sample_rate == 1 for phase in plan.phases)
+def _unsampled(steps: Sequence[SampledGaussian]) -> bool:
+    return all(each.sample_rate == 1 for each in steps)
 
 
-def _exact_mu(plan: Plan) -> Interval:
+def _exact_mu(steps: Sequence[SampledGaussian]) -> Interval:
     """μ = sqrt(Σ steps/σ²) of unsampled phases (Dong, Roth and Su 2022, Cor 3.3), rounded both ways."""
-    mu = math.hypot(*(phase.mechanism.scaled_to(phase.steps) for phase in plan.phases))
+    mu = math.hypot(*(math.sqrt(each.steps) / each.noise_multiplier for each in steps))
     return Interval(mu * (1 - 8 * _ULP), mu * (1 + 8 * _ULP))
 
 
-def _limit_mu(plan: Plan) -> float:
+def _limit_mu(steps: Sequence[SampledGaussian]) -> float:
     """μ = sqrt(Σ steps·q²·(e^{1/σ²} − 1)), in logarithms; an unsampled phase adds its exact steps/σ²."""
     squares = []
-    for phase in plan.phases:
-        inverse = max(1 / phase.noise_multiplier / phase.noise_multiplier, 1e-300)
-        growth = float(log_expm1(np.array(inverse))) if phase.sample_rate < 1 else math.log(inverse)
-        squares.append(math.log(phase.steps) + 2 * math.log(phase.sample_rate) + growth)
+    for each in steps:
+        inverse = max(1 / each.noise_multiplier / each.noise_multiplier, 1e-300)
+        growth = float(log_expm1(np.array(inverse))) if each.sample_rate < 1 else math.log(inverse)
+        squares.append(math.log(each.steps) + 2 * math.log(each.sample_rate) + growth)
     log_mu = float(log_sum(np.array(squares))) / 2
     if not log_mu < 300:
-        least = min(phase.noise_multiplier for phase in plan.phases)
+        least = min(each.noise_multiplier for each in steps)
         raise NotApplicable(
             f"gdp: the central limit μ is near e^{log_mu:.3g} at sigma={least:g}, far outside the range where the "
             "limit means anything. Use the exact or the rdp accountant."

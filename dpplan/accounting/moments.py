@@ -10,15 +10,17 @@ Sources: Abadi et al. 2016 (arXiv 1607.00133), Thm 2 for composition and the tai
 
 import math
 import sys
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.logspace import Array, log_binomial_pmf, log_expm1, log_sum
+from dpplan.accounting.support import SampledGaussian, sampled_gaussians
 from dpplan.checks import Problems
 from dpplan.errors import UsageError
-from dpplan.plan import Phase, Plan
+from dpplan.plan import Plan
 
 _UP = 1 + 1e-12  # over the rounding of a moment, which is near 1e-13
 
@@ -30,7 +32,7 @@ def epsilon(plan: Plan, delta: float, *, max_lambda: int = 32) -> Bound:
     Guarantee: UPPER. Raises UsageError for a max_lambda outside that range.
     """
     lambdas = _lambdas(max_lambda)
-    bounds = (_compose(plan, lambdas) - math.log(delta)) / lambdas * _UP
+    bounds = (_compose(sampled_gaussians(plan, "moments"), lambdas) - math.log(delta)) / lambdas * _UP
     return _bound("epsilon", float(bounds.min()), plan, int(lambdas[bounds.argmin()]), max_lambda)
 
 
@@ -40,13 +42,13 @@ def delta(plan: Plan, epsilon: float, *, max_lambda: int = 32) -> Bound:
     max_lambda, guarantee and errors as for `epsilon()`. A value below the smallest normal float is raised to it.
     """
     lambdas = _lambdas(max_lambda)
-    moments = _compose(plan, lambdas)
+    moments = _compose(sampled_gaussians(plan, "moments"), lambdas)
     logs = moments - lambdas * epsilon + 1e-15 * (moments + lambdas * epsilon)
     upper = min(max(math.exp(min(float(logs.min()), 0.0)) * _UP, sys.float_info.min), 1.0)
     return _bound("delta", upper, plan, int(lambdas[logs.argmin()]), max_lambda)
 
 
-def log_moment(phase: Phase, lambdas: Array) -> Array:
+def log_moment(step: SampledGaussian, lambdas: Array) -> Array:
     """α(λ) of one step: the larger of log E_P[(P/Q)^λ] and log E_Q[(Q/P)^λ], for whole λ >= 1. Shape (n,) -> (n,).
 
     Guarantee: at least the true value, by about 1e-12 relative.
@@ -54,7 +56,7 @@ def log_moment(phase: Phase, lambdas: Array) -> Array:
     log(1 + Σ_k C(a, k)·(1 − q)^{a−k}·q^k·(e^{k(k−1)/(2σ²)} − 1)), a sum of non-negative terms.
     """
     # More noise than 1e100 is taken as 1e100, and less sampling than 1e-120 as 1e-120: moments fall with both.
-    q, sigma = max(phase.sample_rate, 1e-120), min(phase.noise_multiplier, 1e100)
+    q, sigma = max(step.sample_rate, 1e-120), min(step.noise_multiplier, 1e100)
     return np.array([_log_moment(q, sigma, int(order)) for order in lambdas + 1])
 
 
@@ -71,9 +73,9 @@ def _log_moment(q: float, sigma: float, order: int) -> float:
     return (math.log1p(math.exp(excess)) if excess < 0 else excess + math.log1p(math.exp(-excess))) * _UP
 
 
-def _compose(plan: Plan, lambdas: Array) -> Array:
+def _compose(steps: Sequence[SampledGaussian], lambdas: Array) -> Array:
     """Log-moments add up over steps (Abadi et al. 2016, Thm 2.1)."""
-    return np.asarray(np.sum([phase.steps * log_moment(phase, lambdas) for phase in plan.phases], axis=0))
+    return np.asarray(np.sum([each.steps * log_moment(each, lambdas) for each in steps], axis=0))
 
 
 def _lambdas(max_lambda: int) -> Array:

@@ -12,7 +12,7 @@ conversion.
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -21,9 +21,10 @@ from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.logspace import Array
 from dpplan.accounting.minimum import minimise
 from dpplan.accounting.sampled_gaussian import kl_divergence, log_excess_moments
+from dpplan.accounting.support import SampledGaussian, sampled_gaussians
 from dpplan.checks import Problems
 from dpplan.errors import UsageError
-from dpplan.plan import Phase, Plan
+from dpplan.plan import Plan
 
 Conversion = Literal["cks", "classic"]
 LEAST_ORDER = 1 + 1e-4
@@ -33,8 +34,8 @@ _ROUNDING = 8 * 2.0**-53  # a few units in the last place of every term that ent
 _SOURCES = {"cks": "Canonne, Kamath and Steinke 2020, Prop 12", "classic": "Mironov 2017, Prop 3"}
 
 
-def divergence(phase: Phase, orders: Array) -> Array:
-    """The Rényi divergence that one step of `phase` spends at each order, in nats.
+def divergence(step: SampledGaussian, orders: Array) -> Array:
+    """The Rényi divergence that one such step spends at each order, in nats.
 
     orders: shape (n,), floats in (1, 1e9], whole or not. Returns shape (n,).
     Guarantee: each value is at least the true divergence, in both directions of add/remove, and exceeds it by
@@ -47,11 +48,11 @@ def divergence(phase: Phase, orders: Array) -> Array:
     with Problems(UsageError) as problems:
         for order in orders[~((orders > 1) & (orders <= 1e9))]:
             problems.add(f"order={order} is not in (1, 1e9]: Rényi orders lie above 1.")
-    if phase.sample_rate == 1:
+    if step.sample_rate == 1:
         # Closed form (Mironov 2017, Cor 3).
         with np.errstate(over="ignore"):
-            return np.asarray(orders * (0.5 / phase.noise_multiplier / phase.noise_multiplier) * (1 + 1e-12))
-    excess = log_excess_moments(phase.sample_rate, phase.noise_multiplier, orders)
+            return np.asarray(orders * (0.5 / step.noise_multiplier / step.noise_multiplier) * (1 + 1e-12))
+    excess = log_excess_moments(step.sample_rate, step.noise_multiplier, orders)
     # log E_Q[(P/Q)^a] = log(1 + e^excess), kept relative when the excess is tiny.
     log_moment = np.where(excess < 0, np.log1p(np.exp(np.minimum(excess, 0.0))), np.logaddexp(0.0, excess))
     return np.asarray(log_moment / (orders - 1))
@@ -93,10 +94,11 @@ def epsilon(plan: Plan, delta: float, *, conversion: Conversion = "cks") -> Boun
     uses that for speed only.
     """
     _check(conversion)
-    if total_variation(plan) <= delta:
+    steps = sampled_gaussians(plan, "rdp")
+    if total_variation(steps) <= delta:
         why = "the total variation distance is at most δ (Pinsker; Bretagnolle and Huber)"
         return _bound("epsilon", 0.0, plan, why, {"conversion": conversion})
-    order, least = _best_order(lambda orders: to_epsilon(_compose(plan, orders), orders, delta, conversion))
+    order, least = _best_order(lambda orders: to_epsilon(_compose(steps, orders), orders, delta, conversion))
     details = {"order": order, "conversion": conversion}
     return _bound("epsilon", max(least, 0.0), plan, _why(order, conversion), details)
 
@@ -109,8 +111,9 @@ def delta(plan: Plan, epsilon: float, *, conversion: Conversion = "cks") -> Boun
         `upper` is then the smallest normal float, never 0.
     """
     _check(conversion)
-    order, least = _best_order(lambda orders: to_log_delta(_compose(plan, orders), orders, epsilon, conversion))
-    why, log_distance = _why(order, conversion), math.log(total_variation(plan))
+    steps = sampled_gaussians(plan, "rdp")
+    order, least = _best_order(lambda orders: to_log_delta(_compose(steps, orders), orders, epsilon, conversion))
+    why, log_distance = _why(order, conversion), math.log(total_variation(steps))
     if log_distance < min(least, 0.0):
         least, why = log_distance, "the total variation distance (Pinsker; Bretagnolle and Huber)"
     if least >= 0:
@@ -120,20 +123,20 @@ def delta(plan: Plan, epsilon: float, *, conversion: Conversion = "cks") -> Boun
     return _bound("delta", upper, plan, why, details)
 
 
-def total_variation(plan: Plan) -> float:
+def total_variation(steps: Sequence[SampledGaussian]) -> float:
     """An upper bound on the total variation distance of the run's outputs on neighbouring data, in (0, 1].
 
     It is delta at epsilon = 0, and at least delta at any epsilon. From the Kullback–Leibler divergence, which adds
     up over steps: Pinsker's inequality and that of Bretagnolle and Huber (Tsybakov 2009, Lemmas 2.5 and 2.6).
     """
-    divergences = (p.steps * kl_divergence(p.sample_rate, p.noise_multiplier) for p in plan.phases)
+    divergences = (each.steps * kl_divergence(each.sample_rate, each.noise_multiplier) for each in steps)
     total = math.fsum(divergences) * (1 + 1e-15)
     return min(math.sqrt(total / 2) * (1 + 1e-15), math.sqrt(-math.expm1(-total)) * (1 + 1e-15), 1.0)
 
 
-def _compose(plan: Plan, orders: Array) -> Array:
+def _compose(steps: Sequence[SampledGaussian], orders: Array) -> Array:
     """Rényi divergences at one order add up over steps (Mironov 2017, Prop 1)."""
-    return np.asarray(sum(phase.steps * divergence(phase, orders) for phase in plan.phases))
+    return np.asarray(sum(each.steps * divergence(each, orders) for each in steps))
 
 
 def _best_order(objective: Callable[[Array], Array]) -> tuple[float, float]:

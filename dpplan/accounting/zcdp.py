@@ -17,6 +17,7 @@ import numpy as np
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.logspace import Array
 from dpplan.accounting.minimum import minimise
+from dpplan.accounting.support import sampled_gaussians
 from dpplan.checks import Problems
 from dpplan.errors import NotApplicable, UsageError
 from dpplan.plan import Plan
@@ -68,13 +69,14 @@ def delta(plan: Plan, epsilon: float, *, conversion: Conversion = "cks") -> Boun
 
 
 def _rho(plan: Plan) -> float:
-    sampled = [phase.sample_rate for phase in plan.phases if phase.sample_rate < 1]
+    steps = sampled_gaussians(plan, "zcdp")
+    sampled = [each.sample_rate for each in steps if each.sample_rate < 1]
     if sampled:
         raise NotApplicable(
             f"zcdp: sample_rate={sampled[0]:g} is below 1, and sampling gives no useful zCDP guarantee. "
             "Use the exact or the rdp accountant."
         )
-    rho = math.fsum(phase.steps * (0.5 / phase.noise_multiplier / phase.noise_multiplier) for phase in plan.phases)
+    rho = math.fsum(each.steps * (0.5 / each.noise_multiplier / each.noise_multiplier) for each in steps)
     return max(rho * (1 + 1e-15), sys.float_info.min)
 
 

@@ -105,10 +105,11 @@ class Axis:
             return Reach(*ALONE[self.over])
         if self.over == "batch":
             n = float(settings.examples or 1)
-            batch = plan.only_phase.sample_rate * n if _is_given(settings, "batch") else 0.01 * n
+            batch = plan.only_phase.sampling.expected_batch(int(n)) if _is_given(settings, "batch") else 0.01 * n
             return Reach(max(1.0, batch / SPREAD["batch"]), min(n, max(2.0, batch * SPREAD["batch"])))
-        phase, spread = plan.only_phase, SPREAD[self.over]
-        own, most = (phase.noise_multiplier, math.inf) if self.over == "sigma" else (phase.sample_rate, 1.0)
+        given, spread = plan.only_phase.settings, SPREAD[self.over]
+        name, most = ("noise_multiplier", math.inf) if self.over == "sigma" else ("sample_rate", 1.0)
+        own = float(given[name] or 0.0)
         return Reach(own / spread, min(own * spread, most))
 
     def _in_range(self, problems: Problems, name: str, value: Any) -> bool:

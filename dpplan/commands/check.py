@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from dpplan import accounting, lint
+from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, named
 from dpplan.checks import Problems, did_you_mean
 from dpplan.commands import options, screen
 from dpplan.commands.options import Choice, Said
@@ -44,8 +45,8 @@ ALL = "all"
 @click.option("--claimed-eps", "claimed", type=options.NUMBER, help="The ε that is claimed.")
 @click.option(
     "--adjacency",
-    type=click.Choice(["add-remove", "replace-one"]),
-    help="What the claim compares: data sets with one example more or less, or with one replaced.",
+    type=options.Name([name.replace("_", "-") for name in ADJACENCIES]),
+    help="What the claim compares: data sets with one example more or less, with one replaced, or with one zeroed out.",
 )
 @click.option(
     "--loader",
@@ -156,7 +157,7 @@ def _of_recipe(
 
 
 def _claim(told: dict[str, Any]) -> lint.Claim:
-    adjacency = (told["adjacency"] or "add-remove").replace("-", "_")
+    adjacency = named(told["adjacency"] or ADD_REMOVE.name)
     return lint.Claim(accountant=told["accountant"] or "exact", epsilon=told["claimed"], adjacency=adjacency)
 
 

@@ -10,7 +10,6 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from multiprocessing import get_context
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from dpplan import solve
 from dpplan.accounting.bound import Bound
 from dpplan.checks import Problems, show
+from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, Settings
 from dpplan.search import search
 from dpplan.solve import ladders
@@ -101,7 +101,7 @@ class Cell:
 
     @property
     def noise_multiplier(self) -> float:
-        return self._plan.only_phase.noise_multiplier
+        return Gaussian.of(self._plan.only_phase.mechanism).noise_multiplier
 
     @property
     def steps(self) -> int:
@@ -110,7 +110,7 @@ class Cell:
     @property
     def epochs(self) -> float:
         """Expected passes over the data, with the last step counted in full."""
-        return float(self.steps * Fraction(repr(self._plan.only_phase.sample_rate)))
+        return self._plan.epochs
 
     @property
     def noise_batch_ratio(self) -> float:

@@ -9,15 +9,16 @@ from collections.abc import Iterator
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import show
 from dpplan.digits import apart, down_above, near_above
 from dpplan.errors import NotCertified
 from dpplan.gate import Standing, judge
 from dpplan.lint.finding import DIGITS, Remark, Severity, at_least, at_most
-from dpplan.lint.subject import ADJACENCIES, LOADERS, Run, proven
+from dpplan.lint.subject import LOADERS, Run, proven
 from dpplan.mechanism import Gaussian
-from dpplan.plan import ADJACENCY_WORDS, Phase, Plan
-from dpplan.sampling import Poisson
+from dpplan.plan import Phase, Plan
+from dpplan.sampling import Binomial, Poisson
 
 # What a cap may add to delta, as a fraction of it, before it is worth a word.
 _NEGLIGIBLE = 0.01
@@ -36,14 +37,15 @@ def adjacency_mismatched(run: Run) -> Iterator[Remark]:
     """
     if run.plan is None:
         return
-    have = ADJACENCIES[run.plan.adjacency]
-    if run.claim.adjacency != run.plan.adjacency:
+    have = run.plan.adjacency
+    # Zeroing out one example moves a Poisson batch as removing it does: the same pair dominates.
+    if run.claim.adjacency.sensitivity > have.sensitivity:
         reason = (
-            f"the figure is for {ADJACENCY_WORDS[run.plan.adjacency]} {run.plan.privacy_unit}, and the claim is for "
-            f"{ADJACENCIES[run.claim.adjacency]}, where the clipped sum moves up to twice as far."
+            f"the figure is for {have.words} {run.plan.privacy_unit}, and the claim is for "
+            f"{run.claim.adjacency}, where the clipped sum moves up to twice as far."
         )
         yield Remark(Severity.ERROR, "--adjacency", reason, f"Claim {have}{_doubled(run)}.")
-    if run.loop.loader == "fixed" and _sampled(run.plan) and run.plan.adjacency == "add_remove":
+    if run.loop.loader == "fixed" and _sampled(run.plan) and run.plan.adjacency == ADD_REMOVE:
         reason = (
             "batches of one fixed size keep their size when an example is removed, so another moves in: that is "
             f"replace-one, and the figure is for {have}."
@@ -157,7 +159,7 @@ def cap_near_mean(run: Run) -> Iterator[Remark]:
     added = _added_delta(plan, n, cap, spent.value)
     if added <= _NEGLIGIBLE * run.delta.value:
         return
-    mean = max(phase.sample_rate for phase in plan.phases) * n
+    mean = max(phase.sampling.expected_batch(n) for phase in plan.phases)
     safe = _least_cap(plan, n, spent.value, _NEGLIGIBLE * run.delta.value)
     severity = Severity.ERROR if added >= run.delta.value else Severity.WARNING
     reason = (
@@ -169,12 +171,14 @@ def cap_near_mean(run: Run) -> Iterator[Remark]:
 
 def _added_delta(plan: Plan, examples: int, cap: int, epsilon: float) -> float:
     """(1 + e^ε) · Pr[some batch of the run exceeds the cap], or more; for one example more than there are."""
-    tails = math.fsum(p.steps * math.exp(-_rate_of_tail(examples + 1, p.sample_rate, cap + 1)) for p in plan.phases)
+    laws = [(each.steps, each.sampling.batch_law(examples + 1)) for each in plan.phases]
+    tails = math.fsum(steps * math.exp(-_rate_of_tail(law, cap + 1)) for steps, law in laws)
     return tails * (1 + math.exp(epsilon)) if epsilon < 700 else math.inf
 
 
-def _rate_of_tail(trials: int, chance: float, least: int) -> float:
-    """c with Pr[Binomial(trials, chance) ≥ least] ≤ e^-c (Chernoff)."""
+def _rate_of_tail(law: Binomial, least: int) -> float:
+    """c with Pr[a batch holds `least` or more] ≤ e^-c (Chernoff)."""
+    trials, chance = law.trials, law.chance
     share = least / trials
     if share <= chance:
         return 0.0
@@ -208,7 +212,7 @@ def unit_changed(run: Run) -> Iterator[Remark]:
         return
     micro, views = run.loop.micro_batches, run.loop.views
     if micro > 1:
-        phases = [_phase(p, rate=min(1.0, micro * p.sample_rate)) for p in run.plan.phases]
+        phases = [_phase(p, rate=min(1.0, micro * Poisson.of(p.sampling).sample_rate)) for p in run.plan.phases]
         reason = (
             f"{micro} micro-batches make one noisy update: the batch must count all of them. If it is the size of one, "
             f"the sample rate is {micro} times as large{_instead(run, phases)}."
@@ -216,7 +220,7 @@ def unit_changed(run: Run) -> Iterator[Remark]:
         fix = "Give the batch and the steps of whole updates, add noise once for each, and silence this."
         yield Remark(Severity.WARNING, "--accumulate", reason, fix)
     if views > 1:
-        phases = [_phase(p, noise=p.noise_multiplier / views) for p in run.plan.phases]
+        phases = [_phase(p, noise=Gaussian.of(p.mechanism).noise_multiplier / views) for p in run.plan.phases]
         reason = (
             f"{views} views of an example are clipped one by one: together they move the sum by up to {views} clip "
             f"norms{_instead(run, phases)}."
@@ -240,4 +244,4 @@ def _phase(phase: Phase, noise: float | None = None, rate: float | None = None) 
 
 
 def _sampled(plan: Plan) -> bool:
-    return any(phase.sample_rate < 1 for phase in plan.phases)
+    return any(Poisson.of(phase.sampling).sample_rate < 1 for phase in plan.phases)

@@ -12,6 +12,7 @@ from dpplan.checks import is_number, show
 from dpplan.digits import near_at_most
 from dpplan.lint.finding import Remark, Severity, at_least, at_most
 from dpplan.lint.subject import Run, batch_exceeds_examples, needed_steps
+from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, resolve_delta
 
 LARGE_EPSILON = 10.0
@@ -87,7 +88,7 @@ def noise_too_small(run: Run) -> Iterator[Remark]:
     """
     if run.plan is None:
         return
-    noise = min(phase.noise_multiplier for phase in run.plan.phases)
+    noise = min(Gaussian.of(phase.mechanism).noise_multiplier for phase in run.plan.phases)
     if noise < LEAST_NOISE:
         once = accounting.epsilon(Plan.from_rate(noise, 1.0, 1), run.delta.value)
         reason = (

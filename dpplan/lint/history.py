@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dpplan.errors import PlanError
-from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase
-from dpplan.sampling import Poisson
+from dpplan.plan_json import phase_from_json
 
 REPORT = "report.json"
 BEGUN, STEPS = "run.json", "steps"  # of a run that has not ended: what it does, and how many steps it has begun
@@ -88,7 +87,7 @@ def _phase(content: Mapping[str, Any], steps: int) -> Phase | None:
     planned = content["planned"]
     if not steps:
         return None
-    return Phase(Gaussian(planned["noise_multiplier"]), Poisson(planned["sample_rate"]), steps)
+    return phase_from_json(planned, steps=steps)
 
 
 def _ids(content: Mapping[str, Any]) -> tuple[str, tuple[tuple[str, int], ...]]:

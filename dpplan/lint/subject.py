@@ -12,6 +12,7 @@ from typing import Literal
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
+from dpplan.adjacency import ADD_REMOVE, Adjacency
 from dpplan.checks import is_number, show
 from dpplan.errors import NotCertified, PlanError
 from dpplan.lint.history import Earlier
@@ -25,7 +26,6 @@ LOADERS: Mapping[str, str] = MappingProxyType(
         "fixed": "draws batches of one fixed size",
     }
 )
-ADJACENCIES: Mapping[str, str] = MappingProxyType({"add_remove": "add/remove", "replace_one": "replace-one"})
 Kind = Literal["made", "public", "own"]
 # What a quantity is called where it was given: on the command line, and in a recipe.
 _NAMES = {
@@ -41,14 +41,11 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What is to be told to others. accountant: whose figure. epsilon: the figure, where it is known already.
-
-    adjacency: one of ADJACENCIES.
-    """
+    """What is to be told to others. accountant: whose figure. epsilon: the figure, where it is known already."""
 
     accountant: str = "exact"
     epsilon: float | None = None
-    adjacency: str = "add_remove"
+    adjacency: Adjacency = ADD_REMOVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

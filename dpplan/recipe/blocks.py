@@ -7,13 +7,14 @@ rules as one read from a file.
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from dpplan import lint
+from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import Problems, show
 from dpplan.errors import RecipeError
 from dpplan.recipe import values
-from dpplan.recipe.values import Reader, one_of, path, switch, whole_numbers, word, word_or_function
+from dpplan.recipe.values import Reader, one_of, path, switch, underscored, whole_numbers, word, word_or_function
 
 Rule = Callable[[Problems, str, Any], object]
 Values = Mapping[str, Any]
@@ -148,7 +149,7 @@ class Privacy(Block):
     quantile: float | None = _key(_number, _probability, default=None)
     delta: float | None = _key(_number, _probability, default=None)
     sampling: str = _key(word, one_of("poisson"), default="poisson")
-    adjacency: Literal["add_remove"] = _key(word, one_of("add_remove"), default="add_remove")
+    adjacency: str = _key(underscored, one_of(ADD_REMOVE.name), default=ADD_REMOVE.name)
     unit: str = _key(word, one_of("example"), default="example")
 
     @classmethod

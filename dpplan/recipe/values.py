@@ -66,6 +66,11 @@ def word(given: Given) -> str:
     raise ValueError(f"{said}; a word belongs here.")
 
 
+def underscored(given: Given) -> str:
+    """A word in which hyphens count as underscores."""
+    return word(given).replace("-", "_")
+
+
 def word_or_switch(given: Given) -> str:
     """A word, or what YAML takes for a switch, as it was written: for keys where a rule says why not true."""
     return given.text if given.kind == "switch" else word(given)

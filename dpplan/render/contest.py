@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dpplan.checks import show
+from dpplan.plan import Setting
+from dpplan.quantities import Quantity, quantity
 from dpplan.render.data import Object, described, figure
 from dpplan.render.numbers import down, ratio, up
 from dpplan.render.table import Cell, Column, Table
@@ -66,8 +68,10 @@ def _rows(result: "Contest") -> Iterator[tuple[Cell, ...]]:
     yield _row("σ / batch", [_figure(result, "noise", entry, entry.noise) for entry in entries])
     yield _row("σ / (batch √steps)", [Cell(_number("noise", entry.averaged_noise)) for entry in entries])
     plans = [entry.contender.plan for entry in entries]
-    yield _row("noise multiplier", [Cell(", ".join(down(p.noise_multiplier, 8) for p in q.phases)) for q in plans])
-    yield _row("sample rate", [Cell(", ".join(f"{p.sample_rate:.6g}" for p in q.phases)) for q in plans])
+    for name in dict.fromkeys(name for plan in plans for phase in plan.phases for name in phase.settings):
+        known = quantity(name)
+        shown = [[_setting(known, phase.settings.get(name)) for phase in plan.phases] for plan in plans]
+        yield _row(known.words, [Cell(", ".join(each)) for each in shown])
     yield _row("steps", [Cell(show(plan.steps)) for plan in plans])
     yield _row("examples", [Cell("-" if plan.examples is None else show(plan.examples)) for plan in plans])
     for one in result.differences:
@@ -97,6 +101,11 @@ def _number(criterion: str, value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:,.0f}" if criterion == "compute" else f"{value:.4g}"
+
+
+def _setting(known: Quantity, value: Setting) -> str:
+    """A noise multiplier at the digits that prove what stands above it; other settings as tables print them."""
+    return down(value, 8) if known.digits is None and isinstance(value, float) else known.show(value)
 
 
 def _verdict(result: "Contest", criterion: str, winners: Sequence[str]) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dpplan.accounting.bound import Bound
-from dpplan.plan import Delta, Plan
+from dpplan.plan import Delta, Plan, Setting
+from dpplan.plan_json import plan_to_json
 from dpplan.render import proofs
 
 if TYPE_CHECKING:
@@ -49,20 +50,9 @@ def document(command: str, plan: Plan, results: Sequence[Object], warnings: Sequ
 def described(plan: Plan) -> Object:
     """The plan. A quantity that differs between phases is null at the top and stands in its phase."""
     return {
-        "noise_multiplier": _shared([phase.noise_multiplier for phase in plan.phases]),
-        "sample_rate": _shared([phase.sample_rate for phase in plan.phases]),
+        **{name: _shared(plan, name) for name in dict.fromkeys(name for each in plan.phases for name in each.settings)},
         "steps": plan.steps,
-        "examples": plan.examples,
-        "batch_size": plan.batch_size,
-        "derivation": dict(plan.derivation),
-        "phases": [
-            {
-                "noise_multiplier": phase.noise_multiplier,
-                "sample_rate": phase.sample_rate,
-                "steps": phase.steps,
-            }
-            for phase in plan.phases
-        ],
+        **plan_to_json(plan),
     }
 
 
@@ -140,8 +130,9 @@ def dumps(content: Any, indent: int | None = None) -> str:
     return json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
-def _shared(values: Sequence[float]) -> float | None:
-    return values[0] if len(set(values)) == 1 else None
+def _shared(plan: Plan, name: str) -> Setting:
+    values = {phase.settings.get(name) for phase in plan.phases}
+    return values.pop() if len(values) == 1 else None
 
 
 def _finite(value: Any) -> Any:

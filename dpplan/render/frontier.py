@@ -223,7 +223,7 @@ def record(found: "Frontier", cell: "Cell") -> data.Object:
     return record | {
         "epochs": cell.epochs,
         "steps": cell.steps,
-        "sample_rate": cell.plan.only_phase.sample_rate,
+        "sample_rate": cell.plan.only_phase.settings["sample_rate"],
         "noise_multiplier": cell.noise_multiplier,
         "epsilon_lower": cell.spent.lower,
         "epsilon_upper": cell.spent.upper,

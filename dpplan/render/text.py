@@ -2,19 +2,16 @@
 
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from dpplan.accounting.assumptions import BALL_ARITHMETIC, CERTIFICATE, KINDS
 from dpplan.accounting.bound import FLOOR, Bound, Guarantee
 from dpplan.checks import show
 from dpplan.digits import down_above, near_at_most
-from dpplan.plan import Delta, Plan
+from dpplan.plan import Delta, Phase, Plan
+from dpplan.quantities import quantity
 from dpplan.render.numbers import brief, down, interval, up
 from dpplan.render.table import WIDTH, Meaning
 from dpplan.render.words import DETAILS, METHODS, TERMS
-
-if TYPE_CHECKING:
-    pass
 
 Paint = Callable[[str, Meaning], str]
 SYMBOLS = {"epsilon": "ε", "delta": "δ"}
@@ -90,8 +87,9 @@ def plan_rows(plan: Plan, deltas: Sequence[Delta] = (), found: str | None = None
     """
     if len(plan.phases) == 1:
         phase = plan.only_phase
-        yield row("noise multiplier", show(phase.noise_multiplier), _origin(plan, "noise_multiplier", found))
-        yield row("sample rate", f"{phase.sample_rate:.6g}", _origin(plan, "sample_rate", found))
+        for name, value in phase.settings.items():
+            known = quantity(name)
+            yield row(known.words, known.show(value), _origin(plan, name, found))
         yield row("steps", show(phase.steps), _origin(plan, "steps", found))
     else:
         if earlier:
@@ -109,14 +107,14 @@ def phase_rows(plan: Plan, name: str, places: range) -> Iterator[str]:
     left_out = range(HEAD, len(phases) - 1) if len(phases) > SHOWN else range(0)
     for number, (place, phase) in enumerate(zip(places, phases, strict=True)):
         if number not in left_out:
-            origin = plan.origin(f"phases[{place}].steps") or plan.origin(f"phases[{place}].sample_rate")
-            rate, steps = f"q = {phase.sample_rate:.6g}", f"{phase.steps} steps"
-            line = f"    {number + 1:<5} σ = {show(phase.noise_multiplier):<10} {rate:<16} {steps:<12}"
+            origins = (plan.origin(f"phases[{place}].{name}") for name in ("steps", *phase.settings))
+            origin = next((each for each in origins if each), None)
+            first, *others = settings_shown(phase)
+            rest = " ".join(f"{each:<16}" for each in others)
+            line = f"    {number + 1:<5} {first:<14} {rest} {f'{phase.steps} steps':<12}"
             yield f"{line}  = {origin}" if origin else line.rstrip()
         elif number == left_out.start:
-            noise = _reach([phases[at].noise_multiplier for at in left_out])
-            rate = _reach([phases[at].sample_rate for at in left_out])
-            yield f"    ...   {len(left_out)} more, σ = {noise}, q = {rate}"
+            yield ", ".join([f"    ...   {len(left_out)} more", *_reaches([phases[at] for at in left_out])])
 
 
 def grounds(plan: Plan, deltas: Sequence[Delta]) -> Iterator[str]:
@@ -237,9 +235,20 @@ def above_one_in(bound: Bound, at: float, examples: int | None) -> str | None:
     return f"{where} is not below 1/n = {near_at_most(limit, float(figure(bound)))}: {why}. {remedy}"
 
 
-def _reach(values: Sequence[float]) -> str:
-    low, high = min(values), max(values)
-    return f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+def settings_shown(phase: Phase) -> list[str]:
+    """What the phase was given, each as "σ = 1.1"."""
+    named = [(quantity(name), value) for name, value in phase.settings.items()]
+    return [f"{each.symbol} = {each.show(value)}" for each, value in named]
+
+
+def _reaches(phases: Sequence[Phase]) -> Iterator[str]:
+    """From where to where each setting goes over these phases."""
+    for name in dict.fromkeys(name for phase in phases for name in phase.settings):
+        values = [value for phase in phases if isinstance(value := phase.settings.get(name), int | float)]
+        if values:
+            low, high = min(values), max(values)
+            reach = f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+            yield f"{quantity(name).symbol} = {reach}"
 
 
 def _named(name: str, sentence: str) -> Iterator[str]:

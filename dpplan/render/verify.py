@@ -12,7 +12,7 @@ from dpplan.lint.figures import MEANINGLESS_EPSILON
 from dpplan.plan import Plan
 from dpplan.render.data import Object, described, figure
 from dpplan.render.table import WIDTH, Meaning
-from dpplan.render.text import SYMBOLS, Paint, explanation, premises, row, unpainted
+from dpplan.render.text import SYMBOLS, Paint, explanation, premises, row, settings_shown, unpainted
 from dpplan.verify import Standing
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _plan(plan: Plan | None) -> tuple[str, str]:
         return f"{len(plan.phases)} phases", f"{plan.steps} steps"
     phase = plan.only_phase
     length = f"{phase.steps} step{'s' if phase.steps > 1 else ''}"
-    return length, f"σ = {show(phase.noise_multiplier)}, q = {phase.sample_rate:.6g}"
+    return length, ", ".join(settings_shown(phase))
 
 
 def _off(verdict: "Verdict", symbol: str) -> Iterator[str]:

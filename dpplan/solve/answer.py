@@ -7,6 +7,7 @@ from dpplan.accounting.bound import FLOOR, Bound, Guarantee
 from dpplan.checks import show
 from dpplan.digits import near_above
 from dpplan.errors import NotCertified, Unreachable
+from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, Settings
 from dpplan.search import Found, Meter, search
 from dpplan.solve import ladders
@@ -117,7 +118,8 @@ def _noisier(question: Question, meter: Meter, found: Found) -> Iterable[str]:
     ladder = meter.ladder
     if found.low == ladder.last:
         return
-    noise_multiplier = float(f"{1.1 * ladder.plan(found.low).only_phase.noise_multiplier:.4g}")
+    least = Gaussian.of(ladder.plan(found.low).only_phase.mechanism).noise_multiplier
+    noise_multiplier = float(f"{1.1 * least:.4g}")
     noisier = replace(ladder, settings=ladder.settings.with_(noise_multiplier=noise_multiplier))
     more = search(question.meter(noisier).gap, noisier, found.low, found.slope)
     if found.low < more.low < ladder.last:

@@ -12,7 +12,7 @@ batches, noise and sums, which release nothing new. Such a run protects nobody i
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,7 +20,10 @@ import torch
 
 from dpplan.checks import show
 from dpplan.errors import InputOutputFailed, UsageError
+from dpplan.mechanism import Gaussian
+from dpplan.plan_json import phase_to_json
 from dpplan.recipe import Claim, Recipe
+from dpplan.sampling import Poisson
 from dpplan.train.durable import told, write_whole
 from dpplan.train.lineage import Lineage
 
@@ -77,12 +80,13 @@ class Checkpoint:
 
         processes: how many the run has now. They matter to a seeded run, in which each has batches of its own.
         """
-        began = processes if self.generators is None else len(self.generators)
-        if processes != began:
-            yield f"processes={processes}, and the run, which has a seed, began with {began}."
+        first = processes if self.generators is None else len(self.generators)
+        if processes != first:
+            yield f"processes={processes}, and the run, which has a seed, began with {first}."
         now = basis_of(recipe, claim)
-        for key in sorted(self.basis.keys() | now.keys()):
-            before, after = self.basis.get(key), now.get(key)
+        began = _as_now(self.basis)
+        for key in sorted(began.keys() | now.keys()):
+            before, after = began.get(key), now.get(key)
             if before != after:
                 yield f"{key}={_show(after)}, and the run began with {_show(before)}."
 
@@ -97,15 +101,23 @@ def basis_of(recipe: Recipe, claim: Claim) -> dict[str, Any]:
     keys = {f"{title}.{key}": value for title in titles for key, value in content[title].items()}
     phase = claim.phase
     plan = {
-        "noise_multiplier": phase.noise_multiplier,
-        "sampling": asdict(phase.sampling),
-        "steps": phase.steps,
+        **phase_to_json(phase),
         "examples": claim.plan.examples,
         "delta": claim.delta.value,
     }
     return {key: value for key, value in keys.items() if key not in FREE} | {
         f"plan.{key}": value for key, value in plan.items()
     }
+
+
+def _as_now(basis: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The basis of a checkpoint under today's keys: older ones kept the scheme's settings in an object, unnamed."""
+    sampling = basis.get("plan.sampling")
+    if not isinstance(sampling, Mapping):
+        return basis
+    rest = {key: value for key, value in basis.items() if key != "plan.sampling"}
+    named = {"plan.mechanism": Gaussian.kind, "plan.sampling": Poisson.kind}
+    return rest | named | {f"plan.{key}": value for key, value in sampling.items()}
 
 
 def _whole(raw: BinaryIO) -> None:

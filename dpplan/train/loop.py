@@ -72,7 +72,7 @@ class Trainer:
         self.arithmetic = functools.reduce(Arithmetic.worst, ranks.gathered(mine))
         self.round_off = self.arithmetic.round_off(self._most(phase))
         self.rule = rule_for(recipe.privacy, self.round_off)
-        self.noise = self._noise(phase.mechanism, randomness)
+        self.noise = self._noise(Gaussian.of(phase.mechanism), randomness)
         self.optimization = Optimization(self.parameters, recipe.training, phase.steps)
         self.steps = 0
         self.empty_batches = 0
@@ -80,7 +80,7 @@ class Trainer:
 
     def _most(self, phase: Phase) -> float:
         """Examples that no batch of this run exceeds: a Poisson variable is above 2 m + 64 with probability 1e-34."""
-        return min(2 * phase.sample_rate * self.examples + 64, self.examples)
+        return min(2 * phase.sampling.expected_batch(self.examples) + 64, self.examples)
 
     def _clipping(self, chosen: Chosen) -> Chosen:
         runtime, made = self.recipe.runtime, chosen

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.digits import up_apart
+from dpplan.mechanism import Gaussian
+from dpplan.plan import settings_of
+from dpplan.quantities import quantity
 from dpplan.render.numbers import down, percent, up
 from dpplan.render.text import headline, row
 from dpplan.train.clipping import Arithmetic
@@ -25,9 +28,10 @@ def plan_lines(planned: Planned) -> Iterator[str]:
     yield ""
     solved = f"solved for ε ≤ {show(claim.target_epsilon)}" if claim.target_epsilon is not None else "given"
     yield row("recipe", planned.recipe.name, f"sha256 {planned.recipe.sha256[:12]}")
-    yield row("noise multiplier", down(phase.noise_multiplier, 8), solved)
+    yield row("noise multiplier", down(Gaussian.of(phase.mechanism).noise_multiplier, 8), solved)
     yield row("clip norm", show(claim.clip_norm), "given")
-    yield row("sample rate", f"{phase.sample_rate:.6g}", _origin(planned, "sample_rate"))
+    for name, value in settings_of(phase.sampling).items():
+        yield row(quantity(name).words, quantity(name).show(value), _origin(planned, name))
     yield row("steps", show(phase.steps), _origin(planned, "steps"))
     yield row("delta", show(claim.delta.value), claim.delta.reason or "given")
     yield row("training examples", show(claim.plan.examples), "protected; their number is public")

@@ -20,6 +20,7 @@ import dpplan
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.digits import up_apart
+from dpplan.plan_json import phase_to_json
 from dpplan.recipe import Claim, Recipe
 from dpplan.render.data import figure
 from dpplan.train.checkpoint import Checkpoint
@@ -86,10 +87,8 @@ class Planned:
                 "network": NETWORK if self.ranks.size > 1 else None,
             },
             "planned": {
-                "noise_multiplier": phase.noise_multiplier,
+                **phase_to_json(phase),
                 "clip_norm": claim.clip_norm,
-                "sample_rate": phase.sample_rate,
-                "steps": phase.steps,
                 "examples": claim.plan.examples,
                 "batch_size": claim.plan.batch_size,
                 "derivation": dict(claim.plan.derivation),

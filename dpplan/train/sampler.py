@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpplan.errors import NotApplicable
-from dpplan.sampling import Poisson
+from dpplan.mechanism import kind_of
+from dpplan.sampling import Poisson, Sampling
 
 Indices = NDArray[np.int64]
 
@@ -52,11 +53,11 @@ class PoissonSampler:
 
     @property
     def expected_batch(self) -> float:
-        return self.sampling.sample_rate * self.examples
+        return self.sampling.expected_batch(self.examples)
 
     def draw(self) -> Indices:
         examples = self.examples if self.held is None else self.held
-        mean = self.sampling.sample_rate * examples
+        mean = self.sampling.expected_batch(examples)
         enough = math.ceil(mean + 6 * math.sqrt(mean)) + 4  # one round of gaps reaches the end almost always
         members = np.empty(0, np.int64)
         last = -1
@@ -70,11 +71,11 @@ class PoissonSampler:
         return self.rng.permutation(members[: np.searchsorted(members, examples)])
 
 
-def sampler_for(sampling: Poisson, examples: int, rng: np.random.Generator, held: int | None = None) -> Sampler:
+def sampler_for(sampling: Sampling, examples: int, rng: np.random.Generator, held: int | None = None) -> Sampler:
     """The sampler of this scheme over examples 0 .. examples - 1.
 
     held: how many of them this process draws from, as 0 .. held - 1, while others draw from the rest; None: all.
     """
-    if isinstance(sampling, Poisson):
+    if type(sampling) is Poisson:  # a subclass may mean anything
         return PoissonSampler(sampling, examples, rng, held)
-    raise NotApplicable(f"no sampler draws batches by {type(sampling).__name__}.")
+    raise NotApplicable(f"no sampler draws batches by sampling={kind_of(sampling)}.")

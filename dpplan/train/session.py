@@ -171,7 +171,7 @@ class Session:
         return ending
 
     def _steps(self, interrupted: Interrupted) -> Generator[Step | Epoch, None, Ending]:
-        steps, rate = self.claim.phase.steps, self.claim.phase.sample_rate
+        steps, sampling = self.claim.phase.steps, self.claim.phase.sampling
         every = self.recipe.runtime.checkpoint_every
         facts = BatchFacts.none()
         while self.trainer.steps < steps and self._affordable():
@@ -183,7 +183,7 @@ class Session:
             facts += self.trainer.step()
             step = self.trainer.steps
             yield Step(step, steps)
-            closing = epoch_of(step, rate) > epoch_of(step - 1, rate) or step == steps
+            closing = sampling.complete_epochs(step) > sampling.complete_epochs(step - 1) or step == steps
             if (closing or step % self.look == 0) and not self.trainer.finite():
                 return "stopped", "stopped on a parameter that is not finite (try a lower learning_rate)"
             if closing:
@@ -258,8 +258,3 @@ def _seen(facts: BatchFacts) -> dict[str, Any]:
         "accuracy": float(facts.correct) / drawn if drawn else None,
         "clipped": float(facts.clipped) / used if used else None,
     }
-
-
-def epoch_of(step: int, sample_rate: float) -> int:
-    """Expected passes over the data that are complete after this many steps."""
-    return int(step * sample_rate * (1 + 1e-12))  # 56 steps of rate 1/56 are one pass in spite of rounding

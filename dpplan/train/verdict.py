@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dpplan.checks import show
+from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase
+from dpplan.sampling import Binomial
 
 LEVEL = 1e-6
 TESTS = 4  # mean and spread of batch sizes, empty batches, noise; each two-sided
@@ -58,12 +60,16 @@ class Measured:
         self._sizes.append(size)
         self._denominators.add(denominator)
         self._coordinates += len(added)
-        squares = torch.dot(added, added) / (self.phase.noise_multiplier * sensitivity) ** 2
+        squares = torch.dot(added, added) / (Gaussian.of(self.phase.mechanism).noise_multiplier * sensitivity) ** 2
         self._squares = [self._squares[0] + squares] if self._squares else [squares]
 
     @property
     def expected_batch(self) -> float:
-        return self.phase.sample_rate * self.examples
+        return self.phase.sampling.expected_batch(self.examples)
+
+    @property
+    def _law(self) -> Binomial:
+        return self.phase.sampling.batch_law(self.examples)
 
     def checks(self) -> Iterator[Check]:
         """Of the steps of this process; nothing is known about those before an interruption."""
@@ -71,18 +77,18 @@ class Measured:
         if not steps:
             return
         tested = f"tested at {show(LEVEL)}, {steps} step{'s' if steps > 1 else ''}"
-        law = f"Binomial({self.examples}, {self.phase.sample_rate:.4g})"
+        law = self._law
         yield Check("batch sizes", f"{law}, {tested}", None, self._sizes_agree(), covered=False)
-        empty = f"probability {self._chance_of_none():.3g}, {tested}"
+        empty = f"probability {self._law.chance_of_none:.3g}, {tested}"
         yield Check("empty batches", empty, None, self._empty_agree(), covered=False)
-        noise = f"std {self.phase.noise_multiplier:.6g} × sensitivity, {tested}"
+        noise = f"std {Gaussian.of(self.phase.mechanism).noise_multiplier:.6g} × sensitivity, {tested}"
         yield Check("noise", noise, None, self._noise_agrees(), covered=False)
         used = ", ".join(show(value) for value in sorted(self._denominators))
         agrees = all(math.isclose(value, self.expected_batch, rel_tol=1e-12) for value in self._denominators)
         yield Check("denominator", show(self.expected_batch), used, agrees, covered=True)
 
     def _sizes_agree(self) -> bool:
-        rate, sizes = self.phase.sample_rate, np.array(self._sizes)
+        rate, sizes = self._law.chance, np.array(self._sizes)
         if rate == 1.0:
             return bool((sizes == self.examples).all())
         within = bool(((sizes >= 0) & (sizes <= self.examples)).all())
@@ -90,11 +96,7 @@ class Measured:
         return within and min(total, spread_tail(sizes, self.examples, rate)) > LEVEL / TESTS
 
     def _empty_agree(self) -> bool:
-        return binomial_tail(self._sizes.count(0), len(self._sizes), self._chance_of_none()) > LEVEL / TESTS
-
-    def _chance_of_none(self) -> float:
-        rate = self.phase.sample_rate
-        return math.exp(self.examples * math.log1p(-rate)) if rate < 1 else 0.0
+        return binomial_tail(self._sizes.count(0), len(self._sizes), self._law.chance_of_none) > LEVEL / TESTS
 
     def _noise_agrees(self) -> bool:
         return chi_square_tail(float(self._squares[0]), self._coordinates) > LEVEL / TESTS

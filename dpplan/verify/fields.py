@@ -10,9 +10,8 @@ from typing import Any, NoReturn
 
 from dpplan.checks import Problems, is_number, show
 from dpplan.errors import PlanError, ReportError
-from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase
-from dpplan.sampling import Poisson
+from dpplan.plan_json import phase_from_json
 
 MOST_STEPS = 2**53  # beyond, a float no longer counts; no run takes as many
 _LONGEST = 40  # characters of a value that is shown
@@ -100,15 +99,11 @@ def count(problems: Problems, holder: Object, path: str, least: int = 1) -> int 
 
 def phase(problems: Problems, holder: Object, path: str, steps: int | None = None) -> Phase | None:
     """The phase that an object describes. steps: in place of those it names."""
-    noise = number(problems, holder, f"{path}.noise_multiplier")
-    rate = number(problems, holder, f"{path}.sample_rate")
     length = count(problems, holder, f"{path}.steps") if steps is None else steps
-    if noise is None or rate is None or length is None:
-        return None
     try:
-        return Phase(Gaussian(noise), Poisson(rate), length)
+        return phase_from_json(holder, path, steps=1 if length is None else length)
     except PlanError as error:
-        problems.found += [f"{path}: {problem}" for problem in error.problems]
+        problems.found += error.problems
         return None
 
 

@@ -265,11 +265,18 @@ def _plan(problems: Problems, holder: Object, path: str) -> Plan | None:
     fields.same(problems, f"{path}.steps", fields.finite(told.get("steps")), sum(p.steps for p in phases), "its phases")
     for key in ("noise_multiplier", "sample_rate"):
         for phase in phases:
-            fields.same(problems, f"{path}.{key}", fields.finite(told.get(key)), getattr(phase, key), "a phase")
+            given = fields.finite(phase.settings.get(key))
+            fields.same(problems, f"{path}.{key}", fields.finite(told.get(key)), given, "a phase")
     examples, batch = told.get("examples"), fields.finite(told.get("batch_size"))
     n = examples if isinstance(examples, int) and not isinstance(examples, bool) and examples > 0 else None
     if n is not None and batch is not None and len(phases) == 1:
-        fields.same(problems, f"{path}.sample_rate", phases[0].sample_rate, batch / n, "batch_size / examples")
+        fields.same(
+            problems,
+            f"{path}.sample_rate",
+            fields.finite(phases[0].settings.get("sample_rate")),
+            batch / n,
+            "batch_size / examples",
+        )
     return Plan(phases, examples=n)
 
 

@@ -186,7 +186,7 @@ def test_few_steps_and_rare_samples_take_no_gigabyte():
 )
 @pytest.mark.parametrize("accountant", ["exact", "gdp"])
 def test_every_certified_interval_is_wider_than_what_was_proven(plan, accountant):
-    if accountant == "gdp" and plan.only_phase.sample_rate < 1:
+    if accountant == "gdp" and plan.only_phase.sampling.sample_rate < 1:
         plan = Plan.from_rate(2.0, 1.0, 7)
     for bound in (epsilon(plan, 1e-6, accountant), delta(plan, 0.7, accountant)):
         lower, upper = bound.proven

@@ -133,11 +133,11 @@ def one_step_delta(phase: Phase, spent: float) -> mpf:
     H_{e^ε}((1 − q)·Q + q·G ‖ Q) = q·H_{(e^ε − 1 + q)/q}(G ‖ Q), and G against Q is a Gaussian mechanism.
     """
     with mp.workdps(50):
-        inner = mp.log1p(mp.expm1(mpf(spent)) / mpf(phase.sample_rate))
-        mu = 1 / mpf(phase.noise_multiplier)
+        inner = mp.log1p(mp.expm1(mpf(spent)) / mpf(phase.sampling.sample_rate))
+        mu = 1 / mpf(phase.mechanism.noise_multiplier)
         if inner / mu - mu / 2 > 200:  # below 1e-8000: no float to compare with
             return mpf(0)
-        return mpf(phase.sample_rate) * mp.exp(oracle.gaussian_log_delta(mu, inner))
+        return mpf(phase.sampling.sample_rate) * mp.exp(oracle.gaussian_log_delta(mu, inner))
 
 
 @every_accountant

@@ -7,6 +7,7 @@ import oracle
 import pytest
 
 from dpplan.accounting import Guarantee, gdp, rdp, zcdp
+from dpplan.accounting.support import SampledGaussian
 from dpplan.errors import UsageError
 from dpplan.plan import Plan
 
@@ -14,7 +15,7 @@ TRUTH = list(csv.DictReader((Path(__file__).parents[1] / "data" / "sgm_truth.csv
 
 
 def step(sample_rate: float, sigma: float):
-    return Plan.from_rate(sigma, sample_rate, 1).only_phase
+    return SampledGaussian(sigma, sample_rate, 1)
 
 
 @pytest.mark.parametrize(("sample_rate", "sigma"), [(1e-9, 2.0), (0.01, 0.3), (0.004, 1.1), (0.5, 12.0), (0.2, 0.07)])
@@ -74,7 +75,7 @@ def test_epsilon_is_never_below_the_truth_nor_far_above(row):
 def test_no_order_of_a_dense_scan_does_better(sigma, sample_rate, steps, delta, conversion):
     plan = Plan.from_rate(sigma, sample_rate, steps)
     orders = 1 + np.geomspace(1e-4, 1e6 - 1, 700)
-    scan = rdp.to_epsilon(steps * rdp.divergence(plan.only_phase, orders), orders, delta, conversion).min()
+    scan = rdp.to_epsilon(steps * rdp.divergence(step(sample_rate, sigma), orders), orders, delta, conversion).min()
     found = rdp.epsilon(plan, delta, conversion=conversion).upper
     assert scan * (1 - 0.02) < found <= scan * (1 + 1e-9)
 
@@ -104,7 +105,7 @@ def test_a_delta_above_the_total_variation_distance_costs_nothing_and_says_why()
 def test_total_variation_is_above_the_truth_and_not_far(sample_rate, sigma):
     # TV = q·(2Φ(1/(2σ)) − 1) for one step.
     truth = sample_rate * math.erf(0.5 / sigma / math.sqrt(2))
-    assert truth <= rdp.total_variation(Plan.from_rate(sigma, sample_rate, 1)) < 2.5 * truth
+    assert truth <= rdp.total_variation([step(sample_rate, sigma)]) < 2.5 * truth
 
 
 def test_the_end_of_the_order_range_is_reported():

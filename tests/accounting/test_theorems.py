@@ -5,6 +5,7 @@ import pytest
 from mpmath import mp, mpf
 
 from dpplan.accounting import Guarantee, gdp, rdp
+from dpplan.accounting.support import SampledGaussian
 from dpplan.accounting.theorems import (
     advanced,
     amplified,
@@ -30,7 +31,7 @@ PLANS = [
 @pytest.mark.parametrize("sample_rate", [1e-9, 0.01, 0.5, 1.0])
 @pytest.mark.parametrize("step_delta", [1e-3, 1e-9, 1e-60])
 def test_step_guarantee_is_the_exact_curve_amplified_by_sampling(sample_rate, step_delta):
-    value = step_epsilon(Phase(Gaussian(1.5), Poisson(sample_rate), 1), step_delta)
+    value = step_epsilon(SampledGaussian(1.5, sample_rate, 1), step_delta)
     if step_delta >= sample_rate:
         assert value == 0
         return

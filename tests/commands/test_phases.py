@@ -95,7 +95,7 @@ def test_files_hold_the_same_phases_in_three_formats(tmp_path: Path, name: str, 
     assert heard.problems == []
     assert heard.plan
     assert [phase.steps for phase in heard.plan.phases] == [1000, 237]
-    assert heard.plan.phases[1].sample_rate == 1 / 79
+    assert heard.plan.phases[1].sampling.sample_rate == 1 / 79
 
 
 WRONG = "- {sigma: 1, q: 0.1, steps: 5}\n- {sgma: 2, q: 3, steps: [1]}"
@@ -163,7 +163,7 @@ def test_n_may_be_given_once_for_all_phases() -> None:
         "sigma=1,batch=10,steps=5", "sigma=2,batch=20,epochs=2", spent=("sigma=3,q=.1,steps=2",), examples=1000
     )
     assert heard.plan
-    assert [phase.sample_rate for phase in heard.plan.phases] == [0.1, 0.01, 0.02]
+    assert [phase.sampling.sample_rate for phase in heard.plan.phases] == [0.1, 0.01, 0.02]
     assert heard.plan.examples == 1000
     assert heard.earlier == 1
     assert heard.plan.batch_size is None

@@ -9,6 +9,7 @@ from lint_runs import found, of_options, of_recipe, only
 
 from dpplan import accounting, lint
 from dpplan.accounting.bound import Bound
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE
 from dpplan.errors import NotCertified
 from dpplan.lint import Severity
 from dpplan.plan import Plan
@@ -34,7 +35,7 @@ def figure(pattern: str, text: str) -> float:
 
 
 def test_a_claim_under_another_adjacency_is_an_error_with_what_holds_instead() -> None:
-    run = claiming(adjacency="replace_one")
+    run = claiming(adjacency=REPLACE_ONE)
     finding = only(run, "DP007")
     assert (finding.severity, finding.where) == (Severity.ERROR, "--adjacency")
     spent = accounting.epsilon(run.plan, DELTA).upper  # type: ignore[arg-type]
@@ -44,7 +45,7 @@ def test_a_claim_under_another_adjacency_is_an_error_with_what_holds_instead() -
 
 
 def test_where_nothing_holds_instead_nothing_is_offered() -> None:
-    run = of_options(noise_multiplier=0.4, run={"claim": lint.Claim(adjacency="replace_one")})
+    run = of_options(noise_multiplier=0.4, run={"claim": lint.Claim(adjacency=REPLACE_ONE)})
     assert only(run, "DP007").fix == "Claim add/remove."
 
 
@@ -55,7 +56,7 @@ def test_batches_of_a_fixed_size_do_not_go_with_add_remove() -> None:
 
 
 def test_the_adjacency_of_the_figure_is_fine() -> None:
-    assert found(claiming(adjacency="add_remove"), "DP007") == []
+    assert found(claiming(adjacency=ADD_REMOVE), "DP007") == []
     assert found(looping(loader="shuffle"), "DP007") == []
 
 
@@ -199,7 +200,7 @@ def test_what_a_cap_adds_is_not_understated() -> None:
     run = looping(cap=340)
     assert run.plan is not None
     assert run.epsilon is not None
-    n, q = 60_001, run.plan.only_phase.sample_rate
+    n, q = 60_001, run.plan.only_phase.sampling.sample_rate
     tail = run.plan.steps * math.fsum(_binomial(n, q, k) for k in range(341, 600))
     stated = figure("may add", only(run, "DP012").message)
     assert stated >= (1 + math.exp(run.epsilon.value)) * tail > 0

@@ -56,16 +56,16 @@ def test_a_forged_image_is_told_almost_as_well_as_the_claim_allows(tmp_path: Pat
         for name, training in (("absent", images), ("present", forged(images)))
     )
     unit = RECIPE.training.learning_rate * claim.clip_norm / images.examples  # what one step can move at most
-    noise = math.sqrt(phase.steps) * phase.noise_multiplier * unit
+    noise = math.sqrt(phase.steps) * phase.mechanism.noise_multiplier * unit
     reached = float((present - absent) @ direction()) / noise
-    allowed = math.sqrt(phase.steps) / phase.noise_multiplier
+    allowed = math.sqrt(phase.steps) / phase.mechanism.noise_multiplier
     assert 0.95 * allowed <= reached <= allowed
-    assert phase.sample_rate == 1.0
+    assert phase.sampling.sample_rate == 1.0
 
 
 def test_the_header_states_what_a_guess_can_reach() -> None:
     phase = RECIPE.claim(1437).phase
-    best = NormalDist().cdf(math.sqrt(phase.steps) / phase.noise_multiplier / 2)
+    best = NormalDist().cdf(math.sqrt(phase.steps) / phase.mechanism.noise_multiplier / 2)
     assert f"right {math.ceil(1000 * best) / 10} % of the time at most" in " ".join(
         RECIPE.text.replace("#", "").split()
     )

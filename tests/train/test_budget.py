@@ -28,7 +28,7 @@ def test_a_run_ends_before_the_step_that_would_exceed_its_budget(tmp_path: Path)
     assert report.spent.upper is not None
     assert report.spent.upper <= MOST
     claim = report.planned.claim
-    one_more = accounting.epsilon(Plan.from_rate(2.0, phase.sample_rate, phase.steps + 1), claim.delta.value)
+    one_more = accounting.epsilon(Plan.from_rate(2.0, phase.sampling.sample_rate, phase.steps + 1), claim.delta.value)
     assert one_more.upper is not None
     assert one_more.upper > MOST
     assert not report.over_budget

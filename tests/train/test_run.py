@@ -19,7 +19,6 @@ from dpplan.train.clipping import ClippedSum
 from dpplan.train.folder import RunFolder
 from dpplan.train.machine import device_named
 from dpplan.train.noise import GaussianNoise
-from dpplan.train.session import epoch_of
 
 DIGITS = Path(__file__).parents[2] / "recipes" / "digits.yaml"
 
@@ -90,14 +89,6 @@ def test_events_come_in_order_and_epochs_close_where_they_should(tmp_path: Path)
     lines = (report.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["step"] for line in lines] == [15, 29, 31]
     assert set(json.loads(lines[0])["not_covered_by_epsilon"]) >= {"loss", "accuracy"}
-
-
-@pytest.mark.parametrize("steps_in_epoch", [1, 3, 49, 93, 107, 1000])
-def test_an_epoch_of_k_steps_ends_with_step_k(steps_in_epoch: int) -> None:
-    rate = 1 / steps_in_epoch
-    for epoch in range(1, 50):
-        assert epoch_of(epoch * steps_in_epoch, rate) == epoch
-        assert steps_in_epoch == 1 or epoch_of(epoch * steps_in_epoch - 1, rate) == epoch - 1
 
 
 def test_ctrl_c_ends_after_the_current_step(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from dpplan.accounting.exact.certify import Reconciled
 from dpplan.accounting.exact.event import EventBound
 from dpplan.accounting.exact.invert import Ends
 from dpplan.accounting.exact.law import Direction, Steps
+from dpplan.accounting.support import SampledGaussian, sampled_gaussians
 from dpplan.errors import NotCertified
 from dpplan.plan import Plan
 
@@ -56,9 +57,10 @@ def epsilon(plan: Plan, delta: float) -> Bound:
     Guarantee: CERTIFIED. Where the fast method cannot be certified the interval is wider and `why` says so.
     Raises InternalError, and returns nothing, if two proofs contradict each other.
     """
-    if _unsampled(plan):
+    kinds = sampled_gaussians(plan, NAME)
+    if _unsampled(kinds):
         return _of_gaussian(gdp.epsilon(plan, delta))
-    steps = _steps(plan)
+    steps = Steps.of(kinds)
     with np.errstate(**_QUIET):
         floor = EventBound(steps).epsilon(delta)
         if not _in_reach(steps):
@@ -77,9 +79,10 @@ def epsilons(plan: Plan, deltas: Sequence[float]) -> tuple[Bound, ...]:
 
     The intervals are as certified as those of single calls, if up to LOST times as wide.
     """
-    if _unsampled(plan) or not _in_reach(_steps(plan)):
+    kinds = sampled_gaussians(plan, NAME)
+    if _unsampled(kinds) or not _in_reach(Steps.of(kinds)):
         return tuple(epsilon(plan, delta) for delta in deltas)
-    steps, found, group = _steps(plan), dict[float, Bound](), list[float]()
+    steps, found, group = Steps.of(kinds), dict[float, Bound](), list[float]()
     for delta in sorted(set(deltas)):
         if group and math.log(delta / group[0]) > 2.0 * NEARBY:
             found |= _shared(plan, steps, group)
@@ -91,9 +94,10 @@ def epsilons(plan: Plan, deltas: Sequence[float]) -> tuple[Bound, ...]:
 
 def delta(plan: Plan, epsilon: float) -> Bound:
     """The delta of `plan` at `epsilon` >= 0, as an interval. Guarantee and errors as for `epsilon()`."""
-    if _unsampled(plan):
+    kinds = sampled_gaussians(plan, NAME)
+    if _unsampled(kinds):
         return _of_gaussian(gdp.delta(plan, epsilon))
-    steps = _steps(plan)
+    steps = Steps.of(kinds)
     ceiling = rdp.delta(plan, epsilon).value
     with np.errstate(**_QUIET):
         floor = EventBound(steps).delta(epsilon)
@@ -152,18 +156,14 @@ def _unbounded(quantity: str, lower: float) -> NotCertified:
     )
 
 
-def _steps(plan: Plan) -> Steps:
-    return Steps.of([(phase.noise_multiplier, phase.sample_rate, phase.steps) for phase in plan.phases])
-
-
 def _in_reach(steps: Steps) -> bool:
     """Whether the fast methods are made for such steps; elsewhere a plain event and Rényi DP answer."""
     small, large = float(steps.sigma.min()), float(steps.sigma.max())
     return small >= LEAST_NOISE and large <= MOST_NOISE and float(steps.q.min()) >= LEAST_RATE
 
 
-def _unsampled(plan: Plan) -> bool:
-    return all(phase.sample_rate == 1.0 for phase in plan.phases)
+def _unsampled(kinds: Sequence[SampledGaussian]) -> bool:
+    return all(each.sample_rate == 1.0 for each in kinds)
 
 
 def _of_gaussian(bound: Bound) -> Bound:

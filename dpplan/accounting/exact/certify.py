@@ -13,6 +13,7 @@ from dpplan.accounting import rdp
 from dpplan.accounting.bound import Quantity, widened
 from dpplan.accounting.exact.invert import Ends
 from dpplan.accounting.exact.law import Array
+from dpplan.accounting.support import sampled_gaussians
 from dpplan.errors import InternalError
 from dpplan.plan import Plan
 
@@ -63,4 +64,4 @@ def _is_wide(ends: Ends, wide: float) -> bool:
 
 
 def _divergence(plan: Plan, order: Array) -> Array:
-    return np.asarray(sum(phase.steps * rdp.divergence(phase, order) for phase in plan.phases))
+    return np.asarray(sum(each.steps * rdp.divergence(each, order) for each in sampled_gaussians(plan, "exact")))

@@ -15,6 +15,7 @@ Arrays with one row per phase and one column per node x are written [phase, node
 
 import enum
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -158,7 +159,7 @@ class Steps:
     count: Array
 
     @classmethod
-    def of(cls, rows: list[tuple[float, float, int]]) -> "Steps":
+    def of(cls, rows: Iterable[tuple[float, float, int]]) -> "Steps":
         """From (noise multiplier, sample rate, steps); equal rows are merged, since composition adds logarithms."""
         merged: dict[tuple[float, float], int] = {}
         for sigma, q, count in rows:

@@ -9,7 +9,7 @@ bears on tightness only. No slack at all is basic composition, and it is always 
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -18,7 +18,8 @@ from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.gdp import epsilon_interval
 from dpplan.accounting.logspace import Array
 from dpplan.accounting.minimum import minimise
-from dpplan.plan import Phase, Plan
+from dpplan.accounting.support import SampledGaussian, sampled_gaussians
+from dpplan.plan import Plan
 
 Steps = list[tuple[int, float]]  # (steps, ε₀) of each phase
 
@@ -26,13 +27,13 @@ UP = 1 + 1e-14  # outward rounding of sums and products of a few non-negative te
 _LEAST_LOG_DELTA = math.log(1e-300)
 
 
-def step_epsilon(phase: Phase, step_delta: float) -> float:
-    """ε₀ of one step of `phase` at δ₀ = step_delta > 0, rounded upward; 0 where δ₀ alone covers the step."""
-    gaussian_delta = step_delta / phase.sample_rate * (1 - 1e-15)
+def step_epsilon(step: SampledGaussian, step_delta: float) -> float:
+    """ε₀ of one such step at δ₀ = step_delta > 0, rounded upward; 0 where δ₀ alone covers the step."""
+    gaussian_delta = step_delta / step.sample_rate * (1 - 1e-15)
     if gaussian_delta >= 1:
         return 0.0
-    one_release = epsilon_interval(1 / phase.noise_multiplier * (1 + 1e-15), max(gaussian_delta, 5e-324))
-    return amplified(phase.sample_rate, one_release.upper) * UP
+    one_release = epsilon_interval(1 / step.noise_multiplier * (1 + 1e-15), max(gaussian_delta, 5e-324))
+    return amplified(step.sample_rate, one_release.upper) * UP
 
 
 def amplified(sample_rate: float, epsilon: float) -> float:
@@ -42,8 +43,8 @@ def amplified(sample_rate: float, epsilon: float) -> float:
     return epsilon + math.log(sample_rate - (sample_rate - 1) * math.exp(-epsilon))
 
 
-def step_epsilons(plan: Plan, step_delta: float) -> Steps:
-    return [(phase.steps, step_epsilon(phase, step_delta)) for phase in plan.phases]
+def step_epsilons(kinds: Sequence[SampledGaussian], step_delta: float) -> Steps:
+    return [(each.steps, step_epsilon(each, step_delta)) for each in kinds]
 
 
 def add_up(steps: Steps) -> float:
@@ -68,18 +69,19 @@ def log_total_delta(log_slack: float, steps: int, step_delta: float) -> float:
 
 def best_epsilon(accountant: str, plan: Plan, delta: float, epsilon_at: Callable[[Steps, float], float]) -> Bound:
     """The least epsilon found over splits of delta; epsilon_at(steps, log δ̃) is the theorem, rounded upward."""
+    kinds = sampled_gaussians(plan, accountant)
 
     def at(log_step_delta: float) -> float:
         step_delta = math.exp(log_step_delta)
         rest = slack(delta, plan.steps, step_delta)
-        return epsilon_at(step_epsilons(plan, step_delta), math.log(rest)) if rest > 0 else math.inf
+        return epsilon_at(step_epsilons(kinds, step_delta), math.log(rest)) if rest > 0 else math.inf
 
     most = math.log(delta / plan.steps)
     place, least = minimise(_each(at), most - 30, most - 1e-6, rounds=4)
     step_delta = math.exp(place)
     rest = slack(delta, plan.steps, step_delta)
     unslacked = delta / plan.steps * (1 - 1e-15)
-    if (simple := add_up(step_epsilons(plan, unslacked))) <= least:
+    if (simple := add_up(step_epsilons(kinds, unslacked))) <= least:
         least, step_delta, rest = simple, unslacked, 0.0
     return bound("epsilon", least, accountant, plan, step_delta, rest)
 
@@ -90,9 +92,10 @@ def best_delta(accountant: str, plan: Plan, epsilon: float, log_slack_at: Callab
     steps·δ₀ rises with δ₀ and δ̃ falls, so where they meet the total is within a factor two of the best; the search
     is around that place.
     """
+    kinds = sampled_gaussians(plan, accountant)
 
     def needed(log_step_delta: float) -> float:
-        return log_slack_at(step_epsilons(plan, math.exp(log_step_delta)))
+        return log_slack_at(step_epsilons(kinds, math.exp(log_step_delta)))
 
     def at(log_step_delta: float) -> float:
         return log_total_delta(needed(log_step_delta), plan.steps, math.exp(log_step_delta))
@@ -101,18 +104,18 @@ def best_delta(accountant: str, plan: Plan, epsilon: float, log_slack_at: Callab
     meeting = _first(lambda x: needed(x) <= x + log_steps, _LEAST_LOG_DELTA, -log_steps, 0.5)
     place, least = minimise(_each(at), max(meeting - 5, _LEAST_LOG_DELTA), meeting + 4, rounds=4)
     step_delta, rest = math.exp(place), math.exp(needed(place))
-    unslacked = least_unslacked(plan, epsilon)
+    unslacked = least_unslacked(kinds, epsilon)
     if math.log(unslacked) + log_steps <= least:
         least, step_delta, rest = math.log(unslacked) + log_steps, unslacked, 0.0
     upper = min(max(math.exp(min(least, 0.0)) * (1 + 1e-12), sys.float_info.min), 1.0)
     return bound("delta", upper, accountant, plan, step_delta, rest)
 
 
-def least_unslacked(plan: Plan, epsilon: float) -> float:
+def least_unslacked(kinds: Sequence[SampledGaussian], epsilon: float) -> float:
     """The least δ₀ found for which Σ steps·ε₀ stays within epsilon: seen to hold at the value returned."""
 
     def holds(log_step_delta: float) -> bool:
-        return add_up(step_epsilons(plan, math.exp(log_step_delta))) <= epsilon
+        return add_up(step_epsilons(kinds, math.exp(log_step_delta))) <= epsilon
 
     return math.exp(_first(holds, _LEAST_LOG_DELTA, 0.0, 1e-13))
 
@@ -126,7 +129,7 @@ def bound(
     rest: float,
 ) -> Bound:
     """The Bound, with the split of delta on record."""
-    largest = max(one for _, one in step_epsilons(plan, step_delta))
+    largest = max(one for _, one in step_epsilons(sampled_gaussians(plan, accountant), step_delta))
     why = f"each step (ε₀ ≤ {largest:.4g}, δ₀ = {step_delta:.3g}), slack {rest:.3g}: the best split of delta found"
     if rest == 0:
         why = f"each step (ε₀ ≤ {largest:.4g}, δ₀ = {step_delta:.3g}); the steps add up, without slack"

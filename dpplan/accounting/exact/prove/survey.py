@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from dpplan.accounting.exact.law import Array, Direction
+from dpplan.accounting.support import sampled_gaussians
 from dpplan.plan import Plan
 
 # Moments over more nodes than this are not asked for: in balls they would be out of reach.
@@ -32,9 +33,8 @@ class Phase:
 def phases_of(plan: Plan) -> tuple[Phase, ...]:
     """The distinct steps of a plan; equal ones are merged, since composition multiplies transforms."""
     merged: dict[tuple[float, float], int] = {}
-    for phase in plan.phases:
-        key = (phase.noise_multiplier, phase.sample_rate)
-        merged[key] = merged.get(key, 0) + phase.steps
+    for sigma, q, count in sampled_gaussians(plan, "prove"):
+        merged[sigma, q] = merged.get((sigma, q), 0) + count
     return tuple(Phase(sigma, q, count) for (sigma, q), count in merged.items())
 
 

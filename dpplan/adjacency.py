@@ -1,0 +1,54 @@
+"""Which data sets count as neighbours: what the claim promises cannot be told apart.
+
+Adjacency decides how far the clipped sum may move, hence the sensitivity, and in how many directions the privacy loss
+has to be looked at. Every figure is for one of these and says which.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from dpplan.checks import did_you_mean
+from dpplan.errors import PlanError
+
+Direction = Literal["remove", "add", "replace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Adjacency:
+    """One relation between data sets.
+
+    name: as JSON writes it. words: in front of the privacy unit, "add/remove one" example. short: the relation alone.
+    sensitivity: how far a sum of vectors of norm at most 1 moves between neighbours, when every record is in it.
+    directions: the orders of the two data sets that are not covered by one another.
+    public_size: whether neighbours have equally many records, so that n may be published.
+    """
+
+    name: str
+    words: str
+    short: str
+    sensitivity: float
+    directions: tuple[Direction, ...]
+    public_size: bool
+
+    def __str__(self) -> str:
+        return self.short
+
+
+ADD_REMOVE = Adjacency("add_remove", "add/remove one", "add/remove", 1.0, ("remove", "add"), public_size=False)
+REPLACE_ONE = Adjacency("replace_one", "replace one", "replace-one", 2.0, ("replace",), public_size=True)
+# A record is exchanged for one that adds nothing: the clipped sum moves as if it were removed, and n stays.
+ZERO_OUT = Adjacency("zero_out", "zero out one", "zero-out", 1.0, ("remove", "add"), public_size=True)
+
+_ALL = (ADD_REMOVE, REPLACE_ONE, ZERO_OUT)
+ADJACENCIES: Mapping[str, Adjacency] = MappingProxyType({each.name: each for each in _ALL})
+
+
+def named(name: str) -> Adjacency:
+    """The adjacency of that name, written with underscores or hyphens. Raises PlanError for another."""
+    found = ADJACENCIES.get(name.replace("-", "_"))
+    if found is None:
+        known = ", ".join(each.replace("_", "-") for each in ADJACENCIES)
+        raise PlanError(f"adjacency={name} is not one of: {known}.{did_you_mean(name, ADJACENCIES)}")
+    return found

@@ -1,0 +1,129 @@
+"""Plan <-> JSON, the one codec of `--json`, reports, checkpoints and run histories.
+
+A plan is an object:
+
+    adjacency       "add_remove", "replace_one", "zero_out"
+    privacy_unit    "example"
+    examples        n, or null
+    batch_size      the expected batch, or null
+    derivation      for quantities that were computed, the computation in words
+    phases          a list, one object for each phase
+
+A phase names the kind of each of its parts, and holds their settings beside it under the names of their fields:
+
+    {"mechanism": "gaussian", "noise_multiplier": 1.1, "sampling": "poisson", "sample_rate": 0.01, "steps": 1000}
+
+Files of versions that knew one kind name none; they are read as Gaussian noise, Poisson sampling, add/remove one
+example. Unknown keys are passed over, so that a phase may stand in a larger object.
+"""
+
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any
+
+from dpplan.adjacency import ADD_REMOVE, named
+from dpplan.checks import Problems, did_you_mean, is_number
+from dpplan.errors import PlanError
+from dpplan.mechanism import MECHANISMS, Gaussian
+from dpplan.plan import Phase, Plan, settings_of
+from dpplan.sampling import SCHEMES, Poisson
+
+Object = dict[str, Any]
+_KINDS: Mapping[str, tuple[Mapping[str, type], str]] = {
+    "mechanism": (MECHANISMS, Gaussian.kind),
+    "sampling": (SCHEMES, Poisson.kind),
+}
+
+
+def phase_to_json(phase: Phase) -> Object:
+    """The phase as an object of names, numbers and words."""
+    return {
+        "mechanism": phase.mechanism.kind,
+        **settings_of(phase.mechanism),
+        "sampling": phase.sampling.kind,
+        **settings_of(phase.sampling),
+        "steps": phase.steps,
+    }
+
+
+def plan_to_json(plan: Plan) -> Object:
+    """The plan as an object; `plan_from_json` makes an equal one of it."""
+    return {
+        "adjacency": plan.adjacency.name,
+        "privacy_unit": plan.privacy_unit,
+        "examples": plan.examples,
+        "batch_size": plan.batch_size,
+        "derivation": dict(plan.derivation),
+        "phases": [phase_to_json(phase) for phase in plan.phases],
+    }
+
+
+def phase_from_json(content: Mapping[str, Any], path: str = "phase", steps: int | None = None) -> Phase:
+    """The phase that an object describes. path: what to call it in messages. steps: in place of those it names.
+
+    Raises PlanError with all that is missing, unknown or out of range.
+    """
+    with Problems() as problems:
+        mechanism, sampling = (_part(problems, content, path, role) for role in _KINDS)
+        length = content.get("steps") if steps is None else steps
+        problems.require(is_number(length), f"{path}.steps is {_is(content, 'steps')}.")
+    try:
+        return Phase(mechanism(), sampling(), typing.cast(int, length))
+    except PlanError as error:
+        raise PlanError([f"{path}: {problem}" for problem in error.problems]) from None
+
+
+def plan_from_json(content: Mapping[str, Any]) -> Plan:
+    """The plan that an object describes. Raises PlanError with all that is wrong."""
+    listed = content.get("phases")
+    if not isinstance(listed, list) or not listed:
+        raise PlanError("phases is missing: a plan is a list of phases.")
+    phases: list[Phase] = []
+    with Problems() as problems:
+        for number, each in enumerate(listed):
+            try:
+                phases.append(phase_from_json(each if isinstance(each, dict) else {}, f"phases[{number}]"))
+            except PlanError as error:
+                problems.found += error.problems
+    return Plan(
+        phases=tuple(phases),
+        adjacency=named(str(content.get("adjacency", ADD_REMOVE.name))),
+        privacy_unit=str(content.get("privacy_unit", "example")),
+        examples=content.get("examples"),
+        batch_size=content.get("batch_size"),
+        derivation=tuple((str(name), str(text)) for name, text in dict(content.get("derivation", {})).items()),
+    )
+
+
+def _part(problems: Problems, content: Mapping[str, Any], path: str, role: str) -> Callable[[], Any]:
+    """What makes the mechanism or the scheme, from settings that are of the right types."""
+    known, default = _KINDS[role]
+    kind = content.get(role, default)
+    if not isinstance(kind, str) or kind not in known:
+        problems.add(f"{path}.{role}={kind} is not one of: {', '.join(known)}.{did_you_mean(str(kind), known)}")
+        return lambda: None
+    made = known[kind]
+    assert is_dataclass(made)
+    types, settings = typing.get_type_hints(made), dict[str, Any]()
+    for field in fields(made):
+        if field.init and (field.name in content or field.default is MISSING):
+            value = settings[field.name] = content.get(field.name)
+            good = _is_of(value, types[field.name])
+            problems.require(good, f"{path}.{field.name} is {_is(content, field.name)}.")
+    return lambda: made(**settings)
+
+
+def _is_of(value: object, annotation: Any) -> bool:
+    """Whether JSON's value fits the field: a float field takes any number, an int field whole ones."""
+    choices = typing.get_args(annotation) or (annotation,)
+    for choice in choices:
+        if (choice is type(None) and value is None) or (choice is str and isinstance(value, str)):
+            return True
+        if (choice is float and is_number(value)) or (choice is int and is_number(value) and value % 1 == 0):  # type: ignore[operator]
+            return True
+    return False
+
+
+def _is(content: Mapping[str, Any], key: str) -> str:
+    return f"{str(content[key])[:40]!r}, which does not belong there" if content.get(key) is not None else "missing"

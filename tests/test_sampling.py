@@ -1,0 +1,53 @@
+"""The arithmetic of a scheme, asked by whoever plans, trains or checks."""
+
+import math
+from fractions import Fraction
+
+import pytest
+from scipy import stats
+
+from dpplan.errors import NotApplicable, PlanError
+from dpplan.sampling import SCHEMES, Binomial, Poisson
+
+
+@pytest.mark.parametrize("steps_in_epoch", [1, 3, 49, 93, 107, 1000])
+def test_an_epoch_of_k_steps_ends_with_step_k(steps_in_epoch: int) -> None:
+    scheme = Poisson(1 / steps_in_epoch)
+    for epoch in range(1, 50):
+        assert scheme.complete_epochs(epoch * steps_in_epoch) == epoch
+        assert steps_in_epoch == 1 or scheme.complete_epochs(epoch * steps_in_epoch - 1) == epoch - 1
+
+
+def test_steps_of_an_epoch_round_up_and_never_from_binary_rounding() -> None:
+    assert Poisson.steps(Fraction(60), Poisson.rate(Fraction(256), 60_000)) == 14_063
+    assert Poisson.steps(Fraction(3), Fraction(1, 10)) == 30
+    assert Poisson.steps(Fraction(3), Fraction("0.1")) == 30
+
+
+@pytest.mark.parametrize(("n", "q"), [(1437, 0.1), (5, 1.0), (60_000, 256 / 60_000), (3, 1e-9)])
+def test_the_law_of_a_batch_is_binomial(n: int, q: float) -> None:
+    law, known = Poisson(q).batch_law(n), stats.binom(n, q)
+    assert law == Binomial(n, q)
+    assert law.mean == Poisson(q).expected_batch(n) == pytest.approx(known.mean())
+    assert law.chance_of_none == pytest.approx(known.pmf(0), rel=1e-9)
+
+
+def test_passes_over_the_data_are_exact() -> None:
+    assert Poisson(0.1).epochs(30) == 3
+    assert math.isclose(Poisson(1 / 3).epochs(3), 1, rel_tol=1e-15)
+
+
+def test_a_rate_outside_its_range_is_refused() -> None:
+    for rate in (0.0, -1.0, 1.5, math.nan, math.inf):
+        with pytest.raises(PlanError, match="sample_rate="):
+            Poisson(rate)
+
+
+def test_a_subclass_is_not_the_scheme() -> None:
+    class Cut(Poisson):
+        """Draws as it likes."""
+
+    assert Poisson.of(Poisson(0.5)) == Poisson(0.5)
+    with pytest.raises(NotApplicable, match="sampling=Cut is not"):
+        Poisson.of(Cut(0.5))
+    assert SCHEMES["poisson"] is Poisson
