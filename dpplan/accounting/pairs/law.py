@@ -51,7 +51,8 @@ class Atoms:
     def of(cls, rows: Sequence[tuple[float, float, float]], relative: float = ROUNDING) -> "Atoms":
         """From (loss, p, q)."""
         table = np.array(sorted(rows), dtype=np.float64).reshape(-1, 3)
-        return cls(*(np.ascontiguousarray(column) for column in table.T), relative=relative)
+        loss, p, q = (np.ascontiguousarray(column) for column in table.T)
+        return cls(loss, p, q, relative)
 
     @property
     def rows(self) -> list[tuple[float, float, float]]:
