@@ -9,7 +9,7 @@ are tilted, so that errors are relative to delta, however small. Masses at loss 
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,9 +17,9 @@ from dpplan.accounting.exact.contour import Chernoff
 from dpplan.accounting.exact.lattice_engine import spacing
 from dpplan.accounting.exact.lattice_engine.composed import Composed
 from dpplan.accounting.exact.lattice_engine.discretise import Lattice, discretise
-from dpplan.accounting.exact.lattice_engine.sketch import MOST_LOSS, Sketch, kept
+from dpplan.accounting.exact.lattice_engine.sketch import Reach, Sketch
 from dpplan.accounting.exact.tilt import Saddle
-from dpplan.accounting.pairs.law import EPS, ROUNDING, Law
+from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law
 
 # How much of delta may be cut away as absurd losses, and what aliases may add to it, relative to the width asked for.
 CUT, ALIASED = 1e-3, 1e-2
@@ -45,7 +45,9 @@ class Interval:
     @property
     def relative_width(self) -> float:
         """0 for a single point, which may be 0 or infinite."""
-        return 0.0 if self.lower == self.upper else (self.upper - self.lower) / self.upper
+        if self.lower == self.upper:
+            return 0.0
+        return (self.upper - self.lower) / self.upper if math.isfinite(self.upper) else math.inf
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Composition:
         best = Interval(0.0, 1.0)
         points = 0
         for _ in range(REFINEMENTS):
-            engine = plan.laid(saddle, epsilon, log_delta, replace(accuracy, most=accuracy.most), points)
+            engine = plan.laid(saddle, _Aim(epsilon, log_delta, accuracy.width), accuracy, points)
             value = engine.composed.at(epsilon)
             outside = engine.outside
             lower = outside.lower + max(value.lower, 0.0) * (1.0 - 4.0 * EPS)
@@ -132,7 +134,8 @@ class Composition:
         best, points = Interval(0.0, max(self.largest, 0.0) if beyond.upper <= delta else math.inf), 0
         for _ in range(2 * REFINEMENTS):
             place = max(saddle.epsilon, 0.0)
-            engine = plan.laid(saddle, place, log_goal, accuracy, points)
+            width = accuracy.width * min(max(saddle.tilt * place, 0.1), 1.0 / accuracy.width)
+            engine = plan.laid(saddle, _Aim(place, log_goal, width), accuracy, points)
             found = engine.epsilon(place, delta)
             best = Interval(max(best.lower, found.lower), min(best.upper, found.upper))
             middle = found.lower if math.isinf(found.upper) else 0.5 * (found.lower + found.upper)
@@ -159,43 +162,46 @@ class _Laid:
     outside: Interval
 
     def epsilon(self, start: float, delta: float) -> Interval:
-        """By bisection on both sides, from steps that widen; any result is proven by its own inequality."""
-        slack = 8.0 * EPS
-
-        def above(e: float) -> bool:
-            return self.outside.upper + self.composed.at(e).upper * (1.0 + slack) > delta
-
-        def below(e: float) -> bool:
-            return self.outside.lower + max(self.composed.at(e).lower, 0.0) * (1.0 - slack) < delta
-
-        width = 0.02 / self.composed.tilt
-        _, upper = _crossing(above, start, width)
-        lower, _ = _crossing(lambda e: not below(e), start, width)
-        return Interval(lower, upper)
+        """Each end is proven by its own inequality, wherever it came from."""
+        slack, tilt = 16.0 * EPS, self.composed.tilt
+        above = (delta * (1.0 - slack) - self.outside.upper) * (1.0 - slack)
+        below = max((delta * (1.0 + slack) - self.outside.lower) * (1.0 + slack), delta * slack)
+        upper = _end(self.composed.above, start, above, 1.0 / tilt, 1.0) if above > 0.0 else math.inf
+        return Interval(_end(self.composed.below, start, below, 1.0 / tilt, -1.0), upper)
 
 
-def _crossing(holds: Callable[[float], bool], start: float, width: float) -> tuple[float, float]:
-    """(last ε >= 0 tried where it holds, first where it does not) of what holds up to some ε; 0 and inf if none."""
-    low, high = 0.0, math.inf
-    if holds(start):
-        low = start
-        for _ in range(60):
-            if not holds(low + width):
-                high = low + width
-                break
-            low, width = low + width, 2.0 * width
-    else:
-        high = start
-        while high > 0.0:
-            tried = max(high - width, 0.0)
-            if holds(tried):
-                low = tried
-                break
-            high, width = tried, 2.0 * width
-    while math.isfinite(high) and high - low > 4e-14 * high:
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if holds(middle) else (low, middle)
-    return low, high
+def _end(
+    value: Callable[[float], tuple[float, float]], start: float, goal: float, scale: float, sign: float
+) -> float:
+    """About the least ε >= 0 where a falling function, given with its rate of fall, is at most `goal` (sign 1), inf if
+    none is found; or the largest where it is at least that (-1), 0 if none is. Newton's rule for the logarithm."""
+    epsilon, last = start, math.inf
+    for _ in range(30):
+        found, fall = value(epsilon)
+        ready = found > 0.0 and fall > 0.0 and math.isfinite(found) and math.isfinite(fall)
+        move = math.log(found / goal) * found / fall if ready else math.copysign(scale, found - goal)
+        moved = max(epsilon + max(min(move, 3.0 * scale), -3.0 * scale), 0.0)
+        if moved == epsilon or abs(move) <= 1e-14 * epsilon or 1e-7 * epsilon > abs(move) > 0.1 * last:
+            break
+        last, epsilon = abs(move), moved
+    width = 1e-15 * epsilon
+    for _ in range(90):
+        found, _ = value(epsilon)
+        if found <= goal if sign > 0.0 else found >= goal:
+            return epsilon
+        if sign < 0.0 and epsilon <= 0.0:
+            return 0.0
+        epsilon, width = max(epsilon + sign * width, 0.0), 2.0 * width + 1e-300
+    return math.inf if sign > 0.0 else 0.0
+
+
+@dataclass(frozen=True)
+class _Aim:
+    """The ε near which a lattice is to be good, log delta there, and the relative width of delta that will do."""
+
+    epsilon: float
+    log_delta: float
+    width: float
 
 
 @dataclass(frozen=True)
@@ -203,7 +209,8 @@ class _Plan:
     """What is kept of each law for deltas near one, and the picture of what is kept."""
 
     composition: Composition
-    ranges: list[tuple[float, float]]
+    reaches: list[Reach]
+    goal: float  # log of the P-mass that may be cut off a step
     sketch: Sketch
 
     @classmethod
@@ -211,26 +218,26 @@ class _Plan:
         terms = [(law, float(count)) for law, count in composition.terms]
         total = math.fsum(count for _, count in terms)
         goal = log_delta + math.log(CUT * 1e-6 / total)
-        ranges = [kept(law, goal) for law, _ in terms]
-        return cls(composition, ranges, Sketch.of(terms, ranges))
+        reaches = [Reach.of(law) for law, _ in terms]
+        return cls(composition, reaches, goal, Sketch.of(terms, [reach.kept(goal) for reach in reaches]))
 
-    def laid(self, saddle: Saddle, epsilon: float, log_delta: float, accuracy: Accuracy, points: int) -> _Laid:
+    def laid(self, saddle: Saddle, aim: "_Aim", accuracy: Accuracy, points: int) -> _Laid:
         """A lattice for this ε with at least so many points; fewer than `accuracy` asks for where they would not do."""
         steps = np.array(ALIAS_STEPS) * 8.0 / math.sqrt(saddle.spread)
         others = np.append(saddle.tilt + steps, saddle.tilt * np.array(ALIAS_FACTORS))
         others = others[others > 0.0]
-        period = self._period(saddle, others, epsilon, log_delta + math.log(ALIASED * accuracy.width))
-        wanted = accuracy.width * min(max(saddle.tilt * epsilon, 0.1), 1.0 / accuracy.width)
+        period = self._period(saddle, others, aim.epsilon, aim.log_delta + math.log(ALIASED * aim.width))
+        ranges = [reach.kept(self.goal, saddle.tilt) for reach in self.reaches]
         rough = self.sketch.roughness(saddle.tilt)
-        h = min(math.sqrt(0.5 * wanted / rough) if rough > 0.0 else math.inf, period / max(points, FEWEST))
-        h = max(h, period / accuracy.most, max(high - low for low, high in self.ranges) / MOST_CELLS)
+        h = min(math.sqrt(0.5 * aim.width / rough) if rough > 0.0 else math.inf, period / max(points, FEWEST))
+        h = max(h, period / accuracy.most, max(high - low for low, high in ranges) / MOST_CELLS)
         h = min(h, STEEPEST / (1.0 + saddle.tilt))
         terms = [(law, float(count)) for law, count in self.composition.terms]
         h = spacing.step(terms, saddle.tilt, h)
         size = 2 ** math.ceil(math.log2(period / h))
         lattice = Lattice(h, (1.0 + saddle.tilt) * h)
         laws = [
-            (discretise(law, lattice, bounds), count) for (law, count), bounds in zip(terms, self.ranges, strict=True)
+            (discretise(law, lattice, bounds), count) for (law, count), bounds in zip(terms, ranges, strict=True)
         ]
         composed = Composed(laws, lattice, size, lattice.r / h - 1.0, others)
         return _Laid(composed, self._outside([(law.infinite, count) for law, count in laws]))
@@ -241,7 +248,7 @@ class _Plan:
         high = -math.expm1(sum(count * math.log1p(-min(all_, 1.0 - EPS)) for (_, all_), count in masses))
         return Interval(max(low * (1.0 - ROUNDING), 0.0), min(high * (1.0 + ROUNDING), 1.0))
 
-    def _period(self, saddle: Saddle, others: "np.ndarray", epsilon: float, goal: float) -> float:
+    def _period(self, saddle: Saddle, others: Array, epsilon: float, goal: float) -> float:
         logs = [self.sketch.at(float(s)).log_moment for s in others]
         table = Chernoff.of(np.append(others, [saddle.tilt, 0.0]), np.append(logs, [saddle.log_moment, 0.0]))
         period = min(4.0 * math.sqrt(saddle.spread), MOST_PERIOD)
@@ -250,4 +257,4 @@ class _Plan:
         return period
 
 
-__all__ = ["MOST_LOSS", "Accuracy", "Composition", "Interval"]
+__all__ = ["Accuracy", "Composition", "Interval"]

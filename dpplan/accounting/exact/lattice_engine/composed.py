@@ -105,15 +105,30 @@ class Composed:
         self._lower = self._compose([(law.down, law, count) for law, count in laws])
         self._chernoff = self._bounds(np.append(others, [tilt, 0.0]))
 
+    def above(self, epsilon: float) -> tuple[float, float]:
+        """Not below delta at this ε, and about -d/dε of it."""
+        found, _, fall = self._upper.delta(epsilon, self.lattice, self._kernel, 1.0)
+        return found, fall
+
+    def below(self, epsilon: float) -> tuple[float, float]:
+        """Not above delta at this ε, and about -d/dε of it."""
+        found, _, fall = self._lower.delta(epsilon, self.lattice, self._kernel, -1.0)
+        return max(found - self._aliases(epsilon), 0.0), fall
+
+    def _aliases(self, epsilon: float) -> float:
+        period = self.points * self.lattice.h
+        log_bound = self._chernoff.log_aliases(self.tilt, period, epsilon)
+        return math.exp(min(log_bound, LOG_HUGE)) * (1.0 + 1e-6)
+
     def at(self, epsilon: float) -> DeltaInterval:
         """The interval for delta at this ε; mass at loss +inf is not in it."""
         above, high, fall = self._upper.delta(epsilon, self.lattice, self._kernel, 1.0)
         below, low, slope = self._lower.delta(epsilon, self.lattice, self._kernel, -1.0)
-        aliases = math.exp(min(self._chernoff.log_aliases(self.tilt, self.points * self.lattice.h, epsilon), LOG_HUGE))
+        aliases = self._aliases(epsilon)
         ceiling = math.exp(min(self._chernoff.log_delta(epsilon), 0.0))
         both = low > 0.0
         return DeltaInterval(
-            lower=max(below - aliases * (1.0 + 1e-6), 0.0),
+            lower=max(below - aliases, 0.0),
             upper=min(above, ceiling) if above == above else ceiling,
             estimate=0.5 * (high + low) if both else high,
             slope=-0.5 * (fall + slope) if both else -fall,

@@ -7,8 +7,9 @@ true one gives a delta above (below) the true one after any number of steps.
 up    the polygon through H at the lattice points: a loss goes to the two around it, keeping its P- and its Q-mass
       (connect the dots: Doroshenko et al. 2022, arXiv:2207.04380). What lies above the lattice goes to loss +inf.
 down  a polygon nowhere above H (polygon.py). An atom goes to the lattice point at or just below it; the lattice is laid
-      through atoms where it can be (spacing.py). Where half of the law is within a cell's width, that is merged into one
-      outcome on a lattice point of its own. What lies above the lattice is left out.
+      through atoms where it can be (spacing.py). Where much of
+      the law is within a cell's width, that is merged into one outcome first, and the lattice laid through it. What lies
+      above the lattice is left out.
 
 Every rounding is taken outward here, mass by mass; only the losses themselves are known to `moved`.
 
@@ -25,7 +26,8 @@ from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law
 
 LEAST_MASS = 1e-290  # smaller masses have lost digits: they count as nothing below, and above as loss +inf
 ALIGNED = 0.02  # of a cell: an atom that is this near to a lattice point belongs to it
-LUMPED = 0.5
+LUMPED = 0.3  # of the law: with less within a cell's width, the polygon does better without merging it
+CROWDED = 0.05  # of the law: so much without atoms within a cell of the heaviest one is merged with it
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def discretise(law: Law, lattice: Lattice, kept: tuple[float, float]) -> Lattice
     index = np.arange(first, last + 1, dtype=np.float64)
     y = origin + h * index
     halves = _halves(law, origin + 0.5 * h * np.arange(2 * first, 2 * last + 1, dtype=np.float64), window)
-    atoms = _Placed.of(law, y, h)
+    atoms = _Placed.of(law, y, h, window)
     # The heaviest point under the tilt is the lump.
     tilted = (lattice.r - h) * index
     with np.errstate(divide="ignore"):
@@ -115,27 +117,39 @@ def discretise(law: Law, lattice: Lattice, kept: tuple[float, float]) -> Lattice
 
 
 def _origin(law: Law, lattice: Lattice, kept: tuple[float, float]) -> tuple[float, tuple[float, float] | None]:
-    """A loss to lay the lattice through: the heaviest atom's, or the mean of a cell's width that holds half of both
-    measures, with its ends."""
-    atoms = law.atoms
+    """A loss to lay the lattice through. The heaviest atom's; or the mean of a cell's width around it or, without atoms,
+    around the densest place, with its ends: what lies between them is merged."""
+    h, atoms = lattice.h, law.atoms
     inside = (atoms.loss >= kept[0]) & (atoms.loss <= kept[1])
     if inside.any():
-        tilted = np.log(atoms.p) + (lattice.r / lattice.h - 1.0) * atoms.loss
-        return float(atoms.loss[np.argmax(np.where(inside, tilted, -math.inf))]), None
-    h = lattice.h
-    count = int(min((kept[1] - kept[0]) / (0.5 * h), 2**20)) + 3
-    edges = kept[0] - 0.5 * h + 0.5 * h * np.arange(count)
-    found = law.masses(edges)
-    p, q = found.p[:-1] + found.p[1:], found.q[:-1] + found.q[1:]
-    k = int(np.argmax(np.minimum(p, q)))
-    if min(p[k], q[k]) < LUMPED:
-        return 0.0 if kept[0] < 0.0 < kept[1] else kept[0], None
-    centre = math.log(p[k] / q[k])
-    window = (centre - 0.5 * h, centre + 0.5 * h)
-    merged = law.masses(np.array(window))
-    if min(merged.p[0], merged.q[0]) < LUMPED:
+        tilted = np.log(atoms.p) + (lattice.r / h - 1.0) * atoms.loss
+        centre = float(atoms.loss[np.argmax(np.where(inside, tilted, -math.inf))])
+        window = (centre - 0.5 * h, centre + 0.5 * h)
+        if float(law.masses(np.array(window)).p[0]) <= CROWDED:
+            return centre, None
+    else:
+        low, high = kept
+        while high - low > 0.25 * h:
+            edges = np.linspace(low, high, 130)
+            k = int(np.argmax(law.masses(edges).p))
+            low, high = float(edges[k]), float(edges[k + 1])
+        centre = 0.5 * (low + high)
+        window = (centre - 0.5 * h, centre + 0.5 * h)
+    p, q = _merged(law, window)
+    if min(p, q) < (CROWDED if inside.any() else LUMPED):
         return centre, None
-    return math.log1p(float((merged.p[0] - merged.q[0]) / merged.q[0])), window
+    return _log_ratio(p, q), window
+
+
+def _merged(law: Law, window: tuple[float, float]) -> tuple[float, float]:
+    """P- and Q-mass between two losses, both rounded."""
+    found, atoms = law.masses(np.array(window)), law.atoms
+    inside = (atoms.loss >= window[0]) & (atoms.loss <= window[1])
+    return float(found.p[0] + atoms.p[inside].sum()), float(found.q[0] + atoms.q[inside].sum())
+
+
+def _log_ratio(p: float, q: float) -> float:
+    return math.log1p((p - q) / q) if abs(p - q) < 0.5 * q else math.log(p / q)
 
 
 def _halves(law: Law, halves: Array, window: tuple[float, float] | None) -> _Halves:
@@ -154,8 +168,14 @@ def _halves(law: Law, halves: Array, window: tuple[float, float] | None) -> _Hal
 
     relative = np.zeros(cells)
     np.maximum.at(relative, where, np.where(p + q > 0.0, found.relative[inner], 0.0))
-    rounding = float(np.max(found.relative[inner][merged], initial=0.0)) + 8.0 * EPS
-    lump = (float(p[merged].sum()) * (1.0 - rounding), float(q[merged].sum()) * (1.0 + rounding))
+    rounding = float(np.max(found.relative[inner][merged], initial=0.0)) + 64.0 * EPS
+    lump = (float(p[merged].sum()), float(q[merged].sum()))
+    if window:
+        atoms = law.atoms
+        inside = (atoms.loss >= window[0]) & (atoms.loss <= window[1])
+        lump = (lump[0] + float(atoms.p[inside].sum()), lump[1] + float(atoms.q[inside].sum()))
+        rounding += atoms.relative + EPS * len(p)
+    lump = (lump[0] * (1.0 - rounding), lump[1] * (1.0 + rounding))
     return _Halves(
         (summed(p), summed(q)),
         (summed(np.where(merged, 0.0, p)), summed(np.where(merged, 0.0, q))),
@@ -169,7 +189,7 @@ def _halves(law: Law, halves: Array, window: tuple[float, float] | None) -> _Hal
 @dataclass(frozen=True)
 class _Placed:
     """Atoms by lattice cell: index of the point at or below each, and how far above it, in losses. aligned: whether it
-    is on a point but for rounding or `ALIGNED`; then `cell` is that point."""
+    is on a point but for rounding or `ALIGNED`; then `cell` is that point. merged: whether it is in the window."""
 
     loss: Array
     p: Array
@@ -177,11 +197,12 @@ class _Placed:
     cell: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
     above: Array
     aligned: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    merged: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
     outside: tuple[float, float]
     points: int
 
     @classmethod
-    def of(cls, law: Law, y: Array, h: float) -> "_Placed":
+    def of(cls, law: Law, y: Array, h: float, window: tuple[float, float] | None) -> "_Placed":
         atoms = law.atoms
         inside = (atoms.loss >= y[0]) & (atoms.loss < y[-1])
         loss, p = atoms.loss[inside], atoms.p[inside] * (1.0 + atoms.relative)
@@ -189,7 +210,8 @@ class _Placed:
         aligned = np.abs(loss - y[nearest]) <= ALIGNED * h
         cell = np.where(aligned, nearest, np.floor((loss - y[0]) / h).astype(np.int64))
         lower, higher = (float(atoms.p[side].sum()) for side in (atoms.loss < y[0], atoms.loss >= y[-1]))
-        return cls(loss, p, atoms.relative, cell, loss - y[cell], aligned, (lower, higher), len(y))
+        merged = (loss >= window[0]) & (loss <= window[1]) if window else np.zeros(len(loss), dtype=bool)
+        return cls(loss, p, atoms.relative, cell, loss - y[cell], aligned, merged, (lower, higher), len(y))
 
     @property
     def at_points(self) -> Array:
@@ -240,11 +262,11 @@ class _Placing:
         p, q = p * (1.0 - halves.relative), q * (1.0 + halves.relative)
         cells = self._cells(p, np.where(q > 0.0, q, 1.0))
         masses, added = lowered(cells, 1.0 + self.lattice.growth, self.lattice.lift)
-        guard = float(np.max(-atoms.above[atoms.aligned], initial=0.0))
-        kept = atoms.p * ((1.0 - atoms.relative) / (1.0 + atoms.relative) - 4.0 * EPS)
+        guard = float(np.max(-atoms.above[atoms.aligned & ~atoms.merged], initial=0.0))
+        kept = np.where(atoms.merged, 0.0, atoms.p * ((1.0 - atoms.relative) / (1.0 + atoms.relative) - 4.0 * EPS))
         masses += np.bincount(atoms.cell, kept * np.exp(-atoms.above) * self.weight[atoms.cell], len(masses))
         if halves.lump[0] > 0.0:
-            loss = math.log1p((halves.lump[0] - halves.lump[1]) / halves.lump[1])
+            loss = _log_ratio(*halves.lump)
             guard = max(guard, float(self.y[origin]) - loss)
             masses[origin] += halves.lump[0] * math.exp(float(self.y[origin]) - loss) * self.weight[origin]
         return np.asarray(masses * (1.0 - self._rounding)), added, max(guard, 0.0) * (1.0 + 1e-9)

@@ -16,17 +16,31 @@ _SCALE = np.geomspace(1e-14, MOST_LOSS, 600)
 _EDGES = np.concatenate((-_SCALE[::-1], [0.0], _SCALE))
 
 
-def kept(law: Law, log_goal: float) -> tuple[float, float]:
-    """Losses below and above which P has about e^log_goal at most."""
-    low, high = law.bounds
-    edges = np.concatenate(([-math.inf], _EDGES, [math.inf]))
-    p, atoms = law.masses(edges).p, law.atoms
-    p = p + np.bincount(np.searchsorted(edges, atoms.loss, side="right") - 1, atoms.p, len(p))
-    goal = math.exp(max(log_goal, -660.0))
-    above, below = np.cumsum(p[::-1])[::-1][1:], np.cumsum(p)[:-1]
-    first, last = int(np.sum(below <= goal)), int(np.argmax(above <= goal))
-    start, end = _EDGES[max(first - 1, 0)], _EDGES[min(last, len(_EDGES) - 1)]
-    return max(float(start), low, -MOST_LOSS), min(float(end), high, MOST_LOSS)
+@dataclass(frozen=True)
+class Reach:
+    """A law's P-masses between losses that lie close around 0 and ever further apart: where it may be cut off."""
+
+    law: Law
+    p: Array
+
+    @classmethod
+    def of(cls, law: Law) -> "Reach":
+        edges = np.concatenate(([-math.inf], _EDGES, [math.inf]))
+        p, atoms = law.masses(edges).p, law.atoms
+        return cls(law, p + np.bincount(np.searchsorted(edges, atoms.loss, side="right") - 1, atoms.p, len(p)))
+
+    def kept(self, log_goal: float, tilt: float = 0.0) -> tuple[float, float]:
+        """Losses above which P has about e^log_goal at most, and below which the same, or of e^(tilt·L)·P as much as
+        of P above."""
+        low, high = self.law.bounds
+        goal = math.exp(max(log_goal, -660.0))
+        above, below = np.cumsum(self.p[::-1])[::-1][1:], np.cumsum(self.p)[:-1]
+        last = int(np.argmax(above <= goal))
+        with np.errstate(divide="ignore"):
+            tilted = np.log(below) + tilt * _EDGES
+        first = max(int(np.sum(tilted <= math.log(goal))), int(np.sum(below <= goal)))
+        start, end = _EDGES[max(first - 1, 0)], _EDGES[min(last, len(_EDGES) - 1)]
+        return max(float(start), low, -MOST_LOSS), min(float(end), high, MOST_LOSS)
 
 
 @dataclass(frozen=True)
