@@ -1,0 +1,260 @@
+"""The lattice engine: delta(ε) and ε(delta) of any laws of the privacy loss, composed, as certified intervals.
+
+    Composition.of([(law, steps), ...]).delta(1.0)
+
+In reading order: polygon and discretise (one step from above and below), spacing (atoms on lattice points), sketch (where
+to look), composed (one transform to the power of the steps). Both laws are of second order in the lattice's step; both
+are tilted, so that errors are relative to delta, however small. Masses at loss +inf are composed exactly.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dpplan.accounting.exact.contour import Chernoff
+from dpplan.accounting.exact.lattice_engine import spacing
+from dpplan.accounting.exact.lattice_engine.composed import Composed
+from dpplan.accounting.exact.lattice_engine.discretise import Lattice, discretise
+from dpplan.accounting.exact.lattice_engine.sketch import Reach, Sketch
+from dpplan.accounting.exact.tilt import Saddle
+from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law
+
+# How much of delta may be cut away as absurd losses, and what aliases may add to it, relative to the width asked for.
+CUT, ALIASED = 1e-3, 1e-2
+FEWEST, MOST = 2**10, 2**18
+MOST_CELLS = 2**19  # of one step's law
+MOST_PERIOD = 1e5
+# A cell is to weigh at most e^20 more at one end than at the other.
+STEEPEST = 20.0
+# Tilts at which aliases are bounded: in units of 8 / (standard deviation of the tilted loss), and of t.
+ALIAS_STEPS, ALIAS_FACTORS = (-0.25, 0.25, 0.5, 1.0, 2.0), (0.3, 0.7, 1.2, 1.5, 2.0)
+REFINEMENTS = 3
+MISPLACED = 1.0  # a lattice is laid anew where its place is off by more than this, in log delta
+LEAST_LOG = -550.0  # log of the smallest delta that is told from 0
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """lower <= truth <= upper, proven. Both may be infinite, of an epsilon that is."""
+
+    lower: float
+    upper: float
+
+    @property
+    def relative_width(self) -> float:
+        """0 for a single point, which may be 0 or infinite."""
+        if self.lower == self.upper:
+            return 0.0
+        return (self.upper - self.lower) / self.upper if math.isfinite(self.upper) else math.inf
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The relative width asked for, and the most lattice points to a period that may be spent on it."""
+
+    width: float = 1e-6
+    most: int = MOST
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Steps of one direction: laws with how often each is taken, none of them twice."""
+
+    terms: tuple[tuple[Law, int], ...]
+
+    @classmethod
+    def of(cls, terms: Iterable[tuple[Law, int]]) -> "Composition":
+        merged: dict[Law, int] = {}
+        for law, count in terms:
+            if count < 1:
+                raise ValueError(f"count={count} of {law} is not at least 1")
+            merged[law] = merged.get(law, 0) + count
+        if not merged:
+            raise ValueError("a composition needs at least one law")
+        return cls(tuple(merged.items()))
+
+    @property
+    def log_finite(self) -> float:
+        """log of the probability that every loss is finite."""
+        return sum(count * math.log1p(-law.infinite) if law.infinite < 1.0 else -math.inf for law, count in self.terms)
+
+    @property
+    def infinite(self) -> Interval:
+        """The probability that any loss is infinite: delta for ε -> inf."""
+        missing = -math.expm1(self.log_finite)
+        return Interval(missing * (1.0 - 4.0 * ROUNDING), min(missing * (1.0 + 4.0 * ROUNDING), 1.0))
+
+    @property
+    def largest(self) -> float:
+        """No finite loss of all steps is larger."""
+        total = math.fsum(count * law.bounds[1] for law, count in self.terms)
+        return total + 8.0 * EPS * math.fsum(count * abs(law.bounds[1]) for law, count in self.terms)
+
+    def delta(self, epsilon: float, accuracy: Accuracy | None = None) -> Interval:
+        """delta at this ε, any finite number."""
+        accuracy = accuracy or Accuracy()
+        beyond = self.infinite
+        if epsilon >= self.largest:
+            return beyond
+        log_delta = -30.0
+        for _ in range(3):  # the range depends on delta, and delta's estimate on the range
+            plan = _Plan.near(self, log_delta)
+            saddle = plan.sketch.for_epsilon(epsilon)
+            found = max(min(saddle.log_delta, 0.0), LEAST_LOG)
+            settled, log_delta = abs(found - log_delta) < 3.0, found
+            if settled:
+                break
+        best = Interval(0.0, 1.0)
+        points = 0
+        for _ in range(REFINEMENTS):
+            engine = plan.laid(saddle, _Aim(epsilon, log_delta, accuracy.width), accuracy, points)
+            value = engine.composed.at(epsilon)
+            outside = engine.outside
+            lower = outside.lower + max(value.lower, 0.0) * (1.0 - 4.0 * EPS)
+            upper = outside.upper + value.upper * (1.0 + 4.0 * EPS)
+            best = Interval(max(best.lower, math.nextafter(lower, 0.0)), min(best.upper, math.nextafter(upper, 2.0)))
+            if best.relative_width <= accuracy.width or engine.composed.points >= accuracy.most:
+                break
+            points = _more(engine.composed.points, best.relative_width / accuracy.width)
+        return best
+
+    def epsilon(self, delta: float, accuracy: Accuracy | None = None) -> Interval:
+        """The least ε >= 0 with delta(ε) <= delta, for a delta in (0, 1)."""
+        accuracy = accuracy or Accuracy()
+        beyond = self.infinite
+        if beyond.lower > delta:
+            return Interval(math.inf, math.inf)
+        log_goal = math.log(max(delta - beyond.upper, delta * 1e-3))
+        plan = _Plan.near(self, log_goal)
+        saddle = plan.sketch.for_log_delta(log_goal)
+        if saddle.epsilon < 0.0:
+            saddle = plan.sketch.for_epsilon(0.0)
+        best, points = Interval(0.0, max(self.largest, 0.0) if beyond.upper <= delta else math.inf), 0
+        for _ in range(2 * REFINEMENTS):
+            place = max(saddle.epsilon, 0.0)
+            width = accuracy.width * min(max(saddle.tilt * place, 0.1), 1.0 / accuracy.width)
+            engine = plan.laid(saddle, _Aim(place, log_goal, width), accuracy, points)
+            found = engine.epsilon(place, delta)
+            best = Interval(max(best.lower, found.lower), min(best.upper, found.upper))
+            middle = found.lower if math.isinf(found.upper) else 0.5 * (found.lower + found.upper)
+            moved = abs(middle - place) * saddle.tilt
+            if moved > MISPLACED:
+                saddle = plan.sketch.for_epsilon(middle)
+            elif best.relative_width <= accuracy.width or engine.composed.points >= accuracy.most:
+                break
+            else:
+                points = _more(engine.composed.points, best.relative_width / accuracy.width)
+        return best
+
+
+def _more(points: int, excess: float) -> int:
+    """The width falls as the square of the number of points."""
+    return points * 2 ** max(1, math.ceil(0.5 * math.log2(min(max(excess, 1.0), 1e6)))) if math.isfinite(excess) else 0
+
+
+@dataclass(frozen=True)
+class _Laid:
+    """A lattice that has been laid near some ε, with what it leaves to loss +inf."""
+
+    composed: Composed
+    outside: Interval
+
+    def epsilon(self, start: float, delta: float) -> Interval:
+        """Each end is proven by its own inequality, wherever it came from."""
+        slack, tilt = 16.0 * EPS, self.composed.tilt
+        above = (delta * (1.0 - slack) - self.outside.upper) * (1.0 - slack)
+        below = max((delta * (1.0 + slack) - self.outside.lower) * (1.0 + slack), delta * slack)
+        upper = _end(self.composed.above, start, above, 1.0 / tilt, 1.0) if above > 0.0 else math.inf
+        return Interval(_end(self.composed.below, start, below, 1.0 / tilt, -1.0), upper)
+
+
+def _end(
+    value: Callable[[float], tuple[float, float]], start: float, goal: float, scale: float, sign: float
+) -> float:
+    """About the least ε >= 0 where a falling function, given with its rate of fall, is at most `goal` (sign 1), inf if
+    none is found; or the largest where it is at least that (-1), 0 if none is. Newton's rule for the logarithm."""
+    epsilon, last = start, math.inf
+    for _ in range(30):
+        found, fall = value(epsilon)
+        ready = found > 0.0 and fall > 0.0 and math.isfinite(found) and math.isfinite(fall)
+        move = math.log(found / goal) * found / fall if ready else math.copysign(scale, found - goal)
+        moved = max(epsilon + max(min(move, 3.0 * scale), -3.0 * scale), 0.0)
+        if moved == epsilon or abs(move) <= 1e-14 * epsilon or 1e-7 * epsilon > abs(move) > 0.1 * last:
+            break
+        last, epsilon = abs(move), moved
+    width = 1e-15 * epsilon
+    for _ in range(90):
+        found, _ = value(epsilon)
+        if found <= goal if sign > 0.0 else found >= goal:
+            return epsilon
+        if sign < 0.0 and epsilon <= 0.0:
+            return 0.0
+        epsilon, width = max(epsilon + sign * width, 0.0), 2.0 * width + 1e-300
+    return math.inf if sign > 0.0 else 0.0
+
+
+@dataclass(frozen=True)
+class _Aim:
+    """The ε near which a lattice is to be good, log delta there, and the relative width of delta that will do."""
+
+    epsilon: float
+    log_delta: float
+    width: float
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is kept of each law for deltas near one, and the picture of what is kept."""
+
+    composition: Composition
+    reaches: list[Reach]
+    goal: float  # log of the P-mass that may be cut off a step
+    sketch: Sketch
+
+    @classmethod
+    def near(cls, composition: Composition, log_delta: float) -> "_Plan":
+        terms = [(law, float(count)) for law, count in composition.terms]
+        total = math.fsum(count for _, count in terms)
+        goal = log_delta + math.log(CUT * 1e-6 / total)
+        reaches = [Reach.of(law) for law, _ in terms]
+        return cls(composition, reaches, goal, Sketch.of(terms, [reach.kept(goal) for reach in reaches]))
+
+    def laid(self, saddle: Saddle, aim: "_Aim", accuracy: Accuracy, points: int) -> _Laid:
+        """A lattice for this ε with at least so many points; fewer than `accuracy` asks for where they would not do."""
+        steps = np.array(ALIAS_STEPS) * 8.0 / math.sqrt(saddle.spread)
+        others = np.append(saddle.tilt + steps, saddle.tilt * np.array(ALIAS_FACTORS))
+        others = others[others > 0.0]
+        period = self._period(saddle, others, aim.epsilon, aim.log_delta + math.log(ALIASED * aim.width))
+        ranges = [reach.kept(self.goal, saddle.tilt) for reach in self.reaches]
+        rough = self.sketch.roughness(saddle.tilt)
+        h = min(math.sqrt(0.5 * aim.width / rough) if rough > 0.0 else math.inf, period / max(points, FEWEST))
+        h = max(h, period / accuracy.most, max(high - low for low, high in ranges) / MOST_CELLS)
+        h = min(h, STEEPEST / (1.0 + saddle.tilt))
+        terms = [(law, float(count)) for law, count in self.composition.terms]
+        h = spacing.step(terms, saddle.tilt, h)
+        size = 2 ** math.ceil(math.log2(period / h))
+        lattice = Lattice(h, (1.0 + saddle.tilt) * h)
+        laws = [
+            (discretise(law, lattice, bounds), count) for (law, count), bounds in zip(terms, ranges, strict=True)
+        ]
+        composed = Composed(laws, lattice, size, lattice.r / h - 1.0, others)
+        return _Laid(composed, self._outside([(law.infinite, count) for law, count in laws]))
+
+    def _outside(self, masses: list[tuple[tuple[float, float], float]]) -> Interval:
+        """The probability of any loss at +inf, from below and with all that was cut away."""
+        low = -math.expm1(sum(count * math.log1p(-certain) for (certain, _), count in masses))
+        high = -math.expm1(sum(count * math.log1p(-min(all_, 1.0 - EPS)) for (_, all_), count in masses))
+        return Interval(max(low * (1.0 - ROUNDING), 0.0), min(high * (1.0 + ROUNDING), 1.0))
+
+    def _period(self, saddle: Saddle, others: Array, epsilon: float, goal: float) -> float:
+        logs = [self.sketch.at(float(s)).log_moment for s in others]
+        table = Chernoff.of(np.append(others, [saddle.tilt, 0.0]), np.append(logs, [saddle.log_moment, 0.0]))
+        period = min(4.0 * math.sqrt(saddle.spread), MOST_PERIOD)
+        while table.log_aliases(saddle.tilt, period, epsilon) > goal and period < MOST_PERIOD:
+            period *= 1.1
+        return period
+
+
+__all__ = ["Accuracy", "Composition", "Interval"]

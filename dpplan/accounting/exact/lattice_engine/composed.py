@@ -1,0 +1,211 @@
+"""Delta of composed lattice laws: one transform to the power of the steps, with every error bounded.
+
+With N points to a period Λ = N·h and φ the transform of one step's masses w, the inverse transform of φ^T holds the
+composed masses W, each with those a whole number of periods away added to it. On their losses Y,
+
+    Σ over one period of W·c(Y) + the same, periods on  =  Σ_m e^(mΛt)·delta(ε + mΛ),   c(Y) = e^(-tY)·(1 - e^(ε - Y))₊,
+
+whose aliases m ≠ 0 are positive: the whole sum bounds the upper law's delta from above, and the lower law's from
+below when the aliases, bounded by Chernoff, are taken off.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dpplan.accounting.exact.contour import LOG_TINY, Chernoff, DeltaInterval
+from dpplan.accounting.exact.lattice_engine.discretise import Lattice, LatticeLaw, Side
+from dpplan.accounting.exact.law import ComplexArray, grown_error, log_characteristic
+from dpplan.accounting.exact.measure import LOG_HUGE
+from dpplan.accounting.pairs.law import EPS, Array
+
+# Points on either side of the lump that are summed directly, if all but FAR_MOST is there.
+NEAR, FAR_MOST = 24, 0.02
+SUMMED = 80.0 * EPS  # of a pairwise sum of products of as many terms as fit into memory
+FARTHEST = 2.0**45  # lattice points from the origin, beyond which their places are not exact enough
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    """c(Y) on the points from ε on, for a gap g between ε and the first: `first` + (e^g - 1)·`near`; what periods on
+    add to the upper sum is `tail`·Σ W·near."""
+
+    first: Array
+    near: Array
+    first_sum: float
+    near_sum: float
+    tail: float
+    rounding: float
+
+    @classmethod
+    def of(cls, lattice: Lattice, points: int) -> "_Kernel":
+        j = np.arange(points, dtype=np.float64)
+        near = np.exp(-(lattice.r - lattice.h) * j)
+        first = near * -np.expm1(-lattice.h * j)
+        left = math.exp(-(lattice.r - lattice.h) * points)
+        tail = left / -math.expm1(min(-(lattice.r - lattice.h) * points, -1e-300))
+        rounding = EPS * (16.0 + 4.0 * lattice.r * points)
+        return cls(first, near, float(first.sum()), float(near.sum()), tail, rounding)
+
+
+@dataclass(frozen=True)
+class _Composed:
+    """W in units of e^log_unit, [residue of the points from the lumps]; bounds on the error of each and, relative, of
+    all; the loss of all lumps together, and how far that may be off."""
+
+    masses: Array
+    error: float
+    log_unit: float
+    unit_error: float
+    loss: float
+    moved: float
+
+    def delta(self, epsilon: float, lattice: Lattice, kernel: _Kernel, sign: float) -> tuple[float, float, float]:
+        """From above (sign 1) or below (-1) but for aliases; the value between; and -d/dε of it."""
+        place = self.moved + 4.0 * EPS * (abs(epsilon) + abs(self.loss))
+        shifted = epsilon - sign * place
+        steps = math.floor((shifted - self.loss) / lattice.h) + 1
+        if not (self.masses.any() and abs(steps) < FARTHEST):
+            return (math.inf if sign > 0.0 else 0.0), 0.0, 0.0
+        off = sign * 4.0 * EPS * (abs(shifted) + abs(self.loss) + abs(steps) * lattice.h)
+        gap = self.loss + steps * lattice.h - shifted + off
+        base = self.log_unit + shifted + sign * place - lattice.r * steps
+        if not LOG_TINY < base < LOG_HUGE:  # outside the range of floats, or without digits
+            return (math.inf if sign > 0.0 else 0.0), 0.0, 0.0
+        at, size = steps % len(self.masses), len(self.masses)
+        turned = np.concatenate((self.masses[at:], self.masses[:at])) if at else self.masses
+        scale, rise = math.exp(base), math.expm1(max(gap, 0.0))
+        near = float((turned * kernel.near).sum())
+        value = float((turned * kernel.first).sum()) + rise * near
+        error = self.error * (kernel.first_sum + rise * kernel.near_sum) * (1.0 + 1e-6)
+        relative = kernel.rounding + SUMMED + self.unit_error
+        relative += EPS * (16.0 + 4.0 * (abs(self.log_unit) + abs(epsilon) + abs(lattice.r * steps)))
+        # The sums are of W with its error, which may be negative: their rounding is that of a positive sum and twice it.
+        error += relative * (abs(value) + 2.0 * error)
+        if sign > 0.0:
+            error += (1.0 + rise) * kernel.tail * (abs(near) + self.error * size) * (1.0 + 1e-6)
+        slope = max(near * (1.0 + rise) - value, 0.0)
+        return scale * (value + sign * error), scale * value, scale * slope
+
+
+class Composed:
+    """delta(ε) of the finite losses of composed steps near one ε, in one direction; valid, if wide, at any other."""
+
+    method = "lattice"
+
+    def __init__(
+        self, laws: list[tuple[LatticeLaw, float]], lattice: Lattice, points: int, tilt: float, others: Array
+    ) -> None:
+        """laws: with how often each is taken. tilt: t. others: tilts at which aliases are bounded."""
+        self.laws, self.lattice, self.points, self.tilt = laws, lattice, points, tilt
+        self._angles = 2.0 * math.pi / points * np.arange(points // 2 + 1)
+        self._kernel = _Kernel.of(lattice, points)
+        self._upper = self._compose([(law.up, law, count) for law, count in laws])
+        self._lower = self._compose([(law.down, law, count) for law, count in laws])
+        self._chernoff = self._bounds(np.append(others, [tilt, 0.0]))
+
+    def above(self, epsilon: float) -> tuple[float, float]:
+        """Not below delta at this ε, and about -d/dε of it."""
+        found, _, fall = self._upper.delta(epsilon, self.lattice, self._kernel, 1.0)
+        return found, fall
+
+    def below(self, epsilon: float) -> tuple[float, float]:
+        """Not above delta at this ε, and about -d/dε of it."""
+        found, _, fall = self._lower.delta(epsilon, self.lattice, self._kernel, -1.0)
+        return max(found - self._aliases(epsilon), 0.0), fall
+
+    def _aliases(self, epsilon: float) -> float:
+        period = self.points * self.lattice.h
+        log_bound = self._chernoff.log_aliases(self.tilt, period, epsilon)
+        return math.exp(min(log_bound, LOG_HUGE)) * (1.0 + 1e-6)
+
+    def at(self, epsilon: float) -> DeltaInterval:
+        """The interval for delta at this ε; mass at loss +inf is not in it."""
+        above, high, fall = self._upper.delta(epsilon, self.lattice, self._kernel, 1.0)
+        below, low, slope = self._lower.delta(epsilon, self.lattice, self._kernel, -1.0)
+        aliases = self._aliases(epsilon)
+        ceiling = math.exp(min(self._chernoff.log_delta(epsilon), 0.0))
+        both = low > 0.0
+        return DeltaInterval(
+            lower=max(below - aliases, 0.0),
+            upper=min(above, ceiling) if above == above else ceiling,
+            estimate=0.5 * (high + low) if both else high,
+            slope=-0.5 * (fall + slope) if both else -fall,
+            terms=(
+                ("lattice", max(high - low, 0.0)),
+                ("aliases", aliases),
+                ("transform and rounding", max(above - high, low - below)),
+            ),
+        )
+
+    def _compose(self, sides: list[tuple[Side, LatticeLaw, float]]) -> _Composed:
+        log_values, off = np.zeros(len(self._angles), complex), np.zeros(len(self._angles))
+        sizes = np.zeros(len(self._angles))
+        log_unit = unit_error = loss = moved = 0.0
+        for side, law, count in sides:
+            total = math.fsum(side.masses)  # a rounding per lattice point, T times over, would be seen
+            if not 0.0 < total < math.inf:
+                return _Composed(np.zeros(self.points), 0.0, 0.0, 0.0, 0.0, 0.0)
+            drop, turn, error = self._characteristic(side, side.masses / total)
+            log_phi, lost = log_characteristic(drop, turn)
+            log_values += count * log_phi
+            sizes += count * np.abs(log_phi)
+            off += count * np.log1p((error + lost + 2.0 * side.added / total) / np.maximum(np.exp(log_phi.real), 1e-300))
+            log_unit += count * (math.log(total) + law.shift)
+            unit_error += count * EPS * (8.0 + 2.0 * abs(math.log(total)) + 2.0 * abs(law.shift))
+            loss += count * side.loss
+            moved += count * (law.moved + 4.0 * EPS * abs(side.loss))
+        error = grown_error(log_values.real, off + EPS * (16.0 + 8.0 * sizes))
+        values: ComplexArray = np.exp(log_values)
+        weights = np.full(len(values), 2.0 / self.points)
+        weights[[0, -1]] = 1.0 / self.points
+        each = float((weights * error).sum()) + self._transformed * float((weights * np.abs(values)).sum())
+        masses = np.fft.irfft(values, self.points)
+        return _Composed(masses, each * (1.0 + 1e-9), log_unit, unit_error, loss, moved)
+
+    @property
+    def _transformed(self) -> float:
+        """Every output of a transform is a tree of log2(N) levels over all inputs, each level four roundings or less."""
+        return 5.0 * math.log2(self.points) * EPS
+
+    def _characteristic(self, side: Side, share: Array) -> tuple[Array, Array, Array]:
+        """1 - Re φ, Im φ and a bound on the error of φ, [frequency].
+
+        The lump adds nothing to 1 - φ, and its neighbours, where most of the rest is when large losses are rare, are
+        summed as they stand: a transform would round them to units of their sum.
+        """
+        at = side.first + np.arange(len(share))
+        near = np.abs(at) <= NEAR
+        far = np.where(near, 0.0, share)
+        if far.sum() > FAR_MOST:
+            near = at == 0
+            far = np.where(near, 0.0, share)
+        turned = np.fft.rfft(np.bincount(at % self.points, far, self.points))
+        drop, turn = turned[0].real - turned.real, turned.imag
+        size = np.zeros_like(drop)
+        for j in np.flatnonzero(near & (share > 0.0) & (at != 0)):
+            half = np.sin(0.5 * at[j] * self._angles)
+            drop += 2.0 * share[j] * half * half
+            turn -= share[j] * np.sin(at[j] * self._angles)
+            size += 2.0 * share[j] * np.abs(half)
+        whole = float(far.sum())
+        return drop, turn, size * (24.0 * EPS) + (2.0 * self._transformed + 16.0 * EPS) * whole
+
+    def _bounds(self, tilts: Array) -> Chernoff:
+        """Upper bounds on the upper law's moments."""
+        h, r = self.lattice.h, self.lattice.r
+        logs = np.zeros(len(tilts))
+        for law, count in self.laws:
+            side = law.up
+            steps = side.first + np.arange(len(side.masses), dtype=np.float64)
+            with np.errstate(divide="ignore"):
+                log_masses = np.log(side.masses)
+            for k, s in enumerate(tilts):
+                exponents = log_masses + (s * h - (r - h)) * steps
+                k_top = int(np.argmax(exponents))
+                top, turned = float(exponents[k_top]), float(log_masses[k_top])
+                moment = top + math.log(float(np.exp(exponents - top).sum())) + law.shift + (1.0 + s) * side.loss
+                rounding = EPS * (64.0 + 8.0 * (abs(top) + 2.0 * abs(turned) + abs(law.shift) + (1.0 + s) * abs(side.loss)))
+                logs[k] += count * (moment + rounding + s * law.moved)
+        return Chernoff.of(tilts, logs)

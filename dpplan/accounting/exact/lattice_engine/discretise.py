@@ -1,0 +1,272 @@
+"""One step's law on a lattice of losses, from above and from below.
+
+A pair (P, Q) is known through its curve H(α) = ∫(dP - α·dQ)₊. Composition keeps H₁ <= H₂, for all positive measures:
+composed with (P', Q') the curve is ∫ H(α·dQ'/dP') dP'. So a law on lattice points whose curve lies above (below) the
+true one gives a delta above (below) the true one after any number of steps.
+
+up    the polygon through H at the lattice points: a loss goes to the two around it, keeping its P- and its Q-mass
+      (connect the dots: Doroshenko et al. 2022, arXiv:2207.04380). What lies above the lattice goes to loss +inf.
+down  a polygon nowhere above H (polygon.py). An atom goes to the lattice point at or just below it; the lattice is laid
+      through atoms where it can be (spacing.py). Where much of
+      the law is within a cell's width, that is merged into one outcome first, and the lattice laid through it. What lies
+      above the lattice is left out.
+
+Every rounding is taken outward here, mass by mass; only the losses themselves are known to `moved`.
+
+Symbols: y_i = origin + i·h; w_i = e^(r·(i - lump) - shift)·Q-mass, r = (1 + t)·h with t the tilt; lump: the heaviest.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dpplan.accounting.exact.lattice_engine.polygon import Cells, lowered, spread
+from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law
+
+LEAST_MASS = 1e-290  # smaller masses have lost digits: they count as nothing below, and above as loss +inf
+ALIGNED = 0.02  # of a cell: an atom that is this near to a lattice point belongs to it
+LUMPED = 0.3  # of the law: with less within a cell's width, the polygon does better without merging it
+CROWDED = 0.05  # of the law: so much without atoms within a cell of the heaviest one is merged with it
+
+
+@dataclass(frozen=True)
+class Side:
+    """Masses w on the lattice points first, first + 1, ... from the lump, whose loss is `loss`.
+
+    added: how much of the masses should not be there.
+    """
+
+    loss: float
+    first: int
+    masses: Array
+    added: float = 0.0
+
+
+@dataclass(frozen=True)
+class LatticeLaw:
+    """One step's law, tilted, on both sides; P-mass at loss +inf, likewise; how far a loss may be off."""
+
+    up: Side
+    down: Side
+    shift: float
+    infinite: tuple[float, float]
+    moved: float
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """The step h of all laws that are composed, and r = (1 + t)·h."""
+
+    h: float
+    r: float
+
+    @property
+    def growth(self) -> float:
+        return math.expm1(self.h)
+
+    @property
+    def lift(self) -> float:
+        return math.exp(self.r)
+
+
+@dataclass(frozen=True)
+class _Halves:
+    """P- and Q-masses of the halves of cells, and bounds on their relative error; [cell, 2]. lump: those of the window
+    that is merged, taken out of `below` and not out of `above`."""
+
+    above: tuple[Array, Array]
+    below: tuple[Array, Array]
+    relative: Array
+    outside: tuple[float, float]  # P-mass below the lattice and above it
+    lump: tuple[float, float]
+    moved: float
+
+
+def discretise(law: Law, lattice: Lattice, kept: tuple[float, float]) -> LatticeLaw:
+    """The law between the two losses `kept`, on a lattice."""
+    h = lattice.h
+    origin, window = _origin(law, lattice, kept)
+    first, last = math.floor((kept[0] - origin) / h) - 1, math.ceil((kept[1] - origin) / h) + 1
+    index = np.arange(first, last + 1, dtype=np.float64)
+    y = origin + h * index
+    halves = _halves(law, origin + 0.5 * h * np.arange(2 * first, 2 * last + 1, dtype=np.float64), window)
+    atoms = _Placed.of(law, y, h, window)
+    # The heaviest point under the tilt is the lump.
+    tilted = (lattice.r - h) * index
+    with np.errstate(divide="ignore"):
+        heights = np.log(np.append(halves.above[0].sum(axis=1), 0.0) + atoms.at_points) + tilted
+    lump = int(np.argmax(heights))
+    unit, steps = float(heights[lump]) - float(tilted[lump]), index - index[lump]
+    places = _Placing(lattice, y, steps, np.exp(np.minimum((lattice.r - h) * steps - unit, 700.0)))
+    below = halves.outside[0] + atoms.outside[0]
+    up = places.up(halves, atoms)
+    up[0] += below * places.weight[0] * (1.0 + 1e-9)
+    down, added, guard = places.down(halves, atoms, -first)
+    moved = halves.moved + 8.0 * EPS * (float(np.max(np.abs(y))) + abs(origin) + h * max(abs(first), abs(last)))
+    certain, beyond = law.infinite, halves.outside[1] + atoms.outside[1]
+    above = certain * (1.0 + ROUNDING) + beyond * (1.0 + 1e-9) + LEAST_MASS * len(y)
+    at = float(y[lump])
+    return LatticeLaw(
+        Side(at, -lump, up),
+        Side(at - guard, -lump, down, added),
+        unit - at,
+        (certain * (1.0 - ROUNDING), above),
+        moved + 4.0 * EPS * abs(at),
+    )
+
+
+def _origin(law: Law, lattice: Lattice, kept: tuple[float, float]) -> tuple[float, tuple[float, float] | None]:
+    """A loss to lay the lattice through. The heaviest atom's; or the mean of a cell's width around it or, without atoms,
+    around the densest place, with its ends: what lies between them is merged."""
+    h, atoms = lattice.h, law.atoms
+    inside = (atoms.loss >= kept[0]) & (atoms.loss <= kept[1])
+    if inside.any():
+        tilted = np.log(atoms.p) + (lattice.r / h - 1.0) * atoms.loss
+        centre = float(atoms.loss[np.argmax(np.where(inside, tilted, -math.inf))])
+        window = (centre - 0.5 * h, centre + 0.5 * h)
+        if float(law.masses(np.array(window)).p[0]) <= CROWDED:
+            return centre, None
+    else:
+        low, high = kept
+        while high - low > 0.25 * h:
+            edges = np.linspace(low, high, 130)
+            k = int(np.argmax(law.masses(edges).p))
+            low, high = float(edges[k]), float(edges[k + 1])
+        centre = 0.5 * (low + high)
+        window = (centre - 0.5 * h, centre + 0.5 * h)
+    p, q = _merged(law, window)
+    if min(p, q) < (CROWDED if inside.any() else LUMPED):
+        return centre, None
+    return _log_ratio(p, q), window
+
+
+def _merged(law: Law, window: tuple[float, float]) -> tuple[float, float]:
+    """P- and Q-mass between two losses, both rounded."""
+    found, atoms = law.masses(np.array(window)), law.atoms
+    inside = (atoms.loss >= window[0]) & (atoms.loss <= window[1])
+    return float(found.p[0] + atoms.p[inside].sum()), float(found.q[0] + atoms.q[inside].sum())
+
+
+def _log_ratio(p: float, q: float) -> float:
+    return math.log1p((p - q) / q) if abs(p - q) < 0.5 * q else math.log(p / q)
+
+
+def _halves(law: Law, halves: Array, window: tuple[float, float] | None) -> _Halves:
+    edges = np.union1d(halves, window) if window else halves
+    edges = np.concatenate(([-math.inf], edges, [math.inf]))
+    found = law.masses(edges)
+    inner = slice(1, len(edges) - 2)
+    p, q, low, high = found.p[inner], found.q[inner], edges[1:-2], edges[2:-1]
+    cells, merged = len(halves) - 1, np.zeros(len(p), dtype=bool)
+    where = np.clip(np.searchsorted(halves, 0.5 * (low + high), side="right") - 1, 0, cells - 1)
+    if window:
+        merged = (low >= window[0]) & (high <= window[1])
+
+    def summed(values: Array) -> Array:
+        return np.asarray(np.bincount(where, values, cells), dtype=np.float64).reshape(-1, 2)
+
+    relative = np.zeros(cells)
+    np.maximum.at(relative, where, np.where(p + q > 0.0, found.relative[inner], 0.0))
+    rounding = float(np.max(found.relative[inner][merged], initial=0.0)) + 64.0 * EPS
+    lump = (float(p[merged].sum()), float(q[merged].sum()))
+    if window:
+        atoms = law.atoms
+        inside = (atoms.loss >= window[0]) & (atoms.loss <= window[1])
+        lump = (lump[0] + float(atoms.p[inside].sum()), lump[1] + float(atoms.q[inside].sum()))
+        rounding += atoms.relative + EPS * len(p)
+    lump = (lump[0] * (1.0 - rounding), lump[1] * (1.0 + rounding))
+    return _Halves(
+        (summed(p), summed(q)),
+        (summed(np.where(merged, 0.0, p)), summed(np.where(merged, 0.0, q))),
+        relative.reshape(-1, 2) + 8.0 * EPS,
+        (float(found.p[0]), float(found.p[-1])),
+        lump,
+        float(np.max(found.moved)),
+    )
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """Atoms by lattice cell: index of the point at or below each, and how far above it, in losses. aligned: whether it
+    is on a point but for rounding or `ALIGNED`; then `cell` is that point. merged: whether it is in the window."""
+
+    loss: Array
+    p: Array
+    relative: float
+    cell: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+    above: Array
+    aligned: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    merged: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    outside: tuple[float, float]
+    points: int
+
+    @classmethod
+    def of(cls, law: Law, y: Array, h: float, window: tuple[float, float] | None) -> "_Placed":
+        atoms = law.atoms
+        inside = (atoms.loss >= y[0]) & (atoms.loss < y[-1])
+        loss, p = atoms.loss[inside], atoms.p[inside] * (1.0 + atoms.relative)
+        nearest = np.rint((loss - y[0]) / h).astype(np.int64)
+        aligned = np.abs(loss - y[nearest]) <= ALIGNED * h
+        cell = np.where(aligned, nearest, np.floor((loss - y[0]) / h).astype(np.int64))
+        lower, higher = (float(atoms.p[side].sum()) for side in (atoms.loss < y[0], atoms.loss >= y[-1]))
+        merged = (loss >= window[0]) & (loss <= window[1]) if window else np.zeros(len(loss), dtype=bool)
+        return cls(loss, p, atoms.relative, cell, loss - y[cell], aligned, merged, (lower, higher), len(y))
+
+    @property
+    def at_points(self) -> Array:
+        """P-masses, roughly where they are; [lattice point]."""
+        return np.asarray(np.bincount(self.cell, self.p, self.points), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class _Placing:
+    """Puts masses on the lattice; weight: what P-mass at a lattice point is multiplied by to become w; steps: from the
+    lump, [lattice point]."""
+
+    lattice: Lattice
+    y: Array
+    steps: Array
+    weight: Array
+
+    @property
+    def _rounding(self) -> Array:
+        """Of the weights, relative: their exponents' and that of e^y."""
+        return np.asarray(EPS * (24.0 + 4.0 * np.abs(self.steps) * self.lattice.r + 2.0 * np.abs(self.y)))
+
+    def _cells(self, p: Array, q: Array) -> Cells:
+        """From P- and Q-masses of halves, [cell, 2]; e^(y - loss) is q·e^y/p in the mean, and is kept in its half."""
+        whole, half = math.exp(-self.lattice.h), math.exp(-0.5 * self.lattice.h)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            fall = q * np.exp(self.y[:-1, None]) / p
+        fall = np.clip(np.where(p > 0.0, fall, 1.0), (half, whole), (1.0, half))
+        mass = np.asarray(p * fall * self.weight[:-1, None])
+        return Cells(mass, np.clip((1.0 / fall - 1.0) / self.lattice.growth, 0.0, 1.0))
+
+    def up(self, halves: _Halves, atoms: _Placed) -> Array:
+        p, q = halves.above
+        cells = self._cells(p * (1.0 + halves.relative), q * (1.0 - halves.relative))
+        masses = spread(cells, self.lattice.lift)
+        cell = np.maximum(np.where(atoms.above < 0.0, atoms.cell - 1, atoms.cell), 0)
+        beyond = np.clip(atoms.loss - self.y[cell], 0.0, self.lattice.h)
+        q_weight = atoms.p * np.exp(-beyond) * self.weight[cell]
+        right = q_weight * np.expm1(beyond) / self.lattice.growth
+        masses += np.bincount(cell, q_weight - right, len(masses))
+        masses += np.bincount(cell + 1, self.lattice.lift * right, len(masses))
+        return np.asarray(np.maximum(masses, 0.0) * (1.0 + self._rounding))
+
+    def down(self, halves: _Halves, atoms: _Placed, origin: int) -> tuple[Array, float, float]:
+        """The masses, what of them should not be there, and by how much all losses are lower than the lattice says:
+        enough for aligned atoms and the lump not to be moved up."""
+        p, q = (np.where(side > LEAST_MASS, side, 0.0) for side in halves.below)
+        p, q = p * (1.0 - halves.relative), q * (1.0 + halves.relative)
+        cells = self._cells(p, np.where(q > 0.0, q, 1.0))
+        masses, added = lowered(cells, 1.0 + self.lattice.growth, self.lattice.lift)
+        guard = float(np.max(-atoms.above[atoms.aligned & ~atoms.merged], initial=0.0))
+        kept = np.where(atoms.merged, 0.0, atoms.p * ((1.0 - atoms.relative) / (1.0 + atoms.relative) - 4.0 * EPS))
+        masses += np.bincount(atoms.cell, kept * np.exp(-atoms.above) * self.weight[atoms.cell], len(masses))
+        if halves.lump[0] > 0.0:
+            loss = _log_ratio(*halves.lump)
+            guard = max(guard, float(self.y[origin]) - loss)
+            masses[origin] += halves.lump[0] * math.exp(float(self.y[origin]) - loss) * self.weight[origin]
+        return np.asarray(masses * (1.0 - self._rounding)), added, max(guard, 0.0) * (1.0 + 1e-9)

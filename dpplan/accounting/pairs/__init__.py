@@ -1,0 +1,161 @@
+"""Dominating pairs: what one step can tell about one record, for each direction, as a law that engines compose.
+
+A pair (P, Q) dominates a step when H_a(M(D) || M(D')) <= H_a(P || Q) for all neighbours D, D' and all a >= 0, with
+H_a(P || Q) = ∫(dP - a·dQ)₊. Dominating pairs compose, adaptively too: step by step, the product of the pairs dominates
+the run (Zhu, Dong, Wang 2022, arXiv:2106.08567, Thm 10), each direction on its own. `of` says which pair that is for
+a phase of a plan, with the theorem; the functions before it are the pairs that have no plan yet.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
+from dpplan.accounting.pairs.gaussian import GaussianLoss
+from dpplan.accounting.pairs.laplace import LaplaceLoss
+from dpplan.accounting.pairs.law import Atoms, Law, Masses
+from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
+from dpplan.errors import NotApplicable
+from dpplan.mechanism import Gaussian
+from dpplan.plan import Phase
+from dpplan.sampling import Poisson
+
+__all__ = [
+    "Atoms",
+    "DominatingPair",
+    "Finite",
+    "GaussianLoss",
+    "LaplaceLoss",
+    "Law",
+    "Masses",
+    "Mixture",
+    "ResponseLoss",
+    "Reversed",
+    "StatedLoss",
+    "Subsampled",
+    "gaussian",
+    "laplace",
+    "mixed",
+    "of",
+    "randomized_response",
+    "stated",
+    "subsampled",
+]
+
+ADD_REMOVE = "add_remove"
+# Units whose removal moves a clipped sum by one clip norm, whatever they are called, as long as they are clipped whole.
+UNITS = frozenset({"example"})
+
+
+@dataclass(frozen=True)
+class DominatingPair:
+    """The loss of one step, P being the law of the output with the record (remove) or without it (add).
+
+    theorem: who says that the pair dominates, or is realised by some neighbours where `dominates` is False: then what
+    is computed from it bounds the truth from below only.
+    """
+
+    remove: Law
+    add: Law
+    theorem: str
+    dominates: bool = True
+
+    @property
+    def directions(self) -> tuple[Law, ...]:
+        """The two laws, or the one when both are the same."""
+        return (self.remove,) if self.remove == self.add else (self.remove, self.add)
+
+
+def gaussian(noise_multiplier: float) -> DominatingPair:
+    """Gaussian noise, every record in every batch."""
+    law = GaussianLoss(noise_multiplier)
+    return DominatingPair(law, law, "N(1, σ²) against N(0, σ²): Balle, Wang 2018 (arXiv:1805.06530), Thm 8")
+
+
+def laplace(scale: float) -> DominatingPair:
+    """Laplace noise of this scale, in units of the sensitivity, on one number.
+
+    It dominates: for neighbours u apart, the events {dP/dQ > a} are half-lines x > τ, and P[x > τ] rises with u while
+    Q[x > τ] stays; the best event can only do better. The reflection of x exchanges the directions.
+    """
+    law = LaplaceLoss(scale)
+    return DominatingPair(law, law, "Laplace(1, b) against Laplace(0, b): half-lines are optimal, and u = 1 is worst")
+
+
+def randomized_response(categories: int, noise: float) -> DominatingPair:
+    """k-ary randomized response, one record's answer replaced by another: all pairs of answers have this very law."""
+    law = ResponseLoss(categories, noise)
+    return DominatingPair(law, law, "the outputs' laws under two different answers, the same for every two")
+
+
+def stated(epsilon: float, delta: float) -> DominatingPair:
+    """Anything that is (ε, δ)-private, in both orders."""
+    law = StatedLoss(epsilon, delta)
+    return DominatingPair(law, law, "Kairouz, Oh, Viswanath 2015 (arXiv:1311.0776): dominates all that is (ε, δ)-DP")
+
+
+def subsampled(pair: DominatingPair, sample_rate: float) -> DominatingPair:
+    """Poisson sampling before a step of this pair: (1 - q)·Q + q·P against Q; adding: P against (1 - q)·P + q·Q."""
+    if sample_rate == 1.0:
+        return pair
+    return DominatingPair(
+        remove=Subsampled(pair.remove, sample_rate),
+        add=Reversed(Subsampled(_reversed(pair.add), sample_rate)),
+        theorem=f"{pair.theorem}; Poisson sampling: Zhu, Dong, Wang 2022 (arXiv:2106.08567), Thm 11",
+        dominates=pair.dominates,
+    )
+
+
+def _reversed(law: Law) -> Law:
+    """Q against P; a law that is its own reflection stays the object it is."""
+    symmetric = isinstance(law, GaussianLoss | LaplaceLoss | StatedLoss | ResponseLoss)
+    return law if symmetric else Reversed(law)
+
+
+def mixed(parts: tuple[tuple[float, DominatingPair], ...]) -> DominatingPair:
+    """A step that a public coin chooses, with these probabilities: H_a of it is the mean of theirs."""
+    return DominatingPair(
+        remove=Mixture(tuple((weight, pair.remove) for weight, pair in parts)),
+        add=Mixture(tuple((weight, pair.add) for weight, pair in parts)),
+        theorem="a public coin: " + "; or ".join(pair.theorem for _, pair in parts),
+        dominates=all(pair.dominates for _, pair in parts),
+    )
+
+
+def of(phase: Phase, adjacency: str, unit: str) -> DominatingPair:
+    """The pair of one step of this phase. Raises NotApplicable, with the reason, for all that no theorem is known for.
+
+    By exact type: a subclass may do something else to a record than its parent, and nothing here would notice.
+    """
+    kinds = (type(phase.mechanism), type(phase.sampling), adjacency)
+    if type(phase) is not Phase or kinds not in _PAIRS or unit not in UNITS:
+        raise NotApplicable(_refusal(phase, adjacency, unit))
+    return _PAIRS[kinds](phase)
+
+
+def _sampled_gaussian(phase: Phase) -> DominatingPair:
+    return subsampled(gaussian(phase.mechanism.noise_multiplier), phase.sampling.sample_rate)
+
+
+# (mechanism, sampling, adjacency) -> the pair of such a phase.
+_PAIRS: Mapping[tuple[type, type, str], Callable[[Phase], DominatingPair]] = MappingProxyType(
+    {(Gaussian, Poisson, ADD_REMOVE): _sampled_gaussian}
+)
+
+
+def _refusal(phase: Phase, adjacency: str, unit: str) -> str:
+    """Each part of the phase that no theorem knows, and what is known."""
+    mechanisms, samplings, adjacencies = (dict.fromkeys(key[part] for key in _PAIRS) for part in range(3))
+    reasons = [
+        f"{name}={shown} is not among {', '.join(str(getattr(each, '__name__', each)) for each in known)}"
+        for name, shown, value, known in (
+            ("phase", type(phase).__name__, type(phase), (Phase,)),
+            ("mechanism", type(phase.mechanism).__name__, type(phase.mechanism), mechanisms),
+            ("sampling", type(phase.sampling).__name__, type(phase.sampling), samplings),
+            ("adjacency", adjacency, adjacency, adjacencies),
+            ("privacy_unit", unit, unit, sorted(UNITS)),
+        )
+        if value not in known
+    ]
+    named = "; ".join(reasons) or "these parts are known one by one, but not together"
+    return f"no dominating pair is known for this phase: {named}. Nothing is claimed for it."

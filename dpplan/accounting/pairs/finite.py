@@ -1,0 +1,127 @@
+"""Laws with finitely many outcomes: randomized response, a stated (ε, δ), and any table of probabilities."""
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dpplan.accounting.pairs.law import ROUNDING, Array, Atoms, Law, Masses, nothing
+
+
+@dataclass(frozen=True)
+class Finite(Law):
+    """P and Q outcome by outcome: rows of (p, q), each side with the sum 1; either may be 0."""
+
+    rows: tuple[tuple[float, float], ...]
+
+    def __post_init__(self) -> None:
+        table = np.array(self.rows, dtype=np.float64).reshape(-1, 2)
+        sums = [math.fsum(table[:, side]) for side in range(2)]
+        if not (np.all(table >= 0.0) and all(abs(total - 1.0) <= 1e-12 for total in sums)):
+            raise ValueError(f"the probabilities of P and of Q are not two distributions: their sums are {sums}")
+
+    def masses(self, edges: Array) -> Masses:
+        return nothing(edges)
+
+    @functools.cached_property
+    def atoms(self) -> Atoms:
+        return Atoms.of([(_log_ratio(p, q), p, q) for p, q in self.rows if p > 0.0 and q > 0.0])
+
+    @property
+    def infinite(self) -> float:
+        return math.fsum(p for p, q in self.rows if q == 0.0)
+
+    @property
+    def vanishing(self) -> float:
+        return math.fsum(q for p, q in self.rows if p == 0.0)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        losses = self.atoms.loss
+        return (float(losses[0]), float(losses[-1])) if len(losses) else (0.0, 0.0)
+
+    def log_moment(self, tilt: float) -> float | None:
+        if self.infinite > 0.0:
+            return math.inf if tilt > 0.0 else None
+        return float(np.logaddexp.reduce(np.log(self.atoms.p) + tilt * self.atoms.loss))
+
+
+def _log_ratio(p: float, q: float) -> float:
+    return math.log1p((p - q) / q) if abs(p - q) < 0.5 * q else math.log(p / q)
+
+
+@dataclass(frozen=True)
+class StatedLoss(Law):
+    """The pair behind a stated (ε, δ): loss +inf with P-mass δ, ±ε with what is left in the odds e^ε to 1; Q mirrored.
+
+    Its trade-off curve, max(0, 1 - δ - e^ε·α, e^-ε·(1 - δ - α)), lies on or below that of every mechanism that is
+    (ε, δ)-private in both orders, so it dominates them all (Kairouz, Oh, Viswanath 2015, arXiv:1311.0776). δ = 0 is
+    binary randomized response.
+    """
+
+    epsilon: float
+    delta: float
+
+    def __post_init__(self) -> None:
+        if not (0.0 <= self.epsilon < math.inf and 0.0 <= self.delta < 1.0):
+            raise ValueError(f"epsilon={self.epsilon!r}, delta={self.delta!r}: epsilon is >= 0, delta in [0, 1)")
+
+    def masses(self, edges: Array) -> Masses:
+        return nothing(edges)
+
+    @functools.cached_property
+    def atoms(self) -> Atoms:
+        if self.epsilon == 0.0:
+            return Atoms.of([(0.0, 1.0 - self.delta, 1.0 - self.delta)])
+        low = (1.0 - self.delta) * math.exp(-self.epsilon) / (1.0 + math.exp(-self.epsilon))
+        high = (1.0 - self.delta) / (1.0 + math.exp(-self.epsilon))
+        return Atoms.of([(-self.epsilon, low, high), (self.epsilon, high, low)], ROUNDING * (1.0 + self.epsilon))
+
+    @property
+    def infinite(self) -> float:
+        return self.delta
+
+    @property
+    def vanishing(self) -> float:
+        return self.delta
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return -self.epsilon, self.epsilon
+
+    def log_moment(self, tilt: float) -> float | None:
+        if self.delta > 0.0:
+            return math.inf if tilt > 0.0 else None
+        return float(np.logaddexp.reduce(np.log(self.atoms.p) + tilt * self.atoms.loss))
+
+
+@dataclass(frozen=True)
+class ResponseLoss(Law):
+    """k-ary randomized response, the answer replaced: the true one of `categories` is kept with probability
+    1 - noise, else one is drawn uniformly from all. Either direction."""
+
+    categories: int
+    noise: float
+
+    def __post_init__(self) -> None:
+        if not (self.categories >= 2 and 0.0 < self.noise <= 1.0):
+            raise ValueError(f"categories={self.categories}, noise={self.noise!r}: at least 2, and in (0, 1]")
+
+    def masses(self, edges: Array) -> Masses:
+        return nothing(edges)
+
+    @functools.cached_property
+    def atoms(self) -> Atoms:
+        k, other = self.categories, self.noise / self.categories
+        true, rest = (1.0 - self.noise) + other, (k - 2) * other
+        loss = math.log1p((1.0 - self.noise) / other)
+        rows = [(-loss, other, true), (loss, true, other)] if loss > 0.0 else [(0.0, true + other, true + other)]
+        return Atoms.of(rows if k == 2 else [*rows, (0.0, rest, rest)])
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return float(self.atoms.loss[0]), float(self.atoms.loss[-1])
+
+    def log_moment(self, tilt: float) -> float | None:
+        return float(np.logaddexp.reduce(np.log(self.atoms.p) + tilt * self.atoms.loss))

@@ -1,0 +1,122 @@
+"""Slow, plain, high-precision delta(ε) of composed pairs to test against. Imports nothing from dpplan.
+
+All are of the form δ(ε) = E[(1 - e^(ε - Y))₊] over the composed loss Y, plus the probability of Y = inf.
+"""
+
+from collections.abc import Callable, Sequence
+
+from mpmath import mp, mpc, mpf
+
+
+def atoms_delta(atoms: Sequence[tuple[mpf, mpf]], steps: int, epsilon: float) -> mpf:
+    """Of `steps` independent losses with these (loss, probability), by summing over all multinomial outcomes; the
+    probabilities may add up to less than 1: the rest is at loss inf."""
+    infinite = 1 - mp.fsum(mass for _, mass in atoms) ** steps
+    total = mpf(0)
+    for counts in _compositions(steps, len(atoms)):
+        loss = mp.fsum(n * y for n, (y, _) in zip(counts, atoms, strict=True))
+        if loss > epsilon:
+            log_mass = mp.loggamma(steps + 1) - mp.fsum(mp.loggamma(n + 1) for n in counts)
+            log_mass += mp.fsum(n * mp.log(mass) for n, (_, mass) in zip(counts, atoms, strict=True))
+            total += mp.exp(log_mass) * -mp.expm1(mpf(epsilon) - loss)
+    return infinite + total
+
+
+def _compositions(total: int, parts: int):
+    if parts == 1:
+        yield (total,)
+        return
+    for first in range(total + 1):
+        for rest in _compositions(total - first, parts - 1):
+            yield (first, *rest)
+
+
+def stated_delta(step_epsilon: float, step_delta: float, steps: int, epsilon: float) -> mpf:
+    """Of `steps` mechanisms that are (ε₀, δ₀)-private and no more (Kairouz, Oh, Viswanath 2015)."""
+    e, kept = mpf(step_epsilon), 1 - mpf(step_delta)
+    return atoms_delta([(e, kept / (1 + mp.exp(-e))), (-e, kept / (1 + mp.exp(e)))], steps, epsilon)
+
+
+def one_laplace_delta(scale: float, epsilon: float) -> mpf:
+    """1 - e^((ε - 1/b)/2) for |ε| <= 1/b."""
+    e = 1 / mpf(scale)
+    if epsilon >= e:
+        return mpf(0)
+    return -mp.expm1((mpf(epsilon) - e) / 2) if epsilon >= -e else -mp.expm1(mpf(epsilon))
+
+
+def laplace_delta(scale: float, steps: int, epsilon: float) -> mpf:
+    """Of a few steps, exactly. With e = 1/b one step's loss has the law
+
+        e^(y/2 - e/2)·(½(shift by e + shift by -e) + ¼(shift by e - shift by -e)·I),
+
+    I turning a point mass at s into density 1 below s. So k densities and T - k points are polynomials below shifts."""
+    with mp.workdps(60 + 2 * steps):
+        e, eps, total = 1 / mpf(scale), mpf(epsilon), mpf(0)
+        for k in range(steps + 1):
+            for j in range(steps + 1):  # j shifts by e, the others by -e
+                shift = (2 * j - steps) * e
+                if shift <= eps:
+                    continue
+                # of (x + y)^(T - k)·(x - y)^k the coefficient of x^j·y^(T - j)
+                sign = mp.fsum(
+                    (-1) ** (k - i) * mp.binomial(k, i) * mp.binomial(steps - k, j - i)
+                    for i in range(max(0, j - steps + k), min(k, j) + 1)
+                )
+                total += mp.binomial(steps, k) * mpf(2) ** (-steps - k) * sign * _below(shift, k, eps)
+        return mp.exp(-steps * e / 2) * total
+
+
+def _below(shift: mpf, power: int, epsilon: mpf) -> mpf:
+    """∫_ε^s (e^(y/2) - e^(ε - y/2))·(s - y)^(k - 1)/(k - 1)! dy; at k = 0 the value at s."""
+    if power == 0:
+        return mp.exp(shift / 2) - mp.exp(epsilon - shift / 2)
+    width = shift - epsilon
+    falling = mp.exp(shift / 2) * mpf(2) ** power * mp.gammainc(power, 0, width / 2, regularized=True)
+    # ∫_0^w e^(v/2)·v^(k - 1)/(k - 1)! dv, by its series: every term is positive
+    term, rising, n = width**power / mp.factorial(power), mpf(0), 0
+    while term > rising * mpf(10) ** -(mp.dps + 5):
+        rising += term
+        n += 1
+        term *= width / 2 / n * mpf(power + n - 1) / (power + n)
+    return falling - mp.exp(epsilon - shift / 2) * rising
+
+
+def laplace_moment(scale: float) -> Callable[[mpc], mpc]:
+    """M(z) = E[e^(z·loss)] of one step."""
+    e = 1 / mpf(scale)
+    return lambda z: ((z + 1) * mp.exp(z * e) + z * mp.exp(-(z + 1) * e)) / (2 * z + 1)
+
+
+def gaussian_moment(sigma: float) -> Callable[[mpc], mpc]:
+    return lambda z: mp.exp(z * (z + 1) / (2 * mpf(sigma) ** 2))
+
+
+def contour_delta(terms: Sequence[tuple[Callable[[mpc], mpc], int]], epsilon: float) -> mpf:
+    """Of many steps with these moments, by the contour integral through the saddle point, as a plain trapezoid sum. For
+    products of moments that decay; the sum stops where they have."""
+    eps = mpf(epsilon)
+
+    def exponent(z: mpc) -> mpc:
+        return mp.fsum(count * mp.log(moment(z)) for moment, count in terms) - z * eps
+
+    def full(t: mpf) -> mpf:
+        return exponent(t).real - mp.log(t) - mp.log(1 + t)
+
+    low, high = mpf(10) ** -4, mpf(10) ** 4
+    for _ in range(200):
+        first, second = low * (high / low) ** (mpf(1) / 3), low * (high / low) ** (mpf(2) / 3)
+        low, high = (low, second) if full(first) < full(second) else (first, high)
+    t = mp.sqrt(low * high)
+    step = t / 1000
+    scale = mp.sqrt((full(t + step) - 2 * full(t) + full(t - step)) / step**2)
+    h, total, k, top = 2 * mp.pi / (70 * scale), mpf(0), 0, exponent(t).real
+    while True:
+        z = mpc(t, k * h)
+        log_value = mp.fsum(count * mp.log(abs(moment(z))) for moment, count in terms) - t * eps - top
+        if log_value < -75:
+            return total * mp.exp(top) * h / mp.pi
+        phase = mp.fsum(count * mp.arg(moment(z)) for moment, count in terms) - k * h * eps
+        value = (mp.exp(log_value) * mp.expj(phase) / (z * (z + 1))).real
+        total += value / 2 if k == 0 else value
+        k += 1
