@@ -1,18 +1,16 @@
 """What there is a theorem for. Every accountant reads a plan through here, and is refused what it cannot account for.
 
-A plan is read as steps of a kind that theorems speak of. That is possible for exactly the classes named here: a
-subclass may draw or add whatever it likes and is as foreign as any other class.
+An accountant is made for laws, not for schemes: whatever has a dominating pair of a kind that it knows, it answers, and
+all else it refuses with the reason.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from dpplan.adjacency import ADD_REMOVE, Adjacency
+from dpplan.accounting import pairs
+from dpplan.accounting.pairs import DominatingPair, GaussianLoss, Law, Subsampled
 from dpplan.errors import NotApplicable
-from dpplan.mechanism import Gaussian, kind_of
-from dpplan.plan import Phase, Plan
-from dpplan.sampling import Poisson
-
-UNITS = ("example",)
+from dpplan.plan import Plan
 
 
 class SampledGaussian(NamedTuple):
@@ -28,30 +26,48 @@ class SampledGaussian(NamedTuple):
     steps: int
 
 
-def sampled_gaussians(plan: Plan, accountant: str) -> tuple[SampledGaussian, ...]:
-    """The plan as sampled Gaussians, phase by phase. Raises NotApplicable, with all reasons, where it is anything else.
+def dominating_pairs(plan: Plan, accountant: str) -> tuple[tuple[DominatingPair, int], ...]:
+    """The pair of each phase, with its steps. Raises NotApplicable, with all reasons, where no theorem gives one.
 
     accountant: who asks, for the message.
     """
-    reasons = list(dict.fromkeys(reason for phase in plan.phases for reason in refusals(phase, plan)))
+    found, reasons = [], dict[str, None]()
+    for phase in plan.phases:
+        try:
+            found.append((pairs.of(phase, plan.adjacency, plan.privacy_unit), phase.steps))
+        except NotApplicable as refusal:
+            reasons |= dict.fromkeys(str(refusal).split("; "))
     if reasons:
         raise NotApplicable(f"{accountant}: no theorem is known here for this plan: {'; '.join(reasons)}.")
-    return tuple(
-        SampledGaussian(Gaussian.of(each.mechanism).noise_multiplier, Poisson.of(each.sampling).sample_rate, each.steps)
-        for each in plan.phases
-    )
+    return tuple(found)
 
 
-def refusals(phase: Phase, plan: Plan) -> list[str]:
-    """Why a phase of this plan is not a sampled Gaussian; empty where it is one."""
-    wanted = (
-        ("mechanism", kind_of(phase.mechanism), type(phase.mechanism) is Gaussian, Gaussian.kind),
-        ("sampling", kind_of(phase.sampling), type(phase.sampling) is Poisson, Poisson.kind),
-        ("adjacency", _name(plan.adjacency), plan.adjacency == ADD_REMOVE, ADD_REMOVE.name),
-        ("privacy_unit", str(plan.privacy_unit), plan.privacy_unit in UNITS, " or ".join(UNITS)),
-    )
-    return [f"{name}={said} is not {known}" for name, said, good, known in wanted if not good]
+def sampled_gaussians(plan: Plan, accountant: str) -> tuple[SampledGaussian, ...]:
+    """The plan as sampled Gaussians, phase by phase. Raises NotApplicable where it is anything else."""
+    known = as_sampled_gaussians(dominating_pairs(plan, accountant))
+    if known is None:
+        raise NotApplicable(
+            f"{accountant}: no theorem is known here for this plan: this accountant is made for Gaussian noise, sampled "
+            "by Poisson or not at all. Use the exact accountant."
+        )
+    return known
 
 
-def _name(adjacency: Adjacency) -> str:
-    return str(getattr(adjacency, "name", adjacency))
+def as_sampled_gaussians(known: tuple[tuple[DominatingPair, int], ...]) -> tuple[SampledGaussian, ...] | None:
+    """The pairs as sampled Gaussians, None where one of them is something else."""
+    found = tuple(_sampled_gaussians(known))
+    return found if len(found) == len(known) else None
+
+
+def _sampled_gaussians(known: tuple[tuple[DominatingPair, int], ...]) -> Iterator[SampledGaussian]:
+    for pair, steps in known:
+        sigma, q = _of_law(pair.remove)
+        if q and pair == pairs.subsampled(pairs.gaussian(sigma), q):
+            yield SampledGaussian(sigma, q, steps)
+
+
+def _of_law(law: Law) -> tuple[float, float]:
+    """σ and q of the law of removal; q = 0 for any other law."""
+    if type(law) is Subsampled and type(law.law) is GaussianLoss:
+        return law.law.noise_multiplier, law.sample_rate
+    return (law.noise_multiplier, 1.0) if type(law) is GaussianLoss else (1.0, 0.0)

@@ -26,13 +26,14 @@ from typing import Any, Literal
 import numpy as np
 
 from dpplan.accounting import gdp, rdp
-from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.accounting.exact import certify, invert
+from dpplan.accounting.bound import Bound, Guarantee, widened
+from dpplan.accounting.exact import any_law, certify, invert
 from dpplan.accounting.exact.certify import Reconciled
 from dpplan.accounting.exact.event import EventBound
 from dpplan.accounting.exact.invert import Ends
 from dpplan.accounting.exact.law import Direction, Steps
-from dpplan.accounting.support import SampledGaussian, sampled_gaussians
+from dpplan.accounting.pairs import DominatingPair
+from dpplan.accounting.support import SampledGaussian, as_sampled_gaussians, dominating_pairs
 from dpplan.errors import NotCertified
 from dpplan.plan import Plan
 
@@ -57,7 +58,10 @@ def epsilon(plan: Plan, delta: float) -> Bound:
     Guarantee: CERTIFIED. Where the fast method cannot be certified the interval is wider and `why` says so.
     Raises InternalError, and returns nothing, if two proofs contradict each other.
     """
-    kinds = sampled_gaussians(plan, NAME)
+    known = dominating_pairs(plan, NAME)
+    kinds = as_sampled_gaussians(known)
+    if kinds is None:
+        return _of_laws("epsilon", plan, known, any_law.epsilon_ends(known, delta))
     if _unsampled(kinds):
         return _of_gaussian(gdp.epsilon(plan, delta))
     steps = Steps.of(kinds)
@@ -79,8 +83,8 @@ def epsilons(plan: Plan, deltas: Sequence[float]) -> tuple[Bound, ...]:
 
     The intervals are as certified as those of single calls, if up to LOST times as wide.
     """
-    kinds = sampled_gaussians(plan, NAME)
-    if _unsampled(kinds) or not _in_reach(Steps.of(kinds)):
+    kinds = as_sampled_gaussians(dominating_pairs(plan, NAME))
+    if kinds is None or _unsampled(kinds) or not _in_reach(Steps.of(kinds)):
         return tuple(epsilon(plan, delta) for delta in deltas)
     steps, found, group = Steps.of(kinds), dict[float, Bound](), list[float]()
     for delta in sorted(set(deltas)):
@@ -94,7 +98,10 @@ def epsilons(plan: Plan, deltas: Sequence[float]) -> tuple[Bound, ...]:
 
 def delta(plan: Plan, epsilon: float) -> Bound:
     """The delta of `plan` at `epsilon` >= 0, as an interval. Guarantee and errors as for `epsilon()`."""
-    kinds = sampled_gaussians(plan, NAME)
+    known = dominating_pairs(plan, NAME)
+    kinds = as_sampled_gaussians(known)
+    if kinds is None:
+        return _of_laws("delta", plan, known, any_law.delta_ends(known, epsilon))
     if _unsampled(kinds):
         return _of_gaussian(gdp.delta(plan, epsilon))
     steps = Steps.of(kinds)
@@ -146,6 +153,20 @@ def _bound(quantity: Literal["epsilon", "delta"], plan: Plan, final: Reconciled,
     if ends.contour is not None:
         details |= {"tilt": ends.contour.tilt, "frequencies": len(ends.contour.u)}
     return Bound(quantity, final.lower, final.upper, Guarantee.CERTIFIED, NAME, plan.assumptions, why, details=details)
+
+
+def _of_laws(
+    quantity: Literal["epsilon", "delta"], plan: Plan, known: Sequence[tuple[DominatingPair, int]], ends: Ends
+) -> Bound:
+    """The interval that the lattice engine found for laws of any kind."""
+    if not math.isfinite(ends.upper):
+        raise _unbounded(quantity, ends.lower)
+    theorems = "; ".join(dict.fromkeys(pair.theorem for pair, _ in known))
+    lower, upper = widened(quantity, ends.lower, ends.upper)
+    wide = "; wider than usual, no method here can do better on this plan" if upper - lower > WIDE * upper else ""
+    details = {"method": ends.method, "proven": (ends.lower, ends.upper)}
+    why = f"laws of the privacy loss, composed on a lattice: {theorems}{wide}"
+    return Bound(quantity, lower, upper, Guarantee.CERTIFIED, NAME, plan.assumptions, why, details=details)
 
 
 def _unbounded(quantity: str, lower: float) -> NotCertified:

@@ -15,8 +15,9 @@ from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import Atoms, Law, Masses
 from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
+from dpplan.adjacency import ADD_REMOVE, Adjacency
 from dpplan.errors import NotApplicable
-from dpplan.mechanism import Gaussian
+from dpplan.mechanism import Gaussian, kind_of
 from dpplan.plan import Phase
 from dpplan.sampling import Poisson
 
@@ -42,7 +43,6 @@ __all__ = [
     "subsampled",
 ]
 
-ADD_REMOVE = "add_remove"
 # Units whose removal moves a clipped sum by one clip norm, whatever they are called, as long as they are clipped whole.
 UNITS = frozenset({"example"})
 
@@ -122,40 +122,47 @@ def mixed(parts: tuple[tuple[float, DominatingPair], ...]) -> DominatingPair:
     )
 
 
-def of(phase: Phase, adjacency: str, unit: str) -> DominatingPair:
+def of(phase: Phase, adjacency: Adjacency, unit: str) -> DominatingPair:
     """The pair of one step of this phase. Raises NotApplicable, with the reason, for all that no theorem is known for.
 
     By exact type: a subclass may do something else to a record than its parent, and nothing here would notice.
     """
     kinds = (type(phase.mechanism), type(phase.sampling), adjacency)
-    if type(phase) is not Phase or kinds not in _PAIRS or unit not in UNITS:
-        raise NotApplicable(_refusal(phase, adjacency, unit))
-    return _PAIRS[kinds](phase)
+    if type(phase) is not Phase or kinds not in PAIRS or unit not in UNITS:
+        raise NotApplicable("; ".join(_refusals(phase, adjacency, unit)))
+    return PAIRS[kinds](phase)
 
 
 def _sampled_gaussian(phase: Phase) -> DominatingPair:
-    return subsampled(gaussian(phase.mechanism.noise_multiplier), phase.sampling.sample_rate)
+    return subsampled(gaussian(Gaussian.of(phase.mechanism).noise_multiplier), Poisson.of(phase.sampling).sample_rate)
 
 
 # (mechanism, sampling, adjacency) -> the pair of such a phase.
-_PAIRS: Mapping[tuple[type, type, str], Callable[[Phase], DominatingPair]] = MappingProxyType(
+PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase], DominatingPair]] = MappingProxyType(
     {(Gaussian, Poisson, ADD_REMOVE): _sampled_gaussian}
 )
 
 
-def _refusal(phase: Phase, adjacency: str, unit: str) -> str:
+def _refusals(phase: Phase, adjacency: Adjacency, unit: str) -> list[str]:
     """Each part of the phase that no theorem knows, and what is known."""
-    mechanisms, samplings, adjacencies = (dict.fromkeys(key[part] for key in _PAIRS) for part in range(3))
-    reasons = [
-        f"{name}={shown} is not among {', '.join(str(getattr(each, '__name__', each)) for each in known)}"
-        for name, shown, value, known in (
-            ("phase", type(phase).__name__, type(phase), (Phase,)),
-            ("mechanism", type(phase.mechanism).__name__, type(phase.mechanism), mechanisms),
-            ("sampling", type(phase.sampling).__name__, type(phase.sampling), samplings),
-            ("adjacency", adjacency, adjacency, adjacencies),
+    mechanisms, schemes, adjacencies = (list(dict.fromkeys(key[part] for key in PAIRS)) for part in range(3))
+    found = [
+        f"{name}={said} is not {' or '.join(map(_word, known))}"
+        for name, said, value, known in (
+            ("mechanism", kind_of(phase.mechanism), type(phase.mechanism), mechanisms),
+            ("sampling", kind_of(phase.sampling), type(phase.sampling), schemes),
+            ("adjacency", _word(adjacency), adjacency, adjacencies),
             ("privacy_unit", unit, unit, sorted(UNITS)),
         )
         if value not in known
     ]
-    named = "; ".join(reasons) or "these parts are known one by one, but not together"
-    return f"no dominating pair is known for this phase: {named}. Nothing is claimed for it."
+    if type(phase) is not Phase:
+        found.append(f"{type(phase).__name__} is no plain phase")
+    return found or [
+        f"{kind_of(phase.mechanism)} and {kind_of(phase.sampling)} are known, but not under {_word(adjacency)}"
+    ]
+
+
+def _word(known: object) -> str:
+    """What JSON calls it."""
+    return str(getattr(known, "kind", None) or getattr(known, "name", known))
