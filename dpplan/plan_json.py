@@ -22,18 +22,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
+from dpplan import mechanism, sampling
 from dpplan.adjacency import ADD_REMOVE, named
 from dpplan.checks import Problems, did_you_mean, is_number
 from dpplan.errors import PlanError
-from dpplan.mechanism import MECHANISMS, Gaussian
 from dpplan.plan import Phase, Plan, settings_of
-from dpplan.sampling import SCHEMES, Poisson
 
 Object = dict[str, Any]
-_KINDS: Mapping[str, tuple[Mapping[str, type], str]] = {
-    "mechanism": (MECHANISMS, Gaussian.kind),
-    "sampling": (SCHEMES, Poisson.kind),
-}
+_ROLES = ("mechanism", "sampling")
 
 
 def phase_to_json(phase: Phase) -> Object:
@@ -65,11 +61,11 @@ def phase_from_json(content: Mapping[str, Any], path: str = "phase", steps: int 
     Raises PlanError with all that is missing, unknown or out of range.
     """
     with Problems() as problems:
-        mechanism, sampling = (_part(problems, content, path, role) for role in _KINDS)
+        make_mechanism, make_sampling = (_part(problems, content, path, role) for role in _ROLES)
         length = content.get("steps") if steps is None else steps
         problems.require(is_number(length), f"{path}.steps is {_is(content, 'steps')}.")
     try:
-        return Phase(mechanism(), sampling(), typing.cast(int, length))
+        return Phase(make_mechanism(), make_sampling(), typing.cast(int, length))
     except PlanError as error:
         raise PlanError([f"{path}: {problem}" for problem in error.problems]) from None
 
@@ -98,7 +94,8 @@ def plan_from_json(content: Mapping[str, Any]) -> Plan:
 
 def _part(problems: Problems, content: Mapping[str, Any], path: str, role: str) -> Callable[[], Any]:
     """What makes the mechanism or the scheme, from settings that are of the right types."""
-    known, default = _KINDS[role]
+    known: Mapping[str, type] = mechanism.MECHANISMS if role == "mechanism" else sampling.SCHEMES
+    default = mechanism.Gaussian.kind if role == "mechanism" else sampling.Poisson.kind
     kind = content.get(role, default)
     if not isinstance(kind, str) or kind not in known:
         problems.add(f"{path}.{role}={kind} is not one of: {', '.join(known)}.{did_you_mean(str(kind), known)}")
