@@ -129,7 +129,7 @@ def test_toys_are_shown_and_stored_like_everything_else(toys: dict[str, Any]) ->
 
 
 def laplace_delta(scale: float, steps: int, epsilon: float) -> mpf:
-    """E[(1 - e^(ε - L))₊] for the sum of `steps` losses of Laplace noise, from the law of the sum of each number of atoms.
+    """E[(1 - e^(ε - L))₊] of `steps` losses of Laplace noise, summed over how many of them are atoms.
 
     One loss is ε₀ with probability 1/2, -ε₀ with e^-ε₀/2, and between them has the density e^((l - ε₀)/2)/4, ε₀ = 1/b.
     """
@@ -145,19 +145,18 @@ def laplace_delta(scale: float, steps: int, epsilon: float) -> mpf:
 
 
 def _between(count: int, start: mpf, e0: mpf, epsilon: mpf) -> mpf:
-    """∫ (1 - e^(ε - start - l))₊ of the sum of `count` densities e^((l - ε₀)/2)/4 on (-ε₀, ε₀), by the law of Irwin-Hall."""
+    """∫ (1 - e^(ε - start - l))₊ of a sum of `count` losses without atoms, by the law of Irwin-Hall."""
     if count == 0:
         return max(1 - mp.exp(epsilon - start), mpf(0))
 
-    def density(l: mpf) -> mpf:
-        x = (l + count * e0) / (2 * e0)
+    def density(loss: mpf) -> mpf:
+        x = (loss + count * e0) / (2 * e0)
         terms = ((-1) ** k * mp.binomial(count, k) * (x - k) ** (count - 1) for k in range(int(mp.floor(x)) + 1))
-        return (
-            mp.fsum(terms) / mp.factorial(count - 1) * (2 * e0) ** (count - 1) * mp.exp((l - count * e0) / 2) / 4**count
-        )
+        uniform = mp.fsum(terms) / mp.factorial(count - 1) * (2 * e0) ** (count - 1)
+        return uniform * mp.exp((loss - count * e0) / 2) / 4**count
 
     low = max(-count * e0, epsilon - start)
     if low >= count * e0:
         return mpf(0)
     knots = [low, *(k * e0 for k in range(-count, count + 1, 2) if k * e0 > low)]
-    return mp.quad(lambda l: density(l) * (1 - mp.exp(epsilon - start - l)), sorted({*knots, count * e0}))
+    return mp.quad(lambda loss: density(loss) * (1 - mp.exp(epsilon - start - loss)), sorted({*knots, count * e0}))
