@@ -26,7 +26,7 @@ PEERS = frozenset(
 ) | {"gate", "verify"}
 LAYERS = (
     {"errors"},
-    {"checks"},
+    {"checks", "durable"},
     {"digits"},
     {"mechanism", "sampling"},
     {"plan"},

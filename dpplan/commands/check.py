@@ -129,7 +129,7 @@ def _of_recipe(
     """The run of the recipe, and what it silences. Of the plan's options only --n may be given."""
     from dpplan import recipe
     from dpplan.commands.recipes import known
-    from dpplan.recipe import facts
+    from dpplan.recipe import lint_input as facts
 
     n = said.settings.examples
     beside = said != Said(Settings(examples=n)) or delta is not None

@@ -41,7 +41,7 @@ def known(recipe: Recipe, given: Any) -> Known:
         return Known(training_examples(recipe, given), lint.Model(unseen="--n stands in for the data"))
     with needs_torch("the number of training examples, unless --n gives it,"):
         from dpplan.train import data
-        from dpplan.train.inspection import model_problems
+        from dpplan.train.execution.model_check import model_problems
 
         loaded = data.load(recipe.data)
         return Known(loaded.training.examples, lint.Model(problems=model_problems(recipe, loaded)))

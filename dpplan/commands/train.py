@@ -174,7 +174,7 @@ def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> 
     """The plan, the run and its report, all of it shown. Raises TrainingStopped when they do not agree."""
     from dpplan import train
     from dpplan.render.data import dumps
-    from dpplan.train import narrate
+    from dpplan.train.execution import terminal_text as narrate
 
     if not as_json:
         _say(narrate.plan_lines(planned))
@@ -221,7 +221,8 @@ def _job(recipe: Path | None, resume: Path | None, seed: int | None, out: Path |
 
 def _follow(happening: "Iterator[Event]", quiet: bool) -> "TrainReport":
     """Shows the run as it goes: a line per epoch, and a bar below them on a terminal. Returns its report."""
-    from dpplan.train import Epoch, Step, TrainReport, narrate
+    from dpplan.train import Epoch, Step, TrainReport
+    from dpplan.train.execution import terminal_text as narrate
 
     with _bar(shown=sys.stdout.isatty() and not quiet) as bar:
         for number, event in enumerate(happening):
@@ -260,9 +261,9 @@ def _say(lines: Iterable[str], bar: "Progress | None" = None) -> None:
 
 def _check(planned: "Planned") -> None:
     """Warns of what `dpplan check` finds in the recipe and in the runs beside it. Raises RecipeError for its errors."""
-    from dpplan.recipe import facts
+    from dpplan.recipe import lint_input as facts
     from dpplan.render.lint import remark
-    from dpplan.train.inspection import model_problems
+    from dpplan.train.execution.model_check import model_problems
 
     job, data, others = planned.recipe, planned.recipe.data, Path(planned.recipe.runtime.folder).resolve()
     own = planned.resumed.folder.resolve() if planned.resumed is not None else None

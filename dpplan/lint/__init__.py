@@ -18,10 +18,12 @@ from types import MappingProxyType
 
 from dpplan.checks import Problems
 from dpplan.errors import UsageError
-from dpplan.lint import claims, conduct, figures
+from dpplan.lint.context import Claim, Data, Kind, Loop, Model, Run, plan_of
 from dpplan.lint.finding import Finding, Remark, Severity
-from dpplan.lint.history import Earlier, runs_in
-from dpplan.lint.subject import Claim, Data, Kind, Loop, Model, Run, plan_of
+from dpplan.lint.prior_runs import Earlier, runs_in
+from dpplan.lint.rules import claims
+from dpplan.lint.rules import data_use as conduct
+from dpplan.lint.rules import parameters as figures
 
 __all__ = [
     "RULES",

@@ -13,8 +13,8 @@ from torch.nn.functional import gelu, scaled_dot_product_attention
 from dpplan.errors import RecipeError
 from dpplan.recipe import Model
 from dpplan.recipe.blocks import HEADS
-from dpplan.train.clipping.known import rows_apart
-from dpplan.train.entry import call_named
+from dpplan.train.clipping.isolation.row_independent_layers import rows_apart
+from dpplan.train.user_function import call_named
 
 Shape = torch.Size | tuple[int, ...]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}

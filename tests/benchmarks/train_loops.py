@@ -18,9 +18,9 @@ from train_steps import BLOCKS, CLASSES, RATE, built, compiled_update, drawn, ma
 
 from dpplan.recipe import Data, Privacy, Recipe, Runtime, Training
 from dpplan.train.data import Dataset, Split
-from dpplan.train.folder import RunFolder
-from dpplan.train.report import Planned, Step
-from dpplan.train.session import Session
+from dpplan.train.execution.session import Session
+from dpplan.train.state.report import Planned, Step
+from dpplan.train.state.run_folder import RunFolder
 
 PLAIN_LOADER, PLAIN_SELECT, HOOKS_LOADER = "plain, DataLoader", "plain, index-select", "opacus hooks"
 ROWS = {"logistic": 8192, "mlp": 8192, "cnn": 4096, "transformer": 1024}  # an epoch of each takes about as long

@@ -15,12 +15,12 @@ A ClippedSum carries the sensitivity it was clipped to, so that the noise reads 
     arithmetic  whether an example counts with the same bits wherever it stands, on this machine
 """
 
-from dpplan.train.clipping.arithmetic import Arithmetic, tried
-from dpplan.train.clipping.bookkeeping import BookKeeping
-from dpplan.train.clipping.choice import Chosen, Isolation, as_compiled, choose
+from dpplan.train.clipping.clipped_sum import BatchFacts, ClippedSum, ClippingEngine
+from dpplan.train.clipping.engine_choice import Chosen, Isolation, as_compiled, choose
+from dpplan.train.clipping.engines.bookkeeping import BookKeeping
+from dpplan.train.clipping.engines.vmap import VmapClipping
+from dpplan.train.clipping.floating_point_trial import Arithmetic, tried
 from dpplan.train.clipping.rules import ClippingRule, rule_for
-from dpplan.train.clipping.sums import BatchFacts, ClippedSum, ClippingEngine
-from dpplan.train.clipping.vmap import VmapClipping
 
 __all__ = [
     "Arithmetic",

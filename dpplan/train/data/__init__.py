@@ -20,10 +20,14 @@ from torch import Tensor, nn
 from dpplan.checks import show
 from dpplan.errors import RecipeError, file_error
 from dpplan.recipe import Data
-from dpplan.train.data import bundled, files, images, standard, synthetic
+from dpplan.train.data import image_folder as images
+from dpplan.train.data import mnist_and_cifar as standard
+from dpplan.train.data import own_file as files
+from dpplan.train.data import scikit_learn as bundled
+from dpplan.train.data import synthetic
 from dpplan.train.data.arrays import examples_from
 from dpplan.train.data.examples import Examples, Inputs, Targets
-from dpplan.train.entry import call_named
+from dpplan.train.user_function import call_named
 
 
 @dataclass(frozen=True, slots=True)
