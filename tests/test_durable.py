@@ -7,7 +7,7 @@ import pytest
 
 from dpplan.durable import remove_leftovers, write_whole
 from dpplan.errors import UsageError
-from dpplan.train.state.step_count import StepRecord
+from dpplan.train.state.step_count import StepCount
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -39,16 +39,16 @@ def test_what_a_killed_write_left_is_removed(tmp_path: Path) -> None:
 
 
 def test_a_step_is_on_disk_before_it_is_taken(tmp_path: Path) -> None:
-    record = StepRecord(tmp_path / "steps", new=True)
+    record = StepCount(tmp_path / "steps", new=True)
     for step in range(1, 12):
         record.begin()
         assert (record.counted, int((tmp_path / "steps").read_bytes())) == (step, step)
     record.close()
-    assert StepRecord(tmp_path / "steps", new=False).counted == 11
+    assert StepCount(tmp_path / "steps", new=False).counted == 11
 
 
 def test_a_repeated_step_never_lowers_the_count_on_disk(tmp_path: Path) -> None:
-    record = StepRecord(tmp_path / "steps", new=True)
+    record = StepCount(tmp_path / "steps", new=True)
     for _ in range(5):
         record.begin()
     record.counted = 2
@@ -57,6 +57,6 @@ def test_a_repeated_step_never_lowers_the_count_on_disk(tmp_path: Path) -> None:
 
 
 def test_a_record_is_never_begun_twice(tmp_path: Path) -> None:
-    StepRecord(tmp_path / "steps", new=True).close()
+    StepCount(tmp_path / "steps", new=True).close()
     with pytest.raises(UsageError, match="cannot be opened: File exists"):
-        StepRecord(tmp_path / "steps", new=True)
+        StepCount(tmp_path / "steps", new=True)

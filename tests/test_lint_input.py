@@ -7,7 +7,7 @@ import pytest
 
 from dpplan import lint, recipe
 from dpplan.errors import RecipeError
-from dpplan.recipe import lint_input as facts
+from dpplan.recipe import lint_input
 
 TEXT = """\
 privacy: {{noise_multiplier: 2, clip_norm: 1}}
@@ -30,7 +30,7 @@ def problems(check: str) -> list[str]:
 
 def test_the_run_is_that_of_the_recipe() -> None:
     job = parsed()
-    run = facts.run_of(job, 1437, loop=lint.Loop(seed=3))
+    run = lint_input.context_of(job, 1437, loop=lint.Loop(seed=3))
     assert run.plan == job.plan(1437)
     assert run.delta == job.delta(1437)
     assert (run.recipe, run.sha256, run.loop.seed) == ("r", job.sha256, 3)
@@ -39,11 +39,11 @@ def test_the_run_is_that_of_the_recipe() -> None:
 
 def test_a_plan_that_is_known_is_not_solved_for_again() -> None:
     other = parsed().plan(5000)
-    assert facts.run_of(parsed(), 1437, plan=other).plan is other
+    assert lint_input.context_of(parsed(), 1437, plan=other).plan is other
 
 
 def test_a_batch_larger_than_the_data_is_left_to_its_rule() -> None:
-    run = facts.run_of(parsed(), 99)
+    run = lint_input.context_of(parsed(), 99)
     assert [finding.code for finding in lint.check(run)] == ["DP006"]
     assert lint.check(run)[0].where == "training.batch_size"
 
@@ -59,13 +59,13 @@ def test_a_batch_larger_than_the_data_is_left_to_its_rule() -> None:
     ],
 )
 def test_whose_the_data_are_follows_from_their_source(source: str, kind: str, prepared: bool) -> None:
-    data = facts.run_of(parsed(source), 1437).data
+    data = lint_input.context_of(parsed(source), 1437).data
     assert data is not None
     assert (data.kind, data.prepared, data.nonprivate_model) == (kind, prepared, False)
 
 
 def test_every_source_is_of_one_kind() -> None:
-    kinds = {source: facts.run_of(with_source(source), 1437).data for source in recipe.blocks.SOURCES}
+    kinds = {source: lint_input.context_of(with_source(source), 1437).data for source in recipe.blocks.SOURCES}
     assert {source for source, data in kinds.items() if data and data.kind == "own"} == {"file", "images"}
     assert {source for source, data in kinds.items() if data and data.kind == "made"} == {"blobs", "linear", "names"}
 
@@ -76,7 +76,7 @@ def with_source(source: str) -> recipe.Recipe:
 
 
 def test_scaling_by_the_data_is_told() -> None:
-    data = facts.run_of(parsed("digits, standardize: public"), 1437).data
+    data = lint_input.context_of(parsed("digits, standardize: public"), 1437).data
     assert data is not None
     assert data.standardized
 
@@ -86,12 +86,12 @@ def test_scaling_by_the_data_is_told() -> None:
 
 def test_codes_are_silenced_with_a_reason() -> None:
     job = parsed(check='check: {silence: {DP004: "n is in the data card", DP016: a test}}')
-    assert facts.silence_of(job) == {"DP004": "n is in the data card", "DP016": "a test"}
+    assert lint_input.silence_of(job) == {"DP004": "n is in the data card", "DP016": "a test"}
     assert json.loads(json.dumps(job.content))["check"]["silence"]["DP016"] == "a test"
 
 
 def test_a_recipe_that_silences_nothing_need_not_say_so() -> None:
-    assert facts.silence_of(parsed()) == facts.silence_of(parsed(check="check: {}")) == {}
+    assert lint_input.silence_of(parsed()) == lint_input.silence_of(parsed(check="check: {}")) == {}
 
 
 def test_silencing_changes_nothing_that_runs() -> None:

@@ -14,7 +14,7 @@ from dpplan import accounting
 from dpplan.accounting.bound import Bound
 from dpplan.checks import is_number, show
 from dpplan.errors import NotCertified, PlanError
-from dpplan.lint.prior_runs import Earlier
+from dpplan.lint.prior_runs import PriorRun
 from dpplan.plan import Delta, Plan, Settings
 
 Loader = Literal["poisson", "shuffle", "fixed"]
@@ -40,7 +40,7 @@ _NAMES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class StatedClaim:
     """What is to be told to others. accountant: whose figure. epsilon: the figure, where it is known already.
 
     adjacency: one of ADJACENCIES.
@@ -67,7 +67,7 @@ class Loop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Data:
+class DataUse:
     """Where examples come from. kind: made up on the spot, a published set, or the user's own.
 
     standardized: scaled by their own mean and deviation. prepared: by a function that nobody here has read.
@@ -82,7 +82,7 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class ModelFindings:
     """What came of building the model and trying it. problems: why an example's influence on it is not bounded.
 
     unseen: why it was not built, "" when it was.
@@ -93,7 +93,7 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class LintContext:
     """settings: what was said. plan: what that amounts to, None where the batch is larger than the data.
 
     recipe: the name of the recipe, None for a plan made of options. data, model: None where nothing is known of them.
@@ -106,11 +106,11 @@ class Run:
     delta: Delta
     recipe: str | None = None
     sha256: str = ""
-    claim: Claim = field(default_factory=Claim)
+    claim: StatedClaim = field(default_factory=StatedClaim)
     loop: Loop = field(default_factory=Loop)
-    data: Data | None = None
-    model: Model | None = None
-    earlier: tuple[Earlier, ...] = ()
+    data: DataUse | None = None
+    model: ModelFindings | None = None
+    earlier: tuple[PriorRun, ...] = ()
     trials: int = 1
     target: float | None = None
 

@@ -17,7 +17,7 @@ _SCHEMAS = ("dpplan.train/", "dpplan.run/")
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class PriorRun:
     """A run that has ended or was killed. phase: the steps it really took, None where it took none.
 
     sha256: of its recipe. seeded: its noise can be drawn again, so that it protects nobody. run: its id, and resumes:
@@ -35,7 +35,7 @@ class Earlier:
     def steps(self) -> int:
         return self.phase.steps if self.phase is not None else 0
 
-    def covers(self, other: "Earlier") -> bool:
+    def covers(self, other: "PriorRun") -> bool:
         """Whether every step of the other one is a step of this one: an older copy of the same run."""
         known = len(other.resumes)
         if not self.run or self.run != other.run or self.resumes[:known] != other.resumes:
@@ -43,7 +43,7 @@ class Earlier:
         return other.steps <= (self.resumes[known][1] if known < len(self.resumes) else self.steps)
 
 
-def runs_in(folder: Path, source: str, path: str | None) -> tuple[Earlier, ...]:
+def runs_in(folder: Path, source: str, path: str | None) -> tuple[PriorRun, ...]:
     """The runs of this folder on the same examples, in the order of their names.
 
     A run is a folder in it whose report.json is one of `dpplan train`, or whose run.json says what a run does that was
@@ -53,14 +53,14 @@ def runs_in(folder: Path, source: str, path: str | None) -> tuple[Earlier, ...]:
     """
     places = sorted({file.parent for name in (REPORT, BEGUN) for file in folder.glob(f"*/{name}")})
     found = [run for run in (_run(place, source, path) for place in places) if run is not None]
-    kept: list[Earlier] = []
+    kept: list[PriorRun] = []
     for run in found:
         if not any(other.covers(run) for other in kept):
             kept = [other for other in kept if not run.covers(other)] + [run]
     return tuple(kept)
 
 
-def _run(place: Path, source: str, path: str | None) -> Earlier | None:
+def _run(place: Path, source: str, path: str | None) -> PriorRun | None:
     """The run, None where this is not the folder of one, or not of one on these examples."""
     for name in (REPORT, BEGUN):
         try:
@@ -70,7 +70,7 @@ def _run(place: Path, source: str, path: str | None) -> Earlier | None:
                 return None
             steps = max(content.get("spent", {}).get("steps", 0), _begun(place))
             seeded = bool(content.get("seeded"))
-            return Earlier(place.name, _phase(content, steps), str(recipe["sha256"]), *_ids(content), seeded)
+            return PriorRun(place.name, _phase(content, steps), str(recipe["sha256"]), *_ids(content), seeded)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, PlanError):
             continue
     return None

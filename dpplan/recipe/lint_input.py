@@ -10,18 +10,18 @@ from dpplan.recipe.blocks import MADE, SOURCES
 OWN = ("file", "images")
 
 
-def run_of(
+def context_of(
     recipe: Recipe,
     examples: int,
     *,
     plan: Plan | None = None,
     **more: Any,
-) -> lint.Run:
+) -> lint.LintContext:
     """The run of this recipe on so many training examples.
 
-    plan: the recipe's, where it is known already. more: fields of `lint.Run` that no recipe tells: claim, loop, model,
-    earlier, trials. Raises what `Recipe.plan` raises, except where the batch exceeds the examples: that is for a rule
-    to report.
+    plan: the recipe's, where it is known already. more: fields of `lint.LintContext` that no recipe tells: claim, loop,
+    model, earlier, trials. Raises what `Recipe.plan` raises, except where the batch exceeds the examples: that is for a
+    rule to report.
     """
     privacy, training = recipe.privacy, recipe.training
     settings = Settings(
@@ -33,7 +33,7 @@ def run_of(
     )
     if plan is None and training.batch_size <= examples:
         plan = recipe.plan(examples)
-    return lint.Run(
+    return lint.LintContext(
         settings=settings,
         plan=plan,
         delta=recipe.delta(examples),
@@ -50,11 +50,11 @@ def silence_of(recipe: Recipe) -> dict[str, str]:
     return dict(recipe.check.silence or {})
 
 
-def _data(recipe: Recipe) -> lint.Data:
+def _data(recipe: Recipe) -> lint.DataUse:
     source = recipe.data.source
     named = source in SOURCES
     kind: lint.Kind = "own" if not named or source in OWN else "made" if source in MADE else "public"
-    return lint.Data(
+    return lint.DataUse(
         source=source,
         kind=kind,
         standardized=recipe.data.standardize is not None,

@@ -1,8 +1,8 @@
 """What was realised against what was planned, measured where batches are drawn and noise is added.
 
-    measured = Measured(phase, examples)
-    measured.saw(size, sensitivity, added)      # once per step
-    measured.checks() -> Check, ...
+    statistics = StepStatistics(phase, examples)
+    statistics.saw(size, denominator, sensitivity, added)       # once per step
+    statistics.measurements() -> Measurement, ...
 
 A batch size tells who was drawn, and the length of the noise tells the sum that it hides: whoever knows all examples
 but one could test for the last. Both are looked at inside the process, and only whether they agree leaves it.
@@ -29,7 +29,7 @@ TESTS = 4  # mean and spread of batch sizes, empty batches, noise; each two-side
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class Measurement:
     """One thing that was planned. realised: None where only the verdict may be known. covered: by epsilon."""
 
     name: str
@@ -43,7 +43,7 @@ class Check:
 
 
 @dataclass(slots=True)
-class Measured:
+class StepStatistics:
     """Sizes of batches, and the squared length of the noise in planned standard deviations. Neither may leave."""
 
     phase: Phase
@@ -65,21 +65,21 @@ class Measured:
     def expected_batch(self) -> float:
         return self.phase.sample_rate * self.examples
 
-    def checks(self) -> Iterator[Check]:
+    def measurements(self) -> Iterator[Measurement]:
         """Of the steps of this process; nothing is known about those before an interruption."""
         steps = len(self._sizes)
         if not steps:
             return
         tested = f"tested at {show(LEVEL)}, {steps} step{'s' if steps > 1 else ''}"
         law = f"Binomial({self.examples}, {self.phase.sample_rate:.4g})"
-        yield Check("batch sizes", f"{law}, {tested}", None, self._sizes_agree(), covered=False)
+        yield Measurement("batch sizes", f"{law}, {tested}", None, self._sizes_agree(), covered=False)
         empty = f"probability {self._chance_of_none():.3g}, {tested}"
-        yield Check("empty batches", empty, None, self._empty_agree(), covered=False)
+        yield Measurement("empty batches", empty, None, self._empty_agree(), covered=False)
         noise = f"std {self.phase.noise_multiplier:.6g} × sensitivity, {tested}"
-        yield Check("noise", noise, None, self._noise_agrees(), covered=False)
+        yield Measurement("noise", noise, None, self._noise_agrees(), covered=False)
         used = ", ".join(show(value) for value in sorted(self._denominators))
         agrees = all(math.isclose(value, self.expected_batch, rel_tol=1e-12) for value in self._denominators)
-        yield Check("denominator", show(self.expected_batch), used, agrees, covered=True)
+        yield Measurement("denominator", show(self.expected_batch), used, agrees, covered=True)
 
     def _sizes_agree(self) -> bool:
         rate, sizes = self.phase.sample_rate, np.array(self._sizes)

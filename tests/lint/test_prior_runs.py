@@ -26,8 +26,8 @@ def test_runs_on_the_same_examples_are_found_in_order_with_the_steps_they_took(t
     report(tmp_path / "mine-001", steps=0)
     phase = Phase(Gaussian(2.0), Poisson(0.25), 7)
     assert lint.runs_in(tmp_path, "file", "mine.csv") == (
-        lint.Earlier("mine-001", None, "abc"),
-        lint.Earlier("mine-002", phase, "abc"),
+        lint.PriorRun("mine-001", None, "abc"),
+        lint.PriorRun("mine-002", phase, "abc"),
     )
 
 

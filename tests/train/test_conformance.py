@@ -14,8 +14,8 @@ from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase
 from dpplan.sampling import Poisson
 from dpplan.train.clipping import ClippedSum
-from dpplan.train.conformance import Measured, binomial_tail, chi_square_tail, spread_tail
-from dpplan.train.execution import terminal_text as narrate
+from dpplan.train.conformance import StepStatistics, binomial_tail, chi_square_tail, spread_tail
+from dpplan.train.execution import terminal_text
 from dpplan.train.step.noise import GaussianNoise
 from dpplan.train.step.sampler import PoissonSampler
 
@@ -25,11 +25,11 @@ EXAMPLES, RATE, SIGMA, SIZE = 1000, 0.1, 1.5, 50
 def verdict(sizes: Any, noise: float = SIGMA, denominator: float = 100.0, rate: float = RATE) -> dict[str, bool]:
     """What is found of a run with these batch sizes and noise of this many sensitivities."""
     rng = np.random.default_rng(0)
-    measured = Measured(Phase(Gaussian(SIGMA), Poisson(rate), 100), EXAMPLES)
+    measured = StepStatistics(Phase(Gaussian(SIGMA), Poisson(rate), 100), EXAMPLES)
     for size in sizes:
         added = torch.from_numpy(rng.standard_normal(SIZE)) * noise * 2.0
         measured.saw(int(size), denominator, 2.0, added)
-    return {check.name: check.agrees for check in measured.checks()}
+    return {check.name: check.agrees for check in measured.measurements()}
 
 
 def binomial(rate: float, steps: int = 100, examples: int = EXAMPLES) -> Any:
@@ -103,10 +103,10 @@ def test_honest_runs_of_any_kind_do_not_fail() -> None:
         examples, steps = int(rng.integers(1, 2000)), int(rng.integers(1, 60))
         rate = float(10 ** rng.uniform(-4, 0))
         phase = Phase(Gaussian(1.0), Poisson(rate), steps)
-        measured = Measured(phase, examples)
+        measured = StepStatistics(phase, examples)
         for size in rng.binomial(examples, rate, steps):
             measured.saw(int(size), rate * examples, 1.0, torch.from_numpy(rng.standard_normal(3)))
-        assert all(check.agrees for check in measured.checks())
+        assert all(check.agrees for check in measured.measurements())
 
 
 # In a whole run
@@ -117,8 +117,8 @@ def test_a_run_with_too_little_noise_fails(tmp_path: Any, monkeypatch: pytest.Mo
     monkeypatch.setattr(GaussianNoise, "standard_deviation", lambda self, clipped: 0.9 * honest(self, clipped))
     report = train.run(small(), seed=0, out=tmp_path / "run")
     assert (report.status, report.agrees) == ("finished", False)
-    assert narrate.ending(report).endswith("planned (noise).")
-    assert any("DISAGREES*" in line for line in narrate.report_lines(report))
+    assert terminal_text.ending(report).endswith("planned (noise).")
+    assert any("DISAGREES*" in line for line in terminal_text.report_lines(report))
 
 
 def test_noise_that_is_added_to_nothing_fails(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

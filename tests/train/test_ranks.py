@@ -88,7 +88,7 @@ def stepping(recipe: Recipe, phase: Phase, examples: int, steps: int) -> dict[st
             "noisy": trainer.ranks.noisy,
             "facts": facts,
             "drew_noise": randomness.state()["noise"] != untouched,
-            "checks": [(check.name, check.agrees) for check in trainer.measured.checks()],
+            "checks": [(check.name, check.agrees) for check in trainer.statistics.measurements()],
             "empty_batches": trainer.empty_batches,
         }
 

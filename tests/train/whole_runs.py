@@ -7,7 +7,7 @@ from typing import Any
 from dpplan import train
 from dpplan.recipe import Recipe
 from dpplan.train import Step, TrainReport
-from dpplan.train.execution import terminal_text as narrate
+from dpplan.train.execution import terminal_text
 from dpplan.train.ranks import joined
 
 
@@ -45,5 +45,5 @@ def running(recipe: Recipe, seed: int | None, out: Path, stop: int | None = None
         if not ranks.first:
             return len(events)
         report = events[-1]
-        lines = [*narrate.plan_lines(planned), *narrate.report_lines(report)]
+        lines = [*terminal_text.plan_lines(planned), *terminal_text.report_lines(report)]
         return report.status, report.steps, report.lost, report.agrees, lines

@@ -13,7 +13,7 @@ from dpplan.checks import show
 from dpplan.digits import apart, down_above, near_above
 from dpplan.errors import NotCertified
 from dpplan.gate import Standing, judge
-from dpplan.lint.context import ADJACENCIES, LOADERS, Run, proven
+from dpplan.lint.context import ADJACENCIES, LOADERS, LintContext, proven
 from dpplan.lint.finding import DIGITS, Remark, Severity, at_least, at_most
 from dpplan.mechanism import Gaussian
 from dpplan.plan import ADJACENCY_WORDS, Phase, Plan
@@ -23,7 +23,7 @@ from dpplan.sampling import Poisson
 _NEGLIGIBLE = 0.01
 
 
-def adjacency_mismatched(run: Run) -> Iterator[Remark]:
+def adjacency_mismatched(run: LintContext) -> Iterator[Remark]:
     """Claim, figure and sampling must speak of the same pair of data sets.
 
     Figures here compare data sets that differ by one example more or less. When one is replaced by another, two terms
@@ -51,7 +51,7 @@ def adjacency_mismatched(run: Run) -> Iterator[Remark]:
         yield Remark(Severity.ERROR, "--loader", reason, "Draw by Poisson sampling, as the figure assumes.")
 
 
-def _doubled(run: Run) -> str:
+def _doubled(run: LintContext) -> str:
     """What holds under replace-one, as the end of a sentence."""
     if run.epsilon is None:
         return ""
@@ -61,7 +61,7 @@ def _doubled(run: Run) -> str:
     return f", or replace-one with ε ≤ {at_most(2 * epsilon)} at δ = {at_most(delta * (1 + math.exp(epsilon)))}"
 
 
-def loader_differs(run: Run) -> Iterator[Remark]:
+def loader_differs(run: LintContext) -> Iterator[Remark]:
     """The loader must draw batches in the way that the figure was computed for.
 
     Poisson sampling hides whether an example was in a batch, and much of a small ε comes from that. A loader that
@@ -80,7 +80,7 @@ def loader_differs(run: Run) -> Iterator[Remark]:
         yield Remark(Severity.ERROR, "--loader", reason, fix)
 
 
-def claim_under_reports(run: Run) -> Iterator[Remark]:
+def claim_under_reports(run: LintContext) -> Iterator[Remark]:
     """A claim must not be below what is proven.
 
     The certified interval of the exact accountant holds the true ε. A figure below its lower end is false: it claims
@@ -99,7 +99,7 @@ def claim_under_reports(run: Run) -> Iterator[Remark]:
         yield from _claimed(run.claim.epsilon, run.epsilon)
 
 
-def _quoted(run: Run, plan: Plan) -> Iterator[Remark]:
+def _quoted(run: LintContext, plan: Plan) -> Iterator[Remark]:
     """What is wrong with quoting the accountant of the claim."""
     try:
         quoted = accounting.epsilon(plan, run.delta.value, run.claim.accountant)
@@ -110,7 +110,7 @@ def _quoted(run: Run, plan: Plan) -> Iterator[Remark]:
         yield _estimate(run, quoted)
 
 
-def _estimate(run: Run, quoted: Bound) -> Remark:
+def _estimate(run: LintContext, quoted: Bound) -> Remark:
     exact, value = run.epsilon, quoted.value
     said = f"{quoted.accountant} estimates ε ≈ {{}} and proves nothing"
     if exact is None or exact.upper is None:
@@ -142,7 +142,7 @@ def _claimed(claimed: float, exact: Bound) -> Iterator[Remark]:
         yield Remark(Severity.ERROR, "--claimed-eps", reason, fix)
 
 
-def cap_near_mean(run: Run) -> Iterator[Remark]:
+def cap_near_mean(run: LintContext) -> Iterator[Remark]:
     """A limit on the batch must lie far above the mean batch.
 
     A loader that cuts large Poisson batches to a cap no longer draws examples independently. As long as no batch of
@@ -193,7 +193,7 @@ def _least_cap(plan: Plan, examples: int, epsilon: float, most: float) -> int:
     return high
 
 
-def unit_changed(run: Run) -> Iterator[Remark]:
+def unit_changed(run: LintContext) -> Iterator[Remark]:
     """Accumulation and augmentation must keep one clipped gradient per example.
 
     Micro-batches: batch is what all of them hold together, noise is added once to the sum of all, and steps count
@@ -225,7 +225,7 @@ def unit_changed(run: Run) -> Iterator[Remark]:
         yield Remark(Severity.ERROR, "--views", reason, fix)
 
 
-def _instead(run: Run, phases: list[Phase]) -> str:
+def _instead(run: LintContext, phases: list[Phase]) -> str:
     """What the plan spends when its phases are these, as the end of a sentence."""
     assert run.plan is not None
     bound = proven(dataclasses.replace(run.plan, phases=tuple(phases), derivation=()), run.delta.value)

@@ -7,14 +7,14 @@ import dataclasses
 from collections.abc import Iterator
 
 from dpplan.checks import show
-from dpplan.lint.context import Run, proven
+from dpplan.lint.context import LintContext, proven
 from dpplan.lint.finding import Remark, Severity, at_most
 from dpplan.plan import Phase
 
 _SHOWN = 3  # names in a sentence
 
 
-def earlier_runs_not_counted(run: Run) -> Iterator[Remark]:
+def earlier_runs_not_counted(run: LintContext) -> Iterator[Remark]:
     """Every private run on the same examples spends from the same budget.
 
     The figure of a recipe is that of one run. Whoever sees the models of several runs on the same examples learns from
@@ -35,14 +35,14 @@ def earlier_runs_not_counted(run: Run) -> Iterator[Remark]:
     yield Remark(_for_data(run), "data.source", reason, fix)
 
 
-def _twice(run: Run) -> str:
+def _twice(run: LintContext) -> str:
     """Which of the earlier runs are one that went on from two copies of its folder, as the end of a sentence."""
     ids = [earlier.run for earlier in run.earlier if earlier.run]
     twice = [earlier.name for earlier in run.earlier if ids.count(earlier.run) > 1]
     return f"; {' and '.join(twice[:_SHOWN])} are copies of one run that went on more than once" if twice else ""
 
 
-def _together(run: Run) -> str:
+def _together(run: LintContext) -> str:
     """What this run and the earlier ones spend, as the end of a sentence."""
     if run.plan is None or any(earlier.seeded for earlier in run.earlier):
         return ""
@@ -55,7 +55,7 @@ def _together(run: Run) -> str:
     return "" if bound is None else f"; with this one they spend ε ≤ {at_most(bound.value)} together"
 
 
-def search_not_counted(run: Run) -> Iterator[Remark]:
+def search_not_counted(run: LintContext) -> Iterator[Remark]:
     """Choosing the best of several settings reads the data once for each.
 
     A winner was picked by results that no noise covers, and the figure of its run says nothing of the losers. Safe is
@@ -83,7 +83,7 @@ def search_not_counted(run: Run) -> Iterator[Remark]:
     yield Remark(_for_data(run), where, reason, fix)
 
 
-def examples_mixed(run: Run) -> Iterator[Remark]:
+def examples_mixed(run: LintContext) -> Iterator[Remark]:
     """No layer may let one example see another.
 
     Clipping bounds what an example adds to the sum only if its gradient depends on that example alone. Batch
@@ -104,7 +104,7 @@ def examples_mixed(run: Run) -> Iterator[Remark]:
         yield Remark(Severity.NOTE, "model.kind", reason, "`dpplan train --dry-run` looks where the run will be.")
 
 
-def preprocessing_from_data(run: Run) -> Iterator[Remark]:
+def preprocessing_from_data(run: LintContext) -> Iterator[Remark]:
     """What is computed from private data before training is a release as well.
 
     A mean, a deviation, a vocabulary, a list of classes or a feature selection changes when an example does, and every
@@ -125,7 +125,7 @@ def preprocessing_from_data(run: Run) -> Iterator[Remark]:
         yield Remark(Severity.NOTE, "data.source", reason, fix)
 
 
-def seed_fixed(run: Run) -> Iterator[Remark]:
+def seed_fixed(run: LintContext) -> Iterator[Remark]:
     """A run whose seed is known protects nobody.
 
     Noise that can be drawn again can be subtracted. A seed is a secret like a key, and one that stands in a script, a
@@ -147,7 +147,7 @@ def seed_fixed(run: Run) -> Iterator[Remark]:
         yield Remark(_for_data(run), "data.source", reason, fix)
 
 
-def nonprivate_model_trained(run: Run) -> Iterator[Remark]:
+def nonprivate_model_trained(run: LintContext) -> Iterator[Remark]:
     """A second model, trained without privacy, is covered by nothing.
 
     training.compare_nonprivate trains the same model once more without clipping and noise, to show what privacy costs.
@@ -164,6 +164,6 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
-def _for_data(run: Run) -> Severity:
+def _for_data(run: LintContext) -> Severity:
     """How bad it is to spend more than is counted: published sets harm nobody."""
     return Severity.NOTE if run.data is not None and run.data.kind == "public" else Severity.WARNING

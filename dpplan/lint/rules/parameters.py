@@ -10,7 +10,7 @@ from fractions import Fraction
 from dpplan import accounting
 from dpplan.checks import is_number, show
 from dpplan.digits import near_at_most
-from dpplan.lint.context import Run, batch_exceeds_examples, needed_steps
+from dpplan.lint.context import LintContext, batch_exceeds_examples, needed_steps
 from dpplan.lint.finding import Remark, Severity, at_least, at_most
 from dpplan.plan import Plan, resolve_delta
 
@@ -23,7 +23,7 @@ _LESS_EPSILON = "Add noise and enlarge the batch with it, train for fewer epochs
 _STEPS_PER_EPOCH = 20
 
 
-def delta_too_large(run: Run) -> Iterator[Remark]:
+def delta_too_large(run: LintContext) -> Iterator[Remark]:
     """δ must lie well below 1/n.
 
     δ is the chance that the guarantee does not hold at all. Publishing one of n examples, picked at random, is
@@ -49,7 +49,7 @@ def delta_too_large(run: Run) -> Iterator[Remark]:
         yield Remark(Severity.NOTE, run.where("delta"), reason, fix)
 
 
-def epsilon_too_large(run: Run) -> Iterator[Remark]:
+def epsilon_too_large(run: LintContext) -> Iterator[Remark]:
     """An ε above 10 promises next to nothing, one above 50 nothing at all.
 
     (ε, δ) bounds every attack: what it finds is at most e^ε times its false alarms, plus δ. At ε = 10 that is a factor
@@ -78,7 +78,7 @@ def epsilon_too_large(run: Run) -> Iterator[Remark]:
     yield Remark(severity, run.where("epsilon"), reason, _LESS_EPSILON)
 
 
-def noise_too_small(run: Run) -> Iterator[Remark]:
+def noise_too_small(run: LintContext) -> Iterator[Remark]:
     """With σ below 0.3, one step that draws an example gives it away.
 
     The noise is then smaller than a third of what one example may add to the sum, so the bulk of the privacy comes from
@@ -97,7 +97,7 @@ def noise_too_small(run: Run) -> Iterator[Remark]:
         yield Remark(Severity.WARNING, run.where("noise_multiplier"), reason, fix)
 
 
-def examples_not_public(run: Run) -> Iterator[Remark]:
+def examples_not_public(run: LintContext) -> Iterator[Remark]:
     """The number of examples is used as if everybody knew it.
 
     The sample rate, the steps of an epoch, the divisor of the noisy sum and the limit for δ are all computed from n.
@@ -119,7 +119,7 @@ def examples_not_public(run: Run) -> Iterator[Remark]:
         yield Remark(Severity.WARNING, run.where("examples"), reason, fix)
 
 
-def steps_rounded_down(run: Run) -> Iterator[Remark]:
+def steps_rounded_down(run: LintContext) -> Iterator[Remark]:
     """Steps that were rounded down are fewer than the run takes.
 
     E epochs over n examples in batches of B are ⌈E n / B⌉ steps. int(1 / q), n // B and loaders that drop the last
@@ -144,7 +144,7 @@ def steps_rounded_down(run: Run) -> Iterator[Remark]:
         yield from _just_short_of_an_epoch(run)
 
 
-def _just_short_of_an_epoch(run: Run) -> Iterator[Remark]:
+def _just_short_of_an_epoch(run: LintContext) -> Iterator[Remark]:
     settings = run.settings
     n, batch, steps = settings.examples, settings.batch_size, settings.steps
     if n is None or batch is None or steps is None or n < _STEPS_PER_EPOCH * batch:
@@ -161,7 +161,7 @@ def _just_short_of_an_epoch(run: Run) -> Iterator[Remark]:
         yield Remark(Severity.WARNING, run.where("steps"), reason, fix)
 
 
-def batch_larger_than_data(run: Run) -> Iterator[Remark]:
+def batch_larger_than_data(run: LintContext) -> Iterator[Remark]:
     """A batch cannot be expected to hold more examples than there are.
 
     The sample rate batch / n is a probability. Above 1 it has no meaning, and a loader that repeats examples to fill a

@@ -15,7 +15,7 @@ HUGE = 2.0**100
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed:
+class ClipWeights:
     """What clipping decided about one piece.
 
     kept: (examples,), those that enter the sum; None when it is known that all do. weights: (1, examples) or (layers,
@@ -39,7 +39,7 @@ def weigh(
     rule: ClippingRule,
     ask: bool = True,
     watched: bool = True,
-) -> Weighed:
+) -> ClipWeights:
     """squares: (layers, examples), float64, of one piece; losses: (examples,); logits: (examples × views, classes).
 
     ask: whether to look if all is finite, which saves work on the CPU; it makes a GPU wait, and cannot be compiled.
@@ -55,11 +55,11 @@ def weigh(
     if kept is not None:
         weights, losses = weights.masked_fill(~kept, 0.0), losses.masked_fill(~kept, 0.0)
     facts = _facts(kept, weights, losses, logits, piece) if watched else norms.new_zeros(4)
-    return Weighed(kept, weights, rule.extra(norms, kept), facts, finite)
+    return ClipWeights(kept, weights, rule.extra(norms, kept), facts, finite)
 
 
 def _facts(kept: Tensor | None, weights: Tensor, losses: Tensor, logits: Tensor, piece: Piece) -> Tensor:
-    """`Weighed.facts`; losses: 0 where not kept."""
+    """`ClipWeights.facts`; losses: 0 where not kept."""
     right = (logits[:: len(logits) // len(losses)].argmax(1) == piece.targets).to(losses.device)  # by the first view
     shortened = weights < 1
     shortened = shortened[0] if len(shortened) == 1 else shortened.any(0)
@@ -74,7 +74,7 @@ def _facts(kept: Tensor | None, weights: Tensor, losses: Tensor, logits: Tensor,
 
 @dataclass(frozen=True, slots=True)
 class PieceSum:
-    """What one piece gave: its clipped sum over all parameters, and `extra` and `facts` of Weighed."""
+    """What one piece gave: its clipped sum over all parameters, and `extra` and `facts` of ClipWeights."""
 
     total: Tensor
     extra: Tensor

@@ -25,7 +25,7 @@ DOUBLE_ROUND_OFF = 2.0**-53
 FLOOR = 2.0**-126  # the largest square that float32 may have flushed to zero
 
 
-class Summand(Protocol):
+class GradientForm(Protocol):
     """Per-example gradients of one parameter, or of a weight and its bias.
 
     names: of the parameters within their layer. dtype: in which `weighted_sums` wants its weights.
@@ -204,7 +204,7 @@ def norms(rows: Tensor) -> Tensor:
 
 
 def squared_norms(lengths: Sequence[Lengths]) -> Tensor:
-    """(summands, examples), float64: the squared norms of the gradients of all these summands, in few operations."""
+    """(forms, examples), float64: the squared norms of the gradients of all these forms, in few operations."""
     factors = [of for of in lengths if of.factor is not None]
     every = [of.own for of in lengths] + [of.factor for of in factors if of.factor is not None]
     squares = torch.stack(every).to(torch.float64).square().add_(max(of.numbers for of in lengths) * FLOOR)

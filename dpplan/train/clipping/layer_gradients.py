@@ -1,7 +1,7 @@
 """Book-keeping rules: from what a layer saw and what came back, to its parameters' per-example gradients.
 
 A rule takes the layer, its input, the gradient at its output, the number of examples, and the names of the parameters
-that are trained; it returns summands for these. Rows of a batch belong to examples in order: with several views of
+that are trained; it returns forms for these. Rows of a batch belong to examples in order: with several views of
 each example, the views of one example stand next to each other, and count as further positions of that example.
 """
 
@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dpplan.train.clipping.gradient_forms import Ghost, Outer, Rows, Scattered, Summand
+from dpplan.train.clipping.gradient_forms import Ghost, GradientForm, Outer, Rows, Scattered
 
 Names = tuple[str, ...]  # ("weight", "bias") or one of them
-Summands = list[Summand]
-Rule = Callable[[nn.Module, Tensor, Tensor, int, Names], Summands]
+GradientForms = list[GradientForm]
+Rule = Callable[[nn.Module, Tensor, Tensor, int, Names], GradientForms]
 
 # Forming T positions into a d x p gradient costs T d p products of the batch kind; the two Gram matrices of the
 # ghost norm cost T² (d + p) and run in float64. Measured on one CPU thread, they break even near this ratio.
@@ -29,7 +29,7 @@ PART, PARTS = (
 SMALL_TABLE = 2  # rows of an embedding for each position; up to there, all of its gradient is formed
 
 
-def linear(layer: nn.Module, inputs: Tensor, gradients: Tensor, examples: int, names: Names) -> Summands:
+def linear(layer: nn.Module, inputs: Tensor, gradients: Tensor, examples: int, names: Names) -> GradientForms:
     """out = x Wᵀ + b. x: (rows, ..., d)."""
     if inputs.dim() == 2 and len(inputs) == examples:
         return [Outer(names, inputs, gradients)]
@@ -38,7 +38,7 @@ def linear(layer: nn.Module, inputs: Tensor, gradients: Tensor, examples: int, n
     return [_product(a, g) if name == "weight" else Rows.of(name, g.sum(1)) for name in names]
 
 
-def conv(layer: nn.Module, inputs: Tensor, gradients: Tensor, examples: int, names: Names) -> Summands:
+def conv(layer: nn.Module, inputs: Tensor, gradients: Tensor, examples: int, names: Names) -> GradientForms:
     """Conv1d and Conv2d with any padding, stride, dilation and groups. x: (rows, channels, [height,] width).
 
     A convolution is a linear layer over patches; `unfold` makes the patches.
@@ -80,7 +80,7 @@ def _by_parts(made: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, gradient
     return rows
 
 
-def embedding(layer: nn.Module, inputs: Tensor, gradients: Tensor, examples: int, names: Names) -> Summands:
+def embedding(layer: nn.Module, inputs: Tensor, gradients: Tensor, examples: int, names: Names) -> GradientForms:
     """Rows of a table. x: (rows, ...) of whole numbers. A row used twice by one example is summed before squaring."""
     assert isinstance(layer, nn.Embedding)
     rows = inputs.reshape(examples, -1)
@@ -99,7 +99,7 @@ def embedding(layer: nn.Module, inputs: Tensor, gradients: Tensor, examples: int
     return [Scattered.of(name, distinct, values, layer.num_embeddings) for name in names]
 
 
-def layer_norm(layer: nn.Module, inputs: Tensor, gradients: Tensor, examples: int, names: Names) -> Summands:
+def layer_norm(layer: nn.Module, inputs: Tensor, gradients: Tensor, examples: int, names: Names) -> GradientForms:
     """out = normalised × w + b. x: (rows, ..., *normalized_shape)."""
     assert isinstance(layer, nn.LayerNorm)
     normal = functional.layer_norm(inputs, layer.normalized_shape, eps=layer.eps)
@@ -109,7 +109,7 @@ def layer_norm(layer: nn.Module, inputs: Tensor, gradients: Tensor, examples: in
     return [Rows.of(name, made[name]()) for name in names]
 
 
-def group_norm(layer: nn.Module, inputs: Tensor, gradients: Tensor, examples: int, names: Names) -> Summands:
+def group_norm(layer: nn.Module, inputs: Tensor, gradients: Tensor, examples: int, names: Names) -> GradientForms:
     """out = normalised × w + b for each channel. x: (rows, channels, ...)."""
     assert isinstance(layer, nn.GroupNorm)
     normal = functional.group_norm(inputs, layer.num_groups, eps=layer.eps)
@@ -130,7 +130,7 @@ RULES: dict[type[nn.Module], Rule] = {
 }
 
 
-def _product(a: Tensor, g: Tensor) -> Summand:
+def _product(a: Tensor, g: Tensor) -> GradientForm:
     """The weight's Σ_t g_t a_tᵀ for each example, in the form that takes the least time."""
     positions, d, p = a.shape[1], a.shape[2], g.shape[2]
     if positions**2 * (d + p) < GHOST_PAYS * d * p:

@@ -19,7 +19,7 @@ from dpplan.errors import NotApplicable, RecipeError, TrainingStopped
 from dpplan.train.clipping.engines.bookkeeping import BookKeeping
 from dpplan.train.clipping.engines.vmap import VmapClipping
 from dpplan.train.clipping.isolation.derandomize import seeded, without_randomness
-from dpplan.train.clipping.isolation.hidden_state import GENERATOR, State, leaves
+from dpplan.train.clipping.isolation.hidden_state import GENERATOR, HiddenState, leaves
 from dpplan.train.clipping.isolation.refusal_messages import REMEMBERS, brief, forgetting, kept, meeting
 from dpplan.train.clipping.isolation.vmap_escapes import CustomRules
 from dpplan.train.clipping.layer_gradients import RULES
@@ -113,13 +113,13 @@ class Trial:
 
     def hidden(self, model: nn.Module) -> str:
         """Where else the model may remember what it reads in Python; "" when all that it reaches can be seen."""
-        state = State(model)
+        state = HiddenState(model)
         drawn = [name for name in state.held if name.startswith(GENERATOR) and self._advances(name)]
         opaque = [*dict.fromkeys(state.opaque), *(f"{name}, from which it draws" for name in drawn)]
         return forgetting(opaque) if opaque else ""
 
     def _advances(self, name: str) -> bool:
-        state = State(self.models[0])
+        state = HiddenState(self.models[0])
         with self._running(self.inputs[:PROBES]), torch.no_grad():
             self.models[0](self._rows(self.inputs[:PROBES]))
         return name in state.changes()
@@ -170,7 +170,7 @@ class Trial:
         twin = copy.deepcopy(model).cpu().to(self.dtype)
         model = copy.deepcopy(model).cpu().to(self.dtype)
         first, second = self.inputs[:PROBES], self.inputs[PROBES:] if len(self.inputs) > PROBES else -self.inputs
-        start = State(model)
+        start = HiddenState(model)
         self._score(model, first)
         if not (changed := start.changes()):
             self._score(model, second)
@@ -179,10 +179,10 @@ class Trial:
             return
         once = leaves(model)
         self._score(twin, second[: len(first)])
-        twins = State(twin)
+        twins = HiddenState(twin)
         twins.held = {name: once[name] for name in changed if name in once}
         differ = [name for name in twins.changes() if name in twins.held]
-        steady = State(model)
+        steady = HiddenState(model)
         self._score(model, second[: len(first)])
         if differ or (differ := steady.changes(drawing=False)):
             raise RecipeError(kept(differ))
@@ -238,7 +238,7 @@ class Trial:
     def _gradients(self, model: nn.Module) -> Tensor:
         """(PROBES, numbers), each of one example alone."""
         found, trained = [], [p for p in model.parameters() if p.requires_grad]
-        state: State | None = None  # after the first, which may compute what is computed only once
+        state: HiddenState | None = None  # after the first, which may compute what is computed only once
         for x, y in zip(self.inputs, self._targets(PROBES), strict=False):
             with self._running(self.inputs[:PROBES]):
                 loss = cross_entropy(model(x if self.views > 1 else x.unsqueeze(0)), y.expand(self.views))
@@ -246,7 +246,7 @@ class Trial:
             flat = torch.cat([g.flatten() for g in gradients])
             if state is not None and (changes := state.changes(drawing=False)):
                 raise RecipeError(kept(changes))
-            state = State(model) if self.thorough else None
+            state = HiddenState(model) if self.thorough else None
             found.append(flat if bool(flat.isfinite().all()) else torch.zeros_like(flat))  # engines leave it out
         return torch.stack(found)
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from dpplan.errors import UsageError, file_error
 from dpplan.recipe import Data
-from dpplan.train.data import cifar_pickle as pickled
+from dpplan.train.data import cifar_pickle
 from dpplan.train.data.examples import Examples, Inputs, Targets
 from dpplan.train.data.paths import elsewhere, folder_at
 
 CLASSES = 10  # of either set
-CIFAR_RECORD = 1 + pickled.PIXELS  # a label, then the pixels
+CIFAR_RECORD = 1 + cifar_pickle.PIXELS  # a label, then the pixels
 MNIST_FILES = "train-images-idx3-ubyte[.gz] and its three companions"
 CIFAR_FILES = "data_batch_1 to data_batch_5 and test_batch, all of them ending in .bin or all in nothing"
 
@@ -70,7 +70,7 @@ def _idx(folder: Path, name: str, dimensions: int) -> NDArray[np.uint8]:
 
 
 def _cifar_batch(folder: Path, name: str) -> tuple[Inputs, Targets]:
-    pixels, labels = pickled.batch(folder / name)
+    pixels, labels = cifar_pickle.batch(folder / name)
     if len(pixels) != len(labels):
         raise UsageError(f"{folder / name} holds {len(pixels)} images and {len(labels)} labels.")
     return _scaled(pixels.reshape(-1, 3, 32, 32)), _labels(folder / name, labels)

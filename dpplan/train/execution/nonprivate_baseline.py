@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dpplan.train.data import Split
-from dpplan.train.step.augmentation import Views
+from dpplan.train.step.augmentation import Augmentation
 from dpplan.train.step.optimizer import Optimization
 
 
@@ -16,7 +16,7 @@ def train_without_privacy(
     data: Split,
     batch_size: float,
     optimization: Optimization,
-    views: Views | None,
+    views: Augmentation | None,
     rng: np.random.Generator,
 ) -> Iterator[int]:
     """Trains on shuffled batches with neither clipping nor noise; yields the number of each step done.

@@ -10,7 +10,7 @@ from dpplan.train.state.checkpoint import basis_of
 from dpplan.train.state.report import Planned
 
 
-def facts_of(planned: Planned) -> dict[str, object]:
+def shared_facts(planned: Planned) -> dict[str, object]:
     """Fact -> value, for `Ranks.agree`. Not to leave the processes of the run: one value tells of all examples."""
     resumed = planned.resumed
     return {

@@ -10,13 +10,13 @@ from dpplan.render.numbers import up
 from dpplan.train.clipping import BatchFacts
 from dpplan.train.execution.evaluation import NOT_YET, Evaluation, accuracy, brief
 from dpplan.train.execution.nonprivate_baseline import train_without_privacy
-from dpplan.train.execution.worker import Process
-from dpplan.train.ranks import Lost, Word
+from dpplan.train.execution.worker import Worker
+from dpplan.train.ranks import Command, PeerLost
 from dpplan.train.state.checkpoint import Checkpoint, basis_of
 from dpplan.train.state.report import SEEN, Epoch, Planned, Status, Step, TrainReport
 from dpplan.train.state.run_folder import RunFolder
-from dpplan.train.state.spent_steps import Books
-from dpplan.train.step.augmentation import views_for
+from dpplan.train.state.spent_steps import SpentSteps
+from dpplan.train.step.augmentation import augmentation_for
 from dpplan.train.step.optimizer import Optimization
 
 Interrupted = Callable[[], bool]
@@ -26,12 +26,12 @@ Ending = tuple[Status, str]  # the status, and why the run ended early
 class Session:
     """The model, the trainer and the books of one run. Of several processes, the first has one."""
 
-    def __init__(self, planned: Planned, folder: RunFolder, books: Books) -> None:
-        self.planned, self.folder, self.books = planned, folder, books
+    def __init__(self, planned: Planned, folder: RunFolder, spent_steps: SpentSteps) -> None:
+        self.planned, self.folder, self.spent_steps = planned, folder, spent_steps
         self.recipe, self.claim, self.ranks = planned.recipe, planned.claim, planned.ranks
-        self.process = Process.of(planned)
-        self.model, self.trainer = self.process.model, self.process.trainer
-        self.held_out = self.process.dataset.held_out.to(planned.device)
+        self.worker = Worker.of(planned)
+        self.model, self.trainer = self.worker.model, self.worker.trainer
+        self.held_out = self.worker.dataset.held_out.to(planned.device)
         self.epochs: list[Epoch] = []
         self.closed = 0  # epochs, with those whose metrics are gone
         self.saved: int | None = None  # the step of the checkpoint on disk
@@ -69,7 +69,7 @@ class Session:
         report = self._report(ending, evaluation)
         self.folder.save_report(report)
         if (ending[0] == "finished" and not evaluation.failed) or not self.folder.checkpoint.exists():
-            self.books.close()
+            self.spent_steps.close()
             self.folder.forget()
         yield report
 
@@ -82,7 +82,7 @@ class Session:
         """Leaves what can still be written: model and report, whatever of it fails."""
         self.folder.release()
         with suppress(DpplanError):
-            self.books.sync()
+            self.spent_steps.sync()
         if isinstance(error, InputOutputFailed):  # between two steps: the state is that of a whole number of them
             with suppress(DpplanError):
                 self._save()
@@ -94,7 +94,7 @@ class Session:
 
     def _standing(self) -> str:
         """What is spent and what is safe, for the message of an error that ended the run."""
-        counted = self.books.counted
+        counted = self.spent_steps.counted
         if not counted:
             return "No step was taken, and nothing is spent."
         spent = up(self.claim.spent(counted).upper)
@@ -106,14 +106,14 @@ class Session:
     def _go_on_from(self, checkpoint: Checkpoint) -> None:
         """The state of the checkpoint; of an unseeded run with all later steps counted."""
         if checkpoint.generators is not None:
-            self.books.repeat_from(checkpoint.counted)
+            self.spent_steps.repeat_from(checkpoint.counted)
         self.saved, self.closed = checkpoint.steps, checkpoint.epochs
-        self.process.restore(checkpoint)
+        self.worker.restore(checkpoint)
         self.epochs = [self._epoch_from(line) for line in self.folder.epochs(checkpoint.epochs)]
 
     def _save(self) -> None:
         """A checkpoint, unless the recipe says off. The count of steps reaches the disk first."""
-        self.books.sync()
+        self.spent_steps.sync()
         if self.recipe.runtime.checkpoint_every is None:
             return
         Checkpoint(
@@ -121,21 +121,21 @@ class Session:
             basis=basis_of(self.recipe, self.claim),
             seed=self.planned.seed,
             steps=self.trainer.steps,
-            counted=self.books.counted,
+            counted=self.spent_steps.counted,
             epochs=self.closed,
             trainer=self.trainer.state(),
             generators=self._generators() if self.planned.seed is not None else None,
-            lineage=self.books.lineage,
+            lineage=self.spent_steps.lineage,
         ).save(self.folder.checkpoint)
         self.saved = self.trainer.steps
 
     def _generators(self) -> tuple[Any, ...]:
-        self.ranks.say(Word.STATES)
-        return self.ranks.gathered(self.process.generators())
+        self.ranks.say(Command.STATES)
+        return self.ranks.gathered(self.worker.generators())
 
     def _report(self, ending: Ending, evaluation: Evaluation = NOT_YET) -> TrainReport:
         status, message = ending
-        counted = self.books.counted
+        counted = self.spent_steps.counted
         return TrainReport(
             planned=self.planned,
             status=status,
@@ -148,9 +148,9 @@ class Session:
             lost=counted - self.trainer.steps,
             spent=self.claim.spent(counted),
             folder=self.folder.path,
-            run=self.books.to_json(),
+            run=self.spent_steps.to_json(),
             epochs=tuple(self.epochs),
-            measured=tuple(self.trainer.measured.checks()),
+            measured=tuple(self.trainer.statistics.measurements()),
             empty_batches=self.trainer.empty_batches if self.recipe.runtime.private_logs else None,
             held_out_accuracy=evaluation.held_out,
             nonprivate_accuracy=evaluation.nonprivate,
@@ -162,12 +162,12 @@ class Session:
         """All steps, or those until another process is lost; what they came to is saved."""
         try:
             ending = yield from self._steps(interrupted)
-        except Lost:
+        except PeerLost:
             if self.planned.seed is None:  # else the generators of the other processes are lost as well
                 self._save()
             return "stopped", "stopped by the loss of a process"
-        with suppress(Lost):
-            self.ranks.say(Word.END)
+        with suppress(PeerLost):
+            self.ranks.say(Command.END)
         return ending
 
     def _steps(self, interrupted: Interrupted) -> Generator[Step | Epoch, None, Ending]:
@@ -178,8 +178,8 @@ class Session:
             if interrupted():
                 self._save()
                 return "interrupted", "interrupted"
-            self.books.begin()
-            self.ranks.say(Word.STEP)
+            self.spent_steps.begin()
+            self.ranks.say(Command.STEP)
             facts += self.trainer.step()
             step = self.trainer.steps
             yield Step(step, steps)
@@ -197,15 +197,15 @@ class Session:
 
     def _affordable(self) -> bool:
         """Whether one more step stays within the plan, and so within its epsilon. Asked before every step."""
-        return self.planned.past_budget or self.books.counted < self.claim.phase.steps
+        return self.planned.past_budget or self.spent_steps.counted < self.claim.phase.steps
 
     def _close_epoch(self, step: int, facts: BatchFacts) -> Epoch:
-        counted = self.books.counted
+        counted = self.spent_steps.counted
         seen = _seen(facts) if self.recipe.runtime.private_logs else dict.fromkeys(SEEN)
         self.closed += 1
         epoch = self._epoch(self.closed, step, counted, seen)
         self.epochs.append(epoch)
-        self.books.sync()
+        self.spent_steps.sync()
         self.folder.log(epoch)
         return epoch
 
@@ -234,13 +234,13 @@ class Session:
 
     def _nonprivate_accuracy(self, interrupted: Interrupted) -> float | None:
         """Accuracy of the same model trained without privacy; None when not asked for or interrupted."""
-        model, steps = self.process.untrained, self.claim.phase.steps
+        model, steps = self.worker.untrained, self.claim.phase.steps
         if model is None:
             return None
         optimization = Optimization([p for p in model.parameters() if p.requires_grad], self.recipe.training, steps)
-        data, batch = self.process.dataset.training.to(self.planned.device), self.recipe.training.batch_size
-        randomness = self.process.randomness
-        views = views_for(self.recipe.training, data.inputs.shape[1:], randomness.views)
+        data, batch = self.worker.dataset.training.to(self.planned.device), self.recipe.training.batch_size
+        randomness = self.worker.randomness
+        views = augmentation_for(self.recipe.training, data.inputs.shape[1:], randomness.views)
         for _ in train_without_privacy(model, data, batch, optimization, views, randomness.weights):
             if interrupted():
                 return None

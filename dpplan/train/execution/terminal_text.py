@@ -10,7 +10,7 @@ from dpplan.render.numbers import down, percent, up
 from dpplan.render.text import headline, row
 from dpplan.train.clipping import Arithmetic
 from dpplan.train.clipping.rules import ROUND_OFF
-from dpplan.train.conformance import Check
+from dpplan.train.conformance import Measurement
 from dpplan.train.state.report import Epoch, Planned, TrainReport
 from dpplan.train.step.randomness import SEEDED
 
@@ -108,7 +108,7 @@ def arithmetic_rows(found: Arithmetic, round_off: float) -> Iterator[str]:
     yield from textwrap.wrap(said, 80, initial_indent=f"  {'arithmetic':<19}", subsequent_indent=" " * 21)
 
 
-def verdict_rows(checks: Iterable[Check]) -> Iterator[str]:
+def verdict_rows(checks: Iterable[Measurement]) -> Iterator[str]:
     """A row for each thing that was measured: whether it agrees, and where more may be known, the figure."""
     for check in checks:
         verdict = "agrees" if check.agrees else "DISAGREES"

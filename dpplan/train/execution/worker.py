@@ -9,7 +9,7 @@ from torch import nn
 from dpplan.errors import UsageError
 from dpplan.train import models
 from dpplan.train.data import Dataset
-from dpplan.train.ranks import Word
+from dpplan.train.ranks import Command
 from dpplan.train.state.checkpoint import Checkpoint
 from dpplan.train.state.report import Planned
 from dpplan.train.step.randomness import Randomness, TorchGenerators
@@ -17,7 +17,7 @@ from dpplan.train.step.trainer import Trainer
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class Worker:
     """Model, data and trainer of one process.
 
     dataset: on the device; of several processes on the host, and each has its part of the training examples on its
@@ -33,7 +33,7 @@ class Process:
     trainer: Trainer
 
     @classmethod
-    def of(cls, planned: Planned) -> "Process":
+    def of(cls, planned: Planned) -> "Worker":
         """Made as the plan says. All processes of a run come here together."""
         recipe, ranks, dataset = planned.recipe, planned.ranks, planned.dataset
         if ranks.size == 1:
@@ -72,13 +72,13 @@ class Process:
 def follow(planned: Planned) -> None:
     """Takes each step that the first rank begins, until that ends the run. Writes and prints nothing.
 
-    Raises Lost when another process is gone.
+    Raises PeerLost when another process is gone.
     """
-    ranks, process = planned.ranks, Process.of(planned)
+    ranks, worker = planned.ranks, Worker.of(planned)
     if planned.resumed is not None:
-        process.restore(planned.resumed.checkpoint)
-    while (word := ranks.hear()) is not Word.END:
-        if word is Word.STEP:
-            process.trainer.step()
+        worker.restore(planned.resumed.checkpoint)
+    while (word := ranks.hear()) is not Command.END:
+        if word is Command.STEP:
+            worker.trainer.step()
         else:
-            ranks.gathered(process.generators())
+            ranks.gathered(worker.generators())

@@ -3,7 +3,7 @@
 Left to itself, MKL may give a row of a product other last bits at another place in the matrix; on AMD's processors it
 does. In this mode no such case has been seen. That is evidence and no proof: what Intel promises of it (Developer
 Guide for oneMKL, "Obtaining numerically reproducible results") covers repetition, threads and alignment, not places.
-So every run tries for itself what the arithmetic does, see `clipping.arithmetic`.
+So every run tries for itself what the arithmetic does, see `clipping.floating_point_trial`.
 
 | processor                                  | MKL_CBWR       | measured cost                  |
 |--------------------------------------------|----------------|--------------------------------|

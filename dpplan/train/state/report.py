@@ -23,7 +23,7 @@ from dpplan.digits import up_apart
 from dpplan.recipe import Claim, Recipe
 from dpplan.render.data import figure
 from dpplan.train.clipping import Arithmetic, Isolation
-from dpplan.train.conformance import LEVEL, Check
+from dpplan.train.conformance import LEVEL, Measurement
 from dpplan.train.data import Dataset
 from dpplan.train.ranks import ALONE, Ranks
 from dpplan.train.runtime.reproducible_mkl import VARIABLE
@@ -186,7 +186,7 @@ class TrainReport:
     folder: Path
     run: Mapping[str, Any]
     epochs: tuple[Epoch, ...]
-    measured: tuple[Check, ...]
+    measured: tuple[Measurement, ...]
     empty_batches: int | None
     held_out_accuracy: float | None
     nonprivate_accuracy: float | None
@@ -199,12 +199,12 @@ class TrainReport:
         return self.status == "finished" and all(check.agrees for check in self.verdict)
 
     @property
-    def verdict(self) -> tuple[Check, ...]:
+    def verdict(self) -> tuple[Measurement, ...]:
         """Everything that was planned against what was realised."""
         planned, phase = self.planned.claim.epsilon, self.planned.claim.phase
-        steps = Check("steps", show(phase.steps), show(self.steps), self.steps == phase.steps, covered=True)
+        steps = Measurement("steps", show(phase.steps), show(self.steps), self.steps == phase.steps, covered=True)
         same = (self.spent.lower, self.spent.upper) == (planned.lower, planned.upper)
-        epsilon = Check("epsilon", *up_apart(planned.upper, self.spent.upper), same, covered=True)
+        epsilon = Measurement("epsilon", *up_apart(planned.upper, self.spent.upper), same, covered=True)
         return (steps, *self.measured, epsilon)
 
     @property

@@ -17,7 +17,7 @@ from dpplan.recipe import Recipe, load
 from dpplan.render.data import dumps
 from dpplan.train.state.report import SEEN, Epoch, TrainReport
 from dpplan.train.state.run_identity import NAME as IDENTITY
-from dpplan.train.step.model_guard import Guard
+from dpplan.train.step.model_guard import ModelGuard
 
 PLENTY = 8  # times what is kept: a disk that has less is left to those who need it
 
@@ -109,7 +109,7 @@ class RunFolder:
         with told(f"{file}: cannot be written"), file.open("a", encoding="utf-8") as stream:
             stream.write(dumps(epoch.to_json()) + "\n")
 
-    def save_model(self, model: Guard) -> None:
+    def save_model(self, model: ModelGuard) -> None:
         """Writes what epsilon covers of the model."""
         state = model.state_dict()
         write_whole(self.path / "model.pt", lambda stream: torch.save(state, stream))

@@ -77,7 +77,7 @@ class Lineage:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class RunIdentity:
     """What run.json holds beside the plan: the run's ids, and where its count of steps lies: device and inode."""
 
     lineage: Lineage
@@ -92,7 +92,7 @@ class Identity:
         write_whole(folder / NAME, lambda stream: stream.write(text.encode()))
 
     @classmethod
-    def read(cls, folder: Path) -> "Identity | None":
+    def read(cls, folder: Path) -> "RunIdentity | None":
         """None where there is none. Raises InputOutputFailed for a file that is something else."""
         file = folder / NAME
         with told(f"{file}: cannot be read"):

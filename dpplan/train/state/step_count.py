@@ -1,6 +1,7 @@
 """The count of steps begun, on disk before each step: a crash can count one step too many and never one too few.
 
-record.begin()      # first this
+count = StepCount(path, new=True)
+count.begin()      # first this
 trainer.step()      # then the release
 """
 
@@ -85,7 +86,7 @@ class CountFile:
             raise trouble(f"{self.path}: {self.what} cannot be locked", error) from error
 
 
-class StepRecord:
+class StepCount:
     """How many steps of a run were begun, by this process and by those before it.
 
     Guarantee: at every moment the file holds at least the number of steps that were begun, and at most one more.

@@ -16,7 +16,7 @@ RUN_ID = re.compile(r"[0-9a-f]{32}")  # also what keeps an id from naming a file
 _WHAT = "this user's record of the run"
 
 
-class Ledger:
+class UserRecord:
     """The entry of one run, held while the run goes on, so that no copy of its folder can go on beside it.
 
     missing: why there is no entry to read or to write, "" when there is one. counted: the steps it knew of when it was

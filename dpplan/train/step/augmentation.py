@@ -19,7 +19,7 @@ from dpplan.recipe import Training
 
 
 @dataclass(frozen=True, slots=True)
-class Views:
+class Augmentation:
     """Images moved by up to an eighth of their side in each direction, mirrored at the border; and flipped, if asked.
 
     An eighth is the usual padding of 4 for images of 32 x 32.
@@ -56,7 +56,7 @@ class Views:
         return found if self.count > 1 else found.squeeze(1)
 
 
-def views_for(training: Training, shape: torch.Size, rng: np.random.Generator) -> Views | None:
+def augmentation_for(training: Training, shape: torch.Size, rng: np.random.Generator) -> Augmentation | None:
     """The views that a recipe asks for, None when it asks for none. shape: of one example."""
     if training.augment is None:
         return None
@@ -64,4 +64,4 @@ def views_for(training: Training, shape: torch.Size, rng: np.random.Generator) -
         raise RecipeError(
             f"training.augment={training.augment} needs images; these examples have shape {tuple(shape)}."
         )
-    return Views(training.views, training.augment == "flip-shift", (shape[0], shape[1], shape[2]), rng)
+    return Augmentation(training.views, training.augment == "flip-shift", (shape[0], shape[1], shape[2]), rng)

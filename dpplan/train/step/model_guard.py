@@ -1,8 +1,8 @@
 """What of a model may be written down: the parameters that noisy steps have made, and all else as it was before them.
 
-guard = Guard(model, inputs[:0])    # before the model meets the first example
-with guard: ...                 # a step's clipped sum; TrainingStopped when it left anything behind in the model
-guard.state_dict()              # for model.pt and the checkpoint
+guard = ModelGuard(model, inputs[:0], walled)   # before the model meets the first example
+with guard: ...         # a step's clipped sum; TrainingStopped when it left anything behind in the model
+guard.state_dict()      # for model.pt and the checkpoint
 """
 
 import copy
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dpplan.errors import DpplanError, RecipeError, TrainingStopped
-from dpplan.train.clipping.isolation.hidden_state import State
+from dpplan.train.clipping.isolation.hidden_state import HiddenState
 from dpplan.train.clipping.isolation.reachable_objects import outlived
 from dpplan.train.clipping.isolation.refusal_messages import kept
 from dpplan.train.clipping.isolation.row_independent_layers import keeps_rows_apart
@@ -24,7 +24,7 @@ from dpplan.train.clipping.isolation.vmap_escapes import CustomRules
 TRAINED, NEW = "parameters that are trained", "something that was not there before"
 
 
-class Guard:
+class ModelGuard:
     """Watches a model for what it keeps of the examples it has seen.
 
     Guarantee: `state_dict` holds the parameters that are trained, as they are, and every other entry as it was when
@@ -85,12 +85,12 @@ class Guard:
             ) from error
 
 
-def _settled(model: nn.Module, inputs: Tensor) -> State:
+def _settled(model: nn.Module, inputs: Tensor) -> HiddenState:
     """The state of the model once it has computed what it computes only once, a mask say, from random inputs."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         for _ in range(2):
             rows = inputs.new_zeros(3, *inputs.shape[1:])
-            state = State(model)
+            state = HiddenState(model)
             model(rows.normal_() if rows.is_floating_point() else rows)
     if changes := state.changes(drawing=False):
         state.restore()

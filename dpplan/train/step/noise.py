@@ -16,7 +16,7 @@ class GaussianNoise:
     Guarantee: with exact arithmetic, one step is the Gaussian mechanism of `mechanism`. What is drawn are
     float64 numbers whose tails reach to 8.5 standard deviations; float32 normals end near 5.8. Their bits come from
     numpy on every device because torch's generator for the CPU keeps 32 bits of its seed, and 2^32 seeds can be tried
-    one by one. Not covered: attacks on floating point itself (Mironov 2012); `secure.SecureNoise` is made for them.
+    one by one. Not covered: attacks on floating point itself (Mironov 2012); `SecureNoise` is made for them.
 
     adding: how normals get into a sum; `normals.CompiledNormals` is faster and slower to start.
     """

@@ -13,7 +13,7 @@ from dpplan.train.runtime.inductor import Graph, machine_code, traced
 
 
 class Uniforms(Protocol):
-    """Where uniform numbers in [0, 1) come from: numpy's generator, or `secure.SystemUniforms`."""
+    """Where uniform numbers in [0, 1) come from: numpy's generator, or `secure_noise.SystemUniforms`."""
 
     def random(self, size: int) -> NDArray[np.float64]: ...
 

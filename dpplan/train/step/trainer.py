@@ -15,11 +15,11 @@ from dpplan.plan import Phase
 from dpplan.recipe import Recipe
 from dpplan.train.clipping import Arithmetic, BatchFacts, Chosen, ClippedSum, as_compiled, choose, rule_for, tried
 from dpplan.train.clipping.rules import LARGEST_PIECE
-from dpplan.train.conformance import Measured
+from dpplan.train.conformance import StepStatistics
 from dpplan.train.data import Split
 from dpplan.train.ranks import ALONE, Ranks
-from dpplan.train.step.augmentation import views_for
-from dpplan.train.step.model_guard import Guard
+from dpplan.train.step.augmentation import augmentation_for
+from dpplan.train.step.model_guard import ModelGuard
 from dpplan.train.step.noise import GaussianNoise
 from dpplan.train.step.normals import adding_for
 from dpplan.train.step.optimizer import Optimization
@@ -60,7 +60,7 @@ class Trainer:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.model, self.recipe, self.examples = model, recipe, data.examples
         self.sampler = sampler_for(phase.sampling, data.examples, randomness.sampling, self.data.examples)
-        self.views = views_for(recipe.training, data.inputs.shape[1:], randomness.views)
+        self.views = augmentation_for(recipe.training, data.inputs.shape[1:], randomness.views)
         count = self.views.count if self.views else 1
         room = ON_CPU if self.data.targets.device.type == "cpu" else ON_GPU
         most = room / max(1, count * sum(p.numel() for p in self.parameters))
@@ -76,7 +76,7 @@ class Trainer:
         self.optimization = Optimization(self.parameters, recipe.training, phase.steps)
         self.steps = 0
         self.empty_batches = 0
-        self.measured = Measured(phase, data.examples)
+        self.statistics = StepStatistics(phase, data.examples)
 
     def _most(self, phase: Phase) -> float:
         """Examples that no batch of this run exceeds: a Poisson variable is above 2 m + 64 with probability 1e-34."""
@@ -90,8 +90,8 @@ class Trainer:
         made.engine.half = runtime.precision == "bfloat16"
         return dataclasses.replace(made, name=f"{made.name}, in bfloat16") if made.engine.half else made
 
-    def _guard(self) -> Guard:
-        return Guard(self.model, self.data.inputs[:0], walled=self.clipping.isolation.kind == "structural")
+    def _guard(self) -> ModelGuard:
+        return ModelGuard(self.model, self.data.inputs[:0], walled=self.clipping.isolation.kind == "structural")
 
     def _noise(self, mechanism: Gaussian, randomness: Randomness) -> GaussianNoise:
         runtime = self.recipe.runtime
@@ -118,7 +118,7 @@ class Trainer:
         """The sum over the whole batch with its noise. Of several processes, only the first comes here."""
         noisy, drawn = self.noise.add(clipped), clipped.facts.drawn
         self.empty_batches += drawn == 0
-        self.measured.saw(drawn, self.sampler.expected_batch, self.rule.sensitivity, noisy - clipped.total)
+        self.statistics.saw(drawn, self.sampler.expected_batch, self.rule.sensitivity, noisy - clipped.total)
         return noisy
 
     def _clipped_sum(self, drawn: Tensor) -> ClippedSum:

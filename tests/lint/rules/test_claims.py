@@ -16,11 +16,11 @@ from dpplan.plan import Plan
 DELTA = 1e-6
 
 
-def claiming(**claim: object) -> lint.Run:
-    return of_options(run={"claim": lint.Claim(**claim)})  # type: ignore[arg-type]
+def claiming(**claim: object) -> lint.LintContext:
+    return of_options(run={"claim": lint.StatedClaim(**claim)})  # type: ignore[arg-type]
 
 
-def looping(**loop: object) -> lint.Run:
+def looping(**loop: object) -> lint.LintContext:
     return of_options(run={"loop": lint.Loop(**loop)})  # type: ignore[arg-type]
 
 
@@ -44,7 +44,7 @@ def test_a_claim_under_another_adjacency_is_an_error_with_what_holds_instead() -
 
 
 def test_where_nothing_holds_instead_nothing_is_offered() -> None:
-    run = of_options(noise_multiplier=0.4, run={"claim": lint.Claim(adjacency="replace_one")})
+    run = of_options(noise_multiplier=0.4, run={"claim": lint.StatedClaim(adjacency="replace_one")})
     assert only(run, "DP007").fix == "Claim add/remove."
 
 
@@ -88,7 +88,7 @@ def test_an_estimate_below_the_certified_interval_is_an_error() -> None:
 def test_an_estimate_above_the_truth_is_a_warning() -> None:
     run = of_options(
         noise_multiplier=0.3, sample_rate=0.01, batch_size=None, epochs=None, steps=2000, delta=1e-5,
-        run={"claim": lint.Claim(accountant="gdp")},
+        run={"claim": lint.StatedClaim(accountant="gdp")},
     )  # fmt: skip
     assert only(run, "DP009").severity is Severity.WARNING
 

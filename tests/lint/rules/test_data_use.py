@@ -7,11 +7,11 @@ import pytest
 from lint_runs import MADE, OWN, PUBLIC, found, of_options, of_recipe, only
 
 from dpplan import accounting, lint
-from dpplan.lint import Earlier, Severity
+from dpplan.lint import PriorRun, Severity
 
 THIS = of_recipe().plan
 assert THIS is not None
-TWICE = (Earlier("mine-001", THIS.only_phase, "a"), Earlier("mine-002", THIS.only_phase, "a"))
+TWICE = (PriorRun("mine-001", THIS.only_phase, "a"), PriorRun("mine-002", THIS.only_phase, "a"))
 
 # DP010
 
@@ -32,7 +32,7 @@ def test_earlier_runs_are_a_warning_with_what_all_of_them_spend() -> None:
 def test_runs_with_other_settings_are_composed_too() -> None:
     assert THIS is not None
     other = dataclasses.replace(THIS.only_phase, steps=100)
-    finding = only(of_recipe(data=OWN, earlier=(Earlier("x", other, "b"), Earlier("y", None, "c"))), "DP010")
+    finding = only(of_recipe(data=OWN, earlier=(PriorRun("x", other, "b"), PriorRun("y", None, "c"))), "DP010")
     assert "2 earlier runs" in finding.message
     assert "together" in finding.message
 
@@ -44,8 +44,8 @@ def test_on_published_data_earlier_runs_are_a_note_and_on_made_up_ones_nothing()
 
 def test_copies_of_one_run_that_both_went_on_are_named() -> None:
     assert THIS is not None
-    copies = [Earlier(name, THIS.only_phase, "a", "id", ((name, 3),)) for name in ("mine-001", "copy")]
-    finding = only(of_recipe(data=OWN, earlier=(*copies, Earlier("other", None, "a", "another"))), "DP010")
+    copies = [PriorRun(name, THIS.only_phase, "a", "id", ((name, 3),)) for name in ("mine-001", "copy")]
+    finding = only(of_recipe(data=OWN, earlier=(*copies, PriorRun("other", None, "a", "another"))), "DP010")
     assert "mine-001 and copy are copies of one run that went on more than once" in finding.message
     assert "copies" not in only(of_recipe(data=OWN, earlier=TWICE), "DP010").message
 
@@ -55,7 +55,7 @@ def test_a_first_run_is_fine() -> None:
 
 
 def test_of_many_runs_the_first_few_are_named() -> None:
-    many = tuple(Earlier(f"mine-{number:03}", None, "a") for number in range(1, 6))
+    many = tuple(PriorRun(f"mine-{number:03}", None, "a") for number in range(1, 6))
     assert "(mine-001, mine-002, mine-003, …)" in only(of_recipe(data=OWN, earlier=many), "DP010").message
 
 
@@ -70,7 +70,7 @@ def test_settings_that_were_tried_are_a_warning_with_their_cost() -> None:
 
 
 def test_different_recipes_among_earlier_runs_are_a_search() -> None:
-    others = (*TWICE, Earlier("other-001", None, "b"))
+    others = (*TWICE, PriorRun("other-001", None, "b"))
     finding = only(of_recipe(data=OWN, earlier=others), "DP011")
     assert finding.message.startswith("2 settings were tried")
     assert finding.where == "data.source"
@@ -90,7 +90,7 @@ def test_a_search_on_published_data_is_a_note_and_on_made_up_ones_nothing() -> N
 
 
 def test_a_model_that_mixes_examples_is_an_error_for_each_layer() -> None:
-    run = of_recipe(model=lint.Model(problems=("layer '1' is a BatchNorm1d.", "layer '3' is a BatchNorm1d.")))
+    run = of_recipe(model=lint.ModelFindings(problems=("layer '1' is a BatchNorm1d.", "layer '3' is a BatchNorm1d.")))
     assert [finding.message for finding in found(run, "DP013")] == [
         "layer '1' is a BatchNorm1d.",
         "layer '3' is a BatchNorm1d.",
@@ -99,7 +99,7 @@ def test_a_model_that_mixes_examples_is_an_error_for_each_layer() -> None:
 
 
 def test_a_model_that_nobody_looked_at_is_a_note() -> None:
-    finding = only(of_recipe(model=lint.Model(unseen="torch is not installed")), "DP013")
+    finding = only(of_recipe(model=lint.ModelFindings(unseen="torch is not installed")), "DP013")
     assert finding.severity is Severity.NOTE
     assert "torch is not installed" in finding.message
 
@@ -114,12 +114,12 @@ def test_a_model_that_was_looked_at_and_a_plan_without_one_are_fine() -> None:
 
 @pytest.mark.parametrize(("kind", "severity"), [("own", Severity.WARNING), ("public", Severity.NOTE)])
 def test_scaling_by_the_datas_own_mean_is_found(kind: lint.Kind, severity: Severity) -> None:
-    finding = only(of_recipe(data=lint.Data(source="file", kind=kind, standardized=True)), "DP014")
+    finding = only(of_recipe(data=lint.DataUse(source="file", kind=kind, standardized=True)), "DP014")
     assert (finding.severity, finding.where) == (severity, "data.standardize")
 
 
 def test_data_from_a_function_are_a_note() -> None:
-    finding = only(of_recipe(data=lint.Data(source="mine:load", kind="own", prepared=True)), "DP014")
+    finding = only(of_recipe(data=lint.DataUse(source="mine:load", kind="own", prepared=True)), "DP014")
     assert finding.severity is Severity.NOTE
     assert finding.message.startswith("what mine:load computes")
 
@@ -142,7 +142,7 @@ def test_a_fixed_seed_is_an_error(seed: int) -> None:
 
 def test_an_earlier_run_with_a_seed_is_told_and_not_added_up() -> None:
     assert THIS is not None
-    seeded = Earlier("x", THIS.only_phase, "a", seeded=True)
+    seeded = PriorRun("x", THIS.only_phase, "a", seeded=True)
     finding = only(of_recipe(data=OWN, earlier=(seeded,)), "DP016")
     assert (finding.severity, finding.where) == (Severity.WARNING, "data.source")
     assert "together" not in only(of_recipe(data=OWN, earlier=(seeded,)), "DP010").message

@@ -11,8 +11,7 @@ from dpplan.errors import PlanError
 from dpplan.lint import Severity
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Delta, Phase, Plan, Settings, delta_warning, resolve_delta
-from dpplan.recipe import lint_input as facts
-from dpplan.recipe import parse
+from dpplan.recipe import lint_input, parse
 from dpplan.sampling import Poisson
 
 # DP001
@@ -44,7 +43,7 @@ def test_a_delta_that_is_too_large_is_not_shown_to_be_smaller(delta: float) -> N
 @pytest.mark.parametrize("n", [10, 60_000, 10**12])
 def test_the_delta_that_is_derived_is_small_enough(n: int) -> None:
     settings = Settings(noise_multiplier=1, examples=n, batch_size=1, steps=1)
-    run = lint.Run(settings=settings, plan=settings.plan(), delta=resolve_delta(None, n))
+    run = lint.LintContext(settings=settings, plan=settings.plan(), delta=resolve_delta(None, n))
     assert found(run, "DP001") == []
 
 
@@ -90,7 +89,7 @@ def test_an_epsilon_above_fifty_is_an_error() -> None:
 
 @pytest.mark.parametrize(("epsilon", "errors"), [(50.0, 0), (50.1, 1), (1e9, 1)])
 def test_a_claim_above_fifty_is_an_error_whatever_the_plan_spends(epsilon: float, errors: int) -> None:
-    run = of_options(run={"claim": lint.Claim(epsilon=epsilon)})
+    run = of_options(run={"claim": lint.StatedClaim(epsilon=epsilon)})
     assert [(one.severity, one.where) for one in found(run, "DP002")] == [(Severity.ERROR, "--claimed-eps")] * errors
 
 
@@ -102,7 +101,7 @@ def test_a_target_above_fifty_is_an_error_of_the_recipe() -> None:
 def test_a_recipe_that_is_solved_for_too_much_says_so_to_the_rules() -> None:
     text = Path(__file__).parents[3].joinpath("recipes", "digits.yaml").read_text(encoding="utf-8")
     recipe = parse(text.replace("target_epsilon: 3 ", "target_epsilon: 60 "), "much")
-    assert Severity.ERROR in {one.severity for one in found(facts.run_of(recipe, 1437), "DP002")}
+    assert Severity.ERROR in {one.severity for one in found(lint_input.context_of(recipe, 1437), "DP002")}
 
 
 def test_an_epsilon_of_ten_or_less_is_none() -> None:
@@ -128,7 +127,7 @@ def test_noise_of_three_tenths_is_enough_for_this_rule() -> None:
 
 def test_of_several_phases_the_least_noise_counts() -> None:
     phases = tuple(Phase(Gaussian(noise), Poisson(0.01), 10) for noise in (2.0, 0.25, 1.0))
-    run = lint.Run(settings=Settings(examples=60_000), plan=Plan(phases), delta=Delta(1e-6))
+    run = lint.LintContext(settings=Settings(examples=60_000), plan=Plan(phases), delta=Delta(1e-6))
     assert "sigma=0.25 is below 0.3" in only(run, "DP003").message
 
 

@@ -1,12 +1,7 @@
 """What a run finds of its machine's arithmetic: nothing on an honest one, and each fault of a simulated one."""
 
 import dataclasses
-import os
-import platform
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,13 +10,11 @@ from clipping_models import BOOK_KEPT, CLASSES, MODELS, batch, model
 from torch import Tensor, nn
 
 from dpplan.errors import EXIT_NOT_CERTIFIED, NotCertified
-from dpplan.train.clipping import Arithmetic, BookKeeping, VmapClipping, tried
-from dpplan.train.clipping import gradient_forms as summands
+from dpplan.train.clipping import Arithmetic, BookKeeping, VmapClipping, gradient_forms, tried
 from dpplan.train.clipping.clipped_sum import ClippingEngine
 from dpplan.train.clipping.engines.compiled_bookkeeping import CompiledBookKeeping
 from dpplan.train.clipping.floating_point_trial import RANDOM, SAFETY, WIDEST
 from dpplan.train.clipping.rules import ANALYSED, ROUND_OFF, Adaptive, Automatic, ClippingRule, Flat, PerLayer
-from dpplan.train.runtime import reproducible_mkl as reproducible
 
 ROWS = 18
 FAINT = 1e-5  # float32's own round-off in a gradient; no fault that is simulated here is as small
@@ -202,13 +195,13 @@ def test_the_widened_margin_holds_where_the_usual_one_does_not() -> None:
 @pytest.mark.parametrize("bits", [8, 11])
 def test_factors_that_are_rounded_are_found(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """As bfloat16 and TF32 are, wherever a library takes them for float32 in spite of what it was told."""
-    whole = summands._product
+    whole = gradient_forms._product
 
     def rounded(values: Tensor) -> Tensor:
         scale = 2.0 ** (torch.frexp(values).exponent - bits).to(values)
         return (values / scale).round() * scale
 
-    monkeypatch.setattr(summands, "_product", lambda left, right: whole(rounded(left), rounded(right)))
+    monkeypatch.setattr(gradient_forms, "_product", lambda left, right: whole(rounded(left), rounded(right)))
     seen = found(BookKeeping(model("mlp"), ROWS))
     assert 2.0**-bits < seen.products < 2.0 ** (2 - bits)
     assert seen.round_off(1) >= ANALYSED + 2 * seen.products
@@ -243,63 +236,3 @@ def test_the_graph_that_was_tried_is_the_one_that_trains() -> None:
     assert graph is not None
     engine.clipped_sum(*batch("mlp", 5), Flat(0.5))
     assert engine.graph is graph
-
-
-def test_the_mode_that_each_processor_is_asked_for() -> None:
-    new = {"avx2", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
-    modes = [reproducible.mode_for("x86_64", flags) for flags in (new, {"avx2", "avx512f"}, {"sse4_2"}, set())]
-    assert modes == ["AVX512,STRICT", "AVX2,STRICT", "COMPATIBLE", None]
-    assert reproducible.mode_for("aarch64", {"asimd"}) is None
-    assert reproducible.mode_for("AMD64", {"avx2"}) == "AVX2,STRICT"
-
-
-DIGITS = Path(__file__).parents[3] / "recipes" / "digits.yaml"
-ROADS = {
-    "import dpplan.train.clipping": None,
-    "import torch, dpplan.train": "COMPATIBLE",
-    f"from dpplan.__main__ import run\nrun(['train', {str(DIGITS)!r}, '--dry-run', '--device', 'cpu'])": None,
-}
-
-
-@pytest.mark.parametrize("road", ROADS)
-def test_the_mode_is_asked_for_on_every_road_and_the_users_own_stays(road: str) -> None:
-    asked = ROADS[road]
-    wanted = asked or reproducible.mode_for(platform.machine(), reproducible.cpu_features())
-    script = f"{road}\nimport os, sys; print('mode', os.environ.get('MKL_CBWR'), 'torch' in sys.modules)"
-    assert after(script, asked).splitlines()[-1] == f"mode {wanted} True"
-
-
-def test_a_mode_that_comes_too_late_is_seen_by_trying() -> None:
-    """A product before dpplan is imported, and MKL no longer listens. What it does then may differ, and is covered."""
-    script = (
-        "import torch; torch.randn(8, 8) @ torch.randn(8, 8)\n"
-        "from torch import nn\n"
-        "from dpplan.train.clipping import BookKeeping, tried\n"
-        "from dpplan.train.clipping.rules import Flat, ROUND_OFF\n"
-        "torch.manual_seed(0); torch.set_num_threads(1)\n"
-        "net = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 4))\n"
-        "x = torch.randn(16, 6); order = torch.arange(16).roll(1)\n"
-        "same = torch.equal(net(x)[order], net(x[order]))\n"
-        "seen = tried(BookKeeping(net, 16), Flat(1.0), x[0])\n"
-        "print(same, seen.place > 0, seen.round_off(1000) == ROUND_OFF)"
-    )
-    same, differs, covered = after(script, None).split()
-    assert covered == "True"
-    assert same == "True" or differs == "True"  # where bits differ, it was noticed
-
-
-def after(script: str, asked: str | None) -> str:
-    """What a fresh Python prints."""
-    environment = {name: value for name, value in os.environ.items() if name != "MKL_CBWR"}
-    if asked is not None:
-        environment["MKL_CBWR"] = asked
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=environment,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=True,
-        timeout=120,
-    )
-    return done.stdout

@@ -10,7 +10,7 @@ import pytest
 from data_files import python_cifar, text, whole
 
 from dpplan.errors import UsageError
-from dpplan.train.data import cifar_pickle as pickled
+from dpplan.train.data import cifar_pickle
 
 PIXELS = np.arange(2 * 3072).reshape(2, 3072).astype(np.uint8)
 GOOD = python_cifar([3, 9], PIXELS)
@@ -18,7 +18,7 @@ GOOD = python_cifar([3, 9], PIXELS)
 
 def read(tmp_path: Path, content: bytes) -> tuple[Any, Any]:
     (tmp_path / "data_batch_1").write_bytes(content)
-    return pickled.batch(tmp_path / "data_batch_1")
+    return cifar_pickle.batch(tmp_path / "data_batch_1")
 
 
 def refusal(tmp_path: Path, content: bytes) -> str:

@@ -11,7 +11,7 @@ from dpplan import accounting, train
 from dpplan.errors import BudgetExceeded, RecipeError, Unreachable, UsageError
 from dpplan.plan import Plan
 from dpplan.recipe import Privacy
-from dpplan.train.execution import terminal_text as narrate
+from dpplan.train.execution import terminal_text
 
 MOST = 1.0  # of the 60 steps below, this pays for some
 
@@ -32,7 +32,7 @@ def test_a_run_ends_before_the_step_that_would_exceed_its_budget(tmp_path: Path)
     assert one_more.upper is not None
     assert one_more.upper > MOST
     assert not report.over_budget
-    lines = "\n".join(narrate.plan_lines(report.planned))
+    lines = "\n".join(terminal_text.plan_lines(report.planned))
     assert "= as many of 60 as ε ≤ 1 pays for" in lines
     assert "budget             ε ≤ 1" in lines
 
@@ -58,7 +58,7 @@ def test_going_on_needs_consent_and_is_marked_everywhere(tmp_path: Path) -> None
     assert (report.steps, report.agrees, report.over_budget) == (60, True, True)
     written = report.to_json()
     assert (written["planned"]["over_budget"], written["spent"]["over_budget"]) == (True, True)
-    for lines in (narrate.plan_lines(planned), narrate.report_lines(report)):
+    for lines in (terminal_text.plan_lines(planned), terminal_text.report_lines(report)):
         assert next(iter(lines)) == "over budget: ε ≤ 1 was allowed"
 
 

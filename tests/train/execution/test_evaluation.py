@@ -14,8 +14,7 @@ from dpplan import __main__ as command_line
 from dpplan import train
 from dpplan.recipe import Recipe
 from dpplan.train.data import Split
-from dpplan.train.execution import evaluation, session
-from dpplan.train.execution import terminal_text as narrate
+from dpplan.train.execution import evaluation, session, terminal_text
 from dpplan.train.execution.evaluation import accuracy
 from dpplan.train.state.run_folder import RunFolder
 from dpplan.train.step.trainer import Trainer
@@ -65,10 +64,10 @@ def test_a_model_that_fails_only_in_its_evaluation_costs_an_accuracy_and_no_budg
     assert (content["status"], content["agrees_with_plan"]) == ("finished", True)
     assert content["not_covered_by_epsilon"]["evaluation"] == report.evaluation
     assert set(torch.load(tmp_path / "run" / "model.pt")) == {"layer.weight", "layer.bias"}
-    assert narrate.ending(report).startswith(
+    assert terminal_text.ending(report).startswith(
         "the last evaluation failed: RuntimeError: only in evaluation; 4 of 4 steps"
     )
-    assert "only in evaluation*" in " ".join(line.strip() for line in narrate.report_lines(report))
+    assert "only in evaluation*" in " ".join(line.strip() for line in terminal_text.report_lines(report))
 
 
 def test_an_evaluation_that_failed_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from small_recipe import small
 from dpplan import train
 from dpplan.errors import RecipeError, TrainingStopped
 from dpplan.train import Step, TrainReport
-from dpplan.train.execution import terminal_text as narrate
+from dpplan.train.execution import terminal_text
 
 MODULE = """\
     import torch
@@ -128,14 +128,16 @@ def test_screen_and_report_say_how_examples_are_kept_apart() -> None:
     assert (content["engine"], content["isolation"]) == ("book-keeping", "structural")
     assert "inside vmap" in content["isolation_why"]
     assert any(
-        line.startswith("  isolation          structural: each example") for line in narrate.report_lines(report)
+        line.startswith("  isolation          structural: each example") for line in terminal_text.report_lines(report)
     )
 
 
 def test_a_model_of_known_layers_is_tested(tmp_path: Path) -> None:
     report = train.run(small(training_compare_nonprivate=False), seed=0, out=tmp_path / "known")
     assert json.loads((tmp_path / "known/report.json").read_text(encoding="utf-8"))["isolation"] == "tested"
-    assert any(line.startswith("  isolation          tested: every layer") for line in narrate.report_lines(report))
+    assert any(
+        line.startswith("  isolation          tested: every layer") for line in terminal_text.report_lines(report)
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from dpplan.errors import UsageError
 from dpplan.render.data import dumps
 from dpplan.train import Epoch, Step, TrainReport
 from dpplan.train.clipping import ClippedSum
-from dpplan.train.execution import terminal_text as narrate
+from dpplan.train.execution import terminal_text
 from dpplan.train.execution.session import epoch_of
 from dpplan.train.runtime.device import device_named
 from dpplan.train.state.run_folder import RunFolder
@@ -51,7 +51,7 @@ def test_a_run_that_took_other_steps_than_planned_disagrees(tmp_path: Path) -> N
     report = run(tmp_path)
     fewer = dataclasses.replace(report, steps=3, spent=report.planned.claim.spent(3))
     assert not fewer.agrees
-    assert "disagrees with its plan: 3 of 4 steps" in narrate.ending(fewer)
+    assert "disagrees with its plan: 3 of 4 steps" in terminal_text.ending(fewer)
 
 
 def test_a_seeded_run_says_that_it_protects_nobody(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_seeded_run_says_that_it_protects_nobody(tmp_path: Path) -> None:
     written = read(seeded)
     assert (written["seeded"], written["seed"], written["spent"]["holds"]) == (True, 0, False)
     assert "protects nobody" in written["seed_note"]
-    assert next(iter(narrate.report_lines(seeded))) == "no privacy: --seed 0"
+    assert next(iter(terminal_text.report_lines(seeded))) == "no privacy: --seed 0"
     unseeded = read(train.run(small(), out=tmp_path / "unseeded"))
     assert (unseeded["seeded"], unseeded["seed"], unseeded["spent"]["holds"]) == (False, None, True)
 
@@ -114,7 +114,7 @@ def test_ctrl_c_ends_after_the_current_step(tmp_path: Path) -> None:
     written = read(report)
     assert (written["status"], written["spent"]["steps"]) == ("interrupted", 7)
     assert "planned epsilon holds" in written["spent"]["note"]
-    assert "interrupted after 7 of 50 steps" in narrate.ending(report)
+    assert "interrupted after 7 of 50 steps" in terminal_text.ending(report)
     assert report.nonprivate_accuracy is None
     assert signal.getsignal(signal.SIGINT) is listening
 
@@ -230,14 +230,18 @@ def test_json_is_strict() -> None:
 
 
 def test_printed_figures_are_rounded_to_the_safe_side() -> None:
-    assert (narrate.up(2.9990761), narrate.down(2.9990769, 7)) == ("2.99908", "2.999076")
-    assert (narrate.up(3.0), narrate.up(1e-9), narrate.up(None)) == ("3", "1e-09", "none")
+    assert (terminal_text.up(2.9990761), terminal_text.down(2.9990769, 7)) == ("2.99908", "2.999076")
+    assert (terminal_text.up(3.0), terminal_text.up(1e-9), terminal_text.up(None)) == ("3", "1e-09", "none")
 
 
 def test_nothing_is_wider_than_80_columns(tmp_path: Path) -> None:
     report = train.run(small(privacy_delta=0.01), seed=123456, out=tmp_path / "run")
-    head = [*narrate.plan_lines(report.planned), narrate.EPOCH_HEAD, *map(narrate.epoch_line, report.epochs)]
-    for line in [*head, *narrate.report_lines(report), *narrate.ending(report).splitlines()]:
+    head = [
+        *terminal_text.plan_lines(report.planned),
+        terminal_text.EPOCH_HEAD,
+        *map(terminal_text.epoch_line, report.epochs),
+    ]
+    for line in [*head, *terminal_text.report_lines(report), *terminal_text.ending(report).splitlines()]:
         assert len(line) <= 80 or str(report.folder) in line
 
 

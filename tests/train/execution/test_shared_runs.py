@@ -16,7 +16,7 @@ from whole_runs import running
 from dpplan import train
 from dpplan.errors import RecipeError, UsageError
 from dpplan.recipe import Recipe
-from dpplan.train.ranks import Lost, joined
+from dpplan.train.ranks import PeerLost, joined
 from dpplan.train.state.checkpoint import Checkpoint
 from dpplan.train.step.trainer import Trainer
 
@@ -70,7 +70,7 @@ def dying(recipe: Recipe, out: Path, victim: int, at: int) -> Any:
         Trainer._clipped_sum = deadly  # type: ignore[method-assign]
         try:
             *_, last = train.events(planned, out=out)
-        except Lost:
+        except PeerLost:
             return "lost"
         return last.status, last.message
 
@@ -116,5 +116,5 @@ def test_processes_that_are_not_of_one_mind_are_refused_in_one_voice(tmp_path: P
     assert not (tmp_path / "run").exists()
     assert together(tmp_path, failing, "here=1") == [
         "UsageError: process 1: here=1",
-        "Told: process 1: here=1",
+        "ReportedByFirst: process 1: here=1",
     ]

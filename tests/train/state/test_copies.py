@@ -15,12 +15,12 @@ from dpplan import __main__ as command_line
 from dpplan import train
 from dpplan.errors import InputOutputFailed, UsageError
 from dpplan.train import Step, TrainReport
-from dpplan.train.execution import terminal_text as narrate
+from dpplan.train.execution import terminal_text
 from dpplan.train.ranks import joined
 from dpplan.train.state.run_identity import Lineage
-from dpplan.train.state.spent_steps import Books
-from dpplan.train.state.step_count import StepRecord
-from dpplan.train.state.user_record import Ledger
+from dpplan.train.state.spent_steps import SpentSteps
+from dpplan.train.state.step_count import StepCount
+from dpplan.train.state.user_record import UserRecord
 
 STEPS = 40
 
@@ -180,7 +180,7 @@ def test_several_processes_refuse_a_copy_in_one_voice(tmp_path: Path) -> None:
     shutil.copytree(run, copy)
     first, second = together(tmp_path, refused_together, copy)
     assert first.startswith(f"UsageError: {copy}: is a copy, or was moved")
-    assert second == first.replace("UsageError", "Told")
+    assert second == first.replace("UsageError", "ReportedByFirst")
 
 
 def test_reports_of_copies_show_where_they_parted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +225,7 @@ def test_without_a_home_a_run_goes_on_and_says_what_is_missing(
     sentence = written(tmp_path / "run")["run"]["user_record_missing"]
     assert why in sentence
     assert "a copy of the folder that goes on cannot be noticed by it" in sentence
-    assert any("unseen" in line for line in narrate.report_lines(report))
+    assert any("unseen" in line for line in terminal_text.report_lines(report))
 
 
 def test_a_record_that_can_no_longer_be_written_ends_no_run(
@@ -261,23 +261,23 @@ def test_the_record_counts_a_step_after_the_folder_does_and_before_it_is_taken(t
     """Killed between the two, the folder is never the one that counts less: nobody is accused of a copy."""
     order = []
 
-    class Listening(StepRecord):
+    class Listening(StepCount):
         def begin(self) -> None:
             super().begin()
             order.append(("folder", self.counted))
 
-    class Noting(Ledger):
+    class Noting(UserRecord):
         def note(self, counted: int) -> None:
             super().note(counted)
             order.append(("record", counted))
 
     record, ledger = Listening(tmp_path / "steps", new=True), Noting("a" * 32, new=True)
-    books = Books(record, ledger, Lineage("a" * 32))
-    books.begin()
-    books.begin()
+    spent_steps = SpentSteps(record, ledger, Lineage("a" * 32))
+    spent_steps.begin()
+    spent_steps.begin()
     assert order == [("folder", 1), ("record", 1), ("folder", 2), ("record", 2)]
-    books.close()
-    again = Ledger("a" * 32, new=False)
+    spent_steps.close()
+    again = UserRecord("a" * 32, new=False)
     assert (again.counted, again.missing) == (2, "")
     again.close()
 

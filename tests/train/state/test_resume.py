@@ -19,7 +19,7 @@ from dpplan.errors import RecipeError, UsageError
 from dpplan.recipe import Recipe
 from dpplan.train import Step, TrainReport
 from dpplan.train.state.checkpoint import Checkpoint
-from dpplan.train.state.step_count import StepRecord
+from dpplan.train.state.step_count import StepCount
 from dpplan.train.step.trainer import Trainer
 
 STEPS = 40
@@ -240,7 +240,7 @@ def test_a_run_goes_on_only_as_it_began(tmp_path: Path, changes: dict[str, Any],
 
 def test_two_processes_cannot_go_on_with_one_run(tmp_path: Path) -> None:
     interrupted(tmp_path / "run", tiny(tmp_path), 10)
-    record = StepRecord(tmp_path / "run" / "steps", new=False)
+    record = StepCount(tmp_path / "run" / "steps", new=False)
     with pytest.raises(UsageError, match="going on in another process"):
         resumed(tmp_path / "run")
     record.close()

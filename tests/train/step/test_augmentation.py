@@ -13,15 +13,15 @@ from dpplan.plan import Phase
 from dpplan.recipe import Recipe
 from dpplan.sampling import Poisson
 from dpplan.train import data, models
-from dpplan.train.step.augmentation import Views, views_for
+from dpplan.train.step.augmentation import Augmentation, augmentation_for
 from dpplan.train.step.randomness import Randomness
 from dpplan.train.step.trainer import Trainer
 
 DIGITS = data.load(small().data)
 
 
-def views(count: int = 3, flip: bool = True, side: int = 16, seed: int = 0) -> Views:
-    return Views(count, flip, (2, side, side), np.random.default_rng(seed))
+def views(count: int = 3, flip: bool = True, side: int = 16, seed: int = 0) -> Augmentation:
+    return Augmentation(count, flip, (2, side, side), np.random.default_rng(seed))
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -57,16 +57,16 @@ def test_moves_are_uniform_and_flips_only_where_asked_for() -> None:
 
 def test_views_of_what_is_no_image_are_refused() -> None:
     with pytest.raises(RecipeError, match=r"augment=shift needs images; these examples have shape \(64,\)"):
-        views_for(recipe().training, torch.Size([64]), np.random.default_rng(0))
-    assert views_for(small().training, torch.Size([64]), np.random.default_rng(0)) is None
+        augmentation_for(recipe().training, torch.Size([64]), np.random.default_rng(0))
+    assert augmentation_for(small().training, torch.Size([64]), np.random.default_rng(0)) is None
 
 
 def test_views_do_not_change_the_claim() -> None:
     assert recipe().claim(1437) == small().claim(1437)
     made, drawn = trainer(recipe()), torch.arange(10)
-    made.views = views_for(recipe().training, torch.Size([1, 8, 8]), Randomness.of(0).views)
+    made.views = augmentation_for(recipe().training, torch.Size([1, 8, 8]), Randomness.of(0).views)
     whole = made._clipped_sum(drawn)
-    made.views = views_for(recipe().training, torch.Size([1, 8, 8]), Randomness.of(0).views)
+    made.views = augmentation_for(recipe().training, torch.Size([1, 8, 8]), Randomness.of(0).views)
     rest = made._clipped_sum(drawn[:9])  # the same views for the nine that are left
     assert whole.sensitivity == 1.0
     assert 0.5 < float((whole.total - rest.total).norm()) <= 1.0

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from dpplan.errors import NotApplicable
-from dpplan.train.clipping.clip_weights import PieceSum, Weighed, gather, weigh
+from dpplan.train.clipping.clip_weights import ClipWeights, PieceSum, gather, weigh
 from dpplan.train.clipping.clipped_sum import ClippedSum, Piece, pieces
-from dpplan.train.clipping.gradient_forms import Summand, squared_norms
-from dpplan.train.clipping.layer_gradients import RULES, Summands
+from dpplan.train.clipping.gradient_forms import GradientForm, squared_norms
+from dpplan.train.clipping.layer_gradients import RULES, GradientForms
 from dpplan.train.clipping.precision import EXACT, ROUGH, exactly, in_half, whole_products
 from dpplan.train.clipping.rules import ClippingRule
 
@@ -137,29 +137,29 @@ class BookKeeping:
         ask: bool = True,
     ) -> PieceSum:
         """The clipped sum of one piece. model: ours, possibly with other tensors for its parameters."""
-        summands, losses, logits = self._summands(model, piece, tape)
-        weighed = weigh(_squares(summands, losses), losses, logits, piece, rule, ask, self.watched)
+        forms, losses, logits = self._forms(model, piece, tape)
+        weighed = weigh(_squares(forms, losses), losses, logits, piece, rule, ask, self.watched)
         with whole_products(losses.device):
-            parts = self._sums(summands, weighed)
+            parts = self._sums(forms, weighed)
         for start, size in self.numbers.items():  # of layers that were not used
             if start not in parts:
                 parts[start] = losses.new_zeros(size)
         return PieceSum(torch.cat([parts[start] for start in self.numbers]), weighed.extra, weighed.facts)
 
-    def _sums(self, summands: dict[nn.Module, Summands], weighed: Weighed) -> dict[int, Tensor]:
+    def _sums(self, forms: dict[nn.Module, GradientForms], weighed: ClipWeights) -> dict[int, Tensor]:
         """Where a parameter begins in the flat gradient -> the weighted sum of its gradients."""
-        weights = {dtype: weighed.weights.to(dtype) for dtype in {s.dtype for _, s in _each(summands)}}
+        weights = {dtype: weighed.weights.to(dtype) for dtype in {s.dtype for _, s in _each(forms)}}
         parts: dict[int, Tensor] = {}
-        for row, (layer, of_layer) in enumerate(summands.items()):
-            for summand in of_layer:
-                usable = summand if weighed.finite or weighed.kept is None else summand.where(weighed.kept)
-                sums = usable.weighted_sums(weights[summand.dtype][row if len(weighed.weights) > 1 else 0])
-                parts |= zip((self.starts[layer][name] for name in summand.names), sums, strict=True)
+        for row, (layer, of_layer) in enumerate(forms.items()):
+            for form in of_layer:
+                usable = form if weighed.finite or weighed.kept is None else form.where(weighed.kept)
+                sums = usable.weighted_sums(weights[form.dtype][row if len(weighed.weights) > 1 else 0])
+                parts |= zip((self.starts[layer][name] for name in form.names), sums, strict=True)
         return parts
 
-    def _summands(
+    def _forms(
         self, model: Callable[[Tensor], Tensor], piece: Piece, tape: Tape
-    ) -> tuple[dict[nn.Module, Summands], Tensor, Tensor]:
+    ) -> tuple[dict[nn.Module, GradientForms], Tensor, Tensor]:
         """Per-example gradients of every layer, and losses (examples,) and logits (rows, classes)."""
         rows, examples, targets = piece.rows(self.views), len(piece.targets), piece.targets
         logits, recorded = tape.record(model, rows, self.half)
@@ -169,7 +169,7 @@ class BookKeeping:
         else:
             every = cross_entropy(logits, targets.repeat_interleave(self.views), reduction="none")
             losses = every.view(examples, -1).mean(1)
-        found: dict[nn.Module, Summands] = {layer: [] for layer in self.layers}  # stays so for what leads nowhere
+        found: dict[nn.Module, GradientForms] = {layer: [] for layer in self.layers}  # stays so for what leads nowhere
         inputs = {layer: call.inputs for layer, call in recorded.items()}
 
         def came_back(layer: nn.Module, gradient: Tensor) -> None:
@@ -188,17 +188,17 @@ class BookKeeping:
         return found, losses.detach(), logits.detach()
 
 
-def _squares(summands: dict[nn.Module, Summands], losses: Tensor) -> Tensor:
+def _squares(forms: dict[nn.Module, GradientForms], losses: Tensor) -> Tensor:
     """(layers, examples): the squared norms over all parameters of each layer; zeros for a layer that was not used."""
-    every = [summand.lengths for _, summand in _each(summands)]
+    every = [form.lengths for _, form in _each(forms)]
     if not every:
-        return losses.new_zeros(len(summands), len(losses), dtype=torch.float64)
-    squares, counts = squared_norms(every), [len(of_layer) for of_layer in summands.values()]
+        return losses.new_zeros(len(forms), len(losses), dtype=torch.float64)
+    squares, counts = squared_norms(every), [len(of_layer) for of_layer in forms.values()]
     return squares if set(counts) == {1} else torch.stack([part.sum(0) for part in torch.split(squares, counts)])
 
 
-def _each(summands: dict[nn.Module, Summands]) -> Iterator[tuple[nn.Module, Summand]]:
-    return ((layer, summand) for layer, of_layer in summands.items() for summand in of_layer)
+def _each(forms: dict[nn.Module, GradientForms]) -> Iterator[tuple[nn.Module, GradientForm]]:
+    return ((layer, form) for layer, of_layer in forms.items() for form in of_layer)
 
 
 def _trained(layer: nn.Module) -> list[tuple[str, nn.Parameter]]:

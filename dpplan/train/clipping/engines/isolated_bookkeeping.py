@@ -20,7 +20,7 @@ from dpplan.errors import NotApplicable
 from dpplan.train.clipping.clipped_sum import Piece
 from dpplan.train.clipping.engines.bookkeeping import BookKeeping, Tape
 from dpplan.train.clipping.engines.vmap import states_from_inputs
-from dpplan.train.clipping.layer_gradients import RULES, Summands
+from dpplan.train.clipping.layer_gradients import RULES, GradientForms
 from dpplan.train.clipping.precision import EXACT, ROUGH, exactly, in_half
 
 Output = tuple[torch.Size, torch.dtype]
@@ -39,16 +39,16 @@ class IsolatedBookKeeping(BookKeeping):
     def tape(self) -> AbstractContextManager[Tape]:
         return nullcontext(Tape({}))  # it would listen from outside
 
-    def _summands(
+    def _forms(
         self, model: Callable[[Tensor], Tensor], piece: Piece, tape: Tape
-    ) -> tuple[dict[nn.Module, Summands], Tensor, Tensor]:
+    ) -> tuple[dict[nn.Module, GradientForms], Tensor, Tensor]:
         names = {name: layer for layer, name in self.layers.items()}
         by_zeros = vmap(
             grad(functools.partial(self._loss, model), has_aux=True), in_dims=(None, 0, 0), randomness="different"
         )
         with torch.no_grad(), states_from_inputs(self.model), in_half(piece.inputs.device, self.half):
             back, (seen, losses, logits) = by_zeros(self._outputs(model, piece), piece.inputs, piece.targets)
-        found: dict[nn.Module, Summands] = {layer: [] for layer in self.layers}
+        found: dict[nn.Module, GradientForms] = {layer: [] for layer in self.layers}
         while back:
             name, gradient = back.popitem()
             layer, inputs = names[name], exactly(seen.pop(name))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from dpplan.errors import TrainingStopped
 from dpplan.train.clipping.engines.vmap import VmapClipping
 from dpplan.train.clipping.isolation.derandomize import seeded
-from dpplan.train.clipping.isolation.hidden_state import State
+from dpplan.train.clipping.isolation.hidden_state import HiddenState
 from dpplan.train.clipping.isolation.refusal_messages import kept
 
 
@@ -46,10 +46,10 @@ class OneAtATime(VmapClipping):
         losses, logits = (torch.stack(each) for each in zip(*seen, strict=True))
         return dict(zip(parameters, together, strict=True)), (losses, logits)
 
-    def _settled(self, parameters: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> State:
+    def _settled(self, parameters: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> HiddenState:
         """What the model reaches, once it has computed what it computes only once."""
         if not self._ready and len(targets):
             with seeded(0), torch.no_grad():
                 self._loss(parameters, torch.zeros_like(inputs[0]), targets[0])
             self._ready = True
-        return State(self.model)
+        return HiddenState(self.model)

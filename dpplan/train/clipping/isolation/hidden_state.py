@@ -1,6 +1,6 @@
 """What a model holds besides the parameters that are trained, and whether any of it has changed.
 
-    state = State(model)
+    state = HiddenState(model)
     ... the model runs ...
     state.changes() -> ["buffer 'mean'", ...]
     state.restore()
@@ -20,7 +20,7 @@ from dpplan.train.clipping.isolation.reachable_objects import Leaf, Leaves, Reac
 GENERATOR = "random generator"  # how the names of generators begin
 
 
-class State:
+class HiddenState:
     """A copy of all that the model holds and does not train, as it is now."""
 
     def __init__(self, model: nn.Module) -> None:

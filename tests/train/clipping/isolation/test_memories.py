@@ -14,7 +14,7 @@ from dpplan.errors import RecipeError, TrainingStopped
 from dpplan.train.clipping import choose
 from dpplan.train.clipping.isolation.reachable_objects import Reached
 from dpplan.train.clipping.rules import Flat
-from dpplan.train.step.model_guard import Guard
+from dpplan.train.step.model_guard import ModelGuard
 
 EXAMPLE = torch.zeros(6)
 
@@ -41,7 +41,7 @@ def test_a_model_that_keeps_what_no_trial_shows_it_never_releases_a_step(
     inputs[2] *= 1e6
     with pytest.raises((RecipeError, TrainingStopped), match=f"{said}|changes something"):
         chosen = choose(net, "auto", 8, EXAMPLE)
-        with Guard(net, inputs[:0], chosen.isolation.kind == "structural"):
+        with ModelGuard(net, inputs[:0], chosen.isolation.kind == "structural"):
             chosen.engine.clipped_sum(inputs, torch.zeros(6, dtype=torch.int64), Flat(1.0))
 
 
@@ -133,7 +133,7 @@ def test_ways_past_vmap_that_are_taken_later_stop_the_run(reach: Any) -> None:
     assert chosen.isolation.kind == "structural"
     net.on = True
     inputs = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
-    guard = Guard(net, inputs[:0], walled=True)
+    guard = ModelGuard(net, inputs[:0], walled=True)
     with pytest.raises(TrainingStopped, match=re.escape(WAYS[reach])), guard:
         chosen.engine.clipped_sum(inputs, torch.zeros(50, dtype=torch.int64), Flat(1.0))
 

@@ -14,7 +14,7 @@ from dpplan.errors import RecipeError, TrainingStopped
 from dpplan.train.clipping import Chosen, choose
 from dpplan.train.clipping.isolation.derandomize import without_randomness
 from dpplan.train.clipping.rules import Flat
-from dpplan.train.step.model_guard import Guard
+from dpplan.train.step.model_guard import ModelGuard
 
 REFUSED = [name for name, (_, _, said) in ZOO.items() if said]
 PRIVATE = [name for name, (_, _, said) in ZOO.items() if not said]
@@ -89,7 +89,7 @@ def test_no_example_moves_the_sum_by_more_than_the_clip_norm_and_none_is_kept(na
     batches = [batch(shape, rows, seed) for seed in range(2)]
     if shape[0]:
         batches = [(inputs.to(next(net.parameters()).dtype), targets) for inputs, targets in batches]
-    guard = Guard(net, batches[0][0][:0], chosen.isolation.kind == "structural")
+    guard = ModelGuard(net, batches[0][0][:0], chosen.isolation.kind == "structural")
     first = {key: value.clone() for key, value in net.state_dict().items()}
     for seed, (inputs, targets) in enumerate(batches):
         with guard:
@@ -182,11 +182,11 @@ def test_what_a_model_begins_to_keep_later_stops_the_run_and_is_put_back(
 ) -> None:
     net = Late()
     chosen = choose(net, "auto", 8, torch.zeros(6))
-    guard, first = Guard(net, torch.zeros(0, 6), walled=True), copy.deepcopy(net.state_dict())
+    guard, first = ModelGuard(net, torch.zeros(0, 6), walled=True), copy.deepcopy(net.state_dict())
     inputs, targets = batch((6,), 8)
     with guard:
         chosen.engine.clipped_sum(inputs, targets, Flat(1.0))
-    guard = Guard(net, torch.zeros(0, 6), walled=True)
+    guard = ModelGuard(net, torch.zeros(0, 6), walled=True)
     net.__dict__["late"] = late
     guard.state.held["attribute 'late'"] = (None, None) if guard.state else None
     with pytest.raises(TrainingStopped), guard:
