@@ -30,7 +30,8 @@ from dpplan.train.execution.rank_consistency import shared_facts
 from dpplan.train.execution.session import Session
 from dpplan.train.execution.worker import follow
 from dpplan.train.ranks import ALONE, Ranks, joined
-from dpplan.train.runtime.device import CTRL_C, ENDING, cpu_threads, device_named, interrupt_asked, repeatable
+from dpplan.train.runtime.device import cpu_threads, device_named, repeatable
+from dpplan.train.runtime.signals import CTRL_C, ENDING, interrupt_asked
 from dpplan.train.state.checkpoint import Checkpoint
 from dpplan.train.state.report import Epoch, Planned, Resumed, Step, TrainReport
 from dpplan.train.state.run_folder import RunFolder

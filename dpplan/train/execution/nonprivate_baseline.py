@@ -16,7 +16,7 @@ def train_without_privacy(
     data: Split,
     batch_size: float,
     optimization: Optimization,
-    views: Augmentation | None,
+    augmentation: Augmentation | None,
     rng: np.random.Generator,
 ) -> Iterator[int]:
     """Trains on shuffled batches with neither clipping nor noise; yields the number of each step done.
@@ -31,9 +31,9 @@ def train_without_privacy(
             order = torch.from_numpy(rng.permutation(data.examples)).to(data.targets.device)
         chosen, order = order[:batch], order[batch:]
         inputs, targets = data.inputs[chosen], data.targets[chosen]
-        if views:
-            inputs = views.apply(inputs, views.draw(len(chosen))).reshape(-1, *inputs.shape[1:])
-            targets = targets.repeat_interleave(views.count)
+        if augmentation:
+            inputs = augmentation.apply(inputs, augmentation.draw(len(chosen))).reshape(-1, *inputs.shape[1:])
+            targets = targets.repeat_interleave(augmentation.count)
         loss = nn.functional.cross_entropy(model(inputs), targets)
         optimization.clear()
         loss.backward()  # type: ignore[no-untyped-call]

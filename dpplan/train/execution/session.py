@@ -240,8 +240,8 @@ class Session:
         optimization = Optimization([p for p in model.parameters() if p.requires_grad], self.recipe.training, steps)
         data, batch = self.worker.dataset.training.to(self.planned.device), self.recipe.training.batch_size
         randomness = self.worker.randomness
-        views = augmentation_for(self.recipe.training, data.inputs.shape[1:], randomness.views)
-        for _ in train_without_privacy(model, data, batch, optimization, views, randomness.weights):
+        augmentation = augmentation_for(self.recipe.training, data.inputs.shape[1:], randomness.views)
+        for _ in train_without_privacy(model, data, batch, optimization, augmentation, randomness.weights):
             if interrupted():
                 return None
         with optimization.averaged():

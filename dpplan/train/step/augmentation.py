@@ -3,8 +3,8 @@
 The privacy unit stays the example: however many views it has, one clipped vector of it enters the sum, so views cost
 time and no epsilon (De et al. 2022, arXiv 2204.13650, §3.2).
 
-    moves = views.draw(len(batch))          # for a whole batch, so that pieces of any size see the same views
-    views.apply(inputs, moves)              # (n, *image) -> (n, views, *image)
+    moves = augmentation.draw(len(batch))       # for a whole batch, so that pieces of any size see the same views
+    augmentation.apply(inputs, moves)           # (n, *image) -> (n, views, *image)
 """
 
 from dataclasses import dataclass

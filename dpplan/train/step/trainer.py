@@ -60,8 +60,8 @@ class Trainer:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.model, self.recipe, self.examples = model, recipe, data.examples
         self.sampler = sampler_for(phase.sampling, data.examples, randomness.sampling, self.data.examples)
-        self.views = augmentation_for(recipe.training, data.inputs.shape[1:], randomness.views)
-        count = self.views.count if self.views else 1
+        self.augmentation = augmentation_for(recipe.training, data.inputs.shape[1:], randomness.views)
+        count = self.augmentation.count if self.augmentation else 1
         room = ON_CPU if self.data.targets.device.type == "cpu" else ON_GPU
         most = room / max(1, count * sum(p.numel() for p in self.parameters))
         expected = recipe.training.batch_size / ranks.size
@@ -123,12 +123,12 @@ class Trainer:
 
     def _clipped_sum(self, drawn: Tensor) -> ClippedSum:
         engine, inputs, targets = self.clipping.engine, self.data.inputs, self.data.targets
-        if self.views is None:
+        if self.augmentation is None:
             return engine.clipped_sum(inputs[drawn], targets[drawn], self.rule)
-        moves = self.views.draw(len(drawn))
+        moves = self.augmentation.draw(len(drawn))
         pieces = zip(torch.split(drawn, self.piece), torch.split(moves, self.piece), strict=True)  # one when none drawn
-        views = ((self.views.apply(inputs[part], moved), targets[part]) for part, moved in pieces)
-        return functools.reduce(operator.add, (engine.clipped_sum(x, y, self.rule) for x, y in views))
+        augmented = ((self.augmentation.apply(inputs[part], moved), targets[part]) for part, moved in pieces)
+        return functools.reduce(operator.add, (engine.clipped_sum(x, y, self.rule) for x, y in augmented))
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs to go on from here. All of it follows from what was released."""
@@ -149,7 +149,7 @@ class Trainer:
     @property
     def looked_at(self) -> int:
         """Rows of a piece: as many go through the model at once in training, with far more memory for each."""
-        return self.piece * (self.views.count if self.views else 1)
+        return self.piece * (self.augmentation.count if self.augmentation else 1)
 
     def finite(self) -> bool:
         """Whether every parameter is a number. Parameters are covered by epsilon, so asking costs nothing."""

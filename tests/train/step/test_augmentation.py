@@ -64,9 +64,9 @@ def test_views_of_what_is_no_image_are_refused() -> None:
 def test_views_do_not_change_the_claim() -> None:
     assert recipe().claim(1437) == small().claim(1437)
     made, drawn = trainer(recipe()), torch.arange(10)
-    made.views = augmentation_for(recipe().training, torch.Size([1, 8, 8]), Randomness.of(0).views)
+    made.augmentation = augmentation_for(recipe().training, torch.Size([1, 8, 8]), Randomness.of(0).views)
     whole = made._clipped_sum(drawn)
-    made.views = augmentation_for(recipe().training, torch.Size([1, 8, 8]), Randomness.of(0).views)
+    made.augmentation = augmentation_for(recipe().training, torch.Size([1, 8, 8]), Randomness.of(0).views)
     rest = made._clipped_sum(drawn[:9])  # the same views for the nine that are left
     assert whole.sensitivity == 1.0
     assert 0.5 < float((whole.total - rest.total).norm()) <= 1.0
