@@ -96,7 +96,8 @@ def pieces(inputs: Tensor, targets: Tensor, size: int) -> Iterator[Piece]:
     """The batch cut into pieces of `size` rows, the last one filled up.
 
     Every piece has the same shape, so that an example meets the same arithmetic wherever it stands, as far as the
-    machine lets it (see `arithmetic`), memory is flat, and a compiled step is compiled once. No draw is ever shortened.
+    machine lets it (see `floating_point_trial`), memory is flat, and a compiled step is compiled once. No draw is ever
+    shortened.
     """
     for start in range(0, len(inputs), size):
         x, y = inputs[start : start + size], targets[start : start + size]

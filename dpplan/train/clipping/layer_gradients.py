@@ -21,10 +21,8 @@ Rule = Callable[[nn.Module, Tensor, Tensor, int, Names], GradientForms]
 # ghost norm cost T² (d + p) and run in float64. Measured on one CPU thread, they break even near this ratio.
 GHOST_PAYS = 16
 
-PART, PARTS = (
-    16,
-    4,
-)  # of convolutions: examples at a time, at least; and at most so many times, for the sake of overhead
+# Of convolutions: so many examples at a time, at least; and at most so many times, for the sake of overhead.
+PART, PARTS = 16, 4
 
 SMALL_TABLE = 2  # rows of an embedding for each position; up to there, all of its gradient is formed
 
