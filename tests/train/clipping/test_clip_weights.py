@@ -62,6 +62,15 @@ def test_rows_that_fill_a_piece_up_are_no_examples() -> None:
     assert torch.equal(found.extra, whole.extra)
 
 
+def test_what_fills_a_piece_up_stays_out_beside_an_example_that_is_not_finite() -> None:
+    losses = torch.tensor([1.0, math.nan, 9.0])
+    found = weigh(squares(0.5, math.nan, 7.0), losses, logits(3, right=3), piece(2, rows=3), Adaptive(1.0))
+    assert found.kept is not None
+    assert found.kept.tolist() == [True, False, False]
+    assert found.weights.tolist() == [[1.0, 0.0, 0.0]]
+    assert found.facts.tolist() == [1.0, 0.0, 2.0, 1.0]  # the row that fills up is neither dropped nor right
+
+
 def test_layers_are_weighed_apart_and_an_example_shortened_in_one_of_them_counts_as_such() -> None:
     layers = torch.tensor([[0.01, 4.0], [0.01, 0.01]], dtype=torch.float64)
     found = weigh(layers, torch.ones(2), logits(2, right=0), piece(2), PerLayer(1.0))
