@@ -1,4 +1,5 @@
-"""Files that are there as a whole or not at all, whenever the process or the machine stops.
+"""Files that are there as a whole or not at all, whenever the process or the machine stops; and files that one process
+holds.
 
 What cannot be read or written is told in one sentence: `trouble` says which error that is.
 """
@@ -95,10 +96,34 @@ def sync_folder(path: Path) -> None:
             os.close(folder)
 
 
+def lock(file: int) -> bool:
+    """Takes an open file for this process until it is closed, which a kill does too; False when another one has it.
+
+    Raises OSError where the system has no locks, as some network file systems have none.
+    """
+    try:
+        _locker()(file)
+    except OSError as error:
+        if error.errno in {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}:
+            return False
+        raise
+    return True
+
+
 def remove_leftovers(folder: Path, name: str) -> None:
     """Removes what a killed process left of writing the file of this name."""
     for path in folder.glob(f".{name}.*"):
         path.unlink(missing_ok=True)
+
+
+def _locker() -> Callable[[int], None]:
+    with contextlib.suppress(ImportError):
+        import fcntl
+
+        return lambda file: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    import msvcrt  # Windows
+
+    return lambda file: msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
 
 
 def _umask() -> int:

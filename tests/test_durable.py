@@ -1,11 +1,12 @@
 """Files that are whole or absent, and the count of steps that is written first."""
 
+import os
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
-from dpplan.durable import remove_leftovers, write_whole
+from dpplan.durable import lock, remove_leftovers, write_whole
 from dpplan.errors import UsageError
 from dpplan.train.state.step_count import StepCount
 
@@ -36,6 +37,22 @@ def test_what_a_killed_write_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / "other").write_bytes(b"")
     remove_leftovers(tmp_path, "file")
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_a_file_is_held_until_it_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (tmp_path / "file").open("rb+") as first, (tmp_path / "file").open("rb+") as second:
+        assert lock(first.fileno())
+        assert not lock(second.fileno())
+        first.close()
+        assert lock(second.fileno())
+
+
+def test_a_file_that_cannot_be_locked_is_not_taken_for_one_that_is_held(tmp_path: Path) -> None:
+    file = os.open(tmp_path, os.O_RDONLY)
+    os.close(file)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        lock(file)
 
 
 def test_a_step_is_on_disk_before_it_is_taken(tmp_path: Path) -> None:

@@ -5,13 +5,10 @@ count.begin()      # first this
 trainer.step()      # then the release
 """
 
-import contextlib
-import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
 
-from dpplan.durable import told, trouble
+from dpplan.durable import lock, told, trouble
 from dpplan.errors import InputOutputFailed, UsageError
 
 _DIGITS = 20  # of the count in the file: always overwritten in place, in one write
@@ -79,11 +76,11 @@ class CountFile:
     def _lock(self) -> None:
         """Held until the file is closed, which happens also when the process is killed."""
         try:
-            _locker()(self._file)
+            held = lock(self._file)
         except OSError as error:
-            if error.errno in {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}:
-                raise UsageError(f"{self.path}: this run is going on in another process.") from None
             raise trouble(f"{self.path}: {self.what} cannot be locked", error) from error
+        if not held:
+            raise UsageError(f"{self.path}: this run is going on in another process.")
 
 
 class StepCount:
@@ -125,13 +122,3 @@ def _write_at(file: int, data: bytes, place: int) -> int:
         return os.pwrite(file, data, place)
     os.lseek(file, place, os.SEEK_SET)  # Windows
     return os.write(file, data)
-
-
-def _locker() -> Callable[[int], None]:
-    with contextlib.suppress(ImportError):
-        import fcntl
-
-        return lambda file: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    import msvcrt  # Windows
-
-    return lambda file: msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
