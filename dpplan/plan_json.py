@@ -17,6 +17,7 @@ Files of versions that knew one kind name none; they are read as Gaussian noise,
 example. Unknown keys are passed over, so that a phase may stand in a larger object.
 """
 
+import math
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -112,14 +113,22 @@ def _part(problems: Problems, content: Mapping[str, Any], path: str, role: str) 
 
 
 def _is_of(value: object, annotation: Any) -> bool:
-    """Whether JSON's value fits the field: a float field takes any number, an int field whole ones."""
+    """Whether JSON's value fits the field: a float field takes any number that a float can hold, an int field whole
+    ones."""
     choices = typing.get_args(annotation) or (annotation,)
-    for choice in choices:
-        if (choice is type(None) and value is None) or (choice is str and isinstance(value, str)):
-            return True
-        if (choice is float and is_number(value)) or (choice is int and is_number(value) and value % 1 == 0):  # type: ignore[operator]
-            return True
-    return False
+    return (
+        (type(None) in choices and value is None)
+        or (str in choices and isinstance(value, str))
+        or (float in choices and _is_finite(value))
+        or (int in choices and _is_finite(value) and typing.cast(float, value) % 1 == 0)
+    )
+
+
+def _is_finite(value: object) -> bool:
+    try:
+        return is_number(value) and math.isfinite(typing.cast(float, value))
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
 
 
 def _is(content: Mapping[str, Any], key: str) -> str:

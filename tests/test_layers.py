@@ -26,7 +26,7 @@ PEERS = frozenset(
 ) | {"gate", "verify"}
 LAYERS = (
     {"errors"},
-    {"checks"},
+    {"checks", "durable"},
     {"digits"},
     {"quantities", "adjacency", "mechanism"},
     {"sampling"},
@@ -39,6 +39,27 @@ LAYERS = (
     {"commands"},
     {"__main__"},
 )
+# The same within a part that has rooms: a module may import from its own room and from those before it.
+ROOMS = {
+    "dpplan.train": (
+        {"runtime", "user_function"},
+        {"data", "clipping"},
+        {"models", "conformance", "ranks"},
+        {"step"},
+        {"state"},
+        {"execution"},
+    ),
+    "dpplan.train.clipping": (
+        {"rules", "precision"},
+        {"clipped_sum", "gradient_forms"},
+        {"clip_weights", "layer_gradients"},
+        {"isolation"},
+        {"engines"},
+        {"model_trial", "floating_point_trial"},
+        {"engine_choice"},
+    ),
+    "dpplan.lint": ({"finding", "prior_runs"}, {"context"}, {"rules"}),
+}
 # Package -> the only places that may import it. A place ending in a dot is a whole package.
 OUTSIDE = {
     "click": ("dpplan.__main__", "dpplan.commands."),
@@ -148,6 +169,26 @@ def test_imports_only_point_up() -> None:
         f"{where(module, found.line)} imports {found.target}"
         for module, found in inner()
         if not may_import(module, found.target)
+    ]
+    assert wrong == []
+
+
+def room(module: str, package: str) -> str:
+    """The first step below the package, "" for the package itself."""
+    return module.removeprefix(package).lstrip(".").split(".")[0]
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_only_import_those_before_them(package: str) -> None:
+    level = {name: number for number, names in enumerate(ROOMS[package]) for name in names}
+    inside = {module for module in modules() if module.startswith(f"{package}.")}
+    assert {room(module, package) for module in inside} == set(level), "give it a place in ROOMS"
+    wrong = [
+        f"{where(module, found.line)} imports {found.target}"
+        for module, found in inner()
+        if module in inside and (found.target in inside or found.target == package)
+        if (here := room(module, package)) != (there := room(found.target, package))
+        if not level.get(there, len(level)) < level[here]
     ]
     assert wrong == []
 

@@ -7,7 +7,9 @@ from dpplan.plan import Delta, Settings
 from dpplan.render import lint as render
 
 SETTINGS = Settings(noise_multiplier=0.25, examples=60_000, batch_size=256, epochs=3)
-RUN = lint.Run(settings=SETTINGS, plan=SETTINGS.plan(), delta=Delta(1e-3), loop=lint.Loop(seed=1, loader="shuffle"))
+RUN = lint.LintContext(
+    settings=SETTINGS, plan=SETTINGS.plan(), delta=Delta(1e-3), loop=lint.Loop(seed=1, loader="shuffle")
+)
 FINDINGS = lint.check(RUN, {"DP016": "this is a test of the rendering and of nothing else whatsoever, to be sure"})
 
 
@@ -44,7 +46,7 @@ def test_nothing_found_says_how_many_rules_looked() -> None:
 
 def test_a_run_without_a_plan_still_has_a_report() -> None:
     settings = SETTINGS.with_(batch_size=70_000)
-    run = lint.Run(settings=settings, plan=lint.plan_of(settings), delta=Delta(1e-6))
+    run = lint.LintContext(settings=settings, plan=lint.plan_of(settings), delta=Delta(1e-6))
     findings = lint.check(run)
     assert next(iter(render.report(run, findings))) == "plan: 1 error"
     content = render.document(run, findings, failed=True)

@@ -93,7 +93,7 @@ def command(
         click.get_current_context().exit(EXIT_EXCEEDED)
 
 
-def _of_plan(said: Said, delta: Any, told: dict[str, Any], problems: list[str]) -> lint.Run:
+def _of_plan(said: Said, delta: Any, told: dict[str, Any], problems: list[str]) -> lint.LintContext:
     """The run that the options describe. Raises PlanError with all that no rule reports."""
     if told["runs"] is not None:
         problems.append("--runs finds runs on the data of a recipe, and a plan names no data. Leave it out.")
@@ -119,18 +119,18 @@ def _of_plan(said: Said, delta: Any, told: dict[str, Any], problems: list[str]) 
         views=told["views"] or 1,
         seed=told["seed"],
     )
-    return lint.Run(
+    return lint.LintContext(
         settings=settings, plan=plan, delta=deltas[0], claim=_claim(told), loop=loop, trials=told["trials"] or 1
     )
 
 
 def _of_recipe(
     file: Path, said: Said, delta: Any, told: dict[str, Any], problems: list[str]
-) -> tuple[lint.Run, dict[str, str]]:
+) -> tuple[lint.LintContext, dict[str, str]]:
     """The run of the recipe, and what it silences. Of the plan's options only --n may be given."""
     from dpplan import recipe
     from dpplan.commands.recipes import known
-    from dpplan.recipe import facts
+    from dpplan.recipe import lint_input
 
     n = said.settings.examples
     beside = said != Said(Settings(examples=n)) or delta is not None
@@ -144,7 +144,7 @@ def _of_recipe(
     job = recipe.load(file)
     about = known(job, n)
     found = () if told["runs"] is None else lint.runs_in(told["runs"], job.data.source, job.data.path)
-    run = facts.run_of(
+    run = lint_input.context_of(
         job,
         about.examples,
         claim=_claim(told),
@@ -153,12 +153,12 @@ def _of_recipe(
         earlier=found,
         trials=told["trials"] or 1,
     )
-    return run, facts.silence_of(job)
+    return run, lint_input.silence_of(job)
 
 
-def _claim(told: dict[str, Any]) -> lint.Claim:
+def _claim(told: dict[str, Any]) -> lint.StatedClaim:
     adjacency = named(told["adjacency"] or ADD_REMOVE.name)
-    return lint.Claim(accountant=told["accountant"] or "exact", epsilon=told["claimed"], adjacency=adjacency)
+    return lint.StatedClaim(accountant=told["accountant"] or "exact", epsilon=told["claimed"], adjacency=adjacency)
 
 
 def _problems(told: dict[str, Any]) -> list[str]:

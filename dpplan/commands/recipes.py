@@ -16,7 +16,7 @@ class Known:
     """examples: the training examples. model: what came of building it."""
 
     examples: int
-    model: lint.Model
+    model: lint.ModelFindings
 
 
 def training_examples(recipe: Recipe, given: Any) -> int:
@@ -38,13 +38,13 @@ def training_examples(recipe: Recipe, given: Any) -> int:
 def known(recipe: Recipe, given: Any) -> Known:
     """The number of training examples, and the model when the data can be had; not looked at when n is given."""
     if given is not None:
-        return Known(training_examples(recipe, given), lint.Model(unseen="--n stands in for the data"))
+        return Known(training_examples(recipe, given), lint.ModelFindings(unseen="--n stands in for the data"))
     with needs_torch("the number of training examples, unless --n gives it,"):
         from dpplan.train import data
-        from dpplan.train.inspection import model_problems
+        from dpplan.train.execution.model_check import model_problems
 
         loaded = data.load(recipe.data)
-        return Known(loaded.training.examples, lint.Model(problems=model_problems(recipe, loaded)))
+        return Known(loaded.training.examples, lint.ModelFindings(problems=model_problems(recipe, loaded)))
 
 
 @contextlib.contextmanager

@@ -129,11 +129,11 @@ def _processes() -> "Iterator[Ranks | None]":
         return
     try:
         with needs_torch("dpplan train"):
-            from dpplan.train.ranks import Lost, Told, joined
+            from dpplan.train.ranks import PeerLost, ReportedByFirst, joined
         with joined() as ranks:
             try:
                 yield ranks
-            except (Lost, Told) as error:
+            except (PeerLost, ReportedByFirst) as error:
                 if ranks.first:
                     raise
                 raise click.exceptions.Exit(EXIT_DONE) from error
@@ -174,10 +174,10 @@ def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> 
     """The plan, the run and its report, all of it shown. Raises TrainingStopped when they do not agree."""
     from dpplan import train
     from dpplan.render.data import dumps
-    from dpplan.train import narrate
+    from dpplan.train.execution import terminal_text
 
     if not as_json:
-        _say(narrate.plan_lines(planned))
+        _say(terminal_text.plan_lines(planned))
         sys.stdout.flush()  # a disk that is full is to be known before the first step
     if dry_run:
         if as_json:
@@ -189,9 +189,9 @@ def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> 
     if as_json:
         click.echo(dumps(report.to_json(), indent=2))
     else:
-        _say(["", *narrate.report_lines(report)])
+        _say(["", *terminal_text.report_lines(report)])
     if not report.agrees or report.evaluation:
-        raise TrainingStopped(narrate.ending(report))
+        raise TrainingStopped(terminal_text.ending(report))
 
 
 def _take_part(planned: "Planned") -> None:
@@ -221,16 +221,17 @@ def _job(recipe: Path | None, resume: Path | None, seed: int | None, out: Path |
 
 def _follow(happening: "Iterator[Event]", quiet: bool) -> "TrainReport":
     """Shows the run as it goes: a line per epoch, and a bar below them on a terminal. Returns its report."""
-    from dpplan.train import Epoch, Step, TrainReport, narrate
+    from dpplan.train import Epoch, Step, TrainReport
+    from dpplan.train.execution import terminal_text
 
     with _bar(shown=sys.stdout.isatty() and not quiet) as bar:
         for number, event in enumerate(happening):
             if number == 0 and not quiet:
-                _say(["", narrate.EPOCH_HEAD], bar)
+                _say(["", terminal_text.EPOCH_HEAD], bar)
             if isinstance(event, Step) and bar:
                 bar.update(bar.task_ids[0], completed=event.step, total=event.steps)
             elif isinstance(event, Epoch) and not quiet:
-                _say([narrate.epoch_line(event)], bar)
+                _say([terminal_text.epoch_line(event)], bar)
             elif isinstance(event, TrainReport):
                 return event
     raise AssertionError("a run ends with its report")
@@ -260,21 +261,21 @@ def _say(lines: Iterable[str], bar: "Progress | None" = None) -> None:
 
 def _check(planned: "Planned") -> None:
     """Warns of what `dpplan check` finds in the recipe and in the runs beside it. Raises RecipeError for its errors."""
-    from dpplan.recipe import facts
+    from dpplan.recipe import lint_input
     from dpplan.render.lint import remark
-    from dpplan.train.inspection import model_problems
+    from dpplan.train.execution.model_check import model_problems
 
     job, data, others = planned.recipe, planned.recipe.data, Path(planned.recipe.runtime.folder).resolve()
     own = planned.resumed.folder.resolve() if planned.resumed is not None else None
-    run = facts.run_of(
+    run = lint_input.context_of(
         job,
         planned.dataset.training.examples,
         plan=planned.claim.plan,
         loop=lint.Loop(seed=planned.seed),
-        model=lint.Model(problems=model_problems(job, planned.dataset)),
+        model=lint.ModelFindings(problems=model_problems(job, planned.dataset)),
         earlier=tuple(run for run in lint.runs_in(others, data.source, data.path) if others / run.name != own),
     )
-    findings = lint.check(run, facts.silence_of(job))
+    findings = lint.check(run, lint_input.silence_of(job))
     errors = lint.failing(findings)
     # Who typed --seed has consented to a test, and the run says everywhere that it protects nobody.
     errors = tuple(one for one in errors if not (one.code == SEED_FIXED and one.where == "--seed"))

@@ -1,15 +1,17 @@
 """What is wrong with a plan or a recipe, or suspicious, and the fix.
 
-    run = Run(settings=settings, plan=plan_of(settings), delta=delta)
+    run = LintContext(settings=settings, plan=plan_of(settings), delta=delta)
     for finding in check(run): ...
 
-A rule is a function from a `Run` to remarks; its docstring is its long explanation. RULES is the table of all of them.
+A rule is a function from a `LintContext` to remarks; its docstring is its long explanation. RULES is the table of all
+of them.
 
-    subject     what is known of a run
-    history     the runs that lie in a folder
-    figures     rules on δ, ε, noise, examples, steps, batch
-    claims      rules on whether the figure is one for what is claimed and done
-    conduct     rules on what else was done with the data
+    context             what is known of a run
+    prior_runs          the runs that lie in a folder
+    finding             what a rule says, and what that becomes in a report
+    rules/parameters    rules on δ, ε, noise, examples, steps, batch
+    rules/claims        rules on whether the figure is one for what is claimed and done
+    rules/data_use      rules on what else was done with the data
 """
 
 import inspect
@@ -18,23 +20,23 @@ from types import MappingProxyType
 
 from dpplan.checks import Problems
 from dpplan.errors import UsageError
-from dpplan.lint import claims, conduct, figures
+from dpplan.lint.context import DataUse, Kind, LintContext, Loop, ModelFindings, StatedClaim, plan_of
 from dpplan.lint.finding import Finding, Remark, Severity
-from dpplan.lint.history import Earlier, runs_in
-from dpplan.lint.subject import Claim, Data, Kind, Loop, Model, Run, plan_of
+from dpplan.lint.prior_runs import PriorRun, runs_in
+from dpplan.lint.rules import claims, data_use, parameters
 
 __all__ = [
     "RULES",
-    "Claim",
-    "Data",
-    "Earlier",
+    "DataUse",
     "Finding",
     "Kind",
+    "LintContext",
     "Loop",
-    "Model",
+    "ModelFindings",
+    "PriorRun",
     "Rule",
-    "Run",
     "Severity",
+    "StatedClaim",
     "check",
     "explanation",
     "failing",
@@ -44,33 +46,33 @@ __all__ = [
     "unknown_code",
 ]
 
-Rule = Callable[[Run], Iterator[Remark]]
+Rule = Callable[[LintContext], Iterator[Remark]]
 # A code keeps its meaning for ever: a rule that goes leaves a gap, a new one takes the next number.
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
-        "DP001": figures.delta_too_large,
-        "DP002": figures.epsilon_too_large,
-        "DP003": figures.noise_too_small,
-        "DP004": figures.examples_not_public,
-        "DP005": figures.steps_rounded_down,
-        "DP006": figures.batch_larger_than_data,
+        "DP001": parameters.delta_too_large,
+        "DP002": parameters.epsilon_too_large,
+        "DP003": parameters.noise_too_small,
+        "DP004": parameters.examples_not_public,
+        "DP005": parameters.steps_rounded_down,
+        "DP006": parameters.batch_larger_than_data,
         "DP007": claims.adjacency_mismatched,
         "DP008": claims.loader_differs,
         "DP009": claims.claim_under_reports,
-        "DP010": conduct.earlier_runs_not_counted,
-        "DP011": conduct.search_not_counted,
+        "DP010": data_use.earlier_runs_not_counted,
+        "DP011": data_use.search_not_counted,
         "DP012": claims.cap_near_mean,
-        "DP013": conduct.examples_mixed,
-        "DP014": conduct.preprocessing_from_data,
+        "DP013": data_use.examples_mixed,
+        "DP014": data_use.preprocessing_from_data,
         "DP015": claims.unit_changed,
-        "DP016": conduct.seed_fixed,
-        "DP017": conduct.nonprivate_model_trained,
+        "DP016": data_use.seed_fixed,
+        "DP017": data_use.nonprivate_model_trained,
     }
 )
 _SILENCE: Mapping[str, str] = MappingProxyType({})
 
 
-def check(run: Run, silence: Mapping[str, str] = _SILENCE) -> tuple[Finding, ...]:
+def check(run: LintContext, silence: Mapping[str, str] = _SILENCE) -> tuple[Finding, ...]:
     """Everything the rules find: errors first, then warnings and notes, each by code; silenced ones last.
 
     silence: code -> the reason for letting its findings pass. They are returned with that reason.

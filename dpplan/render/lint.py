@@ -12,12 +12,12 @@ from dpplan.render.text import Paint, plan_rows, relation, row, unpainted
 from dpplan.render.text import figure as stated
 
 if TYPE_CHECKING:
-    from dpplan.lint import Finding, Run
+    from dpplan.lint import Finding, LintContext
 
 MEANINGS: Mapping[str, Meaning] = {"error": "bad", "warning": "estimate", "note": ""}
 
 
-def report(run: "Run", findings: Sequence["Finding"], paint: Paint = unpainted) -> Iterator[str]:
+def report(run: "LintContext", findings: Sequence["Finding"], paint: Paint = unpainted) -> Iterator[str]:
     """How many of what, then each with its reason and its fix, then the plan that was checked."""
     yield f"{run.recipe or 'plan'}: {summary(findings)}"
     for finding in findings:
@@ -58,7 +58,7 @@ def rules() -> Iterator[str]:
         yield f"{code}  {lint.explanation(code).splitlines()[0]}"
 
 
-def document(run: "Run", findings: Sequence["Finding"], failed: bool) -> Object:
+def document(run: "LintContext", findings: Sequence["Finding"], failed: bool) -> Object:
     """The object that `dpplan check --json` prints. passed: whether the exit status is 0."""
     return {
         "schema": "dpplan.check/1",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import dpplan
 from dpplan.checks import show
 from dpplan.digits import down
-from dpplan.lint.figures import MEANINGLESS_EPSILON
+from dpplan.lint.rules.parameters import MEANINGLESS_EPSILON
 from dpplan.plan import Plan
 from dpplan.render.data import Object, described, figure
 from dpplan.render.table import WIDTH, Meaning

@@ -13,7 +13,7 @@ with train.joined() as ranks:                       # several processes, as torc
 """
 
 # ruff: isort: off
-import dpplan.train.reproducible  # noqa: F401  (before anything that loads torch)
+import dpplan.train.runtime.reproducible_mkl  # noqa: F401  (before anything that loads torch)
 
 # ruff: isort: on
 import dataclasses
@@ -25,17 +25,18 @@ from dpplan.checks import show
 from dpplan.errors import BudgetExceeded, InputOutputFailed, RecipeError, UsageError
 from dpplan.recipe import Recipe
 from dpplan.render.numbers import up
-from dpplan.train.agreement import facts_of
-from dpplan.train.books import open_books
-from dpplan.train.checkpoint import Checkpoint
 from dpplan.train.data import load
-from dpplan.train.folder import RunFolder
-from dpplan.train.machine import CTRL_C, ENDING, cpu_threads, device_named, interrupt_asked, repeatable
-from dpplan.train.process import follow
-from dpplan.train.randomness import TorchGenerators
+from dpplan.train.execution.rank_consistency import shared_facts
+from dpplan.train.execution.session import Session
+from dpplan.train.execution.worker import follow
 from dpplan.train.ranks import ALONE, Ranks, joined
-from dpplan.train.report import Epoch, Planned, Resumed, Step, TrainReport
-from dpplan.train.session import Session
+from dpplan.train.runtime.device import cpu_threads, device_named, repeatable
+from dpplan.train.runtime.signals import CTRL_C, ENDING, interrupt_asked
+from dpplan.train.state.checkpoint import Checkpoint
+from dpplan.train.state.report import Epoch, Planned, Resumed, Step, TrainReport
+from dpplan.train.state.run_folder import RunFolder
+from dpplan.train.state.spent_steps import open_spent_steps
+from dpplan.train.step.randomness import TorchGenerators
 from dpplan.verify.begun import cost
 
 __all__ = [
@@ -141,14 +142,14 @@ def events(planned: Planned, *, out: Path | None = None) -> Iterator[Event]:
     resumed, ranks = planned.resumed, planned.ranks
     with ranks.as_one():
         if ranks.size > 1:
-            ranks.agree(facts_of(planned))
+            ranks.agree(shared_facts(planned))
         if ranks.first:
             folder = RunFolder.make(planned.recipe, out) if resumed is None else RunFolder(resumed.folder)
-            books = open_books(planned, folder)
+            spent_steps = open_spent_steps(planned, folder)
     generators = TorchGenerators(planned.device)
     with cpu_threads(planned.recipe.runtime.threads), repeatable(), generators.left_alone():
         if not ranks.first:
             follow(planned)
             return
-        with closing(books), interrupt_asked(ENDING if ranks.size > 1 else CTRL_C) as interrupted:
-            yield from Session(planned, folder, books).events(interrupted)
+        with closing(spent_steps), interrupt_asked(ENDING if ranks.size > 1 else CTRL_C) as interrupted:
+            yield from Session(planned, folder, spent_steps).events(interrupted)

@@ -13,8 +13,8 @@ from torch.nn.functional import gelu, scaled_dot_product_attention
 from dpplan.errors import RecipeError
 from dpplan.recipe import Model
 from dpplan.recipe.blocks import HEADS
-from dpplan.train.clipping.known import rows_apart
-from dpplan.train.entry import call_named
+from dpplan.train.clipping.isolation.row_independent_layers import rows_apart
+from dpplan.train.user_function import call_named
 
 Shape = torch.Size | tuple[int, ...]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
@@ -55,7 +55,7 @@ class Lstm(nn.Module):
 
 
 @rows_apart
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """One transformer block, normalising before each half."""
 
     def __init__(self, width: int) -> None:
@@ -80,7 +80,7 @@ class Transformer(nn.Module):
     def __init__(self, words: int, length: int, width: int, blocks: int, classes: int) -> None:
         super().__init__()
         self.word, self.place = nn.Embedding(words, width), nn.Embedding(length, width)
-        self.blocks = nn.Sequential(*(Block(width) for _ in range(blocks)))
+        self.blocks = nn.Sequential(*(TransformerBlock(width) for _ in range(blocks)))
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from dpplan.errors import DpplanError, TrainingStopped, UsageError
 from dpplan.train.clipping import BatchFacts, ClippedSum
-from dpplan.train.machine import signals_ignored
+from dpplan.train.runtime.signals import signals_ignored
 
 # A process that died is noticed at once, by its closed connection. This long is waited for one that hangs, or whose
 # machine is gone: longer than compiling a step, writing a checkpoint or loading data takes one rank more than others.
@@ -31,15 +31,15 @@ PATIENCE = timedelta(minutes=5)
 STARTED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")  # torchrun tells its processes who they are in these
 
 
-class Lost(TrainingStopped):
+class PeerLost(TrainingStopped):
     """Another process of the run died, or does not answer."""
 
 
-class Told(UsageError):
+class ReportedByFirst(UsageError):
     """What ends the run for all its processes, in those that leave it to the first to tell the user."""
 
 
-class Word(IntEnum):
+class Command(IntEnum):
     """What the first rank tells the others to do."""
 
     STEP = 0
@@ -51,7 +51,7 @@ class Word(IntEnum):
 class Ranks:
     """Which of `size` processes this is, and which of those on its machine.
 
-    All ranks call the same methods in the same order. They raise Lost when another process does not; alone, they
+    All ranks call the same methods in the same order. They raise PeerLost when another process does not; alone, they
     return at once and nothing is ever sent.
     """
 
@@ -97,14 +97,14 @@ class Ranks:
                 dist.broadcast(tensor, 0)
         return tensor
 
-    def say(self, word: Word) -> None:
+    def say(self, word: Command) -> None:
         """Tells all others what comes next. The first rank's, as `hear` is the others'."""
         if self.size > 1:
             self.from_first(torch.tensor([word]))
 
-    def hear(self) -> Word:
+    def hear(self) -> Command:
         """Waits for what the first rank says."""
-        return Word(int(self.from_first(torch.empty(1, dtype=torch.int64))))
+        return Command(int(self.from_first(torch.empty(1, dtype=torch.int64))))
 
     def gathered(self, mine: Any) -> tuple[Any, ...]:
         """What each rank has, in their order, on all of them. For small things: it is pickled."""
@@ -118,19 +118,20 @@ class Ranks:
     def as_one(self) -> Iterator[None]:
         """Inside, each rank works for itself; when one fails by an error that is the user's to read, so do all.
 
-        The first raises its own error, or else another's with the number of its process, and the others raise Told.
+        The first raises its own error, or else another's with the number of its process, and the others raise
+        ReportedByFirst.
         """
         failed = None
         try:
             yield
-        except Lost:
+        except PeerLost:
             raise
         except DpplanError as error:
             failed = error
         met = self.gathered(str(failed) if failed else None)
         told = [message if rank == 0 else f"process {rank}: {message}" for rank, message in enumerate(met) if message]
         if told and not self.first:
-            raise Told(told[0])
+            raise ReportedByFirst(told[0])
         if failed:
             raise failed
         if told:
@@ -200,7 +201,7 @@ def _answering() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # all that torch says of a broken connection or of a wait that was too long
-        raise Lost("another process of this run is gone or does not answer.") from error
+        raise PeerLost("another process of this run is gone or does not answer.") from error
 
 
 HEAD = 6  # numbers before the sum itself

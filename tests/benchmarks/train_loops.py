@@ -18,9 +18,10 @@ from train_steps import BLOCKS, CLASSES, RATE, built, compiled_update, drawn, ma
 
 from dpplan.recipe import Data, Privacy, Recipe, Runtime, Training
 from dpplan.train.data import Dataset, Split
-from dpplan.train.folder import RunFolder
-from dpplan.train.report import Planned, Step
-from dpplan.train.session import Session
+from dpplan.train.execution.session import Session
+from dpplan.train.state.report import Planned, Step
+from dpplan.train.state.run_folder import RunFolder
+from dpplan.train.state.spent_steps import open_spent_steps
 
 PLAIN_LOADER, PLAIN_SELECT, HOOKS_LOADER = "plain, DataLoader", "plain, index-select", "opacus hooks"
 ROWS = {"logistic": 8192, "mlp": 8192, "cnn": 4096, "transformer": 1024}  # an epoch of each takes about as long
@@ -146,8 +147,8 @@ def _session(loop: Loop, stack: contextlib.ExitStack, fast: bool) -> Session:
     )
     dataset = Dataset(Split(inputs, targets), Split(inputs[:1], targets[:1]), CLASSES, words(loop.model))
     planned = Planned(recipe, recipe.claim(loop.rows), dataset, torch.device(loop.device))
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    return Session(planned, RunFolder.make(recipe, folder / "run"))
+    folder = RunFolder.make(recipe, Path(stack.enter_context(tempfile.TemporaryDirectory())) / "run")
+    return Session(planned, folder, stack.enter_context(contextlib.closing(open_spent_steps(planned, folder))))
 
 
 def opacus(mode: str, batched: bool = False) -> Maker:

@@ -19,10 +19,10 @@ from dpplan.recipe import Model, Training
 from dpplan.train import models
 from dpplan.train.clipping import as_compiled, choose
 from dpplan.train.clipping.rules import Flat
-from dpplan.train.noise import GaussianNoise
-from dpplan.train.normals import adding_for
-from dpplan.train.optimize import Optimization
-from dpplan.train.randomness import Randomness
+from dpplan.train.step.noise import GaussianNoise
+from dpplan.train.step.normals import adding_for
+from dpplan.train.step.optimizer import Optimization
+from dpplan.train.step.randomness import Randomness
 
 Step = Callable[[], object]
 Maker = Callable[[nn.Module, Tensor, Tensor, int], Step]

@@ -36,7 +36,7 @@ def test_findings_come_errors_first_and_silenced_ones_last() -> None:
 
 def test_every_finding_has_a_reason_and_a_fix_in_sentences() -> None:
     loop = lint.Loop(loader="fixed", cap=256, micro_batches=2, views=2, seed=0)
-    claim = lint.Claim(accountant="gdp", epsilon=0.1, adjacency=REPLACE_ONE)
+    claim = lint.StatedClaim(accountant="gdp", epsilon=0.1, adjacency=REPLACE_ONE)
     run = of_options(delta=1e-3, noise_multiplier=0.29, run={"loop": loop, "claim": claim, "data": OWN, "trials": 3})
     findings = lint.check(run)
     assert len(findings) >= 12

@@ -31,8 +31,8 @@ from dpplan.train import data, models
 from dpplan.train.clipping import as_compiled, choose
 from dpplan.train.clipping.rules import Flat
 from dpplan.train.data import Split
-from dpplan.train.loop import Trainer
-from dpplan.train.randomness import Randomness
+from dpplan.train.step.randomness import Randomness
+from dpplan.train.step.trainer import Trainer
 
 pytestmark = pytest.mark.gpu
 

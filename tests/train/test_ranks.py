@@ -18,15 +18,16 @@ from dpplan.plan import Phase
 from dpplan.recipe import Recipe
 from dpplan.sampling import Poisson
 from dpplan.train import data, models
-from dpplan.train.agreement import fingerprint
 from dpplan.train.clipping import choose
+from dpplan.train.conformance import LEVEL, chi_square_tail
 from dpplan.train.data import Split
-from dpplan.train.loop import Trainer
-from dpplan.train.machine import ENDING, device_named, interrupt_asked
-from dpplan.train.randomness import Randomness
+from dpplan.train.execution.rank_consistency import fingerprint
 from dpplan.train.ranks import ALONE, Ranks, joined
-from dpplan.train.sampler import PoissonSampler
-from dpplan.train.verdict import LEVEL, chi_square_tail
+from dpplan.train.runtime.device import device_named
+from dpplan.train.runtime.signals import ENDING, interrupt_asked
+from dpplan.train.step.randomness import Randomness
+from dpplan.train.step.sampler import PoissonSampler
+from dpplan.train.step.trainer import Trainer
 
 # Steps
 
@@ -88,7 +89,7 @@ def stepping(recipe: Recipe, phase: Phase, examples: int, steps: int) -> dict[st
             "noisy": trainer.ranks.noisy,
             "facts": facts,
             "drew_noise": randomness.state()["noise"] != untouched,
-            "checks": [(check.name, check.agrees) for check in trainer.measured.checks()],
+            "checks": [(check.name, check.agrees) for check in trainer.statistics.measurements()],
             "empty_batches": trainer.empty_batches,
         }
 

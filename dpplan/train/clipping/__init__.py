@@ -5,22 +5,24 @@
 
 A ClippedSum carries the sensitivity it was clipped to, so that the noise reads it instead of being told.
 
-    rules       how far each example is clipped: flat, per-layer, automatic, adaptive
-    summands    per-example gradients of one parameter, in the cheapest form
-    layers      from a layer's input and output gradient to summands
-    bookkeeping, vmap   the two engines, and behind a wall: isolated, single
-    compiled    the first of them as machine code
-    state, known, expected, custom, trial   what is known of a model, and what trying it tells
-    choice      which of them, and why
-    arithmetic  whether an example counts with the same bits wherever it stands, on this machine
+    rules                   how far each example is clipped: flat, per-layer, automatic, adaptive
+    gradient_forms          per-example gradients of one parameter, in the cheapest form
+    layer_gradients         from a layer's input and output gradient to such forms
+    clip_weights            from norms to weights, the same for every engine
+    clipped_sum             pieces of a batch, and a sum that knows its sensitivity
+    engines/                book-keeping and vmap, each also behind a wall or one example at a time; as machine code
+    isolation/              whether examples can meet in a model, and whether it remembers them
+    model_trial             what trying a model on random inputs tells
+    engine_choice           which engine, and why
+    floating_point_trial    whether an example counts with the same bits wherever it stands, on this machine
 """
 
-from dpplan.train.clipping.arithmetic import Arithmetic, tried
-from dpplan.train.clipping.bookkeeping import BookKeeping
-from dpplan.train.clipping.choice import Chosen, Isolation, as_compiled, choose
+from dpplan.train.clipping.clipped_sum import BatchFacts, ClippedSum, ClippingEngine
+from dpplan.train.clipping.engine_choice import Chosen, Isolation, as_compiled, choose
+from dpplan.train.clipping.engines.bookkeeping import BookKeeping
+from dpplan.train.clipping.engines.vmap import VmapClipping
+from dpplan.train.clipping.floating_point_trial import Arithmetic, tried
 from dpplan.train.clipping.rules import ClippingRule, rule_for
-from dpplan.train.clipping.sums import BatchFacts, ClippedSum, ClippingEngine
-from dpplan.train.clipping.vmap import VmapClipping
 
 __all__ = [
     "Arithmetic",

@@ -34,7 +34,7 @@ from dpplan.recipe import Privacy
 # is taken to enter both sums with the same bits, and m with the same bits at both places. For k that needs arithmetic
 # that repeats and that does not look at other rows; for m also that a row's place does not matter. No vendor promises
 # it, and no constant bounds what happens without it, since a model may amplify round-off as it likes. So each run tries
-# it where it happens, see `arithmetic`, and what is found beside the above makes the margin wider.
+# it where it happens, see `floating_point_trial`, and what is found beside the above makes the margin wider.
 BLOCK, BLOCKS = 64, 4
 SPAN = 1024
 LARGEST_PIECE = 2**16

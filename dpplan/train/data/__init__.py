@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from dpplan.checks import show
 from dpplan.errors import RecipeError, file_error
 from dpplan.recipe import Data
-from dpplan.train.data import bundled, files, images, standard, synthetic
+from dpplan.train.data import image_folder, mnist_and_cifar, own_file, scikit_learn, synthetic
 from dpplan.train.data.arrays import examples_from
 from dpplan.train.data.examples import Examples, Inputs, Targets
-from dpplan.train.entry import call_named
+from dpplan.train.user_function import call_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +69,15 @@ class Dataset:
 
 
 SOURCES: dict[str, Callable[[Data], Examples]] = {
-    "digits": bundled.digits,
-    "breast-cancer": bundled.breast_cancer,
+    "digits": scikit_learn.digits,
+    "breast-cancer": scikit_learn.breast_cancer,
     "blobs": synthetic.blobs,
     "linear": synthetic.linear,
     "names": synthetic.names,
-    "mnist": standard.mnist,
-    "cifar10": standard.cifar10,
-    "file": files.own,
-    "images": images.folders,
+    "mnist": mnist_and_cifar.mnist,
+    "cifar10": mnist_and_cifar.cifar10,
+    "file": own_file.own,
+    "images": image_folder.folders,
 }
 
 

@@ -9,9 +9,9 @@ import torch
 from dpplan.mechanism import Gaussian
 from dpplan.recipe import Privacy
 from dpplan.train.clipping import rule_for
-from dpplan.train.clipping.arithmetic import SAFETY
+from dpplan.train.clipping.floating_point_trial import SAFETY
 from dpplan.train.clipping.rules import ANALYSED, ROUND_OFF, STABILITY, Adaptive, Automatic, Flat, PerLayer
-from dpplan.train.noise import GaussianNoise
+from dpplan.train.step.noise import GaussianNoise
 
 NORMS = torch.tensor([0.0, 1e-300, 0.5, 1.0, 2.0, 1e30], dtype=torch.float64)
 SQUARES = torch.stack([NORMS.square() * 0.64, NORMS.square() * 0.36])

@@ -1,0 +1,135 @@
+"""Files that are there as a whole or not at all, whenever the process or the machine stops; and files that one process
+holds.
+
+What cannot be read or written is told in one sentence: `trouble` says which error that is.
+"""
+
+import contextlib
+import errno
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from dpplan.errors import DpplanError, InputOutputFailed, UsageError
+
+# What is wrong with the name that was given, and not with the disk or with who may use it.
+_NAMING = {errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL}
+
+
+def trouble(what: str, error: OSError) -> DpplanError:
+    """The error to raise for a file that could not be used. what: the file, and what could not be done with it."""
+    sentence = f"{what}: {error.strerror or error}."
+    return UsageError(sentence) if error.errno in _NAMING else InputOutputFailed(sentence)
+
+
+@contextlib.contextmanager
+def told(what: str) -> Iterator[None]:
+    """Inside, what the system refuses is raised as one sentence that begins with `what`."""
+    try:
+        yield
+    except OSError as error:
+        raise InputOutputFailed(f"{what}: {error.strerror or error}.") from error
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Replaces the file by what `write` writes, in one move, and returns when it would outlast a power failure.
+
+    Written beside its place first, since only a move within one folder is atomic. Raises InputOutputFailed when that
+    cannot be done; then the file is what it was.
+    """
+    with told(f"{path}: cannot be written"):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                attempt = _Attempt(stream)
+                try:
+                    write(cast(BinaryIO, attempt))
+                finally:
+                    attempt.check()
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(name, 0o666 & ~_UMASK)  # temporary files are readable by their owner only
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+        sync_folder(path.parent)
+
+
+class _Attempt(io.RawIOBase):
+    """Writes to a stream, and after an error pretends to.
+
+    torch.save writes from C++, where an error of the system turns into another one that tells nothing, and aborts.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+        self.error: OSError | None = None
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if self.error is None:
+            try:
+                return self.stream.write(data)
+            except OSError as error:
+                self.error = error
+        return memoryview(data).nbytes
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+def sync_folder(path: Path) -> None:
+    """Makes the names in a folder outlast a power failure. Windows has no way to ask for it, and needs none."""
+    if hasattr(os, "O_DIRECTORY"):
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def lock(file: int) -> bool:
+    """Takes an open file for this process until it is closed, which a kill does too; False when another one has it.
+
+    Raises OSError where the system has no locks, as some network file systems have none.
+    """
+    try:
+        _locker()(file)
+    except OSError as error:
+        if error.errno in {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}:
+            return False
+        raise
+    return True
+
+
+def remove_leftovers(folder: Path, name: str) -> None:
+    """Removes what a killed process left of writing the file of this name."""
+    for path in folder.glob(f".{name}.*"):
+        path.unlink(missing_ok=True)
+
+
+def _locker() -> Callable[[int], None]:
+    with contextlib.suppress(ImportError):
+        import fcntl
+
+        return lambda file: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    import msvcrt  # Windows
+
+    return lambda file: msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _umask()

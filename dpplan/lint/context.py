@@ -1,0 +1,174 @@
+"""What a rule may look at: one run, with all that is known of it and of what is claimed for it.
+
+A field that nobody filled holds None or its default, and then no rule guesses.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Literal
+
+from dpplan import accounting
+from dpplan.accounting.bound import Bound
+from dpplan.adjacency import ADD_REMOVE, Adjacency
+from dpplan.checks import is_number, show
+from dpplan.errors import NotCertified, PlanError
+from dpplan.lint.prior_runs import PriorRun
+from dpplan.plan import Delta, Plan, Settings
+
+Loader = Literal["poisson", "shuffle", "fixed"]
+LOADERS: Mapping[str, str] = MappingProxyType(
+    {
+        "poisson": "lets every example join a batch independently",
+        "shuffle": "shuffles the examples and cuts them into equal batches",
+        "fixed": "draws batches of one fixed size",
+    }
+)
+Kind = Literal["made", "public", "own"]
+# What a quantity is called where it was given: on the command line, and in a recipe.
+_NAMES = {
+    "noise_multiplier": ("--sigma", "privacy.noise_multiplier"),
+    "delta": ("--delta", "privacy.delta"),
+    "epsilon": ("--sigma", "privacy"),
+    "examples": ("--n", "data.source"),
+    "batch_size": ("--batch", "training.batch_size"),
+    "steps": ("--steps", "training.steps"),
+    "epochs": ("--epochs", "training.epochs"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatedClaim:
+    """What is to be told to others. accountant: whose figure. epsilon: the figure, where it is known already."""
+
+    accountant: str = "exact"
+    epsilon: float | None = None
+    adjacency: Adjacency = ADD_REMOVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loop:
+    """What the training loop does. The defaults are what `dpplan train` does.
+
+    cap: the largest batch it lets through, None for no limit. micro_batches: how many of them make one noisy update.
+    views: of each example in a batch, every one clipped by itself. seed: None for noise from the operating system.
+    """
+
+    loader: Loader = "poisson"
+    cap: int | None = None
+    micro_batches: int = 1
+    views: int = 1
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataUse:
+    """Where examples come from. kind: made up on the spot, a published set, or the user's own.
+
+    standardized: scaled by their own mean and deviation. prepared: by a function that nobody here has read.
+    nonprivate_model: one is trained on them without privacy, too.
+    """
+
+    source: str
+    kind: Kind
+    standardized: bool = False
+    prepared: bool = False
+    nonprivate_model: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFindings:
+    """What came of building the model and trying it. problems: why an example's influence on it is not bounded.
+
+    unseen: why it was not built, "" when it was.
+    """
+
+    problems: tuple[str, ...] = ()
+    unseen: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LintContext:
+    """settings: what was said. plan: what that amounts to, None where the batch is larger than the data.
+
+    recipe: the name of the recipe, None for a plan made of options. data, model: None where nothing is known of them.
+    earlier: runs on the same examples. trials: settings that were tried on them. sha256: of the recipe. target: the ε
+    that the recipe is solved for.
+    """
+
+    settings: Settings
+    plan: Plan | None
+    delta: Delta
+    recipe: str | None = None
+    sha256: str = ""
+    claim: StatedClaim = field(default_factory=StatedClaim)
+    loop: Loop = field(default_factory=Loop)
+    data: DataUse | None = None
+    model: ModelFindings | None = None
+    earlier: tuple[PriorRun, ...] = ()
+    trials: int = 1
+    target: float | None = None
+
+    @property
+    def stated_epsilon(self) -> float | None:
+        """The ε that was claimed or asked for, where one was."""
+        return self.target if self.claim.epsilon is None else self.claim.epsilon
+
+    @cached_property
+    def epsilon(self) -> Bound | None:
+        """What the plan spends by the exact accountant; None where there is no plan or no proof."""
+        return None if self.plan is None else proven(self.plan, self.delta.value)
+
+    def where(self, quantity: str) -> str:
+        option, key = _NAMES[quantity]
+        return option if self.recipe is None else key
+
+    def setting(self, quantity: str, value: object) -> str:
+        """The value as it would be given: `--delta 1e-05`, or `delta: 1e-05` in a recipe."""
+        if self.recipe is None:
+            return f"{self.where(quantity)} {show(value)}"
+        return f"{self.where(quantity).rpartition('.')[2]}: {show(value)}"
+
+
+def proven(plan: Plan, delta: float) -> Bound | None:
+    """The exact accountant's answer, None where it has none."""
+    try:
+        return accounting.epsilon(plan, delta)
+    except NotCertified:
+        return None
+
+
+def needed_steps(settings: Settings) -> int | None:
+    """⌈epochs / sample rate⌉, None where the settings do not give both."""
+    if settings.epochs is None:
+        return None
+    try:
+        return settings.with_(steps=None, noise_multiplier=1.0).plan().steps
+    except PlanError:
+        return None
+
+
+def batch_exceeds_examples(settings: Settings) -> bool:
+    batch, examples = settings.batch_size, settings.examples
+    return _positive(batch) and _positive(examples) and batch > examples  # type: ignore[operator]
+
+
+def plan_of(settings: Settings) -> Plan | None:
+    """The plan of settings that may contradict themselves in the two ways that a rule reports.
+
+    None where the batch exceeds the examples; the steps where they are fewer than those of the epochs. Raises PlanError
+    for everything else that is wrong.
+    """
+    if batch_exceeds_examples(settings):
+        settings.with_(batch_size=settings.examples).plan()  # whatever else is wrong
+        return None
+    needed = needed_steps(settings) if _positive(settings.steps) else None
+    if needed is not None and settings.steps < needed:  # type: ignore[operator]
+        return settings.with_(epochs=None).plan()
+    return settings.plan()
+
+
+def _positive(value: object) -> bool:
+    return is_number(value) and 0 < value < math.inf  # type: ignore[operator]

@@ -1,0 +1,106 @@
+"""The runs that lie in a folder: which examples they read, and what they spent."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dpplan.errors import PlanError
+from dpplan.plan import Phase
+from dpplan.plan_json import phase_from_json
+
+REPORT = "report.json"
+BEGUN, STEPS = "run.json", "steps"  # of a run that has not ended: what it does, and how many steps it has begun
+_SCHEMAS = ("dpplan.train/", "dpplan.run/")
+
+
+@dataclass(frozen=True, slots=True)
+class PriorRun:
+    """A run that has ended or was killed. phase: the steps it really took, None where it took none.
+
+    sha256: of its recipe. seeded: its noise can be drawn again, so that it protects nobody. run: its id, and resumes:
+    the id of each time it went on and the steps begun by then. Folders with one id hold copies of one run.
+    """
+
+    name: str
+    phase: Phase | None
+    sha256: str
+    run: str = ""
+    resumes: tuple[tuple[str, int], ...] = ()
+    seeded: bool = False
+
+    @property
+    def steps(self) -> int:
+        return self.phase.steps if self.phase is not None else 0
+
+    def covers(self, other: "PriorRun") -> bool:
+        """Whether every step of the other one is a step of this one: an older copy of the same run."""
+        known = len(other.resumes)
+        if not self.run or self.run != other.run or self.resumes[:known] != other.resumes:
+            return False
+        return other.steps <= (self.resumes[known][1] if known < len(self.resumes) else self.steps)
+
+
+def runs_in(folder: Path, source: str, path: str | None) -> tuple[PriorRun, ...]:
+    """The runs of this folder on the same examples, in the order of their names.
+
+    A run is a folder in it whose report.json is one of `dpplan train`, or whose run.json says what a run does that was
+    killed; whatever else lies there is passed over, and so is an older copy of a run. Examples are the same when the
+    recipes name the same source, and the same path after resolving links; how they were split plays no part, because
+    the parts of one data set overlap.
+    """
+    places = sorted({file.parent for name in (REPORT, BEGUN) for file in folder.glob(f"*/{name}")})
+    found = [run for run in (_run(place, source, path) for place in places) if run is not None]
+    kept: list[PriorRun] = []
+    for run in found:
+        if not any(other.covers(run) for other in kept):
+            kept = [other for other in kept if not run.covers(other)] + [run]
+    return tuple(kept)
+
+
+def _run(place: Path, source: str, path: str | None) -> PriorRun | None:
+    """The run, None where this is not the folder of one, or not of one on these examples."""
+    for name in (REPORT, BEGUN):
+        try:
+            content = json.loads((place / name).read_text(encoding="utf-8"))
+            recipe = content["recipe"]
+            if not str(content["schema"]).startswith(_SCHEMAS) or not _same(recipe["data"], source, path):
+                return None
+            steps = max(content.get("spent", {}).get("steps", 0), _begun(place))
+            seeded = bool(content.get("seeded"))
+            return PriorRun(place.name, _phase(content, steps), str(recipe["sha256"]), *_ids(content), seeded)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, PlanError):
+            continue
+    return None
+
+
+def _begun(place: Path) -> int:
+    """The steps that a run which has not ended has begun: its report, if there is one, may be older."""
+    try:
+        return int((place / STEPS).read_bytes() or b"0")
+    except (OSError, ValueError):
+        return 0
+
+
+def _phase(content: Mapping[str, Any], steps: int) -> Phase | None:
+    planned = content["planned"]
+    if not steps:
+        return None
+    return phase_from_json(planned, steps=steps)
+
+
+def _ids(content: Mapping[str, Any]) -> tuple[str, tuple[tuple[str, int], ...]]:
+    """The id of the run and those of its resumes; none where an older version wrote none."""
+    run = content.get("run")
+    if run is None:
+        return "", ()
+    return str(run["id"]), tuple((str(each["id"]), int(each["counted"])) for each in run["resumes"])
+
+
+def _same(data: Mapping[str, Any], source: str, path: str | None) -> bool:
+    return data["source"] == source and _place(data.get("path")) == _place(path)
+
+
+def _place(path: str | None) -> Path | None:
+    return None if path is None else Path(path).resolve()

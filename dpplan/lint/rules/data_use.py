@@ -1,0 +1,169 @@
+"""Rules on what else was done with the data: earlier runs, choices, preprocessing, and the model itself.
+
+The docstring of a rule is its long explanation, shown by `dpplan check --explain`.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+
+from dpplan.checks import show
+from dpplan.lint.context import LintContext, proven
+from dpplan.lint.finding import Remark, Severity, at_most
+from dpplan.plan import Phase
+
+_SHOWN = 3  # names in a sentence
+
+
+def earlier_runs_not_counted(run: LintContext) -> Iterator[Remark]:
+    """Every private run on the same examples spends from the same budget.
+
+    The figure of a recipe is that of one run. Whoever sees the models of several runs on the same examples learns from
+    all of them, and what they spend adds up; the sentence gives what they spend together, composed exactly.
+
+    Looked at are the reports (report.json) in the folder named by --runs, by `dpplan train` in that of the recipe:
+    those whose data block names the same source and path; of a run that was killed, run.json and the count of its
+    steps. Two folders of one run that went on twice both count. Runs elsewhere, and the same examples under another
+    name, are not seen. A warning for your own data, a note for published sets, nothing for
+    made-up ones.
+    """
+    if run.data is None or run.data.kind == "made" or not run.earlier:
+        return
+    names = [earlier.name for earlier in run.earlier]
+    many = "1 earlier run" if len(names) == 1 else f"{len(names)} earlier runs"
+    reason = f"the figure does not count {many} on the same examples ({_listed(names)}){_together(run)}{_twice(run)}."
+    fix = "Claim what all of them spend, or silence this with why only this model is ever seen."
+    yield Remark(_for_data(run), "data.source", reason, fix)
+
+
+def _twice(run: LintContext) -> str:
+    """Which of the earlier runs are one that went on from two copies of its folder, as the end of a sentence."""
+    ids = [earlier.run for earlier in run.earlier if earlier.run]
+    twice = [earlier.name for earlier in run.earlier if ids.count(earlier.run) > 1]
+    return f"; {' and '.join(twice[:_SHOWN])} are copies of one run that went on more than once" if twice else ""
+
+
+def _together(run: LintContext) -> str:
+    """What this run and the earlier ones spend, as the end of a sentence."""
+    if run.plan is None or any(earlier.seeded for earlier in run.earlier):
+        return ""
+    phases: dict[Phase, int] = {}
+    for phase in (*run.plan.phases, *(earlier.phase for earlier in run.earlier if earlier.phase)):
+        alone = dataclasses.replace(phase, steps=1)
+        phases[alone] = phases.get(alone, 0) + phase.steps
+    merged = tuple(dataclasses.replace(phase, steps=steps) for phase, steps in phases.items())
+    bound = proven(dataclasses.replace(run.plan, phases=merged, derivation=()), run.delta.value)
+    return "" if bound is None else f"; with this one they spend ε ≤ {at_most(bound.value)} together"
+
+
+def search_not_counted(run: LintContext) -> Iterator[Remark]:
+    """Choosing the best of several settings reads the data once for each.
+
+    A winner was picked by results that no noise covers, and the figure of its run says nothing of the losers. Safe is
+    to tune on public data; or to pay for all runs together, composed; or to try a random number of settings, which
+    costs a small multiple of one run (Liu and Talwar 2019, arXiv 1811.07971; Papernot and Steinke 2022, arXiv
+    2110.03620).
+
+    Counted are the settings named by --trials, or the different recipes among this one and the earlier runs in --runs.
+    A warning, for published sets a note.
+    """
+    if run.data is not None and run.data.kind == "made":
+        return
+    tried = {earlier.sha256 for earlier in run.earlier} | ({run.sha256} if run.earlier else set())
+    count = max(run.trials, len(tried))
+    if count < 2:
+        return
+    where = "--trials" if run.trials >= len(tried) else "data.source"
+    cost = ""
+    if run.trials == count and run.plan is not None:
+        phases = tuple(dataclasses.replace(phase, steps=count * phase.steps) for phase in run.plan.phases)
+        bound = proven(dataclasses.replace(run.plan, phases=phases, derivation=()), run.delta.value)
+        cost = "" if bound is None else f"; all {count} together spend up to ε = {at_most(bound.value)} if alike"
+    reason = f"{count} settings were tried on these examples, and the figure covers one run, not the choice{cost}."
+    fix = "Tune on public data, pay for every try, or silence this with how the search was made private."
+    yield Remark(_for_data(run), where, reason, fix)
+
+
+def examples_mixed(run: LintContext) -> Iterator[Remark]:
+    """No layer may let one example see another.
+
+    Clipping bounds what an example adds to the sum only if its gradient depends on that example alone. Batch
+    normalisation divides each example by statistics of its batch, so removing one changes the gradients of all; running
+    statistics, besides, store sums over private data without any noise. GroupNorm and LayerNorm look at one example
+    at a time.
+
+    The model is built and tried as `dpplan train` does it, on random inputs, which needs the train extra and the data.
+    Where that cannot be done, a note says so. Nothing is known of the model of a plan that is not a recipe.
+    """
+    if run.model is None:
+        return
+    for problem in run.model.problems:
+        fix = "Change the model so that each example is computed by itself and nothing of it is kept."
+        yield Remark(Severity.ERROR, "model.kind", problem, fix)
+    if run.model.unseen:
+        reason = f"the model was not built, so nobody looked for layers that mix examples: {run.model.unseen}."
+        yield Remark(Severity.NOTE, "model.kind", reason, "`dpplan train --dry-run` looks where the run will be.")
+
+
+def preprocessing_from_data(run: LintContext) -> Iterator[Remark]:
+    """What is computed from private data before training is a release as well.
+
+    A mean, a deviation, a vocabulary, a list of classes or a feature selection changes when an example does, and every
+    later step sees it. The figure starts at the first step. Take such numbers from public knowledge, or pay for them.
+
+    A warning for your own data that are scaled by their own mean and deviation (standardize: public declares these to
+    be public), a note for published sets, and a note for data that come from a function, which nobody here has read.
+    """
+    if run.data is None or run.data.kind == "made":
+        return
+    if run.data.standardized:
+        reason = "the mean and deviation of the training set scale its examples, and the figure takes them for public."
+        fix = "Give shift and scale from public knowledge, or silence this with where they are published."
+        yield Remark(_for_data(run), "data.standardize", reason, fix)
+    if run.data.prepared:
+        reason = f"what {run.data.source} computes from the data before it hands them over is not in the figure."
+        fix = "Let it use nothing but public constants, and silence this when it does."
+        yield Remark(Severity.NOTE, "data.source", reason, fix)
+
+
+def seed_fixed(run: LintContext) -> Iterator[Remark]:
+    """A run whose seed is known protects nobody.
+
+    Noise that can be drawn again can be subtracted. A seed is a secret like a key, and one that stands in a script, a
+    recipe or a log is none. Seeded runs are for tests; a run that is to protect takes its noise from the operating
+    system. So this is an error: no claim can be made for such a run.
+
+    `dpplan train --seed` runs all the same, since typing it consents to a test, and marks all that it writes. Earlier
+    runs on the same examples (--runs) that were seeded are a warning, for published sets a note.
+    """
+    if run.loop.seed is not None:
+        reason = (
+            f"seed {show(run.loop.seed)} is fixed: whoever knows it can subtract the noise, so the run protects nobody."
+        )
+        yield Remark(Severity.ERROR, "--seed", reason, "Leave the seed out, unless this is a test.")
+    seeded = [earlier.name for earlier in run.earlier if earlier.seeded]
+    if seeded and run.data is not None and run.data.kind != "made":
+        reason = f"{_listed(seeded)} on the same examples had a seed: whoever knows it can subtract the noise."
+        fix = "Treat those examples as published, unless nobody sees that model."
+        yield Remark(_for_data(run), "data.source", reason, fix)
+
+
+def nonprivate_model_trained(run: LintContext) -> Iterator[Remark]:
+    """A second model, trained without privacy, is covered by nothing.
+
+    training.compare_nonprivate trains the same model once more without clipping and noise, to show what privacy costs.
+    Its accuracy is printed and written to the report. On published sets that harms nobody; on your own data, what is
+    read from it, and decided by it, has no privacy at all.
+    """
+    if run.data is not None and run.data.kind == "own" and run.data.nonprivate_model:
+        reason = f"a second model is trained on source: {run.data.source} without privacy, and its accuracy is shown."
+        fix = "Set compare_nonprivate: false, or keep the report as secret as the data."
+        yield Remark(Severity.WARNING, "training.compare_nonprivate", reason, fix)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+
+
+def _for_data(run: LintContext) -> Severity:
+    """How bad it is to spend more than is counted: published sets harm nobody."""
+    return Severity.NOTE if run.data is not None and run.data.kind == "public" else Severity.WARNING

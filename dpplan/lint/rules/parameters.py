@@ -1,0 +1,178 @@
+"""Rules on the figures of a plan: δ, ε, noise, examples, steps, batch.
+
+The docstring of a rule is its long explanation, shown by `dpplan check --explain`.
+"""
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+
+from dpplan import accounting
+from dpplan.checks import is_number, show
+from dpplan.digits import near_at_most
+from dpplan.lint.context import LintContext, batch_exceeds_examples, needed_steps
+from dpplan.lint.finding import Remark, Severity, at_least, at_most
+from dpplan.mechanism import Gaussian
+from dpplan.plan import Plan, resolve_delta
+
+LARGE_EPSILON = 10.0
+MEANINGLESS_EPSILON = 50.0
+_MEANINGLESS = (Severity.ERROR, MEANINGLESS_EPSILON)
+LEAST_NOISE = 0.3
+_LESS_EPSILON = "Add noise and enlarge the batch with it, train for fewer epochs, or do not call it a proof of privacy."
+# Fewer steps per epoch than this, and one number of steps in twenty ends just before an epoch by chance.
+_STEPS_PER_EPOCH = 20
+
+
+def delta_too_large(run: LintContext) -> Iterator[Remark]:
+    """δ must lie well below 1/n.
+
+    δ is the chance that the guarantee does not hold at all. Publishing one of n examples, picked at random, is
+    (0, 1/n)-private, so a claim with δ ≥ 1/n does not rule out that whole examples are given away. An error from there
+    on; a note above 1/(10 n), the limit below which dpplan chooses δ when none is given.
+
+    Dwork and Roth 2014, The Algorithmic Foundations of Differential Privacy, §2.3.
+    """
+    n, delta = run.settings.examples, run.delta.value
+    if n is None:
+        return
+    expected = delta * n
+    fix = f"Try {run.setting('delta', resolve_delta(None, n).value)}."
+    if expected >= 1:
+        limit = near_at_most(1 / n, delta)
+        reason = f"delta={show(delta)} is not below 1/n = {limit}: it would allow publishing whole records."
+        yield Remark(Severity.ERROR, run.where("delta"), reason, fix)
+    elif 10 * expected > 1 + 1e-9:
+        reason = (
+            f"delta={show(delta)} is close to 1/n = {1 / n:.3g}: a mechanism that publishes each example with a chance "
+            f"of {show(delta)} would satisfy it, and give away {expected:.2g} examples on average."
+        )
+        yield Remark(Severity.NOTE, run.where("delta"), reason, fix)
+
+
+def epsilon_too_large(run: LintContext) -> Iterator[Remark]:
+    """An ε above 10 promises next to nothing, one above 50 nothing at all.
+
+    (ε, δ) bounds every attack: what it finds is at most e^ε times its false alarms, plus δ. At ε = 10 that is a factor
+    of 22,026, and whoever guesses from even odds whether an example was used may be right with a chance of
+    e^ε / (1 + e^ε) = 0.99995. Attacks seldom reach the bound, and a large ε can still be better than none; but it is no
+    proof, and this is a warning. The bound: Wasserman and Zhou 2010; Kairouz, Oh and Viswanath 2015.
+
+    An error above 50, where the factor is 10^21: of all people who ever lived one attack could tell each, without one
+    false alarm. Such a figure must not be called differential privacy. Looked at are what the plan spends, what is
+    claimed (--claimed-eps) and a recipe's target_epsilon.
+    """
+    stated = run.stated_epsilon
+    if stated is not None and stated > MEANINGLESS_EPSILON:
+        where = "--claimed-eps" if run.claim.epsilon is not None else "privacy.target_epsilon"
+        reason = f"ε = {show(stated)} is above 50: as a claim it rules out no attack at all."
+        yield Remark(Severity.ERROR, where, reason, "Claim what the plan spends, once that is below 10.")
+    if run.epsilon is None or run.epsilon.value <= LARGE_EPSILON:
+        return
+    spent = run.epsilon.value
+    severity, limit = (Severity.WARNING, LARGE_EPSILON) if spent <= MEANINGLESS_EPSILON else _MEANINGLESS
+    factor = f"{math.exp(spent):,.0f}" if spent < 20 else f"10^{spent / math.log(10):.0f}"
+    reason = (
+        f"ε = {at_most(spent)} is above {show(limit)}: it does not rule out an attack that finds every example that "
+        f"was used, at one false alarm in {factor}."
+    )
+    yield Remark(severity, run.where("epsilon"), reason, _LESS_EPSILON)
+
+
+def noise_too_small(run: LintContext) -> Iterator[Remark]:
+    """With σ below 0.3, one step that draws an example gives it away.
+
+    The noise is then smaller than a third of what one example may add to the sum, so the bulk of the privacy comes from
+    not being drawn at all. ε grows like 1 / (2σ²) there, and small changes of σ change it by whole units. A larger
+    batch with more noise has the same noise on the mean gradient, σ / batch, at a far smaller ε.
+    """
+    if run.plan is None:
+        return
+    noise = min(Gaussian.of(phase.mechanism).noise_multiplier for phase in run.plan.phases)
+    if noise < LEAST_NOISE:
+        once = accounting.epsilon(Plan.from_rate(noise, 1.0, 1), run.delta.value)
+        reason = (
+            f"sigma={show(noise)} is below 0.3: an example spends ε = {at_most(once.value)} in one step that draws it."
+        )
+        fix = "Multiply batch and noise by the same factor: the mean gradient stays as noisy, and ε falls."
+        yield Remark(Severity.WARNING, run.where("noise_multiplier"), reason, fix)
+
+
+def examples_not_public(run: LintContext) -> Iterator[Remark]:
+    """The number of examples is used as if everybody knew it.
+
+    The sample rate, the steps of an epoch, the divisor of the noisy sum and the limit for δ are all computed from n.
+    Under add/remove adjacency n differs between the two data sets that the claim compares, so a figure that uses it
+    takes it for public. That is true of published sets. Where n was counted from private data it must be published,
+    known anyway, or replaced by a public number; in a set of two or three examples the divisor alone reveals n.
+
+    A note where n was not given at all: then δ cannot be held against 1/n.
+    """
+    if run.settings.examples is None:
+        reason = f"n is not given, so delta={show(run.delta.value)} cannot be held against 1/n."
+        yield Remark(Severity.NOTE, run.where("examples"), reason, "Give --n, the public number of examples.")
+    elif run.data is not None and run.data.kind == "own":
+        reason = (
+            f"n={show(run.settings.examples)} was counted from the data of source: {run.data.source}, and the sample "
+            "rate, the steps and the divisor of the sum use it as if it were public."
+        )
+        fix = "Publish n, and silence this with where; if it must stay secret, no figure here covers it."
+        yield Remark(Severity.WARNING, run.where("examples"), reason, fix)
+
+
+def steps_rounded_down(run: LintContext) -> Iterator[Remark]:
+    """Steps that were rounded down are fewer than the run takes.
+
+    E epochs over n examples in batches of B are ⌈E n / B⌉ steps. int(1 / q), n // B and loaders that drop the last
+    batch round down, so the loop may take a step that nobody accounts for, or train for less than was planned.
+
+    An error where steps and epochs are both given and disagree that way. A warning where the steps alone are the
+    rounded-down length of whole epochs. A recipe gives one of the two, and `dpplan train` takes exactly the steps it
+    accounts for.
+    """
+    settings = run.settings
+    if settings.steps is None:
+        return
+    needed = needed_steps(settings)
+    if needed is not None and settings.steps < needed:
+        reason = (
+            f"steps={show(settings.steps)} is less than the {needed} of epochs={show(settings.epochs)}: what runs for "
+            "these epochs takes steps that are not in the figure."
+        )
+        fix = f"Give {run.setting('steps', needed)}, or leave one of the two out."
+        yield Remark(Severity.ERROR, run.where("steps"), reason, fix)
+    elif needed is None and run.recipe is None:
+        yield from _just_short_of_an_epoch(run)
+
+
+def _just_short_of_an_epoch(run: LintContext) -> Iterator[Remark]:
+    settings = run.settings
+    n, batch, steps = settings.examples, settings.batch_size, settings.steps
+    if n is None or batch is None or steps is None or n < _STEPS_PER_EPOCH * batch:
+        return
+    epoch = n / Fraction(repr(float(batch)))
+    epochs = math.ceil(steps / epoch)
+    length = epochs * epoch
+    if length.denominator != 1 and math.floor(length) == steps:
+        reason = (
+            f"steps={steps} is {epochs} epochs rounded down: {epochs} × {show(n)} / {show(batch)} = {float(length):.9g}"
+            f", so a loop that finishes its last epoch takes {steps + 1}."
+        )
+        fix = f"Give {run.setting('epochs', epochs)} instead, or make sure that the loop stops after {steps}."
+        yield Remark(Severity.WARNING, run.where("steps"), reason, fix)
+
+
+def batch_larger_than_data(run: LintContext) -> Iterator[Remark]:
+    """A batch cannot be expected to hold more examples than there are.
+
+    The sample rate batch / n is a probability. Above 1 it has no meaning, and a loader that repeats examples to fill a
+    batch lets one of them enter a sum several times, each time by a clip norm.
+    """
+    settings = run.settings
+    if batch_exceeds_examples(settings) and is_number(settings.batch_size) and is_number(settings.examples):
+        batch, n = settings.batch_size, settings.examples
+        assert batch is not None
+        assert n is not None
+        reason = f"batch={show(batch)} exceeds n={show(n)}: the sample rate would be {at_least(batch / n)}."
+        fix = f"Lower it to at most {show(n)} (full batch), or check n."
+        yield Remark(Severity.ERROR, run.where("batch_size"), reason, fix)

@@ -1,0 +1,127 @@
+"""Which engine clips this model, and why. What no engine can clip is refused here, before the first step.
+
+chosen = choose(model, runtime.engine, physical_batch, example)
+chosen.engine, chosen.name, chosen.reason       # reason: why not book-keeping; "" when it is
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from dpplan.errors import RecipeError
+from dpplan.train.clipping.clipped_sum import ClippingEngine
+from dpplan.train.clipping.engines.bookkeeping import BookKeeping
+from dpplan.train.clipping.engines.isolated_bookkeeping import IsolatedBookKeeping
+from dpplan.train.clipping.engines.one_at_a_time import OneAtATime
+from dpplan.train.clipping.engines.vmap import VmapClipping
+from dpplan.train.clipping.isolation.row_independent_layers import keeps_rows_apart
+from dpplan.train.clipping.model_trial import Trial
+from dpplan.train.clipping.precision import EXACT
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """How it is known that no example sees another. kind: structural or tested. why: what that rests on."""
+
+    kind: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.why}"
+
+
+IN_VMAP = Isolation("structural", "each example runs inside vmap, where there is no other")
+KNOWN = Isolation("tested", "every layer is known to keep examples apart, and did so on random inputs")
+ALONE = Isolation("tested", "each example is a batch of its own; random inputs left nothing behind in the model")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """An engine and its name. isolation: how examples are kept apart. reason: why not book-keeping, "" when it is."""
+
+    engine: ClippingEngine
+    name: str
+    isolation: Isolation
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}, because {self.reason}" if self.reason else self.name
+
+
+def choose(model: nn.Module, wanted: str, physical_batch: int, example: Tensor, views: int = 1) -> Chosen:
+    """The engine for this model: book-keeping where it is right, else vmap. wanted: auto, book-keeping or vmap.
+
+    A model of known layers is book-kept as it is; one with code of its own behind a wall, inside vmap; and where vmap
+    cannot run it, or it brings rules of its own for vmap, one example is taken at a time.
+
+    example: any one input; only its shape and type are looked at. What comes back has been tried on random inputs,
+    see `Trial`. Raises RecipeError for what cannot be clipped, or not by the engine that was asked for.
+    """
+    if mixing := list(mixers(model)):
+        raise RecipeError(mixing)
+    known = keeps_rows_apart(model)
+    trial = Trial(model, example, views, thorough=not known)
+    reason = "runtime.engine asks for it"
+    if wanted != "vmap":
+        kind = BookKeeping if known else IsolatedBookKeeping
+        reason = trial.against_book_keeping(model) or trial.disagreement(kind) or _custom(trial)
+        if not reason:
+            return Chosen(kind(model, physical_batch, views), "book-keeping", KNOWN if known else IN_VMAP)
+        if wanted == "book-keeping":
+            raise RecipeError(f"runtime.engine=book-keeping cannot clip this model: {reason}. Use engine: auto.")
+    against = trial.disagreement(VmapClipping) or _custom(trial)
+    if not against:
+        return Chosen(VmapClipping(model, physical_batch, views), "vmap", IN_VMAP, reason)
+    if wanted == "vmap":
+        raise RecipeError(f"runtime.engine=vmap cannot clip this model: {against}. Use engine: auto.")
+    if hidden := trial.hidden(model):
+        raise RecipeError(f"model: runs one example at a time (under vmap: {against}), and {hidden}")
+    if disagreement := trial.disagreement(OneAtATime):
+        raise RecipeError(f"model: its per-example gradients cannot be had: {disagreement}.")
+    return Chosen(OneAtATime(model, physical_batch, views), "one example at a time", ALONE, f"under vmap: {against}")
+
+
+def _custom(trial: Trial) -> str:
+    """Why vmap is no wall for the model that was just tried; "" when it is one."""
+    if not trial.custom.used:
+        return ""
+    return str(trial.custom)
+
+
+def as_compiled(chosen: Chosen) -> Chosen:
+    """The same engine, compiled at its first sum. Raises RecipeError where there is nothing to compile."""
+    from dpplan.train.clipping.engines.compiled_bookkeeping import CompiledBookKeeping  # brings a compiler with it
+
+    if not isinstance(chosen.engine, BookKeeping):
+        raise RecipeError(f"runtime.compile is for book-keeping; this model gets {chosen}. Remove compile.")
+    return Chosen(CompiledBookKeeping(chosen.engine), f"{chosen.name}, compiled", chosen.isolation)
+
+
+def mixers(model: nn.Module) -> Iterator[str]:
+    """A sentence for every layer in which one example sees others, or which cannot be clipped for other reasons."""
+    for name, layer in model.named_modules():
+        kind = type(layer).__name__
+        where = f"model: layer '{name}' is a {kind}" if name else f"model: is a {kind}"
+        if any(is_lazy(p) for p in layer.parameters(recurse=False)):
+            yield f"{where} whose shape is not known yet. Build it with its full shape."
+        elif rough := {str(p.dtype) for p in layer.parameters(recurse=False)} - {str(dtype) for dtype in EXACT}:
+            yield f"{where} with parameters of {', '.join(sorted(rough))}. Use float32: its round-off is accounted for."
+        elif isinstance(layer, nn.modules.instancenorm._InstanceNorm):
+            if layer.training and layer.track_running_stats:
+                yield f"{where} that keeps running statistics of private data. Use track_running_stats=False."
+        elif isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            if layer.training or layer.running_mean is None:
+                yield (
+                    f"{where}, which normalises each example by the others in its batch, so that no example's "
+                    "influence is bounded. Use GroupNorm or LayerNorm; one with statistics of public data may stay in "
+                    "eval mode: call its eval() where the model is built, or in the model's train()."
+                )
+        elif isinstance(layer, nn.Embedding | nn.EmbeddingBag):
+            if layer.max_norm is not None:
+                yield f"{where} with max_norm, which changes weights by which words were drawn. Remove max_norm."
+            if layer.scale_grad_by_freq:
+                yield f"{where} with scale_grad_by_freq, which counts words over the batch. Remove it."
+            if layer.sparse:
+                yield f"{where} with sparse=True, but noise goes to every word. Remove sparse."

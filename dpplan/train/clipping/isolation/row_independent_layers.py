@@ -1,0 +1,45 @@
+"""Layers that are known to treat the rows of a batch apart, so that a model made of them alone needs no wall.
+
+A model's own `forward` may do anything with a batch; torch's layers do what their documentation says. Types are
+compared exactly, since a subclass may do anything too.
+"""
+
+from typing import TypeVar
+
+from torch import nn
+
+from dpplan.train.clipping.isolation.reachable_objects import HOOKS
+
+Kind = TypeVar("Kind", bound=type[nn.Module])
+
+_OURS: set[type[nn.Module]] = set()
+_TORCHS: frozenset[type[nn.Module]] = frozenset(
+    {
+        *(nn.Sequential, nn.ModuleList, nn.Identity, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Embedding),
+        *(nn.LayerNorm, nn.GroupNorm, nn.Dropout, nn.AvgPool2d, nn.MaxPool2d),
+        *(nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Tanh, nn.Sigmoid, nn.Softplus),
+    }
+)
+
+
+def rows_apart(kind: Kind) -> Kind:
+    """Marks a model of this package whose `forward` computes each row of its output from one row of its input."""
+    _OURS.add(kind)
+    return kind
+
+
+def keeps_rows_apart(model: nn.Module) -> bool:
+    """Whether every part of this model is known to, and nothing has been attached to it that may not."""
+    hooked = nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
+    return not hooked and all(_plain(layer) for layer in model.modules())
+
+
+def _plain(layer: nn.Module) -> bool:
+    attached = "forward" in vars(layer) or any(vars(layer).get(name) for name in HOOKS)
+    if attached or vars(layer)["_buffers"]:
+        return False
+    if type(layer) is nn.Flatten:  # of examples with each other, if it starts with the first dimension
+        return layer.start_dim == 1 and layer.end_dim == -1
+    if type(layer) is nn.LSTM:
+        return layer.batch_first
+    return type(layer) in _TORCHS or type(layer) in _OURS

@@ -1,0 +1,162 @@
+"""A run in words: plain lines, at most 80 columns. What they are printed on is the command's business."""
+
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from dpplan.accounting.bound import Bound
+from dpplan.checks import show
+from dpplan.digits import up_apart
+from dpplan.mechanism import Gaussian
+from dpplan.plan import settings_of
+from dpplan.quantities import quantity
+from dpplan.render.numbers import down, percent, up
+from dpplan.render.text import headline, row
+from dpplan.train.clipping import Arithmetic
+from dpplan.train.clipping.rules import ROUND_OFF
+from dpplan.train.conformance import Measurement
+from dpplan.train.state.report import Epoch, Planned, TrainReport
+from dpplan.train.step.randomness import SEEDED
+
+FOOTNOTE = "* seen without noise: not covered by ε, not to be published with it"
+EPOCH_HEAD = f"  {'epoch':>5}  {'step':>7}  {'ε so far':>10}  {'loss*':>8}  {'accuracy*':>9}"
+
+
+def plan_lines(planned: Planned) -> Iterator[str]:
+    """The plan: what it costs, then all it rests on."""
+    claim, phase = planned.claim, planned.claim.phase
+    yield from _headline(claim.epsilon, planned)
+    yield ""
+    solved = f"solved for ε ≤ {show(claim.target_epsilon)}" if claim.target_epsilon is not None else "given"
+    yield row("recipe", planned.recipe.name, f"sha256 {planned.recipe.sha256[:12]}")
+    yield row("noise multiplier", down(Gaussian.of(phase.mechanism).noise_multiplier, 8), solved)
+    yield row("clip norm", show(claim.clip_norm), "given")
+    for name, value in settings_of(phase.sampling).items():
+        yield row(quantity(name).words, quantity(name).show(value), _origin(planned, name))
+    yield row("steps", show(phase.steps), _origin(planned, "steps"))
+    yield row("delta", show(claim.delta.value), claim.delta.reason or "given")
+    yield row("training examples", show(claim.plan.examples), "protected; their number is public")
+    yield row("held out", show(planned.dataset.held_out.examples), "never drawn; not protected")
+    yield f"  {'assumes':<19}{claim.plan.assumptions}"
+    if planned.ranks.size > 1:
+        yield row("processes", show(planned.ranks.size), "sums pass between them unencrypted")
+    if planned.recipe.runtime.secure_noise:
+        yield row("noise from", "the system", "about twelve times slower to draw")
+    if planned.resumed is not None:
+        checkpoint = planned.resumed.checkpoint
+        yield row("goes on from", f"step {checkpoint.steps}", "what was begun after it counts")
+    if claim.max_epsilon is not None and claim.target_epsilon is None:
+        yield row("budget", f"ε ≤ {show(claim.max_epsilon)}", f"on_budget: {planned.recipe.training.on_budget}")
+    if claim.warning:
+        yield from textwrap.wrap(f"warning: {claim.warning}", 80, subsequent_indent="  ")
+
+
+def epoch_line(epoch: Epoch) -> str:
+    loss = "-" if epoch.loss is None else f"{epoch.loss:.4g}"
+    right = "-" if epoch.accuracy is None else percent(epoch.accuracy)
+    return f"  {epoch.epoch:>5}  {epoch.step:>7}  {up(epoch.epsilon.upper):>10}  {loss:>8}  {right:>9}"
+
+
+def report_lines(report: TrainReport) -> Iterator[str]:
+    """What was spent against what was planned, and what came of it."""
+    claim, steps = report.planned.claim, report.planned.claim.phase.steps
+    yield from _headline(report.spent, report.planned)
+    yield ""
+    yield row("planned", f"ε ≤ {up(claim.epsilon.upper)}", f"{steps} steps")
+    verdict = "as planned" if report.agrees else "not as planned" if report.status == "finished" else report.status
+    yield row("spent", f"ε ≤ {up(report.spent.upper)}", f"{report.steps} steps: {verdict}")
+    if report.held_out_accuracy is not None:
+        held_out = f"on {report.planned.dataset.held_out.examples} held-out examples"
+        yield row("accuracy", percent(report.held_out_accuracy) + "*", held_out)
+    if report.evaluation:
+        yield from textwrap.wrap(
+            f"{report.evaluation}*", 80, initial_indent=f"  {'accuracy':<19}", subsequent_indent=" " * 21
+        )
+    if report.nonprivate_accuracy is not None:
+        yield row("without privacy", percent(report.nonprivate_accuracy) + "*", "same model, steps and optimiser")
+    if report.lost:
+        yield row("lost", f"{report.lost} steps", "released and counted, not in the model")
+    if report.clipped is not None:
+        yield row("clipped", percent(report.clipped) + "*", "of the example gradients were shortened")
+    yield from verdict_rows(report.measured)
+    if report.dropped:
+        yield row("not finite", show(report.dropped) + "*", "example gradients left out of the sums")
+    yield from textwrap.wrap(report.engine, 80, initial_indent=f"  {'engine':<19}", subsequent_indent=" " * 21)
+    yield from textwrap.wrap(
+        str(report.isolation), 80, initial_indent=f"  {'isolation':<19}", subsequent_indent=" " * 21
+    )
+    yield from arithmetic_rows(report.arithmetic, report.round_off)
+    if report.run["elsewhere_steps"]:
+        yield row("elsewhere", f"{report.run['elsewhere_steps']} steps", "from copies of the folder; counted")
+    if report.run["user_record_missing"]:
+        yield from textwrap.wrap(
+            report.run["user_record_missing"],
+            80,
+            initial_indent=f"  {'copies':<19}unseen: ",
+            subsequent_indent=" " * 21,
+        )
+    yield f"  {'written to':<19}{report.folder}"
+    yield FOOTNOTE
+
+
+def arithmetic_rows(found: Arithmetic, round_off: float) -> Iterator[str]:
+    """What was found of the machine's arithmetic, which the bound on an example's influence rests on."""
+    if found.untried:
+        said = f"not tested: {found.untried}. That an example counts alike wherever it stands is assumed."
+    elif found.same_bits:
+        said = "an example has the same bits wherever it stands: tested before the first step, not proven"
+    else:
+        margin = (
+            "inside the margin" if round_off == ROUND_OFF else f"gradients clipped to {down(1 - round_off)} C for it"
+        )
+        said = f"an example differs by up to {found.largest:.1e} C with its place: tested, not proven; {margin}"
+    yield from textwrap.wrap(said, 80, initial_indent=f"  {'arithmetic':<19}", subsequent_indent=" " * 21)
+
+
+def verdict_rows(checks: Iterable[Measurement]) -> Iterator[str]:
+    """A row for each thing that was measured: whether it agrees, and where more may be known, the figure."""
+    for check in checks:
+        verdict = "agrees" if check.agrees else "DISAGREES"
+        value = verdict if check.realised is None else check.realised
+        mark = "" if check.covered else "*"
+        note = check.planned if check.realised is None else f"{check.planned} planned: {verdict}"
+        lines = textwrap.wrap(note, 42)
+        yield row(check.name, value + mark, lines[0])
+        yield from (f"{'':<38}{line}" for line in lines[1:])
+
+
+def ending(report: TrainReport) -> str:
+    """Why a run is not what was planned, with the epsilon it spent."""
+    claim = report.planned.claim
+    spent, planned = up_apart(report.spent.upper, claim.epsilon.upper)
+    taken = f"{report.steps} of {claim.phase.steps} steps, ε ≤ {spent} spent"
+    if report.evaluation and report.agrees:
+        return (
+            f"{report.evaluation}; {taken}, as planned.\n  model.pt and report.json lack nothing else: {report.folder}"
+        )
+    if report.status == "finished":
+        wrong = ", ".join(check.name for check in report.verdict if not check.agrees)
+        return f"the run disagrees with its plan: {taken},\n  ε ≤ {planned} planned ({wrong})."
+    return (
+        f"{report.message} after {taken}.\n"
+        "  That figure holds if nothing that was seen decided when to stop;\n"
+        f"  otherwise the planned ε ≤ {planned} holds."
+    )
+
+
+def _headline(bound: Bound, planned: Planned) -> Iterator[str]:
+    """The figure with its proof; for a seeded run, that it protects nobody comes first."""
+    if planned.seed is not None:
+        yield f"no privacy: --seed {planned.seed}"
+        yield from textwrap.wrap(
+            f"{SEEDED}. The same run without a seed:", 78, initial_indent="  ", subsequent_indent="  "
+        )
+    claim = planned.claim
+    if claim.exceeded_by(bound):
+        allowed = claim.epsilon.upper if claim.max_epsilon is None else claim.max_epsilon
+        yield f"over budget: ε ≤ {down(allowed)} was allowed"
+    yield headline(bound, claim.delta.value)
+
+
+def _origin(planned: Planned, quantity: str) -> str:
+    origin = planned.claim.plan.origin(quantity)
+    return f"= {origin}" if origin else "given"

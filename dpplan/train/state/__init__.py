@@ -1,0 +1,1 @@
+"""What of a run lies on disk: its folder, its checkpoint, the count of its steps, its report."""

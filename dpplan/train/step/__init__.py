@@ -1,0 +1,1 @@
+"""One private step: draw a batch, clip and sum, add noise, update."""

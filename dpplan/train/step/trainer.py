@@ -1,0 +1,165 @@
+"""One private step, many times: sample, clip and sum, add noise, divide by a public constant, update."""
+
+import dataclasses
+import functools
+import math
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dpplan.mechanism import Gaussian
+from dpplan.plan import Phase
+from dpplan.recipe import Recipe
+from dpplan.train.clipping import Arithmetic, BatchFacts, Chosen, ClippedSum, as_compiled, choose, rule_for, tried
+from dpplan.train.clipping.rules import LARGEST_PIECE
+from dpplan.train.conformance import StepStatistics
+from dpplan.train.data import Split
+from dpplan.train.ranks import ALONE, Ranks
+from dpplan.train.step.augmentation import augmentation_for
+from dpplan.train.step.model_guard import ModelGuard
+from dpplan.train.step.noise import GaussianNoise
+from dpplan.train.step.normals import adding_for
+from dpplan.train.step.optimizer import Optimization
+from dpplan.train.step.randomness import Randomness
+from dpplan.train.step.sampler import sampler_for
+from dpplan.train.step.secure_noise import SecureNoise
+
+# Numbers in the gradients of a piece, had each example's been formed. On a GPU, 256 MiB of float32; a CPU is fastest
+# with what its caches nearly hold: with 64 to 320 examples of the transformer, CNN and MLP that were measured.
+ON_GPU, ON_CPU = 2**26, 2**23
+
+
+class Trainer:
+    """Takes the steps of `phase` on `model`, and counts them.
+
+    Guarantee: the parameters after k calls of `step` come from k releases of `phase.mechanism`, each on a batch
+    drawn by `phase.sampling`, and from nothing else that looked at `data`. An empty batch is a step like any
+    other: its sum is zero and noise is added all the same.
+
+    Several processes have a trainer each, of the same data, and step together. Each draws from its own part of the
+    data; the first adds up their sums and adds the noise, once; all make the same update from what it releases.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Split,
+        phase: Phase,
+        recipe: Recipe,
+        randomness: Randomness,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self.ranks = ranks
+        for tensor in (*model.parameters(), *model.buffers()):
+            ranks.from_first(tensor.data)
+        part = ranks.part(data.examples)
+        self.data = Split(data.inputs[part], data.targets[part]).to(next(model.parameters(), data.targets).device)
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.model, self.recipe, self.examples = model, recipe, data.examples
+        self.sampler = sampler_for(phase.sampling, data.examples, randomness.sampling, self.data.examples)
+        self.augmentation = augmentation_for(recipe.training, data.inputs.shape[1:], randomness.views)
+        count = self.augmentation.count if self.augmentation else 1
+        room = ON_CPU if self.data.targets.device.type == "cpu" else ON_GPU
+        most = room / max(1, count * sum(p.numel() for p in self.parameters))
+        expected = recipe.training.batch_size / ranks.size
+        self.piece = piece_of(recipe.runtime.physical_batch, expected, most, self.data.examples)
+        self.clipping = self._clipping(choose(model, recipe.runtime.engine, self.piece, data.inputs[0], count))
+        self.guard = self._guard()
+        mine = tried(self.clipping.engine, rule_for(recipe.privacy), data.inputs[0])
+        self.arithmetic = functools.reduce(Arithmetic.worst, ranks.gathered(mine))
+        self.round_off = self.arithmetic.round_off(self._most(phase))
+        self.rule = rule_for(recipe.privacy, self.round_off)
+        self.noise = self._noise(Gaussian.of(phase.mechanism), randomness)
+        self.optimization = Optimization(self.parameters, recipe.training, phase.steps)
+        self.steps = 0
+        self.empty_batches = 0
+        self.statistics = StepStatistics(phase, data.examples)
+
+    def _most(self, phase: Phase) -> float:
+        """Examples that no batch of this run exceeds: a Poisson variable is above 2 m + 64 with probability 1e-34."""
+        return min(2 * phase.sampling.expected_batch(self.examples) + 64, self.examples)
+
+    def _clipping(self, chosen: Chosen) -> Chosen:
+        runtime, made = self.recipe.runtime, chosen
+        if runtime.compile:
+            made = as_compiled(made)
+        made.engine.watched = runtime.private_logs
+        made.engine.half = runtime.precision == "bfloat16"
+        return dataclasses.replace(made, name=f"{made.name}, in bfloat16") if made.engine.half else made
+
+    def _guard(self) -> ModelGuard:
+        return ModelGuard(self.model, self.data.inputs[:0], walled=self.clipping.isolation.kind == "structural")
+
+    def _noise(self, mechanism: Gaussian, randomness: Randomness) -> GaussianNoise:
+        runtime = self.recipe.runtime
+        if runtime.secure_noise:  # drawn on the host, where the system's generator is
+            return SecureNoise(mechanism, adding_for(torch.device("cpu"), runtime.compile))
+        return GaussianNoise(mechanism, randomness.noise, adding_for(self.data.targets.device, runtime.compile))
+
+    def step(self) -> BatchFacts:
+        """One release. What it returns is private: it was seen without noise. Of several processes, the first gets
+        the facts of all of them and each other one its own.
+        """
+        drawn = torch.from_numpy(self.sampler.draw()).to(self.data.targets.device, non_blocking=True)
+        with self.guard:
+            mine = self._clipped_sum(drawn)
+        clipped = self.ranks.total(mine)
+        noisy = self.ranks.from_first(torch.empty_like(mine.total) if clipped is None else self._released(clipped))
+        expected, size = self.sampler.expected_batch, self.clipping.engine.size
+        self.rule = self.rule.after(noisy[size:], expected)
+        self.optimization.step(noisy[:size], expected)
+        self.steps += 1
+        return (mine if clipped is None else clipped).facts
+
+    def _released(self, clipped: ClippedSum) -> Tensor:
+        """The sum over the whole batch with its noise. Of several processes, only the first comes here."""
+        noisy, drawn = self.noise.add(clipped), clipped.facts.drawn
+        self.empty_batches += drawn == 0
+        self.statistics.saw(drawn, self.sampler.expected_batch, self.rule.sensitivity, noisy - clipped.total)
+        return noisy
+
+    def _clipped_sum(self, drawn: Tensor) -> ClippedSum:
+        engine, inputs, targets = self.clipping.engine, self.data.inputs, self.data.targets
+        if self.augmentation is None:
+            return engine.clipped_sum(inputs[drawn], targets[drawn], self.rule)
+        moves = self.augmentation.draw(len(drawn))
+        pieces = zip(torch.split(drawn, self.piece), torch.split(moves, self.piece), strict=True)  # one when none drawn
+        augmented = ((self.augmentation.apply(inputs[part], moved), targets[part]) for part, moved in pieces)
+        return functools.reduce(operator.add, (engine.clipped_sum(x, y, self.rule) for x, y in augmented))
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs to go on from here. All of it follows from what was released."""
+        return {
+            "model": self.guard.state_dict(),
+            "optimization": self.optimization.state(),
+            "clip_norm": self.rule.clip_norm,
+            "steps": self.steps,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.guard = self._guard()  # what is frozen is as it was when the run began, in another process
+        self.optimization.restore(state["optimization"])
+        self.rule = rule_for(dataclasses.replace(self.recipe.privacy, clip_norm=state["clip_norm"]), self.round_off)
+        self.steps = state["steps"]
+
+    @property
+    def looked_at(self) -> int:
+        """Rows of a piece: as many go through the model at once in training, with far more memory for each."""
+        return self.piece * (self.augmentation.count if self.augmentation else 1)
+
+    def finite(self) -> bool:
+        """Whether every parameter is a number. Parameters are covered by epsilon, so asking costs nothing."""
+        return self.optimization.finite()
+
+
+def piece_of(asked: int | None, expected: float, most: float, held: int) -> int:
+    """How many of the `held` examples to clip at once, which matters neither to the result nor to what it costs.
+
+    asked: by the recipe. Else enough for all but one draw in fifty of the `expected` ones, and `most` at most.
+    """
+    size = min(expected + 2 * math.sqrt(expected), most) if asked is None else asked
+    return max(1, min(math.ceil(size), held, LARGEST_PIECE))

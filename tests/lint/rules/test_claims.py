@@ -1,0 +1,241 @@
+"""Rules on claims and training loops: each fires where it should, and only there."""
+
+import dataclasses
+import math
+import re
+
+import pytest
+from lint_runs import found, of_options, of_recipe, only
+
+from dpplan import accounting, lint
+from dpplan.accounting.bound import Bound
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE
+from dpplan.errors import NotCertified
+from dpplan.lint import Severity
+from dpplan.plan import Plan
+
+DELTA = 1e-6
+
+
+def claiming(**claim: object) -> lint.LintContext:
+    return of_options(run={"claim": lint.StatedClaim(**claim)})  # type: ignore[arg-type]
+
+
+def looping(**loop: object) -> lint.LintContext:
+    return of_options(run={"loop": lint.Loop(**loop)})  # type: ignore[arg-type]
+
+
+def figure(pattern: str, text: str) -> float:
+    stated = re.search(pattern + r" ([\d.e+-]*\d)", text)
+    assert stated, text
+    return float(stated[1])
+
+
+# DP007
+
+
+def test_a_claim_under_another_adjacency_is_an_error_with_what_holds_instead() -> None:
+    run = claiming(adjacency=REPLACE_ONE)
+    finding = only(run, "DP007")
+    assert (finding.severity, finding.where) == (Severity.ERROR, "--adjacency")
+    spent = accounting.epsilon(run.plan, DELTA).upper  # type: ignore[arg-type]
+    assert spent is not None
+    assert 2 * spent <= figure("ε ≤", finding.fix) <= 2.01 * spent
+    assert DELTA * (1 + math.exp(spent)) <= figure("δ =", finding.fix) <= 1.01 * DELTA * (1 + math.exp(spent))
+
+
+def test_where_nothing_holds_instead_nothing_is_offered() -> None:
+    run = of_options(noise_multiplier=0.4, run={"claim": lint.StatedClaim(adjacency=REPLACE_ONE)})
+    assert only(run, "DP007").fix == "Claim add/remove."
+
+
+def test_batches_of_a_fixed_size_do_not_go_with_add_remove() -> None:
+    finding = only(looping(loader="fixed"), "DP007")
+    assert finding.where == "--loader"
+    assert "that is replace-one" in finding.message
+
+
+def test_the_adjacency_of_the_figure_is_fine() -> None:
+    assert found(claiming(adjacency=ADD_REMOVE), "DP007") == []
+    assert found(looping(loader="shuffle"), "DP007") == []
+
+
+# DP008
+
+
+@pytest.mark.parametrize("loader", ["shuffle", "fixed"])
+def test_a_loader_that_is_not_poisson_is_an_error(loader: str) -> None:
+    finding = only(looping(loader=loader), "DP008")
+    assert finding.severity is Severity.ERROR
+    assert "the figure is for Poisson sampling, and the loader" in finding.message
+
+
+def test_a_poisson_loader_and_any_loader_of_full_batches_are_fine() -> None:
+    assert found(looping(loader="poisson"), "DP008") == []
+    full = of_options(batch_size=60_000, epochs=5, run={"loop": lint.Loop(loader="fixed")})
+    assert found(full, "DP008") == found(full, "DP007") == []
+
+
+# DP009
+
+
+def test_an_estimate_below_the_certified_interval_is_an_error() -> None:
+    finding = only(claiming(accountant="gdp"), "DP009")
+    assert (finding.severity, finding.where) == (Severity.ERROR, "--accountant")
+    assert re.match(r"gdp estimates ε ≈ 2\.622 and proves nothing; the true ε is at least 2\.69", finding.message)
+    assert "Claim ε ≤ 2.697" in finding.fix
+
+
+def test_an_estimate_above_the_truth_is_a_warning() -> None:
+    run = of_options(
+        noise_multiplier=0.3, sample_rate=0.01, batch_size=None, epochs=None, steps=2000, delta=1e-5,
+        run={"claim": lint.StatedClaim(accountant="gdp")},
+    )  # fmt: skip
+    assert only(run, "DP009").severity is Severity.WARNING
+
+
+def pretending(monkeypatch: pytest.MonkeyPatch, value: float) -> lint.Finding:
+    """What is found when gdp, which is quoted, estimates this value."""
+    run, exact = claiming(accountant="gdp"), accounting.epsilon
+
+    def answer(plan: Plan, delta: float, accountant: str = "exact") -> Bound:
+        bound = exact(plan, delta, accountant)
+        return bound if accountant == "exact" else dataclasses.replace(bound, estimate=value)
+
+    assert run.epsilon is not None
+    monkeypatch.setattr(accounting, "epsilon", answer)
+    return only(run, "DP009")
+
+
+@pytest.mark.parametrize("share", [1e-3, 1e-5, 1e-8, 1e-12])
+def test_an_estimate_that_is_refuted_is_seen_to_be(monkeypatch: pytest.MonkeyPatch, share: float) -> None:
+    bound = of_options().epsilon
+    assert bound is not None
+    assert bound.lower is not None
+    finding = pretending(monkeypatch, bound.lower * (1 - share))
+    assert finding.severity is Severity.ERROR
+    assert figure("ε ≈", finding.message) < figure("at least", finding.message) <= bound.lower
+
+
+def test_an_estimate_inside_the_interval_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    bound = of_options().epsilon
+    assert bound is not None
+    assert bound.upper is not None
+    finding = pretending(monkeypatch, math.nextafter(bound.upper, 0))
+    assert finding.severity is Severity.ERROR
+    assert figure("ε ≈", finding.message) < figure("ε ≤", finding.message)
+
+
+@pytest.mark.parametrize("share", [0.5, 1e-3, 1e-5, 1e-7, 1e-11])
+def test_a_refuted_claim_is_shown_below_what_refutes_it(share: float) -> None:
+    bound = of_options().epsilon
+    assert bound is not None
+    assert bound.lower is not None
+    claimed = bound.lower * (1 - share)
+    message = only(claiming(epsilon=claimed), "DP009").message
+    assert figure("claimed ε =", message) == claimed < figure("at least", message) <= bound.lower
+
+
+def test_a_claim_that_is_not_proven_is_shown_inside_the_interval() -> None:
+    bound = of_options().epsilon
+    assert bound is not None
+    assert bound.upper is not None
+    message = only(claiming(epsilon=math.nextafter(bound.upper, 0)), "DP009").message
+    assert figure("claimed ε =", message) < figure("≤ ε ≤", message) == bound.upper
+
+
+def test_an_accountant_without_a_theorem_cannot_be_quoted() -> None:
+    finding = only(claiming(accountant="zcdp"), "DP009")
+    assert finding.severity is Severity.ERROR
+    assert finding.message.startswith("zcdp: sample_rate")
+
+
+def test_a_plan_of_which_nothing_is_proven_has_no_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise NotCertified("too hard")
+
+    run = of_options()
+    monkeypatch.setattr(accounting, "epsilon", refuse)
+    assert run.epsilon is None
+    assert [(finding.code, finding.severity) for finding in lint.check(run)] == [("DP009", Severity.ERROR)]
+
+
+def test_proven_bounds_are_fine() -> None:
+    for accountant in ("exact", "rdp", "moments", "basic"):
+        assert found(claiming(accountant=accountant), "DP009") == []
+
+
+@pytest.mark.parametrize(("below", "said"), [(0.9, "is false"), (1 - 1e-13, "is not proven")])
+def test_a_claimed_epsilon_below_the_certified_one_is_an_error(below: float, said: str) -> None:
+    bound = of_options().epsilon
+    assert bound is not None
+    assert bound.upper is not None
+    claimed = bound.lower * below if below < 0.95 else math.nextafter(bound.upper, 0)  # type: ignore[operator]
+    finding = only(claiming(epsilon=claimed), "DP009")
+    assert (finding.severity, finding.where) == (Severity.ERROR, "--claimed-eps")
+    assert said in finding.message
+
+
+def test_a_claimed_epsilon_that_is_proven_is_fine() -> None:
+    bound = of_options().epsilon
+    assert bound is not None
+    assert found(claiming(epsilon=bound.upper), "DP009") == []
+
+
+# DP012
+
+
+def test_a_cap_at_the_mean_batch_is_an_error_that_says_which_cap_is_safe() -> None:
+    finding = only(looping(cap=256), "DP012")
+    assert (finding.severity, finding.where) == (Severity.ERROR, "--cap")
+    assert "may add 1 to delta=1e-06" in finding.message
+    safe = int(figure("--cap", finding.fix))
+    assert found(looping(cap=safe), "DP012") == []
+    assert only(looping(cap=safe - 1), "DP012").severity is Severity.WARNING
+    assert 6 < (safe - 256) / math.sqrt(256) < 10
+
+
+def test_what_a_cap_adds_is_not_understated() -> None:
+    """Against the binomial tail, summed term by term."""
+    run = looping(cap=340)
+    assert run.plan is not None
+    assert run.epsilon is not None
+    n, q = 60_001, run.plan.only_phase.sampling.sample_rate
+    tail = run.plan.steps * math.fsum(_binomial(n, q, k) for k in range(341, 600))
+    stated = figure("may add", only(run, "DP012").message)
+    assert stated >= (1 + math.exp(run.epsilon.value)) * tail > 0
+    assert stated <= 30 * (1 + math.exp(run.epsilon.value)) * tail
+
+
+def _binomial(n: int, q: float, k: int) -> float:
+    log_ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    return math.exp(log_ways + k * math.log(q) + (n - k) * math.log1p(-q))
+
+
+def test_a_loader_without_a_cap_is_fine() -> None:
+    assert found(of_options(), "DP012") == []
+    assert found(looping(cap=60_000), "DP012") == []
+
+
+# DP015
+
+
+def test_micro_batches_are_a_warning_with_the_figure_of_the_other_reading() -> None:
+    finding = only(looping(micro_batches=4), "DP015")
+    assert (finding.severity, finding.where) == (Severity.WARNING, "--accumulate")
+    larger = accounting.epsilon(Plan.from_rate(1.1, 1024 / 60_000, 14_063), DELTA).upper
+    assert larger is not None
+    assert larger <= figure("and ε =", finding.message) <= 1.001 * larger
+
+
+def test_views_that_are_clipped_one_by_one_are_an_error() -> None:
+    finding = only(looping(views=2), "DP015")
+    assert (finding.severity, finding.where) == (Severity.ERROR, "--views")
+    louder = accounting.epsilon(Plan.from_rate(0.55, 256 / 60_000, 14_063), DELTA).upper
+    assert louder is not None
+    assert louder <= figure("and ε =", finding.message) <= 1.001 * louder
+
+
+def test_one_micro_batch_and_one_view_are_fine() -> None:
+    assert found(looping(micro_batches=1, views=1), "DP015") == []
+    assert found(of_recipe(), "DP015") == []

@@ -1,0 +1,102 @@
+"""What is read from a folder of runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dpplan import lint
+from dpplan.mechanism import Gaussian
+from dpplan.plan import Phase
+from dpplan.sampling import Poisson
+
+
+def report(folder: Path, source: str = "file", path: str | None = "mine.csv", steps: int = 7, **more: Any) -> None:
+    folder.mkdir(parents=True)
+    content = {
+        "schema": "dpplan.train/1",
+        "recipe": {"sha256": "abc", "data": {"source": source, "path": path}},
+        "planned": {"noise_multiplier": 2.0, "sample_rate": 0.25, "steps": 10},
+        "spent": {"steps": steps},
+    } | more
+    (folder / "report.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_runs_on_the_same_examples_are_found_in_order_with_the_steps_they_took(tmp_path: Path) -> None:
+    report(tmp_path / "mine-002")
+    report(tmp_path / "mine-001", steps=0)
+    phase = Phase(Gaussian(2.0), Poisson(0.25), 7)
+    assert lint.runs_in(tmp_path, "file", "mine.csv") == (
+        lint.PriorRun("mine-001", None, "abc"),
+        lint.PriorRun("mine-002", phase, "abc"),
+    )
+
+
+def test_runs_on_other_examples_are_passed_over(tmp_path: Path) -> None:
+    report(tmp_path / "a", source="images")
+    report(tmp_path / "b", path="other.csv")
+    report(tmp_path / "c", path=None)
+    assert lint.runs_in(tmp_path, "file", "mine.csv") == ()
+
+
+def test_one_path_written_in_two_ways_is_one_path(tmp_path: Path) -> None:
+    report(tmp_path / "a", path="folder/../mine.csv")
+    assert len(lint.runs_in(tmp_path, "file", "mine.csv")) == 1
+
+
+def test_what_is_no_report_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name, text in {"broken": "{", "list": "[1]", "other": '{"schema": "x"}', "none": "null"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "report.json").write_text(text, encoding="utf-8")
+    report(tmp_path / "foreign", schema="other.tool/1")
+    report(tmp_path / "impossible", planned={"noise_multiplier": -1, "sample_rate": 0.25})
+    report(tmp_path / "partial", planned={})
+    assert lint.runs_in(tmp_path, "file", "mine.csv") == ()
+    assert lint.runs_in(tmp_path / "nowhere", "file", "mine.csv") == ()
+
+
+def run_json(folder: Path, steps: int) -> None:
+    """What a run leaves that was killed."""
+    report(folder, schema="dpplan.run/1", spent={})
+    (folder / "report.json").rename(folder / "run.json")
+    (folder / "steps").write_bytes(b"%020d\n" % steps)
+
+
+def test_a_run_that_was_killed_is_counted_by_the_steps_it_began(tmp_path: Path) -> None:
+    run_json(tmp_path / "killed", 5)
+    run_json(tmp_path / "killed-at-once", 0)
+    report(tmp_path / "resumed-and-killed", steps=3)
+    (tmp_path / "resumed-and-killed" / "steps").write_bytes(b"%020d\n" % 6)
+    run_json(tmp_path / "damaged", 4)
+    (tmp_path / "damaged" / "report.json").write_text("{", encoding="utf-8")
+    found = {run.name: run.steps for run in lint.runs_in(tmp_path, "file", "mine.csv")}
+    assert found == {"damaged": 4, "killed": 5, "killed-at-once": 0, "resumed-and-killed": 6}
+
+
+def ids(*resumes: tuple[str, int]) -> dict[str, Any]:
+    return {"id": "a", "resumes": [{"id": name, "counted": counted} for name, counted in resumes]}
+
+
+def test_an_older_copy_of_a_run_counts_once_and_two_that_went_on_count_twice(tmp_path: Path) -> None:
+    report(tmp_path / "1-first", steps=3, run=ids())
+    report(tmp_path / "2-whole", steps=7, run=ids(("x", 3)))
+    report(tmp_path / "3-copy", steps=7, run=ids(("x", 3)))
+    report(tmp_path / "4-older", steps=5, run=ids(("x", 3)))
+    assert [run.name for run in lint.runs_in(tmp_path, "file", "mine.csv")] == ["2-whole"]
+    report(tmp_path / "5-other", steps=6, run=ids(("y", 3)))
+    report(tmp_path / "6-beyond", steps=4, run=ids())  # one step more than the others knew of when they went on
+    names = [run.name for run in lint.runs_in(tmp_path, "file", "mine.csv")]
+    assert names == ["2-whole", "5-other", "6-beyond"]
+    report(tmp_path / "7-foreign", steps=4, run={"id": "b", "resumes": []})
+    assert len(lint.runs_in(tmp_path, "file", "mine.csv")) == 4
+
+
+def test_reports_that_hold_anything_at_all_are_passed_over(tmp_path: Path) -> None:
+    for number, more in enumerate(
+        [{"run": 3}, {"run": {}}, {"run": {"id": "a", "resumes": [3]}}, {"spent": 3}, {"spent": {"steps": "x"}},
+         {"recipe": []}, {"recipe": {"data": "x"}}, {"planned": 3}, {"planned": {"noise_multiplier": "x"}}]
+    ):  # fmt: skip
+        report(tmp_path / str(number), **more)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "report.json").write_text("[" * 100_000, encoding="utf-8")
+    assert lint.runs_in(tmp_path, "file", "mine.csv") == ()

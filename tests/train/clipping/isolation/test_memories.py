@@ -1,0 +1,160 @@
+"""Whatever a model keeps of an example is seen, wherever it keeps it; so are ways past the wall of vmap."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from memories import MEMORIES, LayerDrop, PingPong, Remembering
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from dpplan.errors import RecipeError, TrainingStopped
+from dpplan.train.clipping import choose
+from dpplan.train.clipping.isolation.reachable_objects import Reached
+from dpplan.train.clipping.rules import Flat
+from dpplan.train.step.model_guard import ModelGuard
+
+EXAMPLE = torch.zeros(6)
+
+
+@pytest.mark.parametrize("name", MEMORIES)
+def test_a_model_that_keeps_what_it_sees_is_refused_wherever_it_keeps_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    read, write, said = MEMORIES[name]
+    with pytest.raises(RecipeError, match=said) as refused:
+        choose(Remembering(read, write, always=True), "auto", 8, EXAMPLE)
+    assert "others are in its batch" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", MEMORIES)
+def test_a_model_that_keeps_what_no_trial_shows_it_never_releases_a_step(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    read, write, said = MEMORIES[name]
+    net = Remembering(read, write, always=False)
+    inputs = torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
+    inputs[2] *= 1e6
+    with pytest.raises((RecipeError, TrainingStopped), match=f"{said}|changes something"):
+        chosen = choose(net, "auto", 8, EXAMPLE)
+        with ModelGuard(net, inputs[:0], chosen.isolation.kind == "structural"):
+            chosen.engine.clipped_sum(inputs, torch.zeros(6, dtype=torch.int64), Flat(1.0))
+
+
+def test_state_is_compared_where_passes_cannot_be() -> None:
+    with pytest.raises(RecipeError, match=r"changes global 'SPACE\.m' while it runs"):
+        choose(LayerDrop(), "auto", 8, EXAMPLE)
+
+
+def test_what_is_kept_for_one_example_only_stops_the_step() -> None:
+    net = PingPong()
+    chosen = choose(net, "auto", 8, EXAMPLE)
+    assert chosen.name == "one example at a time"
+    inputs = torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
+    inputs[2] *= 1e6
+    with pytest.raises(TrainingStopped, match="changes attribute 'kept'"):
+        chosen.engine.clipped_sum(inputs, torch.zeros(6, dtype=torch.int64), Flat(1.0))
+
+
+class Below(TorchDispatchMode):
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.neg.default and len(out) > 40:
+            out = out * torch.where(out.detach().abs().max() > 100, -1.0, 1.0)
+        return out
+
+
+def by_mode(x: Tensor) -> Tensor:
+    with Below():
+        return torch.neg(x)
+
+
+def by_unwrapping(x: Tensor) -> Tensor:
+    functorch = torch._C._functorch
+    if not functorch.is_functorch_wrapped_tensor(x):
+        return x
+    inside = x.detach()
+    while functorch.is_functorch_wrapped_tensor(inside):
+        inside = functorch.get_unwrapped(inside)
+    return x * torch.where(inside.abs().max() > 100, -1.0, 1.0) if len(inside) > 6 else x
+
+
+def by_printing(x: Tensor) -> Tensor:
+    return x * (1 + len(f"{x!r}") // 10**6)
+
+
+@torch.library.custom_op("dpplan_tests::doubled", mutates_args=())
+def doubled(x: Tensor) -> Tensor:
+    return 2 * x
+
+
+doubled.register_autograd(lambda context, gradient: 2 * gradient)
+doubled.register_vmap(lambda info, dims, x: (2 * x - x.mean(dims[0], keepdim=True) * (info.batch_size > 6), dims[0]))
+
+
+def by_operator(x: Tensor) -> Tensor:
+    return torch.ops.dpplan_tests.doubled(x)
+
+
+class Reaching(nn.Module):
+    def __init__(self, reach: Any) -> None:
+        super().__init__()
+        self.score, self.on = nn.Linear(6, 4), True
+        self.__dict__["reach"] = reach
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.score(self.reach(x) if self.on else x)
+
+
+WAYS = {
+    by_mode: "TorchDispatchMode Below runs below vmap",
+    by_unwrapping: "get_unwrapped reaches below vmap",
+    by_printing: "shows all examples inside vmap",
+    by_operator: "has a vmap rule of its own",
+}
+
+
+@pytest.mark.parametrize("reach", WAYS)
+def test_ways_past_vmap_are_no_wall(reach: Any) -> None:
+    chosen = choose(Reaching(reach), "auto", 64, EXAMPLE)
+    assert (chosen.name, chosen.isolation.kind) == ("one example at a time", "tested")
+    assert WAYS[reach] in chosen.reason
+
+
+@pytest.mark.parametrize("reach", WAYS)
+def test_ways_past_vmap_that_are_taken_later_stop_the_run(reach: Any) -> None:
+    net = Reaching(reach)
+    net.on = False
+    chosen = choose(net, "auto", 64, EXAMPLE)
+    assert chosen.isolation.kind == "structural"
+    net.on = True
+    inputs = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
+    guard = ModelGuard(net, inputs[:0], walled=True)
+    with pytest.raises(TrainingStopped, match=re.escape(WAYS[reach])), guard:
+        chosen.engine.clipped_sum(inputs, torch.zeros(50, dtype=torch.int64), Flat(1.0))
+
+
+@pytest.mark.parametrize("layer", [nn.Embedding(7, 6, sparse=True), nn.EmbeddingBag(7, 6, sparse=True)])
+def test_sparse_gradients_are_refused_in_words(layer: nn.Module) -> None:
+    with pytest.raises(RecipeError, match=f"is a {type(layer).__name__} with sparse=True"):
+        choose(nn.Sequential(layer, nn.Linear(6, 4)), "auto", 8, torch.zeros(5, dtype=torch.int64))
+
+
+g = [0.0]
+
+
+class NamesAnAttribute(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.score, self.g = nn.Linear(6, 4), 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.score(x) * self.g
+
+
+def test_an_attribute_is_not_taken_for_a_global_of_its_name() -> None:
+    assert "global 'g'" not in Reached(NamesAnAttribute()).found
