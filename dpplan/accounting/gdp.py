@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee, widened
-from dpplan.accounting.logspace import log_expm1, log_sum
+from dpplan.accounting.numerics.logspace import log_expm1, log_sum
 from dpplan.errors import NotApplicable
 from dpplan.plan import Plan
 

@@ -18,8 +18,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.accounting.logspace import Array
-from dpplan.accounting.minimum import minimise
+from dpplan.accounting.numerics.logspace import Array
+from dpplan.accounting.numerics.minimum import minimise
 from dpplan.accounting.sampled_gaussian import kl_divergence, log_excess_moments
 from dpplan.checks import Problems
 from dpplan.errors import UsageError

@@ -35,7 +35,7 @@ import math
 
 import numpy as np
 
-from dpplan.accounting.logspace import Array, exp_excess, log_expm1
+from dpplan.accounting.numerics.logspace import Array, exp_excess, log_expm1
 
 _REACH = 12.0  # windows end 12 standard deviations out: e^{−72} of the mass is left behind
 _ALIAS = 46.0  # the trapezoid sum is off by about e^{−46} relative

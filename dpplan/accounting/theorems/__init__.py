@@ -16,8 +16,8 @@ import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.gdp import epsilon_interval
-from dpplan.accounting.logspace import Array
-from dpplan.accounting.minimum import minimise
+from dpplan.accounting.numerics.logspace import Array
+from dpplan.accounting.numerics.minimum import minimise
 from dpplan.plan import Phase, Plan
 
 Steps = list[tuple[int, float]]  # (steps, ε₀) of each phase

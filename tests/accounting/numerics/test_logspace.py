@@ -5,7 +5,7 @@ import oracle
 import pytest
 from mpmath import mp, mpf
 
-from dpplan.accounting.logspace import (
+from dpplan.accounting.numerics.logspace import (
     exp_excess,
     log1mexp,
     log1p_excess,
