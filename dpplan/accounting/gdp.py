@@ -17,6 +17,7 @@ import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee, widened
 from dpplan.accounting.numerics.logspace import log_expm1, log_sum
+from dpplan.accounting.numerics.normal import LOG_SQRT_2PI, normal_tail
 from dpplan.errors import NotApplicable
 from dpplan.plan import Plan
 
@@ -66,10 +67,10 @@ def gaussian_log_delta(mu: float, epsilon: float) -> float:
         return 0.0
     c = epsilon / mu - mu / 2
     if c > -1:
-        return -c * c / 2 - _LOG_SQRT_2PI + math.log(max(_exponential_gap(c, mu), sys.float_info.min))
+        return -c * c / 2 - LOG_SQRT_2PI + math.log(max(_exponential_gap(c, mu), sys.float_info.min))
     # Here δ > 0.68 and the two small terms are taken off 1, whose logarithm is then well conditioned.
-    above = math.exp(-c * c / 2 - _LOG_SQRT_2PI) * _exponential_gap(c + mu, math.inf)
-    return math.log1p(-(math.erfc(-c / math.sqrt(2)) / 2 + above))
+    above = math.exp(-c * c / 2 - LOG_SQRT_2PI) * _exponential_gap(c + mu, math.inf)
+    return math.log1p(-(normal_tail(-c) + above))
 
 
 def log_delta_margin(mu: float, epsilon: float, log_delta: float) -> float:
@@ -142,7 +143,6 @@ def delta_interval(mu: float, epsilon: float) -> Interval:
 
 
 _ULP = 2.0**-53
-_LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 # Nodes and weights of the exp-sinh-type rule v = exp(τ − e^{−τ}) for ∫_0^∞ of functions that decay like e^{−v}
 # (Takahasi and Mori 1974): the trapezoid rule in τ converges geometrically, and both ends are below 1e-17.
@@ -161,7 +161,7 @@ def _exponential_gap(c: float, mu: float) -> float:
 def _log_delta_slope(mu: float, epsilon: float) -> float:
     """d log δ / dε = −e^ε·Φ(−μ/2 − ε/μ)/δ, negative."""
     c = epsilon / mu - mu / 2
-    log_rise = -c * c / 2 - _LOG_SQRT_2PI + math.log(_exponential_gap(max(c + mu, -1.0), math.inf))
+    log_rise = -c * c / 2 - LOG_SQRT_2PI + math.log(_exponential_gap(max(c + mu, -1.0), math.inf))
     return -math.exp(max(log_rise - gaussian_log_delta(mu, epsilon), -700.0))
 
 

@@ -15,7 +15,9 @@ from typing import Literal
 import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.accounting.numerics.logspace import Array, log_binomial_pmf, log_expm1, log_sum
+from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics.binomial import log_binomial_pmf
+from dpplan.accounting.numerics.logspace import log_expm1, log_sum
 from dpplan.checks import Problems
 from dpplan.errors import UsageError
 from dpplan.plan import Phase, Plan

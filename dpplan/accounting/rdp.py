@@ -18,7 +18,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.accounting.numerics.logspace import Array
+from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.minimum import minimise
 from dpplan.accounting.sampled_gaussian import kl_divergence, log_excess_moments
 from dpplan.checks import Problems

@@ -35,7 +35,9 @@ import math
 
 import numpy as np
 
-from dpplan.accounting.numerics.logspace import Array, exp_excess, log_expm1
+from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics.exp_remainder import scaled_exp_remainder
+from dpplan.accounting.numerics.logspace import log_expm1
 
 _REACH = 12.0  # windows end 12 standard deviations out: e^{−72} of the mass is left behind
 _ALIAS = 46.0  # the trapezoid sum is off by about e^{−46} relative
@@ -102,7 +104,7 @@ class _Quadrature:
     def kl(self, end: float) -> float:
         """E_P[φ(−ℓ)] over the nodes up to x = end."""
         log_weight, loss, _ = self._at(self._nodes_to(math.ceil(end / (self.h * self.s))))
-        return float(np.sum(np.exp(log_weight + np.maximum(-loss, 0.0)) * exp_excess(-loss)))
+        return float(np.sum(np.exp(log_weight + np.maximum(-loss, 0.0)) * scaled_exp_remainder(-loss)))
 
     def _saturation(self, order: float) -> float:
         """An x >= 1/2 right of which 1 − p <= s/(10·order)."""
@@ -121,11 +123,11 @@ class _Quadrature:
         peak = exponent.argmax(axis=1)
         rows = np.arange(len(b))
         top = exponent[rows, peak]
-        curved = np.sum(np.exp(exponent - top[:, np.newaxis]) * exp_excess(z), axis=1)
+        curved = np.sum(np.exp(exponent - top[:, np.newaxis]) * scaled_exp_remainder(z), axis=1)
 
         heaviest = log_weight.max(axis=1)
         drift = np.sum(
-            np.exp(log_weight - heaviest[:, np.newaxis] + np.maximum(-loss, 0.0)) * exp_excess(-loss), axis=1
+            np.exp(log_weight - heaviest[:, np.newaxis] + np.maximum(-loss, 0.0)) * scaled_exp_remainder(-loss), axis=1
         )
         total = np.logaddexp(top + np.log(curved), np.log(b) + heaviest + np.log(drift))
 

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.accounting.numerics.logspace import Array
+from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.minimum import minimise
 from dpplan.checks import Problems
 from dpplan.errors import NotApplicable, UsageError

@@ -16,10 +16,10 @@ from typing import cast
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Array, ComplexArray
 from dpplan.accounting.exact.measure import LOG_HUGE, Moments
 from dpplan.accounting.exact.quadrature import EPS
 from dpplan.accounting.exact.tilt import log_chernoff_factor
+from dpplan.accounting.numerics import Array, ComplexArray
 
 # Frequencies are bounded on a geometric net that starts at NET_START standard deviations of the characteristic
 # function and ends NET_RATIO^NET_SIZE = 5e4 times higher.

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Steps, log_normal_tail
+from dpplan.accounting.exact.law import Steps
+from dpplan.accounting.numerics.normal import log_normal_tail
 
 # Places of the threshold event, in standard deviations of the noise above the shifted mean.
 LEAST = 1e-290  # of a delta: below, floats lose their digits

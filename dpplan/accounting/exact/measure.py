@@ -19,19 +19,10 @@ import numpy as np
 
 from dpplan.accounting.exact.decay import Decay, Known
 from dpplan.accounting.exact.jump import Jumps
-from dpplan.accounting.exact.law import (
-    Array,
-    Band,
-    ComplexArray,
-    Cut,
-    Direction,
-    Steps,
-    grown_error,
-    log_characteristic,
-    log_normal_tail,
-    log_ratio,
-)
+from dpplan.accounting.exact.law import Band, Cut, Direction, Steps, grown_error, log_characteristic, log_ratio
 from dpplan.accounting.exact.quadrature import EPS, MOST_VALUES, Quadrature
+from dpplan.accounting.numerics import Array, ComplexArray
+from dpplan.accounting.numerics.normal import log_normal_tail
 
 LOG_HUGE = 700.0
 LINE_WORK = 400_000_000  # nodes times frequencies of one line: about a second

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Array, Direction, Steps, exp_remainder, log_ratio, lowest_mode
+from dpplan.accounting.exact.law import Direction, Steps, log_ratio, lowest_mode
+from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics.exp_remainder import exp_remainder
 
 # How well a saddle is placed: in units of log delta, or of standard deviations of the tilted loss.
 TOLERANCE = 0.05

@@ -16,7 +16,7 @@ import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.gdp import epsilon_interval
-from dpplan.accounting.numerics.logspace import Array
+from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.minimum import minimise
 from dpplan.plan import Phase, Plan
 

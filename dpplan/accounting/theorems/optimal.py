@@ -17,7 +17,9 @@ import math
 import numpy as np
 
 from dpplan.accounting.bound import Bound
-from dpplan.accounting.numerics.logspace import Array, log1mexp, log_binomial_pmf, log_sub
+from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics.binomial import log_binomial_pmf
+from dpplan.accounting.numerics.logspace import log1mexp, log_sub
 from dpplan.accounting.theorems import UP, Steps, best_delta, best_epsilon
 from dpplan.plan import Plan
 

@@ -13,7 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Array, Direction
+from dpplan.accounting.exact.law import Direction
+from dpplan.accounting.numerics import Array
 from dpplan.plan import Plan
 
 # Moments over more nodes than this are not asked for: in balls they would be out of reach.
