@@ -14,10 +14,12 @@ def complex_log(z: ComplexArray) -> ComplexArray:
 
 
 def complex_log1p(z: ComplexArray, log_largest: float = LOG_LARGEST) -> ComplexArray:
-    """log(1 + z), with full accuracy also where |z| is small; its real part is -log_largest where z = -1."""
+    """log(1 + z), with full accuracy where |z| is small and where 1 + z is; its real part is -log_largest at z = -1."""
+    square = z.real * (2.0 + z.real) + z.imag * z.imag  # |1 + z|² − 1: near −1, rounded to units of 1
+    near_one = 1.0 + z.real
     with np.errstate(divide="ignore", invalid="ignore"):
-        modulus = 0.5 * np.log1p(z.real * (2.0 + z.real) + z.imag * z.imag)
-    return _joined(np.where(np.isfinite(modulus), modulus, -log_largest), np.arctan2(z.imag, 1.0 + z.real))
+        modulus = np.where(square < -0.5, np.log(np.hypot(near_one, z.imag)), 0.5 * np.log1p(square))
+    return _joined(np.where(np.isfinite(modulus), modulus, -log_largest), np.arctan2(z.imag, near_one))
 
 
 def complex_expm1(z: ComplexArray, log_largest: float = LOG_LARGEST) -> ComplexArray:
