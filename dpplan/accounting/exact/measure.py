@@ -22,22 +22,22 @@ from dpplan.accounting.exact.jump import Jumps
 from dpplan.accounting.exact.law import Band, Cut, Direction, Steps, grown_error, log_characteristic, log_ratio
 from dpplan.accounting.exact.quadrature import EPS, MOST_VALUES, Quadrature
 from dpplan.accounting.numerics import Array, ComplexArray
+from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.complex_log import complex_expm1, complex_log, complex_log1p
 from dpplan.accounting.numerics.normal import log_normal_tail
 
 LOG_HUGE = 700.0
 LINE_WORK = 400_000_000  # nodes times frequencies of one line: about a second
+HALVINGS = 40  # of a place up to 50: to 5e-11
 LEAST_WIDTH = 2e-4  # of σ, of a cut: below it the quadrature would need too many nodes
 
 
 def far_limit(steps: Steps, log_probability: float, width: float) -> Array:
     """x beyond which all steps together fall with at most this probability, [phase, 1]; width: of a cut, in σ."""
     goal = log_probability - math.log(steps.total)
-    low, high = 0.0, math.sqrt(2.0 * max(-goal, 0.0)) + 1.0
-    for _ in range(40):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if log_normal_tail(middle) > goal else (low, middle)
-    return 1.0 + high * math.hypot(1.0, width) * steps.sigma
+    most = math.sqrt(2.0 * max(-goal, 0.0)) + 1.0
+    beyond = first_true(lambda x: log_normal_tail(x) <= goal, 0.0, most, most=HALVINGS).true
+    return 1.0 + beyond * math.hypot(1.0, width) * steps.sigma
 
 
 def cut_at(steps: Steps, at: Array, tilt: float, widest: float) -> Cut:

@@ -17,6 +17,7 @@ import numpy as np
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.gdp import epsilon_interval
 from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.minimum import minimise
 from dpplan.plan import Phase, Plan
 
@@ -136,11 +137,7 @@ def bound(
 
 def _first(holds: Callable[[float], bool], low: float, high: float, width: float) -> float:
     """A point where `holds` was seen true (or high), at most width·max(1, |low|) above one where it was false."""
-    if holds(low):
-        return low
-    while high - low > width * max(1.0, abs(low)) and low < (middle := (low + high) / 2) < high:
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return high
+    return low if holds(low) else first_true(holds, low, high, absolute=width, relative=width).true
 
 
 def _each(function: Callable[[float], float]) -> Callable[[Array], Array]:
