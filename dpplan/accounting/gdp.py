@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee, widened
+from dpplan.accounting.numerics import outward
 from dpplan.accounting.numerics.logspace import log_expm1, log_sum
 from dpplan.accounting.numerics.normal import LOG_SQRT_2PI, normal_tail
 from dpplan.errors import NotApplicable
@@ -76,7 +77,7 @@ def gaussian_log_delta(mu: float, epsilon: float) -> float:
 def log_delta_margin(mu: float, epsilon: float, log_delta: float) -> float:
     """A bound on the error of `gaussian_log_delta`: rounding of c = ε/μ − μ/2, which is multiplied by about c."""
     c = epsilon / mu - mu / 2
-    return 1e-14 * (1 + abs(log_delta)) + 4 * _ULP * (abs(c) + 1) * (epsilon / mu + mu)
+    return 1e-14 * (1 + abs(log_delta)) + 4 * outward.UNIT * (abs(c) + 1) * (epsilon / mu + mu)
 
 
 def gaussian_delta(mu: float, epsilon: float) -> float:
@@ -118,7 +119,7 @@ def epsilon_interval(mu: float, delta: float) -> Interval:
     middle, target = gaussian_epsilon(mu, delta), math.log(delta)
     if middle == math.inf:
         return Interval(0.0, math.inf)
-    step = 4 * _ULP * (middle + mu) + 2 * _margin(mu, middle) / max(-_log_delta_slope(mu, middle), 1e-300)
+    step = 4 * outward.UNIT * (middle + mu) + 2 * _margin(mu, middle) / max(-_log_delta_slope(mu, middle), 1e-300)
     lower, upper = max(middle - step, 0.0), middle + step
     while gaussian_log_delta(mu, upper) + _margin(mu, upper) > target:
         step *= 2
@@ -137,12 +138,10 @@ def delta_interval(mu: float, epsilon: float) -> Interval:
     if log_delta < -1e4:
         return Interval(0.0, tiny)
     margin = log_delta_margin(mu, epsilon, log_delta)
-    lower = math.exp(log_delta - margin) * (1 - 4 * _ULP)
-    upper = math.exp(min(log_delta + margin, 0.0)) * (1 + 4 * _ULP)
+    lower = outward.down(math.exp(log_delta - margin), outward.FUNCTION)
+    upper = outward.up(math.exp(min(log_delta + margin, 0.0)), outward.FUNCTION)
     return Interval(lower if lower >= tiny else 0.0, min(max(upper, tiny), 1.0))
 
-
-_ULP = 2.0**-53
 
 # Nodes and weights of the exp-sinh-type rule v = exp(τ − e^{−τ}) for ∫_0^∞ of functions that decay like e^{−v}
 # (Takahasi and Mori 1974): the trapezoid rule in τ converges geometrically, and both ends are below 1e-17.
@@ -176,7 +175,7 @@ def _unsampled(plan: Plan) -> bool:
 def _exact_mu(plan: Plan) -> Interval:
     """μ = sqrt(Σ steps/σ²) of unsampled phases (Dong, Roth and Su 2022, Cor 3.3), rounded both ways."""
     mu = math.hypot(*(phase.mechanism.scaled_to(phase.steps) for phase in plan.phases))
-    return Interval(mu * (1 - 8 * _ULP), mu * (1 + 8 * _ULP))
+    return Interval(outward.down(mu, outward.FEW), outward.up(mu, outward.FEW))
 
 
 def _limit_mu(plan: Plan) -> float:

@@ -21,7 +21,7 @@ from dpplan.accounting.exact.decay import Decay, Known
 from dpplan.accounting.exact.jump import Jumps
 from dpplan.accounting.exact.law import Band, Cut, Direction, Steps, grown_error, log_characteristic, log_ratio
 from dpplan.accounting.exact.quadrature import EPS, MOST_VALUES, Quadrature
-from dpplan.accounting.numerics import Array, ComplexArray
+from dpplan.accounting.numerics import Array, ComplexArray, outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.complex_log import complex_expm1, complex_log, complex_log1p
 from dpplan.accounting.numerics.normal import log_normal_tail
@@ -80,7 +80,7 @@ class Measure:
         each = self.far.removed(sigma, 0.0)
         if self.direction is Direction.REMOVE:
             each = (1.0 - q) * each + q * self.far.removed(sigma, 1.0)
-        return float((self.steps.count * each).sum()) * (1.0 + 1e-12)
+        return outward.up(float((self.steps.count * each).sum()), outward.SERIES)
 
     def laws(self, tilts: Array, u_max: float = 0.0) -> tuple[Quadrature, Quadrature | None]:
         """Quadratures with a block of rows, the phases, for each tilt: of the whole (cut) law and None, or of the

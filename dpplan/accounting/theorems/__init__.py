@@ -16,24 +16,24 @@ import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.gdp import epsilon_interval
-from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.minimum import minimise
 from dpplan.plan import Phase, Plan
 
 Steps = list[tuple[int, float]]  # (steps, ε₀) of each phase
 
-UP = 1 + 1e-14  # outward rounding of sums and products of a few non-negative terms
 _LEAST_LOG_DELTA = math.log(1e-300)
 
 
 def step_epsilon(phase: Phase, step_delta: float) -> float:
     """ε₀ of one step of `phase` at δ₀ = step_delta > 0, rounded upward; 0 where δ₀ alone covers the step."""
-    gaussian_delta = step_delta / phase.sample_rate * (1 - 1e-15)
+    gaussian_delta = outward.down(step_delta / phase.sample_rate, outward.ARITHMETIC)
     if gaussian_delta >= 1:
         return 0.0
-    one_release = epsilon_interval(1 / phase.noise_multiplier * (1 + 1e-15), max(gaussian_delta, 5e-324))
-    return amplified(phase.sample_rate, one_release.upper) * UP
+    mu = outward.up(1 / phase.noise_multiplier, outward.ARITHMETIC)
+    one_release = epsilon_interval(mu, max(gaussian_delta, 5e-324))
+    return outward.up(amplified(phase.sample_rate, one_release.upper), outward.SUM)
 
 
 def amplified(sample_rate: float, epsilon: float) -> float:
@@ -49,7 +49,7 @@ def step_epsilons(plan: Plan, step_delta: float) -> Steps:
 
 def add_up(steps: Steps) -> float:
     """Σ steps·ε₀, rounded upward: basic composition."""
-    return math.fsum(count * one for count, one in steps) * UP
+    return outward.up(math.fsum(count * one for count, one in steps), outward.SUM)
 
 
 def slack(delta: float, steps: int, step_delta: float) -> float:
@@ -79,7 +79,7 @@ def best_epsilon(accountant: str, plan: Plan, delta: float, epsilon_at: Callable
     place, least = minimise(_each(at), most - 30, most - 1e-6, rounds=4)
     step_delta = math.exp(place)
     rest = slack(delta, plan.steps, step_delta)
-    unslacked = delta / plan.steps * (1 - 1e-15)
+    unslacked = outward.down(delta / plan.steps, outward.ARITHMETIC)
     if (simple := add_up(step_epsilons(plan, unslacked))) <= least:
         least, step_delta, rest = simple, unslacked, 0.0
     return bound("epsilon", least, accountant, plan, step_delta, rest)
@@ -105,7 +105,7 @@ def best_delta(accountant: str, plan: Plan, epsilon: float, log_slack_at: Callab
     unslacked = least_unslacked(plan, epsilon)
     if math.log(unslacked) + log_steps <= least:
         least, step_delta, rest = math.log(unslacked) + log_steps, unslacked, 0.0
-    upper = min(max(math.exp(min(least, 0.0)) * (1 + 1e-12), sys.float_info.min), 1.0)
+    upper = min(max(outward.up(math.exp(min(least, 0.0)), outward.SERIES), sys.float_info.min), 1.0)
     return bound("delta", upper, accountant, plan, step_delta, rest)
 
 

@@ -17,10 +17,10 @@ import math
 import numpy as np
 
 from dpplan.accounting.bound import Bound
-from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.binomial import log_binomial_pmf
 from dpplan.accounting.numerics.logspace import log1mexp, log_sub
-from dpplan.accounting.theorems import UP, Steps, best_delta, best_epsilon
+from dpplan.accounting.theorems import Steps, best_delta, best_epsilon
 from dpplan.plan import Plan
 
 _WIDE = 40.0  # windows end where e^{−80} of what they hold is left outside
@@ -51,20 +51,20 @@ def homogeneous_epsilon(step_epsilon: float, steps: int, log_delta: float) -> fl
     step_epsilon >= 0; log_delta < 0. Continuous in all arguments; equal to the grid form at its grid points.
     """
     if step_epsilon == 0 or step_epsilon > _PURE:
-        return steps * step_epsilon * UP
+        return outward.up(steps * step_epsilon, outward.SUM)
     p = 1 / (1 + math.exp(-step_epsilon))
     # D(ε) <= P[loss > ε] <= exp(−2t²/k) for l beyond k·p + t (Hoeffding): no need to look further up.
     reach = math.sqrt(-steps * log_delta / 2)
     curve = _Curve(step_epsilon, steps, steps * p - math.sqrt(_WIDE * steps), steps * p + reach)
     within = np.flatnonzero(curve.log_d <= log_delta)
     if len(within) == 0:
-        return steps * step_epsilon * UP
+        return outward.up(steps * step_epsilon, outward.SUM)
     at = int(within[0])
     # Between grid points D is linear in e^ε: D(ε) = D(ε_m) + (e^{ε_m} − e^ε)·P'[l >= m] with P' the other law.
     spare = log_sub(log_delta, float(curve.log_d[at])) - float(curve.log_other[at] + curve.losses[at])
     step_back = log1mexp(spare) if spare < 0 else -math.inf
     epsilon = float(curve.losses[at]) + max(step_back, -2 * step_epsilon)
-    return max(epsilon + 1e-15 * step_epsilon, 0.0) * UP
+    return outward.up(max(epsilon + outward.ARITHMETIC * step_epsilon, 0.0), outward.SUM)
 
 
 def homogeneous_log_delta(step_epsilon: float, steps: int, epsilon: float) -> float:
