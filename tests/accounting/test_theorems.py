@@ -59,6 +59,19 @@ def test_splits_of_delta_are_exact():
     assert log_total_delta(0.0, 7, 1e-9) == 0
 
 
+@pytest.mark.parametrize(
+    ("delta", "step_delta"),
+    [
+        (0.9997309813444744, 0.999729538311332),
+        (0.9996878049169555, 0.999686157495679),
+        (0.9998665532595555, 0.999865511725034),
+    ],
+)
+def test_a_split_of_a_delta_near_one_leaves_no_more_than_there_is(delta, step_delta):
+    with mp.workdps(40):
+        assert slack(delta, 1, step_delta) <= 1 - (1 - mpf(delta)) / (1 - mpf(step_delta))
+
+
 @pytest.mark.parametrize("steps", [1, 2, 7, 30, 151])
 @pytest.mark.parametrize("step_eps", [1e-4, 0.05, 0.9, 4.0, 25.0])
 @pytest.mark.parametrize("share", [0.0, 1e-6, 0.05, 0.33, 0.8, 0.999])

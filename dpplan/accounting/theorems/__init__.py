@@ -54,7 +54,9 @@ def add_up(steps: Steps) -> float:
 
 def slack(delta: float, steps: int, step_delta: float) -> float:
     """The δ̃ with (1 − δ̃)·(1 − δ₀)^steps = 1 − δ, rounded downward; at most 0 when the steps take all of delta."""
-    return -math.expm1(math.log1p(-delta) - steps * math.log1p(-step_delta)) - 1e-15 * delta
+    # Near delta = 1 the two logarithms are large and may nearly cancel.
+    log_left = outward.sum_up((math.log1p(-delta), -steps * math.log1p(-step_delta)), outward.ARITHMETIC)
+    return outward.down(-math.expm1(log_left), outward.ARITHMETIC)
 
 
 def log_total_delta(log_slack: float, steps: int, step_delta: float) -> float:
