@@ -43,8 +43,8 @@ def far_limit(steps: Steps, log_probability: float, width: float) -> Array:
 def cut_at(steps: Steps, at: Array, tilt: float, widest: float) -> Cut:
     """A cut at `at` sharp enough to hold at tilts up to this; widest: in σ.
 
-    r^a·Q may rise again far right of the cut, where r saturates. The cut is made so narrow that it never rises
-    above its largest value left of it.
+    r^a·Q may rise again far right of the cut, where r saturates. The cut is made so narrow that from 0.3 σ right of it
+    on the product stays below its largest value left of the cut. A choice: what is proven takes the product as it is.
     """
     sigma, a = steps.sigma, 1.0 + tilt
 
