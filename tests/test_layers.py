@@ -43,7 +43,7 @@ OUTSIDE = {
     "rich": ("dpplan.render.", "dpplan.commands."),
     "yaml": ("dpplan.recipe.",),
     "numpy": ("dpplan.accounting.", *(f"dpplan.{name}" for name in sorted(PEERS)), "dpplan.train."),
-    "scipy": ("dpplan.accounting.", *(f"dpplan.{name}" for name in sorted(PEERS))),
+    "scipy": ("dpplan.train.",),
     "matplotlib": ("dpplan.plot", "dpplan.plot_frontier"),
     "torch": ("dpplan.train.",),
     "sklearn": ("dpplan.train.",),
