@@ -172,16 +172,21 @@ def contour_delta(q: float, s: float, steps: int, epsilon: float, tilt: float, s
 
 
 def transforms(
-    q: float, s: float, exponents: list[mpc], weight: Callable[[mpf], mpf] | None = None, width: float = float("inf")
+    q: float,
+    s: float,
+    exponents: list[mpc],
+    weight: Callable[[mpf], mpf] | None = None,
+    width: float = float("inf"),
+    depth: float = 80.0,
 ) -> list[mpc]:
-    """E_Q[c·r^w] for each complex w: a trapezoid sum, whose error is below e^{−70} of what is summed.
+    """E_Q[c·r^w] for each complex w: a trapezoid sum, whose error is about e^{−depth} of what is summed.
 
     weight: c(x), a cut or a difference of cuts; width: how far from the real line it may be thought constant.
     """
     a, u = max(float(mp.re(w)) for w in exponents), max(abs(float(mp.im(w))) for w in exponents)
     lowest = min(float(mp.re(w)) for w in exponents)
     height = min(2.5 * s * s, 8 * s, 5 * width)
-    step = 2 * np.pi * height / (80 + u * height / s**2 + (height / s) ** 2 + (height / width) ** 2)
+    step = 2 * np.pi * height / (depth + u * height / s**2 + (height / s) ** 2 + (height / width) ** 2)
     low, high = min(lowest, 0) - 16 * s, max(a, 2) + 16 * s
     totals = [mpc(0)] * len(exponents)
     qq, ss = mpf(q), mpf(s)

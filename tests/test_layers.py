@@ -150,6 +150,12 @@ def test_imports_only_point_up() -> None:
     assert wrong == []
 
 
+def test_numerics_know_nothing_of_what_they_serve() -> None:
+    room = "dpplan.accounting.numerics"
+    wrong = [found.target for module, found in inner() if module.startswith(room) and not found.target.startswith(room)]
+    assert wrong == []
+
+
 def test_the_package_itself_imports_none_of_its_modules() -> None:
     assert [found.target for found in imports("dpplan")] == ["importlib", "types"]
 

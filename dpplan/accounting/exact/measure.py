@@ -154,7 +154,7 @@ class Measure:
         gap = np.exp(both) - np.exp(bulk.values)
         gap_error = grown_error(both.real, both_off + EPS * (32.0 + u * bulk.mean))
         gap_error += grown_error(bulk.values.real, bulk.error)
-        product_error = np.nan_to_num(product_error, nan=math.inf)
+        product_error = np.nan_to_num(product_error, nan=math.inf, posinf=math.inf)
         better = product_error <= gap_error
         return Line(
             np.where(better, product, gap), np.where(better, product_error, gap_error), bulk.log_unit, bulk.mean

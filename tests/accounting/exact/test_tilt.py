@@ -39,6 +39,19 @@ def test_moments_are_those_of_the_composed_loss(sigma, q, count, tilt, direction
 
 
 @pytest.mark.parametrize(("sigma", "q", "count", "tilt", "direction"), CASES)
+def test_a_saddles_epsilon_is_where_the_integrand_is_flat(sigma, q, count, tilt, direction):
+    """log of M(t)·e^(-εt)/t(1 + t): its derivative at the tilt, in units of its curvature."""
+    land = landscape(sigma, q, count, direction, 2 * tilt)
+    saddle, h = land.at(tilt), 1e-4
+
+    def log_integrand(t):
+        return land.at(t).log_moment - saddle.epsilon * t - math.log(t) - math.log1p(t)
+
+    slope = (log_integrand(tilt * (1 + h)) - log_integrand(tilt * (1 - h))) / (2 * h * tilt)
+    assert abs(slope) <= 1e-3 * math.sqrt(saddle.spread)
+
+
+@pytest.mark.parametrize(("sigma", "q", "count", "tilt", "direction"), CASES)
 def test_a_saddle_is_found_again_from_its_epsilon_and_from_its_delta(sigma, q, count, tilt, direction):
     land = landscape(sigma, q, count, direction, 4 * tilt)
     saddle = land.at(tilt)
