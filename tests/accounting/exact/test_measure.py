@@ -81,6 +81,18 @@ def test_paths_with_a_jump_are_the_whole_law_less_its_bulk():
                 assert abs(gaps[int(np.argmin(abs(u - edge)))]) / unit <= mp.exp(mpf(bound))
 
 
+@pytest.mark.parametrize("count", [2, 1000])
+def test_a_transform_too_coarse_shows_in_the_error_of_the_line(count):
+    """Its own error is then most of all."""
+    u = np.linspace(0.0, 3.0, 4)
+    line = Measure(Steps.of([(1.0, 0.01, count)]), Direction.REMOVE, most=60).line(20.0, u)
+    with mp.workdps(40):
+        unit, steps = mp.exp(mpf(line.log_unit)), truths(1.0, 0.01, 20.0, Direction.REMOVE, u.tolist())
+        offs = [abs(mpc(v) - step**count / unit) for v, step in zip(line.values.tolist(), steps, strict=True)]
+        assert all(off <= error for off, error in zip(offs, line.error.tolist(), strict=True))
+        assert max(offs) > 1e-11  # rounding alone is 1e-15
+
+
 def test_two_kinds_of_steps_multiply():
     steps, u = Steps.of([(1.0, 0.01, 40), (2.0, 0.2, 3)]), np.linspace(0.0, 2.0, 4)
     line = Measure(steps, Direction.REMOVE).line(3.0, u)
