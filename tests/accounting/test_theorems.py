@@ -82,6 +82,21 @@ def test_optimal_curve_against_all_outcomes(steps, step_eps, share):
     assert 0 <= float(mpf(value) - truth) < 1e-9
 
 
+@pytest.mark.parametrize(
+    ("step_eps", "steps", "epsilon"),
+    [
+        (0.008824210018905874, 7, 0.06176947013234112),
+        (0.7449503774794796, 20, 14.89900754958959),
+        (21.96810727104393, 3, 65.90432181313179),
+    ],
+)
+def test_the_largest_loss_itself_is_not_rounded_away(step_eps, steps, epsilon):
+    """steps·ε₀ is a little above ε, and rounds to it: δ is tiny and not 0."""
+    truth = oracle.randomized_response_delta(step_eps, steps, epsilon)
+    assert truth > 0
+    assert homogeneous_log_delta(step_eps, steps, epsilon) >= mp.log(truth)
+
+
 @pytest.mark.parametrize("steps", [1, 2, 7, 30, 151])
 @pytest.mark.parametrize("step_eps", [1e-4, 0.05, 0.9, 4.0])
 @pytest.mark.parametrize("delta", [0.4, 1e-3, 1e-10, 1e-80])

@@ -69,14 +69,15 @@ def homogeneous_epsilon(step_epsilon: float, steps: int, log_delta: float) -> fl
 
 def homogeneous_log_delta(step_epsilon: float, steps: int, epsilon: float) -> float:
     """log D(ε) for `steps` pure (step_epsilon, 0)-DP steps at epsilon >= 0, rounded upward; at most 0."""
-    if step_epsilon * steps <= epsilon:
+    if outward.up(step_epsilon * steps, outward.FUNCTION) <= epsilon:
         return -math.inf
     if step_epsilon > _PURE:
         return 0.0
     p = 1 / (1 + math.exp(-step_epsilon))
-    first = max(math.ceil((epsilon / step_epsilon + steps) / 2), 0)
+    # Not above the first loss that exceeds ε: one below it costs nothing, its own D is an upper bound.
+    first = max(math.ceil(outward.down((epsilon / step_epsilon + steps) / 2, outward.FUNCTION)), 0)
     curve = _Curve(step_epsilon, steps, first, max(first, steps * p))
-    rise = float(curve.losses[0]) - epsilon
+    rise = outward.sum_up((float(curve.losses[0]), -epsilon), outward.FUNCTION)
     if rise <= 0:
         return min(float(curve.log_d[0]), 0.0)
     part = float(curve.log_other[0] + curve.losses[0]) + log1mexp(-rise)
