@@ -8,7 +8,7 @@ import pytest
 from flint import arb
 from mpmath import mp, mpf
 
-from dpplan.accounting.exact.prove.balls import working_precision
+from dpplan.accounting.exact.prove.balls import ball_of, working_precision
 from dpplan.accounting.exact.prove.invert import bracket, sizes
 
 BITS = 100
@@ -20,10 +20,12 @@ class Exponential:
 
     radius: float
     off: float = 0.0
+    good: float = math.inf  # from here on the balls are a hundred times as wide
 
     def delta(self, epsilon):
         value = (-2 * epsilon).exp() / 2
-        return value * (1 + arb(self.off * self.radius)) + arb(0, (value * self.radius).abs_upper())
+        radius = self.radius * (100 if epsilon > self.good else 1)
+        return value * (1 + arb(self.off * self.radius)) + arb(0, (value * radius).abs_upper())
 
     def slope(self, epsilon):
         return -(-2 * epsilon).exp()
@@ -47,6 +49,14 @@ def test_ends_hold_the_inverse_and_are_as_near_as_the_balls_allow(delta, start, 
         assert found.upper is not None
         assert truth <= mpf(found.upper.numerator) / found.upper.denominator
         assert found.upper - found.lower <= 4 * Fraction(radius) + Fraction(1, 2**80)
+
+
+def test_ends_are_tried_until_they_hold_as_computed():
+    with working_precision(BITS), mp.workdps(40):
+        curve = Exponential(1e-6, good=float(inverse(1e-3)) + 1e-8)
+        found = bracket(curve, arb(1e-3), 3.0, BITS)
+        assert found.upper is not None
+        assert curve.delta(ball_of(found.upper)) <= arb(1e-3) <= curve.delta(ball_of(found.lower))
 
 
 def test_a_delta_that_nothing_spends_costs_nothing():

@@ -58,6 +58,13 @@ def test_span_leaves_nothing_outside(phase, a):
     assert mass[(x < low) | (x > high)].sum() <= math.exp(-40.0) * mass.sum()
 
 
+def test_span_begins_at_the_mode_and_not_far_left_of_it():
+    """For a = -6 and so rare a step the mode is near 0, not near -6."""
+    low, high = span(PHASES[0], -6.0, 9.0)
+    assert -9.5 < low < -9.0
+    assert high == 9.0
+
+
 def test_equal_phases_are_merged():
     plan = Plan.from_rate(1.0, 0.01, 7)
     assert phases_of(plan) == (Phase(1.0, 0.01, 7),)
@@ -81,7 +88,7 @@ def test_the_best_path_comes_near_the_transform_itself(a, u):
     with mp.workdps(30):
         moving, still = oracle.transforms(phase.q, phase.sigma, [mpc(a, u), mpc(a)])
         truth = float(mp.log(abs(moving) / still.real))
-    assert truth - 1e-6 <= value <= 0.9 * truth + 0.1
+    assert truth - 1e-6 <= value <= 0.98 * truth
     assert best_path(phase, a, u, None) == (path, value)  # the same question, the same proof
 
 
