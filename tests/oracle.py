@@ -171,5 +171,37 @@ def contour_delta(q: float, s: float, steps: int, epsilon: float, tilt: float, s
     return total * h / mp.pi
 
 
+def transforms(
+    q: float,
+    s: float,
+    exponents: list[mpc],
+    weight: Callable[[mpf], mpf] | None = None,
+    width: float = float("inf"),
+    depth: float = 80.0,
+) -> list[mpc]:
+    """E_Q[c·r^w] for each complex w: a trapezoid sum, whose error is about e^{−depth} of what is summed.
+
+    weight: c(x), a cut or a difference of cuts; width: how far from the real line it may be thought constant.
+    """
+    a, u = max(float(mp.re(w)) for w in exponents), max(abs(float(mp.im(w))) for w in exponents)
+    lowest = min(float(mp.re(w)) for w in exponents)
+    height = min(2.5 * s * s, 8 * s, 5 * width)
+    step = 2 * np.pi * height / (depth + u * height / s**2 + (height / s) ** 2 + (height / width) ** 2)
+    low, high = min(lowest, 0) - 16 * s, max(a, 2) + 16 * s
+    totals = [mpc(0)] * len(exponents)
+    qq, ss = mpf(q), mpf(s)
+    for k in range(int((high - low) / step) + 1):
+        x = mpf(low) + k * mpf(step)
+        loss = mp.log1p(qq * mp.expm1((2 * x - 1) / (2 * ss**2)))
+        mass = mp.exp(-x * x / (2 * ss**2)) * (weight(x) if weight is not None else 1)
+        totals = [total + mass * mp.exp(w * loss) for total, w in zip(totals, exponents, strict=True)]
+    return [total * mpf(step) / (ss * mp.sqrt(2 * mp.pi)) for total in totals]
+
+
+def normal_tail(x: mpf) -> mpf:
+    """P[N(0, 1) > x]."""
+    return _tail(mpf(x))
+
+
 def _tail(x: mpf) -> mpf:
     return mp.erfc(x / mp.sqrt(2)) / 2

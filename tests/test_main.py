@@ -103,6 +103,19 @@ def test_epsilon_loads_numpy_and_click_and_nothing_heavier() -> None:
     assert {"numpy", "click", "dpplan"} <= modules
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        EPSILON,
+        ["solve", "--target-eps", "1", "--n", "60000", "--batch", "256", "--epochs", "2"],
+        ["check", "--sigma", "1.1", "--n", "60000", "--batch", "256", "--epochs", "2", "--delta", "1e-6"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_no_figure_waits_for_statistics_or_a_trainer(arguments: list[str]) -> None:
+    assert loaded("-m", "dpplan", *arguments) & {"scipy", "torch", "sklearn", "matplotlib"} == set()
+
+
 def test_the_package_and_the_help_load_next_to_nothing() -> None:
     assert loaded("-c", "import dpplan") & (HEAVY | {"numpy", "click"}) == set()
     assert loaded("-m", "dpplan", "--help") & (HEAVY | {"numpy"}) == set()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dpplan.accounting.numerics import outward
 from dpplan.plan import Assumptions
 
 Quantity = Literal["epsilon", "delta"]
@@ -96,6 +97,6 @@ class Bound:
 
 def widened(quantity: Quantity, lower: float, upper: float) -> tuple[float, float]:
     """Proven ends with FLOOR added on either side, rounded outward. A figure of 0 stays 0, a delta at most 1."""
-    lower = max(math.nextafter(lower * (1.0 - FLOOR), -math.inf), 0.0)
-    upper = math.nextafter(upper * (1.0 + FLOOR), math.inf) if upper > 0.0 else upper
+    lower = max(math.nextafter(outward.down(lower, FLOOR), -math.inf), 0.0)
+    upper = math.nextafter(outward.up(upper, FLOOR), math.inf) if upper > 0.0 else upper
     return lower, min(upper, 1.0) if quantity == "delta" else upper

@@ -17,7 +17,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee, widened
-from dpplan.accounting.logspace import log_expm1, log_sum
+from dpplan.accounting.numerics import outward
+from dpplan.accounting.numerics.logspace import log_expm1, log_sum
+from dpplan.accounting.numerics.normal import LOG_SQRT_2PI, normal_tail
 from dpplan.accounting.support import SampledGaussian, sampled_gaussians
 from dpplan.errors import NotApplicable
 from dpplan.plan import Plan
@@ -70,16 +72,16 @@ def gaussian_log_delta(mu: float, epsilon: float) -> float:
         return 0.0
     c = epsilon / mu - mu / 2
     if c > -1:
-        return -c * c / 2 - _LOG_SQRT_2PI + math.log(max(_exponential_gap(c, mu), sys.float_info.min))
+        return -c * c / 2 - LOG_SQRT_2PI + math.log(max(_exponential_gap(c, mu), sys.float_info.min))
     # Here δ > 0.68 and the two small terms are taken off 1, whose logarithm is then well conditioned.
-    above = math.exp(-c * c / 2 - _LOG_SQRT_2PI) * _exponential_gap(c + mu, math.inf)
-    return math.log1p(-(math.erfc(-c / math.sqrt(2)) / 2 + above))
+    above = math.exp(-c * c / 2 - LOG_SQRT_2PI) * _exponential_gap(c + mu, math.inf)
+    return math.log1p(-(normal_tail(-c) + above))
 
 
 def log_delta_margin(mu: float, epsilon: float, log_delta: float) -> float:
     """A bound on the error of `gaussian_log_delta`: rounding of c = ε/μ − μ/2, which is multiplied by about c."""
     c = epsilon / mu - mu / 2
-    return 1e-14 * (1 + abs(log_delta)) + 4 * _ULP * (abs(c) + 1) * (epsilon / mu + mu)
+    return 1e-14 * (1 + abs(log_delta)) + 4 * outward.UNIT * (abs(c) + 1) * (epsilon / mu + mu)
 
 
 def gaussian_delta(mu: float, epsilon: float) -> float:
@@ -121,7 +123,7 @@ def epsilon_interval(mu: float, delta: float) -> Interval:
     middle, target = gaussian_epsilon(mu, delta), math.log(delta)
     if middle == math.inf:
         return Interval(0.0, math.inf)
-    step = 4 * _ULP * (middle + mu) + 2 * _margin(mu, middle) / max(-_log_delta_slope(mu, middle), 1e-300)
+    step = 4 * outward.UNIT * (middle + mu) + 2 * _margin(mu, middle) / max(-_log_delta_slope(mu, middle), 1e-300)
     lower, upper = max(middle - step, 0.0), middle + step
     while gaussian_log_delta(mu, upper) + _margin(mu, upper) > target:
         step *= 2
@@ -140,13 +142,10 @@ def delta_interval(mu: float, epsilon: float) -> Interval:
     if log_delta < -1e4:
         return Interval(0.0, tiny)
     margin = log_delta_margin(mu, epsilon, log_delta)
-    lower = math.exp(log_delta - margin) * (1 - 4 * _ULP)
-    upper = math.exp(min(log_delta + margin, 0.0)) * (1 + 4 * _ULP)
+    lower = outward.down(math.exp(log_delta - margin), outward.FUNCTION)
+    upper = outward.up(math.exp(min(log_delta + margin, 0.0)), outward.FUNCTION)
     return Interval(lower if lower >= tiny else 0.0, min(max(upper, tiny), 1.0))
 
-
-_ULP = 2.0**-53
-_LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 # Nodes and weights of the exp-sinh-type rule v = exp(τ − e^{−τ}) for ∫_0^∞ of functions that decay like e^{−v}
 # (Takahasi and Mori 1974): the trapezoid rule in τ converges geometrically, and both ends are below 1e-17.
@@ -165,7 +164,7 @@ def _exponential_gap(c: float, mu: float) -> float:
 def _log_delta_slope(mu: float, epsilon: float) -> float:
     """d log δ / dε = −e^ε·Φ(−μ/2 − ε/μ)/δ, negative."""
     c = epsilon / mu - mu / 2
-    log_rise = -c * c / 2 - _LOG_SQRT_2PI + math.log(_exponential_gap(max(c + mu, -1.0), math.inf))
+    log_rise = -c * c / 2 - LOG_SQRT_2PI + math.log(_exponential_gap(max(c + mu, -1.0), math.inf))
     return -math.exp(max(log_rise - gaussian_log_delta(mu, epsilon), -700.0))
 
 
@@ -180,7 +179,7 @@ def _unsampled(steps: Sequence[SampledGaussian]) -> bool:
 def _exact_mu(steps: Sequence[SampledGaussian]) -> Interval:
     """μ = sqrt(Σ steps/σ²) of unsampled phases (Dong, Roth and Su 2022, Cor 3.3), rounded both ways."""
     mu = math.hypot(*(math.sqrt(each.steps) / each.noise_multiplier for each in steps))
-    return Interval(mu * (1 - 8 * _ULP), mu * (1 + 8 * _ULP))
+    return Interval(outward.down(mu, outward.FEW), outward.up(mu, outward.FEW))
 
 
 def _limit_mu(steps: Sequence[SampledGaussian]) -> float:

@@ -16,13 +16,13 @@ from typing import Literal
 import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.accounting.logspace import Array, log_binomial_pmf, log_expm1, log_sum
+from dpplan.accounting.numerics import Array, outward
+from dpplan.accounting.numerics.binomial import log_binomial_pmf
+from dpplan.accounting.numerics.logspace import log_expm1, log_sum
 from dpplan.accounting.support import SampledGaussian, sampled_gaussians
 from dpplan.checks import Problems
 from dpplan.errors import UsageError
 from dpplan.plan import Plan
-
-_UP = 1 + 1e-12  # over the rounding of a moment, which is near 1e-13
 
 
 def epsilon(plan: Plan, delta: float, *, max_lambda: int = 32) -> Bound:
@@ -32,7 +32,8 @@ def epsilon(plan: Plan, delta: float, *, max_lambda: int = 32) -> Bound:
     Guarantee: UPPER. Raises UsageError for a max_lambda outside that range.
     """
     lambdas = _lambdas(max_lambda)
-    bounds = (_compose(sampled_gaussians(plan, "moments"), lambdas) - math.log(delta)) / lambdas * _UP
+    moments = _compose(sampled_gaussians(plan, "moments"), lambdas)
+    bounds = outward.up((moments - math.log(delta)) / lambdas, outward.SERIES)
     return _bound("epsilon", float(bounds.min()), plan, int(lambdas[bounds.argmin()]), max_lambda)
 
 
@@ -43,8 +44,9 @@ def delta(plan: Plan, epsilon: float, *, max_lambda: int = 32) -> Bound:
     """
     lambdas = _lambdas(max_lambda)
     moments = _compose(sampled_gaussians(plan, "moments"), lambdas)
-    logs = moments - lambdas * epsilon + 1e-15 * (moments + lambdas * epsilon)
-    upper = min(max(math.exp(min(float(logs.min()), 0.0)) * _UP, sys.float_info.min), 1.0)
+    logs = outward.sum_up((moments, -lambdas * epsilon), outward.ARITHMETIC)
+    least = outward.up(math.exp(min(float(logs.min()), 0.0)), outward.SERIES)
+    upper = min(max(least, sys.float_info.min), 1.0)
     return _bound("delta", upper, plan, int(lambdas[logs.argmin()]), max_lambda)
 
 
@@ -62,7 +64,7 @@ def log_moment(step: SampledGaussian, lambdas: Array) -> Array:
 
 def _log_moment(q: float, sigma: float, order: int) -> float:
     if q == 1:
-        return order * (order - 1) * (0.5 / sigma / sigma) * _UP
+        return outward.up(order * (order - 1) * (0.5 / sigma / sigma), outward.SERIES)
     k = np.arange(2.0, order + 1)
     with np.errstate(over="ignore"):
         rise = log_expm1(k * (k - 1) * (0.5 / sigma / sigma))
@@ -70,7 +72,8 @@ def _log_moment(q: float, sigma: float, order: int) -> float:
     # Where the two nearly cancel, the sum is only as good as the larger of them.
     rounding = 2e-13 + 1e-15 * (order + float(np.abs(rise[terms.argmax()])))
     excess = float(log_sum(terms)) + rounding
-    return (math.log1p(math.exp(excess)) if excess < 0 else excess + math.log1p(math.exp(-excess))) * _UP
+    log_moment = math.log1p(math.exp(excess)) if excess < 0 else excess + math.log1p(math.exp(-excess))
+    return outward.up(log_moment, outward.SERIES)
 
 
 def _compose(steps: Sequence[SampledGaussian], lambdas: Array) -> Array:

@@ -18,8 +18,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.accounting.logspace import Array
-from dpplan.accounting.minimum import minimise
+from dpplan.accounting.numerics import Array, outward
+from dpplan.accounting.numerics.minimum import minimise
 from dpplan.accounting.sampled_gaussian import kl_divergence, log_excess_moments
 from dpplan.accounting.support import SampledGaussian, sampled_gaussians
 from dpplan.checks import Problems
@@ -30,7 +30,6 @@ Conversion = Literal["cks", "classic"]
 LEAST_ORDER = 1 + 1e-4
 MOST_ORDER = 1e6
 
-_ROUNDING = 8 * 2.0**-53  # a few units in the last place of every term that enters a sum
 _SOURCES = {"cks": "Canonne, Kamath and Steinke 2020, Prop 12", "classic": "Mironov 2017, Prop 3"}
 
 
@@ -51,7 +50,7 @@ def divergence(step: SampledGaussian, orders: Array) -> Array:
     if step.sample_rate == 1:
         # Closed form (Mironov 2017, Cor 3).
         with np.errstate(over="ignore"):
-            return np.asarray(orders * (0.5 / step.noise_multiplier / step.noise_multiplier) * (1 + 1e-12))
+            return outward.up(orders * (0.5 / step.noise_multiplier / step.noise_multiplier), outward.SERIES)
     excess = log_excess_moments(step.sample_rate, step.noise_multiplier, orders)
     # log E_Q[(P/Q)^a] = log(1 + e^excess), kept relative when the excess is tiny.
     log_moment = np.where(excess < 0, np.log1p(np.exp(np.minimum(excess, 0.0))), np.logaddexp(0.0, excess))
@@ -66,11 +65,10 @@ def to_epsilon(divergences: Array, orders: Array, delta: float, conversion: Conv
     _check(conversion)
     log_delta, b = math.log(delta), orders - 1
     if conversion == "classic":
-        return np.asarray((divergences - log_delta / b) * (1 + _ROUNDING))
+        return outward.up(divergences - log_delta / b, outward.FEW)
     # log(1 - 1/a), near a = 1 from a - 1 itself.
     fall = np.where(orders < 2, np.log(b) - np.log(orders), np.log1p(-1 / orders))
-    terms = (divergences, fall, -log_delta / b, -np.log(orders) / b)
-    return np.asarray(sum(terms) + _ROUNDING * sum(np.abs(term) for term in terms))
+    return outward.sum_up((divergences, fall, -log_delta / b, -np.log(orders) / b), outward.FEW)
 
 
 def to_log_delta(divergences: Array, orders: Array, epsilon: float, conversion: Conversion = "cks") -> Array:
@@ -80,7 +78,7 @@ def to_log_delta(divergences: Array, orders: Array, epsilon: float, conversion: 
     terms = [b * divergences, -b * epsilon]
     if conversion == "cks":
         terms += [b * np.where(orders < 2, np.log(b) - np.log(orders), np.log1p(-1 / orders)), -np.log(orders)]
-    return np.asarray(sum(terms) + _ROUNDING * sum(np.abs(term) for term in terms))
+    return outward.sum_up(terms, outward.FEW)
 
 
 def epsilon(plan: Plan, delta: float, *, conversion: Conversion = "cks") -> Bound:
@@ -118,7 +116,7 @@ def delta(plan: Plan, epsilon: float, *, conversion: Conversion = "cks") -> Boun
         least, why = log_distance, "the total variation distance (Pinsker; Bretagnolle and Huber)"
     if least >= 0:
         least, why = 0.0, f"no order from {LEAST_ORDER:g} to {MOST_ORDER:g} proves a delta below 1 at this epsilon"
-    upper = min(max(math.exp(least) * (1 + 1e-15), sys.float_info.min), 1.0)
+    upper = min(max(outward.up(math.exp(least), outward.ARITHMETIC), sys.float_info.min), 1.0)
     details = {"order": order, "conversion": conversion, "log_delta": least}
     return _bound("delta", upper, plan, why, details)
 
@@ -130,8 +128,9 @@ def total_variation(steps: Sequence[SampledGaussian]) -> float:
     up over steps: Pinsker's inequality and that of Bretagnolle and Huber (Tsybakov 2009, Lemmas 2.5 and 2.6).
     """
     divergences = (each.steps * kl_divergence(each.sample_rate, each.noise_multiplier) for each in steps)
-    total = math.fsum(divergences) * (1 + 1e-15)
-    return min(math.sqrt(total / 2) * (1 + 1e-15), math.sqrt(-math.expm1(-total)) * (1 + 1e-15), 1.0)
+    total = outward.up(math.fsum(divergences), outward.ARITHMETIC)
+    pinsker, bretagnolle_huber = math.sqrt(total / 2), math.sqrt(-math.expm1(-total))
+    return min(outward.up(min(pinsker, bretagnolle_huber), outward.ARITHMETIC), 1.0)
 
 
 def _compose(steps: Sequence[SampledGaussian], orders: Array) -> Array:

@@ -35,12 +35,14 @@ import math
 
 import numpy as np
 
-from dpplan.accounting.logspace import Array, exp_excess, log_expm1
+from dpplan.accounting.numerics import Array, outward
+from dpplan.accounting.numerics.exp_remainder import scaled_exp_remainder
+from dpplan.accounting.numerics.logspace import log_expm1
 
 _REACH = 12.0  # windows end 12 standard deviations out: e^{−72} of the mass is left behind
 _ALIAS = 46.0  # the trapezoid sum is off by about e^{−46} relative
-_RELATIVE_MARGIN = 1e-12  # over everything dropped or rounded, except what scales with the exponents
-_EXPONENT_MARGIN = 8 * 2.0**-53  # per unit of exponent, for the rounding of large exponents
+_RELATIVE_MARGIN = outward.SERIES  # over everything dropped or rounded, except what scales with the exponents
+_EXPONENT_MARGIN = outward.FEW  # per unit of exponent, for the rounding of large exponents
 _LEAST_SAMPLE_RATE = 1e-120  # below, squares leave the range of floats
 _LEAST_NOISE = 0.01  # below, the trapezoid step would need tens of thousands of nodes
 _MOST_NOISE = 1e20
@@ -60,7 +62,8 @@ def log_excess_moments(sample_rate: float, noise_multiplier: float, orders: Arra
     if q == 1 or s < _LEAST_NOISE:
         # q = 1: E_Q[e^{aℓ}] = e^{ab/(2s²)}. Otherwise (1 − q + q·y)^a <= 1 − q + q·y^a by convexity.
         with np.errstate(over="ignore"):
-            return np.asarray(math.log(q) + log_expm1(orders * b * (0.5 / s / s)) * (1 + 1e-15) + _RELATIVE_MARGIN)
+            growth = outward.up(log_expm1(orders * b * (0.5 / s / s)), outward.ARITHMETIC)
+            return np.asarray(math.log(q) + growth + _RELATIVE_MARGIN)
     return _Quadrature(q, s).log_excess(b)
 
 
@@ -72,8 +75,8 @@ def kl_divergence(sample_rate: float, noise_multiplier: float) -> float:
     q, s = max(sample_rate, _LEAST_SAMPLE_RATE), min(noise_multiplier, _MOST_NOISE)
     if q == 1 or s < _LEAST_NOISE:
         # KL(P‖Q) is convex in P, so at most q times its value at q = 1; 1/(2s²) overflows to inf harmlessly.
-        return q * (0.5 / s / s) * (1 + _RELATIVE_MARGIN)
-    return _Quadrature(q, s).kl(2.0 + _REACH * s) * (1 + _RELATIVE_MARGIN)
+        return outward.up(q * (0.5 / s / s), _RELATIVE_MARGIN)
+    return outward.up(_Quadrature(q, s).kl(2.0 + _REACH * s), _RELATIVE_MARGIN)
 
 
 class _Quadrature:
@@ -102,7 +105,7 @@ class _Quadrature:
     def kl(self, end: float) -> float:
         """E_P[φ(−ℓ)] over the nodes up to x = end."""
         log_weight, loss, _ = self._at(self._nodes_to(math.ceil(end / (self.h * self.s))))
-        return float(np.sum(np.exp(log_weight + np.maximum(-loss, 0.0)) * exp_excess(-loss)))
+        return float(np.sum(np.exp(log_weight + np.maximum(-loss, 0.0)) * scaled_exp_remainder(-loss)))
 
     def _saturation(self, order: float) -> float:
         """An x >= 1/2 right of which 1 − p <= s/(10·order)."""
@@ -121,11 +124,11 @@ class _Quadrature:
         peak = exponent.argmax(axis=1)
         rows = np.arange(len(b))
         top = exponent[rows, peak]
-        curved = np.sum(np.exp(exponent - top[:, np.newaxis]) * exp_excess(z), axis=1)
+        curved = np.sum(np.exp(exponent - top[:, np.newaxis]) * scaled_exp_remainder(z), axis=1)
 
         heaviest = log_weight.max(axis=1)
         drift = np.sum(
-            np.exp(log_weight - heaviest[:, np.newaxis] + np.maximum(-loss, 0.0)) * exp_excess(-loss), axis=1
+            np.exp(log_weight - heaviest[:, np.newaxis] + np.maximum(-loss, 0.0)) * scaled_exp_remainder(-loss), axis=1
         )
         total = np.logaddexp(top + np.log(curved), np.log(b) + heaviest + np.log(drift))
 

@@ -15,17 +15,14 @@ from typing import Literal, get_args
 import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.accounting.logspace import Array
-from dpplan.accounting.minimum import minimise
+from dpplan.accounting.numerics import Array, outward
+from dpplan.accounting.numerics.minimum import minimise
 from dpplan.accounting.support import sampled_gaussians
 from dpplan.checks import Problems
 from dpplan.errors import NotApplicable, UsageError
 from dpplan.plan import Plan
 
 Conversion = Literal["cks", "classic"]
-
-_UP = 1 + 1e-14  # outward rounding of sums of a few positive terms
-_ROUNDING = 8 * 2.0**-53
 
 
 def epsilon(plan: Plan, delta: float, *, conversion: Conversion = "cks") -> Bound:
@@ -37,12 +34,12 @@ def epsilon(plan: Plan, delta: float, *, conversion: Conversion = "cks") -> Boun
     _check(conversion)
     rho, log_delta = _rho(plan), math.log(delta)
     if conversion == "classic":
-        return _bound("epsilon", (rho + 2 * math.sqrt(-rho * log_delta)) * _UP, plan, rho, conversion)
+        return _bound("epsilon", outward.up(rho + 2 * math.sqrt(-rho * log_delta), outward.SUM), plan, rho, conversion)
 
     def at(log_excess_order: Array) -> Array:
         b = np.exp(log_excess_order)
         positive, negative = rho * (1 + b) - log_delta / b, -np.log1p(1 / b) - np.log1p(b) / b
-        return np.asarray(positive + negative + _ROUNDING * (positive - negative))
+        return outward.sum_up((positive, negative), outward.FEW)
 
     place, least = minimise(at, *_orders_around(math.sqrt(-log_delta / rho)))
     return _bound("epsilon", max(least, 0.0), plan, rho, conversion, order=1 + math.exp(place))
@@ -55,14 +52,14 @@ def delta(plan: Plan, epsilon: float, *, conversion: Conversion = "cks") -> Boun
     """
     _check(conversion)
     rho = _rho(plan)
-    spare = max(epsilon - rho - 1e-15 * (epsilon + rho), 0.0)
+    spare = max(outward.sum_down((epsilon, -rho), outward.ARITHMETIC), 0.0)
     if conversion == "classic":
-        return _delta_bound(-spare * spare / (4 * rho) * (1 - 1e-14), plan, rho, conversion)
+        return _delta_bound(outward.up(-spare * spare / (4 * rho), outward.SUM), plan, rho, conversion)
 
     def at(log_excess_order: Array) -> Array:
         b = np.exp(log_excess_order)
         moment, gain = b * (rho * (1 + b) - epsilon), -b * np.log1p(1 / b) - np.log1p(b)
-        return np.asarray(moment + gain + _ROUNDING * (b * (rho * (1 + b) + epsilon) - gain))
+        return np.asarray(moment + gain + outward.FEW * (b * (rho * (1 + b) + epsilon) - gain))
 
     place, least = minimise(at, *_orders_around(max(spare / (2 * rho), 1 / math.sqrt(rho))))
     return _delta_bound(min(least, 0.0), plan, rho, conversion, order=1 + math.exp(place))
@@ -77,7 +74,7 @@ def _rho(plan: Plan) -> float:
             "Use the exact or the rdp accountant."
         )
     rho = math.fsum(each.steps * (0.5 / each.noise_multiplier / each.noise_multiplier) for each in steps)
-    return max(rho * (1 + 1e-15), sys.float_info.min)
+    return max(outward.up(rho, outward.ARITHMETIC), sys.float_info.min)
 
 
 def _orders_around(excess: float) -> tuple[float, float]:
@@ -102,5 +99,5 @@ def _bound(
 
 
 def _delta_bound(log_delta: float, plan: Plan, rho: float, conversion: str, **found: float) -> Bound:
-    upper = min(max(math.exp(log_delta) * _UP, sys.float_info.min), 1.0)
+    upper = min(max(outward.up(math.exp(log_delta), outward.SUM), sys.float_info.min), 1.0)
     return _bound("delta", upper, plan, rho, conversion, log_delta=log_delta, **found)

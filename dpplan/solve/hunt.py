@@ -6,6 +6,7 @@ sample rate or a number of examples has none, since steps are whole and round up
 
 from dataclasses import replace
 
+from dpplan.accounting.numerics.bisection import first_true_whole
 from dpplan.search import Found, Ladder, Meter, past_wide_intervals, search
 from dpplan.solve.question import Question, word
 
@@ -80,10 +81,7 @@ def _same_steps(ladder: Ladder, rung: int) -> int:
             high = low + stride
         else:
             low, stride = low + stride, 2 * stride
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if ladder.plan(middle).steps == needed else (low, middle)
-    return low
+    return first_true_whole(lambda other: ladder.plan(other).steps != needed, low, high) - 1
 
 
 def _ruled_out(question: Question, ladder: Ladder, first: int, last: int) -> bool:

@@ -8,9 +8,10 @@ from scipy.special import wofz
 
 from dpplan.accounting.exact.decay import Decay, Known
 from dpplan.accounting.exact.jump import Jumps
-from dpplan.accounting.exact.law import Band, Cut, Direction, Steps, log_normal_tails
+from dpplan.accounting.exact.law import Band, Cut, Direction, Steps
 from dpplan.accounting.exact.measure import Measure
 from dpplan.accounting.exact.quadrature import Quadrature
+from dpplan.accounting.numerics.normal import log_normal_tails
 
 CASES = [
     # σ, q, Re w, |Im w|, cut

@@ -60,6 +60,19 @@ def test_splits_of_delta_are_exact():
     assert log_total_delta(0.0, 7, 1e-9) == 0
 
 
+@pytest.mark.parametrize(
+    ("delta", "step_delta"),
+    [
+        (0.9997309813444744, 0.999729538311332),
+        (0.9996878049169555, 0.999686157495679),
+        (0.9998665532595555, 0.999865511725034),
+    ],
+)
+def test_a_split_of_a_delta_near_one_leaves_no_more_than_there_is(delta, step_delta):
+    with mp.workdps(40):
+        assert slack(delta, 1, step_delta) <= 1 - (1 - mpf(delta)) / (1 - mpf(step_delta))
+
+
 @pytest.mark.parametrize("steps", [1, 2, 7, 30, 151])
 @pytest.mark.parametrize("step_eps", [1e-4, 0.05, 0.9, 4.0, 25.0])
 @pytest.mark.parametrize("share", [0.0, 1e-6, 0.05, 0.33, 0.8, 0.999])
@@ -68,6 +81,21 @@ def test_optimal_curve_against_all_outcomes(steps, step_eps, share):
     value = homogeneous_log_delta(step_eps, steps, epsilon)
     truth = mp.log(oracle.randomized_response_delta(step_eps, steps, epsilon))
     assert 0 <= float(mpf(value) - truth) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("step_eps", "steps", "epsilon"),
+    [
+        (0.008824210018905874, 7, 0.06176947013234112),
+        (0.7449503774794796, 20, 14.89900754958959),
+        (21.96810727104393, 3, 65.90432181313179),
+    ],
+)
+def test_the_largest_loss_itself_is_not_rounded_away(step_eps, steps, epsilon):
+    """steps·ε₀ is a little above ε, and rounds to it: δ is tiny and not 0."""
+    truth = oracle.randomized_response_delta(step_eps, steps, epsilon)
+    assert truth > 0
+    assert homogeneous_log_delta(step_eps, steps, epsilon) >= mp.log(truth)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 30, 151])

@@ -73,17 +73,24 @@ def test_another_denominator_is_found() -> None:
 
 
 @pytest.mark.parametrize(("trials", "chance"), [(20, 0.3), (1000, 0.01), (5000, 0.5)])
-def test_binomial_tails_are_never_below_the_exact_ones(trials: int, chance: float) -> None:
+def test_binomial_tails_are_those_of_the_law(trials: int, chance: float) -> None:
     for seen in range(0, trials + 1, max(1, trials // 50)):
         exact = min(stats.binom.cdf(seen, trials, chance), stats.binom.sf(seen - 1, trials, chance))
-        assert binomial_tail(seen, trials, chance) >= exact
+        assert binomial_tail(seen, trials, chance) == pytest.approx(min(1.0, 2 * exact), rel=1e-9)
+
+
+def test_binomial_tails_at_the_edges() -> None:
+    assert binomial_tail(0, 10, 0.0) == binomial_tail(10, 10, 1.0) == 1.0
+    assert binomial_tail(1, 10, 0.0) == binomial_tail(9, 10, 1.0) == 0.0
+    assert binomial_tail(0, 10, 0.5) == pytest.approx(2 * 2.0**-10)
+    assert binomial_tail(1, 100, 1e-46) == pytest.approx(2e-44)
 
 
 @pytest.mark.parametrize("freedom", [1, 10, 1000, 10**6])
-def test_chi_square_tails_are_never_below_the_exact_ones(freedom: int) -> None:
+def test_chi_square_tails_are_those_of_the_law(freedom: int) -> None:
     for seen in freedom * np.geomspace(0.3, 3, 40):
         exact = min(stats.chi2.cdf(seen, freedom), stats.chi2.sf(seen, freedom))
-        assert chi_square_tail(float(seen), freedom) >= exact
+        assert chi_square_tail(float(seen), freedom) == pytest.approx(min(1.0, 2 * exact), rel=1e-9)
 
 
 @pytest.mark.parametrize(("trials", "chance"), [(10, 0.5), (1000, 0.003), (100_000, 0.2), (50, 1e-6)])

@@ -12,7 +12,7 @@ import numpy as np
 from dpplan.accounting import rdp
 from dpplan.accounting.bound import Quantity, widened
 from dpplan.accounting.exact.invert import Ends
-from dpplan.accounting.exact.law import Array
+from dpplan.accounting.numerics import Array
 from dpplan.accounting.support import sampled_gaussians
 from dpplan.errors import InternalError
 from dpplan.plan import Plan

@@ -16,16 +16,16 @@ from typing import cast
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Array, ComplexArray
 from dpplan.accounting.exact.measure import LOG_HUGE, Moments
 from dpplan.accounting.exact.quadrature import EPS
 from dpplan.accounting.exact.tilt import log_chernoff_factor
+from dpplan.accounting.numerics import Array, ComplexArray, outward
 
 # Frequencies are bounded on a geometric net that starts at NET_START standard deviations of the characteristic
 # function and ends NET_RATIO^NET_SIZE = 5e4 times higher.
 NET_START, NET_RATIO, NET_SIZE = 6.0, 1.2, 60
 # For the rounding of bounds that only have to be small: their logarithms, up to 1e6 in size, are good to 1e-9.
-SAFE = 1.0 + 1e-6
+SAFE = 1e-6
 LOG_TINY = -600.0  # below e^-700 floats lose digits; deltas of 1e-260 are for the bounds that keep logarithms
 
 
@@ -164,10 +164,10 @@ class Contour:
         slope = -scale * float((turned * terms.z).sum().real)
         units = 4.0 * EPS * (abs(terms.log_unit) + self.tilt * epsilon + 8.0)
         rounding = scale * (terms.error + terms.error_slope * epsilon) + abs(estimate) * units
-        rest = math.exp(min(base + self.log_rest, LOG_HUGE)) * SAFE
-        aliases = math.exp(min(self._log_aliases(epsilon), LOG_HUGE)) * SAFE
+        rest = outward.up(math.exp(min(base + self.log_rest, LOG_HUGE)), SAFE)
+        aliases = outward.up(math.exp(min(self._log_aliases(epsilon), LOG_HUGE)), SAFE)
         removed = self.measure.removed
-        bulk = math.exp(min(self.bulk.log_delta(epsilon), 0.0)) * SAFE if self.bulk else 0.0
+        bulk = outward.up(math.exp(min(self.bulk.log_delta(epsilon), 0.0)), SAFE) if self.bulk else 0.0
         return DeltaInterval(
             lower=estimate - rest - rounding - aliases,
             upper=estimate + rest + rounding + removed + bulk,

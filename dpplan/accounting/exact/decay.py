@@ -20,7 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Array, Cut, Steps, log_ratio
+from dpplan.accounting.exact.law import Cut, Steps, log_ratio
+from dpplan.accounting.numerics import Array
 
 CELLS = 320
 # Share of a pair's squared distance given up to absorb the width of the cells the pair lies in.

@@ -4,7 +4,9 @@ import math
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Steps, log_normal_tail
+from dpplan.accounting.exact.law import Steps
+from dpplan.accounting.numerics import outward
+from dpplan.accounting.numerics.normal import log_normal_tail
 
 # Places of the threshold event, in standard deviations of the noise above the shifted mean.
 LEAST = 1e-290  # of a delta: below, floats lose their digits
@@ -32,23 +34,23 @@ class EventBound:
         summed = np.logaddexp.reduce(log_other + np.log(steps.count), axis=0)
         with np.errstate(divide="ignore"):
             self.log_denominator = (
-                np.where(denominator > 1e-290, np.minimum(np.log(denominator), summed), summed) + 1e-9
+                np.where(denominator > 1e-290, np.minimum(np.log(denominator), summed), summed) + outward.MANY
             )
 
     def delta(self, epsilon: float) -> float:
         """A lower bound on delta at this ε (add/remove, the remove direction)."""
         rounding = ROUNDING * (epsilon + np.abs(self.log_denominator))
         with np.errstate(over="ignore", invalid="ignore"):
-            gap = self.numerator * (1.0 - 1e-9) - np.exp(epsilon + self.log_denominator + rounding)
+            gap = outward.down(self.numerator, outward.MANY) - np.exp(epsilon + self.log_denominator + rounding)
         return max(float(np.nan_to_num(np.max(gap), nan=0.0)), 0.0)
 
     def epsilon(self, delta: float) -> float:
         """A lower bound on the epsilon at this delta."""
         if delta < LEAST:
             return 0.0
-        room = self.numerator * (1.0 - 1e-9) - delta
+        room = outward.down(self.numerator, outward.MANY) - delta
         good = room > 0.0
         if not np.any(good):
             return 0.0
         best = float(np.max(np.log(room[good]) - self.log_denominator[good]))
-        return max(best - 1e-12 * (1.0 + abs(best)), 0.0) if math.isfinite(best) else 0.0
+        return max(best - outward.SERIES * (1.0 + abs(best)), 0.0) if math.isfinite(best) else 0.0

@@ -22,19 +22,12 @@ import numpy as np
 from dpplan.accounting.exact import lattice
 from dpplan.accounting.exact.contour import LOG_TINY, Chernoff, DeltaInterval
 from dpplan.accounting.exact.lattice import LatticeLaw
-from dpplan.accounting.exact.law import (
-    Array,
-    ComplexArray,
-    Direction,
-    Steps,
-    grown_error,
-    log_characteristic,
-    log_ratio,
-    normal_tail,
-)
+from dpplan.accounting.exact.law import Direction, Steps, grown_error, log_characteristic, log_ratio
 from dpplan.accounting.exact.measure import LOG_HUGE
 from dpplan.accounting.exact.quadrature import EPS
 from dpplan.accounting.exact.tilt import Landscape
+from dpplan.accounting.numerics import Array, ComplexArray
+from dpplan.accounting.numerics.normal import normal_tail
 
 # How much of delta may be cut away as absurd losses; cutting less makes the tilted law reach further, until its
 # moments are those of losses that never happen. Tilts are tried below the saddle's for the same reason.

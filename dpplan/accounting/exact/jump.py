@@ -19,13 +19,14 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Array, Steps
+from dpplan.accounting.exact.law import Steps
 from dpplan.accounting.exact.quadrature import Quadrature
 from dpplan.accounting.exact.strip import Nodes, Range
+from dpplan.accounting.numerics import Array, outward
 
 HEIGHTS = np.array((0.03, 0.07, 0.14, 0.24, 0.36, 0.5, 0.65, 0.8, 0.92))
 NODES = 256
-SAFE = 1e-9  # above the rounding of sums of numbers of one sign, in a logarithm
+SAFE = outward.MANY  # above the rounding of sums of numbers of one sign, in a logarithm
 
 
 def bulk_end(steps: Steps, loss: float, limit: Array, width: float) -> Array:

@@ -19,13 +19,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
-ComplexArray = npt.NDArray[np.complex128]
-
-FAR_TAIL = 37.0  # standard deviations: beyond, erfc underflows
-LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
+from dpplan.accounting.numerics import Array, ComplexArray
+from dpplan.accounting.numerics.normal import log_normal_tails, normal_tail
 
 
 class Direction(enum.Enum):
@@ -37,50 +33,6 @@ class Direction(enum.Enum):
     def exponent(self, tilt: float) -> float:
         """a = Re w, for a tilt t = Re z."""
         return 1.0 + tilt if self is Direction.REMOVE else -tilt
-
-
-def normal_tail(x: float) -> float:
-    """P[N(0,1) > x], with full relative accuracy up to x = 37."""
-    return 0.5 * math.erfc(x / math.sqrt(2.0))
-
-
-def log_normal_tail(x: float) -> float:
-    """log P[N(0,1) > x] to a few units in the last place of x²/2, at any x >= -37."""
-    if x < FAR_TAIL:
-        return math.log(0.5 * math.erfc(x * 0.7071067811865476))
-    return -0.5 * x * x - math.log(float(_inverse_mills(np.array(x)))) - LOG_SQRT_2PI
-
-
-def log_normal_tails(x: Array) -> Array:
-    """log P[N(0,1) > x] elementwise: 0 left of -9, where it is -1e-19 or less, and otherwise `log_normal_tail`."""
-    result = np.where(x > FAR_TAIL, -0.5 * x * x - np.log(_inverse_mills(np.maximum(x, FAR_TAIL))) - LOG_SQRT_2PI, 0.0)
-    middle = (x > -9.0) & (x <= FAR_TAIL)
-    result[middle] = np.log([0.5 * math.erfc(v) for v in x[middle] * math.sqrt(0.5)])
-    return result
-
-
-def _inverse_mills(x: Array) -> Array:
-    """Density over tail of N(0,1) at x >= 25: Laplace's continued fraction (Abramowitz, Stegun 26.2.14).
-
-    Its convergents lie on alternate sides of the limit, so two neighbours bound the error: 2e-18 relative at x = 25
-    after 12 levels.
-    """
-    fraction = np.asarray(x, dtype=np.float64)
-    for level in range(12, 0, -1):
-        fraction = x + level / fraction
-    return fraction
-
-
-def exp_remainder(y: Array) -> Array:
-    """ψ(y) = e^y - 1 - y >= 0 without cancellation: within 40 units in the last place.
-
-    Series of Taylor for |y| < 0.3, whose 14th term is below 2e-17 of the first; beyond it, the difference loses a
-    factor of 8 at most.
-    """
-    series = np.ones_like(y)
-    for divisor in range(15, 2, -1):
-        series = 1.0 + y / divisor * series
-    return np.where(np.abs(y) < 0.3, 0.5 * y * y * series, np.expm1(y) - y)
 
 
 def log_ratio(e: Array, q: Array) -> Array:

@@ -19,40 +19,32 @@ import numpy as np
 
 from dpplan.accounting.exact.decay import Decay, Known
 from dpplan.accounting.exact.jump import Jumps
-from dpplan.accounting.exact.law import (
-    Array,
-    Band,
-    ComplexArray,
-    Cut,
-    Direction,
-    Steps,
-    grown_error,
-    log_characteristic,
-    log_normal_tail,
-    log_ratio,
-)
+from dpplan.accounting.exact.law import Band, Cut, Direction, Steps, grown_error, log_characteristic, log_ratio
 from dpplan.accounting.exact.quadrature import EPS, MOST_VALUES, Quadrature
+from dpplan.accounting.numerics import Array, ComplexArray, outward
+from dpplan.accounting.numerics.bisection import first_true
+from dpplan.accounting.numerics.complex_log import complex_expm1, complex_log, complex_log1p
+from dpplan.accounting.numerics.normal import log_normal_tail
 
 LOG_HUGE = 700.0
 LINE_WORK = 400_000_000  # nodes times frequencies of one line: about a second
+HALVINGS = 40  # of a place up to 50: to 5e-11
 LEAST_WIDTH = 2e-4  # of σ, of a cut: below it the quadrature would need too many nodes
 
 
 def far_limit(steps: Steps, log_probability: float, width: float) -> Array:
     """x beyond which all steps together fall with at most this probability, [phase, 1]; width: of a cut, in σ."""
     goal = log_probability - math.log(steps.total)
-    low, high = 0.0, math.sqrt(2.0 * max(-goal, 0.0)) + 1.0
-    for _ in range(40):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if log_normal_tail(middle) > goal else (low, middle)
-    return 1.0 + high * math.hypot(1.0, width) * steps.sigma
+    most = math.sqrt(2.0 * max(-goal, 0.0)) + 1.0
+    beyond = first_true(lambda x: log_normal_tail(x) <= goal, 0.0, most, most=HALVINGS).true
+    return 1.0 + beyond * math.hypot(1.0, width) * steps.sigma
 
 
 def cut_at(steps: Steps, at: Array, tilt: float, widest: float) -> Cut:
     """A cut at `at` sharp enough to hold at tilts up to this; widest: in σ.
 
-    r^a·Q may rise again far right of the cut, where r saturates. The cut is made so narrow that it never rises
-    above its largest value left of it.
+    r^a·Q may rise again far right of the cut, where r saturates. The cut is made so narrow that from 0.3 σ right of it
+    on the product stays below its largest value left of the cut. A choice: what is proven takes the product as it is.
     """
     sigma, a = steps.sigma, 1.0 + tilt
 
@@ -88,7 +80,7 @@ class Measure:
         each = self.far.removed(sigma, 0.0)
         if self.direction is Direction.REMOVE:
             each = (1.0 - q) * each + q * self.far.removed(sigma, 1.0)
-        return float((self.steps.count * each).sum()) * (1.0 + 1e-12)
+        return outward.up(float((self.steps.count * each).sum()), outward.SERIES)
 
     def laws(self, tilts: Array, u_max: float = 0.0) -> tuple[Quadrature, Quadrature | None]:
         """Quadratures with a block of rows, the phases, for each tilt: of the whole (cut) law and None, or of the
@@ -141,19 +133,19 @@ class Measure:
             error = errors[row] + lost
             jump = share * self._characteristic(jumps, row, u)[0]
             ratio = jump / _size(log_phi) * np.exp(-1j * log_phi.imag)
-            step_rise = _complex_log1p(ratio)
+            step_rise = complex_log1p(ratio)
             rise += count * step_rise
             rise_off += 8.0 * EPS * count * np.abs(step_rise)
             moved = share * (jump_errors[row] + jump_errors[row, 0])
             off = (moved + 2.0 * np.abs(jump) * (error / _size(log_phi) + errors[row, 0])) / _size(log_phi)
             rise_off += count * off / np.maximum(np.abs(1.0 + ratio) - off, 1e-300)
-            log_both = _complex_log(phi + jump)
+            log_both = complex_log(phi + jump)
             both += count * log_both
             both_off += count * (np.log1p((error + moved) / _size(log_both)) + errors[row, 0])
             # 1 - drop is rounded to units of 1, and that many times over when the phase has many steps.
             both_off += 8.0 * EPS * count * (np.abs(log_both) + 1.0 / _size(log_both))
         size = np.exp(bulk.values.real)
-        product = np.exp(bulk.values) * _complex_expm1(rise)
+        product = np.exp(bulk.values) * complex_expm1(rise)
         bulk_error = np.expm1(np.minimum(bulk.error, LOG_HUGE))
         rise_error = size * grown_error(rise.real, rise_off)
         # An error of e^700 and more makes the product useless, and is said to be infinite.
@@ -162,7 +154,7 @@ class Measure:
         gap = np.exp(both) - np.exp(bulk.values)
         gap_error = grown_error(both.real, both_off + EPS * (32.0 + u * bulk.mean))
         gap_error += grown_error(bulk.values.real, bulk.error)
-        product_error = np.nan_to_num(product_error, nan=math.inf)
+        product_error = np.nan_to_num(product_error, nan=math.inf, posinf=math.inf)
         better = product_error <= gap_error
         return Line(
             np.where(better, product, gap), np.where(better, product_error, gap_error), bulk.log_unit, bulk.mean
@@ -265,36 +257,6 @@ class Moments:
 
 def _size(log_phi: ComplexArray) -> Array:
     return np.maximum(np.exp(log_phi.real), 1e-300)
-
-
-def _expm1(x: Array) -> Array:
-    return np.expm1(np.minimum(x, LOG_HUGE))
-
-
-def _complex_log(z: ComplexArray) -> ComplexArray:
-    """log z, its real part no lower than LOG_LEAST."""
-    result = np.empty(len(z), complex)
-    result.real, result.imag = np.log(np.maximum(np.abs(z), 1e-300)), np.arctan2(z.imag, z.real)
-    return result
-
-
-def _complex_log1p(z: ComplexArray) -> ComplexArray:
-    """log(1 + z) with full accuracy also where |z| is small."""
-    result = np.empty(len(z), complex)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        modulus = 0.5 * np.log1p(z.real * (2.0 + z.real) + z.imag * z.imag)
-    result.real = np.where(np.isfinite(modulus), modulus, -LOG_HUGE)
-    result.imag = np.arctan2(z.imag, 1.0 + z.real)
-    return result
-
-
-def _complex_expm1(z: ComplexArray) -> ComplexArray:
-    """e^z - 1 with full accuracy also where |z| is small."""
-    result = np.empty(len(z), complex)
-    half = np.sin(0.5 * z.imag)
-    result.real = _expm1(z.real) * np.cos(z.imag) - 2.0 * half * half
-    result.imag = np.exp(np.minimum(z.real, LOG_HUGE)) * np.sin(z.imag)
-    return result
 
 
 def _log_expm1(x: Array) -> Array:

@@ -19,17 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from dpplan.accounting.exact.law import (
-    Array,
-    Band,
-    ComplexArray,
-    Cut,
-    Steps,
-    exp_remainder,
-    loss_rounding,
-    lowest_mode,
-)
-from dpplan.accounting.exact.strip import Nodes, Range, Strip, log_sum
+from dpplan.accounting.exact.law import Band, Cut, Steps, loss_rounding, lowest_mode
+from dpplan.accounting.exact.strip import Nodes, Range, Strip
+from dpplan.accounting.numerics import Array, ComplexArray
+from dpplan.accounting.numerics.exp_remainder import exp_remainder
+from dpplan.accounting.numerics.logspace import log_sum
 
 EPS = float(np.finfo(float).eps)
 # |u·L| up to here is summed as a Taylor series with SERIES_TERMS terms: 0.4^16 / 16! = 2e-20 is left out.
@@ -102,7 +96,7 @@ class Quadrature:
         sums = strip.log_cells(probes, heights, u)
         # G - 1 is about |a(a - 1)|/2 times Taylor's sum; where that exceeds G, G itself is the scale.
         still = sums[0][:, :1]
-        size = whole = log_sum(a * probes.loss + probes.log_base)
+        size = whole = log_sum(a * probes.loss + probes.log_base, keepdims=True)
         if not self.partial:
             size = np.minimum(size, still + log_curve)
         first: Any = strip.first_beyond(size - DEPTH - 4.0)

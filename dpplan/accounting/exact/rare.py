@@ -20,9 +20,10 @@ from functools import cached_property
 import numpy as np
 
 from dpplan.accounting.exact.contour import Chernoff
-from dpplan.accounting.exact.law import Array, ComplexArray, Steps, grown_error, log_characteristic
+from dpplan.accounting.exact.law import Steps, grown_error, log_characteristic
 from dpplan.accounting.exact.measure import Line
 from dpplan.accounting.exact.rarelaw import EPS, HUGE, RareLaw, Window
+from dpplan.accounting.numerics import Array, ComplexArray
 
 SAFE = 1e-9  # in logarithms: above the rounding of sums of numbers of one sign
 

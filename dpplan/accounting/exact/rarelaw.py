@@ -41,14 +41,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.law import (
-    Array,
-    ComplexArray,
-    exp_remainder,
-    log_normal_tail,
-    log_ratio,
-    loss_rounding,
-)
+from dpplan.accounting.exact.law import log_ratio, loss_rounding
+from dpplan.accounting.numerics import Array, ComplexArray
+from dpplan.accounting.numerics.exp_remainder import exp_remainder
+from dpplan.accounting.numerics.normal import log_normal_tail
 
 EPS = float(np.finfo(float).eps)
 DEPTH = 44.0  # the rule and what is left out are asked for e^-DEPTH of what is summed

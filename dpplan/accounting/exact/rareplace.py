@@ -21,10 +21,11 @@ from typing import cast
 import numpy as np
 
 from dpplan.accounting.exact.contour import Accuracy, Aim, Contour
-from dpplan.accounting.exact.law import Array, Steps, log_ratio
+from dpplan.accounting.exact.law import Steps, log_ratio
 from dpplan.accounting.exact.measure import Moments, far_limit
 from dpplan.accounting.exact.rare import Rare
 from dpplan.accounting.exact.tilt import log_chernoff_factor
+from dpplan.accounting.numerics import Array
 
 NODES = 1200
 SHARES = np.array(

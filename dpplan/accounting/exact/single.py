@@ -8,7 +8,7 @@ Both events are the optimal ones (Neyman-Pearson), so the values are exact up to
 import math
 
 from dpplan.accounting.exact.law import Direction
-from dpplan.accounting.exact.law import log_normal_tail as _log_tail
+from dpplan.accounting.numerics.normal import log_normal_tail as _log_tail
 
 EPS = 2.0**-52
 LOG_TINY = -700.0  # smaller figures lose their digits

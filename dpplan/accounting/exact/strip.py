@@ -30,7 +30,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from dpplan.accounting.exact.law import LOG_SQRT_2PI, Array, Band, Cut, Steps, log_normal_tails, log_ratio
+from dpplan.accounting.exact.law import Band, Cut, Steps, log_ratio
+from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics.logspace import log_sum
+from dpplan.accounting.numerics.normal import log_normal_density, log_normal_tails
 
 # Net cells right of 0 on which the integrand is bounded: three in a σ, within these limits; then coarse ones.
 NET_CELLS = (48, 600)
@@ -171,7 +174,7 @@ class Strip:
         steepest = np.where(a + 1.0 >= 0.0, np.maximum(pulled, pushed), pulled + pushed) / sigma**2
         cells = density + np.log(steepest * self.width + 1.0)
         inside = np.arange(self.width.shape[1]) < within.first_cell
-        return np.logaddexp(log_sum(np.where(inside, -np.inf, cells)), density[:, -1:])
+        return np.logaddexp(log_sum(np.where(inside, -np.inf, cells), keepdims=True), density[:, -1:])
 
     def log_cells(self, nodes: Nodes, height: Array, u: Array, sign: float = 1.0) -> tuple[Array, Array, Array]:
         """Logs of bounds on the integral along Im x = sign·height over the nodes' range, each [row, height].
@@ -195,13 +198,13 @@ class Strip:
         turned = sign * u * angle(s_right if sign > 0.0 else s_left, turn)
         own_room = room + np.maximum(-a, 0.0) * np.minimum(s_right, most) / sigma**4 * eighth
         own = np.maximum(*nodes.ends(a * loss + base)) + own_room + a * np.where(a >= 0.0, near, far) + turned
-        alone = log_sum(own)[:, :, 0] + self.lift(height)
+        alone = log_sum(own) + self.lift(height)
         if self.partial:
             return alone, alone, alone
         log_w = np.log(np.hypot(a, u))
         ones = np.maximum(*nodes.ends(base)) + room + np.logaddexp(0.0, log_w)
         ratios = np.maximum(*nodes.ends(loss + base)) + room + near + log_w
-        plain = log_sum(np.logaddexp(own, np.logaddexp(ones, ratios)))[:, :, 0] + self.lift(height)
+        plain = log_sum(np.logaddexp(own, np.logaddexp(ones, ratios))) + self.lift(height)
         # |E·e^{iθ} - 1|², and the segment's point nearest to 0; beside e^300, 1 does not show.
         raised = np.minimum(e, 300.0)
         square = np.where(e > 300.0, 2.0 * e, np.log(np.expm1(raised) ** 2 + 2.0 * np.exp(raised) * (1.0 - cosine)))
@@ -213,7 +216,7 @@ class Strip:
         ]
         raised_to = np.where(a >= 2.0, np.maximum(*power), (a - 2.0) * nearest + np.maximum(*nodes.ends(base)))
         cells = 2.0 * log_q + np.maximum(*nodes.ends(square)) + raised_to + room + turned
-        return log_sum(cells)[:, :, 0] + self.lift(height), plain, alone
+        return log_sum(cells) + self.lift(height), plain, alone
 
     def log_tails(self, within: "Range", height: Array, u: Array, as_sum: bool = False) -> tuple[Array, Array, Array]:
         """The same three bounds over everything outside the nodes' range, [row, height].
@@ -237,7 +240,7 @@ class Strip:
         swept = []
         for bound, beyond in ((self.taylor, self.beyond_taylor), (self.plain, self.beyond_plain)):
             cells = np.where(inside, -np.inf, bound + width)[:, None] + turned
-            swept.append(np.logaddexp(log_sum(cells)[:, :, 0], beyond + more))
+            swept.append(np.logaddexp(log_sum(cells), beyond + more))
         right_taylor = swept[0] + np.minimum(a - 2.0, 0.0) * log_least
         right_alone = swept[1] + np.minimum(a, 0.0) * log_least
         fall = (2.0 * within.low - 1.0) / (2.0 * sigma * sigma)
@@ -247,7 +250,7 @@ class Strip:
         if isinstance(self.cut, Band):  # its weight rises with x: at its largest in each cell, and at 0 for all x < 0
             weight = log_normal_tails((self.cut.start - np.minimum(self.edges, within.low)) / self.cut.width)
             left: Array = np.where(self.edges[:, :-1] < within.low, self.whole + width + weight[:, 1:], -np.inf)
-            left_alone = np.logaddexp(log_sum(left), np.log1p(within.h / sigma) + weight[:, :1]) + turned
+            left_alone = np.logaddexp(log_sum(left, keepdims=True), np.log1p(within.h / sigma) + weight[:, :1]) + turned
         else:
             slope = (within.mode - within.low) / sigma**2
             left_alone = a * left_loss + log_normal_density(within.low, sigma) - np.log(slope)
@@ -282,17 +285,6 @@ class Range:
 def angle(sampled: Array, turn: Array) -> Array:
     """arg(1 - s + s·e^{i·turn}), the argument of r(x + iy) for turn = y/σ² in [0, π); rises with s."""
     return np.arctan2(sampled * np.sin(turn), 1.0 - sampled + sampled * np.cos(turn))
-
-
-def log_normal_density(x: Array, sigma: Array) -> Array:
-    return -0.5 * (x / sigma) ** 2 - np.log(sigma) - LOG_SQRT_2PI
-
-
-def log_sum(terms: Array) -> Array:
-    """log of the sum of e^terms over the last axis, which stays with length 1."""
-    top = np.maximum(np.max(terms, axis=-1, keepdims=True), -1e300)
-    with np.errstate(divide="ignore"):
-        return top + np.log(np.exp(terms - top).sum(axis=-1, keepdims=True))
 
 
 def log_width(width: Array) -> Array:

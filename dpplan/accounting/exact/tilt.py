@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Array, Direction, Steps, exp_remainder, log_ratio, lowest_mode
+from dpplan.accounting.exact.law import Direction, Steps, log_ratio, lowest_mode
+from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics.exp_remainder import exp_remainder
 
 # How well a saddle is placed: in units of log delta, or of standard deviations of the tilted loss.
 TOLERANCE = 0.05
@@ -59,7 +61,7 @@ class Landscape:
     """Saddles of one plan in one direction, over plain quadrature nodes that end where losses become absurd."""
 
     def __init__(self, steps: Steps, direction: Direction, limit: Array) -> None:
-        """limit: [phase, 1], the x beyond which steps are too unlikely to matter (see contour.cut_at)."""
+        """limit: [phase, 1], the x beyond which steps are too unlikely to matter (see measure.far_limit)."""
         self.steps, self.direction, self.limit = steps, direction, limit
         self.depth = 0.0
         self._build(0.0)

@@ -16,24 +16,25 @@ import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.gdp import epsilon_interval
-from dpplan.accounting.logspace import Array
-from dpplan.accounting.minimum import minimise
+from dpplan.accounting.numerics import Array, outward
+from dpplan.accounting.numerics.bisection import first_true
+from dpplan.accounting.numerics.minimum import minimise
 from dpplan.accounting.support import SampledGaussian, sampled_gaussians
 from dpplan.plan import Plan
 
 Steps = list[tuple[int, float]]  # (steps, ε₀) of each phase
 
-UP = 1 + 1e-14  # outward rounding of sums and products of a few non-negative terms
 _LEAST_LOG_DELTA = math.log(1e-300)
 
 
 def step_epsilon(step: SampledGaussian, step_delta: float) -> float:
     """ε₀ of one such step at δ₀ = step_delta > 0, rounded upward; 0 where δ₀ alone covers the step."""
-    gaussian_delta = step_delta / step.sample_rate * (1 - 1e-15)
+    gaussian_delta = outward.down(step_delta / step.sample_rate, outward.ARITHMETIC)
     if gaussian_delta >= 1:
         return 0.0
-    one_release = epsilon_interval(1 / step.noise_multiplier * (1 + 1e-15), max(gaussian_delta, 5e-324))
-    return amplified(step.sample_rate, one_release.upper) * UP
+    mu = outward.up(1 / step.noise_multiplier, outward.ARITHMETIC)
+    one_release = epsilon_interval(mu, max(gaussian_delta, 5e-324))
+    return outward.up(amplified(step.sample_rate, one_release.upper), outward.SUM)
 
 
 def amplified(sample_rate: float, epsilon: float) -> float:
@@ -49,12 +50,14 @@ def step_epsilons(kinds: Sequence[SampledGaussian], step_delta: float) -> Steps:
 
 def add_up(steps: Steps) -> float:
     """Σ steps·ε₀, rounded upward: basic composition."""
-    return math.fsum(count * one for count, one in steps) * UP
+    return outward.up(math.fsum(count * one for count, one in steps), outward.SUM)
 
 
 def slack(delta: float, steps: int, step_delta: float) -> float:
     """The δ̃ with (1 − δ̃)·(1 − δ₀)^steps = 1 − δ, rounded downward; at most 0 when the steps take all of delta."""
-    return -math.expm1(math.log1p(-delta) - steps * math.log1p(-step_delta)) - 1e-15 * delta
+    # Near delta = 1 the two logarithms are large and may nearly cancel.
+    log_left = outward.sum_up((math.log1p(-delta), -steps * math.log1p(-step_delta)), outward.ARITHMETIC)
+    return outward.down(-math.expm1(log_left), outward.ARITHMETIC)
 
 
 def log_total_delta(log_slack: float, steps: int, step_delta: float) -> float:
@@ -80,7 +83,7 @@ def best_epsilon(accountant: str, plan: Plan, delta: float, epsilon_at: Callable
     place, least = minimise(_each(at), most - 30, most - 1e-6, rounds=4)
     step_delta = math.exp(place)
     rest = slack(delta, plan.steps, step_delta)
-    unslacked = delta / plan.steps * (1 - 1e-15)
+    unslacked = outward.down(delta / plan.steps, outward.ARITHMETIC)
     if (simple := add_up(step_epsilons(kinds, unslacked))) <= least:
         least, step_delta, rest = simple, unslacked, 0.0
     return bound("epsilon", least, accountant, plan, step_delta, rest)
@@ -107,7 +110,7 @@ def best_delta(accountant: str, plan: Plan, epsilon: float, log_slack_at: Callab
     unslacked = least_unslacked(kinds, epsilon)
     if math.log(unslacked) + log_steps <= least:
         least, step_delta, rest = math.log(unslacked) + log_steps, unslacked, 0.0
-    upper = min(max(math.exp(min(least, 0.0)) * (1 + 1e-12), sys.float_info.min), 1.0)
+    upper = min(max(outward.up(math.exp(min(least, 0.0)), outward.SERIES), sys.float_info.min), 1.0)
     return bound("delta", upper, accountant, plan, step_delta, rest)
 
 
@@ -139,11 +142,7 @@ def bound(
 
 def _first(holds: Callable[[float], bool], low: float, high: float, width: float) -> float:
     """A point where `holds` was seen true (or high), at most width·max(1, |low|) above one where it was false."""
-    if holds(low):
-        return low
-    while high - low > width * max(1.0, abs(low)) and low < (middle := (low + high) / 2) < high:
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return high
+    return low if holds(low) else first_true(holds, low, high, absolute=width, relative=width).true
 
 
 def _each(function: Callable[[float], float]) -> Callable[[Array], Array]:

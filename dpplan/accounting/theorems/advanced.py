@@ -14,7 +14,8 @@ Guarantee: UPPER.
 import math
 
 from dpplan.accounting.bound import Bound
-from dpplan.accounting.theorems import UP, Steps, add_up, best_delta, best_epsilon
+from dpplan.accounting.numerics import outward
+from dpplan.accounting.theorems import Steps, add_up, best_delta, best_epsilon
 from dpplan.plan import Plan
 
 
@@ -31,7 +32,7 @@ def delta(plan: Plan, epsilon: float) -> Bound:
 def compose(steps: Steps, log_slack: float) -> float:
     """ε of the run at slack e^{log_slack} < 1, rounded upward."""
     drift, squares = _walk(steps)
-    return min(add_up(steps), (drift + math.sqrt(-2 * log_slack * squares)) * UP)
+    return min(add_up(steps), outward.up(drift + math.sqrt(-2 * log_slack * squares), outward.SUM))
 
 
 def log_least_slack(steps: Steps, epsilon: float) -> float:
@@ -39,11 +40,11 @@ def log_least_slack(steps: Steps, epsilon: float) -> float:
     if add_up(steps) <= epsilon:
         return -math.inf
     drift, squares = _walk(steps)
-    spare = max(epsilon / UP - drift, 0.0)
-    return -spare * spare / (2 * squares) / UP
+    spare = max(outward.down(epsilon, outward.SUM) - drift, 0.0)
+    return outward.up(-spare * spare / (2 * squares), outward.SUM)
 
 
 def _walk(steps: Steps) -> tuple[float, float]:
     """Σε·tanh(ε/2) and Σε² over all steps: the mean of the loss, and the squared reach of its swings."""
     drift = math.fsum(count * one * math.tanh(one / 2) for count, one in steps)
-    return drift * UP, math.fsum(count * one * one for count, one in steps)
+    return outward.up(drift, outward.SUM), math.fsum(count * one * one for count, one in steps)

@@ -5,6 +5,7 @@ guarantee of a step is that of `dpplan.accounting.theorems`.
 """
 
 from dpplan.accounting.bound import Bound
+from dpplan.accounting.numerics import outward
 from dpplan.accounting.support import sampled_gaussians
 from dpplan.accounting.theorems import add_up, bound, least_unslacked, step_epsilons
 from dpplan.plan import Plan
@@ -13,11 +14,12 @@ from dpplan.plan import Plan
 def epsilon(plan: Plan, delta: float) -> Bound:
     """Σ steps·ε₀ with δ₀ = δ/steps for every step. delta in (0, 1). Guarantee: UPPER."""
     kinds = sampled_gaussians(plan, "basic")
-    step_delta = delta / plan.steps * (1 - 1e-15)
+    step_delta = outward.down(delta / plan.steps, outward.ARITHMETIC)
     return bound("epsilon", add_up(step_epsilons(kinds, step_delta)), "basic", plan, step_delta, 0.0)
 
 
 def delta(plan: Plan, epsilon: float) -> Bound:
     """steps·δ₀ for the least δ₀ at which Σ steps·ε₀ stays within `epsilon` >= 0; at most 1. Guarantee: UPPER."""
     step_delta = least_unslacked(sampled_gaussians(plan, "basic"), epsilon)
-    return bound("delta", min(plan.steps * step_delta * (1 + 1e-15), 1.0), "basic", plan, step_delta, 0.0)
+    upper = min(outward.up(plan.steps * step_delta, outward.ARITHMETIC), 1.0)
+    return bound("delta", upper, "basic", plan, step_delta, 0.0)

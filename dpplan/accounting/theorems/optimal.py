@@ -17,8 +17,10 @@ import math
 import numpy as np
 
 from dpplan.accounting.bound import Bound
-from dpplan.accounting.logspace import Array, log1mexp, log_binomial_pmf, log_sub
-from dpplan.accounting.theorems import UP, Steps, best_delta, best_epsilon
+from dpplan.accounting.numerics import Array, outward
+from dpplan.accounting.numerics.binomial import log_binomial_pmf
+from dpplan.accounting.numerics.logspace import log1mexp, log_sub
+from dpplan.accounting.theorems import Steps, best_delta, best_epsilon
 from dpplan.plan import Plan
 
 _WIDE = 40.0  # windows end where e^{−80} of what they hold is left outside
@@ -49,32 +51,33 @@ def homogeneous_epsilon(step_epsilon: float, steps: int, log_delta: float) -> fl
     step_epsilon >= 0; log_delta < 0. Continuous in all arguments; equal to the grid form at its grid points.
     """
     if step_epsilon == 0 or step_epsilon > _PURE:
-        return steps * step_epsilon * UP
+        return outward.up(steps * step_epsilon, outward.SUM)
     p = 1 / (1 + math.exp(-step_epsilon))
     # D(ε) <= P[loss > ε] <= exp(−2t²/k) for l beyond k·p + t (Hoeffding): no need to look further up.
     reach = math.sqrt(-steps * log_delta / 2)
     curve = _Curve(step_epsilon, steps, steps * p - math.sqrt(_WIDE * steps), steps * p + reach)
     within = np.flatnonzero(curve.log_d <= log_delta)
     if len(within) == 0:
-        return steps * step_epsilon * UP
+        return outward.up(steps * step_epsilon, outward.SUM)
     at = int(within[0])
     # Between grid points D is linear in e^ε: D(ε) = D(ε_m) + (e^{ε_m} − e^ε)·P'[l >= m] with P' the other law.
     spare = log_sub(log_delta, float(curve.log_d[at])) - float(curve.log_other[at] + curve.losses[at])
     step_back = log1mexp(spare) if spare < 0 else -math.inf
     epsilon = float(curve.losses[at]) + max(step_back, -2 * step_epsilon)
-    return max(epsilon + 1e-15 * step_epsilon, 0.0) * UP
+    return outward.up(max(epsilon + outward.ARITHMETIC * step_epsilon, 0.0), outward.SUM)
 
 
 def homogeneous_log_delta(step_epsilon: float, steps: int, epsilon: float) -> float:
     """log D(ε) for `steps` pure (step_epsilon, 0)-DP steps at epsilon >= 0, rounded upward; at most 0."""
-    if step_epsilon * steps <= epsilon:
+    if outward.up(step_epsilon * steps, outward.FUNCTION) <= epsilon:
         return -math.inf
     if step_epsilon > _PURE:
         return 0.0
     p = 1 / (1 + math.exp(-step_epsilon))
-    first = max(math.ceil((epsilon / step_epsilon + steps) / 2), 0)
+    # Not above the first loss that exceeds ε: one below it costs nothing, its own D is an upper bound.
+    first = max(math.ceil(outward.down((epsilon / step_epsilon + steps) / 2, outward.FUNCTION)), 0)
     curve = _Curve(step_epsilon, steps, first, max(first, steps * p))
-    rise = float(curve.losses[0]) - epsilon
+    rise = outward.sum_up((float(curve.losses[0]), -epsilon), outward.FUNCTION)
     if rise <= 0:
         return min(float(curve.log_d[0]), 0.0)
     part = float(curve.log_other[0] + curve.losses[0]) + log1mexp(-rise)

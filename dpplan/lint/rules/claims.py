@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.accounting.numerics.bisection import first_true_whole
 from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import show
 from dpplan.digits import apart, down_above, near_above
@@ -190,11 +191,7 @@ def _rate_of_tail(law: Binomial, least: int) -> float:
 
 def _least_cap(plan: Plan, examples: int, epsilon: float, most: float) -> int:
     """The least cap that adds no more than `most`; the number of examples cuts nothing."""
-    low, high = 0, examples + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _added_delta(plan, examples, middle, epsilon) <= most else (middle, high)
-    return high
+    return first_true_whole(lambda cap: _added_delta(plan, examples, cap, epsilon) <= most, 0, examples + 1)
 
 
 def unit_changed(run: LintContext) -> Iterator[Remark]:

@@ -170,9 +170,7 @@ class _Laid:
         return Interval(_end(self.composed.below, start, below, 1.0 / tilt, -1.0), upper)
 
 
-def _end(
-    value: Callable[[float], tuple[float, float]], start: float, goal: float, scale: float, sign: float
-) -> float:
+def _end(value: Callable[[float], tuple[float, float]], start: float, goal: float, scale: float, sign: float) -> float:
     """About the least ε >= 0 where a falling function, given with its rate of fall, is at most `goal` (sign 1), inf if
     none is found; or the largest where it is at least that (-1), 0 if none is. Newton's rule for the logarithm."""
     epsilon, last = start, math.inf
@@ -236,9 +234,7 @@ class _Plan:
         h = spacing.step(terms, saddle.tilt, h)
         size = 2 ** math.ceil(math.log2(period / h))
         lattice = Lattice(h, (1.0 + saddle.tilt) * h)
-        laws = [
-            (discretise(law, lattice, bounds), count) for (law, count), bounds in zip(terms, ranges, strict=True)
-        ]
+        laws = [(discretise(law, lattice, bounds), count) for (law, count), bounds in zip(terms, ranges, strict=True)]
         composed = Composed(laws, lattice, size, lattice.r / h - 1.0, others)
         return _Laid(composed, self._outside([(law.infinite, count) for law, count in laws]))
 

@@ -16,8 +16,9 @@ import numpy as np
 
 from dpplan.accounting.exact.contour import LOG_TINY, Chernoff, DeltaInterval
 from dpplan.accounting.exact.lattice_engine.discretise import Lattice, LatticeLaw, Side
-from dpplan.accounting.exact.law import ComplexArray, grown_error, log_characteristic
+from dpplan.accounting.exact.law import grown_error, log_characteristic
 from dpplan.accounting.exact.measure import LOG_HUGE
+from dpplan.accounting.numerics import ComplexArray
 from dpplan.accounting.pairs.law import EPS, Array
 
 # Points on either side of the lump that are summed directly, if all but FAR_MOST is there.
@@ -151,7 +152,9 @@ class Composed:
             log_phi, lost = log_characteristic(drop, turn)
             log_values += count * log_phi
             sizes += count * np.abs(log_phi)
-            off += count * np.log1p((error + lost + 2.0 * side.added / total) / np.maximum(np.exp(log_phi.real), 1e-300))
+            off += count * np.log1p(
+                (error + lost + 2.0 * side.added / total) / np.maximum(np.exp(log_phi.real), 1e-300)
+            )
             log_unit += count * (math.log(total) + law.shift)
             unit_error += count * EPS * (8.0 + 2.0 * abs(math.log(total)) + 2.0 * abs(law.shift))
             loss += count * side.loss
@@ -206,6 +209,8 @@ class Composed:
                 k_top = int(np.argmax(exponents))
                 top, turned = float(exponents[k_top]), float(log_masses[k_top])
                 moment = top + math.log(float(np.exp(exponents - top).sum())) + law.shift + (1.0 + s) * side.loss
-                rounding = EPS * (64.0 + 8.0 * (abs(top) + 2.0 * abs(turned) + abs(law.shift) + (1.0 + s) * abs(side.loss)))
+                rounding = EPS * (
+                    64.0 + 8.0 * (abs(top) + 2.0 * abs(turned) + abs(law.shift) + (1.0 + s) * abs(side.loss))
+                )
                 logs[k] += count * (moment + rounding + s * law.moved)
         return Chernoff.of(tilts, logs)

@@ -44,6 +44,7 @@ from dpplan.accounting.exact.prove import balls, directions
 from dpplan.accounting.exact.prove.directions import Found, Progress
 from dpplan.accounting.exact.prove.errors import NotProved
 from dpplan.accounting.exact.prove.survey import phases_of
+from dpplan.accounting.numerics import outward
 from dpplan.checks import Problems
 from dpplan.errors import InternalError
 from dpplan.plan import Plan
@@ -126,10 +127,10 @@ def _proof(quantity: Literal["epsilon", "delta"], plan: Plan, found: Found, fast
     proven = EXACT if lower == upper else balls.agreed_digits(lower, upper)
     shown = min(proven, MOST_DIGITS) + SHOWN
     lowest, highest = balls.decimal_below(lower, shown), balls.decimal_above(upper, shown)
-    top = balls.float_above(upper)
+    top = outward.float_above(upper)
     bound = Bound(
         quantity=quantity,
-        lower=balls.float_below(lower),
+        lower=outward.float_below(lower),
         upper=min(top, 1.0) if quantity == "delta" else top,
         guarantee=Guarantee.CERTIFIED,
         accountant=exact.NAME,

@@ -58,16 +58,6 @@ def within(size: Ball) -> Ball:
     return arb(0, size.abs_upper())
 
 
-def float_below(value: Fraction) -> float:
-    nearest = float(value)
-    return nearest if Fraction(nearest) <= value else math.nextafter(nearest, -math.inf)
-
-
-def float_above(value: Fraction) -> float:
-    nearest = float(value)
-    return nearest if Fraction(nearest) >= value else math.nextafter(nearest, math.inf)
-
-
 def decimal_below(value: Fraction, digits: int) -> str:
     return _decimal(value, digits, ROUND_FLOOR)
 

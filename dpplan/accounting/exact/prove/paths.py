@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Array
 from dpplan.accounting.exact.prove.survey import Phase, log_ratio, span
+from dpplan.accounting.numerics import Array
 
 NODES, DENSITY = (200, 3000), 12.0  # of an estimate: least and most, and per σ or 3σ²
 ROUNDS, TRIES = 24, 20  # of the random search

@@ -13,7 +13,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Array, Direction
+from dpplan.accounting.exact.law import Direction
+from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.support import sampled_gaussians
 from dpplan.plan import Plan
 
@@ -57,13 +59,13 @@ def _lowest_mode(phase: Phase, a: float) -> float:
     """The root of x = a·s(x) for a < 0, else 0: left of it r^a·Q falls at least like Q does left of 0."""
     if a >= 0.0:
         return 0.0
-    low, high = a, 0.0
     logit = math.log(phase.q) - math.log1p(-phase.q)
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        sampled = math.exp(-np.logaddexp(0.0, -logit - (2.0 * middle - 1.0) / (2.0 * phase.sigma**2)))
-        low, high = (middle, high) if a * sampled > middle else (low, middle)
-    return low
+
+    def right_of_root(x: float) -> bool:
+        sampled = math.exp(-np.logaddexp(0.0, -logit - (2.0 * x - 1.0) / (2.0 * phase.sigma**2)))
+        return a * sampled <= x
+
+    return first_true(right_of_root, a, 0.0, most=60).false
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +98,12 @@ class Survey:
 
     def saddle(self, epsilon: float) -> float:
         """The tilt at which log M(t) - t·ε - log t(1 + t) is least: where its derivative, which rises, is 0."""
-        low, high = -60.0, 40.0
-        while high - low > 1e-3:
-            middle = 0.5 * (low + high)
-            tilt = math.exp(middle)
-            too_far = self.at(tilt).mean - epsilon - 1.0 / tilt - 1.0 / (1.0 + tilt) > 0.0
-            low, high = (low, middle) if too_far else (middle, high)
-        return math.exp(low)
+
+        def too_far(log_tilt: float) -> bool:
+            tilt = math.exp(log_tilt)
+            return self.at(tilt).mean - epsilon - 1.0 / tilt - 1.0 / (1.0 + tilt) > 0.0
+
+        return math.exp(first_true(too_far, -60.0, 40.0, absolute=1e-3).false)
 
     def log_peak(self, tilt: float, epsilon: float) -> float:
         """log of the contour's integrand where it crosses the real line."""

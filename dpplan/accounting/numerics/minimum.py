@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from dpplan.accounting.logspace import Array
+from dpplan.accounting.numerics import Array
 
 _FIRST_LOOK = 17  # points of the scan over the whole interval
 _CLOSER_LOOK = 4  # fresh points on each side of the best one; each round brings its neighbours five times closer

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dpplan.accounting.minimum import minimise
+from dpplan.accounting.numerics.minimum import minimise
 
 
 @pytest.mark.parametrize("place", [-8.9, -3.0, 0.123, 1.0, 7.77])

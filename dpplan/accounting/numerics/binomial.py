@@ -1,0 +1,43 @@
+"""The binomial law, as logarithms, without a factorial that overflows."""
+
+import math
+
+import numpy as np
+
+from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics.exp_remainder import log1p_remainder
+
+
+def log_binomial_pmf(k: Array, n: int, p: float, not_p: float) -> Array:
+    """log P[Bin(n, p) = k] for whole k in [0, n]; not_p = 1 − p is given apart to keep its digits.
+
+    Loader's saddle-point form (Loader 2000, "Fast and accurate computation of binomial probabilities"):
+    no factorial is ever formed, so the error stays below 1e-13 + 4e-16·(|result| + |k − n·p|) even at n = 1e9.
+    """
+    rest = n - k
+    inside = (k > 0) & (rest > 0)
+    safe_k, safe_rest = np.where(inside, k, 1.0), np.where(inside, rest, 1.0)
+    deviance = n * p * log1p_remainder((safe_k - n * p) / (n * p))
+    deviance += n * not_p * log1p_remainder((safe_rest - n * not_p) / (n * not_p))
+    correction = _stirling_error(np.array([float(n)])) - _stirling_error(safe_k) - _stirling_error(safe_rest)
+    interior = correction - deviance + 0.5 * np.log(n / (2 * math.pi * safe_k * safe_rest))
+    edge = np.where(k > 0, n * _log_of(p, not_p), n * _log_of(not_p, p))
+    return np.where(inside, interior, edge)
+
+
+def _log_of(p: float, not_p: float) -> float:
+    """log p from whichever of p and 1 − p is smaller, so that log(1 − 1e-20) is −1e-20 and not 0."""
+    return math.log(p) if p < 0.5 else math.log1p(-not_p)
+
+
+def _stirling_error(n: Array) -> Array:
+    """log n! − log(sqrt(2πn)·(n/e)^n) for whole n >= 1: a table below 16, the asymptotic series above."""
+    inverse = 1 / np.maximum(n, 16.0)
+    square = inverse * inverse
+    series = inverse * (1 / 12 - square * (1 / 360 - square * (1 / 1260 - square * (1 / 1680 - square / 1188))))
+    return np.where(n < 16, _STIRLING_TABLE[np.minimum(n, 15).astype(np.int64)], series)
+
+
+_STIRLING_TABLE = np.array(
+    [0.0] + [math.lgamma(n + 1) - (n + 0.5) * math.log(n) + n - 0.5 * math.log(2 * math.pi) for n in range(1, 16)]
+)

@@ -1,0 +1,52 @@
+"""One step in closed form: the ends against the same formula in mpmath, also where its two terms nearly cancel."""
+
+import math
+
+import oracle
+import pytest
+from mpmath import mp, mpf
+
+from dpplan.accounting.exact.law import Direction
+from dpplan.accounting.exact.single import delta_ends
+
+STEPS = [(1.0, 0.01), (0.3, 1e-4), (0.1, 0.5), (5.0, 0.9), (40.0, 0.3), (1.0, 1e-9), (2.0, 1.0), (0.7, 1 - 1e-12)]
+SPENT = [0.0, 1e-9, 0.003, 0.5, 2.0, 20.0, 300.0, 699.0, 701.0]
+
+
+def added_delta(q, s, epsilon):
+    """δ(ε) of one step, add direction."""
+    kept = 1 - mp.exp(epsilon) * (1 - mpf(q))
+    if kept <= 0:
+        return mpf(0)
+    place = mpf(1) / 2 + mpf(s) ** 2 * mp.log(kept / (mpf(q) * mp.exp(epsilon)))
+    own, other = oracle.normal_tail(-place / mpf(s)), oracle.normal_tail((1 - place) / mpf(s))
+    return kept * own - mp.exp(epsilon) * mpf(q) * other
+
+
+@pytest.mark.parametrize("epsilon", SPENT)
+@pytest.mark.parametrize(("sigma", "q"), STEPS)
+@pytest.mark.parametrize("direction", list(Direction))
+def test_ends_hold_the_closed_form(sigma, q, direction, epsilon):
+    lower, upper = delta_ends(sigma, q, direction, epsilon)
+    with mp.workdps(80):
+        truth = (oracle.step_delta if direction is Direction.REMOVE else added_delta)(q, sigma, mpf(epsilon))
+        assert lower <= truth <= upper
+        if 1e-250 < truth < 1 and q > 1e-6 and epsilon < 100:
+            assert upper - lower <= 1e-6 * truth
+
+
+def test_ends_are_narrow_where_people_are():
+    lower, upper = delta_ends(1.0, 0.01, Direction.REMOVE, 0.5)
+    assert upper - lower < 1e-11 * upper
+
+
+def test_beyond_the_largest_loss_nothing_is_spent():
+    largest = -math.log1p(-0.3)
+    assert delta_ends(1.0, 0.3, Direction.ADD, largest) == (0.0, 0.0)
+    assert delta_ends(1.0, 0.3, Direction.ADD, math.nextafter(largest, 0.0))[1] >= 0.0
+
+
+def test_both_directions_have_the_same_total_variation():
+    for sigma, q in STEPS:
+        ends = [delta_ends(sigma, q, direction, 0.0) for direction in Direction]
+        assert max(ends[0][0], ends[1][0]) <= min(ends[0][1], ends[1][1])
