@@ -5,6 +5,7 @@ below the probability of a plain event, is a contradiction between two proofs: I
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,11 @@ from dpplan.accounting.bound import Quantity, widened
 from dpplan.accounting.exact.invert import Ends
 from dpplan.accounting.exact.law import Array
 from dpplan.errors import InternalError
-from dpplan.plan import Plan
+from dpplan.mechanism import Gaussian
+from dpplan.plan import Phase, Plan
+from dpplan.sampling import Poisson
+
+MANY = 144  # phases, above which those that are alike are held against Rényi DP as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +68,27 @@ def _is_wide(ends: Ends, wide: float) -> bool:
 
 
 def _divergence(plan: Plan, order: Array) -> Array:
-    return np.asarray(sum(phase.steps * rdp.divergence(phase, order) for phase in plan.phases))
+    return np.asarray(sum(phase.steps * rdp.divergence(phase, order) for phase in _fewer(plan.phases)))
+
+
+def _fewer(phases: Sequence[Phase]) -> Sequence[Phase]:
+    """At most about MANY phases that spend no less, at any order: those with nearly the same noise and sample rate as
+    one, with the least noise and the largest rate among them. More noise is post-processing, and a smaller rate is a
+    mixture with what samples nothing, so that Rényi divergence never rises with either."""
+    if len(phases) <= MANY:
+        return phases
+    side = math.isqrt(MANY) - 1
+    traits = np.log(np.array([(phase.noise_multiplier, phase.sample_rate) for phase in phases]))
+    spread = np.maximum(np.ptp(traits, axis=0), 1e-9)
+    cells = np.floor((traits - traits.min(axis=0)) / spread * side).astype(int)
+    groups: dict[tuple[int, int], list[Phase]] = {}
+    for (noise, rate), phase in zip(cells.tolist(), phases, strict=True):
+        groups.setdefault((noise, rate), []).append(phase)
+    return [
+        Phase(
+            Gaussian(min(phase.noise_multiplier for phase in group)),
+            Poisson(max(phase.sample_rate for phase in group)),
+            sum(phase.steps for phase in group),
+        )
+        for group in groups.values()
+    ]
