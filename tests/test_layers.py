@@ -27,7 +27,7 @@ PEERS = frozenset(
 LAYERS = (
     {"errors"},
     {"checks"},
-    {"digits"},
+    {"digits", "processes"},
     {"mechanism", "sampling"},
     {"plan"},
     {"accounting"},
