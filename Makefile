@@ -24,7 +24,7 @@ help:
 	@echo "make types     types alone"
 	@echo "make docs      the tests of the documents alone"
 	@echo "make format    put the code into the agreed form"
-	@echo "make bench     accountants beside those of other libraries, in an environment of its own"
+	@echo "make bench     accountants beside those of other libraries, in an environment of its own, and long plans"
 	@echo "make bench-train  training steps beside those of other libraries, likewise"
 	@echo "make clean     remove the environments, caches and builds; runs/ stays"
 	@echo
@@ -65,6 +65,7 @@ docs: $(VENV)/.dev
 
 bench: $(VENV)-bench/.done
 	OMP_NUM_THREADS=1 $(VENV)-bench/bin/python tests/benchmarks/accountants.py
+	OMP_NUM_THREADS=1 $(VENV)-bench/bin/python tests/benchmarks/planning.py
 
 bench-train: $(VENV)-bench/.done
 	OMP_NUM_THREADS=1 $(VENV)-bench/bin/python tests/benchmarks/train.py

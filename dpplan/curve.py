@@ -5,17 +5,19 @@
     against(settings, "sigma", values, delta)    ε of plans that differ in one quantity
     along(plan, steps, delta)                    ε of the first steps of one plan
 
+Within `processes.allow(count)` long curves of ε over one quantity, and of δ, are spread over so many processes.
 Every figure is the one that accounting.epsilon or accounting.delta gives for its point, with the same guarantee.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal, cast
 
-from dpplan import accounting
+from dpplan import accounting, processes
 from dpplan.accounting.bound import Bound
 from dpplan.checks import Problems, did_you_mean
 from dpplan.errors import NotCertified, PlanError, UsageError
@@ -23,6 +25,7 @@ from dpplan.plan import Phase, Plan, Settings
 
 Progress = Callable[[int, int], None]
 Who = Mapping[str, Mapping[str, object]]
+PATIENCE = 0.7  # seconds before other processes are started, which takes about as long
 EXACT: Who = MappingProxyType({"exact": MappingProxyType({})})
 # What may be varied -> the setting it is, and those that would contradict it or that it replaces.
 QUANTITIES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -151,6 +154,41 @@ def beginning(plan: Plan, steps: int) -> Plan:
     return dataclasses.replace(plan, phases=tuple(phases), derivation=())
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A point, and who is asked."""
+
+    point: _Point
+    accountant: str
+    options: Mapping[str, object]
+
+    def answer(self) -> Bound | str:
+        """The figure, or why there is none."""
+        try:
+            return self.point.ask(self.accountant, self.options)
+        except NotCertified as refusal:
+            return str(refusal)
+
+
+def _answer(task: tuple[int, _Asked]) -> Bound | str:
+    """In another process, which is told no read-only views."""
+    answer = task[1].answer()
+    return answer if isinstance(answer, str) else dataclasses.replace(answer, details=dict(answer.details))
+
+
+def _answers(asked: Sequence[_Asked]) -> Iterator[tuple[int, Bound | str]]:
+    """The number and the answer of each; in this process for PATIENCE seconds, then in as many as are allowed."""
+    begun, workers = time.monotonic(), processes.allowed()
+    for number, each in enumerate(asked):
+        if workers > 1 and time.monotonic() - begun > PATIENCE and len(asked) - number > workers:
+            # Plain mappings travel; views of them do not.
+            rest = ((n, replace(asked[n], options=dict(asked[n].options))) for n in range(number, len(asked)))
+            for (at, _), answer in processes.spread(_answer, rest, workers):
+                yield at, answer
+            return
+        yield number, each.answer()
+
+
 def _drawn(x_name: str, points: Sequence[_Point], who: Who, progress: Progress | None) -> Curves:
     """Every accountant at every point."""
     from dpplan.accounting import exact
@@ -161,7 +199,6 @@ def _drawn(x_name: str, points: Sequence[_Point], who: Who, progress: Progress |
     refusals: dict[str, str] = {}
     done, total = 0, len(points) * len(who)
     for name, options in who.items():
-        bounds: list[Bound | None] = []
         if name == "exact" and x_name == "delta":
             with suppress(NotCertified):  # of one point or of all: each is asked below, and says why
                 series[name] = exact.epsilons(points[0].plan, [cast(float, point.delta) for point in points])
@@ -169,15 +206,14 @@ def _drawn(x_name: str, points: Sequence[_Point], who: Who, progress: Progress |
                 if progress is not None:
                     progress(done, total)
                 continue
-        for point in points:
-            try:
-                bounds.append(point.ask(name, options))
-            except NotCertified as refusal:
-                bounds.append(None)
-                refusals.setdefault(name, str(refusal))
+        bounds: dict[int, Bound | None] = {}
+        for number, answer in _answers([_Asked(point, name, options) for point in points]):
+            bounds[number] = None if isinstance(answer, str) else answer
+            if isinstance(answer, str):
+                refusals.setdefault(name, answer)
             done += 1
             if progress is not None:
                 progress(done, total)
-        series[name] = tuple(bounds)
+        series[name] = tuple(bounds[number] for number in range(len(points)))
     at = None if x_name in ("delta", "epsilon") else points[0].delta
     return Curves(x_name, tuple(point.x for point in points), series, at, tuple(p.plan for p in points), refusals)

@@ -27,7 +27,7 @@ PEERS = frozenset(
 LAYERS = (
     {"errors"},
     {"checks", "durable"},
-    {"digits"},
+    {"digits", "processes"},
     {"quantities", "adjacency", "mechanism"},
     {"sampling"},
     {"plan"},

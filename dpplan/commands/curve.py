@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from dpplan import accounting
+from dpplan import accounting, processes
 from dpplan.commands import options, pictures, screen
 from dpplan.commands.axis import OVER, PROFILES, Axis, Reach
 from dpplan.commands.options import EVERY, EVERYONE, OPTIONS, Asked, Choice, Name, Said
@@ -74,7 +74,7 @@ def command(
     if plot is not None:
         pictures.needs_matplotlib()
     values = axis.values(_reach(axis, asked, said))
-    with screen.progress("points") as progress:
+    with screen.progress("points") as progress, processes.allow(processes.available()):
         drawn = _draw(axis.over, asked, completed, values, _who(names, choice), progress)
     if drawn.refusals and not any(bound for bounds in drawn.series.values() for bound in bounds):
         raise NotCertified("\n".join(drawn.refusals.values()))

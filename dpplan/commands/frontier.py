@@ -1,12 +1,12 @@
 """dpplan frontier: the noise of every batch and length at one target, and the best of them."""
 
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dpplan import processes
 from dpplan.checks import Problems, is_number
 from dpplan.commands import options, pictures, screen
 from dpplan.commands.options import COUNT, NUMBER, Choice
@@ -123,7 +123,7 @@ def command(
     if plot is not None:
         pictures.needs_matplotlib()
     with screen.progress("cells") as progress:
-        found = frontier.frontier(grid, compute, rule, workers or _processors(), progress)
+        found = frontier.frontier(grid, compute, rule, workers or processes.available(), progress)
     if plot is not None:
         from dpplan import plot_frontier
 
@@ -216,7 +216,3 @@ def _show_map(found: "Frontier") -> None:
     console = screen.console()
     for line in render.heat_map(found, max(console.width, 40)):
         console.print(render.rich_map(line))
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

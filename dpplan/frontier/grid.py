@@ -6,11 +6,8 @@ never trusted: a cell's noise is one that the accountant has shown to meet the t
 """
 
 import math
-import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +17,7 @@ from dpplan.accounting.bound import Bound
 from dpplan.checks import Problems, show
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, Settings
+from dpplan.processes import spread
 from dpplan.search import search
 from dpplan.solve import ladders
 from dpplan.solve.question import Question
@@ -166,25 +164,23 @@ Row = tuple[list[Cell], list[Point]]
 
 def _rows(grid: Grid, single: float, known: list[Point], workers: int) -> Iterator[tuple[int, Row]]:
     """Every row as it is done. `known` grows meanwhile, and each row starts from what is known by then."""
-    waiting = list(coarse_to_fine(len(grid.lengths)))
-    if workers <= 1:
-        for at in waiting:
-            yield at, _row(grid, at, single, known)
-        return
-    # A fresh interpreter: a fork of a process with threads, such as one that draws a progress bar, may hang.
-    # An interrupt is for the parent, which ends the others.
-    ignore = (signal.SIGINT, signal.SIG_IGN)
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=signal.signal, initargs=ignore) as pool:
-        running: dict[Future[Row], int] = {}
-        try:
-            while waiting or running:
-                while waiting and len(running) < workers:
-                    at = waiting.pop(0)
-                    running[pool.submit(_row, grid, at, single, list(known))] = at
-                for done in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(done), done.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    tasks = (_Task(grid, at, single, tuple(known)) for at in coarse_to_fine(len(grid.lengths)))
+    for task, row in spread(_solved, tasks, workers):
+        yield task.at, row
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    """A row to solve, and what is known when it is begun."""
+
+    grid: Grid
+    at: int
+    single: float
+    known: tuple[Point, ...]
+
+
+def _solved(task: _Task) -> Row:
+    return _row(task.grid, task.at, task.single, task.known)
 
 
 def _row(grid: Grid, at: int, single: float, known: Sequence[Point]) -> Row:

@@ -4,8 +4,8 @@ Poisson-subsampled Gaussian steps, add/remove one example. Both directions of th
 their own and the larger is taken at the end. In reading order: law, strip and quadrature (the transform of one step),
 decay, jump and measure (composition), contour (inversion to delta); rarelaw, rare and rareplace (the same for rare
 jumps, with other cuts); lattice and grid (all of it again, by another method, for few steps and rare jumps); single
-(one step, in closed form); tilt and route (where to put a contour), invert (to epsilon), event and certify (what the
-result is held against). prove does it over in ball arithmetic.
+(one step, in closed form) and double (two, as one integral); tilt and route (where to put a contour), invert (to
+epsilon), event and certify (what the result is held against). prove does it over in ball arithmetic.
 
 Guarantee: CERTIFIED, lower <= truth <= upper, with every error of the computation bounded: aliasing, truncation,
 quadrature or lattice, what was cut away, and floating point (elementary functions taken to 4 units in the last
@@ -29,6 +29,7 @@ from dpplan.accounting import gdp, rdp
 from dpplan.accounting.bound import Bound, Guarantee, widened
 from dpplan.accounting.exact import any_law, certify, invert
 from dpplan.accounting.exact.certify import Reconciled
+from dpplan.accounting.exact.double import TwoSteps
 from dpplan.accounting.exact.event import EventBound
 from dpplan.accounting.exact.invert import Ends
 from dpplan.accounting.exact.law import Direction, Steps
@@ -126,7 +127,7 @@ def _shared(plan: Plan, steps: Steps, deltas: list[float]) -> dict[float, Bound]
     with np.errstate(**_QUIET):
         made = invert.epsilon_ends(steps, Direction.REMOVE, middle)
         contour, enough = made.contour, max(SHARED_WIDTH, LOST * made.relative_width)
-        if contour is None or len(deltas) == 1:
+        if contour is None or isinstance(contour, TwoSteps) or len(deltas) == 1:
             return {delta: epsilon(plan, delta) for delta in deltas}
         added, event = invert.Added.of(steps, contour.epsilon, middle), EventBound(steps)
     found = {}
@@ -150,7 +151,9 @@ def _bound(quantity: Literal["epsilon", "delta"], plan: Plan, final: Reconciled,
     if final.upper - final.lower > WIDE * final.upper:
         why += "; wider than usual, no method here can do better on this plan"
     details: dict[str, object] = {"method": ends.method, "terms": dict(ends.terms), "proven": final.proven}
-    if ends.contour is not None:
+    if isinstance(ends.contour, TwoSteps):
+        details["tilt"] = ends.contour.tilt
+    elif ends.contour is not None:
         details |= {"tilt": ends.contour.tilt, "frequencies": len(ends.contour.u)}
     return Bound(quantity, final.lower, final.upper, Guarantee.CERTIFIED, NAME, plan.assumptions, why, details=details)
 

@@ -5,6 +5,7 @@ below the probability of a plain event, is a contradiction between two proofs: I
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,11 @@ from dpplan.accounting import rdp
 from dpplan.accounting.bound import Quantity, widened
 from dpplan.accounting.exact.invert import Ends
 from dpplan.accounting.numerics import Array
-from dpplan.accounting.support import sampled_gaussians
+from dpplan.accounting.support import SampledGaussian, sampled_gaussians
 from dpplan.errors import InternalError
 from dpplan.plan import Plan
+
+MANY = 144  # phases, above which those that are alike are held against Rényi DP as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +67,28 @@ def _is_wide(ends: Ends, wide: float) -> bool:
 
 
 def _divergence(plan: Plan, order: Array) -> Array:
-    return np.asarray(sum(each.steps * rdp.divergence(each, order) for each in sampled_gaussians(plan, "exact")))
+    fewer = _fewer(sampled_gaussians(plan, "exact"))
+    return np.asarray(sum(each.steps * rdp.divergence(each, order) for each in fewer))
+
+
+def _fewer(kinds: Sequence[SampledGaussian]) -> Sequence[SampledGaussian]:
+    """At most about MANY kinds of steps that spend no less, at any order: those with nearly the same noise and sample
+    rate as one, with the least noise and the largest rate among them. More noise is post-processing, and a smaller rate
+    is a mixture with what samples nothing, so that Rényi divergence never rises with either."""
+    if len(kinds) <= MANY:
+        return kinds
+    side = math.isqrt(MANY) - 1
+    traits = np.log(np.array([(each.noise_multiplier, each.sample_rate) for each in kinds]))
+    spread = np.maximum(np.ptp(traits, axis=0), 1e-9)
+    cells = np.floor((traits - traits.min(axis=0)) / spread * side).astype(int)
+    groups: dict[tuple[int, int], list[SampledGaussian]] = {}
+    for (noise, rate), each in zip(cells.tolist(), kinds, strict=True):
+        groups.setdefault((noise, rate), []).append(each)
+    return [
+        SampledGaussian(
+            min(each.noise_multiplier for each in group),
+            max(each.sample_rate for each in group),
+            sum(each.steps for each in group),
+        )
+        for group in groups.values()
+    ]

@@ -6,9 +6,10 @@ import numpy as np
 
 from dpplan.accounting.exact.law import Steps
 from dpplan.accounting.numerics import outward
-from dpplan.accounting.numerics.normal import log_normal_tail
+from dpplan.accounting.numerics.normal import log_normal_tail, log_normal_tails
 
 # Places of the threshold event, in standard deviations of the noise above the shifted mean.
+MANY = 48  # phases, above which they are taken together and not one by one
 LEAST = 1e-290  # of a delta: below, floats lose their digits
 ROUNDING = 1e-14  # of each logarithm, relative: of the squares in it, and of their difference
 PLACES = np.concatenate((np.linspace(-4.0, 12.0, 65), np.linspace(12.5, 38.0, 52)))
@@ -24,7 +25,11 @@ class EventBound:
 
     def __init__(self, steps: Steps) -> None:
         own = np.array([math.exp(log_normal_tail(z)) for z in PLACES])
-        log_other = np.array([[log_normal_tail(z + 1.0 / s) for z in PLACES] for s in steps.sigma[:, 0]])
+        shifted = PLACES + 1.0 / steps.sigma
+        if len(shifted) > MANY:  # to the same few units, where it is not next to 0
+            log_other = log_normal_tails(shifted)
+        else:
+            log_other = np.array([[log_normal_tail(place) for place in row] for row in shifted])
         other = np.exp(log_other)
         mixed = (1.0 - steps.q) * other + steps.q * own
         self.numerator = -np.expm1((steps.count * np.log1p(-np.minimum(mixed, 0.5))).sum(axis=0))

@@ -12,6 +12,7 @@ import numpy as np
 
 from dpplan.accounting.exact import grid, rareplace, route, single
 from dpplan.accounting.exact.contour import Contour, DeltaInterval
+from dpplan.accounting.exact.double import TwoSteps
 from dpplan.accounting.exact.event import EventBound
 from dpplan.accounting.exact.grid import Grid
 from dpplan.accounting.exact.law import Direction, Steps
@@ -39,7 +40,7 @@ class Ends:
     upper: float
     method: str
     terms: tuple[tuple[str, float], ...] = ()
-    contour: Contour | Grid | None = field(default=None, compare=False)
+    contour: Contour | Grid | TwoSteps | None = field(default=None, compare=False)
 
     def joined(self, other: "Ends") -> "Ends":
         """The larger of two quantities, each between its ends; details are those of the one that decides."""
@@ -65,6 +66,21 @@ def epsilon_ends(steps: Steps, direction: Direction, delta: float) -> Ends:
         return _single_epsilon(steps, direction, delta)
     if route.total_variation_above(steps) <= delta:
         return Ends(0.0, 0.0, "total variation")
+    if not TwoSteps.serves(steps):
+        return _many_epsilon(steps, direction, delta)
+    ends = _two_epsilon(steps, direction, delta)
+    return ends if ends.relative_width < NARROW else ends.narrowed(_many_epsilon(steps, direction, delta))
+
+
+def _two_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
+    two = TwoSteps(steps, direction)
+    if two.at(0.0).upper <= delta:
+        return Ends(0.0, 0.0, two.method, two.at(0.0).terms, two)
+    two.epsilon = two.near(delta, EventBound(steps).epsilon(delta))
+    return _verified(two, delta, two.epsilon, two.at(two.epsilon))
+
+
+def _many_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
     log_delta = math.log(delta)
     landscape = route.landscape(steps, direction, log_delta)
     saddle = landscape.for_log_delta(log_delta)
@@ -155,7 +171,7 @@ def _fine(steps: Steps, direction: Direction, epsilon: float, log_delta: float, 
     return grid.near(steps, direction, epsilon, log_delta, grid.points_for(width, NARROW))
 
 
-def _solve(contour: Contour | Grid, delta: float) -> tuple[float, DeltaInterval]:
+def _solve(contour: Contour | Grid | TwoSteps, delta: float) -> tuple[float, DeltaInterval]:
     """Newton's rule for log delta on the estimate; good to rounding where the contour is well placed."""
     epsilon = max(contour.epsilon, 0.0)
     value = contour.at(epsilon)
@@ -176,12 +192,12 @@ def _solve(contour: Contour | Grid, delta: float) -> tuple[float, DeltaInterval]
     return epsilon, value
 
 
-def ends_around(contour: Contour | Grid, delta: float) -> Ends:
+def ends_around(contour: Contour | Grid | TwoSteps, delta: float) -> Ends:
     """Certified ends for epsilon from one contour or grid, wherever it was put."""
     return _verified(contour, delta, *_solve(contour, delta))
 
 
-def _verified(contour: Contour | Grid, delta: float, epsilon: float, value: DeltaInterval) -> Ends:
+def _verified(contour: Contour | Grid | TwoSteps, delta: float, epsilon: float, value: DeltaInterval) -> Ends:
     """Widen around the estimate until both inequalities hold as computed."""
     slope = max(-value.slope, 1e-300)
     upper = _widen(lambda e: contour.at(e).upper <= delta, epsilon, (value.upper - delta) / slope, +1.0)
@@ -209,6 +225,15 @@ def delta_ends(steps: Steps, direction: Direction, epsilon: float, ceiling: floa
     if steps.total == 1.0:
         lower, upper = single.delta_ends(float(steps.sigma[0, 0]), float(steps.q[0, 0]), direction, epsilon)
         return Ends(lower, upper, "closed form")
+    if TwoSteps.serves(steps):
+        two = TwoSteps(steps, direction, epsilon)
+        value = two.at(epsilon)
+        ends = Ends(value.lower, min(value.upper, 1.0), two.method, value.terms, two)
+        return ends if ends.relative_width < NARROW else ends.narrowed(_many_delta(steps, direction, epsilon, ceiling))
+    return _many_delta(steps, direction, epsilon, ceiling)
+
+
+def _many_delta(steps: Steps, direction: Direction, epsilon: float, ceiling: float) -> Ends:
     if direction is Direction.ADD and epsilon >= route.largest_added_loss(steps):
         return Ends(0.0, 0.0, "bounded loss")
     if ceiling < LEAST:
@@ -275,6 +300,8 @@ def added_delta_below(steps: Steps, epsilon: float, delta: float) -> bool:
         return True
     if steps.total == 1.0:
         return delta_ends(steps, Direction.ADD, epsilon, 1.0).upper <= delta
+    if TwoSteps.serves(steps) and TwoSteps(steps, Direction.ADD).at(epsilon).upper <= delta:
+        return True
     log_delta = math.log(delta)
     saddle = route.landscape(steps, Direction.ADD, log_delta).for_epsilon(epsilon, log_floor=log_delta - 0.1)
     if (

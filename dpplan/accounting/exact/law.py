@@ -37,10 +37,15 @@ class Direction(enum.Enum):
 
 def log_ratio(e: Array, q: Array) -> Array:
     """log r = log(1 - q + q·e^e) to a few units in the last place: where r is near 1, near 0, and far right."""
+    near = (e < 30.0) & ((q < 0.5) | (e > -0.5))
     with np.errstate(divide="ignore"):
-        near_one = np.log1p(q * np.expm1(np.minimum(e, 30.0)))
-        elsewhere = np.logaddexp(np.log1p(-q), np.log(q) + e)
-    return np.where((e < 30.0) & ((q < 0.5) | (e > -0.5)), near_one, elsewhere)
+        loss = np.asarray(np.log1p(q * np.expm1(np.minimum(e, 30.0))))
+        if near.all():
+            return loss
+        far = ~near  # where the other form is right, which takes most of the time
+        unsampled, sampled = np.broadcast_arrays(np.log1p(-q), np.log(q) + e)
+        loss[far] = np.logaddexp(unsampled[far], sampled[far])
+    return loss
 
 
 def lowest_mode(a: Array, sigma: Array, q: Array) -> Array:

@@ -12,6 +12,7 @@ Cuts. A step's loss that lies beyond `far` with total probability far below delt
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
@@ -29,6 +30,7 @@ from dpplan.accounting.numerics.normal import log_normal_tail
 LOG_HUGE = 700.0
 LINE_WORK = 400_000_000  # nodes times frequencies of one line: about a second
 HALVINGS = 40  # of a place up to 50: to 5e-11
+MANY = 48  # phases, above which they are taken together and not one by one
 LEAST_WIDTH = 2e-4  # of σ, of a cut: below it the quadrature would need too many nodes
 
 
@@ -111,11 +113,12 @@ class Measure:
         mean = abs(float((self.steps.count * first.slope).sum()))
         errors = first.relative_error(u)
         bulk, off, units = np.zeros(len(u), complex), np.zeros(len(u)), EPS * (32.0 + u * mean)
-        for row, count in enumerate(self.steps.count[:, 0]):
-            _, log_phi, lost = self._characteristic(first, row, u)
-            bulk += count * log_phi
-            off += count * (np.log1p((errors[row] + lost) / _size(log_phi)) + errors[row, 0])
-            units += 8.0 * EPS * count * np.abs(log_phi)
+        for log_phi, lost, rows in self._characteristics(first, u):
+            count = self.steps.count[rows]
+            bulk += (count * log_phi).sum(axis=0)
+            off += (count * (np.log1p((errors[rows] + lost) / _size(log_phi)) + errors[rows, :1])).sum(axis=0)
+            # Each phase adds a rounding to the sum.
+            units += max(8.0, len(errors)) * EPS * (count * np.abs(log_phi)).sum(axis=0)
         off = off + units
         if jumps is None:
             return Line(np.exp(bulk), grown_error(bulk.real, off), unit, mean)
@@ -159,6 +162,18 @@ class Measure:
         return Line(
             np.where(better, product, gap), np.where(better, product_error, gap_error), bulk.log_unit, bulk.mean
         )
+
+    def _characteristics(self, law: Quadrature, u: Array) -> Iterator[tuple[ComplexArray, Array, slice]]:
+        """log φ(u) and what rounding adds to the error, [row, frequency], for one row at a time, or all if many."""
+        if len(law.a) <= MANY:
+            for row in range(len(law.a)):
+                _, log_phi, lost = self._characteristic(law, row, u)
+                yield log_phi[None], lost[None], slice(row, row + 1)
+            return
+        drop, lag = law.lines(u)
+        turn = self.direction.value * (u * law.slope - lag)
+        log_phi, lost = log_characteristic(drop.ravel(), turn.ravel())
+        yield log_phi.reshape(drop.shape), lost.reshape(drop.shape), slice(None)
 
     def _characteristic(self, law: Quadrature, row: int, u: Array) -> tuple[ComplexArray, ComplexArray, Array]:
         """φ(u) of one row, its logarithm, and what rounding adds to the error of either.

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dpplan.accounting.exact.law import Band, Cut, Steps, loss_rounding, lowest_mode
 from dpplan.accounting.exact.strip import Nodes, Range, Strip
@@ -36,6 +37,8 @@ PROBES = 49
 # The most values (rows times nodes) held at once. A step coarser than wanted is no error: the bounds say what it
 # costs, and the interval is wide.
 MOST_VALUES = 1_000_000
+# Of more rows than this, about as many are looked at to choose by, and all others do as the one most like them.
+MANY_ROWS, ROWS_AT_ONCE = 96, 64
 # The trapezoid rule is asked to leave e^-DEPTH of G - 1.
 DEPTH = 40.0
 BAND_ROOM = 120.0  # a band's nodes begin where its weight is e^-120: off the real line it grows by up to e^72
@@ -88,10 +91,27 @@ class Quadrature:
         if isinstance(self.cut, Band):
             room = BAND_ROOM + self.u_max * heights[:, -1:] / sigma**2  # its weight has to beat e^{u·arg r} too
             low = np.maximum(low, self.cut.start - self.cut.width * np.sqrt(2.0 * room))
+        if len(sigma) <= MANY_ROWS:
+            first, best, h = self._chosen(strip, heights, low, mode)
+        else:
+            looked_at, nearest = _representatives(self.steps, a)
+            part = strip.of_rows(looked_at)
+            first, best, h = (
+                value[nearest] for value in self._chosen(part, heights[looked_at], low[looked_at], mode[looked_at])
+            )
+        high = np.take_along_axis(strip.edges, first, axis=1)
+        self.height = np.take_along_axis(heights[:, 1:], best, axis=1)
+        wanted = float(np.max((high - low) / h)) + 2.0
+        self.count = int(np.clip(wanted, PROBES, max(self.most // len(sigma), PROBES)))
+        self.range = Range(low, high, first, mode, (high - low) / (self.count - 1))
+
+    def _chosen(self, strip: Strip, heights: Array, low: Array, mode: Array) -> tuple[Any, Any, Array]:
+        """For each row of the strip: the net's cell where the range may end, the height's number, and its step."""
+        a = strip.a
         log_curve = np.log(np.abs(a * (a - 1.0)) / 2.0)
         span = strip.edges[:, strip.fine : strip.fine + 1] - low
         x = low + span * np.linspace(0.0, 1.0, PROBES)
-        probes = Nodes.at(x, span / (PROBES - 1), self.steps, self.cut, probes=True)
+        probes = Nodes.at(x, span / (PROBES - 1), strip.steps, strip.cut, probes=True)
         u = np.array([0.0] + [self.u_max] * len(HEIGHTS))
         sums = strip.log_cells(probes, heights, u)
         # G - 1 is about |a(a - 1)|/2 times Taylor's sum; where that exceeds G, G itself is the scale.
@@ -111,10 +131,7 @@ class Quadrature:
         excess = np.nan_to_num(excess, nan=1e300, posinf=1e300)
         h = 2.0 * math.pi * heights[:, 1:] / (DEPTH + excess[:, 1:])
         best = np.argmax(h, axis=1)[:, None]
-        self.height = np.take_along_axis(heights[:, 1:], best, axis=1)
-        wanted = float(np.max((high - low) / np.take_along_axis(h, best, axis=1))) + 2.0
-        self.count = int(np.clip(wanted, PROBES, max(self.most // len(sigma), PROBES)))
-        self.range = Range(low, high, first, mode, (high - low) / (self.count - 1))
+        return first, best, np.take_along_axis(h, best, axis=1)
 
     def _moments(self) -> None:
         """log G, G'/G and the tilted variance of L at the real exponents, each [row, 1]."""
@@ -191,6 +208,26 @@ class Quadrature:
             lag += u * float(heavy @ large) - wave.imag
         return modulus, lag
 
+    def lines(self, u: Array) -> tuple[Array, Array]:
+        """`row_line` of every row at once, [row, frequency] each."""
+        u_top = max(float(u[-1]), 1e-300)
+        small = np.abs(self.loss) * u_top < SERIES_BELOW
+        scaled, square = np.where(small, self.loss, 0.0) * u_top, (u / u_top) ** 2
+        power, ratio = np.where(small, self.mass, 0.0) * scaled * scaled, np.ones_like(u)
+        modulus, lag = np.zeros((len(self.a), len(u))), np.zeros((len(self.a), len(u)))
+        for k in range(1, SERIES_TERMS + 1):
+            ratio = ratio * square
+            sign = 1.0 if k % 2 else -1.0
+            modulus += sign / math.factorial(2 * k) * power.sum(axis=1, keepdims=True) * ratio
+            lag += sign / math.factorial(2 * k + 1) * (power * scaled).sum(axis=1, keepdims=True) * ratio
+            power = power * scaled * scaled
+        lag *= u / u_top
+        heavy = np.where(small, 0.0, self.mass)
+        wave = _waves_of_all(self.loss, heavy, u)
+        modulus += heavy.sum(axis=1, keepdims=True) - wave.real
+        lag += u * (heavy * self.loss).sum(axis=1, keepdims=True) - wave.imag
+        return modulus, lag
+
     def relative_error(self, u: Array) -> Array:
         """A bound on |computed G(a ± iu) - G(a ± iu)| / G(a), shape [row, frequency]; u up to u_max."""
         u_max = np.array([self.u_max])
@@ -233,6 +270,21 @@ class Quadrature:
         return level + u * slope + 0.5 * u * u * bend
 
 
+def _representatives(steps: Steps, a: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """About MANY_ROWS rows, spread over all, and for each row the number among them of the one most like it."""
+    traits = np.concatenate((np.log(steps.sigma), np.log(steps.q), np.sign(a) * np.log1p(np.abs(a))), axis=1)
+    traits = (traits - traits.min(axis=0)) / np.maximum(np.ptp(traits, axis=0), 1e-9)
+    spread = [0]
+    distance = ((traits - traits[0]) ** 2).sum(axis=1)
+    nearest = np.zeros(len(a), np.int64)
+    while len(spread) < MANY_ROWS:  # each as far as can be from those before it
+        spread.append(int(np.argmax(distance)))
+        closer = ((traits - traits[spread[-1]]) ** 2).sum(axis=1)
+        nearest = np.where(closer < distance, len(spread) - 1, nearest)
+        distance = np.minimum(distance, closer)
+    return np.array(spread), nearest
+
+
 def _waves(loss: Array, mass: Array, u: Array) -> ComplexArray:
     """Σ mass·e^{iuL} for equally spaced u from 0, by baby steps and giant steps: one matrix product."""
     block = max(int(math.sqrt(len(u))), 1)
@@ -240,6 +292,22 @@ def _waves(loss: Array, mass: Array, u: Array) -> ComplexArray:
     giant = _turns(angle * block, len(u) // block + 1) * mass
     waves: ComplexArray = giant @ _turns(angle, block).T
     return waves.ravel()[: len(u)]
+
+
+def _waves_of_all(loss: Array, mass: Array, u: Array) -> ComplexArray:
+    """`_waves` of many rows, [row, frequency], a few at a time to stay within a processor's memory."""
+    block = max(int(math.sqrt(len(u))), 1)
+    waves = np.empty((len(loss), (len(u) // block + 1) * block), complex)
+    for first in range(0, len(loss), ROWS_AT_ONCE):
+        rows = slice(first, first + ROWS_AT_ONCE)
+        angle = loss[rows] * float(u[1]) if len(u) > 1 else loss[rows]
+        shape = (-1, *angle.shape)
+        giant = _turns((angle * block).ravel(), len(u) // block + 1).reshape(shape) * mass[rows]
+        baby = _turns(angle.ravel(), block).reshape(shape)
+        # [row, giant, node] times [row, node, baby]
+        product = np.matmul(giant.transpose(1, 0, 2), baby.transpose(1, 2, 0))
+        waves[rows] = product.reshape(len(angle), -1)
+    return waves[:, : len(u)]
 
 
 def _turns(angle: Array, count: int) -> ComplexArray:

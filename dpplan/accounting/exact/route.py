@@ -17,7 +17,7 @@ import numpy as np
 from dpplan.accounting.exact import jump
 from dpplan.accounting.exact.contour import Accuracy, Aim, Chernoff, Contour
 from dpplan.accounting.exact.law import Cut, Direction, Steps
-from dpplan.accounting.exact.measure import Measure, Moments, cut_at, far_limit
+from dpplan.accounting.exact.measure import MANY, Measure, Moments, cut_at, far_limit
 from dpplan.accounting.exact.quadrature import MOST_VALUES
 from dpplan.accounting.exact.tilt import Landscape, Saddle
 
@@ -28,7 +28,7 @@ PLAIN = Accuracy(aliases=math.log(1e-14), rest=math.log(1e-13), most=8192)
 # than a grid or a contour over rare jumps, and 100 MiB for every 100,000.
 PLAIN_VALUES, PLAIN_EACH = 200_000, 1000
 # In units of 8 / (standard deviation of the tilted loss): where moments are taken to bound the aliases.
-ALIAS_TILTS = (-0.5, 0.25, 1.0)
+ALIAS_TILTS = (-0.5, 0.25, 1.0)  # of many phases without the first: that of 0 is known
 # In the jump regime, the error each part may add to delta, best first.
 JUMP_LEVELS = (1e-9, 1e-6)
 JUMP_MOST, JUMP_VALUES = 4096, 100_000  # frequencies; values a quadrature may hold: a grid is cheaper than more
@@ -47,7 +47,8 @@ def plain(steps: Steps, direction: Direction, saddle: Saddle, epsilon: float, lo
     """A contour over the whole law at this saddle."""
     tilt = saddle.tilt
     gap = 8.0 / math.sqrt(saddle.spread)
-    tilts = np.array([tilt] + [tilt + factor * gap for factor in ALIAS_TILTS if factor * gap > -tilt])
+    factors = ALIAS_TILTS if len(steps.sigma) <= MANY else ALIAS_TILTS[1:]
+    tilts = np.array([tilt] + [tilt + factor * gap for factor in factors if factor * gap > -tilt])
     far = None
     limit = far_limit(steps, log_delta + LOG_REMOVED, FAR_WIDTH)
     if direction is Direction.ADD:
