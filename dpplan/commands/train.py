@@ -1,6 +1,7 @@
 """dpplan train: run a recipe, and account for the steps that were really taken."""
 
 import contextlib
+import itertools
 import json
 import os
 import sys
@@ -50,6 +51,7 @@ plan or could not be evaluated; 2 the recipe or the call is wrong; 3 nothing cou
 failed.
 """
 SEED_FIXED = "DP016"
+TRYING = "trying the model on random inputs: whether examples stay apart, and how it is clipped"
 
 
 @click.command("train", help=HELP, short_help="Run a recipe and account for it.")
@@ -109,7 +111,7 @@ def command(
                 job = job.with_twin(twin)
             planned = _planned(job, None if resume is None else (resume, moved), seed, over_budget, ranks)
             if planned.ranks.first:
-                _check(planned)
+                _check(planned, followed=not dry_run)
         if planned.ranks.first:
             _run(planned, out, dry_run, as_json)
         elif not dry_run:
@@ -223,8 +225,10 @@ def _follow(happening: "Iterator[Event]", quiet: bool) -> "TrainReport":
     """Shows the run as it goes: a line per epoch, and a bar below them on a terminal. Returns its report."""
     from dpplan.train import Epoch, Step, TrainReport, narrate
 
+    with screen.status(TRYING):  # until the first step is done
+        first = next(happening)
     with _bar(shown=sys.stdout.isatty() and not quiet) as bar:
-        for number, event in enumerate(happening):
+        for number, event in enumerate(itertools.chain([first], happening)):
             if number == 0 and not quiet:
                 _say(["", narrate.EPOCH_HEAD], bar)
             if isinstance(event, Step) and bar:
@@ -258,20 +262,25 @@ def _say(lines: Iterable[str], bar: "Progress | None" = None) -> None:
             click.echo(line)
 
 
-def _check(planned: "Planned") -> None:
-    """Warns of what `dpplan check` finds in the recipe and in the runs beside it. Raises RecipeError for its errors."""
+def _check(planned: "Planned", followed: bool) -> None:
+    """Warns of what `dpplan check` finds in the recipe and in the runs beside it. Raises RecipeError for its errors.
+
+    followed: whether the run follows, which tries a large model itself.
+    """
     from dpplan.recipe import facts
     from dpplan.render.lint import remark
     from dpplan.train.inspection import model_problems
 
     job, data, others = planned.recipe, planned.recipe.data, Path(planned.recipe.runtime.folder).resolve()
     own = planned.resumed.folder.resolve() if planned.resumed is not None else None
+    with screen.status(TRYING):
+        problems = model_problems(job, planned.dataset, followed)
     run = facts.run_of(
         job,
         planned.dataset.training.examples,
         plan=planned.claim.plan,
         loop=lint.Loop(seed=planned.seed),
-        model=lint.Model(problems=model_problems(job, planned.dataset)),
+        model=lint.Model(problems=problems),
         earlier=tuple(run for run in lint.runs_in(others, data.source, data.path) if others / run.name != own),
     )
     findings = lint.check(run, facts.silence_of(job))
