@@ -31,6 +31,8 @@ def bracket(curve: Curve, delta: Ball, start: float, bits: int) -> Bracket:
     middle = _newton(curve, delta, arb(start), bits)
     value, slope = curve.delta(middle), curve.slope(middle).mid()
     terms = sizes(curve, middle, value, abs(slope))
+    if not middle < WIDEST:
+        return Bracket(Fraction(0), None, Fraction(start), terms)
     at = exact_middle(middle)
     if at == 0 and value <= delta:
         return Bracket(Fraction(0), Fraction(0), at, terms)
