@@ -11,7 +11,7 @@ import click
 import dpplan
 from dpplan.checks import did_you_mean
 from dpplan.commands.group import Entry, LazyGroup
-from dpplan.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_IO, EXIT_USAGE, DpplanError
+from dpplan.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_IO, EXIT_USAGE, DpplanError, out_of_memory
 
 HELP = """Plan, account for and check training with differential privacy (DP-SGD).
 
@@ -97,7 +97,7 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         return _complain(_failed(error), EXIT_IO)
     except Exception as error:
-        if _out_of_memory(error):
+        if out_of_memory(error):
             return _complain("memory ran out; nothing was certified. Try a machine with more.", EXIT_IO)
         return _confess(error)
     finally:
@@ -156,15 +156,6 @@ def _failed(error: OSError) -> str:
     """Input or output that failed and that no command foresaw: which file, and what the system says."""
     what = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
     return f"{what or 'input or output failed'}: {error.strerror or error}."
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """numpy's and Python's errors are MemoryErrors; torch has one of its own for GPUs, and for CPUs a sentence."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
-    )
 
 
 def _complain(message: str, status: int) -> int:

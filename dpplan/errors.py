@@ -140,3 +140,12 @@ def file_error(what: str, error: OSError, mistake: type[UsageError] = UsageError
     """
     sentence = f"{what}: {error.strerror or error}."
     return mistake(sentence) if error.errno is None or error.errno in _MISNAMED else InputOutputFailed(sentence)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """numpy's and Python's errors are MemoryErrors; torch has one of its own for GPUs, and for CPUs a sentence."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )

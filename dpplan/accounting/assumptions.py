@@ -133,7 +133,8 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "with the public n), not whether the step fails. A gradient that is not finite adds nothing. The norm is "
         "that of the sum as it is computed, rounding included.",
         "`dpplan train` keeps examples apart or tests that they are, and clips with a margin for the rounding that it "
-        "finds where it runs (isolation and arithmetic in its report); elsewhere it is the user's to show",
+        "finds where it runs (isolation and arithmetic in its report); elsewhere it is the user's to show. A model "
+        "that raises on one example ends its run, which says so; where one is taken at a time, that one adds nothing",
     ),
     Assumption(
         "exact Gaussian noise",

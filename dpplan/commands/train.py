@@ -1,6 +1,7 @@
 """dpplan train: run a recipe, and account for the steps that were really taken."""
 
 import contextlib
+import itertools
 import json
 import os
 import sys
@@ -50,6 +51,7 @@ plan or could not be evaluated; 2 the recipe or the call is wrong; 3 nothing cou
 failed.
 """
 SEED_FIXED = "DP016"
+TRYING = "trying the model on random inputs: whether examples stay apart, and how it is clipped"
 
 
 @click.command("train", help=HELP, short_help="Run a recipe and account for it.")
@@ -109,7 +111,7 @@ def command(
                 job = job.with_twin(twin)
             planned = _planned(job, None if resume is None else (resume, moved), seed, over_budget, ranks)
             if planned.ranks.first:
-                _check(planned)
+                _check(planned, followed=not dry_run)
         if planned.ranks.first:
             _run(planned, out, dry_run, as_json)
         elif not dry_run:
@@ -224,8 +226,10 @@ def _follow(happening: "Iterator[Event]", quiet: bool) -> "TrainReport":
     from dpplan.train import Epoch, Step, TrainReport
     from dpplan.train.execution import terminal_text
 
+    with screen.status(TRYING):  # until the first step is done
+        first = next(happening)
     with _bar(shown=sys.stdout.isatty() and not quiet) as bar:
-        for number, event in enumerate(happening):
+        for number, event in enumerate(itertools.chain([first], happening)):
             if number == 0 and not quiet:
                 _say(["", terminal_text.EPOCH_HEAD], bar)
             if isinstance(event, Step) and bar:
@@ -259,20 +263,25 @@ def _say(lines: Iterable[str], bar: "Progress | None" = None) -> None:
             click.echo(line)
 
 
-def _check(planned: "Planned") -> None:
-    """Warns of what `dpplan check` finds in the recipe and in the runs beside it. Raises RecipeError for its errors."""
+def _check(planned: "Planned", followed: bool) -> None:
+    """Warns of what `dpplan check` finds in the recipe and in the runs beside it. Raises RecipeError for its errors.
+
+    followed: whether the run follows, which tries a large model itself.
+    """
     from dpplan.recipe import lint_input
     from dpplan.render.lint import remark
     from dpplan.train.execution.model_check import model_problems
 
     job, data, others = planned.recipe, planned.recipe.data, Path(planned.recipe.runtime.folder).resolve()
     own = planned.resumed.folder.resolve() if planned.resumed is not None else None
+    with screen.status(TRYING):
+        problems = model_problems(job, planned.dataset, followed)
     run = lint_input.context_of(
         job,
         planned.dataset.training.examples,
         plan=planned.claim.plan,
         loop=lint.Loop(seed=planned.seed),
-        model=lint.ModelFindings(problems=model_problems(job, planned.dataset)),
+        model=lint.ModelFindings(problems=problems),
         earlier=tuple(run for run in lint.runs_in(others, data.source, data.path) if others / run.name != own),
     )
     findings = lint.check(run, lint_input.silence_of(job))

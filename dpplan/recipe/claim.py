@@ -56,6 +56,8 @@ class Claim:
                 why="no step was taken",
                 details={},
             )
+        if steps == self.phase.steps:  # as planned: a second proof of the same would say the same, in up to a second
+            return self.epsilon
         taken = dataclasses.replace(self.plan, phases=(dataclasses.replace(self.phase, steps=steps),), derivation=())
         try:
             return accounting.epsilon(taken, self.delta.value)

@@ -17,7 +17,7 @@ from dpplan.recipe import Recipe
 STEPS = 30
 HANG = 90  # seconds until a test gives up; far below the patience of the processes, far above what they need
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["dpplan.train", "small_recipe", "sklearn.datasets", "torch._dynamo"])
+PROCESSES.set_forkserver_preload(["dpplan.train", "small_recipe", "torch._dynamo"])
 LOCAL = {"MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1"}
 TINY = """\
 privacy: {noise_multiplier: 2, clip_norm: 1, delta: 1e-5}

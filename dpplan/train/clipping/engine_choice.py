@@ -17,7 +17,7 @@ from dpplan.train.clipping.engines.isolated_bookkeeping import IsolatedBookKeepi
 from dpplan.train.clipping.engines.one_at_a_time import OneAtATime
 from dpplan.train.clipping.engines.vmap import VmapClipping
 from dpplan.train.clipping.isolation.row_independent_layers import keeps_rows_apart
-from dpplan.train.clipping.model_trial import Trial
+from dpplan.train.clipping.model_trial import Engine, Trial
 from dpplan.train.clipping.precision import EXACT
 
 
@@ -50,14 +50,17 @@ class Chosen:
         return f"{self.name}, because {self.reason}" if self.reason else self.name
 
 
-def choose(model: nn.Module, wanted: str, physical_batch: int, example: Tensor, views: int = 1) -> Chosen:
+def choose(
+    model: nn.Module, wanted: str, physical_batch: int, example: Tensor, views: int = 1, half: bool = False
+) -> Chosen:
     """The engine for this model: book-keeping where it is right, else vmap. wanted: auto, book-keeping or vmap.
 
     A model of known layers is book-kept as it is; one with code of its own behind a wall, inside vmap; and where vmap
     cannot run it, or it brings rules of its own for vmap, one example is taken at a time.
 
-    example: any one input; only its shape and type are looked at. What comes back has been tried on random inputs,
-    see `Trial`. Raises RecipeError for what cannot be clipped, or not by the engine that was asked for.
+    example: any one input; only its shape and type are looked at. half: whether the run is in bfloat16. What comes back
+    has been tried on random inputs, see `Trial`, on the CPU and as the run does it. Raises RecipeError for what cannot
+    be clipped, or not by the engine that was asked for.
     """
     if mixing := list(mixers(model)):
         raise RecipeError(mixing)
@@ -66,28 +69,33 @@ def choose(model: nn.Module, wanted: str, physical_batch: int, example: Tensor, 
     reason = "runtime.engine asks for it"
     if wanted != "vmap":
         kind = BookKeeping if known else IsolatedBookKeeping
-        reason = trial.against_book_keeping(model) or trial.disagreement(kind) or _custom(trial)
+        reason = trial.against_book_keeping(model) or _against(kind, trial, model, half)
         if not reason:
             return Chosen(kind(model, physical_batch, views), "book-keeping", KNOWN if known else IN_VMAP)
         if wanted == "book-keeping":
             raise RecipeError(f"runtime.engine=book-keeping cannot clip this model: {reason}. Use engine: auto.")
-    against = trial.disagreement(VmapClipping) or _custom(trial)
+    against = _against(VmapClipping, trial, model, half)
     if not against:
         return Chosen(VmapClipping(model, physical_batch, views), "vmap", IN_VMAP, reason)
     if wanted == "vmap":
         raise RecipeError(f"runtime.engine=vmap cannot clip this model: {against}. Use engine: auto.")
     if hidden := trial.hidden(model):
         raise RecipeError(f"model: runs one example at a time (under vmap: {against}), and {hidden}")
-    if disagreement := trial.disagreement(OneAtATime):
-        raise RecipeError(f"model: its per-example gradients cannot be had: {disagreement}.")
+    if against_all := trial.disagreement(OneAtATime) or trial.rehearsal(OneAtATime, model, half):
+        raise RecipeError(f"model: its per-example gradients cannot be had: {against_all}.")
     return Chosen(OneAtATime(model, physical_batch, views), "one example at a time", ALONE, f"under vmap: {against}")
 
 
-def _custom(trial: Trial) -> str:
-    """Why vmap is no wall for the model that was just tried; "" when it is one."""
-    if not trial.custom.used:
-        return ""
-    return str(trial.custom)
+def glance(model: nn.Module, example: Tensor, views: int = 1) -> None:
+    """Raises RecipeError, within a second, for what `choose` would refuse by a layer's name or because it fails."""
+    if mixing := list(mixers(model)):
+        raise RecipeError(mixing)
+    Trial(model, example, views, thorough=True, glance=True)
+
+
+def _against(engine: Engine, trial: Trial, model: nn.Module, half: bool) -> str:
+    """Why this engine, which works inside vmap or knows all layers, is not for this model; "" when it is."""
+    return trial.disagreement(engine) or str(trial.custom) or trial.rehearsal(engine, model, half)
 
 
 def as_compiled(chosen: Chosen) -> Chosen:

@@ -33,9 +33,11 @@ MOVES = 2  # times that the weights are moved away from their first values
 # first digits. A model that insists on float32, whole or in parts, is held to what that allows.
 ROUGHLY = 1e-3
 AGREEMENT = {torch.float64: 1e-8, torch.float32: ROUGHLY}
-# Parameters times numbers in an example, which bounds the work on one of them; models beyond are tried with fewer, for
-# the sake of seconds: what unknown code does with a batch is kept apart by the wall, not by the trial.
+# Parameters times numbers in an example, which bounds the work on one of them; models beyond are tried with fewer
+# examples, and with weights that were moved once, for the sake of seconds: what unknown code does with a batch is kept
+# apart by the wall, not by the trial, and weights as they are hide what moved ones show.
 LARGE = 2**27
+FEWER = 2  # examples in the trial of an engine on a large model
 
 Engine = type[BookKeeping] | type[VmapClipping]
 
@@ -56,7 +58,9 @@ class Probe:
         return weights.unsqueeze(0)
 
     def factors(self, norms: Tensor) -> Tensor:
-        return self.signs / (norms + 1e-4 * norms.max()).clamp(min=1e-100)  # what is far shorter is mostly round-off
+        return self.signs.to(norms.device) / (norms + 1e-4 * norms.max()).clamp(
+            min=1e-100
+        )  # what is far shorter is mostly round-off
 
     def extra(self, norms: Tensor, kept: Tensor | None) -> Tensor:
         return norms.new_zeros(0)
@@ -65,15 +69,21 @@ class Probe:
         return self
 
 
+def is_large(model: nn.Module, example: Tensor) -> bool:
+    """Whether the trial of this model takes seconds."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad) * example.numel() > LARGE
+
+
 class Trial:
     """Raises RecipeError for a model that fails, lets examples meet, or keeps what it has seen.
 
-    thorough: whether the model's own code is unknown. `still` says whether its randomness could be held still; where
-    it could not, what it computes in training mode cannot be compared.
+    thorough: whether the model's own code is unknown. glance: whether only that it runs is looked at, and nothing else
+    of the trial may be used. `still` says whether its randomness could be held still; where it could not, what it
+    computes in training mode cannot be compared.
     """
 
-    def __init__(self, model: nn.Module, example: Tensor, views: int, thorough: bool) -> None:
-        self.views, self.thorough, self.custom = views, thorough, CustomRules()
+    def __init__(self, model: nn.Module, example: Tensor, views: int, thorough: bool, glance: bool = False) -> None:
+        self.views, self.thorough, self.custom, self.glance = views, thorough, CustomRules(), glance
         try:
             self._try_as(model, example, torch.float64)
         except _Fails:
@@ -85,17 +95,21 @@ class Trial:
     def _try_as(self, model: nn.Module, example: Tensor, dtype: torch.dtype) -> None:
         self.dtype, self.tolerance, self.random = dtype, AGREEMENT[dtype], False
         self.models = [copy.deepcopy(model).cpu().to(dtype)]
-        self.size = sum(p.numel() for p in self.models[0].parameters() if p.requires_grad)
-        company = COMPANY[2:3] if not self.thorough else COMPANY[:3] if self.size * example.numel() > LARGE else COMPANY
+        large = is_large(model, example)
+        self.probes = FEWER if large else PROBES
+        company = COMPANY[2:3] if not self.thorough else COMPANY[:3] if large else COMPANY
         self.inputs = _random_inputs(self.models[0], example, views=self.views, count=company[-1], dtype=dtype)
         self.classes = self._classes()
+        if self.glance:
+            return
         self.random = self._differs()
         self.still = not (self.random and self._differs())
         if self.thorough:
             self._look_at_state(model)
-        self.models += [_moved(self.models[0], seed) for seed in range(MOVES if self.thorough else 1)]
+        self.models += [_moved(self.models[0], seed) for seed in range(MOVES if self.thorough and not large else 1)]
         self._compare(company)
-        self.gradients = [self._gradients(each) for each in self.models[:2]]
+        self.weighed = self.models[1:] if large else self.models[:2]
+        self.gradients = [self._gradients(each) for each in self.weighed]
 
     def against_book_keeping(self, model: nn.Module) -> str:
         """Why book-keeping is not for this model, whatever it computes; "" when nothing speaks against it."""
@@ -128,14 +142,14 @@ class Trial:
         """What is wrong with this engine's clipped sum; "" when nothing is."""
         generator = torch.Generator().manual_seed(0)
         self.custom.used.clear()
-        for model, gradients in zip(self.models, self.gradients, strict=False):
+        for model, gradients in zip(self.weighed, self.gradients, strict=True):
             norms = gradients.norm(dim=1).double()  # 0 where not finite
-            signs = torch.rand(PROBES, generator=generator).double() + 0.5
-            rule = Probe(signs * torch.tensor([1.0, -1.0, 1.0]))
+            signs = torch.rand(self.probes, generator=generator).double() + 0.5
+            rule = Probe(signs * torch.tensor([1.0, -1.0, 1.0])[: self.probes])
             try:
                 with self._at_rest(), self.custom.watched():
-                    made = engine(model, PROBES + 1, self.views)
-                    found = made.clipped_sum(self.inputs[:PROBES], self._targets(PROBES), rule)
+                    made = engine(model, self.probes + 1, self.views)
+                    found = made.clipped_sum(self.inputs[: self.probes], self._targets(self.probes), rule)
             except NotApplicable as error:
                 return str(error)
             except TrainingStopped as error:  # it keeps what it saw
@@ -148,8 +162,31 @@ class Trial:
                 continue  # two passes differ anyway
             wanted = (rule.factors(norms).unsqueeze(1) * gradients).sum(0)
             far = float((rule.shown - norms).abs().max()) > self.tolerance * float(norms.max())
-            if far or not float((found.total - wanted).norm()) <= self.tolerance * PROBES:
+            if far or not float((found.total - wanted).norm()) <= self.tolerance * self.probes:
                 return "on trial inputs it disagreed with one example at a time"
+        return ""
+
+    def rehearsal(self, engine: Engine, model: nn.Module, half: bool) -> str:
+        """Why this engine cannot take a step of the run, in its own precision and on its own device; "" when it can.
+
+        half: whether the run is in bfloat16. The trial itself is in float64 on the CPU, which torch.autocast passes by.
+        """
+        twin = copy.deepcopy(model)
+        parameter = next(twin.parameters(), self.inputs)
+        device, inputs = parameter.device, self.inputs[: self.probes]
+        made = engine(twin, self.probes + 1, self.views)
+        made.watched, made.half = False, half
+        inputs = inputs.to(parameter.dtype) if inputs.is_floating_point() else inputs
+        rule = Probe(torch.ones(self.probes, dtype=torch.float64))
+        try:
+            with torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else []), seeded(0):
+                made.clipped_sum(inputs.to(device), self._targets(self.probes).to(device), rule)
+        except NotApplicable as error:
+            return str(error)
+        except TrainingStopped as error:  # it keeps what it saw
+            raise RecipeError(str(error).removeprefix("stopped: ")) from error
+        except Exception as error:  # a model of the user's may raise anything
+            return f"in {str(parameter.dtype).removeprefix('torch.')} on {device} it raises {brief(error)}"
         return ""
 
     def _targets(self, count: int) -> Tensor:
@@ -236,10 +273,10 @@ class Trial:
         return scores
 
     def _gradients(self, model: nn.Module) -> Tensor:
-        """(PROBES, numbers), each of one example alone."""
+        """(self.probes, numbers), each of one example alone."""
         found, trained = [], [p for p in model.parameters() if p.requires_grad]
         state: HiddenState | None = None  # after the first, which may compute what is computed only once
-        for x, y in zip(self.inputs, self._targets(PROBES), strict=False):
+        for x, y in zip(self.inputs, self._targets(self.probes), strict=False):
             with self._running(self.inputs[:PROBES]):
                 loss = cross_entropy(model(x if self.views > 1 else x.unsqueeze(0)), y.expand(self.views))
                 gradients = torch.autograd.grad(loss, trained, allow_unused=True, materialize_grads=True)

@@ -52,6 +52,10 @@ class Session:
             yield from self._events(interrupted)
         except InputOutputFailed as error:
             raise InputOutputFailed(f"{error} {self._standing()}") from error
+        except TrainingStopped as error:
+            if type(error) is not TrainingStopped:  # told by who raised it
+                raise
+            raise TrainingStopped(f"{error} {self._counted()}") from error
         finally:
             self.folder.release()
 
@@ -92,16 +96,21 @@ class Session:
         with suppress(InputOutputFailed):
             self.folder.save_report(self._report(("stopped", why)))
 
-    def _standing(self) -> str:
-        """What is spent and what is safe, for the message of an error that ended the run."""
+    def _counted(self) -> str:
+        """What is spent, for the message of an error that ended the run."""
         counted = self.spent_steps.counted
         if not counted:
             return "No step was taken, and nothing is spent."
         spent = up(self.claim.spent(counted).upper)
-        taken = f"{counted} of {self.claim.phase.steps} steps are counted, ε ≤ {spent} spent."
-        if self.saved is None:
-            return taken
-        return f"{taken} The checkpoint of step {self.saved} is whole: dpplan train --resume {self.folder.path}"
+        return f"{counted} of {self.claim.phase.steps} steps are counted, ε ≤ {spent} spent."
+
+    def _standing(self) -> str:
+        """The same, and what is safe."""
+        if self.saved is None or not self.spent_steps.counted:
+            return self._counted()
+        return (
+            f"{self._counted()} The checkpoint of step {self.saved} is whole: dpplan train --resume {self.folder.path}"
+        )
 
     def _go_on_from(self, checkpoint: Checkpoint) -> None:
         """The state of the checkpoint; of an unseeded run with all later steps counted."""

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dpplan.errors import DpplanError, RecipeError, TrainingStopped
+from dpplan.errors import DpplanError, RecipeError, TrainingStopped, out_of_memory
 from dpplan.train.clipping.isolation.hidden_state import HiddenState
 from dpplan.train.clipping.isolation.reachable_objects import outlived
 from dpplan.train.clipping.isolation.refusal_messages import kept
@@ -22,6 +22,12 @@ from dpplan.train.clipping.isolation.row_independent_layers import keeps_rows_ap
 from dpplan.train.clipping.isolation.vmap_escapes import CustomRules
 
 TRAINED, NEW = "parameters that are trained", "something that was not there before"
+# Which example it was is not told, but an end that another data set would not have had says something of it.
+RAISED = (
+    "stopped: the model raises {}, as it never did on trial. That step is counted and released nothing; model.pt holds "
+    "what the steps before it released. That the run ended, and when, may tell of one example, which ε does not cover: "
+    "keep it to yourself, and make the model accept every input."
+)
 
 
 class ModelGuard:
@@ -59,10 +65,16 @@ class ModelGuard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.state is None:
-            return
+        if self.state is not None:
+            self._look_for_changes(self.state, error)
+        if isinstance(error, Exception) and not isinstance(error, DpplanError) and not out_of_memory(error):
+            # Its text may hold what the model saw; it is told to who asks for the traceback.
+            raise TrainingStopped(RAISED.format(type(error).__name__)) from error
+
+    def _look_for_changes(self, state: HiddenState, error: BaseException | None) -> None:
+        """Raises TrainingStopped, and puts back what changed."""
         self.watching.close()
-        changes = self.state.changes(drawing=not self.walled)
+        changes = state.changes(drawing=not self.walled)
         for layer in self.model.modules():
             for name, p in layer.named_parameters(recurse=False):
                 before = self.before.get(id(p))
@@ -70,18 +82,13 @@ class ModelGuard:
                     setattr(layer, name, nn.Parameter(before))
                     changes.append(TRAINED)
         if changes:
-            self.state.restore()
+            state.restore()
             # A name that was not there before may have been made of what the model saw.
-            told = [name if name in self.state.held or name == TRAINED else NEW for name in changes]
+            told = [name if name in state.held or name == TRAINED else NEW for name in changes]
             raise TrainingStopped(f"stopped: {kept(told)}") from error
         if self.walled and self.custom.used:
             raise TrainingStopped(
                 f"stopped: {self.custom}. The model did not call it on trial; let it do so in float64 on the CPU, too."
-            ) from error
-        if isinstance(error, Exception) and not isinstance(error, DpplanError):
-            # Its text may hold what the model saw; it is told to who asks for the traceback.
-            raise TrainingStopped(
-                f"stopped: the model raises {type(error).__name__}, as it never did on trial"
             ) from error
 
 

@@ -66,7 +66,8 @@ class Trainer:
         most = room / max(1, count * sum(p.numel() for p in self.parameters))
         expected = recipe.training.batch_size / ranks.size
         self.piece = piece_of(recipe.runtime.physical_batch, expected, most, self.data.examples)
-        self.clipping = self._clipping(choose(model, recipe.runtime.engine, self.piece, data.inputs[0], count))
+        half = recipe.runtime.precision == "bfloat16"
+        self.clipping = self._clipping(choose(model, recipe.runtime.engine, self.piece, data.inputs[0], count, half))
         self.guard = self._guard()
         mine = tried(self.clipping.engine, rule_for(recipe.privacy), data.inputs[0])
         self.arithmetic = functools.reduce(Arithmetic.worst, ranks.gathered(mine))

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from small_recipe import small
 
+from dpplan import train
 from dpplan.errors import RecipeError
 from dpplan.recipe import Model
 from dpplan.train import data
+from dpplan.train.clipping import model_trial
 from dpplan.train.execution.model_check import model_problems
 
 MODULE = """\
@@ -62,3 +64,18 @@ def test_a_model_that_does_not_fit_the_examples_is_a_mistake_in_the_recipe() -> 
     words = dataclasses.replace(recipe, model=Model(kind="lstm", hidden=(8,)))
     with pytest.raises(RecipeError, match=r"model\.kind=lstm reads words"):
         model_problems(words, data.load(recipe.data))
+
+
+def test_a_large_model_is_only_glanced_at_where_the_run_follows_that_tries_it(
+    mine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_trial, "LARGE", 0)
+    recipe = small(model_kind="inspected:centred")
+    whole = data.load(recipe.data)
+    assert model_problems(recipe, whole) != ()
+    assert model_problems(recipe, whole, followed=True) == ()
+    with pytest.raises(RecipeError, match="scores an example differently when others are in its batch"):
+        train.run(recipe)
+    normed = small(model_kind="inspected:normed")
+    (problem,) = model_problems(normed, whole, followed=True)
+    assert "is a BatchNorm1d" in problem

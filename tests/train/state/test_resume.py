@@ -25,7 +25,7 @@ from dpplan.train.step.trainer import Trainer
 STEPS = 40
 # A server that has loaded torch once, and from which every process to be killed is forked.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["dpplan.train", "small_recipe", "sklearn.datasets", "torch._dynamo"])
+PROCESSES.set_forkserver_preload(["dpplan.train", "small_recipe", "torch._dynamo"])
 
 
 def tiny(folder: Path, **changes: Any) -> Recipe:

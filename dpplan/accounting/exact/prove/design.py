@@ -17,9 +17,10 @@ from dpplan.accounting.exact.prove.survey import Phase, Survey, total_steps
 from dpplan.accounting.exact.prove.transform import Nodes, choose_nodes
 
 # The ceiling: nodes times frequencies, in products of 0.1 to 0.3 µs. A node by itself costs as much as NODE products,
-# a piece of the integral along a path as PIECE, and everything else about a phase as PHASE.
+# a piece of the integral along a path as PIECE, and everything else about a phase as PHASE. A frequency by itself costs
+# as much as FREQUENCY: it is a power for every phase and a dozen exponentials, one at every step of the inversion.
 MOST_PRODUCTS = 100_000_000
-NODE, PIECE, PHASE = 60, 10_000, 240_000
+NODE, PIECE, PHASE, FREQUENCY = 60, 10_000, 240_000, 500
 # Of the accuracy asked for, each error source may take this share.
 LOG_SHARE = math.log(0.2)
 # Tilts that are tried, as multiples of the saddle's.
@@ -68,7 +69,7 @@ def design(
     place = _place(survey, epsilon, log_delta, log_goal + LOG_SHARE)
     spacing = 2.0 * math.pi / place.period
     log_least = log_goal + LOG_SHARE - place.log_cancelled  # relative to the integrand's peak
-    u, paths = _last_frequency(survey, place.tilt, log_least, MOST_PRODUCTS / NODE * spacing)
+    u, paths = _last_frequency(survey, place.tilt, log_least, MOST_PRODUCTS / FREQUENCY * spacing)
     if not paths:
         raise NotProved.slow_decay(side, u, math.exp(min(log_goal, 0.0)))
     count = int(u / spacing) + 2
@@ -77,6 +78,7 @@ def design(
     a = direction.exponent(place.tilt)
     nodes = tuple(choose_nodes(phase, a, spacing * count, log_transform) for phase in phases)
     work = sum(_work(phase, count, each) for phase, each in zip(phases, nodes, strict=True))
+    work += FREQUENCY * count
     work += sum(NODE * chernoff_nodes(phases, direction, tilt) for tilt in place.alias_tilts if tilt > 0.0)
     if work > MOST_PRODUCTS:
         raise NotProved.too_long(side, count, sum(each.count for each in nodes), work, MOST_PRODUCTS)
@@ -109,6 +111,8 @@ def _place(survey: Survey, epsilon: float, log_delta: float, log_goal: float) ->
         cancelled = max(survey.log_peak(tilt, epsilon) - log_delta, 0.0)
         sides = float(tilts[left.argmin()]), float(tilts[index + 1 + right.argmin()])
         found.append((period * math.sqrt(cancelled - log_goal), Placement(tilt, sides, period, cancelled)))
+    if not found:
+        raise NotProved.out_of_sight(survey.direction.name.lower())
     return min(found, key=lambda each: each[0])[1]
 
 

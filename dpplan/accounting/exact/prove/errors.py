@@ -30,6 +30,12 @@ class NotProved(NotCertified):
         )
 
     @classmethod
+    def out_of_sight(cls, side: str) -> "NotProved":
+        return cls(
+            f"aliases ({side} direction)", "no tilt has moments that could be computed in the work allowed", FEWER
+        )
+
+    @classmethod
     def too_many_phases(cls, phases: int, most: int) -> "NotProved":
         return cls("quadrature in x", f"{phases} distinct phases, of {most} allowed", "Merge equal phases.")
 

@@ -13,6 +13,7 @@ from dpplan.accounting.exact.prove.closed import Curve
 STEPS = 40  # of Newton's rule
 WIDENINGS = 12
 MARGIN = Fraction(1, 32)  # by which the first width tried exceeds what the ball at the middle suggests
+WIDEST = 1e300  # written as a fraction, the width that a ball of no use suggests might not fit into memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,13 @@ def bracket(curve: Curve, delta: Ball, start: float, bits: int) -> Bracket:
     middle = _newton(curve, delta, arb(start), bits)
     value, slope = curve.delta(middle), curve.slope(middle).mid()
     terms = sizes(curve, middle, value, abs(slope))
+    if not middle < WIDEST:
+        return Bracket(Fraction(0), None, Fraction(start), terms)
     at = exact_middle(middle)
     if at == 0 and value <= delta:
         return Bracket(Fraction(0), Fraction(0), at, terms)
     width = ((arb(value.rad()) + abs(value.mid() - delta)) / abs(slope)).abs_upper() + middle * arb(2) ** (4 - bits)
-    if not width.is_finite():
+    if not width < WIDEST:
         return Bracket(Fraction(0), None, at, terms)
     step = exact_middle(width) * (1 + MARGIN)
     lower, upper = Fraction(0), None

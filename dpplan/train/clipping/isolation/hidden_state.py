@@ -11,8 +11,10 @@ the model reaches, see `Reached`.
 """
 
 import types
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from dpplan.train.clipping.isolation.reachable_objects import Leaf, Leaves, Reached, dotted
@@ -46,6 +48,39 @@ class HiddenState:
                     if isinstance(was, Tensor):  # in new tensors: what became of the old ones may not even be read
                         again = kept.clone()
                         held[name] = again if kind == "buffer" else nn.Parameter(again, requires_grad=False)
+
+
+class Modes:
+    """Torch's settings for the whole process, as they are now.
+
+    A model that changes one, or breaks off before it has put it back, changes what the next example contributes.
+    """
+
+    def __init__(self) -> None:
+        self.before = self._now()
+
+    def changes(self) -> list[str]:
+        now = self._now()
+        return [f"torch's {name}" for name, value in self.before.items() if now[name] != value]
+
+    def restore(self) -> None:
+        """Those that later work rests on."""
+        torch.set_grad_enabled(self.before["grad mode"])
+        torch.set_default_dtype(self.before["default type"])
+
+    @staticmethod
+    def _now() -> dict[str, Any]:
+        return {
+            "grad mode": torch.is_grad_enabled(),
+            "inference mode": torch.is_inference_mode_enabled(),
+            "default type": torch.get_default_dtype(),
+            "autocast": tuple(torch.is_autocast_enabled(kind) for kind in ("cpu", "cuda")),
+            "autocast's types": tuple(torch.get_autocast_dtype(kind) for kind in ("cpu", "cuda")),
+            "matmul precision": torch.get_float32_matmul_precision(),
+            "anomaly mode": torch.is_anomaly_enabled(),
+            "deterministic mode": torch.are_deterministic_algorithms_enabled(),
+            "number of threads": torch.get_num_threads(),
+        }
 
 
 def leaves(model: nn.Module, copied: bool = True) -> Leaves:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from zoo import CLASSES, ZOO, Net
 
 from dpplan.errors import RecipeError, TrainingStopped
-from dpplan.train.clipping import Chosen, choose
+from dpplan.train.clipping import Chosen, choose, model_trial
 from dpplan.train.clipping.isolation.derandomize import without_randomness
 from dpplan.train.clipping.rules import Flat
 from dpplan.train.step.model_guard import ModelGuard
@@ -102,6 +102,29 @@ def test_no_example_moves_the_sum_by_more_than_the_clip_norm_and_none_is_kept(na
     for key, value in written.items():
         assert torch.equal(value, net.state_dict()[key] if key in trained else first[key])
         assert key not in trained or value.numel() == 0 or not torch.equal(value, first[key])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.parametrize("name", REFUSED)
+def test_with_the_shorter_trial_of_large_models_too_no_example_moves_the_sum_by_more(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the shorter trial does not see, the wall keeps apart, or the guard stops."""
+    monkeypatch.setattr(model_trial, "LARGE", 0)
+    try:
+        net, chosen = chosen_for(name, 70)
+    except RecipeError:
+        return
+    assert chosen.isolation.kind == "structural"
+    inputs, targets = batch(ZOO[name][1], 70)
+    inputs = inputs.to(next(net.parameters()).dtype) if ZOO[name][1][0] else inputs
+    try:
+        with ModelGuard(net, inputs[:0], walled=True):
+            moved = moves(chosen, inputs, targets, [0, 1, 2, 69])
+    except (RecipeError, TrainingStopped):
+        return
+    assert max(moved) <= 1.0
 
 
 @pytest.mark.parametrize(
