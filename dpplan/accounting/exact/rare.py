@@ -1,7 +1,7 @@
 """Stage 2, compose, for rare jumps: the paths with at least one jump, as a measure for a contour.
 
-Every step's law is cut smoothly: what lies beyond `end` is left out, at the price of its probability; what lies below
-`start` makes up the bulk, and the rest the jumps. With G and J their transforms (rarelaw.py) and n steps of each kind,
+Every step's law is cut smoothly: paths with a step beyond `end` are counted apart (beyond.py); what lies below `start`
+makes up the bulk, and the rest the jumps. With G and J their transforms (rarelaw.py) and n steps of each kind,
 
     Π(G + J)^n - ΠG^n = ΠG^n·(Π(1 + J/G)^n - 1)
 
@@ -19,7 +19,9 @@ from functools import cached_property
 
 import numpy as np
 
+from dpplan.accounting.exact.beyond import Beyond
 from dpplan.accounting.exact.contour import Chernoff
+from dpplan.accounting.exact.decay import Decay, Known
 from dpplan.accounting.exact.law import Array, ComplexArray, Steps, grown_error, log_characteristic
 from dpplan.accounting.exact.measure import Line
 from dpplan.accounting.exact.rarelaw import EPS, HUGE, RareLaw, Window
@@ -29,7 +31,9 @@ SAFE = 1e-9  # in logarithms: above the rounding of sums of numbers of one sign
 
 @dataclass(frozen=True)
 class Rare:
-    """Paths with a jump. start, end: where jumps begin and where losses are absurd; power: of the cuts; [phase] each.
+    """Paths with a jump. start, end: where jumps begin, and where they are too large for one tilt to serve them too;
+    power: of the cuts; [phase] each. left_out: what is known of paths beyond `end`; None where they are not asked for.
+
 
     Serves a Contour as a Measure does.
     """
@@ -38,16 +42,11 @@ class Rare:
     power: Array
     start: Array
     end: Array
+    left_out: Beyond | None = None
 
-    @cached_property
-    def removed(self) -> float:
-        """Probability, under the remove direction's own law, that any step is cut away at `end`. Rounded up."""
-        total = 0.0
-        for row, count in enumerate(self._counts):
-            window = Window(float(self.power[row]), math.inf, float(self.end[row]))
-            law = RareLaw(*self._step(row), window, np.ones(1))
-            total += count * math.exp(float(law.log_g[0])) * (1.0 + float(law.relative_error(np.zeros(1))[0, 0]))
-        return total * (1.0 + SAFE)
+    def beyond(self, epsilon: float) -> tuple[float, float, float]:
+        """Ends for what the paths with a step beyond `end` add to delta(ε), and about its slope."""
+        return self.left_out.at(epsilon) if self.left_out else (0.0, 0.0, 0.0)
 
     def _bulk(self, row: int, a: Array, u_max: float = 0.0) -> RareLaw:
         return RareLaw(*self._step(row), Window(float(self.power[row]), float(self.start[row])), a, u_max)
@@ -166,6 +165,90 @@ class RareMoments:
             unit_error += count * math.log1p(error)
         total *= 1.0 + SAFE
         return _known(np.where(total > 30.0, total, np.log(np.expm1(np.minimum(total, 30.0)) + 1e-300)) + unit_error)
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """Paths on which no step goes beyond `end`, as a measure of their own: what `Rare` leaves out below its start, where
+    that is not negligible. It serves a Contour as a Measure does."""
+
+    steps: Steps
+    power: Array
+    end: Array
+    left_out: Beyond | None = None
+
+    def beyond(self, epsilon: float) -> tuple[float, float, float]:
+        """As of `Rare`."""
+        return self.left_out.at(epsilon) if self.left_out else (0.0, 0.0, 0.0)
+
+    def _laws(self, a: Array, u_max: float = 0.0) -> list[RareLaw]:
+        rows = zip(self.steps.sigma[:, 0], self.steps.q[:, 0], self.power, self.end, strict=True)
+        return [RareLaw(float(s), float(q), Window(float(p), float(end)), a, u_max) for s, q, p, end in rows]
+
+    @property
+    def _counts(self) -> list[float]:
+        return [float(count) for count in self.steps.count[:, 0]]
+
+    def moments(self, tilts: Array) -> "BulkMoments":
+        return BulkMoments(self, tilts, self._laws(1.0 + tilts))
+
+    def line(self, tilt: float, u: Array) -> Line:
+        """The transform on Re z = tilt at equally spaced u from 0, in units of its value at 0."""
+        values, off = np.zeros(len(u), complex), np.zeros(len(u))
+        unit = mean = 0.0
+        for count, law in zip(self._counts, self._laws(np.array([1.0 + tilt]), float(u[-1])), strict=True):
+            unit += count * float(law.log_g[0])
+            mean += count * float(law.slope[0])
+            _, log_phi, lost = _characteristic(law, u)
+            error, size = law.relative_error(u)[0] + lost, np.maximum(np.exp(log_phi.real), 1e-300)
+            rounding = EPS * (8.0 * np.abs(log_phi) + 4.0 * u * abs(float(law.slope[0])))
+            values += count * log_phi
+            off += count * (np.log1p(error / size) + error[0] + rounding)
+        off = off + EPS * (64.0 + np.abs(values))
+        return Line(np.exp(values), grown_error(values.real, off), unit, abs(mean))
+
+
+@dataclass(frozen=True)
+class BulkMoments:
+    """The bulk's transform at a table of real tilts."""
+
+    measure: Bulk
+    tilts: Array
+    laws: list[RareLaw]
+
+    @cached_property
+    def logs(self) -> Array:
+        """Upper bounds on its logarithm, [tilt]; inf where nothing could be bounded."""
+        total = np.zeros(len(self.tilts))
+        for count, law in zip(self.measure._counts, self.laws, strict=True):
+            total += count * (law.log_g + law.relative_error(np.zeros(1))[:, 0] * (1.0 + SAFE))
+        return _known(total + SAFE * (1.0 + EPS * np.abs(total)))
+
+    def log_unit(self, index: int) -> float:
+        return float(sum(count * float(law.log_g[index]) for count, law in zip(self.measure._counts, self.laws, strict=True)))
+
+    def log_decay(self, index: int, edges: Array) -> Array:
+        """log of a bound in that unit, from each edge to the next; the last for all u beyond."""
+        a = 1.0 + float(self.tilts[index])
+        cut = _Below(self.measure.power / self.measure.steps.sigma[:, 0] ** 2, self.measure.end)
+        error = np.array([[law.relative_error(np.zeros(1))[index, 0]] for law in self.laws])
+        rows = [[law.log_g[index], law.low, law.high, law.log_variation(a)] for law in self.laws]
+        log_g, low, high, beyond = (np.array(rows)[:, [k]] for k in range(4))
+        known = Known(log_g, error, low, high, beyond)
+        unit_error = float((self.measure.steps.count * np.log1p(error)).sum())
+        return Decay(self.measure.steps, a, known, cut).log_bounds(edges) + unit_error
+
+
+@dataclass(frozen=True)
+class _Below:
+    """The cut as decay.py wants it: falling, with a concave logarithm. Arrays are [phase]."""
+
+    steep: Array
+    end: Array
+
+    def log_weight(self, x: Array) -> Array:
+        with np.errstate(over="ignore"):
+            return -np.exp(self.steep[:, None] * (x - self.end[:, None]))
 
 
 def _characteristic(law: RareLaw, u: Array) -> tuple[ComplexArray, ComplexArray, Array]:
