@@ -42,7 +42,7 @@ FAR_TILTS = np.geomspace(0.5, 2000.0, 28)  # in units of 1/ε, at which paths th
 LEVELS = (1e-10, 1e-8, 1e-6, 1e-5)
 STEEPEST, BULK_STEPS = 3.0, 100  # in units of log(1/delta)/ε: the bulk's tilts
 HOPELESS = math.log(0.05)  # an error, relative to delta, beyond which it is not worth a try
-ROUNDING = math.log(1e-12)  # of what the contour sums, about
+ROUNDING = math.log(2e-13)  # of what the contour sums, about
 # A cut's power is at least the place where it lies and ROOM·σ more: then 1 - c falls towards the left as Q does.
 ROOM, ROOM_AT_LEAST = 8.0, 30.0
 LEAN = 12.0  # how steep the bulk's tilted law may be at the cut, in units of the cut's own
@@ -163,7 +163,9 @@ class Survey:
         logs = log_moments(tilts) - tilts * epsilon - self.log_delta
         bounds = logs + np.array([log_chernoff_factor(float(s)) for s in tilts])
         excess = np.maximum(bounds - math.log(self.level) + 1.0, 1.0)
-        errors = np.logaddexp(math.log(self.level), logs + ROUNDING)
+        # The sum's terms fall like 1/|z(z + 1)|; what is rounded grows with the logarithm of the moment.
+        rounding = logs - np.log1p(tilts) + np.log(10.0 + tilts * epsilon) + ROUNDING
+        errors = np.logaddexp(math.log(self.level), rounding)
         gap = np.abs(tilts[:, None] - tilts) + np.where(np.eye(len(tilts)) > 0.0, np.inf, 0.0)
         periods = excess / gap  # [tilt, alias tilt]
         side = np.arange(len(tilts))[:, None] > np.arange(len(tilts))
