@@ -33,8 +33,8 @@ from dpplan.accounting.exact.rarelaw import EPS, RareLaw, Window
 from dpplan.accounting.exact.tilt import log_chernoff_factor
 
 # Standard deviations on which cells are laid: on either side, and coarser ones to the left.
-REACH, CELLS = 38.0, 4000
-FARTHEST, FAR_CELLS = 150.0, 400
+REACH, CELLS = 38.0, 1600
+FARTHEST, FAR_CELLS = 150.0, 200
 SAFE = 1e-9  # above the rounding of sums of numbers of one sign, and of their logarithms, relative
 LOSS_ROUNDING = 1e-12  # of t·L, relative: e and log_ratio are good to a few units in the last place, times e at most
 HUGE, LEAST = 690.0, 1e-300
@@ -72,19 +72,38 @@ def log_falling_moment(sigma: float, q: float, t: float) -> float:
     left = cells.log_left - t * math.log1p(-q)  # where f <= r^(-t)
     right = cells.log_right_shifted + math.log(t) + math.log(q)
     terms = np.append(np.maximum(height[1:], height[:-1]) + cells.log_mass, (left, right))
-    log_total = float(np.logaddexp.reduce(terms)) + SAFE
+    log_total = _log_sum(terms) + SAFE
     return float(np.logaddexp(0.0, log_total)) if log_total < math.inf else math.inf
+
+
+def _log_sum(terms: Array) -> float:
+    top = float(np.max(terms))
+    return top + math.log(float(np.exp(terms - top).sum())) if math.isfinite(top) else math.inf
+
+
+@dataclass(frozen=True)
+class Falling:
+    """log of Π E_Q[r^(-t)] over all steps, rounded up, at some tilts t."""
+
+    steps: Steps
+    tilts: Array
+
+    @functools.cached_property
+    def logs(self) -> Array:
+        rows = zip(self.steps.sigma[:, 0], self.steps.q[:, 0], self.steps.count[:, 0], strict=True)
+        kinds = [(float(sigma), float(q), float(count)) for sigma, q, count in rows]
+        return np.array([sum(n * log_falling_moment(s, q, float(t)) for s, q, n in kinds) for t in self.tilts])
 
 
 @dataclass(frozen=True)
 class Beyond:
-    """F(ε) of the paths that some step's cut takes away. power, end: of the cuts of rarelaw.py, [phase] each; tilts:
-    the t at which the second integral is bounded."""
+    """F(ε) of the paths that some step's cut takes away. power, end: of the cuts of rarelaw.py, [phase] each; falling:
+    at the tilts with which the second integral is bounded."""
 
     steps: Steps
     power: Array
     end: Array
-    tilts: Array
+    falling: Falling
 
     def _phases(self) -> list[tuple[float, float, float, Window]]:
         """(σ, q, n, cut) of each phase."""
@@ -115,21 +134,24 @@ class Beyond:
         """log of the bound on the second integral but for e^{s·ε}, [tilt]."""
         tops = np.empty(len(self.tilts))
         for k, t in enumerate(self.tilts):
-            log_product, log_sum = 0.0, -math.inf
+            log_sum = -math.inf
             for sigma, q, count, window in self._phases():
                 cells = _cells(sigma, q)
                 assert window.start is not None
-                rate = window.power / sigma**2
-                log_cut = np.minimum(rate * (cells.edges[1:] - window.start), 0.0)  # 1 - e^(-y) <= min(y, 1)
-                terms = log_cut - t * cells.loss[:-1] + LOSS_ROUNDING * np.abs(t * cells.loss[:-1]) + cells.log_mass
+                log_cut = np.minimum(window.power / sigma**2 * (cells.edges[1:] - window.start), 0.0)  # 1 - e^(-y) <= y
+                raised = -t * cells.loss[:-1]
+                terms = log_cut + raised + LOSS_ROUNDING * np.abs(raised) + cells.log_mass
                 # Left of the cells 1 - c is at most its value there; right of them it is 1 and r at least there.
                 left = log_cut[0] - t * math.log1p(-q) + cells.log_left
                 right = -t * cells.loss[-1] + cells.log_right
-                log_all = np.logaddexp.reduce(np.append(terms, (left, right)))
-                log_sum = float(np.logaddexp(log_sum, math.log(count) + log_all))
-                log_product += count * log_falling_moment(sigma, q, float(t))
-            tops[k] = log_chernoff_factor(float(t)) + log_sum + log_product
+                log_sum = float(np.logaddexp(log_sum, math.log(count) + _log_sum(np.append(terms, (left, right)))))
+            tops[k] = log_chernoff_factor(float(t)) + log_sum
+        tops = tops + self.falling.logs
         return np.nan_to_num(tops + SAFE * (1.0 + np.abs(tops)), nan=math.inf, posinf=math.inf)
+
+    @property
+    def tilts(self) -> Array:
+        return self.falling.tilts
 
     def short(self, epsilon: float) -> float:
         """Log of a bound on the second integral: what the paths add that go beyond and lose less than ε."""

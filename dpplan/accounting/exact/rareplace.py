@@ -24,23 +24,23 @@ from typing import cast
 
 import numpy as np
 
-from dpplan.accounting.exact.beyond import Beyond
+from dpplan.accounting.exact.beyond import Beyond, Falling
 from dpplan.accounting.exact.contour import Accuracy, Aim, Chernoff, Contour
 from dpplan.accounting.exact.law import Array, Steps, log_normal_tails, log_ratio
 from dpplan.accounting.exact.measure import Moments, far_limit
 from dpplan.accounting.exact.rare import Bulk, Rare
 from dpplan.accounting.exact.tilt import log_chernoff_factor
 
-NODES = 1200
+NODES = 800
 SHARES = np.array(
     (0.985, 0.97, 0.95, 0.92, 0.88, 0.84, 0.8, 0.75, 0.7, 0.64, 0.58, 0.5, 0.42, 0.34, 0.27, 0.2, 0.14, 0.1, 0.06, 0.03)
 )
 INNER_SHARES = np.geomspace(0.9, 1e-3, 24)
 SPLITS = (0.97, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)  # where a bulk with a contour of its own may end, in ε
 FARS = (1.05, 1.1, 1.16, 1.23, 1.32, 1.43, 1.56, 1.75, 2.0, 2.4, 3.0, 4.0, 6.0, 10.0)
-FAR_TILTS = np.geomspace(0.5, 2000.0, 28)  # in units of 1/ε, at which paths that fall short are bounded
-LEVELS = (1e-10, 1e-8, 1e-6, 1e-5)
-STEEPEST, BULK_STEPS = 3.0, 100  # in units of log(1/delta)/ε: the bulk's tilts
+FAR_TILTS = np.geomspace(2.0, 1200.0, 16)  # in units of 1/ε, at which paths that fall short are bounded
+LEVELS = (1e-9, 1e-6, 1e-5)
+STEEPEST, BULK_STEPS = 3.0, 64  # in units of log(1/delta)/ε: the bulk's tilts
 HOPELESS = math.log(0.05)  # an error, relative to delta, beyond which it is not worth a try
 ROUNDING = math.log(2e-13)  # of what the contour sums, about
 # A cut's power is at least the place where it lies and ROOM·σ more: then 1 - c falls towards the left as Q does.
@@ -53,7 +53,7 @@ AROUND = np.array((0.97, 1.0, 1.02))  # of the two tilts that bound the aliases
 GOAL = math.log(3e-7)  # an error below which a short period is worth more
 BULK_AROUND = np.array((0.75, 0.85, 0.92, 0.97, 1.0, 1.03, 1.08, 1.15, 1.25))
 MOST_FREQUENCIES = 12_000
-GUESS_LEVEL, STRIDE, CLOSE, LEAST_SHARE = 1e-6, 1.35, 1.01, 1e-5
+GUESS_LEVEL, STRIDE, CLOSE, ROUNDS, FARTHEST = 1e-6, 1.35, 0.3, 12, 12.0
 LARGEST_LOSS = 500.0  # losses whose exponential can be handled with room to spare
 
 
@@ -224,14 +224,15 @@ def places_of(steps: Steps, loss: float) -> Array:
     return np.asarray(0.5 + steps.sigma[:, 0] ** 2 * e)
 
 
-def far(steps: Steps, epsilon: float, log_delta: float, level: float, steep: float = 0.0) -> Far:
+def far(falling: Falling, aim: Aim, level: float, steep: Array | float = 0.0) -> Far:
     """The nearest cut beyond which what is not known exactly of the paths stays below the level."""
+    steps, epsilon, log_delta = falling.steps, aim.epsilon, aim.log_delta
     sigma = steps.sigma[:, 0]
     limit = far_limit(steps, log_delta + math.log(level), 0.0)[:, 0]
     for factor in FARS:
         end = np.minimum(places_of(steps, factor * epsilon), limit)
         power = np.maximum(end + np.maximum(ROOM * sigma, ROOM_AT_LEAST), steep)
-        found = Far(end, power, Beyond(steps, power, end, FAR_TILTS / epsilon))
+        found = Far(end, power, Beyond(steps, power, end, falling))
         if found.beyond.short(epsilon) <= log_delta + math.log(level) or np.all(end >= limit):
             break
     return found
@@ -252,20 +253,24 @@ def contour(steps: Steps, epsilon: float, log_delta: float) -> Contour | None:
     """A contour good near this ε > 0, where there is one to hope for."""
     if not 0.0 < epsilon < LARGEST_LOSS or np.any(steps.q > 0.5):
         return None
+    aim, falling = Aim(epsilon, log_delta), Falling(steps, FAR_TILTS / epsilon)
     choices: list[Choice] = []
     for level in LEVELS:
-        cut = far(steps, epsilon, log_delta, level)
+        cut = far(falling, aim, level)
         survey = Survey(steps, log_delta, level, cut.end[:, None])
         place = survey.place(epsilon)
         if place is not None:
             choices.append(Choice(place.log_error, cut, (place,), None))
         if place is None or place.log_error > GOAL:
             choices += _split(survey, epsilon, cut)
-    for choice in sorted(choices, key=lambda choice: choice.log_error):
+        if min((choice.log_error for choice in choices), default=math.inf) <= GOAL:
+            break
+    # Of those that are good enough, one contour before two, and a bulk before smaller jumps.
+    for choice in sorted(choices, key=lambda choice: (max(choice.log_error, GOAL), len(choice.places))):
         if choice.log_error > HOPELESS:
             break
-        made = build(steps, Aim(epsilon, log_delta), choice)
-        if made.reached:
+        made = build(steps, aim, choice)
+        if made.reached and not (isinstance(made.bulk, Contour) and not made.bulk.reached):
             return made
     return None
 
@@ -275,17 +280,25 @@ def _split(survey: Survey, epsilon: float, cut: Far) -> list[Choice]:
     alone."""
     whole = survey.over_bulk(epsilon, 2.0 * FARS[-1])
     found = [Choice(whole.log_error, cut, (), whole)]
+    if whole.log_error <= GOAL:
+        return found
     _, tilts = survey.bulk_bounds(epsilon, np.array(SPLITS))
-    for share, tilt in zip(SPLITS, tilts, strict=True):
-        outer = survey.over_jumps(epsilon, share, float(tilt))
-        if outer.log_error > HOPELESS:
-            continue
-        bulk = survey.over_bulk(epsilon, share)
-        found.append(Choice(max(outer.log_error, bulk.log_error), cut, (outer,), bulk))
-        end = places_of(survey.steps, share * epsilon)[:, None]
-        inner = Survey(survey.steps, survey.log_delta, survey.level, end).place(epsilon, share * INNER_SHARES)
-        if inner is not None:
-            found.append(Choice(max(outer.log_error, inner.log_error), cut, (outer, inner), None))
+    # The smaller the share, the harder the first contour and the easier the second.
+    low, high = 0, len(SPLITS)
+    while low < high:
+        middle = (low + high) // 2
+        share = SPLITS[middle]
+        outer, bulk = survey.over_jumps(epsilon, share, float(tilts[middle])), survey.over_bulk(epsilon, share)
+        low, high = (middle + 1, high) if outer.log_error < bulk.log_error else (low, middle)
+        error = max(outer.log_error, bulk.log_error)
+        if error < HOPELESS:
+            found.append(Choice(error, cut, (outer,), bulk))
+            end = places_of(survey.steps, share * epsilon)[:, None]
+            inner = Survey(survey.steps, survey.log_delta, survey.level, end).place(epsilon, share * INNER_SHARES)
+            if inner is not None:
+                found.append(Choice(max(outer.log_error, inner.log_error), cut, (outer, inner), None))
+        if error <= GOAL:
+            break
     return found
 
 
@@ -300,7 +313,7 @@ def build(steps: Steps, aim: Aim, choice: Choice) -> Contour:
         steep = np.maximum(steep, lean / LEAN)
         starts.append((places_of(steps, loss), lean))
     if np.any(steep > cut.power):
-        cut = far(steps, epsilon, log_delta, places[0].level, steep)
+        cut = far(cut.beyond.falling, aim, places[0].level, steep)
     power, end, beyond = cut.power, cut.end, cut.beyond
     measures = []
     for at, lean in starts:
@@ -338,25 +351,32 @@ def guess_epsilon(steps: Steps, log_delta: float) -> float:
     """
     limit = far_limit(steps, log_delta + math.log(GUESS_LEVEL), 0.0)
     survey = Survey(steps, log_delta, GUESS_LEVEL, limit)
-    high = float(np.max(survey.loss[:, -1]))
-    if not 0.0 < high < math.inf:
+    place = far_limit(steps, log_delta, 0.0)
+    most = float(np.max(log_ratio((2.0 * place - 1.0) / (2.0 * steps.sigma**2), steps.q)))
+    if not 0.0 < most < LARGEST_LOSS:
         return 0.0
 
-    def above(epsilon: float) -> bool:
-        return survey.log_delta_at(epsilon) > log_delta
+    def gap(at: float) -> float:
+        return survey.log_delta_at(math.exp(at)) - log_delta
 
-    high = min(high, LARGEST_LOSS)
-    while above(high) and high < LARGEST_LOSS:
-        high *= STRIDE
-    low = high
-    while not above(low):
-        low, high = low / STRIDE, low
-        if low < LEAST_SHARE * float(np.max(survey.loss[:, -1])):
+    # Illinois' rule in log ε.
+    here = math.log(most)
+    f = gap(here)
+    there, f_there, step = here, f, math.copysign(math.log(STRIDE), f)
+    while f * f_there > 0.0 and abs(f) > CLOSE:
+        there, f_there = here, f
+        here, step = here + step, 1.6 * step
+        if not math.log(most) - FARTHEST < here < math.log(LARGEST_LOSS):
             return 0.0
-    while high > CLOSE * low:
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if above(middle) else (low, middle)
-    return math.sqrt(low * high)
+        f = gap(here)
+    for _ in range(ROUNDS):
+        if abs(f) <= CLOSE:
+            break
+        middle = (there * f - here * f_there) / (f - f_there)
+        f_new = gap(middle)
+        there, f_there = (here, f) if f_new * f < 0.0 else (there, 0.5 * f_there)
+        here, f = middle, f_new
+    return math.exp(here)
 
 
 def guess_log_delta(steps: Steps, epsilon: float, log_floor: float) -> float:
