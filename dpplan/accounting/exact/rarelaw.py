@@ -288,12 +288,12 @@ class RareLaw:
         size = np.abs(a * self.loss) + np.abs(self.log_base) + np.abs(self.log_c)
         units = EPS * (self.nodes + 64.0 + 4.0 * size + place + self._moved(reach))
         weight = self.mass * (units + np.abs(a) * moved)
-        large = weight
-        if self.window.start is None:  # there, losses small enough are summed as series, the others as waves
-            large = np.where(np.abs(self.loss) * self.u_max < SERIES_BELOW, 0.0, weight)
-        level = (self._added * units + self._moves * moved + large).sum(axis=1) + self._missing[0]
+        # Losses small enough are summed as series, whose terms are (uL)²/2 or less; the others as waves, of size 1.
+        small = np.abs(self.loss) * self.u_max < SERIES_BELOW
+        large = np.where(small, 0.0, weight)
+        level = (self._added * units + self._moves * moved + 2.0 * large).sum(axis=1) + self._missing[0]
         slope = self._added_slope * units + self._moves_slope * moved + large * np.abs(self.loss) + self.mass * moved
-        bend = (weight * self.loss**2).sum(axis=1)
+        bend = np.where(small, weight * self.loss**2, 0.0).sum(axis=1)
         return level[:, None] + u * (slope.sum(axis=1) + self._missing[1])[:, None] + 0.5 * u * u * bend[:, None]
 
     def _moved(self, reach: Array) -> Array:

@@ -191,7 +191,9 @@ class Survey:
         gains = self.steps.q * (shifted - centred) - math.expm1(epsilon) * centred
         alone = math.log(max(float((self.steps.count * gains).sum()), 1e-300))
         tilts = np.geomspace(2.0, STEEPEST * (20.0 - self.log_delta), BULK_STEPS) / epsilon
+        # Chernoff exceeds delta by about the tilt times the standard deviation: some share of tilt·ε.
         factors = np.array([log_chernoff_factor(float(s)) for s in tilts]) - tilts * epsilon
+        factors -= np.log1p(0.25 * tilts * epsilon)
         bulk, rise = np.zeros((len(tilts), len(SHARES))), np.zeros((len(tilts), len(SHARES)))
         for row, count in enumerate(self.steps.count[:, 0]):
             below = self._log_bulk(row, tilts, SHARES * epsilon)
