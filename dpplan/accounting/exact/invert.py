@@ -26,9 +26,7 @@ NEARLY_ONE = 0.5  # a bound on delta above which it may be 1 but for rounding
 LEAST = 1e-120  # smaller deltas are not told from 0
 FAIR = 1e-4  # the relative width of a contour beyond which a grid is tried as well
 NARROW = 1e-6  # the relative width beyond which another method is tried
-# Where a plain contour fails, deltas below DEEP are reached by rare jumps or not at all; with noise above SHARP, their
-# losses are too alike for cuts by a Gaussian.
-DEEP, SHARP = 1e-15, 0.6
+DEEP = 1e-15  # where a plain contour fails, deltas below it are reached by rare jumps or not at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +89,11 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
     if not grid.affordable(steps):
         return Ends(0.0, math.inf, "none")
     rare = Ends(0.0, math.inf, "none")
-    deep = delta < DEEP and float(np.min(steps.sigma)) > SHARP
+    deep = delta < DEEP
     if direction is Direction.REMOVE:
         epsilon = max(epsilon, EventBound(steps).epsilon(delta))
         if deep:
-            rare = _rare_first(steps, delta)
+            rare = _by_rare(steps, delta)
             if rare.relative_width <= FAIR:
                 return rare
     for attempt in range(SETTLING):
@@ -113,21 +111,12 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
             if ends.relative_width <= NARROW:
                 return ends
         if direction is Direction.REMOVE and not deep and not attempt:
-            rare = _rare_first(steps, delta)
+            rare = _by_rare(steps, delta)
             if rare.relative_width <= FAIR:
                 return rare
     ends = _verified(coarse, delta, epsilon, value).narrowed(rare)
     if ends.relative_width > NARROW:
         ends = ends.narrowed(ends_around(_fine(steps, direction, epsilon, math.log(delta), ends.relative_width), delta))
-    return ends
-
-
-def _rare_first(steps: Steps, delta: float) -> Ends:
-    """`_by_rare`, and where that leaves room, the other contour over jumps from where it ended."""
-    ends = _by_rare(steps, delta)
-    if NARROW < ends.relative_width <= FAIR and float(np.min(steps.sigma)) <= SHARP:
-        other = route.over_jumps(steps, ends.upper, math.log(delta))
-        ends = ends if other is None else ends.narrowed(ends_around(other, delta))
     return ends
 
 
@@ -277,9 +266,9 @@ def added_delta_below(steps: Steps, epsilon: float, delta: float) -> bool:
         return delta_ends(steps, Direction.ADD, epsilon, 1.0).upper <= delta
     log_delta = math.log(delta)
     saddle = route.landscape(steps, Direction.ADD, log_delta).for_epsilon(epsilon, log_floor=log_delta - 0.1)
-    if (
-        saddle.log_chernoff(epsilon) < log_delta
-        and route.log_chernoff(steps, Direction.ADD, saddle, epsilon) < log_delta
+    if saddle.log_chernoff(epsilon) < log_delta and (
+        route.log_chernoff(steps, Direction.ADD, saddle, epsilon) < log_delta
+        or route.log_added(steps, saddle.tilt, epsilon) < log_delta
     ):
         return True
     contour = route.plain(steps, Direction.ADD, saddle, epsilon, log_delta)

@@ -39,7 +39,7 @@ INNER_SHARES = np.geomspace(0.9, 1e-3, 24)
 SPLITS = (0.97, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)  # where a bulk with a contour of its own may end, in ε
 FARS = (1.05, 1.1, 1.16, 1.23, 1.32, 1.43, 1.56, 1.75, 2.0, 2.4, 3.0, 4.0, 6.0, 10.0)
 FAR_TILTS = np.geomspace(2.0, 1200.0, 16)  # in units of 1/ε, at which paths that fall short are bounded
-LEVELS = (1e-9, 1e-6, 1e-5)
+LEVELS = (1e-10, 1e-6, 1e-5)
 STEEPEST, BULK_STEPS = 3.0, 64  # in units of log(1/delta)/ε: the bulk's tilts
 HOPELESS = math.log(0.05)  # an error, relative to delta, beyond which it is not worth a try
 ROUNDING = math.log(2e-13)  # of what the contour sums, about
@@ -265,12 +265,16 @@ def contour(steps: Steps, epsilon: float, log_delta: float) -> Contour | None:
             choices.append(Choice(place.log_error, cut, (place,), None))
         if place is None or place.log_error > GOAL:
             choices += _split(survey, epsilon, cut)
-        if min((choice.log_error for choice in choices), default=math.inf) <= GOAL:
-            break
-    # Of those that are good enough, one contour before two, and a bulk before smaller jumps.
+        found = _reached(steps, aim, [choice for choice in choices if choice.log_error <= GOAL])
+        if found is not None:
+            return found
+        choices = [choice for choice in choices if GOAL < choice.log_error <= HOPELESS]
+    return _reached(steps, aim, choices)
+
+
+def _reached(steps: Steps, aim: Aim, choices: list[Choice]) -> Contour | None:
+    """The first contour as accurate as was asked for: of choices that are good enough, one contour before two."""
     for choice in sorted(choices, key=lambda choice: (max(choice.log_error, GOAL), len(choice.places))):
-        if choice.log_error > HOPELESS:
-            break
         made = build(steps, aim, choice)
         if made.reached and not (isinstance(made.bulk, Contour) and not made.bulk.reached):
             return made
