@@ -6,6 +6,9 @@ The trapezoid sum with step h over that line is exactly Σ_k e^(2πkt/h)·delta(
 term is positive), so the whole sum is an upper bound, and its aliases k ≠ 0, bounded by Chernoff at tilts above and
 below t, give the lower one. The sum's far end is bounded by the measure's decay, the transform by its quadrature.
 
+What a measure leaves out of the law adds a delta of its own, since delta(ε) = ∫(1 - e^(ε-S))₊ is linear in the law:
+what lies below it by a bound or a second contour (`bulk`), what lies beyond it by what the measure knows (`beyond`).
+
 Symbols: t, u, h as above; Λ = 2π/h, the period of the aliases in ε.
 """
 
@@ -98,7 +101,8 @@ class Contour:
 
     moments: the measure's moments at tilts around the contour's, which is number `index` of them (0 with M <= 1 is
     added). spread: the variance of the tilted loss, for scale. bulk: a bound on the delta of what the measure
-    leaves out below it, or a contour of its own for that. What it leaves out beyond, the measure knows itself. reached: whether the accuracy asked for could be had.
+    leaves out below, or a contour of its own for that; what it leaves out beyond, the measure knows itself. reached:
+    whether the accuracy asked for could be had.
     """
 
     @property
@@ -106,7 +110,13 @@ class Contour:
         return "contour over jumps" if self.bulk else "contour"
 
     def __init__(
-        self, moments: Moments, index: int, spread: float, aim: Aim, accuracy: Accuracy, bulk: "Chernoff | Contour | None" = None
+        self,
+        moments: Moments,
+        index: int,
+        spread: float,
+        aim: Aim,
+        accuracy: Accuracy,
+        bulk: "Chernoff | Contour | None" = None,
     ) -> None:
         epsilon, log_delta = aim.epsilon, aim.log_delta
         self.measure, self.epsilon, self.log_delta, self.bulk = moments.measure, epsilon, log_delta, bulk

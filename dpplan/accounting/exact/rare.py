@@ -21,7 +21,6 @@ import numpy as np
 
 from dpplan.accounting.exact.beyond import Beyond
 from dpplan.accounting.exact.contour import Chernoff
-from dpplan.accounting.exact.decay import Decay, Known
 from dpplan.accounting.exact.law import Array, ComplexArray, Steps, grown_error, log_characteristic
 from dpplan.accounting.exact.measure import Line
 from dpplan.accounting.exact.rarelaw import EPS, HUGE, RareLaw, Window
@@ -68,7 +67,7 @@ class Rare:
         for row, count in enumerate(self._counts):
             law = self._bulk(row, 1.0 + tilts)
             total += count * (law.log_g + law.relative_error(np.zeros(1))[:, 0] * (1.0 + SAFE))
-        return Chernoff.of(tilts, _known(total + SAFE * (1.0 + EPS * np.abs(total))))
+        return Chernoff.of(tilts, known(total + SAFE * (1.0 + EPS * np.abs(total))))
 
     def moments(self, tilts: Array) -> "RareMoments":
         """log of the transform at real tilts, rounded up, and how it decays beside each."""
@@ -86,9 +85,9 @@ class Rare:
             first, jumps = self._bulk(row, a, top), self._jumps(row, a, top)
             unit += count * float(first.log_g[0])
             mean += count * float(first.slope[0])
-            phi, log_phi, lost = _characteristic(first, u)
+            phi, log_phi, lost = characteristic(first, u)
             share = math.exp(min(float(jumps.log_g[0] - first.log_g[0]), HUGE))
-            jump = share * _characteristic(jumps, u)[0]
+            jump = share * characteristic(jumps, u)[0]
             error, size = first.relative_error(u)[0] + lost, np.maximum(np.exp(log_phi.real), 1e-300)
             at_zero = error[0]  # `unit` is off by so much, relative and once a step
             moved = share * jumps.relative_error(u)[0] + np.abs(jump) * (2.0 * at_zero + 8.0 * EPS)
@@ -146,7 +145,7 @@ class RareMoments:
         rise = np.exp(np.minimum(log_rise, HUGE)) * (1.0 + SAFE)
         # expm1(x) <= x·(1 + x) for x <= 1.
         log_risen = np.where(rise > 30.0, rise, np.log(np.expm1(np.minimum(rise, 30.0))))
-        return _known(total + 2.0 * SAFE + np.where(log_rise < -30.0, log_rise + math.exp(-30.0), log_risen))
+        return known(total + 2.0 * SAFE + np.where(log_rise < -30.0, log_rise + math.exp(-30.0), log_risen))
 
     def log_unit(self, index: int) -> float:
         """The unit of `log_decay` and of `Rare.line`."""
@@ -164,101 +163,17 @@ class RareMoments:
             total += count * _log1p_exp(log_share)
             unit_error += count * math.log1p(error)
         total *= 1.0 + SAFE
-        return _known(np.where(total > 30.0, total, np.log(np.expm1(np.minimum(total, 30.0)) + 1e-300)) + unit_error)
+        return known(np.where(total > 30.0, total, np.log(np.expm1(np.minimum(total, 30.0)) + 1e-300)) + unit_error)
 
 
-@dataclass(frozen=True)
-class Bulk:
-    """Paths on which no step goes beyond `end`, as a measure of their own: what `Rare` leaves out below its start, where
-    that is not negligible. It serves a Contour as a Measure does."""
-
-    steps: Steps
-    power: Array
-    end: Array
-    left_out: Beyond | None = None
-
-    def beyond(self, epsilon: float) -> tuple[float, float, float]:
-        """As of `Rare`."""
-        return self.left_out.at(epsilon) if self.left_out else (0.0, 0.0, 0.0)
-
-    def _laws(self, a: Array, u_max: float = 0.0) -> list[RareLaw]:
-        rows = zip(self.steps.sigma[:, 0], self.steps.q[:, 0], self.power, self.end, strict=True)
-        return [RareLaw(float(s), float(q), Window(float(p), float(end)), a, u_max) for s, q, p, end in rows]
-
-    @property
-    def _counts(self) -> list[float]:
-        return [float(count) for count in self.steps.count[:, 0]]
-
-    def moments(self, tilts: Array) -> "BulkMoments":
-        return BulkMoments(self, tilts, self._laws(1.0 + tilts))
-
-    def line(self, tilt: float, u: Array) -> Line:
-        """The transform on Re z = tilt at equally spaced u from 0, in units of its value at 0."""
-        values, off = np.zeros(len(u), complex), np.zeros(len(u))
-        unit = mean = 0.0
-        for count, law in zip(self._counts, self._laws(np.array([1.0 + tilt]), float(u[-1])), strict=True):
-            unit += count * float(law.log_g[0])
-            mean += count * float(law.slope[0])
-            _, log_phi, lost = _characteristic(law, u)
-            error, size = law.relative_error(u)[0] + lost, np.maximum(np.exp(log_phi.real), 1e-300)
-            rounding = EPS * (8.0 * np.abs(log_phi) + 4.0 * u * abs(float(law.slope[0])))
-            values += count * log_phi
-            off += count * (np.log1p(error / size) + error[0] + rounding)
-        off = off + EPS * (64.0 + np.abs(values))
-        return Line(np.exp(values), grown_error(values.real, off), unit, abs(mean))
-
-
-@dataclass(frozen=True)
-class BulkMoments:
-    """The bulk's transform at a table of real tilts."""
-
-    measure: Bulk
-    tilts: Array
-    laws: list[RareLaw]
-
-    @cached_property
-    def logs(self) -> Array:
-        """Upper bounds on its logarithm, [tilt]; inf where nothing could be bounded."""
-        total = np.zeros(len(self.tilts))
-        for count, law in zip(self.measure._counts, self.laws, strict=True):
-            total += count * (law.log_g + law.relative_error(np.zeros(1))[:, 0] * (1.0 + SAFE))
-        return _known(total + SAFE * (1.0 + EPS * np.abs(total)))
-
-    def log_unit(self, index: int) -> float:
-        return float(sum(count * float(law.log_g[index]) for count, law in zip(self.measure._counts, self.laws, strict=True)))
-
-    def log_decay(self, index: int, edges: Array) -> Array:
-        """log of a bound in that unit, from each edge to the next; the last for all u beyond."""
-        a = 1.0 + float(self.tilts[index])
-        cut = _Below(self.measure.power / self.measure.steps.sigma[:, 0] ** 2, self.measure.end)
-        error = np.array([[law.relative_error(np.zeros(1))[index, 0]] for law in self.laws])
-        rows = [[law.log_g[index], law.low, law.high, law.log_variation(a)] for law in self.laws]
-        log_g, low, high, beyond = (np.array(rows)[:, [k]] for k in range(4))
-        known = Known(log_g, error, low, high, beyond)
-        unit_error = float((self.measure.steps.count * np.log1p(error)).sum())
-        return Decay(self.measure.steps, a, known, cut).log_bounds(edges) + unit_error
-
-
-@dataclass(frozen=True)
-class _Below:
-    """The cut as decay.py wants it: falling, with a concave logarithm. Arrays are [phase]."""
-
-    steep: Array
-    end: Array
-
-    def log_weight(self, x: Array) -> Array:
-        with np.errstate(over="ignore"):
-            return -np.exp(self.steep[:, None] * (x - self.end[:, None]))
-
-
-def _characteristic(law: RareLaw, u: Array) -> tuple[ComplexArray, ComplexArray, Array]:
+def characteristic(law: RareLaw, u: Array) -> tuple[ComplexArray, ComplexArray, Array]:
     """The first row's transform over its value at 0, the logarithm of that, and what rounding adds to the error."""
     drop, lag = law.line(u)
     turn = u * float(law.slope[0]) - lag
     return 1.0 - drop + 1j * turn, *log_characteristic(drop, turn)
 
 
-def _known(logs: Array) -> Array:
+def known(logs: Array) -> Array:
     """The same bounds, infinite where there are none; no measure here is 0."""
     return np.nan_to_num(logs, nan=math.inf, posinf=math.inf, neginf=math.inf)
 

@@ -25,10 +25,11 @@ from typing import cast
 import numpy as np
 
 from dpplan.accounting.exact.beyond import Beyond, Falling
+from dpplan.accounting.exact.bulk import Bulk
 from dpplan.accounting.exact.contour import Accuracy, Aim, Chernoff, Contour
 from dpplan.accounting.exact.law import Array, Steps, log_normal_tails, log_ratio
 from dpplan.accounting.exact.measure import Moments, far_limit
-from dpplan.accounting.exact.rare import Bulk, Rare
+from dpplan.accounting.exact.rare import Rare
 from dpplan.accounting.exact.tilt import log_chernoff_factor
 
 NODES = 800
@@ -147,8 +148,10 @@ class Survey:
         """A place for paths without one."""
 
         def logs(tilts: Array) -> Array:
-            rows = enumerate(self.steps.count[:, 0])
-            return sum((n * self._log_bulk(row, tilts, np.array([share * epsilon]))[:, 0] for row, n in rows), 0.0 * tilts)
+            total, losses = np.zeros(len(tilts)), np.array([share * epsilon])
+            for row, count in enumerate(self.steps.count[:, 0]):
+                total += count * self._log_bulk(row, tilts, losses)[:, 0]
+            return total
 
         return self._best_place(logs, epsilon, share, math.nan)
 
@@ -310,7 +313,7 @@ def _split(survey: Survey, epsilon: float, cut: Far) -> list[Choice]:
 
 def build(steps: Steps, aim: Aim, choice: Choice) -> Contour:
     """The contour at the first of these places; the next is one for what it leaves out below."""
-    epsilon, log_delta, cut, places = aim.epsilon, aim.log_delta, choice.cut, choice.places
+    epsilon, cut, places = aim.epsilon, choice.cut, choice.places
     sigma = steps.sigma[:, 0]
     steep, starts = cut.power, []
     for one in places:
@@ -320,7 +323,8 @@ def build(steps: Steps, aim: Aim, choice: Choice) -> Contour:
         starts.append((places_of(steps, loss), lean))
     if np.any(steep > cut.power):
         cut = far(cut.beyond.falling, aim, places[0].level, steep)
-    power, end, beyond = cut.power, cut.end, cut.beyond
+    power, end = cut.power, cut.end
+    beyond: Beyond | None = cut.beyond
     measures = []
     for at, lean in starts:
         # The bulk's tilted law is largest where its rise equals the cut's fall.
@@ -340,6 +344,7 @@ def build(steps: Steps, aim: Aim, choice: Choice) -> Contour:
 
 
 def _at(place: Place, measure: Rare | Bulk, aim: Aim, left_out: Chernoff | Contour | None) -> Contour:
+    """A contour over one measure, with tilts for its aliases around those chosen."""
     below, above = (side * AROUND for side in place.alias_tilts)
     tilts = np.concatenate((below[below < place.tilt], [place.tilt], above[above > place.tilt]))
     moments = measure.moments(tilts)
