@@ -240,7 +240,7 @@ def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta
         if moved < 3.0:
             break
     ends = _delta_at(steps, coarse, epsilon).narrowed(known)
-    for build in (_jump, _fine):
+    for build in (_jump, _fine) if log_delta > math.log(DEEP) else (_fine,):
         if ends.relative_width <= NARROW:
             break
         contour = build(steps, direction, epsilon, log_delta, ends.relative_width)

@@ -34,7 +34,7 @@ INNER_SHARES = np.geomspace(0.9, 1e-3, 24)  # of that, where smaller jumps may b
 # Where steps may decide alone, in ε: the nearer, the less there is to cancel.
 FARS = (1.05, 1.1, 1.16, 1.23, 1.32, 1.43, 1.56, 1.75, 2.0, 2.4, 3.0, 4.0, 6.0, 10.0)
 FAR_TILTS = np.geomspace(2.0, 1200.0, 16)  # in units of 1/ε, at which paths that fall short are bounded
-LEVELS = (1e-10, 1e-6, 1e-5)  # of errors to aim for, relative to delta
+LEVELS = (1e-10, 1e-8, 1e-6, 1e-5)  # of errors to aim for, relative to delta
 HOPELESS = math.log(0.05)  # an error, relative to delta, beyond which it is not worth a try
 # A cut's power is at least the place where it lies and ROOM·σ more: then 1 - c falls towards the left as Q does, and as
 # r^ROOM_AT_LEAST besides.
