@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from dpplan.accounting.exact import grid, rareplace, route, single
 from dpplan.accounting.exact.contour import Contour, DeltaInterval
 from dpplan.accounting.exact.event import EventBound
@@ -24,7 +26,9 @@ NEARLY_ONE = 0.5  # a bound on delta above which it may be 1 but for rounding
 LEAST = 1e-120  # smaller deltas are not told from 0
 FAIR = 1e-4  # the relative width of a contour beyond which a grid is tried as well
 NARROW = 1e-6  # the relative width beyond which another method is tried
-DEEP = 1e-15  # where a plain contour fails, deltas below it are reached by rare jumps or not at all
+# Where a plain contour fails, deltas below DEEP are reached by rare jumps or not at all; with noise above SHARP, their
+# losses are too alike for cuts by a Gaussian.
+DEEP, SHARP = 1e-15, 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
         return Ends(0.0, math.inf, "none")
     rare = Ends(0.0, math.inf, "none")
     deep = delta < DEEP
+    sharp = float(np.min(steps.sigma)) <= SHARP
     if direction is Direction.REMOVE:
         epsilon = max(epsilon, EventBound(steps).epsilon(delta))
         if deep:
@@ -102,7 +107,7 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
         if attempt and moved < MISPLACED:
             break
         if (
-            steps.total > FEW and not deep and not attempt
+            steps.total > FEW and (sharp or not deep) and not attempt
         ):  # a rough place may do for a contour that bounds its own errors
             early = _jump(steps, direction, epsilon, math.log(delta), math.inf)
             ends = ends_around(early, delta) if early else Ends(0.0, math.inf, "none")
@@ -240,7 +245,8 @@ def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta
         if moved < 3.0:
             break
     ends = _delta_at(steps, coarse, epsilon).narrowed(known)
-    for build in (_jump, _fine) if log_delta > math.log(DEEP) else (_fine,):
+    sharp = log_delta > math.log(DEEP) or float(np.min(steps.sigma)) <= SHARP
+    for build in (_jump, _fine) if sharp else (_fine,):
         if ends.relative_width <= NARROW:
             break
         contour = build(steps, direction, epsilon, log_delta, ends.relative_width)
