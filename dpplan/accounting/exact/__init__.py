@@ -2,10 +2,11 @@
 
 Poisson-subsampled Gaussian steps, add/remove one example. Both directions of the privacy loss are composed on
 their own and the larger is taken at the end. In reading order: law, strip and quadrature (the transform of one step),
-decay, jump and measure (composition), contour (inversion to delta); rarelaw, rare and rareplace (the same for rare
-jumps, with other cuts); lattice and grid (all of it again, by another method, for few steps and rare jumps); single
-(one step, in closed form) and double (two, as one integral); tilt and route (where to put a contour), invert (to
-epsilon), event and certify (what the result is held against). prove does it over in ball arithmetic.
+decay, jump and measure (composition), contour (inversion to delta); rarelaw, beyond, rare, bulk, raresurvey and
+rareplace (the same for rare jumps, with the paths taken apart by their largest step); lattice and grid (all of it
+again, by another method, for few steps and rare jumps); single (one step, in closed form) and double (two, as one
+integral); tilt and route (where to put a contour), invert (to epsilon), event and certify (what the result is held
+against). prove does it over in ball arithmetic.
 
 Guarantee: CERTIFIED, lower <= truth <= upper, with every error of the computation bounded: aliasing, truncation,
 quadrature or lattice, what was cut away, and floating point (elementary functions taken to 4 units in the last

@@ -6,6 +6,9 @@ The trapezoid sum with step h over that line is exactly Σ_k e^(2πkt/h)·delta(
 term is positive), so the whole sum is an upper bound, and its aliases k ≠ 0, bounded by Chernoff at tilts above and
 below t, give the lower one. The sum's far end is bounded by the measure's decay, the transform by its quadrature.
 
+What a measure leaves out of the law adds a delta of its own, since delta(ε) = ∫(1 - e^(ε-S))₊ is linear in the law:
+what lies below it by a bound or a second contour (`bulk`), what lies beyond it by what the measure knows (`beyond`).
+
 Symbols: t, u, h as above; Λ = 2π/h, the period of the aliases in ε.
 """
 
@@ -98,7 +101,8 @@ class Contour:
 
     moments: the measure's moments at tilts around the contour's, which is number `index` of them (0 with M <= 1 is
     added). spread: the variance of the tilted loss, for scale. bulk: a bound on the delta of what the measure
-    leaves out. reached: whether the accuracy asked for could be had.
+    leaves out below, or a contour of its own for that; what it leaves out beyond, the measure knows itself. reached:
+    whether the accuracy asked for could be had.
     """
 
     @property
@@ -106,7 +110,13 @@ class Contour:
         return "contour over jumps" if self.bulk else "contour"
 
     def __init__(
-        self, moments: Moments, index: int, spread: float, aim: Aim, accuracy: Accuracy, bulk: Chernoff | None = None
+        self,
+        moments: Moments,
+        index: int,
+        spread: float,
+        aim: Aim,
+        accuracy: Accuracy,
+        bulk: "Chernoff | Contour | None" = None,
     ) -> None:
         epsilon, log_delta = aim.epsilon, aim.log_delta
         self.measure, self.epsilon, self.log_delta, self.bulk = moments.measure, epsilon, log_delta, bulk
@@ -148,9 +158,23 @@ class Contour:
 
     def log_chernoff(self, epsilon: float) -> float:
         """log of the best Chernoff bound in the table on delta, all that the measure leaves out included."""
-        rest = self.measure.removed + (math.exp(self.bulk.log_delta(epsilon)) if self.bulk else 0.0)
+        rest = self.measure.beyond(epsilon)[1] + math.exp(min(self._log_bulk(epsilon), 0.0))
         best = self.table.log_delta(epsilon)
         return best if rest == 0.0 else float(np.logaddexp(best, math.log(rest)))
+
+    def _log_bulk(self, epsilon: float) -> float:
+        """log of a Chernoff bound on what the bulk adds."""
+        if isinstance(self.bulk, Contour):
+            return self.bulk.log_chernoff(epsilon)
+        return self.bulk.log_delta(epsilon) if self.bulk else -math.inf
+
+    def _bulk_at(self, epsilon: float) -> tuple[float, float, float]:
+        """Ends for what the bulk adds, and its slope."""
+        most = outward.up(math.exp(min(self._log_bulk(epsilon), 0.0)), SAFE)
+        if not isinstance(self.bulk, Contour):
+            return 0.0, most, 0.0
+        inner = self.bulk.at(epsilon)
+        return max(inner.lower, 0.0), min(inner.upper, most), inner.slope
 
     def at(self, epsilon: float) -> DeltaInterval:
         """The interval for delta at this ε >= 0."""
@@ -166,18 +190,19 @@ class Contour:
         rounding = scale * (terms.error + terms.error_slope * epsilon) + abs(estimate) * units
         rest = outward.up(math.exp(min(base + self.log_rest, LOG_HUGE)), SAFE)
         aliases = outward.up(math.exp(min(self._log_aliases(epsilon), LOG_HUGE)), SAFE)
-        removed = self.measure.removed
-        bulk = outward.up(math.exp(min(self.bulk.log_delta(epsilon), 0.0)), SAFE) if self.bulk else 0.0
+        far_low, far_high, far_slope = self.measure.beyond(epsilon)
+        bulk_low, bulk_high, bulk_slope = self._bulk_at(epsilon)
         return DeltaInterval(
-            lower=estimate - rest - rounding - aliases,
-            upper=estimate + rest + rounding + removed + bulk,
-            estimate=estimate,
-            slope=slope,
+            lower=estimate - rest - rounding - aliases + far_low + bulk_low,
+            upper=estimate + rest + rounding + far_high + bulk_high,
+            # Of what is only known to be below something, nothing is taken to be there.
+            estimate=estimate + far_low + bulk_low,
+            slope=slope + far_slope + bulk_slope,
             terms=(
                 ("aliases", aliases),
                 ("frequencies left out", rest),
                 ("transform and rounding", rounding),
-                ("losses cut away", removed),
-                ("paths without a jump", bulk),
+                ("losses cut away", far_high - far_low),
+                ("paths without a jump", bulk_high - bulk_low),
             ),
         )

@@ -17,10 +17,11 @@ Symbols: s = q·e^e/r; σ²·(log g)' = (a + 1)·s - 1 - x before the cut. Array
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Cut, Steps, log_ratio
+from dpplan.accounting.exact.law import Steps, log_ratio
 from dpplan.accounting.numerics import Array
 
 CELLS = 320
@@ -34,12 +35,19 @@ CELLS_ROUNDING = 2.0 * CELLS * 2.0**-52
 SAFE = 1.0 - 1e-9  # for the rounding of sums of numbers of one sign
 
 
+class Weight(Protocol):
+    """A cut: a weight on every step that falls with x and whose logarithm is concave."""
+
+    def log_weight(self, x: Array) -> Array:
+        """log c at nodes [phase, node]."""
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What the transform says of the tilted law, [phase, 1] each.
 
     log_g: log G(a); error: of G, relative, taken to the safe side; low, high: what the cells span; log_beyond: log of
-    the variation right of `high` (Strip.log_variation).
+    the variation right of `high` (Strip.log_variation, RareLaw.log_variation).
     """
 
     log_g: Array
@@ -52,7 +60,7 @@ class Known:
 class Decay:
     """Bounds on Π|φ|^count at the real exponent `a`."""
 
-    def __init__(self, steps: Steps, a: float, known: Known, cut: Cut | None) -> None:
+    def __init__(self, steps: Steps, a: float, known: Known, cut: Weight | None) -> None:
         log_g, error, low, high = known.log_g, known.error, known.low, known.high
         self.steps, self.a = steps, a
         sigma, q = steps.sigma, steps.q

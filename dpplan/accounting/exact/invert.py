@@ -107,11 +107,12 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
     if not grid.affordable(steps):
         return Ends(0.0, math.inf, "none")
     rare = Ends(0.0, math.inf, "none")
-    deep = delta < DEEP and float(np.min(steps.sigma)) > SHARP
+    deep = delta < DEEP
+    sharp = float(np.min(steps.sigma)) <= SHARP
     if direction is Direction.REMOVE:
         epsilon = max(epsilon, EventBound(steps).epsilon(delta))
         if deep:
-            rare = _rare_first(steps, delta)
+            rare = _by_rare(steps, delta)
             if rare.relative_width <= FAIR:
                 return rare
     for attempt in range(SETTLING):
@@ -122,28 +123,19 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
         if attempt and moved < MISPLACED:
             break
         if (
-            steps.total > FEW and not deep and not attempt
+            steps.total > FEW and (sharp or not deep) and not attempt
         ):  # a rough place may do for a contour that bounds its own errors
             early = _jump(steps, direction, epsilon, math.log(delta), math.inf)
             ends = ends_around(early, delta) if early else Ends(0.0, math.inf, "none")
             if ends.relative_width <= NARROW:
                 return ends
         if direction is Direction.REMOVE and not deep and not attempt:
-            rare = _rare_first(steps, delta)
+            rare = _by_rare(steps, delta)
             if rare.relative_width <= FAIR:
                 return rare
     ends = _verified(coarse, delta, epsilon, value).narrowed(rare)
     if ends.relative_width > NARROW:
         ends = ends.narrowed(ends_around(_fine(steps, direction, epsilon, math.log(delta), ends.relative_width), delta))
-    return ends
-
-
-def _rare_first(steps: Steps, delta: float) -> Ends:
-    """`_by_rare`, and where that leaves room, the other contour over jumps from where it ended."""
-    ends = _by_rare(steps, delta)
-    if NARROW < ends.relative_width <= FAIR and float(np.min(steps.sigma)) <= SHARP:
-        other = route.over_jumps(steps, ends.upper, math.log(delta))
-        ends = ends if other is None else ends.narrowed(ends_around(other, delta))
     return ends
 
 
@@ -278,7 +270,8 @@ def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta
         if moved < 3.0:
             break
     ends = _delta_at(steps, coarse, epsilon).narrowed(known)
-    for build in (_jump, _fine):
+    sharp = log_delta > math.log(DEEP) or float(np.min(steps.sigma)) <= SHARP
+    for build in (_jump, _fine) if sharp else (_fine,):
         if ends.relative_width <= NARROW:
             break
         contour = build(steps, direction, epsilon, log_delta, ends.relative_width)
@@ -304,9 +297,9 @@ def added_delta_below(steps: Steps, epsilon: float, delta: float) -> bool:
         return True
     log_delta = math.log(delta)
     saddle = route.landscape(steps, Direction.ADD, log_delta).for_epsilon(epsilon, log_floor=log_delta - 0.1)
-    if (
-        saddle.log_chernoff(epsilon) < log_delta
-        and route.log_chernoff(steps, Direction.ADD, saddle, epsilon) < log_delta
+    if saddle.log_chernoff(epsilon) < log_delta and (
+        route.log_chernoff(steps, Direction.ADD, saddle, epsilon) < log_delta
+        or route.log_added(steps, saddle.tilt, epsilon) < log_delta
     ):
         return True
     contour = route.plain(steps, Direction.ADD, saddle, epsilon, log_delta)

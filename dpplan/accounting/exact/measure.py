@@ -84,6 +84,10 @@ class Measure:
             each = (1.0 - q) * each + q * self.far.removed(sigma, 1.0)
         return outward.up(float((self.steps.count * each).sum()), outward.SERIES)
 
+    def beyond(self, epsilon: float) -> tuple[float, float, float]:
+        """Ends for what the paths beyond `far` add to delta(ε), and about its slope."""
+        return 0.0, self.removed, 0.0
+
     def laws(self, tilts: Array, u_max: float = 0.0) -> tuple[Quadrature, Quadrature | None]:
         """Quadratures with a block of rows, the phases, for each tilt: of the whole (cut) law and None, or of the
         bulk and of the jumps, which add up to it."""

@@ -1,7 +1,7 @@
 """Stage 2, compose, for rare jumps: the paths with at least one jump, as a measure for a contour.
 
-Every step's law is cut smoothly: what lies beyond `end` is left out, at the price of its probability; what lies below
-`start` makes up the bulk, and the rest the jumps. With G and J their transforms (rarelaw.py) and n steps of each kind,
+Every step's law is cut smoothly: paths with a step beyond `end` are counted apart (beyond.py); what lies below `start`
+makes up the bulk, and the rest the jumps. With G and J their transforms (rarelaw.py) and n steps of each kind,
 
     Π(G + J)^n - ΠG^n = ΠG^n·(Π(1 + J/G)^n - 1)
 
@@ -19,6 +19,7 @@ from functools import cached_property
 
 import numpy as np
 
+from dpplan.accounting.exact.beyond import Beyond
 from dpplan.accounting.exact.contour import Chernoff
 from dpplan.accounting.exact.law import Steps, grown_error, log_characteristic
 from dpplan.accounting.exact.measure import Line
@@ -30,7 +31,9 @@ SAFE = 1e-9  # in logarithms: above the rounding of sums of numbers of one sign
 
 @dataclass(frozen=True)
 class Rare:
-    """Paths with a jump. start, end: where jumps begin and where losses are absurd; power: of the cuts; [phase] each.
+    """Paths with a jump. start, end: where jumps begin, and where they are too large for one tilt to serve them too;
+    power: of the cuts; [phase] each. left_out: what is known of paths beyond `end`; None where they are not asked for.
+
 
     Serves a Contour as a Measure does.
     """
@@ -39,16 +42,11 @@ class Rare:
     power: Array
     start: Array
     end: Array
+    left_out: Beyond | None = None
 
-    @cached_property
-    def removed(self) -> float:
-        """Probability, under the remove direction's own law, that any step is cut away at `end`. Rounded up."""
-        total = 0.0
-        for row, count in enumerate(self._counts):
-            window = Window(float(self.power[row]), math.inf, float(self.end[row]))
-            law = RareLaw(*self._step(row), window, np.ones(1))
-            total += count * math.exp(float(law.log_g[0])) * (1.0 + float(law.relative_error(np.zeros(1))[0, 0]))
-        return total * (1.0 + SAFE)
+    def beyond(self, epsilon: float) -> tuple[float, float, float]:
+        """Ends for what the paths with a step beyond `end` add to delta(ε), and about its slope."""
+        return self.left_out.at(epsilon) if self.left_out else (0.0, 0.0, 0.0)
 
     def _bulk(self, row: int, a: Array, u_max: float = 0.0) -> RareLaw:
         return RareLaw(*self._step(row), Window(float(self.power[row]), float(self.start[row])), a, u_max)
@@ -70,7 +68,7 @@ class Rare:
         for row, count in enumerate(self._counts):
             law = self._bulk(row, 1.0 + tilts)
             total += count * (law.log_g + law.relative_error(np.zeros(1))[:, 0] * (1.0 + SAFE))
-        return Chernoff.of(tilts, _known(total + SAFE * (1.0 + EPS * np.abs(total))))
+        return Chernoff.of(tilts, known(total + SAFE * (1.0 + EPS * np.abs(total))))
 
     def moments(self, tilts: Array) -> "RareMoments":
         """log of the transform at real tilts, rounded up, and how it decays beside each."""
@@ -88,9 +86,9 @@ class Rare:
             first, jumps = self._bulk(row, a, top), self._jumps(row, a, top)
             unit += count * float(first.log_g[0])
             mean += count * float(first.slope[0])
-            phi, log_phi, lost = _characteristic(first, u)
+            phi, log_phi, lost = characteristic(first, u)
             share = math.exp(min(float(jumps.log_g[0] - first.log_g[0]), HUGE))
-            jump = share * _characteristic(jumps, u)[0]
+            jump = share * characteristic(jumps, u)[0]
             error, size = first.relative_error(u)[0] + lost, np.maximum(np.exp(log_phi.real), 1e-300)
             at_zero = error[0]  # `unit` is off by so much, relative and once a step
             moved = share * jumps.relative_error(u)[0] + np.abs(jump) * (2.0 * at_zero + 8.0 * EPS)
@@ -148,7 +146,7 @@ class RareMoments:
         rise = np.exp(np.minimum(log_rise, HUGE)) * (1.0 + SAFE)
         # expm1(x) <= x·(1 + x) for x <= 1.
         log_risen = np.where(rise > 30.0, rise, np.log(np.expm1(np.minimum(rise, 30.0))))
-        return _known(total + 2.0 * SAFE + np.where(log_rise < -30.0, log_rise + math.exp(-30.0), log_risen))
+        return known(total + 2.0 * SAFE + np.where(log_rise < -30.0, log_rise + math.exp(-30.0), log_risen))
 
     def log_unit(self, index: int) -> float:
         """The unit of `log_decay` and of `Rare.line`."""
@@ -166,17 +164,17 @@ class RareMoments:
             total += count * _log1p_exp(log_share)
             unit_error += count * math.log1p(error)
         total *= 1.0 + SAFE
-        return _known(np.where(total > 30.0, total, np.log(np.expm1(np.minimum(total, 30.0)) + 1e-300)) + unit_error)
+        return known(np.where(total > 30.0, total, np.log(np.expm1(np.minimum(total, 30.0)) + 1e-300)) + unit_error)
 
 
-def _characteristic(law: RareLaw, u: Array) -> tuple[ComplexArray, ComplexArray, Array]:
+def characteristic(law: RareLaw, u: Array) -> tuple[ComplexArray, ComplexArray, Array]:
     """The first row's transform over its value at 0, the logarithm of that, and what rounding adds to the error."""
     drop, lag = law.line(u)
     turn = u * float(law.slope[0]) - lag
     return 1.0 - drop + 1j * turn, *log_characteristic(drop, turn)
 
 
-def _known(logs: Array) -> Array:
+def known(logs: Array) -> Array:
     """The same bounds, infinite where there are none; no measure here is 0."""
     return np.nan_to_num(logs, nan=math.inf, posinf=math.inf, neginf=math.inf)
 

@@ -52,6 +52,7 @@ TURNS = np.array((0.2, 0.45, 0.7, 0.95, 1.15, 1.3, 1.42))  # heights tried, as �
 CELLS, EDGE_CELLS = 500, 160
 MOST_NODES = 30_000
 HUGE = 690.0
+SAFE = 1e-9  # in logarithms: above the rounding of sums of numbers of one sign
 SERIES_BELOW, SERIES_TERMS = 0.4, 7  # 0.4^16/16! = 2e-20 is left out
 
 
@@ -283,12 +284,12 @@ class RareLaw:
         size = np.abs(a * self.loss) + np.abs(self.log_base) + np.abs(self.log_c)
         units = EPS * (self.nodes + 64.0 + 4.0 * size + place + self._moved(reach))
         weight = self.mass * (units + np.abs(a) * moved)
-        large = weight
-        if self.window.start is None:  # there, losses small enough are summed as series, the others as waves
-            large = np.where(np.abs(self.loss) * self.u_max < SERIES_BELOW, 0.0, weight)
-        level = (self._added * units + self._moves * moved + large).sum(axis=1) + self._missing[0]
+        # Losses small enough are summed as series, whose terms are (uL)²/2 or less; the others as waves, of size 1.
+        small = np.abs(self.loss) * self.u_max < SERIES_BELOW
+        large = np.where(small, 0.0, weight)
+        level = (self._added * units + self._moves * moved + 2.0 * large).sum(axis=1) + self._missing[0]
         slope = self._added_slope * units + self._moves_slope * moved + large * np.abs(self.loss) + self.mass * moved
-        bend = (weight * self.loss**2).sum(axis=1)
+        bend = np.where(small, weight * self.loss**2, 0.0).sum(axis=1)
         return level[:, None] + u * (slope.sum(axis=1) + self._missing[1])[:, None] + 0.5 * u * u * bend[:, None]
 
     def _moved(self, reach: Array) -> Array:
@@ -302,6 +303,32 @@ class RareLaw:
                 grown = np.minimum(np.exp(np.minimum(self.steep * (x - start), HUGE)), HUGE)
                 moved += 2.0 * self.steep * (reach + abs(start)) * grown / np.maximum(np.expm1(grown), grown)
         return moved
+
+    @property
+    def high(self) -> float:
+        """The right end of the nodes."""
+        return float(self.right[self._last])
+
+    def log_variation(self, a: float) -> float:
+        """log of a bound on the total variation right of the nodes of c·g, of a bulk, a >= 1, g = r^a·Q·σ²/s: the
+        density of the loss but for G.
+
+        In a cell it is at most sup(c·g)·(width·sup|(log g)'| + 1), the 1 for c, which falls; σ²·(log g)' is
+        (a + 1)·s - 1 - x; r rises, and Q, c and 1/s fall. Beyond the cells c·g falls: σ²·(log c·g)' is
+        (a + 1)·s - 1 - x - p·e^{g₁}, negative at their end and so from there on if p·e^{g₁} + x >= a there.
+        """
+        end = float(self.edges[-1])
+        fall = self.window.power * math.exp(min(self.steep * (end - self.window.end), HUGE))
+        if not (fall + end >= a and self.high > 0.0):
+            return math.inf
+        edges = self.edges[max(self._last, 0) :]
+        left, right = edges[:-1], edges[1:]
+        sampled = self._sampled(edges)
+        log_g = a * log_ratio(self._exponent(right), np.array(self.q)) + self._log_density(np.maximum(left, 0.0))
+        log_g = log_g + self._log_weight(left, right, 1.0) + 2.0 * math.log(self.sigma) - np.log(sampled[:-1])
+        steepest = np.maximum(np.abs((a + 1.0) * sampled[1:]), 1.0 + right) / self.sigma**2
+        cells = log_g + np.log(steepest * (right - left) + 1.0)
+        return float(np.logaddexp(_log_sum(cells), log_g[-1])) + SAFE
 
     def line(self, u: Array) -> tuple[Array, Array]:
         """E[1 - cos uL] and E[uL - sin uL] of the first row's tilted law, [frequency]; u from 0, equally spaced.

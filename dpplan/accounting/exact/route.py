@@ -15,11 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from dpplan.accounting.exact import jump
+from dpplan.accounting.exact.beyond import Falling
 from dpplan.accounting.exact.contour import Accuracy, Aim, Chernoff, Contour
 from dpplan.accounting.exact.law import Cut, Direction, Steps
 from dpplan.accounting.exact.measure import MANY, Measure, Moments, cut_at, far_limit
 from dpplan.accounting.exact.quadrature import MOST_VALUES
-from dpplan.accounting.exact.tilt import Landscape, Saddle
+from dpplan.accounting.exact.tilt import Landscape, Saddle, log_chernoff_factor
 
 LOG_REMOVED = math.log(1e-12)
 FAR_WIDTH = 1.0 / 3.0  # of σ
@@ -35,6 +36,7 @@ JUMP_MOST, JUMP_VALUES = 4096, 100_000  # frequencies; values a quadrature may h
 THRESHOLDS = (0.9, 0.5, 0.27, 0.14, 0.07, 0.03)  # where the bulk may end, in ε
 WIDTHS = (0.15, 0.06, 0.025, 0.01)  # of the cuts, in σ; a sharper cut costs more than a grid
 MISSING_TILTS = (0.05, 0.2, 0.5, 0.8)  # of the other tail, where delta is nearly 1
+ROUNDED = 1e-9  # of logarithms that are subtracted, relative, and more than enough
 LEAK = 1.3  # the cuts have to hold at this multiple of the tilt
 REFINED = (0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.97, 1.0, 1.03, 1.06, 1.12, 1.2, 1.3, 1.5, 1.8)
 
@@ -137,6 +139,12 @@ def log_chernoff(steps: Steps, direction: Direction, saddle: Saddle, epsilon: fl
     """log of a proven bound on one direction's delta, at one tilt."""
     tilts = np.array([saddle.tilt])
     return Chernoff.of(tilts, Measure(steps, direction).moments(tilts).logs).log_delta(epsilon)
+
+
+def log_added(steps: Steps, tilt: float, epsilon: float) -> float:
+    """log of another proven bound on the add direction's delta, which serves any tilt: a moment by Riemann sums."""
+    top = float(Falling(steps, np.array([tilt])).logs[0]) + log_chernoff_factor(tilt)
+    return top - tilt * epsilon + ROUNDED * (abs(top) + tilt * epsilon)
 
 
 def log_missing(steps: Steps, epsilon: float) -> float:

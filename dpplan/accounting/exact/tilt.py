@@ -72,8 +72,10 @@ class Landscape:
         self.depth = depth
         height = np.minimum(0.9 * math.pi * sigma**2, 7.0 * sigma)
         h = 2.0 * math.pi * height / (25.0 + 0.5 * (height / sigma) ** 2)
-        low = -9.0 * sigma - depth
-        high = self.limit if self.direction is Direction.REMOVE else 1.0 + 9.0 * sigma
+        # The add direction loses towards the left, and far left where delta is small.
+        low, high = -9.0 * sigma - depth, self.limit
+        if self.direction is Direction.ADD:
+            low, high = np.minimum(low, -self.limit - depth), 1.0 + 9.0 * sigma
         count = int(min(np.max((high - low) / h), MOST_NODES)) + 2
         h = (high - low) / (count - 1)
         x = low + h * np.arange(count)
