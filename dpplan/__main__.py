@@ -10,7 +10,7 @@ import click
 
 import dpplan
 from dpplan.checks import did_you_mean
-from dpplan.commands.group import Entry, LazyGroup
+from dpplan.commands.shared.lazy_group import LazyCommand, LazyGroup
 from dpplan.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_IO, EXIT_USAGE, DpplanError
 
 HELP = """Plan, account for and check training with differential privacy (DP-SGD).
@@ -32,16 +32,16 @@ Exit status: 0 done; 1 a limit is exceeded or cannot be met; 2 the call makes no
 `dpplan help exit-codes` says more.
 """
 COMMANDS = {
-    "epsilon": Entry("dpplan.commands.epsilon", "What a plan costs: its ε at a δ."),
-    "delta": Entry("dpplan.commands.delta", "What a plan costs: its δ at an ε."),
-    "curve": Entry("dpplan.commands.curve", "ε over δ, steps, noise or batch; or δ over ε."),
-    "solve": Entry("dpplan.commands.solve", "Any one unknown of a plan, from a target."),
-    "frontier": Entry("dpplan.commands.frontier", "Every batch and length at one target, and the best."),
-    "compare": Entry("dpplan.commands.compare", "Accountants, theorems or recipes, side by side."),
-    "check": Entry("dpplan.commands.check", "What is wrong with a plan or a recipe, and the fix."),
-    "train": Entry("dpplan.commands.train", "Run a recipe and account for it."),
-    "verify": Entry("dpplan.commands.verify", "Whether an old claim stands, and what to publish."),
-    "help": Entry("dpplan.commands.help", "What a certificate assumes, and other topics."),
+    "epsilon": LazyCommand("dpplan.commands.epsilon", "What a plan costs: its ε at a δ."),
+    "delta": LazyCommand("dpplan.commands.delta", "What a plan costs: its δ at an ε."),
+    "curve": LazyCommand("dpplan.commands.curve", "ε over δ, steps, noise or batch; or δ over ε."),
+    "solve": LazyCommand("dpplan.commands.solve", "Any one unknown of a plan, from a target."),
+    "frontier": LazyCommand("dpplan.commands.frontier", "Every batch and length at one target, and the best."),
+    "compare": LazyCommand("dpplan.commands.compare", "Accountants, theorems or recipes, side by side."),
+    "check": LazyCommand("dpplan.commands.check", "What is wrong with a plan or a recipe, and the fix."),
+    "train": LazyCommand("dpplan.commands.train", "Run a recipe and account for it."),
+    "verify": LazyCommand("dpplan.commands.verify", "Whether an old claim stands, and what to publish."),
+    "help": LazyCommand("dpplan.commands.help", "What a certificate assumes, and other topics."),
 }
 # What a shell reports for a process that a signal ended: 128 and the signal's number.
 EXIT_INTERRUPTED = 130

@@ -26,7 +26,7 @@ from pathlib import Path
 import click
 
 from dpplan import __main__ as program
-from dpplan.commands.group import LazyGroup
+from dpplan.commands.shared.lazy_group import LazyGroup
 from dpplan.recipe import Data, Model, Privacy, Runtime, Training
 
 ROOT = Path(__file__).parents[1]

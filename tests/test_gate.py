@@ -8,8 +8,8 @@ from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.gate import Passage, Standing, hold, judge
 from dpplan.plan import Plan, Settings
 from dpplan.render import text
-from dpplan.search import Meter
-from dpplan.solve import ladders
+from dpplan.solve import candidate_values
+from dpplan.solve.search import Evaluator
 
 ASSUMED = Plan.from_rate(1.0, 0.1, 1).assumptions
 
@@ -84,6 +84,6 @@ def test_a_limit_inside_the_interval_is_shown_inside_it() -> None:
 
 
 def test_a_search_is_not_ended_by_a_lower_bound() -> None:
-    ladder = ladders.noise(Settings(sample_rate=0.1, steps=1))
-    assert Meter(ladder, lambda rung: LOWER, 3.0).gap(0) == math.inf
-    assert Meter(ladder, lambda rung: UPPER, 3.0).gap(0) <= 0
+    candidates = candidate_values.noise(Settings(sample_rate=0.1, steps=1))
+    assert Evaluator(candidates, lambda index: LOWER, 3.0).gap(0) == math.inf
+    assert Evaluator(candidates, lambda index: UPPER, 3.0).gap(0) <= 0

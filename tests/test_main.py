@@ -16,8 +16,8 @@ import pytest
 
 from dpplan import __main__ as program
 from dpplan import __version__, accounting
-from dpplan.commands import options
-from dpplan.commands.group import LazyGroup
+from dpplan.commands.shared import plan_arguments
+from dpplan.commands.shared.lazy_group import LazyGroup
 
 ROOT = Path(__file__).parents[1]
 EPSILON = ["epsilon", "--sigma", "4", "--q", "0.01", "--steps", "10000", "--delta", "1e-5"]
@@ -132,10 +132,10 @@ def test_accountant_options_are_those_the_accountants_take() -> None:
             for name in accounting.ACCOUNTANTS
             if option in inspect.signature(accounting.accountant(name).epsilon).parameters
         )
-        for option in options.OPTIONS
+        for option in plan_arguments.OPTIONS
     }
     assert {option: set(names) for option, names in takes.items()} == {
-        option: set(names) for option, names in options.OPTIONS.items()
+        option: set(names) for option, names in plan_arguments.OPTIONS.items()
     }
 
 

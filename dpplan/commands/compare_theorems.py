@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from dpplan.checks import show
-from dpplan.commands import options, pictures, screen
-from dpplan.commands.options import Choice, Said
+from dpplan.commands.shared import output, plan_arguments, plot_option
+from dpplan.commands.shared.plan_arguments import AccountantChoice, PlanArguments
 from dpplan.render import text
 
 HELP = """What each composition theorem proves as the steps of a run grow, from adding up to the exact answer.
@@ -24,30 +24,33 @@ Exit status: 0 done; 2 the call makes no sense as put.
 
 
 @click.command("theorems", help=HELP, short_help="Composition theorems as the steps grow.")
-@options.phases
-@options.deltas(several=False)
-@click.option("--plot", type=options.FileName(path_type=Path, dir_okay=False), help="Also draw it, as .svg or .png.")
-@options.as_json
-def command(said: Said, delta: Any, plot: Path | None, as_json: bool) -> None:
-    from dpplan import growth
-    from dpplan.render import data, theorems
+@plan_arguments.phases
+@plan_arguments.deltas(several=False)
+@click.option(
+    "--plot", type=plan_arguments.FileName(path_type=Path, dir_okay=False), help="Also draw it, as .svg or .png."
+)
+@plan_arguments.as_json
+def command(said: PlanArguments, delta: Any, plot: Path | None, as_json: bool) -> None:
+    from dpplan import compare
+    from dpplan.render import compare_theorems as render
+    from dpplan.render import to_json
 
-    asked = options.settle(said, (delta,), Choice("exact", {}), *pictures.problems(plot))
+    asked = plan_arguments.settle(said, (delta,), AccountantChoice("exact", {}), *plot_option.problems(plot))
     if plot is not None:
-        pictures.needs_matplotlib()
+        plot_option.needs_matplotlib()
     (at,) = asked.deltas
-    with screen.progress("theorems") as progress:
-        found = growth.theorems(asked.plan, at.value, progress)
+    with output.progress("theorems") as progress:
+        found = compare.theorems(asked.plan, at.value, progress)
     if plot is not None:
-        pictures.draw(found.curves, plot)
+        plot_option.draw(found.curves, plot)
     if as_json:
         drawn = {} if plot is None else {"plot": str(plot)}
-        results = theorems.results(found)
-        screen.as_json(data.document("compare-theorems", asked.plan, results, asked.warnings, **drawn))
+        results = render.results(found)
+        output.as_json(to_json.document("compare-theorems", asked.plan, results, asked.warnings, **drawn))
         return
-    screen.say([f"ε of the first steps at δ = {show(at.value)}"])
-    screen.show(theorems.table(found))
-    screen.say(["", *text.plan_rows(asked.plan, asked.deltas, earlier=asked.earlier)])
+    output.say([f"ε of the first steps at δ = {show(at.value)}"])
+    output.show(render.table(found))
+    output.say(["", *text.plan_rows(asked.plan, asked.deltas, earlier=asked.earlier)])
     if plot is not None:
-        screen.say(["", f"drawn to {plot}"])
-    screen.warn(asked.warnings)
+        output.say(["", f"drawn to {plot}"])
+    output.warn(asked.warnings)

@@ -8,13 +8,21 @@ from typing import Any
 import click
 
 from dpplan import accounting
-from dpplan.commands import options, pictures, screen
-from dpplan.commands.axis import OVER, PROFILES, Axis, Reach
-from dpplan.commands.options import EVERY, EVERYONE, OPTIONS, Asked, Choice, Name, Said
+from dpplan.commands.shared import output, plan_arguments, plot_option
+from dpplan.commands.shared.curve_axis import OVER, PROFILES, Axis, Reach
+from dpplan.commands.shared.plan_arguments import (
+    EVERY,
+    EVERYONE,
+    OPTIONS,
+    AccountantChoice,
+    Name,
+    PlanArguments,
+    Request,
+)
 from dpplan.curve import Curves, Progress, Who
 from dpplan.errors import NotCertified
-from dpplan.render import curves as drawing
-from dpplan.render.numbers import up
+from dpplan.render import curve as drawing
+from dpplan.render.number_format import up
 from dpplan.render.table import wrapped
 
 HELP = """ε over δ, or over one quantity of a run; or δ over ε. Every point is certified like a single answer.
@@ -38,21 +46,23 @@ LEAST_DELTA = 1e-12  # how far a curve over ε goes when nothing is said
 
 @click.command("curve", help=HELP, short_help="ε over δ, steps, noise or batch; or δ over ε.")
 @click.option("--over", type=Name(OVER), default="delta", show_default=True, help="What runs along the curve.")
-@click.option("--from", "start", type=options.NUMBER, help="Where it begins.")
-@click.option("--to", "end", type=options.NUMBER, help="Where it ends.")
-@click.option("--points", type=options.COUNT, default=21, show_default=True, help="How many places.")
+@click.option("--from", "start", type=plan_arguments.NUMBER, help="Where it begins.")
+@click.option("--to", "end", type=plan_arguments.NUMBER, help="Where it ends.")
+@click.option("--points", type=plan_arguments.COUNT, default=21, show_default=True, help="How many places.")
 @click.option("--log/--linear", "log", default=None, help="How places are spaced; the quantity decides if not given.")
-@options.phases
-@options.deltas(several=False)
+@plan_arguments.phases
+@plan_arguments.deltas(several=False)
 @click.option(
     "--accountant", "names", type=Name(EVERYONE), multiple=True, help="Who computes; exact if not given. Repeatable."
 )
-@options.told
-@click.option("--plot", type=options.FileName(path_type=Path, dir_okay=False), help="Also draw it, as .svg or .png.")
-@options.as_json
+@plan_arguments.told
+@click.option(
+    "--plot", type=plan_arguments.FileName(path_type=Path, dir_okay=False), help="Also draw it, as .svg or .png."
+)
+@plan_arguments.as_json
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values and nothing else.")
 def command(
-    said: Said,
+    said: PlanArguments,
     over: str,
     start: Any,
     end: Any,
@@ -60,42 +70,44 @@ def command(
     log: bool | None,
     delta: Any,
     names: tuple[str, ...],
-    choice: Choice,
+    choice: AccountantChoice,
     plot: Path | None,
     as_json: bool,
     as_csv: bool,
 ) -> None:
     axis = Axis(over, start, end, points, log)
     names = names or ("exact",)
-    problems = [*axis.problems(said), *_who_problems(names, choice), *pictures.problems(plot)]
+    problems = [*axis.problems(said), *_who_problems(names, choice), *plot_option.problems(plot)]
     problems += _clashes(over, delta, as_json and as_csv)
     completed = axis.completed(said)
-    asked = options.settle(completed, None if over in PROFILES else (delta,), choice, *problems)
+    asked = plan_arguments.settle(completed, None if over in PROFILES else (delta,), choice, *problems)
     if plot is not None:
-        pictures.needs_matplotlib()
+        plot_option.needs_matplotlib()
     values = axis.values(_reach(axis, asked, said))
-    with screen.progress("points") as progress:
+    with output.progress("points") as progress:
         drawn = _draw(axis.over, asked, completed, values, _who(names, choice), progress)
     if drawn.refusals and not any(bound for bounds in drawn.series.values() for bound in bounds):
         raise NotCertified("\n".join(drawn.refusals.values()))
     if plot is not None:
-        pictures.draw(drawn, plot)
+        plot_option.draw(drawn, plot)
     if as_csv:
         click.echo(drawing.as_csv(drawn), nl=False)
-        screen.warn(asked.warnings)
+        output.warn(asked.warnings)
         return
     if as_json:
         _print_json(drawn, asked, plot)
         return
-    screen.say(wrapped(drawing.title(drawn)))
-    screen.show(drawing.table(drawn))
-    screen.say(["", *drawing.rows(drawn, asked.deltas, asked.earlier)])
+    output.say(wrapped(drawing.title(drawn)))
+    output.show(drawing.table(drawn))
+    output.say(["", *drawing.rows(drawn, asked.deltas, asked.earlier)])
     if plot is not None:
-        screen.say(["", f"drawn to {plot}"])
-    screen.warn(asked.warnings)
+        output.say(["", f"drawn to {plot}"])
+    output.warn(asked.warnings)
 
 
-def _draw(over: str, asked: Asked, said: Said, values: Sequence[float], who: Who, progress: Progress | None) -> Curves:
+def _draw(
+    over: str, asked: Request, said: PlanArguments, values: Sequence[float], who: Who, progress: Progress | None
+) -> Curves:
     from dpplan import curve
 
     if over == "delta":
@@ -113,7 +125,7 @@ def _draw(over: str, asked: Asked, said: Said, values: Sequence[float], who: Who
     return dataclasses.replace(drawn, x=tuple(within))
 
 
-def _reach(axis: Axis, asked: Asked, said: Said) -> Reach:
+def _reach(axis: Axis, asked: Request, said: PlanArguments) -> Reach:
     """From where to where, when nothing is said."""
     if axis.over == "eps":
         most = accounting.epsilon(asked.plan, LEAST_DELTA).value if axis.end is None else axis.end
@@ -125,17 +137,17 @@ def _reach(axis: Axis, asked: Asked, said: Said) -> Reach:
     return axis.reach(own, said.settings)
 
 
-def _who(names: Sequence[str], choice: Choice) -> Who:
+def _who(names: Sequence[str], choice: AccountantChoice) -> Who:
     every = accounting.ACCOUNTANTS if EVERY in names else dict.fromkeys(names)
     return {name: choice.options(name) for name in every}
 
 
-def _who_problems(names: Sequence[str], choice: Choice) -> list[str]:
+def _who_problems(names: Sequence[str], choice: AccountantChoice) -> list[str]:
     """Unknown accountants, and what was said to accountants that were not asked."""
-    found = [problem for name in dict.fromkeys(names) for problem in Choice(name, {}).problems()]
+    found = [problem for name in dict.fromkeys(names) for problem in AccountantChoice(name, {}).problems()]
     for option, value in choice.given.items():
         if not found and EVERY not in names and not set(OPTIONS[option]) & set(names):
-            found += Choice(names[0], {option: value}).problems()
+            found += AccountantChoice(names[0], {option: value}).problems()
     return found
 
 
@@ -149,13 +161,13 @@ def _clashes(over: str, delta: Any, both: bool) -> list[str]:
     return found
 
 
-def _print_json(drawn: Curves, asked: Asked, plot: Path | None) -> None:
-    from dpplan.render import data
+def _print_json(drawn: Curves, asked: Request, plot: Path | None) -> None:
+    from dpplan.render import to_json
 
     more = {"plot": str(plot)} if plot is not None else {}
     deltas = [{"value": delta.value, "reason": delta.reason} for delta in asked.deltas]
-    screen.as_json(
-        data.document(
+    output.as_json(
+        to_json.document(
             "curve", drawn.plan, drawing.results(drawn), asked.warnings,
             over=drawn.x_name, quantity=drawn.quantity, delta=deltas[0] if deltas else None,
             earlier_phases=asked.earlier, **more,

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from dpplan.accounting.bound import Bound
-from dpplan.commands import options, screen, spending
-from dpplan.commands.options import Choice, Said
+from dpplan.commands.shared import cost_output, output, plan_arguments
+from dpplan.commands.shared.plan_arguments import AccountantChoice, PlanArguments
 from dpplan.render import text
 
 HELP = """The δ that a plan spends at an ε: the inverse of dpplan epsilon.
@@ -28,18 +28,23 @@ Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certif
 
 
 @click.command("delta", help=HELP, short_help="What a plan costs: its δ at an ε.")
-@click.option("--eps", "epsilons", type=options.NUMBER, multiple=True, help="The ε. May be given several times.")
-@options.phases
-@options.accountant(every=True)
-@options.explain
-@spending.prove
-@options.as_json
+@click.option("--eps", "epsilons", type=plan_arguments.NUMBER, multiple=True, help="The ε. May be given several times.")
+@plan_arguments.phases
+@plan_arguments.accountant(every=True)
+@plan_arguments.explain
+@cost_output.prove
+@plan_arguments.as_json
 def command(
-    epsilons: tuple[Any, ...], said: Said, choice: Choice, explain: bool, proof: tuple[bool, Any], as_json: bool
+    epsilons: tuple[Any, ...],
+    said: PlanArguments,
+    choice: AccountantChoice,
+    explain: bool,
+    proof: tuple[bool, Any],
+    as_json: bool,
 ) -> None:
-    problems = [*options.at_least_zero("eps", epsilons), *spending.proof_problems(proof, choice)]
-    asked = options.settle(said, None, choice, *problems)
-    inquiry = spending.Inquiry(asked, "delta", epsilons, choice, spending.digits_wanted(proof))
+    problems = [*plan_arguments.at_least_zero("eps", epsilons), *cost_output.proof_problems(proof, choice)]
+    asked = plan_arguments.settle(said, None, choice, *problems)
+    inquiry = cost_output.CostRequest(asked, "delta", epsilons, choice, cost_output.digits_wanted(proof))
     examples = asked.plan.examples
 
     def cautions(held: Sequence[Bound]) -> list[str]:
@@ -50,7 +55,7 @@ def command(
         notes = [] if examples is not None else [text.NO_EXAMPLES]
         return {"warnings": [*asked.warnings, *cautions(held)], "notes": notes}
 
-    held = spending.answer(inquiry, explain, as_json, more)
+    held = cost_output.answer(inquiry, explain, as_json, more)
     if not as_json:
-        screen.say([] if examples is not None else [text.row("1/n", "not known", text.NO_EXAMPLES)])
-        screen.warn(cautions(held))
+        output.say([] if examples is not None else [text.row("1/n", "not known", text.NO_EXAMPLES)])
+        output.warn(cautions(held))

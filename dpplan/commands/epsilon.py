@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from dpplan.accounting.bound import Bound
-from dpplan.commands import options, screen, spending
-from dpplan.commands.options import Choice, Said
+from dpplan.commands.shared import cost_output, output, plan_arguments
+from dpplan.commands.shared.plan_arguments import AccountantChoice, PlanArguments
 from dpplan.errors import BudgetExceeded, NotCertified
 from dpplan.gate import Passage, hold
 from dpplan.render import text
@@ -38,30 +38,30 @@ be certified, or proven with --prove, or only an estimate is within --max-eps.
 
 
 @click.command("epsilon", help=HELP, short_help="What a plan costs: its ε at a δ.")
-@options.phases
-@options.deltas(several=True)
-@options.accountant()
-@options.max_epsilon
-@options.accept_estimate
-@options.explain
-@spending.prove
-@options.as_json
+@plan_arguments.phases
+@plan_arguments.deltas(several=True)
+@plan_arguments.accountant()
+@plan_arguments.max_epsilon
+@plan_arguments.accept_estimate
+@plan_arguments.explain
+@cost_output.prove
+@plan_arguments.as_json
 def command(
-    said: Said,
+    said: PlanArguments,
     delta: tuple[Any, ...],
-    choice: Choice,
+    choice: AccountantChoice,
     max_epsilon: Any,
     accept_estimate: bool,
     explain: bool,
     proof: tuple[bool, Any],
     as_json: bool,
 ) -> None:
-    problems = [*options.limit("max_eps", max_epsilon), *spending.proof_problems(proof, choice)]
+    problems = [*plan_arguments.limit("max_eps", max_epsilon), *cost_output.proof_problems(proof, choice)]
     if accept_estimate and max_epsilon is None:
         problems.append("--accept-estimate says what may meet a limit. Give --max-eps, or leave it out.")
-    asked = options.settle(said, delta, choice, *problems)
+    asked = plan_arguments.settle(said, delta, choice, *problems)
     places = tuple(one.value for one in asked.deltas)
-    inquiry = spending.Inquiry(asked, "epsilon", places, choice, spending.digits_wanted(proof))
+    inquiry = cost_output.CostRequest(asked, "epsilon", places, choice, cost_output.digits_wanted(proof))
 
     def passages(held: Sequence[Bound]) -> list[Passage]:
         return [hold(bound, max_epsilon, accept_estimate) for bound in held]
@@ -72,7 +72,7 @@ def command(
         within = all(passage is Passage.WITHIN for passage in passages(held))
         return {"max_eps": max_epsilon, "accept_estimate": accept_estimate, "within": within}
 
-    held = spending.answer(inquiry, explain, as_json, limit)
+    held = cost_output.answer(inquiry, explain, as_json, limit)
     if max_epsilon is not None:
         _gate(places, held, passages(held), max_epsilon)
 
@@ -89,4 +89,4 @@ def _gate(places: Sequence[float], held: Sequence[Bound], passages: Sequence[Pas
         raise BudgetExceeded("\n  ".join([*exceeding, *unproven]))
     if unproven:
         raise NotCertified("\n  ".join(unproven))
-    screen.warn(text.accepted(bound, at) for at, bound, _ in found if bound.upper is None)
+    output.warn(text.accepted(bound, at) for at, bound, _ in found if bound.upper is None)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dpplan.checks import Problems, is_number
-from dpplan.commands import options, pictures, screen
-from dpplan.commands.options import COUNT, NUMBER, Choice
+from dpplan.commands.shared import output, plan_arguments, plot_option
+from dpplan.commands.shared.plan_arguments import COUNT, NUMBER, AccountantChoice
 from dpplan.errors import PlanError, file_error
 from dpplan.plan import Delta, Settings
 
@@ -44,7 +44,7 @@ MOST_CELLS = 20_000  # some minutes
 _EPOCHS_DIGITS = 3  # of a value in the middle of a range
 
 
-class Values(click.ParamType):  # type: ignore[type-arg]  # as in options.py
+class Values(click.ParamType):  # type: ignore[type-arg]  # as in plan_arguments.py
     """Several numbers, as a list or as a range. What is no number is left for the grid to refuse by name."""
 
     name = "values"
@@ -82,21 +82,24 @@ class Values(click.ParamType):  # type: ignore[type-arg]  # as in options.py
 @click.option("--batch", "--batch-size", "batches", type=Values(whole=True), help="Expected examples per step.")
 @click.option("--epochs", type=Values(whole=False), help="Expected passes over the data.")
 @click.option("--steps", type=Values(whole=True), help="Noisy updates, instead of epochs.")
-@options.deltas(several=False)
+@plan_arguments.deltas(several=False)
 @click.option("--compute", type=NUMBER, help="The most examples to process: steps × batch.")
 @click.option("--physical-batch", "physical", type=COUNT, help="Examples that fit in memory: adds the passes per step.")
 @click.option("--rule", default="constant-ratio", show_default=True, help="How to choose; see above.")
 @click.option("--cells", is_flag=True, help="List every cell, too.")
 @click.option(
     "--plot",
-    type=options.FileName(path_type=Path, dir_okay=False),
+    type=plan_arguments.FileName(path_type=Path, dir_okay=False),
     help="Also draw the map, as .svg or .png.",
 )
 @click.option(
-    "--csv", "table", type=options.FileName(path_type=Path, dir_okay=False), help="Also write every cell, as CSV."
+    "--csv",
+    "table",
+    type=plan_arguments.FileName(path_type=Path, dir_okay=False),
+    help="Also write every cell, as CSV.",
 )
 @click.option("--workers", type=COUNT, help="Processes; as many as there are processors when not given.")
-@options.as_json
+@plan_arguments.as_json
 def command(
     target: Any,
     examples: Any,
@@ -121,28 +124,28 @@ def command(
         (examples, target, delta), (batches, epochs, steps), [*_limits(limits, compute), *_files(plot, table)]
     )
     if plot is not None:
-        pictures.needs_matplotlib()
-    with screen.progress("cells") as progress:
+        plot_option.needs_matplotlib()
+    with output.progress("cells") as progress:
         found = frontier.frontier(grid, compute, rule, workers or _processors(), progress)
     if plot is not None:
-        from dpplan import plot_frontier
+        from dpplan.plot import frontier as plot_frontier
 
         plot_frontier.draw(found, plot)
     if table is not None:
         _write(table, render.as_csv(found))
     if as_json:
-        screen.as_json(render.described(found, at, warnings, physical))
+        output.as_json(render.described(found, at, warnings, physical))
         return
-    screen.say([*render.lines(found, at, physical, screen.paint), ""])
+    output.say([*render.lines(found, at, physical, output.paint), ""])
     _show_map(found)
-    screen.say([""])
-    screen.show(render.table(found, found.by_rule, physical))
+    output.say([""])
+    output.show(render.table(found, found.by_rule, physical))
     if cells:
-        screen.say([""])
-        screen.show(render.table(found, [(render.mark(found, cell), cell) for cell in found.cells], physical))
+        output.say([""])
+        output.show(render.table(found, [(render.mark(found, cell), cell) for cell in found.cells], physical))
     written = [f"written to {file}" for file in (plot, table) if file is not None]
-    screen.say(["", *written] if written else [])
-    screen.warn(warnings)
+    output.say(["", *written] if written else [])
+    output.warn(warnings)
 
 
 def _ask(
@@ -157,7 +160,7 @@ def _ask(
     found.require(examples is not None, "n is missing: give --n.")
     found.require(target is not None, "the target is missing: give --target-eps.")
     known = Settings(examples=examples)
-    deltas, others = options.resolve(known, () if examples is None and delta is None else (delta,), _NO_CHOICE)
+    deltas, others = plan_arguments.resolve(known, () if examples is None and delta is None else (delta,), _NO_CHOICE)
     asked = None
     try:
         stand_in = deltas[0].value if deltas else 0.5
@@ -176,10 +179,10 @@ def _ask(
             found.add(problem)
     if found.found or others or problems or asked is None:
         raise PlanError([*found.found, *others, *problems])
-    return asked, deltas[0], options.cautions(known, deltas)
+    return asked, deltas[0], plan_arguments.cautions(known, deltas)
 
 
-_NO_CHOICE = Choice("exact", {})
+_NO_CHOICE = AccountantChoice("exact", {})
 
 
 def _limits(limits: dict[str, Any], compute: Any) -> list[str]:
@@ -197,7 +200,7 @@ def _files(plot: Path | None, table: Path | None) -> tuple[str, ...]:
     missing: tuple[str, ...] = ()
     if table is not None and not table.parent.is_dir():
         missing = (f"csv={table}: the folder {table.parent} does not exist. Make it first.",)
-    return (*pictures.problems(plot), *missing)
+    return (*plot_option.problems(plot), *missing)
 
 
 def _write(file: Path, text: str) -> None:
@@ -210,10 +213,10 @@ def _write(file: Path, text: str) -> None:
 def _show_map(found: "Frontier") -> None:
     from dpplan.render import frontier as render
 
-    if not screen.is_terminal():
-        screen.say(render.plain_map(line) for line in render.heat_map(found, 80))
+    if not output.is_terminal():
+        output.say(render.plain_map(line) for line in render.heat_map(found, 80))
         return
-    console = screen.console()
+    console = output.console()
     for line in render.heat_map(found, max(console.width, 40)):
         console.print(render.rich_map(line))
 

@@ -5,8 +5,8 @@ from typing import Any
 import click
 
 from dpplan.checks import did_you_mean
-from dpplan.commands import options, screen
-from dpplan.commands.group import LazyGroup
+from dpplan.commands.shared import output, plan_arguments
+from dpplan.commands.shared.lazy_group import LazyGroup
 from dpplan.errors import UsageError
 
 HELP = """What belongs to no single command: TOPIC at length; without one, the list of topics.
@@ -22,10 +22,10 @@ Exit status: 0 done; 2 there is no such topic.
 
 @click.command("help", help=HELP, short_help="What a certificate assumes, and other topics.")
 @click.argument("topic", metavar="[TOPIC]", required=False)
-@options.as_json
+@plan_arguments.as_json
 @click.pass_context
 def command(context: click.Context, topic: str | None, as_json: bool) -> None:
-    from dpplan.render import topics
+    from dpplan.render import help as topics
 
     if topic is None:
         content: dict[str, Any] = {"topics": {name: each.summary for name, each in topics.TOPICS.items()}}
@@ -36,9 +36,9 @@ def command(context: click.Context, topic: str | None, as_json: bool) -> None:
             raise UsageError(_unknown(context, topic, (*topics.TOPICS, *topics.ALIASES)))
         content, lines = {"topic": name, **topics.TOPICS[name].content()}, topics.TOPICS[name].lines()
     if as_json:
-        screen.as_json({"schema": "dpplan.help/1", **content})
+        output.as_json({"schema": "dpplan.help/1", **content})
     else:
-        screen.say(lines)
+        output.say(lines)
 
 
 def _unknown(context: click.Context, topic: str, known: tuple[str, ...]) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from dpplan.checks import Problems
-from dpplan.commands import options, screen
-from dpplan.commands.options import Choice, Said
+from dpplan.commands.shared import output, plan_arguments
+from dpplan.commands.shared.plan_arguments import AccountantChoice, PlanArguments
 from dpplan.errors import NotCertified, PlanError, UsageError
 from dpplan.plan import Delta, Phase, Settings
 
@@ -40,26 +40,35 @@ _ANY = {"noise_multiplier": 1.0, "steps": 1, "epochs": 1.0, "batch_size": 1.0, "
 
 
 @click.command("solve", help=HELP, short_help="Any one unknown of a plan, from a target.")
-@click.option("--target-eps", "target_epsilon", type=options.NUMBER, help="The ε that the plan may spend, at --delta.")
-@click.option("--target-delta", type=options.NUMBER, help="The δ that the plan may spend, at --eps.")
-@click.option("--eps", "epsilon", type=options.NUMBER, help="The ε that goes with --target-delta.")
-@options.plan
+@click.option(
+    "--target-eps", "target_epsilon", type=plan_arguments.NUMBER, help="The ε that the plan may spend, at --delta."
+)
+@click.option("--target-delta", type=plan_arguments.NUMBER, help="The δ that the plan may spend, at --eps.")
+@click.option("--eps", "epsilon", type=plan_arguments.NUMBER, help="The ε that goes with --target-delta.")
+@plan_arguments.plan
 @click.option(
     "--spent",
     multiple=True,
     metavar="PHASE|FILE",
     help="An earlier run on the same data, sigma=1.1,q=0.01,steps=1000 or a list of phases as YAML, JSON or CSV.",
 )
-@options.deltas(several=False)
-@options.accountant(every=False)
-@options.accept_estimate
-@options.explain
-@options.as_json
+@plan_arguments.deltas(several=False)
+@plan_arguments.accountant(every=False)
+@plan_arguments.accept_estimate
+@plan_arguments.explain
+@plan_arguments.as_json
 def command(
-    settings: Settings, spent: Any, choice: Choice, accept_estimate: bool, explain: bool, as_json: bool, **target: Any
+    settings: Settings,
+    spent: Any,
+    choice: AccountantChoice,
+    accept_estimate: bool,
+    explain: bool,
+    as_json: bool,
+    **target: Any,
 ) -> None:
     from dpplan import solve
-    from dpplan.render import data, solution, text
+    from dpplan.render import solve as render
+    from dpplan.render import text, to_json
 
     asked = _ask(settings, spent, choice, target)
     found = solve.solve(
@@ -73,22 +82,22 @@ def command(
     )
     found = dataclasses.replace(found, remarks=(*found.remarks, *found.advice()))
     delta = asked.delta or Delta(found.delta)
-    warnings = options.cautions(settings.with_(examples=found.plan.examples), [delta])
+    warnings = plan_arguments.cautions(settings.with_(examples=found.plan.examples), [delta])
     proven = found.spent.upper is not None
     if as_json:
-        results = [{**solution.described(found, delta), "proven": proven}]
-        screen.as_json(data.document("solve", found.plan, results, warnings))
+        results = [{**render.described(found, delta), "proven": proven}]
+        output.as_json(to_json.document("solve", found.plan, results, warnings))
     else:
-        screen.say(solution.lines(found, delta, screen.paint))
+        output.say(render.lines(found, delta, output.paint))
         if explain:
-            screen.say(["", *text.explanation(found.spent, delta.value), *text.premises()])
-        screen.warn(warnings)
+            output.say(["", *text.explanation(found.spent, delta.value), *text.premises()])
+        output.warn(warnings)
     if not (proven or accept_estimate):
-        raise NotCertified(solution.unproven(found))
+        raise NotCertified(render.unproven(found))
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class SolveRequest:
     """A call that makes sense. delta: None where it is the unknown. by: the figure that is held."""
 
     epsilon: float
@@ -97,7 +106,7 @@ class _Asked:
     earlier: tuple[Phase, ...]
 
 
-def _ask(settings: Settings, spent: Any, choice: Choice, target: dict[str, Any]) -> _Asked:
+def _ask(settings: Settings, spent: Any, choice: AccountantChoice, target: dict[str, Any]) -> SolveRequest:
     """Raises PlanError with all that is wrong with the call."""
     by: Literal["epsilon", "delta"] = "epsilon" if target["target_delta"] is None else "delta"
     epsilon = target["target_epsilon"] if by == "epsilon" else target["epsilon"]
@@ -107,13 +116,13 @@ def _ask(settings: Settings, spent: Any, choice: Choice, target: dict[str, Any])
     if name == "examples" and given is None:
         problems.append("delta is missing: give --delta. It cannot be derived from n, which is solved for.")
     skipped = name == "delta" or (name == "examples" and given is None)
-    deltas, others = options.resolve(settings, None if skipped else (given,), choice, *problems)
-    earlier = options.hear(Said(Settings(examples=settings.examples), phases=spent)) if spent else None
+    deltas, others = plan_arguments.resolve(settings, None if skipped else (given,), choice, *problems)
+    earlier = plan_arguments.hear(PlanArguments(Settings(examples=settings.examples), phases=spent)) if spent else None
     about_earlier = [] if earlier is None else [_as_spent(problem) for problem in earlier.problems]
     if about_plan or others or about_earlier:
-        raise PlanError([*about_plan, *others, *about_earlier, *options.cautions(settings, deltas)])
+        raise PlanError([*about_plan, *others, *about_earlier, *plan_arguments.cautions(settings, deltas)])
     phases = earlier.plan.phases if earlier is not None and earlier.plan is not None else ()
-    return _Asked(epsilon, deltas[0] if deltas else None, by, phases)
+    return SolveRequest(epsilon, deltas[0] if deltas else None, by, phases)
 
 
 def _target_problems(target: dict[str, Any]) -> list[str]:
@@ -123,12 +132,12 @@ def _target_problems(target: dict[str, Any]) -> list[str]:
     if delta is None:
         problems.require(at is None, "eps goes with a target delta. Give --target-delta, or --target-eps instead.")
         problems.require(epsilon is not None or at is not None, "the target is missing: give --target-eps.")
-        return [*problems.found, *options.limit("target_eps", epsilon)]
+        return [*problems.found, *plan_arguments.limit("target_eps", epsilon)]
     problems.require(epsilon is None, "target_eps and target_delta are both given. Leave out one of them.")
     problems.require(target["delta"] is None, "delta and target_delta are both given. Leave out --delta.")
     problems.require(at is not None, "the epsilon of the target delta is missing: give --eps.")
     problems.probability("target_delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
-    return [*problems.found, *options.limit("eps", at)]
+    return [*problems.found, *plan_arguments.limit("eps", at)]
 
 
 def _unknown(settings: Settings, delta: Any) -> tuple[str | None, list[str]]:

@@ -13,8 +13,8 @@ import click
 
 from dpplan import lint
 from dpplan import recipe as recipes
-from dpplan.commands import options, screen
-from dpplan.commands.recipes import needs_torch
+from dpplan.commands.shared import output, plan_arguments
+from dpplan.commands.shared.recipe_data import needs_torch
 from dpplan.errors import EXIT_DONE, DpplanError, RecipeError, TrainingStopped, UsageError
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ SEED_FIXED = "DP016"
 
 
 @click.command("train", help=HELP, short_help="Run a recipe and account for it.")
-@click.argument("recipe", type=options.FileName(path_type=Path), metavar="RECIPE", required=False)
+@click.argument("recipe", type=plan_arguments.FileName(path_type=Path), metavar="RECIPE", required=False)
 @click.option(
     "--resume",
-    type=options.FileName(path_type=Path),
+    type=plan_arguments.FileName(path_type=Path),
     metavar="RUN_FOLDER",
     help="Go on with the run in this folder. RECIPE may be left out; if given, only its runtime block may differ.",
 )
@@ -83,7 +83,7 @@ SEED_FIXED = "DP016"
     default=None,
     help="Train the same model once more without privacy, or do not, whatever compare_nonprivate says.",
 )
-@click.option("--out", type=options.FileName(path_type=Path), help="The run's folder; must not exist yet.")
+@click.option("--out", type=plan_arguments.FileName(path_type=Path), help="The run's folder; must not exist yet.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON and nothing else.")
 def command(
     recipe: Path | None,
@@ -173,7 +173,7 @@ def _planned(
 def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> None:
     """The plan, the run and its report, all of it shown. Raises TrainingStopped when they do not agree."""
     from dpplan import train
-    from dpplan.render.data import dumps
+    from dpplan.render.to_json import dumps
     from dpplan.train import narrate
 
     if not as_json:
@@ -261,7 +261,7 @@ def _say(lines: Iterable[str], bar: "Progress | None" = None) -> None:
 def _check(planned: "Planned") -> None:
     """Warns of what `dpplan check` finds in the recipe and in the runs beside it. Raises RecipeError for its errors."""
     from dpplan.recipe import facts
-    from dpplan.render.lint import remark
+    from dpplan.render.check import remark
     from dpplan.train.inspection import model_problems
 
     job, data, others = planned.recipe, planned.recipe.data, Path(planned.recipe.runtime.folder).resolve()
@@ -279,6 +279,6 @@ def _check(planned: "Planned") -> None:
     # Who typed --seed has consented to a test, and the run says everywhere that it protects nobody.
     errors = tuple(one for one in errors if not (one.code == SEED_FIXED and one.where == "--seed"))
     rest = (one for one in lint.failing(findings, strict=True) if one not in errors)
-    screen.warn(remark(one) for one in sorted(rest, key=lambda one: one.code))
+    output.warn(remark(one) for one in sorted(rest, key=lambda one: one.code))
     if errors:
         raise RecipeError([remark(one) for one in errors])

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dpplan.accounting.assumptions import BALL_ARITHMETIC, CERTIFICATE, KINDS
 from dpplan.accounting.bound import FLOOR, Bound, Guarantee
 from dpplan.checks import show
-from dpplan.digits import down_above, near_at_most
 from dpplan.plan import Delta, Phase, Plan
 from dpplan.quantities import quantity
-from dpplan.render.numbers import brief, down, interval, up
+from dpplan.render.glossary import DETAILS, METHODS, TERMS
+from dpplan.render.number_format import brief, down, interval, up
 from dpplan.render.table import WIDTH, Meaning
-from dpplan.render.words import DETAILS, METHODS, TERMS
+from dpplan.rounding import down_above, near_at_most
 
 Paint = Callable[[str, Meaning], str]
 SYMBOLS = {"epsilon": "ε", "delta": "δ"}

@@ -9,7 +9,7 @@ from dpplan.accounting.bound import Bound
 from dpplan.checks import Problems, show
 from dpplan.errors import PlanError
 from dpplan.plan import Phase, Plan, Settings
-from dpplan.search import Ladder, Meter
+from dpplan.solve.search import Candidates, Evaluator
 
 By = Literal["epsilon", "delta"]
 # Below this share of its target a figure no longer tells a search how far away it is. Deltas fall much faster.
@@ -53,9 +53,9 @@ class Question:
     def target(self) -> float:
         return self.epsilon if self.by == "epsilon" else self.delta
 
-    def plan(self, ladder: Ladder, rung: int) -> Plan:
-        """The plan at a rung, after the earlier phases."""
-        return self.composed(ladder.plan(rung))
+    def plan(self, candidates: Candidates, index: int) -> Plan:
+        """The plan at a index, after the earlier phases."""
+        return self.composed(candidates.plan(index))
 
     def composed(self, plan: Plan) -> Plan:
         """The plan as the last phase; what was derived for it is found under its place, phases[1].steps."""
@@ -70,12 +70,12 @@ class Question:
             return accounting.delta(plan, self.epsilon, self.accountant, **self.options)
         return accounting.epsilon(plan, self.delta, self.accountant, **self.options)
 
-    def meter(self, ladder: Ladder) -> Meter:
-        def ask(rung: int) -> Bound:
-            asked = replace(self, delta=ladder.value(rung)) if ladder.name == "delta" else self
-            return asked.spends(self.plan(ladder, rung))
+    def evaluator(self, candidates: Candidates) -> Evaluator:
+        def ask(index: int) -> Bound:
+            asked = replace(self, delta=candidates.value(index)) if candidates.name == "delta" else self
+            return asked.spends(self.plan(candidates, index))
 
-        return Meter(ladder, ask, self.target, _FLAT[self.by])
+        return Evaluator(candidates, ask, self.target, _FLAT[self.by])
 
     def estimated(self, accountant: str) -> "Question":
         """The same, answered by another accountant as it comes."""

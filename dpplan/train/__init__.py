@@ -24,7 +24,7 @@ from pathlib import Path
 from dpplan.checks import show
 from dpplan.errors import BudgetExceeded, InputOutputFailed, RecipeError, UsageError
 from dpplan.recipe import Recipe
-from dpplan.render.numbers import up
+from dpplan.render.number_format import up
 from dpplan.train.agreement import facts_of
 from dpplan.train.books import open_books
 from dpplan.train.checkpoint import Checkpoint
@@ -36,7 +36,7 @@ from dpplan.train.randomness import TorchGenerators
 from dpplan.train.ranks import ALONE, Ranks, joined
 from dpplan.train.report import Epoch, Planned, Resumed, Step, TrainReport
 from dpplan.train.session import Session
-from dpplan.verify.begun import cost
+from dpplan.verify.unfinished_run import cost
 
 __all__ = [
     "Epoch",

@@ -13,7 +13,7 @@ import torch
 
 from dpplan.errors import InputOutputFailed, UsageError
 from dpplan.recipe import Recipe, load
-from dpplan.render.data import dumps
+from dpplan.render.to_json import dumps
 from dpplan.train.durable import remove_leftovers, told, trouble, write_whole
 from dpplan.train.lineage import NAME as IDENTITY
 from dpplan.train.release import Guard

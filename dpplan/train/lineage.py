@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dpplan.errors import InputOutputFailed
-from dpplan.render.data import dumps
+from dpplan.render.to_json import dumps
 from dpplan.train.durable import told, write_whole
 from dpplan.train.ledger import RUN_ID
 

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
-from dpplan.digits import up_apart
 from dpplan.mechanism import Gaussian
 from dpplan.plan import settings_of
 from dpplan.quantities import quantity
-from dpplan.render.numbers import down, percent, up
+from dpplan.render.number_format import down, percent, up
 from dpplan.render.text import headline, row
+from dpplan.rounding import up_apart
 from dpplan.train.clipping import Arithmetic
 from dpplan.train.clipping.rules import ROUND_OFF
 from dpplan.train.randomness import SEEDED

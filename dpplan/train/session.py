@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from dpplan.errors import DpplanError, InputOutputFailed, TrainingStopped
-from dpplan.render.numbers import up
+from dpplan.render.number_format import up
 from dpplan.train.books import Books
 from dpplan.train.checkpoint import Checkpoint, basis_of
 from dpplan.train.clipping import BatchFacts

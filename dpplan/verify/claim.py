@@ -10,7 +10,7 @@ Quantity = Literal["epsilon", "delta"]
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class RecordedClaim:
     """One figure somebody relies on: a plan spends no more than `value`.
 
     name: where it stands in the file. at: the delta of an epsilon, or the reverse. plan: None where no step was taken.
@@ -44,5 +44,5 @@ class Document:
     name: str
     schema: str
     version: str
-    claims: tuple[Claim, ...]
+    claims: tuple[RecordedClaim, ...]
     remarks: tuple[str, ...] = field(default=())

@@ -9,7 +9,7 @@ import pytest
 
 from dpplan import errors
 from dpplan.accounting.assumptions import CERTIFICATE, KINDS
-from dpplan.render import topics
+from dpplan.render import help as topics
 
 Run = Callable[..., CompletedProcess[str]]
 ABADI = ("epsilon", "--sigma", "4", "--q", "0.01", "--steps", "10000", "--delta", "1e-5")

@@ -7,8 +7,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from dpplan.commands import phases
-from dpplan.commands.options import Said
+from dpplan.commands.shared import phase_arguments
+from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.plan import Settings
 
 Run = Callable[..., CompletedProcess[str]]
@@ -20,8 +20,8 @@ def upper(done: CompletedProcess[str]) -> float:
     return float(json.loads(done.stdout)["results"][0]["epsilon"]["upper"])
 
 
-def hear(*typed: str, spent: tuple[str, ...] = (), **settings: object) -> phases.Heard:
-    return phases.hear(Said(Settings(**settings), typed, (), spent))  # type: ignore[arg-type]
+def hear(*typed: str, spent: tuple[str, ...] = (), **settings: object) -> phase_arguments.ParsedPlan:
+    return phase_arguments.hear(PlanArguments(Settings(**settings), typed, (), spent))  # type: ignore[arg-type]
 
 
 def test_phases_are_listed_with_their_origin_and_delta_comes_from_their_n(dpplan: Run) -> None:
@@ -91,7 +91,7 @@ def test_earlier_runs_add_up_and_stand_apart_with_what_they_cost_alone(dpplan: R
 def test_files_hold_the_same_phases_in_three_formats(tmp_path: Path, name: str, content: str) -> None:
     file = tmp_path / name
     file.write_text(content, encoding="utf-8")
-    heard = phases.hear(Said(Settings(batch_size=None), (), (str(file),)))
+    heard = phase_arguments.hear(PlanArguments(Settings(batch_size=None), (), (str(file),)))
     assert heard.problems == []
     assert heard.plan
     assert [phase.steps for phase in heard.plan.phases] == [1000, 237]
@@ -124,7 +124,7 @@ WRONG = "- {sigma: 1, q: 0.1, steps: 5}\n- {sgma: 2, q: 3, steps: [1]}"
 def test_every_mistake_in_a_file_names_its_place(tmp_path: Path, name: str, content: str, sentence: str) -> None:
     file = tmp_path / name
     file.write_text(content, encoding="utf-8")
-    heard = phases.hear(Said(Settings(), (), (str(file),)))
+    heard = phase_arguments.hear(PlanArguments(Settings(), (), (str(file),)))
     assert heard.plan is None
     assert any(problem.startswith(sentence.format(file)) for problem in heard.problems), heard.problems
 
@@ -178,7 +178,7 @@ def test_earlier_runs_without_a_run_are_pointed_to_phase() -> None:
 
 def test_of_a_thousand_alike_mistakes_twenty_are_told_and_the_rest_counted() -> None:
     heard = hear(*["sigma=1,q=.1"] * 1000)
-    assert len(heard.problems) == phases.MOST_TOLD + 1
+    assert len(heard.problems) == phase_arguments.MOST_TOLD + 1
     assert heard.problems[-1] == "... and 980 more."
 
 

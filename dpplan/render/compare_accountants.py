@@ -1,0 +1,99 @@
+"""The table of each result type."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from dpplan.accounting.bound import Bound
+from dpplan.checks import show
+from dpplan.render.number_format import ratio, seconds
+from dpplan.render.table import Column, Table, TableCell
+from dpplan.render.text import SYMBOLS, figure, meaning, proven
+from dpplan.rounding import apart
+
+if TYPE_CHECKING:
+    from dpplan.compare.accountants import AccountantRow
+
+
+def answers(given: Sequence[tuple[float, Bound]]) -> Table:
+    """One plan at several deltas, each with its epsilon; or the reverse."""
+    epsilon = given[0][1].quantity == "epsilon"
+    names = (Column("δ" if epsilon else "ε"), Column("ε" if epsilon else "δ"), Column("guarantee"), Column("proven"))
+    return Table(names, tuple(_answer(at, bound) for at, bound in given))
+
+
+def accountants(rows: Sequence["AccountantRow"], timed: bool, quantity: str = "epsilon") -> Table:
+    """One plan, every accountant. timed: with the seconds each took."""
+    names = [Column("accountant"), Column(SYMBOLS[quantity]), Column("vs exact", numeric=True), Column("guarantee")]
+    if timed:
+        names.append(Column("time", numeric=True))
+    names.append(Column("note"))
+    reference = next((row.bound for row in rows if row.accountant == "exact"), None)
+    sentences = (_sentence(row, reference) for row in rows)
+    return Table(
+        tuple(names),
+        tuple(_accountant(row, timed) for row in rows),
+        tuple(sentence for sentence in sentences if sentence),
+    )
+
+
+def _answer(at: float, bound: Bound) -> tuple[TableCell, ...]:
+    return (
+        TableCell(show(at)),
+        TableCell(figure(bound)),
+        TableCell(str(bound.guarantee), meaning(bound)),
+        TableCell(proven(bound)),
+    )
+
+
+def _accountant(row: "AccountantRow", timed: bool) -> tuple[TableCell, ...]:
+    bound = row.bound
+    time = (TableCell("-" if bound is None else seconds(row.seconds)),) if timed else ()
+    if bound is None:
+        return (
+            TableCell(row.accountant),
+            TableCell("-"),
+            TableCell("-"),
+            TableCell("-"),
+            *time,
+            TableCell("refuses: see below"),
+        )
+    note = TableCell("under-reports: see below", "bad") if row.under_reports else TableCell(_choice(bound.details))
+    return (
+        TableCell(row.accountant),
+        TableCell(figure(bound)),
+        TableCell("-" if row.ratio is None else ratio(row.ratio)),
+        TableCell(str(bound.guarantee), meaning(bound)),
+        *time,
+        note,
+    )
+
+
+def _choice(details: Mapping[str, object]) -> str:
+    """What the accountant chose, in at most 25 columns."""
+    if "lambda" in details:
+        return f"λ = {details['lambda']} of ≤ {details['max_lambda']}"
+    if "step_delta" in details:
+        return f"δ₀ = {_short(details['step_delta'])} per step"
+    if "order" in details:
+        return f"order {_short(details['order'])}, {details['conversion']}"
+    if "method" in details:
+        return str(details["method"])
+    return f"μ = {_short(details['mu'])}" if "mu" in details else ""
+
+
+def _sentence(row: "AccountantRow", reference: Bound | None) -> str | None:
+    """What is too long for the row's note."""
+    if row.bound is None:
+        return row.refusal
+    if row.under_reports and reference is not None:
+        symbol, certified = SYMBOLS[row.bound.quantity], proven(reference)
+        said = figure(row.bound)
+        if reference.lower is not None and not float(said) < float(certified.split()[0]):
+            said, least = apart(row.bound.value, reference.lower)
+            certified = f"{least} ≤ {symbol}"
+        return f"{row.accountant}: its {symbol} ≈ {said} is below the certified {certified}."
+    return f"{row.accountant}: {row.bound.why}." if "a tighter value may lie" in row.bound.why else None
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
