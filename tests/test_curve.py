@@ -79,7 +79,7 @@ def test_along_a_plan_lies_the_cost_of_its_beginnings():
     assert [part.steps for part in drawn.plans] == [200, 600, 800]
     assert drawn.series["exact"][-1] == accounting.epsilon(plan, DELTA)
     assert [len(part.phases) for part in drawn.plans] == [1, 2, 2]
-    assert curve.epochs(plan) == 11
+    assert plan.epochs == 11
 
 
 def test_several_accountants_are_asked_with_their_options_and_may_refuse():

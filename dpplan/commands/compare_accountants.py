@@ -1,18 +1,17 @@
 """dpplan compare accountants: one plan through every accountant, side by side."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from dpplan import accounting
 from dpplan.checks import show
 from dpplan.commands.shared import cost_output, output, plan_arguments, plot_option
-from dpplan.commands.shared.plan_arguments import AccountantChoice, PlanArguments, Request
-from dpplan.render import text
-
-if TYPE_CHECKING:
-    from dpplan.curve import Curves
+from dpplan.commands.shared.accountant_option import AccountantChoice, accountant_options
+from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.commands.shared.request import requested
+from dpplan.render import compare_accountants as render
+from dpplan.render import text, to_json
 
 HELP = """What every accountant says that a plan spends, what that promises, and what it took.
 
@@ -28,52 +27,39 @@ Exit status: 0 done; 2 the call makes no sense as put.
 """
 
 
-@click.command("accountants", help=HELP, short_help="Every accountant: ε, guarantee, ratio, time.")
+@click.command("accountants", help=HELP)
 @plan_arguments.phases
 @plan_arguments.deltas(several=False)
-@plan_arguments.told
-@click.option(
-    "--plot",
-    type=plan_arguments.FileName(path_type=Path, dir_okay=False),
-    help="Also draw ε against epochs for each accountant, as .svg or .png.",
-)
-@plan_arguments.explain
-@plan_arguments.as_json
+@accountant_options
+@plot_option.plot_option("Also draw ε against epochs for each accountant")
+@output.explain_option
+@output.json_option
 def command(
-    said: PlanArguments, delta: Any, choice: AccountantChoice, plot: Path | None, explain: bool, as_json: bool
+    arguments: PlanArguments, delta: Any, choice: AccountantChoice, plot: Path | None, explain: bool, as_json: bool
 ) -> None:
     from dpplan import compare
-    from dpplan.render import compare_accountants as render
-    from dpplan.render import to_json
 
-    asked = plan_arguments.settle(said, (delta,), choice, *plot_option.problems(plot))
-    (at,) = asked.deltas
-    answer = compare.accountants(asked.plan, at.value, _given(choice))
-    curves = None if plot is None else _draw(asked, choice, plot)
+    call = requested(arguments, (delta,), choice, *plot_option.problems(plot))
+    (at,) = call.deltas
+
+    found = compare.accountants(call.plan, at.value, choice.by_accountant())
+    curves = None
+    if plot is not None:
+        plot_option.needs_matplotlib()
+        with output.progress("curves") as progress:
+            curves = compare.curves(call.plan, at.value, options=choice.by_accountant(), progress=progress)
+        plot_option.draw(curves, plot)
+
     if as_json:
-        drawn = {} if plot is None or curves is None else {"plot": str(plot), "curves": to_json.curves(curves)}
-        output.as_json(to_json.document("compare", asked.plan, to_json.comparison(answer, at), asked.warnings, **drawn))
+        drawn = {} if curves is None else {"plot": str(plot), "curves": to_json.curves(curves)}
+        output.as_json(to_json.document("compare", call.plan, to_json.comparison(found, at), call.warnings, **drawn))
         return
     output.say([f"at δ = {show(at.value)}"])
-    output.show(render.accountants(answer.rows, timed=True))
-    output.say(["", *text.plan_rows(asked.plan, asked.deltas, earlier=asked.earlier)])
+    output.show(render.accountants(found.rows, timed=True))
+    output.say(["", *text.plan_rows(call.plan, call.deltas, earlier=call.earlier)])
     if explain:
-        cost_output.explained(answer)
+        cost_output.explain_comparison(found)
         output.say(text.premises())
     if plot is not None:
         output.say(["", f"drawn to {plot}"])
-    output.warn(asked.warnings)
-
-
-def _given(choice: AccountantChoice) -> dict[str, dict[str, object]]:
-    return {name: choice.options(name) for name in accounting.ACCOUNTANTS}
-
-
-def _draw(asked: Request, choice: AccountantChoice, plot: Path) -> "Curves":
-    from dpplan import compare
-
-    plot_option.needs_matplotlib()
-    with output.progress("curves") as progress:
-        curves = compare.curves(asked.plan, asked.deltas[0].value, options=_given(choice), progress=progress)
-    plot_option.draw(curves, plot)
-    return curves
+    output.warn(call.warnings)

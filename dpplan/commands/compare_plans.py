@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dpplan.commands.shared import output, plan_arguments
+from dpplan.commands.shared import output
+from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName
 from dpplan.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,16 +27,16 @@ Exit status: 0 done; 2 a recipe or the call is wrong; 3 nothing could be certifi
 """
 
 
-@click.command("plans", help=HELP, short_help="Recipes: what differs, and which wins on what.")
-@click.argument("recipes", type=plan_arguments.FileName(path_type=Path), metavar="RECIPE...", nargs=-1, required=True)
+@click.command("plans", help=HELP)
+@click.argument("recipes", type=FileName(path_type=Path), metavar="RECIPE...", nargs=-1, required=True)
 @click.option(
     "--n",
     "examples",
-    type=plan_arguments.COUNT,
+    type=COUNT,
     help="Training examples, for all; without it they are counted in the data.",
 )
-@click.option("--delta", type=plan_arguments.NUMBER, help="Compare all at this δ, in place of their own.")
-@plan_arguments.as_json
+@click.option("--delta", type=NUMBER, help="Compare all at this δ, in place of their own.")
+@output.json_option
 def command(recipes: tuple[Path, ...], examples: Any, delta: Any, as_json: bool) -> None:
     from dpplan import compare
     from dpplan.recipe import Check, Runtime

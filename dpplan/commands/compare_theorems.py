@@ -7,8 +7,11 @@ import click
 
 from dpplan.checks import show
 from dpplan.commands.shared import output, plan_arguments, plot_option
-from dpplan.commands.shared.plan_arguments import AccountantChoice, PlanArguments
-from dpplan.render import text
+from dpplan.commands.shared.accountant_option import EXACT
+from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.commands.shared.request import requested
+from dpplan.render import compare_theorems as render
+from dpplan.render import text, to_json
 
 HELP = """What each composition theorem proves as the steps of a run grow, from adding up to the exact answer.
 
@@ -23,34 +26,31 @@ Exit status: 0 done; 2 the call makes no sense as put.
 """
 
 
-@click.command("theorems", help=HELP, short_help="Composition theorems as the steps grow.")
+@click.command("theorems", help=HELP)
 @plan_arguments.phases
 @plan_arguments.deltas(several=False)
-@click.option(
-    "--plot", type=plan_arguments.FileName(path_type=Path, dir_okay=False), help="Also draw it, as .svg or .png."
-)
-@plan_arguments.as_json
-def command(said: PlanArguments, delta: Any, plot: Path | None, as_json: bool) -> None:
+@plot_option.plot_option("Also draw it")
+@output.json_option
+def command(arguments: PlanArguments, delta: Any, plot: Path | None, as_json: bool) -> None:
     from dpplan import compare
-    from dpplan.render import compare_theorems as render
-    from dpplan.render import to_json
 
-    asked = plan_arguments.settle(said, (delta,), AccountantChoice("exact", {}), *plot_option.problems(plot))
+    call = requested(arguments, (delta,), EXACT, *plot_option.problems(plot))
     if plot is not None:
         plot_option.needs_matplotlib()
-    (at,) = asked.deltas
+    (at,) = call.deltas
+
     with output.progress("theorems") as progress:
-        found = compare.theorems(asked.plan, at.value, progress)
+        found = compare.theorems(call.plan, at.value, progress)
     if plot is not None:
         plot_option.draw(found.curves, plot)
+
     if as_json:
         drawn = {} if plot is None else {"plot": str(plot)}
-        results = render.results(found)
-        output.as_json(to_json.document("compare-theorems", asked.plan, results, asked.warnings, **drawn))
+        output.as_json(to_json.document("compare-theorems", call.plan, render.results(found), call.warnings, **drawn))
         return
     output.say([f"ε of the first steps at δ = {show(at.value)}"])
     output.show(render.table(found))
-    output.say(["", *text.plan_rows(asked.plan, asked.deltas, earlier=asked.earlier)])
+    output.say(["", *text.plan_rows(call.plan, call.deltas, earlier=call.earlier)])
     if plot is not None:
         output.say(["", f"drawn to {plot}"])
-    output.warn(asked.warnings)
+    output.warn(call.warnings)

@@ -1,13 +1,15 @@
 """dpplan delta: what a plan costs at an epsilon."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from dpplan.accounting.bound import Bound
-from dpplan.commands.shared import cost_output, output, plan_arguments
-from dpplan.commands.shared.plan_arguments import AccountantChoice, PlanArguments
+from dpplan.commands.shared import accountant_option, cost_output, limit_options, output, plan_arguments
+from dpplan.commands.shared.accountant_option import AccountantChoice
+from dpplan.commands.shared.cost import CostRequest, compute, digits_wanted, proof_problems, prove_option
+from dpplan.commands.shared.parameter_types import NUMBER
+from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.commands.shared.request import requested
 from dpplan.render import text
 
 HELP = """The δ that a plan spends at an ε: the inverse of dpplan epsilon.
@@ -27,35 +29,35 @@ Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certif
 """
 
 
-@click.command("delta", help=HELP, short_help="What a plan costs: its δ at an ε.")
-@click.option("--eps", "epsilons", type=plan_arguments.NUMBER, multiple=True, help="The ε. May be given several times.")
+@click.command("delta", help=HELP)
+@click.option("--eps", "epsilons", type=NUMBER, multiple=True, help="The ε. May be given several times.")
 @plan_arguments.phases
-@plan_arguments.accountant(every=True)
-@plan_arguments.explain
-@cost_output.prove
-@plan_arguments.as_json
+@accountant_option.accountant()
+@output.explain_option
+@prove_option
+@output.json_option
 def command(
     epsilons: tuple[Any, ...],
-    said: PlanArguments,
+    arguments: PlanArguments,
     choice: AccountantChoice,
     explain: bool,
     proof: tuple[bool, Any],
     as_json: bool,
 ) -> None:
-    problems = [*plan_arguments.at_least_zero("eps", epsilons), *cost_output.proof_problems(proof, choice)]
-    asked = plan_arguments.settle(said, None, choice, *problems)
-    inquiry = cost_output.CostRequest(asked, "delta", epsilons, choice, cost_output.digits_wanted(proof))
-    examples = asked.plan.examples
+    problems = [*limit_options.at_least_zero("eps", epsilons), *proof_problems(proof, choice)]
+    call = requested(arguments, None, choice, *problems)
+    request = CostRequest(call, "delta", epsilons, choice, digits_wanted(proof))
 
-    def cautions(held: Sequence[Bound]) -> list[str]:
-        found = (text.above_one_in(bound, at, examples) for at, bound in zip(epsilons, held, strict=True))
-        return [sentence for sentence in found if sentence]
+    with output.status("proving", needed=request.digits is not None) as progress:
+        found = compute(request, progress)
+    examples = call.plan.examples
+    above = (text.above_one_in(bound, at, examples) for at, bound in zip(epsilons, found.held, strict=True))
+    cautions = [sentence for sentence in above if sentence]
 
-    def more(held: list[Bound]) -> dict[str, Any]:
+    if as_json:
         notes = [] if examples is not None else [text.NO_EXAMPLES]
-        return {"warnings": [*asked.warnings, *cautions(held)], "notes": notes}
-
-    held = cost_output.answer(inquiry, explain, as_json, more)
-    if not as_json:
-        output.say([] if examples is not None else [text.row("1/n", "not known", text.NO_EXAMPLES)])
-        output.warn(cautions(held))
+        cost_output.print_json(found, [*call.warnings, *cautions], notes=notes)
+        return
+    cost_output.show(found, explain)
+    output.say([] if examples is not None else [text.row("1/n", "not known", text.NO_EXAMPLES)])
+    output.warn(cautions)

@@ -6,8 +6,11 @@ from typing import Any
 import click
 
 from dpplan.accounting.bound import Bound
-from dpplan.commands.shared import cost_output, output, plan_arguments
-from dpplan.commands.shared.plan_arguments import AccountantChoice, PlanArguments
+from dpplan.commands.shared import accountant_option, cost_output, limit_options, output, plan_arguments
+from dpplan.commands.shared.accountant_option import AccountantChoice
+from dpplan.commands.shared.cost import CostRequest, compute, digits_wanted, proof_problems, prove_option
+from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.commands.shared.request import requested
 from dpplan.errors import BudgetExceeded, NotCertified
 from dpplan.gate import Passage, hold
 from dpplan.render import text
@@ -37,17 +40,17 @@ be certified, or proven with --prove, or only an estimate is within --max-eps.
 """
 
 
-@click.command("epsilon", help=HELP, short_help="What a plan costs: its ε at a δ.")
+@click.command("epsilon", help=HELP)
 @plan_arguments.phases
 @plan_arguments.deltas(several=True)
-@plan_arguments.accountant()
-@plan_arguments.max_epsilon
-@plan_arguments.accept_estimate
-@plan_arguments.explain
-@cost_output.prove
-@plan_arguments.as_json
+@accountant_option.accountant()
+@limit_options.max_epsilon
+@limit_options.accept_estimate
+@output.explain_option
+@prove_option
+@output.json_option
 def command(
-    said: PlanArguments,
+    arguments: PlanArguments,
     delta: tuple[Any, ...],
     choice: AccountantChoice,
     max_epsilon: Any,
@@ -56,25 +59,26 @@ def command(
     proof: tuple[bool, Any],
     as_json: bool,
 ) -> None:
-    problems = [*plan_arguments.limit("max_eps", max_epsilon), *cost_output.proof_problems(proof, choice)]
+    problems = [*limit_options.positive("max_eps", max_epsilon), *proof_problems(proof, choice)]
     if accept_estimate and max_epsilon is None:
         problems.append("--accept-estimate says what may meet a limit. Give --max-eps, or leave it out.")
-    asked = plan_arguments.settle(said, delta, choice, *problems)
-    places = tuple(one.value for one in asked.deltas)
-    inquiry = cost_output.CostRequest(asked, "epsilon", places, choice, cost_output.digits_wanted(proof))
+    call = requested(arguments, delta, choice, *problems)
+    places = tuple(one.value for one in call.deltas)
+    request = CostRequest(call, "epsilon", places, choice, digits_wanted(proof))
 
-    def passages(held: Sequence[Bound]) -> list[Passage]:
-        return [hold(bound, max_epsilon, accept_estimate) for bound in held]
+    with output.status("proving", needed=request.digits is not None) as progress:
+        found = compute(request, progress)
+    limited = max_epsilon is not None
+    passages = [hold(bound, max_epsilon, accept_estimate) for bound in found.held] if limited else []
 
-    def limit(held: list[Bound]) -> dict[str, object]:
-        if max_epsilon is None:
-            return {}
-        within = all(passage is Passage.WITHIN for passage in passages(held))
-        return {"max_eps": max_epsilon, "accept_estimate": accept_estimate, "within": within}
-
-    held = cost_output.answer(inquiry, explain, as_json, limit)
-    if max_epsilon is not None:
-        _gate(places, held, passages(held), max_epsilon)
+    if as_json:
+        within = all(passage is Passage.WITHIN for passage in passages)
+        limit = {"max_eps": max_epsilon, "accept_estimate": accept_estimate, "within": within} if limited else {}
+        cost_output.print_json(found, **limit)
+    else:
+        cost_output.show(found, explain)
+    if limited:
+        _gate(places, found.held, passages, max_epsilon)
 
 
 def _gate(places: Sequence[float], held: Sequence[Bound], passages: Sequence[Passage], most: float) -> None:

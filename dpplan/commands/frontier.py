@@ -2,6 +2,7 @@
 
 import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,12 @@ import click
 
 from dpplan.checks import Problems, is_number
 from dpplan.commands.shared import output, plan_arguments, plot_option
-from dpplan.commands.shared.plan_arguments import COUNT, NUMBER, AccountantChoice
+from dpplan.commands.shared.accountant_option import EXACT
+from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName
+from dpplan.commands.shared.request import cautions, resolve
 from dpplan.errors import PlanError, file_error
 from dpplan.plan import Delta, Settings
+from dpplan.quantities import quantity
 
 if TYPE_CHECKING:
     from dpplan.frontier import Frontier, Grid
@@ -41,10 +45,11 @@ Rules, all of them among the cells within --compute:
 Exit status: 0 done; 1 no cell is within the compute or meets the target; 2 the call makes no sense as put.
 """
 MOST_CELLS = 20_000  # some minutes
+_EXAMPLES, _BATCH, _EPOCHS = (quantity(name) for name in ("examples", "batch_size", "epochs"))
 _EPOCHS_DIGITS = 3  # of a value in the middle of a range
 
 
-class Values(click.ParamType):  # type: ignore[type-arg]  # as in plan_arguments.py
+class Values(click.ParamType):  # type: ignore[type-arg]  # as in parameter_types.py
     """Several numbers, as a list or as a range. What is no number is left for the grid to refuse by name."""
 
     name = "values"
@@ -76,30 +81,26 @@ class Values(click.ParamType):  # type: ignore[type-arg]  # as in plan_arguments
         return (low, *rounded, high)
 
 
-@click.command("frontier", help=HELP, short_help="Every batch and length at one target, and the best.")
+@click.command("frontier", help=HELP)
 @click.option("--target-eps", "target", type=NUMBER, help="The ε that a plan may spend.")
-@click.option("--n", "--examples", "examples", type=COUNT, help="Examples: 60000, 6e4 or 60_000.")
-@click.option("--batch", "--batch-size", "batches", type=Values(whole=True), help="Expected examples per step.")
-@click.option("--epochs", type=Values(whole=False), help="Expected passes over the data.")
+@click.option(*_EXAMPLES.all_options, _EXAMPLES.name, type=COUNT, help=_EXAMPLES.help)
+@click.option(*_BATCH.all_options, "batches", type=Values(whole=True), help=_BATCH.help)
+@click.option(*_EPOCHS.all_options, _EPOCHS.name, type=Values(whole=False), help=_EPOCHS.help)
 @click.option("--steps", type=Values(whole=True), help="Noisy updates, instead of epochs.")
 @plan_arguments.deltas(several=False)
 @click.option("--compute", type=NUMBER, help="The most examples to process: steps × batch.")
 @click.option("--physical-batch", "physical", type=COUNT, help="Examples that fit in memory: adds the passes per step.")
 @click.option("--rule", default="constant-ratio", show_default=True, help="How to choose; see above.")
 @click.option("--cells", is_flag=True, help="List every cell, too.")
-@click.option(
-    "--plot",
-    type=plan_arguments.FileName(path_type=Path, dir_okay=False),
-    help="Also draw the map, as .svg or .png.",
-)
+@plot_option.plot_option("Also draw the map")
 @click.option(
     "--csv",
     "table",
-    type=plan_arguments.FileName(path_type=Path, dir_okay=False),
+    type=FileName(path_type=Path, dir_okay=False),
     help="Also write every cell, as CSV.",
 )
 @click.option("--workers", type=COUNT, help="Processes; as many as there are processors when not given.")
-@plan_arguments.as_json
+@output.json_option
 def command(
     target: Any,
     examples: Any,
@@ -120,23 +121,23 @@ def command(
     from dpplan.render import frontier as render
 
     limits = {"physical_batch": physical, "workers": workers}
-    grid, at, warnings = _ask(
+    asked = _request(
         (examples, target, delta), (batches, epochs, steps), [*_limits(limits, compute), *_files(plot, table)]
     )
     if plot is not None:
         plot_option.needs_matplotlib()
     with output.progress("cells") as progress:
-        found = frontier.frontier(grid, compute, rule, workers or _processors(), progress)
+        found = frontier.frontier(asked.grid, compute, rule.replace("_", "-"), workers or _processors(), progress)
     if plot is not None:
-        from dpplan.plot import frontier as plot_frontier
+        from dpplan.plot import frontier as drawing
 
-        plot_frontier.draw(found, plot)
+        drawing.draw(found, plot)
     if table is not None:
         _write(table, render.as_csv(found))
     if as_json:
-        output.as_json(render.described(found, at, warnings, physical))
+        output.as_json(render.described(found, asked.delta, asked.warnings, physical))
         return
-    output.say([*render.lines(found, at, physical, output.paint), ""])
+    output.say([*render.lines(found, asked.delta, physical, output.paint), ""])
     _show_map(found)
     output.say([""])
     output.show(render.table(found, found.by_rule, physical))
@@ -145,26 +146,33 @@ def command(
         output.show(render.table(found, [(render.mark(found, cell), cell) for cell in found.cells], physical))
     written = [f"written to {file}" for file in (plot, table) if file is not None]
     output.say(["", *written] if written else [])
-    output.warn(warnings)
+    output.warn(asked.warnings)
 
 
-def _ask(
-    data: tuple[Any, Any, Any], grid: tuple[Any, Any, Any], problems: list[str]
-) -> tuple["Grid", Delta, tuple[str, ...]]:
-    """The grid, the delta and what is worth a warning. Raises PlanError with all that is wrong with the call."""
+@dataclass(frozen=True, slots=True)
+class FrontierRequest:
+    """A call that makes sense. delta: that of the grid, with its reason."""
+
+    grid: "Grid"
+    delta: Delta
+    warnings: tuple[str, ...]
+
+
+def _request(data: tuple[Any, Any, Any], lengths: tuple[Any, Any, Any], problems: list[str]) -> FrontierRequest:
+    """Raises PlanError with all that is wrong with the call."""
     from dpplan.frontier import Grid
 
     examples, target, delta = data
-    batches, epochs, steps = grid
+    batches, epochs, steps = lengths
     found = Problems()
     found.require(examples is not None, "n is missing: give --n.")
     found.require(target is not None, "the target is missing: give --target-eps.")
     known = Settings(examples=examples)
-    deltas, others = plan_arguments.resolve(known, () if examples is None and delta is None else (delta,), _NO_CHOICE)
-    asked = None
+    deltas, others = resolve(known, () if examples is None and delta is None else (delta,), EXACT)
+    grid = None
     try:
         stand_in = deltas[0].value if deltas else 0.5
-        asked = Grid(
+        grid = Grid(
             1 if examples is None else examples,
             1.0 if target is None else target,
             stand_in,
@@ -172,17 +180,14 @@ def _ask(
             epochs or (),
             steps or (),
         )
-        many = len(asked.lengths) * len(asked.batch_sizes)
+        many = len(grid.lengths) * len(grid.batch_sizes)
         found.require(many <= MOST_CELLS, f"{many} cells are more than {MOST_CELLS}. Give fewer batches or lengths.")
     except PlanError as error:
         for problem in error.problems:
             found.add(problem)
-    if found.found or others or problems or asked is None:
+    if found.found or others or problems or grid is None:
         raise PlanError([*found.found, *others, *problems])
-    return asked, deltas[0], plan_arguments.cautions(known, deltas)
-
-
-_NO_CHOICE = AccountantChoice("exact", {})
+    return FrontierRequest(grid, deltas[0], cautions(known, deltas))
 
 
 def _limits(limits: dict[str, Any], compute: Any) -> list[str]:

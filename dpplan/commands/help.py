@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from dpplan.checks import did_you_mean
-from dpplan.commands.shared import output, plan_arguments
+from dpplan.commands.shared import output
 from dpplan.commands.shared.lazy_group import LazyGroup
 from dpplan.errors import UsageError
 
@@ -20,9 +20,9 @@ Exit status: 0 done; 2 there is no such topic.
 """
 
 
-@click.command("help", help=HELP, short_help="What a certificate assumes, and other topics.")
+@click.command("help", help=HELP)
 @click.argument("topic", metavar="[TOPIC]", required=False)
-@plan_arguments.as_json
+@output.json_option
 @click.pass_context
 def command(context: click.Context, topic: str | None, as_json: bool) -> None:
     from dpplan.render import help as topics
@@ -31,7 +31,8 @@ def command(context: click.Context, topic: str | None, as_json: bool) -> None:
         content: dict[str, Any] = {"topics": {name: each.summary for name, each in topics.TOPICS.items()}}
         lines = topics.listed()
     else:
-        name = topics.ALIASES.get(topic.lower(), topic.lower())
+        name = topic.lower().replace("_", "-")
+        name = topics.ALIASES.get(name, name)
         if name not in topics.TOPICS:
             raise UsageError(_unknown(context, topic, (*topics.TOPICS, *topics.ALIASES)))
         content, lines = {"topic": name, **topics.TOPICS[name].content()}, topics.TOPICS[name].lines()
@@ -43,6 +44,6 @@ def command(context: click.Context, topic: str | None, as_json: bool) -> None:
 
 def _unknown(context: click.Context, topic: str, known: tuple[str, ...]) -> str:
     group = None if context.parent is None else context.parent.command
-    if isinstance(group, LazyGroup) and topic in group.table:
+    if isinstance(group, LazyGroup) and topic in group.summaries:
         return f"'{topic}' is a command: see dpplan {topic} --help."
     return f"'{topic}' is not a topic: {', '.join(known)}.{did_you_mean(topic, known)}"

@@ -13,7 +13,8 @@ import click
 
 from dpplan import lint
 from dpplan import recipe as recipes
-from dpplan.commands.shared import output, plan_arguments
+from dpplan.commands.shared import output
+from dpplan.commands.shared.parameter_types import FileName
 from dpplan.commands.shared.recipe_data import needs_torch
 from dpplan.errors import EXIT_DONE, DpplanError, RecipeError, TrainingStopped, UsageError
 
@@ -52,11 +53,11 @@ failed.
 SEED_FIXED = "DP016"
 
 
-@click.command("train", help=HELP, short_help="Run a recipe and account for it.")
-@click.argument("recipe", type=plan_arguments.FileName(path_type=Path), metavar="RECIPE", required=False)
+@click.command("train", help=HELP)
+@click.argument("recipe", type=FileName(path_type=Path), metavar="RECIPE", required=False)
 @click.option(
     "--resume",
-    type=plan_arguments.FileName(path_type=Path),
+    type=FileName(path_type=Path),
     metavar="RUN_FOLDER",
     help="Go on with the run in this folder. RECIPE may be left out; if given, only its runtime block may differ.",
 )
@@ -83,7 +84,7 @@ SEED_FIXED = "DP016"
     default=None,
     help="Train the same model once more without privacy, or do not, whatever compare_nonprivate says.",
 )
-@click.option("--out", type=plan_arguments.FileName(path_type=Path), help="The run's folder; must not exist yet.")
+@click.option("--out", type=FileName(path_type=Path), help="The run's folder; must not exist yet.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON and nothing else.")
 def command(
     recipe: Path | None,

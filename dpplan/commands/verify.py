@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from dpplan import verify
-from dpplan.commands.shared import output, plan_arguments
+from dpplan.commands.shared import output
+from dpplan.commands.shared.parameter_types import FileName
 from dpplan.errors import EXIT_EXCEEDED, EXIT_NOT_CERTIFIED, ReportError
 
 HELP = """Whether the claims in REPORT stand: each is accounted anew, by this version.
@@ -30,11 +31,11 @@ neither be certified nor refuted; 5 REPORT cannot be read.
 """
 
 
-@click.command("verify", help=HELP, short_help="Whether an old claim stands, and what to publish.")
-@click.argument("report", type=plan_arguments.FileName(path_type=Path), metavar="REPORT")
+@click.command("verify", help=HELP)
+@click.argument("report", type=FileName(path_type=Path), metavar="REPORT")
 @click.option("--prove/--no-prove", default=True, help="Whether a proof may settle what the interval cannot.")
-@plan_arguments.explain
-@plan_arguments.as_json
+@output.explain_option
+@output.json_option
 def command(report: Path, prove: bool, explain: bool, as_json: bool) -> None:
     from dpplan.render import verify as render
 

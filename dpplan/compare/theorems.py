@@ -8,15 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 
-from dpplan import curve
+from dpplan import accounting, curve
 from dpplan.accounting.bound import Bound
 from dpplan.checks import Problems
 from dpplan.curve import Curves, Progress
 from dpplan.plan import Plan
 
 REFERENCE = "exact"
-# In the order in which they were found, from adding up to the answer itself.
-THEOREMS = ("basic", "advanced", "optimal", "moments", "rdp", REFERENCE)
 _SAME = 1e-9  # relative; figures closer than this are the same answer, found in two ways
 
 
@@ -56,18 +54,26 @@ class TheoremComparison:
         return tuple(found)
 
 
+def composition_theorems() -> tuple[str, ...]:
+    """The accountants that are set side by side: in the order in which their theorems were published, from adding up
+    to the answer itself."""
+    published = [(year, name) for name in accounting.ACCOUNTANTS if (year := accounting.describe(name).published)]
+    return (*(name for _, name in sorted(published)), REFERENCE)
+
+
 def theorems(plan: Plan, delta: float, progress: Progress | None = None) -> TheoremComparison:
-    """What every one of THEOREMS proves that the first steps of `plan` spend at `delta`, for 1, 2, 5, 10, 20, ... steps
-    and for all of them.
+    """What every one of composition_theorems() proves that the first steps of `plan` spend at `delta`, for 1, 2, 5,
+    10, 20, ... steps and for all of them.
 
     progress(done, total) is called after every figure. Raises PlanError for a delta outside (0, 1).
     """
     with Problems() as problems:
         problems.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
     steps = grid(plan.steps)
-    curves = curve.along(plan, steps, delta, {name: {} for name in THEOREMS}, progress)
-    answers = zip(*(curves.series[name] for name in THEOREMS), strict=True)
-    rows = (_row(taken, dict(zip(THEOREMS, bounds, strict=True))) for taken, bounds in zip(steps, answers, strict=True))
+    names = composition_theorems()
+    curves = curve.along(plan, steps, delta, {name: {} for name in names}, progress)
+    answers = zip(*(curves.series[name] for name in names), strict=True)
+    rows = (_row(taken, dict(zip(names, bounds, strict=True))) for taken, bounds in zip(steps, answers, strict=True))
     return TheoremComparison(plan, delta, tuple(rows), curves)
 
 

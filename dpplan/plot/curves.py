@@ -1,92 +1,45 @@
-"""Pictures of results, made to be printed 80 mm wide and written to a file; no display is ever opened.
-
-matplotlib is imported where a picture is drawn and nowhere else.
-"""
+"""Curves as a picture: a line for each accountant, named at its end."""
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dpplan import accounting
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.compare.accountants import REFERENCE
 from dpplan.curve import Curves
-from dpplan.errors import MissingExtra, UsageError, file_error
 from dpplan.plan import Phase
-from dpplan.quantities import quantity
+from dpplan.plot.picture import MILLIMETRE, save
+from dpplan.quantities import by_word, quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-FORMATS = (".svg", ".png")
-
-_WIDTH, _HEIGHT = 80 / 25.4, 60 / 25.4  # inches
+_WIDTH, _HEIGHT = 80 * MILLIMETRE, 60 * MILLIMETRE
 _LEFT, _LABELS = 0.2, 0.7  # the width: where the axes begin, and where the names of the lines do
 _FONT_SIZE = 7.0  # points, and between names a little more
 _LINE_SPACING = 1.15 * _FONT_SIZE
 _DECADES = 1.3  # a logarithmic axis from here on: a factor of 20 between the largest and the smallest
 _SPARSE = 2.0  # decades below which powers of ten are too few to read an axis by
 _VISIBLE = 0.01  # relative width from which an interval is drawn as a band
-_ALONG = {
-    "delta": "δ",
-    "epsilon": "ε (nats)",
-    "steps": "length of training (steps)",
-    "epochs": "length of training (epochs)",
-    "sigma": "noise multiplier, σ",
-    "batch": "expected batch (examples)",
-    "q": "sample rate, q",
-}
-_UP = {"epsilon": "privacy spent, ε (nats)", "delta": "privacy spent, δ"}
-# Okabe and Ito 2008: distinct to colour-blind eyes. Black is kept for the reference.
-_COLOURS = {
-    "exact": "#000000",
-    "gdp": "#E69F00",
-    "zcdp": "#56B4E9",
-    "rdp": "#0072B2",
-    "moments": "#009E73",
-    "optimal": "#CC79A7",
-    "advanced": "#D55E00",
-    "basic": "#7F7F7F",
-}
-_STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same letters
-    "font.size": _FONT_SIZE,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "svg.hashsalt": "dpplan",  # ids in the file depend on the picture alone
-    "svg.fonttype": "path",
-}
+_UNKNOWN = "#7F7F7F"  # of a series that is no accountant
+_STYLE: dict[Any, Any] = {"font.size": _FONT_SIZE, "axes.spines.top": False, "axes.spines.right": False}
 
 
 def draw(data: Curves, path: Path) -> None:
     """A line for each accountant, named at its end, over whatever the curves run along.
 
     The exact accountant is the thick black line, with a band where its interval is wide enough to be seen; estimates
-    are dashed and say so. The same data give the same bytes.
+    are dashed and say so. The same data give the same bytes, made to be printed 80 mm wide.
     Raises UsageError when `path` ends in neither .svg nor .png or cannot be written, MissingExtra without matplotlib.
     """
-    suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise UsageError(f"--plot={path} does not end in {' or '.join(FORMATS)}. Give the file one of these endings.")
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("--plot", "plot") from None
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # whatever the user's own style, the picture is the same
-        matplotlib.rcParams.update(_STYLE)
-        figure = Figure(figsize=(_WIDTH, _HEIGHT))
+
+    def fill(figure: "Figure") -> None:
         _draw(figure.add_axes((_LEFT, 0.15, _LABELS - _LEFT, 0.75)), data)
-        # No date and no version in the file: it changes when the picture does.
-        metadata: dict[str, Any] = {"Date": None, "Creator": None} if suffix == ".svg" else {"Software": None}
-        try:
-            figure.savefig(path, format=suffix[1:], dpi=300, metadata=metadata)
-        except OSError as error:
-            raise file_error(f"--plot={path} cannot be written", error) from error
+
+    save(path, fill, _STYLE, dpi=300, figsize=(_WIDTH, _HEIGHT))
 
 
 def spread(wanted: Sequence[float], distance: float, low: float, high: float) -> list[float]:
@@ -120,7 +73,7 @@ def _draw(axes: "Axes", data: Curves) -> None:
         axes.plot(
             data.x,
             values,
-            color=_COLOURS.get(name, "#7F7F7F"),
+            color=_colour(name),
             linewidth=1.8 if reference else 0.9,
             linestyle=(0, (3, 1.5)) if _is_estimate(data.series[name]) else "-",
             marker="." if len(data.x) == 1 else None,
@@ -130,8 +83,8 @@ def _draw(axes: "Axes", data: Curves) -> None:
     _scale_along(axes, data.x)
     if axes.get_yscale() == "linear":
         axes.set_ylim(bottom=0)
-    axes.set_xlabel(_ALONG[data.x_name])
-    axes.set_ylabel(_UP[data.quantity])
+    axes.set_xlabel(_axis(data.x_name))
+    axes.set_ylabel(f"privacy spent, {_axis(data.quantity)}")
     axes.set_title(_title(data), loc="left", fontsize=_FONT_SIZE)
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.5)
     _name_lines(axes, data, shown)
@@ -144,7 +97,7 @@ def _draw_band(axes: "Axes", x: Sequence[float], bounds: Sequence[Bound | None],
         return
     ends = [(math.nan, math.nan) if bound is None else (bound.lower, bound.upper) for bound in certified]
     lower, upper = zip(*ends, strict=True)
-    axes.fill_between(x, lower, upper, color=_COLOURS.get(name, "#7F7F7F"), alpha=0.15, linewidth=0, zorder=2)
+    axes.fill_between(x, lower, upper, color=_colour(name), alpha=0.15, linewidth=0, zorder=2)
 
 
 def _scale_along(axes: "Axes", x: Sequence[float]) -> None:
@@ -198,7 +151,7 @@ def _name_lines(axes: "Axes", data: Curves, shown: dict[str, list[float]]) -> No
         axes.plot(
             [x, 1.06, 1.09],
             [y, place, place],
-            color=_COLOURS.get(name, "#7F7F7F"),
+            color=_colour(name),
             linewidth=0.6,
             transform=axes.transAxes,
             clip_on=False,
@@ -206,6 +159,16 @@ def _name_lines(axes: "Axes", data: Curves, shown: dict[str, list[float]]) -> No
         label = f"{name} (estimate)" if _is_estimate(data.series[name]) else name
         weight = "bold" if name == REFERENCE else "normal"
         axes.text(1.11, place, label, transform=axes.transAxes, va="center", fontsize=_FONT_SIZE, fontweight=weight)
+
+
+def _colour(name: str) -> str:
+    """Of Okabe and Ito 2008, which colour-blind eyes tell apart, with black for the reference."""
+    return accounting.describe(name).colour if name in accounting.ACCOUNTANTS else _UNKNOWN
+
+
+def _axis(word: str) -> str:
+    known = by_word(word)
+    return known.axis or known.words
 
 
 def _figure(bound: Bound | None) -> float:

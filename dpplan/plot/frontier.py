@@ -1,7 +1,4 @@
-"""A frontier as one picture: the noise on the mean gradient over batch and length, and the cell to take.
-
-matplotlib is imported where the picture is drawn and nowhere else.
-"""
+"""A frontier as one picture: the noise on the mean gradient over batch and length, and the cell to take."""
 
 import math
 from pathlib import Path
@@ -11,32 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 from dpplan.checks import show
-from dpplan.errors import MissingExtra, UsageError, file_error
 from dpplan.frontier import Frontier
 from dpplan.frontier.recommendation import LITTLE
+from dpplan.plot.picture import MILLIMETRE, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMATS = (".svg", ".png")
-
-_WIDTH, _HEIGHT = 160 / 25.4, 100 / 25.4  # inches: half of a slide
+_WIDTH, _HEIGHT = 160 * MILLIMETRE, 100 * MILLIMETRE  # half of a slide
 _FONT_SIZE = 9.0
 _MOST_TICKS = 9
 _INK, _PAPER = "#1A1A1A", "#FFFFFF"
 _MARK = "#D55E00"  # vermilion of Okabe and Ito 2008: apart from every colour of the map
 _BEYOND = "#6B6B6B"
 _LIGHTEST, _DARKEST = 0.04, 0.68  # the part of ColorBrewer's YlGnBu on which black lines and letters are legible
-_STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same letters
-    "font.size": _FONT_SIZE,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "svg.hashsalt": "dpplan",  # ids in the file depend on the picture alone
-    "svg.fonttype": "path",
-}
 Array = npt.NDArray[np.float64]
 
 
@@ -46,24 +32,11 @@ def draw(found: Frontier, path: Path) -> None:
     The same frontier gives the same bytes. Raises UsageError when `path` ends in neither .svg nor .png or cannot be
     written, MissingExtra without matplotlib.
     """
-    suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise UsageError(f"--plot={path} does not end in {' or '.join(FORMATS)}. Give the file one of these endings.")
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("--plot", "plot") from None
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # whatever the user's own style, the picture is the same
-        matplotlib.rcParams.update(_STYLE)
-        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+
+    def fill(figure: "Figure") -> None:
         _fill(figure, found)
-        metadata: dict[str, Any] = {"Date": None, "Creator": None} if suffix == ".svg" else {"Software": None}
-        try:
-            figure.savefig(path, format=suffix[1:], dpi=200, metadata=metadata)
-        except OSError as error:
-            raise file_error(f"--plot={path} cannot be written", error) from error
+
+    save(path, fill, {"font.size": _FONT_SIZE}, dpi=200, figsize=(_WIDTH, _HEIGHT), layout="constrained")
 
 
 def _fill(figure: "Figure", found: Frontier) -> None:

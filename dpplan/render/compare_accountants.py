@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from dpplan import accounting
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.render.number_format import ratio, seconds
@@ -57,7 +58,11 @@ def _accountant(row: "AccountantRow", timed: bool) -> tuple[TableCell, ...]:
             *time,
             TableCell("refuses: see below"),
         )
-    note = TableCell("under-reports: see below", "bad") if row.under_reports else TableCell(_choice(bound.details))
+    note = (
+        TableCell("under-reports: see below", "bad")
+        if row.under_reports
+        else TableCell(_choice(row.accountant, bound.details))
+    )
     return (
         TableCell(row.accountant),
         TableCell(figure(bound)),
@@ -68,17 +73,12 @@ def _accountant(row: "AccountantRow", timed: bool) -> tuple[TableCell, ...]:
     )
 
 
-def _choice(details: Mapping[str, object]) -> str:
-    """What the accountant chose, in at most 25 columns."""
-    if "lambda" in details:
-        return f"λ = {details['lambda']} of ≤ {details['max_lambda']}"
-    if "step_delta" in details:
-        return f"δ₀ = {_short(details['step_delta'])} per step"
-    if "order" in details:
-        return f"order {_short(details['order'])}, {details['conversion']}"
-    if "method" in details:
-        return str(details["method"])
-    return f"μ = {_short(details['mu'])}" if "mu" in details else ""
+def _choice(accountant: str, details: Mapping[str, object]) -> str:
+    """What the accountant chose, in at most 25 columns; "" where the figure came about without it."""
+    try:
+        return accounting.describe(accountant).note.format_map({key: _short(value) for key, value in details.items()})
+    except KeyError:
+        return ""
 
 
 def _sentence(row: "AccountantRow", reference: Bound | None) -> str | None:

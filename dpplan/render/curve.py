@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
-from dpplan.plan import Delta, Plan
+from dpplan.plan import Delta, Phase, Plan
+from dpplan.quantities import by_word, quantity
 from dpplan.render.number_format import ends
 from dpplan.render.table import Column, Table, TableCell
 from dpplan.render.text import SYMBOLS, figure, grounds, phase_rows, plan_rows, row
@@ -17,12 +18,10 @@ from dpplan.render.to_json import figure as figure_data
 if TYPE_CHECKING:
     from dpplan.curve import Curves
 
-NAMES = {"delta": "δ", "epsilon": "ε", "sigma": "σ"}
 BLOCKS = " ▏▎▍▌▋▊▉█"
 BAR = 24  # columns
 MOST_IN_FULL = 5  # accountants that fit in 80 columns at six digits
 LOGARITHMIC = 50.0  # a bar measures factors from here on: the largest figure over the smallest
-QUANTITIES = {"noise multiplier": "noise_multiplier", "sample rate": "sample_rate", "steps": "steps"}
 
 
 def title(drawn: "Curves") -> str:
@@ -33,12 +32,12 @@ def title(drawn: "Curves") -> str:
     }
     at = "" if drawn.at is None else f" at δ = {show(drawn.at)}"
     who = ", ".join(f"{name} {guarantee}" for name, guarantee in guarantees.items())
-    return f"{SYMBOLS[drawn.quantity]}{at} over {NAMES.get(drawn.x_name, drawn.x_name)}: {who}"
+    return f"{SYMBOLS[drawn.quantity]}{at} over {by_word(drawn.x_name).short}: {who}"
 
 
 def table(drawn: "Curves") -> Table:
     """A row for each point: both proven ends and a bar for one accountant, a figure for each of several."""
-    x, notes = Column(NAMES.get(drawn.x_name, drawn.x_name)), tuple(drawn.refusals.values())
+    x, notes = Column(by_word(drawn.x_name).short), tuple(drawn.refusals.values())
     if len(drawn.series) == 1:
         (bounds,) = drawn.series.values()
         columns, cells = _in_detail(bounds, SYMBOLS[drawn.quantity])
@@ -73,10 +72,10 @@ def rows(drawn: "Curves", deltas: Sequence[Delta], earlier: int = 0) -> Iterator
     if earlier:
         yield from phase_rows(plan, "earlier runs", range(earlier))
     phases = [point.phases[-1] for point in drawn.plans]
-    for name, quantity in QUANTITIES.items():
-        values = [getattr(phase, quantity) for phase in phases]
+    for name in (*phases[0].settings, "steps"):
+        values = [_setting(phase, name) for phase in phases]
         low, high = min(values), max(values)
-        yield row(name, f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}")
+        yield row(quantity(name).words, f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}")
     yield from grounds(plan, deltas)
 
 
@@ -121,7 +120,11 @@ def bar(share: float) -> str:
 def _quantities(plan: Plan, x_name: str) -> dict[str, object]:
     """What the last phase is, but for what the point is at."""
     phase = plan.phases[-1]
-    return {quantity: getattr(phase, quantity) for quantity in QUANTITIES.values() if quantity != x_name}
+    return {name: _setting(phase, name) for name in (*phase.settings, "steps") if name != x_name}
+
+
+def _setting(phase: Phase, name: str) -> Any:
+    return phase.steps if name == "steps" else phase.settings[name]
 
 
 def _x(drawn: "Curves") -> Iterator[TableCell]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.plan import Delta
+from dpplan.quantities import quantity
 from dpplan.render import text, to_json
 from dpplan.render.number_format import up, up_within
 from dpplan.render.table import WIDTH, wrapped
@@ -13,20 +14,10 @@ from dpplan.render.table import WIDTH, wrapped
 if TYPE_CHECKING:
     from dpplan.solve import Solution
 
-NAMES = {
-    "noise_multiplier": "noise multiplier",
-    "sample_rate": "sample rate",
-    "steps": "steps",
-    "epochs": "epochs",
-    "batch_size": "batch",
-    "examples": "n",
-    "delta": "δ",
-}
-
 
 def lines(found: "Solution", delta: Delta, paint: text.Paint = text.unpainted) -> Iterator[str]:
     """The value, what it spends of the target, what it rests on, and what the next value would cost."""
-    spent, name = found.spent, NAMES[found.unknown]
+    spent, name = found.spent, _name(found)
     stated = f"{name} = {show(found.value)}"
     within = f"{_spends(spent, up_within(spent.value, _target(found)))} of {show(_target(found))}"
     guarantee = str(spent.guarantee)
@@ -49,7 +40,7 @@ def lines(found: "Solution", delta: Delta, paint: text.Paint = text.unpainted) -
 def unproven(found: "Solution") -> str:
     """Why an answer that rests on an estimate does not pass."""
     return (
-        f"{NAMES[found.unknown]} = {show(found.value)} rests on an estimate by {found.spent.accountant}: nothing "
+        f"{_name(found)} = {show(found.value)} rests on an estimate by {found.spent.accountant}: nothing "
         f"proves that it spends no more than {show(_target(found))}.\n  "
         "Use --accountant exact, or say --accept-estimate."
     )
@@ -72,6 +63,11 @@ def described(found: "Solution", delta: Delta) -> to_json.Object:
         "remarks": list(found.remarks),
         **spent,
     }
+
+
+def _name(found: "Solution") -> str:
+    known = quantity(found.unknown)
+    return known.answer or known.words
 
 
 def _target(found: "Solution") -> float:

@@ -15,13 +15,6 @@ from dpplan.rounding import down_above, near_at_most
 
 Paint = Callable[[str, Meaning], str]
 SYMBOLS = {"epsilon": "ε", "delta": "δ"}
-QUANTITIES = {
-    "noise_multiplier": "noise multiplier",
-    "sample_rate": "sample rate",
-    "steps": "steps",
-    "epochs": "epochs",
-    "batch_size": "batch",
-}
 # Below this relative width an interval settles the six digits of a headline, and "=" is the truth.
 _SETTLED = 1e-5
 # Of more phases than this, the first few and the last are listed.

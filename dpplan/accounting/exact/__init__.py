@@ -27,6 +27,7 @@ import numpy as np
 
 from dpplan.accounting import gdp, rdp
 from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.accounting.description import Description
 from dpplan.accounting.exact import certify, invert
 from dpplan.accounting.exact.certify import Reconciled
 from dpplan.accounting.exact.event import EventBound
@@ -35,6 +36,18 @@ from dpplan.accounting.exact.law import Direction, Steps
 from dpplan.accounting.support import SampledGaussian, sampled_gaussians
 from dpplan.errors import NotCertified
 from dpplan.plan import Plan
+
+DESCRIPTION = Description(
+    name="exact",
+    caption="inverts the transform of the composed privacy loss, every error bounded",
+    guarantee="certified",
+    use="always",
+    source="Alghamdi et al. 2023; Zhu, Dong, Wang 2022",
+    supports="every plan whose steps have a dominating pair that is known here",
+    colour="#000000",
+    note="{method}",
+)
+
 
 NAME = "exact"
 # A wider interval than this is returned with the reason in `why`.

@@ -10,6 +10,7 @@ from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.curve import QUANTITIES
 from dpplan.errors import PlanError
 from dpplan.plan import Plan, Settings
+from dpplan.quantities import by_word
 
 PROFILES = ("delta", "eps")
 OVER = (*PROFILES, *QUANTITIES)
@@ -19,14 +20,6 @@ FEWEST, MOST = 2, 2000
 DIGITS = 6  # of a value between the ends: it is used as it is shown
 SPREAD = {"sigma": 2.0, "batch": 8.0, "q": 8.0}  # without --from and --to: from a part of the plan's own to a multiple
 ALONE = {"delta": (1e-12, 1e-2), "sigma": (0.5, 8.0), "q": (1e-4, 0.1)}
-# What stands in for a quantity that is varied and not given, so that the rest can be checked.
-STAND_INS: dict[str, dict[str, float]] = {
-    "steps": {"steps": 1},
-    "epochs": {"epochs": 1.0},
-    "sigma": {"noise_multiplier": 1.0},
-    "batch": {"batch_size": 1.0},
-    "q": {"sample_rate": 0.01},
-}
 
 
 class Reach(NamedTuple):
@@ -48,21 +41,21 @@ class Axis:
     def logarithmic(self) -> bool:
         return self.log if self.log is not None else self.over in ("delta", "sigma", "batch", "q")
 
-    def problems(self, said: PlanArguments) -> list[str]:
+    def problems(self, arguments: PlanArguments) -> list[str]:
         """Everything wrong with the axis by itself, and with varying this quantity of this run."""
         problems = Problems()
         meant = did_you_mean(self.over, OVER)
         if not problems.require(self.over in OVER, f"over={self.over} is not one of: {', '.join(OVER)}.{meant}"):
             return problems.found
-        if said.in_phases:
+        if arguments.in_phases:
             problems.require(
                 self.over in IN_PHASES,
                 f"over={self.over} varies a single phase, and this plan is given in phases. "
                 f"Say --over {', '.join(IN_PHASES[:-1])} or {IN_PHASES[-1]}.",
             )
-        elif self.over in ("steps", "epochs") and self.end is None and not _is_given(said.settings, self.over):
+        elif self.over in ("steps", "epochs") and self.end is None and not _is_given(arguments.settings, self.over):
             problems.add(f"the end of the curve is missing: give --to, or --{self.over}.")
-        elif self.over == "batch" and said.settings.examples is None:
+        elif self.over == "batch" and arguments.settings.examples is None:
             problems.add("n is missing: a batch has a sample rate only with it. Give --n.")
         good = [self._in_range(problems, name, value) for name, value in (("from", self.start), ("to", self.end))]
         if all(good) and self.start is not None and self.end is not None:
@@ -72,15 +65,18 @@ class Axis:
             problems.require(self.points <= MOST, f"points={show(self.points)} is more than {MOST}. Try --points 200.")
         return problems.found
 
-    def completed(self, said: PlanArguments) -> PlanArguments:
+    def completed(self, arguments: PlanArguments) -> PlanArguments:
         """The same with a stand-in for the quantity that is varied, where there is none."""
-        if self.over not in QUANTITIES or said.in_phases or _is_given(said.settings, self.over):
-            return said
-        unknown = "q" if self.over == "batch" and said.settings.examples is None else self.over  # n is told as missing
-        return dataclasses.replace(said, settings=said.settings.with_(**STAND_INS[unknown]))
+        if self.over not in QUANTITIES or arguments.in_phases or _is_given(arguments.settings, self.over):
+            return arguments
+        unknown = (
+            "q" if self.over == "batch" and arguments.settings.examples is None else self.over
+        )  # n is told as missing
+        stand_in = by_word(unknown)
+        return dataclasses.replace(arguments, settings=arguments.settings.with_(**{stand_in.name: stand_in.stand_in}))
 
     def values(self, reach: Reach) -> list[float]:
-        """The points, rising. reach: where the curve begins and ends when nothing was said.
+        """The points, rising. reach: where the curve begins and ends when nothing was arguments.
 
         Raises PlanError when the one end that was given lies beyond the other.
         """
@@ -95,7 +91,7 @@ class Axis:
         return sorted({float(round(value)) for value in values} if self.over in WHOLE else set(values))
 
     def reach(self, plan: Plan, settings: Settings) -> Reach:
-        """Where a curve goes when nothing is said, for every quantity but eps."""
+        """Where a curve goes when nothing is arguments, for every quantity but eps."""
         if self.over in ("steps", "epochs"):
             whole = plan.steps if settings.epochs is None or self.over == "steps" else settings.epochs
             if self.end is not None:

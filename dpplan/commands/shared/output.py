@@ -16,6 +16,8 @@ from dpplan.render.text import headline
 if TYPE_CHECKING:
     from rich.console import Console
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+explain_option = click.option("--explain", is_flag=True, help="Say how each figure came about.")
 PATIENCE = 1.0  # seconds of waiting that need no explanation
 
 
@@ -103,9 +105,9 @@ def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextlib.contextmanager
-def status(what: str) -> Iterator[Callable[[str], None]]:
-    """A line on stderr that says what is being done, while it is; nothing where nobody watches."""
-    if not sys.stderr.isatty():
+def status(what: str, needed: bool = True) -> Iterator[Callable[[str], None]]:
+    """A line on stderr that says what is being done, while it is; nothing where it is not needed or nobody watches."""
+    if not needed or not sys.stderr.isatty():
         yield lambda sentence: None
         return
     with console(err=True).status(f"  {what}") as shown:

@@ -1,16 +1,15 @@
-"""What is typed about a run: its quantities, their names and how they are read; and all of it together.
+"""How what is typed is read: numbers, counts, rates, names and files.
 
 Text that is no number is not refused here but handed on as it is: the checks of the plan then report it together
 with everything else that is wrong.
 """
 
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
-from dpplan.plan import Plan, Settings
+from dpplan.errors import UsageError
 
 
 class Percentage(Fraction):
@@ -55,66 +54,23 @@ class Rate(Number):
 NUMBER, COUNT, RATE = Number(), Count(), Rate()
 
 
-class Setting(NamedTuple):
-    """One quantity of a run: what it is called when it is typed, how it is read, and what it is."""
+class Name(click.Choice):  # type: ignore[type-arg]
+    """One of several names. A wrong one is reported with the other problems of the call, not before them.
 
-    names: tuple[str, ...]
-    type: Number
-    help: str
-
-
-SETTINGS: dict[str, Setting] = {
-    "noise_multiplier": Setting(
-        ("--sigma", "--noise-multiplier"),
-        NUMBER,
-        "Noise multiplier σ: standard deviation of the noise on the summed gradients, divided by the clip "
-        "norm. It is not that of the noise on the mean gradient: the batch size plays no part in it.",
-    ),
-    "sample_rate": Setting(
-        ("--q", "--sample-rate"),
-        RATE,
-        "Sample rate: the chance of each example to be in a batch. A number or a fraction: 0.01, 1/79.",
-    ),
-    "steps": Setting(("--steps",), COUNT, "Noisy updates."),
-    "examples": Setting(("--n", "--examples"), COUNT, "Examples: 60000, 6e4 or 60_000."),
-    "batch_size": Setting(("--batch", "--batch-size"), NUMBER, "Expected examples per step."),
-    "epochs": Setting(("--epochs",), NUMBER, "Expected passes over the data."),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class PlanArguments:
-    """What was said about a run: in the options of a single phase, or phase by phase; and what ran before it.
-
-    settings: the options. phases, spent: phases as they were typed, or files of them; files: of phases.
+    Where a name has a hyphen, an underscore in its place will do.
     """
 
-    settings: Settings
-    phases: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    spent: tuple[str, ...] = ()
-
-    @property
-    def in_phases(self) -> bool:
-        return bool(self.phases or self.files)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        hyphenated = str(value).replace("_", "-")
+        return hyphenated if hyphenated in self.choices else value
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedPlan:
-    """What was made of it. plan: None where there are problems. known: what a delta is judged by.
+class FileName(click.Path):
+    """A file or a folder. An empty name, such as an unset variable of the shell leaves, is not the current folder."""
 
-    earlier: how many of the plan's first phases ran before.
-    """
-
-    plan: Plan | None
-    problems: list[str]
-    known: Settings
-    earlier: int = 0
-
-
-def percentage(settings: Settings) -> list[str]:
-    """A sentence when the sample rate was written in percent."""
-    if not isinstance(settings.sample_rate, Percentage):
-        return []
-    rate = float(settings.sample_rate)
-    return [f"q={100 * rate:g}% is a percentage, where a fraction is meant. Write --q {rate:g}."]
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            named = "the name" if param is None else param.metavar or param.opts[0]
+            name = param.opts[0] if isinstance(param, click.Option) else named.strip("[].")
+            raise UsageError(f"{name} is empty: name a file or a folder.")
+        return super().convert(value, param, ctx)

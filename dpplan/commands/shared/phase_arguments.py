@@ -10,38 +10,39 @@ from pathlib import Path
 from typing import Any
 
 from dpplan.checks import did_you_mean, show
-from dpplan.commands.shared.parameter_types import SETTINGS, ParsedPlan, PlanArguments, percentage
+from dpplan.commands.shared.plan_arguments import READ_AS, ParsedPlan, PlanArguments, percentage
 from dpplan.errors import UsageError
 from dpplan.plan import Plan, Settings
+from dpplan.quantities import DESCRIBING
 from dpplan.recipe.phases import Written, read
 
 MOST_TOLD = 20  # problems of phases; a file of a thousand that all lack the same key is told once by these
-_FIELDS = {name.removeprefix("--"): field for field, setting in SETTINGS.items() for name in setting.names}
-_SHORT = {field: setting.names[0].removeprefix("--") for field, setting in SETTINGS.items()}
+_FIELDS = {name.removeprefix("--"): each.name for each in DESCRIBING for name in each.all_options}
+_WORDS = {each.name: each.word for each in DESCRIBING}
 _ONLY_SPENT = (
     "the run itself is missing: give --sigma, --q and --steps, or --phase. What earlier runs cost alone is told "
     "when they are given as --phase."
 )
 
 
-def hear(said: PlanArguments) -> ParsedPlan:
+def parse(arguments: PlanArguments) -> ParsedPlan:
     """The plan of all that was described: earlier runs first, then the run itself."""
     unread: list[str] = []
     problems: list[str] = []
-    earlier = list(_settings(_written(said.spent, "spent", unread), problems))
-    if said.in_phases:
-        problems += _mixed(said.settings)
-        own = list(_settings(_written((*said.files, *said.phases), "phase", unread), problems))
-    elif said.settings == Settings():
+    earlier = list(_settings(_written(arguments.spent, "spent", unread), problems))
+    if arguments.in_phases:
+        problems += _mixed(arguments.settings)
+        own = list(_settings(_written((*arguments.files, *arguments.phases), "phase", unread), problems))
+    elif arguments.settings == Settings():
         own = []
         problems.append(_ONLY_SPENT)
     else:
-        own = [("", said.settings)]
-    examples = _examples([("--n", said.settings), *earlier, *own], problems)
+        own = [("", arguments.settings)]
+    examples = _examples([("--n", arguments.settings), *earlier, *own], problems)
     plans = [_plan(where, settings, examples, problems) for where, settings in (*earlier, *own)]
     if unread and examples is None:
         examples = 0  # n may stand where nothing could be read: that a delta is missing would be a guess
-    known = Settings(examples=examples, sample_rate=None if said.in_phases else said.settings.sample_rate)
+    known = Settings(examples=examples, sample_rate=None if arguments.in_phases else arguments.settings.sample_rate)
     if unread or problems:
         return ParsedPlan(None, _shortened([*unread, *problems]), known)
     return ParsedPlan(_joined([plan for plan in plans if plan]), [], known, len(earlier))
@@ -80,23 +81,23 @@ def _settings(written: Iterable[Written], problems: list[str]) -> Iterator[tuple
             if field is None:
                 problems.append(f"{phase.where}: {_unknown(key, name)}")
             elif field in values:
-                problems.append(f"{phase.where}: {_SHORT[field]} is given twice. Leave one out.")
+                problems.append(f"{phase.where}: {_WORDS[field]} is given twice. Leave one out.")
             elif not text:
                 problems.append(f"{phase.where}: {key} has no value. Write {key}=... or leave it out.")
             else:
-                values[field] = SETTINGS[field].type.convert(text, None, None)
+                values[field] = READ_AS[field].convert(text, None, None)
         yield phase.where, Settings(**values)
 
 
 def _unknown(key: str, name: str) -> str:
     if not re.search("[a-z]", name):
         return f"'{key}' is no key=value. Write sigma=1.1,q=0.01,steps=1000: numbers without commas."
-    return f"'{key}' is not one of: {', '.join(_SHORT.values())}.{did_you_mean(name, _FIELDS)}"
+    return f"'{key}' is not one of: {', '.join(_WORDS.values())}.{did_you_mean(name, _FIELDS)}"
 
 
 def _mixed(settings: Settings) -> list[str]:
     """What the options said that a phase says itself. --n is about the data, which all phases share."""
-    given = {_SHORT[field]: getattr(settings, field) for field in _SHORT if field != "examples"}
+    given = {_WORDS[field]: getattr(settings, field) for field in _WORDS if field != "examples"}
     beside = {name: value for name, value in given.items() if value is not None}
     if not beside:
         return []
