@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from dpplan import accounting
 from dpplan.accounting.assumptions import CERTIFICATE, KINDS
 from dpplan.errors import STATUS_MEANINGS
 from dpplan.render.table import WIDTH
@@ -48,6 +49,23 @@ def _certificate() -> Iterator[str]:
                 yield from _wrapped(f"[{each.source}]", 5)
 
 
+def _accountants() -> Iterator[str]:
+    """What each says of itself: what it does, for which plans, what its figures promise, and what it takes."""
+    for name in accounting.ACCOUNTANTS:
+        each = accounting.describe(name)
+        yield f"{name}  {each.caption}"
+        yield from _wrapped(f"for: {each.supports}", 5)
+        yield from _wrapped(f"guarantee: {each.guarantee}", 5)
+        yield from _wrapped(f"when: {each.use}", 5)
+        if each.options:
+            yield from _wrapped(f"takes: {', '.join(option.flag for option in each.options)}", 5)
+        if each.cost:
+            yield from _wrapped(f"beware: {each.cost}", 5)
+        yield from _wrapped(f"[{each.source}]", 5)
+        yield ""
+    yield "Chosen with --accountant; exact unless told otherwise."
+
+
 def _exit_codes() -> Iterator[str]:
     for code, meaning in STATUS_MEANINGS.items():
         yield from _wrapped(f"{code:>3}  {meaning}", 0, 5)
@@ -76,6 +94,11 @@ TOPICS: Mapping[str, Topic] = MappingProxyType(
             "what a certified figure assumes: the whole list",
             _certificate,
             lambda: {"assumptions": [dataclasses.asdict(each) for each in CERTIFICATE]},
+        ),
+        "accountants": Topic(
+            "who computes figures, and what each promises",
+            _accountants,
+            lambda: {"accountants": [dataclasses.asdict(accounting.describe(name)) for name in accounting.ACCOUNTANTS]},
         ),
         "exit-codes": Topic(
             "what the exit status of a command means",
