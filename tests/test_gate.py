@@ -7,7 +7,7 @@ import pytest
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.gate import Passage, Standing, hold, judge
 from dpplan.plan import Plan, Settings
-from dpplan.render import text
+from dpplan.render import limits
 from dpplan.solve import candidate_values
 from dpplan.solve.search import Evaluator
 
@@ -72,14 +72,14 @@ def test_a_claim_stands_or_falls_by_what_is_proven(claimed: float, bound: Bound,
 
 @pytest.mark.parametrize("limit", [1.0, 2.3, 2.38168, 2.3816897, 2.38168972612, 2.3816897261299])
 def test_what_exceeds_a_limit_is_shown_above_it(limit: float) -> None:
-    said = text.exceeded(certified(2.38168972613, 2.38168972615), 1e-5, limit)
+    said = limits.exceeded(certified(2.38168972613, 2.38168972615), 1e-5, limit)
     assert limit < float(said.split()[2]) <= 2.38169
     if said.startswith("ε ≥"):
         assert float(said.split()[2]) <= 2.38168972613
 
 
 def test_a_limit_inside_the_interval_is_shown_inside_it() -> None:
-    said = text.exceeded(certified(2.38168972613, 2.38168972615), 1e-5, 2.38168972614)
+    said = limits.exceeded(certified(2.38168972613, 2.38168972615), 1e-5, 2.38168972614)
     assert "not proven to be within it, nor to exceed it: 2.38168972613 ≤ ε ≤ 2.38168972615." in said
 
 

@@ -11,7 +11,7 @@ from dpplan.commands.shared.accountant_option import AccountantChoice, accountan
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import requested
 from dpplan.render import compare_accountants as render
-from dpplan.render import text, to_json
+from dpplan.render import explanation, plan_rows, to_json
 
 HELP = """What every accountant says that a plan spends, what that promises, and what it took.
 
@@ -56,10 +56,10 @@ def command(
         return
     output.say([f"at δ = {show(at.value)}"])
     output.show(render.accountants(found.rows, timed=True))
-    output.say(["", *text.plan_rows(call.plan, call.deltas, earlier=call.earlier)])
+    output.say(["", *plan_rows.plan_rows(call.plan, call.deltas, earlier=call.earlier)])
     if explain:
         cost_output.explain_comparison(found)
-        output.say(text.premises())
+        output.say(explanation.premises())
     if plot is not None:
         output.say(["", f"drawn to {plot}"])
     output.warn(call.warnings)

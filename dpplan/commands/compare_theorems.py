@@ -11,7 +11,7 @@ from dpplan.commands.shared.accountant_option import EXACT
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import requested
 from dpplan.render import compare_theorems as render
-from dpplan.render import text, to_json
+from dpplan.render import plan_rows, to_json
 
 HELP = """What each composition theorem proves as the steps of a run grow, from adding up to the exact answer.
 
@@ -50,7 +50,7 @@ def command(arguments: PlanArguments, delta: Any, plot: Path | None, as_json: bo
         return
     output.say([f"ε of the first steps at δ = {show(at.value)}"])
     output.show(render.table(found))
-    output.say(["", *text.plan_rows(call.plan, call.deltas, earlier=call.earlier)])
+    output.say(["", *plan_rows.plan_rows(call.plan, call.deltas, earlier=call.earlier)])
     if plot is not None:
         output.say(["", f"drawn to {plot}"])
     output.warn(call.warnings)

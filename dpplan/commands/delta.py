@@ -10,7 +10,7 @@ from dpplan.commands.shared.cost import CostRequest, compute, digits_wanted, pro
 from dpplan.commands.shared.parameter_types import NUMBER
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import requested
-from dpplan.render import text
+from dpplan.render import limits, plan_rows
 
 HELP = """The δ that a plan spends at an ε: the inverse of dpplan epsilon.
 
@@ -51,13 +51,13 @@ def command(
     with output.status("proving", needed=request.digits is not None) as progress:
         found = compute(request, progress)
     examples = call.plan.examples
-    above = (text.above_one_in(bound, at, examples) for at, bound in zip(epsilons, found.held, strict=True))
+    above = (limits.above_one_in(bound, at, examples) for at, bound in zip(epsilons, found.held, strict=True))
     cautions = [sentence for sentence in above if sentence]
 
     if as_json:
-        notes = [] if examples is not None else [text.NO_EXAMPLES]
+        notes = [] if examples is not None else [limits.NO_EXAMPLES]
         cost_output.print_json(found, [*call.warnings, *cautions], notes=notes)
         return
     cost_output.show(found, explain)
-    output.say([] if examples is not None else [text.row("1/n", "not known", text.NO_EXAMPLES)])
+    output.say([] if examples is not None else [plan_rows.row("1/n", "not known", limits.NO_EXAMPLES)])
     output.warn(cautions)

@@ -13,7 +13,7 @@ from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import requested
 from dpplan.errors import BudgetExceeded, NotCertified
 from dpplan.gate import Passage, hold
-from dpplan.render import text
+from dpplan.render import limits
 
 HELP = """The ε that a plan spends at a δ, with what is proven about it.
 
@@ -87,10 +87,10 @@ def _gate(places: Sequence[float], held: Sequence[Bound], passages: Sequence[Pas
     Warns of an estimate that was let through.
     """
     found = list(zip(places, held, passages, strict=True))
-    exceeding = [text.exceeded(bound, at, most) for at, bound, passage in found if passage is Passage.EXCEEDS]
-    unproven = [text.unproven(bound, at, most) for at, bound, passage in found if passage is Passage.UNPROVEN]
+    exceeding = [limits.exceeded(bound, at, most) for at, bound, passage in found if passage is Passage.EXCEEDS]
+    unproven = [limits.unproven(bound, at, most) for at, bound, passage in found if passage is Passage.UNPROVEN]
     if exceeding:
         raise BudgetExceeded("\n  ".join([*exceeding, *unproven]))
     if unproven:
         raise NotCertified("\n  ".join(unproven))
-    output.warn(text.accepted(bound, at) for at, bound, _ in found if bound.upper is None)
+    output.warn(limits.accepted(bound, at) for at, bound, _ in found if bound.upper is None)

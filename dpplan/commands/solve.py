@@ -15,8 +15,8 @@ from dpplan.commands.shared.request import cautions, parse, resolve
 from dpplan.errors import NotCertified, PlanError, UsageError
 from dpplan.plan import Delta, Phase, Settings
 from dpplan.quantities import quantity
+from dpplan.render import explanation, to_json
 from dpplan.render import solve as render
-from dpplan.render import text, to_json
 
 if TYPE_CHECKING:
     from dpplan.solve import Solution
@@ -80,7 +80,7 @@ def command(
     else:
         output.say(render.lines(found, delta, output.paint))
         if explain:
-            output.say(["", *text.explanation(found.spent, delta.value), *text.premises()])
+            output.say(["", *explanation.explanation(found.spent, delta.value), *explanation.premises()])
         output.warn(warnings)
     if not (proven or accept_estimate):
         raise NotCertified(render.unproven(found))

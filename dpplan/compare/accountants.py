@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
 
 from dpplan import accounting, curve
-from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.accounting.bound import Bound, Guarantee, Quantity
 from dpplan.checks import Problems, did_you_mean
 from dpplan.curve import Curves
 from dpplan.errors import NotCertified, UsageError
@@ -20,7 +19,6 @@ from dpplan.plan import Plan
 REFERENCE = "exact"
 _CHEAP = 0.1  # seconds; a call that takes less is made twice and the second is timed
 
-Quantity = Literal["epsilon", "delta"]
 Options = Mapping[str, Mapping[str, object]]
 _NO_OPTIONS: Options = MappingProxyType({})
 

@@ -1,25 +1,17 @@
-"""The table of each result type."""
+"""One plan through every accountant, as a table."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
-from dpplan.checks import show
+from dpplan.render.figures import SYMBOLS, figure, meaning, proven
 from dpplan.render.number_format import ratio, seconds
 from dpplan.render.table import Column, Table, TableCell
-from dpplan.render.text import SYMBOLS, figure, meaning, proven
 from dpplan.rounding import apart
 
 if TYPE_CHECKING:
     from dpplan.compare.accountants import AccountantRow
-
-
-def answers(given: Sequence[tuple[float, Bound]]) -> Table:
-    """One plan at several deltas, each with its epsilon; or the reverse."""
-    epsilon = given[0][1].quantity == "epsilon"
-    names = (Column("δ" if epsilon else "ε"), Column("ε" if epsilon else "δ"), Column("guarantee"), Column("proven"))
-    return Table(names, tuple(_answer(at, bound) for at, bound in given))
 
 
 def accountants(rows: Sequence["AccountantRow"], timed: bool, quantity: str = "epsilon") -> Table:
@@ -34,15 +26,6 @@ def accountants(rows: Sequence["AccountantRow"], timed: bool, quantity: str = "e
         tuple(names),
         tuple(_accountant(row, timed) for row in rows),
         tuple(sentence for sentence in sentences if sentence),
-    )
-
-
-def _answer(at: float, bound: Bound) -> tuple[TableCell, ...]:
-    return (
-        TableCell(show(at)),
-        TableCell(figure(bound)),
-        TableCell(str(bound.guarantee), meaning(bound)),
-        TableCell(proven(bound)),
     )
 
 

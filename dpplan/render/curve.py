@@ -10,9 +10,10 @@ from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.plan import Delta, Phase, Plan
 from dpplan.quantities import by_word, quantity
+from dpplan.render.figures import SYMBOLS, figure
 from dpplan.render.number_format import ends
+from dpplan.render.plan_rows import grounds, phase_rows, plan_rows, row
 from dpplan.render.table import Column, Table, TableCell
-from dpplan.render.text import SYMBOLS, figure, grounds, phase_rows, plan_rows, row
 from dpplan.render.to_json import figure as figure_data
 
 if TYPE_CHECKING:

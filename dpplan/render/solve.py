@@ -7,7 +7,7 @@ from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.plan import Delta
 from dpplan.quantities import quantity
-from dpplan.render import text, to_json
+from dpplan.render import figures, plan_rows, to_json
 from dpplan.render.number_format import up, up_within
 from dpplan.render.table import WIDTH, wrapped
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from dpplan.solve import Solution
 
 
-def lines(found: "Solution", delta: Delta, paint: text.Paint = text.unpainted) -> Iterator[str]:
+def lines(found: "Solution", delta: Delta, paint: figures.Paint = figures.unpainted) -> Iterator[str]:
     """The value, what it spends of the target, what it rests on, and what the next value would cost."""
     spent, name = found.spent, _name(found)
     stated = f"{name} = {show(found.value)}"
     within = f"{_spends(spent, up_within(spent.value, _target(found)))} of {show(_target(found))}"
     guarantee = str(spent.guarantee)
     gap = " " * min(max(35 - len(stated), 2), max(WIDTH - len(stated) - len(within) - len(guarantee) - 10, 2))
-    yield f"{stated}{gap}spends {within} ({paint(guarantee, text.meaning(spent))})"
+    yield f"{stated}{gap}spends {within} ({paint(guarantee, figures.meaning(spent))})"
     yield ""
     if spent.quantity == "delta":
-        yield text.row("epsilon", show(found.target), "given, with the target δ")
+        yield plan_rows.row("epsilon", show(found.target), "given, with the target δ")
     said = Delta(delta.value, "solved for" if found.unknown == "delta" else delta.reason or "given")
-    yield from text.plan_rows(found.plan, [said], found.unknown, earlier=len(found.plan.phases) - 1)
+    yield from plan_rows.plan_rows(found.plan, [said], found.unknown, earlier=len(found.plan.phases) - 1)
     yield ""
     if found.other_way is not None:
         other = found.other_way
@@ -75,4 +75,4 @@ def _target(found: "Solution") -> float:
 
 
 def _spends(spent: Bound, figure: str) -> str:
-    return f"{text.SYMBOLS[spent.quantity]} {text.relation(spent)} {figure}"
+    return f"{figures.SYMBOLS[spent.quantity]} {figures.relation(spent)} {figure}"

@@ -9,8 +9,10 @@ import dpplan
 from dpplan.checks import show
 from dpplan.lint.figures import MEANINGLESS_EPSILON
 from dpplan.plan import Plan
+from dpplan.render.explanation import explanation, premises
+from dpplan.render.figures import SYMBOLS, Paint, unpainted
+from dpplan.render.plan_rows import row, settings_shown
 from dpplan.render.table import WIDTH, Meaning
-from dpplan.render.text import SYMBOLS, Paint, explanation, premises, row, settings_shown, unpainted
 from dpplan.render.to_json import Object, described, figure
 from dpplan.rounding import down
 from dpplan.verify import Standing

@@ -4,13 +4,13 @@
     for claim in document.claims:
         verdict = verify(claim)             # verdict.standing, verdict.off, verdict.publish
 
-    claim       what was claimed
-    fields      values out of JSON that anybody may have written
-    entries     what each key may hold
-    figures     what one figure claims
-    outcome     what a run says of itself
-    begun       what is known of a run without a report
-    reading     reports, run folders and the JSON of commands to claims
+    claim            what was claimed
+    json_fields      values out of JSON that anybody may have written
+    allowed_values   what each key may hold
+    claimed_figure   what one figure claims
+    run_outcome      what a run says of itself
+    unfinished_run   what is known of a run without a report
+    report_reader    reports, run folders and the JSON of commands to claims
 
 A claim is the upper end of an interval, an upper bound, or an estimate that was used as one. It is held against the
 exact accountant of this version, and against a proof in ball arithmetic where that interval is too wide to tell.

@@ -1,12 +1,10 @@
 """A claim that was written down: which figure, of which plan; and what a file of them says besides."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
+from dpplan.accounting.bound import Quantity
 from dpplan.checks import show
 from dpplan.plan import Plan
-
-Quantity = Literal["epsilon", "delta"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from dpplan.accounting.bound import Quantity
 from dpplan.checks import Problems
 from dpplan.plan import Plan
 from dpplan.verify import allowed_values, json_fields
-from dpplan.verify.claim import Quantity, RecordedClaim
+from dpplan.verify.claim import RecordedClaim
 from dpplan.verify.json_fields import Object
 
 # What the figures of every version assume. Words around them have changed; other words than these are another claim.

@@ -14,11 +14,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from dpplan.accounting.bound import Quantity
 from dpplan.checks import Problems, show
 from dpplan.errors import InputOutputFailed, ReportError, file_error
 from dpplan.plan import Phase, Plan
 from dpplan.verify import allowed_values, json_fields
-from dpplan.verify.claim import Document, Quantity, RecordedClaim
+from dpplan.verify.claim import Document, RecordedClaim
 from dpplan.verify.claimed_figure import assumed, figure
 from dpplan.verify.json_fields import Object
 from dpplan.verify.run_outcome import outcome

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.compare.accountants import AccountantRow
 from dpplan.plan import Delta, Plan, Settings
-from dpplan.render import compare_accountants, glossary, number_format, table, text, to_json
+from dpplan.render import (
+    compare_accountants,
+    explanation,
+    figures,
+    glossary,
+    number_format,
+    plan_rows,
+    table,
+    to_json,
+)
 
 PLAN = Plan.from_training(1.1, 60_000, 256, 60)
 POSITIVE = st.floats(min_value=1e-300, max_value=1e300)
@@ -76,29 +85,29 @@ def test_durations_and_ratios_are_short() -> None:
 
 
 def test_equality_is_claimed_only_where_the_interval_settles_it() -> None:
-    assert text.headline(certified(2.381689, 2.38169), 1e-5).startswith("ε = 2.38169 at δ = 1e-05 ")
-    assert text.headline(certified(0.17, 0.19), 1e-5).startswith("ε ≤ 0.19 at δ = 1e-05 ")
-    assert text.headline(certified(0.0, 1e-308, "delta"), 2.0).startswith("δ ≤ 1e-308 at ε = 2 ")
-    assert text.headline(upper(1.2345678), 1e-5).startswith("ε ≤ 1.23457 at δ = 1e-05 ")
-    assert text.headline(estimate(0.9424401), 1e-5).startswith("ε ≈ 0.942441 at δ = 1e-05 ")
+    assert figures.headline(certified(2.381689, 2.38169), 1e-5).startswith("ε = 2.38169 at δ = 1e-05 ")
+    assert figures.headline(certified(0.17, 0.19), 1e-5).startswith("ε ≤ 0.19 at δ = 1e-05 ")
+    assert figures.headline(certified(0.0, 1e-308, "delta"), 2.0).startswith("δ ≤ 1e-308 at ε = 2 ")
+    assert figures.headline(upper(1.2345678), 1e-5).startswith("ε ≤ 1.23457 at δ = 1e-05 ")
+    assert figures.headline(estimate(0.9424401), 1e-5).startswith("ε ≈ 0.942441 at δ = 1e-05 ")
 
 
 @pytest.mark.parametrize("bound", [certified(2.3816897261390566, 2.381689726144246), upper(1.2), estimate(0.9)])
 def test_a_headline_always_names_its_guarantee_and_fits_80_columns(bound: Bound) -> None:
-    line = text.headline(bound, 1.234e-7)
+    line = figures.headline(bound, 1.234e-7)
     assert f" {bound.guarantee}: " in line
     assert len(line) <= 80
 
 
 def test_paint_marks_the_guarantee_and_nothing_else() -> None:
     bound = certified(1.0, 1.000001)
-    painted = text.headline(bound, 1e-5, lambda word, meaning: f"<{meaning}>{word}</>")
-    assert painted.replace("<certified>", "").replace("</>", "") == text.headline(bound, 1e-5)
+    painted = figures.headline(bound, 1e-5, lambda word, meaning: f"<{meaning}>{word}</>")
+    assert painted.replace("<certified>", "").replace("</>", "") == figures.headline(bound, 1e-5)
     assert "<certified>certified</>" in painted
 
 
 def test_plan_rows_carry_origin_and_assumptions() -> None:
-    assert list(text.plan_rows(PLAN, [Delta(1e-6, "because"), Delta(1e-7)])) == [
+    assert list(plan_rows.plan_rows(PLAN, [Delta(1e-6, "because"), Delta(1e-7)])) == [
         "  noise multiplier   1.1",
         "  sample rate        0.00426667       = 256 / 60000",
         "  steps              14063            = ⌈60 epochs × 60000 / 256⌉",
@@ -110,7 +119,7 @@ def test_plan_rows_carry_origin_and_assumptions() -> None:
 def test_an_explanation_lays_out_the_error_budget_and_wraps_long_reasons() -> None:
     terms = {"aliases": 1.01e-20, "losses cut away": 0.0, "something new": 2e-12}
     bound = upper(1.0, "many words " * 20, order=8.123456789, terms=terms)
-    lines = list(text.explanation(bound, 1e-5))
+    lines = list(explanation.explanation(bound, 1e-5))
     assert max(map(len, lines)) <= 80
     assert lines[0].startswith("  why                many words")
     assert "  order              8.12346" in lines
@@ -120,12 +129,12 @@ def test_an_explanation_lays_out_the_error_budget_and_wraps_long_reasons() -> No
         "    losses cut away          0        0         chance of the losses left out",
         "    something new            2e-12    2e-07",
     ]
-    assert "    something new            2e-12" in list(text.explanation(bound))
+    assert "    something new            2e-12" in list(explanation.explanation(bound))
 
 
 def test_no_phrase_for_an_error_term_runs_over_80_columns() -> None:
     terms = dict.fromkeys(glossary.TERMS, 1.2e-100)
-    assert max(map(len, text.errors(terms, 1.1e-5, "δ"))) <= 80
+    assert max(map(len, explanation.errors(terms, 1.1e-5, "δ"))) <= 80
 
 
 def test_an_error_relative_to_delta_is_one_of_the_delta_that_was_found() -> None:
@@ -133,7 +142,7 @@ def test_an_error_relative_to_delta_is_one_of_the_delta_that_was_found() -> None
         "delta", 1e-6, 2e-6, Guarantee.CERTIFIED, "exact", PLAN.assumptions, "grid",
         details={"method": "grid", "terms": {"lattice": 1e-6}},
     )  # fmt: skip
-    assert any("lattice" in line and " 0.5 " in line for line in text.explanation(bound, 3.0))
+    assert any("lattice" in line and " 0.5 " in line for line in explanation.explanation(bound, 3.0))
 
 
 def rows() -> tuple[AccountantRow, ...]:
@@ -200,7 +209,7 @@ def test_a_quantity_that_differs_between_phases_is_null_at_the_top() -> None:
     assert (described["noise_multiplier"], described["sample_rate"]) == (None, first.sampling.sample_rate)
     assert [phase["noise_multiplier"] for phase in described["phases"]] == [1.1, 2.0]
     assert described["steps"] == first.steps + 10
-    lines = list(text.plan_rows(Plan((first, second))))
+    lines = list(plan_rows.plan_rows(Plan((first, second))))
     assert lines[:4] == [
         "  phases             2 phases         14073 steps",
         "    1     σ = 1.1        q = 0.00426667   14063 steps",
@@ -211,7 +220,7 @@ def test_a_quantity_that_differs_between_phases_is_null_at_the_top() -> None:
 
 def test_of_many_phases_the_first_and_the_last_are_listed_and_the_rest_counted() -> None:
     phases = tuple(Settings(noise_multiplier=1 + i, sample_rate=0.01, steps=5).plan().only_phase for i in range(100))
-    lines = list(text.plan_rows(Plan(phases)))
+    lines = list(plan_rows.plan_rows(Plan(phases)))
     assert lines[5] == "    ...   95 more, σ = 5 to 99, q = 0.01"
     assert lines[6].split()[:4] == ["100", "σ", "=", "100"]
     assert len(lines) == 9
@@ -219,7 +228,7 @@ def test_of_many_phases_the_first_and_the_last_are_listed_and_the_rest_counted()
 
 def test_earlier_runs_stand_apart() -> None:
     plan = Plan((PLAN.only_phase, PLAN.only_phase, PLAN.only_phase))
-    lines = [line.split()[:3] for line in text.plan_rows(plan, earlier=1)]
+    lines = [line.split()[:3] for line in plan_rows.plan_rows(plan, earlier=1)]
     assert lines[0] == ["earlier", "runs", "1"]
     assert lines[2] == ["this", "run", "2"]
 

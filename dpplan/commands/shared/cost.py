@@ -4,12 +4,12 @@ import functools
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dpplan import accounting
-from dpplan.accounting.bound import Bound
+from dpplan.accounting.bound import Bound, Quantity
 from dpplan.checks import Problems, show
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.parameter_types import COUNT
@@ -33,7 +33,7 @@ class CostRequest:
     """
 
     call: Request
-    quantity: Literal["epsilon", "delta"]
+    quantity: Quantity
     places: tuple[float, ...]
     choice: AccountantChoice
     digits: int | None = None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from dpplan.checks import show as shown
 from dpplan.commands.shared import output
 from dpplan.commands.shared.cost import Cost
-from dpplan.render import text, to_json
+from dpplan.render import explanation, figures, plan_rows, to_json
 
 if TYPE_CHECKING:
     from dpplan.compare import AccountantComparison
@@ -20,15 +20,15 @@ def show(cost: Cost, explain: bool) -> None:
         _show_proofs(cost)
     else:
         output.answers(list(zip(places, cost.bounds, strict=True)))
-    output.say(text.spent_before(bound, at) for bound, at in zip(cost.alone, places, strict=False))
-    output.say(text.plan_rows(call.plan, call.deltas, earlier=call.earlier))
+    output.say(plan_rows.spent_before(bound, at) for bound, at in zip(cost.alone, places, strict=False))
+    output.say(plan_rows.plan_rows(call.plan, call.deltas, earlier=call.earlier))
     if explain:
         for comparison in cost.comparisons:
             explain_comparison(comparison)
         for bound, at in zip(cost.bounds, places, strict=False):
-            heading = [text.heading(bound, at)] if len(cost.bounds) > 1 else []
-            output.say(["", *heading, *text.explanation(bound, at)])
-        output.say(text.premises(bool(cost.proofs)))
+            heading = [figures.heading(bound, at)] if len(cost.bounds) > 1 else []
+            output.say(["", *heading, *explanation.explanation(bound, at)])
+        output.say(explanation.premises(bool(cost.proofs)))
     output.warn(call.warnings)
 
 
@@ -36,8 +36,8 @@ def explain_comparison(comparison: "AccountantComparison") -> None:
     """How each accountant came to its figure."""
     for row in comparison.rows:
         if row.bound is not None:
-            heading = text.heading(row.bound, comparison.at, named=True)
-            output.say(["", heading, *text.explanation(row.bound, comparison.at)])
+            heading = figures.heading(row.bound, comparison.at, named=True)
+            output.say(["", heading, *explanation.explanation(row.bound, comparison.at)])
 
 
 def print_json(cost: Cost, warnings: Sequence[str] | None = None, **more: object) -> None:

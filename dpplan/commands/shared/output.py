@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dpplan.accounting.bound import Bound
+from dpplan.render.figures import headline
 from dpplan.render.table import COLOURS, Meaning, Table, notes, plain, rich, wrapped
-from dpplan.render.text import headline
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,9 +55,9 @@ def answers(given: Sequence[tuple[float, Bound]]) -> None:
         (at, bound), *_ = given
         say([headline(bound, at, paint), ""])
         return
-    from dpplan.render import compare_accountants
+    from dpplan.render import cost
 
-    show(compare_accountants.answers(given))
+    show(cost.answers(given))
     say([""])
 
 
