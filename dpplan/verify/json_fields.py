@@ -100,6 +100,11 @@ def count(problems: Problems, holder: Object, path: str, least: int = 1) -> int 
 def phase(problems: Problems, holder: Object, path: str, steps: int | None = None) -> Phase | None:
     """The phase that an object describes. steps: in place of those it names."""
     length = count(problems, holder, f"{path}.steps") if steps is None else steps
+    beyond = [name for name in ("noise_multiplier", "sample_rate") if _is_beyond_floats(holder.get(name))]
+    for name in beyond:
+        problems.add(f"{path}.{name}={shown(holder[name])} is not a finite number.")
+    if beyond:
+        return None
     try:
         return phase_from_json(holder, path, steps=1 if length is None else length)
     except PlanError as error:
@@ -122,6 +127,10 @@ def finite(value: object) -> float | None:
     except OverflowError:
         return None
     return result if math.isfinite(result) else None
+
+
+def _is_beyond_floats(value: object) -> bool:
+    return is_number(value) and finite(value) is None
 
 
 def shown(value: object) -> str:
