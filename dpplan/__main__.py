@@ -10,7 +10,8 @@ import click
 
 import dpplan
 from dpplan.checks import did_you_mean
-from dpplan.commands.group import Entry, LazyGroup
+from dpplan.commands import COMMANDS
+from dpplan.commands.shared.lazy_group import LazyGroup
 from dpplan.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_IO, EXIT_USAGE, DpplanError, out_of_memory
 
 HELP = """Plan, account for and check training with differential privacy (DP-SGD).
@@ -31,24 +32,12 @@ Exit status: 0 done; 1 a limit is exceeded or cannot be met; 2 the call makes no
 3 nothing could be certified; 4 an internal error; 5 input or output failed, or memory ran out.
 `dpplan help exit-codes` says more.
 """
-COMMANDS = {
-    "epsilon": Entry("dpplan.commands.epsilon", "What a plan costs: its ε at a δ."),
-    "delta": Entry("dpplan.commands.delta", "What a plan costs: its δ at an ε."),
-    "curve": Entry("dpplan.commands.curve", "ε over δ, steps, noise or batch; or δ over ε."),
-    "solve": Entry("dpplan.commands.solve", "Any one unknown of a plan, from a target."),
-    "frontier": Entry("dpplan.commands.frontier", "Every batch and length at one target, and the best."),
-    "compare": Entry("dpplan.commands.compare", "Accountants, theorems or recipes, side by side."),
-    "check": Entry("dpplan.commands.check", "What is wrong with a plan or a recipe, and the fix."),
-    "train": Entry("dpplan.commands.train", "Run a recipe and account for it."),
-    "verify": Entry("dpplan.commands.verify", "Whether an old claim stands, and what to publish."),
-    "help": Entry("dpplan.commands.help", "What a certificate assumes, and other topics."),
-}
 # What a shell reports for a process that a signal ended: 128 and the signal's number.
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
 group = click.version_option(dpplan.__version__, prog_name="dpplan", message="%(prog)s %(version)s")(
-    LazyGroup("dpplan", COMMANDS, help=HELP)
+    LazyGroup("dpplan", COMMANDS, HELP, "dpplan.commands")
 )
 
 

@@ -22,18 +22,16 @@ from dpplan.accounting.bound import Bound
 from dpplan.checks import Problems, did_you_mean
 from dpplan.errors import NotCertified, PlanError, UsageError
 from dpplan.plan import Phase, Plan, Settings
+from dpplan.quantities import quantity
 
 Progress = Callable[[int, int], None]
 Who = Mapping[str, Mapping[str, object]]
 PATIENCE = 0.7  # seconds before other processes are started, which takes about as long
 EXACT: Who = MappingProxyType({"exact": MappingProxyType({})})
-# What may be varied -> the setting it is, and those that would contradict it or that it replaces.
+# What may be varied, in the words of options -> the setting it is, and those it replaces.
 QUANTITIES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "steps": ("steps", ("epochs",)),
-    "epochs": ("epochs", ("steps",)),
-    "sigma": ("noise_multiplier", ()),
-    "batch": ("batch_size", ("sample_rate",)),
-    "q": ("sample_rate", ("batch_size",)),
+    quantity(name).word: (name, quantity(name).replaces)
+    for name in ("steps", "epochs", "noise_multiplier", "batch_size", "sample_rate")
 }
 
 

@@ -7,9 +7,9 @@ from fractions import Fraction
 
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, Adjacency
 from dpplan.checks import Problems, is_number, show
-from dpplan.digits import near_at_most
 from dpplan.errors import PlanError
 from dpplan.mechanism import Gaussian, Mechanism
+from dpplan.rounding import near_at_most
 from dpplan.sampling import Poisson, Sampling
 
 # What a mechanism or a scheme can be given.

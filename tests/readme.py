@@ -26,7 +26,8 @@ from pathlib import Path
 import click
 
 from dpplan import __main__ as program
-from dpplan.commands.group import LazyGroup
+from dpplan import accounting
+from dpplan.commands.shared.lazy_group import LazyGroup
 from dpplan.recipe import Data, Model, Privacy, Runtime, Training
 
 ROOT = Path(__file__).parents[1]
@@ -173,8 +174,8 @@ def commands() -> dict[str, click.Command]:
     """Every command that does something, by what is typed."""
 
     def below(group: LazyGroup, path: str) -> Iterator[tuple[str, click.Command]]:
-        for name, entry in group.table.items():
-            command = entry.load()
+        for name in group.summaries:
+            command = group.load(name)
             if isinstance(command, LazyGroup):
                 yield from below(command, f"{path} {name}")
             else:
@@ -188,6 +189,10 @@ def lists() -> dict[str, list[list[str]]]:
     kinds = (Privacy, Data, Model, Training, Runtime)
     return {
         "Commands": [[f"`{name}`", str(command.short_help)] for name, command in commands().items()],
+        "Accountants": [
+            [f"`{each.name}`", each.caption, each.guarantee, each.use, each.source]
+            for each in map(accounting.describe, accounting.ACCOUNTANTS)
+        ],
         "Recipes": [
             [f"`{block.title}`", " ".join(f"`{field.name}`" for field in dataclasses.fields(block))] for block in kinds
         ],

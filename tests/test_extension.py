@@ -22,7 +22,8 @@ from dpplan.errors import NotApplicable
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
 from dpplan.plan_json import plan_from_json
-from dpplan.render import data, text
+from dpplan.render import to_json
+from dpplan.render.plan_rows import plan_rows
 from dpplan.sampling import Binomial, Poisson
 
 DOCUMENT = Path(__file__).parents[1] / "CONTRIBUTING.md"
@@ -110,7 +111,7 @@ def test_a_toy_under_neighbours_it_has_no_theorem_for_is_refused(toys: dict[str,
 
 def test_toys_are_shown_and_stored_like_everything_else(toys: dict[str, Any]) -> None:
     plan = Plan((Phase(toys["LaplaceNoise"](2.0), toys["CoinPoisson"](0.25, 0.5), 3),))
-    stored = json.loads(data.dumps(data.described(plan)))
+    stored = json.loads(to_json.dumps(to_json.described(plan)))
     assert stored["phases"] == [
         {
             "mechanism": "laplace-noise",
@@ -122,10 +123,10 @@ def test_toys_are_shown_and_stored_like_everything_else(toys: dict[str, Any]) ->
         }
     ]
     assert plan_from_json(stored) == plan
-    shown = "\n".join(text.plan_rows(plan))
+    shown = "\n".join(plan_rows(plan))
     for line in ("noise scale        2", "sample rate        0.25", "chance             0.5", "after a public coin"):
         assert line in shown
-    assert "noise scale = 2" in "\n".join(text.plan_rows(Plan(plan.phases * 2)))
+    assert "noise scale = 2" in "\n".join(plan_rows(Plan(plan.phases * 2)))
 
 
 def laplace_delta(scale: float, steps: int, epsilon: float) -> mpf:

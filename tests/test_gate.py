@@ -7,9 +7,9 @@ import pytest
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.gate import Passage, Standing, hold, judge
 from dpplan.plan import Plan, Settings
-from dpplan.render import text
-from dpplan.search import Meter
-from dpplan.solve import ladders
+from dpplan.render import limits
+from dpplan.solve import candidate_values
+from dpplan.solve.search import Evaluator
 
 ASSUMED = Plan.from_rate(1.0, 0.1, 1).assumptions
 
@@ -72,18 +72,18 @@ def test_a_claim_stands_or_falls_by_what_is_proven(claimed: float, bound: Bound,
 
 @pytest.mark.parametrize("limit", [1.0, 2.3, 2.38168, 2.3816897, 2.38168972612, 2.3816897261299])
 def test_what_exceeds_a_limit_is_shown_above_it(limit: float) -> None:
-    said = text.exceeded(certified(2.38168972613, 2.38168972615), 1e-5, limit)
+    said = limits.exceeded(certified(2.38168972613, 2.38168972615), 1e-5, limit)
     assert limit < float(said.split()[2]) <= 2.38169
     if said.startswith("ε ≥"):
         assert float(said.split()[2]) <= 2.38168972613
 
 
 def test_a_limit_inside_the_interval_is_shown_inside_it() -> None:
-    said = text.exceeded(certified(2.38168972613, 2.38168972615), 1e-5, 2.38168972614)
+    said = limits.exceeded(certified(2.38168972613, 2.38168972615), 1e-5, 2.38168972614)
     assert "not proven to be within it, nor to exceed it: 2.38168972613 ≤ ε ≤ 2.38168972615." in said
 
 
 def test_a_search_is_not_ended_by_a_lower_bound() -> None:
-    ladder = ladders.noise(Settings(sample_rate=0.1, steps=1))
-    assert Meter(ladder, lambda rung: LOWER, 3.0).gap(0) == math.inf
-    assert Meter(ladder, lambda rung: UPPER, 3.0).gap(0) <= 0
+    candidates = candidate_values.noise(Settings(sample_rate=0.1, steps=1))
+    assert Evaluator(candidates, lambda index: LOWER, 3.0).gap(0) == math.inf
+    assert Evaluator(candidates, lambda index: UPPER, 3.0).gap(0) <= 0

@@ -21,13 +21,11 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dpplan"
 # Parts of dpplan, from those that know nothing to the one that knows all. The parts of one layer do not know each
 # other, except in PEERS, where any order without a circle will do.
-PEERS = frozenset(
-    {"search", "solve", "compare", "frontier", "risk", "lint", "curve", "growth", "contest", "plot", "plot_frontier"}
-) | {"gate", "verify"}
+PEERS = frozenset({"solve", "compare", "frontier", "risk", "lint", "curve", "plot", "gate", "verify"})
 LAYERS = (
     {"errors"},
     {"checks", "durable"},
-    {"digits", "processes"},
+    {"rounding", "processes"},
     {"quantities", "adjacency", "mechanism"},
     {"sampling"},
     {"plan"},
@@ -67,7 +65,7 @@ OUTSIDE = {
     "yaml": ("dpplan.recipe.",),
     "numpy": ("dpplan.accounting.", *(f"dpplan.{name}" for name in sorted(PEERS)), "dpplan.train."),
     "scipy": ("dpplan.train.",),
-    "matplotlib": ("dpplan.plot", "dpplan.plot_frontier"),
+    "matplotlib": ("dpplan.plot.",),
     "torch": ("dpplan.train.",),
     "sklearn": ("dpplan.train.",),
     "PIL": ("dpplan.train.",),

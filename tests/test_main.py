@@ -15,11 +15,12 @@ import click
 import pytest
 
 from dpplan import __main__ as program
-from dpplan import __version__, accounting
-from dpplan.commands import options
-from dpplan.commands.group import LazyGroup
+from dpplan import __version__, accounting, commands
+from dpplan.commands.shared import accountant_option
+from dpplan.commands.shared.lazy_group import LazyGroup
 
 ROOT = Path(__file__).parents[1]
+TOP = [name for name in commands.COMMANDS if " " not in name]
 EPSILON = ["epsilon", "--sigma", "4", "--q", "0.01", "--steps", "10000", "--delta", "1e-5"]
 HEAVY = {"torch", "yaml", "rich", "scipy", "matplotlib", "sklearn"}
 
@@ -47,17 +48,17 @@ def loaded(*arguments: str) -> set[str]:
     return {name.split(".")[0] for name in names}
 
 
-def commands(group: LazyGroup, path: str) -> Iterator[tuple[str, click.Command]]:
+def below(group: LazyGroup, path: str) -> Iterator[tuple[str, click.Command]]:
     yield path, group
-    for name, entry in group.table.items():
-        command = entry.load()
+    for name in group.summaries:
+        command = group.load(name)
         if isinstance(command, LazyGroup):
-            yield from commands(command, f"{path} {name}")
+            yield from below(command, f"{path} {name}")
         else:
             yield f"{path} {name}", command
 
 
-COMMANDS = dict(commands(program.group, "dpplan"))
+COMMANDS = dict(below(program.group, "dpplan"))
 
 
 def examples() -> Iterator[str]:
@@ -122,15 +123,24 @@ def test_the_package_and_the_help_load_next_to_nothing() -> None:
 
 
 def test_the_table_of_commands_says_what_the_commands_say() -> None:
-    for group in (command for command in COMMANDS.values() if isinstance(command, LazyGroup)):
-        for name, entry in group.table.items():
-            command = entry.load()
-            assert (command.name, command.short_help) == (name, entry.short_help)
+    assert {path.removeprefix("dpplan").strip() for path in COMMANDS} - {""} == set(commands.COMMANDS)
+    for path, command in COMMANDS.items():
+        if path != "dpplan":
+            assert (command.name, command.short_help) == (
+                path.split()[-1],
+                commands.COMMANDS[path.removeprefix("dpplan ")],
+            )
+
+
+def test_every_module_of_commands_is_a_command_and_the_reverse() -> None:
+    files = {file.stem for file in Path(commands.__file__).parent.glob("*.py") if file.stem != "__init__"}
+    groups = {name for name in commands.COMMANDS if any(other.startswith(f"{name} ") for other in commands.COMMANDS)}
+    assert files == {name.replace(" ", "_") for name in commands.COMMANDS if name not in groups}
 
 
 def test_help_lists_the_commands_in_order() -> None:
     lines = run("--help").stdout.split("Commands:\n")[1].splitlines()
-    assert [line.split()[0] for line in lines] == list(program.COMMANDS)
+    assert [line.split()[0] for line in lines] == list(TOP)
     assert run().stdout == run("--help").stdout
 
 
@@ -145,17 +155,17 @@ def test_accountant_options_are_those_the_accountants_take() -> None:
             for name in accounting.ACCOUNTANTS
             if option in inspect.signature(accounting.accountant(name).epsilon).parameters
         )
-        for option in options.OPTIONS
+        for option in accountant_option.TAKERS
     }
     assert {option: set(names) for option, names in takes.items()} == {
-        option: set(names) for option, names in options.OPTIONS.items()
+        option: set(names) for option, names in accountant_option.TAKERS.items()
     }
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (["epsilonn"], f"'epsilonn' is not a command of dpplan: {', '.join(program.COMMANDS)}. "
+        (["epsilonn"], f"'epsilonn' is not a command of dpplan: {', '.join(TOP)}. "
                        "Did you mean 'epsilon'?"),
         (["compare", "acountants"], "'acountants' is not a command of dpplan compare: accountants, theorems, plans. "
                                     "Did you mean 'accountants'?"),
@@ -215,7 +225,7 @@ def test_a_screen_without_greek_letters_still_gets_the_answer() -> None:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("dpplan ", set(program.COMMANDS)),
+        ("dpplan ", set(TOP)),
         ("dpplan compare ", {"accountants", "theorems", "plans"}),
         ("dpplan epsilon --accountant ", {*accounting.ACCOUNTANTS, "all"}),
         ("dpplan epsilon --noise", {"--noise-multiplier"}),

@@ -8,17 +8,30 @@ figures never fall as steps or the sample rate rise and never rise as noise rise
 theorem for a plan raises NotApplicable instead of guessing.
 """
 
+import functools
 import importlib
 from typing import Protocol, cast
 
 from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.accounting.description import Description, description_of
 from dpplan.checks import Problems, did_you_mean
 from dpplan.errors import UsageError
 from dpplan.plan import Plan
 
-__all__ = ["ACCOUNTANTS", "Accountant", "Bound", "Guarantee", "accountant", "delta", "epsilon"]
+__all__ = [
+    "ACCOUNTANTS",
+    "Accountant",
+    "Bound",
+    "Description",
+    "Guarantee",
+    "accountant",
+    "delta",
+    "describe",
+    "epsilon",
+]
 
-# Name -> module, in the order they are shown: from what is proven both ways to what is loosest.
+# Name -> module, in the order they are shown: from what is proven both ways to what is loosest. All else that is said
+# of an accountant stands in its module, in DESCRIPTION.
 ACCOUNTANTS: dict[str, str] = {
     "exact": "dpplan.accounting.exact",
     "gdp": "dpplan.accounting.gdp",
@@ -32,7 +45,9 @@ ACCOUNTANTS: dict[str, str] = {
 
 
 class Accountant(Protocol):
-    """A module with these two functions. Options are accountant-specific keywords (rdp: conversion)."""
+    """A module with these two functions and a DESCRIPTION. Options are the keywords named there (rdp: conversion)."""
+
+    DESCRIPTION: Description
 
     def epsilon(self, plan: Plan, delta: float, **options: object) -> Bound: ...
 
@@ -41,9 +56,23 @@ class Accountant(Protocol):
 
 def accountant(name: str) -> Accountant:
     """The accountant of that name; its module is imported here and not before."""
+    return cast(Accountant, importlib.import_module(_module(name)))
+
+
+def describe(name: str) -> Description:
+    """What the accountant of that name says of itself; its module need not be imported for it."""
+    return _described(_module(name))
+
+
+@functools.cache
+def _described(module: str) -> Description:
+    return description_of(module)
+
+
+def _module(name: str) -> str:
     if name not in ACCOUNTANTS:
         raise UsageError(f"accountant={name} is not one of: {', '.join(ACCOUNTANTS)}.{did_you_mean(name, ACCOUNTANTS)}")
-    return cast(Accountant, importlib.import_module(ACCOUNTANTS[name]))
+    return ACCOUNTANTS[name]
 
 
 def epsilon(plan: Plan, delta: float, accountant: str = "exact", **options: object) -> Bound:

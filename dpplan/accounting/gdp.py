@@ -17,12 +17,24 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee, widened
+from dpplan.accounting.description import Description
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.numerics.logspace import log_expm1, log_sum
 from dpplan.accounting.numerics.normal import LOG_SQRT_2PI, normal_tail
 from dpplan.accounting.support import SampledGaussian, sampled_gaussians
 from dpplan.errors import NotApplicable
 from dpplan.plan import Plan
+
+DESCRIPTION = Description(
+    name="gdp",
+    caption="Gaussian DP: a closed form without sampling, a central limit with it",
+    guarantee="certified, estimate",
+    use="full batches; otherwise to see what the limit hides",
+    source="Dong, Roth, Su 2022; Bu et al. 2020",
+    supports="Gaussian noise, Poisson sampling or none",
+    colour="#E69F00",
+    note="μ = {mu}",
+)
 
 
 class Interval(NamedTuple):

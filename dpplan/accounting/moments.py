@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.accounting.description import AccountantOption, Description
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.binomial import log_binomial_pmf
 from dpplan.accounting.numerics.logspace import log_expm1, log_sum
@@ -23,6 +24,25 @@ from dpplan.accounting.support import SampledGaussian, sampled_gaussians
 from dpplan.checks import Problems
 from dpplan.errors import UsageError
 from dpplan.plan import Plan
+
+DESCRIPTION = Description(
+    name="moments",
+    caption="log-moments of whole orders up to 32, Markov's inequality",
+    guarantee="upper",
+    use="to reproduce figures of the first papers",
+    source="Abadi et al. 2016",
+    supports="Gaussian noise, Poisson sampling or none",
+    colour="#009E73",
+    note="λ = {lambda} of ≤ {max_lambda}",
+    options=(
+        AccountantOption(
+            "max_lambda",
+            "The largest moment that {takers} tries; 32 when not given.",
+            remedy="The paper used 32.",
+        ),
+    ),
+    published=2016,
+)
 
 
 def epsilon(plan: Plan, delta: float, *, max_lambda: int = 32) -> Bound:

@@ -18,6 +18,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.accounting.description import AccountantOption, Description
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.minimum import minimise
 from dpplan.accounting.sampled_gaussian import kl_divergence, log_excess_moments
@@ -25,6 +26,20 @@ from dpplan.accounting.support import SampledGaussian, sampled_gaussians
 from dpplan.checks import Problems
 from dpplan.errors import UsageError
 from dpplan.plan import Plan
+
+DESCRIPTION = Description(
+    name="rdp",
+    caption="Rényi DP, the order minimised continuously",
+    guarantee="upper",
+    use="to compare with most libraries (`--conversion classic` for older ones)",
+    source="Mironov, Talwar, Zhang 2019; Canonne, Kamath, Steinke 2020",
+    supports="Gaussian noise, Poisson sampling or none",
+    colour="#0072B2",
+    note="order {order}, {conversion}",
+    options=(AccountantOption("conversion", "How {takers} turn into ε; cks is tighter.", choices=("cks", "classic")),),
+    published=2017,
+)
+
 
 Conversion = Literal["cks", "classic"]
 LEAST_ORDER = 1 + 1e-4

@@ -15,12 +15,26 @@ from typing import Literal, get_args
 import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.accounting.description import AccountantOption, Description
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.minimum import minimise
 from dpplan.accounting.support import sampled_gaussians
 from dpplan.checks import Problems
 from dpplan.errors import NotApplicable, UsageError
 from dpplan.plan import Plan
+
+DESCRIPTION = Description(
+    name="zcdp",
+    caption="zero-concentrated DP; refuses sampled batches",
+    guarantee="upper",
+    use="full batches, to compose with other zCDP releases",
+    source="Bun, Steinke 2016",
+    supports="Gaussian noise without sampling",
+    colour="#56B4E9",
+    note="order {order}, {conversion}",
+    options=(AccountantOption("conversion", "How {takers} turn into ε; cks is tighter.", choices=("cks", "classic")),),
+)
+
 
 Conversion = Literal["cks", "classic"]
 

@@ -9,8 +9,11 @@ import click
 from dpplan import accounting, lint
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, named
 from dpplan.checks import Problems, did_you_mean
-from dpplan.commands import options, screen
-from dpplan.commands.options import Choice, Said
+from dpplan.commands.shared import output, plan_arguments
+from dpplan.commands.shared.accountant_option import EXACT
+from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
+from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.commands.shared.request import parse, resolve
 from dpplan.errors import EXIT_EXCEEDED, PlanError, UsageError
 from dpplan.plan import Plan, Settings
 
@@ -37,15 +40,15 @@ sense as put; 3 nothing could be certified.
 ALL = "all"
 
 
-@click.command("check", help=HELP, short_help="What is wrong with a plan or a recipe, and the fix.")
-@click.argument("recipe", type=options.FileName(path_type=Path), metavar="[RECIPE]", required=False)
-@options.phases
-@options.deltas(several=False)
-@click.option("--accountant", type=options.Name(tuple(accounting.ACCOUNTANTS)), help="Whose figure is claimed.")
-@click.option("--claimed-eps", "claimed", type=options.NUMBER, help="The ε that is claimed.")
+@click.command("check", help=HELP)
+@click.argument("recipe", type=FileName(path_type=Path), metavar="[RECIPE]", required=False)
+@plan_arguments.phases
+@plan_arguments.deltas(several=False)
+@click.option("--accountant", type=Name(tuple(accounting.ACCOUNTANTS)), help="Whose figure is claimed.")
+@click.option("--claimed-eps", "claimed", type=NUMBER, help="The ε that is claimed.")
 @click.option(
     "--adjacency",
-    type=options.Name([name.replace("_", "-") for name in ADJACENCIES]),
+    type=Name([name.replace("_", "-") for name in ADJACENCIES]),
     help="What the claim compares: data sets with one example more or less, with one replaced, or with one zeroed out.",
 )
 @click.option(
@@ -53,63 +56,70 @@ ALL = "all"
     type=click.Choice(["poisson", "shuffle", "fixed"]),
     help="How batches are drawn: independently, by shuffling and cutting, or with a fixed size.",
 )
-@click.option("--cap", type=options.COUNT, help="The largest batch that the loader lets through.")
-@click.option("--accumulate", type=options.COUNT, help="Micro-batches that make one noisy update.")
-@click.option("--views", type=options.COUNT, help="Augmented views of an example, each clipped by itself.")
-@click.option("--seed", type=options.COUNT, help="The seed of the noise, where it is fixed.")
-@click.option("--trials", type=options.COUNT, help="Settings that were tried on the same examples.")
+@click.option("--cap", type=COUNT, help="The largest batch that the loader lets through.")
+@click.option("--accumulate", type=COUNT, help="Micro-batches that make one noisy update.")
+@click.option("--views", type=COUNT, help="Augmented views of an example, each clipped by itself.")
+@click.option("--seed", type=COUNT, help="The seed of the noise, where it is fixed.")
+@click.option("--trials", type=COUNT, help="Settings that were tried on the same examples.")
 @click.option(
     "--runs",
-    type=options.FileName(path_type=Path, file_okay=False),
+    type=FileName(path_type=Path, file_okay=False),
     help="Look in this folder for runs of `dpplan train` on the same examples as RECIPE.",
 )
 @click.option("--silence", multiple=True, metavar='CODE="REASON"', help="Let the findings of a rule pass.")
 @click.option("--strict", is_flag=True, help="Exit with status 1 on warnings too.")
 @click.option("--explain", metavar="CODE", help="Say at length what a rule looks at, and stop; all lists the rules.")
-@options.as_json
+@output.json_option
 def command(
-    recipe: Path | None, said: Said, delta: Any, silence: tuple[str, ...], strict: bool, explain: str | None,
-    as_json: bool, **told: Any,
-) -> None:  # fmt: skip
-    from dpplan.render import lint as render
+    recipe: Path | None,
+    arguments: PlanArguments,
+    delta: Any,
+    silence: tuple[str, ...],
+    strict: bool,
+    explain: str | None,
+    as_json: bool,
+    **told: Any,
+) -> None:
+    from dpplan.render import check as render
 
     if explain is not None:
-        screen.say(render.rules() if explain.lower() == ALL else render.explanation(explain.upper()))
+        output.say(render.rules() if explain.lower() == ALL else render.explanation(explain.upper()))
         return
-    reasons = _reasons(silence)
     problems = _problems(told)
+    silenced: dict[str, str] = {}
     if recipe is None:
-        run = _of_plan(said, delta, told, problems)
+        run = _of_plan(arguments, delta, told, problems)
     else:
-        run, own = _of_recipe(recipe, said, delta, told, problems)
-        reasons = own | reasons
-    findings = lint.check(run, reasons)
+        run, silenced = _of_recipe(recipe, arguments, delta, told, problems)
+
+    findings = lint.check(run, silenced | _reasons(silence))
     failed = bool(lint.failing(findings, strict))
+
     if as_json:
-        screen.as_json(render.document(run, findings, failed))
+        output.as_json(render.document(run, findings, failed))
     else:
-        screen.say(render.report(run, findings, screen.paint))
+        output.say(render.report(run, findings, output.paint))
     if failed:
         click.get_current_context().exit(EXIT_EXCEEDED)
 
 
-def _of_plan(said: Said, delta: Any, told: dict[str, Any], problems: list[str]) -> lint.LintContext:
+def _of_plan(arguments: PlanArguments, delta: Any, told: dict[str, Any], problems: list[str]) -> lint.LintContext:
     """The run that the options describe. Raises PlanError with all that no rule reports."""
     if told["runs"] is not None:
         problems.append("--runs finds runs on the data of a recipe, and a plan names no data. Leave it out.")
     plan: Plan | None = None
-    settings, unheard = said.settings, []
+    settings, unheard = arguments.settings, []
     try:
-        if said.in_phases or said.spent:
-            heard = options.hear(said)
-            plan, settings, unheard = heard.plan, heard.known, heard.problems
+        if arguments.in_phases or arguments.spent:
+            parsed = parse(arguments)
+            plan, settings, unheard = parsed.plan, parsed.known, parsed.problems
         else:
             plan = lint.plan_of(settings)
     except UsageError as error:
         unheard = list(error.problems)
     if told["cap"] is not None and settings.examples is None:
         problems.append("--cap needs --n: how often a batch exceeds it depends on the number of examples.")
-    deltas, others = options.resolve(settings, (delta,), Choice("exact", {}), *problems)
+    deltas, others = resolve(settings, (delta,), EXACT, *problems)
     if unheard or others:
         raise PlanError([*unheard, *others])
     loop = lint.Loop(
@@ -125,15 +135,15 @@ def _of_plan(said: Said, delta: Any, told: dict[str, Any], problems: list[str]) 
 
 
 def _of_recipe(
-    file: Path, said: Said, delta: Any, told: dict[str, Any], problems: list[str]
+    file: Path, arguments: PlanArguments, delta: Any, told: dict[str, Any], problems: list[str]
 ) -> tuple[lint.LintContext, dict[str, str]]:
     """The run of the recipe, and what it silences. Of the plan's options only --n may be given."""
     from dpplan import recipe
-    from dpplan.commands.recipes import known
+    from dpplan.commands.shared.recipe_data import known
     from dpplan.recipe import lint_input
 
-    n = said.settings.examples
-    beside = said != Said(Settings(examples=n)) or delta is not None
+    n = arguments.settings.examples
+    beside = arguments != PlanArguments(Settings(examples=n)) or delta is not None
     loop = [f"--{name}" for name in ("loader", "cap", "accumulate", "views") if told[name] is not None]
     if beside:
         problems.append("a recipe says all of its plan itself; of the options of a plan only --n may be given with it.")

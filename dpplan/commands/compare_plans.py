@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dpplan.commands import options, screen
+from dpplan.commands.shared import output
+from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName
 from dpplan.errors import UsageError
 
 if TYPE_CHECKING:
-    from dpplan.contest import Contender
+    from dpplan.compare.plans import PlanEntry
 
 HELP = """Recipes side by side: what differs between them, and which wins on privacy, compute and noise.
 
@@ -26,35 +27,38 @@ Exit status: 0 done; 2 a recipe or the call is wrong; 3 nothing could be certifi
 """
 
 
-@click.command("plans", help=HELP, short_help="Recipes: what differs, and which wins on what.")
-@click.argument("recipes", type=options.FileName(path_type=Path), metavar="RECIPE...", nargs=-1, required=True)
+@click.command("plans", help=HELP)
+@click.argument("recipes", type=FileName(path_type=Path), metavar="RECIPE...", nargs=-1, required=True)
 @click.option(
-    "--n", "examples", type=options.COUNT, help="Training examples, for all; without it they are counted in the data."
+    "--n",
+    "examples",
+    type=COUNT,
+    help="Training examples, for all; without it they are counted in the data.",
 )
-@click.option("--delta", type=options.NUMBER, help="Compare all at this δ, in place of their own.")
-@options.as_json
+@click.option("--delta", type=NUMBER, help="Compare all at this δ, in place of their own.")
+@output.json_option
 def command(recipes: tuple[Path, ...], examples: Any, delta: Any, as_json: bool) -> None:
-    from dpplan import contest
+    from dpplan import compare
     from dpplan.recipe import Check, Runtime
-    from dpplan.render import contest as render
+    from dpplan.render import compare_plans as render
 
     if len(recipes) < 2:
         raise UsageError("there is one recipe and nothing to compare it with. Give two or more.")
-    contenders = _contenders(recipes, examples, delta)
-    result = contest.contest(contenders, ignored=(Runtime.title, Check.title))
+    entries = _entries(recipes, examples, delta)
+    result = compare.plans(entries, ignored=(Runtime.title, Check.title))
     if as_json:
-        screen.as_json(render.document(result))
+        output.as_json(render.document(result))
         return
-    screen.show(render.table(result))
-    assumed = {str(one.plan.assumptions): None for one in contenders}
-    screen.say(["", *(f"  {'assumes':<19}{assumptions}" for assumptions in assumed)])
+    output.show(render.table(result))
+    assumed = {str(one.plan.assumptions): None for one in entries}
+    output.say(["", *(f"  {'assumes':<19}{assumptions}" for assumptions in assumed)])
 
 
-def _contenders(files: Sequence[Path], examples: Any, delta: Any) -> "list[Contender]":
+def _entries(files: Sequence[Path], examples: Any, delta: Any) -> "list[PlanEntry]":
     """The recipes with their plans. Raises UsageError when two are the same file."""
     from dpplan import recipe
-    from dpplan.commands.recipes import training_examples
-    from dpplan.contest import Contender
+    from dpplan.commands.shared.recipe_data import training_examples
+    from dpplan.compare.plans import PlanEntry
     from dpplan.plan import resolve_delta
 
     jobs = [recipe.load(file) for file in files]
@@ -64,5 +68,5 @@ def _contenders(files: Sequence[Path], examples: Any, delta: Any) -> "list[Conte
         n = training_examples(job, examples)
         at = job.delta(n) if delta is None else resolve_delta(delta, n)
         name = job.name if often[job.name] == 1 else str(file)
-        found.append(Contender(name, job.plan(n), at, job.content, job.training.views))
+        found.append(PlanEntry(name, job.plan(n), at, job.content, job.training.views))
     return found

@@ -6,9 +6,12 @@ from typing import Any
 import click
 
 from dpplan.checks import show
-from dpplan.commands import options, pictures, screen
-from dpplan.commands.options import Choice, Said
-from dpplan.render import text
+from dpplan.commands.shared import output, plan_arguments, plot_option
+from dpplan.commands.shared.accountant_option import EXACT
+from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.commands.shared.request import requested
+from dpplan.render import compare_theorems as render
+from dpplan.render import plan_rows, to_json
 
 HELP = """What each composition theorem proves as the steps of a run grow, from adding up to the exact answer.
 
@@ -23,31 +26,31 @@ Exit status: 0 done; 2 the call makes no sense as put.
 """
 
 
-@click.command("theorems", help=HELP, short_help="Composition theorems as the steps grow.")
-@options.phases
-@options.deltas(several=False)
-@click.option("--plot", type=options.FileName(path_type=Path, dir_okay=False), help="Also draw it, as .svg or .png.")
-@options.as_json
-def command(said: Said, delta: Any, plot: Path | None, as_json: bool) -> None:
-    from dpplan import growth
-    from dpplan.render import data, theorems
+@click.command("theorems", help=HELP)
+@plan_arguments.phases
+@plan_arguments.deltas(several=False)
+@plot_option.plot_option("Also draw it")
+@output.json_option
+def command(arguments: PlanArguments, delta: Any, plot: Path | None, as_json: bool) -> None:
+    from dpplan import compare
 
-    asked = options.settle(said, (delta,), Choice("exact", {}), *pictures.problems(plot))
+    call = requested(arguments, (delta,), EXACT, *plot_option.problems(plot))
     if plot is not None:
-        pictures.needs_matplotlib()
-    (at,) = asked.deltas
-    with screen.progress("theorems") as progress:
-        found = growth.theorems(asked.plan, at.value, progress)
+        plot_option.needs_matplotlib()
+    (at,) = call.deltas
+
+    with output.progress("theorems") as progress:
+        found = compare.theorems(call.plan, at.value, progress)
     if plot is not None:
-        pictures.draw(found.curves, plot)
+        plot_option.draw(found.curves, plot)
+
     if as_json:
         drawn = {} if plot is None else {"plot": str(plot)}
-        results = theorems.results(found)
-        screen.as_json(data.document("compare-theorems", asked.plan, results, asked.warnings, **drawn))
+        output.as_json(to_json.document("compare-theorems", call.plan, render.results(found), call.warnings, **drawn))
         return
-    screen.say([f"ε of the first steps at δ = {show(at.value)}"])
-    screen.show(theorems.table(found))
-    screen.say(["", *text.plan_rows(asked.plan, asked.deltas, earlier=asked.earlier)])
+    output.say([f"ε of the first steps at δ = {show(at.value)}"])
+    output.show(render.table(found))
+    output.say(["", *plan_rows.plan_rows(call.plan, call.deltas, earlier=call.earlier)])
     if plot is not None:
-        screen.say(["", f"drawn to {plot}"])
-    screen.warn(asked.warnings)
+        output.say(["", f"drawn to {plot}"])
+    output.warn(call.warnings)

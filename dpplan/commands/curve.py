@@ -8,13 +8,16 @@ from typing import Any
 import click
 
 from dpplan import accounting, processes
-from dpplan.commands import options, pictures, screen
-from dpplan.commands.axis import OVER, PROFILES, Axis, Reach
-from dpplan.commands.options import EVERY, EVERYONE, OPTIONS, Asked, Choice, Name, Said
+from dpplan.commands.shared import output, plan_arguments, plot_option
+from dpplan.commands.shared.accountant_option import EVERY, EVERYONE, TAKERS, AccountantChoice, accountant_options
+from dpplan.commands.shared.curve_axis import OVER, PROFILES, Axis, Reach
+from dpplan.commands.shared.parameter_types import COUNT, NUMBER, Name
+from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.commands.shared.request import Request, requested
 from dpplan.curve import Curves, Progress, Who
 from dpplan.errors import NotCertified
-from dpplan.render import curves as drawing
-from dpplan.render.numbers import up
+from dpplan.render import curve as drawing
+from dpplan.render.number_format import up
 from dpplan.render.table import wrapped
 
 HELP = """ε over δ, or over one quantity of a run; or δ over ε. Every point is certified like a single answer.
@@ -36,23 +39,23 @@ Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certif
 LEAST_DELTA = 1e-12  # how far a curve over ε goes when nothing is said
 
 
-@click.command("curve", help=HELP, short_help="ε over δ, steps, noise or batch; or δ over ε.")
+@click.command("curve", help=HELP)
 @click.option("--over", type=Name(OVER), default="delta", show_default=True, help="What runs along the curve.")
-@click.option("--from", "start", type=options.NUMBER, help="Where it begins.")
-@click.option("--to", "end", type=options.NUMBER, help="Where it ends.")
-@click.option("--points", type=options.COUNT, default=21, show_default=True, help="How many places.")
+@click.option("--from", "start", type=NUMBER, help="Where it begins.")
+@click.option("--to", "end", type=NUMBER, help="Where it ends.")
+@click.option("--points", type=COUNT, default=21, show_default=True, help="How many places.")
 @click.option("--log/--linear", "log", default=None, help="How places are spaced; the quantity decides if not given.")
-@options.phases
-@options.deltas(several=False)
+@plan_arguments.phases
+@plan_arguments.deltas(several=False)
 @click.option(
     "--accountant", "names", type=Name(EVERYONE), multiple=True, help="Who computes; exact if not given. Repeatable."
 )
-@options.told
-@click.option("--plot", type=options.FileName(path_type=Path, dir_okay=False), help="Also draw it, as .svg or .png.")
-@options.as_json
+@accountant_options
+@plot_option.plot_option("Also draw it")
+@output.json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values and nothing else.")
 def command(
-    said: Said,
+    arguments: PlanArguments,
     over: str,
     start: Any,
     end: Any,
@@ -60,82 +63,84 @@ def command(
     log: bool | None,
     delta: Any,
     names: tuple[str, ...],
-    choice: Choice,
+    choice: AccountantChoice,
     plot: Path | None,
     as_json: bool,
     as_csv: bool,
 ) -> None:
     axis = Axis(over, start, end, points, log)
     names = names or ("exact",)
-    problems = [*axis.problems(said), *_who_problems(names, choice), *pictures.problems(plot)]
+    problems = [*axis.problems(arguments), *_who_problems(names, choice), *plot_option.problems(plot)]
     problems += _clashes(over, delta, as_json and as_csv)
-    completed = axis.completed(said)
-    asked = options.settle(completed, None if over in PROFILES else (delta,), choice, *problems)
+    completed = axis.completed(arguments)
+    call = requested(completed, None if over in PROFILES else (delta,), choice, *problems)
     if plot is not None:
-        pictures.needs_matplotlib()
-    values = axis.values(_reach(axis, asked, said))
-    with screen.progress("points") as progress, processes.allow(processes.available()):
-        drawn = _draw(axis.over, asked, completed, values, _who(names, choice), progress)
+        plot_option.needs_matplotlib()
+    values = axis.values(_reach(axis, call, arguments))
+    with output.progress("points") as progress, processes.allow(processes.available()):
+        drawn = _computed(axis.over, call, completed, values, _who(names, choice), progress)
     if drawn.refusals and not any(bound for bounds in drawn.series.values() for bound in bounds):
         raise NotCertified("\n".join(drawn.refusals.values()))
     if plot is not None:
-        pictures.draw(drawn, plot)
+        plot_option.draw(drawn, plot)
     if as_csv:
         click.echo(drawing.as_csv(drawn), nl=False)
-        screen.warn(asked.warnings)
+        output.warn(call.warnings)
         return
     if as_json:
-        _print_json(drawn, asked, plot)
+        _print_json(drawn, call, plot)
         return
-    screen.say(wrapped(drawing.title(drawn)))
-    screen.show(drawing.table(drawn))
-    screen.say(["", *drawing.rows(drawn, asked.deltas, asked.earlier)])
+    output.say(wrapped(drawing.title(drawn)))
+    output.show(drawing.table(drawn))
+    output.say(["", *drawing.rows(drawn, call.deltas, call.earlier)])
     if plot is not None:
-        screen.say(["", f"drawn to {plot}"])
-    screen.warn(asked.warnings)
+        output.say(["", f"drawn to {plot}"])
+    output.warn(call.warnings)
 
 
-def _draw(over: str, asked: Asked, said: Said, values: Sequence[float], who: Who, progress: Progress | None) -> Curves:
+def _computed(
+    over: str, call: Request, arguments: PlanArguments, values: Sequence[float], who: Who, progress: Progress | None
+) -> Curves:
     from dpplan import curve
 
     if over == "delta":
-        return curve.profile(asked.plan, values, who, progress)
+        return curve.profile(call.plan, values, who, progress)
     if over == "eps":
-        return curve.delta_profile(asked.plan, values, who, progress)
-    (at,) = asked.deltas
-    before = asked.plan.phases[: asked.earlier]
-    if not said.in_phases:
-        return curve.against(said.settings, over, values, at.value, who, before, progress)
+        return curve.delta_profile(call.plan, values, who, progress)
+    (at,) = call.deltas
+    before = call.plan.phases[: call.earlier]
+    if not arguments.in_phases:
+        return curve.against(arguments.settings, over, values, at.value, who, before, progress)
     done = sum(phase.steps for phase in before)
-    last = asked.plan.steps - done
+    last = call.plan.steps - done
     within = [value for value in values if value <= last] or [float(last)]
-    drawn = curve.along(asked.plan, [done + int(value) for value in within], at.value, who, progress)
+    drawn = curve.along(call.plan, [done + int(value) for value in within], at.value, who, progress)
     return dataclasses.replace(drawn, x=tuple(within))
 
 
-def _reach(axis: Axis, asked: Asked, said: Said) -> Reach:
+def _reach(axis: Axis, call: Request, arguments: PlanArguments) -> Reach:
     """From where to where, when nothing is said."""
     if axis.over == "eps":
-        most = accounting.epsilon(asked.plan, LEAST_DELTA).value if axis.end is None else axis.end
+        most = accounting.epsilon(call.plan, LEAST_DELTA).value if axis.end is None else axis.end
         return Reach(0.0, float(up(most, 2)) if 0 < most < 1e300 else 1.0)
-    if said.in_phases and axis.over == "steps":
-        last = sum(phase.steps for phase in asked.plan.phases[asked.earlier :])
+    if arguments.in_phases and axis.over == "steps":
+        last = sum(phase.steps for phase in call.plan.phases[call.earlier :])
         return Reach(1.0 if axis.logarithmic else max(1.0, last / axis.points), last)
-    own = dataclasses.replace(asked.plan, phases=asked.plan.phases[-1:])
-    return axis.reach(own, said.settings)
+    own = dataclasses.replace(call.plan, phases=call.plan.phases[-1:])
+    return axis.reach(own, arguments.settings)
 
 
-def _who(names: Sequence[str], choice: Choice) -> Who:
+def _who(names: Sequence[str], choice: AccountantChoice) -> Who:
     every = accounting.ACCOUNTANTS if EVERY in names else dict.fromkeys(names)
     return {name: choice.options(name) for name in every}
 
 
-def _who_problems(names: Sequence[str], choice: Choice) -> list[str]:
+def _who_problems(names: Sequence[str], choice: AccountantChoice) -> list[str]:
     """Unknown accountants, and what was said to accountants that were not asked."""
-    found = [problem for name in dict.fromkeys(names) for problem in Choice(name, {}).problems()]
+    found = [problem for name in dict.fromkeys(names) for problem in AccountantChoice(name, {}).problems()]
     for option, value in choice.given.items():
-        if not found and EVERY not in names and not set(OPTIONS[option]) & set(names):
-            found += Choice(names[0], {option: value}).problems()
+        if not found and EVERY not in names and not set(TAKERS[option]) & set(names):
+            found += AccountantChoice(names[0], {option: value}).problems()
     return found
 
 
@@ -149,15 +154,15 @@ def _clashes(over: str, delta: Any, both: bool) -> list[str]:
     return found
 
 
-def _print_json(drawn: Curves, asked: Asked, plot: Path | None) -> None:
-    from dpplan.render import data
+def _print_json(drawn: Curves, call: Request, plot: Path | None) -> None:
+    from dpplan.render import to_json
 
     more = {"plot": str(plot)} if plot is not None else {}
-    deltas = [{"value": delta.value, "reason": delta.reason} for delta in asked.deltas]
-    screen.as_json(
-        data.document(
-            "curve", drawn.plan, drawing.results(drawn), asked.warnings,
+    deltas = [{"value": delta.value, "reason": delta.reason} for delta in call.deltas]
+    output.as_json(
+        to_json.document(
+            "curve", drawn.plan, drawing.results(drawn), call.warnings,
             over=drawn.x_name, quantity=drawn.quantity, delta=deltas[0] if deltas else None,
-            earlier_phases=asked.earlier, **more,
+            earlier_phases=call.earlier, **more,
         )
     )  # fmt: skip

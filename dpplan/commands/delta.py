@@ -1,14 +1,16 @@
 """dpplan delta: what a plan costs at an epsilon."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from dpplan.accounting.bound import Bound
-from dpplan.commands import options, screen, spending
-from dpplan.commands.options import Choice, Said
-from dpplan.render import text
+from dpplan.commands.shared import accountant_option, cost_output, limit_options, output, plan_arguments
+from dpplan.commands.shared.accountant_option import AccountantChoice
+from dpplan.commands.shared.cost import CostRequest, compute, digits_wanted, proof_problems, prove_option
+from dpplan.commands.shared.parameter_types import NUMBER
+from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.commands.shared.request import requested
+from dpplan.render import limits, plan_rows
 
 HELP = """The δ that a plan spends at an ε: the inverse of dpplan epsilon.
 
@@ -27,30 +29,35 @@ Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certif
 """
 
 
-@click.command("delta", help=HELP, short_help="What a plan costs: its δ at an ε.")
-@click.option("--eps", "epsilons", type=options.NUMBER, multiple=True, help="The ε. May be given several times.")
-@options.phases
-@options.accountant(every=True)
-@options.explain
-@spending.prove
-@options.as_json
+@click.command("delta", help=HELP)
+@click.option("--eps", "epsilons", type=NUMBER, multiple=True, help="The ε. May be given several times.")
+@plan_arguments.phases
+@accountant_option.accountant()
+@output.explain_option
+@prove_option
+@output.json_option
 def command(
-    epsilons: tuple[Any, ...], said: Said, choice: Choice, explain: bool, proof: tuple[bool, Any], as_json: bool
+    epsilons: tuple[Any, ...],
+    arguments: PlanArguments,
+    choice: AccountantChoice,
+    explain: bool,
+    proof: tuple[bool, Any],
+    as_json: bool,
 ) -> None:
-    problems = [*options.at_least_zero("eps", epsilons), *spending.proof_problems(proof, choice)]
-    asked = options.settle(said, None, choice, *problems)
-    inquiry = spending.Inquiry(asked, "delta", epsilons, choice, spending.digits_wanted(proof))
-    examples = asked.plan.examples
+    problems = [*limit_options.at_least_zero("eps", epsilons), *proof_problems(proof, choice)]
+    call = requested(arguments, None, choice, *problems)
+    request = CostRequest(call, "delta", epsilons, choice, digits_wanted(proof))
 
-    def cautions(held: Sequence[Bound]) -> list[str]:
-        found = (text.above_one_in(bound, at, examples) for at, bound in zip(epsilons, held, strict=True))
-        return [sentence for sentence in found if sentence]
+    with output.status("proving", needed=request.digits is not None) as progress:
+        found = compute(request, progress)
+    examples = call.plan.examples
+    above = (limits.above_one_in(bound, at, examples) for at, bound in zip(epsilons, found.held, strict=True))
+    cautions = [sentence for sentence in above if sentence]
 
-    def more(held: list[Bound]) -> dict[str, Any]:
-        notes = [] if examples is not None else [text.NO_EXAMPLES]
-        return {"warnings": [*asked.warnings, *cautions(held)], "notes": notes}
-
-    held = spending.answer(inquiry, explain, as_json, more)
-    if not as_json:
-        screen.say([] if examples is not None else [text.row("1/n", "not known", text.NO_EXAMPLES)])
-        screen.warn(cautions(held))
+    if as_json:
+        notes = [] if examples is not None else [limits.NO_EXAMPLES]
+        cost_output.print_json(found, [*call.warnings, *cautions], notes=notes)
+        return
+    cost_output.show(found, explain)
+    output.say([] if examples is not None else [plan_rows.row("1/n", "not known", limits.NO_EXAMPLES)])
+    output.warn(cautions)

@@ -6,11 +6,14 @@ from typing import Any
 import click
 
 from dpplan.accounting.bound import Bound
-from dpplan.commands import options, screen, spending
-from dpplan.commands.options import Choice, Said
+from dpplan.commands.shared import accountant_option, cost_output, limit_options, output, plan_arguments
+from dpplan.commands.shared.accountant_option import AccountantChoice
+from dpplan.commands.shared.cost import CostRequest, compute, digits_wanted, proof_problems, prove_option
+from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.commands.shared.request import requested
 from dpplan.errors import BudgetExceeded, NotCertified
 from dpplan.gate import Passage, hold
-from dpplan.render import text
+from dpplan.render import limits
 
 HELP = """The ε that a plan spends at a δ, with what is proven about it.
 
@@ -37,44 +40,45 @@ be certified, or proven with --prove, or only an estimate is within --max-eps.
 """
 
 
-@click.command("epsilon", help=HELP, short_help="What a plan costs: its ε at a δ.")
-@options.phases
-@options.deltas(several=True)
-@options.accountant()
-@options.max_epsilon
-@options.accept_estimate
-@options.explain
-@spending.prove
-@options.as_json
+@click.command("epsilon", help=HELP)
+@plan_arguments.phases
+@plan_arguments.deltas(several=True)
+@accountant_option.accountant()
+@limit_options.max_epsilon
+@limit_options.accept_estimate
+@output.explain_option
+@prove_option
+@output.json_option
 def command(
-    said: Said,
+    arguments: PlanArguments,
     delta: tuple[Any, ...],
-    choice: Choice,
+    choice: AccountantChoice,
     max_epsilon: Any,
     accept_estimate: bool,
     explain: bool,
     proof: tuple[bool, Any],
     as_json: bool,
 ) -> None:
-    problems = [*options.limit("max_eps", max_epsilon), *spending.proof_problems(proof, choice)]
+    problems = [*limit_options.positive("max_eps", max_epsilon), *proof_problems(proof, choice)]
     if accept_estimate and max_epsilon is None:
         problems.append("--accept-estimate says what may meet a limit. Give --max-eps, or leave it out.")
-    asked = options.settle(said, delta, choice, *problems)
-    places = tuple(one.value for one in asked.deltas)
-    inquiry = spending.Inquiry(asked, "epsilon", places, choice, spending.digits_wanted(proof))
+    call = requested(arguments, delta, choice, *problems)
+    places = tuple(one.value for one in call.deltas)
+    request = CostRequest(call, "epsilon", places, choice, digits_wanted(proof))
 
-    def passages(held: Sequence[Bound]) -> list[Passage]:
-        return [hold(bound, max_epsilon, accept_estimate) for bound in held]
+    with output.status("proving", needed=request.digits is not None) as progress:
+        found = compute(request, progress)
+    limited = max_epsilon is not None
+    passages = [hold(bound, max_epsilon, accept_estimate) for bound in found.held] if limited else []
 
-    def limit(held: list[Bound]) -> dict[str, object]:
-        if max_epsilon is None:
-            return {}
-        within = all(passage is Passage.WITHIN for passage in passages(held))
-        return {"max_eps": max_epsilon, "accept_estimate": accept_estimate, "within": within}
-
-    held = spending.answer(inquiry, explain, as_json, limit)
-    if max_epsilon is not None:
-        _gate(places, held, passages(held), max_epsilon)
+    if as_json:
+        within = all(passage is Passage.WITHIN for passage in passages)
+        limit = {"max_eps": max_epsilon, "accept_estimate": accept_estimate, "within": within} if limited else {}
+        cost_output.print_json(found, **limit)
+    else:
+        cost_output.show(found, explain)
+    if limited:
+        _gate(places, found.held, passages, max_epsilon)
 
 
 def _gate(places: Sequence[float], held: Sequence[Bound], passages: Sequence[Passage], most: float) -> None:
@@ -83,10 +87,10 @@ def _gate(places: Sequence[float], held: Sequence[Bound], passages: Sequence[Pas
     Warns of an estimate that was let through.
     """
     found = list(zip(places, held, passages, strict=True))
-    exceeding = [text.exceeded(bound, at, most) for at, bound, passage in found if passage is Passage.EXCEEDS]
-    unproven = [text.unproven(bound, at, most) for at, bound, passage in found if passage is Passage.UNPROVEN]
+    exceeding = [limits.exceeded(bound, at, most) for at, bound, passage in found if passage is Passage.EXCEEDS]
+    unproven = [limits.unproven(bound, at, most) for at, bound, passage in found if passage is Passage.UNPROVEN]
     if exceeding:
         raise BudgetExceeded("\n  ".join([*exceeding, *unproven]))
     if unproven:
         raise NotCertified("\n  ".join(unproven))
-    screen.warn(text.accepted(bound, at) for at, bound, _ in found if bound.upper is None)
+    output.warn(limits.accepted(bound, at) for at, bound, _ in found if bound.upper is None)

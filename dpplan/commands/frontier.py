@@ -1,6 +1,7 @@
 """dpplan frontier: the noise of every batch and length at one target, and the best of them."""
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,10 +9,13 @@ import click
 
 from dpplan import processes
 from dpplan.checks import Problems, is_number
-from dpplan.commands import options, pictures, screen
-from dpplan.commands.options import COUNT, NUMBER, Choice
+from dpplan.commands.shared import output, plan_arguments, plot_option
+from dpplan.commands.shared.accountant_option import EXACT
+from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName
+from dpplan.commands.shared.request import cautions, resolve
 from dpplan.errors import PlanError, file_error
 from dpplan.plan import Delta, Settings
+from dpplan.quantities import quantity
 
 if TYPE_CHECKING:
     from dpplan.frontier import Frontier, Grid
@@ -41,10 +45,11 @@ Rules, all of them among the cells within --compute:
 Exit status: 0 done; 1 no cell is within the compute or meets the target; 2 the call makes no sense as put.
 """
 MOST_CELLS = 20_000  # some minutes
+_EXAMPLES, _BATCH, _EPOCHS = (quantity(name) for name in ("examples", "batch_size", "epochs"))
 _EPOCHS_DIGITS = 3  # of a value in the middle of a range
 
 
-class Values(click.ParamType):  # type: ignore[type-arg]  # as in options.py
+class Values(click.ParamType):  # type: ignore[type-arg]  # as in parameter_types.py
     """Several numbers, as a list or as a range. What is no number is left for the grid to refuse by name."""
 
     name = "values"
@@ -76,27 +81,26 @@ class Values(click.ParamType):  # type: ignore[type-arg]  # as in options.py
         return (low, *rounded, high)
 
 
-@click.command("frontier", help=HELP, short_help="Every batch and length at one target, and the best.")
+@click.command("frontier", help=HELP)
 @click.option("--target-eps", "target", type=NUMBER, help="The ε that a plan may spend.")
-@click.option("--n", "--examples", "examples", type=COUNT, help="Examples: 60000, 6e4 or 60_000.")
-@click.option("--batch", "--batch-size", "batches", type=Values(whole=True), help="Expected examples per step.")
-@click.option("--epochs", type=Values(whole=False), help="Expected passes over the data.")
+@click.option(*_EXAMPLES.all_options, _EXAMPLES.name, type=COUNT, help=_EXAMPLES.help)
+@click.option(*_BATCH.all_options, "batches", type=Values(whole=True), help=_BATCH.help)
+@click.option(*_EPOCHS.all_options, _EPOCHS.name, type=Values(whole=False), help=_EPOCHS.help)
 @click.option("--steps", type=Values(whole=True), help="Noisy updates, instead of epochs.")
-@options.deltas(several=False)
+@plan_arguments.deltas(several=False)
 @click.option("--compute", type=NUMBER, help="The most examples to process: steps × batch.")
 @click.option("--physical-batch", "physical", type=COUNT, help="Examples that fit in memory: adds the passes per step.")
 @click.option("--rule", default="constant-ratio", show_default=True, help="How to choose; see above.")
 @click.option("--cells", is_flag=True, help="List every cell, too.")
+@plot_option.plot_option("Also draw the map")
 @click.option(
-    "--plot",
-    type=options.FileName(path_type=Path, dir_okay=False),
-    help="Also draw the map, as .svg or .png.",
-)
-@click.option(
-    "--csv", "table", type=options.FileName(path_type=Path, dir_okay=False), help="Also write every cell, as CSV."
+    "--csv",
+    "table",
+    type=FileName(path_type=Path, dir_okay=False),
+    help="Also write every cell, as CSV.",
 )
 @click.option("--workers", type=COUNT, help="Processes; as many as there are processors when not given.")
-@options.as_json
+@output.json_option
 def command(
     target: Any,
     examples: Any,
@@ -117,51 +121,60 @@ def command(
     from dpplan.render import frontier as render
 
     limits = {"physical_batch": physical, "workers": workers}
-    grid, at, warnings = _ask(
+    asked = _request(
         (examples, target, delta), (batches, epochs, steps), [*_limits(limits, compute), *_files(plot, table)]
     )
     if plot is not None:
-        pictures.needs_matplotlib()
-    with screen.progress("cells") as progress:
-        found = frontier.frontier(grid, compute, rule, workers or processes.available(), progress)
+        plot_option.needs_matplotlib()
+    with output.progress("cells") as progress:
+        found = frontier.frontier(
+            asked.grid, compute, rule.replace("_", "-"), workers or processes.available(), progress
+        )
     if plot is not None:
-        from dpplan import plot_frontier
+        from dpplan.plot import frontier as drawing
 
-        plot_frontier.draw(found, plot)
+        drawing.draw(found, plot)
     if table is not None:
         _write(table, render.as_csv(found))
     if as_json:
-        screen.as_json(render.described(found, at, warnings, physical))
+        output.as_json(render.described(found, asked.delta, asked.warnings, physical))
         return
-    screen.say([*render.lines(found, at, physical, screen.paint), ""])
+    output.say([*render.lines(found, asked.delta, physical, output.paint), ""])
     _show_map(found)
-    screen.say([""])
-    screen.show(render.table(found, found.by_rule, physical))
+    output.say([""])
+    output.show(render.table(found, found.by_rule, physical))
     if cells:
-        screen.say([""])
-        screen.show(render.table(found, [(render.mark(found, cell), cell) for cell in found.cells], physical))
+        output.say([""])
+        output.show(render.table(found, [(render.mark(found, cell), cell) for cell in found.cells], physical))
     written = [f"written to {file}" for file in (plot, table) if file is not None]
-    screen.say(["", *written] if written else [])
-    screen.warn(warnings)
+    output.say(["", *written] if written else [])
+    output.warn(asked.warnings)
 
 
-def _ask(
-    data: tuple[Any, Any, Any], grid: tuple[Any, Any, Any], problems: list[str]
-) -> tuple["Grid", Delta, tuple[str, ...]]:
-    """The grid, the delta and what is worth a warning. Raises PlanError with all that is wrong with the call."""
+@dataclass(frozen=True, slots=True)
+class FrontierRequest:
+    """A call that makes sense. delta: that of the grid, with its reason."""
+
+    grid: "Grid"
+    delta: Delta
+    warnings: tuple[str, ...]
+
+
+def _request(data: tuple[Any, Any, Any], lengths: tuple[Any, Any, Any], problems: list[str]) -> FrontierRequest:
+    """Raises PlanError with all that is wrong with the call."""
     from dpplan.frontier import Grid
 
     examples, target, delta = data
-    batches, epochs, steps = grid
+    batches, epochs, steps = lengths
     found = Problems()
     found.require(examples is not None, "n is missing: give --n.")
     found.require(target is not None, "the target is missing: give --target-eps.")
     known = Settings(examples=examples)
-    deltas, others = options.resolve(known, () if examples is None and delta is None else (delta,), _NO_CHOICE)
-    asked = None
+    deltas, others = resolve(known, () if examples is None and delta is None else (delta,), EXACT)
+    grid = None
     try:
         stand_in = deltas[0].value if deltas else 0.5
-        asked = Grid(
+        grid = Grid(
             1 if examples is None else examples,
             1.0 if target is None else target,
             stand_in,
@@ -169,17 +182,14 @@ def _ask(
             epochs or (),
             steps or (),
         )
-        many = len(asked.lengths) * len(asked.batch_sizes)
+        many = len(grid.lengths) * len(grid.batch_sizes)
         found.require(many <= MOST_CELLS, f"{many} cells are more than {MOST_CELLS}. Give fewer batches or lengths.")
     except PlanError as error:
         for problem in error.problems:
             found.add(problem)
-    if found.found or others or problems or asked is None:
+    if found.found or others or problems or grid is None:
         raise PlanError([*found.found, *others, *problems])
-    return asked, deltas[0], options.cautions(known, deltas)
-
-
-_NO_CHOICE = Choice("exact", {})
+    return FrontierRequest(grid, deltas[0], cautions(known, deltas))
 
 
 def _limits(limits: dict[str, Any], compute: Any) -> list[str]:
@@ -197,7 +207,7 @@ def _files(plot: Path | None, table: Path | None) -> tuple[str, ...]:
     missing: tuple[str, ...] = ()
     if table is not None and not table.parent.is_dir():
         missing = (f"csv={table}: the folder {table.parent} does not exist. Make it first.",)
-    return (*pictures.problems(plot), *missing)
+    return (*plot_option.problems(plot), *missing)
 
 
 def _write(file: Path, text: str) -> None:
@@ -210,9 +220,9 @@ def _write(file: Path, text: str) -> None:
 def _show_map(found: "Frontier") -> None:
     from dpplan.render import frontier as render
 
-    if not screen.is_terminal():
-        screen.say(render.plain_map(line) for line in render.heat_map(found, 80))
+    if not output.is_terminal():
+        output.say(render.plain_map(line) for line in render.heat_map(found, 80))
         return
-    console = screen.console()
+    console = output.console()
     for line in render.heat_map(found, max(console.width, 40)):
         console.print(render.rich_map(line))

@@ -5,8 +5,8 @@ from typing import Any
 import click
 
 from dpplan.checks import did_you_mean
-from dpplan.commands import options, screen
-from dpplan.commands.group import LazyGroup
+from dpplan.commands.shared import output
+from dpplan.commands.shared.lazy_group import LazyGroup
 from dpplan.errors import UsageError
 
 HELP = """What belongs to no single command: TOPIC at length; without one, the list of topics.
@@ -20,29 +20,30 @@ Exit status: 0 done; 2 there is no such topic.
 """
 
 
-@click.command("help", help=HELP, short_help="What a certificate assumes, and other topics.")
+@click.command("help", help=HELP)
 @click.argument("topic", metavar="[TOPIC]", required=False)
-@options.as_json
+@output.json_option
 @click.pass_context
 def command(context: click.Context, topic: str | None, as_json: bool) -> None:
-    from dpplan.render import topics
+    from dpplan.render import help as topics
 
     if topic is None:
         content: dict[str, Any] = {"topics": {name: each.summary for name, each in topics.TOPICS.items()}}
         lines = topics.listed()
     else:
-        name = topics.ALIASES.get(topic.lower(), topic.lower())
+        name = topic.lower().replace("_", "-")
+        name = topics.ALIASES.get(name, name)
         if name not in topics.TOPICS:
             raise UsageError(_unknown(context, topic, (*topics.TOPICS, *topics.ALIASES)))
         content, lines = {"topic": name, **topics.TOPICS[name].content()}, topics.TOPICS[name].lines()
     if as_json:
-        screen.as_json({"schema": "dpplan.help/1", **content})
+        output.as_json({"schema": "dpplan.help/1", **content})
     else:
-        screen.say(lines)
+        output.say(lines)
 
 
 def _unknown(context: click.Context, topic: str, known: tuple[str, ...]) -> str:
     group = None if context.parent is None else context.parent.command
-    if isinstance(group, LazyGroup) and topic in group.table:
+    if isinstance(group, LazyGroup) and topic in group.summaries:
         return f"'{topic}' is a command: see dpplan {topic} --help."
     return f"'{topic}' is not a topic: {', '.join(known)}.{did_you_mean(topic, known)}"

@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from dpplan.checks import Problems
-from dpplan.commands import options, screen
-from dpplan.commands.options import Choice, Said
+from dpplan.commands.shared import accountant_option, limit_options, output, plan_arguments
+from dpplan.commands.shared.accountant_option import AccountantChoice
+from dpplan.commands.shared.parameter_types import NUMBER
+from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.commands.shared.request import cautions, parse, resolve
 from dpplan.errors import NotCertified, PlanError, UsageError
 from dpplan.plan import Delta, Phase, Settings
+from dpplan.quantities import quantity
+from dpplan.render import explanation, to_json
+from dpplan.render import solve as render
 
 if TYPE_CHECKING:
-    pass
+    from dpplan.solve import Solution
 
 HELP = """The one quantity that is left open, so that the plan spends no more than the target.
 
@@ -35,69 +41,80 @@ same data (--spent) count towards the target. What an accountant only estimates 
 Exit status: 0 done; 1 no value meets the target; 2 the call makes no sense as put; 3 nothing could be certified, or
 the answer rests on an estimate and --accept-estimate is not given.
 """
-# A value that fits any plan, to see what else is wrong with it.
-_ANY = {"noise_multiplier": 1.0, "steps": 1, "epochs": 1.0, "batch_size": 1.0, "sample_rate": 1.0}
 
 
-@click.command("solve", help=HELP, short_help="Any one unknown of a plan, from a target.")
-@click.option("--target-eps", "target_epsilon", type=options.NUMBER, help="The ε that the plan may spend, at --delta.")
-@click.option("--target-delta", type=options.NUMBER, help="The δ that the plan may spend, at --eps.")
-@click.option("--eps", "epsilon", type=options.NUMBER, help="The ε that goes with --target-delta.")
-@options.plan
+@click.command("solve", help=HELP)
+@click.option("--target-eps", "target_epsilon", type=NUMBER, help="The ε that the plan may spend, at --delta.")
+@click.option("--target-delta", type=NUMBER, help="The δ that the plan may spend, at --eps.")
+@click.option("--eps", "epsilon", type=NUMBER, help="The ε that goes with --target-delta.")
+@plan_arguments.plan
 @click.option(
     "--spent",
     multiple=True,
     metavar="PHASE|FILE",
     help="An earlier run on the same data, sigma=1.1,q=0.01,steps=1000 or a list of phases as YAML, JSON or CSV.",
 )
-@options.deltas(several=False)
-@options.accountant(every=False)
-@options.accept_estimate
-@options.explain
-@options.as_json
+@plan_arguments.deltas(several=False)
+@accountant_option.accountant(every=False)
+@limit_options.accept_estimate
+@output.explain_option
+@output.json_option
 def command(
-    settings: Settings, spent: Any, choice: Choice, accept_estimate: bool, explain: bool, as_json: bool, **target: Any
+    settings: Settings,
+    spent: Any,
+    choice: AccountantChoice,
+    accept_estimate: bool,
+    explain: bool,
+    as_json: bool,
+    **target: Any,
 ) -> None:
-    from dpplan import solve
-    from dpplan.render import data, solution, text
+    request = _request(settings, spent, choice, target)
+    found = _solved(request)
 
-    asked = _ask(settings, spent, choice, target)
-    found = solve.solve(
-        settings,
-        asked.epsilon,
-        None if asked.delta is None else asked.delta.value,
-        choice.name,
-        by=asked.by,
-        spent=asked.earlier,
-        **choice.options(choice.name),
-    )
-    found = dataclasses.replace(found, remarks=(*found.remarks, *found.advice()))
-    delta = asked.delta or Delta(found.delta)
-    warnings = options.cautions(settings.with_(examples=found.plan.examples), [delta])
+    delta = request.delta or Delta(found.delta)
+    warnings = cautions(settings.with_(examples=found.plan.examples), [delta])
     proven = found.spent.upper is not None
     if as_json:
-        results = [{**solution.described(found, delta), "proven": proven}]
-        screen.as_json(data.document("solve", found.plan, results, warnings))
+        results = [{**render.described(found, delta), "proven": proven}]
+        output.as_json(to_json.document("solve", found.plan, results, warnings))
     else:
-        screen.say(solution.lines(found, delta, screen.paint))
+        output.say(render.lines(found, delta, output.paint))
         if explain:
-            screen.say(["", *text.explanation(found.spent, delta.value), *text.premises()])
-        screen.warn(warnings)
+            output.say(["", *explanation.explanation(found.spent, delta.value), *explanation.premises()])
+        output.warn(warnings)
     if not (proven or accept_estimate):
-        raise NotCertified(solution.unproven(found))
+        raise NotCertified(render.unproven(found))
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class SolveRequest:
     """A call that makes sense. delta: None where it is the unknown. by: the figure that is held."""
 
+    settings: Settings
+    choice: AccountantChoice
     epsilon: float
     delta: Delta | None
     by: Literal["epsilon", "delta"]
     earlier: tuple[Phase, ...]
 
 
-def _ask(settings: Settings, spent: Any, choice: Choice, target: dict[str, Any]) -> _Asked:
+def _solved(request: SolveRequest) -> "Solution":
+    """The answer, with what else the budget would buy among its remarks."""
+    from dpplan import solve
+
+    found = solve.solve(
+        request.settings,
+        request.epsilon,
+        None if request.delta is None else request.delta.value,
+        request.choice.name,
+        by=request.by,
+        spent=request.earlier,
+        **request.choice.options(request.choice.name),
+    )
+    return dataclasses.replace(found, remarks=(*found.remarks, *found.advice()))
+
+
+def _request(settings: Settings, spent: Any, choice: AccountantChoice, target: dict[str, Any]) -> SolveRequest:
     """Raises PlanError with all that is wrong with the call."""
     by: Literal["epsilon", "delta"] = "epsilon" if target["target_delta"] is None else "delta"
     epsilon = target["target_epsilon"] if by == "epsilon" else target["epsilon"]
@@ -107,13 +124,13 @@ def _ask(settings: Settings, spent: Any, choice: Choice, target: dict[str, Any])
     if name == "examples" and given is None:
         problems.append("delta is missing: give --delta. It cannot be derived from n, which is solved for.")
     skipped = name == "delta" or (name == "examples" and given is None)
-    deltas, others = options.resolve(settings, None if skipped else (given,), choice, *problems)
-    earlier = options.hear(Said(Settings(examples=settings.examples), phases=spent)) if spent else None
+    deltas, others = resolve(settings, None if skipped else (given,), choice, *problems)
+    earlier = parse(PlanArguments(Settings(examples=settings.examples), phases=spent)) if spent else None
     about_earlier = [] if earlier is None else [_as_spent(problem) for problem in earlier.problems]
     if about_plan or others or about_earlier:
-        raise PlanError([*about_plan, *others, *about_earlier, *options.cautions(settings, deltas)])
+        raise PlanError([*about_plan, *others, *about_earlier, *cautions(settings, deltas)])
     phases = earlier.plan.phases if earlier is not None and earlier.plan is not None else ()
-    return _Asked(epsilon, deltas[0] if deltas else None, by, phases)
+    return SolveRequest(settings, choice, epsilon, deltas[0] if deltas else None, by, phases)
 
 
 def _target_problems(target: dict[str, Any]) -> list[str]:
@@ -123,12 +140,12 @@ def _target_problems(target: dict[str, Any]) -> list[str]:
     if delta is None:
         problems.require(at is None, "eps goes with a target delta. Give --target-delta, or --target-eps instead.")
         problems.require(epsilon is not None or at is not None, "the target is missing: give --target-eps.")
-        return [*problems.found, *options.limit("target_eps", epsilon)]
+        return [*problems.found, *limit_options.positive("target_eps", epsilon)]
     problems.require(epsilon is None, "target_eps and target_delta are both given. Leave out one of them.")
     problems.require(target["delta"] is None, "delta and target_delta are both given. Leave out --delta.")
     problems.require(at is not None, "the epsilon of the target delta is missing: give --eps.")
     problems.probability("target_delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
-    return [*problems.found, *options.limit("eps", at)]
+    return [*problems.found, *limit_options.positive("eps", at)]
 
 
 def _unknown(settings: Settings, delta: Any) -> tuple[str | None, list[str]]:
@@ -139,9 +156,8 @@ def _unknown(settings: Settings, delta: Any) -> tuple[str | None, list[str]]:
         name = solve.unknown(settings, delta)
     except UsageError as error:
         return None, list(error.problems)
-    changes: dict[str, Any] = {"sample_rate": 1.0} if name == "examples" else {}
-    if name in _ANY:
-        changes = {name: _ANY[name]}
+    stand_in = quantity("sample_rate" if name == "examples" else name)
+    changes: dict[str, Any] = {} if stand_in.stand_in is None else {stand_in.name: stand_in.stand_in}
     try:
         settings.with_(**changes).plan()
     except UsageError as error:

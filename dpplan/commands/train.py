@@ -14,8 +14,9 @@ import click
 
 from dpplan import lint
 from dpplan import recipe as recipes
-from dpplan.commands import options, screen
-from dpplan.commands.recipes import needs_torch
+from dpplan.commands.shared import output
+from dpplan.commands.shared.parameter_types import FileName
+from dpplan.commands.shared.recipe_data import needs_torch
 from dpplan.errors import EXIT_DONE, DpplanError, RecipeError, TrainingStopped, UsageError
 
 if TYPE_CHECKING:
@@ -54,11 +55,11 @@ SEED_FIXED = "DP016"
 TRYING = "trying the model on random inputs: whether examples stay apart, and how it is clipped"
 
 
-@click.command("train", help=HELP, short_help="Run a recipe and account for it.")
-@click.argument("recipe", type=options.FileName(path_type=Path), metavar="RECIPE", required=False)
+@click.command("train", help=HELP)
+@click.argument("recipe", type=FileName(path_type=Path), metavar="RECIPE", required=False)
 @click.option(
     "--resume",
-    type=options.FileName(path_type=Path),
+    type=FileName(path_type=Path),
     metavar="RUN_FOLDER",
     help="Go on with the run in this folder. RECIPE may be left out; if given, only its runtime block may differ.",
 )
@@ -85,7 +86,7 @@ TRYING = "trying the model on random inputs: whether examples stay apart, and ho
     default=None,
     help="Train the same model once more without privacy, or do not, whatever compare_nonprivate says.",
 )
-@click.option("--out", type=options.FileName(path_type=Path), help="The run's folder; must not exist yet.")
+@click.option("--out", type=FileName(path_type=Path), help="The run's folder; must not exist yet.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON and nothing else.")
 def command(
     recipe: Path | None,
@@ -175,7 +176,7 @@ def _planned(
 def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> None:
     """The plan, the run and its report, all of it shown. Raises TrainingStopped when they do not agree."""
     from dpplan import train
-    from dpplan.render.data import dumps
+    from dpplan.render.to_json import dumps
     from dpplan.train.execution import terminal_text
 
     if not as_json:
@@ -226,7 +227,7 @@ def _follow(happening: "Iterator[Event]", quiet: bool) -> "TrainReport":
     from dpplan.train import Epoch, Step, TrainReport
     from dpplan.train.execution import terminal_text
 
-    with screen.status(TRYING):  # until the first step is done
+    with output.status(TRYING):  # until the first step is done
         first = next(happening)
     with _bar(shown=sys.stdout.isatty() and not quiet) as bar:
         for number, event in enumerate(itertools.chain([first], happening)):
@@ -269,12 +270,12 @@ def _check(planned: "Planned", followed: bool) -> None:
     followed: whether the run follows, which tries a large model itself.
     """
     from dpplan.recipe import lint_input
-    from dpplan.render.lint import remark
+    from dpplan.render.check import remark
     from dpplan.train.execution.model_check import model_problems
 
     job, data, others = planned.recipe, planned.recipe.data, Path(planned.recipe.runtime.folder).resolve()
     own = planned.resumed.folder.resolve() if planned.resumed is not None else None
-    with screen.status(TRYING):
+    with output.status(TRYING):
         problems = model_problems(job, planned.dataset, followed)
     run = lint_input.context_of(
         job,
@@ -289,6 +290,6 @@ def _check(planned: "Planned", followed: bool) -> None:
     # Who typed --seed has consented to a test, and the run says everywhere that it protects nobody.
     errors = tuple(one for one in errors if not (one.code == SEED_FIXED and one.where == "--seed"))
     rest = (one for one in lint.failing(findings, strict=True) if one not in errors)
-    screen.warn(remark(one) for one in sorted(rest, key=lambda one: one.code))
+    output.warn(remark(one) for one in sorted(rest, key=lambda one: one.code))
     if errors:
         raise RecipeError([remark(one) for one in errors])

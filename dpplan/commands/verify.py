@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from dpplan import verify
-from dpplan.commands import options, screen
+from dpplan.commands.shared import output
+from dpplan.commands.shared.parameter_types import FileName
 from dpplan.errors import EXIT_EXCEEDED, EXIT_NOT_CERTIFIED, ReportError
 
 HELP = """Whether the claims in REPORT stand: each is accounted anew, by this version.
@@ -30,26 +31,26 @@ neither be certified nor refuted; 5 REPORT cannot be read.
 """
 
 
-@click.command("verify", help=HELP, short_help="Whether an old claim stands, and what to publish.")
-@click.argument("report", type=options.FileName(path_type=Path), metavar="REPORT")
+@click.command("verify", help=HELP)
+@click.argument("report", type=FileName(path_type=Path), metavar="REPORT")
 @click.option("--prove/--no-prove", default=True, help="Whether a proof may settle what the interval cannot.")
-@options.explain
-@options.as_json
+@output.explain_option
+@output.json_option
 def command(report: Path, prove: bool, explain: bool, as_json: bool) -> None:
     from dpplan.render import verify as render
 
     document = verify.read(report)
-    with screen.status("proving") as progress:
+    with output.status("proving") as progress:
         verdicts = [verify.verify(claim, progress, proofs=prove) for claim in document.claims]
     refuted = any(verdict.standing is verify.Standing.REFUTED for verdict in verdicts)
     wrong = [claim.contradiction for claim in document.claims if claim.contradiction]
     if wrong and not refuted:  # what is refuted is shown, with the digits that refute it
         raise ReportError(wrong)
     if as_json:
-        screen.as_json(render.document(document, verdicts))
+        output.as_json(render.document(document, verdicts))
     else:
-        screen.say(render.report(document, verdicts, screen.paint))
-        screen.say(render.explanations(verdicts) if explain else ())
+        output.say(render.report(document, verdicts, output.paint))
+        output.say(render.explanations(verdicts) if explain else ())
     standings = {verdict.standing for verdict in verdicts}
     if refuted:
         click.get_current_context().exit(EXIT_EXCEEDED)

@@ -3,17 +3,17 @@
     frontier(Grid(n, epsilon, delta, batch_sizes, epochs), compute, rule)
 
 solves the noise of every cell of a grid (grid.py), marks the cells worth a look, takes one by a stated rule and says
-what doubling the batch, the epochs or the data would buy there (choice.py).
+what doubling the batch, the epochs or the data would buy there (recommendation.py).
 """
 
 from dataclasses import dataclass
 
 from dpplan.checks import show
 from dpplan.errors import Unreachable
-from dpplan.frontier.choice import RULES, Choice, Doubling, check, choose, pareto, saturated
 from dpplan.frontier.grid import Cell, Grid, Place, Progress, full_batch_noise, solved
+from dpplan.frontier.recommendation import RULES, Doubling, Recommendation, check, pareto, recommend, saturated
 
-__all__ = ["RULES", "Cell", "Choice", "Doubling", "Frontier", "Grid", "frontier"]
+__all__ = ["RULES", "Cell", "Doubling", "Frontier", "Grid", "Recommendation", "frontier"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Frontier:
     compute: float | None
     floor: float
     pareto: frozenset[Place]
-    choice: Choice
+    recommended: Recommendation
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -81,4 +81,4 @@ def frontier(
     if not within:
         raise Unreachable(f"no cell meets target_epsilon={show(grid.target_epsilon)}: {rows[0][0].refusal}")
     floor = full_batch_noise(grid) / grid.examples
-    return Frontier(grid, rows, compute, floor, pareto(within), choose(grid, within, floor, rule))
+    return Frontier(grid, rows, compute, floor, pareto(within), recommend(grid, within, floor, rule))

@@ -18,9 +18,9 @@ from dpplan.checks import Problems, show
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, Settings
 from dpplan.processes import spread
-from dpplan.search import search
-from dpplan.solve import ladders
+from dpplan.solve import candidate_values
 from dpplan.solve.question import Question
+from dpplan.solve.search import search
 
 DIGITS = 4  # of a cell's noise multiplier, rounded up; with _ENOUGH as a rule within 0.3 % of the least
 _ENOUGH = 2e-3  # of epsilon, relative: a cell that falls short of the target by less is not looked at again
@@ -201,22 +201,28 @@ def _cell(
     settings = grid.settings(batch_size, length)
     single, known = guide
     compute = length * (grid.examples if grid.epochs else batch_size)
-    ladder = ladders.noise(settings, DIGITS)
+    candidates = candidate_values.noise(settings, DIGITS)
     steps = settings.with_(noise_multiplier=1.0).plan().steps
     x, y = math.log(settings.exact_rate), math.log(steps)
     limit = _log_limit_noise(single, x, y)
-    factor, slope = _guess(known, x, y, ladder.slope)
-    meter = question.meter(ladder)
+    factor, slope = _guess(known, x, y, candidates.slope)
+    evaluator = question.evaluator(candidates)
     found = search(
-        meter.gap, ladder, ladder.below(-(limit + factor + _MARGIN * _ENOUGH / slope)), slope, settle=_ENOUGH
+        evaluator.gap,
+        candidates,
+        candidates.below(-(limit + factor + _MARGIN * _ENOUGH / slope)),
+        slope,
+        settle=_ENOUGH,
     )
-    if found.low < ladder.first:
-        worst = meter.refused.get(ladder.first)
+    if found.low < candidates.first:
+        worst = evaluator.refused.get(candidates.first)
         why = "no noise multiplier tried meets the target" if worst is None else str(worst)
         return Cell(batch_size, length, compute, None, None, why), []
-    # Between the two rungs, as the slope has it: rounded to the ladder the factor would not change smoothly.
-    place = ladder.place(found.low) - meter.gap(found.low) / found.slope
-    cell = Cell(batch_size, length, compute, ladder.plan(found.low), replace(meter.spent[found.low], details={}))
+    # Between the two neighbours, as the slope has it: rounded to one of them the factor would not change smoothly.
+    place = candidates.place(found.low) - evaluator.gap(found.low) / found.slope
+    cell = Cell(
+        batch_size, length, compute, candidates.plan(found.low), replace(evaluator.spent[found.low], details={})
+    )
     return cell, [(x, y, -place - limit, found.slope)]
 
 

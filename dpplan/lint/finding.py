@@ -4,7 +4,7 @@ import enum
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dpplan.digits import down, up
+from dpplan.rounding import down, up
 
 DIGITS = 4  # of a figure in a sentence, unless it takes more to contradict a claim
 

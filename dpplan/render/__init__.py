@@ -1,10 +1,15 @@
 """How results look: the only code that formats. Pure functions from result types to lines, tables and JSON.
 
-    numbers   rounding that never claims more privacy than was proven
-    text      headlines, rows and explanations, at most 80 columns wide where the content allows
-    table     rows and columns, plain or in colour
-    tables    the table of each result type
-    data      the JSON of each result type: unrounded, null where there is no bound
+What a command shows is in the module of its name (compare_plans, check, curve, ...). What they share:
+
+    number_format   rounding that never claims more privacy than was proven
+    figures         one figure in words
+    plan_rows       what it rests on
+    explanation     how it came about
+    limits          why it does not pass, or passes unproven
+    glossary        what methods, error terms and details are called
+    table           rows and columns, plain or in colour
+    to_json         JSON: unrounded, null where there is no bound
 
 Nothing here prints, and nothing here computes a privacy figure.
 """

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dpplan.checks import show
 from dpplan.plan import Delta
-from dpplan.render import data
-from dpplan.render.numbers import up, up_within
-from dpplan.render.table import Cell as Entry
-from dpplan.render.table import Column, Table, wrapped
-from dpplan.render.text import Paint, grounds, meaning, relation, row, unpainted
+from dpplan.render import to_json
+from dpplan.render.figures import Paint, meaning, relation, unpainted
+from dpplan.render.number_format import up, up_within
+from dpplan.render.plan_rows import grounds, row
+from dpplan.render.table import Column, Table, TableCell, wrapped
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from dpplan.frontier import Cell, Choice, Frontier
+    from dpplan.frontier import Cell, Frontier, Recommendation
 
 LABEL, WIDTH, MOST_ROWS = 9, 8, 16  # of the map: columns for a label and for a cell, and how many rows are shown
 CHOSEN, WORTH, BEYOND = "*", "·", "x"
@@ -41,7 +41,7 @@ class Span(NamedTuple):
 
 def lines(found: "Frontier", delta: Delta, physical: int | None, paint: Paint = unpainted) -> Iterator[str]:
     """The recommended cell, what it spends, what it means for learning, and why it was taken."""
-    choice, solution = found.choice, found.choice.solution
+    choice, solution = found.recommended, found.recommended.solution
     cell, spent = _exact(choice), solution.spent
     stated = f"batch = {show(cell.batch_size)}, {_length(found)}, σ = {show(solution.value)}"
     within = f"ε {relation(spent)} {up_within(spent.value, found.grid.target_epsilon)}"
@@ -64,13 +64,13 @@ def passes(cell: "Cell", physical: int) -> int:
     return -(-cell.batch_size // physical)
 
 
-def _exact(choice: "Choice") -> "Cell":
+def _exact(choice: "Recommendation") -> "Cell":
     """The recommended cell with the noise that was solved for there to seven digits."""
     return dataclasses.replace(choice.cell, plan=choice.solution.plan, spent=choice.solution.spent)
 
 
 def _length(found: "Frontier") -> str:
-    length = found.choice.cell.length
+    length = found.recommended.cell.length
     return f"{show(length)} {'epochs' if found.grid.epochs else 'steps'}" if length != 1 else "1 epoch"
 
 
@@ -86,7 +86,14 @@ def table(found: "Frontier", cells: Sequence[tuple[str, "Cell"]], physical: int 
     rows = []
     for name, cell in cells:
         if cell.plan is None:
-            rows.append((Entry(name), Entry(show(cell.batch_size)), Entry("-"), *[Entry("-")] * (len(columns) - 3)))
+            rows.append(
+                (
+                    TableCell(name),
+                    TableCell(show(cell.batch_size)),
+                    TableCell("-"),
+                    *[TableCell("-")] * (len(columns) - 3),
+                )
+            )
             continue
         texts = [
             show(cell.batch_size),
@@ -99,13 +106,13 @@ def table(found: "Frontier", cells: Sequence[tuple[str, "Cell"]], physical: int 
         ]
         if physical is not None:
             texts.append(str(passes(cell, physical)))
-        rows.append((Entry(name), *(Entry(text) for text in texts)))
+        rows.append((TableCell(name), *(TableCell(text) for text in texts)))
     return Table(tuple(columns), tuple(rows), (_ROUNDED,))
 
 
 def mark(found: "Frontier", cell: "Cell") -> str:
     """What is to be known about a cell, in one character."""
-    if cell.place == found.choice.cell.place:
+    if cell.place == found.recommended.cell.place:
         return CHOSEN
     if not found.within(cell):
         return BEYOND
@@ -185,11 +192,11 @@ def _spread(count: int, most: int, kept: int) -> list[int]:
 
 
 def _column(found: "Frontier") -> int:
-    return found.grid.batch_sizes.index(found.choice.cell.batch_size)
+    return found.grid.batch_sizes.index(found.recommended.cell.batch_size)
 
 
 def _row(found: "Frontier") -> int:
-    return found.grid.lengths.index(found.choice.cell.length)
+    return found.grid.lengths.index(found.recommended.cell.length)
 
 
 # As JSON and CSV
@@ -213,9 +220,9 @@ FIELDS = (
 )
 
 
-def record(found: "Frontier", cell: "Cell") -> data.Object:
+def record(found: "Frontier", cell: "Cell") -> to_json.Object:
     """One cell, with the names of FIELDS; null where it has no plan."""
-    record: data.Object = dict.fromkeys(FIELDS)
+    record: to_json.Object = dict.fromkeys(FIELDS)
     record |= {"batch_size": cell.batch_size, "refusal": cell.refusal}
     record["epochs" if found.grid.epochs else "steps"] = cell.length
     if cell.plan is None or cell.spent is None:
@@ -233,31 +240,31 @@ def record(found: "Frontier", cell: "Cell") -> data.Object:
         "within_compute": found.within(cell),
         "pareto": cell.place in found.pareto,
         "saturated": found.saturated(cell),
-        "recommended": cell.place == found.choice.cell.place,
+        "recommended": cell.place == found.recommended.cell.place,
     }
 
 
-def described(found: "Frontier", delta: Delta, warnings: Sequence[str], physical: int | None) -> data.Object:
+def described(found: "Frontier", delta: Delta, warnings: Sequence[str], physical: int | None) -> to_json.Object:
     """The object that `dpplan frontier --json` prints: the recommended plan, and every cell."""
-    choice, solution = found.choice, found.choice.solution
+    choice, solution = found.recommended, found.recommended.solution
     recommended = {
         "rule": choice.rule,
         **record(found, _exact(choice)),
         "passes": None if physical is None else passes(choice.cell, physical),
-        "epsilon": data.figure(solution.spent),
+        "epsilon": to_json.figure(solution.spent),
         "why": list(choice.why),
         "doublings": [
             {
                 "what": each.what,
                 "noise_multiplier": each.solution.value,
                 "noise_batch_ratio_change": each.change,
-                "epsilon": data.figure(each.solution.spent),
-                "plan": data.described(each.solution.plan),
+                "epsilon": to_json.figure(each.solution.spent),
+                "plan": to_json.described(each.solution.plan),
             }
             for each in choice.doublings
         ],
     }
-    return data.document(
+    return to_json.document(
         "frontier",
         solution.plan,
         [record(found, cell) for cell in found.cells],

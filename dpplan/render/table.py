@@ -21,7 +21,7 @@ COLOURS: dict[Meaning, str] = {
 }
 
 
-class Cell(NamedTuple):
+class TableCell(NamedTuple):
     text: str
     meaning: Meaning = ""
 
@@ -36,7 +36,7 @@ class Table:
     """Rows of cells under named columns. notes: sentences that are too long for a cell; they stand below."""
 
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[TableCell, ...], ...]
     notes: tuple[str, ...] = ()
 
 

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 import dpplan
 from dpplan.checks import show
-from dpplan.digits import down
 from dpplan.lint.rules.parameters import MEANINGLESS_EPSILON
 from dpplan.plan import Plan
-from dpplan.render.data import Object, described, figure
+from dpplan.render.explanation import explanation, premises
+from dpplan.render.figures import SYMBOLS, Paint, unpainted
+from dpplan.render.plan_rows import row, settings_shown
 from dpplan.render.table import WIDTH, Meaning
-from dpplan.render.text import SYMBOLS, Paint, explanation, premises, row, settings_shown, unpainted
+from dpplan.render.to_json import Object, described, figure
+from dpplan.rounding import down
 from dpplan.verify import Standing
 
 if TYPE_CHECKING:
-    from dpplan.verify import Claim, Document, Verdict
+    from dpplan.verify import Document, RecordedClaim, Verdict
 
 MEANINGS: Mapping[Standing, Meaning] = {
     Standing.STANDS: "certified",
@@ -171,11 +173,11 @@ def _remarks(verdict: "Verdict") -> Iterator[str]:
         yield f"δ = {show(delta)} is not below 1/n, n = {n}: publishing a whole record at random would satisfy it."
 
 
-def _at(claim: "Claim") -> str:
+def _at(claim: "RecordedClaim") -> str:
     return f"at {'δ' if claim.quantity == 'epsilon' else 'ε'} = {show(claim.at)}"
 
 
-def _other(claim: "Claim") -> str:
+def _other(claim: "RecordedClaim") -> str:
     return "delta" if claim.quantity == "epsilon" else "epsilon"
 
 

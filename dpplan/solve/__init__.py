@@ -1,8 +1,8 @@
 """One unknown: which noise, steps, epochs, batch, sample rate, number of examples or delta meets a target?
 
-Every unknown is a ladder of the values it may take (ladders.py). One search (dpplan/search.py) finds the last rung
-that meets the target and the first that does not; hunt.py says where to begin and what to do where a ladder has no
-order; answer.py turns the two rungs into a Solution. What is asked lies in question.py.
+candidate_values.py lists the values that an unknown may take, ordered by what they spend. One search (search.py) finds
+the last that meets the target and the first that does not; bracket.py says where it begins and what to do where there
+is no order; solution.py turns the two neighbours into a Solution. What is asked lies in question.py.
 
 Common to all functions here:
 
@@ -20,12 +20,12 @@ from collections.abc import Callable, Sequence
 from dpplan import accounting
 from dpplan.checks import show
 from dpplan.plan import Phase, Settings
-from dpplan.search import Ladder, search
-from dpplan.solve import ladders
-from dpplan.solve.answer import Other, Solution, solution, unreachable
-from dpplan.solve.hunt import ordered, unordered
-from dpplan.solve.ladders import LEAST_NOISE, MOST_STEPS
+from dpplan.solve import candidate_values
+from dpplan.solve.bracket import ordered, unordered
+from dpplan.solve.candidate_values import LEAST_NOISE, MOST_STEPS
 from dpplan.solve.question import By, Question, check, unknown
+from dpplan.solve.search import Candidates, search
+from dpplan.solve.solution import Other, Solution, solution, unreachable
 
 __all__ = [
     "Other",
@@ -60,7 +60,7 @@ def noise(
     """
     question = Question(target_epsilon, delta, by, accountant, options, tuple(spent))
     remark = f"every noise multiplier tried meets the target, down to σ = {show(LEAST_NOISE)}"
-    return _ordered("noise_multiplier", settings, question, ladders.noise, remark)
+    return _ordered("noise_multiplier", settings, question, candidate_values.noise, remark)
 
 
 def steps(
@@ -75,7 +75,7 @@ def steps(
 ) -> Solution:
     """The most steps that meet the target, up to 10^12."""
     question = Question(target_epsilon, delta, by, accountant, options, tuple(spent))
-    return _ordered("steps", settings, question, ladders.steps, _ENDLESS)
+    return _ordered("steps", settings, question, candidate_values.steps, _ENDLESS)
 
 
 def epochs(
@@ -90,7 +90,7 @@ def epochs(
 ) -> Solution:
     """The most epochs that meet the target, up to 10^12 steps: a short decimal, rounded down within the last step."""
     question = Question(target_epsilon, delta, by, accountant, options, tuple(spent))
-    return _ordered("epochs", settings, question, ladders.epochs, _ENDLESS)
+    return _ordered("epochs", settings, question, candidate_values.epochs, _ENDLESS)
 
 
 def batch_size(
@@ -111,7 +111,7 @@ def batch_size(
     where that took too long.
     """
     question = Question(target_epsilon, delta, by, accountant, options, tuple(spent))
-    return _unordered("batch_size", settings, question, ladders.batch_size, "the batch cannot grow beyond n")
+    return _unordered("batch_size", settings, question, candidate_values.batch_size, "the batch cannot grow beyond n")
 
 
 def sample_rate(
@@ -126,7 +126,9 @@ def sample_rate(
 ) -> Solution:
     """The largest sample rate, rounded down to seven digits, that meets the target. At fixed epochs as for batches."""
     question = Question(target_epsilon, delta, by, accountant, options, tuple(spent))
-    return _unordered("sample_rate", settings, question, ladders.sample_rate, "every batch may be all of the data")
+    return _unordered(
+        "sample_rate", settings, question, candidate_values.sample_rate, "every batch may be all of the data"
+    )
 
 
 def examples(
@@ -145,7 +147,7 @@ def examples(
     that all smaller numbers exceed the target is established, or a remark says where that took too long.
     """
     question = Question(target_epsilon, delta, by, accountant, options, tuple(spent))
-    return _unordered("examples", settings, question, ladders.examples, "n cannot be smaller than one batch")
+    return _unordered("examples", settings, question, candidate_values.examples, "n cannot be smaller than one batch")
 
 
 def delta(
@@ -161,14 +163,14 @@ def delta(
     check("delta", settings, question)
     plan = question.composed(settings.plan())
     about = accounting.delta(plan, target_epsilon, accountant, **options).value
-    largest = 1.0 - 10.0**-ladders.DIGITS
-    ladder = ladders.delta(settings, min(max(about, ladders.LEAST_DELTA), largest))
-    meter = question.meter(ladder)
-    found = search(meter.gap, ladder, ladder.start, ladder.slope)
-    if found.low < ladder.first:
-        raise unreachable(question, meter)
-    remark = f"the target is met at every delta tried, down to {show(ladders.LEAST_DELTA)}"
-    return solution(question, meter, found, [remark] if found.low == ladder.last else [])
+    largest = 1.0 - 10.0**-candidate_values.DIGITS
+    candidates = candidate_values.delta(settings, min(max(about, candidate_values.LEAST_DELTA), largest))
+    evaluator = question.evaluator(candidates)
+    found = search(evaluator.gap, candidates, candidates.start, candidates.slope)
+    if found.low < candidates.first:
+        raise unreachable(question, evaluator)
+    remark = f"the target is met at every delta tried, down to {show(candidate_values.LEAST_DELTA)}"
+    return solution(question, evaluator, found, [remark] if found.low == candidates.last else [])
 
 
 def solve(
@@ -201,23 +203,23 @@ _SOLVERS: dict[str, Callable[..., Solution]] = {
 
 
 def _ordered(
-    name: str, settings: Settings, question: Question, ladder_of: Callable[[Settings], Ladder], at_the_end: str
+    name: str, settings: Settings, question: Question, candidates_of: Callable[[Settings], Candidates], at_the_end: str
 ) -> Solution:
-    """at_the_end: what to say when even the last rung meets the target."""
+    """at_the_end: what to say when even the last index meets the target."""
     check(name, settings, question)
-    meter = question.meter(ladder_of(settings))
-    found = ordered(question, meter)
-    if found.low < meter.ladder.first:
-        raise unreachable(question, meter)
-    return solution(question, meter, found, [at_the_end] if found.low == meter.ladder.last else [])
+    evaluator = question.evaluator(candidates_of(settings))
+    found = ordered(question, evaluator)
+    if found.low < evaluator.candidates.first:
+        raise unreachable(question, evaluator)
+    return solution(question, evaluator, found, [at_the_end] if found.low == evaluator.candidates.last else [])
 
 
 def _unordered(
-    name: str, settings: Settings, question: Question, ladder_of: Callable[[Settings], Ladder], at_the_end: str
+    name: str, settings: Settings, question: Question, candidates_of: Callable[[Settings], Candidates], at_the_end: str
 ) -> Solution:
     check(name, settings, question)
-    meter = question.meter(ladder_of(settings))
-    found, remarks = unordered(question, meter)
-    if found.low < meter.ladder.first:
-        raise unreachable(question, meter)
-    return solution(question, meter, found, [at_the_end] if found.low == meter.ladder.last else remarks)
+    evaluator = question.evaluator(candidates_of(settings))
+    found, remarks = unordered(question, evaluator)
+    if found.low < evaluator.candidates.first:
+        raise unreachable(question, evaluator)
+    return solution(question, evaluator, found, [at_the_end] if found.low == evaluator.candidates.last else remarks)

@@ -9,29 +9,12 @@ from dpplan.accounting.bound import Bound
 from dpplan.checks import Problems, show
 from dpplan.errors import PlanError
 from dpplan.plan import Phase, Plan, Settings
-from dpplan.search import Ladder, Meter
+from dpplan.quantities import quantity
+from dpplan.solve.search import Candidates, Evaluator
 
 By = Literal["epsilon", "delta"]
 # Below this share of its target a figure no longer tells a search how far away it is. Deltas fall much faster.
 _FLAT = {"epsilon": 1e-2, "delta": 1e-12}
-_WORDS = {"noise_multiplier": "sigma", "sample_rate": "q", "examples": "n", "batch_size": "batch"}
-# What stands in for an unknown while the other settings are checked, and which of them would fix it.
-_STAND_INS: dict[str, float] = {
-    "noise_multiplier": 1.0,
-    "steps": 1,
-    "epochs": 1.0,
-    "batch_size": 1,
-    "sample_rate": 1.0,
-}
-_FIXED_BY = {
-    "noise_multiplier": ("noise_multiplier",),
-    "steps": ("steps", "epochs"),
-    "epochs": ("epochs", "steps"),
-    "batch_size": ("batch_size", "sample_rate"),
-    "sample_rate": ("sample_rate", "batch_size"),
-    "examples": ("examples", "sample_rate"),
-    "delta": (),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +36,9 @@ class Question:
     def target(self) -> float:
         return self.epsilon if self.by == "epsilon" else self.delta
 
-    def plan(self, ladder: Ladder, rung: int) -> Plan:
-        """The plan at a rung, after the earlier phases."""
-        return self.composed(ladder.plan(rung))
+    def plan(self, candidates: Candidates, index: int) -> Plan:
+        """The plan at a index, after the earlier phases."""
+        return self.composed(candidates.plan(index))
 
     def composed(self, plan: Plan) -> Plan:
         """The plan as the last phase; what was derived for it is found under its place, phases[1].steps."""
@@ -70,12 +53,12 @@ class Question:
             return accounting.delta(plan, self.epsilon, self.accountant, **self.options)
         return accounting.epsilon(plan, self.delta, self.accountant, **self.options)
 
-    def meter(self, ladder: Ladder) -> Meter:
-        def ask(rung: int) -> Bound:
-            asked = replace(self, delta=ladder.value(rung)) if ladder.name == "delta" else self
-            return asked.spends(self.plan(ladder, rung))
+    def evaluator(self, candidates: Candidates) -> Evaluator:
+        def ask(index: int) -> Bound:
+            asked = replace(self, delta=candidates.value(index)) if candidates.name == "delta" else self
+            return asked.spends(self.plan(candidates, index))
 
-        return Meter(ladder, ask, self.target, _FLAT[self.by])
+        return Evaluator(candidates, ask, self.target, _FLAT[self.by])
 
     def estimated(self, accountant: str) -> "Question":
         """The same, answered by another accountant as it comes."""
@@ -113,7 +96,7 @@ def unknown(settings: Settings, delta: float | None = None) -> str:
 
 def word(name: str) -> str:
     """A quantity as it is called on the command line."""
-    return _WORDS.get(name, name)
+    return quantity(name).word
 
 
 def check(name: str, settings: Settings, question: Question) -> None:
@@ -134,7 +117,7 @@ def check(name: str, settings: Settings, question: Question) -> None:
 def _left_open(name: str, settings: Settings) -> Sequence[str]:
     """What keeps the unknown from being open, or from being fixed by the target."""
     problems = Problems()
-    for other in _FIXED_BY[name]:
+    for other in _fixing(name):
         given = getattr(settings, other)
         if given is not None:
             problems.add(f"{word(other)}={show(given)} is given, so {word(name)} is not open. Leave it out.")
@@ -149,11 +132,16 @@ def _left_open(name: str, settings: Settings) -> Sequence[str]:
     return problems.found
 
 
+def _fixing(name: str) -> tuple[str, ...]:
+    """The settings that would fix an unknown: itself, and what stands in its place. Delta is none of them."""
+    return () if name == "delta" else (name, *quantity(name).replaces)
+
+
 def _filled(name: str, settings: Settings) -> Settings:
     """The settings with something in the place of the unknown, so that all else that is wrong can be said."""
-    filled = settings.with_(**dict.fromkeys(_FIXED_BY[name]))
-    if name in _STAND_INS:
-        filled = filled.with_(**{name: _STAND_INS[name]})
+    filled = settings.with_(**dict.fromkeys(_fixing(name)))
+    if (stand_in := quantity(name).stand_in) is not None:
+        filled = filled.with_(**{name: stand_in})
     if name == "batch_size" and settings.examples is None:
         filled = filled.with_(sample_rate=1.0)
     if name == "examples":

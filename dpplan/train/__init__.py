@@ -24,7 +24,7 @@ from pathlib import Path
 from dpplan.checks import show
 from dpplan.errors import BudgetExceeded, InputOutputFailed, RecipeError, UsageError
 from dpplan.recipe import Recipe
-from dpplan.render.numbers import up
+from dpplan.render.number_format import up
 from dpplan.train.data import load
 from dpplan.train.execution.rank_consistency import shared_facts
 from dpplan.train.execution.session import Session
@@ -37,7 +37,7 @@ from dpplan.train.state.report import Epoch, Planned, Resumed, Step, TrainReport
 from dpplan.train.state.run_folder import RunFolder
 from dpplan.train.state.spent_steps import open_spent_steps
 from dpplan.train.step.randomness import TorchGenerators
-from dpplan.verify.begun import cost
+from dpplan.verify.unfinished_run import cost
 
 __all__ = [
     "Epoch",

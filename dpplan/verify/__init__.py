@@ -4,13 +4,13 @@
     for claim in document.claims:
         verdict = verify(claim)             # verdict.standing, verdict.off, verdict.publish
 
-    claim       what was claimed
-    fields      values out of JSON that anybody may have written
-    entries     what each key may hold
-    figures     what one figure claims
-    outcome     what a run says of itself
-    begun       what is known of a run without a report
-    reading     reports, run folders and the JSON of commands to claims
+    claim            what was claimed
+    json_fields      values out of JSON that anybody may have written
+    allowed_values   what each key may hold
+    claimed_figure   what one figure claims
+    run_outcome      what a run says of itself
+    unfinished_run   what is known of a run without a report
+    report_reader    reports, run folders and the JSON of commands to claims
 
 A claim is the upper end of an interval, an upper bound, or an estimate that was used as one. It is held against the
 exact accountant of this version, and against a proof in ball arithmetic where that interval is too wide to tell.
@@ -24,17 +24,17 @@ from typing import TYPE_CHECKING
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.digits import up
 from dpplan.errors import NotCertified
 from dpplan.gate import Standing, judge
 from dpplan.plan import Plan
-from dpplan.verify.claim import Claim, Document
-from dpplan.verify.reading import read
+from dpplan.rounding import up
+from dpplan.verify.claim import Document, RecordedClaim
+from dpplan.verify.report_reader import read
 
 if TYPE_CHECKING:
     from dpplan.accounting.exact.prove import Proof
 
-__all__ = ["Claim", "Document", "Standing", "Verdict", "read", "verify"]
+__all__ = ["Document", "RecordedClaim", "Standing", "Verdict", "read", "verify"]
 
 DIGITS = 18  # of a proof: all that a float holds, so that it tells any claim from the truth
 Progress = Callable[[str], None]
@@ -47,7 +47,7 @@ class Verdict:
     proof: where the accountant's interval could not tell. reasons: of a standing that the figures alone do not explain.
     """
 
-    claim: Claim
+    claim: RecordedClaim
     standing: Standing
     bound: Bound | None
     proof: "Proof | None" = None
@@ -85,7 +85,7 @@ class Verdict:
         return float(up(upper)) if upper is not None and upper < float("inf") else None
 
 
-def verify(claim: Claim, progress: Progress | None = None, proofs: bool = True) -> Verdict:
+def verify(claim: RecordedClaim, progress: Progress | None = None, proofs: bool = True) -> Verdict:
     """Accounts the claim's plan anew, and says whether the claim stands.
 
     progress: called with a sentence while a proof goes on. proofs: whether one may be made.
@@ -112,7 +112,7 @@ def verify(claim: Claim, progress: Progress | None = None, proofs: bool = True) 
     return Verdict(claim, standing, bound, proof, (*claim.doubts, *reasons))
 
 
-def _accounted(claim: Claim) -> Bound:
+def _accounted(claim: RecordedClaim) -> Bound:
     if claim.plan is None:
         assumptions = Plan.from_rate(1.0, 1.0, 1).assumptions
         return Bound(claim.quantity, 0.0, 0.0, Guarantee.CERTIFIED, "exact", assumptions, "no step was taken")
@@ -120,7 +120,7 @@ def _accounted(claim: Claim) -> Bound:
     return ask(claim.plan, claim.at)
 
 
-def _proved(claim: Claim, plan: Plan, progress: Progress | None) -> "tuple[Proof | None, str]":
+def _proved(claim: RecordedClaim, plan: Plan, progress: Progress | None) -> "tuple[Proof | None, str]":
     """A proof of the figure; or why there is none."""
     if importlib.util.find_spec("flint") is None:
         return None, "a proof might tell, and needs the extra 'prove': pip install 'dpplan[prove]'"

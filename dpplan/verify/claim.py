@@ -1,16 +1,14 @@
 """A claim that was written down: which figure, of which plan; and what a file of them says besides."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
+from dpplan.accounting.bound import Quantity
 from dpplan.checks import show
 from dpplan.plan import Plan
 
-Quantity = Literal["epsilon", "delta"]
-
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class RecordedClaim:
     """One figure somebody relies on: a plan spends no more than `value`.
 
     name: where it stands in the file. at: the delta of an epsilon, or the reverse. plan: None where no step was taken.
@@ -44,5 +42,5 @@ class Document:
     name: str
     schema: str
     version: str
-    claims: tuple[Claim, ...]
+    claims: tuple[RecordedClaim, ...]
     remarks: tuple[str, ...] = field(default=())

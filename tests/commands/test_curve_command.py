@@ -10,7 +10,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from dpplan.render import curves
+from dpplan.render import curve as curves
 
 Run = Callable[..., CompletedProcess[str]]
 ABADI = ("--sigma", "4", "--q", "0.01", "--steps", "10000")

@@ -79,10 +79,20 @@ def test_json_says_everything_the_text_says(dpplan: Run) -> None:
         "noise_multiplier": 1.1,
         "sample_rate": 256 / 60000,
         "steps": 14063,
+        "adjacency": "add_remove",
+        "privacy_unit": "example",
         "examples": 60000,
         "batch_size": 256,
         "derivation": {"sample_rate": "256 / 60000", "steps": "⌈60 epochs × 60000 / 256⌉"},
-        "phases": [{"noise_multiplier": 1.1, "sample_rate": 256 / 60000, "steps": 14063}],
+        "phases": [
+            {
+                "mechanism": "gaussian",
+                "noise_multiplier": 1.1,
+                "sampling": "poisson",
+                "sample_rate": 256 / 60000,
+                "steps": 14063,
+            }
+        ],
     }
     assert answer["assumptions"] == {
         "sampling": "Poisson sampling",

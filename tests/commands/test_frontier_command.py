@@ -36,7 +36,7 @@ def test_the_recommended_cell_comes_first_then_the_map_and_what_each_rule_takes(
 
 
 def test_json_and_csv_hold_every_cell_and_the_recommended_plan(dpplan: Run, tmp_path: Path) -> None:
-    done = dpplan(*SMALL, *GRID, "--json", "--csv", "cells.csv", "--compute", "6e5", "--rule", "least-noise")
+    done = dpplan(*SMALL, *GRID, "--json", "--csv", "cells.csv", "--compute", "6e5", "--rule", "least_noise")
     answer = json.loads(done.stdout)
     assert answer["schema"] == "dpplan.frontier/1"
     cells = answer["results"]

@@ -9,7 +9,7 @@ import pytest
 
 from dpplan import errors
 from dpplan.accounting.assumptions import CERTIFICATE, KINDS
-from dpplan.render import topics
+from dpplan.render import help as topics
 
 Run = Callable[..., CompletedProcess[str]]
 ABADI = ("epsilon", "--sigma", "4", "--q", "0.01", "--steps", "10000", "--delta", "1e-5")
@@ -85,3 +85,7 @@ def test_json_has_all_of_it(dpplan: Run) -> None:
     assert (content["schema"], len(content["assumptions"])) == ("dpplan.help/1", len(CERTIFICATE))
     assert set(content["assumptions"][0]) == {"name", "kind", "text", "source"}
     assert set(json.loads(dpplan("help", "--json").stdout)["topics"]) == set(topics.TOPICS)
+
+
+def test_a_topic_may_be_written_with_an_underscore(dpplan: Run) -> None:
+    assert dpplan("help", "exit_codes").stdout == dpplan("help", "exit-codes").stdout != ""

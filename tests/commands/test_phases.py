@@ -7,8 +7,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from dpplan.commands import phases
-from dpplan.commands.options import Said
+from dpplan.commands.shared import phase_arguments
+from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.plan import Settings
 
 Run = Callable[..., CompletedProcess[str]]
@@ -20,8 +20,8 @@ def upper(done: CompletedProcess[str]) -> float:
     return float(json.loads(done.stdout)["results"][0]["epsilon"]["upper"])
 
 
-def hear(*typed: str, spent: tuple[str, ...] = (), **settings: object) -> phases.Heard:
-    return phases.hear(Said(Settings(**settings), typed, (), spent))  # type: ignore[arg-type]
+def parsed(*typed: str, spent: tuple[str, ...] = (), **settings: object) -> phase_arguments.ParsedPlan:
+    return phase_arguments.parse(PlanArguments(Settings(**settings), typed, (), spent))  # type: ignore[arg-type]
 
 
 def test_phases_are_listed_with_their_origin_and_delta_comes_from_their_n(dpplan: Run) -> None:
@@ -91,11 +91,11 @@ def test_earlier_runs_add_up_and_stand_apart_with_what_they_cost_alone(dpplan: R
 def test_files_hold_the_same_phases_in_three_formats(tmp_path: Path, name: str, content: str) -> None:
     file = tmp_path / name
     file.write_text(content, encoding="utf-8")
-    heard = phases.hear(Said(Settings(batch_size=None), (), (str(file),)))
-    assert heard.problems == []
-    assert heard.plan
-    assert [phase.steps for phase in heard.plan.phases] == [1000, 237]
-    assert heard.plan.phases[1].sampling.sample_rate == 1 / 79
+    found = phase_arguments.parse(PlanArguments(Settings(batch_size=None), (), (str(file),)))
+    assert found.problems == []
+    assert found.plan
+    assert [phase.steps for phase in found.plan.phases] == [1000, 237]
+    assert found.plan.phases[1].sampling.sample_rate == 1 / 79
 
 
 WRONG = "- {sigma: 1, q: 0.1, steps: 5}\n- {sgma: 2, q: 3, steps: [1]}"
@@ -124,9 +124,9 @@ WRONG = "- {sigma: 1, q: 0.1, steps: 5}\n- {sgma: 2, q: 3, steps: [1]}"
 def test_every_mistake_in_a_file_names_its_place(tmp_path: Path, name: str, content: str, sentence: str) -> None:
     file = tmp_path / name
     file.write_text(content, encoding="utf-8")
-    heard = phases.hear(Said(Settings(), (), (str(file),)))
-    assert heard.plan is None
-    assert any(problem.startswith(sentence.format(file)) for problem in heard.problems), heard.problems
+    found = phase_arguments.parse(PlanArguments(Settings(), (), (str(file),)))
+    assert found.plan is None
+    assert any(problem.startswith(sentence.format(file)) for problem in found.problems), found.problems
 
 
 def test_a_file_that_is_not_there_hides_no_other_mistake_and_invents_none(dpplan: Run) -> None:
@@ -159,27 +159,27 @@ def test_every_mistake_of_every_phase_is_told_and_names_its_phase(dpplan: Run) -
 
 
 def test_n_may_be_given_once_for_all_phases() -> None:
-    heard = hear(
+    found = parsed(
         "sigma=1,batch=10,steps=5", "sigma=2,batch=20,epochs=2", spent=("sigma=3,q=.1,steps=2",), examples=1000
     )
-    assert heard.plan
-    assert [phase.sampling.sample_rate for phase in heard.plan.phases] == [0.1, 0.01, 0.02]
-    assert heard.plan.examples == 1000
-    assert heard.earlier == 1
-    assert heard.plan.batch_size is None
+    assert found.plan
+    assert [phase.sampling.sample_rate for phase in found.plan.phases] == [0.1, 0.01, 0.02]
+    assert found.plan.examples == 1000
+    assert found.earlier == 1
+    assert found.plan.batch_size is None
 
 
 def test_earlier_runs_without_a_run_are_pointed_to_phase() -> None:
-    heard = hear(spent=("sigma=3,q=.1,steps=2",))
-    assert heard.plan is None
-    assert len(heard.problems) == 1
-    assert heard.problems[0].startswith("the run itself is missing: give --sigma, --q and --steps, or --phase.")
+    found = parsed(spent=("sigma=3,q=.1,steps=2",))
+    assert found.plan is None
+    assert len(found.problems) == 1
+    assert found.problems[0].startswith("the run itself is missing: give --sigma, --q and --steps, or --phase.")
 
 
 def test_of_a_thousand_alike_mistakes_twenty_are_told_and_the_rest_counted() -> None:
-    heard = hear(*["sigma=1,q=.1"] * 1000)
-    assert len(heard.problems) == phases.MOST_TOLD + 1
-    assert heard.problems[-1] == "... and 980 more."
+    found = parsed(*["sigma=1,q=.1"] * 1000)
+    assert len(found.problems) == phase_arguments.MOST_TOLD + 1
+    assert found.problems[-1] == "... and 980 more."
 
 
 def test_a_schedule_of_many_phases_is_counted_in_text_and_whole_in_json(dpplan: Run, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dpplan import accounting
 from dpplan.plan import Plan
-from dpplan.render import data
+from dpplan.render import to_json
 
 Content = dict[str, Any]
 NOISE, RATE, STEPS, DELTA = 4.0, 0.1, 100, 1e-5
@@ -16,7 +16,7 @@ PLAN = Plan.from_rate(NOISE, RATE, STEPS)
 
 
 def figure(plan: Plan = PLAN, delta: float = DELTA) -> Content:
-    return data.figure(accounting.epsilon(plan, delta))
+    return to_json.figure(accounting.epsilon(plan, delta))
 
 
 def report(**changes: Any) -> Content:
@@ -66,8 +66,8 @@ def printed(quantity: str = "epsilon", plan: Plan = PLAN, **changes: Any) -> Con
     if quantity == "epsilon":
         result: Content = {"accountant": "exact", "delta": DELTA, "epsilon": figure(plan)}
     else:
-        result = {"accountant": "exact", "epsilon": 0.5, "delta": data.figure(accounting.delta(plan, 0.5))}
-    return altered(data.document(quantity, plan, [result], []), **changes)
+        result = {"accountant": "exact", "epsilon": 0.5, "delta": to_json.figure(accounting.delta(plan, 0.5))}
+    return altered(to_json.document(quantity, plan, [result], []), **changes)
 
 
 def saved(folder: Path, content: Content | str, name: str = "report.json") -> Path:

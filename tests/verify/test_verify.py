@@ -11,7 +11,7 @@ from dpplan import accounting, verify
 from dpplan.accounting.bound import Bound
 from dpplan.errors import NotApplicable
 from dpplan.plan import Plan
-from dpplan.verify import Claim, Standing
+from dpplan.verify import RecordedClaim, Standing
 
 NOW = accounting.epsilon(PLAN, DELTA)
 assert NOW.lower is not None
@@ -19,8 +19,8 @@ assert NOW.upper is not None
 LOWER, UPPER = NOW.lower, NOW.upper
 
 
-def claim(value: float, **changes: object) -> Claim:
-    return dataclasses.replace(Claim("x", "epsilon", DELTA, value, PLAN), **changes)  # type: ignore[arg-type]
+def claim(value: float, **changes: object) -> RecordedClaim:
+    return dataclasses.replace(RecordedClaim("x", "epsilon", DELTA, value, PLAN), **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("factor", [1.0, 1 + 1e-9, 1.5, 1e6])

@@ -28,6 +28,7 @@ import numpy as np
 
 from dpplan.accounting import gdp, rdp
 from dpplan.accounting.bound import Bound, Guarantee, widened
+from dpplan.accounting.description import Description
 from dpplan.accounting.exact import any_law, certify, invert
 from dpplan.accounting.exact.certify import Reconciled
 from dpplan.accounting.exact.double import TwoSteps
@@ -38,6 +39,18 @@ from dpplan.accounting.pairs import DominatingPair
 from dpplan.accounting.support import SampledGaussian, as_sampled_gaussians, dominating_pairs
 from dpplan.errors import NotCertified
 from dpplan.plan import Plan
+
+DESCRIPTION = Description(
+    name="exact",
+    caption="inverts the transform of the composed privacy loss, every error bounded",
+    guarantee="certified",
+    use="always",
+    source="Alghamdi et al. 2023; Zhu, Dong, Wang 2022",
+    supports="every plan whose steps have a dominating pair that is known here",
+    colour="#000000",
+    note="{method}",
+)
+
 
 NAME = "exact"
 # A wider interval than this is returned with the reason in `why`.

@@ -14,9 +14,22 @@ Guarantee: UPPER.
 import math
 
 from dpplan.accounting.bound import Bound
+from dpplan.accounting.description import Description
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.theorems import Steps, add_up, best_delta, best_epsilon
 from dpplan.plan import Plan
+
+DESCRIPTION = Description(
+    name="advanced",
+    caption="advanced composition of the same",
+    guarantee="upper",
+    use="teaching, comparison",
+    source="Dwork, Rothblum, Vadhan 2010",
+    supports="Gaussian noise, Poisson sampling or none",
+    colour="#D55E00",
+    note="δ₀ = {step_delta} per step",
+    published=2010,
+)
 
 
 def epsilon(plan: Plan, delta: float) -> Bound:

@@ -5,10 +5,23 @@ guarantee of a step is that of `dpplan.accounting.theorems`.
 """
 
 from dpplan.accounting.bound import Bound
+from dpplan.accounting.description import Description
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.support import sampled_gaussians
 from dpplan.accounting.theorems import add_up, bound, least_unslacked, step_epsilons
 from dpplan.plan import Plan
+
+DESCRIPTION = Description(
+    name="basic",
+    caption="adds up the ε₀ and the δ₀",
+    guarantee="upper",
+    use="teaching, comparison",
+    source="Dwork et al. 2006",
+    supports="Gaussian noise, Poisson sampling or none",
+    colour="#7F7F7F",
+    note="δ₀ = {step_delta} per step",
+    published=2006,
+)
 
 
 def epsilon(plan: Plan, delta: float) -> Bound:

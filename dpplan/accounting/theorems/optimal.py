@@ -17,11 +17,26 @@ import math
 import numpy as np
 
 from dpplan.accounting.bound import Bound
+from dpplan.accounting.description import Description
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.binomial import log_binomial_pmf
 from dpplan.accounting.numerics.logspace import log1mexp, log_sub
 from dpplan.accounting.theorems import Steps, best_delta, best_epsilon
 from dpplan.plan import Plan
+
+DESCRIPTION = Description(
+    name="optimal",
+    caption="the best composition of what is known of one step by one (ε₀, δ₀)",
+    guarantee="upper",
+    use="to see what any composition theorem can reach",
+    source="Kairouz, Oh, Viswanath 2015",
+    supports="Gaussian noise, Poisson sampling or none",
+    colour="#CC79A7",
+    note="δ₀ = {step_delta} per step",
+    published=2015,
+    cost="its time grows like the square root of the steps: 0.1 s at 1e6, 3 s at 1e9",
+)
+
 
 _WIDE = 40.0  # windows end where e^{−80} of what they hold is left outside
 _PURE = 30.0  # above this ε₀ the loss is k·ε₀ but for a probability below k·e^{−30}: adding up loses nothing

@@ -9,11 +9,11 @@ from fractions import Fraction
 
 from dpplan import accounting
 from dpplan.checks import is_number, show
-from dpplan.digits import near_at_most
 from dpplan.lint.context import LintContext, batch_exceeds_examples, needed_steps
 from dpplan.lint.finding import Remark, Severity, at_least, at_most
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, resolve_delta
+from dpplan.rounding import near_at_most
 
 LARGE_EPSILON = 10.0
 MEANINGLESS_EPSILON = 50.0

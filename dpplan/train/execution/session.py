@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from dpplan.errors import DpplanError, InputOutputFailed, TrainingStopped
-from dpplan.render.numbers import up
+from dpplan.render.number_format import up
 from dpplan.train.clipping import BatchFacts
 from dpplan.train.execution.evaluation import NOT_YET, Evaluation, accuracy, brief
 from dpplan.train.execution.nonprivate_baseline import train_without_privacy

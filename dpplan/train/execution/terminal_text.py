@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator
 
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
-from dpplan.digits import up_apart
 from dpplan.mechanism import Gaussian
 from dpplan.plan import settings_of
 from dpplan.quantities import quantity
-from dpplan.render.numbers import down, percent, up
-from dpplan.render.text import headline, row
+from dpplan.render.figures import headline
+from dpplan.render.number_format import down, percent, up
+from dpplan.render.plan_rows import row
+from dpplan.rounding import up_apart
 from dpplan.train.clipping import Arithmetic
 from dpplan.train.clipping.rules import ROUND_OFF
 from dpplan.train.conformance import Measurement

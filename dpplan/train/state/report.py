@@ -19,10 +19,10 @@ import torch
 import dpplan
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
-from dpplan.digits import up_apart
 from dpplan.plan_json import phase_to_json
 from dpplan.recipe import Claim, Recipe
-from dpplan.render.data import figure
+from dpplan.render.to_json import figure
+from dpplan.rounding import up_apart
 from dpplan.train.clipping import Arithmetic, Isolation
 from dpplan.train.conformance import LEVEL, Measurement
 from dpplan.train.data import Dataset

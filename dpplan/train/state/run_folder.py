@@ -14,7 +14,7 @@ import torch
 from dpplan.durable import remove_leftovers, told, trouble, write_whole
 from dpplan.errors import InputOutputFailed, UsageError
 from dpplan.recipe import Recipe, load
-from dpplan.render.data import dumps
+from dpplan.render.to_json import dumps
 from dpplan.train.state.report import SEEN, Epoch, TrainReport
 from dpplan.train.state.run_identity import NAME as IDENTITY
 from dpplan.train.step.model_guard import ModelGuard

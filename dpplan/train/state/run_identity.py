@@ -13,7 +13,7 @@ from typing import Any
 
 from dpplan.durable import told, write_whole
 from dpplan.errors import InputOutputFailed
-from dpplan.render.data import dumps
+from dpplan.render.to_json import dumps
 from dpplan.train.state.user_record import RUN_ID
 
 SCHEMA = "dpplan.run/1"

@@ -13,7 +13,7 @@ from small_recipe import small
 from dpplan import recipe as recipes
 from dpplan import train
 from dpplan.errors import UsageError
-from dpplan.render.data import dumps
+from dpplan.render.to_json import dumps
 from dpplan.train import Epoch, Step, TrainReport
 from dpplan.train.clipping import ClippedSum
 from dpplan.train.execution import terminal_text

@@ -1,0 +1,29 @@
+"""The commands: one module for each, named after what is typed (`compare plans` is compare_plans).
+
+    from dpplan.commands import COMMANDS
+
+COMMANDS is the only list of them. A module holds `command`, with its help; what stands here in a phrase is shown where
+commands are listed. shared/ is what several of them use.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+# What is typed -> what it does. A name that others begin with is a group of those.
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "epsilon": "What a plan costs: its ε at a δ.",
+        "delta": "What a plan costs: its δ at an ε.",
+        "curve": "ε over δ, steps, noise or batch; or δ over ε.",
+        "solve": "Any one unknown of a plan, from a target.",
+        "frontier": "Every batch and length at one target, and the best.",
+        "compare": "Accountants, theorems or recipes, side by side.",
+        "compare accountants": "Every accountant: ε, guarantee, ratio, time.",
+        "compare theorems": "Composition theorems as the steps grow.",
+        "compare plans": "Recipes: what differs, and which wins on what.",
+        "check": "What is wrong with a plan or a recipe, and the fix.",
+        "train": "Run a recipe and account for it.",
+        "verify": "Whether an old claim stands, and what to publish.",
+        "help": "What a certificate assumes, and other topics.",
+    }
+)

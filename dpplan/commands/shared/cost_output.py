@@ -1,0 +1,92 @@
+"""How `dpplan epsilon` and `dpplan delta` show what they computed."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dpplan.checks import show as shown
+from dpplan.commands.shared import output
+from dpplan.commands.shared.cost import Cost
+from dpplan.render import explanation, figures, plan_rows, to_json
+
+if TYPE_CHECKING:
+    from dpplan.compare import AccountantComparison
+
+
+def show(cost: Cost, explain: bool) -> None:
+    call, places = cost.request.call, cost.request.places
+    if cost.comparisons:
+        _show_every(cost)
+    elif cost.proofs:
+        _show_proofs(cost)
+    else:
+        output.answers(list(zip(places, cost.bounds, strict=True)))
+    output.say(plan_rows.spent_before(bound, at) for bound, at in zip(cost.alone, places, strict=False))
+    output.say(plan_rows.plan_rows(call.plan, call.deltas, earlier=call.earlier))
+    if explain:
+        for comparison in cost.comparisons:
+            explain_comparison(comparison)
+        for bound, at in zip(cost.bounds, places, strict=False):
+            heading = [figures.heading(bound, at)] if len(cost.bounds) > 1 else []
+            output.say(["", *heading, *explanation.explanation(bound, at)])
+        output.say(explanation.premises(bool(cost.proofs)))
+    output.warn(call.warnings)
+
+
+def explain_comparison(comparison: "AccountantComparison") -> None:
+    """How each accountant came to its figure."""
+    for row in comparison.rows:
+        if row.bound is not None:
+            heading = figures.heading(row.bound, comparison.at, named=True)
+            output.say(["", heading, *explanation.explanation(row.bound, comparison.at)])
+
+
+def print_json(cost: Cost, warnings: Sequence[str] | None = None, **more: object) -> None:
+    """warnings: in place of those of the call, for a command that has more of them once it knows the figures."""
+    call = cost.request.call
+    told = call.warnings if warnings is None else warnings
+    output.as_json(to_json.document(cost.request.quantity, call.plan, _results(cost), told, **_before(cost), **more))
+
+
+def _show_every(cost: Cost) -> None:
+    from dpplan.render import compare_accountants as render
+
+    quantity = cost.request.quantity
+    for comparison in cost.comparisons:
+        output.say([f"at {'δ' if quantity == 'epsilon' else 'ε'} = {shown(comparison.at)}"])
+        output.show(render.accountants(comparison.rows, timed=False, quantity=quantity))
+        output.say([""])
+
+
+def _show_proofs(cost: Cost) -> None:
+    from dpplan.render import proof as render
+
+    for at, bound, proof in zip(cost.request.places, cost.bounds, cost.proofs, strict=True):
+        output.say([*render.proof(proof, bound, at, output.paint), ""])
+
+
+def _results(cost: Cost) -> list[dict[str, Any]]:
+    deltas, places = cost.request.call.deltas, cost.request.places
+    if cost.comparisons:
+        at = deltas or (None,) * len(places)
+        return [
+            each for found, delta in zip(cost.comparisons, at, strict=True) for each in to_json.comparison(found, delta)
+        ]
+    if cost.request.quantity == "epsilon":
+        results = [to_json.spent_epsilon(delta, bound) for delta, bound in zip(deltas, cost.bounds, strict=True)]
+    else:
+        results = [to_json.spent_delta(at, bound) for at, bound in zip(places, cost.bounds, strict=True)]
+    for result, proof, bound in zip(results, cost.proofs, cost.bounds, strict=False):
+        result["proof"] = to_json.proof(proof, bound)
+    return results
+
+
+def _before(cost: Cost) -> dict[str, object]:
+    """What earlier runs spent."""
+    if not cost.alone:
+        return {}
+    quantity = cost.request.quantity
+    other = "delta" if quantity == "epsilon" else "epsilon"
+    figures = [
+        {other: at, quantity: to_json.figure(bound)} for at, bound in zip(cost.request.places, cost.alone, strict=True)
+    ]
+    return {"spent_before": {"phases": cost.request.call.earlier, "results": figures}}

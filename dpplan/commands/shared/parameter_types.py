@@ -1,0 +1,76 @@
+"""How what is typed is read: numbers, counts, rates, names and files.
+
+Text that is no number is not refused here but handed on as it is: the checks of the plan then report it together
+with everything else that is wrong.
+"""
+
+from fractions import Fraction
+from typing import Any
+
+import click
+
+from dpplan.errors import UsageError
+
+
+class Percentage(Fraction):
+    """A rate that was written in percent: what was meant is plain, and which figure was meant should be too."""
+
+
+class Number(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4; at run time older ones do
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return float(value)
+        except ValueError:
+            return value
+
+
+class Count(Number):
+    """A whole number, also as 6e4 or 60_000; through a float, so exact up to 2^53."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+class Rate(Number):
+    """A number or a fraction, which stays exact."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        text = str(value).replace(" ", "")
+        try:
+            if text.endswith("%"):
+                return Percentage(Fraction(float(text[:-1])) / 100)
+            return Fraction(text) if "/" in text else super().convert(text, param, ctx)
+        except (ValueError, OverflowError, ZeroDivisionError):
+            return value
+
+
+NUMBER, COUNT, RATE = Number(), Count(), Rate()
+
+
+class Name(click.Choice):  # type: ignore[type-arg]
+    """One of several names. A wrong one is reported with the other problems of the call, not before them.
+
+    Where a name has a hyphen, an underscore in its place will do.
+    """
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        hyphenated = str(value).replace("_", "-")
+        return hyphenated if hyphenated in self.choices else value
+
+
+class FileName(click.Path):
+    """A file or a folder. An empty name, such as an unset variable of the shell leaves, is not the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            named = "the name" if param is None else param.metavar or param.opts[0]
+            name = param.opts[0] if isinstance(param, click.Option) else named.strip("[].")
+            raise UsageError(f"{name} is empty: name a file or a folder.")
+        return super().convert(value, param, ctx)

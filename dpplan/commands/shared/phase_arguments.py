@@ -1,0 +1,158 @@
+"""Runs that are described phase by phase: typed, in files, and those that ran before.
+
+Every problem of every phase is found, and names the phase it is in.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from dpplan.checks import did_you_mean, show
+from dpplan.commands.shared.plan_arguments import READ_AS, ParsedPlan, PlanArguments, percentage
+from dpplan.errors import UsageError
+from dpplan.plan import Plan, Settings
+from dpplan.quantities import DESCRIBING
+from dpplan.recipe.phases import Written, read
+
+MOST_TOLD = 20  # problems of phases; a file of a thousand that all lack the same key is told once by these
+_FIELDS = {name.removeprefix("--"): each.name for each in DESCRIBING for name in each.all_options}
+_WORDS = {each.name: each.word for each in DESCRIBING}
+_ONLY_SPENT = (
+    "the run itself is missing: give --sigma, --q and --steps, or --phase. What earlier runs cost alone is told "
+    "when they are given as --phase."
+)
+
+
+def parse(arguments: PlanArguments) -> ParsedPlan:
+    """The plan of all that was described: earlier runs first, then the run itself."""
+    unread: list[str] = []
+    problems: list[str] = []
+    earlier = list(_settings(_written(arguments.spent, "spent", unread), problems))
+    if arguments.in_phases:
+        problems += _mixed(arguments.settings)
+        own = list(_settings(_written((*arguments.files, *arguments.phases), "phase", unread), problems))
+    elif arguments.settings == Settings():
+        own = []
+        problems.append(_ONLY_SPENT)
+    else:
+        own = [("", arguments.settings)]
+    examples = _examples([("--n", arguments.settings), *earlier, *own], problems)
+    plans = [_plan(where, settings, examples, problems) for where, settings in (*earlier, *own)]
+    if unread and examples is None:
+        examples = 0  # n may stand where nothing could be read: that a delta is missing would be a guess
+    known = Settings(examples=examples, sample_rate=None if arguments.in_phases else arguments.settings.sample_rate)
+    if unread or problems:
+        return ParsedPlan(None, _shortened([*unread, *problems]), known)
+    return ParsedPlan(_joined([plan for plan in plans if plan]), [], known, len(earlier))
+
+
+def _written(given: Iterable[str], name: str, unread: list[str]) -> Iterator[Written]:
+    """The phases that were typed (they have a = in them) or stand in the files that were named."""
+    number = 0
+    for text in given:
+        if not text.strip():
+            unread.append(f"--{name} is empty: name a file of phases, or type one: sigma=1.1,q=0.01,steps=1000.")
+            continue
+        if "=" in text:
+            number += 1
+            yield Written(f"{name} {number}", tuple(_pairs(text)))
+            continue
+        try:
+            yield from read(Path(text))
+        except UsageError as error:
+            unread += error.problems
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    for item in text.split(","):
+        key, _, value = item.partition("=")
+        yield key.strip(), value.strip()
+
+
+def _settings(written: Iterable[Written], problems: list[str]) -> Iterator[tuple[str, Settings]]:
+    """Where each phase stands, and what it says, read as the options are."""
+    for phase in written:
+        values: dict[str, Any] = {}
+        for key, text in phase.values:
+            name = key.lower().replace("_", "-").lstrip("-")
+            field = _FIELDS.get(name)
+            if field is None:
+                problems.append(f"{phase.where}: {_unknown(key, name)}")
+            elif field in values:
+                problems.append(f"{phase.where}: {_WORDS[field]} is given twice. Leave one out.")
+            elif not text:
+                problems.append(f"{phase.where}: {key} has no value. Write {key}=... or leave it out.")
+            else:
+                values[field] = READ_AS[field].convert(text, None, None)
+        yield phase.where, Settings(**values)
+
+
+def _unknown(key: str, name: str) -> str:
+    if not re.search("[a-z]", name):
+        return f"'{key}' is no key=value. Write sigma=1.1,q=0.01,steps=1000: numbers without commas."
+    return f"'{key}' is not one of: {', '.join(_WORDS.values())}.{did_you_mean(name, _FIELDS)}"
+
+
+def _mixed(settings: Settings) -> list[str]:
+    """What the options said that a phase says itself. --n is about the data, which all phases share."""
+    given = {_WORDS[field]: getattr(settings, field) for field in _WORDS if field != "examples"}
+    beside = {name: value for name, value in given.items() if value is not None}
+    if not beside:
+        return []
+    options = " and ".join(f"--{name}" for name in beside)
+    phase = ",".join(f"{name}={show(value)}" for name, value in beside.items())
+    return [f"{options} beside --phase: each phase says all of its own. Write --phase {phase},... or give no --phase."]
+
+
+def _examples(described: Iterable[tuple[str, Settings]], problems: list[str]) -> Any:
+    """The one n that everything is about, or None."""
+    given: dict[Any, str] = {}
+    for where, settings in described:
+        if settings.examples is not None:
+            given.setdefault(settings.examples, where or "the run")
+    if len(given) > 1:
+        said = " and ".join(f"n={show(n)} ({where})" for n, where in list(given.items())[:2])
+        problems.append(f"{said} differ: earlier runs and phases add up on the same data only. Give one n.")
+    return next(iter(given), None)
+
+
+def _plan(where: str, settings: Settings, examples: Any, problems: list[str]) -> Plan | None:
+    whole = settings if settings.examples is not None else settings.with_(examples=examples)
+    try:
+        found, plan = [], whole.plan()
+    except UsageError as error:
+        found, plan = list(error.problems), None
+    if where:
+        found += percentage(whole)
+        problems += [f"{where}: {_in_a_phase(problem)}" for problem in found]
+    else:
+        problems += found
+    return plan
+
+
+def _in_a_phase(problem: str) -> str:
+    """What a problem says about options, said about keys."""
+    return re.sub(
+        r"--([a-z]+)( (?=[\d.]))?", r"\1=", problem.replace(", or let `dpplan solve` find it from a target epsilon", "")
+    )
+
+
+def _joined(plans: list[Plan]) -> Plan:
+    """One plan. What was derived is found under the phase's place: phases[3].steps."""
+    if len(plans) == 1:
+        return plans[0]
+    batches = {plan.batch_size for plan in plans}
+    derived = (((f"phases[{i}].{name}", words) for name, words in plan.derivation) for i, plan in enumerate(plans))
+    return Plan(
+        tuple(plan.only_phase for plan in plans),
+        examples=plans[0].examples,
+        batch_size=batches.pop() if len(batches) == 1 else None,
+        derivation=tuple(chain.from_iterable(derived)),
+    )
+
+
+def _shortened(problems: list[str]) -> list[str]:
+    left = len(problems) - MOST_TOLD
+    return problems if left <= 0 else [*problems[:MOST_TOLD], f"... and {left} more."]

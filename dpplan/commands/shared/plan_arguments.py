@@ -1,0 +1,127 @@
+"""The options that describe a plan, and all that was said by them."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import click
+
+from dpplan.commands.shared.parameter_types import COUNT, NUMBER, RATE, Number, Percentage
+from dpplan.plan import Plan, Settings
+from dpplan.quantities import DESCRIBING
+
+Command = Callable[..., None]
+Decorator = Callable[[Command], Command]
+_KINDS: Mapping[str, Number] = MappingProxyType({"number": NUMBER, "whole": COUNT, "rate": RATE})
+# How each quantity that describes a plan is read where it is typed.
+READ_AS: Mapping[str, Number] = MappingProxyType({each.name: _KINDS[each.kind] for each in DESCRIBING})
+
+
+@dataclass(frozen=True, slots=True)
+class PlanArguments:
+    """What was said about a run: in the options of a single phase, or phase by phase; and what ran before it.
+
+    settings: the options. phases, spent: phases as they were typed, or files of them; files: of phases.
+    """
+
+    settings: Settings
+    phases: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    spent: tuple[str, ...] = ()
+
+    @property
+    def in_phases(self) -> bool:
+        return bool(self.phases or self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedPlan:
+    """What was made of them. plan: None where there are problems. known: what a delta is judged by.
+
+    earlier: how many of the plan's first phases ran before.
+    """
+
+    plan: Plan | None
+    problems: list[str]
+    known: Settings
+    earlier: int = 0
+
+
+def plan(command: Command) -> Command:
+    """The options that describe a run. The command receives them as `settings`."""
+
+    @functools.wraps(command)
+    def gathered(**values: Any) -> None:
+        fields = {each.name: values.pop(each.name) for each in DESCRIBING}
+        command(settings=Settings(**fields), **values)
+
+    options = [
+        click.option(*each.all_options, each.name, type=READ_AS[each.name], help=each.help) for each in DESCRIBING
+    ]
+    return in_order(options)(gathered)
+
+
+def phases(command: Command) -> Command:
+    """`plan`, and the options for runs of several phases. The command receives all of it as `arguments`."""
+
+    @functools.wraps(command)
+    def gathered(settings: Settings, phases: Any, files: Any, spent: Any, **values: Any) -> None:
+        command(arguments=PlanArguments(settings, phases, files, spent), **values)
+
+    several = [
+        click.option(
+            "--phase",
+            "phases",
+            multiple=True,
+            metavar="KEY=VALUE,...",
+            help="One phase of a run whose noise or batch changes, in the names of the options above: "
+            "sigma=1.1,q=1/79,steps=1000. Repeat for each phase; --n may be given once for all.",
+        ),
+        click.option(
+            "--phases",
+            "files",
+            multiple=True,
+            metavar="FILE",
+            help="A list of phases as YAML, JSON or CSV, with the same names.",
+        ),
+        click.option(
+            "--spent",
+            multiple=True,
+            metavar="PHASE|FILE",
+            help="An earlier run on the same data, written like --phase or --phases. Privacy that was spent adds up as "
+            "further phases do: the answer is for everything together.",
+        ),
+    ]
+    return plan(in_order(several)(gathered))
+
+
+def deltas(several: bool) -> Decorator:
+    """--delta, as `delta`: a tuple when it may be given several times."""
+    often = " May be given several times." if several else ""
+    return click.option(
+        "--delta",
+        type=NUMBER,
+        multiple=several,
+        help=f"Chance of the guarantee not to hold. Without it: the largest power of ten ≤ 1 / (10 n).{often}",
+    )
+
+
+def in_order(options: Sequence[Decorator]) -> Decorator:
+    """Several options, in the order in which the help shall show them."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def percentage(settings: Settings) -> list[str]:
+    """A sentence when the sample rate was written in percent."""
+    if not isinstance(settings.sample_rate, Percentage):
+        return []
+    rate = float(settings.sample_rate)
+    return [f"q={100 * rate:g}% is a percentage, where a fraction is meant. Write --q {rate:g}."]

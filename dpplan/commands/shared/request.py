@@ -1,0 +1,79 @@
+"""From what was typed to a request: a plan, deltas and an accountant that make sense, or all that is wrong at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dpplan.checks import is_number
+from dpplan.commands.shared.accountant_option import AccountantChoice
+from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments, percentage
+from dpplan.errors import PlanError, UsageError
+from dpplan.plan import Delta, Plan, Settings, delta_warning, resolve_delta
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call that makes sense: the plan, where it is to be judged, and what is worth a warning.
+
+    earlier: how many of the plan's first phases ran before.
+    """
+
+    plan: Plan
+    deltas: tuple[Delta, ...]
+    warnings: tuple[str, ...]
+    earlier: int = 0
+
+
+def requested(arguments: PlanArguments, deltas: Sequence[Any] | None, choice: AccountantChoice, *more: str) -> Request:
+    """The plan and the deltas, one derived from n where none was given; None where the question has no delta.
+
+    more: problems found by the command itself.
+
+    Raises PlanError holding everything that is wrong with the call. A delta that is too large for the data is
+    among it where there are other problems, and a warning where there are none.
+    """
+    parsed = parse(arguments)
+    resolved, others = resolve(parsed.known, deltas, choice, *more)
+    warnings = cautions(parsed.known, resolved)
+    if parsed.plan is None or others:
+        raise PlanError([*parsed.problems, *others, *warnings])
+    return Request(parsed.plan, resolved, warnings, parsed.earlier)
+
+
+def parse(arguments: PlanArguments) -> ParsedPlan:
+    """The plan that was described, or all that is wrong with the description."""
+    if arguments.in_phases or arguments.spent:
+        from dpplan.commands.shared import phase_arguments  # only such a call needs it
+
+        return phase_arguments.parse(arguments)
+    try:
+        return ParsedPlan(arguments.settings.plan(), [], arguments.settings)
+    except UsageError as error:
+        return ParsedPlan(None, list(error.problems), arguments.settings)
+
+
+def resolve(
+    settings: Settings, deltas: Sequence[Any] | None, choice: AccountantChoice, *more: str
+) -> tuple[tuple[Delta, ...], list[str]]:
+    """The deltas, and what is wrong with the call apart from the plan."""
+    resolved, found = [], percentage(settings)
+    for delta in () if deltas is None else deltas or (None,):
+        if delta is None and settings.examples is not None and not _is_count(settings.examples):
+            continue  # the plan reports n, and without it there is nothing to say about delta
+        try:
+            resolved.append(resolve_delta(delta, settings.examples))
+        except UsageError as error:
+            found += error.problems
+    return tuple(resolved), [*found, *choice.problems(), *more]
+
+
+def cautions(settings: Settings, deltas: Sequence[Delta]) -> tuple[str, ...]:
+    """A sentence for every delta that is too large for the data."""
+    if not _is_count(settings.examples):
+        return ()
+    told = (delta_warning(delta.value, settings.examples) for delta in deltas)
+    return tuple(sentence for sentence in told if sentence)
+
+
+def _is_count(value: Any) -> bool:
+    return is_number(value) and value >= 1

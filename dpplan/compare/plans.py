@@ -1,0 +1,133 @@
+"""Several plans side by side: what differs, and who wins on privacy, compute and noise.
+
+result = plans([PlanEntry("a", plan_a, delta_a), PlanEntry("b", plan_b, delta_b)])
+result.winners["epsilon"]
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dpplan import accounting
+from dpplan.accounting.bound import Bound
+from dpplan.errors import UsageError
+from dpplan.mechanism import Gaussian
+from dpplan.plan import Delta, Plan
+
+Content = Mapping[str, Mapping[str, Any]]
+CRITERIA = ("epsilon", "compute", "noise")
+_SAME = 1e-12  # relative; costs computed in another order of operations are the same
+
+
+@dataclass(frozen=True, slots=True)
+class PlanEntry:
+    """A plan under a name. content: what else was said of it, block -> key -> value. views: of each example."""
+
+    name: str
+    plan: Plan
+    delta: Delta
+    content: Content = field(default_factory=dict)
+    views: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PlanCosts:
+    """A plan that was entered, and its figures.
+
+    epsilon: at its own delta. compared: at the delta that all are compared at. compute: examples processed, in
+    expectation, every view of one counted. noise: σ / batch, the noise on the mean gradient in clip norms, None where
+    the batch is unknown or differs between phases. averaged_noise: σ / (batch · sqrt(steps)).
+    """
+
+    entry: PlanEntry
+    epsilon: Bound
+    compared: Bound
+    compute: float | None
+    noise: float | None
+    averaged_noise: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A key on which the plans differ ("training.batch_size"), with the value of each; None where it has none."""
+
+    key: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanComparison:
+    """delta: where all are compared, the smallest of theirs. winners: criterion of CRITERIA -> the names of those that
+    nobody beats; all who are known where nothing sets them apart, nobody where a figure is missing."""
+
+    plans: tuple[PlanCosts, ...]
+    delta: float
+    differences: tuple[Difference, ...]
+    winners: Mapping[str, tuple[str, ...]]
+
+
+def plans(given: Sequence[PlanEntry], ignored: Sequence[str] = ()) -> PlanComparison:
+    """Every plan at its own delta and all at the smallest, because an epsilon at a larger delta promises less.
+
+    ignored: blocks of the contents that are not compared. Raises UsageError for fewer than two plans or a name
+    that two of them have, NotCertified where a plan's cost cannot be proven.
+    """
+    names = [one.name for one in given]
+    if len(names) < 2:
+        raise UsageError("there is one plan and nothing to compare it with. Give two or more.")
+    if len(set(names)) < len(names):
+        raise UsageError(f"names={', '.join(names)} are not all different. Give each plan a name of its own.")
+    delta = min(one.delta.value for one in given)
+    costs = tuple(_costs(one, delta) for one in given)
+    winners = {
+        "epsilon": _most_private(costs),
+        "compute": _least(names, [one.compute for one in costs]),
+        "noise": _least(names, [one.noise for one in costs]),
+    }
+    return PlanComparison(costs, delta, tuple(_differences([one.content for one in given], ignored)), winners)
+
+
+def _costs(entry: PlanEntry, delta: float) -> PlanCosts:
+    plan = entry.plan
+    epsilon = accounting.epsilon(plan, entry.delta.value)
+    compared = epsilon if entry.delta.value == delta else accounting.epsilon(plan, delta)
+    n = plan.examples
+    compute = None if n is None else n * plan.epochs * entry.views
+    noise = None
+    if n is not None and len(plan.phases) == 1:
+        phase = plan.only_phase
+        noise = Gaussian.of(phase.mechanism).noise_multiplier / phase.sampling.expected_batch(n)
+    averaged = None if noise is None else noise / math.sqrt(plan.steps)
+    return PlanCosts(entry, epsilon, compared, compute, noise, averaged)
+
+
+def _most_private(costs: Sequence[PlanCosts]) -> tuple[str, ...]:
+    """Those whose certified interval is not wholly above that of another: what is not proven to be worse."""
+    least = min(one.compared.value for one in costs)
+    return tuple(one.entry.name for one in costs if _lower(one.compared) <= least)
+
+
+def _lower(bound: Bound) -> float:
+    return 0.0 if bound.lower is None else bound.lower
+
+
+def _least(names: Sequence[str], values: Sequence[float | None]) -> tuple[str, ...]:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return ()
+    return tuple(
+        name for name, value in zip(names, known, strict=True) if math.isclose(value, min(known), rel_tol=_SAME)
+    )
+
+
+def _differences(contents: Sequence[Content], ignored: Sequence[str]) -> list[Difference]:
+    keys: dict[tuple[str, str], None] = {}
+    for content in contents:
+        keys |= dict.fromkeys((block, key) for block in content if block not in ignored for key in content[block])
+    found = []
+    for block, key in keys:
+        values = tuple(content.get(block, {}).get(key) for content in contents)
+        if any(value != values[0] for value in values):
+            found.append(Difference(f"{block}.{key}", values))
+    return found

@@ -1,0 +1,190 @@
+"""Which cells are worth a look, which one to take, and what doubling a quantity would buy there.
+
+Loss is taken to depend on the steps and the noise-batch ratio σ / batch of a run, as in the scaling laws of McKenna
+et al. 2025 (arXiv:2501.18914, sec. 3), and compute is what it costs. No loss is predicted here: that takes
+measurements of the model at hand.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dpplan import solve
+from dpplan.checks import did_you_mean, show
+from dpplan.errors import PlanError, UsageError
+from dpplan.frontier.grid import Cell, Grid, Place
+from dpplan.plan import Settings
+from dpplan.solve import Solution
+
+LITTLE = 0.1  # a tenth less noise is what a recommendation gives up for much less compute or more steps
+
+Pool = Sequence[Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Doubling:
+    """The recommended cell with one quantity doubled, and its noise solved for anew.
+
+    change: of the noise-batch ratio, relative; −0.3 is 30 % less noise on the mean gradient.
+    """
+
+    what: str
+    solution: Solution
+    change: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A recommended cell.
+
+    solution: its noise to seven digits, with everything `solve.noise` promises. doublings: of the batch at the same
+    epochs, of the epochs, and of n at the same batch and steps; a batch that cannot be doubled is left out.
+    why: two sentences.
+    """
+
+    rule: str
+    cell: Cell
+    solution: Solution
+    doublings: tuple[Doubling, ...]
+    why: tuple[str, str]
+
+
+def pareto(cells: Pool) -> frozenset[Place]:
+    """The cells for which no other has as little compute, as many steps and as little noise on the mean gradient.
+
+    On most grids that is nearly every cell: at the same steps more compute always buys a little less noise. Where it
+    no longer buys much is told by `saturated`.
+    """
+    kept: list[Cell] = []
+    for cell in sorted(cells, key=lambda cell: (cell.compute, -cell.steps, cell.noise_batch_ratio)):
+        # Those before it have no more compute.
+        if not any(other.steps >= cell.steps and other.noise_batch_ratio <= cell.noise_batch_ratio for other in kept):
+            kept.append(cell)
+    return frozenset(cell.place for cell in kept)
+
+
+def saturated(cell: Cell, floor: float) -> bool:
+    """Whether no batch, however large, would have more than a tenth less noise on the mean gradient in these steps."""
+    return cell.effective_noise <= (1 + LITTLE) * floor
+
+
+def least_noise(cells: Pool, floor: float) -> Cell:
+    """The smallest noise-batch ratio that all of the compute buys."""
+    return min(_longest(cells), key=lambda cell: cell.noise_batch_ratio)
+
+
+def constant_ratio(cells: Pool, floor: float) -> Cell:
+    """The steps and, within a tenth, the noise-batch ratio of `least_noise`, at the least compute.
+
+    Sander et al. 2023 (arXiv:2210.03403): at constant steps and constant batch / σ, training behaves alike and, where
+    σ is not small (about 2 and more), spends alike; a larger batch then costs compute and buys hardly any privacy.
+    """
+    best = least_noise(cells, floor)
+    alike = [
+        cell
+        for cell in cells
+        if cell.steps >= best.steps and cell.noise_batch_ratio <= (1 + LITTLE) * best.noise_batch_ratio
+    ]
+    return min(alike, key=lambda cell: (cell.compute, cell.noise_batch_ratio))
+
+
+def saturation(cells: Pool, floor: float) -> Cell:
+    """The most steps that all of the compute buys before the batch gets too small for its noise.
+
+    McKenna et al. 2025 (arXiv:2501.18914): loss falls with the steps and rises with the noise-batch ratio, and at
+    given steps a larger batch lowers that ratio only up to a point. Here the point is where no larger batch lowers it
+    by more than a tenth; compute is better spent on steps from there. The largest batch where none is that large.
+    """
+    longest = _longest(cells)
+    enough = [cell for cell in longest if saturated(cell, floor)]
+    return max(enough, key=lambda cell: cell.steps) if enough else least_noise(cells, floor)
+
+
+RULES: dict[str, Callable[[Pool, float], Cell]] = {
+    "constant-ratio": constant_ratio,
+    "least-noise": least_noise,
+    "saturation": saturation,
+}
+
+
+def check(rule: str, compute: float | None) -> None:
+    """Raises UsageError for a rule that is none, PlanError for a compute budget that is no positive number."""
+    if rule not in RULES:
+        raise UsageError(f"rule={rule} is not one of: {', '.join(RULES)}.{did_you_mean(rule, RULES)}")
+    if compute is not None and not compute > 0:
+        raise PlanError(f"compute={show(compute)} is not a positive number. It counts the examples processed.")
+
+
+def recommend(grid: Grid, cells: Pool, floor: float, rule: str) -> Recommendation:
+    """The cell that the rule takes from these, which are within the compute.
+
+    floor: the effective noise that no batch gets below, see `grid.full_batch_noise`.
+    """
+    cell = RULES[rule](cells, floor)
+    settings = grid.settings(cell.batch_size, cell.length)
+    solution = _noise(grid, settings)
+    doublings = tuple(_doublings(grid, cell, settings, solution))
+    return Recommendation(rule, cell, solution, doublings, (_reason(rule, cells, cell, floor), _worth(doublings)))
+
+
+def _longest(cells: Pool) -> Pool:
+    """The cells that use all of the compute there is."""
+    most = max(cell.compute for cell in cells)
+    return [cell for cell in cells if cell.compute == most]
+
+
+def _noise(grid: Grid, settings: Settings) -> Solution:
+    return solve.noise(settings, grid.target_epsilon, grid.delta)
+
+
+def _doublings(grid: Grid, cell: Cell, settings: Settings, solution: Solution) -> Sequence[Doubling]:
+    batch, steps = cell.batch_size, cell.steps
+    longer = settings.with_(epochs=2 * cell.length) if grid.epochs else settings.with_(steps=2 * steps)
+    wider = settings.with_(batch_size=2 * batch)
+    if not grid.epochs:
+        wider = wider.with_(steps=-(-steps // 2))
+    more = Settings(examples=2 * grid.examples, batch_size=batch, steps=steps)
+    changed = {"batch": wider, "epochs": longer, "n": more}
+    if 2 * batch > grid.examples:
+        del changed["batch"]
+    found = []
+    for what, asked in changed.items():
+        doubled = _noise(grid, asked)
+        ratio = doubled.value / float(asked.batch_size or 1)
+        found.append(Doubling(what, doubled, ratio / (solution.value / batch) - 1))
+    return found
+
+
+_RULE_WORDS = {
+    "constant-ratio": "the least compute with the steps and, within a tenth, the noise-batch ratio of the least noise",
+    "least-noise": "the smallest noise-batch ratio that all of the compute buys",
+    "saturation": "the most steps that all of the compute buys before a larger batch would have more than a tenth less "
+    "noise",
+}
+_EFFECTS = {
+    "batch": "the batch would {change} with half the steps and the same compute",
+    "epochs": "the epochs would {change} with twice the steps and compute",
+    "n": "n would {change} at the same batch and steps",
+}
+
+
+def _reason(rule: str, cells: Pool, cell: Cell, floor: float) -> str:
+    best = least_noise(cells, floor)
+    compute, noise = cell.compute / best.compute, cell.noise_batch_ratio / best.noise_batch_ratio - 1
+    if cell == best and rule != "least-noise":
+        beside = "which here is the least noise itself"
+    elif rule == "constant-ratio":
+        beside = f"{100 * compute:.3g} % of that compute and {100 * noise:.2g} % more noise"
+    else:
+        spare = cell.effective_noise / floor - 1
+        beside = f"no larger batch has more than {max(100 * spare / (1 + spare), 0.1):.2g} % less at these steps"
+    return f"By {rule}, {_RULE_WORDS[rule]}: {beside}."
+
+
+def _worth(doublings: Sequence[Doubling]) -> str:
+    effects = [_EFFECTS[each.what].format(change=_in_words(each.change)) for each in doublings]
+    return f"Doubling {'; doubling '.join(effects)}."
+
+
+def _in_words(change: float) -> str:
+    verb = "lower" if change < 0 else "raise"
+    return f"{verb} the noise-batch ratio by {100 * abs(change):.2g} %"

@@ -1,0 +1,1 @@
+"""Pictures of results, written to a file; the only folder that imports matplotlib."""

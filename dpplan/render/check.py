@@ -1,0 +1,108 @@
+"""What a check found: in words, and as JSON."""
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from dpplan import lint
+from dpplan.render.figures import Paint, relation, unpainted
+from dpplan.render.figures import figure as stated
+from dpplan.render.plan_rows import plan_rows, row
+from dpplan.render.table import WIDTH, Meaning
+from dpplan.render.to_json import Object, described, figure
+
+if TYPE_CHECKING:
+    from dpplan.lint import Finding, LintContext
+
+MEANINGS: Mapping[str, Meaning] = {"error": "bad", "warning": "estimate", "note": ""}
+
+
+def report(run: "LintContext", findings: Sequence["Finding"], paint: Paint = unpainted) -> Iterator[str]:
+    """How many of what, then each with its reason and its fix, then the plan that was checked."""
+    yield f"{run.recipe or 'plan'}: {summary(findings)}"
+    for finding in findings:
+        yield ""
+        yield from _finding(finding, paint)
+    if run.plan is not None:
+        yield ""
+        if run.epsilon is not None:
+            yield row("epsilon", f"{relation(run.epsilon)} {stated(run.epsilon)}", str(run.epsilon.guarantee))
+        yield from plan_rows(run.plan, [run.delta])
+
+
+def summary(findings: Sequence["Finding"]) -> str:
+    """1 error, 2 warnings, 1 silenced."""
+    counts = Counter("silenced" if finding.silenced is not None else str(finding.severity) for finding in findings)
+    words = [_count(counts[str(severity)], str(severity)) for severity in lint.Severity if counts[str(severity)]]
+    words += [f"{counts['silenced']} silenced"] if counts["silenced"] else []
+    return ", ".join(words) or f"{len(lint.RULES)} rules find nothing"
+
+
+def remark(finding: "Finding") -> str:
+    """A finding in one paragraph, for a command that only mentions it."""
+    return f"{finding} (dpplan check --explain {finding.code})"
+
+
+def explanation(code: str) -> Iterator[str]:
+    """A rule at length: its code and name, then its paragraphs."""
+    paragraphs = lint.explanation(code).split("\n\n")
+    yield f"{code} {lint.title(code)}"
+    for paragraph in paragraphs:
+        yield ""
+        yield from _paragraph(" ".join(paragraph.split()), indent=0)
+
+
+def rules() -> Iterator[str]:
+    """Every code with what its rule says in a sentence."""
+    for code in lint.RULES:
+        yield f"{code}  {lint.explanation(code).splitlines()[0]}"
+
+
+def document(run: "LintContext", findings: Sequence["Finding"], failed: bool) -> Object:
+    """The object that `dpplan check --json` prints. passed: whether the exit status is 0."""
+    return {
+        "schema": "dpplan.check/1",
+        "recipe": run.recipe,
+        "plan": None if run.plan is None else described(run.plan),
+        "delta": run.delta.value,
+        "delta_reason": run.delta.reason,
+        "epsilon": None if run.epsilon is None else figure(run.epsilon),
+        "rules": len(lint.RULES),
+        "findings": [
+            {
+                "code": finding.code,
+                "rule": lint.title(finding.code),
+                "severity": str(finding.severity),
+                "where": finding.where,
+                "message": finding.message,
+                "fix": finding.fix,
+                "silenced": finding.silenced,
+            }
+            for finding in findings
+        ],
+        "passed": not failed,
+    }
+
+
+def _finding(finding: "Finding", paint: Paint) -> Iterator[str]:
+    severity = str(finding.severity)
+    if finding.silenced is None:
+        yield f"{paint(severity, MEANINGS[severity])} {finding.code}  {finding.where}"
+    else:
+        yield f"silenced {finding.code}  {finding.where}  ({severity})"
+    yield from _paragraph(finding.message)
+    yield from _paragraph(f"fix: {finding.fix}")
+    if finding.silenced is not None:
+        yield from _paragraph(f"silenced: {finding.silenced}")
+
+
+def _paragraph(text: str, indent: int = 2) -> list[str]:
+    margin = " " * indent
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=margin, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("s" if number > 1 else "")

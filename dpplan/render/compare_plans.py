@@ -1,0 +1,142 @@
+"""Plans side by side: as a table, in sentences, and as JSON."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dpplan.checks import show
+from dpplan.plan import Setting
+from dpplan.quantities import Quantity, quantity
+from dpplan.render.figures import figure as stated
+from dpplan.render.figures import meaning, relation
+from dpplan.render.number_format import down, ratio, up
+from dpplan.render.table import Column, Table, TableCell
+from dpplan.render.to_json import Object, described, figure
+
+if TYPE_CHECKING:
+    from dpplan.compare.plans import PlanComparison, PlanCosts
+
+WON = " *"
+_WORDS = {"epsilon": "privacy", "compute": "compute", "noise": "noise"}
+
+
+def table(result: "PlanComparison") -> Table:
+    """A column for each plan: its cost, what it does, and below that every key of the recipes that differs."""
+    names = [entry.entry.name for entry in result.plans]
+    return Table((Column(""), *map(Column, names)), tuple(_rows(result)), tuple(sentences(result)))
+
+
+def sentences(result: "PlanComparison") -> Iterator[str]:
+    """Who wins what and by how much; one sentence for each criterion."""
+    yield f"* wins: the least ε at δ = {show(result.delta)}, the fewest examples processed, the least σ / batch."
+    for criterion, winners in result.winners.items():
+        yield f"{_WORDS[criterion]}: {_verdict(result, criterion, winners)}."
+
+
+def document(result: "PlanComparison") -> Object:
+    """The object that `dpplan compare plans --json` prints."""
+    return {
+        "schema": "dpplan.compare-plans/1",
+        "delta": result.delta,
+        "plans": [_plan(entry) for entry in result.plans],
+        "differences": [{"key": one.key, "values": list(one.values)} for one in result.differences],
+        "winners": {criterion: list(names) for criterion, names in result.winners.items()},
+    }
+
+
+def _plan(entry: "PlanCosts") -> Object:
+    one = entry.entry
+    return {
+        "name": one.name,
+        "plan": described(one.plan),
+        "delta": one.delta.value,
+        "delta_reason": one.delta.reason,
+        "epsilon": figure(entry.epsilon),
+        "epsilon_compared": figure(entry.compared),
+        "examples_processed": entry.compute,
+        "noise_batch_ratio": entry.noise,
+        "noise_batch_ratio_averaged": entry.averaged_noise,
+    }
+
+
+def _rows(result: "PlanComparison") -> Iterator[tuple[TableCell, ...]]:
+    costs = result.plans
+    if len({one.entry.delta.value for one in costs}) > 1:
+        yield _row("ε at its own δ", [TableCell(f"{relation(one.epsilon)} {stated(one.epsilon)}") for one in costs])
+        yield _row("δ", [TableCell(show(one.entry.delta.value)) for one in costs])
+    yield _row(f"ε at δ = {show(result.delta)}", [_epsilon(result, one) for one in costs])
+    yield _row("examples processed", [_figure(result, "compute", one, one.compute) for one in costs])
+    yield _row("σ / batch", [_figure(result, "noise", one, one.noise) for one in costs])
+    yield _row("σ / (batch √steps)", [TableCell(_number("noise", one.averaged_noise)) for one in costs])
+    plans = [one.entry.plan for one in costs]
+    for name in dict.fromkeys(name for plan in plans for phase in plan.phases for name in phase.settings):
+        known = quantity(name)
+        shown = [[_setting(known, phase.settings.get(name)) for phase in plan.phases] for plan in plans]
+        yield _row(known.words, [TableCell(", ".join(each)) for each in shown])
+    yield _row("steps", [TableCell(show(plan.steps)) for plan in plans])
+    yield _row("examples", [TableCell("-" if plan.examples is None else show(plan.examples)) for plan in plans])
+    for one in result.differences:
+        yield _row(one.key, [TableCell(_value(value)) for value in one.values])
+
+
+def _row(name: str, cells: Sequence[TableCell]) -> tuple[TableCell, ...]:
+    return (TableCell(name), *cells)
+
+
+def _epsilon(result: "PlanComparison", entry: "PlanCosts") -> TableCell:
+    bound = entry.compared
+    return TableCell(f"{relation(bound)} {stated(bound)}{_mark(result, 'epsilon', entry)}", meaning(bound))
+
+
+def _figure(result: "PlanComparison", criterion: str, entry: "PlanCosts", value: float | None) -> TableCell:
+    return TableCell(_number(criterion, value) + _mark(result, criterion, entry))
+
+
+def _mark(result: "PlanComparison", criterion: str, entry: "PlanCosts") -> str:
+    """Nothing where all win, because then nobody does."""
+    winners = result.winners[criterion]
+    return WON if entry.entry.name in winners and len(winners) < len(result.plans) else ""
+
+
+def _number(criterion: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if criterion == "compute" else f"{value:.4g}"
+
+
+def _setting(known: Quantity, value: Setting) -> str:
+    """A noise multiplier at the digits that prove what stands above it; other settings as tables print them."""
+    return down(value, 8) if known.digits is None and isinstance(value, float) else known.show(value)
+
+
+def _verdict(result: "PlanComparison", criterion: str, winners: Sequence[str]) -> str:
+    values = {entry.entry.name: _value_of(entry, criterion) for entry in result.plans}
+    if not winners:
+        return "not every plan says how many examples it has"
+    best, worst = min(values.values()), max(values.values())
+    shown = up(best, 4) if criterion == "epsilon" else _number(criterion, best)
+    if len(winners) == len(values):
+        return f"nothing sets them apart, {shown}"
+    by = f", the most is {ratio(worst / best)} times as much" if best > 0 else ""
+    return f"{listed(winners)} with {shown}{by}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """a, b and c."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _value_of(entry: "PlanCosts", criterion: str) -> float:
+    if criterion == "epsilon":
+        return entry.compared.value
+    value = entry.compute if criterion == "compute" else entry.noise
+    return 0.0 if value is None else value
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return show(value)

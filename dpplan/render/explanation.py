@@ -1,0 +1,54 @@
+"""--explain: how a figure came about, its errors, and what all proven figures assume."""
+
+from collections.abc import Iterator, Mapping
+
+from dpplan.accounting.assumptions import BALL_ARITHMETIC, CERTIFICATE, KINDS
+from dpplan.accounting.bound import FLOOR, Bound
+from dpplan.render.figures import SYMBOLS
+from dpplan.render.glossary import DETAILS, METHODS, TERMS
+from dpplan.render.number_format import brief, up
+from dpplan.render.plan_rows import sentence
+
+
+def explanation(bound: Bound, delta: float | None = None) -> Iterator[str]:
+    """How a figure came about, what its accountant chose on the way, and its errors, relative to `delta` if given."""
+    method = str(bound.details.get("method", ""))
+    what, when = METHODS.get(method, ("", ""))
+    if bound.why != method:
+        yield from sentence("why", bound.why)
+    if method:
+        yield from sentence("method", f"{method}: {what}" if what else method)
+    if when:
+        yield from sentence("chosen because", when)
+    for key, value in bound.details.items():
+        if key == "terms" and isinstance(value, Mapping):
+            yield from errors(value, delta if bound.quantity == "epsilon" else bound.value, "δ")
+        elif key == "proven":
+            symbol = SYMBOLS[bound.quantity]
+            yield f"  {'proven':<19}{bound.proven[0]!r} ≤ {symbol} ≤ {bound.proven[1]!r}"
+            yield f"  {'':<19}stated wider by {FLOOR:g} of itself at either end"
+        elif key != "method":
+            yield f"  {DETAILS.get(key, key.replace('_', ' ')):<19}{brief(value)}"
+
+
+def premises(proved: bool = False) -> Iterator[str]:
+    """What every proven figure assumes, by name; `dpplan help certificate` has each at length.
+
+    proved: whether one of the figures is a proof in ball arithmetic.
+    """
+    yield ""
+    yield "  assumed by every proven figure (dpplan help certificate says each at length)"
+    needed = [each for each in CERTIFICATE if proved or each.name != BALL_ARITHMETIC]
+    for kind in KINDS:
+        names = "; ".join(each.name for each in needed if each.kind == kind)
+        yield from sentence(kind, names)
+
+
+def errors(terms: Mapping[str, float], whole: float | None, symbol: str) -> Iterator[str]:
+    """The error budget: each term, its size in units of `symbol`, relative to `whole`, and what it is."""
+    if not terms:
+        return
+    yield f"  {'errors in ' + symbol:<27}{'at most':<9}{'of ' + symbol if whole else ''}".rstrip()
+    for name, size in terms.items():
+        share = f"{up(size / whole, 2):<10}" if whole else ""
+        yield f"    {name:<24} {up(size, 2):<9}{share}{TERMS.get(name, '')}".rstrip()

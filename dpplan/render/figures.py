@@ -1,0 +1,70 @@
+"""One privacy figure in words: the headline, what is proven, and the colour of its guarantee."""
+
+from collections.abc import Callable
+
+from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.checks import show
+from dpplan.render.number_format import down, interval, up
+from dpplan.render.table import WIDTH, Meaning
+
+Paint = Callable[[str, Meaning], str]
+
+
+SYMBOLS = {"epsilon": "ε", "delta": "δ"}
+
+
+# Below this relative width an interval settles the six digits of a headline, and "=" is the truth.
+_SETTLED = 1e-5
+
+
+def unpainted(text: str, meaning: Meaning) -> str:
+    return text
+
+
+def headline(bound: Bound, at: float, paint: Paint = unpainted) -> str:
+    """The figure, where it holds, and what is proven about it. `at`: the delta of an epsilon, or the reverse."""
+    symbol = SYMBOLS[bound.quantity]
+    other = "δ" if bound.quantity == "epsilon" else "ε"
+    stated = f"{symbol} {relation(bound)} {figure(bound)} at {other} = {show(at)}"
+    proof = f": {proven(bound)}"
+    gap = " " * min(max(35 - len(stated), 2), max(WIDTH - len(stated) - len(bound.guarantee) - len(proof), 2))
+    return f"{stated}{gap}{paint(str(bound.guarantee), meaning(bound))}{proof}"
+
+
+def figure(bound: Bound, digits: int = 6) -> str:
+    """The figure to state, at six digits or fewer: rounded up, unless all that is proven is a lower bound."""
+    return down(bound.lower, digits) if bound.guarantee is Guarantee.LOWER else up(bound.value, digits)
+
+
+def relation(bound: Bound) -> str:
+    if bound.guarantee is Guarantee.CERTIFIED:
+        return "=" if bound.relative_width is not None and bound.relative_width <= _SETTLED else "≤"
+    return {Guarantee.UPPER: "≤", Guarantee.LOWER: "≥", Guarantee.ESTIMATE: "≈"}[bound.guarantee]
+
+
+def proven(bound: Bound) -> str:
+    """What is proven about the true value, in a few words."""
+    symbol = SYMBOLS[bound.quantity]
+    if bound.lower is not None and bound.upper is not None:
+        return interval(bound.lower, symbol, bound.upper)
+    if bound.upper is not None:
+        return f"the true {symbol} is no larger, and may be smaller"
+    if bound.lower is not None:
+        return f"the true {symbol} is no smaller, and may be larger"
+    return f"nothing is proven, the true {symbol} may be larger"
+
+
+def meaning(bound: Bound) -> Meaning:
+    meanings: dict[str, Meaning] = {
+        "certified": "certified",
+        "upper": "upper",
+        "lower": "lower",
+        "estimate": "estimate",
+    }
+    return meanings[bound.guarantee]
+
+
+def heading(bound: Bound, at: float, named: bool = False) -> str:
+    """Which of several figures is explained below. named: they come from several accountants."""
+    other = "δ" if bound.quantity == "epsilon" else "ε"
+    return f"  at {other} = {show(at)}" + (f", {bound.accountant}" if named else "")

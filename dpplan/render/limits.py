@@ -1,0 +1,61 @@
+"""Why a figure is not within a limit, or passes it unproven: --max-eps, --accept-estimate, and 1/n."""
+
+from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.checks import show
+from dpplan.render.figures import figure, relation
+from dpplan.render.number_format import down, up
+from dpplan.rounding import down_above, near_at_most
+
+
+def exceeded(bound: Bound, at: float, most: float) -> str:
+    """Why a claim is not within --max-eps, with the digits it takes to see that."""
+    if bound.lower is not None and bound.lower > most:
+        # Rounded up the figure is above the limit in any case; what is proven is so only where this one is.
+        stated = figure(bound) if float(down(bound.lower)) > most else ""
+        relation_ = relation(bound) if stated else "≥"
+        return (
+            f"ε {relation_} {stated or down_above(bound.lower, most)} at δ = {show(at)} exceeds --max-eps {show(most)}."
+        )
+    over = f"ε {relation(bound)} {up(bound.value)} at δ = {show(at)} exceeds --max-eps {show(most)}."
+    if bound.lower is not None:
+        interval_ = f"{show(bound.lower)} ≤ ε ≤ {show(bound.upper)}"
+        return f"{over} It is not proven to be within it, nor to exceed it: {interval_}."
+    if bound.guarantee is Guarantee.UPPER:
+        return f"{over}\n  This is an upper bound by {bound.accountant}; --accountant exact may prove less."
+    return over
+
+
+def unproven(bound: Bound, at: float, most: float) -> str:
+    """Why a figure below --max-eps does not pass."""
+    if bound.guarantee is Guarantee.ESTIMATE:
+        return (
+            f"ε ≈ {figure(bound)} at δ = {show(at)} is an estimate by {bound.accountant}: it proves nothing, and so is "
+            f"not within --max-eps {show(most)}.\n  Use --accountant exact, or say --accept-estimate."
+        )
+    return (
+        f"ε ≥ {figure(bound)} at δ = {show(at)} is a lower bound by {bound.accountant}: nothing proves that ε is "
+        f"within --max-eps {show(most)}.\n  Use --accountant exact."
+    )
+
+
+def accepted(bound: Bound, at: float) -> str:
+    """The warning beside an estimate that was let through."""
+    return (
+        f"ε ≈ {figure(bound)} at δ = {show(at)} is an estimate by {bound.accountant} and was accepted as one: nothing "
+        "is proven, and the true ε may be larger."
+    )
+
+
+NO_EXAMPLES = "give --n to hold δ against it"
+
+
+def above_one_in(bound: Bound, at: float, examples: int | None) -> str | None:
+    """The warning for a δ, the answer at the ε `at`, that is not proven to be below 1/n; None where it is, or no n."""
+    if examples is None or bound.value < 1 / examples:
+        return None
+    where, limit = f"δ {relation(bound)} {figure(bound)} at ε = {show(at)}", 1 / examples
+    why = "publishing a whole record at random would satisfy it"
+    if bound.lower is not None and bound.lower < limit:
+        return f"{where} is not proven to be below 1/n = {near_at_most(limit, float(figure(bound)))}: {why}."
+    remedy = "Ask at a larger ε, add noise, or take fewer steps."
+    return f"{where} is not below 1/n = {near_at_most(limit, float(figure(bound)))}: {why}. {remedy}"

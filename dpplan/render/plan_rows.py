@@ -1,0 +1,100 @@
+"""What figures rest on: the plan, phase by phase, the deltas that were derived, and what is assumed."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from dpplan.accounting.bound import Bound
+from dpplan.checks import show
+from dpplan.plan import Delta, Phase, Plan
+from dpplan.quantities import quantity
+from dpplan.render.figures import SYMBOLS, figure, relation
+from dpplan.render.table import WIDTH
+
+# Of more phases than this, the first few and the last are listed.
+SHOWN, HEAD = 8, 4
+
+
+def row(name: str, value: str, note: str = "") -> str:
+    """One fact: its name, its value, and where it comes from."""
+    return f"  {name:<19}{value:<15}  {note}".rstrip()
+
+
+def sentence(name: str, text: str) -> Iterator[str]:
+    """A sentence beside its name, wrapped under itself."""
+    yield from textwrap.wrap(
+        text, WIDTH, initial_indent=f"  {name:<19}", subsequent_indent=" " * 21, break_on_hyphens=False
+    )
+
+
+def plan_rows(plan: Plan, deltas: Sequence[Delta] = (), found: str | None = None, earlier: int = 0) -> Iterator[str]:
+    """What the figures rest on. A delta is shown where it was derived. found: the quantity that was solved for.
+
+    earlier: how many of the first phases ran before; they stand apart.
+    """
+    if len(plan.phases) == 1:
+        phase = plan.only_phase
+        for name, value in phase.settings.items():
+            known = quantity(name)
+            yield row(known.words, known.show(value), _origin(plan, name, found))
+        yield row("steps", show(phase.steps), _origin(plan, "steps", found))
+    else:
+        if earlier:
+            yield from phase_rows(plan, "earlier runs", range(earlier))
+        yield from phase_rows(plan, "this run" if earlier else "phases", range(earlier, len(plan.phases)))
+        yield row("steps", show(plan.steps), "in all")
+    yield from grounds(plan, deltas)
+
+
+def phase_rows(plan: Plan, name: str, places: range) -> Iterator[str]:
+    """Some of a plan's phases, the first and the last few where there are many."""
+    phases = [plan.phases[place] for place in places]
+    count = f"{len(phases)} phase" + ("s" if len(phases) > 1 else "")
+    yield row(name, count, f"{sum(phase.steps for phase in phases)} steps")
+    left_out = range(HEAD, len(phases) - 1) if len(phases) > SHOWN else range(0)
+    for number, (place, phase) in enumerate(zip(places, phases, strict=True)):
+        if number not in left_out:
+            origins = (plan.origin(f"phases[{place}].{name}") for name in ("steps", *phase.settings))
+            origin = next((each for each in origins if each), None)
+            first, *others = settings_shown(phase)
+            rest = " ".join(f"{each:<16}" for each in others)
+            line = f"    {number + 1:<5} {first:<14} {rest} {f'{phase.steps} steps':<12}"
+            yield f"{line}  = {origin}" if origin else line.rstrip()
+        elif number == left_out.start:
+            yield ", ".join([f"    ...   {len(left_out)} more", *_reaches([phases[at] for at in left_out])])
+
+
+def grounds(plan: Plan, deltas: Sequence[Delta]) -> Iterator[str]:
+    """The deltas that were derived, and what is assumed."""
+    for delta in deltas:
+        if delta.reason:
+            yield row("delta", show(delta.value), delta.reason)
+    yield f"  {'assumes':<19}{plan.assumptions}"
+
+
+def spent_before(bound: Bound, at: float) -> str:
+    """What the earlier runs cost by themselves."""
+    symbol, other = SYMBOLS[bound.quantity], "δ" if bound.quantity == "epsilon" else "ε"
+    return row("spent before", f"{symbol} {relation(bound)} {figure(bound)}", f"alone, at {other} = {show(at)}")
+
+
+def settings_shown(phase: Phase) -> list[str]:
+    """What the phase was given, each as "σ = 1.1"."""
+    named = [(quantity(name), value) for name, value in phase.settings.items()]
+    return [f"{each.symbol} = {each.show(value)}" for each, value in named]
+
+
+def _reaches(phases: Sequence[Phase]) -> Iterator[str]:
+    """From where to where each setting goes over these phases."""
+    for name in dict.fromkeys(name for phase in phases for name in phase.settings):
+        values = [value for phase in phases if isinstance(value := phase.settings.get(name), int | float)]
+        if values:
+            low, high = min(values), max(values)
+            reach = f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+            yield f"{quantity(name).symbol} = {reach}"
+
+
+def _origin(plan: Plan, quantity: str, found: str | None) -> str:
+    origin = plan.origin(quantity)
+    if quantity == found:
+        return "solved for"
+    return f"= {origin}" if origin else ""

@@ -1,0 +1,78 @@
+"""What was solved for, in words and as JSON."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from dpplan.accounting.bound import Bound
+from dpplan.checks import show
+from dpplan.plan import Delta
+from dpplan.quantities import quantity
+from dpplan.render import figures, plan_rows, to_json
+from dpplan.render.number_format import up, up_within
+from dpplan.render.table import WIDTH, wrapped
+
+if TYPE_CHECKING:
+    from dpplan.solve import Solution
+
+
+def lines(found: "Solution", delta: Delta, paint: figures.Paint = figures.unpainted) -> Iterator[str]:
+    """The value, what it spends of the target, what it rests on, and what the next value would cost."""
+    spent, name = found.spent, _name(found)
+    stated = f"{name} = {show(found.value)}"
+    within = f"{_spends(spent, up_within(spent.value, _target(found)))} of {show(_target(found))}"
+    guarantee = str(spent.guarantee)
+    gap = " " * min(max(35 - len(stated), 2), max(WIDTH - len(stated) - len(within) - len(guarantee) - 10, 2))
+    yield f"{stated}{gap}spends {within} ({paint(guarantee, figures.meaning(spent))})"
+    yield ""
+    if spent.quantity == "delta":
+        yield plan_rows.row("epsilon", show(found.target), "given, with the target δ")
+    said = Delta(delta.value, "solved for" if found.unknown == "delta" else delta.reason or "given")
+    yield from plan_rows.plan_rows(found.plan, [said], found.unknown, earlier=len(found.plan.phases) - 1)
+    yield ""
+    if found.other_way is not None:
+        other = found.other_way
+        sentence = f"{name} {show(other.value)} would spend {_spends(other.spent, up(other.spent.value))}"
+        yield f"  {'next':<19}{sentence}"
+    for remark in found.remarks:
+        yield from wrapped(remark, indent=2)
+
+
+def unproven(found: "Solution") -> str:
+    """Why an answer that rests on an estimate does not pass."""
+    return (
+        f"{_name(found)} = {show(found.value)} rests on an estimate by {found.spent.accountant}: nothing "
+        f"proves that it spends no more than {show(_target(found))}.\n  "
+        "Use --accountant exact, or say --accept-estimate."
+    )
+
+
+def described(found: "Solution", delta: Delta) -> to_json.Object:
+    """The value found, what it spends, and what the next value the other way would spend."""
+    quantity, other = found.spent.quantity, found.other_way
+    spent: dict[str, Any] = (
+        to_json.spent_epsilon(delta, found.spent)
+        if quantity == "epsilon"
+        else to_json.spent_delta(found.target, found.spent)
+    )
+    return {
+        "unknown": found.unknown,
+        "value": found.value,
+        "target_epsilon": found.target,
+        "target_delta": None if found.unknown == "delta" else found.delta,
+        "other_way": None if other is None else {"value": other.value, quantity: to_json.figure(other.spent)},
+        "remarks": list(found.remarks),
+        **spent,
+    }
+
+
+def _name(found: "Solution") -> str:
+    known = quantity(found.unknown)
+    return known.answer or known.words
+
+
+def _target(found: "Solution") -> float:
+    return found.target if found.spent.quantity == "epsilon" else found.delta
+
+
+def _spends(spent: Bound, figure: str) -> str:
+    return f"{figures.SYMBOLS[spent.quantity]} {figures.relation(spent)} {figure}"

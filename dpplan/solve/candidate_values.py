@@ -1,0 +1,132 @@
+"""The values each unknown may take, numbered so that a higher index spends more.
+
+Decimals of seven digits for the noise, the sample rate and delta; whole numbers for steps, batches and examples.
+"""
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+
+from dpplan.plan import Settings
+from dpplan.solve.search import Candidates
+
+LEAST_NOISE, MOST_NOISE = 0.01, 1e10
+LEAST_RATE = 1e-15
+LEAST_DELTA = 1e-300  # below it a float no longer has all of its digits
+MOST_STEPS = 10**12
+MOST_EXAMPLES = 10**15  # whole numbers up to here are floats, with room for the factors around them
+DIGITS = 7  # of a noise multiplier: the last one moves epsilon by about one part in a million
+
+
+def noise(settings: Settings, digits: int = DIGITS) -> Candidates:
+    """From the largest noise down."""
+    return _falling(settings, "noise_multiplier", (MOST_NOISE, 1.0, LEAST_NOISE), slope=1.3, digits=digits)
+
+
+def delta(settings: Settings, start: float) -> Candidates:
+    """From the largest delta below 1 down. The plan is the same for all."""
+    return _falling(settings, "delta", (1.0 - 10.0**-DIGITS, start, LEAST_DELTA), slope=0.2)
+
+
+def sample_rate(settings: Settings) -> Candidates:
+    """From the smallest sample rate up to all of the data."""
+
+    def below(place: float) -> int:
+        return decimal_below(math.exp(place))
+
+    first, last = decimal_above(LEAST_RATE), decimal_below(1.0)
+    start = min(max(decimal_below(0.01), first), last)
+    return Candidates(
+        settings, "sample_rate", first, last, start, 1.0, decimal, lambda index: math.log(decimal(index)), below
+    )
+
+
+def steps(settings: Settings) -> Candidates:
+    return _whole(settings, "steps", MOST_STEPS, start=1000, slope=0.6)
+
+
+def epochs(settings: Settings) -> Candidates:
+    """One for each number of steps: a number of epochs of few digits that rounds up to that many."""
+    rate = settings.exact_rate
+
+    def value(index: int) -> float:
+        scale = 1
+        while (epochs := Fraction(math.floor(index * rate * scale), scale)) <= (index - 1) * rate:
+            scale *= 10
+        return float(epochs)
+
+    return _whole(settings, "epochs", MOST_STEPS, start=1000, slope=0.6, value=value)
+
+
+def batch_size(settings: Settings) -> Candidates:
+    examples = int(settings.examples or 1)
+    return _whole(settings, "batch_size", examples, start=math.isqrt(examples), slope=1.0)
+
+
+def examples(settings: Settings) -> Candidates:
+    """From the most examples down to as many as one batch holds: index −n stands for n."""
+    fewest = math.ceil(settings.batch_size or 1)
+    return Candidates(
+        settings,
+        "examples",
+        first=-MOST_EXAMPLES,
+        last=-fewest,
+        start=-min(100 * fewest, MOST_EXAMPLES),
+        slope=1.0,
+        value=lambda index: -index,
+        place=lambda index: -math.log(-index),
+        below=lambda place: -math.ceil(math.exp(-place)),
+    )
+
+
+# Decimals of so many digits, counted from 1 upward: with two digits, 1.0, 1.1, ..., 9.9, 10, 11, ...
+
+
+def decimal(count: int, digits: int = DIGITS) -> float:
+    least_mantissa = 10 ** (digits - 1)
+    exponent, further = divmod(count, 9 * least_mantissa)
+    return float(f"{least_mantissa + further}e{exponent - digits + 1}")
+
+
+def decimal_above(value: float, digits: int = DIGITS) -> int:
+    """The count of the least such decimal that is no smaller."""
+    return _count(value, digits, math.ceil)
+
+
+def decimal_below(value: float, digits: int = DIGITS) -> int:
+    """The count of the largest such decimal that is no larger."""
+    return _count(value, digits, math.floor)
+
+
+def _count(value: float, digits: int, rounding: Callable[[Fraction], int]) -> int:
+    exponent, least_mantissa = math.floor(math.log10(value)), 10 ** (digits - 1)
+    mantissa = rounding(Fraction(repr(value)) * Fraction(10) ** (digits - 1 - exponent))
+    return exponent * 9 * least_mantissa + mantissa - least_mantissa
+
+
+def _falling(
+    settings: Settings, name: str, ends: tuple[float, float, float], slope: float, digits: int = DIGITS
+) -> Candidates:
+    """Decimals from the largest down: index −k is the k-th above 1. ends: the largest, where to start, the smallest."""
+
+    def value(index: int) -> float:
+        return decimal(-index, digits)
+
+    first, start, last = (-decimal_above(end, digits) for end in ends)
+    return Candidates(
+        settings,
+        name,
+        first,
+        last,
+        min(max(start, first), last),
+        slope,
+        value,
+        place=lambda index: -math.log(value(index)),
+        below=lambda place: -decimal_above(math.exp(-place), digits),
+    )
+
+
+def _whole(
+    settings: Settings, name: str, last: int, start: int, slope: float, value: Callable[[int], float] = int
+) -> Candidates:
+    return Candidates(settings, name, 1, last, start, slope, value, math.log, lambda place: math.floor(math.exp(place)))

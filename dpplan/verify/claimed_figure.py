@@ -1,0 +1,89 @@
+"""One figure of a file, and what it was computed under: what it claims, if it holds what its guarantee promises."""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from dpplan.accounting.bound import Quantity
+from dpplan.checks import Problems
+from dpplan.plan import Plan
+from dpplan.verify import allowed_values, json_fields
+from dpplan.verify.claim import RecordedClaim
+from dpplan.verify.json_fields import Object
+
+# What the figures of every version assume. Words around them have changed; other words than these are another claim.
+_ADJACENCY, _UNIT, _SAMPLED = "add_remove", "example", ("Poisson sampling", "full batch")
+_BRIEFLY = "add/remove one example"
+# The rule of accounting.bound.Bound: what a figure of each guarantee has to hold, and what it must not.
+_HOLDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType(
+    {
+        "certified": (("lower", "upper"), ("estimate",)),
+        "upper": (("upper",), ("estimate",)),
+        "lower": (("lower",), ("upper", "estimate")),
+        "estimate": (("estimate",), ("lower", "upper")),
+    }
+)
+_RELIED_ON = {"certified": "upper", "upper": "upper", "estimate": "estimate"}  # a lower bound claims nothing
+
+
+def figure(
+    problems: Problems, holder: Object, path: str, quantity: Quantity, at: float | None, plan: Plan | None
+) -> Iterator[RecordedClaim]:
+    """What a figure claims: its upper bound, or its estimate. A lower bound claims nothing."""
+    found = json_fields.block(problems, holder, path)
+    if not found:
+        if isinstance(holder.get(path.rpartition(".")[2]), dict):
+            problems.add(f"{path} holds nothing.")
+        return
+    guarantee = found.get("guarantee")
+    if not isinstance(guarantee, str) or guarantee not in _HOLDS:
+        problems.add(f"{path}.guarantee={json_fields.shown(guarantee)} is none that dpplan gives.")
+        return
+    said = found.get("assumptions")
+    if said is not None and not (_BRIEFLY in str(said) and _sampled(said)):
+        problems.add(f"{path}.assumptions={json_fields.shown(said)} is not what dpplan accounts for: {_BRIEFLY}.")
+    allowed_values.check(problems, found, allowed_values.FIGURE, f"{path}.")
+    _ends(problems, found, path, guarantee, 1.0 if quantity == "delta" else float("inf"))
+    value = json_fields.finite(found.get(_RELIED_ON.get(guarantee, "")))
+    if value is not None and at is not None:
+        lower = json_fields.finite(found.get("lower"))
+        yield RecordedClaim(path, quantity, at, value, plan, lower, guarantee, str(found.get("accountant") or ""))
+
+
+def _ends(problems: Problems, found: Object, path: str, guarantee: str, most: float) -> None:
+    """That the figure holds what it promises, that each value makes sense."""
+    needed, excluded = _HOLDS[guarantee]
+    for key in ("lower", "upper", "estimate"):
+        there = found.get(key) is not None
+        if key in needed and not there:
+            if key in found or key == _RELIED_ON.get(guarantee, "lower"):
+                problems.add(f"{path}.{key} is {_gone(found, key)}, and guarantee={guarantee} promises one.")
+        elif there and key in excluded:
+            problems.add(
+                f"{path}.{key}={json_fields.shown(found[key])} beside guarantee={guarantee}, which holds none."
+            )
+        elif there:
+            json_fields.number(problems, found, f"{path}.{key}", high=most)
+
+
+def _gone(found: Object, key: str) -> str:
+    return "null" if key in found else "missing"
+
+
+def assumed(problems: Problems, content: Object) -> None:
+    """That the figures are for the sampling and the neighbours that dpplan accounts for."""
+    told = content.get("assumptions")
+    if told is None:
+        return
+    if not isinstance(told, dict):
+        problems.add(f"assumptions={json_fields.shown(told)} is not an object.")
+        return
+    for key, value in (("adjacency", _ADJACENCY), ("privacy_unit", _UNIT)):
+        if told.get(key, value) != value:
+            problems.add(f"assumptions.{key}={json_fields.shown(told[key])} is not what dpplan accounts for: {value}.")
+    if not _sampled(told.get("sampling", _SAMPLED[0])):
+        said = json_fields.shown(told["sampling"])
+        problems.add(f"assumptions.sampling={said} is not what dpplan accounts for: {' or '.join(_SAMPLED)}.")
+
+
+def _sampled(words: object) -> bool:
+    return any(known in str(words) for known in _SAMPLED)

@@ -1,0 +1,297 @@
+"""The claims in what dpplan wrote: the report of a run, its folder, and the JSON of the planning commands.
+
+Of a run the steps that were really taken are accounted: those of the report, or more where the count of steps beside
+it, or the metrics, know of more. A file that contradicts itself is refused, since nobody can know what ran.
+"""
+
+import dataclasses
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from dpplan.accounting.bound import Quantity
+from dpplan.checks import Problems, show
+from dpplan.errors import InputOutputFailed, ReportError, file_error
+from dpplan.plan import Phase, Plan
+from dpplan.verify import allowed_values, json_fields
+from dpplan.verify.claim import Document, RecordedClaim
+from dpplan.verify.claimed_figure import assumed, figure
+from dpplan.verify.json_fields import Object
+from dpplan.verify.run_outcome import outcome
+from dpplan.verify.unfinished_run import REPORT, STEPS, unfinished
+
+METRICS = "metrics.jsonl"
+STDIN = Path("-")
+MOST_BYTES = 100_000_000  # the report of a million epochs
+_KNOWN_VERSION = "1"
+
+
+def read(path: Path) -> Document:
+    """The claims of a report, of a run's folder or of a command's JSON ("-": from standard input).
+
+    Raises ReportError with all that is wrong with it, InputOutputFailed where it cannot be read.
+    """
+    folder = os.path.isdir(path)  # unlike Path.is_dir, False for a name that no file can have
+    file = path / REPORT if folder else path
+    if folder and not file.exists():
+        raise ReportError(unfinished(path))
+    name = "standard input" if path == STDIN else str(file)
+    content = json_fields.parse(_text(path, file), name)
+    kind = _kind(content, name)
+    problems = Problems(ReportError)
+    with problems:
+        if kind == "train":
+            beside = file.parent if file.name == REPORT and path != STDIN else None
+            claims, remarks = _of_run(problems, content, beside)
+        else:
+            assumed(problems, content)
+            claims, remarks = list(_READERS[kind](problems, content)), []
+        if not problems.found and not claims:
+            problems.add(f"{name}: holds no figure that claims anything.")
+    software = content.get("software")
+    version = software.get("dpplan", "") if isinstance(software, dict) else ""
+    return Document(name, str(content["schema"]), str(version), tuple(claims), tuple(remarks))
+
+
+def _text(path: Path, file: Path) -> str:
+    try:
+        if path == STDIN:
+            raw = sys.stdin.buffer.read(MOST_BYTES + 1)
+        else:
+            with file.open("rb") as stream:
+                raw = stream.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise ReportError(f"{file}: no such file. Name a report.json, or the folder of a run.") from None
+    except OSError as error:
+        raise file_error(f"{file}: cannot be read", error, ReportError) from None
+    if len(raw) > MOST_BYTES:
+        raise ReportError(f"{file}: is larger than {MOST_BYTES:,} bytes; this is no report.")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ReportError(f"{file}: is not text (UTF-8); a report is JSON.") from None
+
+
+def _kind(content: Object, name: str) -> str:
+    schema = content.get("schema")
+    found = re.fullmatch(r"dpplan\.([a-z-]+)/(\d+)", schema) if isinstance(schema, str) else None
+    if found is None:
+        raise ReportError(f"{name}: is no report of dpplan: schema={json_fields.shown(schema)}.")
+    kind, number = found.groups()
+    if kind != "train" and kind not in _READERS:
+        known = ", ".join(("train", *_READERS))
+        raise ReportError(f"{name}: {schema} has no plan beside each figure. What can be verified: {known}.")
+    if number != _KNOWN_VERSION:
+        raise ReportError(f"{name}: {schema} is not known to this version of dpplan. Verify it with a newer one.")
+    return kind
+
+
+# The report of a run
+
+
+def _of_run(problems: Problems, content: Object, folder: Path | None) -> tuple[list[RecordedClaim], list[str]]:
+    assumed(problems, content)
+    allowed_values.check(problems, content, allowed_values.RUN)
+    planned = json_fields.block(problems, content, "planned")
+    delta = json_fields.delta_of(problems, planned, "planned.delta")
+    length = json_fields.count(problems, planned, "planned.steps")
+    one = json_fields.phase(problems, planned, "planned", steps=1)
+    _agreeing(problems, content, planned)
+    spent = json_fields.block(problems, content, "spent") if "spent" in content or "status" in content else None
+    taken = 0 if spent is None else json_fields.count(problems, spent, "spent.steps", least=0)
+    lost = None if spent is None else json_fields.optional(problems, spent, "spent.lost_steps")
+    if lost is not None and taken is not None and lost > taken:
+        problems.add(f"spent.lost_steps={show(lost)} is more than spent.steps={taken}.")
+    counted, remarks = _counted(folder, taken or 0)
+    broken, doubts, told = outcome(problems, content, length, None if spent is None else taken)
+    examples = json_fields.finite(planned.get("examples"))
+
+    def claim(name: str, holder: Object, steps: int) -> Iterator[RecordedClaim]:
+        phases = (dataclasses.replace(one, steps=steps),) if one is not None and steps else ()
+        plan = Plan(phases, examples=int(examples) if examples else None) if phases and not problems.found else None
+        for found in figure(problems, holder, f"{name}.epsilon", "epsilon", delta, plan):
+            yield dataclasses.replace(found, name=name, broken=broken, doubts=doubts)
+
+    claims = [] if spent is None else list(claim("spent", spent, counted))
+    # Of a run that went on beyond its plan the planned figure claims too little, whatever it was of the plan.
+    return [*claims, *claim("planned", planned, max(length or 0, counted))], [*told, *remarks]
+
+
+def _agreeing(problems: Problems, content: Object, planned: Object) -> None:
+    """That the plan is the one of the recipe beside it."""
+    rate, batch, n = (planned.get(key) for key in ("sample_rate", "batch_size", "examples"))
+    told, expected, examples = (json_fields.finite(value) for value in (rate, batch, n))
+    if expected is not None and examples and expected > examples:
+        problems.add(f"planned.batch_size={show(expected)} is more than planned.examples={show(examples)}.")
+    elif expected is not None and examples:
+        json_fields.same(
+            problems, "planned.sample_rate", told, expected / examples, "planned.batch_size / planned.examples"
+        )
+    recipe = content.get("recipe")
+    privacy = recipe.get("privacy") if isinstance(recipe, dict) else None
+    if not isinstance(privacy, dict):
+        return
+    for key in ("noise_multiplier", "delta"):
+        said, given = json_fields.finite(planned.get(key)), json_fields.finite(privacy.get(key))
+        json_fields.same(problems, f"planned.{key}", said, given, f"recipe.privacy.{key}")
+
+
+def _counted(folder: Path | None, reported: int) -> tuple[int, list[str]]:
+    """The steps that were taken, by whatever lies beside the report, and a remark where that is more than it says."""
+    if folder is None:
+        return reported, []
+    known = {STEPS: _count(folder / STEPS), METRICS: _last_counted(folder / METRICS)}
+    source = max(known, key=lambda name: known[name])
+    if known[source] <= reported:
+        return reported, []
+    return known[source], [f"{folder / source} counts {known[source]} steps, and the report only {reported}."]
+
+
+def _count(file: Path) -> int:
+    text = _beside(file).strip()
+    if not text:
+        return 0
+    if not (text.isdecimal() and text.isascii() and len(text) <= 20 and int(text) <= json_fields.MOST_STEPS):
+        raise ReportError(f"{file}: does not hold a count of steps, so nobody knows how many were taken.")
+    return int(text)
+
+
+def _last_counted(file: Path) -> int:
+    """The most steps that a line of the metrics knows of. Lines that are cut or garbage know of none."""
+    most = 0
+    for line in _beside(file).splitlines():
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        known = json_fields.finite(value.get("counted")) if isinstance(value, dict) else None
+        if known is not None and known.is_integer() and known <= json_fields.MOST_STEPS:
+            most = max(most, int(known))
+    return most
+
+
+def _beside(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise InputOutputFailed(f"{file}: cannot be read: {error.strerror or error}.") from None
+
+
+# What the planning commands print
+
+
+def _of_results(problems: Problems, content: Object) -> Iterator[RecordedClaim]:
+    plan = _plan(problems, content, "plan")
+    results = content.get("results")
+    if not isinstance(results, list):
+        problems.add("results is missing." if results is None else "results is not a list.")
+        return
+    for number, result in enumerate(results):
+        yield from _result(problems, result, f"results[{number}]", plan)
+    before = content.get("spent_before")
+    if before is not None:
+        yield from _before(problems, json_fields.block(problems, content, "spent_before"), plan)
+
+
+def _before(problems: Problems, before: Object, plan: Plan | None) -> Iterator[RecordedClaim]:
+    """What earlier runs spent alone: the plan's first phases."""
+    first = json_fields.count(problems, before, "spent_before.phases")
+    results = before.get("results")
+    if first is None or plan is None or not isinstance(results, list) or first > len(plan.phases):
+        problems.add("spent_before does not say what the first phases of the plan spent.")
+        return
+    alone = dataclasses.replace(plan, phases=plan.phases[:first], derivation=())
+    for number, result in enumerate(results):
+        yield from _result(problems, result, f"spent_before.results[{number}]", alone)
+
+
+def _of_check(problems: Problems, content: Object) -> Iterator[RecordedClaim]:
+    if content.get("plan") is not None and content.get("epsilon") is not None:
+        yield from _result(problems, content, "", _plan(problems, content, "plan"))
+
+
+def _of_contest(problems: Problems, content: Object) -> Iterator[RecordedClaim]:
+    plans = content.get("plans")
+    for number, entry in enumerate(plans if isinstance(plans, list) else []):
+        if not isinstance(entry, dict):
+            problems.add(f"plans[{number}] is not an object.")
+            continue
+        yield from _result(problems, entry, f"plans[{number}]", _plan(problems, entry, f"plans[{number}].plan"))
+
+
+def _result(problems: Problems, result: object, path: str, plan: Plan | None) -> Iterator[RecordedClaim]:
+    """The figure of one result: an epsilon at a delta, or the reverse; none where the accountant refused."""
+    if not isinstance(result, dict):
+        problems.add(f"{path} is not an object.")
+        return
+    prefix = f"{path}." if path else ""
+    epsilon, delta = result.get("epsilon"), result.get("delta")
+    allowed_values.check(problems, result, allowed_values.RESULT, prefix)
+    if result.get("refusal") and (epsilon is None or delta is None):
+        return
+    if isinstance(epsilon, dict):
+        at = json_fields.delta_of(problems, result, f"{prefix}delta")
+        quantity: Quantity = "epsilon"
+    elif isinstance(delta, dict):
+        at = json_fields.number(problems, result, f"{prefix}epsilon")
+        quantity = "delta"
+    else:
+        problems.add(f"{path or 'the file'} holds neither an epsilon at a delta nor a delta at an epsilon.")
+        return
+    for found in figure(problems, result, f"{prefix}{quantity}", quantity, at, plan):
+        yield dataclasses.replace(found, name=path or quantity)
+
+
+def _plan(problems: Problems, holder: Object, path: str) -> Plan | None:
+    """The plan of a command's JSON. A quantity that stands both at its top and in its phases has to be the same."""
+    told = json_fields.block(problems, holder, path)
+    listed = told.get("phases")
+    allowed_values.check(problems, told, allowed_values.PLAN, f"{path}.")
+    if not told or not isinstance(listed, list) or not listed:
+        if told:
+            problems.add(f"{path}.phases is missing.")
+        return None
+    found = [
+        json_fields.phase(problems, each if isinstance(each, dict) else {}, f"{path}.phases[{number}]")
+        for number, each in enumerate(listed)
+    ]
+    phases: tuple[Phase, ...] = tuple(phase for phase in found if phase is not None)
+    if len(phases) < len(listed):
+        return None
+    json_fields.same(
+        problems, f"{path}.steps", json_fields.finite(told.get("steps")), sum(p.steps for p in phases), "its phases"
+    )
+    for key in ("noise_multiplier", "sample_rate"):
+        for phase in phases:
+            given = json_fields.finite(phase.settings.get(key))
+            json_fields.same(problems, f"{path}.{key}", json_fields.finite(told.get(key)), given, "a phase")
+    examples, batch = told.get("examples"), json_fields.finite(told.get("batch_size"))
+    n = examples if isinstance(examples, int) and not isinstance(examples, bool) and examples > 0 else None
+    if n is not None and batch is not None and len(phases) == 1:
+        json_fields.same(
+            problems,
+            f"{path}.sample_rate",
+            json_fields.finite(phases[0].settings.get("sample_rate")),
+            batch / n,
+            "batch_size / examples",
+        )
+    return Plan(phases, examples=n)
+
+
+_READERS: Mapping[str, Callable[[Problems, Any], Iterator[RecordedClaim]]] = MappingProxyType(
+    {
+        "epsilon": _of_results,
+        "delta": _of_results,
+        "solve": _of_results,
+        "compare": _of_results,
+        "compare-plans": _of_contest,
+        "check": _of_check,
+    }
+)

@@ -1,0 +1,71 @@
+"""What the report of a run says about itself: whether it did as planned, and why nothing may be claimed of it."""
+
+from collections.abc import Iterator
+
+from dpplan.checks import Problems
+from dpplan.verify import allowed_values, json_fields
+from dpplan.verify.json_fields import Object
+
+# What of a run's verdict says that the mechanism was not the planned one.
+_MECHANISM = ("batch sizes", "empty batches", "noise", "denominator")
+
+
+def outcome(
+    problems: Problems, content: Object, planned: int | None, taken: int | None
+) -> tuple[str, tuple[str, ...], list[str]]:
+    """Why no figure can be claimed at all, why the mechanism may not be the planned one, and what is worth knowing.
+
+    planned, taken: the steps, None where the report does not say.
+    """
+    checks = list(_checks(problems, content))
+    wrong = [name for name, agrees in checks if not agrees]
+    doubts = [f"the report itself says that its {name} disagreed" for name in wrong if name in _MECHANISM]
+    spent, status, agrees = content.get("spent"), content.get("status"), content.get("agrees_with_plan")
+    broken = ""
+    if content.get("seeded") or content.get("seed") is not None:
+        broken = "the run had a seed: whoever knows it can subtract the noise"
+    elif isinstance(spent, dict) and spent.get("holds") is False:
+        doubts.append("the report itself says that what it spent does not hold")
+    if planned is not None and taken is not None:
+        as_planned = [*_said("agrees_with_plan=true", agrees is True), *_said("its verdict", ("steps", True) in checks)]
+        ended = [*_said("status=finished", status == "finished"), *as_planned]
+        if taken < planned and ended:
+            problems.add(f"spent.steps={taken} contradicts {' and '.join(ended)}: planned.steps={planned}.")
+        elif taken > planned and as_planned:
+            doubts.append(f"the report says that it did as planned, and took {taken} steps of {planned}")
+    if agrees is True and (wrong or status not in (None, "finished")):
+        what = f"its {wrong[0]} disagreed" if wrong else f"status={json_fields.shown(status)}"
+        problems.add(f"agrees_with_plan=true contradicts the rest of the report: {what}.")
+    if agrees is False and status == "finished" and not wrong:
+        doubts.append("the report itself says that the run did not agree with its plan, and not in what")
+    return broken, tuple(doubts), list(_remarks(content, planned, taken, wrong))
+
+
+def _said(words: str, whether: bool) -> list[str]:
+    return [words] if whether else []
+
+
+def _checks(problems: Problems, content: Object) -> Iterator[tuple[str, bool]]:
+    """What was held against the plan, and whether it agreed."""
+    outside = content.get("not_covered_by_epsilon")
+    for above, holder in (("", content), ("not_covered_by_epsilon.", outside)):
+        listed = holder.get("verdict") if isinstance(holder, dict) else None
+        for number, each in enumerate(listed if isinstance(listed, list) else ()):
+            path = f"{above}verdict[{number}]"
+            if not isinstance(each, dict):
+                problems.add(f"{path}={json_fields.shown(each)} is not an object.")
+                continue
+            allowed_values.check(problems, each, allowed_values.CHECK, f"{path}.")
+            yield str(each.get("name")), each.get("agrees") is not False
+
+
+def _remarks(content: Object, planned: int | None, taken: int | None, wrong: list[str]) -> Iterator[str]:
+    """How the run ended, where that was not as planned."""
+    status, message = content.get("status"), content.get("message")
+    early = status in ("interrupted", "stopped")
+    if early:
+        why = f" ({message})" if isinstance(message, str) and message not in ("", status) else ""
+        yield f"the report says that the run was {status}{why}: {taken} of {planned} steps."
+    elif content.get("agrees_with_plan") is False:
+        named = f" ({', '.join(wrong)})" if wrong else ""
+        yield f"the report itself says that the run did not do as planned{named}."

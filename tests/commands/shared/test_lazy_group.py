@@ -1,0 +1,45 @@
+"""A new command is a module and a line of the table."""
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from dpplan.commands.shared.lazy_group import LazyGroup
+
+TABLE = {"count": "Counts.", "compare": "Side by side.", "compare toys": "Toys.", "compare all": "Everything."}
+MODULE = "import click\n\n@click.command({name!r})\ndef command():\n    click.echo({name!r})\n"
+
+
+@pytest.fixture
+def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LazyGroup:
+    package = tmp_path / "toy_commands"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    for module, name in (("count", "count"), ("compare_toys", "toys")):
+        (package / f"{module}.py").write_text(MODULE.format(name=name), encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return LazyGroup("toy", TABLE, "Toys.", "toy_commands")
+
+
+def test_a_module_is_found_by_what_is_typed(group: LazyGroup) -> None:
+    assert CliRunner().invoke(group, ["count"]).output == "count\n"
+    assert CliRunner().invoke(group, ["compare", "toys"]).output == "toys\n"
+    assert group.load("count").short_help == "Counts."
+
+
+def test_listing_commands_imports_none(group: LazyGroup) -> None:
+    shown = CliRunner().invoke(group, ["compare", "--help"]).output
+    assert [line.split() for line in shown.split("Commands:\n")[1].splitlines()] == [
+        ["toys", "Toys."],
+        ["all", "Everything."],
+    ]
+    assert list(group.summaries) == ["count", "compare"]
+
+
+def test_a_name_beyond_the_table_is_told(group: LazyGroup) -> None:
+    with pytest.raises(
+        click.UsageError, match=r"'cuont' is not a command of toy: count, compare\. Did you mean 'count'"
+    ):
+        group.resolve_command(click.Context(group, info_name="toy"), ["cuont"])

@@ -1,0 +1,43 @@
+"""How what is typed is read."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import click
+import pytest
+
+from dpplan.commands.shared.parameter_types import COUNT, NUMBER, RATE, FileName, Name, Percentage
+from dpplan.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed", "read"),
+    [
+        (NUMBER, "1e-5", 1e-5),
+        (NUMBER, "many", "many"),
+        (COUNT, "6e4", 60_000),
+        (COUNT, "60_000", 60_000),
+        (COUNT, "2.5", 2.5),
+        (RATE, "1/79", Fraction(1, 79)),
+        (RATE, "0.01", 0.01),
+        (RATE, "1/0", "1/0"),
+        (RATE, "1e999/2", "1e999/2"),
+        (Name(["add-remove", "zero-out"]), "add_remove", "add-remove"),
+        (Name(["add-remove", "zero-out"]), "add-remove", "add-remove"),
+        (Name(["add-remove", "zero-out"]), "add_one", "add_one"),
+    ],
+)
+def test_a_value_is_read_and_what_is_none_is_handed_on(kind: click.ParamType, typed: str, read: object) -> None:
+    found = kind.convert(typed, None, None)
+    assert (found, type(found)) == (read, type(read))
+
+
+def test_a_percentage_is_known_as_one() -> None:
+    found = RATE.convert("12.5 %", None, None)
+    assert isinstance(found, Percentage)
+    assert found == Fraction(1, 8)
+
+
+def test_an_empty_file_name_is_told() -> None:
+    with pytest.raises(UsageError, match="--plot is empty: name a file or a folder"):
+        FileName(path_type=Path).convert("", click.Option(["--plot"]), None)

@@ -1,0 +1,86 @@
+"""From what was typed to a request, or to all that is wrong at once."""
+
+import pytest
+
+from dpplan.commands.shared.accountant_option import EXACT, AccountantChoice
+from dpplan.commands.shared.curve_axis import Axis, Reach
+from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.commands.shared.request import cautions, parse, requested, resolve
+from dpplan.errors import PlanError
+from dpplan.plan import Delta, Settings
+
+WHOLE = Settings(noise_multiplier=1.1, examples=1000, batch_size=10, epochs=3)
+
+
+def test_a_call_that_makes_sense_is_a_plan_with_its_deltas() -> None:
+    found = requested(PlanArguments(WHOLE), (1e-3, None), EXACT)
+    assert found.plan == WHOLE.plan()
+    assert [delta.value for delta in found.deltas] == [1e-3, 1e-4]
+    assert (len(found.warnings), found.earlier) == (1, 0)
+    assert requested(PlanArguments(WHOLE), None, EXACT).deltas == ()
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    wrong = PlanArguments(Settings(noise_multiplier=-1.0, examples=1000, batch_size=10))
+    with pytest.raises(PlanError) as refused:
+        requested(wrong, (2.0,), AccountantChoice("exakt", {}), "and this.")
+    starts = ["sigma=-1", "the length", "delta=2", "accountant=exakt", "and this."]
+    assert [problem.startswith(start) for problem, start in zip(refused.value.problems, starts, strict=True)] == [
+        True
+    ] * 5
+
+
+def test_earlier_runs_are_the_first_phases() -> None:
+    found = parse(PlanArguments(WHOLE, spent=("sigma=2,q=0.1,steps=7",)))
+    assert found.plan is not None
+    assert (found.earlier, [phase.steps for phase in found.plan.phases]) == (1, [7, 300])
+
+
+def test_a_delta_is_judged_by_n() -> None:
+    assert resolve(WHOLE, (None,), EXACT) == ((Delta(1e-4, "largest power of ten ≤ 1 / (10 × 1000)"),), [])
+    assert cautions(WHOLE, [Delta(1e-4)]) == ()
+    assert cautions(Settings(), [Delta(0.5)]) == ()
+
+
+def test_what_one_accountant_was_told_is_not_for_another() -> None:
+    told = AccountantChoice("rdp", {"conversion": "classic"})
+    assert (told.problems(), told.options("rdp"), told.options("exact")) == ([], {"conversion": "classic"}, {})
+    assert AccountantChoice("all", {"max_lambda": 3}).by_accountant()["moments"] == {"max_lambda": 3}
+    (wrong,) = AccountantChoice("exact", {"conversion": "classic"}).problems()
+    assert wrong == (
+        "--conversion is for rdp and zcdp, and the accountant is exact. Leave it out, or say --accountant rdp."
+    )
+
+
+def test_an_axis_ends_where_it_is_told_and_its_values_are_as_they_are_shown() -> None:
+    assert Axis("steps", None, None, 3, None).values(Reach(1.0, 100.0)) == [1.0, 50.0, 100.0]
+    assert Axis("sigma", 1.0, 4.0, 3, None).values(Reach(0.0, 9.0)) == [1.0, 2.0, 4.0]
+    with pytest.raises(PlanError, match="to=1 lies beyond the other end, 2 when nothing is said"):
+        Axis("sigma", None, 1.0, 3, None).values(Reach(2.0, 9.0))
+
+
+@pytest.mark.parametrize(
+    ("over", "reach"),
+    [
+        ("sigma", Reach(0.55, 2.2)),
+        ("batch", Reach(1.25, 80.0)),
+        ("q", Reach(0.00125, 0.08)),
+        ("epochs", Reach(1.0, 3.0)),
+    ],
+)
+def test_an_axis_reaches_around_the_plans_own_value(over: str, reach: Reach) -> None:
+    assert Axis(over, None, None, 3, None).reach(WHOLE.plan(), WHOLE) == pytest.approx(reach)
+
+
+@pytest.mark.parametrize("over", ["steps", "epochs", "sigma", "batch", "q"])
+def test_what_is_varied_need_not_be_given(over: str) -> None:
+    left = {
+        "steps": ("epochs",),
+        "epochs": ("epochs",),
+        "sigma": ("noise_multiplier",),
+        "batch": ("batch_size",),
+        "q": ("batch_size",),
+    }
+    settings = WHOLE.with_(**dict.fromkeys(left[over]))
+    completed = Axis(over, 1.0, 2.0, 3, None).completed(PlanArguments(settings)).settings
+    assert completed.plan().steps >= 1

@@ -1,0 +1,236 @@
+"""The frontier: every cell is within the target and near the least noise, and the rules do what they say."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from dpplan import accounting, solve
+from dpplan.errors import PlanError, Unreachable, UsageError
+from dpplan.frontier import RULES, Cell, Grid, frontier
+from dpplan.frontier.grid import coarse_to_fine
+from dpplan.frontier.recommendation import LITTLE, pareto
+from dpplan.plan import Settings
+
+DELTA = 1e-5
+MNIST = Grid(60000, 3.0, DELTA, tuple(2**k for k in range(6, 14)), epochs=(1, 2, 5, 10, 20, 50, 100, 200))
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    return frontier(MNIST)
+
+
+def test_every_cell_is_within_the_target_by_a_certified_bound(mnist):
+    assert [len(row) for row in mnist.rows] == [8] * 8
+    for cell in mnist.cells:
+        assert cell.spent.guarantee == "certified"
+        assert cell.spent.upper <= 3
+        assert float(f"{cell.noise_multiplier:.3e}") == cell.noise_multiplier
+
+
+def test_a_cell_spends_what_the_accountant_says_of_its_plan(mnist):
+    for cell in mnist.cells[::7]:
+        settings = Settings(examples=60000, batch_size=cell.batch_size, epochs=cell.length)
+        assert cell.plan == settings.with_(noise_multiplier=cell.noise_multiplier).plan()
+        assert accounting.epsilon(cell.plan, DELTA).upper == pytest.approx(cell.spent.upper, rel=1e-12)
+
+
+def test_a_cell_has_hardly_more_noise_than_the_least(mnist):
+    for cell in mnist.cells[3::13]:
+        settings = Settings(examples=60000, batch_size=cell.batch_size, epochs=cell.length)
+        least = solve.noise(settings, 3, DELTA).value
+        assert least * (1 - 1e-7) <= cell.noise_multiplier <= 1.003 * least
+
+
+def test_a_dense_grid_takes_little_more_than_one_evaluation_for_a_cell(monkeypatch):
+    calls = []
+    plain = accounting.epsilon
+
+    def counted(plan, delta, accountant="exact", **options):
+        calls.append(accountant)
+        return plain(plan, delta, accountant, **options)
+
+    monkeypatch.setattr(accounting, "epsilon", counted)
+    batches, epochs = np.geomspace(512, 4096, 8).round().astype(int), np.geomspace(20, 100, 8).round(1)
+    found = frontier(Grid(60000, 3.0, DELTA, tuple(batches.tolist()), epochs=tuple(epochs.tolist())))
+    assert len(found.cells) == 64
+    assert calls.count("exact") <= 130
+
+
+def test_several_processes_find_cells_as_good(mnist):
+    done = []
+    grid = dataclasses.replace(MNIST, batch_sizes=(1024, 2048, 4096, 8192), epochs=tuple(range(20, 150, 10)))
+    found = frontier(grid, workers=2, progress=lambda count, total: done.append((count, total)))
+    assert done == [(4 * i, 52) for i in range(1, 14)]
+    assert all(cell.spent.upper <= 3 for cell in found.cells)
+    alike = {cell.place: cell.noise_multiplier for cell in mnist.cells}
+    both = [cell for cell in found.cells if cell.place in alike]
+    assert len(both) == 12
+    for cell in both:
+        assert cell.noise_multiplier == pytest.approx(alike[cell.place], rel=3e-3)
+
+
+def test_what_matters_for_learning_follows_from_the_plan(mnist):
+    cell = mnist.recommended.cell
+    assert cell.noise_batch_ratio == cell.noise_multiplier / cell.batch_size
+    assert cell.processed == cell.steps * cell.batch_size
+    assert cell.compute == cell.length * 60000 <= cell.processed < cell.compute + cell.batch_size
+    assert cell.effective_noise == pytest.approx(cell.noise_multiplier / (cell.batch_size * math.sqrt(cell.steps)))
+    assert cell.epochs == pytest.approx(cell.processed / 60000)
+
+
+def test_no_cell_has_less_effective_noise_than_one_step_on_all_of_the_data(mnist):
+    floor = mnist.floor
+    assert floor == pytest.approx(solve.noise(Settings(sample_rate=1, steps=1), 3, DELTA).value / 60000)
+    assert all(cell.effective_noise > floor for cell in mnist.cells)
+    assert min(cell.effective_noise for cell in mnist.cells) < 1.02 * floor
+    assert mnist.saturated(mnist.rows[-1][-1])
+    assert not mnist.saturated(mnist.rows[0][0])
+
+
+def test_steps_instead_of_epochs():
+    found = frontier(Grid(60000, 3.0, DELTA, (1024, 4096), steps=(100, 1000)))
+    assert [[cell.steps for cell in row] for row in found.rows] == [[100, 100], [1000, 1000]]
+    assert all(cell.compute == cell.steps * cell.batch_size for cell in found.cells)
+    assert all(cell.spent.upper <= 3 for cell in found.cells)
+
+
+def test_a_single_cell_is_what_solve_finds():
+    found = frontier(Grid(60000, 3.0, DELTA, (256,), epochs=(60,)))
+    assert (
+        found.recommended.solution.value
+        == solve.noise(Settings(examples=60000, batch_size=256, epochs=60), 3, DELTA).value
+    )
+
+
+# Recommendation
+
+
+def made(batch, steps, ratio):
+    """A cell with these figures, without a solve."""
+    plan = Settings(noise_multiplier=ratio * batch, sample_rate=0.01, steps=steps).plan()
+    return Cell(batch, steps, steps * batch, plan, None)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([1, 2, 4, 8]), st.sampled_from([1, 2, 3, 6]), st.sampled_from([0.1, 0.2, 0.4])),
+        min_size=1, max_size=20, unique_by=lambda figures: figures[:2],
+    )
+)  # fmt: skip
+@hypothesis_settings(max_examples=100, deadline=None)
+def test_the_pareto_set_is_what_no_other_cell_dominates(figures):
+    cells = [made(*each) for each in figures]
+
+    def dominated(cell):
+        return any(
+            other.compute <= cell.compute
+            and other.steps >= cell.steps
+            and other.noise_batch_ratio <= cell.noise_batch_ratio
+            and (other.compute, -other.steps, other.noise_batch_ratio)
+            != (cell.compute, -cell.steps, cell.noise_batch_ratio)
+            for other in cells
+        )
+
+    best = {cell.place for cell in cells if not dominated(cell)}
+    kept = pareto(cells)
+    assert kept <= best
+    figures_of = {cell.place: (cell.compute, cell.steps, cell.noise_batch_ratio) for cell in cells}
+    assert {figures_of[place] for place in kept} == {figures_of[place] for place in best}
+
+
+def test_least_noise_spends_all_compute_on_the_smallest_ratio(mnist):
+    cell = dict(mnist.by_rule)["least-noise"]
+    assert cell.place == (8192, 200)
+
+
+def test_constant_ratio_keeps_steps_and_ratio_at_the_least_compute(mnist):
+    rules = dict(mnist.by_rule)
+    best, cell = rules["least-noise"], rules["constant-ratio"]
+    assert cell.place == (2048, 50) == mnist.recommended.cell.place
+    alike = [
+        other
+        for other in mnist.cells
+        if other.steps >= best.steps and other.noise_batch_ratio <= (1 + LITTLE) * best.noise_batch_ratio
+    ]
+    assert cell.compute == min(other.compute for other in alike) < best.compute
+
+
+def test_saturation_takes_the_smallest_batch_that_no_larger_one_beats_by_a_tenth(mnist):
+    cell = dict(mnist.by_rule)["saturation"]
+    assert cell.place == (512, 200)
+    half = next(other for other in mnist.cells if other.place == (256, 200))
+    # An exact look at what a batch without bounds would have in as many steps: all of the data in each.
+    for each, most in ((cell, 1 + LITTLE), (half, math.inf)):
+        whole = solve.noise(Settings(sample_rate=1, steps=each.steps), 3, DELTA).value / 60000
+        assert (each.noise_batch_ratio <= (1 + LITTLE) * whole) == (most < math.inf)
+
+
+def test_a_compute_budget_holds_for_what_is_chosen_and_allows_a_last_step_that_rounds_up():
+    grid = dataclasses.replace(MNIST, batch_sizes=(1024, 2048, 4096), epochs=(20, 50, 100))
+    found = frontier(grid, compute=3e6, rule="least-noise")
+    assert found.recommended.cell.place == (4096, 50)
+    assert found.recommended.cell.compute == 3e6 < found.recommended.cell.processed
+    assert {length for _, length in found.pareto} == {20, 50}
+    assert all(cell.length <= 50 for _, cell in found.by_rule)
+    assert [name for name, _ in found.by_rule] == list(RULES)
+
+
+def test_doublings_are_solved_for_exactly(mnist):
+    choice = mnist.recommended
+    assert [each.what for each in choice.doublings] == ["batch", "epochs", "n"]
+    batch, epochs, n = (each.solution for each in choice.doublings)
+    assert batch.plan.batch_size == 2 * 2048
+    assert epochs.plan.steps == math.ceil(100 * 60000 / 2048)
+    assert (n.plan.examples, n.plan.steps) == (120000, choice.cell.steps)
+    for each in choice.doublings:
+        assert each.solution.spent.upper <= 3
+        ratio = each.solution.value / each.solution.plan.batch_size
+        assert each.change == pytest.approx(ratio / (choice.solution.value / 2048) - 1)
+    assert batch.value / 4096 < choice.solution.value / 2048 < epochs.value / 2048
+    assert len(choice.why) == 2
+    assert choice.why[1].startswith("Doubling the batch would lower the noise-batch ratio by 32 %")
+
+
+def test_a_batch_that_is_all_of_the_data_is_not_doubled():
+    found = frontier(Grid(1000, 3.0, DELTA, (1000,), epochs=(10,)))
+    assert [each.what for each in found.recommended.doublings] == ["epochs", "n"]
+
+
+# Calls that make no sense
+
+
+def test_every_problem_of_a_grid_is_reported_at_once():
+    with pytest.raises(PlanError) as caught:
+        Grid(100, 0, 2, (200, 2.5), epochs=(-1,))
+    for part in ("target_epsilon=0", "delta=2", "batch=200 exceeds n=100", "batch=2.5", "epochs=-1"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("lengths", [{}, {"epochs": (1,), "steps": (1,)}])
+def test_a_grid_needs_epochs_or_steps(lengths):
+    with pytest.raises(PlanError, match="either epochs or steps"):
+        Grid(100, 1, DELTA, (10,), **lengths)
+
+
+def test_an_unknown_rule_is_refused_with_the_nearest():
+    with pytest.raises(UsageError, match=r"rule=least-nois is not one of: .* Did you mean 'least-noise'"):
+        frontier(MNIST, rule="least-nois")
+
+
+def test_a_compute_below_every_cell_says_what_the_cheapest_takes():
+    with pytest.raises(Unreachable, match="compute=10 is out of reach: the cheapest cell processes 60000 examples"):
+        frontier(Grid(60000, 3.0, DELTA, (8192,), epochs=(1,)), compute=10)
+
+
+@given(st.integers(1, 300))
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_coarse_to_fine_visits_every_place_once(count):
+    order = list(coarse_to_fine(count))
+    assert sorted(order) == list(range(count))
+    assert order[: min(count, 2)] == [0, count - 1][: min(count, 2)]

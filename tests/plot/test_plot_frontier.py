@@ -1,0 +1,44 @@
+"""The picture of a frontier: the same bytes every time, and nothing that breaks on odd grids."""
+
+from pathlib import Path
+
+import pytest
+
+from dpplan.errors import UsageError
+from dpplan.frontier import Frontier, Grid, frontier
+from dpplan.plot import frontier as plot_frontier
+
+DELTA = 1e-5
+
+
+@pytest.fixture(scope="module")
+def found() -> Frontier:
+    return frontier(Grid(60000, 3.0, DELTA, (512, 2048, 8192), epochs=(10, 50, 100)), compute=3e6)
+
+
+def test_the_same_frontier_gives_the_same_bytes(found: Frontier, tmp_path: Path) -> None:
+    for name in ("a.svg", "b.svg", "a.png", "b.png"):
+        plot_frontier.draw(found, tmp_path / name)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        Grid(60000, 3.0, DELTA, (2048,), epochs=(50,)),
+        Grid(60000, 3.0, DELTA, (2048, 4096), epochs=(50,)),
+        Grid(60000, 3.0, DELTA, (4096,), steps=tuple(range(200, 310, 10))),
+    ],
+)
+def test_a_grid_of_one_row_or_one_column_is_drawn_too(grid: Grid, tmp_path: Path) -> None:
+    plot_frontier.draw(frontier(grid), tmp_path / "map.png")
+    assert (tmp_path / "map.png").stat().st_size > 5000
+
+
+def test_another_ending_and_a_missing_folder_are_the_users_mistake(found: Frontier, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"does not end in \.svg or \.png"):
+        plot_frontier.draw(found, tmp_path / "map.pdf")
+    with pytest.raises(UsageError, match="cannot be written"):
+        plot_frontier.draw(found, tmp_path / "none" / "map.png")

@@ -1,0 +1,114 @@
+"""Values out of JSON that anybody may have written, and what runs and figures say of themselves."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dpplan.checks import Problems
+from dpplan.errors import ReportError
+from dpplan.plan import Plan
+from dpplan.verify import allowed_values, json_fields
+from dpplan.verify.claim import RecordedClaim
+from dpplan.verify.claimed_figure import figure
+from dpplan.verify.run_outcome import outcome
+from dpplan.verify.unfinished_run import cost, unfinished
+
+CERTIFIED = {"lower": 1.0, "upper": 2.0, "estimate": None, "guarantee": "certified", "accountant": "exact"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[]", "holds no object with a schema"),
+        ('{"a": NaN}', "NaN is not a number"),
+        ('{"a": 1, "a": 2}', "the key 'a' is given twice"),
+        ("{", "is not the JSON of a report"),
+        ("[" * 100_000, "is nested too deeply"),
+    ],
+)
+def test_what_is_no_report_is_refused(text: str, told: str) -> None:
+    with pytest.raises(ReportError, match=told):
+        json_fields.parse(text, "a file")
+
+
+@pytest.mark.parametrize(
+    ("value", "read", "told"),
+    [
+        (3, 3, []),
+        (3.0, 3, []),
+        (None, None, ["a.steps is missing."]),
+        ("3", None, ['a.steps="3" is not a finite number.']),
+        (0, None, ["a.steps=0 is not a whole number of at least 1."]),
+        (2**60, None, [f"a.steps={2**60:g} is more than any run takes."]),
+    ],
+)
+def test_a_count_is_read_or_told(value: object, read: int | None, told: list[str]) -> None:
+    problems = Problems(ReportError)
+    assert json_fields.count(problems, {"steps": value}, "a.steps") == read
+    assert [each.partition("=")[0] for each in problems.found] == [each.partition("=")[0] for each in told]
+
+
+def test_numbers_that_follow_from_others_have_to() -> None:
+    problems = Problems(ReportError)
+    json_fields.same(problems, "a", 0.5, 0.5, "b")
+    json_fields.same(problems, "a", None, 0.5, "b")
+    json_fields.same(problems, "a", 0.5, 0.4, "b")
+    assert problems.found == ["a=0.5 contradicts b, which is 0.4."]
+    assert json_fields.finite(10**400) is None
+    assert json_fields.shown("x" * 100).endswith("…")
+
+
+def test_a_value_is_held_against_its_rule() -> None:
+    problems = Problems(ReportError)
+    allowed_values.check(problems, {"name": "noise", "agrees": "yes"}, allowed_values.CHECK, "verdict[0].")
+    assert len(problems.found) == 1
+    assert problems.found[0].startswith('verdict[0].agrees="yes" is not')
+
+
+@pytest.mark.parametrize(
+    ("changes", "value"),
+    [({}, 2.0), ({"guarantee": "upper", "lower": None}, 2.0), ({"guarantee": "lower", "upper": None}, None)],
+)
+def test_a_figure_claims_its_upper_end_and_a_lower_bound_nothing(
+    changes: dict[str, object], value: float | None
+) -> None:
+    problems, plan = Problems(ReportError), Plan.from_rate(4.0, 0.1, 7)
+    claims = list(figure(problems, {"epsilon": {**CERTIFIED, **changes}}, "epsilon", "epsilon", 1e-5, plan))
+    assert problems.found == []
+    assert [claim.value for claim in claims] == ([] if value is None else [value])
+
+
+def test_a_figure_that_lacks_what_it_promises_is_told() -> None:
+    problems = Problems(ReportError)
+    list(figure(problems, {"epsilon": {**CERTIFIED, "upper": None}}, "epsilon", "epsilon", 1e-5, None))
+    assert problems.found == ["epsilon.upper is null, and guarantee=certified promises one."]
+
+
+def test_ends_that_exclude_each_other_contradict_the_claim() -> None:
+    claim = RecordedClaim("epsilon", "epsilon", 1e-5, 1.0, None, lower=2.0)
+    assert claim.contradiction == "epsilon contradicts itself: lower=2 is above upper=1."
+    assert RecordedClaim("epsilon", "epsilon", 1e-5, 1.0, None, lower=0.5).contradiction == ""
+
+
+def test_a_run_that_had_a_seed_claims_nothing_and_one_that_disagreed_is_doubted() -> None:
+    seeded = outcome(Problems(ReportError), {"seed": 1, "status": "finished"}, 7, 7)
+    assert seeded[0].startswith("the run had a seed")
+    wrong = {"verdict": [{"name": "noise", "agrees": False}], "agrees_with_plan": False, "status": "finished"}
+    broken, doubts, _ = outcome(Problems(ReportError), wrong, 7, 7)
+    assert (broken, doubts) == ("", ("the report itself says that its noise disagreed",))
+    problems = Problems(ReportError)
+    outcome(problems, {"status": "finished", "agrees_with_plan": True}, 7, 3)
+    assert problems.found[0].startswith("spent.steps=3 contradicts status=finished and agrees_with_plan=true")
+
+
+def test_a_folder_without_a_report_tells_what_was_spent(tmp_path: Path) -> None:
+    assert "it holds no report.json" in unfinished(tmp_path)
+    (tmp_path / "steps").write_text("7", encoding="utf-8")
+    assert cost(tmp_path, None) == "How many of its steps are spent, nobody can tell."
+    assert unfinished(tmp_path).endswith("7 steps are counted, and are spent.")
+    phase = {"noise_multiplier": 4.0, "sample_rate": 0.1, "delta": 1e-5, "steps": 100}
+    (tmp_path / "run.json").write_text(json.dumps({"planned": phase}), encoding="utf-8")
+    assert "7 steps are counted, ε ≤ " in unfinished(tmp_path)
+    (tmp_path / "checkpoint.pt").touch()
+    assert "dpplan train --resume" in unfinished(tmp_path)
