@@ -81,7 +81,7 @@ class _Composed:
         error = self.error * (kernel.first_sum + rise * kernel.near_sum) * (1.0 + 1e-6)
         relative = kernel.rounding + SUMMED + self.unit_error
         relative += EPS * (16.0 + 4.0 * (abs(self.log_unit) + abs(epsilon) + abs(lattice.r * steps)))
-        # The sums are of W with its error, which may be negative: their rounding is that of a positive sum and twice it.
+        # The sums are of W with its error, which may be negative: they round like a positive sum and twice the error.
         error += relative * (abs(value) + 2.0 * error)
         if sign > 0.0:
             error += (1.0 + rise) * kernel.tail * (abs(near) + self.error * size) * (1.0 + 1e-6)
@@ -151,7 +151,9 @@ class Composed:
             log_phi, lost = log_characteristic(drop, turn)
             log_values += count * log_phi
             sizes += count * np.abs(log_phi)
-            off += count * np.log1p((error + lost + 2.0 * side.added / total) / np.maximum(np.exp(log_phi.real), 1e-300))
+            off += count * np.log1p(
+                (error + lost + 2.0 * side.added / total) / np.maximum(np.exp(log_phi.real), 1e-300)
+            )
             log_unit += count * (math.log(total) + law.shift)
             unit_error += count * EPS * (8.0 + 2.0 * abs(math.log(total)) + 2.0 * abs(law.shift))
             loss += count * side.loss
@@ -166,7 +168,7 @@ class Composed:
 
     @property
     def _transformed(self) -> float:
-        """Every output of a transform is a tree of log2(N) levels over all inputs, each level four roundings or less."""
+        """Every output of a transform is a tree of log2(N) levels over all inputs, of four roundings or less each."""
         return 5.0 * math.log2(self.points) * EPS
 
     def _characteristic(self, side: Side, share: Array) -> tuple[Array, Array, Array]:
@@ -206,6 +208,8 @@ class Composed:
                 k_top = int(np.argmax(exponents))
                 top, turned = float(exponents[k_top]), float(log_masses[k_top])
                 moment = top + math.log(float(np.exp(exponents - top).sum())) + law.shift + (1.0 + s) * side.loss
-                rounding = EPS * (64.0 + 8.0 * (abs(top) + 2.0 * abs(turned) + abs(law.shift) + (1.0 + s) * abs(side.loss)))
+                rounding = EPS * (
+                    64.0 + 8.0 * (abs(top) + 2.0 * abs(turned) + abs(law.shift) + (1.0 + s) * abs(side.loss))
+                )
                 logs[k] += count * (moment + rounding + s * law.moved)
         return Chernoff.of(tilts, logs)
