@@ -170,7 +170,7 @@ SAMPLED = [
 @pytest.mark.parametrize(("sigma", "q", "steps", "delta"), SAMPLED)
 def test_the_sampled_gaussian_meets_the_contour_engine(sigma, q, steps, delta):
     plan = Plan.from_rate(sigma, q, steps)
-    pair = pairs.of(plan.only_phase, "add_remove", "example")
+    pair = pairs.subsampled(pairs.gaussian(sigma), q)
     ends = [one(law, steps).epsilon(delta) for law in pair.directions]
     found = Interval(max(end.lower for end in ends), max(end.upper for end in ends))
     known = exact.epsilon(plan, delta)
