@@ -3,26 +3,44 @@
 All are of the form δ(ε) = E[(1 - e^(ε - Y))₊] over the composed loss Y, plus the probability of Y = inf.
 """
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 
 from mpmath import mp, mpc, mpf
 
+DIGITS = 50
 
+
+def precise(function: Callable[..., mpf]) -> Callable[..., mpf]:
+    """Its arithmetic, and that of the moments it is given, to DIGITS."""
+
+    @functools.wraps(function)
+    def wrapped(*args: object, **kwargs: object) -> mpf:
+        with mp.workdps(DIGITS):
+            return function(*args, **kwargs)
+
+    return wrapped
+
+
+@precise
 def atoms_delta(atoms: Sequence[tuple[mpf, mpf]], steps: int, epsilon: float) -> mpf:
     """Of `steps` independent losses with these (loss, probability), by summing over all multinomial outcomes; the
     probabilities may add up to less than 1: the rest is at loss inf."""
     infinite = 1 - mp.fsum(mass for _, mass in atoms) ** steps
+    losses, logs = [y for y, _ in atoms], [mp.log(mass) for _, mass in atoms]
+    log_factorials = [mpf(0)]
+    for n in range(1, steps + 1):
+        log_factorials.append(log_factorials[-1] + mp.log(n))
     total = mpf(0)
     for counts in _compositions(steps, len(atoms)):
-        loss = mp.fsum(n * y for n, (y, _) in zip(counts, atoms, strict=True))
+        loss = mp.fdot(zip(counts, losses, strict=True))
         if loss > epsilon:
-            log_mass = mp.loggamma(steps + 1) - mp.fsum(mp.loggamma(n + 1) for n in counts)
-            log_mass += mp.fsum(n * mp.log(mass) for n, (_, mass) in zip(counts, atoms, strict=True))
-            total += mp.exp(log_mass) * -mp.expm1(mpf(epsilon) - loss)
+            log_mass = log_factorials[steps] - mp.fsum(log_factorials[n] for n in counts)
+            total += mp.exp(log_mass + mp.fdot(zip(counts, logs, strict=True))) * -mp.expm1(mpf(epsilon) - loss)
     return infinite + total
 
 
-def _compositions(total: int, parts: int):
+def _compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
     if parts == 1:
         yield (total,)
         return
@@ -31,12 +49,14 @@ def _compositions(total: int, parts: int):
             yield (first, *rest)
 
 
+@precise
 def stated_delta(step_epsilon: float, step_delta: float, steps: int, epsilon: float) -> mpf:
     """Of `steps` mechanisms that are (ε₀, δ₀)-private and no more (Kairouz, Oh, Viswanath 2015)."""
     e, kept = mpf(step_epsilon), 1 - mpf(step_delta)
     return atoms_delta([(e, kept / (1 + mp.exp(-e))), (-e, kept / (1 + mp.exp(e)))], steps, epsilon)
 
 
+@precise
 def one_laplace_delta(scale: float, epsilon: float) -> mpf:
     """1 - e^((ε - 1/b)/2) for |ε| <= 1/b."""
     e = 1 / mpf(scale)
@@ -45,6 +65,7 @@ def one_laplace_delta(scale: float, epsilon: float) -> mpf:
     return -mp.expm1((mpf(epsilon) - e) / 2) if epsilon >= -e else -mp.expm1(mpf(epsilon))
 
 
+@precise
 def laplace_delta(scale: float, steps: int, epsilon: float) -> mpf:
     """Of a few steps, exactly. With e = 1/b one step's loss has the law
 
@@ -84,17 +105,22 @@ def _below(shift: mpf, power: int, epsilon: mpf) -> mpf:
 
 def laplace_moment(scale: float) -> Callable[[mpc], mpc]:
     """M(z) = E[e^(z·loss)] of one step."""
-    e = 1 / mpf(scale)
-    return lambda z: ((z + 1) * mp.exp(z * e) + z * mp.exp(-(z + 1) * e)) / (2 * z + 1)
+
+    def moment(z: mpc) -> mpc:
+        e = 1 / mpf(scale)
+        return ((z + 1) * mp.exp(z * e) + z * mp.exp(-(z + 1) * e)) / (2 * z + 1)
+
+    return moment
 
 
 def gaussian_moment(sigma: float) -> Callable[[mpc], mpc]:
     return lambda z: mp.exp(z * (z + 1) / (2 * mpf(sigma) ** 2))
 
 
-def contour_delta(terms: Sequence[tuple[Callable[[mpc], mpc], int]], epsilon: float) -> mpf:
+@precise
+def contour_delta(terms: Sequence[tuple[Callable[[mpc], mpc], int]], epsilon: float, depth: float = 75.0) -> mpf:
     """Of many steps with these moments, by the contour integral through the saddle point, as a plain trapezoid sum. For
-    products of moments that decay; the sum stops where they have."""
+    products of moments that decay; the sum stops where they have, to e^-depth."""
     eps = mpf(epsilon)
 
     def exponent(z: mpc) -> mpc:
@@ -114,7 +140,7 @@ def contour_delta(terms: Sequence[tuple[Callable[[mpc], mpc], int]], epsilon: fl
     while True:
         z = mpc(t, k * h)
         log_value = mp.fsum(count * mp.log(abs(moment(z))) for moment, count in terms) - t * eps - top
-        if log_value < -75:
+        if log_value < -depth:
             return total * mp.exp(top) * h / mp.pi
         phase = mp.fsum(count * mp.arg(moment(z)) for moment, count in terms) - k * h * eps
         value = (mp.exp(log_value) * mp.expj(phase) / (z * (z + 1))).real

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
 from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.laplace import LaplaceLoss
-from dpplan.accounting.pairs.law import Atoms, Law, Masses
+from dpplan.accounting.pairs.law import Array, Atoms, Law, Masses, nothing
 from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
 from dpplan.adjacency import ADD_REMOVE, Adjacency
 from dpplan.errors import NotApplicable
@@ -22,6 +22,7 @@ from dpplan.plan import Phase
 from dpplan.sampling import Poisson
 
 __all__ = [
+    "Array",
     "Atoms",
     "DominatingPair",
     "Finite",
@@ -37,6 +38,7 @@ __all__ = [
     "gaussian",
     "laplace",
     "mixed",
+    "nothing",
     "of",
     "randomized_response",
     "stated",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.pairs.law import ROUNDING, Array, Atoms, Law, Masses, nothing
+from dpplan.accounting.pairs.law import ROUNDING, Array, Atoms, Law, Masses, log_ratio, nothing
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,16 @@ class Finite(Law):
         table = np.array(self.rows, dtype=np.float64).reshape(-1, 2)
         sums = [math.fsum(table[:, side]) for side in range(2)]
         if not (np.all(table >= 0.0) and all(abs(total - 1.0) <= 1e-12 for total in sums)):
-            raise ValueError(f"the probabilities of P and of Q are not two distributions: their sums are {sums}")
+            raise ValueError(
+                f"the probabilities of P and of Q are not two distributions: their sums={sums}, and none is below 0"
+            )
 
     def masses(self, edges: Array) -> Masses:
         return nothing(edges)
 
     @functools.cached_property
     def atoms(self) -> Atoms:
-        return Atoms.of([(_log_ratio(p, q), p, q) for p, q in self.rows if p > 0.0 and q > 0.0])
+        return Atoms.of([(log_ratio(p, q), p, q) for p, q in self.rows if p > 0.0 and q > 0.0])
 
     @property
     def infinite(self) -> float:
@@ -45,10 +47,6 @@ class Finite(Law):
         if self.infinite > 0.0:
             return math.inf if tilt > 0.0 else None
         return float(np.logaddexp.reduce(np.log(self.atoms.p) + tilt * self.atoms.loss))
-
-
-def _log_ratio(p: float, q: float) -> float:
-    return math.log1p((p - q) / q) if abs(p - q) < 0.5 * q else math.log(p / q)
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,13 @@ class Law(abc.ABC):
         return None
 
 
+def log_ratio(p: float, q: float) -> float:
+    """log(p/q) to a few units in its last place, also where p/q is near 1 or no float; p, q > 0."""
+    if abs(p - q) < 0.5 * q:
+        return math.log1p((p - q) / q)
+    return math.log(p / q) if q > 1e-300 and p < 1e300 * q else math.log(p) - math.log(q)
+
+
 def nothing(edges: Array) -> Masses:
     """The masses of a law that is all atoms."""
     none = np.zeros(len(edges) - 1)

@@ -59,14 +59,6 @@ def test_moments_and_decay_bound_them_from_above(truths, count):
         assert np.all(np.diff(bounds) <= 0.0)
 
 
-def test_what_is_removed_is_the_probability_of_any_cut():
-    with mp.workdps(30):
-        beyond = oracle.transforms(Q, SIGMA, [mpc(1)], lambda x: 1 - weight(END)(x), WIDTH, 45.0)
-        for count in (1, 1000):
-            truth = count * beyond[0].real
-            assert truth <= rare(count).removed <= truth * (1 + 1e-7)
-
-
 def test_paths_in_the_bulk_are_bounded_by_chernoff(truths):
     """Their own delta is at most the factor's times the moment, at each tilt."""
     table = rare(1000).without_jumps(np.array([TILT]))

@@ -2,14 +2,16 @@
 
     Composition.of([(law, steps), ...]).delta(1.0)
 
-In reading order: polygon and discretise (one step from above and below), spacing (atoms on lattice points), sketch (where
-to look), composed (one transform to the power of the steps). Both laws are of second order in the lattice's step; both
-are tilted, so that errors are relative to delta, however small. Masses at loss +inf are composed exactly.
+In reading order: one_step (a closed form); polygon and discretise (a step from above and below), spacing (atoms on
+lattice points), sketch (where to look), composed (one transform to the power of the steps). Both laws are of second
+order in the lattice's step; both are tilted, so that errors are relative to delta, however small. Mass at loss +inf is
+composed exactly.
 """
 
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,22 +19,27 @@ from dpplan.accounting.exact.contour import Chernoff
 from dpplan.accounting.exact.lattice_engine import spacing
 from dpplan.accounting.exact.lattice_engine.composed import Composed
 from dpplan.accounting.exact.lattice_engine.discretise import Lattice, discretise
+from dpplan.accounting.exact.lattice_engine.one_step import delta_ends
 from dpplan.accounting.exact.lattice_engine.sketch import Reach, Sketch
 from dpplan.accounting.exact.tilt import Saddle
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law
 
 # How much of delta may be cut away as absurd losses, and what aliases may add to it, relative to the width asked for.
 CUT, ALIASED = 1e-3, 1e-2
-FEWEST, MOST = 2**10, 2**18
+FEWEST, MOST, LEAST_SHARE = 2**10, 2**18, 2**14
 MOST_CELLS = 2**19  # of one step's law
 MOST_PERIOD = 1e5
-# A cell is to weigh at most e^20 more at one end than at the other.
-STEEPEST = 20.0
+# A cell is to weigh at most e^20 more at one end than at the other, with this many cells to a step's law: a larger tilt
+# is that of an ε within a rounding of the largest loss.
+STEEPEST, STEEP_CELLS = 20.0, 2**12
 # Tilts at which aliases are bounded: in units of 8 / (standard deviation of the tilted loss), and of t.
 ALIAS_STEPS, ALIAS_FACTORS = (-0.25, 0.25, 0.5, 1.0, 2.0), (0.3, 0.7, 1.2, 1.5, 2.0)
 REFINEMENTS = 3
+LOWERED = 0.9  # of an ε, where a lattice is laid for the lower end, if it has none yet
 MISPLACED = 1.0  # a lattice is laid anew where its place is off by more than this, in log delta
 LEAST_LOG = -550.0  # log of the smallest delta that is told from 0
+# Overflow and 0·inf inside a bound make it infinite or NaN; every result is then tested by an inequality it fails.
+_QUIET: dict[str, Any] = {"over": "ignore", "under": "ignore", "invalid": "ignore", "divide": "ignore"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """The relative width asked for, and the most lattice points to a period that may be spent on it."""
+    """The relative width asked for, and the most lattice points to a period, of all laws together, to spend on it."""
 
     width: float = 1e-6
     most: int = MOST
@@ -76,6 +83,10 @@ class Composition:
         return cls(tuple(merged.items()))
 
     @property
+    def steps(self) -> int:
+        return sum(count for _, count in self.terms)
+
+    @property
     def log_finite(self) -> float:
         """log of the probability that every loss is finite."""
         return sum(count * math.log1p(-law.infinite) if law.infinite < 1.0 else -math.inf for law, count in self.terms)
@@ -83,7 +94,7 @@ class Composition:
     @property
     def infinite(self) -> Interval:
         """The probability that any loss is infinite: delta for ε -> inf."""
-        missing = -math.expm1(self.log_finite)
+        missing = 0.0 - math.expm1(self.log_finite)
         return Interval(missing * (1.0 - 4.0 * ROUNDING), min(missing * (1.0 + 4.0 * ROUNDING), 1.0))
 
     @property
@@ -94,10 +105,27 @@ class Composition:
 
     def delta(self, epsilon: float, accuracy: Accuracy | None = None) -> Interval:
         """delta at this ε, any finite number."""
-        accuracy = accuracy or Accuracy()
+        with np.errstate(**_QUIET):
+            return self._delta(epsilon, self._shared(accuracy or Accuracy()))
+
+    def epsilon(self, delta: float, accuracy: Accuracy | None = None) -> Interval:
+        """The least ε >= 0 with delta(ε) <= delta, for a delta in (0, 1)."""
+        with np.errstate(**_QUIET):
+            return self._epsilon(delta, self._shared(accuracy or Accuracy()))
+
+    def _shared(self, accuracy: Accuracy) -> Accuracy:
+        """Points are shared by the laws: each has a transform of its own."""
+        return Accuracy(
+            accuracy.width,
+            max(accuracy.most >> ((len(self.terms) - 1) // 4).bit_length(), min(accuracy.most, LEAST_SHARE)),
+        )
+
+    def _delta(self, epsilon: float, accuracy: Accuracy) -> Interval:
         beyond = self.infinite
         if epsilon >= self.largest:
             return beyond
+        if self.steps == 1:
+            return Interval(*delta_ends(self.terms[0][0], epsilon)[:2])
         log_delta = -30.0
         for _ in range(3):  # the range depends on delta, and delta's estimate on the range
             plan = _Plan.near(self, log_delta)
@@ -106,8 +134,9 @@ class Composition:
             settled, log_delta = abs(found - log_delta) < 3.0, found
             if settled:
                 break
-        best = Interval(0.0, 1.0)
-        points = 0
+        best, points = Interval(beyond.lower, 1.0), 0
+        if not _usable(saddle):
+            return best
         for _ in range(REFINEMENTS):
             engine = plan.laid(saddle, _Aim(epsilon, log_delta, accuracy.width), accuracy, points)
             value = engine.composed.at(epsilon)
@@ -120,26 +149,30 @@ class Composition:
             points = _more(engine.composed.points, best.relative_width / accuracy.width)
         return best
 
-    def epsilon(self, delta: float, accuracy: Accuracy | None = None) -> Interval:
-        """The least ε >= 0 with delta(ε) <= delta, for a delta in (0, 1)."""
-        accuracy = accuracy or Accuracy()
+    def _epsilon(self, delta: float, accuracy: Accuracy) -> Interval:
         beyond = self.infinite
         if beyond.lower > delta:
             return Interval(math.inf, math.inf)
+        if self.steps == 1:
+            return self._single(delta)
         log_goal = math.log(max(delta - beyond.upper, delta * 1e-3))
         plan = _Plan.near(self, log_goal)
         saddle = plan.sketch.for_log_delta(log_goal)
         if saddle.epsilon < 0.0:
             saddle = plan.sketch.for_epsilon(0.0)
         best, points = Interval(0.0, max(self.largest, 0.0) if beyond.upper <= delta else math.inf), 0
-        for _ in range(2 * REFINEMENTS):
+        for _ in range(2 * REFINEMENTS if _usable(saddle) else 0):
             place = max(saddle.epsilon, 0.0)
             width = accuracy.width * min(max(saddle.tilt * place, 0.1), 1.0 / accuracy.width)
             engine = plan.laid(saddle, _Aim(place, log_goal, width), accuracy, points)
-            found = engine.epsilon(place, delta)
+            found = engine.epsilon(place, delta, max(self.largest, 0.0))
             best = Interval(max(best.lower, found.lower), min(best.upper, found.upper))
             middle = found.lower if math.isinf(found.upper) else 0.5 * (found.lower + found.upper)
+            if found.lower <= 0.0:  # none is found from here
+                middle = LOWERED * min(place, found.upper)
             moved = abs(middle - place) * saddle.tilt
+            if engine.composed.tilt < 0.99 * saddle.tilt:
+                break  # as near to the largest loss as a lattice comes
             if moved > MISPLACED:
                 saddle = plan.sketch.for_epsilon(middle)
             elif best.relative_width <= accuracy.width or engine.composed.points >= accuracy.most:
@@ -147,6 +180,31 @@ class Composition:
             else:
                 points = _more(engine.composed.points, best.relative_width / accuracy.width)
         return best
+
+    def _single(self, delta: float) -> Interval:
+        """`epsilon` of one step."""
+        law = self.terms[0][0]
+
+        def above(epsilon: float) -> tuple[float, float]:
+            _, upper, fall = delta_ends(law, epsilon)
+            return (upper, fall) if epsilon < self.largest else (self.infinite.upper, 0.0)
+
+        def below(epsilon: float) -> tuple[float, float]:
+            lower, _, fall = delta_ends(law, epsilon)
+            return lower, fall
+
+        sketched = _Plan.near(self, math.log(delta)).sketch.for_log_delta(math.log(delta)).epsilon
+        start = max(min(sketched, self.largest * (1.0 - 1e-9)), 0.0)
+        lower, upper = (
+            _end(value, start, delta, 1.0, sign, max(self.largest, 0.0))
+            for value, sign in ((below, -1.0), (above, 1.0))
+        )
+        return Interval(lower, min(upper, max(self.largest, 0.0)) if self.infinite.upper <= delta else upper)
+
+
+def _usable(saddle: Saddle) -> bool:
+    """Whether there is a picture: not where all losses are beyond what is kept."""
+    return all(math.isfinite(value) for value in (saddle.log_moment, saddle.slope, saddle.curvature))
 
 
 def _more(points: int, excess: float) -> int:
@@ -161,24 +219,27 @@ class _Laid:
     composed: Composed
     outside: Interval
 
-    def epsilon(self, start: float, delta: float) -> Interval:
+    def epsilon(self, start: float, delta: float, most: float) -> Interval:
         """Each end is proven by its own inequality, wherever it came from."""
         slack, tilt = 16.0 * EPS, self.composed.tilt
         above = (delta * (1.0 - slack) - self.outside.upper) * (1.0 - slack)
         below = max((delta * (1.0 + slack) - self.outside.lower) * (1.0 + slack), delta * slack)
-        upper = _end(self.composed.above, start, above, 1.0 / tilt, 1.0) if above > 0.0 else math.inf
-        return Interval(_end(self.composed.below, start, below, 1.0 / tilt, -1.0), upper)
+        upper = _end(self.composed.above, start, above, 1.0 / tilt, 1.0, most) if above > 0.0 else math.inf
+        return Interval(_end(self.composed.below, start, below, 1.0 / tilt, -1.0, most), upper)
 
 
-def _end(value: Callable[[float], tuple[float, float]], start: float, goal: float, scale: float, sign: float) -> float:
+def _end(
+    value: Callable[[float], tuple[float, float]], start: float, goal: float, scale: float, sign: float, most: float
+) -> float:
     """About the least ε >= 0 where a falling function, given with its rate of fall, is at most `goal` (sign 1), inf if
-    none is found; or the largest where it is at least that (-1), 0 if none is. Newton's rule for the logarithm."""
+    none is found; or the largest where it is at least that (-1), 0 if none is. Newton's rule for the logarithm, between
+    0 and `most`."""
     epsilon, last = start, math.inf
     for _ in range(30):
         found, fall = value(epsilon)
         ready = found > 0.0 and fall > 0.0 and math.isfinite(found) and math.isfinite(fall)
         move = math.log(found / goal) * found / fall if ready else math.copysign(scale, found - goal)
-        moved = max(epsilon + max(min(move, 3.0 * scale), -3.0 * scale), 0.0)
+        moved = min(max(epsilon + max(min(move, 3.0 * scale), -3.0 * scale), 0.0), most)
         if moved == epsilon or abs(move) <= 1e-14 * epsilon or 1e-7 * epsilon > abs(move) > 0.1 * last:
             break
         last, epsilon = abs(move), moved
@@ -221,6 +282,9 @@ class _Plan:
 
     def laid(self, saddle: Saddle, aim: "_Aim", accuracy: Accuracy, points: int) -> _Laid:
         """A lattice for this ε with at least so many points; fewer than `accuracy` asks for where they would not do."""
+        widest = max(high - low for low, high in (reach.kept(self.goal) for reach in self.reaches))
+        steepest = STEEPEST * STEEP_CELLS / max(widest, 1e-12)
+        saddle = self.sketch.at(steepest) if saddle.tilt > steepest else saddle
         steps = np.array(ALIAS_STEPS) * 8.0 / math.sqrt(saddle.spread)
         others = np.append(saddle.tilt + steps, saddle.tilt * np.array(ALIAS_FACTORS))
         others = others[others > 0.0]
@@ -240,8 +304,8 @@ class _Plan:
 
     def _outside(self, masses: list[tuple[tuple[float, float], float]]) -> Interval:
         """The probability of any loss at +inf, from below and with all that was cut away."""
-        low = -math.expm1(sum(count * math.log1p(-certain) for (certain, _), count in masses))
-        high = -math.expm1(sum(count * math.log1p(-min(all_, 1.0 - EPS)) for (_, all_), count in masses))
+        low = 0.0 - math.expm1(sum(count * math.log1p(-certain) for (certain, _), count in masses))
+        high = 0.0 - math.expm1(sum(count * math.log1p(-min(all_, 1.0 - EPS)) for (_, all_), count in masses))
         return Interval(max(low * (1.0 - ROUNDING), 0.0), min(high * (1.0 + ROUNDING), 1.0))
 
     def _period(self, saddle: Saddle, others: Array, epsilon: float, goal: float) -> float:

@@ -82,7 +82,7 @@ class _Composed:
         error = self.error * (kernel.first_sum + rise * kernel.near_sum) * (1.0 + 1e-6)
         relative = kernel.rounding + SUMMED + self.unit_error
         relative += EPS * (16.0 + 4.0 * (abs(self.log_unit) + abs(epsilon) + abs(lattice.r * steps)))
-        # The sums are of W with its error, which may be negative: their rounding is that of a positive sum and twice it.
+        # The sums are of W with its error, which may be negative: they round like a positive sum and twice the error.
         error += relative * (abs(value) + 2.0 * error)
         if sign > 0.0:
             error += (1.0 + rise) * kernel.tail * (abs(near) + self.error * size) * (1.0 + 1e-6)
@@ -169,7 +169,7 @@ class Composed:
 
     @property
     def _transformed(self) -> float:
-        """Every output of a transform is a tree of log2(N) levels over all inputs, each level four roundings or less."""
+        """Every output of a transform is a tree of log2(N) levels over all inputs, of four roundings or less each."""
         return 5.0 * math.log2(self.points) * EPS
 
     def _characteristic(self, side: Side, share: Array) -> tuple[Array, Array, Array]:

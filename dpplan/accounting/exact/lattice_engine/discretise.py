@@ -6,10 +6,9 @@ true one gives a delta above (below) the true one after any number of steps.
 
 up    the polygon through H at the lattice points: a loss goes to the two around it, keeping its P- and its Q-mass
       (connect the dots: Doroshenko et al. 2022, arXiv:2207.04380). What lies above the lattice goes to loss +inf.
-down  a polygon nowhere above H (polygon.py). An atom goes to the lattice point at or just below it; the lattice is laid
-      through atoms where it can be (spacing.py). Where much of
-      the law is within a cell's width, that is merged into one outcome first, and the lattice laid through it. What lies
-      above the lattice is left out.
+down  a polygon nowhere above H (polygon.py). An atom goes to the lattice point at or just below it; the lattice is
+      laid through atoms where it can be (spacing.py). Where much of the law is within a cell's width, that is merged
+      into one outcome first, and the lattice laid through it. What lies above the lattice is left out.
 
 Every rounding is taken outward here, mass by mass; only the losses themselves are known to `moved`.
 
@@ -22,11 +21,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from dpplan.accounting.exact.lattice_engine.polygon import Cells, lowered, spread
-from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law
+from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law, log_ratio
 
 LEAST_MASS = 1e-290  # smaller masses have lost digits: they count as nothing below, and above as loss +inf
 ALIGNED = 0.02  # of a cell: an atom that is this near to a lattice point belongs to it
 LUMPED = 0.3  # of the law: with less within a cell's width, the polygon does better without merging it
+STEEP, MOST_STEEP = 2.0, 12  # what from one half of a cell to the next is a fall off, and how many it may take
 CROWDED = 0.05  # of the law: so much without atoms within a cell of the heaviest one is merged with it
 
 
@@ -117,8 +117,8 @@ def discretise(law: Law, lattice: Lattice, kept: tuple[float, float]) -> Lattice
 
 
 def _origin(law: Law, lattice: Lattice, kept: tuple[float, float]) -> tuple[float, tuple[float, float] | None]:
-    """A loss to lay the lattice through. The heaviest atom's; or the mean of a cell's width around it or, without atoms,
-    around the densest place, with its ends: what lies between them is merged."""
+    """A loss to lay the lattice through: the heaviest atom's; or the mean of a cell's width around it or, without
+    atoms, around the densest place. Then with the two ends of what is merged."""
     h, atoms = lattice.h, law.atoms
     inside = (atoms.loss >= kept[0]) & (atoms.loss <= kept[1])
     if inside.any():
@@ -138,7 +138,18 @@ def _origin(law: Law, lattice: Lattice, kept: tuple[float, float]) -> tuple[floa
     p, q = _merged(law, window)
     if min(p, q) < (CROWDED if inside.any() else LUMPED):
         return centre, None
-    return _log_ratio(p, q), window
+    window = _extended(law, window, h)
+    return log_ratio(*_merged(law, window)), window
+
+
+def _extended(law: Law, window: tuple[float, float], h: float) -> tuple[float, float]:
+    """The window with what falls off steeply on either side: no polygon follows that on this lattice."""
+    steps = 0.5 * h * np.arange(MOST_STEEP + 2)
+    right = law.masses(np.asarray(window[1] + steps, dtype=np.float64)).p
+    left = law.masses(np.asarray(window[0] - steps[::-1], dtype=np.float64)).p[::-1]
+    ends = (int(np.argmin(side[:-1] > STEEP * side[1:])) for side in (left, right))
+    below, above = (steps[end] for end in ends)
+    return window[0] - float(below), window[1] + float(above)
 
 
 def _merged(law: Law, window: tuple[float, float]) -> tuple[float, float]:
@@ -146,10 +157,6 @@ def _merged(law: Law, window: tuple[float, float]) -> tuple[float, float]:
     found, atoms = law.masses(np.array(window)), law.atoms
     inside = (atoms.loss >= window[0]) & (atoms.loss <= window[1])
     return float(found.p[0] + atoms.p[inside].sum()), float(found.q[0] + atoms.q[inside].sum())
-
-
-def _log_ratio(p: float, q: float) -> float:
-    return math.log1p((p - q) / q) if abs(p - q) < 0.5 * q else math.log(p / q)
 
 
 def _halves(law: Law, halves: Array, window: tuple[float, float] | None) -> _Halves:
@@ -266,7 +273,7 @@ class _Placing:
         kept = np.where(atoms.merged, 0.0, atoms.p * ((1.0 - atoms.relative) / (1.0 + atoms.relative) - 4.0 * EPS))
         masses += np.bincount(atoms.cell, kept * np.exp(-atoms.above) * self.weight[atoms.cell], len(masses))
         if halves.lump[0] > 0.0:
-            loss = _log_ratio(*halves.lump)
+            loss = log_ratio(*halves.lump)
             guard = max(guard, float(self.y[origin]) - loss)
             masses[origin] += halves.lump[0] * math.exp(float(self.y[origin]) - loss) * self.weight[origin]
         return np.asarray(masses * (1.0 - self._rounding)), added, max(guard, 0.0) * (1.0 + 1e-9)

@@ -1,4 +1,4 @@
-"""A picture of the composed loss that is only good enough to choose by: range, tilt, period. Nothing here is claimed."""
+"""A picture of the composed loss, good enough to choose range, tilt and period by. Nothing here is claimed."""
 
 import math
 from collections.abc import Callable
@@ -30,17 +30,18 @@ class Reach:
         return cls(law, p + np.bincount(np.searchsorted(edges, atoms.loss, side="right") - 1, atoms.p, len(p)))
 
     def kept(self, log_goal: float, tilt: float = 0.0) -> tuple[float, float]:
-        """Losses above which P has about e^log_goal at most, and below which the same, or of e^(tilt·L)·P as much as
-        of P above."""
+        """Losses above which P has about e^log_goal at most; below which so much, or that share of e^(tilt·L)·P."""
         low, high = self.law.bounds
         goal = math.exp(max(log_goal, -660.0))
         above, below = np.cumsum(self.p[::-1])[::-1][1:], np.cumsum(self.p)[:-1]
-        last = int(np.argmax(above <= goal))
+        last = int(np.sum(above > goal))
         with np.errstate(divide="ignore"):
             tilted = np.log(below) + tilt * _EDGES
-        first = max(int(np.sum(tilted <= math.log(goal))), int(np.sum(below <= goal)))
+            whole = float(np.max(np.log(self.p[1 : last + 1]) + tilt * _EDGES[:last], initial=-math.inf))
+        first = max(int(np.sum(tilted <= math.log(goal) + whole)), int(np.sum(below <= goal)))
         start, end = _EDGES[max(first - 1, 0)], _EDGES[min(last, len(_EDGES) - 1)]
-        return max(float(start), low, -MOST_LOSS), min(float(end), high, MOST_LOSS)
+        highest = min(float(end), high, MOST_LOSS)
+        return min(max(float(start), low, -MOST_LOSS), highest), highest
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,14 @@ class Sketch:
 
 def _picture(law: Law, bounds: tuple[float, float], size: int) -> tuple[Array, Array, float]:
     low, high = bounds
-    edges = np.linspace(low, high, size + 1) if high > low else np.array([low, low])
-    p, atoms = law.masses(edges).p, law.atoms
+    # Finer around 0, where most losses are when large ones are rare.
+    close = _EDGES[np.searchsorted(_EDGES, low) : np.searchsorted(_EDGES, high)]
+    edges = np.union1d(np.linspace(low, high, size + 1), close[:: max(CELLS // size, 1)])
+    edges = edges if len(edges) > 1 else np.array([low, low])
+    found, atoms = law.masses(edges), law.atoms
+    p, q = found.p, np.where(found.q > 0.0, found.q, 1.0)
+    mean = np.clip(np.log1p(np.maximum(p / q - 1.0, -1.0)), edges[:-1], edges[1:])
     inside = (atoms.loss >= low - 1e-9 * abs(low)) & (atoms.loss <= high + 1e-9 * abs(high))
-    y = np.concatenate((0.5 * (edges[:-1] + edges[1:]), atoms.loss[inside]))
+    y = np.concatenate((mean, atoms.loss[inside]))
     mass = np.concatenate((p, atoms.p[inside]))
     return y, mass, float(p.sum())

@@ -12,6 +12,7 @@ from dpplan.accounting.pairs.law import Array, Law
 
 MOST_ATOMS = 64  # of each law, the heaviest
 MOST_CANDIDATES = 20_000
+WORTH = 0.2  # of how far atoms are from lattice points at the step asked for
 FINEST = 0.25  # of what was asked for: a step is not made smaller than that for the sake of atoms
 
 
@@ -24,12 +25,14 @@ def step(terms: list[tuple[Law, float]], tilt: float, most: float) -> float:
     leading = float(differences[np.argmax(weights)])
     fewest = math.ceil(leading / most)
     count = int(min(max(fewest / FINEST - fewest, 1), MOST_CANDIDATES))
-    steps = leading / (fewest + np.arange(count, dtype=np.float64))
-    cost = np.zeros(count)
+    steps = np.append(leading / (fewest + np.arange(count, dtype=np.float64)), most)
+    cost = np.zeros(count + 1)
     for difference, weight in zip(differences, weights, strict=True):
         ratio = difference / steps
         cost += weight * np.abs(ratio - np.rint(ratio)) * steps
-    return float(steps[np.argmin(cost + 1e-12 * np.arange(count) * np.max(weights) * leading)])
+    best = int(np.argmin(cost[:-1] + 1e-12 * np.arange(count) * np.max(weights) * leading))
+    # A finer step costs points; one that only some atoms fit is not worth them.
+    return float(steps[best]) if cost[best] <= WORTH * cost[-1] else most
 
 
 def _differences(terms: list[tuple[Law, float]], tilt: float) -> tuple[Array, Array]:
