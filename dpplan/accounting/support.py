@@ -47,8 +47,8 @@ def sampled_gaussians(plan: Plan, accountant: str) -> tuple[SampledGaussian, ...
     known = as_sampled_gaussians(dominating_pairs(plan, accountant))
     if known is None:
         raise NotApplicable(
-            f"{accountant}: no theorem is known here for this plan: this accountant is made for Gaussian noise, sampled "
-            "by Poisson or not at all. Use the exact accountant."
+            f"{accountant}: no theorem is known here for this plan: this accountant is made for Gaussian noise, "
+            "sampled by Poisson or not at all. Use the exact accountant."
         )
     return known
 

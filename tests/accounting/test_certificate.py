@@ -11,7 +11,7 @@ from mpmath import mp, mpf
 from dpplan.accounting import delta, epsilon, exact, rdp
 from dpplan.accounting.bound import FLOOR, widened
 from dpplan.accounting.exact import certify, invert, prove
-from dpplan.accounting.exact.prove import design
+from dpplan.accounting.exact.prove import contour_plan
 from dpplan.accounting.exact.prove import invert as invert_proof
 from dpplan.accounting.sampled_gaussian import log_excess_moments
 from dpplan.errors import InternalError, NotCertified, PlanError
@@ -289,7 +289,8 @@ def test_round_trips_of_many_random_plans(seed):
         assert_it_keeps_with_itself(*random_plan(draw, beyond=number % 2 == 1), draw)
 
 
-# Of the work that a proof may take in a sweep, see prove/design.py: a second or two, where the command allows a minute.
+# Of the work that a proof may take in a sweep (prove/contour_plan.py): a second or two, where the command allows a
+# minute.
 SHORT_PROOF = 2_000_000
 
 
@@ -319,7 +320,7 @@ def test_the_prover_agrees(sigma, q, steps, asked):
 
 def compared_with_proofs(seed: int, plans: int, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many of so many plans, half of them of the box and half from beyond it, a short proof was found for."""
-    monkeypatch.setattr(design, "MOST_PRODUCTS", SHORT_PROOF)
+    monkeypatch.setattr(contour_plan, "MOST_PRODUCTS", SHORT_PROOF)
     draw = random.Random(f"proofs {seed}")
     return sum(assert_the_prover_agrees(*random_plan(draw, beyond=number % 2 == 1)) for number in range(plans))
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 from dpplan.accounting import delta, epsilon, exact, gdp, rdp
-from dpplan.accounting.exact import certify, grid, invert
-from dpplan.accounting.exact.law import Direction, Steps
+from dpplan.accounting.exact import certify, invert
+from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
+from dpplan.accounting.exact.gaussian_lattice import composition
 from dpplan.errors import InternalError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
@@ -93,7 +94,7 @@ def ends_by(steps: Steps, asked: float, how: str) -> invert.Ends:
     if how == "any":
         return invert.epsilon_ends(steps, Direction.REMOVE, asked)
     start = invert.epsilon_ends(steps, Direction.REMOVE, asked).upper
-    contour = grid.near(steps, Direction.REMOVE, start, math.log(asked), grid.COARSE)
+    contour = composition.near(steps, Direction.REMOVE, start, math.log(asked), composition.COARSE)
     return invert.ends_around(contour, asked)
 
 

@@ -7,8 +7,8 @@ import oracle
 import pytest
 from mpmath import mp, mpf
 
-from dpplan.accounting.exact import lattice
-from dpplan.accounting.exact.law import Direction
+from dpplan.accounting.exact.contour.privacy_loss import Direction
+from dpplan.accounting.exact.gaussian_lattice import step_law
 
 CASES = [
     (0.01, 4.0, 1e-3),
@@ -20,7 +20,7 @@ CASES = [
 ]
 
 
-def curve(law: lattice.LatticeLaw, masses, tilt: float, h: float, epsilon: float) -> mpf:
+def curve(law: step_law.LatticeLaw, masses, tilt: float, h: float, epsilon: float) -> mpf:
     """∫(dA - e^ε dB)₊ of lattice masses."""
     y = law.origin + h * law.losses
     weights = masses * np.exp(law.shift - (1 + tilt) * y)
@@ -32,7 +32,7 @@ def curve(law: lattice.LatticeLaw, masses, tilt: float, h: float, epsilon: float
 @pytest.mark.parametrize(("q", "sigma", "h"), CASES)
 def test_the_polygons_lie_above_and_below_the_curve(q, sigma, h, tilt, direction):
     ends = (-9.0 * sigma, 1.0 + 9.0 * sigma)
-    law = lattice.discretise(q=q, sigma=sigma, direction=direction, tilt=tilt, h=h, kept=ends)
+    law = step_law.discretise(q=q, sigma=sigma, direction=direction, tilt=tilt, h=h, kept=ends)
     y = law.origin + h * law.losses
     reached = y[np.cumsum(law.up) / law.up.sum() < 1 - 1e-12][-1]
     places = np.linspace(y[0], reached, 41) + 0.3 * h
@@ -55,7 +55,7 @@ def one_step(q: float, sigma: float, epsilon: float, direction: Direction) -> mp
 @pytest.mark.parametrize(("q", "sigma", "h"), CASES)
 def test_the_polygons_close_in_as_the_square_of_the_step(q, sigma, h):
     def gap(step: float) -> float:
-        law = lattice.discretise(sigma, q, Direction.REMOVE, 1.0, step, (-8.0 * sigma, 1.0 + 8.0 * sigma))
+        law = step_law.discretise(sigma, q, Direction.REMOVE, 1.0, step, (-8.0 * sigma, 1.0 + 8.0 * sigma))
         y = law.origin + step * law.losses
         mean = (law.up * y).sum() / law.up.sum()
         spread = (law.up * (y - mean) ** 2).sum() / law.up.sum()
@@ -69,7 +69,7 @@ def test_the_polygons_close_in_as_the_square_of_the_step(q, sigma, h):
 
 
 def test_both_measures_are_kept():
-    law = lattice.discretise(2.0, 0.1, Direction.REMOVE, 3.0, 1e-3, (-16.0, 17.0))
+    law = step_law.discretise(2.0, 0.1, Direction.REMOVE, 3.0, 1e-3, (-16.0, 17.0))
     y = law.origin + 1e-3 * law.losses
     for masses in (law.up, law.down):
         untilted = masses * np.exp(law.shift - 4.0 * y)

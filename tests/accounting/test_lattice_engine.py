@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 from dpplan.accounting import exact, pairs
-from dpplan.accounting.exact.lattice_engine import Accuracy, Composition, Interval, spacing
-from dpplan.accounting.exact.lattice_engine.composed import Composed
-from dpplan.accounting.exact.lattice_engine.discretise import Lattice, discretise
+from dpplan.accounting.exact.gaussian_lattice.step_law import Accuracy, Composition, Interval, spacing
+from dpplan.accounting.exact.lattice.composed import Composed
+from dpplan.accounting.exact.lattice.discretise import Lattice, discretise
 from dpplan.plan import Plan
 
 WIDE = 1e-4  # of a delta; most are far narrower

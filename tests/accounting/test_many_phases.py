@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from dpplan.accounting import rdp
-from dpplan.accounting.exact import certify, decay, event, invert, measure, quadrature
-from dpplan.accounting.exact.decay import Decay, Known
-from dpplan.accounting.exact.event import EventBound
-from dpplan.accounting.exact.law import Direction, Steps
-from dpplan.accounting.exact.measure import Measure
+from dpplan.accounting.exact import certify, invert, threshold_bound
+from dpplan.accounting.exact.contour import composed_loss, quadrature, tail_decay
+from dpplan.accounting.exact.contour.composed_loss import Measure
+from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
+from dpplan.accounting.exact.contour.tail_decay import Decay, Known
+from dpplan.accounting.exact.threshold_bound import EventBound
 from dpplan.accounting.support import SampledGaussian
 
 PHASES = 60
@@ -31,7 +32,7 @@ def _rows(count: int = PHASES) -> list[tuple[float, float, int]]:
 def test_the_interval_meets_that_of_phases_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = Steps.of(_rows())
     together = invert.epsilon_ends(steps, Direction.REMOVE, 1e-5)
-    for module in (measure, decay, event):
+    for module in (composed_loss, tail_decay, threshold_bound):
         monkeypatch.setattr(module, "MANY", 10**6)
     monkeypatch.setattr(quadrature, "MANY_ROWS", 10**6)
     apart = invert.epsilon_ends(steps, Direction.REMOVE, 1e-5)
@@ -69,7 +70,7 @@ def test_decay_of_all_is_above_the_characteristic_function() -> None:
 def test_event_of_all_is_that_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = Steps.of(_rows())
     together = EventBound(steps).epsilon(1e-5)
-    monkeypatch.setattr(event, "MANY", 10**6)
+    monkeypatch.setattr(threshold_bound, "MANY", 10**6)
     assert together == pytest.approx(EventBound(steps).epsilon(1e-5), rel=1e-12)
 
 

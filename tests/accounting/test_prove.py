@@ -18,8 +18,17 @@ from mpmath import mp, mpc, mpf
 
 from dpplan.accounting import Bound, Guarantee, exact
 from dpplan.accounting.exact import prove
-from dpplan.accounting.exact.law import Direction
-from dpplan.accounting.exact.prove import aliases, design, directions, growth, modulus, paths, survey, transform
+from dpplan.accounting.exact.contour.privacy_loss import Direction
+from dpplan.accounting.exact.prove import (
+    aliases,
+    contour_plan,
+    deformation,
+    directions,
+    float_moments,
+    strip_bound,
+    tail_decay,
+    transform,
+)
 from dpplan.accounting.exact.prove.balls import working_precision
 from dpplan.accounting.exact.prove.contour import Contour
 from dpplan.errors import InternalError, UsageError
@@ -112,7 +121,7 @@ def test_the_add_directions_delta_agrees_with_mpmath():
     row, epsilon = (1.5, 0.05, 400), 2.0
     with mp.workdps(40):
         truth = _Plain(row, 8.0, 24.0, 60.0, sign=-1).delta(mpf(epsilon))
-        maker = directions.Maker(survey.phases_of(_plan(row)), Direction.ADD, lambda sentence: None)
+        maker = directions.Maker(float_moments.phases_of(_plan(row)), Direction.ADD, lambda sentence: None)
         bits, chosen = maker.plan(epsilon, float(mp.log(truth)), math.log(1e-20))
         with working_precision(bits):
             ball = maker.curve(chosen).delta(arb(epsilon))
@@ -258,7 +267,7 @@ def test_epsilon_is_exactly_0_from_the_total_variation_on():
 def test_both_directions_have_the_same_total_variation(row):
     found = []
     for direction in Direction:
-        maker = directions.Maker(survey.phases_of(_plan(row)), direction, lambda sentence: None)
+        maker = directions.Maker(float_moments.phases_of(_plan(row)), direction, lambda sentence: None)
         bits, chosen = maker.plan(0.0, math.log(0.05), math.log(1e-18))
         with working_precision(bits):
             found.append(maker.curve(chosen).delta(arb(0)))
@@ -268,18 +277,18 @@ def test_both_directions_have_the_same_total_variation(row):
 
 # Each error source by itself: bounds hold whatever was chosen.
 
-STEP = survey.Phase(0.9, 0.05, 40)
+STEP = float_moments.Phase(0.9, 0.05, 40)
 EXPONENTS = [1.5, 4.0, -2.0, -9.0]
 
 
 def _transform(a: float, u: float) -> acb:
     """G(a + iu) by acb.integral over a range whose tails are below 1e-60."""
-    law = modulus.StepLaw.of(STEP)
+    law = tail_decay.StepLaw.of(STEP)
 
     def integrand(x: acb, analytic: bool) -> acb:
         return (acb(a, u) * law.ratio(x).log(analytic)).exp() * law.density(x)
 
-    low, high = survey.span(STEP, a, 17.0)
+    low, high = float_moments.span(STEP, a, 17.0)
     return sum((acb.integral(integrand, low + k, low + k + 1) for k in range(int(high - low) + 1)), acb(0))
 
 
@@ -305,12 +314,13 @@ def test_chosen_nodes_reach_the_accuracy_asked_for(a):
 
 @pytest.mark.parametrize("a", EXPONENTS)
 @pytest.mark.parametrize("path", [
-    paths.Path(0.0), paths.Path(1.0), paths.Path(2.4), paths.Path(1.5, 1.0, 0.7), paths.Path(0.4, -2.0, 2.0),
+    deformation.Path(0.0), deformation.Path(1.0), deformation.Path(2.4),
+    deformation.Path(1.5, 1.0, 0.7), deformation.Path(0.4, -2.0, 2.0),
 ])  # fmt: skip
 def test_no_frequency_beyond_u_exceeds_the_bound_there(a, path):
     with working_precision(BITS):
         for u in (0.0, 2.0, 15.0):
-            bound = modulus.bound(STEP, arb(a), arb(u), path, 30)
+            bound = tail_decay.bound(STEP, arb(a), arb(u), path, 30)
             assert bound.is_finite()
             for further in (u, 1.3 * u + 0.1, 4.0 * u + 3.0):
                 assert not abs(_transform(a, further)) > bound
@@ -323,7 +333,7 @@ def test_growth_bounds_the_integral_of_the_modulus_and_is_not_far_above_it(a, he
     theta = height / STEP.sigma**2
     for u in (0.0, 3.0, 20.0):
         with working_precision(BITS):
-            bound = float(growth.integral(STEP, arb(a), arb(u), height))
+            bound = float(strip_bound.integral(STEP, arb(a), arb(u), height))
         total = 0.0
         for v in x:
             b = STEP.q * math.exp((2 * v - 1) / (2 * STEP.sigma**2))
@@ -336,7 +346,7 @@ def test_growth_bounds_the_integral_of_the_modulus_and_is_not_far_above_it(a, he
 
 def test_what_the_trapezoid_sum_counts_too_much_is_below_the_alias_bound():
     phases, epsilon = (STEP,), 1.0
-    fine = design.design(phases, Direction.REMOVE, epsilon, -9.0, math.log(1e-20))
+    fine = contour_plan.design(phases, Direction.REMOVE, epsilon, -9.0, math.log(1e-20))
     with working_precision(fine.bits):
         truth = Contour(phases, Direction.REMOVE, fine).delta(arb(epsilon))
         for period in (2.0, 4.0, 7.0):
@@ -351,14 +361,14 @@ def test_what_the_trapezoid_sum_counts_too_much_is_below_the_alias_bound():
 
 @pytest.mark.parametrize("direction", Direction)
 def test_a_bad_design_is_wide_and_never_wrong(direction):
-    phases, epsilon = (STEP, survey.Phase(2.0, 0.3, 20)), arb(1.5)
-    good = design.design(phases, direction, 1.5, -6.0, math.log(1e-20))
+    phases, epsilon = (STEP, float_moments.Phase(2.0, 0.3, 20)), arb(1.5)
+    good = contour_plan.design(phases, direction, 1.5, -6.0, math.log(1e-20))
     place = good.placement
     bad = [
         replace(good, count=max(good.count // 3, 2)),
         replace(good, placement=replace(place, period=place.period / 3)),
         replace(good, placement=replace(place, alias_tilts=(place.tilt * 0.9, place.tilt * 1.1))),
-        replace(good, paths=tuple(paths.Path(0.3, 0.0, 1.0) for _ in phases)),
+        replace(good, paths=tuple(deformation.Path(0.3, 0.0, 1.0) for _ in phases)),
         replace(good, nodes=tuple(replace(nodes, count=nodes.count // 2) for nodes in good.nodes)),
         replace(good, nodes=tuple(replace(nodes, height=nodes.height / 4) for nodes in good.nodes)),
     ]
@@ -374,11 +384,11 @@ def test_a_bad_design_is_wide_and_never_wrong(direction):
 @pytest.mark.parametrize("direction", Direction)
 def test_chernoff_at_any_tilt_lies_above_delta(direction):
     phases = (STEP,)
-    found = survey.Survey(phases, direction)
+    found = float_moments.Survey(phases, direction)
     with working_precision(BITS):
         tops = {tilt: aliases.chernoff(phases, direction, tilt) for tilt in (0.0, 0.1, 1.0, 5.0, 12.0)}
         for epsilon in (0.2, 1.0, 1.7):
-            chosen = design.design(phases, direction, epsilon, found.log_estimate(epsilon), math.log(1e-6))
+            chosen = contour_plan.design(phases, direction, epsilon, found.log_estimate(epsilon), math.log(1e-6))
             value = Contour(phases, direction, chosen).delta(arb(epsilon))
             assert all(value < top * (-arb(tilt) * arb(epsilon)).exp() for tilt, top in tops.items())
 

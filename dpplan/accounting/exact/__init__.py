@@ -1,12 +1,10 @@
 """The exact accountant: a certified interval around the epsilon that a plan really spends.
 
-Poisson-subsampled Gaussian steps, add/remove one example. Both directions of the privacy loss are composed on
-their own and the larger is taken at the end. In reading order: law, strip and quadrature (the transform of one step),
-decay, jump and measure (composition), contour (inversion to delta); rarelaw, beyond, rare, bulk, raresurvey and
-rareplace (the same for rare jumps, with the paths taken apart by their largest step); lattice and grid (all of it
-again, by another method, for few steps and rare jumps); single (one step, in closed form) and double (two, as one
-integral); tilt and route (where to put a contour), invert (to epsilon), event and certify (what the result is held
-against). prove does it over in ball arithmetic.
+Both directions of the privacy loss are composed on their own and the larger is taken at the end. Steps that are
+sampled Gaussians go the fast road: one_step and two_steps in closed form, then contour/ (a transform, and an integral
+that turns it into delta), with gaussian_lattice/ where that finds no hold. Every other law goes to lattice/ (any_law).
+invert turns delta into epsilon; a plain event (threshold_bound) and Rényi DP are what certify holds the result against;
+prove/ does it over in ball arithmetic.
 
 Guarantee: CERTIFIED, lower <= truth <= upper, with every error of the computation bounded: aliasing, truncation,
 quadrature or lattice, what was cut away, and floating point (elementary functions taken to 4 units in the last
@@ -31,10 +29,10 @@ from dpplan.accounting.bound import Bound, Guarantee, widened
 from dpplan.accounting.description import Description
 from dpplan.accounting.exact import any_law, certify, invert
 from dpplan.accounting.exact.certify import Reconciled
-from dpplan.accounting.exact.double import TwoSteps
-from dpplan.accounting.exact.event import EventBound
+from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.invert import Ends
-from dpplan.accounting.exact.law import Direction, Steps
+from dpplan.accounting.exact.threshold_bound import EventBound
+from dpplan.accounting.exact.two_steps import TwoSteps
 from dpplan.accounting.pairs import DominatingPair
 from dpplan.accounting.support import SampledGaussian, as_sampled_gaussians, dominating_pairs
 from dpplan.errors import NotCertified

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dpplan.accounting.exact.invert import Ends
-from dpplan.accounting.exact.lattice_engine import Composition, Interval
+from dpplan.accounting.exact.lattice import Composition, Interval
 from dpplan.accounting.pairs import DominatingPair
 from dpplan.errors import NotCertified
 

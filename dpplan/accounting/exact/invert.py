@@ -10,12 +10,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from dpplan.accounting.exact import grid, rareplace, route, single
-from dpplan.accounting.exact.contour import Contour, DeltaInterval
-from dpplan.accounting.exact.double import TwoSteps
-from dpplan.accounting.exact.event import EventBound
-from dpplan.accounting.exact.grid import Grid
-from dpplan.accounting.exact.law import Direction, Steps
+from dpplan.accounting.exact import one_step
+from dpplan.accounting.exact.contour import rare_selection, selection
+from dpplan.accounting.exact.contour.inversion import Contour, DeltaInterval
+from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
+from dpplan.accounting.exact.gaussian_lattice import composition
+from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
+from dpplan.accounting.exact.threshold_bound import EventBound
+from dpplan.accounting.exact.two_steps import TwoSteps
 
 # A contour is rebuilt nearer to the answer when e^(log M(t) - ε·t) exceeds delta there by more than e^MISPLACED.
 MISPLACED = 1.0
@@ -40,7 +42,7 @@ class Ends:
     upper: float
     method: str
     terms: tuple[tuple[str, float], ...] = ()
-    contour: Contour | Grid | TwoSteps | None = field(default=None, compare=False)
+    contour: Contour | LatticeComposition | TwoSteps | None = field(default=None, compare=False)
 
     def joined(self, other: "Ends") -> "Ends":
         """The larger of two quantities, each between its ends; details are those of the one that decides."""
@@ -64,7 +66,7 @@ def epsilon_ends(steps: Steps, direction: Direction, delta: float) -> Ends:
     """Certified ends for one direction's epsilon; upper is inf where no method could bound it."""
     if steps.total == 1.0:
         return _single_epsilon(steps, direction, delta)
-    if route.total_variation_above(steps) <= delta:
+    if selection.total_variation_above(steps) <= delta:
         return Ends(0.0, 0.0, "total variation")
     if not TwoSteps.serves(steps):
         return _many_epsilon(steps, direction, delta)
@@ -82,21 +84,21 @@ def _two_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
 
 def _many_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
     log_delta = math.log(delta)
-    landscape = route.landscape(steps, direction, log_delta)
+    landscape = selection.landscape(steps, direction, log_delta)
     saddle = landscape.for_log_delta(log_delta)
     if saddle.epsilon <= 0.0:
         saddle = landscape.for_epsilon(0.0)
-        at_zero = route.plain(steps, direction, saddle, 0.0, min(saddle.log_delta, 0.0))
+        at_zero = selection.plain(steps, direction, saddle, 0.0, min(saddle.log_delta, 0.0))
         if at_zero.reached and at_zero.at(0.0).upper <= delta:
             return Ends(0.0, 0.0, "contour", at_zero.at(0.0).terms, at_zero)
-    contour = route.plain(steps, direction, saddle, max(saddle.epsilon, 0.0), log_delta)
+    contour = selection.plain(steps, direction, saddle, max(saddle.epsilon, 0.0), log_delta)
     for _ in range(REBUILDS):
         if not contour.reached:
             return _by_grid(steps, direction, delta, contour.epsilon)
         epsilon, value = _solve(contour, delta)
         if abs(epsilon - contour.epsilon) * contour.tilt < MISPLACED:
             break
-        contour = route.plain(steps, direction, landscape.for_epsilon(epsilon), epsilon, log_delta)
+        contour = selection.plain(steps, direction, landscape.for_epsilon(epsilon), epsilon, log_delta)
     ends = _verified(contour, delta, epsilon, value)
     return ends if ends.relative_width < FAIR else ends.narrowed(_by_grid(steps, direction, delta, epsilon))
 
@@ -104,7 +106,7 @@ def _many_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
 def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -> Ends:
     """Where a plain contour would be too long: the first that is narrow enough of the contours over jumps and of grids,
     a coarse one and a fine one; what each proves holds for all."""
-    if not grid.affordable(steps):
+    if not composition.affordable(steps):
         return Ends(0.0, math.inf, "none")
     rare = Ends(0.0, math.inf, "none")
     deep = delta < DEEP
@@ -116,8 +118,8 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
             if rare.relative_width <= FAIR:
                 return rare
     for attempt in range(SETTLING):
-        points = grid.COARSE if attempt else grid.ROUGH
-        coarse = grid.near(steps, direction, epsilon, math.log(delta), points)
+        points = composition.COARSE if attempt else composition.ROUGH
+        coarse = composition.near(steps, direction, epsilon, math.log(delta), points)
         found, value = _solve(coarse, delta)
         moved, epsilon = abs(found - epsilon) * coarse.tilt, found
         if attempt and moved < MISPLACED:
@@ -141,9 +143,9 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
 
 def _by_rare(steps: Steps, delta: float) -> Ends:
     """By a contour over rare jumps, remove direction, put where an estimate says and again nearer to the answer."""
-    epsilon, ends = rareplace.guess_epsilon(steps, math.log(delta)), Ends(0.0, math.inf, "none")
+    epsilon, ends = rare_selection.guess_epsilon(steps, math.log(delta)), Ends(0.0, math.inf, "none")
     for _ in range(REBUILDS):
-        contour = rareplace.contour(steps, epsilon, math.log(delta)) if epsilon > 0.0 else None
+        contour = rare_selection.contour(steps, epsilon, math.log(delta)) if epsilon > 0.0 else None
         if contour is None:
             break
         found, value = _solve(contour, delta)
@@ -156,14 +158,14 @@ def _by_rare(steps: Steps, delta: float) -> Ends:
 
 def _jump(steps: Steps, direction: Direction, epsilon: float, log_delta: float, width: float) -> Contour | None:
     rare = direction is Direction.REMOVE and epsilon > 0.0
-    return route.over_jumps(steps, epsilon, log_delta) if rare else None
+    return selection.over_jumps(steps, epsilon, log_delta) if rare else None
 
 
-def _fine(steps: Steps, direction: Direction, epsilon: float, log_delta: float, width: float) -> Grid:
-    return grid.near(steps, direction, epsilon, log_delta, grid.points_for(width, NARROW))
+def _fine(steps: Steps, direction: Direction, epsilon: float, log_delta: float, width: float) -> LatticeComposition:
+    return composition.near(steps, direction, epsilon, log_delta, composition.points_for(width, NARROW))
 
 
-def _solve(contour: Contour | Grid | TwoSteps, delta: float) -> tuple[float, DeltaInterval]:
+def _solve(contour: Contour | LatticeComposition | TwoSteps, delta: float) -> tuple[float, DeltaInterval]:
     """Newton's rule for log delta on the estimate; good to rounding where the contour is well placed."""
     epsilon = max(contour.epsilon, 0.0)
     value = contour.at(epsilon)
@@ -184,12 +186,14 @@ def _solve(contour: Contour | Grid | TwoSteps, delta: float) -> tuple[float, Del
     return epsilon, value
 
 
-def ends_around(contour: Contour | Grid | TwoSteps, delta: float) -> Ends:
+def ends_around(contour: Contour | LatticeComposition | TwoSteps, delta: float) -> Ends:
     """Certified ends for epsilon from one contour or grid, wherever it was put."""
     return _verified(contour, delta, *_solve(contour, delta))
 
 
-def _verified(contour: Contour | Grid | TwoSteps, delta: float, epsilon: float, value: DeltaInterval) -> Ends:
+def _verified(
+    contour: Contour | LatticeComposition | TwoSteps, delta: float, epsilon: float, value: DeltaInterval
+) -> Ends:
     """Widen around the estimate until both inequalities hold as computed."""
     slope = max(-value.slope, 1e-300)
     upper = _widen(lambda e: contour.at(e).upper <= delta, epsilon, (value.upper - delta) / slope, +1.0)
@@ -215,7 +219,7 @@ def _widen(holds: Callable[[float], bool], epsilon: float, width: float, sign: f
 def delta_ends(steps: Steps, direction: Direction, epsilon: float, ceiling: float) -> Ends:
     """Certified ends for one direction's delta at this epsilon; ceiling: an upper bound on it, to start from."""
     if steps.total == 1.0:
-        lower, upper = single.delta_ends(float(steps.sigma[0, 0]), float(steps.q[0, 0]), direction, epsilon)
+        lower, upper = one_step.delta_ends(float(steps.sigma[0, 0]), float(steps.q[0, 0]), direction, epsilon)
         return Ends(lower, upper, "closed form")
     if TwoSteps.serves(steps):
         two = TwoSteps(steps, direction, epsilon)
@@ -226,20 +230,20 @@ def delta_ends(steps: Steps, direction: Direction, epsilon: float, ceiling: floa
 
 
 def _many_delta(steps: Steps, direction: Direction, epsilon: float, ceiling: float) -> Ends:
-    if direction is Direction.ADD and epsilon >= route.largest_added_loss(steps):
+    if direction is Direction.ADD and epsilon >= selection.largest_added_loss(steps):
         return Ends(0.0, 0.0, "bounded loss")
     if ceiling < LEAST:
         return Ends(0.0, ceiling, "too small to tell from 0")
     if ceiling > NEARLY_ONE and direction is Direction.REMOVE:
-        missing = math.exp(min(route.log_missing(steps, epsilon), 0.0))
+        missing = math.exp(min(selection.log_missing(steps, epsilon), 0.0))
         if missing < NARROW:
             return Ends(
                 math.nextafter(1.0 - missing, 0.0), 1.0, "Chernoff on the other tail", (("missing from 1", missing),)
             )
     log_delta = math.log(ceiling)
     for _ in range(REBUILDS):
-        saddle = route.landscape(steps, direction, log_delta).for_epsilon(epsilon)
-        contour = route.plain(steps, direction, saddle, epsilon, min(saddle.log_delta, 0.0))
+        saddle = selection.landscape(steps, direction, log_delta).for_epsilon(epsilon)
+        contour = selection.plain(steps, direction, saddle, epsilon, min(saddle.log_delta, 0.0))
         if contour.log_chernoff(epsilon) < math.log(LEAST):
             return Ends(0.0, math.exp(contour.log_chernoff(epsilon)), "too small to tell from 0")
         if not contour.reached:
@@ -254,17 +258,17 @@ def _many_delta(steps: Steps, direction: Direction, epsilon: float, ceiling: flo
 
 def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta: float) -> Ends:
     """As `_by_grid`."""
-    if not grid.affordable(steps):
-        return Ends(0.0, route.total_variation_above(steps), "total variation")
-    known = Ends(0.0, route.total_variation_above(steps), "total variation")
+    if not composition.affordable(steps):
+        return Ends(0.0, selection.total_variation_above(steps), "total variation")
+    known = Ends(0.0, selection.total_variation_above(steps), "total variation")
     floor = EventBound(steps).delta(epsilon)
     if direction is Direction.REMOVE and epsilon > 0.0 and floor > LEAST:
-        rare = rareplace.contour(steps, epsilon, rareplace.guess_log_delta(steps, epsilon, math.log(floor)))
+        rare = rare_selection.contour(steps, epsilon, rare_selection.guess_log_delta(steps, epsilon, math.log(floor)))
         known = known if rare is None else _delta_at(steps, rare, epsilon)
         if known.relative_width <= FAIR:
             return known
     for _ in range(SETTLING):
-        coarse = grid.near(steps, direction, epsilon, log_delta, grid.COARSE)
+        coarse = composition.near(steps, direction, epsilon, log_delta, composition.COARSE)
         found = math.log(max(coarse.at(epsilon).estimate, 1e-300))
         moved, log_delta = abs(found - log_delta), min(found, 0.0)
         if moved < 3.0:
@@ -280,34 +284,34 @@ def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta
     return ends
 
 
-def _delta_at(steps: Steps, contour: Contour | Grid, epsilon: float) -> Ends:
+def _delta_at(steps: Steps, contour: Contour | LatticeComposition, epsilon: float) -> Ends:
     value = contour.at(epsilon)
-    ceiling = min(math.exp(min(contour.log_chernoff(epsilon), 0.0)), route.total_variation_above(steps))
+    ceiling = min(math.exp(min(contour.log_chernoff(epsilon), 0.0)), selection.total_variation_above(steps))
     upper = min(value.upper, ceiling) if value.upper >= value.lower else ceiling  # NaN takes the ceiling
     return Ends(max(value.lower, 0.0), upper, contour.method, value.terms, contour)
 
 
 def added_delta_below(steps: Steps, epsilon: float, delta: float) -> bool:
     """Whether the add direction provably spends at most `delta` at this epsilon; cheap tests first."""
-    if epsilon >= route.largest_added_loss(steps) or route.total_variation_above(steps) <= delta:
+    if epsilon >= selection.largest_added_loss(steps) or selection.total_variation_above(steps) <= delta:
         return True
     if steps.total == 1.0:
         return delta_ends(steps, Direction.ADD, epsilon, 1.0).upper <= delta
     if TwoSteps.serves(steps) and TwoSteps(steps, Direction.ADD).at(epsilon).upper <= delta:
         return True
     log_delta = math.log(delta)
-    saddle = route.landscape(steps, Direction.ADD, log_delta).for_epsilon(epsilon, log_floor=log_delta - 0.1)
+    saddle = selection.landscape(steps, Direction.ADD, log_delta).for_epsilon(epsilon, log_floor=log_delta - 0.1)
     if saddle.log_chernoff(epsilon) < log_delta and (
-        route.log_chernoff(steps, Direction.ADD, saddle, epsilon) < log_delta
-        or route.log_added(steps, saddle.tilt, epsilon) < log_delta
+        selection.log_chernoff(steps, Direction.ADD, saddle, epsilon) < log_delta
+        or selection.log_added(steps, saddle.tilt, epsilon) < log_delta
     ):
         return True
-    contour = route.plain(steps, Direction.ADD, saddle, epsilon, log_delta)
+    contour = selection.plain(steps, Direction.ADD, saddle, epsilon, log_delta)
     if contour.reached:
         return contour.at(epsilon).upper <= delta
-    if not grid.affordable(steps):
+    if not composition.affordable(steps):
         return False
-    return grid.near(steps, Direction.ADD, epsilon, log_delta, grid.COARSE).at(epsilon).upper <= delta
+    return composition.near(steps, Direction.ADD, epsilon, log_delta, composition.COARSE).at(epsilon).upper <= delta
 
 
 @dataclass(frozen=True)
@@ -320,8 +324,8 @@ class Added:
     @classmethod
     def of(cls, steps: Steps, epsilon: float, delta: float) -> "Added":
         log_delta = math.log(delta)
-        saddle = route.landscape(steps, Direction.ADD, log_delta).for_epsilon(epsilon)
-        return cls(steps, route.plain(steps, Direction.ADD, saddle, epsilon, log_delta))
+        saddle = selection.landscape(steps, Direction.ADD, log_delta).for_epsilon(epsilon)
+        return cls(steps, selection.plain(steps, Direction.ADD, saddle, epsilon, log_delta))
 
     def below(self, epsilon: float, delta: float) -> bool:
         known = self.contour.reached and self.contour.at(epsilon).upper <= delta
@@ -333,7 +337,7 @@ def _single_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
     sigma, q = float(steps.sigma[0, 0]), float(steps.q[0, 0])
 
     def ends(epsilon: float) -> tuple[float, float]:
-        return single.delta_ends(sigma, q, direction, epsilon)
+        return one_step.delta_ends(sigma, q, direction, epsilon)
 
     lower, _ = _bisect(lambda e: ends(e)[0] >= delta)
     _, upper = _bisect(lambda e: ends(e)[1] > delta)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from mpmath import mp, mpc, mpf
 
-from dpplan.accounting.exact.law import Steps
-from dpplan.accounting.exact.quadrature import Quadrature
-from dpplan.accounting.exact.strip import Nodes, angle, log_width
+from dpplan.accounting.exact.contour.privacy_loss import Steps
+from dpplan.accounting.exact.contour.quadrature import Quadrature
+from dpplan.accounting.exact.contour.strip_bound import Nodes, angle, log_width
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 

@@ -8,9 +8,9 @@ import oracle
 import pytest
 from mpmath import mp, mpf
 
-from dpplan.accounting.exact.contour import Accuracy, Aim, Chernoff, Contour
-from dpplan.accounting.exact.law import Direction, Steps
-from dpplan.accounting.exact.measure import Measure
+from dpplan.accounting.exact.contour.composed_loss import Measure
+from dpplan.accounting.exact.contour.inversion import Accuracy, Aim, Chernoff, Contour
+from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 SHARP = Accuracy(aliases=math.log(1e-14), rest=math.log(1e-13), most=8192)

@@ -8,7 +8,7 @@ import oracle
 import pytest
 from mpmath import mp, mpf
 
-from dpplan.accounting.exact.law import (
+from dpplan.accounting.exact.contour.privacy_loss import (
     Band,
     Cut,
     Direction,

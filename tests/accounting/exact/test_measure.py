@@ -7,8 +7,8 @@ import oracle
 import pytest
 from mpmath import mp, mpc, mpf
 
-from dpplan.accounting.exact.law import Cut, Direction, Steps
-from dpplan.accounting.exact.measure import Measure, cut_at, far_limit
+from dpplan.accounting.exact.contour.composed_loss import Measure, cut_at, far_limit
+from dpplan.accounting.exact.contour.privacy_loss import Cut, Direction, Steps
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 CASES = [

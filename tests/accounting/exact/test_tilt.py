@@ -7,8 +7,8 @@ import oracle
 import pytest
 from mpmath import mp, mpc, mpf
 
-from dpplan.accounting.exact.law import Direction, Steps
-from dpplan.accounting.exact.tilt import TOLERANCE, Landscape, log_chernoff_factor
+from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
+from dpplan.accounting.exact.contour.saddle_point import TOLERANCE, Landscape, log_chernoff_factor
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 CASES = [

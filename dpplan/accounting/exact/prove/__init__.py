@@ -16,20 +16,20 @@ Proof in outline; each inequality is derived, and evaluated, where it is named.
  3  Aliasing. The trapezoid sum with step h is Σ_n e^(2πnt/h)·delta(ε + 2πn/h), all terms positive; those with n != 0
     are bounded by Chernoff at one tilt on either side of t, summed as geometric series.                  aliases.py
  4  Frequencies left out. |M(t + iu)| for every u >= U is bounded by one integral of a modulus along a path in the
-    upper half-plane, which falls as u rises; the sum over 1/u² is then elementary.           modulus.py, contour.py
+    upper half-plane, which falls as u rises; the sum over 1/u² is then elementary.           tail_decay.py, contour.py
  5  Quadrature in x. The trapezoid rule for E_Q[r^w] errs by at most the growth of the integrand in the strip
-    |Im x| < πσ², where r^w is analytic (Trefethen, Weideman 2014, Thm 5.1).                transform.py, growth.py
- 6  Tails in x. Beyond the ends of each range the integrand falls at least exponentially.     `tails` in modulus.py
+    |Im x| < πσ², where r^w is analytic (Trefethen, Weideman 2014, Thm 5.1).                transform.py, strip_bound.py
+ 6  Tails in x. Beyond the ends of each range the integrand falls at least exponentially.     `tails` in tail_decay.py
  7  Rounding. Inside the balls; the precision follows from the number of steps and from what the sum cancels.
-                                                                                               balls.py, design.py
+                                                                                               balls.py, contour_plan.py
  8  Inversion. delta(ε) falls: two evaluations, one proven above delta and one below, bracket ε.           invert.py
  9  Both directions. The remove direction's end is held against the add direction's delta there: by the largest loss
     -Σ count·log(1 - q), by Chernoff at one tilt, or by its own contour. At ε = 0 both are the total variation.
                                                                                                      directions.py
 10  No sampling, one step and two steps have closed forms or an integral of one, and need no contour.      closed.py
 
-What the proof rests on besides: that Arb and this code do what they say. design.py, paths.py and survey.py choose in
-floating point where to compute; a bad choice makes an interval wide, or NotProved, and never wrong.
+What the proof rests on besides: that Arb and this code do what they say. contour_plan.py, deformation.py and
+float_moments.py choose in floating point where to compute; a bad choice makes an interval wide, or NotProved, and never wrong.
 """
 
 import math
@@ -43,7 +43,7 @@ from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.exact.prove import balls, directions
 from dpplan.accounting.exact.prove.directions import Found, Progress
 from dpplan.accounting.exact.prove.errors import NotProved
-from dpplan.accounting.exact.prove.survey import phases_of
+from dpplan.accounting.exact.prove.float_moments import phases_of
 from dpplan.accounting.numerics import outward
 from dpplan.checks import Problems
 from dpplan.errors import InternalError

@@ -9,10 +9,10 @@ geometric series with the ratio e^(-|s - t|Λ) (Alghamdi et al. 2023, arXiv:2208
 import math
 from dataclasses import dataclass
 
-from dpplan.accounting.exact.law import Direction
+from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.prove import transform
 from dpplan.accounting.exact.prove.balls import Ball, arb, zero
-from dpplan.accounting.exact.prove.survey import Phase, total_steps
+from dpplan.accounting.exact.prove.float_moments import Phase, total_steps
 
 LOG_MOMENT = -12.0  # a Chernoff bound is asked to be good to e^-12
 

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from dpplan.accounting.exact.law import Direction
+from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.prove.balls import Ball, ComplexBall, acb, arb, within, zero
 from dpplan.accounting.exact.prove.errors import FEWER, NotProved
-from dpplan.accounting.exact.prove.modulus import EVALUATIONS, StepLaw, piece
-from dpplan.accounting.exact.prove.survey import Phase, total_steps
+from dpplan.accounting.exact.prove.float_moments import Phase, total_steps
+from dpplan.accounting.exact.prove.tail_decay import EVALUATIONS, StepLaw, piece
 
 SPARE_BITS = 40  # for rounding
 DEEPEST = 200

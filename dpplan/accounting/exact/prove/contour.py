@@ -9,12 +9,12 @@ The W_k do not depend on ε: they are computed once and serve every ε nearby.
 import math
 from functools import cached_property
 
-from dpplan.accounting.exact.law import Direction
-from dpplan.accounting.exact.prove import modulus, transform
+from dpplan.accounting.exact.contour.privacy_loss import Direction
+from dpplan.accounting.exact.prove import tail_decay, transform
 from dpplan.accounting.exact.prove.aliases import Aliases
 from dpplan.accounting.exact.prove.balls import Ball, ComplexBall, acb, arb, within, zero
-from dpplan.accounting.exact.prove.design import Design
-from dpplan.accounting.exact.prove.survey import Phase, total_steps
+from dpplan.accounting.exact.prove.contour_plan import Design
+from dpplan.accounting.exact.prove.float_moments import Phase, total_steps
 
 DECAY_BITS = 24  # of the bound on one step's transform, beyond those that the number of steps takes
 
@@ -55,7 +55,7 @@ class Contour:
         bits = DECAY_BITS + int(math.log2(total_steps(self.phases)))
         largest = arb(1)
         for phase, path in zip(self.phases, self.design.paths, strict=True):
-            largest *= modulus.bound(phase, a, u, path, bits) ** phase.count
+            largest *= tail_decay.bound(phase, a, u, path, bits) ** phase.count
         return (largest / (arb.pi() * last * self.h)).abs_upper()
 
     def _sum(self, epsilon: Ball, factors: list[ComplexBall]) -> Ball:

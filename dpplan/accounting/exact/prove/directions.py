@@ -8,15 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from dpplan.accounting.exact.law import Direction
+from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.prove import aliases
 from dpplan.accounting.exact.prove.balls import Ball, agreed_digits, arb, ball_of, ends, working_precision, zero
 from dpplan.accounting.exact.prove.closed import Curve, closed_curve, is_closed, working_bits
 from dpplan.accounting.exact.prove.contour import Contour
-from dpplan.accounting.exact.prove.design import Design, design
+from dpplan.accounting.exact.prove.contour_plan import Design, design
 from dpplan.accounting.exact.prove.errors import NotProved
+from dpplan.accounting.exact.prove.float_moments import Phase, Survey
 from dpplan.accounting.exact.prove.invert import bracket, sizes
-from dpplan.accounting.exact.prove.survey import Phase, Survey
 
 Progress = Callable[[str], None]
 Phases = tuple[Phase, ...]

@@ -6,10 +6,10 @@ each Fourier integral to the line on which it fades give
     |h·Σ_j f(x₀ + jh) - ∫f| <= (∫|f(x + iy)| dx + ∫|f(x - iy)| dx) / (e^(2πy/h) - 1)
 
 (Trefethen, Weideman 2014, SIAM Review 56, Thm 5.1). For f = r^(a + iu)·Q and 0 <= u <= U, y < πσ², the modulus on
-either line is at most |r|^a·e^(U·arg r)·|Q|, whose integral growth.py bounds.
+either line is at most |r|^a·e^(U·arg r)·|Q|, whose integral strip_bound.py bounds.
 
 Tails. On the real line |f| = r^a·Q at every u. The nodes left out are bounded by cells, each at its worst, as far as
-f may rise again, and beyond by a geometric series (modulus.tails).
+f may rise again, and beyond by a geometric series (tail_decay.tails).
 """
 
 import math
@@ -17,12 +17,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Direction
-from dpplan.accounting.exact.prove import growth, modulus
+from dpplan.accounting.exact.contour.privacy_loss import Direction
+from dpplan.accounting.exact.prove import strip_bound, tail_decay
 from dpplan.accounting.exact.prove.balls import Ball, ComplexBall, acb, acb_mat, arb, within, zero
-from dpplan.accounting.exact.prove.modulus import StepLaw
-from dpplan.accounting.exact.prove.paths import Path, estimate
-from dpplan.accounting.exact.prove.survey import Phase, log_ratio, span
+from dpplan.accounting.exact.prove.deformation import Path, estimate
+from dpplan.accounting.exact.prove.float_moments import Phase, log_ratio, span
+from dpplan.accounting.exact.prove.tail_decay import StepLaw
 
 # Heights that are tried, as fractions of the strip or of what a Gaussian can use.
 HEIGHTS = (0.03, 0.06, 0.1, 0.15, 0.22, 0.3, 0.4, 0.5, 0.62, 0.75, 0.87, 0.96)
@@ -80,7 +80,7 @@ def choose_nodes(phase: Phase, a: float, u_max: float, log_goal: float) -> Nodes
     x = np.linspace(low, far, SCAN)
     matters = a * log_ratio(phase, x) - 0.5 * (x / phase.sigma) ** 2 > still + log_goal - 2.0 * ROOM
     high = float(x[min(int(np.nonzero(matters)[0][-1]) + 1, SCAN - 1)])
-    # For a < 0 the integrand falls from its mode on; see modulus.tails.
+    # For a < 0 the integrand falls from its mode on; see tail_decay.tails.
     far = far if a > 0.0 else max(high, phase.sigma)
     return Nodes(math.floor(low / step) * step, step, max(int((high - low) / step), 0) + 3, float(heights[best]), far)
 
@@ -111,16 +111,16 @@ def _unsampled(phase: Phase, w: ComplexBall) -> ComplexBall:
 
 
 def _quadrature_error(phase: Phase, a: Ball, u_max: Ball, nodes: Nodes) -> Ball:
-    grown = growth.integral(phase, a, u_max.upper(), nodes.height)
+    grown = strip_bound.integral(phase, a, u_max.upper(), nodes.height)
     return (2 * grown / (2 * arb.pi() * arb(nodes.height) / arb(nodes.step)).expm1()).abs_upper()
 
 
 def _tail_error(phase: Phase, a: Ball, nodes: Nodes) -> Ball:
     """h·Σ f over the nodes left out. A cell of length d holds at most d/h + 1 of them."""
     step, far = arb(nodes.step), max(nodes.far, nodes.high)
-    total = sum((tail.series(step) for tail in modulus.tails(phase, a, nodes.low, far)), zero())
+    total = sum((tail.series(step) for tail in tail_decay.tails(phase, a, nodes.low, far)), zero())
     if far > nodes.high:
-        between = growth.cells(phase, a, zero(), 0.0, nodes.high, far)
+        between = strip_bound.cells(phase, a, zero(), 0.0, nodes.high, far)
         total += sum((worst * (width + step) for worst, width in between), zero())
     return total.abs_upper()
 

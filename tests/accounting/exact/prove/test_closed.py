@@ -7,11 +7,11 @@ import pytest
 from flint import arb
 from mpmath import mp, mpf
 
-from dpplan.accounting.exact.law import Direction
+from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.prove.balls import working_precision
 from dpplan.accounting.exact.prove.closed import closed_curve, is_closed, working_bits
 from dpplan.accounting.exact.prove.errors import NotProved
-from dpplan.accounting.exact.prove.survey import Phase
+from dpplan.accounting.exact.prove.float_moments import Phase
 
 BITS = 120
 

@@ -8,11 +8,11 @@ import pytest
 from flint import arb
 from mpmath import mp, mpc, mpf
 
-from dpplan.accounting.exact.law import Direction
-from dpplan.accounting.exact.prove import modulus
+from dpplan.accounting.exact.contour.privacy_loss import Direction
+from dpplan.accounting.exact.prove import tail_decay
 from dpplan.accounting.exact.prove.balls import working_precision
-from dpplan.accounting.exact.prove.paths import Path, best_path, estimate, highest
-from dpplan.accounting.exact.prove.survey import Phase, Survey, log_ratio, phases_of, span
+from dpplan.accounting.exact.prove.deformation import Path, best_path, estimate, highest
+from dpplan.accounting.exact.prove.float_moments import Phase, Survey, log_ratio, phases_of, span
 from dpplan.plan import Plan
 
 PHASES = [Phase(1.0, 0.01, 100), Phase(0.5, 0.4, 3), Phase(3.0, 1e-5, 10**6)]
@@ -76,7 +76,7 @@ def test_a_paths_estimate_is_the_bound_it_stands_for(a, u):
     tried = [Path(0.0), Path(1.0), Path(1.5, 1.0, 0.7), Path(0.4, -2.0, 2.0)]
     with working_precision(100):
         for path, value in zip(tried, estimate(phase, a, u, tried).tolist(), strict=True):
-            bound = modulus.bound(phase, arb(a), arb(u), path, 30)
+            bound = tail_decay.bound(phase, arb(a), arb(u), path, 30)
             assert value == pytest.approx(float(bound.log().mid()), abs=0.01)
 
 

@@ -19,7 +19,7 @@ E stays away from 0, where y(x) would leave the plane, which is why the wings ar
 
 Error of the quadrature. Gauss's rule with NODES nodes on panels of half-width l, and a bound on the integrand in the
 disc |z - c| <= 2l around a panel's centre, which holds the ellipse of half-axes that add up to ρ·l, ρ = 2 + √3: see
-lattice.py for the rule. In the disc, with ϑ = 2l/σ₁² <= 1/2, a = Re z and a⁺ = c + 2l:
+gaussian_lattice/step_law.py for the rule. In the disc, with ϑ = 2l/σ₁² <= 1/2, a = Re z and a⁺ = c + 2l:
 
 - |p(z)| <= p(a)·e^{(2l)²/2σ₁²}, term by term.
 - (log E)' = -s₁/(σ₁²·s₂) with 1 - s₁ = (1 - q₁)/r₁ and (1 - s₁)(1 - s₂) = κ² = (1 - q₁)(1 - q₂)/ℓ. As a logistic
@@ -30,7 +30,7 @@ lattice.py for the rule. In the disc, with ϑ = 2l/σ₁² <= 1/2, a = Re z and 
 
 Left of the panels p holds at most the mass of one normal tail, times K at its largest there.
 
-Symbols: as in single.py; arrays are [panel, node] or [panel, 1].
+Symbols: as in one_step.py; arrays are [panel, node] or [panel, 1].
 """
 
 import functools
@@ -39,9 +39,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.contour import DeltaInterval
-from dpplan.accounting.exact.law import Direction, Steps, log_ratio, loss_rounding
-from dpplan.accounting.exact.quadrature import EPS
+from dpplan.accounting.exact.contour.inversion import DeltaInterval
+from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, log_ratio, loss_rounding
+from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.normal import normal_tail
 

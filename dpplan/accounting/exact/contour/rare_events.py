@@ -10,8 +10,8 @@ computed in that form, so that what the two have in common never has to cancel. 
 u beyond a point by moving its integral to the line Im x = y, where |e^{iuL}| = e^{-u·arg r} and the difference of
 the far and the bulk cut grows at most by e^(y²/2w²); any y in (0, πσ²) will do. The integral of the modulus is
 bounded cell by cell between the nodes, and outside them without the help of e^{-u·arg r} <= 1, as for the
-quadrature (strip.py). What the bulk alone contributes to delta is bounded by Chernoff at tilts far above t, where a
-law without jumps is still small.
+quadrature (strip_bound.py). What the bulk alone contributes to delta is bounded by Chernoff at tilts far above t, where
+a law without jumps is still small.
 """
 
 import math
@@ -19,9 +19,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Steps
-from dpplan.accounting.exact.quadrature import Quadrature
-from dpplan.accounting.exact.strip import Nodes, Range
+from dpplan.accounting.exact.contour.privacy_loss import Steps
+from dpplan.accounting.exact.contour.quadrature import Quadrature
+from dpplan.accounting.exact.contour.strip_bound import Nodes, Range
 from dpplan.accounting.numerics import Array, outward
 
 HEIGHTS = np.array((0.03, 0.07, 0.14, 0.24, 0.36, 0.5, 0.65, 0.8, 0.92))

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Steps
+from dpplan.accounting.exact.contour.privacy_loss import Steps
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.numerics.normal import log_normal_tail, log_normal_tails
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Direction
+from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.support import sampled_gaussians

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.contour import LOG_TINY, Chernoff, DeltaInterval
-from dpplan.accounting.exact.lattice_engine.discretise import Lattice, LatticeLaw, Side
-from dpplan.accounting.exact.law import grown_error, log_characteristic
-from dpplan.accounting.exact.measure import LOG_HUGE
+from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE
+from dpplan.accounting.exact.contour.inversion import LOG_TINY, Chernoff, DeltaInterval
+from dpplan.accounting.exact.contour.privacy_loss import grown_error, log_characteristic
+from dpplan.accounting.exact.lattice.discretise import Lattice, LatticeLaw, Side
 from dpplan.accounting.numerics import ComplexArray
 from dpplan.accounting.pairs.law import EPS, Array
 

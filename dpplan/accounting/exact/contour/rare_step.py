@@ -41,7 +41,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.law import log_ratio, loss_rounding
+from dpplan.accounting.exact.contour.privacy_loss import log_ratio, loss_rounding
 from dpplan.accounting.numerics import Array, ComplexArray
 from dpplan.accounting.numerics.exp_remainder import exp_remainder
 from dpplan.accounting.numerics.normal import log_normal_tail

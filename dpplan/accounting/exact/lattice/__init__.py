@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from dpplan.accounting.exact.contour import Chernoff
-from dpplan.accounting.exact.lattice_engine import spacing
-from dpplan.accounting.exact.lattice_engine.composed import Composed
-from dpplan.accounting.exact.lattice_engine.discretise import Lattice, discretise
-from dpplan.accounting.exact.lattice_engine.one_step import delta_ends
-from dpplan.accounting.exact.lattice_engine.sketch import Reach, Sketch
-from dpplan.accounting.exact.tilt import Saddle
+from dpplan.accounting.exact.contour.inversion import Chernoff
+from dpplan.accounting.exact.contour.saddle_point import Saddle
+from dpplan.accounting.exact.lattice import spacing
+from dpplan.accounting.exact.lattice.composed import Composed
+from dpplan.accounting.exact.lattice.discretise import Lattice, discretise
+from dpplan.accounting.exact.lattice.single_step import delta_ends
+from dpplan.accounting.exact.lattice.sketch import Reach, Sketch
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law
 
 # How much of delta may be cut away as absurd losses, and what aliases may add to it, relative to the width asked for.

@@ -21,7 +21,7 @@ from typing import Protocol
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Steps, log_ratio
+from dpplan.accounting.exact.contour.privacy_loss import Steps, log_ratio
 from dpplan.accounting.numerics import Array
 
 CELLS = 320

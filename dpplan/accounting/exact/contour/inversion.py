@@ -19,9 +19,9 @@ from typing import cast
 
 import numpy as np
 
-from dpplan.accounting.exact.measure import LOG_HUGE, Moments
-from dpplan.accounting.exact.quadrature import EPS
-from dpplan.accounting.exact.tilt import log_chernoff_factor
+from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE, Moments
+from dpplan.accounting.exact.contour.quadrature import EPS
+from dpplan.accounting.exact.contour.saddle_point import log_chernoff_factor
 from dpplan.accounting.numerics import Array, ComplexArray, outward
 
 # Frequencies are bounded on a geometric net that starts at NET_START standard deviations of the characteristic

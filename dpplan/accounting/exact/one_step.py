@@ -7,7 +7,7 @@ Both events are the optimal ones (Neyman-Pearson), so the values are exact up to
 
 import math
 
-from dpplan.accounting.exact.law import Direction
+from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.numerics.normal import log_normal_tail as _log_tail
 
 EPS = 2.0**-52

@@ -19,7 +19,7 @@ Both expectations are bounded by upper Riemann sums, cell by cell with each fact
 f is convex in r with its least value 0 at r = 1, so that over a cell it is largest at one of the ends. Right of all
 cells f <= t(r - 1) <= t·q·e^e, whose integral is t·q·N(1, σ²)'s tail; left of them f <= r^(-t) <= (1 - q)^(-t).
 
-Symbols: as in law.py; L = log r. Arrays are [cell] or [edge].
+Symbols: as in privacy_loss.py; L = log r. Arrays are [cell] or [edge].
 """
 
 import functools
@@ -28,9 +28,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Steps, log_ratio
-from dpplan.accounting.exact.rarelaw import EPS, RareLaw, Window
-from dpplan.accounting.exact.tilt import log_chernoff_factor
+from dpplan.accounting.exact.contour.privacy_loss import Steps, log_ratio
+from dpplan.accounting.exact.contour.rare_step import EPS, RareLaw, Window
+from dpplan.accounting.exact.contour.saddle_point import log_chernoff_factor
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.exp_remainder import exp_remainder
 from dpplan.accounting.numerics.normal import log_normal_tail
@@ -100,8 +100,8 @@ class Falling:
 
 @dataclass(frozen=True)
 class Beyond:
-    """F(ε) of the paths that some step's cut takes away. power, end: of the cuts of rarelaw.py, [phase] each; falling:
-    at the tilts with which the second integral is bounded."""
+    """F(ε) of the paths that some step's cut takes away. power, end: of the cuts of rare_step.py, [phase] each;
+    falling: at the tilts with which the second integral is bounded."""
 
     steps: Steps
     power: Array

@@ -5,7 +5,7 @@ On a lattice the contour sum is finite: with N points to a period Λ = N·h and 
     (M/N)·Σ_k φ(u_k)^T · Σ_{Y > ε} e^{(iu_k - t)Y}·(1 - e^{ε-Y})  =  Σ_m e^{mΛt}·delta(ε + mΛ),      u_k = 2πk/Λ,
 
 over Y in the composed lattice; the inner sum is two geometric series. Its aliases m ≠ 0 are positive and bounded by
-Chernoff. Both laws of lattice.py go through it, the upper one for an upper end and the lower one for a lower end.
+Chernoff. Both laws of step_law.py go through it, the upper one for an upper end and the lower one for a lower end.
 
 Slower and wider than a contour over the law itself, and independent of it: it neither samples a transform nor
 needs it to decay, so it serves few steps and rare jumps, and as a check on the other.
@@ -19,13 +19,13 @@ from functools import cached_property
 
 import numpy as np
 
-from dpplan.accounting.exact import lattice
-from dpplan.accounting.exact.contour import LOG_TINY, Chernoff, DeltaInterval
-from dpplan.accounting.exact.lattice import LatticeLaw
-from dpplan.accounting.exact.law import Direction, Steps, grown_error, log_characteristic, log_ratio
-from dpplan.accounting.exact.measure import LOG_HUGE
-from dpplan.accounting.exact.quadrature import EPS
-from dpplan.accounting.exact.tilt import Landscape
+from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE
+from dpplan.accounting.exact.contour.inversion import LOG_TINY, Chernoff, DeltaInterval
+from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, grown_error, log_characteristic, log_ratio
+from dpplan.accounting.exact.contour.quadrature import EPS
+from dpplan.accounting.exact.contour.saddle_point import Landscape
+from dpplan.accounting.exact.gaussian_lattice import step_law
+from dpplan.accounting.exact.gaussian_lattice.step_law import LatticeLaw
 from dpplan.accounting.numerics import Array, ComplexArray
 from dpplan.accounting.numerics.normal import normal_tail
 
@@ -72,7 +72,7 @@ class _Composed:
     unit_error: float
 
 
-class Grid:
+class LatticeComposition:
     """delta(ε) near one ε, with `points` lattice points to a period. Serves as a Contour."""
 
     method = "grid"
@@ -82,7 +82,7 @@ class Grid:
         self.tilt, self.h = place.tilt, place.period / points
         self.counts = [float(count) for count in steps.count[:, 0]]
         self.laws = [
-            lattice.discretise(float(sigma), float(q), direction, self.tilt, self.h, (float(start), float(end)))
+            step_law.discretise(float(sigma), float(q), direction, self.tilt, self.h, (float(start), float(end)))
             for sigma, q, start, end in zip(steps.sigma[:, 0], steps.q[:, 0], place.start, place.end, strict=True)
         ]
         self._phases = list(zip(self.counts, self.laws, strict=True))
@@ -237,7 +237,7 @@ def _mean(weights: Array, values: Array) -> float:
     return float((weights * values).sum() / weights.sum())
 
 
-def near(steps: Steps, direction: Direction, epsilon: float, log_delta: float, points: int) -> Grid:
+def near(steps: Steps, direction: Direction, epsilon: float, log_delta: float, points: int) -> LatticeComposition:
     """A grid for delta near this ε; fewer points where many phases share them."""
     points = max(points >> max(len(steps.sigma) - 1, 0).bit_length(), LEAST)
     where = place(steps, direction, epsilon, log_delta)
@@ -246,7 +246,7 @@ def near(steps: Steps, direction: Direction, epsilon: float, log_delta: float, p
         where = replace(where, period=widest * points / MOST_CELLS)
     # A cell is to weigh at most e^20 more at one end than at the other.
     where = replace(where, tilt=min(where.tilt, 20.0 * points / where.period))
-    return Grid(steps, direction, epsilon, where, points)
+    return LatticeComposition(steps, direction, epsilon, where, points)
 
 
 def affordable(steps: Steps) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Direction, Steps, log_ratio, lowest_mode
+from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, log_ratio, lowest_mode
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.exp_remainder import exp_remainder
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Steps, log_ratio
-from dpplan.accounting.exact.tilt import log_chernoff_factor
+from dpplan.accounting.exact.contour.privacy_loss import Steps, log_ratio
+from dpplan.accounting.exact.contour.saddle_point import log_chernoff_factor
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.normal import log_normal_tails
 

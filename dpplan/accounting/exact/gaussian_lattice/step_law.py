@@ -20,8 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Direction, log_ratio, loss_rounding
-from dpplan.accounting.exact.quadrature import EPS
+from dpplan.accounting.exact.contour.privacy_loss import Direction, log_ratio, loss_rounding
+from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.numerics import Array
 
 # Gauss's rule with m nodes on an interval of half-width l errs by 2·l·(64/15)·M·ρ^-2m / (1 - ρ^-2) or less, M a bound

@@ -6,7 +6,7 @@ plain   the whole law, at the saddle of T·K(t) - ε·t; a far cut where the til
 jump    where the plain sum would need too many frequencies: the paths without a jump are subtracted, at the tilt
         where Chernoff is best for those with one.
 
-Where neither will do, invert.py takes a grid (grid.py).
+Where neither will do, invert.py takes a grid (gaussian_lattice/composition.py).
 """
 
 import math
@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact import jump
-from dpplan.accounting.exact.beyond import Falling
-from dpplan.accounting.exact.contour import Accuracy, Aim, Chernoff, Contour
-from dpplan.accounting.exact.law import Cut, Direction, Steps
-from dpplan.accounting.exact.measure import MANY, Measure, Moments, cut_at, far_limit
-from dpplan.accounting.exact.quadrature import MOST_VALUES
-from dpplan.accounting.exact.tilt import Landscape, Saddle, log_chernoff_factor
+from dpplan.accounting.exact.contour import rare_events
+from dpplan.accounting.exact.contour.composed_loss import MANY, Measure, Moments, cut_at, far_limit
+from dpplan.accounting.exact.contour.far_paths import Falling
+from dpplan.accounting.exact.contour.inversion import Accuracy, Aim, Chernoff, Contour
+from dpplan.accounting.exact.contour.privacy_loss import Cut, Direction, Steps
+from dpplan.accounting.exact.contour.quadrature import MOST_VALUES
+from dpplan.accounting.exact.contour.saddle_point import Landscape, Saddle, log_chernoff_factor
 
 LOG_REMOVED = math.log(1e-12)
 FAR_WIDTH = 1.0 / 3.0  # of σ
@@ -105,7 +105,7 @@ def _place(steps: Steps, epsilon: float, log_delta: float, log_level: float) -> 
         limit = far_limit(steps, log_delta + log_level, width)
         for threshold in THRESHOLDS:
             # Both cuts of one width: then their difference is a positive weight.
-            bulk = Cut(jump.bulk_end(steps, threshold * epsilon, limit, width), width * steps.sigma)
+            bulk = Cut(rare_events.bulk_end(steps, threshold * epsilon, limit, width), width * steps.sigma)
             alone = Measure(steps, Direction.REMOVE, bulk, most=JUMP_VALUES).moments(
                 np.geomspace(2.0, 100.0 / threshold, 12) / epsilon
             )

@@ -18,8 +18,8 @@ from itertools import pairwise
 import numpy as np
 
 from dpplan.accounting.exact.prove.balls import Ball, acb, arb, zero
-from dpplan.accounting.exact.prove.modulus import StepLaw, tails
-from dpplan.accounting.exact.prove.survey import Phase, log_ratio, span
+from dpplan.accounting.exact.prove.float_moments import Phase, log_ratio, span
+from dpplan.accounting.exact.prove.tail_decay import StepLaw, tails
 
 CELLS = (100, 8000)  # least and most
 DENSITY = 6.0  # cells per σ

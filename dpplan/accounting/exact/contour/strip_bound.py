@@ -30,7 +30,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from dpplan.accounting.exact.law import Band, Cut, Steps, log_ratio
+from dpplan.accounting.exact.contour.privacy_loss import Band, Cut, Steps, log_ratio
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.logspace import log_sum
 from dpplan.accounting.numerics.normal import log_normal_density, log_normal_tails

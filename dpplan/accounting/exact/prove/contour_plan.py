@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.law import Direction
+from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.prove.aliases import chernoff_nodes
+from dpplan.accounting.exact.prove.deformation import Path, best_path, highest
 from dpplan.accounting.exact.prove.errors import NotProved
-from dpplan.accounting.exact.prove.modulus import piece
-from dpplan.accounting.exact.prove.paths import Path, best_path, highest
-from dpplan.accounting.exact.prove.survey import Phase, Survey, total_steps
+from dpplan.accounting.exact.prove.float_moments import Phase, Survey, total_steps
+from dpplan.accounting.exact.prove.tail_decay import piece
 from dpplan.accounting.exact.prove.transform import Nodes, choose_nodes
 
 # The ceiling: nodes times frequencies, in products of 0.1 to 0.3 µs. A node by itself costs as much as NODE products,

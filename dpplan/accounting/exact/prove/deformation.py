@@ -1,6 +1,6 @@
 """Paths off the real line on which G(a + iu) is small in modulus, found in floating point.
 
-The bound that a path gives is proven elsewhere (modulus.py), whatever the path.
+The bound that a path gives is proven elsewhere (tail_decay.py), whatever the path.
 """
 
 import math
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.prove.survey import Phase, log_ratio, span
+from dpplan.accounting.exact.prove.float_moments import Phase, log_ratio, span
 from dpplan.accounting.numerics import Array
 
 NODES, DENSITY = (200, 3000), 12.0  # of an estimate: least and most, and per σ or 3σ²

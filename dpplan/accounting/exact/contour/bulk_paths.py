@@ -1,8 +1,8 @@
 """Stage 2, compose, for rare jumps: the paths without one, as a measure for a contour of its own.
 
-Every step's law is cut smoothly at `end`, as in rare.py, and what is left is composed as it stands: ΠG^n with the
-bulk's transform G of rarelaw.py. Its modulus is bounded as for the whole law (decay.py), which asks two things of a
-weight c: that it falls and that log c is concave. c = exp(-e^g) with g linear in x does both. What lies right of the
+Every step's law is cut smoothly at `end`, as in rare_paths.py, and what is left is composed as it stands: ΠG^n with the
+bulk's transform G of rare_step.py. Its modulus is bounded as for the whole law (tail_decay.py), which asks two things of
+a weight c: that it falls and that log c is concave. c = exp(-e^g) with g linear in x does both. What lies right of the
 nodes adds to the variation of the density of the loss at most what RareLaw.log_variation says.
 
 It serves where ordinary paths and jumps are of like weight, or where the whole law has no tilt that losses too large
@@ -14,12 +14,12 @@ from functools import cached_property
 
 import numpy as np
 
-from dpplan.accounting.exact.beyond import Beyond
-from dpplan.accounting.exact.decay import Decay, Known
-from dpplan.accounting.exact.law import Steps, grown_error
-from dpplan.accounting.exact.measure import Line
-from dpplan.accounting.exact.rare import SAFE, characteristic, known
-from dpplan.accounting.exact.rarelaw import EPS, RareLaw, Window
+from dpplan.accounting.exact.contour.composed_loss import Line
+from dpplan.accounting.exact.contour.far_paths import Beyond
+from dpplan.accounting.exact.contour.privacy_loss import Steps, grown_error
+from dpplan.accounting.exact.contour.rare_paths import SAFE, characteristic, known
+from dpplan.accounting.exact.contour.rare_step import EPS, RareLaw, Window
+from dpplan.accounting.exact.contour.tail_decay import Decay, Known
 from dpplan.accounting.numerics import Array
 
 
@@ -101,7 +101,7 @@ class BulkMoments:
 
 @dataclass(frozen=True)
 class _Below:
-    """The cut as decay.py wants it: falling, with a concave logarithm. Arrays are [phase]."""
+    """The cut as tail_decay.py wants it: falling, with a concave logarithm. Arrays are [phase]."""
 
     steep: Array
     end: Array

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.tilt import Saddle
+from dpplan.accounting.exact.contour.saddle_point import Saddle
 from dpplan.accounting.pairs.law import Array, Law
 
 MOST_LOSS = 600.0  # beyond it, e^loss and masses leave the range of floats
