@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, Adjacency
-from dpplan.checks import Problems, is_number, show
+from dpplan.checks import Problems, did_you_mean, is_number, show
 from dpplan.errors import PlanError
 from dpplan.mechanism import Gaussian, Mechanism
 from dpplan.rounding import near_at_most
-from dpplan.sampling import Poisson, Sampling
+from dpplan.sampling import FixedSize, Poisson, Sampling
 
+# Every example in every batch: Poisson sampling at rate 1, by its own name.
+FULL_BATCH = "full-batch"
+# The schemes that settings can name.
+SAMPLINGS = (Poisson.kind, FixedSize.kind, FULL_BATCH)
 # What a mechanism or a scheme can be given.
 Setting = float | int | str | None
 
@@ -144,6 +148,8 @@ class Settings:
     examples: int | None = None
     batch_size: float | None = None
     epochs: float | None = None
+    sampling: str = Poisson.kind
+    adjacency: Adjacency = ADD_REMOVE
 
     def plan(self) -> Plan:
         """The plan these settings describe.
@@ -160,19 +166,32 @@ class Settings:
         derivation = {"sample_rate": rate_origin, "steps": steps_origin}
         assert self.noise_multiplier is not None  # _check_complete has made sure
         return Plan(
-            phases=(Phase(Gaussian(self.noise_multiplier), Poisson(float(rate)), steps),),
+            phases=(Phase(Gaussian(self.noise_multiplier), self._scheme(rate), steps),),
+            adjacency=self.adjacency,
             examples=self.examples,
             batch_size=self.batch_size,
             derivation=tuple((name, text) for name, text in derivation.items() if text),
         )
+
+    def _scheme(self, rate: Fraction) -> Sampling:
+        if self.sampling == FixedSize.kind:
+            assert self.examples is not None  # _check_complete has made sure
+            return FixedSize(int(rate * self.examples), self.examples)
+        return Poisson(float(rate))
 
     @property
     def exact_rate(self) -> Fraction:
         """The sample rate without rounding, of settings that give one."""
         return self._rate()[0]
 
-    def with_(self, **changes: float | Fraction | None) -> "Settings":
+    def with_(self, **changes: float | Fraction | str | Adjacency | None) -> "Settings":
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+    @property
+    def _open_rate(self) -> bool:
+        """Whether nothing says how much of the data a step draws."""
+        by_batch = self.batch_size is not None and self.examples is not None
+        return self.sample_rate is None and not by_batch and self.sampling != FULL_BATCH
 
     def _check_ranges(self, problems: Problems) -> bool:
         if self.noise_multiplier is not None:
@@ -195,11 +214,16 @@ class Settings:
         return len(problems.found) == before
 
     def _check_complete(self, problems: Problems) -> None:
+        if self.sampling == FixedSize.kind and self.examples is None:
+            problems.add("n is missing: batches of a fixed size are drawn from n examples. Give --n.")
+        known = ", ".join(SAMPLINGS)
+        hint = did_you_mean(self.sampling, SAMPLINGS)
+        problems.require(self.sampling in SAMPLINGS, f"sampling={self.sampling} is not one of: {known}.{hint}")
         if self.noise_multiplier is None:
             problems.add("sigma is missing: give --sigma, or let `dpplan solve` find it from a target epsilon.")
-        if self.sample_rate is None and (self.batch_size is None or self.examples is None):
-            known = [name for name, value in (("n", self.examples), ("batch", self.batch_size)) if value]
-            have = f" ({known[0]} alone does not give it)" if known else ""
+        if self._open_rate:
+            given = [name for name, value in (("n", self.examples), ("batch", self.batch_size)) if value]
+            have = f" ({given[0]} alone does not give it)" if given else ""
             problems.add(f"the sample rate is missing{have}: give --q, or both --n and --batch.")
         if self.steps is None and self.epochs is None:
             problems.add("the length of the run is missing: give --steps or --epochs.")
@@ -213,11 +237,19 @@ class Settings:
                     f"batch={show(batch)} exceeds n={show(n)}: the sample rate would be {float(ratio):.4g}. "
                     "Lower --batch or check --n."
                 )
+            elif self.sampling == FixedSize.kind and _exact(batch).denominator != 1:
+                problems.add(f"batch={show(batch)} is not whole, and --sampling fixed-size draws whole batches.")
             elif self.sample_rate is not None and not math.isclose(ratio, self.sample_rate, rel_tol=1e-9):
                 problems.add(
                     f"q={show(self.sample_rate)} contradicts batch / n = {show(batch)} / {show(n)} = "
                     f"{float(ratio):.6g}. Leave out one of --q, --batch, --n."
                 )
+        elif self.sampling == FixedSize.kind and n is not None and self.sample_rate is not None:
+            drawn = _exact(self.sample_rate) * n
+            rule = f"q={show(self.sample_rate)} of n={show(n)} is no whole batch. Give --batch, or another --q."
+            problems.require(drawn.denominator == 1, rule)
+        elif self.sampling == FULL_BATCH and self.sample_rate not in (None, 1):
+            problems.add(f"q={show(self.sample_rate)} is not 1, and --sampling full-batch draws everything.")
         complete = self.sample_rate is not None or (n is not None and batch is not None)
         if self.steps is not None and self.epochs is not None and complete:
             rate, _ = self._rate()
@@ -233,7 +265,8 @@ class Settings:
         if self.examples is not None and self.batch_size is not None:
             rate = Poisson.rate(_exact(self.batch_size), self.examples)
             return rate, f"{show(self.batch_size)} / {show(self.examples)}"
-        assert self.sample_rate is not None
+        if self.sample_rate is None:
+            return Fraction(1), "every example in every batch"
         origin = show(self.sample_rate) if isinstance(self.sample_rate, Fraction) else None
         return _exact(self.sample_rate), origin
 

@@ -119,5 +119,50 @@ class Poisson:
         return int(steps * self.sample_rate * (1 + 1e-12))  # 56 steps of rate 1/56 are one pass in spite of rounding
 
 
+@dataclass(frozen=True, slots=True)
+class FixedSize:
+    """Each batch is drawn without replacement: `batch_size` of `examples`, all subsets alike, each step anew.
+
+    Under add/remove, `examples` is the larger of the two data sets.
+    """
+
+    batch_size: int
+    examples: int
+
+    kind: ClassVar[str] = "fixed-size"
+
+    def __post_init__(self) -> None:
+        with Problems() as problems:
+            good = problems.whole("n", self.examples, try_="It is the number of examples a batch is drawn from.")
+            whole = problems.whole("batch", self.batch_size, try_="Batches of a fixed size hold whole examples.")
+            if good and whole:
+                rule = f"batch={self.batch_size} exceeds n={self.examples}. Lower --batch or check --n."
+                problems.require(self.batch_size <= self.examples, rule)
+        object.__setattr__(self, "batch_size", int(self.batch_size))
+        object.__setattr__(self, "examples", int(self.examples))
+
+    @property
+    def sample_rate(self) -> float:
+        """The chance of an example to be in a batch."""
+        return self.batch_size / self.examples
+
+    @property
+    def assumption(self) -> str:
+        return f"batches of exactly {self.batch_size} of {self.examples}"
+
+    def expected_batch(self, examples: int) -> float:
+        return self.batch_size
+
+    def batch_law(self, examples: int) -> Binomial:
+        """No spread: as many trials as examples in a batch, each certain."""
+        return Binomial(self.batch_size, 1.0)
+
+    def epochs(self, steps: int) -> Fraction:
+        return Fraction(steps * self.batch_size, self.examples)
+
+    def complete_epochs(self, steps: int) -> int:
+        return steps * self.batch_size // self.examples
+
+
 # Kind -> class, for whoever reads a plan from a file. A new scheme gets a line here.
-SCHEMES: Mapping[str, type[Sampling]] = MappingProxyType({Poisson.kind: Poisson})
+SCHEMES: Mapping[str, type[Sampling]] = MappingProxyType({each.kind: each for each in (Poisson, FixedSize)})

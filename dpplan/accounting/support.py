@@ -47,8 +47,9 @@ def sampled_gaussians(plan: Plan, accountant: str) -> tuple[SampledGaussian, ...
     known = as_sampled_gaussians(dominating_pairs(plan, accountant))
     if known is None:
         raise NotApplicable(
-            f"{accountant}: no theorem is known here for this plan: this accountant is made for Gaussian noise, "
-            "sampled by Poisson or not at all. Use the exact accountant."
+            f"{accountant}: no theorem is known here for this plan: this accountant is made for Gaussian noise "
+            "that hides whether one record was drawn by Poisson sampling, and here it hides something else. Use the "
+            "exact accountant."
         )
     return known
 
@@ -62,7 +63,8 @@ def as_sampled_gaussians(known: tuple[tuple[DominatingPair, int], ...]) -> tuple
 def _sampled_gaussians(known: tuple[tuple[DominatingPair, int], ...]) -> Iterator[SampledGaussian]:
     for pair, steps in known:
         sigma, q = _of_law(pair.remove)
-        if q and pair == pairs.subsampled(pairs.gaussian(sigma), q):
+        known_law = q and pairs.subsampled(pairs.gaussian(sigma), q)
+        if known_law and (pair.remove, pair.add) == (known_law.remove, known_law.add) and pair.exact:
             yield SampledGaussian(sigma, q, steps)
 
 

@@ -32,6 +32,7 @@ Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certif
 @click.command("delta", help=HELP)
 @click.option("--eps", "epsilons", type=NUMBER, multiple=True, help="The ε. May be given several times.")
 @plan_arguments.phases
+@plan_arguments.scheme
 @accountant_option.accountant()
 @output.explain_option
 @prove_option

@@ -42,6 +42,7 @@ be certified, or proven with --prove, or only an estimate is within --max-eps.
 
 @click.command("epsilon", help=HELP)
 @plan_arguments.phases
+@plan_arguments.scheme
 @plan_arguments.deltas(several=True)
 @accountant_option.accountant()
 @limit_options.max_epsilon

@@ -48,6 +48,7 @@ the answer rests on an estimate and --accept-estimate is not given.
 @click.option("--target-delta", type=NUMBER, help="The δ that the plan may spend, at --eps.")
 @click.option("--eps", "epsilon", type=NUMBER, help="The ε that goes with --target-delta.")
 @plan_arguments.plan
+@plan_arguments.scheme
 @click.option(
     "--spent",
     multiple=True,
@@ -125,7 +126,11 @@ def _request(settings: Settings, spent: Any, choice: AccountantChoice, target: d
         problems.append("delta is missing: give --delta. It cannot be derived from n, which is solved for.")
     skipped = name == "delta" or (name == "examples" and given is None)
     deltas, others = resolve(settings, None if skipped else (given,), choice, *problems)
-    earlier = parse(PlanArguments(Settings(examples=settings.examples), phases=spent)) if spent else None
+    earlier = (
+        parse(PlanArguments(Settings(examples=settings.examples, adjacency=settings.adjacency), phases=spent))
+        if spent
+        else None
+    )
     about_earlier = [] if earlier is None else [_as_spent(problem) for problem in earlier.problems]
     if about_plan or others or about_earlier:
         raise PlanError([*about_plan, *others, *about_earlier, *cautions(settings, deltas)])

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from dpplan.accounting.bound import Quantity
+from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import Problems
 from dpplan.plan import Plan
 from dpplan.verify import allowed_values, json_fields
@@ -11,8 +12,7 @@ from dpplan.verify.claim import RecordedClaim
 from dpplan.verify.json_fields import Object
 
 # What the figures of every version assume. Words around them have changed; other words than these are another claim.
-_ADJACENCY, _UNIT, _SAMPLED = "add_remove", "example", ("Poisson sampling", "full batch")
-_BRIEFLY = "add/remove one example"
+_UNIT, _SAMPLED = "example", ("Poisson sampling", "full batch", "batches of exactly")
 # The rule of accounting.bound.Bound: what a figure of each guarantee has to hold, and what it must not.
 _HOLDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType(
     {
@@ -39,8 +39,9 @@ def figure(
         problems.add(f"{path}.guarantee={json_fields.shown(guarantee)} is none that dpplan gives.")
         return
     said = found.get("assumptions")
-    if said is not None and not (_BRIEFLY in str(said) and _sampled(said)):
-        problems.add(f"{path}.assumptions={json_fields.shown(said)} is not what dpplan accounts for: {_BRIEFLY}.")
+    briefly = f"{ADD_REMOVE.words if plan is None else plan.adjacency.words} {_UNIT}"
+    if said is not None and not (briefly in str(said) and _sampled(said)):
+        problems.add(f"{path}.assumptions={json_fields.shown(said)} is not what its plan has: {briefly}.")
     allowed_values.check(problems, found, allowed_values.FIGURE, f"{path}.")
     _ends(problems, found, path, guarantee, 1.0 if quantity == "delta" else float("inf"))
     value = json_fields.finite(found.get(_RELIED_ON.get(guarantee, "")))
@@ -77,7 +78,9 @@ def assumed(problems: Problems, content: Object) -> None:
     if not isinstance(told, dict):
         problems.add(f"assumptions={json_fields.shown(told)} is not an object.")
         return
-    for key, value in (("adjacency", _ADJACENCY), ("privacy_unit", _UNIT)):
+    plan = content.get("plan")
+    adjacency = plan.get("adjacency", ADD_REMOVE.name) if isinstance(plan, dict) else ADD_REMOVE.name
+    for key, value in (("adjacency", adjacency), ("privacy_unit", _UNIT)):
         if told.get(key, value) != value:
             problems.add(f"assumptions.{key}={json_fields.shown(told[key])} is not what dpplan accounts for: {value}.")
     if not _sampled(told.get("sampling", _SAMPLED[0])):

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from dpplan.accounting.bound import Quantity
+from dpplan.adjacency import ADD_REMOVE, ADJACENCIES
 from dpplan.checks import Problems, show
 from dpplan.errors import InputOutputFailed, ReportError, file_error
 from dpplan.plan import Phase, Plan
@@ -282,7 +283,11 @@ def _plan(problems: Problems, holder: Object, path: str) -> Plan | None:
             batch / n,
             "batch_size / examples",
         )
-    return Plan(phases, examples=n)
+    name = told.get("adjacency", ADD_REMOVE.name)
+    if name not in ADJACENCIES:
+        problems.add(f"{path}.adjacency={json_fields.shown(name)} is not one of: {', '.join(ADJACENCIES)}.")
+        return None
+    return Plan(phases, ADJACENCIES[name], examples=n)
 
 
 _READERS: Mapping[str, Callable[[Problems, Any], Iterator[RecordedClaim]]] = MappingProxyType(

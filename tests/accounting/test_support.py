@@ -15,7 +15,7 @@ from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
-from dpplan.sampling import Binomial, Poisson
+from dpplan.sampling import Binomial, FixedSize, Poisson
 
 
 class CappedPoisson(Poisson):
@@ -65,8 +65,7 @@ FOREIGN: dict[str, Plan] = {
     "subclass of a mechanism": Plan((Phase(ShiftedGaussian(1.0), Poisson(0.1), 10),)),
     "unsampled mechanism": Plan((Phase(Laplace(1.0), Poisson(1.0), 10),)),
     "one phase of two": Plan((KNOWN, Phase(Gaussian(1.0), Shuffle(0.1), 10))),
-    "replace-one": Plan((KNOWN,), adjacency=REPLACE_ONE),
-    "zero-out": Plan((KNOWN,), adjacency=ZERO_OUT),
+    "zero-out of fixed-size batches": Plan((Phase(Gaussian(1.0), FixedSize(5, 50), 10),), adjacency=ZERO_OUT),
     "adjacency": Plan((KNOWN,), adjacency=Adjacency("edge", "one edge", "edge", 1.0, ("remove",), public_size=False)),
     "look-alike adjacency": Plan((KNOWN,), adjacency=dataclasses.replace(ADD_REMOVE, sensitivity=2.0)),
     "unit": Plan((KNOWN,), privacy_unit="user"),
@@ -104,11 +103,17 @@ def test_a_comparison_of_accountants_has_a_refusal_in_every_row(plan: Plan) -> N
     assert all(row.bound is None and row.refusal for row in rows)
 
 
+@pytest.mark.parametrize("name", [name for name in ACCOUNTANTS if name != "exact"])
+def test_a_law_that_is_no_sampled_gaussian_is_the_exact_accountants_alone(name: str) -> None:
+    with pytest.raises(NotApplicable, match=f"^{name}: no theorem is known here"):
+        epsilon(Plan((KNOWN,), adjacency=REPLACE_ONE), 1e-5, name)
+
+
 def test_a_refusal_names_every_reason_once() -> None:
     foreign = Phase(Laplace(1.0), Shuffle(0.1), 10)
     with pytest.raises(NotApplicable) as refusal:
         epsilon(Plan((foreign, foreign), adjacency=REPLACE_ONE, privacy_unit="user"), 1e-5)
-    for reason in ("mechanism=laplace", "sampling=shuffle", "adjacency=replace_one", "privacy_unit=user"):
+    for reason in ("mechanism=laplace", "sampling=shuffle", "privacy_unit=user"):
         assert str(refusal.value).count(reason) == 1
 
 

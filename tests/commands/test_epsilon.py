@@ -171,7 +171,9 @@ def test_explain_shows_what_the_accountant_chose(dpplan: Run) -> None:
 @pytest.mark.parametrize(
     ("plan", "method"),
     [
-        (("--sigma", "1", "--q", "0.001", "--steps", "2"), "grid: "),
+        (("--sigma", "1", "--q", "0.001", "--steps", "2"), "two steps: "),
+        (("--sigma", "0.16", "--q", "0.18", "--steps", "5"), "grid: "),
+        (("--sigma", "1", "--q", "0.1", "--steps", "5", "--adjacency", "replace-one"), "lattice of any law: "),
         (("--sigma", "1", "--q", "0.01", "--steps", "1"), "closed form: "),
         (("--sigma", "4", "--q", "1", "--steps", "9"), "closed form: "),
         (("--sigma", "4", "--q", "1e-9", "--steps", "9"), "total variation: "),

@@ -1,6 +1,6 @@
 """Epsilon and delta of laws of any kind, both directions composed on their own and the larger taken at the end."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dpplan.accounting.exact.invert import Ends
 from dpplan.accounting.exact.lattice import Composition, Interval
@@ -13,21 +13,34 @@ Known = Sequence[tuple[DominatingPair, int]]
 
 def epsilon_ends(known: Known, delta: float) -> Ends:
     """The least ε of the run at this delta in (0, 1): lower <= truth <= upper; infinite where none suffices."""
-    return _larger([direction.epsilon(delta) for direction in _directions(known)])
+    return _ends(known, lambda composed: composed.epsilon(delta))
 
 
 def delta_ends(known: Known, epsilon: float) -> Ends:
     """The delta of the run at this ε >= 0."""
-    return _larger([direction.delta(epsilon) for direction in _directions(known)])
+    return _ends(known, lambda composed: composed.delta(epsilon))
+
+
+def _ends(known: Known, figure: Callable[[Composition], Interval]) -> Ends:
+    """From above by the pairs that dominate; from below by those that are realised, whichever choice tells most."""
+    if not all(pair.dominates for pair, _ in known):
+        raise NotCertified("a pair of this plan is not known to dominate: it would bound the truth from below only.")
+    above = [figure(each) for each in _directions(known)]
+    choices = max(len(pair.realised) for pair, _ in known)
+    below = [
+        figure(each)
+        for choice in range(choices)
+        for each in _directions([(_realised(pair, choice), steps) for pair, steps in known])
+    ]
+    return Ends(max(each.lower for each in below or above), max(each.upper for each in above), METHOD)
+
+
+def _realised(pair: DominatingPair, choice: int) -> DominatingPair:
+    return pair.realised[choice % len(pair.realised)] if pair.realised else pair
 
 
 def _directions(known: Known) -> list[Composition]:
-    if not all(pair.dominates for pair, _ in known):
-        raise NotCertified("a pair of this plan is not known to dominate: it would bound the truth from below only.")
+    """What is composed in each direction; one, where both are the same."""
     remove = Composition.of((pair.remove, steps) for pair, steps in known)
     add = Composition.of((pair.add, steps) for pair, steps in known)
     return [remove] if remove == add else [remove, add]
-
-
-def _larger(found: Sequence[Interval]) -> Ends:
-    return Ends(max(each.lower for each in found), max(each.upper for each in found), METHOD)

@@ -6,6 +6,7 @@ the run (Zhu, Dong, Wang 2022, arXiv:2106.08567, Thm 10), each direction on its 
 a phase of a plan, with the theorem; the functions before it are the pairs that have no plan yet.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,12 +15,13 @@ from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
 from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import Array, Atoms, Law, Masses, nothing
+from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
 from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
-from dpplan.adjacency import ADD_REMOVE, Adjacency
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import Gaussian, kind_of
 from dpplan.plan import Phase
-from dpplan.sampling import Poisson
+from dpplan.sampling import FixedSize, Poisson
 
 __all__ = [
     "Array",
@@ -54,13 +56,20 @@ class DominatingPair:
     """The loss of one step, P being the law of the output with the record (remove) or without it (add).
 
     theorem: who says that the pair dominates, or is realised by some neighbours where `dominates` is False: then what
-    is computed from it bounds the truth from below only.
+    is computed from it bounds the truth from below only. realised: pairs that some neighbours realise, where this one
+    is not known to be: the truth lies between the figures of those and of this one. Empty where this one is realised.
     """
 
     remove: Law
     add: Law
     theorem: str
     dominates: bool = True
+    realised: tuple["DominatingPair", ...] = ()
+
+    @property
+    def exact(self) -> bool:
+        """Whether the pair dominates and is realised, so that its figures are those of the worst neighbours."""
+        return self.dominates and not self.realised
 
     @property
     def directions(self) -> tuple[Law, ...]:
@@ -139,9 +148,70 @@ def _sampled_gaussian(phase: Phase) -> DominatingPair:
     return subsampled(gaussian(Gaussian.of(phase.mechanism).noise_multiplier), Poisson.of(phase.sampling).sample_rate)
 
 
+def replaced(noise_multiplier: float, sample_rate: float) -> DominatingPair:
+    """Gaussian noise under Poisson sampling, one record replaced by another.
+
+    It dominates. Given who else was drawn, H_a being jointly convex and shift-invariant, neighbours give
+    P = (1 - q)·N(0, I) + q·N(u, I) against Q with v, |u| and |v| at most 1/σ. For a >= 1 let S = {P > aQ}; by the
+    envelope theorem H_a changes as if S stood still. Turning v away from u by an angle raises it: with y along v and z
+    across it, S is z < τ(y), and the derivative is -a·q·|v|·∫φ(y - |v|)·∫_{z<τ(y)} z·φ(z) dz dy > 0. On a line, u >= 0
+    >= v, S is x > τ, and H_a rises with u and with -v. For a < 1, H_a(P||Q) = a·H_{1/a}(Q||P) + 1 - a, and the extreme
+    pair is its own mirror image. The extreme is realised by gradients ±1 over a background of zeros.
+    """
+    law: Law = ReplacedGaussianLoss(noise_multiplier, sample_rate)
+    if sample_rate == 1.0:
+        law = GaussianLoss(noise_multiplier / 2.0)
+    theorem = (
+        "one record replaced under Poisson sampling: opposite clipped gradients are worst (derived at pairs.replaced)"
+    )
+    return DominatingPair(law, law, theorem)
+
+
+def fixed_size(noise_multiplier: float, sample_rate: float) -> DominatingPair:
+    """Batches of a fixed size, add/remove: where the record is not drawn, another is drawn in its place, so that the
+    sum moves by up to two clip norms. Realised by gradients that are all opposite to the record's."""
+    pair = subsampled(gaussian(noise_multiplier / 2.0), sample_rate)
+    theorem = "sampling without replacement, add/remove: Zhu, Dong, Wang 2022 (arXiv:2106.08567), Thm 11, at σ/2"
+    return dataclasses.replace(pair, theorem=theorem)
+
+
+def fixed_size_replaced(noise_multiplier: float, sample_rate: float) -> DominatingPair:
+    """Batches of a fixed size, one record replaced: from above the mirrored curve of sampling at σ/2 (Balle, Barthe,
+    Gaboardi 2018, arXiv:1807.01647, Thm 9, for a >= 1), from below what fixed data realise."""
+    if sample_rate == 1.0:
+        return replaced(noise_multiplier, 1.0)
+    above = Mirrored(subsampled(gaussian(noise_multiplier / 2.0), sample_rate).remove)
+    theorem = "sampling without replacement, replace-one: Balle, Barthe, Gaboardi 2018 (arXiv:1807.01647), Thm 9"
+    below = (fixed_size(noise_multiplier, sample_rate), replaced(noise_multiplier, sample_rate))
+    return DominatingPair(above, above, theorem, realised=below)
+
+
+def _replaced_gaussian(phase: Phase) -> DominatingPair:
+    return replaced(Gaussian.of(phase.mechanism).noise_multiplier, Poisson.of(phase.sampling).sample_rate)
+
+
+def _fixed_size_gaussian(phase: Phase) -> DominatingPair:
+    return fixed_size(Gaussian.of(phase.mechanism).noise_multiplier, _share(phase.sampling))
+
+
+def _fixed_size_replaced_gaussian(phase: Phase) -> DominatingPair:
+    return fixed_size_replaced(Gaussian.of(phase.mechanism).noise_multiplier, _share(phase.sampling))
+
+
+def _share(sampling: object) -> float:
+    assert isinstance(sampling, FixedSize)  # PAIRS goes by exact type
+    return sampling.sample_rate
+
+
 # (mechanism, sampling, adjacency) -> the pair of such a phase.
 PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase], DominatingPair]] = MappingProxyType(
-    {(Gaussian, Poisson, ADD_REMOVE): _sampled_gaussian}
+    {
+        (Gaussian, Poisson, ADD_REMOVE): _sampled_gaussian,
+        (Gaussian, Poisson, ZERO_OUT): _sampled_gaussian,
+        (Gaussian, Poisson, REPLACE_ONE): _replaced_gaussian,
+        (Gaussian, FixedSize, ADD_REMOVE): _fixed_size_gaussian,
+        (Gaussian, FixedSize, REPLACE_ONE): _fixed_size_replaced_gaussian,
+    }
 )
 
 

@@ -29,7 +29,7 @@ class GaussianLoss(Law):
         x = 0.5 + variance * edges
         moved = np.where(np.isfinite(x), 4.0 * EPS * (np.abs(x) + 1.0) / variance, 0.0)
         # A place is known to three roundings, and a tail's logarithm moves by its hazard rate, at most 1 + place.
-        far = np.maximum(_nearest(x), _nearest(x - 1.0)) / self.noise_multiplier
+        far = np.maximum(nearest(x), nearest(x - 1.0)) / self.noise_multiplier
         relative = EPS * (48.0 + 24.0 * far * far)
         shifted, centred = (normal_masses(x, mean, self.noise_multiplier) for mean in (1.0, 0.0))
         return Masses(shifted, centred, relative, moved)
@@ -42,7 +42,7 @@ class GaussianLoss(Law):
         return np.asarray(np.exp(0.5 * u * (u + 1.0) / self.noise_multiplier**2), dtype=np.complex128)
 
 
-def _nearest(x: Array) -> Array:
+def nearest(x: Array) -> Array:
     """How far from 0 the nearest point of each interval is, [interval]."""
     low, high = x[:-1], x[1:]
     nearest = np.minimum(np.abs(low), np.abs(high))

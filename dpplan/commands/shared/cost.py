@@ -3,7 +3,7 @@
 import functools
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -66,7 +66,7 @@ def compute(request: CostRequest, progress: Callable[[str], None]) -> Cost:
     plan, earlier = request.call.plan, request.call.earlier
     bounds = tuple(_ask(request, plan, at) for at in request.places)
     proofs = () if request.digits is None else _proofs(request, request.digits, progress)
-    before = Plan(plan.phases[:earlier]) if earlier else None
+    before = replace(plan, phases=plan.phases[:earlier], derivation=()) if earlier else None
     alone = () if before is None else tuple(_ask(request, before, at) for at in request.places)
     return Cost(request, tuple(proof.bound for proof in proofs) or bounds, bounds, proofs, alone)
 

@@ -39,7 +39,10 @@ def parse(arguments: PlanArguments) -> ParsedPlan:
     else:
         own = [("", arguments.settings)]
     examples = _examples([("--n", arguments.settings), *earlier, *own], problems)
-    plans = [_plan(where, settings, examples, problems) for where, settings in (*earlier, *own)]
+    shared = arguments.settings
+    own = [(where, each.with_(sampling=shared.sampling)) for where, each in own]
+    described = [(where, each.with_(adjacency=shared.adjacency)) for where, each in (*earlier, *own)]
+    plans = [_plan(where, settings, examples, problems) for where, settings in described]
     if unread and examples is None:
         examples = 0  # n may stand where nothing could be read: that a delta is missing would be a guess
     known = Settings(examples=examples, sample_rate=None if arguments.in_phases else arguments.settings.sample_rate)
@@ -147,6 +150,7 @@ def _joined(plans: list[Plan]) -> Plan:
     derived = (((f"phases[{i}].{name}", words) for name, words in plan.derivation) for i, plan in enumerate(plans))
     return Plan(
         tuple(plan.only_phase for plan in plans),
+        adjacency=plans[0].adjacency,
         examples=plans[0].examples,
         batch_size=batches.pop() if len(batches) == 1 else None,
         derivation=tuple(chain.from_iterable(derived)),

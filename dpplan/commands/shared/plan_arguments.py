@@ -2,14 +2,15 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 import click
 
-from dpplan.commands.shared.parameter_types import COUNT, NUMBER, RATE, Number, Percentage
-from dpplan.plan import Plan, Settings
+from dpplan.adjacency import ADJACENCIES, named
+from dpplan.commands.shared.parameter_types import COUNT, NUMBER, RATE, Name, Number, Percentage
+from dpplan.plan import SAMPLINGS, Plan, Settings
 from dpplan.quantities import DESCRIBING
 
 Command = Callable[..., None]
@@ -95,6 +96,37 @@ def phases(command: Command) -> Command:
         ),
     ]
     return plan(in_order(several)(gathered))
+
+
+def scheme(command: Command) -> Command:
+    """--sampling and --adjacency. What the command receives of a run, as `settings` or `arguments`, holds them."""
+
+    @functools.wraps(command)
+    def gathered(sampling: str | None, adjacency: str | None, **values: Any) -> None:
+        said: dict[str, Any] = {} if sampling is None else {"sampling": sampling}
+        said |= {} if adjacency is None else {"adjacency": named(adjacency)}
+        if "settings" in values:
+            values["settings"] = values["settings"].with_(**said)
+        else:
+            arguments = values["arguments"]
+            values["arguments"] = replace(arguments, settings=arguments.settings.with_(**said))
+        command(**values)
+
+    options = [
+        click.option(
+            "--sampling",
+            type=Name(SAMPLINGS),
+            help="How batches are drawn: poisson, every example by a coin of its own (when nothing is said); "
+            "fixed-size, so many of n without replacement; full-batch.",
+        ),
+        click.option(
+            "--adjacency",
+            type=Name([name.replace("_", "-") for name in ADJACENCIES]),
+            help="Which data sets cannot be told apart: add-remove one example (when nothing is said), replace-one, or "
+            "zero-out, where n stays and is public.",
+        ),
+    ]
+    return in_order(options)(gathered)
 
 
 def deltas(several: bool) -> Decorator:

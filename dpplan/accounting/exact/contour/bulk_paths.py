@@ -1,9 +1,9 @@
 """Stage 2, compose, for rare jumps: the paths without one, as a measure for a contour of its own.
 
 Every step's law is cut smoothly at `end`, as in rare_paths.py, and what is left is composed as it stands: ΠG^n with the
-bulk's transform G of rare_step.py. Its modulus is bounded as for the whole law (tail_decay.py), which asks two things of
-a weight c: that it falls and that log c is concave. c = exp(-e^g) with g linear in x does both. What lies right of the
-nodes adds to the variation of the density of the loss at most what RareLaw.log_variation says.
+bulk's transform G of rare_step.py. Its modulus is bounded as for the whole law (tail_decay.py), which asks two things
+of a weight c: that it falls and that log c is concave. c = exp(-e^g) with g linear in x does both. What lies right of
+the nodes adds to the variation of the density of the loss at most what RareLaw.log_variation says.
 
 It serves where ordinary paths and jumps are of like weight, or where the whole law has no tilt that losses too large
 to matter would not outweigh.

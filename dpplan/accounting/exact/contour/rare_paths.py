@@ -1,7 +1,8 @@
 """Stage 2, compose, for rare jumps: the paths with at least one jump, as a measure for a contour.
 
 Every step's law is cut smoothly: paths with a step beyond `end` are counted apart (far_paths.py); what lies below
-`start` makes up the bulk, and the rest the jumps. With G and J their transforms (rare_step.py) and n steps of each kind,
+`start` makes up the bulk, and the rest the jumps. With G and J their transforms (rare_step.py) and n steps of each
+kind,
 
     Π(G + J)^n - ΠG^n = ΠG^n·(Π(1 + J/G)^n - 1)
 

@@ -29,7 +29,8 @@ Proof in outline; each inequality is derived, and evaluated, where it is named.
 10  No sampling, one step and two steps have closed forms or an integral of one, and need no contour.      closed.py
 
 What the proof rests on besides: that Arb and this code do what they say. contour_plan.py, deformation.py and
-float_moments.py choose in floating point where to compute; a bad choice makes an interval wide, or NotProved, and never wrong.
+float_moments.py choose in floating point where to compute; a bad choice makes an interval wide, or NotProved, and
+never wrong.
 """
 
 import math
