@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import pytest
 
-from dpplan.durable import lock, remove_leftovers, write_whole
+from dpplan.durable_files import lock, remove_leftovers, write_whole
 from dpplan.errors import UsageError
 from dpplan.train.state.step_count import StepCount
 

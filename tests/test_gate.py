@@ -5,11 +5,11 @@ import math
 import pytest
 
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.gate import Passage, Standing, hold, judge
 from dpplan.plan import Plan, Settings
 from dpplan.render import limits
 from dpplan.solve import candidate_values
 from dpplan.solve.search import Evaluator
+from dpplan.verdict import Passage, Standing, hold, judge
 
 ASSUMED = Plan.from_rate(1.0, 0.1, 1).assumptions
 

@@ -21,10 +21,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dpplan"
 # Parts of dpplan, from those that know nothing to the one that knows all. The parts of one layer do not know each
 # other, except in PEERS, where any order without a circle will do.
-PEERS = frozenset({"solve", "compare", "frontier", "risk", "lint", "curve", "plot", "gate", "verify"})
+PEERS = frozenset({"solve", "compare", "frontier", "risk", "lint", "curve", "plot", "verdict", "verify"})
 LAYERS = (
     {"errors"},
-    {"checks", "durable"},
+    {"checks", "durable_files"},
     {"rounding", "processes"},
     {"quantities", "adjacency", "mechanism"},
     {"sampling"},
@@ -40,7 +40,7 @@ LAYERS = (
 # The same within a part that has rooms: a module may import from its own room and from those before it.
 ROOMS = {
     "dpplan.train": (
-        {"runtime", "user_function"},
+        {"machine", "user_function"},
         {"data", "clipping"},
         {"models", "conformance", "ranks"},
         {"step"},

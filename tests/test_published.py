@@ -15,7 +15,7 @@ import pytest
 
 from dpplan import accounting
 from dpplan.accounting import Bound, Guarantee, gdp, moments, rdp, zcdp
-from dpplan.accounting.support import SampledGaussian, sampled_gaussians
+from dpplan.accounting.plan_pairs import SampledGaussian, sampled_gaussians
 from dpplan.accounting.theorems import amplified, optimal
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan

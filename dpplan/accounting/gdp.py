@@ -21,7 +21,7 @@ from dpplan.accounting.description import Description
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.numerics.logspace import log_expm1, log_sum
 from dpplan.accounting.numerics.normal import LOG_SQRT_2PI, normal_tail
-from dpplan.accounting.support import SampledGaussian, sampled_gaussians
+from dpplan.accounting.plan_pairs import SampledGaussian, sampled_gaussians
 from dpplan.errors import NotApplicable
 from dpplan.plan import Plan
 

@@ -20,7 +20,7 @@ from dpplan.accounting.description import AccountantOption, Description
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.binomial import log_binomial_pmf
 from dpplan.accounting.numerics.logspace import log_expm1, log_sum
-from dpplan.accounting.support import SampledGaussian, sampled_gaussians
+from dpplan.accounting.plan_pairs import SampledGaussian, sampled_gaussians
 from dpplan.checks import Problems
 from dpplan.errors import UsageError
 from dpplan.plan import Plan

@@ -21,8 +21,8 @@ from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.description import AccountantOption, Description
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.minimum import minimise
+from dpplan.accounting.plan_pairs import SampledGaussian, sampled_gaussians
 from dpplan.accounting.sampled_gaussian import kl_divergence, log_excess_moments
-from dpplan.accounting.support import SampledGaussian, sampled_gaussians
 from dpplan.checks import Problems
 from dpplan.errors import UsageError
 from dpplan.plan import Plan

@@ -18,7 +18,7 @@ from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.description import AccountantOption, Description
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.minimum import minimise
-from dpplan.accounting.support import sampled_gaussians
+from dpplan.accounting.plan_pairs import sampled_gaussians
 from dpplan.checks import Problems
 from dpplan.errors import NotApplicable, UsageError
 from dpplan.plan import Plan

@@ -12,8 +12,8 @@ from dpplan.commands.shared.cost import CostRequest, compute, digits_wanted, pro
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import requested
 from dpplan.errors import BudgetExceeded, NotCertified
-from dpplan.gate import Passage, hold
 from dpplan.render import limits
+from dpplan.verdict import Passage, hold
 
 HELP = """The ε that a plan spends at a δ, with what is proven about it.
 

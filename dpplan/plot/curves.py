@@ -10,7 +10,7 @@ from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.compare.accountants import REFERENCE
 from dpplan.curve import Curves
 from dpplan.plan import Phase
-from dpplan.plot.picture import MILLIMETRE, save
+from dpplan.plot.image_file import MILLIMETRE, save
 from dpplan.quantities import by_word, quantity
 
 if TYPE_CHECKING:

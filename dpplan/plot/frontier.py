@@ -10,7 +10,7 @@ import numpy.typing as npt
 from dpplan.checks import show
 from dpplan.frontier import Frontier
 from dpplan.frontier.recommendation import LITTLE
-from dpplan.plot.picture import MILLIMETRE, save
+from dpplan.plot.image_file import MILLIMETRE, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,9 +17,9 @@ from typing import Any
 
 from dpplan.plan import Delta, Plan, Settings, resolve_delta
 from dpplan.recipe import claim as _claim
-from dpplan.recipe.blocks import Check, Data, Model, Privacy, Runtime, Training
 from dpplan.recipe.claim import Claim
 from dpplan.recipe.reading import read_blocks, read_text
+from dpplan.recipe.schema import Check, Data, Model, Privacy, Runtime, Training
 
 __all__ = ["Check", "Claim", "Data", "Model", "Privacy", "Recipe", "Runtime", "Training", "load", "parse"]
 

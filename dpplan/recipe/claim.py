@@ -8,7 +8,7 @@ from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.checks import show
 from dpplan.errors import InternalError, NotCertified, RecipeError
 from dpplan.plan import Delta, Phase, Plan, Settings, delta_warning, resolve_delta
-from dpplan.recipe.blocks import Privacy, Training
+from dpplan.recipe.schema import Privacy, Training
 
 
 @dataclass(frozen=True, slots=True)

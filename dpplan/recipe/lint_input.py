@@ -5,7 +5,7 @@ from typing import Any
 from dpplan import lint
 from dpplan.plan import Plan, Settings
 from dpplan.recipe import Recipe
-from dpplan.recipe.blocks import MADE, SOURCES
+from dpplan.recipe.schema import MADE, SOURCES
 
 OWN = ("file", "images")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from dpplan.checks import did_you_mean
 from dpplan.errors import RecipeError, file_error
-from dpplan.recipe.blocks import Block, Check, Data, Model, Privacy, Runtime, Training, violations
+from dpplan.recipe.schema import Block, Check, Data, Model, Privacy, Runtime, Training, violations
 from dpplan.recipe.values import Given, Kind
 
 BLOCKS: dict[str, type[Block]] = {block.title: block for block in (Privacy, Data, Model, Training, Runtime, Check)}

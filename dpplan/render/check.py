@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dpplan import lint
-from dpplan.render.figures import Paint, relation, unpainted
-from dpplan.render.figures import figure as stated
+from dpplan.render.bound_text import Paint, relation, unpainted
+from dpplan.render.bound_text import figure as stated
 from dpplan.render.plan_rows import plan_rows, row
 from dpplan.render.table import WIDTH, Meaning
 from dpplan.render.to_json import Object, described, figure

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
-from dpplan.render.figures import SYMBOLS, figure, meaning, proven
+from dpplan.render.bound_text import SYMBOLS, figure, meaning, proven
 from dpplan.render.number_format import ratio, seconds
 from dpplan.render.table import Column, Table, TableCell
 from dpplan.rounding import apart

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from dpplan.checks import show
 from dpplan.plan import Setting
 from dpplan.quantities import Quantity, quantity
-from dpplan.render.figures import figure as stated
-from dpplan.render.figures import meaning, relation
+from dpplan.render.bound_text import figure as stated
+from dpplan.render.bound_text import meaning, relation
 from dpplan.render.number_format import down, ratio, up
 from dpplan.render.table import Column, Table, TableCell
 from dpplan.render.to_json import Object, described, figure

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
-from dpplan.render.figures import figure, meaning, proven
+from dpplan.render.bound_text import figure, meaning, proven
 from dpplan.render.table import Column, Table, TableCell
 
 

@@ -10,7 +10,7 @@ from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.plan import Delta, Phase, Plan
 from dpplan.quantities import by_word, quantity
-from dpplan.render.figures import SYMBOLS, figure
+from dpplan.render.bound_text import SYMBOLS, figure
 from dpplan.render.number_format import ends
 from dpplan.render.plan_rows import grounds, phase_rows, plan_rows, row
 from dpplan.render.table import Column, Table, TableCell

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dpplan.checks import show
 from dpplan.plan import Delta
 from dpplan.render import to_json
-from dpplan.render.figures import Paint, meaning, relation, unpainted
+from dpplan.render.bound_text import Paint, meaning, relation, unpainted
 from dpplan.render.number_format import up, up_within
 from dpplan.render.plan_rows import grounds, row
 from dpplan.render.table import Column, Table, TableCell, wrapped

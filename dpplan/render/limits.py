@@ -2,7 +2,7 @@
 
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.checks import show
-from dpplan.render.figures import figure, relation
+from dpplan.render.bound_text import figure, relation
 from dpplan.render.number_format import down, up
 from dpplan.rounding import down_above, near_at_most
 

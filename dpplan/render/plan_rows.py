@@ -7,7 +7,7 @@ from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.plan import Delta, Phase, Plan
 from dpplan.quantities import quantity
-from dpplan.render.figures import SYMBOLS, figure, relation
+from dpplan.render.bound_text import SYMBOLS, figure, relation
 from dpplan.render.table import WIDTH
 
 # Of more phases than this, the first few and the last are listed.

@@ -7,7 +7,7 @@ from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.plan import Delta
 from dpplan.quantities import quantity
-from dpplan.render import figures, plan_rows, to_json
+from dpplan.render import bound_text, plan_rows, to_json
 from dpplan.render.number_format import up, up_within
 from dpplan.render.table import WIDTH, wrapped
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from dpplan.solve import Solution
 
 
-def lines(found: "Solution", delta: Delta, paint: figures.Paint = figures.unpainted) -> Iterator[str]:
+def lines(found: "Solution", delta: Delta, paint: bound_text.Paint = bound_text.unpainted) -> Iterator[str]:
     """The value, what it spends of the target, what it rests on, and what the next value would cost."""
     spent, name = found.spent, _name(found)
     stated = f"{name} = {show(found.value)}"
     within = f"{_spends(spent, up_within(spent.value, _target(found)))} of {show(_target(found))}"
     guarantee = str(spent.guarantee)
     gap = " " * min(max(35 - len(stated), 2), max(WIDTH - len(stated) - len(within) - len(guarantee) - 10, 2))
-    yield f"{stated}{gap}spends {within} ({paint(guarantee, figures.meaning(spent))})"
+    yield f"{stated}{gap}spends {within} ({paint(guarantee, bound_text.meaning(spent))})"
     yield ""
     if spent.quantity == "delta":
         yield plan_rows.row("epsilon", show(found.target), "given, with the target δ")
@@ -75,4 +75,4 @@ def _target(found: "Solution") -> float:
 
 
 def _spends(spent: Bound, figure: str) -> str:
-    return f"{figures.SYMBOLS[spent.quantity]} {figures.relation(spent)} {figure}"
+    return f"{bound_text.SYMBOLS[spent.quantity]} {bound_text.relation(spent)} {figure}"

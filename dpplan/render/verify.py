@@ -9,8 +9,8 @@ import dpplan
 from dpplan.checks import show
 from dpplan.lint.rules.parameters import MEANINGLESS_EPSILON
 from dpplan.plan import Plan
+from dpplan.render.bound_text import SYMBOLS, Paint, unpainted
 from dpplan.render.explanation import explanation, premises
-from dpplan.render.figures import SYMBOLS, Paint, unpainted
 from dpplan.render.plan_rows import row, settings_shown
 from dpplan.render.table import WIDTH, Meaning
 from dpplan.render.to_json import Object, described, figure

@@ -13,7 +13,7 @@ with train.joined() as ranks:                       # several processes, as torc
 """
 
 # ruff: isort: off
-import dpplan.train.runtime.reproducible_mkl  # noqa: F401  (before anything that loads torch)
+import dpplan.train.machine.reproducible_mkl  # noqa: F401  (before anything that loads torch)
 
 # ruff: isort: on
 import dataclasses
@@ -29,9 +29,9 @@ from dpplan.train.data import load
 from dpplan.train.execution.rank_consistency import shared_facts
 from dpplan.train.execution.session import Session
 from dpplan.train.execution.worker import follow
+from dpplan.train.machine.device import cpu_threads, device_named, repeatable
+from dpplan.train.machine.signals import CTRL_C, ENDING, interrupt_asked
 from dpplan.train.ranks import ALONE, Ranks, joined
-from dpplan.train.runtime.device import cpu_threads, device_named, repeatable
-from dpplan.train.runtime.signals import CTRL_C, ENDING, interrupt_asked
 from dpplan.train.state.checkpoint import Checkpoint
 from dpplan.train.state.report import Epoch, Planned, Resumed, Step, TrainReport
 from dpplan.train.state.run_folder import RunFolder

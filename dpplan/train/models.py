@@ -12,7 +12,7 @@ from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from dpplan.errors import RecipeError
 from dpplan.recipe import Model
-from dpplan.recipe.blocks import HEADS
+from dpplan.recipe.schema import HEADS
 from dpplan.train.clipping.isolation.row_independent_layers import rows_apart
 from dpplan.train.user_function import call_named
 

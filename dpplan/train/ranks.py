@@ -23,7 +23,7 @@ from torch import Tensor
 
 from dpplan.errors import DpplanError, TrainingStopped, UsageError
 from dpplan.train.clipping import BatchFacts, ClippedSum
-from dpplan.train.runtime.signals import signals_ignored
+from dpplan.train.machine.signals import signals_ignored
 
 # A process that died is noticed at once, by its closed connection. This long is waited for one that hangs, or whose
 # machine is gone: longer than compiling a step, writing a checkpoint or loading data takes one rank more than others.

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING
 from dpplan import accounting
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.errors import NotCertified
-from dpplan.gate import Standing, judge
 from dpplan.plan import Plan
 from dpplan.rounding import up
+from dpplan.verdict import Standing, judge
 from dpplan.verify.claim import Document, RecordedClaim
 from dpplan.verify.report_reader import read
 

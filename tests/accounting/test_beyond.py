@@ -9,11 +9,11 @@ from mpmath import mp, mpf
 
 from dpplan.accounting import delta, epsilon
 from dpplan.accounting.exact import invert, prove
-from dpplan.accounting.exact.contour.bulk_paths import Bulk
-from dpplan.accounting.exact.contour.far_paths import Beyond, Falling, log_falling_moment
 from dpplan.accounting.exact.contour.inversion import Aim, rare_selection
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
-from dpplan.accounting.exact.contour.rare_step import RareLaw, Window
+from dpplan.accounting.exact.contour.rare_jumps.far_runs import Beyond, Falling, log_falling_moment
+from dpplan.accounting.exact.contour.rare_jumps.jump_free_runs import Bulk
+from dpplan.accounting.exact.contour.rare_jumps.step_law import RareLaw, Window
 from dpplan.plan import Plan
 
 

@@ -8,9 +8,9 @@ import pytest
 from mpmath import mp, mpc, mpf
 
 from dpplan import accounting
-from dpplan.accounting.exact import invert, prove, two_steps
+from dpplan.accounting.exact import gaussian_two_steps, invert, prove
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
-from dpplan.accounting.exact.two_steps import TwoSteps
+from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
 from dpplan.plan import Plan
 
 PLANS = [(1.0, 0.01), (0.3, 1e-4), (0.5, 0.9), (2.0, 0.3), (5.0, 1e-4), (0.1, 0.05), (30.0, 0.5)]
@@ -101,15 +101,15 @@ def test_slope_is_the_derivative() -> None:
 )
 def test_the_bound_in_each_disc_holds_at_complex_points(one, two, direction) -> None:
     """Against the integrand itself, with complex arguments, on the disc's edge where it is largest."""
-    first, second = two_steps._Law(*one), two_steps._Law(*two)
+    first, second = gaussian_two_steps._Law(*one), gaussian_two_steps._Law(*two)
     log_level = 0.08 * direction.value
     gap = math.log1p(-first.q) - math.log1p(-second.q)
     log_e, _ = first.log_e(np.array([0.5 * (log_level + gap)]), np.zeros(1))
     end = float(first.place(log_e)[0])
-    turn = min(two_steps.WIDEST, two_steps.ROOM / max(first.sigma, second.sigma))
+    turn = min(gaussian_two_steps.WIDEST, gaussian_two_steps.ROOM / max(first.sigma, second.sigma))
     radius = turn * first.sigma**2
     for centre in (end - radius / 2, end - 5 * radius, -first.sigma):
-        bound = float(two_steps._most(first, second, np.array([[centre]]), (turn, radius), log_level)[0, 0])
+        bound = float(gaussian_two_steps._most(first, second, np.array([[centre]]), (turn, radius), log_level)[0, 0])
         for part in range(24):
             z = centre + radius * mp.expj(2 * mp.pi * part / 24)
             assert abs(_integrand(first, second, z, log_level)) <= bound
@@ -127,14 +127,14 @@ def _integrand(one, two, z: mpc, log_level: float) -> mpc:
 
 
 def test_nodes_and_weights_are_as_good_as_the_bound_says() -> None:
-    points, weights = two_steps._gauss()
+    points, weights = gaussian_two_steps._gauss()
     with mp.workdps(40):
         for point, weight in zip(points, weights, strict=True):
-            root = mp.findroot(lambda x: mp.legendre(two_steps.NODES, x), mpf(float(point)))
-            slope = two_steps.NODES * mp.legendre(two_steps.NODES - 1, root) / (1 - root**2)
+            root = mp.findroot(lambda x: mp.legendre(gaussian_two_steps.NODES, x), mpf(float(point)))
+            slope = gaussian_two_steps.NODES * mp.legendre(gaussian_two_steps.NODES - 1, root) / (1 - root**2)
             exact = 2 / ((1 - root**2) * slope**2)
-            assert abs(point - root) <= two_steps.NODE_ERROR
-            assert abs(weight - exact) <= two_steps.WEIGHT_ERROR * exact
+            assert abs(point - root) <= gaussian_two_steps.NODE_ERROR
+            assert abs(weight - exact) <= gaussian_two_steps.WEIGHT_ERROR * exact
 
 
 @pytest.mark.parametrize(("sigma", "q"), PLANS[:4])
@@ -161,11 +161,11 @@ def test_the_proof_lies_inside(sigma: float, q: float) -> None:
 
 def test_outside_its_range_it_says_nothing() -> None:
     assert (
-        TwoSteps(_steps((1.0, 0.1), (1.0, 0.1)), Direction.ADD).at(0.3) == two_steps.NOTHING
+        TwoSteps(_steps((1.0, 0.1), (1.0, 0.1)), Direction.ADD).at(0.3) == gaussian_two_steps.NOTHING
     )  # beyond the largest loss
-    assert TwoSteps(_steps((1.0, 0.1), (1.0, 0.1)), Direction.REMOVE).at(1e4) == two_steps.NOTHING
+    assert TwoSteps(_steps((1.0, 0.1), (1.0, 0.1)), Direction.REMOVE).at(1e4) == gaussian_two_steps.NOTHING
     assert (
-        TwoSteps(_steps((0.005, 0.1), (0.005, 0.1)), Direction.REMOVE).at(1.0) == two_steps.NOTHING
+        TwoSteps(_steps((0.005, 0.1), (0.005, 0.1)), Direction.REMOVE).at(1.0) == gaussian_two_steps.NOTHING
     )  # too many panels
     assert not TwoSteps.serves(_steps((1.0, 0.1), (1.0, 1.0)))
     assert not TwoSteps.serves(Steps.of([(1.0, 0.1, 3)]))

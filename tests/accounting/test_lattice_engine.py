@@ -14,8 +14,8 @@ from mpmath import mp, mpf
 
 from dpplan.accounting import exact, pairs
 from dpplan.accounting.exact.gaussian_lattice.step_law import Accuracy, Composition, Interval, spacing
-from dpplan.accounting.exact.lattice.composed import Composed
-from dpplan.accounting.exact.lattice.discretise import Lattice, discretise
+from dpplan.accounting.exact.general_lattice.composed import Composed
+from dpplan.accounting.exact.general_lattice.discretise import Lattice, discretise
 from dpplan.plan import Plan
 
 WIDE = 1e-4  # of a delta; most are far narrower

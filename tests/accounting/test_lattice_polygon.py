@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 from dpplan.accounting import pairs
-from dpplan.accounting.exact.lattice import spacing
-from dpplan.accounting.exact.lattice.discretise import Lattice, LatticeLaw, Side, discretise
+from dpplan.accounting.exact.general_lattice import spacing
+from dpplan.accounting.exact.general_lattice.discretise import Lattice, LatticeLaw, Side, discretise
 
 MIXED = pairs.mixed(((0.25, pairs.laplace(1.0)), (0.75, pairs.gaussian(2.0)))).remove
 

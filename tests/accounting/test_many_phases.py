@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from dpplan.accounting import rdp
-from dpplan.accounting.exact import certify, invert, threshold_bound
+from dpplan.accounting.exact import cross_check, event_lower_bound, invert
 from dpplan.accounting.exact.contour import composed_loss, quadrature, tail_decay
 from dpplan.accounting.exact.contour.composed_loss import Measure
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.tail_decay import Decay, Known
-from dpplan.accounting.exact.threshold_bound import EventBound
-from dpplan.accounting.support import SampledGaussian
+from dpplan.accounting.exact.event_lower_bound import EventBound
+from dpplan.accounting.plan_pairs import SampledGaussian
 
 PHASES = 60
 
@@ -32,7 +32,7 @@ def _rows(count: int = PHASES) -> list[tuple[float, float, int]]:
 def test_the_interval_meets_that_of_phases_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = Steps.of(_rows())
     together = invert.epsilon_ends(steps, Direction.REMOVE, 1e-5)
-    for module in (composed_loss, tail_decay, threshold_bound):
+    for module in (composed_loss, tail_decay, event_lower_bound):
         monkeypatch.setattr(module, "MANY", 10**6)
     monkeypatch.setattr(quadrature, "MANY_ROWS", 10**6)
     apart = invert.epsilon_ends(steps, Direction.REMOVE, 1e-5)
@@ -70,15 +70,15 @@ def test_decay_of_all_is_above_the_characteristic_function() -> None:
 def test_event_of_all_is_that_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = Steps.of(_rows())
     together = EventBound(steps).epsilon(1e-5)
-    monkeypatch.setattr(threshold_bound, "MANY", 10**6)
+    monkeypatch.setattr(event_lower_bound, "MANY", 10**6)
     assert together == pytest.approx(EventBound(steps).epsilon(1e-5), rel=1e-12)
 
 
 def test_phases_taken_as_one_spend_no_less_at_any_order() -> None:
     phases = tuple(SampledGaussian(sigma, q, steps) for sigma, q, steps in _rows(400))
-    fewer, orders = certify._fewer(phases), np.array([1.01, 2.0, 7.5, 40.0])
-    assert len(fewer) <= certify.MANY
+    fewer, orders = cross_check._fewer(phases), np.array([1.01, 2.0, 7.5, 40.0])
+    assert len(fewer) <= cross_check.MANY
     assert sum(phase.steps for phase in fewer) == sum(phase.steps for phase in phases)
     spent, held = (sum(phase.steps * rdp.divergence(phase, orders) for phase in kind) for kind in (phases, fewer))
     assert np.all(held >= spent * (1.0 - 1e-12))
-    assert certify._fewer(phases[:50]) == phases[:50]
+    assert cross_check._fewer(phases[:50]) == phases[:50]

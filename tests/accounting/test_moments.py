@@ -6,7 +6,7 @@ import pytest
 from mpmath import mp, mpf
 
 from dpplan.accounting import Guarantee, moments, rdp
-from dpplan.accounting.support import SampledGaussian
+from dpplan.accounting.plan_pairs import SampledGaussian
 from dpplan.errors import UsageError
 from dpplan.plan import Plan
 

@@ -20,11 +20,11 @@ from dpplan.accounting import Bound, Guarantee, exact
 from dpplan.accounting.exact import prove
 from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.prove import (
-    aliases,
+    aliasing,
     contour_plan,
-    deformation,
-    directions,
+    dominant_direction,
     float_moments,
+    path_search,
     strip_bound,
     tail_decay,
     transform,
@@ -121,7 +121,7 @@ def test_the_add_directions_delta_agrees_with_mpmath():
     row, epsilon = (1.5, 0.05, 400), 2.0
     with mp.workdps(40):
         truth = _Plain(row, 8.0, 24.0, 60.0, sign=-1).delta(mpf(epsilon))
-        maker = directions.Maker(float_moments.phases_of(_plan(row)), Direction.ADD, lambda sentence: None)
+        maker = dominant_direction.Maker(float_moments.phases_of(_plan(row)), Direction.ADD, lambda sentence: None)
         bits, chosen = maker.plan(epsilon, float(mp.log(truth)), math.log(1e-20))
         with working_precision(bits):
             ball = maker.curve(chosen).delta(arb(epsilon))
@@ -267,7 +267,7 @@ def test_epsilon_is_exactly_0_from_the_total_variation_on():
 def test_both_directions_have_the_same_total_variation(row):
     found = []
     for direction in Direction:
-        maker = directions.Maker(float_moments.phases_of(_plan(row)), direction, lambda sentence: None)
+        maker = dominant_direction.Maker(float_moments.phases_of(_plan(row)), direction, lambda sentence: None)
         bits, chosen = maker.plan(0.0, math.log(0.05), math.log(1e-18))
         with working_precision(bits):
             found.append(maker.curve(chosen).delta(arb(0)))
@@ -314,8 +314,8 @@ def test_chosen_nodes_reach_the_accuracy_asked_for(a):
 
 @pytest.mark.parametrize("a", EXPONENTS)
 @pytest.mark.parametrize("path", [
-    deformation.Path(0.0), deformation.Path(1.0), deformation.Path(2.4),
-    deformation.Path(1.5, 1.0, 0.7), deformation.Path(0.4, -2.0, 2.0),
+    path_search.Path(0.0), path_search.Path(1.0), path_search.Path(2.4),
+    path_search.Path(1.5, 1.0, 0.7), path_search.Path(0.4, -2.0, 2.0),
 ])  # fmt: skip
 def test_no_frequency_beyond_u_exceeds_the_bound_there(a, path):
     with working_precision(BITS):
@@ -368,7 +368,7 @@ def test_a_bad_design_is_wide_and_never_wrong(direction):
         replace(good, count=max(good.count // 3, 2)),
         replace(good, placement=replace(place, period=place.period / 3)),
         replace(good, placement=replace(place, alias_tilts=(place.tilt * 0.9, place.tilt * 1.1))),
-        replace(good, paths=tuple(deformation.Path(0.3, 0.0, 1.0) for _ in phases)),
+        replace(good, paths=tuple(path_search.Path(0.3, 0.0, 1.0) for _ in phases)),
         replace(good, nodes=tuple(replace(nodes, count=nodes.count // 2) for nodes in good.nodes)),
         replace(good, nodes=tuple(replace(nodes, height=nodes.height / 4) for nodes in good.nodes)),
     ]
@@ -386,7 +386,7 @@ def test_chernoff_at_any_tilt_lies_above_delta(direction):
     phases = (STEP,)
     found = float_moments.Survey(phases, direction)
     with working_precision(BITS):
-        tops = {tilt: aliases.chernoff(phases, direction, tilt) for tilt in (0.0, 0.1, 1.0, 5.0, 12.0)}
+        tops = {tilt: aliasing.chernoff(phases, direction, tilt) for tilt in (0.0, 0.1, 1.0, 5.0, 12.0)}
         for epsilon in (0.2, 1.0, 1.7):
             chosen = contour_plan.design(phases, direction, epsilon, found.log_estimate(epsilon), math.log(1e-6))
             value = Contour(phases, direction, chosen).delta(arb(epsilon))

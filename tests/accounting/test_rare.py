@@ -8,10 +8,10 @@ import pytest
 from mpmath import mp, mpf
 
 from dpplan.accounting import delta, epsilon, rdp
-from dpplan.accounting.exact import invert, prove, threshold_bound
-from dpplan.accounting.exact.contour import rare_selection
+from dpplan.accounting.exact import event_lower_bound, invert, prove
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
-from dpplan.accounting.exact.contour.rare_step import RareLaw, Window
+from dpplan.accounting.exact.contour.rare_jumps import cut_choice
+from dpplan.accounting.exact.contour.rare_jumps.step_law import RareLaw, Window
 from dpplan.plan import Plan
 
 # σ, q, power over σ, x₀ over σ, x₁ over σ, 1 + tilt, u
@@ -117,7 +117,7 @@ def test_plans_whose_loss_one_step_brings_are_narrow(sigma, q, steps, asked):
     bound = epsilon(plan, asked)
     assert bound.relative_width < 2e-4
     assert bound.upper <= rdp.epsilon(plan, asked).value
-    assert bound.lower >= threshold_bound.EventBound(Steps.of([(sigma, q, steps)])).epsilon(asked)
+    assert bound.lower >= event_lower_bound.EventBound(Steps.of([(sigma, q, steps)])).epsilon(asked)
 
 
 def test_a_harder_plan_never_costs_less():
@@ -176,8 +176,8 @@ def test_an_average_of_losses_far_out_needs_no_gigabyte():
 
 
 def test_where_there_is_nothing_to_hope_for_it_says_so():
-    assert rare_selection.contour(Steps.of([(1.0, 0.7, 100)]), 5.0, math.log(1e-5)) is None
-    assert rare_selection.contour(Steps.of([(1.0, 1e-3, 100)]), 0.0, math.log(1e-5)) is None
+    assert cut_choice.contour(Steps.of([(1.0, 0.7, 100)]), 5.0, math.log(1e-5)) is None
+    assert cut_choice.contour(Steps.of([(1.0, 1e-3, 100)]), 0.0, math.log(1e-5)) is None
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import oracle
 import pytest
 
 from dpplan.accounting import Guarantee, gdp, rdp, zcdp
-from dpplan.accounting.support import SampledGaussian
+from dpplan.accounting.plan_pairs import SampledGaussian
 from dpplan.errors import UsageError
 from dpplan.plan import Plan
 

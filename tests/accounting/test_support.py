@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from dpplan import compare, curve
-from dpplan.accounting import ACCOUNTANTS, delta, epsilon, exact, support
+from dpplan.accounting import ACCOUNTANTS, delta, epsilon, exact, plan_pairs
 from dpplan.accounting.exact import prove
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable, PlanError
@@ -118,8 +118,8 @@ def test_a_refusal_names_every_reason_once() -> None:
 
 
 def test_what_is_supported_is_read_as_it_stands() -> None:
-    read = support.sampled_gaussians(Plan((KNOWN, Phase(Gaussian(2.0), Poisson(1.0), 3))), "exact")
-    assert read == (support.SampledGaussian(1.0, 0.1, 10), support.SampledGaussian(2.0, 1.0, 3))
+    read = plan_pairs.sampled_gaussians(Plan((KNOWN, Phase(Gaussian(2.0), Poisson(1.0), 3))), "exact")
+    assert read == (plan_pairs.SampledGaussian(1.0, 0.1, 10), plan_pairs.SampledGaussian(2.0, 1.0, 3))
 
 
 def test_a_phase_may_repeat_the_neighbours_of_its_plan_and_not_differ() -> None:

@@ -5,7 +5,7 @@ import pytest
 from mpmath import mp, mpf
 
 from dpplan.accounting import Guarantee, gdp, rdp
-from dpplan.accounting.support import SampledGaussian
+from dpplan.accounting.plan_pairs import SampledGaussian
 from dpplan.accounting.theorems import (
     advanced,
     amplified,

@@ -19,8 +19,8 @@ from dpplan.recipe import Model, Training
 from dpplan.train import models
 from dpplan.train.clipping import as_compiled, choose
 from dpplan.train.clipping.rules import Flat
+from dpplan.train.step.box_muller import adding_for
 from dpplan.train.step.noise import GaussianNoise
-from dpplan.train.step.normals import adding_for
 from dpplan.train.step.optimizer import Optimization
 from dpplan.train.step.randomness import Randomness
 

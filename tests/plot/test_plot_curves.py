@@ -14,7 +14,7 @@ from dpplan import compare
 from dpplan.errors import MissingExtra, UsageError
 from dpplan.plan import Plan
 from dpplan.plot import curves as plot
-from dpplan.plot import picture
+from dpplan.plot import image_file
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def full_batch():
 @pytest.fixture
 def texts(monkeypatch):
     """Draws with letters left as text, and returns what an SVG file says."""
-    monkeypatch.setitem(picture._STYLE, "svg.fonttype", "none")
+    monkeypatch.setitem(image_file._STYLE, "svg.fonttype", "none")
 
     def read(data, path):
         plot.draw(data, path)
@@ -59,7 +59,7 @@ def test_gdp_is_no_estimate_without_sampling(full_batch, tmp_path, texts):
 
 
 def test_the_same_data_give_the_same_bytes_and_no_date(data, tmp_path):
-    for suffix in picture.FORMATS:
+    for suffix in image_file.FORMATS:
         first, second = tmp_path / f"first{suffix}", tmp_path / f"second{suffix}"
         plot.draw(data, first)
         plot.draw(data, second)

@@ -12,9 +12,9 @@ from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.compare.accountants import AccountantRow
 from dpplan.plan import Delta, Plan, Settings
 from dpplan.render import (
+    bound_text,
     compare_accountants,
     explanation,
-    figures,
     glossary,
     number_format,
     plan_rows,
@@ -85,24 +85,24 @@ def test_durations_and_ratios_are_short() -> None:
 
 
 def test_equality_is_claimed_only_where_the_interval_settles_it() -> None:
-    assert figures.headline(certified(2.381689, 2.38169), 1e-5).startswith("ε = 2.38169 at δ = 1e-05 ")
-    assert figures.headline(certified(0.17, 0.19), 1e-5).startswith("ε ≤ 0.19 at δ = 1e-05 ")
-    assert figures.headline(certified(0.0, 1e-308, "delta"), 2.0).startswith("δ ≤ 1e-308 at ε = 2 ")
-    assert figures.headline(upper(1.2345678), 1e-5).startswith("ε ≤ 1.23457 at δ = 1e-05 ")
-    assert figures.headline(estimate(0.9424401), 1e-5).startswith("ε ≈ 0.942441 at δ = 1e-05 ")
+    assert bound_text.headline(certified(2.381689, 2.38169), 1e-5).startswith("ε = 2.38169 at δ = 1e-05 ")
+    assert bound_text.headline(certified(0.17, 0.19), 1e-5).startswith("ε ≤ 0.19 at δ = 1e-05 ")
+    assert bound_text.headline(certified(0.0, 1e-308, "delta"), 2.0).startswith("δ ≤ 1e-308 at ε = 2 ")
+    assert bound_text.headline(upper(1.2345678), 1e-5).startswith("ε ≤ 1.23457 at δ = 1e-05 ")
+    assert bound_text.headline(estimate(0.9424401), 1e-5).startswith("ε ≈ 0.942441 at δ = 1e-05 ")
 
 
 @pytest.mark.parametrize("bound", [certified(2.3816897261390566, 2.381689726144246), upper(1.2), estimate(0.9)])
 def test_a_headline_always_names_its_guarantee_and_fits_80_columns(bound: Bound) -> None:
-    line = figures.headline(bound, 1.234e-7)
+    line = bound_text.headline(bound, 1.234e-7)
     assert f" {bound.guarantee}: " in line
     assert len(line) <= 80
 
 
 def test_paint_marks_the_guarantee_and_nothing_else() -> None:
     bound = certified(1.0, 1.000001)
-    painted = figures.headline(bound, 1e-5, lambda word, meaning: f"<{meaning}>{word}</>")
-    assert painted.replace("<certified>", "").replace("</>", "") == figures.headline(bound, 1e-5)
+    painted = bound_text.headline(bound, 1e-5, lambda word, meaning: f"<{meaning}>{word}</>")
+    assert painted.replace("<certified>", "").replace("</>", "") == bound_text.headline(bound, 1e-5)
     assert "<certified>certified</>" in painted
 
 

@@ -11,7 +11,7 @@ from small_recipe import small
 
 from dpplan import train
 from dpplan.errors import RecipeError
-from dpplan.recipe import Model, blocks
+from dpplan.recipe import Model, schema
 from dpplan.train import models
 from dpplan.train.clipping import choose
 
@@ -94,8 +94,8 @@ def test_a_function_of_the_user_s_own_gives_a_model(tmp_path: Path, monkeypatch:
 
 
 def test_every_word_that_a_recipe_may_use_is_known_here() -> None:
-    assert set(models.ACTIVATIONS) == set(blocks.ACTIVATIONS)
-    assert set(models.LAYERS) | {"lstm", "transformer"} == set(blocks.KINDS)
+    assert set(models.ACTIVATIONS) == set(schema.ACTIVATIONS)
+    assert set(models.LAYERS) | {"lstm", "transformer"} == set(schema.KINDS)
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ from dpplan.train.clipping import choose
 from dpplan.train.conformance import LEVEL, chi_square_tail
 from dpplan.train.data import Split
 from dpplan.train.execution.rank_consistency import fingerprint
+from dpplan.train.machine.device import device_named
+from dpplan.train.machine.signals import ENDING, interrupt_asked
 from dpplan.train.ranks import ALONE, Ranks, joined
-from dpplan.train.runtime.device import device_named
-from dpplan.train.runtime.signals import ENDING, interrupt_asked
 from dpplan.train.step.randomness import Randomness
 from dpplan.train.step.sampler import PoissonSampler
 from dpplan.train.step.trainer import Trainer

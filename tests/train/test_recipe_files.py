@@ -10,7 +10,7 @@ from dpplan import recipe as recipes
 from dpplan import train
 from dpplan.errors import UsageError
 from dpplan.recipe import Recipe
-from dpplan.recipe.blocks import FROM_PATH, MADE
+from dpplan.recipe.schema import FROM_PATH, MADE
 
 FOLDER = Path(__file__).parents[2] / "recipes"
 FILES = sorted(FOLDER.glob("*.yaml"))

@@ -27,14 +27,14 @@ import numpy as np
 from dpplan.accounting import gdp, rdp
 from dpplan.accounting.bound import Bound, Guarantee, widened
 from dpplan.accounting.description import Description
-from dpplan.accounting.exact import any_law, certify, invert
-from dpplan.accounting.exact.certify import Reconciled
+from dpplan.accounting.exact import cross_check, invert, other_laws
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
+from dpplan.accounting.exact.cross_check import Reconciled
+from dpplan.accounting.exact.event_lower_bound import EventBound
+from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
 from dpplan.accounting.exact.invert import Ends
-from dpplan.accounting.exact.threshold_bound import EventBound
-from dpplan.accounting.exact.two_steps import TwoSteps
 from dpplan.accounting.pairs import DominatingPair
-from dpplan.accounting.support import SampledGaussian, as_sampled_gaussians, dominating_pairs
+from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
 from dpplan.errors import NotCertified
 from dpplan.plan import Plan
 
@@ -74,7 +74,7 @@ def epsilon(plan: Plan, delta: float) -> Bound:
     known = dominating_pairs(plan, NAME)
     kinds = as_sampled_gaussians(known)
     if kinds is None:
-        return _of_laws("epsilon", plan, known, any_law.epsilon_ends(known, delta))
+        return _of_laws("epsilon", plan, known, other_laws.epsilon_ends(known, delta))
     if _unsampled(kinds):
         return _of_gaussian(gdp.epsilon(plan, delta))
     steps = Steps.of(kinds)
@@ -82,13 +82,13 @@ def epsilon(plan: Plan, delta: float) -> Bound:
         floor = EventBound(steps).epsilon(delta)
         if not _in_reach(steps):
             ceiling = rdp.epsilon(plan, delta).value
-            return _bound("epsilon", plan, certify.reconcile("epsilon", UNKNOWN, floor, ceiling), UNKNOWN)
+            return _bound("epsilon", plan, cross_check.reconcile("epsilon", UNKNOWN, floor, ceiling), UNKNOWN)
         ends = invert.epsilon_ends(steps, Direction.REMOVE, delta)
         lower = max(ends.lower, floor)
         if not invert.added_delta_below(steps, lower, delta):
             ends = ends.joined(invert.epsilon_ends(steps, Direction.ADD, delta))
-    ceiling = certify.renyi_epsilon(plan, delta, ends, WIDE)
-    return _bound("epsilon", plan, certify.reconcile("epsilon", ends, floor, ceiling), ends)
+    ceiling = cross_check.renyi_epsilon(plan, delta, ends, WIDE)
+    return _bound("epsilon", plan, cross_check.reconcile("epsilon", ends, floor, ceiling), ends)
 
 
 def epsilons(plan: Plan, deltas: Sequence[float]) -> tuple[Bound, ...]:
@@ -114,7 +114,7 @@ def delta(plan: Plan, epsilon: float) -> Bound:
     known = dominating_pairs(plan, NAME)
     kinds = as_sampled_gaussians(known)
     if kinds is None:
-        return _of_laws("delta", plan, known, any_law.delta_ends(known, epsilon))
+        return _of_laws("delta", plan, known, other_laws.delta_ends(known, epsilon))
     if _unsampled(kinds):
         return _of_gaussian(gdp.delta(plan, epsilon))
     steps = Steps.of(kinds)
@@ -122,7 +122,7 @@ def delta(plan: Plan, epsilon: float) -> Bound:
     with np.errstate(**_QUIET):
         floor = EventBound(steps).delta(epsilon)
         if not _in_reach(steps):
-            return _bound("delta", plan, certify.reconcile("delta", UNKNOWN, floor, min(ceiling, 1.0)), UNKNOWN)
+            return _bound("delta", plan, cross_check.reconcile("delta", UNKNOWN, floor, min(ceiling, 1.0)), UNKNOWN)
         ends = invert.delta_ends(steps, Direction.REMOVE, epsilon, ceiling)
         lower = max(ends.lower, floor)
         # No direction's delta exceeds 1, so near it the other one has nothing to add.
@@ -130,7 +130,7 @@ def delta(plan: Plan, epsilon: float) -> Bound:
             ends = replace(ends, upper=1.0)
         elif lower <= 0.0 or not invert.added_delta_below(steps, epsilon, lower):
             ends = ends.joined(invert.delta_ends(steps, Direction.ADD, epsilon, ceiling))
-    return _bound("delta", plan, certify.reconcile("delta", ends, floor, ceiling), ends)
+    return _bound("delta", plan, cross_check.reconcile("delta", ends, floor, ceiling), ends)
 
 
 def _shared(plan: Plan, steps: Steps, deltas: list[float]) -> dict[float, Bound]:
@@ -149,8 +149,8 @@ def _shared(plan: Plan, steps: Steps, deltas: list[float]) -> dict[float, Bound]
             lower = max(ends.lower, floor)
             good = lower > 0.0 and ends.relative_width <= enough and added.below(lower, delta)
         if good:
-            ceiling = certify.renyi_epsilon(plan, delta, ends, WIDE)
-            found[delta] = _bound("epsilon", plan, certify.reconcile("epsilon", ends, floor, ceiling), ends)
+            ceiling = cross_check.renyi_epsilon(plan, delta, ends, WIDE)
+            found[delta] = _bound("epsilon", plan, cross_check.reconcile("epsilon", ends, floor, ceiling), ends)
         else:
             found[delta] = epsilon(plan, delta)
     return found

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from dpplan.accounting.exact import one_step
-from dpplan.accounting.exact.contour import rare_selection, selection
+from dpplan.accounting.exact import gaussian_one_step
+from dpplan.accounting.exact.contour import placement
 from dpplan.accounting.exact.contour.inversion import Contour, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
+from dpplan.accounting.exact.contour.rare_jumps import cut_choice
+from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_lattice import composition
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
-from dpplan.accounting.exact.threshold_bound import EventBound
-from dpplan.accounting.exact.two_steps import TwoSteps
+from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
 
 # A contour is rebuilt nearer to the answer when e^(log M(t) - ε·t) exceeds delta there by more than e^MISPLACED.
 MISPLACED = 1.0
@@ -66,7 +67,7 @@ def epsilon_ends(steps: Steps, direction: Direction, delta: float) -> Ends:
     """Certified ends for one direction's epsilon; upper is inf where no method could bound it."""
     if steps.total == 1.0:
         return _single_epsilon(steps, direction, delta)
-    if selection.total_variation_above(steps) <= delta:
+    if placement.total_variation_above(steps) <= delta:
         return Ends(0.0, 0.0, "total variation")
     if not TwoSteps.serves(steps):
         return _many_epsilon(steps, direction, delta)
@@ -84,21 +85,21 @@ def _two_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
 
 def _many_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
     log_delta = math.log(delta)
-    landscape = selection.landscape(steps, direction, log_delta)
+    landscape = placement.landscape(steps, direction, log_delta)
     saddle = landscape.for_log_delta(log_delta)
     if saddle.epsilon <= 0.0:
         saddle = landscape.for_epsilon(0.0)
-        at_zero = selection.plain(steps, direction, saddle, 0.0, min(saddle.log_delta, 0.0))
+        at_zero = placement.plain(steps, direction, saddle, 0.0, min(saddle.log_delta, 0.0))
         if at_zero.reached and at_zero.at(0.0).upper <= delta:
             return Ends(0.0, 0.0, "contour", at_zero.at(0.0).terms, at_zero)
-    contour = selection.plain(steps, direction, saddle, max(saddle.epsilon, 0.0), log_delta)
+    contour = placement.plain(steps, direction, saddle, max(saddle.epsilon, 0.0), log_delta)
     for _ in range(REBUILDS):
         if not contour.reached:
             return _by_grid(steps, direction, delta, contour.epsilon)
         epsilon, value = _solve(contour, delta)
         if abs(epsilon - contour.epsilon) * contour.tilt < MISPLACED:
             break
-        contour = selection.plain(steps, direction, landscape.for_epsilon(epsilon), epsilon, log_delta)
+        contour = placement.plain(steps, direction, landscape.for_epsilon(epsilon), epsilon, log_delta)
     ends = _verified(contour, delta, epsilon, value)
     return ends if ends.relative_width < FAIR else ends.narrowed(_by_grid(steps, direction, delta, epsilon))
 
@@ -143,9 +144,9 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
 
 def _by_rare(steps: Steps, delta: float) -> Ends:
     """By a contour over rare jumps, remove direction, put where an estimate says and again nearer to the answer."""
-    epsilon, ends = rare_selection.guess_epsilon(steps, math.log(delta)), Ends(0.0, math.inf, "none")
+    epsilon, ends = cut_choice.guess_epsilon(steps, math.log(delta)), Ends(0.0, math.inf, "none")
     for _ in range(REBUILDS):
-        contour = rare_selection.contour(steps, epsilon, math.log(delta)) if epsilon > 0.0 else None
+        contour = cut_choice.contour(steps, epsilon, math.log(delta)) if epsilon > 0.0 else None
         if contour is None:
             break
         found, value = _solve(contour, delta)
@@ -158,7 +159,7 @@ def _by_rare(steps: Steps, delta: float) -> Ends:
 
 def _jump(steps: Steps, direction: Direction, epsilon: float, log_delta: float, width: float) -> Contour | None:
     rare = direction is Direction.REMOVE and epsilon > 0.0
-    return selection.over_jumps(steps, epsilon, log_delta) if rare else None
+    return placement.over_jumps(steps, epsilon, log_delta) if rare else None
 
 
 def _fine(steps: Steps, direction: Direction, epsilon: float, log_delta: float, width: float) -> LatticeComposition:
@@ -219,7 +220,7 @@ def _widen(holds: Callable[[float], bool], epsilon: float, width: float, sign: f
 def delta_ends(steps: Steps, direction: Direction, epsilon: float, ceiling: float) -> Ends:
     """Certified ends for one direction's delta at this epsilon; ceiling: an upper bound on it, to start from."""
     if steps.total == 1.0:
-        lower, upper = one_step.delta_ends(float(steps.sigma[0, 0]), float(steps.q[0, 0]), direction, epsilon)
+        lower, upper = gaussian_one_step.delta_ends(float(steps.sigma[0, 0]), float(steps.q[0, 0]), direction, epsilon)
         return Ends(lower, upper, "closed form")
     if TwoSteps.serves(steps):
         two = TwoSteps(steps, direction, epsilon)
@@ -230,20 +231,20 @@ def delta_ends(steps: Steps, direction: Direction, epsilon: float, ceiling: floa
 
 
 def _many_delta(steps: Steps, direction: Direction, epsilon: float, ceiling: float) -> Ends:
-    if direction is Direction.ADD and epsilon >= selection.largest_added_loss(steps):
+    if direction is Direction.ADD and epsilon >= placement.largest_added_loss(steps):
         return Ends(0.0, 0.0, "bounded loss")
     if ceiling < LEAST:
         return Ends(0.0, ceiling, "too small to tell from 0")
     if ceiling > NEARLY_ONE and direction is Direction.REMOVE:
-        missing = math.exp(min(selection.log_missing(steps, epsilon), 0.0))
+        missing = math.exp(min(placement.log_missing(steps, epsilon), 0.0))
         if missing < NARROW:
             return Ends(
                 math.nextafter(1.0 - missing, 0.0), 1.0, "Chernoff on the other tail", (("missing from 1", missing),)
             )
     log_delta = math.log(ceiling)
     for _ in range(REBUILDS):
-        saddle = selection.landscape(steps, direction, log_delta).for_epsilon(epsilon)
-        contour = selection.plain(steps, direction, saddle, epsilon, min(saddle.log_delta, 0.0))
+        saddle = placement.landscape(steps, direction, log_delta).for_epsilon(epsilon)
+        contour = placement.plain(steps, direction, saddle, epsilon, min(saddle.log_delta, 0.0))
         if contour.log_chernoff(epsilon) < math.log(LEAST):
             return Ends(0.0, math.exp(contour.log_chernoff(epsilon)), "too small to tell from 0")
         if not contour.reached:
@@ -259,11 +260,11 @@ def _many_delta(steps: Steps, direction: Direction, epsilon: float, ceiling: flo
 def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta: float) -> Ends:
     """As `_by_grid`."""
     if not composition.affordable(steps):
-        return Ends(0.0, selection.total_variation_above(steps), "total variation")
-    known = Ends(0.0, selection.total_variation_above(steps), "total variation")
+        return Ends(0.0, placement.total_variation_above(steps), "total variation")
+    known = Ends(0.0, placement.total_variation_above(steps), "total variation")
     floor = EventBound(steps).delta(epsilon)
     if direction is Direction.REMOVE and epsilon > 0.0 and floor > LEAST:
-        rare = rare_selection.contour(steps, epsilon, rare_selection.guess_log_delta(steps, epsilon, math.log(floor)))
+        rare = cut_choice.contour(steps, epsilon, cut_choice.guess_log_delta(steps, epsilon, math.log(floor)))
         known = known if rare is None else _delta_at(steps, rare, epsilon)
         if known.relative_width <= FAIR:
             return known
@@ -286,27 +287,27 @@ def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta
 
 def _delta_at(steps: Steps, contour: Contour | LatticeComposition, epsilon: float) -> Ends:
     value = contour.at(epsilon)
-    ceiling = min(math.exp(min(contour.log_chernoff(epsilon), 0.0)), selection.total_variation_above(steps))
+    ceiling = min(math.exp(min(contour.log_chernoff(epsilon), 0.0)), placement.total_variation_above(steps))
     upper = min(value.upper, ceiling) if value.upper >= value.lower else ceiling  # NaN takes the ceiling
     return Ends(max(value.lower, 0.0), upper, contour.method, value.terms, contour)
 
 
 def added_delta_below(steps: Steps, epsilon: float, delta: float) -> bool:
     """Whether the add direction provably spends at most `delta` at this epsilon; cheap tests first."""
-    if epsilon >= selection.largest_added_loss(steps) or selection.total_variation_above(steps) <= delta:
+    if epsilon >= placement.largest_added_loss(steps) or placement.total_variation_above(steps) <= delta:
         return True
     if steps.total == 1.0:
         return delta_ends(steps, Direction.ADD, epsilon, 1.0).upper <= delta
     if TwoSteps.serves(steps) and TwoSteps(steps, Direction.ADD).at(epsilon).upper <= delta:
         return True
     log_delta = math.log(delta)
-    saddle = selection.landscape(steps, Direction.ADD, log_delta).for_epsilon(epsilon, log_floor=log_delta - 0.1)
+    saddle = placement.landscape(steps, Direction.ADD, log_delta).for_epsilon(epsilon, log_floor=log_delta - 0.1)
     if saddle.log_chernoff(epsilon) < log_delta and (
-        selection.log_chernoff(steps, Direction.ADD, saddle, epsilon) < log_delta
-        or selection.log_added(steps, saddle.tilt, epsilon) < log_delta
+        placement.log_chernoff(steps, Direction.ADD, saddle, epsilon) < log_delta
+        or placement.log_added(steps, saddle.tilt, epsilon) < log_delta
     ):
         return True
-    contour = selection.plain(steps, Direction.ADD, saddle, epsilon, log_delta)
+    contour = placement.plain(steps, Direction.ADD, saddle, epsilon, log_delta)
     if contour.reached:
         return contour.at(epsilon).upper <= delta
     if not composition.affordable(steps):
@@ -324,8 +325,8 @@ class Added:
     @classmethod
     def of(cls, steps: Steps, epsilon: float, delta: float) -> "Added":
         log_delta = math.log(delta)
-        saddle = selection.landscape(steps, Direction.ADD, log_delta).for_epsilon(epsilon)
-        return cls(steps, selection.plain(steps, Direction.ADD, saddle, epsilon, log_delta))
+        saddle = placement.landscape(steps, Direction.ADD, log_delta).for_epsilon(epsilon)
+        return cls(steps, placement.plain(steps, Direction.ADD, saddle, epsilon, log_delta))
 
     def below(self, epsilon: float, delta: float) -> bool:
         known = self.contour.reached and self.contour.at(epsilon).upper <= delta
@@ -337,7 +338,7 @@ def _single_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
     sigma, q = float(steps.sigma[0, 0]), float(steps.q[0, 0])
 
     def ends(epsilon: float) -> tuple[float, float]:
-        return one_step.delta_ends(sigma, q, direction, epsilon)
+        return gaussian_one_step.delta_ends(sigma, q, direction, epsilon)
 
     lower, _ = _bisect(lambda e: ends(e)[0] >= delta)
     _, upper = _bisect(lambda e: ends(e)[1] > delta)

@@ -19,7 +19,7 @@ from dpplan.accounting.gdp import epsilon_interval
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.minimum import minimise
-from dpplan.accounting.support import SampledGaussian, sampled_gaussians
+from dpplan.accounting.plan_pairs import SampledGaussian, sampled_gaussians
 from dpplan.plan import Plan
 
 Steps = list[tuple[int, float]]  # (steps, ε₀) of each phase

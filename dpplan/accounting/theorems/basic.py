@@ -7,7 +7,7 @@ guarantee of a step is that of `dpplan.accounting.theorems`.
 from dpplan.accounting.bound import Bound
 from dpplan.accounting.description import Description
 from dpplan.accounting.numerics import outward
-from dpplan.accounting.support import sampled_gaussians
+from dpplan.accounting.plan_pairs import sampled_gaussians
 from dpplan.accounting.theorems import add_up, bound, least_unslacked, step_epsilons
 from dpplan.plan import Plan
 

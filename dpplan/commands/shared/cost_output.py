@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from dpplan.checks import show as shown
 from dpplan.commands.shared import output
 from dpplan.commands.shared.cost import Cost
-from dpplan.render import explanation, figures, plan_rows, to_json
+from dpplan.render import bound_text, explanation, plan_rows, to_json
 
 if TYPE_CHECKING:
     from dpplan.compare import AccountantComparison
@@ -26,7 +26,7 @@ def show(cost: Cost, explain: bool) -> None:
         for comparison in cost.comparisons:
             explain_comparison(comparison)
         for bound, at in zip(cost.bounds, places, strict=False):
-            heading = [figures.heading(bound, at)] if len(cost.bounds) > 1 else []
+            heading = [bound_text.heading(bound, at)] if len(cost.bounds) > 1 else []
             output.say(["", *heading, *explanation.explanation(bound, at)])
         output.say(explanation.premises(bool(cost.proofs)))
     output.warn(call.warnings)
@@ -36,7 +36,7 @@ def explain_comparison(comparison: "AccountantComparison") -> None:
     """How each accountant came to its figure."""
     for row in comparison.rows:
         if row.bound is not None:
-            heading = figures.heading(row.bound, comparison.at, named=True)
+            heading = bound_text.heading(row.bound, comparison.at, named=True)
             output.say(["", heading, *explanation.explanation(row.bound, comparison.at)])
 
 

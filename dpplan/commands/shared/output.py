@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dpplan.accounting.bound import Bound
-from dpplan.render.figures import headline
+from dpplan.render.bound_text import headline
 from dpplan.render.table import COLOURS, Meaning, Table, notes, plain, rich, wrapped
 
 if TYPE_CHECKING:

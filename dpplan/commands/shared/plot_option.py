@@ -23,7 +23,7 @@ def problems(plot: Path | None) -> tuple[str, ...]:
     """What can be known to be wrong before minutes are spent on the curves."""
     if plot is None:
         return ()
-    from dpplan.plot.picture import FORMATS
+    from dpplan.plot.image_file import FORMATS
 
     if plot.suffix.lower() not in FORMATS:
         return (f"plot={plot} does not end in {' or '.join(FORMATS)}. Rename it.",)

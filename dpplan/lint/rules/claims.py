@@ -13,13 +13,13 @@ from dpplan.accounting.numerics.bisection import first_true_whole
 from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import show
 from dpplan.errors import NotCertified
-from dpplan.gate import Standing, judge
 from dpplan.lint.context import LOADERS, LintContext, proven
 from dpplan.lint.finding import DIGITS, Remark, Severity, at_least, at_most
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
 from dpplan.rounding import apart, down_above, near_above
 from dpplan.sampling import Binomial, Poisson
+from dpplan.verdict import Standing, judge
 
 # What a cap may add to delta, as a fraction of it, before it is worth a word.
 _NEGLIGIBLE = 0.01

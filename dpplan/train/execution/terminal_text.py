@@ -8,7 +8,7 @@ from dpplan.checks import show
 from dpplan.mechanism import Gaussian
 from dpplan.plan import settings_of
 from dpplan.quantities import quantity
-from dpplan.render.figures import headline
+from dpplan.render.bound_text import headline
 from dpplan.render.number_format import down, percent, up
 from dpplan.render.plan_rows import row
 from dpplan.rounding import up_apart

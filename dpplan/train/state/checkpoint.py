@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import torch
 
 from dpplan.checks import show
-from dpplan.durable import told, write_whole
+from dpplan.durable_files import told, write_whole
 from dpplan.errors import InputOutputFailed, UsageError
 from dpplan.mechanism import Gaussian
 from dpplan.plan_json import phase_to_json

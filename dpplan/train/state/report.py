@@ -26,8 +26,8 @@ from dpplan.rounding import up_apart
 from dpplan.train.clipping import Arithmetic, Isolation
 from dpplan.train.conformance import LEVEL, Measurement
 from dpplan.train.data import Dataset
+from dpplan.train.machine.reproducible_mkl import VARIABLE
 from dpplan.train.ranks import ALONE, Ranks
-from dpplan.train.runtime.reproducible_mkl import VARIABLE
 from dpplan.train.state.checkpoint import Checkpoint
 from dpplan.train.step.randomness import SEEDED
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from dpplan.durable import remove_leftovers, told, trouble, write_whole
+from dpplan.durable_files import remove_leftovers, told, trouble, write_whole
 from dpplan.errors import InputOutputFailed, UsageError
 from dpplan.recipe import Recipe, load
 from dpplan.render.to_json import dumps

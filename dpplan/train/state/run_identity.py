@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dpplan.durable import told, write_whole
+from dpplan.durable_files import told, write_whole
 from dpplan.errors import InputOutputFailed
 from dpplan.render.to_json import dumps
-from dpplan.train.state.user_record import RUN_ID
+from dpplan.train.state.os_user_record import RUN_ID
 
 SCHEMA = "dpplan.run/1"
 NAME = "run.json"

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from dpplan.errors import InputOutputFailed, UsageError
 from dpplan.train.state.checkpoint import Checkpoint
+from dpplan.train.state.os_user_record import UserRecord
 from dpplan.train.state.report import Planned
 from dpplan.train.state.run_folder import RunFolder
 from dpplan.train.state.run_identity import UNSEEN, Lineage, RunIdentity
 from dpplan.train.state.step_count import StepCount
-from dpplan.train.state.user_record import UserRecord
 
 REMEDY = "If no other copy goes on, --moved counts all of these steps and goes on here; else start a new run."
 

@@ -8,7 +8,7 @@ trainer.step()      # then the release
 import os
 from pathlib import Path
 
-from dpplan.durable import lock, told, trouble
+from dpplan.durable_files import lock, told, trouble
 from dpplan.errors import InputOutputFailed, UsageError
 
 _DIGITS = 20  # of the count in the file: always overwritten in place, in one write

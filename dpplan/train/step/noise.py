@@ -6,7 +6,7 @@ from torch import Tensor
 
 from dpplan.mechanism import Gaussian
 from dpplan.train.clipping import ClippedSum
-from dpplan.train.step.normals import AddNormals, Uniforms, add_normals
+from dpplan.train.step.box_muller import AddNormals, Uniforms, add_normals
 
 
 @dataclass(frozen=True, slots=True)

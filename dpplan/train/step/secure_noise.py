@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dpplan.mechanism import Gaussian
+from dpplan.train.step.box_muller import AddNormals, Uniforms, add_normals
 from dpplan.train.step.noise import GaussianNoise
-from dpplan.train.step.normals import AddNormals, Uniforms, add_normals
 
 SUMMED = 4
 

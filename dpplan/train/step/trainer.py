@@ -19,9 +19,9 @@ from dpplan.train.conformance import StepStatistics
 from dpplan.train.data import Split
 from dpplan.train.ranks import ALONE, Ranks
 from dpplan.train.step.augmentation import augmentation_for
+from dpplan.train.step.box_muller import adding_for
 from dpplan.train.step.model_guard import ModelGuard
 from dpplan.train.step.noise import GaussianNoise
-from dpplan.train.step.normals import adding_for
 from dpplan.train.step.optimizer import Optimization
 from dpplan.train.step.randomness import Randomness
 from dpplan.train.step.sampler import sampler_for

@@ -8,7 +8,7 @@ import pytest
 from mpmath import mp, mpf
 
 from dpplan.accounting.exact.contour.privacy_loss import Steps
-from dpplan.accounting.exact.threshold_bound import EventBound
+from dpplan.accounting.exact.event_lower_bound import EventBound
 
 SINGLE = [(1.0, 0.01), (0.2, 1e-4), (0.05, 0.5), (30.0, 0.9), (1.0, 1e-9)]
 

@@ -7,7 +7,7 @@ import pytest
 from mpmath import mp, mpf
 
 from dpplan.accounting.exact.contour.privacy_loss import Direction
-from dpplan.accounting.exact.one_step import delta_ends
+from dpplan.accounting.exact.gaussian_one_step import delta_ends
 
 STEPS = [(1.0, 0.01), (0.3, 1e-4), (0.1, 0.5), (5.0, 0.9), (40.0, 0.3), (1.0, 1e-9), (2.0, 1.0), (0.7, 1 - 1e-12)]
 SPENT = [0.0, 1e-9, 0.003, 0.5, 2.0, 20.0, 300.0, 699.0, 701.0]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dpplan.errors import RecipeError
-from dpplan.recipe import Data, blocks
+from dpplan.recipe import Data, schema
 from dpplan.train import data
 
 
@@ -32,7 +32,7 @@ def test_a_split_that_leaves_nothing_to_train_on_is_refused() -> None:
 
 
 def test_every_word_that_a_recipe_may_use_is_known_here() -> None:
-    assert set(data.SOURCES) == set(blocks.SOURCES)
+    assert set(data.SOURCES) == set(schema.SOURCES)
 
 
 @pytest.mark.parametrize("source", ["blobs", "linear", "names"])

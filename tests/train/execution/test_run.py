@@ -17,7 +17,7 @@ from dpplan.render.to_json import dumps
 from dpplan.train import Epoch, Step, TrainReport
 from dpplan.train.clipping import ClippedSum
 from dpplan.train.execution import terminal_text
-from dpplan.train.runtime.device import device_named
+from dpplan.train.machine.device import device_named
 from dpplan.train.state.run_folder import RunFolder
 from dpplan.train.step.noise import GaussianNoise
 

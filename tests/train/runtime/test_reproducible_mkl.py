@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dpplan.train.runtime import reproducible_mkl
+from dpplan.train.machine import reproducible_mkl
 
 
 def test_the_mode_that_each_processor_is_asked_for() -> None:

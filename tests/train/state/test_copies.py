@@ -17,10 +17,10 @@ from dpplan.errors import InputOutputFailed, UsageError
 from dpplan.train import Step, TrainReport
 from dpplan.train.execution import terminal_text
 from dpplan.train.ranks import joined
+from dpplan.train.state.os_user_record import UserRecord
 from dpplan.train.state.run_identity import Lineage
 from dpplan.train.state.spent_steps import SpentSteps
 from dpplan.train.state.step_count import StepCount
-from dpplan.train.state.user_record import UserRecord
 
 STEPS = 40
 

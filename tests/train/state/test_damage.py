@@ -18,8 +18,8 @@ from several import tiny, written
 from test_copies import begun, going_on
 
 from dpplan import __main__ as command_line
-from dpplan import durable, train
-from dpplan.durable import write_whole
+from dpplan import durable_files, train
+from dpplan.durable_files import write_whole
 from dpplan.errors import DpplanError, InputOutputFailed, UsageError
 from dpplan.train import Step
 from dpplan.train.state.checkpoint import Checkpoint
@@ -72,7 +72,7 @@ def test_a_file_that_does_not_fit_leaves_the_one_before(tmp_path: Path, write: C
 @pytest.mark.parametrize("name", ["fsync", "replace", "fdopen"])
 def test_whatever_of_a_write_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     (tmp_path / "file").write_bytes(b"before")
-    monkeypatch.setattr(durable.os, name, full)
+    monkeypatch.setattr(durable_files.os, name, full)
     with pytest.raises(InputOutputFailed, match=r"file: cannot be written: No space left on device\.$"):
         write_whole(tmp_path / "file", lambda stream: stream.write(b"after"))
     monkeypatch.undo()

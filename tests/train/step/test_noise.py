@@ -7,8 +7,8 @@ from scipy import stats
 
 from dpplan.mechanism import Gaussian
 from dpplan.train.clipping import BatchFacts, ClippedSum
+from dpplan.train.step.box_muller import CompiledNormals, add_normals, add_normals_there
 from dpplan.train.step.noise import GaussianNoise
-from dpplan.train.step.normals import CompiledNormals, add_normals, add_normals_there
 
 FALSE_ALARM = 1e-6  # a right generator would fail one seed in a million
 

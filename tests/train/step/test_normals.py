@@ -6,7 +6,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from dpplan.train.step.normals import CompiledNormals, add_normals, add_normals_there, adding_for
+from dpplan.train.step.box_muller import CompiledNormals, add_normals, add_normals_there, adding_for
 
 GRID = 2.0**-53  # uniform numbers are multiples of it, so that 1 - u is exact
 LAST = 1 - GRID

@@ -18,7 +18,7 @@ from dpplan.train import data, models
 from dpplan.train.clipping import Arithmetic
 from dpplan.train.clipping.rules import LARGEST_PIECE, ROUND_OFF
 from dpplan.train.execution import terminal_text
-from dpplan.train.runtime.device import repeatable
+from dpplan.train.machine.device import repeatable
 from dpplan.train.step import trainer
 from dpplan.train.step.randomness import Randomness
 from dpplan.train.step.trainer import Trainer, piece_of

@@ -1,7 +1,7 @@
 """Stage 2, compose: the law of the whole run's loss, or the part of it that matters, as one object.
 
 A measure is Π_phases (cut law)^T, minus, in the jump regime, the measure of the paths on which every step stays in
-a bulk (rare_events.py). Both are positive measures of total at most 1, known through their transforms:
+a bulk (jumps.py). Both are positive measures of total at most 1, known through their transforms:
 
     log_moments   log M(s) at real tilts, rounded up: Chernoff bounds at any tilt
     line          M(t + iu) / M(t) on a contour, with a bound on its error
@@ -18,6 +18,7 @@ from functools import cached_property
 
 import numpy as np
 
+from dpplan.accounting.exact.contour.jumps import Jumps
 from dpplan.accounting.exact.contour.privacy_loss import (
     Band,
     Cut,
@@ -28,7 +29,6 @@ from dpplan.accounting.exact.contour.privacy_loss import (
     log_ratio,
 )
 from dpplan.accounting.exact.contour.quadrature import EPS, MOST_VALUES, Quadrature
-from dpplan.accounting.exact.contour.rare_events import Jumps
 from dpplan.accounting.exact.contour.tail_decay import Decay, Known
 from dpplan.accounting.numerics import Array, ComplexArray, outward
 from dpplan.accounting.numerics.bisection import first_true

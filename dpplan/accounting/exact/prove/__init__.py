@@ -14,7 +14,7 @@ Proof in outline; each inequality is derived, and evaluated, where it is named.
  2  The contour. delta(ε) = 1/(2πi)·∫ M(z)·e^(-εz)/(z(z + 1)) dz on Re z = t > 0, M(z) = Π E_Q[r^w]^count, w = 1 + z
     (remove) or -z (add) (Alghamdi et al. 2023, arXiv:2208.09595). Any t will do.                         contour.py
  3  Aliasing. The trapezoid sum with step h is Σ_n e^(2πnt/h)·delta(ε + 2πn/h), all terms positive; those with n != 0
-    are bounded by Chernoff at one tilt on either side of t, summed as geometric series.                  aliases.py
+    are bounded by Chernoff at one tilt on either side of t, summed as geometric series.                  aliasing.py
  4  Frequencies left out. |M(t + iu)| for every u >= U is bounded by one integral of a modulus along a path in the
     upper half-plane, which falls as u rises; the sum over 1/u² is then elementary.           tail_decay.py, contour.py
  5  Quadrature in x. The trapezoid rule for E_Q[r^w] errs by at most the growth of the integrand in the strip
@@ -25,10 +25,10 @@ Proof in outline; each inequality is derived, and evaluated, where it is named.
  8  Inversion. delta(ε) falls: two evaluations, one proven above delta and one below, bracket ε.           invert.py
  9  Both directions. The remove direction's end is held against the add direction's delta there: by the largest loss
     -Σ count·log(1 - q), by Chernoff at one tilt, or by its own contour. At ε = 0 both are the total variation.
-                                                                                                     directions.py
-10  No sampling, one step and two steps have closed forms or an integral of one, and need no contour.      closed.py
+                                                                                                     dominant_direction.py
+10  No sampling, one step and two steps have closed forms or an integral of one, and need no contour.      closed_form.py
 
-What the proof rests on besides: that Arb and this code do what they say. contour_plan.py, deformation.py and
+What the proof rests on besides: that Arb and this code do what they say. contour_plan.py, path_search.py and
 float_moments.py choose in floating point where to compute; a bad choice makes an interval wide, or NotProved, and
 never wrong.
 """
@@ -41,8 +41,8 @@ from typing import Literal
 
 from dpplan.accounting import exact
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.accounting.exact.prove import balls, directions
-from dpplan.accounting.exact.prove.directions import Found, Progress
+from dpplan.accounting.exact.prove import balls, dominant_direction
+from dpplan.accounting.exact.prove.dominant_direction import Found, Progress
 from dpplan.accounting.exact.prove.errors import NotProved
 from dpplan.accounting.exact.prove.float_moments import phases_of
 from dpplan.accounting.numerics import outward
@@ -86,7 +86,7 @@ def epsilon(plan: Plan, delta: float, digits: int = 12, progress: Progress | Non
     _check(digits, delta=delta)
     started = time.perf_counter()
     fast = exact.epsilon(plan, float(delta))
-    found = directions.epsilon(phases_of(plan), float(delta), _middle(fast), digits, progress or _silent)
+    found = dominant_direction.epsilon(phases_of(plan), float(delta), _middle(fast), digits, progress or _silent)
     return _proof("epsilon", plan, found, fast, time.perf_counter() - started)
 
 
@@ -95,7 +95,7 @@ def delta(plan: Plan, epsilon: float, digits: int = 12, progress: Progress | Non
     _check(digits, epsilon=epsilon)
     started = time.perf_counter()
     fast = exact.delta(plan, float(epsilon))
-    found = directions.delta(phases_of(plan), float(epsilon), _middle(fast), digits, progress or _silent)
+    found = dominant_direction.delta(phases_of(plan), float(epsilon), _middle(fast), digits, progress or _silent)
     return _proof("delta", plan, found, fast, time.perf_counter() - started)
 
 

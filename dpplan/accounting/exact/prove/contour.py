@@ -11,7 +11,7 @@ from functools import cached_property
 
 from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.prove import tail_decay, transform
-from dpplan.accounting.exact.prove.aliases import Aliases
+from dpplan.accounting.exact.prove.aliasing import Aliases
 from dpplan.accounting.exact.prove.balls import Ball, ComplexBall, acb, arb, within, zero
 from dpplan.accounting.exact.prove.contour_plan import Design
 from dpplan.accounting.exact.prove.float_moments import Phase, total_steps

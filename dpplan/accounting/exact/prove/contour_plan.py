@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import Direction
-from dpplan.accounting.exact.prove.aliases import chernoff_nodes
-from dpplan.accounting.exact.prove.deformation import Path, best_path, highest
+from dpplan.accounting.exact.prove.aliasing import chernoff_nodes
 from dpplan.accounting.exact.prove.errors import NotProved
 from dpplan.accounting.exact.prove.float_moments import Phase, Survey, total_steps
+from dpplan.accounting.exact.prove.path_search import Path, best_path, highest
 from dpplan.accounting.exact.prove.tail_decay import piece
 from dpplan.accounting.exact.prove.transform import Nodes, choose_nodes
 

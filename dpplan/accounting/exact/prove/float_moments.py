@@ -16,7 +16,7 @@ import numpy as np
 from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.bisection import first_true
-from dpplan.accounting.support import sampled_gaussians
+from dpplan.accounting.plan_pairs import sampled_gaussians
 from dpplan.plan import Plan
 
 # Moments over more nodes than this are not asked for: in balls they would be out of reach.
@@ -110,7 +110,7 @@ class Survey:
         return self.at(tilt).log_m - tilt * epsilon - math.log(tilt) - math.log1p(tilt)
 
     def log_chernoff(self, tilt: float, epsilon: float) -> float:
-        """log of Chernoff's bound on delta at this tilt >= 0; see aliases.py."""
+        """log of Chernoff's bound on delta at this tilt >= 0; see aliasing.py."""
         if tilt == 0.0:
             return 0.0
         return self.at(tilt).log_m - tilt * epsilon - tilt * math.log1p(1.0 / tilt) - math.log1p(tilt)

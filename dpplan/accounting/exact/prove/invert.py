@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from dpplan.accounting.exact.prove.balls import Ball, arb, ball_of, exact_middle
-from dpplan.accounting.exact.prove.closed import Curve
+from dpplan.accounting.exact.prove.closed_form import Curve
 
 STEPS = 40  # of Newton's rule
 WIDENINGS = 12

@@ -6,7 +6,7 @@ For u > 0 and a path x + iy(x) with 0 <= y < πσ², by Cauchy's theorem and |1 
 
 In the half-strip 0 <= y < πσ² r has no zero and arg r lies in [0, y/σ²], so the right side falls as u rises: one
 evaluation at U bounds every u >= U. The path of steepest descent would make it an equality; a logistic step
-y(x) = Y/(1 + e^(-(x - c)/b)) comes within a percent of its logarithm (deformation.py).
+y(x) = Y/(1 + e^(-(x - c)/b)) comes within a percent of its logarithm (path_search.py).
 
 The integrand is analytic in x near the real line: with r± = r(x ± iy(x)) its modulus is
 r₊^((a + iu)/2)·r₋^((a - iu)/2); acb.integral (Johansson 2018, arXiv:1802.07942) encloses the integral over
@@ -20,8 +20,8 @@ from itertools import pairwise
 import numpy as np
 
 from dpplan.accounting.exact.prove.balls import Ball, ComplexBall, acb, arb, zero
-from dpplan.accounting.exact.prove.deformation import Path, estimate
 from dpplan.accounting.exact.prove.float_moments import Phase, span
+from dpplan.accounting.exact.prove.path_search import Path, estimate
 
 PIECE = 8.0  # σ or σ², the length of the pieces that acb.integral is given: it bisects from there
 EVALUATIONS = 4_000  # for one piece; a piece that needs more comes out wide

@@ -20,8 +20,8 @@ import numpy as np
 from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.prove import strip_bound, tail_decay
 from dpplan.accounting.exact.prove.balls import Ball, ComplexBall, acb, acb_mat, arb, within, zero
-from dpplan.accounting.exact.prove.deformation import Path, estimate
 from dpplan.accounting.exact.prove.float_moments import Phase, log_ratio, span
+from dpplan.accounting.exact.prove.path_search import Path, estimate
 from dpplan.accounting.exact.prove.tail_decay import StepLaw
 
 # Heights that are tried, as fractions of the strip or of what a Gaussian can use.

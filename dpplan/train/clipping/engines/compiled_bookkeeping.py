@@ -16,7 +16,7 @@ from dpplan.train.clipping.clipped_sum import ClippedSum, Piece, pieces
 from dpplan.train.clipping.engines.bookkeeping import BookKeeping
 from dpplan.train.clipping.precision import whole_products
 from dpplan.train.clipping.rules import ClippingRule
-from dpplan.train.runtime.inductor import Graph, machine_code, traced
+from dpplan.train.machine.inductor import Graph, machine_code, traced
 
 
 class CompiledBookKeeping:

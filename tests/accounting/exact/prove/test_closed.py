@@ -9,7 +9,7 @@ from mpmath import mp, mpf
 
 from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.prove.balls import working_precision
-from dpplan.accounting.exact.prove.closed import closed_curve, is_closed, working_bits
+from dpplan.accounting.exact.prove.closed_form import closed_curve, is_closed, working_bits
 from dpplan.accounting.exact.prove.errors import NotProved
 from dpplan.accounting.exact.prove.float_moments import Phase
 

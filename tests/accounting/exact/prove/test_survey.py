@@ -11,8 +11,8 @@ from mpmath import mp, mpc, mpf
 from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.prove import tail_decay
 from dpplan.accounting.exact.prove.balls import working_precision
-from dpplan.accounting.exact.prove.deformation import Path, best_path, estimate, highest
 from dpplan.accounting.exact.prove.float_moments import Phase, Survey, log_ratio, phases_of, span
+from dpplan.accounting.exact.prove.path_search import Path, best_path, estimate, highest
 from dpplan.plan import Plan
 
 PHASES = [Phase(1.0, 0.01, 100), Phase(0.5, 0.4, 3), Phase(3.0, 1e-5, 10**6)]

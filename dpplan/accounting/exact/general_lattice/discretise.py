@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.lattice.polygon import Cells, lowered, spread
+from dpplan.accounting.exact.general_lattice.lower_polygon import Cells, lowered, spread
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law, log_ratio
 
 LEAST_MASS = 1e-290  # smaller masses have lost digits: they count as nothing below, and above as loss +inf

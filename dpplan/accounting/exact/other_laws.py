@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+from dpplan.accounting.exact.general_lattice import Composition, Interval
 from dpplan.accounting.exact.invert import Ends
-from dpplan.accounting.exact.lattice import Composition, Interval
 from dpplan.accounting.pairs import DominatingPair
 from dpplan.errors import NotCertified
 

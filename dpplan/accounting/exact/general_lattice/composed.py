@@ -17,7 +17,7 @@ import numpy as np
 from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE
 from dpplan.accounting.exact.contour.inversion import LOG_TINY, Chernoff, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import grown_error, log_characteristic
-from dpplan.accounting.exact.lattice.discretise import Lattice, LatticeLaw, Side
+from dpplan.accounting.exact.general_lattice.discretise import Lattice, LatticeLaw, Side
 from dpplan.accounting.numerics import ComplexArray
 from dpplan.accounting.pairs.law import EPS, Array
 

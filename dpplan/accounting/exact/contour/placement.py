@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.contour import rare_events
+from dpplan.accounting.exact.contour import jumps
 from dpplan.accounting.exact.contour.composed_loss import MANY, Measure, Moments, cut_at, far_limit
-from dpplan.accounting.exact.contour.far_paths import Falling
 from dpplan.accounting.exact.contour.inversion import Accuracy, Aim, Chernoff, Contour
 from dpplan.accounting.exact.contour.privacy_loss import Cut, Direction, Steps
 from dpplan.accounting.exact.contour.quadrature import MOST_VALUES
+from dpplan.accounting.exact.contour.rare_jumps.far_runs import Falling
 from dpplan.accounting.exact.contour.saddle_point import Landscape, Saddle, log_chernoff_factor
 
 LOG_REMOVED = math.log(1e-12)
@@ -105,7 +105,7 @@ def _place(steps: Steps, epsilon: float, log_delta: float, log_level: float) -> 
         limit = far_limit(steps, log_delta + log_level, width)
         for threshold in THRESHOLDS:
             # Both cuts of one width: then their difference is a positive weight.
-            bulk = Cut(rare_events.bulk_end(steps, threshold * epsilon, limit, width), width * steps.sigma)
+            bulk = Cut(jumps.bulk_end(steps, threshold * epsilon, limit, width), width * steps.sigma)
             alone = Measure(steps, Direction.REMOVE, bulk, most=JUMP_VALUES).moments(
                 np.geomspace(2.0, 100.0 / threshold, 12) / epsilon
             )

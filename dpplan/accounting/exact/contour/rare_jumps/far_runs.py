@@ -29,7 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import Steps, log_ratio
-from dpplan.accounting.exact.contour.rare_step import EPS, RareLaw, Window
+from dpplan.accounting.exact.contour.rare_jumps.step_law import EPS, RareLaw, Window
 from dpplan.accounting.exact.contour.saddle_point import log_chernoff_factor
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.exp_remainder import exp_remainder
@@ -100,7 +100,7 @@ class Falling:
 
 @dataclass(frozen=True)
 class Beyond:
-    """F(ε) of the paths that some step's cut takes away. power, end: of the cuts of rare_step.py, [phase] each;
+    """F(ε) of the paths that some step's cut takes away. power, end: of the cuts of rare_jumps/step_law.py, [phase] each;
     falling: at the tilts with which the second integral is bounded."""
 
     steps: Steps

@@ -1,7 +1,7 @@
 """Stage 2, compose, for rare jumps: the paths with at least one jump, as a measure for a contour.
 
-Every step's law is cut smoothly: paths with a step beyond `end` are counted apart (far_paths.py); what lies below
-`start` makes up the bulk, and the rest the jumps. With G and J their transforms (rare_step.py) and n steps of each
+Every step's law is cut smoothly: paths with a step beyond `end` are counted apart (rare_jumps/far_runs.py); what lies below
+`start` makes up the bulk, and the rest the jumps. With G and J their transforms (rare_jumps/step_law.py) and n steps of each
 kind,
 
     Π(G + J)^n - ΠG^n = ΠG^n·(Π(1 + J/G)^n - 1)
@@ -10,7 +10,7 @@ is the transform of a positive measure: of the paths with a jump. Its modulus is
 ΠG(a)^n·(Π(1 + |J|/G(a))^n - 1), which falls as |J| does. The paths without one are bounded by Chernoff, at tilts far
 beyond the contour's: that costs nothing while their losses stay below what one jump brings.
 
-Independent of quadrature.py, composed_loss.py and rare_events.py but for what privacy_loss.py and the contour hold:
+Independent of quadrature.py, composed_loss.py and jumps.py but for what privacy_loss.py and the contour hold:
 among that, the rounding of a loss and of a logarithm of the transform.
 """
 
@@ -21,10 +21,10 @@ from functools import cached_property
 import numpy as np
 
 from dpplan.accounting.exact.contour.composed_loss import Line
-from dpplan.accounting.exact.contour.far_paths import Beyond
 from dpplan.accounting.exact.contour.inversion import Chernoff
 from dpplan.accounting.exact.contour.privacy_loss import Steps, grown_error, log_characteristic
-from dpplan.accounting.exact.contour.rare_step import EPS, HUGE, RareLaw, Window
+from dpplan.accounting.exact.contour.rare_jumps.far_runs import Beyond
+from dpplan.accounting.exact.contour.rare_jumps.step_law import EPS, HUGE, RareLaw, Window
 from dpplan.accounting.numerics import Array, ComplexArray
 
 SAFE = 1e-9  # in logarithms: above the rounding of sums of numbers of one sign

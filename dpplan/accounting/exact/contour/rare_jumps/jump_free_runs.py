@@ -1,7 +1,7 @@
 """Stage 2, compose, for rare jumps: the paths without one, as a measure for a contour of its own.
 
-Every step's law is cut smoothly at `end`, as in rare_paths.py, and what is left is composed as it stands: ΠG^n with the
-bulk's transform G of rare_step.py. Its modulus is bounded as for the whole law (tail_decay.py), which asks two things
+Every step's law is cut smoothly at `end`, as in rare_jumps/jump_runs.py, and what is left is composed as it stands: ΠG^n with the
+bulk's transform G of rare_jumps/step_law.py. Its modulus is bounded as for the whole law (tail_decay.py), which asks two things
 of a weight c: that it falls and that log c is concave. c = exp(-e^g) with g linear in x does both. What lies right of
 the nodes adds to the variation of the density of the loss at most what RareLaw.log_variation says.
 
@@ -15,10 +15,10 @@ from functools import cached_property
 import numpy as np
 
 from dpplan.accounting.exact.contour.composed_loss import Line
-from dpplan.accounting.exact.contour.far_paths import Beyond
 from dpplan.accounting.exact.contour.privacy_loss import Steps, grown_error
-from dpplan.accounting.exact.contour.rare_paths import SAFE, characteristic, known
-from dpplan.accounting.exact.contour.rare_step import EPS, RareLaw, Window
+from dpplan.accounting.exact.contour.rare_jumps.far_runs import Beyond
+from dpplan.accounting.exact.contour.rare_jumps.jump_runs import SAFE, characteristic, known
+from dpplan.accounting.exact.contour.rare_jumps.step_law import EPS, RareLaw, Window
 from dpplan.accounting.exact.contour.tail_decay import Decay, Known
 from dpplan.accounting.numerics import Array
 

@@ -17,11 +17,11 @@ import numpy as np
 
 from dpplan.accounting.exact.contour.inversion import Chernoff
 from dpplan.accounting.exact.contour.saddle_point import Saddle
-from dpplan.accounting.exact.lattice import spacing
-from dpplan.accounting.exact.lattice.composed import Composed
-from dpplan.accounting.exact.lattice.discretise import Lattice, discretise
-from dpplan.accounting.exact.lattice.single_step import delta_ends
-from dpplan.accounting.exact.lattice.sketch import Reach, Sketch
+from dpplan.accounting.exact.general_lattice import spacing
+from dpplan.accounting.exact.general_lattice.coarse_estimate import Reach, Sketch
+from dpplan.accounting.exact.general_lattice.composed import Composed
+from dpplan.accounting.exact.general_lattice.discretise import Lattice, discretise
+from dpplan.accounting.exact.general_lattice.one_step import delta_ends
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law
 
 # How much of delta may be cut away as absurd losses, and what aliases may add to it, relative to the width asked for.

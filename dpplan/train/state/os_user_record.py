@@ -8,7 +8,7 @@ import os
 import re
 from pathlib import Path
 
-from dpplan.durable import told
+from dpplan.durable_files import told
 from dpplan.errors import InputOutputFailed
 from dpplan.train.state.step_count import CountFile
 

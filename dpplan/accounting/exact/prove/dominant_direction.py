@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from dpplan.accounting.exact.contour.privacy_loss import Direction
-from dpplan.accounting.exact.prove import aliases
+from dpplan.accounting.exact.prove import aliasing
 from dpplan.accounting.exact.prove.balls import Ball, agreed_digits, arb, ball_of, ends, working_precision, zero
-from dpplan.accounting.exact.prove.closed import Curve, closed_curve, is_closed, working_bits
+from dpplan.accounting.exact.prove.closed_form import Curve, closed_curve, is_closed, working_bits
 from dpplan.accounting.exact.prove.contour import Contour
 from dpplan.accounting.exact.prove.contour_plan import Design, design
 from dpplan.accounting.exact.prove.errors import NotProved
@@ -170,10 +170,10 @@ def _below(maker: Maker, epsilon: Fraction, delta: Ball) -> bool:
     takes."""
     survey, at, log_delta = Survey(maker.phases, maker.direction), float(epsilon), float(delta.log())
     tilt = survey.saddle(at)
-    affordable = aliases.chernoff_nodes(maker.phases, maker.direction, tilt) <= MOST_NODES
+    affordable = aliasing.chernoff_nodes(maker.phases, maker.direction, tilt) <= MOST_NODES
     if affordable and survey.log_chernoff(tilt, at) < log_delta:
         with working_precision(CHECK_BITS):
-            if aliases.chernoff(maker.phases, maker.direction, tilt) * (-tilt * ball_of(epsilon)).exp() <= delta:
+            if aliasing.chernoff(maker.phases, maker.direction, tilt) * (-tilt * ball_of(epsilon)).exp() <= delta:
                 return True
     log_value = _log_estimate(maker, at)
     gap = min(max(0.25 * (log_delta - log_value), CLOSEST), LOOSE)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dpplan.train.runtime.inductor import Graph, machine_code, traced
+from dpplan.train.machine.inductor import Graph, machine_code, traced
 
 
 class Uniforms(Protocol):

@@ -14,7 +14,7 @@ from dpplan.accounting import rdp
 from dpplan.accounting.bound import Quantity, widened
 from dpplan.accounting.exact.invert import Ends
 from dpplan.accounting.numerics import Array
-from dpplan.accounting.support import SampledGaussian, sampled_gaussians
+from dpplan.accounting.plan_pairs import SampledGaussian, sampled_gaussians
 from dpplan.errors import InternalError
 from dpplan.plan import Plan
 
