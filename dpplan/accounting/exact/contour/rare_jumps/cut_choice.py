@@ -7,7 +7,7 @@ falls more slowly than any exponential: at the tilt that suits the whole law, lo
 rest, and at any lower one the paths on which nothing happens do. So the paths are taken apart by their largest step,
 and the choices made together:
 
-far    the loss, a multiple of ε, beyond which a step decides alone (rare_jumps/far_runs.py): the least at which what is not known
+far    the loss, a multiple of ε, beyond which a step decides alone (far_runs.py): the least at which what is not known
        exactly of such paths is small;
 bulk   the loss, a share of ε, below which a step is no jump: the largest for which the paths without one, bounded by
        Chernoff at tilts of their own, stay small. Where they do not, they get a contour of their own, over the jumps

@@ -100,7 +100,7 @@ class Falling:
 
 @dataclass(frozen=True)
 class Beyond:
-    """F(ε) of the paths that some step's cut takes away. power, end: of the cuts of rare_jumps/step_law.py, [phase] each;
+    """F(ε) of the paths that some step's cut takes away. power, end: of the cuts of step_law.py, [phase] each;
     falling: at the tilts with which the second integral is bounded."""
 
     steps: Steps

@@ -1,7 +1,7 @@
 """Stage 2, compose, for rare jumps: the paths without one, as a measure for a contour of its own.
 
-Every step's law is cut smoothly at `end`, as in rare_jumps/jump_runs.py, and what is left is composed as it stands: ΠG^n with the
-bulk's transform G of rare_jumps/step_law.py. Its modulus is bounded as for the whole law (tail_decay.py), which asks two things
+Every step's law is cut smoothly at `end`, as in jump_runs.py, and what is left is composed as it stands: ΠG^n with the
+bulk's transform G of step_law.py. Its modulus is bounded as for the whole law (tail_decay.py), which asks two things
 of a weight c: that it falls and that log c is concave. c = exp(-e^g) with g linear in x does both. What lies right of
 the nodes adds to the variation of the density of the loss at most what RareLaw.log_variation says.
 

@@ -1,7 +1,7 @@
 """Stage 2, compose, for rare jumps: the paths with at least one jump, as a measure for a contour.
 
-Every step's law is cut smoothly: paths with a step beyond `end` are counted apart (rare_jumps/far_runs.py); what lies below
-`start` makes up the bulk, and the rest the jumps. With G and J their transforms (rare_jumps/step_law.py) and n steps of each
+Every step's law is cut smoothly: paths with a step beyond `end` are counted apart (far_runs.py); what lies below
+`start` makes up the bulk, and the rest the jumps. With G and J their transforms (step_law.py) and n steps of each
 kind,
 
     Π(G + J)^n - ΠG^n = ΠG^n·(Π(1 + J/G)^n - 1)
