@@ -37,9 +37,10 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "dominating pair",
         "theorem",
         "Of all neighbouring data sets and all gradients within the clip norm, none is told apart better than the "
-        "mixture (1 - q) N(0, σ²) + q N(1, σ²) from N(0, σ²), in either direction. Fixed-size batches under add/remove "
-        "have this pair at σ/2. Replace-one has N(1, σ²) and N(-1, σ²) in the two mixtures under Poisson sampling (derived "
-        "where the code has it), and under fixed-size batches the first pair at σ/2 mirrored, from above only.",
+        "mixture (1 - q) N(0, σ²) + q N(1, σ²) from N(0, σ²), in either direction. Fixed-size batches under "
+        "add/remove have this pair at σ/2. Replace-one has N(1, σ²) and N(-1, σ²) in the two mixtures under Poisson "
+        "sampling (derived where the code has it), and under fixed-size batches the first pair at σ/2 mirrored, from above "
+        "only.",
         "Mironov, Talwar, Zhang 2019, arXiv:1908.10530, Thm 4; Zhu, Dong, Wang 2022, arXiv:2106.08567, Thm 11; Balle, "
         "Barthe, Gaboardi 2018, arXiv:1807.01647, Thm 9; accounting/pairs",
     ),
@@ -124,9 +125,9 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "run",
         "At every step each example joins the batch by a coin of its own with chance exactly q, independently of all "
         "other examples and steps, and who joined is not released; gaps drawn with the law of such coins are as good. "
-        "What the finite bits of a generator make of q is left out. With --sampling fixed-size every batch is instead a "
-        "subset of exactly that size, all alike, drawn anew and independently. Shuffling, dropping or repeating examples "
-        "to fill a batch, and truncated batches are not covered.",
+        "What the finite bits of a generator make of q is left out. With --sampling fixed-size every batch is instead "
+        "a subset of exactly that size, all alike, drawn anew and independently. Shuffling, dropping or repeating "
+        "examples to fill a batch, and truncated batches are not covered.",
         "`dpplan train` does it and tests its batch sizes; `dpplan check --loader` tells of others",
     ),
     Assumption(
@@ -180,8 +181,8 @@ CERTIFICATE: tuple[Assumption, ...] = (
     Assumption(
         "add or remove one example",
         "claim",
-        "Neighbouring data sets differ by one example more or less; with --adjacency replace-one by another in its place, "
-        "which costs more, up to what two cost; with zero-out by one that adds nothing, so that n is the same. "
+        "Neighbouring data sets differ by one example more or less. Replacing one costs more, up to what two cost, and is "
+        "asked for by --adjacency replace-one; under zero-out one is exchanged for nothing, and n stays. "
         "The protected unit is one row: a person with k rows has (k·ε, k·e^((k-1)·ε)·δ), a duplicated row counts "
         "twice, and examples made from one another (crops, n-grams, windows of a series) are several.",
         "Dwork, Roth 2014, §2.3; Vadhan 2017, Lemma 2.2",
