@@ -39,8 +39,8 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "Of all neighbouring data sets and all gradients within the clip norm, none is told apart better than the "
         "mixture (1 - q) N(0, σ²) + q N(1, σ²) from N(0, σ²), in either direction. Fixed-size batches under "
         "add/remove have this pair at σ/2. Replace-one has N(1, σ²) and N(-1, σ²) in the two mixtures under Poisson "
-        "sampling (derived where the code has it), and under fixed-size batches the first pair at σ/2 mirrored, from above "
-        "only.",
+        "sampling (derived where the code has it), and under fixed-size batches the first pair at σ/2 mirrored, from "
+        "above only.",
         "Mironov, Talwar, Zhang 2019, arXiv:1908.10530, Thm 4; Zhu, Dong, Wang 2022, arXiv:2106.08567, Thm 11; Balle, "
         "Barthe, Gaboardi 2018, arXiv:1807.01647, Thm 9; accounting/pairs",
     ),
@@ -181,8 +181,8 @@ CERTIFICATE: tuple[Assumption, ...] = (
     Assumption(
         "add or remove one example",
         "claim",
-        "Neighbouring data sets differ by one example more or less. Replacing one costs more, up to what two cost, and is "
-        "asked for by --adjacency replace-one; under zero-out one is exchanged for nothing, and n stays. "
+        "Neighbouring data sets differ by one example more or less. Replacing one costs more, up to what two cost, and "
+        "is asked for by --adjacency replace-one; under zero-out one is exchanged for nothing, and n stays. "
         "The protected unit is one row: a person with k rows has (k·ε, k·e^((k-1)·ε)·δ), a duplicated row counts "
         "twice, and examples made from one another (crops, n-grams, windows of a series) are several.",
         "Dwork, Roth 2014, §2.3; Vadhan 2017, Lemma 2.2",

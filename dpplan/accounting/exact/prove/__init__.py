@@ -26,7 +26,7 @@ Proof in outline; each inequality is derived, and evaluated, where it is named.
  9  Both directions. The remove direction's end is held against the add direction's delta there: by the largest loss
     -Σ count·log(1 - q), by Chernoff at one tilt, or by its own contour. At ε = 0 both are the total variation.
                                                                                                   dominant_direction.py
-10  No sampling, one step and two steps have closed forms or an integral of one, and need no contour.      closed_form.py
+                                                                                                 dominant_direction.py
 
 What the proof rests on besides: that Arb and this code do what they say. contour_plan.py, path_search.py and
 float_moments.py choose in floating point where to compute; a bad choice makes an interval wide, or NotProved, and
