@@ -230,6 +230,14 @@ class Settings:
 
     def _check_agreement(self, problems: Problems) -> None:
         n, batch = self.examples, self.batch_size
+        if self.sampling == FULL_BATCH:
+            advice = "Leave it out, or draw otherwise."
+            if self.sample_rate not in (None, 1):
+                problems.add(
+                    f"q={show(self.sample_rate)} is not 1, and --sampling full-batch takes everything. {advice}"
+                )
+            if batch is not None and batch != n:
+                problems.add(f"batch={show(batch)} is not n, and --sampling full-batch takes everything. {advice}")
         if n is not None and batch is not None:
             ratio = _exact(batch) / n
             if ratio > 1:
@@ -248,8 +256,6 @@ class Settings:
             drawn = _exact(self.sample_rate) * n
             rule = f"q={show(self.sample_rate)} of n={show(n)} is no whole batch. Give --batch, or another --q."
             problems.require(drawn.denominator == 1, rule)
-        elif self.sampling == FULL_BATCH and self.sample_rate not in (None, 1):
-            problems.add(f"q={show(self.sample_rate)} is not 1, and --sampling full-batch draws everything.")
         complete = self.sample_rate is not None or (n is not None and batch is not None)
         if self.steps is not None and self.epochs is not None and complete:
             rate, _ = self._rate()

@@ -1,0 +1,98 @@
+"""--sampling and --adjacency, as they are typed: what is answered, what it says it assumes, and what is refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+Run = Callable[..., CompletedProcess[str]]
+RUN = ("--n", "10000", "--batch", "100", "--steps", "1000", "--delta", "1e-5")
+
+
+@pytest.mark.parametrize(
+    ("options", "stated", "assumed"),
+    [
+        (("--sigma", "2", "--adjacency", "replace-one"), "ε = 1.2052 ", "Poisson sampling, replace one example"),
+        (("--sigma", "2", "--adjacency", "zero_out"), "ε = 0.622031 ", "Poisson sampling, zero out one example"),
+        (
+            ("--sigma", "2", "--sampling", "fixed-size"),
+            "ε = 1.82824 ",
+            "batches of exactly 100 of 10000, add/remove one example",
+        ),
+        (
+            ("--sigma", "1", "--sampling", "fixed_size", "--adjacency", "replace_one"),
+            "ε ≤ 14.8207 ",
+            "batches of exactly 100 of 10000, replace one example",
+        ),
+    ],
+)
+def test_a_figure_is_for_what_was_asked_and_says_so(
+    dpplan: Run, options: tuple[str, ...], stated: str, assumed: str
+) -> None:
+    shown = dpplan("epsilon", *options, *RUN)
+    assert shown.returncode == 0
+    assert shown.stdout.startswith(stated)
+    assert f"  assumes            {assumed}\n" in shown.stdout
+
+
+def test_a_claim_under_other_neighbours_is_verified_under_them(dpplan: Run, tmp_path: Path) -> None:
+    said = dpplan("epsilon", "--sigma", "2", "--adjacency", "replace-one", *RUN, "--json").stdout
+    document = json.loads(said)
+    assert document["plan"]["adjacency"] == document["assumptions"]["adjacency"] == "replace_one"
+    file = tmp_path / "claim.json"
+    file.write_text(said, encoding="utf-8")
+    assert dpplan("verify", str(file)).returncode == 0
+    document["plan"]["adjacency"] = "add_remove"
+    file.write_text(json.dumps(document), encoding="utf-8")
+    assert dpplan("verify", str(file)).returncode == 2
+    for place in (document["plan"], document["assumptions"]):
+        place["adjacency"] = "replace_one"
+    epsilon = document["results"][0]["epsilon"]
+    epsilon["lower"], epsilon["upper"] = 0.62, 0.622031  # what add/remove costs
+    file.write_text(json.dumps(document), encoding="utf-8")
+    assert dpplan("verify", str(file)).returncode == 1
+
+
+def test_phases_and_earlier_runs_have_the_neighbours_of_the_plan(dpplan: Run) -> None:
+    phases = ("--phase", "sigma=2,q=0.01,steps=500", "--phase", "sigma=2,q=0.01,steps=500")
+    whole = json.loads(dpplan("epsilon", *phases, "--delta", "1e-5", "--adjacency", "replace-one", "--json").stdout)
+    assert whole["plan"]["adjacency"] == "replace_one"
+    assert whole["results"][0]["epsilon"]["upper"] == pytest.approx(1.2052, abs=1e-4)
+    spent = ("--spent", "sigma=2,q=0.01,steps=500", "--sigma", "2", "--q", "0.01", "--steps", "500")
+    after = json.loads(dpplan("epsilon", *spent, "--delta", "1e-5", "--adjacency", "replace-one", "--json").stdout)
+    assert after["results"][0]["epsilon"]["upper"] == pytest.approx(1.2052, abs=1e-4)
+    alone = after["spent_before"]["results"][0]["epsilon"]
+    half = json.loads(dpplan("epsilon", *spent[2:], "--delta", "1e-5", "--adjacency", "replace-one", "--json").stdout)
+    assert alone["upper"] == pytest.approx(half["results"][0]["epsilon"]["upper"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--sampling", "fixd-size"), 2, "Did you mean 'fixed-size'?"),
+        (("--adjacency", "edge"), 2, "adjacency=edge is not one of: add-remove, replace-one, zero-out."),
+        (("--sampling", "full-batch"), 2, "batch=100 is not n"),
+        (("--sampling", "fixed-size", "--batch", "10.5"), 2, "batch=10.5 is not whole"),
+        (("--sampling", "fixed-size", "--adjacency", "zero-out"), 3, "not under zero_out"),
+        (("--adjacency", "replace-one", "--accountant", "rdp"), 3, "rdp: no theorem is known here"),
+        (("--adjacency", "replace-one", "--prove"), 3, "prove: no theorem is known here"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_with_its_reason(
+    dpplan: Run, options: tuple[str, ...], code: int, said: str
+) -> None:
+    batch = () if "--batch" in options else ("--batch", "100")
+    shown = dpplan("epsilon", "--sigma", "2", "--n", "10000", *batch, "--steps", "10", "--delta", "1e-5", *options)
+    assert shown.returncode == code
+    assert said in shown.stderr
+
+
+def test_noise_is_solved_for_under_other_schemes(dpplan: Run) -> None:
+    asked = ("--target-eps", "2", "--n", "10000", "--batch", "100", "--steps", "100", "--delta", "1e-5")
+    plain = json.loads(dpplan("solve", *asked, "--json").stdout)
+    fixed = json.loads(dpplan("solve", *asked, "--sampling", "fixed-size", "--json").stdout)
+    # Fixed sizes under add/remove cost what half the noise costs under Poisson sampling.
+    assert fixed["plan"]["noise_multiplier"] == pytest.approx(2 * plain["plan"]["noise_multiplier"], rel=1e-6)
+    assert fixed["plan"]["phases"][0]["sampling"] == "fixed-size"
