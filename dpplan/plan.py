@@ -83,6 +83,10 @@ class Plan:
         if not self.phases:
             raise PlanError("phases=() is empty: a plan needs at least one phase. Try Plan.from_rate(...).")
         with Problems() as problems:
+            sizes = {each.sampling.examples for each in self.phases if isinstance(each.sampling, FixedSize)}
+            sizes |= {self.examples} if sizes and self.examples is not None else set()
+            rule = f"n={' and '.join(map(str, sorted(sizes)))}: batches of a fixed size are drawn from one data set."
+            problems.require(len(sizes) <= 1, rule)
             for place, phase in enumerate(self.phases):
                 for name, own, whole in (
                     ("adjacency", phase.adjacency, self.adjacency),

@@ -65,13 +65,13 @@ def test_whose_the_data_are_follows_from_their_source(source: str, kind: str, pr
 
 
 def test_every_source_is_of_one_kind() -> None:
-    kinds = {source: lint_input.context_of(with_source(source), 1437).data for source in recipe.blocks.SOURCES}
+    kinds = {source: lint_input.context_of(with_source(source), 1437).data for source in recipe.schema.SOURCES}
     assert {source for source, data in kinds.items() if data and data.kind == "own"} == {"file", "images"}
     assert {source for source, data in kinds.items() if data and data.kind == "made"} == {"blobs", "linear", "names"}
 
 
 def with_source(source: str) -> recipe.Recipe:
-    path = "x" if source in recipe.blocks.FROM_PATH else None
+    path = "x" if source in recipe.schema.FROM_PATH else None
     return dataclasses.replace(parsed(), data=recipe.Data(source=source, path=path))
 
 

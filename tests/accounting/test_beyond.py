@@ -9,8 +9,9 @@ from mpmath import mp, mpf
 
 from dpplan.accounting import delta, epsilon
 from dpplan.accounting.exact import invert, prove
-from dpplan.accounting.exact.contour.inversion import Aim, rare_selection
+from dpplan.accounting.exact.contour.inversion import Aim
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
+from dpplan.accounting.exact.contour.rare_jumps import cut_choice
 from dpplan.accounting.exact.contour.rare_jumps.far_runs import Beyond, Falling, log_falling_moment
 from dpplan.accounting.exact.contour.rare_jumps.jump_free_runs import Bulk
 from dpplan.accounting.exact.contour.rare_jumps.step_law import RareLaw, Window
@@ -95,11 +96,9 @@ def test_the_bulk_alone_is_the_whole_law_where_no_step_reaches_its_cut():
     with np.errstate(all="ignore"):
         ends = invert.epsilon_ends(steps, Direction.REMOVE, asked)
     aim = Aim(ends.upper, math.log(asked))
-    survey = rare_selection.Survey(steps, aim.log_delta, 1e-10, np.array([[14.0 * 4.0]]))
-    cut = rare_selection.far(Falling(steps, rare_selection.FAR_TILTS / aim.epsilon), aim, 1e-10)
-    contour = rare_selection.build(
-        steps, aim, rare_selection.Choice(0.0, cut, (), survey.over_bulk(aim.epsilon, 100.0))
-    )
+    survey = cut_choice.Survey(steps, aim.log_delta, 1e-10, np.array([[14.0 * 4.0]]))
+    cut = cut_choice.far(Falling(steps, cut_choice.FAR_TILTS / aim.epsilon), aim, 1e-10)
+    contour = cut_choice.build(steps, aim, cut_choice.Choice(0.0, cut, (), survey.over_bulk(aim.epsilon, 100.0)))
     assert contour is not None and isinstance(contour.measure, Bulk)
     again = invert.ends_around(contour, asked)
     assert again.relative_width < 1e-8
@@ -156,12 +155,12 @@ def test_wherever_the_paths_are_taken_apart_delta_is_the_same(sigma, q, steps, a
     """Other cuts, other tilts, other parts: every interval must meet every other."""
     steps_, log_delta, found = Steps.of([(sigma, q, steps)]), math.log(asked), []
     with np.errstate(all="ignore"):
-        aim = Aim(rare_selection.guess_epsilon(steps_, log_delta), log_delta)
+        aim = Aim(cut_choice.guess_epsilon(steps_, log_delta), log_delta)
         for level in (1e-10, 1e-6):
-            cut = rare_selection.far(Falling(steps_, rare_selection.FAR_TILTS / aim.epsilon), aim, level)
-            survey = rare_selection.Survey(steps_, log_delta, level, cut.end[:, None])
-            choices = rare_selection._ranked(rare_selection._split(survey, aim.epsilon, cut))[:4]
-            contours = [rare_selection.build(steps_, aim, choice) for choice in choices]
+            cut = cut_choice.far(Falling(steps_, cut_choice.FAR_TILTS / aim.epsilon), aim, level)
+            survey = cut_choice.Survey(steps_, log_delta, level, cut.end[:, None])
+            choices = cut_choice._ranked(cut_choice._split(survey, aim.epsilon, cut))[:4]
+            contours = [cut_choice.build(steps_, aim, choice) for choice in choices]
             found += [contour.at(aim.epsilon) for contour in contours if contour is not None]
     assert len(found) >= 3
     assert max(interval.lower for interval in found) <= min(interval.upper for interval in found)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 from dpplan.accounting import exact, pairs
-from dpplan.accounting.exact.gaussian_lattice.step_law import Accuracy, Composition, Interval, spacing
+from dpplan.accounting.exact.general_lattice import Accuracy, Composition, Interval, spacing
 from dpplan.accounting.exact.general_lattice.composed import Composed
 from dpplan.accounting.exact.general_lattice.discretise import Lattice, discretise
 from dpplan.plan import Plan

@@ -1,5 +1,6 @@
 """Epsilon and delta of laws of any kind, both directions composed on their own and the larger taken at the end."""
 
+import math
 from collections.abc import Callable, Sequence
 
 from dpplan.accounting.exact.general_lattice import Composition, Interval
@@ -30,13 +31,11 @@ def _ends(known: Known, figure: Callable[[Composition], Interval]) -> Ends:
     below = [
         figure(each)
         for choice in range(choices)
-        for each in _directions([(_realised(pair, choice), steps) for pair, steps in known])
+        for each in _directions([(pair.realisation(choice), steps) for pair, steps in known])
     ]
-    return Ends(max(each.lower for each in below or above), max(each.upper for each in above), METHOD)
-
-
-def _realised(pair: DominatingPair, choice: int) -> DominatingPair:
-    return pair.realised[choice % len(pair.realised)] if pair.realised else pair
+    lowers, uppers = [each.lower for each in below or above], [each.upper for each in above]
+    upper = math.inf if any(map(math.isnan, uppers)) else max(uppers)
+    return Ends(max((value for value in lowers if not math.isnan(value)), default=0.0), upper, METHOD)
 
 
 def _directions(known: Known) -> list[Composition]:

@@ -71,6 +71,10 @@ class DominatingPair:
         """Whether the pair dominates and is realised, so that its figures are those of the worst neighbours."""
         return self.dominates and not self.realised
 
+    def realisation(self, choice: int) -> "DominatingPair":
+        """One of the pairs that neighbours realise; where this one is realised, itself."""
+        return self.realised[choice % len(self.realised)] if self.realised else self
+
     @property
     def directions(self) -> tuple[Law, ...]:
         """The two laws, or the one when both are the same."""
@@ -114,6 +118,7 @@ def subsampled(pair: DominatingPair, sample_rate: float) -> DominatingPair:
         add=Reversed(Subsampled(_reversed(pair.add), sample_rate)),
         theorem=f"{pair.theorem}; Poisson sampling: Zhu, Dong, Wang 2022 (arXiv:2106.08567), Thm 11",
         dominates=pair.dominates,
+        realised=tuple(subsampled(each, sample_rate) for each in pair.realised),
     )
 
 
@@ -130,6 +135,10 @@ def mixed(parts: tuple[tuple[float, DominatingPair], ...]) -> DominatingPair:
         add=Mixture(tuple((weight, pair.add) for weight, pair in parts)),
         theorem="a public coin: " + "; or ".join(pair.theorem for _, pair in parts),
         dominates=all(pair.dominates for _, pair in parts),
+        realised=tuple(
+            mixed(tuple((weight, pair.realisation(choice)) for weight, pair in parts))
+            for choice in range(max(len(pair.realised) for _, pair in parts))
+        ),
     )
 
 
@@ -191,7 +200,11 @@ def _replaced_gaussian(phase: Phase) -> DominatingPair:
 
 
 def _fixed_size_gaussian(phase: Phase) -> DominatingPair:
-    return fixed_size(Gaussian.of(phase.mechanism).noise_multiplier, _share(phase.sampling))
+    sigma, share = Gaussian.of(phase.mechanism).noise_multiplier, _share(phase.sampling)
+    if share == 1.0:
+        # Of the smaller data set no such batch can be drawn. If all of it is taken instead, the sum moves by one norm.
+        return dataclasses.replace(fixed_size(sigma, 1.0), realised=(gaussian(sigma),))
+    return fixed_size(sigma, share)
 
 
 def _fixed_size_replaced_gaussian(phase: Phase) -> DominatingPair:

@@ -103,12 +103,13 @@ class Mirrored(Law):
         """What is left at loss 0, the same under both measures."""
         whole = self.law.masses(np.array([0.0, math.inf]))
         p, q = float(whole.p[0]), float(whole.q[0])
-        rest = 1.0 - p - q
+        rest = 1.0 - p - q - self.law.infinite
         # Each part is off by `relative` of itself, and by what lies as near to 0 as 0's own place may be off.
         near = 2.0 * float(whole.moved[0]) + 1e-300
         unclear = self.law.masses(np.array([-near, near]))
         off = (p + q) * float(whole.relative[0]) + 2.0 * float(unclear.p[0] + unclear.q[0]) + 2.0 * EPS
-        return Atoms.of([(0.0, rest, rest)], off / rest) if rest > 0.0 else Atoms.of([])
+        rest = max(rest, off)  # from above all that it may be; from below, with all of it in doubt, nothing
+        return Atoms.of([(0.0, rest, rest)], min(off / rest, 1.0))
 
     @property
     def infinite(self) -> float:

@@ -18,7 +18,7 @@ class Reversed(Law):
 
     def masses(self, edges: Array) -> Masses:
         found = self.law.masses(-edges[::-1])
-        return Masses(found.q[::-1], found.p[::-1], found.relative[::-1], found.moved)
+        return Masses(found.q[::-1], found.p[::-1], found.relative[::-1], found.moved[::-1])
 
     @functools.cached_property
     def atoms(self) -> Atoms:
@@ -118,7 +118,9 @@ class Subsampled(Law):
         share = np.where(finite, np.exp(np.minimum(math.log(q) + seen - loss, 0.0)), 0.0)
         off = np.minimum(np.abs(np.expm1(np.minimum(loss, 1.0))) * np.exp(-np.minimum(loss, 0.0)), 2.0)
         moved = EPS * (8.0 * off + 4.0 * share * np.abs(seen) + np.where(loss > 40.0, 8.0 + np.abs(loss), 0.0))
-        return inner, share, np.where(finite, moved, 0.0)
+        # Where rounding has put a loss at the lowest there is, or left it there, it may lie that much higher.
+        lost = np.maximum(np.where(np.isfinite(edges), edges, low) - low, 0.0) + 4.0 * EPS * (1.0 + abs(low))
+        return inner, share, np.where(finite, moved, np.where(np.isneginf(inner) & np.isfinite(edges), lost, 0.0))
 
 
 @dataclass(frozen=True)

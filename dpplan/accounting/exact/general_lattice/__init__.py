@@ -194,11 +194,13 @@ class Composition:
             return lower, fall
 
         sketched = _Plan.near(self, math.log(delta)).sketch.for_log_delta(math.log(delta)).epsilon
-        start = max(min(sketched, self.largest * (1.0 - 1e-9)), 0.0)
+        start = max(min(sketched, self.largest * (1.0 - 1e-9)), 0.0) if math.isfinite(sketched) else 0.0
         lower, upper = (
             _end(value, start, delta, 1.0, sign, max(self.largest, 0.0))
             for value, sign in ((below, -1.0), (above, 1.0))
         )
+        # Where there is no picture to begin from, nothing may have been found: then nothing is said.
+        lower, upper = 0.0 if math.isnan(lower) else lower, math.inf if math.isnan(upper) else upper
         return Interval(lower, min(upper, max(self.largest, 0.0)) if self.infinite.upper <= delta else upper)
 
 

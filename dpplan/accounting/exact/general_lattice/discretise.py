@@ -90,7 +90,10 @@ def discretise(law: Law, lattice: Lattice, kept: tuple[float, float]) -> Lattice
     first, last = math.floor((kept[0] - origin) / h) - 1, math.ceil((kept[1] - origin) / h) + 1
     index = np.arange(first, last + 1, dtype=np.float64)
     y = origin + h * index
-    halves = _halves(law, origin + 0.5 * h * np.arange(2 * first, 2 * last + 1, dtype=np.float64), window)
+    ends = origin + 0.5 * h * np.arange(2 * first, 2 * last + 1, dtype=np.float64)
+    if window is not None:  # what is merged lies on the lattice; what lies beyond counts as beyond
+        window = (max(window[0], float(ends[0])), min(window[1], float(ends[-1])))
+    halves = _halves(law, ends, window)
     atoms = _Placed.of(law, y, h, window)
     # The heaviest point under the tilt is the lump.
     tilted = (lattice.r - h) * index

@@ -6,17 +6,27 @@ import numpy as np
 
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Law
 
+FARTHEST = 600.0  # beyond, Q's masses leave the range of floats, and e^ε times them cannot be told
+LEAST = 1e-305
+
 
 def delta_ends(law: Law, epsilon: float) -> tuple[float, float, float]:
     """(lower, upper) around delta(ε) of one step, any finite ε; and -d/dε of it."""
     found, atoms = law.masses(np.array([epsilon, math.inf])), law.atoms
-    p, q = float(found.p[0]), math.exp(min(epsilon, 700.0)) * float(found.q[0])
+    if epsilon > FARTHEST:
+        return _too_far(law, epsilon, float(found.p[0]) * (1.0 + float(found.relative[0])))
+    p, q = float(found.p[0]), math.exp(epsilon) * float(found.q[0])
     beyond = atoms.loss > epsilon
     gain = atoms.p[beyond] * -np.expm1(epsilon - atoms.loss[beyond])
     total = math.fsum([p, -q, *gain.tolist()])
     relative = float(found.relative[0]) + EPS * (8.0 + 2.0 * abs(epsilon)) if p > 0.0 else 0.0
     # An event that begins a little off is the optimal one but for losses that are that near to ε.
-    error = (relative + math.expm1(float(found.moved[0]))) * (p + q) + 1e-300
+    moved = float(found.moved[0])
+    near = law.masses(np.array([epsilon - 3.0 * moved, epsilon + 3.0 * moved])) if moved > 0.0 else None
+    between = 0.0 if near is None else float(near.p[0]) * (1.0 + float(near.relative[0]))
+    error = relative * (p + q) + 2.0 * math.expm1(3.0 * moved) * (p + q + between) + 1e-300
+    # A mass of Q that floats hardly hold is off by more than `relative` of itself, but by no more than this.
+    error += math.exp(epsilon) * LEAST
     # An atom's loss is a float; what it is off by moves 1 - e^(ε - loss) by as much.
     off = atoms.relative + 8.0 * EPS
     error += off * float(gain.sum()) + EPS * float((atoms.p[beyond] * (4.0 * np.abs(atoms.loss[beyond]))).sum())
@@ -24,3 +34,11 @@ def delta_ends(law: Law, epsilon: float) -> tuple[float, float, float]:
     lower = infinite * (1.0 - ROUNDING) + max(total - error, 0.0)
     fall = q + float((atoms.p[beyond] * np.exp(epsilon - atoms.loss[beyond])).sum())
     return lower, min(infinite * (1.0 + ROUNDING) + max(total, 0.0) + error, 1.0), fall
+
+
+def _too_far(law: Law, epsilon: float, p: float) -> tuple[float, float, float]:
+    """What is known without Q: delta is at least the mass at infinity, and at most all mass with a loss above ε."""
+    atoms = law.atoms
+    beyond = atoms.loss > epsilon * (1.0 - ROUNDING)
+    most = law.infinite * (1.0 + ROUNDING) + p + float(atoms.p[beyond].sum()) * (1.0 + atoms.relative) + 1e-300
+    return law.infinite * (1.0 - ROUNDING), min(most * (1.0 + ROUNDING), 1.0), 0.0
