@@ -287,6 +287,8 @@ class Settings:
         steps = Poisson.steps(_exact(self.epochs), rate)
         if self.examples is not None and self.batch_size is not None:
             return steps, f"⌈{show(self.epochs)} epochs × {show(self.examples)} / {show(self.batch_size)}⌉"
+        if self.sample_rate is None:
+            return steps, f"⌈{show(self.epochs)} epochs⌉"
         rate_shown = f"({self.sample_rate})" if isinstance(self.sample_rate, Fraction) else show(self.sample_rate)
         return steps, f"⌈{show(self.epochs)} epochs / {rate_shown}⌉"
 

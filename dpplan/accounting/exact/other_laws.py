@@ -26,6 +26,13 @@ def _ends(known: Known, figure: Callable[[Composition], Interval]) -> Ends:
     """From above by the pairs that dominate; from below by those that are realised, whichever choice tells most."""
     if not all(pair.dominates for pair, _ in known):
         raise NotCertified("a pair of this plan is not known to dominate: it would bound the truth from below only.")
+    try:
+        return _composed(known, figure)
+    except ArithmeticError as error:
+        raise NotCertified("the plan's numbers are too large or too small for floats: nothing is proven.") from error
+
+
+def _composed(known: Known, figure: Callable[[Composition], Interval]) -> Ends:
     above = [figure(each) for each in _directions(known)]
     choices = max(len(pair.realised) for pair, _ in known)
     below = [

@@ -11,6 +11,7 @@ from dpplan.curve import QUANTITIES
 from dpplan.errors import PlanError
 from dpplan.plan import Plan, Settings
 from dpplan.quantities import by_word
+from dpplan.sampling import Poisson
 
 PROFILES = ("delta", "eps")
 OVER = (*PROFILES, *QUANTITIES)
@@ -55,6 +56,10 @@ class Axis:
             )
         elif self.over in ("steps", "epochs") and self.end is None and not _is_given(arguments.settings, self.over):
             problems.add(f"the end of the curve is missing: give --to, or --{self.over}.")
+        elif self.over == "q" and arguments.settings.sampling != Poisson.kind:
+            problems.add(
+                f"over=q varies a Poisson rate, and the sampling is {arguments.settings.sampling}. Try --over batch."
+            )
         elif self.over == "batch" and arguments.settings.examples is None:
             problems.add("n is missing: a batch has a sample rate only with it. Give --n.")
         good = [self._in_range(problems, name, value) for name, value in (("from", self.start), ("to", self.end))]

@@ -40,8 +40,9 @@ def parse(arguments: PlanArguments) -> ParsedPlan:
         own = [("", arguments.settings)]
     examples = _examples([("--n", arguments.settings), *earlier, *own], problems)
     shared = arguments.settings
-    own = [(where, each.with_(sampling=shared.sampling)) for where, each in own]
-    described = [(where, each.with_(adjacency=shared.adjacency)) for where, each in (*earlier, *own)]
+    described = [
+        (where, each.with_(adjacency=shared.adjacency, sampling=shared.sampling)) for where, each in (*earlier, *own)
+    ]
     plans = [_plan(where, settings, examples, problems) for where, settings in described]
     if unread and examples is None:
         examples = 0  # n may stand where nothing could be read: that a delta is missing would be a guess
