@@ -49,12 +49,21 @@ LOG_DIRECT = 2.0
 
 
 class Quadrature:
-    """log G and its derivatives at the real exponents `a` [row, 1], good for lines up to |Im w| = u_max."""
+    """log G and its derivatives at the real exponents `a` [row, 1], good for lines up to |Im w| = u_max.
+
+    u_max: one for all rows, or [row, 1]. looks: rows that are looked at to choose by, where there are more.
+    """
 
     def __init__(
-        self, steps: Steps, a: Array, u_max: float = 0.0, cut: Cut | None = None, most: int = MOST_VALUES
+        self,
+        steps: Steps,
+        a: Array,
+        u_max: float | Array = 0.0,
+        cut: Cut | None = None,
+        most: int = MOST_VALUES,
+        looks: int = MANY_ROWS,
     ) -> None:
-        self.steps, self.a, self.u_max, self.cut, self.most = steps, a, u_max, cut, most
+        self.steps, self.a, self.u_max, self.cut, self.most, self.looks = steps, a, u_max, cut, most, looks
         self.partial = isinstance(cut, Band)  # then G is far below 1, and r^w is integrated as it stands
         sigma = steps.sigma
         # Tails are left out beyond `reach` standard deviations: e^(-reach²/2). The logarithm makes room for large
@@ -91,28 +100,29 @@ class Quadrature:
         if isinstance(self.cut, Band):
             room = BAND_ROOM + self.u_max * heights[:, -1:] / sigma**2  # its weight has to beat e^{u·arg r} too
             low = np.maximum(low, self.cut.start - self.cut.width * np.sqrt(2.0 * room))
-        if len(sigma) <= MANY_ROWS:
-            first, best, h = self._chosen(strip, heights, low, mode)
+        if len(sigma) <= self.looks:
+            first, best, h = self._chosen(strip, heights, low, mode, self.u_max)
         else:
-            looked_at, nearest = _representatives(self.steps, a)
-            part = strip.of_rows(looked_at)
-            first, best, h = (
-                value[nearest] for value in self._chosen(part, heights[looked_at], low[looked_at], mode[looked_at])
-            )
+            looked_at, nearest = _representatives(self.steps, a, self.looks)
+            u_max = self.u_max[looked_at] if isinstance(self.u_max, np.ndarray) else self.u_max
+            chosen = self._chosen(strip.of_rows(looked_at), heights[looked_at], low[looked_at], mode[looked_at], u_max)
+            first, best, h = (value[nearest] for value in chosen)
         high = np.take_along_axis(strip.edges, first, axis=1)
         self.height = np.take_along_axis(heights[:, 1:], best, axis=1)
         wanted = float(np.max((high - low) / h)) + 2.0
         self.count = int(np.clip(wanted, PROBES, max(self.most // len(sigma), PROBES)))
         self.range = Range(low, high, first, mode, (high - low) / (self.count - 1))
 
-    def _chosen(self, strip: Strip, heights: Array, low: Array, mode: Array) -> tuple[Any, Any, Array]:
+    def _chosen(
+        self, strip: Strip, heights: Array, low: Array, mode: Array, u_max: float | Array
+    ) -> tuple[Any, Any, Array]:
         """For each row of the strip: the net's cell where the range may end, the height's number, and its step."""
         a = strip.a
         log_curve = np.log(np.abs(a * (a - 1.0)) / 2.0)
         span = strip.edges[:, strip.fine : strip.fine + 1] - low
         x = low + span * np.linspace(0.0, 1.0, PROBES)
         probes = Nodes.at(x, span / (PROBES - 1), strip.steps, strip.cut, probes=True)
-        u = np.array([0.0] + [self.u_max] * len(HEIGHTS))
+        u = np.array([0.0] + [1.0] * len(HEIGHTS)) * u_max
         sums = strip.log_cells(probes, heights, u)
         # G - 1 is about |a(a - 1)|/2 times Taylor's sum; where that exceeds G, G itself is the scale.
         still = sums[0][:, :1]
@@ -209,12 +219,12 @@ class Quadrature:
         return modulus, lag
 
     def lines(self, u: Array) -> tuple[Array, Array]:
-        """`row_line` of every row at once, [row, frequency] each."""
-        u_top = max(float(u[-1]), 1e-300)
+        """`row_line` of every row at once, [row, frequency] each; u: of all rows, or [row, frequency] too."""
+        u_top = np.maximum(u[..., -1:], 1e-300)
         small = np.abs(self.loss) * u_top < SERIES_BELOW
         scaled, square = np.where(small, self.loss, 0.0) * u_top, (u / u_top) ** 2
         power, ratio = np.where(small, self.mass, 0.0) * scaled * scaled, np.ones_like(u)
-        modulus, lag = np.zeros((len(self.a), len(u))), np.zeros((len(self.a), len(u)))
+        modulus, lag = (np.zeros((len(self.a), u.shape[-1])) for _ in range(2))
         for k in range(1, SERIES_TERMS + 1):
             ratio = ratio * square
             sign = 1.0 if k % 2 else -1.0
@@ -230,7 +240,7 @@ class Quadrature:
 
     def relative_error(self, u: Array) -> Array:
         """A bound on |computed G(a ± iu) - G(a ± iu)| / G(a), shape [row, frequency]; u up to u_max."""
-        u_max = np.array([self.u_max])
+        u_max = np.atleast_1d(self.u_max)
         outside = self.strip.log_tails(self.range, np.zeros_like(self.h), u_max, as_sum=True)
         truncation = self._least(outside, u)
         tail = 2.0 * math.pi * self.height / self.h
@@ -270,14 +280,14 @@ class Quadrature:
         return level + u * slope + 0.5 * u * u * bend
 
 
-def _representatives(steps: Steps, a: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """About MANY_ROWS rows, spread over all, and for each row the number among them of the one most like it."""
+def _representatives(steps: Steps, a: Array, looks: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """`looks` rows, spread over all, and for each row the number among them of the one most like it."""
     traits = np.concatenate((np.log(steps.sigma), np.log(steps.q), np.sign(a) * np.log1p(np.abs(a))), axis=1)
     traits = (traits - traits.min(axis=0)) / np.maximum(np.ptp(traits, axis=0), 1e-9)
     spread = [0]
     distance = ((traits - traits[0]) ** 2).sum(axis=1)
     nearest = np.zeros(len(a), np.int64)
-    while len(spread) < MANY_ROWS:  # each as far as can be from those before it
+    while len(spread) < looks:  # each as far as can be from those before it
         spread.append(int(np.argmax(distance)))
         closer = ((traits - traits[spread[-1]]) ** 2).sum(axis=1)
         nearest = np.where(closer < distance, len(spread) - 1, nearest)
@@ -296,18 +306,20 @@ def _waves(loss: Array, mass: Array, u: Array) -> ComplexArray:
 
 def _waves_of_all(loss: Array, mass: Array, u: Array) -> ComplexArray:
     """`_waves` of many rows, [row, frequency], a few at a time to stay within a processor's memory."""
-    block = max(int(math.sqrt(len(u))), 1)
-    waves = np.empty((len(loss), (len(u) // block + 1) * block), complex)
+    many = u.shape[-1]
+    block = max(int(math.sqrt(many)), 1)
+    step = np.broadcast_to(u[..., 1:2] if many > 1 else 1.0, (len(loss), 1))
+    waves = np.empty((len(loss), (many // block + 1) * block), complex)
     for first in range(0, len(loss), ROWS_AT_ONCE):
         rows = slice(first, first + ROWS_AT_ONCE)
-        angle = loss[rows] * float(u[1]) if len(u) > 1 else loss[rows]
+        angle = loss[rows] * step[rows]
         shape = (-1, *angle.shape)
-        giant = _turns((angle * block).ravel(), len(u) // block + 1).reshape(shape) * mass[rows]
+        giant = _turns((angle * block).ravel(), many // block + 1).reshape(shape) * mass[rows]
         baby = _turns(angle.ravel(), block).reshape(shape)
         # [row, giant, node] times [row, node, baby]
         product = np.matmul(giant.transpose(1, 0, 2), baby.transpose(1, 2, 0))
         waves[rows] = product.reshape(len(angle), -1)
-    return waves[:, : len(u)]
+    return waves[:, :many]
 
 
 def _turns(angle: Array, count: int) -> ComplexArray:
