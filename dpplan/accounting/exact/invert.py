@@ -32,7 +32,8 @@ NARROW = 1e-6  # the relative width beyond which another method is tried
 # Where a plain contour fails, deltas below DEEP are reached by rare jumps or not at all; with noise above SHARP, their
 # losses are too alike for cuts by a Gaussian.
 DEEP, SHARP = 1e-15, 0.6
-TINY = 0.02  # an epsilon below which a bulk of losses far below it holds too little for a contour over jumps to be narrow
+# Below this epsilon a contour over jumps was never NARROW, and rare jumps are looked for first.
+TINY = 0.02
 
 
 @dataclass(frozen=True, slots=True)

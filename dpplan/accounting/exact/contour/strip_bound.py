@@ -179,7 +179,7 @@ class Strip:
     def log_cells(self, nodes: Nodes, height: Array, u: Array, sign: float = 1.0) -> tuple[Array, Array, Array]:
         """Logs of bounds on the integral along Im x = sign·height over the nodes' range, each [row, height].
 
-        taylor without its factor |w(w - 1)|/2; plain; and of r^w alone. height: [row, height]; u: [height] or [row, height].
+        taylor without its factor |w(w - 1)|/2; plain; and of r^w alone. height: [row, height]; u: so, or [height].
         """
         sigma, a, h = (value[:, :, None] for value in (self.steps.sigma, self.a, nodes.h))
         log_q, u = np.log(self.steps.q)[:, :, None], u[..., None]
