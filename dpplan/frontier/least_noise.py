@@ -191,7 +191,7 @@ def solved(grid: Grid, workers: int = 1, progress: Progress | None = None) -> tu
     workers = workers if total > FEW else 1
     parts = min(max(workers, math.ceil(total / TASK)), len(grid.lengths))
     tasks = (_Task(grid, tuple(range(part, len(grid.lengths), parts)), single, tuple(known)) for part in range(parts))
-    for _, (found, points) in spread(_solved, tasks, workers if parts > 1 else 1):
+    for _, (found, points) in spread(_solved, tasks, workers if parts > 1 else 1, here=True):
         known += points
         for at, row in found.items():
             rows[at] = row
