@@ -44,24 +44,31 @@ def available() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def spread(function: Callable[[Task], Result], tasks: Iterator[Task], workers: int) -> Iterator[tuple[Task, Result]]:
+def spread(
+    function: Callable[[Task], Result], tasks: Iterator[Task], workers: int, here: bool = False
+) -> Iterator[tuple[Task, Result]]:
     """(task, function(task)) for every task, as they are done; function, tasks and results have to be picklable.
 
-    An interrupt ends the processes: they finish what they are at, and no more.
+    here: this process is one of the workers: for tasks of about one size, since it looks at what others have done
+    between two of its own. An interrupt ends the processes: they finish what they are at, and no more.
     """
     left: list[Task] = []
-    pool = _pool(workers) if workers > 1 else None
+    others = workers - here
+    pool = _pool(others) if workers > 1 else None
     if pool is not None:
         running: dict[Future[Result], Task] = {}
         with pool:
             try:
                 while True:
-                    for task in islice(tasks, workers - len(running)):
+                    for task in islice(tasks, others - len(running)):
                         left.append(task)
                         running[pool.submit(function, task)] = task
-                    if not running:
+                    own = list(islice(tasks, int(here)))
+                    for task in own:
+                        yield task, function(task)
+                    if not running and not own:
                         return
-                    for done in wait(running, return_when=FIRST_COMPLETED).done:
+                    for done in wait(running, 0.0 if own else None, FIRST_COMPLETED).done:
                         task, result = running[done], done.result()
                         del running[done]
                         left.remove(task)

@@ -26,6 +26,13 @@ def test_every_task_is_done_once_and_elsewhere():
     assert os.getpid() not in {pid for _, pid in found.values()}
 
 
+def test_this_process_may_be_one_of_them():
+    found = dict(processes.spread(_where, iter(NUMBERS), 2, here=True))
+    assert {task: result for task, (result, _) in found.items()} == {number: 2 * number for number in NUMBERS}
+    assert os.getpid() in {pid for _, pid in found.values()}
+    assert len({pid for _, pid in found.values()}) == 2
+
+
 def test_tasks_are_drawn_as_processes_are_free():
     drawn = []
 

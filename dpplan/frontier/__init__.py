@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from dpplan.checks import show
 from dpplan.errors import Unreachable
-from dpplan.frontier.grid import Cell, Grid, Place, Progress, full_batch_noise, solved
+from dpplan.frontier.grid import Cell, Grid, Place, Progress, full_batch_noise
+from dpplan.frontier.least_noise import solved
 from dpplan.frontier.recommendation import RULES, Doubling, Recommendation, check, pareto, recommend, saturated
 
 __all__ = ["RULES", "Cell", "Doubling", "Frontier", "Grid", "Recommendation", "frontier"]
@@ -65,8 +66,9 @@ def frontier(
     rule: a key of RULES. workers: processes; more than one needs the usual `if __name__ == "__main__"` of a script.
     progress(done, total) counts cells.
 
-    Guarantee: every cell's plan spends no more than the target, by a CERTIFIED Bound; its noise has four digits and is,
-    as a rule, at most 0.3 % above the least. The recommended cell is solved to seven digits.
+    Guarantee: every cell's plan spends no more than the target, by a CERTIFIED Bound; its noise has four digits,
+    as a rule the least that meet it: by the slope of ε, one unit less in the last would not. The recommended cell is
+    solved to seven digits.
     Raises UsageError and PlanError for what makes no sense, Unreachable when no cell is within the compute.
     """
     check(rule, compute)

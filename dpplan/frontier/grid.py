@@ -1,36 +1,22 @@
 """The grid: every batch size with every length of training, and the least noise for each.
 
-One cell costs one or two evaluations of the exact accountant. The central limit says how the noise follows from the
-sample rate and the steps, up to a factor that changes slowly; that factor is read off neighbouring cells. A guess is
-never trusted: a cell's noise is one that the accountant has shown to meet the target.
+least_noise.py solves the cells.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from dpplan import solve
 from dpplan.accounting.bound import Bound
 from dpplan.checks import Problems, show
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, Settings
-from dpplan.processes import spread
-from dpplan.solve import candidate_values
-from dpplan.solve.question import Question
-from dpplan.solve.search import search
 
-DIGITS = 4  # of a cell's noise multiplier, rounded up; with _ENOUGH as a rule within 0.3 % of the least
-_ENOUGH = 2e-3  # of epsilon, relative: a cell that falls short of the target by less is not looked at again
-_MARGIN = 0.3  # of that: how far above the guess to begin, so that a small error does not cost a second look
-_FEW = 48  # cells that one process solves before a second one is up
-_NEIGHBOURS = 12  # cells that a guess rests on: twice the coefficients of a quadratic in two variables
+DIGITS = 4  # of a cell's noise multiplier, rounded up
 
 Progress = Callable[[int, int], None]
 Place = tuple[int, float]  # of a cell in its grid: batch size and length
-Point = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,117 +125,6 @@ def full_batch_noise(grid: Grid) -> float:
     noise come near: there ε depends on batch · √steps / σ alone (Sander et al. 2023, arXiv:2210.03403, sec. 3).
     """
     return solve.noise(Settings(sample_rate=1.0, steps=1), grid.target_epsilon, grid.delta).value
-
-
-def solved(grid: Grid, workers: int = 1, progress: Progress | None = None) -> tuple[tuple[Cell, ...], ...]:
-    """The cells, a row for each length and in it one for each batch size.
-
-    workers: processes. progress(done, total) is called after every row. Rows and the cells in them are taken from
-    coarse to fine, so that most lie between neighbours that are known.
-    """
-    single = full_batch_noise(grid)
-    rows: dict[int, list[Cell]] = {}
-    known: list[Point] = []
-    total = len(grid.lengths) * len(grid.batch_sizes)
-    for at, (row, points) in _rows(grid, single, known, workers if total > _FEW else 1):
-        rows[at] = row
-        known += points
-        if progress is not None:
-            progress(len(rows) * len(grid.batch_sizes), total)
-    return tuple(tuple(rows[at]) for at in range(len(grid.lengths)))
-
-
-Row = tuple[list[Cell], list[Point]]
-
-
-def _rows(grid: Grid, single: float, known: list[Point], workers: int) -> Iterator[tuple[int, Row]]:
-    """Every row as it is done. `known` grows meanwhile, and each row starts from what is known by then."""
-    tasks = (_Task(grid, at, single, tuple(known)) for at in coarse_to_fine(len(grid.lengths)))
-    for task, row in spread(_solved, tasks, workers):
-        yield task.at, row
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Task:
-    """A row to solve, and what is known when it is begun."""
-
-    grid: Grid
-    at: int
-    single: float
-    known: tuple[Point, ...]
-
-
-def _solved(task: _Task) -> Row:
-    return _row(task.grid, task.at, task.single, task.known)
-
-
-def _row(grid: Grid, at: int, single: float, known: Sequence[Point]) -> Row:
-    """The cells of one length, and what was learnt from them."""
-    question = Question(grid.target_epsilon, grid.delta, "epsilon", "exact", {})
-    cells: dict[int, Cell] = {}
-    points = list(known)
-    for column in coarse_to_fine(len(grid.batch_sizes)):
-        cell, learnt = _cell(question, grid, grid.batch_sizes[column], grid.lengths[at], (single, points))
-        cells[column] = cell
-        points += learnt
-    return [cells[column] for column in range(len(grid.batch_sizes))], points[len(known) :]
-
-
-def _cell(
-    question: Question, grid: Grid, batch_size: int, length: float, guide: tuple[float, Sequence[Point]]
-) -> tuple[Cell, list[Point]]:
-    settings = grid.settings(batch_size, length)
-    single, known = guide
-    compute = length * (grid.examples if grid.epochs else batch_size)
-    candidates = candidate_values.noise(settings, DIGITS)
-    steps = settings.with_(noise_multiplier=1.0).plan().steps
-    x, y = math.log(settings.exact_rate), math.log(steps)
-    limit = _log_limit_noise(single, x, y)
-    factor, slope = _guess(known, x, y, candidates.slope)
-    evaluator = question.evaluator(candidates)
-    found = search(
-        evaluator.gap,
-        candidates,
-        candidates.below(-(limit + factor + _MARGIN * _ENOUGH / slope)),
-        slope,
-        settle=_ENOUGH,
-    )
-    if found.low < candidates.first:
-        worst = evaluator.refused.get(candidates.first)
-        why = "no noise multiplier tried meets the target" if worst is None else str(worst)
-        return Cell(batch_size, length, compute, None, None, why), []
-    # Between the two neighbours, as the slope has it: rounded to one of them the factor would not change smoothly.
-    place = candidates.place(found.low) - evaluator.gap(found.low) / found.slope
-    cell = Cell(
-        batch_size, length, compute, candidates.plan(found.low), replace(evaluator.spent[found.low], details={})
-    )
-    return cell, [(x, y, -place - limit, found.slope)]
-
-
-def _log_limit_noise(single: float, log_rate: float, log_steps: float) -> float:
-    """log σ with steps·q²·(e^{1/σ²} − 1) = 1/single²: the central limit of Bu et al. 2020 (arXiv:1911.11607)."""
-    square = -2 * math.log(single) - log_steps - 2 * log_rate
-    return -0.5 * math.log(square if square > 700 else math.log1p(math.exp(square)))
-
-
-def _guess(known: Sequence[Point], x: float, y: float, slope: float) -> tuple[float, float]:
-    """The log of the factor at (x, y) by a local polynomial through the nearest points, and the nearest slope."""
-    if not known:
-        return 0.0, slope
-    points: npt.NDArray[np.float64] = np.array(known)
-    dx, dy = points[:, 0] - x, points[:, 1] - y
-    distance = np.hypot(dx, dy)
-    nearest = np.argsort(distance, kind="stable")[:_NEIGHBOURS]
-    dx, dy, factors = dx[nearest], dy[nearest], points[nearest, 2]
-    terms = [np.ones_like(dx), dx, dy, dx * dx, dx * dy, dy * dy]
-    count = 6 if len(nearest) >= 9 else 3 if len(nearest) >= 4 else 1
-    # Near points count more. What the points do not settle, all on one line for instance, stays as small as it can.
-    weights = 1 / (distance[nearest] + 1e-3)
-    matrix = np.stack(terms[:count], axis=1) * weights[:, None]
-    coefficients = np.linalg.lstsq(matrix, factors * weights, rcond=1e-6)[0]
-    low, high = float(factors.min()), float(factors.max())
-    margin = high - low + 0.05
-    return min(max(float(coefficients[0]), low - margin), high + margin), float(points[nearest[0], 3])
 
 
 def coarse_to_fine(count: int) -> Iterable[int]:

@@ -26,7 +26,7 @@ CHOSEN, WORTH, BEYOND = "*", "·", "x"
 _STOPS = ((255, 255, 217), (199, 233, 180), (127, 205, 187), (65, 182, 196), (70, 145, 195))
 
 
-_ROUNDED = "σ is as a rule within 0.3 % of the least; the recommended one stands above with seven digits."
+_ROUNDED = "σ is the least, rounded up to four digits; the recommended one stands above with seven digits."
 
 
 class Span(NamedTuple):

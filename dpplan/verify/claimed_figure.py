@@ -42,9 +42,8 @@ def figure(
     briefly = f"{ADD_REMOVE.words if plan is None else plan.adjacency.words} {_UNIT}"
     drawn = _sampled(said) if plan is None else plan.assumptions.sampling in str(said)
     if said is not None and not (briefly in str(said) and drawn):
-        problems.add(
-            f"{path}.assumptions={json_fields.shown(said)} is not what its plan has: {plan.assumptions if plan else briefly}."
-        )
+        expected = briefly if plan is None else plan.assumptions
+        problems.add(f"{path}.assumptions={json_fields.shown(said)} is not what its plan has: {expected}.")
     allowed_values.check(problems, found, allowed_values.FIGURE, f"{path}.")
     _ends(problems, found, path, guarantee, 1.0 if quantity == "delta" else float("inf"))
     value = json_fields.finite(found.get(_RELIED_ON.get(guarantee, "")))

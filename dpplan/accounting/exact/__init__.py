@@ -187,9 +187,8 @@ def _held(ends: Ends, plan: Plan, ceiling: Callable[[float], float]) -> Ends:
     mu = 2.0 * math.hypot(*parts) * (1.0 + 1e-14)
     upper = ceiling(mu) if 0.0 < mu < 1e150 else math.inf
     if upper < ends.lower:
-        raise InternalError(
-            f"the lattice proves more than {ends.lower!r}, and without sampling it is {upper!r} at most."
-        )
+        said = f"the lattice proves at least {ends.lower!r}, and without sampling it is {upper!r} at most."
+        raise InternalError(f"{said} This is a bug in dpplan; please report the plan.")
     return replace(ends, upper=min(ends.upper, upper))
 
 

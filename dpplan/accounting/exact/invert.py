@@ -33,6 +33,8 @@ NARROW = 1e-6  # the relative width beyond which another method is tried
 # Where a plain contour fails, deltas below DEEP are reached by rare jumps or not at all; with noise above SHARP, their
 # losses are too alike for cuts by a Gaussian.
 DEEP, SHARP = 1e-15, 0.6
+# Below this epsilon a contour over jumps was never NARROW, and rare jumps are looked for first.
+TINY = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def epsilon_ends(steps: Steps, direction: Direction, delta: float) -> Ends:
     """Certified ends for one direction's epsilon; upper is inf where no method could bound it."""
     if steps.total == 1.0:
         return _single_epsilon(steps, direction, delta)
-    if placement.total_variation_above(steps) <= delta:
+    if placement.delta_at_zero_above(steps) <= delta:
         return Ends(0.0, 0.0, "total variation")
     if not TwoSteps.serves(steps):
         return _many_epsilon(steps, direction, delta)
@@ -125,6 +127,10 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
         moved, epsilon = abs(found - epsilon) * coarse.tilt, found
         if attempt and moved < MISPLACED:
             break
+        if direction is Direction.REMOVE and not deep and not attempt and epsilon < TINY:
+            rare = _by_rare(steps, delta)
+            if rare.relative_width <= FAIR:
+                return rare
         if (
             steps.total > FEW and (sharp or not deep) and not attempt
         ):  # a rough place may do for a contour that bounds its own errors
@@ -132,7 +138,7 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
             ends = ends_around(early, delta) if early else Ends(0.0, math.inf, "none")
             if ends.relative_width <= NARROW:
                 return ends
-        if direction is Direction.REMOVE and not deep and not attempt:
+        if direction is Direction.REMOVE and not deep and not attempt and epsilon >= TINY:
             rare = _by_rare(steps, delta)
             if rare.relative_width <= FAIR:
                 return rare
@@ -294,7 +300,7 @@ def _delta_at(steps: Steps, contour: Contour | LatticeComposition, epsilon: floa
 
 def added_delta_below(steps: Steps, epsilon: float, delta: float) -> bool:
     """Whether the add direction provably spends at most `delta` at this epsilon; cheap tests first."""
-    if epsilon >= placement.largest_added_loss(steps) or placement.total_variation_above(steps) <= delta:
+    if epsilon >= placement.largest_added_loss(steps) or placement.delta_at_zero_above(steps) <= delta:
         return True
     if steps.total == 1.0:
         return delta_ends(steps, Direction.ADD, epsilon, 1.0).upper <= delta

@@ -159,6 +159,15 @@ def total_variation_above(steps: Steps) -> float:
     return float((steps.count[:, 0] * steps.q[:, 0] * np.array(shifts)).sum()) * (1.0 + 1e-13)
 
 
+def delta_at_zero_above(steps: Steps) -> float:
+    """An upper bound on delta at ε = 0, either direction: the sum above, or half the root of the χ² divergence, which
+    is Π(1 + q²·(e^(1/σ²) - 1))^T - 1 of all steps (Cauchy and Schwarz) and counts many small steps as they add up."""
+    with np.errstate(over="ignore"):
+        grown = float((steps.count * np.log1p(steps.q**2 * np.expm1(steps.sigma**-2.0))).sum())
+    half = 0.5 * math.sqrt(math.expm1(grown)) * (1.0 + 1e-12) if grown < 1.0 else math.inf
+    return min(total_variation_above(steps), half)
+
+
 def largest_added_loss(steps: Steps) -> float:
     """The add direction's loss never exceeds -Σ log(1 - q); inf when a step samples everything. Rounded up."""
     if np.any(steps.q >= 1.0):

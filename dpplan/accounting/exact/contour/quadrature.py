@@ -15,6 +15,7 @@ u = |Im w|; h = the step in x; ψ(y) = e^y - 1 - y. Arrays are [row, node], a ro
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -48,18 +49,38 @@ TAIL_UNITS = 6000.0 * EPS  # of a Gaussian tail out to 37σ: its argument's roun
 LOG_DIRECT = 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """looks: rows that are looked at to choose by, where there are more. depth: the rule leaves e^-depth of G - 1."""
+
+    looks: int
+    depth: float
+
+
+USUAL = Choices(MANY_ROWS, DEPTH)
+
+
 class Quadrature:
-    """log G and its derivatives at the real exponents `a` [row, 1], good for lines up to |Im w| = u_max."""
+    """log G and its derivatives at the real exponents `a` [row, 1], good for lines up to |Im w| = u_max.
+
+    u_max: one for all rows, or [row, 1]. choices: how fine it is made.
+    """
 
     def __init__(
-        self, steps: Steps, a: Array, u_max: float = 0.0, cut: Cut | None = None, most: int = MOST_VALUES
+        self,
+        steps: Steps,
+        a: Array,
+        u_max: float | Array = 0.0,
+        cut: Cut | None = None,
+        most: int = MOST_VALUES,
+        choices: Choices = USUAL,
     ) -> None:
-        self.steps, self.a, self.u_max, self.cut, self.most = steps, a, u_max, cut, most
+        self.steps, self.a, self.u_max, self.cut, self.most, self.choices = steps, a, u_max, cut, most, choices
         self.partial = isinstance(cut, Band)  # then G is far below 1, and r^w is integrated as it stands
         sigma = steps.sigma
         # Tails are left out beyond `reach` standard deviations: e^(-reach²/2). The logarithm makes room for large
         # σ, where r - 1 is of size q/σ over the bulk and the tail must be small against its square.
-        self.reach = np.sqrt(2.0 * (45.0 + np.log1p(4.0 * sigma * sigma)))
+        self.reach = np.sqrt(2.0 * (self.choices.depth + 5.0 + np.log1p(4.0 * sigma * sigma)))
         highest = np.minimum(math.pi * sigma * sigma, 10.0 * sigma)
         if cut is not None:
             highest = np.minimum(highest, 12.0 * cut.width)
@@ -91,35 +112,36 @@ class Quadrature:
         if isinstance(self.cut, Band):
             room = BAND_ROOM + self.u_max * heights[:, -1:] / sigma**2  # its weight has to beat e^{u·arg r} too
             low = np.maximum(low, self.cut.start - self.cut.width * np.sqrt(2.0 * room))
-        if len(sigma) <= MANY_ROWS:
-            first, best, h = self._chosen(strip, heights, low, mode)
+        if len(sigma) <= self.choices.looks:
+            first, best, h = self._chosen(strip, heights, low, mode, self.u_max)
         else:
-            looked_at, nearest = _representatives(self.steps, a)
-            part = strip.of_rows(looked_at)
-            first, best, h = (
-                value[nearest] for value in self._chosen(part, heights[looked_at], low[looked_at], mode[looked_at])
-            )
+            looked_at, nearest = _representatives(self.steps, a, self.choices.looks)
+            u_max = self.u_max[looked_at] if isinstance(self.u_max, np.ndarray) else self.u_max
+            chosen = self._chosen(strip.of_rows(looked_at), heights[looked_at], low[looked_at], mode[looked_at], u_max)
+            first, best, h = (value[nearest] for value in chosen)
         high = np.take_along_axis(strip.edges, first, axis=1)
         self.height = np.take_along_axis(heights[:, 1:], best, axis=1)
         wanted = float(np.max((high - low) / h)) + 2.0
         self.count = int(np.clip(wanted, PROBES, max(self.most // len(sigma), PROBES)))
         self.range = Range(low, high, first, mode, (high - low) / (self.count - 1))
 
-    def _chosen(self, strip: Strip, heights: Array, low: Array, mode: Array) -> tuple[Any, Any, Array]:
+    def _chosen(
+        self, strip: Strip, heights: Array, low: Array, mode: Array, u_max: float | Array
+    ) -> tuple[Any, Any, Array]:
         """For each row of the strip: the net's cell where the range may end, the height's number, and its step."""
         a = strip.a
         log_curve = np.log(np.abs(a * (a - 1.0)) / 2.0)
         span = strip.edges[:, strip.fine : strip.fine + 1] - low
         x = low + span * np.linspace(0.0, 1.0, PROBES)
         probes = Nodes.at(x, span / (PROBES - 1), strip.steps, strip.cut, probes=True)
-        u = np.array([0.0] + [self.u_max] * len(HEIGHTS))
+        u = np.array([0.0] + [1.0] * len(HEIGHTS)) * u_max
         sums = strip.log_cells(probes, heights, u)
         # G - 1 is about |a(a - 1)|/2 times Taylor's sum; where that exceeds G, G itself is the scale.
         still = sums[0][:, :1]
         size = whole = log_sum(a * probes.loss + probes.log_base, keepdims=True)
         if not self.partial:
             size = np.minimum(size, still + log_curve)
-        first: Any = strip.first_beyond(size - DEPTH - 4.0)
+        first: Any = strip.first_beyond(size - self.choices.depth - 4.0)
         high = np.take_along_axis(strip.edges, first, axis=1)
         tails = strip.log_tails(Range(low, high, first, mode, probes.h), heights, u)
         taylor, plain, alone = (np.logaddexp(s, t) for s, t in zip(sums, tails, strict=True))
@@ -129,7 +151,7 @@ class Quadrature:
             excess = np.minimum(np.maximum(plain - size, 0.0), taylor - still)
             excess = np.where(whole > LOG_DIRECT, np.maximum(alone - size, 0.0), excess)
         excess = np.nan_to_num(excess, nan=1e300, posinf=1e300)
-        h = 2.0 * math.pi * heights[:, 1:] / (DEPTH + excess[:, 1:])
+        h = 2.0 * math.pi * heights[:, 1:] / (self.choices.depth + excess[:, 1:])
         best = np.argmax(h, axis=1)[:, None]
         return first, best, np.take_along_axis(h, best, axis=1)
 
@@ -209,12 +231,12 @@ class Quadrature:
         return modulus, lag
 
     def lines(self, u: Array) -> tuple[Array, Array]:
-        """`row_line` of every row at once, [row, frequency] each."""
-        u_top = max(float(u[-1]), 1e-300)
+        """`row_line` of every row at once, [row, frequency] each; u: of all rows, or [row, frequency] too."""
+        u_top = np.maximum(u[..., -1:], 1e-300)
         small = np.abs(self.loss) * u_top < SERIES_BELOW
         scaled, square = np.where(small, self.loss, 0.0) * u_top, (u / u_top) ** 2
         power, ratio = np.where(small, self.mass, 0.0) * scaled * scaled, np.ones_like(u)
-        modulus, lag = np.zeros((len(self.a), len(u))), np.zeros((len(self.a), len(u)))
+        modulus, lag = (np.zeros((len(self.a), u.shape[-1])) for _ in range(2))
         for k in range(1, SERIES_TERMS + 1):
             ratio = ratio * square
             sign = 1.0 if k % 2 else -1.0
@@ -230,7 +252,7 @@ class Quadrature:
 
     def relative_error(self, u: Array) -> Array:
         """A bound on |computed G(a ± iu) - G(a ± iu)| / G(a), shape [row, frequency]; u up to u_max."""
-        u_max = np.array([self.u_max])
+        u_max = np.atleast_1d(self.u_max)
         outside = self.strip.log_tails(self.range, np.zeros_like(self.h), u_max, as_sum=True)
         truncation = self._least(outside, u)
         tail = 2.0 * math.pi * self.height / self.h
@@ -270,14 +292,14 @@ class Quadrature:
         return level + u * slope + 0.5 * u * u * bend
 
 
-def _representatives(steps: Steps, a: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """About MANY_ROWS rows, spread over all, and for each row the number among them of the one most like it."""
+def _representatives(steps: Steps, a: Array, looks: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """`looks` rows, spread over all, and for each row the number among them of the one most like it."""
     traits = np.concatenate((np.log(steps.sigma), np.log(steps.q), np.sign(a) * np.log1p(np.abs(a))), axis=1)
     traits = (traits - traits.min(axis=0)) / np.maximum(np.ptp(traits, axis=0), 1e-9)
     spread = [0]
     distance = ((traits - traits[0]) ** 2).sum(axis=1)
     nearest = np.zeros(len(a), np.int64)
-    while len(spread) < MANY_ROWS:  # each as far as can be from those before it
+    while len(spread) < looks:  # each as far as can be from those before it
         spread.append(int(np.argmax(distance)))
         closer = ((traits - traits[spread[-1]]) ** 2).sum(axis=1)
         nearest = np.where(closer < distance, len(spread) - 1, nearest)
@@ -296,18 +318,20 @@ def _waves(loss: Array, mass: Array, u: Array) -> ComplexArray:
 
 def _waves_of_all(loss: Array, mass: Array, u: Array) -> ComplexArray:
     """`_waves` of many rows, [row, frequency], a few at a time to stay within a processor's memory."""
-    block = max(int(math.sqrt(len(u))), 1)
-    waves = np.empty((len(loss), (len(u) // block + 1) * block), complex)
+    many = u.shape[-1]
+    block = max(int(math.sqrt(many)), 1)
+    step = np.broadcast_to(u[..., 1:2] if many > 1 else 1.0, (len(loss), 1))
+    waves = np.empty((len(loss), (many // block + 1) * block), complex)
     for first in range(0, len(loss), ROWS_AT_ONCE):
         rows = slice(first, first + ROWS_AT_ONCE)
-        angle = loss[rows] * float(u[1]) if len(u) > 1 else loss[rows]
+        angle = loss[rows] * step[rows]
         shape = (-1, *angle.shape)
-        giant = _turns((angle * block).ravel(), len(u) // block + 1).reshape(shape) * mass[rows]
+        giant = _turns((angle * block).ravel(), many // block + 1).reshape(shape) * mass[rows]
         baby = _turns(angle.ravel(), block).reshape(shape)
         # [row, giant, node] times [row, node, baby]
         product = np.matmul(giant.transpose(1, 0, 2), baby.transpose(1, 2, 0))
         waves[rows] = product.reshape(len(angle), -1)
-    return waves[:, : len(u)]
+    return waves[:, :many]
 
 
 def _turns(angle: Array, count: int) -> ComplexArray:

@@ -92,6 +92,18 @@ class Landscape:
             needed = -float(np.min(lowest_mode(np.full_like(self.steps.sigma, a), self.steps.sigma, self.steps.q)))
             if needed > self.depth:
                 self._build(2.0 * needed)
+        log_g, mean, variance = self.pictures(a)
+        count = self.steps.count
+        return Saddle(
+            tilt=tilt,
+            log_moment=float((count * log_g).sum()),
+            slope=self.direction.value * float((count * mean).sum()),
+            curvature=float((count * variance).sum()),
+        )
+
+    def pictures(self, a: float | Array) -> tuple[Array, Array, Array]:
+        """log G, and mean and variance of log r under the tilted law, of one step of each phase, [phase, 1] each;
+        a: the exponent, of all phases or [phase, 1]."""
         loss, base = self.loss, self.base
         raised = a * loss
         terms = raised + self.log_base
@@ -110,13 +122,7 @@ class Landscape:
         direct = shift > 2.0
         log_g = np.where(direct, shift + np.log(total), np.log1p(np.where(direct, 0.0, small)))
         mean = np.where(direct, mean, slope / (1.0 + np.where(direct, 0.0, small)))
-        count = self.steps.count
-        return Saddle(
-            tilt=tilt,
-            log_moment=float((count * log_g).sum()),
-            slope=self.direction.value * float((count * mean).sum()),
-            curvature=float((count * np.maximum(square - mean * mean, 0.0)).sum()),
-        )
+        return log_g, mean, np.maximum(square - mean * mean, 0.0)
 
     def for_log_delta(self, log_delta: float) -> Saddle:
         """The saddle whose estimated delta is the given one, to a few percent."""

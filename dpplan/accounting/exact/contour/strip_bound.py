@@ -73,7 +73,7 @@ class Nodes:
 class Strip:
     """Bounds on the integrand for the exponents `a` [row, 1], up to |Im w| = u_max and Im x = highest [row, 1]."""
 
-    def __init__(self, steps: Steps, a: Array, u_max: float, highest: Array, cut: Cut | None) -> None:
+    def __init__(self, steps: Steps, a: Array, u_max: float | Array, highest: Array, cut: Cut | None) -> None:
         self.steps, self.a, self.cut = steps, a, cut
         self.partial = isinstance(cut, Band)  # then G is far below 1, and r^w is integrated as it stands
         self._cast_net(u_max * highest / steps.sigma**2 + FALLEN)
@@ -179,10 +179,10 @@ class Strip:
     def log_cells(self, nodes: Nodes, height: Array, u: Array, sign: float = 1.0) -> tuple[Array, Array, Array]:
         """Logs of bounds on the integral along Im x = sign·height over the nodes' range, each [row, height].
 
-        taylor without its factor |w(w - 1)|/2; plain; and of r^w alone. height: [row, height]; u: [height].
+        taylor without its factor |w(w - 1)|/2; plain; and of r^w alone. height: [row, height]; u: so, or [height].
         """
         sigma, a, h = (value[:, :, None] for value in (self.steps.sigma, self.a, nodes.h))
-        log_q, u = np.log(self.steps.q)[:, :, None], u[:, None]
+        log_q, u = np.log(self.steps.q)[:, :, None], u[..., None]
         turn = height[:, :, None] / sigma**2
         cosine, log_cos = np.cos(turn), np.log(np.cos(0.5 * turn))
         e, loss, base = nodes.e[:, None], nodes.loss[:, None], nodes.log_base[:, None]
@@ -233,7 +233,7 @@ class Strip:
         # How near to 0 the segment from 1 to r can come: see the first fact above; the losses rise with x.
         first_loss = np.minimum(log_ratio((2.0 * within.high - 1.0) / (2.0 * sigma * sigma), q), 0.0)
         log_least = np.maximum(first_loss + log_cos, np.where(sharp, -np.inf, log_rest))
-        turned = u[:, None] * angle(self.sampled[:, None], turn[:, :, None])
+        turned = u[..., None] * angle(self.sampled[:, None], turn[:, :, None])
         inside = np.arange(self.width.shape[1]) < within.first_cell
         width = log_width(self.width + (within.h if as_sum else 0.0))
         more = np.log1p(within.h / self.spread) if as_sum else 0.0

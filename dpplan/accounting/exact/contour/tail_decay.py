@@ -58,9 +58,9 @@ class Known:
 
 
 class Decay:
-    """Bounds on Π|φ|^count at the real exponent `a`."""
+    """Bounds on Π|φ|^count at the real exponent `a`, one for all phases or [phase, 1]."""
 
-    def __init__(self, steps: Steps, a: float, known: Known, cut: Weight | None) -> None:
+    def __init__(self, steps: Steps, a: float | Array, known: Known, cut: Weight | None) -> None:
         log_g, error, low, high = known.log_g, known.error, known.low, known.high
         self.steps, self.a = steps, a
         sigma, q = steps.sigma, steps.q
@@ -81,7 +81,7 @@ class Decay:
 
     def _bound_masses(self, log_p: Array) -> None:
         """Lower bounds: log p lies above its chord less (its largest curvature)·width²/8; log c is concave."""
-        bend = np.maximum(max(self.a, 0.0) * self.bend - 1.0 / self.steps.sigma**2, 0.0)
+        bend = np.maximum(np.maximum(self.a, 0.0) * self.bend - 1.0 / self.steps.sigma**2, 0.0)
         floor = np.minimum(log_p[:, 1:], log_p[:, :-1]) - bend * self.width**2 / 8.0
         self.mass = np.exp(floor) * self.width * SAFE
         self.mass_above = np.cumsum(self.mass[:, ::-1], axis=1)[:, ::-1]
@@ -92,7 +92,7 @@ class Decay:
         In a cell ∫|(c·g)'| <= max c · sup g · sup|(log g)'| · width + sup g · (fall of c).
         """
         sigma, a = self.steps.sigma, self.a
-        bend = 1.0 / sigma**2 + max(-(a + 1.0), 0.0) * self.bend
+        bend = 1.0 / sigma**2 + np.maximum(-(a + 1.0), 0.0) * self.bend
         log_top = np.maximum(log_g[:, 1:], log_g[:, :-1]) + bend * self.width**2 / 8.0
         rise, fall = (a + 1.0) * sampled, 1.0 + x  # σ²·(log g)' is their difference; both monotone
         most, least = np.maximum(rise[:, 1:], rise[:, :-1]), np.minimum(rise[:, 1:], rise[:, :-1])
@@ -120,14 +120,22 @@ class Decay:
             far[row, weak] = np.minimum(far[row, weak], self._near(row, edges[weak], edges[weak + 1]))
         return np.asarray(counts @ far)
 
+    def log_bounds_of_each(self, edges: Array) -> Array:
+        """`log_bounds` of the steps of each phase by themselves; edges: [phase, edge], as the result."""
+        if not self.known:
+            return np.zeros_like(edges)
+        far = self._far_of_all(edges.T[:, :, None])
+        far[:, :-1] = np.minimum(far[:, :-1], self._near_of_all(edges[:, :-1], edges[:, 1:]))
+        return np.asarray(self.steps.count * far)
+
     def _far_of_all(self, low: Array) -> Array:
-        """`far` at every FEWER-th place to begin, [phase, edge]."""
+        """`far` at every FEWER-th place to begin, [phase, edge]; low: [edge], or [edge, phase, 1]."""
         above, variation = (np.ascontiguousarray(v[:, ::FEWER]) for v in (self.mass_above, self.variation))
         kept = [np.max(above - np.minimum(above, variation / edge), axis=1) for edge in low]
         return np.log1p(-np.minimum(np.stack(kept, axis=1), 1.0 - 1e-15))
 
     def _near_of_all(self, low: Array, high: Array) -> Array:
-        """`near` with the one window around the mean loss, [phase, edge]."""
+        """`near` with the one window around the mean loss, [phase, edge]; low, high: [edge], or [phase, edge]."""
         loss, mass = self.loss, self.mass
         middle, half = 0.5 * (loss[:, 1:] + loss[:, :-1]), 0.5 * np.diff(loss, axis=1)
         whole = mass.sum(axis=1, keepdims=True)
@@ -136,11 +144,11 @@ class Decay:
         columns = (mass, mass * offset, mass * offset**2, mass * half**2)
         sums = [np.concatenate((np.zeros_like(whole), np.cumsum(column, axis=1)), axis=1) for column in columns]
         second = sums[2][:, -1:]
-        best = np.zeros((len(loss), len(low)))
+        best = np.zeros((len(loss), low.shape[-1]))
         for span in WINDOWS:
             reach = 0.5 * span / high
-            starts = np.stack([np.searchsorted(row, m - reach) for row, m in zip(loss, mean, strict=True)])
-            ends = [np.searchsorted(row, m + reach, side="right") for row, m in zip(loss, mean, strict=True)]
+            starts = np.stack([np.searchsorted(*each) for each in zip(loss, mean - reach, strict=True)])
+            ends = [np.searchsorted(*each, side="right") for each in zip(loss, mean + reach, strict=True)]
             ends = np.maximum(np.stack(ends) - 1, starts)
             m0, m1, m2, blur = (
                 np.take_along_axis(s, ends, axis=1) - np.take_along_axis(s, starts, axis=1) for s in sums

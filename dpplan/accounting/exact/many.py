@@ -1,0 +1,144 @@
+"""The epsilons of many plans of equal steps that all lie near one target, as a map of noise multipliers needs them.
+
+Every interval is as certified as `epsilon()`'s, if wider: about 1e-8 of itself where a plan spends what was aimed at,
+and more the farther it is from that. A plan that this road is not made for has no answer here.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.accounting.exact import cross_check
+from dpplan.accounting.exact.contour import many_plans, placement
+from dpplan.accounting.exact.contour.many_plans import Rows, Sums, rows_of
+from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
+from dpplan.accounting.exact.invert import Ends
+from dpplan.accounting.numerics import Array
+from dpplan.accounting.plan_pairs import as_sampled_gaussians, dominating_pairs
+from dpplan.plan import Plan
+
+# Of what is left out, relative to delta: each of two parts of the remove direction's, and of the add direction's,
+# which only has to be shown to be less.
+ACCURACY, ROUGH_ACCURACY = math.log(1e-7), math.log(1e-4)
+LEAST_STEPS = 3.0  # fewer have a road of their own
+LEAST_NOISE, MOST_NOISE, MOST_RATE = 0.3, 1000.0, 0.5
+ROUNDS, WIDENINGS = 12, 12
+SETTLED = 1e-13  # of ε: Newton's rule is done
+FARTHEST = 3.0  # times the ε that was aimed at, or as much below: beyond, it is another contour's
+_QUIET: dict[str, Any] = {"over": "ignore", "under": "ignore", "invalid": "ignore", "divide": "ignore"}
+
+
+def epsilons_near(plans: Sequence[Plan], epsilon: float, delta: float) -> list[Bound | None]:
+    """The epsilon of each plan at delta, for plans that spend about `epsilon`; None where this is not the way.
+
+    Guarantee: CERTIFIED.
+    """
+    found: list[Bound | None] = [None] * len(plans)
+    kinds = [as_sampled_gaussians(dominating_pairs(plan, "exact")) for plan in plans]
+    alone = [kind[0] for kind in kinds if kind is not None and len(kind) == 1]
+    numbers = [number for number, kind in enumerate(kinds) if kind is not None and len(kind) == 1]
+    if not alone:
+        return found
+    table = np.array([(each.noise_multiplier, each.sample_rate, float(each.steps)) for each in alone])
+    steps = Steps(*(table[:, [column]] for column in range(3)))
+    with np.errstate(**_QUIET):
+        served = (steps.count >= LEAST_STEPS) & (steps.sigma >= LEAST_NOISE) & (steps.sigma <= MOST_NOISE)
+        served &= (steps.q <= MOST_RATE) & (steps.q > 0.0)
+        rows = np.nonzero(served[:, 0])[0]
+        if len(rows):
+            lower, upper = _ends(rows_of(steps, rows), epsilon, delta)
+            for row, low, high in zip(rows.tolist(), lower.tolist(), upper.tolist(), strict=True):
+                if 0.0 < low <= high < math.inf:
+                    number = numbers[row]
+                    found[number] = _bound(plans[number], low, high)
+    return found
+
+
+def estimate(plan: Plan, delta: float) -> float:
+    """About the epsilon of a plan, by the saddle point of its remove direction; inf where there is none. No claim."""
+    kinds = as_sampled_gaussians(dominating_pairs(plan, "exact"))
+    if kinds is None:
+        return math.inf
+    with np.errstate(**_QUIET):
+        log_delta = math.log(delta)
+        epsilon = placement.landscape(Steps.of(kinds), Direction.REMOVE, log_delta).for_log_delta(log_delta).epsilon
+    return max(epsilon, 0.0) if math.isfinite(epsilon) else math.inf
+
+
+def _bound(plan: Plan, lower: float, upper: float) -> Bound:
+    final = cross_check.reconcile("epsilon", Ends(lower, upper, "contour"), 0.0, math.inf)
+    return Bound("epsilon", final.lower, final.upper, Guarantee.CERTIFIED, "exact", plan.assumptions, final.why)
+
+
+def _ends(steps: Steps, epsilon: float, delta: float) -> tuple[Array, Array]:
+    """Ends for each row's epsilon; 0 and inf where there are none."""
+    many, log_delta = len(steps.sigma), math.log(delta)
+    lower, upper = np.zeros(many), np.full(many, np.inf)
+    aim = np.full(many, epsilon)
+    place = many_plans.saddles(steps, Direction.REMOVE, aim, log_delta)
+    for made in many_plans.sums(steps, Direction.REMOVE, place, (aim, log_delta), ACCURACY):
+        lower[made.rows], upper[made.rows] = _inverted(made, epsilon, delta)
+    known = np.nonzero(np.isfinite(upper) & (lower > 0.0))[0]
+    good = known[_added_below(rows_of(steps, known), lower[known], delta)] if len(known) else known
+    bad = np.setdiff1d(np.arange(many), good)
+    lower[bad], upper[bad] = 0.0, np.inf
+    return lower, upper
+
+
+def _inverted(made: Sums, aim: float, delta: float) -> tuple[Array, Array]:
+    """The two ends of ε for one group of contours: see invert._solve and invert._verified."""
+    epsilon = np.full(len(made.rows), aim)
+    least, most = aim / FARTHEST, aim * FARTHEST
+    for _ in range(ROUNDS):
+        value = made.at(epsilon)
+        step = (np.log(value.estimate) - math.log(delta)) * value.estimate / value.slope
+        step = np.nan_to_num(np.clip(step, -0.5 / made.tilt, 0.5 / made.tilt))
+        epsilon = np.clip(epsilon - step, least, most)
+        if np.all(np.abs(step) <= SETTLED * epsilon):
+            break
+    value = made.at(epsilon)
+    slope = np.maximum(-value.slope, 1e-300)
+    lower = _widened(made, epsilon, (delta - value.lower) / slope, -1.0, delta)
+    upper = _widened(made, epsilon, (value.upper - delta) / slope, 1.0, delta)
+    return lower, upper
+
+
+def _widened(made: Sums, epsilon: Array, width: Array, sign: float, delta: float) -> Array:
+    """The nearest tried ε at which the inequality holds: inf above or 0 below where none does."""
+    found = np.full(len(epsilon), np.inf if sign > 0.0 else 0.0)
+    width = np.maximum(np.nan_to_num(width, nan=1e-9) * 1.01, 4e-16 * epsilon)
+    for _ in range(WIDENINGS):
+        tried = np.maximum(epsilon + sign * width, 0.0)
+        value = made.at(tried)
+        holds = value.upper <= delta if sign > 0.0 else value.lower >= delta
+        open_ = ~np.isfinite(found) if sign > 0.0 else found <= 0.0
+        found = np.where(open_ & holds, tried, found)
+        if np.all(np.isfinite(found) & (found > 0.0)):
+            break
+        width = width * 2.0
+    return found
+
+
+def _added_below(steps: Steps, epsilon: Array, delta: float) -> Rows:
+    """The rows whose add direction provably spends at most delta at their ε; as invert.added_delta_below."""
+    below = np.array(
+        [
+            float(at) >= placement.largest_added_loss(one) or placement.delta_at_zero_above(one) <= delta
+            for at, one in ((at, rows_of(steps, np.array([row]))) for row, at in enumerate(epsilon))
+        ]
+    )
+    log_delta = math.log(delta)
+    rows = np.nonzero(~below)[0]
+    if len(rows):
+        tilt, spread = many_plans.saddles(rows_of(steps, rows), Direction.ADD, epsilon[rows], log_delta)
+        quick = many_plans.log_chernoff(rows_of(steps, rows), Direction.ADD, tilt, epsilon[rows]) < log_delta
+        below[rows[quick]] = True
+        rows, place = rows[~quick], (tilt[~quick], spread[~quick])
+    if len(rows):
+        part, at = rows_of(steps, rows), epsilon[rows]
+        for made in many_plans.sums(part, Direction.ADD, place, (at, log_delta), ROUGH_ACCURACY):
+            below[rows[made.rows]] = made.at(at[made.rows]).upper <= delta
+    return np.nonzero(below)[0]

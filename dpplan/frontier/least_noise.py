@@ -1,0 +1,259 @@
+"""The least noise of every cell, many cells at a time.
+
+The central limit says how the noise follows from the sample rate and the steps, up to a factor that changes slowly;
+that factor is read off cells that are known, from coarse to fine. A guess is never trusted: a cell's noise is one that
+the accountant has shown to meet the target. It is asked about many cells together (exact/many.py), and one by one about
+those that this does not serve.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from dpplan.accounting.bound import Bound
+from dpplan.accounting.exact.many import epsilons_near, estimate
+from dpplan.frontier.grid import DIGITS, Cell, Grid, Progress, coarse_to_fine, full_batch_noise
+from dpplan.plan import Plan
+from dpplan.processes import spread
+from dpplan.solve import candidate_values
+from dpplan.solve.question import Question
+from dpplan.solve.search import Candidates, Evaluator, search
+
+NARROW = 1e-6  # a wider interval is not shown
+TOGETHER = 64  # cells that the accountant is asked about at once: more would not fit in a processor's memory
+NEIGHBOURS = 20  # cells that a guess rests on: twice the coefficients of a cubic in two variables
+ROUNDS = 4  # of asking about many; a cell that is not done by then is searched for by itself
+FEW = 48  # cells that one process solves before a second one is up
+TASK = 600  # cells that are solved at a time, between two looks at what others have learnt
+HALVINGS = 4  # of the grid's sides
+ROUGH, SMOOTH = 9, 20  # points that a quadratic and a cubic take
+
+Point = tuple[float, float, float, float]  # log q, log steps, log of the factor, slope of log ε
+
+
+@dataclass(slots=True)
+class _Search:
+    """A cell that is looked for. low met the target and high did not; `at` is looked at next."""
+
+    number: int
+    batch_size: int
+    length: float
+    candidates: Candidates
+    place: tuple[float, float]
+    limit: float
+    slope: float = 0.0
+    at: int = 0
+    low: int | None = None
+    high: int | None = None
+    before: tuple[float, float] | None = None
+    spent: dict[int, Bound] = field(default_factory=dict)
+    factor: float = 0.0
+
+    def begin(self, factor: float, slope: float) -> None:
+        self.slope = slope
+        self._aim(-(self.limit + factor))
+
+    def learn(self, bound: Bound, excess: float) -> bool:
+        """Whether `at` is the answer: it meets the target and, by the slope, the next would not."""
+        place = self.candidates.place(self.at)
+        self.spent[self.at] = bound
+        if excess <= 0.0:
+            self.low = self.at
+        else:
+            self.high = self.at
+        if self.before is not None and self.before[0] != place:
+            rise = (excess - self.before[1]) / (place - self.before[0])
+            self.slope = rise if 0.0 < rise < math.inf else self.slope
+        self.before = place, excess
+        # Between two neighbours, as the slope has it: rounded to one of them the factor would not change smoothly.
+        best = place - excess / self.slope
+        self.factor = -best - self.limit
+        self._aim(best)
+        return self.low is not None and (self.at == self.low or self.high == self.low + 1)
+
+    def _aim(self, place: float) -> None:
+        at = self.candidates.below(place)
+        at = at if self.low is None else max(at, self.low)
+        at = at if self.high is None else min(at, self.high - 1)
+        self.at = min(max(at, self.candidates.first), self.candidates.last)
+
+    def point(self) -> Point:
+        return *self.place, self.factor, self.slope
+
+
+class Solver:
+    """Cells of a grid. known: what was learnt, here and elsewhere."""
+
+    def __init__(self, grid: Grid, single: float, known: Sequence[Point]) -> None:
+        self.grid, self.single, self.known = grid, single, list(known)
+        self.question = Question(grid.target_epsilon, grid.delta, "epsilon", "exact", {})
+
+    def rows(self, numbers: Sequence[int]) -> dict[int, list[Cell]]:
+        """The cells of these lengths, a row for each."""
+        lengths, batches = self.grid.lengths, self.grid.batch_sizes
+        found: dict[tuple[int, int], Cell] = {}
+        for places in _levels(len(numbers), len(batches)):
+            open_ = [(numbers[row], column) for row, column in places]
+            open_.sort(key=lambda place: self.grid.batch_sizes[place[1]] / lengths[place[0]])
+            for first in range(0, len(open_), TOGETHER):
+                part = open_[first : first + TOGETHER]
+                for place, cell in zip(part, self._cells(part), strict=True):
+                    found[place] = cell
+        return {row: [found[row, column] for column in range(len(batches))] for row in numbers}
+
+    def _cells(self, places: Sequence[tuple[int, int]]) -> list[Cell]:
+        begun = [self._begun(number, *place) for number, place in enumerate(places)]
+        for each in begun:
+            if self.known:
+                each.begin(*_guess(self.known, *each.place, each.candidates.slope))
+            else:
+                self._feel(each)
+        left, done = begun, dict[int, Cell]()
+        for _ in range(ROUNDS):
+            plans = [each.candidates.plan(each.at) for each in left]
+            bounds = epsilons_near(plans, self.grid.target_epsilon, self.grid.delta)
+            further = []
+            for each, plan, bound in zip(left, plans, bounds, strict=True):
+                if bound is None:
+                    done[each.number] = self._alone(each)
+                elif each.learn(bound, self._excess(each.candidates, bound)):
+                    assert each.low is not None
+                    if (each.spent[each.low].relative_width or 0.0) > NARROW:
+                        done[each.number] = self._alone(each)
+                        continue
+                    chosen = plan if each.spent[each.low] is bound else each.candidates.plan(each.low)
+                    done[each.number] = self._cell(each, replace(each.spent[each.low], details={}), chosen)
+                else:
+                    further.append(each)
+            left = further
+            if not left:
+                break
+        done |= {each.number: self._alone(each) for each in left}
+        return [done[number] for number in range(len(places))]
+
+    def _begun(self, number: int, row: int, column: int) -> _Search:
+        batch_size, length = self.grid.batch_sizes[column], self.grid.lengths[row]
+        settings = self.grid.settings(batch_size, length)
+        steps = settings.with_(noise_multiplier=1.0).plan().steps
+        x, y = math.log(settings.exact_rate), math.log(steps)
+        candidates = candidate_values.noise(settings, DIGITS)
+        return _Search(number, batch_size, length, candidates, (x, y), _log_limit_noise(self.single, x, y))
+
+    def _feel(self, each: _Search) -> None:
+        """Where nothing is known yet: begins where an estimate says."""
+        candidates, target = each.candidates, self.grid.target_epsilon
+
+        def gap(index: int) -> float:
+            about = estimate(candidates.plan(index), self.grid.delta)
+            return math.log1p((about - target) / (1.01 * target))
+
+        found = search(gap, candidates, candidates.below(-each.limit), candidates.slope, near=1e-3)
+        each.at, each.slope = found.seen, found.slope
+
+    def _excess(self, candidates: Candidates, bound: Bound) -> float:
+        """As the gap of `_alone`'s search has it."""
+        known = Evaluator(candidates, lambda _: bound, self.grid.target_epsilon)
+        return known.gap(candidates.first)
+
+    def _alone(self, each: _Search) -> Cell:
+        """The same by an evaluation at a time, of the accountant's usual kind, from where it stands."""
+        candidates = each.candidates
+        evaluator = self.question.evaluator(candidates)
+        found = search(evaluator.gap, candidates, each.at, each.slope, settle=0.0)
+        if found.low < candidates.first:
+            worst = evaluator.refused.get(candidates.first)
+            why = "no noise multiplier tried meets the target" if worst is None else str(worst)
+            return Cell(each.batch_size, each.length, self._compute(each), None, None, why)
+        each.slope = found.slope
+        each.factor = -(candidates.place(found.low) - evaluator.gap(found.low) / found.slope) - each.limit
+        return self._cell(each, replace(evaluator.spent[found.low], details={}), candidates.plan(found.low))
+
+    def _cell(self, each: _Search, spent: Bound, plan: Plan) -> Cell:
+        self.known.append(each.point())
+        return Cell(each.batch_size, each.length, self._compute(each), plan, spent)
+
+    def _compute(self, each: _Search) -> float:
+        return each.length * (self.grid.examples if self.grid.epochs else each.batch_size)
+
+
+def solved(grid: Grid, workers: int = 1, progress: Progress | None = None) -> tuple[tuple[Cell, ...], ...]:
+    """The cells, a row for each length and in it one for each batch size.
+
+    workers: processes. progress(done, total) is called for every row.
+    """
+    single = full_batch_noise(grid)
+    rows: dict[int, list[Cell]] = {}
+    known: list[Point] = []
+    total = len(grid.lengths) * len(grid.batch_sizes)
+    workers = workers if total > FEW else 1
+    parts = min(max(workers, math.ceil(total / TASK)), len(grid.lengths))
+    tasks = (_Task(grid, tuple(range(part, len(grid.lengths), parts)), single, tuple(known)) for part in range(parts))
+    for _, (found, points) in spread(_solved, tasks, workers if parts > 1 else 1, here=True):
+        known += points
+        for at, row in found.items():
+            rows[at] = row
+            if progress is not None:
+                progress(len(rows) * len(grid.batch_sizes), total)
+    return tuple(tuple(rows[at]) for at in range(len(grid.lengths)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    """Rows to solve, spread over all of the grid, and what is known when they are begun."""
+
+    grid: Grid
+    rows: tuple[int, ...]
+    single: float
+    known: tuple[Point, ...]
+
+
+def _solved(task: _Task) -> tuple[dict[int, list[Cell]], list[Point]]:
+    solver = Solver(task.grid, task.single, task.known)
+    return solver.rows(task.rows), solver.known[len(task.known) :]
+
+
+def _levels(rows: int, columns: int) -> Iterator[list[tuple[int, int]]]:
+    """All places of a grid, in parts from coarse to fine: each lies between those before it."""
+    depth = _depths(rows)[:, None], _depths(columns)[None, :]
+    depths = np.maximum(*depth)
+    for level in range(int(depths.max()) + 1):
+        yield [(int(row), int(column)) for row, column in np.argwhere(depths == level)]
+
+
+def _depths(count: int) -> npt.NDArray[np.int64]:
+    """For each place the halvings of the whole that it takes to come to it, at most HALVINGS of them apart from 0."""
+    depths = np.zeros(count, np.int64)
+    halvings = max(math.ceil(math.log2(max(count - 1, 1))), 0)
+    for order, place in enumerate(coarse_to_fine(count)):
+        depths[place] = 0 if order < 2 else math.ceil(math.log2(order))
+    return np.maximum(depths - max(halvings - HALVINGS, 0), 0)
+
+
+def _log_limit_noise(single: float, log_rate: float, log_steps: float) -> float:
+    """log σ with steps·q²·(e^{1/σ²} − 1) = 1/single²: the central limit of Bu et al. 2020 (arXiv:1911.11607)."""
+    square = -2 * math.log(single) - log_steps - 2 * log_rate
+    return -0.5 * math.log(square if square > 700 else math.log1p(math.exp(square)))
+
+
+def _guess(known: Sequence[Point], x: float, y: float, slope: float) -> tuple[float, float]:
+    """The log of the factor at (x, y) and the slope there, by a local polynomial through the nearest points."""
+    if not known:
+        return 0.0, slope
+    points: npt.NDArray[np.float64] = np.array(known)
+    dx, dy = points[:, 0] - x, points[:, 1] - y
+    distance = np.hypot(dx, dy)
+    nearest = np.argsort(distance, kind="stable")[:NEIGHBOURS]
+    dx, dy, values = dx[nearest], dy[nearest], points[nearest, 2:]
+    terms = [np.ones_like(dx), dx, dy, dx * dx, dx * dy, dy * dy, dx**3, dx * dx * dy, dx * dy * dy, dy**3]
+    count = 10 if len(nearest) >= SMOOTH else 6 if len(nearest) >= ROUGH else 3 if len(nearest) >= 4 else 1
+    # Near points count more. What the points do not settle, all on one line for instance, stays as small as it can.
+    weights = 1 / (distance[nearest] + 1e-3)
+    matrix = np.stack(terms[:count], axis=1) * weights[:, None]
+    coefficients = np.linalg.lstsq(matrix, values * weights[:, None], rcond=1e-6)[0]
+    low, high = values.min(axis=0), values.max(axis=0)
+    margin = high - low + np.array((0.05, 0.0))
+    factor, steep = np.clip(coefficients[0], low - margin, high + margin).tolist()
+    return factor, steep if steep > 0.0 else float(values[0, 1])

@@ -1,0 +1,71 @@
+"""Many plans at once, and rare steps that come to nothing: held against one plan at a time."""
+
+import math
+import random
+
+import pytest
+
+from dpplan.accounting import exact
+from dpplan.accounting.exact.contour import placement
+from dpplan.accounting.exact.contour.privacy_loss import Steps
+from dpplan.accounting.exact.many import epsilons_near
+from dpplan.plan import Plan, Settings
+
+
+def families(seed, count):
+    """Plans at random with two like them, of a little less and a little more noise."""
+    rng = random.Random(seed)
+    while count:
+        sigma, rate = math.exp(rng.uniform(math.log(0.55), math.log(8))), math.exp(rng.uniform(math.log(1e-3), -1.5))
+        steps = int((sigma / rate) ** 2 * math.exp(rng.uniform(-4.0, -0.5)))
+        if 3 <= steps <= 300_000:
+            count -= 1
+            yield [Plan.from_rate(round(share * sigma, 4), round(rate, 6), steps) for share in (0.9, 1.0, 1.1)]
+
+
+@pytest.mark.parametrize("delta", [1e-5, 1e-9])
+def test_the_intervals_meet_those_of_one_plan_at_a_time(delta):
+    answered = 0
+    for family in families(3, 8):
+        aim = exact.epsilon(family[1], delta).value
+        for plan, many in zip(family, epsilons_near(family, aim, delta), strict=True):
+            if many is not None:
+                alone = exact.epsilon(plan, delta)
+                assert many.lower <= alone.upper
+                assert alone.lower <= many.upper
+                assert many.guarantee == "certified"
+                answered += 1
+    assert answered >= 12
+
+
+def test_near_what_was_aimed_at_they_are_narrow():
+    several = [
+        Settings(noise_multiplier=noise, examples=60000, batch_size=batch, epochs=epochs).plan()
+        for noise, batch, epochs in ((0.6, 256, 3), (1.0, 512, 20), (1.5, 2048, 10), (3.0, 4096, 40), (0.9, 200, 90))
+    ]
+    for plan in several:
+        epsilon = exact.epsilon(plan, 1e-5)
+        found = epsilons_near([plan, *several], epsilon.value, 1e-5)[0]
+        assert found is not None
+        assert found.relative_width <= 1e-6
+
+
+def test_plans_of_several_phases_are_left_to_others():
+    plan = Plan.from_rate(1.0, 0.01, 1000)
+    mixed = Plan((*plan.phases, *Plan.from_rate(2.0, 0.01, 1000).phases))
+    found = epsilons_near([mixed, plan, Plan.from_rate(1.0, 1.0, 10)], 2.0, 1e-5)
+    assert found[0] is None
+    assert found[2] is None
+    assert found[1] is not None
+
+
+def test_the_chi_square_divergence_bounds_delta_at_zero():
+    for sigma, rate, count in ((1.0, 1e-7, 1000), (0.7, 1e-5, 100), (3.0, 0.01, 10_000), (2.0, 0.1, 3)):
+        bound = placement.delta_at_zero_above(Steps.of([(sigma, rate, count)]))
+        assert exact.delta(Plan.from_rate(sigma, rate, count), 0.0).lower <= bound
+
+
+def test_rare_steps_too_small_to_matter_spend_nothing():
+    """Their total variations add up to 1e-4, and what they come to together is below 1e-5."""
+    bound = exact.epsilon(Plan.from_rate(1.0, 3e-7, 1000), 1e-5)
+    assert (bound.lower, bound.upper) == (0.0, 0.0)
