@@ -7,12 +7,14 @@ from dpplan.accounting.bound import Quantity
 from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import Problems
 from dpplan.plan import Plan
+from dpplan.sampling import Poisson
 from dpplan.verify import allowed_values, json_fields
 from dpplan.verify.claim import RecordedClaim
 from dpplan.verify.json_fields import Object
 
 # What the figures of every version assume. Words around them have changed; other words than these are another claim.
-_UNIT, _SAMPLED = "example", ("Poisson sampling", "full batch", "batches of exactly")
+_UNIT, _BY_POISSON, _OF_FIXED_SIZE = "example", ("Poisson sampling", "full batch"), "batches of exactly"
+_SAMPLED = (*_BY_POISSON, _OF_FIXED_SIZE)
 # The rule of accounting.bound.Bound: what a figure of each guarantee has to hold, and what it must not.
 _HOLDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType(
     {
@@ -40,7 +42,7 @@ def figure(
         return
     said = found.get("assumptions")
     briefly = f"{ADD_REMOVE.words if plan is None else plan.adjacency.words} {_UNIT}"
-    drawn = _sampled(said) if plan is None else plan.assumptions.sampling in str(said)
+    drawn = _sampled(said) if plan is None else _drawn_so(plan, str(said))
     if said is not None and not (briefly in str(said) and drawn):
         expected = briefly if plan is None else plan.assumptions
         problems.add(f"{path}.assumptions={json_fields.shown(said)} is not what its plan has: {expected}.")
@@ -88,6 +90,13 @@ def assumed(problems: Problems, content: Object) -> None:
     if not _sampled(told.get("sampling", _SAMPLED[0])):
         said = json_fields.shown(told["sampling"])
         problems.add(f"assumptions.sampling={said} is not what dpplan accounts for: {' or '.join(_SAMPLED)}.")
+
+
+def _drawn_so(plan: Plan, said: str) -> bool:
+    """Whether these words may be of this plan. A full batch is Poisson sampling at rate 1, and may be called either."""
+    if all(type(phase.sampling) is Poisson for phase in plan.phases):
+        return any(words in said for words in _BY_POISSON) and _OF_FIXED_SIZE not in said
+    return plan.assumptions.sampling in said
 
 
 def _sampled(words: object) -> bool:

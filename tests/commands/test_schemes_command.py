@@ -55,6 +55,18 @@ def test_a_claim_under_other_neighbours_is_verified_under_them(dpplan: Run, tmp_
     assert dpplan("verify", str(file)).returncode == 1
 
 
+def test_a_claim_whose_sampling_is_not_the_plans_contradicts_itself(dpplan: Run, tmp_path: Path) -> None:
+    file, fixed = tmp_path / "claim.json", "batches of exactly 100 of 10000"
+    for options, words, other in (
+        ((), "Poisson sampling", fixed),
+        (("--sampling", "fixed-size"), fixed, "Poisson sampling"),
+    ):
+        said = dpplan("epsilon", "--sigma", "2", *options, *RUN, "--json").stdout
+        assert words in said
+        file.write_text(said.replace(words, other), encoding="utf-8")
+        assert dpplan("verify", str(file)).returncode == 2
+
+
 def test_phases_and_earlier_runs_have_the_neighbours_of_the_plan(dpplan: Run) -> None:
     phases = ("--phase", "sigma=2,q=0.01,steps=500", "--phase", "sigma=2,q=0.01,steps=500")
     whole = json.loads(dpplan("epsilon", *phases, "--delta", "1e-5", "--adjacency", "replace-one", "--json").stdout)
