@@ -41,10 +41,10 @@ demo: $(VENV)/.train
 	$(BIN)/dpplan train recipes/digits.yaml --device cpu
 
 test: $(VENV)/.dev
-	$(PYTEST) -n $(WORKERS)
+	$(PYTEST) -n $(WORKERS) --dist worksteal
 
 test-all: $(VENV)/.dev
-	$(PYTEST) -n $(WORKERS) -m "not gpu"
+	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not gpu"
 
 check: lint types test
 
