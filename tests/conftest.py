@@ -12,8 +12,9 @@ import pytest
 _SESSION = tempfile.TemporaryDirectory(prefix="dpplan-tests-state-")
 _NUMBERS = itertools.count()
 os.environ["XDG_STATE_HOME"] = _SESSION.name
-# As the command has it: last digits of an interval may depend on how many threads a product is spread over.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# As the command has it, and before numpy is loaded: the last digits of an interval depend on how many threads a product
+# is spread over, whatever OMP_NUM_THREADS allows torch.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(autouse=True)

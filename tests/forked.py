@@ -29,7 +29,7 @@ PROCESSES.set_forkserver_preload(
         *("rich.progress", "scipy.special", "sklearn.datasets", "yaml"),
     ]
 )
-PATIENCE = 120  # seconds until a test gives up
+PATIENCE = 300  # seconds until a test gives up; some share a machine
 
 
 def dpplan(*arguments: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
