@@ -49,7 +49,8 @@ def dpplan(*arguments: str | Path, cwd: Path, **env: str) -> subprocess.Complete
 def started(*words: str, cwd: Path, streams: Sequence[Path], **env: str) -> "ForkServerProcess":
     """The same, under way; streams: the files that are its standard output and error."""
     for stream in streams:
-        stream.touch()
+        if not stream.exists():
+            stream.touch()
     process = PROCESSES.Process(target=_command, args=(words, cwd, _environment(env), streams))
     process.start()
     return process
