@@ -63,7 +63,8 @@ class Figure:
 @dataclass(frozen=True, slots=True)
 class Assessment:
     """advantage: TPR - FPR. rates: TPR at each rate of the question, at_fpr at its fpr. accuracy: of the best guess at
-    the prior. posterior: that who is accused with this false-positive rate is a member. reconstruction: success of who guesses right with chance `baseline`. mu: near the least μ with δ(ε) <= δ_μ(ε) + δ₀ for all ε, an upper end;
+    the prior. posterior: that who is accused with this false-positive rate is a member. reconstruction: success of who
+    guesses right with chance `baseline`. mu: near the least μ with δ(ε) <= δ_μ(ε) + δ₀ for all ε, an upper end;
     None where none was found.
     """
 

@@ -77,3 +77,16 @@ def test_mistakes(dpplan: Run, arguments: tuple[str, ...], said: str) -> None:
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stdout == ""
+
+
+def test_solve_names_the_limit_it_keeps(dpplan: Run) -> None:
+    plan = ("--q", ".02", "--steps", "300")
+    done = dpplan("solve", "--max-posterior", "0.2@prior=0.01,fpr=0.001", *plan, "--json")
+    answer = json.loads(done.stdout)["results"][0]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert answer["kept"] == "posterior ≤ 0.2 at prior 0.01, FPR 0.001"
+    wrong = dpplan("solve", "--max-tpr", "0.05", "--max-advantage", "0.1", *plan)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "max_advantage and max_tpr are given: one limit decides" in wrong.stderr
+    wrong = dpplan("solve", "--max-tpr", "0.05@1", *plan)
+    assert "fpr=1 is not in (0, 1). --max-tpr is TPR@FPR, such as 0.05@0.01." in " ".join(wrong.stderr.split())
