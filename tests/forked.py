@@ -17,16 +17,21 @@ import pytest
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
 
+PACKAGE = Path(__file__).parents[1] / "dpplan"
+MODULES = [
+    "dpplan." + ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
+    for file in sorted(PACKAGE.rglob("*.py"))
+    if file.stem != "__init__" and "prove" not in file.parts  # those raise where flint is missing
+]
 # Every test that forks uses this server; there is one for each pytest process. It runs no product of matrices itself:
 # a fork of a process in which OpenMP has threads may hang. Modules of the tests cannot be among those it loads first:
 # their folders are not on its path.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
     [
-        *("dpplan.__main__", "dpplan.train", "torch._dynamo", "pytest"),
-        *("dpplan.compare", "dpplan.frontier", "dpplan.lint", "dpplan.plot", "dpplan.solve", "dpplan.verify"),
-        *("flint", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "matplotlib.figure"),
-        *("rich.progress", "scipy.special", "sklearn.datasets", "yaml"),
+        *MODULES,
+        *("flint", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "matplotlib.figure", "pytest"),
+        *("rich.progress", "scipy.special", "sklearn.datasets", "torch._dynamo", "yaml"),
     ]
 )
 PATIENCE = 300  # seconds until a test gives up; some share a machine
