@@ -191,7 +191,9 @@ class Settings:
         """The sample rate without rounding, of settings that give one."""
         return self._rate()[0]
 
-    def with_(self, **changes: float | Fraction | str | Adjacency | None) -> "Settings":
+    def with_(
+        self, **changes: float | Fraction | str | Adjacency | tuple[tuple[str, OptionValue], ...] | None
+    ) -> "Settings":
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
     @property
