@@ -12,9 +12,11 @@ from typing import Any
 
 from dpplan.checks import did_you_mean
 from dpplan.errors import PlanError
+from dpplan.sampling.cyclic_poisson import CYCLIC_POISSON, CyclicPoisson
 from dpplan.sampling.fixed_size import FIXED_SIZE, FixedSize
 from dpplan.sampling.poisson import FULL_BATCH, POISSON, Poisson
 from dpplan.sampling.scheme import Binomial, Choice, Option, Options, OptionValue, Said, Sampling
+from dpplan.sampling.shuffle import SHUFFLE, Shuffle
 from dpplan.sampling.truncated_poisson import TRUNCATED_POISSON, TruncatedPoisson
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "SCHEMES",
     "Binomial",
     "Choice",
+    "CyclicPoisson",
     "FixedSize",
     "Option",
     "OptionValue",
@@ -30,6 +33,7 @@ __all__ = [
     "Poisson",
     "Said",
     "Sampling",
+    "Shuffle",
     "TruncatedPoisson",
     "chosen",
     "foreign_options",
@@ -37,11 +41,12 @@ __all__ = [
 
 # Kind -> class, for whoever reads a plan from a file. A new scheme gets a line here.
 SCHEMES: Mapping[str, type[Sampling]] = MappingProxyType(
-    {each.kind: each for each in (Poisson, TruncatedPoisson, FixedSize)}
+    {each.kind: each for each in (Poisson, TruncatedPoisson, CyclicPoisson, FixedSize, Shuffle)}
 )
+
 # Name -> how it is asked for. A scheme that can be asked for gets a line here.
 CHOICES: Mapping[str, Choice] = MappingProxyType(
-    {each.name: each for each in (POISSON, TRUNCATED_POISSON, FIXED_SIZE, FULL_BATCH)}
+    {each.name: each for each in (POISSON, TRUNCATED_POISSON, CYCLIC_POISSON, FIXED_SIZE, SHUFFLE, FULL_BATCH)}
 )
 # Name -> the option of that name. Schemes that share one share its meaning.
 OPTIONS: Mapping[str, Option] = MappingProxyType(

@@ -73,8 +73,8 @@ def _too_large(said: Said) -> list[str]:
         return []
     groups, n = said.options["groups"], said.examples
     return [
-        f"batch={show(float(said.batch_size or 0))} exceeds a group: n / groups = {show(n)} / {groups}. Lower --batch or "
-        "--groups."
+        f"batch={show(float(said.batch_size or 0))} exceeds a group: n / groups = {show(n)} / {groups}. Lower one "
+        "of --batch and --groups."
     ]
 
 

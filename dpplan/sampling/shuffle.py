@@ -16,7 +16,7 @@ class Shuffle:
     """The data in random order, every order alike, cut into `steps_per_epoch` batches that follow each other.
 
     order: fresh, a new order for each epoch; once, the first epoch's for all. The batches are cut by place and by
-    nothing in the data; the last may be smaller, or left out of every epoch.
+    nothing in the data; the last may be smaller.
     """
 
     steps_per_epoch: int

@@ -23,6 +23,7 @@ from dpplan.accounting.pairs.dominating import (
     stated,
     subsampled,
 )
+from dpplan.accounting.pairs.epochs import Terms, cyclic, shuffled
 from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
 from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.laplace import LaplaceLoss
@@ -34,7 +35,7 @@ from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import Gaussian, kind_of
 from dpplan.plan import Phase
-from dpplan.sampling import FixedSize, Poisson, TruncatedPoisson
+from dpplan.sampling import CyclicPoisson, FixedSize, Poisson, Shuffle, TruncatedPoisson
 
 __all__ = [
     "Array",
@@ -68,7 +69,6 @@ __all__ = [
 
 # Units whose removal moves a clipped sum by one clip norm, whatever they are called, as long as they are clipped whole.
 UNITS = frozenset({"example"})
-Terms = tuple[tuple[DominatingPair, int], ...]
 
 
 def of(phase: Phase, adjacency: Adjacency, unit: str) -> DominatingPair:
@@ -86,7 +86,7 @@ def terms(phase: Phase, adjacency: Adjacency, unit: str) -> Terms:
     """The pairs that dominate the whole phase, each with how often it counts. Raises NotApplicable as `of` does."""
     kinds = (type(phase.mechanism), type(phase.sampling), adjacency)
     if type(phase) is Phase and kinds in PHASE_PAIRS and unit in UNITS:
-        return PHASE_PAIRS[kinds](phase)
+        return PHASE_PAIRS[kinds](phase, adjacency)
     return ((of(phase, adjacency, unit), phase.steps),)
 
 
@@ -118,6 +118,15 @@ def _cut_gaussian(adjacency: Adjacency) -> Callable[[Phase], DominatingPair]:
     return pair
 
 
+def _cyclic_add_remove(phase: Phase, adjacency: Adjacency) -> Terms:
+    if getattr(phase.sampling, "assignment", None) != "own":
+        raise NotApplicable(
+            "cyclic-poisson is known under add_remove where each record's group is drawn on its own, and here it "
+            "goes by place: whoever is removed moves the others. Try --assignment own, or --adjacency zero-out"
+        )
+    return cyclic(phase, adjacency)
+
+
 def _share(sampling: object) -> float:
     assert isinstance(sampling, FixedSize)  # PAIRS goes by exact type
     return sampling.sample_rate
@@ -143,10 +152,20 @@ WITHOUT: Mapping[tuple[type, Adjacency], str] = MappingProxyType(
             ADD_REMOVE,
         ): "how often a batch is cut depends on n, which such neighbours do not share. Try "
         "--adjacency zero-out or replace-one",
+        (Shuffle, ADD_REMOVE): "whoever is removed moves the others to other batches. Try --adjacency zero-out or "
+        "replace-one",
     }
 )
 # The same for schemes whose steps have no pair of their own: (pair, how often) for each part of the phase.
-PHASE_PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase], Terms]] = MappingProxyType({})
+PHASE_PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase, Adjacency], Terms]] = MappingProxyType(
+    {
+        (Gaussian, Shuffle, ZERO_OUT): shuffled,
+        (Gaussian, Shuffle, REPLACE_ONE): shuffled,
+        (Gaussian, CyclicPoisson, ZERO_OUT): cyclic,
+        (Gaussian, CyclicPoisson, REPLACE_ONE): cyclic,
+        (Gaussian, CyclicPoisson, ADD_REMOVE): _cyclic_add_remove,
+    }
+)
 
 
 def _refusals(phase: Phase, adjacency: Adjacency, unit: str) -> list[str]:
