@@ -14,6 +14,7 @@ from dpplan.checks import did_you_mean
 from dpplan.errors import PlanError
 from dpplan.sampling.cyclic_poisson import CYCLIC_POISSON, CyclicPoisson
 from dpplan.sampling.fixed_size import FIXED_SIZE, FixedSize
+from dpplan.sampling.loaders import LOADERS, REFUSED, Loader, meant, refusal
 from dpplan.sampling.poisson import FULL_BATCH, POISSON, Poisson
 from dpplan.sampling.scheme import Binomial, Choice, Option, Options, OptionValue, Said, Sampling
 from dpplan.sampling.shuffle import SHUFFLE, Shuffle
@@ -21,12 +22,14 @@ from dpplan.sampling.truncated_poisson import TRUNCATED_POISSON, TruncatedPoisso
 
 __all__ = [
     "CHOICES",
+    "LOADERS",
     "OPTIONS",
     "SCHEMES",
     "Binomial",
     "Choice",
     "CyclicPoisson",
     "FixedSize",
+    "Loader",
     "Option",
     "OptionValue",
     "Options",
@@ -37,6 +40,7 @@ __all__ = [
     "TruncatedPoisson",
     "chosen",
     "foreign_options",
+    "refusal",
 ]
 
 # Kind -> class, for whoever reads a plan from a file. A new scheme gets a line here.
@@ -58,7 +62,8 @@ def chosen(name: str) -> Choice:
     """The scheme of that name. Raises PlanError for another."""
     found = CHOICES.get(name)
     if found is None:
-        raise PlanError(f"sampling={name} is not one of: {', '.join(CHOICES)}.{did_you_mean(name, CHOICES)}")
+        hint = meant(name) or did_you_mean(name, [*CHOICES, *LOADERS, *REFUSED])
+        raise PlanError(f"sampling={name} is not one of: {', '.join(CHOICES)}.{hint}")
     return found
 
 

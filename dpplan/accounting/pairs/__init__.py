@@ -29,6 +29,7 @@ from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import Array, Atoms, Law, Masses, nothing
 from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
+from dpplan.accounting.pairs.sliced import twice_against_once
 from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
 from dpplan.accounting.pairs.truncated import truncated
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
@@ -106,6 +107,16 @@ def _fixed_size_gaussian(phase: Phase) -> DominatingPair:
     return fixed_size(sigma, share)
 
 
+def _fixed_size_zeroed_gaussian(phase: Phase) -> DominatingPair:
+    """From above a record replaced by any other, one that adds nothing among them. From below, over opposite gradients
+    the record takes the place of one of them, and over zeros it is seen as under Poisson sampling."""
+    sigma, share = Gaussian.of(phase.mechanism).noise_multiplier, _share(phase.sampling)
+    if share == 1.0:
+        return gaussian(sigma)
+    above = fixed_size_replaced(sigma, share)
+    return dataclasses.replace(above, realised=(twice_against_once(sigma, share), subsampled(gaussian(sigma), share)))
+
+
 def _fixed_size_replaced_gaussian(phase: Phase) -> DominatingPair:
     return fixed_size_replaced(Gaussian.of(phase.mechanism).noise_multiplier, _share(phase.sampling))
 
@@ -139,6 +150,7 @@ PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase], DominatingPair]] 
         (Gaussian, Poisson, ZERO_OUT): _sampled_gaussian,
         (Gaussian, Poisson, REPLACE_ONE): _replaced_gaussian,
         (Gaussian, FixedSize, ADD_REMOVE): _fixed_size_gaussian,
+        (Gaussian, FixedSize, ZERO_OUT): _fixed_size_zeroed_gaussian,
         (Gaussian, FixedSize, REPLACE_ONE): _fixed_size_replaced_gaussian,
         (Gaussian, TruncatedPoisson, ZERO_OUT): _cut_gaussian(ZERO_OUT),
         (Gaussian, TruncatedPoisson, REPLACE_ONE): _cut_gaussian(REPLACE_ONE),
