@@ -26,10 +26,10 @@ from dpplan.accounting.pairs.dominating import (
 from dpplan.accounting.pairs.epochs import Terms, cyclic, shuffled
 from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
 from dpplan.accounting.pairs.gaussian import GaussianLoss
+from dpplan.accounting.pairs.gaussian_mixtures import TwiceAgainstOnce
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import Array, Atoms, Law, Masses, nothing
 from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
-from dpplan.accounting.pairs.sliced import twice_against_once
 from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
 from dpplan.accounting.pairs.truncated import truncated
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
@@ -114,7 +114,13 @@ def _fixed_size_zeroed_gaussian(phase: Phase) -> DominatingPair:
     if share == 1.0:
         return gaussian(sigma)
     above = fixed_size_replaced(sigma, share)
-    return dataclasses.replace(above, realised=(twice_against_once(sigma, share), subsampled(gaussian(sigma), share)))
+    return dataclasses.replace(above, realised=(_twice_against_once(sigma, share), subsampled(gaussian(sigma), share)))
+
+
+def _twice_against_once(noise_multiplier: float, sample_rate: float) -> DominatingPair:
+    law = TwiceAgainstOnce(noise_multiplier, sample_rate)
+    words = "sampling without replacement over opposite gradients, one record zeroed out"
+    return DominatingPair(law, Reversed(law), words, dominates=False)
 
 
 def _fixed_size_replaced_gaussian(phase: Phase) -> DominatingPair:
