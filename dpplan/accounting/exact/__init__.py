@@ -34,11 +34,12 @@ from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
 from dpplan.accounting.exact.invert import Ends
 from dpplan.accounting.pairs import DominatingPair
+from dpplan.accounting.pairs.epochs import most_participations
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
 from dpplan.errors import InternalError, NotCertified
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan
-from dpplan.sampling import FixedSize, Poisson
+from dpplan.sampling import CyclicPoisson, FixedSize, Poisson, Shuffle, TruncatedPoisson
 
 DESCRIPTION = Description(
     name="exact",
@@ -181,9 +182,11 @@ def _held(ends: Ends, plan: Plan, ceiling: Callable[[float], float]) -> Ends:
     each step is dominated by N(2, σ²) against N(0, σ²), and all steps by one (Dong, Roth, Su 2022, Cor 3.3).
     """
     kinds = {(type(phase.mechanism), type(phase.sampling)) for phase in plan.phases}
-    if not kinds <= {(Gaussian, Poisson), (Gaussian, FixedSize)}:
+    if not kinds <= {(Gaussian, each) for each in (Poisson, FixedSize, TruncatedPoisson, Shuffle, CyclicPoisson)}:
         return ends
-    parts = (math.sqrt(each.steps) / Gaussian.of(each.mechanism).noise_multiplier for each in plan.phases)
+    parts = (
+        math.sqrt(most_participations(each)) / Gaussian.of(each.mechanism).noise_multiplier for each in plan.phases
+    )
     mu = 2.0 * math.hypot(*parts) * (1.0 + 1e-14)
     upper = ceiling(mu) if 0.0 < mu < 1e150 else math.inf
     if upper < ends.lower:
