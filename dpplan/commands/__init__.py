@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "check": "What is wrong with a plan or a recipe, and the fix.",
         "train": "Run a recipe and account for it.",
         "verify": "Whether an old claim stands, and what to publish.",
+        "recipes": "The recipes that come with it, listed and copied.",
         "help": "What a certificate assumes, and other topics.",
     }
 )
