@@ -33,7 +33,8 @@ LAYERS = (
     {"accounting"},
     {"cost"},
     PEERS,
-    {"render", "recipe"},
+    {"recipe"},
+    {"render"},
     {"train"},
     {"commands"},
     {"__main__"},
@@ -77,6 +78,7 @@ OUTSIDE = {
 DISTRIBUTIONS = {"yaml": "pyyaml", "sklearn": "scikit-learn", "flint": "python-flint", "PIL": "pillow"}
 HEAVY = {"torch", "yaml", "rich", "click", "scipy", "numpy", "matplotlib"}
 TOP = {"pyproject.toml", "Makefile", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md",
+       "SECURITY.md", "CITATION.cff", ".pre-commit-config.yaml",
        "dpplan", "tests", "recipes", ".ci", ".gitignore", ".github"}  # fmt: skip
 EMPTY_NAMES = {"utils", "util", "common", "helpers", "helper", "core", "base", "misc"}
 MOST_LINES, MOST_FUNCTION_LINES, MOST_PARAMETERS = 400, 60, 7
