@@ -1,16 +1,12 @@
 """dpplan recipes: the recipes that come with it, listed and copied."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from dpplan.commands.shared import output
+from dpplan.commands.shared import completion, output
 from dpplan.commands.shared.parameter_types import FileName
 from dpplan.errors import UsageError, file_error
-
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
 
 HELP = """The recipes that come with dpplan: without arguments, what there is.
 
@@ -30,20 +26,8 @@ COPY, ALL = "copy", "all"
 ENDINGS = {".yaml", ".yml"}
 
 
-def _completed(context: click.Context, parameter: click.Parameter, incomplete: str) -> "list[CompletionItem]":
-    """For the shell: first `copy`, then the names of recipes."""
-    from click.shell_completion import CompletionItem
-
-    from dpplan.recipe import bundled
-
-    if not context.params.get("words"):
-        return [CompletionItem(COPY, help="Write a recipe.")] if COPY.startswith(incomplete) else []
-    found = {name: bundled.summary(name) for name in bundled.names()} | {ALL: "Every one of them."}
-    return [CompletionItem(name, help=about) for name, about in found.items() if name.startswith(incomplete)]
-
-
 @click.command("recipes", help=HELP)
-@click.argument("words", metavar="[copy NAME...]", nargs=-1, shell_complete=_completed)
+@click.argument("words", metavar="[copy NAME...]", nargs=-1, shell_complete=completion.recipes)
 @click.option("--to", type=FileName(path_type=Path), help="Where to write: a folder, or a file ending in .yaml.")
 @output.json_option
 def command(words: tuple[str, ...], to: Path | None, as_json: bool) -> None:
