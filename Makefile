@@ -81,9 +81,10 @@ bench-train: $(VENV)-bench/.done
 clean:
 	rm -rf $(VENV) $(VENV)-bench build dist .mypy_cache .ruff_cache .hypothesis
 
+# Not compiled: Python does that with the few modules that planning loads, when it loads them.
 $(VENV)/.plan: pyproject.toml | $(BIN)/python
 	@echo "Installing dpplan and what it plans with into $(VENV). Only now and when pyproject.toml changes."
-	$(BIN)/python $(INSTALL) -e .
+	$(BIN)/python $(INSTALL) --no-compile -e .
 	@touch $@
 
 $(VENV)/.train: pyproject.toml | $(BIN)/python
