@@ -237,6 +237,8 @@ Every privacy figure is an object with `lower`, `upper`, `estimate`, `guarantee`
 `why`. Its numbers are not rounded, and what has no bound is null: an UPPER has no lower, an ESTIMATE neither lower
 nor upper. An accountant that refuses has null in place of the object, and a refusal.
 
+Without --json, tables are drawn on a terminal; what is piped is plain text and stable.
+
 Plans name the kind of each part: mechanism, sampling, adjacency and privacy_unit. dpplan verify reads these objects
 back:
 
