@@ -1,5 +1,6 @@
 """The files around the package agree with it: workflows, hooks, what is built, how it is cited."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import package
 import pytest
 import yaml
+from test_without_posix import MODULES as POSIX
 
 from dpplan import __version__
 
@@ -101,6 +103,20 @@ def test_what_a_workflow_runs_is_there(file: Path) -> None:
             assert (ROOT / path).exists(), path
         for extras in re.findall(r"\.\[([\w,]+)\]", line):
             assert set(extras.split(",")) <= set(PROJECT["optional-dependencies"]), line
+
+
+def test_the_tests_that_run_on_windows_can_be_loaded_there() -> None:
+    """No module that Windows lacks is imported at the top of one; what one test needs, it imports itself."""
+    (line,) = [step["run"] for step in steps(workflow("check")) if "tests/accounting" in step.get("run", "")
+               and "--deselect" in step["run"]]  # fmt: skip
+    *paths, deselected = re.findall(r"tests/[\w/.]+(?:::\w+)?", line)
+    for path in map(ROOT.joinpath, paths):
+        for file in [path] if path.suffix else path.rglob("test_*.py"):
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            top = [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
+            assert set(top) & {*POSIX, "forked"} == set(), file
+    name, _, test = deselected.partition("::")
+    assert f"def {test}(" in (ROOT / name).read_text(encoding="utf-8")
 
 
 def test_a_release_is_checked_attested_and_published_without_a_secret() -> None:
