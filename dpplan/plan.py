@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from dpplan import notebook
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, Adjacency
 from dpplan.checks import Problems, is_number, show
 from dpplan.errors import NotApplicable, PlanError
@@ -131,6 +132,15 @@ class Plan:
 
     def origin(self, quantity: str) -> str | None:
         return dict(self.derivation).get(quantity)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: each phase with its settings, where they come from, and what is assumed."""
+        rows = []
+        for place, phase in enumerate(self.phases):
+            at = "" if len(self.phases) == 1 else f"phases[{place}]."
+            told: dict[str, object] = {**phase.settings, "steps": phase.steps}
+            rows += [(f"{at}{name}", show(value), self.origin(f"{at}{name}") or "") for name, value in told.items()]
+        return notebook.table("plan", [*rows, ("assumes", self.assumptions, "")])
 
 
 @dataclass(frozen=True, slots=True)

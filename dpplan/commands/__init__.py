@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "risk": "What ε means: how often anybody is recognised.",
         "train": "Run a recipe and account for it.",
         "verify": "Whether an old claim stands, and what to publish.",
+        "recipes": "The recipes that come with it, listed and copied.",
         "help": "What a certificate assumes, and other topics.",
     }
 )

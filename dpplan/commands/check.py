@@ -9,7 +9,7 @@ import click
 from dpplan import accounting, lint
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, named
 from dpplan.checks import Problems, did_you_mean
-from dpplan.commands.shared import output, plan_arguments
+from dpplan.commands.shared import completion, output, plan_arguments
 from dpplan.commands.shared.accountant_option import EXACT
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
@@ -66,9 +66,20 @@ ALL = "all"
     type=FileName(path_type=Path, file_okay=False),
     help="Look in this folder for runs of `dpplan train` on the same examples as RECIPE.",
 )
-@click.option("--silence", multiple=True, metavar='CODE="REASON"', help="Let the findings of a rule pass.")
+@click.option(
+    "--silence",
+    multiple=True,
+    metavar='CODE="REASON"',
+    shell_complete=completion.rules,
+    help="Let the findings of a rule pass.",
+)
 @click.option("--strict", is_flag=True, help="Exit with status 1 on warnings too.")
-@click.option("--explain", metavar="CODE", help="Say at length what a rule looks at, and stop; all lists the rules.")
+@click.option(
+    "--explain",
+    metavar="CODE",
+    shell_complete=completion.rules,
+    help="Say at length what a rule looks at, and stop; all lists the rules.",
+)
 @output.json_option
 def command(
     recipe: Path | None,

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from dpplan import accounting
 from dpplan.accounting.assumptions import CERTIFICATE, KINDS
 from dpplan.errors import STATUS_MEANINGS
+from dpplan.render import help_pages
 from dpplan.render.table import WIDTH
 from dpplan.render.to_json import Object
 
@@ -87,6 +88,11 @@ def _wrapped(text: str, indent: int = 0, following: int | None = None) -> list[s
     )
 
 
+def _page(name: str, about: str) -> Topic:
+    """A topic that is prose."""
+    return Topic(about, lambda: help_pages.lines(name), lambda: {"text": help_pages.text(name)})
+
+
 SIGNALS: Mapping[int, str] = MappingProxyType({130: "interrupted (Ctrl-C)", 141: "the reader of the output went away"})
 TOPICS: Mapping[str, Topic] = MappingProxyType(
     {
@@ -105,8 +111,26 @@ TOPICS: Mapping[str, Topic] = MappingProxyType(
             _exit_codes,
             lambda: {"exit_codes": {str(code): text for code, text in {**STATUS_MEANINGS, **SIGNALS}.items()}},
         ),
+        **{name: _page(name, about) for name, (about, _) in help_pages.PAGES.items()},
     }
 )
 ALIASES: Mapping[str, str] = MappingProxyType(
-    {"assumptions": "certificate", "certified": "certificate", "exit": "exit-codes", "status": "exit-codes"}
+    {
+        "assumptions": "certificate",
+        "certified": "certificate",
+        "exit": "exit-codes",
+        "status": "exit-codes",
+        "promise": "limits",
+        "guarantee": "guarantees",
+        "poisson": "sampling",
+        "neighbours": "adjacency",
+        "symbols": "units",
+        "recipe": "recipes",
+        "run-folders": "training",
+        "resume": "training",
+        "torchrun": "training",
+        "schema": "json",
+        "notebook": "python",
+        "benchmarks": "reproducing",
+    }
 )

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from dpplan import notebook
 from dpplan.accounting.bound import FLOOR, Bound, Guarantee
 from dpplan.checks import show
 from dpplan.errors import NotCertified, Unreachable
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, Settings
+from dpplan.quantities import quantity
 from dpplan.rounding import near_above
 from dpplan.solve import candidate_values
 from dpplan.solve.bracket import start
@@ -49,6 +51,15 @@ class Solution:
     other_way: Other | None
     remarks: tuple[str, ...]
     advice: Callable[[], tuple[str, ...]] = field(default=tuple, compare=False, repr=False)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the value, what it spends with which guarantee, and what to know beside it."""
+        rows = [
+            ("spends", self.spent.headline, str(self.spent.guarantee)),
+            ("assumes", self.spent.assumptions, ""),
+            *(("note", remark, "") for remark in self.remarks),
+        ]
+        return notebook.table(f"{quantity(self.unknown).words} = {self.value!r}", rows)
 
 
 def solution(question: Question, evaluator: Evaluator, found: Bracket, remarks: Iterable[str] = ()) -> Solution:
