@@ -90,7 +90,7 @@ def test_a_delta_that_is_too_large_is_warned_of() -> None:
         ({**ABADI, "delta": 1e-5, "accountant": "rpd"}, ("accountant=rpd", "Did you mean 'rdp'?")),
         ({**ABADI, "delta": 1e-5, "conversion": "cks"}, ("conversion is nothing that the accountant exact takes",)),
         ({**ABADI, "delta": 1e-5, "adjacency": "swap"}, ("adjacency=swap is not one of",)),
-        ({**ABADI, "delta": 1e-5, "sampling": "shuffle"}, ("sampling=shuffle is not one of: poisson",)),
+        ({**ABADI, "delta": 1e-5, "sampling": "shufle"}, ("sampling=shufle is not one of: poisson",)),
         ({**ABADI, "noise_multiplier": 3, "delta": 1e-5}, ("noise_multiplier=3 contradicts noise_multiplier=4",)),
         ({"phases": [ABADI, 7], "delta": 1e-5}, ("phases[1]: 7 is no phase",)),
         ({"phases": [{"sigma": 1, "r": 2, "steps": 5}], "delta": 1e-5}, ("phases[0]: r is not one of",)),

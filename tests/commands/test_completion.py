@@ -12,7 +12,7 @@ from click.shell_completion import BashComplete
 from dpplan import __main__ as program
 from dpplan import accounting, lint
 from dpplan.adjacency import ADJACENCIES
-from dpplan.plan import SAMPLINGS
+from dpplan.sampling import CHOICES
 from dpplan.recipe import bundled
 from dpplan.render.help import TOPICS
 
@@ -32,7 +32,7 @@ def offered(words: str) -> set[str]:
     [
         *((f"dpplan {name} --accountant ", {*accounting.ACCOUNTANTS, "all"}) for name in ("epsilon", "delta")),
         *((f"dpplan {name} --accountant ", set(accounting.ACCOUNTANTS)) for name in ("solve", "check")),
-        *((f"dpplan {name} --sampling ", set(SAMPLINGS)) for name in ("epsilon", "delta", "solve", "curve")),
+        *((f"dpplan {name} --sampling ", set(CHOICES)) for name in ("epsilon", "delta", "solve", "curve")),
         *(
             (f"dpplan {name} --adjacency ", {each.replace("_", "-") for each in ADJACENCIES})
             for name in ("epsilon", "solve", "check", "compare accountants")

@@ -13,7 +13,7 @@ import readme
 
 from dpplan import __main__ as program
 from dpplan.errors import EXIT_DONE
-from dpplan.plan import SAMPLINGS
+from dpplan.sampling import CHOICES
 from dpplan.recipe import Check, Data, Model, Privacy, Runtime, Training, bundled, parse
 from dpplan.render import help as topics
 from dpplan.render import help_pages
@@ -87,7 +87,7 @@ def test_every_key_of_a_recipe_is_on_its_page(block: type) -> None:
 
 
 def test_every_scheme_and_quantity_is_on_its_page() -> None:
-    assert all(f"- {name}" in help_pages.text("sampling") for name in SAMPLINGS)
+    assert all(f"- {name}" in help_pages.text("sampling") for name in CHOICES)
     assert "chance of an example to be in a batch" in help_pages.text("units")
 
 
