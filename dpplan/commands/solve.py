@@ -183,6 +183,8 @@ def _earlier(settings: Settings, spent: Any) -> tuple[tuple[Phase, ...], list[st
         adjacency=settings.adjacency,
         sampling=settings.sampling,
         scheme_options=settings.scheme_options,
+        unit=settings.unit,
+        max_per_user=settings.max_per_user,
     )
     earlier = parse(PlanArguments(shared, phases=spent))
     phases = earlier.plan.phases if earlier.plan is not None else ()

@@ -60,7 +60,13 @@ How the batch of a step is drawn decides what a step costs. A figure is for one 
 batch may be empty; none is cut or padded. With n and a batch, q = batch / n, and the steps are ⌈epochs × n /
 batch⌉.
 
+- truncated-poisson: Poisson batches of which at most --cap examples are kept. n has to be public.
+
+- cyclic-poisson: --groups groups take turns; Poisson sampling, at the rate --q, inside the group whose turn it is.
+
 - fixed-size: so many of n without replacement, all subsets alike, each step anew.
+
+- shuffle: the data in random order, fresh each epoch or --order once, cut into batches. Most loaders do this.
 
 - full-batch: every example in every step, Poisson sampling at q = 1.
 
@@ -68,8 +74,15 @@ batch⌉.
   dpplan epsilon --sigma 1 --n 6e4 --batch 256 --epochs 6 --sampling fixed-size
   dpplan epsilon --sigma 20 --steps 100 --delta 1e-6 --sampling full-batch
 
-A loader that shuffles once per epoch and cuts the order into equal batches is none of these. No theorem here covers
-it, and its true ε can be much larger than that of Poisson sampling. Loaders that drop or cut batches, accumulate
+Which scheme is it? One that draws each example by a coin of its own (Opacus with poisson_sampling=True): poisson. A
+torch DataLoader with shuffle=True, a Hugging Face Trainer, tf.data with a full buffer: shuffle. The same with
+drop_last, or a loader that weighs examples: none of these. What a name of yours stands for is told by
+
+  dpplan compare samplers --loader torch-shuffle --sigma 1 --n 6e4 --batch 256 \\
+    --epochs 6
+
+For shuffle the truth lies in an interval that is often wide, from what one event realises to what the same noise
+costs without any sampling; the Poisson figure may lie below all of it. Loaders that drop or cut batches, accumulate
 gradients or take more steps than were planned are found by a check, when it is told what the loader does:
 
   dpplan check --sigma 1.1 --n 60000 --batch 256 --steps 14063 --delta 1e-6
@@ -99,12 +112,16 @@ example were removed.
 
 The exact accountant has a theorem for these; where it has none, it refuses by name:
 
-               poisson              fixed-size             full-batch
-  add-remove   certified            certified              certified
-  replace-one  certified            certified (interval)   certified
-  zero-out     certified            refuses                certified
+  scheme             add-remove   replace-one   zero-out
+  poisson            certified    certified     certified
+  truncated-poisson  refuses      interval      interval
+  cyclic-poisson     refuses      certified     certified
+  fixed-size         certified    interval      interval
+  shuffle            refuses      interval      interval
+  full-batch         certified    certified     certified
 
-Under replace-one with fixed sizes the interval lies between what a run realises and what dominates it, and is wide.
+Truncated batches and shuffling need n to be public, and cyclic-poisson has add-remove where --assignment is own.
+An interval lies between what some run realises and what dominates them all; both ends are proven.
 
   dpplan epsilon --sigma 2 --q .1 --steps 9 --delta 1e-5 --adjacency replace-one
   dpplan epsilon --sigma 2 --q .1 --steps 9 --delta 1e-5 --adjacency zero-out

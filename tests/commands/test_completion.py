@@ -12,9 +12,9 @@ from click.shell_completion import BashComplete
 from dpplan import __main__ as program
 from dpplan import accounting, lint
 from dpplan.adjacency import ADJACENCIES
-from dpplan.sampling import CHOICES
 from dpplan.recipe import bundled
 from dpplan.render.help import TOPICS
+from dpplan.sampling import CHOICES
 
 VARIABLE = "_DPPLAN_COMPLETE"
 CODES = set(lint.RULES)

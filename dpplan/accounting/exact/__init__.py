@@ -178,8 +178,9 @@ def _bound(quantity: Literal["epsilon", "delta"], plan: Plan, final: Reconciled,
 def _held(ends: Ends, plan: Plan, ceiling: Callable[[float], float]) -> Ends:
     """The ends below what the same noise costs without sampling, where all of it is Gaussian.
 
-    Given who is drawn, one record moves the sum by two clip norms at most, whatever the neighbours: by joint convexity
-    each step is dominated by N(2, σ²) against N(0, σ²), and all steps by one (Dong, Roth, Su 2022, Cor 3.3).
+    Given who is drawn, one record moves the sum by two clip norms at most, whatever the neighbours, and a user of K
+    examples by K times as much: by joint convexity each step is dominated by N(2K, σ²) against N(0, σ²), and all steps
+    by one (Dong, Roth, Su 2022, Cor 3.3).
     """
     kinds = {(type(phase.mechanism), type(phase.sampling)) for phase in plan.phases}
     if not kinds <= {(Gaussian, each) for each in (Poisson, FixedSize, TruncatedPoisson, Shuffle, CyclicPoisson)}:
@@ -187,7 +188,7 @@ def _held(ends: Ends, plan: Plan, ceiling: Callable[[float], float]) -> Ends:
     parts = (
         math.sqrt(most_participations(each)) / Gaussian.of(each.mechanism).noise_multiplier for each in plan.phases
     )
-    mu = 2.0 * math.hypot(*parts) * (1.0 + 1e-14)
+    mu = 2.0 * (plan.max_per_user or 1) * math.hypot(*parts) * (1.0 + 1e-14)
     upper = ceiling(mu) if 0.0 < mu < 1e150 else math.inf
     if upper < ends.lower:
         said = f"the lattice proves at least {ends.lower!r}, and without sampling it is {upper!r} at most."

@@ -3,26 +3,27 @@
 import math
 from collections.abc import Callable, Sequence
 
-from dpplan.accounting.exact.general_lattice import Composition, Interval
+from dpplan.accounting.exact.general_lattice import Accuracy, Composition, Interval
 from dpplan.accounting.exact.invert import Ends
-from dpplan.accounting.pairs import DominatingPair
+from dpplan.accounting.pairs import DominatingPair, Finite
 from dpplan.errors import NotCertified
 
+SLICED = Accuracy(1e-3, 2**15)
 METHOD = "lattice of any law"
 Known = Sequence[tuple[DominatingPair, int]]
 
 
 def epsilon_ends(known: Known, delta: float) -> Ends:
     """The least ε of the run at this delta in (0, 1): lower <= truth <= upper; infinite where none suffices."""
-    return _ends(known, lambda composed: composed.epsilon(delta))
+    return _ends(known, lambda composed, accuracy: composed.epsilon(delta, accuracy))
 
 
 def delta_ends(known: Known, epsilon: float) -> Ends:
     """The delta of the run at this ε >= 0."""
-    return _ends(known, lambda composed: composed.delta(epsilon))
+    return _ends(known, lambda composed, accuracy: composed.delta(epsilon, accuracy))
 
 
-def _ends(known: Known, figure: Callable[[Composition], Interval]) -> Ends:
+def _ends(known: Known, figure: Callable[[Composition, Accuracy | None], Interval]) -> Ends:
     """From above by the pairs that dominate; from below by those that are realised, whichever choice tells most."""
     if not all(pair.dominates for pair, _ in known):
         raise NotCertified("a pair of this plan is not known to dominate: it would bound the truth from below only.")
@@ -32,13 +33,18 @@ def _ends(known: Known, figure: Callable[[Composition], Interval]) -> Ends:
         raise NotCertified("the plan's numbers are too large or too small for floats: nothing is proven.") from error
 
 
-def _composed(known: Known, figure: Callable[[Composition], Interval]) -> Ends:
+def _composed(known: Known, figure: Callable[[Composition, Accuracy | None], Interval]) -> Ends:
     dominating, realised = compositions(known)
-    above = [figure(each) for each in dominating]
-    below = [figure(each) for choice in realised for each in choice]
+    above = [figure(each, None) for each in dominating]
+    below = [figure(each, _worth(each)) for choice in realised for each in choice]
     lowers, uppers = [each.lower for each in below or above], [each.upper for each in above]
     upper = math.inf if any(map(math.isnan, uppers)) else max(uppers)
     return Ends(max((value for value in lowers if not math.isnan(value)), default=0.0), upper, METHOD)
+
+
+def _worth(composed: Composition) -> Accuracy | None:
+    """How exactly a bound from below is computed: one that was cut into slices has lost more than this already."""
+    return SLICED if any(type(law) is Finite for law, _ in composed.terms) else None
 
 
 def compositions(known: Known) -> tuple[list[Composition], list[list[Composition]]]:

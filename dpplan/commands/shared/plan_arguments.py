@@ -10,7 +10,7 @@ import click
 
 from dpplan.adjacency import ADJACENCIES, named
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, RATE, Name, Number, Percentage
-from dpplan.plan import Plan, Settings
+from dpplan.plan import UNITS, Plan, Settings
 from dpplan.quantities import DESCRIBING
 from dpplan.sampling import CHOICES, OPTIONS, Option
 
@@ -100,14 +100,18 @@ def phases(command: Command) -> Command:
 
 
 def scheme(command: Command) -> Command:
-    """--sampling with the options of each scheme, and --adjacency. What the command receives of a run, as `settings` or
-    `arguments`, holds them."""
+    """--sampling with the options of each scheme, --adjacency, and --unit. What the command receives of a run, as
+    `settings` or `arguments`, holds them."""
 
     @functools.wraps(command)
-    def gathered(sampling: str | None, adjacency: str | None, **values: Any) -> None:
+    def gathered(
+        sampling: str | None, adjacency: str | None, unit: str | None, max_per_user: Any, **values: Any
+    ) -> None:
         typed = {name: values.pop(name) for name in OPTIONS}
         said: dict[str, Any] = {} if sampling is None else {"sampling": sampling}
         said |= {} if adjacency is None else {"adjacency": named(adjacency)}
+        said |= {} if unit is None else {"unit": unit}
+        said["max_per_user"] = max_per_user
         said["scheme_options"] = tuple((name, value) for name, value in typed.items() if value is not None)
         if "settings" in values:
             values["settings"] = values["settings"].with_(**said)
@@ -116,24 +120,51 @@ def scheme(command: Command) -> Command:
             values["arguments"] = replace(arguments, settings=arguments.settings.with_(**said))
         command(**values)
 
-    options = [
+    options: list[Decorator] = [
         click.option(
             "--sampling",
             type=Name(CHOICES),
             help=f"How batches are drawn: {'; '.join(f'{name}, {choice.words}' for name, choice in CHOICES.items())}.",
         ),
-        *(
-            click.option(f"--{name}", name, type=scheme_option_type(option), help=_scheme_option_help(option))
-            for name, option in OPTIONS.items()
-        ),
+        *_scheme_options(),
         click.option(
             "--adjacency",
             type=Name([name.replace("_", "-") for name in ADJACENCIES]),
             help="Which data sets cannot be told apart: add-remove one example (when nothing is said), replace-one, or "
             "zero-out, where n stays and is public.",
         ),
+        click.option(
+            "--unit",
+            type=Name(UNITS),
+            help="Who is protected: one example (when nothing is said), or one user with all of theirs. Alone, users "
+            "are drawn and clipped whole: q is their rate.",
+        ),
+        click.option(
+            "--max-per-user",
+            type=COUNT,
+            help="With --unit user: examples are drawn one by one, at rate q, and no user has more than so many.",
+        ),
     ]
     return in_order(options)(gathered)
+
+
+def scheme_options(command: Command) -> Command:
+    """The options of all schemes, for a command that asks about all of them. `settings` holds what was said."""
+
+    @functools.wraps(command)
+    def gathered(settings: Settings, **values: Any) -> None:
+        typed = {name: values.pop(name) for name in OPTIONS}
+        said = tuple((name, value) for name, value in typed.items() if value is not None)
+        command(settings=settings.with_(scheme_options=said), **values)
+
+    return in_order(_scheme_options())(gathered)
+
+
+def _scheme_options() -> list[Decorator]:
+    return [
+        click.option(f"--{name}", name, type=scheme_option_type(option), help=_scheme_option_help(option))
+        for name, option in OPTIONS.items()
+    ]
 
 
 def scheme_option_type(option: Option) -> Name | Number:
