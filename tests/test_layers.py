@@ -294,6 +294,16 @@ def test_names_say_what_is_inside() -> None:
     assert empty + repeated == []
 
 
+def test_no_two_classes_share_a_name() -> None:
+    """So that a search for a name finds one thing. Private ones too: a traceback names them without their module."""
+    places = defaultdict(list)
+    for module in modules():
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(where(module, node.lineno))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
 def test_the_top_level_holds_what_was_agreed() -> None:
     assert {path.parts[0] for path in tracked()} - TOP == set()
 

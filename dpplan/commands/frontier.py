@@ -49,7 +49,7 @@ _EXAMPLES, _BATCH, _EPOCHS = (quantity(name) for name in ("examples", "batch_siz
 _EPOCHS_DIGITS = 3  # of a value in the middle of a range
 
 
-class Values(click.ParamType):  # type: ignore[type-arg]  # as in parameter_types.py
+class ListOrRange(click.ParamType):  # type: ignore[type-arg]  # as in parameter_types.py
     """Several numbers, as a list or as a range. What is no number is left for the grid to refuse by name."""
 
     name = "values"
@@ -84,9 +84,9 @@ class Values(click.ParamType):  # type: ignore[type-arg]  # as in parameter_type
 @click.command("frontier", help=HELP)
 @click.option("--target-eps", "target", type=NUMBER, help="The ε that a plan may spend.")
 @click.option(*_EXAMPLES.all_options, _EXAMPLES.name, type=COUNT, help=_EXAMPLES.help)
-@click.option(*_BATCH.all_options, "batches", type=Values(whole=True), help=_BATCH.help)
-@click.option(*_EPOCHS.all_options, _EPOCHS.name, type=Values(whole=False), help=_EPOCHS.help)
-@click.option("--steps", type=Values(whole=True), help="Noisy updates, instead of epochs.")
+@click.option(*_BATCH.all_options, "batches", type=ListOrRange(whole=True), help=_BATCH.help)
+@click.option(*_EPOCHS.all_options, _EPOCHS.name, type=ListOrRange(whole=False), help=_EPOCHS.help)
+@click.option("--steps", type=ListOrRange(whole=True), help="Noisy updates, instead of epochs.")
 @plan_arguments.deltas(several=False)
 @click.option("--compute", type=NUMBER, help="The most examples to process: steps × batch.")
 @click.option("--physical-batch", "physical", type=COUNT, help="Examples that fit in memory: adds the passes per step.")

@@ -16,7 +16,7 @@ import numpy as np
 
 from dpplan.accounting.exact.contour import jumps
 from dpplan.accounting.exact.contour.composed_loss import MANY, Measure, Moments, cut_at, far_limit
-from dpplan.accounting.exact.contour.inversion import Accuracy, Aim, Chernoff, Contour
+from dpplan.accounting.exact.contour.inversion import Aim, Chernoff, Contour, ContourTolerance
 from dpplan.accounting.exact.contour.privacy_loss import Cut, Direction, Steps
 from dpplan.accounting.exact.contour.quadrature import MOST_VALUES
 from dpplan.accounting.exact.contour.rare_jumps.far_runs import Falling
@@ -24,7 +24,7 @@ from dpplan.accounting.exact.contour.saddle_point import Landscape, Saddle, log_
 
 LOG_REMOVED = math.log(1e-12)
 FAR_WIDTH = 1.0 / 3.0  # of σ
-PLAIN = Accuracy(aliases=math.log(1e-14), rest=math.log(1e-13), most=8192)
+PLAIN = ContourTolerance(aliases=math.log(1e-14), rest=math.log(1e-13), most=8192)
 # Values a plain contour's quadrature may hold, and for each phase where there are many: a sharp cut would take more
 # than a grid or a contour over rare jumps, and 100 MiB for every 100,000.
 PLAIN_VALUES, PLAIN_EACH = 200_000, 1000
@@ -77,14 +77,14 @@ def _over_jumps(steps: Steps, epsilon: float, log_delta: float, log_level: float
     place = _place(steps, epsilon, log_delta, log_level)
     if place is None or not math.isfinite(place.spread):
         return None
-    accuracy = Accuracy(aliases=log_level, rest=log_level, most=JUMP_MOST)
+    accuracy = ContourTolerance(aliases=log_level, rest=log_level, most=JUMP_MOST)
     bulk = Chernoff.of(place.bulk.tilts, place.bulk.logs)
     found = Contour(place.moments, place.index, place.spread, Aim(epsilon, log_delta), accuracy, bulk)
     return found if found.reached else None
 
 
 @dataclass(frozen=True)
-class Place:
+class ContourPlacement:
     """Where to put a contour over paths with a jump: moments around its tilt (number `index` of them), the variance
     there, and the moments of the bulk that is left out."""
 
@@ -98,7 +98,7 @@ class Place:
         return float(self.moments.tilts[self.index])
 
 
-def _place(steps: Steps, epsilon: float, log_delta: float, log_level: float) -> Place | None:
+def _place(steps: Steps, epsilon: float, log_delta: float, log_level: float) -> ContourPlacement | None:
     """The widest bulk whose own delta is small enough, and the best tilt for what it leaves, with cuts as wide as
     that tilt allows: wide cuts let the sum end early."""
     for width in WIDTHS:
@@ -117,7 +117,7 @@ def _place(steps: Steps, epsilon: float, log_delta: float, log_level: float) -> 
         moments, index, spread = _best_tilt(measure, epsilon, log_delta)
         holds = cut_at(steps, limit, LEAK * float(moments.tilts[index]), width).width
         if np.all(holds >= (1.0 - 1e-9) * width * steps.sigma):
-            return Place(moments, index, spread, alone)
+            return ContourPlacement(moments, index, spread, alone)
     return None
 
 

@@ -25,7 +25,7 @@ from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, grown
 from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.exact.contour.saddle_point import Landscape
 from dpplan.accounting.exact.gaussian_lattice import step_law
-from dpplan.accounting.exact.gaussian_lattice.step_law import LatticeLaw
+from dpplan.accounting.exact.gaussian_lattice.step_law import GaussianLatticeLaw
 from dpplan.accounting.numerics import Array, ComplexArray
 from dpplan.accounting.numerics.normal import normal_tail
 
@@ -50,7 +50,7 @@ FAR_MOST = 0.02
 
 
 @dataclass(frozen=True)
-class Place:
+class LatticePlacement:
     """Where to put a grid: the x range kept of each phase [phase] and the probability outside it, the tilt, other
     tilts to bound aliases with, and the period. Any place is valid."""
 
@@ -63,7 +63,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class _Composed:
+class _ComposedTransform:
     """φ(-u_k)^T in units of e^log_unit, [frequency]; a bound on the error of each, and on that of log_unit."""
 
     values: ComplexArray
@@ -77,7 +77,9 @@ class LatticeComposition:
 
     method = "grid"
 
-    def __init__(self, steps: Steps, direction: Direction, epsilon: float, place: Place, points: int) -> None:
+    def __init__(
+        self, steps: Steps, direction: Direction, epsilon: float, place: LatticePlacement, points: int
+    ) -> None:
         self.epsilon, self.place, self.points = epsilon, place, points
         self.tilt, self.h = place.tilt, place.period / points
         self.counts = [float(count) for count in steps.count[:, 0]]
@@ -98,14 +100,14 @@ class LatticeComposition:
         return np.asarray(self._angles / self.h)
 
     @cached_property
-    def _upper(self) -> _Composed:
+    def _upper(self) -> _ComposedTransform:
         return self._compose([(law.up, 0.0) for law in self.laws])
 
     @cached_property
-    def _lower(self) -> _Composed:
+    def _lower(self) -> _ComposedTransform:
         return self._compose([(law.down, law.added) for law in self.laws])
 
-    def _compose(self, masses: list[tuple[Array, float]]) -> _Composed:
+    def _compose(self, masses: list[tuple[Array, float]]) -> _ComposedTransform:
         """Of one law each; with each, by how much its mass is too large."""
         log_values, off = np.zeros(len(self._angles), complex), np.zeros(len(self._angles))
         sizes = np.zeros(len(self._angles))
@@ -113,7 +115,7 @@ class LatticeComposition:
         for (count, law), (mass, added) in zip(self._phases, masses, strict=True):
             total = math.fsum(mass)  # a rounding per lattice point, T times over, would be seen
             if total <= 0.0:
-                return _Composed(np.zeros_like(log_values), off, 0.0, 0.0)
+                return _ComposedTransform(np.zeros_like(log_values), off, 0.0, 0.0)
             drop, turn, error = self._characteristic(law, mass / total)
             log_phi, lost = log_characteristic(drop, turn)
             log_values += count * log_phi
@@ -123,9 +125,9 @@ class LatticeComposition:
             unit_error += count * _mean(mass, law.relative + (1.0 + self.tilt) * law.moved + 4.0 * EPS)
         rounding = EPS * (16.0 + 8.0 * sizes)
         error = grown_error(log_values.real, off + rounding)
-        return _Composed(np.exp(log_values), error, log_unit, unit_error + EPS * abs(log_unit))
+        return _ComposedTransform(np.exp(log_values), error, log_unit, unit_error + EPS * abs(log_unit))
 
-    def _characteristic(self, law: LatticeLaw, share: Array) -> tuple[Array, Array, Array]:
+    def _characteristic(self, law: GaussianLatticeLaw, share: Array) -> tuple[Array, Array, Array]:
         """1 - Re φ, Im φ and a bound on the error of φ, [frequency].
 
         The lump adds nothing to 1 - φ, and its neighbours, where most of the rest is when jumps are rare, are summed
@@ -219,7 +221,7 @@ class LatticeComposition:
         )
 
     def _summed(
-        self, composed: _Composed, kernel: ComplexArray, fall: ComplexArray, base: float, place: float
+        self, composed: _ComposedTransform, kernel: ComplexArray, fall: ComplexArray, base: float, place: float
     ) -> tuple[float, float, float]:
         """The sum, its derivative in ε, and a bound on the sum's error; place: of the error of ε."""
         if not LOG_TINY < composed.log_unit + base < LOG_HUGE:
@@ -262,7 +264,7 @@ def points_for(width: float, goal: float) -> int:
     return int(min(2 ** math.ceil(math.log2(wanted)), FINE))
 
 
-def place(steps: Steps, direction: Direction, epsilon: float, log_delta: float) -> Place:
+def place(steps: Steps, direction: Direction, epsilon: float, log_delta: float) -> LatticePlacement:
     """Where to put a grid for delta near this ε: of a few cuts and tilts, those with the shortest period that do not
     magnify rounding too much."""
     best, best_cost = None, math.inf
@@ -283,7 +285,7 @@ def place(steps: Steps, direction: Direction, epsilon: float, log_delta: float) 
             cancelled = saddle.log_moment - saddle.tilt * epsilon - log_delta
             cost = 2.0 * math.log(period) + max(cancelled - CANCELLED, 0.0) + 0.1 * math.log(level / LEVELS[0])
             if cost < best_cost or best is None:
-                best, best_cost = Place(start, end, removed, saddle.tilt, others, period), cost
+                best, best_cost = LatticePlacement(start, end, removed, saddle.tilt, others, period), cost
     assert best is not None  # there are levels to try
     return best
 
@@ -304,7 +306,7 @@ def _kept(steps: Steps, log_goal: float) -> tuple[Array, Array, float]:
     return start, end, removed * (1.0 + 1e-12)
 
 
-def _losses_at_ends(steps: Steps, where: Place) -> Array:
+def _losses_at_ends(steps: Steps, where: LatticePlacement) -> Array:
     """[phase, 2]"""
     x = np.stack((where.start, where.end), axis=1)
     return log_ratio((2.0 * x - 1.0) / (2.0 * steps.sigma**2), steps.q)

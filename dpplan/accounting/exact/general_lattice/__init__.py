@@ -18,7 +18,7 @@ import numpy as np
 from dpplan.accounting.exact.contour.inversion import Chernoff
 from dpplan.accounting.exact.contour.saddle_point import Saddle
 from dpplan.accounting.exact.general_lattice import spacing
-from dpplan.accounting.exact.general_lattice.coarse_estimate import Reach, Sketch
+from dpplan.accounting.exact.general_lattice.coarse_estimate import CoarseMasses, Sketch
 from dpplan.accounting.exact.general_lattice.composed import Composed
 from dpplan.accounting.exact.general_lattice.discretise import Lattice, discretise
 from dpplan.accounting.exact.general_lattice.one_step import delta_ends
@@ -270,7 +270,7 @@ class _Plan:
     """What is kept of each law for deltas near one, and the picture of what is kept."""
 
     composition: Composition
-    reaches: list[Reach]
+    reaches: list[CoarseMasses]
     goal: float  # log of the P-mass that may be cut off a step
     sketch: Sketch
 
@@ -279,7 +279,7 @@ class _Plan:
         terms = [(law, float(count)) for law, count in composition.terms]
         total = math.fsum(count for _, count in terms)
         goal = log_delta + math.log(CUT * 1e-6 / total)
-        reaches = [Reach.of(law) for law, _ in terms]
+        reaches = [CoarseMasses.of(law) for law, _ in terms]
         return cls(composition, reaches, goal, Sketch.of(terms, [reach.kept(goal) for reach in reaches]))
 
     def laid(self, saddle: Saddle, aim: "_Aim", accuracy: Accuracy, points: int) -> _Laid:

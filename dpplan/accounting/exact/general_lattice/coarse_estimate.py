@@ -17,14 +17,14 @@ _EDGES = np.concatenate((-_SCALE[::-1], [0.0], _SCALE))
 
 
 @dataclass(frozen=True)
-class Reach:
+class CoarseMasses:
     """A law's P-masses between losses that lie close around 0 and ever further apart: where it may be cut off."""
 
     law: Law
     p: Array
 
     @classmethod
-    def of(cls, law: Law) -> "Reach":
+    def of(cls, law: Law) -> "CoarseMasses":
         edges = np.concatenate(([-math.inf], _EDGES, [math.inf]))
         p, atoms = law.masses(edges).p, law.atoms
         return cls(law, p + np.bincount(np.searchsorted(edges, atoms.loss, side="right") - 1, atoms.p, len(p)))

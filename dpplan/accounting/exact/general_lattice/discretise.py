@@ -44,7 +44,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class LatticeLaw:
+class DiscretisedLaw:
     """One step's law, tilted, on both sides; P-mass at loss +inf, likewise; how far a loss may be off."""
 
     up: Side
@@ -83,7 +83,7 @@ class _Halves:
     moved: float
 
 
-def discretise(law: Law, lattice: Lattice, kept: tuple[float, float]) -> LatticeLaw:
+def discretise(law: Law, lattice: Lattice, kept: tuple[float, float]) -> DiscretisedLaw:
     """The law between the two losses `kept`, on a lattice."""
     h = lattice.h
     origin, window = _origin(law, lattice, kept)
@@ -110,7 +110,7 @@ def discretise(law: Law, lattice: Lattice, kept: tuple[float, float]) -> Lattice
     certain, beyond = law.infinite, halves.outside[1] + atoms.outside[1]
     above = certain * (1.0 + ROUNDING) + beyond * (1.0 + 1e-9) + LEAST_MASS * len(y)
     at = float(y[lump])
-    return LatticeLaw(
+    return DiscretisedLaw(
         Side(at, -lump, up),
         Side(at - guard, -lump, down, added),
         unit - at,
