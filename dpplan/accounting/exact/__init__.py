@@ -1,10 +1,19 @@
 """The exact accountant: a certified interval around the epsilon that a plan really spends.
 
 Both directions of the privacy loss are composed on their own and the larger is taken at the end. Steps that are
-sampled Gaussians go the fast road: one_step and two_steps in closed form, then contour/ (a transform, and an integral
-that turns it into delta), with gaussian_lattice/ where that finds no hold. Every other law goes to lattice/ (any_law).
-invert turns delta into epsilon; a plain event (threshold_bound) and Rényi DP are what certify holds the result against;
-prove/ does it over in ball arithmetic.
+sampled Gaussians go the fast road; every other law goes to the general lattice.
+
+    contour/             a transform, and an integral that turns it into delta
+    gaussian_lattice/    where the contour finds no hold
+    gaussian_one_step    one step by formula
+    gaussian_two_steps   two, by formula and one integral
+    general_lattice/     laws of any kind, from above and below
+    other_laws           delta and epsilon of plans that are no sampled Gaussians
+    many                 many plans near one target at once
+    invert               from delta to epsilon, with whichever of these holds
+    event_lower_bound    a plain event
+    cross_check          the result against that and Rényi DP
+    prove/               the same figure over again, in ball arithmetic
 
 Guarantee: CERTIFIED, lower <= truth <= upper, with every error of the computation bounded: aliasing, truncation,
 quadrature or lattice, what was cut away, and floating point (elementary functions taken to 4 units in the last

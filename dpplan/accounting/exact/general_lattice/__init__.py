@@ -2,10 +2,15 @@
 
     Composition.of([(law, steps), ...]).delta(1.0)
 
-In reading order: one_step (a closed form); polygon and discretise (a step from above and below), spacing (atoms on
-lattice points), sketch (where to look), composed (one transform to the power of the steps). Both laws are of second
-order in the lattice's step; both are tilted, so that errors are relative to delta, however small. Mass at loss +inf is
-composed exactly.
+    one_step         needs no lattice
+    lower_polygon    a step from below
+    discretise       a step from above and below, on a lattice
+    spacing          the lattice's step, so that atoms lie on its points
+    coarse_estimate  where to look
+    composed         one transform to the power of the steps
+
+Both laws are of second order in the lattice's step; both are tilted, so that errors are relative to delta, however
+small. Mass at loss +inf is composed exactly.
 """
 
 import math
