@@ -120,9 +120,10 @@ def command(
     from dpplan import frontier
     from dpplan.render import frontier as render
 
-    limits = {"physical_batch": physical, "workers": workers}
     asked = _request(
-        (examples, target, delta), (batches, epochs, steps), [*_limits(limits, compute), *_files(plot, table)]
+        (examples, target, delta),
+        (batches, epochs, steps),
+        [*_limits(physical, workers, compute), *_files(plot, table)],
     )
     if plot is not None:
         plot_option.needs_matplotlib()
@@ -192,9 +193,9 @@ def _request(data: tuple[Any, Any, Any], lengths: tuple[Any, Any, Any], problems
     return FrontierRequest(grid, deltas[0], cautions(known, deltas))
 
 
-def _limits(limits: dict[str, Any], compute: Any) -> list[str]:
+def _limits(physical: Any, workers: Any, compute: Any) -> list[str]:
     problems = Problems()
-    for name, value in limits.items():
+    for name, value in (("physical_batch", physical), ("workers", workers)):
         if value is not None:
             problems.whole(name, value)
     if compute is not None:

@@ -69,7 +69,7 @@ def command(
     as_json: bool,
     **target: Any,
 ) -> None:
-    request = _request(settings, spent, choice, target)
+    request = _request(settings, spent, choice, SolveTarget(**target))
     found = _solved(request)
 
     delta = request.delta or Delta(found.delta)
@@ -85,6 +85,46 @@ def command(
         output.warn(warnings)
     if not (proven or accept_estimate):
         raise NotCertified(render.unproven(found))
+
+
+@dataclass(frozen=True, slots=True)
+class SolveTarget:
+    """What is to be met, as typed: --target-eps at --delta, or --target-delta at --eps."""
+
+    target_epsilon: Any = None
+    target_delta: Any = None
+    epsilon: Any = None
+    delta: Any = None
+
+    @property
+    def by(self) -> Literal["epsilon", "delta"]:
+        return "epsilon" if self.target_delta is None else "delta"
+
+    @property
+    def epsilon_held(self) -> Any:
+        return self.target_epsilon if self.by == "epsilon" else self.epsilon
+
+    @property
+    def delta_given(self) -> Any:
+        return self.delta if self.by == "epsilon" else self.target_delta
+
+    def problems(self) -> list[str]:
+        """One target is to be given, and a delta has an epsilon beside it."""
+        found = Problems()
+        if self.target_delta is None:
+            asked = self.target_epsilon is not None
+            found.require(
+                self.epsilon is None, "eps goes with a target delta. Give --target-delta, or --target-eps instead."
+            )
+            found.require(asked or self.epsilon is not None, "the target is missing: give --target-eps.")
+            return [*found.found, *limit_options.positive("target_eps", self.target_epsilon)]
+        found.require(self.target_epsilon is None, "target_eps and target_delta are both given. Leave out one of them.")
+        found.require(self.delta is None, "delta and target_delta are both given. Leave out --delta.")
+        found.require(self.epsilon is not None, "the epsilon of the target delta is missing: give --eps.")
+        found.probability(
+            "target_delta", self.target_delta, closed_right=False, try_="Values below 1/n are meaningful."
+        )
+        return [*found.found, *limit_options.positive("eps", self.epsilon)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +155,9 @@ def _solved(request: SolveRequest) -> "Solution":
     return dataclasses.replace(found, remarks=(*found.remarks, *found.advice()))
 
 
-def _request(settings: Settings, spent: Any, choice: AccountantChoice, target: dict[str, Any]) -> SolveRequest:
+def _request(settings: Settings, spent: Any, choice: AccountantChoice, target: SolveTarget) -> SolveRequest:
     """Raises PlanError with all that is wrong with the call."""
-    by: Literal["epsilon", "delta"] = "epsilon" if target["target_delta"] is None else "delta"
-    epsilon = target["target_epsilon"] if by == "epsilon" else target["epsilon"]
-    given = target["delta"] if by == "epsilon" else target["target_delta"]
-    problems = _target_problems(target)
+    given, problems = target.delta_given, target.problems()
     name, about_plan = _unknown(settings, given)
     if name == "examples" and given is None:
         problems.append("delta is missing: give --delta. It cannot be derived from n, which is solved for.")
@@ -135,22 +172,7 @@ def _request(settings: Settings, spent: Any, choice: AccountantChoice, target: d
     if about_plan or others or about_earlier:
         raise PlanError([*about_plan, *others, *about_earlier, *cautions(settings, deltas)])
     phases = earlier.plan.phases if earlier is not None and earlier.plan is not None else ()
-    return SolveRequest(settings, choice, epsilon, deltas[0] if deltas else None, by, phases)
-
-
-def _target_problems(target: dict[str, Any]) -> list[str]:
-    """What is wrong with the target: one is to be given, and a delta has an epsilon beside it."""
-    epsilon, delta, at = target["target_epsilon"], target["target_delta"], target["epsilon"]
-    problems = Problems()
-    if delta is None:
-        problems.require(at is None, "eps goes with a target delta. Give --target-delta, or --target-eps instead.")
-        problems.require(epsilon is not None or at is not None, "the target is missing: give --target-eps.")
-        return [*problems.found, *limit_options.positive("target_eps", epsilon)]
-    problems.require(epsilon is None, "target_eps and target_delta are both given. Leave out one of them.")
-    problems.require(target["delta"] is None, "delta and target_delta are both given. Leave out --delta.")
-    problems.require(at is not None, "the epsilon of the target delta is missing: give --eps.")
-    problems.probability("target_delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
-    return [*problems.found, *limit_options.positive("eps", at)]
+    return SolveRequest(settings, choice, target.epsilon_held, deltas[0] if deltas else None, target.by, phases)
 
 
 def _unknown(settings: Settings, delta: Any) -> tuple[str | None, list[str]]:
