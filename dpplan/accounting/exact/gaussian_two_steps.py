@@ -42,7 +42,7 @@ import numpy as np
 from dpplan.accounting.exact.contour.inversion import DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, log_ratio, loss_rounding
 from dpplan.accounting.exact.contour.quadrature import EPS
-from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.normal import normal_tail
 
 NODES = 16
@@ -165,7 +165,7 @@ class _Wing:
         misplaced = 2.0 * (2.0 * EPS * (np.abs(centre) + half) + NODE_ERROR * half)
         rule = float((most * (GAUSS * half + misplaced)).sum())
         left = normal_tail(-low / one.sigma) * two.q * _largest_left(one, two, low, log_level)
-        return cls(value, -float((mass * kernel.fall).sum()), (rounding + rule + left) * (1.0 + 1e-9) + TINY)
+        return cls(value, -float((mass * kernel.fall).sum()), outward.up(rounding + rule + left, outward.MANY) + TINY)
 
 
 def _most(one: _Law, two: _Law, centre: Array, disc: tuple[float, float], log_level: float) -> Array:

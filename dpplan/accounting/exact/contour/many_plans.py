@@ -32,7 +32,6 @@ SHORTEST = 5.0
 MOST_FREQUENCIES = 8192
 ALIKE = 1.5  # how many more frequencies than it needs a row may be given, to share a sum with others
 NEWTON = 12  # steps towards a saddle
-LARGEST_RATE = 0.5  # above it the tilted law may sit far to the left
 FAR_WIDTH = 1.0 / 3.0  # of a cut, in σ
 
 

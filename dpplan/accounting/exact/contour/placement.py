@@ -21,6 +21,7 @@ from dpplan.accounting.exact.contour.privacy_loss import Cut, Direction, Steps
 from dpplan.accounting.exact.contour.quadrature import MOST_VALUES
 from dpplan.accounting.exact.contour.rare_jumps.far_runs import Falling
 from dpplan.accounting.exact.contour.saddle_point import Landscape, Saddle, log_chernoff_factor
+from dpplan.accounting.numerics import outward
 
 LOG_REMOVED = math.log(1e-12)
 FAR_WIDTH = 1.0 / 3.0  # of σ
@@ -116,7 +117,7 @@ def _place(steps: Steps, epsilon: float, log_delta: float, log_level: float) -> 
         measure = Measure(steps, Direction.REMOVE, Cut(limit, width * steps.sigma), bulk, JUMP_VALUES)
         moments, index, spread = _best_tilt(measure, epsilon, log_delta)
         holds = cut_at(steps, limit, LEAK * float(moments.tilts[index]), width).width
-        if np.all(holds >= (1.0 - 1e-9) * width * steps.sigma):
+        if np.all(holds >= outward.down(width * steps.sigma, outward.MANY)):
             return ContourPlacement(moments, index, spread, alone)
     return None
 
@@ -156,7 +157,7 @@ def log_missing(steps: Steps, epsilon: float) -> float:
 def total_variation_above(steps: Steps) -> float:
     """An upper bound on delta at ε = 0, either direction: the steps' own total variations add up."""
     shifts = [math.erf(0.5 / (float(sigma) * math.sqrt(2.0))) for sigma in steps.sigma[:, 0]]
-    return float((steps.count[:, 0] * steps.q[:, 0] * np.array(shifts)).sum()) * (1.0 + 1e-13)
+    return outward.up(float((steps.count[:, 0] * steps.q[:, 0] * np.array(shifts)).sum()), 10 * outward.SUM)
 
 
 def delta_at_zero_above(steps: Steps) -> float:
@@ -164,7 +165,7 @@ def delta_at_zero_above(steps: Steps) -> float:
     is Π(1 + q²·(e^(1/σ²) - 1))^T - 1 of all steps (Cauchy and Schwarz) and counts many small steps as they add up."""
     with np.errstate(over="ignore"):
         grown = float((steps.count * np.log1p(steps.q**2 * np.expm1(steps.sigma**-2.0))).sum())
-    half = 0.5 * math.sqrt(math.expm1(grown)) * (1.0 + 1e-12) if grown < 1.0 else math.inf
+    half = outward.up(0.5 * math.sqrt(math.expm1(grown)), outward.SERIES) if grown < 1.0 else math.inf
     return min(total_variation_above(steps), half)
 
 
@@ -172,4 +173,4 @@ def largest_added_loss(steps: Steps) -> float:
     """The add direction's loss never exceeds -Σ log(1 - q); inf when a step samples everything. Rounded up."""
     if np.any(steps.q >= 1.0):
         return math.inf
-    return float(-(steps.count * np.log1p(-steps.q)).sum()) * (1.0 + 1e-14 * len(steps.q))
+    return outward.up(float(-(steps.count * np.log1p(-steps.q)).sum()), outward.SUM * len(steps.q))

@@ -26,7 +26,8 @@ from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.exact.contour.saddle_point import Landscape
 from dpplan.accounting.exact.gaussian_lattice import step_law
 from dpplan.accounting.exact.gaussian_lattice.step_law import GaussianLatticeLaw
-from dpplan.accounting.numerics import Array, ComplexArray
+from dpplan.accounting.numerics import Array, ComplexArray, outward
+from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.normal import normal_tail
 
 # How much of delta may be cut away as absurd losses; cutting less makes the tilted law reach further, until its
@@ -303,7 +304,7 @@ def _kept(steps: Steps, log_goal: float) -> tuple[Array, Array, float]:
         end[row] = _first(functools.partial(_mixed_tail, sigma=s, q=rate), 0.5 * goal, 1.0 + 40.0 * s)
         left_out = _mixed_tail(end[row], s, rate) + normal_tail(-start[row] / s)
         removed += float(steps.count[row, 0]) * left_out
-    return start, end, removed * (1.0 + 1e-12)
+    return start, end, outward.up(removed, outward.SERIES)
 
 
 def _losses_at_ends(steps: Steps, where: LatticePlacement) -> Array:
@@ -318,8 +319,4 @@ def _mixed_tail(x: float, sigma: float, q: float) -> float:
 
 def _first(tail: Callable[[float], float], goal: float, most: float) -> float:
     """About the least x > 0 where a falling function is at most `goal`."""
-    low, high = 0.0, most
-    for _ in range(50):
-        middle = 0.5 * (low + high)
-        low, high = (low, middle) if tail(middle) <= goal else (middle, high)
-    return high
+    return first_true(lambda x: tail(x) <= goal, 0.0, most, most=50).true

@@ -16,7 +16,6 @@ small. Mass at loss +inf is composed exactly.
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from dpplan.accounting.exact.general_lattice.coarse_estimate import CoarseMasses
 from dpplan.accounting.exact.general_lattice.composed import Composed
 from dpplan.accounting.exact.general_lattice.discretise import Lattice, discretise
 from dpplan.accounting.exact.general_lattice.one_step import delta_ends
+from dpplan.accounting.numerics import QUIET, outward
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law
 
 # How much of delta may be cut away as absurd losses, and what aliases may add to it, relative to the width asked for.
@@ -43,8 +43,6 @@ REFINEMENTS = 3
 LOWERED = 0.9  # of an ε, where a lattice is laid for the lower end, if it has none yet
 MISPLACED = 1.0  # a lattice is laid anew where its place is off by more than this, in log delta
 LEAST_LOG = -550.0  # log of the smallest delta that is told from 0
-# Overflow and 0·inf inside a bound make it infinite or NaN; every result is then tested by an inequality it fails.
-_QUIET: dict[str, Any] = {"over": "ignore", "under": "ignore", "invalid": "ignore", "divide": "ignore"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +108,12 @@ class Composition:
 
     def delta(self, epsilon: float, accuracy: Accuracy | None = None) -> Interval:
         """delta at this ε, any finite number."""
-        with np.errstate(**_QUIET):
+        with np.errstate(**QUIET):
             return self._delta(epsilon, self._shared(accuracy or Accuracy()))
 
     def epsilon(self, delta: float, accuracy: Accuracy | None = None) -> Interval:
         """The least ε >= 0 with delta(ε) <= delta, for a delta in (0, 1)."""
-        with np.errstate(**_QUIET):
+        with np.errstate(**QUIET):
             return self._epsilon(delta, self._shared(accuracy or Accuracy()))
 
     def _shared(self, accuracy: Accuracy) -> Accuracy:
@@ -199,7 +197,7 @@ class Composition:
             return lower, fall
 
         sketched = _Plan.near(self, math.log(delta)).sketch.for_log_delta(math.log(delta)).epsilon
-        start = max(min(sketched, self.largest * (1.0 - 1e-9)), 0.0) if math.isfinite(sketched) else 0.0
+        start = max(min(sketched, outward.down(self.largest, outward.MANY)), 0.0) if math.isfinite(sketched) else 0.0
         lower, upper = (
             _end(value, start, delta, 1.0, sign, max(self.largest, 0.0))
             for value, sign in ((below, -1.0), (above, 1.0))

@@ -18,7 +18,7 @@ from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE
 from dpplan.accounting.exact.contour.inversion import LOG_TINY, Chernoff, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import grown_error, log_characteristic
 from dpplan.accounting.exact.general_lattice.discretise import DiscretisedLaw, Lattice, Side
-from dpplan.accounting.numerics import ComplexArray
+from dpplan.accounting.numerics import ComplexArray, outward
 from dpplan.accounting.pairs.law import EPS, Array
 
 # Points on either side of the lump that are summed directly, if all but FAR_MOST is there.
@@ -165,7 +165,7 @@ class Composed:
         weights[[0, -1]] = 1.0 / self.points
         each = float((weights * error).sum()) + self._transformed * float((weights * np.abs(values)).sum())
         masses = np.fft.irfft(values, self.points)
-        return _ComposedMasses(masses, each * (1.0 + 1e-9), log_unit, unit_error, loss, moved)
+        return _ComposedMasses(masses, outward.up(each, outward.MANY), log_unit, unit_error, loss, moved)
 
     @property
     def _transformed(self) -> float:

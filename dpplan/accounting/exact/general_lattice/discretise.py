@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dpplan.accounting.exact.general_lattice.lower_polygon import Cells, lowered, spread
+from dpplan.accounting.numerics import outward
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law, log_ratio
 
 LEAST_MASS = 1e-290  # smaller masses have lost digits: they count as nothing below, and above as loss +inf
@@ -104,11 +105,11 @@ def discretise(law: Law, lattice: Lattice, kept: tuple[float, float]) -> Discret
     places = _Placing(lattice, y, steps, np.exp(np.minimum((lattice.r - h) * steps - unit, 700.0)))
     below = halves.outside[0] + atoms.outside[0]
     up = places.up(halves, atoms)
-    up[0] += below * places.weight[0] * (1.0 + 1e-9)
+    up[0] += outward.up(below * float(places.weight[0]), outward.MANY)
     down, added, guard = places.down(halves, atoms, -first)
     moved = halves.moved + 8.0 * EPS * (float(np.max(np.abs(y))) + abs(origin) + h * max(abs(first), abs(last)))
     certain, beyond = law.infinite, halves.outside[1] + atoms.outside[1]
-    above = certain * (1.0 + ROUNDING) + beyond * (1.0 + 1e-9) + LEAST_MASS * len(y)
+    above = certain * (1.0 + ROUNDING) + outward.up(beyond, outward.MANY) + LEAST_MASS * len(y)
     at = float(y[lump])
     return DiscretisedLaw(
         Side(at, -lump, up),
@@ -279,4 +280,4 @@ class _Placing:
             loss = log_ratio(*halves.lump)
             guard = max(guard, float(self.y[origin]) - loss)
             masses[origin] += halves.lump[0] * math.exp(float(self.y[origin]) - loss) * self.weight[origin]
-        return np.asarray(masses * (1.0 - self._rounding)), added, max(guard, 0.0) * (1.0 + 1e-9)
+        return np.asarray(masses * (1.0 - self._rounding)), added, outward.up(max(guard, 0.0), outward.MANY)
