@@ -313,6 +313,21 @@ def test_no_two_classes_share_a_name() -> None:
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
+def test_every_module_with_logic_is_imported_by_a_test() -> None:
+    """By name, and not through the package that gathers it: so that a later change fails where it is wrong."""
+    imported = set()
+    for path in tracked():
+        if path.parts[0] == "tests" and path.name.startswith("test_"):
+            for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Import):
+                    imported.update(alias.name for alias in node.names)
+                elif isinstance(node, ast.ImportFrom):
+                    imported.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
+    logic = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    with_logic = {module for module in modules() if any(isinstance(node, logic) for node in ast.walk(tree(module)))}
+    assert sorted(with_logic - imported) == []
+
+
 def test_what_is_defined_is_used() -> None:
     """By the package itself: what only tests call is no part of what they test."""
     used = set(CALLED_FROM_OUTSIDE)
