@@ -23,12 +23,14 @@ from dpplan.commands import (
     epsilon,
     frontier,
     help,
+    risk,
     solve,
     train,
 )
 from dpplan.commands import verify as verify_command
 from dpplan.commands.check import BesidePlan
 from dpplan.commands.frontier import ListOrRange
+from dpplan.commands.risk import AttackOptions
 from dpplan.commands.solve import SolveTarget
 from dpplan.errors import BudgetExceeded, NotCertified, PlanError, ReportError, UsageError
 from dpplan.plan import Plan
@@ -295,3 +297,24 @@ def test_a_wrong_plan_is_the_same_error_everywhere() -> None:
     for command in (epsilon.command, compare_accountants.command, compare_theorems.command):
         with pytest.raises(PlanError, match="sigma=-4"):
             said(command, "--sigma", "-4", "--q", "0.5", "--steps", "20", "--delta", "1e-5")
+
+
+# risk
+
+
+def test_risk_bounds_what_an_attacker_reaches() -> None:
+    content = told(risk.command, *PLAN, "--delta", "1e-5", "--at", "0.01", "--prior", "0.1")
+    (rate,) = content["true_positive_rates"]
+    assert 0.01 < rate["lower"] <= rate["upper"] < rate["by_epsilon_delta_alone"]
+    assert (content["posterior"]["prior"], content["gdp"]["delta"]) == (0.1, 1e-5)
+
+
+def test_what_is_asked_of_an_attacker_is_checked_and_completed() -> None:
+    assert AttackOptions().problems == []
+    starts = ["at=2", "prior=0", "fpr=-1", "mu_delta=1"]
+    problems = AttackOptions((0.1, 2.0), 0.0, -1.0, 0.5, 1.0).problems
+    assert [each[: len(start)] for each, start in zip(problems, starts, strict=True)] == starts
+    question = AttackOptions((0.2,), 0.1, 0.3).question((3.0, 1e-6))
+    assert (question.rates, question.prior, question.fpr, question.mu_delta) == ((0.2,), 0.1, 0.3, 1e-6)
+    assert AttackOptions(mu_delta=1e-9).question((3.0, 1e-6)).mu_delta == 1e-9
+    assert len(AttackOptions().question(None).rates) == 5
