@@ -4,7 +4,7 @@ Gaussian   every q = 1: μ² = Σ count/σ², delta = Φ(μ/2 - ε/μ) - e^ε·�
 Single     one step: the events {r > e^ε} and {r < e^-ε} are optimal (Neyman, Pearson).
 Pair       two steps: delta(ε) = E[delta₂(ε - ℓ(x))] over the first step's loss ℓ, delta₂ the second's closed form.
 
-A curve here and contour.Contour have the same methods.
+A curve here and contour.BallContour have the same methods.
 """
 
 import math

@@ -32,7 +32,7 @@ def highest(phase: ComposedSteps) -> float:
 
 
 def estimate(phase: ComposedSteps, a: float, u: float, paths: list[Path]) -> Array:
-    """log of modulus.bound for each path; on the real line itself it is log G(a)."""
+    """log of tail_decay.bound for each path; on the real line itself it is log G(a)."""
     height = np.array([[path.height] for path in paths])
     if phase.q == 1.0:
         y = height[:, 0]
