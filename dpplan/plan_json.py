@@ -131,7 +131,7 @@ def _is_of(value: object, annotation: Any) -> bool:
 
 def _is_finite(value: object) -> bool:
     try:
-        return is_number(value) and math.isfinite(typing.cast(float, value))
+        return is_number(value) and math.isfinite(value)
     except OverflowError:  # a whole number of hundreds of digits
         return False
 

@@ -84,10 +84,11 @@ def command(
     cap_cost: Any,
     **target: Any,
 ) -> None:
+    asked = SolveTarget(**target)
     if wanted is not None or cap_cost is not None:
-        _solve_cap(settings, spent, wanted, cap_cost, as_json, target)
+        _solve_cap(settings, spent, wanted, cap_cost, as_json, asked)
         return
-    request = _request(settings, spent, choice, target)
+    request = _request(settings, spent, choice, asked)
     found = _solved(request)
 
     delta = request.delta or Delta(found.delta)
@@ -105,6 +106,49 @@ def command(
         output.warn(warnings)
     if not (proven or accept_estimate):
         raise NotCertified(render.unproven(found))
+
+
+@dataclass(frozen=True, slots=True)
+class SolveTarget:
+    """What is to be met, as typed: --target-eps at --delta, --target-delta at --eps, or a limit on attackers."""
+
+    target_epsilon: Any = None
+    target_delta: Any = None
+    epsilon: Any = None
+    delta: Any = None
+    max_advantage: Any = None
+    max_tpr: Any = None
+    max_posterior: Any = None
+
+    @property
+    def by(self) -> Literal["epsilon", "delta"]:
+        return "epsilon" if self.target_delta is None else "delta"
+
+    @property
+    def epsilon_held(self) -> Any:
+        return self.target_epsilon if self.by == "epsilon" else self.epsilon
+
+    @property
+    def delta_given(self) -> Any:
+        return self.delta if self.by == "epsilon" else self.target_delta
+
+    def problems(self) -> list[str]:
+        """One target is to be given, and a delta has an epsilon beside it."""
+        found = Problems()
+        if self.target_delta is None:
+            asked = self.target_epsilon is not None
+            found.require(
+                self.epsilon is None, "eps goes with a target delta. Give --target-delta, or --target-eps instead."
+            )
+            found.require(asked or self.epsilon is not None, "the target is missing: give --target-eps.")
+            return [*found.found, *limit_options.positive("target_eps", self.target_epsilon)]
+        found.require(self.target_epsilon is None, "target_eps and target_delta are both given. Leave out one of them.")
+        found.require(self.delta is None, "delta and target_delta are both given. Leave out --delta.")
+        found.require(self.epsilon is not None, "the epsilon of the target delta is missing: give --eps.")
+        found.probability(
+            "target_delta", self.target_delta, closed_right=False, try_="Values below 1/n are meaningful."
+        )
+        return [*found.found, *limit_options.positive("eps", self.epsilon)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +189,12 @@ def _solved(request: SolveRequest) -> "Solution":
     return dataclasses.replace(found, remarks=(*found.remarks, *found.advice()))
 
 
-def _request(settings: Settings, spent: Any, choice: AccountantChoice, target: dict[str, Any]) -> SolveRequest:
+def _request(settings: Settings, spent: Any, choice: AccountantChoice, target: SolveTarget) -> SolveRequest:
     """Raises PlanError with all that is wrong with the call."""
-    limit, wrong = risk_limits.read(target)
+    limit, wrong = risk_limits.read(dataclasses.asdict(target))
     if limit is not None or wrong:
         target, wrong = _in_place_of(target, wrong)
-    by: Literal["epsilon", "delta"] = "epsilon" if target["target_delta"] is None else "delta"
-    epsilon = target["target_epsilon"] if by == "epsilon" else target["epsilon"]
-    given = target["delta"] if by == "epsilon" else target["target_delta"]
-    problems = [*wrong, *_target_problems(target)]
+    given, problems = target.delta_given, [*wrong, *target.problems()]
     name, about_plan = _unknown(settings, given)
     if name == "examples" and given is None:
         problems.append("delta is missing: give --delta. It cannot be derived from n, which is solved for.")
@@ -162,16 +203,18 @@ def _request(settings: Settings, spent: Any, choice: AccountantChoice, target: d
     phases, about_earlier = _earlier(settings, spent)
     if about_plan or others or about_earlier:
         raise PlanError([*about_plan, *others, *about_earlier, *([] if limit or wrong else cautions(settings, deltas))])
-    return SolveRequest(settings, choice, epsilon, deltas[0] if deltas else None, by, phases, limit)
+    at = deltas[0] if deltas else None
+    return SolveRequest(settings, choice, target.epsilon_held, at, target.by, phases, limit)
 
 
-def _in_place_of(target: dict[str, Any], wrong: list[str]) -> tuple[dict[str, Any], list[str]]:
+def _in_place_of(target: SolveTarget, wrong: list[str]) -> tuple[SolveTarget, list[str]]:
     """The target as if δ at an ε were asked for, which is what a limit comes to; and what cannot stand beside one."""
     names = ("target_epsilon", "target_delta", "epsilon", "delta")
-    beside = [f"--{name.replace('epsilon', 'eps').replace('_', '-')}" for name in names if target[name] is not None]
+    given = [name for name in names if getattr(target, name) is not None]
+    beside = [f"--{name.replace('epsilon', 'eps').replace('_', '-')}" for name in given]
     if beside:
         wrong = [*wrong, f"{' and '.join(beside)} and a limit on attackers are given: one of them decides."]
-    return {**dict.fromkeys(names), "epsilon": 1.0, "target_delta": 0.5}, wrong
+    return SolveTarget(epsilon=1.0, target_delta=0.5), wrong
 
 
 def _earlier(settings: Settings, spent: Any) -> tuple[tuple[Phase, ...], list[str]]:
@@ -192,7 +235,7 @@ def _earlier(settings: Settings, spent: Any) -> tuple[tuple[Phase, ...], list[st
 
 
 def _solve_cap(
-    settings: Settings, spent: Any, wanted: str | None, cost: Any, as_json: bool, target: dict[str, Any]
+    settings: Settings, spent: Any, wanted: str | None, cost: Any, as_json: bool, target: SolveTarget
 ) -> None:
     """The smallest cap that costs little. Raises PlanError with all that is wrong with the call."""
     from dpplan.render import solve_cap
@@ -201,14 +244,14 @@ def _solve_cap(
     problems = Problems()
     problems.require(wanted == "cap", "cap_cost goes with --solve cap. Give both, or neither.")
     for name in ("target_epsilon", "target_delta", "epsilon"):
-        given = target[name]
+        given = getattr(target, name)
         problems.require(given is None, f"{name}={given} is a target, and --solve cap has none. Leave it out.")
     phases, about_earlier = _earlier(settings, spent)
     drawn = settings.with_(sampling="truncated-poisson") if settings.sampling == "poisson" else settings
     open_cap = dict(settings.scheme_options).get("cap") is None
     try:
         (drawn.with_(scheme_options=(*drawn.scheme_options, ("cap", 1))) if open_cap else drawn).plan()
-        resolved = resolve_delta(target["delta"], settings.examples)
+        resolved = resolve_delta(target.delta, settings.examples)
     except UsageError as error:
         problems.found += error.problems
     if problems.found or about_earlier:
@@ -220,21 +263,6 @@ def _solve_cap(
     else:
         output.say(solve_cap.lines(found, resolved))
         output.warn(warnings)
-
-
-def _target_problems(target: dict[str, Any]) -> list[str]:
-    """What is wrong with the target: one is to be given, and a delta has an epsilon beside it."""
-    epsilon, delta, at = target["target_epsilon"], target["target_delta"], target["epsilon"]
-    problems = Problems()
-    if delta is None:
-        problems.require(at is None, "eps goes with a target delta. Give --target-delta, or --target-eps instead.")
-        problems.require(epsilon is not None or at is not None, "the target is missing: give --target-eps.")
-        return [*problems.found, *limit_options.positive("target_eps", epsilon)]
-    problems.require(epsilon is None, "target_eps and target_delta are both given. Leave out one of them.")
-    problems.require(target["delta"] is None, "delta and target_delta are both given. Leave out --delta.")
-    problems.require(at is not None, "the epsilon of the target delta is missing: give --eps.")
-    problems.probability("target_delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
-    return [*problems.found, *limit_options.positive("eps", at)]
 
 
 def _unknown(settings: Settings, delta: Any) -> tuple[str | None, list[str]]:

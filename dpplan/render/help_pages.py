@@ -78,8 +78,7 @@ Which scheme is it? One that draws each example by a coin of its own (Opacus wit
 torch DataLoader with shuffle=True, a Hugging Face Trainer, tf.data with a full buffer: shuffle. The same with
 drop_last, or a loader that weighs examples: none of these. What a name of yours stands for is told by
 
-  dpplan compare samplers --loader torch-shuffle --sigma 1 --n 6e4 --batch 256 \\
-    --epochs 6
+  dpplan compare samplers --loader opacus --n 1e4 --batch 50 --epochs 6 --sigma 1
 
 For shuffle the truth lies in an interval that is often wide, from what one event realises to what the same noise
 costs without any sampling; the Poisson figure may lie below all of it. Loaders that drop or cut batches, accumulate

@@ -219,7 +219,7 @@ def _of_check(problems: Problems, content: Object) -> Iterator[RecordedClaim]:
         yield from _result(problems, content, "", _plan(problems, content, "plan"))
 
 
-def _of_contest(problems: Problems, content: Object) -> Iterator[RecordedClaim]:
+def _of_compared_plans(problems: Problems, content: Object) -> Iterator[RecordedClaim]:
     plans = content.get("plans")
     for number, entry in enumerate(plans if isinstance(plans, list) else []):
         if not isinstance(entry, dict):
@@ -304,7 +304,7 @@ _READERS: Mapping[str, Callable[[Problems, Any], Iterator[RecordedClaim]]] = Map
         "delta": _of_results,
         "solve": _of_results,
         "compare": _of_results,
-        "compare-plans": _of_contest,
+        "compare-plans": _of_compared_plans,
         "check": _of_check,
     }
 )

@@ -12,7 +12,7 @@ from mpmath import mp, mpf
 
 from dpplan.accounting import pairs
 from dpplan.accounting.exact.general_lattice import spacing
-from dpplan.accounting.exact.general_lattice.discretise import Lattice, LatticeLaw, Side, discretise
+from dpplan.accounting.exact.general_lattice.discretise import DiscretisedLaw, Lattice, Side, discretise
 
 MIXED = pairs.mixed(((0.25, pairs.laplace(1.0)), (0.75, pairs.gaussian(2.0)))).remove
 
@@ -48,7 +48,7 @@ CURVES = {
 KEPT = {"gaussian": (-8.0, 9.0), "sampled": (-1.0, 8.0), "sampled, add": (-8.0, 1.0), "rare": (-1.0, 9.0)}
 
 
-def curve_of(law: LatticeLaw, side: Side, infinite: float, lattice: Lattice, epsilon: float) -> mpf:
+def curve_of(law: DiscretisedLaw, side: Side, infinite: float, lattice: Lattice, epsilon: float) -> mpf:
     steps = side.first + np.arange(len(side.masses), dtype=np.float64)
     q = side.masses * np.exp(law.shift - lattice.r * steps)
     return mpf(infinite) + mpf(
@@ -104,7 +104,7 @@ def test_the_polygons_close_in_as_the_square_of_the_step(name):
         assert 0.0 <= gap(most) <= 2.0
 
 
-def log_moment(law: LatticeLaw, side: Side) -> float:
+def log_moment(law: DiscretisedLaw, side: Side) -> float:
     """log of E[e^(t·loss)] at the lattice's tilt."""
     return math.log(math.fsum(side.masses)) + law.shift
 

@@ -1,10 +1,19 @@
 """The exact accountant: a certified interval around the epsilon that a plan really spends.
 
 Both directions of the privacy loss are composed on their own and the larger is taken at the end. Steps that are
-sampled Gaussians go the fast road: one_step and two_steps in closed form, then contour/ (a transform, and an integral
-that turns it into delta), with gaussian_lattice/ where that finds no hold. Every other law goes to lattice/ (any_law).
-invert turns delta into epsilon; a plain event (threshold_bound) and Rényi DP are what certify holds the result against;
-prove/ does it over in ball arithmetic.
+sampled Gaussians go the fast road; every other law goes to the general lattice.
+
+    contour/             a transform, and an integral that turns it into delta
+    gaussian_lattice/    where the contour finds no hold
+    gaussian_one_step    one step by formula
+    gaussian_two_steps   two, by formula and one integral
+    general_lattice/     laws of any kind, from above and below
+    other_laws           delta and epsilon of plans that are no sampled Gaussians
+    many                 many plans near one target at once
+    invert               from delta to epsilon, with whichever of these holds
+    event_lower_bound    a plain event
+    cross_check          the result against that and Rényi DP
+    prove/               the same figure over again, in ball arithmetic
 
 Guarantee: CERTIFIED, lower <= truth <= upper, with every error of the computation bounded: aliasing, truncation,
 quadrature or lattice, what was cut away, and floating point (elementary functions taken to 4 units in the last
@@ -20,7 +29,7 @@ Sources: Alghamdi et al. 2023 (arXiv:2208.09595) for the contour representation 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -33,6 +42,7 @@ from dpplan.accounting.exact.cross_check import Reconciled
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
 from dpplan.accounting.exact.invert import Ends
+from dpplan.accounting.numerics import QUIET, outward
 from dpplan.accounting.pairs import DominatingPair
 from dpplan.accounting.pairs.epochs import most_participations
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
@@ -64,8 +74,6 @@ NEARBY, SHARED_WIDTH, LOST = 6.0, 1e-9, 10.0
 LEAST_NOISE, MOST_NOISE, LEAST_RATE = 0.005, 1e6, 1e-12
 NEARLY_ALL = 1.0 - 1e-9
 UNKNOWN = Ends(0.0, math.inf, "none")
-# Overflow and 0·inf inside a bound make it infinite or NaN; every result is then tested by an inequality it fails.
-_QUIET: dict[str, Any] = {"over": "ignore", "under": "ignore", "invalid": "ignore", "divide": "ignore"}
 
 
 def epsilon(plan: Plan, delta: float) -> Bound:
@@ -82,7 +90,7 @@ def epsilon(plan: Plan, delta: float) -> Bound:
     if _unsampled(kinds):
         return _of_gaussian(gdp.epsilon(plan, delta))
     steps = Steps.of(kinds)
-    with np.errstate(**_QUIET):
+    with np.errstate(**QUIET):
         floor = EventBound(steps).epsilon(delta)
         if not _in_reach(steps):
             ceiling = rdp.epsilon(plan, delta).value
@@ -124,7 +132,7 @@ def delta(plan: Plan, epsilon: float) -> Bound:
         return _of_gaussian(gdp.delta(plan, epsilon))
     steps = Steps.of(kinds)
     ceiling = rdp.delta(plan, epsilon).value
-    with np.errstate(**_QUIET):
+    with np.errstate(**QUIET):
         floor = EventBound(steps).delta(epsilon)
         if not _in_reach(steps):
             return _bound("delta", plan, cross_check.reconcile("delta", UNKNOWN, floor, min(ceiling, 1.0)), UNKNOWN)
@@ -141,7 +149,7 @@ def delta(plan: Plan, epsilon: float) -> Bound:
 def _shared(plan: Plan, steps: Steps, deltas: list[float]) -> dict[float, Bound]:
     """Bounds at deltas around which one contour in each direction is good."""
     middle = math.exp(0.5 * (math.log(deltas[0]) + math.log(deltas[-1])))
-    with np.errstate(**_QUIET):
+    with np.errstate(**QUIET):
         made = invert.epsilon_ends(steps, Direction.REMOVE, middle)
         contour, enough = made.contour, max(SHARED_WIDTH, LOST * made.relative_width)
         if contour is None or isinstance(contour, TwoSteps) or len(deltas) == 1:
@@ -149,7 +157,7 @@ def _shared(plan: Plan, steps: Steps, deltas: list[float]) -> dict[float, Bound]
         added, event = invert.Added.of(steps, contour.epsilon, middle), EventBound(steps)
     found = {}
     for delta in deltas:
-        with np.errstate(**_QUIET):
+        with np.errstate(**QUIET):
             ends, floor = invert.ends_around(contour, delta), event.epsilon(delta)
             lower = max(ends.lower, floor)
             good = lower > 0.0 and ends.relative_width <= enough and added.below(lower, delta)
@@ -188,7 +196,7 @@ def _held(ends: Ends, plan: Plan, ceiling: Callable[[float], float]) -> Ends:
     parts = (
         math.sqrt(most_participations(each)) / Gaussian.of(each.mechanism).noise_multiplier for each in plan.phases
     )
-    mu = 2.0 * (plan.max_per_user or 1) * math.hypot(*parts) * (1.0 + 1e-14)
+    mu = outward.up(2.0 * (plan.max_per_user or 1) * math.hypot(*parts), outward.SUM)
     upper = ceiling(mu) if 0.0 < mu < 1e150 else math.inf
     if upper < ends.lower:
         said = f"the lattice proves at least {ends.lower!r}, and without sampling it is {upper!r} at most."

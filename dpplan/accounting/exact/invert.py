@@ -19,6 +19,7 @@ from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_lattice import composition
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
+from dpplan.accounting.numerics.bisection import first_true
 
 # A contour is rebuilt nearer to the answer when e^(log M(t) - ε·t) exceeds delta there by more than e^MISPLACED.
 MISPLACED = 1.0
@@ -346,12 +347,12 @@ def _single_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
     def ends(epsilon: float) -> tuple[float, float]:
         return gaussian_one_step.delta_ends(sigma, q, direction, epsilon)
 
-    lower, _ = _bisect(lambda e: ends(e)[0] >= delta)
-    _, upper = _bisect(lambda e: ends(e)[1] > delta)
+    lower, _ = _turn(lambda e: ends(e)[0] >= delta)
+    _, upper = _turn(lambda e: ends(e)[1] > delta)
     return Ends(lower, upper, "closed form")
 
 
-def _bisect(above: Callable[[float], bool]) -> tuple[float, float]:
+def _turn(above: Callable[[float], bool]) -> tuple[float, float]:
     """(last value where `above` holds, first where it does not) for a predicate that turns from true to false."""
     if not above(0.0):
         return 0.0, 0.0
@@ -360,8 +361,5 @@ def _bisect(above: Callable[[float], bool]) -> tuple[float, float]:
         low, high = high, high * 4.0
         if high > 1e15:
             return low, math.inf
-    while True:
-        middle = 0.5 * (low + high)
-        if not low < middle < high or high - low <= 1e-16 * high:
-            return low, high
-        low, high = (middle, high) if above(middle) else (low, middle)
+    turn = first_true(lambda epsilon: not above(epsilon), low, high)
+    return turn.false, turn.true

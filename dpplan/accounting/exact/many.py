@@ -6,7 +6,6 @@ and more the farther it is from that. A plan that this road is not made for has 
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from dpplan.accounting.exact.contour import many_plans, placement
 from dpplan.accounting.exact.contour.many_plans import Rows, Sums, rows_of
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.invert import Ends
-from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics import QUIET, Array
 from dpplan.accounting.plan_pairs import as_sampled_gaussians, dominating_pairs
 from dpplan.plan import Plan
 
@@ -28,7 +27,6 @@ LEAST_NOISE, MOST_NOISE, MOST_RATE = 0.3, 1000.0, 0.5
 ROUNDS, WIDENINGS = 12, 12
 SETTLED = 1e-13  # of ε: Newton's rule is done
 FARTHEST = 3.0  # times the ε that was aimed at, or as much below: beyond, it is another contour's
-_QUIET: dict[str, Any] = {"over": "ignore", "under": "ignore", "invalid": "ignore", "divide": "ignore"}
 
 
 def epsilons_near(plans: Sequence[Plan], epsilon: float, delta: float) -> list[Bound | None]:
@@ -44,7 +42,7 @@ def epsilons_near(plans: Sequence[Plan], epsilon: float, delta: float) -> list[B
         return found
     table = np.array([(each.noise_multiplier, each.sample_rate, float(each.steps)) for each in alone])
     steps = Steps(*(table[:, [column]] for column in range(3)))
-    with np.errstate(**_QUIET):
+    with np.errstate(**QUIET):
         served = (steps.count >= LEAST_STEPS) & (steps.sigma >= LEAST_NOISE) & (steps.sigma <= MOST_NOISE)
         served &= (steps.q <= MOST_RATE) & (steps.q > 0.0)
         rows = np.nonzero(served[:, 0])[0]
@@ -62,7 +60,7 @@ def estimate(plan: Plan, delta: float) -> float:
     kinds = as_sampled_gaussians(dominating_pairs(plan, "exact"))
     if kinds is None:
         return math.inf
-    with np.errstate(**_QUIET):
+    with np.errstate(**QUIET):
         log_delta = math.log(delta)
         epsilon = placement.landscape(Steps.of(kinds), Direction.REMOVE, log_delta).for_log_delta(log_delta).epsilon
     return max(epsilon, 0.0) if math.isfinite(epsilon) else math.inf

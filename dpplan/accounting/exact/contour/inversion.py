@@ -44,7 +44,7 @@ class DeltaInterval:
 
 
 @dataclass(frozen=True, slots=True)
-class Accuracy:
+class ContourTolerance:
     """What a contour is asked to keep below, as logs relative to delta, and the most frequencies it may use."""
 
     aliases: float
@@ -115,7 +115,7 @@ class Contour:
         index: int,
         spread: float,
         aim: Aim,
-        accuracy: Accuracy,
+        accuracy: ContourTolerance,
         bulk: "Chernoff | Contour | None" = None,
     ) -> None:
         epsilon, log_delta = aim.epsilon, aim.log_delta

@@ -32,7 +32,6 @@ SHORTEST = 5.0
 MOST_FREQUENCIES = 8192
 ALIKE = 1.5  # how many more frequencies than it needs a row may be given, to share a sum with others
 NEWTON = 12  # steps towards a saddle
-LARGEST_RATE = 0.5  # above it the tilted law may sit far to the left
 FAR_WIDTH = 1.0 / 3.0  # of a cut, in σ
 
 
@@ -61,12 +60,12 @@ def saddles(steps: Steps, direction: Direction, epsilon: Array, log_delta: float
 
 def log_chernoff(steps: Steps, direction: Direction, tilt: Array, epsilon: Array) -> Array:
     """log of a proven bound on each row's delta at its ε."""
-    table = Table.of(steps, direction, tilt[:, None], None)
+    table = ChernoffTable.of(steps, direction, tilt[:, None], None)
     return table.log_delta(epsilon)
 
 
 @dataclass(frozen=True)
-class Table:
+class ChernoffTable:
     """Moments at some tilts of each row, and what Chernoff makes of them; as inversion.Chernoff.
 
     tilts, log_tops: [row, tilt]. law: with a block of rows for each tilt; error: of its G, relative.
@@ -78,7 +77,7 @@ class Table:
     error: Array
 
     @classmethod
-    def of(cls, steps: Steps, direction: Direction, tilts: Array, cut: Cut | None) -> "Table":
+    def of(cls, steps: Steps, direction: Direction, tilts: Array, cut: Cut | None) -> "ChernoffTable":
         many, blocks = tilts.shape
         exponents = (1.0 + tilts if direction is Direction.REMOVE else -tilts).T.reshape(-1, 1)
         rows = np.tile(np.arange(many), blocks)
@@ -113,7 +112,7 @@ def log_chernoff_factors(tilts: Array) -> Array:
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class DeltaColumns:
     """lower <= delta <= upper for each row, the estimate between them, and its slope in ε."""
 
     lower: Array
@@ -140,9 +139,9 @@ class Sums:
     log_rest: Array
     period: Array
     removed: Array
-    table: Table
+    table: ChernoffTable
 
-    def at(self, epsilon: Array) -> Values:
+    def at(self, epsilon: Array) -> DeltaColumns:
         turned = self.weighted * np.exp(-1j * self.u * epsilon[:, None])
         base = self.log_unit - self.tilt * epsilon
         known = (base > LOG_TINY) & (base < LOG_HUGE)
@@ -156,7 +155,7 @@ class Sums:
         aliases = outward.up(np.exp(np.minimum(log_aliases, LOG_HUGE)), SAFE)
         lower, upper = estimate - rest - rounding - aliases, estimate + rest + rounding + self.removed
         known &= np.isfinite(upper) & np.isfinite(lower)
-        return Values(np.where(known, lower, 0.0), np.where(known, upper, np.inf), estimate, slope)
+        return DeltaColumns(np.where(known, lower, 0.0), np.where(known, upper, np.inf), estimate, slope)
 
 
 def sums(
@@ -174,7 +173,7 @@ def sums(
     if direction is Direction.ADD:
         far = _far(steps, log_delta + 2.0 * accuracy)
         cut = cut_at(steps, far, 12.0 / math.sqrt(float(spread.min())), FAR_WIDTH)
-    table = Table.of(steps, direction, np.stack([tilt, *others], axis=1), cut)
+    table = ChernoffTable.of(steps, direction, np.stack([tilt, *others], axis=1), cut)
     periods = SHORTEST * np.sqrt(spread)[:, None] * PERIODS
     good = table.log_aliases(tilt, periods, epsilon) <= log_delta + accuracy
     period = np.take_along_axis(periods, np.where(good.any(axis=1), np.argmax(good, axis=1), -1)[:, None], axis=1)[:, 0]
@@ -192,7 +191,7 @@ def sums(
     for rows in _alike(end, np.nonzero(reached)[0]):
         u = h[rows][:, None] * np.arange(int(end[rows].max()) + 2, dtype=np.float64)
         made = _summed(rows_of(steps, rows), direction, tilt[rows], u, _cut_of(cut, rows))
-        part = Table(table.tilts[rows], table.log_tops[rows], table.law, table.error)
+        part = ChernoffTable(table.tilts[rows], table.log_tops[rows], table.law, table.error)
         removed = _removed(steps, cut, rows)
         yield Sums(rows, tilt[rows], u, *made, log_rest[rows], period[rows], removed, part)
 
@@ -222,7 +221,7 @@ def _summed(
     return z, weighted, np.asarray(error.sum(axis=1)), steeper, (count * law.log_g)[:, 0]
 
 
-def _log_decay(steps: Steps, table: Table, cut: Cut | None, edges: Array) -> Array:
+def _log_decay(steps: Steps, table: ChernoffTable, cut: Cut | None, edges: Array) -> Array:
     """As Moments.log_decay, [row, edge]."""
     rows = np.arange(len(edges))
     law, error = table.law, table.error[rows]

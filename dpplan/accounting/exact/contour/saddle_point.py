@@ -61,7 +61,7 @@ class Landscape:
     """Saddles of one plan in one direction, over plain quadrature nodes that end where losses become absurd."""
 
     def __init__(self, steps: Steps, direction: Direction, limit: Array) -> None:
-        """limit: [phase, 1], the x beyond which steps are too unlikely to matter (see measure.far_limit)."""
+        """limit: [phase, 1], the x beyond which steps are too unlikely to matter (see composed_loss.far_limit)."""
         self.steps, self.direction, self.limit = steps, direction, limit
         self.depth = 0.0
         self._build(0.0)

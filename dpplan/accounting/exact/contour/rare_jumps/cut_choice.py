@@ -22,9 +22,9 @@ from typing import cast
 import numpy as np
 
 from dpplan.accounting.exact.contour.composed_loss import Moments, far_limit
-from dpplan.accounting.exact.contour.inversion import Accuracy, Aim, Chernoff, Contour
+from dpplan.accounting.exact.contour.inversion import Aim, Chernoff, Contour, ContourTolerance
 from dpplan.accounting.exact.contour.privacy_loss import Steps, log_ratio
-from dpplan.accounting.exact.contour.rare_jumps.estimates import GOAL, Place, Survey, places_of
+from dpplan.accounting.exact.contour.rare_jumps.estimates import GOAL, CutPlacement, SplitMoments, places_of
 from dpplan.accounting.exact.contour.rare_jumps.far_runs import Beyond, Falling
 from dpplan.accounting.exact.contour.rare_jumps.jump_free_runs import Bulk
 from dpplan.accounting.exact.contour.rare_jumps.jump_runs import Rare
@@ -81,8 +81,8 @@ class Choice:
 
     log_error: float
     cut: Far
-    places: tuple[Place, ...]
-    bulk: Place | None
+    places: tuple[CutPlacement, ...]
+    bulk: CutPlacement | None
 
 
 def contour(steps: Steps, epsilon: float, log_delta: float) -> Contour | None:
@@ -94,7 +94,7 @@ def contour(steps: Steps, epsilon: float, log_delta: float) -> Contour | None:
     tries = TRIES
     for level in LEVELS:
         cut = far(falling, aim, level)
-        survey = Survey(steps, log_delta, level, cut.end[:, None])
+        survey = SplitMoments(steps, log_delta, level, cut.end[:, None])
         place = survey.place(epsilon)
         if place is not None:
             choices.append(Choice(place.log_error, cut, (place,), None))
@@ -123,7 +123,7 @@ def _reached(steps: Steps, aim: Aim, choices: list[Choice]) -> Contour | None:
     return None
 
 
-def _split(survey: Survey, epsilon: float, cut: Far) -> list[Choice]:
+def _split(survey: SplitMoments, epsilon: float, cut: Far) -> list[Choice]:
     """Choices with two contours: over the jumps above a share of ε, and over what that leaves out; and with the second
     alone."""
     whole = survey.over_bulk(epsilon, 2.0 * FARS[-1])
@@ -142,7 +142,7 @@ def _split(survey: Survey, epsilon: float, cut: Far) -> list[Choice]:
         if error < HOPELESS:
             found.append(Choice(error, cut, (outer,), bulk))
             end = places_of(survey.steps, share * epsilon)[:, None]
-            inner = Survey(survey.steps, survey.log_delta, survey.level, end).place(epsilon, share * INNER_SHARES)
+            inner = SplitMoments(survey.steps, survey.log_delta, survey.level, end).place(epsilon, share * INNER_SHARES)
             if inner is not None:
                 found.append(Choice(max(outer.log_error, inner.log_error), cut, (outer, inner), None))
         if error <= GOAL:
@@ -184,12 +184,12 @@ def build(steps: Steps, aim: Aim, choice: Choice) -> Contour | None:
     return left_out if left_out.reached else None
 
 
-def _at(place: Place, measure: Rare | Bulk, aim: Aim, left_out: Chernoff | Contour | None) -> Contour:
+def _at(place: CutPlacement, measure: Rare | Bulk, aim: Aim, left_out: Chernoff | Contour | None) -> Contour:
     """A contour over one measure, with tilts for its aliases around those chosen."""
     below, above = (side * AROUND for side in place.alias_tilts)
     tilts = np.concatenate((below[below < place.tilt], [place.tilt], above[above > place.tilt]))
     moments = measure.moments(tilts)
-    accuracy = Accuracy(math.log(place.level), math.log(place.level), MOST_FREQUENCIES)
+    accuracy = ContourTolerance(math.log(place.level), math.log(place.level), MOST_FREQUENCIES)
     spread = (0.9 * place.period / 8.0) ** 2  # a contour starts from eight standard deviations
     # It serves a contour as a Measure's Moments do.
     index = int(np.searchsorted(tilts, place.tilt))
@@ -202,7 +202,7 @@ def guess_epsilon(steps: Steps, log_delta: float) -> float:
     By Chernoff for steps that lose less than ε, and by the probability of one that loses more.
     """
     limit = far_limit(steps, log_delta + math.log(GUESS_LEVEL), 0.0)
-    survey = Survey(steps, log_delta, GUESS_LEVEL, limit)
+    survey = SplitMoments(steps, log_delta, GUESS_LEVEL, limit)
     place = far_limit(steps, log_delta, 0.0)
     most = float(np.max(log_ratio((2.0 * place - 1.0) / (2.0 * steps.sigma**2), steps.q)))
     if not 0.0 < most < LARGEST_LOSS:
@@ -234,4 +234,4 @@ def guess_epsilon(steps: Steps, log_delta: float) -> float:
 def guess_log_delta(steps: Steps, epsilon: float, log_floor: float) -> float:
     """log delta at ε, likewise; log_floor: a lower bound on it, to start from."""
     limit = far_limit(steps, log_floor + math.log(GUESS_LEVEL), 0.0)
-    return max(min(Survey(steps, log_floor, GUESS_LEVEL, limit).log_delta_at(epsilon), 0.0), log_floor)
+    return max(min(SplitMoments(steps, log_floor, GUESS_LEVEL, limit).log_delta_at(epsilon), 0.0), log_floor)
