@@ -90,6 +90,7 @@ CALLED_FROM_OUTSIDE = {
     "format_commands", "get_command", "list_commands",  # click.Group
     "writable",  # io.RawIOBase
     "find_class",  # pickle.Unpickler
+    "_repr_html_",  # IPython and Jupyter
     "from_training",  # the README's way to a plan
     "plan_from_json",  # what plan_to_json wrote, read by whoever stored it
     "proven_width",  # of a Bound: for who asks how tight it is

@@ -1,7 +1,6 @@
 """One run under every sampling scheme and every neighbour relation: what may be claimed, and the noise it takes."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dpplan import accounting
@@ -112,8 +111,3 @@ def _as_dear(plan: Plan) -> Plan:
         return plan
     sigma = Gaussian.of(phase.mechanism).noise_multiplier / (2.0 if plan.adjacency == REPLACE_ONE else 1.0)
     return Plan.from_rate(sigma, 1.0, math.ceil(phase.steps / phase.sampling.steps_per_epoch))
-
-
-def drawn_by(comparison: SamplerComparison, scheme: str) -> Iterator[SamplerRow]:
-    """The rows of one scheme."""
-    return (row for row in comparison.rows if row.sampling == scheme)

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+from dpplan.accounting.numerics import outward
 from dpplan.accounting.pairs.dominating import DominatingPair, gaussian, mixed, replaced, stated, subsampled
 from dpplan.accounting.pairs.sliced import largest_of_epoch
 from dpplan.adjacency import REPLACE_ONE, Adjacency
@@ -32,8 +33,8 @@ def shuffled(phase: Phase, adjacency: Adjacency) -> Terms:
         return ((gaussian(sigma / reach), phase.steps),)
     if scheme.order == "once" and whole > 0:
         epochs = whole + (further > 0)
-        above = gaussian(sigma / reach / math.sqrt(epochs) * (1.0 - 1e-15))
-        below = (sigma / math.sqrt(whole) * (1.0 + 1e-15), per_epoch, per_epoch)
+        above = gaussian(outward.down(sigma / reach / math.sqrt(epochs), outward.ARITHMETIC))
+        below = (outward.up(sigma / math.sqrt(whole), outward.ARITHMETIC), per_epoch, per_epoch)
         return ((_between(above, below, adjacency), 1),)
     parts = [(per_epoch, whole)] if whole else []
     parts += [(further, 1)] if further else []

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dpplan.accounting.numerics import outward
 from dpplan.accounting.numerics.normal import log_normal_tails
 from dpplan.accounting.pairs.dominating import DominatingPair
 from dpplan.accounting.pairs.finite import Finite
@@ -34,7 +35,7 @@ def sliced(p: Array, q: Array, off: float) -> Finite:
     count = 1 + int(np.searchsorted(np.minimum(np.cumsum(least_p), np.cumsum(most_q)), LEAST_MASS))
     while count < len(p):
         rest_p, rest_q = 1.0 - math.fsum(least_p[count:]), 1.0 - math.fsum(most_q[count:])
-        if rest_q > 0.0 and rest_p <= rest_q * (1.0 - 1e-12) * float(least_p[count] / most_q[count]):
+        if rest_q > 0.0 and rest_p <= outward.down(rest_q, outward.SERIES) * float(least_p[count] / most_q[count]):
             rows = zip(least_p[count:].tolist(), most_q[count:].tolist(), strict=True)
             return Finite(((rest_p, rest_q), *rows))
         count += 1

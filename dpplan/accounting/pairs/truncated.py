@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from dpplan.accounting.numerics import outward
 from dpplan.accounting.numerics.binomial import binomial_tails
 from dpplan.accounting.pairs.dominating import DominatingPair, gaussian, replaced, subsampled
 from dpplan.accounting.pairs.transformed import Mixture
@@ -13,7 +14,7 @@ LEAST_WEIGHT = 1e-290  # of a law in a mixture; what is rarer is taken to be thi
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class CutChance:
     """What a limit does to a record's step. Chances with a bound on their relative error.
 
     full: the chance τ that the others alone fill the batch, P[Bin(n - 1, q) >= cap]. not_full: 1 - τ. displaced: from
@@ -28,7 +29,7 @@ class Cut:
     off: float
 
     @classmethod
-    def of(cls, scheme: TruncatedPoisson) -> "Cut":
+    def of(cls, scheme: TruncatedPoisson) -> "CutChance":
         """q' = P[Bin(n, q) >= cap + 1]·cap / (n·τ): of k >= cap others and the record, when its coin says yes, cap are
         kept, so it stays with cap / (k + 1); the sum over k of q·cap / (k + 1)·P[Bin(n - 1, q) = k] is this."""
         q, cap, n = scheme.sample_rate, scheme.cap, scheme.examples
@@ -36,7 +37,7 @@ class Cut:
             return cls(0.0, 1.0, 0.0, q, 0.0)
         if q == 1.0:  # n - 1 others fill every batch
             kept = cap / n
-            return cls(1.0, 0.0, kept * (1.0 + 1e-15), kept * (1.0 - 1e-15), 0.0)
+            return cls(1.0, 0.0, outward.up(kept, outward.ARITHMETIC), outward.down(kept, outward.ARITHMETIC), 0.0)
         others, everyone = binomial_tails(cap, n - 1, q), binomial_tails(cap + 1, n, q)
         off = others.off + everyone.off + 1e-13
         displaced = math.exp(everyone.log_from - others.log_from) * cap / n
@@ -52,14 +53,14 @@ def truncated(noise_multiplier: float, scheme: TruncatedPoisson, adjacency: Adja
     record joins by its own coin: given O, a step of Poisson sampling. With |O| >= cap, an event of chance τ under both,
     whether the record is kept says nothing about which others are: without it the batch is a uniform subset of cap
     others whatever |O| is, and with it one of cap - 1. So given that event the step is (1 - q')·U + q'·V with q' the
-    chance to be kept (`Cut`). Drawing U's subset first, and for V an element of it that the record displaces, the pair
-    given both is (1 - q')·N(0) + q'·N(u) against (1 - q')·N(0) + q'·N(v), where u and v are differences of two clipped
+    chance to be kept (`CutChance`). Drawing U's subset first, and for V an element of it that the record displaces, the
+    pair given both is (1 - q')·N(0) + q'·N(u) against (1 - q')·N(0) + q'·N(v), where u and v are differences of two clipped
     gradients, at most 2 long: by `replaced` the worst is ±2. H_a is jointly convex, so the mixture over the event, seen
     by everybody, dominates: the mixture law that Google's dp_accounting has for this mechanism.
 
     From below: over a background of zeros the record is in the batch with chance `present`, and nothing else moves.
     """
-    cut = Cut.of(scheme)
+    cut = CutChance.of(scheme)
     plain = _poisson(noise_multiplier, scheme.sample_rate, adjacency)
     if cut.full == 0.0 and cut.off == 0.0:
         return plain

@@ -15,7 +15,7 @@ from dpplan.accounting import pairs
 from dpplan.accounting.bound import Guarantee
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.numerics.binomial import binomial_tails
-from dpplan.accounting.pairs.truncated import Cut
+from dpplan.accounting.pairs.truncated import CutChance
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.mechanism import Gaussian
@@ -42,7 +42,7 @@ def test_published_figures(row: dict[str, str]) -> None:
 
 
 def test_the_published_figure_of_two_data_sizes() -> None:
-    """Google's dp_accounting, test_truncated_subsampled_gaussian_basic: three steps with n = 4, two with n = 3."""
+    """Google's dp_accounting, the basic case: three steps with n = 4, two with n = 3."""
     parts = [
         (pairs.of(Phase(Gaussian(1.0), TruncatedPoisson(0.5, 2, n), steps), ZERO_OUT, "example"), steps)
         for n, steps in ((4, 3), (3, 2))
@@ -104,7 +104,7 @@ def test_neighbours_of_another_size_are_refused_with_what_to_try() -> None:
     ("n", "q", "cap"), [(50_000, 0.005, 330), (50_000, 0.005, 200), (7, 0.4, 3), (10**9, 1e-3, 10**6)]
 )
 def test_the_chances_of_a_cut(n: int, q: float, cap: int) -> None:
-    found = Cut.of(TruncatedPoisson(q, cap, n))
+    found = CutChance.of(TruncatedPoisson(q, cap, n))
     assert found.full == pytest.approx(stats.binom.sf(cap - 1, n - 1, q), rel=1e-8)
     assert found.not_full == pytest.approx(stats.binom.cdf(cap - 1, n - 1, q), rel=1e-8)
     assert found.displaced == pytest.approx(stats.binom.sf(cap, n, q) * cap / n / found.full, rel=1e-8)

@@ -75,7 +75,7 @@ def far(falling: Falling, aim: Aim, level: float, steep: Array | float = 0.0) ->
 
 
 @dataclass(frozen=True)
-class Choice:
+class CutChoice:
     """Places of contours over jumps, from the largest ones down, and of one over what they leave out; None where that
     is negligible. log_error: what accuracy to hope for, relative to delta."""
 
@@ -90,14 +90,14 @@ def contour(steps: Steps, epsilon: float, log_delta: float) -> Contour | None:
     if not 0.0 < epsilon < LARGEST_LOSS or np.any(steps.q > 0.5):
         return None
     aim, falling = Aim(epsilon, log_delta), Falling(steps, FAR_TILTS / epsilon)
-    choices: list[Choice] = []
+    choices: list[CutChoice] = []
     tries = TRIES
     for level in LEVELS:
         cut = far(falling, aim, level)
         survey = SplitMoments(steps, log_delta, level, cut.end[:, None])
         place = survey.place(epsilon)
         if place is not None:
-            choices.append(Choice(place.log_error, cut, (place,), None))
+            choices.append(CutChoice(place.log_error, cut, (place,), None))
         if place is None or place.log_error > GOAL:
             choices += _split(survey, epsilon, cut)
         good = _ranked([choice for choice in choices if choice.log_error <= GOAL])[:tries]
@@ -109,12 +109,12 @@ def contour(steps: Steps, epsilon: float, log_delta: float) -> Contour | None:
     return _reached(steps, aim, _ranked(choices)[:tries])
 
 
-def _ranked(choices: list[Choice]) -> list[Choice]:
+def _ranked(choices: list[CutChoice]) -> list[CutChoice]:
     """The best first; of those that are good enough, one contour before two."""
     return sorted(choices, key=lambda choice: (max(choice.log_error, GOAL), len(choice.places)))
 
 
-def _reached(steps: Steps, aim: Aim, choices: list[Choice]) -> Contour | None:
+def _reached(steps: Steps, aim: Aim, choices: list[CutChoice]) -> Contour | None:
     """The first contour that is as accurate as it was asked to be."""
     for choice in choices:
         made = build(steps, aim, choice)
@@ -123,11 +123,11 @@ def _reached(steps: Steps, aim: Aim, choices: list[Choice]) -> Contour | None:
     return None
 
 
-def _split(survey: SplitMoments, epsilon: float, cut: Far) -> list[Choice]:
+def _split(survey: SplitMoments, epsilon: float, cut: Far) -> list[CutChoice]:
     """Choices with two contours: over the jumps above a share of ε, and over what that leaves out; and with the second
     alone."""
     whole = survey.over_bulk(epsilon, 2.0 * FARS[-1])
-    found = [Choice(whole.log_error, cut, (), whole)]
+    found = [CutChoice(whole.log_error, cut, (), whole)]
     if whole.log_error <= GOAL:
         return found
     _, tilts = survey.bulk_bounds(epsilon, np.array(SPLITS))
@@ -140,17 +140,17 @@ def _split(survey: SplitMoments, epsilon: float, cut: Far) -> list[Choice]:
         low, high = (middle + 1, high) if outer.log_error < bulk.log_error else (low, middle)
         error = max(outer.log_error, bulk.log_error)
         if error < HOPELESS:
-            found.append(Choice(error, cut, (outer,), bulk))
+            found.append(CutChoice(error, cut, (outer,), bulk))
             end = places_of(survey.steps, share * epsilon)[:, None]
             inner = SplitMoments(survey.steps, survey.log_delta, survey.level, end).place(epsilon, share * INNER_SHARES)
             if inner is not None:
-                found.append(Choice(max(outer.log_error, inner.log_error), cut, (outer, inner), None))
+                found.append(CutChoice(max(outer.log_error, inner.log_error), cut, (outer, inner), None))
         if error <= GOAL:
             break
     return found
 
 
-def build(steps: Steps, aim: Aim, choice: Choice) -> Contour | None:
+def build(steps: Steps, aim: Aim, choice: CutChoice) -> Contour | None:
     """The contour at the first of these places, the next for what it leaves out below; None where one is too long."""
     epsilon, cut, places = aim.epsilon, choice.cut, choice.places
     sigma = steps.sigma[:, 0]
