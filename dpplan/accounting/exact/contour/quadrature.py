@@ -245,7 +245,7 @@ class Quadrature:
             power = power * scaled * scaled
         lag *= u / u_top
         heavy = np.where(small, 0.0, self.mass)
-        wave = _waves_of_all(self.loss, heavy, u)
+        wave = waves_of_all(self.loss, heavy, u)
         modulus += heavy.sum(axis=1, keepdims=True) - wave.real
         lag += u * (heavy * self.loss).sum(axis=1, keepdims=True) - wave.imag
         return modulus, lag
@@ -316,7 +316,7 @@ def _waves(loss: Array, mass: Array, u: Array) -> ComplexArray:
     return waves.ravel()[: len(u)]
 
 
-def _waves_of_all(loss: Array, mass: Array, u: Array) -> ComplexArray:
+def waves_of_all(loss: Array, mass: Array, u: Array) -> ComplexArray:
     """`_waves` of many rows, [row, frequency], a few at a time to stay within a processor's memory."""
     many = u.shape[-1]
     block = max(int(math.sqrt(many)), 1)
