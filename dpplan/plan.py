@@ -220,9 +220,9 @@ class Settings:
     def _check_complete(self, problems: Problems) -> None:
         if self.sampling == FixedSize.kind and self.examples is None:
             problems.add("n is missing: batches of a fixed size are drawn from n examples. Give --n.")
-        known = ", ".join(SAMPLINGS)
-        hint = did_you_mean(self.sampling, SAMPLINGS)
-        problems.require(self.sampling in SAMPLINGS, f"sampling={self.sampling} is not one of: {known}.{hint}")
+        if self.sampling not in SAMPLINGS:  # to look for the one that was meant takes as long as all the rest
+            hint = did_you_mean(self.sampling, SAMPLINGS)
+            problems.add(f"sampling={self.sampling} is not one of: {', '.join(SAMPLINGS)}.{hint}")
         if self.noise_multiplier is None:
             problems.add("sigma is missing: give --sigma, or let `dpplan solve` find it from a target epsilon.")
         if self._open_rate:

@@ -93,8 +93,8 @@ def _inverted(made: Sums, aim: float, delta: float) -> tuple[Array, Array]:
     epsilon = np.full(len(made.rows), aim)
     least, most = aim / FARTHEST, aim * FARTHEST
     for _ in range(ROUNDS):
-        value = made.at(epsilon)
-        step = (np.log(value.estimate) - math.log(delta)) * value.estimate / value.slope
+        estimate, slope, _ = made.near(epsilon)
+        step = (np.log(estimate) - math.log(delta)) * estimate / slope
         step = np.nan_to_num(np.clip(step, -0.5 / made.tilt, 0.5 / made.tilt))
         epsilon = np.clip(epsilon - step, least, most)
         if np.all(np.abs(step) <= SETTLED * epsilon):

@@ -30,7 +30,7 @@ DEPTH = 26.0  # all steps together are good to e^-26 of delta: 5e-12
 PERIODS = 1.1 ** np.arange(48.0)  # times SHORTEST standard deviations: periods that are tried
 SHORTEST = 5.0
 MOST_FREQUENCIES = 8192
-ALIKE = 1.5  # how many more frequencies than it needs a row may be given, to share a sum with others
+ALIKE = 2.5  # how many more frequencies than it needs a row may be given, to share a sum with others
 NEWTON = 12  # steps towards a saddle
 LARGEST_RATE = 0.5  # above it the tilted law may sit far to the left
 FAR_WIDTH = 1.0 / 3.0  # of a cut, in σ
@@ -40,11 +40,16 @@ def rows_of(steps: Steps, rows: Rows) -> Steps:
     return Steps(steps.sigma[rows], steps.q[rows], steps.count[rows])
 
 
-def saddles(steps: Steps, direction: Direction, epsilon: Array, log_delta: float) -> tuple[Array, Array]:
-    """Near the saddle of each row at its ε: the tilt and the spread. Nothing here has to be exact."""
+def saddles(
+    steps: Steps, direction: Direction, epsilon: Array, log_delta: float, begin: Array | None = None
+) -> tuple[Array, Array]:
+    """Near the saddle of each row at its ε: the tilt and the spread. Nothing here has to be exact.
+
+    begin: tilts that may be near.
+    """
     landscape = Landscape(steps, direction, _far(steps, log_delta - 28.0) + 3.0 * steps.sigma)
     sign, count = direction.value, steps.count[:, 0]
-    tilt = np.full(len(count), 1.5 * max(-log_delta, 1.0)) / np.maximum(epsilon, 1e-3)
+    tilt = np.full(len(count), 1.5 * max(-log_delta, 1.0)) / np.maximum(epsilon, 1e-3) if begin is None else begin
     for _ in range(NEWTON):
         _, mean, variance = landscape.pictures((1.0 + tilt if direction is Direction.REMOVE else -tilt)[:, None])
         # T·K'(t) = ε + 1/t + 1/(1 + t), in logarithms: where noise is small, the left side grows like e^{t²/σ²}.
@@ -127,7 +132,6 @@ class Sums:
     rows: Rows
     tilt: Array
     u: Array
-    z: ComplexArray
     weighted: ComplexArray
     error: Array
     error_slope: Array
@@ -136,13 +140,22 @@ class Sums:
     period: Array
     table: Table
 
-    def at(self, epsilon: Array) -> Values:
-        turned = self.weighted * np.exp(-1j * self.u * epsilon[:, None])
+    def near(self, epsilon: Array) -> tuple[Array, Array, Array]:
+        """Estimates and their slopes in ε, and log of the unit they are sums in; none where that leaves the floats."""
+        angle = self.u * epsilon[:, None]
+        cosine, sine = np.cos(angle), np.sin(angle)
         base = self.log_unit - self.tilt * epsilon
+        scale = np.exp(np.where((base > LOG_TINY) & (base < LOG_HUGE), base, 0.0))
+        # The real part of weighted·e^(-iuε), and of that times z = t + iu.
+        real = self.weighted.real * cosine + self.weighted.imag * sine
+        imaginary = self.weighted.imag * cosine - self.weighted.real * sine
+        slope = self.tilt * real.sum(axis=1) - (imaginary * self.u).sum(axis=1)
+        return scale * real.sum(axis=1), -scale * slope, base
+
+    def at(self, epsilon: Array) -> Values:
+        estimate, slope, base = self.near(epsilon)
         known = (base > LOG_TINY) & (base < LOG_HUGE)
         scale = np.exp(np.where(known, base, 0.0))
-        estimate = scale * turned.sum(axis=1).real
-        slope = -scale * (turned * self.z).sum(axis=1).real
         units = 4.0 * EPS * (np.abs(self.log_unit) + self.tilt * epsilon + 8.0)
         rounding = scale * (self.error + self.error_slope * epsilon) + np.abs(estimate) * units
         rest = outward.up(np.exp(np.minimum(base + self.log_rest, LOG_HUGE)), SAFE)
@@ -193,8 +206,8 @@ def _depth(steps: Steps) -> Array:
 
 def _summed(
     steps: Steps, direction: Direction, tilt: Array, u: Array
-) -> tuple[ComplexArray, ComplexArray, Array, Array, Array]:
-    """z, the weighted values, their error and how it grows with ε, and their unit; see Measure.line, Contour._sum."""
+) -> tuple[ComplexArray, Array, Array, Array]:
+    """The weighted values, their error and how it grows with ε, and their unit; see Measure.line, Contour._sum."""
     law = PlainRule(steps, direction, tilt[:, None], u[:, -1:], _depth(steps))
     errors = law.error + 8.0 * EPS
     waves = law.waves(u)
@@ -212,7 +225,7 @@ def _summed(
     size = np.abs(weighted)
     error = np.abs(weight) * grown_error(values.real, off) + EPS * (u.shape[1] + 16.0 + u * mean) * size
     steeper = np.asarray(EPS * (size * u).sum(axis=1))
-    return z, weighted, np.asarray(error.sum(axis=1)), steeper, (count * law.log_g)[:, 0]
+    return weighted, np.asarray(error.sum(axis=1)), steeper, (count * law.log_g)[:, 0]
 
 
 def _log_decay(law: PlainRule, edges: Array) -> Array:
