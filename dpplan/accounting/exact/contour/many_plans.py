@@ -29,7 +29,8 @@ LEAST_TILT = 0.3  # of the contour's own: the lowest of those
 DEPTH = 26.0  # all steps together are good to e^-26 of delta: 5e-12
 PERIODS = 1.1 ** np.arange(48.0)  # times SHORTEST standard deviations: periods that are tried
 SHORTEST = 5.0
-MOST_FREQUENCIES = 8192
+MOST_FREQUENCIES, MOST_NODES, MOST_PRODUCTS = 8192, 65536, 2**24  # of a row; others are for a plan by itself
+ROUGH_ACCURACY = math.log(1e-4)  # of a direction that only has to be shown to be less
 ALIKE = 2.5  # how many more frequencies than it needs a row may be given, to share a sum with others
 NEWTON = 12  # steps towards a saddle
 LARGEST_RATE = 0.5  # above it the tilted law may sit far to the left
@@ -68,6 +69,18 @@ def log_chernoff(steps: Steps, direction: Direction, tilt: Array, epsilon: Array
     """log of a proven bound on each row's delta at its ε."""
     table = Table.of(steps, direction, tilt[:, None])
     return table.log_delta(epsilon)
+
+
+def below(
+    steps: Steps, direction: Direction, place: tuple[float, float], epsilon: float, log_delta: float
+) -> bool:
+    """Whether delta is shown to be at most e^log_delta at this ε, by the sum of a plan of equal steps with this tilt and
+    spread. No is no answer: it may be for another contour to show."""
+    if len(steps.q) > 1 or not (LARGEST_RATE >= float(steps.q[0, 0]) and place[1] > 0.0):
+        return False
+    at, (tilt, spread) = np.array([epsilon]), (np.array([each]) for each in place)
+    made = next(sums(steps, direction, (tilt, spread), (at, log_delta), ROUGH_ACCURACY), None)
+    return made is not None and math.log(max(float(made.at(at).upper[0]), 1e-300)) <= log_delta
 
 
 @dataclass(frozen=True)
@@ -190,7 +203,9 @@ def sums(
     small = rest <= (log_delta + accuracy - log_unit + tilt * epsilon)[:, None]
     chosen = np.argmax(small, axis=1)[:, None]
     end = np.take_along_axis(edges, chosen, axis=1)[:, 0] / h
-    reached = small.any(axis=1) & (end < MOST_FREQUENCIES) & np.isfinite(table.law.error[:, 0])
+    nodes = 3.0 * h * end / steps.sigma[:, 0]  # about 18 σ as finely as e^{iuL} may turn
+    reached = small.any(axis=1) & (end < MOST_FREQUENCIES) & (nodes < MOST_NODES) & (nodes * end < MOST_PRODUCTS)
+    reached &= np.isfinite(table.law.error[:, 0])
     log_rest = np.take_along_axis(rest, chosen, axis=1)[:, 0]
     for rows in _alike(end, np.nonzero(reached)[0]):
         u = h[rows][:, None] * np.arange(int(end[rows].max()) + 2, dtype=np.float64)

@@ -6,7 +6,8 @@ where q = 1e-9, and costs ten times what the sum itself does. Relative to G, and
 rule    For w = a + iu and x + iy with θ = y/σ² in (-π, π): |Q(x + iy)| = Q(x)·e^(y²/2σ²); r(x + iy) = 1 - q + q·E·e^(iθ)
         has an argument between 0 and θ and a modulus between r(x)·cos(θ/2) and r(x), because |A + B·e^(iθ)| >=
         (A + B)·cos(θ/2) for A, B >= 0. So on |Im x| = d the integrand's modulus integrates to at most e^B·G(a),
-        B = d²/2σ² + |u|·d/σ² + max(-a, 0)·(-log cos(d/2σ²)), and the trapezoid rule with step h errs by at most
+        B = d²/2σ² + |u|·d/σ² + max(-a, 0)·(-log cos(d/2σ²)); and, as |r(x + iy)| >= 1 - q for θ <= π/2 and G >= 1, also
+        with -log(1 - q) in place of -log cos(d/2σ²). The trapezoid rule with step h errs by at most
         2·e^B / (e^(2πd/h) - 1) of G(a) (Trefethen, Weideman 2014, SIAM Review 56, Thm 5.1), for any 0 < d < πσ².
 left    For x < 1/2, r lies between 1 - q and 1: what is left of the nodes is at most Φ(low/σ), times (1 - q)^a for
         a < 0. Q rises there, so that a sum over nodes is below the integral. G >= 1 at every exponent used here,
@@ -62,22 +63,13 @@ class PlainRule:
         self.h = (self.high - self.low) / (self.count - 1)
         self._sum(depth)
 
-    @staticmethod
-    def nodes_wanted(steps: Steps, a: Array, u_max: Array, depth: Array) -> Array:
-        """About how many nodes each row takes, [row]."""
-        heights = HEIGHTS * math.pi * steps.sigma**2
-        growth = PlainRule._growth(steps, heights, np.maximum(-a, 0.0), u_max)
-        h = np.max(2.0 * math.pi * heights / (depth + growth), axis=1)
-        return np.asarray(2.0 * np.sqrt(2.0 * depth[:, 0]) * steps.sigma[:, 0] / h)
-
-    @staticmethod
-    def _growth(steps: Steps, height: Array, pulled: Array, u: Array) -> Array:
-        turn = height / steps.sigma**2
-        return np.asarray(0.5 * height * turn + u * turn - pulled * np.log(np.cos(0.5 * turn)))
-
     def _log_growth(self, height: Array, pulled: Array, u: Array) -> Array:
         """B, of heights, of how far below 0 the exponent is, and of frequencies."""
-        return self._growth(self.steps, height, pulled, u)
+        turn = height / self.steps.sigma**2
+        by_turn = -np.log(np.cos(0.5 * turn))
+        by_rate = np.where(turn <= 0.5 * math.pi, -np.log1p(-self.steps.q), np.inf)
+        shrunk = np.where(pulled > 0.0, pulled * np.minimum(by_turn, by_rate), 0.0)
+        return np.asarray(0.5 * height * turn + u * turn + shrunk)
 
     def _cast_net(self, depth: Array) -> None:
         """Cells right of 0 and log(r^a·Q) at their edges."""

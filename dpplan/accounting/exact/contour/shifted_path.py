@@ -5,11 +5,11 @@ at the scale of 1/u. Here the integration over x leaves the real line where loss
 y = 0 left of b and y >= 0 right of it, for u >= 0 and the tilted law p = r^a·Q / G(a),
 
     |φ(u)| <= ∫ p·e^(y²/2σ²)·|r(z)/r(x)|^a·e^(-u·arg r(z))·|1 + iy'| dx
-           <= 1 - ∫_{x > b} p·(1 - |1 + iy'|·cos(θ/2)^min(a, 0)·e^(y²/2σ² - u·s·sin θ)) dx,   θ = y/σ² in [0, π/2].
+           <= 1 - ∫_{x > b} p·(1 - |1 + iy'|·ρ^min(a, 0)·e^(y²/2σ² - u·s·sin θ)) dx,   θ = y/σ² in [0, π/2].
 
 By Cauchy's theorem: r^w·Q is analytic for |Im z| < πσ² and falls like a Gaussian. |Q(z)| = Q(x)·e^(y²/2σ²); r(z) is
-r(x)·(1 - s + s·e^(iθ)), whose factor has a modulus between cos(θ/2) and 1 and the imaginary part s·sin θ, so that the
-sine of its argument is at least s·sin θ, and the argument no less. What stands right falls with u: a bound at u holds for all beyond.
+r(x)·(1 - s + s·e^(iθ)), whose factor has the modulus ρ <= 1, ρ² = 1 - 2s(1 - s)(1 - cos θ), and the imaginary part
+s·sin θ, so that the sine of its argument is at least s·sin θ, and the argument no less. What stands right falls with u: a bound at u holds for all beyond.
 
 y rises on a straight line, over RAMP times σ², from where u·s is BEGUN; s grows e-fold in σ². In a cell of the integral
 s and θ rise, so that the left end has the least of s·sin θ and the right end the most of y; log p has a second
@@ -58,7 +58,9 @@ def _log_bounds(law: PlainRule, edges: Array) -> Array:
     gained = sampled[:, None, :-1] * np.sin(turn[..., :-1])
     raised = 0.5 * (sigma[..., None] * turn[..., 1:]) ** 2
     if np.any(a < 0.0):
-        raised = raised - np.maximum(-a, 0.0)[..., None] * np.log(np.cos(0.5 * turn[..., 1:]))
+        spread = np.minimum(sampled[:, 1:] * (1.0 - sampled[:, :-1]), 0.25)  # s(1 - s) at most
+        shrunk = -0.5 * np.log1p(-2.0 * spread[:, None] * (1.0 - np.cos(turn[..., 1:])))
+        raised = raised + np.maximum(-a, 0.0)[..., None] * shrunk
     left = -np.expm1(raised + moved[..., None] - edges[..., None] * gained)
     left = np.where(turn[..., 1:] > 0.0, left, 0.0)
     fallen = np.where(left > 0.0, least[:, None], most[:, None]) * left
