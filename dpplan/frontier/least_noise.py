@@ -248,7 +248,7 @@ def _log_limit_noise(single: float, log_rate: float, log_steps: float) -> float:
 
 
 def _guesses(known: Sequence[Point], places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The log of the factor at each (x, y) and the slope there, by local polynomials through the nearest known points."""
+    """The log of the factor at each (x, y) and the slope there, by local polynomials through the nearest points."""
     points, at = np.array(known), np.array(places)
     dx, dy = points[:, 0] - at[:, :1], points[:, 1] - at[:, 1:]
     distance = np.hypot(dx, dy)

@@ -116,7 +116,10 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
     sharp = float(np.min(steps.sigma)) <= SHARP
     asked = direction is not Direction.REMOVE  # whether rare jumps were looked for
     if direction is Direction.REMOVE:
-        epsilon, guess = max(epsilon, EventBound(steps).epsilon(delta)), cut_choice.guess_epsilon(steps, math.log(delta))
+        epsilon, guess = (
+            max(epsilon, EventBound(steps).epsilon(delta)),
+            cut_choice.guess_epsilon(steps, math.log(delta)),
+        )
         if deep or 0.0 < guess < TINY:
             rare, asked = _by_rare(steps, delta, guess), True
             if rare.relative_width <= FAIR:

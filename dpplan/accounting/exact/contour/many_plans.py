@@ -17,8 +17,8 @@ import numpy.typing as npt
 from dpplan.accounting.exact.contour import near_losses, shifted_path
 from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE
 from dpplan.accounting.exact.contour.inversion import LOG_TINY, NET_RATIO, NET_SIZE, NET_START, SAFE
-from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, grown_error, log_characteristic
 from dpplan.accounting.exact.contour.plain_rule import PlainRule
+from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, grown_error, log_characteristic
 from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.exact.contour.saddle_point import TOLERANCE, Landscape
 from dpplan.accounting.numerics import Array, ComplexArray, outward
@@ -71,12 +71,10 @@ def log_chernoff(steps: Steps, direction: Direction, tilt: Array, epsilon: Array
     return table.log_delta(epsilon)
 
 
-def below(
-    steps: Steps, direction: Direction, place: tuple[float, float], epsilon: float, log_delta: float
-) -> bool:
-    """Whether delta is shown to be at most e^log_delta at this ε, by the sum of a plan of equal steps with this tilt and
-    spread. No is no answer: it may be for another contour to show."""
-    if len(steps.q) > 1 or not (LARGEST_RATE >= float(steps.q[0, 0]) and place[1] > 0.0):
+def below(steps: Steps, direction: Direction, place: tuple[float, float], epsilon: float, log_delta: float) -> bool:
+    """Whether the sum of a plan of equal steps, at this tilt, shows delta to be at most e^log_delta at this ε.
+    No is no answer: it may be for another contour to show."""
+    if len(steps.q) > 1 or not (float(steps.q[0, 0]) <= LARGEST_RATE and place[1] > 0.0):
         return False
     at, (tilt, spread) = np.array([epsilon]), (np.array([each]) for each in place)
     made = next(sums(steps, direction, (tilt, spread), (at, log_delta), ROUGH_ACCURACY), None)
@@ -219,9 +217,7 @@ def _depth(steps: Steps) -> Array:
     return np.asarray(DEPTH + np.log(steps.count))
 
 
-def _summed(
-    steps: Steps, direction: Direction, tilt: Array, u: Array
-) -> tuple[ComplexArray, Array, Array, Array]:
+def _summed(steps: Steps, direction: Direction, tilt: Array, u: Array) -> tuple[ComplexArray, Array, Array, Array]:
     """The weighted values, their error and how it grows with ε, and their unit; see Measure.line, Contour._sum."""
     law = PlainRule(steps, direction, tilt[:, None], u[:, -1:], _depth(steps))
     errors = law.error + 8.0 * EPS

@@ -1,7 +1,7 @@
 """Stage 2, compose: how fast the characteristic function falls by the many small losses, for many plans at once.
 
-tail_decay.py takes 1 - cos z to be at least a part of z². Nearer to it is P(z) = z²/2 - z⁴/24, which it is never below, and
-which rises with |z| up to √6. So for the losses of any one window, no wider than √6/u,
+tail_decay.py takes 1 - cos z to be at least a part of z². Nearer to it is P(z) = z²/2 - z⁴/24, which it is never below,
+and which rises with |z| up to √6. So for the losses of any one window, no wider than √6/u,
 
     1 - |φ(u)|² = E[1 - cos u(L - L')] >= E[P(u(L - L')); both in the window],
 
@@ -34,7 +34,7 @@ SAFE = 1e-9
 
 
 def log_bounds(law: PlainRule, edges: Array) -> Array:
-    """log of a bound on |φ(u)|^count for edge_k <= u <= edge_k+1, [row, edge]; 0 for the last. Of each row by itself."""
+    """log of a bound on |φ(u)|^count from each edge to the next, [row, edge], of each row by itself; 0 for the last."""
     a, log_g, error = law.own
     sigma, q = law.steps.sigma, law.steps.q
     low = np.maximum(law.low, -LEFT * sigma)

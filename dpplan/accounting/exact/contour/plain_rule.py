@@ -3,12 +3,12 @@
 quadrature.py bounds the integrand beside the real line by sums over the nodes, which gives the last digits of G - 1
 where q = 1e-9, and costs ten times what the sum itself does. Relative to G, and no better, a line does:
 
-rule    For w = a + iu and x + iy with θ = y/σ² in (-π, π): |Q(x + iy)| = Q(x)·e^(y²/2σ²); r(x + iy) = 1 - q + q·E·e^(iθ)
-        has an argument between 0 and θ and a modulus between r(x)·cos(θ/2) and r(x), because |A + B·e^(iθ)| >=
-        (A + B)·cos(θ/2) for A, B >= 0. So on |Im x| = d the integrand's modulus integrates to at most e^B·G(a),
-        B = d²/2σ² + |u|·d/σ² + max(-a, 0)·(-log cos(d/2σ²)); and, as |r(x + iy)| >= 1 - q for θ <= π/2 and G >= 1, also
-        with -log(1 - q) in place of -log cos(d/2σ²). The trapezoid rule with step h errs by at most
-        2·e^B / (e^(2πd/h) - 1) of G(a) (Trefethen, Weideman 2014, SIAM Review 56, Thm 5.1), for any 0 < d < πσ².
+rule    For w = a + iu and x + iy with θ = y/σ² in (-π, π): |Q(x + iy)| is Q(x)·e^(y²/2σ²), and r(x + iy), which is
+        1 - q + q·E·e^(iθ) with E = e^e, has an argument between 0 and θ and a modulus between r(x)·cos(θ/2) and r(x),
+        because |A + B·e^(iθ)| >= (A + B)·cos(θ/2) for A, B >= 0. So on |Im x| = d the integrand's modulus integrates to
+        at most e^B·G(a), B = d²/2σ² + |u|·d/σ² + max(-a, 0)·(-log cos(d/2σ²)); and, as |r(x + iy)| >= 1 - q for
+        θ <= π/2 and G >= 1, also with -log(1 - q) in place of -log cos(d/2σ²). The trapezoid rule of step h errs by at
+        most 2·e^B / (e^(2πd/h) - 1) of G(a) (Trefethen, Weideman 2014, SIAM Review 56, Thm 5.1), for any 0 < d < πσ².
 left    For x < 1/2, r lies between 1 - q and 1: what is left of the nodes is at most Φ(low/σ), times (1 - q)^a for
         a < 0. Q rises there, so that a sum over nodes is below the integral. G >= 1 at every exponent used here,
         by Jensen's inequality and E_Q[r] = 1.
@@ -40,8 +40,9 @@ SPARE = 128.0  # units in the last place for a term's elementary functions and t
 class PlainRule:
     """G at exponents [row, tilt], the first of which is the contour's, and on the line through that.
 
-    u_max: [row, 1], how far the line is asked for. depth: [row, 1], the rule and what it leaves out err by about e^-depth
-    of G. log_g, error: [row, tilt], the latter of G, relative, on the whole line of the first; `mass`: its law.
+    u_max: [row, 1], how far the line is asked for. depth: [row, 1], the rule and what it leaves out are to err by about
+    e^-depth of G. log_g, error: [row, tilt], the latter of G, relative, and for the first on its whole line. mass: the
+    first's law.
     """
 
     def __init__(self, steps: Steps, direction: Direction, tilts: Array, u_max: Array, depth: Array) -> None:
@@ -155,7 +156,9 @@ class PlainRule:
         steep = np.abs(self.a[:, 0]) + self.u_max[:, 0]
         first = level + steep * (own + 4.0 * at_loss)
         # Other exponents weigh the nodes otherwise: each at its largest.
-        most = np.max(units, axis=1, keepdims=True) + np.abs(self.a[:, 1:]) * np.max(moved + 4.0 * np.abs(loss), axis=1, keepdims=True)
+        most = np.max(units, axis=1, keepdims=True) + np.abs(self.a[:, 1:]) * np.max(
+            moved + 4.0 * np.abs(loss), axis=1, keepdims=True
+        )
         return np.asarray(EPS * np.concatenate((first[:, None], most), axis=1))
 
     @property

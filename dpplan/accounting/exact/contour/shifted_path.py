@@ -1,19 +1,22 @@
 """Stage 2, compose: how fast the composed characteristic function falls where steps that count are rare.
 
-There tail_decay.py finds too little: most losses lie in one window, and the few others have a density that is not smooth
-at the scale of 1/u. Here the integration over x leaves the real line where losses begin to count: with z = x + iy(x),
-y = 0 left of b and y >= 0 right of it, for u >= 0 and the tilted law p = r^a·Q / G(a),
+There tail_decay.py finds too little: most losses lie in one window, and the few others have a density that is not
+smooth at the scale of 1/u. Here the integration over x leaves the real line where losses begin to count. With z = x +
+iy(x), y = 0 left of b and y >= 0 right of it, for u >= 0 and the tilted law p = r^a·Q / G(a),
 
     |φ(u)| <= ∫ p·e^(y²/2σ²)·|r(z)/r(x)|^a·e^(-u·arg r(z))·|1 + iy'| dx
            <= 1 - ∫_{x > b} p·(1 - |1 + iy'|·ρ^min(a, 0)·e^(y²/2σ² - u·s·sin θ)) dx,   θ = y/σ² in [0, π/2].
 
 By Cauchy's theorem: r^w·Q is analytic for |Im z| < πσ² and falls like a Gaussian. |Q(z)| = Q(x)·e^(y²/2σ²); r(z) is
 r(x)·(1 - s + s·e^(iθ)), whose factor has the modulus ρ <= 1, ρ² = 1 - 2s(1 - s)(1 - cos θ), and the imaginary part
-s·sin θ, so that the sine of its argument is at least s·sin θ, and the argument no less. What stands right falls with u: a bound at u holds for all beyond.
+s·sin θ, so that the sine of its argument is at least s·sin θ, and the argument no less. What stands right falls with u:
+a bound at u holds for all beyond.
 
 y rises on a straight line, over RAMP times σ², from where u·s is BEGUN; s grows e-fold in σ². In a cell of the integral
 s and θ rise, so that the left end has the least of s·sin θ and the right end the most of y; log p has a second
-derivative of a·s(1 - s)/σ⁴ - 1/σ², which bounds the mass of a cell by its ends from both sides.
+derivative of a·s(1 - s)/σ⁴ - 1/σ², which bounds the mass of a cell by its ends from both sides. Right of the cells θ is
+constant and s rises; -log ρ is at most 1.4·s·(1 - cos θ), as ρ² >= 1/2, and where -a times that rises more slowly than
+u·s·sin θ, what is 1 at most at the cells' end is so from there on.
 
 Symbols: as in tail_decay.py. Arrays are [row, cell], [row, edge] or [row, edge, cell].
 """
@@ -65,9 +68,10 @@ def _log_bounds(law: PlainRule, edges: Array) -> Array:
     left = np.where(turn[..., 1:] > 0.0, left, 0.0)
     fallen = np.where(left > 0.0, least[:, None], most[:, None]) * left
     total = fallen.sum(axis=2) - SAFE * np.abs(fallen).sum(axis=2)
-    # Right of the cells all is to fall: there the path is level, or the cells are too few to say anything.
-    end = raised[..., -1] + moved - edges * sampled[:, -1:] * np.sin(turn[..., -1])
-    good = (turn[..., -1] >= steepest) & (end <= 0.0) & np.isfinite(total)
+    # Right of the cells nothing is counted, which is safe where the bracket is not negative there.
+    slower = edges * np.sin(steepest) - 1.4 * np.maximum(-a, 0.0) * (1.0 - np.cos(steepest))
+    end = 0.5 * (sigma * steepest) ** 2 + moved - sampled[:, -1:] * slower
+    good = (turn[..., -1] >= steepest) & (slower >= 0.0) & (end <= 0.0) & np.isfinite(total)
     return np.asarray(law.steps.count * np.where(good, np.log1p(-np.clip(total, 0.0, 1.0 - 1e-15)), 0.0))
 
 
@@ -75,7 +79,10 @@ def _masses(law: PlainRule, log_p: Array, sampled: Array, width: Array, error: A
     """Ends for the law's mass in each cell."""
     sigma, a = law.steps.sigma, law.own[0]
     bent = np.minimum(sampled[:, 1:] * (1.0 - sampled[:, :-1]), 0.25) / sigma**4  # s(1 - s)/σ⁴ at most
-    falls, rises = np.maximum(1.0 / sigma**2 - np.minimum(a, 0.0) * bent, 0.0), np.maximum(a * bent - 1.0 / sigma**2, 0.0)
+    falls, rises = (
+        np.maximum(1.0 / sigma**2 - np.minimum(a, 0.0) * bent, 0.0),
+        np.maximum(a * bent - 1.0 / sigma**2, 0.0),
+    )
     eighth, spare = width**2 / 8.0, 2.0 * error + SAFE
     least = np.minimum(log_p[:, 1:], log_p[:, :-1]) - rises * eighth - spare
     most = np.maximum(log_p[:, 1:], log_p[:, :-1]) + falls * eighth + spare
