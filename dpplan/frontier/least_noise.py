@@ -26,10 +26,11 @@ from dpplan.solve.search import Candidates, Evaluator, search
 NARROW = 1e-6  # a wider interval is not shown
 TOGETHER = 128  # cells that the accountant is asked about at once: more would not fit in a processor's memory
 NEIGHBOURS = 20  # cells that a guess rests on: twice the coefficients of a cubic in two variables
-ROUNDS = 4  # of asking about many; a cell that is not done by then is searched for by itself
+ROUNDS = 8  # of asking about many; a cell that is not done by then is searched for by itself
 FEW = 48  # cells that one process solves before a second one is up
 TASK = 600  # cells that are solved at a time, between two looks at what others have learnt
 HALVINGS = 4  # of the grid's sides
+CLOSEST, MARGIN = 6, 0.5  # of them, whose range a guess may leave by so much of it
 ROUGH, SMOOTH = 9, 20  # points that a quadratic and a cubic take
 
 Point = tuple[float, float, float, float]  # log q, log steps, log of the factor, slope of log ε
@@ -53,6 +54,7 @@ class _Search:
     before: tuple[float, float] | None = None
     spent: dict[int, Bound] = field(default_factory=dict)
     factor: float = 0.0
+    felt: bool = False  # whether an estimate has said where to begin
 
     def plan(self, index: int) -> Plan:
         """As `candidates.plan`, of which all but the noise is known."""
@@ -126,7 +128,10 @@ class Solver:
             bounds = epsilons_near(plans, self.grid.target_epsilon, self.grid.delta)
             further = []
             for each, plan, bound in zip(left, plans, bounds, strict=True):
-                if bound is None:
+                if bound is None and not each.felt:
+                    self._feel(each)  # the guess may have been far off
+                    further.append(each)
+                elif bound is None:
                     done[each.number] = self._alone(each)
                 elif each.learn(bound, self._excess(each.candidates, bound)):
                     assert each.low is not None
@@ -160,7 +165,7 @@ class Solver:
             return math.log1p((about - target) / (1.01 * target))
 
         found = search(gap, candidates, candidates.below(-each.limit), candidates.slope, near=1e-3)
-        each.at, each.slope = found.seen, found.slope
+        each.at, each.slope, each.felt = found.seen, found.slope, True
 
     def _excess(self, candidates: Candidates, bound: Bound) -> float:
         """As the gap of `_alone`'s search has it."""
@@ -262,8 +267,9 @@ def _guesses(known: Sequence[Point], places: Sequence[tuple[float, float]]) -> l
     weights = (1 / (distance + 1e-3))[:, :, None]
     matrix = np.stack(terms[:count], axis=2) * weights
     coefficients = np.linalg.pinv(matrix, rcond=1e-6)[:, :1] @ (values * weights)
-    low, high = values.min(axis=1), values.max(axis=1)
-    margin = high - low + np.array((0.05, 0.0))
+    # Far from what is known a polynomial may go anywhere.
+    low, high = values[:, :CLOSEST].min(axis=1), values[:, :CLOSEST].max(axis=1)
+    margin = MARGIN * (high - low) + np.array((0.01, 0.0))
     found = np.clip(coefficients[:, 0], low - margin, high + margin)
     found[:, 1] = np.where(found[:, 1] > 0.0, found[:, 1], values[:, 0, 1])
     return [(factor, slope) for factor, slope in found.tolist()]

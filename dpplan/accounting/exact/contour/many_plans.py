@@ -24,7 +24,12 @@ from dpplan.accounting.exact.contour.saddle_point import TOLERANCE, Landscape
 from dpplan.accounting.numerics import Array, ComplexArray, outward
 
 Rows = npt.NDArray[np.int64]
-ALIAS_TILTS = (-0.5, 0.25, 1.0)  # in units of 8 / (standard deviation of the tilted loss), as for one plan
+ALIAS_TILTS = (
+    -0.5,
+    0.06,
+    0.25,
+    1.0,
+)  # in units of 8 / (standard deviation of the tilted loss); near, where moments soar
 LEAST_TILT = 0.3  # of the contour's own: the lowest of those
 DEPTH = 26.0  # all steps together are good to e^-26 of delta: 5e-12
 PERIODS = 1.1 ** np.arange(48.0)  # times SHORTEST standard deviations: periods that are tried
