@@ -315,7 +315,8 @@ def added_delta_below(steps: Steps, epsilon: float, delta: float) -> bool:
     log_delta = math.log(delta)
     saddle = placement.landscape(steps, Direction.ADD, log_delta).for_epsilon(epsilon, log_floor=log_delta - 0.1)
     if saddle.log_chernoff(epsilon) < log_delta and (
-        placement.log_chernoff(steps, Direction.ADD, saddle, epsilon) < log_delta
+        many_plans.log_chernoff_together(steps, Direction.ADD, saddle.tilt, epsilon) < log_delta
+        or placement.log_chernoff(steps, Direction.ADD, saddle, epsilon) < log_delta
         or placement.log_added(steps, saddle.tilt, epsilon) < log_delta
     ):
         return True

@@ -20,7 +20,7 @@ from dpplan.accounting.exact.contour.inversion import LOG_TINY, NET_RATIO, NET_S
 from dpplan.accounting.exact.contour.plain_rule import PlainRule
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, grown_error, log_characteristic
 from dpplan.accounting.exact.contour.quadrature import EPS
-from dpplan.accounting.exact.contour.saddle_point import TOLERANCE, Landscape
+from dpplan.accounting.exact.contour.saddle_point import TOLERANCE, Landscape, log_chernoff_factor
 from dpplan.accounting.numerics import Array, ComplexArray, outward
 
 Rows = npt.NDArray[np.int64]
@@ -74,6 +74,19 @@ def log_chernoff(steps: Steps, direction: Direction, tilt: Array, epsilon: Array
     """log of a proven bound on each row's delta at its ε."""
     table = Table.of(steps, direction, tilt[:, None])
     return table.log_delta(epsilon)
+
+
+def log_chernoff_together(steps: Steps, direction: Direction, tilt: float, epsilon: float) -> float:
+    """The same for all rows as the steps of one plan, at one tilt; inf where nothing is shown."""
+    if not (tilt > 0.0 and float(steps.q.max()) <= LARGEST_RATE):
+        return math.inf
+    deep = np.full_like(steps.q, DEPTH + math.log(steps.total))
+    law = PlainRule(steps, direction, np.full_like(steps.q, tilt), np.zeros_like(steps.q), deep)
+    logs = steps.count * law.log_g
+    total = float((logs + steps.count * law.error).sum()) + EPS * (len(logs) + 16.0) * float(np.abs(logs).sum())
+    bound = total + log_chernoff_factor(tilt) - tilt * epsilon
+    rounded = bound + 8.0 * EPS * (1.0 + abs(total) + tilt * epsilon)
+    return rounded if math.isfinite(rounded) else math.inf
 
 
 def below(steps: Steps, direction: Direction, place: tuple[float, float], epsilon: float, log_delta: float) -> bool:
