@@ -74,6 +74,19 @@ def test_a_rule_made_too_coarse_says_so(sigma, q, steps, tilt, u_max, direction)
     assert coarse.error[0, 0] > 1e3 * fine.error[0, 0]
 
 
+@pytest.mark.parametrize("direction", list(Direction))
+@pytest.mark.parametrize(("sigma", "q", "steps", "tilt", "u_max"), LAWS)
+def test_what_is_left_out_is_bounded(sigma, q, steps, tilt, u_max, direction):
+    """The nodes beyond those summed, on either side, at every exponent."""
+    law = rule(sigma, q, steps, [tilt, 1.3 * tilt], 0.0, direction, depth=6.0)
+    h, beyond = float(law.h[0, 0]), np.arange(1.0, 4000.0)
+    for bounds, x in zip(law.log_tails(), (law.low[0, 0] - h * beyond, law.high[0, 0] + h * beyond), strict=True):
+        loss = np.logaddexp(np.log1p(-q), np.log(q) + (2 * x - 1) / (2 * sigma**2))
+        for a, bound in zip(law.a[0], bounds[0], strict=True):
+            logs = a * loss - 0.5 * (x / sigma) ** 2 + math.log(h / sigma / math.sqrt(2 * math.pi))
+            assert np.logaddexp.reduce(logs) <= bound
+
+
 def decay(sigma, q, steps, tilt, direction, edges):
     """log|φ|^steps at places between the edges, [edge, place], by a rule for the largest of them."""
     fine = rule(sigma, q, steps, [tilt], float(edges[-1]), direction)

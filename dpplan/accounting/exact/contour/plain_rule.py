@@ -131,18 +131,22 @@ class PlainRule:
 
     def _left_out(self) -> Array:
         """Of the rule and of the tails, relative to G, [row, tilt]."""
-        sigma, a = self.steps.sigma, self.a
+        a = self.a
         u = np.concatenate((self.u_max, np.zeros((len(a), a.shape[1] - 1))), axis=1)
         growth = self._log_growth(self.height, np.maximum(-a, 0.0), u)
         fall = 2.0 * math.pi * self.height / self.h
         log_rule = math.log(2.0) + growth - fall - np.log(-np.expm1(-fall))
-        log_left = log_normal_tails(-self.low / sigma) + np.minimum(a, 0.0) * np.log1p(-self.steps.q)
-        if self.log_beyond_edges is None:
-            log_right = log_normal_tails(self.high / sigma) - np.zeros_like(a)
-        else:
-            log_right = self.log_beyond_edges
+        log_left, log_right = self.log_tails()
         total = np.exp(log_rule) + np.exp(log_left - self.log_g) + np.exp(log_right - self.log_g)
         return np.asarray(total * (1.0 + SAFE))
+
+    def log_tails(self) -> tuple[Array, Array]:
+        """log of bounds on the sums over the nodes left and right of those that are summed, [row, tilt]."""
+        sigma, a = self.steps.sigma, self.a
+        log_left = log_normal_tails(-self.low / sigma) + np.minimum(a, 0.0) * np.log1p(-self.steps.q)
+        if self.log_beyond_edges is None:
+            return log_left, log_normal_tails(self.high / sigma) - np.zeros_like(a)
+        return log_left, self.log_beyond_edges
 
     def _rounding(self, x: Array, e: Array, loss: Array, log_base: Array) -> Array:
         """Floating point, as Quadrature._rounding has it: relative to each term, and the loss absolutely."""
