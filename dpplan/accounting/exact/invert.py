@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dpplan.accounting.exact import gaussian_one_step
-from dpplan.accounting.exact.contour import placement
+from dpplan.accounting.exact.contour import many_plans, placement
 from dpplan.accounting.exact.contour.inversion import Contour, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import cut_choice
@@ -115,10 +115,14 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
     rare = Ends(0.0, math.inf, "none")
     deep = delta < DEEP
     sharp = float(np.min(steps.sigma)) <= SHARP
+    asked = direction is not Direction.REMOVE  # whether rare jumps were looked for
     if direction is Direction.REMOVE:
-        epsilon = max(epsilon, EventBound(steps).epsilon(delta))
-        if deep:
-            rare = _by_rare(steps, delta)
+        epsilon, guess = (
+            max(epsilon, EventBound(steps).epsilon(delta)),
+            cut_choice.guess_epsilon(steps, math.log(delta)),
+        )
+        if deep or 0.0 < guess < TINY:
+            rare, asked = _by_rare(steps, delta, guess), True
             if rare.relative_width <= FAIR:
                 return rare
     for attempt in range(SETTLING):
@@ -128,8 +132,8 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
         moved, epsilon = abs(found - epsilon) * coarse.tilt, found
         if attempt and moved < MISPLACED:
             break
-        if direction is Direction.REMOVE and not deep and not attempt and epsilon < TINY:
-            rare = _by_rare(steps, delta)
+        if not asked and epsilon < TINY:
+            rare, asked = _by_rare(steps, delta, guess), True
             if rare.relative_width <= FAIR:
                 return rare
         if (
@@ -139,8 +143,8 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
             ends = ends_around(early, delta) if early else Ends(0.0, math.inf, "none")
             if ends.relative_width <= NARROW:
                 return ends
-        if direction is Direction.REMOVE and not deep and not attempt and epsilon >= TINY:
-            rare = _by_rare(steps, delta)
+        if not asked:
+            rare, asked = _by_rare(steps, delta, guess), True
             if rare.relative_width <= FAIR:
                 return rare
     ends = _verified(coarse, delta, epsilon, value).narrowed(rare)
@@ -149,14 +153,16 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
     return ends
 
 
-def _by_rare(steps: Steps, delta: float) -> Ends:
-    """By a contour over rare jumps, remove direction, put where an estimate says and again nearer to the answer."""
-    epsilon, ends = cut_choice.guess_epsilon(steps, math.log(delta)), Ends(0.0, math.inf, "none")
+def _by_rare(steps: Steps, delta: float, epsilon: float) -> Ends:
+    """By a contour over rare jumps, remove direction, put at this estimate and again nearer to the answer."""
+    ends = Ends(0.0, math.inf, "none")
     for _ in range(REBUILDS):
         contour = cut_choice.contour(steps, epsilon, math.log(delta)) if epsilon > 0.0 else None
         if contour is None:
             break
         found, value = _solve(contour, delta)
+        if found <= 0.0 and value.upper <= delta:
+            return Ends(0.0, 0.0, contour.method, value.terms, contour)
         ends = ends.narrowed(_verified(contour, delta, found, value))
         if ends.relative_width <= NARROW or not abs(found - epsilon) * contour.tilt > CLOSER:
             break
@@ -310,9 +316,12 @@ def added_delta_below(steps: Steps, epsilon: float, delta: float) -> bool:
     log_delta = math.log(delta)
     saddle = placement.landscape(steps, Direction.ADD, log_delta).for_epsilon(epsilon, log_floor=log_delta - 0.1)
     if saddle.log_chernoff(epsilon) < log_delta and (
-        placement.log_chernoff(steps, Direction.ADD, saddle, epsilon) < log_delta
+        many_plans.log_chernoff_together(steps, Direction.ADD, saddle.tilt, epsilon) < log_delta
+        or placement.log_chernoff(steps, Direction.ADD, saddle, epsilon) < log_delta
         or placement.log_added(steps, saddle.tilt, epsilon) < log_delta
     ):
+        return True
+    if many_plans.below(steps, Direction.ADD, (saddle.tilt, saddle.spread), epsilon, log_delta):
         return True
     contour = placement.plain(steps, Direction.ADD, saddle, epsilon, log_delta)
     if contour.reached:

@@ -54,9 +54,9 @@ def truncated(noise_multiplier: float, scheme: TruncatedPoisson, adjacency: Adja
     whether the record is kept says nothing about which others are: without it the batch is a uniform subset of cap
     others whatever |O| is, and with it one of cap - 1. So given that event the step is (1 - q')·U + q'·V with q' the
     chance to be kept (`CutChance`). Drawing U's subset first, and for V an element of it that the record displaces, the
-    pair given both is (1 - q')·N(0) + q'·N(u) against (1 - q')·N(0) + q'·N(v), where u and v are differences of two clipped
-    gradients, at most 2 long: by `replaced` the worst is ±2. H_a is jointly convex, so the mixture over the event, seen
-    by everybody, dominates: the mixture law that Google's dp_accounting has for this mechanism.
+    pair given both is (1 - q')·N(0) + q'·N(u) against (1 - q')·N(0) + q'·N(v), where u and v are differences of two
+    clipped gradients, at most 2 long: by `replaced` the worst is ±2. H_a is jointly convex, so the mixture over the
+    event, seen by everybody, dominates: the mixture law that Google's dp_accounting has for this mechanism.
 
     From below: over a background of zeros the record is in the batch with chance `present`, and nothing else moves.
     """
