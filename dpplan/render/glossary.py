@@ -18,6 +18,10 @@ METHODS = {
         "δ of one step, averaged over the losses of the other, by Gauss's rule with a proven error",
         "of two steps this is the quickest, and narrow everywhere",
     ),
+    "contour of mixed laws": (
+        "δ as an integral over frequencies, of the product of the transforms of Gaussian losses and of others",
+        "the losses are of several kinds, of which one at least is a Gaussian's",
+    ),
     "lattice of any law": (
         "the loss of a step moved to a lattice, once so that no δ falls and once so that none rises, and composed",
         "the loss is not that of a sampled Gaussian against its noise alone, for which there are faster roads",

@@ -2,7 +2,8 @@
 
 Both directions of the privacy loss are composed on their own and the larger is taken at the end. Steps that are
 sampled Gaussians go the fast road: one_step and two_steps in closed form, then contour/ (a transform, and an integral
-that turns it into delta), with gaussian_lattice/ where that finds no hold. Every other law goes to lattice/ (any_law).
+that turns it into delta), with gaussian_lattice/ where that finds no hold. Every other law goes to other_laws: with a
+Gaussian among them to mixed/, whose transforms are products, and else, or where that finds no hold, to general_lattice/.
 invert turns delta into epsilon; a plain event (threshold_bound) and Rényi DP are what certify holds the result against;
 prove/ does it over in ball arithmetic.
 
@@ -27,7 +28,8 @@ import numpy as np
 from dpplan.accounting import gdp, rdp
 from dpplan.accounting.bound import Bound, Guarantee, widened
 from dpplan.accounting.description import Description
-from dpplan.accounting.exact import cross_check, invert, other_laws
+from dpplan.accounting.exact import cross_check, invert, mixed, other_laws
+from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.cross_check import Reconciled
 from dpplan.accounting.exact.event_lower_bound import EventBound
@@ -201,8 +203,11 @@ def _of_laws(
     theorems = "; ".join(dict.fromkeys(pair.theorem for pair, _ in known))
     lower, upper = widened(quantity, ends.lower, ends.upper)
     wide = "; wider than usual, no method here can do better on this plan" if upper - lower > WIDE * upper else ""
-    details = {"method": ends.method, "proven": (ends.lower, ends.upper)}
-    why = f"laws of the privacy loss, composed on a lattice: {theorems}{wide}"
+    details: dict[str, object] = {"method": ends.method, "proven": (ends.lower, ends.upper)}
+    if isinstance(ends.contour, Contour):
+        details |= {"terms": dict(ends.terms), "tilt": ends.contour.tilt, "frequencies": len(ends.contour.u)}
+    on = "along a contour" if ends.method == mixed.METHOD else "on a lattice"
+    why = f"laws of the privacy loss, composed {on}: {theorems}{wide}"
     return Bound(quantity, lower, upper, Guarantee.CERTIFIED, NAME, plan.assumptions, why, details=details)
 
 

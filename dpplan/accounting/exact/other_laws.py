@@ -1,48 +1,97 @@
-"""Epsilon and delta of laws of any kind, both directions composed on their own and the larger taken at the end."""
+"""Epsilon and delta of laws of any kind, both directions composed on their own and the larger taken at the end.
+
+Where a sampled Gaussian is among them, the fast engine first (mixed/); the lattice engine where that does not serve, or
+proves less than NARROW. What both prove holds.
+"""
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 
+from dpplan.accounting.exact import mixed
 from dpplan.accounting.exact.general_lattice import Composition, Interval
 from dpplan.accounting.exact.invert import Ends
 from dpplan.accounting.pairs import DominatingPair
-from dpplan.errors import NotCertified
+from dpplan.errors import InternalError, NotCertified
 
 METHOD = "lattice of any law"
+NARROW = 1e-6  # the relative width beyond which the lattice is asked too
 Known = Sequence[tuple[DominatingPair, int]]
+Figure = Callable[[Composition], Ends]
 
 
 def epsilon_ends(known: Known, delta: float) -> Ends:
     """The least ε of the run at this delta in (0, 1): lower <= truth <= upper; infinite where none suffices."""
-    return _ends(known, lambda composed: composed.epsilon(delta))
+    return _ends(
+        known,
+        lambda run: _narrowest(mixed.epsilon_ends(run, delta), lambda: run.epsilon(delta)),
+        lambda run, best: mixed.epsilon_below(run, best, delta),
+    )
 
 
 def delta_ends(known: Known, epsilon: float) -> Ends:
     """The delta of the run at this ε >= 0."""
-    return _ends(known, lambda composed: composed.delta(epsilon))
+    return _ends(
+        known,
+        lambda run: _narrowest(mixed.delta_ends(run, epsilon), lambda: run.delta(epsilon)),
+        lambda run, best: mixed.epsilon_below(run, epsilon, best),
+    )
 
 
-def _ends(known: Known, figure: Callable[[Composition], Interval]) -> Ends:
-    """From above by the pairs that dominate; from below by those that are realised, whichever choice tells most."""
+def _narrowest(fast: Ends | None, lattice: Callable[[], Interval]) -> Ends:
+    if fast is not None and fast.relative_width <= NARROW:
+        return fast
+    found = lattice()
+    ends = Ends(found.lower, found.upper, METHOD)
+    if fast is None:
+        return ends
+    if fast.lower > found.upper or found.lower > fast.upper:
+        raise InternalError(
+            f"the lattice proves [{found.lower!r}, {found.upper!r}] and the contour [{fast.lower!r}, {fast.upper!r}], "
+            "which do not meet. This is a bug in dpplan; please report the plan."
+        )
+    return ends.narrowed(fast)
+
+
+def _ends(known: Known, figure: Figure, negligible: Callable[[Composition, float], bool]) -> Ends:
+    """From above by the pairs that dominate; from below by those that are realised, whichever choice tells most.
+
+    negligible: whether a direction's figure provably is no more than this, at little cost.
+    """
     if not all(pair.dominates for pair, _ in known):
         raise NotCertified("a pair of this plan is not known to dominate: it would bound the truth from below only.")
+    figure = cache(figure)  # a plan that is realised is its own lower bound
     try:
-        return _composed(known, figure)
+        return _composed(known, figure, negligible)
     except ArithmeticError as error:
         raise NotCertified("the plan's numbers are too large or too small for floats: nothing is proven.") from error
 
 
-def _composed(known: Known, figure: Callable[[Composition], Interval]) -> Ends:
-    above = [figure(each) for each in _directions(known)]
+def _composed(known: Known, figure: Figure, negligible: Callable[[Composition, float], bool]) -> Ends:
+    above = _larger(_directions(known), figure, negligible)
     choices = max(len(pair.realised) for pair, _ in known)
     below = [
-        figure(each)
+        _larger(_directions([(pair.realisation(choice), steps) for pair, steps in known]), figure, negligible)
         for choice in range(choices)
-        for each in _directions([(pair.realisation(choice), steps) for pair, steps in known])
     ]
-    lowers, uppers = [each.lower for each in below or above], [each.upper for each in above]
-    upper = math.inf if any(map(math.isnan, uppers)) else max(uppers)
-    return Ends(max((value for value in lowers if not math.isnan(value)), default=0.0), upper, METHOD)
+    lower = max((each.lower for each in below or [above] if not math.isnan(each.lower)), default=0.0)
+    return Ends(lower, above.upper, above.method, above.terms, above.contour)
+
+
+def _larger(directions: list[Composition], figure: Figure, negligible: Callable[[Composition, float], bool]) -> Ends:
+    """The larger of the directions' figures; a NaN for an upper end proves nothing."""
+    first, *others = directions
+    ends = _sane(figure(first))
+    for other in others:
+        if not negligible(other, ends.lower):
+            ends = ends.joined(_sane(figure(other)))
+    return ends
+
+
+def _sane(ends: Ends) -> Ends:
+    lower = 0.0 if math.isnan(ends.lower) else ends.lower
+    upper = math.inf if math.isnan(ends.upper) else ends.upper
+    return Ends(lower, upper, ends.method, ends.terms, ends.contour)
 
 
 def _directions(known: Known) -> list[Composition]:
