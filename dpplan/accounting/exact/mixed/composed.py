@@ -24,10 +24,6 @@ from dpplan.accounting.numerics import Array
 NORMAL_UNITS = 16.0 * EPS  # of exponents that a few operations make, relative
 
 
-class Uncomposable(ArithmeticError):
-    """This law, here, is beyond what this engine does at a price: another is to answer."""
-
-
 class Part(LossMeasure, Protocol):
     """Some of the steps: a measure of total at most 1, as contour/composed_loss.Measure is one."""
 

@@ -16,10 +16,14 @@ from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.saddle_point import Saddle
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.exact.invert import MISPLACED, REBUILDS, Ends, solve, verified
-from dpplan.accounting.exact.mixed.composed import MixedLandscape, MixedMeasure, Normal, Part, Picture, Uncomposable
-from dpplan.accounting.exact.mixed.factors import Factor, FactorPicture, Factors
+from dpplan.accounting.exact.mixed.composed import MixedLandscape, MixedMeasure, Normal, Part, Picture
+from dpplan.accounting.exact.mixed.factors import Factor, FactorPicture, Factors, PointLaw
+from dpplan.accounting.exact.mixed.points import Uncomposable
+from dpplan.accounting.exact.mixed.replaced import MOST_RATE, ReplacedSteps
+from dpplan.accounting.exact.mixed.replaced_rule import Replacement
 from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.law import Law
+from dpplan.accounting.pairs.replaced import ReplacedGaussianLoss
 from dpplan.accounting.pairs.transformed import Reversed, Subsampled
 
 METHOD = "contour of mixed laws"
@@ -78,19 +82,21 @@ def epsilon_below(composition: Composition, epsilon: float, delta: float) -> boo
 
 @dataclass(frozen=True)
 class MixedSteps:
-    """Gaussians without sampling (their Σ count/σ²), sampled ones, all of one direction, and the other laws; infinite:
-    ends for the probability of a loss at +inf; total: of all steps."""
+    """Gaussians without sampling (their Σ count/σ²), sampled ones, all of one direction, those that hide one record
+    replaced by another, and the other laws; infinite: ends for the probability of a loss at +inf; total: of all steps.
+    """
 
     squared_mean: float
     sampled: Steps | None
     direction: Direction
+    replaced: tuple[ReplacedSteps, ...]
     factors: tuple[Factor, ...]
     infinite: tuple[float, float]
     total: int
 
     @classmethod
     def of(cls, composition: Composition) -> "MixedSteps | None":
-        gaussians, rows = list[float](), list[tuple[float, float, int]]()
+        gaussians, rows, replaced = list[float](), list[tuple[float, float, int]](), list[ReplacedSteps]()
         directions, factors = set[Direction](), list[Factor]()
         for law, count in composition.terms:
             sampled = _sampled_gaussian(law)
@@ -99,26 +105,35 @@ class MixedSteps:
             elif sampled is not None:
                 rows.append((*sampled[:2], count))
                 directions.add(sampled[2])
+            elif isinstance(law, ReplacedGaussianLoss):
+                replaced.append(ReplacedSteps(Replacement(law.noise_multiplier, law.sample_rate), float(count)))
             else:
                 factor = Factor.of(law, count)
                 if factor is None:
                     return None
                 factors.append(factor)
         steps = Steps.of(rows) if rows else None
-        if not (gaussians or rows) or len(directions) > 1 or not _in_reach(gaussians, steps):
+        if len(directions) > 1 or not (gaussians or rows or replaced) or not _in_reach(gaussians, steps, replaced):
             return None
         direction = directions.pop() if directions else Direction.REMOVE
         beyond = composition.infinite
         return cls(
-            math.fsum(gaussians), steps, direction, tuple(factors), (beyond.lower, beyond.upper), composition.steps
+            math.fsum(gaussians),
+            steps,
+            direction,
+            tuple(replaced),
+            tuple(factors),
+            (beyond.lower, beyond.upper),
+            composition.steps,
         )
 
     def landscape(self, log_delta: float) -> MixedLandscape:
         pictures: list[Picture] = [Normal(self.squared_mean)] if self.squared_mean > 0.0 else []
         if self.sampled is not None:
             pictures.append(placement.landscape(self.sampled, self.direction, log_delta))
-        if self.factors:
-            pictures.append(FactorPicture(self.factors))
+        laws: tuple[PointLaw, ...] = (*(each.seen_at(log_delta) for each in self.replaced), *self.factors)
+        if laws:
+            pictures.append(FactorPicture(laws))
         return MixedLandscape(pictures, float(self.total))
 
     def contour(self, saddle: Saddle, epsilon: float, log_delta: float) -> Contour:
@@ -126,8 +141,11 @@ class MixedSteps:
         parts: list[Part] = [Normal(self.squared_mean)] if self.squared_mean > 0.0 else []
         if self.sampled is not None:
             parts.append(placement.plain_measure(self.sampled, self.direction, saddle, float(tilts[-1]), log_delta))
-        if self.factors:
-            parts.append(Factors(self.factors))
+        tilt, largest = saddle.tilt, float(tilts[-1])
+        kept = (each.seen_at(log_delta).cut_for(tilt, largest) for each in self.replaced)
+        laws: tuple[PointLaw, ...] = (*kept, *self.factors)
+        if laws:
+            parts.append(Factors(laws))
         moments = MixedMeasure(tuple(parts), self.infinite).moments(tilts)
         return Contour(moments, 0, saddle.spread, Aim(epsilon, log_delta), ACCURACY)
 
@@ -175,9 +193,13 @@ class MixedSteps:
         return Ends(max(value.lower, self.infinite[0]), upper, METHOD, value.terms, contour)
 
 
-def _in_reach(gaussians: list[float], sampled: Steps | None) -> bool:
+def _in_reach(gaussians: list[float], sampled: Steps | None, replaced: list[ReplacedSteps]) -> bool:
     """Whether the engine is made for such noise and such rates."""
     if not all(LEAST_SQUARE <= square <= MOST_SQUARE for square in gaussians):
+        return False
+    if not all(
+        LEAST_NOISE <= each.step.sigma <= MOST_NOISE and LEAST_RATE <= each.step.q <= MOST_RATE for each in replaced
+    ):
         return False
     if sampled is None:
         return True

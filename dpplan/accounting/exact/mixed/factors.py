@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -11,17 +12,38 @@ from dpplan.accounting.exact.contour.privacy_loss import grown_error
 from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.exact.contour.saddle_point import Saddle
 from dpplan.accounting.exact.mixed import laplace_rule
-from dpplan.accounting.exact.mixed.composed import Uncomposable
 from dpplan.accounting.exact.mixed.laplace_rule import Density, Panels
-from dpplan.accounting.exact.mixed.points import LARGEST, Points, normalised, points
+from dpplan.accounting.exact.mixed.points import LARGEST, Points, Uncomposable, normalised, points
 from dpplan.accounting.exact.mixed.tilted import Missing, Remainder, Tilted
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.pairs.law import Law
 
 PICTURE = 8.0  # tilt up to which the points serve by which a place is chosen
 MOST_POINTS = 20_000
-LINE_WORK = 60_000_000  # points times frequencies of one law: a fraction of a second
+LINE_WORK = 150_000_000  # points times frequencies of one law: a second at most
 LOG_HUGE = 650.0
+
+
+class PointLaw(Protocol):
+    """`count` steps of a law that points stand for; removed: the probability that a step of it is cut away."""
+
+    @property
+    def count(self) -> float: ...
+
+    @property
+    def removed(self) -> float: ...
+
+    def at(self, tilts: Array, u: float = 0.0) -> list[Tilted]:
+        """The law under each tilt, with points good for |Im z| up to u."""
+        ...
+
+    def picture(self) -> Points:
+        """Points good enough to choose by."""
+        ...
+
+    def log_decay(self, tilted: Tilted, edges: Array) -> Array:
+        """As LossMoments.log_decay, of all steps."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -50,6 +72,15 @@ class Factor:
             for tilt in tilts.tolist()
         ]
 
+    @property
+    def removed(self) -> float:
+        """Nothing finite is cut away."""
+        return 0.0
+
+    def log_decay(self, tilted: Tilted, edges: Array) -> Array:
+        """The law does not exceed its own moment, which its unit may be below by its error."""
+        return np.full(len(edges), self.count * math.log1p(tilted.error))
+
     def picture(self) -> Points:
         """Points good enough to choose by."""
         return self._points(Panels.good_to(PICTURE, 0.0))
@@ -72,11 +103,11 @@ class Factor:
 class Factors:
     """All laws that points stand for."""
 
-    laws: tuple[Factor, ...]
+    laws: tuple[PointLaw, ...]
 
     def beyond(self, epsilon: float) -> tuple[float, float, float]:
-        """Nothing finite is cut away."""
-        return 0.0, 0.0, 0.0
+        """Ends for what paths with a step that is cut away add to delta, and about its slope."""
+        return 0.0, math.fsum(law.removed for law in self.laws) * (1.0 + 8.0 * EPS), 0.0
 
     def moments(self, tilts: Array) -> "FactorMoments":
         return FactorMoments(
@@ -119,15 +150,15 @@ class FactorMoments:
         return math.fsum(law.count * each.log_g for law, each in zip(self.measure.laws, self.rows[index], strict=True))
 
     def log_decay(self, index: int, edges: Array) -> Array:
-        """No law exceeds its own moment, which its unit may be below by its error."""
+        """The sum of all laws'."""
         pairs = zip(self.measure.laws, self.rows[index], strict=True)
-        return np.full(len(edges), math.fsum(law.count * math.log1p(each.error) for law, each in pairs))
+        return np.asarray(np.sum([law.log_decay(each, edges) for law, each in pairs], axis=0))
 
 
 class FactorPicture:
     """Saddles of all laws that points stand for, which are held in one row, law after law."""
 
-    def __init__(self, laws: tuple[Factor, ...]) -> None:
+    def __init__(self, laws: tuple[PointLaw, ...]) -> None:
         held = [law.picture() for law in laws]
         self.counts = np.array([law.count for law in laws])
         self.starts = np.cumsum([0, *(len(points.loss) for points in held)])[:-1]

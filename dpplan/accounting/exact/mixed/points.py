@@ -21,6 +21,10 @@ LOSS_UNITS = 4.0 * EPS  # "as exact as a float can be": of an atom's loss
 LARGEST = 600.0  # of a loss: beyond it, masses leave the range of floats
 
 
+class Uncomposable(ArithmeticError):
+    """This law, here, is beyond what this engine does at a price: another is to answer."""
+
+
 @dataclass(frozen=True, eq=False)
 class Points:
     """P- and Q-masses at losses, [point] each, with p = q·e^loss.

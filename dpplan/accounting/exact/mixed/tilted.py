@@ -42,11 +42,13 @@ class Remainder:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """P- and Q-mass that no point has. exact: whether all else then is at the points, but for the rule."""
+    """P- and Q-mass that no point has, to `relative` of each. exact: whether all else is at the points, but for the
+    rule."""
 
     p: float
     q: float
     exact: bool
+    relative: float = ROUNDING
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +151,7 @@ class Tilted:
     @cached_property
     def _known(self) -> float:
         """What missing masses are off by in M(t)."""
-        return 4.0 * ROUNDING * ((1.0 + self.tilt) * self.missing.p + self.tilt * self.missing.q)
+        return 4.0 * self.missing.relative * ((1.0 + self.tilt) * self.missing.p + self.tilt * self.missing.q)
 
     @cached_property
     def error(self) -> float:
@@ -194,7 +196,7 @@ class Tilted:
             terms = self._units * (size * np.abs(self._gain) + self._fallen_size)
             shift = moved * (np.abs(self._gain) + self._lost)
             slope = float((terms + shift).sum()) * scale + float((moved * self.tilt * size * self.mass).sum())
-            slope += 4.0 * ROUNDING * (self.missing.p + self.missing.q) * scale
+            slope += 4.0 * self.missing.relative * (self.missing.p + self.missing.q) * scale
         slope += 16.0 * EPS * (1.0 + abs(self.log_g)) * abs(self.slope)
         slope += float((large * size + 3.0 * self.mass * moved).sum())
         bend = float((np.where(small, weight, 0.0) * size * size).sum())
