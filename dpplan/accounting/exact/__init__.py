@@ -2,8 +2,8 @@
 
 Both directions of the privacy loss are composed on their own and the larger is taken at the end. Steps that are
 sampled Gaussians go the fast road: one_step and two_steps in closed form, then contour/ (a transform, and an integral
-that turns it into delta), with gaussian_lattice/ where that finds no hold. Every other law goes to other_laws: with a
-Gaussian among them to mixed/, whose transforms are products, and else, or where that finds no hold, to general_lattice/.
+that turns it into delta), with gaussian_lattice/ where that finds no hold. Every other law goes to other_laws: to
+mixed/, whose transforms are products, where one of them decays, and to general_lattice/ where none does fast enough.
 invert turns delta into epsilon; a plain event (threshold_bound) and Rényi DP are what certify holds the result against;
 prove/ does it over in ball arithmetic.
 

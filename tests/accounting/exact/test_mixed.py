@@ -13,8 +13,9 @@ from mpmath import mp, mpf
 from dpplan.accounting import exact, pairs
 from dpplan.accounting.exact import mixed, other_laws
 from dpplan.accounting.exact.general_lattice import Composition
-from dpplan.accounting.exact.mixed.composed import Normal, Uncomposable
+from dpplan.accounting.exact.mixed.composed import Normal
 from dpplan.accounting.exact.mixed.factors import Factor, Factors
+from dpplan.accounting.exact.mixed.points import Uncomposable
 from dpplan.accounting.pairs import GaussianLoss, LaplaceLoss, ResponseLoss, Reversed, StatedLoss, Subsampled
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan

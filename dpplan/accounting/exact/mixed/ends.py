@@ -18,12 +18,13 @@ from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.exact.invert import MISPLACED, REBUILDS, Ends, solve, verified
 from dpplan.accounting.exact.mixed.composed import MixedLandscape, MixedMeasure, Normal, Part, Picture
 from dpplan.accounting.exact.mixed.factors import Factor, FactorPicture, Factors, PointLaw
+from dpplan.accounting.exact.mixed.mirrored import MirroredSteps
 from dpplan.accounting.exact.mixed.points import Uncomposable
 from dpplan.accounting.exact.mixed.replaced import MOST_RATE, ReplacedSteps
 from dpplan.accounting.exact.mixed.replaced_rule import Replacement
 from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.law import Law
-from dpplan.accounting.pairs.replaced import ReplacedGaussianLoss
+from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
 from dpplan.accounting.pairs.transformed import Reversed, Subsampled
 
 METHOD = "contour of mixed laws"
@@ -89,14 +90,18 @@ class MixedSteps:
     squared_mean: float
     sampled: Steps | None
     direction: Direction
-    replaced: tuple[ReplacedSteps, ...]
+    replaced: tuple[ReplacedSteps | MirroredSteps, ...]
     factors: tuple[Factor, ...]
     infinite: tuple[float, float]
     total: int
 
     @classmethod
     def of(cls, composition: Composition) -> "MixedSteps | None":
-        gaussians, rows, replaced = list[float](), list[tuple[float, float, int]](), list[ReplacedSteps]()
+        gaussians, rows, replaced = (
+            list[float](),
+            list[tuple[float, float, int]](),
+            list[ReplacedSteps | MirroredSteps](),
+        )
         directions, factors = set[Direction](), list[Factor]()
         for law, count in composition.terms:
             sampled = _sampled_gaussian(law)
@@ -107,6 +112,8 @@ class MixedSteps:
                 directions.add(sampled[2])
             elif isinstance(law, ReplacedGaussianLoss):
                 replaced.append(ReplacedSteps(Replacement(law.noise_multiplier, law.sample_rate), float(count)))
+            elif isinstance(law, Mirrored) and (inner := _sampled_gaussian(law.law)) and inner[2] is Direction.REMOVE:
+                replaced.append(MirroredSteps(Replacement(*inner[:2]), float(count)))
             else:
                 factor = Factor.of(law, count)
                 if factor is None:
@@ -193,7 +200,7 @@ class MixedSteps:
         return Ends(max(value.lower, self.infinite[0]), upper, METHOD, value.terms, contour)
 
 
-def _in_reach(gaussians: list[float], sampled: Steps | None, replaced: list[ReplacedSteps]) -> bool:
+def _in_reach(gaussians: list[float], sampled: Steps | None, replaced: list[ReplacedSteps | MirroredSteps]) -> bool:
     """Whether the engine is made for such noise and such rates."""
     if not all(LEAST_SQUARE <= square <= MOST_SQUARE for square in gaussians):
         return False

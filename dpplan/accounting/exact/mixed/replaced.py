@@ -109,7 +109,7 @@ class ReplacedDecay(Decay):
         # Variation of g, from above, of [b, the last edge] for every b.
         both = sampled + other
         log_g = log_p + math.log(variance) - np.log(both) - math.log1p(-min(tilted.error, 0.5))
-        ratio, rest = (sampled - other) / both, 1.0 - both
+        ratio = (sampled - other) / both
         least, most = sampled[:-1] + other[1:], sampled[1:] + other[:-1]
         products = [r * c for r in (ratio[:-1], ratio[1:]) for c in (1.0 - least, 1.0 - most)]
         high = (1.0 + t) * sampled[1:] + t * other[:-1] - x[:-1] - np.min(products, axis=0)

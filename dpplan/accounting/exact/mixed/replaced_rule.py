@@ -5,14 +5,14 @@ With φ the density of N(0, σ²), r(x) = 1 - q + q·e^((2x - 1)/2σ²) and a cu
     M(z) = ∫ c·φ(x)·r(x)^(1 + z)·r(-x)^-z dx.
 
 The integrand f is analytic in |Im x| < πσ². The rule of step h over the whole line errs by at most
-2·max_±∫|f(x ± iy)|dx / (e^(2πy/h) - 1) (Trefethen, Weideman 2014, SIAM Review 56, Thm 5.1), for any y below πσ²/2, where
+2·max_±∫|f(x ± iy)|dx / (e^(2πy/h) - 1) (Trefethen, Weideman 2014, SIAM Review 56, Thm 5.1), y any below πσ²/2, where
 
     cos(y/σ²)·r(x) <= |r(x + iy)| <= r(x),   |c(x + iy)| <= e^(y²/2w²)·c(x),   |φ(x + iy)| = e^(y²/2σ²)·φ(x),
 
-and |r^iu| <= e^(u·arg), the argument rising with x. So the integral is bounded cell by cell, each factor taken at the end
-of the cell where it is largest. Outside the nodes' range, x <= -1/2: r(x) <= 1 <= r(-x); x >= b >= 1/2: r(x) is at most
-q·e^((2x - 1)/2σ²)/s(b) with s(b) the probability of having been sampled, and 1 - q <= r(-x) <= 1: Gaussian tails bound
-all of it.
+and |r^iu| <= e^(u·arg), the argument rising with x. So the integral is bounded cell by cell, each factor taken at the
+end of the cell where it is largest. Outside the nodes' range, x <= -1/2: r(x) <= 1 <= r(-x); x >= b >= 1/2: r(x) is at
+most q·e^((2x - 1)/2σ²)/s(b) with s(b) the probability of having been sampled, and 1 - q <= r(-x) <= 1: where cells end,
+Gaussian tails bound all of it.
 
 Symbols: s = Re z, u >= |Im z|; arrays are [cell edge] or [node].
 """
