@@ -18,9 +18,9 @@ METHODS = {
         "δ of one step, averaged over the losses of the other, by Gauss's rule with a proven error",
         "of two steps this is the quickest, and narrow everywhere",
     ),
-    "contour of mixed laws": (
-        "δ as an integral over frequencies, of the product of the transforms of Gaussian losses and of others",
-        "the losses are of several kinds, of which one at least is a Gaussian's",
+    "contour of any law": (
+        "δ as an integral over the frequencies of the privacy loss, whose transform is the product of all steps'",
+        "not all losses are those of sampled Gaussians, and some transforms fade fast enough with frequency",
     ),
     "lattice of any law": (
         "the loss of a step moved to a lattice, once so that no δ falls and once so that none rises, and composed",

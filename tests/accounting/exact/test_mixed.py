@@ -269,6 +269,13 @@ def test_losses_at_infinity_count_whole_and_are_never_spent_twice():
     assert other_laws.epsilon_ends([(pairs.gaussian(1.0), 1), (pairs.stated(1.0, 1e-4), 5)], 4.9e-4).lower == math.inf
 
 
+def test_a_direction_that_spends_nothing_decides_nothing():
+    run = Composition.of([(GaussianLoss(1.0), 2), (StatedLoss(1.0, 0.0), 5)])
+    assert not mixed.epsilon_below(run, 1.0, 0.0)
+    assert not mixed.epsilon_below(run, math.inf, 1e-5)
+    assert mixed.epsilon_below(Composition.of([(StatedLoss(1.0, 0.0), 5)]), 5.1, 0.0)  # its largest loss is 5
+
+
 def test_a_plan_of_two_batch_sizes_one_of_them_all_names_the_engine():
     phases = (Phase(Gaussian(20.0), FixedSize(1000, 1000), 3), Phase(Gaussian(4.0), FixedSize(20, 1000), 300))
     bound = exact.epsilon(Plan(phases), 1e-5)

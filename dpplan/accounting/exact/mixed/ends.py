@@ -1,7 +1,7 @@
-"""Stage 3, invert: delta and epsilon of one direction of a plan whose steps are sampled Gaussians and others.
+"""Stage 3, invert: delta and epsilon of one direction of a plan of Gaussians, sampled or not, and steps of other kinds.
 
-None where this is not the way: no sampled Gaussian among the steps, or one of the other direction, laws that points do
-not stand for, Gaussians too weak for their decay to end the frequency integral at a price.
+None where this is not the way: nothing among the steps whose transform decays, or not fast enough to end the frequency
+integral at a price; sampled Gaussians of both directions; laws that points do not stand for.
 """
 
 import math
@@ -27,7 +27,7 @@ from dpplan.accounting.pairs.law import Law
 from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
 from dpplan.accounting.pairs.transformed import Reversed, Subsampled
 
-METHOD = "contour of mixed laws"
+METHOD = "contour of any law"
 ACCURACY = Accuracy(aliases=math.log(1e-14), rest=math.log(1e-13), most=65536)
 # The noise multipliers and rates that the Gaussians' quadrature is made for.
 LEAST_NOISE, MOST_NOISE, LEAST_RATE = 0.1, 1e6, 1e-12
@@ -72,7 +72,9 @@ def epsilon_below(composition: Composition, epsilon: float, delta: float) -> boo
     mixed = MixedSteps.of(composition)
     if epsilon >= composition.largest and composition.infinite.upper <= delta:
         return True
-    if mixed is None or delta - composition.infinite.upper < TO_SPEND * delta or composition.steps == 1:
+    if not (0.0 < delta < 1.0 and math.isfinite(epsilon)) or delta - composition.infinite.upper < TO_SPEND * delta:
+        return False
+    if mixed is None or composition.steps == 1:
         return False
     try:
         with np.errstate(**_QUIET):
