@@ -272,7 +272,7 @@ def test_losses_at_infinity_count_whole_and_are_never_spent_twice():
 def test_a_direction_that_spends_nothing_decides_nothing():
     run = Composition.of([(GaussianLoss(1.0), 2), (StatedLoss(1.0, 0.0), 5)])
     assert not mixed.epsilon_below(run, 1.0, 0.0)
-    assert not mixed.epsilon_below(run, math.inf, 1e-5)
+    assert not mixed.epsilon_below(run, 0.5, 1e-5)
     assert mixed.epsilon_below(Composition.of([(StatedLoss(1.0, 0.0), 5)]), 5.1, 0.0)  # its largest loss is 5
 
 
