@@ -68,18 +68,14 @@ def _ends(known: Known, figure: Figure, negligible: Callable[[Composition, float
 
 
 def _composed(known: Known, figure: Figure, negligible: Callable[[Composition, float], bool]) -> Ends:
-    above = _larger(_directions(known), figure, negligible)
-    choices = max(len(pair.realised) for pair, _ in known)
-    below = [
-        _larger(_directions([(pair.realisation(choice), steps) for pair, steps in known]), figure, negligible)
-        for choice in range(choices)
-    ]
-    lower = max((each.lower for each in below or [above] if not math.isnan(each.lower)), default=0.0)
-    return Ends(lower, above.upper, above.method, above.terms, above.contour)
+    dominating, realised = compositions(known)
+    above = _larger(dominating, figure, negligible)
+    below = [_larger(each, figure, negligible) for each in realised] or [above]
+    return Ends(max(each.lower for each in below), above.upper, above.method, above.terms, above.contour)
 
 
 def _larger(directions: list[Composition], figure: Figure, negligible: Callable[[Composition, float], bool]) -> Ends:
-    """The larger of the directions' figures; a NaN for an upper end proves nothing."""
+    """The larger of the directions' figures."""
     first, *others = directions
     ends = _sane(figure(first))
     for other in others:
@@ -89,9 +85,18 @@ def _larger(directions: list[Composition], figure: Figure, negligible: Callable[
 
 
 def _sane(ends: Ends) -> Ends:
+    """Without NaN, which proves nothing."""
     lower = 0.0 if math.isnan(ends.lower) else ends.lower
     upper = math.inf if math.isnan(ends.upper) else ends.upper
     return Ends(lower, upper, ends.method, ends.terms, ends.contour)
+
+
+def compositions(known: Known) -> tuple[list[Composition], list[list[Composition]]]:
+    """What bounds delta from above, in each direction (one, where both are the same), and for each choice among the
+    pairs that are realised what bounds it from below; no choice where the dominating pairs are realised themselves."""
+    choices = max(len(pair.realised) for pair, _ in known)
+    realised = ([(pair.realisation(choice), steps) for pair, steps in known] for choice in range(choices))
+    return _directions(known), [_directions(each) for each in realised]
 
 
 def _directions(known: Known) -> list[Composition]:
