@@ -1,6 +1,6 @@
 """Epsilon and delta of laws of any kind, both directions composed on their own and the larger taken at the end.
 
-Where a sampled Gaussian is among them, the fast engine first (mixed/); the lattice engine where that does not serve, or
+Where the transform of one of them decays, the fast engine first (mixed/); the lattice where that does not serve, or
 proves less than NARROW. What both prove holds.
 """
 

@@ -1,5 +1,6 @@
 """Gaussians and laws of other kinds in one contour: against sums over all outcomes, and against the lattice."""
 
+import dataclasses
 import math
 import random
 from collections.abc import Callable
@@ -12,8 +13,9 @@ from mpmath import mp, mpf
 
 from dpplan.accounting import exact, pairs
 from dpplan.accounting.exact import mixed, other_laws
+from dpplan.accounting.exact.contour.composed_loss import Line
 from dpplan.accounting.exact.general_lattice import Composition
-from dpplan.accounting.exact.mixed.composed import Normal
+from dpplan.accounting.exact.mixed.composed import MixedMeasure, Normal
 from dpplan.accounting.exact.mixed.factors import Factor, Factors
 from dpplan.accounting.exact.mixed.points import Uncomposable
 from dpplan.accounting.pairs import GaussianLoss, LaplaceLoss, ResponseLoss, Reversed, StatedLoss, Subsampled
@@ -238,6 +240,15 @@ def test_twenty_laplace_releases_before_a_training_run():
     assert there.relative_width <= 1e-9
 
 
+def test_the_larger_direction_decides_whichever_comes_first():
+    known = [(pairs.laplace(5.0), 20), (pairs.subsampled(pairs.gaussian(3.0), 0.02), 500)]
+    swapped = [(dataclasses.replace(pair, remove=pair.add, add=pair.remove), steps) for pair, steps in known]
+    for figure, at in ((other_laws.epsilon_ends, 1e-6), (other_laws.delta_ends, 3.0)):
+        ends, other = figure(known, at), figure(swapped, at)
+        assert other.lower == pytest.approx(ends.lower, rel=1e-10)
+        assert other.upper == pytest.approx(ends.upper, rel=1e-10)
+
+
 @pytest.mark.parametrize(
     "known",
     [
@@ -313,3 +324,27 @@ def test_parts_of_a_product_hold_their_transforms(tilt):
         assert top <= mpf(float(table.logs[0])) <= top + mpf(10) ** -11 * (1 + abs(top))
         assert np.all(table.log_decay(0, u) >= np.log(np.abs(line.values)) - 1e-9)
         assert float(np.max(line.error / np.maximum(np.abs(line.values), 1e-300))) < 1e-6
+
+
+class Stub:
+    """A part with a line and errors that are known."""
+
+    def __init__(self, value: complex, error: float, unit: float, beyond: tuple[float, float, float]) -> None:
+        self.value, self.error, self.unit, self.ends = value, error, unit, beyond
+
+    def line(self, tilt: float, u: np.ndarray) -> Line:
+        return Line(np.full(len(u), self.value), np.full(len(u), self.error), self.unit, 1.5)
+
+    def beyond(self, epsilon: float) -> tuple[float, float, float]:
+        return self.ends
+
+
+def test_a_product_is_off_by_what_its_factors_may_be_off_together():
+    first, second = Stub(0.5j, 0.01, 2.0, (0.0, 0.01, 0.0)), Stub(-0.2, 0.03, -1.0, (0.02, 0.03, -0.1))
+    measure = MixedMeasure((first, second), (0.001, 0.002))
+    line = measure.line(1.0, np.linspace(0.0, 1.0, 3))
+    assert line.values == pytest.approx(-0.1j)
+    assert np.all(line.error >= 0.51 * 0.23 - 0.1)
+    assert line.error == pytest.approx(0.51 * 0.23 - 0.1, rel=1e-9)
+    assert (line.log_unit, line.mean) == (1.0, 3.0)
+    assert measure.beyond(1.0) == pytest.approx((0.021, 0.042, -0.1))
