@@ -11,7 +11,7 @@ from dpplan.accounting.exact.mixed import laplace_rule
 from dpplan.accounting.exact.mixed.factors import Factor
 from dpplan.accounting.exact.mixed.laplace_rule import Density, Panels, densities
 from dpplan.accounting.exact.mixed.points import Points
-from dpplan.accounting.exact.mixed.tilted import Tilted
+from dpplan.accounting.exact.mixed.tilted import Remainder, Tilted
 from dpplan.accounting.pairs import (
     Finite,
     GaussianLoss,
@@ -173,3 +173,16 @@ def test_laws_that_no_points_stand_for_are_left_to_another_engine(law):
 def test_losses_beyond_floats_are_left_to_another_engine():
     assert Factor.of(LaplaceLoss(1e-3), 1) is None
     assert Factor.of(pairs.stated(700.0, 0.0).remove, 1) is None
+
+
+def test_what_a_rule_leaves_out_counts_in_units_of_the_moment_however_large():
+    """At a tilt of 200 the moment is e^960: neither it nor the remainder is a float."""
+    factor = Factor.of(LaplaceLoss(0.2), 1)
+    assert factor is not None
+    tilted = factor.at(np.array([200.0]))[0]
+    real = laplace_transform(5.0, 1.0, False, mpc(200)).real
+    assert abs(mp.log(real) - mpf(tilted.log_g)) <= mp.log1p(mpf(tilted.error))
+    assert tilted.error < 1e-10
+    spoiled = Tilted(tilted.points, tilted.missing, 200.0, Remainder(tilted.log_g + 3.0))
+    assert spoiled.error > math.exp(3.0)
+    assert np.all(spoiled.line(np.linspace(0.0, 1.0, 3))[2] > 2.0 * math.exp(3.0))

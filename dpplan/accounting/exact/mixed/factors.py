@@ -21,7 +21,6 @@ from dpplan.accounting.pairs.law import Law
 PICTURE = 8.0  # tilt up to which the points serve by which a place is chosen
 MOST_POINTS = 20_000
 LINE_WORK = 150_000_000  # points times frequencies of one law: a second at most
-LOG_HUGE = 650.0
 
 
 class PointLaw(Protocol):
@@ -68,7 +67,7 @@ class Factor:
             raise Uncomposable("more points than this engine takes")
         held, zero, minus_one = self._points(panels), self._left_out(panels, 0.0), self._left_out(panels, -1.0)
         return [
-            Tilted(held, self._missing, tilt, Remainder(self._left_out(panels, tilt, u), zero, minus_one))
+            Tilted(held, self._missing, tilt, Remainder.of(self._left_out(panels, tilt, u), zero, minus_one))
             for tilt in tilts.tolist()
         ]
 
@@ -95,8 +94,8 @@ class Factor:
         return found
 
     def _left_out(self, panels: Panels, s: float, u: float = 0.0) -> float:
-        """What the rule leaves out of the moment at Re z = s and |Im z| <= u."""
-        return sum(math.exp(min(panels.log_remainder(part, s, u), LOG_HUGE)) for part in self.parts)
+        """log of what the rule leaves out of the moment at Re z = s and |Im z| <= u."""
+        return float(np.logaddexp.reduce([panels.log_remainder(part, s, u) for part in self.parts], initial=-math.inf))
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,6 @@ HIGHEST = 1.45  # of them: the largest |Im x|/σ², below π/2
 TURNS = 15.0  # by how much r^w may turn and grow over half a panel
 MOST_PANELS = 300
 PICTURE = 8.0
-LOG_HUGE = 650.0
 
 
 @dataclass(frozen=True)
@@ -160,9 +159,9 @@ class MirroredSteps:
         rule = HalfLine.good_to(self.step, float(np.max(tilts)), u)
         if rule.count > MOST_PANELS:
             raise Uncomposable("more panels than this engine takes")
-        held, zero, minus_one = rule.points(), _left_out(rule, 0.0), _left_out(rule, -1.0)
+        held, zero, minus_one = rule.points(), rule.log_remainder(0.0, 0.0), rule.log_remainder(-1.0, 0.0)
         return [
-            Tilted(held, self._missing, tilt, Remainder(_left_out(rule, tilt, u), zero, minus_one))
+            Tilted(held, self._missing, tilt, Remainder.of(rule.log_remainder(tilt, u), zero, minus_one))
             for tilt in tilts.tolist()
         ]
 
@@ -179,10 +178,6 @@ class MirroredSteps:
         """As `contour.composed_loss.Moments.log_decay`."""
         own = self.count * math.log1p(tilted.error)
         return MirroredDecay(self._steps, self.step, tilted).log_bounds(edges) + own
-
-
-def _left_out(rule: HalfLine, s: float, u: float = 0.0) -> float:
-    return math.exp(min(rule.log_remainder(s, u), LOG_HUGE))
 
 
 class MirroredDecay(Decay):

@@ -25,7 +25,6 @@ from dpplan.accounting.numerics import Array, outward
 PICTURE = 8.0
 MOST_NODES = 20_000
 MOST_RATE = 0.999  # 1 - q enters bounds to the power of the tilt
-LOG_HUGE = 650.0
 NEXT_TO_NOTHING = 1e-16  # of the heaviest node
 
 
@@ -63,9 +62,15 @@ class ReplacedSteps:
         rule = Trapezoid.good_to(self.step, float(np.max(tilts)), u)
         if rule.nodes > MOST_NODES:
             raise Uncomposable("more nodes than this engine takes")
-        held, missing, zero, minus_one = rule.points(), self.step.missing, _left_out(rule, 0.0), _left_out(rule, -1.0)
+        held, missing, zero, minus_one = (
+            rule.points(),
+            self.step.missing,
+            rule.log_remainder(0.0, 0.0),
+            rule.log_remainder(-1.0, 0.0),
+        )
         return [
-            Tilted(held, missing, tilt, Remainder(_left_out(rule, tilt, u), zero, minus_one)) for tilt in tilts.tolist()
+            Tilted(held, missing, tilt, Remainder.of(rule.log_remainder(tilt, u), zero, minus_one))
+            for tilt in tilts.tolist()
         ]
 
     def picture(self) -> Points:
@@ -82,10 +87,6 @@ class ReplacedSteps:
         """As `contour.composed_loss.Moments.log_decay`."""
         own = self.count * math.log1p(tilted.error)
         return ReplacedDecay(self._steps, self.step, tilted).log_bounds(edges) + own
-
-
-def _left_out(rule: Trapezoid, s: float, u: float = 0.0) -> float:
-    return math.exp(min(rule.log_remainder(s, u), LOG_HUGE))
 
 
 class ReplacedDecay(Decay):

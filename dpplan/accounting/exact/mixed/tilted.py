@@ -33,11 +33,18 @@ SPLIT = 30.0  # of tL: beyond it e^(tL) is taken with its mass, and 1 + tL besid
 
 @dataclass(frozen=True, slots=True)
 class Remainder:
-    """What a rule leaves out of E_P[e^(zL)]: at Re z = t and |Im z| up to the line's end, and at z = 0 and z = -1."""
+    """What a rule leaves out of E_P[e^(zL)]: its logarithm at Re z = t and |Im z| up to the line's end, and itself at
+    z = 0 and z = -1."""
 
-    at_tilt: float = 0.0
+    log_at_tilt: float = -math.inf
     at_zero: float = 0.0
     at_minus_one: float = 0.0
+
+    @classmethod
+    def of(cls, at_tilt: float, at_zero: float, at_minus_one: float) -> "Remainder":
+        """From logarithms."""
+        zero, minus_one = (math.exp(log) if log < LOG_HUGE else math.inf for log in (at_zero, at_minus_one))
+        return cls(at_tilt, zero, minus_one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,7 @@ class Missing:
 
 @dataclass(frozen=True, eq=False)
 class Tilted:
-    """A law under a tilt t >= 0. remainder: in units of 1, not of M(t)."""
+    """A law under a tilt t >= 0."""
 
     points: Points
     missing: Missing
@@ -148,6 +155,11 @@ class Tilted:
         units = EPS * (len(loss) + 64.0 + 8.0 * np.abs(t * loss) + 4.0 * (np.abs(self._terms) + abs(self.log_g)))
         return np.asarray(units + self.points.relative + t * self.points.moved)
 
+    @property
+    def _rule(self) -> float:
+        """What the rule leaves out at the tilt, in units of M(t); more than e^LOG_HUGE is as useless as that."""
+        return math.exp(min(self.remainder.log_at_tilt - self.log_g, LOG_HUGE))
+
     @cached_property
     def _known(self) -> float:
         """What missing masses are off by in M(t)."""
@@ -159,13 +171,13 @@ class Tilted:
         rule = self.remainder
         if self.direct:
             rounding = float((self.mass * self._units).sum()) + EPS * (16.0 + 8.0 * abs(self.log_g))
-            return (rounding + rule.at_tilt * self._scale) * (1.0 + SECOND_ORDER)
+            return (rounding + self._rule) * (1.0 + SECOND_ORDER)
         t = self.tilt
         moved = self.points.moved * t * (np.abs(self._gain) + self._lost)
         summed = float((self._units * (self._grown + t * self._fallen_size) + moved).sum()) + self._known
-        left_out = rule.at_tilt + (1.0 + t) * rule.at_zero + t * rule.at_minus_one
+        left_out = (1.0 + t) * rule.at_zero + t * rule.at_minus_one
         rounding = 16.0 * EPS * (abs(self._excess) * self._scale + abs(self.log_g))
-        return ((summed + left_out) * self._scale + rounding) * (1.0 + SECOND_ORDER)
+        return ((summed + left_out) * self._scale + self._rule + rounding) * (1.0 + SECOND_ORDER)
 
     @property
     def log_top(self) -> float:
@@ -201,6 +213,6 @@ class Tilted:
         slope += float((large * size + 3.0 * self.mass * moved).sum())
         bend = float((np.where(small, weight, 0.0) * size * size).sum())
         level = self.error + 2.0 * float(large.sum())
-        level += (2.0 * rule.at_tilt + (1.0 + self.tilt) * rule.at_zero + self.tilt * rule.at_minus_one) * scale
+        level += ((1.0 + self.tilt) * rule.at_zero + self.tilt * rule.at_minus_one) * scale + 2.0 * self._rule
         slope += (rule.at_zero + rule.at_minus_one) * scale
         return np.asarray((level + u * slope + u * u * bend) * (1.0 + SECOND_ORDER))
