@@ -152,7 +152,12 @@ def test_many_sampled_gaussians_and_a_stated_pair():
 
 @pytest.mark.parametrize(
     ("scale", "steps", "sigma", "releases", "epsilon"),
-    [(5.0, 20, 2.0, 5, 4.0), (0.5, 3, 1.0, 1, 7.0), (10.0, 1000, 5.0, 100, 60.0), (2.0, 40, 20.0, 1, 19.5)],
+    [
+        (5.0, 20, 2.0, 5, 4.0),
+        (0.5, 3, 1.0, 1, 7.0),
+        (10.0, 1000, 5.0, 100, 60.0),
+        pytest.param(2.0, 40, 20.0, 1, 19.5, marks=pytest.mark.slow),
+    ],
 )
 def test_laplace_releases_among_gaussians(scale, steps, sigma, releases, epsilon):
     moments = [(pair_oracle.laplace_moment(scale), steps), (pair_oracle.gaussian_moment(sigma), releases)]
@@ -213,7 +218,11 @@ def random_plan(rng: random.Random) -> tuple[other_laws.Known, float]:
     ("others", "delta"),
     [
         ([(pairs.subsampled(pairs.laplace(1.0), 0.1), 50), (pairs.stated(0.3, 1e-12), 4)], 1e-7),
-        ([(pairs.mixed(((0.25, pairs.laplace(2.0)), (0.75, pairs.randomized_response(4, 0.8)))), 9)], 1e-25),
+        pytest.param(
+            [(pairs.mixed(((0.25, pairs.laplace(2.0)), (0.75, pairs.randomized_response(4, 0.8)))), 9)],
+            1e-25,
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_both_engines_meet(others, delta):

@@ -144,7 +144,12 @@ def test_figures_hold_those_of_mpmath(sigma, q, steps, epsilon, delta):
 
 @pytest.mark.parametrize(
     ("sigma", "q", "steps", "delta"),
-    [(1.0, 0.01, 1000, 1e-5), (1.1, 0.004, 14063, 1e-50), (0.6, 0.1, 50, 1e-5), (10.2, 5e-4, 339, 8e-6)],
+    [
+        pytest.param(1.0, 0.01, 1000, 1e-5, marks=pytest.mark.slow),
+        (1.1, 0.004, 14063, 1e-50),
+        (0.6, 0.1, 50, 1e-5),
+        (10.2, 5e-4, 339, 8e-6),
+    ],
 )
 def test_the_lattice_meets_it_and_is_wider(sigma, q, steps, delta):
     run = Composition.of([(ReplacedGaussianLoss(sigma, q), steps)])
