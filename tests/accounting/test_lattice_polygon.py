@@ -1,6 +1,7 @@
 """One step on the lattice lies between its two polygons: held against the step's own curve H(α) = ∫(dP - α·dQ)₊."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import oracle
@@ -158,3 +159,29 @@ def test_atoms_of_several_laws_share_a_step_as_well_as_they_can():
 
 def test_a_law_without_atoms_leaves_the_step_as_it_is():
     assert spacing.step([(pairs.gaussian(1.0).remove, 5.0)], 1.0, 0.123) == 0.123
+
+
+@dataclass(frozen=True)
+class FarOut(pairs.Law):
+    """1e-65 of P, evenly on losses from 590 to 600, where Q's masses are a few of the smallest floats, and one more."""
+
+    def masses(self, edges):
+        inside = np.clip(edges, 590.0, 600.0)
+        p = 1e-66 * np.diff(inside)
+        q = 1e-66 * (np.exp(-inside[:-1]) * -np.expm1(-np.diff(inside)))
+        return pairs.Masses(p, np.nextafter(q, 1.0), np.full(len(p), 1e-15), np.zeros(len(edges)))
+
+
+@pytest.mark.parametrize("h", [0.25, 0.11])
+def test_a_mass_of_q_that_floats_do_not_hold_is_never_rounded_up_from_above(h):
+    """A lattice law with more of Q than there is would have a curve below the true one."""
+    law = discretise(FarOut(), Lattice(h, 1.5 * h), (590.0, 600.0))
+    place = law.up.first + np.arange(len(law.up.masses))
+    with np.errstate(divide="ignore"):
+        log_q = float(np.logaddexp.reduce(np.log(law.up.masses) + law.shift - 1.5 * h * place))
+        log_p = float(
+            np.logaddexp.reduce(np.log(law.up.masses) + law.shift - 1.5 * h * place + law.up.loss + h * place)
+        )
+    truth = math.log(1e-66) - 590.0 + math.log(-math.expm1(-10.0))
+    assert log_q <= truth + 1e-12
+    assert math.exp(log_p) + law.infinite[1] >= 1e-65 * (1.0 - 1e-12)

@@ -1,12 +1,13 @@
 """The exact accountant: a certified interval around the epsilon that a plan really spends.
 
 Both directions of the privacy loss are composed on their own and the larger is taken at the end. Steps that are
-sampled Gaussians go the fast road; every other law goes to the general lattice.
+sampled Gaussians go the fast road; every other law goes to other_laws.
 
     contour/             a transform, and an integral that turns it into delta
     gaussian_lattice/    where the contour finds no hold
     gaussian_one_step    one step by formula
     gaussian_two_steps   two, by formula and one integral
+    mixed/               laws of other kinds whose transforms are products, where one of them decays
     general_lattice/     laws of any kind, from above and below
     other_laws           delta and epsilon of plans that are no sampled Gaussians
     many                 many plans near one target at once
@@ -36,7 +37,8 @@ import numpy as np
 from dpplan.accounting import gdp, rdp
 from dpplan.accounting.bound import Bound, Guarantee, widened
 from dpplan.accounting.description import Description
-from dpplan.accounting.exact import cross_check, invert, other_laws
+from dpplan.accounting.exact import cross_check, invert, mixed, other_laws
+from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.cross_check import Reconciled
 from dpplan.accounting.exact.event_lower_bound import EventBound
@@ -213,8 +215,11 @@ def _of_laws(
     theorems = "; ".join(dict.fromkeys(pair.theorem for pair, _ in known))
     lower, upper = widened(quantity, ends.lower, ends.upper)
     wide = "; wider than usual, no method here can do better on this plan" if upper - lower > WIDE * upper else ""
-    details = {"method": ends.method, "proven": (ends.lower, ends.upper)}
-    why = f"laws of the privacy loss, composed on a lattice: {theorems}{wide}"
+    details: dict[str, object] = {"method": ends.method, "proven": (ends.lower, ends.upper)}
+    if isinstance(ends.contour, Contour):
+        details |= {"terms": dict(ends.terms), "tilt": ends.contour.tilt, "frequencies": len(ends.contour.u)}
+    on = "along a contour" if ends.method == mixed.METHOD else "on a lattice"
+    why = f"laws of the privacy loss, composed {on}: {theorems}{wide}"
     return Bound(quantity, lower, upper, Guarantee.CERTIFIED, NAME, plan.assumptions, why, details=details)
 
 

@@ -83,7 +83,7 @@ def _two_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
     if two.at(0.0).upper <= delta:
         return Ends(0.0, 0.0, two.method, two.at(0.0).terms, two)
     two.epsilon = two.near(delta, EventBound(steps).epsilon(delta))
-    return _verified(two, delta, two.epsilon, two.at(two.epsilon))
+    return verified(two, delta, two.epsilon, two.at(two.epsilon))
 
 
 def _many_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
@@ -99,11 +99,11 @@ def _many_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
     for _ in range(REBUILDS):
         if not contour.reached:
             return _by_grid(steps, direction, delta, contour.epsilon)
-        epsilon, value = _solve(contour, delta)
+        epsilon, value = solve(contour, delta)
         if abs(epsilon - contour.epsilon) * contour.tilt < MISPLACED:
             break
         contour = placement.plain(steps, direction, landscape.for_epsilon(epsilon), epsilon, log_delta)
-    ends = _verified(contour, delta, epsilon, value)
+    ends = verified(contour, delta, epsilon, value)
     return ends if ends.relative_width < FAIR else ends.narrowed(_by_grid(steps, direction, delta, epsilon))
 
 
@@ -128,7 +128,7 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
     for attempt in range(SETTLING):
         points = composition.COARSE if attempt else composition.ROUGH
         coarse = composition.near(steps, direction, epsilon, math.log(delta), points)
-        found, value = _solve(coarse, delta)
+        found, value = solve(coarse, delta)
         moved, epsilon = abs(found - epsilon) * coarse.tilt, found
         if attempt and moved < MISPLACED:
             break
@@ -147,7 +147,7 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
             rare, asked = _by_rare(steps, delta, guess), True
             if rare.relative_width <= FAIR:
                 return rare
-    ends = _verified(coarse, delta, epsilon, value).narrowed(rare)
+    ends = verified(coarse, delta, epsilon, value).narrowed(rare)
     if ends.relative_width > NARROW:
         ends = ends.narrowed(ends_around(_fine(steps, direction, epsilon, math.log(delta), ends.relative_width), delta))
     return ends
@@ -160,10 +160,10 @@ def _by_rare(steps: Steps, delta: float, epsilon: float) -> Ends:
         contour = cut_choice.contour(steps, epsilon, math.log(delta)) if epsilon > 0.0 else None
         if contour is None:
             break
-        found, value = _solve(contour, delta)
+        found, value = solve(contour, delta)
         if found <= 0.0 and value.upper <= delta:
             return Ends(0.0, 0.0, contour.method, value.terms, contour)
-        ends = ends.narrowed(_verified(contour, delta, found, value))
+        ends = ends.narrowed(verified(contour, delta, found, value))
         if ends.relative_width <= NARROW or not abs(found - epsilon) * contour.tilt > CLOSER:
             break
         epsilon = found
@@ -179,7 +179,7 @@ def _fine(steps: Steps, direction: Direction, epsilon: float, log_delta: float, 
     return composition.near(steps, direction, epsilon, log_delta, composition.points_for(width, NARROW))
 
 
-def _solve(contour: Contour | LatticeComposition | TwoSteps, delta: float) -> tuple[float, DeltaInterval]:
+def solve(contour: Contour | LatticeComposition | TwoSteps, delta: float) -> tuple[float, DeltaInterval]:
     """Newton's rule for log delta on the estimate; good to rounding where the contour is well placed."""
     epsilon = max(contour.epsilon, 0.0)
     value = contour.at(epsilon)
@@ -202,10 +202,10 @@ def _solve(contour: Contour | LatticeComposition | TwoSteps, delta: float) -> tu
 
 def ends_around(contour: Contour | LatticeComposition | TwoSteps, delta: float) -> Ends:
     """Certified ends for epsilon from one contour or grid, wherever it was put."""
-    return _verified(contour, delta, *_solve(contour, delta))
+    return verified(contour, delta, *solve(contour, delta))
 
 
-def _verified(
+def verified(
     contour: Contour | LatticeComposition | TwoSteps, delta: float, epsilon: float, value: DeltaInterval
 ) -> Ends:
     """Widen around the estimate until both inequalities hold as computed."""

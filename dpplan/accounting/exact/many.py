@@ -89,7 +89,7 @@ def _ends(steps: Steps, epsilon: float, delta: float) -> tuple[Array, Array, Arr
 
 
 def _inverted(made: Sums, aim: float, delta: float) -> tuple[Array, Array]:
-    """The two ends of ε for one group of contours: see invert._solve and invert._verified."""
+    """The two ends of ε for one group of contours: see invert.solve and invert.verified."""
     epsilon = np.full(len(made.rows), aim)
     least, most = aim / FARTHEST, aim * FARTHEST
     for _ in range(ROUNDS):

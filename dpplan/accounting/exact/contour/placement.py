@@ -21,7 +21,7 @@ from dpplan.accounting.exact.contour.privacy_loss import Cut, Direction, Steps
 from dpplan.accounting.exact.contour.quadrature import MOST_VALUES
 from dpplan.accounting.exact.contour.rare_jumps.far_runs import Falling
 from dpplan.accounting.exact.contour.saddle_point import Landscape, Saddle, log_chernoff_factor
-from dpplan.accounting.numerics import outward
+from dpplan.accounting.numerics import Array, outward
 
 LOG_REMOVED = math.log(1e-12)
 FAR_WIDTH = 1.0 / 3.0  # of σ
@@ -48,20 +48,29 @@ def landscape(steps: Steps, direction: Direction, log_delta: float) -> Landscape
 
 def plain(steps: Steps, direction: Direction, saddle: Saddle, epsilon: float, log_delta: float) -> Contour:
     """A contour over the whole law at this saddle."""
-    tilt = saddle.tilt
-    gap = 8.0 / math.sqrt(saddle.spread)
-    factors = ALIAS_TILTS if len(steps.sigma) <= MANY else ALIAS_TILTS[1:]
-    tilts = np.array([tilt] + [tilt + factor * gap for factor in factors if factor * gap > -tilt])
+    tilts = alias_tilts(saddle, len(steps.sigma))
+    measure = plain_measure(steps, direction, saddle, float(tilts[-1]), log_delta)
+    return Contour(measure.moments(tilts), 0, saddle.spread, Aim(epsilon, log_delta), PLAIN)
+
+
+def alias_tilts(saddle: Saddle, phases: int) -> Array:
+    """The saddle's tilt, and those at which the aliases of a contour there are bounded."""
+    tilt, gap = saddle.tilt, 8.0 / math.sqrt(saddle.spread)
+    factors = ALIAS_TILTS if phases <= MANY else ALIAS_TILTS[1:]
+    return np.array([tilt] + [tilt + factor * gap for factor in factors if factor * gap > -tilt])
+
+
+def plain_measure(steps: Steps, direction: Direction, saddle: Saddle, largest_tilt: float, log_delta: float) -> Measure:
+    """The whole law, but for losses that are absurd at this delta where the tilt would reach for them."""
     far = None
     limit = far_limit(steps, log_delta + LOG_REMOVED, FAR_WIDTH)
     if direction is Direction.ADD:
         # Its loss falls without end far right, where e^{iuL} grows off the real line as r^u does on it.
         far = cut_at(steps, limit, 12.0 / math.sqrt(saddle.spread), FAR_WIDTH)
-    elif np.any(direction.exponent(tilt) + 3.0 * steps.sigma > limit):
-        far = cut_at(steps, limit, float(tilts[-1]), FAR_WIDTH)
+    elif np.any(direction.exponent(saddle.tilt) + 3.0 * steps.sigma > limit):
+        far = cut_at(steps, limit, largest_tilt, FAR_WIDTH)
     most = min(max(PLAIN_VALUES, PLAIN_EACH * len(steps.sigma)), MOST_VALUES)
-    moments = Measure(steps, direction, far, most=most).moments(tilts)
-    return Contour(moments, 0, saddle.spread, Aim(epsilon, log_delta), PLAIN)
+    return Measure(steps, direction, far, most=most)
 
 
 def over_jumps(steps: Steps, epsilon: float, log_delta: float) -> Contour | None:

@@ -197,25 +197,7 @@ class Quadrature:
 
         G(a ± iu)/G(a) = 1 - E[1 - cos uL] ± i·(u·slope - E[uL - sin uL]): nothing here cancels.
         """
-        loss, mass = self.loss[row], self.mass[row]
-        u_top = max(float(u[-1]), 1e-300)
-        small = np.abs(loss) * u_top < SERIES_BELOW
-        scaled, square = loss[small] * u_top, (u / u_top) ** 2
-        power, ratio = mass[small] * scaled * scaled, np.ones_like(u)
-        modulus, lag = np.zeros_like(u), np.zeros_like(u)
-        for k in range(1, SERIES_TERMS + 1):
-            ratio = ratio * square
-            sign = 1.0 if k % 2 else -1.0
-            modulus += sign / math.factorial(2 * k) * float(power.sum()) * ratio
-            lag += sign / math.factorial(2 * k + 1) * float((power * scaled).sum()) * ratio
-            power = power * scaled * scaled
-        lag = lag * (u / u_top)
-        if not small.all():
-            large, heavy = loss[~small], mass[~small]
-            wave = _waves(large, heavy, u)
-            modulus += heavy.sum() - wave.real
-            lag += u * float(heavy @ large) - wave.imag
-        return modulus, lag
+        return drop_and_lag(self.loss[row], self.mass[row], u)
 
     def lines(self, u: Array) -> tuple[Array, Array]:
         """`row_line` of every row at once, [row, frequency] each; u: of all rows, or [row, frequency] too."""
@@ -292,6 +274,28 @@ def _representatives(steps: Steps, a: Array, looks: int) -> tuple[npt.NDArray[np
         nearest = np.where(closer < distance, len(spread) - 1, nearest)
         distance = np.minimum(distance, closer)
     return np.array(spread), nearest
+
+
+def drop_and_lag(loss: Array, mass: Array, u: Array) -> tuple[Array, Array]:
+    """Σ mass·(1 - cos uL) and Σ mass·(uL - sin uL) for equally spaced u from 0, [frequency] each."""
+    u_top = max(float(u[-1]), 1e-300)
+    small = np.abs(loss) * u_top < SERIES_BELOW
+    scaled, square = loss[small] * u_top, (u / u_top) ** 2
+    power, ratio = mass[small] * scaled * scaled, np.ones_like(u)
+    modulus, lag = np.zeros_like(u), np.zeros_like(u)
+    for k in range(1, SERIES_TERMS + 1):
+        ratio = ratio * square
+        sign = 1.0 if k % 2 else -1.0
+        modulus += sign / math.factorial(2 * k) * float(power.sum()) * ratio
+        lag += sign / math.factorial(2 * k + 1) * float((power * scaled).sum()) * ratio
+        power = power * scaled * scaled
+    lag = lag * (u / u_top)
+    if not small.all():
+        large, heavy = loss[~small], mass[~small]
+        wave = _waves(large, heavy, u)
+        modulus += heavy.sum() - wave.real
+        lag += u * float(heavy @ large) - wave.imag
+    return modulus, lag
 
 
 def _waves(loss: Array, mass: Array, u: Array) -> ComplexArray:

@@ -24,7 +24,9 @@ from dpplan.accounting.exact.general_lattice.lower_polygon import Cells, lowered
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law, log_ratio
 
-LEAST_MASS = 1e-290  # smaller masses have lost digits: they count as nothing below, and above as loss +inf
+# Smaller masses have lost digits: they count as nothing below, and above as loss +inf, or where it is Q that has so
+# little, as the largest loss that they may have.
+LEAST_MASS = 1e-290
 ALIGNED = 0.02  # of a cell: an atom that is this near to a lattice point belongs to it
 LUMPED = 0.3  # of the law: with less within a cell's width, the polygon does better without merging it
 STEEP, MOST_STEEP = 2.0, 12  # what from one half of a cell to the next is a fall off, and how many it may take
@@ -256,6 +258,7 @@ class _Placing:
 
     def up(self, halves: _Halves, atoms: _Placed) -> Array:
         p, q = halves.above
+        q = np.where(q > LEAST_MASS, q, 0.0)  # then all of it counts as where its half ends
         cells = self._cells(p * (1.0 + halves.relative), q * (1.0 - halves.relative))
         masses = spread(cells, self.lattice.lift)
         cell = np.maximum(np.where(atoms.above < 0.0, atoms.cell - 1, atoms.cell), 0)
