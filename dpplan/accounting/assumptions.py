@@ -131,8 +131,9 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "other examples and steps, and who joined is not released; gaps drawn with the law of such coins are as good. "
         "What the finite bits of a generator make of q is left out. With --sampling fixed-size every batch is instead "
         "a subset of exactly that size, all alike, drawn anew and independently; the other schemes draw as "
-        "`dpplan help sampling` says, and their figures name them. Dropping or repeating examples to fill a batch is "
-        "not covered. Of users that are drawn whole, q is their rate; with at most K examples each, no user has more, "
+        "`dpplan help sampling` says, and their figures name them. Shuffling under a figure for Poisson sampling, "
+        "and dropping or repeating examples to fill a batch, are not covered. "
+        "Of users that are drawn whole, q is their rate; with at most K examples each, no user has more, "
         "and which are kept does not depend on anything but that user's own.",
         "`dpplan train` does it and tests its batch sizes; `dpplan check --loader` tells of others",
     ),
