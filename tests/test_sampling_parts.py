@@ -8,12 +8,12 @@ from dpplan import notebook
 from dpplan.accounting.pairs.dominating import gaussian, subsampled
 from dpplan.accounting.pairs.epochs import cyclic, shuffled
 from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
-from dpplan.commands import compare_samplers, recipes
+from dpplan.commands import compare_samplers, compare_units, recipes
 from dpplan.commands.shared import completion
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Settings, resolve_delta
 from dpplan.render import recipes as listing
-from dpplan.render import solve_cap
+from dpplan.render import solve_cap, solve_max_per_user
 from dpplan.sampling.cyclic_poisson import CyclicPoisson
 from dpplan.sampling.fixed_size import FixedSize
 from dpplan.sampling.loaders import LOADERS
@@ -22,6 +22,7 @@ from dpplan.sampling.scheme import Binomial
 from dpplan.sampling.shuffle import Shuffle
 from dpplan.sampling.truncated_poisson import TruncatedPoisson
 from dpplan.solve import cap
+from dpplan.solve.max_per_user import max_per_user
 
 
 def test_each_scheme_knows_its_epochs_and_its_batch() -> None:
@@ -54,7 +55,11 @@ def test_what_shows_schemes_and_recipes() -> None:
     assert notebook.table("a < b", [("σ", 1)]).startswith("<table><caption")
     assert "a &lt; b" in notebook.table("a < b", [])
     assert any(line.startswith("digits ") for line in listing.listed())
-    assert [command.name for command in (compare_samplers.command, recipes.command)] == ["samplers", "recipes"]
+    assert [command.name for command in (compare_samplers.command, compare_units.command, recipes.command)] == [
+        "samplers",
+        "units",
+        "recipes",
+    ]
     assert [item.value for item in completion.items({"digits": "a", "audit": "b"}, "d")] == ["digits"]
     settings = Settings(
         noise_multiplier=2.0, examples=1000, batch_size=50, steps=20, sampling="truncated-poisson",
@@ -64,3 +69,11 @@ def test_what_shows_schemes_and_recipes() -> None:
     first, *others = solve_cap.lines(found, resolve_delta(1e-5, 1000))
     assert first.startswith(f"cap = {found.value}")
     assert any("batches cut" in line for line in others)
+
+
+def test_the_most_examples_of_a_user_are_shown_with_what_one_more_spends() -> None:
+    settings = Settings(noise_multiplier=4.0, sample_rate=0.01, steps=20, unit="user")
+    found = max_per_user(settings, 1.0, 1e-5)
+    first, *others = solve_max_per_user.lines(found, resolve_delta(1e-5, None))
+    assert first.startswith(f"examples per user = {found.value} ")
+    assert any(f"{found.value + 1} would spend" in line for line in others)

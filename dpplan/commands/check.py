@@ -1,5 +1,6 @@
 """dpplan check: what is wrong with a plan or a recipe, and the fix."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import parse, resolve
 from dpplan.errors import EXIT_EXCEEDED, PlanError, UsageError
 from dpplan.plan import Plan, Settings
+from dpplan.sampling import CHOICES
 
 HELP = """What is wrong with RECIPE, or with the plan that the options describe, and the fix.
 
@@ -58,7 +60,17 @@ ALL = "all"
     type=click.Choice(["poisson", "shuffle", "fixed"]),
     help="How batches are drawn: independently, by shuffling and cutting, or with a fixed size.",
 )
-@click.option("--cap", type=COUNT, help="The largest batch that the loader lets through.")
+@click.option(
+    "--sampling",
+    type=Name(CHOICES),
+    help="What the figure is for: poisson (when nothing is said) or another scheme, with its options.",
+)
+@plan_arguments.options_of_schemes(besides=("cap",))
+@click.option(
+    "--cap",
+    type=COUNT,
+    help="The largest batch that the loader lets through; with --sampling truncated-poisson, that is accounted for.",
+)
 @click.option("--accumulate", type=COUNT, help="Micro-batches that make one noisy update.")
 @click.option("--views", type=COUNT, help="Augmented views of an example, each clipped by itself.")
 @click.option("--seed", type=COUNT, help="The seed of the noise, where it is fixed.")
@@ -98,7 +110,9 @@ def command(
     if explain is not None:
         output.say(render.rules() if explain.lower() == ALL else render.explanation(explain.upper()))
         return
-    request = _request(recipe, arguments, delta, BesidePlan(**beside))
+    beside_plan = BesidePlan(**beside)
+    arguments, beside_plan = _drawn(arguments, beside_plan)
+    request = _request(recipe, arguments, delta, beside_plan)
 
     findings = lint.check(request.run, {**request.silenced, **_reasons(silence)})
     failed = bool(lint.failing(findings, strict))
@@ -109,6 +123,30 @@ def command(
         output.say(render.report(request.run, findings, output.paint))
     if failed:
         click.get_current_context().exit(EXIT_EXCEEDED)
+
+
+def _drawn(arguments: PlanArguments, beside: "BesidePlan") -> "tuple[PlanArguments, BesidePlan]":
+    """The run with the scheme that was named. What is not drawn by Poisson sampling is accounted for under the
+    neighbours of the claim."""
+    sampling, options = beside.sampling, beside.scheme_options
+    if sampling is None and not options:
+        return arguments, beside
+    said: dict[str, Any] = {} if sampling is None else {"sampling": sampling}
+    said["scheme_options"] = options
+    if sampling == "truncated-poisson" and beside.cap is not None:
+        said["scheme_options"] = (*options, ("cap", beside.cap))
+        beside = dataclasses.replace(beside, cap=None)
+    if sampling not in (None, "poisson") and beside.adjacency in map(_typed, ADJACENCIES):
+        said["adjacency"] = named(beside.adjacency)
+    return dataclasses.replace(arguments, settings=arguments.settings.with_(**said)), beside
+
+
+def _by_poisson(plan: Plan) -> bool:
+    return all(phase.sampling.kind == "poisson" for phase in plan.phases)
+
+
+def _typed(name: str) -> str:
+    return name.replace("_", "-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,16 +171,17 @@ class BesidePlan:
     seed: Any = None
     trials: Any = None
     runs: Path | None = None
+    sampling: Any = None
+    scheme_options: tuple[tuple[str, Any], ...] = ()
 
     @property
     def claim(self) -> lint.StatedClaim:
         adjacency = named(self.adjacency or ADD_REMOVE.name)
         return lint.StatedClaim(accountant=self.accountant or EXACT.name, epsilon=self.claimed, adjacency=adjacency)
 
-    @property
-    def loop(self) -> lint.Loop:
+    def loop(self, plan: Plan | None) -> lint.Loop:
         return lint.Loop(
-            loader=self.loader or "poisson",
+            loader=self.loader or ("poisson" if plan is None or _by_poisson(plan) else ""),
             cap=self.cap,
             micro_batches=self.accumulate or 1,
             views=self.views or 1,
@@ -208,7 +247,7 @@ def _of_plan(arguments: PlanArguments, delta: Any, beside: BesidePlan) -> lint.L
         plan=plan,
         delta=deltas[0],
         claim=beside.claim,
-        loop=beside.loop,
+        loop=beside.loop(plan),
         trials=beside.trials or 1,
     )
 
@@ -234,7 +273,7 @@ def _of_recipe(file: Path, arguments: PlanArguments, delta: Any, beside: BesideP
         job,
         about.examples,
         claim=beside.claim,
-        loop=beside.loop,
+        loop=beside.loop(None),
         model=about.model,
         earlier=() if beside.runs is None else lint.runs_in(beside.runs, job.data.source, job.data.path),
         trials=beside.trials or 1,

@@ -19,7 +19,7 @@ from dpplan.lint.prior_runs import PriorRun
 from dpplan.plan import Delta, Plan, Settings
 from dpplan.quantities import quantity
 
-Loader = Literal["poisson", "shuffle", "fixed"]
+Loader = Literal["poisson", "shuffle", "fixed", ""]  # "" for what the figure is for
 LOADERS: Mapping[str, str] = MappingProxyType(
     {
         "poisson": "lets every example join a batch independently",

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from dpplan import accounting
 from dpplan.accounting.assumptions import CERTIFICATE, KINDS
 from dpplan.errors import STATUS_MEANINGS
-from dpplan.render import help_pages
+from dpplan.render import help_pages, help_schemes
 from dpplan.render.table import WIDTH
 from dpplan.render.to_json import Object
 
@@ -106,6 +106,17 @@ TOPICS: Mapping[str, Topic] = MappingProxyType(
             _accountants,
             lambda: {"accountants": [dataclasses.asdict(accounting.describe(name)) for name in accounting.ACCOUNTANTS]},
         ),
+        "sampling": Topic(
+            "schemes, what is proven of each, and which loader draws by which",
+            help_schemes.sampling,
+            help_schemes.sampling_content,
+        ),
+        "adjacency": Topic(
+            "which data sets cannot be told apart, and what gives n away",
+            help_schemes.adjacency,
+            help_schemes.adjacency_content,
+        ),
+        "users": Topic("people with many examples", help_schemes.users, help_schemes.users_content),
         "exit-codes": Topic(
             "what the exit status of a command means",
             _exit_codes,
@@ -123,6 +134,7 @@ ALIASES: Mapping[str, str] = MappingProxyType(
         "promise": "limits",
         "guarantee": "guarantees",
         "poisson": "sampling",
+        "loaders": "sampling",
         "neighbours": "adjacency",
         "symbols": "units",
         "recipe": "recipes",

@@ -14,7 +14,6 @@ from types import MappingProxyType
 from dpplan.accounting.bound import PROMISES
 from dpplan.quantities import QUANTITIES
 from dpplan.render.help_texts import (
-    ADJACENCY,
     COMPLETION,
     GUARANTEES,
     JSON,
@@ -22,7 +21,6 @@ from dpplan.render.help_texts import (
     PYTHON,
     RECIPES,
     REPRODUCING,
-    SAMPLING,
     TRAINING,
     UNITS,
 )
@@ -33,8 +31,6 @@ PAGES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "limits": ("what ε promises, and what it does not", LIMITS),
         "guarantees": ("certified, upper, lower, estimate: what each promises", GUARANTEES),
-        "sampling": ("how batches are drawn, and which loaders are covered", SAMPLING),
-        "adjacency": ("which data sets cannot be told apart", ADJACENCY),
         "units": ("σ, q, steps, n, δ, ε: what they count and how to type them", UNITS),
         "recipes": ("what may stand in a recipe: every key", RECIPES),
         "training": ("run folders, resuming, several processes", TRAINING),
