@@ -2,20 +2,17 @@
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, Adjacency
-from dpplan.checks import Problems, did_you_mean, is_number, show
+from dpplan.checks import Problems, is_number, show
 from dpplan.errors import PlanError
 from dpplan.mechanism import Gaussian, Mechanism
 from dpplan.rounding import near_at_most
-from dpplan.sampling import FixedSize, Poisson, Sampling
+from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Said, Sampling, chosen
 
-# Every example in every batch: Poisson sampling at rate 1, by its own name.
-FULL_BATCH = "full-batch"
-# The schemes that settings can name.
-SAMPLINGS = (Poisson.kind, FixedSize.kind, FULL_BATCH)
 # What a mechanism or a scheme can be given.
 Setting = float | int | str | None
 
@@ -83,9 +80,9 @@ class Plan:
         if not self.phases:
             raise PlanError("phases=() is empty: a plan needs at least one phase. Try Plan.from_rate(...).")
         with Problems() as problems:
-            sizes = {each.sampling.examples for each in self.phases if isinstance(each.sampling, FixedSize)}
-            sizes |= {self.examples} if sizes and self.examples is not None else set()
-            rule = f"n={' and '.join(map(str, sorted(sizes)))}: batches of a fixed size are drawn from one data set."
+            drawn_from = {getattr(each.sampling, "examples", self.examples) for each in self.phases}
+            sizes = sorted(int(n) for n in {self.examples, *drawn_from} if n is not None)  # some schemes hold n
+            rule = f"n={' and '.join(map(str, sizes))}: the phases of a plan draw from one data set."
             problems.require(len(sizes) <= 1, rule)
             for place, phase in enumerate(self.phases):
                 for name, own, whole in (
@@ -142,6 +139,7 @@ class Settings:
 
     The sample rate comes from sample_rate or from batch_size / examples; the steps from steps or from epochs.
     sample_rate may be a Fraction, so that 1/79 stays exact where epochs become steps.
+    sampling names the scheme, scheme_options are what it takes besides (`sampling.CHOICES`).
     Saying one thing twice is allowed when both agree. `dataclasses.replace(settings, batch_size=b).plan()`
     is the function of one unknown that every solver searches.
     """
@@ -154,6 +152,7 @@ class Settings:
     epochs: float | None = None
     sampling: str = Poisson.kind
     adjacency: Adjacency = ADD_REMOVE
+    scheme_options: tuple[tuple[str, OptionValue], ...] = ()
 
     def plan(self) -> Plan:
         """The plan these settings describe.
@@ -170,18 +169,22 @@ class Settings:
         derivation = {"sample_rate": rate_origin, "steps": steps_origin}
         assert self.noise_multiplier is not None  # _check_complete has made sure
         return Plan(
-            phases=(Phase(Gaussian(self.noise_multiplier), self._scheme(rate), steps),),
+            phases=(Phase(Gaussian(self.noise_multiplier), self._choice.make(self._said(rate)), steps),),
             adjacency=self.adjacency,
             examples=self.examples,
             batch_size=self.batch_size,
             derivation=tuple((name, text) for name, text in derivation.items() if text),
         )
 
-    def _scheme(self, rate: Fraction) -> Sampling:
-        if self.sampling == FixedSize.kind:
-            assert self.examples is not None  # _check_complete has made sure
-            return FixedSize(int(rate * self.examples), self.examples)
-        return Poisson(float(rate))
+    @property
+    def _choice(self) -> Choice:
+        """The scheme that was asked for; of a name that is none, which is among the problems, Poisson sampling."""
+        return CHOICES.get(self.sampling, CHOICES[Poisson.kind])
+
+    def _said(self, rate: float | Fraction | None) -> Said:
+        batch = None if self.batch_size is None else _exact(self.batch_size)
+        options = self._choice.complete(dict(self.scheme_options))
+        return Said(None if rate is None else _exact(rate), self.examples, batch, options)
 
     @property
     def exact_rate(self) -> Fraction:
@@ -195,7 +198,7 @@ class Settings:
     def _open_rate(self) -> bool:
         """Whether nothing says how much of the data a step draws."""
         by_batch = self.batch_size is not None and self.examples is not None
-        return self.sample_rate is None and not by_batch and self.sampling != FULL_BATCH
+        return self.sample_rate is None and not by_batch and self._choice.only_rate is None
 
     def _check_ranges(self, problems: Problems) -> bool:
         if self.noise_multiplier is not None:
@@ -215,14 +218,17 @@ class Settings:
             problems.positive("batch", self.batch_size, try_="It is the expected number of examples per step.")
         if self.epochs is not None:
             problems.positive("epochs", self.epochs, try_="It is the expected number of passes over the data.")
+        try:
+            options = dict(self.scheme_options)
+            choice = chosen(self.sampling)
+            problems.found += [*choice.foreign(options, CHOICES), *choice.own_problems(options)]
+        except PlanError as error:
+            problems.found += error.problems
         return len(problems.found) == before
 
     def _check_complete(self, problems: Problems) -> None:
-        if self.sampling == FixedSize.kind and self.examples is None:
-            problems.add("n is missing: batches of a fixed size are drawn from n examples. Give --n.")
-        known = ", ".join(SAMPLINGS)
-        hint = did_you_mean(self.sampling, SAMPLINGS)
-        problems.require(self.sampling in SAMPLINGS, f"sampling={self.sampling} is not one of: {known}.{hint}")
+        if self._choice.needs_examples and self.examples is None:
+            problems.add(f"n is missing: {self._choice.needs_examples}. Give --n.")
         if self.noise_multiplier is None:
             problems.add("sigma is missing: give --sigma, or let `dpplan solve` find it from a target epsilon.")
         if self._open_rate:
@@ -234,14 +240,6 @@ class Settings:
 
     def _check_agreement(self, problems: Problems) -> None:
         n, batch = self.examples, self.batch_size
-        if self.sampling == FULL_BATCH:
-            advice = "Leave it out, or draw otherwise."
-            if self.sample_rate not in (None, 1):
-                problems.add(
-                    f"q={show(self.sample_rate)} is not 1, and --sampling full-batch takes everything. {advice}"
-                )
-            if batch is not None and batch != n:
-                problems.add(f"batch={show(batch)} is not n, and --sampling full-batch takes everything. {advice}")
         if n is not None and batch is not None:
             ratio = _exact(batch) / n
             if ratio > 1:
@@ -249,21 +247,21 @@ class Settings:
                     f"batch={show(batch)} exceeds n={show(n)}: the sample rate would be {float(ratio):.4g}. "
                     "Lower --batch or check --n."
                 )
-            elif self.sampling == FixedSize.kind and _exact(batch).denominator != 1:
-                problems.add(f"batch={show(batch)} is not whole, and --sampling fixed-size draws whole batches.")
-            elif self.sample_rate is not None and not math.isclose(ratio, self.sample_rate, rel_tol=1e-9):
+            elif found := self._choice.problems(self._said(self.sample_rate)):
+                problems.found += found
+            elif self.sample_rate is not None and not math.isclose(self._rate()[0], self.sample_rate, rel_tol=1e-9):
+                rate, words = self._rate()
+                formula = re.sub("[{}]", "", self._choice.rate_words)
                 problems.add(
-                    f"q={show(self.sample_rate)} contradicts batch / n = {show(batch)} / {show(n)} = "
-                    f"{float(ratio):.6g}. Leave out one of --q, --batch, --n."
+                    f"q={show(self.sample_rate)} contradicts {formula} = {words} = {float(rate):.6g}. "
+                    "Leave out one of --q, --batch, --n."
                 )
-        elif self.sampling == FixedSize.kind and n is not None and self.sample_rate is not None:
-            drawn = _exact(self.sample_rate) * n
-            rule = f"q={show(self.sample_rate)} of n={show(n)} is no whole batch. Give --batch, or another --q."
-            problems.require(drawn.denominator == 1, rule)
+        else:
+            problems.found += self._choice.problems(self._said(self.sample_rate))
         complete = self.sample_rate is not None or (n is not None and batch is not None)
         if self.steps is not None and self.epochs is not None and complete:
             rate, _ = self._rate()
-            steps = Poisson.steps(_exact(self.epochs), rate)
+            steps, _ = self._of_epochs(rate)
             if steps != self.steps:
                 problems.add(
                     f"steps={show(self.steps)} contradicts epochs={show(self.epochs)}, which is {steps} steps "
@@ -272,25 +270,33 @@ class Settings:
 
     def _rate(self) -> tuple[Fraction, str | None]:
         """The sample rate as an exact fraction, and where it comes from when it was computed."""
-        if self.examples is not None and self.batch_size is not None:
-            rate = Poisson.rate(_exact(self.batch_size), self.examples)
-            return rate, f"{show(self.batch_size)} / {show(self.examples)}"
+        choice, said = self._choice, self._said(None)
+        if said.share is not None:
+            words = choice.rate_words.format(batch=show(self.batch_size), n=show(self.examples), **said.options)
+            return choice.rate(said.share, said.options), words
         if self.sample_rate is None:
             return Fraction(1), "every example in every batch"
         origin = show(self.sample_rate) if isinstance(self.sample_rate, Fraction) else None
         return _exact(self.sample_rate), origin
 
     def _steps(self, rate: Fraction) -> tuple[int, str | None]:
-        if self.steps is not None:
-            return int(self.steps), None
+        return (int(self.steps), None) if self.steps is not None else self._of_epochs(rate)
+
+    def _of_epochs(self, rate: Fraction) -> tuple[int, str]:
+        """The steps of so many epochs, and how they were computed."""
         assert self.epochs is not None
-        steps = Poisson.steps(_exact(self.epochs), rate)
-        if self.examples is not None and self.batch_size is not None:
-            return steps, f"⌈{show(self.epochs)} epochs × {show(self.examples)} / {show(self.batch_size)}⌉"
-        if self.sample_rate is None:
-            return steps, f"⌈{show(self.epochs)} epochs⌉"
-        rate_shown = f"({self.sample_rate})" if isinstance(self.sample_rate, Fraction) else show(self.sample_rate)
-        return steps, f"⌈{show(self.epochs)} epochs / {rate_shown}⌉"
+        choice, said = self._choice, self._said(rate)
+        steps, epochs = choice.steps(_exact(self.epochs), rate, said.options), show(self.epochs)
+        if choice.steps_words:
+            words = choice.steps_words.format(epochs=epochs, per_epoch=show(1 / rate), **said.options)
+        elif said.share is not None:
+            words = f"⌈{epochs} epochs × {show(self.examples)} / {show(self.batch_size)}⌉"
+        elif self.sample_rate is None:
+            words = f"⌈{epochs} epochs⌉"
+        else:
+            q = f"({self.sample_rate})" if isinstance(self.sample_rate, Fraction) else show(self.sample_rate)
+            words = f"⌈{epochs} epochs / {q}⌉"
+        return steps, words
 
 
 def _exact(value: float | Fraction) -> Fraction:

@@ -103,6 +103,8 @@ def _part(problems: Problems, content: Mapping[str, Any], path: str, role: str) 
         return lambda: None
     made = known[kind]
     assert is_dataclass(made)
+    if role == "sampling":
+        problems.found += [f"{path}.{sentence}" for sentence in sampling.foreign_options(kind, content)]
     types, settings = typing.get_type_hints(made), dict[str, Any]()
     for field in fields(made):
         if field.init and (field.name in content or field.default is MISSING):

@@ -126,11 +126,13 @@ def _request(settings: Settings, spent: Any, choice: AccountantChoice, target: d
         problems.append("delta is missing: give --delta. It cannot be derived from n, which is solved for.")
     skipped = name == "delta" or (name == "examples" and given is None)
     deltas, others = resolve(settings, None if skipped else (given,), choice, *problems)
-    earlier = (
-        parse(PlanArguments(Settings(examples=settings.examples, adjacency=settings.adjacency), phases=spent))
-        if spent
-        else None
+    shared = Settings(
+        examples=settings.examples,
+        adjacency=settings.adjacency,
+        sampling=settings.sampling,
+        scheme_options=settings.scheme_options,
     )
+    earlier = parse(PlanArguments(shared, phases=spent)) if spent else None
     about_earlier = [] if earlier is None else [_as_spent(problem) for problem in earlier.problems]
     if about_plan or others or about_earlier:
         raise PlanError([*about_plan, *others, *about_earlier, *cautions(settings, deltas)])

@@ -10,8 +10,9 @@ import click
 
 from dpplan.adjacency import ADJACENCIES, named
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, RATE, Name, Number, Percentage
-from dpplan.plan import SAMPLINGS, Plan, Settings
+from dpplan.plan import Plan, Settings
 from dpplan.quantities import DESCRIBING
+from dpplan.sampling import CHOICES, OPTIONS, Option
 
 Command = Callable[..., None]
 Decorator = Callable[[Command], Command]
@@ -99,12 +100,15 @@ def phases(command: Command) -> Command:
 
 
 def scheme(command: Command) -> Command:
-    """--sampling and --adjacency. What the command receives of a run, as `settings` or `arguments`, holds them."""
+    """--sampling with the options of each scheme, and --adjacency. What the command receives of a run, as `settings` or
+    `arguments`, holds them."""
 
     @functools.wraps(command)
     def gathered(sampling: str | None, adjacency: str | None, **values: Any) -> None:
+        typed = {name: values.pop(name) for name in OPTIONS}
         said: dict[str, Any] = {} if sampling is None else {"sampling": sampling}
         said |= {} if adjacency is None else {"adjacency": named(adjacency)}
+        said["scheme_options"] = tuple((name, value) for name, value in typed.items() if value is not None)
         if "settings" in values:
             values["settings"] = values["settings"].with_(**said)
         else:
@@ -115,9 +119,12 @@ def scheme(command: Command) -> Command:
     options = [
         click.option(
             "--sampling",
-            type=Name(SAMPLINGS),
-            help="How batches are drawn: poisson, every example by a coin of its own (when nothing is said); "
-            "fixed-size, so many of n without replacement; full-batch.",
+            type=Name(CHOICES),
+            help=f"How batches are drawn: {'; '.join(f'{name}, {choice.words}' for name, choice in CHOICES.items())}.",
+        ),
+        *(
+            click.option(f"--{name}", name, type=scheme_option_type(option), help=_scheme_option_help(option))
+            for name, option in OPTIONS.items()
         ),
         click.option(
             "--adjacency",
@@ -127,6 +134,18 @@ def scheme(command: Command) -> Command:
         ),
     ]
     return in_order(options)(gathered)
+
+
+def scheme_option_type(option: Option) -> Name | Number:
+    """How an option that one scheme has is read where it is typed."""
+    return Name(option.choices) if option.choices else COUNT
+
+
+def _scheme_option_help(option: Option) -> str:
+    owners = " and ".join(name for name, choice in CHOICES.items() if option in choice.options)
+    words = f" {' or '.join(option.choices)}." if option.choices else ""
+    default = "" if option.default is None else f" When nothing is said: {option.default}."
+    return f"Of {owners}: {option.help}.{words}{default}"
 
 
 def deltas(several: bool) -> Decorator:

@@ -1,0 +1,57 @@
+"""How the batch of one step is drawn. The sampler reads the same object that the accountant reads.
+
+A scheme owns its arithmetic: what share of the data a step is expected to draw, how many steps make an epoch, and what
+the size of a batch is distributed like. Whoever plans, trains or checks asks the scheme. It owns its options too: each
+module holds the class, frozen, and the Choice by which it is asked for on the command line, in phases and in JSON. An
+option that the chosen scheme does not take is an error that names the scheme that does.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from dpplan.checks import did_you_mean
+from dpplan.errors import PlanError
+from dpplan.sampling.fixed_size import FIXED_SIZE, FixedSize
+from dpplan.sampling.poisson import FULL_BATCH, POISSON, Poisson
+from dpplan.sampling.scheme import Binomial, Choice, Option, Options, OptionValue, Said, Sampling
+
+__all__ = [
+    "CHOICES",
+    "OPTIONS",
+    "SCHEMES",
+    "Binomial",
+    "Choice",
+    "FixedSize",
+    "Option",
+    "OptionValue",
+    "Options",
+    "Poisson",
+    "Said",
+    "Sampling",
+    "chosen",
+    "foreign_options",
+]
+
+# Kind -> class, for whoever reads a plan from a file. A new scheme gets a line here.
+SCHEMES: Mapping[str, type[Sampling]] = MappingProxyType({each.kind: each for each in (Poisson, FixedSize)})
+# Name -> how it is asked for. A scheme that can be asked for gets a line here.
+CHOICES: Mapping[str, Choice] = MappingProxyType({each.name: each for each in (POISSON, FIXED_SIZE, FULL_BATCH)})
+# Name -> the option of that name. Schemes that share one share its meaning.
+OPTIONS: Mapping[str, Option] = MappingProxyType(
+    {option.name: option for choice in CHOICES.values() for option in choice.options}
+)
+
+
+def chosen(name: str) -> Choice:
+    """The scheme of that name. Raises PlanError for another."""
+    found = CHOICES.get(name)
+    if found is None:
+        raise PlanError(f"sampling={name} is not one of: {', '.join(CHOICES)}.{did_you_mean(name, CHOICES)}")
+    return found
+
+
+def foreign_options(kind: str, content: Mapping[str, Any]) -> list[str]:
+    """What an object says beside a scheme of that kind that only other schemes take."""
+    given = {name: content[name] for name in OPTIONS if content.get(name) is not None}
+    return CHOICES[kind].foreign(given, CHOICES) if kind in CHOICES else []
