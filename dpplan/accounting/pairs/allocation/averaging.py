@@ -20,7 +20,7 @@ from dpplan.accounting.pairs.allocation.lattice_measure import LARGEST, LatticeM
 from dpplan.accounting.pairs.law import EPS, Array
 
 UNDERFLOW = 1e-300  # more than a product of two masses can lose to it
-SUMMED = 64  # windows are summed in groups of so many, so that a sum of thousands is off by less
+SUMMED = 32  # windows are summed in groups of so many, so that a sum of thousands is off by less
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,8 @@ def averaged(one: LatticeMeasure, other: LatticeMeasure, weight: Fraction, level
     else:
         windows = max(windows, room.land(other, one, shares[0]))
     reach, apart = step(fine) * max(len(one.masses), len(other.masses)), -math.log(min(shares))
-    rounding = EPS * (150.0 + 2.0 * reach + SUMMED + windows / SUMMED)
+    # Sums of sums over at most 2^20 points; products, the exponential of a window's width; and these summed.
+    rounding = EPS * (40.0 + reach + 0.5 * (SUMMED + windows / SUMMED))
     lost = UNDERFLOW * len(one.masses) * len(other.masses)
     beyond = shares[0] * one.beyond * other.total + shares[1] * other.beyond * one.total
     top = min(step(level) * (room.first + room.mass.shape[1]), LARGEST)

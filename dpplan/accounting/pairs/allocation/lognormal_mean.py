@@ -12,13 +12,14 @@ from dpplan.accounting.numerics import outward
 from dpplan.accounting.pairs.allocation import convex_order
 from dpplan.accounting.pairs.allocation.averaging import Landed, averaged
 from dpplan.accounting.pairs.allocation.lattice_measure import LatticeMeasure, step
+from dpplan.accounting.pairs.allocation.lower_polygon import LEAST_MASS
 from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.law import EPS, Array
 
 Side = Literal["above", "below"]
 # What is averaged first is reduced most afterwards: where a mean of n is one of N in the end, its lattice may be coarser
-# by (N/n)^COARSER, and is still the finer one where it matters.
-COARSER = 0.25
+# by (N/n)^COARSER; from so many on by (N/n)^COARSEST, which is quicker and less accurate.
+COARSER, COARSER_FROM, COARSEST = 0.25, 5000, 0.4
 FEWEST = 6.0  # lattice steps to a standard deviation of the logarithm, at least, before any halving
 REACH = 1.02  # of the tails of a lognormal, beyond what Chernoff's bound needs
 LARGEST_LOSS = 600.0  # beyond it, masses leave the range of floats
@@ -41,6 +42,10 @@ class Mean:
         """Of a lattice with FEWEST steps to a standard deviation of log R, or of one lognormal, and as often halved."""
         return max(_level_for(noise, self._variance) for noise, _ in self.parts) + halvings
 
+    def effort(self, halvings: int, reach: int) -> float:
+        """About how many sums it takes: at each doubling, points times cells in log 2."""
+        return math.fsum(_effort(noise, count, self.level(halvings), reach) for noise, count in self.parts)
+
     @property
     def _variance(self) -> float:
         variances = (count * math.expm1(min(noise**-2, LARGEST_LOSS)) for noise, count in self.parts)
@@ -50,6 +55,16 @@ class Mean:
 def _level_for(noise: float, variance: float) -> int:
     spread = min(1.0 / noise, math.sqrt(math.log1p(variance)))
     return math.ceil(math.log2(FEWEST * math.log(2.0) / spread))
+
+
+def _effort(noise: float, count: int, level: int, reach: int) -> float:
+    chain, total, n = _Chain(noise, count, level, "above", math.exp(-reach)), 0.0, count
+    while n > 1:
+        high = max(_ends(noise, math.exp(-reach))[1] - math.log(n), 0.0)
+        low = math.sqrt(2.0 * reach * math.log1p(math.expm1(min(noise**-2, LARGEST_LOSS)) / n))
+        points = min(high + low, 2.0 * _ends(noise, math.exp(-reach))[1]) / step(chain.level_of(n))
+        total, n = total + points * min(2.0 ** chain.level_of(n), points), n // 2
+    return total
 
 
 @functools.lru_cache(maxsize=KEPT)
@@ -91,21 +106,25 @@ class _Chain:
     count: int
     level: int
     side: Side
-    least: float
+    least: float  # of the mean; what is cut off comes back averaged with what is not, and is to be cut off again
 
     def mean(self) -> LatticeMeasure:
         rows = [{self.count}]
         while rows[-1] != {1}:
             rows.append({half for n in rows[-1] for half in (n // 2, n - n // 2) if half > 0})
-        known = {1: lognormal(self.noise, self._level(1), self.side, self.least)}
+        known = {1: lognormal(self.noise, self.level_of(1), self.side, self._least(1))}
         for n in sorted(set().union(*rows) - {1}):
             one, other = known[n // 2], known[n - n // 2]
-            level = max(self._level(n), one.level, other.level)
-            known[n] = _put_back(one, other, Fraction(n // 2, n), level, (self.side, self.least))
+            level = max(self.level_of(n), one.level, other.level)
+            known[n] = _put_back(one, other, Fraction(n // 2, n), level, (self.side, self._least(n)))
         return known[self.count]
 
-    def _level(self, n: int) -> int:
-        return self.level - math.floor(COARSER * math.log2(self.count / n) + 1e-9)
+    def _least(self, n: int) -> float:
+        return self.least * (n / self.count) ** 2
+
+    def level_of(self, n: int) -> int:
+        power = COARSER if self.count < COARSER_FROM else COARSEST
+        return self.level - math.floor(power * math.log2(self.count / n) + 1e-9)
 
 
 def lognormal(noise: float, level: int, side: Side, least: float) -> LatticeMeasure:
@@ -117,7 +136,7 @@ def lognormal(noise: float, level: int, side: Side, least: float) -> LatticeMeas
     found = GaussianLoss(noise).masses(np.concatenate(([-math.inf], edges, [math.inf])))
     p, q = (_by_part(values, parts) for values in (found.p, found.q))
     # Where P's or Q's mass has underflown, so has all of both that matters; above, it counts as being at the ends.
-    lost = (p < convex_order.LEAST_MASS) | (q < convex_order.LEAST_MASS)
+    lost = (p < LEAST_MASS) | (q < convex_order.LEAST_MASS)
     kept_p, kept_q = np.where(lost, 0.0, p), np.where(lost, 0.0, q)
     with np.errstate(invalid="ignore", divide="ignore"):
         place = (kept_p / kept_q * np.exp(-h * np.arange(first, last, dtype=np.float64)) - 1.0) / math.expm1(h)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from dpplan.accounting.pairs.allocation.lattice_measure import LatticeMeasure
+from dpplan.accounting.pairs.allocation.lattice_measure import LatticeMeasure, step
 from dpplan.accounting.pairs.allocation.lognormal_mean import Mean, Side, mean_law
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Atoms, Law, Masses, nothing
 
@@ -52,6 +52,10 @@ class AllocationLoss(Law):
     @property
     def vanishing(self) -> float:
         return self._measure.zero
+
+    @property
+    def spacing(self) -> float:
+        return step(self._measure.level)
 
     @property
     def bounds(self) -> tuple[float, float]:
