@@ -56,7 +56,7 @@ ROOMS = {
         {"model_trial", "floating_point_trial"},
         {"engine_choice"},
     ),
-    "dpplan.sampling": ({"scheme"}, {"poisson", "fixed_size"}),
+    "dpplan.sampling": ({"scheme"}, {"poisson", "fixed_size", "truncated_poisson"}),
     "dpplan.lint": ({"finding", "prior_runs"}, {"context"}, {"rules"}),
 }
 # Package -> the only places that may import it. A place ending in a dot is a whole package.

@@ -15,6 +15,7 @@ from dpplan.errors import PlanError
 from dpplan.sampling.fixed_size import FIXED_SIZE, FixedSize
 from dpplan.sampling.poisson import FULL_BATCH, POISSON, Poisson
 from dpplan.sampling.scheme import Binomial, Choice, Option, Options, OptionValue, Said, Sampling
+from dpplan.sampling.truncated_poisson import TRUNCATED_POISSON, TruncatedPoisson
 
 __all__ = [
     "CHOICES",
@@ -29,14 +30,19 @@ __all__ = [
     "Poisson",
     "Said",
     "Sampling",
+    "TruncatedPoisson",
     "chosen",
     "foreign_options",
 ]
 
 # Kind -> class, for whoever reads a plan from a file. A new scheme gets a line here.
-SCHEMES: Mapping[str, type[Sampling]] = MappingProxyType({each.kind: each for each in (Poisson, FixedSize)})
+SCHEMES: Mapping[str, type[Sampling]] = MappingProxyType(
+    {each.kind: each for each in (Poisson, TruncatedPoisson, FixedSize)}
+)
 # Name -> how it is asked for. A scheme that can be asked for gets a line here.
-CHOICES: Mapping[str, Choice] = MappingProxyType({each.name: each for each in (POISSON, FIXED_SIZE, FULL_BATCH)})
+CHOICES: Mapping[str, Choice] = MappingProxyType(
+    {each.name: each for each in (POISSON, TRUNCATED_POISSON, FIXED_SIZE, FULL_BATCH)}
+)
 # Name -> the option of that name. Schemes that share one share its meaning.
 OPTIONS: Mapping[str, Option] = MappingProxyType(
     {option.name: option for choice in CHOICES.values() for option in choice.options}

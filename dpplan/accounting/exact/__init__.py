@@ -38,7 +38,7 @@ from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, 
 from dpplan.errors import InternalError, NotCertified
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan
-from dpplan.sampling import FixedSize, Poisson
+from dpplan.sampling import FixedSize, Poisson, TruncatedPoisson
 
 DESCRIPTION = Description(
     name="exact",
@@ -181,7 +181,7 @@ def _held(ends: Ends, plan: Plan, ceiling: Callable[[float], float]) -> Ends:
     each step is dominated by N(2, σ²) against N(0, σ²), and all steps by one (Dong, Roth, Su 2022, Cor 3.3).
     """
     kinds = {(type(phase.mechanism), type(phase.sampling)) for phase in plan.phases}
-    if not kinds <= {(Gaussian, Poisson), (Gaussian, FixedSize)}:
+    if not kinds <= {(Gaussian, each) for each in (Poisson, FixedSize, TruncatedPoisson)}:
         return ends
     parts = (math.sqrt(each.steps) / Gaussian.of(each.mechanism).noise_multiplier for each in plan.phases)
     mu = 2.0 * math.hypot(*parts) * (1.0 + 1e-14)

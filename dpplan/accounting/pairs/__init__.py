@@ -29,11 +29,12 @@ from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import Array, Atoms, Law, Masses, nothing
 from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
 from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
+from dpplan.accounting.pairs.truncated import truncated
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import Gaussian, kind_of
 from dpplan.plan import Phase
-from dpplan.sampling import FixedSize, Poisson
+from dpplan.sampling import FixedSize, Poisson, TruncatedPoisson
 
 __all__ = [
     "Array",
@@ -109,6 +110,14 @@ def _fixed_size_replaced_gaussian(phase: Phase) -> DominatingPair:
     return fixed_size_replaced(Gaussian.of(phase.mechanism).noise_multiplier, _share(phase.sampling))
 
 
+def _cut_gaussian(adjacency: Adjacency) -> Callable[[Phase], DominatingPair]:
+    def pair(phase: Phase) -> DominatingPair:
+        assert isinstance(phase.sampling, TruncatedPoisson)  # PAIRS goes by exact type
+        return truncated(Gaussian.of(phase.mechanism).noise_multiplier, phase.sampling, adjacency)
+
+    return pair
+
+
 def _share(sampling: object) -> float:
     assert isinstance(sampling, FixedSize)  # PAIRS goes by exact type
     return sampling.sample_rate
@@ -122,6 +131,18 @@ PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase], DominatingPair]] 
         (Gaussian, Poisson, REPLACE_ONE): _replaced_gaussian,
         (Gaussian, FixedSize, ADD_REMOVE): _fixed_size_gaussian,
         (Gaussian, FixedSize, REPLACE_ONE): _fixed_size_replaced_gaussian,
+        (Gaussian, TruncatedPoisson, ZERO_OUT): _cut_gaussian(ZERO_OUT),
+        (Gaussian, TruncatedPoisson, REPLACE_ONE): _cut_gaussian(REPLACE_ONE),
+    }
+)
+# Why there is no pair, where more can be said than that none is known: (sampling, adjacency) -> the reason.
+WITHOUT: Mapping[tuple[type, Adjacency], str] = MappingProxyType(
+    {
+        (
+            TruncatedPoisson,
+            ADD_REMOVE,
+        ): "how often a batch is cut depends on n, which such neighbours do not share. Try "
+        "--adjacency zero-out or replace-one",
     }
 )
 # The same for schemes whose steps have no pair of their own: (pair, how often) for each part of the phase.
@@ -144,8 +165,10 @@ def _refusals(phase: Phase, adjacency: Adjacency, unit: str) -> list[str]:
     ]
     if type(phase) is not Phase:
         found.append(f"{type(phase).__name__} is no plain phase")
+    why = WITHOUT.get((type(phase.sampling), adjacency))
+    because = f": {why}" if why else ""
     return found or [
-        f"{kind_of(phase.mechanism)} and {kind_of(phase.sampling)} are known, but not under {_word(adjacency)}"
+        f"{kind_of(phase.mechanism)} and {kind_of(phase.sampling)} are known, but not under {_word(adjacency)}{because}"
     ]
 
 
