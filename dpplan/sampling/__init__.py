@@ -12,6 +12,7 @@ from typing import Any
 
 from dpplan.checks import did_you_mean
 from dpplan.errors import PlanError
+from dpplan.sampling.balls_in_bins import BALLS_IN_BINS, RANDOM_ALLOCATION, BallsInBins, RandomAllocation
 from dpplan.sampling.fixed_size import FIXED_SIZE, FixedSize
 from dpplan.sampling.poisson import FULL_BATCH, POISSON, Poisson
 from dpplan.sampling.scheme import Binomial, Choice, Option, Options, OptionValue, Said, Sampling
@@ -21,6 +22,7 @@ __all__ = [
     "CHOICES",
     "OPTIONS",
     "SCHEMES",
+    "BallsInBins",
     "Binomial",
     "Choice",
     "FixedSize",
@@ -28,6 +30,7 @@ __all__ = [
     "OptionValue",
     "Options",
     "Poisson",
+    "RandomAllocation",
     "Said",
     "Sampling",
     "TruncatedPoisson",
@@ -37,11 +40,11 @@ __all__ = [
 
 # Kind -> class, for whoever reads a plan from a file. A new scheme gets a line here.
 SCHEMES: Mapping[str, type[Sampling]] = MappingProxyType(
-    {each.kind: each for each in (Poisson, TruncatedPoisson, FixedSize)}
+    {each.kind: each for each in (Poisson, TruncatedPoisson, FixedSize, BallsInBins, RandomAllocation)}
 )
 # Name -> how it is asked for. A scheme that can be asked for gets a line here.
 CHOICES: Mapping[str, Choice] = MappingProxyType(
-    {each.name: each for each in (POISSON, TRUNCATED_POISSON, FIXED_SIZE, FULL_BATCH)}
+    {each.name: each for each in (POISSON, TRUNCATED_POISSON, FIXED_SIZE, BALLS_IN_BINS, RANDOM_ALLOCATION, FULL_BATCH)}
 )
 # Name -> the option of that name. Schemes that share one share its meaning.
 OPTIONS: Mapping[str, Option] = MappingProxyType(

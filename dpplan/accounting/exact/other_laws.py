@@ -2,24 +2,87 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from dpplan.accounting.exact.general_lattice import Composition, Interval
 from dpplan.accounting.exact.invert import Ends
-from dpplan.accounting.pairs import DominatingPair
-from dpplan.errors import NotCertified
+from dpplan.accounting.pairs import DominatingPair, Resolution
+from dpplan.errors import InternalError, NotCertified
 
 METHOD = "lattice of any law"
 Known = Sequence[tuple[DominatingPair, int]]
 
 
+WIDTH = 2e-4  # where a pair is known on a lattice, which is made finer until the figure is known to this, relative
+ATTEMPTS, MOST_HALVINGS = 4, 3
+SPARE = 18.0  # of log delta: what is cut off a law is less than that by such a factor
+REACH_STEP = 10
+
+
 def epsilon_ends(known: Known, delta: float) -> Ends:
     """The least ε of the run at this delta in (0, 1): lower <= truth <= upper; infinite where none suffices."""
-    return _ends(known, lambda composed: composed.epsilon(delta))
+    return _refined(known, lambda composed: composed.epsilon(delta), lambda ends: math.log(delta), math.log(delta))
 
 
 def delta_ends(known: Known, epsilon: float) -> Ends:
     """The delta of the run at this ε >= 0."""
-    return _ends(known, lambda composed: composed.delta(epsilon))
+
+    def log_delta(ends: Ends) -> float:
+        return math.log(max(ends.lower, ends.upper * 1e-9, 1e-300))
+
+    return _refined(known, lambda composed: composed.delta(epsilon), log_delta, 0.0)
+
+
+def _refined(
+    known: Known, figure: Callable[[Composition], Interval], log_delta: Callable[[Ends], float], least: float
+) -> Ends:
+    """Laws that are known on a lattice are taken on finer ones until that no longer pays. log_delta: of what was found;
+    least: as far as it is known before."""
+    if not any(pair.resolved for pair, _ in known):
+        return _ends(known, figure)
+    spare = SPARE + math.log(sum(count for _, count in known))
+    best, resolution, halvings = Ends(0.0, math.inf, METHOD), _reaching(Resolution(), spare - least), 0
+    for _ in range(ATTEMPTS):
+        laws = _at(known, resolution)
+        found = _ends(laws, figure)
+        before, best = best, _narrowed(best, found)
+        further = _reaching(resolution, spare - log_delta(found))
+        # Errors fall to a quarter with each halving: what is left of them is this share of what the last ones removed.
+        moved = max(before.upper - best.upper, best.lower - before.lower)
+        left = moved / (4.0**halvings - 1.0) if halvings else math.inf
+        if further == resolution and min(best.relative_width * best.upper, left) <= WIDTH * best.upper:
+            break
+        excess = min(best.relative_width / (0.8 * WIDTH), 4.0**MOST_HALVINGS)
+        halvings = math.ceil(0.5 * math.log2(max(excess, 1.0)))
+        resolution = replace(further, halvings=further.halvings + halvings)
+        if _at(known, resolution) == laws:  # as fine as is tried
+            break
+    return replace(best, method=f"{METHOD}, allocations on a lattice {_finest(laws)}")
+
+
+def _reaching(resolution: Resolution, least: float) -> Resolution:
+    """Cutting off e^-least or less."""
+    return replace(resolution, reach=max(REACH_STEP * math.ceil(least / REACH_STEP), resolution.reach))
+
+
+def _finest(laws: Known) -> str:
+    spacings = [law.spacing for pair, _ in laws for law in pair.directions]
+    return f"of step {min(spacing for spacing in spacings if spacing is not None):.3g}"
+
+
+def _at(known: Known, resolution: Resolution) -> Known:
+    return [(pair.resolved(resolution) if pair.resolved else pair, count) for pair, count in known]
+
+
+def _narrowed(one: Ends, other: Ends) -> Ends:
+    """One figure between the ends of two proofs."""
+    lower, upper = max(one.lower, other.lower), min(one.upper, other.upper)
+    if lower > upper:
+        raise InternalError(
+            f"the proven lower end {lower!r} exceeds the proven upper end {upper!r}. This is a bug in dpplan; please "
+            "report the plan."
+        )
+    return Ends(lower, upper, other.method)
 
 
 def _ends(known: Known, figure: Callable[[Composition], Interval]) -> Ends:

@@ -11,8 +11,10 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from dpplan.accounting.pairs import allocated
 from dpplan.accounting.pairs.dominating import (
     DominatingPair,
+    Resolution,
     fixed_size,
     fixed_size_replaced,
     gaussian,
@@ -34,7 +36,8 @@ from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import Gaussian, kind_of
 from dpplan.plan import Phase
-from dpplan.sampling import FixedSize, Poisson, TruncatedPoisson
+from dpplan.sampling import BallsInBins, FixedSize, Poisson, RandomAllocation, TruncatedPoisson
+from dpplan.sampling.balls_in_bins import SAME
 
 __all__ = [
     "Array",
@@ -48,6 +51,7 @@ __all__ = [
     "Mirrored",
     "Mixture",
     "ReplacedGaussianLoss",
+    "Resolution",
     "ResponseLoss",
     "Reversed",
     "StatedLoss",
@@ -123,6 +127,19 @@ def _share(sampling: object) -> float:
     return sampling.sample_rate
 
 
+def _balls_in_bins(phase: Phase) -> Terms:
+    scheme, noise = phase.sampling, Gaussian.of(phase.mechanism).noise_multiplier
+    assert isinstance(scheme, BallsInBins)  # PHASE_PAIRS goes by exact type
+    ask = allocated.same_bins if scheme.bins == SAME else allocated.balls_in_bins
+    return ask(noise, scheme.steps_per_epoch, phase.steps)
+
+
+def _random_allocation(phase: Phase) -> Terms:
+    scheme, noise = phase.sampling, Gaussian.of(phase.mechanism).noise_multiplier
+    assert isinstance(scheme, RandomAllocation)  # PHASE_PAIRS goes by exact type
+    return allocated.random_allocation(noise, scheme.times, scheme.steps_per_round, phase.steps)
+
+
 # (mechanism, sampling, adjacency) -> the pair of such a phase.
 PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase], DominatingPair]] = MappingProxyType(
     {
@@ -135,6 +152,10 @@ PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase], DominatingPair]] 
         (Gaussian, TruncatedPoisson, REPLACE_ONE): _cut_gaussian(REPLACE_ONE),
     }
 )
+_ALLOCATED = (
+    "the two records join different steps, and which pair of gradients is worst is not known. Try --adjacency zero-out "
+    "or add-remove"
+)
 # Why there is no pair, where more can be said than that none is known: (sampling, adjacency) -> the reason.
 WITHOUT: Mapping[tuple[type, Adjacency], str] = MappingProxyType(
     {
@@ -143,10 +164,19 @@ WITHOUT: Mapping[tuple[type, Adjacency], str] = MappingProxyType(
             ADD_REMOVE,
         ): "how often a batch is cut depends on n, which such neighbours do not share. Try "
         "--adjacency zero-out or replace-one",
+        (BallsInBins, REPLACE_ONE): _ALLOCATED,
+        (RandomAllocation, REPLACE_ONE): _ALLOCATED,
     }
 )
 # The same for schemes whose steps have no pair of their own: (pair, how often) for each part of the phase.
-PHASE_PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase], Terms]] = MappingProxyType({})
+PHASE_PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase], Terms]] = MappingProxyType(
+    {
+        (Gaussian, BallsInBins, ADD_REMOVE): _balls_in_bins,
+        (Gaussian, BallsInBins, ZERO_OUT): _balls_in_bins,
+        (Gaussian, RandomAllocation, ADD_REMOVE): _random_allocation,
+        (Gaussian, RandomAllocation, ZERO_OUT): _random_allocation,
+    }
+)
 
 
 def _refusals(phase: Phase, adjacency: Adjacency, unit: str) -> list[str]:

@@ -11,8 +11,9 @@ from dpplan.accounting.pairs.transformed import Reversed
 
 Terms = tuple[tuple[DominatingPair, int], ...]
 DEFAULT = Resolution()
+MOST_EFFORT = 6e7  # sums for one law, a few seconds: a lattice that needs more is not laid
 BINS = "one step of each epoch: Chua et al. 2024 (arXiv:2412.16802); its law by convex order (pairs.allocation)"
-BLOCKS = "some steps of each round, from above by blocks: Feldman, Shenfeld 2025 (arXiv:2502.08202), Lemma 3.2"
+BLOCKS = "some steps of each round, from above by a step of each of as many blocks: Feldman, Shenfeld 2025 (arXiv:2502.08202)"
 
 
 def allocated(mean: Mean, resolution: Resolution = DEFAULT) -> DominatingPair:
@@ -29,6 +30,10 @@ def allocated(mean: Mean, resolution: Resolution = DEFAULT) -> DominatingPair:
         return subsampled(gaussian(noise), 1.0 / mean.total)
     if not mean.within_reach:
         return _beyond_floats(mean)
+    halvings = resolution.halvings
+    while halvings > 0 and mean.effort(halvings, resolution.reach) > MOST_EFFORT:
+        halvings -= 1
+    resolution = Resolution(halvings, resolution.reach)
     above, below = _between(mean, "above", resolution), _between(mean, "below", resolution)
     return dataclasses.replace(above, realised=(below,), resolved=functools.partial(allocated, mean))
 
@@ -60,17 +65,25 @@ def same_bins(noise: float, per_epoch: int, steps: int) -> Terms:
     return ((allocated(Mean(parts, per_epoch)), 1),)
 
 
-def random_allocation(noise: float, times: int, per_round: int, rounds: int) -> Terms:
-    """From above, a random split of the round into `times` blocks, with a step of each: so many allocations of one step,
-    whose blocks have ⌊t/k⌋ steps or one more. From below, the sum of all outputs: N(k, tσ²) against N(0, tσ²)."""
+def random_allocation(noise: float, times: int, per_round: int, steps: int) -> Terms:
+    """So many of the steps of each round, all choices alike.
+
+    From above: the same as first to split the round into `times` blocks at random, of ⌊t/k⌋ steps or one more, and then
+    to join a step of each; to know the split can only tell more (joint convexity), and leaves allocations of one step. A
+    round that is cut short is one of which something is not seen (post-processing). From below: the sum of a whole
+    round's outputs is N(k, tσ²) against N(0, tσ²).
+    """
+    rounds, whole = -(-steps // per_round), steps // per_round
     length, longer = divmod(per_round, times)
     blocks = [(length, (times - longer) * rounds), (length + 1, longer * rounds)]
-    counted = [(size, count) for size, count in blocks if count]
     terms: list[tuple[DominatingPair, int]] = []
-    for size, count in counted:
-        # The sums of all rounds are one Gaussian, which is counted with the first block alone.
-        told = gaussian(noise * math.sqrt(per_round * count / rounds) / times) if not terms else stated(0.0, 0.0)
-        terms.append((_from_above(Mean(((noise, size),), size), told), count))
+    for size, count in blocks:
+        if count:
+            # The sums of all rounds are one Gaussian, which is counted with the first block alone.
+            told = stated(0.0, 0.0)
+            if whole and not terms:
+                told = gaussian(noise * math.sqrt(per_round * count / whole) / times)
+            terms.append((_from_above(Mean(((noise, size),), size), told), count))
     return tuple(terms)
 
 

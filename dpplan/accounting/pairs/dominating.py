@@ -17,7 +17,7 @@ class Resolution:
     """halvings: of a lattice's step. reach: masses of e^-reach may be cut off at either end of a law."""
 
     halvings: int = 0
-    reach: int = 60
+    reach: int = 40
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ In reading order: lattice_measure (a law on the lattice), averaging (of two), co
 lognormal_mean (all of it), loss (the law of the privacy loss).
 """
 
-from dpplan.accounting.pairs.allocation.loss import AllocationLoss
 from dpplan.accounting.pairs.allocation.lognormal_mean import Mean, Side
+from dpplan.accounting.pairs.allocation.loss import AllocationLoss
 
 __all__ = ["AllocationLoss", "Mean", "Side"]

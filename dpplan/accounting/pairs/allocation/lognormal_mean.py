@@ -23,6 +23,7 @@ COARSER, COARSER_FROM, COARSEST = 0.25, 5000, 0.4
 FEWEST = 6.0  # lattice steps to a standard deviation of the logarithm, at least, before any halving
 REACH = 1.02  # of the tails of a lognormal, beyond what Chernoff's bound needs
 LARGEST_LOSS = 600.0  # beyond it, masses leave the range of floats
+OVERHEAD = 3000.0  # points that a vector operation's call costs as much as
 KEPT = 64  # laws that are remembered
 
 
@@ -43,7 +44,7 @@ class Mean:
         return max(_level_for(noise, self._variance) for noise, _ in self.parts) + halvings
 
     def effort(self, halvings: int, reach: int) -> float:
-        """About how many sums it takes: at each doubling, points times cells in log 2."""
+        """About how many sums it takes: at each doubling, points times cells in log 2, each with a call's overhead."""
         return math.fsum(_effort(noise, count, self.level(halvings), reach) for noise, count in self.parts)
 
     @property
@@ -63,7 +64,7 @@ def _effort(noise: float, count: int, level: int, reach: int) -> float:
         high = max(_ends(noise, math.exp(-reach))[1] - math.log(n), 0.0)
         low = math.sqrt(2.0 * reach * math.log1p(math.expm1(min(noise**-2, LARGEST_LOSS)) / n))
         points = min(high + low, 2.0 * _ends(noise, math.exp(-reach))[1]) / step(chain.level_of(n))
-        total, n = total + points * min(2.0 ** chain.level_of(n), points), n // 2
+        total, n = total + (points + OVERHEAD) * min(2.0 ** chain.level_of(n), points), n // 2
     return total
 
 

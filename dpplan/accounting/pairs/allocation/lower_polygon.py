@@ -117,9 +117,7 @@ def _around(negative: npt.NDArray[np.bool_], begin: int, heaviest: int) -> Stuck
     return Stuck(int(left[-1]) if len(left) else 0, int(right[0]) if len(right) else begin + len(negative))
 
 
-def _masses(
-    cells: Cells, points: Array, left: tuple[int, float], right: tuple[int, float]
-) -> tuple[Array, Array]:
+def _masses(cells: Cells, points: Array, left: tuple[int, float], right: tuple[int, float]) -> tuple[Array, Array]:
     """What each corner has between the ends, with what its own fall adds; and what its neighbours' falls take."""
     (begin, depth), (end, height), wider = left, right, cells.wider
     fall = np.maximum(np.append(0.0, cells.gap) / wider, np.append(cells.gap, 0.0))
