@@ -4,13 +4,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from dpplan.accounting.exact.general_lattice import Composition, Interval
+from dpplan.accounting.exact.general_lattice import Accuracy, Composition, Interval
 from dpplan.accounting.exact.invert import Ends
 from dpplan.accounting.pairs import DominatingPair, Resolution
 from dpplan.errors import InternalError, NotCertified
 
 METHOD = "lattice of any law"
 Known = Sequence[tuple[DominatingPair, int]]
+Figure = Callable[[Composition, Accuracy], Interval]
 
 
 WIDTH = 2e-4  # where a pair is known on a lattice, which is made finer until the figure is known to this, relative
@@ -21,30 +22,39 @@ REACH_STEP = 10
 
 def epsilon_ends(known: Known, delta: float) -> Ends:
     """The least ε of the run at this delta in (0, 1): lower <= truth <= upper; infinite where none suffices."""
-    return _refined(known, lambda composed: composed.epsilon(delta), lambda ends: math.log(delta), math.log(delta))
+    def figure(composed: Composition, accuracy: Accuracy) -> Interval:
+        return composed.epsilon(delta, accuracy)
+
+    return _refined(known, figure, lambda ends: math.log(delta), math.log(delta))
 
 
 def delta_ends(known: Known, epsilon: float) -> Ends:
     """The delta of the run at this ε >= 0."""
 
+    def figure(composed: Composition, accuracy: Accuracy) -> Interval:
+        return composed.delta(epsilon, accuracy)
+
     def log_delta(ends: Ends) -> float:
         return math.log(max(ends.lower, ends.upper * 1e-9, 1e-300))
 
-    return _refined(known, lambda composed: composed.delta(epsilon), log_delta, 0.0)
+    return _refined(known, figure, log_delta, 0.0)
 
 
 def _refined(
-    known: Known, figure: Callable[[Composition], Interval], log_delta: Callable[[Ends], float], least: float
+    known: Known, figure: Figure, log_delta: Callable[[Ends], float], least: float
 ) -> Ends:
     """Laws that are known on a lattice are taken on finer ones until that no longer pays. log_delta: of what was found;
     least: as far as it is known before."""
     if not any(pair.resolved for pair, _ in known):
-        return _ends(known, figure)
+        return _ends(known, figure, Accuracy())
     spare = SPARE + math.log(sum(count for _, count in known))
     best, resolution, halvings = Ends(0.0, math.inf, METHOD), _reaching(Resolution(), spare - least), 0
     for _ in range(ATTEMPTS):
         laws = _at(known, resolution)
-        found = _ends(laws, figure)
+        try:
+            found = _ends(laws, figure, Accuracy(0.25 * WIDTH))
+        except NotCertified:  # beyond floats; what is proven without a lattice stands
+            break
         before, best = best, _narrowed(best, found)
         further = _reaching(resolution, spare - log_delta(found))
         # Errors fall to a quarter with each halving: what is left of them is this share of what the last ones removed.
@@ -85,12 +95,12 @@ def _narrowed(one: Ends, other: Ends) -> Ends:
     return Ends(lower, upper, other.method)
 
 
-def _ends(known: Known, figure: Callable[[Composition], Interval]) -> Ends:
+def _ends(known: Known, figure: Figure, accuracy: Accuracy) -> Ends:
     """From above by the pairs that dominate; from below by those that are realised, whichever choice tells most."""
     if not all(pair.dominates for pair, _ in known):
         raise NotCertified("a pair of this plan is not known to dominate: it would bound the truth from below only.")
     try:
-        return _composed(known, figure)
+        return _composed(known, lambda composed: figure(composed, accuracy))
     except ArithmeticError as error:
         raise NotCertified("the plan's numbers are too large or too small for floats: nothing is proven.") from error
 

@@ -37,7 +37,7 @@ class Mean:
     @property
     def within_reach(self) -> bool:
         """Whether all losses that matter lie in the range of floats, for deltas down to 1e-60 or so."""
-        return all(_ends(noise, 1e-80)[1] < LARGEST_LOSS for noise, _ in self.parts)
+        return all(_ends(noise, 1e-80)[1] < 0.75 * LARGEST_LOSS for noise, _ in self.parts)
 
     def level(self, halvings: int) -> int:
         """Of a lattice with FEWEST steps to a standard deviation of log R, or of one lognormal, and as often halved."""
