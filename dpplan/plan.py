@@ -8,10 +8,10 @@ from fractions import Fraction
 
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, Adjacency
 from dpplan.checks import Problems, is_number, show
-from dpplan.errors import PlanError
+from dpplan.errors import NotApplicable, PlanError
 from dpplan.mechanism import Gaussian, Mechanism
 from dpplan.rounding import near_at_most
-from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Said, Sampling, chosen
+from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Said, Sampling, chosen, refusal
 
 # What a mechanism or a scheme can be given.
 Setting = float | int | str | None
@@ -164,6 +164,8 @@ class Settings:
             self._check_complete(problems)
             if ranges_hold:
                 self._check_agreement(problems)
+        if why := refusal(self.sampling):
+            raise NotApplicable(why)
         rate, rate_origin = self._rate()
         steps, steps_origin = self._steps(rate)
         derivation = {"sample_rate": rate_origin, "steps": steps_origin}
@@ -191,7 +193,9 @@ class Settings:
         """The sample rate without rounding, of settings that give one."""
         return self._rate()[0]
 
-    def with_(self, **changes: float | Fraction | str | Adjacency | None) -> "Settings":
+    def with_(
+        self, **changes: float | Fraction | str | Adjacency | tuple[tuple[str, OptionValue], ...] | None
+    ) -> "Settings":
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
     @property
@@ -220,7 +224,7 @@ class Settings:
             problems.positive("epochs", self.epochs, try_="It is the expected number of passes over the data.")
         try:
             options = dict(self.scheme_options)
-            choice = chosen(self.sampling)
+            choice = chosen(Poisson.kind if refusal(self.sampling) else self.sampling)
             problems.found += [*choice.foreign(options, CHOICES), *choice.own_problems(options)]
         except PlanError as error:
             problems.found += error.problems

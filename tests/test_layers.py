@@ -56,7 +56,10 @@ ROOMS = {
         {"model_trial", "floating_point_trial"},
         {"engine_choice"},
     ),
-    "dpplan.sampling": ({"scheme"}, {"poisson", "fixed_size", "truncated_poisson"}),
+    "dpplan.sampling": (
+        {"scheme", "loaders"},
+        {"poisson", "fixed_size", "truncated_poisson", "cyclic_poisson", "shuffle", "balls_in_bins"},
+    ),
     "dpplan.lint": ({"finding", "prior_runs"}, {"context"}, {"rules"}),
 }
 # Package -> the only places that may import it. A place ending in a dot is a whole package.

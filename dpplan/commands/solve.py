@@ -9,11 +9,11 @@ import click
 from dpplan.checks import Problems
 from dpplan.commands.shared import accountant_option, limit_options, output, plan_arguments
 from dpplan.commands.shared.accountant_option import AccountantChoice
-from dpplan.commands.shared.parameter_types import NUMBER
+from dpplan.commands.shared.parameter_types import NUMBER, Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import cautions, parse, resolve
 from dpplan.errors import NotCertified, PlanError, UsageError
-from dpplan.plan import Delta, Phase, Settings
+from dpplan.plan import Delta, Phase, Settings, resolve_delta
 from dpplan.quantities import quantity
 from dpplan.render import explanation, to_json
 from dpplan.render import solve as render
@@ -37,6 +37,11 @@ same data (--spent) count towards the target. What an accountant only estimates 
   dpplan solve --target-eps 3 --sigma 1.1 --n 60000 --batch 256 --epochs 60
   dpplan solve --target-eps 3 --n 60000 --batch 256 --epochs 60 \\
     --spent sigma=2,q=.01,steps=500
+  dpplan solve --solve cap --cap-cost 0.01 --adjacency zero-out \\
+    --sigma .8 --n 50000 --batch 250 --steps 1000 --delta 1e-5
+
+--solve cap asks for no target: it finds the smallest limit on the size of a Poisson batch that raises ε by no more than
+--cap-cost of it, with the memory that takes and how often a batch is cut.
 
 Exit status: 0 done; 1 no value meets the target; 2 the call makes no sense as put; 3 nothing could be certified, or
 the answer rests on an estimate and --accept-estimate is not given.
@@ -57,6 +62,10 @@ the answer rests on an estimate and --accept-estimate is not given.
 )
 @plan_arguments.deltas(several=False)
 @accountant_option.accountant(every=False)
+@click.option(
+    "--solve", "wanted", type=Name(("cap",)), help="What to find where it is not the one thing left out: cap."
+)
+@click.option("--cap-cost", type=NUMBER, help="With --solve cap: the share of ε that the cap may cost; 0.01 otherwise.")
 @limit_options.accept_estimate
 @output.explain_option
 @output.json_option
@@ -67,8 +76,13 @@ def command(
     accept_estimate: bool,
     explain: bool,
     as_json: bool,
+    wanted: str | None,
+    cap_cost: Any,
     **target: Any,
 ) -> None:
+    if wanted is not None or cap_cost is not None:
+        _solve_cap(settings, spent, wanted, cap_cost, as_json, target)
+        return
     request = _request(settings, spent, choice, target)
     found = _solved(request)
 
@@ -126,18 +140,56 @@ def _request(settings: Settings, spent: Any, choice: AccountantChoice, target: d
         problems.append("delta is missing: give --delta. It cannot be derived from n, which is solved for.")
     skipped = name == "delta" or (name == "examples" and given is None)
     deltas, others = resolve(settings, None if skipped else (given,), choice, *problems)
+    phases, about_earlier = _earlier(settings, spent)
+    if about_plan or others or about_earlier:
+        raise PlanError([*about_plan, *others, *about_earlier, *cautions(settings, deltas)])
+    return SolveRequest(settings, choice, epsilon, deltas[0] if deltas else None, by, phases)
+
+
+def _earlier(settings: Settings, spent: Any) -> tuple[tuple[Phase, ...], list[str]]:
+    """The phases that ran before, and what is wrong with them. They are drawn like the run where they say nothing."""
+    if not spent:
+        return (), []
     shared = Settings(
         examples=settings.examples,
         adjacency=settings.adjacency,
         sampling=settings.sampling,
         scheme_options=settings.scheme_options,
     )
-    earlier = parse(PlanArguments(shared, phases=spent)) if spent else None
-    about_earlier = [] if earlier is None else [_as_spent(problem) for problem in earlier.problems]
-    if about_plan or others or about_earlier:
-        raise PlanError([*about_plan, *others, *about_earlier, *cautions(settings, deltas)])
-    phases = earlier.plan.phases if earlier is not None and earlier.plan is not None else ()
-    return SolveRequest(settings, choice, epsilon, deltas[0] if deltas else None, by, phases)
+    earlier = parse(PlanArguments(shared, phases=spent))
+    phases = earlier.plan.phases if earlier.plan is not None else ()
+    return phases, [_as_spent(problem) for problem in earlier.problems]
+
+
+def _solve_cap(
+    settings: Settings, spent: Any, wanted: str | None, cost: Any, as_json: bool, target: dict[str, Any]
+) -> None:
+    """The smallest cap that costs little. Raises PlanError with all that is wrong with the call."""
+    from dpplan.render import solve_cap
+    from dpplan.solve import cap
+
+    problems = Problems()
+    problems.require(wanted == "cap", "cap_cost goes with --solve cap. Give both, or neither.")
+    for name in ("target_epsilon", "target_delta", "epsilon"):
+        given = target[name]
+        problems.require(given is None, f"{name}={given} is a target, and --solve cap has none. Leave it out.")
+    phases, about_earlier = _earlier(settings, spent)
+    drawn = settings.with_(sampling="truncated-poisson") if settings.sampling == "poisson" else settings
+    open_cap = dict(settings.scheme_options).get("cap") is None
+    try:
+        (drawn.with_(scheme_options=(*drawn.scheme_options, ("cap", 1))) if open_cap else drawn).plan()
+        resolved = resolve_delta(target["delta"], settings.examples)
+    except UsageError as error:
+        problems.found += error.problems
+    if problems.found or about_earlier:
+        raise PlanError([*problems.found, *about_earlier])
+    found = cap.cap(drawn, resolved.value, cap.USUAL_COST if cost is None else cost, phases)
+    warnings = cautions(settings, [resolved])
+    if as_json:
+        output.as_json(to_json.document("solve", found.plan, [solve_cap.described(found, resolved)], warnings))
+    else:
+        output.say(solve_cap.lines(found, resolved))
+        output.warn(warnings)
 
 
 def _target_problems(target: dict[str, Any]) -> list[str]:

@@ -13,19 +13,25 @@ from typing import Any
 from dpplan.checks import did_you_mean
 from dpplan.errors import PlanError
 from dpplan.sampling.balls_in_bins import BALLS_IN_BINS, RANDOM_ALLOCATION, BallsInBins, RandomAllocation
+from dpplan.sampling.cyclic_poisson import CYCLIC_POISSON, CyclicPoisson
 from dpplan.sampling.fixed_size import FIXED_SIZE, FixedSize
+from dpplan.sampling.loaders import LOADERS, REFUSED, Loader, meant, refusal
 from dpplan.sampling.poisson import FULL_BATCH, POISSON, Poisson
 from dpplan.sampling.scheme import Binomial, Choice, Option, Options, OptionValue, Said, Sampling
+from dpplan.sampling.shuffle import SHUFFLE, Shuffle
 from dpplan.sampling.truncated_poisson import TRUNCATED_POISSON, TruncatedPoisson
 
 __all__ = [
     "CHOICES",
+    "LOADERS",
     "OPTIONS",
     "SCHEMES",
     "BallsInBins",
     "Binomial",
     "Choice",
+    "CyclicPoisson",
     "FixedSize",
+    "Loader",
     "Option",
     "OptionValue",
     "Options",
@@ -33,18 +39,36 @@ __all__ = [
     "RandomAllocation",
     "Said",
     "Sampling",
+    "Shuffle",
     "TruncatedPoisson",
     "chosen",
     "foreign_options",
+    "refusal",
 ]
 
 # Kind -> class, for whoever reads a plan from a file. A new scheme gets a line here.
 SCHEMES: Mapping[str, type[Sampling]] = MappingProxyType(
-    {each.kind: each for each in (Poisson, TruncatedPoisson, FixedSize, BallsInBins, RandomAllocation)}
+    {
+        each.kind: each
+        for each in (Poisson, TruncatedPoisson, CyclicPoisson, FixedSize, Shuffle, BallsInBins, RandomAllocation)
+    }
 )
+
 # Name -> how it is asked for. A scheme that can be asked for gets a line here.
 CHOICES: Mapping[str, Choice] = MappingProxyType(
-    {each.name: each for each in (POISSON, TRUNCATED_POISSON, FIXED_SIZE, BALLS_IN_BINS, RANDOM_ALLOCATION, FULL_BATCH)}
+    {
+        each.name: each
+        for each in (
+            POISSON,
+            TRUNCATED_POISSON,
+            CYCLIC_POISSON,
+            FIXED_SIZE,
+            SHUFFLE,
+            BALLS_IN_BINS,
+            RANDOM_ALLOCATION,
+            FULL_BATCH,
+        )
+    }
 )
 # Name -> the option of that name. Schemes that share one share its meaning.
 OPTIONS: Mapping[str, Option] = MappingProxyType(
@@ -56,7 +80,8 @@ def chosen(name: str) -> Choice:
     """The scheme of that name. Raises PlanError for another."""
     found = CHOICES.get(name)
     if found is None:
-        raise PlanError(f"sampling={name} is not one of: {', '.join(CHOICES)}.{did_you_mean(name, CHOICES)}")
+        hint = meant(name) or did_you_mean(name, [*CHOICES, *LOADERS, *REFUSED])
+        raise PlanError(f"sampling={name} is not one of: {', '.join(CHOICES)}.{hint}")
     return found
 
 

@@ -35,11 +35,12 @@ from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
 from dpplan.accounting.exact.invert import Ends
 from dpplan.accounting.pairs import DominatingPair
+from dpplan.accounting.pairs.epochs import most_participations
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
 from dpplan.errors import InternalError, NotCertified
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
-from dpplan.sampling import FixedSize, Poisson, TruncatedPoisson
+from dpplan.sampling import CyclicPoisson, FixedSize, Poisson, Shuffle, TruncatedPoisson
 
 DESCRIPTION = Description(
     name="exact",
@@ -189,7 +190,8 @@ def _held(ends: Ends, plan: Plan, ceiling: Callable[[float], float], floor: Call
         with np.errstate(**_QUIET):
             ends = replace(ends, lower=max(ends.lower, floor(event)))
     kinds = {(type(phase.mechanism), type(phase.sampling)) for phase in plan.phases}
-    if not kinds <= {(Gaussian, each) for each in (Poisson, FixedSize, TruncatedPoisson, *ALLOCATIONS)}:
+    plain = (Poisson, FixedSize, TruncatedPoisson, Shuffle, CyclicPoisson)
+    if not kinds <= {(Gaussian, each) for each in (*plain, *ALLOCATIONS)}:
         return _consistent(ends)
     mu = math.hypot(*map(_unsampled_shift, plan.phases)) * (1.0 + 1e-14)
     upper = ceiling(mu) if 0.0 < mu < 1e150 else math.inf
@@ -208,7 +210,7 @@ def _unsampled_shift(phase: Phase) -> float:
     noise = Gaussian.of(phase.mechanism).noise_multiplier
     if isinstance(phase.sampling, ALLOCATIONS):  # others are drawn as they are drawn without the record
         return math.sqrt(phase.sampling.participations(phase.steps)) / noise
-    return 2.0 * math.sqrt(phase.steps) / noise
+    return 2.0 * math.sqrt(most_participations(phase)) / noise
 
 
 def _of_laws(

@@ -22,6 +22,7 @@ REACH_STEP = 10
 
 def epsilon_ends(known: Known, delta: float) -> Ends:
     """The least ε of the run at this delta in (0, 1): lower <= truth <= upper; infinite where none suffices."""
+
     def figure(composed: Composition, accuracy: Accuracy) -> Interval:
         return composed.epsilon(delta, accuracy)
 
@@ -40,9 +41,7 @@ def delta_ends(known: Known, epsilon: float) -> Ends:
     return _refined(known, figure, log_delta, 0.0)
 
 
-def _refined(
-    known: Known, figure: Figure, log_delta: Callable[[Ends], float], least: float
-) -> Ends:
+def _refined(known: Known, figure: Figure, log_delta: Callable[[Ends], float], least: float) -> Ends:
     """Laws that are known on a lattice are taken on finer ones until that no longer pays. log_delta: of what was found;
     least: as far as it is known before."""
     if not any(pair.resolved for pair, _ in known):

@@ -25,18 +25,20 @@ from dpplan.accounting.pairs.dominating import (
     stated,
     subsampled,
 )
+from dpplan.accounting.pairs.epochs import Terms, cyclic, shuffled
 from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
 from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import Array, Atoms, Law, Masses, nothing
 from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
+from dpplan.accounting.pairs.sliced import twice_against_once
 from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
 from dpplan.accounting.pairs.truncated import truncated
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import Gaussian, kind_of
 from dpplan.plan import Phase
-from dpplan.sampling import BallsInBins, FixedSize, Poisson, RandomAllocation, TruncatedPoisson
+from dpplan.sampling import BallsInBins, CyclicPoisson, FixedSize, Poisson, RandomAllocation, Shuffle, TruncatedPoisson
 from dpplan.sampling.balls_in_bins import SAME
 
 __all__ = [
@@ -72,7 +74,6 @@ __all__ = [
 
 # Units whose removal moves a clipped sum by one clip norm, whatever they are called, as long as they are clipped whole.
 UNITS = frozenset({"example"})
-Terms = tuple[tuple[DominatingPair, int], ...]
 
 
 def of(phase: Phase, adjacency: Adjacency, unit: str) -> DominatingPair:
@@ -90,7 +91,7 @@ def terms(phase: Phase, adjacency: Adjacency, unit: str) -> Terms:
     """The pairs that dominate the whole phase, each with how often it counts. Raises NotApplicable as `of` does."""
     kinds = (type(phase.mechanism), type(phase.sampling), adjacency)
     if type(phase) is Phase and kinds in PHASE_PAIRS and unit in UNITS:
-        return PHASE_PAIRS[kinds](phase)
+        return PHASE_PAIRS[kinds](phase, adjacency)
     return ((of(phase, adjacency, unit), phase.steps),)
 
 
@@ -110,6 +111,16 @@ def _fixed_size_gaussian(phase: Phase) -> DominatingPair:
     return fixed_size(sigma, share)
 
 
+def _fixed_size_zeroed_gaussian(phase: Phase) -> DominatingPair:
+    """From above a record replaced by any other, one that adds nothing among them. From below, over opposite gradients
+    the record takes the place of one of them, and over zeros it is seen as under Poisson sampling."""
+    sigma, share = Gaussian.of(phase.mechanism).noise_multiplier, _share(phase.sampling)
+    if share == 1.0:
+        return gaussian(sigma)
+    above = fixed_size_replaced(sigma, share)
+    return dataclasses.replace(above, realised=(twice_against_once(sigma, share), subsampled(gaussian(sigma), share)))
+
+
 def _fixed_size_replaced_gaussian(phase: Phase) -> DominatingPair:
     return fixed_size_replaced(Gaussian.of(phase.mechanism).noise_multiplier, _share(phase.sampling))
 
@@ -122,19 +133,28 @@ def _cut_gaussian(adjacency: Adjacency) -> Callable[[Phase], DominatingPair]:
     return pair
 
 
+def _cyclic_add_remove(phase: Phase, adjacency: Adjacency) -> Terms:
+    if getattr(phase.sampling, "assignment", None) != "own":
+        raise NotApplicable(
+            "cyclic-poisson is known under add_remove where each record's group is drawn on its own, and here it "
+            "goes by place: whoever is removed moves the others. Try --assignment own, or --adjacency zero-out"
+        )
+    return cyclic(phase, adjacency)
+
+
 def _share(sampling: object) -> float:
     assert isinstance(sampling, FixedSize)  # PAIRS goes by exact type
     return sampling.sample_rate
 
 
-def _balls_in_bins(phase: Phase) -> Terms:
+def _balls_in_bins(phase: Phase, _: Adjacency) -> Terms:
     scheme, noise = phase.sampling, Gaussian.of(phase.mechanism).noise_multiplier
     assert isinstance(scheme, BallsInBins)  # PHASE_PAIRS goes by exact type
     ask = allocated.same_bins if scheme.bins == SAME else allocated.balls_in_bins
     return ask(noise, scheme.steps_per_epoch, phase.steps)
 
 
-def _random_allocation(phase: Phase) -> Terms:
+def _random_allocation(phase: Phase, _: Adjacency) -> Terms:
     scheme, noise = phase.sampling, Gaussian.of(phase.mechanism).noise_multiplier
     assert isinstance(scheme, RandomAllocation)  # PHASE_PAIRS goes by exact type
     return allocated.random_allocation(noise, scheme.times, scheme.steps_per_round, phase.steps)
@@ -147,6 +167,7 @@ PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase], DominatingPair]] 
         (Gaussian, Poisson, ZERO_OUT): _sampled_gaussian,
         (Gaussian, Poisson, REPLACE_ONE): _replaced_gaussian,
         (Gaussian, FixedSize, ADD_REMOVE): _fixed_size_gaussian,
+        (Gaussian, FixedSize, ZERO_OUT): _fixed_size_zeroed_gaussian,
         (Gaussian, FixedSize, REPLACE_ONE): _fixed_size_replaced_gaussian,
         (Gaussian, TruncatedPoisson, ZERO_OUT): _cut_gaussian(ZERO_OUT),
         (Gaussian, TruncatedPoisson, REPLACE_ONE): _cut_gaussian(REPLACE_ONE),
@@ -164,13 +185,20 @@ WITHOUT: Mapping[tuple[type, Adjacency], str] = MappingProxyType(
             ADD_REMOVE,
         ): "how often a batch is cut depends on n, which such neighbours do not share. Try "
         "--adjacency zero-out or replace-one",
+        (Shuffle, ADD_REMOVE): "whoever is removed moves the others to other batches. Try --adjacency zero-out or "
+        "replace-one",
         (BallsInBins, REPLACE_ONE): _ALLOCATED,
         (RandomAllocation, REPLACE_ONE): _ALLOCATED,
     }
 )
 # The same for schemes whose steps have no pair of their own: (pair, how often) for each part of the phase.
-PHASE_PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase], Terms]] = MappingProxyType(
+PHASE_PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase, Adjacency], Terms]] = MappingProxyType(
     {
+        (Gaussian, Shuffle, ZERO_OUT): shuffled,
+        (Gaussian, Shuffle, REPLACE_ONE): shuffled,
+        (Gaussian, CyclicPoisson, ZERO_OUT): cyclic,
+        (Gaussian, CyclicPoisson, REPLACE_ONE): cyclic,
+        (Gaussian, CyclicPoisson, ADD_REMOVE): _cyclic_add_remove,
         (Gaussian, BallsInBins, ADD_REMOVE): _balls_in_bins,
         (Gaussian, BallsInBins, ZERO_OUT): _balls_in_bins,
         (Gaussian, RandomAllocation, ADD_REMOVE): _random_allocation,

@@ -13,7 +13,9 @@ Terms = tuple[tuple[DominatingPair, int], ...]
 DEFAULT = Resolution()
 MOST_EFFORT = 6e7  # sums for one law, a few seconds: a lattice that needs more is not laid
 BINS = "one step of each epoch: Chua et al. 2024 (arXiv:2412.16802); its law by convex order (pairs.allocation)"
-BLOCKS = "some steps of each round, from above by a step of each of as many blocks: Feldman, Shenfeld 2025 (arXiv:2502.08202)"
+BLOCKS = (
+    "some steps of each round, from above a step of each of as many blocks: Feldman, Shenfeld 2025 (arXiv:2502.08202)"
+)
 
 
 def allocated(mean: Mean, resolution: Resolution = DEFAULT) -> DominatingPair:
@@ -51,7 +53,7 @@ def _beyond_floats(mean: Mean) -> DominatingPair:
 
 
 def balls_in_bins(noise: float, per_epoch: int, steps: int) -> Terms:
-    """Fresh bins each epoch, which is a product; of a last epoch that is cut short only those bins that were reached."""
+    """Fresh bins each epoch, which is a product; of a last epoch that is cut short only the bins that were reached."""
     whole, rest = divmod(steps, per_epoch)
     found = [(allocated(Mean(((noise, per_epoch),), per_epoch)), whole)] if whole else []
     return (*found, (allocated(Mean(((noise, rest),), per_epoch)), 1)) if rest else tuple(found)
@@ -68,10 +70,10 @@ def same_bins(noise: float, per_epoch: int, steps: int) -> Terms:
 def random_allocation(noise: float, times: int, per_round: int, steps: int) -> Terms:
     """So many of the steps of each round, all choices alike.
 
-    From above: the same as first to split the round into `times` blocks at random, of ⌊t/k⌋ steps or one more, and then
-    to join a step of each; to know the split can only tell more (joint convexity), and leaves allocations of one step. A
-    round that is cut short is one of which something is not seen (post-processing). From below: the sum of a whole
-    round's outputs is N(k, tσ²) against N(0, tσ²).
+    From above: the same as first to split the round into `times` blocks at random, of ⌊t/k⌋ steps or one more, and
+    then to join a step of each; to know the split can only tell more (joint convexity), and leaves allocations of one
+    step. A round that is cut short is one of which something is not seen (post-processing). From below: the sum of a
+    whole round's outputs is N(k, tσ²) against N(0, tσ²).
     """
     rounds, whole = -(-steps // per_round), steps // per_round
     length, longer = divmod(per_round, times)

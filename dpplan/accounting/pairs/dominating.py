@@ -26,8 +26,8 @@ class DominatingPair:
 
     theorem: who says that the pair dominates, or is realised by some neighbours where `dominates` is False: then what
     is computed from it bounds the truth from below only. realised: pairs that some neighbours realise, where this one
-    is not known to be, or that lie below such a pair: the truth lies between the figures of those and of this one. Empty
-    where this one is realised. resolved: the pair as accurate as that, where its laws are only known on a lattice.
+    is not known to be, or that lie below such a pair: the truth lies between the figures of those and of this one.
+    Empty where this one is realised. resolved: the pair as accurate as that, where its laws are known on a lattice.
     """
 
     remove: Law

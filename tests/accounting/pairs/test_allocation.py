@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -98,7 +99,7 @@ def test_finer_lattices_narrow_the_interval_by_the_square_of_their_step():
         return above.upper - below.lower
 
     widths = [width(halvings) for halvings in range(4)]
-    assert all(3.0 < before / after < 5.0 for before, after in zip(widths, widths[1:], strict=False))
+    assert all(3.0 < before / after < 5.0 for before, after in pairwise(widths))
 
 
 def random_measure(rng, level: int, points: int) -> LatticeMeasure:

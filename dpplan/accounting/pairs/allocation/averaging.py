@@ -204,8 +204,8 @@ class _Room:
             self._settle()
 
     def _settle(self) -> None:
-        for whole, more in zip((self.mass, self.right), self.summing, strict=True):
-            whole += more
+        for place, more in enumerate(self.summing):
+            (self.mass, self.right)[place][:] += more
             more[:] = 0.0
         self.count = 0
 

@@ -52,7 +52,7 @@ def below(landed: Landed, least: float) -> LatticeMeasure:
 
 
 def _coarser(corners: Corners, stuck: Stuck) -> Corners:
-    """Every other corner of a tail in which masses alternate, because single large outcomes lie on a coarser lattice."""
+    """Every other corner of a tail where masses alternate, because single large outcomes lie on a coarser lattice."""
     inner = corners[stuck.left : stuck.right]
     left, right = corners[: stuck.left][::2], corners[stuck.right :][::-1][::2][::-1]
     return np.concatenate((left, inner, right))

@@ -17,8 +17,8 @@ from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.law import EPS, Array
 
 Side = Literal["above", "below"]
-# What is averaged first is reduced most afterwards: where a mean of n is one of N in the end, its lattice may be coarser
-# by (N/n)^COARSER; from so many on by (N/n)^COARSEST, which is quicker and less accurate.
+# What is averaged first is reduced most afterwards: where a mean of n is one of N in the end, its lattice may be
+# coarser by (N/n)^COARSER; from so many on by (N/n)^COARSEST, which is quicker and less accurate.
 COARSER, COARSER_FROM, COARSEST = 0.25, 5000, 0.4
 FEWEST = 6.0  # lattice steps to a standard deviation of the logarithm, at least, before any halving
 REACH = 1.02  # of the tails of a lognormal, beyond what Chernoff's bound needs
@@ -137,7 +137,7 @@ def lognormal(noise: float, level: int, side: Side, least: float) -> LatticeMeas
     found = GaussianLoss(noise).masses(np.concatenate(([-math.inf], edges, [math.inf])))
     p, q = (_by_part(values, parts) for values in (found.p, found.q))
     # Where P's or Q's mass has underflown, so has all of both that matters; above, it counts as being at the ends.
-    lost = (p < LEAST_MASS) | (q < convex_order.LEAST_MASS)
+    lost = (p < LEAST_MASS) | (q < LEAST_MASS)
     kept_p, kept_q = np.where(lost, 0.0, p), np.where(lost, 0.0, q)
     with np.errstate(invalid="ignore", divide="ignore"):
         place = (kept_p / kept_q * np.exp(-h * np.arange(first, last, dtype=np.float64)) - 1.0) / math.expm1(h)

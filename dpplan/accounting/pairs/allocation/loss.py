@@ -38,7 +38,7 @@ class AllocationLoss(Law):
         filled = found.masses > 0.0
         loss = found.losses[filled]
         largest = float(np.max(np.abs(loss), initial=0.0))
-        # log R is off by `moved`, by roundings of losses, and by what the sum of a few such shares is more than they are.
+        # log R is off by `moved`, by roundings of losses, and by what log(1 + moved) is less than that.
         off = 1.01 * found.moved + 2.0 * EPS * largest
         raised = (self.side == "above") == (self.direction == "remove")
         loss = loss + (off if raised else -off)

@@ -9,9 +9,9 @@ the masses of a law below. A corner with a negative mass falls further, to the c
 their expense.
 
 Rounding: let e bound what the masses m are off. Then m - 2e is below the exact m by e at least. Further falls are
-what they are in floats, whatever they were meant to be: with them the exact masses become at least those in floats, plus
-e, less the roundings of these falls, which are held to be less than e. So the exact polygon is convex, and its law is
-one below whose masses are no smaller than those returned.
+what they are in floats, whatever they were meant to be: with them the exact masses become at least those in floats,
+plus e, less the roundings of these falls, which are held to be less than e. So the exact polygon is convex, and its law
+is one below whose masses are no smaller than those returned.
 
 Heights and falls at a corner are in widths of the cell that follows.
 """
