@@ -6,10 +6,12 @@ from typing import Literal
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
+from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import Problems, show
 from dpplan.errors import PlanError
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.quantities import quantity
+from dpplan.sampling import Poisson
 from dpplan.solve.search import Candidates, Evaluator
 
 By = Literal["epsilon", "delta"]
@@ -22,7 +24,8 @@ class Question:
     """A target, and whom to ask what a plan spends.
 
     by: the figure that is held below its target: epsilon at this delta, or delta at this epsilon.
-    earlier: what ran before on the same data; every plan is judged together with it.
+    earlier: what ran before on the same data; every plan is judged together with it. roughly: as if every scheme were
+    Poisson sampling of as much data, which is no answer.
     """
 
     epsilon: float
@@ -31,6 +34,7 @@ class Question:
     accountant: str
     options: Mapping[str, object]
     earlier: tuple[Phase, ...] = ()
+    roughly: bool = False
 
     @property
     def target(self) -> float:
@@ -38,7 +42,8 @@ class Question:
 
     def plan(self, candidates: Candidates, index: int) -> Plan:
         """The plan at a index, after the earlier phases."""
-        return self.composed(candidates.plan(index))
+        plan = self.composed(candidates.plan(index))
+        return _by_poisson(plan) if self.roughly else plan
 
     def composed(self, plan: Plan) -> Plan:
         """The plan as the last phase; what was derived for it is found under its place, phases[1].steps."""
@@ -61,8 +66,19 @@ class Question:
         return Evaluator(candidates, ask, self.target, _FLAT[self.by])
 
     def estimated(self, accountant: str) -> "Question":
-        """The same, answered by another accountant as it comes."""
-        return replace(self, accountant=accountant, options={})
+        """About the same, answered by another accountant as it comes."""
+        return replace(self, accountant=accountant, options={}, roughly=True)
+
+
+def _by_poisson(plan: Plan) -> Plan:
+    """The plan with batches of the same share of the data, drawn by Poisson sampling, where it draws otherwise."""
+    phases = (
+        replace(phase, sampling=Poisson(min(float(phase.sampling.epochs(1)), 1.0)), adjacency=None)
+        for phase in plan.phases
+    )
+    if all(type(phase.sampling) is Poisson for phase in plan.phases) and plan.adjacency == ADD_REMOVE:
+        return plan
+    return Plan(tuple(phases))
 
 
 def unknown(settings: Settings, delta: float | None = None) -> str:

@@ -53,7 +53,7 @@ def averaged(one: LatticeMeasure, other: LatticeMeasure, weight: Fraction, level
     fine = max(one.level, other.level)
     same, shares = one is other and 2 * weight == 1, (float(weight), float(1 - weight))
     one, other = one.at_level(fine), other.at_level(fine)
-    room = _Room.of(one, other, level, parts, min(shares))
+    room = _Room.of(one, other, level, parts)
     windows = room.land(one, other, shares[1])
     if same:
         room.double()
@@ -62,6 +62,11 @@ def averaged(one: LatticeMeasure, other: LatticeMeasure, weight: Fraction, level
     reach, apart = step(fine) * max(len(one.masses), len(other.masses)), -math.log(min(shares))
     # Sums of sums over at most 2^20 points; products, the exponential of a window's width; and these summed.
     rounding = EPS * (40.0 + reach + 0.5 * (SUMMED + windows / SUMMED))
+    points, zero = room.points(one, other), one.zero * other.zero
+    for lower, upper, share in ((one, other, shares[1]), (other, one, shares[0])):
+        # share·R of a point with a 0 is spread to that point and 0.
+        room.on_points(points, upper)[:] += share * lower.zero * upper.masses
+        zero += (1.0 - share) * lower.zero * float(upper.masses.sum())
     lost = UNDERFLOW * len(one.masses) * len(other.masses)
     beyond = shares[0] * one.beyond * other.total + shares[1] * other.beyond * one.total
     top = min(step(level) * (room.first + room.mass.shape[1]), LARGEST)
@@ -70,11 +75,11 @@ def averaged(one: LatticeMeasure, other: LatticeMeasure, weight: Fraction, level
         room.first,
         room.mass,
         room.right,
-        room.points(one, other),
+        points,
         np.full(room.mass.shape[1], rounding),
         # t(d) is off by a few roundings and by that of log u; what is off in e^(-dh) is at most |log u| of it.
         max(one.moved, other.moved) + EPS * (32.0 + 8.0 * apart),
-        outward.up(one.zero * other.zero + lost, outward.SERIES),
+        outward.up(zero + lost, outward.SERIES),
         outward.up(beyond + lost * math.exp(top), outward.MANY),
     )
 
@@ -133,10 +138,9 @@ class _Room:
     count: int = 0
 
     @classmethod
-    def of(cls, one: LatticeMeasure, other: LatticeMeasure, level: int, parts: int, share: float) -> "_Room":
+    def of(cls, one: LatticeMeasure, other: LatticeMeasure, level: int, parts: int) -> "_Room":
         factor = 2 ** (level - one.level)
-        deepest = math.ceil(-math.log(share) / step(level)) + 2
-        first = factor * min(one.first, other.first) - deepest
+        first = factor * min(one.first, other.first) - 1
         cells = factor * max(one.last, other.last) + 1 - first
         mass, right, more, further = (np.zeros((parts, cells)) for _ in range(4))
         return cls(level, first, factor, mass, right, (more, further))
@@ -154,10 +158,6 @@ class _Room:
             window = _Window(near, far, int(cells[far - 1]), float(place[far - 1]))
             self._add_window(window, known, lower, (upper, share))
             near = far + 1
-        if lower.zero > 0.0:  # as far away as can be
-            farthest = math.log(share) / g
-            mass, part = upper.masses * lower.zero, math.floor(farthest * parts)
-            self._add(mass, mass * _place(part // parts, farthest, g), upper.first, part)
         self._settle()
         return len(ends) + 1
 
@@ -174,6 +174,11 @@ class _Room:
             both = both * other.masses[low - other.first : high + 1 - other.first]
             found[self.factor * low - self.first : self.factor * high - self.first + 1 : self.factor] = both
         return found
+
+    def on_points(self, points: Array, law: LatticeMeasure) -> Array:
+        """The part of `points` that a law's points are."""
+        start = self.factor * law.first - self.first
+        return points[start : start + self.factor * (len(law.masses) - 1) + 1 : self.factor]
 
     def _add_window(
         self, window: "_Window", known: _Windows, lower: LatticeMeasure, higher: tuple[LatticeMeasure, float]

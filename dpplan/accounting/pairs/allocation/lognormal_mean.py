@@ -107,7 +107,7 @@ class _Chain:
     count: int
     level: int
     side: Side
-    least: float  # of the mean; what is cut off comes back averaged with what is not, and is to be cut off again
+    least: float  # of the mean; of what is averaged, what is cut off is so often less
 
     def mean(self) -> LatticeMeasure:
         rows = [{self.count}]
@@ -121,7 +121,7 @@ class _Chain:
         return known[self.count]
 
     def _least(self, n: int) -> float:
-        return self.least * (n / self.count) ** 2
+        return self.least * n / self.count
 
     def level_of(self, n: int) -> int:
         power = COARSER if self.count < COARSER_FROM else COARSEST
