@@ -156,6 +156,7 @@ def _whole_rounds(name: str, times: Callable[[Said], int]) -> Callable[[Said], l
     return problems
 
 
+ALLOCATIONS = (BallsInBins.kind, RandomAllocation.kind)
 BALLS_IN_BINS = Choice(
     BallsInBins.kind,
     "one of the 1/q steps of each epoch for every example",

@@ -12,6 +12,7 @@ from dpplan.errors import PlanError
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.quantities import quantity
 from dpplan.sampling import Poisson
+from dpplan.sampling.balls_in_bins import ALLOCATIONS
 from dpplan.solve.search import Candidates, Evaluator
 
 By = Literal["epsilon", "delta"]
@@ -60,7 +61,7 @@ class Question:
 
     def evaluator(self, candidates: Candidates) -> Evaluator:
         def ask(index: int) -> Bound:
-            asked = replace(self, delta=candidates.value(index)) if candidates.name == "delta" else self
+            asked = replace(self, delta=float(candidates.value(index))) if candidates.name == "delta" else self
             return asked.spends(self.plan(candidates, index))
 
         return Evaluator(candidates, ask, self.target, _FLAT[self.by])
@@ -86,7 +87,8 @@ def unknown(settings: Settings, delta: float | None = None) -> str:
     where the settings are complete and no delta is given, "delta".
 
     A missing length is solved in epochs where n and the batch are known, else in steps; a missing sample rate as the
-    batch where n is known, as n where the batch is known, else as itself.
+    batch where n is known (but as itself, where batches are bins of an epoch), as n where the batch is known, else as
+    itself.
     Raises PlanError, saying what to give, when nothing or several are open.
     """
     found = []
@@ -94,7 +96,8 @@ def unknown(settings: Settings, delta: float | None = None) -> str:
         found.append("noise_multiplier")
     if settings.sample_rate is None and (settings.batch_size is None or settings.examples is None):
         known = "examples" if settings.batch_size is not None else "sample_rate"
-        found.append("batch_size" if settings.examples is not None else known)
+        whole = settings.sampling in ALLOCATIONS  # where 1/q is whole, which few batches make it
+        found.append("batch_size" if settings.examples is not None and not whole else known)
     if settings.steps is None and settings.epochs is None:
         found.append("epochs" if settings.examples is not None and settings.batch_size is not None else "steps")
     if not found and delta is None:
