@@ -13,6 +13,8 @@ from dpplan.mechanism import Gaussian, Mechanism
 from dpplan.rounding import near_at_most
 from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Said, Sampling, chosen, refusal
 
+# Whom a figure can be for.
+UNITS = ("example", "user")
 # What a mechanism or a scheme can be given.
 Setting = float | int | str | None
 
@@ -54,6 +56,24 @@ class Phase:
         return settings_of(self.mechanism) | settings_of(self.sampling)
 
 
+def unit_words(unit: str, max_per_user: object) -> str:
+    """The unit with how it is drawn, as a figure says it."""
+    if max_per_user is not None:
+        return f"{unit} of at most {max_per_user} examples"
+    return f"{unit}, drawn and clipped whole" if unit == "user" else unit
+
+
+def unit_problems(unit: str, max_per_user: object) -> list[str]:
+    """What is wrong with whom a plan protects."""
+    problems = Problems()
+    if max_per_user is not None:
+        try_ = "It is the most examples of one user (--max-per-user)."
+        problems.whole("max_per_user", max_per_user, try_=try_)  # type: ignore[arg-type]
+        rule = f"max_per_user={show(max_per_user)} is about users, and the unit is {unit}. Say --unit user."
+        problems.require(unit == "user", rule)
+    return problems.found
+
+
 def settings_of(part: Mechanism | Sampling) -> dict[str, Setting]:
     """Name -> value of all that a mechanism or a scheme was given."""
     if not dataclasses.is_dataclass(part):
@@ -67,6 +87,8 @@ class Plan:
 
     derivation: for quantities that were computed rather than given, the computation in words, so that a
         printed number can carry its origin ("sample_rate" -> "256 / 60000").
+    privacy_unit: example or user. Of users, max_per_user says how they are drawn: None, each as a whole, so that the
+        rates are those of users and a user's sum is clipped; else example by example, at most so many of one user.
     """
 
     phases: tuple[Phase, ...]
@@ -75,6 +97,7 @@ class Plan:
     examples: int | None = None
     batch_size: float | None = None
     derivation: tuple[tuple[str, str], ...] = ()
+    max_per_user: int | None = None
 
     def __post_init__(self) -> None:
         if not self.phases:
@@ -84,6 +107,7 @@ class Plan:
             sizes = sorted(int(n) for n in {self.examples, *drawn_from} if n is not None)  # some schemes hold n
             rule = f"n={' and '.join(map(str, sizes))}: the phases of a plan draw from one data set."
             problems.require(len(sizes) <= 1, rule)
+            problems.found += unit_problems(self.privacy_unit, self.max_per_user)
             for place, phase in enumerate(self.phases):
                 for name, own, whole in (
                     ("adjacency", phase.adjacency, self.adjacency),
@@ -112,7 +136,8 @@ class Plan:
     @property
     def assumptions(self) -> Assumptions:
         schemes = sorted({phase.sampling.assumption for phase in self.phases})
-        return Assumptions(" and ".join(schemes), self.adjacency.name, self.privacy_unit)
+        unit = unit_words(self.privacy_unit, self.max_per_user)
+        return Assumptions(" and ".join(schemes), self.adjacency.name, unit)
 
     @property
     def steps(self) -> int:
@@ -153,6 +178,8 @@ class Settings:
     sampling: str = Poisson.kind
     adjacency: Adjacency = ADD_REMOVE
     scheme_options: tuple[tuple[str, OptionValue], ...] = ()
+    unit: str = "example"
+    max_per_user: int | None = None
 
     def plan(self) -> Plan:
         """The plan these settings describe.
@@ -173,10 +200,16 @@ class Settings:
         return Plan(
             phases=(Phase(Gaussian(self.noise_multiplier), self._choice.make(self._said(rate)), steps),),
             adjacency=self.adjacency,
+            privacy_unit=self.unit,
+            max_per_user=self.max_per_user,
             examples=self.examples,
             batch_size=self.batch_size,
             derivation=tuple((name, text) for name, text in derivation.items() if text),
         )
+
+    def before(self, phases: tuple[Phase, ...]) -> Plan:
+        """Phases that ran before such a run, alone, for the same neighbours and the same unit."""
+        return Plan(phases, self.adjacency, self.unit, max_per_user=self.max_per_user)
 
     @property
     def _choice(self) -> Choice:
@@ -211,6 +244,9 @@ class Settings:
                 self.noise_multiplier,
                 try_="Without noise epsilon is infinite; values between 0.5 and 10 are common (--sigma).",
             )
+        if self.unit not in UNITS:
+            problems.add(f"unit={self.unit} is not one of: {', '.join(UNITS)}.")
+        problems.found += unit_problems(self.unit, self.max_per_user)
         before = len(problems.found)  # the rest can contradict each other whatever the noise is
         if self.sample_rate is not None:
             problems.probability("q", self.sample_rate, try_="The sample rate is the expected batch divided by n.")

@@ -3,7 +3,8 @@
 A plan is an object:
 
     adjacency       "add_remove", "replace_one", "zero_out"
-    privacy_unit    "example"
+    privacy_unit    "example", "user"
+    max_per_user    of a user whose examples are drawn one by one, the most there are; left out otherwise
     examples        n, or null
     batch_size      the expected batch, or null
     derivation      for quantities that were computed, the computation in words
@@ -49,6 +50,7 @@ def plan_to_json(plan: Plan) -> Object:
     return {
         "adjacency": plan.adjacency.name,
         "privacy_unit": plan.privacy_unit,
+        **({} if plan.max_per_user is None else {"max_per_user": plan.max_per_user}),
         "examples": plan.examples,
         "batch_size": plan.batch_size,
         "derivation": dict(plan.derivation),
@@ -87,6 +89,7 @@ def plan_from_json(content: Mapping[str, Any]) -> Plan:
         phases=tuple(phases),
         adjacency=named(str(content.get("adjacency", ADD_REMOVE.name))),
         privacy_unit=str(content.get("privacy_unit", "example")),
+        max_per_user=content.get("max_per_user"),
         examples=content.get("examples"),
         batch_size=content.get("batch_size"),
         derivation=tuple((str(name), str(text)) for name, text in dict(content.get("derivation", {})).items()),

@@ -34,7 +34,7 @@ def dominating_pairs(plan: Plan, accountant: str) -> tuple[tuple[DominatingPair,
     found, reasons = list[tuple[DominatingPair, int]](), dict[str, None]()
     for phase in plan.phases:
         try:
-            found += pairs.terms(phase, plan.adjacency, plan.privacy_unit)
+            found += pairs.terms(phase, plan.adjacency, plan.privacy_unit, plan.max_per_user or 1)
         except NotApplicable as refusal:
             reasons |= dict.fromkeys(str(refusal).split("; "))
     if reasons:

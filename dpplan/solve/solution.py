@@ -159,10 +159,7 @@ def unreachable(question: Question, evaluator: Evaluator) -> Unreachable | NotCe
         f"{question.accountant} accountant gives is {near_above(least, target)}, at "
         f"{word(candidates.name)}={show(value)}."
     )
-    if (
-        question.earlier
-        and (before := question.spends(Plan(question.earlier, candidates.settings.adjacency)).value) > target
-    ):
+    if question.earlier and (before := question.spends(candidates.settings.before(question.earlier)).value) > target:
         return Unreachable(
             f"{sentence} What was spent before is {near_above(before, target)} on its own. Raise the target."
         )

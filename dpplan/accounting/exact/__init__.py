@@ -182,8 +182,9 @@ def _held(ends: Ends, plan: Plan, ceiling: Callable[[float], float], floor: Call
     """The ends below what the same noise costs without sampling, where all of it is Gaussian, and above what a plain
     event tells, where one is known for the sampling.
 
-    Given who is drawn, one record moves the sum by two clip norms at most, whatever the neighbours: by joint convexity
-    each step is dominated by N(2, σ²) against N(0, σ²), and all steps by one (Dong, Roth, Su 2022, Cor 3.3).
+    Given who is drawn, one record moves the sum by two clip norms at most, whatever the neighbours, and a user of K
+    examples by K times as much: by joint convexity each step is dominated by N(2K, σ²) against N(0, σ²), and all steps
+    by one (Dong, Roth, Su 2022, Cor 3.3).
     """
     event = event_bound(plan)
     if event is not None:
@@ -193,7 +194,7 @@ def _held(ends: Ends, plan: Plan, ceiling: Callable[[float], float], floor: Call
     plain = (Poisson, FixedSize, TruncatedPoisson, Shuffle, CyclicPoisson)
     if not kinds <= {(Gaussian, each) for each in (*plain, *ALLOCATIONS)}:
         return _consistent(ends)
-    mu = math.hypot(*map(_unsampled_shift, plan.phases)) * (1.0 + 1e-14)
+    mu = (plan.max_per_user or 1) * math.hypot(*map(_unsampled_shift, plan.phases)) * (1.0 + 1e-14)
     upper = ceiling(mu) if 0.0 < mu < 1e150 else math.inf
     return _consistent(replace(ends, upper=min(ends.upper, upper)))
 

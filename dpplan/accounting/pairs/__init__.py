@@ -28,10 +28,10 @@ from dpplan.accounting.pairs.dominating import (
 from dpplan.accounting.pairs.epochs import Terms, cyclic, shuffled
 from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
 from dpplan.accounting.pairs.gaussian import GaussianLoss
+from dpplan.accounting.pairs.gaussian_mixtures import GroupLoss, TwiceAgainstOnce
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import Array, Atoms, Law, Masses, nothing
 from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
-from dpplan.accounting.pairs.sliced import twice_against_once
 from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
 from dpplan.accounting.pairs.truncated import truncated
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
@@ -61,6 +61,7 @@ __all__ = [
     "fixed_size",
     "fixed_size_replaced",
     "gaussian",
+    "grouped",
     "laplace",
     "mixed",
     "nothing",
@@ -73,7 +74,7 @@ __all__ = [
 ]
 
 # Units whose removal moves a clipped sum by one clip norm, whatever they are called, as long as they are clipped whole.
-UNITS = frozenset({"example"})
+UNITS = frozenset({"example", "user"})
 
 
 def of(phase: Phase, adjacency: Adjacency, unit: str) -> DominatingPair:
@@ -87,9 +88,21 @@ def of(phase: Phase, adjacency: Adjacency, unit: str) -> DominatingPair:
     return PAIRS[kinds](phase)
 
 
-def terms(phase: Phase, adjacency: Adjacency, unit: str) -> Terms:
-    """The pairs that dominate the whole phase, each with how often it counts. Raises NotApplicable as `of` does."""
+def terms(phase: Phase, adjacency: Adjacency, unit: str, members: int = 1) -> Terms:
+    """The pairs that dominate the whole phase, each with how often it counts. Raises NotApplicable as `of` does.
+
+    members: how many examples a unit has that are drawn one by one.
+    """
     kinds = (type(phase.mechanism), type(phase.sampling), adjacency)
+    if members > 1 and type(phase) is Phase and unit in UNITS:
+        if kinds not in GROUPS:
+            raise NotApplicable(
+                f"max_per_user={members} is known under Poisson sampling with add_remove or zero_out, and this is "
+                f"{kind_of(phase.sampling)} under {_word(adjacency)}. Try --adjacency add-remove, or draw users whole: "
+                "leave out --max-per-user"
+            )
+        rate = Poisson.of(phase.sampling).sample_rate
+        return ((grouped(Gaussian.of(phase.mechanism).noise_multiplier, rate, members), phase.steps),)
     if type(phase) is Phase and kinds in PHASE_PAIRS and unit in UNITS:
         return PHASE_PAIRS[kinds](phase, adjacency)
     return ((of(phase, adjacency, unit), phase.steps),)
@@ -118,11 +131,28 @@ def _fixed_size_zeroed_gaussian(phase: Phase) -> DominatingPair:
     if share == 1.0:
         return gaussian(sigma)
     above = fixed_size_replaced(sigma, share)
-    return dataclasses.replace(above, realised=(twice_against_once(sigma, share), subsampled(gaussian(sigma), share)))
+    return dataclasses.replace(above, realised=(_twice_against_once(sigma, share), subsampled(gaussian(sigma), share)))
+
+
+def _twice_against_once(noise_multiplier: float, sample_rate: float) -> DominatingPair:
+    law = TwiceAgainstOnce(noise_multiplier, sample_rate)
+    words = "sampling without replacement over opposite gradients, one record zeroed out"
+    return DominatingPair(law, Reversed(law), words, dominates=False)
 
 
 def _fixed_size_replaced_gaussian(phase: Phase) -> DominatingPair:
     return fixed_size_replaced(Gaussian.of(phase.mechanism).noise_multiplier, _share(phase.sampling))
+
+
+def grouped(noise_multiplier: float, sample_rate: float, members: int) -> DominatingPair:
+    """A user with at most so many examples, each drawn by a coin of its own and clipped by itself: a mixture over how
+    many are drawn, all with the same gradient, which is realised by such a user (Charles et al. 2024,
+    arXiv:2407.07737)."""
+    if sample_rate == 1.0:
+        return gaussian(noise_multiplier / members)
+    law = GroupLoss(noise_multiplier, sample_rate, members)
+    theorem = "a user's examples, drawn one by one: Charles et al. 2024 (arXiv:2407.07737)"
+    return DominatingPair(law, Reversed(law), theorem)
 
 
 def _cut_gaussian(adjacency: Adjacency) -> Callable[[Phase], DominatingPair]:
@@ -177,6 +207,8 @@ _ALLOCATED = (
     "the two records join different steps, and which pair of gradients is worst is not known. Try --adjacency zero-out "
     "or add-remove"
 )
+# What is known of units whose examples are drawn one by one.
+GROUPS = frozenset({(Gaussian, Poisson, ADD_REMOVE), (Gaussian, Poisson, ZERO_OUT)})
 # Why there is no pair, where more can be said than that none is known: (sampling, adjacency) -> the reason.
 WITHOUT: Mapping[tuple[type, Adjacency], str] = MappingProxyType(
     {

@@ -13,7 +13,6 @@ import numpy as np
 from dpplan.accounting.numerics.normal import log_normal_tails
 from dpplan.accounting.pairs.dominating import DominatingPair
 from dpplan.accounting.pairs.finite import Finite
-from dpplan.accounting.pairs.gaussian import normal_masses
 from dpplan.accounting.pairs.law import Array
 
 OFF = 1e-10  # relative error of a slice's mass, with room: see `_kept`
@@ -94,19 +93,3 @@ def _kept(
     inner = np.where(below[:, 1:] < above[:, 1:], np.diff(below), -np.diff(above))
     masses = np.concatenate((below[:, :1], inner, above[:, -1:]), axis=1)
     return masses[0], masses[1]
-
-
-@functools.lru_cache(maxsize=64)
-def twice_against_once(noise_multiplier: float, sample_rate: float) -> DominatingPair:
-    """(1 - q)·N(0, σ²) + q·N(2, σ²) against (1 - q)·N(0, σ²) + q·N(1, σ²), which batches of a fixed size realise when
-    one record is zeroed out: all others have the opposite gradient, and where the record is drawn it is in the place of
-    one of them."""
-    sigma, q = noise_multiplier, sample_rate
-    cuts = np.linspace(-8.0 * sigma, 2.0 + FARTHEST * sigma, CANDIDATES)
-    edges = np.concatenate(([-math.inf], cuts, [math.inf]))
-    zero, once, twice = (normal_masses(edges, mean, sigma) for mean in (0.0, 1.0, 2.0))
-    p, other = (1.0 - q) * zero + q * twice, (1.0 - q) * zero + q * once
-    known = (p > SMALLEST) & (other > SMALLEST)
-    last = int(np.flatnonzero(known)[-1])
-    merged = [np.append(each[:last], each[last:].sum()) for each in (p, other)]
-    return _pair(merged[0], merged[1], "sampling without replacement over opposite gradients, one record zeroed out")

@@ -101,8 +101,8 @@ def _drawn(values: dict[str, Any], shared: Settings) -> Settings:
     """The settings of a phase. One that names its sampling has options of its own and none of the others."""
     own = {name: values.pop(name) for name in OPTIONS if name in values}
     options = own if "sampling" in values else {**dict(shared.scheme_options), **own}
-    drawn = {"sampling": shared.sampling, "adjacency": shared.adjacency, "scheme_options": tuple(options.items())}
-    return Settings(**{**drawn, **values})
+    whole = {each.name: None for each in DESCRIBING}  # what describes the run is the phase's own, the rest is shared
+    return shared.with_(**{**whole, **values, "scheme_options": tuple(options.items())})
 
 
 def _unknown(key: str, name: str) -> str:
@@ -165,6 +165,8 @@ def _joined(plans: list[Plan]) -> Plan:
     return Plan(
         tuple(plan.only_phase for plan in plans),
         adjacency=plans[0].adjacency,
+        privacy_unit=plans[0].privacy_unit,
+        max_per_user=plans[0].max_per_user,
         examples=plans[0].examples,
         batch_size=batches.pop() if len(batches) == 1 else None,
         derivation=tuple(chain.from_iterable(derived)),

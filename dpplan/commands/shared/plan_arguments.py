@@ -10,7 +10,7 @@ import click
 
 from dpplan.adjacency import ADJACENCIES, named
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, RATE, Name, Number, Percentage
-from dpplan.plan import Plan, Settings
+from dpplan.plan import UNITS, Plan, Settings
 from dpplan.quantities import DESCRIBING
 from dpplan.sampling import CHOICES, OPTIONS, Option
 
@@ -100,14 +100,18 @@ def phases(command: Command) -> Command:
 
 
 def scheme(command: Command) -> Command:
-    """--sampling with the options of each scheme, and --adjacency. What the command receives of a run, as `settings` or
-    `arguments`, holds them."""
+    """--sampling with the options of each scheme, --adjacency, and --unit. What the command receives of a run, as
+    `settings` or `arguments`, holds them."""
 
     @functools.wraps(command)
-    def gathered(sampling: str | None, adjacency: str | None, **values: Any) -> None:
+    def gathered(
+        sampling: str | None, adjacency: str | None, unit: str | None, max_per_user: Any, **values: Any
+    ) -> None:
         typed = {name: values.pop(name) for name in OPTIONS}
         said: dict[str, Any] = {} if sampling is None else {"sampling": sampling}
         said |= {} if adjacency is None else {"adjacency": named(adjacency)}
+        said |= {} if unit is None else {"unit": unit}
+        said["max_per_user"] = max_per_user
         said["scheme_options"] = tuple((name, value) for name, value in typed.items() if value is not None)
         if "settings" in values:
             values["settings"] = values["settings"].with_(**said)
@@ -131,6 +135,17 @@ def scheme(command: Command) -> Command:
             type=Name([name.replace("_", "-") for name in ADJACENCIES]),
             help="Which data sets cannot be told apart: add-remove one example (when nothing is said), replace-one, or "
             "zero-out, where n stays and is public.",
+        ),
+        click.option(
+            "--unit",
+            type=Name(UNITS),
+            help="Who is protected: one example (when nothing is said), or one user with all of theirs. Alone, users "
+            "are drawn and clipped whole: q is their rate.",
+        ),
+        click.option(
+            "--max-per-user",
+            type=COUNT,
+            help="With --unit user: examples are drawn one by one, at rate q, and no user has more than so many.",
         ),
     ]
     return in_order(options)(gathered)
