@@ -40,8 +40,8 @@ class BallsInBins:
     def assumption(self) -> str:
         if self.steps_per_epoch == 1:
             return "full batch"
-        how = "drawn anew each epoch" if self.bins == FRESH else "the same in all epochs"
-        return f"one of the {self.steps_per_epoch} steps of an epoch for each example, {how}"
+        how = "fresh each epoch" if self.bins == FRESH else "the same bins each epoch"
+        return f"balls-in-bins over {self.steps_per_epoch} steps, {how}"
 
     def expected_batch(self, examples: int) -> float:
         return examples / self.steps_per_epoch
@@ -90,7 +90,7 @@ class RandomAllocation:
 
     @property
     def assumption(self) -> str:
-        return f"{self.times} of every {self.steps_per_round} steps for each example, drawn anew each round"
+        return f"random allocation to {self.times} of every {self.steps_per_round} steps"
 
     def expected_batch(self, examples: int) -> float:
         return examples * self.sample_rate

@@ -327,9 +327,9 @@ def test_what_is_no_scheme_is_refused():
 
 def test_a_figure_says_what_it_takes_for_granted():
     assert str(epochs(1.0, 100, 3).assumptions) == (
-        "one of the 100 steps of an epoch for each example, drawn anew each epoch, add/remove one example"
+        "balls-in-bins over 100 steps, fresh each epoch, add/remove one example"
     )
-    assert "the same in all epochs" in str(epochs(1.0, 100, 3, "same").assumptions)
+    assert "the same bins each epoch" in str(epochs(1.0, 100, 3, "same").assumptions)
     found = accounting.epsilon(epochs(1.0, 10, 2), 1e-5)
     assert "2412.16802" in found.why and "of step" in str(found.details["method"])
 
