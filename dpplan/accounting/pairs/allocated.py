@@ -31,7 +31,7 @@ def allocated(mean: Mean, resolution: Resolution = DEFAULT) -> DominatingPair:
     if count == 1 and not rest:  # one step, in which the record is with the chance 1 / total
         return subsampled(gaussian(noise), 1.0 / mean.total)
     if not mean.within_reach:
-        return _beyond_floats(mean)
+        return _beyond_floats()
     halvings = resolution.halvings
     while halvings > 0 and mean.effort(halvings, resolution.reach) > MOST_EFFORT:
         halvings -= 1
@@ -45,11 +45,10 @@ def _between(mean: Mean, side: Side, resolution: Resolution) -> DominatingPair:
     return DominatingPair(remove, Reversed(dataclasses.replace(remove, direction="add")), BINS)
 
 
-def _beyond_floats(mean: Mean) -> DominatingPair:
-    """So little noise that losses leave the range of floats: at most what it costs to know the bin (joint convexity),
-    and at least what the likeliest bin's step tells alone, which is a step of Poisson sampling."""
-    least = min(noise for noise, _ in mean.parts)
-    return dataclasses.replace(gaussian(least), theorem=BINS, realised=(subsampled(gaussian(least), 1.0 / mean.total),))
+def _beyond_floats() -> DominatingPair:
+    """Where there is so little noise that losses leave the range of floats, the laws say nothing; what is proven
+    without them (exact.allocation_floor, and the cost without sampling) stands."""
+    return dataclasses.replace(stated(0.0, 1.0), theorem=BINS, realised=(stated(0.0, 0.0),))
 
 
 def balls_in_bins(noise: float, per_epoch: int, steps: int) -> Terms:
