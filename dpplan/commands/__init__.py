@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "compare": "Accountants, theorems or recipes, side by side.",
         "compare accountants": "Every accountant: ε, guarantee, ratio, time.",
         "compare theorems": "Composition theorems as the steps grow.",
+        "compare samplers": "One run under every sampling scheme and neighbour.",
         "compare plans": "Recipes: what differs, and which wins on what.",
         "check": "What is wrong with a plan or a recipe, and the fix.",
         "risk": "What ε means: how often anybody is recognised.",

@@ -120,16 +120,13 @@ def scheme(command: Command) -> Command:
             values["arguments"] = replace(arguments, settings=arguments.settings.with_(**said))
         command(**values)
 
-    options = [
+    options: list[Decorator] = [
         click.option(
             "--sampling",
             type=Name(CHOICES),
             help=f"How batches are drawn: {'; '.join(f'{name}, {choice.words}' for name, choice in CHOICES.items())}.",
         ),
-        *(
-            click.option(f"--{name}", name, type=scheme_option_type(option), help=_scheme_option_help(option))
-            for name, option in OPTIONS.items()
-        ),
+        *_scheme_options(),
         click.option(
             "--adjacency",
             type=Name([name.replace("_", "-") for name in ADJACENCIES]),
@@ -149,6 +146,25 @@ def scheme(command: Command) -> Command:
         ),
     ]
     return in_order(options)(gathered)
+
+
+def scheme_options(command: Command) -> Command:
+    """The options of all schemes, for a command that asks about all of them. `settings` holds what was said."""
+
+    @functools.wraps(command)
+    def gathered(settings: Settings, **values: Any) -> None:
+        typed = {name: values.pop(name) for name in OPTIONS}
+        said = tuple((name, value) for name, value in typed.items() if value is not None)
+        command(settings=settings.with_(scheme_options=said), **values)
+
+    return in_order(_scheme_options())(gathered)
+
+
+def _scheme_options() -> list[Decorator]:
+    return [
+        click.option(f"--{name}", name, type=scheme_option_type(option), help=_scheme_option_help(option))
+        for name, option in OPTIONS.items()
+    ]
 
 
 def scheme_option_type(option: Option) -> Name | Number:
