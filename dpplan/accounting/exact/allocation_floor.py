@@ -8,7 +8,7 @@ from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.adjacency import REPLACE_ONE
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
-from dpplan.sampling import BallsInBins, Poisson, RandomAllocation
+from dpplan.sampling import BallsInBins, RandomAllocation
 from dpplan.sampling.balls_in_bins import SAME
 
 ALLOCATIONS = (BallsInBins, RandomAllocation)
@@ -30,9 +30,6 @@ def event_bound(plan: Plan) -> EventBound | None:
 def _rows(phase: Phase) -> Iterator[tuple[float, float, int]]:
     """Noise, the chance to be in the batch, and how many such steps."""
     noise, scheme = Gaussian.of(phase.mechanism).noise_multiplier, phase.sampling
-    if isinstance(scheme, Poisson):
-        yield noise, scheme.sample_rate, phase.steps
-        return
     if not isinstance(scheme, ALLOCATIONS):
         return
     times, length = (

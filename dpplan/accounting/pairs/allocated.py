@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import math
 
-from dpplan.accounting.pairs.allocation import AllocationLoss, Mean, Side
+from dpplan.accounting.pairs.allocation import AllocationLoss, Mean, Side, UnknownLoss
 from dpplan.accounting.pairs.dominating import DominatingPair, Resolution, gaussian, stated, subsampled
 from dpplan.accounting.pairs.transformed import Reversed
 
@@ -48,7 +48,7 @@ def _between(mean: Mean, side: Side, resolution: Resolution) -> DominatingPair:
 def _beyond_floats() -> DominatingPair:
     """Where there is so little noise that losses leave the range of floats, the laws say nothing; what is proven
     without them (exact.allocation_floor, and the cost without sampling) stands."""
-    return dataclasses.replace(stated(0.0, 1.0), theorem=BINS, realised=(stated(0.0, 0.0),))
+    return DominatingPair(UnknownLoss(), UnknownLoss(), BINS, realised=(stated(0.0, 0.0),))
 
 
 def balls_in_bins(noise: float, per_epoch: int, steps: int) -> Terms:

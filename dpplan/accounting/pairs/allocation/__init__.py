@@ -29,6 +29,6 @@ lognormal_mean (all of it), loss (the law of the privacy loss).
 """
 
 from dpplan.accounting.pairs.allocation.lognormal_mean import Mean, Side
-from dpplan.accounting.pairs.allocation.loss import AllocationLoss
+from dpplan.accounting.pairs.allocation.loss import AllocationLoss, UnknownLoss
 
-__all__ = ["AllocationLoss", "Mean", "Side"]
+__all__ = ["AllocationLoss", "Mean", "Side", "UnknownLoss"]

@@ -61,3 +61,19 @@ class AllocationLoss(Law):
     def bounds(self) -> tuple[float, float]:
         loss = self.atoms.loss
         return (float(loss[0]), float(loss[-1])) if len(loss) else (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class UnknownLoss(Law):
+    """All of P at loss +inf: above every law, of which it says nothing."""
+
+    def masses(self, edges: Array) -> Masses:
+        return nothing(edges)
+
+    @property
+    def infinite(self) -> float:
+        return 1.0
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return 0.0, 0.0
