@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from dpplan.solve import Solution
     from dpplan.solve.risk_target import RiskTarget
 
+# What --solve can name.
+WANTED = ("cap", "max-per-user")
 HELP = """The one quantity that is left open, so that the plan spends no more than the target.
 
 Leave out any one: --sigma, the length (--steps or --epochs), --batch, --q, --n, or --delta of a complete plan. The
@@ -42,9 +44,12 @@ same data (--spent) count towards the target. What an accountant only estimates 
   dpplan solve --max-tpr 0.05@0.01 --n 60000 --batch 256 --epochs 60
   dpplan solve --solve cap --cap-cost 0.01 --adjacency zero-out \\
     --sigma .8 --n 50000 --batch 250 --steps 1000 --delta 1e-5
+  dpplan solve --solve max-per-user --target-eps 8 --sigma 2 --q .01 \\
+    --steps 1000 --delta 1e-6
 
 --solve cap asks for no target: it finds the smallest limit on the size of a Poisson batch that raises ε by no more than
---cap-cost of it, with the memory that takes and how often a batch is cut.
+--cap-cost of it, with the memory that takes and how often a batch is cut. --solve
+max-per-user finds how many examples one user may have.
 
 Exit status: 0 done; 1 no value meets the target; 2 the call makes no sense as put; 3 nothing could be certified, or
 the answer rests on an estimate and --accept-estimate is not given.
@@ -67,7 +72,10 @@ the answer rests on an estimate and --accept-estimate is not given.
 @plan_arguments.deltas(several=False)
 @accountant_option.accountant(every=False)
 @click.option(
-    "--solve", "wanted", type=Name(("cap",)), help="What to find where it is not the one thing left out: cap."
+    "--solve",
+    "wanted",
+    type=Name(WANTED),
+    help="What to find where it is not what was left out: cap, or max-per-user.",
 )
 @click.option("--cap-cost", type=NUMBER, help="With --solve cap: the share of ε that the cap may cost; 0.01 otherwise.")
 @limit_options.accept_estimate
@@ -85,7 +93,7 @@ def command(
     **target: Any,
 ) -> None:
     if wanted is not None or cap_cost is not None:
-        _solve_cap(settings, spent, wanted, cap_cost, as_json, target)
+        _solve_named(settings, spent, wanted, cap_cost, as_json, target)
         return
     request = _request(settings, spent, choice, target)
     found = _solved(request)
@@ -191,34 +199,57 @@ def _earlier(settings: Settings, spent: Any) -> tuple[tuple[Phase, ...], list[st
     return phases, [_as_spent(problem) for problem in earlier.problems]
 
 
-def _solve_cap(
+def _solve_named(
     settings: Settings, spent: Any, wanted: str | None, cost: Any, as_json: bool, target: dict[str, Any]
 ) -> None:
-    """The smallest cap that costs little. Raises PlanError with all that is wrong with the call."""
-    from dpplan.render import solve_cap
-    from dpplan.solve import cap
-
+    """What --solve names: it has no place among the quantities that are left out. Raises PlanError with all that is
+    wrong with the call."""
     problems = Problems()
-    problems.require(wanted == "cap", "cap_cost goes with --solve cap. Give both, or neither.")
-    for name in ("target_epsilon", "target_delta", "epsilon"):
-        given = target[name]
-        problems.require(given is None, f"{name}={given} is a target, and --solve cap has none. Leave it out.")
+    of_cap = wanted == "cap"
+    problems.require(of_cap or cost is None, "cap_cost goes with --solve cap. Give both, or neither.")
+    problems.require(wanted is None or wanted in WANTED, f"solve={wanted} is not one of: {', '.join(WANTED)}.")
+    takes = {"delta"} if of_cap else {"delta", "target_epsilon"}
+    for name, given in target.items():
+        beside = name not in takes and bool(given)
+        option = f"--{name.replace('epsilon', 'eps').replace('_', '-')}"
+        problems.require(not beside, f"{option} is a target that --solve {wanted} does not have. Leave it out.")
+    if not of_cap and target["target_epsilon"] is None:
+        problems.add("the target is missing: give --target-eps.")
     phases, about_earlier = _earlier(settings, spent)
-    drawn = settings.with_(sampling="truncated-poisson") if settings.sampling == "poisson" else settings
-    open_cap = dict(settings.scheme_options).get("cap") is None
+    drawn, whole = settings, settings.with_(unit="user")
+    if of_cap:
+        drawn = settings.with_(sampling="truncated-poisson") if settings.sampling == "poisson" else settings
+        open_cap = dict(drawn.scheme_options).get("cap") is None
+        whole = drawn.with_(scheme_options=(*drawn.scheme_options, ("cap", 1))) if open_cap else drawn
     try:
-        (drawn.with_(scheme_options=(*drawn.scheme_options, ("cap", 1))) if open_cap else drawn).plan()
+        whole.plan()
         resolved = resolve_delta(target["delta"], settings.examples)
     except UsageError as error:
         problems.found += error.problems
     if problems.found or about_earlier:
         raise PlanError([*problems.found, *about_earlier])
-    found = cap.cap(drawn, resolved.value, cap.USUAL_COST if cost is None else cost, phases)
+    if of_cap:
+        from dpplan.render import solve_cap
+        from dpplan.solve import cap
+
+        smallest = cap.cap(drawn, resolved.value, cap.USUAL_COST if cost is None else cost, phases)
+        plan, described, lines = (
+            smallest.plan,
+            solve_cap.described(smallest, resolved),
+            solve_cap.lines(smallest, resolved),
+        )
+    else:
+        from dpplan.render import solve_max_per_user
+        from dpplan.solve.max_per_user import max_per_user
+
+        most = max_per_user(drawn, target["target_epsilon"], resolved.value, phases)
+        plan, described = most.plan, solve_max_per_user.described(most, resolved)
+        lines = solve_max_per_user.lines(most, resolved)
     warnings = cautions(settings, [resolved])
     if as_json:
-        output.as_json(to_json.document("solve", found.plan, [solve_cap.described(found, resolved)], warnings))
+        output.as_json(to_json.document("solve", plan, [described], warnings))
     else:
-        output.say(solve_cap.lines(found, resolved))
+        output.say(lines)
         output.warn(warnings)
 
 
