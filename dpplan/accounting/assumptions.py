@@ -40,8 +40,8 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "mixture (1 - q) N(0, σ²) + q N(1, σ²) from N(0, σ²), in either direction. Fixed-size batches under "
         "add/remove have this pair at σ/2. Replace-one has N(1, σ²) and N(-1, σ²) in the two mixtures under Poisson "
         "sampling (derived where the code has it), and under fixed-size batches the first pair at σ/2 mirrored, from "
-        "above only. Where each example joins one of T steps, it is the mean of T normal laws with one unit vector each "
-        "for their means, from N(0, σ²) in T dimensions (derived where the code has it).",
+        "above only. Where each example joins one of T steps, it is the mixture of T normal laws whose means are the "
+        "unit vectors, from N(0, σ²) in T dimensions (derived where the code has it).",
         "Mironov, Talwar, Zhang 2019, arXiv:1908.10530, Thm 4; Zhu, Dong, Wang 2022, arXiv:2106.08567, Thm 11; Balle, "
         "Barthe, Gaboardi 2018, arXiv:1807.01647, Thm 9; accounting/pairs",
     ),
@@ -128,8 +128,8 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "other examples and steps, and who joined is not released; gaps drawn with the law of such coins are as good. "
         "What the finite bits of a generator make of q is left out. With --sampling fixed-size every batch is instead "
         "a subset of exactly that size, all alike, drawn anew and independently; with balls-in-bins or "
-        "random-allocation each example draws its steps of an epoch or round by itself, all choices alike. Shuffling, dropping or repeating "
-        "examples to fill a batch, and truncated batches are not covered.",
+        "random-allocation each example draws its steps of an epoch or round by itself, all choices alike. Shuffling, "
+        "dropping or repeating examples to fill a batch, and truncated batches are not covered.",
         "`dpplan train` does it and tests its batch sizes; `dpplan check --loader` tells of others",
     ),
     Assumption(

@@ -209,6 +209,7 @@ def test_zero_out_is_add_remove_and_replace_one_is_refused_with_the_reason():
         (1.0, 100, 10, 1e-50, "fresh"),
         (0.1, 50, 3, 1e-5, "fresh"),
         (50.0, 20, 10, 1e-5, "fresh"),
+        (0.065, 30, 2, 1e-50, "fresh"),
         (1.0, 2, 1000, 1e-5, "fresh"),
         (0.05, 100, 20, 1e-5, "fresh"),
         (1.0, 100, 3000, 1e-5, "same"),

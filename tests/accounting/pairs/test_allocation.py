@@ -55,6 +55,25 @@ def test_a_mean_of_two_or_three_lies_between_its_laws(noise, counts, epsilon, di
     assert above - below <= 2e-3 * above
 
 
+@pytest.mark.parametrize("direction", ["remove", "add"])
+def test_bins_that_were_reached_twice_and_once(direction):
+    """Of the same bins, after one epoch and a half: (r₁ with noise σ/√2 + r₂ with σ) / 2."""
+    noise, epsilon, sign = 1.2, 0.6, 1.0 if direction == "remove" else -1.0
+    ((pair, count),) = allocated.same_bins(noise, 2, 3)
+    assert count == 1
+    z = np.linspace(-12.0, 12.0, 6001)
+    weight = np.exp(-0.5 * z * z) * (z[1] - z[0]) / math.sqrt(2.0 * math.pi)
+    twice = np.exp(z * math.sqrt(2.0) / noise - 1.0 / noise**2)
+    level = math.exp(sign * epsilon)
+    exact = float((weight * lognormal_call(noise, 2.0 * level - twice, sign)).sum()) / 2.0
+    exact = exact if sign > 0 else exact / level
+    fine = pair.resolved(Resolution(3, 40))
+    above = Composition.of([(getattr(fine, direction), 1)]).delta(epsilon).upper
+    below = Composition.of([(getattr(fine.realised[0], direction), 1)]).delta(epsilon).lower
+    assert below <= exact <= above
+    assert above - below <= 2e-3 * above
+
+
 def test_the_oracle_is_that_of_mpmath():
     with mp.workdps(20):
 

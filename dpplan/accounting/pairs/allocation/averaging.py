@@ -20,6 +20,7 @@ from dpplan.accounting.pairs.allocation.lattice_measure import LARGEST, LatticeM
 from dpplan.accounting.pairs.law import EPS, Array
 
 UNDERFLOW = 1e-300  # more than a product of two masses can lose to it
+WIDEST = 300.0  # of a window, in log R: e to that is a float, and so is what it is multiplied by
 SUMMED = 32  # windows are summed in groups of so many, so that a sum of thousands is off by less
 
 
@@ -153,6 +154,8 @@ class _Room:
         place = np.log(share + (1.0 - share) * np.exp(-step(lower.level) * distances)) / g
         cells = np.floor(place * parts).astype(np.int64)
         ends = np.append(np.flatnonzero(np.diff(cells)) + 1, len(cells)) if len(cells) else np.zeros(0, dtype=np.int64)
+        longest = max(int(WIDEST / step(lower.level)), 1)
+        ends = np.union1d(ends, np.arange(longest, len(cells), longest))
         near = 1
         for far in ends.tolist():
             window = _Window(near, far, int(cells[far - 1]), float(place[far - 1]))
