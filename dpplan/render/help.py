@@ -12,6 +12,7 @@ from types import MappingProxyType
 from dpplan import accounting
 from dpplan.accounting.assumptions import CERTIFICATE, KINDS
 from dpplan.errors import STATUS_MEANINGS
+from dpplan.render import help_schemes
 from dpplan.render.table import WIDTH
 from dpplan.render.to_json import Object
 
@@ -100,6 +101,17 @@ TOPICS: Mapping[str, Topic] = MappingProxyType(
             _accountants,
             lambda: {"accountants": [dataclasses.asdict(accounting.describe(name)) for name in accounting.ACCOUNTANTS]},
         ),
+        "sampling": Topic(
+            "schemes, what is proven of each, and which loader draws by which",
+            help_schemes.sampling,
+            help_schemes.sampling_content,
+        ),
+        "adjacency": Topic(
+            "which data sets cannot be told apart, and what gives n away",
+            help_schemes.adjacency,
+            help_schemes.adjacency_content,
+        ),
+        "users": Topic("people with many examples", help_schemes.users, help_schemes.users_content),
         "exit-codes": Topic(
             "what the exit status of a command means",
             _exit_codes,
@@ -108,5 +120,12 @@ TOPICS: Mapping[str, Topic] = MappingProxyType(
     }
 )
 ALIASES: Mapping[str, str] = MappingProxyType(
-    {"assumptions": "certificate", "certified": "certificate", "exit": "exit-codes", "status": "exit-codes"}
+    {
+        "assumptions": "certificate",
+        "certified": "certificate",
+        "exit": "exit-codes",
+        "status": "exit-codes",
+        "loaders": "sampling",
+        "neighbours": "adjacency",
+    }
 )
