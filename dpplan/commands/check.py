@@ -1,5 +1,6 @@
 """dpplan check: what is wrong with a plan or a recipe, and the fix."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import parse, resolve
 from dpplan.errors import EXIT_EXCEEDED, PlanError, UsageError
 from dpplan.plan import Plan, Settings
+from dpplan.sampling import CHOICES
 
 HELP = """What is wrong with RECIPE, or with the plan that the options describe, and the fix.
 
@@ -56,7 +58,17 @@ ALL = "all"
     type=click.Choice(["poisson", "shuffle", "fixed"]),
     help="How batches are drawn: independently, by shuffling and cutting, or with a fixed size.",
 )
-@click.option("--cap", type=COUNT, help="The largest batch that the loader lets through.")
+@click.option(
+    "--sampling",
+    type=Name(CHOICES),
+    help="What the figure is for: poisson (when nothing is said) or another scheme, with its options.",
+)
+@plan_arguments.options_of_schemes(besides=("cap",))
+@click.option(
+    "--cap",
+    type=COUNT,
+    help="The largest batch that the loader lets through; with --sampling truncated-poisson, that is accounted for.",
+)
 @click.option("--accumulate", type=COUNT, help="Micro-batches that make one noisy update.")
 @click.option("--views", type=COUNT, help="Augmented views of an example, each clipped by itself.")
 @click.option("--seed", type=COUNT, help="The seed of the noise, where it is fixed.")
@@ -86,6 +98,7 @@ def command(
         output.say(render.rules() if explain.lower() == ALL else render.explanation(explain.upper()))
         return
     problems = _problems(told)
+    arguments = _drawn(arguments, told)
     silenced: dict[str, str] = {}
     if recipe is None:
         run = _of_plan(arguments, delta, told, problems)
@@ -101,6 +114,29 @@ def command(
         output.say(render.report(run, findings, output.paint))
     if failed:
         click.get_current_context().exit(EXIT_EXCEEDED)
+
+
+def _drawn(arguments: PlanArguments, told: dict[str, Any]) -> PlanArguments:
+    """The run with the scheme that was named. What is not drawn by Poisson sampling is accounted for under the
+    neighbours of the claim."""
+    sampling, options = told.pop("sampling"), told.pop("scheme_options")
+    if sampling is None and not options:
+        return arguments
+    said: dict[str, Any] = {} if sampling is None else {"sampling": sampling}
+    said["scheme_options"] = options
+    if sampling == "truncated-poisson" and told["cap"] is not None:
+        said["scheme_options"], told["cap"] = (*options, ("cap", told["cap"])), None
+    if sampling not in (None, "poisson") and told["adjacency"] in map(_typed, ADJACENCIES):
+        said["adjacency"] = named(told["adjacency"])
+    return dataclasses.replace(arguments, settings=arguments.settings.with_(**said))
+
+
+def _by_poisson(plan: Plan) -> bool:
+    return all(phase.sampling.kind == "poisson" for phase in plan.phases)
+
+
+def _typed(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def _of_plan(arguments: PlanArguments, delta: Any, told: dict[str, Any], problems: list[str]) -> lint.LintContext:
@@ -123,7 +159,7 @@ def _of_plan(arguments: PlanArguments, delta: Any, told: dict[str, Any], problem
     if unheard or others:
         raise PlanError([*unheard, *others])
     loop = lint.Loop(
-        loader=told["loader"] or "poisson",
+        loader=told["loader"] or ("poisson" if plan is None or _by_poisson(plan) else ""),
         cap=told["cap"],
         micro_batches=told["accumulate"] or 1,
         views=told["views"] or 1,

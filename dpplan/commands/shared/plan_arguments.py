@@ -148,6 +148,21 @@ def scheme(command: Command) -> Command:
     return in_order(options)(gathered)
 
 
+def options_of_schemes(besides: tuple[str, ...]) -> Decorator:
+    """The options of all schemes but those that the command has itself, which receives them as `scheme_options`."""
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def gathered(**values: Any) -> None:
+            typed = {name: values.pop(name) for name in OPTIONS if name not in besides}
+            said = tuple((name, value) for name, value in typed.items() if value is not None)
+            command(scheme_options=said, **values)
+
+        return in_order(_scheme_options(besides))(gathered)
+
+    return decorate
+
+
 def scheme_options(command: Command) -> Command:
     """The options of all schemes, for a command that asks about all of them. `settings` holds what was said."""
 
@@ -160,10 +175,11 @@ def scheme_options(command: Command) -> Command:
     return in_order(_scheme_options())(gathered)
 
 
-def _scheme_options() -> list[Decorator]:
+def _scheme_options(besides: tuple[str, ...] = ()) -> list[Decorator]:
     return [
         click.option(f"--{name}", name, type=scheme_option_type(option), help=_scheme_option_help(option))
         for name, option in OPTIONS.items()
+        if name not in besides
     ]
 
 
