@@ -152,3 +152,46 @@ def test_a_phase_names_its_own_sampling(dpplan: Run) -> None:
     wrong = dpplan("epsilon", "--phase", "sampling=shuffle,cap=9,sigma=2,batch=4,steps=10", *common)
     assert wrong.returncode == 2
     assert "phase 1: cap=9 is an option of truncated-poisson, and the sampling is shuffle." in wrong.stderr
+
+
+def test_one_refusal_is_told_once_for_all_that_give_it(dpplan: Run) -> None:
+    asked = (
+        "--sigma",
+        "4",
+        "--n",
+        "60",
+        "--batch",
+        "6",
+        "--steps",
+        "2",
+        "--delta",
+        "1e-3",
+        "--adjacency",
+        "replace-one",
+    )
+    shown = dpplan("compare", "accountants", *asked)
+    assert shown.returncode == 0 and shown.stdout.count("this accountant is made for") == 1
+    assert "gdp, zcdp, rdp, moments, optimal, advanced, basic: no theorem" in shown.stdout.replace("\n  ", " ")
+
+
+def test_a_curve_over_batches_assumes_all_of_them(dpplan: Run) -> None:
+    asked = (
+        "--sigma",
+        "4",
+        "--n",
+        "60",
+        "--steps",
+        "2",
+        "--delta",
+        "1e-3",
+        "--from",
+        "2",
+        "--to",
+        "8",
+        "--points",
+        "3",
+    )
+    shown = dpplan("curve", "--over", "batch", "--sampling", "fixed-size", *asked)
+    assert "batches of exactly 2 to 8 of 60, add/remove one example" in shown.stdout
+    words = dpplan("curve", "--over", "sigma", "--sampling", "full-batch", *asked[2:])
+    assert words.returncode == 0
