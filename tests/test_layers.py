@@ -60,7 +60,7 @@ ROOMS = {
     ),
     "dpplan.sampling": (
         {"scheme", "loaders"},
-        {"poisson", "fixed_size", "truncated_poisson", "cyclic_poisson", "shuffle"},
+        {"poisson", "fixed_size", "truncated_poisson", "cyclic_poisson", "shuffle", "balls_in_bins"},
     ),
     "dpplan.lint": ({"finding", "prior_runs"}, {"context"}, {"rules"}),
 }

@@ -5,15 +5,18 @@ from fractions import Fraction
 import pytest
 
 from dpplan import notebook
+from dpplan.accounting.exact.allocation_floor import event_bound
+from dpplan.accounting.pairs.allocation.loss import UnknownLoss
 from dpplan.accounting.pairs.dominating import gaussian, subsampled
 from dpplan.accounting.pairs.epochs import cyclic, shuffled
 from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
 from dpplan.commands import compare_samplers, compare_units, recipes
 from dpplan.commands.shared import completion
 from dpplan.mechanism import Gaussian
-from dpplan.plan import Phase, Settings, resolve_delta
+from dpplan.plan import Phase, Plan, Settings, resolve_delta
 from dpplan.render import recipes as listing
 from dpplan.render import solve_cap, solve_max_per_user
+from dpplan.sampling.balls_in_bins import BallsInBins, RandomAllocation
 from dpplan.sampling.cyclic_poisson import CyclicPoisson
 from dpplan.sampling.fixed_size import FixedSize
 from dpplan.sampling.loaders import LOADERS
@@ -33,6 +36,9 @@ def test_each_scheme_knows_its_epochs_and_its_batch() -> None:
     assert Shuffle(10, "fresh").epochs(25) == Fraction(5, 2)
     assert CyclicPoisson(0.5, 4, "own").epochs(8) == 1
     assert CyclicPoisson(0.5, 4, "own").expected_batch(80) == 10
+    assert BallsInBins(10).epochs(25) == Fraction(5, 2)
+    assert BallsInBins(10).sample_rate == 0.1
+    assert RandomAllocation(10, 2).participations(30) == 6
     assert TruncatedPoisson(0.1, 5, 100).expected_batch(100) < 5
     assert TruncatedPoisson(0.1, 100, 100).expected_batch(100) == pytest.approx(10)
 
@@ -77,3 +83,15 @@ def test_the_most_examples_of_a_user_are_shown_with_what_one_more_spends() -> No
     first, *others = solve_max_per_user.lines(found, resolve_delta(1e-5, None))
     assert first.startswith(f"examples per user = {found.value} ")
     assert any(f"{found.value + 1} would spend" in line for line in others)
+
+
+def test_an_event_says_something_of_allocations_alone() -> None:
+    assert event_bound(Plan.from_rate(1.0, 0.1, 10)) is None
+    event = event_bound(Plan((Phase(Gaussian(0.5), BallsInBins(10), 10),)))
+    assert event is not None
+    assert 0.0 < event.delta(0.5) < 1.0
+    assert event.delta(0.5) > event_bound(Plan((Phase(Gaussian(1.0), BallsInBins(10), 10),))).delta(0.5)
+
+
+def test_of_a_loss_that_is_not_known_all_may_be_lost() -> None:
+    assert UnknownLoss().infinite == 1.0

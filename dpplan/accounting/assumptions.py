@@ -42,8 +42,9 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "sampling (derived where the code has it), and under fixed-size batches the first pair at σ/2 mirrored, from "
         "above only; so, too, where a record is zeroed out. Batches that are cut are a mixture over whether others "
         "fill them, from above. Groups that take turns have the pair of their turns. Shuffled batches have one "
-        "Gaussian step an epoch from above, and from below what the largest output of an epoch tells. A user with "
-        "at most K examples has the mixture of N(j, σ²) over how many are drawn.",
+        "Gaussian step an epoch from above, and from below what the largest output of an epoch tells. A user with at "
+        "most K examples has the mixture of N(j, σ²) over how many are drawn. Where each example joins one of T steps, "
+        "it is the mixture of T normal laws whose means are the unit vectors, from N(0, σ²) in T dimensions.",
         "Mironov, Talwar, Zhang 2019, arXiv:1908.10530, Thm 4; Zhu, Dong, Wang 2022, arXiv:2106.08567, Thm 11; Balle, "
         "Barthe, Gaboardi 2018, arXiv:1807.01647, Thm 9; Chua et al. 2024, arXiv:2403.17673; Charles et al. "
         "2024, arXiv:2407.07737; accounting/pairs",

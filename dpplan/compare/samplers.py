@@ -101,7 +101,7 @@ def _noise(settings: Settings, target: float, delta: float) -> float | None:
     evaluator = Evaluator(candidates, lambda at: accounting.epsilon(_as_dear(candidates.plan(at)), delta), target)
     begin = -candidate_values.decimal_above(2.0 * float(settings.noise_multiplier or 1.0), DIGITS)
     found = search(evaluator.gap, candidates, begin, candidates.slope)
-    return candidates.value(found.low) if found.low >= candidates.first else None
+    return float(candidates.value(found.low)) if found.low >= candidates.first else None
 
 
 def _as_dear(plan: Plan) -> Plan:

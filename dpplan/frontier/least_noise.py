@@ -59,7 +59,7 @@ class _Search:
     def plan(self, index: int) -> Plan:
         """As `candidates.plan`, of which all but the noise is known."""
         phase = self.base.only_phase
-        return replace(self.base, phases=(replace(phase, mechanism=Gaussian(self.candidates.value(index))),))
+        return replace(self.base, phases=(replace(phase, mechanism=Gaussian(float(self.candidates.value(index)))),))
 
     def begin(self, factor: float, slope: float) -> None:
         self.slope = slope

@@ -12,6 +12,7 @@ from typing import Any
 
 from dpplan.checks import did_you_mean
 from dpplan.errors import PlanError
+from dpplan.sampling.balls_in_bins import BALLS_IN_BINS, RANDOM_ALLOCATION, BallsInBins, RandomAllocation
 from dpplan.sampling.cyclic_poisson import CYCLIC_POISSON, CyclicPoisson
 from dpplan.sampling.fixed_size import FIXED_SIZE, FixedSize
 from dpplan.sampling.loaders import LOADERS, REFUSED, Loader, meant, refusal
@@ -25,6 +26,7 @@ __all__ = [
     "LOADERS",
     "OPTIONS",
     "SCHEMES",
+    "BallsInBins",
     "Binomial",
     "Choice",
     "CyclicPoisson",
@@ -34,6 +36,7 @@ __all__ = [
     "OptionValue",
     "Options",
     "Poisson",
+    "RandomAllocation",
     "Said",
     "Sampling",
     "Shuffle",
@@ -45,12 +48,27 @@ __all__ = [
 
 # Kind -> class, for whoever reads a plan from a file. A new scheme gets a line here.
 SCHEMES: Mapping[str, type[Sampling]] = MappingProxyType(
-    {each.kind: each for each in (Poisson, TruncatedPoisson, CyclicPoisson, FixedSize, Shuffle)}
+    {
+        each.kind: each
+        for each in (Poisson, TruncatedPoisson, CyclicPoisson, FixedSize, Shuffle, BallsInBins, RandomAllocation)
+    }
 )
 
 # Name -> how it is asked for. A scheme that can be asked for gets a line here.
 CHOICES: Mapping[str, Choice] = MappingProxyType(
-    {each.name: each for each in (POISSON, TRUNCATED_POISSON, CYCLIC_POISSON, FIXED_SIZE, SHUFFLE, FULL_BATCH)}
+    {
+        each.name: each
+        for each in (
+            POISSON,
+            TRUNCATED_POISSON,
+            CYCLIC_POISSON,
+            FIXED_SIZE,
+            SHUFFLE,
+            BALLS_IN_BINS,
+            RANDOM_ALLOCATION,
+            FULL_BATCH,
+        )
+    }
 )
 # Name -> the option of that name. Schemes that share one share its meaning.
 OPTIONS: Mapping[str, Option] = MappingProxyType(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 from dpplan import notebook
 from dpplan.accounting.bound import FLOOR, Bound, Guarantee
@@ -24,7 +25,7 @@ _BARELY_WIDE = 4 * FLOOR  # an interval no wider than the floor that every one i
 class Other:
     """The next value the other way, and what it spends. It was not shown to meet the target."""
 
-    value: float
+    value: float | Fraction
     spent: Bound
 
 
@@ -43,7 +44,7 @@ class Solution:
     """
 
     unknown: str
-    value: float
+    value: float | Fraction
     plan: Plan
     spent: Bound
     target: float
@@ -71,7 +72,7 @@ def solution(question: Question, evaluator: Evaluator, found: Bracket, remarks: 
         plan=question.plan(candidates, found.low),
         spent=spent,
         target=question.epsilon,
-        delta=value if candidates.name == "delta" else question.delta,
+        delta=float(value) if candidates.name == "delta" else question.delta,
         other_way=Other(candidates.value(found.high), evaluator.spent[found.high])
         if found.high in evaluator.spent
         else None,
@@ -130,7 +131,7 @@ def _longer(question: Question, evaluator: Evaluator, found: Bracket) -> Iterabl
         for fine in (candidate_values.noise(settings), candidate_values.noise(longer))
     ]
     candidates = candidate_values.noise(longer, _ADVICE_DIGITS)
-    guess = -candidate_values.decimal_above(value * estimates[1] / estimates[0], _ADVICE_DIGITS)
+    guess = -candidate_values.decimal_above(float(value * estimates[1] / estimates[0]), _ADVICE_DIGITS)
     more = search(question.evaluator(candidates).gap, candidates, guess, found.slope, settle=0.0)
     if more.low >= candidates.first:
         yield f"{what} would need σ = {show(candidates.value(more.low))}"

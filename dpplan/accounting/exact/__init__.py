@@ -38,6 +38,7 @@ from dpplan.accounting import gdp, rdp
 from dpplan.accounting.bound import Bound, Guarantee, widened
 from dpplan.accounting.description import Description
 from dpplan.accounting.exact import cross_check, invert, mixed, other_laws
+from dpplan.accounting.exact.allocation_floor import ALLOCATIONS, event_bound
 from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.cross_check import Reconciled
@@ -50,7 +51,7 @@ from dpplan.accounting.pairs.epochs import most_participations
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
 from dpplan.errors import InternalError, NotCertified
 from dpplan.mechanism import Gaussian
-from dpplan.plan import Plan
+from dpplan.plan import Phase, Plan
 from dpplan.sampling import CyclicPoisson, FixedSize, Poisson, Shuffle, TruncatedPoisson
 
 DESCRIPTION = Description(
@@ -88,7 +89,8 @@ def epsilon(plan: Plan, delta: float) -> Bound:
     kinds = as_sampled_gaussians(known)
     if kinds is None:
         ends = other_laws.epsilon_ends(known, delta)
-        return _of_laws("epsilon", plan, known, _held(ends, plan, lambda mu: gdp.epsilon_interval(mu, delta).upper))
+        ends = _held(ends, plan, lambda mu: gdp.epsilon_interval(mu, delta).upper, lambda event: event.epsilon(delta))
+        return _of_laws("epsilon", plan, known, ends)
     if _unsampled(kinds):
         return _of_gaussian(gdp.epsilon(plan, delta))
     steps = Steps.of(kinds)
@@ -129,7 +131,8 @@ def delta(plan: Plan, epsilon: float) -> Bound:
     kinds = as_sampled_gaussians(known)
     if kinds is None:
         ends = other_laws.delta_ends(known, epsilon)
-        return _of_laws("delta", plan, known, _held(ends, plan, lambda mu: gdp.delta_interval(mu, epsilon).upper))
+        ends = _held(ends, plan, lambda mu: gdp.delta_interval(mu, epsilon).upper, lambda event: event.delta(epsilon))
+        return _of_laws("delta", plan, known, ends)
     if _unsampled(kinds):
         return _of_gaussian(gdp.delta(plan, epsilon))
     steps = Steps.of(kinds)
@@ -185,25 +188,41 @@ def _bound(quantity: Literal["epsilon", "delta"], plan: Plan, final: Reconciled,
     return Bound(quantity, final.lower, final.upper, Guarantee.CERTIFIED, NAME, plan.assumptions, why, details=details)
 
 
-def _held(ends: Ends, plan: Plan, ceiling: Callable[[float], float]) -> Ends:
-    """The ends below what the same noise costs without sampling, where all of it is Gaussian.
+def _held(ends: Ends, plan: Plan, ceiling: Callable[[float], float], floor: Callable[[EventBound], float]) -> Ends:
+    """The ends below what the same noise costs without sampling, where all of it is Gaussian, and above what a plain
+    event tells, where one is known for the sampling.
 
     Given who is drawn, one record moves the sum by two clip norms at most, whatever the neighbours, and a user of K
     examples by K times as much: by joint convexity each step is dominated by N(2K, σ²) against N(0, σ²), and all steps
     by one (Dong, Roth, Su 2022, Cor 3.3).
     """
+    event = event_bound(plan)
+    if event is not None:
+        with np.errstate(**QUIET):
+            ends = replace(ends, lower=max(ends.lower, floor(event)))
     kinds = {(type(phase.mechanism), type(phase.sampling)) for phase in plan.phases}
-    if not kinds <= {(Gaussian, each) for each in (Poisson, FixedSize, TruncatedPoisson, Shuffle, CyclicPoisson)}:
-        return ends
-    parts = (
-        math.sqrt(most_participations(each)) / Gaussian.of(each.mechanism).noise_multiplier for each in plan.phases
-    )
-    mu = outward.up(2.0 * (plan.max_per_user or 1) * math.hypot(*parts), outward.SUM)
+    plain = (Poisson, FixedSize, TruncatedPoisson, Shuffle, CyclicPoisson)
+    if not kinds <= {(Gaussian, each) for each in (*plain, *ALLOCATIONS)}:
+        return _consistent(ends)
+    shift = math.hypot(*map(_unsampled_shift, plan.phases))
+    mu = outward.up((plan.max_per_user or 1) * shift, outward.SUM)
     upper = ceiling(mu) if 0.0 < mu < 1e150 else math.inf
-    if upper < ends.lower:
-        said = f"the lattice proves at least {ends.lower!r}, and without sampling it is {upper!r} at most."
+    return _consistent(replace(ends, upper=min(ends.upper, upper)))
+
+
+def _consistent(ends: Ends) -> Ends:
+    if ends.lower > ends.upper:
+        said = f"one proof says at least {ends.lower!r}, and another {ends.upper!r} at most."
         raise InternalError(f"{said} This is a bug in dpplan; please report the plan.")
-    return replace(ends, upper=min(ends.upper, upper))
+    return ends
+
+
+def _unsampled_shift(phase: Phase) -> float:
+    """How far the phase moves the mean of its outputs, in units of their noise, where it is known who is drawn."""
+    noise = Gaussian.of(phase.mechanism).noise_multiplier
+    if isinstance(phase.sampling, ALLOCATIONS):  # others are drawn as they are drawn without the record
+        return math.sqrt(phase.sampling.participations(phase.steps)) / noise
+    return 2.0 * math.sqrt(most_participations(phase)) / noise
 
 
 def _of_laws(

@@ -12,13 +12,17 @@ from functools import cache
 from dpplan.accounting.exact import mixed
 from dpplan.accounting.exact.general_lattice import Accuracy, Composition, Interval
 from dpplan.accounting.exact.invert import Ends
-from dpplan.accounting.pairs import DominatingPair, Finite
+from dpplan.accounting.pairs import DominatingPair, Finite, Resolution
 from dpplan.errors import InternalError, NotCertified
 
 SLICED = Accuracy(1e-3, 2**15)
 METHOD = "lattice of any law"
 NARROW = 1e-6  # the relative width beyond which the lattice is asked too
 Known = Sequence[tuple[DominatingPair, int]]
+WIDTH = 2e-4  # where a pair is known on a lattice, which is made finer until the figure is known to this, relative
+ATTEMPTS, MOST_HALVINGS = 4, 3
+SPARE = 18.0  # of log delta: what is cut off a law is less than that by such a factor
+REACH_STEP = 10
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def epsilon_ends(known: Known, delta: float) -> Ends:
         lambda run: mixed.epsilon_ends(run, delta),
         lambda run, best: mixed.epsilon_below(run, best, delta),
     )
-    return _ends(known, question)
+    return _refined(known, question, lambda ends: math.log(delta), math.log(delta))
 
 
 def delta_ends(known: Known, epsilon: float) -> Ends:
@@ -59,7 +63,54 @@ def delta_ends(known: Known, epsilon: float) -> Ends:
         lambda run: mixed.delta_ends(run, epsilon),
         lambda run, best: mixed.epsilon_below(run, epsilon, best),
     )
-    return _ends(known, question)
+
+    def log_delta(ends: Ends) -> float:
+        return math.log(max(ends.lower, ends.upper * 1e-9, 1e-300))
+
+    return _refined(known, question, log_delta, 0.0)
+
+
+def _refined(known: Known, question: RunQuestion, log_delta: Callable[[Ends], float], least: float) -> Ends:
+    """Laws that are known on a lattice are taken on finer ones until that no longer pays. log_delta: of what was found;
+    least: as far as it is known before."""
+    if not any(pair.resolved for pair, _ in known):
+        return _ends(known, question)
+    spare = SPARE + math.log(sum(count for _, count in known))
+    best, resolution, halvings = Ends(0.0, math.inf, METHOD), _reaching(Resolution(), spare - least), 0
+    for _ in range(ATTEMPTS):
+        laws = resolved(known, resolution)
+        try:
+            found = _ends(laws, question, Accuracy(0.25 * WIDTH))
+        except NotCertified:  # beyond floats; what is proven without a lattice stands
+            break
+        before, best = best, _narrowed(best, found)
+        further = _reaching(resolution, spare - log_delta(found))
+        # Errors fall to a quarter with each halving: what is left of them is this share of what the last ones removed.
+        moved = max(before.upper - best.upper, best.lower - before.lower)
+        left = moved / (4.0**halvings - 1.0) if halvings else math.inf
+        if further == resolution and min(best.relative_width * best.upper, left) <= WIDTH * best.upper:
+            break
+        excess = min(best.relative_width / (0.8 * WIDTH), 4.0**MOST_HALVINGS)
+        halvings = math.ceil(0.5 * math.log2(max(excess, 1.0)))
+        resolution = replace(further, halvings=further.halvings + halvings)
+        if resolved(known, resolution) == laws:  # as fine as is tried
+            break
+    return replace(best, method=f"{METHOD}, allocations on a lattice {_finest(laws)}")
+
+
+def _reaching(resolution: Resolution, least: float) -> Resolution:
+    """Cutting off e^-least or less."""
+    return replace(resolution, reach=max(REACH_STEP * math.ceil(least / REACH_STEP), resolution.reach))
+
+
+def _finest(laws: Known) -> str:
+    spacings = [law.spacing for pair, _ in laws for law in pair.directions]
+    return f"of step {min(spacing for spacing in spacings if spacing is not None):.3g}"
+
+
+def resolved(known: Known, resolution: Resolution) -> Known:
+    """The pairs that are known on a lattice, as accurate as that."""
+    return [(pair.resolved(resolution) if pair.resolved else pair, count) for pair, count in known]
 
 
 def _narrowed(one: Ends, other: Ends) -> Ends:

@@ -11,8 +11,10 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from dpplan.accounting.pairs import allocated
 from dpplan.accounting.pairs.dominating import (
     DominatingPair,
+    Resolution,
     fixed_size,
     fixed_size_replaced,
     gaussian,
@@ -36,7 +38,8 @@ from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import Gaussian, kind_of
 from dpplan.plan import Phase
-from dpplan.sampling import CyclicPoisson, FixedSize, Poisson, Shuffle, TruncatedPoisson
+from dpplan.sampling import BallsInBins, CyclicPoisson, FixedSize, Poisson, RandomAllocation, Shuffle, TruncatedPoisson
+from dpplan.sampling.balls_in_bins import SAME
 
 __all__ = [
     "Array",
@@ -50,6 +53,7 @@ __all__ = [
     "Mirrored",
     "Mixture",
     "ReplacedGaussianLoss",
+    "Resolution",
     "ResponseLoss",
     "Reversed",
     "StatedLoss",
@@ -173,6 +177,19 @@ def _share(sampling: object) -> float:
     return sampling.sample_rate
 
 
+def _balls_in_bins(phase: Phase, _: Adjacency) -> Terms:
+    scheme, noise = phase.sampling, Gaussian.of(phase.mechanism).noise_multiplier
+    assert isinstance(scheme, BallsInBins)  # PHASE_PAIRS goes by exact type
+    ask = allocated.same_bins if scheme.bins == SAME else allocated.balls_in_bins
+    return ask(noise, scheme.steps_per_epoch, phase.steps)
+
+
+def _random_allocation(phase: Phase, _: Adjacency) -> Terms:
+    scheme, noise = phase.sampling, Gaussian.of(phase.mechanism).noise_multiplier
+    assert isinstance(scheme, RandomAllocation)  # PHASE_PAIRS goes by exact type
+    return allocated.random_allocation(noise, scheme.times, scheme.steps_per_round, phase.steps)
+
+
 # (mechanism, sampling, adjacency) -> the pair of such a phase.
 PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase], DominatingPair]] = MappingProxyType(
     {
@@ -186,6 +203,10 @@ PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase], DominatingPair]] 
         (Gaussian, TruncatedPoisson, REPLACE_ONE): _cut_gaussian(REPLACE_ONE),
     }
 )
+_ALLOCATED = (
+    "the two records join different steps, and which pair of gradients is worst is not known. Try --adjacency zero-out "
+    "or add-remove"
+)
 # What is known of units whose examples are drawn one by one.
 GROUPS = frozenset({(Gaussian, Poisson, ADD_REMOVE), (Gaussian, Poisson, ZERO_OUT)})
 # Why there is no pair, where more can be said than that none is known: (sampling, adjacency) -> the reason.
@@ -198,6 +219,8 @@ WITHOUT: Mapping[tuple[type, Adjacency], str] = MappingProxyType(
         "--adjacency zero-out or replace-one",
         (Shuffle, ADD_REMOVE): "whoever is removed moves the others to other batches. Try --adjacency zero-out or "
         "replace-one",
+        (BallsInBins, REPLACE_ONE): _ALLOCATED,
+        (RandomAllocation, REPLACE_ONE): _ALLOCATED,
     }
 )
 # The same for schemes whose steps have no pair of their own: (pair, how often) for each part of the phase.
@@ -208,6 +231,10 @@ PHASE_PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase, Adjacency], 
         (Gaussian, CyclicPoisson, ZERO_OUT): cyclic,
         (Gaussian, CyclicPoisson, REPLACE_ONE): cyclic,
         (Gaussian, CyclicPoisson, ADD_REMOVE): _cyclic_add_remove,
+        (Gaussian, BallsInBins, ADD_REMOVE): _balls_in_bins,
+        (Gaussian, BallsInBins, ZERO_OUT): _balls_in_bins,
+        (Gaussian, RandomAllocation, ADD_REMOVE): _random_allocation,
+        (Gaussian, RandomAllocation, ZERO_OUT): _random_allocation,
     }
 )
 

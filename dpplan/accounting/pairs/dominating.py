@@ -1,7 +1,8 @@
 """A dominating pair, and the pairs that have no plan yet, each with the theorem that says it dominates."""
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from dpplan.accounting.pairs.finite import ResponseLoss, StatedLoss
 from dpplan.accounting.pairs.gaussian import GaussianLoss
@@ -11,13 +12,22 @@ from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
 from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
 
 
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """halvings: of a lattice's step. reach: masses of e^-reach may be cut off at either end of a law."""
+
+    halvings: int = 0
+    reach: int = 40
+
+
 @dataclass(frozen=True)
 class DominatingPair:
     """The loss of one step, P being the law of the output with the record (remove) or without it (add).
 
     theorem: who says that the pair dominates, or is realised by some neighbours where `dominates` is False: then what
     is computed from it bounds the truth from below only. realised: pairs that some neighbours realise, where this one
-    is not known to be: the truth lies between the figures of those and of this one. Empty where this one is realised.
+    is not known to be, or that lie below such a pair: the truth lies between the figures of those and of this one.
+    Empty where this one is realised. resolved: the pair as accurate as that, where its laws are known on a lattice.
     """
 
     remove: Law
@@ -25,6 +35,7 @@ class DominatingPair:
     theorem: str
     dominates: bool = True
     realised: tuple["DominatingPair", ...] = ()
+    resolved: "Callable[[Resolution], DominatingPair] | None" = field(default=None, compare=False)
 
     @property
     def exact(self) -> bool:

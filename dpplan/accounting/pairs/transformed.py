@@ -38,6 +38,10 @@ class Reversed(Law):
         low, high = self.law.bounds
         return -high, -low
 
+    @property
+    def spacing(self) -> float | None:
+        return self.law.spacing
+
     def log_moment(self, tilt: float) -> float | None:
         """E_Q[e^(-tL)] = E_P[e^(-(1 + t)L)], where neither has mass that the other does not know."""
         whole = self.law.infinite == 0.0 and self.law.vanishing == 0.0

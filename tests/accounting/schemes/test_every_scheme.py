@@ -26,10 +26,20 @@ KNOWN: dict[str, tuple[Settings, tuple[Adjacency, ...]]] = {
     ),
     "fixed-size": (BASE.with_(sampling="fixed-size"), (ADD_REMOVE, ZERO_OUT, REPLACE_ONE)),
     "shuffle": (BASE.with_(sampling="shuffle"), (ZERO_OUT, REPLACE_ONE)),
+    "balls-in-bins": (BASE.with_(sampling="balls-in-bins"), (ADD_REMOVE, ZERO_OUT)),
+    "random-allocation": (
+        BASE.with_(sampling="random-allocation", scheme_options=(("times", 1),)),
+        (ADD_REMOVE, ZERO_OUT),
+    ),
     "full-batch": (BASE.with_(sampling="full-batch", batch_size=40), (ADD_REMOVE, ZERO_OUT, REPLACE_ONE)),
 }
 CASES = [(name, adjacency) for name, (_, adjacencies) in KNOWN.items() for adjacency in adjacencies]
-QUICK = [("truncated-poisson", ZERO_OUT), ("cyclic-poisson", REPLACE_ONE), ("users", ADD_REMOVE)]
+QUICK = [
+    ("balls-in-bins", ADD_REMOVE),
+    ("truncated-poisson", ZERO_OUT),
+    ("cyclic-poisson", REPLACE_ONE),
+    ("users", ADD_REMOVE),
+]
 SLOW = [pytest.param(*case, marks=pytest.mark.slow) for case in CASES if case not in QUICK]
 ROOM = 1e-4
 
