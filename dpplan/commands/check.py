@@ -8,9 +8,9 @@ import click
 
 from dpplan import accounting, lint
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, named
-from dpplan.checks import Problems, did_you_mean
+from dpplan.checks import Problems
 from dpplan.commands.shared import output, plan_arguments
-from dpplan.commands.shared.accountant_option import EXACT
+from dpplan.commands.shared.accountant_option import EXACT, unknown
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import parse, resolve
@@ -176,8 +176,7 @@ def _problems(told: dict[str, Any]) -> list[str]:
     problems = Problems()
     known = tuple(accounting.ACCOUNTANTS)
     if (name := told["accountant"]) is not None:
-        hint = did_you_mean(name, known)
-        problems.require(name in known, f"accountant={name} is not one of: {', '.join(known)}.{hint}")
+        problems.require(name in known, unknown(name, known))
     if told["claimed"] is not None:
         problems.at_least("claimed_eps", told["claimed"], 0, try_="Epsilon counts nats of privacy loss.")
     for name in ("cap", "accumulate", "views", "trials"):

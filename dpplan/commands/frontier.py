@@ -220,9 +220,10 @@ def _write(file: Path, text: str) -> None:
 def _show_map(found: "Frontier") -> None:
     from dpplan.render import frontier as render
 
+    width = max(output.columns() or 80, 40)
     if not output.is_terminal():
-        output.say(render.plain_map(line) for line in render.heat_map(found, 80))
+        output.say(render.plain_map(line) for line in render.heat_map(found, width))
         return
     console = output.console()
-    for line in render.heat_map(found, max(console.width, 40)):
-        console.print(render.rich_map(line))
+    for line in render.heat_map(found, width):
+        console.print(render.rich_map(line), soft_wrap=True)

@@ -176,7 +176,6 @@ def _planned(
 def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> None:
     """The plan, the run and its report, all of it shown. Raises TrainingStopped when they do not agree."""
     from dpplan import train
-    from dpplan.render.to_json import dumps
     from dpplan.train.execution import terminal_text
 
     if not as_json:
@@ -184,13 +183,13 @@ def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> 
         sys.stdout.flush()  # a disk that is full is to be known before the first step
     if dry_run:
         if as_json:
-            click.echo(dumps(planned.to_json(), indent=2))
+            output.as_json(planned.to_json())
         return
     if planned.recipe.runtime.compile and not as_json:
         _say(["", "compiling; the first step takes up to a minute"])
     report = _follow(train.events(planned, out=out), quiet=as_json)
     if as_json:
-        click.echo(dumps(report.to_json(), indent=2))
+        output.as_json(report.to_json())
     else:
         _say(["", *terminal_text.report_lines(report)])
     if not report.agrees or report.evaluation:

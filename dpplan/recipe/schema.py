@@ -23,6 +23,7 @@ FROM_PATH = ("mnist", "cifar10", "file", "images")
 MADE = ("blobs", "linear", "names")
 KINDS = ("logistic", "mlp", "cnn", "opacus-cnn", "tf-privacy-cnn", "lstm", "transformer")
 ACTIVATIONS = ("tanh", "relu")
+MOST_THREADS = 1024  # torch does not survive tens of thousands, and no machine has more processors
 HEADS = 4  # of a transformer
 CLIPPING = ("flat", "per-layer", "automatic", "adaptive")
 ENGINES = ("auto", "book-keeping", "vmap")
@@ -72,6 +73,12 @@ def _momentum(problems: Problems, name: str, value: float) -> None:
 def _learning_rate(problems: Problems, name: str, value: float) -> None:
     if problems.positive(name, value):
         problems.require(value < 3e38, f"{name}={show(value)} is more than a float32 can hold.")
+
+
+def _thread_count(problems: Problems, name: str, value: int) -> None:
+    if problems.whole(name, value):
+        rule = f"{name}={show(value)} is more than {MOST_THREADS}. Take one for each processor, or leave it out."
+        problems.require(value <= MOST_THREADS, rule)
 
 
 def _key(read: Reader, rule: Rule, **default: Any) -> Any:
@@ -299,7 +306,7 @@ class Runtime(Block):
     device: str = _key(word, one_of("auto", "cpu", "cuda", "mps"), default="auto")
     physical_batch: int | None = _key(_whole, Problems.whole, default=None)
     engine: str = _key(word, one_of(*ENGINES), default="auto")
-    threads: int | None = _key(_whole, Problems.whole, default=None)
+    threads: int | None = _key(_whole, _thread_count, default=None)
     folder: str = _key(path, lambda *_: None, default="runs")
     checkpoint_every: int | None = _key(values.whole_or_off, Problems.whole, default=250)
     private_logs: bool = _key(switch, lambda *_: None, default=True)

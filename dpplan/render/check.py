@@ -9,7 +9,7 @@ from dpplan import lint
 from dpplan.render.bound_text import Paint, relation, unpainted
 from dpplan.render.bound_text import figure as stated
 from dpplan.render.plan_rows import plan_rows, row
-from dpplan.render.table import WIDTH, Meaning
+from dpplan.render.table import Meaning, screen_width
 from dpplan.render.to_json import Object, described, figure
 
 if TYPE_CHECKING:
@@ -100,7 +100,12 @@ def _finding(finding: "Finding", paint: Paint) -> Iterator[str]:
 def _paragraph(text: str, indent: int = 2) -> list[str]:
     margin = " " * indent
     return textwrap.wrap(
-        text, WIDTH, initial_indent=margin, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False
+        text,
+        screen_width(),
+        initial_indent=margin,
+        subsequent_indent=margin,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 

@@ -146,9 +146,15 @@ def heat_map(found: "Frontier", width: int) -> Iterator[list[Span]]:
             figure = f"{cell.noise_batch_ratio / 10.0**unit:.0f}"
             spans.append(Span(f"{figure:>{WIDTH - 2}}{mark(found, cell)} ", level))
         yield spans
+    yield from _map_foot(found, across, upward)
+
+
+def _map_foot(found: "Frontier", across: Sequence[int], upward: Sequence[int]) -> Iterator[list[Span]]:
+    """The batches under the map, what its marks mean, and whether there are more cells than it shows."""
     labels = (f"{show(found.grid.batch_sizes[column]):>{WIDTH - 2}}  " for column in across)
     yield [Span(f"{'batch':>{LABEL - 2}}  " + "".join(labels))]
-    yield from ([Span(line)] for line in _legend(found))
+    for line in _legend(found, len(across), len(upward)):
+        yield from ([Span(part)] for part in wrapped(line))
 
 
 def plain_map(spans: Sequence[Span]) -> str:
@@ -165,11 +171,14 @@ def rich_map(spans: Sequence[Span]) -> "Text":
     return line
 
 
-def _legend(found: "Frontier") -> Iterator[str]:
+def _legend(found: "Frontier", across: int, upward: int) -> Iterator[str]:
     yield f"{CHOSEN} recommended"
     yield f"{WORTH} Pareto optimal, and a larger batch has a tenth less noise in as many steps"
     if any(not found.within(cell) for cell in found.cells):
         yield f"{BEYOND} more compute than {show(found.compute)} examples"
+    batches, lengths = len(found.grid.batch_sizes), len(found.grid.lengths)
+    if (across, upward) != (batches, lengths):
+        yield f"{across} of {batches} batches and {upward} of {lengths} lengths are shown; --cells lists all."
 
 
 def _style(level: float) -> str:
