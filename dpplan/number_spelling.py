@@ -24,6 +24,8 @@ _SEVERAL = "One number belongs here."
 
 def how_to_write(text: str, whole: bool = False) -> str:
     """A sentence with what to type in place of the text, "" where nobody can tell. whole: a count was asked for."""
+    if isinstance(text, Unread):
+        return text.remedy
     if whole and (doubt := doubtful_count(text)):
         return doubt
     plain = text.strip().strip(_QUOTES).translate(_POWERS)
@@ -41,6 +43,19 @@ def how_to_write(text: str, whole: bool = False) -> str:
     if not found and re.fullmatch(_NUMBER, plain) and plain != text:
         found = f"0{plain}" if plain.startswith(".") else plain
     return f"Write {found}." if found else ""
+
+
+class Unread(str):
+    """A text that is no number and that is already known to be meant for something else."""
+
+    __slots__ = ("remedy",)
+    remedy: str
+
+    @classmethod
+    def because(cls, text: str, remedy: str) -> "Unread":
+        made = cls(text)
+        made.remedy = remedy
+        return made
 
 
 def dashes_replaced(text: str) -> str:

@@ -16,6 +16,7 @@ from dpplan.sampling import FixedSize, Poisson, Sampling
 FULL_BATCH = "full-batch"
 # The schemes that settings can name.
 SAMPLINGS = (Poisson.kind, FixedSize.kind, FULL_BATCH)
+MOST_NOISE = 100.0  # what a sample rate above 1 may be, if it was meant for the noise
 # What a mechanism or a scheme can be given.
 Setting = float | int | str | None
 
@@ -206,7 +207,8 @@ class Settings:
             )
         before = len(problems.found)  # the rest can contradict each other whatever the noise is
         if self.sample_rate is not None:
-            problems.probability("q", self.sample_rate, try_="The sample rate is the expected batch divided by n.")
+            remedy = _swapped(self.noise_multiplier, self.sample_rate)
+            problems.probability("q", self.sample_rate, try_=remedy or _RATE_WORDS)
         if self.steps is not None:
             problems.whole("steps", self.steps, try_="One step is one noisy update.")
         if self.examples is not None:
@@ -291,6 +293,16 @@ class Settings:
             return steps, f"⌈{show(self.epochs)} epochs⌉"
         rate_shown = f"({self.sample_rate})" if isinstance(self.sample_rate, Fraction) else show(self.sample_rate)
         return steps, f"⌈{show(self.epochs)} epochs / {rate_shown}⌉"
+
+
+_RATE_WORDS = "The sample rate is the expected batch divided by n."
+
+
+def _swapped(sigma: object, rate: object) -> str:
+    """A remedy where the noise would do for a rate, and the rate is none but would do for noise; else ""."""
+    if not (is_number(sigma) and is_number(rate) and 0 < sigma <= 1 < rate <= MOST_NOISE):  # type: ignore[operator]
+        return ""
+    return f"Are sigma and q swapped? Try --sigma {show(rate)} --q {show(sigma)}."
 
 
 def _exact(value: float | Fraction) -> Fraction:

@@ -9,7 +9,7 @@ import click
 from dpplan import accounting, lint
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, named
 from dpplan.checks import Problems
-from dpplan.commands.shared import output, plan_arguments
+from dpplan.commands.shared import output, plan_arguments, waiting
 from dpplan.commands.shared.accountant_option import EXACT, unknown
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
@@ -152,7 +152,8 @@ def _of_recipe(
     if problems:
         raise UsageError(problems)
     job = recipe.load(file)
-    about = known(job, n)
+    with waiting.status("looking at the data and the model"):
+        about = known(job, n)
     found = () if told["runs"] is None else lint.runs_in(told["runs"], job.data.source, job.data.path)
     run = lint_input.context_of(
         job,

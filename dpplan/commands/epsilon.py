@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from dpplan.accounting.bound import Bound
-from dpplan.commands.shared import accountant_option, cost_output, limit_options, output, plan_arguments
+from dpplan.commands.shared import accountant_option, cost_output, limit_options, output, plan_arguments, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.cost import CostRequest, compute, digits_wanted, proof_problems, prove_option
 from dpplan.commands.shared.plan_arguments import PlanArguments
@@ -67,7 +67,7 @@ def command(
     places = tuple(one.value for one in call.deltas)
     request = CostRequest(call, "epsilon", places, choice, digits_wanted(proof))
 
-    with output.status("proving", needed=request.digits is not None) as progress:
+    with waiting.status("proving" if request.digits else "computing") as progress:
         found = compute(request, progress)
     limited = max_epsilon is not None
     passages = [hold(bound, max_epsilon, accept_estimate) for bound in found.held] if limited else []

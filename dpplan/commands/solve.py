@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from dpplan.checks import Problems
-from dpplan.commands.shared import accountant_option, limit_options, output, plan_arguments
+from dpplan.commands.shared import accountant_option, limit_options, output, plan_arguments, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.parameter_types import NUMBER
 from dpplan.commands.shared.plan_arguments import PlanArguments
@@ -70,7 +70,8 @@ def command(
     **target: Any,
 ) -> None:
     request = _request(settings, spent, choice, target)
-    found = _solved(request)
+    with waiting.status("searching"):
+        found = _solved(request)
 
     delta = request.delta or Delta(found.delta)
     warnings = cautions(settings.with_(examples=found.plan.examples), [delta])

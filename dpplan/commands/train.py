@@ -14,7 +14,7 @@ import click
 
 from dpplan import lint
 from dpplan import recipe as recipes
-from dpplan.commands.shared import output
+from dpplan.commands.shared import output, waiting
 from dpplan.commands.shared.parameter_types import FileName
 from dpplan.commands.shared.recipe_data import needs_torch
 from dpplan.errors import EXIT_DONE, DpplanError, RecipeError, TrainingStopped, UsageError
@@ -110,7 +110,8 @@ def command(
                 job = job.with_runtime(compile=compile_)
             if twin is not None:
                 job = job.with_twin(twin)
-            planned = _planned(job, None if resume is None else (resume, moved), seed, over_budget, ranks)
+            with waiting.status("loading torch and the data"):
+                planned = _planned(job, None if resume is None else (resume, moved), seed, over_budget, ranks)
             if planned.ranks.first:
                 _check(planned, followed=not dry_run)
         if planned.ranks.first:
@@ -226,7 +227,7 @@ def _follow(happening: "Iterator[Event]", quiet: bool) -> "TrainReport":
     from dpplan.train import Epoch, Step, TrainReport
     from dpplan.train.execution import terminal_text
 
-    with output.status(TRYING):  # until the first step is done
+    with waiting.status(TRYING):  # until the first step is done
         first = next(happening)
     with _bar(shown=sys.stdout.isatty() and not quiet) as bar:
         for number, event in enumerate(itertools.chain([first], happening)):
@@ -274,7 +275,7 @@ def _check(planned: "Planned", followed: bool) -> None:
 
     job, data, others = planned.recipe, planned.recipe.data, Path(planned.recipe.runtime.folder).resolve()
     own = planned.resumed.folder.resolve() if planned.resumed is not None else None
-    with output.status(TRYING):
+    with waiting.status(TRYING):
         problems = model_problems(job, planned.dataset, followed)
     run = lint_input.context_of(
         job,

@@ -24,6 +24,7 @@ MADE = ("blobs", "linear", "names")
 KINDS = ("logistic", "mlp", "cnn", "opacus-cnn", "tf-privacy-cnn", "lstm", "transformer")
 ACTIVATIONS = ("tanh", "relu")
 MOST_THREADS = 1024  # torch does not survive tens of thousands, and no machine has more processors
+LEAST_CLIP, MOST_CLIP = 1e-30, 1e30  # squares of norms and sums over a batch need room, too
 HEADS = 4  # of a transformer
 CLIPPING = ("flat", "per-layer", "automatic", "adaptive")
 ENGINES = ("auto", "book-keeping", "vmap")
@@ -73,6 +74,12 @@ def _momentum(problems: Problems, name: str, value: float) -> None:
 def _learning_rate(problems: Problems, name: str, value: float) -> None:
     if problems.positive(name, value):
         problems.require(value < 3e38, f"{name}={show(value)} is more than a float32 can hold.")
+
+
+def _clip_norm(problems: Problems, name: str, value: float) -> None:
+    if problems.positive(name, value):
+        rule = f"{name}={show(value)} is not between {LEAST_CLIP:g} and {MOST_CLIP:g}, where float32 has digits for it."
+        problems.require(LEAST_CLIP <= value <= MOST_CLIP, rule)
 
 
 def _thread_count(problems: Problems, name: str, value: int) -> None:
@@ -148,7 +155,7 @@ class Privacy(Block):
 
     title: ClassVar[str] = "privacy"
 
-    clip_norm: float = _key(_number, Problems.positive)
+    clip_norm: float = _key(_number, _clip_norm)
     noise_multiplier: float | None = _key(_number, Problems.positive, default=None)
     target_epsilon: float | None = _key(_number, Problems.positive, default=None)
     max_epsilon: float | None = _key(_number, Problems.positive, default=None)

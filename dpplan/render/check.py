@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dpplan import lint
+from dpplan.checks import show
 from dpplan.render.bound_text import Paint, relation, unpainted
 from dpplan.render.bound_text import figure as stated
 from dpplan.render.plan_rows import plan_rows, row
@@ -27,7 +28,8 @@ def report(run: "LintContext", findings: Sequence["Finding"], paint: Paint = unp
     if run.plan is not None:
         yield ""
         if run.epsilon is not None:
-            yield row("epsilon", f"{relation(run.epsilon)} {stated(run.epsilon)}", str(run.epsilon.guarantee))
+            proof = f"{run.epsilon.guarantee}, at δ = {show(run.delta.value)}"
+            yield row("epsilon", f"{relation(run.epsilon)} {stated(run.epsilon)}", proof)
         yield from plan_rows(run.plan, [run.delta])
 
 

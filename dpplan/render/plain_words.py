@@ -95,7 +95,8 @@ def aligned(line: str, encoding: str | None) -> str:
     """The same for a line with columns: what words add is taken from the next gap, which keeps two spaces."""
     if can_write(encoding, line):
         return line
-    found, longer = [], 0
+    found: list[str] = []
+    longer = 0
     for piece in re.split(r"( {3,})", line):
         if piece.isspace() and found:
             room = max(min(longer, len(piece) - 2), 0)

@@ -24,7 +24,8 @@ def sentence(error: click.ClickException, arguments: Sequence[str]) -> str:
     if isinstance(error, click.BadParameter) and error.param:
         return f"{error.param.opts[-1]}: {error.message}"
     if isinstance(error, click.BadOptionUsage):
-        return f"{error.option_name} needs a value."
+        more = " Name a file, or - for standard output." if error.option_name == "--csv" else ""
+        return f"{error.option_name} needs a value.{more}"
     extra = re.fullmatch(r"Got unexpected extra arguments? \((.*)\)", error.message, re.DOTALL)
     return _left_over(extra[1], command, arguments) if extra else error.format_message()
 

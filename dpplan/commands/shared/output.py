@@ -1,12 +1,10 @@
 """Where results go: tables and colour on a terminal, plain text elsewhere, remarks to stderr."""
 
-import contextlib
 import dataclasses
 import os
 import shutil
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -100,47 +98,6 @@ def warn(warnings: Iterable[str]) -> None:
     for warning in warnings:
         for line in wrapped(f"warning: {warning}"):
             click.echo(line, err=True)
-
-
-@contextlib.contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on stderr for work that takes longer than a second; nothing where nobody watches."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    started = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        update: Callable[[int, int], None] | None = None
-
-        def report(done: int, total: int) -> None:
-            nonlocal update
-            spent = time.monotonic() - started
-            if update is None and spent > 0.2 and spent * total > PATIENCE * done:
-                update = stack.enter_context(_bar(what))
-            if update is not None:
-                update(done, total)
-
-        yield report
-
-
-@contextlib.contextmanager
-def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(f"  {what}"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(err=True), transient=True) as bar:
-        task = bar.add_task("")
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-@contextlib.contextmanager
-def status(what: str, needed: bool = True) -> Iterator[Callable[[str], None]]:
-    """A line on stderr that says what is being done, while it is; nothing where it is not needed or nobody watches."""
-    if not needed or not sys.stderr.isatty():
-        yield lambda sentence: None
-        return
-    with console(err=True).status(f"  {what}") as shown:
-        yield lambda sentence: shown.update(f"  {what}: {sentence}")
 
 
 def console(err: bool = False) -> "Console":
