@@ -161,6 +161,7 @@ def _of_recipe(
         claim=_claim(told),
         loop=lint.Loop(seed=told["seed"]),
         model=about.model,
+        facts=about.data,
         earlier=found,
         trials=told["trials"] or 1,
     )

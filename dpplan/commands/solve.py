@@ -52,8 +52,9 @@ the answer rests on an estimate and --accept-estimate is not given.
 @click.option(
     "--spent",
     multiple=True,
-    metavar="PHASE|FILE",
-    help="An earlier run on the same data, sigma=1.1,q=0.01,steps=1000 or a list of phases as YAML, JSON or CSV.",
+    metavar="PHASE|FILE|FOLDER",
+    help="An earlier run on the same data: sigma=1.1,q=0.01,steps=1000, a list of phases as YAML, JSON or CSV, the "
+    "folder of a run or its report.json, or the history of an Opacus accountant as JSON.",
 )
 @plan_arguments.deltas(several=False)
 @accountant_option.accountant(every=False)

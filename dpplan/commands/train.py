@@ -271,6 +271,7 @@ def _check(planned: "Planned", followed: bool) -> None:
     """
     from dpplan.recipe import lint_input
     from dpplan.render.check import remark
+    from dpplan.train.data.facts import facts
     from dpplan.train.execution.model_check import model_problems
 
     job, data, others = planned.recipe, planned.recipe.data, Path(planned.recipe.runtime.folder).resolve()
@@ -283,6 +284,7 @@ def _check(planned: "Planned", followed: bool) -> None:
         plan=planned.claim.plan,
         loop=lint.Loop(seed=planned.seed),
         model=lint.ModelFindings(problems=problems),
+        facts=facts(planned.dataset),
         earlier=tuple(run for run in lint.runs_in(others, data.source, data.path) if others / run.name != own),
     )
     findings = lint.check(run, lint_input.silence_of(job))

@@ -44,6 +44,23 @@ class Frontier:
         cells = [cell for cell in self.cells if self.within(cell)]
         return tuple((name, rule(cells, self.floor)) for name, rule in RULES.items())
 
+    @property
+    def corner(self) -> tuple[str, ...]:
+        """What the recommended cell is at the end of, where it is in a corner of the grid: "largest batch" and so on.
+
+        Empty elsewhere. Of one value alone, and of a batch of all examples, there is nothing to widen.
+        """
+        cell = self.recommended.cell
+        batches, lengths = sorted(self.grid.batch_sizes), sorted(self.grid.lengths)
+        ends = {"batch": (cell.batch_size, batches), "epochs" if self.grid.epochs else "steps": (cell.length, lengths)}
+        open_ends = {name: (at, values) for name, (at, values) in ends.items() if len(values) > 1}
+        if not open_ends or not all(at in (values[0], values[-1]) for at, values in open_ends.values()):
+            return ()
+        named = {name: "largest" if at == values[-1] else "smallest" for name, (at, values) in open_ends.items()}
+        if cell.batch_size >= self.grid.examples:
+            named.pop("batch", None)
+        return tuple(f"{end} {name}" for name, end in named.items())
+
     def saturated(self, cell: Cell) -> bool:
         """Whether no batch, however large, would have more than a tenth less noise in as many steps."""
         return saturated(cell, self.floor)

@@ -55,8 +55,18 @@ def lines(found: "Frontier", delta: Delta, physical: int | None, paint: Paint = 
         yield row("passes per step", str(passes(cell, physical)), f"of at most {physical} examples, for a mean batch")
     yield from grounds(solution.plan, [delta])
     yield ""
-    for sentence in choice.why:
+    for sentence in (*choice.why, *_corner(found)):
         yield from wrapped(sentence, indent=2)
+
+
+def _corner(found: "Frontier") -> Iterator[str]:
+    """That a better cell may lie outside the grid."""
+    if ends := found.corner:
+        options = " and ".join(f"--{end.split()[-1]}" for end in ends)
+        yield (
+            f"This cell is a corner of the grid, at its {' and '.join(ends)}: a better one may lie beyond. "
+            f"Widen {options}{'' if found.compute is None else ', within --compute'}."
+        )
 
 
 def passes(cell: "Cell", physical: int) -> int:
@@ -283,6 +293,7 @@ def described(found: "Frontier", delta: Delta, warnings: Sequence[str], physical
         delta=delta.value,
         delta_reason=delta.reason,
         compute=found.compute,
+        corner=list(found.corner),
         physical_batch=physical,
         effective_noise_floor=found.floor,
         recommended=recommended,

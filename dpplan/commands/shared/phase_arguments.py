@@ -9,7 +9,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from dpplan.adjacency import Adjacency
 from dpplan.checks import did_you_mean, show
+from dpplan.commands.shared import recorded_runs
 from dpplan.commands.shared.plan_arguments import READ_AS, ParsedPlan, PlanArguments, percentage
 from dpplan.errors import UsageError
 from dpplan.plan import Plan, Settings
@@ -19,6 +21,12 @@ from dpplan.recipe.phases import Written, read
 MOST_TOLD = 20  # problems of phases; a file of a thousand that all lack the same key is told once by these
 _FIELDS = {name.removeprefix("--"): each.name for each in DESCRIBING for name in each.all_options}
 _WORDS = {each.name: each.word for each in DESCRIBING}
+_GUARANTEES = {"eps", "epsilon", "ε", "delta", "δ", "rho", "ρ", "mu", "μ", "zcdp", "gdp", "dp"}
+_TYPED = "sigma=1.1,q=0.01,steps=1000"
+_NOT_EXACT = (
+    "(ε, δ) or ρ alone says too little to be composed exactly: many runs spend as much, and add up differently. Give "
+    "what ran, sigma=1.1,q=0.01,steps=1000, or the folder or report.json of the run."
+)
 _ONLY_SPENT = (
     "the run itself is missing: give --sigma, --q and --steps, or --phase. What earlier runs cost alone is told "
     "when they are given as --phase."
@@ -29,10 +37,11 @@ def parse(arguments: PlanArguments) -> ParsedPlan:
     """The plan of all that was described: earlier runs first, then the run itself."""
     unread: list[str] = []
     problems: list[str] = []
-    earlier = list(_settings(_written(arguments.spent, "spent", unread), problems))
+    adjacency = arguments.settings.adjacency
+    earlier = list(_settings(_written(arguments.spent, "spent", unread, adjacency), problems))
     if arguments.in_phases:
         problems += _mixed(arguments.settings)
-        own = list(_settings(_written((*arguments.files, *arguments.phases), "phase", unread), problems))
+        own = list(_settings(_written((*arguments.files, *arguments.phases), "phase", unread, adjacency), problems))
     elif arguments.settings == Settings():
         own = []
         problems.append(_ONLY_SPENT)
@@ -52,8 +61,8 @@ def parse(arguments: PlanArguments) -> ParsedPlan:
     return ParsedPlan(_joined([plan for plan in plans if plan]), [], known, len(earlier))
 
 
-def _written(given: Iterable[str], name: str, unread: list[str]) -> Iterator[Written]:
-    """The phases that were typed (they have a = in them) or stand in the files that were named."""
+def _written(given: Iterable[str], name: str, unread: list[str], adjacency: Adjacency) -> Iterator[Written]:
+    """The phases that were typed (they have a = in them) or stand in the files that were named, or runs of `train`."""
     number = 0
     for text in given:
         if not text.strip():
@@ -61,10 +70,20 @@ def _written(given: Iterable[str], name: str, unread: list[str]) -> Iterator[Wri
             continue
         if "=" in text:
             number += 1
-            yield Written(f"{name} {number}", tuple(_pairs(text)))
+            pairs = tuple(_pairs(text))
+            if {key.lower() for key, _ in pairs} <= _GUARANTEES:
+                unread.append(f"{name} {number}: {_NOT_EXACT}")
+                continue
+            yield Written(f"{name} {number}", pairs)
+            continue
+        if re.fullmatch(r"[\s()\[\]\d.eE+,;-]+", text) and re.search(r"\d", text) and not Path(text).exists():
+            unread.append(f"{text.strip()}: {_NOT_EXACT}")
             continue
         try:
-            yield from read(Path(text))
+            path = Path(text)
+            if not path.suffix and not path.exists():
+                raise UsageError(f"{text}: no such file or folder. A phase that is typed has a = in it: {_TYPED}.")
+            yield from recorded_runs.phases(path, adjacency) if recorded_runs.is_record(path) else read(path)
         except UsageError as error:
             unread += error.problems
 
@@ -94,6 +113,8 @@ def _settings(written: Iterable[Written], problems: list[str]) -> Iterator[tuple
 
 
 def _unknown(key: str, name: str) -> str:
+    if name in _GUARANTEES:
+        return f"{key}: {_NOT_EXACT}"
     if not re.search("[a-z]", name):
         return f"'{key}' is no key=value. Write sigma=1.1,q=0.01,steps=1000: numbers without commas."
     return f"'{key}' is not one of: {', '.join(_WORDS.values())}.{did_you_mean(name, _FIELDS)}"
