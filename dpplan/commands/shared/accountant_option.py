@@ -75,7 +75,7 @@ class AccountantChoice:
 def unknown(name: str, known: Sequence[str]) -> str:
     """The sentence for an accountant that is none: what answers it here, or the spelling that was meant."""
     answer = ACCOUNTANT_WORDS.get(name.lower().replace("_", "-"))
-    hint = f" {answer}.".replace(" its", " Its") if answer else did_you_mean(name, known)
+    hint = f" {answer}." if answer else did_you_mean(name, known)
     return f"accountant={shortened(name)} is not one of: {', '.join(known)}.{hint}"
 
 

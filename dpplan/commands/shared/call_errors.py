@@ -27,7 +27,7 @@ def sentence(error: click.ClickException, arguments: Sequence[str]) -> str:
         more = " Name a file, or - for standard output." if error.option_name == "--csv" else ""
         return f"{error.option_name} needs a value.{more}"
     extra = re.fullmatch(r"Got unexpected extra arguments? \((.*)\)", error.message, re.DOTALL)
-    return _left_over(extra[1], command, arguments) if extra else error.format_message()
+    return _left_over(extra[1], command) if extra else error.format_message()
 
 
 def unknown_command(word: str, known: Sequence[str], path: str) -> str:
@@ -74,12 +74,9 @@ def _commands_with(option: str, root: click.Context) -> Iterator[str]:
         yield from (path for path, each in inner if any(option in one.opts for one in each.params))
 
 
-def _left_over(words: str, command: str, arguments: Sequence[str]) -> str:
+def _left_over(words: str, command: str) -> str:
     """Words that no option takes."""
     first = words.split(maxsplit=1)[0] if words.split() else words
-    at = arguments.index(first) if first in arguments else 0
-    if at > 1 and arguments[at - 1].startswith("--") and arguments[at - 2].startswith("--"):
-        return f"{arguments[at - 2]} needs a value, and {arguments[at - 1]} follows it."
     if first[0:1] in DASHES:
         meant = f"--{first.lstrip(DASHES)}"
         return f"{shortened(first)} begins with a dash that is not the hyphen of a keyboard. Write {meant}."

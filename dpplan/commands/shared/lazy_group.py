@@ -61,7 +61,7 @@ class LazyGroup(click.Group):
             raise click.UsageError(unknown_command(args[0], list(self.summaries), ctx.command_path), ctx)
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and command is not None and not ctx.resilient_parsing:
-            _check_once(click.Context(command, info_name=name, parent=ctx), rest)
+            _check_options(click.Context(command, info_name=name, parent=ctx), rest)
         return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -97,15 +97,25 @@ def _block_narrowed(block: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def _check_once(context: click.Context, args: list[str]) -> None:
-    """Raises UsageError where an option is given twice, unless it may be: click would take the last without a word."""
+def _check_options(context: click.Context, args: list[str]) -> None:
+    """Raises UsageError where an option is given twice, unless it may be, or has another option for its value.
+
+    click would take the last without a word, and --csv --json for a file of that name.
+    """
     try:
-        _, _, order = context.command.make_parser(context).parse_args(args=list(args))
+        values, _, order = context.command.make_parser(context).parse_args(args=list(args))
     except click.UsageError:
         return  # click finds it again, and says so
     if any(parameter.is_eager for parameter in order):
         return  # help was asked for
-    options = [each for each in order if isinstance(each, click.Option) and not each.multiple]
+    given = [each for each in order if isinstance(each, click.Option)]
+    names = {name for each in context.command.get_params(context) for name in each.opts if name.startswith("--")}
+    for option in given:
+        said = values.get(option.name or "")
+        taken = next((one for one in (said if isinstance(said, list) else [said]) if one in names), None)
+        if taken is not None:
+            raise UsageError(f"{option.opts[0]} needs a value, and {taken} follows it.")
+    options = [each for each in given if not each.multiple]
     twice = dict.fromkeys(each for each in options if options.count(each) > 1)
     if twice:
         raise UsageError([_twice(option) for option in twice])

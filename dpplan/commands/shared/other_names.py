@@ -129,7 +129,7 @@ ACCOUNTANT_WORDS: Mapping[str, str] = MappingProxyType(
         "opacus": "Opacus's default, prv, is answered by exact, with both ends proven; its rdp by rdp",
         **dict.fromkeys(
             ("tensorflow", "tf", "tf-privacy", "tensorflow-privacy", "dp-accounting", "google", "jax", "jax-privacy"),
-            "its pld is answered by exact, with both ends proven; its rdp by rdp",
+            "Its pld is answered by exact, with both ends proven; its rdp by rdp",
         ),
         **dict.fromkeys(("tight", "certified", "best", "default"), "exact is that"),
         **dict.fromkeys(("renyi", "rényi", "renyi-dp"), "rdp is that"),

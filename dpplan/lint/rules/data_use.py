@@ -170,7 +170,7 @@ def _for_data(run: LintContext) -> Severity:
 
 
 def examples_repeated(run: LintContext) -> Iterator[Remark]:
-    """A row that is there twice is protected as two examples are, and not as one.
+    """Equal rows are protected as a group, and not as one example.
 
     (ε, δ) compares data sets that differ in one example. Somebody whose data stand in k equal rows is protected by the
     guarantee for k of them: about k ε, with a δ that grows faster. Equal rows come from logs that were joined, from
@@ -192,7 +192,7 @@ def examples_repeated(run: LintContext) -> Iterator[Remark]:
 
 
 def files_passed_over(run: LintContext) -> Iterator[Remark]:
-    """Files in a folder of images that are no images by their endings are not read.
+    """A file that is no image by its ending is not read.
 
     n counts what is read. Images with an ending that is not known (.tif, .webp, none) are left out without an error,
     and with them perhaps a class or most of the data. A note; what begins with a point is no business of anybody's.

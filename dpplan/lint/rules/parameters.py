@@ -182,7 +182,7 @@ def batch_larger_than_data(run: LintContext) -> Iterator[Remark]:
 
 
 def batches_empty(run: LintContext) -> Iterator[Remark]:
-    """A batch that is drawn by Poisson sampling may be empty, and the step still counts.
+    """A batch may be drawn empty, and its step still adds noise.
 
     Each of n examples stays out of a batch with the chance 1 − q, so a batch is empty with (1 − q)^n, about
     e^−(expected batch). Such a step has to add its noise like any other: a loop that skips it, draws again or divides
@@ -209,7 +209,7 @@ def batches_empty(run: LintContext) -> Iterator[Remark]:
 
 
 def epochs_end_in_part_batches(run: LintContext) -> Iterator[Remark]:
-    """A loader that ends every epoch with a smaller batch takes more steps than the epochs amount to.
+    """A loader that ends each epoch with a part batch takes more steps.
 
     E epochs over n examples in batches of B are ⌈E n / B⌉ steps; a loader that starts anew each epoch takes ⌈n / B⌉
     in each, E ⌈n / B⌉ in all, unless it drops the last one. Each of these steps has to be accounted for.
