@@ -53,6 +53,7 @@ def prepare(folder: Path) -> None:
     for old, new in wrong:
         text = text.replace(old, new)
     (folder / "numbers.yaml").write_text(text, encoding="utf-8")
+    (folder / "tiny.yaml").write_text(RECIPE.replace("batch_size: 20", "batch_size: 1e-300"), encoding="utf-8")
     (folder / "swapped.json").write_text("[[0.01, 1.1, 1000]]", encoding="utf-8")
     failed = {"schema": "dpplan.epsilon/1", "error": {"code": 2, "kind": "PlanError", "message": "sigma is missing."}}
     (folder / "failed.json").write_text(json.dumps(failed), encoding="utf-8")
