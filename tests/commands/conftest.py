@@ -7,16 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from unwrap import unwrapped
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def dpplan(tmp_path: Path) -> Run:
-    """Runs `python -m dpplan` with these arguments, in an empty folder or in `cwd`, and with `env` added."""
+    """Runs `python -m dpplan` with these arguments, in an empty folder or in `cwd`, with `env` added; unfolds stderr."""
 
     def run(*arguments: str, cwd: Path = tmp_path, **env: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "dpplan", *arguments],
             cwd=cwd,
             env={**os.environ, "OMP_NUM_THREADS": "1", **env},
@@ -26,5 +27,7 @@ def dpplan(tmp_path: Path) -> Run:
             timeout=120,
             encoding="utf-8",
         )
+        done.stderr = unwrapped(done.stderr)
+        return done
 
     return run

@@ -87,7 +87,7 @@ def test_places_are_spaced_as_asked(dpplan: Run) -> None:
 
 def test_csv_has_a_line_for_each_point_and_accountant(dpplan: Run) -> None:
     names = ("--accountant", "exact", "--accountant", "gdp", "--accountant", "zcdp")
-    done = dpplan("curve", *ABADI, "--points", "2", *names, "--csv")
+    done = dpplan("curve", *ABADI, "--points", "2", *names, "--csv", "-")
     assert (done.returncode, done.stderr) == (0, "")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [(row["delta"], row["accountant"], row["guarantee"]) for row in rows] == [
@@ -134,12 +134,12 @@ def test_a_plot_is_drawn(dpplan: Run, tmp_path: Path) -> None:
 
 
 def test_every_mistake_is_told_at_once(dpplan: Run) -> None:
-    call = "curve --over dlta --points 1 --q 1% --steps 5 --json --csv --accountant exat --plot a.pdf --delta 7"
+    call = "curve --over dlta --points 1 --q 1% --steps 5 --json --csv - --accountant exat --plot a.gif --delta 7"
     done = dpplan(*call.split())
     assert (done.returncode, done.stdout) == (2, "")
     for start in (
         "sigma is missing", "q=1% is a percentage", "delta=7 is not in", "over=dlta is not one of: delta, eps,",
-        "accountant=exat is not one of", "--json and --csv are two formats", "plot=a.pdf does not end in",
+        "accountant=exat is not one of", "--json and --csv - are two formats", "plot=a.gif does not end in",
     ):  # fmt: skip
         assert f"\n  {start}" in done.stderr, start
 

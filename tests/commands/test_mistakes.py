@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from mistakes import Mistake, mistakes, prepare
+from unwrap import unwrapped
 
 from dpplan import __main__ as program
 from dpplan import commands
@@ -62,7 +63,7 @@ def test_the_same_in_json_holds_the_code_and_the_message(mistake: Mistake, capsy
 def test_as_a_process_of_its_own_the_same_is_told(dpplan: Run, here: Path, number: int) -> None:
     mistake = MISTAKES[number]
     done = dpplan(*mistake.arguments, cwd=here)
-    assert (done.returncode, done.stdout, done.stderr) == (mistake.code, "", mistake.told)
+    assert (done.returncode, done.stdout, done.stderr) == (mistake.code, "", unwrapped(mistake.told))
 
 
 @pytest.mark.parametrize(
