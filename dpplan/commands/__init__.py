@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "compare theorems": "Composition theorems as the steps grow.",
         "compare plans": "Recipes: what differs, and which wins on what.",
         "check": "What is wrong with a plan or a recipe, and the fix.",
+        "risk": "What ε means: how often anybody is recognised.",
         "train": "Run a recipe and account for it.",
         "verify": "Whether an old claim stands, and what to publish.",
         "help": "What a certificate assumes, and other topics.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from dpplan.checks import Problems
-from dpplan.commands.shared import accountant_option, limit_options, output, plan_arguments, waiting
+from dpplan.commands.shared import accountant_option, limit_options, output, plan_arguments, risk_limits, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.parameter_types import NUMBER
 from dpplan.commands.shared.plan_arguments import PlanArguments
@@ -20,11 +20,13 @@ from dpplan.render import solve as render
 
 if TYPE_CHECKING:
     from dpplan.solve import Solution
+    from dpplan.solve.risk_target import RiskTarget
 
 HELP = """The one quantity that is left open, so that the plan spends no more than the target.
 
 Leave out any one: --sigma, the length (--steps or --epochs), --batch, --q, --n, or --delta of a complete plan. The
-target is --target-eps at --delta, or --target-delta at --eps. The answer is rounded to the safe side, what it spends
+target is --target-eps at --delta, or --target-delta at --eps, or a limit on what any attacker reaches: --max-advantage,
+--max-tpr, --max-posterior (dpplan risk says what these are). The answer is rounded to the safe side, what it spends
 is computed anew after that, and what the next value the other way would spend is shown beside it. Earlier runs on the
 same data (--spent) count towards the target. What an accountant only estimates is shown and not certified.
 
@@ -37,6 +39,7 @@ same data (--spent) count towards the target. What an accountant only estimates 
   dpplan solve --target-eps 3 --sigma 1.1 --n 60000 --batch 256 --epochs 60
   dpplan solve --target-eps 3 --n 60000 --batch 256 --epochs 60 \\
     --spent sigma=2,q=.01,steps=500
+  dpplan solve --max-tpr 0.05@0.01 --n 60000 --batch 256 --epochs 60
 
 Exit status: 0 done; 1 no value meets the target; 2 the call makes no sense as put; 3 nothing could be certified, or
 the answer rests on an estimate and --accept-estimate is not given.
@@ -47,6 +50,7 @@ the answer rests on an estimate and --accept-estimate is not given.
 @click.option("--target-eps", "target_epsilon", type=NUMBER, help="The ε that the plan may spend, at --delta.")
 @click.option("--target-delta", type=NUMBER, help="The δ that the plan may spend, at --eps.")
 @click.option("--eps", "epsilon", type=NUMBER, help="The ε that goes with --target-delta.")
+@risk_limits.options
 @plan_arguments.plan
 @plan_arguments.scheme
 @click.option(
@@ -75,13 +79,15 @@ def command(
         found = _solved(request)
 
     delta = request.delta or Delta(found.delta)
-    warnings = cautions(settings.with_(examples=found.plan.examples), [delta])
+    limit = request.risk
+    warnings = cautions(settings.with_(examples=found.plan.examples), [] if limit else [delta])
     proven = found.spent.upper is not None
     if as_json:
-        results = [{**render.described(found, delta), "proven": proven}]
+        kept = {"kept": limit.said} if limit else {}
+        results = [{**render.described(found, delta), "proven": proven, **kept}]
         output.as_json(to_json.document("solve", found.plan, results, warnings))
     else:
-        output.say(render.lines(found, delta, output.paint))
+        output.say(render.lines(found, delta, output.paint, limit.said if limit else ""))
         if explain:
             output.say(["", *explanation.explanation(found.spent, delta.value), *explanation.premises()])
         output.warn(warnings)
@@ -91,7 +97,8 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class SolveRequest:
-    """A call that makes sense. delta: None where it is the unknown. by: the figure that is held."""
+    """A call that makes sense. delta: None where it is the unknown. by: the figure that is held. risk: the limit that
+    stands in place of a target, if one does."""
 
     settings: Settings
     choice: AccountantChoice
@@ -99,30 +106,42 @@ class SolveRequest:
     delta: Delta | None
     by: Literal["epsilon", "delta"]
     earlier: tuple[Phase, ...]
+    risk: "RiskTarget | None" = None
 
 
 def _solved(request: SolveRequest) -> "Solution":
     """The answer, with what else the budget would buy among its remarks."""
     from dpplan import solve
 
-    found = solve.solve(
-        request.settings,
-        request.epsilon,
-        None if request.delta is None else request.delta.value,
-        request.choice.name,
-        by=request.by,
-        spent=request.earlier,
-        **request.choice.options(request.choice.name),
-    )
+    def at(epsilon: float, delta: float | None) -> "Solution":
+        return solve.solve(
+            request.settings,
+            epsilon,
+            delta,
+            request.choice.name,
+            by=request.by,
+            spent=request.earlier,
+            **request.choice.options(request.choice.name),
+        )
+
+    if request.risk is not None:
+        from dpplan.solve import risk_target
+
+        found = risk_target.solved(request.risk, at)
+    else:
+        found = at(request.epsilon, None if request.delta is None else request.delta.value)
     return dataclasses.replace(found, remarks=(*found.remarks, *found.advice()))
 
 
 def _request(settings: Settings, spent: Any, choice: AccountantChoice, target: dict[str, Any]) -> SolveRequest:
     """Raises PlanError with all that is wrong with the call."""
+    limit, wrong = risk_limits.read(target)
+    if limit is not None or wrong:
+        target, wrong = _in_place_of(target, wrong)
     by: Literal["epsilon", "delta"] = "epsilon" if target["target_delta"] is None else "delta"
     epsilon = target["target_epsilon"] if by == "epsilon" else target["epsilon"]
     given = target["delta"] if by == "epsilon" else target["target_delta"]
-    problems = _target_problems(target)
+    problems = [*wrong, *_target_problems(target)]
     name, about_plan = _unknown(settings, given)
     if name == "examples" and given is None:
         problems.append("delta is missing: give --delta. It cannot be derived from n, which is solved for.")
@@ -135,9 +154,18 @@ def _request(settings: Settings, spent: Any, choice: AccountantChoice, target: d
     )
     about_earlier = [] if earlier is None else [_as_spent(problem) for problem in earlier.problems]
     if about_plan or others or about_earlier:
-        raise PlanError([*about_plan, *others, *about_earlier, *cautions(settings, deltas)])
+        raise PlanError([*about_plan, *others, *about_earlier, *([] if limit or wrong else cautions(settings, deltas))])
     phases = earlier.plan.phases if earlier is not None and earlier.plan is not None else ()
-    return SolveRequest(settings, choice, epsilon, deltas[0] if deltas else None, by, phases)
+    return SolveRequest(settings, choice, epsilon, deltas[0] if deltas else None, by, phases, limit)
+
+
+def _in_place_of(target: dict[str, Any], wrong: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """The target as if δ at an ε were asked for, which is what a limit comes to; and what cannot stand beside one."""
+    names = ("target_epsilon", "target_delta", "epsilon", "delta")
+    beside = [f"--{name.replace('epsilon', 'eps').replace('_', '-')}" for name in names if target[name] is not None]
+    if beside:
+        wrong = [*wrong, f"{' and '.join(beside)} and a limit on attackers are given: one of them decides."]
+    return {**dict.fromkeys(names), "epsilon": 1.0, "target_delta": 0.5}, wrong
 
 
 def _target_problems(target: dict[str, Any]) -> list[str]:

@@ -15,19 +15,27 @@ if TYPE_CHECKING:
     from dpplan.solve import Solution
 
 
-def lines(found: "Solution", delta: Delta, paint: bound_text.Paint = bound_text.unpainted) -> Iterator[str]:
-    """The value, what it spends of the target, what it rests on, and what the next value would cost."""
+def lines(
+    found: "Solution", delta: Delta, paint: bound_text.Paint = bound_text.unpainted, kept: str = ""
+) -> Iterator[str]:
+    """The value, what it spends of the target, what it rests on, and what the next value would cost.
+
+    kept: the limit on attackers that stands in place of a target, in words.
+    """
     spent, name = found.spent, _name(found)
     stated = f"{name} = {show(found.value)}"
-    within = f"{_spends(spent, up_within(spent.value, _target(found)))} of {show(_target(found))}"
+    within = kept or f"{_spends(spent, up_within(spent.value, _target(found)))} of {show(_target(found))}"
     guarantee = str(spent.guarantee)
     gap = " " * min(max(35 - len(stated), 2), max(WIDTH - len(stated) - len(within) - len(guarantee) - 10, 2))
-    yield f"{stated}{gap}spends {within} ({paint(guarantee, bound_text.meaning(spent))})"
+    verb = "keeps" if kept else "spends"
+    yield f"{stated}{gap}{verb} {within} ({paint(guarantee, bound_text.meaning(spent))})"
     yield ""
-    if spent.quantity == "delta":
+    if spent.quantity == "delta" and not kept:
         yield plan_rows.row("epsilon", show(found.target), "given, with the target δ")
     said = Delta(delta.value, "solved for" if found.unknown == "delta" else delta.reason or "given")
-    yield from plan_rows.plan_rows(found.plan, [said], found.unknown, earlier=len(found.plan.phases) - 1)
+    yield from plan_rows.plan_rows(
+        found.plan, [] if kept else [said], found.unknown, earlier=len(found.plan.phases) - 1
+    )
     yield ""
     if found.other_way is not None:
         other = found.other_way

@@ -103,7 +103,11 @@ def check(name: str, settings: Settings, question: Question) -> None:
     """Raises PlanError with every problem of the call, UsageError for the accountant."""
     accounting.accountant(question.accountant)
     with Problems() as problems:
-        problems.positive("target_epsilon", question.epsilon, try_="Values between 0.1 and 10 are common.")
+        common = "Values between 0.1 and 10 are common."
+        if question.by == "delta":
+            problems.at_least("target_epsilon", question.epsilon, 0, try_=common)
+        else:
+            problems.positive("target_epsilon", question.epsilon, try_=common)
         problems.probability("delta", question.delta, closed_right=False, try_="Values below 1/n are meaningful.")
         known = ("epsilon", "delta")
         problems.require(question.by in known, f"by={question.by} is not one of: {', '.join(known)}.")

@@ -289,6 +289,12 @@ def test_round_trips_of_many_random_plans(seed):
         assert_it_keeps_with_itself(*random_plan(draw, beyond=number % 2 == 1), draw)
 
 
+def test_an_epsilon_whose_exponential_is_no_float_is_asked_of_a_contour_over_jumps():
+    """Newton's rule went as far as 730 on its way, and e^730 raised OverflowError."""
+    bound = epsilon(Plan.from_rate(0.18188747383229534, 4.83231879173217e-05, 22), 3.5496506888009544e-73)
+    assert 269.0 < bound.lower <= bound.upper < 269.1
+
+
 # Of the work that a proof may take in a sweep (prove/contour_plan.py): a second or two, where the command allows a
 # minute.
 SHORT_PROOF = 2_000_000

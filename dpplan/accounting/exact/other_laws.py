@@ -33,16 +33,20 @@ def _ends(known: Known, figure: Callable[[Composition], Interval]) -> Ends:
 
 
 def _composed(known: Known, figure: Callable[[Composition], Interval]) -> Ends:
-    above = [figure(each) for each in _directions(known)]
-    choices = max(len(pair.realised) for pair, _ in known)
-    below = [
-        figure(each)
-        for choice in range(choices)
-        for each in _directions([(pair.realisation(choice), steps) for pair, steps in known])
-    ]
+    dominating, realised = compositions(known)
+    above = [figure(each) for each in dominating]
+    below = [figure(each) for choice in realised for each in choice]
     lowers, uppers = [each.lower for each in below or above], [each.upper for each in above]
     upper = math.inf if any(map(math.isnan, uppers)) else max(uppers)
     return Ends(max((value for value in lowers if not math.isnan(value)), default=0.0), upper, METHOD)
+
+
+def compositions(known: Known) -> tuple[list[Composition], list[list[Composition]]]:
+    """What bounds delta from above, in each direction (one, where both are the same), and for each choice among the
+    pairs that are realised what bounds it from below; no choice where the dominating pairs are realised themselves."""
+    choices = max(len(pair.realised) for pair, _ in known)
+    realised = ([(pair.realisation(choice), steps) for pair, steps in known] for choice in range(choices))
+    return _directions(known), [_directions(each) for each in realised]
 
 
 def _directions(known: Known) -> list[Composition]:

@@ -108,6 +108,26 @@ class Composition:
         with np.errstate(**_QUIET):
             return self._delta(epsilon, self._shared(accuracy or Accuracy()))
 
+    def around(self, place: float, accuracy: Accuracy | None = None) -> Callable[[float], Interval]:
+        """delta at any ε, by one lattice that is laid near `place`: proven everywhere, and narrow near it."""
+        beyond, largest = self.infinite, self.largest
+        if self.steps == 1:
+            return self.delta
+        within = min(place, 0.999 * largest) if largest > 0.0 else place
+        with np.errstate(**_QUIET):
+            engine = self._nearest(within, self._shared(accuracy or Accuracy()))
+
+        def at(epsilon: float) -> Interval:
+            if epsilon >= largest:
+                return beyond
+            if engine is None:
+                return Interval(beyond.lower, 1.0)
+            with np.errstate(**_QUIET):
+                lower, upper = engine.delta(epsilon)
+            return Interval(lower, min(upper, 1.0)) if lower <= upper else Interval(0.0, 1.0)  # where either is NaN
+
+        return at
+
     def epsilon(self, delta: float, accuracy: Accuracy | None = None) -> Interval:
         """The least ε >= 0 with delta(ε) <= delta, for a delta in (0, 1)."""
         with np.errstate(**_QUIET):
@@ -126,6 +146,21 @@ class Composition:
             return beyond
         if self.steps == 1:
             return Interval(*delta_ends(self.terms[0][0], epsilon)[:2])
+        plan, saddle, log_delta = self._sketched(epsilon)
+        best, points = Interval(beyond.lower, 1.0), 0
+        if not _usable(saddle):
+            return best
+        for _ in range(REFINEMENTS):
+            engine = plan.laid(saddle, _Aim(epsilon, log_delta, accuracy.width), accuracy, points)
+            lower, upper = engine.delta(epsilon)
+            best = Interval(max(best.lower, lower), min(best.upper, upper))
+            if best.relative_width <= accuracy.width or engine.composed.points >= accuracy.most:
+                break
+            points = _more(engine.composed.points, best.relative_width / accuracy.width)
+        return best
+
+    def _sketched(self, epsilon: float) -> "tuple[_Plan, Saddle, float]":
+        """What to keep of each law, where to look, and log delta there, for delta at this ε."""
         log_delta = -30.0
         for _ in range(3):  # the range depends on delta, and delta's estimate on the range
             plan = _Plan.near(self, log_delta)
@@ -134,20 +169,21 @@ class Composition:
             settled, log_delta = abs(found - log_delta) < 3.0, found
             if settled:
                 break
-        best, points = Interval(beyond.lower, 1.0), 0
+        return plan, saddle, log_delta
+
+    def _nearest(self, epsilon: float, accuracy: Accuracy) -> "_Laid | None":
+        """The finest lattice that a question about delta at this ε would lay."""
+        plan, saddle, log_delta = self._sketched(epsilon)
         if not _usable(saddle):
-            return best
+            return None
+        points, engine = 0, None
         for _ in range(REFINEMENTS):
             engine = plan.laid(saddle, _Aim(epsilon, log_delta, accuracy.width), accuracy, points)
-            value = engine.composed.at(epsilon)
-            outside = engine.outside
-            lower = outside.lower + max(value.lower, 0.0) * (1.0 - 4.0 * EPS)
-            upper = outside.upper + value.upper * (1.0 + 4.0 * EPS)
-            best = Interval(max(best.lower, math.nextafter(lower, 0.0)), min(best.upper, math.nextafter(upper, 2.0)))
-            if best.relative_width <= accuracy.width or engine.composed.points >= accuracy.most:
+            width = Interval(*engine.delta(epsilon)).relative_width
+            if width <= accuracy.width or engine.composed.points >= accuracy.most:
                 break
-            points = _more(engine.composed.points, best.relative_width / accuracy.width)
-        return best
+            points = _more(engine.composed.points, width / accuracy.width)
+        return engine
 
     def _epsilon(self, delta: float, accuracy: Accuracy) -> Interval:
         beyond = self.infinite
@@ -220,6 +256,13 @@ class _Laid:
 
     composed: Composed
     outside: Interval
+
+    def delta(self, epsilon: float) -> tuple[float, float]:
+        """Ends of delta at this ε, the mass at loss +inf included."""
+        value = self.composed.at(epsilon)
+        lower = self.outside.lower + max(value.lower, 0.0) * (1.0 - 4.0 * EPS)
+        upper = self.outside.upper + value.upper * (1.0 + 4.0 * EPS)
+        return math.nextafter(lower, 0.0), math.nextafter(upper, 2.0)
 
     def epsilon(self, start: float, delta: float, most: float) -> Interval:
         """Each end is proven by its own inequality, wherever it came from."""

@@ -21,6 +21,7 @@ NODES = 800
 SHARES = np.array(
     (0.985, 0.97, 0.95, 0.92, 0.88, 0.84, 0.8, 0.75, 0.7, 0.64, 0.58, 0.5, 0.42, 0.34, 0.27, 0.2, 0.14, 0.1, 0.06, 0.03)
 )
+HUGE = 690.0  # e^HUGE is a float
 STEEPEST, BULK_STEPS = 3.0, 64  # the bulk's tilts: how far they go, in units of log(1/delta)/ε, and how many
 ROUNDING = math.log(2e-13)  # of what the contour sums, about
 # Tilts that are tried, as multiples of the one where Chernoff is best: beyond it the moments may rise like a cliff.
@@ -30,7 +31,7 @@ GOAL = math.log(3e-7)  # an error below which a short period is worth more
 
 def places_of(steps: Steps, loss: float) -> Array:
     """x where each kind of step loses so much, [phase]."""
-    e = np.log((math.expm1(loss) + steps.q[:, 0]) / steps.q[:, 0])
+    e = np.log((math.expm1(min(loss, HUGE)) + steps.q[:, 0]) / steps.q[:, 0])
     return np.asarray(0.5 + steps.sigma[:, 0] ** 2 * e)
 
 
@@ -167,7 +168,7 @@ class Survey:
         where that is best."""
         at = places_of(self.steps, epsilon)[:, None] / self.steps.sigma
         centred, shifted = np.exp(log_normal_tails(at)), np.exp(log_normal_tails(at - 1.0 / self.steps.sigma))
-        gains = self.steps.q * (shifted - centred) - math.expm1(epsilon) * centred
+        gains = self.steps.q * (shifted - centred) - math.expm1(min(epsilon, HUGE)) * centred
         alone = math.log(max(float((self.steps.count * gains).sum()), 1e-300))
         tilts = np.geomspace(2.0, STEEPEST * (20.0 - self.log_delta), BULK_STEPS) / epsilon
         # Chernoff exceeds delta by about the tilt times the standard deviation: some share of tilt·ε.

@@ -163,7 +163,8 @@ class Beyond:
     def at(self, epsilon: float) -> tuple[float, float, float]:
         """Lower and upper bound on F(ε), and about its slope."""
         other, gain, error = self._kept
-        if not other > -0.5:  # nothing is claimed of a cut that takes away most of the law
+        # Nothing is claimed of a cut that takes away most of the law, or where e^ε is no float.
+        if not (other > -0.5 and epsilon < HUGE):
             return 0.0, 1.0, 0.0
         # A - B = Π(1 - b)^n·(1 - Π((1 - p)/(1 - b))^n)
         apart, cut = -math.exp(other) * math.expm1(gain), -math.expm1(other)

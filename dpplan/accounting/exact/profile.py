@@ -1,0 +1,188 @@
+"""The privacy profile of a plan: δ at any ε, each direction by itself, fast enough to draw a curve of.
+
+    found = Profile.of(plan)
+    found.remove(1.5)      # Interval: lower <= δ of the remove direction at ε = 1.5 <= upper
+
+A contour or a lattice that was put near one ε proves an interval at every other (inversion, composed), if a wide one
+far away. So one is made only where those at hand are wide, and all later questions are answered from what is there.
+
+Guarantee: CERTIFIED, as accounting.exact: every interval is proven, widened by the floor of all certified figures and
+held against a plain event and Rényi DP where it was made. What the largest of the two directions is, is δ.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dpplan.accounting import gdp, rdp
+from dpplan.accounting.bound import widened
+from dpplan.accounting.exact import cross_check, gaussian_one_step, invert, other_laws
+from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
+from dpplan.accounting.exact.event_lower_bound import EventBound
+from dpplan.accounting.exact.general_lattice import Composition
+from dpplan.accounting.numerics import outward
+from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
+from dpplan.errors import NotCertified
+from dpplan.plan import Assumptions, Plan
+
+NAME = "exact"
+# An interval this narrow, relative or absolute, is taken as it is, or one that is at most LOST times as wide as where
+# its contour was put; another contour is made where it is wider, until MOST.
+NARROW, LEAST_WIDTH, LOST, MOST = 1e-7, 1e-15, 10.0, 24
+LEAST_NOISE, MOST_NOISE, LEAST_RATE = 0.005, 1e6, 1e-12  # as accounting.exact: where the transform keeps its digits
+_QUIET: dict[str, Any] = {"over": "ignore", "under": "ignore", "invalid": "ignore", "divide": "ignore"}
+Ends2 = tuple[float, float]
+At = Callable[[float], Ends2]
+
+
+@dataclass(frozen=True)
+class Place:
+    """What was proven at one ε, and what the contour or lattice that did it proves elsewhere: None without one."""
+
+    epsilon: float
+    lower: float
+    upper: float
+    at: At | None = None
+
+    @property
+    def width(self) -> float:
+        return (self.upper - self.lower) / self.upper if self.upper > 0.0 else 0.0
+
+
+@dataclass
+class OneDirection:
+    """δ of one direction. make: what can be proven at an ε."""
+
+    make: Callable[[float], Place]
+    _places: list[Place] = field(default_factory=list)
+    _asked: dict[float, Ends2] = field(default_factory=dict)
+
+    def __call__(self, epsilon: float) -> Ends2:
+        """lower <= δ(ε) <= upper, before the floor, for ε >= 0."""
+        if epsilon not in self._asked:
+            with np.errstate(**_QUIET):
+                self._asked[epsilon] = self._at(epsilon)
+        return self._asked[epsilon]
+
+    def _at(self, epsilon: float) -> Ends2:
+        # δ never rises with ε: what holds at one place says something on either side of it.
+        lower = max((place.lower for place in self._places if place.epsilon >= epsilon), default=0.0)
+        upper = min((place.upper for place in self._places if place.epsilon <= epsilon), default=1.0)
+        reaching = [place for place in self._places if place.at is not None]
+        for place in sorted(reaching, key=lambda each: abs(each.epsilon - epsilon))[:2]:
+            assert place.at is not None
+            low, high = place.at(epsilon)
+            if low <= high:  # not where either is NaN
+                lower, upper = max(lower, low), min(upper, high)
+            if upper - lower <= max(LEAST_WIDTH, max(NARROW, LOST * place.width) * upper):
+                return lower, upper
+        if upper - lower > max(LEAST_WIDTH, NARROW * upper) and len(reaching) < MOST:
+            place = self.make(epsilon)
+            self._places.append(place)
+            lower, upper = max(lower, place.lower), min(upper, place.upper)
+        return lower, upper
+
+
+@dataclass(frozen=True)
+class Profile:
+    """δ at any ε >= 0 of both directions: remove is the world with the record against the one without, add the
+    reverse. Each gives (lower, upper), widened by the floor, within [0, 1]."""
+
+    directions: tuple[OneDirection, OneDirection]
+    assumptions: Assumptions
+
+    @classmethod
+    def of(cls, plan: Plan) -> "Profile":
+        """Raises NotApplicable where a step has no dominating pair, NotCertified where nothing can be proven."""
+        known = dominating_pairs(plan, NAME)
+        kinds = as_sampled_gaussians(known)
+        if kinds is None:
+            return cls(_of_laws(known), plan.assumptions)
+        if all(each.sample_rate == 1 for each in kinds):
+            one = OneDirection(_gaussian(kinds))
+            return cls((one, one), plan.assumptions)
+        steps = Steps.of(kinds)
+        if not _in_reach(steps):
+            one = OneDirection(_coarse(plan, steps))
+            return cls((one, one), plan.assumptions)
+        remove, add = (OneDirection(_sampled(plan, steps, each)) for each in (Direction.REMOVE, Direction.ADD))
+        return cls((remove, add), plan.assumptions)
+
+    def remove(self, epsilon: float) -> Ends2:
+        return widened("delta", *self.directions[0](epsilon))
+
+    def add(self, epsilon: float) -> Ends2:
+        return widened("delta", *self.directions[1](epsilon))
+
+
+def _in_reach(steps: Steps) -> bool:
+    noise_fits = np.all((steps.sigma >= LEAST_NOISE) & (steps.sigma <= MOST_NOISE))
+    return bool(noise_fits and np.all(steps.q >= LEAST_RATE))
+
+
+def _exactly(at: At) -> Callable[[float], Place]:
+    """Where a formula proves the ends at every ε alike."""
+    return lambda epsilon: Place(epsilon, *at(epsilon), at)
+
+
+def _gaussian(kinds: tuple[SampledGaussian, ...]) -> Callable[[float], Place]:
+    mu = math.hypot(*(math.sqrt(each.steps) / each.noise_multiplier for each in kinds))
+    low, high = outward.down(mu, outward.FEW), outward.up(mu, outward.FEW)
+    return _exactly(lambda e: (gdp.delta_interval(low, e).lower, gdp.delta_interval(high, e).upper))
+
+
+def _coarse(plan: Plan, steps: Steps) -> Callable[[float], Place]:
+    """Where only a plain event and Rényi DP say anything."""
+    event = EventBound(steps)
+    return _exactly(lambda e: (max(event.delta(e), 0.0), min(rdp.delta(plan, e).value, 1.0)))
+
+
+def _sampled(plan: Plan, steps: Steps, direction: Direction) -> Callable[[float], Place]:
+    if steps.total == 1.0:
+        sigma, q = float(steps.sigma[0, 0]), float(steps.q[0, 0])
+        return _exactly(lambda e: gaussian_one_step.delta_ends(sigma, q, direction, e))
+    event = EventBound(steps)
+
+    def make(epsilon: float) -> Place:
+        ceiling = min(rdp.delta(plan, epsilon).value, 1.0)
+        ends = invert.delta_ends(steps, direction, epsilon, ceiling)
+        floor = event.delta(epsilon) if direction is Direction.REMOVE else 0.0
+        lower, upper = cross_check.reconcile("delta", ends, floor, ceiling).proven
+        contour = ends.contour
+        if contour is None:
+            return Place(epsilon, lower, upper)
+
+        def at(other: float) -> Ends2:
+            value = contour.at(other)
+            return max(value.lower, 0.0), min(value.upper, 1.0)
+
+        return Place(epsilon, lower, upper, at)
+
+    return make
+
+
+def _of_laws(known: other_laws.Known) -> tuple[OneDirection, OneDirection]:
+    if not all(pair.dominates for pair, _ in known):
+        raise NotCertified("a pair of this plan is not known to dominate: it would bound the truth from below only.")
+    above, below = other_laws.compositions(known)
+    made = [OneDirection(_lattice(up, [each[min(at, len(each) - 1)] for each in below])) for at, up in enumerate(above)]
+    return made[0], made[-1]
+
+
+def _lattice(above: Composition, below: list[Composition]) -> Callable[[float], Place]:
+    def make(epsilon: float) -> Place:
+        try:
+            upper, lowers = above.around(epsilon), [each.around(epsilon) for each in below]
+        except ArithmeticError as error:
+            raise NotCertified("the plan's numbers are too large or too small for floats.") from error
+
+        def at(other: float) -> Ends2:
+            own = upper(other)
+            return max((each(other).lower for each in lowers), default=own.lower), own.upper
+
+        return Place(epsilon, *at(epsilon), at)
+
+    return make

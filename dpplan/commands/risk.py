@@ -1,0 +1,185 @@
+"""dpplan risk: what a plan's ε means for a person in the data."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dpplan import accounting
+from dpplan.checks import Problems
+from dpplan.commands.shared import output, plan_arguments, plot_option
+from dpplan.commands.shared.accountant_option import AccountantChoice
+from dpplan.commands.shared.limit_options import at_least_zero
+from dpplan.commands.shared.parameter_types import NUMBER, FileName
+from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.commands.shared.request import requested
+from dpplan.errors import PlanError
+from dpplan.plan import Plan, Settings
+
+if TYPE_CHECKING:
+    from dpplan.risk import Question, Source
+
+HELP = """What a plan allows an attacker at most: how often one is recognised, and how sure anybody can be of it.
+
+Of a plan, a recipe or a finished run (SOURCE: recipe.yaml, the folder of a run, its report.json, or the JSON of dpplan
+epsilon) the figures come from the whole certified profile δ(ε), not from one (ε, δ); they hold for any attacker who
+sees all that is released and knows everything else. Beside each stands what guessing reaches, and what ε at --delta
+alone would allow. With --eps and --delta, or --mu, and no plan: what these alone imply.
+
+\b
+  dpplan risk --sigma 1.1 --n 60000 --batch 256 --epochs 60
+  dpplan risk --sigma 1.1 --q 1/234 --steps 14063 --delta 1e-5 \\
+    --prior .01 --fpr .001
+  dpplan risk --sigma 1 --q .01 --steps 1000 --delta 1e-5 --plot risk.svg
+  dpplan risk recipes/digits.yaml --n 1437
+  dpplan risk --eps 3 --delta 1e-5
+  dpplan risk --mu .5 --at .01 --at .0001
+
+TPR is the share of members that are recognised, FPR the share of others that are taken for members. Posterior: how sure
+the attacker may be of one that is accused at --fpr. Advantage bounds TPR - FPR. Reconstruction, singling out and
+attribute inference alike: the success of somebody who is right with chance --baseline without the data. The worst
+posterior over all outputs is not shown: it is 1 for Gaussian noise of any size. Noise for a given risk: dpplan solve
+--max-advantage, --max-tpr, --max-posterior.
+
+Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certified; 5 SOURCE cannot be read.
+"""
+
+
+@click.command("risk", help=HELP)
+@click.argument("source", type=FileName(path_type=Path), metavar="[SOURCE]", required=False)
+@plan_arguments.phases
+@plan_arguments.scheme
+@plan_arguments.deltas(several=False)
+@click.option("--eps", "epsilon", type=NUMBER, help="A stated ε, with --delta, in place of a plan.")
+@click.option("--mu", type=NUMBER, help="A stated μ of Gaussian differential privacy, in place of a plan.")
+@click.option("--at", "rates", type=NUMBER, multiple=True, help="A false-positive rate; 1e-1 to 1e-5 if not given.")
+@click.option("--prior", type=NUMBER, default=0.5, show_default=True, help="How likely a person is in the data.")
+@click.option("--fpr", type=NUMBER, default=0.01, show_default=True, help="False-positive rate of the posterior.")
+@click.option("--baseline", type=NUMBER, default=0.01, show_default=True, help="Chance to be right without the data.")
+@click.option("--mu-delta", type=NUMBER, help="The δ₀ that the smallest μ may leave out; --delta if not given.")
+@plot_option.plot_option("Also draw the trade-off")
+@output.json_option
+def command(
+    source: Path | None,
+    arguments: PlanArguments,
+    delta: Any,
+    epsilon: Any,
+    mu: Any,
+    plot: Path | None,
+    as_json: bool,
+    **told: Any,
+) -> None:
+    from dpplan import risk
+    from dpplan.render import risk as render
+
+    problems = [*_problems(told), *plot_option.problems(plot), *_clashes(source, arguments.settings, epsilon, mu)]
+    taken, stated, warnings, plan = _source(source, arguments, delta, epsilon, mu, problems)
+    if plot is not None:
+        plot_option.needs_matplotlib()
+    question = _question(told, stated)
+    found = risk.assess(taken, question)
+    if plot is not None:
+        from dpplan.plot import risk as drawing
+
+        drawing.draw(found.trade_off, question.stated, plot)
+    if as_json:
+        output.as_json(render.document(found, plan, warnings))
+        return
+    output.show(render.table(found))
+    output.say(["", *render.rows(found, plan)])
+    if plot is not None:
+        output.say(["", f"drawn to {plot}"])
+    output.warn(warnings)
+
+
+def _problems(told: dict[str, Any]) -> list[str]:
+    problems = Problems()
+    for rate in told["rates"]:
+        problems.probability("at", rate, closed_right=False, try_="It is a false-positive rate, such as 0.01.")
+    for name in ("prior", "fpr", "baseline"):
+        problems.probability(name, told[name], closed_right=False, try_="It is a chance, such as 0.01.")
+    if told["mu_delta"] is not None:
+        problems.probability("mu_delta", told["mu_delta"], closed_right=False, try_="1e-5 is usual.")
+    return problems.found
+
+
+def _clashes(source: Path | None, settings: Settings, epsilon: Any, mu: Any) -> list[str]:
+    given = [settings.noise_multiplier, settings.sample_rate, settings.steps, settings.epochs, settings.batch_size]
+    ways = {
+        "SOURCE": source is not None,
+        "the options of a plan": any(value is not None for value in given),
+        "--eps": epsilon is not None,
+        "--mu": mu is not None,
+    }
+    said = [name for name, given_ in ways.items() if given_]
+    if len(said) < 2:
+        return []
+    return [f"{' and '.join(said)} are given, each of which says what is judged. Leave all but one out."]
+
+
+def _source(
+    source: Path | None, arguments: PlanArguments, delta: Any, epsilon: Any, mu: Any, problems: list[str]
+) -> "tuple[Source, tuple[float, float] | None, list[str], Plan | None]":
+    """What is judged, the (ε, δ) to stand beside it, warnings, and the plan where there is one."""
+    from dpplan import risk
+
+    if epsilon is not None or mu is not None:
+        checked = Problems()
+        checked.found += [*problems, *(at_least_zero("eps", (epsilon,)) if epsilon is not None else ())]
+        if mu is not None:
+            checked.positive("mu", mu, try_="0.1 to 2 is usual.")
+        if epsilon is not None:
+            checked.require(delta is not None, "delta is missing: an ε means nothing without one. Give --delta.")
+            if delta is not None:
+                checked.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
+        if checked.found:
+            raise PlanError(checked.found)
+        if mu is not None:
+            return risk.source_of_gdp(float(mu)), None, [], None
+        stated = (float(epsilon), float(delta))
+        return risk.source_of_stated(*stated), None, [], None
+    plan, at, warnings = _plan(source, arguments, delta, problems)
+    bound = accounting.epsilon(plan, at)
+    return risk.source_of_plan(plan), (bound.value, at), warnings, plan
+
+
+def _plan(
+    source: Path | None, arguments: PlanArguments, delta: Any, problems: list[str]
+) -> tuple[Plan, float, list[str]]:
+    if source is None:
+        call = requested(arguments, (delta,), AccountantChoice("exact", {}), *problems)
+        return call.plan, call.deltas[0].value, list(call.warnings)
+    if problems:
+        raise PlanError(problems)
+    if source.suffix.lower() in {".yaml", ".yml"}:
+        from dpplan import recipe
+        from dpplan.commands.shared import recipe_data
+
+        read = recipe.load(source)
+        claim = read.claim(recipe_data.training_examples(read, arguments.settings.examples))
+        return claim.plan, float(claim.delta.value if delta is None else delta), []
+    from dpplan import verify
+
+    claims = verify.read(source).claims
+    usable = [claim for claim in claims if claim.plan is not None and not claim.broken]
+    if not usable:
+        raise PlanError(f"{source}: holds no figure of a plan that ran. Name a report.json, or the folder of a run.")
+    first = next((claim for claim in usable if claim.quantity == "epsilon"), usable[0])
+    assert first.plan is not None
+    at = first.at if first.quantity == "epsilon" else first.value
+    return first.plan, float(at if delta is None else delta), list(first.doubts)
+
+
+def _question(told: dict[str, Any], stated: tuple[float, float] | None) -> "Question":
+    from dpplan import risk
+
+    usual = risk.Question()
+    chosen = told["mu_delta"] if told["mu_delta"] is not None else stated[1] if stated else usual.mu_delta
+    return risk.Question(
+        rates=tuple(float(rate) for rate in told["rates"]) or usual.rates,
+        prior=float(told["prior"]),
+        fpr=float(told["fpr"]),
+        baseline=float(told["baseline"]),
+        mu_delta=float(chosen),
+        stated=stated,
+    )

@@ -1,0 +1,129 @@
+"""What a plan allows an attacker: as a table, in plain words, and as JSON."""
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from dpplan.checks import show
+from dpplan.plan import Plan
+from dpplan.render import plan_rows, to_json
+from dpplan.render.number_format import up
+from dpplan.render.table import Column, Table, TableCell, wrapped
+
+if TYPE_CHECKING:
+    from dpplan.risk import Assessment, Figure
+
+DIGITS = 4  # of a chance that people read; rounded up
+
+
+def table(found: "Assessment") -> Table:
+    """The most that any attacker reaches, beside guessing and what (ε, δ) alone would allow."""
+    question = found.question
+    stated = question.stated is not None
+    columns = [Column("an attacker's"), Column("at most", numeric=True), Column("guessing", numeric=True)]
+    if stated:
+        columns += [Column("by (ε, δ) alone", numeric=True), Column("tighter", numeric=True)]
+    named = [
+        ("advantage, TPR - FPR", found.advantage),
+        *((f"TPR at FPR {show(rate)}", each) for rate, each in zip(question.rates, found.rates, strict=True)),
+        (f"posterior, prior {show(question.prior)}, FPR {show(question.fpr)}", found.posterior),
+        (f"best guess, prior {show(question.prior)}", found.accuracy),
+        (f"reconstruction, guessing {show(question.baseline)}", found.reconstruction),
+    ]
+    return Table(tuple(columns), tuple(tuple(_cells(name, each, stated)) for name, each in named))
+
+
+def _cells(name: str, figure: "Figure", stated: bool) -> Iterator[TableCell]:
+    yield TableCell(name)
+    yield TableCell(up(figure.upper, DIGITS))
+    yield TableCell(f"{figure.guess:.4g}")
+    if stated:
+        yield TableCell("-" if figure.implied is None else up(figure.implied, DIGITS))
+        yield TableCell("-" if figure.tighter is None else _times(figure.tighter))
+
+
+def _times(value: float) -> str:
+    return f"{value:.3g}x" if value < 1e4 else f"{value:.0e}x"
+
+
+def rows(found: "Assessment", plan: Plan | None) -> Iterator[str]:
+    """What the figures rest on, a μ, and what they mean to two people."""
+    source, question = found.trade_off.source, found.question
+    yield from plan_rows.sentence("from", f"{source.name} ({source.guarantee})")
+    if question.stated is not None and plan is not None:
+        epsilon, delta = question.stated
+        yield plan_rows.row("epsilon", up(epsilon, 6), f"at δ = {show(delta)}")
+    if found.mu is not None:
+        yield plan_rows.row("smallest μ", up(found.mu, 6), f"δ(ε) ≤ δ_μ(ε) + {show(question.mu_delta)} at every ε")
+    if plan is not None:
+        yield from plan_rows.plan_rows(plan)
+    else:
+        yield from plan_rows.sentence("assumes", source.assumes)
+    yield ""
+    yield from wrapped(for_an_officer(found), indent=2)
+    yield ""
+    yield from wrapped(for_a_person(found), indent=2)
+
+
+def for_an_officer(found: "Assessment") -> str:
+    """One sentence with the numbers filled in, which claims no more than is proven."""
+    right, many = _recognised(found)
+    sure = up(100.0 * found.posterior.upper, 3)
+    return (
+        "For a data protection officer: whoever sees everything that is released, knows every other record, and "
+        f"accepts to accuse 1 of {many} records that were not used, can recognise at most {right} of {many} that were; "
+        f"guessing recognises 1. Where a record was used with chance {show(found.question.prior)} beforehand, an "
+        f"accusation made at that rate is right with chance {sure} % at most. A single output that is rarer and "
+        "luckier may tell more about one record: no noise of this kind limits that."
+    )
+
+
+def for_a_person(found: "Assessment") -> str:
+    """The same for somebody in the data, without false comfort."""
+    right, many = _recognised(found)
+    return (
+        "For a person in the data: whoever sees the result, knowing everything about you but whether your data was "
+        f"used, and willing to be wrong about 1 in {many} people whose data was not, can recognise at most {right} in "
+        f"{many} of those whose data was; guessing would recognise 1. This does not limit what is learned about people "
+        "like you: that follows from the others' data too."
+    )
+
+
+def _recognised(found: "Assessment") -> tuple[str, int]:
+    """How many of how many: of so many that one of them is no more than the false-positive rate."""
+    many = max(math.ceil(1.0 / found.question.fpr - 1e-9), 2)
+    return up(min(found.at_fpr.upper, 1.0) * many, 3), many
+
+
+def document(found: "Assessment", plan: Plan | None, warnings: list[str]) -> dict[str, Any]:
+    """The object that `dpplan risk --json` prints."""
+    question, source = found.question, found.trade_off.source
+    return {
+        "schema": "dpplan.risk/1",
+        "source": source.name,
+        "plan": None if plan is None else to_json.described(plan),
+        "guarantee": str(source.guarantee),
+        "assumptions": source.assumes,
+        "stated": None if question.stated is None else {"epsilon": question.stated[0], "delta": question.stated[1]},
+        "advantage": _described(found.advantage),
+        "true_positive_rates": [
+            {"false_positive_rate": rate, **_described(each)}
+            for rate, each in zip(question.rates, found.rates, strict=True)
+        ],
+        "posterior": {"prior": question.prior, "false_positive_rate": question.fpr, **_described(found.posterior)},
+        "accuracy": {"prior": question.prior, **_described(found.accuracy)},
+        "reconstruction": {"baseline": question.baseline, **_described(found.reconstruction)},
+        "gdp": None if found.mu is None else {"mu": found.mu, "delta": question.mu_delta, "guarantee": "upper"},
+        "words": {"officer": for_an_officer(found), "person": for_a_person(found)},
+        "warnings": warnings,
+    }
+
+
+def _described(figure: "Figure") -> dict[str, Any]:
+    return {
+        "lower": figure.lower,
+        "upper": figure.upper,
+        "guessing": figure.guess,
+        "by_epsilon_delta_alone": figure.implied,
+        "times_tighter": figure.tighter,
+    }

@@ -1,0 +1,92 @@
+"""dpplan risk in a process of its own."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from dpplan.risk.assessment import posterior
+
+Run = Callable[..., CompletedProcess[str]]
+PLAN = ("--sigma", "1.1", "--q", "256/60000", "--steps", "14063", "--delta", "1e-5")
+
+
+def test_a_plan_as_a_table_and_in_words(dpplan: Run) -> None:
+    done = dpplan("risk", *PLAN, "--prior", ".01", "--fpr", ".001")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    words = " ".join(done.stdout.split())
+    assert "advantage, TPR - FPR 0.2245 0" in words
+    assert "TPR at FPR 0.1 0.2397 0.1" in words
+    assert "can recognise at most 6.06 in 1000 of those whose data was; guessing would recognise 1" in words
+    assert "does not limit what is learned about people like you" in words
+    assert "assumes Poisson sampling, add/remove one example" in words
+
+
+def test_json_holds_both_ends_and_what_guessing_reaches(dpplan: Run) -> None:
+    answer = json.loads(dpplan("risk", *PLAN, "--at", "0.01", "--prior", "0.1", "--json").stdout)
+    assert answer["schema"] == "dpplan.risk/1"
+    assert answer["guarantee"] == "certified"
+    (rate,) = answer["true_positive_rates"]
+    assert rate["lower"] <= rate["upper"] < rate["by_epsilon_delta_alone"]
+    assert rate["guessing"] == rate["false_positive_rate"] == 0.01
+    assert answer["posterior"]["upper"] == pytest.approx(posterior(rate["upper"], 0.1, 0.01), rel=1e-9)
+    assert 0.58 < answer["gdp"]["mu"] < 0.59
+
+
+def test_a_run_and_what_epsilon_printed_give_the_figures_of_their_plan(dpplan: Run, tmp_path: Path) -> None:
+    printed = tmp_path / "epsilon.json"
+    printed.write_text(dpplan("epsilon", *PLAN, "--json").stdout, encoding="utf-8")
+    from_file = json.loads(dpplan("risk", "epsilon.json", "--json").stdout)
+    typed = json.loads(dpplan("risk", *PLAN, "--json").stdout)
+    assert from_file["true_positive_rates"] == typed["true_positive_rates"]
+    assert from_file["stated"] == typed["stated"]
+
+
+def test_a_stated_pair_alone_is_what_stands_beside_a_plan(dpplan: Run) -> None:
+    plan = json.loads(dpplan("risk", *PLAN, "--json").stdout)
+    stated = plan["stated"]
+    alone = json.loads(dpplan("risk", "--eps", repr(stated["epsilon"]), "--delta", "1e-5", "--json").stdout)
+    assert (alone["guarantee"], alone["plan"]) == ("upper", None)
+    for mine, theirs in zip(alone["true_positive_rates"], plan["true_positive_rates"], strict=True):
+        assert mine["upper"] == pytest.approx(theirs["by_epsilon_delta_alone"], rel=1e-6)
+
+
+def test_a_picture(dpplan: Run, tmp_path: Path) -> None:
+    done = dpplan("risk", "--mu", "0.5", "--plot", "risk.svg")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "risk.svg").read_text(encoding="utf-8").startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--eps", "3"), "delta is missing"),
+        (("--mu", "-1"), "mu=-1 is not a positive number"),
+        (("--mu", "1", "--prior", "1"), "prior=1 is not in (0, 1)"),
+        (("--mu", "1", "--at", "0"), "at=0 is not in (0, 1)"),
+        (("--mu", "1", "--eps", "1", "--delta", "1e-5"), "--eps and --mu are given"),
+        ((*PLAN, "--mu", "1"), "the options of a plan and --mu are given"),
+        (("nothing.json",), "no such file"),
+    ],
+)
+def test_mistakes(dpplan: Run, arguments: tuple[str, ...], said: str) -> None:
+    done = dpplan("risk", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_solve_names_the_limit_it_keeps(dpplan: Run) -> None:
+    plan = ("--q", ".02", "--steps", "300")
+    done = dpplan("solve", "--max-posterior", "0.2@prior=0.01,fpr=0.001", *plan, "--json")
+    answer = json.loads(done.stdout)["results"][0]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert answer["kept"] == "posterior ≤ 0.2 at prior 0.01, FPR 0.001"
+    wrong = dpplan("solve", "--max-tpr", "0.05", "--max-advantage", "0.1", *plan)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "max_advantage and max_tpr are given: one limit decides" in wrong.stderr
+    wrong = dpplan("solve", "--max-tpr", "0.05@1", *plan)
+    assert "fpr=1 is not in (0, 1). --max-tpr is TPR@FPR, such as 0.05@0.01." in " ".join(wrong.stderr.split())

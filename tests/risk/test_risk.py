@@ -1,0 +1,193 @@
+"""Trade-offs and what follows from them, against closed forms and a Neyman-Pearson test computed another way."""
+
+import math
+
+import numpy as np
+import pytest
+
+from dpplan import accounting, risk
+from dpplan.accounting.exact.profile import Profile
+from dpplan.adjacency import named
+from dpplan.plan import Plan, Settings
+from dpplan.risk.assessment import stated_delta
+from dpplan.risk.trade_off import implied
+
+README = Plan.from_rate(1.1, 256 / 60000, 14063)
+
+
+def upper_tail(x):
+    return 0.5 * math.erfc(x / math.sqrt(2.0))
+
+
+def inverse_tail(p):
+    low, high = -40.0, 40.0
+    for _ in range(200):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if upper_tail(middle) > p else (low, middle)
+    return 0.5 * (low + high)
+
+
+def holds(figure, truth, width=1e-5):
+    assert figure.lower <= truth * (1.0 + 1e-12), (figure, truth)
+    assert truth <= figure.upper * (1.0 + 1e-12), (figure, truth)
+    assert figure.upper - figure.lower <= width * figure.upper, (figure, truth)
+
+
+REPLACED = Settings(noise_multiplier=2.0, sample_rate=0.05, steps=20, adjacency=named("replace-one")).plan()
+PLANS = {
+    "many steps": README,
+    "one step": Plan.from_rate(1.0, 0.3, 1),
+    "two steps": Plan.from_rate(2.0, 0.3, 2),
+    "no sampling": Plan.from_rate(5.0, 1.0, 40),
+    "replace one": REPLACED,
+    "little noise": Plan.from_rate(0.35, 0.5, 30),
+}
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
+def test_a_profile_says_what_the_accountant_says(plan):
+    profile = Profile.of(plan)
+    for epsilon in (0.0, 0.05, 0.7, 2.5):
+        bound = accounting.delta(plan, epsilon)
+        ends = profile.remove(epsilon), profile.add(epsilon)
+        lower, upper = max(low for low, _ in ends), max(high for _, high in ends)
+        assert max(lower, bound.lower) <= min(upper, bound.upper)
+        assert upper - lower <= 1e-4 * upper + 1e-12
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.1, 1e-3, 1e-6])
+@pytest.mark.parametrize("sigma", [0.5, 2.0, 10.0])
+def test_without_sampling_the_trade_off_is_that_of_a_gaussian(sigma, alpha):
+    found = risk.TradeOff(risk.source_of_plan(Plan.from_rate(sigma, 1.0, 1))).at(alpha)
+    holds(found, upper_tail(inverse_tail(alpha) - 1.0 / sigma))
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.1, 1e-3, 1e-6])
+def test_one_sampled_step_by_its_likelihood_ratio_test(alpha):
+    """The ratio rises with the output, so the best test is a threshold, in either direction."""
+    sigma, q = 0.8, 0.2
+    found = risk.TradeOff(risk.source_of_plan(Plan.from_rate(sigma, q, 1))).at(alpha)
+
+    def mixed(threshold):
+        return (1.0 - q) * upper_tail(threshold / sigma) + q * upper_tail((threshold - 1.0) / sigma)
+
+    members = mixed(sigma * inverse_tail(alpha))
+    low, high = -40.0, 40.0  # accused of absence: below a threshold where the mixture has so much
+    for _ in range(200):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if 1.0 - mixed(middle) < alpha else (low, middle)
+    others = 1.0 - upper_tail(low / sigma)
+    holds(found, max(members, others), 1e-4)
+
+
+def neyman_pearson(sigma, q, steps, alphas):
+    """TPR by the composed loss under both worlds, on a fine grid: primal, where risk goes by the dual."""
+    h, half = 5e-4, 12.0
+    x = np.linspace(-12.0 * sigma, 12.0 * sigma + 1.0, 400_001)
+    density = np.exp(-0.5 * (x / sigma) ** 2)
+    density /= density.sum()
+    loss = np.log1p(q * np.expm1((2.0 * x - 1.0) / (2.0 * sigma**2)))
+    size = int(2 * half / h)
+    at = np.rint(loss / h).astype(int)
+    absent = np.bincount(at % size, density, size)
+    present = np.bincount(at % size, density * np.exp(loss), size)
+    absent, present = (np.fft.irfft(np.fft.rfft(law) ** steps, size) for law in (absent, present))
+    order = np.roll(np.arange(size), size // 2)[::-1]  # from the largest loss to the smallest
+    false, true = np.cumsum(absent[order]), np.cumsum(present[order])
+    members = np.interp(alphas, false, true)
+    others = 1.0 - np.interp(1.0 - np.asarray(alphas), true, false)  # the reversed test
+    return np.maximum(members, others)
+
+
+def test_many_steps_against_a_neyman_pearson_test():
+    sigma, q, steps = 1.0, 0.05, 60
+    alphas = [0.3, 0.1, 0.01, 1e-3, 1e-4]
+    trade_off = risk.TradeOff(risk.source_of_plan(Plan.from_rate(sigma, q, steps)))
+    for alpha, truth in zip(alphas, neyman_pearson(sigma, q, steps, alphas), strict=True):
+        assert trade_off.at(alpha).upper == pytest.approx(truth, rel=2e-3)
+
+
+def test_the_first_plan_of_the_readme():
+    found = risk.assess(risk.source_of_plan(README), risk.Question())
+    assert found.advantage.lower <= 0.224469317 <= found.advantage.upper < 0.22448
+    expected = (0.239622, 0.0402065, 0.00605064, 0.000857966, 0.000117029)
+    for each, value in zip(found.rates, expected, strict=True):
+        assert each.upper == pytest.approx(value, rel=1e-5)
+        assert each.upper - each.lower <= 1e-5 * each.upper
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
+def test_the_polygon_is_above_every_rate_and_near_it(plan):
+    trade_off = risk.TradeOff(risk.source_of_plan(plan))
+    corners = trade_off.curve(100)
+    across, height = zip(*corners, strict=True)
+    assert (across[0], across[-1], height[-1]) == (0.0, 1.0, 1.0)
+    assert list(across) == sorted(across)
+    assert list(height) == sorted(height)
+    for alpha in (1e-5, 1e-3, 0.02, 0.2, 0.7, 0.95):
+        rate = trade_off.at(alpha)
+        drawn = float(np.interp(alpha, across, height))
+        assert rate.lower <= drawn <= min(rate.upper * 1.02 + 1e-4, 1.0)
+
+
+def test_what_a_stated_pair_implies():
+    epsilon, delta = 1.5, 1e-4
+    trade_off = risk.TradeOff(risk.source_of_stated(epsilon, delta))
+    rates = [1e-5, 1e-3, 0.1, 0.3, 0.9]
+    for rate, allowed in zip(rates, implied(epsilon, delta, rates), strict=True):
+        assert trade_off.at(rate).upper == pytest.approx(allowed, rel=1e-7)
+    assert trade_off.at(0.1).lower == pytest.approx(0.1)  # what is true may be less
+
+
+def test_accuracy_and_posterior_of_one_step_by_integration():
+    sigma, prior, fpr = 1.0, 0.2, 0.03
+    found = risk.assess(
+        risk.source_of_plan(Plan.from_rate(sigma, 1.0, 1)), risk.Question(prior=prior, fpr=fpr, baseline=0.07)
+    )
+    x = np.linspace(-12.0, 13.0, 2_000_001)
+    absent, present = (np.exp(-0.5 * (x - mean) ** 2) / math.sqrt(2.0 * math.pi) for mean in (0.0, 1.0))
+    best = np.trapezoid(np.maximum(prior * present, (1.0 - prior) * absent), x)
+    holds(found.accuracy, best)
+    rate = upper_tail(inverse_tail(fpr) - 1.0)
+    holds(found.posterior, prior * rate / (prior * rate + (1.0 - prior) * fpr))
+    holds(found.reconstruction, upper_tail(inverse_tail(0.07) - 1.0))
+    assert found.accuracy.guess == 0.8
+    assert found.advantage.upper == pytest.approx(math.erf(0.5 / math.sqrt(2.0)), rel=1e-8)
+
+
+@pytest.mark.parametrize("mu", [0.1, 1.0, 3.0])
+def test_the_smallest_mu_of_a_gaussian_is_its_own(mu):
+    found = risk.assess(risk.source_of_gdp(mu), risk.Question(mu_delta=1e-6)).mu
+    assert mu * (1.0 - 1e-4) <= found <= mu * (1.0 + 1e-3)
+
+
+def gaussian_delta(mu, epsilon):
+    return upper_tail(epsilon / mu - 0.5 * mu) - math.exp(epsilon) * upper_tail(epsilon / mu + 0.5 * mu)
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
+def test_the_smallest_mu_dominates_everywhere_and_a_smaller_one_does_not(plan):
+    source, spare = risk.source_of_plan(plan), 1e-5
+    mu = risk.assess(source, risk.Question(mu_delta=spare)).mu
+    x = np.concatenate((np.linspace(0.0, 12.0, 300), np.linspace(12.5, 150.0, 100)))
+    over = [max(source.delta(way, e)[0] for way in (0, 1)) - gaussian_delta(mu, e) - spare for e in x]
+    assert max(over) <= 1e-12
+    smaller = mu * 0.95
+    assert max(max(source.delta(way, e)[1] for way in (0, 1)) - gaussian_delta(smaller, e) - spare for e in x) > 0.0
+
+
+def test_the_worst_pair_is_its_own_mirror_image():
+    for x in (0.1, 1.0, 4.0):
+        assert stated_delta(2.0, 1e-3, -x) == pytest.approx(
+            1.0 - math.exp(-x) * (1.0 - stated_delta(2.0, 1e-3, x)), rel=1e-12
+        )
+
+
+def test_more_noise_and_fewer_steps_never_help_an_attacker():
+    def rates(sigma, q, steps):
+        found = risk.assess(risk.source_of_plan(Plan.from_rate(sigma, q, steps)), risk.Question())
+        return [found.advantage.upper, *(each.upper for each in found.rates), found.posterior.upper]
+
+    here = rates(1.0, 0.02, 200)
+    for harder in (rates(0.9, 0.02, 200), rates(1.0, 0.025, 200), rates(1.0, 0.02, 260)):
+        assert all(more > less for more, less in zip(harder, here, strict=True))
