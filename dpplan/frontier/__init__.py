@@ -50,13 +50,16 @@ class Frontier:
 
         Empty elsewhere. Of one value alone, and of a batch of all examples, there is nothing to widen.
         """
-        cell = self.recommended.cell
-        batches, lengths = sorted(self.grid.batch_sizes), sorted(self.grid.lengths)
-        ends = {"batch": (cell.batch_size, batches), "epochs" if self.grid.epochs else "steps": (cell.length, lengths)}
-        open_ends = {name: (at, values) for name, (at, values) in ends.items() if len(values) > 1}
-        if not open_ends or not all(at in (values[0], values[-1]) for at, values in open_ends.values()):
-            return ()
-        named = {name: "largest" if at == values[-1] else "smallest" for name, (at, values) in open_ends.items()}
+        cell, length = self.recommended.cell, "epochs" if self.grid.epochs else "steps"
+        named: dict[str, str] = {}
+        for name, at, values in (
+            ("batch", float(cell.batch_size), [float(size) for size in self.grid.batch_sizes]),
+            (length, float(cell.length), [float(each) for each in self.grid.lengths]),
+        ):
+            if len(values) > 1 and min(values) < at < max(values):
+                return ()
+            if len(values) > 1:
+                named[name] = "largest" if at == max(values) else "smallest"
         if cell.batch_size >= self.grid.examples:
             named.pop("batch", None)
         return tuple(f"{end} {name}" for name, end in named.items())

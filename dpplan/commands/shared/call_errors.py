@@ -7,7 +7,7 @@ import click
 
 from dpplan.checks import did_you_mean
 from dpplan.commands.shared.lazy_group import LazyGroup
-from dpplan.commands.shared.other_names import COMMAND_WORDS, INSTEAD, NOTHING, SAME
+from dpplan.commands.shared.other_names import INSTEAD, NOTHING, SAME
 from dpplan.number_spelling import DASHES, shortened
 
 _CLOSE = 0.7  # of letters in common; below that a likeness is chance, as that of --eps and --steps
@@ -28,13 +28,6 @@ def sentence(error: click.ClickException, arguments: Sequence[str]) -> str:
         return f"{error.option_name} needs a value.{more}"
     extra = re.fullmatch(r"Got unexpected extra arguments? \((.*)\)", error.message, re.DOTALL)
     return _left_over(extra[1], command) if extra else error.format_message()
-
-
-def unknown_command(word: str, known: Sequence[str], path: str) -> str:
-    """path: what was typed before the word."""
-    meant = COMMAND_WORDS.get(word.lower()) if path == "dpplan" else None
-    hint = f" Did you mean '{meant}'?" if meant in known else did_you_mean(word, known)
-    return f"'{shortened(word)}' is not a command of {path}: {', '.join(known)}.{hint}"
 
 
 def _no_such_option(option: str, context: click.Context, arguments: Sequence[str]) -> str:

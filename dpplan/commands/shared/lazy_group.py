@@ -3,12 +3,14 @@
 import importlib
 import shutil
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from dpplan.checks import did_you_mean
 from dpplan.errors import UsageError
+from dpplan.number_spelling import shortened
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -56,9 +58,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in self.summaries and not args[0].startswith("-") and not ctx.resilient_parsing:
-            from dpplan.commands.shared.call_errors import unknown_command  # only a mistake needs it
-
-            raise click.UsageError(unknown_command(args[0], list(self.summaries), ctx.command_path), ctx)
+            raise click.UsageError(_unknown_command(args[0], list(self.summaries), ctx.command_path), ctx)
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and command is not None and not ctx.resilient_parsing:
             _check_options(click.Context(command, info_name=name, parent=ctx), rest)
@@ -77,6 +77,15 @@ class LazyGroup(click.Group):
             if name.startswith(incomplete)
         ]
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+def _unknown_command(word: str, known: Sequence[str], path: str) -> str:
+    """path: what was typed before the word."""
+    from dpplan.commands.shared.other_names import COMMAND_WORDS  # only a mistake needs it
+
+    meant = COMMAND_WORDS.get(word.lower()) if path == "dpplan" else None
+    hint = f" Did you mean '{meant}'?" if meant in known else did_you_mean(word, known)
+    return f"'{shortened(word)}' is not a command of {path}: {', '.join(known)}.{hint}"
 
 
 def _narrowed(help: str, width: int) -> str:

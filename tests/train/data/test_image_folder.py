@@ -161,4 +161,4 @@ def test_files_that_are_passed_over_are_named(tmp_path: Path) -> None:
     menagerie(tmp_path)
     for name in ("cat/x.tif", "dog/notes.txt", "dog/.hidden"):
         (tmp_path / name).touch()
-    assert load(tmp_path, source="images").skipped == ("cat/x.tif", "dog/notes.txt")
+    assert load(tmp_path, "", source="images").skipped == ("cat/x.tif", "dog/notes.txt")
