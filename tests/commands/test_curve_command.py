@@ -4,12 +4,14 @@ import csv
 import io
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
+from dpplan import __main__ as program
 from dpplan.render import curve as curves
 
 Run = Callable[..., CompletedProcess[str]]
@@ -172,3 +174,7 @@ def test_a_bar_is_as_long_as_its_share_to_an_eighth_of_a_column() -> None:
     assert curves.bar(1e-9) == "▏"
     assert curves.bar(0.0) == ""
     assert re.fullmatch("█{7}▎", curves.bar(7.25 / curves.BAR))
+
+
+def test_deltas_far_below_any_use_have_a_curve_too() -> None:
+    assert program.run(shlex.split("curve --over delta --from 1e-170 --sigma 1 --q .01 --steps 10 --points 2")) == 0
