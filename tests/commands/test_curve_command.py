@@ -138,7 +138,7 @@ def test_a_plot_is_drawn(dpplan: Run, tmp_path: Path) -> None:
 def test_every_mistake_is_told_at_once(dpplan: Run) -> None:
     call = "curve --over dlta --points 1 --q 1% --steps 5 --json --csv - --accountant exat --plot a.gif --delta 7"
     done = dpplan(*call.split())
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (2, 2)
     for start in (
         "sigma is missing", "q=1% is a percentage", "delta=7 is not in", "over=dlta is not one of: delta, eps,",
         "accountant=exat is not one of", "--json and --csv - are two formats", "plot=a.gif does not end in",
