@@ -189,7 +189,7 @@ def test_what_nobody_foresaw_is_one_line_and_status_4(
     monkeypatch.setattr(accounting, "epsilon", fail)
     monkeypatch.delenv("DPPLAN_TRACEBACK", raising=False)
     assert program.run(EPSILON) == 4
-    err = capsys.readouterr().err
+    err = unwrapped(capsys.readouterr().err)
     assert err.startswith("internal error: ZeroDivisionError: far away.")
     assert len(err.splitlines()) == 1
     monkeypatch.setenv("DPPLAN_TRACEBACK", "1")
