@@ -28,9 +28,7 @@ HEAVY = {"torch", "yaml", "rich", "scipy", "matplotlib", "sklearn"}
 
 
 def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    done = forked.dpplan(*arguments, cwd=ROOT, **env)
-    done.stderr = unwrapped(done.stderr)
-    return done
+    return forked.dpplan(*arguments, cwd=ROOT, **env)
 
 
 def loaded(*arguments: str) -> set[str]:
