@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dpplan.checks import Problems, did_you_mean
+from dpplan.number_spelling import how_to_write
 
 Kind = Literal["text", "number", "switch", "empty", "list", "block", "other"]
 KIND_WORDS: dict[str, str] = {
@@ -49,7 +50,7 @@ def number(given: Given) -> float:
     try:
         return float(given.text)
     except ValueError:
-        raise ValueError("is not a number.") from None
+        raise ValueError(f"is not a number. {how_to_write(given.text)}".rstrip()) from None
 
 
 def whole(given: Given) -> int | float:
