@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "risk": "What ε means: how often anybody is recognised.",
         "train": "Run a recipe and account for it.",
         "verify": "Whether an old claim stands, and what to publish.",
+        "report": "A page about a run or a plan, to publish and to sign.",
         "help": "What a certificate assumes, and other topics.",
     }
 )
