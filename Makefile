@@ -9,7 +9,9 @@ TORCH := torch==2.13.0
 INSTALL := -m pip install --quiet --disable-pip-version-check
 # Tests share the cores; one thread each keeps torch from fighting over them.
 THREADS ?= 1
-PYTEST := OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest
+# What Python compiles is kept, also where the environment says otherwise: else every worker and every command that a
+# test starts would compile it again.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest
 WORKERS ?= auto
 PLAN := --sigma 1.1 --n 60000 --batch 256 --epochs 60
 
@@ -41,10 +43,10 @@ demo: $(VENV)/.train
 	$(BIN)/dpplan train recipes/digits.yaml --device cpu
 
 test: $(VENV)/.dev
-	$(PYTEST) -n $(WORKERS)
+	$(PYTEST) -n $(WORKERS) --dist worksteal
 
 test-all: $(VENV)/.dev
-	$(PYTEST) -n $(WORKERS) -m "not gpu"
+	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not gpu"
 
 check: lint types test
 

@@ -1,5 +1,6 @@
 """Puts this folder on the import path, so that every test can `import oracle`. No test writes into a real home."""
 
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,12 +10,17 @@ import pytest
 
 # For processes that are forked from a server which was started before any test.
 _SESSION = tempfile.TemporaryDirectory(prefix="dpplan-tests-state-")
+_NUMBERS = itertools.count()
 os.environ["XDG_STATE_HOME"] = _SESSION.name
+# As the command has it, and before numpy is loaded: the last digits of an interval depend on how many threads a product
+# is spread over, whatever OMP_NUM_THREADS allows torch.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(autouse=True)
-def state_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def state_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where this test's runs are recorded."""
-    folder = tmp_path_factory.mktemp("state")
+    folder = Path(_SESSION.name) / f"test-{next(_NUMBERS)}"  # pytest's own would look through all earlier ones first
+    folder.mkdir()
     monkeypatch.setenv("XDG_STATE_HOME", str(folder))
     yield folder

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import forked
 import pytest
 
 from dpplan import __main__ as program
@@ -25,17 +26,8 @@ EPSILON = ["epsilon", "--sigma", "4", "--q", "0.01", "--steps", "10000", "--delt
 HEAVY = {"torch", "yaml", "rich", "scipy", "matplotlib", "sklearn"}
 
 
-def run(*arguments: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "dpplan", *arguments],
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **env},
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=120,
-        encoding="utf-8",
-    )
+def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return forked.dpplan(*arguments, cwd=ROOT, **env)
 
 
 def loaded(*arguments: str) -> set[str]:
@@ -73,11 +65,16 @@ def examples() -> Iterator[str]:
             yield example + dry
 
 
-@pytest.mark.parametrize("example", sorted(set(examples())))
+EXAMPLES = sorted(set(examples()))
+# The first of each command runs in a fresh interpreter, where nothing is loaded but by the command itself.
+FRESH = {next((e for e in EXAMPLES if e.startswith(f"dpplan {name} ")), None) for name in commands.COMMANDS}
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_every_example_in_the_help_runs(example: str, tmp_path: Path) -> None:
     (tmp_path / "recipes").symlink_to(ROOT / "recipes")
     _, *arguments = shlex.split(example)
-    done = run(*arguments, cwd=tmp_path)
+    done = (forked.fresh_dpplan if example in FRESH else forked.dpplan)(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     if "--json" in arguments:
         assert json.loads(done.stdout)["schema"].startswith(f"dpplan.{arguments[0]}/")
@@ -217,7 +214,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
 
 
 def test_a_screen_without_greek_letters_still_gets_the_answer() -> None:
-    done = run(*EPSILON, PYTHONIOENCODING="latin-1")
+    done = forked.fresh_dpplan(*EPSILON, cwd=ROOT, PYTHONIOENCODING="latin-1")
     assert done.returncode == 0
     assert done.stdout.startswith("\\u03b5 = 0.946867 at \\u03b4 = 1e-05 ")
 

@@ -1,11 +1,10 @@
-"""The command as a person runs it: a process of its own."""
+"""The command as a person runs it: a process of its own, forked from one that has loaded what commands load."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import forked
 import pytest
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -13,18 +12,9 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def dpplan(tmp_path: Path) -> Run:
-    """Runs `python -m dpplan` with these arguments, in an empty folder or in `cwd`, and with `env` added."""
+    """Runs `dpplan` with these arguments, in an empty folder or in `cwd`, and with `env` added."""
 
     def run(*arguments: str, cwd: Path = tmp_path, **env: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "dpplan", *arguments],
-            cwd=cwd,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **env},
-            capture_output=True,
-            check=False,
-            text=True,
-            timeout=120,
-            encoding="utf-8",
-        )
+        return forked.dpplan(*arguments, cwd=cwd, **env)
 
     return run

@@ -9,6 +9,7 @@ from subprocess import CompletedProcess
 from typing import NamedTuple
 
 import pytest
+from forked import fresh_dpplan
 
 from dpplan import __main__ as program
 from dpplan import lint
@@ -237,12 +238,12 @@ def test_a_run_that_goes_on_is_no_earlier_run(here: Here, tmp_path: Path) -> Non
     assert (resumed.status, resumed.err) == (0, "")
 
 
-def test_without_torch_a_recipe_needs_n(tmp_path: Path, dpplan: Run) -> None:
+def test_without_torch_a_recipe_needs_n(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(name='torch')", encoding="utf-8")
-    done = dpplan("check", "mine.yaml")
+    done = fresh_dpplan("check", "mine.yaml", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith(
         "error: the number of training examples, unless --n gives it, needs the extra 'train'"
     )
-    assert dpplan("check", "mine.yaml", "--n", "30").returncode == 0
+    assert fresh_dpplan("check", "mine.yaml", "--n", "30", cwd=tmp_path).returncode == 0

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import forked
 import numpy as np
 import pytest
 
@@ -189,10 +190,10 @@ def test_an_array_that_does_not_fit_is_told_as_memory(
 @needs_linux
 def test_a_run_learns_of_a_full_disk_before_its_first_step(tmp_path: Path) -> None:
     recipe = Path(__file__).parents[2] / "recipes" / "digits.yaml"
-    done = subprocess.run(
-        ["sh", "-c", f'cd "{tmp_path}" && "{sys.executable}" -m dpplan train "{recipe}" > /dev/full'],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True, check=False, text=True, timeout=120, encoding="utf-8",
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (5, "error: input or output failed: No space left on device.\n")
-    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "empty").mkdir()
+    told = tmp_path / "err"
+    process = forked.started("train", str(recipe), cwd=tmp_path / "empty", streams=[FULL, told])
+    process.join(forked.PATIENCE)
+    assert process.exitcode == 5
+    assert told.read_text(encoding="utf-8") == "error: input or output failed: No space left on device.\n"
+    assert list((tmp_path / "empty").iterdir()) == []

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import forked
+
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "recipes" / "digits.yaml"
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -49,11 +51,8 @@ def write(folder: Path, length: str = "steps: 16") -> Path:
     return file
 
 
-def run(folder: Path, *arguments: str | Path, python: list[str] = COMMAND) -> subprocess.CompletedProcess[str]:
-    command = [*python, *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=folder, env=ONE_THREAD, capture_output=True, check=False, text=True, timeout=120, encoding="utf-8"
-    )
+def run(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return forked.dpplan("train", *arguments, cwd=folder)
 
 
 def test_a_dry_run_prints_the_plan_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -127,13 +126,15 @@ def test_ctrl_c_ends_cleanly_with_what_was_spent(tmp_path: Path) -> None:
 def test_a_killed_run_goes_on_and_counts_what_it_lost(tmp_path: Path) -> None:
     file = write(tmp_path, "steps: 1500")
     record, checkpoint = (tmp_path / "runs" / "tiny-001" / name for name in ("steps", "checkpoint.pt"))
-    with subprocess.Popen([*COMMAND, str(file)], cwd=tmp_path, env=ONE_THREAD, stdout=subprocess.DEVNULL) as process:
-        give_up = time.monotonic() + 90
-        while process.poll() is None and time.monotonic() < give_up:
-            if checkpoint.exists() and int(record.read_bytes() or b"0") > 300:
-                break
-            time.sleep(0.01)
-        process.kill()
+    process = forked.started("train", str(file), cwd=tmp_path, streams=[tmp_path / "out", tmp_path / "err"])
+    give_up = time.monotonic() + 90
+    while process.is_alive() and time.monotonic() < give_up:
+        if checkpoint.exists() and int(record.read_bytes() or b"0") > 300:
+            break
+        time.sleep(0.01)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     counted = int(record.read_bytes())
     done = run(tmp_path, "--resume", "runs/tiny-001", "--json")
     assert (done.returncode, done.stderr) == (0, "")
@@ -178,6 +179,9 @@ def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
 
 
 def test_without_torch_the_extra_is_named(tmp_path: Path) -> None:
-    done = run(tmp_path, "train", DIGITS, python=[sys.executable, "-c", WITHOUT_TORCH])
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, "train", str(DIGITS)],
+        cwd=tmp_path, env=ONE_THREAD, capture_output=True, check=False, text=True, timeout=120, encoding="utf-8",
+    )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr == "error: dpplan train needs the extra 'train': pip install 'dpplan[train]'\n"

@@ -668,7 +668,8 @@ def assert_safe(found):
     assert accounting.epsilon(found.plan, found.delta).upper <= found.target
 
 
-@pytest.mark.parametrize("seed", range(12))
+# The seventh takes as long as six others: little noise and rare examples, where the accountant takes longest to answer.
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.slow if k == 6 else ()) for k in range(12)])
 def test_each_unknown_of_a_random_run_comes_back_on_the_safe_side(seed):
     assert_each_unknown_comes_back(seed)
 

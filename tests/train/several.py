@@ -1,7 +1,6 @@
 """What the tests of several processes share: tiny recipes, and processes forked from a server that has loaded torch."""
 
 import json
-import multiprocessing
 import os
 import time
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from forked import PROCESSES
 from small_recipe import small
 from torch.distributed import TCPStore
 
@@ -16,8 +16,6 @@ from dpplan.recipe import Recipe
 
 STEPS = 30
 HANG = 90  # seconds until a test gives up; far below the patience of the processes, far above what they need
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["dpplan.train", "small_recipe", "torch._dynamo"])
 LOCAL = {"MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1"}
 TINY = """\
 privacy: {noise_multiplier: 2, clip_norm: 1, delta: 1e-5}

@@ -170,9 +170,9 @@ def test_more_noise_never_costs_more_and_more_steps_never_cost_less() -> None:
             assert more.value >= less.value * (1 - 1e-5)
         for bound in (*by_noise, *by_steps):
             assert bound.lower is not None and bound.upper is not None and bound.lower <= bound.upper
-        once = dataclasses.replace(Plan((Phase(Gaussian(1.5), Poisson(0.01), 100),)), adjacency=REPLACE_ONE)
-        split = dataclasses.replace(once, phases=(dataclasses.replace(once.only_phase, steps=50),) * 2)
-        assert accounting.epsilon(split, 1e-6).value == pytest.approx(accounting.epsilon(once, 1e-6).value, rel=1e-5)
+    once = dataclasses.replace(Plan((Phase(Gaussian(1.5), Poisson(0.01), 100),)), adjacency=REPLACE_ONE)
+    split = dataclasses.replace(once, phases=(dataclasses.replace(once.only_phase, steps=50),) * 2)
+    assert accounting.epsilon(split, 1e-6).value == pytest.approx(accounting.epsilon(once, 1e-6).value, rel=1e-5)
 
 
 @pytest.mark.parametrize("edges", [(-2.0, -0.1, 0.0, 0.1, 2.0), (-2.0, -0.1, 0.1, 2.0), (0.2, 0.5), (-0.5, -0.2)])

@@ -1,7 +1,6 @@
 """Runs that are killed and go on: nothing taken goes uncounted, and a seeded run ends as if nothing had happened."""
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from forked import PROCESSES
 from small_recipe import small
 from whole_runs import interrupted, resumed
 
@@ -23,9 +23,6 @@ from dpplan.train.state.step_count import StepCount
 from dpplan.train.step.trainer import Trainer
 
 STEPS = 40
-# A server that has loaded torch once, and from which every process to be killed is forked.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["dpplan.train", "small_recipe", "torch._dynamo"])
 
 
 def tiny(folder: Path, **changes: Any) -> Recipe:
