@@ -77,6 +77,13 @@ def word_or_switch(given: Given) -> str:
     return given.text if given.kind == "switch" else word(given)
 
 
+def words(given: Given) -> str:
+    """Free text of any length, also what YAML takes for a number or a date."""
+    if given.kind not in {"text", "number", "other"} or not given.text.strip():
+        raise ValueError("is not text.")
+    return given.text.strip()
+
+
 def path(given: Given) -> str:
     if given.kind not in {"text", "number"} or not given.text.strip():
         raise ValueError("is not the name of a folder.")

@@ -16,6 +16,8 @@ from dpplan import commands
 from dpplan.render.help import TOPICS
 
 MISTAKES = list(mistakes())
+# A topic of the name of a command comes first: recipes has a page of its own.
+OWN_HELP = [name for name in commands.COMMANDS if " " not in name and name not in ("help", *TOPICS)]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -111,10 +113,7 @@ def test_help_is_found_however_it_is_asked_for(typed: str, capsys: pytest.Captur
     assert "epsilon" in capsys.readouterr().out
 
 
-# A topic of that name comes first: recipes has a page of its own.
-@pytest.mark.parametrize(
-    "name", [name for name in commands.COMMANDS if " " not in name and name not in ("help", *TOPICS)]
-)
+@pytest.mark.parametrize("name", OWN_HELP)
 def test_help_of_a_command_is_that_of_the_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     shown = []
     for call in ([name, "-h"], [name, "--help"], ["help", name]):
