@@ -46,7 +46,7 @@ ROOMS = {
         {"models", "conformance", "ranks"},
         {"step"},
         {"state"},
-        {"execution"},
+        {"execution", "canaries"},
     ),
     "dpplan.train.clipping": (
         {"rules", "precision"},

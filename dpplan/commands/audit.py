@@ -1,4 +1,4 @@
-"""dpplan audit: do the scores of an attack contradict what a plan claims?"""
+"""dpplan audit: do the scores of an attack contradict what a plan claims? Of a file, or of a run made for it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dpplan.checks import Problems, did_you_mean
-from dpplan.commands.shared import output, plan_arguments
+from dpplan.commands.shared import output, plan_arguments, recipe_data
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.limit_options import at_least_zero
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
@@ -18,21 +18,27 @@ from dpplan.errors import EXIT_EXCEEDED, PlanError
 if TYPE_CHECKING:
     from dpplan.audit import Hypothesis, Scores, Settings
 
-HELP = """Whether the scores of an attack are possible under a plan, and the ε that they prove at least.
+HELP = """Whether an attack shows more than a plan allows: consistent or VIOLATION, and the ε that is proven at least.
 
-SCORES is a CSV file with the columns member and score, a line for each canary: an example that was put into the data,
-or left out, by a fair coin of its own before one run. A higher score says "in". Any model's will do, Opacus's too.
-They are held against a plan (the options below, or --against a recipe, run or report), or against --eps at --delta.
-`consistent`: the plan allows them, which does not prove the plan. VIOLATION: it does not, and the run is broken; of a
-sound run that is said with chance 1 - confidence at most.
+Of a recipe (or the folder of a run, whose recipe it is), one run is made with canaries that pass through the trainer's
+own sampler, clipping and noise, each in by a fair coin: gradients that lie in one coordinate each (white box), and
+mislabelled held-out examples, by the last model's losses (black box). It costs the real data nothing: each example is
+drawn, clipped and covered as planned, and the audit follows from what is released. The model is discarded.
+
+Of a CSV file with the columns member and score, a line for each canary that was put into the data, or left out, by a
+fair coin of its own before one run: the scores of any model, Opacus's too; a higher one says "in". They are held
+against a plan (the options below, or --against a recipe, run or report), or against --eps at --delta.
+
+`consistent` does not prove the plan: an attack sees a part. VIOLATION: the run is not as planned, said of a sound one
+with chance 1 - confidence at most. What it finds, with what power: dpplan help audit.
 
 \b
+  dpplan audit recipes/audit-digits.yaml
   printf 'member,score\\n' > scores.csv
   for i in $(seq 500); do echo "1,$i"; echo "0,-$i"; done >> scores.csv
   dpplan audit scores.csv --sigma 10 --q 1 --steps 100 --delta 1e-5
   dpplan audit scores.csv --eps 3 --delta 1e-5 --method one-run
-  dpplan audit scores.csv --against recipes/digits.yaml
-  dpplan audit scores.csv --delta 1e-5 --json
+  dpplan audit scores.csv --against recipes/digits.yaml --json
 
 \b
 Methods  one-run-fdp  one run, the plan's own trade-off curve
@@ -46,33 +52,53 @@ mechanisms: the same plan with other noise, or without a plan a Gaussian.
 Exit status: 0 consistent, or nothing to compare with; 1 VIOLATION; 2 the call or the file makes no sense as put; 3 the
 plan cannot be certified; 5 a file cannot be read.
 """
+RUNS_ONLY = ("canaries", "mislabelled", "seed")
+MOST_CANARIES = 2_000_000  # each has a parameter, and its number has to be exact in float32
+TOO_MANY = f"canaries: more than {MOST_CANARIES:,} are not told apart. 5000 is usual."
 METHODS, SIDES = ("one-run-fdp", "one-run", "many-runs"), ("both", "in")
 
 
 @click.command("audit", help=HELP)
-@click.argument("scores", type=FileName(path_type=Path), metavar="SCORES")
+@click.argument("source", type=FileName(path_type=Path), metavar="SOURCE")
 @plan_arguments.phases
 @plan_arguments.scheme
 @plan_arguments.deltas(several=False)
 @click.option("--against", type=FileName(path_type=Path), metavar="FILE", help="A recipe, run or report: its plan.")
 @click.option("--eps", "epsilon", type=NUMBER, help="A stated ε, with --delta, in place of a plan.")
 @click.option("--confidence", type=NUMBER, default=0.95, show_default=True, help="Of the verdict and the bound.")
+@click.option("--canaries", type=COUNT, help="Of a recipe: how many gradient canaries; 5000 if not given.")
+@click.option("--mislabelled", type=COUNT, help="Of a recipe: how many mislabelled canaries; 150 if not given.")
+@click.option("--seed", type=COUNT, help="Of a recipe: makes the run repeatable, for tests.")
 @click.option("--method", type=Name(METHODS), default=METHODS[0], show_default=True, help="The theorem.")
 @click.option("--guesses", type=COUNT, help="How many canaries are guessed, fixed before the scores were seen.")
 @click.option("--side", type=Name(SIDES), default=SIDES[0], show_default=True, help="Of --guesses: both, or in alone.")
 @click.option("--threshold", type=NUMBER, help="Of many-runs, fixed beforehand; without it, half of them choose it.")
 @output.json_option
-def command(scores: Path, arguments: PlanArguments, delta: Any, as_json: bool, **told: Any) -> None:
-    from dpplan import audit
-    from dpplan.render import audit as render
-
+def command(source: Path, arguments: PlanArguments, delta: Any, as_json: bool, **told: Any) -> None:
     problems = [*_problems(told), *_clashes(arguments, told)]
     if told["epsilon"] is not None:
         problems += at_least_zero("eps", (told["epsilon"],))
+    if source.is_dir() or source.suffix.lower() in {".yaml", ".yml"}:
+        violation = _of_a_run(source, arguments, delta, as_json, told, problems)
+    else:
+        violation = _of_scores(source, arguments, delta, as_json, told, problems)
+    if violation:
+        click.get_current_context().exit(EXIT_EXCEEDED)
+
+
+def _of_scores(
+    source: Path, arguments: PlanArguments, delta: Any, as_json: bool, told: dict[str, Any], problems: list[str]
+) -> bool:
+    from dpplan import audit
+    from dpplan.render import audit as render
+
+    given = [f"--{name}" for name in RUNS_ONLY if told[name] is not None]
+    if given:
+        problems.append(f"{', '.join(given)}: for the audit of a recipe, and {source} is none. Leave it out.")
     plan, at, warnings = _plan(arguments, delta, told, problems)
     settings = _settings(told, at)
-    read = audit.read(scores)
-    warnings += audit.checked(read, str(scores), coins=settings.method != "many-runs")
+    read = audit.read(source)
+    warnings += audit.checked(read, str(source), coins=settings.method != "many-runs")
     _fits(read, settings)
     if plan is not None:
         claim: Hypothesis | None = audit.Hypothesis.of_plan(plan, at)
@@ -86,8 +112,66 @@ def command(scores: Path, arguments: PlanArguments, delta: Any, as_json: bool, *
         output.say([render.headline(found, output.paint), "", *render.rows(found), ""])
         output.show(render.table(found))
     output.warn(warnings)
-    if found.violation:
-        click.get_current_context().exit(EXIT_EXCEEDED)
+    return bool(found.violation)
+
+
+def _of_a_run(
+    source: Path, arguments: PlanArguments, delta: Any, as_json: bool, told: dict[str, Any], problems: list[str]
+) -> bool:
+    from dpplan import recipe
+    from dpplan.render import audit as render
+
+    file = source / "recipe.yaml" if source.is_dir() else source
+    _run_problems(source, arguments, delta, told, problems)
+    read = recipe.load(file)
+    with recipe_data.needs_torch("dpplan audit of a recipe"):
+        from dpplan import train
+        from dpplan.train import canaries
+
+    usual = canaries.Canaries()
+    wanted = canaries.Canaries(
+        usual.gradient if told["canaries"] is None else int(told["canaries"]),
+        usual.mislabelled if told["mislabelled"] is None else int(told["mislabelled"]),
+    )
+    planned = train.plan(read, seed=told["seed"], over_budget=read.training.on_budget == "continue")
+    level, at = round(1.0 - float(told["confidence"]), 15), None if delta is None else float(delta)
+    with output.progress("steps") as progress:
+        found = canaries.audited(planned, wanted, at, level, progress)
+    measured = [(each.name, each.agrees) for each in found.measured]
+    if as_json:
+        output.as_json(render.run_document(found.findings, measured, told["seed"]))
+    else:
+        output.say([render.run_headline(found.findings, measured, output.paint), ""])
+        output.say([*render.run_rows(found.findings, measured, level), ""])
+        output.show(render.run_table(found.findings))
+    return found.violation
+
+
+def _run_problems(
+    source: Path, arguments: PlanArguments, delta: Any, told: dict[str, Any], problems: list[str]
+) -> None:
+    """Raises PlanError with all that is wrong with the audit of a recipe."""
+    checked = Problems()
+    checked.found += problems
+    others = [
+        f"--{name}" for name, given in (("against", told["against"]), ("eps", told["epsilon"])) if given is not None
+    ]
+    others += [f"--{name}" for name in ("guesses", "threshold") if told[name] is not None]
+    others += ["--method"] if told["method"] != METHODS[0] else []
+    others += ["the options of a plan"] if _described(arguments) else []
+    rule = f"{', '.join(others)}: for scores in a file; of {source} the recipe says what is claimed. Leave it out."
+    checked.require(not others, rule)
+    if told["canaries"] is not None:
+        checked.whole("canaries", told["canaries"], least=50, try_="Fewer say nothing; 5000 is usual.")
+        checked.require(not (isinstance(told["canaries"], int) and told["canaries"] > MOST_CANARIES), TOO_MANY)
+    if told["mislabelled"] is not None:
+        checked.whole("mislabelled", told["mislabelled"], least=0, try_="0 leaves the black box out.")
+    if told["seed"] is not None:
+        checked.whole("seed", told["seed"], least=0, try_="Any whole number will do.")
+    if delta is not None:
+        checked.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
+    if checked.found:
+        raise PlanError(checked.found)
 
 
 def _problems(told: dict[str, Any]) -> list[str]:

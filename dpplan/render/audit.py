@@ -9,7 +9,7 @@ from dpplan.render.number_format import up
 from dpplan.render.table import Column, Meaning, Table, TableCell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from dpplan.audit import Attempt, Finding
 
@@ -104,4 +104,71 @@ def described(found: "Finding") -> dict[str, Any]:
             }
             for each in found.attempts
         ],
+    }
+
+
+Measured = list[tuple[str, bool]]  # what was planned, and whether the run did so
+
+
+def run_headline(findings: "Mapping[str, Finding]", measured: Measured, paint: "Callable[[str, Meaning], str]") -> str:
+    """The verdict of a run with canaries."""
+    wrong = [f"{kind} scores" for kind, found in findings.items() if found.violation]
+    wrong += [name for name, agrees in measured if not agrees]
+    if wrong:
+        return paint("VIOLATION", "bad") + f": not as planned, by {'; '.join(wrong)}"
+    return paint("consistent", "certified") + ": the run did nothing that its plan does not allow, as far as was seen"
+
+
+def run_rows(findings: "Mapping[str, Finding]", measured: Measured, level: float) -> Iterator[str]:
+    """The bounds beside what is claimed, and what they rest on."""
+    first = next(iter(findings.values()))
+    at = f"at δ = {show(first.settings.delta)}"
+    for name, kinds in (("white box", "gradient"), ("black box", "mislabelled")):
+        bounds = [found.epsilon for kind, found in findings.items() if kind.startswith(kinds)]
+        if bounds and first.hypothesis is not None:
+            share = f"{100.0 * max(bounds) / first.hypothesis.upper:.0f} % of what is claimed"
+            yield plan_rows.row(name, f"ε ≥ {rounded_down(max(bounds))}", share)
+    if first.hypothesis is not None:
+        yield plan_rows.row("claimed", f"ε ≤ {up(first.hypothesis.upper, 6)}", at)
+    confidence = show(round(1.0 - level, 12))
+    yield plan_rows.row("confidence", confidence, f"for all of it together, {len(findings)} kinds of scores")
+    agrees = ", ".join(f"{name} {'agree' if good else 'DISAGREE'}" for name, good in measured)
+    yield from plan_rows.sentence("against the plan", agrees)
+    yield from plan_rows.sentence("theorem", THEOREMS[first.settings.method])
+    yield from plan_rows.sentence("bounds for", first.family)
+    yield from plan_rows.sentence(
+        "real data",
+        "pay nothing for the canaries. The audit is a run on them itself, whose model was discarded: whoever publishes "
+        "what it found spends its ε once more.",
+    )
+
+
+def run_table(findings: "Mapping[str, Finding]") -> Table:
+    """Each kind of score: its best attempt."""
+    columns = (
+        Column("scores"),
+        Column("canaries", numeric=True),
+        Column("in", numeric=True),
+        Column("right", numeric=True),
+        Column("least p-value", numeric=True),
+        Column("ε at least", numeric=True),
+    )
+    return Table(columns, tuple(tuple(map(TableCell, _kind(kind, found))) for kind, found in findings.items()))
+
+
+def _kind(kind: str, found: "Finding") -> Iterator[str]:
+    least = min(each.p_value for each in found.attempts if each.p_value is not None)
+    yield from (kind, str(found.canaries), str(found.members), f"{found.best.right}/{found.best.guesses}")
+    yield from (f"{least:.2g}", rounded_down(found.epsilon))
+
+
+def run_document(findings: "Mapping[str, Finding]", measured: Measured, seed: int | None) -> dict[str, Any]:
+    """The object that `dpplan audit RECIPE --json` prints."""
+    violation = any(found.violation for found in findings.values()) or not all(agrees for _, agrees in measured)
+    return {
+        "schema": "dpplan.audit-run/1",
+        "verdict": "violation" if violation else "consistent",
+        "seed": seed,
+        "scores": {kind: described(found) for kind, found in findings.items()},
+        "measured": dict(measured),
     }
