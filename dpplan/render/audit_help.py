@@ -1,9 +1,10 @@
 """What an audit finds and what it does not: the topic `dpplan help audit`."""
 
+import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dpplan.render.table import Column, Table, TableCell, plain, wrapped
+from dpplan.render.table import WIDTH, Column, Table, TableCell, plain
 
 
 class Sabotage(NamedTuple):
@@ -32,19 +33,19 @@ SABOTAGES = (
 TEXT = (
     "An audit attacks a run whose secret coins it knows: each canary was put in, or left out, by a fair coin. What the "
     "attack gets right beyond what the plan allows proves a mistake; what it does not get right proves nothing.",
-    "Sound runs: whatever the guesser and however canaries interact, a true claim is refuted with chance 1 - confidence "
-    "at most (0.05), over all numbers of guesses and kinds of scores together. Tests hold 300 simulated runs to that.",
-    "Power: of the claimed ε = 8, a run of recipes/audit-digits.yaml (10 steps, 5000 gradient canaries, some 10 seconds "
-    "on one core) proves about 43 %, where half of the rows are in each batch 36 %. No one-run audit proves all of it. "
-    "The last model's losses on mislabelled examples prove next to nothing at such sizes.",
-    "Gradient canaries try everything from the clipped sum on, in coordinates of their own. They do not see what a model "
-    "keeps of examples outside of its sums, nor what preprocessing looked at, nor another process that shares the seed.",
+    "Sound runs: whoever guesses and however canaries interact, a true claim is refuted with chance 1 - confidence at "
+    "most (0.05), over all numbers of guesses and kinds of scores together. Tests hold 300 simulated runs to that.",
+    "Power: of the claimed ε = 8, a run of recipes/audit-digits.yaml (10 steps, 5000 gradient canaries, some 10 "
+    "seconds on one core) proves about 43 %, where half of the rows are in each batch 36 %. No one-run audit proves "
+    "all of it. The last model's losses on mislabelled examples prove next to nothing at such sizes.",
+    "Gradient canaries try everything from the clipped sum on, in coordinates of their own. They do not see what a "
+    "model keeps of examples outside of its sums, what preprocessing looked at, or who else knows the seed.",
 )
 
 
 def lines() -> Iterator[str]:
     for paragraph in TEXT:
-        yield from wrapped(paragraph)
+        yield from textwrap.wrap(paragraph, WIDTH, break_long_words=False, break_on_hyphens=False)
         yield ""
     columns = Column("mistake"), Column("caught by"), Column("canaries")
     yield from plain(Table(columns, tuple(tuple(map(TableCell, each)) for each in SABOTAGES)))

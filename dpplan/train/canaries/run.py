@@ -21,17 +21,19 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from dpplan.audit import Finding, Hypothesis, Scores, Settings, audit
-from dpplan.errors import RecipeError
+from dpplan.errors import RecipeError, TrainingStopped
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase
+from dpplan.recipe import Recipe
 from dpplan.sampling import Poisson
 from dpplan.train import models
 from dpplan.train.canaries.layer import WithCanaries
 from dpplan.train.clipping import ClippedSum
-from dpplan.train.conformance import Measurement
+from dpplan.train.conformance import LEVEL, Measurement
 from dpplan.train.data import Dataset, Split
+from dpplan.train.machine.device import cpu_threads, repeatable
 from dpplan.train.state.report import Planned
-from dpplan.train.step.randomness import Randomness
+from dpplan.train.step.randomness import Randomness, TorchGenerators
 from dpplan.train.step.trainer import Trainer
 
 COINS = 0x636F696E  # of a seeded run: another stream than the run's own
@@ -104,28 +106,41 @@ def audited(
 ) -> Audited:
     """Trains once with canaries and holds what was released against the plan. Writes nothing; the model is discarded.
 
-    delta: the claim's own if not given. Raises RecipeError for what canaries cannot be put into.
+    delta: the claim's own if not given. Raises RecipeError for what canaries cannot be put into, and
+    TrainingStopped when the model diverges, which says nothing of privacy.
     """
     recipe = dataclasses.replace(
         planned.recipe, training=dataclasses.replace(planned.recipe.training, augment=None, views=1)
     )
-    dataset = planned.dataset
-    if dataset.words:
+    if planned.dataset.words:
         raise RecipeError("canaries are rows of numbers, and this recipe trains on words. Audit its scores instead.")
+    generators = TorchGenerators(planned.device)
+    with cpu_threads(recipe.runtime.threads), repeatable(), generators.left_alone():
+        trainer, placed = _made(planned, recipe, canaries, generators)
+        for step in range(planned.claim.phase.steps):
+            trainer.step()
+            if progress is not None:
+                progress(step + 1, planned.claim.phase.steps)
+        if not trainer.finite():
+            raise TrainingStopped("the audit stopped on a parameter that is not finite. Try a lower learning_rate.")
+        return judged(planned, placed, trainer, delta, level)
+
+
+def _made(
+    planned: Planned, recipe: Recipe, canaries: Canaries, generators: TorchGenerators
+) -> "tuple[Watched, Placed]":
+    """The trainer of the run, and the rows that it draws from."""
     randomness = Randomness.of(planned.seed, 0)
     coins = np.random.default_rng() if planned.seed is None else np.random.default_rng((COINS, planned.seed))
-    placed = place(dataset, canaries, coins)
-    shape = tuple(dataset.training.inputs.shape[1:])
-    body = models.build(recipe.model, shape, dataset.classes, randomness.weights, dataset.words)
-    model = WithCanaries(body, shape, dataset.classes, canaries.gradient, recipe.privacy.clip_norm).to(planned.device)
-    phase = planned.claim.phase
-    trainer = Watched(model, placed.rows.to(planned.device), phase, recipe, randomness)
+    shape = tuple(planned.dataset.training.inputs.shape[1:])
+    classes, words = planned.dataset.classes, planned.dataset.words
+    body = models.build(recipe.model, shape, classes, randomness.weights, words)
+    placed = place(planned.dataset.in_precision_of(body), canaries, coins)
+    model = WithCanaries(body, shape, classes, canaries.gradient, recipe.privacy.clip_norm).to(planned.device)
+    trainer = Watched(model, placed.rows.to(planned.device), planned.claim.phase, recipe, randomness)
     trainer.watch(model)
-    for step in range(phase.steps):
-        trainer.step()
-        if progress is not None:
-            progress(step + 1, phase.steps)
-    return judged(planned, placed, trainer, delta, level)
+    generators.seed(randomness.model)  # after all that was tried on the model
+    return trainer, placed
 
 
 def place(dataset: Dataset, canaries: Canaries, coins: np.random.Generator) -> Placed:
@@ -134,7 +149,7 @@ def place(dataset: Dataset, canaries: Canaries, coins: np.random.Generator) -> P
     count, left_out = canaries.gradient, canaries.gradient + 1
     members = coins.integers(0, 2, count).astype(bool)
     numbers = np.where(members, np.arange(1, count + 1), left_out)
-    few = min(canaries.mislabelled, held_out.examples // 2)
+    few = min(canaries.mislabelled, held_out.examples // 2) if dataset.classes > 1 else 0
     chosen = torch.from_numpy(coins.permutation(held_out.examples)[:few])
     shifts = torch.from_numpy(coins.integers(1, dataset.classes, few))
     wrong = Split(held_out.inputs[chosen], (held_out.targets[chosen] + shifts) % dataset.classes)
@@ -160,7 +175,7 @@ def judged(planned: Planned, placed: Placed, trainer: Watched, delta: float | No
     if placed.wrong.examples:
         scores[KINDS[2]] = Scores(placed.wrong_members, -losses(trainer.model, placed.wrong))
     hypothesis = Hypothesis.of_plan(claim.plan, at)
-    settings = Settings(at, level / len(scores))
+    settings = Settings(at, max(level - LEVEL, 0.0) / len(scores))  # the rest is that of the measurements
     findings = {kind: audit(each, hypothesis, settings) for kind, each in scores.items()}
     return Audited(planned, findings, tuple(trainer.statistics.measurements()))
 
@@ -182,4 +197,5 @@ def losses(model: nn.Module, examples: Split) -> NDArray[np.float64]:
     model.eval()
     with torch.no_grad():
         logits = model.body(examples.inputs.to(parameter.device))
-        return cross_entropy(logits.double(), examples.targets.to(parameter.device), reduction="none").cpu().numpy()
+        found = cross_entropy(logits.double(), examples.targets.to(parameter.device), reduction="none")
+    return np.nan_to_num(found.cpu().numpy())
