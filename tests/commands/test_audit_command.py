@@ -80,3 +80,28 @@ def test_all_that_is_wrong_with_a_call_at_once(dpplan: Run, tmp_path: Path) -> N
     assert dpplan("audit", "none.csv", "--delta", "1e-5").returncode == 2
     many = dpplan("audit", written(tmp_path / "s.csv", 1.0, 50), "--delta", "1e-5", "--guesses", "51")
     assert "exceeds the 50 canaries" in many.stderr
+
+
+def test_a_recipe_is_audited_by_a_run_that_leaves_nothing_behind(dpplan: Run, tmp_path: Path) -> None:
+    recipe = Path(__file__).parents[2] / "recipes" / "audit-digits.yaml"
+    done = dpplan("audit", recipe, "--canaries", "400", "--mislabelled", "30", "--seed", "1", OMP_NUM_THREADS="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("consistent: ")
+    words = " ".join(done.stdout.split())
+    assert "white box ε ≥ " in words
+    assert "black box ε ≥ " in words
+    assert "claimed ε ≤ 8 at δ = 1e-05" in words
+    assert "pay nothing for the canaries" in words
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_belongs_to_files_of_scores_is_refused_for_a_recipe(dpplan: Run, tmp_path: Path) -> None:
+    recipe = Path(__file__).parents[2] / "recipes" / "audit-digits.yaml"
+    done = dpplan("audit", recipe, "--sigma", "1", "--method", "one-run", "--canaries", "2", "--seed", "-1")
+    assert done.returncode == 2
+    for part in ("--method, the options of a plan: for scores in a file", "canaries=2", "seed=-1"):
+        assert part in done.stderr
+    scores = written(tmp_path / "scores.csv", 1.0, 50)
+    assert "for the audit of a recipe" in dpplan("audit", scores, "--delta", "1e-5", "--seed", "1").stderr
+    assert dpplan("audit", tmp_path).returncode == 2
