@@ -47,7 +47,7 @@ def test_checkpoints_come_every_so_many_steps_or_not_at_all(written: str, every:
 
 def problems(text: str) -> list[str]:
     with pytest.raises(RecipeError) as caught:
-        recipe.parse(text, name="r.yaml")
+        recipe.recipe.parse(text, name="r.yaml")
     return list(caught.value.problems)
 
 
@@ -77,7 +77,7 @@ def test_a_number_may_be_written_in_every_usual_way(written: str) -> None:
 
 def test_whole_numbers_may_have_a_point_when_they_are_whole() -> None:
     text = GOOD.replace("epochs: 20", "steps: 1e3").replace("[64, 32]", "[64.0, 32]")
-    made = recipe.parse(text)
+    made = recipe.recipe.parse(text)
     assert made.training.steps == 1000
     assert isinstance(made.training.steps, int)
     assert made.model.hidden == (64, 32)
@@ -192,10 +192,19 @@ def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime, check."),
-        ("# only words\n", "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime, check."),
-        ("just words", "r.yaml: is not a recipe: it has no blocks privacy, data, model, training, runtime, check."),
-        ("- a\n- b\n", "r.yaml: is not a recipe: it has no blocks privacy, data, model, training, runtime, check."),
+        ("", "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime, check, audit."),
+        (
+            "# only words\n",
+            "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime, check, audit.",
+        ),
+        (
+            "just words",
+            "r.yaml: is not a recipe: it has no blocks privacy, data, model, training, runtime, check, audit.",
+        ),
+        (
+            "- a\n- b\n",
+            "r.yaml: is not a recipe: it has no blocks privacy, data, model, training, runtime, check, audit.",
+        ),
         ("a: [", "r.yaml:1: is not YAML: expected the node content, but found '<stream end>'."),
         ("a:\n\tb: 1", "r.yaml:2: is not YAML: found character '\\t' that cannot start any token."),
         ("a: 1\n---\nb: 2\n", "r.yaml:2: is not YAML: but found another document."),
@@ -236,7 +245,7 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
 def test_no_text_does_anything_but_load_or_raise_recipe_error(noise: str, at: int) -> None:
     for text in (noise, GOOD[:at] + noise + GOOD[at:]):
         try:
-            recipe.parse(text)
+            recipe.recipe.parse(text)
         except RecipeError as error:
             assert all(problem.startswith("recipe:") for problem in error.problems)
 
@@ -275,7 +284,7 @@ def test_a_batch_larger_than_the_data_is_refused() -> None:
 
 def test_a_target_epsilon_is_met_and_never_exceeded() -> None:
     text = GOOD.replace("noise_multiplier: 1.5", "target_epsilon: 3")
-    claim = recipe.parse(text).claim(examples=1437)
+    claim = recipe.recipe.parse(text).claim(examples=1437)
     assert claim.epsilon.upper is not None
     assert 2.99 < claim.epsilon.upper <= 3
     assert claim.target_epsilon == 3
@@ -355,3 +364,16 @@ def test_importing_recipes_loads_neither_yaml_nor_torch() -> None:
     code = "import sys, dpplan.recipe; print(sorted({'yaml', 'torch', 'rich', 'click'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_audit_block_is_read_and_changes_nothing_that_is_trained() -> None:
+    text = (Path(__file__).parents[1] / "recipes" / "digits.yaml").read_text(encoding="utf-8")
+    plain, audited = (
+        recipe.parse(text),
+        recipe.parse(text + "\naudit:\n  gradient_canaries: 100\n  mislabelled_canaries: 0\n"),
+    )
+    assert (audited.audit.gradient_canaries, audited.audit.mislabelled_canaries) == (100, 0)
+    assert plain.audit.gradient_canaries == 5000
+    assert audited.sha256 == plain.sha256
+    with pytest.raises(RecipeError, match=r"gradient_canaries=3 is not a whole number of at least 50"):
+        recipe.parse(text + "\naudit:\n  gradient_canaries: 3\n")

@@ -22,8 +22,8 @@ HELP = """Whether an attack shows more than a plan allows: consistent or VIOLATI
 
 Of a recipe (or the folder of a run, whose recipe it is), one run is made with canaries that pass through the trainer's
 own sampler, clipping and noise, each in by a fair coin: gradients that lie in one coordinate each (white box), and
-mislabelled held-out examples, by the last model's losses (black box). It costs the real data nothing: each example is
-drawn, clipped and covered as planned, and the audit follows from what is released. The model is discarded.
+mislabelled held-out examples, by the last model's losses (black box); how many is said by the recipe's audit block.
+Canaries cost the real data nothing: each example is drawn, clipped and covered as planned. The model is discarded.
 
 Of a CSV file with the columns member and score, a line for each canary that was put into the data, or left out, by a
 fair coin of its own before one run: the scores of any model, Opacus's too; a higher one says "in". They are held
@@ -53,8 +53,6 @@ Exit status: 0 consistent, or nothing to compare with; 1 VIOLATION; 2 the call o
 plan cannot be certified; 5 a file cannot be read.
 """
 RUNS_ONLY = ("canaries", "mislabelled", "seed")
-MOST_CANARIES = 2_000_000  # each has a parameter, and its number has to be exact in float32
-TOO_MANY = f"canaries: more than {MOST_CANARIES:,} are not told apart. 5000 is usual."
 METHODS, SIDES = ("one-run-fdp", "one-run", "many-runs"), ("both", "in")
 
 
@@ -66,8 +64,8 @@ METHODS, SIDES = ("one-run-fdp", "one-run", "many-runs"), ("both", "in")
 @click.option("--against", type=FileName(path_type=Path), metavar="FILE", help="A recipe, run or report: its plan.")
 @click.option("--eps", "epsilon", type=NUMBER, help="A stated ε, with --delta, in place of a plan.")
 @click.option("--confidence", type=NUMBER, default=0.95, show_default=True, help="Of the verdict and the bound.")
-@click.option("--canaries", type=COUNT, help="Of a recipe: how many gradient canaries; 5000 if not given.")
-@click.option("--mislabelled", type=COUNT, help="Of a recipe: how many mislabelled canaries; 150 if not given.")
+@click.option("--canaries", type=COUNT, help="Of a recipe: how many gradient canaries, in place of its audit block.")
+@click.option("--mislabelled", type=COUNT, help="Of a recipe: how many mislabelled ones.")
 @click.option("--seed", type=COUNT, help="Of a recipe: makes the run repeatable, for tests.")
 @click.option("--method", type=Name(METHODS), default=METHODS[0], show_default=True, help="The theorem.")
 @click.option("--guesses", type=COUNT, help="How many canaries are guessed, fixed before the scores were seen.")
@@ -128,11 +126,9 @@ def _of_a_run(
         from dpplan import train
         from dpplan.train import canaries
 
-    usual = canaries.Canaries()
-    wanted = canaries.Canaries(
-        usual.gradient if told["canaries"] is None else int(told["canaries"]),
-        usual.mislabelled if told["mislabelled"] is None else int(told["mislabelled"]),
-    )
+    counts = read.audit.gradient_canaries, read.audit.mislabelled_canaries
+    asked = told["canaries"], told["mislabelled"]
+    wanted = canaries.Canaries(*(mine if own is None else int(own) for mine, own in zip(counts, asked, strict=True)))
     planned = train.plan(read, seed=told["seed"], over_budget=read.training.on_budget == "continue")
     level, at = round(1.0 - float(told["confidence"]), 15), None if delta is None else float(delta)
     with output.progress("steps") as progress:
@@ -151,6 +147,8 @@ def _run_problems(
     source: Path, arguments: PlanArguments, delta: Any, told: dict[str, Any], problems: list[str]
 ) -> None:
     """Raises PlanError with all that is wrong with the audit of a recipe."""
+    from dpplan.recipe.schema import canary_count
+
     checked = Problems()
     checked.found += problems
     others = [
@@ -162,8 +160,7 @@ def _run_problems(
     rule = f"{', '.join(others)}: for scores in a file; of {source} the recipe says what is claimed. Leave it out."
     checked.require(not others, rule)
     if told["canaries"] is not None:
-        checked.whole("canaries", told["canaries"], least=50, try_="Fewer say nothing; 5000 is usual.")
-        checked.require(not (isinstance(told["canaries"], int) and told["canaries"] > MOST_CANARIES), TOO_MANY)
+        canary_count(checked, "canaries", told["canaries"])
     if told["mislabelled"] is not None:
         checked.whole("mislabelled", told["mislabelled"], least=0, try_="0 leaves the black box out.")
     if told["seed"] is not None:

@@ -318,3 +318,28 @@ class Check(Block):
     title: ClassVar[str] = "check"
 
     silence: Mapping[str, str] | None = _key(values.reasons, _silenced, default=None)
+
+
+# Fewer gradient canaries say nothing; more have numbers that float32 does not tell apart.
+LEAST_CANARIES, MOST_CANARIES = 50, 2_000_000
+
+
+def canary_count(problems: Problems, name: str, value: int) -> None:
+    """Whether so many gradient canaries make sense."""
+    if problems.whole(name, value, least=LEAST_CANARIES, try_="Fewer say nothing; 5000 is usual."):
+        many = f"{name}={show(value)} is more than {MOST_CANARIES:,}, which are not told apart. 5000 is usual."
+        problems.require(value <= MOST_CANARIES, many)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit(Block):
+    """The canaries of `dpplan audit`, which makes a run of its own. `dpplan train` trains without any.
+
+    gradient_canaries: with a coordinate each. mislabelled_canaries: held-out examples with a wrong label; fewer where
+        there are few.
+    """
+
+    title: ClassVar[str] = "audit"
+
+    gradient_canaries: int = _key(_whole, canary_count, default=5000)
+    mislabelled_canaries: int = _key(_whole, _not_negative, default=150)
