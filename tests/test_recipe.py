@@ -47,7 +47,7 @@ def test_checkpoints_come_every_so_many_steps_or_not_at_all(written: str, every:
 
 def problems(text: str) -> list[str]:
     with pytest.raises(RecipeError) as caught:
-        recipe.recipe.parse(text, name="r.yaml")
+        recipe.parse(text, name="r.yaml")
     return list(caught.value.problems)
 
 
@@ -77,7 +77,7 @@ def test_a_number_may_be_written_in_every_usual_way(written: str) -> None:
 
 def test_whole_numbers_may_have_a_point_when_they_are_whole() -> None:
     text = GOOD.replace("epochs: 20", "steps: 1e3").replace("[64, 32]", "[64.0, 32]")
-    made = recipe.recipe.parse(text)
+    made = recipe.parse(text)
     assert made.training.steps == 1000
     assert isinstance(made.training.steps, int)
     assert made.model.hidden == (64, 32)
@@ -245,7 +245,7 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
 def test_no_text_does_anything_but_load_or_raise_recipe_error(noise: str, at: int) -> None:
     for text in (noise, GOOD[:at] + noise + GOOD[at:]):
         try:
-            recipe.recipe.parse(text)
+            recipe.parse(text)
         except RecipeError as error:
             assert all(problem.startswith("recipe:") for problem in error.problems)
 
@@ -284,7 +284,7 @@ def test_a_batch_larger_than_the_data_is_refused() -> None:
 
 def test_a_target_epsilon_is_met_and_never_exceeded() -> None:
     text = GOOD.replace("noise_multiplier: 1.5", "target_epsilon: 3")
-    claim = recipe.recipe.parse(text).claim(examples=1437)
+    claim = recipe.parse(text).claim(examples=1437)
     assert claim.epsilon.upper is not None
     assert 2.99 < claim.epsilon.upper <= 3
     assert claim.target_epsilon == 3

@@ -34,11 +34,11 @@ with chance 1 - confidence at most. What it finds, with what power: dpplan help 
 
 \b
   dpplan audit recipes/audit-digits.yaml
-  printf 'member,score\\n' > scores.csv
-  for i in $(seq 500); do echo "1,$i"; echo "0,-$i"; done >> scores.csv
-  dpplan audit scores.csv --sigma 10 --q 1 --steps 100 --delta 1e-5
-  dpplan audit scores.csv --eps 3 --delta 1e-5 --method one-run
-  dpplan audit scores.csv --against recipes/digits.yaml --json
+  dpplan audit recipes/scores.csv --sigma 10 --q 1 --steps 100 --delta 1e-5
+  dpplan audit recipes/scores.csv --eps 3 --delta 1e-5 --method one-run
+  dpplan audit recipes/scores.csv --against recipes/digits.yaml --json
+
+(recipes/scores.csv: 500 canaries, as a run with μ = 1 scores them.)
 
 \b
 Methods  one-run-fdp  one run, the plan's own trade-off curve
