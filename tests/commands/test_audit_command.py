@@ -96,6 +96,18 @@ def test_a_recipe_is_audited_by_a_run_that_leaves_nothing_behind(dpplan: Run, tm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_folder_of_a_run_is_audited_by_its_recipe(dpplan: Run, tmp_path: Path) -> None:
+    recipe = Path(__file__).parents[2] / "recipes" / "audit-digits.yaml"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.yaml").write_text(recipe.read_text(encoding="utf-8"), encoding="utf-8")
+    done = dpplan("audit", "run", "--canaries", "100", "--mislabelled", "0", "--seed", "2", "--json")
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["schema"], answer["verdict"]) == (0, "dpplan.audit-run/1", "consistent")
+    assert set(answer["scores"]) == {"gradient, by likelihood", "gradient, by spread"}
+    assert all(answer["measured"].values())
+    assert [each.name for each in (tmp_path / "run").iterdir()] == ["recipe.yaml"]
+
+
 def test_what_belongs_to_files_of_scores_is_refused_for_a_recipe(dpplan: Run, tmp_path: Path) -> None:
     recipe = Path(__file__).parents[2] / "recipes" / "audit-digits.yaml"
     done = dpplan("audit", recipe, "--sigma", "1", "--method", "one-run", "--canaries", "2", "--seed", "-1")
