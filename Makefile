@@ -15,13 +15,14 @@ PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m p
 WORKERS ?= auto
 PLAN := --sigma 1.1 --n 60000 --batch 256 --epochs 60
 
-.PHONY: help demo test test-all check format lint types docs bench bench-train clean
+.PHONY: help demo test test-all check check-package format lint types docs bench bench-train clean
 
 help:
-	@echo "make demo      plan, solve, compare and train (installs what it needs first)"
+	@echo "make demo      plan, solve, compare and train (installs what each needs just before it)"
 	@echo "make test      the tests (installs what they need first)"
 	@echo "make test-all  the tests and the long sweeps"
-	@echo "make check     format, lint, types, tests and documents: what has to pass before a change lands"
+	@echo "make check     format, lint, types, tests, documents and package: what has to pass before a change lands"
+	@echo "make check-package  build what is published, install it bare and with the lowest versions, use it"
 	@echo "make lint      format and lint alone"
 	@echo "make types     types alone"
 	@echo "make docs      the tests of the documents alone"
@@ -33,13 +34,15 @@ help:
 	@echo "PYTHON=python3.12 chooses the Python, WORKERS=4 the processes that run tests,"
 	@echo "THREADS=2 the threads of each. MKL_CBWR, where it is set, is left as it is."
 
-demo: $(VENV)/.train
+# Planning needs no torch, so it is shown before torch is fetched. One target after the other, whatever -j says.
+demo: $(VENV)/.plan
 	$(BIN)/dpplan epsilon $(PLAN)
 	@echo
 	$(BIN)/dpplan solve --target-eps 3 --n 60000 --batch 256 --epochs 60
 	@echo
 	$(BIN)/dpplan compare accountants $(PLAN)
 	@echo
+	@$(MAKE) --no-print-directory $(VENV)/.train
 	$(BIN)/dpplan train recipes/digits.yaml --device cpu
 
 test: $(VENV)/.dev
@@ -48,7 +51,12 @@ test: $(VENV)/.dev
 test-all: $(VENV)/.dev
 	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not gpu"
 
-check: lint types test
+check: lint types test check-package
+
+# What is published, tried as its users get it: bare, and with the lowest versions that it allows. Needs an index.
+check-package: $(VENV)/.dev
+	$(BIN)/python tests/package.py bare
+	$(BIN)/python tests/package.py lowest
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
@@ -75,15 +83,21 @@ bench-train: $(VENV)-bench/.done
 clean:
 	rm -rf $(VENV) $(VENV)-bench build dist .mypy_cache .ruff_cache .hypothesis
 
+# Not compiled: Python does that with the few modules that planning loads, when it loads them.
+$(VENV)/.plan: pyproject.toml | $(BIN)/python
+	@echo "Installing dpplan and what it plans with into $(VENV). Only now and when pyproject.toml changes."
+	$(BIN)/python $(INSTALL) --no-compile -e .
+	@touch $@
+
 $(VENV)/.train: pyproject.toml | $(BIN)/python
 	@echo "Installing dpplan and what it trains with into $(VENV). Only now and when pyproject.toml changes."
 	$(BIN)/python $(INSTALL) "$(TORCH)" -e ".[train]"
-	@touch $@
+	@touch $@ $(VENV)/.plan
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@echo "Installing dpplan and what tests, types and lint need into $(VENV). Only now and when pyproject.toml changes."
 	$(BIN)/python $(INSTALL) -e ".[dev]"
-	@touch $@ $(VENV)/.train
+	@touch $@ $(VENV)/.plan $(VENV)/.train
 
 # The other libraries bring dependencies of their own, so they get their own environment.
 $(VENV)-bench/.done: pyproject.toml | $(VENV)-bench/bin/python

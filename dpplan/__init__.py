@@ -1,12 +1,20 @@
 """dpplan: plan, account for and check training with differential privacy.
 
-The public modules are `plan`, `accounting`, `solve`, `compare`, `recipe` and (with the train extra) `train`.
-Importing the package loads none of them; each is loaded when it is first used, so that asking for an
-epsilon never pays for a trainer.
+    import dpplan
+
+    dpplan.epsilon(sigma=1.1, n=60000, batch=256, epochs=60)       # what a run costs, as a Bound
+    dpplan.delta(eps=3, sigma=1.1, n=60000, batch=256, epochs=60)
+
+`epsilon` and `delta` take the words of the command line. The other public names are modules: `plan`, `accounting`,
+`solve`, `curve`, `compare`, `recipe` and (with the train extra) `train`. Importing the package loads none of them; each
+is loaded when it is first used, so that asking for an epsilon never pays for a trainer.
 """
 
 import importlib
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dpplan.cost import delta, epsilon
 
 __version__ = "0.1.0"
 
@@ -15,6 +23,8 @@ __all__ = [
     "accounting",
     "compare",
     "curve",
+    "delta",
+    "epsilon",
     "mechanism",
     "plan",
     "recipe",
@@ -22,9 +32,13 @@ __all__ = [
     "solve",
     "train",
 ]
+_FUNCTIONS = ("delta", "epsilon")
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
+    """A module, or a function of `cost`, when it is first asked for."""
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module("dpplan.cost"), name)
     if name in __all__:
         return importlib.import_module(f"dpplan.{name}")
     raise AttributeError(f"module 'dpplan' has no attribute {name!r}")

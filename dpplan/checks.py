@@ -5,7 +5,7 @@ import numbers
 from collections.abc import Iterable
 from fractions import Fraction
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeGuard
 
 from dpplan.errors import PlanError, UsageError
 
@@ -75,7 +75,7 @@ class Problems:
         return self.require(not 0.0 < size < LEAST, small) and self.require(size <= MOST, large)
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """True for real numbers; bools are answers to other questions and are refused."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         return False

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal, cast
 
-from dpplan import accounting, processes
+from dpplan import accounting, notebook, processes
 from dpplan.accounting.bound import Bound
-from dpplan.checks import Problems, did_you_mean
+from dpplan.checks import Problems, did_you_mean, show
 from dpplan.errors import NotCertified, PlanError, UsageError
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.quantities import quantity
@@ -60,6 +60,12 @@ class Curves:
     def plan(self) -> Plan:
         """The plan of the last point; of every point where x is delta or epsilon."""
         return self.plans[-1]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a row for each point, a column for each accountant."""
+        drawn = zip(self.x, *self.series.values(), strict=True)
+        rows = [(show(x), *("refused" if each is None else each.headline for each in bounds)) for x, *bounds in drawn]
+        return notebook.table(str(self.plan.assumptions), rows, (self.x_name, *self.series))
 
 
 @dataclass(frozen=True, slots=True)

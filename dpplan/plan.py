@@ -2,20 +2,20 @@
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from dpplan import notebook
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, Adjacency
-from dpplan.checks import Problems, did_you_mean, is_number, show
-from dpplan.errors import PlanError
+from dpplan.checks import Problems, is_number, show
+from dpplan.errors import NotApplicable, PlanError
 from dpplan.mechanism import Gaussian, Mechanism
 from dpplan.rounding import near_at_most
-from dpplan.sampling import FixedSize, Poisson, Sampling
+from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Said, Sampling, chosen, refusal
 
-# Every example in every batch: Poisson sampling at rate 1, by its own name.
-FULL_BATCH = "full-batch"
-# The schemes that settings can name.
-SAMPLINGS = (Poisson.kind, FixedSize.kind, FULL_BATCH)
+# Whom a figure can be for.
+UNITS = ("example", "user")
 # What a mechanism or a scheme can be given.
 Setting = float | int | str | None
 
@@ -57,6 +57,24 @@ class Phase:
         return settings_of(self.mechanism) | settings_of(self.sampling)
 
 
+def unit_words(unit: str, max_per_user: object) -> str:
+    """The unit with how it is drawn, as a figure says it."""
+    if max_per_user is not None:
+        return f"{unit} of at most {max_per_user} examples"
+    return f"{unit}, drawn and clipped whole" if unit == "user" else unit
+
+
+def unit_problems(unit: str, max_per_user: object) -> list[str]:
+    """What is wrong with whom a plan protects."""
+    problems = Problems()
+    if max_per_user is not None:
+        try_ = "It is the most examples of one user (--max-per-user)."
+        problems.whole("max_per_user", max_per_user, try_=try_)  # type: ignore[arg-type]
+        rule = f"max_per_user={show(max_per_user)} is about users, and the unit is {unit}. Say --unit user."
+        problems.require(unit == "user", rule)
+    return problems.found
+
+
 def settings_of(part: Mechanism | Sampling) -> dict[str, Setting]:
     """Name -> value of all that a mechanism or a scheme was given."""
     if not dataclasses.is_dataclass(part):
@@ -70,6 +88,8 @@ class Plan:
 
     derivation: for quantities that were computed rather than given, the computation in words, so that a
         printed number can carry its origin ("sample_rate" -> "256 / 60000").
+    privacy_unit: example or user. Of users, max_per_user says how they are drawn: None, each as a whole, so that the
+        rates are those of users and a user's sum is clipped; else example by example, at most so many of one user.
     """
 
     phases: tuple[Phase, ...]
@@ -78,15 +98,17 @@ class Plan:
     examples: int | None = None
     batch_size: float | None = None
     derivation: tuple[tuple[str, str], ...] = ()
+    max_per_user: int | None = None
 
     def __post_init__(self) -> None:
         if not self.phases:
             raise PlanError("phases=() is empty: a plan needs at least one phase. Try Plan.from_rate(...).")
         with Problems() as problems:
-            sizes = {each.sampling.examples for each in self.phases if isinstance(each.sampling, FixedSize)}
-            sizes |= {self.examples} if sizes and self.examples is not None else set()
-            rule = f"n={' and '.join(map(str, sorted(sizes)))}: batches of a fixed size are drawn from one data set."
+            drawn_from = {getattr(each.sampling, "examples", self.examples) for each in self.phases}
+            sizes = sorted(int(n) for n in {self.examples, *drawn_from} if n is not None)  # some schemes hold n
+            rule = f"n={' and '.join(map(str, sizes))}: the phases of a plan draw from one data set."
             problems.require(len(sizes) <= 1, rule)
+            problems.found += unit_problems(self.privacy_unit, self.max_per_user)
             for place, phase in enumerate(self.phases):
                 for name, own, whole in (
                     ("adjacency", phase.adjacency, self.adjacency),
@@ -115,7 +137,8 @@ class Plan:
     @property
     def assumptions(self) -> Assumptions:
         schemes = sorted({phase.sampling.assumption for phase in self.phases})
-        return Assumptions(" and ".join(schemes), self.adjacency.name, self.privacy_unit)
+        unit = unit_words(self.privacy_unit, self.max_per_user)
+        return Assumptions(" and ".join(schemes), self.adjacency.name, unit)
 
     @property
     def steps(self) -> int:
@@ -135,6 +158,15 @@ class Plan:
     def origin(self, quantity: str) -> str | None:
         return dict(self.derivation).get(quantity)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: each phase with its settings, where they come from, and what is assumed."""
+        rows = []
+        for place, phase in enumerate(self.phases):
+            at = "" if len(self.phases) == 1 else f"phases[{place}]."
+            told: dict[str, object] = {**phase.settings, "steps": phase.steps}
+            rows += [(f"{at}{name}", show(value), self.origin(f"{at}{name}") or "") for name, value in told.items()]
+        return notebook.table("plan", [*rows, ("assumes", self.assumptions, "")])
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -142,6 +174,7 @@ class Settings:
 
     The sample rate comes from sample_rate or from batch_size / examples; the steps from steps or from epochs.
     sample_rate may be a Fraction, so that 1/79 stays exact where epochs become steps.
+    sampling names the scheme, scheme_options are what it takes besides (`sampling.CHOICES`).
     Saying one thing twice is allowed when both agree. `dataclasses.replace(settings, batch_size=b).plan()`
     is the function of one unknown that every solver searches.
     """
@@ -154,6 +187,9 @@ class Settings:
     epochs: float | None = None
     sampling: str = Poisson.kind
     adjacency: Adjacency = ADD_REMOVE
+    scheme_options: tuple[tuple[str, OptionValue], ...] = ()
+    unit: str = "example"
+    max_per_user: int | None = None
 
     def plan(self) -> Plan:
         """The plan these settings describe.
@@ -165,37 +201,51 @@ class Settings:
             self._check_complete(problems)
             if ranges_hold:
                 self._check_agreement(problems)
+        if why := refusal(self.sampling):
+            raise NotApplicable(why)
         rate, rate_origin = self._rate()
         steps, steps_origin = self._steps(rate)
         derivation = {"sample_rate": rate_origin, "steps": steps_origin}
         assert self.noise_multiplier is not None  # _check_complete has made sure
         return Plan(
-            phases=(Phase(Gaussian(self.noise_multiplier), self._scheme(rate), steps),),
+            phases=(Phase(Gaussian(self.noise_multiplier), self._choice.make(self._said(rate)), steps),),
             adjacency=self.adjacency,
+            privacy_unit=self.unit,
+            max_per_user=self.max_per_user,
             examples=self.examples,
             batch_size=self.batch_size,
             derivation=tuple((name, text) for name, text in derivation.items() if text),
         )
 
-    def _scheme(self, rate: Fraction) -> Sampling:
-        if self.sampling == FixedSize.kind:
-            assert self.examples is not None  # _check_complete has made sure
-            return FixedSize(int(rate * self.examples), self.examples)
-        return Poisson(float(rate))
+    def before(self, phases: tuple[Phase, ...]) -> Plan:
+        """Phases that ran before such a run, alone, for the same neighbours and the same unit."""
+        return Plan(phases, self.adjacency, self.unit, max_per_user=self.max_per_user)
+
+    @property
+    def _choice(self) -> Choice:
+        """The scheme that was asked for; of a name that is none, which is among the problems, Poisson sampling."""
+        return CHOICES.get(self.sampling, CHOICES[Poisson.kind])
+
+    def _said(self, rate: float | Fraction | None) -> Said:
+        batch = None if self.batch_size is None else _exact(self.batch_size)
+        options = self._choice.complete(dict(self.scheme_options))
+        return Said(None if rate is None else _exact(rate), self.examples, batch, options)
 
     @property
     def exact_rate(self) -> Fraction:
         """The sample rate without rounding, of settings that give one."""
         return self._rate()[0]
 
-    def with_(self, **changes: float | Fraction | str | Adjacency | None) -> "Settings":
+    def with_(
+        self, **changes: float | Fraction | str | Adjacency | tuple[tuple[str, OptionValue], ...] | None
+    ) -> "Settings":
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
     @property
     def _open_rate(self) -> bool:
         """Whether nothing says how much of the data a step draws."""
         by_batch = self.batch_size is not None and self.examples is not None
-        return self.sample_rate is None and not by_batch and self.sampling != FULL_BATCH
+        return self.sample_rate is None and not by_batch and self._choice.only_rate is None
 
     def _check_ranges(self, problems: Problems) -> bool:
         if self.noise_multiplier is not None:
@@ -204,6 +254,9 @@ class Settings:
                 self.noise_multiplier,
                 try_="Without noise epsilon is infinite; values between 0.5 and 10 are common (--sigma).",
             )
+        if self.unit not in UNITS:
+            problems.add(f"unit={self.unit} is not one of: {', '.join(UNITS)}.")
+        problems.found += unit_problems(self.unit, self.max_per_user)
         before = len(problems.found)  # the rest can contradict each other whatever the noise is
         if self.sample_rate is not None:
             problems.probability("q", self.sample_rate, try_="The sample rate is the expected batch divided by n.")
@@ -215,14 +268,17 @@ class Settings:
             problems.positive("batch", self.batch_size, try_="It is the expected number of examples per step.")
         if self.epochs is not None:
             problems.positive("epochs", self.epochs, try_="It is the expected number of passes over the data.")
+        try:
+            options = dict(self.scheme_options)
+            choice = chosen(Poisson.kind if refusal(self.sampling) else self.sampling)
+            problems.found += [*choice.foreign(options, CHOICES), *choice.own_problems(options)]
+        except PlanError as error:
+            problems.found += error.problems
         return len(problems.found) == before
 
     def _check_complete(self, problems: Problems) -> None:
-        if self.sampling == FixedSize.kind and self.examples is None:
-            problems.add("n is missing: batches of a fixed size are drawn from n examples. Give --n.")
-        known = ", ".join(SAMPLINGS)
-        hint = did_you_mean(self.sampling, SAMPLINGS)
-        problems.require(self.sampling in SAMPLINGS, f"sampling={self.sampling} is not one of: {known}.{hint}")
+        if self._choice.needs_examples and self.examples is None:
+            problems.add(f"n is missing: {self._choice.needs_examples}. Give --n.")
         if self.noise_multiplier is None:
             problems.add("sigma is missing: give --sigma, or let `dpplan solve` find it from a target epsilon.")
         if self._open_rate:
@@ -234,14 +290,6 @@ class Settings:
 
     def _check_agreement(self, problems: Problems) -> None:
         n, batch = self.examples, self.batch_size
-        if self.sampling == FULL_BATCH:
-            advice = "Leave it out, or draw otherwise."
-            if self.sample_rate not in (None, 1):
-                problems.add(
-                    f"q={show(self.sample_rate)} is not 1, and --sampling full-batch takes everything. {advice}"
-                )
-            if batch is not None and batch != n:
-                problems.add(f"batch={show(batch)} is not n, and --sampling full-batch takes everything. {advice}")
         if n is not None and batch is not None:
             ratio = _exact(batch) / n
             if ratio > 1:
@@ -249,21 +297,21 @@ class Settings:
                     f"batch={show(batch)} exceeds n={show(n)}: the sample rate would be {float(ratio):.4g}. "
                     "Lower --batch or check --n."
                 )
-            elif self.sampling == FixedSize.kind and _exact(batch).denominator != 1:
-                problems.add(f"batch={show(batch)} is not whole, and --sampling fixed-size draws whole batches.")
-            elif self.sample_rate is not None and not math.isclose(ratio, self.sample_rate, rel_tol=1e-9):
+            elif found := self._choice.problems(self._said(self.sample_rate)):
+                problems.found += found
+            elif self.sample_rate is not None and not math.isclose(self._rate()[0], self.sample_rate, rel_tol=1e-9):
+                rate, words = self._rate()
+                formula = re.sub("[{}]", "", self._choice.rate_words)
                 problems.add(
-                    f"q={show(self.sample_rate)} contradicts batch / n = {show(batch)} / {show(n)} = "
-                    f"{float(ratio):.6g}. Leave out one of --q, --batch, --n."
+                    f"q={show(self.sample_rate)} contradicts {formula} = {words} = {float(rate):.6g}. "
+                    "Leave out one of --q, --batch, --n."
                 )
-        elif self.sampling == FixedSize.kind and n is not None and self.sample_rate is not None:
-            drawn = _exact(self.sample_rate) * n
-            rule = f"q={show(self.sample_rate)} of n={show(n)} is no whole batch. Give --batch, or another --q."
-            problems.require(drawn.denominator == 1, rule)
+        else:
+            problems.found += self._choice.problems(self._said(self.sample_rate))
         complete = self.sample_rate is not None or (n is not None and batch is not None)
         if self.steps is not None and self.epochs is not None and complete:
             rate, _ = self._rate()
-            steps = Poisson.steps(_exact(self.epochs), rate)
+            steps, _ = self._of_epochs(rate)
             if steps != self.steps:
                 problems.add(
                     f"steps={show(self.steps)} contradicts epochs={show(self.epochs)}, which is {steps} steps "
@@ -272,25 +320,33 @@ class Settings:
 
     def _rate(self) -> tuple[Fraction, str | None]:
         """The sample rate as an exact fraction, and where it comes from when it was computed."""
-        if self.examples is not None and self.batch_size is not None:
-            rate = Poisson.rate(_exact(self.batch_size), self.examples)
-            return rate, f"{show(self.batch_size)} / {show(self.examples)}"
+        choice, said = self._choice, self._said(None)
+        if said.share is not None:
+            words = choice.rate_words.format(batch=show(self.batch_size), n=show(self.examples), **said.options)
+            return choice.rate(said.share, said.options), words
         if self.sample_rate is None:
             return Fraction(1), "every example in every batch"
         origin = show(self.sample_rate) if isinstance(self.sample_rate, Fraction) else None
         return _exact(self.sample_rate), origin
 
     def _steps(self, rate: Fraction) -> tuple[int, str | None]:
-        if self.steps is not None:
-            return int(self.steps), None
+        return (int(self.steps), None) if self.steps is not None else self._of_epochs(rate)
+
+    def _of_epochs(self, rate: Fraction) -> tuple[int, str]:
+        """The steps of so many epochs, and how they were computed."""
         assert self.epochs is not None
-        steps = Poisson.steps(_exact(self.epochs), rate)
-        if self.examples is not None and self.batch_size is not None:
-            return steps, f"⌈{show(self.epochs)} epochs × {show(self.examples)} / {show(self.batch_size)}⌉"
-        if self.sample_rate is None:
-            return steps, f"⌈{show(self.epochs)} epochs⌉"
-        rate_shown = f"({self.sample_rate})" if isinstance(self.sample_rate, Fraction) else show(self.sample_rate)
-        return steps, f"⌈{show(self.epochs)} epochs / {rate_shown}⌉"
+        choice, said = self._choice, self._said(rate)
+        steps, epochs = choice.steps(_exact(self.epochs), rate, said.options), show(self.epochs)
+        if choice.steps_words:
+            words = choice.steps_words.format(epochs=epochs, per_epoch=show(1 / rate), **said.options)
+        elif said.share is not None:
+            words = f"⌈{epochs} epochs × {show(self.examples)} / {show(self.batch_size)}⌉"
+        elif self.sample_rate is None:
+            words = f"⌈{epochs} epochs⌉"
+        else:
+            q = f"({self.sample_rate})" if isinstance(self.sample_rate, Fraction) else show(self.sample_rate)
+            words = f"⌈{epochs} epochs / {q}⌉"
+        return steps, words
 
 
 def _exact(value: float | Fraction) -> Fraction:

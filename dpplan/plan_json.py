@@ -3,7 +3,8 @@
 A plan is an object:
 
     adjacency       "add_remove", "replace_one", "zero_out"
-    privacy_unit    "example"
+    privacy_unit    "example", "user"
+    max_per_user    of a user whose examples are drawn one by one, the most there are; left out otherwise
     examples        n, or null
     batch_size      the expected batch, or null
     derivation      for quantities that were computed, the computation in words
@@ -49,6 +50,7 @@ def plan_to_json(plan: Plan) -> Object:
     return {
         "adjacency": plan.adjacency.name,
         "privacy_unit": plan.privacy_unit,
+        **({} if plan.max_per_user is None else {"max_per_user": plan.max_per_user}),
         "examples": plan.examples,
         "batch_size": plan.batch_size,
         "derivation": dict(plan.derivation),
@@ -87,6 +89,7 @@ def plan_from_json(content: Mapping[str, Any]) -> Plan:
         phases=tuple(phases),
         adjacency=named(str(content.get("adjacency", ADD_REMOVE.name))),
         privacy_unit=str(content.get("privacy_unit", "example")),
+        max_per_user=content.get("max_per_user"),
         examples=content.get("examples"),
         batch_size=content.get("batch_size"),
         derivation=tuple((str(name), str(text)) for name, text in dict(content.get("derivation", {})).items()),
@@ -103,6 +106,8 @@ def _part(problems: Problems, content: Mapping[str, Any], path: str, role: str) 
         return lambda: None
     made = known[kind]
     assert is_dataclass(made)
+    if role == "sampling":
+        problems.found += [f"{path}.{sentence}" for sentence in sampling.foreign_options(kind, content)]
     types, settings = typing.get_type_hints(made), dict[str, Any]()
     for field in fields(made):
         if field.init and (field.name in content or field.default is MISSING):
@@ -126,7 +131,7 @@ def _is_of(value: object, annotation: Any) -> bool:
 
 def _is_finite(value: object) -> bool:
     try:
-        return is_number(value) and math.isfinite(typing.cast(float, value))
+        return is_number(value) and math.isfinite(value)
     except OverflowError:  # a whole number of hundreds of digits
         return False
 

@@ -8,6 +8,8 @@ import decimal
 from dpplan.checks import show
 
 MOST = 17  # digits that any float is written with
+# Digits of a printed interval: one more than a headline, and what certified ends still differ in.
+FEWEST_OF_ENDS, MOST_OF_ENDS = 7, 12
 
 
 def up(value: float | None, digits: int = 6) -> str:
@@ -48,6 +50,13 @@ def up_apart(one: float | None, other: float | None, digits: int = 6) -> tuple[s
     """Both rounded up, with the digits it takes to tell them apart; equal ones at so many digits."""
     pairs = ((up(one, count), up(other, count)) for count in range(digits, MOST + 1))
     return next((pair for pair in pairs if pair[0] != pair[1]), (up(one, digits), up(other, digits)))
+
+
+def ends(lower: float, upper: float) -> tuple[str, str]:
+    """Both rounded outward, with the digits it takes to tell them apart (7 to 12)."""
+    told = (digits for digits in range(FEWEST_OF_ENDS, MOST_OF_ENDS) if f"{lower:.{digits}g}" != f"{upper:.{digits}g}")
+    digits = next(told, MOST_OF_ENDS)
+    return down(lower, digits), up(upper, digits)
 
 
 def _rounded(value: float | None, digits: int, rounding: str) -> str:

@@ -9,7 +9,6 @@ intervals may differ in the digits that another processor rounds differently.
 """
 
 import contextlib
-import dataclasses
 import doctest
 import io
 import math
@@ -26,9 +25,7 @@ from pathlib import Path
 import click
 
 from dpplan import __main__ as program
-from dpplan import accounting
 from dpplan.commands.shared.lazy_group import LazyGroup
-from dpplan.recipe import Data, Model, Privacy, Runtime, Training
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -186,16 +183,8 @@ def commands() -> dict[str, click.Command]:
 
 def lists() -> dict[str, list[list[str]]]:
     """Heading -> the rows that its table must have: what there is, in the order there is."""
-    kinds = (Privacy, Data, Model, Training, Runtime)
     return {
         "Commands": [[f"`{name}`", str(command.short_help)] for name, command in commands().items()],
-        "Accountants": [
-            [f"`{each.name}`", each.caption, each.guarantee, each.use, each.source]
-            for each in map(accounting.describe, accounting.ACCOUNTANTS)
-        ],
-        "Recipes": [
-            [f"`{block.title}`", " ".join(f"`{field.name}`" for field in dataclasses.fields(block))] for block in kinds
-        ],
     }
 
 

@@ -15,13 +15,14 @@ from typing import Any, ClassVar
 import pytest
 from mpmath import mp, mpf
 
-from dpplan import accounting, compare, mechanism, sampling
+from dpplan import accounting, compare, lint, mechanism, sampling
 from dpplan.accounting import ACCOUNTANTS, Guarantee, pairs
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import Gaussian
-from dpplan.plan import Phase, Plan
+from dpplan.plan import Delta, Phase, Plan, Settings
 from dpplan.plan_json import plan_from_json
+from dpplan.render import check as render_check
 from dpplan.render import to_json
 from dpplan.render.plan_rows import plan_rows
 from dpplan.sampling import Binomial, Poisson
@@ -127,6 +128,29 @@ def test_toys_are_shown_and_stored_like_everything_else(toys: dict[str, Any]) ->
     for line in ("noise scale        2", "sample rate        0.25", "chance             0.5", "after a public coin"):
         assert line in shown
     assert "noise scale = 2" in "\n".join(plan_rows(Plan(plan.phases * 2)))
+
+
+def test_a_toy_rule_is_listed_explained_and_applied(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_round(run: lint.LintContext) -> Iterator[lint.Remark]:
+        """The noise is a whole number, which looks like a guess.
+
+        Nobody calibrates to one.
+        """
+        if run.settings.noise_multiplier == 2.0:
+            yield lint.Remark(
+                lint.Severity.NOTE, run.where("noise_multiplier"), "sigma=2 is round.", "Try --sigma 2.1."
+            )
+
+    monkeypatch.setattr(lint, "RULES", {**lint.RULES, "DP999": too_round})
+    settings = Settings(noise_multiplier=2.0, sample_rate=0.01, steps=10)
+    run = lint.LintContext(settings=settings, plan=settings.plan(), delta=Delta(1e-6))
+    findings = lint.check(run)
+    assert [(one.code, one.where) for one in findings if one.code == "DP999"] == [("DP999", "--sigma")]
+    assert "DP999  The noise is a whole number, which looks like a guess." in list(render_check.rules())
+    assert list(render_check.explanation("DP999"))[-1] == "Nobody calibrates to one."
+    (shown,) = (one for one in render_check.document(run, findings, False)["findings"] if one["code"] == "DP999")
+    assert (shown["rule"], shown["fix"]) == ("too-round", "Try --sigma 2.1.")
+    assert lint.check(run, {"DP999": "it was measured"})[-1].silenced == "it was measured"
 
 
 def laplace_delta(scale: float, steps: int, epsilon: float) -> mpf:

@@ -25,15 +25,17 @@ PEERS = frozenset({"solve", "compare", "frontier", "risk", "lint", "curve", "plo
 LAYERS = (
     {"errors"},
     {"checks", "durable_files"},
-    {"rounding", "processes"},
+    {"rounding", "processes", "notebook"},
     {"quantities", "adjacency", "mechanism"},
     {"sampling"},
     {"plan"},
     {"plan_json"},
     {"accounting"},
+    {"cost"},
     PEERS,
     {"audit"},
-    {"render", "recipe"},
+    {"recipe"},
+    {"render"},
     {"train"},
     {"commands"},
     {"__main__"},
@@ -57,6 +59,10 @@ ROOMS = {
         {"model_trial", "floating_point_trial"},
         {"engine_choice"},
     ),
+    "dpplan.sampling": (
+        {"scheme", "loaders"},
+        {"poisson", "fixed_size", "truncated_poisson", "cyclic_poisson", "shuffle", "balls_in_bins"},
+    ),
     "dpplan.lint": ({"finding", "prior_runs"}, {"context"}, {"rules"}),
 }
 # Package -> the only places that may import it. A place ending in a dot is a whole package.
@@ -77,8 +83,19 @@ OUTSIDE = {
 DISTRIBUTIONS = {"yaml": "pyyaml", "sklearn": "scikit-learn", "flint": "python-flint", "PIL": "pillow"}
 HEAVY = {"torch", "yaml", "rich", "click", "scipy", "numpy", "matplotlib"}
 TOP = {"pyproject.toml", "Makefile", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md",
+       "SECURITY.md", "CITATION.cff", ".pre-commit-config.yaml",
        "dpplan", "tests", "recipes", ".ci", ".gitignore", ".github"}  # fmt: skip
 EMPTY_NAMES = {"utils", "util", "common", "helpers", "helper", "core", "base", "misc"}
+# Names that nothing in the package mentions: what Python, click or pickle call, and what the README offers in Python.
+CALLED_FROM_OUTSIDE = {
+    "format_commands", "get_command", "list_commands",  # click.Group
+    "writable",  # io.RawIOBase
+    "find_class",  # pickle.Unpickler
+    "_repr_html_",  # IPython and Jupyter
+    "from_training",  # the README's way to a plan
+    "plan_from_json",  # what plan_to_json wrote, read by whoever stored it
+    "proven_width",  # of a Bound: for who asks how tight it is
+}  # fmt: skip
 MOST_LINES, MOST_FUNCTION_LINES, MOST_PARAMETERS = 400, 60, 7
 
 
@@ -122,10 +139,10 @@ def imports(module: str) -> Iterator[Import]:
 
 
 def inner() -> Iterator[tuple[str, Import]]:
-    """Imports of one module of dpplan by another. The package itself holds a version and no more."""
+    """Imports of one module of dpplan by another. The package itself has a test of its own."""
     for module in modules():
         for found in imports(module):
-            if found.target.startswith("dpplan."):
+            if module != "dpplan" and found.target.startswith("dpplan."):
                 yield module, found
 
 
@@ -199,7 +216,13 @@ def test_numerics_know_nothing_of_what_they_serve() -> None:
 
 
 def test_the_package_itself_imports_none_of_its_modules() -> None:
-    assert [found.target for found in imports("dpplan")] == ["importlib", "types"]
+    """But for types: checkers have to see what `epsilon` and `delta` are."""
+    assert [found.target for found in imports("dpplan") if found.target != "typing"] == [
+        "importlib", "dpplan.cost", "dpplan.cost",
+    ]  # fmt: skip
+    (typed,) = [node for node in tree("dpplan").body if isinstance(node, ast.If)]
+    assert ast.unparse(typed.test) == "TYPE_CHECKING"
+    assert loaded_by("import dpplan", whole=True) & {name for name in modules() if name != "dpplan"} == set()
 
 
 def test_no_imports_go_in_a_circle() -> None:
@@ -295,6 +318,89 @@ def test_names_say_what_is_inside() -> None:
     assert empty + repeated == []
 
 
+def test_no_two_classes_share_a_name() -> None:
+    """So that a search for a name finds one thing. Private ones too: a traceback names them without their module."""
+    places = defaultdict(list)
+    for module in modules():
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(where(module, node.lineno))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_every_module_with_logic_is_imported_by_a_test() -> None:
+    """By name, and not through the package that gathers it: so that a later change fails where it is wrong."""
+    imported = set()
+    for path in tracked():
+        if path.parts[0] == "tests" and path.name.startswith("test_"):
+            for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Import):
+                    imported.update(alias.name for alias in node.names)
+                elif isinstance(node, ast.ImportFrom):
+                    imported.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
+    logic = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    with_logic = {module for module in modules() if any(isinstance(node, logic) for node in ast.walk(tree(module)))}
+    assert sorted(with_logic - imported) == []
+
+
+def test_what_is_defined_is_used() -> None:
+    """By the package itself: what only tests call is no part of what they test."""
+    used = set(CALLED_FROM_OUTSIDE)
+    for module in modules():
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                used.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                used.add(node.attr)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                used.update(node.value.replace(".", " ").split())  # a type in quotes, __all__, getattr
+    wrong = []
+    for module in modules():
+        for node in [*tree(module).body, *(part for part in ast.walk(tree(module)) if isinstance(part, ast.ClassDef))]:
+            for name, line in defined(node):
+                if name not in used and not name.endswith("__"):
+                    wrong.append(f"{where(module, line)} {name}")
+    assert wrong == []
+
+
+def defined(node: ast.stmt | ast.ClassDef) -> Iterator[tuple[str, int]]:
+    """What a statement of a module defines, and what is defined in a class: functions, classes, fields, constants."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        yield node.name, node.lineno
+    if isinstance(node, ast.Assign):
+        yield from ((target.id, node.lineno) for target in node.targets if isinstance(target, ast.Name))
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        yield node.target.id, node.lineno
+    if isinstance(node, ast.ClassDef):
+        for inside in node.body:
+            if not isinstance(inside, ast.ClassDef):
+                yield from defined(inside)
+
+
+def test_outward_rounding_is_written_as_such() -> None:
+    """x * (1 + 1e-12) does not say which side is safe, nor what the size stands for: outward.up(x, outward.SERIES)."""
+    wrong = [
+        where(module, node.lineno)
+        for module in modules()
+        if module.startswith("dpplan.accounting.") and module != "dpplan.accounting.numerics.outward"
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div)
+        if any(is_rounding_factor(factor) for factor in (node.left, node.right))
+    ]
+    assert wrong == []
+
+
+def is_rounding_factor(node: ast.expr) -> bool:
+    """1 ± (something with a literal below 1e-6 in it)."""
+    if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)):
+        return False
+    one = isinstance(node.left, ast.Constant) and node.left.value == 1
+    return one and any(
+        isinstance(part, ast.Constant) and isinstance(part.value, float) and 0 < part.value < 1e-6
+        for part in ast.walk(node.right)
+    )
+
+
 def test_the_top_level_holds_what_was_agreed() -> None:
     assert {path.parts[0] for path in tracked()} - TOP == set()
 
@@ -317,20 +423,21 @@ def tracked() -> list[Path]:
     return [Path(line) for line in listed if (ROOT / line).exists()]
 
 
-def loaded_by(statement: str) -> set[str]:
-    """The top-level modules that Python has loaded after this statement."""
+def loaded_by(statement: str, whole: bool = False) -> set[str]:
+    """The top-level modules that Python has loaded after this statement; all modules where their whole names are asked
+    for."""
     script = f"import sys\n{statement}\nprint(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, check=True, text=True, timeout=60, encoding="utf-8"
     )
-    return {name.split(".")[0] for name in done.stdout.split()}
+    return {name if whole else name.split(".")[0] for name in done.stdout.split()}
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     assert loaded_by("import dpplan") & HEAVY == set()
 
 
-@pytest.mark.parametrize("module", ["plan", "accounting", "solve", "compare", "recipe"])
+@pytest.mark.parametrize("module", ["plan", "accounting", "cost", "solve", "compare", "recipe"])
 def test_planning_never_loads_a_trainer_or_a_screen(module: str) -> None:
     assert loaded_by(f"import dpplan.{module}") & (HEAVY - {"numpy"}) == set()
 

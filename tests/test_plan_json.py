@@ -60,7 +60,7 @@ def test_a_file_that_names_no_kind_is_of_the_version_that_knew_one() -> None:
     ("changes", "said"),
     [
         ({"mechanism": "gausian"}, "phase.mechanism=gausian is not one of: gaussian. Did you mean 'gaussian'?"),
-        ({"sampling": ["poisson"]}, "phase.sampling=['poisson'] is not one of: poisson, fixed-size."),
+        ({"sampling": ["poisson"]}, "phase.sampling=['poisson'] is not one of: poisson, "),
         ({"noise_multiplier": "1.1"}, "phase.noise_multiplier is '1.1', which does not belong there."),
         ({"noise_multiplier": None}, "phase.noise_multiplier is missing."),
         ({"sample_rate": True}, "phase.sample_rate is 'True', which does not belong there."),

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from dpplan.errors import NotApplicable, PlanError
-from dpplan.sampling import SCHEMES, Binomial, Poisson
+from dpplan.sampling import CHOICES, SCHEMES, Binomial, Choice, Option, Poisson
 
 
 @pytest.mark.parametrize("steps_in_epoch", [1, 3, 49, 93, 107, 1000])
@@ -19,9 +19,10 @@ def test_an_epoch_of_k_steps_ends_with_step_k(steps_in_epoch: int) -> None:
 
 
 def test_steps_of_an_epoch_round_up_and_never_from_binary_rounding() -> None:
-    assert Poisson.steps(Fraction(60), Poisson.rate(Fraction(256), 60_000)) == 14_063
-    assert Poisson.steps(Fraction(3), Fraction(1, 10)) == 30
-    assert Poisson.steps(Fraction(3), Fraction("0.1")) == 30
+    steps = CHOICES["poisson"].steps
+    assert steps(Fraction(60), Fraction(256, 60_000), {}) == 14_063
+    assert steps(Fraction(3), Fraction(1, 10), {}) == 30
+    assert steps(Fraction(3), Fraction("0.1"), {}) == 30
 
 
 @pytest.mark.parametrize(("n", "q"), [(1437, 0.1), (5, 1.0), (60_000, 256 / 60_000), (3, 1e-9)])
@@ -51,3 +52,27 @@ def test_a_subclass_is_not_the_scheme() -> None:
     with pytest.raises(NotApplicable, match="sampling=Cut is not"):
         Poisson.of(Cut(0.5))
     assert SCHEMES["poisson"] is Poisson
+
+
+CAPPED = Choice("capped", "cut", lambda said: Poisson(0.5), (Option("cap", "the most examples of a batch"),))
+ORDERED = Choice(
+    "ordered", "in order", lambda said: Poisson(0.5), (Option("order", "when", ("fresh", "once"), "fresh"),)
+)
+BOTH = {each.name: each for each in (CAPPED, ORDERED)}
+
+
+def test_an_option_of_another_scheme_is_refused_by_the_name_of_that_scheme() -> None:
+    (said,) = ORDERED.foreign({"cap": 300, "order": "once"}, BOTH)
+    assert said == (
+        "cap=300 is an option of capped, and the sampling is ordered. Leave out --cap, or draw by --sampling capped."
+    )
+    assert CAPPED.foreign({"cap": 300}, BOTH) == []
+
+
+def test_options_of_a_scheme_are_checked_and_have_their_defaults() -> None:
+    assert CAPPED.own_problems({}) == ["cap is missing: capped needs the most examples of a batch. Give --cap."]
+    (said,) = CAPPED.own_problems({"cap": 2.5})
+    assert said.startswith("cap=2.5 is not a whole number")
+    (said,) = ORDERED.own_problems({"order": "onse"})
+    assert said == "order=onse is not one of: fresh, once. Did you mean 'once'?"
+    assert ORDERED.own_problems({}) == [] and ORDERED.complete({}) == {"order": "fresh"}

@@ -10,6 +10,7 @@ theorem for a plan raises NotApplicable instead of guessing.
 
 import functools
 import importlib
+from dataclasses import replace
 from typing import Protocol, cast
 
 from dpplan.accounting.bound import Bound, Guarantee
@@ -79,14 +80,14 @@ def epsilon(plan: Plan, delta: float, accountant: str = "exact", **options: obje
     """The epsilon that `plan` spends at `delta` (in (0, 1))."""
     with Problems() as problems:
         problems.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
-    return _load(accountant).epsilon(plan, float(delta), **options)
+    return replace(_load(accountant).epsilon(plan, float(delta), **options), at=float(delta))
 
 
 def delta(plan: Plan, epsilon: float, accountant: str = "exact", **options: object) -> Bound:
     """The delta that `plan` spends at `epsilon` (>= 0)."""
     with Problems() as problems:
         problems.at_least("epsilon", epsilon, 0.0, try_="Epsilon counts nats of privacy loss (--eps).")
-    return _load(accountant).delta(plan, float(epsilon), **options)
+    return replace(_load(accountant).delta(plan, float(epsilon), **options), at=float(epsilon))
 
 
 _load = accountant  # epsilon() and delta() name their keyword `accountant`, which hides the function

@@ -40,9 +40,14 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "mixture (1 - q) N(0, σ²) + q N(1, σ²) from N(0, σ²), in either direction. Fixed-size batches under "
         "add/remove have this pair at σ/2. Replace-one has N(1, σ²) and N(-1, σ²) in the two mixtures under Poisson "
         "sampling (derived where the code has it), and under fixed-size batches the first pair at σ/2 mirrored, from "
-        "above only.",
+        "above only; so, too, where a record is zeroed out. Batches that are cut are a mixture over whether others "
+        "fill them, from above. Groups that take turns have the pair of their turns. Shuffled batches have one "
+        "Gaussian step an epoch from above, and from below what the largest output of an epoch tells. A user with at "
+        "most K examples has the mixture of N(j, σ²) over how many are drawn. Where each example joins one of T steps, "
+        "it is the mixture of T normal laws whose means are the unit vectors, from N(0, σ²) in T dimensions.",
         "Mironov, Talwar, Zhang 2019, arXiv:1908.10530, Thm 4; Zhu, Dong, Wang 2022, arXiv:2106.08567, Thm 11; Balle, "
-        "Barthe, Gaboardi 2018, arXiv:1807.01647, Thm 9; accounting/pairs",
+        "Barthe, Gaboardi 2018, arXiv:1807.01647, Thm 9; Chua et al. 2024, arXiv:2403.17673; Charles et al. "
+        "2024, arXiv:2407.07737; accounting/pairs",
     ),
     Assumption(
         "adaptive composition",
@@ -126,8 +131,11 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "At every step each example joins the batch by a coin of its own with chance exactly q, independently of all "
         "other examples and steps, and who joined is not released; gaps drawn with the law of such coins are as good. "
         "What the finite bits of a generator make of q is left out. With --sampling fixed-size every batch is instead "
-        "a subset of exactly that size, all alike, drawn anew and independently. Shuffling, dropping or repeating "
-        "examples to fill a batch, and truncated batches are not covered.",
+        "a subset of exactly that size, all alike, drawn anew and independently; the other schemes draw as "
+        "`dpplan help sampling` says, and their figures name them. Shuffling under a figure for Poisson sampling, "
+        "and dropping or repeating examples to fill a batch, are not covered. "
+        "Of users that are drawn whole, q is their rate; with at most K examples each, no user has more, "
+        "and which are kept does not depend on anything but that user's own.",
         "`dpplan train` does it and tests its batch sizes; `dpplan check --loader` tells of others",
     ),
     Assumption(

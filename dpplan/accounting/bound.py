@@ -4,16 +4,23 @@ import enum
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
+from dpplan import notebook
 from dpplan.accounting.numerics import outward
+from dpplan.checks import show
 from dpplan.plan import Assumptions
+from dpplan.rounding import down, ends, up
 
 Quantity = Literal["epsilon", "delta"]
 # What every certified interval is widened by at either end, relative, on top of what was proven: nobody signs the
 # tenth digit, and a width of 1e-13 would stake the claim on the last rounding that nobody thought of. Ball arithmetic
 # (accounting/exact/prove) does without it.
 FLOOR = 1e-9
+SYMBOLS = {"epsilon": "ε", "delta": "δ"}
+# Below this relative width an interval settles the six digits of a headline, and "=" is the truth.
+_SETTLED = 1e-5
 
 
 class Guarantee(enum.StrEnum):
@@ -25,6 +32,17 @@ class Guarantee(enum.StrEnum):
     ESTIMATE = "estimate"  # nothing is proven
 
 
+# What each promises, in a sentence for whoever reads one figure.
+PROMISES: Mapping[Guarantee, str] = MappingProxyType(
+    {
+        Guarantee.CERTIFIED: "lower ≤ truth ≤ upper: both ends are proven",
+        Guarantee.UPPER: "truth ≤ upper: safe to claim, and may be far too large",
+        Guarantee.LOWER: "lower ≤ truth: what a plan cannot do; never a claim of privacy",
+        Guarantee.ESTIMATE: "nothing is proven: the truth may be larger",
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
     """What one accountant says about one epsilon or delta.
@@ -33,6 +51,7 @@ class Bound:
     estimate: a value with no proof; only an ESTIMATE has one.
     why: a sentence on how the figure came about, or on what limits it.
     details: what the accountant chose on the way (orders, splits, error terms), for --explain and --json.
+    at: where the figure holds, the delta of an epsilon or the epsilon of a delta, where that is known. Not compared.
     """
 
     quantity: Quantity
@@ -44,6 +63,7 @@ class Bound:
     why: str = ""
     estimate: float | None = None
     details: Mapping[str, object] = field(default_factory=dict)
+    at: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         needs = {
@@ -86,13 +106,36 @@ class Bound:
         lower, upper = self.proven
         return (upper - lower) / upper if upper > 0 else 0.0
 
+    @property
+    def relation(self) -> str:
+        """What stands between the quantity and the figure to state: "=" only where six digits are settled."""
+        if self.guarantee is Guarantee.CERTIFIED:
+            return "=" if self.relative_width is not None and self.relative_width <= _SETTLED else "≤"
+        return {Guarantee.UPPER: "≤", Guarantee.LOWER: "≥", Guarantee.ESTIMATE: "≈"}[self.guarantee]
+
+    @property
+    def headline(self) -> str:
+        """The figure at six digits, rounded to the safe side, and where it holds: ε = 2.38169 at δ = 1e-05."""
+        figure = down(self.lower) if self.guarantee is Guarantee.LOWER else up(self.value)
+        stated = f"{SYMBOLS[self.quantity]} {self.relation} {figure}"
+        other = SYMBOLS["delta" if self.quantity == "epsilon" else "epsilon"]
+        return stated if self.at is None else f"{stated} at {other} = {show(self.at)}"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the figure, its guarantee, and what it takes for granted."""
+        proven = PROMISES[self.guarantee]
+        if self.lower is not None and self.upper is not None:
+            left, right = ends(self.lower, self.upper)
+            proven = f"{left} ≤ {SYMBOLS[self.quantity]} ≤ {right}"
+        rows = [(str(self.guarantee), proven), ("assumes", self.assumptions), ("accountant", self.accountant)]
+        return notebook.table(self.headline, rows)
+
     def __str__(self) -> str:
-        symbol = "ε" if self.quantity == "epsilon" else "δ"
+        symbol = SYMBOLS[self.quantity]
         # Every digit: a rounded upper bound could claim more than was proven.
         if self.guarantee is Guarantee.CERTIFIED:
             return f"{self.lower!r} ≤ {symbol} ≤ {self.upper!r} (certified; {self.assumptions})"
-        relation = {Guarantee.UPPER: "≤", Guarantee.LOWER: "≥", Guarantee.ESTIMATE: "≈"}[self.guarantee]
-        return f"{symbol} {relation} {self.value!r} ({self.guarantee}; {self.assumptions})"
+        return f"{symbol} {self.relation} {self.value!r} ({self.guarantee}; {self.assumptions})"
 
 
 def widened(quantity: Quantity, lower: float, upper: float) -> tuple[float, float]:

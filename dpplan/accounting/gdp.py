@@ -37,7 +37,7 @@ DESCRIPTION = Description(
 )
 
 
-class Interval(NamedTuple):
+class ProvenEnds(NamedTuple):
     """Two proven ends: lower <= truth <= upper."""
 
     lower: float
@@ -54,7 +54,7 @@ def epsilon(plan: Plan, delta: float) -> Bound:
     if _unsampled(steps):
         mu = _exact_mu(steps)
         lower, upper = epsilon_interval(mu.lower, delta).lower, epsilon_interval(mu.upper, delta).upper
-        return _certified("epsilon", Interval(lower, upper), plan, mu)
+        return _certified("epsilon", ProvenEnds(lower, upper), plan, mu)
     mu_limit = _limit_mu(steps)
     return _estimate("epsilon", gaussian_epsilon(mu_limit, delta), plan, mu_limit)
 
@@ -68,7 +68,7 @@ def delta(plan: Plan, epsilon: float) -> Bound:
     if _unsampled(steps):
         mu = _exact_mu(steps)
         lower, upper = delta_interval(mu.lower, epsilon).lower, delta_interval(mu.upper, epsilon).upper
-        return _certified("delta", Interval(lower, upper), plan, mu)
+        return _certified("delta", ProvenEnds(lower, upper), plan, mu)
     mu_limit = _limit_mu(steps)
     return _estimate("delta", gaussian_delta(mu_limit, epsilon), plan, mu_limit)
 
@@ -127,14 +127,14 @@ def gaussian_epsilon(mu: float, delta: float) -> float:
     return high
 
 
-def epsilon_interval(mu: float, delta: float) -> Interval:
+def epsilon_interval(mu: float, delta: float) -> ProvenEnds:
     """Proven ends around `gaussian_epsilon`: each end was put back into the curve and found to lie outside.
 
     Guarantee: lower <= ε <= upper. The relative width is near 1e-13 at ordinary values.
     """
     middle, target = gaussian_epsilon(mu, delta), math.log(delta)
     if middle == math.inf:
-        return Interval(0.0, math.inf)
+        return ProvenEnds(0.0, math.inf)
     step = 4 * outward.UNIT * (middle + mu) + 2 * _margin(mu, middle) / max(-_log_delta_slope(mu, middle), 1e-300)
     lower, upper = max(middle - step, 0.0), middle + step
     while gaussian_log_delta(mu, upper) + _margin(mu, upper) > target:
@@ -145,18 +145,18 @@ def epsilon_interval(mu: float, delta: float) -> Interval:
         lower = max(lower - step, 0.0)
     if middle == 0 and gaussian_log_delta(mu, 0.0) + _margin(mu, 0.0) <= target:
         upper = 0.0
-    return Interval(lower, upper)
+    return ProvenEnds(lower, upper)
 
 
-def delta_interval(mu: float, epsilon: float) -> Interval:
+def delta_interval(mu: float, epsilon: float) -> ProvenEnds:
     """Proven ends around `gaussian_delta`. Guarantee: lower <= δ <= upper, with 0 < upper <= 1."""
     log_delta, tiny = gaussian_log_delta(mu, epsilon), sys.float_info.min
     if log_delta < -1e4:
-        return Interval(0.0, tiny)
+        return ProvenEnds(0.0, tiny)
     margin = log_delta_margin(mu, epsilon, log_delta)
     lower = outward.down(math.exp(log_delta - margin), outward.FUNCTION)
     upper = outward.up(math.exp(min(log_delta + margin, 0.0)), outward.FUNCTION)
-    return Interval(lower if lower >= tiny else 0.0, min(max(upper, tiny), 1.0))
+    return ProvenEnds(lower if lower >= tiny else 0.0, min(max(upper, tiny), 1.0))
 
 
 # Nodes and weights of the exp-sinh-type rule v = exp(τ − e^{−τ}) for ∫_0^∞ of functions that decay like e^{−v}
@@ -188,10 +188,10 @@ def _unsampled(steps: Sequence[SampledGaussian]) -> bool:
     return all(each.sample_rate == 1 for each in steps)
 
 
-def _exact_mu(steps: Sequence[SampledGaussian]) -> Interval:
+def _exact_mu(steps: Sequence[SampledGaussian]) -> ProvenEnds:
     """μ = sqrt(Σ steps/σ²) of unsampled phases (Dong, Roth and Su 2022, Cor 3.3), rounded both ways."""
     mu = math.hypot(*(math.sqrt(each.steps) / each.noise_multiplier for each in steps))
-    return Interval(outward.down(mu, outward.FEW), outward.up(mu, outward.FEW))
+    return ProvenEnds(outward.down(mu, outward.FEW), outward.up(mu, outward.FEW))
 
 
 def _limit_mu(steps: Sequence[SampledGaussian]) -> float:
@@ -211,7 +211,7 @@ def _limit_mu(steps: Sequence[SampledGaussian]) -> float:
     return math.exp(max(log_mu, -300.0))
 
 
-def _certified(quantity: Literal["epsilon", "delta"], ends: Interval, plan: Plan, mu: Interval) -> Bound:
+def _certified(quantity: Literal["epsilon", "delta"], ends: ProvenEnds, plan: Plan, mu: ProvenEnds) -> Bound:
     why = f"one Gaussian mechanism with μ = {mu.upper:.10g} (Balle and Wang 2018, Thm 8)"
     details = {"mu": mu.upper, "proven": tuple(ends)}
     lower, upper = widened(quantity, ends.lower, ends.upper)

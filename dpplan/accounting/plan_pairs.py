@@ -27,14 +27,14 @@ class SampledGaussian(NamedTuple):
 
 
 def dominating_pairs(plan: Plan, accountant: str) -> tuple[tuple[DominatingPair, int], ...]:
-    """The pair of each phase, with its steps. Raises NotApplicable, with all reasons, where no theorem gives one.
+    """The pairs of each phase, each with how often it counts. Raises NotApplicable with all reasons where none is.
 
     accountant: who asks, for the message.
     """
-    found, reasons = [], dict[str, None]()
+    found, reasons = list[tuple[DominatingPair, int]](), dict[str, None]()
     for phase in plan.phases:
         try:
-            found.append((pairs.of(phase, plan.adjacency, plan.privacy_unit), phase.steps))
+            found += pairs.terms(phase, plan.adjacency, plan.privacy_unit, plan.max_per_user or 1)
         except NotApplicable as refusal:
             reasons |= dict.fromkeys(str(refusal).split("; "))
     if reasons:

@@ -20,12 +20,15 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "compare": "Accountants, theorems or recipes, side by side.",
         "compare accountants": "Every accountant: ε, guarantee, ratio, time.",
         "compare theorems": "Composition theorems as the steps grow.",
+        "compare samplers": "One run under every sampling scheme and neighbour.",
+        "compare units": "What a user with several examples pays, three ways.",
         "compare plans": "Recipes: what differs, and which wins on what.",
         "check": "What is wrong with a plan or a recipe, and the fix.",
         "risk": "What ε means: how often anybody is recognised.",
         "audit": "Whether an attack's scores contradict a plan.",
         "train": "Run a recipe and account for it.",
         "verify": "Whether an old claim stands, and what to publish.",
+        "recipes": "The recipes that come with it, listed and copied.",
         "help": "What a certificate assumes, and other topics.",
     }
 )

@@ -1,6 +1,9 @@
 """dpplan check: what is wrong with a plan or a recipe, and the fix."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +12,14 @@ import click
 from dpplan import accounting, lint
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, named
 from dpplan.checks import Problems, did_you_mean
-from dpplan.commands.shared import output, plan_arguments
+from dpplan.commands.shared import completion, output, plan_arguments
 from dpplan.commands.shared.accountant_option import EXACT
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import parse, resolve
 from dpplan.errors import EXIT_EXCEEDED, PlanError, UsageError
 from dpplan.plan import Plan, Settings
+from dpplan.sampling import CHOICES
 
 HELP = """What is wrong with RECIPE, or with the plan that the options describe, and the fix.
 
@@ -56,7 +60,17 @@ ALL = "all"
     type=click.Choice(["poisson", "shuffle", "fixed"]),
     help="How batches are drawn: independently, by shuffling and cutting, or with a fixed size.",
 )
-@click.option("--cap", type=COUNT, help="The largest batch that the loader lets through.")
+@click.option(
+    "--sampling",
+    type=Name(CHOICES),
+    help="What the figure is for: poisson (when nothing is said) or another scheme, with its options.",
+)
+@plan_arguments.options_of_schemes(besides=("cap",))
+@click.option(
+    "--cap",
+    type=COUNT,
+    help="The largest batch that the loader lets through; with --sampling truncated-poisson, that is accounted for.",
+)
 @click.option("--accumulate", type=COUNT, help="Micro-batches that make one noisy update.")
 @click.option("--views", type=COUNT, help="Augmented views of an example, each clipped by itself.")
 @click.option("--seed", type=COUNT, help="The seed of the noise, where it is fixed.")
@@ -66,9 +80,20 @@ ALL = "all"
     type=FileName(path_type=Path, file_okay=False),
     help="Look in this folder for runs of `dpplan train` on the same examples as RECIPE.",
 )
-@click.option("--silence", multiple=True, metavar='CODE="REASON"', help="Let the findings of a rule pass.")
+@click.option(
+    "--silence",
+    multiple=True,
+    metavar='CODE="REASON"',
+    shell_complete=completion.rules,
+    help="Let the findings of a rule pass.",
+)
 @click.option("--strict", is_flag=True, help="Exit with status 1 on warnings too.")
-@click.option("--explain", metavar="CODE", help="Say at length what a rule looks at, and stop; all lists the rules.")
+@click.option(
+    "--explain",
+    metavar="CODE",
+    shell_complete=completion.rules,
+    help="Say at length what a rule looks at, and stop; all lists the rules.",
+)
 @output.json_option
 def command(
     recipe: Path | None,
@@ -78,116 +103,182 @@ def command(
     strict: bool,
     explain: str | None,
     as_json: bool,
-    **told: Any,
+    **beside: Any,
 ) -> None:
     from dpplan.render import check as render
 
     if explain is not None:
         output.say(render.rules() if explain.lower() == ALL else render.explanation(explain.upper()))
         return
-    problems = _problems(told)
-    silenced: dict[str, str] = {}
-    if recipe is None:
-        run = _of_plan(arguments, delta, told, problems)
-    else:
-        run, silenced = _of_recipe(recipe, arguments, delta, told, problems)
+    beside_plan = BesidePlan(**beside)
+    arguments, beside_plan = _drawn(arguments, beside_plan)
+    request = _request(recipe, arguments, delta, beside_plan)
 
-    findings = lint.check(run, silenced | _reasons(silence))
+    findings = lint.check(request.run, {**request.silenced, **_reasons(silence)})
     failed = bool(lint.failing(findings, strict))
 
     if as_json:
-        output.as_json(render.document(run, findings, failed))
+        output.as_json(render.document(request.run, findings, failed))
     else:
-        output.say(render.report(run, findings, output.paint))
+        output.say(render.report(request.run, findings, output.paint))
     if failed:
         click.get_current_context().exit(EXIT_EXCEEDED)
 
 
-def _of_plan(arguments: PlanArguments, delta: Any, told: dict[str, Any], problems: list[str]) -> lint.LintContext:
-    """The run that the options describe. Raises PlanError with all that no rule reports."""
-    if told["runs"] is not None:
+def _drawn(arguments: PlanArguments, beside: "BesidePlan") -> "tuple[PlanArguments, BesidePlan]":
+    """The run with the scheme that was named. What is not drawn by Poisson sampling is accounted for under the
+    neighbours of the claim."""
+    sampling, options = beside.sampling, beside.scheme_options
+    if sampling is None and not options:
+        return arguments, beside
+    said: dict[str, Any] = {} if sampling is None else {"sampling": sampling}
+    said["scheme_options"] = options
+    if sampling == "truncated-poisson" and beside.cap is not None:
+        said["scheme_options"] = (*options, ("cap", beside.cap))
+        beside = dataclasses.replace(beside, cap=None)
+    if sampling not in (None, "poisson") and beside.adjacency in map(_typed, ADJACENCIES):
+        said["adjacency"] = named(beside.adjacency)
+    return dataclasses.replace(arguments, settings=arguments.settings.with_(**said)), beside
+
+
+def _by_poisson(plan: Plan) -> bool:
+    return all(phase.sampling.kind == "poisson" for phase in plan.phases)
+
+
+def _typed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """A call that makes sense: the run to look at, and what its recipe silences, code -> reason."""
+
+    run: lint.LintContext
+    silenced: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class BesidePlan:
+    """What options tell of a run besides its plan, as typed, None where they do not: its claim, its loop and others."""
+
+    accountant: Any = None
+    claimed: Any = None
+    adjacency: Any = None
+    loader: Any = None
+    cap: Any = None
+    accumulate: Any = None
+    views: Any = None
+    seed: Any = None
+    trials: Any = None
+    runs: Path | None = None
+    sampling: Any = None
+    scheme_options: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def claim(self) -> lint.StatedClaim:
+        adjacency = named(self.adjacency or ADD_REMOVE.name)
+        return lint.StatedClaim(accountant=self.accountant or EXACT.name, epsilon=self.claimed, adjacency=adjacency)
+
+    def loop(self, plan: Plan | None) -> lint.Loop:
+        return lint.Loop(
+            loader=self.loader or ("poisson" if plan is None or _by_poisson(plan) else ""),
+            cap=self.cap,
+            micro_batches=self.accumulate or 1,
+            views=self.views or 1,
+            seed=self.seed,
+        )
+
+    @property
+    def of_a_loop(self) -> list[str]:
+        """The options that were given and that `dpplan train` does nothing of."""
+        return [f"--{name}" for name in ("loader", "cap", "accumulate", "views") if getattr(self, name) is not None]
+
+    @cached_property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with these options by themselves."""
+        problems = Problems()
+        known = tuple(accounting.ACCOUNTANTS)
+        if self.accountant is not None:
+            hint = did_you_mean(self.accountant, known)
+            problems.require(
+                self.accountant in known, f"accountant={self.accountant} is not one of: {', '.join(known)}.{hint}"
+            )
+        if self.claimed is not None:
+            problems.at_least("claimed_eps", self.claimed, 0, try_="Epsilon counts nats of privacy loss.")
+        for name in ("cap", "accumulate", "views", "trials"):
+            if getattr(self, name) is not None:
+                problems.whole(name, getattr(self, name))
+        if self.seed is not None:
+            problems.whole("seed", self.seed, least=0)
+        if self.runs is not None:
+            problems.require(self.runs.is_dir(), f"runs={self.runs} is not a folder.")
+        return tuple(problems.found)
+
+
+def _request(recipe: Path | None, arguments: PlanArguments, delta: Any, beside: BesidePlan) -> CheckRequest:
+    """Raises UsageError with all that is wrong with the call and that no rule reports."""
+    if recipe is None:
+        return CheckRequest(_of_plan(arguments, delta, beside), {})
+    return _of_recipe(recipe, arguments, delta, beside)
+
+
+def _of_plan(arguments: PlanArguments, delta: Any, beside: BesidePlan) -> lint.LintContext:
+    """The run that the options describe."""
+    problems = list(beside.problems)
+    if beside.runs is not None:
         problems.append("--runs finds runs on the data of a recipe, and a plan names no data. Leave it out.")
     plan: Plan | None = None
-    settings, unheard = arguments.settings, []
+    settings, about_plan = arguments.settings, []
     try:
         if arguments.in_phases or arguments.spent:
             parsed = parse(arguments)
-            plan, settings, unheard = parsed.plan, parsed.known, parsed.problems
+            plan, settings, about_plan = parsed.plan, parsed.known, parsed.problems
         else:
             plan = lint.plan_of(settings)
     except UsageError as error:
-        unheard = list(error.problems)
-    if told["cap"] is not None and settings.examples is None:
+        about_plan = list(error.problems)
+    if beside.cap is not None and settings.examples is None:
         problems.append("--cap needs --n: how often a batch exceeds it depends on the number of examples.")
     deltas, others = resolve(settings, (delta,), EXACT, *problems)
-    if unheard or others:
-        raise PlanError([*unheard, *others])
-    loop = lint.Loop(
-        loader=told["loader"] or "poisson",
-        cap=told["cap"],
-        micro_batches=told["accumulate"] or 1,
-        views=told["views"] or 1,
-        seed=told["seed"],
-    )
+    if about_plan or others:
+        raise PlanError([*about_plan, *others])
     return lint.LintContext(
-        settings=settings, plan=plan, delta=deltas[0], claim=_claim(told), loop=loop, trials=told["trials"] or 1
+        settings=settings,
+        plan=plan,
+        delta=deltas[0],
+        claim=beside.claim,
+        loop=beside.loop(plan),
+        trials=beside.trials or 1,
     )
 
 
-def _of_recipe(
-    file: Path, arguments: PlanArguments, delta: Any, told: dict[str, Any], problems: list[str]
-) -> tuple[lint.LintContext, dict[str, str]]:
+def _of_recipe(file: Path, arguments: PlanArguments, delta: Any, beside: BesidePlan) -> CheckRequest:
     """The run of the recipe, and what it silences. Of the plan's options only --n may be given."""
     from dpplan import recipe
     from dpplan.commands.shared.recipe_data import known
     from dpplan.recipe import lint_input
 
-    n = arguments.settings.examples
-    beside = arguments != PlanArguments(Settings(examples=n)) or delta is not None
-    loop = [f"--{name}" for name in ("loader", "cap", "accumulate", "views") if told[name] is not None]
-    if beside:
+    n, problems = arguments.settings.examples, list(beside.problems)
+    if arguments != PlanArguments(Settings(examples=n)) or delta is not None:
         problems.append("a recipe says all of its plan itself; of the options of a plan only --n may be given with it.")
-    if loop:
-        problems.append(f"{' and '.join(loop)}: a recipe is run by `dpplan train`, which does nothing of the kind.")
+    if beside.of_a_loop:
+        problems.append(
+            f"{' and '.join(beside.of_a_loop)}: a recipe is run by `dpplan train`, which does nothing of the kind."
+        )
     if problems:
         raise UsageError(problems)
     job = recipe.load(file)
     about = known(job, n)
-    found = () if told["runs"] is None else lint.runs_in(told["runs"], job.data.source, job.data.path)
     run = lint_input.context_of(
         job,
         about.examples,
-        claim=_claim(told),
-        loop=lint.Loop(seed=told["seed"]),
+        claim=beside.claim,
+        loop=beside.loop(None),
         model=about.model,
-        earlier=found,
-        trials=told["trials"] or 1,
+        earlier=() if beside.runs is None else lint.runs_in(beside.runs, job.data.source, job.data.path),
+        trials=beside.trials or 1,
     )
-    return run, lint_input.silence_of(job)
-
-
-def _claim(told: dict[str, Any]) -> lint.StatedClaim:
-    adjacency = named(told["adjacency"] or ADD_REMOVE.name)
-    return lint.StatedClaim(accountant=told["accountant"] or "exact", epsilon=told["claimed"], adjacency=adjacency)
-
-
-def _problems(told: dict[str, Any]) -> list[str]:
-    """What is wrong with the options that tell of claim and loop."""
-    problems = Problems()
-    known = tuple(accounting.ACCOUNTANTS)
-    if (name := told["accountant"]) is not None:
-        hint = did_you_mean(name, known)
-        problems.require(name in known, f"accountant={name} is not one of: {', '.join(known)}.{hint}")
-    if told["claimed"] is not None:
-        problems.at_least("claimed_eps", told["claimed"], 0, try_="Epsilon counts nats of privacy loss.")
-    for name in ("cap", "accumulate", "views", "trials"):
-        if told[name] is not None:
-            problems.whole(name, told[name])
-    if told["seed"] is not None:
-        problems.whole("seed", told["seed"], least=0)
-    if told["runs"] is not None:
-        problems.require(told["runs"].is_dir(), f"runs={told['runs']} is not a folder.")
-    return problems.found
+    return CheckRequest(run, lint_input.silence_of(job))
 
 
 def _reasons(silence: Sequence[str]) -> dict[str, str]:

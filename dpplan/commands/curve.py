@@ -10,7 +10,7 @@ import click
 from dpplan import accounting, processes
 from dpplan.commands.shared import output, plan_arguments, plot_option
 from dpplan.commands.shared.accountant_option import EVERY, EVERYONE, TAKERS, AccountantChoice, accountant_options
-from dpplan.commands.shared.curve_axis import OVER, PROFILES, Axis, Reach
+from dpplan.commands.shared.curve_axis import OVER, PROFILES, Axis, AxisRange
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import Request, requested
@@ -119,14 +119,14 @@ def _computed(
     return dataclasses.replace(drawn, x=tuple(within))
 
 
-def _reach(axis: Axis, call: Request, arguments: PlanArguments) -> Reach:
+def _reach(axis: Axis, call: Request, arguments: PlanArguments) -> AxisRange:
     """From where to where, when nothing is said."""
     if axis.over == "eps":
         most = accounting.epsilon(call.plan, LEAST_DELTA).value if axis.end is None else axis.end
-        return Reach(0.0, float(up(most, 2)) if 0 < most < 1e300 else 1.0)
+        return AxisRange(0.0, float(up(most, 2)) if 0 < most < 1e300 else 1.0)
     if arguments.in_phases and axis.over == "steps":
         last = sum(phase.steps for phase in call.plan.phases[call.earlier :])
-        return Reach(1.0 if axis.logarithmic else max(1.0, last / axis.points), last)
+        return AxisRange(1.0 if axis.logarithmic else max(1.0, last / axis.points), last)
     own = dataclasses.replace(call.plan, phases=call.plan.phases[-1:])
     return axis.reach(own, arguments.settings)
 

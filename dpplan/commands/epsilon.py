@@ -31,6 +31,7 @@ several such phases. Earlier runs on the same data (--spent) are simply further 
   dpplan epsilon --sigma 4 --q 0.01 --steps 1e4 --delta 1e-5 --accountant all
   dpplan epsilon --sigma 4 --q .01 --steps 1e4 --delta 1e-5 --max-eps 1 --json
   dpplan epsilon --sigma 4 --q .01 --steps 1e4 --delta 1e-5 --prove
+  dpplan epsilon --sampling balls-in-bins --sigma 1 --q 1/100 --epochs 10 --delta 1e-5
 
 --max-eps holds the proven upper bound against the limit, and with --accountant all the least of those. An estimate
 proves nothing and passes only with --accept-estimate; a lower bound never does.

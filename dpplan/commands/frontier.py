@@ -49,7 +49,7 @@ _EXAMPLES, _BATCH, _EPOCHS = (quantity(name) for name in ("examples", "batch_siz
 _EPOCHS_DIGITS = 3  # of a value in the middle of a range
 
 
-class Values(click.ParamType):  # type: ignore[type-arg]  # as in parameter_types.py
+class ListOrRange(click.ParamType):  # type: ignore[type-arg]  # as in parameter_types.py
     """Several numbers, as a list or as a range. What is no number is left for the grid to refuse by name."""
 
     name = "values"
@@ -84,9 +84,9 @@ class Values(click.ParamType):  # type: ignore[type-arg]  # as in parameter_type
 @click.command("frontier", help=HELP)
 @click.option("--target-eps", "target", type=NUMBER, help="The ε that a plan may spend.")
 @click.option(*_EXAMPLES.all_options, _EXAMPLES.name, type=COUNT, help=_EXAMPLES.help)
-@click.option(*_BATCH.all_options, "batches", type=Values(whole=True), help=_BATCH.help)
-@click.option(*_EPOCHS.all_options, _EPOCHS.name, type=Values(whole=False), help=_EPOCHS.help)
-@click.option("--steps", type=Values(whole=True), help="Noisy updates, instead of epochs.")
+@click.option(*_BATCH.all_options, "batches", type=ListOrRange(whole=True), help=_BATCH.help)
+@click.option(*_EPOCHS.all_options, _EPOCHS.name, type=ListOrRange(whole=False), help=_EPOCHS.help)
+@click.option("--steps", type=ListOrRange(whole=True), help="Noisy updates, instead of epochs.")
 @plan_arguments.deltas(several=False)
 @click.option("--compute", type=NUMBER, help="The most examples to process: steps × batch.")
 @click.option("--physical-batch", "physical", type=COUNT, help="Examples that fit in memory: adds the passes per step.")
@@ -120,9 +120,10 @@ def command(
     from dpplan import frontier
     from dpplan.render import frontier as render
 
-    limits = {"physical_batch": physical, "workers": workers}
     asked = _request(
-        (examples, target, delta), (batches, epochs, steps), [*_limits(limits, compute), *_files(plot, table)]
+        (examples, target, delta),
+        (batches, epochs, steps),
+        [*_limits(physical, workers, compute), *_files(plot, table)],
     )
     if plot is not None:
         plot_option.needs_matplotlib()
@@ -192,9 +193,9 @@ def _request(data: tuple[Any, Any, Any], lengths: tuple[Any, Any, Any], problems
     return FrontierRequest(grid, deltas[0], cautions(known, deltas))
 
 
-def _limits(limits: dict[str, Any], compute: Any) -> list[str]:
+def _limits(physical: Any, workers: Any, compute: Any) -> list[str]:
     problems = Problems()
-    for name, value in limits.items():
+    for name, value in (("physical_batch", physical), ("workers", workers)):
         if value is not None:
             problems.whole(name, value)
     if compute is not None:

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from dpplan.checks import did_you_mean
-from dpplan.commands.shared import output
+from dpplan.commands.shared import completion, output
 from dpplan.commands.shared.lazy_group import LazyGroup
 from dpplan.errors import UsageError
 
@@ -21,7 +21,7 @@ Exit status: 0 done; 2 there is no such topic.
 
 
 @click.command("help", help=HELP)
-@click.argument("topic", metavar="[TOPIC]", required=False)
+@click.argument("topic", metavar="[TOPIC]", required=False, shell_complete=completion.topics)
 @output.json_option
 @click.pass_context
 def command(context: click.Context, topic: str | None, as_json: bool) -> None:

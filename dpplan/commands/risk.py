@@ -1,5 +1,6 @@
 """dpplan risk: what a plan's ε means for a person in the data."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from dpplan.errors import PlanError
 from dpplan.plan import Plan, Settings
 
 if TYPE_CHECKING:
-    from dpplan.risk import Question, Source
+    from dpplan.risk import AttackQuestion, Source
 
 HELP = """What a plan allows an attacker at most: how often one is recognised, and how sure anybody can be of it.
 
@@ -68,16 +69,17 @@ def command(
     mu: Any,
     plot: Path | None,
     as_json: bool,
-    **told: Any,
+    **chances: Any,
 ) -> None:
     from dpplan import risk
     from dpplan.render import risk as render
 
-    problems = [*_problems(told), *plot_option.problems(plot), *_clashes(source, arguments.settings, epsilon, mu)]
+    asked = AttackOptions(**chances)
+    problems = [*asked.problems, *plot_option.problems(plot), *_clashes(source, arguments.settings, epsilon, mu)]
     taken, stated, warnings, plan = _source(source, arguments, delta, epsilon, mu, problems)
     if plot is not None:
         plot_option.needs_matplotlib()
-    question = _question(told, stated)
+    question = asked.question(stated)
     found = risk.assess(taken, question)
     if plot is not None:
         from dpplan.plot import risk as drawing
@@ -93,15 +95,41 @@ def command(
     output.warn(warnings)
 
 
-def _problems(told: dict[str, Any]) -> list[str]:
-    problems = Problems()
-    for rate in told["rates"]:
-        problems.probability("at", rate, closed_right=False, try_="It is a false-positive rate, such as 0.01.")
-    for name in ("prior", "fpr", "baseline"):
-        problems.probability(name, told[name], closed_right=False, try_="It is a chance, such as 0.01.")
-    if told["mu_delta"] is not None:
-        problems.probability("mu_delta", told["mu_delta"], closed_right=False, try_="1e-5 is usual.")
-    return problems.found
+@dataclass(frozen=True)
+class AttackOptions:
+    """What is asked of an attacker, as typed: false-positive rates, and chances before and without the data."""
+
+    rates: tuple[Any, ...] = ()
+    prior: Any = 0.5
+    fpr: Any = 0.01
+    baseline: Any = 0.01
+    mu_delta: Any = None
+
+    @property
+    def problems(self) -> list[str]:
+        found = Problems()
+        for rate in self.rates:
+            found.probability("at", rate, closed_right=False, try_="It is a false-positive rate, such as 0.01.")
+        for name in ("prior", "fpr", "baseline"):
+            found.probability(name, getattr(self, name), closed_right=False, try_="It is a chance, such as 0.01.")
+        if self.mu_delta is not None:
+            found.probability("mu_delta", self.mu_delta, closed_right=False, try_="1e-5 is usual.")
+        return found.found
+
+    def question(self, stated: tuple[float, float] | None) -> "AttackQuestion":
+        """stated: the (ε, δ) to stand beside, whose δ a μ may leave out where nothing else is said."""
+        from dpplan import risk
+
+        usual = risk.AttackQuestion()
+        left_out = self.mu_delta if self.mu_delta is not None else stated[1] if stated else usual.mu_delta
+        return risk.AttackQuestion(
+            rates=tuple(float(rate) for rate in self.rates) or usual.rates,
+            prior=float(self.prior),
+            fpr=float(self.fpr),
+            baseline=float(self.baseline),
+            mu_delta=float(left_out),
+            stated=stated,
+        )
 
 
 def _clashes(source: Path | None, settings: Settings, epsilon: Any, mu: Any) -> list[str]:
@@ -153,18 +181,3 @@ def _plan(
     if problems:
         raise PlanError(problems)
     return plan_of_file(source, delta, arguments.settings.examples)
-
-
-def _question(told: dict[str, Any], stated: tuple[float, float] | None) -> "Question":
-    from dpplan import risk
-
-    usual = risk.Question()
-    chosen = told["mu_delta"] if told["mu_delta"] is not None else stated[1] if stated else usual.mu_delta
-    return risk.Question(
-        rates=tuple(float(rate) for rate in told["rates"]) or usual.rates,
-        prior=float(told["prior"]),
-        fpr=float(told["fpr"]),
-        baseline=float(told["baseline"]),
-        mu_delta=float(chosen),
-        stated=stated,
-    )

@@ -9,11 +9,11 @@ import click
 from dpplan.checks import Problems
 from dpplan.commands.shared import accountant_option, limit_options, output, plan_arguments, risk_limits
 from dpplan.commands.shared.accountant_option import AccountantChoice
-from dpplan.commands.shared.parameter_types import NUMBER
+from dpplan.commands.shared.parameter_types import NUMBER, Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import cautions, parse, resolve
 from dpplan.errors import NotCertified, PlanError, UsageError
-from dpplan.plan import Delta, Phase, Settings
+from dpplan.plan import Delta, Phase, Settings, resolve_delta
 from dpplan.quantities import quantity
 from dpplan.render import explanation, to_json
 from dpplan.render import solve as render
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from dpplan.solve import Solution
     from dpplan.solve.risk_target import RiskTarget
 
+# What --solve can name.
+WANTED = ("cap", "max-per-user")
 HELP = """The one quantity that is left open, so that the plan spends no more than the target.
 
 Leave out any one: --sigma, the length (--steps or --epochs), --batch, --q, --n, or --delta of a complete plan. The
@@ -40,6 +42,14 @@ same data (--spent) count towards the target. What an accountant only estimates 
   dpplan solve --target-eps 3 --n 60000 --batch 256 --epochs 60 \\
     --spent sigma=2,q=.01,steps=500
   dpplan solve --max-tpr 0.05@0.01 --n 60000 --batch 256 --epochs 60
+  dpplan solve --solve cap --cap-cost 0.01 --adjacency zero-out \\
+    --sigma .8 --n 50000 --batch 250 --steps 1000 --delta 1e-5
+  dpplan solve --solve max-per-user --target-eps 8 --sigma 2 --q .01 \\
+    --steps 1000 --delta 1e-6
+
+--solve cap asks for no target: it finds the smallest limit on the size of a Poisson batch that raises ε by no more than
+--cap-cost of it, with the memory that takes and how often a batch is cut. --solve
+max-per-user finds how many examples one user may have.
 
 Exit status: 0 done; 1 no value meets the target; 2 the call makes no sense as put; 3 nothing could be certified, or
 the answer rests on an estimate and --accept-estimate is not given.
@@ -61,6 +71,13 @@ the answer rests on an estimate and --accept-estimate is not given.
 )
 @plan_arguments.deltas(several=False)
 @accountant_option.accountant(every=False)
+@click.option(
+    "--solve",
+    "wanted",
+    type=Name(WANTED),
+    help="What to find where it is not what was left out: cap, or max-per-user.",
+)
+@click.option("--cap-cost", type=NUMBER, help="With --solve cap: the share of ε that the cap may cost; 0.01 otherwise.")
 @limit_options.accept_estimate
 @output.explain_option
 @output.json_option
@@ -71,9 +88,15 @@ def command(
     accept_estimate: bool,
     explain: bool,
     as_json: bool,
+    wanted: str | None,
+    cap_cost: Any,
     **target: Any,
 ) -> None:
-    request = _request(settings, spent, choice, target)
+    asked = SolveTarget(**target)
+    if wanted is not None or cap_cost is not None:
+        _solve_named(settings, spent, wanted, cap_cost, as_json, asked)
+        return
+    request = _request(settings, spent, choice, asked)
     found = _solved(request)
 
     delta = request.delta or Delta(found.delta)
@@ -91,6 +114,49 @@ def command(
         output.warn(warnings)
     if not (proven or accept_estimate):
         raise NotCertified(render.unproven(found))
+
+
+@dataclass(frozen=True, slots=True)
+class SolveTarget:
+    """What is to be met, as typed: --target-eps at --delta, --target-delta at --eps, or a limit on attackers."""
+
+    target_epsilon: Any = None
+    target_delta: Any = None
+    epsilon: Any = None
+    delta: Any = None
+    max_advantage: Any = None
+    max_tpr: Any = None
+    max_posterior: Any = None
+
+    @property
+    def by(self) -> Literal["epsilon", "delta"]:
+        return "epsilon" if self.target_delta is None else "delta"
+
+    @property
+    def epsilon_held(self) -> Any:
+        return self.target_epsilon if self.by == "epsilon" else self.epsilon
+
+    @property
+    def delta_given(self) -> Any:
+        return self.delta if self.by == "epsilon" else self.target_delta
+
+    def problems(self) -> list[str]:
+        """One target is to be given, and a delta has an epsilon beside it."""
+        found = Problems()
+        if self.target_delta is None:
+            asked = self.target_epsilon is not None
+            found.require(
+                self.epsilon is None, "eps goes with a target delta. Give --target-delta, or --target-eps instead."
+            )
+            found.require(asked or self.epsilon is not None, "the target is missing: give --target-eps.")
+            return [*found.found, *limit_options.positive("target_eps", self.target_epsilon)]
+        found.require(self.target_epsilon is None, "target_eps and target_delta are both given. Leave out one of them.")
+        found.require(self.delta is None, "delta and target_delta are both given. Leave out --delta.")
+        found.require(self.epsilon is not None, "the epsilon of the target delta is missing: give --eps.")
+        found.probability(
+            "target_delta", self.target_delta, closed_right=False, try_="Values below 1/n are meaningful."
+        )
+        return [*found.found, *limit_options.positive("eps", self.epsilon)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,54 +197,103 @@ def _solved(request: SolveRequest) -> "Solution":
     return dataclasses.replace(found, remarks=(*found.remarks, *found.advice()))
 
 
-def _request(settings: Settings, spent: Any, choice: AccountantChoice, target: dict[str, Any]) -> SolveRequest:
+def _request(settings: Settings, spent: Any, choice: AccountantChoice, target: SolveTarget) -> SolveRequest:
     """Raises PlanError with all that is wrong with the call."""
-    limit, wrong = risk_limits.read(target)
+    limit, wrong = risk_limits.read(dataclasses.asdict(target))
     if limit is not None or wrong:
         target, wrong = _in_place_of(target, wrong)
-    by: Literal["epsilon", "delta"] = "epsilon" if target["target_delta"] is None else "delta"
-    epsilon = target["target_epsilon"] if by == "epsilon" else target["epsilon"]
-    given = target["delta"] if by == "epsilon" else target["target_delta"]
-    problems = [*wrong, *_target_problems(target)]
+    given, problems = target.delta_given, [*wrong, *target.problems()]
     name, about_plan = _unknown(settings, given)
     if name == "examples" and given is None:
         problems.append("delta is missing: give --delta. It cannot be derived from n, which is solved for.")
     skipped = name == "delta" or (name == "examples" and given is None)
     deltas, others = resolve(settings, None if skipped else (given,), choice, *problems)
-    earlier = (
-        parse(PlanArguments(Settings(examples=settings.examples, adjacency=settings.adjacency), phases=spent))
-        if spent
-        else None
-    )
-    about_earlier = [] if earlier is None else [_as_spent(problem) for problem in earlier.problems]
+    phases, about_earlier = _earlier(settings, spent)
     if about_plan or others or about_earlier:
         raise PlanError([*about_plan, *others, *about_earlier, *([] if limit or wrong else cautions(settings, deltas))])
-    phases = earlier.plan.phases if earlier is not None and earlier.plan is not None else ()
-    return SolveRequest(settings, choice, epsilon, deltas[0] if deltas else None, by, phases, limit)
+    at = deltas[0] if deltas else None
+    return SolveRequest(settings, choice, target.epsilon_held, at, target.by, phases, limit)
 
 
-def _in_place_of(target: dict[str, Any], wrong: list[str]) -> tuple[dict[str, Any], list[str]]:
+def _in_place_of(target: SolveTarget, wrong: list[str]) -> tuple[SolveTarget, list[str]]:
     """The target as if δ at an ε were asked for, which is what a limit comes to; and what cannot stand beside one."""
     names = ("target_epsilon", "target_delta", "epsilon", "delta")
-    beside = [f"--{name.replace('epsilon', 'eps').replace('_', '-')}" for name in names if target[name] is not None]
+    given = [name for name in names if getattr(target, name) is not None]
+    beside = [f"--{name.replace('epsilon', 'eps').replace('_', '-')}" for name in given]
     if beside:
         wrong = [*wrong, f"{' and '.join(beside)} and a limit on attackers are given: one of them decides."]
-    return {**dict.fromkeys(names), "epsilon": 1.0, "target_delta": 0.5}, wrong
+    return SolveTarget(epsilon=1.0, target_delta=0.5), wrong
 
 
-def _target_problems(target: dict[str, Any]) -> list[str]:
-    """What is wrong with the target: one is to be given, and a delta has an epsilon beside it."""
-    epsilon, delta, at = target["target_epsilon"], target["target_delta"], target["epsilon"]
+def _earlier(settings: Settings, spent: Any) -> tuple[tuple[Phase, ...], list[str]]:
+    """The phases that ran before, and what is wrong with them. They are drawn like the run where they say nothing."""
+    if not spent:
+        return (), []
+    shared = Settings(
+        examples=settings.examples,
+        adjacency=settings.adjacency,
+        sampling=settings.sampling,
+        scheme_options=settings.scheme_options,
+        unit=settings.unit,
+        max_per_user=settings.max_per_user,
+    )
+    earlier = parse(PlanArguments(shared, phases=spent))
+    phases = earlier.plan.phases if earlier.plan is not None else ()
+    return phases, [_as_spent(problem) for problem in earlier.problems]
+
+
+def _solve_named(
+    settings: Settings, spent: Any, wanted: str | None, cost: Any, as_json: bool, target: SolveTarget
+) -> None:
+    """What --solve names: it has no place among the quantities that are left out. Raises PlanError with all that is
+    wrong with the call."""
     problems = Problems()
-    if delta is None:
-        problems.require(at is None, "eps goes with a target delta. Give --target-delta, or --target-eps instead.")
-        problems.require(epsilon is not None or at is not None, "the target is missing: give --target-eps.")
-        return [*problems.found, *limit_options.positive("target_eps", epsilon)]
-    problems.require(epsilon is None, "target_eps and target_delta are both given. Leave out one of them.")
-    problems.require(target["delta"] is None, "delta and target_delta are both given. Leave out --delta.")
-    problems.require(at is not None, "the epsilon of the target delta is missing: give --eps.")
-    problems.probability("target_delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
-    return [*problems.found, *limit_options.positive("eps", at)]
+    of_cap = wanted == "cap"
+    problems.require(of_cap or cost is None, "cap_cost goes with --solve cap. Give both, or neither.")
+    problems.require(wanted is None or wanted in WANTED, f"solve={wanted} is not one of: {', '.join(WANTED)}.")
+    takes = {"delta"} if of_cap else {"delta", "target_epsilon"}
+    for name, given in dataclasses.asdict(target).items():
+        beside = name not in takes and bool(given)
+        option = f"--{name.replace('epsilon', 'eps').replace('_', '-')}"
+        problems.require(not beside, f"{option} is a target that --solve {wanted} does not have. Leave it out.")
+    if not of_cap and target.target_epsilon is None:
+        problems.add("the target is missing: give --target-eps.")
+    phases, about_earlier = _earlier(settings, spent)
+    drawn, whole = settings, settings.with_(unit="user")
+    if of_cap:
+        drawn = settings.with_(sampling="truncated-poisson") if settings.sampling == "poisson" else settings
+        open_cap = dict(drawn.scheme_options).get("cap") is None
+        whole = drawn.with_(scheme_options=(*drawn.scheme_options, ("cap", 1))) if open_cap else drawn
+    try:
+        whole.plan()
+        resolved = resolve_delta(target.delta, settings.examples)
+    except UsageError as error:
+        problems.found += error.problems
+    if problems.found or about_earlier:
+        raise PlanError([*problems.found, *about_earlier])
+    if of_cap:
+        from dpplan.render import solve_cap
+        from dpplan.solve import cap
+
+        smallest = cap.cap(drawn, resolved.value, cap.USUAL_COST if cost is None else cost, phases)
+        plan, described, lines = (
+            smallest.plan,
+            solve_cap.described(smallest, resolved),
+            solve_cap.lines(smallest, resolved),
+        )
+    else:
+        from dpplan.render import solve_max_per_user
+        from dpplan.solve.max_per_user import max_per_user
+
+        most = max_per_user(drawn, target.target_epsilon, resolved.value, phases)
+        plan, described = most.plan, solve_max_per_user.described(most, resolved)
+        lines = solve_max_per_user.lines(most, resolved)
+    warnings = cautions(settings, [resolved])
+    if as_json:
+        output.as_json(to_json.document("solve", plan, [described], warnings))
+    else:
+        output.say(lines)
+        output.warn(warnings)
 
 
 def _unknown(settings: Settings, delta: Any) -> tuple[str | None, list[str]]:

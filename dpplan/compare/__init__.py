@@ -1,6 +1,8 @@
-"""Side by side: one plan through every accountant, the composition theorems as steps grow, several plans.
+"""Side by side: one plan through every accountant, one run under every sampling scheme, theorems, several plans.
 
     accountants(plan, at)      what every accountant says of a plan, against the exact one
+    samplers(settings, delta)  one run under every sampling scheme and neighbour relation
+    units(settings, delta, K)  what a run costs a user with several examples, in three ways
     theorems(plan, delta)      what each composition theorem proves of its first steps
     plans(entries)             what differs between plans, and which wins on what
 
@@ -9,15 +11,21 @@ Each is the function of the module of its name, and `dpplan compare accountants`
 
 from dpplan.compare.accountants import AccountantComparison, accountants, curves
 from dpplan.compare.plans import PlanComparison, PlanEntry, plans
+from dpplan.compare.samplers import SamplerComparison, samplers
 from dpplan.compare.theorems import TheoremComparison, theorems
+from dpplan.compare.units import UnitComparison, units
 
 __all__ = [
     "AccountantComparison",
     "PlanComparison",
     "PlanEntry",
+    "SamplerComparison",
     "TheoremComparison",
+    "UnitComparison",
     "accountants",
     "curves",
     "plans",
+    "samplers",
     "theorems",
+    "units",
 ]

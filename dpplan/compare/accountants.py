@@ -6,12 +6,12 @@ The exact accountant is the reference. Its interval is certified, so an estimate
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from dpplan import accounting, curve
-from dpplan.accounting.bound import Bound, Guarantee, Quantity
-from dpplan.checks import Problems, did_you_mean
+from dpplan import accounting, curve, notebook
+from dpplan.accounting.bound import SYMBOLS, Bound, Guarantee, Quantity
+from dpplan.checks import Problems, did_you_mean, show
 from dpplan.curve import Curves
 from dpplan.errors import NotCertified, UsageError
 from dpplan.plan import Plan
@@ -53,6 +53,20 @@ class AccountantComparison:
     at: float
     rows: tuple[AccountantRow, ...]
     quantity: Quantity = "epsilon"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: each accountant's figure and guarantee, or why it refuses."""
+        at = f"{SYMBOLS['delta' if self.quantity == 'epsilon' else 'epsilon']} = {show(self.at)}"
+        return notebook.table(
+            f"{self.plan.assumptions}, at {at}", map(_shown, self.rows), ("accountant", "", "guarantee", "")
+        )
+
+
+def _shown(row: AccountantRow) -> notebook.Row:
+    if row.bound is None:
+        return row.accountant, "-", "", row.refusal or ""
+    stated = replace(row.bound, at=None).headline
+    return row.accountant, stated, str(row.bound.guarantee), "under-reports" if row.under_reports else ""
 
 
 def accountants(

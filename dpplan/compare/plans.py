@@ -16,7 +16,6 @@ from dpplan.mechanism import Gaussian
 from dpplan.plan import Delta, Plan
 
 Content = Mapping[str, Mapping[str, Any]]
-CRITERIA = ("epsilon", "compute", "noise")
 _SAME = 1e-12  # relative; costs computed in another order of operations are the same
 
 

@@ -124,7 +124,7 @@ def full_batch_noise(grid: Grid) -> float:
     Divided by n it is the effective noise that no sampling is expected to get below, and that long runs with much
     noise come near: there ε depends on batch · √steps / σ alone (Sander et al. 2023, arXiv:2210.03403, sec. 3).
     """
-    return solve.noise(Settings(sample_rate=1.0, steps=1), grid.target_epsilon, grid.delta).value
+    return float(solve.noise(Settings(sample_rate=1.0, steps=1), grid.target_epsilon, grid.delta).value)
 
 
 def coarse_to_fine(count: int) -> Iterable[int]:

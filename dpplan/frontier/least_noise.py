@@ -16,6 +16,7 @@ import numpy.typing as npt
 from dpplan.accounting.bound import Bound
 from dpplan.accounting.exact.many import epsilons_near, estimate
 from dpplan.frontier.grid import DIGITS, Cell, Grid, Progress, coarse_to_fine, full_batch_noise
+from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan
 from dpplan.processes import spread
 from dpplan.solve import candidate_values
@@ -23,12 +24,13 @@ from dpplan.solve.question import Question
 from dpplan.solve.search import Candidates, Evaluator, search
 
 NARROW = 1e-6  # a wider interval is not shown
-TOGETHER = 64  # cells that the accountant is asked about at once: more would not fit in a processor's memory
+TOGETHER = 128  # cells that the accountant is asked about at once: more would not fit in a processor's memory
 NEIGHBOURS = 20  # cells that a guess rests on: twice the coefficients of a cubic in two variables
-ROUNDS = 4  # of asking about many; a cell that is not done by then is searched for by itself
-FEW = 48  # cells that one process solves before a second one is up
+ROUNDS = 8  # of asking about many; a cell that is not done by then is searched for by itself
+FEW = 200  # cells that one process solves before a second one is up
 TASK = 600  # cells that are solved at a time, between two looks at what others have learnt
 HALVINGS = 4  # of the grid's sides
+CLOSEST, MARGIN = 6, 0.5  # of them, whose range a guess may leave by so much of it
 ROUGH, SMOOTH = 9, 20  # points that a quadratic and a cubic take
 
 Point = tuple[float, float, float, float]  # log q, log steps, log of the factor, slope of log ε
@@ -41,6 +43,7 @@ class _Search:
     number: int
     batch_size: int
     length: float
+    base: Plan
     candidates: Candidates
     place: tuple[float, float]
     limit: float
@@ -51,6 +54,12 @@ class _Search:
     before: tuple[float, float] | None = None
     spent: dict[int, Bound] = field(default_factory=dict)
     factor: float = 0.0
+    felt: bool = False  # whether an estimate has said where to begin
+
+    def plan(self, index: int) -> Plan:
+        """As `candidates.plan`, of which all but the noise is known."""
+        phase = self.base.only_phase
+        return replace(self.base, phases=(replace(phase, mechanism=Gaussian(float(self.candidates.value(index)))),))
 
     def begin(self, factor: float, slope: float) -> None:
         self.slope = slope
@@ -106,25 +115,30 @@ class Solver:
 
     def _cells(self, places: Sequence[tuple[int, int]]) -> list[Cell]:
         begun = [self._begun(number, *place) for number, place in enumerate(places)]
-        for each in begun:
-            if self.known:
-                each.begin(*_guess(self.known, *each.place, each.candidates.slope))
-            else:
+        if self.known:
+            guesses = _guesses(self.known, [each.place for each in begun])
+            for each, (factor, slope) in zip(begun, guesses, strict=True):
+                each.begin(factor, slope)
+        else:
+            for each in begun:
                 self._feel(each)
         left, done = begun, dict[int, Cell]()
         for _ in range(ROUNDS):
-            plans = [each.candidates.plan(each.at) for each in left]
+            plans = [each.plan(each.at) for each in left]
             bounds = epsilons_near(plans, self.grid.target_epsilon, self.grid.delta)
             further = []
             for each, plan, bound in zip(left, plans, bounds, strict=True):
-                if bound is None:
+                if bound is None and not each.felt:
+                    self._feel(each)  # the guess may have been far off
+                    further.append(each)
+                elif bound is None:
                     done[each.number] = self._alone(each)
                 elif each.learn(bound, self._excess(each.candidates, bound)):
                     assert each.low is not None
                     if (each.spent[each.low].relative_width or 0.0) > NARROW:
                         done[each.number] = self._alone(each)
                         continue
-                    chosen = plan if each.spent[each.low] is bound else each.candidates.plan(each.low)
+                    chosen = plan if each.spent[each.low] is bound else each.plan(each.low)
                     done[each.number] = self._cell(each, replace(each.spent[each.low], details={}), chosen)
                 else:
                     further.append(each)
@@ -137,10 +151,10 @@ class Solver:
     def _begun(self, number: int, row: int, column: int) -> _Search:
         batch_size, length = self.grid.batch_sizes[column], self.grid.lengths[row]
         settings = self.grid.settings(batch_size, length)
-        steps = settings.with_(noise_multiplier=1.0).plan().steps
-        x, y = math.log(settings.exact_rate), math.log(steps)
+        base = settings.with_(noise_multiplier=1.0).plan()
+        x, y = math.log(settings.exact_rate), math.log(base.steps)
         candidates = candidate_values.noise(settings, DIGITS)
-        return _Search(number, batch_size, length, candidates, (x, y), _log_limit_noise(self.single, x, y))
+        return _Search(number, batch_size, length, base, candidates, (x, y), _log_limit_noise(self.single, x, y))
 
     def _feel(self, each: _Search) -> None:
         """Where nothing is known yet: begins where an estimate says."""
@@ -151,7 +165,7 @@ class Solver:
             return math.log1p((about - target) / (1.01 * target))
 
         found = search(gap, candidates, candidates.below(-each.limit), candidates.slope, near=1e-3)
-        each.at, each.slope = found.seen, found.slope
+        each.at, each.slope, each.felt = found.seen, found.slope, True
 
     def _excess(self, candidates: Candidates, bound: Bound) -> float:
         """As the gap of `_alone`'s search has it."""
@@ -238,22 +252,24 @@ def _log_limit_noise(single: float, log_rate: float, log_steps: float) -> float:
     return -0.5 * math.log(square if square > 700 else math.log1p(math.exp(square)))
 
 
-def _guess(known: Sequence[Point], x: float, y: float, slope: float) -> tuple[float, float]:
-    """The log of the factor at (x, y) and the slope there, by a local polynomial through the nearest points."""
-    if not known:
-        return 0.0, slope
-    points: npt.NDArray[np.float64] = np.array(known)
-    dx, dy = points[:, 0] - x, points[:, 1] - y
+def _guesses(known: Sequence[Point], places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The log of the factor at each (x, y) and the slope there, by local polynomials through the nearest points."""
+    points, at = np.array(known), np.array(places)
+    dx, dy = points[:, 0] - at[:, :1], points[:, 1] - at[:, 1:]
     distance = np.hypot(dx, dy)
-    nearest = np.argsort(distance, kind="stable")[:NEIGHBOURS]
-    dx, dy, values = dx[nearest], dy[nearest], points[nearest, 2:]
+    nearest = np.argsort(distance, axis=1, kind="stable")[:, :NEIGHBOURS]
+    dx, dy, distance = (np.take_along_axis(each, nearest, axis=1) for each in (dx, dy, distance))
+    values = points[nearest, 2:]
     terms = [np.ones_like(dx), dx, dy, dx * dx, dx * dy, dy * dy, dx**3, dx * dx * dy, dx * dy * dy, dy**3]
-    count = 10 if len(nearest) >= SMOOTH else 6 if len(nearest) >= ROUGH else 3 if len(nearest) >= 4 else 1
+    few = nearest.shape[1]
+    count = 10 if few >= SMOOTH else 6 if few >= ROUGH else 3 if few >= 4 else 1
     # Near points count more. What the points do not settle, all on one line for instance, stays as small as it can.
-    weights = 1 / (distance[nearest] + 1e-3)
-    matrix = np.stack(terms[:count], axis=1) * weights[:, None]
-    coefficients = np.linalg.lstsq(matrix, values * weights[:, None], rcond=1e-6)[0]
-    low, high = values.min(axis=0), values.max(axis=0)
-    margin = high - low + np.array((0.05, 0.0))
-    factor, steep = np.clip(coefficients[0], low - margin, high + margin).tolist()
-    return factor, steep if steep > 0.0 else float(values[0, 1])
+    weights = (1 / (distance + 1e-3))[:, :, None]
+    matrix = np.stack(terms[:count], axis=2) * weights
+    coefficients = np.linalg.pinv(matrix, rcond=1e-6)[:, :1] @ (values * weights)
+    # Far from what is known a polynomial may go anywhere.
+    low, high = values[:, :CLOSEST].min(axis=1), values[:, :CLOSEST].max(axis=1)
+    margin = MARGIN * (high - low) + np.array((0.01, 0.0))
+    found = np.clip(coefficients[:, 0], low - margin, high + margin)
+    found[:, 1] = np.where(found[:, 1] > 0.0, found[:, 1], values[:, 0, 1])
+    return [(factor, slope) for factor, slope in found.tolist()]

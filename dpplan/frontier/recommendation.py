@@ -5,6 +5,8 @@ et al. 2025 (arXiv:2501.18914, sec. 3), and compute is what it costs. No loss is
 measurements of the model at hand.
 """
 
+import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -54,12 +56,21 @@ def pareto(cells: Pool) -> frozenset[Place]:
     On most grids that is nearly every cell: at the same steps more compute always buys a little less noise. Where it
     no longer buys much is told by `saturated`.
     """
-    kept: list[Cell] = []
-    for cell in sorted(cells, key=lambda cell: (cell.compute, -cell.steps, cell.noise_batch_ratio)):
-        # Those before it have no more compute.
-        if not any(other.steps >= cell.steps and other.noise_batch_ratio <= cell.noise_batch_ratio for other in kept):
-            kept.append(cell)
-    return frozenset(cell.place for cell in kept)
+    kept: list[Place] = []
+    best: list[tuple[int, float]] = []  # of those kept, steps and ratio where no other has both as good: steps fall
+    for _, fewer, ratio, place in sorted(
+        (cell.compute, -cell.steps, cell.noise_batch_ratio, cell.place) for cell in cells
+    ):
+        # Those before it have no more compute. Of them, the one with as many steps and the least of those has the
+        # least ratio.
+        at = bisect_right(best, (fewer, math.inf))
+        if at and best[at - 1][1] <= ratio:
+            continue
+        kept.append(place)
+        while at < len(best) and best[at][1] >= ratio:
+            del best[at]
+        best.insert(at, (fewer, ratio))
+    return frozenset(kept)
 
 
 def saturated(cell: Cell, floor: float) -> bool:

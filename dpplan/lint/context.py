@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
@@ -17,8 +17,9 @@ from dpplan.checks import is_number, show
 from dpplan.errors import NotCertified, PlanError
 from dpplan.lint.prior_runs import PriorRun
 from dpplan.plan import Delta, Plan, Settings
+from dpplan.quantities import quantity
 
-Loader = Literal["poisson", "shuffle", "fixed"]
+Loader = Literal["poisson", "shuffle", "fixed", ""]  # "" for what the figure is for
 LOADERS: Mapping[str, str] = MappingProxyType(
     {
         "poisson": "lets every example join a batch independently",
@@ -27,15 +28,15 @@ LOADERS: Mapping[str, str] = MappingProxyType(
     }
 )
 Kind = Literal["made", "public", "own"]
-# What a quantity is called where it was given: on the command line, and in a recipe.
-_NAMES = {
-    "noise_multiplier": ("--sigma", "privacy.noise_multiplier"),
-    "delta": ("--delta", "privacy.delta"),
-    "epsilon": ("--sigma", "privacy"),
-    "examples": ("--n", "data.source"),
-    "batch_size": ("--batch", "training.batch_size"),
-    "steps": ("--steps", "training.steps"),
-    "epochs": ("--epochs", "training.epochs"),
+# Where a recipe gives a quantity. Epsilon is given by neither: it follows from the noise.
+_KEYS = {
+    "noise_multiplier": "privacy.noise_multiplier",
+    "delta": "privacy.delta",
+    "epsilon": "privacy",
+    "examples": "data.source",
+    "batch_size": "training.batch_size",
+    "steps": "training.steps",
+    "epochs": "training.epochs",
 }
 
 
@@ -121,15 +122,17 @@ class LintContext:
         """What the plan spends by the exact accountant; None where there is no plan or no proof."""
         return None if self.plan is None else proven(self.plan, self.delta.value)
 
-    def where(self, quantity: str) -> str:
-        option, key = _NAMES[quantity]
-        return option if self.recipe is None else key
+    def where(self, name: str) -> str:
+        """Where this quantity was given: the option of a plan, the key of a recipe."""
+        if self.recipe is not None:
+            return _KEYS[name]
+        return quantity("noise_multiplier" if name == "epsilon" else name).option
 
-    def setting(self, quantity: str, value: object) -> str:
+    def setting(self, name: str, value: object) -> str:
         """The value as it would be given: `--delta 1e-05`, or `delta: 1e-05` in a recipe."""
         if self.recipe is None:
-            return f"{self.where(quantity)} {show(value)}"
-        return f"{self.where(quantity).rpartition('.')[2]}: {show(value)}"
+            return f"{self.where(name)} {show(value)}"
+        return f"{self.where(name).rpartition('.')[2]}: {show(value)}"
 
 
 def proven(plan: Plan, delta: float) -> Bound | None:
@@ -152,7 +155,7 @@ def needed_steps(settings: Settings) -> int | None:
 
 def batch_exceeds_examples(settings: Settings) -> bool:
     batch, examples = settings.batch_size, settings.examples
-    return _positive(batch) and _positive(examples) and batch > examples  # type: ignore[operator]
+    return _positive(batch) and _positive(examples) and batch > examples
 
 
 def plan_of(settings: Settings) -> Plan | None:
@@ -164,11 +167,11 @@ def plan_of(settings: Settings) -> Plan | None:
     if batch_exceeds_examples(settings):
         settings.with_(batch_size=settings.examples).plan()  # whatever else is wrong
         return None
-    needed = needed_steps(settings) if _positive(settings.steps) else None
-    if needed is not None and settings.steps < needed:  # type: ignore[operator]
+    needed = needed_steps(settings)
+    if needed is not None and _positive(settings.steps) and settings.steps < needed:
         return settings.with_(epochs=None).plan()
     return settings.plan()
 
 
-def _positive(value: object) -> bool:
-    return is_number(value) and 0 < value < math.inf  # type: ignore[operator]
+def _positive(value: object) -> TypeGuard[float]:
+    return is_number(value) and 0 < value < math.inf

@@ -105,7 +105,7 @@ def _draw_cells(axes: "Axes", found: Frontier) -> None:
 
 def _draw_choice(axes: "Axes", found: Frontier) -> None:
     """The recommended cell, what it is, and what the other rules would take."""
-    cell, sigma = found.recommended.cell, found.recommended.solution.value
+    cell, sigma = found.recommended.cell, float(found.recommended.solution.value)
     others: dict[tuple[int, float], list[str]] = {}
     for name, other in found.by_rule:
         others.setdefault(other.place, []).append(name)

@@ -28,7 +28,7 @@ def read_text(file: Path) -> str:
         with file.open("rb") as stream:
             raw = stream.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        raise RecipeError(f"{file}: no such file.") from None
+        raise RecipeError(f"{file}: no such file.{_offered(file.stem)}") from None
     except OSError as error:
         raise file_error(f"{file}: cannot be read", error, RecipeError) from None
     if len(raw) > MOST_BYTES:
@@ -37,6 +37,13 @@ def read_text(file: Path) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise RecipeError(f"{file}: is not text (UTF-8); a recipe is a YAML file.") from None
+
+
+def _offered(name: str) -> str:
+    """A remedy where a recipe of that name comes with dpplan."""
+    from dpplan.recipe import bundled  # only a mistake needs it
+
+    return f" `dpplan recipes copy {name}` writes the one that comes with dpplan." if name in bundled.names() else ""
 
 
 def read_blocks(text: str, name: str) -> dict[str, Any]:

@@ -2,19 +2,14 @@
 
 from collections.abc import Callable
 
-from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.accounting.bound import SYMBOLS, Bound, Guarantee
 from dpplan.checks import show
 from dpplan.render.number_format import down, interval, up
 from dpplan.render.table import WIDTH, Meaning
 
+__all__ = ["SYMBOLS", "Paint", "figure", "heading", "headline", "meaning", "proven", "relation", "unpainted"]
+
 Paint = Callable[[str, Meaning], str]
-
-
-SYMBOLS = {"epsilon": "ε", "delta": "δ"}
-
-
-# Below this relative width an interval settles the six digits of a headline, and "=" is the truth.
-_SETTLED = 1e-5
 
 
 def unpainted(text: str, meaning: Meaning) -> str:
@@ -37,9 +32,7 @@ def figure(bound: Bound, digits: int = 6) -> str:
 
 
 def relation(bound: Bound) -> str:
-    if bound.guarantee is Guarantee.CERTIFIED:
-        return "=" if bound.relative_width is not None and bound.relative_width <= _SETTLED else "≤"
-    return {Guarantee.UPPER: "≤", Guarantee.LOWER: "≥", Guarantee.ESTIMATE: "≈"}[bound.guarantee]
+    return bound.relation
 
 
 def proven(bound: Bound) -> str:

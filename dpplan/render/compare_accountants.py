@@ -21,7 +21,8 @@ def accountants(rows: Sequence["AccountantRow"], timed: bool, quantity: str = "e
         names.append(Column("time", numeric=True))
     names.append(Column("note"))
     reference = next((row.bound for row in rows if row.accountant == "exact"), None)
-    sentences = (_sentence(row, reference) for row in rows)
+    refusals = _refusals(rows)
+    sentences = [refusals.get(row.accountant) or _sentence(row, reference) for row in rows]
     return Table(
         tuple(names),
         tuple(_accountant(row, timed) for row in rows),
@@ -64,10 +65,19 @@ def _choice(accountant: str, details: Mapping[str, object]) -> str:
         return ""
 
 
+def _refusals(rows: Sequence["AccountantRow"]) -> dict[str, str]:
+    """Why some refuse, each reason once and after the names of all that give it: by the first of these names."""
+    given: dict[str, list[str]] = {}
+    for row in rows:
+        if row.bound is None and row.refusal:
+            given.setdefault(row.refusal.removeprefix(f"{row.accountant}: "), []).append(row.accountant)
+    return {names[0]: f"{', '.join(names)}: {reason}" for reason, names in given.items()}
+
+
 def _sentence(row: "AccountantRow", reference: Bound | None) -> str | None:
     """What is too long for the row's note."""
     if row.bound is None:
-        return row.refusal
+        return None  # told by _refusals
     if row.under_reports and reference is not None:
         symbol, certified = SYMBOLS[row.bound.quantity], proven(reference)
         said = figure(row.bound)

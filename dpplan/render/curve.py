@@ -75,9 +75,20 @@ def rows(drawn: "Curves", deltas: Sequence[Delta], earlier: int = 0) -> Iterator
     phases = [point.phases[-1] for point in drawn.plans]
     for name in (*phases[0].settings, "steps"):
         values = [_setting(phase, name) for phase in phases]
+        if any(isinstance(value, str) for value in values):
+            yield row(quantity(name).words, " to ".join(dict.fromkeys(map(str, values))))
+            continue
         low, high = min(values), max(values)
         yield row(quantity(name).words, f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}")
-    yield from grounds(plan, deltas)
+    yield from grounds(plan, deltas, _reach(str(drawn.plans[0].assumptions), str(plan.assumptions)))
+
+
+def _reach(first: str, last: str) -> str:
+    """Two sentences that differ in numbers, as one: from where to where they go."""
+    words = list(zip(first.split(" "), last.split(" "), strict=False))
+    if len(first.split(" ")) != len(last.split(" ")):
+        return f"{first}, to {last}"
+    return " ".join(one if one == other else f"{one.rstrip(',')} to {other}" for one, other in words)
 
 
 def results(drawn: "Curves") -> list[dict[str, Any]]:

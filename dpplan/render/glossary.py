@@ -18,6 +18,10 @@ METHODS = {
         "δ of one step, averaged over the losses of the other, by Gauss's rule with a proven error",
         "of two steps this is the quickest, and narrow everywhere",
     ),
+    "contour of any law": (
+        "δ as an integral over the frequencies of the privacy loss, whose transform is the product of all steps'",
+        "not all losses are those of sampled Gaussians, and some transforms fade fast enough with frequency",
+    ),
     "lattice of any law": (
         "the loss of a step moved to a lattice, once so that no δ falls and once so that none rises, and composed",
         "the loss is not that of a sampled Gaussian against its noise alone, for which there are faster roads",

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from dpplan import accounting
 from dpplan.accounting.assumptions import CERTIFICATE, KINDS
 from dpplan.errors import STATUS_MEANINGS
-from dpplan.render import audit_help
+from dpplan.render import audit_help, help_pages, help_schemes
 from dpplan.render.table import WIDTH
 from dpplan.render.to_json import Object
 
@@ -88,6 +88,11 @@ def _wrapped(text: str, indent: int = 0, following: int | None = None) -> list[s
     )
 
 
+def _page(name: str, about: str) -> Topic:
+    """A topic that is prose."""
+    return Topic(about, lambda: help_pages.lines(name), lambda: {"text": help_pages.text(name)})
+
+
 SIGNALS: Mapping[int, str] = MappingProxyType({130: "interrupted (Ctrl-C)", 141: "the reader of the output went away"})
 TOPICS: Mapping[str, Topic] = MappingProxyType(
     {
@@ -106,13 +111,43 @@ TOPICS: Mapping[str, Topic] = MappingProxyType(
             audit_help.lines,
             lambda: {"text": audit_help.TEXT, "sabotages": [each._asdict() for each in audit_help.SABOTAGES]},
         ),
+        "sampling": Topic(
+            "schemes, what is proven of each, and which loader draws by which",
+            help_schemes.sampling,
+            help_schemes.sampling_content,
+        ),
+        "adjacency": Topic(
+            "which data sets cannot be told apart, and what gives n away",
+            help_schemes.adjacency,
+            help_schemes.adjacency_content,
+        ),
+        "users": Topic("people with many examples", help_schemes.users, help_schemes.users_content),
         "exit-codes": Topic(
             "what the exit status of a command means",
             _exit_codes,
             lambda: {"exit_codes": {str(code): text for code, text in {**STATUS_MEANINGS, **SIGNALS}.items()}},
         ),
+        **{name: _page(name, about) for name, (about, _) in help_pages.PAGES.items()},
     }
 )
 ALIASES: Mapping[str, str] = MappingProxyType(
-    {"assumptions": "certificate", "certified": "certificate", "exit": "exit-codes", "status": "exit-codes"}
+    {
+        "assumptions": "certificate",
+        "certified": "certificate",
+        "exit": "exit-codes",
+        "status": "exit-codes",
+        "promise": "limits",
+        "guarantee": "guarantees",
+        "poisson": "sampling",
+        "loaders": "sampling",
+        "neighbours": "adjacency",
+        "symbols": "units",
+        "recipe": "recipes",
+        "run-folders": "training",
+        "resume": "training",
+        "torchrun": "training",
+        "schema": "json",
+        "notebook": "python",
+        "benchmarks": "reproducing",
+    }
 )

@@ -1,11 +1,9 @@
 """Numbers as text, rounded toward less claimed privacy: upper bounds up, lower bounds down."""
 
 from dpplan.checks import show
-from dpplan.rounding import down, up
+from dpplan.rounding import down, ends, up
 
 __all__ = ["brief", "down", "ends", "interval", "percent", "ratio", "seconds", "up", "up_within"]
-
-FEWEST, MOST = 7, 12  # digits of a printed interval: one more than a headline, and what certified ends still differ in
 
 
 def up_within(value: float, limit: float) -> str:
@@ -18,13 +16,6 @@ def interval(lower: float, symbol: str, upper: float) -> str:
     """lower <= symbol <= upper, as `ends` writes them."""
     left, right = ends(lower, upper)
     return f"{left} ≤ {symbol} ≤ {right}"
-
-
-def ends(lower: float, upper: float) -> tuple[str, str]:
-    """Both rounded outward, with the digits it takes to tell them apart (7 to 12)."""
-    apart = (digits for digits in range(FEWEST, MOST) if f"{lower:.{digits}g}" != f"{upper:.{digits}g}")
-    digits = next(apart, MOST)
-    return down(lower, digits), up(upper, digits)
 
 
 def brief(value: object) -> str:

@@ -63,12 +63,12 @@ def phase_rows(plan: Plan, name: str, places: range) -> Iterator[str]:
             yield ", ".join([f"    ...   {len(left_out)} more", *_reaches([phases[at] for at in left_out])])
 
 
-def grounds(plan: Plan, deltas: Sequence[Delta]) -> Iterator[str]:
-    """The deltas that were derived, and what is assumed."""
+def grounds(plan: Plan, deltas: Sequence[Delta], assumed: str = "") -> Iterator[str]:
+    """The deltas that were derived, and what is assumed; by the plan, where nothing else is said."""
     for delta in deltas:
         if delta.reason:
             yield row("delta", show(delta.value), delta.reason)
-    yield f"  {'assumes':<19}{plan.assumptions}"
+    yield f"  {'assumes':<19}{assumed or plan.assumptions}"
 
 
 def spent_before(bound: Bound, at: float) -> str:

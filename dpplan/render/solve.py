@@ -1,6 +1,7 @@
 """What was solved for, in words and as JSON."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from dpplan.accounting.bound import Bound
@@ -64,13 +65,18 @@ def described(found: "Solution", delta: Delta) -> to_json.Object:
     )
     return {
         "unknown": found.unknown,
-        "value": found.value,
+        "value": _number(found.value),
         "target_epsilon": found.target,
         "target_delta": None if found.unknown == "delta" else found.delta,
-        "other_way": None if other is None else {"value": other.value, quantity: to_json.figure(other.spent)},
+        "other_way": None if other is None else {"value": _number(other.value), quantity: to_json.figure(other.spent)},
         "remarks": list(found.remarks),
         **spent,
     }
+
+
+def _number(value: float | Fraction) -> float:
+    """As JSON has it: a whole number stays one."""
+    return float(value) if isinstance(value, Fraction) else value
 
 
 def _name(found: "Solution") -> str:

@@ -1,23 +1,23 @@
 """What a plan's δ(ε) means for a person in the data: the most that any attacker achieves.
 
-    found = assess(source_of_plan(plan), Question(...))
+    found = assess(source_of_plan(plan), AttackQuestion(...))
 
 In reading order: source (a plan, a stated (ε, δ) or a stated μ, each as δ at any ε in both directions), trade_off (true
 positives at a false-positive rate), assessment (advantage, accuracy, posterior, reconstruction, smallest μ).
 """
 
-from dpplan.risk.assessment import Assessment, Figure, Question, assess
+from dpplan.risk.assessment import Assessment, AttackQuestion, Figure, assess
 from dpplan.risk.source import Source, source_of_gdp, source_of_plan, source_of_stated
-from dpplan.risk.trade_off import Point, Rate, TradeOff
+from dpplan.risk.trade_off import Point, TradeOff, TruePositiveRate
 
 __all__ = [
     "Assessment",
+    "AttackQuestion",
     "Figure",
     "Point",
-    "Question",
-    "Rate",
     "Source",
     "TradeOff",
+    "TruePositiveRate",
     "assess",
     "source_of_gdp",
     "source_of_plan",

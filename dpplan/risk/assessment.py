@@ -28,7 +28,7 @@ LEAST_GAIN = 1e-9  # over guessing, below which a quotient of gains is one of ro
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class AttackQuestion:
     """rates: false-positive rates. prior: how likely a person is a member, before; fpr: of the posterior.
 
     baseline: how likely a guess is right without the data. mu_delta: the δ₀ that the smallest μ is allowed.
@@ -68,7 +68,7 @@ class Assessment:
     None where none was found.
     """
 
-    question: Question
+    question: AttackQuestion
     advantage: Figure
     rates: tuple[Figure, ...]
     at_fpr: Figure
@@ -79,7 +79,7 @@ class Assessment:
     trade_off: TradeOff = field(repr=False)
 
 
-def assess(source: Source, question: Question) -> Assessment:
+def assess(source: Source, question: AttackQuestion) -> Assessment:
     """All figures of a source. Every number of the question lies in (0, 1); nothing here refuses."""
     stated = question.stated
     at = (*question.rates, question.fpr, question.baseline)

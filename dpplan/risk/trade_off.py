@@ -26,7 +26,7 @@ BRACKETS, LEAST_STEP = (1.0, 8.0, 64.0), 1e-4  # of the last look: from narrow o
 DRAWN = (1e-6, 1.0 - 1e-6)  # false-positive rates of a curve
 
 
-class Rate(NamedTuple):
+class TruePositiveRate(NamedTuple):
     """The largest true-positive rate at a false-positive rate: lower <= truth <= upper. at: x, where it is least."""
 
     lower: float
@@ -54,11 +54,11 @@ class TradeOff:
         for direction in (0, 1):
             self._delta(direction, 0.0)  # where a first contour serves most others
 
-    def at(self, false_positive_rate: float) -> Rate:
+    def at(self, false_positive_rate: float) -> TruePositiveRate:
         """For a false-positive rate in (0, 1)."""
         found = [self._one_way(direction, false_positive_rate) for direction in (0, 1)]
         worst = max(found, key=lambda rate: rate.upper)
-        return Rate(max(each.lower for each in found), worst.upper, worst.at)
+        return TruePositiveRate(max(each.lower for each in found), worst.upper, worst.at)
 
     def curve(self, points: int = 200) -> list[Point]:
         """Corners of the least polygon above both directions' trade-offs that so many x of each prove, from false
@@ -79,7 +79,7 @@ class TradeOff:
         rise = math.exp(x) * alpha
         return (rise + low) * (1.0 - ROUNDING), (rise + high) * (1.0 + ROUNDING)
 
-    def _one_way(self, direction: int, alpha: float) -> Rate:
+    def _one_way(self, direction: int, alpha: float) -> TruePositiveRate:
         def upper(x: float) -> float:
             return self._value(direction, x, alpha)[1]
 
@@ -93,7 +93,7 @@ class TradeOff:
         if upper(looked[best]) < upper(x):
             x = looked[best]
         most = min(upper(x), 1.0)
-        return Rate(min(self._from_below(direction, x, alpha, width), most), most, x)
+        return TruePositiveRate(min(self._from_below(direction, x, alpha, width), most), most, x)
 
     def _from_below(self, direction: int, x: float, alpha: float, width: float) -> float:
         """A lower bound on F everywhere, by three of its values; an attacker who guesses reaches α."""

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from dpplan.plan import Settings
+from dpplan.sampling.balls_in_bins import ALLOCATIONS
 from dpplan.solve.search import Candidates
 
 LEAST_NOISE, MOST_NOISE = 0.01, 1e10
 LEAST_RATE = 1e-15
 LEAST_DELTA = 1e-300  # below it a float no longer has all of its digits
 MOST_STEPS = 10**12
+MOST_BINS = 10**5  # of an epoch in which each example has one step: what is solved for does not go beyond
 MOST_EXAMPLES = 10**15  # whole numbers up to here are floats, with room for the factors around them
 DIGITS = 7  # of a noise multiplier: the last one moves epsilon by about one part in a million
 
@@ -31,6 +33,9 @@ def delta(settings: Settings, start: float) -> Candidates:
 def sample_rate(settings: Settings) -> Candidates:
     """From the smallest sample rate up to all of the data."""
 
+    if settings.sampling in ALLOCATIONS:
+        return _bins(settings)
+
     def below(place: float) -> int:
         return decimal_below(math.exp(place))
 
@@ -38,6 +43,22 @@ def sample_rate(settings: Settings) -> Candidates:
     start = min(max(decimal_below(0.01), first), last)
     return Candidates(
         settings, "sample_rate", first, last, start, 1.0, decimal, lambda index: math.log(decimal(index)), below
+    )
+
+
+def _bins(settings: Settings) -> Candidates:
+    """Sample rates times / T with T whole, from the most steps to the fewest: index -T stands for T."""
+    times = int(dict(settings.scheme_options).get("times", 1))
+    return Candidates(
+        settings,
+        "sample_rate",
+        first=-MOST_BINS,
+        last=-times,
+        start=-100 * times,
+        slope=0.6,
+        value=lambda index: Fraction(times, -index),
+        place=lambda index: -math.log(-index),
+        below=lambda place: -math.ceil(math.exp(-place)),
     )
 
 
@@ -66,6 +87,8 @@ def batch_size(settings: Settings) -> Candidates:
 def examples(settings: Settings) -> Candidates:
     """From the most examples down to as many as one batch holds: index −n stands for n."""
     fewest = math.ceil(settings.batch_size or 1)
+    if settings.sampling in ALLOCATIONS and fewest == settings.batch_size:
+        return _of_whole_bins(settings, fewest)
     return Candidates(
         settings,
         "examples",
@@ -74,6 +97,24 @@ def examples(settings: Settings) -> Candidates:
         start=-min(100 * fewest, MOST_EXAMPLES),
         slope=1.0,
         value=lambda index: -index,
+        place=lambda index: -math.log(-index),
+        below=lambda place: -math.ceil(math.exp(-place)),
+    )
+
+
+def _of_whole_bins(settings: Settings, batch: int) -> Candidates:
+    """n = T·batch / times with T whole: index -T stands for T."""
+    times = int(dict(settings.scheme_options).get("times", 1))
+    common = math.gcd(batch, times)
+    each, step = batch // common, times // common
+    return Candidates(
+        settings,
+        "examples",
+        first=-(MOST_BINS // step),
+        last=-max(math.ceil(times / step), 1),
+        start=-100,
+        slope=0.6,
+        value=lambda index: -index * each,
         place=lambda index: -math.log(-index),
         below=lambda place: -math.ceil(math.exp(-place)),
     )

@@ -6,10 +6,13 @@ from typing import Literal
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
+from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import Problems, show
 from dpplan.errors import PlanError
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.quantities import quantity
+from dpplan.sampling import Poisson
+from dpplan.sampling.balls_in_bins import ALLOCATIONS
 from dpplan.solve.search import Candidates, Evaluator
 
 By = Literal["epsilon", "delta"]
@@ -22,7 +25,8 @@ class Question:
     """A target, and whom to ask what a plan spends.
 
     by: the figure that is held below its target: epsilon at this delta, or delta at this epsilon.
-    earlier: what ran before on the same data; every plan is judged together with it.
+    earlier: what ran before on the same data; every plan is judged together with it. roughly: as if every scheme were
+    Poisson sampling of as much data, which is no answer.
     """
 
     epsilon: float
@@ -31,6 +35,7 @@ class Question:
     accountant: str
     options: Mapping[str, object]
     earlier: tuple[Phase, ...] = ()
+    roughly: bool = False
 
     @property
     def target(self) -> float:
@@ -38,7 +43,8 @@ class Question:
 
     def plan(self, candidates: Candidates, index: int) -> Plan:
         """The plan at a index, after the earlier phases."""
-        return self.composed(candidates.plan(index))
+        plan = self.composed(candidates.plan(index))
+        return _by_poisson(plan) if self.roughly else plan
 
     def composed(self, plan: Plan) -> Plan:
         """The plan as the last phase; what was derived for it is found under its place, phases[1].steps."""
@@ -55,14 +61,25 @@ class Question:
 
     def evaluator(self, candidates: Candidates) -> Evaluator:
         def ask(index: int) -> Bound:
-            asked = replace(self, delta=candidates.value(index)) if candidates.name == "delta" else self
+            asked = replace(self, delta=float(candidates.value(index))) if candidates.name == "delta" else self
             return asked.spends(self.plan(candidates, index))
 
         return Evaluator(candidates, ask, self.target, _FLAT[self.by])
 
     def estimated(self, accountant: str) -> "Question":
-        """The same, answered by another accountant as it comes."""
-        return replace(self, accountant=accountant, options={})
+        """About the same, answered by another accountant as it comes."""
+        return replace(self, accountant=accountant, options={}, roughly=True)
+
+
+def _by_poisson(plan: Plan) -> Plan:
+    """The plan with batches of the same share of the data, drawn by Poisson sampling, where it draws otherwise."""
+    phases = (
+        replace(phase, sampling=Poisson(min(float(phase.sampling.epochs(1)), 1.0)), adjacency=None)
+        for phase in plan.phases
+    )
+    if all(type(phase.sampling) is Poisson for phase in plan.phases) and plan.adjacency == ADD_REMOVE:
+        return plan
+    return Plan(tuple(phases))
 
 
 def unknown(settings: Settings, delta: float | None = None) -> str:
@@ -70,7 +87,8 @@ def unknown(settings: Settings, delta: float | None = None) -> str:
     where the settings are complete and no delta is given, "delta".
 
     A missing length is solved in epochs where n and the batch are known, else in steps; a missing sample rate as the
-    batch where n is known, as n where the batch is known, else as itself.
+    batch where n is known (but as itself, where batches are bins of an epoch), as n where the batch is known, else as
+    itself.
     Raises PlanError, saying what to give, when nothing or several are open.
     """
     found = []
@@ -78,7 +96,8 @@ def unknown(settings: Settings, delta: float | None = None) -> str:
         found.append("noise_multiplier")
     if settings.sample_rate is None and (settings.batch_size is None or settings.examples is None):
         known = "examples" if settings.batch_size is not None else "sample_rate"
-        found.append("batch_size" if settings.examples is not None else known)
+        whole = settings.sampling in ALLOCATIONS  # where 1/q is whole, which few batches make it
+        found.append("batch_size" if settings.examples is not None and not whole else known)
     if settings.steps is None and settings.epochs is None:
         found.append("epochs" if settings.examples is not None and settings.batch_size is not None else "steps")
     if not found and delta is None:

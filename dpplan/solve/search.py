@@ -9,6 +9,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.errors import NotCertified
@@ -33,7 +34,7 @@ class Candidates:
     last: int
     start: int
     slope: float
-    value: Callable[[int], float]
+    value: Callable[[int], float | Fraction]
     place: Callable[[int], float]
     below: Callable[[float], int]
 

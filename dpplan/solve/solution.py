@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
+from dpplan import notebook
 from dpplan.accounting.bound import FLOOR, Bound, Guarantee
 from dpplan.checks import show
 from dpplan.errors import NotCertified, Unreachable
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, Settings
+from dpplan.quantities import quantity
 from dpplan.rounding import near_above
 from dpplan.solve import candidate_values
 from dpplan.solve.bracket import start
@@ -22,7 +25,7 @@ _BARELY_WIDE = 4 * FLOOR  # an interval no wider than the floor that every one i
 class Other:
     """The next value the other way, and what it spends. It was not shown to meet the target."""
 
-    value: float
+    value: float | Fraction
     spent: Bound
 
 
@@ -41,7 +44,7 @@ class Solution:
     """
 
     unknown: str
-    value: float
+    value: float | Fraction
     plan: Plan
     spent: Bound
     target: float
@@ -49,6 +52,15 @@ class Solution:
     other_way: Other | None
     remarks: tuple[str, ...]
     advice: Callable[[], tuple[str, ...]] = field(default=tuple, compare=False, repr=False)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the value, what it spends with which guarantee, and what to know beside it."""
+        rows = [
+            ("spends", self.spent.headline, str(self.spent.guarantee)),
+            ("assumes", self.spent.assumptions, ""),
+            *(("note", remark, "") for remark in self.remarks),
+        ]
+        return notebook.table(f"{quantity(self.unknown).words} = {self.value!r}", rows)
 
 
 def solution(question: Question, evaluator: Evaluator, found: Bracket, remarks: Iterable[str] = ()) -> Solution:
@@ -60,7 +72,7 @@ def solution(question: Question, evaluator: Evaluator, found: Bracket, remarks: 
         plan=question.plan(candidates, found.low),
         spent=spent,
         target=question.epsilon,
-        delta=value if candidates.name == "delta" else question.delta,
+        delta=float(value) if candidates.name == "delta" else question.delta,
         other_way=Other(candidates.value(found.high), evaluator.spent[found.high])
         if found.high in evaluator.spent
         else None,
@@ -119,7 +131,7 @@ def _longer(question: Question, evaluator: Evaluator, found: Bracket) -> Iterabl
         for fine in (candidate_values.noise(settings), candidate_values.noise(longer))
     ]
     candidates = candidate_values.noise(longer, _ADVICE_DIGITS)
-    guess = -candidate_values.decimal_above(value * estimates[1] / estimates[0], _ADVICE_DIGITS)
+    guess = -candidate_values.decimal_above(float(value * estimates[1] / estimates[0]), _ADVICE_DIGITS)
     more = search(question.evaluator(candidates).gap, candidates, guess, found.slope, settle=0.0)
     if more.low >= candidates.first:
         yield f"{what} would need σ = {show(candidates.value(more.low))}"
@@ -158,10 +170,7 @@ def unreachable(question: Question, evaluator: Evaluator) -> Unreachable | NotCe
         f"{question.accountant} accountant gives is {near_above(least, target)}, at "
         f"{word(candidates.name)}={show(value)}."
     )
-    if (
-        question.earlier
-        and (before := question.spends(Plan(question.earlier, candidates.settings.adjacency)).value) > target
-    ):
+    if question.earlier and (before := question.spends(candidates.settings.before(question.earlier)).value) > target:
         return Unreachable(
             f"{sentence} What was spent before is {near_above(before, target)} on its own. Raise the target."
         )

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from dpplan import accounting
+from dpplan import accounting, notebook
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.errors import NotCertified
 from dpplan.plan import Plan
@@ -83,6 +83,13 @@ class Verdict:
         """What can be claimed of the plan now, at six digits."""
         upper = None if self.bound is None else self.bound.upper
         return float(up(upper)) if upper is not None and upper < float("inf") else None
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how the claim stands, what is proven, and what to publish."""
+        rows: list[notebook.Row] = [("claimed", repr(self.claim.value))]
+        rows += [] if self.bound is None else [(str(self.bound.guarantee), str(self.bound))]
+        rows += [] if self.publish is None else [("publish", repr(self.publish))]
+        return notebook.table(str(self.standing), [*rows, *(("because", each) for each in self.reasons)])
 
 
 def verify(claim: RecordedClaim, progress: Progress | None = None, proofs: bool = True) -> Verdict:

@@ -6,15 +6,17 @@ from types import MappingProxyType
 from dpplan.accounting.bound import Quantity
 from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import Problems
-from dpplan.plan import Plan
+from dpplan.plan import Plan, unit_words
 from dpplan.sampling import Poisson
 from dpplan.verify import allowed_values, json_fields
 from dpplan.verify.claim import RecordedClaim
 from dpplan.verify.json_fields import Object
 
 # What the figures of every version assume. Words around them have changed; other words than these are another claim.
-_UNIT, _BY_POISSON, _OF_FIXED_SIZE = "example", ("Poisson sampling", "full batch"), "batches of exactly"
-_SAMPLED = (*_BY_POISSON, _OF_FIXED_SIZE)
+_UNIT, _BY_POISSON = "example", ("Poisson sampling", "full batch")
+# Words by which figures for other schemes are told, each of which no figure for Poisson sampling has.
+_OTHERWISE = ("batches of exactly", "cut at", "by turns", "shuffled", "bins", "allocation")
+_SAMPLED = (*_BY_POISSON, *_OTHERWISE)
 # The rule of accounting.bound.Bound: what a figure of each guarantee has to hold, and what it must not.
 _HOLDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType(
     {
@@ -41,7 +43,8 @@ def figure(
         problems.add(f"{path}.guarantee={json_fields.shown(guarantee)} is none that dpplan gives.")
         return
     said = found.get("assumptions")
-    briefly = f"{ADD_REMOVE.words if plan is None else plan.adjacency.words} {_UNIT}"
+    unit = _UNIT if plan is None else plan.assumptions.privacy_unit
+    briefly = f"{ADD_REMOVE.words if plan is None else plan.adjacency.words} {unit}"
     drawn = _sampled(said) if plan is None else _drawn_so(plan, str(said))
     if said is not None and not (briefly in str(said) and drawn):
         expected = briefly if plan is None else plan.assumptions
@@ -83,8 +86,10 @@ def assumed(problems: Problems, content: Object) -> None:
         problems.add(f"assumptions={json_fields.shown(told)} is not an object.")
         return
     plan = content.get("plan")
-    adjacency = plan.get("adjacency", ADD_REMOVE.name) if isinstance(plan, dict) else ADD_REMOVE.name
-    for key, value in (("adjacency", adjacency), ("privacy_unit", _UNIT)):
+    described = plan if isinstance(plan, dict) else {}
+    adjacency = described.get("adjacency", ADD_REMOVE.name)
+    unit = unit_words(str(described.get("privacy_unit", _UNIT)), described.get("max_per_user"))
+    for key, value in (("adjacency", adjacency), ("privacy_unit", unit)):
         if told.get(key, value) != value:
             problems.add(f"assumptions.{key}={json_fields.shown(told[key])} is not what dpplan accounts for: {value}.")
     if not _sampled(told.get("sampling", _SAMPLED[0])):
@@ -95,7 +100,7 @@ def assumed(problems: Problems, content: Object) -> None:
 def _drawn_so(plan: Plan, said: str) -> bool:
     """Whether these words may be of this plan. A full batch is Poisson sampling at rate 1, and may be called either."""
     if all(type(phase.sampling) is Poisson for phase in plan.phases):
-        return any(words in said for words in _BY_POISSON) and _OF_FIXED_SIZE not in said
+        return any(words in said for words in _BY_POISSON) and not any(words in said for words in _OTHERWISE)
     return plan.assumptions.sampling in said
 
 

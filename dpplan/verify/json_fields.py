@@ -123,7 +123,7 @@ def finite(value: object) -> float | None:
     if not is_number(value):
         return None
     try:
-        result = float(value)  # type: ignore[arg-type]
+        result = float(value)
     except OverflowError:
         return None
     return result if math.isfinite(result) else None

@@ -18,7 +18,8 @@ from dpplan.accounting.bound import Quantity
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES
 from dpplan.checks import Problems, show
 from dpplan.errors import InputOutputFailed, ReportError, file_error
-from dpplan.plan import Phase, Plan
+from dpplan.plan import UNITS, Phase, Plan, unit_problems
+from dpplan.sampling import Poisson, TruncatedPoisson
 from dpplan.verify import allowed_values, json_fields
 from dpplan.verify.claim import Document, RecordedClaim
 from dpplan.verify.claimed_figure import assumed, figure
@@ -218,7 +219,7 @@ def _of_check(problems: Problems, content: Object) -> Iterator[RecordedClaim]:
         yield from _result(problems, content, "", _plan(problems, content, "plan"))
 
 
-def _of_contest(problems: Problems, content: Object) -> Iterator[RecordedClaim]:
+def _of_compared_plans(problems: Problems, content: Object) -> Iterator[RecordedClaim]:
     plans = content.get("plans")
     for number, entry in enumerate(plans if isinstance(plans, list) else []):
         if not isinstance(entry, dict):
@@ -275,7 +276,8 @@ def _plan(problems: Problems, holder: Object, path: str) -> Plan | None:
             json_fields.same(problems, f"{path}.{key}", json_fields.finite(told.get(key)), given, "a phase")
     examples, batch = told.get("examples"), json_fields.finite(told.get("batch_size"))
     n = examples if isinstance(examples, int) and not isinstance(examples, bool) and examples > 0 else None
-    if n is not None and batch is not None and len(phases) == 1:
+    by_share = len(phases) == 1 and type(phases[0].sampling) in (Poisson, TruncatedPoisson)
+    if n is not None and batch is not None and by_share:
         json_fields.same(
             problems,
             f"{path}.sample_rate",
@@ -287,7 +289,13 @@ def _plan(problems: Problems, holder: Object, path: str) -> Plan | None:
     if name not in ADJACENCIES:
         problems.add(f"{path}.adjacency={json_fields.shown(name)} is not one of: {', '.join(ADJACENCIES)}.")
         return None
-    return Plan(phases, ADJACENCIES[name], examples=n)
+    unit, most = told.get("privacy_unit", "example"), told.get("max_per_user")
+    problems.require(unit in UNITS, f"{path}.privacy_unit={json_fields.shown(unit)} is not one of: {', '.join(UNITS)}.")
+    wrong = [*problems.found]
+    problems.found += [f"{path}.{sentence}" for sentence in unit_problems(str(unit), most)]
+    if problems.found != wrong or unit not in UNITS:
+        return None
+    return Plan(phases, ADJACENCIES[name], str(unit), examples=n, max_per_user=most)
 
 
 _READERS: Mapping[str, Callable[[Problems, Any], Iterator[RecordedClaim]]] = MappingProxyType(
@@ -296,7 +304,7 @@ _READERS: Mapping[str, Callable[[Problems, Any], Iterator[RecordedClaim]]] = Map
         "delta": _of_results,
         "solve": _of_results,
         "compare": _of_results,
-        "compare-plans": _of_contest,
+        "compare-plans": _of_compared_plans,
         "check": _of_check,
     }
 )

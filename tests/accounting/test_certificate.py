@@ -2,7 +2,6 @@
 
 import math
 import random
-import resource
 
 import numpy as np
 import pytest
@@ -172,6 +171,8 @@ def test_what_lies_outside_the_fast_methods_is_answered_all_the_same(sigma, q, s
 
 
 def test_few_steps_and_rare_samples_take_no_gigabyte():
+    import resource  # Windows has none, and runs the other tests of this file
+
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     bound = epsilon(Plan.from_rate(6.789723443610874, 7.791537636884285e-8, 18), 3.153420666835571e-45)
     assert bound.proven_width < 1e-6

@@ -20,7 +20,7 @@ CASES = [
 ]
 
 
-def curve(law: step_law.LatticeLaw, masses, tilt: float, h: float, epsilon: float) -> mpf:
+def curve(law: step_law.GaussianLatticeLaw, masses, tilt: float, h: float, epsilon: float) -> mpf:
     """∫(dA - e^ε dB)₊ of lattice masses."""
     y = law.origin + h * law.losses
     weights = masses * np.exp(law.shift - (1 + tilt) * y)

@@ -1,6 +1,7 @@
 """One step on the lattice lies between its two polygons: held against the step's own curve H(α) = ∫(dP - α·dQ)₊."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import oracle
@@ -12,7 +13,7 @@ from mpmath import mp, mpf
 
 from dpplan.accounting import pairs
 from dpplan.accounting.exact.general_lattice import spacing
-from dpplan.accounting.exact.general_lattice.discretise import Lattice, LatticeLaw, Side, discretise
+from dpplan.accounting.exact.general_lattice.discretise import DiscretisedLaw, Lattice, Side, discretise
 
 MIXED = pairs.mixed(((0.25, pairs.laplace(1.0)), (0.75, pairs.gaussian(2.0)))).remove
 
@@ -48,7 +49,7 @@ CURVES = {
 KEPT = {"gaussian": (-8.0, 9.0), "sampled": (-1.0, 8.0), "sampled, add": (-8.0, 1.0), "rare": (-1.0, 9.0)}
 
 
-def curve_of(law: LatticeLaw, side: Side, infinite: float, lattice: Lattice, epsilon: float) -> mpf:
+def curve_of(law: DiscretisedLaw, side: Side, infinite: float, lattice: Lattice, epsilon: float) -> mpf:
     steps = side.first + np.arange(len(side.masses), dtype=np.float64)
     q = side.masses * np.exp(law.shift - lattice.r * steps)
     return mpf(infinite) + mpf(
@@ -104,7 +105,7 @@ def test_the_polygons_close_in_as_the_square_of_the_step(name):
         assert 0.0 <= gap(most) <= 2.0
 
 
-def log_moment(law: LatticeLaw, side: Side) -> float:
+def log_moment(law: DiscretisedLaw, side: Side) -> float:
     """log of E[e^(t·loss)] at the lattice's tilt."""
     return math.log(math.fsum(side.masses)) + law.shift
 
@@ -158,3 +159,29 @@ def test_atoms_of_several_laws_share_a_step_as_well_as_they_can():
 
 def test_a_law_without_atoms_leaves_the_step_as_it_is():
     assert spacing.step([(pairs.gaussian(1.0).remove, 5.0)], 1.0, 0.123) == 0.123
+
+
+@dataclass(frozen=True)
+class FarOut(pairs.Law):
+    """1e-65 of P, evenly on losses from 590 to 600, where Q's masses are a few of the smallest floats, and one more."""
+
+    def masses(self, edges):
+        inside = np.clip(edges, 590.0, 600.0)
+        p = 1e-66 * np.diff(inside)
+        q = 1e-66 * (np.exp(-inside[:-1]) * -np.expm1(-np.diff(inside)))
+        return pairs.Masses(p, np.nextafter(q, 1.0), np.full(len(p), 1e-15), np.zeros(len(edges)))
+
+
+@pytest.mark.parametrize("h", [0.25, 0.11])
+def test_a_mass_of_q_that_floats_do_not_hold_is_never_rounded_up_from_above(h):
+    """A lattice law with more of Q than there is would have a curve below the true one."""
+    law = discretise(FarOut(), Lattice(h, 1.5 * h), (590.0, 600.0))
+    place = law.up.first + np.arange(len(law.up.masses))
+    with np.errstate(divide="ignore"):
+        log_q = float(np.logaddexp.reduce(np.log(law.up.masses) + law.shift - 1.5 * h * place))
+        log_p = float(
+            np.logaddexp.reduce(np.log(law.up.masses) + law.shift - 1.5 * h * place + law.up.loss + h * place)
+        )
+    truth = math.log(1e-66) - 590.0 + math.log(-math.expm1(-10.0))
+    assert log_q <= truth + 1e-12
+    assert math.exp(log_p) + law.infinite[1] >= 1e-65 * (1.0 - 1e-12)

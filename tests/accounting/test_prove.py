@@ -30,7 +30,7 @@ from dpplan.accounting.exact.prove import (
     transform,
 )
 from dpplan.accounting.exact.prove.balls import working_precision
-from dpplan.accounting.exact.prove.contour import Contour
+from dpplan.accounting.exact.prove.contour import BallContour
 from dpplan.errors import InternalError, UsageError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
@@ -277,7 +277,7 @@ def test_both_directions_have_the_same_total_variation(row):
 
 # Each error source by itself: bounds hold whatever was chosen.
 
-STEP = float_moments.Phase(0.9, 0.05, 40)
+STEP = float_moments.ComposedSteps(0.9, 0.05, 40)
 EXPONENTS = [1.5, 4.0, -2.0, -9.0]
 
 
@@ -299,7 +299,7 @@ def _transform(a: float, u: float) -> acb:
 def test_transform_balls_hold_the_truth_on_good_nodes_and_bad_ones(a, low, step, count, height):
     with working_precision(BITS):
         for far in (low + step * (count - 1), 30.0):
-            nodes = transform.Nodes(low, step, count, height, far)
+            nodes = transform.TrapezoidNodes(low, step, count, height, far)
             values = transform.evaluate(STEP, arb(a), arb(0.75), 6, nodes).balls
             assert all(value.overlaps(_transform(a, 0.75 * k)) for k, value in enumerate(values))
 
@@ -348,11 +348,11 @@ def test_what_the_trapezoid_sum_counts_too_much_is_below_the_alias_bound():
     phases, epsilon = (STEP,), 1.0
     fine = contour_plan.design(phases, Direction.REMOVE, epsilon, -9.0, math.log(1e-20))
     with working_precision(fine.bits):
-        truth = Contour(phases, Direction.REMOVE, fine).delta(arb(epsilon))
+        truth = BallContour(phases, Direction.REMOVE, fine).delta(arb(epsilon))
         for period in (2.0, 4.0, 7.0):
             count = int(fine.count * period / fine.placement.period) + 1
             coarse = replace(fine, count=count, placement=replace(fine.placement, period=period))
-            contour = Contour(phases, Direction.REMOVE, coarse)
+            contour = BallContour(phases, Direction.REMOVE, coarse)
             bound = contour.aliases.at(arb(epsilon))
             excess = contour.delta(arb(epsilon)).mid() + bound / 2 - truth
             assert excess > 0
@@ -361,7 +361,7 @@ def test_what_the_trapezoid_sum_counts_too_much_is_below_the_alias_bound():
 
 @pytest.mark.parametrize("direction", Direction)
 def test_a_bad_design_is_wide_and_never_wrong(direction):
-    phases, epsilon = (STEP, float_moments.Phase(2.0, 0.3, 20)), arb(1.5)
+    phases, epsilon = (STEP, float_moments.ComposedSteps(2.0, 0.3, 20)), arb(1.5)
     good = contour_plan.design(phases, direction, 1.5, -6.0, math.log(1e-20))
     place = good.placement
     bad = [
@@ -373,10 +373,10 @@ def test_a_bad_design_is_wide_and_never_wrong(direction):
         replace(good, nodes=tuple(replace(nodes, height=nodes.height / 4) for nodes in good.nodes)),
     ]
     with working_precision(good.bits):
-        truth = Contour(phases, direction, good).delta(epsilon)
+        truth = BallContour(phases, direction, good).delta(epsilon)
         assert truth.rel_accuracy_bits() > 60
         for worse in bad:
-            value = Contour(phases, direction, worse).delta(epsilon)
+            value = BallContour(phases, direction, worse).delta(epsilon)
             assert value.overlaps(truth)
             assert not value.rel_accuracy_bits() > truth.rel_accuracy_bits()
 
@@ -384,12 +384,12 @@ def test_a_bad_design_is_wide_and_never_wrong(direction):
 @pytest.mark.parametrize("direction", Direction)
 def test_chernoff_at_any_tilt_lies_above_delta(direction):
     phases = (STEP,)
-    found = float_moments.Survey(phases, direction)
+    found = float_moments.FloatMoments(phases, direction)
     with working_precision(BITS):
         tops = {tilt: aliasing.chernoff(phases, direction, tilt) for tilt in (0.0, 0.1, 1.0, 5.0, 12.0)}
         for epsilon in (0.2, 1.0, 1.7):
             chosen = contour_plan.design(phases, direction, epsilon, found.log_estimate(epsilon), math.log(1e-6))
-            value = Contour(phases, direction, chosen).delta(arb(epsilon))
+            value = BallContour(phases, direction, chosen).delta(arb(epsilon))
             assert all(value < top * (-arb(tilt) * arb(epsilon)).exp() for tilt, top in tops.items())
 
 

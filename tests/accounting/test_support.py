@@ -11,11 +11,12 @@ import pytest
 from dpplan import compare, curve
 from dpplan.accounting import ACCOUNTANTS, delta, epsilon, exact, plan_pairs
 from dpplan.accounting.exact import prove
-from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, Adjacency
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
-from dpplan.sampling import Binomial, FixedSize, Poisson
+from dpplan.sampling import Binomial, Poisson, TruncatedPoisson
+from dpplan.sampling import Shuffle as Shuffled
 
 
 class CappedPoisson(Poisson):
@@ -65,10 +66,11 @@ FOREIGN: dict[str, Plan] = {
     "subclass of a mechanism": Plan((Phase(ShiftedGaussian(1.0), Poisson(0.1), 10),)),
     "unsampled mechanism": Plan((Phase(Laplace(1.0), Poisson(1.0), 10),)),
     "one phase of two": Plan((KNOWN, Phase(Gaussian(1.0), Shuffle(0.1), 10))),
-    "zero-out of fixed-size batches": Plan((Phase(Gaussian(1.0), FixedSize(5, 50), 10),), adjacency=ZERO_OUT),
+    "shuffled batches under add/remove": Plan((Phase(Gaussian(1.0), Shuffled(10, "fresh"), 10),)),
+    "cut batches under add/remove": Plan((Phase(Gaussian(1.0), TruncatedPoisson(0.1, 5, 50), 10),)),
     "adjacency": Plan((KNOWN,), adjacency=Adjacency("edge", "one edge", "edge", 1.0, ("remove",), public_size=False)),
     "look-alike adjacency": Plan((KNOWN,), adjacency=dataclasses.replace(ADD_REMOVE, sensitivity=2.0)),
-    "unit": Plan((KNOWN,), privacy_unit="user"),
+    "unit": Plan((KNOWN,), privacy_unit="household"),
 }
 every_foreign = pytest.mark.parametrize("plan", FOREIGN.values(), ids=FOREIGN)
 
@@ -112,8 +114,8 @@ def test_a_law_that_is_no_sampled_gaussian_is_the_exact_accountants_alone(name: 
 def test_a_refusal_names_every_reason_once() -> None:
     foreign = Phase(Laplace(1.0), Shuffle(0.1), 10)
     with pytest.raises(NotApplicable) as refusal:
-        epsilon(Plan((foreign, foreign), adjacency=REPLACE_ONE, privacy_unit="user"), 1e-5)
-    for reason in ("mechanism=laplace", "sampling=shuffle", "privacy_unit=user"):
+        epsilon(Plan((foreign, foreign), adjacency=REPLACE_ONE, privacy_unit="household"), 1e-5)
+    for reason in ("mechanism=laplace", "sampling=shuffle", "privacy_unit=household"):
         assert str(refusal.value).count(reason) == 1
 
 
@@ -125,7 +127,7 @@ def test_what_is_supported_is_read_as_it_stands() -> None:
 def test_a_phase_may_repeat_the_neighbours_of_its_plan_and_not_differ() -> None:
     same = dataclasses.replace(KNOWN, adjacency=ADD_REMOVE, privacy_unit="example")
     assert epsilon(Plan((same,)), 1e-5) == epsilon(Plan((KNOWN,)), 1e-5)
-    other = dataclasses.replace(KNOWN, adjacency=REPLACE_ONE, privacy_unit="user")
+    other = dataclasses.replace(KNOWN, adjacency=REPLACE_ONE, privacy_unit="household")
     with pytest.raises(PlanError) as error:
         Plan((KNOWN, other))
     assert [problem.split("=")[0] for problem in error.value.problems] == [

@@ -247,3 +247,15 @@ def test_without_torch_a_recipe_needs_n(tmp_path: Path) -> None:
         "error: the number of training examples, unless --n gives it, needs the extra 'train'"
     )
     assert fresh_dpplan("check", "mine.yaml", "--n", "30", cwd=tmp_path).returncode == 0
+
+
+def test_check_knows_the_sampling(dpplan: Run) -> None:
+    run = ("check", "--sigma", "4", "--n", "60", "--batch", "6", "--epochs", "1", "--delta", "1e-3")
+    shuffled = dpplan(*run, "--sampling", "shuffle", "--adjacency", "zero-out")
+    assert "DP008" not in shuffled.stdout + shuffled.stderr
+    assert "DP008" in dpplan(*run, "--sampling", "shuffle", "--adjacency", "zero-out", "--loader", "poisson").stdout
+    assert "DP008" in dpplan(*run, "--loader", "shuffle").stdout
+    cut = dpplan(*run, "--sampling", "truncated-poisson", "--cap", "20", "--adjacency", "zero-out")
+    assert cut.returncode in (0, 1) and "DP008" not in cut.stdout
+    missing = dpplan(*run, "--sampling", "cyclic-poisson")
+    assert missing.returncode == 2 and "groups is missing" in missing.stderr

@@ -104,7 +104,11 @@ WRONG = "- {sigma: 1, q: 0.1, steps: 5}\n- {sgma: 2, q: 3, steps: [1]}"
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.yaml", WRONG, "{}:2: 'sgma' is not one of: sigma, q, steps, n, batch, epochs. Did you mean 'sigma'?"),
+        (
+            "a.yaml",
+            WRONG,
+            "{}:2: 'sgma' is not one of: sigma, q, steps, n, batch, epochs, sampling. Did you mean 'sigma'?",
+        ),
         ("a.yaml", WRONG, "{}:2: steps=a list is not a whole number"),
         ("a.yaml", WRONG, "{}:2: q=3 is not in (0, 1]."),
         ("a.yaml", "sigma: 1", "{}:1: is not a list of phases. Write a line for each phase"),
@@ -147,7 +151,7 @@ def test_every_mistake_of_every_phase_is_told_and_names_its_phase(dpplan: Run) -
     for sentence in (
         "--steps beside --phase: each phase says all of its own. Write --phase steps=8,... or give no --phase.",
         "phase 2: '000' is no key=value. Write sigma=1.1,q=0.01,steps=1000: numbers without commas.",
-        "phase 2: 'foo' is not one of: sigma, q, steps, n, batch, epochs.",
+        "phase 2: 'foo' is not one of: sigma, q, steps, n, batch, epochs, sampling.",
         "phase 2: epochs has no value. Write epochs=... or leave it out.",
         "n=7 (spent 1) and n=5 (phase 1) differ: earlier runs and phases add up on the same data only. Give one n.",
         "phase 1: sigma=-1 is not a positive number.",

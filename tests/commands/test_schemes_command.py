@@ -87,7 +87,11 @@ def test_phases_and_earlier_runs_have_the_neighbours_of_the_plan(dpplan: Run) ->
         (("--adjacency", "edge"), 2, "adjacency=edge is not one of: add-remove, replace-one, zero-out."),
         (("--sampling", "full-batch"), 2, "batch=100 is not n"),
         (("--sampling", "fixed-size", "--batch", "10.5"), 2, "batch=10.5 is not whole"),
-        (("--sampling", "fixed-size", "--adjacency", "zero-out"), 3, "not under zero_out"),
+        (("--sampling", "shuffle"), 3, "moves the others to other batches. Try --adjacency zero-out or replace-one"),
+        (("--sampling", "torch-shuffle"), 2, "It is a loader: torch DataLoader(shuffle=True)"),
+        (("--sampling", "b_min_sep"), 3, "The nearest scheme that has a theorem is cyclic-poisson"),
+        (("--cap", "30"), 2, "cap=30 is an option of truncated-poisson, and the sampling is poisson"),
+        (("--sampling", "truncated-poisson"), 2, "cap is missing"),
         (("--adjacency", "replace-one", "--accountant", "rdp"), 3, "rdp: no theorem is known here"),
         (("--adjacency", "replace-one", "--prove"), 3, "prove: no theorem is known here"),
     ],
@@ -108,3 +112,86 @@ def test_noise_is_solved_for_under_other_schemes(dpplan: Run) -> None:
     # Fixed sizes under add/remove cost what half the noise costs under Poisson sampling.
     assert fixed["plan"]["noise_multiplier"] == pytest.approx(2 * plain["plan"]["noise_multiplier"], rel=1e-6)
     assert fixed["plan"]["phases"][0]["sampling"] == "fixed-size"
+
+
+OTHERS = {
+    "cut at": ("--sampling", "truncated-poisson", "--cap", "9", "--adjacency", "zero-out"),
+    "by turns": ("--sampling", "cyclic-poisson", "--groups", "5", "--adjacency", "replace-one"),
+    "shuffled": ("--sampling", "shuffle", "--order", "once", "--adjacency", "zero-out"),
+    "user of at most 3 examples": ("--unit", "user", "--max-per-user", "3"),
+}
+
+
+@pytest.mark.parametrize("words", OTHERS)
+def test_claims_for_other_schemes_and_units_are_verified_for_them(dpplan: Run, tmp_path: Path, words: str) -> None:
+    asked = ("--sigma", "2", "--n", "40", "--batch", "4", "--steps", "20", "--delta", "1e-3", *OTHERS[words])
+    said = dpplan("epsilon", *asked, "--json").stdout
+    assert words in said
+    file = tmp_path / "claim.json"
+    file.write_text(said, encoding="utf-8")
+    assert dpplan("verify", str(file)).returncode == 0
+    document = json.loads(said)
+    document["results"][0]["epsilon"]["upper"] *= 0.5
+    document["results"][0]["epsilon"]["lower"] *= 0.5
+    file.write_text(json.dumps(document), encoding="utf-8")
+    assert dpplan("verify", str(file)).returncode == 1
+    file.write_text(said.replace(words, "not at all"), encoding="utf-8")
+    assert dpplan("verify", str(file)).returncode == 2
+
+
+def test_a_phase_names_its_own_sampling(dpplan: Run) -> None:
+    common = ("--n", "40", "--delta", "1e-3", "--adjacency", "zero-out", "--json")
+    phases = (
+        "--phase", "sampling=cyclic-poisson,groups=5,sigma=2,batch=4,steps=10",
+        "--phase", "sampling=full-batch,sigma=9,steps=1",
+        "--spent", "sigma=3,batch=4,steps=5",
+    )  # fmt: skip
+    plan = json.loads(dpplan("epsilon", *phases, *common).stdout)["plan"]
+    assert [phase["sampling"] for phase in plan["phases"]] == ["poisson", "cyclic-poisson", "poisson"]
+    assert (plan["phases"][1]["groups"], plan["phases"][2]["sample_rate"]) == (5, 1.0)
+    wrong = dpplan("epsilon", "--phase", "sampling=shuffle,cap=9,sigma=2,batch=4,steps=10", *common)
+    assert wrong.returncode == 2
+    assert "phase 1: cap=9 is an option of truncated-poisson, and the sampling is shuffle." in wrong.stderr
+
+
+def test_one_refusal_is_told_once_for_all_that_give_it(dpplan: Run) -> None:
+    asked = (
+        "--sigma",
+        "4",
+        "--n",
+        "60",
+        "--batch",
+        "6",
+        "--steps",
+        "2",
+        "--delta",
+        "1e-3",
+        "--adjacency",
+        "replace-one",
+    )
+    shown = dpplan("compare", "accountants", *asked)
+    assert shown.returncode == 0 and shown.stdout.count("this accountant is made for") == 1
+    assert "gdp, zcdp, rdp, moments, optimal, advanced, basic: no theorem" in shown.stdout.replace("\n  ", " ")
+
+
+def test_a_curve_over_batches_assumes_all_of_them(dpplan: Run) -> None:
+    asked = (
+        "--sigma",
+        "4",
+        "--n",
+        "60",
+        "--steps",
+        "2",
+        "--delta",
+        "1e-3",
+        "--from",
+        "2",
+        "--to",
+        "8",
+        "--points",
+        "3",
+    )
+    shown = dpplan("curve", "--over", "batch", "--sampling", "fixed-size", *asked)
+    assert "batches of exactly 2 to 8 of 60, add/remove one example" in shown.stdout
+    words = dpplan("curve", "--over", "sigma", "--sampling", "full-batch", *asked[2:])
+    assert words.returncode == 0

@@ -90,10 +90,19 @@ def test_a_dense_grid_takes_little_more_than_one_evaluation_for_a_cell(monkeypat
     assert 64 <= len(calls) <= 150  # some of them for the recommendation
 
 
-def test_several_processes_find_cells_as_good(mnist):
-    done = []
+def test_several_processes_find_cells_as_good(mnist, monkeypatch):
+    done, used = [], []
+    spread = least_noise.spread
+
+    def seen(function, tasks, workers, here):
+        used.append(workers)
+        return spread(function, tasks, workers, here)
+
+    monkeypatch.setattr(least_noise, "FEW", 50)
+    monkeypatch.setattr(least_noise, "spread", seen)
     grid = dataclasses.replace(MNIST, batch_sizes=(1024, 2048, 4096, 8192), epochs=tuple(range(20, 150, 10)))
     found = frontier(grid, workers=2, progress=lambda count, total: done.append((count, total)))
+    assert used == [2]
     assert done == [(4 * i, 52) for i in range(1, 14)]
     assert all(cell.spent.upper <= 3 for cell in found.cells)
     alike = {cell.place: cell.noise_multiplier for cell in mnist.cells}

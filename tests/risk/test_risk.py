@@ -108,7 +108,7 @@ def test_many_steps_against_a_neyman_pearson_test():
 
 
 def test_the_first_plan_of_the_readme():
-    found = risk.assess(risk.source_of_plan(README), risk.Question())
+    found = risk.assess(risk.source_of_plan(README), risk.AttackQuestion())
     assert found.advantage.lower <= 0.224469317 <= found.advantage.upper < 0.22448
     expected = (0.239622, 0.0402065, 0.00605064, 0.000857966, 0.000117029)
     for each, value in zip(found.rates, expected, strict=True):
@@ -142,7 +142,7 @@ def test_what_a_stated_pair_implies():
 def test_accuracy_and_posterior_of_one_step_by_integration():
     sigma, prior, fpr = 1.0, 0.2, 0.03
     found = risk.assess(
-        risk.source_of_plan(Plan.from_rate(sigma, 1.0, 1)), risk.Question(prior=prior, fpr=fpr, baseline=0.07)
+        risk.source_of_plan(Plan.from_rate(sigma, 1.0, 1)), risk.AttackQuestion(prior=prior, fpr=fpr, baseline=0.07)
     )
     x = np.linspace(-12.0, 13.0, 2_000_001)
     absent, present = (np.exp(-0.5 * (x - mean) ** 2) / math.sqrt(2.0 * math.pi) for mean in (0.0, 1.0))
@@ -157,7 +157,7 @@ def test_accuracy_and_posterior_of_one_step_by_integration():
 
 @pytest.mark.parametrize("mu", [0.1, 1.0, 3.0])
 def test_the_smallest_mu_of_a_gaussian_is_its_own(mu):
-    found = risk.assess(risk.source_of_gdp(mu), risk.Question(mu_delta=1e-6)).mu
+    found = risk.assess(risk.source_of_gdp(mu), risk.AttackQuestion(mu_delta=1e-6)).mu
     assert mu * (1.0 - 1e-4) <= found <= mu * (1.0 + 1e-3)
 
 
@@ -168,7 +168,7 @@ def gaussian_delta(mu, epsilon):
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 def test_the_smallest_mu_dominates_everywhere_and_a_smaller_one_does_not(plan):
     source, spare = risk.source_of_plan(plan), 1e-5
-    mu = risk.assess(source, risk.Question(mu_delta=spare)).mu
+    mu = risk.assess(source, risk.AttackQuestion(mu_delta=spare)).mu
     x = np.concatenate((np.linspace(0.0, 12.0, 300), np.linspace(12.5, 150.0, 100)))
     over = [max(source.delta(way, e)[0] for way in (0, 1)) - gaussian_delta(mu, e) - spare for e in x]
     assert max(over) <= 1e-12
@@ -185,7 +185,7 @@ def test_the_worst_pair_is_its_own_mirror_image():
 
 def test_more_noise_and_fewer_steps_never_help_an_attacker():
     def rates(sigma, q, steps):
-        found = risk.assess(risk.source_of_plan(Plan.from_rate(sigma, q, steps)), risk.Question())
+        found = risk.assess(risk.source_of_plan(Plan.from_rate(sigma, q, steps)), risk.AttackQuestion())
         return [found.advantage.upper, *(each.upper for each in found.rates), found.posterior.upper]
 
     here = rates(1.0, 0.02, 200)

@@ -16,7 +16,7 @@ def solved(target, settings=SETTINGS):
 
 
 def assessed(plan, **asked):
-    return risk.assess(risk.source_of_plan(plan), risk.Question(**asked))
+    return risk.assess(risk.source_of_plan(plan), risk.AttackQuestion(**asked))
 
 
 @pytest.mark.parametrize(("limit", "rate"), [(0.05, 0.01), (1e-3, 1e-5), (0.9, 0.4), (0.999, 0.97)])

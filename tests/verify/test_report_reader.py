@@ -1,9 +1,12 @@
 """What is read from reports that may be old, cut, garbage or altered: every claim, or a clear refusal."""
 
 import contextlib
+import io
 import json
 import math
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from reports import DELTA, PLAN, STEPS, altered, printed, report, saved
 
 from dpplan import verify
 from dpplan.errors import ReportError
+from dpplan.verify import report_reader
 
 
 def problems(folder: Path, content: Any) -> tuple[str, ...]:
@@ -294,3 +298,21 @@ def every_path(content: Any, above: str = "") -> list[str]:
         else []
     )
     return [above, *(path for paths in inner for path in paths)]
+
+
+def test_standard_input_is_read_like_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = json.dumps(report()).encode("utf-8-sig")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(raw)))
+    document = report_reader.read(report_reader.STDIN)
+    assert document.name == "standard input"
+    assert [claim.name for claim in document.claims] == ["spent", "planned"]
+
+
+def test_what_is_too_large_for_a_report_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_reader, "MOST_BYTES", 99)
+    file = saved(tmp_path, "x" * 99, "report.json")
+    with pytest.raises(ReportError, match="JSON"):
+        report_reader.read(file)
+    file = saved(tmp_path, "x" * 100, "report.json")
+    with pytest.raises(ReportError, match="is larger than 99 bytes; this is no report"):
+        report_reader.read(file)

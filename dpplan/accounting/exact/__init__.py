@@ -1,10 +1,20 @@
 """The exact accountant: a certified interval around the epsilon that a plan really spends.
 
 Both directions of the privacy loss are composed on their own and the larger is taken at the end. Steps that are
-sampled Gaussians go the fast road: one_step and two_steps in closed form, then contour/ (a transform, and an integral
-that turns it into delta), with gaussian_lattice/ where that finds no hold. Every other law goes to lattice/ (any_law).
-invert turns delta into epsilon; a plain event (threshold_bound) and Rényi DP are what certify holds the result against;
-prove/ does it over in ball arithmetic.
+sampled Gaussians go the fast road; every other law goes to other_laws.
+
+    contour/             a transform, and an integral that turns it into delta
+    gaussian_lattice/    where the contour finds no hold
+    gaussian_one_step    one step by formula
+    gaussian_two_steps   two, by formula and one integral
+    mixed/               laws of other kinds whose transforms are products, where one of them decays
+    general_lattice/     laws of any kind, from above and below
+    other_laws           delta and epsilon of plans that are no sampled Gaussians
+    many                 many plans near one target at once
+    invert               from delta to epsilon, with whichever of these holds
+    event_lower_bound    a plain event
+    cross_check          the result against that and Rényi DP
+    prove/               the same figure over again, in ball arithmetic
 
 Guarantee: CERTIFIED, lower <= truth <= upper, with every error of the computation bounded: aliasing, truncation,
 quadrature or lattice, what was cut away, and floating point (elementary functions taken to 4 units in the last
@@ -20,25 +30,29 @@ Sources: Alghamdi et al. 2023 (arXiv:2208.09595) for the contour representation 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from dpplan.accounting import gdp, rdp
 from dpplan.accounting.bound import Bound, Guarantee, widened
 from dpplan.accounting.description import Description
-from dpplan.accounting.exact import cross_check, invert, other_laws
+from dpplan.accounting.exact import cross_check, invert, mixed, other_laws
+from dpplan.accounting.exact.allocation_floor import ALLOCATIONS, event_bound
+from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.cross_check import Reconciled
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
 from dpplan.accounting.exact.invert import Ends
+from dpplan.accounting.numerics import QUIET, outward
 from dpplan.accounting.pairs import DominatingPair
+from dpplan.accounting.pairs.epochs import most_participations
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
 from dpplan.errors import InternalError, NotCertified
 from dpplan.mechanism import Gaussian
-from dpplan.plan import Plan
-from dpplan.sampling import FixedSize, Poisson
+from dpplan.plan import Phase, Plan
+from dpplan.sampling import CyclicPoisson, FixedSize, Poisson, Shuffle, TruncatedPoisson
 
 DESCRIPTION = Description(
     name="exact",
@@ -63,8 +77,6 @@ NEARBY, SHARED_WIDTH, LOST = 6.0, 1e-9, 10.0
 LEAST_NOISE, MOST_NOISE, LEAST_RATE = 0.005, 1e6, 1e-12
 NEARLY_ALL = 1.0 - 1e-9
 UNKNOWN = Ends(0.0, math.inf, "none")
-# Overflow and 0·inf inside a bound make it infinite or NaN; every result is then tested by an inequality it fails.
-_QUIET: dict[str, Any] = {"over": "ignore", "under": "ignore", "invalid": "ignore", "divide": "ignore"}
 
 
 def epsilon(plan: Plan, delta: float) -> Bound:
@@ -77,11 +89,12 @@ def epsilon(plan: Plan, delta: float) -> Bound:
     kinds = as_sampled_gaussians(known)
     if kinds is None:
         ends = other_laws.epsilon_ends(known, delta)
-        return _of_laws("epsilon", plan, known, _held(ends, plan, lambda mu: gdp.epsilon_interval(mu, delta).upper))
+        ends = _held(ends, plan, lambda mu: gdp.epsilon_interval(mu, delta).upper, lambda event: event.epsilon(delta))
+        return _of_laws("epsilon", plan, known, ends)
     if _unsampled(kinds):
         return _of_gaussian(gdp.epsilon(plan, delta))
     steps = Steps.of(kinds)
-    with np.errstate(**_QUIET):
+    with np.errstate(**QUIET):
         floor = EventBound(steps).epsilon(delta)
         if not _in_reach(steps):
             ceiling = rdp.epsilon(plan, delta).value
@@ -118,12 +131,13 @@ def delta(plan: Plan, epsilon: float) -> Bound:
     kinds = as_sampled_gaussians(known)
     if kinds is None:
         ends = other_laws.delta_ends(known, epsilon)
-        return _of_laws("delta", plan, known, _held(ends, plan, lambda mu: gdp.delta_interval(mu, epsilon).upper))
+        ends = _held(ends, plan, lambda mu: gdp.delta_interval(mu, epsilon).upper, lambda event: event.delta(epsilon))
+        return _of_laws("delta", plan, known, ends)
     if _unsampled(kinds):
         return _of_gaussian(gdp.delta(plan, epsilon))
     steps = Steps.of(kinds)
     ceiling = rdp.delta(plan, epsilon).value
-    with np.errstate(**_QUIET):
+    with np.errstate(**QUIET):
         floor = EventBound(steps).delta(epsilon)
         if not _in_reach(steps):
             return _bound("delta", plan, cross_check.reconcile("delta", UNKNOWN, floor, min(ceiling, 1.0)), UNKNOWN)
@@ -140,7 +154,7 @@ def delta(plan: Plan, epsilon: float) -> Bound:
 def _shared(plan: Plan, steps: Steps, deltas: list[float]) -> dict[float, Bound]:
     """Bounds at deltas around which one contour in each direction is good."""
     middle = math.exp(0.5 * (math.log(deltas[0]) + math.log(deltas[-1])))
-    with np.errstate(**_QUIET):
+    with np.errstate(**QUIET):
         made = invert.epsilon_ends(steps, Direction.REMOVE, middle)
         contour, enough = made.contour, max(SHARED_WIDTH, LOST * made.relative_width)
         if contour is None or isinstance(contour, TwoSteps) or len(deltas) == 1:
@@ -148,7 +162,7 @@ def _shared(plan: Plan, steps: Steps, deltas: list[float]) -> dict[float, Bound]
         added, event = invert.Added.of(steps, contour.epsilon, middle), EventBound(steps)
     found = {}
     for delta in deltas:
-        with np.errstate(**_QUIET):
+        with np.errstate(**QUIET):
             ends, floor = invert.ends_around(contour, delta), event.epsilon(delta)
             lower = max(ends.lower, floor)
             good = lower > 0.0 and ends.relative_width <= enough and added.below(lower, delta)
@@ -174,22 +188,41 @@ def _bound(quantity: Literal["epsilon", "delta"], plan: Plan, final: Reconciled,
     return Bound(quantity, final.lower, final.upper, Guarantee.CERTIFIED, NAME, plan.assumptions, why, details=details)
 
 
-def _held(ends: Ends, plan: Plan, ceiling: Callable[[float], float]) -> Ends:
-    """The ends below what the same noise costs without sampling, where all of it is Gaussian.
+def _held(ends: Ends, plan: Plan, ceiling: Callable[[float], float], floor: Callable[[EventBound], float]) -> Ends:
+    """The ends below what the same noise costs without sampling, where all of it is Gaussian, and above what a plain
+    event tells, where one is known for the sampling.
 
-    Given who is drawn, one record moves the sum by two clip norms at most, whatever the neighbours: by joint convexity
-    each step is dominated by N(2, σ²) against N(0, σ²), and all steps by one (Dong, Roth, Su 2022, Cor 3.3).
+    Given who is drawn, one record moves the sum by two clip norms at most, whatever the neighbours, and a user of K
+    examples by K times as much: by joint convexity each step is dominated by N(2K, σ²) against N(0, σ²), and all steps
+    by one (Dong, Roth, Su 2022, Cor 3.3).
     """
+    event = event_bound(plan)
+    if event is not None:
+        with np.errstate(**QUIET):
+            ends = replace(ends, lower=max(ends.lower, floor(event)))
     kinds = {(type(phase.mechanism), type(phase.sampling)) for phase in plan.phases}
-    if not kinds <= {(Gaussian, Poisson), (Gaussian, FixedSize)}:
-        return ends
-    parts = (math.sqrt(each.steps) / Gaussian.of(each.mechanism).noise_multiplier for each in plan.phases)
-    mu = 2.0 * math.hypot(*parts) * (1.0 + 1e-14)
+    plain = (Poisson, FixedSize, TruncatedPoisson, Shuffle, CyclicPoisson)
+    if not kinds <= {(Gaussian, each) for each in (*plain, *ALLOCATIONS)}:
+        return _consistent(ends)
+    shift = math.hypot(*map(_unsampled_shift, plan.phases))
+    mu = outward.up((plan.max_per_user or 1) * shift, outward.SUM)
     upper = ceiling(mu) if 0.0 < mu < 1e150 else math.inf
-    if upper < ends.lower:
-        said = f"the lattice proves at least {ends.lower!r}, and without sampling it is {upper!r} at most."
+    return _consistent(replace(ends, upper=min(ends.upper, upper)))
+
+
+def _consistent(ends: Ends) -> Ends:
+    if ends.lower > ends.upper:
+        said = f"one proof says at least {ends.lower!r}, and another {ends.upper!r} at most."
         raise InternalError(f"{said} This is a bug in dpplan; please report the plan.")
-    return replace(ends, upper=min(ends.upper, upper))
+    return ends
+
+
+def _unsampled_shift(phase: Phase) -> float:
+    """How far the phase moves the mean of its outputs, in units of their noise, where it is known who is drawn."""
+    noise = Gaussian.of(phase.mechanism).noise_multiplier
+    if isinstance(phase.sampling, ALLOCATIONS):  # others are drawn as they are drawn without the record
+        return math.sqrt(phase.sampling.participations(phase.steps)) / noise
+    return 2.0 * math.sqrt(most_participations(phase)) / noise
 
 
 def _of_laws(
@@ -201,8 +234,11 @@ def _of_laws(
     theorems = "; ".join(dict.fromkeys(pair.theorem for pair, _ in known))
     lower, upper = widened(quantity, ends.lower, ends.upper)
     wide = "; wider than usual, no method here can do better on this plan" if upper - lower > WIDE * upper else ""
-    details = {"method": ends.method, "proven": (ends.lower, ends.upper)}
-    why = f"laws of the privacy loss, composed on a lattice: {theorems}{wide}"
+    details: dict[str, object] = {"method": ends.method, "proven": (ends.lower, ends.upper)}
+    if isinstance(ends.contour, Contour):
+        details |= {"terms": dict(ends.terms), "tilt": ends.contour.tilt, "frequencies": len(ends.contour.u)}
+    on = "along a contour" if ends.method == mixed.METHOD else "on a lattice"
+    why = f"laws of the privacy loss, composed {on}: {theorems}{wide}"
     return Bound(quantity, lower, upper, Guarantee.CERTIFIED, NAME, plan.assumptions, why, details=details)
 
 

@@ -42,7 +42,7 @@ import numpy as np
 from dpplan.accounting.exact.contour.inversion import DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, log_ratio, loss_rounding
 from dpplan.accounting.exact.contour.quadrature import EPS
-from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.normal import normal_tail
 
 NODES = 16
@@ -107,7 +107,7 @@ class _Law:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kernel:
+class _SecondStepKernel:
     """K at some places, how far it can be off, and r₂ times the mass of N(0, σ₂²) or, to add, of p₂ that is beyond."""
 
     value: Array
@@ -115,7 +115,7 @@ class _Kernel:
     fall: Array
 
     @classmethod
-    def at(cls, law: _Law, log_e: Array, off: Array, log_level: float) -> "_Kernel":
+    def at(cls, law: _Law, log_e: Array, off: Array, log_level: float) -> "_SecondStepKernel":
         """log_level: log ℓ, whose sign is that of the direction."""
         remove, sigma = log_level >= 0.0, law.sigma
         sign = 1.0 if remove else -1.0
@@ -156,7 +156,7 @@ class _Wing:
         x = centre + half * points
         loss, off, _ = one.level(x)
         log_e, log_e_off = two.log_e(log_level - loss, off + EPS * (abs(log_level) + np.abs(loss)))
-        kernel = _Kernel.at(two, log_e, log_e_off, log_level)
+        kernel = _SecondStepKernel.at(two, log_e, log_e_off, log_level)
         mass = one.density(x) * half * weights
         value = float((mass * two.q * kernel.value).sum())
         units = EPS * (x.size + 64.0 + 4.0 * (np.abs(x) + 1.0) ** 2 / one.sigma**2) + WEIGHT_ERROR
@@ -165,7 +165,7 @@ class _Wing:
         misplaced = 2.0 * (2.0 * EPS * (np.abs(centre) + half) + NODE_ERROR * half)
         rule = float((most * (GAUSS * half + misplaced)).sum())
         left = normal_tail(-low / one.sigma) * two.q * _largest_left(one, two, low, log_level)
-        return cls(value, -float((mass * kernel.fall).sum()), (rounding + rule + left) * (1.0 + 1e-9) + TINY)
+        return cls(value, -float((mass * kernel.fall).sum()), outward.up(rounding + rule + left, outward.MANY) + TINY)
 
 
 def _most(one: _Law, two: _Law, centre: Array, disc: tuple[float, float], log_level: float) -> Array:
@@ -179,7 +179,7 @@ def _most(one: _Law, two: _Law, centre: Array, disc: tuple[float, float], log_le
     loss, off, _ = one.level(centre)
     log_e, log_e_off = two.log_e(log_level - loss, off + EPS * (abs(log_level) + np.abs(loss)))
     sign = 1.0 if log_level >= 0.0 else -1.0
-    kernel = _Kernel.at(two, log_e - sign * (moved + log_e_off), np.zeros_like(log_e), log_level)
+    kernel = _SecondStepKernel.at(two, log_e - sign * (moved + log_e_off), np.zeros_like(log_e), log_level)
     grown = 0.5 * (radius / one.sigma) ** 2 + 0.5 * (two.sigma * moved) ** 2
     bound = one.most_density(centre, radius) * two.q * (kernel.value + kernel.error) * np.exp(grown) * (1.0 + 1e-6)
     return np.asarray(np.where((log_e_off < 50.0) & (other > TINY), bound, np.inf))
@@ -191,7 +191,7 @@ def _largest_left(one: _Law, two: _Law, low: float, log_level: float) -> float:
     if log_level < 0.0:
         loss, off = np.array([math.log1p(-one.q)]), np.array([EPS * abs(math.log1p(-one.q))])
     log_e, log_e_off = two.log_e(log_level - loss, off + EPS * (abs(log_level) + np.abs(loss)))
-    kernel = _Kernel.at(two, log_e, log_e_off, log_level)
+    kernel = _SecondStepKernel.at(two, log_e, log_e_off, log_level)
     return float(kernel.value[0] + kernel.error[0])
 
 
@@ -281,7 +281,7 @@ class TwoSteps:
         for law, (log_e, error) in zip(self.laws, found, strict=True):
             place = law.place(log_e)
             places.append(place)
-            kernel = _Kernel.at(law, log_e, np.zeros(1), log_level)
+            kernel = _SecondStepKernel.at(law, log_e, np.zeros(1), log_level)
             mass, centred = law.masses(float(place[0]), sign)
             own.append(mass)
             raised.append(centred * (1.0 + law.q * math.expm1(min(float(log_e[0]), MOST_EPSILON))))

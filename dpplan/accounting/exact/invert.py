@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dpplan.accounting.exact import gaussian_one_step
-from dpplan.accounting.exact.contour import placement
+from dpplan.accounting.exact.contour import many_plans, placement
 from dpplan.accounting.exact.contour.inversion import Contour, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import cut_choice
@@ -19,6 +19,7 @@ from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_lattice import composition
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
+from dpplan.accounting.numerics.bisection import first_true
 
 # A contour is rebuilt nearer to the answer when e^(log M(t) - ε·t) exceeds delta there by more than e^MISPLACED.
 MISPLACED = 1.0
@@ -82,7 +83,7 @@ def _two_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
     if two.at(0.0).upper <= delta:
         return Ends(0.0, 0.0, two.method, two.at(0.0).terms, two)
     two.epsilon = two.near(delta, EventBound(steps).epsilon(delta))
-    return _verified(two, delta, two.epsilon, two.at(two.epsilon))
+    return verified(two, delta, two.epsilon, two.at(two.epsilon))
 
 
 def _many_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
@@ -98,11 +99,11 @@ def _many_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
     for _ in range(REBUILDS):
         if not contour.reached:
             return _by_grid(steps, direction, delta, contour.epsilon)
-        epsilon, value = _solve(contour, delta)
+        epsilon, value = solve(contour, delta)
         if abs(epsilon - contour.epsilon) * contour.tilt < MISPLACED:
             break
         contour = placement.plain(steps, direction, landscape.for_epsilon(epsilon), epsilon, log_delta)
-    ends = _verified(contour, delta, epsilon, value)
+    ends = verified(contour, delta, epsilon, value)
     return ends if ends.relative_width < FAIR else ends.narrowed(_by_grid(steps, direction, delta, epsilon))
 
 
@@ -114,21 +115,25 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
     rare = Ends(0.0, math.inf, "none")
     deep = delta < DEEP
     sharp = float(np.min(steps.sigma)) <= SHARP
+    asked = direction is not Direction.REMOVE  # whether rare jumps were looked for
     if direction is Direction.REMOVE:
-        epsilon = max(epsilon, EventBound(steps).epsilon(delta))
-        if deep:
-            rare = _by_rare(steps, delta)
+        epsilon, guess = (
+            max(epsilon, EventBound(steps).epsilon(delta)),
+            cut_choice.guess_epsilon(steps, math.log(delta)),
+        )
+        if deep or 0.0 < guess < TINY:
+            rare, asked = _by_rare(steps, delta, guess), True
             if rare.relative_width <= FAIR:
                 return rare
     for attempt in range(SETTLING):
         points = composition.COARSE if attempt else composition.ROUGH
         coarse = composition.near(steps, direction, epsilon, math.log(delta), points)
-        found, value = _solve(coarse, delta)
+        found, value = solve(coarse, delta)
         moved, epsilon = abs(found - epsilon) * coarse.tilt, found
         if attempt and moved < MISPLACED:
             break
-        if direction is Direction.REMOVE and not deep and not attempt and epsilon < TINY:
-            rare = _by_rare(steps, delta)
+        if not asked and epsilon < TINY:
+            rare, asked = _by_rare(steps, delta, guess), True
             if rare.relative_width <= FAIR:
                 return rare
         if (
@@ -138,25 +143,27 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
             ends = ends_around(early, delta) if early else Ends(0.0, math.inf, "none")
             if ends.relative_width <= NARROW:
                 return ends
-        if direction is Direction.REMOVE and not deep and not attempt and epsilon >= TINY:
-            rare = _by_rare(steps, delta)
+        if not asked:
+            rare, asked = _by_rare(steps, delta, guess), True
             if rare.relative_width <= FAIR:
                 return rare
-    ends = _verified(coarse, delta, epsilon, value).narrowed(rare)
+    ends = verified(coarse, delta, epsilon, value).narrowed(rare)
     if ends.relative_width > NARROW:
         ends = ends.narrowed(ends_around(_fine(steps, direction, epsilon, math.log(delta), ends.relative_width), delta))
     return ends
 
 
-def _by_rare(steps: Steps, delta: float) -> Ends:
-    """By a contour over rare jumps, remove direction, put where an estimate says and again nearer to the answer."""
-    epsilon, ends = cut_choice.guess_epsilon(steps, math.log(delta)), Ends(0.0, math.inf, "none")
+def _by_rare(steps: Steps, delta: float, epsilon: float) -> Ends:
+    """By a contour over rare jumps, remove direction, put at this estimate and again nearer to the answer."""
+    ends = Ends(0.0, math.inf, "none")
     for _ in range(REBUILDS):
         contour = cut_choice.contour(steps, epsilon, math.log(delta)) if epsilon > 0.0 else None
         if contour is None:
             break
-        found, value = _solve(contour, delta)
-        ends = ends.narrowed(_verified(contour, delta, found, value))
+        found, value = solve(contour, delta)
+        if found <= 0.0 and value.upper <= delta:
+            return Ends(0.0, 0.0, contour.method, value.terms, contour)
+        ends = ends.narrowed(verified(contour, delta, found, value))
         if ends.relative_width <= NARROW or not abs(found - epsilon) * contour.tilt > CLOSER:
             break
         epsilon = found
@@ -172,7 +179,7 @@ def _fine(steps: Steps, direction: Direction, epsilon: float, log_delta: float, 
     return composition.near(steps, direction, epsilon, log_delta, composition.points_for(width, NARROW))
 
 
-def _solve(contour: Contour | LatticeComposition | TwoSteps, delta: float) -> tuple[float, DeltaInterval]:
+def solve(contour: Contour | LatticeComposition | TwoSteps, delta: float) -> tuple[float, DeltaInterval]:
     """Newton's rule for log delta on the estimate; good to rounding where the contour is well placed."""
     epsilon = max(contour.epsilon, 0.0)
     value = contour.at(epsilon)
@@ -195,10 +202,10 @@ def _solve(contour: Contour | LatticeComposition | TwoSteps, delta: float) -> tu
 
 def ends_around(contour: Contour | LatticeComposition | TwoSteps, delta: float) -> Ends:
     """Certified ends for epsilon from one contour or grid, wherever it was put."""
-    return _verified(contour, delta, *_solve(contour, delta))
+    return verified(contour, delta, *solve(contour, delta))
 
 
-def _verified(
+def verified(
     contour: Contour | LatticeComposition | TwoSteps, delta: float, epsilon: float, value: DeltaInterval
 ) -> Ends:
     """Widen around the estimate until both inequalities hold as computed."""
@@ -309,9 +316,12 @@ def added_delta_below(steps: Steps, epsilon: float, delta: float) -> bool:
     log_delta = math.log(delta)
     saddle = placement.landscape(steps, Direction.ADD, log_delta).for_epsilon(epsilon, log_floor=log_delta - 0.1)
     if saddle.log_chernoff(epsilon) < log_delta and (
-        placement.log_chernoff(steps, Direction.ADD, saddle, epsilon) < log_delta
+        many_plans.log_chernoff_together(steps, Direction.ADD, saddle.tilt, epsilon) < log_delta
+        or placement.log_chernoff(steps, Direction.ADD, saddle, epsilon) < log_delta
         or placement.log_added(steps, saddle.tilt, epsilon) < log_delta
     ):
+        return True
+    if many_plans.below(steps, Direction.ADD, (saddle.tilt, saddle.spread), epsilon, log_delta):
         return True
     contour = placement.plain(steps, Direction.ADD, saddle, epsilon, log_delta)
     if contour.reached:
@@ -346,12 +356,12 @@ def _single_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
     def ends(epsilon: float) -> tuple[float, float]:
         return gaussian_one_step.delta_ends(sigma, q, direction, epsilon)
 
-    lower, _ = _bisect(lambda e: ends(e)[0] >= delta)
-    _, upper = _bisect(lambda e: ends(e)[1] > delta)
+    lower, _ = _turn(lambda e: ends(e)[0] >= delta)
+    _, upper = _turn(lambda e: ends(e)[1] > delta)
     return Ends(lower, upper, "closed form")
 
 
-def _bisect(above: Callable[[float], bool]) -> tuple[float, float]:
+def _turn(above: Callable[[float], bool]) -> tuple[float, float]:
     """(last value where `above` holds, first where it does not) for a predicate that turns from true to false."""
     if not above(0.0):
         return 0.0, 0.0
@@ -360,8 +370,5 @@ def _bisect(above: Callable[[float], bool]) -> tuple[float, float]:
         low, high = high, high * 4.0
         if high > 1e15:
             return low, math.inf
-    while True:
-        middle = 0.5 * (low + high)
-        if not low < middle < high or high - low <= 1e-16 * high:
-            return low, high
-        low, high = (middle, high) if above(middle) else (low, middle)
+    turn = first_true(lambda epsilon: not above(epsilon), low, high)
+    return turn.false, turn.true

@@ -6,29 +6,25 @@ and more the farther it is from that. A plan that this road is not made for has 
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.accounting.exact import cross_check
+from dpplan.accounting.exact import cross_check, event_lower_bound
 from dpplan.accounting.exact.contour import many_plans, placement
 from dpplan.accounting.exact.contour.many_plans import Rows, Sums, rows_of
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.invert import Ends
-from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics import QUIET, Array
 from dpplan.accounting.plan_pairs import as_sampled_gaussians, dominating_pairs
 from dpplan.plan import Plan
 
-# Of what is left out, relative to delta: each of two parts of the remove direction's, and of the add direction's,
-# which only has to be shown to be less.
-ACCURACY, ROUGH_ACCURACY = math.log(1e-7), math.log(1e-4)
+ACCURACY = math.log(1e-7)  # of what is left out of the remove direction, each of two parts relative to delta
 LEAST_STEPS = 3.0  # fewer have a road of their own
 LEAST_NOISE, MOST_NOISE, MOST_RATE = 0.3, 1000.0, 0.5
 ROUNDS, WIDENINGS = 12, 12
 SETTLED = 1e-13  # of ε: Newton's rule is done
 FARTHEST = 3.0  # times the ε that was aimed at, or as much below: beyond, it is another contour's
-_QUIET: dict[str, Any] = {"over": "ignore", "under": "ignore", "invalid": "ignore", "divide": "ignore"}
 
 
 def epsilons_near(plans: Sequence[Plan], epsilon: float, delta: float) -> list[Bound | None]:
@@ -44,16 +40,19 @@ def epsilons_near(plans: Sequence[Plan], epsilon: float, delta: float) -> list[B
         return found
     table = np.array([(each.noise_multiplier, each.sample_rate, float(each.steps)) for each in alone])
     steps = Steps(*(table[:, [column]] for column in range(3)))
-    with np.errstate(**_QUIET):
+    with np.errstate(**QUIET):
         served = (steps.count >= LEAST_STEPS) & (steps.sigma >= LEAST_NOISE) & (steps.sigma <= MOST_NOISE)
         served &= (steps.q <= MOST_RATE) & (steps.q > 0.0)
         rows = np.nonzero(served[:, 0])[0]
         if len(rows):
-            lower, upper = _ends(rows_of(steps, rows), epsilon, delta)
-            for row, low, high in zip(rows.tolist(), lower.tolist(), upper.tolist(), strict=True):
+            part = rows_of(steps, rows)
+            lower, upper, tilts = _ends(part, epsilon, delta)
+            floors = event_lower_bound.epsilons_of_each(part, delta)
+            ceilings = cross_check.renyi_epsilons(part, tilts, delta)
+            for at, (low, high) in enumerate(zip(lower.tolist(), upper.tolist(), strict=True)):
                 if 0.0 < low <= high < math.inf:
-                    number = numbers[row]
-                    found[number] = _bound(plans[number], low, high)
+                    number = numbers[rows[at]]
+                    found[number] = _bound(plans[number], Ends(low, high, "contour"), floors[at], ceilings[at])
     return found
 
 
@@ -62,19 +61,20 @@ def estimate(plan: Plan, delta: float) -> float:
     kinds = as_sampled_gaussians(dominating_pairs(plan, "exact"))
     if kinds is None:
         return math.inf
-    with np.errstate(**_QUIET):
+    with np.errstate(**QUIET):
         log_delta = math.log(delta)
         epsilon = placement.landscape(Steps.of(kinds), Direction.REMOVE, log_delta).for_log_delta(log_delta).epsilon
     return max(epsilon, 0.0) if math.isfinite(epsilon) else math.inf
 
 
-def _bound(plan: Plan, lower: float, upper: float) -> Bound:
-    final = cross_check.reconcile("epsilon", Ends(lower, upper, "contour"), 0.0, math.inf)
+def _bound(plan: Plan, ends: Ends, floor: float, ceiling: float) -> Bound:
+    """Held against a plain event and Rényi DP, as every answer is. Raises InternalError where they contradict it."""
+    final = cross_check.reconcile("epsilon", ends, float(floor), float(ceiling))
     return Bound("epsilon", final.lower, final.upper, Guarantee.CERTIFIED, "exact", plan.assumptions, final.why)
 
 
-def _ends(steps: Steps, epsilon: float, delta: float) -> tuple[Array, Array]:
-    """Ends for each row's epsilon; 0 and inf where there are none."""
+def _ends(steps: Steps, epsilon: float, delta: float) -> tuple[Array, Array, Array]:
+    """Ends for each row's epsilon, 0 and inf where there are none; and the tilts of the contours."""
     many, log_delta = len(steps.sigma), math.log(delta)
     lower, upper = np.zeros(many), np.full(many, np.inf)
     aim = np.full(many, epsilon)
@@ -85,16 +85,16 @@ def _ends(steps: Steps, epsilon: float, delta: float) -> tuple[Array, Array]:
     good = known[_added_below(rows_of(steps, known), lower[known], delta)] if len(known) else known
     bad = np.setdiff1d(np.arange(many), good)
     lower[bad], upper[bad] = 0.0, np.inf
-    return lower, upper
+    return lower, upper, place[0]
 
 
 def _inverted(made: Sums, aim: float, delta: float) -> tuple[Array, Array]:
-    """The two ends of ε for one group of contours: see invert._solve and invert._verified."""
+    """The two ends of ε for one group of contours: see invert.solve and invert.verified."""
     epsilon = np.full(len(made.rows), aim)
     least, most = aim / FARTHEST, aim * FARTHEST
     for _ in range(ROUNDS):
-        value = made.at(epsilon)
-        step = (np.log(value.estimate) - math.log(delta)) * value.estimate / value.slope
+        estimate, slope, _ = made.near(epsilon)
+        step = (np.log(estimate) - math.log(delta)) * estimate / slope
         step = np.nan_to_num(np.clip(step, -0.5 / made.tilt, 0.5 / made.tilt))
         epsilon = np.clip(epsilon - step, least, most)
         if np.all(np.abs(step) <= SETTLED * epsilon):
@@ -139,6 +139,6 @@ def _added_below(steps: Steps, epsilon: Array, delta: float) -> Rows:
         rows, place = rows[~quick], (tilt[~quick], spread[~quick])
     if len(rows):
         part, at = rows_of(steps, rows), epsilon[rows]
-        for made in many_plans.sums(part, Direction.ADD, place, (at, log_delta), ROUGH_ACCURACY):
+        for made in many_plans.sums(part, Direction.ADD, place, (at, log_delta), many_plans.ROUGH_ACCURACY):
             below[rows[made.rows]] = made.at(at[made.rows]).upper <= delta
     return np.nonzero(below)[0]

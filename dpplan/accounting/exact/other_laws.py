@@ -1,44 +1,159 @@
-"""Epsilon and delta of laws of any kind, both directions composed on their own and the larger taken at the end."""
+"""Epsilon and delta of laws of any kind, both directions composed on their own and the larger taken at the end.
+
+Each direction goes along a contour (mixed), where the transforms of its laws are known and one of them decays, and to
+the lattice of any law where none does, or where the contour proves less than NARROW. What both prove is intersected.
+"""
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 
-from dpplan.accounting.exact.general_lattice import Composition, Interval
+from dpplan.accounting.exact import mixed
+from dpplan.accounting.exact.general_lattice import Accuracy, Composition, Interval
 from dpplan.accounting.exact.invert import Ends
-from dpplan.accounting.pairs import DominatingPair
-from dpplan.errors import NotCertified
+from dpplan.accounting.pairs import DominatingPair, Finite, Resolution
+from dpplan.errors import InternalError, NotCertified
 
+SLICED = Accuracy(1e-3, 2**15)
 METHOD = "lattice of any law"
+NARROW = 1e-6  # the relative width beyond which the lattice is asked too
 Known = Sequence[tuple[DominatingPair, int]]
+WIDTH = 2e-4  # where a pair is known on a lattice, which is made finer until the figure is known to this, relative
+ATTEMPTS, MOST_HALVINGS = 4, 3
+SPARE = 18.0  # of log delta: what is cut off a law is less than that by such a factor
+REACH_STEP = 10
+
+
+@dataclass(frozen=True)
+class RunQuestion:
+    """One figure that is asked of a direction. lattice, contour: by these engines, the second where it can.
+
+    negligible: whether the figure provably is no more than this, at little cost.
+    """
+
+    lattice: Callable[[Composition, Accuracy | None], Interval]
+    contour: Callable[[Composition], Ends | None]
+    negligible: Callable[[Composition, float], bool]
+
+    def ends(self, run: Composition, accuracy: Accuracy | None) -> Ends:
+        """accuracy: of the lattice alone, where one is given."""
+        fast = self.contour(run) if accuracy is None else None
+        if fast is not None and fast.relative_width <= NARROW:
+            return _sane(fast)
+        found = self.lattice(run, accuracy)
+        slow = _sane(Ends(found.lower, found.upper, METHOD))
+        return slow if fast is None else _narrowed(slow, _sane(fast))
 
 
 def epsilon_ends(known: Known, delta: float) -> Ends:
     """The least ε of the run at this delta in (0, 1): lower <= truth <= upper; infinite where none suffices."""
-    return _ends(known, lambda composed: composed.epsilon(delta))
+    question = RunQuestion(
+        lambda run, accuracy: run.epsilon(delta, accuracy),
+        lambda run: mixed.epsilon_ends(run, delta),
+        lambda run, best: mixed.epsilon_below(run, best, delta),
+    )
+    return _refined(known, question, lambda ends: math.log(delta), math.log(delta))
 
 
 def delta_ends(known: Known, epsilon: float) -> Ends:
     """The delta of the run at this ε >= 0."""
-    return _ends(known, lambda composed: composed.delta(epsilon))
+    question = RunQuestion(
+        lambda run, accuracy: run.delta(epsilon, accuracy),
+        lambda run: mixed.delta_ends(run, epsilon),
+        lambda run, best: mixed.epsilon_below(run, epsilon, best),
+    )
+
+    def log_delta(ends: Ends) -> float:
+        return math.log(max(ends.lower, ends.upper * 1e-9, 1e-300))
+
+    return _refined(known, question, log_delta, 0.0)
 
 
-def _ends(known: Known, figure: Callable[[Composition], Interval]) -> Ends:
+def _refined(known: Known, question: RunQuestion, log_delta: Callable[[Ends], float], least: float) -> Ends:
+    """Laws that are known on a lattice are taken on finer ones until that no longer pays. log_delta: of what was found;
+    least: as far as it is known before."""
+    if not any(pair.resolved for pair, _ in known):
+        return _ends(known, question)
+    spare = SPARE + math.log(sum(count for _, count in known))
+    best, resolution, halvings = Ends(0.0, math.inf, METHOD), _reaching(Resolution(), spare - least), 0
+    for _ in range(ATTEMPTS):
+        laws = resolved(known, resolution)
+        try:
+            found = _ends(laws, question, Accuracy(0.25 * WIDTH))
+        except NotCertified:  # beyond floats; what is proven without a lattice stands
+            break
+        before, best = best, _narrowed(best, found)
+        further = _reaching(resolution, spare - log_delta(found))
+        # Errors fall to a quarter with each halving: what is left of them is this share of what the last ones removed.
+        moved = max(before.upper - best.upper, best.lower - before.lower)
+        left = moved / (4.0**halvings - 1.0) if halvings else math.inf
+        if further == resolution and min(best.relative_width * best.upper, left) <= WIDTH * best.upper:
+            break
+        excess = min(best.relative_width / (0.8 * WIDTH), 4.0**MOST_HALVINGS)
+        halvings = math.ceil(0.5 * math.log2(max(excess, 1.0)))
+        resolution = replace(further, halvings=further.halvings + halvings)
+        if resolved(known, resolution) == laws:  # as fine as is tried
+            break
+    return replace(best, method=f"{METHOD}, allocations on a lattice {_finest(laws)}")
+
+
+def _reaching(resolution: Resolution, least: float) -> Resolution:
+    """Cutting off e^-least or less."""
+    return replace(resolution, reach=max(REACH_STEP * math.ceil(least / REACH_STEP), resolution.reach))
+
+
+def _finest(laws: Known) -> str:
+    spacings = [law.spacing for pair, _ in laws for law in pair.directions]
+    return f"of step {min(spacing for spacing in spacings if spacing is not None):.3g}"
+
+
+def resolved(known: Known, resolution: Resolution) -> Known:
+    """The pairs that are known on a lattice, as accurate as that."""
+    return [(pair.resolved(resolution) if pair.resolved else pair, count) for pair, count in known]
+
+
+def _narrowed(one: Ends, other: Ends) -> Ends:
+    """One figure between the ends of two proofs. Raises InternalError where they contradict each other."""
+    if one.lower > other.upper or other.lower > one.upper:
+        said = (f"{each.method} proves [{each.lower!r}, {each.upper!r}]" for each in (one, other))
+        raise InternalError(f"{' and '.join(said)}. They do not meet: a bug in dpplan; please report the plan.")
+    return one.narrowed(other)
+
+
+def _ends(known: Known, question: RunQuestion, accuracy: Accuracy | None = None) -> Ends:
     """From above by the pairs that dominate; from below by those that are realised, whichever choice tells most."""
     if not all(pair.dominates for pair, _ in known):
         raise NotCertified("a pair of this plan is not known to dominate: it would bound the truth from below only.")
+    asked = cache(question.ends)  # a plan that is realised is its own lower bound
+    dominating, realised = compositions(known)
+
+    def larger(directions: list[Composition], own: Callable[[Composition], Accuracy | None]) -> Ends:
+        first, *others = directions
+        ends = asked(first, own(first) or accuracy)
+        for other in others:
+            if not question.negligible(other, ends.lower):
+                ends = ends.joined(asked(other, own(other) or accuracy))
+        return ends
+
     try:
-        return _composed(known, figure)
+        above = larger(dominating, lambda run: None)
+        below = [larger(each, _worth) for each in realised] or [above]
     except ArithmeticError as error:
         raise NotCertified("the plan's numbers are too large or too small for floats: nothing is proven.") from error
+    return replace(above, lower=max(each.lower for each in below))
 
 
-def _composed(known: Known, figure: Callable[[Composition], Interval]) -> Ends:
-    dominating, realised = compositions(known)
-    above = [figure(each) for each in dominating]
-    below = [figure(each) for choice in realised for each in choice]
-    lowers, uppers = [each.lower for each in below or above], [each.upper for each in above]
-    upper = math.inf if any(map(math.isnan, uppers)) else max(uppers)
-    return Ends(max((value for value in lowers if not math.isnan(value)), default=0.0), upper, METHOD)
+def _worth(composed: Composition) -> Accuracy | None:
+    """How exactly a bound from below is computed: one that was cut into slices has lost more than this already."""
+    return SLICED if any(type(law) is Finite for law, _ in composed.terms) else None
+
+
+def _sane(ends: Ends) -> Ends:
+    """Without NaN, which proves nothing."""
+    lower = 0.0 if math.isnan(ends.lower) else ends.lower
+    upper = math.inf if math.isnan(ends.upper) else ends.upper
+    return replace(ends, lower=lower, upper=upper)
 
 
 def compositions(known: Known) -> tuple[list[Composition], list[list[Composition]]]:

@@ -24,11 +24,13 @@ from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.numerics import outward
+from dpplan.accounting.pairs import Resolution
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
 from dpplan.errors import NotCertified
 from dpplan.plan import Assumptions, Plan
 
 NAME = "exact"
+FINE = Resolution(halvings=3, reach=60)  # of laws that are known on a lattice
 # An interval this narrow, relative or absolute, is taken as it is, or one that is at most LOST times as wide as where
 # its contour was put; another contour is made where it is wider, until MOST.
 NARROW, LEAST_WIDTH, LOST, MOST = 1e-7, 1e-15, 10.0, 24
@@ -167,7 +169,7 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction) -> Callable[[float]
 def _of_laws(known: other_laws.Known) -> tuple[OneDirection, OneDirection]:
     if not all(pair.dominates for pair, _ in known):
         raise NotCertified("a pair of this plan is not known to dominate: it would bound the truth from below only.")
-    above, below = other_laws.compositions(known)
+    above, below = other_laws.compositions(other_laws.resolved(known, FINE))
     made = [OneDirection(_lattice(up, [each[min(at, len(each) - 1)] for each in below])) for at, up in enumerate(above)]
     return made[0], made[-1]
 

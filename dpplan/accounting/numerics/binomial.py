@@ -1,6 +1,7 @@
 """The binomial law, as logarithms, without a factorial that overflows."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,3 +42,52 @@ def _stirling_error(n: Array) -> Array:
 _STIRLING_TABLE = np.array(
     [0.0] + [math.lgamma(n + 1) - (n + 0.5) * math.log(n) + n - 0.5 * math.log(2 * math.pi) for n in range(1, 16)]
 )
+
+
+@dataclass(frozen=True, slots=True)
+class BinomialTails:
+    """log P[Bin(n, p) < k] and log P[Bin(n, p) >= k], -inf where impossible; off: how far either may be off."""
+
+    log_below: float
+    log_from: float
+    off: float
+
+
+MOST_TERMS = 4_000_000  # of a tail: forty standard deviations of a binomial whose own is 10^5
+_NEGLIGIBLE = -46.0  # log of what a term may weigh, relative to the first, before the rest is bounded and not summed
+
+
+def binomial_tails(k: int, n: int, p: float) -> BinomialTails:
+    """Both tails of Bin(n, p) at a whole k, for p in (0, 1): the smaller is summed, the larger is what is left.
+
+    Terms fall from the mode outward, and faster and faster: by the ratio of the last two the rest is at most a
+    geometric series. Raises ArithmeticError where a tail has more than MOST_TERMS terms that count.
+    """
+    if k <= 0:
+        return BinomialTails(-math.inf, 0.0, 0.0)
+    if k > n:
+        return BinomialTails(0.0, -math.inf, 0.0)
+    upper = k > n * p
+    first, sign, last = (k, 1, n) if upper else (k - 1, -1, 0)
+    logs, at, size = list[Array](), first, 4096
+    while True:
+        terms = min(size, sign * (last - at) + 1)
+        places = at + sign * np.arange(terms, dtype=np.float64)
+        logs.append(log_binomial_pmf(places, n, p, 1.0 - p))
+        at += sign * terms
+        if sign * (last - at) < 0 or logs[-1][-1] < logs[0][0] + _NEGLIGIBLE:
+            break
+        size *= 2
+        if sum(map(len, logs)) > MOST_TERMS:
+            raise ArithmeticError(f"n={n}, p={p!r}: a tail of this binomial law has too many terms")
+    found = np.concatenate(logs)
+    top = float(found.max())
+    log_sum = top + math.log(math.fsum(np.exp(found - top).tolist()))
+    rest = 0.0  # relative to the sum
+    if sign * (last - at) >= 0 and len(found) > 1:
+        ratio = math.exp(float(found[-1] - found[-2]))
+        rest = math.exp(float(found[-1]) - log_sum) * ratio / (1.0 - ratio)
+    seen = max(abs(float(found[0])), abs(first - n * p)) + len(found)
+    off = 4e-13 + 1e-15 * seen + rest
+    other = math.log(-math.expm1(min(log_sum, -1e-300)))
+    return BinomialTails(other, log_sum, off) if upper else BinomialTails(log_sum, other, off)

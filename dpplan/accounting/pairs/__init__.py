@@ -3,25 +3,43 @@
 A pair (P, Q) dominates a step when H_a(M(D) || M(D')) <= H_a(P || Q) for all neighbours D, D' and all a >= 0, with
 H_a(P || Q) = ∫(dP - a·dQ)₊. Dominating pairs compose, adaptively too: step by step, the product of the pairs dominates
 the run (Zhu, Dong, Wang 2022, arXiv:2106.08567, Thm 10), each direction on its own. `of` says which pair that is for
-a phase of a plan, with the theorem; the functions before it are the pairs that have no plan yet.
+a step of a phase of a plan, with the theorem, and `terms` which pairs a whole phase has: where the steps of an epoch
+depend on each other, it is the epoch that has a pair. `dominating` holds the pairs that have no plan yet.
 """
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
+from dpplan.accounting.pairs import allocated
+from dpplan.accounting.pairs.dominating import (
+    DominatingPair,
+    Resolution,
+    fixed_size,
+    fixed_size_replaced,
+    gaussian,
+    laplace,
+    mixed,
+    randomized_response,
+    replaced,
+    stated,
+    subsampled,
+)
+from dpplan.accounting.pairs.epochs import Terms, cyclic, shuffled
 from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
 from dpplan.accounting.pairs.gaussian import GaussianLoss
+from dpplan.accounting.pairs.gaussian_mixtures import GroupLoss, TwiceAgainstOnce
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import Array, Atoms, Law, Masses, nothing
 from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
 from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
+from dpplan.accounting.pairs.truncated import truncated
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import Gaussian, kind_of
 from dpplan.plan import Phase
-from dpplan.sampling import FixedSize, Poisson
+from dpplan.sampling import BallsInBins, CyclicPoisson, FixedSize, Poisson, RandomAllocation, Shuffle, TruncatedPoisson
+from dpplan.sampling.balls_in_bins import SAME
 
 __all__ = [
     "Array",
@@ -32,114 +50,31 @@ __all__ = [
     "LaplaceLoss",
     "Law",
     "Masses",
+    "Mirrored",
     "Mixture",
+    "ReplacedGaussianLoss",
+    "Resolution",
     "ResponseLoss",
     "Reversed",
     "StatedLoss",
     "Subsampled",
+    "fixed_size",
+    "fixed_size_replaced",
     "gaussian",
+    "grouped",
     "laplace",
     "mixed",
     "nothing",
     "of",
     "randomized_response",
+    "replaced",
     "stated",
     "subsampled",
+    "terms",
 ]
 
 # Units whose removal moves a clipped sum by one clip norm, whatever they are called, as long as they are clipped whole.
-UNITS = frozenset({"example"})
-
-
-@dataclass(frozen=True)
-class DominatingPair:
-    """The loss of one step, P being the law of the output with the record (remove) or without it (add).
-
-    theorem: who says that the pair dominates, or is realised by some neighbours where `dominates` is False: then what
-    is computed from it bounds the truth from below only. realised: pairs that some neighbours realise, where this one
-    is not known to be: the truth lies between the figures of those and of this one. Empty where this one is realised.
-    """
-
-    remove: Law
-    add: Law
-    theorem: str
-    dominates: bool = True
-    realised: tuple["DominatingPair", ...] = ()
-
-    @property
-    def exact(self) -> bool:
-        """Whether the pair dominates and is realised, so that its figures are those of the worst neighbours."""
-        return self.dominates and not self.realised
-
-    def realisation(self, choice: int) -> "DominatingPair":
-        """One of the pairs that neighbours realise; where this one is realised, itself."""
-        return self.realised[choice % len(self.realised)] if self.realised else self
-
-    @property
-    def directions(self) -> tuple[Law, ...]:
-        """The two laws, or the one when both are the same."""
-        return (self.remove,) if self.remove == self.add else (self.remove, self.add)
-
-
-def gaussian(noise_multiplier: float) -> DominatingPair:
-    """Gaussian noise, every record in every batch."""
-    law = GaussianLoss(noise_multiplier)
-    return DominatingPair(law, law, "N(1, σ²) against N(0, σ²): Balle, Wang 2018 (arXiv:1805.06530), Thm 8")
-
-
-def laplace(scale: float) -> DominatingPair:
-    """Laplace noise of this scale, in units of the sensitivity, on one number.
-
-    It dominates: for neighbours u apart, the events {dP/dQ > a} are half-lines x > τ, and P[x > τ] rises with u while
-    Q[x > τ] stays; the best event can only do better. The reflection of x exchanges the directions.
-    """
-    law = LaplaceLoss(scale)
-    return DominatingPair(law, law, "Laplace(1, b) against Laplace(0, b): half-lines are optimal, and u = 1 is worst")
-
-
-def randomized_response(categories: int, noise: float) -> DominatingPair:
-    """k-ary randomized response, one record's answer replaced by another: all pairs of answers have this very law."""
-    law = ResponseLoss(categories, noise)
-    return DominatingPair(law, law, "the outputs' laws under two different answers, the same for every two")
-
-
-def stated(epsilon: float, delta: float) -> DominatingPair:
-    """Anything that is (ε, δ)-private, in both orders."""
-    law = StatedLoss(epsilon, delta)
-    return DominatingPair(law, law, "Kairouz, Oh, Viswanath 2015 (arXiv:1311.0776): dominates all that is (ε, δ)-DP")
-
-
-def subsampled(pair: DominatingPair, sample_rate: float) -> DominatingPair:
-    """Poisson sampling before a step of this pair: (1 - q)·Q + q·P against Q; adding: P against (1 - q)·P + q·Q."""
-    if sample_rate == 1.0:
-        return pair
-    return DominatingPair(
-        remove=Subsampled(pair.remove, sample_rate),
-        add=Reversed(Subsampled(_reversed(pair.add), sample_rate)),
-        theorem=f"{pair.theorem}; Poisson sampling: Zhu, Dong, Wang 2022 (arXiv:2106.08567), Thm 11",
-        dominates=pair.dominates,
-        realised=tuple(subsampled(each, sample_rate) for each in pair.realised),
-    )
-
-
-def _reversed(law: Law) -> Law:
-    """Q against P; a law that is its own reflection stays the object it is."""
-    symmetric = isinstance(law, GaussianLoss | LaplaceLoss | StatedLoss | ResponseLoss)
-    return law if symmetric else Reversed(law)
-
-
-def mixed(parts: tuple[tuple[float, DominatingPair], ...]) -> DominatingPair:
-    """A step that a public coin chooses, with these probabilities: H_a of it is the mean of theirs."""
-    return DominatingPair(
-        remove=Mixture(tuple((weight, pair.remove) for weight, pair in parts)),
-        add=Mixture(tuple((weight, pair.add) for weight, pair in parts)),
-        theorem="a public coin: " + "; or ".join(pair.theorem for _, pair in parts),
-        dominates=all(pair.dominates for _, pair in parts),
-        realised=tuple(
-            mixed(tuple((weight, pair.realisation(choice)) for weight, pair in parts))
-            for choice in range(max(len(pair.realised) for _, pair in parts))
-        ),
-    )
+UNITS = frozenset({"example", "user"})
 
 
 def of(phase: Phase, adjacency: Adjacency, unit: str) -> DominatingPair:
@@ -153,46 +88,28 @@ def of(phase: Phase, adjacency: Adjacency, unit: str) -> DominatingPair:
     return PAIRS[kinds](phase)
 
 
+def terms(phase: Phase, adjacency: Adjacency, unit: str, members: int = 1) -> Terms:
+    """The pairs that dominate the whole phase, each with how often it counts. Raises NotApplicable as `of` does.
+
+    members: how many examples a unit has that are drawn one by one.
+    """
+    kinds = (type(phase.mechanism), type(phase.sampling), adjacency)
+    if members > 1 and type(phase) is Phase and unit in UNITS:
+        if kinds not in GROUPS:
+            raise NotApplicable(
+                f"max_per_user={members} is known under Poisson sampling with add_remove or zero_out, and this is "
+                f"{kind_of(phase.sampling)} under {_word(adjacency)}. Try --adjacency add-remove, or draw users whole: "
+                "leave out --max-per-user"
+            )
+        rate = Poisson.of(phase.sampling).sample_rate
+        return ((grouped(Gaussian.of(phase.mechanism).noise_multiplier, rate, members), phase.steps),)
+    if type(phase) is Phase and kinds in PHASE_PAIRS and unit in UNITS:
+        return PHASE_PAIRS[kinds](phase, adjacency)
+    return ((of(phase, adjacency, unit), phase.steps),)
+
+
 def _sampled_gaussian(phase: Phase) -> DominatingPair:
     return subsampled(gaussian(Gaussian.of(phase.mechanism).noise_multiplier), Poisson.of(phase.sampling).sample_rate)
-
-
-def replaced(noise_multiplier: float, sample_rate: float) -> DominatingPair:
-    """Gaussian noise under Poisson sampling, one record replaced by another.
-
-    It dominates. Given who else was drawn, H_a being jointly convex and shift-invariant, neighbours give
-    P = (1 - q)·N(0, I) + q·N(u, I) against Q with v, |u| and |v| at most 1/σ. For a >= 1 let S = {P > aQ}; by the
-    envelope theorem H_a changes as if S stood still. Turning v away from u by an angle raises it: with y along v and z
-    across it, S is z < τ(y), and the derivative is -a·q·|v|·∫φ(y - |v|)·∫_{z<τ(y)} z·φ(z) dz dy > 0. On a line, u >= 0
-    >= v, S is x > τ, and H_a rises with u and with -v. For a < 1, H_a(P||Q) = a·H_{1/a}(Q||P) + 1 - a, and the extreme
-    pair is its own mirror image. The extreme is realised by gradients ±1 over a background of zeros.
-    """
-    law: Law = ReplacedGaussianLoss(noise_multiplier, sample_rate)
-    if sample_rate == 1.0:
-        law = GaussianLoss(noise_multiplier / 2.0)
-    theorem = (
-        "one record replaced under Poisson sampling: opposite clipped gradients are worst (derived at pairs.replaced)"
-    )
-    return DominatingPair(law, law, theorem)
-
-
-def fixed_size(noise_multiplier: float, sample_rate: float) -> DominatingPair:
-    """Batches of a fixed size, add/remove: where the record is not drawn, another is drawn in its place, so that the
-    sum moves by up to two clip norms. Realised by gradients that are all opposite to the record's."""
-    pair = subsampled(gaussian(noise_multiplier / 2.0), sample_rate)
-    theorem = "sampling without replacement, add/remove: Zhu, Dong, Wang 2022 (arXiv:2106.08567), Thm 11, at σ/2"
-    return dataclasses.replace(pair, theorem=theorem)
-
-
-def fixed_size_replaced(noise_multiplier: float, sample_rate: float) -> DominatingPair:
-    """Batches of a fixed size, one record replaced: from above the mirrored curve of sampling at σ/2 (Balle, Barthe,
-    Gaboardi 2018, arXiv:1807.01647, Thm 9, for a >= 1), from below what fixed data realise."""
-    if sample_rate == 1.0:
-        return replaced(noise_multiplier, 1.0)
-    above = Mirrored(subsampled(gaussian(noise_multiplier / 2.0), sample_rate).remove)
-    theorem = "sampling without replacement, replace-one: Balle, Barthe, Gaboardi 2018 (arXiv:1807.01647), Thm 9"
-    below = (fixed_size(noise_multiplier, sample_rate), replaced(noise_multiplier, sample_rate))
-    return DominatingPair(above, above, theorem, realised=below)
 
 
 def _replaced_gaussian(phase: Phase) -> DominatingPair:
@@ -207,13 +124,70 @@ def _fixed_size_gaussian(phase: Phase) -> DominatingPair:
     return fixed_size(sigma, share)
 
 
+def _fixed_size_zeroed_gaussian(phase: Phase) -> DominatingPair:
+    """From above a record replaced by any other, one that adds nothing among them. From below, over opposite gradients
+    the record takes the place of one of them, and over zeros it is seen as under Poisson sampling."""
+    sigma, share = Gaussian.of(phase.mechanism).noise_multiplier, _share(phase.sampling)
+    if share == 1.0:
+        return gaussian(sigma)
+    above = fixed_size_replaced(sigma, share)
+    return dataclasses.replace(above, realised=(_twice_against_once(sigma, share), subsampled(gaussian(sigma), share)))
+
+
+def _twice_against_once(noise_multiplier: float, sample_rate: float) -> DominatingPair:
+    law = TwiceAgainstOnce(noise_multiplier, sample_rate)
+    words = "sampling without replacement over opposite gradients, one record zeroed out"
+    return DominatingPair(law, Reversed(law), words, dominates=False)
+
+
 def _fixed_size_replaced_gaussian(phase: Phase) -> DominatingPair:
     return fixed_size_replaced(Gaussian.of(phase.mechanism).noise_multiplier, _share(phase.sampling))
+
+
+def grouped(noise_multiplier: float, sample_rate: float, members: int) -> DominatingPair:
+    """A user with at most so many examples, each drawn by a coin of its own and clipped by itself: a mixture over how
+    many are drawn, all with the same gradient, which is realised by such a user (Charles et al. 2024,
+    arXiv:2407.07737)."""
+    if sample_rate == 1.0:
+        return gaussian(noise_multiplier / members)
+    law = GroupLoss(noise_multiplier, sample_rate, members)
+    theorem = "a user's examples, drawn one by one: Charles et al. 2024 (arXiv:2407.07737)"
+    return DominatingPair(law, Reversed(law), theorem)
+
+
+def _cut_gaussian(adjacency: Adjacency) -> Callable[[Phase], DominatingPair]:
+    def pair(phase: Phase) -> DominatingPair:
+        assert isinstance(phase.sampling, TruncatedPoisson)  # PAIRS goes by exact type
+        return truncated(Gaussian.of(phase.mechanism).noise_multiplier, phase.sampling, adjacency)
+
+    return pair
+
+
+def _cyclic_add_remove(phase: Phase, adjacency: Adjacency) -> Terms:
+    if getattr(phase.sampling, "assignment", None) != "own":
+        raise NotApplicable(
+            "cyclic-poisson is known under add_remove where each record's group is drawn on its own, and here it "
+            "goes by place: whoever is removed moves the others. Try --assignment own, or --adjacency zero-out"
+        )
+    return cyclic(phase, adjacency)
 
 
 def _share(sampling: object) -> float:
     assert isinstance(sampling, FixedSize)  # PAIRS goes by exact type
     return sampling.sample_rate
+
+
+def _balls_in_bins(phase: Phase, _: Adjacency) -> Terms:
+    scheme, noise = phase.sampling, Gaussian.of(phase.mechanism).noise_multiplier
+    assert isinstance(scheme, BallsInBins)  # PHASE_PAIRS goes by exact type
+    ask = allocated.same_bins if scheme.bins == SAME else allocated.balls_in_bins
+    return ask(noise, scheme.steps_per_epoch, phase.steps)
+
+
+def _random_allocation(phase: Phase, _: Adjacency) -> Terms:
+    scheme, noise = phase.sampling, Gaussian.of(phase.mechanism).noise_multiplier
+    assert isinstance(scheme, RandomAllocation)  # PHASE_PAIRS goes by exact type
+    return allocated.random_allocation(noise, scheme.times, scheme.steps_per_round, phase.steps)
 
 
 # (mechanism, sampling, adjacency) -> the pair of such a phase.
@@ -223,14 +197,52 @@ PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase], DominatingPair]] 
         (Gaussian, Poisson, ZERO_OUT): _sampled_gaussian,
         (Gaussian, Poisson, REPLACE_ONE): _replaced_gaussian,
         (Gaussian, FixedSize, ADD_REMOVE): _fixed_size_gaussian,
+        (Gaussian, FixedSize, ZERO_OUT): _fixed_size_zeroed_gaussian,
         (Gaussian, FixedSize, REPLACE_ONE): _fixed_size_replaced_gaussian,
+        (Gaussian, TruncatedPoisson, ZERO_OUT): _cut_gaussian(ZERO_OUT),
+        (Gaussian, TruncatedPoisson, REPLACE_ONE): _cut_gaussian(REPLACE_ONE),
+    }
+)
+_ALLOCATED = (
+    "the two records join different steps, and which pair of gradients is worst is not known. Try --adjacency zero-out "
+    "or add-remove"
+)
+# What is known of units whose examples are drawn one by one.
+GROUPS = frozenset({(Gaussian, Poisson, ADD_REMOVE), (Gaussian, Poisson, ZERO_OUT)})
+# Why there is no pair, where more can be said than that none is known: (sampling, adjacency) -> the reason.
+WITHOUT: Mapping[tuple[type, Adjacency], str] = MappingProxyType(
+    {
+        (
+            TruncatedPoisson,
+            ADD_REMOVE,
+        ): "how often a batch is cut depends on n, which such neighbours do not share. Try "
+        "--adjacency zero-out or replace-one",
+        (Shuffle, ADD_REMOVE): "whoever is removed moves the others to other batches. Try --adjacency zero-out or "
+        "replace-one",
+        (BallsInBins, REPLACE_ONE): _ALLOCATED,
+        (RandomAllocation, REPLACE_ONE): _ALLOCATED,
+    }
+)
+# The same for schemes whose steps have no pair of their own: (pair, how often) for each part of the phase.
+PHASE_PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase, Adjacency], Terms]] = MappingProxyType(
+    {
+        (Gaussian, Shuffle, ZERO_OUT): shuffled,
+        (Gaussian, Shuffle, REPLACE_ONE): shuffled,
+        (Gaussian, CyclicPoisson, ZERO_OUT): cyclic,
+        (Gaussian, CyclicPoisson, REPLACE_ONE): cyclic,
+        (Gaussian, CyclicPoisson, ADD_REMOVE): _cyclic_add_remove,
+        (Gaussian, BallsInBins, ADD_REMOVE): _balls_in_bins,
+        (Gaussian, BallsInBins, ZERO_OUT): _balls_in_bins,
+        (Gaussian, RandomAllocation, ADD_REMOVE): _random_allocation,
+        (Gaussian, RandomAllocation, ZERO_OUT): _random_allocation,
     }
 )
 
 
 def _refusals(phase: Phase, adjacency: Adjacency, unit: str) -> list[str]:
     """Each part of the phase that no theorem knows, and what is known."""
-    mechanisms, schemes, adjacencies = (list(dict.fromkeys(key[part] for key in PAIRS)) for part in range(3))
+    keys = (*PAIRS, *PHASE_PAIRS)
+    mechanisms, schemes, adjacencies = (list(dict.fromkeys(key[part] for key in keys)) for part in range(3))
     found = [
         f"{name}={said} is not {' or '.join(map(_word, known))}"
         for name, said, value, known in (
@@ -243,8 +255,10 @@ def _refusals(phase: Phase, adjacency: Adjacency, unit: str) -> list[str]:
     ]
     if type(phase) is not Phase:
         found.append(f"{type(phase).__name__} is no plain phase")
+    why = WITHOUT.get((type(phase.sampling), adjacency))
+    because = f": {why}" if why else ""
     return found or [
-        f"{kind_of(phase.mechanism)} and {kind_of(phase.sampling)} are known, but not under {_word(adjacency)}"
+        f"{kind_of(phase.mechanism)} and {kind_of(phase.sampling)} are known, but not under {_word(adjacency)}{because}"
     ]
 
 

@@ -87,6 +87,11 @@ class Law(abc.ABC):
         """No finite loss, atoms included, is outside of these."""
         return -math.inf, math.inf
 
+    @property
+    def spacing(self) -> float | None:
+        """What the losses of all atoms differ by multiples of, where they do."""
+        return None
+
     def log_moment(self, tilt: float) -> float | None:
         """log E_P[e^(tilt·L)] in closed form, to about 1e-13 relative; None where there is no such form."""
         return None

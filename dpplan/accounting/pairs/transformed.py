@@ -38,6 +38,10 @@ class Reversed(Law):
         low, high = self.law.bounds
         return -high, -low
 
+    @property
+    def spacing(self) -> float | None:
+        return self.law.spacing
+
     def log_moment(self, tilt: float) -> float | None:
         """E_Q[e^(-tL)] = E_P[e^(-(1 + t)L)], where neither has mass that the other does not know."""
         whole = self.law.infinite == 0.0 and self.law.vanishing == 0.0
@@ -127,27 +131,30 @@ class Subsampled(Law):
 class Mixture(Law):
     """One of several steps, chosen by a coin that everybody sees: P = Σ w_i·P_i and Q = Σ w_i·Q_i on disjoint outcomes.
 
-    parts: (w_i, law). The weights add up to 1.
+    parts: (w_i, law). The weights add up to 1. off: how far each may be off, relative; then no law has mass at ±inf.
     """
 
     parts: tuple[tuple[float, Law], ...]
+    off: float = 0.0
 
     def __post_init__(self) -> None:
         total = math.fsum(weight for weight, _ in self.parts)
-        if not (abs(total - 1.0) <= 1e-12 and all(weight > 0.0 for weight, _ in self.parts)):
+        if not (abs(total - 1.0) <= 1e-12 + self.off and all(weight > 0.0 for weight, _ in self.parts)):
             raise ValueError(f"weights={[weight for weight, _ in self.parts]} are not positive with a sum of 1")
+        if self.off > 0.0 and any(law.infinite > 0.0 or law.vanishing > 0.0 for _, law in self.parts):
+            raise ValueError("weights that are off, of a law with mass at infinity, which has to be exact")
 
     def masses(self, edges: Array) -> Masses:
         found = [(weight, law.masses(edges)) for weight, law in self.parts]
         p, q = (np.sum([w * part for w, part in sides], axis=0) for sides in _sides(found))
-        relative = np.max([masses.relative for _, masses in found], axis=0) + (len(found) + 2.0) * EPS
+        relative = np.max([masses.relative for _, masses in found], axis=0) + (len(found) + 2.0) * EPS + self.off
         return Masses(p, q, relative, np.max([masses.moved for _, masses in found], axis=0))
 
     @functools.cached_property
     def atoms(self) -> Atoms:
         found = [(weight, law.atoms) for weight, law in self.parts]
         rows = [(loss, weight * p, weight * q) for weight, atoms in found for loss, p, q in atoms.rows]
-        return Atoms.of(rows, max(atoms.relative for _, atoms in found) + 2.0 * EPS)
+        return Atoms.of(rows, max(atoms.relative for _, atoms in found) + 2.0 * EPS + self.off)
 
     @property
     def infinite(self) -> float:

@@ -23,7 +23,7 @@ SPREAD = {"sigma": 2.0, "batch": 8.0, "q": 8.0}  # without --from and --to: from
 ALONE = {"delta": (1e-12, 1e-2), "sigma": (0.5, 8.0), "q": (1e-4, 0.1)}
 
 
-class Reach(NamedTuple):
+class AxisRange(NamedTuple):
     low: float
     high: float
 
@@ -80,7 +80,7 @@ class Axis:
         stand_in = by_word(unknown)
         return dataclasses.replace(arguments, settings=arguments.settings.with_(**{stand_in.name: stand_in.stand_in}))
 
-    def values(self, reach: Reach) -> list[float]:
+    def values(self, reach: AxisRange) -> list[float]:
         """The points, rising. reach: where the curve begins and ends when nothing was arguments.
 
         Raises PlanError when the one end that was given lies beyond the other.
@@ -95,23 +95,23 @@ class Axis:
         values = [low, *(float(f"{value:.{DIGITS}g}") for value in inner), high]
         return sorted({float(round(value)) for value in values} if self.over in WHOLE else set(values))
 
-    def reach(self, plan: Plan, settings: Settings) -> Reach:
+    def reach(self, plan: Plan, settings: Settings) -> AxisRange:
         """Where a curve goes when nothing is arguments, for every quantity but eps."""
         if self.over in ("steps", "epochs"):
             whole = plan.steps if settings.epochs is None or self.over == "steps" else settings.epochs
             if self.end is not None:
                 whole = self.end
-            return Reach(min(1.0, whole) if self.logarithmic else whole / self.points, whole)
+            return AxisRange(min(1.0, whole) if self.logarithmic else whole / self.points, whole)
         if self.over in ALONE and not _is_given(settings, self.over):
-            return Reach(*ALONE[self.over])
+            return AxisRange(*ALONE[self.over])
         if self.over == "batch":
             n = float(settings.examples or 1)
             batch = plan.only_phase.sampling.expected_batch(int(n)) if _is_given(settings, "batch") else 0.01 * n
-            return Reach(max(1.0, batch / SPREAD["batch"]), min(n, max(2.0, batch * SPREAD["batch"])))
+            return AxisRange(max(1.0, batch / SPREAD["batch"]), min(n, max(2.0, batch * SPREAD["batch"])))
         given, spread = plan.only_phase.settings, SPREAD[self.over]
         name, most = ("noise_multiplier", math.inf) if self.over == "sigma" else ("sample_rate", 1.0)
         own = float(given[name] or 0.0)
-        return Reach(own / spread, min(own * spread, most))
+        return AxisRange(own / spread, min(own * spread, most))
 
     def _in_range(self, problems: Problems, name: str, value: Any) -> bool:
         if value is None:

@@ -10,15 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from dpplan.checks import did_you_mean, show
-from dpplan.commands.shared.plan_arguments import READ_AS, ParsedPlan, PlanArguments, percentage
+from dpplan.commands.shared.parameter_types import Name, Number
+from dpplan.commands.shared.plan_arguments import READ_AS, ParsedPlan, PlanArguments, percentage, scheme_option_type
 from dpplan.errors import UsageError
 from dpplan.plan import Plan, Settings
 from dpplan.quantities import DESCRIBING
 from dpplan.recipe.phases import Written, read
+from dpplan.sampling import CHOICES, OPTIONS
 
 MOST_TOLD = 20  # problems of phases; a file of a thousand that all lack the same key is told once by these
 _FIELDS = {name.removeprefix("--"): each.name for each in DESCRIBING for name in each.all_options}
 _WORDS = {each.name: each.word for each in DESCRIBING}
+# What a phase may say of its own sampling; where it says nothing, it is drawn as --sampling says.
+_SCHEME: dict[str, Name | Number] = {
+    "sampling": Name(CHOICES),
+    **{name: scheme_option_type(option) for name, option in OPTIONS.items()},
+}
 _ONLY_SPENT = (
     "the run itself is missing: give --sigma, --q and --steps, or --phase. What earlier runs cost alone is told "
     "when they are given as --phase."
@@ -29,21 +36,18 @@ def parse(arguments: PlanArguments) -> ParsedPlan:
     """The plan of all that was described: earlier runs first, then the run itself."""
     unread: list[str] = []
     problems: list[str] = []
-    earlier = list(_settings(_written(arguments.spent, "spent", unread), problems))
+    shared = arguments.settings
+    earlier = list(_settings(_written(arguments.spent, "spent", unread), problems, shared))
     if arguments.in_phases:
         problems += _mixed(arguments.settings)
-        own = list(_settings(_written((*arguments.files, *arguments.phases), "phase", unread), problems))
+        own = list(_settings(_written((*arguments.files, *arguments.phases), "phase", unread), problems, shared))
     elif arguments.settings == Settings():
         own = []
         problems.append(_ONLY_SPENT)
     else:
         own = [("", arguments.settings)]
     examples = _examples([("--n", arguments.settings), *earlier, *own], problems)
-    shared = arguments.settings
-    described = [
-        (where, each.with_(adjacency=shared.adjacency, sampling=shared.sampling)) for where, each in (*earlier, *own)
-    ]
-    plans = [_plan(where, settings, examples, problems) for where, settings in described]
+    plans = [_plan(where, settings, examples, problems) for where, settings in (*earlier, *own)]
     if unread and examples is None:
         examples = 0  # n may stand where nothing could be read: that a delta is missing would be a guess
     known = Settings(examples=examples, sample_rate=None if arguments.in_phases else arguments.settings.sample_rate)
@@ -75,28 +79,37 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
         yield key.strip(), value.strip()
 
 
-def _settings(written: Iterable[Written], problems: list[str]) -> Iterator[tuple[str, Settings]]:
-    """Where each phase stands, and what it says, read as the options are."""
+def _settings(written: Iterable[Written], problems: list[str], shared: Settings) -> Iterator[tuple[str, Settings]]:
+    """Where each phase stands, and what it says, read as the options are. shared: what holds for all of them."""
     for phase in written:
         values: dict[str, Any] = {}
         for key, text in phase.values:
             name = key.lower().replace("_", "-").lstrip("-")
-            field = _FIELDS.get(name)
+            field = name if name in _SCHEME else _FIELDS.get(name)
             if field is None:
                 problems.append(f"{phase.where}: {_unknown(key, name)}")
             elif field in values:
-                problems.append(f"{phase.where}: {_WORDS[field]} is given twice. Leave one out.")
+                problems.append(f"{phase.where}: {_WORDS.get(field, field)} is given twice. Leave one out.")
             elif not text:
                 problems.append(f"{phase.where}: {key} has no value. Write {key}=... or leave it out.")
             else:
-                values[field] = READ_AS[field].convert(text, None, None)
-        yield phase.where, Settings(**values)
+                values[field] = {**READ_AS, **_SCHEME}[field].convert(text, None, None)
+        yield phase.where, _drawn(values, shared)
+
+
+def _drawn(values: dict[str, Any], shared: Settings) -> Settings:
+    """The settings of a phase. One that names its sampling has options of its own and none of the others."""
+    own = {name: values.pop(name) for name in OPTIONS if name in values}
+    options = own if "sampling" in values else {**dict(shared.scheme_options), **own}
+    whole = {each.name: None for each in DESCRIBING}  # what describes the run is the phase's own, the rest is shared
+    return shared.with_(**{**whole, **values, "scheme_options": tuple(options.items())})
 
 
 def _unknown(key: str, name: str) -> str:
     if not re.search("[a-z]", name):
         return f"'{key}' is no key=value. Write sigma=1.1,q=0.01,steps=1000: numbers without commas."
-    return f"'{key}' is not one of: {', '.join(_WORDS.values())}.{did_you_mean(name, _FIELDS)}"
+    meant = did_you_mean(name, (*_FIELDS, *_SCHEME))
+    return f"'{key}' is not one of: {', '.join((*_WORDS.values(), 'sampling'))}.{meant}"
 
 
 def _mixed(settings: Settings) -> list[str]:
@@ -152,6 +165,8 @@ def _joined(plans: list[Plan]) -> Plan:
     return Plan(
         tuple(plan.only_phase for plan in plans),
         adjacency=plans[0].adjacency,
+        privacy_unit=plans[0].privacy_unit,
+        max_per_user=plans[0].max_per_user,
         examples=plans[0].examples,
         batch_size=batches.pop() if len(batches) == 1 else None,
         derivation=tuple(chain.from_iterable(derived)),

@@ -10,8 +10,9 @@ import click
 
 from dpplan.adjacency import ADJACENCIES, named
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, RATE, Name, Number, Percentage
-from dpplan.plan import SAMPLINGS, Plan, Settings
+from dpplan.plan import UNITS, Plan, Settings
 from dpplan.quantities import DESCRIBING
+from dpplan.sampling import CHOICES, OPTIONS, Option
 
 Command = Callable[..., None]
 Decorator = Callable[[Command], Command]
@@ -99,12 +100,19 @@ def phases(command: Command) -> Command:
 
 
 def scheme(command: Command) -> Command:
-    """--sampling and --adjacency. What the command receives of a run, as `settings` or `arguments`, holds them."""
+    """--sampling with the options of each scheme, --adjacency, and --unit. What the command receives of a run, as
+    `settings` or `arguments`, holds them."""
 
     @functools.wraps(command)
-    def gathered(sampling: str | None, adjacency: str | None, **values: Any) -> None:
+    def gathered(
+        sampling: str | None, adjacency: str | None, unit: str | None, max_per_user: Any, **values: Any
+    ) -> None:
+        typed = {name: values.pop(name) for name in OPTIONS}
         said: dict[str, Any] = {} if sampling is None else {"sampling": sampling}
         said |= {} if adjacency is None else {"adjacency": named(adjacency)}
+        said |= {} if unit is None else {"unit": unit}
+        said["max_per_user"] = max_per_user
+        said["scheme_options"] = tuple((name, value) for name, value in typed.items() if value is not None)
         if "settings" in values:
             values["settings"] = values["settings"].with_(**said)
         else:
@@ -112,21 +120,79 @@ def scheme(command: Command) -> Command:
             values["arguments"] = replace(arguments, settings=arguments.settings.with_(**said))
         command(**values)
 
-    options = [
+    options: list[Decorator] = [
         click.option(
             "--sampling",
-            type=Name(SAMPLINGS),
-            help="How batches are drawn: poisson, every example by a coin of its own (when nothing is said); "
-            "fixed-size, so many of n without replacement; full-batch.",
+            type=Name(CHOICES),
+            help=f"How batches are drawn: {'; '.join(f'{name}, {choice.words}' for name, choice in CHOICES.items())}.",
         ),
+        *_scheme_options(),
         click.option(
             "--adjacency",
             type=Name([name.replace("_", "-") for name in ADJACENCIES]),
             help="Which data sets cannot be told apart: add-remove one example (when nothing is said), replace-one, or "
             "zero-out, where n stays and is public.",
         ),
+        click.option(
+            "--unit",
+            type=Name(UNITS),
+            help="Who is protected: one example (when nothing is said), or one user with all of theirs. Alone, users "
+            "are drawn and clipped whole: q is their rate.",
+        ),
+        click.option(
+            "--max-per-user",
+            type=COUNT,
+            help="With --unit user: examples are drawn one by one, at rate q, and no user has more than so many.",
+        ),
     ]
     return in_order(options)(gathered)
+
+
+def options_of_schemes(besides: tuple[str, ...]) -> Decorator:
+    """The options of all schemes but those that the command has itself, which receives them as `scheme_options`."""
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def gathered(**values: Any) -> None:
+            typed = {name: values.pop(name) for name in OPTIONS if name not in besides}
+            said = tuple((name, value) for name, value in typed.items() if value is not None)
+            command(scheme_options=said, **values)
+
+        return in_order(_scheme_options(besides))(gathered)
+
+    return decorate
+
+
+def scheme_options(command: Command) -> Command:
+    """The options of all schemes, for a command that asks about all of them. `settings` holds what was said."""
+
+    @functools.wraps(command)
+    def gathered(settings: Settings, **values: Any) -> None:
+        typed = {name: values.pop(name) for name in OPTIONS}
+        said = tuple((name, value) for name, value in typed.items() if value is not None)
+        command(settings=settings.with_(scheme_options=said), **values)
+
+    return in_order(_scheme_options())(gathered)
+
+
+def _scheme_options(besides: tuple[str, ...] = ()) -> list[Decorator]:
+    return [
+        click.option(f"--{name}", name, type=scheme_option_type(option), help=_scheme_option_help(option))
+        for name, option in OPTIONS.items()
+        if name not in besides
+    ]
+
+
+def scheme_option_type(option: Option) -> Name | Number:
+    """How an option that one scheme has is read where it is typed."""
+    return Name(option.choices) if option.choices else COUNT
+
+
+def _scheme_option_help(option: Option) -> str:
+    owners = " and ".join(name for name, choice in CHOICES.items() if option in choice.options)
+    words = f" {' or '.join(option.choices)}." if option.choices else ""
+    default = "" if option.default is None else f" When nothing is said: {option.default}."
+    return f"Of {owners}: {option.help}.{words}{default}"
 
 
 def deltas(several: bool) -> Decorator:

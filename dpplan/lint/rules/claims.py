@@ -18,9 +18,11 @@ from dpplan.lint.finding import DIGITS, Remark, Severity, at_least, at_most
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
 from dpplan.rounding import apart, down_above, near_above
-from dpplan.sampling import Binomial, Poisson
+from dpplan.sampling import Binomial, FixedSize, Poisson, Shuffle
 from dpplan.verdict import Standing, judge
 
+# How each loader draws.
+_DRAWS = {"poisson": Poisson, "shuffle": Shuffle, "fixed": FixedSize}
 # What a cap may add to delta, as a fraction of it, before it is worth a word.
 _NEGLIGIBLE = 0.01
 
@@ -46,7 +48,8 @@ def adjacency_mismatched(run: LintContext) -> Iterator[Remark]:
             f"{run.claim.adjacency}, where the clipped sum moves up to twice as far."
         )
         yield Remark(Severity.ERROR, "--adjacency", reason, f"Claim {have}{_doubled(run)}.")
-    if run.loop.loader == "fixed" and _sampled(run.plan) and run.plan.adjacency == ADD_REMOVE:
+    by_poisson = _sampled(run.plan) and _drawn_by(run.plan, "poisson")
+    if run.loop.loader == "fixed" and by_poisson and run.plan.adjacency == ADD_REMOVE:
         reason = (
             "batches of one fixed size keep their size when an example is removed, so another moves in: that is "
             f"replace-one, and the figure is for {have}."
@@ -74,12 +77,15 @@ def loader_differs(run: LintContext) -> Iterator[Remark]:
 
     With full batches nothing is drawn, and every loader is right.
     """
-    if run.plan is not None and run.loop.loader != "poisson" and _sampled(run.plan):
+    if run.plan is not None and run.loop.loader and not _drawn_by(run.plan, run.loop.loader):
         reason = (
             f"the figure is for {run.plan.assumptions.sampling}, and the loader {LOADERS[run.loop.loader]}: nothing is "
             "proven of it, and its ε can be many times larger."
         )
-        fix = "Draw by Poisson sampling (Opacus: poisson_sampling=True; `dpplan train` does), or use full batches."
+        fix = (
+            "Draw as the figure assumes (Poisson sampling is Opacus's poisson_sampling=True, and what `dpplan train` "
+            "does), name what is drawn by --sampling, or use full batches."
+        )
         yield Remark(Severity.ERROR, "--loader", reason, fix)
 
 
@@ -155,7 +161,8 @@ def cap_near_mean(run: LintContext) -> Iterator[Remark]:
     warning above one hundredth of it. The chance is bounded by Chernoff's inequality, so it is not under-stated.
     """
     n, plan, cap, spent = run.settings.examples, run.plan, run.loop.cap, run.epsilon
-    if cap is None or n is None or plan is None or spent is None:
+    by_poisson = plan is not None and all(type(phase.sampling) is Poisson for phase in plan.phases)
+    if cap is None or n is None or plan is None or spent is None or not by_poisson:
         return
     added = _added_delta(plan, n, cap, spent.value)
     if added <= _NEGLIGIBLE * run.delta.value:
@@ -209,7 +216,7 @@ def unit_changed(run: LintContext) -> Iterator[Remark]:
         return
     micro, views = run.loop.micro_batches, run.loop.views
     if micro > 1:
-        phases = [_phase(p, rate=min(1.0, micro * Poisson.of(p.sampling).sample_rate)) for p in run.plan.phases]
+        phases = [_larger(phase, micro) for phase in run.plan.phases]
         reason = (
             f"{micro} micro-batches make one noisy update: the batch must count all of them. If it is the size of one, "
             f"the sample rate is {micro} times as large{_instead(run, phases)}."
@@ -235,10 +242,23 @@ def _instead(run: LintContext, phases: list[Phase]) -> str:
     return f", and ε = {at_most(bound.value)} instead of {at_most(run.epsilon.value)}"
 
 
+def _larger(phase: Phase, times: int) -> Phase:
+    """The phase with batches so many times as large, where they are drawn by Poisson sampling."""
+    if not isinstance(phase.sampling, Poisson):
+        return phase
+    return _phase(phase, rate=min(1.0, times * phase.sampling.sample_rate))
+
+
 def _phase(phase: Phase, noise: float | None = None, rate: float | None = None) -> Phase:
     mechanism = phase.mechanism if noise is None else Gaussian(noise)
     return dataclasses.replace(phase, mechanism=mechanism, sampling=phase.sampling if rate is None else Poisson(rate))
 
 
 def _sampled(plan: Plan) -> bool:
-    return any(Poisson.of(phase.sampling).sample_rate < 1 for phase in plan.phases)
+    """Whether chance decides who is in a batch."""
+    return any(phase.sampling != Poisson(1.0) for phase in plan.phases)
+
+
+def _drawn_by(plan: Plan, loader: str) -> bool:
+    """Whether every phase of which chance decides is drawn as this loader draws."""
+    return all(type(phase.sampling) is _DRAWS[loader] for phase in plan.phases if phase.sampling != Poisson(1.0))

@@ -106,12 +106,14 @@ def examples_not_public(run: LintContext) -> Iterator[Remark]:
     takes it for public. That is true of published sets. Where n was counted from private data it must be published,
     known anyway, or replaced by a public number; in a set of two or three examples the divisor alone reveals n.
 
+    Where neighbours have equally many examples, by replace-one or zero-out, n gives nothing away.
+
     A note where n was not given at all: then δ cannot be held against 1/n.
     """
     if run.settings.examples is None:
         reason = f"n is not given, so delta={show(run.delta.value)} cannot be held against 1/n."
         yield Remark(Severity.NOTE, run.where("examples"), reason, "Give --n, the public number of examples.")
-    elif run.data is not None and run.data.kind == "own":
+    elif run.data is not None and run.data.kind == "own" and not run.settings.adjacency.public_size:
         reason = (
             f"n={show(run.settings.examples)} was counted from the data of source: {run.data.source}, and the sample "
             "rate, the steps and the divisor of the sum use it as if it were public."

@@ -6,6 +6,7 @@
 A ClippedSum carries the sensitivity it was clipped to, so that the noise reads it instead of being told.
 
     rules                   how far each example is clipped: flat, per-layer, automatic, adaptive
+    precision               in which the model runs, and in which its gradients are clipped
     gradient_forms          per-example gradients of one parameter, in the cheapest form
     layer_gradients         from a layer's input and output gradient to such forms
     clip_weights            from norms to weights, the same for every engine

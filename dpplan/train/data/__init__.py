@@ -2,11 +2,17 @@
 
 dataset = load(recipe.data)             # .training is the accounted set; .held_out is never drawn
 
-    bundled     digits and breast cancer, from scikit-learn
-    synthetic   blobs, linear, names: made on the spot
-    standard    MNIST and CIFAR-10 from their published files
-    files       a user's .npz, .csv, .parquet
-    images      a user's folders of images
+    examples         what every source gives
+    paths            where data.path leads
+    labels           classes as numbers from 0
+    arrays           a function's result, or an .npz file
+    tables           a user's .csv and .parquet
+    own_file         a user's own file, told by its ending
+    image_folder     a user's folders of images
+    scikit_learn     digits and breast cancer
+    synthetic        blobs, linear, names: made on the spot
+    mnist_and_cifar  MNIST and CIFAR-10 from their published files
+    cifar_pickle     the Python version of CIFAR-10, with nothing in it run
 """
 
 import math

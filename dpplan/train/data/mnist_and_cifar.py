@@ -35,7 +35,7 @@ def cifar10(data: Data) -> Examples:
     """50,000 images of 3 x 32 x 32 pixels and 10,000 to test on; bytes divided by 255.
 
     From the binary version (cifar-10-batches-bin), or where there is none from the Python version
-    (cifar-10-batches-py), whose pickles are read by `pickled`, which runs nothing.
+    (cifar-10-batches-py), whose pickles are read by `cifar_pickle`, which runs nothing.
     """
     folder = folder_at(data, CIFAR_FILES)
     names = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")

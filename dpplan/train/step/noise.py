@@ -18,7 +18,7 @@ class GaussianNoise:
     numpy on every device because torch's generator for the CPU keeps 32 bits of its seed, and 2^32 seeds can be tried
     one by one. Not covered: attacks on floating point itself (Mironov 2012); `SecureNoise` is made for them.
 
-    adding: how normals get into a sum; `normals.CompiledNormals` is faster and slower to start.
+    adding: how normals get into a sum; `box_muller.CompiledNormals` is faster and slower to start.
     """
 
     mechanism: Gaussian

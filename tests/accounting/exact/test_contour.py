@@ -9,11 +9,11 @@ import pytest
 from mpmath import mp, mpf
 
 from dpplan.accounting.exact.contour.composed_loss import Measure
-from dpplan.accounting.exact.contour.inversion import Accuracy, Aim, Chernoff, Contour
+from dpplan.accounting.exact.contour.inversion import Aim, Chernoff, Contour, ContourTolerance
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
-SHARP = Accuracy(aliases=math.log(1e-14), rest=math.log(1e-13), most=8192)
+SHARP = ContourTolerance(aliases=math.log(1e-14), rest=math.log(1e-13), most=8192)
 # σ, tilt and ε of a Gaussian composition of so many steps, which has a closed form; q = 1 - 1e-16 and not 1.
 NEARLY_ALL = 1.0 - 2.0**-53
 GAUSSIAN = [(10.0, 25, 6.0, 1.5), (3.0, 9, 3.0, 2.0), (40.0, 400, 12.0, 3.0)]

@@ -3,12 +3,16 @@
 import math
 import random
 
+import numpy as np
 import pytest
 
-from dpplan.accounting import exact
+from dpplan.accounting import exact, rdp
+from dpplan.accounting.exact import cross_check, event_lower_bound, many
 from dpplan.accounting.exact.contour import placement
 from dpplan.accounting.exact.contour.privacy_loss import Steps
 from dpplan.accounting.exact.many import epsilons_near
+from dpplan.accounting.plan_pairs import SampledGaussian
+from dpplan.errors import InternalError
 from dpplan.plan import Plan, Settings
 
 
@@ -28,12 +32,12 @@ def test_the_intervals_meet_those_of_one_plan_at_a_time(delta):
     answered = 0
     for family in families(3, 8):
         aim = exact.epsilon(family[1], delta).value
-        for plan, many in zip(family, epsilons_near(family, aim, delta), strict=True):
-            if many is not None:
+        for plan, found in zip(family, epsilons_near(family, aim, delta), strict=True):
+            if found is not None:
                 alone = exact.epsilon(plan, delta)
-                assert many.lower <= alone.upper
-                assert alone.lower <= many.upper
-                assert many.guarantee == "certified"
+                assert found.lower <= alone.upper
+                assert alone.lower <= found.upper
+                assert found.guarantee == "certified"
                 answered += 1
     assert answered >= 12
 
@@ -69,3 +73,39 @@ def test_rare_steps_too_small_to_matter_spend_nothing():
     """Their total variations add up to 1e-4, and what they come to together is below 1e-5."""
     bound = exact.epsilon(Plan.from_rate(1.0, 3e-7, 1000), 1e-5)
     assert (bound.lower, bound.upper) == (0.0, 0.0)
+
+
+def test_the_ceiling_of_each_is_renyi_dps_at_a_whole_order():
+    plans = [(1.0, 0.01, 1000), (3.0, 0.1, 800), (0.5, 0.001, 1000), (20.0, 0.5, 100), (1.0, 1e-6, 10**6)]
+    steps = Steps(*(np.array([column]).T.astype(float) for column in zip(*plans, strict=True)))
+    orders = np.array([2.0, 7.0, 4.0, 30.0, 12.0])
+    found = cross_check.renyi_epsilons(steps, orders - 1.0, 1e-5)
+    for each, order, ceiling in zip(plans, orders, found, strict=True):
+        divergence = each[2] * rdp.divergence(SampledGaussian(*each), np.array([order]))
+        known = rdp.to_epsilon(divergence, np.array([order]), 1e-5)[0]
+        assert known * (1.0 - 1e-9) <= ceiling <= known * (1.0 + 1e-5)
+
+
+def test_the_floor_of_each_is_that_of_a_plain_event():
+    plans = [(1.0, 0.01, 1000), (3.0, 0.1, 800), (0.5, 0.001, 1000), (20.0, 0.5, 100)]
+    steps = Steps(*(np.array([column]).T.astype(float) for column in zip(*plans, strict=True)))
+    for each, floor in zip(plans, event_lower_bound.epsilons_of_each(steps, 1e-5), strict=True):
+        best = event_lower_bound.EventBound(Steps.of([each])).epsilon(1e-5)
+        assert 0.3 * best < floor <= best
+
+
+@pytest.mark.parametrize("factor", [1.5, 0.1])
+def test_an_answer_that_other_proofs_contradict_is_none(monkeypatch, factor):
+    """Of a whole batch, one row made wrong."""
+    plans = [Plan.from_rate(sigma, 0.01, 1000) for sigma in (0.9, 0.95, 1.0)]
+    ends = many._ends
+
+    def sabotaged(*arguments):
+        lower, upper, tilts = ends(*arguments)
+        lower[1], upper[1] = factor * lower[1], factor * upper[1]
+        return lower, upper, tilts
+
+    assert all(epsilons_near(plans, 2.0, 1e-5))
+    monkeypatch.setattr(many, "_ends", sabotaged)
+    with pytest.raises(InternalError, match="exceeds the proven upper end"):
+        epsilons_near(plans, 2.0, 1e-5)

@@ -57,7 +57,7 @@ def test_without_sampling_both_directions_are_one():
         (PHASE, "replace_one", "example", "adjacency=replace_one"),
         (PHASE, "zero_out", "example", "adjacency=zero_out"),
         (PHASE, "add-remove", "example", "adjacency=add-remove"),
-        (PHASE, ADD_REMOVE, "user", "privacy_unit=user"),
+        (PHASE, ADD_REMOVE, "household", "privacy_unit=household"),
         (PHASE, ADD_REMOVE, "", "privacy_unit="),
     ],
 )
@@ -76,7 +76,7 @@ def test_a_foreign_phase_is_refused():
 
 def test_all_that_is_foreign_is_named_at_once():
     with pytest.raises(NotApplicable) as refusal:
-        pairs.of(Phase(Block(), Block(), 1), "swap", "user")
+        pairs.of(Phase(Block(), Block(), 1), "swap", "household")
     assert all(name in str(refusal.value) for name in ("mechanism", "sampling", "adjacency", "privacy_unit"))
 
 

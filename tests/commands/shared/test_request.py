@@ -3,7 +3,7 @@
 import pytest
 
 from dpplan.commands.shared.accountant_option import EXACT, AccountantChoice
-from dpplan.commands.shared.curve_axis import Axis, Reach
+from dpplan.commands.shared.curve_axis import Axis, AxisRange
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import cautions, parse, requested, resolve
 from dpplan.errors import PlanError
@@ -53,22 +53,22 @@ def test_what_one_accountant_was_told_is_not_for_another() -> None:
 
 
 def test_an_axis_ends_where_it_is_told_and_its_values_are_as_they_are_shown() -> None:
-    assert Axis("steps", None, None, 3, None).values(Reach(1.0, 100.0)) == [1.0, 50.0, 100.0]
-    assert Axis("sigma", 1.0, 4.0, 3, None).values(Reach(0.0, 9.0)) == [1.0, 2.0, 4.0]
+    assert Axis("steps", None, None, 3, None).values(AxisRange(1.0, 100.0)) == [1.0, 50.0, 100.0]
+    assert Axis("sigma", 1.0, 4.0, 3, None).values(AxisRange(0.0, 9.0)) == [1.0, 2.0, 4.0]
     with pytest.raises(PlanError, match="to=1 lies beyond the other end, 2 when nothing is said"):
-        Axis("sigma", None, 1.0, 3, None).values(Reach(2.0, 9.0))
+        Axis("sigma", None, 1.0, 3, None).values(AxisRange(2.0, 9.0))
 
 
 @pytest.mark.parametrize(
     ("over", "reach"),
     [
-        ("sigma", Reach(0.55, 2.2)),
-        ("batch", Reach(1.25, 80.0)),
-        ("q", Reach(0.00125, 0.08)),
-        ("epochs", Reach(1.0, 3.0)),
+        ("sigma", AxisRange(0.55, 2.2)),
+        ("batch", AxisRange(1.25, 80.0)),
+        ("q", AxisRange(0.00125, 0.08)),
+        ("epochs", AxisRange(1.0, 3.0)),
     ],
 )
-def test_an_axis_reaches_around_the_plans_own_value(over: str, reach: Reach) -> None:
+def test_an_axis_reaches_around_the_plans_own_value(over: str, reach: AxisRange) -> None:
     assert Axis(over, None, None, 3, None).reach(WHOLE.plan(), WHOLE) == pytest.approx(reach)
 
 

@@ -7,6 +7,7 @@ import pytest
 from lint_runs import MADE, OWN, found, of_options, of_recipe, only
 
 from dpplan import accounting, lint
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import PlanError
 from dpplan.lint import Severity
 from dpplan.mechanism import Gaussian
@@ -148,6 +149,12 @@ def test_a_number_counted_from_own_data_is_a_warning() -> None:
 def test_a_number_of_published_or_made_up_data_is_public() -> None:
     assert found(of_recipe(), "DP004") == []
     assert found(of_recipe(data=MADE), "DP004") == []
+
+
+@pytest.mark.parametrize(("adjacency", "findings"), [(ADD_REMOVE, 1), (REPLACE_ONE, 0), (ZERO_OUT, 0)], ids=str)
+def test_examples_give_nothing_away_between_neighbours_of_one_size(adjacency: Adjacency, findings: int) -> None:
+    run = of_options(adjacency=adjacency, run={"recipe": "mine", "data": OWN})
+    assert len(found(run, "DP004")) == findings
 
 
 # DP005

@@ -6,7 +6,9 @@ from clipping_models import BOOK_KEPT, MODELS, Recurrent, batch, model
 from torch import Tensor, nn
 
 from dpplan.errors import NotApplicable, RecipeError
-from dpplan.train.clipping import BookKeeping, Chosen, VmapClipping, choose
+from dpplan.train.clipping.engine_choice import Chosen, choose
+from dpplan.train.clipping.engines.bookkeeping import BookKeeping
+from dpplan.train.clipping.engines.vmap import VmapClipping
 from dpplan.train.clipping.rules import Flat
 
 

@@ -15,11 +15,11 @@ Symbols: t, u, h as above; Λ = 2π/h, the period of the aliases in ε.
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 
-from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE, Moments
+from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE, Line
 from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.exact.contour.saddle_point import log_chernoff_factor
 from dpplan.accounting.numerics import Array, ComplexArray, outward
@@ -44,7 +44,7 @@ class DeltaInterval:
 
 
 @dataclass(frozen=True, slots=True)
-class Accuracy:
+class ContourTolerance:
     """What a contour is asked to keep below, as logs relative to delta, and the most frequencies it may use."""
 
     aliases: float
@@ -96,6 +96,37 @@ class Aim:
     log_delta: float
 
 
+class LossMeasure(Protocol):
+    """The law of the whole run's loss, or the part of it that is composed, as composed_loss.Measure has it."""
+
+    def line(self, tilt: float, u: Array) -> Line:
+        """Its transform on Re z = tilt."""
+        ...
+
+    def beyond(self, epsilon: float) -> tuple[float, float, float]:
+        """Ends for what it leaves out of delta(ε), and about its slope."""
+        ...
+
+
+class LossMoments(Protocol):
+    """Its moments at a table of tilts, as composed_loss.Moments has them."""
+
+    @property
+    def measure(self) -> LossMeasure: ...
+
+    @property
+    def tilts(self) -> Array: ...
+
+    @property
+    def logs(self) -> Array:
+        """Upper bounds on log M(s), [tilt]."""
+        ...
+
+    def log_unit(self, index: int) -> float: ...
+
+    def log_decay(self, index: int, edges: Array) -> Array: ...
+
+
 class Contour:
     """delta(ε) of a measure near one ε. Build once, evaluate at every ε nearby; valid, if wide, at any other.
 
@@ -111,11 +142,11 @@ class Contour:
 
     def __init__(
         self,
-        moments: Moments,
+        moments: LossMoments,
         index: int,
         spread: float,
         aim: Aim,
-        accuracy: Accuracy,
+        accuracy: ContourTolerance,
         bulk: "Chernoff | Contour | None" = None,
     ) -> None:
         epsilon, log_delta = aim.epsilon, aim.log_delta

@@ -9,28 +9,34 @@ Symbols: as in inversion.py. Arrays are [row], or [row, one of tilt, frequency, 
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE, cut_at
+from dpplan.accounting.exact.contour import near_losses, shifted_path
+from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE
 from dpplan.accounting.exact.contour.inversion import LOG_TINY, NET_RATIO, NET_SIZE, NET_START, SAFE
-from dpplan.accounting.exact.contour.privacy_loss import Cut, Direction, Steps, grown_error, log_characteristic
-from dpplan.accounting.exact.contour.quadrature import EPS, Choices, Quadrature
-from dpplan.accounting.exact.contour.saddle_point import TOLERANCE, Landscape
-from dpplan.accounting.exact.contour.strip_bound import Range
-from dpplan.accounting.exact.contour.tail_decay import Decay, Known
+from dpplan.accounting.exact.contour.plain_rule import PlainRule
+from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, grown_error, log_characteristic
+from dpplan.accounting.exact.contour.quadrature import EPS
+from dpplan.accounting.exact.contour.saddle_point import TOLERANCE, Landscape, log_chernoff_factor
 from dpplan.accounting.numerics import Array, ComplexArray, outward
 
 Rows = npt.NDArray[np.int64]
-ALIAS_TILTS = (-0.5, 0.25, 1.0)  # in units of 8 / (standard deviation of the tilted loss), as for one plan
+ALIAS_TILTS = (
+    -0.5,
+    0.06,
+    0.25,
+    1.0,
+)  # in units of 8 / (standard deviation of the tilted loss); near, where moments soar
 LEAST_TILT = 0.3  # of the contour's own: the lowest of those
-CHOICES = Choices(looks=12, depth=26.0)  # e^-26 of a step's G - 1: 1e-10 of delta and less
+DEPTH = 26.0  # all steps together are good to e^-26 of delta: 5e-12
 PERIODS = 1.1 ** np.arange(48.0)  # times SHORTEST standard deviations: periods that are tried
 SHORTEST = 5.0
-MOST_FREQUENCIES = 8192
-ALIKE = 1.5  # how many more frequencies than it needs a row may be given, to share a sum with others
+MOST_FREQUENCIES, MOST_NODES, MOST_PRODUCTS = 8192, 65536, 2**24  # of a row; others are for a plan by itself
+ROUGH_ACCURACY = math.log(1e-4)  # of a direction that only has to be shown to be less
+ALIKE = 2.5  # how many more frequencies than it needs a row may be given, to share a sum with others
 NEWTON = 12  # steps towards a saddle
 LARGEST_RATE = 0.5  # above it the tilted law may sit far to the left
 FAR_WIDTH = 1.0 / 3.0  # of a cut, in σ
@@ -40,11 +46,16 @@ def rows_of(steps: Steps, rows: Rows) -> Steps:
     return Steps(steps.sigma[rows], steps.q[rows], steps.count[rows])
 
 
-def saddles(steps: Steps, direction: Direction, epsilon: Array, log_delta: float) -> tuple[Array, Array]:
-    """Near the saddle of each row at its ε: the tilt and the spread. Nothing here has to be exact."""
+def saddles(
+    steps: Steps, direction: Direction, epsilon: Array, log_delta: float, begin: Array | None = None
+) -> tuple[Array, Array]:
+    """Near the saddle of each row at its ε: the tilt and the spread. Nothing here has to be exact.
+
+    begin: tilts that may be near.
+    """
     landscape = Landscape(steps, direction, _far(steps, log_delta - 28.0) + 3.0 * steps.sigma)
     sign, count = direction.value, steps.count[:, 0]
-    tilt = np.full(len(count), 1.5 * max(-log_delta, 1.0)) / np.maximum(epsilon, 1e-3)
+    tilt = np.full(len(count), 1.5 * max(-log_delta, 1.0)) / np.maximum(epsilon, 1e-3) if begin is None else begin
     for _ in range(NEWTON):
         _, mean, variance = landscape.pictures((1.0 + tilt if direction is Direction.REMOVE else -tilt)[:, None])
         # T·K'(t) = ε + 1/t + 1/(1 + t), in logarithms: where noise is small, the left side grows like e^{t²/σ²}.
@@ -61,33 +72,51 @@ def saddles(steps: Steps, direction: Direction, epsilon: Array, log_delta: float
 
 def log_chernoff(steps: Steps, direction: Direction, tilt: Array, epsilon: Array) -> Array:
     """log of a proven bound on each row's delta at its ε."""
-    table = Table.of(steps, direction, tilt[:, None], None)
+    table = ChernoffTable.of(steps, direction, tilt[:, None])
     return table.log_delta(epsilon)
 
 
+def log_chernoff_together(steps: Steps, direction: Direction, tilt: float, epsilon: float) -> float:
+    """The same for all rows as the steps of one plan, at one tilt; inf where nothing is shown."""
+    if not (tilt > 0.0 and float(steps.q.max()) <= LARGEST_RATE):
+        return math.inf
+    deep = np.full_like(steps.q, DEPTH + math.log(steps.total))
+    law = PlainRule(steps, direction, np.full_like(steps.q, tilt), np.zeros_like(steps.q), deep)
+    logs = steps.count * law.log_g
+    total = float((logs + steps.count * law.error).sum()) + EPS * (len(logs) + 16.0) * float(np.abs(logs).sum())
+    bound = total + log_chernoff_factor(tilt) - tilt * epsilon
+    rounded = bound + 8.0 * EPS * (1.0 + abs(total) + tilt * epsilon)
+    return rounded if math.isfinite(rounded) else math.inf
+
+
+def below(steps: Steps, direction: Direction, place: tuple[float, float], epsilon: float, log_delta: float) -> bool:
+    """Whether the sum of a plan of equal steps, at this tilt, shows delta to be at most e^log_delta at this ε.
+    No is no answer: it may be for another contour to show."""
+    if len(steps.q) > 1 or not (float(steps.q[0, 0]) <= LARGEST_RATE and place[1] > 0.0):
+        return False
+    at, (tilt, spread) = np.array([epsilon]), (np.array([each]) for each in place)
+    made = next(sums(steps, direction, (tilt, spread), (at, log_delta), ROUGH_ACCURACY), None)
+    return made is not None and math.log(max(float(made.at(at).upper[0]), 1e-300)) <= log_delta
+
+
 @dataclass(frozen=True)
-class Table:
+class ChernoffTable:
     """Moments at some tilts of each row, and what Chernoff makes of them; as inversion.Chernoff.
 
-    tilts, log_tops: [row, tilt]. law: with a block of rows for each tilt; error: of its G, relative.
+    tilts, log_tops: [row, tilt]. law: that made them, whose first tilt is the contour's.
     """
 
     tilts: Array
     log_tops: Array
-    law: Quadrature
-    error: Array
+    law: PlainRule
 
     @classmethod
-    def of(cls, steps: Steps, direction: Direction, tilts: Array, cut: Cut | None) -> "Table":
-        many, blocks = tilts.shape
-        exponents = (1.0 + tilts if direction is Direction.REMOVE else -tilts).T.reshape(-1, 1)
-        rows = np.tile(np.arange(many), blocks)
-        law = Quadrature(rows_of(steps, rows), exponents, cut=_cut_of(cut, rows), choices=CHOICES)
-        error = law.relative_error(np.zeros(1))
-        total = law.steps.count * law.log_g
-        total = total + law.steps.count * error + EPS * np.abs(total)
-        logs = np.nan_to_num(total, nan=math.inf, posinf=math.inf, neginf=math.inf).reshape(blocks, many).T
-        return cls(tilts, logs + log_chernoff_factors(tilts), law, error)
+    def of(cls, steps: Steps, direction: Direction, tilts: Array) -> "ChernoffTable":
+        law = PlainRule(steps, direction, tilts, np.zeros_like(steps.sigma), _depth(steps))
+        total = steps.count * law.log_g
+        total = total + steps.count * law.error + EPS * np.abs(total)
+        logs = np.nan_to_num(total, nan=math.inf, posinf=math.inf, neginf=math.inf)
+        return cls(tilts, logs + log_chernoff_factors(tilts), law)
 
     def log_delta(self, epsilon: Array) -> Array:
         """log of the best bound on each row's delta."""
@@ -113,7 +142,7 @@ def log_chernoff_factors(tilts: Array) -> Array:
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class DeltaColumns:
     """lower <= delta <= upper for each row, the estimate between them, and its slope in ε."""
 
     lower: Array
@@ -126,37 +155,44 @@ class Values:
 class Sums:
     """The contour sums of some rows, without their dependence on ε; as inversion.Contour.
 
-    rows: their numbers. removed: what the cut may add to delta.
+    rows: their numbers.
     """
 
     rows: Rows
     tilt: Array
     u: Array
-    z: ComplexArray
     weighted: ComplexArray
     error: Array
     error_slope: Array
     log_unit: Array
     log_rest: Array
     period: Array
-    removed: Array
-    table: Table
+    table: ChernoffTable
 
-    def at(self, epsilon: Array) -> Values:
-        turned = self.weighted * np.exp(-1j * self.u * epsilon[:, None])
+    def near(self, epsilon: Array) -> tuple[Array, Array, Array]:
+        """Estimates and their slopes in ε, and log of the unit they are sums in; none where that leaves the floats."""
+        angle = self.u * epsilon[:, None]
+        cosine, sine = np.cos(angle), np.sin(angle)
         base = self.log_unit - self.tilt * epsilon
+        scale = np.exp(np.where((base > LOG_TINY) & (base < LOG_HUGE), base, 0.0))
+        # The real part of weighted·e^(-iuε), and of that times z = t + iu.
+        real = self.weighted.real * cosine + self.weighted.imag * sine
+        imaginary = self.weighted.imag * cosine - self.weighted.real * sine
+        slope = self.tilt * real.sum(axis=1) - (imaginary * self.u).sum(axis=1)
+        return scale * real.sum(axis=1), -scale * slope, base
+
+    def at(self, epsilon: Array) -> DeltaColumns:
+        estimate, slope, base = self.near(epsilon)
         known = (base > LOG_TINY) & (base < LOG_HUGE)
         scale = np.exp(np.where(known, base, 0.0))
-        estimate = scale * turned.sum(axis=1).real
-        slope = -scale * (turned * self.z).sum(axis=1).real
         units = 4.0 * EPS * (np.abs(self.log_unit) + self.tilt * epsilon + 8.0)
         rounding = scale * (self.error + self.error_slope * epsilon) + np.abs(estimate) * units
         rest = outward.up(np.exp(np.minimum(base + self.log_rest, LOG_HUGE)), SAFE)
         log_aliases = self.table.log_aliases(self.tilt, self.period[:, None], epsilon)[:, 0]
         aliases = outward.up(np.exp(np.minimum(log_aliases, LOG_HUGE)), SAFE)
-        lower, upper = estimate - rest - rounding - aliases, estimate + rest + rounding + self.removed
+        lower, upper = estimate - rest - rounding - aliases, estimate + rest + rounding
         known &= np.isfinite(upper) & np.isfinite(lower)
-        return Values(np.where(known, lower, 0.0), np.where(known, upper, np.inf), estimate, slope)
+        return DeltaColumns(np.where(known, lower, 0.0), np.where(known, upper, np.inf), estimate, slope)
 
 
 def sums(
@@ -170,47 +206,46 @@ def sums(
     (tilt, spread), (epsilon, log_delta) = place, aim
     gap = 8.0 / np.sqrt(spread)
     others = [np.maximum(tilt + factor * gap, LEAST_TILT * tilt) for factor in ALIAS_TILTS]
-    cut = None
-    if direction is Direction.ADD:
-        far = _far(steps, log_delta + 2.0 * accuracy)
-        cut = cut_at(steps, far, 12.0 / math.sqrt(float(spread.min())), FAR_WIDTH)
-    table = Table.of(steps, direction, np.stack([tilt, *others], axis=1), cut)
+    table = ChernoffTable.of(steps, direction, np.stack([tilt, *others], axis=1))
     periods = SHORTEST * np.sqrt(spread)[:, None] * PERIODS
     good = table.log_aliases(tilt, periods, epsilon) <= log_delta + accuracy
     period = np.take_along_axis(periods, np.where(good.any(axis=1), np.argmax(good, axis=1), -1)[:, None], axis=1)[:, 0]
     h = 2.0 * math.pi / period
     edges = NET_START / np.sqrt(spread)[:, None] * np.power(NET_RATIO, np.arange(NET_SIZE, dtype=np.float64))
-    log_unit = (steps.count * table.law.log_g[: len(tilt)])[:, 0]
+    log_unit = (steps.count * table.law.log_g[:, :1])[:, 0]
     width = np.concatenate((np.diff(edges, axis=1), edges[:, -1:]), axis=1)
-    each = _log_decay(steps, table, cut, edges) + np.log((width + h[:, None]) / (math.pi * edges**2))
+    each = _log_decay(table.law, edges) + np.log((width + h[:, None]) / (math.pi * edges**2))
     rest = np.logaddexp.accumulate(each[:, ::-1], axis=1)[:, ::-1]
     small = rest <= (log_delta + accuracy - log_unit + tilt * epsilon)[:, None]
     chosen = np.argmax(small, axis=1)[:, None]
     end = np.take_along_axis(edges, chosen, axis=1)[:, 0] / h
-    reached = small.any(axis=1) & (end < MOST_FREQUENCIES)
+    nodes = 3.0 * h * end / steps.sigma[:, 0]  # about 18 σ as finely as e^{iuL} may turn
+    reached = small.any(axis=1) & (end < MOST_FREQUENCIES) & (nodes < MOST_NODES) & (nodes * end < MOST_PRODUCTS)
+    reached &= np.isfinite(table.law.error[:, 0])
     log_rest = np.take_along_axis(rest, chosen, axis=1)[:, 0]
     for rows in _alike(end, np.nonzero(reached)[0]):
         u = h[rows][:, None] * np.arange(int(end[rows].max()) + 2, dtype=np.float64)
-        made = _summed(rows_of(steps, rows), direction, tilt[rows], u, _cut_of(cut, rows))
-        part = Table(table.tilts[rows], table.log_tops[rows], table.law, table.error)
-        removed = _removed(steps, cut, rows)
-        yield Sums(rows, tilt[rows], u, *made, log_rest[rows], period[rows], removed, part)
+        made = _summed(rows_of(steps, rows), direction, tilt[rows], u)
+        part = ChernoffTable(table.tilts[rows], table.log_tops[rows], table.law)
+        yield Sums(rows, tilt[rows], u, *made, log_rest[rows], period[rows], part)
 
 
-def _summed(
-    steps: Steps, direction: Direction, tilt: Array, u: Array, cut: Cut | None
-) -> tuple[ComplexArray, ComplexArray, Array, Array, Array]:
-    """z, the weighted values, their error and how it grows with ε, and their unit; see Measure.line, Contour._sum."""
-    exponent = (1.0 + tilt if direction is Direction.REMOVE else -tilt)[:, None]
-    law = Quadrature(steps, exponent, u_max=u[:, -1:], cut=cut, choices=CHOICES)
-    errors = law.relative_error(u)
-    drop, lag = law.lines(u)
-    turn = direction.value * (u * law.slope - lag)
+def _depth(steps: Steps) -> Array:
+    """How good each step has to be for all of them to be good to e^-DEPTH."""
+    return np.asarray(DEPTH + np.log(steps.count))
+
+
+def _summed(steps: Steps, direction: Direction, tilt: Array, u: Array) -> tuple[ComplexArray, Array, Array, Array]:
+    """The weighted values, their error and how it grows with ε, and their unit; see Measure.line, Contour._sum."""
+    law = PlainRule(steps, direction, tilt[:, None], u[:, -1:], _depth(steps))
+    errors = law.error + 8.0 * EPS
+    waves = law.waves(u)
+    drop, turn = 1.0 - waves.real, direction.value * waves.imag
     log_phi, lost = (value.reshape(u.shape) for value in log_characteristic(drop.ravel(), turn.ravel()))
     count, mean = steps.count, np.abs(steps.count * law.slope)
     values = count * log_phi
     size_of_one = np.maximum(np.exp(log_phi.real), 1e-300)
-    off = count * (np.log1p((errors + lost) / size_of_one) + errors[:, :1])
+    off = count * (np.log1p((errors + lost) / size_of_one) + errors)
     off = off + EPS * (32.0 + u * mean) + 8.0 * EPS * count * np.abs(log_phi)
     z: ComplexArray = tilt[:, None] + 1j * u
     weight = u[:, 1:2] / math.pi / (z * (z + 1.0))
@@ -219,17 +254,13 @@ def _summed(
     size = np.abs(weighted)
     error = np.abs(weight) * grown_error(values.real, off) + EPS * (u.shape[1] + 16.0 + u * mean) * size
     steeper = np.asarray(EPS * (size * u).sum(axis=1))
-    return z, weighted, np.asarray(error.sum(axis=1)), steeper, (count * law.log_g)[:, 0]
+    return weighted, np.asarray(error.sum(axis=1)), steeper, (count * law.log_g)[:, 0]
 
 
-def _log_decay(steps: Steps, table: Table, cut: Cut | None, edges: Array) -> Array:
-    """As Moments.log_decay, [row, edge]."""
-    rows = np.arange(len(edges))
-    law, error = table.law, table.error[rows]
-    within = Range(*(getattr(law.range, field.name)[rows] for field in fields(law.range)))
-    beyond = law.strip.of_rows(rows).log_variation(within)
-    known = Known(law.log_g[rows], error, within.low, within.high, beyond)
-    return Decay(steps, law.a[rows], known, cut).log_bounds_of_each(edges) + steps.count * np.log1p(error)
+def _log_decay(law: PlainRule, edges: Array) -> Array:
+    """As Moments.log_decay, [row, edge]; of no use where the law's error is not finite."""
+    found = np.minimum(near_losses.log_bounds(law, edges), shifted_path.log_bounds(law, edges))
+    return np.asarray(np.nan_to_num(found, nan=0.0))
 
 
 def _alike(lengths: Array, rows: Rows) -> Iterator[Rows]:
@@ -245,15 +276,3 @@ def _far(steps: Steps, log_probability: float) -> Array:
     """As composed_loss.far_limit, for each row by itself and a little farther: log of a tail is at most -x²/2."""
     goal = log_probability - np.log(steps.count)
     return 1.0 + np.sqrt(2.0 * np.maximum(-goal, 0.0)) * math.hypot(1.0, FAR_WIDTH) * steps.sigma
-
-
-def _cut_of(cut: Cut | None, rows: Rows) -> Cut | None:
-    return None if cut is None else Cut(cut.at[rows], cut.width[rows])
-
-
-def _removed(steps: Steps, cut: Cut | None, rows: Rows) -> Array:
-    """As Measure.removed in the add direction, which alone is cut."""
-    if cut is None:
-        return np.zeros(len(rows))
-    part = Cut(cut.at[rows], cut.width[rows])
-    return np.asarray(outward.up(steps.count[rows] * part.removed(steps.sigma[rows], 0.0), outward.SERIES))[:, 0]

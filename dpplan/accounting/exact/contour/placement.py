@@ -16,15 +16,16 @@ import numpy as np
 
 from dpplan.accounting.exact.contour import jumps
 from dpplan.accounting.exact.contour.composed_loss import MANY, Measure, Moments, cut_at, far_limit
-from dpplan.accounting.exact.contour.inversion import Accuracy, Aim, Chernoff, Contour
+from dpplan.accounting.exact.contour.inversion import Aim, Chernoff, Contour, ContourTolerance
 from dpplan.accounting.exact.contour.privacy_loss import Cut, Direction, Steps
 from dpplan.accounting.exact.contour.quadrature import MOST_VALUES
 from dpplan.accounting.exact.contour.rare_jumps.far_runs import Falling
 from dpplan.accounting.exact.contour.saddle_point import Landscape, Saddle, log_chernoff_factor
+from dpplan.accounting.numerics import Array, outward
 
 LOG_REMOVED = math.log(1e-12)
 FAR_WIDTH = 1.0 / 3.0  # of σ
-PLAIN = Accuracy(aliases=math.log(1e-14), rest=math.log(1e-13), most=8192)
+PLAIN = ContourTolerance(aliases=math.log(1e-14), rest=math.log(1e-13), most=8192)
 # Values a plain contour's quadrature may hold, and for each phase where there are many: a sharp cut would take more
 # than a grid or a contour over rare jumps, and 100 MiB for every 100,000.
 PLAIN_VALUES, PLAIN_EACH = 200_000, 1000
@@ -47,20 +48,29 @@ def landscape(steps: Steps, direction: Direction, log_delta: float) -> Landscape
 
 def plain(steps: Steps, direction: Direction, saddle: Saddle, epsilon: float, log_delta: float) -> Contour:
     """A contour over the whole law at this saddle."""
-    tilt = saddle.tilt
-    gap = 8.0 / math.sqrt(saddle.spread)
-    factors = ALIAS_TILTS if len(steps.sigma) <= MANY else ALIAS_TILTS[1:]
-    tilts = np.array([tilt] + [tilt + factor * gap for factor in factors if factor * gap > -tilt])
+    tilts = alias_tilts(saddle, len(steps.sigma))
+    measure = plain_measure(steps, direction, saddle, float(tilts[-1]), log_delta)
+    return Contour(measure.moments(tilts), 0, saddle.spread, Aim(epsilon, log_delta), PLAIN)
+
+
+def alias_tilts(saddle: Saddle, phases: int) -> Array:
+    """The saddle's tilt, and those at which the aliases of a contour there are bounded."""
+    tilt, gap = saddle.tilt, 8.0 / math.sqrt(saddle.spread)
+    factors = ALIAS_TILTS if phases <= MANY else ALIAS_TILTS[1:]
+    return np.array([tilt] + [tilt + factor * gap for factor in factors if factor * gap > -tilt])
+
+
+def plain_measure(steps: Steps, direction: Direction, saddle: Saddle, largest_tilt: float, log_delta: float) -> Measure:
+    """The whole law, but for losses that are absurd at this delta where the tilt would reach for them."""
     far = None
     limit = far_limit(steps, log_delta + LOG_REMOVED, FAR_WIDTH)
     if direction is Direction.ADD:
         # Its loss falls without end far right, where e^{iuL} grows off the real line as r^u does on it.
         far = cut_at(steps, limit, 12.0 / math.sqrt(saddle.spread), FAR_WIDTH)
-    elif np.any(direction.exponent(tilt) + 3.0 * steps.sigma > limit):
-        far = cut_at(steps, limit, float(tilts[-1]), FAR_WIDTH)
+    elif np.any(direction.exponent(saddle.tilt) + 3.0 * steps.sigma > limit):
+        far = cut_at(steps, limit, largest_tilt, FAR_WIDTH)
     most = min(max(PLAIN_VALUES, PLAIN_EACH * len(steps.sigma)), MOST_VALUES)
-    moments = Measure(steps, direction, far, most=most).moments(tilts)
-    return Contour(moments, 0, saddle.spread, Aim(epsilon, log_delta), PLAIN)
+    return Measure(steps, direction, far, most=most)
 
 
 def over_jumps(steps: Steps, epsilon: float, log_delta: float) -> Contour | None:
@@ -77,14 +87,14 @@ def _over_jumps(steps: Steps, epsilon: float, log_delta: float, log_level: float
     place = _place(steps, epsilon, log_delta, log_level)
     if place is None or not math.isfinite(place.spread):
         return None
-    accuracy = Accuracy(aliases=log_level, rest=log_level, most=JUMP_MOST)
+    accuracy = ContourTolerance(aliases=log_level, rest=log_level, most=JUMP_MOST)
     bulk = Chernoff.of(place.bulk.tilts, place.bulk.logs)
     found = Contour(place.moments, place.index, place.spread, Aim(epsilon, log_delta), accuracy, bulk)
     return found if found.reached else None
 
 
 @dataclass(frozen=True)
-class Place:
+class ContourPlacement:
     """Where to put a contour over paths with a jump: moments around its tilt (number `index` of them), the variance
     there, and the moments of the bulk that is left out."""
 
@@ -98,7 +108,7 @@ class Place:
         return float(self.moments.tilts[self.index])
 
 
-def _place(steps: Steps, epsilon: float, log_delta: float, log_level: float) -> Place | None:
+def _place(steps: Steps, epsilon: float, log_delta: float, log_level: float) -> ContourPlacement | None:
     """The widest bulk whose own delta is small enough, and the best tilt for what it leaves, with cuts as wide as
     that tilt allows: wide cuts let the sum end early."""
     for width in WIDTHS:
@@ -116,8 +126,8 @@ def _place(steps: Steps, epsilon: float, log_delta: float, log_level: float) -> 
         measure = Measure(steps, Direction.REMOVE, Cut(limit, width * steps.sigma), bulk, JUMP_VALUES)
         moments, index, spread = _best_tilt(measure, epsilon, log_delta)
         holds = cut_at(steps, limit, LEAK * float(moments.tilts[index]), width).width
-        if np.all(holds >= (1.0 - 1e-9) * width * steps.sigma):
-            return Place(moments, index, spread, alone)
+        if np.all(holds >= outward.down(width * steps.sigma, outward.MANY)):
+            return ContourPlacement(moments, index, spread, alone)
     return None
 
 
@@ -156,7 +166,7 @@ def log_missing(steps: Steps, epsilon: float) -> float:
 def total_variation_above(steps: Steps) -> float:
     """An upper bound on delta at ε = 0, either direction: the steps' own total variations add up."""
     shifts = [math.erf(0.5 / (float(sigma) * math.sqrt(2.0))) for sigma in steps.sigma[:, 0]]
-    return float((steps.count[:, 0] * steps.q[:, 0] * np.array(shifts)).sum()) * (1.0 + 1e-13)
+    return outward.up(float((steps.count[:, 0] * steps.q[:, 0] * np.array(shifts)).sum()), 10 * outward.SUM)
 
 
 def delta_at_zero_above(steps: Steps) -> float:
@@ -164,7 +174,7 @@ def delta_at_zero_above(steps: Steps) -> float:
     is Π(1 + q²·(e^(1/σ²) - 1))^T - 1 of all steps (Cauchy and Schwarz) and counts many small steps as they add up."""
     with np.errstate(over="ignore"):
         grown = float((steps.count * np.log1p(steps.q**2 * np.expm1(steps.sigma**-2.0))).sum())
-    half = 0.5 * math.sqrt(math.expm1(grown)) * (1.0 + 1e-12) if grown < 1.0 else math.inf
+    half = outward.up(0.5 * math.sqrt(math.expm1(grown)), outward.SERIES) if grown < 1.0 else math.inf
     return min(total_variation_above(steps), half)
 
 
@@ -172,4 +182,4 @@ def largest_added_loss(steps: Steps) -> float:
     """The add direction's loss never exceeds -Σ log(1 - q); inf when a step samples everything. Rounded up."""
     if np.any(steps.q >= 1.0):
         return math.inf
-    return float(-(steps.count * np.log1p(-steps.q)).sum()) * (1.0 + 1e-14 * len(steps.q))
+    return outward.up(float(-(steps.count * np.log1p(-steps.q)).sum()), outward.SUM * len(steps.q))

@@ -15,7 +15,6 @@ u = |Im w|; h = the step in x; ψ(y) = e^y - 1 - y. Arrays are [row, node], a ro
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -49,21 +48,10 @@ TAIL_UNITS = 6000.0 * EPS  # of a Gaussian tail out to 37σ: its argument's roun
 LOG_DIRECT = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """looks: rows that are looked at to choose by, where there are more. depth: the rule leaves e^-depth of G - 1."""
-
-    looks: int
-    depth: float
-
-
-USUAL = Choices(MANY_ROWS, DEPTH)
-
-
 class Quadrature:
     """log G and its derivatives at the real exponents `a` [row, 1], good for lines up to |Im w| = u_max.
 
-    u_max: one for all rows, or [row, 1]. choices: how fine it is made.
+    u_max: one for all rows, or [row, 1].
     """
 
     def __init__(
@@ -73,14 +61,13 @@ class Quadrature:
         u_max: float | Array = 0.0,
         cut: Cut | None = None,
         most: int = MOST_VALUES,
-        choices: Choices = USUAL,
     ) -> None:
-        self.steps, self.a, self.u_max, self.cut, self.most, self.choices = steps, a, u_max, cut, most, choices
+        self.steps, self.a, self.u_max, self.cut, self.most = steps, a, u_max, cut, most
         self.partial = isinstance(cut, Band)  # then G is far below 1, and r^w is integrated as it stands
         sigma = steps.sigma
         # Tails are left out beyond `reach` standard deviations: e^(-reach²/2). The logarithm makes room for large
         # σ, where r - 1 is of size q/σ over the bulk and the tail must be small against its square.
-        self.reach = np.sqrt(2.0 * (self.choices.depth + 5.0 + np.log1p(4.0 * sigma * sigma)))
+        self.reach = np.sqrt(2.0 * (DEPTH + 5.0 + np.log1p(4.0 * sigma * sigma)))
         highest = np.minimum(math.pi * sigma * sigma, 10.0 * sigma)
         if cut is not None:
             highest = np.minimum(highest, 12.0 * cut.width)
@@ -112,10 +99,10 @@ class Quadrature:
         if isinstance(self.cut, Band):
             room = BAND_ROOM + self.u_max * heights[:, -1:] / sigma**2  # its weight has to beat e^{u·arg r} too
             low = np.maximum(low, self.cut.start - self.cut.width * np.sqrt(2.0 * room))
-        if len(sigma) <= self.choices.looks:
+        if len(sigma) <= MANY_ROWS:
             first, best, h = self._chosen(strip, heights, low, mode, self.u_max)
         else:
-            looked_at, nearest = _representatives(self.steps, a, self.choices.looks)
+            looked_at, nearest = _representatives(self.steps, a, MANY_ROWS)
             u_max = self.u_max[looked_at] if isinstance(self.u_max, np.ndarray) else self.u_max
             chosen = self._chosen(strip.of_rows(looked_at), heights[looked_at], low[looked_at], mode[looked_at], u_max)
             first, best, h = (value[nearest] for value in chosen)
@@ -141,7 +128,7 @@ class Quadrature:
         size = whole = log_sum(a * probes.loss + probes.log_base, keepdims=True)
         if not self.partial:
             size = np.minimum(size, still + log_curve)
-        first: Any = strip.first_beyond(size - self.choices.depth - 4.0)
+        first: Any = strip.first_beyond(size - DEPTH - 4.0)
         high = np.take_along_axis(strip.edges, first, axis=1)
         tails = strip.log_tails(Range(low, high, first, mode, probes.h), heights, u)
         taylor, plain, alone = (np.logaddexp(s, t) for s, t in zip(sums, tails, strict=True))
@@ -151,7 +138,7 @@ class Quadrature:
             excess = np.minimum(np.maximum(plain - size, 0.0), taylor - still)
             excess = np.where(whole > LOG_DIRECT, np.maximum(alone - size, 0.0), excess)
         excess = np.nan_to_num(excess, nan=1e300, posinf=1e300)
-        h = 2.0 * math.pi * heights[:, 1:] / (self.choices.depth + excess[:, 1:])
+        h = 2.0 * math.pi * heights[:, 1:] / (DEPTH + excess[:, 1:])
         best = np.argmax(h, axis=1)[:, None]
         return first, best, np.take_along_axis(h, best, axis=1)
 
@@ -210,25 +197,7 @@ class Quadrature:
 
         G(a ± iu)/G(a) = 1 - E[1 - cos uL] ± i·(u·slope - E[uL - sin uL]): nothing here cancels.
         """
-        loss, mass = self.loss[row], self.mass[row]
-        u_top = max(float(u[-1]), 1e-300)
-        small = np.abs(loss) * u_top < SERIES_BELOW
-        scaled, square = loss[small] * u_top, (u / u_top) ** 2
-        power, ratio = mass[small] * scaled * scaled, np.ones_like(u)
-        modulus, lag = np.zeros_like(u), np.zeros_like(u)
-        for k in range(1, SERIES_TERMS + 1):
-            ratio = ratio * square
-            sign = 1.0 if k % 2 else -1.0
-            modulus += sign / math.factorial(2 * k) * float(power.sum()) * ratio
-            lag += sign / math.factorial(2 * k + 1) * float((power * scaled).sum()) * ratio
-            power = power * scaled * scaled
-        lag = lag * (u / u_top)
-        if not small.all():
-            large, heavy = loss[~small], mass[~small]
-            wave = _waves(large, heavy, u)
-            modulus += heavy.sum() - wave.real
-            lag += u * float(heavy @ large) - wave.imag
-        return modulus, lag
+        return drop_and_lag(self.loss[row], self.mass[row], u)
 
     def lines(self, u: Array) -> tuple[Array, Array]:
         """`row_line` of every row at once, [row, frequency] each; u: of all rows, or [row, frequency] too."""
@@ -245,7 +214,7 @@ class Quadrature:
             power = power * scaled * scaled
         lag *= u / u_top
         heavy = np.where(small, 0.0, self.mass)
-        wave = _waves_of_all(self.loss, heavy, u)
+        wave = waves_of_all(self.loss, heavy, u)
         modulus += heavy.sum(axis=1, keepdims=True) - wave.real
         lag += u * (heavy * self.loss).sum(axis=1, keepdims=True) - wave.imag
         return modulus, lag
@@ -307,6 +276,28 @@ def _representatives(steps: Steps, a: Array, looks: int) -> tuple[npt.NDArray[np
     return np.array(spread), nearest
 
 
+def drop_and_lag(loss: Array, mass: Array, u: Array) -> tuple[Array, Array]:
+    """Σ mass·(1 - cos uL) and Σ mass·(uL - sin uL) for equally spaced u from 0, [frequency] each."""
+    u_top = max(float(u[-1]), 1e-300)
+    small = np.abs(loss) * u_top < SERIES_BELOW
+    scaled, square = loss[small] * u_top, (u / u_top) ** 2
+    power, ratio = mass[small] * scaled * scaled, np.ones_like(u)
+    modulus, lag = np.zeros_like(u), np.zeros_like(u)
+    for k in range(1, SERIES_TERMS + 1):
+        ratio = ratio * square
+        sign = 1.0 if k % 2 else -1.0
+        modulus += sign / math.factorial(2 * k) * float(power.sum()) * ratio
+        lag += sign / math.factorial(2 * k + 1) * float((power * scaled).sum()) * ratio
+        power = power * scaled * scaled
+    lag = lag * (u / u_top)
+    if not small.all():
+        large, heavy = loss[~small], mass[~small]
+        wave = _waves(large, heavy, u)
+        modulus += heavy.sum() - wave.real
+        lag += u * float(heavy @ large) - wave.imag
+    return modulus, lag
+
+
 def _waves(loss: Array, mass: Array, u: Array) -> ComplexArray:
     """Σ mass·e^{iuL} for equally spaced u from 0, by baby steps and giant steps: one matrix product."""
     block = max(int(math.sqrt(len(u))), 1)
@@ -316,7 +307,7 @@ def _waves(loss: Array, mass: Array, u: Array) -> ComplexArray:
     return waves.ravel()[: len(u)]
 
 
-def _waves_of_all(loss: Array, mass: Array, u: Array) -> ComplexArray:
+def waves_of_all(loss: Array, mass: Array, u: Array) -> ComplexArray:
     """`_waves` of many rows, [row, frequency], a few at a time to stay within a processor's memory."""
     many = u.shape[-1]
     block = max(int(math.sqrt(many)), 1)

@@ -6,6 +6,7 @@ a valid bound, a good one a narrow bound.
 Symbols: t = Re z, the tilt; K(t) = log M(t).
 """
 
+import abc
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,13 +58,67 @@ def log_chernoff_factor(tilt: float) -> float:
     return -tilt * math.log1p(1.0 / tilt) - math.log1p(tilt) if tilt > 0.0 else 0.0
 
 
-class Landscape:
+class Saddles(abc.ABC):
+    """Saddles of one composed loss, and the search among them. total: how many steps it is of."""
+
+    total: float
+
+    @abc.abstractmethod
+    def at(self, tilt: float) -> Saddle:
+        """The picture at this tilt."""
+
+    def for_log_delta(self, log_delta: float) -> Saddle:
+        """The saddle whose estimated delta is the given one, to a few percent."""
+        return self._search(lambda saddle: saddle.log_delta - log_delta, lambda saddle: False)
+
+    def for_epsilon(self, epsilon: float, log_floor: float = -math.inf) -> Saddle:
+        """The saddle of this epsilon, or any tilt whose Chernoff bound is already below `log_floor`."""
+        return self._search(
+            lambda saddle: (epsilon - saddle.epsilon) / math.sqrt(saddle.spread),
+            lambda saddle: saddle.log_chernoff(epsilon) < log_floor,
+        )
+
+    def _search(self, gap: Callable[[Saddle], float], enough: Callable[[Saddle], bool]) -> Saddle:
+        """Illinois' rule in log t, for a gap that falls as the tilt rises; stops at |gap| < TOLERANCE."""
+        x = self._first_guess()
+        saddle = self.at(math.exp(x))
+        f = gap(saddle)
+        towards, step = math.copysign(1.0, f), 0.7
+        x_old, f_old = x, f
+        while abs(f) > TOLERANCE and f * towards > 0.0 and not enough(saddle):
+            x_old, f_old = x, f
+            x += towards * step
+            step *= 1.7
+            if abs(x) > LOG_TILT_MAX:
+                return saddle
+            saddle = self.at(math.exp(x))
+            f = gap(saddle)
+        for _ in range(40):
+            if abs(f) <= TOLERANCE or enough(saddle):
+                break
+            middle = (x_old * f - x * f_old) / (f - f_old)
+            saddle = self.at(math.exp(middle))
+            f_new = gap(saddle)
+            if f_new * f < 0.0:
+                x_old, f_old = x, f
+            else:
+                f_old *= 0.5
+            x, f = middle, f_new
+        return saddle
+
+    def _first_guess(self) -> float:
+        """log of the tilt a Gaussian with the variance of the untilted loss would have at delta = 1e-6."""
+        variance = self.at(1e-2 / (1.0 + self.total)).curvature
+        return math.log(min(max(3.0 / math.sqrt(max(variance, 1e-280)), 1e-6), 1e9))
+
+
+class Landscape(Saddles):
     """Saddles of one plan in one direction, over plain quadrature nodes that end where losses become absurd."""
 
     def __init__(self, steps: Steps, direction: Direction, limit: Array) -> None:
-        """limit: [phase, 1], the x beyond which steps are too unlikely to matter (see measure.far_limit)."""
+        """limit: [phase, 1], the x beyond which steps are too unlikely to matter (see composed_loss.far_limit)."""
         self.steps, self.direction, self.limit = steps, direction, limit
-        self.depth = 0.0
+        self.depth, self.total = 0.0, steps.total
         self._build(0.0)
 
     def _build(self, depth: float) -> None:
@@ -123,47 +178,3 @@ class Landscape:
         log_g = np.where(direct, shift + np.log(total), np.log1p(np.where(direct, 0.0, small)))
         mean = np.where(direct, mean, slope / (1.0 + np.where(direct, 0.0, small)))
         return log_g, mean, np.maximum(square - mean * mean, 0.0)
-
-    def for_log_delta(self, log_delta: float) -> Saddle:
-        """The saddle whose estimated delta is the given one, to a few percent."""
-        return self._search(lambda saddle: saddle.log_delta - log_delta, lambda saddle: False)
-
-    def for_epsilon(self, epsilon: float, log_floor: float = -math.inf) -> Saddle:
-        """The saddle of this epsilon, or any tilt whose Chernoff bound is already below `log_floor`."""
-        return self._search(
-            lambda saddle: (epsilon - saddle.epsilon) / math.sqrt(saddle.spread),
-            lambda saddle: saddle.log_chernoff(epsilon) < log_floor,
-        )
-
-    def _search(self, gap: Callable[[Saddle], float], enough: Callable[[Saddle], bool]) -> Saddle:
-        """Illinois' rule in log t, for a gap that falls as the tilt rises; stops at |gap| < TOLERANCE."""
-        x = self._first_guess()
-        saddle = self.at(math.exp(x))
-        f = gap(saddle)
-        towards, step = math.copysign(1.0, f), 0.7
-        x_old, f_old = x, f
-        while abs(f) > TOLERANCE and f * towards > 0.0 and not enough(saddle):
-            x_old, f_old = x, f
-            x += towards * step
-            step *= 1.7
-            if abs(x) > LOG_TILT_MAX:
-                return saddle
-            saddle = self.at(math.exp(x))
-            f = gap(saddle)
-        for _ in range(40):
-            if abs(f) <= TOLERANCE or enough(saddle):
-                break
-            middle = (x_old * f - x * f_old) / (f - f_old)
-            saddle = self.at(math.exp(middle))
-            f_new = gap(saddle)
-            if f_new * f < 0.0:
-                x_old, f_old = x, f
-            else:
-                f_old *= 0.5
-            x, f = middle, f_new
-        return saddle
-
-    def _first_guess(self) -> float:
-        """log of the tilt a Gaussian with the variance of the untilted loss would have at delta = 1e-6."""
-        variance = self.at(1e-2 / (1.0 + self.steps.total)).curvature
-        return math.log(min(max(3.0 / math.sqrt(max(variance, 1e-280)), 1e-6), 1e9))

@@ -120,14 +120,6 @@ class Decay:
             far[row, weak] = np.minimum(far[row, weak], self._near(row, edges[weak], edges[weak + 1]))
         return np.asarray(counts @ far)
 
-    def log_bounds_of_each(self, edges: Array) -> Array:
-        """`log_bounds` of the steps of each phase by themselves; edges: [phase, edge], as the result."""
-        if not self.known:
-            return np.zeros_like(edges)
-        far = self._far_of_all(edges.T[:, :, None])
-        far[:, :-1] = np.minimum(far[:, :-1], self._near_of_all(edges[:, :-1], edges[:, 1:]))
-        return np.asarray(self.steps.count * far)
-
     def _far_of_all(self, low: Array) -> Array:
         """`far` at every FEWER-th place to begin, [phase, edge]; low: [edge], or [edge, phase, 1]."""
         above, variation = (np.ascontiguousarray(v[:, ::FEWER]) for v in (self.mass_above, self.variation))

@@ -25,8 +25,9 @@ from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, grown
 from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.exact.contour.saddle_point import Landscape
 from dpplan.accounting.exact.gaussian_lattice import step_law
-from dpplan.accounting.exact.gaussian_lattice.step_law import LatticeLaw
-from dpplan.accounting.numerics import Array, ComplexArray
+from dpplan.accounting.exact.gaussian_lattice.step_law import GaussianLatticeLaw
+from dpplan.accounting.numerics import Array, ComplexArray, outward
+from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.normal import normal_tail
 
 # How much of delta may be cut away as absurd losses; cutting less makes the tilted law reach further, until its
@@ -50,7 +51,7 @@ FAR_MOST = 0.02
 
 
 @dataclass(frozen=True)
-class Place:
+class LatticePlacement:
     """Where to put a grid: the x range kept of each phase [phase] and the probability outside it, the tilt, other
     tilts to bound aliases with, and the period. Any place is valid."""
 
@@ -63,7 +64,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class _Composed:
+class _ComposedTransform:
     """φ(-u_k)^T in units of e^log_unit, [frequency]; a bound on the error of each, and on that of log_unit."""
 
     values: ComplexArray
@@ -77,7 +78,9 @@ class LatticeComposition:
 
     method = "grid"
 
-    def __init__(self, steps: Steps, direction: Direction, epsilon: float, place: Place, points: int) -> None:
+    def __init__(
+        self, steps: Steps, direction: Direction, epsilon: float, place: LatticePlacement, points: int
+    ) -> None:
         self.epsilon, self.place, self.points = epsilon, place, points
         self.tilt, self.h = place.tilt, place.period / points
         self.counts = [float(count) for count in steps.count[:, 0]]
@@ -98,14 +101,14 @@ class LatticeComposition:
         return np.asarray(self._angles / self.h)
 
     @cached_property
-    def _upper(self) -> _Composed:
+    def _upper(self) -> _ComposedTransform:
         return self._compose([(law.up, 0.0) for law in self.laws])
 
     @cached_property
-    def _lower(self) -> _Composed:
+    def _lower(self) -> _ComposedTransform:
         return self._compose([(law.down, law.added) for law in self.laws])
 
-    def _compose(self, masses: list[tuple[Array, float]]) -> _Composed:
+    def _compose(self, masses: list[tuple[Array, float]]) -> _ComposedTransform:
         """Of one law each; with each, by how much its mass is too large."""
         log_values, off = np.zeros(len(self._angles), complex), np.zeros(len(self._angles))
         sizes = np.zeros(len(self._angles))
@@ -113,7 +116,7 @@ class LatticeComposition:
         for (count, law), (mass, added) in zip(self._phases, masses, strict=True):
             total = math.fsum(mass)  # a rounding per lattice point, T times over, would be seen
             if total <= 0.0:
-                return _Composed(np.zeros_like(log_values), off, 0.0, 0.0)
+                return _ComposedTransform(np.zeros_like(log_values), off, 0.0, 0.0)
             drop, turn, error = self._characteristic(law, mass / total)
             log_phi, lost = log_characteristic(drop, turn)
             log_values += count * log_phi
@@ -123,9 +126,9 @@ class LatticeComposition:
             unit_error += count * _mean(mass, law.relative + (1.0 + self.tilt) * law.moved + 4.0 * EPS)
         rounding = EPS * (16.0 + 8.0 * sizes)
         error = grown_error(log_values.real, off + rounding)
-        return _Composed(np.exp(log_values), error, log_unit, unit_error + EPS * abs(log_unit))
+        return _ComposedTransform(np.exp(log_values), error, log_unit, unit_error + EPS * abs(log_unit))
 
-    def _characteristic(self, law: LatticeLaw, share: Array) -> tuple[Array, Array, Array]:
+    def _characteristic(self, law: GaussianLatticeLaw, share: Array) -> tuple[Array, Array, Array]:
         """1 - Re φ, Im φ and a bound on the error of φ, [frequency].
 
         The lump adds nothing to 1 - φ, and its neighbours, where most of the rest is when jumps are rare, are summed
@@ -219,7 +222,7 @@ class LatticeComposition:
         )
 
     def _summed(
-        self, composed: _Composed, kernel: ComplexArray, fall: ComplexArray, base: float, place: float
+        self, composed: _ComposedTransform, kernel: ComplexArray, fall: ComplexArray, base: float, place: float
     ) -> tuple[float, float, float]:
         """The sum, its derivative in ε, and a bound on the sum's error; place: of the error of ε."""
         if not LOG_TINY < composed.log_unit + base < LOG_HUGE:
@@ -262,7 +265,7 @@ def points_for(width: float, goal: float) -> int:
     return int(min(2 ** math.ceil(math.log2(wanted)), FINE))
 
 
-def place(steps: Steps, direction: Direction, epsilon: float, log_delta: float) -> Place:
+def place(steps: Steps, direction: Direction, epsilon: float, log_delta: float) -> LatticePlacement:
     """Where to put a grid for delta near this ε: of a few cuts and tilts, those with the shortest period that do not
     magnify rounding too much."""
     best, best_cost = None, math.inf
@@ -283,7 +286,7 @@ def place(steps: Steps, direction: Direction, epsilon: float, log_delta: float) 
             cancelled = saddle.log_moment - saddle.tilt * epsilon - log_delta
             cost = 2.0 * math.log(period) + max(cancelled - CANCELLED, 0.0) + 0.1 * math.log(level / LEVELS[0])
             if cost < best_cost or best is None:
-                best, best_cost = Place(start, end, removed, saddle.tilt, others, period), cost
+                best, best_cost = LatticePlacement(start, end, removed, saddle.tilt, others, period), cost
     assert best is not None  # there are levels to try
     return best
 
@@ -301,10 +304,10 @@ def _kept(steps: Steps, log_goal: float) -> tuple[Array, Array, float]:
         end[row] = _first(functools.partial(_mixed_tail, sigma=s, q=rate), 0.5 * goal, 1.0 + 40.0 * s)
         left_out = _mixed_tail(end[row], s, rate) + normal_tail(-start[row] / s)
         removed += float(steps.count[row, 0]) * left_out
-    return start, end, removed * (1.0 + 1e-12)
+    return start, end, outward.up(removed, outward.SERIES)
 
 
-def _losses_at_ends(steps: Steps, where: Place) -> Array:
+def _losses_at_ends(steps: Steps, where: LatticePlacement) -> Array:
     """[phase, 2]"""
     x = np.stack((where.start, where.end), axis=1)
     return log_ratio((2.0 * x - 1.0) / (2.0 * steps.sigma**2), steps.q)
@@ -316,8 +319,4 @@ def _mixed_tail(x: float, sigma: float, q: float) -> float:
 
 def _first(tail: Callable[[float], float], goal: float, most: float) -> float:
     """About the least x > 0 where a falling function is at most `goal`."""
-    low, high = 0.0, most
-    for _ in range(50):
-        middle = 0.5 * (low + high)
-        low, high = (low, middle) if tail(middle) <= goal else (middle, high)
-    return high
+    return first_true(lambda x: tail(x) <= goal, 0.0, most, most=50).true

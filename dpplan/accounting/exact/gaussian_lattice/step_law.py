@@ -39,7 +39,7 @@ MENDS = 60  # sweeps; what takes more is a lattice too coarse for its law
 
 
 @dataclass(frozen=True)
-class LatticeLaw:
+class GaussianLatticeLaw:
     """One step's law, tilted, on origin + h·(first, first + 1, ...).
 
     up, down: e^{a·y - shift}·B-masses; relative: bounds on the relative error of each; moved: on that of its loss; all
@@ -116,7 +116,7 @@ class _Layout:
 
 def discretise(
     sigma: float, q: float, direction: Direction, tilt: float, h: float, kept: tuple[float, float]
-) -> LatticeLaw:
+) -> GaussianLatticeLaw:
     """One step's law for outputs x between the two ends `kept`, on a lattice of step h."""
     step, a, ends = _Step(sigma, q, direction), 1.0 + tilt, np.array(kept)
     layout = _Layout.of(step, h, ends)
@@ -151,7 +151,7 @@ def discretise(
     reach = np.array(max(abs(kept[0]), abs(kept[1])))
     moved = EPS * loss_rounding(at, e, y, sigma, np.array(q), reach)
     moved[-layout.first] += 2.0 * h * relative[-layout.first]  # the lump's own mean, of losses within one cell
-    return LatticeLaw(layout.origin, layout.first, up, down, shift, relative, moved, added)
+    return GaussianLatticeLaw(layout.origin, layout.first, up, down, shift, relative, moved, added)
 
 
 def _integrals(step: _Step, low: Array, width: Array, floor: Array, log_tilt: Array) -> tuple[Array, Array]:

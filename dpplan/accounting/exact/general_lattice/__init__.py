@@ -2,26 +2,31 @@
 
     Composition.of([(law, steps), ...]).delta(1.0)
 
-In reading order: one_step (a closed form); polygon and discretise (a step from above and below), spacing (atoms on
-lattice points), sketch (where to look), composed (one transform to the power of the steps). Both laws are of second
-order in the lattice's step; both are tilted, so that errors are relative to delta, however small. Mass at loss +inf is
-composed exactly.
+    one_step         needs no lattice
+    lower_polygon    a step from below
+    discretise       a step from above and below, on a lattice
+    spacing          the lattice's step, so that atoms lie on its points
+    coarse_estimate  where to look
+    composed         one transform to the power of the steps
+
+Both laws are of second order in the lattice's step; both are tilted, so that errors are relative to delta, however
+small. Mass at loss +inf is composed exactly.
 """
 
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from dpplan.accounting.exact.contour.inversion import Chernoff
 from dpplan.accounting.exact.contour.saddle_point import Saddle
 from dpplan.accounting.exact.general_lattice import spacing
-from dpplan.accounting.exact.general_lattice.coarse_estimate import Reach, Sketch
+from dpplan.accounting.exact.general_lattice.coarse_estimate import CoarseMasses, Sketch
 from dpplan.accounting.exact.general_lattice.composed import Composed
 from dpplan.accounting.exact.general_lattice.discretise import Lattice, discretise
 from dpplan.accounting.exact.general_lattice.one_step import delta_ends
+from dpplan.accounting.numerics import QUIET, outward
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law
 
 # How much of delta may be cut away as absurd losses, and what aliases may add to it, relative to the width asked for.
@@ -38,8 +43,6 @@ REFINEMENTS = 3
 LOWERED = 0.9  # of an ε, where a lattice is laid for the lower end, if it has none yet
 MISPLACED = 1.0  # a lattice is laid anew where its place is off by more than this, in log delta
 LEAST_LOG = -550.0  # log of the smallest delta that is told from 0
-# Overflow and 0·inf inside a bound make it infinite or NaN; every result is then tested by an inequality it fails.
-_QUIET: dict[str, Any] = {"over": "ignore", "under": "ignore", "invalid": "ignore", "divide": "ignore"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ class Composition:
 
     def delta(self, epsilon: float, accuracy: Accuracy | None = None) -> Interval:
         """delta at this ε, any finite number."""
-        with np.errstate(**_QUIET):
+        with np.errstate(**QUIET):
             return self._delta(epsilon, self._shared(accuracy or Accuracy()))
 
     def around(self, place: float, accuracy: Accuracy | None = None) -> Callable[[float], Interval]:
@@ -114,7 +117,7 @@ class Composition:
         if self.steps == 1:
             return self.delta
         within = min(place, 0.999 * largest) if largest > 0.0 else place
-        with np.errstate(**_QUIET):
+        with np.errstate(**QUIET):
             engine = self._nearest(within, self._shared(accuracy or Accuracy()))
 
         def at(epsilon: float) -> Interval:
@@ -122,7 +125,7 @@ class Composition:
                 return beyond
             if engine is None:
                 return Interval(beyond.lower, 1.0)
-            with np.errstate(**_QUIET):
+            with np.errstate(**QUIET):
                 lower, upper = engine.delta(epsilon)
             return Interval(lower, min(upper, 1.0)) if lower <= upper else Interval(0.0, 1.0)  # where either is NaN
 
@@ -130,7 +133,7 @@ class Composition:
 
     def epsilon(self, delta: float, accuracy: Accuracy | None = None) -> Interval:
         """The least ε >= 0 with delta(ε) <= delta, for a delta in (0, 1)."""
-        with np.errstate(**_QUIET):
+        with np.errstate(**QUIET):
             return self._epsilon(delta, self._shared(accuracy or Accuracy()))
 
     def _shared(self, accuracy: Accuracy) -> Accuracy:
@@ -230,7 +233,7 @@ class Composition:
             return lower, fall
 
         sketched = _Plan.near(self, math.log(delta)).sketch.for_log_delta(math.log(delta)).epsilon
-        start = max(min(sketched, self.largest * (1.0 - 1e-9)), 0.0) if math.isfinite(sketched) else 0.0
+        start = max(min(sketched, outward.down(self.largest, outward.MANY)), 0.0) if math.isfinite(sketched) else 0.0
         lower, upper = (
             _end(value, start, delta, 1.0, sign, max(self.largest, 0.0))
             for value, sign in ((below, -1.0), (above, 1.0))
@@ -313,7 +316,7 @@ class _Plan:
     """What is kept of each law for deltas near one, and the picture of what is kept."""
 
     composition: Composition
-    reaches: list[Reach]
+    reaches: list[CoarseMasses]
     goal: float  # log of the P-mass that may be cut off a step
     sketch: Sketch
 
@@ -322,7 +325,7 @@ class _Plan:
         terms = [(law, float(count)) for law, count in composition.terms]
         total = math.fsum(count for _, count in terms)
         goal = log_delta + math.log(CUT * 1e-6 / total)
-        reaches = [Reach.of(law) for law, _ in terms]
+        reaches = [CoarseMasses.of(law) for law, _ in terms]
         return cls(composition, reaches, goal, Sketch.of(terms, [reach.kept(goal) for reach in reaches]))
 
     def laid(self, saddle: Saddle, aim: "_Aim", accuracy: Accuracy, points: int) -> _Laid:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dpplan.accounting.exact.contour.saddle_point import Saddle
+from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.pairs.law import Array, Law
 
 MOST_LOSS = 600.0  # beyond it, e^loss and masses leave the range of floats
@@ -17,14 +18,14 @@ _EDGES = np.concatenate((-_SCALE[::-1], [0.0], _SCALE))
 
 
 @dataclass(frozen=True)
-class Reach:
+class CoarseMasses:
     """A law's P-masses between losses that lie close around 0 and ever further apart: where it may be cut off."""
 
     law: Law
     p: Array
 
     @classmethod
-    def of(cls, law: Law) -> "Reach":
+    def of(cls, law: Law) -> "CoarseMasses":
         edges = np.concatenate(([-math.inf], _EDGES, [math.inf]))
         p, atoms = law.masses(edges).p, law.atoms
         return cls(law, p + np.bincount(np.searchsorted(edges, atoms.loss, side="right") - 1, atoms.p, len(p)))
@@ -83,11 +84,8 @@ class Sketch:
 
     def _found(self, beyond: Callable[[Saddle], bool]) -> Saddle:
         """The tilt where this turns true, by bisection of its logarithm."""
-        low, high = LOG_TILTS
-        for _ in range(28):
-            middle = 0.5 * (low + high)
-            low, high = (low, middle) if beyond(self.at(math.exp(middle))) else (middle, high)
-        return self.at(math.exp(low))
+        turn = first_true(lambda log_tilt: beyond(self.at(math.exp(log_tilt))), *LOG_TILTS, most=28)
+        return self.at(math.exp(turn.false))
 
     @property
     def largest(self) -> float:

@@ -17,8 +17,8 @@ import numpy as np
 from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE
 from dpplan.accounting.exact.contour.inversion import LOG_TINY, Chernoff, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import grown_error, log_characteristic
-from dpplan.accounting.exact.general_lattice.discretise import Lattice, LatticeLaw, Side
-from dpplan.accounting.numerics import ComplexArray
+from dpplan.accounting.exact.general_lattice.discretise import DiscretisedLaw, Lattice, Side
+from dpplan.accounting.numerics import ComplexArray, outward
 from dpplan.accounting.pairs.law import EPS, Array
 
 # Points on either side of the lump that are summed directly, if all but FAR_MOST is there.
@@ -28,7 +28,7 @@ FARTHEST = 2.0**45  # lattice points from the origin, beyond which their places 
 
 
 @dataclass(frozen=True)
-class _Kernel:
+class _DeltaKernel:
     """c(Y) on the points from ε on, for a gap g between ε and the first: `first` + (e^g - 1)·`near`; what periods on
     add to the upper sum is `tail`·Σ W·near."""
 
@@ -40,7 +40,7 @@ class _Kernel:
     rounding: float
 
     @classmethod
-    def of(cls, lattice: Lattice, points: int) -> "_Kernel":
+    def of(cls, lattice: Lattice, points: int) -> "_DeltaKernel":
         j = np.arange(points, dtype=np.float64)
         near = np.exp(-(lattice.r - lattice.h) * j)
         first = near * -np.expm1(-lattice.h * j)
@@ -51,7 +51,7 @@ class _Kernel:
 
 
 @dataclass(frozen=True)
-class _Composed:
+class _ComposedMasses:
     """W in units of e^log_unit, [residue of the points from the lumps]; bounds on the error of each and, relative, of
     all; the loss of all lumps together, and how far that may be off."""
 
@@ -62,7 +62,7 @@ class _Composed:
     loss: float
     moved: float
 
-    def delta(self, epsilon: float, lattice: Lattice, kernel: _Kernel, sign: float) -> tuple[float, float, float]:
+    def delta(self, epsilon: float, lattice: Lattice, kernel: _DeltaKernel, sign: float) -> tuple[float, float, float]:
         """From above (sign 1) or below (-1) but for aliases; the value between; and -d/dε of it."""
         place = self.moved + 4.0 * EPS * (abs(epsilon) + abs(self.loss))
         shifted = epsilon - sign * place
@@ -96,12 +96,12 @@ class Composed:
     method = "lattice"
 
     def __init__(
-        self, laws: list[tuple[LatticeLaw, float]], lattice: Lattice, points: int, tilt: float, others: Array
+        self, laws: list[tuple[DiscretisedLaw, float]], lattice: Lattice, points: int, tilt: float, others: Array
     ) -> None:
         """laws: with how often each is taken. tilt: t. others: tilts at which aliases are bounded."""
         self.laws, self.lattice, self.points, self.tilt = laws, lattice, points, tilt
         self._angles = 2.0 * math.pi / points * np.arange(points // 2 + 1)
-        self._kernel = _Kernel.of(lattice, points)
+        self._kernel = _DeltaKernel.of(lattice, points)
         self._upper = self._compose([(law.up, law, count) for law, count in laws])
         self._lower = self._compose([(law.down, law, count) for law, count in laws])
         self._chernoff = self._bounds(np.append(others, [tilt, 0.0]))
@@ -140,14 +140,14 @@ class Composed:
             ),
         )
 
-    def _compose(self, sides: list[tuple[Side, LatticeLaw, float]]) -> _Composed:
+    def _compose(self, sides: list[tuple[Side, DiscretisedLaw, float]]) -> _ComposedMasses:
         log_values, off = np.zeros(len(self._angles), complex), np.zeros(len(self._angles))
         sizes = np.zeros(len(self._angles))
         log_unit = unit_error = loss = moved = 0.0
         for side, law, count in sides:
             total = math.fsum(side.masses)  # a rounding per lattice point, T times over, would be seen
             if not 0.0 < total < math.inf:
-                return _Composed(np.zeros(self.points), 0.0, 0.0, 0.0, 0.0, 0.0)
+                return _ComposedMasses(np.zeros(self.points), 0.0, 0.0, 0.0, 0.0, 0.0)
             drop, turn, error = self._characteristic(side, side.masses / total)
             log_phi, lost = log_characteristic(drop, turn)
             log_values += count * log_phi
@@ -165,7 +165,7 @@ class Composed:
         weights[[0, -1]] = 1.0 / self.points
         each = float((weights * error).sum()) + self._transformed * float((weights * np.abs(values)).sum())
         masses = np.fft.irfft(values, self.points)
-        return _Composed(masses, each * (1.0 + 1e-9), log_unit, unit_error, loss, moved)
+        return _ComposedMasses(masses, outward.up(each, outward.MANY), log_unit, unit_error, loss, moved)
 
     @property
     def _transformed(self) -> float:

@@ -6,8 +6,8 @@ true one gives a delta above (below) the true one after any number of steps.
 
 up    the polygon through H at the lattice points: a loss goes to the two around it, keeping its P- and its Q-mass
       (connect the dots: Doroshenko et al. 2022, arXiv:2207.04380). What lies above the lattice goes to loss +inf.
-down  a polygon nowhere above H (polygon.py). An atom goes to the lattice point at or just below it; the lattice is
-      laid through atoms where it can be (spacing.py). Where much of the law is within a cell's width, that is merged
+down  a polygon nowhere above H (lower_polygon.py). An atom goes to the lattice point at or just below it; the lattice
+      is laid through atoms where it can be (spacing.py). Where much of the law is within a cell's width, that is merged
       into one outcome first, and the lattice laid through it. What lies above the lattice is left out.
 
 Every rounding is taken outward here, mass by mass; only the losses themselves are known to `moved`.
@@ -21,9 +21,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from dpplan.accounting.exact.general_lattice.lower_polygon import Cells, lowered, spread
+from dpplan.accounting.numerics import outward
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law, log_ratio
 
-LEAST_MASS = 1e-290  # smaller masses have lost digits: they count as nothing below, and above as loss +inf
+# Smaller masses have lost digits: they count as nothing below, and above as loss +inf, or where it is Q that has so
+# little, as the largest loss that they may have.
+LEAST_MASS = 1e-290
 ALIGNED = 0.02  # of a cell: an atom that is this near to a lattice point belongs to it
 LUMPED = 0.3  # of the law: with less within a cell's width, the polygon does better without merging it
 STEEP, MOST_STEEP = 2.0, 12  # what from one half of a cell to the next is a fall off, and how many it may take
@@ -44,7 +47,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class LatticeLaw:
+class DiscretisedLaw:
     """One step's law, tilted, on both sides; P-mass at loss +inf, likewise; how far a loss may be off."""
 
     up: Side
@@ -83,7 +86,7 @@ class _Halves:
     moved: float
 
 
-def discretise(law: Law, lattice: Lattice, kept: tuple[float, float]) -> LatticeLaw:
+def discretise(law: Law, lattice: Lattice, kept: tuple[float, float]) -> DiscretisedLaw:
     """The law between the two losses `kept`, on a lattice."""
     h = lattice.h
     origin, window = _origin(law, lattice, kept)
@@ -104,13 +107,13 @@ def discretise(law: Law, lattice: Lattice, kept: tuple[float, float]) -> Lattice
     places = _Placing(lattice, y, steps, np.exp(np.minimum((lattice.r - h) * steps - unit, 700.0)))
     below = halves.outside[0] + atoms.outside[0]
     up = places.up(halves, atoms)
-    up[0] += below * places.weight[0] * (1.0 + 1e-9)
+    up[0] += outward.up(below * float(places.weight[0]), outward.MANY)
     down, added, guard = places.down(halves, atoms, -first)
     moved = halves.moved + 8.0 * EPS * (float(np.max(np.abs(y))) + abs(origin) + h * max(abs(first), abs(last)))
     certain, beyond = law.infinite, halves.outside[1] + atoms.outside[1]
-    above = certain * (1.0 + ROUNDING) + beyond * (1.0 + 1e-9) + LEAST_MASS * len(y)
+    above = certain * (1.0 + ROUNDING) + outward.up(beyond, outward.MANY) + LEAST_MASS * len(y)
     at = float(y[lump])
-    return LatticeLaw(
+    return DiscretisedLaw(
         Side(at, -lump, up),
         Side(at - guard, -lump, down, added),
         unit - at,
@@ -255,6 +258,7 @@ class _Placing:
 
     def up(self, halves: _Halves, atoms: _Placed) -> Array:
         p, q = halves.above
+        q = np.where(q > LEAST_MASS, q, 0.0)  # then all of it counts as where its half ends
         cells = self._cells(p * (1.0 + halves.relative), q * (1.0 - halves.relative))
         masses = spread(cells, self.lattice.lift)
         cell = np.maximum(np.where(atoms.above < 0.0, atoms.cell - 1, atoms.cell), 0)
@@ -279,4 +283,4 @@ class _Placing:
             loss = log_ratio(*halves.lump)
             guard = max(guard, float(self.y[origin]) - loss)
             masses[origin] += halves.lump[0] * math.exp(float(self.y[origin]) - loss) * self.weight[origin]
-        return np.asarray(masses * (1.0 - self._rounding)), added, max(guard, 0.0) * (1.0 + 1e-9)
+        return np.asarray(masses * (1.0 - self._rounding)), added, outward.up(max(guard, 0.0), outward.MANY)

@@ -17,6 +17,9 @@ FINEST = 0.25  # of what was asked for: a step is not made smaller than that for
 
 
 def step(terms: list[tuple[Law, float]], tilt: float, most: float) -> float:
+    given = [law.spacing for law, _ in terms if law.spacing is not None]
+    if given:  # such steps are a power of 2 of one another: all atoms of these laws lie on lattice points
+        return math.ldexp(min(given), -max(math.ceil(math.log2(min(given) / most)), 0))
     differences, weights = _differences(terms, tilt)
     useful = differences > FINEST * most
     differences, weights = differences[useful], weights[useful]

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.prove import transform
 from dpplan.accounting.exact.prove.balls import Ball, arb, zero
-from dpplan.accounting.exact.prove.float_moments import Phase, total_steps
+from dpplan.accounting.exact.prove.float_moments import ComposedSteps, total_steps
 
 LOG_MOMENT = -12.0  # a Chernoff bound is asked to be good to e^-12
 
 
-def chernoff(phases: tuple[Phase, ...], direction: Direction, tilt: float) -> Ball:
+def chernoff(phases: tuple[ComposedSteps, ...], direction: Direction, tilt: float) -> Ball:
     """C(s)·M(s) at the tilt s: delta(ε)·e^(s·ε) never exceeds it."""
     if tilt == 0.0:
         return arb(1)
@@ -29,13 +29,13 @@ def chernoff(phases: tuple[Phase, ...], direction: Direction, tilt: float) -> Ba
     return top.abs_upper()
 
 
-def chernoff_nodes(phases: tuple[Phase, ...], direction: Direction, tilt: float) -> int:
+def chernoff_nodes(phases: tuple[ComposedSteps, ...], direction: Direction, tilt: float) -> int:
     """How many nodes `chernoff` would take."""
     a, log_goal = direction.exponent(tilt), _log_goal(phases)
     return sum(transform.choose_nodes(phase, a, 0.0, log_goal).count for phase in phases)
 
 
-def _log_goal(phases: tuple[Phase, ...]) -> float:
+def _log_goal(phases: tuple[ComposedSteps, ...]) -> float:
     return LOG_MOMENT - math.log(total_steps(phases))
 
 
@@ -47,7 +47,12 @@ class Aliases:
 
     @classmethod
     def of(
-        cls, phases: tuple[Phase, ...], direction: Direction, tilt: float, period: float, at: tuple[float, float]
+        cls,
+        phases: tuple[ComposedSteps, ...],
+        direction: Direction,
+        tilt: float,
+        period: float,
+        at: tuple[float, float],
     ) -> "Aliases":
         """at: a tilt below and one above `tilt`."""
         if not at[0] < tilt < at[1]:

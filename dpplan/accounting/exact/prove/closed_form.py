@@ -4,7 +4,7 @@ Gaussian   every q = 1: μ² = Σ count/σ², delta = Φ(μ/2 - ε/μ) - e^ε·�
 Single     one step: the events {r > e^ε} and {r < e^-ε} are optimal (Neyman, Pearson).
 Pair       two steps: delta(ε) = E[delta₂(ε - ℓ(x))] over the first step's loss ℓ, delta₂ the second's closed form.
 
-A curve here and contour.Contour have the same methods.
+A curve here and contour.BallContour have the same methods.
 """
 
 import math
@@ -15,7 +15,7 @@ from typing import Protocol
 from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.prove.balls import Ball, ComplexBall, acb, arb, within, zero
 from dpplan.accounting.exact.prove.errors import FEWER, NotProved
-from dpplan.accounting.exact.prove.float_moments import Phase, total_steps
+from dpplan.accounting.exact.prove.float_moments import ComposedSteps, total_steps
 from dpplan.accounting.exact.prove.tail_decay import EVALUATIONS, StepLaw, piece
 
 SPARE_BITS = 40  # for rounding
@@ -39,12 +39,12 @@ class Curve(Protocol):
         ...
 
 
-def is_closed(phases: tuple[Phase, ...]) -> bool:
+def is_closed(phases: tuple[ComposedSteps, ...]) -> bool:
     """Whether the plan needs no contour."""
     return total_steps(phases) <= 2 or all(phase.q == 1.0 for phase in phases)
 
 
-def working_bits(phases: tuple[Phase, ...], bits: int) -> int:
+def working_bits(phases: tuple[ComposedSteps, ...], bits: int) -> int:
     """The precision at which `closed_curve` comes close to an error of 2^-bits in delta. Raises NotProved."""
     if total_steps(phases) != 2 or all(phase.q == 1.0 for phase in phases):
         return bits + SPARE_BITS
@@ -60,16 +60,16 @@ def working_bits(phases: tuple[Phase, ...], bits: int) -> int:
     return bits + SPARE_BITS + int((depth - math.log(second.q)) / math.log(2.0))
 
 
-def closed_curve(phases: tuple[Phase, ...], direction: Direction, bits: int) -> Curve:
+def closed_curve(phases: tuple[ComposedSteps, ...], direction: Direction, bits: int) -> Curve:
     """The curve of a plan that needs no contour, good to about 2^-bits in delta at that working precision."""
     if all(phase.q == 1.0 for phase in phases):
-        return Gaussian(phases)
+        return GaussianCurve(phases)
     if total_steps(phases) == 1:
         return Single(StepLaw.of(phases[0]), direction)
     return Pair(*_ordered(phases), direction, bits)
 
 
-def _ordered(phases: tuple[Phase, ...]) -> tuple[Phase, Phase]:
+def _ordered(phases: tuple[ComposedSteps, ...]) -> tuple[ComposedSteps, ComposedSteps]:
     """Two steps, the second one sampled: its loss then has an end that the integral is cut at."""
     first, second = sorted((phases[0], phases[-1]), key=lambda phase: -phase.q)
     return first, second
@@ -85,10 +85,10 @@ def _tail(x: Ball) -> Ball:
     return (x / arb(2).sqrt()).erfc() / 2
 
 
-class Gaussian:
+class GaussianCurve:
     """Without sampling; both directions alike."""
 
-    def __init__(self, phases: tuple[Phase, ...]) -> None:
+    def __init__(self, phases: tuple[ComposedSteps, ...]) -> None:
         self.mu = sum((arb(phase.count) / arb(phase.sigma) ** 2 for phase in phases), zero()).sqrt()
 
     def delta(self, epsilon: Ball) -> Ball:
@@ -150,7 +150,7 @@ class Pair:
     more by at most e^ε'·Q[x₂ < x*] or Q[x₂ < x*], both at most P[N(0,1) > m] but for the factor.
     """
 
-    def __init__(self, first: Phase, second: Phase, direction: Direction, bits: int) -> None:
+    def __init__(self, first: ComposedSteps, second: ComposedSteps, direction: Direction, bits: int) -> None:
         self.first, self.direction = StepLaw.of(first), direction
         self.second = Single(StepLaw.of(second), direction)
         self.small = arb(2) ** -bits

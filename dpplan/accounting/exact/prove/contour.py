@@ -14,15 +14,15 @@ from dpplan.accounting.exact.prove import tail_decay, transform
 from dpplan.accounting.exact.prove.aliasing import Aliases
 from dpplan.accounting.exact.prove.balls import Ball, ComplexBall, acb, arb, within, zero
 from dpplan.accounting.exact.prove.contour_plan import Design
-from dpplan.accounting.exact.prove.float_moments import Phase, total_steps
+from dpplan.accounting.exact.prove.float_moments import ComposedSteps, total_steps
 
 DECAY_BITS = 24  # of the bound on one step's transform, beyond those that the number of steps takes
 
 
-class Contour:
+class BallContour:
     """To be built and used at one working precision, design.bits or more."""
 
-    def __init__(self, phases: tuple[Phase, ...], direction: Direction, design: Design) -> None:
+    def __init__(self, phases: tuple[ComposedSteps, ...], direction: Direction, design: Design) -> None:
         self.phases, self.direction, self.design = phases, direction, design
         place = design.placement
         self.tilt = arb(place.tilt)

@@ -11,10 +11,10 @@ import numpy as np
 from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.prove.aliasing import chernoff_nodes
 from dpplan.accounting.exact.prove.errors import NotProved
-from dpplan.accounting.exact.prove.float_moments import Phase, Survey, total_steps
+from dpplan.accounting.exact.prove.float_moments import ComposedSteps, FloatMoments, total_steps
 from dpplan.accounting.exact.prove.path_search import Path, best_path, highest
 from dpplan.accounting.exact.prove.tail_decay import piece
-from dpplan.accounting.exact.prove.transform import Nodes, choose_nodes
+from dpplan.accounting.exact.prove.transform import TrapezoidNodes, choose_nodes
 
 # The ceiling: nodes times frequencies, in products of 0.1 to 0.3 µs. A node by itself costs as much as NODE products,
 # a piece of the integral along a path as PIECE, and everything else about a phase as PHASE. A frequency by itself costs
@@ -50,7 +50,7 @@ class Design:
     placement: Placement
     count: int
     paths: tuple[Path, ...]
-    nodes: tuple[Nodes, ...]
+    nodes: tuple[TrapezoidNodes, ...]
     bits: int
 
     @property
@@ -59,13 +59,13 @@ class Design:
 
 
 def design(
-    phases: tuple[Phase, ...], direction: Direction, epsilon: float, log_delta: float, log_goal: float
+    phases: tuple[ComposedSteps, ...], direction: Direction, epsilon: float, log_delta: float, log_goal: float
 ) -> Design:
     """For delta near e^log_delta at this ε, to a relative e^log_goal. Raises NotProved when it would take too long."""
     side = direction.name.lower()
     if PHASE * len(phases) > MOST_PRODUCTS:
         raise NotProved.too_many_phases(len(phases), MOST_PRODUCTS // PHASE)
-    survey = Survey(phases, direction)
+    survey = FloatMoments(phases, direction)
     place = _place(survey, epsilon, log_delta, log_goal + LOG_SHARE)
     spacing = 2.0 * math.pi / place.period
     log_least = log_goal + LOG_SHARE - place.log_cancelled  # relative to the integrand's peak
@@ -87,11 +87,11 @@ def design(
     return Design(place, count, paths, nodes, bits)
 
 
-def _work(phase: Phase, count: int, nodes: Nodes) -> float:
+def _work(phase: ComposedSteps, count: int, nodes: TrapezoidNodes) -> float:
     return (count + NODE) * nodes.count + PIECE * (nodes.far - nodes.low) / piece(phase) + PHASE
 
 
-def _place(survey: Survey, epsilon: float, log_delta: float, log_goal: float) -> Placement:
+def _place(survey: FloatMoments, epsilon: float, log_delta: float, log_goal: float) -> Placement:
     """The tilt with the fewest frequencies whose aliases stay below e^log_goal of delta.
 
     An alias bounded at the tilt s fades like e^(-|s - t|·Λ): Λ is what the best s on either side needs. The number of
@@ -116,7 +116,9 @@ def _place(survey: Survey, epsilon: float, log_delta: float, log_goal: float) ->
     return min(found, key=lambda each: each[0])[1]
 
 
-def _last_frequency(survey: Survey, tilt: float, log_least: float, ceiling: float) -> tuple[float, tuple[Path, ...]]:
+def _last_frequency(
+    survey: FloatMoments, tilt: float, log_least: float, ceiling: float
+) -> tuple[float, tuple[Path, ...]]:
     """The u beyond which all that is left out is below e^log_least of the peak, and the paths that show it; no
     paths when u would exceed the ceiling."""
     a = survey.direction.exponent(tilt)
@@ -136,6 +138,6 @@ def _last_frequency(survey: Survey, tilt: float, log_least: float, ceiling: floa
     return u, ()
 
 
-def _scaled(path: Path, factor: float, phase: Phase) -> Path:
+def _scaled(path: Path, factor: float, phase: ComposedSteps) -> Path:
     top = math.inf if phase.q == 1.0 else highest(phase)
     return Path(min(path.height * factor, top), path.centre, path.breadth)

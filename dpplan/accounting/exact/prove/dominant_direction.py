@@ -12,14 +12,14 @@ from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.prove import aliasing
 from dpplan.accounting.exact.prove.balls import Ball, agreed_digits, arb, ball_of, ends, working_precision, zero
 from dpplan.accounting.exact.prove.closed_form import Curve, closed_curve, is_closed, working_bits
-from dpplan.accounting.exact.prove.contour import Contour
+from dpplan.accounting.exact.prove.contour import BallContour
 from dpplan.accounting.exact.prove.contour_plan import Design, design
 from dpplan.accounting.exact.prove.errors import NotProved
-from dpplan.accounting.exact.prove.float_moments import Phase, Survey
+from dpplan.accounting.exact.prove.float_moments import ComposedSteps, FloatMoments
 from dpplan.accounting.exact.prove.invert import bracket, sizes
 
 Progress = Callable[[str], None]
-Phases = tuple[Phase, ...]
+Phases = tuple[ComposedSteps, ...]
 ROUNDS = 4  # a curve is made again nearer to the answer, or sharper
 SPARE_DIGITS = 0.5  # asked for beyond the digits wanted
 CLOSED_BITS = 20  # asked of a closed curve beyond what the digits take
@@ -72,7 +72,7 @@ class Maker:
     def curve(self, chosen: Design | int) -> Curve:
         """To be called, and the curve used, at that working precision."""
         if isinstance(chosen, Design):
-            return Contour(self.phases, self.direction, chosen)
+            return BallContour(self.phases, self.direction, chosen)
         return closed_curve(self.phases, self.direction, chosen)
 
     @property
@@ -104,7 +104,7 @@ def delta(phases: Phases, epsilon: float, start: float, digits: int, progress: P
 
 def _epsilon_of(maker: Maker, delta: float, start: float, digits: int) -> Found:
     """One direction's ε."""
-    survey, log_delta = Survey(maker.phases, maker.direction), math.log(delta)
+    survey, log_delta = FloatMoments(maker.phases, maker.direction), math.log(delta)
     extra, worst = 0.0, ("rounding", 0)
     for _ in range(ROUNDS):
         tilt = survey.saddle(start)
@@ -168,7 +168,7 @@ def _added_below(add: Maker, epsilon: Fraction, delta: Ball) -> bool:
 def _below(maker: Maker, epsilon: Fraction, delta: Ball) -> bool:
     """Whether the direction's delta(ε) is proven to be at most `delta`: by Chernoff, or by a curve no finer than it
     takes."""
-    survey, at, log_delta = Survey(maker.phases, maker.direction), float(epsilon), float(delta.log())
+    survey, at, log_delta = FloatMoments(maker.phases, maker.direction), float(epsilon), float(delta.log())
     tilt = survey.saddle(at)
     affordable = aliasing.chernoff_nodes(maker.phases, maker.direction, tilt) <= MOST_NODES
     if affordable and survey.log_chernoff(tilt, at) < log_delta:
@@ -183,4 +183,4 @@ def _below(maker: Maker, epsilon: Fraction, delta: Ball) -> bool:
 
 
 def _log_estimate(maker: Maker, epsilon: float) -> float:
-    return max(Survey(maker.phases, maker.direction).log_estimate(epsilon), LEAST_LOG_DELTA)
+    return max(FloatMoments(maker.phases, maker.direction).log_estimate(epsilon), LEAST_LOG_DELTA)

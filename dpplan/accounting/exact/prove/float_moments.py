@@ -24,7 +24,7 @@ MOST_NODES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class ComposedSteps:
     """One kind of step: noise multiplier, sample rate and number of steps. The floats are the exact values."""
 
     sigma: float
@@ -32,30 +32,30 @@ class Phase:
     count: int
 
 
-def phases_of(plan: Plan) -> tuple[Phase, ...]:
+def phases_of(plan: Plan) -> tuple[ComposedSteps, ...]:
     """The distinct steps of a plan; equal ones are merged, since composition multiplies transforms."""
     merged: dict[tuple[float, float], int] = {}
     for sigma, q, count in sampled_gaussians(plan, "prove"):
         merged[sigma, q] = merged.get((sigma, q), 0) + count
-    return tuple(Phase(sigma, q, count) for (sigma, q), count in merged.items())
+    return tuple(ComposedSteps(sigma, q, count) for (sigma, q), count in merged.items())
 
 
-def total_steps(phases: tuple[Phase, ...]) -> int:
+def total_steps(phases: tuple[ComposedSteps, ...]) -> int:
     return sum(phase.count for phase in phases)
 
 
-def log_ratio(phase: Phase, x: Array) -> Array:
+def log_ratio(phase: ComposedSteps, x: Array) -> Array:
     """log r(x), for q < 1."""
     e = (2.0 * x - 1.0) / (2.0 * phase.sigma**2)
     return np.logaddexp(math.log1p(-phase.q), math.log(phase.q) + e)
 
 
-def span(phase: Phase, a: float, reach: float) -> tuple[float, float]:
+def span(phase: ComposedSteps, a: float, reach: float) -> tuple[float, float]:
     """The range outside which r^a·Q, q < 1, is at most about e^(-reach²/2) of the whole."""
     return _lowest_mode(phase, a) - reach * phase.sigma, max(a, 0.0) + reach * phase.sigma
 
 
-def _lowest_mode(phase: Phase, a: float) -> float:
+def _lowest_mode(phase: ComposedSteps, a: float) -> float:
     """The root of x = a·s(x) for a < 0, else 0: left of it r^a·Q falls at least like Q does left of 0."""
     if a >= 0.0:
         return 0.0
@@ -77,10 +77,10 @@ class Moment:
     variance: float
 
 
-class Survey:
+class FloatMoments:
     """Real moments of a plan's composed loss in one direction."""
 
-    def __init__(self, phases: tuple[Phase, ...], direction: Direction) -> None:
+    def __init__(self, phases: tuple[ComposedSteps, ...], direction: Direction) -> None:
         self.phases, self.direction = phases, direction
         self.at = lru_cache(maxsize=None)(self._at)
 
@@ -122,7 +122,7 @@ class Survey:
         return min(self.log_peak(tilt, epsilon) - 0.5 * math.log(2.0 * math.pi * spread), 0.0)
 
 
-def _moments(phase: Phase, a: float) -> tuple[float, float, float]:
+def _moments(phase: ComposedSteps, a: float) -> tuple[float, float, float]:
     """log G(a), and the mean and variance of L under r^a·Q / G(a)."""
     sigma = phase.sigma
     if phase.q == 1.0:

@@ -17,7 +17,7 @@ WIDEST = 1e300  # written as a fraction, the width that a ball of no use suggest
 
 
 @dataclass(frozen=True, slots=True)
-class Bracket:
+class EpsilonBracket:
     """lower <= ε(delta) <= upper, both proven; upper is None where no end was found. terms: half-widths by source."""
 
     lower: Fraction
@@ -26,19 +26,19 @@ class Bracket:
     terms: tuple[tuple[str, float], ...]
 
 
-def bracket(curve: Curve, delta: Ball, start: float, bits: int) -> Bracket:
+def bracket(curve: Curve, delta: Ball, start: float, bits: int) -> EpsilonBracket:
     """Newton's rule from `start`, then the nearest ends that hold."""
     middle = _newton(curve, delta, arb(start), bits)
     value, slope = curve.delta(middle), curve.slope(middle).mid()
     terms = sizes(curve, middle, value, abs(slope))
     if not middle < WIDEST:
-        return Bracket(Fraction(0), None, Fraction(start), terms)
+        return EpsilonBracket(Fraction(0), None, Fraction(start), terms)
     at = exact_middle(middle)
     if at == 0 and value <= delta:
-        return Bracket(Fraction(0), Fraction(0), at, terms)
+        return EpsilonBracket(Fraction(0), Fraction(0), at, terms)
     width = ((arb(value.rad()) + abs(value.mid() - delta)) / abs(slope)).abs_upper() + middle * arb(2) ** (4 - bits)
     if not width < WIDEST:
-        return Bracket(Fraction(0), None, at, terms)
+        return EpsilonBracket(Fraction(0), None, at, terms)
     step = exact_middle(width) * (1 + MARGIN)
     lower, upper = Fraction(0), None
     for _ in range(WIDENINGS):
@@ -49,7 +49,7 @@ def bracket(curve: Curve, delta: Ball, start: float, bits: int) -> Bracket:
         if upper is not None and (lower > 0 or at <= step):
             break
         step *= 2
-    return Bracket(lower, upper, at, terms)
+    return EpsilonBracket(lower, upper, at, terms)
 
 
 def sizes(curve: Curve, epsilon: Ball, value: Ball, unit: Ball) -> tuple[tuple[str, float], ...]:

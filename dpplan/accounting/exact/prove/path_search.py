@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.prove.float_moments import Phase, log_ratio, span
+from dpplan.accounting.exact.prove.float_moments import ComposedSteps, log_ratio, span
 from dpplan.accounting.numerics import Array
 
 NODES, DENSITY = (200, 3000), 12.0  # of an estimate: least and most, and per σ or 3σ²
@@ -27,12 +27,12 @@ class Path:
     breadth: float = math.inf
 
 
-def highest(phase: Phase) -> float:
+def highest(phase: ComposedSteps) -> float:
     return HIGHEST * math.pi * phase.sigma**2
 
 
-def estimate(phase: Phase, a: float, u: float, paths: list[Path]) -> Array:
-    """log of modulus.bound for each path; on the real line itself it is log G(a)."""
+def estimate(phase: ComposedSteps, a: float, u: float, paths: list[Path]) -> Array:
+    """log of tail_decay.bound for each path; on the real line itself it is log G(a)."""
     height = np.array([[path.height] for path in paths])
     if phase.q == 1.0:
         y = height[:, 0]
@@ -62,7 +62,7 @@ def estimate(phase: Phase, a: float, u: float, paths: list[Path]) -> Array:
     return np.asarray(top + np.log(total))
 
 
-def best_path(phase: Phase, a: float, u: float, start: Path | None) -> tuple[Path, float]:
+def best_path(phase: ComposedSteps, a: float, u: float, start: Path | None) -> tuple[Path, float]:
     """A path with a small bound at this u > 0, and log of that bound relative to G(a). start: a path to begin from."""
     if phase.q == 1.0:
         return Path(u), -u * u / (2.0 * phase.sigma**2)
@@ -80,14 +80,14 @@ def best_path(phase: Phase, a: float, u: float, start: Path | None) -> tuple[Pat
     return best, value - float(estimate(phase, a, 0.0, [Path(0.0)])[0])
 
 
-def _first_paths(phase: Phase, u: float) -> list[Path]:
+def _first_paths(phase: ComposedSteps, u: float) -> list[Path]:
     heights = np.minimum(u * np.array([1e-3, 1e-2, 0.03, 0.1, 0.3, 0.6, 1.0, 2.0]), highest(phase))
     centres = phase.sigma * np.array([-8.0, -2.0, 0.0, 2.0, 4.0, 7.0])
     breadths = phase.sigma * np.array([0.3, 1.0, 3.0])
     return [Path(float(y), float(c), float(b)) for y in heights for c in centres for b in breadths]
 
 
-def _moved(path: Path, phase: Phase, move: list[float]) -> Path:
+def _moved(path: Path, phase: ComposedSteps, move: list[float]) -> Path:
     least, largest = (factor * phase.sigma for factor in BREADTHS)
     return Path(
         height=min(path.height * math.exp(0.5 * move[0]), highest(phase)),

@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 
 from dpplan.accounting.exact.prove.balls import Ball, acb, arb, zero
-from dpplan.accounting.exact.prove.float_moments import Phase, log_ratio, span
+from dpplan.accounting.exact.prove.float_moments import ComposedSteps, log_ratio, span
 from dpplan.accounting.exact.prove.tail_decay import StepLaw, tails
 
 CELLS = (100, 8000)  # least and most
@@ -38,7 +38,7 @@ class _Edge:
     grown: Ball
 
 
-def integral(phase: Phase, a: Ball, u: Ball, height: float) -> Ball:
+def integral(phase: ComposedSteps, a: Ball, u: Ball, height: float) -> Ball:
     """A bound on ∫ |r|^a·e^(u·arg r)·|Q| over the line Im x = height, u >= 0; the same below with -u for u."""
     turn = arb(height) / StepLaw.of(phase).variance
     if not turn < arb.pi():
@@ -51,7 +51,7 @@ def integral(phase: Phase, a: Ball, u: Ball, height: float) -> Ball:
     return (inside + outside).abs_upper()
 
 
-def cells(phase: Phase, a: Ball, u: Ball, height: float, low: float, high: float) -> list[tuple[Ball, Ball]]:
+def cells(phase: ComposedSteps, a: Ball, u: Ball, height: float, low: float, high: float) -> list[tuple[Ball, Ball]]:
     """[low, high] in cells: a bound on the modulus in each, and its length."""
     law = StepLaw.of(phase)
     turn = arb(height) / law.variance
@@ -82,7 +82,7 @@ def _edge(law: StepLaw, x: float, turn: Ball, u: Ball) -> _Edge:
     return _Edge(sampled, abs(ratio), (1 - law.q) + sampled, law.density(at), (u * ratio.arg()).exp())
 
 
-def _edges(phase: Phase, a: float, u: float, height: float, low: float, high: float) -> list[float]:
+def _edges(phase: ComposedSteps, a: float, u: float, height: float, low: float, high: float) -> list[float]:
     """So many cells, so placed, that what is taken at its worst changes by little more than a factor e across one."""
     x = np.linspace(low, high, SCAN)
     loss, turn = log_ratio(phase, x), height / phase.sigma**2

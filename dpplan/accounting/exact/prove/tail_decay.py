@@ -20,7 +20,7 @@ from itertools import pairwise
 import numpy as np
 
 from dpplan.accounting.exact.prove.balls import Ball, ComplexBall, acb, arb, zero
-from dpplan.accounting.exact.prove.float_moments import Phase, span
+from dpplan.accounting.exact.prove.float_moments import ComposedSteps, span
 from dpplan.accounting.exact.prove.path_search import Path, estimate
 
 PIECE = 8.0  # σ or σ², the length of the pieces that acb.integral is given: it bisects from there
@@ -37,7 +37,7 @@ class StepLaw:
     variance: Ball
 
     @classmethod
-    def of(cls, phase: Phase) -> "StepLaw":
+    def of(cls, phase: ComposedSteps) -> "StepLaw":
         sigma = arb(phase.sigma)
         return cls(sigma, arb(phase.q), sigma * sigma)
 
@@ -65,7 +65,7 @@ class Tail:
         return step * self.value / (1 - (-self.rate * step).exp())
 
 
-def tails(phase: Phase, a: Ball, low: float, high: float) -> tuple[Tail, Tail]:
+def tails(phase: ComposedSteps, a: Ball, low: float, high: float) -> tuple[Tail, Tail]:
     """The tails of f = r^a·Q, q < 1, left of `low` and right of `high`.
 
     (log f)' = (a·s(x) - x)/σ² with s in (0, 1) rising. Right of `high` it is at most (max(a, 0) - high)/σ²; left of
@@ -80,7 +80,7 @@ def tails(phase: Phase, a: Ball, low: float, high: float) -> tuple[Tail, Tail]:
     return first, last
 
 
-def bound(phase: Phase, a: Ball, u: Ball, path: Path, bits: int) -> Ball:
+def bound(phase: ComposedSteps, a: Ball, u: Ball, path: Path, bits: int) -> Ball:
     """The integral above for u >= 0 as a ball, good to about a relative 2^-bits."""
     if phase.q == 1.0:  # r is an exponential, and the integral at a constant height y has a closed form
         y = arb(path.height)
@@ -103,7 +103,7 @@ def bound(phase: Phase, a: Ball, u: Ball, path: Path, bits: int) -> Ball:
     return inside.real + outside
 
 
-def piece(phase: Phase) -> float:
+def piece(phase: ComposedSteps) -> float:
     """r turns from constant to exponential on the scale σ²."""
     return PIECE * min(phase.sigma, phase.sigma**2)
 

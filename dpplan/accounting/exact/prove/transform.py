@@ -20,7 +20,7 @@ import numpy as np
 from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.prove import strip_bound, tail_decay
 from dpplan.accounting.exact.prove.balls import Ball, ComplexBall, acb, acb_mat, arb, within, zero
-from dpplan.accounting.exact.prove.float_moments import Phase, log_ratio, span
+from dpplan.accounting.exact.prove.float_moments import ComposedSteps, log_ratio, span
 from dpplan.accounting.exact.prove.path_search import Path, estimate
 from dpplan.accounting.exact.prove.tail_decay import StepLaw
 
@@ -33,7 +33,7 @@ SCAN = 2000  # places at which the end of the integrand is looked for
 
 
 @dataclass(frozen=True, slots=True)
-class Nodes:
+class TrapezoidNodes:
     """x_j = low + j·step for j < count, all exact.
 
     height: of the strip that bounds the quadrature's error. far: from here on the integrand surely falls.
@@ -51,7 +51,7 @@ class Nodes:
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class TransformValues:
     """G(a + iku), k = 0, 1, ..., and how much of each ball's radius the two errors may be."""
 
     balls: list[ComplexBall]
@@ -64,10 +64,10 @@ def exponent(direction: Direction, tilt: Ball) -> Ball:
     return 1 + tilt if direction is Direction.REMOVE else -tilt
 
 
-def choose_nodes(phase: Phase, a: float, u_max: float, log_goal: float) -> Nodes:
+def choose_nodes(phase: ComposedSteps, a: float, u_max: float, log_goal: float) -> TrapezoidNodes:
     """The coarsest nodes that leave e^log_goal of G(a) at every frequency up to u_max, by estimate."""
     if phase.q == 1.0:
-        return Nodes(0.0, 1.0, 0, 0.0, 0.0)
+        return TrapezoidNodes(0.0, 1.0, 0, 0.0, 0.0)
     reach = math.sqrt(2.0 * (ROOM - log_goal))
     heights = np.array(HEIGHTS) * min(math.pi * phase.sigma**2, 2.0 * reach * phase.sigma)
     grown = estimate(phase, a, -u_max, [Path(float(y)) for y in heights])
@@ -82,13 +82,15 @@ def choose_nodes(phase: Phase, a: float, u_max: float, log_goal: float) -> Nodes
     high = float(x[min(int(np.nonzero(matters)[0][-1]) + 1, SCAN - 1)])
     # For a < 0 the integrand falls from its mode on; see tail_decay.tails.
     far = far if a > 0.0 else max(high, phase.sigma)
-    return Nodes(math.floor(low / step) * step, step, max(int((high - low) / step), 0) + 3, float(heights[best]), far)
+    return TrapezoidNodes(
+        math.floor(low / step) * step, step, max(int((high - low) / step), 0) + 3, float(heights[best]), far
+    )
 
 
-def evaluate(phase: Phase, a: Ball, u_step: Ball, count: int, nodes: Nodes) -> Values:
+def evaluate(phase: ComposedSteps, a: Ball, u_step: Ball, count: int, nodes: TrapezoidNodes) -> TransformValues:
     """G(a + i·k·u_step) for k < count, whatever the nodes."""
     if phase.q == 1.0:
-        return Values([_unsampled(phase, acb(a, k * u_step)) for k in range(count)], zero(), zero())
+        return TransformValues([_unsampled(phase, acb(a, k * u_step)) for k in range(count)], zero(), zero())
     quadrature = _quadrature_error(phase, a, u_step * (count - 1), nodes)
     left_out = _tail_error(phase, a, nodes)
     error = within(quadrature + left_out)
@@ -97,25 +99,25 @@ def evaluate(phase: Phase, a: Ball, u_step: Ball, count: int, nodes: Nodes) -> V
         part = _products(phase, a, u_step, count, nodes, range(start, min(start + CHUNK, nodes.count)))
         total = part if total is None else total + part
     assert total is not None  # choose_nodes never returns fewer than three for q < 1
-    return Values([value + acb(error, error) for value in total.entries()[:count]], quadrature, left_out)
+    return TransformValues([value + acb(error, error) for value in total.entries()[:count]], quadrature, left_out)
 
 
-def moment(phase: Phase, a: Ball, log_goal: float) -> Ball:
+def moment(phase: ComposedSteps, a: Ball, log_goal: float) -> Ball:
     """G(a) for real a, to about a relative e^log_goal."""
     return evaluate(phase, a, zero(), 1, choose_nodes(phase, float(a), 0.0, log_goal)).balls[0].real
 
 
-def _unsampled(phase: Phase, w: ComplexBall) -> ComplexBall:
+def _unsampled(phase: ComposedSteps, w: ComplexBall) -> ComplexBall:
     """q = 1: a Gaussian's moment."""
     return (w * (w - 1) / (2 * arb(phase.sigma) ** 2)).exp()
 
 
-def _quadrature_error(phase: Phase, a: Ball, u_max: Ball, nodes: Nodes) -> Ball:
+def _quadrature_error(phase: ComposedSteps, a: Ball, u_max: Ball, nodes: TrapezoidNodes) -> Ball:
     grown = strip_bound.integral(phase, a, u_max.upper(), nodes.height)
     return (2 * grown / (2 * arb.pi() * arb(nodes.height) / arb(nodes.step)).expm1()).abs_upper()
 
 
-def _tail_error(phase: Phase, a: Ball, nodes: Nodes) -> Ball:
+def _tail_error(phase: ComposedSteps, a: Ball, nodes: TrapezoidNodes) -> Ball:
     """h·Σ f over the nodes left out. A cell of length d holds at most d/h + 1 of them."""
     step, far = arb(nodes.step), max(nodes.far, nodes.high)
     total = sum((tail.series(step) for tail in tail_decay.tails(phase, a, nodes.low, far)), zero())
@@ -125,7 +127,9 @@ def _tail_error(phase: Phase, a: Ball, nodes: Nodes) -> Ball:
     return total.abs_upper()
 
 
-def _products(phase: Phase, a: Ball, u_step: Ball, count: int, nodes: Nodes, chosen: range) -> ComplexBall:
+def _products(
+    phase: ComposedSteps, a: Ball, u_step: Ball, count: int, nodes: TrapezoidNodes, chosen: range
+) -> ComplexBall:
     """Σ_j h·f(x_j)·e^(i·k·u_step·L_j), k = g·block + b, as one matrix product over j: [g, b]."""
     law, block = StepLaw.of(phase), max(math.isqrt(count), 1)
     near, far = [], []

@@ -11,7 +11,7 @@ from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.prove.balls import working_precision
 from dpplan.accounting.exact.prove.closed_form import closed_curve, is_closed, working_bits
 from dpplan.accounting.exact.prove.errors import NotProved
-from dpplan.accounting.exact.prove.float_moments import Phase
+from dpplan.accounting.exact.prove.float_moments import ComposedSteps
 
 BITS = 120
 
@@ -33,7 +33,7 @@ def added_delta(q, s, epsilon):
 @pytest.mark.parametrize("direction", list(Direction))
 def test_one_step(sigma, q, epsilon, direction):
     with working_precision(BITS), mp.workdps(45):
-        curve = closed_curve((Phase(sigma, q, 1),), direction, BITS)
+        curve = closed_curve((ComposedSteps(sigma, q, 1),), direction, BITS)
         truth = (oracle.step_delta if direction is Direction.REMOVE else added_delta)(q, sigma, mpf(epsilon))
         assert holds(curve.delta(arb(epsilon)), truth)
         assert curve.terms(arb(epsilon)) == ()
@@ -41,14 +41,14 @@ def test_one_step(sigma, q, epsilon, direction):
 
 def test_the_add_direction_ends_where_its_losses_do():
     with working_precision(BITS):
-        curve = closed_curve((Phase(1.0, 0.1, 1),), Direction.ADD, BITS)
+        curve = closed_curve((ComposedSteps(1.0, 0.1, 1),), Direction.ADD, BITS)
         assert curve.delta(arb(-math.log(0.9) * 1.0001)) == 0
         assert curve.slope(arb(1)) == 0
 
 
 @pytest.mark.parametrize(("phases", "mu"), [(((2.0, 9),), 1.5), (((1.0, 1), (0.5, 2)), 3.0)])
 def test_without_sampling(phases, mu):
-    rows = tuple(Phase(sigma, 1.0, count) for sigma, count in phases)
+    rows = tuple(ComposedSteps(sigma, 1.0, count) for sigma, count in phases)
     assert is_closed(rows)
     with working_precision(BITS), mp.workdps(45):
         for epsilon in (0.0, 0.5, 6.0):
@@ -57,7 +57,7 @@ def test_without_sampling(phases, mu):
 
 
 def test_two_steps():
-    phases = (Phase(1.5, 0.2, 2),)
+    phases = (ComposedSteps(1.5, 0.2, 2),)
     bits = working_bits(phases, 70)
     with working_precision(bits), mp.workdps(30):
         curve = closed_curve(phases, Direction.REMOVE, 70)
@@ -67,7 +67,7 @@ def test_two_steps():
 
 @pytest.mark.parametrize("direction", list(Direction))
 def test_what_a_short_integral_leaves_out_is_in_the_ball(direction):
-    phases = (Phase(1.5, 0.2, 2),)
+    phases = (ComposedSteps(1.5, 0.2, 2),)
     with working_precision(BITS):
         fine = closed_curve(phases, direction, 60).delta(arb(0.1))
         for bits in (4, 8, 16):
@@ -77,7 +77,9 @@ def test_what_a_short_integral_leaves_out_is_in_the_ball(direction):
 
 
 @pytest.mark.parametrize("direction", list(Direction))
-@pytest.mark.parametrize("phases", [(Phase(1.0, 0.1, 1),), (Phase(2.0, 1.0, 4),), (Phase(1.5, 0.2, 2),)])
+@pytest.mark.parametrize(
+    "phases", [(ComposedSteps(1.0, 0.1, 1),), (ComposedSteps(2.0, 1.0, 4),), (ComposedSteps(1.5, 0.2, 2),)]
+)
 def test_slopes_are_the_derivative(phases, direction):
     with working_precision(BITS):
         curve, h = closed_curve(phases, direction, 60), arb(2) ** -20
@@ -86,12 +88,12 @@ def test_slopes_are_the_derivative(phases, direction):
 
 
 def test_what_is_closed():
-    assert is_closed((Phase(1.0, 0.1, 2),))
-    assert is_closed((Phase(1.0, 0.1, 1), Phase(2.0, 0.1, 1)))
-    assert not is_closed((Phase(1.0, 0.1, 3),))
-    assert not is_closed((Phase(1.0, 1.0, 5), Phase(1.0, 0.5, 1)))
+    assert is_closed((ComposedSteps(1.0, 0.1, 2),))
+    assert is_closed((ComposedSteps(1.0, 0.1, 1), ComposedSteps(2.0, 0.1, 1)))
+    assert not is_closed((ComposedSteps(1.0, 0.1, 3),))
+    assert not is_closed((ComposedSteps(1.0, 1.0, 5), ComposedSteps(1.0, 0.5, 1)))
 
 
 def test_two_steps_whose_losses_end_too_sharply_are_not_proved():
     with pytest.raises(NotProved, match="two steps"):
-        working_bits((Phase(0.04, 0.1, 2),), 100)
+        working_bits((ComposedSteps(0.04, 0.1, 2),), 100)

@@ -11,17 +11,17 @@ from mpmath import mp, mpc, mpf
 from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.prove import tail_decay
 from dpplan.accounting.exact.prove.balls import working_precision
-from dpplan.accounting.exact.prove.float_moments import Phase, Survey, log_ratio, phases_of, span
+from dpplan.accounting.exact.prove.float_moments import ComposedSteps, FloatMoments, log_ratio, phases_of, span
 from dpplan.accounting.exact.prove.path_search import Path, best_path, estimate, highest
 from dpplan.plan import Plan
 
-PHASES = [Phase(1.0, 0.01, 100), Phase(0.5, 0.4, 3), Phase(3.0, 1e-5, 10**6)]
+PHASES = [ComposedSteps(1.0, 0.01, 100), ComposedSteps(0.5, 0.4, 3), ComposedSteps(3.0, 1e-5, 10**6)]
 
 
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize(("direction", "tilt"), [(Direction.REMOVE, 2.5), (Direction.ADD, 1.5)])
 def test_moments(phase, direction, tilt):
-    found = Survey((phase,), direction).at(tilt)
+    found = FloatMoments((phase,), direction).at(tilt)
     with mp.workdps(50):
         a, h = direction.exponent(tilt), mpf(10) ** -8
         logs = [mp.log(g.real) for g in oracle.transforms(phase.q, phase.sigma, [mpc(a + k * h) for k in (-1, 0, 1)])]
@@ -34,14 +34,14 @@ def test_moments(phase, direction, tilt):
 
 @pytest.mark.parametrize("direction", list(Direction))
 def test_saddle_is_where_the_exponent_is_flat(direction):
-    survey, epsilon = Survey((PHASES[0], PHASES[1]), direction), 0.4
+    survey, epsilon = FloatMoments((PHASES[0], PHASES[1]), direction), 0.4
     tilt = survey.saddle(epsilon)
     slopes = [survey.at(t).mean - epsilon - 1 / t - 1 / (1 + t) for t in (tilt, tilt * 1.002)]
     assert slopes[0] <= 0.0 <= slopes[1]
 
 
 def test_estimates_of_a_gaussian_composition():
-    survey = Survey((Phase(10.0, 1.0, 25),), Direction.REMOVE)
+    survey = FloatMoments((ComposedSteps(10.0, 1.0, 25),), Direction.REMOVE)
     truth = float(oracle.gaussian_log_delta(0.5, 1.5))
     assert survey.log_estimate(1.5) == pytest.approx(truth, abs=0.2)
     assert truth <= survey.log_chernoff(survey.saddle(1.5), 1.5) <= truth + 4.0
@@ -67,12 +67,12 @@ def test_span_begins_at_the_mode_and_not_far_left_of_it():
 
 def test_equal_phases_are_merged():
     plan = Plan.from_rate(1.0, 0.01, 7)
-    assert phases_of(plan) == (Phase(1.0, 0.01, 7),)
+    assert phases_of(plan) == (ComposedSteps(1.0, 0.01, 7),)
 
 
 @pytest.mark.parametrize(("a", "u"), [(4.0, 3.0), (-2.0, 1.0)])
 def test_a_paths_estimate_is_the_bound_it_stands_for(a, u):
-    phase = Phase(0.9, 0.05, 40)
+    phase = ComposedSteps(0.9, 0.05, 40)
     tried = [Path(0.0), Path(1.0), Path(1.5, 1.0, 0.7), Path(0.4, -2.0, 2.0)]
     with working_precision(100):
         for path, value in zip(tried, estimate(phase, a, u, tried).tolist(), strict=True):
@@ -82,7 +82,7 @@ def test_a_paths_estimate_is_the_bound_it_stands_for(a, u):
 
 @pytest.mark.parametrize(("a", "u"), [(3.0, 1.0), (3.0, 15.0), (-1.0, 4.0)])
 def test_the_best_path_comes_near_the_transform_itself(a, u):
-    phase = Phase(0.9, 0.05, 1)
+    phase = ComposedSteps(0.9, 0.05, 1)
     path, value = best_path(phase, a, u, None)
     assert 0.0 < path.height <= highest(phase)
     with mp.workdps(30):
@@ -93,7 +93,7 @@ def test_the_best_path_comes_near_the_transform_itself(a, u):
 
 
 def test_without_sampling_a_path_is_exact():
-    phase = Phase(2.0, 1.0, 1)
+    phase = ComposedSteps(2.0, 1.0, 1)
     path, value = best_path(phase, 3.0, 1.2, None)
     assert value == pytest.approx(-(1.2**2) / (2 * 4.0))
     assert estimate(phase, 3.0, 1.2, [path])[0] == pytest.approx((3.0 * 2.0 - 1.2**2) / (2 * 4.0))

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from dpplan.train.clipping import BookKeeping, ClippedSum, ClippingEngine, VmapClipping
+from dpplan.train.clipping import ClippedSum, ClippingEngine
+from dpplan.train.clipping.engines.bookkeeping import BookKeeping
 from dpplan.train.clipping.engines.compiled_bookkeeping import CompiledBookKeeping
+from dpplan.train.clipping.engines.vmap import VmapClipping
 from dpplan.train.clipping.gradient_forms import Lengths, norms, squared_norms
 from dpplan.train.clipping.rules import ROUND_OFF, Adaptive, Automatic, Flat, PerLayer
 

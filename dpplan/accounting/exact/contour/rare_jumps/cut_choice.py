@@ -22,9 +22,9 @@ from typing import cast
 import numpy as np
 
 from dpplan.accounting.exact.contour.composed_loss import Moments, far_limit
-from dpplan.accounting.exact.contour.inversion import Accuracy, Aim, Chernoff, Contour
+from dpplan.accounting.exact.contour.inversion import Aim, Chernoff, Contour, ContourTolerance
 from dpplan.accounting.exact.contour.privacy_loss import Steps, log_ratio
-from dpplan.accounting.exact.contour.rare_jumps.estimates import GOAL, Place, Survey, places_of
+from dpplan.accounting.exact.contour.rare_jumps.estimates import GOAL, CutPlacement, SplitMoments, places_of
 from dpplan.accounting.exact.contour.rare_jumps.far_runs import Beyond, Falling
 from dpplan.accounting.exact.contour.rare_jumps.jump_free_runs import Bulk
 from dpplan.accounting.exact.contour.rare_jumps.jump_runs import Rare
@@ -75,14 +75,14 @@ def far(falling: Falling, aim: Aim, level: float, steep: Array | float = 0.0) ->
 
 
 @dataclass(frozen=True)
-class Choice:
+class CutChoice:
     """Places of contours over jumps, from the largest ones down, and of one over what they leave out; None where that
     is negligible. log_error: what accuracy to hope for, relative to delta."""
 
     log_error: float
     cut: Far
-    places: tuple[Place, ...]
-    bulk: Place | None
+    places: tuple[CutPlacement, ...]
+    bulk: CutPlacement | None
 
 
 def contour(steps: Steps, epsilon: float, log_delta: float) -> Contour | None:
@@ -90,14 +90,14 @@ def contour(steps: Steps, epsilon: float, log_delta: float) -> Contour | None:
     if not 0.0 < epsilon < LARGEST_LOSS or np.any(steps.q > 0.5):
         return None
     aim, falling = Aim(epsilon, log_delta), Falling(steps, FAR_TILTS / epsilon)
-    choices: list[Choice] = []
+    choices: list[CutChoice] = []
     tries = TRIES
     for level in LEVELS:
         cut = far(falling, aim, level)
-        survey = Survey(steps, log_delta, level, cut.end[:, None])
+        survey = SplitMoments(steps, log_delta, level, cut.end[:, None])
         place = survey.place(epsilon)
         if place is not None:
-            choices.append(Choice(place.log_error, cut, (place,), None))
+            choices.append(CutChoice(place.log_error, cut, (place,), None))
         if place is None or place.log_error > GOAL:
             choices += _split(survey, epsilon, cut)
         good = _ranked([choice for choice in choices if choice.log_error <= GOAL])[:tries]
@@ -109,12 +109,12 @@ def contour(steps: Steps, epsilon: float, log_delta: float) -> Contour | None:
     return _reached(steps, aim, _ranked(choices)[:tries])
 
 
-def _ranked(choices: list[Choice]) -> list[Choice]:
+def _ranked(choices: list[CutChoice]) -> list[CutChoice]:
     """The best first; of those that are good enough, one contour before two."""
     return sorted(choices, key=lambda choice: (max(choice.log_error, GOAL), len(choice.places)))
 
 
-def _reached(steps: Steps, aim: Aim, choices: list[Choice]) -> Contour | None:
+def _reached(steps: Steps, aim: Aim, choices: list[CutChoice]) -> Contour | None:
     """The first contour that is as accurate as it was asked to be."""
     for choice in choices:
         made = build(steps, aim, choice)
@@ -123,11 +123,11 @@ def _reached(steps: Steps, aim: Aim, choices: list[Choice]) -> Contour | None:
     return None
 
 
-def _split(survey: Survey, epsilon: float, cut: Far) -> list[Choice]:
+def _split(survey: SplitMoments, epsilon: float, cut: Far) -> list[CutChoice]:
     """Choices with two contours: over the jumps above a share of ε, and over what that leaves out; and with the second
     alone."""
     whole = survey.over_bulk(epsilon, 2.0 * FARS[-1])
-    found = [Choice(whole.log_error, cut, (), whole)]
+    found = [CutChoice(whole.log_error, cut, (), whole)]
     if whole.log_error <= GOAL:
         return found
     _, tilts = survey.bulk_bounds(epsilon, np.array(SPLITS))
@@ -140,17 +140,17 @@ def _split(survey: Survey, epsilon: float, cut: Far) -> list[Choice]:
         low, high = (middle + 1, high) if outer.log_error < bulk.log_error else (low, middle)
         error = max(outer.log_error, bulk.log_error)
         if error < HOPELESS:
-            found.append(Choice(error, cut, (outer,), bulk))
+            found.append(CutChoice(error, cut, (outer,), bulk))
             end = places_of(survey.steps, share * epsilon)[:, None]
-            inner = Survey(survey.steps, survey.log_delta, survey.level, end).place(epsilon, share * INNER_SHARES)
+            inner = SplitMoments(survey.steps, survey.log_delta, survey.level, end).place(epsilon, share * INNER_SHARES)
             if inner is not None:
-                found.append(Choice(max(outer.log_error, inner.log_error), cut, (outer, inner), None))
+                found.append(CutChoice(max(outer.log_error, inner.log_error), cut, (outer, inner), None))
         if error <= GOAL:
             break
     return found
 
 
-def build(steps: Steps, aim: Aim, choice: Choice) -> Contour | None:
+def build(steps: Steps, aim: Aim, choice: CutChoice) -> Contour | None:
     """The contour at the first of these places, the next for what it leaves out below; None where one is too long."""
     epsilon, cut, places = aim.epsilon, choice.cut, choice.places
     sigma = steps.sigma[:, 0]
@@ -184,12 +184,12 @@ def build(steps: Steps, aim: Aim, choice: Choice) -> Contour | None:
     return left_out if left_out.reached else None
 
 
-def _at(place: Place, measure: Rare | Bulk, aim: Aim, left_out: Chernoff | Contour | None) -> Contour:
+def _at(place: CutPlacement, measure: Rare | Bulk, aim: Aim, left_out: Chernoff | Contour | None) -> Contour:
     """A contour over one measure, with tilts for its aliases around those chosen."""
     below, above = (side * AROUND for side in place.alias_tilts)
     tilts = np.concatenate((below[below < place.tilt], [place.tilt], above[above > place.tilt]))
     moments = measure.moments(tilts)
-    accuracy = Accuracy(math.log(place.level), math.log(place.level), MOST_FREQUENCIES)
+    accuracy = ContourTolerance(math.log(place.level), math.log(place.level), MOST_FREQUENCIES)
     spread = (0.9 * place.period / 8.0) ** 2  # a contour starts from eight standard deviations
     # It serves a contour as a Measure's Moments do.
     index = int(np.searchsorted(tilts, place.tilt))
@@ -202,7 +202,7 @@ def guess_epsilon(steps: Steps, log_delta: float) -> float:
     By Chernoff for steps that lose less than ε, and by the probability of one that loses more.
     """
     limit = far_limit(steps, log_delta + math.log(GUESS_LEVEL), 0.0)
-    survey = Survey(steps, log_delta, GUESS_LEVEL, limit)
+    survey = SplitMoments(steps, log_delta, GUESS_LEVEL, limit)
     place = far_limit(steps, log_delta, 0.0)
     most = float(np.max(log_ratio((2.0 * place - 1.0) / (2.0 * steps.sigma**2), steps.q)))
     if not 0.0 < most < LARGEST_LOSS:
@@ -234,4 +234,4 @@ def guess_epsilon(steps: Steps, log_delta: float) -> float:
 def guess_log_delta(steps: Steps, epsilon: float, log_floor: float) -> float:
     """log delta at ε, likewise; log_floor: a lower bound on it, to start from."""
     limit = far_limit(steps, log_floor + math.log(GUESS_LEVEL), 0.0)
-    return max(min(Survey(steps, log_floor, GUESS_LEVEL, limit).log_delta_at(epsilon), 0.0), log_floor)
+    return max(min(SplitMoments(steps, log_floor, GUESS_LEVEL, limit).log_delta_at(epsilon), 0.0), log_floor)

@@ -36,7 +36,7 @@ def places_of(steps: Steps, loss: float) -> Array:
 
 
 @dataclass(frozen=True)
-class Place:
+class CutPlacement:
     """One choice of the three. share: of ε; bulk_tilt: where Chernoff is best for the bulk; log_error: what accuracy
     to hope for, relative to delta; alias_tilts: one on either side of the tilt, which allow this period in ε."""
 
@@ -49,7 +49,7 @@ class Place:
     log_error: float
 
 
-class Survey:
+class SplitMoments:
     """Real moments of a plan's losses below and above any threshold, all below an end; level: of errors to aim for."""
 
     def __init__(self, steps: Steps, log_delta: float, level: float, end: Array) -> None:
@@ -108,7 +108,7 @@ class Survey:
         )
         return np.min(bounds, axis=0), tilts[np.argmin(bounds, axis=0)]
 
-    def place(self, epsilon: float, shares: Array = SHARES) -> Place | None:
+    def place(self, epsilon: float, shares: Array = SHARES) -> CutPlacement | None:
         """The best threshold and tilt at this level; None where even the smallest jumps are too common."""
         bounds, tilts = self.bulk_bounds(epsilon, shares)
         good = np.nonzero(bounds <= self.log_delta + math.log(self.level) - 1.0)[0]
@@ -116,12 +116,12 @@ class Survey:
             return None
         return self.over_jumps(epsilon, float(shares[good[0]]), float(tilts[good[0]]))
 
-    def over_jumps(self, epsilon: float, share: float, bulk_tilt: float) -> Place:
+    def over_jumps(self, epsilon: float, share: float, bulk_tilt: float) -> CutPlacement:
         """A place for paths with a jump above a share of ε."""
         loss = share * epsilon
         return self._best_place(lambda tilts: self._log_moments(tilts, loss), epsilon, share, bulk_tilt)
 
-    def over_bulk(self, epsilon: float, share: float) -> Place:
+    def over_bulk(self, epsilon: float, share: float) -> CutPlacement:
         """A place for paths without one."""
 
         def logs(tilts: Array) -> Array:
@@ -132,7 +132,9 @@ class Survey:
 
         return self._best_place(logs, epsilon, share, math.nan)
 
-    def _best_place(self, log_moments: Callable[[Array], Array], epsilon: float, share: float, bulk: float) -> Place:
+    def _best_place(
+        self, log_moments: Callable[[Array], Array], epsilon: float, share: float, bulk: float
+    ) -> CutPlacement:
         """The tilt with the shortest period whose aliases stay below the level, of those that do not cancel too much.
 
         An alias bounded at the tilt s fades like e^(-|s - t|·period); the best s on either side decides.
@@ -153,7 +155,7 @@ class Survey:
         period = np.maximum(left.min(axis=1), right.min(axis=1))
         chosen = int(np.argmin(np.log(period) + np.maximum(errors - max(GOAL, float(errors.min())), 0.0)))
         sides = float(tilts[left[chosen].argmin()]), float(tilts[right[chosen].argmin()])
-        return Place(
+        return CutPlacement(
             level=self.level,
             share=share,
             bulk_tilt=bulk,

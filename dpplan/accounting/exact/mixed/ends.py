@@ -1,0 +1,226 @@
+"""Stage 3, invert: delta and epsilon of one direction of a plan of Gaussians, sampled or not, and steps of other kinds.
+
+None where this is not the way: nothing among the steps whose transform decays, or not fast enough to end the frequency
+integral at a price; sampled Gaussians of both directions; laws that points do not stand for.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dpplan.accounting.exact.contour import placement
+from dpplan.accounting.exact.contour.inversion import Aim, Contour, ContourTolerance
+from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
+from dpplan.accounting.exact.contour.saddle_point import Saddle
+from dpplan.accounting.exact.general_lattice import Composition
+from dpplan.accounting.exact.invert import MISPLACED, REBUILDS, Ends, solve, verified
+from dpplan.accounting.exact.mixed.composed import MixedLandscape, MixedMeasure, Normal, Part, Picture
+from dpplan.accounting.exact.mixed.factors import Factor, FactorPicture, Factors, PointLaw
+from dpplan.accounting.exact.mixed.mirrored import MirroredSteps
+from dpplan.accounting.exact.mixed.points import Uncomposable
+from dpplan.accounting.exact.mixed.replaced import MOST_RATE, ReplacedSteps
+from dpplan.accounting.exact.mixed.replaced_rule import Replacement
+from dpplan.accounting.pairs.gaussian import GaussianLoss
+from dpplan.accounting.pairs.law import Law
+from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
+from dpplan.accounting.pairs.transformed import Reversed, Subsampled
+
+METHOD = "contour of any law"
+ACCURACY = ContourTolerance(aliases=math.log(1e-14), rest=math.log(1e-13), most=65536)
+# The noise multipliers and rates that the Gaussians' quadrature is made for.
+LEAST_NOISE, MOST_NOISE, LEAST_RATE = 0.1, 1e6, 1e-12
+LEAST_SQUARE, MOST_SQUARE = 1e-16, 1e6  # of count/σ² without sampling
+LEAST_LOG = -550.0  # log of the smallest delta that is told from 0
+TO_SPEND = 1e-3  # of delta: what losses at +inf have to leave of it
+# Overflow and 0·inf inside a bound make it infinite or NaN; every result is then tested by an inequality it fails.
+_QUIET: dict[str, Any] = {"over": "ignore", "under": "ignore", "invalid": "ignore", "divide": "ignore"}
+
+
+def epsilon_ends(composition: Composition, delta: float) -> Ends | None:
+    """Certified ends for the least ε >= 0 with delta(ε) <= delta."""
+    mixed, beyond = MixedSteps.of(composition), composition.infinite
+    if mixed is None or delta - beyond.upper < TO_SPEND * delta or composition.steps == 1:
+        return None
+    try:
+        with np.errstate(**_QUIET):
+            ends = mixed.epsilon(delta, math.log(delta - beyond.upper))
+    except Uncomposable:
+        return None
+    if ends is None or not ends.lower <= ends.upper:
+        return None
+    most = max(composition.largest, 0.0)
+    return replace(ends, lower=min(ends.lower, most), upper=min(ends.upper, most), method=METHOD)
+
+
+def delta_ends(composition: Composition, epsilon: float) -> Ends | None:
+    """Certified ends for delta(ε), ε >= 0."""
+    mixed = MixedSteps.of(composition)
+    if mixed is None or epsilon >= composition.largest or composition.steps == 1:
+        return None
+    try:
+        with np.errstate(**_QUIET):
+            ends = mixed.delta(epsilon)
+    except Uncomposable:
+        return None
+    return None if ends is None or not ends.lower <= ends.upper else replace(ends, method=METHOD)
+
+
+def epsilon_below(composition: Composition, epsilon: float, delta: float) -> bool:
+    """Whether ε is provably at most this, by one Chernoff bound or one contour."""
+    mixed = MixedSteps.of(composition)
+    if epsilon >= composition.largest and composition.infinite.upper <= delta:
+        return True
+    if not (0.0 < delta < 1.0 and math.isfinite(epsilon)) or delta - composition.infinite.upper < TO_SPEND * delta:
+        return False
+    if mixed is None or composition.steps == 1:
+        return False
+    try:
+        with np.errstate(**_QUIET):
+            return mixed.below(epsilon, delta, math.log(delta - composition.infinite.upper))
+    except Uncomposable:
+        return False
+
+
+@dataclass(frozen=True)
+class MixedSteps:
+    """Gaussians without sampling (their Σ count/σ²), sampled ones, all of one direction, those that hide one record
+    replaced by another, and the other laws; infinite: ends for the probability of a loss at +inf; total: of all steps.
+    """
+
+    squared_mean: float
+    sampled: Steps | None
+    direction: Direction
+    replaced: tuple[ReplacedSteps | MirroredSteps, ...]
+    factors: tuple[Factor, ...]
+    infinite: tuple[float, float]
+    total: int
+
+    @classmethod
+    def of(cls, composition: Composition) -> "MixedSteps | None":
+        gaussians, rows, replaced = (
+            list[float](),
+            list[tuple[float, float, int]](),
+            list[ReplacedSteps | MirroredSteps](),
+        )
+        directions, factors = set[Direction](), list[Factor]()
+        for law, count in composition.terms:
+            sampled = _sampled_gaussian(law)
+            if isinstance(law, GaussianLoss):
+                gaussians.append(count / law.noise_multiplier**2)
+            elif sampled is not None:
+                rows.append((*sampled[:2], count))
+                directions.add(sampled[2])
+            elif isinstance(law, ReplacedGaussianLoss):
+                replaced.append(ReplacedSteps(Replacement(law.noise_multiplier, law.sample_rate), float(count)))
+            elif isinstance(law, Mirrored) and (inner := _sampled_gaussian(law.law)) and inner[2] is Direction.REMOVE:
+                replaced.append(MirroredSteps(Replacement(*inner[:2]), float(count)))
+            else:
+                factor = Factor.of(law, count)
+                if factor is None:
+                    return None
+                factors.append(factor)
+        steps = Steps.of(rows) if rows else None
+        if len(directions) > 1 or not (gaussians or rows or replaced) or not _in_reach(gaussians, steps, replaced):
+            return None
+        direction = directions.pop() if directions else Direction.REMOVE
+        beyond = composition.infinite
+        return cls(
+            math.fsum(gaussians),
+            steps,
+            direction,
+            tuple(replaced),
+            tuple(factors),
+            (beyond.lower, beyond.upper),
+            composition.steps,
+        )
+
+    def landscape(self, log_delta: float) -> MixedLandscape:
+        pictures: list[Picture] = [Normal(self.squared_mean)] if self.squared_mean > 0.0 else []
+        if self.sampled is not None:
+            pictures.append(placement.landscape(self.sampled, self.direction, log_delta))
+        laws: tuple[PointLaw, ...] = (*(each.seen_at(log_delta) for each in self.replaced), *self.factors)
+        if laws:
+            pictures.append(FactorPicture(laws))
+        return MixedLandscape(pictures, float(self.total))
+
+    def contour(self, saddle: Saddle, epsilon: float, log_delta: float) -> Contour:
+        tilts = placement.alias_tilts(saddle, 1)
+        parts: list[Part] = [Normal(self.squared_mean)] if self.squared_mean > 0.0 else []
+        if self.sampled is not None:
+            parts.append(placement.plain_measure(self.sampled, self.direction, saddle, float(tilts[-1]), log_delta))
+        tilt, largest = saddle.tilt, float(tilts[-1])
+        kept = (each.seen_at(log_delta).cut_for(tilt, largest) for each in self.replaced)
+        laws: tuple[PointLaw, ...] = (*kept, *self.factors)
+        if laws:
+            parts.append(Factors(laws))
+        moments = MixedMeasure(tuple(parts), self.infinite).moments(tilts)
+        return Contour(moments, 0, saddle.spread, Aim(epsilon, log_delta), ACCURACY)
+
+    def epsilon(self, delta: float, log_goal: float) -> Ends | None:
+        """log_goal: log of what is left of delta by losses at +inf."""
+        landscape = self.landscape(log_goal)
+        saddle = landscape.for_log_delta(log_goal)
+        if saddle.epsilon <= 0.0:
+            saddle = landscape.for_epsilon(0.0)
+            at_zero = self.contour(saddle, 0.0, min(saddle.log_delta, 0.0))
+            if at_zero.reached and at_zero.at(0.0).upper <= delta:
+                return Ends(0.0, 0.0, METHOD, at_zero.at(0.0).terms, at_zero)
+        contour = self.contour(saddle, max(saddle.epsilon, 0.0), log_goal)
+        for _ in range(REBUILDS):
+            if not contour.reached:
+                return None
+            epsilon, value = solve(contour, delta)
+            if abs(epsilon - contour.epsilon) * contour.tilt < MISPLACED:
+                break
+            contour = self.contour(landscape.for_epsilon(epsilon), epsilon, log_goal)
+        return verified(contour, delta, epsilon, value)
+
+    def below(self, epsilon: float, delta: float, log_goal: float) -> bool:
+        """Whether delta(ε) is provably at most `delta`."""
+        saddle = self.landscape(log_goal).for_epsilon(epsilon)
+        contour = self.contour(saddle, epsilon, log_goal)
+        if math.exp(min(contour.log_chernoff(epsilon), 0.0)) <= delta:
+            return True
+        return contour.reached and contour.at(epsilon).upper <= delta
+
+    def delta(self, epsilon: float) -> Ends | None:
+        log_delta = -30.0
+        for _ in range(REBUILDS):  # what is cut away depends on delta, and delta's estimate on what is
+            saddle = self.landscape(log_delta).for_epsilon(epsilon)
+            found = max(min(saddle.log_delta, 0.0), LEAST_LOG)
+            settled, log_delta = abs(found - log_delta) < 3.0, found
+            if settled:
+                break
+        contour = self.contour(saddle, epsilon, log_delta)
+        if not contour.reached:
+            return None
+        value = contour.at(epsilon)
+        ceiling = min(math.exp(min(contour.log_chernoff(epsilon), 0.0)), 1.0)
+        upper = min(value.upper, ceiling) if value.upper >= value.lower else ceiling  # NaN takes the ceiling
+        return Ends(max(value.lower, self.infinite[0]), upper, METHOD, value.terms, contour)
+
+
+def _in_reach(gaussians: list[float], sampled: Steps | None, replaced: list[ReplacedSteps | MirroredSteps]) -> bool:
+    """Whether the engine is made for such noise and such rates."""
+    if not all(LEAST_SQUARE <= square <= MOST_SQUARE for square in gaussians):
+        return False
+    if not all(
+        LEAST_NOISE <= each.step.sigma <= MOST_NOISE and LEAST_RATE <= each.step.q <= MOST_RATE for each in replaced
+    ):
+        return False
+    if sampled is None:
+        return True
+    small, large, least = (float(v) for v in (sampled.sigma.min(), sampled.sigma.max(), sampled.q.min()))
+    return small >= LEAST_NOISE and large <= MOST_NOISE and least >= LEAST_RATE
+
+
+def _sampled_gaussian(law: Law) -> tuple[float, float, Direction] | None:
+    """Noise multiplier, sample rate and direction of a sampled Gaussian."""
+    match law:
+        case Subsampled(law=GaussianLoss() as inner):
+            return inner.noise_multiplier, law.sample_rate, Direction.REMOVE
+        case Reversed(law=Subsampled(law=GaussianLoss() as inner) as sampled):
+            return inner.noise_multiplier, sampled.sample_rate, Direction.ADD
+    return None

@@ -1,0 +1,194 @@
+"""Mixtures of normal laws on a line whose loss is no formula that can be solved for x: it is inverted by search.
+
+What a search leaves is not lost: the loss is evaluated anew at the place that was found, and how far it is from the one
+that was asked for is part of `moved`.
+"""
+
+import abc
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dpplan.accounting.numerics.binomial import log_binomial_pmf
+from dpplan.accounting.pairs.gaussian import FARTHEST, nearest, normal_masses
+from dpplan.accounting.pairs.law import EPS, Array, Law, Masses
+
+TABLE, ROUNDS = 2048, 9
+LEAST_WEIGHT = 1e-305
+
+
+class MixtureLoss(Law):
+    """P = Σ p_j N(m_j, σ²) against Q = Σ q_j N(m_j, σ²). The loss falls up to one place, if any, and rises from there:
+    subclasses say where (`turn`), and why."""
+
+    noise_multiplier: float
+
+    @property
+    @abc.abstractmethod
+    def components(self) -> tuple[Array, Array, Array]:
+        """m_j, p_j and q_j."""
+
+    @property
+    @abc.abstractmethod
+    def turn(self) -> float:
+        """Where the loss stops falling; -inf where it never falls."""
+
+    @property
+    @abc.abstractmethod
+    def weight_off(self) -> float:
+        """How far a weight may be off, relative."""
+
+    def masses(self, edges: Array) -> Masses:
+        places, moved = self._places(edges, rising=True)
+        p, q, off = self._between(places)
+        if self.turn > -math.inf:
+            falling, moved_too = self._places(edges[::-1], rising=False)
+            more_p, more_q, more_off = (each[::-1] for each in self._between(falling))
+            p, q, off = p + more_p, q + more_q, np.maximum(off, more_off) + EPS
+            moved = np.maximum(moved, moved_too[::-1])
+        return Masses(p, q, off, moved)
+
+    def _between(self, x: Array) -> tuple[Array, Array, Array]:
+        """Both masses between places, and how far they may be off, relative."""
+        p, q, off_p, off_q = (np.zeros(len(x) - 1) for _ in range(4))
+        sigma = self.noise_multiplier
+        for mean, p_weight, q_weight in zip(*self.components, strict=True):
+            mass, far = normal_masses(x, float(mean), sigma), nearest(x - mean) / sigma
+            off = mass * (EPS * (48.0 + 24.0 * far * far) + self.weight_off)
+            p, q = p + p_weight * mass, q + q_weight * mass
+            off_p, off_q = off_p + p_weight * off, off_q + q_weight * off
+        with np.errstate(divide="ignore", invalid="ignore"):
+            relative = np.nanmax([off_p / p, off_q / q, np.zeros(len(p))], axis=0)
+        return p, q, relative + 4.0 * EPS * len(self.components[0])
+
+    def loss(self, x: Array) -> tuple[Array, Array, Array]:
+        """The loss at places, its slope, and how far it may be off."""
+        variance, (means, p, q) = self.noise_multiplier**2, self.components
+        exponents = (x[:, None] * means - 0.5 * means * means) / variance
+        sums, slopes, off = [], [], np.zeros(len(x))
+        for weights in (p, q):
+            with np.errstate(divide="ignore"):
+                terms = exponents + np.log(weights)
+            top = terms.max(axis=1)
+            scaled = np.exp(terms - top[:, None])
+            total = scaled.sum(axis=1)
+            sums.append(np.log(total) + top)
+            share = scaled / total[:, None]
+            slopes.append((share * means).sum(axis=1) / variance)
+            felt = (share * (np.abs(exponents) + np.abs(np.where(np.isfinite(terms), terms, 0.0)))).sum(axis=1)
+            off += EPS * (8.0 * felt + 4.0 * np.abs(top) + len(means) + 8.0) + self.weight_off
+        return sums[0] - sums[1], slopes[0] - slopes[1], off
+
+    def _places(self, edges: Array, rising: bool) -> tuple[Array, Array]:
+        """x of each loss where the loss rises (or falls), in rising order of x, and how far the loss may be off.
+
+        edges: in the order of rising x, so rising losses where the loss rises.
+        """
+        sigma, means = self.noise_multiplier, self.components[0]
+        low, high = float(means.min()) - FARTHEST * sigma, float(means.max()) + FARTHEST * sigma
+        ends = (max(self.turn, low), high) if rising else (low, self.turn)
+        table = np.linspace(*ends, TABLE)
+        sign = 1.0 if rising else -1.0
+        known, goal = sign * self.loss(table)[0], sign * edges
+        known = np.maximum.accumulate(known)
+        at = np.clip(np.searchsorted(known, goal), 1, TABLE - 1)
+        below, above = table[at - 1], table[at]
+        x = 0.5 * (below + above)
+        inside = (goal > known[0]) & (goal < known[-1])
+        for _ in range(ROUNDS):
+            value, slope, _ = self.loss(x)
+            gap = sign * value - goal
+            above, below = np.where(gap > 0.0, x, above), np.where(gap > 0.0, below, x)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                step = x - gap / (sign * slope)
+            x = np.where((step >= below) & (step <= above), step, 0.5 * (below + above))
+        value, _, off = self.loss(x)
+        moved = np.where(inside, np.abs(value - np.where(inside, edges, 0.0)) + off, 0.0)
+        # Left of all losses there is nothing on this side; at the ends of the table, nothing of either mass.
+        first = ends[0] if rising and self.turn > -math.inf else -math.inf
+        last = math.inf if rising else ends[1]
+        x = np.where(goal <= known[0], first, np.where(goal >= known[-1], last, x))
+        return np.maximum.accumulate(x), moved + np.where(np.isfinite(edges), 4.0 * EPS * np.abs(edges), 0.0)
+
+
+@dataclass(frozen=True)
+class TwiceAgainstOnce(MixtureLoss):
+    """P = (1 - q)·N(0, σ²) + q·N(2, σ²) against Q = (1 - q)·N(0, σ²) + q·N(1, σ²), q < 1.
+
+    The slope of the loss has the sign of (1 - q)·(2·e^((2x - 3)/2σ²) - 1) + q·e^((2x - 2)/σ²), which rises with x: so
+    the loss falls up to its root and rises from there.
+    """
+
+    noise_multiplier: float
+    sample_rate: float
+
+    @property
+    def components(self) -> tuple[Array, Array, Array]:
+        q = self.sample_rate
+        return np.array([0.0, 1.0, 2.0]), np.array([1.0 - q, 0.0, q]), np.array([1.0 - q, q, 0.0])
+
+    @property
+    def weight_off(self) -> float:
+        return EPS
+
+    @functools.cached_property
+    def turn(self) -> float:
+        variance, q = self.noise_multiplier**2, self.sample_rate
+
+        def slope(x: float) -> float:
+            return (1.0 - q) * (2.0 * math.exp((2.0 * x - 3.0) / (2.0 * variance)) - 1.0) + q * math.exp(
+                min((2.0 * x - 2.0) / variance, 700.0)
+            )
+
+        low, high = 1.5 - variance * (math.log(2.0) + 800.0), 1.5
+        for _ in range(200):
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if slope(middle) < 0.0 else (low, middle)
+        return 0.5 * (low + high)
+
+    @functools.cached_property
+    def lowest(self) -> float:
+        value, _, off = self.loss(np.array([self.turn]))
+        return float(value[0]) - 2.0 * float(off[0])
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return self.lowest, math.inf
+
+
+@dataclass(frozen=True)
+class GroupLoss(MixtureLoss):
+    """P = Σ_j Bin(members, q)(j)·N(j, σ²) against Q = N(0, σ²): each of `members` examples joins by a coin of its own.
+
+    The likelihood ratio Σ_j b_j·e^((2jx - j²)/2σ²) rises with x.
+    """
+
+    noise_multiplier: float
+    sample_rate: float
+    members: int
+
+    @functools.cached_property
+    def components(self) -> tuple[Array, Array, Array]:
+        counts, q = np.arange(self.members + 1.0), self.sample_rate
+        if q == 1.0:
+            weights = np.where(counts == self.members, 1.0, 0.0)
+        else:
+            weights = np.exp(log_binomial_pmf(counts, self.members, q, 1.0 - q))
+        return counts, np.where(weights >= LEAST_WEIGHT, weights, 0.0), np.where(counts == 0.0, 1.0, 0.0)
+
+    @property
+    def weight_off(self) -> float:
+        """What the logarithm of a binomial's mass is known to, and what the weights left out may be."""
+        return 2e-13 + 4e-16 * (1.0 + 800.0 + 2.0 * self.members)
+
+    @property
+    def turn(self) -> float:
+        return -math.inf
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """As x falls the ratio falls to Bin(0), which it never reaches."""
+        q = self.sample_rate
+        return (-math.inf if q == 1.0 else self.members * math.log1p(-q) * (1.0 + 4.0 * EPS)), math.inf

@@ -1,0 +1,89 @@
+"""dpplan recipes: the recipes that come with it, listed and copied."""
+
+from pathlib import Path
+
+import click
+
+from dpplan.commands.shared import completion, output
+from dpplan.commands.shared.parameter_types import FileName
+from dpplan.errors import UsageError, file_error
+
+HELP = """The recipes that come with dpplan: without arguments, what there is.
+
+`copy` writes recipes by name, or all of them, as recipes/NAME.yaml or where --to says: a folder, or for a single recipe
+a file ending in .yaml. A file that is there and differs is left alone.
+
+\b
+  dpplan recipes
+  dpplan recipes copy digits
+  dpplan recipes copy digits digits-cnn --to my-runs
+  dpplan recipes copy digits --to mine.yaml
+  dpplan recipes copy all
+
+Exit status: 0 done; 2 there is no such recipe, or another file is in its place; 5 it could not be written.
+"""
+COPY, ALL = "copy", "all"
+ENDINGS = {".yaml", ".yml"}
+
+
+@click.command("recipes", help=HELP)
+@click.argument("words", metavar="[copy NAME...]", nargs=-1, shell_complete=completion.recipes)
+@click.option("--to", type=FileName(path_type=Path), help="Where to write: a folder, or a file ending in .yaml.")
+@output.json_option
+def command(words: tuple[str, ...], to: Path | None, as_json: bool) -> None:
+    from dpplan.recipe import bundled
+    from dpplan.render import recipes as render
+
+    if not words:
+        if to is not None:
+            raise UsageError("--to is where a recipe is written: dpplan recipes copy NAME --to PATH.")
+        if as_json:
+            output.as_json(render.document())
+        else:
+            output.say(render.listed())
+        return
+    first, *names = words
+    if first != COPY or not names:
+        raise UsageError(f"dpplan recipes {' '.join(words)}: write dpplan recipes copy NAME, or no word to list them.")
+    wanted = bundled.names() if names == [ALL] else tuple(dict.fromkeys(name.removesuffix(".yaml") for name in names))
+    texts = {file: bundled.text(name) for file, name in zip(_files(wanted, to), wanted, strict=True)}
+    written = _write(texts)
+    if as_json:
+        output.as_json({"schema": "dpplan.recipes/1", "copied": [{"file": str(f), "written": w} for f, w in written]})
+    else:
+        output.say(render.copied(written))
+
+
+def _files(names: tuple[str, ...], to: Path | None) -> list[Path]:
+    """Where each is to lie."""
+    if to is None or to.suffix not in ENDINGS or to.is_dir():
+        return [(to or Path("recipes")) / f"{name}.yaml" for name in names]
+    if len(names) > 1:
+        raise UsageError(f"--to {to} is one file, and {len(names)} recipes are to be written. Name a folder.")
+    return [to]
+
+
+def _write(texts: dict[Path, str]) -> list[tuple[Path, bool]]:
+    """Writes those that are not there yet; raises UsageError, before any is written, for files that differ."""
+    from dpplan.durable_files import write_whole
+
+    there: dict[Path, bool] = {}
+    differing: list[str] = []
+    for file, text in texts.items():
+        try:
+            there[file] = file.exists()
+            if there[file] and file.read_text(encoding="utf-8", errors="replace") != text:
+                differing.append(f"{file}: is there and differs; it was left alone. Give another place with --to.")
+        except OSError as error:
+            raise file_error(f"{file}: cannot be read", error) from None
+    if differing:
+        raise UsageError(differing)
+    for file, text in texts.items():
+        if not there[file]:
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise file_error(f"{file.parent}: cannot be made", error) from None
+            content = text.encode()
+            write_whole(file, lambda stream, content=content: stream.write(content))  # type: ignore[misc]
+    return [(file, not present) for file, present in there.items()]

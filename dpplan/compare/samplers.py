@@ -1,0 +1,113 @@
+"""One run under every sampling scheme and every neighbour relation: what may be claimed, and the noise it takes."""
+
+import math
+from dataclasses import dataclass
+
+from dpplan import accounting
+from dpplan.accounting.bound import Bound
+from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency
+from dpplan.checks import Problems
+from dpplan.errors import NotCertified, PlanError
+from dpplan.mechanism import Gaussian
+from dpplan.plan import Plan, Settings
+from dpplan.sampling import CHOICES, Poisson, Shuffle
+from dpplan.solve import candidate_values
+from dpplan.solve.search import Evaluator, search
+
+DIGITS = 4  # of the noise that would be needed
+
+
+@dataclass(frozen=True, slots=True)
+class SamplerRow:
+    """One scheme under one relation. bound: what the run costs, None where that is refused, and `refusal` says why.
+
+    noise_needed: the noise multiplier at which, from above, it costs what the usual figure says.
+    """
+
+    sampling: str
+    adjacency: Adjacency
+    plan: Plan | None
+    bound: Bound | None
+    refusal: str = ""
+    noise_needed: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SamplerComparison:
+    """usual: the figure for Poisson sampling under add/remove, which is what most software prints. rows: every scheme
+    under every relation. left_out: schemes that need an option that was not given, with what they need."""
+
+    settings: Settings
+    delta: float
+    usual: Bound
+    rows: tuple[SamplerRow, ...]
+    left_out: tuple[str, ...]
+
+    def ratio(self, row: SamplerRow) -> float | None:
+        """What may be claimed, from above, over the usual figure."""
+        if row.bound is None or row.bound.upper is None or not self.usual.value:
+            return None
+        return row.bound.upper / self.usual.value
+
+
+def samplers(settings: Settings, delta: float, noise: bool = True) -> SamplerComparison:
+    """settings: σ, n, batch and length; of scheme_options each scheme takes its own. noise: whether to solve for it.
+
+    Raises PlanError where the run is not complete.
+    """
+    with Problems() as problems:
+        for name, option in (("examples", "n"), ("batch_size", "batch")):
+            missing = getattr(settings, name) is None
+            problems.require(
+                not missing, f"{option} is missing: every scheme is asked for the same batches. Give --{option}."
+            )
+    alone = settings.with_(sampling=Poisson.kind, adjacency=ADD_REMOVE, scheme_options=())
+    usual = accounting.epsilon(alone.plan(), delta)
+    rows, left_out = list[SamplerRow](), list[str]()
+    for name, choice in CHOICES.items():
+        own = {option.name for option in choice.options}
+        options = tuple((key, value) for key, value in settings.scheme_options if key in own)
+        drawn = settings.with_(sampling=name, scheme_options=options)
+        drawn = drawn.with_(batch_size=settings.examples) if choice.only_rate == 1 else drawn
+        try:
+            drawn.plan()
+        except PlanError as error:
+            left_out.append(f"{name}: {' '.join(error.problems)}")
+            continue
+        rows += (_row(drawn.with_(adjacency=each), usual, delta, noise) for each in ADJACENCIES.values())
+    return SamplerComparison(alone, delta, usual, tuple(rows), tuple(left_out))
+
+
+def _row(settings: Settings, usual: Bound, delta: float, noise: bool) -> SamplerRow:
+    plan = settings.plan()
+    try:
+        bound = accounting.epsilon(plan, delta)
+    except NotCertified as refusal:
+        return SamplerRow(settings.sampling, settings.adjacency, plan, None, _reason(str(refusal)))
+    needed = settings.noise_multiplier
+    if noise and bound.upper is not None and usual.upper is not None and bound.upper > usual.upper:
+        needed = _noise(settings, usual.upper, delta)
+    return SamplerRow(settings.sampling, settings.adjacency, plan, bound, noise_needed=needed if noise else None)
+
+
+def _reason(refusal: str) -> str:
+    """Without who refused."""
+    return refusal.rpartition("not under ")[2].partition(": ")[2] or refusal
+
+
+def _noise(settings: Settings, target: float, delta: float) -> float | None:
+    """The least noise multiplier of DIGITS digits at which the plan spends no more than `target`, from above."""
+    candidates = candidate_values.noise(settings.with_(noise_multiplier=None), DIGITS)
+    evaluator = Evaluator(candidates, lambda at: accounting.epsilon(_as_dear(candidates.plan(at)), delta), target)
+    begin = -candidate_values.decimal_above(2.0 * float(settings.noise_multiplier or 1.0), DIGITS)
+    found = search(evaluator.gap, candidates, begin, candidates.slope)
+    return float(candidates.value(found.low)) if found.low >= candidates.first else None
+
+
+def _as_dear(plan: Plan) -> Plan:
+    """A plan with the same upper end. That of shuffled batches is that of full batches, one for each epoch."""
+    phase = plan.only_phase
+    if not isinstance(phase.sampling, Shuffle):
+        return plan
+    sigma = Gaussian.of(phase.mechanism).noise_multiplier / (2.0 if plan.adjacency == REPLACE_ONE else 1.0)
+    return Plan.from_rate(sigma, 1.0, math.ceil(phase.steps / phase.sampling.steps_per_epoch))

@@ -1,0 +1,119 @@
+"""The pages of `dpplan help` that are prose: what belongs to no single command, in words and commands that run.
+
+A page is paragraphs between empty lines. What begins with two spaces stays as it is: commands, which a test runs, and
+small tables. What begins with "- " is an item of a list.
+"""
+
+import dataclasses
+import inspect
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING
+from types import MappingProxyType
+
+from dpplan.accounting.bound import PROMISES
+from dpplan.quantities import QUANTITIES
+from dpplan.render.help_texts import (
+    COMPLETION,
+    GUARANTEES,
+    JSON,
+    LIMITS,
+    PYTHON,
+    RECIPES,
+    REPRODUCING,
+    TRAINING,
+    UNITS,
+)
+from dpplan.render.table import WIDTH
+
+# Name -> what it is about, and the text. The order is that of the list.
+PAGES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "limits": ("what ε promises, and what it does not", LIMITS),
+        "guarantees": ("certified, upper, lower, estimate: what each promises", GUARANTEES),
+        "units": ("σ, q, steps, n, δ, ε: what they count and how to type them", UNITS),
+        "recipes": ("what may stand in a recipe: every key", RECIPES),
+        "training": ("run folders, resuming, several processes", TRAINING),
+        "json": ("what --json prints: schema names, and figures", JSON),
+        "python": ("the same from Python and in notebooks", PYTHON),
+        "reproducing": ("how figures are checked, and how to check them", REPRODUCING),
+        "completion": ("completion for bash, zsh and fish", COMPLETION),
+    }
+)
+
+
+def text(name: str) -> str:
+    """The page, with what is filled in from the code."""
+    page = PAGES[name][1]
+    for mark, fill in (("{quantities}", _quantities), ("{guarantees}", _guarantees), ("{blocks}", _blocks)):
+        if mark in page:
+            page = page.replace(mark, "\n".join(fill()).strip("\n"))
+    return page
+
+
+def lines(name: str) -> Iterator[str]:
+    """The page, wrapped to the width of a screen."""
+    for number, block in enumerate(text(name).strip("\n").split("\n\n")):
+        if number:
+            yield ""
+        if block.startswith("  "):
+            yield from block.splitlines()
+        else:
+            yield from _wrapped(" ".join(block.split()), following="  " if block.startswith("- ") else "")
+
+
+def _wrapped(paragraph: str, following: str = "") -> list[str]:
+    return textwrap.wrap(paragraph, WIDTH, subsequent_indent=following, break_long_words=False, break_on_hyphens=False)
+
+
+def _quantities() -> Iterator[str]:
+    """Each quantity: symbol, option, name, and what it counts."""
+    for each in QUANTITIES.values():
+        yield f"  {each.symbol} {each.option:<8} {each.words:<16} {each.meaning}"
+
+
+def _guarantees() -> Iterator[str]:
+    for guarantee, promise in PROMISES.items():
+        yield f"  {guarantee.name:<10} {promise}"
+
+
+def _blocks() -> Iterator[str]:
+    """Each block of a recipe: its keys with their defaults, and its docstring."""
+    from dpplan.recipe.reading import BLOCKS
+
+    for title, block in BLOCKS.items():
+        keys = [f"{each.name}={_default(each)}" for each in dataclasses.fields(block)]  # type: ignore[arg-type]
+        yield from textwrap.wrap(f"{title}: {' '.join(keys)}", WIDTH - 2, initial_indent="  ", subsequent_indent="    ")
+        yield ""
+        documented = inspect.getdoc(block) or ""
+        yield "\n".join(f"    {line}".rstrip() for line in _refilled(documented))
+        yield ""
+
+
+def _refilled(docstring: str) -> Iterator[str]:
+    """The paragraphs of a docstring, narrower. A line that begins a key begins a line."""
+    for number, paragraph in enumerate(docstring.split("\n\n")):
+        if number:
+            yield ""
+        entries: list[str] = []
+        for line in paragraph.splitlines():
+            if entries and (line.startswith(" ") or not _begins_key(line)):
+                entries[-1] += f" {line.strip()}"
+            else:
+                entries.append(line.strip())
+        for entry in entries:
+            hanging = "  " if _begins_key(entry) else ""
+            yield from textwrap.wrap(entry, WIDTH - 4, subsequent_indent=hanging, break_on_hyphens=False)
+
+
+def _begins_key(line: str) -> bool:
+    head, colon, _ = line.partition(":")
+    return bool(colon) and head.replace("_", "").replace(", ", "").isalnum() and head.islower()
+
+
+def _default(entry: "dataclasses.Field[object]") -> str:
+    if entry.default is MISSING or entry.default is None:
+        return "-"
+    if isinstance(entry.default, bool):
+        return "on" if entry.default else "off"
+    return str(entry.default)

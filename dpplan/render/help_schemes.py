@@ -1,0 +1,137 @@
+"""The topics of `dpplan help` on who draws, who are neighbours and who is protected: from the code, not beside it."""
+
+import functools
+from collections.abc import Iterator
+
+from dpplan.accounting import pairs
+from dpplan.adjacency import ADJACENCIES, Adjacency
+from dpplan.errors import NotApplicable
+from dpplan.plan import Settings
+from dpplan.render.table import Column, Table, TableCell, plain, wrapped
+from dpplan.render.to_json import Object
+from dpplan.sampling import CHOICES, LOADERS, Choice
+
+# A small run of each scheme, to ask what is known of it.
+_RUN = Settings(noise_multiplier=1.0, examples=8, batch_size=2, steps=4)
+# Values for options that have to be given; a scheme of which nothing is proven with these is not known at all.
+_GIVEN = {"cap": 4, "groups": 2, "times": 2}
+# What is published of a run and says how many examples there are.
+LEAKS = (
+    ("the divisor", "a mean over the batch that was drawn, or over n, says the count. Divide by q·n of a public n."),
+    ("the length of an epoch", "steps per epoch are n / batch. Fix the steps, or take n for public."),
+    ("a printed n", "logs, model cards, file sizes and progress bars that count examples."),
+    ("the rate", "q = batch / n with a round batch gives n away. Fix q, and let the batch be what it is."),
+    (
+        "the size of a batch",
+        "batches of a fixed size are drawn from n, and cut batches are cut more often the larger n.",
+    ),
+    ("validation", "a held-out share of the data is a share of n."),
+)
+
+
+def _said(choice: Choice) -> Settings:
+    options = tuple((each.name, _GIVEN.get(each.name, 2)) for each in choice.options if each.default is None)
+    drawn = _RUN.with_(sampling=choice.name, scheme_options=options)
+    return drawn.with_(batch_size=8) if choice.only_rate == 1 else drawn
+
+
+@functools.cache
+def known(name: str, adjacency: Adjacency) -> str:
+    """What is proven of the scheme under this relation: exact, an interval, at most, or nothing."""
+    plan = _said(CHOICES[name]).with_(adjacency=adjacency).plan()
+    try:
+        found = [pair for phase in plan.phases for pair, _ in pairs.terms(phase, adjacency, "example")]
+    except NotApplicable:
+        return "refused"
+    return "exact" if all(pair.exact for pair in found) else "interval"
+
+
+def sampling() -> Iterator[str]:
+    """The schemes, what is proven of each, and which loader draws by which."""
+    yield from wrapped("How a batch is drawn decides what a step costs. A figure is for one scheme, and says which.")
+    yield ""
+    for name, choice in CHOICES.items():
+        yield from wrapped(f"--sampling {name}: {choice.words}.", indent=2)
+        for option in choice.options:
+            default = "" if option.default is None else f" ({' or '.join(option.choices)}; else {option.default})"
+            yield from wrapped(f"--{option.name}: {option.help}{default}.", indent=6)
+    yield ""
+    columns = (Column("what is proven"), *(Column(str(each)) for each in ADJACENCIES.values()))
+    rows = ((name, *(known(name, each) for each in ADJACENCIES.values())) for name in CHOICES)
+    yield from plain(Table(columns, tuple(tuple(TableCell(cell) for cell in row) for row in rows)))
+    yield ""
+    yield from wrapped(
+        "exact: the worst neighbours cost just that. interval: they cost at least one figure, and at most another. "
+        "cyclic-poisson is exact under add/remove with --assignment own. See dpplan help adjacency for refusals."
+    )
+    yield ""
+    loaders = ((each.name, each.scheme or "none", each.words) for each in LOADERS.values())
+    for name, scheme, words in loaders:
+        yield from wrapped(f"{name} -> {scheme}: {words}.", indent=2)
+    yield ""
+    yield "What the same run costs under each: dpplan compare samplers --help."
+
+
+def sampling_content() -> Object:
+    return {
+        "schemes": {
+            name: {
+                "words": choice.words,
+                "options": {option.name: option.help for option in choice.options},
+                "proven": {each.name: known(name, each) for each in ADJACENCIES.values()},
+            }
+            for name, choice in CHOICES.items()
+        },
+        "loaders": {each.name: {"scheme": each.scheme, "words": each.words} for each in LOADERS.values()},
+    }
+
+
+def adjacency() -> Iterator[str]:
+    """The relations, and what gives n away under the one that hides it."""
+    yield from wrapped(
+        "Which data sets cannot be told apart. Figures under different relations promise different things."
+    )
+    yield ""
+    for each in ADJACENCIES.values():
+        size = "n may be published" if each.public_size else "n itself is protected"
+        yield from wrapped(f"--adjacency {each.name.replace('_', '-')}: {each.words} record; {size}.", indent=2)
+    yield ""
+    yield from wrapped("Under add-remove these say how many examples there are, and are not covered by ε:")
+    for name, why in LEAKS:
+        yield from wrapped(f"{name}: {why}", indent=2)
+    yield ""
+    yield from wrapped(
+        "Where one of them cannot be kept back, claim --adjacency zero-out or replace-one, which take n for public. "
+        "Figures are for everything that is released: all iterates, and so the final model too."
+    )
+
+
+def adjacency_content() -> Object:
+    return {
+        "adjacencies": {
+            each.name: {"words": each.words, "public_size": each.public_size} for each in ADJACENCIES.values()
+        },
+        "leaks": dict(LEAKS),
+    }
+
+
+USERS = (
+    "A figure for one example says little of a person who gave many. Say who is protected:",
+    "--unit example (when nothing is said): one example.",
+    "--unit user: users are drawn and clipped whole; q is the rate of users, n and batch count users.",
+    "--unit user --max-per-user K: examples are drawn one by one at rate q, no user has more than K, and each is "
+    "clipped by itself. Exact under Poisson sampling with add-remove or zero-out; no pair is known "
+    "where a user is replaced.",
+    "The bound K is chosen without looking at the data, and which examples are kept without looking at their labels. "
+    "How many each user has is private too.",
+    "dpplan compare units sets these beside group privacy; dpplan solve --solve max-per-user finds K for a target.",
+)
+
+
+def users() -> Iterator[str]:
+    for text in USERS:
+        yield from wrapped(text, indent=2 if text.startswith("--") else 0)
+
+
+def users_content() -> Object:
+    return {"text": list(USERS)}

@@ -1,0 +1,232 @@
+"""The text of the pages of `dpplan help`; help_pages says how they are laid out, and fills in what code knows."""
+
+LIMITS = """\
+Take two data sets that differ by one training example, and any set of outcomes. The chances that the trained
+parameters fall into it differ by a factor of at most e^ε, but for a probability of at most δ. This holds against
+whoever sees the parameters, all of the intermediate ones too, whatever else they know. What it does not say:
+
+- One example is protected, not one person. With k examples, the protection is (k·ε, k·e^((k-1)·ε)·δ).
+
+- Adjacency is adding or removing one example, unless --adjacency says otherwise. Figures under different
+adjacencies are not to be compared: see dpplan help adjacency.
+
+- Sampling must be what the loader does. One that shuffles and cuts equal batches is not covered by a figure for
+Poisson sampling, and its true ε can be much larger: see dpplan help sampling.
+
+- δ allows for failure. With a probability of δ, a run that satisfies (ε, δ) may give an example away altogether. At
+δ ≥ 1/n, publishing one record at random would satisfy it.
+
+- One run is counted. Trying settings on the same data, choosing among runs, stopping when it looks good, and
+preprocessing computed from the data (a mean, a vocabulary) cost privacy too, and are not in the figure.
+
+- n is taken for public, and so are the settings and the shape of the model.
+
+- Held-out examples are not protected. They are never drawn, so the parameters do not depend on them; an accuracy
+measured on them does. No ε covers the losses and accuracies of a private run.
+
+- Floating point is taken for real numbers, and the generator for an ideal one. Attacks on the last bits of noise
+are outside the claim.
+
+- Seeded runs protect nobody. Who knows the seed can subtract the noise. --seed is for tests, and marks the run.
+
+- ε is a worst-case bound, not a measured risk. Most attacks reach less. Nor does a small ε keep a model from
+learning, and telling, what is true of the population.
+
+What a figure takes for granted, item by item, is in dpplan help certificate; what is wrong with a plan at hand is
+told by
+
+  dpplan check --sigma 1.1 --n 60000 --batch 256 --epochs 60 --delta 1e-6
+"""
+
+UNITS = """\
+The figures of a plan, as they are called in code, formulas and options:
+
+{quantities}
+
+σ is the standard deviation of the noise on the summed clipped gradients, divided by the clip norm. It is not that
+of the noise on the mean gradient, so the batch plays no part in it, and the clip norm does not change ε. ε counts
+nats: an ε of 1 is a factor of e = 2.718. The privacy unit is one example.
+
+Numbers may be typed as 60000, 6e4 or 60_000, and q as a fraction, 1/79, which stays exact where epochs become
+steps. Steps are rounded up: ⌈epochs × n / batch⌉. A δ that is left out is the largest power of ten that is at most
+1 / (10 n). Printed upper bounds, and σ, are rounded up; lower bounds, and steps to spend, down.
+
+  dpplan epsilon --sigma 1 --q 1/79 --epochs 10 --delta 1e-5
+"""
+
+GUARANTEES = """\
+Every figure says what it promises:
+
+{guarantees}
+
+A certified interval includes the errors of its own computation, and is widened by one part in 10^9 at either end.
+It rests on what dpplan help certificate lists. Which accountant promises what is in dpplan help accountants; they
+are held against each other by
+
+  dpplan compare accountants --sigma 1.1 --n 60000 --batch 256 --epochs 60
+
+Limits are held against proven upper bounds. An estimate passes --max-eps only with --accept-estimate, a lower bound
+never.
+
+  dpplan epsilon --sigma 4 --q 0.01 --steps 10000 --delta 1e-5 --max-eps 1
+  dpplan epsilon --sigma 4 --q 0.01 --steps 10000 --delta 1e-5 --explain
+"""
+
+RECIPES = """\
+A recipe is a plan with its data and its model: one YAML file that says everything about a run. This one, digits,
+gives a target ε, so the noise is solved for:
+
+  privacy:
+    target_epsilon: 3       # or noise_multiplier, and epsilon follows
+    delta: 1e-4             # left out: the largest power of ten <= 1 / (10 n)
+    clip_norm: 1
+  data:
+    source: digits
+    held_out: 0.2           # never drawn
+  model:
+    kind: mlp
+    hidden: [64]
+    activation: tanh
+  training:
+    batch_size: 512         # expected
+    epochs: 30              # or steps
+    optimizer: sgd
+    learning_rate: 0.5
+    momentum: 0.9
+
+Recipes that come with dpplan are listed and copied; every number in them has its reason beside it.
+
+  dpplan recipes
+  dpplan recipes copy digits
+  dpplan check recipes/digits.yaml --n 1437
+  dpplan train recipes/digits.yaml --dry-run
+
+An unknown key, a wrong type or a contradiction is reported with its line, all of them at once. Each block, its keys
+with their defaults (- where there is none), and what they mean:
+
+{blocks}
+
+The four tutorial-* recipes redo a published Opacus tutorial. Opacus samples at 1/⌈n/256⌉ and takes ⌈n/256⌉ steps
+per epoch: exactly ε = 28.849, 2.107, 4.831, 0.538. Here a batch of 256 means q = 256/n and ⌈epochs · n/256⌉ steps:
+29.282, 2.122, 4.864, 0.541. Each figure is right for its own run.
+"""
+
+TRAINING = """\
+dpplan train runs a recipe, draws its batches from the same object that was accounted, and holds what was really
+spent against the plan. It needs the extra 'train': pip install 'dpplan[train]'.
+
+  dpplan train recipes/digits.yaml --dry-run
+
+Each run makes a folder of its own, runs/<recipe>-001 and up, or what --out names:
+
+  recipe.yaml    the recipe as it was read. It does not depend on the data.
+  model.pt       the parameters, which ε covers, and whatever else the model
+                 holds, as it was before the first step.
+  metrics.jsonl  a line per epoch: ε so far, whether it is over budget, and,
+                 under not_covered_by_epsilon, loss, accuracy and counts.
+  report.json    plan, spent ε, whether they agree, software; under
+                 not_covered_by_epsilon the accuracies.
+
+What is marked with a star on the screen, and not_covered_by_epsilon in files, was computed from the examples
+without noise: no ε covers it, and it is not to be published with it. Accuracies differ from run to run, because an
+unseeded run takes its noise from the operating system.
+
+isolation, on the screen and in the report, says how examples are kept from each other. A model of your own (kind:
+module:function) runs inside vmap, one example at a time to its code: structural. One that vmap cannot run, or that
+is made of known layers alone, is tested. A model in which examples meet, or that changes anything while it runs, is
+refused; frozen BatchNorm (eval() where the model is built, or in its train()) is fine. arithmetic says whether an
+example was found to count with the same bits wherever it stands in a batch; where not, the margin for round-off is
+wider.
+
+A run that was killed or interrupted also holds steps, run.json and checkpoint.pt, from which dpplan train --resume
+goes on; none knows more of the examples than ε covers. Every step begun is counted. Model and report are written
+right after the last one: a failed evaluation costs an accuracy. Whoever resumes two copies of a folder spends
+twice: a copy, or a count below this user's record of the run (in $XDG_STATE_HOME, else ~/.local/state), is refused
+until --moved says that no other copy goes on. Copies on another machine or of another user are not noticed.
+
+Several processes share one run, at the same ε, when torchrun starts them:
+
+  $ torchrun --nproc-per-node 2 -m dpplan train recipes/digits.yaml
+
+Each draws Poisson batches from its own part of the examples; the first adds up the clipped sums, adds the noise
+once, and alone prints and writes. CPUs talk by gloo, GPUs by NCCL, one process each. Sums pass between them without
+noise and unencrypted, so the network must be yours. When one dies, the others stop and the report says what was
+spent; without a seed, --resume goes on with any number of processes.
+"""
+
+JSON = """\
+Every command takes --json and then prints one object, which names its schema: dpplan.<command>/1, with a hyphen
+where the command has two words (compare-plans; that of compare accountants is dpplan.compare/1). report.json of a
+run is dpplan.train/1. The number rises when a key goes or changes its meaning; new keys may come without notice.
+
+Every privacy figure is an object with `lower`, `upper`, `estimate`, `guarantee`, `accountant`, `assumptions` and
+`why`. Its numbers are not rounded, and what has no bound is null: an UPPER has no lower, an ESTIMATE neither lower
+nor upper. An accountant that refuses has null in place of the object, and a refusal.
+
+Without --json, tables are drawn on a terminal; what is piped is plain text and stable.
+
+Plans name the kind of each part: mechanism, sampling, adjacency and privacy_unit. dpplan verify reads these objects
+back:
+
+  dpplan epsilon --sigma 1.1 --n 60000 --batch 256 --epochs 60 --json
+"""
+
+PYTHON = """\
+The words of the command line are keywords, and the answer is a Bound with lower, upper, guarantee and assumptions,
+which a notebook shows as a table:
+
+  >>> import dpplan
+  >>> dpplan.epsilon(sigma=1.1, n=60000, batch=256, epochs=60).headline
+  'ε = 2.69677 at δ = 1e-06'
+  >>> dpplan.delta(eps=3, sigma=1.1, n=60000, batch=256, epochs=60).headline
+  'δ = 8.76944e-08 at ε = 3'
+
+phases=[{"sigma": 2, "q": 0.01, "steps": 100}, ...] is a run whose noise or batch changes, spent=... what ran
+before. A plan can also be made once and asked many things:
+
+  >>> from dpplan import accounting, plan, solve
+  >>> run = plan.Plan.from_rate(noise_multiplier=4, sample_rate=0.01, steps=100)
+  >>> accounting.epsilon(run, delta=1e-6).guarantee.name
+  'CERTIFIED'
+  >>> wanted = plan.Settings(examples=60000, batch_size=256, epochs=60)
+  >>> round(solve.noise(wanted, 3, 1e-6).value, 6)
+  1.034536
+
+solve.noise and its siblings, compare.accountants, curve.profile, frontier, recipe.load and train.run are the other
+commands. No module is loaded before it is used, and only train loads torch. Errors are of dpplan.errors: PlanError
+holds all that is wrong with a call, NotApplicable is an accountant without a theorem for the plan.
+"""
+
+REPRODUCING = """\
+Every number in the documents can be had again from a checkout, and each figure of a plan in several independent
+ways.
+
+- Another method: the exact accountant holds its answer against Rényi DP from above and one event from below. A
+contradiction is an internal error, and nothing is claimed.
+
+- Ball arithmetic: --prove does a figure over to as many digits as are asked for (needs the extra 'prove').
+
+  dpplan epsilon --sigma 4 --q 0.01 --steps 10000 --delta 1e-5 --explain
+
+- Oracles: the tests compute the same figures with mpmath at high precision and import nothing from dpplan.
+Certified intervals must contain every value, and published figures are reproduced within the tolerance that stands
+beside each.
+
+  $ make check          what has to pass before a change lands
+  $ make test-all       the tests and the long sweeps
+  $ make bench          accuracy and speed beside the other libraries
+  $ make bench-train    training steps beside the other libraries
+
+What those benchmarks gave, with date and machine, is in CONTRIBUTING.md under "What was measured". A run of dpplan
+train with --seed repeats bit by bit on the same machine and protects nobody; its report names the software it ran
+on. An old figure is accounted anew by dpplan verify.
+"""
+
+COMPLETION = """\
+One line in the start-up file of your shell completes commands, options, and the names of accountants, rules,
+recipes, samplings and adjacencies:
+
+  $ eval "$(_DPPLAN_COMPLETE=bash_source dpplan)"       # bash: ~/.bashrc
+  $ eval "$(_DPPLAN_COMPLETE=zsh_source dpplan)"        # zsh: ~/.zshrc
+  $ _DPPLAN_COMPLETE=fish_source dpplan | source        # fish: config.fish
+"""

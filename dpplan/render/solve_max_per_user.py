@@ -1,0 +1,33 @@
+"""The most examples of one user for a target, in words and as JSON."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from dpplan.checks import show
+from dpplan.plan import Delta
+from dpplan.render import plan_rows, to_json
+from dpplan.render.bound_text import figure
+
+if TYPE_CHECKING:
+    from dpplan.solve.max_per_user import MaxPerUser
+
+
+def lines(found: "MaxPerUser", delta: Delta) -> Iterator[str]:
+    """The number, what it spends of the target, and what one more would."""
+    yield f"examples per user = {found.value}        spends ε ≤ {figure(found.spent)} of {show(found.target)}"
+    yield ""
+    yield from plan_rows.plan_rows(found.plan, [delta], earlier=len(found.plan.phases) - 1)
+    if found.above is not None:
+        yield ""
+        yield f"  {'next':<19}{found.value + 1} would spend ε ≤ {figure(found.above)}"
+
+
+def described(found: "MaxPerUser", delta: Delta) -> to_json.Object:
+    above = None if found.above is None else {"value": found.value + 1, "epsilon": to_json.figure(found.above)}
+    return {
+        "unknown": "max_per_user",
+        "value": found.value,
+        "target_epsilon": found.target,
+        "other_way": above,
+        **to_json.spent_epsilon(delta, found.spent),
+    }

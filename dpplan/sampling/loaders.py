@@ -1,0 +1,109 @@
+"""Names under which schemes are met elsewhere: what loaders really draw, and schemes that nothing is proven of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """A loader of a library. scheme: what it draws by, None where that has no theorem. words: how it draws.
+
+    nearest: what to draw by instead, where there is none.
+    """
+
+    name: str
+    scheme: str | None
+    words: str
+    nearest: str = "poisson"
+
+
+_ALL = (
+    Loader("torch-shuffle", "shuffle", "torch DataLoader(shuffle=True): a permutation each epoch, cut into batches"),
+    Loader(
+        "drop-last",
+        "shuffle",
+        "torch DataLoader(shuffle=True, drop_last=True): as torch-shuffle, the last part of a batch left out; what is "
+        "proven from above holds",
+    ),
+    Loader("sequential", "shuffle", "no shuffling: what is proven of shuffle from above holds for any order"),
+    Loader("hf-trainer", "shuffle", "Hugging Face Trainer: a seeded permutation each epoch, cut into batches"),
+    Loader("lightning", "shuffle", "Lightning with a shuffling DataLoader: a permutation each epoch, cut into batches"),
+    Loader("keras-fit", "shuffle", "Keras fit(shuffle=True) on arrays: a permutation each epoch, cut into batches"),
+    Loader(
+        "tf-data",
+        "shuffle",
+        "tf.data shuffle(buffer).batch: a permutation where the buffer holds all examples, and otherwise nearly the "
+        "order of the files; what is proven from above holds",
+    ),
+    Loader(
+        "webdataset",
+        "shuffle",
+        "shards in random order, mixed in a buffer; what is proven of shuffle from above holds where each comes once "
+        "an epoch",
+    ),
+    Loader(
+        "distributed",
+        None,
+        "torch DistributedSampler: shuffles, and repeats examples where the ranks' shares come out uneven; with "
+        "drop_last=True it is torch-shuffle",
+        "shuffle",
+    ),
+    Loader("weighted", None, "torch WeightedRandomSampler: with replacement, some examples more often than others"),
+    Loader("replacement", None, "torch RandomSampler(replacement=True): with replacement", "fixed-size"),
+    Loader("opacus", "poisson", "Opacus make_private(poisson_sampling=True): Poisson at q = 1 / ⌈n / batch⌉"),
+    Loader("opacus-shuffle", "shuffle", "Opacus make_private(poisson_sampling=False): the DataLoader's own shuffling"),
+    Loader("dpplan", "poisson", "`dpplan train`: Poisson at q = batch / n"),
+    Loader("jax-privacy", "cyclic-poisson", "jax_privacy CyclicPoissonSampling; with one cycle it is poisson"),
+)
+LOADERS: Mapping[str, Loader] = MappingProxyType({each.name: each for each in _ALL})
+
+# Schemes without a theorem -> why, and the nearest that has one.
+REFUSED: Mapping[str, str] = MappingProxyType(
+    {
+        "b-min-sep": "only Monte Carlo estimates are known for it, with a confidence and no proof. The nearest scheme "
+        "that has a theorem is cyclic-poisson",
+        "with-replacement": "an example can be in a batch more than once, and no theorem is known here for runs of "
+        "such steps. The nearest scheme that has one is fixed-size",
+        "at-least-once-poisson": "coins that are thrown anew until every example was drawn depend on each other, and "
+        "nothing is proven of them. The nearest scheme that has a theorem, and draws each example once an epoch, is "
+        "balls-in-bins",
+    }
+)
+# Other words for schemes that are known.
+SYNONYMS: Mapping[str, str] = MappingProxyType(
+    {
+        "bernoulli": "poisson",
+        "cyclic": "cyclic-poisson",
+        "truncated": "truncated-poisson",
+        "capped": "truncated-poisson",
+        "without-replacement": "fixed-size",
+        "wor": "fixed-size",
+        "uniform": "fixed-size",
+        "fixed": "fixed-size",
+        "permutation": "shuffle",
+        "shuffled": "shuffle",
+        "full": "full-batch",
+    }
+)
+_REFUSED_TOO = {"bmin-sep": "b-min-sep", "min-sep": "b-min-sep", "replacement": "with-replacement"}
+
+
+def refusal(name: str) -> str:
+    """Why a scheme that is known by name is not accounted for, "" for all others."""
+    name = name.replace("_", "-")
+    name = _REFUSED_TOO.get(name, name)
+    return f"sampling={name}: {REFUSED[name]}." if name in REFUSED else ""
+
+
+def meant(name: str) -> str:
+    """A sentence where the name is a loader's or another word for a scheme, else nothing."""
+    name = name.replace("_", "-")
+    if name in SYNONYMS:
+        return f" That is called {SYNONYMS[name]} here."
+    found = LOADERS.get(name)
+    if found is None:
+        return ""
+    if found.scheme is None:
+        return f" It is a loader without a theorem ({found.words}). The nearest scheme that has one is {found.nearest}."
+    return f" It is a loader: {found.words}. Try --sampling {found.scheme}."

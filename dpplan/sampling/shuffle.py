@@ -1,0 +1,79 @@
+"""Shuffled data cut into batches, one after the other."""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar
+
+from dpplan.checks import Problems, show
+from dpplan.sampling.scheme import Binomial, Choice, Option, Options, Said
+
+ORDERS = ("fresh", "once")
+
+
+@dataclass(frozen=True, slots=True)
+class Shuffle:
+    """The data in random order, every order alike, cut into `steps_per_epoch` batches that follow each other.
+
+    order: fresh, a new order for each epoch; once, the first epoch's for all. The batches are cut by place and by
+    nothing in the data; the last may be smaller.
+    """
+
+    steps_per_epoch: int
+    order: str
+
+    kind: ClassVar[str] = "shuffle"
+
+    def __post_init__(self) -> None:
+        with Problems() as problems:
+            problems.whole("steps_per_epoch", self.steps_per_epoch, try_="It is n / batch, rounded up.")
+            problems.require(self.order in ORDERS, f"order={self.order} is not one of: {', '.join(ORDERS)}.")
+        object.__setattr__(self, "steps_per_epoch", int(self.steps_per_epoch))
+
+    @property
+    def assumption(self) -> str:
+        order = "shuffled anew each epoch" if self.order == "fresh" else "shuffled once"
+        return f"{order}, batches cut in that order"
+
+    def expected_batch(self, examples: int) -> float:
+        return examples / self.steps_per_epoch
+
+    def batch_law(self, examples: int) -> Binomial:
+        """No spread: as many trials as examples in a batch, each certain."""
+        return Binomial(math.ceil(examples / self.steps_per_epoch), 1.0)
+
+    def epochs(self, steps: int) -> Fraction:
+        return Fraction(steps, self.steps_per_epoch)
+
+    def complete_epochs(self, steps: int) -> int:
+        return steps // self.steps_per_epoch
+
+
+def _made(said: Said) -> Shuffle:
+    assert said.rate is not None  # whoever makes a scheme has it
+    return Shuffle(int(1 / said.rate), str(said.options["order"]))
+
+
+def _rate(share: Fraction, options: Options) -> Fraction:
+    return Fraction(1, math.ceil(1 / share))
+
+
+def _not_whole(said: Said) -> list[str]:
+    if said.batch_size is not None and said.batch_size.denominator != 1:
+        return [f"batch={show(float(said.batch_size))} is not whole, and --sampling shuffle cuts whole batches."]
+    if said.share is None and said.rate is not None and (1 / said.rate).denominator != 1:
+        steps = float(1 / said.rate)
+        return [f"q={show(said.rate)} makes an epoch of {steps:.6g} steps, which is not whole. Give --n and --batch."]
+    return []
+
+
+SHUFFLE = Choice(
+    Shuffle.kind,
+    "the data in random order, cut into batches",
+    _made,
+    (Option("order", "when the order is drawn, fresh for each epoch or once", ORDERS, "fresh"),),
+    problems=_not_whole,
+    rate=_rate,
+    rate_words="1 / ⌈{n} / {batch}⌉",
+    steps_words="⌈{epochs} epochs × {per_epoch} steps⌉",
+)

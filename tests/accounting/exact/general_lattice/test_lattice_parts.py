@@ -1,0 +1,152 @@
+"""The general lattice's parts by themselves: one step, the polygons around a cell's masses, the coarse picture."""
+
+import math
+
+import numpy as np
+import oracle
+import pair_oracle
+import pytest
+from mpmath import mp, mpf
+
+from dpplan.accounting import pairs
+from dpplan.accounting.exact.general_lattice.coarse_estimate import LOG_TILTS, CoarseMasses, Sketch
+from dpplan.accounting.exact.general_lattice.lower_polygon import Cells, lowered, spread
+from dpplan.accounting.exact.general_lattice.one_step import FARTHEST, delta_ends
+
+SAMPLED = pairs.subsampled(pairs.gaussian(0.9), 0.1).remove
+STEPS = {
+    "sampled": (SAMPLED, lambda e: oracle.step_delta(0.1, 0.9, mpf(e))),
+    "gaussian": (pairs.gaussian(0.4).remove, lambda e: oracle.step_delta(1.0, 0.4, mpf(e))),
+    "laplace": (pairs.laplace(0.7).remove, lambda e: pair_oracle.one_laplace_delta(0.7, e)),
+    "stated": (pairs.stated(0.7, 1e-3).remove, lambda e: pair_oracle.stated_delta(0.7, 1e-3, 1, e)),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_one_step_is_held_between_two_figures_that_are_nearly_one(name: str) -> None:
+    law, truth = STEPS[name]
+    for epsilon in (-0.5, 0.0, 0.3, 0.69, 1.4, 3.0):
+        lower, upper, _ = delta_ends(law, epsilon)
+        with mp.workdps(40):
+            delta = truth(epsilon)
+            assert lower <= delta <= upper
+            assert upper - lower <= mpf("1e-12") * (delta + mpf("1e-3"))
+
+
+def test_one_step_falls_as_fast_as_it_says() -> None:
+    _, _, fall = delta_ends(SAMPLED, 1.0)
+    width = 1e-5
+    apart = delta_ends(SAMPLED, 1.0 - width)[0] - delta_ends(SAMPLED, 1.0 + width)[0]
+    assert fall == pytest.approx(apart / (2.0 * width), rel=1e-6)
+
+
+def test_beyond_floats_one_step_is_bounded_by_what_is_known() -> None:
+    lower, upper, fall = delta_ends(pairs.stated(700.0, 0.25).remove, FARTHEST + 1.0)
+    assert lower <= 0.25 <= upper <= 1.0
+    assert fall == 0.0
+    assert delta_ends(SAMPLED, FARTHEST + 1.0)[:2] == pytest.approx((0.0, 0.0), abs=1e-290)
+
+
+def cells(seed: int, count: int) -> Cells:
+    rng = np.random.default_rng(seed)
+    mass = rng.exponential(1.0, (count, 2)) * np.exp(-0.5 * ((np.arange(count) - count / 2) / 4.0) ** 2)[:, None]
+    place = np.sort(rng.uniform(0.0, 1.0, (count, 2)), axis=1)
+    return Cells(mass, place)
+
+
+def curve(masses: np.ndarray, ratios: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """∫(dP - α·dQ)₊ of outcomes with these Q-masses and likelihood ratios."""
+    return np.array([float((masses * np.maximum(ratios - alpha, 0.0)).sum()) for alpha in at])
+
+
+@pytest.mark.parametrize("tilt", [0.0, 1.5])
+@pytest.mark.parametrize("seed", range(6))
+def test_the_polygons_lie_on_either_side_of_the_curve(seed: int, tilt: float) -> None:
+    h, count = 0.2, 40
+    given = cells(seed, count)
+    corners = np.exp(h * np.arange(count + 1))
+    inside = corners[:-1, None] + given.place * np.diff(corners)[:, None]
+    at = np.concatenate((corners, inside.ravel(), np.linspace(0.5, corners[-1] + 1.0, 301)))
+    truth = curve(given.mass.ravel(), inside.ravel(), at)
+    lift = math.exp(tilt * h)
+    scale = lift ** np.arange(count + 1)
+    tilted = Cells(given.mass * scale[:-1, None], given.place)
+    upper = curve(spread(tilted, lift) / scale, corners, at)
+    low, added = lowered(tilted, math.exp(h), lift)
+    lower = curve(low / scale, corners, at)
+    rounding = 1e-12 * truth[0]
+    assert np.all(upper >= truth - rounding)
+    assert np.all(lower <= truth + rounding + added * corners[-1])
+    assert np.all(low >= 0.0)
+    assert upper[0] == pytest.approx(truth[0])  # far below, both keep both measures
+    if tilt == 0.0:  # then every loss to the point below is what it does at worst
+        assert np.all(lower >= curve(given.mass.sum(axis=1), corners[:-1], at) * (1.0 - 1e-9))
+
+
+def test_of_a_smooth_law_the_lower_polygon_is_as_near_as_the_upper_one() -> None:
+    """Both of second order: four times nearer where the cells are half as wide."""
+    excess = []
+    for count in (40, 80):
+        h = 8.0 / count
+        corners = np.exp(h * np.arange(count + 1) - 4.0)
+        halves = np.exp(h * (np.arange(2 * count) * 0.5 + 0.25) - 4.0).reshape(count, 2)
+        mass = np.exp(-0.5 * np.log(halves) ** 2) * h
+        scale = np.exp(
+            0.5 * h * np.arange(count + 1)
+        )  # without a tilt the first-order law is as good by its own measure
+        smooth = Cells(mass * scale[:-1, None], (halves - corners[:-1, None]) / np.diff(corners)[:, None])
+        lift, truth = float(scale[1]), curve(mass.ravel(), halves.ravel(), corners)
+        upper = curve(spread(smooth, lift) / scale, corners, corners)
+        lower = curve(lowered(smooth, math.exp(h), lift)[0] / scale, corners, corners)
+        assert upper == pytest.approx(truth, rel=1e-12)  # it goes through the curve at the corners
+        excess.append(float(np.max(truth - lower)))
+    assert 3.0 < excess[0] / excess[1] < 5.0
+
+
+def test_the_chord_of_a_cell_is_above_its_halves_by_what_is_stated() -> None:
+    one = Cells(np.array([[2.0, 3.0]]), np.array([[0.25, 0.5]]))
+    chord = curve(spread(one, 1.0), np.array([1.0, 2.0]), np.array([1.25, 1.5]))
+    halves = curve(one.mass.ravel(), np.array([1.25, 1.5]), np.array([1.25, 1.5]))
+    assert one.gap.tolist() == pytest.approx([float(np.max(chord - halves))])
+    assert [side.tolist() for side in one.ends] == [[3.0], [2.0]]
+
+
+def test_empty_cells_part_the_mass_into_blocks() -> None:
+    mass = np.zeros((9, 2))
+    mass[1], mass[7] = (0.3, 0.1), (0.2, 0.2)
+    masses, added = lowered(Cells(mass, np.full((9, 2), 0.5)), 1.1, 1.0)
+    assert masses[3:7].tolist() == [0.0] * 4
+    assert masses.sum() <= 0.8
+    assert masses.sum() == pytest.approx(0.8, rel=1e-12)  # every loss fell to the point below: the measures are kept
+    assert added >= 0.0
+
+
+def test_a_coarse_range_keeps_all_but_what_was_asked() -> None:
+    law = pairs.gaussian(1.0).remove  # the loss is N(1/2, 1) under P
+    low, high = CoarseMasses.of(law).kept(math.log(1e-6))
+    tail = 4.753424308  # standard deviations of 1e-6
+    assert high == pytest.approx(0.5 + tail, abs=0.4)
+    assert low == pytest.approx(0.5 - tail, abs=0.4)
+    assert CoarseMasses.of(pairs.laplace(2.0).remove).kept(-30.0) == (-0.5, 0.5)
+
+
+@pytest.mark.parametrize("tilt", [0.1, 1.0, 8.0])
+def test_a_sketch_knows_its_moments_to_a_few_parts_in_a_thousand(tilt: float) -> None:
+    law, count = pairs.gaussian(2.0).remove, 12.0
+    saddle = Sketch.of([(law, count)], [(-4.0, 5.0)]).at(tilt)
+    assert saddle.log_moment == pytest.approx(count * tilt * (tilt + 1.0) / 8.0, rel=2e-3)
+    assert saddle.slope == pytest.approx(count * (2.0 * tilt + 1.0) / 8.0, rel=2e-3)
+    assert saddle.curvature == pytest.approx(count / 4.0, rel=5e-3)
+
+
+def test_a_sketch_finds_the_place_of_an_epsilon_and_of_a_delta() -> None:
+    with np.errstate(divide="ignore"):  # as the engine calls it
+        sketch = Sketch.of(
+            [(SAMPLED, 50.0), (pairs.laplace(3.0).remove, 4.0)], [(SAMPLED.bounds[0], 6.0), (-0.34, 0.34)]
+        )
+    assert sketch.for_epsilon(3.0).epsilon == pytest.approx(3.0, rel=1e-4)
+    assert sketch.for_log_delta(-12.0).log_delta == pytest.approx(-12.0, rel=1e-4)
+    assert math.exp(LOG_TILTS[0]) < sketch.for_epsilon(3.0).tilt < math.exp(LOG_TILTS[1])
+    assert sketch.largest == pytest.approx(50 * 6.0 + 4 / 3, rel=0.01)
+    # All of the sampled Gaussian is smooth, and of Laplace's all but its atoms.
+    assert sketch.roughness(1.0) == pytest.approx(0.25 * (50.0 + 4.0 * (1.0 - 0.5 - 0.5 * math.exp(-1 / 3))), rel=1e-3)

@@ -1,0 +1,27 @@
+"""dpplan compare units, and solve for what has no place among the quantities, as they are typed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+Run = Callable[..., CompletedProcess[str]]
+RUN = ("--sigma", "2", "--q", "0.01", "--steps", "20", "--delta", "1e-6")
+
+
+def test_units_side_by_side(dpplan: Run, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("user\na\na\nb\n", encoding="utf-8")
+    shown = dpplan("compare", "units", *RUN, "--users", "r.csv:user", "--json")
+    content = json.loads(shown.stdout)
+    assert shown.returncode == 0 and content["max_per_user"] == content["users"]["most"] == 2
+    wrong = dpplan("compare", "units", *RUN)
+    assert wrong.returncode == 2 and "K is missing" in wrong.stderr
+
+
+def test_what_solve_names(dpplan: Run) -> None:
+    shown = dpplan("solve", "--solve", "max-per-user", "--target-eps", "1", *RUN, "--json")
+    assert shown.returncode == 0 and json.loads(shown.stdout)["results"][0]["unknown"] == "max_per_user"
+    wrong = dpplan("solve", "--solve", "cap", "--target-eps", "1", *RUN)
+    assert wrong.returncode == 2 and "--target-eps is a target that --solve cap does not have" in wrong.stderr
+    alone = dpplan("solve", "--cap-cost", "0.1", *RUN)
+    assert alone.returncode == 2 and "cap_cost goes with --solve cap" in alone.stderr

@@ -1,0 +1,120 @@
+"""dpplan recipes: what comes with it is listed, and copied as it is."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from dpplan import __main__ as program
+from dpplan import errors
+from dpplan.recipe import bundled, load
+
+Run = Callable[..., CompletedProcess[str]]
+SOURCE = Path(__file__).parents[2] / "recipes"
+NAMES = sorted(file.stem for file in SOURCE.glob("*.yaml"))
+
+
+@pytest.fixture
+def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs the command in an empty folder and returns what it said; the exit code is expected to be `code`."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, code: int = errors.EXIT_DONE) -> str:
+        assert program.run(["recipes", *arguments]) == code
+        told = capsys.readouterr()
+        assert not told.out or not told.err
+        return told.out + told.err
+
+    return run
+
+
+def test_every_recipe_is_listed_with_what_it_is_about(said: Callable[..., str]) -> None:
+    listed = said()
+    assert max(map(len, listed.splitlines())) <= 80
+    assert [line.split()[0] for line in listed.splitlines() if line[:1].strip()][: len(NAMES)] == NAMES
+    for name in NAMES:
+        first = (SOURCE / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+        assert first in " ".join(listed.split())
+    content = json.loads(said("--json"))
+    assert content["schema"] == "dpplan.recipes/1"
+    assert [each["name"] for each in content["recipes"]] == NAMES
+
+
+def test_a_copy_is_the_recipe_to_the_byte_and_lies_where_help_expects_it(dpplan: Run, tmp_path: Path) -> None:
+    done = dpplan("recipes", "copy", "digits")
+    assert (done.returncode, done.stderr) == (0, "")
+    copy = tmp_path / "recipes" / "digits.yaml"
+    assert copy.read_bytes() == (SOURCE / "digits.yaml").read_bytes()
+    assert "dpplan train recipes/digits.yaml --dry-run" in done.stdout
+    assert load(copy).sha256 == load(SOURCE / "digits.yaml").sha256
+
+
+def test_all_of_them_can_be_copied_and_again(said: Callable[..., str], tmp_path: Path) -> None:
+    assert said("copy", "all").count(": written") == len(NAMES)
+    assert sorted(file.stem for file in (tmp_path / "recipes").iterdir()) == NAMES
+    assert said("copy", "all").count("there already, and the same") == len(NAMES)
+
+
+def test_a_place_of_ones_own(said: Callable[..., str], tmp_path: Path) -> None:
+    said("copy", "digits", "audit.yaml", "--to", "a/b")
+    assert sorted(file.name for file in (tmp_path / "a/b").iterdir()) == ["audit.yaml", "digits.yaml"]
+    said("copy", "digits", "--to", "mine.yaml")
+    assert (tmp_path / "mine.yaml").read_bytes() == (SOURCE / "digits.yaml").read_bytes()
+    assert json.loads(said("copy", "digits", "--to", "mine.yaml", "--json"))["copied"] == [
+        {"file": "mine.yaml", "written": False}
+    ]
+
+
+def test_nothing_of_the_users_is_overwritten(said: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes/digits.yaml").write_text("mine", encoding="utf-8")
+    told = said("copy", "audit", "digits", code=errors.EXIT_USAGE)
+    assert "recipes/digits.yaml: is there and differs" in told
+    assert (tmp_path / "recipes/digits.yaml").read_text(encoding="utf-8") == "mine"
+    assert not (tmp_path / "recipes/audit.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("copy", "digitz"), "recipe=digitz is not one of: audit,"),
+        (("copy", "digitz"), "Did you mean 'digits'?"),
+        (("copy",), "write dpplan recipes copy NAME"),
+        (("digits",), "write dpplan recipes copy NAME"),
+        (("--to", "x"), "--to is where a recipe is written"),
+        (("copy", "digits", "audit", "--to", "x.yaml"), "is one file, and 2 recipes"),
+        (("copy", "digits", "--to", ""), "--to is empty"),
+    ],
+)
+def test_mistakes_are_told(said: Callable[..., str], arguments: tuple[str, ...], told: str) -> None:
+    assert told in said(*arguments, code=errors.EXIT_USAGE)
+
+
+def test_a_recipe_that_was_not_copied_yet_is_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert program.run(["check", "recipes/digits.yaml"]) == errors.EXIT_USAGE
+    assert "no such file. `dpplan recipes copy digits` writes" in capsys.readouterr().err
+    assert program.run(["check", "recipes/mine.yaml"]) == errors.EXIT_USAGE
+    assert "copy" not in capsys.readouterr().err
+
+
+def test_in_a_wheel_they_lie_beside_the_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a recipes/ of somebody else in site-packages is not taken for them."""
+    other, own = tmp_path / "recipes", tmp_path / "bundled"
+    other.mkdir()
+    own.mkdir()
+    (own / "digits.yaml").write_text("# Mine.\n", encoding="utf-8")
+    monkeypatch.setattr(bundled, "_PLACES", (own, other))
+    bundled.folder.cache_clear()
+    try:
+        assert (bundled.names(), bundled.summary("digits")) == (("digits",), "Mine.")
+        (own / "digits.yaml").unlink()
+        bundled.folder.cache_clear()
+        with pytest.raises(errors.InputOutputFailed, match="Install it anew"):
+            bundled.names()
+    finally:
+        bundled.folder.cache_clear()

@@ -1,0 +1,74 @@
+"""One run under every sampling scheme and relation: figures, noise that pays for it, refusals, and loaders by name."""
+
+from pathlib import Path
+
+import pytest
+
+from dpplan import accounting, compare
+from dpplan.adjacency import ADJACENCIES
+from dpplan.compare.samplers import SamplerComparison
+from dpplan.errors import PlanError
+from dpplan.plan import Settings
+from dpplan.plot import samplers as drawing
+from dpplan.render import compare_samplers as render
+from dpplan.render.table import plain
+from dpplan.sampling import CHOICES, LOADERS
+
+RUN = Settings(noise_multiplier=2.0, examples=40, batch_size=10, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def found() -> SamplerComparison:
+    return compare.samplers(RUN.with_(scheme_options=(("cap", 18),)), 1e-3, noise=False)
+
+
+def test_every_scheme_stands_under_every_relation_or_says_what_it_needs(found: SamplerComparison) -> None:
+    seen = {row.sampling for row in found.rows} | {each.partition(":")[0] for each in found.left_out}
+    assert seen == set(CHOICES)
+    for name in {row.sampling for row in found.rows}:
+        assert [row.adjacency for row in found.rows if row.sampling == name] == list(ADJACENCIES.values())
+    assert any(each.startswith("cyclic-poisson: groups is missing") for each in found.left_out)
+
+
+def test_a_figure_is_that_of_its_plan_and_a_refusal_says_why(found: SamplerComparison) -> None:
+    for row in found.rows:
+        assert (row.bound is None) == bool(row.refusal) and row.plan is not None
+        if row.bound is not None and row.sampling in ("poisson", "full-batch"):
+            assert row.bound.value == accounting.epsilon(row.plan, 1e-3).value
+    assert found.ratio(found.rows[0]) == 1.0
+    refused = {(row.sampling, str(row.adjacency)): row.refusal for row in found.rows if row.bound is None}
+    assert refused["shuffle", "add/remove"].startswith("whoever is removed moves the others")
+
+
+@pytest.mark.slow
+def test_the_noise_that_is_needed_meets_the_usual_figure() -> None:
+    compared = compare.samplers(RUN, 1e-3)
+    for row in compared.rows:
+        if row.sampling not in ("poisson", "fixed-size", "full-batch") or row.bound is None or row.plan is None:
+            continue
+        assert row.noise_needed is not None and row.noise_needed >= 2.0
+        drawn = RUN.with_(sampling=row.sampling, adjacency=row.adjacency, noise_multiplier=row.noise_needed)
+        plan = drawn.with_(batch_size=40 if row.sampling == "full-batch" else 10).plan()
+        assert accounting.epsilon(plan, 1e-3).value <= compared.usual.value
+    fixed = next(row for row in compared.rows if row.sampling == "fixed-size")
+    assert fixed.noise_needed == 4.0, "batches of a fixed size under add/remove cost what half the noise does"
+
+
+def test_the_table_marks_what_a_loader_draws_by(found: SamplerComparison, tmp_path: Path) -> None:
+    text = "\n".join(plain(render.table(found, "torch-shuffle")))
+    assert "shuffle *" in text and "it draws by shuffle" in text.replace("\n  ", " ")
+    weighted = "\n".join(render.loader_words("weighted"))
+    assert "nothing is proven of it; draw by poisson" in weighted
+    content = render.document(found, "torch-shuffle")
+    assert content["loader"]["scheme"] == "shuffle" and len(content["results"]) == len(found.rows)
+    drawing.draw(found, tmp_path / "samplers.svg")
+    assert (tmp_path / "samplers.svg").stat().st_size > 1000
+
+
+def test_loaders_draw_by_schemes_that_can_be_asked_for() -> None:
+    assert {loader.scheme or loader.nearest for loader in LOADERS.values()} <= {*CHOICES, "balls-in-bins"}
+
+
+def test_a_run_without_n_and_batch_is_incomplete() -> None:
+    with pytest.raises(PlanError, match="n is missing"):
+        compare.samplers(Settings(noise_multiplier=1.0, sample_rate=0.1, steps=5), 1e-3)

@@ -1,0 +1,61 @@
+"""A run for users: three ways, the counts of a file, and how many examples a target pays for."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from dpplan import accounting, compare
+from dpplan.accounting.bound import Guarantee
+from dpplan.compare.units import counted
+from dpplan.errors import PlanError, Unreachable, UsageError
+from dpplan.plan import Settings
+from dpplan.render import compare_units as render
+from dpplan.render.table import plain
+from dpplan.solve.max_per_user import max_per_user
+
+RUN = Settings(noise_multiplier=2.0, sample_rate=0.01, steps=20)
+
+
+def test_three_ways_to_protect_a_user() -> None:
+    found = compare.units(RUN, 1e-6, 3)
+    group, one_by_one, whole = (row.bound for row in found.rows)
+    assert group is not None and one_by_one is not None and whole is not None
+    assert whole.value == found.example.value < one_by_one.value < group.value
+    assert group.guarantee is Guarantee.UPPER and group.lower is None
+    assert one_by_one.value == accounting.epsilon(RUN.with_(unit="user", max_per_user=3).plan(), 1e-6).value
+    text = "\n".join(plain(render.table(found)))
+    assert "3 of a user" in text and "one by one" in text
+
+
+def test_group_privacy_is_its_formula() -> None:
+    found = compare.units(RUN, 1e-6, 4).rows[0].bound
+    assert found is not None and found.upper is not None
+    each = found.upper / 4
+    factor = math.expm1(4 * each) / math.expm1(each)
+    spent = accounting.delta(RUN.plan(), each).value
+    assert spent * factor == pytest.approx(1e-6, rel=1e-4) and spent * factor <= 1e-6 * (1 + 1e-6)
+
+
+def test_users_are_counted_and_called_private(tmp_path: Path) -> None:
+    file = tmp_path / "ratings.csv"
+    file.write_text("user,stars\na,1\na,2\nb,3\na,5\nc,1\n", encoding="utf-8")
+    counts = counted(file, "user")
+    assert counts.most == 3 and counts.quantile(0.5) == 1 and counts.kept(2) == pytest.approx(0.8)
+    assert any("private" in line for line in render.user_rows(counts, 2))
+    content = render.document(compare.units(RUN, 1e-6, 2), counts)
+    assert content["users"]["most"] == 3 and "private" in content["users"]["private"]
+    with pytest.raises(UsageError, match=r"no such column\. Those of the file: user, stars"):
+        counted(file, "users")
+    with pytest.raises(UsageError, match="No such file"):
+        counted(tmp_path / "none.csv", "user")
+
+
+def test_the_most_examples_that_a_target_pays_for() -> None:
+    found = max_per_user(RUN, 1.0, 1e-6)
+    assert found.spent.value <= 1.0 and found.above is not None and found.above.value > 1.0
+    assert found.plan.max_per_user == found.value
+    with pytest.raises(Unreachable, match="one example of each user costs"):
+        max_per_user(RUN, 0.01, 1e-6)
+    with pytest.raises(PlanError, match="max_per_user=3 is given"):
+        max_per_user(RUN.with_(unit="user", max_per_user=3), 1.0, 1e-6)

@@ -1,0 +1,72 @@
+"""What a plan allows an attacker, as it is printed: rounded up, counted in people, whole in JSON."""
+
+import math
+
+import pytest
+
+from dpplan import risk
+from dpplan.plan import Plan
+from dpplan.render import risk as render
+from dpplan.render import table
+from dpplan.risk.source import Source, source_of_gdp, source_of_plan, source_of_stated
+
+PLAN = Plan.from_rate(4.0, 1.0, 7)
+QUESTION = risk.AttackQuestion(rates=(0.1, 0.001), stated=(3.0, 1e-5))
+FOUND = risk.assess(source_of_plan(PLAN), QUESTION)
+
+
+def test_every_figure_is_rounded_up_beside_guessing() -> None:
+    first, second, *_ = (line for line in table.plain(render.table(FOUND)) if "TPR at" in line)
+    for line, figure, guess in ((first, FOUND.rates[0], "0.1"), (second, FOUND.rates[1], "0.001")):
+        most, guessing, alone, tighter = line.split()[4:8]
+        assert figure.upper <= float(most) <= figure.upper * 1.001
+        assert guessing == guess
+        assert float(alone) >= float(most)
+        assert tighter.endswith("x")
+    assert len(render.table(risk.assess(source_of_gdp(1.0), risk.AttackQuestion())).columns) == 3
+
+
+def test_people_are_counted_by_the_false_positive_rate() -> None:
+    words = render.for_a_person(FOUND)
+    most = float(words.partition("can recognise at most ")[2].split()[0])
+    assert "wrong about 1 in 100 people" in words
+    assert FOUND.at_fpr.upper * 100 <= most <= FOUND.at_fpr.upper * 100 * 1.01
+    officer = render.for_an_officer(FOUND)
+    sure = float(officer.partition("is right with chance ")[2].split()[0])
+    assert FOUND.posterior.upper * 100 <= sure <= FOUND.posterior.upper * 100 * 1.01
+
+
+def test_what_the_figures_rest_on() -> None:
+    lines = list(render.rows(FOUND, PLAN))
+    assert lines[0].split(None, 1)[1] == "the plan's certified profile (certified)"
+    assert any(line.startswith("  smallest μ ") for line in lines)
+    stated = list(render.rows(risk.assess(source_of_stated(3.0, 1e-5), QUESTION), None))
+    assert "ε = 3 at δ = 1e-05 and nothing else (upper)" in " ".join(stated[0].split())
+    assert max(map(len, lines)) <= 80
+
+
+def test_json_has_both_ends_unrounded() -> None:
+    content = render.document(FOUND, PLAN, ["a warning"])
+    assert (content["schema"], content["guarantee"], content["warnings"]) == (
+        "dpplan.risk/1",
+        "certified",
+        ["a warning"],
+    )
+    assert content["advantage"]["upper"] == FOUND.advantage.upper
+    assert [each["false_positive_rate"] for each in content["true_positive_rates"]] == [0.1, 0.001]
+    assert content["stated"] == {"epsilon": 3.0, "delta": 1e-5}
+    assert content["plan"]["steps"] == 7
+
+
+@pytest.mark.parametrize("x", [-3.0, -0.5, 0.5, 3.0])
+def test_below_zero_a_profile_is_the_other_directions(x: float) -> None:
+    """δ₀(-x) = 1 - e^(-x)·(1 - δ₁(x)), for a profile that differs by direction."""
+    ends = {0: (0.2, 0.3), 1: (0.05, 0.1)}
+    source = Source(lambda direction, _: ends[direction], FOUND.trade_off.source.guarantee, "made", "nothing")
+    low, high = source.delta(0, x)
+    if x >= 0.0:
+        assert (low, high) == (0.2, 0.3)
+    else:
+        assert low == pytest.approx(max(1.0 - math.exp(x) * 0.95, 0.0), abs=1e-14)
+        assert high == pytest.approx(min(1.0 - math.exp(x) * 0.9, 1.0), abs=1e-14)
+        assert low <= max(1.0 - math.exp(x) * 0.95, 0.0)

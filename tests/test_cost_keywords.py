@@ -1,0 +1,194 @@
+"""dpplan.epsilon and dpplan.delta: the command line's words as keywords, and what a notebook shows of results."""
+
+import doctest
+import inspect
+import re
+import subprocess
+import sys
+import typing
+from fractions import Fraction
+from html import unescape
+
+import pytest
+
+import dpplan
+from dpplan import accounting, compare, cost, curve, solve, verify
+from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.adjacency import ZERO_OUT
+from dpplan.errors import NotApplicable, PlanError, UsageError
+from dpplan.mechanism import Gaussian
+from dpplan.plan import Assumptions, Phase, Plan, Settings
+from dpplan.quantities import DESCRIBING
+from dpplan.sampling import Poisson
+
+ABADI = {"sigma": 4, "q": 0.01, "steps": 10000}
+
+
+def test_a_bare_interpreter_answers() -> None:
+    script = "import dpplan; print(dpplan.epsilon(sigma=1, q=.01, steps=1000, delta=1e-5))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, encoding="utf-8")
+    assert re.fullmatch(
+        r"1\.8282366\d+ ≤ ε ≤ 1\.8282366\d+ \(certified; Poisson sampling, add/remove one example\)\n", done.stdout
+    )
+
+
+def test_functions_are_functions_and_modules_stay_modules() -> None:
+    assert inspect.isfunction(dpplan.epsilon)
+    assert inspect.isfunction(dpplan.delta)
+    assert all(inspect.ismodule(getattr(dpplan, name)) for name in ("solve", "compare", "curve", "accounting", "plan"))
+    assert typing.get_type_hints(dpplan.epsilon)["return"] is Bound
+
+
+def test_the_figure_is_the_accountants_own() -> None:
+    assert dpplan.epsilon(**ABADI, delta=1e-5) == accounting.epsilon(Plan.from_rate(4, 0.01, 10000), 1e-5)
+    assert dpplan.delta(**ABADI, eps=1) == accounting.delta(Plan.from_rate(4, 0.01, 10000), 1)
+    training = Plan.from_training(noise_multiplier=1.1, examples=60000, batch_size=256, epochs=60)
+    spent = dpplan.epsilon(sigma=1.1, n=60000, batch=256, epochs=60)
+    assert (spent, spent.at) == (accounting.epsilon(training, 1e-6), 1e-6)
+    assert spent == dpplan.epsilon(noise_multiplier=1.1, examples=60000, batch_size=256, epochs=60, delta=1e-6)
+    assert dpplan.epsilon(sigma=1, q=Fraction(1, 79), epochs=10, delta=1e-5) == accounting.epsilon(
+        Plan.from_rate(1, 1 / 79, 790), 1e-5
+    )
+
+
+def test_phases_and_earlier_runs_are_composed() -> None:
+    first, second = {"sigma": 2, "q": 0.01, "steps": 100}, {"sigma": 1, "n": 50000, "batch": 500, "steps": 900}
+    whole = Plan(
+        (Phase(Gaussian(2), Poisson(0.01), 100), Phase(Gaussian(1), Poisson(0.01), 900)),
+        examples=50000,
+    )
+    expected = accounting.epsilon(whole, 1e-6)
+    assert dpplan.epsilon(phases=[first, second]) == expected
+    assert dpplan.epsilon(spent=first, sigma=1, n=50000, batch=500, steps=900) == expected
+    assert dpplan.epsilon(phases=whole.phases, delta=1e-6) == expected
+    assert dpplan.epsilon(phases=whole, delta=1e-6) == expected
+
+
+def test_scheme_adjacency_and_accountant_are_heard() -> None:
+    zeroed = dpplan.epsilon(**ABADI, delta=1e-5, adjacency="zero-out")
+    assert zeroed.assumptions == Assumptions("Poisson sampling", ZERO_OUT.name, "example")
+    fixed = dpplan.epsilon(sigma=1, n=1000, batch=10, steps=100, sampling="fixed_size")
+    assert fixed.assumptions.sampling == "batches of exactly 10 of 1000"
+    assert dpplan.epsilon(sigma=10, steps=5, sampling="full-batch", delta=1e-5).assumptions.sampling == "full batch"
+    classic = dpplan.epsilon(**ABADI, delta=1e-5, accountant="rdp", conversion="classic")
+    assert classic == accounting.epsilon(Plan.from_rate(4, 0.01, 10000), 1e-5, "rdp", conversion="classic")
+    with pytest.raises(NotApplicable, match="zcdp"):
+        dpplan.epsilon(**ABADI, delta=1e-5, accountant="zcdp")
+
+
+def test_a_delta_that_is_too_large_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match=r"delta=0.01 is not below 1/n = 0.001.*Try delta=0.0001"):
+        dpplan.epsilon(sigma=1, n=1000, batch=10, epochs=1, delta=0.01)
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        ({}, ("sigma is missing", "the sample rate is missing", "the length of the run", "delta is missing")),
+        ({**ABADI, "dleta": 1e-5}, ("dleta is no keyword of this function. Did you mean 'delta'?", "delta is missing")),
+        ({**ABADI, "delta": 2}, ("delta=2 is not in (0, 1).",)),
+        ({**ABADI, "delta": 1e-5, "accountant": "rpd"}, ("accountant=rpd", "Did you mean 'rdp'?")),
+        ({**ABADI, "delta": 1e-5, "conversion": "cks"}, ("conversion is nothing that the accountant exact takes",)),
+        ({**ABADI, "delta": 1e-5, "adjacency": "swap"}, ("adjacency=swap is not one of",)),
+        ({**ABADI, "delta": 1e-5, "sampling": "shufle"}, ("sampling=shufle is not one of: poisson",)),
+        ({**ABADI, "noise_multiplier": 3, "delta": 1e-5}, ("noise_multiplier=3 contradicts noise_multiplier=4",)),
+        ({"phases": [ABADI, 7], "delta": 1e-5}, ("phases[1]: 7 is no phase",)),
+        ({"phases": [{"sigma": 1, "r": 2, "steps": 5}], "delta": 1e-5}, ("phases[0]: r is not one of",)),
+        ({"phases": [ABADI], "sigma": 2, "delta": 1e-5}, ("sigma beside phases",)),
+        ({"phases": [{**ABADI, "n": 9}, {**ABADI, "n": 8}]}, ("n=9 and n=8 differ", "delta is missing")),
+        ({**ABADI, "sigma": "four", "delta": 1e-5}, ("sigma=four is not a positive number",)),
+        ({"sigma": 1, "n": 9, "batch": 5, "steps": 1, "sampling": "full-batch"}, ("sampling=full-batch takes",)),
+    ],
+)  # fmt: skip
+def test_all_that_is_wrong_is_told_at_once_in_keywords(call: dict[str, typing.Any], told: tuple[str, ...]) -> None:
+    with pytest.raises((PlanError, UsageError)) as caught:
+        dpplan.epsilon(**call)
+    message = str(caught.value)
+    for each in told:
+        assert each in message
+    assert "--" not in message
+
+
+def test_a_delta_asks_for_its_epsilon() -> None:
+    with pytest.raises(PlanError, match=r"sigma=0(?s:.*)eps is missing"):
+        dpplan.delta(sigma=0, q=0.1, steps=5)
+
+
+def test_every_word_of_the_command_line_is_a_keyword() -> None:
+    words = {option.removeprefix("--").replace("-", "_") for each in DESCRIBING for option in each.all_options}
+    told = {option.name for name in accounting.ACCOUNTANTS for option in accounting.describe(name).options}
+    beside = {"sampling", "adjacency", "phases", "spent", "accountant"}
+    for function, own in ((dpplan.epsilon, "delta"), (dpplan.delta, "eps")):
+        assert set(inspect.signature(function).parameters) == words | told | beside | {own}
+
+
+def test_the_examples_in_the_docstrings_are_so() -> None:
+    assert doctest.testmod(cost).failed == 0
+
+
+# What a notebook shows
+
+
+def shown(result: object) -> list[str]:
+    """The cells, after the title, as text."""
+    page = result._repr_html_()  # type: ignore[attr-defined]
+    assert page.startswith("<table>")
+    return [
+        unescape(re.sub("<[^>]*>", "", cell))
+        for cell in re.findall(r"<(?:caption|t[dh])[^>]*>.*?</(?:caption|t[dh])>", page)
+    ]
+
+
+def test_a_figure_shows_interval_guarantee_and_assumptions() -> None:
+    assert shown(dpplan.epsilon(**ABADI, delta=1e-5)) == [
+        "ε = 0.946867 at δ = 1e-05",
+        "certified", "0.946866799 ≤ ε ≤ 0.946866802",
+        "assumes", "Poisson sampling, add/remove one example",
+        "accountant", "exact",
+    ]  # fmt: skip
+    assert shown(dpplan.delta(**ABADI, eps=1, accountant="gdp"))[:3] == [
+        "δ ≈ 3.90814e-06 at ε = 1", "estimate", "nothing is proven: the truth may be larger",
+    ]  # fmt: skip
+
+
+def test_no_notebook_claims_more_than_was_proven() -> None:
+    assumed = Assumptions("Poisson <b>sampling</b>", "add_remove", "example")
+    upper = Bound("epsilon", None, 1.0000001, Guarantee.UPPER, "toy", assumed)
+    assert shown(upper)[0] == "ε ≤ 1.00001"
+    assert "<b>sampling" not in upper._repr_html_()
+    assert shown(Bound("epsilon", 0.9999999, None, Guarantee.LOWER, "toy", assumed))[0] == "ε ≥ 0.999999"
+    wide = Bound("epsilon", 1.0, 2.0, Guarantee.CERTIFIED, "toy", assumed, at=1e-5)
+    assert shown(wide)[0] == "ε ≤ 2 at δ = 1e-05"
+
+
+def test_plans_solutions_comparisons_curves_and_verdicts_are_shown_too() -> None:
+    run = Plan.from_training(noise_multiplier=1.1, examples=60000, batch_size=256, epochs=1)
+    cells = shown(run)
+    assert cells[cells.index("steps") :][:3] == ["steps", "235", "⌈1 epochs × 60000 / 256⌉"]
+    assert "Poisson sampling, add/remove one example" in cells
+    two = shown(Plan((*run.phases, Phase(Gaussian(2), Poisson(0.5), 3))))
+    assert {"phases[0].noise_multiplier", "phases[1].steps"} <= set(two)
+
+    found = solve.noise(Settings(sample_rate=0.01, steps=100), 1.0, 1e-5)
+    assert shown(found)[0] == f"noise multiplier = {found.value!r}"
+    assert {"certified", "Poisson sampling, add/remove one example"} <= set(shown(found))
+
+    rows = shown(compare.accountants(Plan.from_rate(1.1, 0.01, 100), 1e-5))
+    assert rows[rows.index("zcdp") : rows.index("zcdp") + 2] == ["zcdp", "-"]
+    assert rows[rows.index("gdp") + 2 : rows.index("gdp") + 4] == ["estimate", "under-reports"]
+
+    drawn = shown(curve.profile(Plan.from_rate(4, 0.01, 100), [1e-5, 1e-6]))
+    assert drawn[:4] == ["Poisson sampling, add/remove one example", "delta", "exact", "1e-05"]
+
+
+def test_a_verdict_is_shown(tmp_path: typing.Any) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dpplan", "epsilon", "--sigma", "4", "--q", "0.01", "--steps", "10", "--delta", "1e-5",
+         "--json"], capture_output=True, text=True, check=True, encoding="utf-8",
+    )  # fmt: skip
+    file = tmp_path / "claim.json"
+    file.write_text(done.stdout, encoding="utf-8")
+    (claim,) = verify.read(file).claims
+    cells = shown(verify.verify(claim, proofs=False))
+    assert cells[:2] == ["stands", "claimed"]
+    assert "publish" in cells

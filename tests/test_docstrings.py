@@ -1,0 +1,108 @@
+"""What docstrings, comments and CONTRIBUTING.md name is there: files, modules, whatever is written like a name."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from test_layers import ROOT, modules, tracked
+
+DOCUMENTS = [ROOT / "CONTRIBUTING.md"]
+# What an example makes up, a name of a library that benchmarks compare with, and a symbol of a paper.
+MADE_UP = {"my_recipe", "trace_autograd_ops", "eta_C"}
+
+
+@cache
+def sources() -> dict[Path, str]:
+    files = [path for path in tracked() if path.suffix == ".py" and path.parts[0] in {"dpplan", "tests"}]
+    return {path: (ROOT / path).read_text(encoding="utf-8") for path in files}
+
+
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(sources()[path])))
+
+
+def docstrings(path: Path) -> Iterator[tuple[int, ast.Constant]]:
+    for node in nodes(path):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+            first = node.body[0]
+            assert isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+            yield first.lineno, first.value
+
+
+@cache
+def prose() -> list[tuple[str, str]]:
+    """Where, and what is said there: every docstring and comment, and the documents but for examples in Python."""
+    documents = {document.name: document.read_text(encoding="utf-8") for document in DOCUMENTS}
+    found = [(name, re.sub("```python.*?```", "", text, flags=re.DOTALL)) for name, text in documents.items()]
+    for path, text in sources().items():
+        found += [(f"{path}:{line}", str(constant.value)) for line, constant in docstrings(path)]
+        comments = [(number, line.partition("# ")[2]) for number, line in enumerate(text.splitlines(), start=1)]
+        found += [(f"{path}:{number}", comment) for number, comment in comments if comment]
+    return found
+
+
+@cache
+def names() -> set[str]:
+    """Every name that the code uses, every word of its strings but docstrings, and every part of a path."""
+    found = {part for path in tracked() for part in (path.stem, *path.parts)}
+    for path in sources():
+        said = {id(constant) for _, constant in docstrings(path)}
+        for node in nodes(path):
+            if isinstance(node, ast.Constant):
+                if isinstance(node.value, str) and id(node) not in said:
+                    found.update(re.findall(r"\w+", node.value))
+            else:
+                found.update(str(getattr(node, key)) for key in ("id", "attr", "arg", "name") if hasattr(node, key))
+    return found
+
+
+def test_files_that_are_named_exist() -> None:
+    paths = [f"/{path}" for path in tracked()]
+    wrong = [
+        f"{place}: {name}"
+        for place, said in prose()
+        for name in re.findall(r"[\w/]*\w\.py\b", said)
+        if name not in names() and not any(path.endswith(f"/{name}") for path in paths)
+    ]
+    assert wrong == []
+
+
+def test_modules_that_are_named_exist() -> None:
+    """A dotted path from the package leads to a module, or to something in one."""
+    wrong = [
+        f"{place}: {name}"
+        for place, said in prose()
+        for name in re.findall(r"\bdpplan(?:\.[A-Za-z_]\w*)+", said)
+        if name not in modules()
+        and (name.rpartition(".")[0] not in modules() or name.rpartition(".")[2] not in names())
+    ]
+    assert wrong == []
+
+
+def test_what_is_written_like_a_name_is_one() -> None:
+    """With an underscore, or in backquotes: somewhere in the code. x_i and iu_k are indices of a formula."""
+    wrong = []
+    for place, said in prose():
+        marked = {part for name in re.findall(r"`([A-Za-z_][\w.]*)(?:\([^`]*\))?`", said) for part in name.split(".")}
+        snake = {word for word in re.findall(r"\b[a-z]\w*_\w+\b", said) if not re.fullmatch(r"[a-z]_.*|.*_[a-z]", word)}
+        wrong += [f"{place}: {name}" for name in sorted((marked | snake) - names() - MADE_UP)]
+    assert wrong == []
+
+
+FOLDERS = [name for name, file in modules().items() if file.name == "__init__.py"]
+
+
+@pytest.mark.parametrize("package", FOLDERS)
+def test_a_table_of_a_folder_lists_what_is_in_it(package: str) -> None:
+    """Rows of `name   what it is`, three or more, in the docstring of a folder."""
+    table = re.findall(r"^    ([a-z][\w/]*) {2,}\S", ast.get_docstring(tree_of(package)) or "", re.MULTILINE)
+    if len(table) >= 3:
+        assert [name for name in table if f"{package}.{name.rstrip('/').replace('/', '.')}" not in modules()] == []
+
+
+def tree_of(package: str) -> ast.Module:
+    return ast.parse(modules()[package].read_text(encoding="utf-8"))

@@ -1,0 +1,194 @@
+"""What keeps examples apart, part by part: what a model holds, which layers are known, ways past vmap, in words."""
+
+import torch
+from torch import Tensor, nn
+
+from dpplan.train.clipping.isolation import refusal_messages
+from dpplan.train.clipping.isolation.hidden_state import GENERATOR, HiddenState, Modes, leaves
+from dpplan.train.clipping.isolation.row_independent_layers import keeps_rows_apart, rows_apart
+from dpplan.train.clipping.isolation.vmap_escapes import CustomRules
+
+
+class Keeping(nn.Module):
+    """Counts its calls, in a buffer, a list and a plain number, as asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.score = nn.Linear(3, 2)
+        self.register_buffer("mean", torch.zeros(3))
+        self.seen: list[float] = []
+        self.calls = 0
+
+
+# hidden_state
+
+
+def test_nothing_has_changed_in_a_model_that_was_left_alone() -> None:
+    model = Keeping()
+    state = HiddenState(model)
+    model.score(torch.ones(1, 3))
+    assert state.changes() == []
+    with torch.no_grad():
+        model.score.weight.add_(1.0)  # what is trained is meant to change
+    assert state.changes() == []
+
+
+def test_every_change_is_named() -> None:
+    model = Keeping()
+    state = HiddenState(model)
+    model.mean.add_(1.0)  # type: ignore[operator]
+    model.seen.append(2.0)
+    model.calls = 1
+    names = " ".join(state.changes())
+    assert "buffer 'mean'" in names
+    assert "seen" in names
+    assert "calls" in names
+
+
+def test_not_a_number_is_no_change_and_a_new_buffer_is_one() -> None:
+    model = Keeping()
+    model.mean = torch.full((3,), torch.nan)
+    state = HiddenState(model)
+    assert state.changes() == []
+    model.register_buffer("more", torch.zeros(1))
+    assert any("more" in name for name in state.changes())
+
+
+def test_buffers_and_frozen_parameters_are_put_back() -> None:
+    model = Keeping()
+    model.score.bias.requires_grad_(False)
+    before = model.score.bias.clone()
+    state = HiddenState(model)
+    with torch.no_grad():
+        model.mean.add_(1.0)  # type: ignore[operator]
+        model.score.bias.add_(1.0)
+    state.restore()
+    assert torch.equal(model.mean, torch.zeros(3))  # type: ignore[arg-type]
+    assert torch.equal(model.score.bias, before)
+    assert not model.score.bias.requires_grad
+    assert state.changes() == []
+
+
+def test_a_generator_of_the_models_own_counts_where_it_is_asked_to() -> None:
+    model = Keeping()
+    model.dice = torch.Generator()  # type: ignore[assignment]
+    state = HiddenState(model)
+    torch.rand(1, generator=model.dice)  # type: ignore[arg-type]
+    assert state.changes(drawing=False) == []
+    assert [name.startswith(GENERATOR) for name in state.changes()] == [True]
+    assert any(name.startswith("buffer 'mean'") for name in leaves(model))
+
+
+def test_torchs_settings_are_watched_and_put_back() -> None:
+    modes = Modes()
+    assert modes.changes() == []
+    torch.set_grad_enabled(False)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert modes.changes() == ["torch's grad mode", "torch's default type"]
+    finally:
+        modes.restore()
+    assert modes.changes() == []
+
+
+# row_independent_layers
+
+
+class Halves(nn.Linear):
+    """A subclass, which may do anything."""
+
+
+@rows_apart
+class Known(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def test_a_model_of_known_layers_needs_no_wall() -> None:
+    assert keeps_rows_apart(nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Flatten(), Known()))
+    assert keeps_rows_apart(nn.LSTM(3, 3, batch_first=True))
+
+
+def test_anything_unknown_or_attached_needs_one() -> None:
+    hooked = nn.Linear(3, 3)
+    hooked.register_forward_hook(lambda *_: None)
+    patched = nn.Linear(3, 3)
+    patched.forward = lambda x: x  # type: ignore[method-assign]
+    buffered = nn.ReLU()
+    buffered.register_buffer("kept", torch.zeros(1))
+    for model in (
+        Halves(3, 3), hooked, patched, buffered, nn.LSTM(3, 3), nn.Flatten(0), nn.BatchNorm1d(3), Keeping(),
+    ):  # fmt: skip
+        assert not keeps_rows_apart(nn.Sequential(nn.Linear(3, 3), model)), model
+    handle = nn.modules.module.register_module_forward_hook(lambda *_: None)
+    try:
+        assert not keeps_rows_apart(nn.Linear(3, 3))
+    finally:
+        handle.remove()
+
+
+# vmap_escapes
+
+
+class Doubled(torch.autograd.Function):
+    """With a rule of its own for vmap, in which examples meet."""
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return 2 * x
+
+    @staticmethod
+    def setup_context(ctx: object, inputs: object, output: object) -> None:
+        return None
+
+    @staticmethod
+    def vmap(info: object, in_dims: object, x: Tensor) -> tuple[Tensor, int]:
+        return 2 * x - x.mean(0), 0
+
+
+def test_what_reaches_past_vmap_is_noted_and_only_while_watched() -> None:
+    rules = CustomRules()
+    torch.vmap(Doubled.apply)(torch.ones(2, 3))
+    assert str(rules) == ""
+    with rules.watched():
+        torch.vmap(lambda x: 2 * x)(torch.ones(2, 3))
+        assert rules.used == set()
+        torch.vmap(Doubled.apply)(torch.ones(2, 3))
+    assert str(rules) == "autograd.Function Doubled has a vmap rule of its own, which may let examples meet"
+    before = len(rules.used)
+    torch.vmap(lambda x: x + len(repr(x)))(torch.ones(2, 3))
+    assert len(rules.used) == before
+
+
+def test_printing_inside_vmap_is_noted() -> None:
+    rules = CustomRules()
+    with rules.watched():
+        torch.vmap(lambda x: x + len(repr(x)))(torch.ones(2, 3))
+        assert repr(torch.ones(1))  # outside it shows what everybody sees
+    assert rules.used == {"repr() or print() of a tensor shows all examples inside vmap"}
+
+
+# refusal_messages
+
+
+def test_what_is_kept_is_named_three_times_at_most() -> None:
+    said = refusal_messages.kept([f"buffer 'b{number}'" for number in range(5)])
+    assert "changes buffer 'b0', buffer 'b1', buffer 'b2' and 2 more while it runs" in said
+    assert "changes list 'seen' while" in refusal_messages.kept(["list 'seen'[0]", "list 'seen'[1]"])
+    spectral = refusal_messages.kept(["buffer 'parametrizations.weight.0._u'"])
+    assert spectral.endswith("layer.parametrizations.weight.eval().")
+
+
+def test_a_layer_that_takes_the_batch_for_time_is_named() -> None:
+    assert "Perhaps layer '0' is a LSTM that takes the first dimension for time: set batch_first=True." in (
+        refusal_messages.meeting(nn.Sequential(nn.LSTM(2, 2)), "")
+    )
+    assert "Compute means, maxima and sums within each example." in refusal_messages.meeting(nn.Linear(2, 2), "")
+
+
+def test_what_torch_says_of_vmap_is_said_in_words() -> None:
+    told = refusal_messages.brief(RuntimeError("vmap: It looks like you're calling .item() on a Tensor"))
+    assert told.startswith("it looks at numbers in Python")
+    assert refusal_messages.brief(ValueError("first line.\nsecond")) == "ValueError: first line"
+    assert refusal_messages.brief(ValueError()) == "ValueError: "
+    assert refusal_messages.forgetting(["a", "b"]).startswith("reaches a, b, whose state cannot be seen")
