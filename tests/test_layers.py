@@ -44,7 +44,7 @@ ROOMS = {
     "dpplan.train": (
         {"machine", "user_function"},
         {"data", "clipping"},
-        {"models", "conformance", "ranks"},
+        {"models", "conformance", "drawn_batches", "tails", "ranks"},
         {"step"},
         {"state"},
         {"execution"},

@@ -19,7 +19,7 @@ from dpplan.plan import Delta, Plan, Settings, resolve_delta
 from dpplan.recipe import claim as _claim
 from dpplan.recipe.claim import Claim
 from dpplan.recipe.reading import read_blocks, read_text
-from dpplan.recipe.schema import Check, Data, Model, Privacy, Runtime, Training
+from dpplan.recipe.schema import SCHEME_OPTIONS, Check, Data, Model, Privacy, Runtime, Training
 
 __all__ = ["Check", "Claim", "Data", "Model", "Privacy", "Recipe", "Runtime", "Training", "load", "parse"]
 
@@ -72,6 +72,11 @@ class Recipe:
         """Hash of what is run: equal for recipes that differ only in layout, comments, the spelling of numbers
         or the runtime and check blocks."""
         what = {title: block for title, block in self.content.items() if title not in {Runtime.title, Check.title}}
+        # What a scheme does not take leaves the hash what it was before recipes could say it.
+        privacy = what[Privacy.title]
+        what[Privacy.title] = {
+            key: value for key, value in privacy.items() if key not in SCHEME_OPTIONS or value is not None
+        }
         return hashlib.sha256(json.dumps(_plain(what), sort_keys=True).encode()).hexdigest()
 
 

@@ -3,8 +3,9 @@
 from typing import Any
 
 from dpplan import lint
-from dpplan.plan import Plan, Settings
+from dpplan.plan import Plan
 from dpplan.recipe import Recipe
+from dpplan.recipe.claim import unchecked_settings
 from dpplan.recipe.schema import MADE, SOURCES
 
 OWN = ("file", "images")
@@ -24,13 +25,7 @@ def context_of(
     rule to report.
     """
     privacy, training = recipe.privacy, recipe.training
-    settings = Settings(
-        noise_multiplier=privacy.noise_multiplier,
-        steps=training.steps,
-        examples=examples,
-        batch_size=training.batch_size,
-        epochs=training.epochs,
-    )
+    settings = unchecked_settings(privacy, training, examples)
     if plan is None and training.batch_size <= examples:
         plan = recipe.plan(examples)
     return lint.LintContext(

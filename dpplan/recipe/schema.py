@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from dpplan import lint
-from dpplan.adjacency import ADD_REMOVE
+from dpplan.adjacency import ADD_REMOVE, ADJACENCIES
 from dpplan.checks import Problems, show
 from dpplan.errors import RecipeError
 from dpplan.recipe import values
 from dpplan.recipe.values import Reader, one_of, path, switch, underscored, whole_numbers, word, word_or_function
+from dpplan.sampling import CHOICES, OPTIONS, OptionValue
 
 Rule = Callable[[Problems, str, Any], object]
 Values = Mapping[str, Any]
@@ -26,6 +27,17 @@ ACTIVATIONS = ("tanh", "relu")
 HEADS = 4  # of a transformer
 CLIPPING = ("flat", "per-layer", "automatic", "adaptive")
 ENGINES = ("auto", "book-keeping", "vmap")
+# How the trainer can draw; and what one scheme takes and another does not, under the names of the options.
+SAMPLING = (
+    "poisson",
+    "full-batch",
+    "fixed-size",
+    "truncated-poisson",
+    "balls-in-bins",
+    "shuffle",
+    "cyclic-poisson",
+)
+SCHEME_OPTIONS = tuple(dict.fromkeys(option.name for name in SAMPLING for option in CHOICES[name].options))
 Problem = tuple[tuple[str, ...], str]  # the keys at fault, and the sentence
 
 
@@ -63,6 +75,10 @@ def _silenced(problems: Problems, name: str, value: Mapping[str, str]) -> None:
 
 def _at_least_zero(problems: Problems, name: str, value: float) -> None:
     problems.at_least(name, value, 0)
+
+
+def _option(problems: Problems, name: str, value: OptionValue) -> None:
+    OPTIONS[name].check(problems, value)
 
 
 def _momentum(problems: Problems, name: str, value: float) -> None:
@@ -137,6 +153,11 @@ class Privacy(Block):
     quantile: the fraction of gradients that adaptive clipping means to leave unclipped; 0.5 when left out.
     delta: left out, it is derived from the number of training examples by `plan.resolve_delta`.
     max_epsilon: the budget of a run whose noise_multiplier is given. A step that would exceed it is not taken.
+    sampling: how batches are drawn (`dpplan help sampling`), and the options of that scheme: cap of truncated-poisson,
+        bins of balls-in-bins, order of shuffle, groups and assignment of cyclic-poisson. Shuffled data are cut into
+        n / batch_size batches, rounded up, of sizes that differ by one at most.
+    adjacency: which data sets count as neighbours (`dpplan help adjacency`). noise_multiplier is in units of clip_norm
+        under each of them, and so is the noise; how far a replaced example moves the sum is the accountant's business.
     """
 
     title: ClassVar[str] = "privacy"
@@ -148,9 +169,19 @@ class Privacy(Block):
     clipping: str = _key(word, one_of(*CLIPPING), default="flat")
     quantile: float | None = _key(_number, _probability, default=None)
     delta: float | None = _key(_number, _probability, default=None)
-    sampling: str = _key(word, one_of("poisson"), default="poisson")
-    adjacency: str = _key(underscored, one_of(ADD_REMOVE.name), default=ADD_REMOVE.name)
+    sampling: str = _key(word, one_of(*SAMPLING), default="poisson")
+    cap: int | None = _key(_whole, _option, default=None)
+    bins: str | None = _key(word, _option, default=None)
+    order: str | None = _key(word, _option, default=None)
+    groups: int | None = _key(_whole, _option, default=None)
+    assignment: str | None = _key(word, _option, default=None)
+    adjacency: str = _key(underscored, one_of(*ADJACENCIES), default=ADD_REMOVE.name)
     unit: str = _key(word, one_of("example"), default="example")
+
+    @property
+    def scheme_options(self) -> tuple[tuple[str, OptionValue], ...]:
+        """What is said of the scheme besides its name."""
+        return tuple((name, value) for name in SCHEME_OPTIONS if (value := getattr(self, name)) is not None)
 
     @classmethod
     def conflicts(cls, given: Values) -> Iterator[Problem]:
@@ -159,6 +190,23 @@ class Privacy(Block):
             yield ("clipping", "quantile"), "quantile has a meaning for clipping: adaptive only. Remove it."
         if given.get("target_epsilon") is not None and given.get("max_epsilon") is not None:
             yield ("target_epsilon", "max_epsilon"), "max_epsilon has no meaning beside target_epsilon. Remove it."
+        yield from _scheme_conflicts(given)
+
+
+def _scheme_conflicts(given: Values) -> Iterator[Problem]:
+    """Options that the scheme does not take, with the scheme that does, and those that it needs."""
+    name = given.get("sampling", "poisson")
+    if name not in SAMPLING:
+        return
+    own = {option.name: option for option in CHOICES[name].options}
+    for option in SCHEME_OPTIONS:
+        if given.get(option) is not None and option not in own:
+            owner = next(each for each in SAMPLING if OPTIONS[option] in CHOICES[each].options)
+            sentence = f"{option} has no meaning for sampling: {name}. Remove it, or use sampling: {owner}."
+            yield ("sampling", option), sentence
+    for option, needed in own.items():
+        if given.get(option) is None and needed.default is None:
+            yield ("sampling", option), f"{option} is missing: sampling: {name} needs {needed.help}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
