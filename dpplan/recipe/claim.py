@@ -1,8 +1,10 @@
 """The privacy side of a recipe: its plan and what that plan costs. Sees `privacy` and `training`, nothing else."""
 
 import dataclasses
+import math
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound, Guarantee
@@ -11,6 +13,7 @@ from dpplan.checks import show
 from dpplan.errors import InternalError, NotCertified, PlanError, RecipeError
 from dpplan.plan import Delta, Phase, Plan, Settings, delta_warning, resolve_delta
 from dpplan.recipe.schema import Privacy, Training
+from dpplan.sampling import BallsInBins
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +91,16 @@ def settings(privacy: Privacy, training: Training, examples: int) -> Settings:
 
 
 def unchecked_settings(privacy: Privacy, training: Training, examples: int) -> Settings:
-    """The same, whatever they are."""
+    """The same, whatever they are. Bins are whole: as many as hold no more than the batch."""
+    bins = None
+    if privacy.sampling == BallsInBins.kind and 0 < training.batch_size <= examples:
+        bins = math.ceil(examples / training.batch_size)
     return Settings(
         noise_multiplier=privacy.noise_multiplier,
+        sample_rate=None if bins is None else Fraction(1, bins),
         steps=training.steps,
         examples=examples,
-        batch_size=training.batch_size,
+        batch_size=training.batch_size if bins is None else None,
         epochs=training.epochs,
         sampling=privacy.sampling,
         adjacency=named(privacy.adjacency),
@@ -124,6 +131,13 @@ def make_plan(privacy: Privacy, training: Training, examples: int) -> Plan:
 
     With a budget that does not pay for all steps it ends where the budget does, unless the recipe says to continue.
     """
+    plan = _solved(privacy, training, examples)
+    if plan.batch_size is not None:
+        return plan
+    return dataclasses.replace(plan, batch_size=plan.only_phase.sampling.expected_batch(examples))
+
+
+def _solved(privacy: Privacy, training: Training, examples: int) -> Plan:
     open_settings = settings(privacy, training, examples)
     delta = resolve_delta(privacy.delta, examples).value
     if privacy.target_epsilon is None:

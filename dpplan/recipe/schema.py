@@ -154,8 +154,8 @@ class Privacy(Block):
     delta: left out, it is derived from the number of training examples by `plan.resolve_delta`.
     max_epsilon: the budget of a run whose noise_multiplier is given. A step that would exceed it is not taken.
     sampling: how batches are drawn (`dpplan help sampling`), and the options of that scheme: cap of truncated-poisson,
-        bins of balls-in-bins, order of shuffle, groups and assignment of cyclic-poisson. Shuffled data are cut into
-        n / batch_size batches, rounded up, of sizes that differ by one at most.
+        bins of balls-in-bins, order of shuffle, groups and assignment of cyclic-poisson. An epoch of balls-in-bins
+        or shuffle has n / batch_size steps, rounded up; shuffled batches differ in size by one at most.
     adjacency: which data sets count as neighbours (`dpplan help adjacency`). noise_multiplier is in units of clip_norm
         under each of them, and so is the noise; how far a replaced example moves the sum is the accountant's business.
     """

@@ -20,7 +20,7 @@ from dpplan.sampling import (
 from dpplan.train.drawn_batches import BatchLedger, ledger_for
 from dpplan.train.step.sampler import sampler_for
 
-LEVEL, EXAMPLES, STEPS = 1e-6 / 5, 1000, 60
+LEVEL, EXAMPLES, STEPS = 1e-6 / 5, 1000, 120
 CLAIMS: dict[str, Sampling] = {
     "poisson": Poisson(0.1),
     "full-batch": Poisson(1.0),

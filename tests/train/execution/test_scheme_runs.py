@@ -14,6 +14,7 @@ from dpplan.adjacency import named
 from dpplan.errors import NotCertified, RecipeError, UsageError
 from dpplan.plan import Plan
 from dpplan.plan_json import phase_from_json
+from dpplan.sampling import BallsInBins
 from dpplan.train.ranks import Ranks
 from dpplan.train.step import sampler as samplers
 
@@ -33,7 +34,7 @@ RUNS: dict[str, dict[str, Any]] = {
         "privacy_cap": 130,
         "privacy_adjacency": "zero_out",
     },
-    "balls-in-bins": {"privacy_sampling": "balls-in-bins", "training_batch_size": N / 3},
+    "balls-in-bins": {"privacy_sampling": "balls-in-bins", "training_batch_size": 500},
     "same bins": {"privacy_sampling": "balls-in-bins", "privacy_bins": "same", "training_batch_size": N / 3},
     "shuffle": {"privacy_sampling": "shuffle", "privacy_adjacency": "zero_out", "training_batch_size": 500},
     "shuffled once": {
@@ -102,7 +103,7 @@ def test_a_seeded_run_that_goes_on_draws_the_same_batches(
     train.run(recipe(name), seed=4, out=tmp_path / "whole")
     whole = list(drawn)
     drawn.clear()
-    interrupted(recipe(name), tmp_path / "cut", seed=4, after=4)
+    interrupted(tmp_path / "cut", recipe(name), at=4, seed=4)
     *_, report = train.events(train.plan_resumed(tmp_path / "cut"))
     assert drawn == whole
     assert report.agrees
@@ -110,13 +111,13 @@ def test_a_seeded_run_that_goes_on_draws_the_same_batches(
 
 @pytest.mark.parametrize("name", ["balls-in-bins", "shuffled once", "cyclic-poisson"])
 def test_an_unseeded_run_whose_steps_hang_together_does_not_go_on(name: str, tmp_path: Path) -> None:
-    interrupted(recipe(name), tmp_path / "cut", seed=None, after=4)
+    interrupted(tmp_path / "cut", recipe(name), at=4)
     with pytest.raises(UsageError, match=r"keeps no record of that.* 4 steps are counted, ε ≤ .* spent"):
         train.plan_resumed(tmp_path / "cut")
 
 
 def test_a_run_whose_steps_stand_alone_goes_on_without_a_seed(tmp_path: Path) -> None:
-    interrupted(recipe("fixed-size"), tmp_path / "cut", seed=None, after=4)
+    interrupted(tmp_path / "cut", recipe("fixed-size"), at=4)
     *_, report = train.events(train.plan_resumed(tmp_path / "cut"))
     assert report.agrees
 
@@ -145,7 +146,6 @@ def test_what_the_accountant_cannot_claim_is_not_trained(changes: dict[str, Any]
             {"privacy_sampling": "full-batch"},
             "training.batch_size=100 is not n, and sampling: full-batch takes everything",
         ),
-        ({"privacy_sampling": "balls-in-bins"}, "n / batch = 14.37 steps of an epoch, which is not whole"),
         (
             {"privacy_sampling": "fixed-size", "training_batch_size": 99.5},
             "training.batch_size=99.5 is not whole, and sampling: fixed-size",
@@ -160,6 +160,16 @@ def test_a_batch_that_does_not_fit_the_scheme_is_told_in_the_words_of_recipes(
         train.plan(small(**changes))
     assert sentence in str(caught.value)
     assert "--" not in str(caught.value)
+
+
+def test_bins_are_as_many_as_hold_no_more_than_the_batch() -> None:
+    planned = train.plan(small(privacy_sampling="balls-in-bins")).claim.plan
+    assert planned.only_phase.sampling == BallsInBins(15)
+    assert planned.batch_size == N / 15
+    solved = train.plan(
+        small(privacy_sampling="balls-in-bins", privacy_noise_multiplier=None, privacy_target_epsilon=2.0)
+    ).claim
+    assert solved.phase.sampling == BallsInBins(15) and solved.plan.batch_size == N / 15
 
 
 def test_several_processes_are_refused_with_the_reason() -> None:
