@@ -42,9 +42,9 @@ LAYERS = (
 # The same within a part that has rooms: a module may import from its own room and from those before it.
 ROOMS = {
     "dpplan.train": (
-        {"machine", "user_function"},
-        {"data", "clipping"},
-        {"models", "conformance", "drawn_batches", "tails", "ranks"},
+        {"machine", "user_function", "tails"},
+        {"data", "clipping", "drawn_batches"},
+        {"models", "conformance", "ranks"},
         {"step"},
         {"state"},
         {"execution"},
