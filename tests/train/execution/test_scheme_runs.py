@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from small_recipe import small
-from whole_runs import interrupted
+from whole_runs import interrupted, resumed
 
 from dpplan import accounting, train, verify
 from dpplan.adjacency import named
@@ -17,6 +17,7 @@ from dpplan.plan_json import phase_from_json
 from dpplan.sampling import BallsInBins
 from dpplan.train.ranks import Ranks
 from dpplan.train.step import sampler as samplers
+from dpplan.train.step.trainer import Trainer
 
 N = 1437  # training examples of digits
 # Scheme and adjacency with what they need, and the batch: name -> changes of a small recipe.
@@ -81,7 +82,7 @@ def test_a_seeded_run_that_goes_on_draws_the_same_batches(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[list[int]] = []
-    made = train.execution.worker.Trainer.__init__
+    made = Trainer.__init__
 
     def watched(self: Any, *args: Any, **kwargs: Any) -> None:
         made(self, *args, **kwargs)
@@ -99,12 +100,12 @@ def test_a_seeded_run_that_goes_on_draws_the_same_batches(
         def __getattr__(self, name: str) -> Any:
             return getattr(self.statistics, name)
 
-    monkeypatch.setattr(train.execution.worker.Trainer, "__init__", watched)
+    monkeypatch.setattr(Trainer, "__init__", watched)
     train.run(recipe(name), seed=4, out=tmp_path / "whole")
     whole = list(drawn)
     drawn.clear()
     interrupted(tmp_path / "cut", recipe(name), at=4, seed=4)
-    *_, report = train.events(train.plan_resumed(tmp_path / "cut"))
+    report = resumed(tmp_path / "cut")
     assert drawn == whole
     assert report.agrees
 
@@ -118,7 +119,7 @@ def test_an_unseeded_run_whose_steps_hang_together_does_not_go_on(name: str, tmp
 
 def test_a_run_whose_steps_stand_alone_goes_on_without_a_seed(tmp_path: Path) -> None:
     interrupted(tmp_path / "cut", recipe("fixed-size"), at=4)
-    *_, report = train.events(train.plan_resumed(tmp_path / "cut"))
+    report = resumed(tmp_path / "cut")
     assert report.agrees
 
 
