@@ -44,8 +44,8 @@ LAYERS = (
 # The same within a part that has rooms: a module may import from its own room and from those before it.
 ROOMS = {
     "dpplan.train": (
-        {"machine", "user_function"},
-        {"data", "clipping"},
+        {"machine", "user_function", "tails"},
+        {"data", "clipping", "drawn_batches"},
         {"models", "conformance", "ranks"},
         {"step"},
         {"state"},

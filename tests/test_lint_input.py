@@ -37,6 +37,19 @@ def test_the_run_is_that_of_the_recipe() -> None:
     assert [finding.code for finding in lint.check(run)] == ["DP016"]
 
 
+@pytest.mark.parametrize(
+    "scheme", ["sampling: balls-in-bins", "sampling: shuffle, adjacency: zero-out", "sampling: fixed-size"]
+)
+def test_a_scheme_of_the_recipe_is_drawn_by_the_trainer_and_by_no_loader(scheme: str) -> None:
+    job = recipe.parse(
+        TEXT.format(source="digits", check="").replace("clip_norm: 1", f"clip_norm: 1, {scheme}"), "r.yaml"
+    )
+    run = lint_input.context_of(job, 1437)
+    assert run.settings.adjacency.name == job.privacy.adjacency
+    assert run.plan is not None and run.plan.only_phase.sampling.kind == job.privacy.sampling
+    assert [finding.code for finding in lint.check(run) if finding.code in {"DP007", "DP008"}] == []
+
+
 def test_a_plan_that_is_known_is_not_solved_for_again() -> None:
     other = parsed().plan(5000)
     assert lint_input.context_of(parsed(), 1437, plan=other).plan is other

@@ -20,6 +20,7 @@ from dpplan.recipe import claim as _claim
 from dpplan.recipe.claim import Claim
 from dpplan.recipe.reading import read_blocks, read_statement, read_text
 from dpplan.recipe.schema import Audit, Check, Data, Model, Privacy, Runtime, Training
+from dpplan.recipe.scheme_keys import SCHEME_OPTIONS
 from dpplan.recipe.statement_block import StatementBlock
 
 __all__ = [
@@ -91,6 +92,11 @@ class Recipe:
         or the blocks beside it: runtime, check, audit, statement."""
         beside = {Runtime.title, Check.title, Audit.title, StatementBlock.title}
         what = {title: block for title, block in self.content.items() if title not in beside}
+        # What a scheme does not take leaves the hash what it was before recipes could say it.
+        privacy = what[Privacy.title]
+        what[Privacy.title] = {
+            key: value for key, value in privacy.items() if key not in SCHEME_OPTIONS or value is not None
+        }
         return hashlib.sha256(json.dumps(_plain(what), sort_keys=True).encode()).hexdigest()
 
 

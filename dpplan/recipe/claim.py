@@ -1,14 +1,19 @@
 """The privacy side of a recipe: its plan and what that plan costs. Sees `privacy` and `training`, nothing else."""
 
 import dataclasses
+import math
+import re
 from dataclasses import dataclass
+from fractions import Fraction
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.adjacency import named
 from dpplan.checks import show
-from dpplan.errors import InternalError, NotCertified, RecipeError
+from dpplan.errors import InternalError, NotCertified, PlanError, RecipeError
 from dpplan.plan import Delta, Phase, Plan, Settings, delta_warning, resolve_delta
 from dpplan.recipe.schema import Privacy, Training
+from dpplan.sampling import BallsInBins
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +74,56 @@ class Claim:
 
 
 def settings(privacy: Privacy, training: Training, examples: int) -> Settings:
-    """The plan's settings on this many training examples; the noise is left open when it is to be solved for."""
+    """The plan's settings on this many training examples; the noise is left open when it is to be solved for.
+
+    Raises RecipeError, in the recipe's words, where the batch does not fit the examples or the scheme.
+    """
     if training.batch_size > examples:
         raise RecipeError(
             f"training.batch_size={show(training.batch_size)} exceeds the {examples} training examples. Lower it."
         )
+    given = unchecked_settings(privacy, training, examples)
+    try:
+        given.with_(noise_multiplier=1.0).plan()  # the noise may be open, and agrees with anything
+    except PlanError as error:
+        raise RecipeError([_in_keys(sentence) for sentence in error.problems]) from None
+    return given
+
+
+def unchecked_settings(privacy: Privacy, training: Training, examples: int) -> Settings:
+    """The same, whatever they are. Bins are whole: as many as hold no more than the batch."""
+    bins = None
+    if privacy.sampling == BallsInBins.kind and 0 < training.batch_size <= examples:
+        bins = math.ceil(examples / training.batch_size)
     return Settings(
         noise_multiplier=privacy.noise_multiplier,
+        sample_rate=None if bins is None else Fraction(1, bins),
         steps=training.steps,
         examples=examples,
-        batch_size=training.batch_size,
+        batch_size=training.batch_size if bins is None else None,
         epochs=training.epochs,
+        sampling=privacy.sampling,
+        adjacency=named(privacy.adjacency),
+        scheme_options=privacy.scheme_options,
+        unit=privacy.unit,
     )
+
+
+# What sentences about plans call by the options of commands, and recipes by keys.
+KEYS = (
+    (r"\bbatch=", "training.batch_size="),
+    (r"\bn=", "training examples="),
+    (r"--sampling (\S+)", r"sampling: \1"),
+    ("--batch", "training.batch_size"),
+    ("--groups", "privacy.groups"),
+    ("--n\\b", "other data"),
+)
+
+
+def _in_keys(sentence: str) -> str:
+    for option, key in KEYS:
+        sentence = re.sub(option, key, sentence)
+    return sentence
 
 
 def make_plan(privacy: Privacy, training: Training, examples: int) -> Plan:
@@ -88,6 +131,13 @@ def make_plan(privacy: Privacy, training: Training, examples: int) -> Plan:
 
     With a budget that does not pay for all steps it ends where the budget does, unless the recipe says to continue.
     """
+    plan = _solved(privacy, training, examples)
+    if plan.batch_size is not None:
+        return plan
+    return dataclasses.replace(plan, batch_size=plan.only_phase.sampling.expected_batch(examples))
+
+
+def _solved(privacy: Privacy, training: Training, examples: int) -> Plan:
     open_settings = settings(privacy, training, examples)
     delta = resolve_delta(privacy.delta, examples).value
     if privacy.target_epsilon is None:

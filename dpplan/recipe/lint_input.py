@@ -1,11 +1,14 @@
 """What a recipe says of its run, for the rules of `lint`."""
 
+import dataclasses
 from typing import Any
 
 from dpplan import lint
-from dpplan.plan import Plan, Settings
+from dpplan.plan import Plan
 from dpplan.recipe import Recipe
+from dpplan.recipe.claim import unchecked_settings
 from dpplan.recipe.schema import MADE, SOURCES
+from dpplan.sampling import Poisson
 
 OWN = ("file", "images")
 
@@ -25,16 +28,14 @@ def context_of(
     except where the batch exceeds the examples: that is for a rule to report.
     """
     privacy, training = recipe.privacy, recipe.training
-    settings = Settings(
-        noise_multiplier=privacy.noise_multiplier,
-        steps=training.steps,
-        examples=examples,
-        batch_size=training.batch_size,
-        epochs=training.epochs,
-    )
+    settings = unchecked_settings(privacy, training, examples)
     if plan is None and training.batch_size <= examples:
         plan = recipe.plan(examples)
+    loop = more.pop("loop", lint.Loop())
+    if loop.loader == lint.Loop().loader and plan is not None and privacy.sampling != Poisson.kind:
+        loop = dataclasses.replace(loop, loader="")  # the trainer draws what the plan says, and no loader besides
     return lint.LintContext(
+        loop=loop,
         settings=settings,
         plan=plan,
         delta=recipe.delta(examples),

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from dpplan import lint
-from dpplan.adjacency import ADD_REMOVE
+from dpplan.adjacency import ADD_REMOVE, ADJACENCIES
 from dpplan.checks import Problems, show
 from dpplan.errors import RecipeError
-from dpplan.recipe import values
+from dpplan.recipe import scheme_keys, values
 from dpplan.recipe.values import Reader, one_of, path, switch, underscored, whole_numbers, word, word_or_function
+from dpplan.sampling import OptionValue
 
 Rule = Callable[[Problems, str, Any], object]
 Values = Mapping[str, Any]
@@ -153,6 +154,11 @@ class Privacy(Block):
     quantile: the fraction of gradients that adaptive clipping means to leave unclipped; 0.5 when left out.
     delta: left out, it is derived from the number of training examples by `plan.resolve_delta`.
     max_epsilon: the budget of a run whose noise_multiplier is given. A step that would exceed it is not taken.
+    sampling: how batches are drawn (`dpplan help sampling`), and the options of that scheme: cap of truncated-poisson,
+        bins of balls-in-bins, order of shuffle, groups and assignment of cyclic-poisson. An epoch of balls-in-bins
+        or shuffle has n / batch_size steps, rounded up; shuffled batches differ in size by one at most.
+    adjacency: which data sets count as neighbours (`dpplan help adjacency`). noise_multiplier is in units of clip_norm
+        under each of them, and so is the noise; how far a replaced example moves the sum is the accountant's business.
     """
 
     title: ClassVar[str] = "privacy"
@@ -164,9 +170,19 @@ class Privacy(Block):
     clipping: str = _key(word, one_of(*CLIPPING), default="flat")
     quantile: float | None = _key(_number, _probability, default=None)
     delta: float | None = _key(_number, _probability, default=None)
-    sampling: str = _key(word, one_of("poisson"), default="poisson")
-    adjacency: str = _key(underscored, one_of(ADD_REMOVE.name), default=ADD_REMOVE.name)
+    sampling: str = _key(word, one_of(*scheme_keys.SAMPLING), default="poisson")
+    cap: int | None = _key(_whole, scheme_keys.option, default=None)
+    bins: str | None = _key(word, scheme_keys.option, default=None)
+    order: str | None = _key(word, scheme_keys.option, default=None)
+    groups: int | None = _key(_whole, scheme_keys.option, default=None)
+    assignment: str | None = _key(word, scheme_keys.option, default=None)
+    adjacency: str = _key(underscored, one_of(*ADJACENCIES), default=ADD_REMOVE.name)
     unit: str = _key(word, one_of("example"), default="example")
+
+    @property
+    def scheme_options(self) -> tuple[tuple[str, OptionValue], ...]:
+        """What is said of the scheme besides its name."""
+        return tuple((name, value) for name in scheme_keys.SCHEME_OPTIONS if (value := getattr(self, name)) is not None)
 
     @classmethod
     def conflicts(cls, given: Values) -> Iterator[Problem]:
@@ -175,6 +191,7 @@ class Privacy(Block):
             yield ("clipping", "quantile"), "quantile has a meaning for clipping: adaptive only. Remove it."
         if given.get("target_epsilon") is not None and given.get("max_epsilon") is not None:
             yield ("target_epsilon", "max_epsilon"), "max_epsilon has no meaning beside target_epsilon. Remove it."
+        yield from scheme_keys.conflicts(given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from dpplan.checks import show
 from dpplan.errors import BudgetExceeded, InputOutputFailed, RecipeError, UsageError
 from dpplan.recipe import Recipe
 from dpplan.render.number_format import up
+from dpplan.sampling import Poisson
 from dpplan.train.data import load
 from dpplan.train.execution.rank_consistency import shared_facts
 from dpplan.train.execution.session import Session
@@ -37,6 +38,7 @@ from dpplan.train.state.report import Epoch, Planned, Resumed, Step, TrainReport
 from dpplan.train.state.run_folder import RunFolder
 from dpplan.train.state.spent_steps import open_spent_steps
 from dpplan.train.step.randomness import TorchGenerators
+from dpplan.train.step.sampler import begins_anew, resume_refusal, shared_refusal
 from dpplan.verify.unfinished_run import cost
 
 __all__ = [
@@ -79,6 +81,8 @@ def plan(recipe: Recipe, *, seed: int | None = None, over_budget: bool = False, 
     device = device_named(recipe.runtime.device, ranks.local_rank, ranks.local_size)
     dataset = load(recipe.data)
     claim = recipe.claim(dataset.training.examples)
+    if ranks.size > 1 and type(claim.phase.sampling) is not Poisson:
+        raise UsageError(shared_refusal(claim.phase.sampling))
     planned = Planned(recipe, claim, dataset, device, seed, over_budget, ranks=ranks)
     if planned.over_budget and not over_budget:
         raise BudgetExceeded(
@@ -122,6 +126,8 @@ def plan_resumed(
     differences = list(checkpoint.differences(recipe, planned.claim, ranks.size))
     if differences:
         raise RecipeError([*differences, f"{folder}: goes on only as it began. Start a new run for anything else."])
+    if checkpoint.seed is None and not begins_anew(planned.claim.phase.sampling):
+        raise UsageError(f"{folder}: {resume_refusal(planned.claim.phase.sampling)} {cost(folder, begun.begun())}")
     return dataclasses.replace(planned, resumed=Resumed(folder, checkpoint, moved))
 
 

@@ -1,6 +1,7 @@
 """What was realised against what was planned, measured where batches are drawn and noise is added.
 
-    statistics = StepStatistics(phase, examples)
+    statistics = StepStatistics(phase, examples, held)
+    statistics.drew(step, drawn)                                # once per step, before
     statistics.saw(size, denominator, sensitivity, added)       # once per step
     statistics.measurements() -> Measurement, ...
 
@@ -18,16 +19,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dpplan.checks import show
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase
-from dpplan.sampling import Binomial
+from dpplan.sampling import Binomial, Poisson
+from dpplan.train.drawn_batches import BatchLedger, Indices, ledger_for
+from dpplan.train.tails import binomial_tail, chi_square_tail, spread_tail
 
 LEVEL = 1e-6
-TESTS = 4  # mean and spread of batch sizes, empty batches, noise; each two-sided
+TESTS = 5  # mean and spread of batch sizes, empty batches, counts of examples, noise; each two-sided
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,25 @@ class Measurement:
 
 @dataclass(slots=True)
 class StepStatistics:
-    """Sizes of batches, and the squared length of the noise in planned standard deviations. Neither may leave."""
+    """Batches, and the squared length of the noise in planned standard deviations. Neither may leave.
+
+    held: how many of the examples this process draws from, where several share a run; None: all.
+    """
 
     phase: Phase
     examples: int
+    held: int | None = None
+    _ledger: BatchLedger | None = None
     _sizes: list[int] = field(default_factory=list)
     _squares: list[Tensor] = field(default_factory=list)
     _coordinates: int = 0
     _denominators: set[float] = field(default_factory=set)
+
+    def drew(self, step: int, drawn: Indices) -> None:
+        """drawn: whom this process drew in this step, counted from 0."""
+        if self._ledger is None:
+            self._ledger = ledger_for(self.phase.sampling, self.examples if self.held is None else self.held)
+        self._ledger.drew(step, drawn)
 
     def saw(self, size: int, denominator: float, sensitivity: float, added: Tensor) -> None:
         """added: what was added to a sum of this sensitivity, whatever was meant to be. float64, on any device."""
@@ -77,10 +90,17 @@ class StepStatistics:
         if not steps:
             return
         tested = f"tested at {show(LEVEL)}, {steps} step{'s' if steps > 1 else ''}"
-        law = self._law
-        yield Measurement("batch sizes", f"{law}, {tested}", None, self._sizes_agree(), covered=False)
-        empty = f"probability {law.chance_of_none:.3g}, {tested}"
-        yield Measurement("empty batches", empty, None, self._empty_agree(), covered=False)
+        if type(self.phase.sampling) is Poisson:
+            law = self._law
+            yield Measurement("batch sizes", f"{law}, {tested}", None, self._sizes_agree(), covered=False)
+            empty = f"probability {law.chance_of_none:.3g}, {tested}"
+            yield Measurement("empty batches", empty, None, self._empty_agree(), covered=False)
+        elif self._ledger is not None:
+            agrees = self._ledger.sizes_agree(LEVEL / TESTS)
+            yield Measurement("batch sizes", f"{self._ledger.law}, {tested}", None, agrees, covered=False)
+        if self._ledger is not None:
+            agrees = self._ledger.counts_agree(LEVEL / TESTS)
+            yield Measurement("example counts", f"{self._ledger.law}, {tested}", None, agrees, covered=False)
         noise = f"std {Gaussian.of(self.phase.mechanism).noise_multiplier:.6g} × sensitivity, {tested}"
         yield Measurement("noise", noise, None, self._noise_agrees(), covered=False)
         used = ", ".join(show(value) for value in sorted(self._denominators))
@@ -100,48 +120,3 @@ class StepStatistics:
 
     def _noise_agrees(self) -> bool:
         return chi_square_tail(float(self._squares[0]), self._coordinates) > LEVEL / TESTS
-
-
-def binomial_tail(seen: int, trials: int, chance: float) -> float:
-    """The probability that Binomial(trials, chance) is as far out as `seen`: twice the smaller side's, at most 1."""
-    below, above = (float(side[0]) for side in _binomial_sides(np.array([seen]), trials, chance))
-    return min(1.0, 2 * min(below, above))
-
-
-def chi_square_tail(seen: float, freedom: int) -> float:
-    """The probability that a chi-square variable is as far out as `seen`, likewise."""
-    from scipy import special  # half a second, and only the end of a run needs it
-
-    if not 0 < seen < math.inf:
-        return 0.0
-    below, above = special.gammainc(freedom / 2, seen / 2), special.gammaincc(freedom / 2, seen / 2)
-    return min(1.0, 2 * float(min(below, above)))
-
-
-def spread_tail(sizes: NDArray[np.int64], trials: int, chance: float) -> float:
-    """At least the probability that so many binomial draws lie so far from their law.
-
-    Distance: the largest between the two distribution functions. Dvoretzky, Kiefer, Wolfowitz 1956 with the constant of
-    Massart 1990, which holds for every law and every number of draws.
-    """
-    values, counts = np.unique(sizes, return_counts=True)
-    above = np.cumsum(counts) / len(sizes)
-    below = above - counts / len(sizes)
-    at, from_here = _binomial_sides(values, trials, chance)
-    distance = float(max(np.abs(above - at).max(), np.abs(below - (1 - from_here)).max()))
-    return min(1.0, 2 * math.exp(-2 * len(sizes) * distance**2))
-
-
-def _binomial_sides(
-    values: NDArray[np.int64], trials: int, chance: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """P(X <= value) and P(X >= value), each with its own digits."""
-    from scipy import special
-
-    # Incomplete beta functions, which know no parameter 0: there the probability is 0 or 1.
-    k = np.clip(values.astype(np.float64), 0, trials)
-    at_most = special.betainc(np.maximum(trials - k, 1), k + 1, 1 - chance)
-    at_least = special.betainc(np.maximum(k, 1), trials - k + 1, chance)
-    below = np.where(values >= trials, 1.0, np.where(values < 0, 0.0, at_most))
-    above = np.where(values <= 0, 1.0, np.where(values > trials, 0.0, at_least))
-    return below, above

@@ -85,7 +85,7 @@ def assumed(problems: Problems, content: Object) -> None:
     if not isinstance(told, dict):
         problems.add(f"assumptions={json_fields.shown(told)} is not an object.")
         return
-    plan = content.get("plan")
+    plan = content.get("plan", content.get("planned"))
     described = plan if isinstance(plan, dict) else {}
     adjacency = described.get("adjacency", ADD_REMOVE.name)
     unit = unit_words(str(described.get("privacy_unit", _UNIT)), described.get("max_per_user"))

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, Adjacency
 from dpplan.checks import Problems, is_number, show
 from dpplan.errors import PlanError, ReportError
 from dpplan.plan import Phase
@@ -139,3 +140,12 @@ def shown(value: object) -> str:
     except ValueError:  # a whole number of thousands of digits
         return "a number that is too long to show"
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def adjacency(problems: Problems, holder: Object, path: str) -> Adjacency | None:
+    """The neighbours of a plan; what names none is of a version that knew add/remove alone."""
+    name = holder.get("adjacency", ADD_REMOVE.name)
+    found = ADJACENCIES.get(name) if isinstance(name, str) else None
+    if found is None:
+        problems.add(f"{path}.adjacency={shown(name)} is not one of: {', '.join(ADJACENCIES)}.")
+    return found

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from dpplan.accounting.bound import Quantity
-from dpplan.adjacency import ADD_REMOVE, ADJACENCIES
+from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import Problems, show
 from dpplan.errors import InputOutputFailed, ReportError, file_error
 from dpplan.plan import UNITS, Phase, Plan, unit_problems
@@ -29,6 +29,7 @@ from dpplan.verify.unfinished_run import REPORT, STEPS, unfinished
 
 METRICS = "metrics.jsonl"
 STDIN = Path("-")
+BY_SHARE = (Poisson.kind, TruncatedPoisson.kind)  # whose sample_rate is batch_size / examples
 MOST_BYTES = 100_000_000  # the report of a million epochs
 _KNOWN_VERSION = "1"
 
@@ -105,6 +106,9 @@ def _of_run(problems: Problems, content: Object, folder: Path | None) -> tuple[l
     delta = json_fields.delta_of(problems, planned, "planned.delta")
     length = json_fields.count(problems, planned, "planned.steps")
     one = json_fields.phase(problems, planned, "planned", steps=1)
+    neighbours = json_fields.adjacency(problems, planned, "planned")
+    unit = planned.get("privacy_unit", "example")
+    problems.require(unit == "example", f"planned.privacy_unit={json_fields.shown(unit)} is not what runs protect.")
     _agreeing(problems, content, planned)
     spent = json_fields.block(problems, content, "spent") if "spent" in content or "status" in content else None
     taken = 0 if spent is None else json_fields.count(problems, spent, "spent.steps", least=0)
@@ -117,7 +121,9 @@ def _of_run(problems: Problems, content: Object, folder: Path | None) -> tuple[l
 
     def claim(name: str, holder: Object, steps: int) -> Iterator[RecordedClaim]:
         phases = (dataclasses.replace(one, steps=steps),) if one is not None and steps else ()
-        plan = Plan(phases, examples=int(examples) if examples else None) if phases and not problems.found else None
+        n = int(examples) if examples else None
+        good = phases and neighbours is not None and not problems.found
+        plan = Plan(phases, neighbours or ADD_REMOVE, examples=n) if good else None
         for found in figure(problems, holder, f"{name}.epsilon", "epsilon", delta, plan):
             yield dataclasses.replace(found, name=name, broken=broken, doubts=doubts)
 
@@ -132,7 +138,7 @@ def _agreeing(problems: Problems, content: Object, planned: Object) -> None:
     told, expected, examples = (json_fields.finite(value) for value in (rate, batch, n))
     if expected is not None and examples and expected > examples:
         problems.add(f"planned.batch_size={show(expected)} is more than planned.examples={show(examples)}.")
-    elif expected is not None and examples:
+    elif expected is not None and examples and planned.get("sampling", Poisson.kind) in BY_SHARE:
         json_fields.same(
             problems, "planned.sample_rate", told, expected / examples, "planned.batch_size / planned.examples"
         )
@@ -287,9 +293,8 @@ def _plan(problems: Problems, holder: Object, path: str) -> Plan | None:
             batch / n,
             "batch_size / examples",
         )
-    name = told.get("adjacency", ADD_REMOVE.name)
-    if name not in ADJACENCIES:
-        problems.add(f"{path}.adjacency={json_fields.shown(name)} is not one of: {', '.join(ADJACENCIES)}.")
+    neighbours = json_fields.adjacency(problems, told, path)
+    if neighbours is None:
         return None
     unit, most = told.get("privacy_unit", "example"), told.get("max_per_user")
     problems.require(unit in UNITS, f"{path}.privacy_unit={json_fields.shown(unit)} is not one of: {', '.join(UNITS)}.")
@@ -297,7 +302,7 @@ def _plan(problems: Problems, holder: Object, path: str) -> Plan | None:
     problems.found += [f"{path}.{sentence}" for sentence in unit_problems(str(unit), most)]
     if problems.found != wrong or unit not in UNITS:
         return None
-    return Plan(phases, ADJACENCIES[name], str(unit), examples=n, max_per_user=most)
+    return Plan(phases, neighbours, str(unit), examples=n, max_per_user=most)
 
 
 _READERS: Mapping[str, Callable[[Problems, Any], Iterator[RecordedClaim]]] = MappingProxyType(

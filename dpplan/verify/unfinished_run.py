@@ -55,10 +55,11 @@ def _spent(run: Path, steps: int) -> str:
     planned = json_fields.block(problems, content if isinstance(content, dict) else {}, "planned")
     delta = json_fields.delta_of(problems, planned, "planned.delta")
     phase = json_fields.phase(problems, planned, "planned", steps=max(steps, 1))
-    if delta is None or phase is None or steps < 0:
+    neighbours = json_fields.adjacency(problems, planned, "planned")
+    if delta is None or phase is None or neighbours is None or steps < 0:
         return ""
     try:
-        bound: Bound | None = accounting.epsilon(Plan((phase,)), delta) if steps else None
+        bound: Bound | None = accounting.epsilon(Plan((phase,), neighbours), delta) if steps else None
     except NotCertified:
         return ""
     upper = 0.0 if bound is None else bound.upper

@@ -12,7 +12,7 @@ from dpplan import accounting
 from dpplan.accounting import Guarantee
 from dpplan.checks import Problems
 from dpplan.errors import InputOutputFailed, PlanError, RecipeError, Unreachable
-from dpplan.recipe import claim, phases, reading, values
+from dpplan.recipe import claim, phases, reading, scheme_keys, values
 from dpplan.recipe.schema import Privacy, Training
 from dpplan.recipe.values import Given
 
@@ -307,3 +307,17 @@ def test_a_batch_has_to_fit_and_a_delta_to_be_small() -> None:
     assert made.warning is not None
     assert "delta: " in made.warning
     assert "--delta" not in made.warning
+
+
+# scheme_keys
+
+
+def test_every_option_of_a_scheme_that_trains_is_a_key_and_conflicts_name_the_scheme() -> None:
+    assert set(scheme_keys.SCHEME_OPTIONS) == {"cap", "bins", "order", "groups", "assignment"}
+    assert set(scheme_keys.SCHEME_OPTIONS) <= {field.name for field in dataclasses.fields(Privacy)}
+    found = list(scheme_keys.conflicts({"sampling": "shuffle", "cap": 3}))
+    assert [keys for keys, _ in found] == [("sampling", "cap")]
+    assert list(scheme_keys.conflicts({"sampling": "cyclic-poisson", "groups": 3})) == []
+    problems = Problems(RecipeError)
+    scheme_keys.option(problems, "bins", "often")
+    assert problems.found == ["bins=often is not one of: fresh, same."]

@@ -14,10 +14,11 @@ from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase
 from dpplan.sampling import Poisson
 from dpplan.train.clipping import ClippedSum
-from dpplan.train.conformance import StepStatistics, binomial_tail, chi_square_tail, spread_tail
+from dpplan.train.conformance import StepStatistics
 from dpplan.train.execution import terminal_text
 from dpplan.train.step.noise import GaussianNoise
 from dpplan.train.step.sampler import PoissonSampler
+from dpplan.train.tails import binomial_tail, chi_square_tail, spread_tail
 
 EXAMPLES, RATE, SIGMA, SIZE = 1000, 0.1, 1.5, 50
 
@@ -147,7 +148,7 @@ def test_only_the_verdict_on_sizes_and_noise_leaves_the_run(tmp_path: Any) -> No
     assert report.agrees
     written = report.to_json()["not_covered_by_epsilon"]
     assert [(row["name"], row["realised"], row["agrees"]) for row in written["verdict"]] == [
-        (name, None, True) for name in ("batch sizes", "empty batches", "noise")
+        (name, None, True) for name in ("batch sizes", "empty batches", "example counts", "noise")
     ]
     assert (written["empty_batches"], written["dropped"], written["clipped"]) == (None, None, None)
 

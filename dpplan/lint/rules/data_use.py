@@ -7,9 +7,11 @@ import dataclasses
 from collections.abc import Iterator
 
 from dpplan.checks import show
+from dpplan.errors import PlanError
 from dpplan.lint.context import LintContext, proven
 from dpplan.lint.finding import Remark, Severity, at_most
 from dpplan.plan import Phase
+from dpplan.sampling import FixedSize, Poisson, TruncatedPoisson
 
 _SHOWN = 3  # names in a sentence
 
@@ -47,11 +49,19 @@ def _together(run: LintContext) -> str:
     if run.plan is None or any(earlier.seeded for earlier in run.earlier):
         return ""
     phases: dict[Phase, int] = {}
+    apart: list[Phase] = []  # whose steps hang together, so that those of two runs are not those of a longer one
     for phase in (*run.plan.phases, *(earlier.phase for earlier in run.earlier if earlier.phase)):
+        if type(phase.sampling) not in (Poisson, TruncatedPoisson, FixedSize):
+            apart.append(phase)
+            continue
         alone = dataclasses.replace(phase, steps=1)
         phases[alone] = phases.get(alone, 0) + phase.steps
-    merged = tuple(dataclasses.replace(phase, steps=steps) for phase, steps in phases.items())
-    bound = proven(dataclasses.replace(run.plan, phases=merged, derivation=()), run.delta.value)
+    merged = (*(dataclasses.replace(phase, steps=steps) for phase, steps in phases.items()), *apart)
+    try:
+        together = dataclasses.replace(run.plan, phases=merged, derivation=())
+    except PlanError:  # they draw from other numbers of examples, under schemes that know theirs
+        return ""
+    bound = proven(together, run.delta.value)
     return "" if bound is None else f"; with this one they spend ε ≤ {at_most(bound.value)} together"
 
 

@@ -18,6 +18,7 @@ from dpplan.train.state.run_folder import RunFolder
 from dpplan.train.state.spent_steps import SpentSteps
 from dpplan.train.step.augmentation import augmentation_for
 from dpplan.train.step.optimizer import Optimization
+from dpplan.train.step.sampler import begins_anew
 
 Interrupted = Callable[[], bool]
 Ending = tuple[Status, str]  # the status, and why the run ended early
@@ -106,7 +107,8 @@ class Session:
 
     def _standing(self) -> str:
         """The same, and what is safe."""
-        if self.saved is None or not self.spent_steps.counted:
+        goes_on = self.planned.seed is not None or begins_anew(self.claim.phase.sampling)
+        if self.saved is None or not self.spent_steps.counted or not goes_on:
             return self._counted()
         return (
             f"{self._counted()} The checkpoint of step {self.saved} is whole: dpplan train --resume {self.folder.path}"

@@ -53,7 +53,9 @@ class Worker:
 
     def generators(self) -> dict[str, Any]:
         """The state of all that this process draws from; of seeded runs only, see `Randomness.state`."""
-        return {**self.randomness.state(), "torch": self.draws.state()}
+        sampler = self.trainer.sampler.state()
+        kept = {"sampler": sampler} if sampler else {}
+        return {**self.randomness.state(), "torch": self.draws.state(), **kept}
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """The state of the checkpoint; of an unseeded run with fresh randomness.
@@ -65,6 +67,7 @@ class Worker:
                 generators = checkpoint.generators[self.trainer.ranks.rank]
                 self.randomness.restore(generators)
                 self.draws.restore(generators["torch"])
+                self.trainer.sampler.restore(generators.get("sampler", {}))
             self.trainer.restore(checkpoint.trainer)
         except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             why = (str(error).splitlines() or [""])[-1].strip()

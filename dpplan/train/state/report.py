@@ -88,6 +88,8 @@ class Planned:
             },
             "planned": {
                 **phase_to_json(phase),
+                "adjacency": claim.plan.adjacency.name,
+                "privacy_unit": claim.plan.privacy_unit,
                 "clip_norm": claim.clip_norm,
                 "examples": claim.plan.examples,
                 "batch_size": claim.plan.batch_size,

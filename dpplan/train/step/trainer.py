@@ -77,7 +77,7 @@ class Trainer:
         self.optimization = Optimization(self.parameters, recipe.training, phase.steps)
         self.steps = 0
         self.empty_batches = 0
-        self.statistics = StepStatistics(phase, data.examples)
+        self.statistics = StepStatistics(phase, data.examples, self.data.examples)
 
     def _most(self, phase: Phase) -> float:
         """Examples that no batch of this run exceeds: a Poisson variable is above 2 m + 64 with probability 1e-34."""
@@ -104,7 +104,9 @@ class Trainer:
         """One release. What it returns is private: it was seen without noise. Of several processes, the first gets
         the facts of all of them and each other one its own.
         """
-        drawn = torch.from_numpy(self.sampler.draw()).to(self.data.targets.device, non_blocking=True)
+        members = self.sampler.draw()
+        self.statistics.drew(self.steps, members)
+        drawn = torch.from_numpy(members).to(self.data.targets.device, non_blocking=True)
         with self.guard:
             mine = self._clipped_sum(drawn)
         clipped = self.ranks.total(mine)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from dpplan.errors import NotApplicable
-from dpplan.sampling import FixedSize, Poisson
+from dpplan.sampling import Poisson, RandomAllocation
 from dpplan.train.step.sampler import PoissonSampler, sampler_for
 
 FALSE_ALARM = 1e-6  # each seeded test below would fail a right sampler for one seed in a million
@@ -105,5 +105,5 @@ def test_only_schemes_that_can_be_accounted_have_a_sampler() -> None:
     made = sampler_for(scheme, 10, np.random.default_rng(0))
     assert isinstance(made, PoissonSampler)
     assert made.sampling is scheme
-    with pytest.raises(NotApplicable, match="no sampler draws batches by sampling=fixed-size"):
-        sampler_for(FixedSize(2, 10), 10, np.random.default_rng(0))
+    with pytest.raises(NotApplicable, match="no sampler draws batches by sampling=random-allocation"):
+        sampler_for(RandomAllocation(10, 2), 10, np.random.default_rng(0))
