@@ -15,13 +15,16 @@ from dpplan.plan import Delta, Plan, Settings, delta_warning, resolve_delta
 class Request:
     """A call that makes sense: the plan, where it is to be judged, and what is worth a warning.
 
-    earlier: how many of the plan's first phases ran before.
+    earlier: how many of the plan's first phases ran before. names, public: of a plan file, what its phases are called
+    and what it releases at no cost.
     """
 
     plan: Plan
     deltas: tuple[Delta, ...]
     warnings: tuple[str, ...]
     earlier: int = 0
+    names: tuple[str, ...] = ()
+    public: tuple[str, ...] = ()
 
 
 def requested(arguments: PlanArguments, deltas: Sequence[Any] | None, choice: AccountantChoice, *more: str) -> Request:
@@ -37,7 +40,7 @@ def requested(arguments: PlanArguments, deltas: Sequence[Any] | None, choice: Ac
     warnings = cautions(parsed.known, resolved)
     if parsed.plan is None or others:
         raise PlanError([*parsed.problems, *others, *warnings])
-    return Request(parsed.plan, resolved, warnings, parsed.earlier)
+    return Request(parsed.plan, resolved, warnings, parsed.earlier, parsed.names, parsed.public)
 
 
 def parse(arguments: PlanArguments) -> ParsedPlan:
