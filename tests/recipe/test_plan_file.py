@@ -149,7 +149,7 @@ def test_epsilon_says_what_each_phase_costs_and_adds(good: Path) -> None:
     content = json.loads(ran("epsilon", good, "--delta", "1e-6", "--json"))
     vocabulary, train = content["by_phase"]
     total = content["results"][0]["epsilon"]["upper"]
-    assert train["adds"]["upper"] == pytest.approx(total - vocabulary["alone"]["upper"], rel=1e-6)
+    assert train["adds"]["upper"] == pytest.approx(total - vocabulary["alone"]["upper"], rel=1e-4)
     assert train["adds"]["lower"] <= train["adds"]["upper"]
     assert content["names"] == ["vocabulary", "train"] and content["public"] == ["normalisation constants"]
 
@@ -160,7 +160,7 @@ def test_epsilon_says_what_each_phase_costs_and_adds(good: Path) -> None:
         ("delta", "--eps", "4"),
         ("curve", "--points", "2", "--from", "1e-6", "--to", "1e-5"),
         ("compare", "accountants"),
-        ("risk", "--delta", "1e-6"),
+        pytest.param(("risk", "--delta", "1e-6"), marks=pytest.mark.slow),  # the whole profile of a mixed plan
     ],
 )
 def test_other_commands_take_the_file_in_both_ways(good: Path, words: tuple[str, ...]) -> None:

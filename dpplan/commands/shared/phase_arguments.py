@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from dpplan.checks import did_you_mean, show
-from dpplan.commands.shared import plan_files
 from dpplan.commands.shared.parameter_types import Name, Number
 from dpplan.commands.shared.plan_arguments import READ_AS, ParsedPlan, PlanArguments, percentage, scheme_option_type
 from dpplan.errors import UsageError
@@ -35,8 +34,6 @@ _ONLY_SPENT = (
 
 def parse(arguments: PlanArguments) -> ParsedPlan:
     """The plan of all that was described: earlier runs first, then the run itself."""
-    if plan_files.taken((*arguments.files, *arguments.spent))[0]:
-        return plan_files.parse(arguments)
     unread: list[str] = []
     problems: list[str] = []
     shared = arguments.settings

@@ -1,9 +1,10 @@
-"""Plan files where phases are named: a whole budget in place of a run, or spent before one."""
+"""Plan files among the phases that were named: a whole budget in place of a run, or spent before one."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dpplan.commands.shared import phase_arguments
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
 from dpplan.errors import UsageError
 from dpplan.plan import Plan, Settings
@@ -28,9 +29,10 @@ def taken(texts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def parse(arguments: PlanArguments) -> ParsedPlan:
-    """The plan of files, earlier ones first. One file is the whole run: nothing is said of it beside the file."""
-    from dpplan.commands.shared import phase_arguments
-
+    """The plan of all that was described, phase by phase or in plan files, earlier ones first. A plan file is the whole
+    run: nothing is said of it beside the file."""
+    if not taken((*arguments.files, *arguments.spent))[0]:
+        return phase_arguments.parse(arguments)
     files, lists = taken(arguments.files)
     spent, typed = taken(arguments.spent)
     problems: list[str] = []

@@ -46,9 +46,9 @@ def requested(arguments: PlanArguments, deltas: Sequence[Any] | None, choice: Ac
 def parse(arguments: PlanArguments) -> ParsedPlan:
     """The plan that was described, or all that is wrong with the description."""
     if arguments.in_phases or arguments.spent:
-        from dpplan.commands.shared import phase_arguments  # only such a call needs it
+        from dpplan.commands.shared import plan_files  # only such a call needs it
 
-        return phase_arguments.parse(arguments)
+        return plan_files.parse(arguments)
     try:
         return ParsedPlan(arguments.settings.plan(), [], arguments.settings)
     except UsageError as error:
