@@ -3,16 +3,20 @@
 import contextlib
 import io
 import os
+import shutil
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import click
 
 import dpplan
-from dpplan.checks import did_you_mean
 from dpplan.commands import COMMANDS
+from dpplan.commands.shared import json_error
 from dpplan.commands.shared.lazy_group import LazyGroup
-from dpplan.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_IO, EXIT_USAGE, DpplanError, out_of_memory
+from dpplan.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_IO, EXIT_USAGE, DpplanError, UsageError, out_of_memory
+from dpplan.render import plain_words
 
 HELP = """Plan, account for and check training with differential privacy (DP-SGD).
 
@@ -44,13 +48,14 @@ group = click.version_option(dpplan.__version__, prog_name="dpplan", message="%(
 def main() -> None:
     """The console entry point. Exits; never returns."""
     unwritable = _open_streams()
+    plain_words.register()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # ε on a screen that has no ε is no reason to fail
+            stream.reconfigure(errors=plain_words.ERRORS)  # ε on a screen that has no ε is no reason to fail
     # numpy's small products lose more to a pool of threads than they win: start-up by a third, a frontier by half.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if unwritable:
-        sys.exit(_complain("standard output is closed, so there is no place for the answer.", EXIT_IO))
+        sys.exit(_complain("standard output is closed, so there is no place for the answer.", EXIT_IO)[0])
     sys.exit(run(sys.argv[1:]))
 
 
@@ -73,24 +78,46 @@ def _open_streams() -> bool:
 
 def run(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code. A user's mistake never shows a traceback."""
-    try:
-        return _answered(arguments)
-    except DpplanError as error:
+    with json_error.one_call():
+        try:
+            return _answered(arguments)
+        except BrokenPipeError:
+            return EXIT_BROKEN_PIPE  # the reader has gone, and wants to hear nothing
+        except (Exception, KeyboardInterrupt) as error:
+            status, message = _told(error, arguments)
+            return _answered_in_json(arguments, status, message, error)
+        finally:
+            _drop_unwritten()
+
+
+def _told(error: BaseException, arguments: Sequence[str]) -> tuple[int, str]:
+    """Says on stderr what went wrong. Returns the exit code and the message."""
+    if isinstance(error, DpplanError):
         return _complain(str(error), error.exit_code)
-    except click.ClickException as error:
-        return _complain(_in_our_voice(error), EXIT_USAGE)
-    except (KeyboardInterrupt, click.Abort):
+    if isinstance(error, click.ClickException):
+        from dpplan.commands.shared.call_errors import sentence  # only a mistake needs it
+
+        return _complain(sentence(error, arguments), EXIT_USAGE)
+    if isinstance(error, KeyboardInterrupt | click.Abort):
         return _complain("interrupted.", EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        return EXIT_BROKEN_PIPE  # the reader has gone, and wants to hear nothing
-    except OSError as error:
+    if isinstance(error, OSError):
         return _complain(_failed(error), EXIT_IO)
-    except Exception as error:
-        if out_of_memory(error):
-            return _complain("memory ran out; nothing was certified. Try a machine with more.", EXIT_IO)
-        return _confess(error)
-    finally:
-        _drop_unwritten()
+    if out_of_memory(error):
+        return _complain("memory ran out; nothing was certified. Try a machine with more.", EXIT_IO)
+    return _confess(error)
+
+
+def _answered_in_json(arguments: Sequence[str], status: int, message: str, error: BaseException) -> int:
+    """The exit code, once a call that asked for JSON and got none has its error in JSON."""
+    if json_error.wanted(arguments):
+        try:
+            click.echo(json_error.document(arguments, status, message, error))
+            sys.stdout.flush()
+        except BrokenPipeError:
+            return EXIT_BROKEN_PIPE
+        except OSError as failed:
+            return status if status == EXIT_IO else _complain(_failed(failed), EXIT_IO)[0]
+    return status
 
 
 def _answered(arguments: Sequence[str]) -> int:
@@ -119,26 +146,32 @@ def _dispatch(arguments: Sequence[str]) -> int:
     if "_DPPLAN_COMPLETE" in os.environ:
         group.main(args=list(arguments), prog_name="dpplan")  # answers the shell, and exits
     try:
-        with group.make_context("dpplan", list(arguments)) as context:
+        with (
+            _no_way_out(),
+            group.make_context("dpplan", list(arguments), **_context_settings()) as context,
+        ):
             group.invoke(context)
     except click.exceptions.Exit as asked:
         return asked.exit_code
     return EXIT_DONE
 
 
-def _in_our_voice(error: click.ClickException) -> str:
-    """The message of click, as name, rule, and what to try."""
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    command = context.command_path if context else "dpplan"
-    if isinstance(error, click.NoSuchOption) and context:
-        known = [option for parameter in context.command.get_params(context) for option in parameter.opts]
-        hint = did_you_mean(error.option_name, known) or f" See {command} --help."
-        return f"{error.option_name} is not an option of {command}.{hint}"
-    if isinstance(error, click.MissingParameter) and error.param:
-        return f"{error.param.human_readable_name} is missing. See {command} --help."
-    if isinstance(error, click.BadParameter) and error.param:
-        return f"{error.param.opts[-1]}: {error.message}"
-    return error.format_message()
+def _context_settings() -> dict[str, Any]:
+    """-h, and help as wide as the terminal where that is narrow: click takes 50 columns for the least."""
+    width = shutil.get_terminal_size().columns
+    return {"help_option_names": ["-h", "--help"], "terminal_width": max(width, 30) if width < 52 else None}
+
+
+@contextlib.contextmanager
+def _no_way_out() -> Iterator[None]:
+    """Raises UsageError for what ends the process from within: a run that nobody finished must not look like one."""
+    try:
+        yield
+    except SystemExit as error:
+        *_, last = traceback.extract_tb(error.__traceback__)
+        raise UsageError(
+            f"{last.filename}:{last.lineno} ends the process. Code that a recipe names has to return, or to raise."
+        ) from error
 
 
 def _failed(error: OSError) -> str:
@@ -147,33 +180,30 @@ def _failed(error: OSError) -> str:
     return f"{what or 'input or output failed'}: {error.strerror or error}."
 
 
-def _complain(message: str, status: int) -> int:
-    text = f"error: {message}"
-    if sys.stderr.isatty():
-        from dpplan.render.table import fitted  # only there does a long line break in the middle of a word
-
-        text = "\n".join(fitted(text))
-    _tell(text)
-    return status
+def _complain(message: str, status: int) -> tuple[int, str]:
+    _tell(f"error: {message}")
+    return status, message
 
 
-def _confess(error: Exception) -> int:
+def _confess(error: BaseException) -> tuple[int, str]:
     """What nobody foresaw: a bug. Nothing is claimed."""
     if os.environ.get("DPPLAN_TRACEBACK"):
-        import traceback
-
         with contextlib.suppress(OSError):
             traceback.print_exception(error)
-    _tell(
+    message = (
         f"internal error: {type(error).__name__}: {error}. Please report it; set DPPLAN_TRACEBACK=1 for the traceback."
     )
-    return EXIT_INTERNAL
+    _tell(message)
+    return EXIT_INTERNAL, message
 
 
 def _tell(text: str) -> None:
-    """To stderr; where that cannot be written either, the exit status has to do."""
+    """To stderr, wrapped; where that cannot be written either, the exit status has to do."""
+    from dpplan.render.table import fitted
+
     with contextlib.suppress(OSError):
-        click.echo(text, err=True)
+        for line in fitted(text):
+            click.echo(line, err=True)
 
 
 if __name__ == "__main__":

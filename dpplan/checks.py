@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self, TypeGuard
 
 from dpplan.errors import PlanError, UsageError
+from dpplan.number_spelling import how_to_write, shortened
 
 # Numbers of this size leave room for what is computed from them in floats, which end at 2e-308 and 2e308; and whole
 # numbers as large as this are told from their neighbours by nothing that is computed here.
@@ -47,26 +48,28 @@ class Problems:
     def positive(self, name: str, value: float, try_: str = "") -> bool:
         good = is_number(value) and _is_finite(value) and value > 0
         rule = f"{name}={show(value)} is not a positive number."
-        return self.require(good, _join(rule, try_)) and self._in_range(name, value)
+        return self.require(good, _join(rule, _remedy(value, try_))) and self._in_range(name, value)
 
     def at_least(self, name: str, value: float, least: float, try_: str = "") -> bool:
         good = is_number(value) and _is_finite(value) and value >= least
         rule = f"{name}={show(value)} is not at least {show(least)}."
-        return self.require(good, _join(rule, try_)) and self._in_range(name, value)
+        return self.require(good, _join(rule, _remedy(value, try_))) and self._in_range(name, value)
 
     def whole(self, name: str, value: float, least: int = 1, try_: str = "") -> bool:
         """A whole number from `least` to MOST_WHOLE; 5.0 passes, 5.5 and True do not."""
         good = is_number(value) and _is_finite(value) and float(value).is_integer() and value >= least
         rule = f"{name}={show(value)} is not a whole number of at least {least}."
         many = f"{name}={show(value)} is more than {MOST_WHOLE:g}, which nothing here is made for."
-        return self.require(good, _join(rule, try_)) and self.require(value <= MOST_WHOLE, many)
+        return self.require(good, _join(rule, _remedy(value, try_, whole=True))) and self.require(
+            value <= MOST_WHOLE, many
+        )
 
     def probability(self, name: str, value: float | Fraction, *, closed_right: bool = True, try_: str = "") -> bool:
         """In (0, 1], or in (0, 1) when `closed_right` is False."""
         good = is_number(value) and value > 0 and (value <= 1 if closed_right else value < 1)
         interval = "(0, 1]" if closed_right else "(0, 1)"
         rule = f"{name}={show(value)} is not in {interval}."
-        return self.require(good, _join(rule, try_)) and self._in_range(name, value)
+        return self.require(good, _join(rule, _remedy(value, try_))) and self._in_range(name, value)
 
     def _in_range(self, name: str, value: float | Fraction) -> bool:
         size = abs(float(value))
@@ -94,15 +97,35 @@ def show(value: object) -> str:
     """A value the way a person would type it: 60000, 0.01, 1e-05."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:
         return str(int(value))
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return _long(value) if isinstance(value, int | Fraction) else shortened(str(value))
 
 
-def did_you_mean(wrong: str, choices: Iterable[str]) -> str:
-    """A remedy sentence when one choice is close to what was written, else nothing."""
+def _long(value: int | Fraction) -> str:
+    """A number of any length, spelt out as far as anybody reads it."""
+    if abs(value.numerator) <= MOST_WHOLE and abs(value.denominator) <= MOST_WHOLE:
+        return str(value)
+    try:
+        return f"{float(value):g}"
+    except OverflowError:
+        return f"1e{math.floor(math.log10(abs(value.numerator)) - math.log10(abs(value.denominator)))} or more"
+
+
+def did_you_mean(wrong: str, choices: Iterable[str], closeness: float = 0.6) -> str:
+    """A remedy sentence when one choice is close to what was written, else nothing.
+
+    closeness: the least likeness of letters, from 0 to 1.
+    """
     import difflib  # only a mistake needs it
 
-    close = difflib.get_close_matches(str(wrong).lower(), list(choices), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(str(wrong).lower(), list(choices), n=1, cutoff=closeness)
     return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def _remedy(value: object, try_: str, whole: bool = False) -> str:
+    """What to type in place of a text that is no number; else what was to be said."""
+    return (how_to_write(value, whole) if isinstance(value, str) else "") or try_
 
 
 def _join(sentence: str, remedy: str) -> str:

@@ -11,6 +11,7 @@ from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, Adjacency
 from dpplan.checks import Problems, is_number, show
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.mechanism import Gaussian, Mechanism
+from dpplan.quantities import RATE_WORDS, swapped
 from dpplan.rounding import near_at_most
 from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Said, Sampling, chosen, refusal
 
@@ -259,7 +260,8 @@ class Settings:
         problems.found += unit_problems(self.unit, self.max_per_user)
         before = len(problems.found)  # the rest can contradict each other whatever the noise is
         if self.sample_rate is not None:
-            problems.probability("q", self.sample_rate, try_="The sample rate is the expected batch divided by n.")
+            remedy = swapped(self.noise_multiplier, self.sample_rate)
+            problems.probability("q", self.sample_rate, try_=remedy or RATE_WORDS)
         if self.steps is not None:
             problems.whole("steps", self.steps, try_="One step is one noisy update.")
         if self.examples is not None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from dpplan.checks import show
+from dpplan.checks import is_number, show
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,3 +146,14 @@ def quantity(name: str) -> Quantity:
 def by_word(word: str) -> Quantity:
     """The quantity whose option is --word, or of that name."""
     return next((each for each in _ALL if each.word == word), None) or quantity(word)
+
+
+MOST_NOISE = 100.0  # what a sample rate above 1 may be, if it was meant for the noise
+RATE_WORDS = "The sample rate is the expected batch divided by n."
+
+
+def swapped(sigma: object, rate: object) -> str:
+    """A remedy where the noise would do for a rate, and the rate is none but would do for noise; else ""."""
+    if not (is_number(sigma) and is_number(rate) and 0 < sigma <= 1 < rate <= MOST_NOISE):
+        return ""
+    return f"Are sigma and q swapped? Try --sigma {show(rate)} --q {show(sigma)}."

@@ -1,5 +1,5 @@
 """The command as a person runs it, in a process of its own: in a fresh interpreter, or forked from one that has loaded
-everything, which saves the seconds that loading takes and shows all but what is loaded.
+everything, which saves the seconds that loading takes and shows all but what is loaded. What stderr shows is unfolded.
 """
 
 import io
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from unwrap import unwrapped
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
@@ -48,7 +49,7 @@ def dpplan(*arguments: str | Path, cwd: Path, **env: str) -> subprocess.Complete
             process.kill()
             pytest.fail(f"dpplan {' '.join(words)}: not done after {PATIENCE} s")
         out, err = (stream.read_text(encoding="utf-8") for stream in streams)
-    return subprocess.CompletedProcess(words, process.exitcode, out, err)
+    return subprocess.CompletedProcess(words, process.exitcode, out, unwrapped(err))
 
 
 def started(*words: str, cwd: Path, streams: Sequence[Path], **env: str) -> "ForkServerProcess":
@@ -63,7 +64,7 @@ def started(*words: str, cwd: Path, streams: Sequence[Path], **env: str) -> "For
 
 def fresh_dpplan(*arguments: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """The same in a fresh interpreter."""
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "dpplan", *map(str, arguments)],
         cwd=cwd,
         env=_environment(env),
@@ -73,6 +74,8 @@ def fresh_dpplan(*arguments: str | Path, cwd: Path, **env: str) -> subprocess.Co
         timeout=PATIENCE,
         encoding="utf-8",
     )
+    done.stderr = unwrapped(done.stderr)
+    return done
 
 
 def _environment(more: dict[str, str]) -> dict[str, str]:

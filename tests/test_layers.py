@@ -21,9 +21,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dpplan"
 # Parts of dpplan, from those that know nothing to the one that knows all. The parts of one layer do not know each
 # other, except in PEERS, where any order without a circle will do.
-PEERS = frozenset({"solve", "compare", "frontier", "risk", "lint", "curve", "plot", "verdict", "verify"})
+PEERS = frozenset({"solve", "compare", "frontier", "risk", "lint", "curve", "plot", "statement", "verdict", "verify"})
 LAYERS = (
-    {"errors"},
+    {"errors", "number_spelling"},
     {"checks", "durable_files"},
     {"rounding", "processes", "notebook"},
     {"quantities", "adjacency", "mechanism"},
@@ -35,6 +35,7 @@ LAYERS = (
     PEERS,
     {"recipe"},
     {"render"},
+    {"report"},
     {"train"},
     {"commands"},
     {"__main__"},
@@ -68,7 +69,8 @@ ROOMS = {
 OUTSIDE = {
     "click": ("dpplan.__main__", "dpplan.commands."),
     "rich": ("dpplan.render.", "dpplan.commands."),
-    "yaml": ("dpplan.recipe.",),
+    "yaml": ("dpplan.recipe.", "dpplan.report."),
+    "jinja2": ("dpplan.report.",),
     "numpy": ("dpplan.accounting.", *(f"dpplan.{name}" for name in sorted(PEERS)), "dpplan.train."),
     "scipy": ("dpplan.train.",),
     "matplotlib": ("dpplan.plot.",),

@@ -192,10 +192,19 @@ def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime, check."),
-        ("# only words\n", "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime, check."),
-        ("just words", "r.yaml: is not a recipe: it has no blocks privacy, data, model, training, runtime, check."),
-        ("- a\n- b\n", "r.yaml: is not a recipe: it has no blocks privacy, data, model, training, runtime, check."),
+        ("", "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime, check, statement."),
+        (
+            "# only words\n",
+            "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime, check, statement.",
+        ),
+        (
+            "just words",
+            "r.yaml: is not a recipe: it has no blocks privacy, data, model, training, runtime, check, statement.",
+        ),
+        (
+            "- a\n- b\n",
+            "r.yaml: is not a recipe: it has no blocks privacy, data, model, training, runtime, check, statement.",
+        ),
         ("a: [", "r.yaml:1: is not YAML: expected the node content, but found '<stream end>'."),
         ("a:\n\tb: 1", "r.yaml:2: is not YAML: found character '\\t' that cannot start any token."),
         ("a: 1\n---\nb: 2\n", "r.yaml:2: is not YAML: but found another document."),

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "risk": "What ε means: how often anybody is recognised.",
         "train": "Run a recipe and account for it.",
         "verify": "Whether an old claim stands, and what to publish.",
+        "report": "A page about a run or a plan, to publish and to sign.",
         "recipes": "The recipes that come with it, listed and copied.",
         "help": "What a certificate assumes, and other topics.",
     }

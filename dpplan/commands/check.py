@@ -11,9 +11,9 @@ import click
 
 from dpplan import accounting, lint
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, named
-from dpplan.checks import Problems, did_you_mean
-from dpplan.commands.shared import completion, output, plan_arguments
-from dpplan.commands.shared.accountant_option import EXACT
+from dpplan.checks import Problems
+from dpplan.commands.shared import completion, output, plan_arguments, waiting
+from dpplan.commands.shared.accountant_option import EXACT, unknown
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import parse, resolve
@@ -63,6 +63,7 @@ ALL = "all"
 @click.option(
     "--sampling",
     type=Name(CHOICES),
+    metavar="SCHEME",
     help="What the figure is for: poisson (when nothing is said) or another scheme, with its options.",
 )
 @plan_arguments.options_of_schemes(besides=("cap",))
@@ -199,10 +200,7 @@ class BesidePlan:
         problems = Problems()
         known = tuple(accounting.ACCOUNTANTS)
         if self.accountant is not None:
-            hint = did_you_mean(self.accountant, known)
-            problems.require(
-                self.accountant in known, f"accountant={self.accountant} is not one of: {', '.join(known)}.{hint}"
-            )
+            problems.require(self.accountant in known, unknown(self.accountant, known))
         if self.claimed is not None:
             problems.at_least("claimed_eps", self.claimed, 0, try_="Epsilon counts nats of privacy loss.")
         for name in ("cap", "accumulate", "views", "trials"):
@@ -268,13 +266,15 @@ def _of_recipe(file: Path, arguments: PlanArguments, delta: Any, beside: BesideP
     if problems:
         raise UsageError(problems)
     job = recipe.load(file)
-    about = known(job, n)
+    with waiting.status("looking at the data and the model"):
+        about = known(job, n)
     run = lint_input.context_of(
         job,
         about.examples,
         claim=beside.claim,
         loop=beside.loop(None),
         model=about.model,
+        facts=about.data,
         earlier=() if beside.runs is None else lint.runs_in(beside.runs, job.data.source, job.data.path),
         trials=beside.trials or 1,
     )

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from dpplan.checks import show
-from dpplan.commands.shared import cost_output, output, plan_arguments, plot_option
+from dpplan.commands.shared import cost_output, output, plan_arguments, plot_option, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice, accountant_options
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import requested
@@ -44,11 +44,12 @@ def command(
     call = requested(arguments, (delta,), choice, *plot_option.problems(plot))
     (at,) = call.deltas
 
-    found = compare.accountants(call.plan, at.value, choice.by_accountant())
+    with waiting.status("asking every accountant"):
+        found = compare.accountants(call.plan, at.value, choice.by_accountant())
     curves = None
     if plot is not None:
         plot_option.needs_matplotlib()
-        with output.progress("curves") as progress:
+        with waiting.progress("points of curves") as progress:
             curves = compare.curves(call.plan, at.value, options=choice.by_accountant(), progress=progress)
         plot_option.draw(curves, plot)
 

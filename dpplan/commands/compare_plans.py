@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dpplan.commands.shared import output
+from dpplan.commands.shared import output, waiting
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName
 from dpplan.errors import UsageError
 
@@ -44,7 +44,8 @@ def command(recipes: tuple[Path, ...], examples: Any, delta: Any, as_json: bool)
 
     if len(recipes) < 2:
         raise UsageError("there is one recipe and nothing to compare it with. Give two or more.")
-    entries = _entries(recipes, examples, delta)
+    with waiting.status("reading recipes and data"):
+        entries = _entries(recipes, examples, delta)
     result = compare.plans(entries, ignored=(Runtime.title, Check.title))
     if as_json:
         output.as_json(render.document(result))

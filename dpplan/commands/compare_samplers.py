@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from dpplan.commands.shared import output, plan_arguments, plot_option
+from dpplan.commands.shared import output, plan_arguments, plot_option, waiting
 from dpplan.commands.shared.accountant_option import EXACT
 from dpplan.commands.shared.parameter_types import Name
 from dpplan.commands.shared.request import cautions, resolve
@@ -57,7 +57,7 @@ def command(
         plot_option.needs_matplotlib()
     from dpplan.compare.samplers import samplers
 
-    with output.status("accounting for every scheme"):
+    with waiting.status("accounting for every scheme"):
         found = samplers(settings, deltas[0].value, noise=not without_noise)
     if plot is not None:
         from dpplan.plot import samplers as drawing

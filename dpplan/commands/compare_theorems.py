@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from dpplan.checks import show
-from dpplan.commands.shared import output, plan_arguments, plot_option
+from dpplan.commands.shared import output, plan_arguments, plot_option, waiting
 from dpplan.commands.shared.accountant_option import EXACT
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import requested
@@ -39,7 +39,7 @@ def command(arguments: PlanArguments, delta: Any, plot: Path | None, as_json: bo
         plot_option.needs_matplotlib()
     (at,) = call.deltas
 
-    with output.progress("theorems") as progress:
+    with waiting.progress("theorems") as progress:
         found = compare.theorems(call.plan, at.value, progress)
     if plot is not None:
         plot_option.draw(found.curves, plot)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from dpplan import accounting, processes
-from dpplan.commands.shared import output, plan_arguments, plot_option
+from dpplan.commands.shared import csv_option, output, plan_arguments, plot_option, waiting
 from dpplan.commands.shared.accountant_option import EVERY, EVERYONE, TAKERS, AccountantChoice, accountant_options
 from dpplan.commands.shared.curve_axis import OVER, PROFILES, Axis, AxisRange
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, Name
@@ -30,7 +30,7 @@ the plan's own, and noise, batch and sample rate around the plan's own.
   dpplan curve --over eps --to 2 --sigma 4 --q 0.01 --steps 10000
   dpplan curve --over sigma --n 60000 --batch 256 --epochs 60 --plot sigma.svg
   dpplan curve --over batch --from 64 --to 4096 --sigma 1 --n 6e4 --epochs 9
-  dpplan curve --over steps --to 1e4 --sigma 4 --q .01 --delta 1e-5 --csv
+  dpplan curve --over steps --to 1e4 --sigma 4 --q .01 --delta 1e-5 --csv -
   dpplan curve --sigma 4 --q .01 --steps 1e4 \\
     --accountant exact --accountant rdp
 
@@ -55,7 +55,7 @@ LEAST_DELTA = 1e-12  # how far a curve over ε goes when nothing is said
 @accountant_options
 @plot_option.plot_option("Also draw it")
 @output.json_option
-@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values and nothing else.")
+@csv_option.csv_option("every point")
 def command(
     arguments: PlanArguments,
     over: str,
@@ -68,25 +68,27 @@ def command(
     choice: AccountantChoice,
     plot: Path | None,
     as_json: bool,
-    as_csv: bool,
+    csv: Path | None,
 ) -> None:
     axis = Axis(over, start, end, points, log)
     names = names or ("exact",)
     problems = [*axis.problems(arguments), *_who_problems(names, choice), *plot_option.problems(plot)]
-    problems += _clashes(over, delta, as_json and as_csv)
+    problems += [*_clashes(over, delta), *csv_option.problems(csv, as_json)]
     completed = axis.completed(arguments)
     call = requested(completed, None if over in PROFILES else (delta,), choice, *problems)
     if plot is not None:
         plot_option.needs_matplotlib()
     values = axis.values(_reach(axis, call, arguments))
-    with output.progress("points") as progress, processes.allow(processes.available()):
-        drawn = _computed(axis.over, call, completed, values, _who(names, choice), progress)
+    who = _who(names, choice)
+    with waiting.progress("points", len(values) * len(who)) as progress, processes.allow(processes.available()):
+        drawn = _computed(axis.over, call, completed, values, who, progress)
     if drawn.refusals and not any(bound for bounds in drawn.series.values() for bound in bounds):
         raise NotCertified("\n".join(drawn.refusals.values()))
     if plot is not None:
         plot_option.draw(drawn, plot)
-    if as_csv:
-        click.echo(drawing.as_csv(drawn), nl=False)
+    if csv is not None:
+        csv_option.write(csv, drawing.as_csv(drawn))
+    if csv == csv_option.STDOUT:
         output.warn(call.warnings)
         return
     if as_json:
@@ -95,8 +97,8 @@ def command(
     output.say(wrapped(drawing.title(drawn)))
     output.show(drawing.table(drawn))
     output.say(["", *drawing.rows(drawn, call.deltas, call.earlier)])
-    if plot is not None:
-        output.say(["", f"drawn to {plot}"])
+    written = [f"{how} to {file}" for how, file in (("drawn", plot), ("written", csv)) if file is not None]
+    output.say(["", *written] if written else [])
     output.warn(call.warnings)
 
 
@@ -146,13 +148,11 @@ def _who_problems(names: Sequence[str], choice: AccountantChoice) -> list[str]:
     return found
 
 
-def _clashes(over: str, delta: Any, both: bool) -> list[str]:
+def _clashes(over: str, delta: Any) -> list[str]:
     found = []
     if over in PROFILES and delta is not None:
         what = "δ runs along the curve" if over == "delta" else "δ is what is computed"
         found.append(f"--delta with --over {over}: {what}. Leave --delta out, or say --from and --to.")
-    if both:
-        found.append("--json and --csv are two formats of one answer. Give one of them.")
     return found
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from dpplan.commands.shared import accountant_option, cost_output, limit_options, output, plan_arguments
+from dpplan.commands.shared import accountant_option, cost_output, limit_options, output, plan_arguments, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.cost import CostRequest, compute, digits_wanted, proof_problems, prove_option
 from dpplan.commands.shared.parameter_types import NUMBER
@@ -50,7 +50,7 @@ def command(
     call = requested(arguments, None, choice, *problems)
     request = CostRequest(call, "delta", epsilons, choice, digits_wanted(proof))
 
-    with output.status("proving", needed=request.digits is not None) as progress:
+    with waiting.status("proving" if request.digits else "computing") as progress:
         found = compute(request, progress)
     examples = call.plan.examples
     above = (limits.above_one_in(bound, at, examples) for at, bound in zip(epsilons, found.held, strict=True))

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from dpplan.accounting.bound import Bound
-from dpplan.commands.shared import accountant_option, cost_output, limit_options, output, plan_arguments
+from dpplan.commands.shared import accountant_option, cost_output, limit_options, output, plan_arguments, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.cost import CostRequest, compute, digits_wanted, proof_problems, prove_option
 from dpplan.commands.shared.plan_arguments import PlanArguments
@@ -32,7 +32,8 @@ several such phases; or a file with a whole budget, phase by phase: dpplan help 
   dpplan epsilon --sigma 4 --q 0.01 --steps 1e4 --delta 1e-5 --accountant all
   dpplan epsilon --sigma 4 --q .01 --steps 1e4 --delta 1e-5 --max-eps 1 --json
   dpplan epsilon --sigma 4 --q .01 --steps 1e4 --delta 1e-5 --prove
-  dpplan epsilon --sampling balls-in-bins --sigma 1 --q 1/100 --epochs 10 --delta 1e-5
+  dpplan epsilon --sampling balls-in-bins --sigma 1 --q 1/100 --epochs 10 \\
+    --delta 1e-5
 
 --max-eps holds the proven upper bound against the limit, and with --accountant all the least of those. An estimate
 proves nothing and passes only with --accept-estimate; a lower bound never does.
@@ -70,7 +71,7 @@ def command(
     places = tuple(one.value for one in call.deltas)
     request = CostRequest(call, "epsilon", places, choice, digits_wanted(proof))
 
-    with output.status("proving", needed=request.digits is not None) as progress:
+    with waiting.status("proving" if request.digits else "computing") as progress:
         found = compute(request, progress)
     limited = max_epsilon is not None
     passages = [hold(bound, max_epsilon, accept_estimate) for bound in found.held] if limited else []

@@ -9,11 +9,12 @@ import click
 
 from dpplan import processes
 from dpplan.checks import Problems, is_number
-from dpplan.commands.shared import output, plan_arguments, plot_option
+from dpplan.commands.shared import csv_option, output, plan_arguments, plot_option, waiting
 from dpplan.commands.shared.accountant_option import EXACT
-from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName
+from dpplan.commands.shared.parameter_types import COUNT, NUMBER
 from dpplan.commands.shared.request import cautions, resolve
-from dpplan.errors import PlanError, file_error
+from dpplan.errors import PlanError
+from dpplan.number_spelling import Unread
 from dpplan.plan import Delta, Settings
 from dpplan.quantities import quantity
 
@@ -44,6 +45,7 @@ Rules, all of them among the cells within --compute:
 
 Exit status: 0 done; 1 no cell is within the compute or meets the target; 2 the call makes no sense as put.
 """
+RANGE = "A range is FIRST:LAST or FIRST:LAST:COUNT, with FIRST below LAST and COUNT from 2: 64:8192:25."
 MOST_CELLS = 20_000  # some minutes
 _EXAMPLES, _BATCH, _EPOCHS = (quantity(name) for name in ("examples", "batch_size", "epochs"))
 _EPOCHS_DIGITS = 3  # of a value in the middle of a range
@@ -61,10 +63,10 @@ class ListOrRange(click.ParamType):  # type: ignore[type-arg]  # as in parameter
         text = str(value).replace(" ", "")
         kind = COUNT if self.whole else NUMBER
         if ":" not in text:
-            return tuple(kind.convert(item, param, ctx) for item in text.split(","))
+            return tuple(kind.convert(item, param, ctx) for item in text.rstrip(",").split(","))
         ends = [kind.convert(item, param, ctx) for item in text.split(":")]
         if len(ends) > 3 or not all(is_number(end) and 0 < end < math.inf for end in ends) or ends[0] > ends[1]:
-            return (text,)
+            return (Unread.because(text, RANGE),)
         low, high, count = (*ends, None)[:3]
         return self._doubling(low, high) if count is None else self._factors(low, high, count, text)
 
@@ -74,7 +76,7 @@ class ListOrRange(click.ParamType):  # type: ignore[type-arg]  # as in parameter
 
     def _factors(self, low: float, high: float, count: float, text: str) -> tuple[Any, ...]:
         if not (float(count).is_integer() and 2 <= count <= MOST_CELLS):
-            return (text,)
+            return (Unread.because(text, RANGE),)
         last = int(count) - 1
         inner = (low * (high / low) ** (i / last) for i in range(1, last))
         rounded = [round(value) if self.whole else float(f"{value:.{_EPOCHS_DIGITS}g}") for value in inner]
@@ -93,12 +95,7 @@ class ListOrRange(click.ParamType):  # type: ignore[type-arg]  # as in parameter
 @click.option("--rule", default="constant-ratio", show_default=True, help="How to choose; see above.")
 @click.option("--cells", is_flag=True, help="List every cell, too.")
 @plot_option.plot_option("Also draw the map")
-@click.option(
-    "--csv",
-    "table",
-    type=FileName(path_type=Path, dir_okay=False),
-    help="Also write every cell, as CSV.",
-)
+@csv_option.csv_option("every cell")
 @click.option("--workers", type=COUNT, help="Processes; as many as there are processors when not given.")
 @output.json_option
 def command(
@@ -113,7 +110,7 @@ def command(
     rule: str,
     cells: bool,
     plot: Path | None,
-    table: Path | None,
+    csv: Path | None,
     workers: Any,
     as_json: bool,
 ) -> None:
@@ -123,11 +120,11 @@ def command(
     asked = _request(
         (examples, target, delta),
         (batches, epochs, steps),
-        [*_limits(physical, workers, compute), *_files(plot, table)],
+        [*_limits(physical, workers, compute), *plot_option.problems(plot), *csv_option.problems(csv, as_json)],
     )
     if plot is not None:
         plot_option.needs_matplotlib()
-    with output.progress("cells") as progress:
+    with waiting.progress("cells", len(asked.grid.lengths) * len(asked.grid.batch_sizes)) as progress:
         found = frontier.frontier(
             asked.grid, compute, rule.replace("_", "-"), workers or processes.available(), progress
         )
@@ -135,8 +132,11 @@ def command(
         from dpplan.plot import frontier as drawing
 
         drawing.draw(found, plot)
-    if table is not None:
-        _write(table, render.as_csv(found))
+    if csv is not None:
+        csv_option.write(csv, render.as_csv(found))
+    if csv == csv_option.STDOUT:
+        output.warn(asked.warnings)
+        return
     if as_json:
         output.as_json(render.described(found, asked.delta, asked.warnings, physical))
         return
@@ -147,7 +147,7 @@ def command(
     if cells:
         output.say([""])
         output.show(render.table(found, [(render.mark(found, cell), cell) for cell in found.cells], physical))
-    written = [f"written to {file}" for file in (plot, table) if file is not None]
+    written = [f"written to {file}" for file in (plot, csv) if file is not None]
     output.say(["", *written] if written else [])
     output.warn(asked.warnings)
 
@@ -203,27 +203,13 @@ def _limits(physical: Any, workers: Any, compute: Any) -> list[str]:
     return problems.found
 
 
-def _files(plot: Path | None, table: Path | None) -> tuple[str, ...]:
-    """What can be known to be wrong before anything is computed."""
-    missing: tuple[str, ...] = ()
-    if table is not None and not table.parent.is_dir():
-        missing = (f"csv={table}: the folder {table.parent} does not exist. Make it first.",)
-    return (*plot_option.problems(plot), *missing)
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise file_error(f"--csv={file} cannot be written", error) from error
-
-
 def _show_map(found: "Frontier") -> None:
     from dpplan.render import frontier as render
 
+    width = max(output.columns() or 80, 40)
     if not output.is_terminal():
-        output.say(render.plain_map(line) for line in render.heat_map(found, 80))
+        output.say(render.plain_map(line) for line in render.heat_map(found, width))
         return
     console = output.console()
-    for line in render.heat_map(found, max(console.width, 40)):
-        console.print(render.rich_map(line))
+    for line in render.heat_map(found, width):
+        console.print(render.rich_map(line), soft_wrap=True)

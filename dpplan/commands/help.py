@@ -9,7 +9,8 @@ from dpplan.commands.shared import completion, output
 from dpplan.commands.shared.lazy_group import LazyGroup
 from dpplan.errors import UsageError
 
-HELP = """What belongs to no single command: TOPIC at length; without one, the list of topics.
+HELP = """What belongs to no single command: TOPIC at length; without one, the list of topics. The
+help of a command, where TOPIC is one.
 
 \b
   dpplan help
@@ -33,6 +34,12 @@ def command(context: click.Context, topic: str | None, as_json: bool) -> None:
     else:
         name = topic.lower().replace("_", "-")
         name = topics.ALIASES.get(name, name)
+        group = None if context.parent is None else context.parent.command
+        if name not in topics.TOPICS and not as_json and isinstance(group, LazyGroup) and name in group.summaries:
+            assert context.parent is not None
+            asked = group.load(name)
+            output.say([asked.get_help(click.Context(asked, info_name=name, parent=context.parent))])
+            return
         if name not in topics.TOPICS:
             raise UsageError(_unknown(context, topic, (*topics.TOPICS, *topics.ALIASES)))
         content, lines = {"topic": name, **topics.TOPICS[name].content()}, topics.TOPICS[name].lines()

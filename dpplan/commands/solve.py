@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from dpplan.checks import Problems
-from dpplan.commands.shared import accountant_option, limit_options, output, plan_arguments, risk_limits
+from dpplan.commands.shared import accountant_option, limit_options, output, plan_arguments, risk_limits, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.parameter_types import NUMBER, Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
@@ -66,8 +66,9 @@ the answer rests on an estimate and --accept-estimate is not given.
 @click.option(
     "--spent",
     multiple=True,
-    metavar="PHASE|FILE",
-    help="An earlier run on the same data, sigma=1.1,q=0.01,steps=1000 or a list of phases as YAML, JSON or CSV.",
+    metavar="PHASE|FILE|FOLDER",
+    help="An earlier run on the same data: sigma=1.1,q=0.01,steps=1000, a list of phases as YAML, JSON or CSV, the "
+    "folder of a run or its report.json, or the history of an Opacus accountant as JSON.",
 )
 @plan_arguments.deltas(several=False)
 @accountant_option.accountant(every=False)
@@ -97,7 +98,8 @@ def command(
         _solve_named(settings, spent, wanted, cap_cost, as_json, asked)
         return
     request = _request(settings, spent, choice, asked)
-    found = _solved(request)
+    with waiting.status("searching"):
+        found = _solved(request)
 
     delta = request.delta or Delta(found.delta)
     limit = request.risk

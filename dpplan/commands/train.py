@@ -14,7 +14,7 @@ import click
 
 from dpplan import lint
 from dpplan import recipe as recipes
-from dpplan.commands.shared import output
+from dpplan.commands.shared import output, waiting
 from dpplan.commands.shared.parameter_types import FileName
 from dpplan.commands.shared.recipe_data import needs_torch
 from dpplan.errors import EXIT_DONE, DpplanError, RecipeError, TrainingStopped, UsageError
@@ -110,7 +110,8 @@ def command(
                 job = job.with_runtime(compile=compile_)
             if twin is not None:
                 job = job.with_twin(twin)
-            planned = _planned(job, None if resume is None else (resume, moved), seed, over_budget, ranks)
+            with waiting.status("loading torch and the data"):
+                planned = _planned(job, None if resume is None else (resume, moved), seed, over_budget, ranks)
             if planned.ranks.first:
                 _check(planned, followed=not dry_run)
         if planned.ranks.first:
@@ -176,7 +177,6 @@ def _planned(
 def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> None:
     """The plan, the run and its report, all of it shown. Raises TrainingStopped when they do not agree."""
     from dpplan import train
-    from dpplan.render.to_json import dumps
     from dpplan.train.execution import terminal_text
 
     if not as_json:
@@ -184,13 +184,13 @@ def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> 
         sys.stdout.flush()  # a disk that is full is to be known before the first step
     if dry_run:
         if as_json:
-            click.echo(dumps(planned.to_json(), indent=2))
+            output.as_json(planned.to_json())
         return
     if planned.recipe.runtime.compile and not as_json:
         _say(["", "compiling; the first step takes up to a minute"])
     report = _follow(train.events(planned, out=out), quiet=as_json)
     if as_json:
-        click.echo(dumps(report.to_json(), indent=2))
+        output.as_json(report.to_json())
     else:
         _say(["", *terminal_text.report_lines(report)])
     if not report.agrees or report.evaluation:
@@ -227,7 +227,7 @@ def _follow(happening: "Iterator[Event]", quiet: bool) -> "TrainReport":
     from dpplan.train import Epoch, Step, TrainReport
     from dpplan.train.execution import terminal_text
 
-    with output.status(TRYING):  # until the first step is done
+    with waiting.status(TRYING):  # until the first step is done
         first = next(happening)
     with _bar(shown=sys.stdout.isatty() and not quiet) as bar:
         for number, event in enumerate(itertools.chain([first], happening)):
@@ -271,11 +271,12 @@ def _check(planned: "Planned", followed: bool) -> None:
     """
     from dpplan.recipe import lint_input
     from dpplan.render.check import remark
+    from dpplan.train.data.facts import facts
     from dpplan.train.execution.model_check import model_problems
 
     job, data, others = planned.recipe, planned.recipe.data, Path(planned.recipe.runtime.folder).resolve()
     own = planned.resumed.folder.resolve() if planned.resumed is not None else None
-    with output.status(TRYING):
+    with waiting.status(TRYING):
         problems = model_problems(job, planned.dataset, followed)
     run = lint_input.context_of(
         job,
@@ -283,6 +284,7 @@ def _check(planned: "Planned", followed: bool) -> None:
         plan=planned.claim.plan,
         loop=lint.Loop(seed=planned.seed),
         model=lint.ModelFindings(problems=problems),
+        facts=facts(planned.dataset),
         earlier=tuple(run for run in lint.runs_in(others, data.source, data.path) if others / run.name != own),
     )
     findings = lint.check(run, lint_input.silence_of(job))

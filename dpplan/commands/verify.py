@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from dpplan import verify
-from dpplan.commands.shared import output
+from dpplan.commands.shared import output, waiting
 from dpplan.commands.shared.parameter_types import FileName
 from dpplan.errors import EXIT_EXCEEDED, EXIT_NOT_CERTIFIED, ReportError
 
@@ -40,7 +40,7 @@ def command(report: Path, prove: bool, explain: bool, as_json: bool) -> None:
     from dpplan.render import verify as render
 
     document = verify.read(report)
-    with output.status("proving") as progress:
+    with waiting.status("proving") as progress:
         verdicts = [verify.verify(claim, progress, proofs=prove) for claim in document.claims]
     refuted = any(verdict.standing is verify.Standing.REFUTED for verdict in verdicts)
     wrong = [claim.contradiction for claim in document.claims if claim.contradiction]

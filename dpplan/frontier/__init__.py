@@ -44,6 +44,26 @@ class Frontier:
         cells = [cell for cell in self.cells if self.within(cell)]
         return tuple((name, rule(cells, self.floor)) for name, rule in RULES.items())
 
+    @property
+    def corner(self) -> tuple[str, ...]:
+        """What the recommended cell is at the end of, where it is in a corner of the grid: "largest batch" and so on.
+
+        Empty elsewhere. Of one value alone, and of a batch of all examples, there is nothing to widen.
+        """
+        cell, length = self.recommended.cell, "epochs" if self.grid.epochs else "steps"
+        named: dict[str, str] = {}
+        for name, at, values in (
+            ("batch", float(cell.batch_size), [float(size) for size in self.grid.batch_sizes]),
+            (length, float(cell.length), [float(each) for each in self.grid.lengths]),
+        ):
+            if len(values) > 1 and min(values) < at < max(values):
+                return ()
+            if len(values) > 1:
+                named[name] = "largest" if at == max(values) else "smallest"
+        if cell.batch_size >= self.grid.examples:
+            named.pop("batch", None)
+        return tuple(f"{end} {name}" for name, end in named.items())
+
     def saturated(self, cell: Cell) -> bool:
         """Whether no batch, however large, would have more than a tenth less noise in as many steps."""
         return saturated(cell, self.floor)

@@ -20,13 +20,14 @@ from types import MappingProxyType
 
 from dpplan.checks import Problems
 from dpplan.errors import UsageError
-from dpplan.lint.context import DataUse, Kind, LintContext, Loop, ModelFindings, StatedClaim, plan_of
+from dpplan.lint.context import DataFacts, DataUse, Kind, LintContext, Loop, ModelFindings, StatedClaim, plan_of
 from dpplan.lint.finding import Finding, Remark, Severity
 from dpplan.lint.prior_runs import PriorRun, runs_in
 from dpplan.lint.rules import claims, data_use, parameters
 
 __all__ = [
     "RULES",
+    "DataFacts",
     "DataUse",
     "Finding",
     "Kind",
@@ -67,6 +68,10 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "DP015": claims.unit_changed,
         "DP016": data_use.seed_fixed,
         "DP017": data_use.nonprivate_model_trained,
+        "DP018": parameters.batches_empty,
+        "DP019": parameters.epochs_end_in_part_batches,
+        "DP020": data_use.examples_repeated,
+        "DP021": data_use.files_passed_over,
     }
 )
 _SILENCE: Mapping[str, str] = MappingProxyType({})

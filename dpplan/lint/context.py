@@ -65,11 +65,23 @@ class Loop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DataFacts:
+    """What was seen when the data were read. repeated: training rows that were there before; most: how often one is.
+
+    skipped: names of files in the data's folders that were passed over.
+    """
+
+    repeated: int = 0
+    most: int = 1
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataUse:
     """Where examples come from. kind: made up on the spot, a published set, or the user's own.
 
     standardized: scaled by their own mean and deviation. prepared: by a function that nobody here has read.
-    nonprivate_model: one is trained on them without privacy, too.
+    nonprivate_model: one is trained on them without privacy, too. facts: nothing, where nobody has looked.
     """
 
     source: str
@@ -77,6 +89,7 @@ class DataUse:
     standardized: bool = False
     prepared: bool = False
     nonprivate_model: bool = False
+    facts: DataFacts = field(default_factory=DataFacts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

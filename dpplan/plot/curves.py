@@ -1,6 +1,7 @@
 """Curves as a picture: a line for each accountant, named at its end."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDTH, _HEIGHT = 80 * MILLIMETRE, 60 * MILLIMETRE
-_LEFT, _LABELS = 0.2, 0.7  # the width: where the axes begin, and where the names of the lines do
+_LEFT, _RIGHT, _BOTTOM, _TOP = 0.2, 0.98, 0.24, 0.91  # of width and height: the axes, and the names beside them
+_CAPTION_SIZE = 5.0  # points
+_LABELS = 1.11  # where the names of the lines begin, in widths of the axes
+_CAPTION_WIDTH = 84  # letters
+_LETTER = 0.6  # about how wide a letter is, in font sizes
+# What can be read off an axis that rises by factors; what lies beyond is cut off, unless everything does.
+_READABLE = {"epsilon": (1e-6, 1e4), "delta": (1e-15, 1.0)}
 _FONT_SIZE = 7.0  # points, and between names a little more
 _LINE_SPACING = 1.15 * _FONT_SIZE
 _DECADES = 1.3  # a logarithmic axis from here on: a factor of 20 between the largest and the smallest
@@ -33,13 +40,35 @@ def draw(data: Curves, path: Path) -> None:
 
     The exact accountant is the thick black line, with a band where its interval is wide enough to be seen; estimates
     are dashed and say so. The same data give the same bytes, made to be printed 80 mm wide.
-    Raises UsageError when `path` ends in neither .svg nor .png or cannot be written, MissingExtra without matplotlib.
+    Raises UsageError when `path` ends in neither .svg, .png nor .pdf or cannot be written, MissingExtra without
+    matplotlib.
     """
 
     def fill(figure: "Figure") -> None:
-        _draw(figure.add_axes((_LEFT, 0.15, _LABELS - _LEFT, 0.75)), data)
+        width = _axes_width([label for name in data.series if (label := _label(data, name))])
+        _draw(figure.add_axes((_LEFT, _BOTTOM, width, _TOP - _BOTTOM)), data)
+        for place, line in enumerate(reversed(_caption(data))):
+            figure.text(0.02, 0.02 + 0.035 * place, line, fontsize=_CAPTION_SIZE, color="#404040")
 
     save(path, fill, _STYLE, dpi=300, figsize=(_WIDTH, _HEIGHT))
+
+
+def _axes_width(labels: Sequence[str]) -> float:
+    """All of the room that the names of the lines leave, as a part of the figure."""
+    if len(labels) < 2:
+        return _RIGHT - _LEFT  # one line is named in the caption
+    longest = max(map(len, labels)) * _LETTER * _FONT_SIZE / (72 * _WIDTH)
+    return (_RIGHT - _LEFT - longest) / _LABELS
+
+
+def _caption(data: Curves) -> list[str]:
+    """What is proven of each line, and what all of them assume."""
+    promised: dict[str, list[str]] = {}
+    for name, bounds in data.series.items():
+        for guarantee in dict.fromkeys(str(bound.guarantee) for bound in bounds if bound is not None):
+            promised.setdefault(guarantee, []).append(name)
+    proven = "; ".join(f"{guarantee}: {', '.join(names)}" for guarantee, names in promised.items())
+    return [*textwrap.wrap(proven, _CAPTION_WIDTH), *textwrap.wrap(f"assumes {data.plan.assumptions}", _CAPTION_WIDTH)]
 
 
 def spread(wanted: Sequence[float], distance: float, low: float, high: float) -> list[float]:
@@ -83,11 +112,22 @@ def _draw(axes: "Axes", data: Curves) -> None:
     _scale_along(axes, data.x)
     if axes.get_yscale() == "linear":
         axes.set_ylim(bottom=0)
+    else:
+        _cut_to_readable(axes, data.quantity, positive)
     axes.set_xlabel(_axis(data.x_name))
     axes.set_ylabel(f"privacy spent, {_axis(data.quantity)}")
     axes.set_title(_title(data), loc="left", fontsize=_FONT_SIZE)
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.5)
     _name_lines(axes, data, shown)
+
+
+def _cut_to_readable(axes: "Axes", quantity: str, values: Sequence[float]) -> None:
+    """Cuts off what lies beyond what can be read."""
+    least, most = _READABLE[quantity]
+    if not any(least <= value <= most for value in values):
+        return
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, least), min(high, most))
 
 
 def _draw_band(axes: "Axes", x: Sequence[float], bounds: Sequence[Bound | None], name: str) -> None:
@@ -137,13 +177,15 @@ def rises_by_factors(x: Sequence[float]) -> bool:
 
 def _name_lines(axes: "Axes", data: Curves, shown: dict[str, list[float]]) -> None:
     """The name of each line at its end; a thin line leads to it where names had to move apart."""
+    if len(shown) < 2:
+        return
     axes.autoscale_view()
     to_axes = axes.transScale + axes.transLimits
     ends = []
     for name, values in shown.items():
         last = max(i for i, value in enumerate(values) if math.isfinite(value))
         x, y = to_axes.transform((data.x[last], values[last]))
-        ends.append((float(y), float(x), name))
+        ends.append((min(max(float(y), 0.0), 1.0), float(x), name))
     ends.sort()
     height = axes.get_position().height * _HEIGHT * 72  # points
     places = spread([y for y, _, _ in ends], _LINE_SPACING / height, 0.0, 1.0)
@@ -156,9 +198,17 @@ def _name_lines(axes: "Axes", data: Curves, shown: dict[str, list[float]]) -> No
             transform=axes.transAxes,
             clip_on=False,
         )
-        label = f"{name} (estimate)" if _is_estimate(data.series[name]) else name
+        label = _label(data, name)
         weight = "bold" if name == REFERENCE else "normal"
-        axes.text(1.11, place, label, transform=axes.transAxes, va="center", fontsize=_FONT_SIZE, fontweight=weight)
+        axes.text(_LABELS, place, label, transform=axes.transAxes, va="center", fontsize=_FONT_SIZE, fontweight=weight)
+
+
+def _label(data: Curves, name: str) -> str:
+    """The name of a line, "" where nothing of it is shown."""
+    bounds = data.series[name]
+    if not any(bound is not None and math.isfinite(bound.value) for bound in bounds):
+        return ""
+    return f"{name} (estimate)" if _is_estimate(bounds) else name
 
 
 def _colour(name: str) -> str:

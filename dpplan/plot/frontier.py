@@ -29,8 +29,8 @@ Array = npt.NDArray[np.float64]
 def draw(found: Frontier, path: Path) -> None:
     """The noise-batch ratio as a heat map with contours, the Pareto cells, and the recommended cell with its figures.
 
-    The same frontier gives the same bytes. Raises UsageError when `path` ends in neither .svg nor .png or cannot be
-    written, MissingExtra without matplotlib.
+    The same frontier gives the same bytes. Raises UsageError when `path` ends in neither .svg, .png nor .pdf or cannot
+    be written, MissingExtra without matplotlib.
     """
 
     def fill(figure: "Figure") -> None:
@@ -50,7 +50,7 @@ def _fill(figure: "Figure", found: Frontier) -> None:
     _draw_cells(axes, found)
     _draw_choice(axes, found)
     _name_ticks(axes, found)
-    _explain(figure, axes)
+    _explain(figure, axes, found)
     axes.set_xlabel("expected batch (examples)")
     axes.set_ylabel("epochs" if found.grid.epochs else "steps")
     grid = found.grid
@@ -151,15 +151,24 @@ def _name_ticks(axes: "Axes", found: Frontier) -> None:
         axis.set_ticks([], minor=True)
 
 
-def _explain(figure: "Figure", axes: "Axes") -> None:
-    """What the lines and marks mean, below."""
+def _explain(figure: "Figure", axes: "Axes", found: Frontier) -> None:
+    """What the lines and marks mean, what is proven and what that assumes, below."""
     from matplotlib.lines import Line2D
 
     limit = Line2D([], [], color=_MARK, linewidth=1.4, linestyle="--")
     limit.set_label(f"above it no larger batch has over {100 * LITTLE:.0f} % less noise in as many steps")
+    solution = found.recommended.solution
+    promise = Line2D([], [], linestyle="none")
+    promise.set_label(
+        f"{solution.spent.guarantee}: no cell spends more than the target; assumes {solution.plan.assumptions}"
+    )
     handles, _ = axes.get_legend_handles_labels()
     figure.legend(
-        handles=[*reversed(handles), limit], markerscale=0.8, loc="outside lower left", fontsize=7.5, frameon=False
+        handles=[*reversed(handles), limit, promise],
+        markerscale=0.8,
+        loc="outside lower left",
+        fontsize=7.5,
+        frameon=False,
     )
 
 

@@ -12,7 +12,13 @@ from dpplan.errors import MissingExtra, UsageError, file_error
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FORMATS = (".svg", ".png")
+FORMATS = (".svg", ".png", ".pdf")
+# What a file would say of itself by default, and says not, so that the same drawing gives the same bytes.
+_SILENT: dict[str, dict[str, Any]] = {
+    ".svg": {"Date": None, "Creator": None},
+    ".png": {"Software": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
 MILLIMETRE = 1 / 25.4  # in inches
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same letters
@@ -21,6 +27,7 @@ _STYLE: dict[Any, Any] = {
     "ytick.major.width": 0.6,
     "svg.hashsalt": "dpplan",  # ids in the file depend on the picture alone
     "svg.fonttype": "path",
+    "pdf.fonttype": 42,  # letters that can be searched and copied
 }
 
 
@@ -28,11 +35,12 @@ def save(path: Path, draw: Callable[["Figure"], None], style: dict[Any, Any], dp
     """Draws on an empty figure and writes it. style: in addition to what all pictures share. figure: of the Figure.
 
     The same drawing gives the same bytes: the file holds no date and no version.
-    Raises UsageError when `path` ends in neither .svg nor .png or cannot be written, MissingExtra without matplotlib.
+    Raises UsageError when `path` ends in none of FORMATS or cannot be written, MissingExtra without matplotlib.
     """
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
-        raise UsageError(f"--plot={path} does not end in {' or '.join(FORMATS)}. Give the file one of these endings.")
+        known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        raise UsageError(f"--plot={path} does not end in {known}. Give the file one of these endings.")
     try:
         import matplotlib
         from matplotlib.figure import Figure
@@ -43,8 +51,7 @@ def save(path: Path, draw: Callable[["Figure"], None], style: dict[Any, Any], dp
         matplotlib.rcParams.update(_STYLE | style)
         drawn = Figure(**figure)
         draw(drawn)
-        metadata: dict[str, Any] = {"Date": None, "Creator": None} if suffix == ".svg" else {"Software": None}
         try:
-            drawn.savefig(path, format=suffix[1:], dpi=dpi, metadata=metadata)
+            drawn.savefig(path, format=suffix[1:], dpi=dpi, metadata=_SILENT[suffix])
         except OSError as error:
             raise file_error(f"--plot={path} cannot be written", error) from error

@@ -18,10 +18,23 @@ from typing import Any
 from dpplan.plan import Delta, Plan, Settings, resolve_delta
 from dpplan.recipe import claim as _claim
 from dpplan.recipe.claim import Claim
-from dpplan.recipe.reading import read_blocks, read_text
-from dpplan.recipe.schema import Check, Data, Model, Privacy, Runtime, Training
+from dpplan.recipe.reading import read_blocks, read_statement, read_text
+from dpplan.recipe.schema import Check, Data, Model, Privacy, Runtime, StatementBlock, Training
 
-__all__ = ["Check", "Claim", "Data", "Model", "Privacy", "Recipe", "Runtime", "Training", "load", "parse"]
+__all__ = [
+    "Check",
+    "Claim",
+    "Data",
+    "Model",
+    "Privacy",
+    "Recipe",
+    "Runtime",
+    "StatementBlock",
+    "Training",
+    "load",
+    "parse",
+    "read_statement",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,7 @@ class Recipe:
     training: Training
     runtime: Runtime = field(default_factory=Runtime)
     check: Check = field(default_factory=Check)
+    statement: StatementBlock = field(default_factory=StatementBlock)
     name: str = field(default="recipe", compare=False)
     text: str = field(default="", compare=False, repr=False)
 
@@ -64,14 +78,15 @@ class Recipe:
     @property
     def content(self) -> dict[str, dict[str, Any]]:
         """Block -> key -> value, defaults filled in; what JSON can hold."""
-        blocks = (self.privacy, self.data, self.model, self.training, self.runtime, self.check)
+        blocks = (self.privacy, self.data, self.model, self.training, self.runtime, self.check, self.statement)
         return {block.title: dataclasses.asdict(block) for block in blocks}
 
     @property
     def sha256(self) -> str:
         """Hash of what is run: equal for recipes that differ only in layout, comments, the spelling of numbers
-        or the runtime and check blocks."""
-        what = {title: block for title, block in self.content.items() if title not in {Runtime.title, Check.title}}
+        or the runtime, check and statement blocks."""
+        aside = {Runtime.title, Check.title, StatementBlock.title}
+        what = {title: block for title, block in self.content.items() if title not in aside}
         return hashlib.sha256(json.dumps(_plain(what), sort_keys=True).encode()).hexdigest()
 
 

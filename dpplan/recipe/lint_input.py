@@ -15,13 +15,14 @@ def context_of(
     examples: int,
     *,
     plan: Plan | None = None,
+    facts: lint.DataFacts | None = None,
     **more: Any,
 ) -> lint.LintContext:
     """The run of this recipe on so many training examples.
 
-    plan: the recipe's, where it is known already. more: fields of `lint.LintContext` that no recipe tells: claim, loop,
-    model, earlier, trials. Raises what `Recipe.plan` raises, except where the batch exceeds the examples: that is for a
-    rule to report.
+    plan: the recipe's, where it is known already. facts: what was seen of the data. more: fields of
+    `lint.LintContext` that no recipe tells: claim, loop, model, earlier, trials. Raises what `Recipe.plan` raises,
+    except where the batch exceeds the examples: that is for a rule to report.
     """
     privacy, training = recipe.privacy, recipe.training
     settings = Settings(
@@ -39,7 +40,7 @@ def context_of(
         delta=recipe.delta(examples),
         recipe=recipe.name,
         sha256=recipe.sha256,
-        data=_data(recipe),
+        data=_data(recipe, facts or lint.DataFacts()),
         target=privacy.target_epsilon,
         **more,
     )
@@ -50,7 +51,7 @@ def silence_of(recipe: Recipe) -> dict[str, str]:
     return dict(recipe.check.silence or {})
 
 
-def _data(recipe: Recipe) -> lint.DataUse:
+def _data(recipe: Recipe, facts: lint.DataFacts) -> lint.DataUse:
     source = recipe.data.source
     named = source in SOURCES
     kind: lint.Kind = "own" if not named or source in OWN else "made" if source in MADE else "public"
@@ -60,4 +61,5 @@ def _data(recipe: Recipe) -> lint.DataUse:
         standardized=recipe.data.standardize is not None,
         prepared=not named,
         nonprivate_model=recipe.training.compare_nonprivate,
+        facts=facts,
     )

@@ -77,10 +77,20 @@ def _from_json(text: str, file: Path) -> Iterator[Written]:
         items = json.loads(text, parse_float=str, parse_int=str, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError) as error:
         raise PlanError(f"{file}: is not JSON: {error}.") from None
+    if isinstance(items, _Pairs):  # what an accountant of Opacus saves
+        items = dict(items).get("history")
     for number, item in enumerate(items if isinstance(items, list) and not isinstance(items, _Pairs) else [None], 1):
-        if not isinstance(item, _Pairs):
+        triple = _opacus(item)
+        if triple is None and not isinstance(item, _Pairs):
             raise PlanError(f"{file}: is not a list of phases. {_EXAMPLES['.json']}")
-        yield _written(f"{file}, phase {number}", item)
+        yield _written(f"{file}, phase {number}", triple or item)
+
+
+def _opacus(item: Any) -> list[tuple[str, Any]] | None:
+    """[noise multiplier, sample rate, steps], as the history of an Opacus accountant has it; None for anything else."""
+    if isinstance(item, _Pairs) or not isinstance(item, list) or len(item) != 3:
+        return None
+    return list(zip(("sigma", "q", "steps"), item, strict=True))
 
 
 class _Pairs(list[tuple[str, Any]]):

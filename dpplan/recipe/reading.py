@@ -11,10 +11,22 @@ from typing import Any
 
 from dpplan.checks import did_you_mean
 from dpplan.errors import RecipeError, file_error
-from dpplan.recipe.schema import Block, Check, Data, Model, Privacy, Runtime, Training, violations
+from dpplan.recipe.schema import (
+    Block,
+    Check,
+    Data,
+    Model,
+    Privacy,
+    Runtime,
+    StatementBlock,
+    Training,
+    violations,
+)
 from dpplan.recipe.values import Given, Kind
 
-BLOCKS: dict[str, type[Block]] = {block.title: block for block in (Privacy, Data, Model, Training, Runtime, Check)}
+BLOCKS: dict[str, type[Block]] = {
+    block.title: block for block in (Privacy, Data, Model, Training, Runtime, Check, StatementBlock)
+}
 MOST_BYTES = 1_000_000  # far above any recipe; keeps a data file given by mistake out of the parser
 Problem = tuple[int, str]  # line (0: the whole file) and sentence
 _KINDS: dict[str, Kind] = {"str": "text", "int": "number", "float": "number", "bool": "switch", "null": "empty"}
@@ -54,11 +66,20 @@ def read_blocks(text: str, name: str) -> dict[str, Any]:
     blocks: dict[str, Any] = {}
     for title, line, node in _keys(root, "", BLOCKS, found):
         blocks[title] = _read_block(node, line, BLOCKS[title], found)
-    for title in BLOCKS.keys() - blocks.keys() - {Runtime.title, Check.title}:
+    for title in BLOCKS.keys() - blocks.keys() - {Runtime.title, Check.title, StatementBlock.title}:
         found.append((0, f"the block '{title}:' is missing."))
     if found:
         raise RecipeError([_located(name, line, sentence) for line, sentence in sorted(found)])
     return blocks
+
+
+def read_statement(file: Path) -> dict[str, str]:
+    """What a file of its own states: the keys of a recipe's statement block, at the top. Errors as for a recipe."""
+    found: list[Problem] = []
+    block = _read_block(_compose(read_text(file), str(file)), 1, StatementBlock, found)
+    if found or block is None:
+        raise RecipeError([_located(str(file), line, sentence) for line, sentence in sorted(found)])
+    return {key: text for key, text in dataclasses.asdict(block).items() if text}  # type: ignore[call-overload]
 
 
 def _read_block(node: Any, line: int, block: type[Block], found: list[Problem]) -> Block | None:

@@ -1,4 +1,4 @@
-"""The six blocks of a recipe: every key, what it may hold, and its default.
+"""The seven blocks of a recipe: every key, what it may hold, and its default.
 
 This file is the schema. A block checks itself when it is made, so a recipe built in Python obeys the same
 rules as one read from a file.
@@ -15,14 +15,19 @@ from dpplan.checks import Problems, show
 from dpplan.errors import RecipeError
 from dpplan.recipe import values
 from dpplan.recipe.values import Reader, one_of, path, switch, underscored, whole_numbers, word, word_or_function
+from dpplan.statement import FIELDS
 
 Rule = Callable[[Problems, str, Any], object]
 Values = Mapping[str, Any]
 SOURCES = ("digits", "breast-cancer", "blobs", "linear", "names", "mnist", "cifar10", "file", "images")
 FROM_PATH = ("mnist", "cifar10", "file", "images")
 MADE = ("blobs", "linear", "names")
+WORDS = "names"  # of these, the one whose examples are words
+MADE_EXAMPLES = 2000  # of a made-up set, when nothing is said
 KINDS = ("logistic", "mlp", "cnn", "opacus-cnn", "tf-privacy-cnn", "lstm", "transformer")
 ACTIVATIONS = ("tanh", "relu")
+MOST_THREADS = 1024  # torch does not survive tens of thousands, and no machine has more processors
+LEAST_CLIP, MOST_CLIP = 1e-30, 1e30  # squares of norms and sums over a batch need room, too
 HEADS = 4  # of a transformer
 CLIPPING = ("flat", "per-layer", "automatic", "adaptive")
 ENGINES = ("auto", "book-keeping", "vmap")
@@ -72,6 +77,18 @@ def _momentum(problems: Problems, name: str, value: float) -> None:
 def _learning_rate(problems: Problems, name: str, value: float) -> None:
     if problems.positive(name, value):
         problems.require(value < 3e38, f"{name}={show(value)} is more than a float32 can hold.")
+
+
+def _clip_norm(problems: Problems, name: str, value: float) -> None:
+    if problems.positive(name, value):
+        rule = f"{name}={show(value)} is not between {LEAST_CLIP:g} and {MOST_CLIP:g}, where float32 has digits for it."
+        problems.require(LEAST_CLIP <= value <= MOST_CLIP, rule)
+
+
+def _thread_count(problems: Problems, name: str, value: int) -> None:
+    if problems.whole(name, value):
+        rule = f"{name}={show(value)} is more than {MOST_THREADS}. Take one for each processor, or leave it out."
+        problems.require(value <= MOST_THREADS, rule)
 
 
 def _key(read: Reader, rule: Rule, **default: Any) -> Any:
@@ -141,7 +158,7 @@ class Privacy(Block):
 
     title: ClassVar[str] = "privacy"
 
-    clip_norm: float = _key(_number, Problems.positive)
+    clip_norm: float = _key(_number, _clip_norm)
     noise_multiplier: float | None = _key(_number, Problems.positive, default=None)
     target_epsilon: float | None = _key(_number, Problems.positive, default=None)
     max_epsilon: float | None = _key(_number, Problems.positive, default=None)
@@ -299,7 +316,7 @@ class Runtime(Block):
     device: str = _key(word, one_of("auto", "cpu", "cuda", "mps"), default="auto")
     physical_batch: int | None = _key(_whole, Problems.whole, default=None)
     engine: str = _key(word, one_of(*ENGINES), default="auto")
-    threads: int | None = _key(_whole, Problems.whole, default=None)
+    threads: int | None = _key(_whole, _thread_count, default=None)
     folder: str = _key(path, lambda *_: None, default="runs")
     checkpoint_every: int | None = _key(values.whole_or_off, Problems.whole, default=250)
     private_logs: bool = _key(switch, lambda *_: None, default=True)
@@ -318,3 +335,42 @@ class Check(Block):
     title: ClassVar[str] = "check"
 
     silence: Mapping[str, str] | None = _key(values.reasons, _silenced, default=None)
+
+
+def _offered(problems: Problems, name: str, value: str) -> None:
+    choices = next(each.choices for each in FIELDS if each.key == name)
+    problems.require(not choices or value in choices, f"{name}={value} is not one of: {', '.join(choices)}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementBlock(Block):
+    """What a page about the run is to say and no tool can know; statement.FIELDS has what each key asks.
+
+    Nothing here changes what runs, nor what it costs. What is left out is shown as not stated.
+    """
+
+    title: ClassVar[str] = "statement"
+
+    name: str | None = _key(values.words, _offered, default=None)
+    description: str | None = _key(values.words, _offered, default=None)
+    curator: str | None = _key(values.words, _offered, default=None)
+    intended_use: str | None = _key(values.words, _offered, default=None)
+    region: str | None = _key(values.words, _offered, default=None)
+    sector: str | None = _key(values.words, _offered, default=None)
+    publication_date: str | None = _key(values.words, _offered, default=None)
+    data: str | None = _key(values.words, _offered, default=None)
+    people: str | None = _key(values.words, _offered, default=None)
+    model: str | None = _key(values.words, _offered, default=None)
+    trust: str | None = _key(values.words, _offered, default=None)
+    released: str | None = _key(values.words, _offered, default=None)
+    releases: str | None = _key(values.words, _offered, default=None)
+    refresh: str | None = _key(values.words, _offered, default=None)
+    other_accesses: str | None = _key(values.words, _offered, default=None)
+    unprotected: str | None = _key(values.words, _offered, default=None)
+    tuning: str | None = _key(values.words, _offered, default=None)
+    justification: str | None = _key(values.words, _offered, default=None)
+    access: str | None = _key(values.words, _offered, default=None)
+    side_channels: str | None = _key(values.words, _offered, default=None)
+    sources: str | None = _key(values.words, _offered, default=None)
+    authors: str | None = _key(values.words, _offered, default=None)
+    contact: str | None = _key(values.words, _offered, default=None)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dpplan.checks import Problems, did_you_mean
+from dpplan.number_spelling import how_to_write
 
 Kind = Literal["text", "number", "switch", "empty", "list", "block", "other"]
 KIND_WORDS: dict[str, str] = {
@@ -49,7 +50,7 @@ def number(given: Given) -> float:
     try:
         return float(given.text)
     except ValueError:
-        raise ValueError("is not a number.") from None
+        raise ValueError(f"is not a number. {how_to_write(given.text)}".rstrip()) from None
 
 
 def whole(given: Given) -> int | float:
@@ -74,6 +75,13 @@ def underscored(given: Given) -> str:
 def word_or_switch(given: Given) -> str:
     """A word, or what YAML takes for a switch, as it was written: for keys where a rule says why not true."""
     return given.text if given.kind == "switch" else word(given)
+
+
+def words(given: Given) -> str:
+    """Free text of any length, also what YAML takes for a number or a date."""
+    if given.kind not in {"text", "number", "other"} or not given.text.strip():
+        raise ValueError("is not text.")
+    return given.text.strip()
 
 
 def path(given: Given) -> str:

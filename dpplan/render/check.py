@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dpplan import lint
+from dpplan.checks import show
 from dpplan.render.bound_text import Paint, relation, unpainted
 from dpplan.render.bound_text import figure as stated
 from dpplan.render.plan_rows import plan_rows, row
-from dpplan.render.table import WIDTH, Meaning
+from dpplan.render.table import Meaning, screen_width
 from dpplan.render.to_json import Object, described, figure
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def report(run: "LintContext", findings: Sequence["Finding"], paint: Paint = unp
     if run.plan is not None:
         yield ""
         if run.epsilon is not None:
-            yield row("epsilon", f"{relation(run.epsilon)} {stated(run.epsilon)}", str(run.epsilon.guarantee))
+            proof = f"{run.epsilon.guarantee}, at δ = {show(run.delta.value)}"
+            yield row("epsilon", f"{relation(run.epsilon)} {stated(run.epsilon)}", proof)
         yield from plan_rows(run.plan, [run.delta])
 
 
@@ -100,7 +102,12 @@ def _finding(finding: "Finding", paint: Paint) -> Iterator[str]:
 def _paragraph(text: str, indent: int = 2) -> list[str]:
     margin = " " * indent
     return textwrap.wrap(
-        text, WIDTH, initial_indent=margin, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False
+        text,
+        screen_width(),
+        initial_indent=margin,
+        subsequent_indent=margin,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 

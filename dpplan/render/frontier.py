@@ -55,8 +55,18 @@ def lines(found: "Frontier", delta: Delta, physical: int | None, paint: Paint = 
         yield row("passes per step", str(passes(cell, physical)), f"of at most {physical} examples, for a mean batch")
     yield from grounds(solution.plan, [delta])
     yield ""
-    for sentence in choice.why:
+    for sentence in (*choice.why, *_corner(found)):
         yield from wrapped(sentence, indent=2)
+
+
+def _corner(found: "Frontier") -> Iterator[str]:
+    """That a better cell may lie outside the grid."""
+    if ends := found.corner:
+        options = " and ".join(f"--{end.split()[-1]}" for end in ends)
+        yield (
+            f"This cell is a corner of the grid, at its {' and '.join(ends)}: a better one may lie beyond. "
+            f"Widen {options}{'' if found.compute is None else ', within --compute'}."
+        )
 
 
 def passes(cell: "Cell", physical: int) -> int:
@@ -146,9 +156,15 @@ def heat_map(found: "Frontier", width: int) -> Iterator[list[Span]]:
             figure = f"{cell.noise_batch_ratio / 10.0**unit:.0f}"
             spans.append(Span(f"{figure:>{WIDTH - 2}}{mark(found, cell)} ", level))
         yield spans
+    yield from _map_foot(found, across, upward)
+
+
+def _map_foot(found: "Frontier", across: Sequence[int], upward: Sequence[int]) -> Iterator[list[Span]]:
+    """The batches under the map, what its marks mean, and whether there are more cells than it shows."""
     labels = (f"{show(found.grid.batch_sizes[column]):>{WIDTH - 2}}  " for column in across)
     yield [Span(f"{'batch':>{LABEL - 2}}  " + "".join(labels))]
-    yield from ([Span(line)] for line in _legend(found))
+    for line in _legend(found, len(across), len(upward)):
+        yield from ([Span(part)] for part in wrapped(line))
 
 
 def plain_map(spans: Sequence[Span]) -> str:
@@ -165,11 +181,14 @@ def rich_map(spans: Sequence[Span]) -> "Text":
     return line
 
 
-def _legend(found: "Frontier") -> Iterator[str]:
+def _legend(found: "Frontier", across: int, upward: int) -> Iterator[str]:
     yield f"{CHOSEN} recommended"
     yield f"{WORTH} Pareto optimal, and a larger batch has a tenth less noise in as many steps"
     if any(not found.within(cell) for cell in found.cells):
         yield f"{BEYOND} more compute than {show(found.compute)} examples"
+    batches, lengths = len(found.grid.batch_sizes), len(found.grid.lengths)
+    if (across, upward) != (batches, lengths):
+        yield f"{across} of {batches} batches and {upward} of {lengths} lengths are shown; --cells lists all."
 
 
 def _style(level: float) -> str:
@@ -274,6 +293,7 @@ def described(found: "Frontier", delta: Delta, warnings: Sequence[str], physical
         delta=delta.value,
         delta_reason=delta.reason,
         compute=found.compute,
+        corner=list(found.corner),
         physical_batch=physical,
         effective_noise_floor=found.floor,
         recommended=recommended,

@@ -13,7 +13,7 @@ from dpplan import accounting
 from dpplan.accounting.assumptions import CERTIFICATE, KINDS
 from dpplan.errors import STATUS_MEANINGS
 from dpplan.render import help_pages, help_schemes
-from dpplan.render.table import WIDTH
+from dpplan.render.table import screen_width
 from dpplan.render.to_json import Object
 
 
@@ -84,7 +84,12 @@ def _wrapped(text: str, indent: int = 0, following: int | None = None) -> list[s
     margin = " " * indent
     after = margin if following is None else " " * following
     return textwrap.wrap(
-        text, WIDTH, initial_indent=margin, subsequent_indent=after, break_long_words=False, break_on_hyphens=False
+        text,
+        screen_width(),
+        initial_indent=margin,
+        subsequent_indent=after,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 

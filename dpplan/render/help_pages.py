@@ -25,7 +25,7 @@ from dpplan.render.help_texts import (
     TRAINING,
     UNITS,
 )
-from dpplan.render.table import WIDTH
+from dpplan.render.table import screen_width
 
 # Name -> what it is about, and the text. The order is that of the list.
 PAGES: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -65,7 +65,9 @@ def lines(name: str) -> Iterator[str]:
 
 
 def _wrapped(paragraph: str, following: str = "") -> list[str]:
-    return textwrap.wrap(paragraph, WIDTH, subsequent_indent=following, break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(
+        paragraph, screen_width(), subsequent_indent=following, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _quantities() -> Iterator[str]:
@@ -85,7 +87,9 @@ def _blocks() -> Iterator[str]:
 
     for title, block in BLOCKS.items():
         keys = [f"{each.name}={_default(each)}" for each in dataclasses.fields(block)]  # type: ignore[arg-type]
-        yield from textwrap.wrap(f"{title}: {' '.join(keys)}", WIDTH - 2, initial_indent="  ", subsequent_indent="    ")
+        yield from textwrap.wrap(
+            f"{title}: {' '.join(keys)}", screen_width() - 2, initial_indent="  ", subsequent_indent="    "
+        )
         yield ""
         documented = inspect.getdoc(block) or ""
         yield "\n".join(f"    {line}".rstrip() for line in _refilled(documented))
@@ -105,7 +109,7 @@ def _refilled(docstring: str) -> Iterator[str]:
                 entries.append(line.strip())
         for entry in entries:
             hanging = "  " if _begins_key(entry) else ""
-            yield from textwrap.wrap(entry, WIDTH - 4, subsequent_indent=hanging, break_on_hyphens=False)
+            yield from textwrap.wrap(entry, screen_width() - 4, subsequent_indent=hanging, break_on_hyphens=False)
 
 
 def _begins_key(line: str) -> bool:

@@ -8,7 +8,7 @@ from dpplan.checks import show
 from dpplan.plan import Delta, Phase, Plan
 from dpplan.quantities import quantity
 from dpplan.render.bound_text import SYMBOLS, figure, relation
-from dpplan.render.table import WIDTH
+from dpplan.render.table import screen_width
 
 # Of more phases than this, the first few and the last are listed.
 SHOWN, HEAD = 8, 4
@@ -22,7 +22,7 @@ def row(name: str, value: str, note: str = "") -> str:
 def sentence(name: str, text: str) -> Iterator[str]:
     """A sentence beside its name, wrapped under itself."""
     yield from textwrap.wrap(
-        text, WIDTH, initial_indent=f"  {name:<19}", subsequent_indent=" " * 21, break_on_hyphens=False
+        text, screen_width(), initial_indent=f"  {name:<19}", subsequent_indent=" " * 21, break_on_hyphens=False
     )
 
 

@@ -1,5 +1,7 @@
 """A table: built once, shown as plain aligned text or in colour. Colour repeats what a cell says, never adds to it."""
 
+import re
+import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 WIDTH = 80
+LEAST_WIDTH = 30  # below that a word to a line is no help
 Meaning = Literal["certified", "upper", "estimate", "lower", "bad", ""]
 # What each meaning looks like on a terminal. A proven bound that may be loose needs no colour.
 COLOURS: dict[Meaning, str] = {
@@ -64,6 +67,36 @@ def rich(table: Table) -> "RichTable":
     return drawn
 
 
+def folded(table: Table, width: int) -> list[Table]:
+    """The table where it is no wider than that, else its columns in several tables, each with the first one again.
+
+    A table of one column beside the first may still be wider: its cells are sentences, which `say` can fold.
+    """
+    widths = [
+        max(len(text) for text in (column.name, *(row[at].text for row in table.rows)))
+        for at, column in enumerate(table.columns)
+    ]
+    groups: list[list[int]] = []
+    for at in range(1, len(widths)):
+        beside = groups[-1] if groups else None
+        if beside and widths[0] + sum(2 + widths[each] for each in (*beside, at)) <= width:
+            beside.append(at)
+        else:
+            groups.append([at])
+    if len(groups) < 2:
+        return [table]
+    parts = [[0, *group] for group in groups]
+    return [
+        Table(
+            tuple(table.columns[at] for at in part),
+            tuple(tuple(row[at] for at in part) for row in table.rows),
+            table.notes if part is parts[-1] else (),
+        )
+        for part in parts
+        if any(table.columns[at].name or any(row[at].text for row in table.rows) for at in part[1:])
+    ]
+
+
 def notes(table: Table) -> Iterator[str]:
     """The notes, wrapped, with an empty line before the first."""
     if table.notes:
@@ -72,16 +105,49 @@ def notes(table: Table) -> Iterator[str]:
         yield from wrapped(note)
 
 
+def screen_width() -> int:
+    """Columns for what is read as text: those of the terminal (or COLUMNS), and no more than 80."""
+    return max(LEAST_WIDTH, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))
+
+
 def wrapped(sentence: str, indent: int = 0) -> list[str]:
     """The sentence at no more than 80 columns, with the lines it goes on to indented by two more."""
     return list(fitted(textwrap.indent(sentence, " " * indent)))
 
 
-def fitted(message: str) -> Iterator[str]:
-    """A message of several lines at no more than 80 columns; each line keeps its indentation."""
+def fitted(message: str, width: int | None = None) -> Iterator[str]:
+    """A message of several lines at no more columns than the screen has; each line keeps its indentation.
+
+    No word is broken, so that a path or a number stays one.
+    """
+    columns = screen_width() if width is None else width
     for line in message.splitlines():
         indent = " " * (len(line) - len(line.lstrip()) + 2)
-        yield from textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        if len(line) <= columns:
+            yield line
+            continue
+        for part, begin in _cells_fitted(line, columns, indent):
+            yield from textwrap.wrap(
+                part,
+                columns,
+                initial_indent=begin,
+                subsequent_indent=begin if begin == indent else indent,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+
+
+def _cells_fitted(line: str, width: int, indent: str) -> Iterator[tuple[str, str]]:
+    """Pieces of a line, each with its indentation: a break comes before a cell (after two spaces) if it can."""
+    begin = line[: len(line) - len(line.lstrip())]
+    kept = ""
+    for piece in re.split(r"(?<=\S)( {2,})(?=\S)", line.strip()):
+        if piece.isspace() or len(begin) + len(kept) + len(piece) <= width or not kept.strip():
+            kept += piece
+            continue
+        yield kept.strip(), begin
+        begin, kept = indent, piece
+    yield kept.strip(), begin
 
 
 def _aligned(texts: Sequence[str], widths: Sequence[int], columns: Sequence[Column]) -> Iterator[str]:

@@ -123,11 +123,11 @@ def proof(proved: "Proof", fast: Bound) -> Object:
     }
 
 
-def dumps(content: Any, indent: int | None = None) -> str:
+def dumps(content: Any, indent: int | None = None, ascii_only: bool = False) -> str:
     """Strict JSON: numbers that are not finite become null."""
     import json  # text output does without it
 
-    return json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False)
+    return json.dumps(_finite(content), indent=indent, ensure_ascii=ascii_only, allow_nan=False)
 
 
 def _shared(plan: Plan, name: str) -> Setting:

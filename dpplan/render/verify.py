@@ -12,7 +12,7 @@ from dpplan.plan import Plan
 from dpplan.render.bound_text import SYMBOLS, Paint, unpainted
 from dpplan.render.explanation import explanation, premises
 from dpplan.render.plan_rows import row, settings_shown
-from dpplan.render.table import WIDTH, Meaning
+from dpplan.render.table import Meaning, screen_width
 from dpplan.render.to_json import Object, described, figure
 from dpplan.rounding import down
 from dpplan.verify import Standing
@@ -187,6 +187,6 @@ def _plural(standing: Standing, count: int) -> str:
 
 def _sentence(name: str, sentence: str) -> Iterator[str]:
     yield from textwrap.wrap(
-        sentence, WIDTH, initial_indent=f"  {name:<19}", subsequent_indent=" " * 21,
+        sentence, screen_width(), initial_indent=f"  {name:<19}", subsequent_indent=" " * 21,
         break_on_hyphens=False, break_long_words=False,
     )  # fmt: skip

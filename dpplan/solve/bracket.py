@@ -5,6 +5,7 @@ batch, a sample rate or a number of examples has none, since steps are whole and
 ruled out.
 """
 
+import time
 from dataclasses import replace
 
 from dpplan.accounting.numerics.bisection import first_true_whole
@@ -13,6 +14,7 @@ from dpplan.solve.question import Question, word
 from dpplan.solve.search import Bracket, Candidates, Evaluator, past_wide_intervals, search
 
 _PROOFS = 400  # ranges tried at most, when higher candidates are ruled out
+PATIENCE = 20.0  # seconds for that, where each look takes one: the remark says what was not looked at
 _PILOT = "gdp"  # quick, and near the truth where steps are many
 
 
@@ -53,7 +55,10 @@ def _last_of_all(question: Question, evaluator: Evaluator, found: Bracket) -> tu
     epsilon leaves the target behind as the index rises.
     """
     candidates, begin, stretch = evaluator.candidates, found.high, 1.0
+    until = time.monotonic() + PATIENCE
     for _ in range(_PROOFS):
+        if time.monotonic() > until:
+            break
         if begin > candidates.last:
             return found, []
         group = _same_steps(candidates, begin)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from fractions import Fraction
 
+from dpplan.checks import MOST_WHOLE
 from dpplan.plan import Settings
 from dpplan.sampling.balls_in_bins import ALLOCATIONS
 from dpplan.solve.search import Candidates
@@ -39,7 +40,8 @@ def sample_rate(settings: Settings) -> Candidates:
     def below(place: float) -> int:
         return decimal_below(math.exp(place))
 
-    first, last = decimal_above(LEAST_RATE), decimal_below(1.0)
+    least = max(LEAST_RATE, float(settings.epochs or 0.0) / MOST_WHOLE)
+    first, last = decimal_above(min(least, 1.0)), decimal_below(1.0)
     start = min(max(decimal_below(0.01), first), last)
     return Candidates(
         settings, "sample_rate", first, last, start, 1.0, decimal, lambda index: math.log(decimal(index)), below
@@ -81,7 +83,9 @@ def epochs(settings: Settings) -> Candidates:
 
 def batch_size(settings: Settings) -> Candidates:
     examples = int(settings.examples or 1)
-    return _whole(settings, "batch_size", examples, start=math.isqrt(examples), slope=1.0)
+    found = _whole(settings, "batch_size", examples, start=math.isqrt(examples), slope=1.0)
+    least = math.ceil(float(settings.epochs or 0.0) * examples / MOST_WHOLE)  # smaller batches need too many steps
+    return found.above(min(max(least, 1), examples))
 
 
 def examples(settings: Settings) -> Candidates:
@@ -89,12 +93,15 @@ def examples(settings: Settings) -> Candidates:
     fewest = math.ceil(settings.batch_size or 1)
     if settings.sampling in ALLOCATIONS and fewest == settings.batch_size:
         return _of_whole_bins(settings, fewest)
+    most = MOST_EXAMPLES
+    if settings.epochs:
+        most = max(min(most, math.floor(MOST_WHOLE / float(settings.epochs) * float(settings.batch_size or 1))), fewest)
     return Candidates(
         settings,
         "examples",
-        first=-MOST_EXAMPLES,
+        first=-most,
         last=-fewest,
-        start=-min(100 * fewest, MOST_EXAMPLES),
+        start=-min(100 * fewest, most),
         slope=1.0,
         value=lambda index: -index,
         place=lambda index: -math.log(-index),

@@ -22,9 +22,13 @@ def call_named(name: str, key: str, *arguments: Any) -> Any:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        if error.name != module_name.partition(".")[0] and error.name != module_name:
-            raise
-        raise RecipeError(f"{key}={name}: there is no module '{module_name}' in {here} or installed.") from None
+        if error.name == module_name.partition(".")[0] or error.name == module_name:
+            raise RecipeError(f"{key}={name}: there is no module '{module_name}' in {here} or installed.") from None
+        raise RecipeError(f"{key}={name}: {failure(error)}") from error
+    except DpplanError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise RecipeError(f"{key}={name}: {failure(error)}") from error
     function = getattr(module, function_name, None)
     if not callable(function):
         raise RecipeError(f"{key}={name}: module '{module_name}' has no function '{function_name}'.")
@@ -32,7 +36,17 @@ def call_named(name: str, key: str, *arguments: Any) -> Any:
         return function(*arguments)
     except DpplanError:
         raise
-    except Exception as error:
-        *_, last = traceback.extract_tb(error.__traceback__)
-        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise RecipeError(f"{key}={name}: failed at {last.filename}:{last.lineno}: {said}") from error
+    except (Exception, SystemExit) as error:
+        raise RecipeError(f"{key}={name}: {failure(error)}") from error
+
+
+def failure(error: BaseException) -> str:
+    """What a user's code raised, and where in it."""
+    if isinstance(error, SyntaxError):
+        return f"is not Python at {error.filename}:{error.lineno}: {error.msg}."
+    *_, last = traceback.extract_tb(error.__traceback__)
+    place = f"{last.filename}:{last.lineno}"
+    if isinstance(error, SystemExit):
+        return f"ends the process at {place}. Let it return or raise instead."
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"failed at {place}: {said}"

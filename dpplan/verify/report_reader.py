@@ -45,6 +45,8 @@ def read(path: Path) -> Document:
     name = "standard input" if path == STDIN else str(file)
     content = json_fields.parse(_text(path, file), name)
     kind = _kind(content, name)
+    if isinstance(failed := content.get("error"), dict):
+        raise ReportError(f"{name}: the call failed and claims nothing: {str(failed.get('message'))[:200]}")
     problems = Problems(ReportError)
     with problems:
         if kind == "train":

@@ -12,7 +12,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def dpplan(tmp_path: Path) -> Run:
-    """Runs `dpplan` with these arguments, in an empty folder or in `cwd`, and with `env` added."""
+    """Runs `dpplan` with these arguments, in an empty folder or in `cwd`, with `env` added; unfolds stderr."""
 
     def run(*arguments: str, cwd: Path = tmp_path, **env: str) -> subprocess.CompletedProcess[str]:
         return forked.dpplan(*arguments, cwd=cwd, **env)

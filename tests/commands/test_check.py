@@ -3,6 +3,8 @@
 import json
 import math
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -15,6 +17,13 @@ from dpplan import __main__ as program
 from dpplan import lint
 from dpplan.recipe import Recipe, load
 
+MADE_UP = """\
+privacy: {noise_multiplier: 1.0, clip_norm: 1.0, delta: 1e-5}
+data: {source: SOURCE, examples: 200}
+model: {kind: KIND}
+training: {batch_size: 40, steps: 2, optimizer: sgd, learning_rate: 0.1}
+"""
+
 
 class Done(NamedTuple):
     status: int
@@ -25,7 +34,7 @@ class Done(NamedTuple):
 Run = Callable[..., CompletedProcess[str]]
 Here = Callable[..., Done]
 ROOT = Path(__file__).parents[2]
-PLAN = ("check", "--sigma", "1.1", "--n", "60000", "--batch", "256", "--epochs", "60")
+PLAN = ("check", "--sigma", "1.1", "--n", "60000", "--batch", "250", "--epochs", "60")
 RECIPE = """\
 privacy: {{noise_multiplier: 4, clip_norm: 1, delta: {delta}}}
 data: {{source: file, path: mine.csv, held_out: 0.5}}
@@ -56,7 +65,7 @@ def test_a_clean_plan_passes_and_shows_what_was_checked(dpplan: Run) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == f"plan: {len(lint.RULES)} rules find nothing"
-    assert lines[2].split() == ["epsilon", "=", "2.69677", "certified"]
+    assert lines[2].split() == ["epsilon", "=", "2.66084", "certified,", "at", "δ", "=", "1e-06"]
 
 
 def test_an_error_fails_and_a_warning_only_when_strict(dpplan: Run) -> None:
@@ -80,7 +89,8 @@ def test_a_seed_and_an_epsilon_above_50_fail_a_check(dpplan: Run) -> None:
 
 
 def test_a_false_claim_is_shown_with_digits_that_contradict_it(dpplan: Run) -> None:
-    said = dpplan(*PLAN, "--delta", "1e-5", "--claimed-eps", "2.38168").stdout
+    plan = ("--sigma", "1.1", "--n", "60000", "--batch", "256", "--epochs", "60")
+    said = dpplan("check", *plan, "--delta", "1e-5", "--claimed-eps", "2.38168").stdout
     stated = re.search(r"the claimed ε = (\S+) is false: the true ε is at\s+least (\S+)\.\s", said)
     assert stated
     assert float(stated[1]) == 2.38168 < float(stated[2])
@@ -198,7 +208,7 @@ def test_train_refuses_what_check_calls_an_error(here: Here, tmp_path: Path) -> 
     write(tmp_path, delta="0.2")
     for call in (("train", "mine.yaml"), ("train", "mine.yaml", "--dry-run", "--json")):
         done = here(*call)
-        assert (done.status, done.out) == (2, "")
+        assert (done.status, done.out.startswith("{")) == (2, "--json" in call)
         assert done.err.startswith("error: DP001 privacy.delta: delta=0.2 is not below 1/n")
     assert not (tmp_path / "runs").exists()
     write(tmp_path, delta="0.2", check='check: {silence: {DP001: "a drill", DP004: "public"}}')
@@ -259,3 +269,39 @@ def test_check_knows_the_sampling(dpplan: Run) -> None:
     assert cut.returncode in (0, 1) and "DP008" not in cut.stdout
     missing = dpplan(*run, "--sampling", "cyclic-poisson")
     assert missing.returncode == 2 and "groups is missing" in missing.stderr
+
+
+def test_a_recipe_of_made_up_data_is_checked_without_torch(tmp_path: Path) -> None:
+    text = MADE_UP.replace("SOURCE", "blobs").replace("KIND", "logistic")
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    script = (
+        "import sys; from dpplan import __main__ as m; code = m.run(['check', 'mine.yaml', '--json']); "
+        "sys.exit(code or 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["plan"]["examples"] == 160
+
+
+def test_what_the_text_says_of_made_up_data_is_what_they_are(tmp_path: Path) -> None:
+    from dpplan import recipe
+    from dpplan.commands.shared.recipe_data import stated_examples
+    from dpplan.train import data
+
+    for source in ("blobs", "linear", "names"):
+        job = recipe.parse(MADE_UP.replace("SOURCE", source).replace("KIND", "logistic"))
+        assert stated_examples(job) == data.load(job.data).training.examples == 160
+
+
+def test_a_model_that_does_not_read_the_made_up_data_is_still_told(tmp_path: Path, dpplan: Run) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        MADE_UP.replace("SOURCE", "names").replace("KIND", "logistic"), encoding="utf-8"
+    )
+    done = dpplan("check", "mine.yaml")
+    assert (done.returncode, "does not read words" in done.stderr) == (2, True)
+
+
+def test_the_epsilon_of_a_check_says_at_which_delta_it_is(dpplan: Run) -> None:
+    done = dpplan("check", "--sigma", "1.1", "--n", "60000", "--batch", "250", "--epochs", "2", "--delta", "1e-6")
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("  epsilon")]
+    assert line.endswith("certified, at δ = 1e-06")

@@ -174,7 +174,7 @@ def test_a_curve_has_the_points_that_were_asked_for() -> None:
     (series,) = told(curve.command, *PLAN, *steps, "--delta", "1e-5")["results"]
     assert [point["steps"] for point in series["points"]] == [5.0, 12.0, 20.0]
     assert series["points"][-1]["epsilon"]["upper"] == accounting.epsilon(FULL, 1e-5).upper
-    rows = said(curve.command, *PLAN, "--over", "delta", "--points", "3", "--csv").splitlines()
+    rows = said(curve.command, *PLAN, "--over", "delta", "--points", "3", "--csv", "-").splitlines()
     assert rows[0].startswith("delta,")
     assert len(rows) == 4
     (problem,) = refused(curve.command, *PLAN, "--over", "delta", "--delta", "1e-5")
@@ -221,11 +221,11 @@ def test_check_tells_what_is_wrong_and_ends_with_1() -> None:
 def test_what_is_told_beside_a_plan_becomes_a_claim_and_a_loop() -> None:
     nothing = BesidePlan()
     assert nothing.claim == lint.StatedClaim()
-    assert nothing.loop == lint.Loop()
+    assert nothing.loop(None) == lint.Loop()
     assert (nothing.of_a_loop, nothing.problems) == ([], ())
     beside = BesidePlan("rdp", 2.0, "replace-one", "shuffle", 512, 4, 2, 7, 3)
     assert beside.claim == lint.StatedClaim(accountant="rdp", epsilon=2.0, adjacency=REPLACE_ONE)
-    assert beside.loop == lint.Loop(loader="shuffle", cap=512, micro_batches=4, views=2, seed=7)
+    assert beside.loop(None) == lint.Loop(loader="shuffle", cap=512, micro_batches=4, views=2, seed=7)
     assert beside.of_a_loop == ["--loader", "--cap", "--accumulate", "--views"]
 
 

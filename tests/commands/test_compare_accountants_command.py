@@ -45,7 +45,7 @@ def test_a_plot_is_drawn_and_its_points_are_in_the_json(dpplan: Run, tmp_path: P
 
 
 def test_a_plot_that_cannot_be_written_is_told_before_anything_is_computed(dpplan: Run) -> None:
-    done = dpplan(*ABADI, "--plot", "curves.pdf")
+    done = dpplan(*ABADI, "--plot", "curves.gif")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: plot=curves.pdf does not end in .svg or .png. Rename it.\n"
+    assert done.stderr == "error: plot=curves.gif does not end in .svg, .png or .pdf. Rename it.\n"
     assert "the folder nowhere does not exist" in dpplan(*ABADI, "--plot", "nowhere/curves.svg").stderr

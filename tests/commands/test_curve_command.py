@@ -4,12 +4,14 @@ import csv
 import io
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
+from dpplan import __main__ as program
 from dpplan.render import curve as curves
 
 Run = Callable[..., CompletedProcess[str]]
@@ -87,7 +89,7 @@ def test_places_are_spaced_as_asked(dpplan: Run) -> None:
 
 def test_csv_has_a_line_for_each_point_and_accountant(dpplan: Run) -> None:
     names = ("--accountant", "exact", "--accountant", "gdp", "--accountant", "zcdp")
-    done = dpplan("curve", *ABADI, "--points", "2", *names, "--csv")
+    done = dpplan("curve", *ABADI, "--points", "2", *names, "--csv", "-")
     assert (done.returncode, done.stderr) == (0, "")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [(row["delta"], row["accountant"], row["guarantee"]) for row in rows] == [
@@ -134,12 +136,12 @@ def test_a_plot_is_drawn(dpplan: Run, tmp_path: Path) -> None:
 
 
 def test_every_mistake_is_told_at_once(dpplan: Run) -> None:
-    call = "curve --over dlta --points 1 --q 1% --steps 5 --json --csv --accountant exat --plot a.pdf --delta 7"
+    call = "curve --over dlta --points 1 --q 1% --steps 5 --json --csv - --accountant exat --plot a.gif --delta 7"
     done = dpplan(*call.split())
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (2, 2)
     for start in (
         "sigma is missing", "q=1% is a percentage", "delta=7 is not in", "over=dlta is not one of: delta, eps,",
-        "accountant=exat is not one of", "--json and --csv are two formats", "plot=a.pdf does not end in",
+        "accountant=exat is not one of", "--json and --csv - are two formats", "plot=a.gif does not end in",
     ):  # fmt: skip
         assert f"\n  {start}" in done.stderr, start
 
@@ -172,3 +174,7 @@ def test_a_bar_is_as_long_as_its_share_to_an_eighth_of_a_column() -> None:
     assert curves.bar(1e-9) == "▏"
     assert curves.bar(0.0) == ""
     assert re.fullmatch("█{7}▎", curves.bar(7.25 / curves.BAR))
+
+
+def test_deltas_far_below_any_use_have_a_curve_too() -> None:
+    assert program.run(shlex.split("curve --over delta --from 1e-170 --sigma 1 --q .01 --steps 10 --points 2")) == 0

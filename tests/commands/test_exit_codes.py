@@ -10,6 +10,7 @@ from subprocess import CompletedProcess
 import forked
 import numpy as np
 import pytest
+from unwrap import unwrapped
 
 from dpplan import __main__ as program
 from dpplan import accounting, errors
@@ -175,6 +176,7 @@ def test_each_failure_has_its_code_and_one_line(
 ) -> None:
     assert failing(monkeypatch, error) == code
     out, err = capsys.readouterr()
+    err = unwrapped(err)
     assert (out, len(err.splitlines()), err.startswith(said)) == ("", 1, True)
 
 

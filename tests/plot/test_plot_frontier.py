@@ -17,10 +17,11 @@ def found() -> Frontier:
 
 
 def test_the_same_frontier_gives_the_same_bytes(found: Frontier, tmp_path: Path) -> None:
-    for name in ("a.svg", "b.svg", "a.png", "b.png"):
+    for name in ("a.svg", "b.svg", "a.png", "b.png", "a.pdf", "b.pdf"):
         plot_frontier.draw(found, tmp_path / name)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -38,7 +39,16 @@ def test_a_grid_of_one_row_or_one_column_is_drawn_too(grid: Grid, tmp_path: Path
 
 
 def test_another_ending_and_a_missing_folder_are_the_users_mistake(found: Frontier, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"does not end in \.svg or \.png"):
-        plot_frontier.draw(found, tmp_path / "map.pdf")
+    with pytest.raises(UsageError, match=r"does not end in \.svg, \.png or \.pdf"):
+        plot_frontier.draw(found, tmp_path / "map.gif")
     with pytest.raises(UsageError, match="cannot be written"):
         plot_frontier.draw(found, tmp_path / "none" / "map.png")
+
+
+def test_a_corner_of_the_grid_is_told_and_an_inner_cell_is_not() -> None:
+    corner = frontier(Grid(60000, 3.0, DELTA, (64, 128), epochs=(1, 2)))
+    assert corner.corner == ("largest batch", "largest epochs")
+    row = frontier(Grid(60000, 3.0, DELTA, (64, 128), epochs=(1,)))
+    assert row.corner == ("largest batch",)
+    alone = frontier(Grid(60000, 3.0, DELTA, (64,), epochs=(1,)))
+    assert alone.corner == ()

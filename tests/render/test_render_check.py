@@ -6,7 +6,7 @@ from dpplan import lint
 from dpplan.plan import Delta, Settings
 from dpplan.render import check as render
 
-SETTINGS = Settings(noise_multiplier=0.25, examples=60_000, batch_size=256, epochs=3)
+SETTINGS = Settings(noise_multiplier=0.25, examples=60_000, batch_size=250, epochs=3)
 RUN = lint.LintContext(
     settings=SETTINGS, plan=SETTINGS.plan(), delta=Delta(1e-3), loop=lint.Loop(seed=1, loader="shuffle")
 )

@@ -8,7 +8,8 @@ is that of Murtagh and Vadhan 2016 (arXiv 1507.03113) with equal terms. All sums
 Plans whose phases differ: each step is treated as having the largest ε₀ of all phases, which is valid because an
 (ε, δ)-DP step is (ε + x, δ)-DP; the optimum for unequal steps is #P-hard (Murtagh and Vadhan).
 
-Guarantee: UPPER. Time grows like sqrt(steps): about 40 ms at 1e4 steps, 0.1 s at 1e6, 3 s at 1e9.
+Guarantee: UPPER. Time grows like sqrt(steps): about 40 ms at 1e4 steps, 0.1 s at 1e6, 3 s at 1e9; more than
+2e9 are refused.
 """
 
 import dataclasses
@@ -22,6 +23,8 @@ from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.binomial import log_binomial_pmf
 from dpplan.accounting.numerics.logspace import log1mexp, log_sub
 from dpplan.accounting.theorems import Steps, best_delta, best_epsilon
+from dpplan.checks import show
+from dpplan.errors import NotApplicable
 from dpplan.plan import Plan
 
 DESCRIPTION = Description(
@@ -38,12 +41,15 @@ DESCRIPTION = Description(
 )
 
 
+MOST_STEPS = 2 * 10**9  # seconds
 _WIDE = 40.0  # windows end where e^{−80} of what they hold is left outside
 _PURE = 30.0  # above this ε₀ the loss is k·ε₀ but for a probability below k·e^{−30}: adding up loses nothing
 
 
 def epsilon(plan: Plan, delta: float) -> Bound:
     """The epsilon of the best split of `delta` (in (0, 1)) found. Guarantee: UPPER."""
+
+    _check_length(plan)
 
     def at(steps: Steps, log_slack: float) -> float:
         return homogeneous_epsilon(_largest(steps), plan.steps, log_slack)
@@ -53,6 +59,8 @@ def epsilon(plan: Plan, delta: float) -> Bound:
 
 def delta(plan: Plan, epsilon: float) -> Bound:
     """The least delta found over the choices of δ₀ at `epsilon` >= 0; at most 1. Guarantee: UPPER."""
+
+    _check_length(plan)
 
     def at(steps: Steps) -> float:
         return homogeneous_log_delta(_largest(steps), plan.steps, epsilon)
@@ -121,6 +129,15 @@ class _Curve:
         rises = self.log_other + self.losses + log1mexp(-2 * step_epsilon)
         above = np.append(rises[1:], -np.inf)
         self.log_d: Array = np.logaddexp.accumulate(above[::-1])[::-1] + rounding
+
+
+def _check_length(plan: Plan) -> None:
+    """Raises NotApplicable for a run whose sums take minutes, and round so much that `advanced` is below them."""
+    if plan.steps > MOST_STEPS:
+        raise NotApplicable(
+            f"optimal: steps={show(plan.steps)} is more than {MOST_STEPS:.0e}, where sums over all outcomes take "
+            "minutes and round off what they gain. Use the advanced accountant, or exact."
+        )
 
 
 def _largest(steps: Steps) -> float:

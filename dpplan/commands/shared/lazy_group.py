@@ -1,15 +1,22 @@
 """A group of commands that imports a command's module when it is run, and not to list it."""
 
 import importlib
-from collections.abc import Mapping
+import shutil
+import textwrap
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from dpplan.checks import did_you_mean
+from dpplan.errors import UsageError
+from dpplan.number_spelling import shortened
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+
+USUAL, LEAST = 80, 30  # columns that help is written for, and that it is folded to
 
 
 class LazyGroup(click.Group):
@@ -33,6 +40,9 @@ class LazyGroup(click.Group):
         else:
             found = importlib.import_module(f"{self._package}.{typed.replace(' ', '_')}").command
         found.short_help = self.summaries[name]
+        width = shutil.get_terminal_size().columns
+        if found.help and width < USUAL:
+            found.help = _narrowed(found.help, max(width, LEAST) - 4)
         return found
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -48,10 +58,11 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in self.summaries and not args[0].startswith("-") and not ctx.resilient_parsing:
-            known = ", ".join(self.summaries)
-            close = did_you_mean(args[0], self.summaries)
-            raise click.UsageError(f"'{args[0]}' is not a command of {ctx.command_path}: {known}.{close}", ctx)
-        return super().resolve_command(ctx, args)
+            raise click.UsageError(_unknown_command(args[0], list(self.summaries), ctx.command_path), ctx)
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None and command is not None and not ctx.resilient_parsing:
+            _check_options(click.Context(command, info_name=name, parent=ctx), rest)
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -66,3 +77,60 @@ class LazyGroup(click.Group):
             if name.startswith(incomplete)
         ]
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+def _unknown_command(word: str, known: Sequence[str], path: str) -> str:
+    """path: what was typed before the word."""
+    from dpplan.commands.shared.other_names import COMMAND_WORDS  # only a mistake needs it
+
+    meant = COMMAND_WORDS.get(word.lower()) if path == "dpplan" else None
+    hint = f" Did you mean '{meant}'?" if meant in known else did_you_mean(word, known)
+    return f"'{shortened(word)}' is not a command of {path}: {', '.join(known)}.{hint}"
+
+
+def _narrowed(help: str, width: int) -> str:
+    """The help with its examples and lists folded; click folds only paragraphs. A command goes on after a backslash."""
+    paragraphs = help.split("\n\n")
+    return "\n\n".join(_block_narrowed(each, width) if each.startswith("\b") else each for each in paragraphs)
+
+
+def _block_narrowed(block: str, width: int) -> str:
+    lines = []
+    for line in block.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        end = " \\" if line.lstrip().startswith(("dpplan ", "--", "torchrun ")) else ""
+        parts = textwrap.wrap(
+            line, width - len(end), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+        lines += [f"{part}{end if part is not parts[-1] else ''}" for part in parts] or [""]
+    return "\n".join(lines)
+
+
+def _check_options(context: click.Context, args: list[str]) -> None:
+    """Raises UsageError where an option is given twice, unless it may be, or has another option for its value.
+
+    click would take the last without a word, and --csv --json for a file of that name.
+    """
+    try:
+        values, _, order = context.command.make_parser(context).parse_args(args=list(args))
+    except click.UsageError:
+        return  # click finds it again, and says so
+    if any(parameter.is_eager for parameter in order):
+        return  # help was asked for
+    given = [each for each in order if isinstance(each, click.Option)]
+    names = {name for each in context.command.get_params(context) for name in each.opts if name.startswith("--")}
+    for option in given:
+        said = values.get(option.name or "")
+        taken = next((one for one in (said if isinstance(said, list) else [said]) if one in names), None)
+        if taken is not None:
+            raise UsageError(f"{option.opts[0]} needs a value, and {taken} follows it.")
+    options = [each for each in given if not each.multiple]
+    twice = dict.fromkeys(each for each in options if options.count(each) > 1)
+    if twice:
+        raise UsageError([_twice(option) for option in twice])
+
+
+def _twice(option: click.Option) -> str:
+    name, *others = (*option.opts, *option.secondary_opts)
+    also = f" (or {' or '.join(others)})" if others else ""
+    return f"{name}{also} is given twice. Leave one out."

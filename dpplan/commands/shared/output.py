@@ -1,17 +1,19 @@
 """Where results go: tables and colour on a terminal, plain text elsewhere, remarks to stderr."""
 
-import contextlib
+import dataclasses
 import os
+import shutil
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dpplan.accounting.bound import Bound
+from dpplan.commands.shared import json_error
 from dpplan.render.bound_text import headline
-from dpplan.render.table import COLOURS, Meaning, Table, notes, plain, rich, wrapped
+from dpplan.render.plain_words import aligned, can_write, in_words
+from dpplan.render.table import COLOURS, Meaning, Table, fitted, folded, notes, plain, rich, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,20 +35,44 @@ def paint(text: str, meaning: Meaning) -> str:
     return click.style(text, fg=colour)
 
 
+def columns() -> int | None:
+    """How wide the output may be: as the terminal, or as COLUMNS says; None where nobody looks."""
+    return shutil.get_terminal_size((0, 0)).columns or None
+
+
 def say(lines: Iterable[str]) -> None:
+    """Prints lines; those that are wider than the terminal are folded between words."""
+    limit, encoding = columns(), getattr(sys.stdout, "encoding", None)
     for line in lines:
-        click.echo(line)
+        written = aligned(line, encoding)
+        for each in fitted(written, limit) if limit and len(click.unstyle(written)) > limit else (written,):
+            click.echo(each)
 
 
 def show(table: Table) -> None:
-    """The table, and its notes below."""
-    if not is_terminal():
-        say(plain(table))
-        return
-    screen, widest = console(), max(map(len, plain(table)))
-    screen.width = max(screen.width, widest + 2)  # on a narrow screen a line that wraps is better than a cut figure
-    screen.print(rich(table))
-    say(notes(table))
+    """The table, and its notes below. What is wider than the terminal is shown a few columns at a time."""
+    table, limit = _spelt(table), columns()
+    for number, part in enumerate([table] if limit is None else folded(table, limit - 2 * is_terminal())):
+        if number:
+            say([""])
+        widest = max(map(len, plain(dataclasses.replace(part, notes=()))))
+        if not is_terminal() or (limit is not None and widest + 2 > limit):
+            say(plain(part))
+            continue
+        screen = console()
+        screen.width = max(screen.width, widest + 2)
+        screen.print(rich(part))
+        say(notes(part))
+
+
+def _spelt(table: Table) -> Table:
+    """The table in what the stream can write, before its columns are measured."""
+    encoding = getattr(sys.stdout, "encoding", None)
+    return Table(
+        tuple(column._replace(name=in_words(column.name, encoding)) for column in table.columns),
+        tuple(tuple(cell._replace(text=in_words(cell.text, encoding)) for cell in row) for row in table.rows),
+        table.notes,
+    )
 
 
 def answers(given: Sequence[tuple[float, Bound]]) -> None:
@@ -64,54 +90,14 @@ def answers(given: Sequence[tuple[float, Bound]]) -> None:
 def as_json(content: dict[str, Any]) -> None:
     from dpplan.render.to_json import dumps
 
-    click.echo(dumps(content, indent=2))
+    click.echo(dumps(content, indent=2, ascii_only=not can_write(getattr(sys.stdout, "encoding", None))))
+    json_error.printed()
 
 
 def warn(warnings: Iterable[str]) -> None:
     for warning in warnings:
         for line in wrapped(f"warning: {warning}"):
             click.echo(line, err=True)
-
-
-@contextlib.contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on stderr for work that takes longer than a second; nothing where nobody watches."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    started = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        update: Callable[[int, int], None] | None = None
-
-        def report(done: int, total: int) -> None:
-            nonlocal update
-            spent = time.monotonic() - started
-            if update is None and spent > 0.2 and spent * total > PATIENCE * done:
-                update = stack.enter_context(_bar(what))
-            if update is not None:
-                update(done, total)
-
-        yield report
-
-
-@contextlib.contextmanager
-def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(f"  {what}"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(err=True), transient=True) as bar:
-        task = bar.add_task("")
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-@contextlib.contextmanager
-def status(what: str, needed: bool = True) -> Iterator[Callable[[str], None]]:
-    """A line on stderr that says what is being done, while it is; nothing where it is not needed or nobody watches."""
-    if not needed or not sys.stderr.isatty():
-        yield lambda sentence: None
-        return
-    with console(err=True).status(f"  {what}") as shown:
-        yield lambda sentence: shown.update(f"  {what}: {sentence}")
 
 
 def console(err: bool = False) -> "Console":

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from dpplan.errors import UsageError
+from dpplan.number_spelling import doubtful_count
 
 
 class Percentage(Fraction):
@@ -32,6 +33,8 @@ class Count(Number):
     name = "count"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and doubtful_count(value):
+            return value  # 60.000 is sixty to some and sixty thousand to others: too few steps would be accounted
         number = super().convert(value, param, ctx)
         return int(number) if isinstance(number, float) and number.is_integer() else number
 

@@ -9,7 +9,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from dpplan.adjacency import Adjacency
 from dpplan.checks import did_you_mean, show
+from dpplan.commands.shared import recorded_runs
 from dpplan.commands.shared.parameter_types import Name, Number
 from dpplan.commands.shared.plan_arguments import READ_AS, ParsedPlan, PlanArguments, percentage, scheme_option_type
 from dpplan.errors import UsageError
@@ -26,6 +28,12 @@ _SCHEME: dict[str, Name | Number] = {
     "sampling": Name(CHOICES),
     **{name: scheme_option_type(option) for name, option in OPTIONS.items()},
 }
+_GUARANTEES = {"eps", "epsilon", "ε", "delta", "δ", "rho", "ρ", "mu", "μ", "zcdp", "gdp", "dp"}
+_TYPED = "sigma=1.1,q=0.01,steps=1000"
+_NOT_EXACT = (
+    "(ε, δ) or ρ alone says too little to be composed exactly: many runs spend as much, and add up differently. Give "
+    "what ran, sigma=1.1,q=0.01,steps=1000, or the folder or report.json of the run."
+)
 _ONLY_SPENT = (
     "the run itself is missing: give --sigma, --q and --steps, or --phase. What earlier runs cost alone is told "
     "when they are given as --phase."
@@ -37,10 +45,11 @@ def parse(arguments: PlanArguments) -> ParsedPlan:
     unread: list[str] = []
     problems: list[str] = []
     shared = arguments.settings
-    earlier = list(_settings(_written(arguments.spent, "spent", unread), problems, shared))
+    earlier = list(_settings(_written(arguments.spent, "spent", unread, shared.adjacency), problems, shared))
     if arguments.in_phases:
         problems += _mixed(arguments.settings)
-        own = list(_settings(_written((*arguments.files, *arguments.phases), "phase", unread), problems, shared))
+        typed = (*arguments.files, *arguments.phases)
+        own = list(_settings(_written(typed, "phase", unread, shared.adjacency), problems, shared))
     elif arguments.settings == Settings():
         own = []
         problems.append(_ONLY_SPENT)
@@ -56,8 +65,8 @@ def parse(arguments: PlanArguments) -> ParsedPlan:
     return ParsedPlan(_joined([plan for plan in plans if plan]), [], known, len(earlier))
 
 
-def _written(given: Iterable[str], name: str, unread: list[str]) -> Iterator[Written]:
-    """The phases that were typed (they have a = in them) or stand in the files that were named."""
+def _written(given: Iterable[str], name: str, unread: list[str], adjacency: Adjacency) -> Iterator[Written]:
+    """The phases that were typed (they have a = in them) or stand in the files that were named, or runs of `train`."""
     number = 0
     for text in given:
         if not text.strip():
@@ -65,10 +74,20 @@ def _written(given: Iterable[str], name: str, unread: list[str]) -> Iterator[Wri
             continue
         if "=" in text:
             number += 1
-            yield Written(f"{name} {number}", tuple(_pairs(text)))
+            pairs = tuple(_pairs(text))
+            if {key.lower() for key, _ in pairs} <= _GUARANTEES:
+                unread.append(f"{name} {number}: {_NOT_EXACT}")
+                continue
+            yield Written(f"{name} {number}", pairs)
+            continue
+        if re.fullmatch(r"[\s()\[\]\d.eE+,;-]+", text) and re.search(r"\d", text) and not Path(text).exists():
+            unread.append(f"{text.strip()}: {_NOT_EXACT}")
             continue
         try:
-            yield from read(Path(text))
+            path = Path(text)
+            if not path.suffix and not path.exists():
+                raise UsageError(f"{text}: no such file or folder. A phase that is typed has a = in it: {_TYPED}.")
+            yield from recorded_runs.phases(path, adjacency) if recorded_runs.is_record(path) else read(path)
         except UsageError as error:
             unread += error.problems
 
@@ -106,6 +125,8 @@ def _drawn(values: dict[str, Any], shared: Settings) -> Settings:
 
 
 def _unknown(key: str, name: str) -> str:
+    if name in _GUARANTEES:
+        return f"{key}: {_NOT_EXACT}"
     if not re.search("[a-z]", name):
         return f"'{key}' is no key=value. Write sigma=1.1,q=0.01,steps=1000: numbers without commas."
     meant = did_you_mean(name, (*_FIELDS, *_SCHEME))

@@ -94,9 +94,10 @@ def phases(command: Command) -> Command:
         click.option(
             "--spent",
             multiple=True,
-            metavar="PHASE|FILE",
-            help="An earlier run on the same data, written like --phase or --phases. Privacy that was spent adds up as "
-            "further phases do: the answer is for everything together.",
+            metavar="PHASE|FILE|FOLDER",
+            help="An earlier run on the same data: written like --phase or --phases, the folder of a run or its "
+            "report.json, or the history of an Opacus accountant as JSON. Privacy that was spent adds up as further "
+            "phases do: the answer is for everything together.",
         ),
     ]
     return plan(in_order(several)(gathered))
@@ -138,6 +139,7 @@ def scheme(command: Command) -> Command:
         click.option(
             "--sampling",
             type=Name(CHOICES),
+            metavar="SCHEME",
             help=f"How batches are drawn: {'; '.join(f'{name}, {choice.words}' for name, choice in CHOICES.items())}.",
         ),
         *_scheme_options(),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def plot_option(what: str) -> Decorator:
     """--plot. what: what is drawn, for its help."""
-    return click.option("--plot", type=FileName(path_type=Path, dir_okay=False), help=f"{what}, as .svg or .png.")
+    return click.option("--plot", type=FileName(path_type=Path, dir_okay=False), help=f"{what}, as .svg, .png or .pdf.")
 
 
 def problems(plot: Path | None) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def problems(plot: Path | None) -> tuple[str, ...]:
     from dpplan.plot.image_file import FORMATS
 
     if plot.suffix.lower() not in FORMATS:
-        return (f"plot={plot} does not end in {' or '.join(FORMATS)}. Rename it.",)
+        return (f"plot={plot} does not end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}. Rename it.",)
     return () if plot.parent.is_dir() else (f"plot={plot}: the folder {plot.parent} does not exist. Make it first.",)
 
 

@@ -1,14 +1,17 @@
 """From what was typed to a request: a plan, deltas and an accountant that make sense, or all that is wrong at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dpplan.checks import is_number
+from dpplan.checks import is_number, show
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments, percentage
 from dpplan.errors import PlanError, UsageError
 from dpplan.plan import Delta, Plan, Settings, delta_warning, resolve_delta
+
+# Up to such noise and from such a rate on, both are rarer than that somebody wrote one for the other.
+LITTLE_NOISE, LARGE_RATE = 0.1, 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,22 @@ def resolve(
 
 def cautions(settings: Settings, deltas: Sequence[Delta]) -> tuple[str, ...]:
     """A sentence for every delta that is too large for the data."""
-    if not _is_count(settings.examples):
-        return ()
-    told = (delta_warning(delta.value, settings.examples) for delta in deltas)
-    return tuple(sentence for sentence in told if sentence)
+    told = list(_perhaps_swapped(settings))
+    if _is_count(settings.examples):
+        told += [sentence for delta in deltas if (sentence := delta_warning(delta.value, settings.examples))]
+    return tuple(told)
+
+
+def _perhaps_swapped(settings: Settings) -> Iterator[str]:
+    """A sentence for noise that is as small as rates are, beside a rate that is as large as noise is."""
+    sigma, rate = settings.noise_multiplier, settings.sample_rate
+    if not (is_number(sigma) and is_number(rate)) or sigma is None or rate is None:
+        return
+    if 0 < sigma <= LITTLE_NOISE and LARGE_RATE <= rate <= 1:
+        yield (
+            f"sigma={show(sigma)} is little noise and q={show(rate)} a large sample rate. If the two are swapped: "
+            f"--sigma {show(rate)} --q {show(sigma)}."
+        )
 
 
 def _is_count(value: Any) -> bool:

@@ -167,3 +167,39 @@ def _listed(names: list[str]) -> str:
 def _for_data(run: LintContext) -> Severity:
     """How bad it is to spend more than is counted: published sets harm nobody."""
     return Severity.NOTE if run.data is not None and run.data.kind == "public" else Severity.WARNING
+
+
+def examples_repeated(run: LintContext) -> Iterator[Remark]:
+    """Equal rows are protected as a group, and not as one example.
+
+    (ε, δ) compares data sets that differ in one example. Somebody whose data stand in k equal rows is protected by the
+    guarantee for k of them: about k ε, with a δ that grows faster. Equal rows come from logs that were joined, from
+    oversampling and from copies; some are chance, where examples have few values.
+
+    Training rows are compared whole, with their class. A warning for your own data, a note for published sets, nothing
+    for made-up ones, and nothing where the data were not read (--n).
+    """
+    if run.data is None or run.data.kind == "made" or not run.data.facts.repeated:
+        return
+    facts = run.data.facts
+    rows = "1 training row is" if facts.repeated == 1 else f"{facts.repeated} training rows are"
+    reason = (
+        f"{rows} the same as another ({facts.most} times the most frequent): whoever stands behind all of them is "
+        "protected as a group, by more than ε."
+    )
+    fix = "Remove copies before training, or silence this with why equal rows are different people."
+    yield Remark(_for_data(run), "data.source", reason, fix)
+
+
+def files_passed_over(run: LintContext) -> Iterator[Remark]:
+    """A file that is no image by its ending is not read.
+
+    n counts what is read. Images with an ending that is not known (.tif, .webp, none) are left out without an error,
+    and with them perhaps a class or most of the data. A note; what begins with a point is no business of anybody's.
+    """
+    if run.data is None or not run.data.facts.skipped:
+        return
+    skipped = list(run.data.facts.skipped)
+    count = "1 file was" if len(skipped) == 1 else f"{len(skipped)} files were"
+    reason = f"{count} passed over, since their endings are not those of images: {_listed(skipped)}."
+    yield Remark(Severity.NOTE, "data.path", reason, "Convert or rename those that are images; remove the others.")

@@ -3,22 +3,25 @@
 The docstring of a rule is its long explanation, shown by `dpplan check --explain`.
 """
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from fractions import Fraction
 
 from dpplan import accounting
 from dpplan.checks import is_number, show
-from dpplan.lint.context import LintContext, batch_exceeds_examples, needed_steps
+from dpplan.lint.context import LintContext, batch_exceeds_examples, needed_steps, proven
 from dpplan.lint.finding import Remark, Severity, at_least, at_most
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, resolve_delta
 from dpplan.rounding import near_at_most
+from dpplan.sampling import Poisson
 
 LARGE_EPSILON = 10.0
 MEANINGLESS_EPSILON = 50.0
 _MEANINGLESS = (Severity.ERROR, MEANINGLESS_EPSILON)
 LEAST_NOISE = 0.3
+RARE = 0.01  # chance of an empty batch in a run that is worth a word
 _LESS_EPSILON = "Add noise and enlarge the batch with it, train for fewer epochs, or do not call it a proof of privacy."
 # Fewer steps per epoch than this, and one number of steps in twenty ends just before an epoch by chance.
 _STEPS_PER_EPOCH = 20
@@ -178,3 +181,59 @@ def batch_larger_than_data(run: LintContext) -> Iterator[Remark]:
         reason = f"batch={show(batch)} exceeds n={show(n)}: the sample rate would be {at_least(batch / n)}."
         fix = f"Lower it to at most {show(n)} (full batch), or check n."
         yield Remark(Severity.ERROR, run.where("batch_size"), reason, fix)
+
+
+def batches_empty(run: LintContext) -> Iterator[Remark]:
+    """A batch may be drawn empty, and its step still adds noise.
+
+    Each of n examples stays out of a batch with the chance 1 − q, so a batch is empty with (1 − q)^n, about
+    e^−(expected batch). Such a step has to add its noise like any other: a loop that skips it, draws again or divides
+    by the size of the batch shows that nobody was in it, or breaks off.
+
+    A warning for a plan whose run will probably, by one in a hundred, see an empty batch. `dpplan train` adds noise
+    to nothing, so nothing is said of recipes.
+    """
+    n = run.settings.examples
+    if run.recipe is not None or run.plan is None or n is None or run.loop.loader != "poisson":
+        return
+    if len(run.plan.phases) > 1 or not isinstance(run.plan.only_phase.sampling, Poisson):
+        return
+    rate, steps = run.plan.only_phase.sampling.sample_rate, run.plan.steps
+    empty = math.exp(n * math.log1p(-rate)) if rate < 1 else 0.0
+    if steps * empty < RARE:
+        return
+    reason = (
+        f"a batch is empty with a chance of (1 − q)^n = {empty:.2g}, so about {steps * empty:.2g} of {steps} steps "
+        "will draw nobody."
+    )
+    fix = "Let such a step add its noise and count, or enlarge the batch."
+    yield Remark(Severity.WARNING, run.where("batch_size"), reason, fix)
+
+
+def epochs_end_in_part_batches(run: LintContext) -> Iterator[Remark]:
+    """A loader that ends each epoch with a part batch takes more steps.
+
+    E epochs over n examples in batches of B are ⌈E n / B⌉ steps; a loader that starts anew each epoch takes ⌈n / B⌉
+    in each, E ⌈n / B⌉ in all, unless it drops the last one. Each of these steps has to be accounted for.
+
+    A note for a plan given in epochs, since most loaders do it; a warning where the loader shuffles and cuts.
+    `dpplan train` takes the steps of its plan, so nothing is said of recipes.
+    """
+    settings, plan = run.settings, run.plan
+    n, batch, epochs = settings.examples, settings.batch_size, settings.epochs
+    if run.recipe is not None or plan is None or n is None or batch is None or epochs is None:
+        return
+    each = math.ceil(n / Fraction(repr(float(batch))))
+    taken = math.ceil(each * Fraction(repr(float(epochs))))
+    if taken <= plan.steps or len(plan.phases) > 1:
+        return
+    phase = dataclasses.replace(plan.only_phase, steps=taken)
+    bound = proven(dataclasses.replace(plan, phases=(phase,), derivation=()), run.delta.value)
+    cost = "" if bound is None else f"; the others would make it ε ≤ {at_most(bound.value)}"
+    reason = (
+        f"a loader that ends each epoch with what is left takes ⌈{show(n)} / {show(batch)}⌉ = {each} steps per epoch, "
+        f"{taken} in all, and the figure is for {plan.steps}{cost}."
+    )
+    fix = f"Stop the loop after {plan.steps} steps, or give --steps {taken} in place of --epochs."
+    severity = Severity.NOTE if run.loop.loader == "poisson" else Severity.WARNING
+    yield Remark(severity, run.where("epochs"), reason, fix)

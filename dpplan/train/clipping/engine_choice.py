@@ -4,6 +4,7 @@ chosen = choose(model, runtime.engine, physical_batch, example)
 chosen.engine, chosen.name, chosen.reason       # reason: why not book-keeping; "" when it is
 """
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -34,17 +35,24 @@ class Isolation:
 
 IN_VMAP = Isolation("structural", "each example runs inside vmap, where there is no other")
 KNOWN = Isolation("tested", "every layer is known to keep examples apart, and did so on random inputs")
+NOTHING_TO_TRAIN = (
+    "has no parameter to train: all are frozen, or there are none. Leave requires_grad True where it is to learn."
+)
 ALONE = Isolation("tested", "each example is a batch of its own; random inputs left nothing behind in the model")
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """An engine and its name. isolation: how examples are kept apart. reason: why not book-keeping, "" when it is."""
+    """An engine and its name. isolation: how examples are kept apart. reason: why not book-keeping, "" when it is.
+
+    scores: how many the model gives each example, one for each class that it can tell apart.
+    """
 
     engine: ClippingEngine
     name: str
     isolation: Isolation
     reason: str = ""
+    scores: int = 0
 
     def __str__(self) -> str:
         return f"{self.name}, because {self.reason}" if self.reason else self.name
@@ -71,26 +79,29 @@ def choose(
         kind = BookKeeping if known else IsolatedBookKeeping
         reason = trial.against_book_keeping(model) or _against(kind, trial, model, half)
         if not reason:
-            return Chosen(kind(model, physical_batch, views), "book-keeping", KNOWN if known else IN_VMAP)
+            isolation = KNOWN if known else IN_VMAP
+            return Chosen(kind(model, physical_batch, views), "book-keeping", isolation, scores=trial.classes)
         if wanted == "book-keeping":
             raise RecipeError(f"runtime.engine=book-keeping cannot clip this model: {reason}. Use engine: auto.")
     against = _against(VmapClipping, trial, model, half)
     if not against:
-        return Chosen(VmapClipping(model, physical_batch, views), "vmap", IN_VMAP, reason)
+        return Chosen(VmapClipping(model, physical_batch, views), "vmap", IN_VMAP, reason, trial.classes)
     if wanted == "vmap":
         raise RecipeError(f"runtime.engine=vmap cannot clip this model: {against}. Use engine: auto.")
     if hidden := trial.hidden(model):
         raise RecipeError(f"model: runs one example at a time (under vmap: {against}), and {hidden}")
     if against_all := trial.disagreement(OneAtATime) or trial.rehearsal(OneAtATime, model, half):
         raise RecipeError(f"model: its per-example gradients cannot be had: {against_all}.")
-    return Chosen(OneAtATime(model, physical_batch, views), "one example at a time", ALONE, f"under vmap: {against}")
+    made = OneAtATime(model, physical_batch, views)
+    return Chosen(made, "one example at a time", ALONE, f"under vmap: {against}", trial.classes)
 
 
-def glance(model: nn.Module, example: Tensor, views: int = 1) -> None:
-    """Raises RecipeError, within a second, for what `choose` would refuse by a layer's name or because it fails."""
+def glance(model: nn.Module, example: Tensor, views: int = 1) -> int:
+    """How many scores it gives. Raises RecipeError, within a second, for what `choose` would refuse by a layer's name
+    or because it fails."""
     if mixing := list(mixers(model)):
         raise RecipeError(mixing)
-    Trial(model, example, views, thorough=True, glance=True)
+    return Trial(model, example, views, thorough=True, glance=True).classes
 
 
 def _against(engine: Engine, trial: Trial, model: nn.Module, half: bool) -> str:
@@ -104,11 +115,13 @@ def as_compiled(chosen: Chosen) -> Chosen:
 
     if not isinstance(chosen.engine, BookKeeping):
         raise RecipeError(f"runtime.compile is for book-keeping; this model gets {chosen}. Remove compile.")
-    return Chosen(CompiledBookKeeping(chosen.engine), f"{chosen.name}, compiled", chosen.isolation)
+    return dataclasses.replace(chosen, engine=CompiledBookKeeping(chosen.engine), name=f"{chosen.name}, compiled")
 
 
 def mixers(model: nn.Module) -> Iterator[str]:
     """A sentence for every layer in which one example sees others, or which cannot be clipped for other reasons."""
+    if not any(p.requires_grad for p in model.parameters()):
+        yield f"model: {NOTHING_TO_TRAIN}"
     for name, layer in model.named_modules():
         kind = type(layer).__name__
         where = f"model: layer '{name}' is a {kind}" if name else f"model: is a {kind}"

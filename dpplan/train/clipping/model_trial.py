@@ -154,7 +154,7 @@ class Trial:
                 return str(error)
             except TrainingStopped as error:  # it keeps what it saw
                 raise RecipeError(str(error).removeprefix("stopped: ")) from error
-            except Exception as error:  # a model of the user's may raise anything under vmap or a hook
+            except (Exception, SystemExit) as error:  # a model of the user's may raise anything under vmap or a hook
                 if "in-place operation" in str(error):
                     return "the output of a layer is changed in place"
                 return brief(error)
@@ -185,7 +185,7 @@ class Trial:
             return str(error)
         except TrainingStopped as error:  # it keeps what it saw
             raise RecipeError(str(error).removeprefix("stopped: ")) from error
-        except Exception as error:  # a model of the user's may raise anything
+        except (Exception, SystemExit) as error:  # a model of the user's may raise anything
             return f"in {str(parameter.dtype).removeprefix('torch.')} on {device} it raises {brief(error)}"
         return ""
 
@@ -200,6 +200,8 @@ class Trial:
         if not isinstance(together, Tensor) or together.dim() != 2 or len(together) != len(rows):
             shape = tuple(together.shape) if isinstance(together, Tensor) else type(together).__name__
             raise RecipeError(f"model: turns {len(rows)} examples into {shape}, not into a row of scores for each.")
+        if together.shape[1] < 2:
+            raise RecipeError(f"model: gives each example {together.shape[1]} scores, and a class needs one each.")
         return together.shape[1]
 
     def _look_at_state(self, model: nn.Module) -> None:
@@ -310,7 +312,7 @@ class Trial:
         try:
             with self._at_rest(seed):
                 yield
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             shape = tuple(rows.shape)
             raise _Fails(
                 f"model: fails{when} on {len(rows)} random inputs of shape {shape}: {brief(error)}."

@@ -55,23 +55,24 @@ class Split:
 class Dataset:
     """training: the accounted set, and all that a run draws from. held_out: never drawn, never accounted.
 
-    words: how many there are, for inputs that are words; else 0.
+    words: how many there are, for inputs that are words; else 0. skipped: names of files that were passed over.
     """
 
     training: Split
     held_out: Split
     classes: int
     words: int = 0
+    skipped: tuple[str, ...] = ()
 
     def to(self, device: torch.device) -> "Dataset":
-        return Dataset(self.training.to(device), self.held_out.to(device), self.classes, self.words)
+        return Dataset(self.training.to(device), self.held_out.to(device), self.classes, self.words, self.skipped)
 
     def in_precision_of(self, model: nn.Module) -> "Dataset":
         """In float64 for a model of float64, and else as it is."""
         if torch.float64 not in {p.dtype for p in model.parameters()}:
             return self
         training, held_out = (part.of_type(torch.float64) for part in (self.training, self.held_out))
-        return Dataset(training, held_out, self.classes, self.words)
+        return Dataset(training, held_out, self.classes, self.words, self.skipped)
 
 
 SOURCES: dict[str, Callable[[Data], Examples]] = {
@@ -101,7 +102,7 @@ def load(data: Data) -> Dataset:
     elif data.standardize is not None or (data.shift, data.scale) != (0.0, 1.0):
         raise RecipeError(f"data.source={data.source} gives words; shift, scale and standardize are for numbers.")
     first, second = (Split(torch.from_numpy(x), torch.from_numpy(y)) for x, y in (training, held_out))
-    return Dataset(first, second, found.classes, found.words)
+    return Dataset(first, second, found.classes, found.words, found.skipped)
 
 
 def _read(data: Data) -> Examples:

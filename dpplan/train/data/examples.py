@@ -14,7 +14,7 @@ class Examples:
     """inputs: (examples, ...), float32, or int64 from 0 to words - 1. targets: (examples,), classes from 0.
 
     classes, words and the shape of an example are public, and so is the number of examples. held_out: inputs and
-    targets of the test set, where a data set comes with one.
+    targets of the test set, where a data set comes with one. skipped: names of files that were passed over.
     """
 
     inputs: Inputs
@@ -22,3 +22,4 @@ class Examples:
     classes: int
     words: int = 0
     held_out: tuple[Inputs, Targets] | None = None
+    skipped: tuple[str, ...] = ()

@@ -45,12 +45,20 @@ def folders(data: Data) -> Examples:
         raise UsageError(f"data.path={folder} has one folder, {classes[0].name}. A classifier needs two classes.")
     pixels = _alike([file for found in files for file in found])
     targets = np.repeat(np.arange(len(classes)), [len(found) for found in files])
-    return Examples((pixels / np.float32(255)).astype(np.float32), targets.astype(np.int64), len(classes))
+    skipped = tuple(f"{path.name}/{name}" for path in classes for name in _others_in(path))
+    inputs = (pixels / np.float32(255)).astype(np.float32)
+    return Examples(inputs, targets.astype(np.int64), len(classes), skipped=skipped)
 
 
 def _images_in(folder: Path) -> list[Path]:
     found = (file for file in folder.iterdir() if file.suffix.lower() in ENDINGS and not file.name.startswith("."))
     return sorted(found)
+
+
+def _others_in(folder: Path) -> list[str]:
+    """Names of the files that are passed over, but for those that begin with a point."""
+    files = (file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    return sorted(file.name for file in files if file.suffix.lower() not in ENDINGS)
 
 
 def _one_level_down(folders: list[Path]) -> str:

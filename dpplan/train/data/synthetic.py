@@ -3,9 +3,9 @@
 import numpy as np
 
 from dpplan.recipe import Data
+from dpplan.recipe.schema import MADE_EXAMPLES
 from dpplan.train.data.examples import Examples
 
-EXAMPLES = 2000
 LETTERS = 26  # words are letters; 0 fills up short names
 LONGEST = 10
 ENDINGS = ("o", "ski", "sen", "ez")  # one for each kind of name
@@ -44,4 +44,4 @@ def names(data: Data) -> Examples:
 
 
 def _count(data: Data) -> int:
-    return EXAMPLES if data.examples is None else data.examples
+    return MADE_EXAMPLES if data.examples is None else data.examples

@@ -6,7 +6,7 @@ from dpplan.errors import RecipeError
 from dpplan.recipe import Recipe
 from dpplan.train import models
 from dpplan.train.clipping import as_compiled, choose
-from dpplan.train.clipping.engine_choice import glance
+from dpplan.train.clipping.engine_choice import NOTHING_TO_TRAIN, glance
 from dpplan.train.clipping.model_trial import is_large
 from dpplan.train.data import Dataset
 from dpplan.train.step.randomness import Randomness
@@ -24,15 +24,26 @@ def model_problems(recipe: Recipe, dataset: Dataset, followed: bool = False) -> 
     data = dataset.training
     weights = Randomness.of(0).weights  # any will do: they are thrown away
     model = models.build(recipe.model, data.inputs.shape[1:], dataset.classes, weights, dataset.words)
+    if not any(p.requires_grad for p in model.parameters()):
+        raise RecipeError(f"model.kind={recipe.model.kind} {NOTHING_TO_TRAIN}")
     example = torch.zeros_like(data.inputs[0], device="cpu")
     try:
         runtime, views = recipe.runtime, recipe.training.views
         if followed and not runtime.compile and is_large(model, example):
-            glance(model, example, views)
-            return ()
-        chosen = choose(model, runtime.engine, 1, example, views, runtime.precision == "bfloat16")
-        if runtime.compile:
-            as_compiled(chosen)
+            scores = glance(model, example, views)
+        else:
+            chosen = choose(model, runtime.engine, 1, example, views, runtime.precision == "bfloat16")
+            scores = chosen.scores
+            if runtime.compile:
+                as_compiled(chosen)
     except RecipeError as error:
         return error.problems
+    enough(recipe, scores, dataset.classes)
     return ()
+
+
+def enough(recipe: Recipe, scores: int, classes: int) -> None:
+    """Raises RecipeError for a model that gives an example fewer scores than there are classes."""
+    if scores < classes:
+        many = f"{scores} score{'s' * (scores != 1)}"
+        raise RecipeError(f"model.kind={recipe.model.kind} gives each example {many}, and there are {classes} classes.")

@@ -9,6 +9,7 @@ from torch import nn
 from dpplan.errors import UsageError
 from dpplan.train import models
 from dpplan.train.data import Dataset
+from dpplan.train.execution.model_check import enough
 from dpplan.train.ranks import Command
 from dpplan.train.state.checkpoint import Checkpoint
 from dpplan.train.state.report import Planned
@@ -45,6 +46,7 @@ class Worker:
         data = dataset.training
         untrained = copy.deepcopy(model) if recipe.training.compare_nonprivate and ranks.first else None
         trainer = Trainer(model, data, planned.claim.phase, recipe, randomness, ranks)
+        enough(recipe, trainer.clipping.scores, dataset.classes)
         draws = TorchGenerators(planned.device)
         draws.seed(randomness.model)  # after all that was tried on the model
         return cls(dataset, randomness, draws, model, untrained, trainer)

@@ -3,7 +3,6 @@
 import dataclasses
 import io
 import json
-import math
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -77,34 +76,6 @@ def test_remarks_go_to_stderr_and_json_to_stdout(capsys: pytest.CaptureFixture[s
     assert json.loads(seen.out) == {"epsilon": 1.5, "other": None}
     assert seen.err.startswith("warning: n is small.")
     assert max(map(len, seen.err.splitlines())) <= 80
-
-
-def test_nobody_who_does_not_watch_is_shown_progress(capsys: pytest.CaptureFixture[str]) -> None:
-    with output.progress("cells") as progress:
-        assert progress is None
-    with output.status("proving") as status:
-        status("the second stage")
-    assert capsys.readouterr() == ("", "")
-
-
-def test_a_bar_is_shown_for_work_that_takes_long_and_only_for_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen, now = Terminal(), [0.0]
-    monkeypatch.setattr("sys.stderr", screen)
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
-    with output.progress("cells") as progress:
-        assert progress is not None
-        now[0] = 0.1
-        progress(50, 100)
-        assert screen.getvalue() == ""  # it would be over before a bar was read
-    monkeypatch.undo()
-
-
-# limit_options
-
-
-@pytest.mark.parametrize(("value", "many"), [(None, 0), (1.5, 0), (0, 1), (-1.0, 1), (math.nan, 1), ("x", 1)])
-def test_a_limit_is_a_positive_number_or_not_given(value: object, many: int) -> None:
-    assert len(limit_options.positive("max_eps", value)) == many
 
 
 def test_a_delta_is_asked_at_epsilons_that_are_not_negative() -> None:

@@ -165,3 +165,30 @@ def test_a_model_without_privacy_on_own_data_is_a_warning() -> None:
 def test_a_model_without_privacy_on_published_data_is_fine() -> None:
     assert found(of_recipe(data=dataclasses.replace(PUBLIC, nonprivate_model=True)), "DP017") == []
     assert found(of_recipe(data=OWN), "DP017") == []
+
+
+# DP020, DP021
+
+
+@pytest.mark.parametrize(("data", "severity"), [(OWN, lint.Severity.WARNING), (PUBLIC, lint.Severity.NOTE)])
+def test_equal_rows_are_told_by_how_many_and_how_often(data: lint.DataUse, severity: lint.Severity) -> None:
+    seen = dataclasses.replace(data, facts=lint.DataFacts(repeated=7, most=3))
+    finding = only(of_recipe(data=seen), "DP020")
+    assert finding.severity is severity
+    assert finding.message.startswith("7 training rows are the same as another (3 times the most frequent)")
+
+
+def test_made_up_rows_may_be_equal_and_no_equal_rows_are_no_finding() -> None:
+    made = dataclasses.replace(MADE, facts=lint.DataFacts(repeated=7, most=3))
+    assert found(of_recipe(data=made), "DP020") == []
+    assert found(of_recipe(data=OWN), "DP020") == []
+
+
+def test_files_that_were_passed_over_are_named() -> None:
+    seen = dataclasses.replace(OWN, facts=lint.DataFacts(skipped=("a/x.tif", "a/y.webp", "b/notes.txt", "b/z.tif")))
+    finding = only(of_recipe(data=seen), "DP021")
+    assert (finding.severity, finding.where) == (lint.Severity.NOTE, "data.path")
+    assert finding.message == (
+        "4 files were passed over, since their endings are not those of images: a/x.tif, a/y.webp, b/notes.txt, …."
+    )
+    assert found(of_recipe(data=OWN), "DP021") == []

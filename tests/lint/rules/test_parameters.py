@@ -223,3 +223,46 @@ def test_what_else_is_wrong_with_a_plan_is_not_for_rules() -> None:
     assert "sigma=-1" in raised.value.problems[0]
     with pytest.raises(PlanError, match="sigma is missing"):
         lint.plan_of(Settings(examples=60_000, batch_size=256, epochs=60, steps=14_062))
+
+
+# DP018
+
+
+@pytest.mark.parametrize(
+    ("batch", "steps", "told"), [(4, 450, True), (4, 1, True), (20, 1000, False), (256, 14_063, False)]
+)
+def test_a_run_that_will_draw_nobody_is_a_warning(batch: int, steps: int, told: bool) -> None:
+    run = of_options(examples=600, batch_size=batch, steps=steps, epochs=None, delta=1e-4)
+    findings = found(run, "DP018")
+    assert [finding.severity for finding in findings] == [lint.Severity.WARNING] * told
+    if told and steps == 450:
+        assert findings[0].message == (
+            "a batch is empty with a chance of (1 − q)^n = 0.018, so about 8.1 of 450 steps will draw nobody."
+        )
+        assert pytest.approx(0.018, rel=0.01) == (1 - 4 / 600) ** 600
+
+
+def test_empty_batches_are_no_matter_of_other_loaders_recipes_and_unknown_n() -> None:
+    small = {"examples": 600, "batch_size": 4, "steps": 450, "epochs": None, "delta": 1e-4}
+    assert found(of_options(**small, run={"loop": lint.Loop(loader="fixed")}), "DP018") == []
+    assert found(of_options(**small, run={"recipe": "mine"}), "DP018") == []
+    rate = of_options(examples=None, batch_size=None, sample_rate=1e-6, steps=450, epochs=None)
+    assert found(rate, "DP018") == []
+
+
+# DP019
+
+
+def test_a_loader_that_ends_epochs_with_part_batches_takes_more_steps() -> None:
+    finding = only(of_options(), "DP019")
+    assert (finding.severity, finding.where) == (lint.Severity.NOTE, "--epochs")
+    assert "⌈60000 / 256⌉ = 235 steps per epoch, 14100 in all, and the figure is for 14063" in finding.message
+    assert "--steps 14100" in finding.fix
+    shuffled = only(of_options(run={"loop": lint.Loop(loader="shuffle")}), "DP019")
+    assert shuffled.severity is lint.Severity.WARNING
+
+
+def test_whole_batches_steps_and_recipes_have_no_part_batches() -> None:
+    assert found(of_options(batch_size=250), "DP019") == []
+    assert found(of_options(steps=14_063, epochs=None), "DP019") == []
+    assert found(of_options(run={"recipe": "mine"}), "DP019") == []

@@ -155,3 +155,10 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 def test_images_need_their_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
     assert said_of(tmp_path) == "data.source=images needs Pillow: pip install 'dpplan[files]'"
+
+
+def test_files_that_are_passed_over_are_named(tmp_path: Path) -> None:
+    menagerie(tmp_path)
+    for name in ("cat/x.tif", "dog/notes.txt", "dog/.hidden"):
+        (tmp_path / name).touch()
+    assert load(tmp_path, "", source="images").skipped == ("cat/x.tif", "dog/notes.txt")

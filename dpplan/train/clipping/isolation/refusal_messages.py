@@ -43,7 +43,7 @@ UNDER_VMAP = {
 }
 
 
-def brief(error: Exception) -> str:
+def brief(error: BaseException) -> str:
     """What was raised, in a line."""
     if "vmap" in str(error):
         for said, reason in UNDER_VMAP.items():

@@ -1,0 +1,132 @@
+"""dpplan report: a page to publish and to sign."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dpplan.checks import Problems
+from dpplan.commands.shared import output
+from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
+from dpplan.errors import PlanError, RecipeError, file_error
+
+if TYPE_CHECKING:
+    from dpplan.report import Page
+
+FORMATS = ("html", "md", "json", "registry")
+HELP = """A page about SOURCE to publish and to sign: what was claimed, on what it rests, what it means, who states it.
+
+SOURCE is the folder of a run, its report.json, the JSON of dpplan epsilon, or a recipe. ε is accounted anew. The page
+is one file, without script or anything to load; --format md is for a model card or a paper, json for programs, and
+registry drafts an entry of the registry of deployments (registry.opendp.org).
+
+\b
+  dpplan report runs/digits-001 -o report.html
+  dpplan report recipes/digits.yaml --n 1437 -o plan.html
+  dpplan report runs/digits-001 --statement statement.yaml --format registry
+  dpplan report --fields
+
+What no tool can know is asked for: in the recipe's statement block, in a file of the same keys (--statement), or with
+--state KEY=TEXT. What is absent is shown as not stated, never invented. What was computed from examples without noise
+(accuracy, losses, clipping) is left out; --private shows it and marks the page.
+
+Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certified; 5 a file cannot be read or written.
+"""
+
+
+@click.command("report", help=HELP)
+@click.argument("source", type=FileName(path_type=Path), metavar="SOURCE", required=False)
+@click.option("-o", "--output", "file", type=FileName(path_type=Path, dir_okay=False), help="Where to write it.")
+@click.option("--format", "form", type=Name(FORMATS), help="html, md, json or registry; else by the name of the file.")
+@click.option("--statement", type=FileName(path_type=Path, dir_okay=False), help="A YAML file of what is stated.")
+@click.option("--state", multiple=True, metavar="KEY=TEXT", help="One thing that is stated; repeatable.")
+@click.option("--delta", type=NUMBER, help="Another δ than the file's own.")
+@click.option("--n", "examples", type=COUNT, help="Training examples of a recipe; its data is read without.")
+@click.option("--private", is_flag=True, help="Also what was computed without noise; not to be published.")
+@click.option("--fields", is_flag=True, help="List what can be stated, and stop.")
+def command(
+    source: Path | None,
+    file: Path | None,
+    form: str | None,
+    statement: Path | None,
+    state: tuple[str, ...],
+    delta: Any,
+    examples: Any,
+    private: bool,
+    fields: bool,
+) -> None:
+    if fields:
+        from dpplan.render import report as render
+
+        output.say(render.fields())
+        return
+    if source is None:
+        raise PlanError("SOURCE is missing: name the folder of a run, a report.json or a recipe.")
+    form = form or _by_name(file)
+    stated = _stated(statement, state, delta, form)
+    page = _page(source, stated, None if delta is None else float(delta), examples)
+    text = _written(page, form, private)
+    if file is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise file_error(f"{file}: cannot be written", error) from error
+    output.say([f"written to {file}"])
+
+
+def _by_name(file: Path | None) -> str:
+    known = {".md": "md", ".json": "json", ".yaml": "registry", ".yml": "registry"}
+    return known.get(file.suffix.lower(), "html") if file is not None else "md"
+
+
+def _stated(statement: Path | None, state: tuple[str, ...], delta: Any, form: str) -> dict[str, str]:
+    """What was stated in a file and by options. Raises PlanError with all that is wrong."""
+    from dpplan.recipe import read_statement
+
+    problems = Problems()
+    problems.require(form in FORMATS, f"format={form} is not one of: {', '.join(FORMATS)}.")
+    if delta is not None:
+        problems.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
+    stated = {} if statement is None else read_statement(statement)
+    for each in state:
+        key, equals, text = each.partition("=")
+        problems.require(bool(equals and text), f"state={each} is not KEY=TEXT.")
+        stated[key.strip().replace("-", "_")] = text.strip()
+    if problems.found:
+        raise PlanError(problems.found)
+    return stated
+
+
+def _page(source: Path, stated: dict[str, str], delta: float | None, examples: Any) -> "Page":
+    from dpplan import report
+
+    if source.suffix.lower() in {".yaml", ".yml"}:
+        from dpplan import recipe
+        from dpplan.commands.shared import recipe_data
+
+        read = recipe.load(source)
+        return report.of_recipe(read, recipe_data.training_examples(read, examples), stated, delta)
+    if examples is not None:
+        raise PlanError("n is for a recipe: SOURCE names its own. Leave --n out.")
+    return report.gather(source, stated, delta)
+
+
+def _written(page: "Page", form: str, private: bool) -> str:
+    from dpplan import report
+
+    if form == "html":
+        return report.html(page, private)
+    if form == "md":
+        return report.markdown(page, private)
+    if form == "registry":
+        found = report.entry(page)
+        wrong = report.violations(found)
+        if wrong:
+            hint = "What is to be stated: dpplan report --fields; state it with --state KEY=TEXT."
+            raise RecipeError([*(f"registry: {each}." for each in wrong), hint])
+        return report.as_yaml(found)
+    from dpplan.render import to_json
+
+    return to_json.dumps(report.document(page, private), indent=2) + "\n"

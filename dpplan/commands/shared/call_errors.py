@@ -1,0 +1,78 @@
+"""What click finds wrong with a call, in one sentence: name, rule, and what to try, by what was meant."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+import click
+
+from dpplan.checks import did_you_mean
+from dpplan.commands.shared.lazy_group import LazyGroup
+from dpplan.commands.shared.other_names import INSTEAD, NOTHING, SAME
+from dpplan.number_spelling import DASHES, shortened
+
+_CLOSE = 0.7  # of letters in common; below that a likeness is chance, as that of --eps and --steps
+
+
+def sentence(error: click.ClickException, arguments: Sequence[str]) -> str:
+    """arguments: the whole call, as it was typed."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    command = context.command_path if context else "dpplan"
+    if isinstance(error, click.NoSuchOption) and context:
+        return _no_such_option(error.option_name, context, arguments)
+    if isinstance(error, click.MissingParameter) and error.param:
+        return f"{error.param.human_readable_name} is missing. See {command} --help."
+    if isinstance(error, click.BadParameter) and error.param:
+        return f"{error.param.opts[-1]}: {error.message}"
+    if isinstance(error, click.BadOptionUsage):
+        more = " Name a file, or - for standard output." if error.option_name == "--csv" else ""
+        return f"{error.option_name} needs a value.{more}"
+    extra = re.fullmatch(r"Got unexpected extra arguments? \((.*)\)", error.message, re.DOTALL)
+    return _left_over(extra[1], command) if extra else error.format_message()
+
+
+def _no_such_option(option: str, context: click.Context, arguments: Sequence[str]) -> str:
+    path = context.command_path
+    if len(option) == 2:  # of -sigma click knows -s
+        option = next((word.split("=")[0] for word in arguments if word.startswith(option)), option)
+    told = f"{shortened(option)} is not an option of {path}."
+    name = option.lstrip("-").lower().replace("_", "-")
+    own = [typed for parameter in context.command.get_params(context) for typed in parameter.opts]
+    meant = SAME.get(name, name)
+    here = INSTEAD.get(path.removeprefix("dpplan "), {})
+    instead = here.get(name) or (f"Did you mean '--{meant}'?" if f"--{meant}" in own else here.get(meant))
+    if instead or name in NOTHING:
+        return f"{told} {instead or NOTHING[name]}"
+    if close := did_you_mean(f"--{name}", own, _CLOSE):
+        return f"{told}{close}"
+    elsewhere = list(_commands_with(f"--{meant}", context.find_root()))
+    if elsewhere and path == "dpplan":
+        return f"{told} Options follow their command: dpplan {elsewhere[0]} {option}."
+    if elsewhere:
+        return f"{told} These have it: {', '.join(elsewhere)}."
+    return f"{told} See {path} --help."
+
+
+def _commands_with(option: str, root: click.Context) -> Iterator[str]:
+    """The commands that have this option. Their modules are imported, which only a mistake has to wait for."""
+    group = root.command
+    if not isinstance(group, LazyGroup):
+        return
+    for name in group.summaries:
+        command = group.load(name)
+        inner = (
+            [(f"{name} {each}", command.load(each)) for each in command.summaries]
+            if isinstance(command, LazyGroup)
+            else [(name, command)]
+        )
+        yield from (path for path, each in inner if any(option in one.opts for one in each.params))
+
+
+def _left_over(words: str, command: str) -> str:
+    """Words that no option takes."""
+    first = words.split(maxsplit=1)[0] if words.split() else words
+    if first[0:1] in DASHES:
+        meant = f"--{first.lstrip(DASHES)}"
+        return f"{shortened(first)} begins with a dash that is not the hyphen of a keyboard. Write {meant}."
+    if re.fullmatch(r"\d{3}", first):
+        return f"'{first}' is left over: a number has no spaces. Write 10000 for 10 000."
+    return f"'{shortened(words)}' is left over: it belongs to no option. See {command} --help."

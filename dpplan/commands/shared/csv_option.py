@@ -1,0 +1,37 @@
+"""--csv FILE: the figures as comma-separated values, in a file, or with "-" on standard output and alone there."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from dpplan.commands.shared.parameter_types import FileName
+from dpplan.commands.shared.plan_arguments import Decorator
+from dpplan.errors import file_error
+
+STDOUT = Path("-")
+
+
+def csv_option(what: str) -> Decorator:
+    """--csv, which the command receives as `csv`. what: what is written, for its help."""
+    said = f"Also write {what}, as CSV; - prints that and nothing else."
+    return click.option("--csv", type=FileName(path_type=Path, dir_okay=False, allow_dash=True), help=said)
+
+
+def problems(csv: Path | None, as_json: bool) -> tuple[str, ...]:
+    """What can be known to be wrong before anything is computed."""
+    if csv == STDOUT and as_json:
+        return ("--json and --csv - are two formats of one answer on standard output. Give one, or --csv a file.",)
+    if csv is None or csv == STDOUT or csv.parent.is_dir():
+        return ()
+    return (f"csv={csv}: the folder {csv.parent} does not exist. Make it first.",)
+
+
+def write(csv: Path, text: str) -> None:
+    if csv == STDOUT:
+        click.echo(text, nl=False, file=sys.stdout)
+        return
+    try:
+        csv.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise file_error(f"--csv={csv} cannot be written", error) from error

@@ -1,0 +1,145 @@
+"""What people type who come from elsewhere, or look in the wrong command: what answers it here."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+# Command -> option that it lacks -> what to do instead. Without hyphens at the front.
+_TARGET = "A target is what dpplan solve starts from: dpplan solve --target-eps 3 --n 60000 --batch 256 --epochs 60."
+_DELTA_AT = (
+    "The δ at an ε is what dpplan delta tells: dpplan delta --eps 3 --sigma 1.1 --n 60000 --batch 256 --epochs 60."
+)
+_EPSILON_AT = "The ε at a δ is what dpplan epsilon tells: dpplan epsilon --sigma 4 --q 0.01 --steps 10000 --delta 1e-5."
+_LIMIT = "The ε that may be spent is --target-eps here."
+_RECIPE = "A recipe says it; see its keys in dpplan/recipe/schema.py, or let dpplan epsilon answer for options."
+INSTEAD: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "epsilon": {
+            "target-eps": _TARGET,
+            "target-delta": "dpplan solve starts from one: dpplan solve --target-delta 1e-6 --eps 3 --q .01 --steps 9.",
+            "eps": f"{_DELTA_AT} A limit on ε is --max-eps.",
+        },
+        "delta": {"delta": _EPSILON_AT, "target-eps": _TARGET, "target-delta": _TARGET, "max-eps": _EPSILON_AT},
+        "curve": {"eps": "Give --over eps, with --from and --to.", "target-eps": _TARGET},
+        "solve": {"max-eps": _LIMIT, "epsilon": f"{_LIMIT} --eps goes with --target-delta."},
+        "frontier": {
+            "eps": _LIMIT,
+            "max-eps": _LIMIT,
+            "sigma": "The noise is what it finds for every batch and length.",
+            "q": "Sample rates are what it tries: give --n, and several batches as --batch 64:8192.",
+        },
+        "check": {
+            "eps": "The ε that is claimed is --claimed-eps.",
+            "max-eps": "dpplan epsilon holds a plan against --max-eps; what is claimed is --claimed-eps here.",
+            "target-eps": "The ε that is claimed is --claimed-eps.",
+        },
+        "compare accountants": {"accountant": "All of them are compared. For one, dpplan epsilon --accountant rdp."},
+        "train": dict.fromkeys(("sigma", "q", "n", "batch", "epochs", "steps", "delta", "target-eps"), _RECIPE),
+    }
+)
+# Names of Opacus, TensorFlow Privacy and others -> the option that is meant.
+SAME: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("noise", "noise-scale", "noise-mult", "z", "nm", "sigmas", "std", "noise-std"), "sigma"),
+        **dict.fromkeys(
+            ("sampling-rate", "sampling-probability", "sample-prob", "sampling-prob", "subsampling-rate", "rate",
+             "p"), "q"
+        ),
+        **dict.fromkeys(
+            ("num-steps", "n-steps", "iterations", "iters", "num-iterations", "max-steps", "compositions",
+             "num-compositions", "updates", "t"), "steps"
+        ),
+        **dict.fromkeys(("num-epochs", "n-epochs", "epoch", "max-epochs", "num-train-epochs", "passes"), "epochs"),
+        **dict.fromkeys(
+            ("num-examples", "number-of-examples", "dataset-size", "data-size", "num-samples", "n-samples", "samples",
+             "sample-size", "train-size", "num-train", "population", "size"), "n"
+        ),
+        **dict.fromkeys(
+            ("bs", "batchsize", "lot-size", "lot", "logical-batch-size", "expected-batch-size", "train-batch-size",
+             "b", "minibatch"), "batch"
+        ),
+        **dict.fromkeys(("epsilon", "e"), "eps"),
+        **dict.fromkeys(("target-epsilon", "epsilon-target", "eps-target", "budget", "target"), "target-eps"),
+        **dict.fromkeys(("max-epsilon", "epsilon-max", "limit", "eps-max"), "max-eps"),
+        **dict.fromkeys(("target-deltas", "deltas", "d"), "delta"),
+        **dict.fromkeys(("claimed-epsilon", "claim", "claimed"), "claimed-eps"),
+        **dict.fromkeys(("mechanism", "accounting", "method", "accountant-type"), "accountant"),
+        **dict.fromkeys(("neighboring-relation", "neighbouring", "neighbors", "relation"), "adjacency"),
+        **dict.fromkeys(("sampler", "sampling-scheme", "sampling-method"), "sampling"),
+        **dict.fromkeys(("max-physical-batch-size", "microbatch-size", "micro-batch"), "physical-batch"),
+        **dict.fromkeys(("history", "previous", "earlier", "prior"), "spent"),
+        **dict.fromkeys(("out-file", "output", "save", "figure"), "plot"),
+    }
+)  # fmt: skip
+_NO_CLIP = (
+    "No figure depends on the clip norm: σ is the noise divided by it. A recipe's clip_norm sets it for training."
+)
+# Options of other libraries that nothing here stands for, and why.
+NOTHING: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("max-grad-norm", "l2-norm-clip", "clip", "clip-norm", "c", "l2-clip", "clipping-norm"), _NO_CLIP
+        ),
+        **dict.fromkeys(
+            ("lr", "learning-rate", "optimizer", "momentum", "model", "dataset", "data"),
+            "No figure depends on it. A recipe says it: dpplan train.",
+        ),
+        **dict.fromkeys(
+            ("alphas", "orders", "order", "alpha"), "rdp chooses its orders by itself; see dpplan help accountants."
+        ),
+        **dict.fromkeys(
+            ("num-microbatches", "microbatches", "used-microbatching"),
+            "Clip each example by itself: what is clipped in groups is a unit of its own.",
+        ),
+        **dict.fromkeys(
+            ("poisson", "poisson-sampling"), "Poisson sampling is what is assumed when nothing is said; see --sampling."
+        ),
+        **dict.fromkeys(
+            ("secure-mode", "secure-rng"), "It is runtime.secure_noise in a recipe; no figure depends on it."
+        ),
+        **dict.fromkeys(("verbose", "v", "quiet", "debug"), "--explain says how each figure came about."),
+    }
+)
+# Words for a command -> the command.
+COMMAND_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("eps", "get_epsilon", "get-epsilon", "account", "accountant", "cost", "spend", "spent", "privacy",
+             "compute_dp_sgd_privacy", "compute-dp-sgd-privacy", "compute", "budget"), "epsilon"
+        ),
+        **dict.fromkeys(("get_delta", "get-delta"), "delta"),
+        **dict.fromkeys(
+            ("calibrate", "sigma", "noise", "get_noise_multiplier", "get-noise-multiplier", "noise-multiplier", "find",
+             "plan", "target", "invert"), "solve"
+        ),
+        **dict.fromkeys(("plot", "draw", "profile", "sweep", "tradeoff", "trade-off"), "curve"),
+        **dict.fromkeys(("grid", "pareto", "optimize", "optimise", "search", "tune"), "frontier"),
+        **dict.fromkeys(("lint", "validate", "doctor", "review"), "check"),
+        **dict.fromkeys(("run", "fit", "learn", "resume"), "train"),
+        **dict.fromkeys(("audit", "report", "certify", "prove"), "verify"),
+        **dict.fromkeys(("accountants", "theorems", "plans"), "compare"),
+        **dict.fromkeys(("explain", "man", "docs", "topics", "info"), "help"),
+    }
+)  # fmt: skip
+# Names of accountants elsewhere -> what answers them here.
+_EXACT = "exact answers it: the same loss distribution, with both ends proven"
+ACCOUNTANT_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("prv", "pld", "fft", "fourier", "numerical", "numeric", "saddlepoint",
+                         "connect-dots"), _EXACT),
+        "opacus": "Opacus's default, prv, is answered by exact, with both ends proven; its rdp by rdp",
+        **dict.fromkeys(
+            ("tensorflow", "tf", "tf-privacy", "tensorflow-privacy", "dp-accounting", "google", "jax", "jax-privacy"),
+            "Its pld is answered by exact, with both ends proven; its rdp by rdp",
+        ),
+        **dict.fromkeys(("tight", "certified", "best", "default"), "exact is that"),
+        **dict.fromkeys(("renyi", "rényi", "renyi-dp"), "rdp is that"),
+        **dict.fromkeys(("clt", "f-dp", "fdp", "gaussian", "mu-gdp"),
+                        "gdp is that, an estimate; exact proves what it estimates"),
+        **dict.fromkeys(("cdp", "rho", "concentrated"), "zcdp is that"),
+        **dict.fromkeys(("ma", "moment", "moments-accountant"), "moments is that"),
+        **dict.fromkeys(("strong", "drv"), "advanced is that"),
+        **dict.fromkeys(("kov",), "optimal is that"),
+        **dict.fromkeys(("naive", "simple", "linear", "sum", "additive"), "basic is that"),
+        **dict.fromkeys(("every", "everyone", "*"), "all is that"),
+    }
+)  # fmt: skip

@@ -1,0 +1,91 @@
+"""Runs that are given by what they left: the folder of a run, its report.json, or what a command printed with --json.
+
+What is counted is what was taken, by whatever knows of most steps, as `dpplan verify` counts it.
+"""
+
+import json
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+from dpplan import verify
+from dpplan.adjacency import Adjacency
+from dpplan.errors import ReportError
+from dpplan.mechanism import Gaussian
+from dpplan.plan import Phase, Plan
+from dpplan.plan_json import phase_from_json
+from dpplan.recipe.phases import Written
+from dpplan.sampling import Poisson
+from dpplan.verify.unfinished_run import REPORT, RUN, STEPS
+
+_SAY_IT = "Say what ran: sigma=1.1,q=0.01,steps=1000."
+
+
+def is_record(path: Path) -> bool:
+    """Whether it is a folder, or a JSON object that names a schema of dpplan."""
+    if path.is_dir():
+        return True
+    if path.suffix.lower() != ".json":
+        return False
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and str(content.get("schema", "")).startswith("dpplan.")
+
+
+def phases(path: Path, adjacency: Adjacency) -> Iterator[Written]:
+    """The phases that were taken, written as they would be typed. Raises UsageError where they cannot be counted.
+
+    adjacency: of the plan that they are counted in.
+    """
+    plan = _unfinished(path) if path.is_dir() and not (path / REPORT).exists() else _reported(path)
+    if plan is None:
+        return
+    if plan.adjacency != adjacency:
+        raise ReportError(
+            f"{path}: its figures are for {plan.adjacency.name}, and the plan for {adjacency.name}: guarantees for "
+            "different neighbours do not add up. Give one --adjacency for both."
+        )
+    for number, phase in enumerate(plan.phases, 1):
+        where = str(path) if len(plan.phases) == 1 else f"{path}, phase {number}"
+        yield Written(where, tuple(_pairs(phase, plan.examples, where)))
+
+
+def _pairs(phase: Phase, examples: int | None, where: str) -> Iterator[tuple[str, str]]:
+    if not (isinstance(phase.mechanism, Gaussian) and isinstance(phase.sampling, Poisson)):
+        raise ReportError(f"{where}: is no Gaussian noise on batches by Poisson sampling. {_SAY_IT}")
+    yield "sigma", repr(phase.mechanism.noise_multiplier)
+    yield "q", repr(phase.sampling.sample_rate)
+    yield "steps", str(phase.steps)
+    if examples is not None:
+        yield "n", str(examples)
+
+
+def _reported(path: Path) -> Plan | None:
+    """The plan that a report says was taken; None where no step was."""
+    document = verify.read(path)
+    claims = [claim for claim in document.claims if claim.name == "spent"] or list(document.claims)
+    wrong = dict.fromkeys(chain.from_iterable((claim.broken, *claim.doubts) for claim in claims))
+    if any(wrong):
+        raise ReportError(f"{path}: what it spent cannot be counted: {'; '.join(each for each in wrong if each)}.")
+    plans = {claim.plan for claim in claims}
+    if len(plans) != 1:
+        raise ReportError(f"{path}: holds several plans, and nobody knows which of them ran. {_SAY_IT}")
+    return plans.pop()
+
+
+def _unfinished(folder: Path) -> Plan | None:
+    """The plan of a run that left no report, with the steps that it began; None where it began none."""
+    try:
+        content = json.loads((folder / RUN).read_bytes())
+        steps, planned = int((folder / STEPS).read_bytes() or b"0"), content["planned"]
+        examples = planned.get("examples")
+        plan = Plan((phase_from_json(planned, steps=steps),), examples=examples) if steps else None
+    except FileNotFoundError:
+        raise ReportError(f"{folder}: is not the folder of a run. Name one that `dpplan train` made.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ReportError(f"{folder}: how many of its steps are spent, nobody can tell. {_SAY_IT}") from None
+    if content.get("seeded"):
+        raise ReportError(f"{folder}: the run had a seed: whoever knows it can subtract the noise.")
+    return plan

@@ -1,0 +1,13 @@
+"""What a statement may hold, listed."""
+
+from collections.abc import Iterator
+
+from dpplan.render.plan_rows import sentence
+from dpplan.statement import FIELDS
+
+
+def fields() -> Iterator[str]:
+    """Every key of a statement, and what it asks."""
+    for each in FIELDS:
+        offered = f" One of: {', '.join(each.choices)}." if each.choices else ""
+        yield from sentence(each.key, each.question + offered)

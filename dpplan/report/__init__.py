@@ -1,0 +1,15 @@
+"""A page that says what was trained, what it costs, and what that means: for whoever has to sign it.
+
+    page = gather(source, {"curator": "..."})      # what is known, what was stated, and what is not stated
+    html(page); markdown(page); entry(page)
+
+In reading order: page (what is known of a plan or a run), figures (pictures as SVG), registry (an entry of the
+deployments registry), writing (the templates). What no tool can know stands in dpplan.statement. Nothing is invented: a
+field that nobody filled in is shown as not stated.
+"""
+
+from dpplan.report.page import Page, gather, of_recipe
+from dpplan.report.registry import as_yaml, entry, violations
+from dpplan.report.writing import document, html, markdown
+
+__all__ = ["Page", "as_yaml", "document", "entry", "gather", "html", "markdown", "of_recipe", "violations"]

@@ -1,0 +1,196 @@
+"""The page as HTML and as Markdown, from templates; nothing is loaded from anywhere when it is opened.
+
+jinja2 is imported here and nowhere else, when a page is written. All text is escaped, whoever wrote it.
+"""
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from dpplan.adjacency import ADD_REMOVE
+from dpplan.checks import show
+from dpplan.errors import MissingExtra
+from dpplan.render import risk as risk_words
+from dpplan.render import to_json
+from dpplan.render.number_format import interval
+from dpplan.report.figures import ChartAxis, ChartLine, chart
+from dpplan.report.page import Page, unit_words
+from dpplan.risk.trade_off import implied
+from dpplan.rounding import up
+from dpplan.statement import FIELDS, NOT_STATED
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+LEAST_RATE = 1e-6
+
+
+def html(page: Page, private: bool = False) -> str:
+    """One file that stands by itself. private: with what was computed from examples without noise; marks the page.
+
+    Raises MissingExtra without jinja2.
+    """
+    return _environment().get_template("report.html.j2").render(**_content(page, private), figures=_figures(page))
+
+
+def markdown(page: Page, private: bool = False) -> str:
+    """The same for a model card, with front matter in the form of Hugging Face. Errors as for `html`."""
+    return _environment().get_template("report.md.j2").render(**_content(page, private))
+
+
+@functools.cache
+def _environment() -> "Environment":
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+    except ImportError:
+        raise MissingExtra("dpplan report", "report") from None
+    made = Environment(
+        loader=PackageLoader("dpplan.report"),
+        autoescape=select_autoescape(("html.j2",)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["cell"] = _cell
+    return made
+
+
+def _cell(value: object) -> str:
+    """Text for a cell of a Markdown table: one line, and neither markup nor a new column, whoever wrote it."""
+    text = " ".join(str(value).split())
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+
+
+def _content(page: Page, private: bool) -> dict[str, Any]:
+    plan, found, bound = page.plan, page.assessment, page.bound
+    epsilon = up(bound.value, 6)
+    return {
+        "page": page,
+        "title": page.title,
+        "epsilon": epsilon,
+        "delta": show(page.delta),
+        "guarantee": str(bound.guarantee),
+        "proven": "" if bound.lower is None or bound.upper is None else interval(bound.lower, "ε", bound.upper),
+        "unit": unit_words(plan),
+        "assumptions": str(plan.assumptions),
+        "public_size": plan.adjacency != ADD_REMOVE,
+        "facts": _facts(page),
+        "risk": risk_words.table(found),
+        "mu": None if found.mu is None else up(found.mu, 4),
+        "officer": risk_words.for_an_officer(found),
+        "person": risk_words.for_a_person(found),
+        "statement": [(each.heading, page.statement[each.key], each.question) for each in FIELDS],
+        "not_stated": NOT_STATED,
+        "missing": sum(not page.statement.has(each.key) for each in FIELDS),
+        "verdict": page.verdict,
+        "agrees": None if page.run is None else page.run.get("agrees_with_plan"),
+        "software": {} if page.run is None else page.run.get("software", {}),
+        "paragraph": paragraph(page),
+        "private": sorted(_flat(page.private)) if private else [],
+        "private_wanted": private,
+    }
+
+
+def document(page: Page, private: bool = False) -> dict[str, Any]:
+    """The object that `dpplan report --format json` prints."""
+    return {
+        "schema": "dpplan.report/1",
+        "title": page.title,
+        "dpplan": page.version,
+        "delta": page.delta,
+        "epsilon": to_json.figure(page.bound),
+        "claimed": page.claimed,
+        "standing": page.standing or None,
+        "plan": to_json.described(page.plan),
+        "statement": {each.key: page.statement[each.key] for each in FIELDS},
+        "not_stated": [each.key for each in FIELDS if not page.statement.has(each.key)],
+        "verdict": list(page.verdict),
+        "agrees_with_plan": None if page.run is None else page.run.get("agrees_with_plan"),
+        "epsilon_over_steps": [{"steps": steps, "epsilon": value} for steps, value in page.over],
+        "risk": risk_words.document(page.assessment, page.plan, []),
+        "paragraph": paragraph(page),
+        "recipe": {"sha256": page.sha256, "text": page.recipe},
+        **({"not_covered_by_epsilon": dict(page.private)} if private else {}),
+    }
+
+
+def paragraph(page: Page) -> str:
+    """What to paste into a paper: every figure rounded to the safe side, every assumption named."""
+    plan, found = page.plan, page.assessment
+    lengths = (
+        f"{plan.steps} steps" if len(plan.phases) == 1 else f"{len(plan.phases)} phases of {plan.steps} steps in all"
+    )
+    adv = up(found.advantage.upper, 3)
+    return (
+        f"{page.title} was trained with differential privacy: ε = {up(page.bound.value, 4)} at δ = {show(page.delta)} "
+        f"for {unit_words(plan)}, {page.bound.guarantee} by exact accounting (dpplan {page.version}) of {lengths} "
+        f"under {plan.assumptions}; the figure covers all iterates. It bounds the advantage of any membership "
+        f"inference by {adv}. Tuning: {page.statement['tuning']}."
+    )
+
+
+def _facts(page: Page) -> list[tuple[str, str]]:
+    """What the figure rests on, and what ran."""
+    plan, run = page.plan, page.run or {}
+    facts = [("Steps", str(plan.steps)), ("Assumed", str(plan.assumptions))]
+    for number, phase in enumerate(plan.phases[:8], 1):
+        settings = ", ".join(f"{name.replace('_', ' ')} {show(value)}" for name, value in phase.settings.items())
+        facts.append((f"Phase {number}" if len(plan.phases) > 1 else "Plan", f"{settings}, {phase.steps} steps"))
+    if page.claimed is not None:
+        facts.append(("The file claims", f"ε ≤ {up(page.claimed, 7)}: {page.standing}, accounted anew"))
+    named = {
+        "status": "The run",
+        "isolation": "Examples kept apart",
+        "isolation_why": "How",
+        "engine": "Clipping engine",
+        "device": "Device",
+        "processes": "Processes",
+        "seeded": "Seeded",
+    }
+    facts += [(words, _said(run[key])) for key, words in named.items() if run.get(key) not in (None, "")]
+    arithmetic = run.get("arithmetic") or {}
+    if arithmetic.get("evidence"):
+        facts.append(("Arithmetic", str(arithmetic["evidence"])))
+    not_seen = (run.get("run") or {}).get("not_seen")
+    if not_seen:
+        facts.append(("What no record shows", str(not_seen)))
+    return facts
+
+
+def _said(value: object) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def _flat(content: Any, name: str = "") -> list[tuple[str, str]]:
+    if isinstance(content, dict):
+        return [each for key, value in content.items() for each in _flat(value, f"{name}.{key}" if name else str(key))]
+    if isinstance(content, list):
+        return [(name, f"{len(content)} entries")] if content else []
+    return [] if content is None else [(name, str(content))]
+
+
+def _figures(page: Page) -> dict[str, str]:
+    found, stated = page.assessment, page.assessment.question.stated
+    corners = [(corner.false_positives, corner.true_positives) for corner in found.trade_off.curve()]
+    diagonal = [(LEAST_RATE, LEAST_RATE), (1.0, 1.0)]
+    rates = [LEAST_RATE * 10.0 ** (i / 20.0) for i in range(121)]
+    region = list(zip(rates, implied(*stated, rates), strict=True)) if stated else []
+    lines = [ChartLine("guess", diagonal), ChartLine("region", region), ChartLine("proven", corners)]
+    plain = ChartAxis("false-positive rate", 0.0, 1.0), ChartAxis("true-positive rate, at most", 0.0, 1.0)
+    logs = (
+        ChartAxis("false-positive rate", LEAST_RATE, 1.0, logarithmic=True),
+        ChartAxis("true-positive rate, at most", LEAST_RATE, 1.0, logarithmic=True),
+    )
+    top = max(value for _, value in page.over) or 1.0
+    steps = ChartAxis("steps", 0.0, float(max(page.plan.steps, 1)))
+    title = "The most true positives that any attacker reaches, over false positives"
+    inside = [(x, y) for x, y in corners if x >= LEAST_RATE]
+    return {
+        "over": chart(
+            f"ε at δ = {show(page.delta)} as the run goes on, up to {up(top, 4)}",
+            steps,
+            ChartAxis(f"ε at δ = {show(page.delta)}", 0.0, top * 1.05),
+            [ChartLine("proven", [(float(at), value) for at, value in page.over])],
+        ),
+        "linear": chart(title, *plain, lines),
+        "log": chart(f"{title}, logarithmic", *logs, [*lines[:2], ChartLine("proven", inside)]),
+    }

@@ -1,0 +1,59 @@
+"""The table of mistakes: calls that make no sense, each with its whole message and its exit code.
+
+mistakes.txt holds, call by call, the line as it is typed, what stderr shows at 80 columns, and the exit code.
+"""
+
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+TABLE = Path(__file__).with_name("mistakes.txt")
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """typed: after `dpplan`. told: on stderr. code: the exit code."""
+
+    typed: str
+    told: str
+    code: int
+
+    @property
+    def arguments(self) -> list[str]:
+        return shlex.split(self.typed)
+
+
+def mistakes() -> Iterator[Mistake]:
+    for block in TABLE.read_text(encoding="utf-8").split("\n$ dpplan "):
+        first, *told, last = block.removeprefix("$ dpplan ").rstrip("\n").split("\n")
+        yield Mistake(first, "".join(f"{line}\n" for line in told), int(last.removeprefix("exit ")))
+
+
+RECIPE = """\
+privacy: {noise_multiplier: 1.0, clip_norm: 1.0, delta: 1e-5}
+data: {source: blobs, examples: 200}
+model: {kind: logistic}
+training: {batch_size: 20, steps: 3, optimizer: sgd, learning_rate: 0.1}
+"""
+
+
+def prepare(folder: Path) -> None:
+    """The files that the calls name."""
+    (folder / "folder").mkdir()
+    (folder / "one.yaml").write_text(RECIPE, encoding="utf-8")
+    wrong = (
+        ("1.0, delta", "1e300, delta"),
+        ("200", "2k"),
+        ("20,", "1e-300,"),
+        ("noise_multiplier: 1.0", "noise_multiplier: 1e−1"),
+    )
+    text = f"{RECIPE}runtime: {{threads: 100000}}\n"
+    for old, new in wrong:
+        text = text.replace(old, new)
+    (folder / "numbers.yaml").write_text(text, encoding="utf-8")
+    (folder / "tiny.yaml").write_text(RECIPE.replace("batch_size: 20", "batch_size: 1e-300"), encoding="utf-8")
+    (folder / "swapped.json").write_text("[[0.01, 1.1, 1000]]", encoding="utf-8")
+    failed = {"schema": "dpplan.epsilon/1", "error": {"code": 2, "kind": "PlanError", "message": "sigma is missing."}}
+    (folder / "failed.json").write_text(json.dumps(failed), encoding="utf-8")

@@ -1,0 +1,98 @@
+"""--spent and --phases by what runs left: folders, reports, what was printed, and Opacus's history."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "verify"))
+
+from reports import NOISE, PLAN, RATE, STEPS, printed, report
+
+from dpplan.adjacency import REPLACE_ONE
+from dpplan.commands.shared import phase_arguments
+from dpplan.commands.shared.phase_arguments import ParsedPlan
+from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.plan import Phase, Settings
+
+THIS = Settings(noise_multiplier=1.0, sample_rate=0.01, steps=10)
+
+
+def parsed(spent: str, settings: Settings = THIS) -> ParsedPlan:
+    return phase_arguments.parse(PlanArguments(settings, spent=(spent,)))
+
+
+def earlier(spent: str) -> list[Phase]:
+    found = parsed(spent)
+    assert found.plan is not None, found.problems
+    return list(found.plan.phases[: found.earlier])
+
+
+def wrong(spent: str, settings: Settings = THIS) -> str:
+    (problem,) = parsed(spent, settings).problems
+    return problem
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    (tmp_path / "report.json").write_text(json.dumps(report()), encoding="utf-8")
+    return tmp_path
+
+
+def test_a_run_is_its_folder_or_its_report(run: Path) -> None:
+    for spent in (run, run / "report.json"):
+        (phase,) = earlier(str(spent))
+        assert (phase.settings["noise_multiplier"], phase.settings["sample_rate"]) == (NOISE, RATE)
+        assert phase.steps == STEPS
+    assert parsed(str(run)).known.examples == 1000
+
+
+def test_the_steps_that_were_taken_count_and_not_those_of_the_plan(run: Path) -> None:
+    content = report(status="interrupted", spent__steps=7, verdict=[])
+    (run / "report.json").write_text(json.dumps(content), encoding="utf-8")
+    assert [phase.steps for phase in earlier(str(run))] == [7]
+    (run / "steps").write_text("9", encoding="utf-8")
+    assert [phase.steps for phase in earlier(str(run))] == [9]
+
+
+def test_a_run_that_left_no_report_counts_what_it_began(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps(report(spent=..., status=...)), encoding="utf-8")
+    (tmp_path / "steps").write_text("42", encoding="utf-8")
+    assert [phase.steps for phase in earlier(str(tmp_path))] == [42]
+    (tmp_path / "steps").write_text("many", encoding="utf-8")
+    assert wrong(str(tmp_path)).endswith("nobody can tell. Say what ran: sigma=1.1,q=0.01,steps=1000.")
+
+
+def test_what_a_command_printed_is_its_plan(tmp_path: Path) -> None:
+    file = tmp_path / "epsilon.json"
+    file.write_text(json.dumps(printed()), encoding="utf-8")
+    assert earlier(str(file)) == list(PLAN.phases)
+
+
+def test_a_seeded_run_cannot_be_counted(run: Path) -> None:
+    (run / "report.json").write_text(json.dumps(report(seeded=True, seed=1)), encoding="utf-8")
+    assert "what it spent cannot be counted: the run had a seed" in wrong(str(run))
+
+
+def test_neighbours_have_to_be_those_of_the_plan(run: Path) -> None:
+    assert "different neighbours do not add up" in wrong(str(run), THIS.with_(adjacency=REPLACE_ONE))
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_history_of_an_opacus_accountant_is_a_list_of_phases(tmp_path: Path, wrapped: bool) -> None:
+    history = [[1.1, 0.01, 1000], [2.0, 0.02, 10]]
+    content = {"history": history, "mechanism": "rdp"} if wrapped else history
+    (tmp_path / "history.json").write_text(json.dumps(content), encoding="utf-8")
+    found = earlier(str(tmp_path / "history.json"))
+    assert [[*phase.settings.values(), phase.steps] for phase in found] == history
+
+
+@pytest.mark.parametrize("spent", ["eps=1,delta=1e-5", "epsilon=1", "rho=0.5", "(1, 1e-5)", "1.0,1e-5", "mu=1"])
+def test_a_guarantee_alone_is_refused_with_the_reason(spent: str) -> None:
+    assert "(ε, δ) or ρ alone says too little to be composed exactly" in wrong(spent)
+
+
+def test_a_folder_without_a_run_and_a_name_without_a_file_are_told(tmp_path: Path) -> None:
+    assert "is not the folder of a run" in wrong(str(tmp_path))
+    assert "no such file or folder" in wrong(str(tmp_path / "nowhere"))

@@ -1,0 +1,80 @@
+"""What is on the screen while somebody waits."""
+
+import contextlib
+import io
+import os
+import select
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from dpplan.commands.shared import waiting
+
+pty = pytest.importorskip("pty")
+
+
+@contextlib.contextmanager
+def screen() -> Iterator[Callable[[], str]]:
+    """A terminal in the place of stderr; what it shows."""
+    parent, child = pty.openpty()
+    before, sys.stderr = sys.stderr, io.TextIOWrapper(io.FileIO(child, "w"), encoding="utf-8", write_through=True)
+
+    def shown() -> str:
+        there, _, _ = select.select([parent], [], [], 1.0)
+        return os.read(parent, 65536).decode(errors="replace") if there else ""
+
+    try:
+        yield shown
+    finally:
+        sys.stderr.close()
+        sys.stderr = before
+        os.close(parent)
+
+
+@pytest.fixture(autouse=True)
+def a_terminal_that_can_be_drawn_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+
+
+def wait() -> None:
+    """Until it has to be there: half a second, and what a busy machine takes to load the screen."""
+    time.sleep(0.5)
+    import rich.progress  # noqa: F401
+
+    time.sleep(0.3)
+
+
+def test_the_real_total_is_there_before_anything_is_done() -> None:
+    with screen() as shown, waiting.progress("cells", 1234):
+        wait()
+        assert "0/1234" in shown()
+
+
+def test_what_was_said_before_it_was_shown_is_shown() -> None:
+    with screen() as shown, waiting.progress("cells", 10) as report:
+        assert report is not None
+        report(7, 10)
+        wait()
+        assert "7/10" in shown()
+
+
+def test_a_line_says_what_is_being_done() -> None:
+    with screen() as shown, waiting.status("searching") as say:
+        say("for n")
+        wait()
+        assert "searching: for n" in shown()
+
+
+def test_what_is_done_at_once_shows_nothing() -> None:
+    with screen() as shown:
+        with waiting.status("searching"):
+            pass
+        print("end", file=sys.stderr)
+        assert shown().strip() == "end"
+
+
+def test_nobody_waits_where_stderr_is_no_terminal() -> None:
+    with waiting.progress("cells", 3) as report:
+        assert report is None

@@ -1,0 +1,57 @@
+"""Every command on screens of 40, 80 and 120 columns: nothing wider, no number cut, no column lost."""
+
+import re
+import shlex
+
+import pytest
+
+from dpplan import __main__ as program
+
+CALLS = [
+    "epsilon --sigma 1.1 --n 60000 --batch 256 --epochs 60",
+    "epsilon --sigma 4 --q .01 --steps 1e4 --delta 1e-5 --delta 1e-6 --explain",
+    "epsilon --phase sigma=1.1,n=60000,batch=256,epochs=60 --phase sigma=2,q=.1,steps=10 --accountant all",
+    "delta --eps 3 --sigma 1.1 --n 60000 --batch 256 --epochs 60",
+    "solve --target-eps 3 --sigma 1.1 --n 60000 --batch 256",
+    "curve --sigma 4 --q .01 --steps 1e4 --points 3 --accountant exact --accountant rdp --accountant gdp",
+    "curve --sigma 4 --q .01 --steps 1e4 --points 3",
+    "frontier --n 6e4 --target-eps 3 --batch 512:2048 --epochs 1:4 --workers 1 --cells",
+    "compare accountants --sigma 1.1 --n 60000 --batch 256 --epochs 2",
+    "check --sigma 1.1 --n 60000 --batch 256 --epochs 60 --delta 1e-5 --loader shuffle",
+    "help certificate",
+    "help exit-codes",
+    "compare",
+]
+# Durations differ from run to run; the number of cells on the map is that of the screen's width.
+MOVING = re.compile(r"[\d.]+ m?s\b")
+NUMBER = re.compile(r"\d[\d.]*(?:e[+-]?\d+)?")
+
+
+def shown(call: str, columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    program.run(shlex.split(call))
+    return MOVING.sub("0 s", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_what_is_shown_fits_and_is_whole(
+    call: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wide = shown(call, 120, monkeypatch, capsys)
+    for columns in (40, 80, 120):
+        narrow = shown(call, columns, monkeypatch, capsys)
+        assert [line for line in narrow.splitlines() if len(line) > columns and " " in line.strip()] == []
+        if "frontier" not in call:  # of whose map fewer cells are shown, and that is said
+            assert set(NUMBER.findall(wide)) == set(NUMBER.findall(narrow))
+        assert set(wide.split()) - set(narrow.split()) <= ({"·"} if "frontier" in call else set())
+
+
+@pytest.mark.parametrize("command", ["epsilon", "solve", "frontier", "check", "train", "compare plans", "help"])
+def test_examples_in_help_are_folded_so_that_they_can_still_be_pasted(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = shown(f"{command} -h", 40, monkeypatch, capsys)
+    lines = text.split("Options:")[0].splitlines()
+    assert [line for line in lines if len(line) > 40 and " " in line.strip()] == []
+    examples = [line for line in lines if line.startswith("    dpplan ")]
+    assert examples

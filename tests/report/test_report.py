@@ -1,0 +1,201 @@
+"""The page: what is on it, what is never on it, and that it stands by itself."""
+
+import dataclasses
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from dpplan import accounting, recipe, report
+from dpplan.commands import report as report_command
+from dpplan.errors import RecipeError, ReportError
+from dpplan.plan import Settings, resolve_delta
+from dpplan.render import report as report_lines
+from dpplan.render import to_json
+from dpplan.report import figures, registry, writing
+from dpplan.report import page as pages
+from dpplan.statement import FIELDS, Statement
+
+PLAN = Settings(noise_multiplier=1.1, examples=60000, batch_size=256, epochs=10).plan()
+HOSTILE = '<script>alert("x")</script> | & "quoted"'
+ROWS = [{"name": "steps", "planned": "85", "realised": "85", "agrees": True}]
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What dpplan epsilon --json prints."""
+    bound = accounting.epsilon(PLAN, 1e-5)
+    found = to_json.document("epsilon", PLAN, [to_json.spent_epsilon(resolve_delta(1e-5, 60000), bound)], [])
+    file = tmp_path_factory.mktemp("plan") / "plan.json"
+    file.write_text(to_json.dumps(found), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def page(printed: Path) -> report.Page:
+    return report.gather(printed, {"curator": HOSTILE, "publication_date": "2026-11-28"})
+
+
+class Outline(HTMLParser):
+    """Which elements there are, whether each is closed, and what they refer to."""
+
+    EMPTY = frozenset({"meta", "link", "br", "line", "path", "polyline"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: set[str] = set()
+        self.refers: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        self.refers += [value or "" for name, value in attrs if name in {"href", "src", "srcset", "data"}]
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.EMPTY:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_stands_by_itself_and_whatever_was_stated_is_text(page: report.Page) -> None:
+    text = report.html(page)
+    outline = Outline(text)
+    assert outline.open == []
+    assert "script" not in outline.seen
+    assert outline.refers == []
+    assert "url(" not in text
+    assert "@import" not in text
+    assert HOSTILE in outline.text
+    assert outline.text.count("not stated") == len(FIELDS) - 2 + 2  # above the table, and in the paragraph, of tuning
+    assert 'lang="en"' in text
+    assert text.count("<svg") == text.count("<title>") - 1 == 3
+
+
+def test_the_figure_is_rounded_up_and_named_with_all_it_rests_on(page: report.Page) -> None:
+    upper = accounting.epsilon(PLAN, 1e-5).upper
+    text = Outline(report.html(page)).text
+    shown = float(re.search(r"ε ≤ (\S+)\s+at δ = 1e-05", text)[1])
+    assert upper <= shown <= upper * (1 + 1e-5)
+    for words in ("for one example (present or absent)", "Certified", "Poisson sampling, add/remove one example"):
+        assert words in text
+    assert "stands, accounted anew" in text
+    assert "the number of examples is private too" in text
+
+
+def test_markdown_has_front_matter_and_no_markup_of_others(page: report.Page) -> None:
+    text = report.markdown(page)
+    front = text.split("---")[1]
+    assert "dp_delta: 1e-05" in front
+    assert "<script>" not in text
+    row = next(line for line in text.splitlines() if line.startswith("| Curator |"))
+    assert row.count(" | ") == 1
+    assert r"\|" in row
+
+
+def run_folder(folder: Path, page: report.Page) -> Path:
+    """A run as a trainer leaves it, as far as a page looks at it."""
+    content = json.loads((Path(__file__).parents[1] / "data" / "run-report.json").read_text(encoding="utf-8"))
+    (folder / "report.json").write_text(json.dumps(content), encoding="utf-8")
+    (folder / "recipe.yaml").write_text("# the recipe\n", encoding="utf-8")
+    return folder
+
+
+def test_a_run_shows_plan_against_run_and_nothing_that_epsilon_does_not_cover(
+    tmp_path: Path, page: report.Page
+) -> None:
+    run = report.gather(run_folder(tmp_path, page), {})
+    public, private = report.html(run), report.html(run, private=True)
+    assert "The run did what the plan said" in public
+    assert "# the recipe" in public
+    for word in ("held_out_accuracy", "0.9527", "clipped", "nonprivate"):
+        assert word not in public
+    assert "held_out_accuracy" in private
+    assert "Not to be published" in private
+    assert "not_covered_by_epsilon" not in report.document(run)
+    assert "held_out_accuracy" in report.document(run, private=True)["not_covered_by_epsilon"]
+    assert "0.9527" not in json.dumps(report.document(run))
+    assert "0.9527" not in report.markdown(run)
+
+
+def test_an_entry_fits_the_registry_and_says_nothing_that_was_not_stated(page: report.Page) -> None:
+    found = report.entry(page)
+    assert report.violations(found) == []
+    blocks = found["deployment"]
+    assert blocks["privacy_loss"]["privacy_parameters"]["epsilon"] >= page.bound.upper
+    assert blocks["basic"]["data_product_region"] == "not stated"
+    assert "model_name" not in blocks["deployment_model"]
+    assert "url_slug: plan" in report.as_yaml(found)
+
+
+def test_what_the_registry_refuses_is_told(page: report.Page, printed: Path) -> None:
+    found = report.entry(page)
+    found["deployment"]["basic"]["publication_date"] = "28.11.2026"
+    found["deployment"]["basic"]["surprise"] = "x"
+    found["deployment"]["dp_variant"]["variant_name"] = "DP"
+    del found["tier"]
+    assert report.violations(found) == [
+        "tier is missing",
+        "basic.publication_date=28.11.2026 is not a date, YYYY-MM-DD",
+        "basic.surprise is no key of its block",
+        "dp_variant.variant_name=DP is not one of: Pure DP, Approximate DP, Zero-concentrated DP, Renyi DP, Custom",
+    ]
+    assert report.violations(report.entry(report.gather(printed, {}))) == ["basic.publication_date is missing"]
+
+
+def test_a_statement_refuses_keys_and_words_that_are_not_offered() -> None:
+    with pytest.raises(RecipeError) as refusal:
+        Statement({"curater": "x", "sector": "Sports"})
+    assert [sentence.split(".", 2)[1].split(" ")[0] for sentence in refusal.value.problems] == [
+        "curater",
+        "sector=Sports",
+    ]
+    assert "curator" in str(refusal.value)
+
+
+def test_a_recipe_states_and_its_hash_does_not_depend_on_it(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "recipes" / "digits-logistic.yaml").read_text(encoding="utf-8")
+    stated = recipe.parse(text + "\nstatement:\n  curator: Example Lab\n  publication_date: 2026-11-28\n")
+    assert stated.sha256 == recipe.parse(text).sha256
+    page = report.of_recipe(stated, 1437, {"curator": "Another Lab"})
+    assert (page.statement["curator"], page.statement["publication_date"]) == ("Another Lab", "2026-11-28")
+    assert page.run is None
+    with pytest.raises(RecipeError, match="curatr"):
+        recipe.parse(text + "\nstatement:\n  curatr: x\n")
+    file = tmp_path / "statement.yaml"
+    file.write_text("curator: Example Lab\nsector: Healthcare\n", encoding="utf-8")
+    assert recipe.read_statement(file) == {"curator": "Example Lab", "sector": "Healthcare"}
+    file.write_text("sector: Sports\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match="sector=Sports is not one of"):
+        recipe.read_statement(file)
+
+
+def test_a_file_without_an_epsilon_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "delta.json"
+    found = to_json.document("delta", PLAN, [to_json.spent_delta(1.0, accounting.delta(PLAN, 1.0))], [])
+    file.write_text(to_json.dumps(found), encoding="utf-8")
+    with pytest.raises(ReportError, match="holds no ε of a plan"):
+        report.gather(file, {})
+
+
+def test_the_statement_block_has_every_field() -> None:
+    assert [each.name for each in dataclasses.fields(recipe.StatementBlock)] == [each.key for each in FIELDS]
+
+
+def test_each_part_of_a_page_by_itself(page: report.Page) -> None:
+    assert pages.unit_words(PLAN) == "one example (present or absent)"
+    assert registry.violations({}) != []
+    assert writing.paragraph(page).startswith("plan was trained with differential privacy: ε = ")
+    axis = figures.ChartAxis("x", 1e-3, 1.0, logarithmic=True)
+    assert [axis.share(1e-3), axis.share(1.0), len(axis.ticks())] == [0.0, 1.0, 4]
+    drawn = figures.chart("a < b", axis, figures.ChartAxis("y", 0.0, 1.0), [figures.ChartLine("proven", [(0.01, 0.5)])])
+    assert "a &lt; b" in drawn
+    assert any(line.split()[0] == "curator" for line in report_lines.fields())
+    assert report_command.command.name == "report"

@@ -1,0 +1,51 @@
+"""Texts that are no numbers, and what to type in their place."""
+
+import pytest
+
+from dpplan.number_spelling import Unread, doubtful_count, how_to_write, shortened
+
+
+@pytest.mark.parametrize(
+    ("typed", "written"),
+    [
+        ("60k", "60000"), ("60K", "60000"), ("1.2M", "1200000"), ("2bn", "2000000000"),
+        ("1,1", "1.1"), ("1,5e-3", "1.5e-3"), ("0,001", "0.001"), (",5", "0.5"), ("1.000,5", "1000.5"),
+        ("1,000,000", "1000000"), ("1,000.5", "1000.5"), ("60'000", "60000"), ("60 000", "60000"),
+        ("1.000.000", "1000000"), ("60\u202f000", "60000"), ("60\u00a0000", "60000"),
+        ("1e−5", "1e-5"), ("1e–5", "1e-5"), ("−1", "-1"), ("1e‐5", "1e-5"),
+        ("1e-5.", "1e-5"), ("1e-5,", "1e-5"), ("1 e-5", "1e-5"), ("“1e-5”", "1e-5"),
+        ("10%", "0.1, the fraction"), ("0.5 %", "0.005, the fraction"), ("1/60000", "1.66667e-05"),
+        ("10^-5", "1e-5"), ("10⁻⁵", "1e-5"), ("1x10^-5", "1e-5"), ("2·10^-5", "2e-5"), ("2^16", "65536"),
+        ("σ=1.1", "1.1"), ("sigma=1.1", "1.1"), ("=1.1", "1.1"), ("~1.1", "1.1"), ("<=1.1", "1.1"),
+    ],
+)  # fmt: skip
+def test_what_was_meant_is_written_out(typed: str, written: str) -> None:
+    assert how_to_write(typed) == f"Write {written}."
+
+
+@pytest.mark.parametrize("typed", ["", "many", "1..1", "1e5e", "3 epochs", "1-2", "k", "1/0", "9" * 400 + "k", "--"])
+def test_nothing_is_guessed_where_nobody_can_tell(typed: str) -> None:
+    assert how_to_write(typed) == ""
+
+
+def test_what_may_be_either_is_told_as_both() -> None:
+    assert how_to_write("10,000") == "Write 10000, or 10.000: the comma may be either."
+    assert how_to_write("10,000", whole=True) == "Write 10000."
+    assert how_to_write("10.000", whole=True) == "It may be 10 or 10000: write one of these."
+    assert doubtful_count("14.063") == "Write 14063, if the point separates thousands."
+    assert doubtful_count("60.0") == doubtful_count("6e4") == doubtful_count("0.100") == ""
+
+
+@pytest.mark.parametrize("typed", ["1e-5,1e-6", "1e-5, 1e-6", "64,128,2560", "1;2"])
+def test_several_numbers_are_not_one(typed: str) -> None:
+    assert how_to_write(typed) == "One number belongs here."
+
+
+def test_ranges_have_a_place_of_their_own() -> None:
+    assert "dpplan frontier" in how_to_write("1:2:3")
+    assert how_to_write(Unread.because("1:2:x", "Write it so.")) == "Write it so."
+
+
+def test_long_texts_are_cut() -> None:
+    assert shortened("9" * 300) == "99999999999999999999... (300 characters)"
+    assert shortened("short") == "short"
