@@ -214,3 +214,10 @@ def test_the_plans_that_come_with_dpplan_cost_what_they_should(name: str) -> Non
 def test_every_plan_that_comes_with_dpplan_is_tested() -> None:
     assert {file.stem for file in RECIPES.glob("*.yaml")} == set(EXAMPLES)
     assert breakdown.MOST_PHASES >= 10 and plan_files.taken([str(RECIPES / "lecture-counts.yaml")])[0]
+
+
+def test_composition_theorems_refuse_what_is_not_gaussian(good: Path) -> None:
+    found = forked.dpplan("compare", "theorems", "--phases", str(good), "--delta", "1e-6", cwd=RECIPES)
+    assert found.returncode in (2, 3) and "no composition theorem is made for this plan" in " ".join(
+        found.stderr.split()
+    )
