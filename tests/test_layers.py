@@ -33,6 +33,7 @@ LAYERS = (
     {"accounting"},
     {"cost"},
     PEERS,
+    {"audit"},
     {"recipe"},
     {"render"},
     {"report"},
@@ -48,7 +49,7 @@ ROOMS = {
         {"models", "conformance", "ranks"},
         {"step"},
         {"state"},
-        {"execution"},
+        {"execution", "canaries"},
     ),
     "dpplan.train.clipping": (
         {"rules", "precision"},
@@ -71,8 +72,8 @@ OUTSIDE = {
     "rich": ("dpplan.render.", "dpplan.commands."),
     "yaml": ("dpplan.recipe.", "dpplan.report."),
     "jinja2": ("dpplan.report.",),
-    "numpy": ("dpplan.accounting.", *(f"dpplan.{name}" for name in sorted(PEERS)), "dpplan.train."),
-    "scipy": ("dpplan.train.",),
+    "numpy": ("dpplan.accounting.", *(f"dpplan.{name}" for name in sorted(PEERS)), "dpplan.audit.", "dpplan.train."),
+    "scipy": ("dpplan.audit.", "dpplan.train."),
     "matplotlib": ("dpplan.plot.",),
     "torch": ("dpplan.train.",),
     "sklearn": ("dpplan.train.",),
@@ -93,6 +94,8 @@ CALLED_FROM_OUTSIDE = {
     "writable",  # io.RawIOBase
     "find_class",  # pickle.Unpickler
     "_repr_html_",  # IPython and Jupyter
+    "caught_by",  # of a tuple that is shown whole
+    "white_box", "black_box",  # of an audit: for who asks how near it came
     "from_training",  # the README's way to a plan
     "plan_from_json",  # what plan_to_json wrote, read by whoever stored it
     "proven_width",  # of a Bound: for who asks how tight it is

@@ -192,18 +192,21 @@ def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime, check, statement."),
+        (
+            "",
+            "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime, check, audit, statement.",
+        ),
         (
             "# only words\n",
-            "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime, check, statement.",
+            "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime, check, audit, statement.",
         ),
         (
             "just words",
-            "r.yaml: is not a recipe: it has no blocks privacy, data, model, training, runtime, check, statement.",
+            "r.yaml: is not a recipe: it has no blocks privacy, data, model, training, runtime, check, audit, statement.",
         ),
         (
             "- a\n- b\n",
-            "r.yaml: is not a recipe: it has no blocks privacy, data, model, training, runtime, check, statement.",
+            "r.yaml: is not a recipe: it has no blocks privacy, data, model, training, runtime, check, audit, statement.",
         ),
         ("a: [", "r.yaml:1: is not YAML: expected the node content, but found '<stream end>'."),
         ("a:\n\tb: 1", "r.yaml:2: is not YAML: found character '\\t' that cannot start any token."),
@@ -364,3 +367,16 @@ def test_importing_recipes_loads_neither_yaml_nor_torch() -> None:
     code = "import sys, dpplan.recipe; print(sorted({'yaml', 'torch', 'rich', 'click'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_audit_block_is_read_and_changes_nothing_that_is_trained() -> None:
+    text = (Path(__file__).parents[1] / "recipes" / "digits.yaml").read_text(encoding="utf-8")
+    plain, audited = (
+        recipe.parse(text),
+        recipe.parse(text + "\naudit:\n  gradient_canaries: 100\n  mislabelled_canaries: 0\n"),
+    )
+    assert (audited.audit.gradient_canaries, audited.audit.mislabelled_canaries) == (100, 0)
+    assert plain.audit.gradient_canaries == 5000
+    assert audited.sha256 == plain.sha256
+    with pytest.raises(RecipeError, match=r"gradient_canaries=3 is not a whole number of at least 50"):
+        recipe.parse(text + "\naudit:\n  gradient_canaries: 3\n")

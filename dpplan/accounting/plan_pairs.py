@@ -31,15 +31,15 @@ def dominating_pairs(plan: Plan, accountant: str) -> tuple[tuple[DominatingPair,
 
     accountant: who asks, for the message.
     """
-    found, reasons = list[tuple[DominatingPair, int]](), dict[str, None]()
+    found, reasons = list[pairs.Terms](), dict[str, None]()
     for phase in plan.phases:
         try:
-            found += pairs.terms(phase, plan.adjacency, plan.privacy_unit, plan.max_per_user or 1)
+            found.append(pairs.terms(phase, plan.adjacency, plan.privacy_unit, plan.max_per_user or 1))
         except NotApplicable as refusal:
             reasons |= dict.fromkeys(str(refusal).split("; "))
     if reasons:
         raise NotApplicable(f"{accountant}: no theorem is known here for this plan: {'; '.join(reasons)}.")
-    return tuple(found)
+    return tuple(term for terms in pairs.together(plan.phases, found, plan.adjacency) for term in terms)
 
 
 def sampled_gaussians(plan: Plan, accountant: str) -> tuple[SampledGaussian, ...]:

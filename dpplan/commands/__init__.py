@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "compare plans": "Recipes: what differs, and which wins on what.",
         "check": "What is wrong with a plan or a recipe, and the fix.",
         "risk": "What ε means: how often anybody is recognised.",
+        "audit": "Whether an attack's scores contradict a plan.",
         "train": "Run a recipe and account for it.",
         "verify": "Whether an old claim stands, and what to publish.",
         "report": "A page about a run or a plan, to publish and to sign.",

@@ -39,14 +39,14 @@ Exit status: 0 done; 2 a recipe or the call is wrong; 3 nothing could be certifi
 @output.json_option
 def command(recipes: tuple[Path, ...], examples: Any, delta: Any, as_json: bool) -> None:
     from dpplan import compare
-    from dpplan.recipe import Check, Runtime
+    from dpplan.recipe import Audit, Check, Runtime, StatementBlock
     from dpplan.render import compare_plans as render
 
     if len(recipes) < 2:
         raise UsageError("there is one recipe and nothing to compare it with. Give two or more.")
     with waiting.status("reading recipes and data"):
         entries = _entries(recipes, examples, delta)
-    result = compare.plans(entries, ignored=(Runtime.title, Check.title))
+    result = compare.plans(entries, ignored=(Runtime.title, Check.title, Audit.title, StatementBlock.title))
     if as_json:
         output.as_json(render.document(result))
         return

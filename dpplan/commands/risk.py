@@ -13,6 +13,7 @@ from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.limit_options import at_least_zero
 from dpplan.commands.shared.parameter_types import NUMBER, FileName
 from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.commands.shared.plan_source import plan_of_file
 from dpplan.commands.shared.request import requested
 from dpplan.errors import PlanError
 from dpplan.plan import Plan, Settings
@@ -182,20 +183,4 @@ def _plan(
         return call.plan, call.deltas[0].value, list(call.warnings)
     if problems:
         raise PlanError(problems)
-    if source.suffix.lower() in {".yaml", ".yml"}:
-        from dpplan import recipe
-        from dpplan.commands.shared import recipe_data
-
-        read = recipe.load(source)
-        claim = read.claim(recipe_data.training_examples(read, arguments.settings.examples))
-        return claim.plan, float(claim.delta.value if delta is None else delta), []
-    from dpplan import verify
-
-    claims = verify.read(source).claims
-    usable = [claim for claim in claims if claim.plan is not None and not claim.broken]
-    if not usable:
-        raise PlanError(f"{source}: holds no figure of a plan that ran. Name a report.json, or the folder of a run.")
-    first = next((claim for claim in usable if claim.quantity == "epsilon"), usable[0])
-    assert first.plan is not None
-    at = first.at if first.quantity == "epsilon" else first.value
-    return first.plan, float(at if delta is None else delta), list(first.doubts)
+    return plan_of_file(source, delta, arguments.settings.examples)

@@ -19,9 +19,11 @@ from dpplan.plan import Delta, Plan, Settings, resolve_delta
 from dpplan.recipe import claim as _claim
 from dpplan.recipe.claim import Claim
 from dpplan.recipe.reading import read_blocks, read_statement, read_text
-from dpplan.recipe.schema import Check, Data, Model, Privacy, Runtime, StatementBlock, Training
+from dpplan.recipe.schema import Audit, Check, Data, Model, Privacy, Runtime, Training
+from dpplan.recipe.statement_block import StatementBlock
 
 __all__ = [
+    "Audit",
     "Check",
     "Claim",
     "Data",
@@ -48,6 +50,7 @@ class Recipe:
     runtime: Runtime = field(default_factory=Runtime)
     check: Check = field(default_factory=Check)
     statement: StatementBlock = field(default_factory=StatementBlock)
+    audit: Audit = field(default_factory=Audit)
     name: str = field(default="recipe", compare=False)
     text: str = field(default="", compare=False, repr=False)
 
@@ -78,15 +81,16 @@ class Recipe:
     @property
     def content(self) -> dict[str, dict[str, Any]]:
         """Block -> key -> value, defaults filled in; what JSON can hold."""
-        blocks = (self.privacy, self.data, self.model, self.training, self.runtime, self.check, self.statement)
+        beside = (self.runtime, self.check, self.audit, self.statement)
+        blocks = (self.privacy, self.data, self.model, self.training, *beside)
         return {block.title: dataclasses.asdict(block) for block in blocks}
 
     @property
     def sha256(self) -> str:
         """Hash of what is run: equal for recipes that differ only in layout, comments, the spelling of numbers
-        or the runtime, check and statement blocks."""
-        aside = {Runtime.title, Check.title, StatementBlock.title}
-        what = {title: block for title, block in self.content.items() if title not in aside}
+        or the blocks beside it: runtime, check, audit, statement."""
+        beside = {Runtime.title, Check.title, Audit.title, StatementBlock.title}
+        what = {title: block for title, block in self.content.items() if title not in beside}
         return hashlib.sha256(json.dumps(_plain(what), sort_keys=True).encode()).hexdigest()
 
 

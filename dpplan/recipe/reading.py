@@ -11,22 +11,13 @@ from typing import Any
 
 from dpplan.checks import did_you_mean
 from dpplan.errors import RecipeError, file_error
-from dpplan.recipe.schema import (
-    Block,
-    Check,
-    Data,
-    Model,
-    Privacy,
-    Runtime,
-    StatementBlock,
-    Training,
-    violations,
-)
+from dpplan.recipe.schema import Audit, Block, Check, Data, Model, Privacy, Runtime, Training, violations
+from dpplan.recipe.statement_block import StatementBlock
 from dpplan.recipe.values import Given, Kind
 
-BLOCKS: dict[str, type[Block]] = {
-    block.title: block for block in (Privacy, Data, Model, Training, Runtime, Check, StatementBlock)
-}
+_ALL: tuple[type[Block], ...] = (Privacy, Data, Model, Training, Runtime, Check, Audit, StatementBlock)
+_BESIDE = {Runtime.title, Check.title, Audit.title, StatementBlock.title}
+BLOCKS: dict[str, type[Block]] = {block.title: block for block in _ALL}
 MOST_BYTES = 1_000_000  # far above any recipe; keeps a data file given by mistake out of the parser
 Problem = tuple[int, str]  # line (0: the whole file) and sentence
 _KINDS: dict[str, Kind] = {"str": "text", "int": "number", "float": "number", "bool": "switch", "null": "empty"}
@@ -66,7 +57,7 @@ def read_blocks(text: str, name: str) -> dict[str, Any]:
     blocks: dict[str, Any] = {}
     for title, line, node in _keys(root, "", BLOCKS, found):
         blocks[title] = _read_block(node, line, BLOCKS[title], found)
-    for title in BLOCKS.keys() - blocks.keys() - {Runtime.title, Check.title, StatementBlock.title}:
+    for title in BLOCKS.keys() - blocks.keys() - _BESIDE:
         found.append((0, f"the block '{title}:' is missing."))
     if found:
         raise RecipeError([_located(name, line, sentence) for line, sentence in sorted(found)])

@@ -1,4 +1,4 @@
-"""The seven blocks of a recipe: every key, what it may hold, and its default.
+"""The blocks of a recipe that say what is run: every key, what it may hold, and its default.
 
 This file is the schema. A block checks itself when it is made, so a recipe built in Python obeys the same
 rules as one read from a file.
@@ -15,7 +15,6 @@ from dpplan.checks import Problems, show
 from dpplan.errors import RecipeError
 from dpplan.recipe import values
 from dpplan.recipe.values import Reader, one_of, path, switch, underscored, whole_numbers, word, word_or_function
-from dpplan.statement import FIELDS
 
 Rule = Callable[[Problems, str, Any], object]
 Values = Mapping[str, Any]
@@ -337,40 +336,26 @@ class Check(Block):
     silence: Mapping[str, str] | None = _key(values.reasons, _silenced, default=None)
 
 
-def _offered(problems: Problems, name: str, value: str) -> None:
-    choices = next(each.choices for each in FIELDS if each.key == name)
-    problems.require(not choices or value in choices, f"{name}={value} is not one of: {', '.join(choices)}.")
+# Fewer gradient canaries say nothing; more have numbers that float32 does not tell apart.
+LEAST_CANARIES, MOST_CANARIES = 50, 2_000_000
+
+
+def canary_count(problems: Problems, name: str, value: int) -> None:
+    """Whether so many gradient canaries make sense."""
+    if problems.whole(name, value, least=LEAST_CANARIES, try_="Fewer say nothing; 5000 is usual."):
+        many = f"{name}={show(value)} is more than {MOST_CANARIES:,}, which are not told apart. 5000 is usual."
+        problems.require(value <= MOST_CANARIES, many)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatementBlock(Block):
-    """What a page about the run is to say and no tool can know; statement.FIELDS has what each key asks.
+class Audit(Block):
+    """The canaries of `dpplan audit`, which makes a run of its own. `dpplan train` trains without any.
 
-    Nothing here changes what runs, nor what it costs. What is left out is shown as not stated.
+    gradient_canaries: with a coordinate each. mislabelled_canaries: held-out examples with a wrong label; fewer where
+        there are few.
     """
 
-    title: ClassVar[str] = "statement"
+    title: ClassVar[str] = "audit"
 
-    name: str | None = _key(values.words, _offered, default=None)
-    description: str | None = _key(values.words, _offered, default=None)
-    curator: str | None = _key(values.words, _offered, default=None)
-    intended_use: str | None = _key(values.words, _offered, default=None)
-    region: str | None = _key(values.words, _offered, default=None)
-    sector: str | None = _key(values.words, _offered, default=None)
-    publication_date: str | None = _key(values.words, _offered, default=None)
-    data: str | None = _key(values.words, _offered, default=None)
-    people: str | None = _key(values.words, _offered, default=None)
-    model: str | None = _key(values.words, _offered, default=None)
-    trust: str | None = _key(values.words, _offered, default=None)
-    released: str | None = _key(values.words, _offered, default=None)
-    releases: str | None = _key(values.words, _offered, default=None)
-    refresh: str | None = _key(values.words, _offered, default=None)
-    other_accesses: str | None = _key(values.words, _offered, default=None)
-    unprotected: str | None = _key(values.words, _offered, default=None)
-    tuning: str | None = _key(values.words, _offered, default=None)
-    justification: str | None = _key(values.words, _offered, default=None)
-    access: str | None = _key(values.words, _offered, default=None)
-    side_channels: str | None = _key(values.words, _offered, default=None)
-    sources: str | None = _key(values.words, _offered, default=None)
-    authors: str | None = _key(values.words, _offered, default=None)
-    contact: str | None = _key(values.words, _offered, default=None)
+    gradient_canaries: int = _key(_whole, canary_count, default=5000)
+    mislabelled_canaries: int = _key(_whole, _not_negative, default=150)

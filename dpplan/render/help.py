@@ -12,7 +12,7 @@ from types import MappingProxyType
 from dpplan import accounting
 from dpplan.accounting.assumptions import CERTIFICATE, KINDS
 from dpplan.errors import STATUS_MEANINGS
-from dpplan.render import help_pages, help_schemes
+from dpplan.render import audit_help, help_pages, help_schemes
 from dpplan.render.table import screen_width
 from dpplan.render.to_json import Object
 
@@ -110,6 +110,11 @@ TOPICS: Mapping[str, Topic] = MappingProxyType(
             "who computes figures, and what each promises",
             _accountants,
             lambda: {"accountants": [dataclasses.asdict(accounting.describe(name)) for name in accounting.ACCOUNTANTS]},
+        ),
+        "audit": Topic(
+            "which mistakes an audit catches, and what it cannot see",
+            audit_help.lines,
+            lambda: {"text": audit_help.TEXT, "sabotages": [each._asdict() for each in audit_help.SABOTAGES]},
         ),
         "sampling": Topic(
             "schemes, what is proven of each, and which loader draws by which",

@@ -16,8 +16,8 @@ FRESH, SAME = "fresh", "same"
 class BallsInBins:
     """Every example joins exactly one of the `steps_per_epoch` steps of each epoch, all alike, each for itself.
 
-    bins: fresh, where it draws another in each epoch, or same, where it keeps its step for all epochs of the phase. A
-    phase that is cut in two draws anew in each part. Batch sizes vary and may be zero.
+    bins: fresh, where it draws another in each epoch, or same, where it keeps its step for all epochs, those of other
+    phases with as many steps among them. Batch sizes vary and may be zero.
     """
 
     steps_per_epoch: int

@@ -105,7 +105,8 @@ def _reaching(resolution: Resolution, least: float) -> Resolution:
 
 def _finest(laws: Known) -> str:
     spacings = [law.spacing for pair, _ in laws for law in pair.directions]
-    return f"of step {min(spacing for spacing in spacings if spacing is not None):.3g}"
+    laid = [spacing for spacing in spacings if spacing is not None]
+    return f"of step {min(laid):.3g}" if laid else "and then sampled"
 
 
 def resolved(known: Known, resolution: Resolution) -> Known:

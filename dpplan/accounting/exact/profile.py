@@ -169,21 +169,30 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction) -> Callable[[float]
 def _of_laws(known: other_laws.Known) -> tuple[OneDirection, OneDirection]:
     if not all(pair.dominates for pair, _ in known):
         raise NotCertified("a pair of this plan is not known to dominate: it would bound the truth from below only.")
-    above, below = other_laws.compositions(other_laws.resolved(known, FINE))
-    made = [OneDirection(_lattice(up, [each[min(at, len(each) - 1)] for each in below])) for at, up in enumerate(above)]
+    above, choices = other_laws.compositions(other_laws.resolved(known, FINE))
+    # From below one choice of neighbours for all ε and both directions: an attacker faces one pair at a time, and where
+    # its trade-off is looked for at several ε, more than one would promise what none of them allows.
+    below = max(choices, key=lambda each: max(run.delta(0.0).lower for run in each), default=None)
+    sides = range(max(len(above), len(below or ())))
+    made = [OneDirection(_lattice(_one_way(above, at), _one_way(below, at) if below else None)) for at in sides]
     return made[0], made[-1]
 
 
-def _lattice(above: Composition, below: list[Composition]) -> Callable[[float], Place]:
+def _one_way(directions: list[Composition], at: int) -> Composition:
+    """Of a direction, where both may be the same."""
+    return directions[min(at, len(directions) - 1)]
+
+
+def _lattice(above: Composition, below: Composition | None) -> Callable[[float], Place]:
     def make(epsilon: float) -> Place:
         try:
-            upper, lowers = above.around(epsilon), [each.around(epsilon) for each in below]
+            upper, lower = above.around(epsilon), None if below is None else below.around(epsilon)
         except ArithmeticError as error:
             raise NotCertified("the plan's numbers are too large or too small for floats.") from error
 
         def at(other: float) -> Ends2:
             own = upper(other)
-            return max((each(other).lower for each in lowers), default=own.lower), own.upper
+            return (own if lower is None else lower(other)).lower, own.upper
 
         return Place(epsilon, *at(epsilon), at)
 

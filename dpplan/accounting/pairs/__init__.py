@@ -29,6 +29,7 @@ from dpplan.accounting.pairs.epochs import Terms, cyclic, shuffled
 from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
 from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.gaussian_mixtures import GroupLoss, TwiceAgainstOnce
+from dpplan.accounting.pairs.kept import together
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import Array, Atoms, Law, Masses, nothing
 from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
@@ -58,6 +59,7 @@ __all__ = [
     "Reversed",
     "StatedLoss",
     "Subsampled",
+    "Terms",
     "fixed_size",
     "fixed_size_replaced",
     "gaussian",
@@ -71,6 +73,7 @@ __all__ = [
     "stated",
     "subsampled",
     "terms",
+    "together",
 ]
 
 # Units whose removal moves a clipped sum by one clip norm, whatever they are called, as long as they are clipped whole.

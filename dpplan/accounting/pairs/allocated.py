@@ -12,6 +12,7 @@ from dpplan.accounting.pairs.transformed import Reversed
 Terms = tuple[tuple[DominatingPair, int], ...]
 DEFAULT = Resolution()
 MOST_EFFORT = 6e7  # sums for one law, a few seconds: a lattice that needs more is not laid
+RARE = 10  # of so many times as many steps, few are taken
 BINS = "one step of each epoch: Chua et al. 2024 (arXiv:2412.16802); its law by convex order (pairs.allocation)"
 BLOCKS = (
     "some steps of each round, from above a step of each of as many blocks: Feldman, Shenfeld 2025 (arXiv:2502.08202)"
@@ -32,6 +33,10 @@ def allocated(mean: Mean, resolution: Resolution = DEFAULT) -> DominatingPair:
         return subsampled(gaussian(noise), 1.0 / mean.total)
     if not mean.within_reach:
         return _beyond_floats()
+    if RARE * mean.drawn < mean.total:
+        return _rarely(mean, resolution)
+    if not mean.fits:
+        return _beyond_floats()
     halvings = resolution.halvings
     while halvings > 0 and mean.effort(halvings, resolution.reach) > MOST_EFFORT:
         halvings -= 1
@@ -40,14 +45,24 @@ def allocated(mean: Mean, resolution: Resolution = DEFAULT) -> DominatingPair:
     return dataclasses.replace(above, realised=(below,), resolved=functools.partial(allocated, mean))
 
 
+def _rarely(mean: Mean, resolution: Resolution) -> DominatingPair:
+    """Few of very many steps are taken: in one of them with the chance drawn / total, and then as if there were no
+    others, P = (1 - w)·Q + w·P', which is what sampling makes of a pair. No lattice is as fine as the whole is narrow.
+    """
+    inner = allocated(Mean(mean.parts, mean.drawn), resolution)
+    found = subsampled(inner, mean.drawn / mean.total)
+    resolved = functools.partial(_rarely, mean) if inner.resolved is not None else None
+    return dataclasses.replace(found, theorem=BINS, resolved=resolved)
+
+
 def _between(mean: Mean, side: Side, resolution: Resolution) -> DominatingPair:
     remove = AllocationLoss(mean, side, "remove", resolution.halvings, resolution.reach)
     return DominatingPair(remove, Reversed(dataclasses.replace(remove, direction="add")), BINS)
 
 
 def _beyond_floats() -> DominatingPair:
-    """Where there is so little noise that losses leave the range of floats, the laws say nothing; what is proven
-    without them (exact.allocation_floor, and the cost without sampling) stands."""
+    """Where there is so little noise that losses leave the range of floats, or a lattice would have too many points,
+    the laws say nothing; what is proven without them (exact.allocation_floor, and the cost without sampling) stands."""
     return DominatingPair(UnknownLoss(), UnknownLoss(), BINS, realised=(stated(0.0, 0.0),))
 
 
@@ -63,6 +78,11 @@ def same_bins(noise: float, per_epoch: int, steps: int) -> Terms:
     whole, rest = divmod(steps, per_epoch)
     counted = ((whole + 1, rest), (whole, per_epoch - rest))
     parts = tuple((noise / math.sqrt(times), bins) for times, bins in counted if times and bins)
+    return kept_bins(parts, per_epoch)
+
+
+def kept_bins(parts: tuple[tuple[float, int], ...], per_epoch: int) -> Terms:
+    """One assignment for all: parts: the noise of what a bin tells in all, and how many bins tell as much."""
     return ((allocated(Mean(parts, per_epoch)), 1),)
 
 

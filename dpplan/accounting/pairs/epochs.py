@@ -56,8 +56,7 @@ def cyclic(phase: Phase, adjacency: Adjacency) -> Terms:
     chance (steps mod groups) / groups: a public coin for the last of them.
     """
     assert isinstance(phase.sampling, CyclicPoisson)
-    scheme, sigma = phase.sampling, Gaussian.of(phase.mechanism).noise_multiplier
-    one = replaced(sigma, scheme.sample_rate) if adjacency == REPLACE_ONE else _sampled(sigma, scheme.sample_rate)
+    scheme, one = phase.sampling, in_group(phase, adjacency)
     turns, further = divmod(phase.steps, scheme.groups)
     if scheme.assignment == "place" or further == 0:
         return ((one, turns + (further > 0)),)
@@ -65,7 +64,12 @@ def cyclic(phase: Phase, adjacency: Adjacency) -> Terms:
     return ((one, turns), (last, 1)) if turns else ((last, 1),)
 
 
-def _sampled(sigma: float, sample_rate: float) -> DominatingPair:
+def in_group(phase: Phase, adjacency: Adjacency) -> DominatingPair:
+    """A step of the record's own group."""
+    assert isinstance(phase.sampling, CyclicPoisson)
+    sigma, sample_rate = Gaussian.of(phase.mechanism).noise_multiplier, phase.sampling.sample_rate
+    if adjacency == REPLACE_ONE:
+        return replaced(sigma, sample_rate)
     return subsampled(gaussian(sigma), sample_rate)
 
 

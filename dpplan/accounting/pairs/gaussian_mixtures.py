@@ -17,6 +17,7 @@ from dpplan.accounting.pairs.law import EPS, Array, Law, Masses
 
 TABLE, ROUNDS = 2048, 9
 LEAST_WEIGHT = 1e-305
+BLOCK = 2**20  # places times components of one sum: 8 MB to a table of them
 
 
 class MixtureLoss(Law):
@@ -65,6 +66,12 @@ class MixtureLoss(Law):
 
     def loss(self, x: Array) -> tuple[Array, Array, Array]:
         """The loss at places, its slope, and how far it may be off."""
+        size = max(BLOCK // len(self.components[0]), 1)
+        blocks = [self._loss_of_block(x[at : at + size]) for at in range(0, len(x), size)]
+        loss, slope, off = (np.concatenate(each) for each in zip(*blocks, strict=True))
+        return loss, slope, off
+
+    def _loss_of_block(self, x: Array) -> tuple[Array, Array, Array]:
         variance, (means, p, q) = self.noise_multiplier**2, self.components
         exponents = (x[:, None] * means - 0.5 * means * means) / variance
         sums, slopes, off = [], [], np.zeros(len(x))
@@ -176,7 +183,9 @@ class GroupLoss(MixtureLoss):
             weights = np.where(counts == self.members, 1.0, 0.0)
         else:
             weights = np.exp(log_binomial_pmf(counts, self.members, q, 1.0 - q))
-        return counts, np.where(weights >= LEAST_WEIGHT, weights, 0.0), np.where(counts == 0.0, 1.0, 0.0)
+        kept = (weights >= LEAST_WEIGHT) | (counts == 0.0)
+        weights = np.where(weights >= LEAST_WEIGHT, weights, 0.0)
+        return counts[kept], weights[kept], np.where(counts[kept] == 0.0, 1.0, 0.0)
 
     @property
     def weight_off(self) -> float:

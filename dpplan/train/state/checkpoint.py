@@ -92,12 +92,12 @@ class Checkpoint:
 
 
 def basis_of(recipe: Recipe, claim: Claim) -> dict[str, Any]:
-    """Everything that the model or the claim depends on: the recipe without runtime and check, and the plan.
+    """Everything that the model or the claim depends on: the recipe without runtime, check and audit, and the plan.
 
     Nothing is computed from the examples but their number; a hash of them would tell who knows all but one.
     """
     content = json.loads(json.dumps(recipe.content))
-    titles = [title for title in content if title not in {"runtime", "check"}]
+    titles = [title for title in content if title not in {"runtime", "check", "audit"}]
     keys = {f"{title}.{key}": value for title in titles for key, value in content[title].items()}
     phase = claim.phase
     plan = {

@@ -25,6 +25,7 @@ REACH = 1.02  # of the tails of a lognormal, beyond what Chernoff's bound needs
 LARGEST_LOSS = 600.0  # beyond it, masses leave the range of floats
 OVERHEAD = 3000.0  # points that a vector operation's call costs as much as
 KEPT = 64  # laws that are remembered
+MOST_POINTS = 4e6  # of a lattice over all that one lognormal may be: more do not fit, where few of many steps are taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,21 @@ class Mean:
     @property
     def within_reach(self) -> bool:
         """Whether all losses that matter lie in the range of floats, for deltas down to 1e-60 or so."""
-        return all(_ends(noise, 1e-80)[1] < 0.75 * LARGEST_LOSS for noise, _ in self.parts)
+        return self._farthest < 0.75 * LARGEST_LOSS
+
+    @property
+    def fits(self) -> bool:
+        """Whether a lattice over all that one lognormal may be is laid at a price."""
+        return 2.0 * self._farthest < MOST_POINTS * step(self.level(0))
+
+    @property
+    def drawn(self) -> int:
+        """How many of all steps are taken."""
+        return sum(count for _, count in self.parts)
+
+    @property
+    def _farthest(self) -> float:
+        return max(_ends(noise, 1e-80)[1] for noise, _ in self.parts)
 
     def level(self, halvings: int) -> int:
         """Of a lattice with FEWEST steps to a standard deviation of log R, or of one lognormal, and as often halved."""

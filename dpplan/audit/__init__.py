@@ -1,0 +1,24 @@
+"""An empirical lower bound on ε from an attack's scores, and whether it contradicts what a plan claims.
+
+    found = audit(read(Path("scores.csv")), Hypothesis.of_plan(plan, 1e-5), AuditSettings(delta=1e-5))
+
+In reading order: curves (what a claim allows), scores (who was in, and how much each looks like it), one_run and
+many_runs (theorems: how likely so many right guesses are), assessment (the verdict, and the bound).
+"""
+
+from dpplan.audit.assessment import METHODS, Attempt, AuditFinding, AuditSettings, Hypothesis, audit
+from dpplan.audit.scores import SIDES, Scores, checked, parse, read
+
+__all__ = [
+    "METHODS",
+    "SIDES",
+    "Attempt",
+    "AuditFinding",
+    "AuditSettings",
+    "Hypothesis",
+    "Scores",
+    "audit",
+    "checked",
+    "parse",
+    "read",
+]

@@ -1,0 +1,242 @@
+"""From scores to a verdict: is what was seen possible, if the run did what its plan says?
+
+found = audit(scores, Hypothesis.of_plan(plan, delta), AuditSettings(...))
+found.violation, found.epsilon          # a lower bound on ε at δ, with confidence 1 - level
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from dpplan import accounting
+from dpplan.accounting.bound import Bound
+from dpplan.audit import many_runs, one_run
+from dpplan.audit.curves import HypothesisCurve, MuCurve, curve_of
+from dpplan.audit.scores import SIDES, Scores
+from dpplan.errors import NotCertified
+from dpplan.mechanism import Gaussian as GaussianNoise
+from dpplan.plan import Plan
+from dpplan.risk import source_of_plan, source_of_stated
+
+METHODS = ("one-run-fdp", "one-run", "many-runs")
+# Guesses of an audit that fixes none: a quarter of the canaries, an eighth, ...; fewer cannot refute much.
+LARGEST_SHARE, HALVINGS, LEAST_GUESSES = 4, 5, 12
+# Least noise of the family, relative to the plan's, and how closely the refuted one is found.
+LEAST_SCALE, CLOSE = 1.0 / 64.0, 1e-3
+MOST_MU = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """delta: at which ε is told. level: 1 - confidence. guesses: how many to make; None: a fixed list of numbers, paid
+    for by Bonferroni. side: both, or in; with a list, both are tried. threshold: of many runs; None: from
+    half of them."""
+
+    delta: float
+    level: float = 0.05
+    method: str = METHODS[0]
+    guesses: int | None = None
+    side: str = "both"
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What is claimed. bound: of ε at the δ of the audit, for a plan; stated: an (ε, δ). name: in words."""
+
+    name: str
+    curve: HypothesisCurve
+    plan: Plan | None = None
+    bound: Bound | None = None
+    stated: tuple[float, float] | None = None
+
+    @classmethod
+    def of_plan(cls, plan: Plan, delta: float) -> "Hypothesis":
+        """The certified profile of the plan. Raises NotCertified where there is none."""
+        return cls("the plan", curve_of(source_of_plan(plan)), plan, accounting.epsilon(plan, delta))
+
+    @classmethod
+    def of_stated(cls, epsilon: float, delta: float) -> "Hypothesis":
+        return cls(
+            f"ε = {epsilon:g} at δ = {delta:g}", curve_of(source_of_stated(epsilon, delta)), stated=(epsilon, delta)
+        )
+
+    @property
+    def upper(self) -> float:
+        """What ε is claimed to be at most, at the δ of the audit."""
+        if self.stated is not None:
+            return self.stated[0]
+        assert self.bound is not None and self.bound.upper is not None
+        return self.bound.upper
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One number of guesses on one side: how many were right, and the chance of that under the claim, at most.
+
+    refuted, p_value: None without a claim; of many runs there is no p-value. epsilon: the lower bound that follows,
+    0 where it was not asked for.
+    """
+
+    guesses: int
+    right: int
+    side: str
+    refuted: bool | None = None
+    p_value: float | None = None
+    epsilon: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFinding:
+    """epsilon: no larger ε than the true one, with confidence 1 - level, if the run is a member of `family`.
+
+    violation: None without a claim; else whether it is refuted at the level: true claims are with that chance at most.
+    """
+
+    settings: AuditSettings
+    canaries: int
+    members: int
+    hypothesis: Hypothesis | None
+    attempts: tuple[Attempt, ...]
+    best: Attempt
+    epsilon: float
+    family: str
+
+    @property
+    def violation(self) -> bool | None:
+        return None if self.hypothesis is None else any(each.refuted for each in self.attempts)
+
+    @property
+    def share(self) -> float | None:
+        """The lower bound as a share of what is claimed."""
+        return None if self.hypothesis is None or not self.hypothesis.upper else self.epsilon / self.hypothesis.upper
+
+
+def audit(scores: Scores, hypothesis: Hypothesis | None, settings: AuditSettings) -> AuditFinding:
+    """Whether the scores refute the claim, and the largest ε that they refute. Scores are `checked` before."""
+    if settings.method == "many-runs":
+        return _many_runs(scores, hypothesis, settings)
+    tried = list(_attempts(scores, settings))
+    level = settings.level / len(tried)
+    if settings.method == "one-run":
+        attempts = [_stated(scores, each, hypothesis, settings, level) for each in tried]
+        best = max(attempts, key=lambda each: each.epsilon)
+        return _finding(scores, hypothesis, settings, attempts, best, best.epsilon, "any (ε, δ) mechanism")
+    attempts = [_by_curve(scores, each, hypothesis, level) for each in tried]
+    best, epsilon, family = _largest_refuted(scores, hypothesis, attempts, settings, level)
+    return _finding(scores, hypothesis, settings, attempts, best, epsilon, family)
+
+
+def _finding(
+    scores: Scores, hypothesis: Hypothesis | None, settings: AuditSettings, attempts: list[Attempt], best: Attempt,
+    epsilon: float, family: str,
+) -> AuditFinding:  # fmt: skip
+    members = int(scores.member.sum())
+    return AuditFinding(settings, scores.canaries, members, hypothesis, tuple(attempts), best, epsilon, family)
+
+
+def numbers_of_guesses(canaries: int) -> list[int]:
+    """What is tried where no number is asked for. It depends on the number of canaries alone."""
+    found = [canaries // (LARGEST_SHARE * 2**k) for k in range(HALVINGS)]
+    return [each for each in found if each >= LEAST_GUESSES] or [canaries]
+
+
+def _attempts(scores: Scores, settings: AuditSettings) -> Iterator[Attempt]:
+    wanted = numbers_of_guesses(scores.canaries) if settings.guesses is None else [settings.guesses]
+    for side in SIDES if settings.guesses is None else (settings.side,):
+        for guesses in wanted:
+            yield Attempt(*scores.ranked(guesses, side), side)
+
+
+def _stated(
+    scores: Scores, attempt: Attempt, hypothesis: Hypothesis | None, settings: AuditSettings, level: float
+) -> Attempt:
+    counts = scores.canaries, attempt.guesses, attempt.right
+    delta = settings.delta if hypothesis is None or hypothesis.stated is None else hypothesis.stated[1]
+    epsilon = one_run.epsilon_of_stated(*counts, settings.delta, level)
+    if hypothesis is None:
+        return replace(attempt, epsilon=epsilon)
+    value = one_run.p_value_of_stated(*counts, hypothesis.upper, delta)
+    return replace(attempt, p_value=value, refuted=value < level, epsilon=epsilon)
+
+
+def _by_curve(scores: Scores, attempt: Attempt, hypothesis: Hypothesis | None, level: float) -> Attempt:
+    if hypothesis is None:
+        return attempt
+    counts = scores.canaries, attempt.guesses, attempt.right
+    refuted = one_run.is_refuted(hypothesis.curve, *counts, level)
+    return replace(attempt, p_value=one_run.p_value(hypothesis.curve, *counts), refuted=refuted)
+
+
+def _largest_refuted(
+    scores: Scores, hypothesis: Hypothesis | None, attempts: list[Attempt], settings: AuditSettings, level: float
+) -> tuple[Attempt, float, str]:
+    """The attempt that refutes most, the ε of what it refutes, and the family that is meant."""
+
+    def refuted(curve: HypothesisCurve) -> Callable[[Attempt], bool]:
+        return lambda each: one_run.is_refuted(curve, scores.canaries, each.guesses, each.right, level)
+
+    best, mu = attempts[0], 0.0
+    for each in attempts:
+        if refuted(MuCurve(mu or 1e-9))(each):
+            found = one_run.largest(lambda m, each=each: refuted(MuCurve(m or 1e-9))(each), MOST_MU)  # type: ignore[misc]
+            best, mu = (each, found) if found > mu else (best, mu)
+    if hypothesis is None or hypothesis.plan is None:
+        epsilon = gaussian_epsilon(mu, settings.delta)
+        return replace(best, epsilon=epsilon), epsilon, "a Gaussian mechanism (μ-GDP)"
+    plan = hypothesis.plan
+    epsilon = (
+        0.0 if mu == 0.0 else _same_plan_with_other_noise(plan, settings.delta, lambda curve: refuted(curve)(best))
+    )
+    return replace(best, epsilon=epsilon), epsilon, "the same plan with another noise multiplier"
+
+
+def gaussian_epsilon(mu: float, delta: float) -> float:
+    """The ε of μ-GDP at δ, from below."""
+    if mu <= 0.0:
+        return 0.0
+    return accounting.epsilon(Plan.from_rate(1.0 / mu, 1.0, 1), delta).lower or 0.0
+
+
+def _same_plan_with_other_noise(plan: Plan, delta: float, refuted: Callable[[HypothesisCurve], bool]) -> float:
+    """The ε of the plan with the least noise that is refuted; more noise is refuted all the more. 0: none is."""
+
+    def is_refuted(scale: float) -> bool:
+        try:
+            return refuted(curve_of(source_of_plan(scaled(plan, scale))))
+        except NotCertified:
+            return False  # nothing is known of so little or so much noise: nothing is claimed
+
+    high = 1.0  # a scale that is refuted
+    if is_refuted(1.0):
+        low = 0.5
+        while low > LEAST_SCALE and is_refuted(low):
+            low, high = low / 2.0, low
+    else:
+        low, high = 1.0, 2.0
+        while not is_refuted(high):
+            low, high = high, high * 2.0
+            if high > 1.0 / LEAST_SCALE:
+                return 0.0
+    while high - low > CLOSE * high:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if is_refuted(middle) else (middle, high)
+    return accounting.epsilon(scaled(plan, high), delta).lower or 0.0
+
+
+def scaled(plan: Plan, scale: float) -> Plan:
+    """The plan with every noise multiplier this many times as large."""
+    phases = [
+        replace(phase, mechanism=GaussianNoise(GaussianNoise.of(phase.mechanism).noise_multiplier * scale))
+        for phase in plan.phases
+    ]
+    return replace(plan, phases=tuple(phases))
+
+
+def _many_runs(scores: Scores, hypothesis: Hypothesis | None, settings: AuditSettings) -> AuditFinding:
+    found = many_runs.bound(scores, settings.delta, settings.level, settings.threshold)
+    refuted = None
+    if hypothesis is not None:
+        refuted = found.true_positives > many_runs.most(hypothesis.curve, found.false_positives)
+    attempt = Attempt(found.guesses, found.right, "in", refuted, None, found.epsilon)
+    return _finding(scores, hypothesis, settings, [attempt], attempt, found.epsilon, "any (ε, δ) mechanism")

@@ -1,0 +1,131 @@
+"""Scores of canaries: who was in, and how much each looks like it; and how many are guessed right from the ranks."""
+
+import csv
+import io
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpplan.checks import Problems, show
+from dpplan.errors import PlanError, UsageError, file_error
+
+MEMBER = {"1": True, "true": True, "in": True, "yes": True, "0": False, "false": False, "out": False, "no": False}
+SHOWN = 5  # of the lines of a file that are wrong
+UNFAIR = 1e-6  # the chance that fair coins fall like this, below which they are not believed
+MOST_BYTES = 500_000_000
+SIDES = ("both", "in")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """member: whether each canary was in. score: larger means that it looks as if it were."""
+
+    member: NDArray[np.bool_]
+    score: NDArray[np.float64]
+
+    @property
+    def canaries(self) -> int:
+        return len(self.member)
+
+    def ranked(self, guesses: int, side: str) -> tuple[int, int]:
+        """Guesses made, and right ones, when the highest scores are named "in" (and as many lowest "out").
+
+        guesses: fixed before the scores are seen, as the theorems want; with both sides an odd one is dropped. Among
+        equal scores the wrong guess comes first: never more right than with any order that does not know the coins.
+        """
+        above = guesses if side == "in" else guesses // 2
+        highest = np.lexsort((self.member, -self.score))[:above]
+        right = int(self.member[highest].sum())
+        if side == "in":
+            return above, right
+        lowest = np.lexsort((~self.member, self.score))[:above]
+        return 2 * above, right + int((~self.member[lowest]).sum())
+
+    def coin_chance(self) -> float:
+        """The probability that fair coins are as unequal as these."""
+        from scipy import special
+
+        members = int(self.member.sum())
+        fewer = min(members, self.canaries - members)
+        return min(1.0, 2.0 * float(special.bdtr(fewer, self.canaries, 0.5)))
+
+
+def read(file: Path) -> Scores:
+    """Of a CSV file with the columns member (1 or 0) and score. Raises PlanError with what is wrong, and where."""
+    try:
+        if file.stat().st_size > MOST_BYTES:
+            raise PlanError(f"{file}: is larger than {MOST_BYTES:,} bytes. A line for each canary is all it needs.")
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise PlanError(f"{file}: is not text (UTF-8); scores are a CSV file with the columns member,score.") from None
+    except OSError as error:
+        raise file_error(f"{file}: cannot be read", error, UsageError) from None
+    return parse(text, str(file))
+
+
+def parse(text: str, name: str) -> Scores:
+    """The same, of text. name: how the file is called in errors."""
+    rows = csv.reader(io.StringIO(text))
+    header = [cell.strip().lower() for cell in next(rows, [])]
+    if not {"member", "score"} <= set(header):
+        raise PlanError(
+            f"{name}:1: has the columns {', '.join(header) or 'none'}; member and score are needed. Write member,score "
+            "in the first line and 1,0.73 or 0,-0.2 below, a line for each canary."
+        )
+    at = header.index("member"), header.index("score")
+    members, scores, wrong = [], [], []
+    try:
+        for row in rows:
+            if not any(cell.strip() for cell in row):
+                continue
+            member, score = _cells(row, at)
+            if member is None:
+                wrong.append(f"{name}:{rows.line_num}: member={_cell(row, at[0])} is not 1 or 0.")
+            if score is None:
+                wrong.append(f"{name}:{rows.line_num}: score={_cell(row, at[1])} is not a number.")
+            members.append(bool(member))
+            scores.append(0.0 if score is None else score)
+    except csv.Error as error:
+        wrong.append(f"{name}:{rows.line_num}: is not CSV ({error}).")
+    if wrong:
+        more = [f"{name}: {len(wrong) - SHOWN} more like these."] if len(wrong) > SHOWN else []
+        raise PlanError([*wrong[:SHOWN], *more])
+    return Scores(np.array(members, dtype=bool), np.array(scores, dtype=np.float64))
+
+
+def _cell(row: list[str], at: int) -> str:
+    return repr(row[at].strip()[:40]) if at < len(row) else "''"
+
+
+def _cells(row: list[str], at: tuple[int, int]) -> tuple[bool | None, float | None]:
+    member, text = (row[place].strip() if place < len(row) else "" for place in at)
+    try:
+        score: float | None = float(text)
+    except ValueError:
+        score = None
+    if score is not None and math.isnan(score):
+        score = None
+    return MEMBER.get(member.lower()), score
+
+
+def checked(scores: Scores, name: str, coins: bool) -> list[str]:
+    """Warnings. Raises PlanError for scores that no audit can use. coins: whether each was in by a coin of its own."""
+    members = int(scores.member.sum())
+    with Problems() as problems:
+        both = 0 < members < scores.canaries
+        problems.require(both, f"{name}: holds {members} members of {scores.canaries}. Both kinds are needed.")
+        if both and coins and (chance := scores.coin_chance()) < UNFAIR:
+            problems.add(
+                f"{name}: {members} of {scores.canaries} are members, which fair coins do with chance {chance:.1g}. A "
+                "one-run audit holds only where each canary was in by a fair coin of its own: guessing the larger kind "
+                "would look like an attack. Flip coins, or take --method many-runs for scores of independent runs."
+            )
+    if coins and 2 * members == scores.canaries and scores.canaries >= 100:
+        return [
+            f"exactly {show(members)} of {scores.canaries} are members. If that was arranged and no fall of coins, the "
+            "theorems do not apply."
+        ]
+    return []

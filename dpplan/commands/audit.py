@@ -1,0 +1,253 @@
+"""dpplan audit: do the scores of an attack contradict what a plan claims? Of a file, or of a run made for it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dpplan.checks import Problems, did_you_mean
+from dpplan.commands.shared import output, plan_arguments, recipe_data, waiting
+from dpplan.commands.shared.accountant_option import AccountantChoice
+from dpplan.commands.shared.limit_options import at_least_zero
+from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
+from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.commands.shared.plan_source import plan_of_file
+from dpplan.commands.shared.request import requested
+from dpplan.errors import EXIT_EXCEEDED, PlanError
+
+if TYPE_CHECKING:
+    from dpplan.audit import AuditSettings, Hypothesis, Scores
+
+HELP = """Whether an attack shows more than a plan allows: consistent or VIOLATION, and the ε that is proven at least.
+
+Of a recipe (or the folder of a run, whose recipe it is), one run is made with canaries that pass through the trainer's
+own sampler, clipping and noise, each in by a fair coin: gradients that lie in one coordinate each (white box), and
+mislabelled held-out examples, by the last model's losses (black box); how many is said by the recipe's audit block.
+Canaries cost the real data nothing: each example is drawn, clipped and covered as planned. The model is discarded.
+
+Of a CSV file with the columns member and score, a line for each canary that was put into the data, or left out, by a
+fair coin of its own before one run: the scores of any model, Opacus's too; a higher one says "in". They are held
+against a plan (the options below, or --against a recipe, run or report), or against --eps at --delta.
+
+`consistent` does not prove the plan: an attack sees a part. VIOLATION: the run is not as planned, said of a sound one
+with chance 1 - confidence at most. What it finds, with what power: dpplan help audit.
+
+\b
+  dpplan audit recipes/audit-digits.yaml
+  dpplan audit recipes/scores.csv --sigma 10 --q 1 --steps 100 --delta 1e-5
+  dpplan audit recipes/scores.csv --eps 3 --delta 1e-5 --method one-run
+  dpplan audit recipes/scores.csv --against recipes/digits.yaml --json
+
+(recipes/scores.csv: 500 canaries, as a run with μ = 1 scores them.)
+
+\b
+Methods  one-run-fdp  one run, the plan's own trade-off curve
+         one-run      one run, (ε, δ) alone
+         many-runs    every line a run of its own, rates by Clopper-Pearson
+
+Which canaries are guessed, and how many, must not depend on the scores: without --guesses, a fixed list of numbers is
+tried on both sides and on one, and paid for by Bonferroni. The lower bound of one-run-fdp is for a named family of
+mechanisms: the same plan with other noise, or without a plan a Gaussian.
+
+Exit status: 0 consistent, or nothing to compare with; 1 VIOLATION; 2 the call or the file makes no sense as put; 3 the
+plan cannot be certified; 5 a file cannot be read.
+"""
+RUNS_ONLY = ("canaries", "mislabelled", "seed")
+METHODS, SIDES = ("one-run-fdp", "one-run", "many-runs"), ("both", "in")
+
+
+@click.command("audit", help=HELP)
+@click.argument("source", type=FileName(path_type=Path), metavar="SOURCE")
+@plan_arguments.phases
+@plan_arguments.scheme
+@plan_arguments.deltas(several=False)
+@click.option("--against", type=FileName(path_type=Path), metavar="FILE", help="A recipe, run or report: its plan.")
+@click.option("--eps", "epsilon", type=NUMBER, help="A stated ε, with --delta, in place of a plan.")
+@click.option("--confidence", type=NUMBER, default=0.95, show_default=True, help="Of the verdict and the bound.")
+@click.option("--canaries", type=COUNT, help="Of a recipe: how many gradient canaries, in place of its audit block.")
+@click.option("--mislabelled", type=COUNT, help="Of a recipe: how many mislabelled ones.")
+@click.option("--seed", type=COUNT, help="Of a recipe: makes the run repeatable, for tests.")
+@click.option("--method", type=Name(METHODS), default=METHODS[0], show_default=True, help="The theorem.")
+@click.option("--guesses", type=COUNT, help="How many canaries are guessed, fixed before the scores were seen.")
+@click.option("--side", type=Name(SIDES), default=SIDES[0], show_default=True, help="Of --guesses: both, or in alone.")
+@click.option("--threshold", type=NUMBER, help="Of many-runs, fixed beforehand; without it, half of them choose it.")
+@output.json_option
+def command(source: Path, arguments: PlanArguments, delta: Any, as_json: bool, **told: Any) -> None:
+    problems = [*_problems(told), *_clashes(arguments, told)]
+    if told["epsilon"] is not None:
+        problems += at_least_zero("eps", (told["epsilon"],))
+    if source.is_dir() or source.suffix.lower() in {".yaml", ".yml"}:
+        violation = _of_a_run(source, arguments, delta, as_json, told, problems)
+    else:
+        violation = _of_scores(source, arguments, delta, as_json, told, problems)
+    if violation:
+        click.get_current_context().exit(EXIT_EXCEEDED)
+
+
+def _of_scores(
+    source: Path, arguments: PlanArguments, delta: Any, as_json: bool, told: dict[str, Any], problems: list[str]
+) -> bool:
+    from dpplan import audit
+    from dpplan.render import audit as render
+
+    given = [f"--{name}" for name in RUNS_ONLY if told[name] is not None]
+    if given:
+        problems.append(f"{', '.join(given)}: for the audit of a recipe, and {source} is none. Leave it out.")
+    plan, at, warnings = _plan(arguments, delta, told, problems)
+    settings = _settings(told, at)
+    read = audit.read(source)
+    warnings += audit.checked(read, str(source), coins=settings.method != "many-runs")
+    _fits(read, settings)
+    if plan is not None:
+        claim: Hypothesis | None = audit.Hypothesis.of_plan(plan, at)
+    else:
+        claim = None if told["epsilon"] is None else audit.Hypothesis.of_stated(float(told["epsilon"]), at)
+    with waiting.status("auditing"):
+        found = audit.audit(read, claim, settings)
+    if as_json:
+        output.as_json(render.document(found, warnings))
+    else:
+        output.say([render.headline(found, output.paint), "", *render.rows(found), ""])
+        output.show(render.table(found))
+    output.warn(warnings)
+    return bool(found.violation)
+
+
+def _of_a_run(
+    source: Path, arguments: PlanArguments, delta: Any, as_json: bool, told: dict[str, Any], problems: list[str]
+) -> bool:
+    from dpplan import recipe
+    from dpplan.render import audit as render
+
+    file = source / "recipe.yaml" if source.is_dir() else source
+    _run_problems(source, arguments, delta, told, problems)
+    read = recipe.load(file)
+    with recipe_data.needs_torch("dpplan audit of a recipe"):
+        from dpplan import train
+        from dpplan.train import canaries
+
+    counts = read.audit.gradient_canaries, read.audit.mislabelled_canaries
+    asked = told["canaries"], told["mislabelled"]
+    wanted = canaries.Canaries(*(mine if own is None else int(own) for mine, own in zip(counts, asked, strict=True)))
+    planned = train.plan(read, seed=told["seed"], over_budget=read.training.on_budget == "continue")
+    level, at = round(1.0 - float(told["confidence"]), 15), None if delta is None else float(delta)
+    with waiting.progress("steps") as progress:
+        found = canaries.audited(planned, wanted, at, level, progress)
+    measured = [(each.name, each.agrees) for each in found.measured]
+    if as_json:
+        output.as_json(render.run_document(found.findings, measured, told["seed"]))
+    else:
+        output.say([render.run_headline(found.findings, measured, output.paint), ""])
+        output.say([*render.run_rows(found.findings, measured, level), ""])
+        output.show(render.run_table(found.findings))
+    return found.violation
+
+
+def _run_problems(
+    source: Path, arguments: PlanArguments, delta: Any, told: dict[str, Any], problems: list[str]
+) -> None:
+    """Raises PlanError with all that is wrong with the audit of a recipe."""
+    from dpplan.recipe.schema import canary_count
+
+    checked = Problems()
+    checked.found += problems
+    others = [
+        f"--{name}" for name, given in (("against", told["against"]), ("eps", told["epsilon"])) if given is not None
+    ]
+    others += [f"--{name}" for name in ("guesses", "threshold") if told[name] is not None]
+    others += ["--method"] if told["method"] != METHODS[0] else []
+    others += ["the options of a plan"] if _described(arguments) else []
+    rule = f"{', '.join(others)}: for scores in a file; of {source} the recipe says what is claimed. Leave it out."
+    checked.require(not others, rule)
+    if told["canaries"] is not None:
+        canary_count(checked, "canaries", told["canaries"])
+    if told["mislabelled"] is not None:
+        checked.whole("mislabelled", told["mislabelled"], least=0, try_="0 leaves the black box out.")
+    if told["seed"] is not None:
+        checked.whole("seed", told["seed"], least=0, try_="Any whole number will do.")
+    if delta is not None:
+        checked.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
+    if checked.found:
+        raise PlanError(checked.found)
+
+
+def _problems(told: dict[str, Any]) -> list[str]:
+    problems = Problems()
+    problems.probability("confidence", told["confidence"], closed_right=False, try_="0.95 is usual.")
+    if told["guesses"] is not None:
+        problems.whole("guesses", told["guesses"], try_="An eighth of the canaries is a good number.")
+    for name, known in (("method", METHODS), ("side", SIDES)):
+        value = told[name]
+        rule = f"{name}={value} is not one of {', '.join(known)}.{did_you_mean(value, known)}"
+        problems.require(value in known, rule)
+    if told["threshold"] is not None:
+        number = isinstance(told["threshold"], float) and told["threshold"] == told["threshold"]
+        problems.require(number, f"threshold={told['threshold']} is not a number. It is compared with the scores.")
+        only = "threshold is for --method many-runs: one run is guessed by ranks. Take --guesses, or leave it out."
+        problems.require(told["method"] == "many-runs", only)
+    elif told["guesses"] is not None and told["method"] == "many-runs":
+        problems.add("guesses is for one run; with --method many-runs take --threshold, or leave it out.")
+    return problems.found
+
+
+def _described(arguments: PlanArguments) -> bool:
+    settings = arguments.settings
+    given = [settings.noise_multiplier, settings.sample_rate, settings.steps, settings.epochs, settings.batch_size]
+    return arguments.in_phases or bool(arguments.spent) or any(value is not None for value in given)
+
+
+def _clashes(arguments: PlanArguments, told: dict[str, Any]) -> list[str]:
+    ways = {
+        "--against": told["against"] is not None,
+        "the options of a plan": _described(arguments),
+        "--eps": told["epsilon"] is not None,
+    }
+    said = [name for name, given in ways.items() if given]
+    if len(said) < 2:
+        return []
+    return [f"{' and '.join(said)} are given, each of which says what is claimed. Leave all but one out."]
+
+
+def _plan(
+    arguments: PlanArguments, delta: Any, told: dict[str, Any], problems: list[str]
+) -> tuple[Any, float, list[str]]:
+    """The plan that is claimed, if any, the δ, and warnings. Raises PlanError with all that is wrong."""
+    if told["against"] is None and _described(arguments):
+        call = requested(arguments, (delta,), AccountantChoice("exact", {}), *problems)
+        return call.plan, call.deltas[0].value, list(call.warnings)
+    checked = Problems()
+    checked.found += problems
+    if told["against"] is None:
+        need = "delta is missing: a lower bound on ε means nothing without one. Give --delta."
+        checked.require(delta is not None, need)
+    if delta is not None:
+        checked.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
+    if checked.found:
+        raise PlanError(checked.found)
+    if told["against"] is None:
+        return None, float(delta), []
+    return plan_of_file(told["against"], delta, arguments.settings.examples)
+
+
+def _settings(told: dict[str, Any], delta: float) -> "AuditSettings":
+    from dpplan import audit
+
+    return audit.AuditSettings(
+        delta=delta,
+        level=round(1.0 - float(told["confidence"]), 15),
+        method=told["method"],
+        guesses=None if told["guesses"] is None else int(told["guesses"]),
+        side=told["side"],
+        threshold=told["threshold"],
+    )
+
+
+def _fits(scores: "Scores", settings: "AuditSettings") -> None:
+    if settings.guesses is not None and settings.guesses > scores.canaries:
+        raise PlanError(f"guesses={settings.guesses} exceeds the {scores.canaries} canaries. Lower --guesses.")
+    if settings.guesses == 1 and settings.side == "both":
+        raise PlanError("guesses=1 leaves none for a side of two. Take --guesses 2 or more, or --side in.")
+    if settings.method == "many-runs" and settings.threshold is None and scores.canaries < 4:
+        raise PlanError(
+            f"{scores.canaries} scores are too few to choose a threshold from half of them. Give --threshold."
+        )

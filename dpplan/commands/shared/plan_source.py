@@ -1,0 +1,28 @@
+"""The plan in a file that is named: a recipe, the folder of a run, its report, or the JSON of a command."""
+
+from pathlib import Path
+from typing import Any
+
+from dpplan.errors import PlanError
+from dpplan.plan import Plan
+
+
+def plan_of_file(source: Path, delta: Any, examples: Any) -> tuple[Plan, float, list[str]]:
+    """The plan, the δ it is judged at (the one given, else its own), and warnings."""
+    if source.suffix.lower() in {".yaml", ".yml"}:
+        from dpplan import recipe
+        from dpplan.commands.shared import recipe_data
+
+        read = recipe.load(source)
+        claim = read.claim(recipe_data.training_examples(read, examples))
+        return claim.plan, float(claim.delta.value if delta is None else delta), []
+    from dpplan import verify
+
+    claims = verify.read(source).claims
+    usable = [claim for claim in claims if claim.plan is not None and not claim.broken]
+    if not usable:
+        raise PlanError(f"{source}: holds no figure of a plan that ran. Name a report.json, or the folder of a run.")
+    first = next((claim for claim in usable if claim.quantity == "epsilon"), usable[0])
+    assert first.plan is not None
+    at = first.at if first.quantity == "epsilon" else first.value
+    return first.plan, float(at if delta is None else delta), list(first.doubts)

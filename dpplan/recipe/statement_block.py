@@ -1,0 +1,52 @@
+"""The block of a recipe that says what no tool can know: one key for each field of a statement."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from dpplan.checks import Problems
+from dpplan.recipe import values
+from dpplan.recipe.schema import Block
+from dpplan.statement import FIELDS
+
+
+def _offered(problems: Problems, name: str, value: str) -> None:
+    choices = next(each.choices for each in FIELDS if each.key == name)
+    problems.require(not choices or value in choices, f"{name}={value} is not one of: {', '.join(choices)}.")
+
+
+def _stated() -> Any:
+    return field(metadata={"read": values.words, "rule": _offered}, default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementBlock(Block):
+    """What a page about the run is to say and no tool can know; statement.FIELDS has what each key asks.
+
+    Nothing here changes what runs, nor what it costs. What is left out is shown as not stated.
+    """
+
+    title: ClassVar[str] = "statement"
+
+    name: str | None = _stated()
+    description: str | None = _stated()
+    curator: str | None = _stated()
+    intended_use: str | None = _stated()
+    region: str | None = _stated()
+    sector: str | None = _stated()
+    publication_date: str | None = _stated()
+    data: str | None = _stated()
+    people: str | None = _stated()
+    model: str | None = _stated()
+    trust: str | None = _stated()
+    released: str | None = _stated()
+    releases: str | None = _stated()
+    refresh: str | None = _stated()
+    other_accesses: str | None = _stated()
+    unprotected: str | None = _stated()
+    tuning: str | None = _stated()
+    justification: str | None = _stated()
+    access: str | None = _stated()
+    side_channels: str | None = _stated()
+    sources: str | None = _stated()
+    authors: str | None = _stated()
+    contact: str | None = _stated()

@@ -1,0 +1,201 @@
+"""One training run with canaries, each in by a fair coin; what it released of them; and the verdict.
+
+A canary left out is a row whose gradient is zero: sampled like the rest, and no different in any sum from no row at
+all. So batches come at the plan's rate, the denominator is public, and in and out are neighbours of the plan's kind.
+What this costs the real data: nothing. Every real example is drawn at the plan's rate, clipped to its norm and covered
+by its noise in as many steps; scores and verdict follow from what the steps release, so ε covers them too.
+
+White box: what each step releases in the canary's own coordinate, by the likelihood ratio of the planned step (its dot
+product with the gradient, where everything is in every batch), and by the spread over steps, which noise that is not
+fresh betrays. Black box: the last model's loss on mislabelled held-out examples.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from dpplan.audit import AuditFinding, AuditSettings, Hypothesis, Scores, audit
+from dpplan.errors import RecipeError, TrainingStopped
+from dpplan.mechanism import Gaussian
+from dpplan.plan import Phase
+from dpplan.recipe import Recipe
+from dpplan.sampling import Poisson
+from dpplan.train import models
+from dpplan.train.canaries.layer import WithCanaries
+from dpplan.train.clipping import ClippedSum
+from dpplan.train.conformance import LEVEL, Measurement
+from dpplan.train.data import Dataset, Split
+from dpplan.train.machine.device import cpu_threads, repeatable
+from dpplan.train.state.report import Planned
+from dpplan.train.step.randomness import Randomness, TorchGenerators
+from dpplan.train.step.trainer import Trainer
+
+COINS = 0x636F696E  # of a seeded run: another stream than the run's own
+KINDS = ("gradient, by likelihood", "gradient, by spread", "mislabelled, by loss")
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Canaries:
+    """How many of each kind. mislabelled ones come from the held-out examples, and are fewer where those are few."""
+
+    gradient: int = 5000
+    mislabelled: int = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """findings: one for each kind of score, each at its share of the level. measured: the run against its plan."""
+
+    planned: Planned
+    findings: dict[str, AuditFinding]
+    measured: tuple[Measurement, ...]
+
+    @property
+    def violation(self) -> bool:
+        return any(found.violation for found in self.findings.values()) or not all(
+            each.agrees for each in self.measured
+        )
+
+    @property
+    def white_box(self) -> float:
+        """The largest lower bound on ε by gradient canaries."""
+        return max(self.findings[kind].epsilon for kind in KINDS[:2])
+
+    @property
+    def black_box(self) -> float | None:
+        """The same by the last model's losses; None without mislabelled canaries."""
+        return self.findings[KINDS[2]].epsilon if KINDS[2] in self.findings else None
+
+
+class Watched(Trainer):
+    """The reference trainer, and what it released in the coordinates of the canaries, in clip norms."""
+
+    def watch(self, model: WithCanaries) -> None:
+        self.count = model.count
+        self.seen: list[Tensor] = []
+
+    def _released(self, clipped: ClippedSum) -> Tensor:
+        noisy = super()._released(clipped)
+        self.seen.append(noisy[1 : self.count + 1].detach().cpu() / clipped.sensitivity)
+        return noisy
+
+
+@dataclass
+class Placed:
+    """Rows of the data with the canaries. members: of gradient canaries; wrong, wrong_members: the mislabelled ones."""
+
+    rows: Split
+    members: NDArray[np.bool_]
+    wrong: Split
+    wrong_members: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+
+def audited(
+    planned: Planned,
+    canaries: Canaries,
+    delta: float | None = None,
+    level: float = 0.05,
+    progress: Progress | None = None,
+) -> Audited:
+    """Trains once with canaries and holds what was released against the plan. Writes nothing; the model is discarded.
+
+    delta: the claim's own if not given. Raises RecipeError for what canaries cannot be put into, and
+    TrainingStopped when the model diverges, which says nothing of privacy.
+    """
+    recipe = dataclasses.replace(
+        planned.recipe, training=dataclasses.replace(planned.recipe.training, augment=None, views=1)
+    )
+    if planned.dataset.words:
+        raise RecipeError("canaries are rows of numbers, and this recipe trains on words. Audit its scores instead.")
+    generators = TorchGenerators(planned.device)
+    with cpu_threads(recipe.runtime.threads), repeatable(), generators.left_alone():
+        trainer, placed = _made(planned, recipe, canaries, generators)
+        for step in range(planned.claim.phase.steps):
+            trainer.step()
+            if progress is not None:
+                progress(step + 1, planned.claim.phase.steps)
+        if not trainer.finite():
+            raise TrainingStopped("the audit stopped on a parameter that is not finite. Try a lower learning_rate.")
+        return judged(planned, placed, trainer, delta, level)
+
+
+def _made(
+    planned: Planned, recipe: Recipe, canaries: Canaries, generators: TorchGenerators
+) -> "tuple[Watched, Placed]":
+    """The trainer of the run, and the rows that it draws from."""
+    randomness = Randomness.of(planned.seed, 0)
+    coins = np.random.default_rng() if planned.seed is None else np.random.default_rng((COINS, planned.seed))
+    shape = tuple(planned.dataset.training.inputs.shape[1:])
+    classes, words = planned.dataset.classes, planned.dataset.words
+    body = models.build(recipe.model, shape, classes, randomness.weights, words)
+    placed = place(planned.dataset.in_precision_of(body), canaries, coins)
+    model = WithCanaries(body, shape, classes, canaries.gradient, recipe.privacy.clip_norm).to(planned.device)
+    trainer = Watched(model, placed.rows.to(planned.device), planned.claim.phase, recipe, randomness)
+    trainer.watch(model)
+    generators.seed(randomness.model)  # after all that was tried on the model
+    return trainer, placed
+
+
+def place(dataset: Dataset, canaries: Canaries, coins: np.random.Generator) -> Placed:
+    """The training examples, and every canary as what its coin makes of it."""
+    training, held_out = dataset.training, dataset.held_out
+    count, left_out = canaries.gradient, canaries.gradient + 1
+    members = coins.integers(0, 2, count).astype(bool)
+    numbers = np.where(members, np.arange(1, count + 1), left_out)
+    few = min(canaries.mislabelled, held_out.examples // 2) if dataset.classes > 1 else 0
+    chosen = torch.from_numpy(coins.permutation(held_out.examples)[:few])
+    shifts = torch.from_numpy(coins.integers(1, dataset.classes, few))
+    wrong = Split(held_out.inputs[chosen], (held_out.targets[chosen] + shifts) % dataset.classes)
+    wrong_members = coins.integers(0, 2, few).astype(bool)
+    size = training.inputs[:1].numel()
+    kind = training.inputs.dtype
+    blank = torch.zeros(count, size, dtype=kind)
+    inputs = torch.cat([training.inputs.flatten(1), blank, wrong.inputs.flatten(1)])
+    own = [np.zeros(training.examples), numbers, np.where(wrong_members, 0, left_out)]
+    inputs = torch.cat([inputs, torch.from_numpy(np.concatenate(own)).to(kind).unsqueeze(1)], 1)
+    targets = torch.cat([training.targets, torch.ones(count, dtype=torch.int64), wrong.targets])
+    return Placed(Split(inputs, targets), members, wrong, wrong_members)
+
+
+def judged(planned: Planned, placed: Placed, trainer: Watched, delta: float | None, level: float) -> Audited:
+    """Every kind of score against the plan, each with the same share of the level."""
+    claim, phase = planned.claim, planned.claim.phase
+    at = float(claim.delta.value) if delta is None else delta
+    seen = torch.stack(trainer.seen).numpy()
+    scores = {KINDS[0]: Scores(placed.members, likelihood(seen, phase))}
+    if len(seen) > 1:
+        scores[KINDS[1]] = Scores(placed.members, seen.var(0))
+    if placed.wrong.examples:
+        scores[KINDS[2]] = Scores(placed.wrong_members, -losses(trainer.model, placed.wrong))
+    hypothesis = Hypothesis.of_plan(claim.plan, at)
+    settings = AuditSettings(at, max(level - LEVEL, 0.0) / len(scores))  # the rest is that of the measurements
+    findings = {kind: audit(each, hypothesis, settings) for kind, each in scores.items()}
+    return Audited(planned, findings, tuple(trainer.statistics.measurements()))
+
+
+def likelihood(seen: NDArray[np.float64], phase: Phase) -> NDArray[np.float64]:
+    """(steps, canaries) -> log of how much likelier each canary's releases are with it than without, as planned."""
+    sigma, scheme = Gaussian.of(phase.mechanism).noise_multiplier, phase.sampling
+    exponent = (2.0 * seen - 1.0) / (2.0 * sigma**2)
+    rate = scheme.sample_rate if isinstance(scheme, Poisson) else 1.0
+    if rate == 1.0:
+        return exponent.sum(0)
+    return np.logaddexp(np.log1p(-rate), np.log(rate) + exponent).sum(0)
+
+
+def losses(model: nn.Module, examples: Split) -> NDArray[np.float64]:
+    """Of the body of the last model."""
+    assert isinstance(model, WithCanaries)
+    parameter = next(model.parameters())
+    model.eval()
+    with torch.no_grad():
+        logits = model.body(examples.inputs.to(parameter.device))
+        found = cross_entropy(logits.double(), examples.targets.to(parameter.device), reduction="none")
+    return np.nan_to_num(found.cpu().numpy())

@@ -1,0 +1,101 @@
+"""Groups and bins that a record keeps from phase to phase: what is claimed holds then too, and is not the product."""
+
+import math
+
+import numpy as np
+import pytest
+
+from dpplan.accounting import exact
+from dpplan.accounting.exact.profile import Profile
+from dpplan.accounting.pairs import allocated, kept, terms
+from dpplan.adjacency import ADD_REMOVE, ZERO_OUT
+from dpplan.mechanism import Gaussian
+from dpplan.plan import Phase, Plan
+from dpplan.sampling import BallsInBins, CyclicPoisson, FixedSize, Shuffle
+
+SIGMAS = (1.0, 0.7)
+
+
+def _plan(*phases: tuple[float, object, int]) -> Plan:
+    return Plan(tuple(Phase(Gaussian(sigma), scheme, steps) for sigma, scheme, steps in phases), ADD_REMOVE)  # type: ignore[arg-type]
+
+
+def _gaussian_delta(mu: float, epsilon: float) -> float:
+    def below(z: float) -> float:
+        return 0.5 * math.erfc(-z / math.sqrt(2.0))
+
+    return below(0.5 * mu - epsilon / mu) - math.exp(epsilon) * below(-0.5 * mu - epsilon / mu)
+
+
+@pytest.mark.parametrize("epsilon", [2.0, 4.0])
+def test_a_group_that_is_kept(epsilon: float) -> None:
+    """One step of ten groups in each of four phases, always the first group's: one record in ten is in all four."""
+    plan = _plan(*((2.0, CyclicPoisson(1.0, 10, "own"), 1) for _ in range(4)))
+    kept = 0.1 * _gaussian_delta(1.0, epsilon)  # four steps of 1/2² make μ = 1
+    assert exact.delta(plan, epsilon).upper >= kept
+    drawn_anew = sum(
+        math.comb(4, k) * 0.1**k * 0.9 ** (4 - k) * _gaussian_delta(0.5 * math.sqrt(k), epsilon) for k in range(1, 5)
+    )
+    assert drawn_anew < 0.7 * kept  # what a product of public coins would claim
+    assert exact.delta(plan, epsilon).lower <= drawn_anew
+
+
+def test_a_phase_of_whole_rounds_loses_nothing_by_another() -> None:
+    """Where no round is cut, or one alone, groups that are kept cost what groups drawn anew do."""
+    scheme = CyclicPoisson(0.5, 4, "own")
+    one, two = _plan((1.0, scheme, 9)), _plan((1.0, scheme, 4), (1.0, scheme, 5))
+    for each in (exact.delta(one, 1.0), exact.delta(two, 1.0)):
+        assert each.upper - each.lower < 1e-4 * each.upper
+    assert exact.delta(two, 1.0).lower <= exact.delta(one, 1.0).upper
+    assert exact.delta(one, 1.0).lower <= exact.delta(two, 1.0).upper
+
+
+def test_a_bin_that_is_kept() -> None:
+    """δ(ε) of one bin of four for two phases, the second cut short, by draws of the likelihood ratio."""
+    scheme = BallsInBins(4, "same")
+    plan, epsilon, draws = _plan((SIGMAS[0], scheme, 4), (SIGMAS[1], scheme, 6)), 1.0, 400_000
+    rng = np.random.default_rng(5)
+    precision = np.array([1.0 / SIGMAS[0] ** 2 + (2 if at < 2 else 1) / SIGMAS[1] ** 2 for at in range(4)])
+    z = rng.standard_normal((4, draws)) * np.sqrt(precision)[:, None]
+    gone = np.exp(z - 0.5 * precision[:, None]).mean(axis=0)  # R under Q
+    values = np.maximum(gone - math.exp(epsilon), 0.0)
+    assert exact.delta(plan, epsilon).upper == pytest.approx(values.mean(), abs=6.0 * values.std() / math.sqrt(draws))
+    parts = [exact.delta(_plan(row), epsilon).upper for row in ((SIGMAS[0], scheme, 4), (SIGMAS[1], scheme, 6))]
+    assert exact.delta(plan, epsilon).lower > max(parts)
+
+
+def test_a_kept_bin_in_two_phases_is_one_run() -> None:
+    scheme = BallsInBins(5, "same")
+    whole = exact.epsilon(_plan((1.5, scheme, 20)), 1e-5)
+    halves = exact.epsilon(_plan((1.5, scheme, 10), (1.5, scheme, 10)), 1e-5)
+    assert halves.lower == pytest.approx(whole.lower, rel=1e-4)
+    assert halves.upper == pytest.approx(whole.upper, rel=1e-4)
+
+
+@pytest.mark.parametrize("scheme", [Shuffle(10, "fresh"), FixedSize(3, 10)])
+def test_each_direction_has_its_own_lower_end(scheme: Shuffle | FixedSize) -> None:
+    """Zero-out is not symmetric where what dominates it is: what is realised with the record says nothing of the other
+    direction. An identity of every pair, δ_add(0) = δ_remove(0), tells at ε = 0 where both are of the same pair."""
+    plan = Plan((Phase(Gaussian(1.0), scheme, 5),), ZERO_OUT)
+    profile = Profile.of(plan)
+    assert profile.remove(0.0)[0] == pytest.approx(profile.add(0.0)[0], rel=1e-5)
+    assert profile.add(1.0)[0] < 0.9 * profile.remove(1.0)[0]
+
+
+def test_few_of_many_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A last epoch that has hardly begun is a sampled one; both ways meet, and no lattice as fine as it is laid."""
+    plan = _plan((1.0, BallsInBins(40), 3))
+    found = exact.delta(plan, 0.2)
+    monkeypatch.setattr(allocated, "RARE", 10**9)
+    other = exact.delta(plan, 0.2)
+    assert found.lower <= other.upper and other.lower <= found.upper
+    assert found.upper - found.lower < 1e-3 * found.upper
+    monkeypatch.undo()
+    tiny = exact.epsilon(_plan((1.0, BallsInBins(10**9), 10)), 1e-12)  # memory ran out
+    assert 4.4e-8 < tiny.lower <= tiny.upper < 4.6e-8
+
+
+def test_one_phase_keeps_the_pairs_it_has() -> None:
+    phases = _plan((1.0, BallsInBins(4, "same"), 6), (1.0, CyclicPoisson(0.5, 4, "own"), 6)).phases
+    found = [terms(phase, ADD_REMOVE, "example") for phase in phases]
+    assert kept.together(phases, found, ADD_REMOVE) == found

@@ -1,0 +1,119 @@
+"""dpplan audit in a process of its own."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+import pytest
+
+Run = Callable[..., CompletedProcess[str]]
+PLAN = ("--sigma", "10", "--q", "1", "--steps", "100", "--delta", "1e-5")  # μ = 1
+
+
+def written(file: Path, shift: float, canaries: int = 1000, seed: int = 0) -> Path:
+    rng = np.random.default_rng(seed)
+    member = rng.integers(0, 2, canaries)
+    scores = rng.standard_normal(canaries) + shift * member
+    lines = [f"{one},{score!r}" for one, score in zip(member.tolist(), scores.tolist(), strict=True)]
+    file.write_text("\n".join(["member,score", *lines, ""]), encoding="utf-8")
+    return file
+
+
+def test_scores_of_a_sound_run_are_consistent(dpplan: Run, tmp_path: Path) -> None:
+    done = dpplan("audit", written(tmp_path / "scores.csv", 1.0), *PLAN)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("consistent: the plan allows these scores")
+    assert "does not prove the plan" in " ".join(done.stdout.split())
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_scores_that_tell_too_much_are_a_violation(dpplan: Run, tmp_path: Path) -> None:
+    done = dpplan("audit", written(tmp_path / "scores.csv", 5.0), *PLAN, "--json")
+    assert done.returncode == 1
+    answer = json.loads(done.stdout)
+    assert (answer["schema"], answer["verdict"]) == ("dpplan.audit/1", "violation")
+    assert answer["epsilon_lower"] > answer["claim"]["epsilon_upper"] > 4.377
+    assert any(each["refuted"] and each["p_value"] < 0.005 for each in answer["attempts"])
+
+
+def test_a_recipe_and_a_stated_claim_are_held_against_the_same_scores(dpplan: Run, tmp_path: Path) -> None:
+    scores = written(tmp_path / "scores.csv", 5.0)
+    recipe = Path(__file__).parents[2] / "recipes" / "audit.yaml"
+    assert dpplan("audit", scores, "--against", recipe, "--n", "1437").returncode == 1
+    done = dpplan("audit", scores, "--eps", "1", "--delta", "1e-5", "--method", "one-run")
+    assert done.returncode == 1
+    assert "any (ε, δ) mechanism" in " ".join(done.stdout.split())
+    alone = dpplan("audit", scores, "--delta", "1e-5")
+    assert alone.returncode == 0
+    assert alone.stdout.startswith("ε ≥ ")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("member\n1\n", "member and score are needed"),
+        ("", "has the columns none"),
+        ("member,score\n2,1\n1,x\n0,nan\n", "member='2' is not 1 or 0"),
+        ("member,score\n1,1\n1,2\n", "Both kinds are needed"),
+        ("member,score\n" + "1,1\n" * 99 + "0,0\n", "which fair coins do with chance"),
+        ("member,score\n1\n0\n", "score='' is not a number"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_line_by_line(dpplan: Run, tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "scores.csv").write_text(text, encoding="utf-8")
+    done = dpplan("audit", "scores.csv", "--delta", "1e-5")
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_all_that_is_wrong_with_a_call_at_once(dpplan: Run, tmp_path: Path) -> None:
+    done = dpplan("audit", "none.csv", "--confidence", "2", "--method", "onerun", "--guesses", "0", "--threshold", "a")
+    assert done.returncode == 2
+    for part in ("confidence=2", "Did you mean 'one-run'?", "guesses=0", "threshold=a", "delta is missing"):
+        assert part in done.stderr
+    both = dpplan("audit", "none.csv", "--eps", "1", "--sigma", "1", "--delta", "1e-5")
+    assert both.returncode == 2
+    assert "Leave all but one out" in both.stderr
+    assert dpplan("audit", "none.csv", "--delta", "1e-5").returncode == 2
+    many = dpplan("audit", written(tmp_path / "s.csv", 1.0, 50), "--delta", "1e-5", "--guesses", "51")
+    assert "exceeds the 50 canaries" in many.stderr
+
+
+def test_a_recipe_is_audited_by_a_run_that_leaves_nothing_behind(dpplan: Run, tmp_path: Path) -> None:
+    recipe = Path(__file__).parents[2] / "recipes" / "audit-digits.yaml"
+    done = dpplan("audit", recipe, "--canaries", "400", "--mislabelled", "30", "--seed", "1", OMP_NUM_THREADS="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("consistent: ")
+    words = " ".join(done.stdout.split())
+    assert "white box ε ≥ " in words
+    assert "black box ε ≥ " in words
+    assert "claimed ε ≤ 8 at δ = 1e-05" in words
+    assert "pay nothing for the canaries" in words
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_of_a_run_is_audited_by_its_recipe(dpplan: Run, tmp_path: Path) -> None:
+    recipe = Path(__file__).parents[2] / "recipes" / "audit-digits.yaml"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.yaml").write_text(recipe.read_text(encoding="utf-8"), encoding="utf-8")
+    done = dpplan("audit", "run", "--canaries", "100", "--mislabelled", "0", "--seed", "2", "--json")
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["schema"], answer["verdict"]) == (0, "dpplan.audit-run/1", "consistent")
+    assert set(answer["scores"]) == {"gradient, by likelihood", "gradient, by spread"}
+    assert all(answer["measured"].values())
+    assert [each.name for each in (tmp_path / "run").iterdir()] == ["recipe.yaml"]
+
+
+def test_what_belongs_to_files_of_scores_is_refused_for_a_recipe(dpplan: Run, tmp_path: Path) -> None:
+    recipe = Path(__file__).parents[2] / "recipes" / "audit-digits.yaml"
+    done = dpplan("audit", recipe, "--sigma", "1", "--method", "one-run", "--canaries", "2", "--seed", "-1")
+    assert done.returncode == 2
+    for part in ("--method, the options of a plan: for scores in a file", "canaries=2", "seed=-1"):
+        assert part in done.stderr
+    scores = written(tmp_path / "scores.csv", 1.0, 50)
+    assert "for the audit of a recipe" in dpplan("audit", scores, "--delta", "1e-5", "--seed", "1").stderr
+    assert dpplan("audit", tmp_path).returncode == 2
