@@ -30,6 +30,7 @@ Exit status: 0 done; 2 the call makes no sense as put.
 @click.command("accountants", help=HELP)
 @plan_arguments.phases
 @plan_arguments.scheme
+@plan_arguments.file
 @plan_arguments.deltas(several=False)
 @accountant_options
 @plot_option.plot_option("Also draw ε against epochs for each accountant")

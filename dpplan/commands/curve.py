@@ -47,6 +47,7 @@ LEAST_DELTA = 1e-12  # how far a curve over ε goes when nothing is said
 @click.option("--log/--linear", "log", default=None, help="How places are spaced; the quantity decides if not given.")
 @plan_arguments.phases
 @plan_arguments.scheme
+@plan_arguments.file
 @plan_arguments.deltas(several=False)
 @click.option(
     "--accountant", "names", type=Name(EVERYONE), multiple=True, help="Who computes; exact if not given. Repeatable."

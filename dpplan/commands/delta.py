@@ -12,7 +12,7 @@ from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import requested
 from dpplan.render import limits, plan_rows
 
-HELP = """The δ that a plan spends at an ε: the inverse of dpplan epsilon.
+HELP = """The δ that a plan spends at an ε: the inverse of dpplan epsilon. PLAN: dpplan help plans.
 
 \b
   dpplan delta --eps 3 --sigma 1.1 --n 60000 --batch 256 --epochs 60
@@ -33,6 +33,7 @@ Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certif
 @click.option("--eps", "epsilons", type=NUMBER, multiple=True, help="The ε. May be given several times.")
 @plan_arguments.phases
 @plan_arguments.scheme
+@plan_arguments.file
 @accountant_option.accountant()
 @output.explain_option
 @prove_option

@@ -18,7 +18,8 @@ from dpplan.verdict import Passage, hold
 HELP = """The ε that a plan spends at a δ, with what is proven about it.
 
 A plan is the noise multiplier, the sample rate (--q, or --n and --batch) and the length (--steps or --epochs); or
-several such phases. Earlier runs on the same data (--spent) are simply further phases.
+several such phases; or a file with a whole budget, phase by phase: dpplan help plans. Earlier runs on the same data
+(--spent) are simply further phases.
 
 \b
   dpplan epsilon --sigma 4 --q 0.01 --steps 10000 --delta 1e-5
@@ -45,6 +46,7 @@ be certified, or proven with --prove, or only an estimate is within --max-eps.
 @click.command("epsilon", help=HELP)
 @plan_arguments.phases
 @plan_arguments.scheme
+@plan_arguments.file
 @plan_arguments.deltas(several=True)
 @accountant_option.accountant()
 @limit_options.max_epsilon

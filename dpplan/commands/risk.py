@@ -1,6 +1,6 @@
 """dpplan risk: what a plan's ε means for a person in the data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from dpplan.commands.shared.plan_source import plan_of_file
 from dpplan.commands.shared.request import requested
 from dpplan.errors import PlanError
 from dpplan.plan import Plan, Settings
+from dpplan.recipe.plan_file import is_plan
 
 if TYPE_CHECKING:
     from dpplan.risk import AttackQuestion, Source
@@ -74,6 +75,8 @@ def command(
     from dpplan import risk
     from dpplan.render import risk as render
 
+    if source is not None and is_plan(source):
+        source, arguments = None, replace(arguments, files=(str(source), *arguments.files))
     asked = AttackOptions(**chances)
     problems = [*asked.problems, *plot_option.problems(plot), *_clashes(source, arguments.settings, epsilon, mu)]
     taken, stated, warnings, plan = _source(source, arguments, delta, epsilon, mu, problems)

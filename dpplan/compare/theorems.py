@@ -10,8 +10,10 @@ from itertools import count
 
 from dpplan import accounting, curve
 from dpplan.accounting.bound import Bound
+from dpplan.accounting.plan_pairs import as_sampled_gaussians, dominating_pairs
 from dpplan.checks import Problems
 from dpplan.curve import Curves, Progress
+from dpplan.errors import NotApplicable
 from dpplan.plan import Plan
 
 REFERENCE = "exact"
@@ -71,6 +73,8 @@ def theorems(plan: Plan, delta: float, progress: Progress | None = None) -> Theo
         problems.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
     steps = grid(plan.steps)
     names = composition_theorems()
+    if as_sampled_gaussians(dominating_pairs(plan, "theorems")) is None:
+        raise NotApplicable("theorems: no composition theorem is made for this plan. Use dpplan epsilon.")
     curves = curve.along(plan, steps, delta, {name: {} for name in names}, progress)
     answers = zip(*(curves.series[name] for name in names), strict=True)
     rows = (_row(taken, dict(zip(names, bounds, strict=True))) for taken, bounds in zip(steps, answers, strict=True))

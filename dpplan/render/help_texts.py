@@ -230,3 +230,45 @@ recipes, samplings and adjacencies:
   $ eval "$(_DPPLAN_COMPLETE=zsh_source dpplan)"        # zsh: ~/.zshrc
   $ _DPPLAN_COMPLETE=fish_source dpplan | source        # fish: config.fish
 """
+
+PLANS = """
+A budget is rarely spent on one run. A plan file says all of it, phase by phase, and the figure is for everything
+together, composed exactly where the laws are known.
+
+  adjacency: add-remove    # or replace-one, zero-out; once for the plan
+  unit: example            # or user; with max_per_user
+  n: 60000
+  phases:
+    - {name: counts, mechanism: {kind: laplace, epsilon: 0.2}, steps: 20}
+    - name: train
+      mechanism: {kind: gaussian, noise_multiplier: 3}
+      sampling: {kind: poisson, sample_rate: 0.02}
+      steps: 500
+  public:
+    - normalisation constants of other data
+
+Commands that take phases take the file as --phases PLAN, and --spent PLAN for what ran before; epsilon, delta, curve,
+risk and compare accountants as PLAN alone too. Epsilon and delta say of each phase what it costs alone, and what it
+adds at most to all the others.
+
+- gaussian: noise_multiplier.
+
+- laplace: epsilon of one release, for the neighbours of the plan.
+
+- discrete-laplace: epsilon and sensitivity, a whole number (1): two-sided geometric noise.
+
+- randomized-response: epsilon and categories (2): each record answers for itself. Not under add-remove.
+
+- epsilon-delta: epsilon and delta (0), stated of anything.
+
+- gdp: mu, stated of anything; at most what a Gaussian costs.
+
+- exponential, noisy-max, permute-and-flip: epsilon. Only that is known of them, so the figure has a lower end without
+them and an upper end with all that they can cost.
+
+A phase without sampling is for all records, and without steps it is one release. With sampling (kind, sample_rate or
+batch_size, and what dpplan help sampling lists) it needs steps or epochs. A stated zCDP or Rényi curve is refused: it
+bounds moments, and no pair of laws dominates all that has it.
+
+A phase may repeat adjacency and unit, and not differ in them.
+"""

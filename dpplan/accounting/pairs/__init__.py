@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from dpplan.accounting.pairs import allocated
+from dpplan.accounting.pairs import allocated, declared
 from dpplan.accounting.pairs.dominating import (
     DominatingPair,
     Resolution,
@@ -204,6 +204,7 @@ PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase], DominatingPair]] 
         (Gaussian, FixedSize, REPLACE_ONE): _fixed_size_replaced_gaussian,
         (Gaussian, TruncatedPoisson, ZERO_OUT): _cut_gaussian(ZERO_OUT),
         (Gaussian, TruncatedPoisson, REPLACE_ONE): _cut_gaussian(REPLACE_ONE),
+        **declared.PAIRS,
     }
 )
 _ALLOCATED = (
@@ -212,9 +213,10 @@ _ALLOCATED = (
 )
 # What is known of units whose examples are drawn one by one.
 GROUPS = frozenset({(Gaussian, Poisson, ADD_REMOVE), (Gaussian, Poisson, ZERO_OUT)})
-# Why there is no pair, where more can be said than that none is known: (sampling, adjacency) -> the reason.
+# Why there is no pair, where more can be said than that none is known: by mechanism or sampling.
 WITHOUT: Mapping[tuple[type, Adjacency], str] = MappingProxyType(
     {
+        **declared.WITHOUT,
         (
             TruncatedPoisson,
             ADD_REMOVE,
@@ -258,7 +260,7 @@ def _refusals(phase: Phase, adjacency: Adjacency, unit: str) -> list[str]:
     ]
     if type(phase) is not Phase:
         found.append(f"{type(phase).__name__} is no plain phase")
-    why = WITHOUT.get((type(phase.sampling), adjacency))
+    why = WITHOUT.get((type(phase.mechanism), adjacency)) or WITHOUT.get((type(phase.sampling), adjacency))
     because = f": {why}" if why else ""
     return found or [
         f"{kind_of(phase.mechanism)} and {kind_of(phase.sampling)} are known, but not under {_word(adjacency)}{because}"

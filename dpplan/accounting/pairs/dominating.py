@@ -4,12 +4,15 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dpplan.accounting.pairs.finite import ResponseLoss, StatedLoss
+from dpplan.accounting.pairs.finite import AnswerLoss, DiscreteLaplaceLoss, ResponseLoss, StatedLoss
 from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import Law
 from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
 from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
+
+# Laws that are their own reflection.
+SYMMETRIC = (GaussianLoss, LaplaceLoss, StatedLoss, ResponseLoss, AnswerLoss, DiscreteLaplaceLoss)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +98,7 @@ def subsampled(pair: DominatingPair, sample_rate: float) -> DominatingPair:
 
 def _reversed(law: Law) -> Law:
     """Q against P; a law that is its own reflection stays the object it is."""
-    symmetric = isinstance(law, GaussianLoss | LaplaceLoss | StatedLoss | ResponseLoss)
-    return law if symmetric else Reversed(law)
+    return law if isinstance(law, SYMMETRIC) else Reversed(law)
 
 
 def mixed(parts: tuple[tuple[float, DominatingPair], ...]) -> DominatingPair:

@@ -123,3 +123,77 @@ class ResponseLoss(Law):
 
     def log_moment(self, tilt: float) -> float | None:
         return float(np.logaddexp.reduce(np.log(self.atoms.p) + tilt * self.atoms.loss))
+
+
+class _OnAtoms(Law):
+    """A law of a few atoms that both measures know, so that its atoms say everything."""
+
+    def masses(self, edges: Array) -> Masses:
+        return nothing(edges)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return float(self.atoms.loss[0]), float(self.atoms.loss[-1])
+
+    def log_moment(self, tilt: float) -> float | None:
+        return float(np.logaddexp.reduce(np.log(self.atoms.p) + tilt * self.atoms.loss))
+
+
+@dataclass(frozen=True)
+class AnswerLoss(_OnAtoms):
+    """k-ary randomized response at this epsilon, the answer replaced: the true one has e^ε times the mass of any other.
+    Either direction."""
+
+    epsilon: float
+    categories: int
+
+    @functools.cached_property
+    def atoms(self) -> Atoms:
+        k, e = self.categories, self.epsilon
+        low = math.exp(-e)
+        whole = 1.0 + (k - 1) * low
+        rows = [(-e, low / whole, 1.0 / whole), (e, 1.0 / whole, low / whole)]
+        rest = (k - 2) * low / whole
+        return Atoms.of(rows if k == 2 else [*rows, (0.0, rest, rest)], ROUNDING * (1.0 + e))
+
+
+@dataclass(frozen=True)
+class ZeroedAnswerLoss(_OnAtoms):
+    """k-ary randomized response at this epsilon, against an answer that is drawn uniformly."""
+
+    epsilon: float
+    categories: int
+
+    @functools.cached_property
+    def atoms(self) -> Atoms:
+        k, e = self.categories, self.epsilon
+        low = math.exp(-e)
+        whole = 1.0 + (k - 1) * low
+        # k/whole = 1 + (k - 1)(1 - e^-ε)/whole, and k·e^-ε/whole = 1 - (1 - e^-ε)/whole: near 1 without cancellation.
+        more, less = (k - 1) * -math.expm1(-e) / whole, math.expm1(-e) / whole
+        fallen = math.log1p(less) if less > -0.5 else math.log(k / whole) - e
+        rows = [(fallen, (k - 1) * low / whole, (k - 1) / k), (math.log1p(more), 1.0 / whole, 1.0 / k)]
+        return Atoms.of(rows, ROUNDING * (1.0 + e))
+
+
+@dataclass(frozen=True)
+class DiscreteLaplaceLoss(_OnAtoms):
+    """Two-sided geometric noise of rate a = ε/Δ, moved by Δ. The other direction has the same law, by reflection.
+
+    The loss is a·(Δ - 2x): at x = 0 all that lies beyond P's own side, at x = Δ all beyond Q's, one point between.
+    """
+
+    epsilon: float
+    sensitivity: int
+
+    @functools.cached_property
+    def atoms(self) -> Atoms:
+        e, far = self.epsilon, self.sensitivity
+        rate = e / far
+        tail = 1.0 / (1.0 + math.exp(-rate))
+        point = -math.expm1(-rate) * tail
+        rows = [(e, tail, math.exp(-e) * tail), (-e, math.exp(-e) * tail, tail)]
+        for x in range(1, far):
+            p, q = point * math.exp(-rate * x), point * math.exp(-rate * (far - x))
+            rows.append((e * (far - 2 * x) / far, p, q))
+        return Atoms.of(rows, ROUNDING * (1.0 + e))

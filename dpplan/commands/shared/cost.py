@@ -20,6 +20,7 @@ from dpplan.plan import Plan
 
 if TYPE_CHECKING:
     from dpplan.accounting.exact.prove import Proof
+    from dpplan.commands.shared.breakdown import PhaseCost
     from dpplan.compare import AccountantComparison
 
 DIGITS, MOST_DIGITS = 12, 100
@@ -44,7 +45,8 @@ class Cost:
     """The answer, at each place of the request.
 
     bounds, proofs, alone: one accountant's; proofs are there where they were asked for, and alone, what the earlier
-    runs spent by themselves, where there were any. comparisons: those of every accountant, in place of all these.
+    runs spent by themselves, where there were any. parts: what each phase
+    of a plan file costs. comparisons: those of every accountant, in place of all these.
     held: the bound that a limit is held against: what proves most.
     """
 
@@ -54,6 +56,7 @@ class Cost:
     proofs: "tuple[Proof, ...]" = ()
     alone: tuple[Bound, ...] = ()
     comparisons: "tuple[AccountantComparison, ...]" = ()
+    parts: "tuple[PhaseCost, ...]" = ()
 
 
 def compute(request: CostRequest, progress: Callable[[str], None]) -> Cost:
@@ -68,7 +71,18 @@ def compute(request: CostRequest, progress: Callable[[str], None]) -> Cost:
     proofs = () if request.digits is None else _proofs(request, request.digits, progress)
     before = replace(plan, phases=plan.phases[:earlier], derivation=()) if earlier else None
     alone = () if before is None else tuple(_ask(request, before, at) for at in request.places)
-    return Cost(request, tuple(proof.bound for proof in proofs) or bounds, bounds, proofs, alone)
+    return Cost(
+        request, tuple(proof.bound for proof in proofs) or bounds, bounds, proofs, alone, parts=_parts(request, bounds)
+    )
+
+
+def _parts(request: CostRequest, bounds: tuple[Bound, ...]) -> "tuple[PhaseCost, ...]":
+    if not request.call.names:
+        return ()
+    from dpplan.commands.shared import breakdown
+
+    wholes = list(zip(request.places, bounds, strict=True))
+    return breakdown.of(request.call.plan, request.call.names, wholes, functools.partial(_ask, request))
 
 
 def _by_every_accountant(request: CostRequest) -> Cost:

@@ -21,7 +21,12 @@ def show(cost: Cost, explain: bool) -> None:
     else:
         output.answers(list(zip(places, cost.bounds, strict=True)))
     output.say(plan_rows.spent_before(bound, at) for bound, at in zip(cost.alone, places, strict=False))
+    _show_parts(cost)
     output.say(plan_rows.plan_rows(call.plan, call.deltas, earlier=call.earlier))
+    if call.public:
+        from dpplan.commands.shared import breakdown
+
+        output.say(breakdown.public_rows(call.public))
     if explain:
         for comparison in cost.comparisons:
             explain_comparison(comparison)
@@ -44,7 +49,11 @@ def print_json(cost: Cost, warnings: Sequence[str] | None = None, **more: object
     """warnings: in place of those of the call, for a command that has more of them once it knows the figures."""
     call = cost.request.call
     told = call.warnings if warnings is None else warnings
-    output.as_json(to_json.document(cost.request.quantity, call.plan, _results(cost), told, **_before(cost), **more))
+    output.as_json(
+        to_json.document(
+            cost.request.quantity, call.plan, _results(cost), told, **_before(cost), **_of_parts(cost), **more
+        )
+    )
 
 
 def _show_every(cost: Cost) -> None:
@@ -54,6 +63,19 @@ def _show_every(cost: Cost) -> None:
     for comparison in cost.comparisons:
         output.say([f"at {'δ' if quantity == 'epsilon' else 'ε'} = {shown(comparison.at)}"])
         output.show(render.accountants(comparison.rows, timed=False, quantity=quantity))
+        output.say([""])
+
+
+def _show_parts(cost: Cost) -> None:
+    """Of a plan file, at each place, what each phase costs."""
+    if not cost.parts:
+        return
+    from dpplan.commands.shared import breakdown
+
+    for at in cost.request.places:
+        if len(cost.request.places) > 1:
+            output.say(["", f"at {'δ' if cost.request.quantity == 'epsilon' else 'ε'} = {shown(at)}"])
+        output.show(breakdown.table([each for each in cost.parts if each.at == at]))
         output.say([""])
 
 
@@ -78,6 +100,16 @@ def _results(cost: Cost) -> list[dict[str, Any]]:
     for result, proof, bound in zip(results, cost.proofs, cost.bounds, strict=False):
         result["proof"] = to_json.proof(proof, bound)
     return results
+
+
+def _of_parts(cost: Cost) -> dict[str, object]:
+    """What each phase of a plan file costs, and what the file releases at no cost."""
+    call = cost.request.call
+    if not call.names:
+        return {}
+    from dpplan.commands.shared import breakdown
+
+    return {"by_phase": breakdown.content(cost.parts), "names": list(call.names), "public": list(call.public)}
 
 
 def _before(cost: Cost) -> dict[str, object]:

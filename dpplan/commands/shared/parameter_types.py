@@ -5,6 +5,7 @@ with everything else that is wrong.
 """
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import click
@@ -66,6 +67,18 @@ class Name(click.Choice):  # type: ignore[type-arg]
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         hyphenated = str(value).replace("_", "-")
         return hyphenated if hyphenated in self.choices else value
+
+
+class PlanFileName(click.ParamType):  # type: ignore[type-arg]  # as above
+    """A plan file. What neither is there nor ends like one is a word that is left over, such as the rest of 10 000."""
+
+    name = "plan"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        text = str(value)
+        if "=" in text or text.lower().endswith((".yaml", ".yml", ".json", ".csv")) or Path(text).exists():
+            return text
+        raise click.UsageError(f"Got unexpected extra argument ({text})", ctx)
 
 
 class FileName(click.Path):

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from dpplan.adjacency import ADJACENCIES, named
-from dpplan.commands.shared.parameter_types import COUNT, NUMBER, RATE, Name, Number, Percentage
+from dpplan.commands.shared.parameter_types import COUNT, NUMBER, RATE, Name, Number, Percentage, PlanFileName
 from dpplan.plan import UNITS, Plan, Settings
 from dpplan.quantities import DESCRIBING
 from dpplan.sampling import CHOICES, OPTIONS, Option
@@ -42,13 +42,16 @@ class PlanArguments:
 class ParsedPlan:
     """What was made of them. plan: None where there are problems. known: what a delta is judged by.
 
-    earlier: how many of the plan's first phases ran before.
+    earlier: how many of the plan's first phases ran before. names, public: of a plan file, what its phases are called
+    and what it releases at no cost.
     """
 
     plan: Plan | None
     problems: list[str]
     known: Settings
     earlier: int = 0
+    names: tuple[str, ...] = ()
+    public: tuple[str, ...] = ()
 
 
 def plan(command: Command) -> Command:
@@ -86,7 +89,7 @@ def phases(command: Command) -> Command:
             "files",
             multiple=True,
             metavar="FILE",
-            help="A list of phases as YAML, JSON or CSV, with the same names.",
+            help="A list of phases as YAML, JSON or CSV, with the same names; or a whole plan (dpplan help plans).",
         ),
         click.option(
             "--spent",
@@ -98,6 +101,17 @@ def phases(command: Command) -> Command:
         ),
     ]
     return plan(in_order(several)(gathered))
+
+
+def file(command: Command) -> Command:
+    """[PLAN], a plan file, which is short for --phases PLAN."""
+
+    @functools.wraps(command)
+    def gathered(plan_file: str | None, arguments: PlanArguments, **values: Any) -> None:
+        files = arguments.files if plan_file is None else (plan_file, *arguments.files)
+        command(arguments=replace(arguments, files=files), **values)
+
+    return click.argument("plan_file", type=PlanFileName(), metavar="[PLAN]", required=False)(gathered)
 
 
 def scheme(command: Command) -> Command:

@@ -18,13 +18,16 @@ LITTLE_NOISE, LARGE_RATE = 0.1, 0.3
 class Request:
     """A call that makes sense: the plan, where it is to be judged, and what is worth a warning.
 
-    earlier: how many of the plan's first phases ran before.
+    earlier: how many of the plan's first phases ran before. names, public: of a plan file, what its phases are called
+    and what it releases at no cost.
     """
 
     plan: Plan
     deltas: tuple[Delta, ...]
     warnings: tuple[str, ...]
     earlier: int = 0
+    names: tuple[str, ...] = ()
+    public: tuple[str, ...] = ()
 
 
 def requested(arguments: PlanArguments, deltas: Sequence[Any] | None, choice: AccountantChoice, *more: str) -> Request:
@@ -40,15 +43,15 @@ def requested(arguments: PlanArguments, deltas: Sequence[Any] | None, choice: Ac
     warnings = cautions(parsed.known, resolved)
     if parsed.plan is None or others:
         raise PlanError([*parsed.problems, *others, *warnings])
-    return Request(parsed.plan, resolved, warnings, parsed.earlier)
+    return Request(parsed.plan, resolved, warnings, parsed.earlier, parsed.names, parsed.public)
 
 
 def parse(arguments: PlanArguments) -> ParsedPlan:
     """The plan that was described, or all that is wrong with the description."""
     if arguments.in_phases or arguments.spent:
-        from dpplan.commands.shared import phase_arguments  # only such a call needs it
+        from dpplan.commands.shared import plan_files  # only such a call needs it
 
-        return phase_arguments.parse(arguments)
+        return plan_files.parse(arguments)
     try:
         return ParsedPlan(arguments.settings.plan(), [], arguments.settings)
     except UsageError as error:

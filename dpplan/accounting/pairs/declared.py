@@ -1,0 +1,136 @@
+"""The pairs of mechanisms that are known by the epsilon of a release, or by what is stated of them.
+
+Their epsilon is for the neighbours of the plan, so one pair serves every relation. Where a mechanism is only known to
+be private, no neighbours need realise its pair: then the truth lies between nothing and the pair's figure.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from dpplan.accounting.pairs.dominating import DominatingPair, gaussian, laplace, stated, subsampled
+from dpplan.accounting.pairs.finite import AnswerLoss, DiscreteLaplaceLoss, ZeroedAnswerLoss
+from dpplan.accounting.pairs.transformed import Reversed
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
+from dpplan.errors import NotApplicable
+from dpplan.mechanism import (
+    DiscreteLaplace,
+    Exponential,
+    Laplace,
+    Mechanism,
+    NoisyMax,
+    PermuteAndFlip,
+    RandomizedResponse,
+    Stated,
+    StatedGdp,
+    kind_of,
+)
+from dpplan.plan import Phase
+from dpplan.sampling import Poisson
+
+
+def discrete_laplace(epsilon: float, sensitivity: int) -> DominatingPair:
+    """Two-sided geometric noise on a whole number.
+
+    It dominates: for neighbours u <= Δ apart, dP/dQ rises along the line, so the best events are half-lines, whose
+    P-mass rises with u while their Q-mass stays; u = Δ is worst, and realised. Reflection exchanges the directions.
+    """
+    law = DiscreteLaplaceLoss(epsilon, sensitivity)
+    return DominatingPair(
+        law, law, "two-sided geometric noise: half-lines are optimal, and the whole sensitivity worst"
+    )
+
+
+def answer(epsilon: float, categories: int) -> DominatingPair:
+    """k-ary randomized response, one answer replaced: all pairs of answers have this very law."""
+    law = AnswerLoss(epsilon, categories)
+    return DominatingPair(law, law, "the outputs' laws under two different answers, the same for every two")
+
+
+def zeroed_answer(epsilon: float, categories: int) -> DominatingPair:
+    """k-ary randomized response against a uniform answer, in whose place one stands that tells nothing. The law is the
+    same for every answer."""
+    law = ZeroedAnswerLoss(epsilon, categories)
+    return DominatingPair(law, Reversed(law), "the outputs' law under an answer against uniform, the same for each")
+
+
+def at_most(pair: DominatingPair, theorem: str) -> DominatingPair:
+    """The pair, of a mechanism that need not realise it, and may tell nothing at all."""
+    return dataclasses.replace(pair, theorem=theorem, realised=(stated(0.0, 0.0),))
+
+
+def _laplace(mechanism: Laplace) -> DominatingPair:
+    return laplace(1.0 / mechanism.epsilon)
+
+
+def _discrete_laplace(mechanism: DiscreteLaplace) -> DominatingPair:
+    return discrete_laplace(mechanism.epsilon, mechanism.sensitivity)
+
+
+def _stated(mechanism: Stated) -> DominatingPair:
+    return stated(mechanism.epsilon, mechanism.delta)
+
+
+def _stated_gdp(mechanism: StatedGdp) -> DominatingPair:
+    theorem = "what is mu-GDP is dominated by N(mu, 1) against N(0, 1): Dong, Roth, Su 2022 (arXiv:1905.02383), Def 2.6"
+    return at_most(gaussian(1.0 / mechanism.mu), theorem)
+
+
+def _pure(mechanism: Exponential | NoisyMax | PermuteAndFlip) -> DominatingPair:
+    theorem = f"{mechanism.kind}: (ε, 0)-private, and dominated as all that is: {stated(0.0, 0.0).theorem}"
+    return at_most(stated(mechanism.epsilon, 0.0), theorem)
+
+
+# The pair of one release in which every record takes part, by exact type.
+WHOLE: Mapping[type[Mechanism], Callable[..., DominatingPair]] = MappingProxyType(
+    {
+        Laplace: _laplace,
+        DiscreteLaplace: _discrete_laplace,
+        Stated: _stated,
+        StatedGdp: _stated_gdp,
+        Exponential: _pure,
+        NoisyMax: _pure,
+        PermuteAndFlip: _pure,
+    }
+)
+
+
+def _sampled(phase: Phase) -> DominatingPair:
+    pair = WHOLE[type(phase.mechanism)](phase.mechanism)
+    return subsampled(pair, Poisson.of(phase.sampling).sample_rate)
+
+
+def _replaced(phase: Phase) -> DominatingPair:
+    if Poisson.of(phase.sampling).sample_rate != 1.0:
+        raise NotApplicable(
+            f"{kind_of(phase.mechanism)} under Poisson sampling is known where a record is added or removed or zeroed "
+            "out, and here it is replaced. Try add_remove or zero_out, or no sampling"
+        )
+    return _sampled(phase)
+
+
+def _answered(pair: Callable[[float, int], DominatingPair]) -> Callable[[Phase], DominatingPair]:
+    def of_phase(phase: Phase) -> DominatingPair:
+        mechanism = phase.mechanism
+        assert isinstance(mechanism, RandomizedResponse)  # PAIRS goes by exact type
+        if Poisson.of(phase.sampling).sample_rate != 1.0:
+            raise NotApplicable("randomized-response is answered by every record, and here records are sampled")
+        return pair(mechanism.epsilon, mechanism.categories)
+
+    return of_phase
+
+
+PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase], DominatingPair]] = MappingProxyType(
+    {
+        **{(kind, Poisson, adjacency): _sampled for kind in WHOLE for adjacency in (ADD_REMOVE, ZERO_OUT)},
+        **{(kind, Poisson, REPLACE_ONE): _replaced for kind in WHOLE},
+        (RandomizedResponse, Poisson, REPLACE_ONE): _answered(answer),
+        (RandomizedResponse, Poisson, ZERO_OUT): _answered(zeroed_answer),
+    }
+)
+WITHOUT: Mapping[tuple[type, Adjacency], str] = MappingProxyType(
+    {
+        (RandomizedResponse, ADD_REMOVE): "how many answers there are is seen, so neighbours have equally many. Try "
+        "replace-one or zero-out",
+    }
+)

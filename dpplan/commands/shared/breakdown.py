@@ -1,0 +1,88 @@
+"""Where the budget of a plan file goes: what each phase costs alone, and what it adds to all the others."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dpplan.accounting.bound import Bound
+from dpplan.plan import Plan
+from dpplan.render import to_json
+from dpplan.render.bound_text import SYMBOLS, figure
+from dpplan.render.plan_rows import row
+from dpplan.render.table import Column, Table, TableCell
+
+MOST_PHASES = 40  # each is asked twice
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseCost:
+    """alone: of the phase by itself. without: of all the others. whole: of everything, at the same place."""
+
+    name: str
+    at: float
+    alone: Bound
+    without: Bound
+    whole: Bound
+
+    @property
+    def marginal(self) -> tuple[float, float]:
+        """At least and at most what the phase adds, from what is proven of the whole and of the others."""
+        return _end(self.whole.lower) - _end(self.without.upper), _end(self.whole.upper) - _end(self.without.lower)
+
+
+def _end(end: float | None) -> float:
+    return float("nan") if end is None else end
+
+
+def of(plan: Plan, names: Sequence[str], wholes: Sequence[tuple[float, Bound]],
+       ask: Callable[[Plan, float], Bound]) -> tuple[PhaseCost, ...]:  # fmt: skip
+    """For each place and phase; none for a single phase, whose cost is that of the plan, or for very many."""
+    if not 1 < len(plan.phases) <= MOST_PHASES or len(names) != len(plan.phases):
+        return ()
+    found = []
+    for at, whole in wholes:
+        for number, name in enumerate(names):
+            alone = ask(_of(plan, slice(number, number + 1)), at)
+            others = replace(plan, phases=plan.phases[:number] + plan.phases[number + 1 :], derivation=())
+            found.append(PhaseCost(name, at, alone, ask(others, at), whole))
+    return tuple(found)
+
+
+def _of(plan: Plan, places: slice) -> Plan:
+    return replace(plan, phases=plan.phases[places], derivation=())
+
+
+def table(costs: Sequence[PhaseCost]) -> Table:
+    symbol = SYMBOLS[costs[0].whole.quantity]
+    columns = (Column("phase"), Column(f"{symbol} alone", True), Column("adds ≤", True))
+    rows = [
+        (TableCell(each.name), TableCell(figure(each.alone)), TableCell(f"{each.marginal[1]:.6g}")) for each in costs
+    ]
+    total = (TableCell("all together"), TableCell(figure(costs[0].whole)), TableCell(""))
+    return Table(columns, (*rows, total))
+
+
+def public_rows(public: Sequence[str]) -> Iterator[str]:
+    for line in public:
+        yield row("public", line, "costs nothing")
+
+
+def content(costs: Sequence[PhaseCost]) -> list[dict[str, Any]]:
+    """adds: what the phase adds to all the others, at least and at most."""
+    if not costs:
+        return []
+    quantity = costs[0].whole.quantity
+    other = "delta" if quantity == "epsilon" else "epsilon"
+    return [
+        {
+            "phase": each.name,
+            other: each.at,
+            "alone": to_json.figure(each.alone),
+            "adds": {"lower": _number(each.marginal[0]), "upper": _number(each.marginal[1])},
+        }
+        for each in costs
+    ]
+
+
+def _number(value: float) -> float | None:
+    return None if value != value else value

@@ -1,0 +1,126 @@
+"""Plan files among the phases that were named: a whole budget in place of a run, or spent before one."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dpplan.commands.shared import phase_arguments
+from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
+from dpplan.errors import UsageError
+from dpplan.plan import Plan, Settings
+from dpplan.recipe import plan_file
+from dpplan.recipe.plan_file import PlanFile
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A plan, what its phases are called, and what it releases at no cost."""
+
+    plan: Plan
+    names: tuple[str, ...]
+    public: tuple[str, ...] = ()
+
+
+def taken(texts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The plan files among what was typed or named, and all else."""
+    texts = tuple(texts)
+    plans = tuple(text for text in texts if "=" not in text and text.strip() and plan_file.is_plan(Path(text)))
+    return plans, tuple(text for text in texts if text not in plans)
+
+
+def parse(arguments: PlanArguments) -> ParsedPlan:
+    """The plan of all that was described, phase by phase or in plan files, earlier ones first. A plan file is the whole
+    run: nothing is said of it beside the file."""
+    if not taken((*arguments.files, *arguments.spent))[0]:
+        return phase_arguments.parse(arguments)
+    files, lists = taken(arguments.files)
+    spent, typed = taken(arguments.spent)
+    problems: list[str] = []
+    earlier = _read(spent, problems)
+    own = _read(files, problems)
+    if files and (len(files) > 1 or lists or arguments.phases or arguments.settings != Settings()):
+        problems.append(
+            f"{files[0]} is a whole plan, and more of the run was said beside it. Write all of it into the file; what "
+            "ran before goes to --spent."
+        )
+    if problems:
+        return ParsedPlan(None, problems, Settings(examples=0))
+    shared = _alike([*earlier, *own], arguments.settings)
+    if typed:  # written phase by phase, for the same neighbours
+        before = replace(arguments, settings=shared, phases=tuple(t for t in typed if "=" in t),
+                         files=tuple(t for t in typed if "=" not in t), spent=())  # fmt: skip
+        found = phase_arguments.parse(before)
+        if found.plan is None:
+            return found
+        earlier.insert(0, _named(found.plan, "spent"))
+    count = sum(len(part.plan.phases) for part in earlier)
+    if not files:
+        told = arguments.settings
+        fallback = shared if told.examples is None else told
+        found = phase_arguments.parse(
+            replace(arguments, settings=told.with_(examples=fallback.examples), spent=())
+            if not arguments.in_phases
+            else replace(arguments, spent=())
+        )
+        if found.plan is None:
+            return found
+        own = [_named(found.plan, "this run")]
+    return _joined([*earlier, *own], count)
+
+
+def _read(files: Iterable[str], problems: list[str]) -> list[_Part]:
+    parts: list[_Part] = []
+    for file in files:
+        try:
+            read: PlanFile = plan_file.read(Path(file))
+        except UsageError as error:
+            problems += error.problems
+        else:
+            parts.append(_Part(read.plan, read.names, read.public))
+    return parts
+
+
+def _alike(parts: list[_Part], told: Settings) -> Settings:
+    """What phases that are typed beside plan files share with them."""
+    if not parts:
+        return told
+    plan = parts[0].plan
+    return Settings(
+        adjacency=plan.adjacency, unit=plan.privacy_unit, max_per_user=plan.max_per_user, examples=plan.examples
+    )
+
+
+def _named(plan: Plan, name: str) -> _Part:
+    several = len(plan.phases) > 1
+    return _Part(plan, tuple(f"{name} {number + 1}" if several else name for number in range(len(plan.phases))))
+
+
+def _joined(parts: list[_Part], earlier: int) -> ParsedPlan:
+    """All parts as one plan, or why they do not add up."""
+    problems = []
+    for what, values in (
+        ("adjacency", [part.plan.adjacency.name for part in parts]),
+        ("unit", [part.plan.privacy_unit for part in parts]),
+        ("max_per_user", [part.plan.max_per_user for part in parts]),
+        ("n", [part.plan.examples for part in parts if part.plan.examples is not None]),
+    ):
+        if len(set(values)) > 1:
+            said = " and ".join(f"{what}={value}" for value in dict.fromkeys(values))
+            problems.append(
+                f"{said} differ: only guarantees for the same neighbours and data add up. Give one for all of it."
+            )
+    examples = next((part.plan.examples for part in parts if part.plan.examples is not None), None)
+    if problems:
+        return ParsedPlan(None, problems, Settings(examples=examples or 0))
+    last = parts[-1].plan
+    plan = Plan(
+        tuple(phase for part in parts for phase in part.plan.phases),
+        adjacency=last.adjacency,
+        privacy_unit=last.privacy_unit,
+        examples=examples,
+        batch_size=last.batch_size if len(parts) == 1 else None,
+        max_per_user=last.max_per_user,
+    )
+    names = tuple(name for part in parts for name in part.names)
+    public = tuple(line for part in parts for line in part.public)
+    return ParsedPlan(plan, [], Settings(examples=examples), earlier, names, public)

@@ -1,0 +1,223 @@
+"""Plan files: what they say, what is refused with its line, and what each command makes of them."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import forked
+import pytest
+
+from dpplan.adjacency import REPLACE_ONE
+from dpplan.commands.shared import breakdown, plan_files
+from dpplan.errors import PlanError
+from dpplan.mechanism import DiscreteLaplace, Gaussian, Laplace
+from dpplan.recipe import plan_file
+
+RECIPES = Path(__file__).parents[2] / "recipes" / "plans"
+GOOD = """\
+adjacency: add-remove
+n: 60000
+phases:
+  - {name: vocabulary, mechanism: {kind: laplace, epsilon: 0.2}, steps: 20}
+  - name: train
+    mechanism: {kind: gaussian, noise_multiplier: 3}
+    sampling: {kind: poisson, sample_rate: 0.02}
+    steps: 500
+public:
+  - normalisation constants
+"""
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    return written(tmp_path, GOOD)
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "plan.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_a_file_is_the_plan_that_it_says(good: Path) -> None:
+    assert plan_file.is_plan(good)
+    found = plan_file.read(good)
+    assert [type(phase.mechanism) for phase in found.plan.phases] == [Laplace, Gaussian]
+    assert [phase.steps for phase in found.plan.phases] == [20, 500]
+    assert (found.names, found.public) == (("vocabulary", "train"), ("normalisation constants",))
+    assert found.plan.examples == 60000
+
+
+def test_what_is_left_out_is_one_release_of_all_records(tmp_path: Path) -> None:
+    file = written(tmp_path, "adjacency: replace_one\nphases:\n- mechanism: {kind: discrete-laplace, epsilon: 1e-1}\n")
+    found = plan_file.read(file)
+    (phase,) = found.plan.phases
+    assert (phase.mechanism, phase.steps, phase.settings["sample_rate"]) == (DiscreteLaplace(0.1, 1), 1, 1.0)
+    assert found.plan.adjacency == REPLACE_ONE and found.names == ("phase 1",)
+
+
+def test_a_list_of_phases_and_a_recipe_are_no_plans(tmp_path: Path) -> None:
+    assert not plan_file.is_plan(written(tmp_path, "# phases\n- {sigma: 1, q: 0.1, steps: 2}\n"))
+    assert not plan_file.is_plan(RECIPES.parent / "digits.yaml")
+    assert not plan_file.is_plan(tmp_path / "none.yaml")
+
+
+LAPLACE = "{kind: laplace, epsilon: 0.2}"
+TRAIN = "{kind: poisson, sample_rate: 0.02}"
+# (what stands in the file, what is put there, line, what is said)
+MISTAKES = [
+    *((GOOD[:21], f"adjacency: {word}", 1, f"adjacency={said} is not one of: add-remove, replace-one, zero-out.")
+      for word, said in [("ad-remove", "ad-remove"), ("", ""), ("[a]", "a list"), ("{a: 1}", "a block"), ("1", "1"),
+                         ("both", "both"), ("edit", "edit"), ("bounded", "bounded"), ("none", "none"), ("ADD", "ADD")]),
+    *(("n: 60000", f"n: {value}", 2, f"n={said} is not a whole number")
+      for value, said in [("many", "many"), ("1.5", "1.5"), ("", ""), ("[1]", "a list"), ("{a: 1}", "a block"),
+                          ("'5'", "5"), ("0x10", "0x10"), ("1/2", "1/2"), ("yes", "yes"), ("nan", "nan")]),
+    ("n: 60000", "n: 0", 2, "n=0 is not a whole number of at least 1"),
+    ("n: 60000", "m: 60000", 2, "m is not one of"),
+    ("n: 60000", "examples: 60000", 2, "Did you mean 'n'?"),
+    ("n: 60000", "unit: exampel", 2, "unit=exampel is not one of: example, user. Did you mean 'example'?"),
+    ("n: 60000", "max_per_user: 3", 2, "the unit is example"),
+    ("n: 60000", "n: 6\nn: 7", 3, "n is given twice; first on line 2."),
+    ("n: 60000", "steps: 6", 2, "It belongs to the phase."),
+    ("name: vocabulary", "name: train", 5, "is that of line 4 too"),
+    ("name: vocabulary", "name: [a]", 4, "phases[0].name is not a line of text"),
+    ("name: vocabulary", "nam: a", 4, "Did you mean 'name'?"),
+    (LAPLACE, "laplace", 4, "phases[0].mechanism is not a block"),
+    (LAPLACE, "{epsilon: 1}", 4, "phases[0].mechanism.kind is missing"),
+    (LAPLACE, "{kind: laplase, epsilon: 1}", 4, "Did you mean 'laplace'?"),
+    (LAPLACE, "{kind: zcdp, rho: 1}", 4, "a stated rho-zCDP bounds moments"),
+    (LAPLACE, "{kind: rdp}", 4, "a stated Rényi curve bounds moments"),
+    (LAPLACE, "{kind: laplace}", 4, "phases[0].mechanism.epsilon is missing"),
+    (LAPLACE, "{kind: laplace, eps: 1}", 4, "Did you mean 'epsilon'?"),
+    (LAPLACE, "{kind: laplace, epsilon: 1, steps: 3}", 4, "It belongs to the phase."),
+    (LAPLACE, "{kind: laplace, epsilon: 1/3}", 4, "epsilon=1/3 is not a number"),
+    (LAPLACE, "{kind: gdp, mu: -1}", 4, "phases[0].mechanism.mu=-1"),
+    *((LAPLACE, f"{{kind: laplace, epsilon: {value}}}", 4, f"phases[0].mechanism.epsilon={said}")
+      for value, said in [("0", "0"), ("-1", "-1"), ("1000", "1000"), ("1e-9", "1e-09"), ("", ""), ("one", "one"),
+                          ("[1]", "a list"), ("true", "true"), (".inf", ".inf"), ("'1'", "1")]),
+    ("steps: 20", "steps: 2.5", 4, "phases[0].steps=2.5 is not a whole number"),
+    ("steps: 20", "steps: 0", 4, "steps=0"),
+    ("steps: 20", "step: 20", 4, "Did you mean 'steps'?"),
+    ("steps: 20", "adjacency: replace-one", 4, "is not the plan's, add/remove"),
+    ("steps: 20", "unit: user", 4, "is not the plan's, example"),
+    (TRAIN, "poisson", 7, "phases[1].sampling is not a block"),
+    (TRAIN, "{sample_rate: 0.1}", 7, "phases[1].sampling.kind is missing"),
+    (TRAIN, "{kind: poison, sample_rate: 0.1}", 7, "Did you mean 'poisson'?"),
+    (TRAIN, "{kind: poisson, q: 0.1}", 7, "Did you mean 'sample_rate'?"),
+    (TRAIN, "{kind: poisson, sample_rate: 2}", 7, "sample_rate"),
+    (TRAIN, "{kind: poisson}", 7, "the sample rate is missing"),
+    (TRAIN, "{kind: poisson, sample_rate: 0.1, cap: 3}", 7, "cap"),
+    (TRAIN, "{kind: truncated-poisson, sample_rate: 0.1, cap: few}", 7, "cap=few is not a whole number"),
+    ("    steps: 500\n", "", 7, "the length of the run is missing"),
+    ("  - normalisation constants", "  x", 9, "public is not a list"),
+    ("  - normalisation constants", "  - [a]", 10, "public[0] is not a line of text"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "line", "said"), MISTAKES)
+def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, old: str, new: str, line: int, said: str) -> None:
+    assert old in GOOD
+    with pytest.raises(PlanError) as error:
+        plan_file.read(written(tmp_path, GOOD.replace(old, new, 1)))
+    assert any(f"plan.yaml:{line}: " in each and said in each for each in error.value.problems), error.value.problems
+
+
+@pytest.mark.parametrize("text", ["", "phases: [", "phases: 3\n", "phases: []\n", "n: 3\n", "a\n", "phases:\n  - 3\n"])
+def test_what_is_no_plan_is_said_to_be_none(tmp_path: Path, text: str) -> None:
+    with pytest.raises(PlanError, match=r"plan\.yaml"):
+        plan_file.read(written(tmp_path, text))
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace("0.2", "-1").replace("kind: poisson", "kind: poison").replace("public", "publik")
+    with pytest.raises(PlanError) as error:
+        plan_file.read(written(tmp_path, text))
+    assert len(error.value.problems) == 3
+
+
+def ran(*words: object, code: int = 0) -> str:
+    found = forked.dpplan(*map(str, words), cwd=RECIPES)
+    assert found.returncode == code, found.stderr
+    return found.stdout + (found.stderr if code else "")
+
+
+def test_epsilon_says_what_each_phase_costs_and_adds(good: Path) -> None:
+    text = ran("epsilon", good, "--delta", "1e-6")
+    assert "3.7833" in text and re.search(r"train +0\.6476\d* +0\.1124", text)
+    assert re.search(r"public +normalisation constants +costs nothing", text)
+    content = json.loads(ran("epsilon", good, "--delta", "1e-6", "--json"))
+    vocabulary, train = content["by_phase"]
+    total = content["results"][0]["epsilon"]["upper"]
+    assert train["adds"]["upper"] == pytest.approx(total - vocabulary["alone"]["upper"], rel=1e-4)
+    assert train["adds"]["lower"] <= train["adds"]["upper"]
+    assert content["names"] == ["vocabulary", "train"] and content["public"] == ["normalisation constants"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("delta", "--eps", "4"),
+        ("curve", "--points", "2", "--from", "1e-6", "--to", "1e-5"),
+        ("compare", "accountants"),
+        pytest.param(("risk", "--delta", "1e-6"), marks=pytest.mark.slow),  # the whole profile of a mixed plan
+    ],
+)
+def test_other_commands_take_the_file_in_both_ways(good: Path, words: tuple[str, ...]) -> None:
+    one, other = ran(*words, good), ran(*words, "--phases", good)
+    seconds = r"0\.\d+ s|\d+ ms"
+    assert re.sub(seconds, "", one) == re.sub(seconds, "", other)
+    assert "σ = 3" in one
+
+
+def test_a_plan_file_is_spent_before_a_run(good: Path) -> None:
+    text = ran("epsilon", "--spent", good, "--sigma", 2, "--q", 0.01, "--steps", 100, "--delta", "1e-6")
+    assert "3.7957" in text and re.search(r"spent before +ε = 3\.78333", text)
+    again = json.loads(ran("epsilon", good, "--spent", "sigma=2,q=0.01,steps=100", "--delta", "1e-6", "--json"))
+    assert again["results"][0]["epsilon"]["upper"] == pytest.approx(3.79573, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--sigma", "2"), "is a whole plan"),
+        (("--adjacency", "replace-one"), "is a whole plan"),
+        (("--phase", "sigma=2,q=0.1,steps=1"), "is a whole plan"),
+        (("--spent", "sigma=2,q=0.1,stps=1"), "Did you mean 'steps'?"),
+    ],
+)
+def test_what_contradicts_a_plan_file_is_refused(good: Path, words: tuple[str, ...], said: str) -> None:
+    assert said in ran("epsilon", good, "--delta", "1e-6", *words, code=2)
+
+
+def test_plans_for_other_neighbours_do_not_add_up(good: Path) -> None:
+    text = ran("epsilon", "--spent", good, "--sigma", 2, "--q", 0.01, "--steps", 9, "--adjacency", "zero-out",
+               "--delta", "1e-6", code=2)  # fmt: skip
+    assert "adjacency=add_remove and adjacency=zero_out differ" in text
+
+
+EXAMPLES: dict[str, tuple[float, float]] = {
+    "dp-sgd-with-vocabulary": (1.3970, 1.3972),
+    "lecture-counts": (1.1999, 1.2),
+    "weekly-releases": (1.5136, 1.5832),
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_plans_that_come_with_dpplan_cost_what_they_should(name: str) -> None:
+    content: dict[str, Any] = json.loads(ran("epsilon", RECIPES / f"{name}.yaml", "--delta", "1e-6", "--json"))
+    low, high = EXAMPLES[name]
+    found = content["results"][0]["epsilon"]
+    assert low <= found["lower"] <= found["upper"] <= high
+
+
+def test_every_plan_that_comes_with_dpplan_is_tested() -> None:
+    assert {file.stem for file in RECIPES.glob("*.yaml")} == set(EXAMPLES)
+    assert breakdown.MOST_PHASES >= 10 and plan_files.taken([str(RECIPES / "lecture-counts.yaml")])[0]
+
+
+def test_composition_theorems_refuse_what_is_not_gaussian(good: Path) -> None:
+    found = forked.dpplan("compare", "theorems", "--phases", str(good), "--delta", "1e-6", cwd=RECIPES)
+    assert found.returncode in (2, 3) and "no composition theorem is made for this plan" in " ".join(
+        found.stderr.split()
+    )
