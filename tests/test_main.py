@@ -74,6 +74,11 @@ FRESH = {next((e for e in EXAMPLES if e.startswith(f"dpplan {name} ")), None) fo
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_example_in_the_help_runs(example: str, tmp_path: Path) -> None:
     (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    (tmp_path / "ratings.csv").write_text("user,item\na,1\na,2\nb,3\n", encoding="utf-8")
+    (tmp_path / "statement.yaml").write_text("publication_date: 2026-11-28\n", encoding="utf-8")
+    run_folder = tmp_path / "runs" / "digits-001"
+    run_folder.mkdir(parents=True)
+    (run_folder / "report.json").write_bytes((ROOT / "tests" / "data" / "run-report.json").read_bytes())
     _, *arguments = shlex.split(example)
     done = (forked.fresh_dpplan if example in FRESH else forked.dpplan)(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -165,7 +170,8 @@ def test_accountant_options_are_those_the_accountants_take() -> None:
     [
         (["epsilonn"], f"'epsilonn' is not a command of dpplan: {', '.join(TOP)}. "
                        "Did you mean 'epsilon'?"),
-        (["compare", "acountants"], "'acountants' is not a command of dpplan compare: accountants, theorems, plans. "
+        (["compare", "acountants"], "'acountants' is not a command of dpplan compare: accountants, theorems, samplers, "
+                                    "units, plans. "
                                     "Did you mean 'accountants'?"),
         (["epsilon", "--sgma", "3"], "--sgma is not an option of dpplan epsilon. Did you mean '--sigma'?"),
         (["epsilon", "--zzz"], "--zzz is not an option of dpplan epsilon. See dpplan epsilon --help."),
@@ -224,7 +230,7 @@ def test_a_screen_without_greek_letters_still_gets_the_answer() -> None:
     ("words", "offered"),
     [
         ("dpplan ", set(TOP)),
-        ("dpplan compare ", {"accountants", "theorems", "plans"}),
+        ("dpplan compare ", {"accountants", "theorems", "samplers", "units", "plans"}),
         ("dpplan epsilon --accountant ", {*accounting.ACCOUNTANTS, "all"}),
         ("dpplan epsilon --noise", {"--noise-multiplier"}),
     ],

@@ -90,7 +90,7 @@ def _running() -> dict[int, int]:
 
 
 def test_an_interrupt_leaves_no_processes():
-    axis = ["--over", "q", "--from", "1e-6", "--to", "4e-5", "--points", "60"]
+    axis = ["--over", "q", "--from", "1e-6", "--to", "4e-5", "--points", "600"]
     call = [sys.executable, "-m", "dpplan", "curve", *axis, "--sigma", "1", "--steps", "1000", "--delta", "1e-5"]
     run = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     children: set[int] = set()

@@ -34,7 +34,9 @@ Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certif
 @plan_arguments.plan
 @plan_arguments.scheme_options
 @plan_arguments.deltas(several=False)
-@click.option("--loader", type=Name(LOADERS), help=f"What a loader really draws by: {', '.join(LOADERS)}.")
+@click.option(
+    "--loader", type=Name(LOADERS), metavar="NAME", help=f"What a loader really draws by: {', '.join(LOADERS)}."
+)
 @click.option("--without-noise", is_flag=True, help="Do not solve for the noise that each would need: seconds faster.")
 @plot_option.plot_option("ε of every scheme and relation")
 @output.json_option

@@ -96,9 +96,9 @@ def test_the_bulk_alone_is_the_whole_law_where_no_step_reaches_its_cut():
     with np.errstate(all="ignore"):
         ends = invert.epsilon_ends(steps, Direction.REMOVE, asked)
     aim = Aim(ends.upper, math.log(asked))
-    survey = cut_choice.Survey(steps, aim.log_delta, 1e-10, np.array([[14.0 * 4.0]]))
+    survey = cut_choice.SplitMoments(steps, aim.log_delta, 1e-10, np.array([[14.0 * 4.0]]))
     cut = cut_choice.far(Falling(steps, cut_choice.FAR_TILTS / aim.epsilon), aim, 1e-10)
-    contour = cut_choice.build(steps, aim, cut_choice.Choice(0.0, cut, (), survey.over_bulk(aim.epsilon, 100.0)))
+    contour = cut_choice.build(steps, aim, cut_choice.CutChoice(0.0, cut, (), survey.over_bulk(aim.epsilon, 100.0)))
     assert contour is not None and isinstance(contour.measure, Bulk)
     again = invert.ends_around(contour, asked)
     assert again.relative_width < 1e-8
@@ -158,7 +158,7 @@ def test_wherever_the_paths_are_taken_apart_delta_is_the_same(sigma, q, steps, a
         aim = Aim(cut_choice.guess_epsilon(steps_, log_delta), log_delta)
         for level in (1e-10, 1e-6):
             cut = cut_choice.far(Falling(steps_, cut_choice.FAR_TILTS / aim.epsilon), aim, level)
-            survey = cut_choice.Survey(steps_, log_delta, level, cut.end[:, None])
+            survey = cut_choice.SplitMoments(steps_, log_delta, level, cut.end[:, None])
             choices = cut_choice._ranked(cut_choice._split(survey, aim.epsilon, cut))[:4]
             contours = [cut_choice.build(steps_, aim, choice) for choice in choices]
             found += [contour.at(aim.epsilon) for contour in contours if contour is not None]

@@ -139,7 +139,7 @@ def test_a_harder_plan_never_costs_less():
 def test_it_meets_the_other_contour_over_jumps():
     """Same plan, other cuts, other transform, other bounds."""
     steps, asked = Steps.of([(0.614, 1e-5, 100000)]), 1e-12
-    rare = invert._by_rare(steps, asked)
+    rare = invert._by_rare(steps, asked, cut_choice.guess_epsilon(steps, math.log(asked)))
     other = invert.epsilon_ends(steps, Direction.REMOVE, asked)
     assert max(rare.lower, other.lower) <= min(rare.upper, other.upper)
     assert rare.relative_width < 1e-6

@@ -70,7 +70,9 @@ def test_an_unknown_is_solved_for_with_whole_epochs(dpplan: Run, open_: tuple[st
 
 
 def test_a_curve_over_delta(dpplan: Run) -> None:
-    shown = dpplan("curve", *TEN[:-2], "--over", "delta", "--from", "1e-8", "--to", "1e-4", "--points", "3", "--csv")
+    shown = dpplan(
+        "curve", *TEN[:-2], "--over", "delta", "--from", "1e-8", "--to", "1e-4", "--points", "3", "--csv", "-"
+    )
     rows = [line.split(",") for line in shown.stdout.splitlines()[1:]]
     assert len(rows) == 3
 

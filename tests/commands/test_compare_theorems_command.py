@@ -31,7 +31,7 @@ def test_a_plot_is_drawn_and_json_has_the_figures(dpplan: Run, tmp_path: Path) -
 
 
 def test_every_mistake_is_told_at_once(dpplan: Run) -> None:
-    done = dpplan("compare", "theorems", "--q", "2", "--steps", "5", "--delta", "4", "--plot", "t.pdf")
+    done = dpplan("compare", "theorems", "--q", "2", "--steps", "5", "--delta", "4", "--plot", "t.gif")
     assert (done.returncode, done.stdout) == (2, "")
-    for said in ("sigma is missing", "q=2", "delta=4", "plot=t.pdf does not end in"):
+    for said in ("sigma is missing", "q=2", "delta=4", "plot=t.gif does not end in"):
         assert said in done.stderr

@@ -44,7 +44,7 @@ def offered(words: str) -> set[str]:
         ("dpplan recipes ", {"copy"}),
         ("dpplan recipes copy ", {*bundled.names(), "all"}),
         ("dpplan recipes copy digits-", {"digits-cnn", "digits-logistic"}),
-        ("dpplan recipes copy digits aud", {"audit"}),
+        ("dpplan recipes copy digits aud", {"audit", "audit-digits"}),
         ("dpplan help ", set(TOPICS)),
         ("dpplan help lim", {"limits"}),
     ],

@@ -158,7 +158,9 @@ def test_noise_is_added_once(tmp_path: Path) -> None:
     squares = float((added / (1.5 * 0.5)).square().sum())
     assert chi_square_tail(squares, len(added)) > LEVEL
     assert chi_square_tail(2 * squares, len(added)) < LEVEL  # twice would be noticed
-    assert first["checks"] == [(name, True) for name in ("batch sizes", "empty batches", "noise", "denominator")]
+    assert first["checks"] == [
+        (name, True) for name in ("batch sizes", "empty batches", "example counts", "noise", "denominator")
+    ]
 
 
 @pytest.mark.parametrize(("examples", "rate"), [(401, 0.002), (1, 0.5)])
@@ -173,7 +175,7 @@ def test_ranks_that_draw_nothing_take_part(tmp_path: Path, examples: int, rate: 
     assert first["empty_batches"] == sizes.count((0, 0)) > 0
     assert [facts.drawn for facts in first["facts"]] == [sum(pair) for pair in sizes]
     assert all(agrees for _, agrees in first["checks"])
-    assert len(first["checks"]) == 4
+    assert len(first["checks"]) == 5
     assert all(torch.equal(*pair) for pair in zip(first["weights"], second["weights"], strict=True))
     for total, size in zip(first["totals"], sizes, strict=True):
         assert (float(total.norm()) == 0) == (sum(size) == 0)

@@ -152,13 +152,13 @@ def test_an_averaging_is_that_of_all_pairs_of_points(weight, finer):
 
 def test_a_wrong_law_below_would_be_found(monkeypatch):
     """The comparison by brute force fails where corners fall by nothing."""
-    between = lower_polygon.Cells.between
+    between = lower_polygon.CornerCells.between
 
     def without_gaps(*args):
         cells = between(*args)
-        return lower_polygon.Cells(cells.low, cells.high, 0.0 * cells.gap, cells.wider, cells.rounding)
+        return lower_polygon.CornerCells(cells.low, cells.high, 0.0 * cells.gap, cells.wider, cells.rounding)
 
-    monkeypatch.setattr(convex_order.Cells, "between", without_gaps)
+    monkeypatch.setattr(convex_order.CornerCells, "between", without_gaps)
     with pytest.raises(AssertionError):
         test_an_averaging_is_that_of_all_pairs_of_points(Fraction(1, 3), 0)
 

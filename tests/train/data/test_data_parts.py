@@ -9,6 +9,7 @@ from data_files import write, write_binary_cifar, write_mnist
 
 from dpplan.errors import RecipeError, UsageError
 from dpplan.recipe import Data
+from dpplan.recipe.schema import MADE_EXAMPLES
 from dpplan.train.data import image_folder, mnist_and_cifar, own_file, paths, scikit_learn, synthetic, tables
 from dpplan.train.data.examples import Examples
 
@@ -62,7 +63,7 @@ def test_made_up_examples_are_the_same_every_time_and_as_many_as_asked(make: Any
     assert np.array_equal(first.inputs, again.inputs)
     assert np.array_equal(first.targets, again.targets)
     assert (first.inputs.shape, first.classes) == ((57, *shape), classes)
-    assert len(make(made_up()).targets) == synthetic.EXAMPLES
+    assert len(make(made_up()).targets) == MADE_EXAMPLES
     assert set(make(made_up()).targets.tolist()) == set(range(classes))
 
 

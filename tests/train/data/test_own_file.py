@@ -11,6 +11,7 @@ import pytest
 from data_files import refusal, write, write_binary_cifar, write_mnist, write_python_cifar
 from PIL import Image
 from pyarrow import parquet
+from unwrap import unwrapped
 
 from dpplan import __main__ as program
 
@@ -45,7 +46,9 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     def call(name: str, data: str, *more: str, model: str = LOGISTIC) -> Done:
         write(tmp_path, "r.yaml", RECIPE.format(data=data, model=model))
         capsys.readouterr()
-        return Done(program.run([name, "r.yaml", *more]), *capsys.readouterr())
+        status = program.run([name, "r.yaml", *more])
+        out, err = capsys.readouterr()
+        return Done(status, out, unwrapped(err))
 
     return call
 

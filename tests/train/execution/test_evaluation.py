@@ -9,6 +9,7 @@ import pytest
 import torch
 from small_recipe import small
 from torch import Tensor, nn
+from unwrap import unwrapped
 
 from dpplan import __main__ as command_line
 from dpplan import train
@@ -106,6 +107,7 @@ runtime: {device: cpu, threads: 1}
     (tmp_path / "r.yaml").write_text(text, encoding="utf-8")
     assert command_line.run(["train", "r.yaml", "--json"]) == 1
     out, err = capsys.readouterr()
+    err = unwrapped(err)
     assert json.loads(out)["agrees_with_plan"] is True
     assert err.startswith("error: the last evaluation failed: RuntimeError: only in evaluation; 4 of 4 steps, ε ≤ ")
     assert "Traceback" not in err
