@@ -1,5 +1,6 @@
 """Work in several processes is the same work, and is done here where there are none."""
 
+import contextlib
 import math
 import multiprocessing
 import os
@@ -7,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -94,10 +96,15 @@ def _running() -> dict[int, int]:
 
 
 class _Interrupts:
-    """A profile that presses Ctrl-C once, at the first or the numbered moment that it is to watch for."""
+    """A profile that presses Ctrl-C once, at the first or the numbered moment that it is to watch for.
 
-    def __init__(self, watched: Callable[[FrameType, str], bool], number: int = 1) -> None:
-        self.watched, self.number, self.seen = watched, number, 0
+    handler: who hears it; Python's own, also where the tests were started in the background and ignore it.
+    """
+
+    def __init__(
+        self, watched: Callable[[FrameType, str], bool], number: int = 1, handler: Any = signal.default_int_handler
+    ) -> None:
+        self.watched, self.number, self.handler, self.seen = watched, number, handler, 0
 
     def __call__(self, frame: FrameType, event: str, argument: object) -> None:
         if self.watched(frame, event):
@@ -109,6 +116,7 @@ class _Interrupts:
 def _interrupted(interrupts: _Interrupts) -> bool:
     """Whether an interrupt ends work in two processes, of which this is one, and leaves no other behind."""
     before = set(multiprocessing.active_children())
+    handler = signal.signal(signal.SIGINT, interrupts.handler)
     sys.setprofile(interrupts)
     try:
         list(processes.spread(math.sqrt, iter(NUMBERS), 2, here=True))
@@ -118,6 +126,7 @@ def _interrupted(interrupts: _Interrupts) -> bool:
         heard = False
     finally:
         sys.setprofile(None)
+        signal.signal(signal.SIGINT, handler)
         begun = time.monotonic()
         while (left := set(multiprocessing.active_children()) - before) and time.monotonic() - begun < 20:
             time.sleep(0.02)
@@ -163,19 +172,30 @@ def test_an_interrupt_is_heard_at_every_moment():
 
 
 def test_who_ignores_interrupts_goes_on_ignoring_them():
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    heard = []
+
+    def watched(frame, now):
+        return frame.f_code.co_name == "_launch"
+
+    assert not _interrupted(_Interrupts(watched, handler=signal.SIG_IGN))
+    assert not _interrupted(_Interrupts(watched, handler=lambda *_: heard.append(True)))
+    assert heard == [True]
+
+
+@contextlib.contextmanager
+def _listening() -> Iterator[None]:
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        assert not _interrupted(_Interrupts(lambda frame, now: frame.f_code.co_name == "_launch"))
-        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, handler)
 
 
 def test_one_interrupt_ends_the_command_and_its_processes(tmp_path):
     axis = ["--over", "q", "--from", "1e-6", "--to", "4e-5", "--points", "600"]
     call = [sys.executable, "-m", "dpplan", "curve", *axis, "--sigma", "1", "--steps", "1000", "--delta", "1e-5"]
     told = tmp_path / "told"
-    with told.open("wb") as stderr:
+    with told.open("wb") as stderr, _listening():  # which is inherited
         run = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True)
     children: set[int] = set()
     begun = time.monotonic()
