@@ -143,7 +143,7 @@ def heat_map(found: "Frontier", width: int) -> Iterator[list[Span]]:
     unit = math.floor(math.log10(min(ratios))) - 1
     across = _spread(len(found.grid.batch_sizes), (width - LABEL) // WIDTH, _column(found))
     upward = _spread(len(found.grid.lengths), MOST_ROWS, _row(found))
-    yield [Span(f"noise-batch ratio σ / batch, in 1e{unit} clip norms")]
+    yield from ([Span(part)] for part in wrapped(f"noise-batch ratio σ / batch, in 1e{unit} clip norms"))
     yield [Span(f"{'epochs' if found.grid.epochs else 'steps':<{LABEL}}")]
     for at in reversed(upward):
         spans = [Span(f"{show(found.grid.lengths[at]):>{LABEL - 2}}  ")]
