@@ -20,6 +20,7 @@ from dpplan.accounting.numerics import Array
 from dpplan.accounting.pairs.law import EPS
 
 NEAR = 0.5  # |A - 1| below which it is summed without its 1
+HIGHEST = 705.0  # of exponents then: with any weight that is kept, 1e-305 or more, a larger one exceeds that
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +60,9 @@ class ExponentialSum:
         return self._logs(self._exponents(x))[0]
 
     def _logs(self, exponents: Array) -> tuple[Array, Array]:
-        """log A, and what is added up of A - 1 where A is near 1."""
-        excess = np.expm1(np.minimum(exponents, 1.0)) @ self.weights
-        near = (np.max(exponents, axis=-1) <= 1.0) & (np.abs(excess) < NEAR)
+        """log A, and where it is added up without the 1 of A."""
+        excess = np.expm1(np.minimum(exponents, HIGHEST)) @ self.weights
+        near = np.abs(excess) < NEAR
         terms = exponents + np.log(self.weights)
         top = np.max(terms, axis=-1)
         far = top + np.log(np.exp(terms - top[..., None]).sum(axis=-1))
@@ -101,7 +102,7 @@ class ExponentialSum:
         exponents = self._exponents(x)
         log_value, near = self._logs(exponents)
         shares = np.exp(exponents + np.log(self.weights) - log_value[..., None])
-        size = np.abs(np.expm1(np.minimum(exponents, 1.0))) @ self.weights * np.exp(-np.minimum(log_value, 1.0))
+        size = np.abs(np.expm1(np.minimum(exponents, HIGHEST))) @ self.weights * np.exp(-np.minimum(log_value, 1.0))
         felt = 4.0 * (shares * np.abs(exponents)).sum(axis=-1)
         whole = felt + 4.0 * (shares * np.abs(np.log(self.weights))).sum(axis=-1) + len(self.means) + 16.0
         parts = felt + (len(self.means) + 16.0) * size
