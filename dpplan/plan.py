@@ -18,7 +18,7 @@ from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Said, Samplin
 # Whom a figure can be for.
 UNITS = ("example", "user")
 # What a mechanism or a scheme can be given.
-Setting = float | int | str | None
+Setting = float | int | str | tuple[float, ...] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,7 @@ def _mechanism(line: int, node: Any, path: str, found: _Found) -> Mechanism | No
     types, values, before = typing.get_type_hints(made), dict[str, Any](), len(found.problems)
     for key, at, child in _mapping(node, f"{path}.", ("kind", *entries), found):
         if key != "kind":
-            values[key] = _number(child, at, f"{path}.{key}", types[key], found)
+            values[key] = _setting(child, at, f"{path}.{key}", types[key], found)
     for key, entry in entries.items():
         if entry.default is MISSING and not any(_spelled(each) == key for each, _ in node.value):
             found.add(line, f"{path}.{key} is missing: {kind} needs it.")
@@ -332,6 +332,21 @@ def _number(node: Any, line: int, path: str, kind: Callable[..., Any], found: _F
     what = "a whole number" if kind is int else "a number or a fraction" if kind is Fraction else "a number"
     found.add(line, f"{path}={said} is not {what}.")
     return None
+
+
+def _setting(node: Any, line: int, path: str, kind: Any, found: _Found) -> Any:
+    """What a mechanism was given: a number, a word, or a list of numbers."""
+    if kind is str:
+        return _text(node, line, path, found)
+    if typing.get_origin(kind) is not tuple:
+        return _number(node, line, path, kind, found)
+    if node.id != "sequence":
+        return found.add(line, f"{path}={_spelled(node)} is not a list. Write {path.rpartition('.')[2]}: [1, 2].")
+    each = typing.get_args(kind)[0]
+    return tuple(
+        _number(child, child.start_mark.line + 1, f"{path}[{place}]", each, found)
+        for place, child in enumerate(node.value)
+    )
 
 
 def _spelled(node: Any) -> str:
