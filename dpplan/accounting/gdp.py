@@ -27,6 +27,7 @@ from dpplan.accounting.numerics.logspace import log_expm1, log_sum
 from dpplan.accounting.numerics.normal import LOG_SQRT_2PI, normal_tail
 from dpplan.accounting.plan_pairs import SampledGaussian, sampled_gaussians
 from dpplan.errors import NotApplicable
+from dpplan.groups import STAYS
 from dpplan.mechanism import StatedZcdp
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson
@@ -41,6 +42,9 @@ DESCRIPTION = Description(
     colour="#E69F00",
     note="μ = {mu}",
 )
+
+
+FULL = Poisson(1.0)
 
 
 class ProvenEnds(NamedTuple):
@@ -201,7 +205,7 @@ def _steps(plan: Plan) -> tuple[tuple[SampledGaussian, ...], bool]:
     stated, rest = list[SampledGaussian](), list[Phase]()
     for phase in plan.phases:
         mechanism = phase.mechanism
-        if isinstance(mechanism, StatedZcdp) and phase.sampling == Poisson(1.0):
+        if isinstance(mechanism, StatedZcdp) and (phase.sampling, phase.groups) in ((FULL, ()), (FULL, STAYS)):
             stated.append(SampledGaussian(math.sqrt(0.5 / mechanism.rho), 1.0, phase.steps))
         else:
             rest.append(phase)

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
+from dpplan import groups
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.pairs import DominatingPair, GaussianLoss, Law, StatedLoss
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
@@ -175,6 +176,11 @@ def _whole(phase: Phase, accountant: str) -> Callable[[Mechanism], RenyiCurve]:
         raise NotApplicable(
             f"{accountant}: {kind_of(phase.mechanism)} on batches that are sampled: what sampling makes of it does not "
             "follow from its curve alone. State the curve of the sampled release (kind: rdp)."
+        )
+    if phase.groups not in ((), groups.STAYS):
+        raise NotApplicable(
+            f"{accountant}: {kind_of(phase.mechanism)} on a group of records that one may leave or enter: what is "
+            "stated is for records that stay. Try --adjacency zero-out or add-remove."
         )
     return MOMENTS[type(phase.mechanism)]
 
