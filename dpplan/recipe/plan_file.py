@@ -277,7 +277,7 @@ def _mechanism(line: int, node: Any, path: str, asked: _PhaseQuery, found: plan_
     types, values, before = typing.get_type_hints(made), dict[str, Any](), len(found.problems)
     for key, at, child in plan_nodes.mapping(node, f"{path}.", ("kind", *entries), found):
         if key != "kind":
-            values[key] = plan_nodes.number(child, at, f"{path}.{key}", types[key], found)
+            values[key] = plan_nodes.setting(child, at, f"{path}.{key}", types[key], found)
     follows = asked.settings(kind, values, (line, path), found)
     values = {**follows, **values}
     for key, entry in entries.items():
