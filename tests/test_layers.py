@@ -26,7 +26,7 @@ LAYERS = (
     {"errors", "number_spelling"},
     {"checks", "durable_files"},
     {"rounding", "processes", "notebook"},
-    {"quantities", "adjacency", "mechanism"},
+    {"quantities", "adjacency", "mechanism", "units", "groups"},
     {"sampling"},
     {"plan"},
     {"plan_json"},

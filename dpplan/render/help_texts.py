@@ -244,6 +244,9 @@ together, composed exactly where the laws are known.
       mechanism: {kind: gaussian, noise_multiplier: 3}
       sampling: {kind: poisson, sample_rate: 0.02}
       steps: 500
+    - parallel:            # groups that share no record
+        - {mechanism: {kind: laplace, epsilon: 0.2}}
+        - {name: B, n: 20000, phases: [{mechanism: {kind: gdp, mu: 0.3}}]}
   public:
     - normalisation constants of other data
 
@@ -271,4 +274,11 @@ batch_size, and what dpplan help sampling lists) it needs steps or epochs. A sta
 bounds moments, and no pair of laws dominates all that has it.
 
 A phase may repeat adjacency and unit, and not differ in them.
+
+Phases on groups that share no record stand under parallel: for each group a phase, a list of phases, or such a list
+with a name and an n of its own. A plan then costs what one record costs at most: the phases for all with those of its
+group, composed, and of all groups the largest δ at each ε, at the end. That takes for granted that no record (of the
+unit user: no user) is in two groups of a block, and that a record's group follows from nothing but itself. Under
+replace-one the new record may be in another group, and both pay; what such phases state then has to hold for a record
+that is removed or added, too. Groups within groups are written in the same way.
 """
