@@ -248,7 +248,7 @@ def _mechanism(line: int, node: Any, path: str, found: plan_nodes.PlanProblems) 
     types, values, before = typing.get_type_hints(made), dict[str, Any](), len(found.problems)
     for key, at, child in plan_nodes.mapping(node, f"{path}.", ("kind", *entries), found):
         if key != "kind":
-            values[key] = plan_nodes.number(child, at, f"{path}.{key}", types[key], found)
+            values[key] = plan_nodes.setting(child, at, f"{path}.{key}", types[key], found)
     for key, entry in entries.items():
         if entry.default is MISSING and not any(plan_nodes.spelled(each) == key for each, _ in node.value):
             found.add(line, f"{path}.{key} is missing: {kind} needs it.")

@@ -100,6 +100,21 @@ def number(node: Any, line: int, path: str, kind: Callable[..., Any], found: Pla
     return None
 
 
+def setting(node: Any, line: int, path: str, kind: Any, found: PlanProblems) -> Any:
+    """What a mechanism was given: a number, a word, or a list of numbers."""
+    if kind is str:
+        return text(node, line, path, found)
+    if typing.get_origin(kind) is not tuple:
+        return number(node, line, path, kind, found)
+    if node.id != "sequence":
+        return found.add(line, f"{path}={spelled(node)} is not a list. Write {path.rpartition('.')[2]}: [1, 2].")
+    each = typing.get_args(kind)[0]
+    return tuple(
+        number(child, child.start_mark.line + 1, f"{path}[{place}]", each, found)
+        for place, child in enumerate(node.value)
+    )
+
+
 def spelled(node: Any) -> str:
     """What stands there, for messages."""
     return str(node.value) if node.id == "scalar" else "a list" if node.id == "sequence" else "a block"

@@ -86,8 +86,7 @@ MISTAKES = [
     (LAPLACE, "laplace", 4, "phases[0].mechanism is not a block"),
     (LAPLACE, "{epsilon: 1}", 4, "phases[0].mechanism.kind is missing"),
     (LAPLACE, "{kind: laplase, epsilon: 1}", 4, "Did you mean 'laplace'?"),
-    (LAPLACE, "{kind: zcdp, rho: 1}", 4, "a stated rho-zCDP bounds moments"),
-    (LAPLACE, "{kind: rdp}", 4, "a stated Rényi curve bounds moments"),
+    (LAPLACE, "{kind: discrete-gaussian}", 4, "its worst shift is known on one number only"),
     (LAPLACE, "{kind: laplace}", 4, "phases[0].mechanism.epsilon is missing"),
     (LAPLACE, "{kind: laplace, eps: 1}", 4, "Did you mean 'epsilon'?"),
     (LAPLACE, "{kind: laplace, epsilon: 1, steps: 3}", 4, "It belongs to the phase."),
@@ -277,6 +276,7 @@ EXAMPLES: dict[str, tuple[float, float]] = {
     "cohorts": (2.1245, 2.1246),
     "weekly-releases": (1.5136, 1.5832),
 }
+BY_MOMENTS = ("census-2020",)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -287,8 +287,15 @@ def test_the_plans_that_come_with_dpplan_cost_what_they_should(name: str) -> Non
     assert low <= found["lower"] <= found["upper"] <= high
 
 
+def test_the_census_is_answered_by_moments_and_the_exact_accountant_says_who_does() -> None:
+    census = RECIPES / "census-2020.yaml"
+    found = json.loads(ran("epsilon", census, "--delta", "1e-10", "--accountant", "rdp", "--json"))["results"][0]
+    assert found["epsilon"]["upper"] == pytest.approx(17.1436, abs=5e-5)
+    assert "Ask --accountant rdp" in ran("epsilon", census, "--delta", "1e-10", code=3)
+
+
 def test_every_plan_that_comes_with_dpplan_is_tested() -> None:
-    assert {file.stem for file in RECIPES.glob("*.yaml")} == set(EXAMPLES)
+    assert {file.stem for file in RECIPES.glob("*.yaml")} == {*EXAMPLES, *BY_MOMENTS}
     assert breakdown.MOST_PHASES >= 10 and plan_files.taken([str(RECIPES / "lecture-counts.yaml")])[0]
 
 
