@@ -49,7 +49,7 @@ ROOMS = {
         {"models", "conformance", "ranks"},
         {"step"},
         {"state"},
-        {"execution", "canaries"},
+        {"execution", "canaries", "shadows"},
     ),
     "dpplan.train.clipping": (
         {"rules", "precision"},
@@ -77,6 +77,7 @@ OUTSIDE = {
     "matplotlib": ("dpplan.plot.",),
     "torch": ("dpplan.train.",),
     "sklearn": ("dpplan.train.",),
+    "joblib": ("dpplan.train.",),
     "PIL": ("dpplan.train.",),
     "pyarrow": ("dpplan.train.",),
     "flint": ("dpplan.accounting.exact.prove.",),
