@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.pairs.law import EPS
@@ -59,7 +60,7 @@ class ExponentialSum:
         """log A."""
         return self._logs(self._exponents(x))[0]
 
-    def _logs(self, exponents: Array) -> tuple[Array, Array]:
+    def _logs(self, exponents: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
         """log A, and where it is added up without the 1 of A."""
         excess = np.expm1(np.minimum(exponents, HIGHEST)) @ self.weights
         near = np.abs(excess) < NEAR
