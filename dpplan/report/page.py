@@ -13,6 +13,7 @@ from dpplan.adjacency import ADD_REMOVE
 from dpplan.curve import beginning
 from dpplan.errors import ReportError
 from dpplan.plan import Plan
+from dpplan.plan import unit_words as plan_words
 from dpplan.recipe import Recipe
 from dpplan.statement import Statement
 
@@ -136,6 +137,5 @@ def _recipe_text(source: Path) -> str:
 
 def unit_words(plan: Plan) -> str:
     """Who is protected, and from what comparison, in words."""
-    unit = plan.privacy_unit
     how = "present or absent" if plan.adjacency == ADD_REMOVE else plan.adjacency.name.replace("_", " ")
-    return f"one {unit} ({how})"
+    return f"one {plan_words(plan.privacy_unit, plan.max_per_user)} ({how})"
