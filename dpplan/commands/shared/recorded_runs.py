@@ -11,7 +11,8 @@ from pathlib import Path
 from dpplan import verify
 from dpplan.errors import ReportError
 from dpplan.mechanism import Gaussian
-from dpplan.plan import Phase, Plan, Settings, unit_words
+from dpplan.plan import Phase, Plan, Settings
+from dpplan.units.py dpplan.render.help_texts.py dpplan.accounting.pairs.__init__ import unit_words
 from dpplan.plan_json import plan_from_json
 from dpplan.recipe.phases import Written
 from dpplan.sampling import Poisson
