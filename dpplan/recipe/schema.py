@@ -13,10 +13,10 @@ from dpplan import lint
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES
 from dpplan.checks import Problems, show
 from dpplan.errors import RecipeError
-from dpplan.units.py dpplan.render.help_texts.py dpplan.accounting.pairs.__init__ import UNITS
 from dpplan.recipe import scheme_keys, values
 from dpplan.recipe.values import Reader, one_of, path, switch, underscored, whole_numbers, word, word_or_function
 from dpplan.sampling import OptionValue
+from dpplan.units import UNITS
 
 Rule = Callable[[Problems, str, Any], object]
 Values = Mapping[str, Any]

@@ -13,9 +13,9 @@ from dpplan.adjacency import ADD_REMOVE
 from dpplan.curve import beginning
 from dpplan.errors import ReportError
 from dpplan.plan import Plan
-from dpplan.units.py dpplan.render.help_texts.py dpplan.accounting.pairs.__init__ import unit_words as plan_words
 from dpplan.recipe import Recipe
 from dpplan.statement import Statement
+from dpplan.units import unit_words as plan_words
 
 PLACES = 24  # at which ε is drawn over the steps
 REPORT = "report.json"

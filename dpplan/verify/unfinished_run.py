@@ -8,8 +8,8 @@ from dpplan.accounting.bound import Bound
 from dpplan.checks import Problems
 from dpplan.errors import NotCertified, ReportError
 from dpplan.plan import Plan
-from dpplan.units.py dpplan.render.help_texts.py dpplan.accounting.pairs.__init__ import UNITS, unit_problems
 from dpplan.rounding import up
+from dpplan.units import UNITS, unit_problems
 from dpplan.verify import json_fields
 
 REPORT, STEPS, RUN, CHECKPOINT = "report.json", "steps", "run.json", "checkpoint.pt"

@@ -12,10 +12,10 @@ from dpplan import verify
 from dpplan.errors import ReportError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan, Settings
-from dpplan.units.py dpplan.render.help_texts.py dpplan.accounting.pairs.__init__ import unit_words
 from dpplan.plan_json import plan_from_json
 from dpplan.recipe.phases import Written
 from dpplan.sampling import Poisson
+from dpplan.units import unit_words
 from dpplan.verify.unfinished_run import REPORT, RUN, STEPS
 
 _SAY_IT = "Say what ran: sigma=1.1,q=0.01,steps=1000."
