@@ -99,7 +99,9 @@ def _is_finite(value: float) -> bool:
 
 
 def show(value: object) -> str:
-    """A value the way a person would type it: 60000, 0.01, 1e-05."""
+    """A value the way a person would type it: 60000, 0.01, 1e-05, [2, 4]."""
+    if isinstance(value, list | tuple):
+        return shortened(f"[{', '.join(map(show, value))}]")
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:
         return str(int(value))
     if isinstance(value, float) and float(f"{value:g}") == value:

@@ -252,6 +252,8 @@ PHASE_PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase, Adjacency], 
 
 def _refusals(phase: Phase, adjacency: Adjacency, unit: str) -> list[str]:
     """Each part of the phase that no theorem knows, and what is known."""
+    if type(phase.mechanism) in declared.MOMENTS_ONLY:
+        return [declared.MOMENTS_ONLY[type(phase.mechanism)]]
     keys = (*PAIRS, *PHASE_PAIRS)
     mechanisms, schemes, adjacencies = (list(dict.fromkeys(key[part] for key in keys)) for part in range(3))
     found = [
