@@ -15,12 +15,13 @@ PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m p
 WORKERS ?= auto
 PLAN := --sigma 1.1 --n 60000 --batch 256 --epochs 60
 
-.PHONY: help demo test test-all check check-package format lint types docs bench bench-train clean
+.PHONY: help demo test test-all test-browser check check-package format lint types docs bench bench-train clean
 
 help:
 	@echo "make demo      plan, solve, compare and train (installs what each needs just before it)"
 	@echo "make test      the tests (installs what they need first)"
-	@echo "make test-all  the tests and the long sweeps"
+	@echo "make test-all  the tests, the long sweeps and the pages in a browser"
+	@echo "make test-browser  the pages alone, in headless Chromium or Chrome, which has to be there"
 	@echo "make check     format, lint, types, tests, documents and package: what has to pass before a change lands"
 	@echo "make check-package  build what is published, install it bare and with the lowest versions, use it"
 	@echo "make lint      format and lint alone"
@@ -50,6 +51,9 @@ test: $(VENV)/.dev
 
 test-all: $(VENV)/.dev
 	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not gpu"
+
+test-browser: $(VENV)/.dev
+	$(PYTEST) -m browser
 
 check: lint types test check-package
 
