@@ -8,13 +8,16 @@ semaphores to give, everything is done here.
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import chain, islice
 from multiprocessing import get_context
+from queue import SimpleQueue
+from types import FrameType
 from typing import TypeVar
 
 Task = TypeVar("Task")
@@ -57,34 +60,80 @@ def spread(
     pool = _pool(others) if workers > 1 else None
     if pool is not None:
         running: dict[Future[Result], Task] = {}
-        with pool:
-            try:
-                while True:
-                    for task in islice(tasks, others - len(running)):
-                        left.append(task)
-                        running[pool.submit(function, task)] = task
-                    own = list(islice(tasks, int(here)))
-                    for task in own:
-                        yield task, function(task)
-                    if not running and not own:
-                        return
-                    for done in wait(running, 0.0 if own else None, FIRST_COMPLETED).done:
-                        task, result = running[done], done.result()
-                        del running[done]
-                        left.remove(task)
-                        yield task, result
-            except BrokenProcessPool:
-                pass
-            finally:
+        finished: SimpleQueue[Future[Result]] = SimpleQueue()
+        try:
+            while True:
+                for task in islice(tasks, others - len(running)):
+                    left.append(task)
+                    with _uninterrupted():
+                        future = pool.submit(function, task)
+                        running[future] = task
+                        future.add_done_callback(finished.put)
+                own = list(islice(tasks, int(here)))
+                for task in own:
+                    yield task, function(task)
+                if not running and not own:
+                    return
+                for future in _finished(finished, wait=not own):
+                    task = running.pop(future)
+                    with _uninterrupted():
+                        result = future.result()
+                    left.remove(task)
+                    yield task, result
+        except BrokenProcessPool:
+            pass
+        finally:
+            with _uninterrupted():
                 pool.shutdown(cancel_futures=True)
+                running.clear()
+                del pool
     for task in chain(left, tasks):
         yield task, function(task)
+
+
+def _finished(finished: "SimpleQueue[Future[Result]]", wait: bool) -> Iterator["Future[Result]"]:
+    """What is done by now; wait: at least one. The queue holds no lock that an interrupt could leave taken."""
+    if wait:
+        yield finished.get()
+    while not finished.empty():
+        yield finished.get()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """An interrupt that comes within is heard at the end, by whoever listens there.
+
+    Raised in the middle of a pool it would be lost: a process that has started and is not yet on the pool's list is
+    never told to end, a lock that is not yet in its `with` is never given back, and what a destructor raises is only
+    printed. Processes that start within have the signal blocked from their first moment: Ctrl-C in a terminal goes to
+    them too, and while they load they do not yet ignore it.
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
+        yield  # no other thread is ever interrupted; and what other than Python listens with is not to be replaced
+        return
+    pressed = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+
+    before = signal.signal(signal.SIGINT, note)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if hasattr(signal, "pthread_sigmask") else None
+    try:
+        yield
+    finally:
+        if blocked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)  # what was held back comes now, to `note`
+        signal.signal(signal.SIGINT, before)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor | None:
     # An interrupt is for the parent, which ends the others.
     ignore = (signal.SIGINT, signal.SIG_IGN)
     try:
-        return ProcessPoolExecutor(workers, get_context("spawn"), initializer=signal.signal, initargs=ignore)
+        with _uninterrupted():
+            return ProcessPoolExecutor(workers, get_context("spawn"), initializer=signal.signal, initargs=ignore)
     except (ImportError, NotImplementedError, OSError):
         return None

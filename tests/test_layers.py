@@ -26,7 +26,7 @@ LAYERS = (
     {"errors", "number_spelling"},
     {"checks", "durable_files"},
     {"rounding", "processes", "notebook"},
-    {"quantities", "adjacency", "mechanism"},
+    {"quantities", "adjacency", "mechanism", "units", "groups"},
     {"sampling"},
     {"plan"},
     {"plan_json"},
@@ -444,6 +444,14 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize("module", ["plan", "accounting", "cost", "solve", "compare", "recipe"])
 def test_planning_never_loads_a_trainer_or_a_screen(module: str) -> None:
     assert loaded_by(f"import dpplan.{module}") & (HEAVY - {"numpy"}) == set()
+
+
+def test_plans_of_gaussians_load_no_engine_of_other_laws() -> None:
+    asked = "import dpplan\ndpplan.epsilon(sigma=1.0, q=0.01, steps=1000, delta=1e-5)"
+    others = ("exact.mixed", "exact.general_lattice", "exact.other_laws", "pairs.allocation")
+    loaded = loaded_by(asked, whole=True)
+    assert "dpplan.accounting.exact" in loaded
+    assert {f"dpplan.accounting.{each}" for each in others} & loaded == set()
 
 
 def test_every_public_module_can_be_had_from_the_package() -> None:

@@ -244,6 +244,9 @@ together, composed exactly where the laws are known.
       mechanism: {kind: gaussian, noise_multiplier: 3}
       sampling: {kind: poisson, sample_rate: 0.02}
       steps: 500
+    - parallel:            # groups that share no record
+        - {mechanism: {kind: laplace, epsilon: 0.2}}
+        - {name: B, n: 20000, phases: [{mechanism: {kind: gdp, mu: 0.3}}]}
   public:
     - normalisation constants of other data
 
@@ -251,24 +254,17 @@ Commands that take phases take the file as --phases PLAN, and --spent PLAN for w
 risk and compare accountants as PLAN alone too. Epsilon and delta say of each phase what it costs alone, and what it
 adds at most to all the others.
 
-- gaussian: noise_multiplier.
-
-- laplace: epsilon of one release, for the neighbours of the plan.
-
-- discrete-laplace: epsilon and sensitivity, a whole number (1): two-sided geometric noise.
-
-- randomized-response: epsilon and categories (2): each record answers for itself. Not under add-remove.
-
-- epsilon-delta: epsilon and delta (0), stated of anything.
-
-- gdp: mu, stated of anything; at most what a Gaussian costs.
-
-- exponential, noisy-max, permute-and-flip: epsilon. Only that is known of them, so the figure has a lower end without
-them and an upper end with all that they can cost.
+What can be released, with its settings: dpplan help mechanisms.
 
 A phase without sampling is for all records, and without steps it is one release. With sampling (kind, sample_rate or
-batch_size, and what dpplan help sampling lists) it needs steps or epochs. A stated zCDP or Rényi curve is refused: it
-bounds moments, and no pair of laws dominates all that has it.
+batch_size, and what dpplan help sampling lists) it needs steps or epochs.
 
 A phase may repeat adjacency and unit, and not differ in them.
+
+Phases on groups that share no record stand under parallel: for each group a phase, a list of phases, or such a list
+with a name and an n of its own. A plan then costs what one record costs at most: the phases for all with those of its
+group, composed, and of all groups the largest δ at each ε, at the end. That takes for granted that no record (of the
+unit user: no user) is in two groups of a block, and that a record's group follows from nothing but itself. Under
+replace-one the new record may be in another group, and both pay; what such phases state then has to hold for a record
+that is removed or added, too. Groups within groups are written in the same way.
 """

@@ -18,8 +18,9 @@ from dpplan.accounting.bound import Quantity
 from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import Problems, show
 from dpplan.errors import InputOutputFailed, ReportError, file_error
-from dpplan.plan import UNITS, Phase, Plan, unit_problems
+from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson, TruncatedPoisson
+from dpplan.units import UNITS, unit_problems
 from dpplan.verify import allowed_values, json_fields
 from dpplan.verify.claim import Document, RecordedClaim
 from dpplan.verify.claimed_figure import assumed, figure

@@ -112,6 +112,17 @@ def test_several_processes_find_cells_as_good(mnist, monkeypatch):
         assert cell.noise_multiplier == pytest.approx(alike[cell.place], rel=3e-3)
 
 
+@pytest.mark.parametrize(
+    ("rows", "columns", "workers"), [(25, 40, 2), (25, 40, 1), (9, 30, 2), (10, 30, 4), (2, 200, 2)]
+)
+def test_every_row_is_in_one_share_and_this_process_has_the_largest(rows, columns, workers):
+    shares = least_noise.shares(rows, columns, workers)
+    assert sorted(row for share in shares for row in share) == list(range(rows))
+    assert len(shares) >= min(workers, rows)
+    if workers > 1:
+        assert len(shares[-1]) == max(map(len, shares))
+
+
 def test_what_matters_for_learning_follows_from_the_plan(mnist):
     cell = mnist.recommended.cell
     assert cell.noise_batch_ratio == cell.noise_multiplier / cell.batch_size

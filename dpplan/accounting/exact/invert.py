@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dpplan.accounting.exact import gaussian_one_step
-from dpplan.accounting.exact.contour import many_plans, placement
+from dpplan.accounting.exact.contour import chernoff, many_plans, placement
 from dpplan.accounting.exact.contour.inversion import Contour, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import cut_choice
@@ -259,7 +259,7 @@ def _many_delta(steps: Steps, direction: Direction, epsilon: float, ceiling: flo
         saddle = placement.landscape(steps, direction, log_delta).for_epsilon(epsilon)
         contour = placement.plain(steps, direction, saddle, epsilon, min(saddle.log_delta, 0.0))
         if contour.log_chernoff(epsilon) < math.log(LEAST):
-            return Ends(0.0, math.exp(contour.log_chernoff(epsilon)), "too small to tell from 0")
+            return Ends(0.0, chernoff.probability(contour.log_chernoff(epsilon)), "too small to tell from 0")
         if not contour.reached:
             return _delta_by_grid(steps, direction, epsilon, log_delta)
         value = contour.at(epsilon)
@@ -300,7 +300,7 @@ def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta
 
 def _delta_at(steps: Steps, contour: Contour | LatticeComposition, epsilon: float) -> Ends:
     value = contour.at(epsilon)
-    ceiling = min(math.exp(min(contour.log_chernoff(epsilon), 0.0)), placement.total_variation_above(steps))
+    ceiling = min(chernoff.probability(contour.log_chernoff(epsilon)), placement.total_variation_above(steps))
     upper = min(value.upper, ceiling) if value.upper >= value.lower else ceiling  # NaN takes the ceiling
     return Ends(max(value.lower, 0.0), upper, contour.method, value.terms, contour)
 

@@ -11,7 +11,7 @@ held against a plain event and Rényi DP where it was made. What the largest of 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,8 +24,10 @@ from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.numerics import outward
+from dpplan.accounting.one_record import followed
 from dpplan.accounting.pairs import Resolution
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
+from dpplan.adjacency import REPLACE_ONE
 from dpplan.errors import NotCertified
 from dpplan.plan import Assumptions, Plan
 
@@ -99,6 +101,14 @@ class Profile:
     @classmethod
     def of(cls, plan: Plan) -> "Profile":
         """Raises NotApplicable where a step has no dominating pair, NotCertified where nothing can be proven."""
+        plans = followed(plan)
+        made = [cls._of_one_record(each) for each in plans]
+        if len(made) == 1:
+            return cls(made[0].directions, plan.assumptions)
+        return cls(_most_costly([each.directions for each in made], plan.adjacency == REPLACE_ONE), plan.assumptions)
+
+    @classmethod
+    def _of_one_record(cls, plan: Plan) -> "Profile":
         known = dominating_pairs(plan, NAME)
         kinds = as_sampled_gaussians(known)
         if kinds is None:
@@ -118,6 +128,27 @@ class Profile:
 
     def add(self, epsilon: float) -> Ends2:
         return widened("delta", *self.directions[1](epsilon))
+
+
+def _most_costly(ways: Sequence[tuple[OneDirection, OneDirection]], alike: bool) -> tuple[OneDirection, OneDirection]:
+    """From above what any way through the groups costs. From below the one that costs most at ε = 0: an attacker faces
+    one record at a time.
+
+    alike: neighbours are so in either order, and both directions are the larger of the two.
+    """
+    lowest = max(range(len(ways)), key=lambda at: max(each(0.0)[0] for each in ways[at]))
+
+    def larger(sides: tuple[int, ...]) -> OneDirection:
+        def at(epsilon: float) -> Ends2:
+            uppers = (way[side](epsilon)[1] for way in ways for side in sides)
+            return max(ways[lowest][side](epsilon)[0] for side in sides), max(uppers)
+
+        return OneDirection(_exactly(at))
+
+    if alike:
+        both = larger((0, 1))
+        return both, both
+    return larger((0,)), larger((1,))
 
 
 def _in_reach(steps: Steps) -> bool:

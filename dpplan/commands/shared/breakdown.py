@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dpplan.accounting.bound import Bound
+from dpplan.groups import words
 from dpplan.plan import Plan
 from dpplan.render import to_json
 from dpplan.render.bound_text import SYMBOLS, figure
@@ -16,9 +17,11 @@ MOST_PHASES = 40  # each is asked twice
 
 @dataclass(frozen=True, slots=True)
 class PhaseCost:
-    """alone: of the phase by itself. without: of all the others. whole: of everything, at the same place."""
+    """group: whose phase it is, "" where it is for all. alone: of the phase by itself. without: of all the others.
+    whole: of everything, at the same place."""
 
     name: str
+    group: str
     at: float
     alone: Bound
     without: Bound
@@ -42,9 +45,10 @@ def of(plan: Plan, names: Sequence[str], wholes: Sequence[tuple[float, Bound]],
     found = []
     for at, whole in wholes:
         for number, name in enumerate(names):
+            group = words(plan.phases[number].groups)
             alone = ask(_of(plan, slice(number, number + 1)), at)
             others = replace(plan, phases=plan.phases[:number] + plan.phases[number + 1 :], derivation=())
-            found.append(PhaseCost(name, at, alone, ask(others, at), whole))
+            found.append(PhaseCost(name, group, at, alone, ask(others, at), whole))
     return tuple(found)
 
 
@@ -54,12 +58,13 @@ def _of(plan: Plan, places: slice) -> Plan:
 
 def table(costs: Sequence[PhaseCost]) -> Table:
     symbol = SYMBOLS[costs[0].whole.quantity]
-    columns = (Column("phase"), Column(f"{symbol} alone", True), Column("adds ≤", True))
-    rows = [
-        (TableCell(each.name), TableCell(figure(each.alone)), TableCell(f"{each.marginal[1]:.6g}")) for each in costs
-    ]
-    total = (TableCell("all together"), TableCell(figure(costs[0].whole)), TableCell(""))
-    return Table(columns, (*rows, total))
+    grouped = any(each.group for each in costs)
+    columns = [Column("phase"), Column("group"), Column(f"{symbol} alone", True), Column("adds ≤", True)]
+    rows = [[each.name, each.group or "all", figure(each.alone), f"{max(each.marginal[1], 0.0):.6g}"] for each in costs]
+    rows.append(["all together", "", figure(costs[0].whole), ""])
+    kept = [at for at in range(len(columns)) if grouped or at != 1]
+    cells = (tuple(TableCell(row[at]) for at in kept) for row in rows)
+    return Table(tuple(columns[at] for at in kept), tuple(cells))
 
 
 def public_rows(public: Sequence[str]) -> Iterator[str]:
@@ -76,6 +81,7 @@ def content(costs: Sequence[PhaseCost]) -> list[dict[str, Any]]:
     return [
         {
             "phase": each.name,
+            **({"group": each.group} if each.group else {}),
             other: each.at,
             "alone": to_json.figure(each.alone),
             "adds": {"lower": _number(each.marginal[0]), "upper": _number(each.marginal[1])},

@@ -10,9 +10,10 @@ import click
 
 from dpplan.adjacency import ADJACENCIES, named
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, RATE, Name, Number, Percentage, PlanFileName
-from dpplan.plan import UNITS, Plan, Settings
+from dpplan.plan import Plan, Settings
 from dpplan.quantities import DESCRIBING
 from dpplan.sampling import CHOICES, OPTIONS, Option
+from dpplan.units import UNITS
 
 Command = Callable[..., None]
 Decorator = Callable[[Command], Command]

@@ -7,7 +7,7 @@ from pathlib import Path
 from dpplan.commands.shared import phase_arguments
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
 from dpplan.errors import UsageError
-from dpplan.plan import Plan, Settings
+from dpplan.plan import Plan, Settings, in_a_row
 from dpplan.recipe import plan_file
 from dpplan.recipe.plan_file import PlanFile
 
@@ -114,7 +114,7 @@ def _joined(parts: list[_Part], earlier: int) -> ParsedPlan:
         return ParsedPlan(None, problems, Settings(examples=examples or 0))
     last = parts[-1].plan
     plan = Plan(
-        tuple(phase for part in parts for phase in part.plan.phases),
+        in_a_row([part.plan for part in parts]),
         adjacency=last.adjacency,
         privacy_unit=last.privacy_unit,
         examples=examples,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dpplan.accounting.exact.contour import placement
+from dpplan.accounting.exact.contour import chernoff, placement
 from dpplan.accounting.exact.contour.inversion import Aim, Contour, ContourTolerance
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.saddle_point import Saddle
@@ -181,7 +181,7 @@ class MixedSteps:
         """Whether delta(ε) is provably at most `delta`."""
         saddle = self.landscape(log_goal).for_epsilon(epsilon)
         contour = self.contour(saddle, epsilon, log_goal)
-        if math.exp(min(contour.log_chernoff(epsilon), 0.0)) <= delta:
+        if chernoff.probability(contour.log_chernoff(epsilon)) <= delta:
             return True
         return contour.reached and contour.at(epsilon).upper <= delta
 
@@ -197,7 +197,7 @@ class MixedSteps:
         if not contour.reached:
             return None
         value = contour.at(epsilon)
-        ceiling = min(math.exp(min(contour.log_chernoff(epsilon), 0.0)), 1.0)
+        ceiling = chernoff.probability(contour.log_chernoff(epsilon))
         upper = min(value.upper, ceiling) if value.upper >= value.lower else ceiling  # NaN takes the ceiling
         return Ends(max(value.lower, self.infinite[0]), upper, METHOD, value.terms, contour)
 

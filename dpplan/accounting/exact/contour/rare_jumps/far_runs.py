@@ -28,10 +28,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dpplan.accounting.exact.contour import chernoff
 from dpplan.accounting.exact.contour.privacy_loss import Steps, log_ratio
 from dpplan.accounting.exact.contour.rare_jumps.step_law import EPS, RareLaw, Window
-from dpplan.accounting.exact.contour.saddle_point import log_chernoff_factor
-from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.exp_remainder import exp_remainder
 from dpplan.accounting.numerics.normal import log_normal_tail
 
@@ -148,17 +148,20 @@ class Beyond:
                 left = log_cut[0] - t * math.log1p(-q) + cells.log_left
                 right = -t * cells.loss[-1] + cells.log_right
                 log_sum = float(np.logaddexp(log_sum, math.log(count) + _log_sum(np.append(terms, (left, right)))))
-            tops[k] = log_chernoff_factor(float(t)) + log_sum
-        tops = tops + self.falling.logs
-        return np.nan_to_num(tops + SAFE * (1.0 + np.abs(tops)), nan=math.inf, posinf=math.inf)
+            tops[k] = log_sum
+        parts = (tops, chernoff.log_factors(self.tilts), self.falling.logs)
+        tops, size = parts[0] + parts[1] + parts[2], np.abs(parts).sum(axis=0)
+        # The second where the parts are large and cancel: a few units of each, and of each phase's.
+        rounding = np.maximum(SAFE * (1.0 + np.abs(tops)), EPS * (32.0 + len(self._phases())) * size)
+        return np.nan_to_num(tops + rounding, nan=math.inf, posinf=math.inf)
 
     @property
     def tilts(self) -> Array:
         return self.falling.tilts
 
     def short(self, epsilon: float) -> float:
-        """Log of a bound on the second integral: what the paths add that go beyond and lose less than ε."""
-        return float(np.min(self._log_tops + (1.0 + self.tilts) * epsilon * (1.0 + 8.0 * EPS)))
+        """Log of a bound on the second integral, rounded up: what the paths add that go beyond and lose less than ε."""
+        return float(np.min(chernoff.log_deltas(self._log_tops, -(1.0 + self.tilts), epsilon)))
 
     def at(self, epsilon: float) -> tuple[float, float, float]:
         """Lower and upper bound on F(ε), and about its slope."""
@@ -170,7 +173,7 @@ class Beyond:
         apart, cut = -math.exp(other) * math.expm1(gain), -math.expm1(other)
         value, size = apart - math.expm1(epsilon) * cut, apart + math.expm1(epsilon) * cut
         off = size * (error + 64.0 * EPS)
-        high = value + off + math.exp(min(self.short(epsilon), HUGE))
+        high = value + off + outward.up(math.exp(min(self.short(epsilon), HUGE)), outward.FEW)
         if not high < 1.0:  # NaN or nothing known
             high = 1.0
         return max(value - off, 0.0), max(high, 0.0), -math.exp(min(epsilon, HUGE)) * cut
