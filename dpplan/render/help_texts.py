@@ -259,6 +259,18 @@ What can be released, with its settings: dpplan help mechanisms.
 A phase without sampling is for all records, and without steps it is one release. With sampling (kind, sample_rate or
 batch_size, and what dpplan help sampling lists) it needs steps or epochs.
 
+With query, a phase says what it asks, and the figure comes with how near the answer is, in units of the data:
+
+  - {name: visits, query: {kind: count},
+     mechanism: {kind: laplace, epsilon: 0.3}}
+  - {query: {kind: sum, bounds: [0, 100], standard_error: 500},
+     mechanism: {kind: gaussian}}
+
+kind is count, sum, mean, histogram or quantile (with p and candidates; of exponential and permute-and-flip); bounds are
+what values are clipped to, n is the public number of records of a mean, max_per_user how many of one user's records
+are counted. In place of a setting of laplace or gaussian, standard_error says how much noise is wanted. The noise that
+is shown is to be added in full: Laplace of scale sensitivity / ε, Gaussian of that standard error.
+
 A phase may repeat adjacency and unit, and not differ in them.
 
 Phases on groups that share no record stand under parallel: for each group a phase, a list of phases, or such a list

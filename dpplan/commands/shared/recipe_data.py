@@ -80,6 +80,6 @@ def needs_torch(what: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] in {"torch", "sklearn"}:
+        if error.name and error.name.split(".")[0] in {"torch", "sklearn", "joblib"}:
             raise MissingExtra(what, "train") from None
         raise
