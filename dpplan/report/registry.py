@@ -128,7 +128,7 @@ def entry(page: Page) -> dict[str, Any]:
 
 
 def _slug(basic: Mapping[str, Any]) -> str:
-    """As the registry makes it of a name, its curators and a year (scripts/update_slug.py)."""
+    """As the registry itself makes it, of a name, its curators and a year."""
     year = str(basic.get("publication_date", NOT_STATED)).split("-")[0]
     said = (str(basic["name"]), "-".join(basic["data_curators"]), year)
     return "_".join(re.sub(r"\W+", "_", each.lower()) for each in said).replace("_", "-")
