@@ -29,11 +29,6 @@ class Sampler(Protocol):
     """Draws batches. A run may use only a scheme that an accountant can claim for."""
 
     @property
-    def sampling(self) -> Sampling:
-        """The scheme that the batches follow."""
-        ...
-
-    @property
     def expected_batch(self) -> float:
         """The public number that a noisy sum is divided by. Never the size of a drawn batch."""
         ...

@@ -62,6 +62,7 @@ class Trainer:
         self.data = data.part(self.part).to(next(model.parameters(), data.targets).device)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.model, self.recipe, self.units = model, recipe, data.units
+        self.taking_part = ranks.size > 1 and not in_parts(phase.sampling)
         held = self.data.units if in_parts(phase.sampling) else None
         self.sampler = sampler_for(phase.sampling, data.units, randomness.sampling, held, randomness.key)
         self.augmentation = augmentation_for(recipe.training, data.inputs.shape[1:], randomness.views)
@@ -111,7 +112,7 @@ class Trainer:
         members = self.sampler.draw()
         self.statistics.drew(self.begun, members)
         self.begun += 1
-        if self.ranks.size > 1 and not in_parts(self.sampler.sampling):
+        if self.taking_part:
             members = members[(members >= self.part.start) & (members < self.part.stop)] - self.part.start
         drawn = torch.from_numpy(members).to(self.data.targets.device, non_blocking=True)
         with self.guard:
