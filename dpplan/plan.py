@@ -19,7 +19,7 @@ from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Said, Samplin
 from dpplan.units import UNITS, unit_problems, unit_words
 
 # What a mechanism or a scheme can be given.
-Setting = float | int | str | None
+Setting = float | int | str | tuple[float, ...] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,8 @@ def _part(problems: Problems, content: Mapping[str, Any], path: str, role: str) 
     types, settings = typing.get_type_hints(made), dict[str, Any]()
     for field in fields(made):
         if field.init and (field.name in content or field.default is MISSING):
-            value = settings[field.name] = content.get(field.name)
+            value = content.get(field.name)
+            settings[field.name] = tuple(value) if isinstance(value, list) else value
             good = _is_of(value, types[field.name])
             problems.require(good, f"{path}.{field.name} is {_is(content, field.name)}.")
     return lambda: made(**settings)
@@ -138,7 +139,10 @@ def _part(problems: Problems, content: Mapping[str, Any], path: str, role: str) 
 
 def _is_of(value: object, annotation: Any) -> bool:
     """Whether JSON's value fits the field: a float field takes any number that a float can hold, an int field whole
-    ones."""
+    ones, a tuple field a list of them."""
+    if typing.get_origin(annotation) is tuple:
+        each = typing.get_args(annotation)[0]
+        return isinstance(value, list) and all(_is_of(member, each) for member in value)
     choices = typing.get_args(annotation) or (annotation,)
     return (
         (type(None) in choices and value is None)

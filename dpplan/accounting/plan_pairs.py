@@ -96,7 +96,7 @@ def as_sampled_gaussians(known: tuple[tuple[DominatingPair, int], ...]) -> tuple
 def _sampled_gaussians(known: tuple[tuple[DominatingPair, int], ...]) -> Iterator[SampledGaussian]:
     for pair, steps in known:
         sigma, q = _of_law(pair.remove)
-        known_law = q and pairs.subsampled(pairs.gaussian(sigma), q)
+        known_law = q and pairs.sampled_gaussian(sigma, q)
         if known_law and (pair.remove, pair.add) == (known_law.remove, known_law.add) and pair.exact:
             yield SampledGaussian(sigma, q, steps)
 

@@ -14,7 +14,7 @@ from dpplan.sampling import OPTIONS
 
 MOST_BYTES = 1_000_000  # far above any plan; keeps a data file given by mistake out of the parser
 KEYS = ("adjacency", "unit", "max_per_user", "n", "phases", "public")
-PHASE_KEYS = ("name", "mechanism", "sampling", "steps", "epochs", "adjacency", "unit")
+PHASE_KEYS = ("name", "mechanism", "query", "sampling", "steps", "epochs", "adjacency", "unit")
 SAMPLING_KEYS = ("kind", "sample_rate", "batch_size", *(name.replace("-", "_") for name in OPTIONS))
 GROUP_KEYS = ("name", "n", "phases")
 GROUPS = "parallel"
@@ -98,6 +98,21 @@ def number(node: Any, line: int, path: str, kind: Callable[..., Any], found: Pla
     what = "a whole number" if kind is int else "a number or a fraction" if kind is Fraction else "a number"
     found.add(line, f"{path}={said} is not {what}.")
     return None
+
+
+def setting(node: Any, line: int, path: str, kind: Any, found: PlanProblems) -> Any:
+    """What a mechanism was given: a number, a word, or a list of numbers."""
+    if kind is str:
+        return text(node, line, path, found)
+    if typing.get_origin(kind) is not tuple:
+        return number(node, line, path, kind, found)
+    if node.id != "sequence":
+        return found.add(line, f"{path}={spelled(node)} is not a list. Write {path.rpartition('.')[2]}: [1, 2].")
+    each = typing.get_args(kind)[0]
+    return tuple(
+        number(child, child.start_mark.line + 1, f"{path}[{place}]", each, found)
+        for place, child in enumerate(node.value)
+    )
 
 
 def spelled(node: Any) -> str:

@@ -40,6 +40,9 @@ def log1p_remainder(u: Array) -> Array:
 def _series(y: Array, last: int) -> Array:
     """(e^y − 1 − y)/(y²/2) by its Taylor series, 1 + y/3·(1 + y/4·(... (1 + y/last)))."""
     series = np.ones_like(y)
-    for divisor in range(last, 2, -1):
-        series = 1.0 + y / divisor * series
+    part = np.empty_like(series)
+    for divisor in range(last, 2, -1):  # in place: large arrays cost more to make than to fill
+        np.divide(y, divisor, out=part)
+        series *= part
+        series += 1.0
     return series

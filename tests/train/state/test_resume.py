@@ -148,11 +148,11 @@ def killed_and_counted(tmp_path: Path, moments: random.Random, kills: int) -> in
 
 
 def test_a_seeded_run_that_is_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    assert killed_and_compared(tmp_path, random.Random(0), kills=4) >= 2
+    assert killed_and_compared(tmp_path, random.Random(0), kills=2) >= 1
 
 
 def test_every_step_of_a_killed_run_is_counted(tmp_path: Path) -> None:
-    assert killed_and_counted(tmp_path, random.Random(1), kills=4) >= 2
+    assert killed_and_counted(tmp_path, random.Random(1), kills=2) >= 1
 
 
 @pytest.mark.slow

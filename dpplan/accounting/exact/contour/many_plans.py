@@ -70,6 +70,20 @@ def saddles(
     return tilt, spread
 
 
+def largest_added_losses(steps: Steps) -> Array:
+    """placement.largest_added_loss of each row by itself, [row]; for rates below 1."""
+    return np.asarray(outward.up(-(steps.count * np.log1p(-steps.q))[:, 0], outward.SUM))
+
+
+def deltas_at_zero_above(steps: Steps) -> Array:
+    """placement.delta_at_zero_above of each row by itself, [row]; inf where it says nothing."""
+    shifts = np.array([math.erf(0.5 / (sigma * math.sqrt(2.0))) for sigma in steps.sigma[:, 0].tolist()])
+    variation = outward.up(steps.count[:, 0] * steps.q[:, 0] * shifts, 10 * outward.SUM)
+    grown = (steps.count * np.log1p(steps.q**2 * np.expm1(steps.sigma**-2.0)))[:, 0]
+    half = outward.up(0.5 * np.sqrt(np.expm1(np.minimum(grown, 1.0))), outward.SERIES)
+    return np.minimum(variation, np.where(grown < 1.0, half, np.inf))
+
+
 def log_chernoff(steps: Steps, direction: Direction, tilt: Array, epsilon: Array) -> Array:
     """log of a proven bound on each row's delta at its ε."""
     table = ChernoffTable.of(steps, direction, tilt[:, None])
@@ -80,13 +94,19 @@ def log_chernoff_together(steps: Steps, direction: Direction, tilt: float, epsil
     """The same for all rows as the steps of one plan, at one tilt; inf where nothing is shown."""
     if not (tilt > 0.0 and float(steps.q.max()) <= LARGEST_RATE):
         return math.inf
-    deep = np.full_like(steps.q, DEPTH + math.log(steps.total))
-    law = PlainRule(steps, direction, np.full_like(steps.q, tilt), np.zeros_like(steps.q), deep)
-    logs = steps.count * law.log_g
-    total = float((logs + steps.count * law.error).sum()) + EPS * (len(logs) + 16.0) * float(np.abs(logs).sum())
-    top = chernoff.log_tops(np.array([tilt]), np.array([total]))
+    total = log_moments_together(steps, direction, np.array([tilt]))
+    top = chernoff.log_tops(np.array([tilt]), total)
     rounded = float(chernoff.log_deltas(top, np.array([tilt]), epsilon)[0])
     return rounded if math.isfinite(rounded) else math.inf
+
+
+def log_moments_together(steps: Steps, direction: Direction, tilts: Array) -> Array:
+    """Upper bounds on log M, [tilt], of all rows as the steps of one plan; inf where nothing is shown."""
+    deep = np.full_like(steps.q, DEPTH + math.log(steps.total))
+    law = PlainRule(steps, direction, tilts + np.zeros_like(steps.q), np.zeros_like(steps.q), deep)
+    logs = steps.count * law.log_g
+    total = (logs + steps.count * law.error).sum(axis=0) + EPS * (len(logs) + 16.0) * np.abs(logs).sum(axis=0)
+    return np.asarray(np.nan_to_num(total, nan=math.inf, posinf=math.inf, neginf=math.inf))
 
 
 def below(steps: Steps, direction: Direction, place: tuple[float, float], epsilon: float, log_delta: float) -> bool:
