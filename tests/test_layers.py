@@ -44,7 +44,7 @@ LAYERS = (
 # The same within a part that has rooms: a module may import from its own room and from those before it.
 ROOMS = {
     "dpplan.train": (
-        {"machine", "user_function", "tails"},
+        {"machine", "user_function", "tails", "losses"},
         {"data", "clipping", "drawn_batches"},
         {"models", "conformance", "ranks"},
         {"step"},

@@ -106,6 +106,11 @@ with their defaults (- where there is none), and what they mean:
 
 {blocks}
 
+A claim for users: privacy.unit: user, and data.user, the column that says whose each example is (simulated for sets
+that know no users). Users are then drawn and clipped whole, and batch_size counts users; with privacy.max_per_user: 4,
+examples are drawn, at most 4 of one user. What is kept of a user depends on nothing but that user's number of
+examples. digits-users is such a recipe.
+
 The four tutorial-* recipes redo a published Opacus tutorial. Opacus samples at 1/⌈n/256⌉ and takes ⌈n/256⌉ steps
 per epoch: exactly ε = 28.849, 2.107, 4.831, 0.538. Here a batch of 256 means q = 256/n and ⌈epochs · n/256⌉ steps:
 29.282, 2.122, 4.864, 0.541. Each figure is right for its own run.
