@@ -46,41 +46,46 @@ class Problems:
         return holds
 
     def positive(self, name: str, value: float, try_: str = "") -> bool:
-        good = is_number(value) and _is_finite(value) and value > 0
+        if is_number(value) and _is_finite(value) and value > 0:
+            return self._in_range(name, value)
         rule = f"{name}={show(value)} is not a positive number."
-        return self.require(good, _join(rule, _remedy(value, try_))) and self._in_range(name, value)
+        return self.require(False, _join(rule, _remedy(value, try_)))
 
     def at_least(self, name: str, value: float, least: float, try_: str = "") -> bool:
-        good = is_number(value) and _is_finite(value) and value >= least
+        if is_number(value) and _is_finite(value) and value >= least:
+            return self._in_range(name, value)
         rule = f"{name}={show(value)} is not at least {show(least)}."
-        return self.require(good, _join(rule, _remedy(value, try_))) and self._in_range(name, value)
+        return self.require(False, _join(rule, _remedy(value, try_)))
 
     def whole(self, name: str, value: float, least: int = 1, try_: str = "") -> bool:
         """A whole number from `least` to MOST_WHOLE; 5.0 passes, 5.5 and True do not."""
-        good = is_number(value) and _is_finite(value) and float(value).is_integer() and value >= least
-        rule = f"{name}={show(value)} is not a whole number of at least {least}."
-        many = f"{name}={show(value)} is more than {MOST_WHOLE:g}, which nothing here is made for."
-        return self.require(good, _join(rule, _remedy(value, try_, whole=True))) and self.require(
-            value <= MOST_WHOLE, many
-        )
+        if not (is_number(value) and _is_finite(value) and float(value).is_integer() and value >= least):
+            rule = f"{name}={show(value)} is not a whole number of at least {least}."
+            return self.require(False, _join(rule, _remedy(value, try_, whole=True)))
+        if value <= MOST_WHOLE:
+            return True
+        return self.require(False, f"{name}={show(value)} is more than {MOST_WHOLE:g}, which nothing here is made for.")
 
     def probability(self, name: str, value: float | Fraction, *, closed_right: bool = True, try_: str = "") -> bool:
         """In (0, 1], or in (0, 1) when `closed_right` is False."""
-        good = is_number(value) and value > 0 and (value <= 1 if closed_right else value < 1)
+        if is_number(value) and value > 0 and (value <= 1 if closed_right else value < 1):
+            return self._in_range(name, value)
         interval = "(0, 1]" if closed_right else "(0, 1)"
         rule = f"{name}={show(value)} is not in {interval}."
-        return self.require(good, _join(rule, _remedy(value, try_))) and self._in_range(name, value)
+        return self.require(False, _join(rule, _remedy(value, try_)))
 
     def _in_range(self, name: str, value: float | Fraction) -> bool:
         size = abs(float(value))
-        small = f"{name}={show(value)} is below {LEAST:g}, where numbers lose their digits."
-        large = f"{name}={show(value)} is above {MOST:g}, where figures end."
-        return self.require(not 0.0 < size < LEAST, small) and self.require(size <= MOST, large)
+        if size == 0.0 or LEAST <= size <= MOST:
+            return True
+        if size < LEAST:
+            return self.require(False, f"{name}={show(value)} is below {LEAST:g}, where numbers lose their digits.")
+        return self.require(False, f"{name}={show(value)} is above {MOST:g}, where figures end.")
 
 
 def is_number(value: object) -> TypeGuard[float]:
     """True for real numbers; bools are answers to other questions and are refused."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+    if type(value) is not float and (not isinstance(value, numbers.Real) or isinstance(value, bool)):
         return False
     return isinstance(value, int) or not math.isnan(value)  # a whole number may be too long for a float
 
@@ -94,7 +99,9 @@ def _is_finite(value: float) -> bool:
 
 
 def show(value: object) -> str:
-    """A value the way a person would type it: 60000, 0.01, 1e-05."""
+    """A value the way a person would type it: 60000, 0.01, 1e-05, [2, 4]."""
+    if isinstance(value, list | tuple):
+        return shortened(f"[{', '.join(map(show, value))}]")
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:
         return str(int(value))
     if isinstance(value, float) and float(f"{value:g}") == value:

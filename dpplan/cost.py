@@ -15,7 +15,6 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from itertools import chain
 from typing import Any, TypedDict, TypeVar, Unpack
 
 from dpplan import accounting
@@ -23,7 +22,7 @@ from dpplan.accounting.bound import Bound
 from dpplan.adjacency import ADD_REMOVE, Adjacency, named
 from dpplan.checks import did_you_mean
 from dpplan.errors import PlanError, UsageError
-from dpplan.plan import Phase, Plan, Settings, delta_warning, resolve_delta
+from dpplan.plan import Phase, Plan, Settings, delta_warning, in_a_row, resolve_delta
 from dpplan.quantities import DESCRIBING
 from dpplan.sampling import Poisson
 
@@ -151,9 +150,8 @@ def _plan_of(run: Mapping[str, Any], own_word: str) -> tuple[Plan | None, dict[s
     made = [plan for plan in plans if plan is not None]
     if len(made) == 1:
         return made[0], options, problems
-    phases = tuple(chain.from_iterable(plan.phases for plan in made))
     try:
-        return Plan(phases, adjacency=shared["adjacency"], examples=n), options, problems
+        return Plan(in_a_row(made), adjacency=shared["adjacency"], examples=n), options, problems
     except UsageError as error:
         return None, options, list(error.problems)
 
@@ -191,9 +189,7 @@ def _listed(name: str, run: Mapping[str, Any], problems: list[str]) -> list[tupl
     found: list[tuple[str, Any]] = []
     for number, each in enumerate(given):
         where = f"{name}[{number}]: "
-        if isinstance(each, Plan):
-            found += [(where, phase) for phase in each.phases]
-        elif isinstance(each, Mapping | Phase):
+        if isinstance(each, Mapping | Phase | Plan):
             found.append((where, each))
         else:
             problems.append(f"{where}{each!r} is no phase. Give a dict, {{'sigma': 1.1, 'q': 0.01, 'steps': 1000}}.")
@@ -212,8 +208,9 @@ def _examples(own: Mapping[str, Any], described: Sequence[tuple[str, Any]], prob
 
 def _one(where: str, phase: Any, shared: Mapping[str, Any], problems: list[str]) -> Plan | None:
     """The plan of one phase."""
-    if isinstance(phase, Phase):
-        return Plan((phase,), adjacency=shared["adjacency"], examples=shared["examples"])
+    if isinstance(phase, Phase | Plan):
+        phases = phase.phases if isinstance(phase, Plan) else (phase,)
+        return Plan(phases, adjacency=shared["adjacency"], examples=shared["examples"])
     fields: dict[str, Any] = {}
     for name, value in phase.items():
         field = _FIELDS.get(name)

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -10,15 +11,15 @@ from dpplan import notebook
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, Adjacency
 from dpplan.checks import Problems, is_number, show
 from dpplan.errors import NotApplicable, PlanError
+from dpplan.groups import GroupPath, apart, path_problems
 from dpplan.mechanism import Gaussian, Mechanism
 from dpplan.quantities import RATE_WORDS, swapped
 from dpplan.rounding import near_at_most
 from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Said, Sampling, chosen, refusal
+from dpplan.units import UNITS, unit_problems, unit_words
 
-# Whom a figure can be for.
-UNITS = ("example", "user")
 # What a mechanism or a scheme can be given.
-Setting = float | int | str | None
+Setting = float | int | str | tuple[float, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Phase:
     """`steps` releases of one mechanism, each on a freshly drawn batch.
 
     adjacency, privacy_unit: None, or those of the plan once more; a phase cannot differ from its plan.
+    groups: whose phase it is, where records are split into groups (`groups.GroupPath`); empty where it is for all.
     """
 
     mechanism: Mechanism
@@ -46,9 +48,11 @@ class Phase:
     steps: int
     adjacency: Adjacency | None = None
     privacy_unit: str | None = None
+    groups: GroupPath = ()
 
     def __post_init__(self) -> None:
         with Problems() as problems:
+            problems.found += path_problems(self.groups)
             problems.whole("steps", self.steps, try_="One step is one noisy update (--steps).")
         object.__setattr__(self, "steps", int(self.steps))
 
@@ -56,24 +60,6 @@ class Phase:
     def settings(self) -> dict[str, Setting]:
         """Name -> value of all that the mechanism and the scheme were given."""
         return settings_of(self.mechanism) | settings_of(self.sampling)
-
-
-def unit_words(unit: str, max_per_user: object) -> str:
-    """The unit with how it is drawn, as a figure says it."""
-    if max_per_user is not None:
-        return f"{unit} of at most {max_per_user} examples"
-    return f"{unit}, drawn and clipped whole" if unit == "user" else unit
-
-
-def unit_problems(unit: str, max_per_user: object) -> list[str]:
-    """What is wrong with whom a plan protects."""
-    problems = Problems()
-    if max_per_user is not None:
-        try_ = "It is the most examples of one user (--max-per-user)."
-        problems.whole("max_per_user", max_per_user, try_=try_)  # type: ignore[arg-type]
-        rule = f"max_per_user={show(max_per_user)} is about users, and the unit is {unit}. Say --unit user."
-        problems.require(unit == "user", rule)
-    return problems.found
 
 
 def settings_of(part: Mechanism | Sampling) -> dict[str, Setting]:
@@ -85,7 +71,7 @@ def settings_of(part: Mechanism | Sampling) -> dict[str, Setting]:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Phases run one after another on the same data.
+    """Phases run one after another on the same data, or each on a group of it that shares no record with another.
 
     derivation: for quantities that were computed rather than given, the computation in words, so that a
         printed number can carry its origin ("sample_rate" -> "256 / 60000").
@@ -105,7 +91,8 @@ class Plan:
         if not self.phases:
             raise PlanError("phases=() is empty: a plan needs at least one phase. Try Plan.from_rate(...).")
         with Problems() as problems:
-            drawn_from = {getattr(each.sampling, "examples", self.examples) for each in self.phases}
+            whole_data = [each for each in self.phases if not each.groups]
+            drawn_from = {getattr(each.sampling, "examples", self.examples) for each in whole_data}
             sizes = sorted(int(n) for n in {self.examples, *drawn_from} if n is not None)  # some schemes hold n
             rule = f"n={' and '.join(map(str, sizes))}: the phases of a plan draw from one data set."
             problems.require(len(sizes) <= 1, rule)
@@ -139,7 +126,8 @@ class Plan:
     def assumptions(self) -> Assumptions:
         schemes = sorted({phase.sampling.assumption for phase in self.phases})
         unit = unit_words(self.privacy_unit, self.max_per_user)
-        return Assumptions(" and ".join(schemes), self.adjacency.name, unit)
+        disjoint = f", no {self.privacy_unit} in two groups" if any(each.groups for each in self.phases) else ""
+        return Assumptions(" and ".join(schemes) + disjoint, self.adjacency.name, unit)
 
     @property
     def steps(self) -> int:
@@ -167,6 +155,14 @@ class Plan:
             told: dict[str, object] = {**phase.settings, "steps": phase.steps}
             rows += [(f"{at}{name}", show(value), self.origin(f"{at}{name}") or "") for name, value in told.items()]
         return notebook.table("plan", [*rows, ("assumes", self.assumptions, "")])
+
+
+def in_a_row(plans: Sequence[Plan]) -> tuple[Phase, ...]:
+    """The phases of one plan after those of another. Their groups are not the same."""
+    found = apart([[phase.groups for phase in plan.phases] for plan in plans])
+    pairs = ((phase, path) for plan, paths in zip(plans, found, strict=True)
+             for phase, path in zip(plan.phases, paths, strict=True))  # fmt: skip
+    return tuple(dataclasses.replace(phase, groups=path) for phase, path in pairs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,9 @@ A phase names the kind of each of its parts, and holds their settings beside it 
 
     {"mechanism": "gaussian", "noise_multiplier": 1.1, "sampling": "poisson", "sample_rate": 0.01, "steps": 1000}
 
+Where records are split into groups, a phase of one also says whose it is: "parallel": [[block, group]], from the
+outside in (`dpplan.groups`).
+
 Files of versions that knew one kind name none; they are read as Gaussian noise, Poisson sampling, add/remove one
 example. Unknown keys are passed over, so that a phase may stand in a larger object.
 """
@@ -28,6 +31,7 @@ from dpplan import mechanism, sampling
 from dpplan.adjacency import ADD_REMOVE, named
 from dpplan.checks import Problems, did_you_mean, is_number
 from dpplan.errors import PlanError
+from dpplan.groups import GroupPath
 from dpplan.plan import Phase, Plan, settings_of
 
 Object = dict[str, Any]
@@ -42,6 +46,7 @@ def phase_to_json(phase: Phase) -> Object:
         "sampling": phase.sampling.kind,
         **settings_of(phase.sampling),
         "steps": phase.steps,
+        **({"parallel": [list(part) for part in phase.groups]} if phase.groups else {}),
     }
 
 
@@ -67,8 +72,9 @@ def phase_from_json(content: Mapping[str, Any], path: str = "phase", steps: int 
         make_mechanism, make_sampling = (_part(problems, content, path, role) for role in _ROLES)
         length = content.get("steps") if steps is None else steps
         problems.require(is_number(length), f"{path}.steps is {_is(content, 'steps')}.")
+        groups = _groups(problems, content, path)
     try:
-        return Phase(make_mechanism(), make_sampling(), typing.cast(int, length))
+        return Phase(make_mechanism(), make_sampling(), typing.cast(int, length), groups=groups)
     except PlanError as error:
         raise PlanError([f"{path}: {problem}" for problem in error.problems]) from None
 
@@ -96,6 +102,19 @@ def plan_from_json(content: Mapping[str, Any]) -> Plan:
     )
 
 
+def _groups(problems: Problems, content: Mapping[str, Any], path: str) -> GroupPath:
+    """Whose phase it is."""
+    listed = content.get("parallel", [])
+    good = isinstance(listed, list) and all(
+        isinstance(each, list) and len(each) == 2 and all(type(part) is int and part >= 0 for part in each)
+        for each in listed
+    )
+    if not good:
+        problems.add(f"{path}.parallel is {_is(content, 'parallel')}.")
+        return ()
+    return tuple((block, group) for block, group in listed)
+
+
 def _part(problems: Problems, content: Mapping[str, Any], path: str, role: str) -> Callable[[], Any]:
     """What makes the mechanism or the scheme, from settings that are of the right types."""
     known: Mapping[str, type] = mechanism.MECHANISMS if role == "mechanism" else sampling.SCHEMES
@@ -111,7 +130,8 @@ def _part(problems: Problems, content: Mapping[str, Any], path: str, role: str) 
     types, settings = typing.get_type_hints(made), dict[str, Any]()
     for field in fields(made):
         if field.init and (field.name in content or field.default is MISSING):
-            value = settings[field.name] = content.get(field.name)
+            value = content.get(field.name)
+            settings[field.name] = tuple(value) if isinstance(value, list) else value
             good = _is_of(value, types[field.name])
             problems.require(good, f"{path}.{field.name} is {_is(content, field.name)}.")
     return lambda: made(**settings)
@@ -119,7 +139,10 @@ def _part(problems: Problems, content: Mapping[str, Any], path: str, role: str) 
 
 def _is_of(value: object, annotation: Any) -> bool:
     """Whether JSON's value fits the field: a float field takes any number that a float can hold, an int field whole
-    ones."""
+    ones, a tuple field a list of them."""
+    if typing.get_origin(annotation) is tuple:
+        each = typing.get_args(annotation)[0]
+        return isinstance(value, list) and all(_is_of(member, each) for member in value)
     choices = typing.get_args(annotation) or (annotation,)
     return (
         (type(None) in choices and value is None)

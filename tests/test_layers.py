@@ -26,8 +26,8 @@ LAYERS = (
     {"errors", "number_spelling"},
     {"checks", "durable_files"},
     {"rounding", "processes", "notebook"},
-    {"quantities", "adjacency", "mechanism"},
-    {"sampling"},
+    {"quantities", "adjacency", "mechanism", "units", "groups"},
+    {"sampling", "query", "openings"},
     {"plan"},
     {"plan_json"},
     {"accounting"},
@@ -44,12 +44,12 @@ LAYERS = (
 # The same within a part that has rooms: a module may import from its own room and from those before it.
 ROOMS = {
     "dpplan.train": (
-        {"machine", "user_function", "tails"},
+        {"machine", "user_function", "tails", "losses"},
         {"data", "clipping", "drawn_batches"},
         {"models", "conformance", "ranks"},
         {"step"},
         {"state"},
-        {"execution", "canaries"},
+        {"execution", "canaries", "shadows"},
     ),
     "dpplan.train.clipping": (
         {"rules", "precision"},
@@ -77,6 +77,7 @@ OUTSIDE = {
     "matplotlib": ("dpplan.plot.",),
     "torch": ("dpplan.train.",),
     "sklearn": ("dpplan.train.",),
+    "joblib": ("dpplan.train.",),
     "PIL": ("dpplan.train.",),
     "pyarrow": ("dpplan.train.",),
     "flint": ("dpplan.accounting.exact.prove.",),
@@ -444,6 +445,14 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize("module", ["plan", "accounting", "cost", "solve", "compare", "recipe"])
 def test_planning_never_loads_a_trainer_or_a_screen(module: str) -> None:
     assert loaded_by(f"import dpplan.{module}") & (HEAVY - {"numpy"}) == set()
+
+
+def test_plans_of_gaussians_load_no_engine_of_other_laws() -> None:
+    asked = "import dpplan\ndpplan.epsilon(sigma=1.0, q=0.01, steps=1000, delta=1e-5)"
+    others = ("exact.mixed", "exact.general_lattice", "exact.other_laws", "pairs.allocation")
+    loaded = loaded_by(asked, whole=True)
+    assert "dpplan.accounting.exact" in loaded
+    assert {f"dpplan.accounting.{each}" for each in others} & loaded == set()
 
 
 def test_every_public_module_can_be_had_from_the_package() -> None:

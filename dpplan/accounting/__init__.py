@@ -13,6 +13,7 @@ import importlib
 from dataclasses import replace
 from typing import Protocol, cast
 
+from dpplan.accounting import one_record
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.description import Description, description_of
 from dpplan.checks import Problems, did_you_mean
@@ -80,14 +81,16 @@ def epsilon(plan: Plan, delta: float, accountant: str = "exact", **options: obje
     """The epsilon that `plan` spends at `delta` (in (0, 1))."""
     with Problems() as problems:
         problems.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
-    return replace(_load(accountant).epsilon(plan, float(delta), **options), at=float(delta))
+    ask = _load(accountant).epsilon
+    return replace(one_record.costliest(plan, lambda each: ask(each, float(delta), **options)), at=float(delta))
 
 
 def delta(plan: Plan, epsilon: float, accountant: str = "exact", **options: object) -> Bound:
     """The delta that `plan` spends at `epsilon` (>= 0)."""
     with Problems() as problems:
         problems.at_least("epsilon", epsilon, 0.0, try_="Epsilon counts nats of privacy loss (--eps).")
-    return replace(_load(accountant).delta(plan, float(epsilon), **options), at=float(epsilon))
+    ask = _load(accountant).delta
+    return replace(one_record.costliest(plan, lambda each: ask(each, float(epsilon), **options)), at=float(epsilon))
 
 
 _load = accountant  # epsilon() and delta() name their keyword `accountant`, which hides the function

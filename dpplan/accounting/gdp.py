@@ -7,11 +7,15 @@ approaches as its steps grow; at finite length the truth can lie on either side,
 Sources: Dong, Roth and Su 2022 (arXiv 1905.02383), Cor 2.13 for μ-GDP, Cor 3.3 for its composition; Balle and Wang
 2018 (arXiv 1805.06530), Thm 8, for the exact curve; Bu, Dong, Long and Su 2020 (arXiv 1911.11607) for the limit
 under Poisson sampling.
+
+Of a stated ρ-zCDP it says what one Gaussian of that ρ would cost, μ = sqrt(2ρ): ESTIMATE, since what has the same ρ may
+cost more.
 """
 
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -23,7 +27,10 @@ from dpplan.accounting.numerics.logspace import log_expm1, log_sum
 from dpplan.accounting.numerics.normal import LOG_SQRT_2PI, normal_tail
 from dpplan.accounting.plan_pairs import SampledGaussian, sampled_gaussians
 from dpplan.errors import NotApplicable
-from dpplan.plan import Plan
+from dpplan.groups import STAYS
+from dpplan.mechanism import StatedZcdp
+from dpplan.plan import Phase, Plan
+from dpplan.sampling import Poisson
 
 DESCRIPTION = Description(
     name="gdp",
@@ -31,10 +38,13 @@ DESCRIPTION = Description(
     guarantee="certified, estimate",
     use="full batches; otherwise to see what the limit hides",
     source="Dong, Roth, Su 2022; Bu et al. 2020",
-    supports="Gaussian noise, Poisson sampling or none",
+    supports="Gaussian noise, Poisson sampling or none; a stated ρ-zCDP as if it were one Gaussian",
     colour="#E69F00",
     note="μ = {mu}",
 )
+
+
+FULL = Poisson(1.0)
 
 
 class ProvenEnds(NamedTuple):
@@ -50,7 +60,10 @@ def epsilon(plan: Plan, delta: float) -> Bound:
     Guarantee: CERTIFIED when every phase has sample_rate = 1; otherwise ESTIMATE, which may be below the truth.
     Raises NotApplicable when the estimate is too large for a float.
     """
-    steps = sampled_gaussians(plan, "gdp")
+    steps, as_if = _steps(plan)
+    if as_if and _unsampled(steps):
+        mu_as_if = _exact_mu(steps).upper
+        return _estimate("epsilon", gaussian_epsilon(mu_as_if, delta), plan, mu_as_if, AS_IF)
     if _unsampled(steps):
         mu = _exact_mu(steps)
         lower, upper = epsilon_interval(mu.lower, delta).lower, epsilon_interval(mu.upper, delta).upper
@@ -64,7 +77,10 @@ def delta(plan: Plan, epsilon: float) -> Bound:
 
     A delta below the smallest normal float is certified as lower = 0 and that float.
     """
-    steps = sampled_gaussians(plan, "gdp")
+    steps, as_if = _steps(plan)
+    if as_if and _unsampled(steps):
+        mu_as_if = _exact_mu(steps).upper
+        return _estimate("delta", gaussian_delta(mu_as_if, epsilon), plan, mu_as_if, AS_IF)
     if _unsampled(steps):
         mu = _exact_mu(steps)
         lower, upper = delta_interval(mu.lower, epsilon).lower, delta_interval(mu.upper, epsilon).upper
@@ -184,6 +200,19 @@ def _margin(mu: float, epsilon: float) -> float:
     return log_delta_margin(mu, epsilon, gaussian_log_delta(mu, epsilon))
 
 
+def _steps(plan: Plan) -> tuple[tuple[SampledGaussian, ...], bool]:
+    """The plan's phases, and whether a stated ρ among them is taken for that of a Gaussian."""
+    stated, rest = list[SampledGaussian](), list[Phase]()
+    for phase in plan.phases:
+        mechanism = phase.mechanism
+        if isinstance(mechanism, StatedZcdp) and (phase.sampling, phase.groups) in ((FULL, ()), (FULL, STAYS)):
+            stated.append(SampledGaussian(math.sqrt(0.5 / mechanism.rho), 1.0, phase.steps))
+        else:
+            rest.append(phase)
+    others = replace(plan, phases=tuple(rest), derivation=()) if rest else None
+    return (*stated, *(sampled_gaussians(others, "gdp") if others else ())), bool(stated)
+
+
 def _unsampled(steps: Sequence[SampledGaussian]) -> bool:
     return all(each.sample_rate == 1 for each in steps)
 
@@ -218,8 +247,12 @@ def _certified(quantity: Literal["epsilon", "delta"], ends: ProvenEnds, plan: Pl
     return Bound(quantity, lower, upper, Guarantee.CERTIFIED, "gdp", plan.assumptions, why, details=details)
 
 
-def _estimate(quantity: Literal["epsilon", "delta"], value: float, plan: Plan, mu: float) -> Bound:
-    why = f"central limit μ = {mu:.6g}: not a bound, and usually below the truth when steps are few or σ is small"
+AS_IF = "a stated ρ taken for that of one Gaussian, μ = {mu:.6g}: not a bound, what has this ρ may cost more"
+LIMIT = "central limit μ = {mu:.6g}: not a bound, and usually below the truth when steps are few or σ is small"
+
+
+def _estimate(quantity: Literal["epsilon", "delta"], value: float, plan: Plan, mu: float, words: str = LIMIT) -> Bound:
+    why = words.format(mu=mu)
     details = {"mu": mu}
     return Bound(
         quantity, None, None, Guarantee.ESTIMATE, "gdp", plan.assumptions, why, estimate=value, details=details

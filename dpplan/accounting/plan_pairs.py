@@ -5,12 +5,16 @@ all else it refuses with the reason.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
+from dpplan import groups
 from dpplan.accounting import pairs
 from dpplan.accounting.pairs import DominatingPair, GaussianLoss, Law, Subsampled
+from dpplan.adjacency import ADD_REMOVE
 from dpplan.errors import NotApplicable
-from dpplan.plan import Plan
+from dpplan.plan import Phase, Plan
+from dpplan.sampling import Poisson
 
 
 class SampledGaussian(NamedTuple):
@@ -34,12 +38,41 @@ def dominating_pairs(plan: Plan, accountant: str) -> tuple[tuple[DominatingPair,
     found, reasons = list[pairs.Terms](), dict[str, None]()
     for phase in plan.phases:
         try:
-            found.append(pairs.terms(phase, plan.adjacency, plan.privacy_unit, plan.max_per_user or 1))
+            found.append(_terms(phase, plan))
         except NotApplicable as refusal:
             reasons |= dict.fromkeys(str(refusal).split("; "))
     if reasons:
         raise NotApplicable(f"{accountant}: no theorem is known here for this plan: {'; '.join(reasons)}.")
     return tuple(term for terms in pairs.together(plan.phases, found, plan.adjacency) for term in terms)
+
+
+def _terms(phase: Phase, plan: Plan) -> pairs.Terms:
+    """The pairs of a phase of a plan that follows one record: of one that leaves a group or enters it, as if it were
+    removed or added there."""
+    if phase.groups and not groups.of_one_record(phase.groups):
+        raise NotApplicable(
+            "its records are split into groups, and of such a plan ε, δ, curves and risk are known, and not this"
+        )
+    members = plan.max_per_user or 1
+    if phase.groups not in (groups.LEAVES, groups.ENTERS):
+        return pairs.terms(phase, plan.adjacency, plan.privacy_unit, members)
+    if type(phase.sampling) is not Poisson:
+        raise NotApplicable(
+            f"a record that is replaced may leave one group and enter another, which is known under poisson sampling "
+            f"and full-batch, and this is {phase.sampling.kind}. Try --adjacency zero-out"
+        )
+    found = pairs.terms(phase, ADD_REMOVE, plan.privacy_unit, members)
+    if phase.groups == groups.LEAVES:
+        return found
+    return tuple((_reversed(pair), steps) for pair, steps in found)
+
+
+def _reversed(pair: DominatingPair) -> DominatingPair:
+    """The pair with its directions exchanged."""
+    realised = tuple(_reversed(each) for each in pair.realised)
+    resolved = pair.resolved
+    finer = None if resolved is None else lambda resolution: _reversed(resolved(resolution))
+    return replace(pair, remove=pair.add, add=pair.remove, realised=realised, resolved=finer)
 
 
 def sampled_gaussians(plan: Plan, accountant: str) -> tuple[SampledGaussian, ...]:
@@ -63,7 +96,7 @@ def as_sampled_gaussians(known: tuple[tuple[DominatingPair, int], ...]) -> tuple
 def _sampled_gaussians(known: tuple[tuple[DominatingPair, int], ...]) -> Iterator[SampledGaussian]:
     for pair, steps in known:
         sigma, q = _of_law(pair.remove)
-        known_law = q and pairs.subsampled(pairs.gaussian(sigma), q)
+        known_law = q and pairs.sampled_gaussian(sigma, q)
         if known_law and (pair.remove, pair.add) == (known_law.remove, known_law.add) and pair.exact:
             yield SampledGaussian(sigma, q, steps)
 

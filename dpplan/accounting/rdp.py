@@ -3,7 +3,8 @@
 The Rényi divergence of one step is computed at any order, whole or not, and the order is chosen by continuous
 minimisation from 1 + 1e-4 to 1e6: no table of orders, so no artefact of one.
 
-Guarantee: UPPER. Sampling: Poisson, sample_rate in (0, 1]. Adjacency: add or remove one.
+Guarantee: UPPER. Gaussian noise under Poisson sampling; mechanisms whose moments have a closed form, without sampling;
+a stated ρ-zCDP or Rényi curve (renyi_curves).
 Sources: Mironov 2017 (arXiv 1702.07476) for Rényi DP and its composition (Prop 1) and classic conversion (Prop 3);
 Mironov, Talwar and Zhang 2019 (arXiv 1908.10530) for the sampled Gaussian; Balle, Barthe, Gaboardi, Hsu and Sato
 2020 (arXiv 1905.09982), Thm 21, and Canonne, Kamath and Steinke 2020 (arXiv 2004.00010), Prop 12, for the tighter
@@ -17,14 +18,16 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from dpplan.accounting import renyi_curves
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.description import AccountantOption, Description
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.minimum import minimise
-from dpplan.accounting.plan_pairs import SampledGaussian, sampled_gaussians
+from dpplan.accounting.plan_pairs import SampledGaussian
+from dpplan.accounting.renyi_curves import RunMoments
 from dpplan.accounting.sampled_gaussian import kl_divergence, log_excess_moments
 from dpplan.checks import Problems
-from dpplan.errors import UsageError
+from dpplan.errors import NotApplicable, UsageError
 from dpplan.plan import Plan
 
 DESCRIPTION = Description(
@@ -33,7 +36,7 @@ DESCRIPTION = Description(
     guarantee="upper",
     use="to compare with most libraries (`--conversion classic` for older ones)",
     source="Mironov, Talwar, Zhang 2019; Canonne, Kamath, Steinke 2020",
-    supports="Gaussian noise, Poisson sampling or none",
+    supports="Gaussian noise, not allocations or cut batches; stated ρ-zCDP and Rényi curves, laws of known moments",
     colour="#0072B2",
     note="order {order}, {conversion}",
     options=(AccountantOption("conversion", "How {takers} turn into ε; cks is tighter.", choices=("cks", "classic")),),
@@ -107,11 +110,12 @@ def epsilon(plan: Plan, delta: float, *, conversion: Conversion = "cks") -> Boun
     uses that for speed only.
     """
     _check(conversion)
-    steps = sampled_gaussians(plan, "rdp")
-    if total_variation(steps) <= delta:
+    run = renyi_curves.of(plan, "rdp")
+    left = run.unrevealed(delta, "rdp")
+    if total_variation(run) <= left:
         why = "the total variation distance is at most δ (Pinsker; Bretagnolle and Huber)"
         return _bound("epsilon", 0.0, plan, why, {"conversion": conversion})
-    order, least = _best_order(lambda orders: to_epsilon(_compose(steps, orders), orders, delta, conversion))
+    order, least = _best_order(lambda orders: to_epsilon(_compose(run, orders), orders, left, conversion), run.kinks)
     details = {"order": order, "conversion": conversion}
     return _bound("epsilon", max(least, 0.0), plan, _why(order, conversion), details)
 
@@ -124,39 +128,59 @@ def delta(plan: Plan, epsilon: float, *, conversion: Conversion = "cks") -> Boun
         `upper` is then the smallest normal float, never 0.
     """
     _check(conversion)
-    steps = sampled_gaussians(plan, "rdp")
-    order, least = _best_order(lambda orders: to_log_delta(_compose(steps, orders), orders, epsilon, conversion))
-    why, log_distance = _why(order, conversion), math.log(total_variation(steps))
+    run = renyi_curves.of(plan, "rdp")
+    order, least = _best_order(
+        lambda orders: to_log_delta(_compose(run, orders), orders, epsilon, conversion), run.kinks
+    )
+    why, log_distance = _why(order, conversion), math.log(total_variation(run))
     if log_distance < min(least, 0.0):
         least, why = log_distance, "the total variation distance (Pinsker; Bretagnolle and Huber)"
     if least >= 0:
         least, why = 0.0, f"no order from {LEAST_ORDER:g} to {MOST_ORDER:g} proves a delta below 1 at this epsilon"
-    upper = min(max(outward.up(math.exp(least), outward.ARITHMETIC), sys.float_info.min), 1.0)
+    upper = outward.up(math.exp(least), outward.ARITHMETIC)
+    if run.revealed:
+        upper = outward.up(run.revealed + (1.0 - run.revealed) * upper, outward.FEW)
+        least = math.log(upper)
+    upper = min(max(upper, sys.float_info.min), 1.0)
     details = {"order": order, "conversion": conversion, "log_delta": least}
     return _bound("delta", upper, plan, why, details)
 
 
-def total_variation(steps: Sequence[SampledGaussian]) -> float:
+def divergences(plan: Plan, orders: Array) -> Array:
+    """The Rényi divergence of the whole plan at each order, from above. Raises NotApplicable where none is known."""
+    run = renyi_curves.of(plan, "rdp")
+    if run.revealed:
+        raise NotApplicable("rdp: a chance to reveal all has no Rényi divergence.")
+    return _compose(run, orders)
+
+
+def total_variation(run: RunMoments) -> float:
     """An upper bound on the total variation distance of the run's outputs on neighbouring data, in (0, 1].
 
     It is delta at epsilon = 0, and at least delta at any epsilon. From the Kullback–Leibler divergence, which adds
-    up over steps: Pinsker's inequality and that of Bretagnolle and Huber (Tsybakov 2009, Lemmas 2.5 and 2.6).
+    up over steps and is at most that of any order above 1: Pinsker's inequality and that of Bretagnolle and Huber
+    (Tsybakov 2009, Lemmas 2.5 and 2.6).
     """
-    divergences = (each.steps * kl_divergence(each.sample_rate, each.noise_multiplier) for each in steps)
+    divergences = [each.steps * kl_divergence(each.sample_rate, each.noise_multiplier) for each in run.gaussians]
+    divergences += [float(each) for each in np.atleast_1d(run.divergence(np.array([LEAST_ORDER])))]
     total = outward.up(math.fsum(divergences), outward.ARITHMETIC)
     pinsker, bretagnolle_huber = math.sqrt(total / 2), math.sqrt(-math.expm1(-total))
-    return min(outward.up(min(pinsker, bretagnolle_huber), outward.ARITHMETIC), 1.0)
+    return min(max(outward.up(min(pinsker, bretagnolle_huber), outward.ARITHMETIC), sys.float_info.min), 1.0)
 
 
-def _compose(steps: Sequence[SampledGaussian], orders: Array) -> Array:
+def _compose(run: RunMoments, orders: Array) -> Array:
     """Rényi divergences at one order add up over steps (Mironov 2017, Prop 1)."""
-    return np.asarray(sum(each.steps * divergence(each, orders) for each in steps))
+    gaussians = sum((each.steps * divergence(each, orders) for each in run.gaussians), np.zeros(len(orders)))
+    return np.asarray(gaussians + run.divergence(orders))
 
 
-def _best_order(objective: Callable[[Array], Array]) -> tuple[float, float]:
-    """(order, value) where `objective`, a function of an array of orders, is least."""
+def _best_order(objective: Callable[[Array], Array], kinks: Sequence[float]) -> tuple[float, float]:
+    """(order, value) where `objective`, a function of an array of orders, is least. kinks: orders to try too."""
     place, least = minimise(lambda x: objective(1 + np.exp(x)), math.log(LEAST_ORDER - 1), math.log(MOST_ORDER - 1))
-    return 1 + math.exp(place), least
+    tried = np.array([1 + math.exp(place), *kinks])
+    values = np.array([least, *(objective(tried[1:]) if kinks else ())])
+    best = int(np.argmin(values))
+    return float(tried[best]), float(values[best])
 
 
 def _why(order: float, conversion: Conversion) -> str:

@@ -1,9 +1,9 @@
-"""Zero-concentrated differential privacy of unsampled Gaussian releases.
+"""Zero-concentrated differential privacy of unsampled Gaussian releases, and of what is stated or known to have a ρ.
 
 One Gaussian release is 1/(2σ²)-zCDP and ρ adds up over releases. Sampling does not fit: the Rényi divergence of a
 subsampled Gaussian jumps at large orders, so its ρ is hardly below 1/(2σ²). Such plans raise NotApplicable.
 
-Guarantee: UPPER. Adjacency: add or remove one.
+Guarantee: UPPER.
 Sources: Bun and Steinke 2016 (arXiv 1605.02065), Prop 1.6 (Gaussian), Lemma 1.7 (composition), Prop 1.3 (classic
 conversion); Canonne, Kamath and Steinke 2020 (arXiv 2004.00010), Prop 12, for the tighter conversion.
 """
@@ -14,11 +14,11 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from dpplan.accounting import renyi_curves
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.description import AccountantOption, Description
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.minimum import minimise
-from dpplan.accounting.plan_pairs import sampled_gaussians
 from dpplan.checks import Problems
 from dpplan.errors import NotApplicable, UsageError
 from dpplan.plan import Plan
@@ -29,7 +29,7 @@ DESCRIPTION = Description(
     guarantee="upper",
     use="full batches, to compose with other zCDP releases",
     source="Bun, Steinke 2016",
-    supports="Gaussian noise without sampling",
+    supports="Gaussian noise without sampling; a stated ρ-zCDP",
     colour="#56B4E9",
     note="order {order}, {conversion}",
     options=(AccountantOption("conversion", "How {takers} turn into ε; cks is tighter.", choices=("cks", "classic")),),
@@ -80,14 +80,21 @@ def delta(plan: Plan, epsilon: float, *, conversion: Conversion = "cks") -> Boun
 
 
 def _rho(plan: Plan) -> float:
-    steps = sampled_gaussians(plan, "zcdp")
+    run = renyi_curves.of(plan, "zcdp")
+    steps = run.gaussians
     sampled = [each.sample_rate for each in steps if each.sample_rate < 1]
     if sampled:
         raise NotApplicable(
             f"zcdp: sample_rate={sampled[0]:g} is below 1, and sampling gives no useful zCDP guarantee. "
             "Use the exact or the rdp accountant."
         )
-    rho = math.fsum(each.steps * (0.5 / each.noise_multiplier / each.noise_multiplier) for each in steps)
+    others = renyi_curves.rho(run.others)
+    if others is None or run.revealed:
+        raise NotApplicable(
+            "zcdp: a phase of this plan is not known by a ρ: this accountant is made for Gaussian noise without "
+            "sampling and for a stated ρ-zCDP. Use the rdp accountant, or the exact one."
+        )
+    rho = math.fsum([others, *(each.steps * (0.5 / each.noise_multiplier / each.noise_multiplier) for each in steps)])
     return max(outward.up(rho, outward.ARITHMETIC), sys.float_info.min)
 
 

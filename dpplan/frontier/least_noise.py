@@ -6,6 +6,7 @@ the accountant has shown to meet the target. It is asked about many cells togeth
 those that this does not serve.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ TOGETHER = 128  # cells that the accountant is asked about at once: more would n
 NEIGHBOURS = 20  # cells that a guess rests on: twice the coefficients of a cubic in two variables
 ROUNDS = 8  # of asking about many; a cell that is not done by then is searched for by itself
 FEW = 200  # cells that one process solves before a second one is up
+HEAD_START = 150  # cells that this one solves until then
 TASK = 600  # cells that are solved at a time, between two looks at what others have learnt
 HALVINGS = 4  # of the grid's sides
 CLOSEST, MARGIN = 6, 0.5  # of them, whose range a guess may leave by so much of it
@@ -203,15 +205,31 @@ def solved(grid: Grid, workers: int = 1, progress: Progress | None = None) -> tu
     known: list[Point] = []
     total = len(grid.lengths) * len(grid.batch_sizes)
     workers = workers if total > FEW else 1
-    parts = min(max(workers, math.ceil(total / TASK)), len(grid.lengths))
-    tasks = (_Task(grid, tuple(range(part, len(grid.lengths), parts)), single, tuple(known)) for part in range(parts))
-    for _, (found, points) in spread(_solved, tasks, workers if parts > 1 else 1, here=True):
+    parts = shares(len(grid.lengths), len(grid.batch_sizes), workers)
+    tasks = (_Task(grid, rows, single, tuple(known)) for rows in parts)
+    for _, (found, points) in spread(_solved, tasks, workers if len(parts) > 1 else 1, here=True):
         known += points
         for at, row in found.items():
             rows[at] = row
             if progress is not None:
                 progress(len(rows) * len(grid.batch_sizes), total)
     return tuple(tuple(rows[at]) for at in range(len(grid.lengths)))
+
+
+def shares(rows: int, columns: int, workers: int) -> list[tuple[int, ...]]:
+    """The rows of each task, spread over all of the grid. Where there is one for each process, that of this one, which
+    is up already, has more: it is the last."""
+    parts = min(max(workers, math.ceil(rows * columns / TASK)), rows)
+    if not 1 < parts == workers:
+        return [tuple(range(part, rows, parts)) for part in range(parts)]
+    other = max((rows - HEAD_START / columns) / parts, 1.0) / rows
+    ends = [part * other for part in range(parts)] + [1.0]
+    # The golden ratio's multiples: every share of the unit interval gets rows from all over the grid.
+    places = [(row * 0.6180339887498949) % 1.0 for row in range(rows)]
+    shares = [
+        tuple(row for row, place in enumerate(places) if low <= place < high) for low, high in itertools.pairwise(ends)
+    ]
+    return [share for share in shares if share]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

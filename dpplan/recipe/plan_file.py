@@ -9,6 +9,9 @@
         mechanism: {kind: gaussian, noise_multiplier: 3}
         sampling: {kind: poisson, sample_rate: 0.02}
         steps: 500
+      - parallel:                # groups that share no record; each a phase or a list of phases
+          - {mechanism: {kind: laplace, epsilon: 0.2}}
+          - {name: women, n: 30000, phases: [{mechanism: {kind: laplace, epsilon: 0.25}}]}
     public:
       - normalisation constants of another data set
 
@@ -17,51 +20,37 @@ Strict as recipes are, and for the same reasons read from YAML's node tree: ever
 
 import dataclasses
 import re
-import typing
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, Adjacency, named
-from dpplan.checks import did_you_mean
-from dpplan.errors import NotApplicable, PlanError, UsageError, file_error
-from dpplan.mechanism import MECHANISMS, REFUSED, Gaussian, Mechanism
-from dpplan.plan import UNITS, Phase, Plan, Settings, unit_problems
+from dpplan.errors import NotApplicable, PlanError, UsageError
+from dpplan.groups import GroupPath
+from dpplan.openings import Opening
+from dpplan.plan import Phase, Plan, Settings
+from dpplan.query import AnswerAccuracy, accuracy
+from dpplan.recipe import mechanism_block, plan_nodes, query_block
 from dpplan.sampling import CHOICES, OPTIONS
+from dpplan.units import UNITS, unit_problems
 
 ENDINGS = (".yaml", ".yml")
-MOST_BYTES = 1_000_000  # far above any plan; keeps a data file given by mistake out of the parser
-_KEYS = ("adjacency", "unit", "max_per_user", "n", "phases", "public")
-_PHASE = ("name", "mechanism", "sampling", "steps", "epochs", "adjacency", "unit")
-_SAMPLING = ("kind", "sample_rate", "batch_size", *(name.replace("-", "_") for name in OPTIONS))
-_BEGINS = re.compile(rf"^(?:\{{|(?:{'|'.join(_KEYS)})\s*:)", re.MULTILINE)
-_EXAMPLE = "Write - {name: count, mechanism: {kind: laplace, epsilon: 0.2}, steps: 20}."
+_GROUPS_EXAMPLE = "Write - parallel: [{mechanism: ...}, {mechanism: ...}], a phase or a list of phases for each group."
+_BEGINS = re.compile(rf"^(?:\{{|(?:{'|'.join(plan_nodes.KEYS)})\s*:)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class PlanFile:
-    """What a file says. names: of the plan's phases, one each. public: what is released and costs nothing."""
+    """What a file says. names: of the plan's phases, one each. public: what is released and costs nothing. accuracies:
+    of each phase that answers a query, how near the answer is. openings: of each whose noise is open, what is."""
 
     plan: Plan
     names: tuple[str, ...]
     public: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class _Found:
-    """The problems so far, each with its line."""
-
-    file: Path
-    problems: list[tuple[int, str]] = field(default_factory=list)
-
-    def add(self, line: int, sentence: str) -> None:
-        self.problems.append((line, sentence))
-
-    @property
-    def told(self) -> list[str]:
-        return [f"{self.file}:{line}: {sentence}" for line, sentence in sorted(self.problems)]
+    accuracies: tuple[AnswerAccuracy | None, ...]
+    openings: tuple[Opening | None, ...]
 
 
 def is_plan(file: Path) -> bool:
@@ -70,18 +59,21 @@ def is_plan(file: Path) -> bool:
         return False
     try:
         with file.open(encoding="utf-8-sig") as stream:
-            return _BEGINS.search(stream.read(MOST_BYTES)) is not None
+            return _BEGINS.search(stream.read(plan_nodes.MOST_BYTES)) is not None
     except (OSError, ValueError):
         return False  # whoever reads it says why it cannot be read
 
 
-def read(file: Path) -> PlanFile:
-    """The plan of a file. Raises PlanError with every problem of it, NotApplicable for what no theorem is known for."""
-    found = _Found(file)
-    root = _compose(file)
-    given = {key: (line, node) for key, line, node in _mapping(root, "", _KEYS, found)}
+def read(file: Path, may_be_open: bool = False) -> PlanFile:
+    """The plan of a file. may_be_open: whether noise may be left out, which then is 1 of whatever it is counted in.
+
+    Raises PlanError with every problem of it, NotApplicable for what no theorem is known for."""
+    found = plan_nodes.PlanProblems(file)
+    root = plan_nodes.compose(file)
+    given = {key: (line, node) for key, line, node in plan_nodes.mapping(root, "", plan_nodes.KEYS, found)}
     shared = _shared(given, found)
-    phases = list(_phases(given, root.start_mark.line + 1, shared, found))
+    seen = _Seen(may_be_open=may_be_open)
+    phases = list(_phases(given, root.start_mark.line + 1, shared, found, seen))
     public = tuple(_public(given, found))
     if found.problems:
         raise PlanError(found.told)
@@ -95,19 +87,21 @@ def read(file: Path) -> PlanFile:
         )
     except UsageError as error:
         raise PlanError([f"{file}: {problem}" for problem in error.problems]) from None
-    return PlanFile(plan, tuple(name for name, _ in phases), public)
+    accuracies = tuple(seen.accuracies.get(number) for number in range(len(phases)))
+    openings = tuple(seen.openings.get(number) for number in range(len(phases)))
+    return PlanFile(plan, tuple(name for name, _ in phases), public, accuracies, openings)
 
 
-def _shared(given: Mapping[str, tuple[int, Any]], found: _Found) -> Settings:
+def _shared(given: Mapping[str, tuple[int, Any]], found: plan_nodes.PlanProblems) -> Settings:
     """What stands once for the whole plan."""
     values: dict[str, Any] = {}
     for key, (line, node) in given.items():
         if key == "adjacency":
             values["adjacency"] = _adjacency(node, line, key, found) or ADD_REMOVE
         elif key == "unit":
-            values["unit"] = _word(node, line, key, UNITS, found) or "example"
+            values["unit"] = plan_nodes.word(node, line, key, UNITS, found) or "example"
         elif key in ("n", "max_per_user"):
-            values["examples" if key == "n" else key] = _number(node, line, key, int, found)
+            values["examples" if key == "n" else key] = plan_nodes.number(node, line, key, int, found)
     if found.problems:
         return Settings(**values)
     if values.get("examples", 1) < 1:
@@ -117,43 +111,141 @@ def _shared(given: Mapping[str, tuple[int, Any]], found: _Found) -> Settings:
     return Settings(**values)
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What the phases so far are called, by line, how many there are, how many blocks of groups, of queries how
+    near their answers are, and what of the noise is open. may_be_open: whether that can be said."""
+
+    names: dict[str, int] = dataclasses.field(default_factory=dict)
+    phases: int = 0
+    blocks: int = 0
+    accuracies: dict[int, AnswerAccuracy] = dataclasses.field(default_factory=dict)
+    openings: dict[int, Opening | None] = dataclasses.field(default_factory=dict)
+    may_be_open: bool = False
+
+
 def _phases(
-    given: Mapping[str, tuple[int, Any]], root: int, shared: Settings, found: _Found
+    given: Mapping[str, tuple[int, Any]], root: int, shared: Settings, found: plan_nodes.PlanProblems, seen: _Seen
 ) -> Iterator[tuple[str, Phase]]:
     if "phases" not in given:
-        found.add(root, f"phases is missing: a plan is a list of phases. {_EXAMPLE}")
+        found.add(root, f"phases is missing: a plan is a list of phases. {plan_nodes.EXAMPLE}")
         return
-    line, listed = given["phases"]
-    if listed.id != "sequence" or not listed.value:
-        found.add(line, f"phases is not a list of phases. {_EXAMPLE}")
+    yield from _listed(*given["phases"], _Place("phases", shared), found, seen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a list of phases stands. path: in words. shared: what stands once for all of it. group: whose it is, and
+    what that is called."""
+
+    path: str
+    shared: Settings
+    group: GroupPath = ()
+    name: str = ""
+
+
+def _listed(
+    line: int, node: Any, place: _Place, found: plan_nodes.PlanProblems, seen: _Seen
+) -> Iterator[tuple[str, Phase]]:
+    if node.id != "sequence" or not node.value:
+        found.add(line, f"{place.path} is not a list of phases. {plan_nodes.EXAMPLE}")
         return
-    first: dict[str, int] = {}
-    for number, node in enumerate(listed.value):
-        name, phase = _phase(node, f"phases[{number}]", shared, found)
-        if name and name in first:
-            found.add(node.start_mark.line + 1, f"phases[{number}].name={name} is that of line {first[name]} too.")
-        first.setdefault(name, node.start_mark.line + 1)
+    for number, each in enumerate(node.value):
+        at, line = dataclasses.replace(place, path=f"{place.path}[{number}]"), each.start_mark.line + 1
+        if _has(each, plan_nodes.GROUPS):
+            yield from _block(each, at, found, seen)
+            continue
+        name, phase = _phase(each, at.path, place.shared, found, seen)
+        seen.phases += 1
+        if name and name in seen.names:
+            found.add(line, f"{at.path}.name={name} is that of line {seen.names[name]} too.")
+        seen.names.setdefault(name, line)
         if phase is not None:
-            yield name or f"phase {number + 1}", phase
+            default = place.name if place.name and len(node.value) == 1 else f"{place.name} phase {seen.phases}".strip()
+            yield name or default, dataclasses.replace(phase, groups=place.group)
 
 
-def _phase(node: Any, path: str, shared: Settings, found: _Found) -> tuple[str, Phase | None]:
+def _block(node: Any, place: _Place, found: plan_nodes.PlanProblems, seen: _Seen) -> Iterator[tuple[str, Phase]]:
+    """Groups that share no record, each a phase, a list of phases, or such a list with a name and an n of its own."""
+    path = f"{place.path}.{plan_nodes.GROUPS}"
+    seen.blocks += 1
+    block, total = seen.blocks, 0
+    for _, line, groups in plan_nodes.mapping(node, f"{place.path}.", (plan_nodes.GROUPS,), found):
+        if groups.id != "sequence" or len(groups.value) < 2:
+            found.add(line, f"{path} is not a list of two groups or more. {_GROUPS_EXAMPLE}")
+            return
+        for number, each in enumerate(groups.value):
+            inside = (*place.group, (block, number))
+            group = _Place(f"{path}[{number}]", place.shared, inside, place.name)
+            at, listed = each.start_mark.line + 1, each
+            if _has(each, "phases"):
+                group, at, listed, own = _told_group(each, group, found)
+                total += own or 0
+            elif each.id != "sequence":
+                listed = _sequence_of(each)
+            if listed is not None:
+                yield from _listed(at, listed, group, found, seen)
+        most = place.shared.examples
+        if most is not None and total > most:
+            found.add(line, f"{path}: the groups have n={total} together, and share no record of n={most}.")
+
+
+def _told_group(node: Any, place: _Place, found: plan_nodes.PlanProblems) -> tuple[_Place, int, Any, int | None]:
+    """A group with its name and its n: where it stands, the line and the list of its phases, and the n of its own."""
+    line = node.start_mark.line + 1
+    given = {key: each for key, *each in plan_nodes.mapping(node, f"{place.path}.", plan_nodes.GROUP_KEYS, found)}
+    name, n = place.name, None
+    if "name" in given:
+        name = plan_nodes.text(given["name"][1], given["name"][0], f"{place.path}.name", found)
+    if "n" in given:
+        at, each = given["n"]
+        n = plan_nodes.number(each, at, f"{place.path}.n", int, found)
+        if n is not None and n < 1:
+            found.add(at, f"{place.path}.n={n} is not a whole number of at least 1.")
+            n = None
+    at, listed = given.get("phases", (line, None))
+    shared = place.shared if n is None else place.shared.with_(examples=n)
+    return _Place(f"{place.path}.phases", shared, place.group, name), at, listed, n
+
+
+def _has(node: Any, key: str) -> bool:
+    return node.id == "mapping" and any(plan_nodes.spelled(each) == key for each, _ in node.value)
+
+
+def _sequence_of(node: Any) -> Any:
+    """The list of this node alone."""
+    import yaml
+
+    return yaml.SequenceNode("tag:yaml.org,2002:seq", [node], node.start_mark, node.end_mark)
+
+
+def _phase(
+    node: Any, path: str, shared: Settings, found: plan_nodes.PlanProblems, seen: _Seen
+) -> tuple[str, Phase | None]:
     line, before = node.start_mark.line + 1, len(found.problems)
-    parts = {key: (at, each) for key, at, each in _mapping(node, f"{path}.", _PHASE, found)}
-    name = _text(*parts["name"][::-1], f"{path}.name", found) if "name" in parts else ""
+    parts = {key: (at, each) for key, at, each in plan_nodes.mapping(node, f"{path}.", plan_nodes.PHASE_KEYS, found)}
+    name = plan_nodes.text(*parts["name"][::-1], f"{path}.name", found) if "name" in parts else ""
     own: dict[str, Any] = {}
     if "adjacency" in parts:
         at, each = parts["adjacency"]
         own["adjacency"] = _adjacency(each, at, f"{path}.adjacency", found)
     if "unit" in parts:
         at, each = parts["unit"]
-        own["privacy_unit"] = _word(each, at, f"{path}.unit", UNITS, found)
+        own["privacy_unit"] = plan_nodes.word(each, at, f"{path}.unit", UNITS, found)
     if "mechanism" not in parts:
         if node.id == "mapping":
-            found.add(line, f"{path}.mechanism is missing: say what is released. {_EXAMPLE}")
+            found.add(line, f"{path}.mechanism is missing: say what is released. {plan_nodes.EXAMPLE}")
         mechanism = None
     else:
-        mechanism = _mechanism(*parts["mechanism"], f"{path}.mechanism", found)
+        query = query_block.read(*parts["query"], f"{path}.query", shared, found) if "query" in parts else None
+        asked = mechanism_block.Asked(query, shared, _opening(parts, path, found), seen.may_be_open)
+        mechanism, seen.openings[seen.phases] = mechanism_block.read(
+            *parts["mechanism"], f"{path}.mechanism", asked, found
+        )
+        if query is not None and mechanism is not None:
+            seen.accuracies[seen.phases] = accuracy(query, mechanism, shared.adjacency, shared.unit)
+        if "query" in parts and "sampling" in parts:
+            found.add(parts["query"][0], f"{path}.query is asked of all records. Leave out sampling.")
     drawn = _drawn(parts, path, line, shared, found)
     for key, whole in (("adjacency", shared.adjacency), ("privacy_unit", shared.unit)):
         if own.get(key) not in (None, whole):
@@ -168,49 +260,46 @@ def _phase(node: Any, path: str, shared: Settings, found: _Found) -> tuple[str, 
     return name, Phase(mechanism, drawn.sampling, drawn.steps, **own)
 
 
-def _mechanism(line: int, node: Any, path: str, found: _Found) -> Mechanism | None:
-    kind = _kind(line, node, path, MECHANISMS, Gaussian.kind, found)
-    if kind is None:
-        return None
-    made = MECHANISMS[kind]
-    entries = {each.name: each for each in dataclasses.fields(made)}  # type: ignore[arg-type]
-    types, values, before = typing.get_type_hints(made), dict[str, Any](), len(found.problems)
-    for key, at, child in _mapping(node, f"{path}.", ("kind", *entries), found):
-        if key != "kind":
-            values[key] = _number(child, at, f"{path}.{key}", types[key], found)
-    for key, entry in entries.items():
-        if entry.default is MISSING and not any(_spelled(each) == key for each, _ in node.value):
-            found.add(line, f"{path}.{key} is missing: {kind} needs it.")
-    if len(found.problems) > before:
-        return None
-    try:
-        return made(**values)
-    except UsageError as error:
-        for problem in error.problems:
-            found.add(line, f"{path}.{re.sub('^sigma=', 'noise_multiplier=', problem)}")
-        return None
+def _opening(parts: Mapping[str, tuple[int, Any]], path: str, found: plan_nodes.PlanProblems) -> tuple[bool, float]:
+    """Whether the phase says that its noise is open, and how much it weighs."""
+    is_open, weight = False, 1.0
+    if "open" in parts:
+        at, node = parts["open"]
+        is_open = plan_nodes.word(node, at, f"{path}.open", ("true", "false"), found) == "true"
+    if "weight" in parts:
+        at, node = parts["weight"]
+        weight = plan_nodes.number(node, at, f"{path}.weight", float, found) or 0.0
+        if not 0.0 < weight <= 1e12:
+            found.add(at, f"{path}.weight={weight:g} is not above 0: it says how much the phase counts.")
+    return is_open, weight
 
 
-def _drawn(parts: Mapping[str, tuple[int, Any]], path: str, line: int, shared: Settings, found: _Found) -> Phase | None:
+def _drawn(
+    parts: Mapping[str, tuple[int, Any]], path: str, line: int, shared: Settings, found: plan_nodes.PlanProblems
+) -> Phase | None:
     """A phase of this sampling and length, whatever its mechanism. Without sampling every record is in every step, and
     without a length there is one."""
     before, values, options = len(found.problems), dict[str, Any](), dict[str, Any]()
     kind: str | None = "full-batch"
     if "sampling" in parts:
         line, node = parts["sampling"]
-        kind = _kind(line, node, f"{path}.sampling", CHOICES, "poisson", found)
-        for key, at, child in _mapping(node, f"{path}.sampling.", _SAMPLING, found) if node.id == "mapping" else ():
+        kind = mechanism_block.kind_of(line, node, f"{path}.sampling", CHOICES, "poisson", found)
+        for key, at, child in (
+            plan_nodes.mapping(node, f"{path}.sampling.", plan_nodes.SAMPLING_KEYS, found)
+            if node.id == "mapping"
+            else ()
+        ):
             option = OPTIONS.get(key.replace("_", "-"), OPTIONS.get(key))
             if option is not None and option.choices:
-                options[option.name] = _word(child, at, f"{path}.sampling.{key}", option.choices, found)
+                options[option.name] = plan_nodes.word(child, at, f"{path}.sampling.{key}", option.choices, found)
             elif option is not None:
-                options[option.name] = _number(child, at, f"{path}.sampling.{key}", int, found)
+                options[option.name] = plan_nodes.number(child, at, f"{path}.sampling.{key}", int, found)
             elif key != "kind":
-                values[key] = _number(child, at, f"{path}.sampling.{key}", Fraction, found)
+                values[key] = plan_nodes.number(child, at, f"{path}.sampling.{key}", Fraction, found)
     for key in ("steps", "epochs"):
         if key in parts:
             at, child = parts[key]
-            values[key] = _number(child, at, f"{path}.{key}", int if key == "steps" else float, found)
+            values[key] = plan_nodes.number(child, at, f"{path}.{key}", int if key == "steps" else float, found)
     if len(found.problems) > before or kind is None:
         return None
     if "sampling" not in parts and "epochs" not in values:
@@ -235,29 +324,7 @@ def _in_keys(problem: str) -> str:
     return re.sub(r"--[a-z-]+", lambda found: keys.get(found[0], found[0][2:].replace("-", "_")), problem)
 
 
-def _kind(line: int, node: Any, path: str, known: Mapping[str, Any], example: str, found: _Found) -> str | None:
-    """The kind that a mechanism or a sampling names."""
-    if node.id != "mapping":
-        found.add(
-            line, f"{path} is not a block of keys and values. Write {path.rpartition('.')[2]}: {{kind: {example}}}."
-        )
-        return None
-    for key, child in node.value:
-        if _spelled(key) == "kind":
-            at, kind = key.start_mark.line + 1, _spelled(child)
-            if kind in known:
-                return kind
-            if known is MECHANISMS and kind in REFUSED:
-                found.add(at, f"{path}.kind={kind}: {REFUSED[kind]}")
-            else:
-                why = f"is not one of: {', '.join(known)}.{did_you_mean(kind, known)}"
-                found.add(at, f"{path}.kind={kind} {why}")
-            return None
-    found.add(line, f"{path}.kind is missing. Known: {', '.join(known)}.")
-    return None
-
-
-def _public(given: Mapping[str, tuple[int, Any]], found: _Found) -> Iterator[str]:
+def _public(given: Mapping[str, tuple[int, Any]], found: plan_nodes.PlanProblems) -> Iterator[str]:
     if "public" not in given:
         return
     line, node = given["public"]
@@ -265,100 +332,9 @@ def _public(given: Mapping[str, tuple[int, Any]], found: _Found) -> Iterator[str
         found.add(line, "public is not a list: name what is released and costs nothing, one line each.")
         return
     for number, each in enumerate(node.value):
-        yield _text(each, each.start_mark.line + 1, f"public[{number}]", found)
+        yield plan_nodes.text(each, each.start_mark.line + 1, f"public[{number}]", found)
 
 
-def _mapping(node: Any, prefix: str, known: tuple[str, ...], found: _Found) -> Iterator[tuple[str, int, Any]]:
-    """The known keys of a block, their lines and values; what is unknown or given twice is a problem."""
-    if node.id != "mapping":
-        what = prefix.removesuffix(".") or "the file"
-        found.add(node.start_mark.line + 1, f"{what} is not a block of keys and values. {_EXAMPLE}")
-        return
-    first: dict[str, int] = {}
-    for key_node, child in node.value:
-        line, key = key_node.start_mark.line + 1, _spelled(key_node)
-        if key in first:
-            found.add(line, f"{prefix}{key} is given twice; first on line {first[key]}.")
-        elif key not in known:
-            found.add(line, f"{prefix}{key} is not one of: {', '.join(known)}.{_meant(key, known)}")
-        else:
-            yield key, line, child
-        first.setdefault(key, line)
-
-
-def _meant(key: str, known: tuple[str, ...]) -> str:
-    """The likeliest remedy for an unknown key: how a plan calls it, where it belongs, or the spelling."""
-    called = {"sigma": "noise_multiplier", "eps": "epsilon", "q": "sample_rate", "batch": "batch_size", "examples": "n",
-              "privacy_unit": "unit", "neighbours": "adjacency", "rate": "sample_rate"}  # fmt: skip
-    if called.get(key) in known:
-        return f" Did you mean '{called[key]}'?"
-    for part, keys in (("the phase", _PHASE), ("sampling", _SAMPLING), ("the whole plan", _KEYS)):
-        if key in keys and keys != known:
-            return f" It belongs to {part}."
-    return did_you_mean(key, known)
-
-
-def _adjacency(node: Any, line: int, path: str, found: _Found) -> Adjacency | None:
-    word = _word(node, line, path, [name.replace("_", "-") for name in ADJACENCIES], found)
+def _adjacency(node: Any, line: int, path: str, found: plan_nodes.PlanProblems) -> Adjacency | None:
+    word = plan_nodes.word(node, line, path, [name.replace("_", "-") for name in ADJACENCIES], found)
     return named(word) if word else None
-
-
-def _word(node: Any, line: int, path: str, known: typing.Iterable[str], found: _Found) -> str | None:
-    said, known = _spelled(node).replace("_", "-"), list(known)
-    if said in known:
-        return said
-    found.add(line, f"{path}={_spelled(node)} is not one of: {', '.join(known)}.{did_you_mean(said, known)}")
-    return None
-
-
-def _text(node: Any, line: int, path: str, found: _Found) -> str:
-    said = _spelled(node).strip()
-    if node.id != "scalar" or not said or len(said) > 200 or not said.isprintable():
-        found.add(line, f"{path} is not a line of text.")
-    return said
-
-
-def _number(node: Any, line: int, path: str, kind: Callable[..., Any], found: _Found) -> Any:
-    """The number, read from how it was written: 1e-5, 60_000 and the fraction 1/79 are numbers here, "yes" is not."""
-    said = _spelled(node)
-    plain = node.id == "scalar" and getattr(node, "style", None) is None
-    try:
-        value = Fraction(said.replace("_", "")) if plain and re.fullmatch(r"[-+0-9._eE/]{1,60}", said) else None
-        if value is not None and (kind is not int or value.denominator == 1) and ("/" not in said or kind is Fraction):
-            # A fraction stays one; a decimal is the float that is nearest, as everywhere.
-            return int(value) if kind is int else value if "/" in said else float(value)
-    except (ValueError, ZeroDivisionError, OverflowError):
-        pass
-    what = "a whole number" if kind is int else "a number or a fraction" if kind is Fraction else "a number"
-    found.add(line, f"{path}={said} is not {what}.")
-    return None
-
-
-def _spelled(node: Any) -> str:
-    return str(node.value) if node.id == "scalar" else "a list" if node.id == "sequence" else "a block"
-
-
-def _compose(file: Path) -> Any:
-    import yaml
-
-    try:
-        with file.open("rb") as stream:
-            raw = stream.read(MOST_BYTES + 1)
-    except FileNotFoundError:
-        raise PlanError(f"{file}: no such file. `dpplan help plans` shows what a plan looks like.") from None
-    except OSError as error:
-        raise file_error(f"{file}: cannot be read", error, PlanError) from None
-    if len(raw) > MOST_BYTES:
-        raise PlanError(f"{file}: is larger than {MOST_BYTES:,} bytes; this is no plan.")
-    try:
-        root: Any = yaml.compose(raw.decode("utf-8-sig"), Loader=yaml.SafeLoader)
-    except UnicodeDecodeError:
-        raise PlanError(f"{file}: is not text (UTF-8); a plan is a YAML file.") from None
-    except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise PlanError(f"{file}{line}: is not YAML: {error.problem}.") from None
-    except (yaml.YAMLError, RecursionError):
-        raise PlanError(f"{file}: is not YAML.") from None
-    if root is None or root.id != "mapping":
-        raise PlanError(f"{file}: is not a plan: it has no blocks {', '.join(_KEYS)}. See `dpplan help plans`.")
-    return root

@@ -106,6 +106,11 @@ with their defaults (- where there is none), and what they mean:
 
 {blocks}
 
+A claim for users: privacy.unit: user, and data.user, the column that says whose each example is (simulated for sets
+that know no users). Users are then drawn and clipped whole, and batch_size counts users; with privacy.max_per_user: 4,
+examples are drawn, at most 4 of one user. What is kept of a user depends on nothing but that user's number of
+examples. digits-users is such a recipe.
+
 The four tutorial-* recipes redo a published Opacus tutorial. Opacus samples at 1/⌈n/256⌉ and takes ⌈n/256⌉ steps
 per epoch: exactly ε = 28.849, 2.107, 4.831, 0.538. Here a batch of 256 means q = 256/n and ⌈epochs · n/256⌉ steps:
 29.282, 2.122, 4.864, 0.541. Each figure is right for its own run.
@@ -139,7 +144,9 @@ example was found to count with the same bits wherever it stands in a batch; whe
 wider.
 
 A run that was killed or interrupted also holds steps, run.json and checkpoint.pt, from which dpplan train --resume
-goes on; none knows more of the examples than ε covers. Every step begun is counted. Model and report are written
+goes on; none knows more of the examples than ε covers. Where steps share what was drawn (bins, a shuffled order,
+groups), draws.key beside them does: it is its owner's alone to read, and goes when the run is over; with it a run goes
+on in the epoch that it was in. Every step begun is counted. Model and report are written
 right after the last one: a failed evaluation costs an accuracy. Whoever resumes two copies of a folder spends
 twice: a copy, or a count below this user's record of the run (in $XDG_STATE_HOME, else ~/.local/state), is refused
 until --moved says that no other copy goes on. Copies on another machine or of another user are not noticed.
@@ -148,7 +155,8 @@ Several processes share one run, at the same ε, when torchrun starts them:
 
   $ torchrun --nproc-per-node 2 -m dpplan train recipes/digits.yaml
 
-Each draws Poisson batches from its own part of the examples; the first adds up the clipped sums, adds the noise
+Each draws Poisson batches from its own part of the examples, or, by any other scheme, the same batch as the others
+and takes its part of that; the first adds up the clipped sums, adds the noise
 once, and alone prints and writes. CPUs talk by gloo, GPUs by NCCL, one process each. Sums pass between them without
 noise and unencrypted, so the network must be yours. When one dies, the others stop and the report says what was
 spent; without a seed, --resume goes on with any number of processes.
@@ -244,6 +252,9 @@ together, composed exactly where the laws are known.
       mechanism: {kind: gaussian, noise_multiplier: 3}
       sampling: {kind: poisson, sample_rate: 0.02}
       steps: 500
+    - parallel:            # groups that share no record
+        - {mechanism: {kind: laplace, epsilon: 0.2}}
+        - {name: B, n: 20000, phases: [{mechanism: {kind: gdp, mu: 0.3}}]}
   public:
     - normalisation constants of other data
 
@@ -251,24 +262,34 @@ Commands that take phases take the file as --phases PLAN, and --spent PLAN for w
 risk and compare accountants as PLAN alone too. Epsilon and delta say of each phase what it costs alone, and what it
 adds at most to all the others.
 
-- gaussian: noise_multiplier.
-
-- laplace: epsilon of one release, for the neighbours of the plan.
-
-- discrete-laplace: epsilon and sensitivity, a whole number (1): two-sided geometric noise.
-
-- randomized-response: epsilon and categories (2): each record answers for itself. Not under add-remove.
-
-- epsilon-delta: epsilon and delta (0), stated of anything.
-
-- gdp: mu, stated of anything; at most what a Gaussian costs.
-
-- exponential, noisy-max, permute-and-flip: epsilon. Only that is known of them, so the figure has a lower end without
-them and an upper end with all that they can cost.
+What can be released, with its settings: dpplan help mechanisms.
 
 A phase without sampling is for all records, and without steps it is one release. With sampling (kind, sample_rate or
-batch_size, and what dpplan help sampling lists) it needs steps or epochs. A stated zCDP or Rényi curve is refused: it
-bounds moments, and no pair of laws dominates all that has it.
+batch_size, and what dpplan help sampling lists) it needs steps or epochs.
+
+With query, a phase says what it asks, and the figure comes with how near the answer is, in units of the data:
+
+  - {name: visits, query: {kind: count},
+     mechanism: {kind: laplace, epsilon: 0.3}}
+  - {query: {kind: sum, bounds: [0, 100], standard_error: 500},
+     mechanism: {kind: gaussian}}
+
+kind is count, sum, mean, histogram or quantile (with p and candidates; of exponential and permute-and-flip); bounds are
+what values are clipped to, n is the public number of records of a mean, max_per_user how many of one user's records
+are counted. In place of a setting of laplace or gaussian, standard_error says how much noise is wanted. The noise that
+is shown is to be added in full: Laplace of scale sensitivity / ε, Gaussian of that standard error.
+
+dpplan solve PLAN --target-eps finds the noise that is left out (noise_multiplier, epsilon, mu), or is said to be open
+(open: true), with a weight each: by shares of the budget, for the least error, or from given values by one factor.
+
+  dpplan solve recipes/plans/two-stage-fine-tuning.yaml --target-eps 8
 
 A phase may repeat adjacency and unit, and not differ in them.
+
+Phases on groups that share no record stand under parallel: for each group a phase, a list of phases, or such a list
+with a name and an n of its own. A plan then costs what one record costs at most: the phases for all with those of its
+group, composed, and of all groups the largest δ at each ε, at the end. That takes for granted that no record (of the
+unit user: no user) is in two groups of a block, and that a record's group follows from nothing but itself. Under
+replace-one the new record may be in another group, and both pay; what such phases state then has to hold for a record
+that is removed or added, too. Groups within groups are written in the same way.
 """

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
+from dpplan.groups import words
 from dpplan.plan import Delta, Phase, Plan
 from dpplan.quantities import quantity
 from dpplan.render.bound_text import SYMBOLS, figure, relation
@@ -57,10 +58,14 @@ def phase_rows(plan: Plan, name: str, places: range) -> Iterator[str]:
             origin = next((each for each in origins if each), None)
             first, *others = settings_shown(phase)
             rest = " ".join(f"{each:<16}" for each in others)
-            line = f"    {number + 1:<5} {first:<14} {rest} {f'{phase.steps} steps':<12}"
+            line = f"    {number + 1:<5} {first:<14} {rest} {f'{phase.steps} steps':<12}{_whose(phase)}"
             yield f"{line}  = {origin}" if origin else line.rstrip()
         elif number == left_out.start:
             yield ", ".join([f"    ...   {len(left_out)} more", *_reaches([phases[at] for at in left_out])])
+
+
+def _whose(phase: Phase) -> str:
+    return f" group {words(phase.groups)}" if phase.groups else ""
 
 
 def grounds(plan: Plan, deltas: Sequence[Delta], assumed: str = "") -> Iterator[str]:

@@ -15,8 +15,9 @@ from dpplan.errors import ReportError
 from dpplan.plan import Plan
 from dpplan.recipe import Recipe
 from dpplan.statement import Statement
+from dpplan.units import unit_words as plan_words
 
-PLACES = 24  # at which ε is drawn over the steps
+PLACES, FIRST_PLACES = 24, 4  # at which ε is drawn over the steps, and in its steep beginning, each half of the next
 REPORT = "report.json"
 
 
@@ -97,6 +98,11 @@ def of_recipe(recipe: Recipe, examples: int, stated: Mapping[str, str], delta: f
     return Page(**page, recipe=recipe.text, sha256=recipe.sha256)
 
 
+def of_plan(name: str, plan: Plan, stated: Mapping[str, str], delta: float) -> Page:
+    """The page of a plan that comes without a recipe."""
+    return Page(**_page(name, plan, delta, Statement(stated)))
+
+
 def _page(name: str, plan: Plan, delta: float, statement: Statement) -> dict[str, Any]:
     bound = accounting.epsilon(plan, delta)
     question = risk.AttackQuestion(stated=(bound.value, delta), mu_delta=delta)
@@ -112,7 +118,8 @@ def _page(name: str, plan: Plan, delta: float, statement: Statement) -> dict[str
 
 
 def _over(plan: Plan, delta: float) -> list[tuple[int, float]]:
-    places = sorted({max(round(plan.steps * share / PLACES), 1) for share in range(1, PLACES + 1)})
+    shares = [*(0.5**halvings for halvings in range(1, FIRST_PLACES + 1)), *range(1, PLACES + 1)]
+    places = sorted({max(round(plan.steps * share / PLACES), 1) for share in shares})
     return [(0, 0.0), *((steps, accounting.epsilon(beginning(plan, steps), delta).value) for steps in places)]
 
 
@@ -136,6 +143,5 @@ def _recipe_text(source: Path) -> str:
 
 def unit_words(plan: Plan) -> str:
     """Who is protected, and from what comparison, in words."""
-    unit = plan.privacy_unit
     how = "present or absent" if plan.adjacency == ADD_REMOVE else plan.adjacency.name.replace("_", " ")
-    return f"one {unit} ({how})"
+    return f"one {plan_words(plan.privacy_unit, plan.max_per_user)} ({how})"

@@ -5,6 +5,7 @@ Decimals of seven digits for the noise, the sample rate and delta; whole numbers
 
 import math
 from collections.abc import Callable
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from fractions import Fraction
 
 from dpplan.checks import MOST_WHOLE
@@ -138,17 +139,18 @@ def decimal(count: int, digits: int = DIGITS) -> float:
 
 def decimal_above(value: float, digits: int = DIGITS) -> int:
     """The count of the least such decimal that is no smaller."""
-    return _count(value, digits, math.ceil)
+    return _count(value, digits, ROUND_CEILING)
 
 
 def decimal_below(value: float, digits: int = DIGITS) -> int:
     """The count of the largest such decimal that is no larger."""
-    return _count(value, digits, math.floor)
+    return _count(value, digits, ROUND_FLOOR)
 
 
-def _count(value: float, digits: int, rounding: Callable[[Fraction], int]) -> int:
+def _count(value: float, digits: int, rounding: str) -> int:
     exponent, least_mantissa = math.floor(math.log10(value)), 10 ** (digits - 1)
-    mantissa = rounding(Fraction(repr(value)) * Fraction(10) ** (digits - 1 - exponent))
+    # A float's shortest decimal has 17 digits at most, which Decimal keeps as they are.
+    mantissa = int(Decimal(repr(value)).scaleb(digits - 1 - exponent).to_integral_value(rounding))
     return exponent * 9 * least_mantissa + mantissa - least_mantissa
 
 

@@ -6,8 +6,9 @@ from types import MappingProxyType
 from dpplan.accounting.bound import Quantity
 from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import Problems
-from dpplan.plan import Plan, unit_words
+from dpplan.plan import Plan
 from dpplan.sampling import Poisson
+from dpplan.units import unit_words
 from dpplan.verify import allowed_values, json_fields
 from dpplan.verify.claim import RecordedClaim
 from dpplan.verify.json_fields import Object

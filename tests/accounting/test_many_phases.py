@@ -1,5 +1,6 @@
 """Plans of many distinct phases: what is done for all of them together, against what is done one by one."""
 
+import math
 import random
 from itertools import pairwise
 
@@ -8,12 +9,14 @@ import pytest
 
 from dpplan.accounting import rdp
 from dpplan.accounting.exact import cross_check, event_lower_bound, invert
-from dpplan.accounting.exact.contour import composed_loss, quadrature, tail_decay
+from dpplan.accounting.exact.contour import composed_loss, many_plans, placement, quadrature, tail_decay
 from dpplan.accounting.exact.contour.composed_loss import Measure
+from dpplan.accounting.exact.contour.inversion import Chernoff
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.tail_decay import Decay, Known
 from dpplan.accounting.exact.event_lower_bound import EventBound
-from dpplan.accounting.plan_pairs import SampledGaussian
+from dpplan.accounting.plan_pairs import SampledGaussian, dominating_pairs
+from dpplan.plan import Plan
 
 PHASES = 60
 
@@ -82,3 +85,30 @@ def test_phases_taken_as_one_spend_no_less_at_any_order() -> None:
     spent, held = (sum(phase.steps * rdp.divergence(phase, orders) for phase in kind) for kind in (phases, fewer))
     assert np.all(held >= spent * (1.0 - 1e-12))
     assert cross_check._fewer(phases[:50]) == phases[:50]
+
+
+def test_moments_by_the_quicker_rule_are_bounds_and_near() -> None:
+    steps = Steps.of(_rows())
+    for direction in Direction:
+        tilts = np.array((0.3, 2.0, 9.0))
+        bounds = many_plans.log_moments_together(steps, direction, tilts)
+        known = Measure(steps, direction).moments(tilts).rough
+        assert np.all(bounds >= known)
+        assert np.all(bounds <= known + 1e-3 * (1.0 + known))
+
+
+def test_only_aliases_go_by_the_quicker_rule() -> None:
+    steps = Steps.of(_rows())
+    saddle = placement.landscape(steps, Direction.REMOVE, math.log(1e-5)).for_log_delta(math.log(1e-5))
+    contour = placement.plain(steps, Direction.REMOVE, saddle, saddle.epsilon, math.log(1e-5))
+    tilts = contour.table.tilts[:-1]  # and 0
+    own = Measure(steps, Direction.REMOVE).moments(tilts)
+    assert len(tilts) > 1
+    assert contour.table.log_tops[0] == pytest.approx(Chernoff.of(tilts, own.logs).log_tops[0], rel=1e-12)
+    assert np.all(contour.table.log_tops[1:-1] >= Chernoff.of(tilts, own.rough).log_tops[1:])
+
+
+def test_a_pair_of_many_phases_is_made_once() -> None:
+    plan = Plan.from_rate(1.1, 0.01, 5)
+    (first, _), (second, _) = (dominating_pairs(plan, "exact")[0] for _ in range(2))
+    assert first is second

@@ -8,6 +8,7 @@ import pytest
 
 from dpplan.accounting import Guarantee, gdp, rdp, zcdp
 from dpplan.accounting.plan_pairs import SampledGaussian
+from dpplan.accounting.renyi_curves import RunMoments
 from dpplan.errors import UsageError
 from dpplan.plan import Plan
 
@@ -105,7 +106,7 @@ def test_a_delta_above_the_total_variation_distance_costs_nothing_and_says_why()
 def test_total_variation_is_above_the_truth_and_not_far(sample_rate, sigma):
     # TV = q·(2Φ(1/(2σ)) − 1) for one step.
     truth = sample_rate * math.erf(0.5 / sigma / math.sqrt(2))
-    assert truth <= rdp.total_variation([step(sample_rate, sigma)]) < 2.5 * truth
+    assert truth <= rdp.total_variation(RunMoments((step(sample_rate, sigma),))) < 2.5 * truth
 
 
 def test_the_end_of_the_order_range_is_reported():

@@ -44,8 +44,9 @@ def test_a_cell_spends_what_the_accountant_says_of_its_plan(mnist):
         assert cell.spent.relative_width <= 1e-6
 
 
-def test_a_cell_has_the_noise_that_solve_finds_rounded_up_to_four_digits(mnist):
-    for cell in mnist.cells[::2]:
+@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_cell_has_the_noise_that_solve_finds_rounded_up_to_four_digits(mnist, stride):
+    for cell in mnist.cells[::stride]:
         settings = Settings(examples=60000, batch_size=cell.batch_size, epochs=cell.length)
         assert cell.noise_multiplier == near_above_digits(solve.noise(settings, 3, DELTA).value)
 
@@ -110,6 +111,17 @@ def test_several_processes_find_cells_as_good(mnist, monkeypatch):
     assert len(both) == 12
     for cell in both:
         assert cell.noise_multiplier == pytest.approx(alike[cell.place], rel=3e-3)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "workers"), [(25, 40, 2), (25, 40, 1), (9, 30, 2), (10, 30, 4), (2, 200, 2)]
+)
+def test_every_row_is_in_one_share_and_this_process_has_the_largest(rows, columns, workers):
+    shares = least_noise.shares(rows, columns, workers)
+    assert sorted(row for share in shares for row in share) == list(range(rows))
+    assert len(shares) >= min(workers, rows)
+    if workers > 1:
+        assert len(shares[-1]) == max(map(len, shares))
 
 
 def test_what_matters_for_learning_follows_from_the_plan(mnist):

@@ -12,7 +12,7 @@ from dpplan.adjacency import REPLACE_ONE
 from dpplan.commands.shared import breakdown, plan_files
 from dpplan.errors import PlanError
 from dpplan.mechanism import DiscreteLaplace, Gaussian, Laplace
-from dpplan.recipe import plan_file
+from dpplan.recipe import plan_file, plan_nodes, query_block
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "plans"
 GOOD = """\
@@ -86,8 +86,7 @@ MISTAKES = [
     (LAPLACE, "laplace", 4, "phases[0].mechanism is not a block"),
     (LAPLACE, "{epsilon: 1}", 4, "phases[0].mechanism.kind is missing"),
     (LAPLACE, "{kind: laplase, epsilon: 1}", 4, "Did you mean 'laplace'?"),
-    (LAPLACE, "{kind: zcdp, rho: 1}", 4, "a stated rho-zCDP bounds moments"),
-    (LAPLACE, "{kind: rdp}", 4, "a stated Rényi curve bounds moments"),
+    (LAPLACE, "{kind: discrete-gaussian}", 4, "its worst shift is known on one number only"),
     (LAPLACE, "{kind: laplace}", 4, "phases[0].mechanism.epsilon is missing"),
     (LAPLACE, "{kind: laplace, eps: 1}", 4, "Did you mean 'epsilon'?"),
     (LAPLACE, "{kind: laplace, epsilon: 1, steps: 3}", 4, "It belongs to the phase."),
@@ -127,6 +126,163 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, old: str, new: str,
 def test_what_is_no_plan_is_said_to_be_none(tmp_path: Path, text: str) -> None:
     with pytest.raises(PlanError, match=r"plan\.yaml"):
         plan_file.read(written(tmp_path, text))
+
+
+GROUPS = """\
+n: 1000
+phases:
+  - {name: all, mechanism: {kind: laplace, epsilon: 0.5}}
+  - parallel:
+      - {name: one, mechanism: {kind: laplace, epsilon: 0.2}}
+      - - {mechanism: {kind: laplace, epsilon: 0.1}}
+        - parallel: [{mechanism: {kind: gdp, mu: 0.1}}, {mechanism: {kind: gdp, mu: 0.2}}]
+      - name: cohort
+        n: 400
+        phases:
+          - mechanism: {kind: gaussian, noise_multiplier: 3}
+            sampling: {kind: poisson, batch_size: 4}
+            epochs: 1
+"""
+
+
+def test_groups_are_phases_lists_of_phases_and_parts_with_an_n_of_their_own(tmp_path: Path) -> None:
+    found = plan_file.read(written(tmp_path, GROUPS))
+    paths = [(), ((1, 0),), ((1, 1),), ((1, 1), (2, 0)), ((1, 1), (2, 1)), ((1, 2),)]
+    assert [phase.groups for phase in found.plan.phases] == paths
+    assert found.names == ("all", "one", "phase 3", "phase 4", "phase 5", "cohort")
+    assert (found.plan.phases[-1].settings["sample_rate"], found.plan.phases[-1].steps) == (0.01, 100)
+
+
+ONE, LIST = "{name: one, mechanism: {kind: laplace, epsilon: 0.2}}", "- - {mechanism: {kind: laplace, epsilon: 0.1}}"
+# (what stands in the file, what is put there, line, what is said)
+GROUP_MISTAKES = [
+    ("- parallel:", "- paralel:", 4, "Did you mean 'parallel'?"),
+    (
+        "- parallel:",
+        "- steps: 3\n    parallel:",
+        4,
+        "phases[1].steps is not one of: parallel. It belongs to the phase.",
+    ),
+    ("- parallel:", "- parallel: 3\n  - x:", 4, "phases[1].parallel is not a list of two groups or more."),
+    ("- parallel:", "- parallel: []\n  - x:", 4, "phases[1].parallel is not a list of two groups or more."),
+    ("- parallel:", f"- parallel: [{ONE}]\n  - x:", 4, "phases[1].parallel is not a list of two groups or more."),
+    ("- parallel:", f"- parallel: {ONE}\n  - x:", 4, "phases[1].parallel is not a list of two groups or more."),
+    (ONE, "3", 5, "phases[1].parallel[0][0] is not a block of keys and values."),
+    (ONE, "[]", 5, "phases[1].parallel[0] is not a list of phases."),
+    (ONE, "{name: all, mechanism: {kind: gdp, mu: 1}}", 5, "name=all is that of line 3 too."),
+    (ONE, "{name: one, mechanism: {kind: gdp, mu: -1}}", 5, "phases[1].parallel[0][0].mechanism.mu=-1"),
+    (ONE, "{name: one, adjacency: zero-out, mechanism: {kind: gdp, mu: 1}}", 5, "is not the plan's, add/remove"),
+    (ONE, "{name: one, steps: 3}", 5, "phases[1].parallel[0][0].mechanism is missing"),
+    (LIST, "- - {mechanism: {kind: laplace}}", 6, "phases[1].parallel[1][0].mechanism.epsilon is missing"),
+    ("[{mechanism: {kind: gdp, mu: 0.1}},", "[", 7, "parallel[1][1].parallel is not a list of two groups or more."),
+    ("n: 400", "n: 4000", 4, "the groups have n=4000 together, and share no record of n=1000."),
+    ("n: 400", "n: 0", 9, "phases[1].parallel[2].n=0 is not a whole number of at least 1."),
+    ("n: 400", "n: few", 9, "phases[1].parallel[2].n=few is not a whole number."),
+    ("n: 400", "m: 400", 9, "phases[1].parallel[2].m is not one of: name, n, phases."),
+    ("n: 400", "unit: user", 9, "phases[1].parallel[2].unit is not one of: name, n, phases."),
+    ("name: cohort", "name: [a]", 8, "phases[1].parallel[2].name is not a line of text."),
+    ("batch_size: 4", "batch_size: 4000", 12, "batch_size=4000"),
+    ("        phases:", "        phases: 3\n        x:", 10, "phases[1].parallel[2].phases is not a list of phases."),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line", "said"), GROUP_MISTAKES)
+def test_what_is_wrong_with_groups_is_told_with_its_line(
+    tmp_path: Path, old: str, new: str, line: int, said: str
+) -> None:
+    assert old in GROUPS
+    with pytest.raises(PlanError) as error:
+        plan_file.read(written(tmp_path, GROUPS.replace(old, new, 1)))
+    assert any(f"plan.yaml:{line}: " in each and said in each for each in error.value.problems), error.value.problems
+
+
+QUERY = """\
+adjacency: zero-out
+unit: user
+phases:
+  - name: visits
+    mechanism: {kind: laplace}
+    query: {kind: mean, n: 100, bounds: [-5, 20], max_per_user: 2, standard_error: 2}
+  - {mechanism: {kind: discrete-laplace, epsilon: 0.5}, query: {kind: count, max_per_user: 3}}
+  - {mechanism: {kind: exponential, epsilon: 1},
+     query: {kind: quantile, bounds: [0, 9], candidates: 10, max_per_user: 1}}
+"""
+
+
+def test_a_query_sets_noise_and_says_how_near_the_answer_is(tmp_path: Path) -> None:
+    found = plan_file.read(written(tmp_path, QUERY))
+    laplace, counts, _ = (phase.mechanism for phase in found.plan.phases)
+    assert laplace == Laplace(0.282843)  # √2·(2·20/100)/2, rounded up
+    assert counts == DiscreteLaplace(0.5, 3)
+    mean, count, median = found.accuracies
+    assert mean is not None and count is not None and median is not None
+    assert (mean.sensitivity, mean.standard_error) == (0.4, pytest.approx(2, rel=1e-5))
+    text = ran("epsilon", tmp_path / "plan.yaml", "--delta", "1e-6", "--accountant", "exact")
+    assert re.search(r"visits +±4.24 at 95 % +mean: Laplace noise, standard error 2, sensitivity 0.4", text)
+    content = json.loads(ran("epsilon", tmp_path / "plan.yaml", "--delta", "1e-6", "--json"))
+    assert [each["phase"] for each in content["accuracies"]] == ["visits", "phase 2", "phase 3"]
+
+
+ASKED = "{kind: mean, n: 100, bounds: [-5, 20], max_per_user: 2, standard_error: 2}"
+QUERY_MISTAKES = [
+    ("zero-out", "add-remove", 6, "phases[0].query: kind=mean: under add-remove the number of records is private"),
+    (ASKED, "mean", 6, "phases[0].query is not a block of keys and values."),
+    (ASKED, "{n: 100}", 6, "phases[0].query.kind is missing. Known: count, sum, mean, histogram, quantile."),
+    (ASKED, "{kind: meen}", 6, "phases[0].query.kind=meen is not one of"),
+    ("n: 100", "m: 100", 6, f"phases[0].query.m is not one of: {', '.join(query_block.KEYS)}."),
+    ("n: 100", "n: 0", 6, "n=0"),
+    ("n: 100, ", "", 6, "n is missing: a mean is of a public number"),
+    ("kind: mean", "kind: sum", 6, "phases[0].query.n is of mean, and this is a sum."),
+    ("[-5, 20]", "[20, -5]", 6, "bounds=[20, -5] are not in order."),
+    ("[-5, 20]", "20", 6, "phases[0].query.bounds is not [lowest, highest]."),
+    ("[-5, 20]", "[a, 20]", 6, "phases[0].query.bounds=a is not a number."),
+    ("bounds: [-5, 20], ", "", 6, "phases[0].query.bounds is missing: a mean is of values that are clipped"),
+    (", max_per_user: 2", "", 6, "phases[0].query.max_per_user is missing"),
+    ("max_per_user: 2", "max_per_user: 0", 6, "max_per_user=0"),
+    ("unit: user\n", "", 5, "max_per_user=2 is about users, and the unit is example."),
+    ("unit: user\n", "unit: user\nmax_per_user: 4\n", 7, "Give max_per_user here, and not for the plan."),
+    ("standard_error: 2", "standard_error: 0", 6, "standard_error=0"),
+    (
+        "{kind: laplace}",
+        "{kind: laplace, epsilon: 1}",
+        5,
+        "mechanism.epsilon follows from the query, and is given beside",
+    ),
+    ("{kind: laplace}", "{kind: discrete-laplace}", 5, "kind=mean is answered by laplace or gaussian"),
+    (", standard_error: 2", "", 5, "phases[0].mechanism.epsilon is missing"),
+    (
+        "    query",
+        "    sampling: {kind: poisson, sample_rate: 0.1}\n    steps: 3\n    query",
+        8,
+        "is asked of all records",
+    ),
+    (
+        "{kind: exponential, epsilon: 1}",
+        "{kind: laplace, epsilon: 1}",
+        8,
+        "kind=quantile is answered by exponential or",
+    ),
+    ("candidates: 10", "candidates: 1", 9, "candidates=1"),
+    (", candidates: 10", "", 9, "candidates is missing"),
+    ("candidates: 10", "candidates: 10, p: 2", 9, "p=2"),
+    ("epsilon: 0.5}", "epsilon: 0.5, sensitivity: 1}", 7, "sensitivity follows from the query"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line", "said"), QUERY_MISTAKES)
+def test_what_is_wrong_with_a_query_is_told_with_its_line(
+    tmp_path: Path, old: str, new: str, line: int, said: str
+) -> None:
+    assert old in QUERY
+    with pytest.raises(PlanError) as error:
+        plan_file.read(written(tmp_path, QUERY.replace(old, new, 1)))
+    assert any(f"plan.yaml:{line}: " in each and said in each for each in error.value.problems), error.value.problems
+
+
+def test_a_file_too_large_for_a_plan_is_refused(tmp_path: Path) -> None:
+    file = written(tmp_path, GOOD + "#" * plan_nodes.MOST_BYTES)
+    with pytest.raises(PlanError, match="this is no plan"):
+        plan_nodes.compose(file)
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
@@ -196,11 +352,37 @@ def test_plans_for_other_neighbours_do_not_add_up(good: Path) -> None:
     assert "adjacency=add_remove and adjacency=zero_out differ" in text
 
 
+def test_check_takes_plans_of_any_mechanism(good: Path) -> None:
+    text = ran("check", good)
+    assert "21 rules find nothing" in text and "3.78333" in text and "certified, at δ = 1e-06" in text
+    assert ran("check", "--phases", good) == text
+    mixed = ran("check", good, "--views", "2", code=1)
+    assert "2 views of an example are clipped one by one" in mixed and "instead of" in mixed
+    assert "the claim is for replace-one" in " ".join(ran("check", good, "--adjacency", "replace-one", code=1).split())
+
+
+def test_a_plan_of_users_under_replace_one_is_checked_as_it_says() -> None:
+    assert "21 rules find nothing" in ran("check", RECIPES / "weekly-releases.yaml")
+
+
+def test_report_takes_a_plan_file(tmp_path: Path) -> None:
+    """Of Gaussians alone, whose profile is quick."""
+    file = written(tmp_path, "n: 900\nphases:\n- {mechanism: {kind: gdp, mu: 0.4}}\n- parallel:\n"
+                   "  - {mechanism: {kind: gdp, mu: 0.1}}\n  - {mechanism: {kind: gdp, mu: 0.2}}\n")  # fmt: skip
+    text = ran("report", file, "--state", "name=A plan")
+    assert "# A plan: privacy statement" in text and "| Phase 3 | mu 0.2, sample rate 1, 1 steps, group 1.2 |" in text
+    assert "no example in two groups" in text
+    assert "n is for a recipe: a plan file names its own" in ran("report", file, "--n", "5", code=2)
+
+
 EXAMPLES: dict[str, tuple[float, float]] = {
     "dp-sgd-with-vocabulary": (1.3970, 1.3972),
     "lecture-counts": (1.1999, 1.2),
+    "lecture-counts-disjoint": (0.9999, 1.0),
+    "cohorts": (2.1245, 2.1246),
     "weekly-releases": (1.5136, 1.5832),
 }
+BY_MOMENTS = ("census-2020",)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -211,8 +393,15 @@ def test_the_plans_that_come_with_dpplan_cost_what_they_should(name: str) -> Non
     assert low <= found["lower"] <= found["upper"] <= high
 
 
+def test_the_census_is_answered_by_moments_and_the_exact_accountant_says_who_does() -> None:
+    census = RECIPES / "census-2020.yaml"
+    found = json.loads(ran("epsilon", census, "--delta", "1e-10", "--accountant", "rdp", "--json"))["results"][0]
+    assert found["epsilon"]["upper"] == pytest.approx(17.1436, abs=5e-5)
+    assert "Ask --accountant rdp" in ran("epsilon", census, "--delta", "1e-10", code=3)
+
+
 def test_every_plan_that_comes_with_dpplan_is_tested() -> None:
-    assert {file.stem for file in RECIPES.glob("*.yaml")} == set(EXAMPLES)
+    assert {file.stem for file in RECIPES.glob("*.yaml")} == {*EXAMPLES, *BY_MOMENTS}
     assert breakdown.MOST_PHASES >= 10 and plan_files.taken([str(RECIPES / "lecture-counts.yaml")])[0]
 
 

@@ -37,7 +37,7 @@ import numpy as np
 from dpplan.accounting import gdp, rdp
 from dpplan.accounting.bound import Bound, Guarantee, widened
 from dpplan.accounting.description import Description
-from dpplan.accounting.exact import cross_check, invert, mixed, other_laws
+from dpplan.accounting.exact import cross_check, invert
 from dpplan.accounting.exact.allocation_floor import ALLOCATIONS, event_bound
 from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
@@ -88,6 +88,8 @@ def epsilon(plan: Plan, delta: float) -> Bound:
     known = dominating_pairs(plan, NAME)
     kinds = as_sampled_gaussians(known)
     if kinds is None:
+        from dpplan.accounting.exact import other_laws  # a third of what there is to load, and most plans are Gaussian
+
         ends = other_laws.epsilon_ends(known, delta)
         ends = _held(ends, plan, lambda mu: gdp.epsilon_interval(mu, delta).upper, lambda event: event.epsilon(delta))
         return _of_laws("epsilon", plan, known, ends)
@@ -130,6 +132,8 @@ def delta(plan: Plan, epsilon: float) -> Bound:
     known = dominating_pairs(plan, NAME)
     kinds = as_sampled_gaussians(known)
     if kinds is None:
+        from dpplan.accounting.exact import other_laws
+
         ends = other_laws.delta_ends(known, epsilon)
         ends = _held(ends, plan, lambda mu: gdp.delta_interval(mu, epsilon).upper, lambda event: event.delta(epsilon))
         return _of_laws("delta", plan, known, ends)
@@ -229,6 +233,8 @@ def _of_laws(
     quantity: Literal["epsilon", "delta"], plan: Plan, known: Sequence[tuple[DominatingPair, int]], ends: Ends
 ) -> Bound:
     """The interval that the lattice engine found for laws of any kind."""
+    from dpplan.accounting.exact import mixed
+
     if not math.isfinite(ends.upper):
         raise _unbounded(quantity, ends.lower)
     theorems = "; ".join(dict.fromkeys(pair.theorem for pair, _ in known))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dpplan.accounting.exact import gaussian_one_step
-from dpplan.accounting.exact.contour import many_plans, placement
+from dpplan.accounting.exact.contour import chernoff, many_plans, placement
 from dpplan.accounting.exact.contour.inversion import Contour, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import cut_choice
@@ -26,7 +26,7 @@ MISPLACED = 1.0
 CLOSER = 0.1  # likewise, where a contour is already narrow
 REBUILDS = 3
 SETTLING = 5
-FEW = 30  # steps, below which there are no rare jumps to look for first
+FEW = 30  # steps, up to which rare jumps are looked for before anything else
 NEARLY_ONE = 0.5  # a bound on delta above which it may be 1 but for rounding
 LEAST = 1e-120  # smaller deltas are not told from 0
 FAIR = 1e-4  # the relative width of a contour beyond which a grid is tried as well
@@ -38,6 +38,9 @@ DEEP, SHARP = 1e-15, 0.6
 TINY = 0.02
 
 
+AnyContour = Contour | LatticeComposition | TwoSteps
+
+
 @dataclass(frozen=True, slots=True)
 class Ends:
     """lower <= value <= upper; terms: what the width is made of; contour: None where a closed form was used."""
@@ -46,7 +49,7 @@ class Ends:
     upper: float
     method: str
     terms: tuple[tuple[str, float], ...] = ()
-    contour: Contour | LatticeComposition | TwoSteps | None = field(default=None, compare=False)
+    contour: AnyContour | None = field(default=None, compare=False)
 
     def joined(self, other: "Ends") -> "Ends":
         """The larger of two quantities, each between its ends; details are those of the one that decides."""
@@ -121,7 +124,7 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
             max(epsilon, EventBound(steps).epsilon(delta)),
             cut_choice.guess_epsilon(steps, math.log(delta)),
         )
-        if deep or 0.0 < guess < TINY:
+        if deep or 0.0 < guess < TINY or steps.total <= FEW:
             rare, asked = _by_rare(steps, delta, guess), True
             if rare.relative_width <= FAIR:
                 return rare
@@ -259,7 +262,7 @@ def _many_delta(steps: Steps, direction: Direction, epsilon: float, ceiling: flo
         saddle = placement.landscape(steps, direction, log_delta).for_epsilon(epsilon)
         contour = placement.plain(steps, direction, saddle, epsilon, min(saddle.log_delta, 0.0))
         if contour.log_chernoff(epsilon) < math.log(LEAST):
-            return Ends(0.0, math.exp(contour.log_chernoff(epsilon)), "too small to tell from 0")
+            return Ends(0.0, chernoff.probability(contour.log_chernoff(epsilon)), "too small to tell from 0")
         if not contour.reached:
             return _delta_by_grid(steps, direction, epsilon, log_delta)
         value = contour.at(epsilon)
@@ -300,7 +303,7 @@ def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta
 
 def _delta_at(steps: Steps, contour: Contour | LatticeComposition, epsilon: float) -> Ends:
     value = contour.at(epsilon)
-    ceiling = min(math.exp(min(contour.log_chernoff(epsilon), 0.0)), placement.total_variation_above(steps))
+    ceiling = min(chernoff.probability(contour.log_chernoff(epsilon)), placement.total_variation_above(steps))
     upper = min(value.upper, ceiling) if value.upper >= value.lower else ceiling  # NaN takes the ceiling
     return Ends(max(value.lower, 0.0), upper, contour.method, value.terms, contour)
 

@@ -83,7 +83,8 @@ def _ends(steps: Steps, epsilon: float, delta: float) -> tuple[Array, Array, Arr
         lower[made.rows], upper[made.rows] = _inverted(made, epsilon, delta)
     known = np.nonzero(np.isfinite(upper) & (lower > 0.0))[0]
     good = known[_added_below(rows_of(steps, known), lower[known], delta)] if len(known) else known
-    bad = np.setdiff1d(np.arange(many), good)
+    bad = np.ones(many, bool)
+    bad[good] = False
     lower[bad], upper[bad] = 0.0, np.inf
     return lower, upper, place[0]
 
@@ -124,12 +125,7 @@ def _widened(made: Sums, epsilon: Array, width: Array, sign: float, delta: float
 
 def _added_below(steps: Steps, epsilon: Array, delta: float) -> Rows:
     """The rows whose add direction provably spends at most delta at their ε; as invert.added_delta_below."""
-    below = np.array(
-        [
-            float(at) >= placement.largest_added_loss(one) or placement.delta_at_zero_above(one) <= delta
-            for at, one in ((at, rows_of(steps, np.array([row]))) for row, at in enumerate(epsilon))
-        ]
-    )
+    below = (epsilon >= many_plans.largest_added_losses(steps)) | (many_plans.deltas_at_zero_above(steps) <= delta)
     log_delta = math.log(delta)
     rows = np.nonzero(~below)[0]
     if len(rows):

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from dpplan.accounting.pairs import allocated, declared
+from dpplan.accounting.pairs import declared
 from dpplan.accounting.pairs.dominating import (
     DominatingPair,
     Resolution,
@@ -22,6 +22,7 @@ from dpplan.accounting.pairs.dominating import (
     mixed,
     randomized_response,
     replaced,
+    sampled_gaussian,
     stated,
     subsampled,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "of",
     "randomized_response",
     "replaced",
+    "sampled_gaussian",
     "stated",
     "subsampled",
     "terms",
@@ -112,7 +114,7 @@ def terms(phase: Phase, adjacency: Adjacency, unit: str, members: int = 1) -> Te
 
 
 def _sampled_gaussian(phase: Phase) -> DominatingPair:
-    return subsampled(gaussian(Gaussian.of(phase.mechanism).noise_multiplier), Poisson.of(phase.sampling).sample_rate)
+    return sampled_gaussian(Gaussian.of(phase.mechanism).noise_multiplier, Poisson.of(phase.sampling).sample_rate)
 
 
 def _replaced_gaussian(phase: Phase) -> DominatingPair:
@@ -181,6 +183,8 @@ def _share(sampling: object) -> float:
 
 
 def _balls_in_bins(phase: Phase, _: Adjacency) -> Terms:
+    from dpplan.accounting.pairs import allocated  # laws on lattices, which other schemes need not load
+
     scheme, noise = phase.sampling, Gaussian.of(phase.mechanism).noise_multiplier
     assert isinstance(scheme, BallsInBins)  # PHASE_PAIRS goes by exact type
     ask = allocated.same_bins if scheme.bins == SAME else allocated.balls_in_bins
@@ -188,6 +192,8 @@ def _balls_in_bins(phase: Phase, _: Adjacency) -> Terms:
 
 
 def _random_allocation(phase: Phase, _: Adjacency) -> Terms:
+    from dpplan.accounting.pairs import allocated
+
     scheme, noise = phase.sampling, Gaussian.of(phase.mechanism).noise_multiplier
     assert isinstance(scheme, RandomAllocation)  # PHASE_PAIRS goes by exact type
     return allocated.random_allocation(noise, scheme.times, scheme.steps_per_round, phase.steps)
@@ -246,6 +252,8 @@ PHASE_PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase, Adjacency], 
 
 def _refusals(phase: Phase, adjacency: Adjacency, unit: str) -> list[str]:
     """Each part of the phase that no theorem knows, and what is known."""
+    if type(phase.mechanism) in declared.MOMENTS_ONLY:
+        return [declared.MOMENTS_ONLY[type(phase.mechanism)]]
     keys = (*PAIRS, *PHASE_PAIRS)
     mechanisms, schemes, adjacencies = (list(dict.fromkeys(key[part] for key in keys)) for part in range(3))
     found = [

@@ -23,6 +23,8 @@ from dpplan.mechanism import (
     RandomizedResponse,
     Stated,
     StatedGdp,
+    StatedRenyi,
+    StatedZcdp,
     kind_of,
 )
 from dpplan.plan import Phase
@@ -126,6 +128,15 @@ PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase], DominatingPair]] 
         **{(kind, Poisson, REPLACE_ONE): _replaced for kind in WHOLE},
         (RandomizedResponse, Poisson, REPLACE_ONE): _answered(answer),
         (RandomizedResponse, Poisson, ZERO_OUT): _answered(zeroed_answer),
+    }
+)
+# Known by moments alone: why there is no pair, and who answers.
+_MOMENTS = "bounds moments of the privacy loss only, and no pair of laws dominates all that has it"
+MOMENTS_ONLY: Mapping[type[Mechanism], str] = MappingProxyType(
+    {
+        StatedZcdp: f"a stated rho-zCDP {_MOMENTS} (the Gaussian of the same rho is no upper bound). Ask --accountant "
+        "rdp",
+        StatedRenyi: f"a stated Rényi curve {_MOMENTS}. Ask --accountant rdp",
     }
 )
 WITHOUT: Mapping[tuple[type, Adjacency], str] = MappingProxyType(

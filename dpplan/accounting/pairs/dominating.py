@@ -1,6 +1,7 @@
 """A dominating pair, and the pairs that have no plan yet, each with the theorem that says it dominates."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -94,6 +95,12 @@ def subsampled(pair: DominatingPair, sample_rate: float) -> DominatingPair:
         dominates=pair.dominates,
         realised=tuple(subsampled(each, sample_rate) for each in pair.realised),
     )
+
+
+@functools.lru_cache(maxsize=8192)  # a plan of thousands of phases is read several times
+def sampled_gaussian(noise_multiplier: float, sample_rate: float) -> DominatingPair:
+    """Poisson sampling before Gaussian noise: what most plans are made of. One object for one pair of numbers."""
+    return subsampled(gaussian(noise_multiplier), sample_rate)
 
 
 def _reversed(law: Law) -> Law:

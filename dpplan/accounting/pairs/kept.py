@@ -8,9 +8,8 @@ import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 
-from dpplan.accounting.pairs.allocated import Terms, kept_bins
 from dpplan.accounting.pairs.dominating import stated
-from dpplan.accounting.pairs.epochs import in_group
+from dpplan.accounting.pairs.epochs import Terms, in_group
 from dpplan.adjacency import Adjacency
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase
@@ -55,6 +54,8 @@ def _one_bin(length: int, phases: Iterable[Phase]) -> Terms:
     """One bin for all phases. It dominates bins that are drawn anew in each, which are as good as a draw of how the
     bins of one phase are numbered in the next, and then one bin for all: not to be told that draw tells less (joint
     convexity)."""
+    from dpplan.accounting.pairs.allocated import kept_bins
+
     squares = [0.0] * length  # Σ 1/σ² of the steps at which a bin is reached
     for phase in phases:
         noise = Gaussian.of(phase.mechanism).noise_multiplier

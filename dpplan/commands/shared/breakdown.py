@@ -1,13 +1,17 @@
 """Where the budget of a plan file goes: what each phase costs alone, and what it adds to all the others."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from dpplan.accounting.bound import Bound
+from dpplan.groups import words
 from dpplan.plan import Plan
+from dpplan.query import MISSED, AnswerAccuracy
 from dpplan.render import to_json
 from dpplan.render.bound_text import SYMBOLS, figure
+from dpplan.render.number_format import up
 from dpplan.render.plan_rows import row
 from dpplan.render.table import Column, Table, TableCell
 
@@ -16,9 +20,11 @@ MOST_PHASES = 40  # each is asked twice
 
 @dataclass(frozen=True, slots=True)
 class PhaseCost:
-    """alone: of the phase by itself. without: of all the others. whole: of everything, at the same place."""
+    """group: whose phase it is, "" where it is for all. alone: of the phase by itself. without: of all the others.
+    whole: of everything, at the same place."""
 
     name: str
+    group: str
     at: float
     alone: Bound
     without: Bound
@@ -42,9 +48,10 @@ def of(plan: Plan, names: Sequence[str], wholes: Sequence[tuple[float, Bound]],
     found = []
     for at, whole in wholes:
         for number, name in enumerate(names):
+            group = words(plan.phases[number].groups)
             alone = ask(_of(plan, slice(number, number + 1)), at)
             others = replace(plan, phases=plan.phases[:number] + plan.phases[number + 1 :], derivation=())
-            found.append(PhaseCost(name, at, alone, ask(others, at), whole))
+            found.append(PhaseCost(name, group, at, alone, ask(others, at), whole))
     return tuple(found)
 
 
@@ -54,17 +61,32 @@ def _of(plan: Plan, places: slice) -> Plan:
 
 def table(costs: Sequence[PhaseCost]) -> Table:
     symbol = SYMBOLS[costs[0].whole.quantity]
-    columns = (Column("phase"), Column(f"{symbol} alone", True), Column("adds ≤", True))
-    rows = [
-        (TableCell(each.name), TableCell(figure(each.alone)), TableCell(f"{each.marginal[1]:.6g}")) for each in costs
-    ]
-    total = (TableCell("all together"), TableCell(figure(costs[0].whole)), TableCell(""))
-    return Table(columns, (*rows, total))
+    grouped = any(each.group for each in costs)
+    columns = [Column("phase"), Column("group"), Column(f"{symbol} alone", True), Column("adds ≤", True)]
+    rows = [[each.name, each.group or "all", figure(each.alone), f"{max(each.marginal[1], 0.0):.6g}"] for each in costs]
+    rows.append(["all together", "", figure(costs[0].whole), ""])
+    kept = [at for at in range(len(columns)) if grouped or at != 1]
+    cells = (tuple(TableCell(row[at]) for at in kept) for row in rows)
+    return Table(tuple(columns[at] for at in kept), tuple(cells))
 
 
 def public_rows(public: Sequence[str]) -> Iterator[str]:
     for line in public:
         yield row("public", line, "costs nothing")
+
+
+def accuracy_rows(names: Sequence[str], accuracies: Sequence[AnswerAccuracy | None]) -> Iterator[str]:
+    """How near the answers to queries are, in units of the data."""
+    for name, each in zip(names, accuracies, strict=False):
+        if each is not None:
+            error = "" if each.standard_error is None else f", standard error {up(each.standard_error, 3)}"
+            near = f"±{up(each.within, 3)} at {100 * (1 - MISSED):g} %"
+            yield row(name, near, f"{each.kind}: {each.noise}{error}, sensitivity {up(each.sensitivity, 3)}")
+
+
+def accuracies_content(names: Sequence[str], accuracies: Sequence[AnswerAccuracy | None]) -> list[dict[str, Any]]:
+    told = [(name, each) for name, each in zip(names, accuracies, strict=False) if each is not None]
+    return [{"phase": name, **dataclasses.asdict(each), "missed": MISSED} for name, each in told]
 
 
 def content(costs: Sequence[PhaseCost]) -> list[dict[str, Any]]:
@@ -76,6 +98,7 @@ def content(costs: Sequence[PhaseCost]) -> list[dict[str, Any]]:
     return [
         {
             "phase": each.name,
+            **({"group": each.group} if each.group else {}),
             other: each.at,
             "alone": to_json.figure(each.alone),
             "adds": {"lower": _number(each.marginal[0]), "upper": _number(each.marginal[1])},

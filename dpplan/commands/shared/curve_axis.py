@@ -110,7 +110,8 @@ class Axis:
             return AxisRange(max(1.0, batch / SPREAD["batch"]), min(n, max(2.0, batch * SPREAD["batch"])))
         given, spread = plan.only_phase.settings, SPREAD[self.over]
         name, most = ("noise_multiplier", math.inf) if self.over == "sigma" else ("sample_rate", 1.0)
-        own = float(given[name] or 0.0)
+        said = given[name]
+        own = float(said) if isinstance(said, int | float) else 0.0
         return AxisRange(own / spread, min(own * spread, most))
 
     def _in_range(self, problems: Problems, name: str, value: Any) -> bool:

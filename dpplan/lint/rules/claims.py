@@ -5,9 +5,9 @@ The docstring of a rule is its long explanation, shown by `dpplan check --explai
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from dpplan import accounting
+from dpplan import accounting, sampling
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.numerics.bisection import first_true_whole
 from dpplan.adjacency import ADD_REMOVE
@@ -18,11 +18,16 @@ from dpplan.lint.finding import DIGITS, Remark, Severity, at_least, at_most
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
 from dpplan.rounding import apart, down_above, near_above
-from dpplan.sampling import Binomial, FixedSize, Poisson, Shuffle
+from dpplan.sampling import SCHEMES, Binomial, FixedSize, Poisson, Shuffle
 from dpplan.verdict import Standing, judge
 
-# How each loader draws.
-_DRAWS = {"poisson": Poisson, "shuffle": Shuffle, "fixed": FixedSize}
+# How each loader draws; one without a theorem, by nothing that a plan can name.
+_DRAWS: Mapping[str, type | None] = {
+    "poisson": Poisson,
+    "shuffle": Shuffle,
+    "fixed": FixedSize,
+    **{each.name: SCHEMES.get(each.scheme or "") for each in sampling.LOADERS.values()},
+}
 # What a cap may add to delta, as a fraction of it, before it is worth a word.
 _NEGLIGIBLE = 0.01
 
@@ -79,14 +84,22 @@ def loader_differs(run: LintContext) -> Iterator[Remark]:
     """
     if run.plan is not None and run.loop.loader and not _drawn_by(run.plan, run.loop.loader):
         reason = (
-            f"the figure is for {run.plan.assumptions.sampling}, and the loader {LOADERS[run.loop.loader]}: nothing is "
-            "proven of it, and its ε can be many times larger."
+            f"the figure is for {run.plan.assumptions.sampling}, and the loader {LOADERS[run.loop.loader]}: no theorem "
+            f"carries the figure over to it, and its own ε can be many times larger{_own_figure(run.loop.loader)}."
         )
         fix = (
             "Draw as the figure assumes (Poisson sampling is Opacus's poisson_sampling=True, and what `dpplan train` "
             "does), name what is drawn by --sampling, or use full batches."
         )
         yield Remark(Severity.ERROR, "--loader", reason, fix)
+
+
+def _own_figure(loader: str) -> str:
+    """What is proven of what this loader draws, as the end of a sentence."""
+    drawn = _DRAWS[loader]
+    if drawn is None:
+        return ""
+    return "" if drawn is Poisson else f" (what is proven of that: dpplan epsilon --sampling {vars(drawn)['kind']})"
 
 
 def claim_under_reports(run: LintContext) -> Iterator[Remark]:
@@ -224,7 +237,7 @@ def unit_changed(run: LintContext) -> Iterator[Remark]:
         fix = "Give the batch and the steps of whole updates, add noise once for each, and silence this."
         yield Remark(Severity.WARNING, "--accumulate", reason, fix)
     if views > 1:
-        phases = [_phase(p, noise=Gaussian.of(p.mechanism).noise_multiplier / views) for p in run.plan.phases]
+        phases = [_clipped_views(phase, views) for phase in run.plan.phases]
         reason = (
             f"{views} views of an example are clipped one by one: together they move the sum by up to {views} clip "
             f"norms{_instead(run, phases)}."
@@ -247,6 +260,13 @@ def _larger(phase: Phase, times: int) -> Phase:
     if not isinstance(phase.sampling, Poisson):
         return phase
     return _phase(phase, rate=min(1.0, times * phase.sampling.sample_rate))
+
+
+def _clipped_views(phase: Phase, views: int) -> Phase:
+    """The phase with so much less noise, where it is Gaussian noise on a clipped sum."""
+    if not isinstance(phase.mechanism, Gaussian):
+        return phase
+    return _phase(phase, noise=phase.mechanism.noise_multiplier / views)
 
 
 def _phase(phase: Phase, noise: float | None = None, rate: float | None = None) -> Phase:

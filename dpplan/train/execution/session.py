@@ -9,6 +9,7 @@ from dpplan.errors import DpplanError, InputOutputFailed, TrainingStopped
 from dpplan.render.number_format import up
 from dpplan.train.clipping import BatchFacts
 from dpplan.train.execution.evaluation import NOT_YET, Evaluation, accuracy, brief
+from dpplan.train.execution.loss_watch import LossWatch
 from dpplan.train.execution.nonprivate_baseline import train_without_privacy
 from dpplan.train.execution.worker import Worker
 from dpplan.train.ranks import Command, PeerLost
@@ -27,12 +28,13 @@ Ending = tuple[Status, str]  # the status, and why the run ended early
 class Session:
     """The model, the trainer and the books of one run. Of several processes, the first has one."""
 
-    def __init__(self, planned: Planned, folder: RunFolder, spent_steps: SpentSteps) -> None:
+    def __init__(self, planned: Planned, folder: RunFolder, spent_steps: SpentSteps, key: str = "") -> None:
         self.planned, self.folder, self.spent_steps = planned, folder, spent_steps
         self.recipe, self.claim, self.ranks = planned.recipe, planned.claim, planned.ranks
-        self.worker = Worker.of(planned)
+        self.worker = Worker.of(planned, key)
         self.model, self.trainer = self.worker.model, self.worker.trainer
         self.held_out = self.worker.dataset.held_out.to(planned.device)
+        self.watch = self._watch()
         self.epochs: list[Epoch] = []
         self.closed = 0  # epochs, with those whose metrics are gone
         self.saved: int | None = None  # the step of the checkpoint on disk
@@ -107,7 +109,8 @@ class Session:
 
     def _standing(self) -> str:
         """The same, and what is safe."""
-        goes_on = self.planned.seed is not None or begins_anew(self.claim.phase.sampling)
+        anew = begins_anew(self.claim.phase.sampling)
+        goes_on = self.planned.seed is not None or anew or self.folder.key() is not None
         if self.saved is None or not self.spent_steps.counted or not goes_on:
             return self._counted()
         return (
@@ -119,8 +122,16 @@ class Session:
         if checkpoint.generators is not None:
             self.spent_steps.repeat_from(checkpoint.counted)
         self.saved, self.closed = checkpoint.steps, checkpoint.epochs
-        self.worker.restore(checkpoint)
+        self.worker.restore(checkpoint, self.spent_steps.counted)
         self.epochs = [self._epoch_from(line) for line in self.folder.epochs(checkpoint.epochs)]
+
+    def _watch(self) -> LossWatch | None:
+        """On as many examples as the recipe's audit block says, or those of a run that goes on; None for none."""
+        count, training, resumed = self.recipe.audit.watch, self.worker.dataset.training, self.planned.resumed
+        watch = LossWatch(training, count, self.planned.seed, self.folder.path)
+        if resumed is not None:
+            watch.go_on(training, resumed.checkpoint.steps)
+        return watch if len(watch.chosen) else None
 
     def _save(self) -> None:
         """A checkpoint, unless the recipe says off. The count of steps reaches the disk first."""
@@ -218,6 +229,8 @@ class Session:
         self.epochs.append(epoch)
         self.spent_steps.sync()
         self.folder.log(epoch)
+        if self.watch is not None:
+            self.watch.look(self.model, step)
         return epoch
 
     def _epoch_from(self, line: dict[str, Any]) -> Epoch:
@@ -249,7 +262,8 @@ class Session:
         if model is None:
             return None
         optimization = Optimization([p for p in model.parameters() if p.requires_grad], self.recipe.training, steps)
-        data, batch = self.worker.dataset.training.to(self.planned.device), self.recipe.training.batch_size
+        data = self.worker.dataset.training.to(self.planned.device)
+        batch = self.recipe.training.batch_size * data.examples / data.units
         randomness = self.worker.randomness
         augmentation = augmentation_for(self.recipe.training, data.inputs.shape[1:], randomness.views)
         for _ in train_without_privacy(model, data, batch, optimization, augmentation, randomness.weights):

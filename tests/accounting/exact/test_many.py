@@ -8,7 +8,7 @@ import pytest
 
 from dpplan.accounting import exact, rdp
 from dpplan.accounting.exact import cross_check, event_lower_bound, many
-from dpplan.accounting.exact.contour import placement
+from dpplan.accounting.exact.contour import many_plans, placement
 from dpplan.accounting.exact.contour.privacy_loss import Steps
 from dpplan.accounting.exact.many import epsilons_near
 from dpplan.accounting.plan_pairs import SampledGaussian
@@ -67,6 +67,15 @@ def test_the_chi_square_divergence_bounds_delta_at_zero():
     for sigma, rate, count in ((1.0, 1e-7, 1000), (0.7, 1e-5, 100), (3.0, 0.01, 10_000), (2.0, 0.1, 3)):
         bound = placement.delta_at_zero_above(Steps.of([(sigma, rate, count)]))
         assert exact.delta(Plan.from_rate(sigma, rate, count), 0.0).lower <= bound
+
+
+def test_what_settles_the_add_direction_is_that_of_one_plan_at_a_time():
+    steps = Steps.of(((0.7, 0.2, 9), (2.0, 1e-6, 5), (5.0, 0.3, 100_000)))
+    rows = [many_plans.rows_of(steps, np.array([row])) for row in range(3)]
+    alone = [placement.largest_added_loss(row) for row in rows]
+    np.testing.assert_allclose(many_plans.largest_added_losses(steps), alone, rtol=1e-15)
+    alone = [placement.delta_at_zero_above(row) for row in rows]
+    np.testing.assert_allclose(many_plans.deltas_at_zero_above(steps), alone, rtol=1e-12)
 
 
 def test_rare_steps_too_small_to_matter_spend_nothing():

@@ -1,5 +1,7 @@
 """Mechanisms that are declared by the epsilon of a release, against mpmath: every δ and ε within the interval."""
 
+import functools
+import json
 from collections.abc import Sequence
 
 import pair_oracle
@@ -38,17 +40,29 @@ def once(kind: Mechanism, steps: int = 1, adjacency: Adjacency = ADD_REMOVE, rat
     return Plan((Phase(kind, Poisson(rate), steps),), adjacency=adjacency)
 
 
-def lattice_delta(lattice: Lattice, steps: int, epsilon: float) -> mpf:
-    """Of losses on a lattice, by the coefficients of the power of their generating polynomial."""
-    low, unit, p = lattice
+@functools.lru_cache(maxsize=4)  # of one case: asked at either end, for each δ
+def composed(p: tuple[mpf, ...], steps: int) -> list[mpf]:
+    """The coefficients of the power of a generating polynomial."""
     degree = len(p) - 1
     power = [p[0] ** steps]
     for k in range(1, degree * steps + 1):
         terms = ((i * (steps + 1) - k) * p[i] * power[k - i] for i in range(1, min(degree, k) + 1))
         power.append(mp.fsum(terms) / (k * p[0]))
+    return power
+
+
+def lattice_delta(lattice: Lattice, steps: int, epsilon: float) -> mpf:
+    """Of losses on a lattice, by those of their generating polynomial."""
+    low, unit, p = lattice
+    power = composed(tuple(p), steps)
     missing = 1 - mp.fsum(p) ** steps  # at loss inf
-    losses = ((steps * low + unit * k, mass) for k, mass in enumerate(power))
-    return missing + mp.fsum(mass * -mp.expm1(epsilon - loss) for loss, mass in losses if loss > epsilon)
+    # 1 - e^(ε - loss), with exponentials in geometric progression: DIGITS are plenty for what cancels.
+    each, step, found = mp.exp(epsilon - steps * low), mp.exp(-unit), missing
+    for mass in power:
+        if each < 1:
+            found += mass * (1 - each)
+        each *= step
+    return found
 
 
 def stated_lattice(delta: float) -> Lattice:
@@ -200,7 +214,7 @@ def test_a_choice_beside_a_run_lies_between_the_run_alone_and_all_that_is_stated
     assert found.upper == pytest.approx(whole.value, rel=1e-4)
 
 
-@pytest.mark.parametrize("name", [name for name in ACCOUNTANTS if name != "exact"])
+@pytest.mark.parametrize("name", [name for name in ACCOUNTANTS if name not in ("exact", "rdp", "zcdp")])
 def test_accountants_of_gaussians_refuse_all_others(name: str) -> None:
     for kind in (Laplace(0.2), Stated(0.2, 1e-9), StatedGdp(0.2), DiscreteLaplace(0.2), Exponential(0.2)):
         with pytest.raises(NotApplicable):
@@ -222,11 +236,15 @@ def test_what_no_theorem_is_known_for_is_refused(plan: Plan, said: str) -> None:
         accounting.epsilon(plan, 1e-6)
 
 
+# What a mechanism is made with, where a number alone will not do.
+GIVEN: dict[str, dict[str, object]] = {"rdp": {"orders": (2.0, 8.0), "epsilons": (0.1, 0.5)}}
+
+
 @pytest.mark.parametrize("kind", mechanism.MECHANISMS)
 def test_every_mechanism_goes_through_json(kind: str) -> None:
-    made = mechanism.MECHANISMS[kind](0.5)  # type: ignore[call-arg]
+    made = mechanism.MECHANISMS[kind](**GIVEN[kind]) if kind in GIVEN else mechanism.MECHANISMS[kind](0.5)  # type: ignore[call-arg]
     plan = once(made, 3, REPLACE_ONE)
-    assert plan_from_json(plan_to_json(plan)) == plan
+    assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ class Measure:
         """M on Re z = tilt at equally spaced u from 0."""
         affordable = replace(self, most=min(self.most, LINE_WORK // len(u)))
         first, jumps = affordable.laws(np.array([tilt]), float(u[-1]))
-        unit = float((self.steps.count * first.log_g).sum())
+        unit, unit_error = unit_of(self.steps.count * first.log_g)
         mean = abs(float((self.steps.count * first.slope).sum()))
         errors = first.relative_error(u)
         bulk, off, units = np.zeros(len(u), complex), np.zeros(len(u)), EPS * (32.0 + u * mean)
@@ -133,8 +133,8 @@ class Measure:
             units += max(8.0, len(errors)) * EPS * (count * np.abs(log_phi)).sum(axis=0)
         off = off + units
         if jumps is None:
-            return Line(np.exp(bulk), grown_error(bulk.real, off), unit, mean)
-        return self._with_jumps(first, jumps, u, Line(bulk, off, unit, mean))
+            return Line(np.exp(bulk), grown_error(bulk.real, off), unit, mean, unit_error)
+        return self._with_jumps(first, jumps, u, Line(bulk, off, unit, mean, unit_error))
 
     def _with_jumps(self, first: Quadrature, jumps: Quadrature, u: Array, bulk: "Line") -> "Line":
         """Π(φ + J)^T - Πφ^T from log Πφ^T and the error of that: as Πφ^T·(Π(1 + J/φ)^T - 1), which cancels nothing,
@@ -171,9 +171,8 @@ class Measure:
         gap_error += grown_error(bulk.values.real, bulk.error)
         product_error = np.nan_to_num(product_error, nan=math.inf, posinf=math.inf)
         better = product_error <= gap_error
-        return Line(
-            np.where(better, product, gap), np.where(better, product_error, gap_error), bulk.log_unit, bulk.mean
-        )
+        values, error = np.where(better, product, gap), np.where(better, product_error, gap_error)
+        return replace(bulk, values=values, error=error)
 
     def _characteristics(self, law: Quadrature, u: Array) -> Iterator[tuple[ComplexArray, Array, slice]]:
         """log φ(u) and what rounding adds to the error, [row, frequency], for one row at a time, or all if many."""
@@ -201,12 +200,27 @@ class Measure:
 
 @dataclass(frozen=True)
 class Line:
-    """M(t + iu) in units of e^log_unit, [frequency]; a bound on the error of each; |mean| of the tilted loss."""
+    """M(t + iu) in units of e^log_unit, [frequency]; a bound on the error of each; |mean| of the tilted loss.
+
+    unit_error: how far log_unit may be off, beyond eight units of it in the last place.
+    """
 
     values: ComplexArray
     error: Array
     log_unit: float
     mean: float
+    unit_error: float = 0.0
+
+
+def unit_of(logs: Array) -> tuple[float, float]:
+    """The sum of the phases' logarithms, which makes a line's unit, and how far it may be off beyond 8u of itself.
+
+    u = 2^-53. Each term is off by 5u of it (a logarithm, a product), their sum by u of their sizes for each term after
+    the first, and by u when it is used. 8u of the sum are enough for three terms of one sign: here is what more takes.
+    """
+    total, size = float(logs.sum()), float(np.abs(logs).sum())
+    more = max(logs.size - 3.0, 0.0)
+    return total, 0.5 * EPS * (8.0 * max(size - abs(total), 0.0) + more * size)
 
 
 @dataclass(frozen=True)
@@ -229,11 +243,18 @@ class Moments:
         count, phases = self.first.steps.count, len(self.measure.steps.sigma)
         error = self._error
         total = self._summed(count * self.first.log_g)
-        total = total + self._summed(count * error) + EPS * phases * np.abs(total)
+        size = self._summed(count * (np.abs(self.first.log_g) + error))
+        total = total + self._summed(count * error)
         if self.jumps is not None:
             off = np.log1p(error + self.jumps.relative_error(np.zeros(1))) + error
             log_share = self.jumps.log_g - self.first.log_g + off
-            total = total + self._log_rise(count, log_share) + EPS * (8.0 + phases)
+            rise = self._log_rise(count, log_share)
+            total = total + rise
+            # A rise is off, absolutely, by what a share's logarithm is made of, and by what is done to it.
+            made_of = np.abs(self.jumps.log_g) + np.abs(self.first.log_g) + np.log(count)
+            size = size + 2.0 * self._largest(made_of) + np.abs(rise) + 2.0
+        # 5u of each term and u for each sum, u = EPS / 2.
+        total = total + EPS * (8.0 + phases) * size
         return np.nan_to_num(total, nan=math.inf, posinf=math.inf, neginf=math.inf)
 
     @cached_property
@@ -256,6 +277,10 @@ class Moments:
     def _summed(self, values: Array) -> Array:
         """The sum over phases, [tilt]."""
         return values.reshape(len(self.tilts), -1).sum(axis=1)
+
+    def _largest(self, values: Array) -> Array:
+        """The largest over phases, [tilt]."""
+        return np.asarray(values.reshape(len(self.tilts), -1).max(axis=1))
 
     def log_unit(self, index: int) -> float:
         """The unit of `log_decay` and of `Measure.line`: log M of the whole law, or of the bulk."""

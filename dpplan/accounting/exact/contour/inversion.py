@@ -19,15 +19,16 @@ from typing import Protocol, cast
 
 import numpy as np
 
+from dpplan.accounting.exact.contour import chernoff
 from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE, Line
 from dpplan.accounting.exact.contour.quadrature import EPS
-from dpplan.accounting.exact.contour.saddle_point import log_chernoff_factor
 from dpplan.accounting.numerics import Array, ComplexArray, outward
 
 # Frequencies are bounded on a geometric net that starts at NET_START standard deviations of the characteristic
 # function and ends NET_RATIO^NET_SIZE = 5e4 times higher.
 NET_START, NET_RATIO, NET_SIZE = 6.0, 1.2, 60
-# For the rounding of bounds that only have to be small: their logarithms, up to 1e6 in size, are good to 1e-9.
+# For the rounding of bounds that only have to be small: their logarithms, up to 1e6 in size, are good to 1e-9. (Of the
+# two that make up what is left out, the unit's is counted apart, and the other decides nothing below -1500.)
 SAFE = 1e-6
 LOG_TINY = -600.0  # below e^-700 floats lose digits; deltas of 1e-260 are for the bounds that keep logarithms
 
@@ -61,20 +62,18 @@ class Chernoff:
 
     @classmethod
     def of(cls, tilts: Array, log_moments: Array) -> "Chernoff":
-        return cls(tilts, log_moments + [log_chernoff_factor(float(s)) for s in tilts])
+        return cls(tilts, chernoff.log_tops(tilts, log_moments))
 
     def log_delta(self, epsilon: float) -> float:
-        tilted = self.tilts * epsilon
-        rounding = 8.0 * EPS * (1.0 + np.abs(self.log_tops) + np.abs(tilted))
-        return float(np.min(self.log_tops - tilted + rounding))
+        return float(np.min(chernoff.log_deltas(self.log_tops, self.tilts, epsilon)))
 
     def log_aliases(self, tilt: float, period: float, epsilon: float) -> float:
         """log of a bound on the sum over k ≠ 0 of e^(kΛt)·delta(ε + kΛ), from the best tilt on either side of t."""
-        fade = np.minimum(-np.abs(self.tilts - tilt) * period, -1e-12)
-        bound = self.log_tops - self.tilts * epsilon + fade - np.log(-np.expm1(fade))
+        log_deltas = chernoff.log_deltas(self.log_tops, self.tilts, epsilon)
+        bound = chernoff.log_aliases(log_deltas, np.abs(self.tilts - tilt) * period)
         above = np.min(bound[self.tilts > tilt], initial=math.inf)
         below = np.min(bound[self.tilts < tilt], initial=math.inf)
-        return float(np.logaddexp(above, below))
+        return float(chernoff.log_sum(above, below))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +85,7 @@ class _Sum:
     error: float
     error_slope: float
     log_unit: float
+    unit_error: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,23 +185,24 @@ class Contour:
         weighted = weight * line.values
         size = np.abs(weighted)
         rounding = np.abs(weight) * line.error + EPS * (len(u) + 16.0 + u * line.mean) * size
-        return _Sum(z, weighted, float(rounding.sum()), EPS * float((size * u).sum()), line.log_unit)
+        return _Sum(z, weighted, float(rounding.sum()), EPS * float((size * u).sum()), line.log_unit, line.unit_error)
 
     def log_chernoff(self, epsilon: float) -> float:
-        """log of the best Chernoff bound in the table on delta, all that the measure leaves out included."""
-        rest = self.measure.beyond(epsilon)[1] + math.exp(min(self._log_bulk(epsilon), 0.0))
+        """log of the best Chernoff bound in the table on delta and of all that the measure leaves out, rounded up."""
         best = self.table.log_delta(epsilon)
-        return best if rest == 0.0 else float(np.logaddexp(best, math.log(rest)))
+        for rest in (chernoff.log_above(self.measure.beyond(epsilon)[1]), min(self._log_bulk(epsilon), 0.0)):
+            best = best if rest == -math.inf else float(chernoff.log_sum(best, rest))
+        return best
 
     def _log_bulk(self, epsilon: float) -> float:
-        """log of a Chernoff bound on what the bulk adds."""
+        """log of a Chernoff bound on what the bulk adds, rounded up."""
         if isinstance(self.bulk, Contour):
             return self.bulk.log_chernoff(epsilon)
         return self.bulk.log_delta(epsilon) if self.bulk else -math.inf
 
     def _bulk_at(self, epsilon: float) -> tuple[float, float, float]:
         """Ends for what the bulk adds, and its slope."""
-        most = outward.up(math.exp(min(self._log_bulk(epsilon), 0.0)), SAFE)
+        most = chernoff.probability(self._log_bulk(epsilon))
         if not isinstance(self.bulk, Contour):
             return 0.0, most, 0.0
         inner = self.bulk.at(epsilon)
@@ -217,9 +218,9 @@ class Contour:
         scale = math.exp(base)
         estimate = scale * float(turned.sum().real)
         slope = -scale * float((turned * terms.z).sum().real)
-        units = 4.0 * EPS * (abs(terms.log_unit) + self.tilt * epsilon + 8.0)
+        units = terms.unit_error + 4.0 * EPS * (abs(terms.log_unit) + self.tilt * epsilon + 8.0)
         rounding = scale * (terms.error + terms.error_slope * epsilon) + abs(estimate) * units
-        rest = outward.up(math.exp(min(base + self.log_rest, LOG_HUGE)), SAFE)
+        rest = outward.up(math.exp(min(base + self.log_rest, LOG_HUGE)), SAFE + units)
         aliases = outward.up(math.exp(min(self._log_aliases(epsilon), LOG_HUGE)), SAFE)
         far_low, far_high, far_slope = self.measure.beyond(epsilon)
         bulk_low, bulk_high, bulk_slope = self._bulk_at(epsilon)

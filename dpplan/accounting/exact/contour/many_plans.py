@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dpplan.accounting.exact.contour import near_losses, shifted_path
+from dpplan.accounting.exact.contour import chernoff, near_losses, shifted_path
 from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE
 from dpplan.accounting.exact.contour.inversion import LOG_TINY, NET_RATIO, NET_SIZE, NET_START, SAFE
 from dpplan.accounting.exact.contour.plain_rule import PlainRule
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, grown_error, log_characteristic
 from dpplan.accounting.exact.contour.quadrature import EPS
-from dpplan.accounting.exact.contour.saddle_point import TOLERANCE, Landscape, log_chernoff_factor
+from dpplan.accounting.exact.contour.saddle_point import TOLERANCE, Landscape
 from dpplan.accounting.numerics import Array, ComplexArray, outward
 
 Rows = npt.NDArray[np.int64]
@@ -70,6 +70,20 @@ def saddles(
     return tilt, spread
 
 
+def largest_added_losses(steps: Steps) -> Array:
+    """placement.largest_added_loss of each row by itself, [row]; for rates below 1."""
+    return np.asarray(outward.up(-(steps.count * np.log1p(-steps.q))[:, 0], outward.SUM))
+
+
+def deltas_at_zero_above(steps: Steps) -> Array:
+    """placement.delta_at_zero_above of each row by itself, [row]; inf where it says nothing."""
+    shifts = np.array([math.erf(0.5 / (sigma * math.sqrt(2.0))) for sigma in steps.sigma[:, 0].tolist()])
+    variation = outward.up(steps.count[:, 0] * steps.q[:, 0] * shifts, 10 * outward.SUM)
+    grown = (steps.count * np.log1p(steps.q**2 * np.expm1(steps.sigma**-2.0)))[:, 0]
+    half = outward.up(0.5 * np.sqrt(np.expm1(np.minimum(grown, 1.0))), outward.SERIES)
+    return np.minimum(variation, np.where(grown < 1.0, half, np.inf))
+
+
 def log_chernoff(steps: Steps, direction: Direction, tilt: Array, epsilon: Array) -> Array:
     """log of a proven bound on each row's delta at its ε."""
     table = ChernoffTable.of(steps, direction, tilt[:, None])
@@ -80,13 +94,19 @@ def log_chernoff_together(steps: Steps, direction: Direction, tilt: float, epsil
     """The same for all rows as the steps of one plan, at one tilt; inf where nothing is shown."""
     if not (tilt > 0.0 and float(steps.q.max()) <= LARGEST_RATE):
         return math.inf
-    deep = np.full_like(steps.q, DEPTH + math.log(steps.total))
-    law = PlainRule(steps, direction, np.full_like(steps.q, tilt), np.zeros_like(steps.q), deep)
-    logs = steps.count * law.log_g
-    total = float((logs + steps.count * law.error).sum()) + EPS * (len(logs) + 16.0) * float(np.abs(logs).sum())
-    bound = total + log_chernoff_factor(tilt) - tilt * epsilon
-    rounded = bound + 8.0 * EPS * (1.0 + abs(total) + tilt * epsilon)
+    total = log_moments_together(steps, direction, np.array([tilt]))
+    top = chernoff.log_tops(np.array([tilt]), total)
+    rounded = float(chernoff.log_deltas(top, np.array([tilt]), epsilon)[0])
     return rounded if math.isfinite(rounded) else math.inf
+
+
+def log_moments_together(steps: Steps, direction: Direction, tilts: Array) -> Array:
+    """Upper bounds on log M, [tilt], of all rows as the steps of one plan; inf where nothing is shown."""
+    deep = np.full_like(steps.q, DEPTH + math.log(steps.total))
+    law = PlainRule(steps, direction, tilts + np.zeros_like(steps.q), np.zeros_like(steps.q), deep)
+    logs = steps.count * law.log_g
+    total = (logs + steps.count * law.error).sum(axis=0) + EPS * (len(logs) + 16.0) * np.abs(logs).sum(axis=0)
+    return np.asarray(np.nan_to_num(total, nan=math.inf, posinf=math.inf, neginf=math.inf))
 
 
 def below(steps: Steps, direction: Direction, place: tuple[float, float], epsilon: float, log_delta: float) -> bool:
@@ -114,31 +134,26 @@ class ChernoffTable:
     def of(cls, steps: Steps, direction: Direction, tilts: Array) -> "ChernoffTable":
         law = PlainRule(steps, direction, tilts, np.zeros_like(steps.sigma), _depth(steps))
         total = steps.count * law.log_g
-        total = total + steps.count * law.error + EPS * np.abs(total)
+        # A logarithm is off by four units of it, a product and a sum by one each.
+        off = steps.count * law.error
+        total = total + off + 4.0 * EPS * (np.abs(total) + off)
         logs = np.nan_to_num(total, nan=math.inf, posinf=math.inf, neginf=math.inf)
-        return cls(tilts, logs + log_chernoff_factors(tilts), law)
+        return cls(tilts, chernoff.log_tops(tilts, logs), law)
 
     def log_delta(self, epsilon: Array) -> Array:
         """log of the best bound on each row's delta."""
-        tilted = self.tilts * epsilon[:, None]
-        rounding = 8.0 * EPS * (1.0 + np.abs(self.log_tops) + np.abs(tilted))
-        return np.asarray(np.min(self.log_tops - tilted + rounding, axis=1))
+        return np.asarray(np.min(chernoff.log_deltas(self.log_tops, self.tilts, epsilon[:, None]), axis=1))
 
     def log_aliases(self, tilt: Array, period: Array, epsilon: Array) -> Array:
         """As inversion.Chernoff's, as period: [row, period]; 0, where M is at most 1, is among the tilts."""
         zero = np.zeros((len(tilt), 1))
         tilts, tops = (np.concatenate(both, axis=1)[:, :, None] for both in ((self.tilts, zero), (self.log_tops, zero)))
         at = tilt[:, None, None]
-        fade = np.minimum(-np.abs(tilts - at) * period[:, None, :], -1e-12)
-        bound = tops - tilts * epsilon[:, None, None] + fade - np.log(-np.expm1(fade))
+        log_deltas = chernoff.log_deltas(tops, tilts, epsilon[:, None, None])
+        bound = chernoff.log_aliases(log_deltas, np.abs(tilts - at) * period[:, None, :])
         above = np.min(np.where(tilts > at, bound, np.inf), axis=1)
         below = np.min(np.where(tilts < at, bound, np.inf), axis=1)
-        return np.asarray(np.logaddexp(above, below))
-
-
-def log_chernoff_factors(tilts: Array) -> Array:
-    """saddle_point.log_chernoff_factor of many, all above 0."""
-    return np.asarray(-tilts * np.log1p(1.0 / tilts) - np.log1p(tilts))
+        return chernoff.log_sum(above, below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +202,7 @@ class Sums:
         scale = np.exp(np.where(known, base, 0.0))
         units = 4.0 * EPS * (np.abs(self.log_unit) + self.tilt * epsilon + 8.0)
         rounding = scale * (self.error + self.error_slope * epsilon) + np.abs(estimate) * units
-        rest = outward.up(np.exp(np.minimum(base + self.log_rest, LOG_HUGE)), SAFE)
+        rest = np.exp(np.minimum(base + self.log_rest, LOG_HUGE)) * (1.0 + SAFE + units)
         log_aliases = self.table.log_aliases(self.tilt, self.period[:, None], epsilon)[:, 0]
         aliases = outward.up(np.exp(np.minimum(log_aliases, LOG_HUGE)), SAFE)
         lower, upper = estimate - rest - rounding - aliases, estimate + rest + rounding

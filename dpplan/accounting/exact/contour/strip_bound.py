@@ -106,17 +106,22 @@ class Strip:
         self.edges = np.concatenate((fine, coarse, rest), axis=1)
         self.width = np.diff(self.edges, axis=1)
         self.e = (2.0 * self.edges[:, 1:] - 1.0) / (2.0 * sigma * sigma)
-        self.sampled = np.exp(np.log(q) + self.e - log_ratio(self.e, q))
-        left, right = self.edges[:, :-1], self.edges[:, 1:]
-        fall = log_normal_density(left, sigma)
-        self.whole = self._risen(right) + fall
+        loss = log_ratio(self.e, q)
+        self.sampled = np.exp(np.log(q) + self.e - loss)
+        left = self.edges[:, :-1]
+        fall, risen = log_normal_density(left, sigma), self._risen(loss)
+        self.whole = self.plain = risen + fall
         if cut is not None:
             fall = fall + cut.log_fall(left)
-        self.taylor, self.plain = self._risen_square(right) + fall, self._risen(right) + fall
+            self.plain = risen + fall
+        self.taylor = self._risen_square(self.e, loss) + fall
         fall = log_normal_density(peak, sigma) + (0.0 if cut is None else cut.log_fall(peak))
+        e_peak = (2.0 * peak - 1.0) / (2.0 * sigma * sigma)
+        loss_peak = log_ratio(e_peak, q)
         # The integral of a Gaussian from its centre on, e^-fallen of it and more; plus one node's worth of its value.
         beyond = np.log(spread) + 0.5 * math.log(0.5 * math.pi) + fall - FALLEN
-        self.beyond_taylor, self.beyond_plain = self._risen_square(peak) + beyond, self._risen(peak) + beyond
+        self.beyond_taylor = self._risen_square(e_peak, loss_peak) + beyond
+        self.beyond_plain = self._risen(loss_peak) + beyond
         self.spread = spread
 
     def of_rows(self, rows: npt.NDArray[np.integer]) -> "Strip":
@@ -130,16 +135,14 @@ class Strip:
             setattr(part, name, getattr(self, name)[rows])
         return part
 
-    def _risen(self, x: Array) -> Array:
+    def _risen(self, loss: Array) -> Array:
         """log of r^max(a, 1), at least 0."""
-        loss = log_ratio((2.0 * x - 1.0) / (2.0 * self.steps.sigma**2), self.steps.q)
         return np.asarray(np.maximum(self.a, 1.0) * np.maximum(loss, 0.0))
 
-    def _risen_square(self, x: Array) -> Array:
+    def _risen_square(self, e: Array, loss: Array) -> Array:
         """log of a bound on |r - 1|²·r^(a-2), rising with x; of r, its part above 1."""
-        e = (2.0 * x - 1.0) / (2.0 * self.steps.sigma**2)
-        loss = np.maximum(log_ratio(e, self.steps.q), 0.0)
-        return np.asarray(2.0 * (np.log(self.steps.q) + np.logaddexp(0.0, e)) + (np.maximum(self.a, 2.0) - 2.0) * loss)
+        power = np.maximum(self.a, 2.0) - 2.0
+        return np.asarray(2.0 * (np.log(self.steps.q) + np.logaddexp(0.0, e)) + power * np.maximum(loss, 0.0))
 
     def first_beyond(self, goal: Array) -> Array:
         """The lowest edge's number [row, 1] right of which the net holds no more than e^goal on the real line."""

@@ -19,8 +19,9 @@ from functools import cached_property
 
 import numpy as np
 
+from dpplan.accounting.exact.contour import chernoff
 from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE
-from dpplan.accounting.exact.contour.inversion import LOG_TINY, Chernoff, DeltaInterval
+from dpplan.accounting.exact.contour.inversion import LOG_TINY, SAFE, Chernoff, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, grown_error, log_characteristic, log_ratio
 from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.exact.contour.saddle_point import Landscape
@@ -183,12 +184,13 @@ class LatticeComposition:
 
     def log_chernoff(self, epsilon: float) -> float:
         """log of the best Chernoff bound in the table on delta, all that was left out included."""
-        return float(np.logaddexp(self._chernoff.log_delta(epsilon), math.log(max(self.place.removed, 1e-300))))
+        removed = chernoff.log_above(max(self.place.removed, 1e-300))
+        return float(chernoff.log_sum(self._chernoff.log_delta(epsilon), removed))
 
     def at(self, epsilon: float) -> DeltaInterval:
         """The interval for delta at this ε."""
         if abs(epsilon - self.origin) > FARTHEST * self.h:
-            return DeltaInterval(0.0, math.exp(min(self.log_chernoff(epsilon), 0.0)), 0.0, 0.0, ())
+            return DeltaInterval(0.0, chernoff.probability(self.log_chernoff(epsilon)), 0.0, 0.0, ())
         first = math.floor((epsilon - self.origin) / self.h) + 1
         gap = self.origin + first * self.h - epsilon
         if gap <= 0.0:
@@ -201,12 +203,13 @@ class LatticeComposition:
         fall = turns * (-math.exp(-gap) * far)
         base = -self.tilt * (epsilon + gap)
         if not LOG_TINY < self._upper.log_unit + base < LOG_HUGE:  # outside the range of floats, or without digits
-            return DeltaInterval(0.0, math.exp(min(self.log_chernoff(epsilon), 0.0)), 0.0, 0.0, ())
+            return DeltaInterval(0.0, chernoff.probability(self.log_chernoff(epsilon)), 0.0, 0.0, ())
         # How far ε may lie from where the composed lattice's points say: the same for every term.
         place = 4.0 * EPS * (self._moved + abs(epsilon) + abs(self.origin) + abs(first) * self.h)
         high, high_slope, high_error = self._summed(self._upper, kernel, fall, base, place)
         low, low_slope, low_error = self._summed(self._lower, kernel, fall, base, place)
-        aliases = math.exp(min(self._chernoff.log_aliases(self.tilt, self.place.period, epsilon), LOG_HUGE))
+        log_aliases = self._chernoff.log_aliases(self.tilt, self.place.period, epsilon)
+        aliases = outward.up(math.exp(min(log_aliases, LOG_HUGE)), SAFE)
         both = low > 0.0
         return DeltaInterval(
             lower=low - low_error - aliases,

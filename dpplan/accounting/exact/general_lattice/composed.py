@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dpplan.accounting.exact.contour import chernoff
 from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE
-from dpplan.accounting.exact.contour.inversion import LOG_TINY, Chernoff, DeltaInterval
+from dpplan.accounting.exact.contour.inversion import LOG_TINY, SAFE, Chernoff, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import grown_error, log_characteristic
 from dpplan.accounting.exact.general_lattice.discretise import DiscretisedLaw, Lattice, Side
 from dpplan.accounting.numerics import ComplexArray, outward
@@ -119,14 +120,14 @@ class Composed:
     def _aliases(self, epsilon: float) -> float:
         period = self.points * self.lattice.h
         log_bound = self._chernoff.log_aliases(self.tilt, period, epsilon)
-        return math.exp(min(log_bound, LOG_HUGE)) * (1.0 + 1e-6)
+        return outward.up(math.exp(min(log_bound, LOG_HUGE)), SAFE)
 
     def at(self, epsilon: float) -> DeltaInterval:
         """The interval for delta at this ε; mass at loss +inf is not in it."""
         above, high, fall = self._upper.delta(epsilon, self.lattice, self._kernel, 1.0)
         below, low, slope = self._lower.delta(epsilon, self.lattice, self._kernel, -1.0)
         aliases = self._aliases(epsilon)
-        ceiling = math.exp(min(self._chernoff.log_delta(epsilon), 0.0))
+        ceiling = chernoff.probability(self._chernoff.log_delta(epsilon))
         both = low > 0.0
         return DeltaInterval(
             lower=max(below - aliases, 0.0),

@@ -10,27 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from dpplan.accounting.exact.contour import placement
+from dpplan.accounting.exact.contour import chernoff, placement
 from dpplan.accounting.exact.contour.inversion import Aim, Contour, ContourTolerance
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.saddle_point import Saddle
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.exact.invert import MISPLACED, REBUILDS, Ends, solve, verified
 from dpplan.accounting.exact.mixed.composed import MixedLandscape, MixedMeasure, Normal, Part, Picture
+from dpplan.accounting.exact.mixed.decaying import (
+    LEAST_NOISE,
+    LEAST_RATE,
+    MOST_NOISE,
+    DecayingLaw,
+    decaying,
+    sampled_gaussian,
+)
 from dpplan.accounting.exact.mixed.factors import Factor, FactorPicture, Factors, PointLaw
-from dpplan.accounting.exact.mixed.mirrored import MirroredSteps
 from dpplan.accounting.exact.mixed.points import Uncomposable
-from dpplan.accounting.exact.mixed.replaced import MOST_RATE, ReplacedSteps
-from dpplan.accounting.exact.mixed.replaced_rule import Replacement
 from dpplan.accounting.pairs.gaussian import GaussianLoss
-from dpplan.accounting.pairs.law import Law
-from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
-from dpplan.accounting.pairs.transformed import Reversed, Subsampled
 
 METHOD = "contour of any law"
 ACCURACY = ContourTolerance(aliases=math.log(1e-14), rest=math.log(1e-13), most=65536)
-# The noise multipliers and rates that the Gaussians' quadrature is made for.
-LEAST_NOISE, MOST_NOISE, LEAST_RATE = 0.1, 1e6, 1e-12
 LEAST_SQUARE, MOST_SQUARE = 1e-16, 1e6  # of count/σ² without sampling
 LEAST_LOG = -550.0  # log of the smallest delta that is told from 0
 TO_SPEND = 1e-3  # of delta: what losses at +inf have to leave of it
@@ -85,44 +85,39 @@ def epsilon_below(composition: Composition, epsilon: float, delta: float) -> boo
 
 @dataclass(frozen=True)
 class MixedSteps:
-    """Gaussians without sampling (their Σ count/σ²), sampled ones, all of one direction, those that hide one record
-    replaced by another, and the other laws; infinite: ends for the probability of a loss at +inf; total: of all steps.
+    """Gaussians without sampling (their Σ count/σ²), sampled ones, all of one direction, other laws of Gaussian noise,
+    whose transforms decay, and those whose do not; infinite: ends for the probability of a loss at +inf; total: of all
+    steps.
     """
 
     squared_mean: float
     sampled: Steps | None
     direction: Direction
-    replaced: tuple[ReplacedSteps | MirroredSteps, ...]
+    decaying: tuple[DecayingLaw, ...]
     factors: tuple[Factor, ...]
     infinite: tuple[float, float]
     total: int
 
     @classmethod
     def of(cls, composition: Composition) -> "MixedSteps | None":
-        gaussians, rows, replaced = (
-            list[float](),
-            list[tuple[float, float, int]](),
-            list[ReplacedSteps | MirroredSteps](),
-        )
+        gaussians, rows, others = list[float](), list[tuple[float, float, int]](), list[DecayingLaw]()
         directions, factors = set[Direction](), list[Factor]()
         for law, count in composition.terms:
-            sampled = _sampled_gaussian(law)
+            sampled = sampled_gaussian(law)
             if isinstance(law, GaussianLoss):
                 gaussians.append(count / law.noise_multiplier**2)
             elif sampled is not None:
                 rows.append((*sampled[:2], count))
                 directions.add(sampled[2])
-            elif isinstance(law, ReplacedGaussianLoss):
-                replaced.append(ReplacedSteps(Replacement(law.noise_multiplier, law.sample_rate), float(count)))
-            elif isinstance(law, Mirrored) and (inner := _sampled_gaussian(law.law)) and inner[2] is Direction.REMOVE:
-                replaced.append(MirroredSteps(Replacement(*inner[:2]), float(count)))
+            elif (known := decaying(law, count)) is not None:
+                others.append(known)
             else:
                 factor = Factor.of(law, count)
                 if factor is None:
                     return None
                 factors.append(factor)
         steps = Steps.of(rows) if rows else None
-        if len(directions) > 1 or not (gaussians or rows or replaced) or not _in_reach(gaussians, steps, replaced):
+        if len(directions) > 1 or not (gaussians or rows or others) or not _in_reach(gaussians, steps):
             return None
         direction = directions.pop() if directions else Direction.REMOVE
         beyond = composition.infinite
@@ -130,7 +125,7 @@ class MixedSteps:
             math.fsum(gaussians),
             steps,
             direction,
-            tuple(replaced),
+            tuple(others),
             tuple(factors),
             (beyond.lower, beyond.upper),
             composition.steps,
@@ -140,7 +135,7 @@ class MixedSteps:
         pictures: list[Picture] = [Normal(self.squared_mean)] if self.squared_mean > 0.0 else []
         if self.sampled is not None:
             pictures.append(placement.landscape(self.sampled, self.direction, log_delta))
-        laws: tuple[PointLaw, ...] = (*(each.seen_at(log_delta) for each in self.replaced), *self.factors)
+        laws: tuple[PointLaw, ...] = (*(each.seen_at(log_delta) for each in self.decaying), *self.factors)
         if laws:
             pictures.append(FactorPicture(laws))
         return MixedLandscape(pictures, float(self.total))
@@ -151,7 +146,7 @@ class MixedSteps:
         if self.sampled is not None:
             parts.append(placement.plain_measure(self.sampled, self.direction, saddle, float(tilts[-1]), log_delta))
         tilt, largest = saddle.tilt, float(tilts[-1])
-        kept = (each.seen_at(log_delta).cut_for(tilt, largest) for each in self.replaced)
+        kept = (each.seen_at(log_delta).cut_for(tilt, largest) for each in self.decaying)
         laws: tuple[PointLaw, ...] = (*kept, *self.factors)
         if laws:
             parts.append(Factors(laws))
@@ -181,7 +176,7 @@ class MixedSteps:
         """Whether delta(ε) is provably at most `delta`."""
         saddle = self.landscape(log_goal).for_epsilon(epsilon)
         contour = self.contour(saddle, epsilon, log_goal)
-        if math.exp(min(contour.log_chernoff(epsilon), 0.0)) <= delta:
+        if chernoff.probability(contour.log_chernoff(epsilon)) <= delta:
             return True
         return contour.reached and contour.at(epsilon).upper <= delta
 
@@ -197,30 +192,16 @@ class MixedSteps:
         if not contour.reached:
             return None
         value = contour.at(epsilon)
-        ceiling = min(math.exp(min(contour.log_chernoff(epsilon), 0.0)), 1.0)
+        ceiling = chernoff.probability(contour.log_chernoff(epsilon))
         upper = min(value.upper, ceiling) if value.upper >= value.lower else ceiling  # NaN takes the ceiling
         return Ends(max(value.lower, self.infinite[0]), upper, METHOD, value.terms, contour)
 
 
-def _in_reach(gaussians: list[float], sampled: Steps | None, replaced: list[ReplacedSteps | MirroredSteps]) -> bool:
+def _in_reach(gaussians: list[float], sampled: Steps | None) -> bool:
     """Whether the engine is made for such noise and such rates."""
     if not all(LEAST_SQUARE <= square <= MOST_SQUARE for square in gaussians):
-        return False
-    if not all(
-        LEAST_NOISE <= each.step.sigma <= MOST_NOISE and LEAST_RATE <= each.step.q <= MOST_RATE for each in replaced
-    ):
         return False
     if sampled is None:
         return True
     small, large, least = (float(v) for v in (sampled.sigma.min(), sampled.sigma.max(), sampled.q.min()))
     return small >= LEAST_NOISE and large <= MOST_NOISE and least >= LEAST_RATE
-
-
-def _sampled_gaussian(law: Law) -> tuple[float, float, Direction] | None:
-    """Noise multiplier, sample rate and direction of a sampled Gaussian."""
-    match law:
-        case Subsampled(law=GaussianLoss() as inner):
-            return inner.noise_multiplier, law.sample_rate, Direction.REMOVE
-        case Reversed(law=Subsampled(law=GaussianLoss() as inner) as sampled):
-            return inner.noise_multiplier, sampled.sample_rate, Direction.ADD
-    return None

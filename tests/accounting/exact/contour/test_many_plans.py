@@ -8,7 +8,6 @@ import pytest
 from dpplan.accounting import exact
 from dpplan.accounting.exact.contour import many_plans
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
-from dpplan.accounting.exact.contour.saddle_point import log_chernoff_factor
 from dpplan.plan import Plan
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -44,12 +43,6 @@ def test_chernoff_is_an_upper_bound_and_not_far(direction: Direction) -> None:
     if direction is Direction.REMOVE:  # the larger of the two
         assert np.all(found >= math.log(DELTA) - 1e-6)
     assert np.all(found <= math.log(DELTA) + 4.0)
-
-
-def test_chernoffs_factor_of_many_is_that_of_each() -> None:
-    tilts = np.array([[1e-9, 0.3], [4.0, 1e6]])
-    expected = [log_chernoff_factor(float(tilt)) for tilt in tilts.ravel()]
-    assert many_plans.log_chernoff_factors(tilts).ravel().tolist() == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("factor", [0.8, 1.0, 1.1])

@@ -28,10 +28,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dpplan.accounting.exact.contour import chernoff
 from dpplan.accounting.exact.contour.privacy_loss import Steps, log_ratio
 from dpplan.accounting.exact.contour.rare_jumps.step_law import EPS, RareLaw, Window
-from dpplan.accounting.exact.contour.saddle_point import log_chernoff_factor
-from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.exp_remainder import exp_remainder
 from dpplan.accounting.numerics.normal import log_normal_tail
 
@@ -64,24 +64,28 @@ def _cells(sigma: float, q: float) -> _Cells:
     return _Cells(sigma, q)
 
 
-def log_falling_moment(sigma: float, q: float, t: float) -> float:
-    """log E_Q[r^(-t)], t > 0, rounded up; inf where it leaves the range of floats."""
-    cells = _cells(sigma, q)
+def log_falling_moments(sigma: float, q: float, tilts: Array) -> Array:
+    """log E_Q[r^(-t)] for each t > 0 of `tilts`, rounded up; inf where it leaves the range of floats."""
+    cells, t = _cells(sigma, q), tilts[:, None]
     raised = -t * cells.loss
     few = np.minimum(raised, HUGE)
     height = np.log(np.maximum(exp_remainder(few) + t * exp_remainder(np.minimum(cells.loss, HUGE)), LEAST))
     height = np.where(raised < HUGE, height, raised)
-    height = np.where(cells.loss < HUGE, height, math.log(t) + cells.loss) + LOSS_ROUNDING * np.abs(raised)
+    height = np.where(cells.loss < HUGE, height, np.log(t) + cells.loss) + LOSS_ROUNDING * np.abs(raised)
     left = cells.log_left - t * math.log1p(-q)  # where f <= r^(-t)
-    right = cells.log_right_shifted + math.log(t) + math.log(q)
-    terms = np.append(np.maximum(height[1:], height[:-1]) + cells.log_mass, (left, right))
-    log_total = _log_sum(terms) + SAFE
-    return float(np.logaddexp(0.0, log_total)) if log_total < math.inf else math.inf
+    right = cells.log_right_shifted + np.log(t) + math.log(q)
+    log_mass = np.maximum(height[:, 1:], height[:, :-1]) + cells.log_mass
+    log_total = _log_sum(np.concatenate((log_mass, left, right), axis=1)) + SAFE
+    return np.where(log_total < math.inf, np.logaddexp(0.0, log_total), math.inf)
 
 
-def _log_sum(terms: Array) -> float:
-    top = float(np.max(terms))
-    return top + math.log(float(np.exp(terms - top).sum())) if math.isfinite(top) else math.inf
+def _log_sum(terms: Array) -> Array:
+    """log of the sum of e^terms, [row]; a row whose largest is no number, or infinite, is that."""
+    top = np.max(terms, axis=1, keepdims=True)
+    finite = np.where(np.isfinite(top), top, 0.0)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        total = finite + np.log(np.exp(terms - finite).sum(axis=1, keepdims=True))
+    return np.asarray(np.where(np.isfinite(top), total, top)[:, 0])
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,10 @@ class Falling:
     @functools.cached_property
     def logs(self) -> Array:
         rows = zip(self.steps.sigma[:, 0], self.steps.q[:, 0], self.steps.count[:, 0], strict=True)
-        kinds = [(float(sigma), float(q), float(count)) for sigma, q, count in rows]
-        return np.array([sum(n * log_falling_moment(s, q, float(t)) for s, q, n in kinds) for t in self.tilts])
+        total = np.zeros(len(self.tilts))
+        for sigma, q, count in rows:
+            total += float(count) * log_falling_moments(float(sigma), float(q), self.tilts)
+        return total
 
 
 @dataclass(frozen=True)
@@ -135,30 +141,31 @@ class Beyond:
     @functools.cached_property
     def _log_tops(self) -> Array:
         """log of the bound on the second integral but for e^{s·ε}, [tilt]."""
-        tops = np.empty(len(self.tilts))
-        for k, t in enumerate(self.tilts):
-            log_sum = -math.inf
-            for sigma, q, count, window in self._phases():
-                cells = _cells(sigma, q)
-                assert window.start is not None
-                log_cut = np.minimum(window.power / sigma**2 * (cells.edges[1:] - window.start), 0.0)  # 1 - e^(-y) <= y
-                raised = -t * cells.loss[:-1]
-                terms = log_cut + raised + LOSS_ROUNDING * np.abs(raised) + cells.log_mass
-                # Left of the cells 1 - c is at most its value there; right of them it is 1 and r at least there.
-                left = log_cut[0] - t * math.log1p(-q) + cells.log_left
-                right = -t * cells.loss[-1] + cells.log_right
-                log_sum = float(np.logaddexp(log_sum, math.log(count) + _log_sum(np.append(terms, (left, right)))))
-            tops[k] = log_chernoff_factor(float(t)) + log_sum
-        tops = tops + self.falling.logs
-        return np.nan_to_num(tops + SAFE * (1.0 + np.abs(tops)), nan=math.inf, posinf=math.inf)
+        t, tops = self.tilts[:, None], np.full(len(self.tilts), -np.inf)
+        for sigma, q, count, window in self._phases():
+            cells = _cells(sigma, q)
+            assert window.start is not None
+            log_cut = np.minimum(window.power / sigma**2 * (cells.edges[1:] - window.start), 0.0)  # 1 - e^(-y) <= y
+            raised = -t * cells.loss[:-1]
+            terms = log_cut + raised + LOSS_ROUNDING * np.abs(raised) + cells.log_mass
+            # Left of the cells 1 - c is at most its value there; right of them it is 1 and r at least there.
+            left = log_cut[0] - t * math.log1p(-q) + cells.log_left
+            right = -t * cells.loss[-1] + cells.log_right
+            log_sum = _log_sum(np.concatenate((terms, left, right), axis=1))
+            tops = np.logaddexp(tops, math.log(count) + log_sum)
+        parts = (tops, chernoff.log_factors(self.tilts), self.falling.logs)
+        tops, size = parts[0] + parts[1] + parts[2], np.abs(parts).sum(axis=0)
+        # The second where the parts are large and cancel: a few units of each, and of each phase's.
+        rounding = np.maximum(SAFE * (1.0 + np.abs(tops)), EPS * (32.0 + len(self._phases())) * size)
+        return np.nan_to_num(tops + rounding, nan=math.inf, posinf=math.inf)
 
     @property
     def tilts(self) -> Array:
         return self.falling.tilts
 
     def short(self, epsilon: float) -> float:
-        """Log of a bound on the second integral: what the paths add that go beyond and lose less than ε."""
-        return float(np.min(self._log_tops + (1.0 + self.tilts) * epsilon * (1.0 + 8.0 * EPS)))
+        """Log of a bound on the second integral, rounded up: what the paths add that go beyond and lose less than ε."""
+        return float(np.min(chernoff.log_deltas(self._log_tops, -(1.0 + self.tilts), epsilon)))
 
     def at(self, epsilon: float) -> tuple[float, float, float]:
         """Lower and upper bound on F(ε), and about its slope."""
@@ -170,7 +177,7 @@ class Beyond:
         apart, cut = -math.exp(other) * math.expm1(gain), -math.expm1(other)
         value, size = apart - math.expm1(epsilon) * cut, apart + math.expm1(epsilon) * cut
         off = size * (error + 64.0 * EPS)
-        high = value + off + math.exp(min(self.short(epsilon), HUGE))
+        high = value + off + outward.up(math.exp(min(self.short(epsilon), HUGE)), outward.FEW)
         if not high < 1.0:  # NaN or nothing known
             high = 1.0
         return max(value - off, 0.0), max(high, 0.0), -math.exp(min(epsilon, HUGE)) * cut

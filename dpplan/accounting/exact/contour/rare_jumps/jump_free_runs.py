@@ -14,10 +14,10 @@ from functools import cached_property
 
 import numpy as np
 
-from dpplan.accounting.exact.contour.composed_loss import Line
+from dpplan.accounting.exact.contour.composed_loss import Line, unit_of
 from dpplan.accounting.exact.contour.privacy_loss import Steps, grown_error
 from dpplan.accounting.exact.contour.rare_jumps.far_runs import Beyond
-from dpplan.accounting.exact.contour.rare_jumps.jump_runs import SAFE, characteristic, known
+from dpplan.accounting.exact.contour.rare_jumps.jump_runs import characteristic, log_moments, rounded
 from dpplan.accounting.exact.contour.rare_jumps.step_law import EPS, RareLaw, Window
 from dpplan.accounting.exact.contour.tail_decay import Decay, Known
 from dpplan.accounting.numerics import Array
@@ -53,9 +53,9 @@ class Bulk:
     def line(self, tilt: float, u: Array) -> Line:
         """The transform on Re z = tilt at equally spaced u from 0, in units of its value at 0."""
         values, off = np.zeros(len(u), complex), np.zeros(len(u))
-        unit = mean = 0.0
+        mean, unit_logs = 0.0, []
         for count, law in zip(self._counts, self._laws(np.array([1.0 + tilt]), float(u[-1])), strict=True):
-            unit += count * float(law.log_g[0])
+            unit_logs.append(count * float(law.log_g[0]))
             mean += count * float(law.slope[0])
             _, log_phi, lost = characteristic(law, u)
             error, size = law.relative_error(u)[0] + lost, np.maximum(np.exp(log_phi.real), 1e-300)
@@ -63,7 +63,8 @@ class Bulk:
             values += count * log_phi
             off += count * (np.log1p(error / size) + error[0] + rounding)
         off = off + EPS * (64.0 + np.abs(values))
-        return Line(np.exp(values), grown_error(values.real, off), unit, abs(mean))
+        unit, unit_error = unit_of(np.array(unit_logs))
+        return Line(np.exp(values), grown_error(values.real, off), unit, abs(mean), unit_error)
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,7 @@ class BulkMoments:
     @cached_property
     def logs(self) -> Array:
         """Upper bounds on its logarithm, [tilt]; inf where nothing could be bounded."""
-        total = np.zeros(len(self.tilts))
-        for count, law in zip(self.measure._counts, self.laws, strict=True):
-            total += count * (law.log_g + law.relative_error(np.zeros(1))[:, 0] * (1.0 + SAFE))
-        return known(total + SAFE * (1.0 + EPS * np.abs(total)))
+        return log_moments(self.measure._counts, self.laws)
 
     def log_unit(self, index: int) -> float:
         """The unit of `log_decay` and of `Bulk.line`."""
@@ -96,6 +94,7 @@ class BulkMoments:
         log_g, low, high, beyond = (np.array(rows)[:, [k]] for k in range(4))
         tilted = Known(log_g, error, low, high, beyond)
         unit_error = float((self.measure.steps.count * np.log1p(error)).sum())
+        unit_error += float(rounded(np.abs(self.measure.steps.count * log_g).sum(), len(log_g)))
         return Decay(self.measure.steps, a, tilted, cut).log_bounds(edges) + unit_error
 
 

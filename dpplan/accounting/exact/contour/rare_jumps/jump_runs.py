@@ -20,7 +20,7 @@ from functools import cached_property
 
 import numpy as np
 
-from dpplan.accounting.exact.contour.composed_loss import Line
+from dpplan.accounting.exact.contour.composed_loss import Line, unit_of
 from dpplan.accounting.exact.contour.inversion import Chernoff
 from dpplan.accounting.exact.contour.privacy_loss import Steps, grown_error, log_characteristic
 from dpplan.accounting.exact.contour.rare_jumps.far_runs import Beyond
@@ -65,11 +65,8 @@ class Rare:
 
     def without_jumps(self, tilts: Array) -> Chernoff:
         """Bounds on the delta of the paths that stay in the bulk."""
-        total = np.zeros(len(tilts))
-        for row, count in enumerate(self._counts):
-            law = self._bulk(row, 1.0 + tilts)
-            total += count * (law.log_g + law.relative_error(np.zeros(1))[:, 0] * (1.0 + SAFE))
-        return Chernoff.of(tilts, known(total + SAFE * (1.0 + EPS * np.abs(total))))
+        laws = [self._bulk(row, 1.0 + tilts) for row in range(len(self._counts))]
+        return Chernoff.of(tilts, log_moments(self._counts, laws))
 
     def moments(self, tilts: Array) -> "RareMoments":
         """log of the transform at real tilts, rounded up, and how it decays beside each."""
@@ -82,10 +79,10 @@ class Rare:
         a, top, zeros = np.array([1.0 + tilt]), float(u[-1]), np.zeros(len(u))
         bulk, rise, both = zeros.astype(complex), zeros.astype(complex), zeros.astype(complex)
         bulk_off, rise_off, both_off = zeros.copy(), zeros.copy(), zeros.copy()
-        unit = mean = 0.0
+        mean, unit_logs = 0.0, np.zeros(len(self._counts))
         for row, count in enumerate(self._counts):
             first, jumps = self._bulk(row, a, top), self._jumps(row, a, top)
-            unit += count * float(first.log_g[0])
+            unit_logs[row] = count * float(first.log_g[0])
             mean += count * float(first.slope[0])
             phi, log_phi, lost = characteristic(first, u)
             share = math.exp(min(float(jumps.log_g[0] - first.log_g[0]), HUGE))
@@ -121,7 +118,9 @@ class Rare:
         gap_error = grown_error(both.real, both_off + units) + grown_error(bulk.real, bulk_off + units)
         product_error = np.nan_to_num(product_error, nan=math.inf)
         better = product_error <= gap_error
-        return Line(np.where(better, product, gap), np.where(better, product_error, gap_error), unit, abs(mean))
+        values, error = np.where(better, product, gap), np.where(better, product_error, gap_error)
+        unit, unit_error = unit_of(unit_logs)
+        return Line(values, error, unit, abs(mean), unit_error)
 
 
 @dataclass(frozen=True)
@@ -136,10 +135,11 @@ class RareMoments:
     @cached_property
     def logs(self) -> Array:
         """Upper bounds on its logarithm, [tilt]; inf where nothing could be bounded."""
-        total, log_rise, zero = np.zeros(len(self.tilts)), np.full(len(self.tilts), -np.inf), np.zeros(1)
+        log_rise, zero = np.full(len(self.tilts), -np.inf), np.zeros(1)
+        size = np.zeros(len(self.tilts))
         for count, bulk, jumps in zip(self.measure._counts, self.bulk, self.jumps, strict=True):
             error = bulk.relative_error(zero)[:, 0]
-            total += count * (bulk.log_g + error * (1.0 + SAFE))
+            size = np.maximum(size, np.abs(jumps.log_g) + np.abs(bulk.log_g) + math.log(count))
             share = jumps.log_g - bulk.log_g + error * (1.0 + SAFE) + np.log1p(jumps.relative_error(zero)[:, 0])
             # log(1 + e^share), as a logarithm of its own: it may be smaller than any float.
             each = np.where(share < -30.0, share, np.log(_log1p_exp(np.maximum(share, -30.0))))
@@ -147,17 +147,21 @@ class RareMoments:
         rise = np.exp(np.minimum(log_rise, HUGE)) * (1.0 + SAFE)
         # expm1(x) <= x·(1 + x) for x <= 1.
         log_risen = np.where(rise > 30.0, rise, np.log(np.expm1(np.minimum(rise, 30.0))))
-        return known(total + 2.0 * SAFE + np.where(log_rise < -30.0, log_rise + math.exp(-30.0), log_risen))
+        risen = np.where(log_rise < -30.0, log_rise + math.exp(-30.0), log_risen)
+        rounding = rounded(2.0 * size + np.abs(risen), len(self.bulk))
+        return known(log_moments(self.measure._counts, self.bulk) + rounding + risen)
 
     def log_unit(self, index: int) -> float:
         """The unit of `log_decay` and of `Rare.line`."""
-        pairs = zip(self.measure._counts, self.bulk, strict=True)
-        return float(sum(count * float(law.log_g[index]) for count, law in pairs))
+        return float(sum(self._unit_logs(index)))
+
+    def _unit_logs(self, index: int) -> Array:
+        return np.array([count * law.log_g[index] for count, law in zip(self.measure._counts, self.bulk, strict=True)])
 
     def log_decay(self, index: int, edges: Array) -> Array:
         """log of a bound in that unit for every u >= edge, [edge]."""
         total, a = np.zeros(len(edges)), np.array([1.0 + float(self.tilts[index])])
-        unit_error = SAFE
+        unit_error = rounded(np.abs(self._unit_logs(index)).sum(), len(self.bulk))
         for row, (count, bulk) in enumerate(zip(self.measure._counts, self.bulk, strict=True)):
             jumps = self.measure._jumps(row, a)
             error = float(bulk.relative_error(np.zeros(1))[index, 0] + jumps.relative_error(np.zeros(1))[0, 0])
@@ -173,6 +177,25 @@ def characteristic(law: RareLaw, u: Array) -> tuple[ComplexArray, ComplexArray, 
     drop, lag = law.line(u)
     turn = u * float(law.slope[0]) - lag
     return 1.0 - drop + 1j * turn, *log_characteristic(drop, turn)
+
+
+def log_moments(counts: list[float], laws: list[RareLaw]) -> Array:
+    """Upper bounds on Σ n·log G of laws with the same tilts, [tilt]; inf where nothing could be bounded."""
+    total, size = np.zeros(len(laws[0].a)), np.zeros(len(laws[0].a))
+    for count, law in zip(counts, laws, strict=True):
+        error = law.relative_error(np.zeros(1))[:, 0] * (1.0 + SAFE)
+        total += count * (law.log_g + error)
+        size += count * (np.abs(law.log_g) + error)
+    return known(total + rounded(size, len(laws)))
+
+
+def rounded(size: Array | float, terms: int) -> Array:
+    """How far a sum of so many logarithms, whose sizes add up to this, may be off.
+
+    5u of each (u = 2^-53: a logarithm by 4u, a product by u) and u of the size for each that is added; SAFE is more
+    than that up to a size of 10^5 or so, and not beyond.
+    """
+    return np.maximum(SAFE, EPS * (8.0 + terms) * size)
 
 
 def known(logs: Array) -> Array:

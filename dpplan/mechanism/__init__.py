@@ -7,6 +7,25 @@ from typing import ClassVar, Protocol
 
 from dpplan.checks import Problems, show
 from dpplan.errors import NotApplicable
+from dpplan.mechanism.stated_curves import StatedRenyi, StatedZcdp
+
+__all__ = [
+    "MECHANISMS",
+    "REFUSED",
+    "DiscreteLaplace",
+    "Exponential",
+    "Gaussian",
+    "Laplace",
+    "Mechanism",
+    "NoisyMax",
+    "PermuteAndFlip",
+    "RandomizedResponse",
+    "Stated",
+    "StatedGdp",
+    "StatedRenyi",
+    "StatedZcdp",
+    "kind_of",
+]
 
 # A release of a larger epsilon hides nothing, and masses of e^-epsilon still have to be floats. One of a smaller one is
 # lost in rounding.
@@ -15,7 +34,8 @@ MOST_SENSITIVITY = 1000  # a law has as many outcomes
 
 
 class Mechanism(Protocol):
-    """One mechanism. A frozen dataclass whose fields are its settings, each a number, a word or None.
+    """One mechanism. A frozen dataclass whose fields are its settings: numbers, words, tuples of
+    numbers, or None.
 
     kind: its name in JSON and in plan files.
     """
@@ -225,11 +245,6 @@ def _too_much(epsilon: float) -> str:
 # What has a name in this field and no dominating pair, with the reason.
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
-        "zcdp": "a stated rho-zCDP bounds moments of the privacy loss only; no pair of laws dominates all that has it, "
-        "and the Gaussian pair of the same rho is no upper bound. State an epsilon and a delta that follow from it "
-        "(kind: epsilon-delta), or mu if the mechanism is Gaussian (kind: gdp).",
-        "rdp": "a stated Rényi curve bounds moments of the privacy loss only; no pair of laws dominates all that has "
-        "it. State an epsilon and a delta that follow from it (kind: epsilon-delta).",
         "discrete-gaussian": "its worst shift is known on one number only, and the continuous Gaussian is no upper "
         "bound. State an epsilon and a delta (kind: epsilon-delta).",
     }
@@ -245,6 +260,8 @@ MECHANISMS: Mapping[str, type[Mechanism]] = MappingProxyType(
             RandomizedResponse,
             Stated,
             StatedGdp,
+            StatedZcdp,
+            StatedRenyi,
             Exponential,
             NoisyMax,
             PermuteAndFlip,

@@ -1,0 +1,91 @@
+"""Groups of records that no record shares: phases that each ask another part of the data, side by side.
+
+A path leads to a phase: for each block of groups around it, from the outside in, the number of the block and that of
+the group. A phase for all records has the empty path. Whoever is in one group pays for its phases alone, whatever the
+others learn of theirs (McSherry 2009, parallel composition); so a plan costs what the most costly way through it does.
+"""
+
+import itertools
+from collections.abc import Hashable, Iterator, Sequence
+
+from dpplan.checks import show
+from dpplan.errors import NotApplicable
+
+GroupPath = tuple[tuple[int, int], ...]
+# In a plan that follows one record there are no groups, and a phase that came out of one says what the record does
+# there: it stays, whatever happens to it, or it leaves the group or enters it, as one that is replaced may.
+STAYS, LEAVES, ENTERS = (((-1, which),) for which in range(3))
+MOST_WAYS = 200  # of one record through the groups; each is accounted for by itself
+Way = frozenset[int]
+
+
+def path_problems(path: object) -> list[str]:
+    """What is wrong with the path of a phase."""
+    good = isinstance(path, tuple) and all(
+        isinstance(part, tuple) and len(part) == 2 and all(isinstance(each, int) for each in part) for part in path
+    )
+    return [] if good else [f"groups={show(path)} is not a list of (block, group)."]
+
+
+def of_one_record(path: GroupPath) -> bool:
+    return path in (STAYS, LEAVES, ENTERS)
+
+
+def ways(paths: Sequence[GroupPath], kinds: Sequence[Hashable], copies: int = 1) -> list[Way]:
+    """The phases that one record can be in together, way by way.
+
+    kinds: of phases that cost alike; of groups that do, so many copies are kept. Raises NotApplicable where there are
+    more than MOST_WAYS.
+    """
+    return _within(range(len(paths)), 0, paths, kinds, copies)
+
+
+def _within(
+    places: Sequence[int], depth: int, paths: Sequence[GroupPath], kinds: Sequence[Hashable], copies: int
+) -> list[Way]:
+    """The ways through what lies below one group, all of whose paths agree down to this depth."""
+    always = frozenset(place for place in places if len(paths[place]) == depth)
+    blocks: dict[int, dict[int, list[int]]] = {}
+    for place in places:
+        if len(paths[place]) > depth:
+            block, group = paths[place][depth]
+            blocks.setdefault(block, {}).setdefault(group, []).append(place)
+    through = []
+    for groups in blocks.values():
+        found = (way for each in groups.values() for way in _within(each, depth + 1, paths, kinds, copies))
+        through.append(list(_unlike(found, kinds, copies)))
+    count = 1
+    for each in through:
+        count *= len(each)
+    if count > MOST_WAYS:
+        raise NotApplicable(
+            f"groups: one record has {count} ways through the groups of this plan, more than {MOST_WAYS}, each with "
+            "a cost of its own. Give groups that are alike the same settings, or name one block where the groups of "
+            "several are the same"
+        )
+    return [always.union(*parts) for parts in itertools.product(*through)]
+
+
+def _unlike(found: Iterator[Way], kinds: Sequence[Hashable], copies: int) -> Iterator[Way]:
+    """Without those that cost what others do, as far as copies are not needed."""
+    seen: dict[Hashable, int] = {}
+    for way in found:
+        kind = tuple(sorted(map(repr, (kinds[place] for place in way))))
+        seen[kind] = seen.get(kind, 0) + 1
+        if seen[kind] <= copies:
+            yield way
+
+
+def words(path: GroupPath) -> str:
+    """Whose phase it is, as people read it: block 1, group 2 is 1.2."""
+    return "/".join(f"{block}.{group + 1}" for block, group in path)
+
+
+def apart(lists: Sequence[Sequence[GroupPath]]) -> list[list[GroupPath]]:
+    """The same paths, list by list, with blocks that no other list has: those of two plans are not the same groups."""
+    found, taken = [], 0
+    for paths in lists:
+        moved = [tuple((block + taken, group) for block, group in path) for path in paths]
+        taken = max([taken, *(block + 1 for path in moved for block, _ in path)])
+        found.append(moved)
+    return found

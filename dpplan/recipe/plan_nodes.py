@@ -1,0 +1,147 @@
+"""What a plan file says, node by node of its YAML: words, numbers and blocks, every problem with its line."""
+
+import re
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from dpplan.checks import did_you_mean
+from dpplan.errors import PlanError, file_error
+from dpplan.sampling import OPTIONS
+
+MOST_BYTES = 1_000_000  # far above any plan; keeps a data file given by mistake out of the parser
+KEYS = ("adjacency", "unit", "max_per_user", "n", "phases", "public")
+PHASE_KEYS = ("name", "mechanism", "query", "sampling", "steps", "epochs", "open", "weight", "adjacency", "unit")
+SAMPLING_KEYS = ("kind", "sample_rate", "batch_size", *(name.replace("-", "_") for name in OPTIONS))
+GROUP_KEYS = ("name", "n", "phases")
+GROUPS = "parallel"
+EXAMPLE = "Write - {name: count, mechanism: {kind: laplace, epsilon: 0.2}, steps: 20}."
+# How a plan calls what others call so.
+_CALLED = {"sigma": "noise_multiplier", "eps": "epsilon", "q": "sample_rate", "batch": "batch_size", "examples": "n",
+           "privacy_unit": "unit", "neighbours": "adjacency", "rate": "sample_rate"}  # fmt: skip
+
+
+@dataclass(slots=True)
+class PlanProblems:
+    """The problems so far, each with its line."""
+
+    file: Path
+    problems: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, line: int, sentence: str) -> None:
+        self.problems.append((line, sentence))
+
+    @property
+    def told(self) -> list[str]:
+        return [f"{self.file}:{line}: {sentence}" for line, sentence in sorted(self.problems)]
+
+
+def mapping(node: Any, prefix: str, known: tuple[str, ...], found: PlanProblems) -> Iterator[tuple[str, int, Any]]:
+    """The known keys of a block, their lines and values; what is unknown or given twice is a problem."""
+    if node.id != "mapping":
+        what = prefix.removesuffix(".") or "the file"
+        found.add(node.start_mark.line + 1, f"{what} is not a block of keys and values. {EXAMPLE}")
+        return
+    first: dict[str, int] = {}
+    for key_node, child in node.value:
+        line, key = key_node.start_mark.line + 1, spelled(key_node)
+        if key in first:
+            found.add(line, f"{prefix}{key} is given twice; first on line {first[key]}.")
+        elif key not in known:
+            found.add(line, f"{prefix}{key} is not one of: {', '.join(known)}.{_meant(key, known)}")
+        else:
+            yield key, line, child
+        first.setdefault(key, line)
+
+
+def _meant(key: str, known: tuple[str, ...]) -> str:
+    """The likeliest remedy for an unknown key: how a plan calls it, where it belongs, or the spelling."""
+    if _CALLED.get(key) in known:
+        return f" Did you mean '{_CALLED[key]}'?"
+    for part, keys in (("the phase", PHASE_KEYS), ("sampling", SAMPLING_KEYS), ("the whole plan", KEYS)):
+        if key in keys and keys != known:
+            return f" It belongs to {part}."
+    return did_you_mean(key, (*known, GROUPS) if known == PHASE_KEYS else known)
+
+
+def word(node: Any, line: int, path: str, known: typing.Iterable[str], found: PlanProblems) -> str | None:
+    """One of the words that are known, written with hyphens or underscores."""
+    said, known = spelled(node).replace("_", "-"), list(known)
+    if said in known:
+        return said
+    found.add(line, f"{path}={spelled(node)} is not one of: {', '.join(known)}.{did_you_mean(said, known)}")
+    return None
+
+
+def text(node: Any, line: int, path: str, found: PlanProblems) -> str:
+    """A line of text."""
+    said = spelled(node).strip()
+    if node.id != "scalar" or not said or len(said) > 200 or not said.isprintable():
+        found.add(line, f"{path} is not a line of text.")
+    return said
+
+
+def number(node: Any, line: int, path: str, kind: Callable[..., Any], found: PlanProblems) -> Any:
+    """The number, read from how it was written: 1e-5, 60_000 and the fraction 1/79 are numbers here, "yes" is not."""
+    said = spelled(node)
+    plain = node.id == "scalar" and getattr(node, "style", None) is None
+    try:
+        value = Fraction(said.replace("_", "")) if plain and re.fullmatch(r"[-+0-9._eE/]{1,60}", said) else None
+        if value is not None and (kind is not int or value.denominator == 1) and ("/" not in said or kind is Fraction):
+            # A fraction stays one; a decimal is the float that is nearest, as everywhere.
+            return int(value) if kind is int else value if "/" in said else float(value)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        pass
+    what = "a whole number" if kind is int else "a number or a fraction" if kind is Fraction else "a number"
+    found.add(line, f"{path}={said} is not {what}.")
+    return None
+
+
+def setting(node: Any, line: int, path: str, kind: Any, found: PlanProblems) -> Any:
+    """What a mechanism was given: a number, a word, or a list of numbers."""
+    if kind is str:
+        return text(node, line, path, found)
+    if typing.get_origin(kind) is not tuple:
+        return number(node, line, path, kind, found)
+    if node.id != "sequence":
+        return found.add(line, f"{path}={spelled(node)} is not a list. Write {path.rpartition('.')[2]}: [1, 2].")
+    each = typing.get_args(kind)[0]
+    return tuple(
+        number(child, child.start_mark.line + 1, f"{path}[{place}]", each, found)
+        for place, child in enumerate(node.value)
+    )
+
+
+def spelled(node: Any) -> str:
+    """What stands there, for messages."""
+    return str(node.value) if node.id == "scalar" else "a list" if node.id == "sequence" else "a block"
+
+
+def compose(file: Path) -> Any:
+    """The node of the whole file. Raises PlanError where it cannot be read or is no block."""
+    import yaml
+
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise PlanError(f"{file}: no such file. `dpplan help plans` shows what a plan looks like.") from None
+    except OSError as error:
+        raise file_error(f"{file}: cannot be read", error, PlanError) from None
+    if len(raw) > MOST_BYTES:
+        raise PlanError(f"{file}: is larger than {MOST_BYTES:,} bytes; this is no plan.")
+    try:
+        root: Any = yaml.compose(raw.decode("utf-8-sig"), Loader=yaml.SafeLoader)
+    except UnicodeDecodeError:
+        raise PlanError(f"{file}: is not text (UTF-8); a plan is a YAML file.") from None
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise PlanError(f"{file}{line}: is not YAML: {error.problem}.") from None
+    except (yaml.YAMLError, RecursionError):
+        raise PlanError(f"{file}: is not YAML.") from None
+    if root is None or root.id != "mapping":
+        raise PlanError(f"{file}: is not a plan: it has no blocks {', '.join(KEYS)}. See `dpplan help plans`.")
+    return root

@@ -1,0 +1,23 @@
+"""Whom a figure is for: one example, or one user with all of theirs."""
+
+from dpplan.checks import Problems, show
+
+UNITS = ("example", "user")
+
+
+def unit_words(unit: str, max_per_user: object) -> str:
+    """The unit with how it is drawn, as a figure says it."""
+    if max_per_user is not None:
+        return f"{unit} of at most {max_per_user} examples"
+    return f"{unit}, drawn and clipped whole" if unit == "user" else unit
+
+
+def unit_problems(unit: str, max_per_user: object) -> list[str]:
+    """What is wrong with whom a plan protects."""
+    problems = Problems()
+    if max_per_user is not None:
+        try_ = "It is the most examples of one user (--max-per-user)."
+        problems.whole("max_per_user", max_per_user, try_=try_)  # type: ignore[arg-type]
+        rule = f"max_per_user={show(max_per_user)} is about users, and the unit is {unit}. Say --unit user."
+        problems.require(unit == "user", rule)
+    return problems.found

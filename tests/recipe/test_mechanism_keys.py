@@ -1,0 +1,68 @@
+"""The settings of each mechanism in a plan file: ten mistakes for each key, and all of them on the page of help."""
+
+import dataclasses
+import typing
+from pathlib import Path
+
+import pytest
+
+from dpplan.errors import PlanError
+from dpplan.mechanism import MECHANISMS
+from dpplan.recipe import plan_file
+from dpplan.render.help_mechanisms import MECHANISMS as PAGE
+
+# Kind -> what makes sense, as it is written in a file.
+GOOD = {
+    "zcdp": {"rho": "0.1"},
+    "rdp": {"orders": "[2, 8]", "epsilons": "[0.1, 0.5]"},
+}
+NUMBERS = ["''", "one", "[1]", "{a: 1}", "true", ".nan", ".inf", "'1'", "-1", "1e999"]
+LISTS = ["1", "one", "[]", "{a: 1}", "[one]", "[[1]]", "['1']", "[.nan]", "[-1]", "[1, 2, 3, 4]"]
+WORDS = ["''", "nothing-known", "[any]", "{a: 1}", "1", "true", "'  '", ".nan", "two words", "ANY?"]
+KEYS = [(kind, key) for kind, settings in GOOD.items() for key in settings]
+
+
+def written(folder: Path, kind: str, settings: dict[str, str]) -> Path:
+    file = folder / "plan.yaml"
+    inside = ", ".join([f"kind: {kind}", *(f"{key}: {value}" for key, value in settings.items())])
+    file.write_text(f"phases:\n  - {{mechanism: {{{inside}}}}}\n", encoding="utf-8")
+    return file
+
+
+def mistakes(kind: str, key: str) -> list[str]:
+    annotation = typing.get_type_hints(MECHANISMS[kind])[key]
+    return LISTS if typing.get_origin(annotation) is tuple else WORDS if annotation is str else NUMBERS
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_what_makes_sense_is_read(tmp_path: Path, kind: str) -> None:
+    mechanism = plan_file.read(written(tmp_path, kind, GOOD[kind])).plan.only_phase.mechanism
+    assert mechanism.kind == kind
+
+
+@pytest.mark.parametrize(("kind", "key"), KEYS)
+def test_ten_mistakes_of_each_key_are_told_with_line_and_key(tmp_path: Path, kind: str, key: str) -> None:
+    wrong = mistakes(kind, key)
+    assert len(set(wrong)) == 10
+    for value in wrong:
+        with pytest.raises(PlanError) as error:
+            plan_file.read(written(tmp_path, kind, GOOD[kind] | {key: value}))
+        assert any("plan.yaml:2: phases[0].mechanism." in each and key in each for each in error.value.problems), value
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_a_key_that_is_missing_or_unknown_is_told(tmp_path: Path, kind: str) -> None:
+    needed = [field.name for field in dataclasses.fields(MECHANISMS[kind]) if field.default is dataclasses.MISSING]
+    for key in needed:
+        left = {name: value for name, value in GOOD[kind].items() if name != key}
+        with pytest.raises(PlanError, match=rf"mechanism\.{key} is missing: {kind} needs it"):
+            plan_file.read(written(tmp_path, kind, left))
+    with pytest.raises(PlanError, match=r"mechanism\.wrong is not one of: kind, "):
+        plan_file.read(written(tmp_path, kind, GOOD[kind] | {"wrong": "1"}))
+
+
+@pytest.mark.parametrize("kind", MECHANISMS)
+def test_the_page_of_help_names_every_kind_and_key(kind: str) -> None:
+    entry = next(block for block in PAGE.split("\n\n") if block.startswith("- ") and kind in block.partition(":")[0])
+    for field in dataclasses.fields(MECHANISMS[kind]):
+        assert field.name in entry
