@@ -182,7 +182,7 @@ def test_stated_gdp_costs_at_most_one_gaussian(steps: int) -> None:
 def test_every_declared_mechanism_has_a_pair_under_each_relation() -> None:
     for kind in declared.WHOLE:
         for adjacency in (ADD_REMOVE, REPLACE_ONE, ZERO_OUT):
-            made = kind(0.5)  # type: ignore[call-arg]
+            made = kind(**GIVEN[kind.kind]) if kind.kind in GIVEN else kind(0.5)  # type: ignore[call-arg]
             assert declared.PAIRS[kind, Poisson, adjacency](Phase(made, FULL, 1)).dominates
 
 
@@ -224,7 +224,15 @@ def test_what_no_theorem_is_known_for_is_refused(plan: Plan, said: str) -> None:
 
 
 # What a mechanism is made with, where a number alone will not do.
-GIVEN: dict[str, dict[str, object]] = {"rdp": {"orders": (2.0, 8.0), "epsilons": (0.1, 0.5)}}
+GIVEN: dict[str, dict[str, object]] = {
+    "rdp": {"orders": (2.0, 8.0), "epsilons": (0.1, 0.5)},
+    "discrete-gaussian": {"noise_scale": 2.0, "differences": (2, 1)},
+    "above-threshold": {"threshold_scale": 10.0, "query_scale": 20.0, "queries": "monotone"},
+    "thresholded-counts": {"noise_scale": 2.0, "threshold": 20.0, "noise": "laplace"},
+    "tree": {"noise_multiplier": 4.0, "participations": 3, "separation": 9},
+    "toeplitz": {"noise_multiplier": 4.0, "coefficients": (1.0, 0.5)},
+    "blt": {"noise_multiplier": 4.0, "decays": (0.9, 0.5), "scales": (0.1, 0.2)},
+}
 
 
 @pytest.mark.parametrize("kind", mechanism.MECHANISMS)
