@@ -26,7 +26,8 @@ from dpplan.quantities import quantity
 
 Progress = Callable[[int, int], None]
 Who = Mapping[str, Mapping[str, object]]
-PATIENCE = 0.7  # seconds before other processes are started, which takes about as long
+PATIENCE = 0.3  # seconds before other processes are started, which takes about as long
+AHEAD = 2  # points that another process is given at a time: this one may be at a slower one
 EXACT: Who = MappingProxyType({"exact": MappingProxyType({})})
 # What may be varied, in the words of options -> the setting it is, and those it replaces.
 QUANTITIES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -187,7 +188,7 @@ def _answers(asked: Sequence[_Asked]) -> Iterator[tuple[int, Bound | str]]:
         if workers > 1 and time.monotonic() - begun > PATIENCE and len(asked) - number > workers:
             # Plain mappings travel; views of them do not.
             rest = ((n, replace(asked[n], options=dict(asked[n].options))) for n in range(number, len(asked)))
-            for (at, _), answer in processes.spread(_answer, rest, workers):
+            for (at, _), answer in processes.spread(_answer, rest, workers, here=True, ahead=AHEAD):
                 yield at, answer
             return
         yield number, each.answer()

@@ -48,12 +48,13 @@ def available() -> int:
 
 
 def spread(
-    function: Callable[[Task], Result], tasks: Iterator[Task], workers: int, here: bool = False
+    function: Callable[[Task], Result], tasks: Iterator[Task], workers: int, here: bool = False, ahead: int = 1
 ) -> Iterator[tuple[Task, Result]]:
     """(task, function(task)) for every task, as they are done; function, tasks and results have to be picklable.
 
     here: this process is one of the workers: for tasks of about one size, since it looks at what others have done
-    between two of its own. An interrupt ends the processes: they finish what they are at, and no more.
+    between two of its own. ahead: how many tasks another process is given before it has done the first, so that it has
+    something to do until it is looked at. An interrupt ends the processes: they finish what they are at, and no more.
     """
     left: list[Task] = []
     others = workers - here
@@ -63,7 +64,7 @@ def spread(
         finished: SimpleQueue[Future[Result]] = SimpleQueue()
         try:
             while True:
-                for task in islice(tasks, others - len(running)):
+                for task in islice(tasks, ahead * others - len(running)):
                     left.append(task)
                     with _uninterrupted():
                         future = pool.submit(function, task)

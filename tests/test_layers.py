@@ -27,7 +27,7 @@ LAYERS = (
     {"checks", "durable_files"},
     {"rounding", "processes", "notebook"},
     {"quantities", "adjacency", "mechanism", "units", "groups"},
-    {"sampling"},
+    {"sampling", "query"},
     {"plan"},
     {"plan_json"},
     {"accounting"},
@@ -44,12 +44,12 @@ LAYERS = (
 # The same within a part that has rooms: a module may import from its own room and from those before it.
 ROOMS = {
     "dpplan.train": (
-        {"machine", "user_function", "tails"},
+        {"machine", "user_function", "tails", "losses"},
         {"data", "clipping", "drawn_batches"},
         {"models", "conformance", "ranks"},
         {"step"},
         {"state"},
-        {"execution", "canaries"},
+        {"execution", "canaries", "shadows"},
     ),
     "dpplan.train.clipping": (
         {"rules", "precision"},
@@ -77,6 +77,7 @@ OUTSIDE = {
     "matplotlib": ("dpplan.plot.",),
     "torch": ("dpplan.train.",),
     "sklearn": ("dpplan.train.",),
+    "joblib": ("dpplan.train.",),
     "PIL": ("dpplan.train.",),
     "pyarrow": ("dpplan.train.",),
     "flint": ("dpplan.accounting.exact.prove.",),

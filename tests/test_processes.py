@@ -53,6 +53,20 @@ def test_tasks_are_drawn_as_processes_are_free():
     assert len(list(results)) == len(NUMBERS) - 1
 
 
+def test_a_process_may_be_given_tasks_ahead():
+    drawn = []
+
+    def tasks():
+        for number in NUMBERS:
+            drawn.append(number)
+            yield number
+
+    results = processes.spread(_where, tasks(), 2, here=True, ahead=3)
+    next(results)
+    assert drawn[:4] == [1.0, 2.0, 3.0, 4.0]  # three elsewhere, and one here
+    assert len(list(results)) == len(NUMBERS) - 1
+
+
 @pytest.mark.parametrize("failure", [ImportError, NotImplementedError, OSError])
 def test_without_processes_all_is_done_here(monkeypatch, failure):
     def none(*_, **__):

@@ -3,7 +3,8 @@
     found = audit(read(Path("scores.csv")), Hypothesis.of_plan(plan, 1e-5), AuditSettings(delta=1e-5))
 
 In reading order: curves (what a claim allows), scores (who was in, and how much each looks like it), one_run and
-many_runs (theorems: how likely so many right guesses are), assessment (the verdict, and the bound).
+many_runs (theorems: how likely so many right guesses are), assessment (the verdict, and the bound), membership (attacks
+by the losses of many models).
 """
 
 from dpplan.audit.assessment import METHODS, Attempt, AuditFinding, AuditSettings, Hypothesis, audit

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dpplan.checks import Problems, did_you_mean
-from dpplan.commands.shared import output, plan_arguments, recipe_data, waiting
+from dpplan.commands.shared import membership_audit, output, plan_arguments, recipe_data, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.limit_options import at_least_zero
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
@@ -25,6 +25,11 @@ own sampler, clipping and noise, each in by a fair coin: gradients that lie in o
 mislabelled held-out examples, by the last model's losses (black box); how many is said by the recipe's audit block.
 Canaries cost the real data nothing: each example is drawn, clipped and covered as planned. The model is discarded.
 
+With --attack, membership inference as people run it: models of the recipe, each trained on its own coin-flipped half
+of all examples, attacked by their losses with the others as shadows: loss, lira, lira-offline, rmia, or all. TPR at low
+FPR stands beside the most that the plan allows; the verdict rests on the first model. What it says is private: it comes
+from members. Models are kept in a folder (--cache) and trained once; a call that was broken off goes on.
+
 Of a CSV file with the columns member and score, a line for each canary that was put into the data, or left out, by a
 fair coin of its own before one run: the scores of any model, Opacus's too; a higher one says "in". They are held
 against a plan (the options below, or --against a recipe, run or report), or against --eps at --delta.
@@ -34,6 +39,7 @@ with chance 1 - confidence at most. What it finds, with what power: dpplan help 
 
 \b
   dpplan audit recipes/audit-digits.yaml
+  dpplan audit recipes/digits.yaml --attack lira --attack rmia --shadows 8
   dpplan audit recipes/scores.csv --sigma 10 --q 1 --steps 100 --delta 1e-5
   dpplan audit recipes/scores.csv --eps 3 --delta 1e-5 --method one-run
   dpplan audit recipes/scores.csv --against recipes/digits.yaml --json
@@ -52,7 +58,7 @@ mechanisms: the same plan with other noise, or without a plan a Gaussian.
 Exit status: 0 consistent, or nothing to compare with; 1 VIOLATION; 2 the call or the file makes no sense as put; 3 the
 plan cannot be certified; 5 a file cannot be read.
 """
-RUNS_ONLY = ("canaries", "mislabelled", "seed")
+RUNS_ONLY = ("canaries", "mislabelled", "seed", *membership_audit.ONLY_HERE)
 METHODS, SIDES = ("one-run-fdp", "one-run", "many-runs"), ("both", "in")
 
 
@@ -71,6 +77,7 @@ METHODS, SIDES = ("one-run-fdp", "one-run", "many-runs"), ("both", "in")
 @click.option("--guesses", type=COUNT, help="How many canaries are guessed, fixed before the scores were seen.")
 @click.option("--side", type=Name(SIDES), default=SIDES[0], show_default=True, help="Of --guesses: both, or in alone.")
 @click.option("--threshold", type=NUMBER, help="Of many-runs, fixed beforehand; without it, half of them choose it.")
+@membership_audit.options
 @output.json_option
 def command(source: Path, arguments: PlanArguments, delta: Any, as_json: bool, **told: Any) -> None:
     problems = [*_problems(told), *_clashes(arguments, told)]
@@ -90,7 +97,7 @@ def _of_scores(
     from dpplan import audit
     from dpplan.render import audit as render
 
-    given = [f"--{name}" for name in RUNS_ONLY if told[name] is not None]
+    given = [f"--{name}" for name in RUNS_ONLY if told[name] is not None] + ["--attack"] * bool(told["attacks"])
     if given:
         problems.append(f"{', '.join(given)}: for the audit of a recipe, and {source} is none. Leave it out.")
     plan, at, warnings = _plan(arguments, delta, told, problems)
@@ -120,9 +127,12 @@ def _of_a_run(
     from dpplan.render import audit as render
 
     file = source / "recipe.yaml" if source.is_dir() else source
-    _run_problems(source, arguments, delta, told, problems)
+    _run_problems(source, arguments, delta, told, [*problems, *membership_audit.problems(told)])
     read = recipe.load(file)
+    level, at = round(1.0 - float(told["confidence"]), 15), None if delta is None else float(delta)
     with recipe_data.needs_torch("dpplan audit of a recipe"):
+        if told["attacks"]:
+            return membership_audit.run(read, told, at, level, as_json)
         from dpplan import train
         from dpplan.train import canaries
 
@@ -130,7 +140,6 @@ def _of_a_run(
     asked = told["canaries"], told["mislabelled"]
     wanted = canaries.Canaries(*(mine if own is None else int(own) for mine, own in zip(counts, asked, strict=True)))
     planned = train.plan(read, seed=told["seed"], over_budget=read.training.on_budget == "continue")
-    level, at = round(1.0 - float(told["confidence"]), 15), None if delta is None else float(delta)
     with waiting.progress("steps") as progress:
         found = canaries.audited(planned, wanted, at, level, progress)
     measured = [(each.name, each.agrees) for each in found.measured]

@@ -280,7 +280,7 @@ def _check(planned: "Planned", followed: bool) -> None:
         problems = model_problems(job, planned.dataset, followed)
     run = lint_input.context_of(
         job,
-        planned.dataset.training.examples,
+        planned.dataset.training.units,
         plan=planned.claim.plan,
         loop=lint.Loop(seed=planned.seed),
         model=lint.ModelFindings(problems=problems),

@@ -12,6 +12,8 @@ from dpplan.plan_json import phase_from_json
 
 REPORT = "report.json"
 BEGUN, STEPS = "run.json", "steps"  # of a run that has not ended: what it does, and how many steps it has begun
+# What older versions did not write, with what their runs protected.
+PROTECTS = {"adjacency": "add_remove", "privacy_unit": "example", "max_per_user": None}
 _SCHEMAS = ("dpplan.train/", "dpplan.run/")
 
 
@@ -20,7 +22,8 @@ class PriorRun:
     """A run that has ended or was killed. phase: the steps it really took, None where it took none.
 
     sha256: of its recipe. seeded: its noise can be drawn again, so that it protects nobody. run: its id, and resumes:
-    the id of each time it went on and the steps begun by then. Folders with one id hold copies of one run.
+    the id of each time it went on and the steps begun by then. Folders with one id hold copies of one run. protects:
+    the neighbours and the unit of its figures, and the most examples of one user; other figures do not add to it.
     """
 
     name: str
@@ -29,6 +32,7 @@ class PriorRun:
     run: str = ""
     resumes: tuple[tuple[str, int], ...] = ()
     seeded: bool = False
+    protects: tuple[object, ...] = tuple(PROTECTS.values())
 
     @property
     def steps(self) -> int:
@@ -68,8 +72,9 @@ def _run(place: Path, source: str, path: str | None) -> PriorRun | None:
             if not str(content["schema"]).startswith(_SCHEMAS) or not _same(recipe["data"], source, path):
                 return None
             steps = max(content.get("spent", {}).get("steps", 0), _begun(place))
-            seeded = bool(content.get("seeded"))
-            return PriorRun(place.name, _phase(content, steps), str(recipe["sha256"]), *_ids(content), seeded)
+            seeded, planned = bool(content.get("seeded")), content["planned"]
+            told = tuple(planned.get(key, default) for key, default in PROTECTS.items())
+            return PriorRun(place.name, _phase(content, steps), str(recipe["sha256"]), *_ids(content), seeded, told)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, PlanError):
             continue
     return None

@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dpplan.errors import RecipeError
 from dpplan.plan import Delta, Plan, Settings, resolve_delta
 from dpplan.recipe import claim as _claim
+from dpplan.recipe import user_keys
 from dpplan.recipe.claim import Claim
 from dpplan.recipe.reading import read_blocks, read_statement, read_text
 from dpplan.recipe.schema import Audit, Check, Data, Model, Privacy, Runtime, Training
@@ -42,7 +44,8 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A validated recipe. name: the file's name without its ending. text: the file as it was read."""
+    """A validated recipe. name: the file's name without its ending. text, file: the file
+    as it was read, and what errors call it."""
 
     privacy: Privacy
     data: Data
@@ -54,6 +57,11 @@ class Recipe:
     audit: Audit = field(default_factory=Audit)
     name: str = field(default="recipe", compare=False)
     text: str = field(default="", compare=False, repr=False)
+    file: str = field(default="", compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if found := list(user_keys.problems(self.privacy, self.data, self.training, self.runtime)):
+            raise RecipeError([f"{self.file}: {sentence}" if self.file else sentence for sentence in found])
 
     def settings(self, examples: int) -> Settings:
         """What the recipe says about the run, for this many training examples; the noise may be open."""
@@ -92,11 +100,11 @@ class Recipe:
         or the blocks beside it: runtime, check, audit, statement."""
         beside = {Runtime.title, Check.title, Audit.title, StatementBlock.title}
         what = {title: block for title, block in self.content.items() if title not in beside}
-        # What a scheme does not take leaves the hash what it was before recipes could say it.
-        privacy = what[Privacy.title]
-        what[Privacy.title] = {
-            key: value for key, value in privacy.items() if key not in SCHEME_OPTIONS or value is not None
-        }
+        # What is not said leaves the hash what it was before recipes could say it.
+        later = {*SCHEME_OPTIONS, "max_per_user", "user", "examples_per_user"}
+        for title in (Privacy.title, Data.title):
+            kept = {key: value for key, value in what[title].items() if key not in later or value is not None}
+            what[title] = kept
         return hashlib.sha256(json.dumps(_plain(what), sort_keys=True).encode()).hexdigest()
 
 
@@ -108,7 +116,7 @@ def load(file: str | Path) -> Recipe:
 
 def parse(text: str, name: str = "recipe") -> Recipe:
     """The recipe in this YAML text; `name` is the file named in errors."""
-    return Recipe(**read_blocks(text, name), name=Path(name).stem, text=text)
+    return Recipe(**read_blocks(text, name), name=Path(name).stem, text=text, file=name)
 
 
 def _plain(value: Any) -> Any:

@@ -13,6 +13,7 @@ from dpplan.checks import show
 from dpplan.errors import InternalError, NotCertified, PlanError, RecipeError
 from dpplan.plan import Delta, Phase, Plan, Settings, delta_warning, resolve_delta
 from dpplan.recipe.schema import Privacy, Training
+from dpplan.recipe.user_keys import drawn_whole
 from dpplan.sampling import BallsInBins
 
 
@@ -80,7 +81,8 @@ def settings(privacy: Privacy, training: Training, examples: int) -> Settings:
     """
     if training.batch_size > examples:
         raise RecipeError(
-            f"training.batch_size={show(training.batch_size)} exceeds the {examples} training examples. Lower it."
+            f"training.batch_size={show(training.batch_size)} exceeds the {examples} training "
+            f"{'users' if drawn_whole(privacy) else 'examples'}. Lower it."
         )
     given = unchecked_settings(privacy, training, examples)
     try:
@@ -106,6 +108,7 @@ def unchecked_settings(privacy: Privacy, training: Training, examples: int) -> S
         adjacency=named(privacy.adjacency),
         scheme_options=privacy.scheme_options,
         unit=privacy.unit,
+        max_per_user=privacy.max_per_user,
     )
 
 

@@ -21,7 +21,7 @@ Strict as recipes are, and for the same reasons read from YAML's node tree: ever
 import dataclasses
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -33,7 +33,8 @@ from dpplan.errors import NotApplicable, PlanError, UsageError
 from dpplan.groups import GroupPath
 from dpplan.mechanism import MECHANISMS, REFUSED, Gaussian, Mechanism
 from dpplan.plan import Phase, Plan, Settings
-from dpplan.recipe import plan_nodes
+from dpplan.query import AnswerAccuracy, Query, accuracy
+from dpplan.recipe import plan_nodes, query_block
 from dpplan.sampling import CHOICES, OPTIONS
 from dpplan.units import UNITS, unit_problems
 
@@ -44,11 +45,13 @@ _BEGINS = re.compile(rf"^(?:\{{|(?:{'|'.join(plan_nodes.KEYS)})\s*:)", re.MULTIL
 
 @dataclass(frozen=True, slots=True)
 class PlanFile:
-    """What a file says. names: of the plan's phases, one each. public: what is released and costs nothing."""
+    """What a file says. names: of the plan's phases, one each. public: what is released and costs nothing. accuracies:
+    of each phase that answers a query, how near the answer is."""
 
     plan: Plan
     names: tuple[str, ...]
     public: tuple[str, ...]
+    accuracies: tuple[AnswerAccuracy | None, ...]
 
 
 def is_plan(file: Path) -> bool:
@@ -68,7 +71,8 @@ def read(file: Path) -> PlanFile:
     root = plan_nodes.compose(file)
     given = {key: (line, node) for key, line, node in plan_nodes.mapping(root, "", plan_nodes.KEYS, found)}
     shared = _shared(given, found)
-    phases = list(_phases(given, root.start_mark.line + 1, shared, found))
+    seen = _Seen()
+    phases = list(_phases(given, root.start_mark.line + 1, shared, found, seen))
     public = tuple(_public(given, found))
     if found.problems:
         raise PlanError(found.told)
@@ -82,7 +86,8 @@ def read(file: Path) -> PlanFile:
         )
     except UsageError as error:
         raise PlanError([f"{file}: {problem}" for problem in error.problems]) from None
-    return PlanFile(plan, tuple(name for name, _ in phases), public)
+    accuracies = tuple(seen.accuracies.get(number) for number in range(len(phases)))
+    return PlanFile(plan, tuple(name for name, _ in phases), public, accuracies)
 
 
 def _shared(given: Mapping[str, tuple[int, Any]], found: plan_nodes.PlanProblems) -> Settings:
@@ -106,20 +111,22 @@ def _shared(given: Mapping[str, tuple[int, Any]], found: plan_nodes.PlanProblems
 
 @dataclass(slots=True)
 class _Seen:
-    """What the phases so far are called, by line, how many there are, and how many blocks of groups."""
+    """What the phases so far are called, by line, how many there are, how many blocks of groups, and of queries
+    how near their answers are."""
 
     names: dict[str, int] = dataclasses.field(default_factory=dict)
     phases: int = 0
     blocks: int = 0
+    accuracies: dict[int, AnswerAccuracy] = dataclasses.field(default_factory=dict)
 
 
 def _phases(
-    given: Mapping[str, tuple[int, Any]], root: int, shared: Settings, found: plan_nodes.PlanProblems
+    given: Mapping[str, tuple[int, Any]], root: int, shared: Settings, found: plan_nodes.PlanProblems, seen: _Seen
 ) -> Iterator[tuple[str, Phase]]:
     if "phases" not in given:
         found.add(root, f"phases is missing: a plan is a list of phases. {plan_nodes.EXAMPLE}")
         return
-    yield from _listed(*given["phases"], _Place("phases", shared), found, _Seen())
+    yield from _listed(*given["phases"], _Place("phases", shared), found, seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +151,7 @@ def _listed(
         if _has(each, plan_nodes.GROUPS):
             yield from _block(each, at, found, seen)
             continue
-        name, phase = _phase(each, at.path, place.shared, found)
+        name, phase = _phase(each, at.path, place.shared, found, seen)
         seen.phases += 1
         if name and name in seen.names:
             found.add(line, f"{at.path}.name={name} is that of line {seen.names[name]} too.")
@@ -208,7 +215,9 @@ def _sequence_of(node: Any) -> Any:
     return yaml.SequenceNode("tag:yaml.org,2002:seq", [node], node.start_mark, node.end_mark)
 
 
-def _phase(node: Any, path: str, shared: Settings, found: plan_nodes.PlanProblems) -> tuple[str, Phase | None]:
+def _phase(
+    node: Any, path: str, shared: Settings, found: plan_nodes.PlanProblems, seen: _Seen
+) -> tuple[str, Phase | None]:
     line, before = node.start_mark.line + 1, len(found.problems)
     parts = {key: (at, each) for key, at, each in plan_nodes.mapping(node, f"{path}.", plan_nodes.PHASE_KEYS, found)}
     name = plan_nodes.text(*parts["name"][::-1], f"{path}.name", found) if "name" in parts else ""
@@ -224,7 +233,12 @@ def _phase(node: Any, path: str, shared: Settings, found: plan_nodes.PlanProblem
             found.add(line, f"{path}.mechanism is missing: say what is released. {plan_nodes.EXAMPLE}")
         mechanism = None
     else:
-        mechanism = _mechanism(*parts["mechanism"], f"{path}.mechanism", found)
+        query = query_block.read(*parts["query"], f"{path}.query", shared, found) if "query" in parts else None
+        mechanism = _mechanism(*parts["mechanism"], f"{path}.mechanism", _PhaseQuery(query, shared), found)
+        if query is not None and mechanism is not None:
+            seen.accuracies[seen.phases] = accuracy(query, mechanism, shared.adjacency, shared.unit)
+        if "query" in parts and "sampling" in parts:
+            found.add(parts["query"][0], f"{path}.query is asked of all records. Leave out sampling.")
     drawn = _drawn(parts, path, line, shared, found)
     for key, whole in (("adjacency", shared.adjacency), ("privacy_unit", shared.unit)):
         if own.get(key) not in (None, whole):
@@ -239,7 +253,22 @@ def _phase(node: Any, path: str, shared: Settings, found: plan_nodes.PlanProblem
     return name, Phase(mechanism, drawn.sampling, drawn.steps, **own)
 
 
-def _mechanism(line: int, node: Any, path: str, found: plan_nodes.PlanProblems) -> Mechanism | None:
+@dataclass(frozen=True, slots=True)
+class _PhaseQuery:
+    """What a mechanism answers, if it is known, under what stands once for the plan."""
+
+    query: Query | None
+    shared: Settings
+
+    def settings(
+        self, kind: str, stated: Iterable[str], where: tuple[int, str], found: plan_nodes.PlanProblems
+    ) -> dict[str, Any]:
+        if self.query is None:
+            return {}
+        return query_block.told(self.query, kind, frozenset(stated), self.shared, where, found)
+
+
+def _mechanism(line: int, node: Any, path: str, asked: _PhaseQuery, found: plan_nodes.PlanProblems) -> Mechanism | None:
     kind = _kind(line, node, path, MECHANISMS, Gaussian.kind, found)
     if kind is None:
         return None
@@ -249,8 +278,10 @@ def _mechanism(line: int, node: Any, path: str, found: plan_nodes.PlanProblems) 
     for key, at, child in plan_nodes.mapping(node, f"{path}.", ("kind", *entries), found):
         if key != "kind":
             values[key] = plan_nodes.setting(child, at, f"{path}.{key}", types[key], found)
+    follows = asked.settings(kind, values, (line, path), found)
+    values = {**follows, **values}
     for key, entry in entries.items():
-        if entry.default is MISSING and not any(plan_nodes.spelled(each) == key for each, _ in node.value):
+        if entry.default is MISSING and key not in values:
             found.add(line, f"{path}.{key} is missing: {kind} needs it.")
     if len(found.problems) > before:
         return None

@@ -16,6 +16,7 @@ from dpplan.errors import RecipeError
 from dpplan.recipe import scheme_keys, values
 from dpplan.recipe.values import Reader, one_of, path, switch, underscored, whole_numbers, word, word_or_function
 from dpplan.sampling import OptionValue
+from dpplan.units import UNITS
 
 Rule = Callable[[Problems, str, Any], object]
 Values = Mapping[str, Any]
@@ -159,6 +160,9 @@ class Privacy(Block):
         or shuffle has n / batch_size steps, rounded up; shuffled batches differ in size by one at most.
     adjacency: which data sets count as neighbours (`dpplan help adjacency`). noise_multiplier is in units of clip_norm
         under each of them, and so is the noise; how far a replaced example moves the sum is the accountant's business.
+    unit: whom the claim protects, one example or one user; of users, data.user says whose each example is. Left without
+        max_per_user, users are drawn and clipped whole, and batch_size counts users. max_per_user: examples are drawn
+        and clipped one by one, at most so many of one user; the others are left out before training.
     """
 
     title: ClassVar[str] = "privacy"
@@ -177,7 +181,8 @@ class Privacy(Block):
     groups: int | None = _key(_whole, scheme_keys.option, default=None)
     assignment: str | None = _key(word, scheme_keys.option, default=None)
     adjacency: str = _key(underscored, one_of(*ADJACENCIES), default=ADD_REMOVE.name)
-    unit: str = _key(word, one_of("example"), default="example")
+    unit: str = _key(word, one_of(*UNITS), default="example")
+    max_per_user: int | None = _key(_whole, Problems.whole, default=None)
 
     @property
     def scheme_options(self) -> tuple[tuple[str, OptionValue], ...]:
@@ -191,6 +196,8 @@ class Privacy(Block):
             yield ("clipping", "quantile"), "quantile has a meaning for clipping: adaptive only. Remove it."
         if given.get("target_epsilon") is not None and given.get("max_epsilon") is not None:
             yield ("target_epsilon", "max_epsilon"), "max_epsilon has no meaning beside target_epsilon. Remove it."
+        if given.get("max_per_user") is not None and given.get("unit", "example") != "user":
+            yield ("unit", "max_per_user"), "max_per_user is about users. Set unit: user, or remove it."
         yield from scheme_keys.conflicts(given)
 
 
@@ -201,6 +208,11 @@ class Data(Block):
     source: a set that dpplan knows, `file`, `images`, or a Python function as module:function; `path` where the files
         are, `target` the column with the class, `examples` how many to make of a made-up set.
     held_out: fraction of the examples. split_seed: which ones; a constant, so that every run has the same.
+    user: whose each example is, with privacy.unit: user. The column of a .csv or .parquet, the array of an .npz, or
+        what a function returns as its fourth item; simulated for sets that know no users, which are then made up. Users
+        are held out as a whole.
+    examples_per_user: of a user that is drawn whole, the most examples that its gradient is the mean of; 32 when left
+        out. Those of a user who has more are left out before training. A public constant: it shapes every step.
     shift, scale: inputs become (x - shift) / scale; constants that are public knowledge.
     standardize: public declares the mean and deviation of the training set to be public knowledge, and uses them.
         Looking at private data to scale them is a release that no epsilon covers, so there is no other way to ask.
@@ -211,6 +223,8 @@ class Data(Block):
     source: str = _key(word, word_or_function(*SOURCES))
     path: str | None = _key(path, lambda *_: None, default=None)
     target: str = _key(word, lambda *_: None, default="target")
+    user: str | None = _key(word, lambda *_: None, default=None)
+    examples_per_user: int | None = _key(_whole, Problems.whole, default=None)
     examples: int | None = _key(_whole, Problems.whole, default=None)
     held_out: float = _key(_number, _probability, default=0.2)
     split_seed: int = _key(_whole, _not_negative, default=0)

@@ -38,6 +38,9 @@ TEXT = (
     "Power: of the claimed ε = 8, a run of recipes/audit-digits.yaml (10 steps, 5000 gradient canaries, some 10 "
     "seconds on one core) proves about 43 %, where half of the rows are in each batch 36 %. No one-run audit proves "
     "all of it. The last model's losses on mislabelled examples prove next to nothing at such sizes.",
+    "Membership attacks (dpplan audit RECIPE --attack all) are what people run against models: losses, with shadow "
+    "models to compare with. They see less than canaries, and what they say rests on members: it is private. On a "
+    "cluster: dpplan.train.shadows.attacked within a back end of joblib, dask or ray.",
     "Gradient canaries try everything from the clipped sum on, in coordinates of their own. They do not see what a "
     "model keeps of examples outside of its sums, what preprocessing looked at, or who else knows the seed.",
 )

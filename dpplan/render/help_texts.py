@@ -106,6 +106,11 @@ with their defaults (- where there is none), and what they mean:
 
 {blocks}
 
+A claim for users: privacy.unit: user, and data.user, the column that says whose each example is (simulated for sets
+that know no users). Users are then drawn and clipped whole, and batch_size counts users; with privacy.max_per_user: 4,
+examples are drawn, at most 4 of one user. What is kept of a user depends on nothing but that user's number of
+examples. digits-users is such a recipe.
+
 The four tutorial-* recipes redo a published Opacus tutorial. Opacus samples at 1/⌈n/256⌉ and takes ⌈n/256⌉ steps
 per epoch: exactly ε = 28.849, 2.107, 4.831, 0.538. Here a batch of 256 means q = 256/n and ⌈epochs · n/256⌉ steps:
 29.282, 2.122, 4.864, 0.541. Each figure is right for its own run.
@@ -258,6 +263,18 @@ What can be released, with its settings: dpplan help mechanisms.
 
 A phase without sampling is for all records, and without steps it is one release. With sampling (kind, sample_rate or
 batch_size, and what dpplan help sampling lists) it needs steps or epochs.
+
+With query, a phase says what it asks, and the figure comes with how near the answer is, in units of the data:
+
+  - {name: visits, query: {kind: count},
+     mechanism: {kind: laplace, epsilon: 0.3}}
+  - {query: {kind: sum, bounds: [0, 100], standard_error: 500},
+     mechanism: {kind: gaussian}}
+
+kind is count, sum, mean, histogram or quantile (with p and candidates; of exponential and permute-and-flip); bounds are
+what values are clipped to, n is the public number of records of a mean, max_per_user how many of one user's records
+are counted. In place of a setting of laplace or gaussian, standard_error says how much noise is wanted. The noise that
+is shown is to be added in full: Laplace of scale sensitivity / ε, Gaussian of that standard error.
 
 A phase may repeat adjacency and unit, and not differ in them.
 

@@ -15,6 +15,7 @@ from dpplan.errors import ReportError
 from dpplan.plan import Plan
 from dpplan.recipe import Recipe
 from dpplan.statement import Statement
+from dpplan.units import unit_words as plan_words
 
 PLACES = 24  # at which ε is drawn over the steps
 REPORT = "report.json"
@@ -136,6 +137,5 @@ def _recipe_text(source: Path) -> str:
 
 def unit_words(plan: Plan) -> str:
     """Who is protected, and from what comparison, in words."""
-    unit = plan.privacy_unit
     how = "present or absent" if plan.adjacency == ADD_REMOVE else plan.adjacency.name.replace("_", " ")
-    return f"one {unit} ({how})"
+    return f"one {plan_words(plan.privacy_unit, plan.max_per_user)} ({how})"

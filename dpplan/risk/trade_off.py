@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dpplan.accounting.numerics import Array
+from dpplan.risk.convex_minimum import Least, Sample, least
 from dpplan.risk.source import Ends, Source
 
 ROUNDING = 1e-14  # relative, of e^x·α + δ: an exponential, a product, a sum
@@ -23,6 +24,9 @@ ROUNDING = 1e-14  # relative, of e^x·α + δ: an exponential, a product, a sum
 LEAST_X, FLAT, GROWTH = 1e-4, 40.0, 1.3
 LOOKS, CLOSER = 7, 6.0  # around the best one, each so many times closer
 BRACKETS, LEAST_STEP = (1.0, 8.0, 64.0), 1e-4  # of the last look: from narrow ones the lower end loses least
+# Losses that come in steps give F corners, which a parabola misses: an interval that is wider than LOOSE is narrowed by
+# extended chords until it is as narrow as CLOSE, or so many rounds have passed.
+LOOSE, CLOSE, ROUNDS = 1e-5, 1e-6, 10
 DRAWN = (1e-6, 1.0 - 1e-6)  # false-positive rates of a curve
 
 
@@ -92,8 +96,21 @@ class TradeOff:
             x, width = _closer(upper, x, width), width / CLOSER
         if upper(looked[best]) < upper(x):
             x = looked[best]
-        most = min(upper(x), 1.0)
-        return TruePositiveRate(min(self._from_below(direction, x, alpha, width), most), most, x)
+        lower, most = self._from_below(direction, x, alpha, width), upper(x)
+        if most - lower > LOOSE * most:
+            found = self._by_chords(direction, alpha, {*looked, x, top})
+            lower, most, x = max(lower, found.lower), found.upper, math.log(found.at)
+        most = min(most, 1.0)
+        return TruePositiveRate(min(lower, most), most, x)
+
+    def _by_chords(self, direction: int, alpha: float, looked: set[float]) -> Least:
+        """The same from both sides, also at a corner."""
+
+        def value(a: float) -> Sample:
+            low, high = self._value(direction, math.log(a), alpha)
+            return Sample(a, low, high)
+
+        return least([value(math.exp(x)) for x in sorted(looked)], value, CLOSE, ROUNDS)
 
     def _from_below(self, direction: int, x: float, alpha: float, width: float) -> float:
         """A lower bound on F everywhere, by three of its values; an attacker who guesses reaches α."""

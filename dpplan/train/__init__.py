@@ -26,7 +26,7 @@ from dpplan.errors import BudgetExceeded, InputOutputFailed, RecipeError, UsageE
 from dpplan.recipe import Recipe
 from dpplan.render.number_format import up
 from dpplan.sampling import Poisson
-from dpplan.train.data import load
+from dpplan.train.data import load_for
 from dpplan.train.execution.rank_consistency import shared_facts
 from dpplan.train.execution.session import Session
 from dpplan.train.execution.worker import follow
@@ -79,8 +79,8 @@ def plan(recipe: Recipe, *, seed: int | None = None, over_budget: bool = False, 
     """
     _check(recipe, seed, over_budget)
     device = device_named(recipe.runtime.device, ranks.local_rank, ranks.local_size)
-    dataset = load(recipe.data)
-    claim = recipe.claim(dataset.training.examples)
+    dataset = load_for(recipe)
+    claim = recipe.claim(dataset.training.units)
     if ranks.size > 1 and type(claim.phase.sampling) is not Poisson:
         raise UsageError(shared_refusal(claim.phase.sampling))
     planned = Planned(recipe, claim, dataset, device, seed, over_budget, ranks=ranks)

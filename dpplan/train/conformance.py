@@ -50,12 +50,14 @@ class Measurement:
 class StepStatistics:
     """Batches, and the squared length of the noise in planned standard deviations. Neither may leave.
 
-    held: how many of the examples this process draws from, where several share a run; None: all.
+    held: how many of the examples this process draws from, where several share a run; None: all. unit: what is drawn,
+    example or user.
     """
 
     phase: Phase
     examples: int
     held: int | None = None
+    unit: str = "example"
     _ledger: BatchLedger | None = None
     _sizes: list[int] = field(default_factory=list)
     _squares: list[Tensor] = field(default_factory=list)
@@ -100,7 +102,7 @@ class StepStatistics:
             yield Measurement("batch sizes", f"{self._ledger.law}, {tested}", None, agrees, covered=False)
         if self._ledger is not None:
             agrees = self._ledger.counts_agree(LEVEL / TESTS)
-            yield Measurement("example counts", f"{self._ledger.law}, {tested}", None, agrees, covered=False)
+            yield Measurement(f"{self.unit} counts", f"{self._ledger.law}, {tested}", None, agrees, covered=False)
         noise = f"std {Gaussian.of(self.phase.mechanism).noise_multiplier:.6g} × sensitivity, {tested}"
         yield Measurement("noise", noise, None, self._noise_agrees(), covered=False)
         used = ", ".join(show(value) for value in sorted(self._denominators))

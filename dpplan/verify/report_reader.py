@@ -109,7 +109,9 @@ def _of_run(problems: Problems, content: Object, folder: Path | None) -> tuple[l
     one = json_fields.phase(problems, planned, "planned", steps=1)
     neighbours = json_fields.adjacency(problems, planned, "planned")
     unit = planned.get("privacy_unit", "example")
-    problems.require(unit == "example", f"planned.privacy_unit={json_fields.shown(unit)} is not what runs protect.")
+    problems.require(unit in UNITS, f"planned.privacy_unit={json_fields.shown(unit)} is not what runs protect.")
+    most = planned.get("max_per_user")
+    problems.found += [f"planned.{sentence}" for sentence in unit_problems(str(unit), most)]
     _agreeing(problems, content, planned)
     spent = json_fields.block(problems, content, "spent") if "spent" in content or "status" in content else None
     taken = 0 if spent is None else json_fields.count(problems, spent, "spent.steps", least=0)
@@ -124,7 +126,7 @@ def _of_run(problems: Problems, content: Object, folder: Path | None) -> tuple[l
         phases = (dataclasses.replace(one, steps=steps),) if one is not None and steps else ()
         n = int(examples) if examples else None
         good = phases and neighbours is not None and not problems.found
-        plan = Plan(phases, neighbours or ADD_REMOVE, examples=n) if good else None
+        plan = Plan(phases, neighbours or ADD_REMOVE, str(unit), n, max_per_user=most) if good else None
         for found in figure(problems, holder, f"{name}.epsilon", "epsilon", delta, plan):
             yield dataclasses.replace(found, name=name, broken=broken, doubts=doubts)
 

@@ -9,6 +9,7 @@ from dpplan.checks import Problems
 from dpplan.errors import NotCertified, ReportError
 from dpplan.plan import Plan
 from dpplan.rounding import up
+from dpplan.units import UNITS, unit_problems
 from dpplan.verify import json_fields
 
 REPORT, STEPS, RUN, CHECKPOINT = "report.json", "steps", "run.json", "checkpoint.pt"
@@ -56,10 +57,14 @@ def _spent(run: Path, steps: int) -> str:
     delta = json_fields.delta_of(problems, planned, "planned.delta")
     phase = json_fields.phase(problems, planned, "planned", steps=max(steps, 1))
     neighbours = json_fields.adjacency(problems, planned, "planned")
+    unit, most = str(planned.get("privacy_unit", "example")), planned.get("max_per_user")
     if delta is None or phase is None or neighbours is None or steps < 0:
         return ""
+    if unit not in UNITS or unit_problems(unit, most):
+        return ""
+    plan = Plan((phase,), neighbours, unit, max_per_user=most)
     try:
-        bound: Bound | None = accounting.epsilon(Plan((phase,), neighbours), delta) if steps else None
+        bound: Bound | None = accounting.epsilon(plan, delta) if steps else None
     except NotCertified:
         return ""
     upper = 0.0 if bound is None else bound.upper

@@ -120,6 +120,28 @@ def test_plans_whose_loss_one_step_brings_are_narrow(sigma, q, steps, asked):
     assert bound.lower >= event_lower_bound.EventBound(Steps.of([(sigma, q, steps)])).epsilon(asked)
 
 
+@pytest.mark.parametrize(("sigma", "q", "steps"), [(1.0, 0.01, 3), (0.5, 0.3, 4), (2.0, 0.3, 6)])
+def test_a_few_steps_need_no_grid_where_rare_jumps_serve(monkeypatch, sigma, q, steps):
+    found = epsilon(Plan.from_rate(sigma, q, steps), 1e-5)
+    monkeypatch.setattr(invert.composition, "near", None)
+    again = epsilon(Plan.from_rate(sigma, q, steps), 1e-5)
+    assert (found.lower, found.upper) == (again.lower, again.upper)
+    assert again.relative_width is not None
+    assert again.relative_width < 3e-9
+
+
+def test_waves_are_sums_of_turns_to_the_units_there_is_room_for():
+    """Frequencies as a contour has them, whose turns are products of several."""
+    law = RareLaw(1.0, 1e-3, Window(6.0, 5.0, 1.5), np.array([8.0]), 400.0)
+    u = np.arange(500) * 0.8
+    drop, lag = law.line(u)
+    mass, loss = law.mass[0], law.loss
+    for k in (1, 37, 499):
+        turned = u[k] * loss
+        assert drop[k] == pytest.approx(float((mass * (1.0 - np.cos(turned))).sum()), abs=2e-13)
+        assert lag[k] == pytest.approx(float((mass * (turned - np.sin(turned))).sum()), abs=1e-12)
+
+
 def test_a_harder_plan_never_costs_less():
     sigma, q, steps, asked = WIDE[1]
     here = epsilon(Plan.from_rate(sigma, q, steps), asked)

@@ -6,6 +6,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from unwrap import unwrapped
 
 from dpplan import __main__ as program
 from dpplan import errors
@@ -89,7 +90,7 @@ def test_nothing_of_the_users_is_overwritten(said: Callable[..., str], tmp_path:
     ],
 )
 def test_mistakes_are_told(said: Callable[..., str], arguments: tuple[str, ...], told: str) -> None:
-    assert told in said(*arguments, code=errors.EXIT_USAGE)
+    assert told in unwrapped(said(*arguments, code=errors.EXIT_USAGE))
 
 
 def test_a_recipe_that_was_not_copied_yet_is_offered(

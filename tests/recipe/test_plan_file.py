@@ -12,7 +12,7 @@ from dpplan.adjacency import REPLACE_ONE
 from dpplan.commands.shared import breakdown, plan_files
 from dpplan.errors import PlanError
 from dpplan.mechanism import DiscreteLaplace, Gaussian, Laplace
-from dpplan.recipe import plan_file, plan_nodes
+from dpplan.recipe import plan_file, plan_nodes, query_block
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "plans"
 GOOD = """\
@@ -195,6 +195,89 @@ def test_what_is_wrong_with_groups_is_told_with_its_line(
     assert old in GROUPS
     with pytest.raises(PlanError) as error:
         plan_file.read(written(tmp_path, GROUPS.replace(old, new, 1)))
+    assert any(f"plan.yaml:{line}: " in each and said in each for each in error.value.problems), error.value.problems
+
+
+QUERY = """\
+adjacency: zero-out
+unit: user
+phases:
+  - name: visits
+    mechanism: {kind: laplace}
+    query: {kind: mean, n: 100, bounds: [-5, 20], max_per_user: 2, standard_error: 2}
+  - {mechanism: {kind: discrete-laplace, epsilon: 0.5}, query: {kind: count, max_per_user: 3}}
+  - {mechanism: {kind: exponential, epsilon: 1},
+     query: {kind: quantile, bounds: [0, 9], candidates: 10, max_per_user: 1}}
+"""
+
+
+def test_a_query_sets_noise_and_says_how_near_the_answer_is(tmp_path: Path) -> None:
+    found = plan_file.read(written(tmp_path, QUERY))
+    laplace, counts, _ = (phase.mechanism for phase in found.plan.phases)
+    assert laplace == Laplace(0.282843)  # √2·(2·20/100)/2, rounded up
+    assert counts == DiscreteLaplace(0.5, 3)
+    mean, count, median = found.accuracies
+    assert mean is not None and count is not None and median is not None
+    assert (mean.sensitivity, mean.standard_error) == (0.4, pytest.approx(2, rel=1e-5))
+    text = ran("epsilon", tmp_path / "plan.yaml", "--delta", "1e-6", "--accountant", "exact")
+    assert re.search(r"visits +±4.24 at 95 % +mean: Laplace noise, standard error 2, sensitivity 0.4", text)
+    content = json.loads(ran("epsilon", tmp_path / "plan.yaml", "--delta", "1e-6", "--json"))
+    assert [each["phase"] for each in content["accuracies"]] == ["visits", "phase 2", "phase 3"]
+
+
+ASKED = "{kind: mean, n: 100, bounds: [-5, 20], max_per_user: 2, standard_error: 2}"
+QUERY_MISTAKES = [
+    ("zero-out", "add-remove", 6, "phases[0].query: kind=mean: under add-remove the number of records is private"),
+    (ASKED, "mean", 6, "phases[0].query is not a block of keys and values."),
+    (ASKED, "{n: 100}", 6, "phases[0].query.kind is missing. Known: count, sum, mean, histogram, quantile."),
+    (ASKED, "{kind: meen}", 6, "phases[0].query.kind=meen is not one of"),
+    ("n: 100", "m: 100", 6, f"phases[0].query.m is not one of: {', '.join(query_block.KEYS)}."),
+    ("n: 100", "n: 0", 6, "n=0"),
+    ("n: 100, ", "", 6, "n is missing: a mean is of a public number"),
+    ("kind: mean", "kind: sum", 6, "phases[0].query.n is of mean, and this is a sum."),
+    ("[-5, 20]", "[20, -5]", 6, "bounds=[20, -5] are not in order."),
+    ("[-5, 20]", "20", 6, "phases[0].query.bounds is not [lowest, highest]."),
+    ("[-5, 20]", "[a, 20]", 6, "phases[0].query.bounds=a is not a number."),
+    ("bounds: [-5, 20], ", "", 6, "phases[0].query.bounds is missing: a mean is of values that are clipped"),
+    (", max_per_user: 2", "", 6, "phases[0].query.max_per_user is missing"),
+    ("max_per_user: 2", "max_per_user: 0", 6, "max_per_user=0"),
+    ("unit: user\n", "", 5, "max_per_user=2 is about users, and the unit is example."),
+    ("unit: user\n", "unit: user\nmax_per_user: 4\n", 7, "Give max_per_user here, and not for the plan."),
+    ("standard_error: 2", "standard_error: 0", 6, "standard_error=0"),
+    (
+        "{kind: laplace}",
+        "{kind: laplace, epsilon: 1}",
+        5,
+        "mechanism.epsilon follows from the query, and is given beside",
+    ),
+    ("{kind: laplace}", "{kind: discrete-laplace}", 5, "kind=mean is answered by laplace or gaussian"),
+    (", standard_error: 2", "", 5, "phases[0].mechanism.epsilon is missing"),
+    (
+        "    query",
+        "    sampling: {kind: poisson, sample_rate: 0.1}\n    steps: 3\n    query",
+        8,
+        "is asked of all records",
+    ),
+    (
+        "{kind: exponential, epsilon: 1}",
+        "{kind: laplace, epsilon: 1}",
+        8,
+        "kind=quantile is answered by exponential or",
+    ),
+    ("candidates: 10", "candidates: 1", 9, "candidates=1"),
+    (", candidates: 10", "", 9, "candidates is missing"),
+    ("candidates: 10", "candidates: 10, p: 2", 9, "p=2"),
+    ("epsilon: 0.5}", "epsilon: 0.5, sensitivity: 1}", 7, "sensitivity follows from the query"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line", "said"), QUERY_MISTAKES)
+def test_what_is_wrong_with_a_query_is_told_with_its_line(
+    tmp_path: Path, old: str, new: str, line: int, said: str
+) -> None:
+    assert old in QUERY
+    with pytest.raises(PlanError) as error:
+        plan_file.read(written(tmp_path, QUERY.replace(old, new, 1)))
     assert any(f"plan.yaml:{line}: " in each and said in each for each in error.value.problems), error.value.problems
 
 

@@ -26,7 +26,7 @@ MISPLACED = 1.0
 CLOSER = 0.1  # likewise, where a contour is already narrow
 REBUILDS = 3
 SETTLING = 5
-FEW = 30  # steps, below which there are no rare jumps to look for first
+FEW = 30  # steps, up to which rare jumps are looked for before anything else
 NEARLY_ONE = 0.5  # a bound on delta above which it may be 1 but for rounding
 LEAST = 1e-120  # smaller deltas are not told from 0
 FAIR = 1e-4  # the relative width of a contour beyond which a grid is tried as well
@@ -121,7 +121,7 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
             max(epsilon, EventBound(steps).epsilon(delta)),
             cut_choice.guess_epsilon(steps, math.log(delta)),
         )
-        if deep or 0.0 < guess < TINY:
+        if deep or 0.0 < guess < TINY or steps.total <= FEW:
             rare, asked = _by_rare(steps, delta, guess), True
             if rare.relative_width <= FAIR:
                 return rare

@@ -1,5 +1,6 @@
 """Where the budget of a plan file goes: what each phase costs alone, and what it adds to all the others."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 from dpplan.accounting.bound import Bound
 from dpplan.groups import words
 from dpplan.plan import Plan
+from dpplan.query import MISSED, AnswerAccuracy
 from dpplan.render import to_json
 from dpplan.render.bound_text import SYMBOLS, figure
+from dpplan.render.number_format import up
 from dpplan.render.plan_rows import row
 from dpplan.render.table import Column, Table, TableCell
 
@@ -70,6 +73,20 @@ def table(costs: Sequence[PhaseCost]) -> Table:
 def public_rows(public: Sequence[str]) -> Iterator[str]:
     for line in public:
         yield row("public", line, "costs nothing")
+
+
+def accuracy_rows(names: Sequence[str], accuracies: Sequence[AnswerAccuracy | None]) -> Iterator[str]:
+    """How near the answers to queries are, in units of the data."""
+    for name, each in zip(names, accuracies, strict=False):
+        if each is not None:
+            error = "" if each.standard_error is None else f", standard error {up(each.standard_error, 3)}"
+            near = f"±{up(each.within, 3)} at {100 * (1 - MISSED):g} %"
+            yield row(name, near, f"{each.kind}: {each.noise}{error}, sensitivity {up(each.sensitivity, 3)}")
+
+
+def accuracies_content(names: Sequence[str], accuracies: Sequence[AnswerAccuracy | None]) -> list[dict[str, Any]]:
+    told = [(name, each) for name, each in zip(names, accuracies, strict=False) if each is not None]
+    return [{"phase": name, **dataclasses.asdict(each), "missed": MISSED} for name, each in told]
 
 
 def content(costs: Sequence[PhaseCost]) -> list[dict[str, Any]]:

@@ -23,10 +23,11 @@ def show(cost: Cost, explain: bool) -> None:
     output.say(plan_rows.spent_before(bound, at) for bound, at in zip(cost.alone, places, strict=False))
     _show_parts(cost)
     output.say(plan_rows.plan_rows(call.plan, call.deltas, earlier=call.earlier))
-    if call.public:
+    if call.public or any(call.accuracies):
         from dpplan.commands.shared import breakdown
 
         output.say(breakdown.public_rows(call.public))
+        output.say(breakdown.accuracy_rows(call.names, call.accuracies))
     if explain:
         for comparison in cost.comparisons:
             explain_comparison(comparison)
@@ -109,7 +110,12 @@ def _of_parts(cost: Cost) -> dict[str, object]:
         return {}
     from dpplan.commands.shared import breakdown
 
-    return {"by_phase": breakdown.content(cost.parts), "names": list(call.names), "public": list(call.public)}
+    return {
+        "by_phase": breakdown.content(cost.parts),
+        "names": list(call.names),
+        "public": list(call.public),
+        "accuracies": breakdown.accuracies_content(call.names, call.accuracies),
+    }
 
 
 def _before(cost: Cost) -> dict[str, object]:

@@ -9,7 +9,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from dpplan.adjacency import Adjacency
 from dpplan.checks import did_you_mean, show
 from dpplan.commands.shared import recorded_runs
 from dpplan.commands.shared.parameter_types import Name, Number
@@ -45,11 +44,11 @@ def parse(arguments: PlanArguments) -> ParsedPlan:
     unread: list[str] = []
     problems: list[str] = []
     shared = arguments.settings
-    earlier = list(_settings(_written(arguments.spent, "spent", unread, shared.adjacency), problems, shared))
+    earlier = list(_settings(_written(arguments.spent, "spent", unread, shared), problems, shared))
     if arguments.in_phases:
         problems += _mixed(arguments.settings)
         typed = (*arguments.files, *arguments.phases)
-        own = list(_settings(_written(typed, "phase", unread, shared.adjacency), problems, shared))
+        own = list(_settings(_written(typed, "phase", unread, shared), problems, shared))
     elif arguments.settings == Settings():
         own = []
         problems.append(_ONLY_SPENT)
@@ -65,7 +64,7 @@ def parse(arguments: PlanArguments) -> ParsedPlan:
     return ParsedPlan(_joined([plan for plan in plans if plan]), [], known, len(earlier))
 
 
-def _written(given: Iterable[str], name: str, unread: list[str], adjacency: Adjacency) -> Iterator[Written]:
+def _written(given: Iterable[str], name: str, unread: list[str], shared: Settings) -> Iterator[Written]:
     """The phases that were typed (they have a = in them) or stand in the files that were named, or runs of `train`."""
     number = 0
     for text in given:
@@ -87,7 +86,7 @@ def _written(given: Iterable[str], name: str, unread: list[str], adjacency: Adja
             path = Path(text)
             if not path.suffix and not path.exists():
                 raise UsageError(f"{text}: no such file or folder. A phase that is typed has a = in it: {_TYPED}.")
-            yield from recorded_runs.phases(path, adjacency) if recorded_runs.is_record(path) else read(path)
+            yield from recorded_runs.phases(path, shared) if recorded_runs.is_record(path) else read(path)
         except UsageError as error:
             unread += error.problems
 

@@ -12,6 +12,7 @@ from dpplan.adjacency import ADJACENCIES, named
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, RATE, Name, Number, Percentage, PlanFileName
 from dpplan.plan import Plan, Settings
 from dpplan.quantities import DESCRIBING
+from dpplan.query import AnswerAccuracy
 from dpplan.sampling import CHOICES, OPTIONS, Option
 from dpplan.units import UNITS
 
@@ -43,8 +44,8 @@ class PlanArguments:
 class ParsedPlan:
     """What was made of them. plan: None where there are problems. known: what a delta is judged by.
 
-    earlier: how many of the plan's first phases ran before. names, public: of a plan file, what its phases are called
-    and what it releases at no cost.
+    earlier: how many of the plan's first phases ran before. names, public, accuracies: of a plan file, what its
+    phases are called, what it releases at no cost, and how near the answers to its queries are.
     """
 
     plan: Plan | None
@@ -53,6 +54,7 @@ class ParsedPlan:
     earlier: int = 0
     names: tuple[str, ...] = ()
     public: tuple[str, ...] = ()
+    accuracies: tuple[AnswerAccuracy | None, ...] = ()
 
 
 def plan(command: Command) -> Command:

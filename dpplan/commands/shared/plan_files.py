@@ -8,17 +8,19 @@ from dpplan.commands.shared import phase_arguments
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
 from dpplan.errors import UsageError
 from dpplan.plan import Plan, Settings, in_a_row
+from dpplan.query import AnswerAccuracy
 from dpplan.recipe import plan_file
 from dpplan.recipe.plan_file import PlanFile
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A plan, what its phases are called, and what it releases at no cost."""
+    """A plan, what its phases are called, what it releases at no cost, and how near its answers are."""
 
     plan: Plan
     names: tuple[str, ...]
     public: tuple[str, ...] = ()
+    accuracies: tuple[AnswerAccuracy | None, ...] = ()
 
 
 def taken(texts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -76,7 +78,7 @@ def _read(files: Iterable[str], problems: list[str]) -> list[_Part]:
         except UsageError as error:
             problems += error.problems
         else:
-            parts.append(_Part(read.plan, read.names, read.public))
+            parts.append(_Part(read.plan, read.names, read.public, read.accuracies))
     return parts
 
 
@@ -123,4 +125,5 @@ def _joined(parts: list[_Part], earlier: int) -> ParsedPlan:
     )
     names = tuple(name for part in parts for name in part.names)
     public = tuple(line for part in parts for line in part.public)
-    return ParsedPlan(plan, [], Settings(examples=examples), earlier, names, public)
+    accuracies = tuple(each for part in parts for each in part.accuracies or (None,) * len(part.plan.phases))
+    return ParsedPlan(plan, [], Settings(examples=examples), earlier, names, public, accuracies)

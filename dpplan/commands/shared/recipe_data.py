@@ -15,7 +15,10 @@ from dpplan.recipe.schema import MADE, MADE_EXAMPLES, WORDS
 
 @dataclass(frozen=True, slots=True)
 class RecipeFacts:
-    """examples: the training examples. model: what came of building it. data: what was seen of them."""
+    """examples: the training examples, or the users where they are drawn whole. model: what came of building it.
+
+    data: what was seen of them.
+    """
 
     examples: int
     model: lint.ModelFindings
@@ -37,7 +40,7 @@ def training_examples(recipe: Recipe, given: Any) -> int:
     with needs_torch("the number of training examples, unless --n gives it,"):
         from dpplan.train import data
 
-        return data.load(recipe.data).training.examples
+        return data.load_for(recipe).training.units
 
 
 def known(recipe: Recipe, given: Any) -> RecipeFacts:
@@ -51,15 +54,15 @@ def known(recipe: Recipe, given: Any) -> RecipeFacts:
         from dpplan.train.data.facts import facts
         from dpplan.train.execution.model_check import model_problems
 
-        loaded = data.load(recipe.data)
+        loaded = data.load_for(recipe)
         found = lint.ModelFindings(problems=model_problems(recipe, loaded))
-        return RecipeFacts(loaded.training.examples, found, facts(loaded))
+        return RecipeFacts(loaded.training.units, found, facts(loaded))
 
 
 def stated_examples(recipe: Recipe) -> int | None:
     """How many examples a recipe trains on, where its text says it: of made-up ones; else None."""
     data = recipe.data
-    if data.source not in MADE:
+    if data.source not in MADE or data.user is not None:
         return None
     count = MADE_EXAMPLES if data.examples is None else data.examples
     left = count - math.ceil(data.held_out * count)
@@ -80,6 +83,6 @@ def needs_torch(what: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] in {"torch", "sklearn"}:
+        if error.name and error.name.split(".")[0] in {"torch", "sklearn", "joblib"}:
             raise MissingExtra(what, "train") from None
         raise

@@ -9,13 +9,13 @@ from itertools import chain
 from pathlib import Path
 
 from dpplan import verify
-from dpplan.adjacency import Adjacency
 from dpplan.errors import ReportError
 from dpplan.mechanism import Gaussian
-from dpplan.plan import Phase, Plan
-from dpplan.plan_json import phase_from_json
+from dpplan.plan import Phase, Plan, Settings
+from dpplan.plan_json import plan_from_json
 from dpplan.recipe.phases import Written
 from dpplan.sampling import Poisson
+from dpplan.units import unit_words
 from dpplan.verify.unfinished_run import REPORT, RUN, STEPS
 
 _SAY_IT = "Say what ran: sigma=1.1,q=0.01,steps=1000."
@@ -34,18 +34,24 @@ def is_record(path: Path) -> bool:
     return isinstance(content, dict) and str(content.get("schema", "")).startswith("dpplan.")
 
 
-def phases(path: Path, adjacency: Adjacency) -> Iterator[Written]:
+def phases(path: Path, shared: Settings) -> Iterator[Written]:
     """The phases that were taken, written as they would be typed. Raises UsageError where they cannot be counted.
 
-    adjacency: of the plan that they are counted in.
+    shared: what holds for all phases of the plan that they are counted in.
     """
     plan = _unfinished(path) if path.is_dir() and not (path / REPORT).exists() else _reported(path)
     if plan is None:
         return
-    if plan.adjacency != adjacency:
+    if plan.adjacency != shared.adjacency:
         raise ReportError(
-            f"{path}: its figures are for {plan.adjacency.name}, and the plan for {adjacency.name}: guarantees for "
-            "different neighbours do not add up. Give one --adjacency for both."
+            f"{path}: its figures are for {plan.adjacency.name}, and the plan for {shared.adjacency.name}: guarantees "
+            "for different neighbours do not add up. Give one --adjacency for both."
+        )
+    theirs = unit_words(plan.privacy_unit, plan.max_per_user)
+    if theirs != (ours := unit_words(shared.unit, shared.max_per_user)):
+        raise ReportError(
+            f"{path}: its figures protect one {theirs}, and the plan one {ours}: guarantees for different units do not "
+            "add up. Give one --unit for both."
         )
     for number, phase in enumerate(plan.phases, 1):
         where = str(path) if len(plan.phases) == 1 else f"{path}, phase {number}"
@@ -81,7 +87,9 @@ def _unfinished(folder: Path) -> Plan | None:
         content = json.loads((folder / RUN).read_bytes())
         steps, planned = int((folder / STEPS).read_bytes() or b"0"), content["planned"]
         examples = planned.get("examples")
-        plan = Plan((phase_from_json(planned, steps=steps),), examples=examples) if steps else None
+        plan = None
+        if steps:
+            plan = plan_from_json({**planned, "examples": examples, "phases": [{**planned, "steps": steps}]})
     except FileNotFoundError:
         raise ReportError(f"{folder}: is not the folder of a run. Name one that `dpplan train` made.") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

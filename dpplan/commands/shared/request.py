@@ -9,6 +9,7 @@ from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments, percentage
 from dpplan.errors import PlanError, UsageError
 from dpplan.plan import Delta, Plan, Settings, delta_warning, resolve_delta
+from dpplan.query import AnswerAccuracy
 
 # Up to such noise and from such a rate on, both are rarer than that somebody wrote one for the other.
 LITTLE_NOISE, LARGE_RATE = 0.1, 0.3
@@ -18,8 +19,8 @@ LITTLE_NOISE, LARGE_RATE = 0.1, 0.3
 class Request:
     """A call that makes sense: the plan, where it is to be judged, and what is worth a warning.
 
-    earlier: how many of the plan's first phases ran before. names, public: of a plan file, what its phases are called
-    and what it releases at no cost.
+    earlier: how many of the plan's first phases ran before. names, public, accuracies: of a plan file, what its
+    phases are called, what it releases at no cost, and how near the answers to its queries are.
     """
 
     plan: Plan
@@ -28,6 +29,7 @@ class Request:
     earlier: int = 0
     names: tuple[str, ...] = ()
     public: tuple[str, ...] = ()
+    accuracies: tuple[AnswerAccuracy | None, ...] = ()
 
 
 def requested(arguments: PlanArguments, deltas: Sequence[Any] | None, choice: AccountantChoice, *more: str) -> Request:
@@ -43,7 +45,7 @@ def requested(arguments: PlanArguments, deltas: Sequence[Any] | None, choice: Ac
     warnings = cautions(parsed.known, resolved)
     if parsed.plan is None or others:
         raise PlanError([*parsed.problems, *others, *warnings])
-    return Request(parsed.plan, resolved, warnings, parsed.earlier, parsed.names, parsed.public)
+    return Request(parsed.plan, resolved, warnings, parsed.earlier, parsed.names, parsed.public, parsed.accuracies)
 
 
 def parse(arguments: PlanArguments) -> ParsedPlan:

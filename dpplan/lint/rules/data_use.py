@@ -48,6 +48,9 @@ def _together(run: LintContext) -> str:
     """What this run and the earlier ones spend, as the end of a sentence."""
     if run.plan is None or any(earlier.seeded for earlier in run.earlier):
         return ""
+    protects = (run.plan.adjacency.name, run.plan.privacy_unit, run.plan.max_per_user)
+    if any(earlier.protects != protects for earlier in run.earlier):  # figures for other neighbours do not add up
+        return ""
     phases: dict[Phase, int] = {}
     apart: list[Phase] = []  # whose steps hang together, so that those of two runs are not those of a longer one
     for phase in (*run.plan.phases, *(earlier.phase for earlier in run.earlier if earlier.phase)):

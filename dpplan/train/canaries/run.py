@@ -114,6 +114,11 @@ def audited(
     )
     if planned.dataset.words:
         raise RecipeError("canaries are rows of numbers, and this recipe trains on words. Audit its scores instead.")
+    if planned.dataset.training.members is not None:
+        raise RecipeError(
+            "canaries are single examples, and this recipe draws users whole (privacy.unit: user). Audit it with "
+            "privacy.max_per_user, or audit scores of your own."
+        )
     generators = TorchGenerators(planned.device)
     with cpu_threads(recipe.runtime.threads), repeatable(), generators.left_alone():
         trainer, placed = _made(planned, recipe, canaries, generators)

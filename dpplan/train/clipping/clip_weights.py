@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dpplan.train.clipping.clipped_sum import BatchFacts, ClippedSum, Piece
 from dpplan.train.clipping.rules import ClippingRule
+from dpplan.train.losses import first_targets
 
 # A gradient this many times its clip norm counts as not finite: its weight would leave the range in which float32
 # rounds to 24 bits.
@@ -60,7 +61,9 @@ def weigh(
 
 def _facts(kept: Tensor | None, weights: Tensor, losses: Tensor, logits: Tensor, piece: Piece) -> Tensor:
     """`ClipWeights.facts`; losses: 0 where not kept."""
-    right = (logits[:: len(logits) // len(losses)].argmax(1) == piece.targets).to(losses.device)  # by the first view
+    right = (logits[:: len(logits) // len(losses)].argmax(1) == first_targets(piece.targets)).to(
+        losses.device
+    )  # by the first view
     shortened = weights < 1
     shortened = shortened[0] if len(shortened) == 1 else shortened.any(0)
     out = torch.zeros_like(right)

@@ -6,9 +6,9 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from dpplan.train.clipping.rules import ClippingRule
+from dpplan.train.losses import filled_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class ClippingEngine(Protocol):
     half: bool  # whether the model runs in bfloat16, see `precision`
 
     def clipped_sum(self, inputs: Tensor, targets: Tensor, rule: ClippingRule) -> ClippedSum:
-        """The sum over the examples (n, ...) with targets (n,); n = 0 gives zeros."""
+        """The sum over the examples (n, ...) with targets (n,); n = 0 gives zeros. Of users: `losses.of_users`."""
         ...
 
 
@@ -104,5 +104,5 @@ def pieces(inputs: Tensor, targets: Tensor, size: int) -> Iterator[Piece]:
         missing, mask = size - len(x), None
         if missing:
             mask = torch.arange(size, device=x.device) < len(x)
-            x, y = pad(x, (0, 0) * (x.dim() - 1) + (0, missing)), pad(y, (0, missing))
+            x, y = filled_up(x, missing), filled_up(y, missing)
         yield Piece(x, y, mask)

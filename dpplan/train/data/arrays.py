@@ -13,17 +13,18 @@ from dpplan.errors import UsageError
 from dpplan.recipe import Data
 from dpplan.train.data.examples import Examples
 from dpplan.train.data.labels import Marks, numbered
+from dpplan.train.data.users import numbered_users
 
 MOST_WORDS = 10_000_000  # no vocabulary is larger; whole numbers beyond it are something else
 _AS_SAVED = "numpy.savez(path, inputs=..., targets=...)"
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
-def examples_from(where: str, inputs: Any, targets: Any, classes: int | None = None) -> Examples:
+def examples_from(where: str, inputs: Any, targets: Any, classes: int | None = None, users: Any = None) -> Examples:
     """Examples from whatever numpy can make arrays of. Whole numbers are words, but bytes are numbers like any other.
 
-    classes: how many there are, where some may not occur. Raises UsageError, beginning with `where`, for what a model
-    cannot be trained on.
+    classes: how many there are, where some may not occur. users: whose each example is. Raises
+    UsageError, beginning with `where`, for what a model cannot be trained on.
     """
     values, marks = _as_array(where, "inputs", inputs), _as_array(where, "targets", targets)
     if values.ndim < 2 or values.dtype.kind not in "fiub":
@@ -39,9 +40,10 @@ def examples_from(where: str, inputs: Any, targets: Any, classes: int | None = N
     if len(values) == 0:
         raise UsageError(f"{where}: holds no examples.")
     count = _count(where, classes)
+    owners = None if users is None else numbered_users(where, users, len(values))
     if values.dtype.kind in "iu" and values.dtype != np.uint8:
         words = _words(where, values)
-        return Examples(values.astype(np.int64), *numbered(where, marks, count), words)
+        return Examples(values.astype(np.int64), *numbered(where, marks, count), words, users=owners)
     with np.errstate(over="ignore"):  # the next lines say what is wrong
         floats = values.astype(np.float32)
     broken = np.flatnonzero(~np.isfinite(floats.reshape(len(floats), -1)).all(1))
@@ -50,7 +52,7 @@ def examples_from(where: str, inputs: Any, targets: Any, classes: int | None = N
             f"{where}: {len(broken)} of {len(floats)} examples hold NaN, inf or numbers beyond float32, the first is "
             f"inputs[{broken[0]}]. Leave them out, or fill in a constant that is public."
         )
-    return Examples(floats, *numbered(where, marks, count))
+    return Examples(floats, *numbered(where, marks, count), users=owners)
 
 
 def npz(file: Path, data: Data) -> Examples:
@@ -61,12 +63,13 @@ def npz(file: Path, data: Data) -> Examples:
     try:
         with zipfile.ZipFile(file) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-            for wanted in ("inputs", "targets"):
+            for wanted in ("inputs", "targets", *([] if data.user is None else [data.user])):
                 if wanted not in names:
                     there = ", ".join(names) or "nothing"
                     raise UsageError(f"{file} has no array '{wanted}', but: {there}. Save it by {_AS_SAVED}.")
             inputs, targets = (_read(archive, file, name) for name in ("inputs", "targets"))
             classes = _read(archive, file, "classes").tolist() if "classes" in names else None
+            users = None if data.user is None else _read(archive, file, data.user)
     except UsageError:
         raise
     except zipfile.BadZipFile:
@@ -75,7 +78,7 @@ def npz(file: Path, data: Data) -> Examples:
         raise UsageError(f"{file} holds more than the memory of this machine.") from None
     except Exception as error:  # a broken header can raise anything, up to the errors of Python's own tokenizer
         raise UsageError(f"{file} cannot be read: {error}.") from None
-    return examples_from(str(file), inputs, targets, classes)
+    return examples_from(str(file), inputs, targets, classes, users)
 
 
 def _read(archive: zipfile.ZipFile, file: Path, name: str) -> NDArray[Any]:

@@ -5,6 +5,7 @@ computed from the examples for that would be a release of its own.
 """
 
 import csv
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from dpplan.recipe import Data
 from dpplan.train.data.arrays import examples_from
 from dpplan.train.data.examples import Examples
 from dpplan.train.data.labels import listed, named
+from dpplan.train.data.users import numbered_users
 
 LARGEST = float(np.finfo(np.float32).max)
 MOST_PROBLEMS = 5  # in one message
@@ -43,13 +45,15 @@ def from_csv(file: Path, data: Data) -> Examples:
     Raises RecipeError with the line of the first bad value of each column.
     """
     head, rows, lines = _rows(file)
-    _check_head(file, head, data.target)
+    _check_head(file, head, data)
     if not rows:
         raise UsageError(f"{file} has a line with names and no rows.")
     columns = dict(zip(head, zip(*rows, strict=True), strict=True))
+    users = None if data.user is None else [name.strip() for name in columns.pop(data.user)]
     marks = _marks([mark.strip() for mark in columns.pop(data.target)])
     found = {name: _numbers(column) for name, column in columns.items()}
-    return _examples(file, data.target, found, marks, lambda row: f"{file}:{lines[row]}")
+    made = _examples(file, data.target, found, marks, lambda row: f"{file}:{lines[row]}")
+    return _of_users(file, data.user, made, users)
 
 
 def from_parquet(file: Path, data: Data) -> Examples:
@@ -62,8 +66,10 @@ def from_parquet(file: Path, data: Data) -> Examples:
     try:
         with parquet.ParquetFile(file) as stream:
             table = stream.read()
-        _check_head(file, table.column_names, data.target)
-        found = {name: _of_arrow(table[name], pyarrow) for name in table.column_names if name != data.target}
+        _check_head(file, table.column_names, data)
+        others = [name for name in table.column_names if name not in (data.target, data.user)]
+        found = {name: _of_arrow(table[name], pyarrow) for name in others}
+        users = None if data.user is None else _marks_of_arrow(table[data.user], pyarrow)
         marks = _marks_of_arrow(table[data.target], pyarrow)
     except OSError as error:
         raise file_error(f"{file} cannot be read as .parquet", error) from None
@@ -71,7 +77,19 @@ def from_parquet(file: Path, data: Data) -> Examples:
         raise UsageError(f"{file} cannot be read as .parquet: {error}.") from None
     if not table.num_rows:
         raise UsageError(f"{file} has columns and no rows.")
-    return _examples(file, data.target, found, marks, lambda row: f"{file}, row {row + 1}")
+    made = _examples(file, data.target, found, marks, lambda row: f"{file}, row {row + 1}")
+    return _of_users(file, data.user, made, users)
+
+
+def _of_users(file: Path, column: str | None, made: Examples, users: Names | None) -> Examples:
+    """The same examples, with whose each is where a column says it."""
+    if users is None:
+        return made
+    if isinstance(users, Unusable):
+        reason = users.reason.replace("is the class", "says whose each example is")
+        raise RecipeError(f"{file}: column '{column}' {reason}. {users.remedy}")
+    where = f"{file}: column '{column}'"
+    return dataclasses.replace(made, users=numbered_users(where, users, len(made.targets)))
 
 
 def _examples(
@@ -94,7 +112,8 @@ def _examples(
     return examples_from(str(file), np.stack(features, 1), targets, classes)
 
 
-def _check_head(file: Path, head: Sequence[str], target: str) -> None:
+def _check_head(file: Path, head: Sequence[str], data: Data) -> None:
+    target = data.target
     if target not in head and all(map(_is_number, head)):
         raise RecipeError(f"{file}: the first line is data ({listed(head)}); the names of the columns belong there.")
     problems = [
@@ -107,6 +126,12 @@ def _check_head(file: Path, head: Sequence[str], target: str) -> None:
         problems.append(f"{file}: {listed(twice)} names more than one column.")
     if target not in head:
         problems.append(f"{file} has no column data.target={target}. {_columns_there(head, target)}")
+    if data.user is not None and data.user not in head:
+        problems.append(
+            f"{file} has no column data.user={data.user}. Its columns: {listed(head)}. Set data.user to the one that "
+            f"says whose each example is.{did_you_mean(data.user, head)}"
+        )
+    problems += [f"data.user={data.user} is data.target as well. Name two columns."] * (data.user == target)
     if problems:
         raise RecipeError(problems)
 

@@ -28,7 +28,7 @@ def model_problems(recipe: Recipe, dataset: Dataset, followed: bool = False) -> 
         raise RecipeError(f"model.kind={recipe.model.kind} {NOTHING_TO_TRAIN}")
     example = torch.zeros_like(data.inputs[0], device="cpu")
     try:
-        runtime, views = recipe.runtime, recipe.training.views
+        runtime, views = recipe.runtime, max(recipe.training.views, data.views)
         if followed and not runtime.compile and is_large(model, example):
             scores = glance(model, example, views)
         else:

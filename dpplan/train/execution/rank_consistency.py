@@ -34,4 +34,5 @@ def fingerprint(split: Split) -> str:
     """
     pieces = torch.split(split.inputs, 4096)  # rows at a time, so that little memory is needed besides
     sums = torch.cat([piece.reshape(len(piece), -1).contiguous().view(torch.int32).sum(1) for piece in pieces])
-    return hashlib.sha256(sums.numpy().tobytes() + split.targets.numpy().tobytes()).hexdigest()
+    members = b"" if split.members is None else split.members.numpy().tobytes()
+    return hashlib.sha256(sums.numpy().tobytes() + split.targets.numpy().tobytes() + members).hexdigest()

@@ -249,7 +249,8 @@ class Session:
         if model is None:
             return None
         optimization = Optimization([p for p in model.parameters() if p.requires_grad], self.recipe.training, steps)
-        data, batch = self.worker.dataset.training.to(self.planned.device), self.recipe.training.batch_size
+        data = self.worker.dataset.training.to(self.planned.device)
+        batch = self.recipe.training.batch_size * data.examples / data.units
         randomness = self.worker.randomness
         augmentation = augmentation_for(self.recipe.training, data.inputs.shape[1:], randomness.views)
         for _ in train_without_privacy(model, data, batch, optimization, augmentation, randomness.weights):

@@ -8,6 +8,7 @@ from dpplan.checks import show
 from dpplan.mechanism import Gaussian
 from dpplan.plan import settings_of
 from dpplan.quantities import quantity
+from dpplan.recipe.user_keys import SIMULATED
 from dpplan.render.bound_text import headline
 from dpplan.render.number_format import down, percent, up
 from dpplan.render.plan_rows import row
@@ -35,9 +36,11 @@ def plan_lines(planned: Planned) -> Iterator[str]:
         yield row(quantity(name).words, quantity(name).show(value), _origin(planned, name))
     yield row("steps", show(phase.steps), _origin(planned, "steps"))
     yield row("delta", show(claim.delta.value), claim.delta.reason or "given")
-    yield row("training examples", show(claim.plan.examples), "protected; their number is public")
+    yield from _protected_rows(planned)
     yield row("held out", show(planned.dataset.held_out.examples), "never drawn; not protected")
-    yield f"  {'assumes':<19}{claim.plan.assumptions}"
+    yield from textwrap.wrap(
+        str(claim.plan.assumptions), 80, initial_indent=f"  {'assumes':<19}", subsequent_indent=" " * 21
+    )
     if planned.ranks.size > 1:
         yield row("processes", show(planned.ranks.size), "sums pass between them unencrypted")
     if planned.recipe.runtime.secure_noise:
@@ -51,6 +54,21 @@ def plan_lines(planned: Planned) -> Iterator[str]:
         yield from textwrap.wrap(f"warning: {claim.warning}", 80, subsequent_indent="  ")
 
 
+def _protected_rows(planned: Planned) -> Iterator[str]:
+    """Who is protected, and of users, how many examples count of each and what was left out for it."""
+    training, users = planned.dataset.training, planned.dataset.users
+    if training.members is not None:
+        yield row("training users", show(training.units), "protected; their number is public")
+        yield row("training examples", f"{training.examples}*", f"at most {training.views} of each user")
+    else:
+        yield row("training examples", show(training.examples), "protected; their number is public")
+    if users is not None:
+        yield row("examples left out", f"{users.left_out}*", f"beyond {users.most} of one user, by their")
+        yield row("", "", "places alone, not by labels or inputs")
+    if planned.recipe.data.user == SIMULATED:
+        yield row("users", "simulated", "made up: no real user is protected")
+
+
 def epoch_line(epoch: Epoch) -> str:
     loss = "-" if epoch.loss is None else f"{epoch.loss:.4g}"
     right = "-" if epoch.accuracy is None else percent(epoch.accuracy)
@@ -60,6 +78,7 @@ def epoch_line(epoch: Epoch) -> str:
 def report_lines(report: TrainReport) -> Iterator[str]:
     """What was spent against what was planned, and what came of it."""
     claim, steps = report.planned.claim, report.planned.claim.phase.steps
+    unit = report.planned.drawn
     yield from _headline(report.spent, report.planned)
     yield ""
     yield row("planned", f"ε ≤ {up(claim.epsilon.upper)}", f"{steps} steps")
@@ -77,10 +96,10 @@ def report_lines(report: TrainReport) -> Iterator[str]:
     if report.lost:
         yield row("lost", f"{report.lost} steps", "released and counted, not in the model")
     if report.clipped is not None:
-        yield row("clipped", percent(report.clipped) + "*", "of the example gradients were shortened")
+        yield row("clipped", percent(report.clipped) + "*", f"of the {unit} gradients were shortened")
     yield from verdict_rows(report.measured)
     if report.dropped:
-        yield row("not finite", show(report.dropped) + "*", "example gradients left out of the sums")
+        yield row("not finite", show(report.dropped) + "*", f"{unit} gradients left out of the sums")
     yield from textwrap.wrap(report.engine, 80, initial_indent=f"  {'engine':<19}", subsequent_indent=" " * 21)
     yield from textwrap.wrap(
         str(report.isolation), 80, initial_indent=f"  {'isolation':<19}", subsequent_indent=" " * 21

@@ -26,6 +26,7 @@ from dpplan.rounding import up_apart
 from dpplan.train.clipping import Arithmetic, Isolation
 from dpplan.train.conformance import LEVEL, Measurement
 from dpplan.train.data import Dataset
+from dpplan.train.data.users import RULE
 from dpplan.train.machine.reproducible_mkl import VARIABLE
 from dpplan.train.ranks import ALONE, Ranks
 from dpplan.train.state.checkpoint import Checkpoint
@@ -71,8 +72,17 @@ class Planned:
     def over_budget(self) -> bool:
         return self.claim.exceeded_by(self.claim.epsilon)
 
+    @property
+    def drawn(self) -> str:
+        """What is drawn and clipped: example, or user where users are drawn whole."""
+        return "example" if self.dataset.training.members is None else "user"
+
+    @property
+    def _protected(self) -> str:
+        return "examples" if self.dataset.users is None else "users"
+
     def to_json(self) -> dict[str, Any]:
-        claim, phase = self.claim, self.claim.phase
+        claim, phase, users = self.claim, self.claim.phase, self.dataset.users
         return {
             "schema": SCHEMA,
             "recipe": {"name": self.recipe.name, "sha256": self.recipe.sha256, **self.recipe.content},
@@ -81,8 +91,9 @@ class Planned:
             "seed_note": SEEDED if self.seed is not None else None,
             "assumptions": {
                 **dataclasses.asdict(claim.plan.assumptions),
-                "unit_is_one_of": "the training examples; held-out examples are not protected",
-                "public": "the number and the shape of the training examples, which classes and which words there are",
+                "unit_is_one_of": f"the training {self._protected}; held-out {self._protected} are not protected",
+                "public": f"the number of training {self.drawn}s, the shape of an example, which classes and which "
+                "words there are",
                 "randomness": _randomness(self.recipe),
                 "network": NETWORK if self.ranks.size > 1 else None,
             },
@@ -90,6 +101,8 @@ class Planned:
                 **phase_to_json(phase),
                 "adjacency": claim.plan.adjacency.name,
                 "privacy_unit": claim.plan.privacy_unit,
+                **({} if claim.plan.max_per_user is None else {"max_per_user": claim.plan.max_per_user}),
+                **({} if users is None else {"examples_kept_per_user": users.most, "examples_kept": RULE}),
                 "clip_norm": claim.clip_norm,
                 "examples": claim.plan.examples,
                 "batch_size": claim.plan.batch_size,
@@ -206,7 +219,12 @@ class TrainReport:
         steps = Measurement("steps", show(phase.steps), show(self.steps), self.steps == phase.steps, covered=True)
         same = (self.spent.lower, self.spent.upper) == (planned.lower, planned.upper)
         epsilon = Measurement("epsilon", *up_apart(planned.upper, self.spent.upper), same, covered=True)
-        return (steps, *self.measured, epsilon)
+        users = self.planned.dataset.users
+        if users is None:
+            return (steps, *self.measured, epsilon)
+        most = f"at most {users.most} count"
+        bounded = Measurement("examples per user", most, None, users.kept <= users.most, covered=False)
+        return (steps, *self.measured, bounded, epsilon)
 
     @property
     def over_budget(self) -> bool:
@@ -230,6 +248,14 @@ class TrainReport:
         weights = [(fraction, count) for fraction, count in used if fraction is not None]
         total = sum(count for _, count in weights)
         return sum(fraction * count for fraction, count in weights) / total if total else None
+
+    def _of_users(self) -> dict[str, Any]:
+        """How many examples users had before some were left out: a histogram of private data."""
+        users = self.planned.dataset.users
+        if users is None or not self.planned.recipe.runtime.private_logs:
+            return {}
+        histogram = {str(size): count for size, count in users.histogram}
+        return {"examples_left_out": users.left_out, "users_by_number_of_examples": histogram}
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -256,6 +282,7 @@ class TrainReport:
                 "empty_batches": self.empty_batches,
                 "dropped": self.dropped if self.planned.recipe.runtime.private_logs else None,
                 "clipped": self.clipped,
+                **self._of_users(),
                 "epochs": [epoch.to_json()["not_covered_by_epsilon"] for epoch in self.epochs],
             },
             "engine": self.engine,

@@ -39,6 +39,8 @@ class Trainer:
     drawn by `phase.sampling`, and from nothing else that looked at `data`. An empty batch is a step like any
     other: its sum is zero and noise is added all the same.
 
+    A user who is drawn whole is clipped whole: what is said of an example here then holds for a user.
+
     Several processes have a trainer each, of the same data, and step together. Each draws from its own part of the
     data; the first adds up their sums and adds the noise, once; all make the same update from what it releases.
     """
@@ -55,17 +57,16 @@ class Trainer:
         self.ranks = ranks
         for tensor in (*model.parameters(), *model.buffers()):
             ranks.from_first(tensor.data)
-        part = ranks.part(data.examples)
-        self.data = Split(data.inputs[part], data.targets[part]).to(next(model.parameters(), data.targets).device)
+        self.data = data.part(ranks.part(data.units)).to(next(model.parameters(), data.targets).device)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.model, self.recipe, self.examples = model, recipe, data.examples
-        self.sampler = sampler_for(phase.sampling, data.examples, randomness.sampling, self.data.examples)
+        self.model, self.recipe, self.units = model, recipe, data.units
+        self.sampler = sampler_for(phase.sampling, data.units, randomness.sampling, self.data.units)
         self.augmentation = augmentation_for(recipe.training, data.inputs.shape[1:], randomness.views)
-        count = self.augmentation.count if self.augmentation else 1
+        count = self.augmentation.count if self.augmentation else data.views
         room = ON_CPU if self.data.targets.device.type == "cpu" else ON_GPU
         most = room / max(1, count * sum(p.numel() for p in self.parameters))
         expected = recipe.training.batch_size / ranks.size
-        self.piece = piece_of(recipe.runtime.physical_batch, expected, most, self.data.examples)
+        self.piece = piece_of(recipe.runtime.physical_batch, expected, most, self.data.units)
         half = recipe.runtime.precision == "bfloat16"
         self.clipping = self._clipping(choose(model, recipe.runtime.engine, self.piece, data.inputs[0], count, half))
         self.guard = self._guard()
@@ -77,11 +78,13 @@ class Trainer:
         self.optimization = Optimization(self.parameters, recipe.training, phase.steps)
         self.steps = 0
         self.empty_batches = 0
-        self.statistics = StepStatistics(phase, data.examples, self.data.examples)
+        self.statistics = StepStatistics(
+            phase, data.units, self.data.units, "example" if data.members is None else "user"
+        )
 
     def _most(self, phase: Phase) -> float:
         """Examples that no batch of this run exceeds: a Poisson variable is above 2 m + 64 with probability 1e-34."""
-        return min(2 * phase.sampling.expected_batch(self.examples) + 64, self.examples)
+        return min(2 * phase.sampling.expected_batch(self.units) + 64, self.units)
 
     def _clipping(self, chosen: Chosen) -> Chosen:
         runtime, made = self.recipe.runtime, chosen
@@ -125,9 +128,10 @@ class Trainer:
         return noisy
 
     def _clipped_sum(self, drawn: Tensor) -> ClippedSum:
-        engine, inputs, targets = self.clipping.engine, self.data.inputs, self.data.targets
+        engine = self.clipping.engine
         if self.augmentation is None:
-            return engine.clipped_sum(inputs[drawn], targets[drawn], self.rule)
+            return engine.clipped_sum(*self.data.batch(drawn), self.rule)
+        inputs, targets = self.data.inputs, self.data.targets
         moves = self.augmentation.draw(len(drawn))
         pieces = zip(torch.split(drawn, self.piece), torch.split(moves, self.piece), strict=True)  # one when none drawn
         augmented = ((self.augmentation.apply(inputs[part], moved), targets[part]) for part, moved in pieces)
@@ -152,7 +156,7 @@ class Trainer:
     @property
     def looked_at(self) -> int:
         """Rows of a piece: as many go through the model at once in training, with far more memory for each."""
-        return self.piece * (self.augmentation.count if self.augmentation else 1)
+        return self.piece * (self.augmentation.count if self.augmentation else self.data.views)
 
     def finite(self) -> bool:
         """Whether every parameter is a number. Parameters are covered by epsilon, so asking costs nothing."""

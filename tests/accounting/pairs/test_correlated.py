@@ -65,6 +65,16 @@ def test_published_sensitivities_of_trees(name: str) -> None:
     assert found.exact and found.squared == float(row["value"])
 
 
+@pytest.mark.parametrize("name", [name for name in ROWS if name.startswith("minsep_")])
+def test_published_counts_of_participations(name: str) -> None:
+    """Independent noise is moved by as many steps as a record can be in."""
+    row = ROWS[name]
+    given = dict(part.strip().split("=") for part in row["given"].split(","))
+    steps, most = int(row["steps"]), int(given["max_participations"] or row["steps"])
+    found = participation.toeplitz((1.0,), steps, most, int(given["min_sep"]))
+    assert found.exact and found.squared == float(row["value"])
+
+
 @pytest.mark.parametrize(("name", "sigma"), [("gdp_tree_1.13", 1.13), ("gdp_tree_8.83", 8.83)])
 def test_published_epsilon_of_trees(name: str, sigma: float) -> None:
     plan = Plan((Phase(TreeAggregation(sigma), FULL, 1600),))

@@ -149,8 +149,8 @@ def test_every_accountant_is_a_row_and_an_entry(capsys: pytest.CaptureFixture[st
 def test_examples_are_as_given_or_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     job = recipe.load(RECIPES / "digits.yaml")
     assert recipe_data.training_examples(job, 5000) == 5000
-    loaded = SimpleNamespace(training=SimpleNamespace(examples=1437))
-    data = SimpleNamespace(load=lambda given: loaded if given is job.data else None)
+    loaded = SimpleNamespace(training=SimpleNamespace(units=1437))
+    data = SimpleNamespace(load_for=lambda given: loaded if given is job else None)
     monkeypatch.setitem(sys.modules, "dpplan.train", SimpleNamespace(data=data))  # which would load torch
     assert recipe_data.training_examples(job, None) == 1437
     with pytest.raises(PlanError, match=r"n=2.5"):

@@ -327,12 +327,13 @@ def waves_of_all(loss: Array, mass: Array, u: Array) -> ComplexArray:
 
 def _turns(angle: Array, count: int) -> ComplexArray:
     """e^{ik·angle} for k from 0, [k, node]; by doubling, so that few products separate each from a sine."""
-    turns = np.ones((count, len(angle)), complex)
+    turns = np.empty((count, len(angle)), complex)
+    turns[0] = 1.0
     filled = 1
     while filled < count:
         more = min(filled, count - filled)
         turn = np.empty(len(angle), complex)
         turn.real, turn.imag = np.cos(filled * angle), np.sin(filled * angle)
-        turns[filled : filled + more] = turns[:more] * turn
+        np.multiply(turns[:more], turn, out=turns[filled : filled + more])
         filled += more
     return turns

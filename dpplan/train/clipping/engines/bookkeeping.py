@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from dpplan.errors import NotApplicable
 from dpplan.train.clipping.clip_weights import ClipWeights, PieceSum, gather, weigh
@@ -23,6 +22,7 @@ from dpplan.train.clipping.gradient_forms import GradientForm, squared_norms
 from dpplan.train.clipping.layer_gradients import RULES, GradientForms
 from dpplan.train.clipping.precision import EXACT, ROUGH, exactly, in_half, whole_products
 from dpplan.train.clipping.rules import ClippingRule
+from dpplan.train.losses import losses_of_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +164,7 @@ class BookKeeping:
         rows, examples, targets = piece.rows(self.views), len(piece.targets), piece.targets
         logits, recorded = tape.record(model, rows, self.half)
         logits = exactly(logits)
-        if self.views == 1:
-            losses = cross_entropy(logits, targets, reduction="none")
-        else:
-            every = cross_entropy(logits, targets.repeat_interleave(self.views), reduction="none")
-            losses = every.view(examples, -1).mean(1)
+        losses = losses_of_all(logits, targets, self.views)
         found: dict[nn.Module, GradientForms] = {layer: [] for layer in self.layers}  # stays so for what leads nowhere
         inputs = {layer: call.inputs for layer, call in recorded.items()}
 

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import grad, vmap
-from torch.nn.functional import cross_entropy
 
 from dpplan.errors import NotApplicable
 from dpplan.train.clipping.clipped_sum import Piece
@@ -22,6 +21,7 @@ from dpplan.train.clipping.engines.bookkeeping import BookKeeping, Tape
 from dpplan.train.clipping.engines.vmap import states_from_inputs
 from dpplan.train.clipping.layer_gradients import RULES, GradientForms
 from dpplan.train.clipping.precision import EXACT, ROUGH, exactly, in_half
+from dpplan.train.losses import loss_of_one
 
 Output = tuple[torch.Size, torch.dtype]
 Outputs = dict[str, Tensor]  # name of a layer -> zeros as large as its output for one example
@@ -97,7 +97,7 @@ class IsolatedBookKeeping(BookKeeping):
         for name, (inputs, version) in seen.items():
             if inputs._version != version:
                 raise NotApplicable(f"layer '{name}' has its input or output changed in place")
-        loss = cross_entropy(logits, y.expand(self.views))
+        loss = loss_of_one(logits, y)
         return loss, ({name: inputs for name, (inputs, _) in seen.items()}, loss, logits)
 
     def _rows(self, x: Tensor) -> Tensor:

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
-from torch.nn.functional import cross_entropy
 
 from dpplan.train.clipping.clip_weights import PieceSum, double_device, gather, weigh
 from dpplan.train.clipping.clipped_sum import ClippedSum, Piece, pieces
 from dpplan.train.clipping.gradient_forms import Lengths, norms, squared_norms
 from dpplan.train.clipping.precision import exactly, in_half
 from dpplan.train.clipping.rules import ClippingRule
+from dpplan.train.losses import loss_of_one
 
 # (parameters, inputs, targets) -> gradients by name, and losses and logits; each with a row for each example.
 PerExample = Callable[[dict[str, Tensor], Tensor, Tensor], tuple[dict[str, Tensor], tuple[Tensor, Tensor]]]
@@ -68,7 +68,7 @@ class VmapClipping:
     def _loss(self, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         rows = x if self.views > 1 else x.unsqueeze(0)
         logits = exactly(functional_call(self.model, parameters, (rows,)))
-        loss = cross_entropy(logits, y.expand(self.views))
+        loss = loss_of_one(logits, y)
         return loss, (loss, logits)
 
 

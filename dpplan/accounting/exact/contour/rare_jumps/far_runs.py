@@ -64,24 +64,28 @@ def _cells(sigma: float, q: float) -> _Cells:
     return _Cells(sigma, q)
 
 
-def log_falling_moment(sigma: float, q: float, t: float) -> float:
-    """log E_Q[r^(-t)], t > 0, rounded up; inf where it leaves the range of floats."""
-    cells = _cells(sigma, q)
+def log_falling_moments(sigma: float, q: float, tilts: Array) -> Array:
+    """log E_Q[r^(-t)] for each t > 0 of `tilts`, rounded up; inf where it leaves the range of floats."""
+    cells, t = _cells(sigma, q), tilts[:, None]
     raised = -t * cells.loss
     few = np.minimum(raised, HUGE)
     height = np.log(np.maximum(exp_remainder(few) + t * exp_remainder(np.minimum(cells.loss, HUGE)), LEAST))
     height = np.where(raised < HUGE, height, raised)
-    height = np.where(cells.loss < HUGE, height, math.log(t) + cells.loss) + LOSS_ROUNDING * np.abs(raised)
+    height = np.where(cells.loss < HUGE, height, np.log(t) + cells.loss) + LOSS_ROUNDING * np.abs(raised)
     left = cells.log_left - t * math.log1p(-q)  # where f <= r^(-t)
-    right = cells.log_right_shifted + math.log(t) + math.log(q)
-    terms = np.append(np.maximum(height[1:], height[:-1]) + cells.log_mass, (left, right))
-    log_total = _log_sum(terms) + SAFE
-    return float(np.logaddexp(0.0, log_total)) if log_total < math.inf else math.inf
+    right = cells.log_right_shifted + np.log(t) + math.log(q)
+    log_mass = np.maximum(height[:, 1:], height[:, :-1]) + cells.log_mass
+    log_total = _log_sum(np.concatenate((log_mass, left, right), axis=1)) + SAFE
+    return np.where(log_total < math.inf, np.logaddexp(0.0, log_total), math.inf)
 
 
-def _log_sum(terms: Array) -> float:
-    top = float(np.max(terms))
-    return top + math.log(float(np.exp(terms - top).sum())) if math.isfinite(top) else math.inf
+def _log_sum(terms: Array) -> Array:
+    """log of the sum of e^terms, [row]; a row whose largest is no number, or infinite, is that."""
+    top = np.max(terms, axis=1, keepdims=True)
+    finite = np.where(np.isfinite(top), top, 0.0)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        total = finite + np.log(np.exp(terms - finite).sum(axis=1, keepdims=True))
+    return np.asarray(np.where(np.isfinite(top), total, top)[:, 0])
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,10 @@ class Falling:
     @functools.cached_property
     def logs(self) -> Array:
         rows = zip(self.steps.sigma[:, 0], self.steps.q[:, 0], self.steps.count[:, 0], strict=True)
-        kinds = [(float(sigma), float(q), float(count)) for sigma, q, count in rows]
-        return np.array([sum(n * log_falling_moment(s, q, float(t)) for s, q, n in kinds) for t in self.tilts])
+        total = np.zeros(len(self.tilts))
+        for sigma, q, count in rows:
+            total += float(count) * log_falling_moments(float(sigma), float(q), self.tilts)
+        return total
 
 
 @dataclass(frozen=True)
@@ -135,20 +141,18 @@ class Beyond:
     @functools.cached_property
     def _log_tops(self) -> Array:
         """log of the bound on the second integral but for e^{s·ε}, [tilt]."""
-        tops = np.empty(len(self.tilts))
-        for k, t in enumerate(self.tilts):
-            log_sum = -math.inf
-            for sigma, q, count, window in self._phases():
-                cells = _cells(sigma, q)
-                assert window.start is not None
-                log_cut = np.minimum(window.power / sigma**2 * (cells.edges[1:] - window.start), 0.0)  # 1 - e^(-y) <= y
-                raised = -t * cells.loss[:-1]
-                terms = log_cut + raised + LOSS_ROUNDING * np.abs(raised) + cells.log_mass
-                # Left of the cells 1 - c is at most its value there; right of them it is 1 and r at least there.
-                left = log_cut[0] - t * math.log1p(-q) + cells.log_left
-                right = -t * cells.loss[-1] + cells.log_right
-                log_sum = float(np.logaddexp(log_sum, math.log(count) + _log_sum(np.append(terms, (left, right)))))
-            tops[k] = log_sum
+        t, tops = self.tilts[:, None], np.full(len(self.tilts), -np.inf)
+        for sigma, q, count, window in self._phases():
+            cells = _cells(sigma, q)
+            assert window.start is not None
+            log_cut = np.minimum(window.power / sigma**2 * (cells.edges[1:] - window.start), 0.0)  # 1 - e^(-y) <= y
+            raised = -t * cells.loss[:-1]
+            terms = log_cut + raised + LOSS_ROUNDING * np.abs(raised) + cells.log_mass
+            # Left of the cells 1 - c is at most its value there; right of them it is 1 and r at least there.
+            left = log_cut[0] - t * math.log1p(-q) + cells.log_left
+            right = -t * cells.loss[-1] + cells.log_right
+            log_sum = _log_sum(np.concatenate((terms, left, right), axis=1))
+            tops = np.logaddexp(tops, math.log(count) + log_sum)
         parts = (tops, chernoff.log_factors(self.tilts), self.falling.logs)
         tops, size = parts[0] + parts[1] + parts[2], np.abs(parts).sum(axis=0)
         # The second where the parts are large and cancel: a few units of each, and of each phase's.

@@ -75,7 +75,7 @@ class RareLaw:
         self._cut_into_cells()
         self._lay_out()
         x: Array = self.low + self.h * np.arange(self.nodes, dtype=np.float64)
-        self.x, self.e, self.sampled = x, self._exponent(x), self._sampled(x)
+        self.x, self.e = x, self._exponent(x)
         self.loss = log_ratio(self.e, np.array(q))
         self.log_c = self._log_weight(x, x, 1.0)
         self.log_base = self.log_c + self._log_density(x) + math.log(self.h)
@@ -134,9 +134,12 @@ class RareLaw:
         self.left, self.right = self.edges[:-1], self.edges[1:]
         self.log_width = np.log(self.right - self.left)
         log_q = self._log_density(np.clip(0.0, self.left, self.right))
-        e = self._exponent(self.right)
-        loss = log_ratio(e, np.array(self.q))
+        exponent = self._exponent(self.edges)
+        losses = log_ratio(exponent, np.array(self.q))
+        self._edge_sampled = np.exp(np.minimum(math.log(self.q) + exponent - losses, 0.0))
+        e, loss = exponent[1:], losses[1:]
         a = self.a[:, None]
+        self._strips = dict[float, Array]()
         if start is not None:
             self._log_rest = a * loss + log_q
         else:
@@ -171,12 +174,14 @@ class RareLaw:
 
     def _log_strip(self, height: float) -> Array:
         """log N of point 5 at this height for |Im w| <= u_max, [row]; of the bulk without |w(w - 1)|/2."""
-        k, u = math.cos(self.steep * height), self.u_max
-        turned = u * self._turn(self._sampled(self.edges), height)
-        inside = _log_sum(self._log_major(k) + self.log_width + turned[1:])
-        beyond = self._log_beyond(k, 0.0) + u * height / self.sigma**2
-        total = np.logaddexp(np.logaddexp(inside, self._log_before() + turned[0]), beyond)
-        return total + 0.5 * (height / self.sigma) ** 2
+        if height not in self._strips:
+            k, u = math.cos(self.steep * height), self.u_max
+            turned = u * self._turn(self._edge_sampled, height)
+            inside = _log_sum(self._log_major(k) + self.log_width + turned[1:])
+            beyond = self._log_beyond(k, 0.0) + u * height / self.sigma**2
+            total = np.logaddexp(np.logaddexp(inside, self._log_before() + turned[0]), beyond)
+            self._strips[height] = total + 0.5 * (height / self.sigma) ** 2
+        return self._strips[height]
 
     def _log_left_out(self) -> Array:
         """log of a bound on the nodes of the infinite trapezoid sum beyond those summed, [row]."""
@@ -356,7 +361,7 @@ class RareLaw:
 
     def log_modulus(self, u: Array) -> Array:
         """log of a bound on |J(a + iv)|/J(a) of the first row for every v >= u, [frequency]."""
-        sampled, best = self._sampled(self.left), np.zeros(len(u))
+        sampled, best = self._edge_sampled[:-1], np.zeros(len(u))
         for height in self.heights:
             k = math.cos(self.steep * height)
             inside = self._log_major(k)[0] + self.log_width - u[:, None] * self._turn(sampled, height)
@@ -377,6 +382,19 @@ def _waves(loss: Array, mass: Array, u: Array) -> ComplexArray:
     """Σ mass·e^{iuL} for equally spaced u from 0, as one matrix product of small turns and large ones."""
     block = max(int(math.sqrt(len(u))), 1)
     angle = loss * float(u[1]) if len(u) > 1 else loss
-    giant = np.exp(1j * np.multiply.outer(np.arange(len(u) // block + 1.0) * block, angle)) * mass
-    baby = np.exp(1j * np.multiply.outer(np.arange(float(block)), angle))
-    return np.asarray((giant @ baby.T).ravel()[: len(u)], dtype=np.complex128)
+    giant = _turns(angle * block, len(u) // block + 1) * mass
+    return np.asarray((giant @ _turns(angle, block).T).ravel()[: len(u)], dtype=np.complex128)
+
+
+def _turns(angle: Array, count: int) -> ComplexArray:
+    """e^{ik·angle} for k from 0, [k, node]. Products of at most log2(count) + 1 sines, each good to a few units: there
+    is room for 64 of them, besides one for every node."""
+    turns = np.empty((count, len(angle)), complex)
+    turns[0] = 1.0
+    filled = 1
+    while filled < count:
+        more, turn = min(filled, count - filled), np.empty(len(angle), complex)
+        turn.real, turn.imag = np.cos(filled * angle), np.sin(filled * angle)
+        np.multiply(turns[:more], turn, out=turns[filled : filled + more])
+        filled += more
+    return turns
