@@ -15,20 +15,22 @@ PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m p
 WORKERS ?= auto
 PLAN := --sigma 1.1 --n 60000 --batch 256 --epochs 60
 
-.PHONY: help demo test test-all check check-package format lint types docs bench bench-train clean
+.PHONY: help demo test test-all test-browser check check-package format lint types docs bench bench-train bench-audit clean
 
 help:
 	@echo "make demo      plan, solve, compare and train (installs what each needs just before it)"
 	@echo "make test      the tests (installs what they need first)"
-	@echo "make test-all  the tests and the long sweeps"
+	@echo "make test-all  the tests, the long sweeps and the pages in a browser"
+	@echo "make test-browser  the pages alone, in headless Chromium or Chrome, which has to be there"
 	@echo "make check     format, lint, types, tests, documents and package: what has to pass before a change lands"
 	@echo "make check-package  build what is published, install it bare and with the lowest versions, use it"
 	@echo "make lint      format and lint alone"
 	@echo "make types     types alone"
 	@echo "make docs      the tests of the documents alone"
 	@echo "make format    put the code into the agreed form"
-	@echo "make bench     accountants beside those of other libraries, in an environment of its own, and long plans"
+	@echo "make bench     accountants and rates of attack beside other libraries', in an environment of its own"
 	@echo "make bench-train  training steps beside those of other libraries, likewise"
+	@echo "make bench-audit  an audit of Opacus and of dpplan on the same digits, likewise"
 	@echo "make clean     remove the environments, caches and builds; runs/ stays"
 	@echo
 	@echo "PYTHON=python3.12 chooses the Python, WORKERS=4 the processes that run tests,"
@@ -50,6 +52,9 @@ test: $(VENV)/.dev
 
 test-all: $(VENV)/.dev
 	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not gpu"
+
+test-browser: $(VENV)/.dev
+	$(PYTEST) -m browser
 
 check: lint types test check-package
 
@@ -76,9 +81,13 @@ docs: $(VENV)/.dev
 bench: $(VENV)-bench/.done
 	OMP_NUM_THREADS=1 $(VENV)-bench/bin/python tests/benchmarks/accountants.py
 	OMP_NUM_THREADS=1 $(VENV)-bench/bin/python tests/benchmarks/planning.py
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(VENV)-bench/bin/python tests/benchmarks/risk_rates.py
 
 bench-train: $(VENV)-bench/.done
 	OMP_NUM_THREADS=1 $(VENV)-bench/bin/python tests/benchmarks/train.py
+
+bench-audit: $(VENV)-bench/.done
+	OMP_NUM_THREADS=1 $(VENV)-bench/bin/python -W ignore tests/benchmarks/audit_digits.py
 
 clean:
 	rm -rf $(VENV) $(VENV)-bench build dist .mypy_cache .ruff_cache .hypothesis

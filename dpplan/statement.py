@@ -25,27 +25,42 @@ class Field(NamedTuple):
 
 
 SECTORS = ("Technology", "Healthcare", "Education", "Government", "Energy", "Finance")
+PRODUCTS = (
+    "Summary statistics",
+    "Machine learning model",
+    "Dataset",
+    "Synthetic data",
+    "Interactive API",
+    "SQL queries",
+)
+SOURCES = ("Static", "Dynamic")
+ACCESSES = ("Interactive", "Non-interactive")
 MODELS = ("Central", "Local", "Shuffle", "Federated")
 RELEASES = ("One release", "Many releases")
 FIELDS = (
     Field("name", "Name", "What is released called?"),
     Field("description", "Description", "What is it, in a sentence?"),
     Field("curator", "Curator", "Who publishes it?"),
+    Field("product", "Kind of product", "What kind of thing is released?", PRODUCTS),
     Field("intended_use", "Intended use", "What is it for?"),
     Field("region", "Region", "Whose data is it, and whose law applies?"),
     Field("sector", "Sector", "Which sector?", SECTORS),
     Field("publication_date", "Published", "When, as YYYY-MM-DD?"),
     Field("data", "Data", "Which data, of how many people, collected how?"),
+    Field("data_source", "Data over time", "Do new data come in, or are they fixed?", SOURCES),
     Field("people", "Examples and people", "How many examples may one person have, and who made sure?"),
     Field("model", "Deployment model", "Who sees the data as collected?", MODELS),
     Field("trust", "Trusted", "Who has to be trusted, and with what?"),
     Field("released", "Released", "Final model only, or checkpoints too? Metrics?"),
     Field("releases", "Releases", "Once, or many times?", RELEASES),
+    Field("queries", "Queries", "Can anybody ask more of the data, or only see what is released?", ACCESSES),
+    Field("post_processing", "Afterwards", "What was done to the release after the noise?"),
     Field("refresh", "Further releases", "When is the same data used again, and how is that accounted?"),
     Field("other_accesses", "Other uses of the data", "What else touched the data: exploration, cleaning, evaluation?"),
     Field("unprotected", "Not protected", "What is released without noise?"),
     Field("tuning", "Tuning", "How were settings chosen, and is that accounted for?"),
     Field("justification", "Why this ε", "Why are ε and δ enough here?"),
+    Field("bias", "Utility and bias", "Whom do noise and clipping serve worse, and who looked at small groups?"),
     Field("access", "Access", "Who can get at the data and at the model?"),
     Field("side_channels", "Side channels", "Timing, floating point, logs: what was done?"),
     Field("sources", "Sources", "Where is more to be read: code, data sheet, paper?"),

@@ -41,6 +41,7 @@ prints, and writes the folder.
   dpplan train recipes/digits.yaml --dry-run
   dpplan train recipes/digits.yaml
   dpplan train recipes/digits.yaml --json | jq .spent.epsilon.upper
+  dpplan train recipes/digits.yaml --watch 500
   dpplan train --resume runs/digits-001
   torchrun --nproc-per-node 2 -m dpplan train recipes/digits.yaml
 
@@ -86,6 +87,11 @@ TRYING = "trying the model on random inputs: whether examples stay apart, and ho
     default=None,
     help="Train the same model once more without privacy, or do not, whatever compare_nonprivate says.",
 )
+@click.option(
+    "--watch",
+    type=click.IntRange(min=0),
+    help="Follow the losses of so many training examples, and rank who is at risk, in a private file of the run's.",
+)
 @click.option("--out", type=FileName(path_type=Path), help="The run's folder; must not exist yet.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON and nothing else.")
 def command(
@@ -98,6 +104,7 @@ def command(
     compile_: bool | None,
     over_budget: bool,
     twin: bool | None,
+    watch: int | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -110,6 +117,8 @@ def command(
                 job = job.with_runtime(compile=compile_)
             if twin is not None:
                 job = job.with_twin(twin)
+            if watch is not None:
+                job = job.with_watch(watch)
             with waiting.status("loading torch and the data"):
                 planned = _planned(job, None if resume is None else (resume, moved), seed, over_budget, ranks)
             if planned.ranks.first:

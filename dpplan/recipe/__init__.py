@@ -87,6 +87,10 @@ class Recipe:
         """The same run, with or without a second one that has no privacy, for comparison."""
         return dataclasses.replace(self, training=dataclasses.replace(self.training, compare_nonprivate=wanted))
 
+    def with_watch(self, examples: int) -> "Recipe":
+        """The same run, with the losses of so many training examples followed."""
+        return dataclasses.replace(self, audit=dataclasses.replace(self.audit, watch=examples))
+
     @property
     def content(self) -> dict[str, dict[str, Any]]:
         """Block -> key -> value, defaults filled in; what JSON can hold."""

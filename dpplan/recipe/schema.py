@@ -383,10 +383,11 @@ class Audit(Block):
     """The canaries of `dpplan audit`, which makes a run of its own. `dpplan train` trains without any.
 
     gradient_canaries: with a coordinate each. mislabelled_canaries: held-out examples with a wrong label; fewer where
-        there are few.
+        there are few. watch: how many training examples `dpplan train` follows by their losses, into a private file.
     """
 
     title: ClassVar[str] = "audit"
 
     gradient_canaries: int = _key(_whole, canary_count, default=5000)
     mislabelled_canaries: int = _key(_whole, _not_negative, default=150)
+    watch: int = _key(_whole, _not_negative, default=0)

@@ -8,27 +8,31 @@ from dpplan.render.table import Column, Table, TableCell, plain, screen_width
 
 
 class Sabotage(NamedTuple):
-    """A mistake in training, who noticed it in the tests, and with how many gradient canaries."""
+    """A mistake in training, who noticed it in the tests, and at what power: gradient canaries, steps, seconds."""
 
     mistake: str
     caught_by: str
     canaries: str
+    steps: str
+    seconds: str
 
 
-# At ε = 2.4, 40 steps on half of the data, unless told otherwise. Each is a run in tests/train/canaries, or a
-# simulation in tests/audit.
+# At ε = 2.4 on half of the data, unless told otherwise; seconds of one core for the run and its verdict. Each is a run
+# in tests/train/canaries, or a simulation in tests/audit.
 SABOTAGES = (
-    Sabotage("half the noise", "conformance", "any"),
-    Sabotage("half the noise, at ε = 6", "audit", "4000"),
-    Sabotage("noise for the mean, added to the sum", "audit, conformance", "1500"),
-    Sabotage("the same noise in every step", "audit (spread)", "1500"),
-    Sabotage("no clipping", "audit", "1500"),
-    Sabotage("the batch's mean clipped, not examples", "audit", "1500"),
-    Sabotage("four times the steps that are counted", "audit", "1500"),
-    Sabotage("batches filled up with repeats", "conformance", "any"),
-    Sabotage("shuffled batches of one size", "conformance", "any, 40 steps"),
-    Sabotage("divided by the batch that was drawn", "conformance", "any"),
-    Sabotage("batch statistics in the model", "isolation", "no step taken"),
+    Sabotage("half the noise", "conformance", "any", "40", "1"),
+    Sabotage("half the noise, at ε = 6", "audit", "4000", "40", "4"),
+    Sabotage("noise for the mean, added to the sum", "audit, conformance", "1500", "40", "2"),
+    Sabotage("the same noise in every step", "audit, pattern", "1500", "40", "2"),
+    Sabotage("the same noise in two parts of a step", "pattern", "1500", "40", "2"),
+    Sabotage("no clipping", "audit", "1500", "40", "2"),
+    Sabotage("the batch's mean clipped, not examples", "audit", "1500", "40", "2"),
+    Sabotage("four times the steps that are counted", "audit", "1500", "40", "4"),
+    Sabotage("batches filled up with repeats", "conformance", "any", "40", "1"),
+    Sabotage("shuffled batches of one size", "conformance", "any", "40", "1"),
+    Sabotage("two ranks draw by one seed", "conformance", "none", "1200", "10"),
+    Sabotage("divided by the batch that was drawn", "conformance", "any", "40", "1"),
+    Sabotage("batch statistics in the model", "isolation", "any", "0", "1"),
 )
 TEXT = (
     "An audit attacks a run whose secret coins it knows: each canary was put in, or left out, by a fair coin. What the "
@@ -41,6 +45,12 @@ TEXT = (
     "Membership attacks (dpplan audit RECIPE --attack all) are what people run against models: losses, with shadow "
     "models to compare with. They see less than canaries, and what they say rests on members: it is private. On a "
     "cluster: dpplan.train.shadows.attacked within a back end of joblib, dask or ray.",
+    "Conformance is what every run measures of itself: batch sizes, noise, denominator. Pattern: the noise of all "
+    "canaries and steps, searched for repetitions at any distance, as when processes that each keep a part of the "
+    "parameters draw from one seed.",
+    "While a model is trained (dpplan train RECIPE --watch 500, or watch: 500 in the audit block), examples are "
+    "ranked by how far their losses move: who may be learned by heart, without shadow models. It bounds nothing, "
+    "and is private.",
     "Gradient canaries try everything from the clipped sum on, in coordinates of their own. They do not see what a "
     "model keeps of examples outside of its sums, what preprocessing looked at, or who else knows the seed.",
 )
@@ -50,5 +60,6 @@ def lines() -> Iterator[str]:
     for paragraph in TEXT:
         yield from textwrap.wrap(paragraph, screen_width(), break_long_words=False, break_on_hyphens=False)
         yield ""
-    columns = Column("mistake"), Column("caught by"), Column("canaries")
+    numbers = (Column(name, numeric=True) for name in ("canaries", "steps", "s"))
+    columns = (Column("mistake"), Column("caught by"), *numbers)
     yield from plain(Table(columns, tuple(tuple(map(TableCell, each)) for each in SABOTAGES)))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 420.0, 280.0, 52.0, 10.0, 12.0, 40.0
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 430.0, 284.0, 66.0, 14.0, 12.0, 44.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def chart(title: str, across: ChartAxis, up: ChartAxis, lines: Sequence[ChartLin
         parts.append(f'<line class="grid" x1="{LEFT:g}" x2="{WIDTH - RIGHT:g}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>')
         parts.append(f'<text x="{LEFT - 6:g}" y="{y(tick) + 4:.1f}" text-anchor="end">{_text(tick)}</text>')
     for tick in across.ticks():
-        parts.append(f'<text x="{x(tick):.1f}" y="{HEIGHT - BOTTOM + 16:g}" text-anchor="middle">{_text(tick)}</text>')
+        parts.append(f'<text x="{x(tick):.1f}" y="{HEIGHT - BOTTOM + 20:g}" text-anchor="middle">{_text(tick)}</text>')
     parts.append(f'<path class="axis" d="M{LEFT:g} {TOP:g}V{HEIGHT - BOTTOM:g}H{WIDTH - RIGHT:g}"/>')
     for line in lines:
         drawn = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in line.points)

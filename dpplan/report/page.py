@@ -17,7 +17,7 @@ from dpplan.recipe import Recipe
 from dpplan.statement import Statement
 from dpplan.units import unit_words as plan_words
 
-PLACES = 24  # at which ε is drawn over the steps
+PLACES, FIRST_PLACES = 24, 4  # at which ε is drawn over the steps, and in its steep beginning, each half of the next
 REPORT = "report.json"
 
 
@@ -113,7 +113,8 @@ def _page(name: str, plan: Plan, delta: float, statement: Statement) -> dict[str
 
 
 def _over(plan: Plan, delta: float) -> list[tuple[int, float]]:
-    places = sorted({max(round(plan.steps * share / PLACES), 1) for share in range(1, PLACES + 1)})
+    shares = [*(0.5**halvings for halvings in range(1, FIRST_PLACES + 1)), *range(1, PLACES + 1)]
+    places = sorted({max(round(plan.steps * share / PLACES), 1) for share in shares})
     return [(0, 0.0), *((steps, accounting.epsilon(beginning(plan, steps), delta).value) for steps in places)]
 
 

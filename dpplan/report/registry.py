@@ -1,33 +1,43 @@
 """An entry of the registry of deployments, and whether it fits the registry's schema.
 
-Schema: opendp/deployments-registry-data, schemas/deployments-schema.yaml, read in July 2026: which keys there are,
-which are required and what some may hold. What was not stated is left out, or says so where a text is required.
+Schema: opendp/deployments-registry-data, schemas/deployments-schema.yaml at 3e9c812 (July 2026): which keys there are,
+which are required and what some may hold; a test holds it against a copy. What was not stated is left out, or says so
+where a text is required.
 """
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any
 
+from dpplan.mechanism import kind_of
 from dpplan.report.page import Page, unit_words
 from dpplan.rounding import up
-from dpplan.statement import MODELS, RELEASES, SECTORS
+from dpplan.statement import ACCESSES, MODELS, NOT_STATED, PRODUCTS, RELEASES, SECTORS, SOURCES
 
 # Block -> key -> what it may hold: a type, or a list of words. Every other key is refused by the registry.
 _TEXT, _NUMBER = "text", "number"
-_TOP = ("url_slug", "status", "tier", "deployment")
+# What an entry itself may say.
+TOP: Mapping[str, Any] = {
+    "url_slug": _TEXT,
+    "status": (
+        "Converted",
+        "Draft",
+        "Pending",
+        "Changes Required",
+        "Approved",
+        "Approved (Update Requested)",
+        "Approved (Pending)",
+    ),
+    "tier": (1, 2, 3),
+    "deployment": {},
+}
 BLOCKS: Mapping[str, Mapping[str, Any]] = {
     "basic": {
         "name": _TEXT,
         "data_curators": "texts",
         "intended_use": _TEXT,
-        "data_product_type": (
-            "Summary statistics",
-            "Machine learning model",
-            "Dataset",
-            "Synthetic data",
-            "Interactive API",
-            "SQL queries",
-        ),
+        "data_product_type": PRODUCTS,
         "data_product_region": _TEXT,
         "description": _TEXT,
         "publication_date": "date",
@@ -50,9 +60,9 @@ BLOCKS: Mapping[str, Mapping[str, Any]] = {
         "actors": _TEXT,
         "release_type": RELEASES,
         "release_type_details": _TEXT,
-        "data_source_type": ("Static", "Dynamic"),
+        "data_source_type": SOURCES,
         "data_source_type_details": _TEXT,
-        "access_type": ("Interactive", "Non-interactive"),
+        "access_type": ACCESSES,
         "access_type_details": _TEXT,
     },
     "accounting": {"post_processing": _TEXT, "composition": _TEXT},
@@ -73,7 +83,7 @@ def entry(page: Page) -> dict[str, Any]:
             "name": page.title,
             "data_curators": [said["curator"]],
             "intended_use": said["intended_use"],
-            "data_product_type": "Machine learning model",
+            **_product(page),
             "data_product_region": said["region"],
             "description": said["description"],
             **_stated(page, publication_date="publication_date", data_product_sector="sector"),
@@ -91,11 +101,17 @@ def entry(page: Page) -> dict[str, Any]:
         "deployment_model": {
             **({"model_name": "Central"} if page.run is not None else {}),  # this trainer sees the data as collected
             **_stated(
-                page, model_name="model", actors="trust", release_type="releases", release_type_details="refresh"
+                page,
+                model_name="model",
+                actors="trust",
+                release_type="releases",
+                release_type_details="refresh",
+                data_source_type="data_source",
+                access_type="queries",
             ),
-            **_stated(page, model_name_details="access"),
         },
         "accounting": {
+            **_stated(page, post_processing="post_processing"),
             "composition": f"{page.plan.steps} steps, composed adaptively and exactly; all iterates are covered",
         },
         "implementation": {
@@ -105,11 +121,29 @@ def entry(page: Page) -> dict[str, Any]:
         "administrative": {
             "registry_authors": [said["authors"]],
             **_stated(page, sources="sources"),
-            "notes": f"Drafted by dpplan {page.version}.",
+            "notes": _notes(page),
         },
     }
-    slug = re.sub(r"[^a-z0-9]+", "_", page.title.lower()).strip("_") or "model"
-    return {"url_slug": slug, "status": "Draft", "tier": 3, "deployment": blocks}
+    return {"url_slug": _slug(blocks["basic"]), "status": "Draft", "tier": 3, "deployment": blocks}
+
+
+def _slug(basic: Mapping[str, Any]) -> str:
+    """As the registry itself makes it, of a name, its curators and a year."""
+    year = str(basic.get("publication_date", NOT_STATED)).split("-")[0]
+    said = (str(basic["name"]), "-".join(basic["data_curators"]), year)
+    return "_".join(re.sub(r"\W+", "_", each.lower()) for each in said).replace("_", "-")
+
+
+def _product(page: Page) -> dict[str, str]:
+    """What was stated, or what this trainer makes; nothing where neither is known, which the registry refuses."""
+    if page.statement.has("product"):
+        return {"data_product_type": page.statement["product"]}
+    return {} if page.run is None and not page.recipe else {"data_product_type": "Machine learning model"}
+
+
+def _notes(page: Page) -> str:
+    drawn = f"Drafted by dpplan {page.version}."
+    return f"{drawn} Utility and bias: {page.statement['bias']}" if page.statement.has("bias") else drawn
 
 
 def _stated(page: Page, **keys: str) -> dict[str, str]:
@@ -117,17 +151,21 @@ def _stated(page: Page, **keys: str) -> dict[str, str]:
 
 
 def _mechanisms(page: Page) -> str:
-    kinds = ", ".join(dict.fromkeys(phase.mechanism.kind for phase in page.plan.phases))
-    aside = page.statement["side_channels"]
-    return f"sampled {kinds} mechanism (DP-SGD). Timing, floating point, platform: {aside}"
+    kinds = dict.fromkeys(f"{kind_of(phase.mechanism)} ({kind_of(phase.sampling)})" for phase in page.plan.phases)
+    how = "trained" if page.run is not None else "accounted for"
+    return (
+        f"{', '.join(kinds)}; {how} by dpplan {page.version}. Timing, floating point, platform: "
+        f"{page.statement['side_channels']}. Access to the data: {page.statement['access']}."
+    )
 
 
 def violations(found: Mapping[str, Any]) -> list[str]:
     """What the registry's schema refuses; [] of a valid entry."""
-    wrong = [f"{key} is missing" for key in ("url_slug", "status", "tier", "deployment") if key not in found]
-    wrong += [
-        f"{key} is no key of an entry" for key in found if key not in {"url_slug", "status", "tier", "deployment"}
-    ]
+    wrong = [f"{key} is missing" for key in TOP if key not in found]
+    wrong += [f"{key} is no key of an entry" for key in found if key not in TOP]
+    for key, rule in TOP.items():
+        if key in found and rule:
+            wrong += _refused(key, found[key], rule)
     deployment = found.get("deployment", {})
     wrong += [f"{block} is no block" for block in deployment if block not in BLOCKS]
     for block, required in REQUIRED.items():
@@ -148,18 +186,28 @@ def _refused(name: str, value: Any, rule: Any) -> Iterator[str]:
             yield from _refused(f"{name}.{key}", inner, rule.get(key))
     elif isinstance(rule, tuple):
         if value not in rule:
-            yield f"{name}={value} is not one of: {', '.join(rule)}"
+            yield f"{name}={value} is not one of: {', '.join(map(str, rule))}"
     elif rule == "texts":
         if not (isinstance(value, list) and value and all(isinstance(each, str) for each in value)):
             yield f"{name} is not a list of texts"
     elif rule == "date":
-        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(value)):
+        if not (isinstance(value, str) and _is_date(value)):
             yield f"{name}={value} is not a date, YYYY-MM-DD"
     elif rule == _NUMBER:
         if isinstance(value, bool) or not isinstance(value, int | float):
             yield f"{name}={value} is not a number"
     elif not isinstance(value, str):
         yield f"{name} is not text"
+
+
+def _is_date(text: str) -> bool:
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def as_yaml(found: Mapping[str, Any]) -> str:

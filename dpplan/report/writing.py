@@ -4,11 +4,13 @@ jinja2 is imported here and nowhere else, when a page is written. All text is es
 """
 
 import functools
+import json
 from typing import TYPE_CHECKING, Any
 
 from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import show
 from dpplan.errors import MissingExtra
+from dpplan.plan_json import plan_to_json
 from dpplan.render import risk as risk_words
 from dpplan.render import to_json
 from dpplan.render.number_format import interval
@@ -85,6 +87,8 @@ def _content(page: Page, private: bool) -> dict[str, Any]:
         "agrees": None if page.run is None else page.run.get("agrees_with_plan"),
         "software": {} if page.run is None else page.run.get("software", {}),
         "paragraph": paragraph(page),
+        "reproduce": _reproduce(page),
+        "plan_json": json.dumps(plan_to_json(plan), indent=1, ensure_ascii=False),
         "private": sorted(_flat(page.private)) if private else [],
         "private_wanted": private,
     }
@@ -114,18 +118,32 @@ def document(page: Page, private: bool = False) -> dict[str, Any]:
 
 
 def paragraph(page: Page) -> str:
-    """What to paste into a paper: every figure rounded to the safe side, every assumption named."""
+    """What to paste into a paper: every figure rounded to the safe side, every assumption named, and no claim that
+    something was done where nothing has run, or where the run did something else."""
     plan, found = page.plan, page.assessment
     lengths = (
         f"{plan.steps} steps" if len(plan.phases) == 1 else f"{len(plan.phases)} phases of {plan.steps} steps in all"
     )
     adv = up(found.advantage.upper, 3)
-    return (
-        f"{page.title} was trained with differential privacy: ε = {up(page.bound.value, 4)} at δ = {show(page.delta)} "
-        f"for {unit_words(plan)}, {page.bound.guarantee} by exact accounting (dpplan {page.version}) of {lengths} "
-        f"under {plan.assumptions}; the figure covers all iterates. It bounds the advantage of any membership "
-        f"inference by {adv}. Tuning: {page.statement['tuning']}."
+    done = "was trained with differential privacy" if page.run is not None else "is a plan that has not run"
+    otherwise = (
+        "" if page.run is None or page.run.get("agrees_with_plan") else " The run did not do what the plan said."
     )
+    return (
+        f"{page.title} {done}: ε = {up(page.bound.value, 4)} at δ = {show(page.delta)} "
+        f"for {unit_words(plan)}, {page.bound.guarantee} by exact accounting (dpplan {page.version}) of {lengths} "
+        f"under {plan.assumptions}; the figure covers all iterates.{otherwise} It bounds the advantage of any "
+        f"membership inference by {adv}. Tuning: {page.statement['tuning']}."
+    )
+
+
+def _reproduce(page: Page) -> str:
+    """The command that writes such a page again, from what stands below it."""
+    if page.run is not None:
+        return "dpplan train with this recipe runs it again, and dpplan report with the run's folder writes this page."
+    if page.recipe:
+        return "dpplan report with this recipe writes this page, and dpplan train runs it."
+    return "dpplan report with a file that holds this plan, as dpplan epsilon --json prints it, writes this page."
 
 
 def _facts(page: Page) -> list[tuple[str, str]]:

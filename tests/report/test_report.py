@@ -35,7 +35,8 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(printed: Path) -> report.Page:
-    return report.gather(printed, {"curator": HOSTILE, "publication_date": "2026-11-28"})
+    stated = {"curator": HOSTILE, "publication_date": "2026-11-28", "product": "Machine learning model"}
+    return report.gather(printed, stated)
 
 
 class Outline(HTMLParser):
@@ -74,7 +75,7 @@ def test_the_page_stands_by_itself_and_whatever_was_stated_is_text(page: report.
     assert "url(" not in text
     assert "@import" not in text
     assert HOSTILE in outline.text
-    assert outline.text.count("not stated") == len(FIELDS) - 2 + 2  # above the table, and in the paragraph, of tuning
+    assert outline.text.count("not stated") == len(FIELDS) - 3 + 2  # above the table, and in the paragraph, of tuning
     assert 'lang="en"' in text
     assert text.count("<svg") == text.count("<title>") - 1 == 3
 
@@ -132,7 +133,7 @@ def test_an_entry_fits_the_registry_and_says_nothing_that_was_not_stated(page: r
     assert blocks["privacy_loss"]["privacy_parameters"]["epsilon"] >= page.bound.upper
     assert blocks["basic"]["data_product_region"] == "not stated"
     assert "model_name" not in blocks["deployment_model"]
-    assert "url_slug: plan" in report.as_yaml(found)
+    assert "url_slug: plan--script-alert-x-script-quoted--2026" in report.as_yaml(found)
 
 
 def test_what_the_registry_refuses_is_told(page: report.Page, printed: Path) -> None:
@@ -147,7 +148,10 @@ def test_what_the_registry_refuses_is_told(page: report.Page, printed: Path) -> 
         "basic.surprise is no key of its block",
         "dp_variant.variant_name=DP is not one of: Pure DP, Approximate DP, Zero-concentrated DP, Renyi DP, Custom",
     ]
-    assert report.violations(report.entry(report.gather(printed, {}))) == ["basic.publication_date is missing"]
+    assert report.violations(report.entry(report.gather(printed, {}))) == [
+        "basic.data_product_type is missing",
+        "basic.publication_date is missing",
+    ]
 
 
 def test_a_statement_refuses_keys_and_words_that_are_not_offered() -> None:
@@ -192,10 +196,57 @@ def test_the_statement_block_has_every_field() -> None:
 def test_each_part_of_a_page_by_itself(page: report.Page) -> None:
     assert pages.unit_words(PLAN) == "one example (present or absent)"
     assert registry.violations({}) != []
-    assert writing.paragraph(page).startswith("plan was trained with differential privacy: ε = ")
+    assert writing.paragraph(page).startswith("plan is a plan that has not run: ε = ")
     axis = figures.ChartAxis("x", 1e-3, 1.0, logarithmic=True)
     assert [axis.share(1e-3), axis.share(1.0), len(axis.ticks())] == [0.0, 1.0, 4]
     drawn = figures.chart("a < b", axis, figures.ChartAxis("y", 0.0, 1.0), [figures.ChartLine("proven", [(0.01, 0.5)])])
     assert "a &lt; b" in drawn
     assert any(line.split()[0] == "curator" for line in report_lines.fields())
     assert report_command.command.name == "report"
+
+
+def test_a_paragraph_never_says_that_something_was_done_which_was_not(tmp_path: Path, page: report.Page) -> None:
+    run = report.gather(run_folder(tmp_path, page), {})
+    assert "was trained with differential privacy" in writing.paragraph(run)
+    assert "did not do" not in writing.paragraph(run)
+    failed = dataclasses.replace(run, run={**run.run, "agrees_with_plan": False})
+    assert "The run did not do what the plan said." in writing.paragraph(failed)
+    for text in (report.html(page), report.markdown(page), json.dumps(report.document(page))):
+        assert "trained" not in text
+    assert '"phases"' in report.html(page).replace("&#34;", '"')  # how to do it again without a recipe
+
+
+def _light(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_each_colour_of_text_can_be_read_on_each_ground_by_day_and_by_night(page: report.Page) -> None:
+    """WCAG 2.2, 1.4.3 and 1.4.11."""
+    schemes = re.findall(r":root \{([^}]*)\}", report.html(page))
+    assert len(schemes) == 2
+    for scheme in schemes:
+        named = {
+            name: f"#{''.join(2 * digit for digit in value)}" if len(value) == 3 else f"#{value}"
+            for name, value in re.findall(r"--(\w+): #(\w+)", scheme)
+        }
+        assert set(named) == {"ink", "soft", "paper", "line", "band", "mark", "good", "bad"}
+        for ink in ("ink", "soft", "mark", "good", "bad"):
+            for ground in ("paper", "band"):
+                light, dark = sorted((_light(named[ink]), _light(named[ground])), reverse=True)
+                assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)
+
+
+def test_who_cannot_see_it_is_told_the_same(page: report.Page) -> None:
+    """Every table says what it is, every header what it heads, every chart what it shows, and scrolls by keyboard."""
+    text = report.html(page)
+    assert re.findall(r"<h(\d)", text)[0] == "1"
+    assert set(re.findall(r"<h(\d)", text)) == {"1", "2"}
+    assert all("scope=" in header for header in re.findall(r"<th\b[^>]*>", text))
+    assert len(re.findall(r'role="img" aria-label="[^"]+"', text)) == text.count("<svg") == 3
+    scrolling = re.findall(r'<div class="scroll"([^>]*)>', text)
+    assert scrolling
+    assert all('tabindex="0"' in each and "aria-label=" in each and 'role="region"' in each for each in scrolling)
+    for wanted in ("max-width: 30rem", "@media print", "prefers-color-scheme: dark", 'name="viewport"'):
+        assert wanted in text

@@ -7,7 +7,8 @@ by its noise in as many steps; scores and verdict follow from what the steps rel
 
 White box: what each step releases in the canary's own coordinate, by the likelihood ratio of the planned step (its dot
 product with the gradient, where everything is in every batch), and by the spread over steps, which noise that is not
-fresh betrays. Black box: the last model's loss on mislabelled held-out examples.
+fresh betrays. The noise of all those coordinates is searched for repetitions, too. Black box: the last model's loss on
+mislabelled held-out examples.
 """
 
 import dataclasses
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from dpplan.audit import AuditFinding, AuditSettings, Hypothesis, Scores, audit
+from dpplan.checks import show
 from dpplan.errors import RecipeError, TrainingStopped
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase
@@ -28,6 +30,7 @@ from dpplan.recipe import Recipe
 from dpplan.sampling import Poisson
 from dpplan.train import models
 from dpplan.train.canaries.layer import WithCanaries
+from dpplan.train.canaries.noise_pattern import repeats
 from dpplan.train.clipping import ClippedSum
 from dpplan.train.conformance import LEVEL, Measurement
 from dpplan.train.data import Dataset, Split
@@ -75,15 +78,20 @@ class Audited:
 
 
 class Watched(Trainer):
-    """The reference trainer, and what it released in the coordinates of the canaries, in clip norms."""
+    """The reference trainer, and what it released in the coordinates of the canaries, in clip norms.
+
+    noises: what of it was added, which leaves the process only as a verdict."""
 
     def watch(self, model: WithCanaries) -> None:
         self.count = model.count
         self.seen: list[Tensor] = []
+        self.noises: list[Tensor] = []
 
     def _released(self, clipped: ClippedSum) -> Tensor:
         noisy = super()._released(clipped)
-        self.seen.append(noisy[1 : self.count + 1].detach().cpu() / clipped.sensitivity)
+        own = slice(1, self.count + 1)
+        self.seen.append(noisy[own].detach().cpu() / clipped.sensitivity)
+        self.noises.append((noisy - clipped.total)[own].detach().cpu() / clipped.sensitivity)
         return noisy
 
 
@@ -180,9 +188,16 @@ def judged(planned: Planned, placed: Placed, trainer: Watched, delta: float | No
     if placed.wrong.examples:
         scores[KINDS[2]] = Scores(placed.wrong_members, -losses(trainer.model, placed.wrong))
     hypothesis = Hypothesis.of_plan(claim.plan, at)
-    settings = AuditSettings(at, max(level - LEVEL, 0.0) / len(scores))  # the rest is that of the measurements
+    settings = AuditSettings(at, max(level - 2 * LEVEL, 0.0) / len(scores))  # the rest is that of the measurements
     findings = {kind: audit(each, hypothesis, settings) for kind, each in scores.items()}
-    return Audited(planned, findings, tuple(trainer.statistics.measurements()))
+    return Audited(planned, findings, (*trainer.statistics.measurements(), _pattern(trainer, phase)))
+
+
+def _pattern(trainer: Watched, phase: Phase) -> Measurement:
+    """Whether the noise is as good as drawn anew for every coordinate of every step."""
+    noise = torch.stack(trainer.noises).numpy() / Gaussian.of(phase.mechanism).noise_multiplier
+    planned = f"new in every coordinate and step, tested at {show(LEVEL)}"
+    return Measurement("noise pattern", planned, None, not repeats(noise, LEVEL), covered=False)
 
 
 def likelihood(seen: NDArray[np.float64], phase: Phase) -> NDArray[np.float64]:

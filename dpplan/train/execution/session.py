@@ -9,6 +9,7 @@ from dpplan.errors import DpplanError, InputOutputFailed, TrainingStopped
 from dpplan.render.number_format import up
 from dpplan.train.clipping import BatchFacts
 from dpplan.train.execution.evaluation import NOT_YET, Evaluation, accuracy, brief
+from dpplan.train.execution.loss_watch import LossWatch
 from dpplan.train.execution.nonprivate_baseline import train_without_privacy
 from dpplan.train.execution.worker import Worker
 from dpplan.train.ranks import Command, PeerLost
@@ -33,6 +34,7 @@ class Session:
         self.worker = Worker.of(planned)
         self.model, self.trainer = self.worker.model, self.worker.trainer
         self.held_out = self.worker.dataset.held_out.to(planned.device)
+        self.watch = self._watch()
         self.epochs: list[Epoch] = []
         self.closed = 0  # epochs, with those whose metrics are gone
         self.saved: int | None = None  # the step of the checkpoint on disk
@@ -121,6 +123,14 @@ class Session:
         self.saved, self.closed = checkpoint.steps, checkpoint.epochs
         self.worker.restore(checkpoint)
         self.epochs = [self._epoch_from(line) for line in self.folder.epochs(checkpoint.epochs)]
+
+    def _watch(self) -> LossWatch | None:
+        """On as many examples as the recipe's audit block says, or those of a run that goes on; None for none."""
+        count, training, resumed = self.recipe.audit.watch, self.worker.dataset.training, self.planned.resumed
+        watch = LossWatch(training, count, self.planned.seed, self.folder.path)
+        if resumed is not None:
+            watch.go_on(training, resumed.checkpoint.steps)
+        return watch if len(watch.chosen) else None
 
     def _save(self) -> None:
         """A checkpoint, unless the recipe says off. The count of steps reaches the disk first."""
@@ -218,6 +228,8 @@ class Session:
         self.epochs.append(epoch)
         self.spent_steps.sync()
         self.folder.log(epoch)
+        if self.watch is not None:
+            self.watch.look(self.model, step)
         return epoch
 
     def _epoch_from(self, line: dict[str, Any]) -> Epoch:

@@ -16,6 +16,7 @@ from dpplan.rounding import up_apart
 from dpplan.train.clipping import Arithmetic
 from dpplan.train.clipping.rules import ROUND_OFF
 from dpplan.train.conformance import Measurement
+from dpplan.train.execution.loss_watch import NAME as WATCHED
 from dpplan.train.state.report import Epoch, Planned, TrainReport
 from dpplan.train.step.randomness import SEEDED
 
@@ -115,6 +116,10 @@ def report_lines(report: TrainReport) -> Iterator[str]:
             subsequent_indent=" " * 21,
         )
     yield f"  {'written to':<19}{report.folder}"
+    if (report.folder / WATCHED).exists():
+        yield row("watched*", WATCHED, "examples at risk, ranked: private")
+    elif report.planned.recipe.audit.watch:
+        yield row("watched*", "nothing", "no epoch was done, or the model fails outside of training")
     yield FOOTNOTE
 
 

@@ -136,6 +136,19 @@ def noise_reused(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(noise_module.GaussianNoise, "add", again)
 
 
+def noise_shared_by_parts(patch: pytest.MonkeyPatch) -> None:
+    """As by two processes that each keep half of the parameters, and draw from one seed."""
+    inner = noise_module.GaussianNoise.add
+
+    def shared(self: Any, clipped: ClippedSum) -> Tensor:
+        added = inner(self, clipped) - clipped.total
+        half = len(added) // 2
+        added[half : 2 * half] = added[:half]
+        return clipped.total + added
+
+    patch.setattr(noise_module.GaussianNoise, "add", shared)
+
+
 def denominator_of_the_draw(patch: pytest.MonkeyPatch) -> None:
     sizes = [1.0]
     inner = sampler_module.PoissonSampler.draw
@@ -187,7 +200,8 @@ def shuffled(patch: pytest.MonkeyPatch) -> None:
         (noise_on_the_mean, {"audit", "noise"}),
         (no_clipping, {"audit"}),
         (clipping_the_mean, {"audit"}),
-        (noise_reused, {"audit"}),
+        (noise_reused, {"audit", "noise pattern"}),
+        (noise_shared_by_parts, {"noise pattern"}),
         (denominator_of_the_draw, {"denominator"}),
         (filled_with_repeats, {"batch sizes"}),
         (extra_steps, {"audit"}),
