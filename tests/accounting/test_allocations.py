@@ -248,6 +248,14 @@ def test_one_of_t_is_balls_in_bins_from_above():
     assert found.lower <= known.lower
 
 
+@pytest.mark.parametrize("steps", [40, 47])
+def test_one_step_of_each_round_is_what_balls_in_bins_draw(steps):
+    found = accounting.epsilon(allocation(1.5, 20, 1, steps), 1e-5)
+    known = accounting.epsilon(Plan((Phase(Gaussian(1.5), BallsInBins(20), steps),)), 1e-5)
+    assert (found.lower, found.upper) == (known.lower, known.upper)
+    assert found.relative_width is not None and found.relative_width < 1e-3
+
+
 def test_all_of_t_is_the_full_batch():
     found = accounting.epsilon(allocation(3.0, 10, 10, 20), 1e-5)
     known = accounting.epsilon(Plan((Phase(Gaussian(3.0), Poisson(1.0), 20),)), 1e-5)

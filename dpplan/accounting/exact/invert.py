@@ -38,6 +38,9 @@ DEEP, SHARP = 1e-15, 0.6
 TINY = 0.02
 
 
+AnyContour = Contour | LatticeComposition | TwoSteps
+
+
 @dataclass(frozen=True, slots=True)
 class Ends:
     """lower <= value <= upper; terms: what the width is made of; contour: None where a closed form was used."""
@@ -46,7 +49,7 @@ class Ends:
     upper: float
     method: str
     terms: tuple[tuple[str, float], ...] = ()
-    contour: Contour | LatticeComposition | TwoSteps | None = field(default=None, compare=False)
+    contour: AnyContour | None = field(default=None, compare=False)
 
     def joined(self, other: "Ends") -> "Ends":
         """The larger of two quantities, each between its ends; details are those of the one that decides."""

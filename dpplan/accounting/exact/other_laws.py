@@ -139,13 +139,13 @@ def _ends(known: Known, question: RunQuestion, accuracy: Accuracy | None = None)
 
     try:
         above = larger(dominating, lambda run: None)
-        below = [larger(each, _worth) for each in realised] or [above]
+        below = [larger(each, worth) for each in realised] or [above]
     except ArithmeticError as error:
         raise NotCertified("the plan's numbers are too large or too small for floats: nothing is proven.") from error
     return replace(above, lower=max(each.lower for each in below))
 
 
-def _worth(composed: Composition) -> Accuracy | None:
+def worth(composed: Composition) -> Accuracy | None:
     """How exactly a bound from below is computed: one that was cut into slices has lost more than this already."""
     return SLICED if any(type(law) is Finite for law, _ in composed.terms) else None
 

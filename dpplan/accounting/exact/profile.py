@@ -19,7 +19,8 @@ import numpy as np
 
 from dpplan.accounting import gdp, rdp
 from dpplan.accounting.bound import widened
-from dpplan.accounting.exact import cross_check, gaussian_one_step, invert, other_laws
+from dpplan.accounting.exact import cross_check, gaussian_one_step, invert, mixed, other_laws
+from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.general_lattice import Composition
@@ -188,11 +189,7 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction) -> Callable[[float]
         if contour is None:
             return Place(epsilon, lower, upper)
 
-        def at(other: float) -> Ends2:
-            value = contour.at(other)
-            return max(value.lower, 0.0), min(value.upper, 1.0)
-
-        return Place(epsilon, lower, upper, at)
+        return Place(epsilon, lower, upper, _of_contour(contour))
 
     return make
 
@@ -203,9 +200,9 @@ def _of_laws(known: other_laws.Known) -> tuple[OneDirection, OneDirection]:
     above, choices = other_laws.compositions(other_laws.resolved(known, FINE))
     # From below one choice of neighbours for all ε and both directions: an attacker faces one pair at a time, and where
     # its trade-off is looked for at several ε, more than one would promise what none of them allows.
-    below = max(choices, key=lambda each: max(run.delta(0.0).lower for run in each), default=None)
+    below = max(choices, key=lambda each: max(_proven(run, 0.0)(0.0)[0] for run in each), default=None)
     sides = range(max(len(above), len(below or ())))
-    made = [OneDirection(_lattice(_one_way(above, at), _one_way(below, at) if below else None)) for at in sides]
+    made = [OneDirection(_laws(_one_way(above, at), _one_way(below, at) if below else None)) for at in sides]
     return made[0], made[-1]
 
 
@@ -214,17 +211,38 @@ def _one_way(directions: list[Composition], at: int) -> Composition:
     return directions[min(at, len(directions) - 1)]
 
 
-def _lattice(above: Composition, below: Composition | None) -> Callable[[float], Place]:
+def _laws(above: Composition, below: Composition | None) -> Callable[[float], Place]:
     def make(epsilon: float) -> Place:
         try:
-            upper, lower = above.around(epsilon), None if below is None else below.around(epsilon)
+            upper, lower = _proven(above, epsilon), None if below is None else _proven(below, epsilon)
         except ArithmeticError as error:
             raise NotCertified("the plan's numbers are too large or too small for floats.") from error
 
         def at(other: float) -> Ends2:
             own = upper(other)
-            return (own if lower is None else lower(other)).lower, own.upper
+            return (own if lower is None else lower(other))[0], own[1]
 
         return Place(epsilon, *at(epsilon), at)
 
     return make
+
+
+def _proven(run: Composition, epsilon: float) -> At:
+    """What a contour put near this ε proves, or a lattice where there is none or it is wide."""
+    ends = mixed.delta_ends(run, epsilon)
+    if ends is None or ends.contour is None or not ends.relative_width <= other_laws.NARROW:
+        lattice = run.around(epsilon, other_laws.worth(run))
+        return lambda other: (lattice(other).lower, lattice(other).upper)
+    return _of_contour(ends.contour)
+
+
+def _of_contour(contour: invert.AnyContour) -> At:
+    """Its own interval, or where that lost its digits, far from its place, a Chernoff bound."""
+
+    def at(epsilon: float) -> Ends2:
+        value = contour.at(epsilon)
+        log_ceiling = contour.log_chernoff(epsilon) if isinstance(contour, Contour) else 0.0
+        ceiling = math.exp(min(log_ceiling, 0.0))
+        return max(value.lower, 0.0), value.upper if value.upper < ceiling else ceiling
+
+    return at

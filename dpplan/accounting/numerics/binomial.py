@@ -26,6 +26,13 @@ def log_binomial_pmf(k: Array, n: int, p: float, not_p: float) -> Array:
     return np.where(inside, interior, edge)
 
 
+def binomial_pmf(n: int, p: float) -> Array:
+    """P[Bin(n, p) = k] for k from 0 to n and few n, each the float nearest to it: worked out in whole numbers."""
+    success, whole = p.as_integer_ratio()
+    failure, total = whole - success, whole**n
+    return np.array([math.comb(n, k) * success**k * failure ** (n - k) / total for k in range(n + 1)])
+
+
 def _log_of(p: float, not_p: float) -> float:
     """log p from whichever of p and 1 − p is smaller, so that log(1 − 1e-20) is −1e-20 and not 0."""
     return math.log(p) if p < 0.5 else math.log1p(-not_p)

@@ -11,7 +11,7 @@ from dpplan.accounting.pairs.transformed import Reversed
 
 Terms = tuple[tuple[DominatingPair, int], ...]
 DEFAULT = Resolution()
-MOST_EFFORT = 6e7  # sums for one law, a few seconds: a lattice that needs more is not laid
+MOST_EFFORT = 1e8  # sums for one law, two seconds: a lattice that needs more is not laid
 RARE = 10  # of so many times as many steps, few are taken
 BINS = "one step of each epoch: Chua et al. 2024 (arXiv:2412.16802); its law by convex order (pairs.allocation)"
 BLOCKS = (
@@ -92,8 +92,11 @@ def random_allocation(noise: float, times: int, per_round: int, steps: int) -> T
     From above: the same as first to split the round into `times` blocks at random, of ⌊t/k⌋ steps or one more, and
     then to join a step of each; to know the split can only tell more (joint convexity), and leaves allocations of one
     step. A round that is cut short is one of which something is not seen (post-processing). From below: the sum of a
-    whole round's outputs is N(k, tσ²) against N(0, tσ²).
+    whole round's outputs is N(k, tσ²) against N(0, tσ²). One step of each round is what balls in bins draw too, whose
+    pair is realised.
     """
+    if times == 1:
+        return balls_in_bins(noise, per_round, steps)
     rounds, whole = -(-steps // per_round), steps // per_round
     length, longer = divmod(per_round, times)
     blocks = [(length, (times - longer) * rounds), (length + 1, longer * rounds)]

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.numerics.binomial import log_binomial_pmf
+from dpplan.accounting.numerics.binomial import binomial_pmf, log_binomial_pmf
 from dpplan.accounting.pairs.gaussian import FARTHEST, nearest, normal_masses
 from dpplan.accounting.pairs.law import EPS, Array, Law, Masses
 
 TABLE, ROUNDS = 2048, 9
 LEAST_WEIGHT = 1e-305
+FEW = 256  # members up to which weights are worked out in whole numbers
 BLOCK = 2**20  # places times components of one sum: 8 MB to a table of them
 
 
@@ -182,14 +183,20 @@ class GroupLoss(MixtureLoss):
         if q == 1.0:
             weights = np.where(counts == self.members, 1.0, 0.0)
         else:
-            weights = np.exp(log_binomial_pmf(counts, self.members, q, 1.0 - q))
+            weights = (
+                binomial_pmf(self.members, q)
+                if self.members <= FEW
+                else np.exp(log_binomial_pmf(counts, self.members, q, 1.0 - q))
+            )
         kept = (weights >= LEAST_WEIGHT) | (counts == 0.0)
         weights = np.where(weights >= LEAST_WEIGHT, weights, 0.0)
         return counts[kept], weights[kept], np.where(counts[kept] == 0.0, 1.0, 0.0)
 
     @property
     def weight_off(self) -> float:
-        """What the logarithm of a binomial's mass is known to, and what the weights left out may be."""
+        """A rounding, or what the logarithm of a binomial's mass is known to; what is left out is less than either."""
+        if self.members <= FEW:
+            return EPS
         return 2e-13 + 4e-16 * (1.0 + 800.0 + 2.0 * self.members)
 
     @property

@@ -1,9 +1,9 @@
 import numpy as np
 import oracle
 import pytest
-from mpmath import mpf
+from mpmath import mp, mpf
 
-from dpplan.accounting.numerics.binomial import log_binomial_pmf
+from dpplan.accounting.numerics.binomial import binomial_pmf, log_binomial_pmf
 from dpplan.accounting.numerics.logspace import log_sum
 
 
@@ -28,3 +28,11 @@ def test_log_binomial_pmf_against_high_precision(n, p, counts):
 def test_log_binomial_pmf_sums_to_one():
     for n, p in ((5, 0.3), (400, 0.01), (10_000, 0.9)):
         assert float(log_sum(log_binomial_pmf(np.arange(n + 1.0), n, p, 1 - p))) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(("n", "p"), [(1, 0.25), (8, 0.005), (40, 1e-12), (256, 0.3)])
+def test_binomial_pmf_is_right_to_the_last_bit(n, p):
+    with mp.workdps(700):
+        for k, value in enumerate(binomial_pmf(n, p).tolist()):
+            truth = mp.binomial(n, k) * mpf(p) ** k * (1 - mpf(p)) ** (n - k)
+            assert value == float(truth)

@@ -19,10 +19,12 @@ from dpplan.accounting.exact.invert import MISPLACED, REBUILDS, Ends, solve, ver
 from dpplan.accounting.exact.mixed.composed import MixedLandscape, MixedMeasure, Normal, Part, Picture
 from dpplan.accounting.exact.mixed.factors import Factor, FactorPicture, Factors, PointLaw
 from dpplan.accounting.exact.mixed.mirrored import MirroredSteps
+from dpplan.accounting.exact.mixed.mixtures import MixtureSteps
 from dpplan.accounting.exact.mixed.points import Uncomposable
 from dpplan.accounting.exact.mixed.replaced import MOST_RATE, ReplacedSteps
 from dpplan.accounting.exact.mixed.replaced_rule import Replacement
 from dpplan.accounting.pairs.gaussian import GaussianLoss
+from dpplan.accounting.pairs.gaussian_mixtures import MixtureLoss
 from dpplan.accounting.pairs.law import Law
 from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
 from dpplan.accounting.pairs.transformed import Reversed, Subsampled
@@ -83,27 +85,27 @@ def epsilon_below(composition: Composition, epsilon: float, delta: float) -> boo
         return False
 
 
+DecayingLaw = ReplacedSteps | MirroredSteps | MixtureSteps
+
+
 @dataclass(frozen=True)
 class MixedSteps:
-    """Gaussians without sampling (their Σ count/σ²), sampled ones, all of one direction, those that hide one record
-    replaced by another, and the other laws; infinite: ends for the probability of a loss at +inf; total: of all steps.
+    """Gaussians without sampling (their Σ count/σ²), sampled ones, all of one direction, other laws of Gaussian noise,
+    whose transforms decay, and those whose do not; infinite: ends for the probability of a loss at +inf; total: of all
+    steps.
     """
 
     squared_mean: float
     sampled: Steps | None
     direction: Direction
-    replaced: tuple[ReplacedSteps | MirroredSteps, ...]
+    decaying: tuple[DecayingLaw, ...]
     factors: tuple[Factor, ...]
     infinite: tuple[float, float]
     total: int
 
     @classmethod
     def of(cls, composition: Composition) -> "MixedSteps | None":
-        gaussians, rows, replaced = (
-            list[float](),
-            list[tuple[float, float, int]](),
-            list[ReplacedSteps | MirroredSteps](),
-        )
+        gaussians, rows, decaying = list[float](), list[tuple[float, float, int]](), list[DecayingLaw]()
         directions, factors = set[Direction](), list[Factor]()
         for law, count in composition.terms:
             sampled = _sampled_gaussian(law)
@@ -112,17 +114,15 @@ class MixedSteps:
             elif sampled is not None:
                 rows.append((*sampled[:2], count))
                 directions.add(sampled[2])
-            elif isinstance(law, ReplacedGaussianLoss):
-                replaced.append(ReplacedSteps(Replacement(law.noise_multiplier, law.sample_rate), float(count)))
-            elif isinstance(law, Mirrored) and (inner := _sampled_gaussian(law.law)) and inner[2] is Direction.REMOVE:
-                replaced.append(MirroredSteps(Replacement(*inner[:2]), float(count)))
+            elif (known := _decaying(law, count)) is not None:
+                decaying.append(known)
             else:
                 factor = Factor.of(law, count)
                 if factor is None:
                     return None
                 factors.append(factor)
         steps = Steps.of(rows) if rows else None
-        if len(directions) > 1 or not (gaussians or rows or replaced) or not _in_reach(gaussians, steps, replaced):
+        if len(directions) > 1 or not (gaussians or rows or decaying) or not _in_reach(gaussians, steps):
             return None
         direction = directions.pop() if directions else Direction.REMOVE
         beyond = composition.infinite
@@ -130,7 +130,7 @@ class MixedSteps:
             math.fsum(gaussians),
             steps,
             direction,
-            tuple(replaced),
+            tuple(decaying),
             tuple(factors),
             (beyond.lower, beyond.upper),
             composition.steps,
@@ -140,7 +140,7 @@ class MixedSteps:
         pictures: list[Picture] = [Normal(self.squared_mean)] if self.squared_mean > 0.0 else []
         if self.sampled is not None:
             pictures.append(placement.landscape(self.sampled, self.direction, log_delta))
-        laws: tuple[PointLaw, ...] = (*(each.seen_at(log_delta) for each in self.replaced), *self.factors)
+        laws: tuple[PointLaw, ...] = (*(each.seen_at(log_delta) for each in self.decaying), *self.factors)
         if laws:
             pictures.append(FactorPicture(laws))
         return MixedLandscape(pictures, float(self.total))
@@ -151,7 +151,7 @@ class MixedSteps:
         if self.sampled is not None:
             parts.append(placement.plain_measure(self.sampled, self.direction, saddle, float(tilts[-1]), log_delta))
         tilt, largest = saddle.tilt, float(tilts[-1])
-        kept = (each.seen_at(log_delta).cut_for(tilt, largest) for each in self.replaced)
+        kept = (each.seen_at(log_delta).cut_for(tilt, largest) for each in self.decaying)
         laws: tuple[PointLaw, ...] = (*kept, *self.factors)
         if laws:
             parts.append(Factors(laws))
@@ -202,13 +202,26 @@ class MixedSteps:
         return Ends(max(value.lower, self.infinite[0]), upper, METHOD, value.terms, contour)
 
 
-def _in_reach(gaussians: list[float], sampled: Steps | None, replaced: list[ReplacedSteps | MirroredSteps]) -> bool:
+def _decaying(law: Law, count: int) -> DecayingLaw | None:
+    """A law of Gaussian noise that is no sampled Gaussian, where the engine is made for such noise and such rates."""
+    found: DecayingLaw | None = None
+    match law:
+        case ReplacedGaussianLoss() if LEAST_RATE <= law.sample_rate <= MOST_RATE:
+            found = ReplacedSteps(Replacement(law.noise_multiplier, law.sample_rate), float(count))
+        case Mirrored():
+            inner = _sampled_gaussian(law.law)
+            if inner is not None and inner[2] is Direction.REMOVE and LEAST_RATE <= inner[1] <= MOST_RATE:
+                found = MirroredSteps(Replacement(*inner[:2]), float(count))
+        case MixtureLoss():
+            found = MixtureSteps.of(law, False, count)
+        case Reversed(law=MixtureLoss() as mixture):
+            found = MixtureSteps.of(mixture, True, count)
+    return found if found is not None and LEAST_NOISE <= found.step.sigma <= MOST_NOISE else None
+
+
+def _in_reach(gaussians: list[float], sampled: Steps | None) -> bool:
     """Whether the engine is made for such noise and such rates."""
     if not all(LEAST_SQUARE <= square <= MOST_SQUARE for square in gaussians):
-        return False
-    if not all(
-        LEAST_NOISE <= each.step.sigma <= MOST_NOISE and LEAST_RATE <= each.step.q <= MOST_RATE for each in replaced
-    ):
         return False
     if sampled is None:
         return True

@@ -1,0 +1,292 @@
+"""What the samplers really draw, with real noise, on a few examples: nobody tells neighbours apart better than is
+claimed, and where a figure is exact the likelihood ratio does as well as it.
+
+One record and 19 others, all gradients on a line. For each scheme a background and neighbours that are the worst known
+for it; the statistic S is the log of the likelihood ratio, worked out here from the scheme's definition. By Neyman and
+Pearson P(S > ε) - e^ε·Q(S > ε) is δ(ε) of these neighbours, and at any other threshold it is no more.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dpplan import accounting
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
+from dpplan.plan import Plan, Settings
+from dpplan.train.step.sampler import sampler_for
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+STEPS, EXAMPLES, BATCH, CAP, GROUPS, MEMBERS = 5, 20, 4, 5, 5, 3
+OTHERS, RATE = EXAMPLES - 1, BATCH / EXAMPLES
+EPSILONS = (0.0, 0.8, 2.0)
+DEVIATIONS = 6.0  # of a frequency: by chance one test in 10^8 fails
+RUNS, MANY, REAL = 2_000, 1_000_000, 20_000
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """How many of the record's own examples, and of the others, are in each batch: [run, step]."""
+
+    own: Array
+    others: Array
+
+
+Ratio = Callable[[Array, float], Array]  # sums of runs [run, step] and σ -> log of the likelihood ratio, [run]
+
+
+@dataclass(frozen=True)
+class Case:
+    """said: of the sampling. gradients: of the record in the two worlds; background: of all others. sigma: high enough
+    that both ends can be told from 0 and 1. reached: the end that these neighbours reach, "upper" or "lower"."""
+
+    sampling: str
+    adjacency: Adjacency
+    ratio: Ratio
+    gradients: tuple[float, float] = (1.0, 0.0)
+    background: float = 0.0
+    options: tuple[tuple[str, Any], ...] = ()
+    reached: str = "upper"
+    members: int = 1
+    sigma: float = 1.0
+
+    @property
+    def plan(self) -> Plan:
+        users: dict[str, Any] = {"unit": "user", "max_per_user": self.members} if self.members > 1 else {}
+        own = Settings(self.sigma, examples=EXAMPLES, batch_size=BATCH, steps=STEPS, adjacency=self.adjacency)
+        return own.with_(sampling=self.sampling, scheme_options=self.options, **users).plan()
+
+
+def gauss(y: Array, mean: float, sigma: float) -> Array:
+    """The density of N(mean, σ²) over that of N(0, σ²)."""
+    return np.asarray(np.exp((2 * mean * y - mean * mean) / (2 * sigma * sigma)))
+
+
+def by_steps(first: dict[float, float], second: dict[float, float], start: float = 0.0) -> Ratio:
+    """Steps alike and independent: mixtures over what a batch adds up to, from `start` on, in either world."""
+
+    def ratio(sums: Array, sigma: float) -> Array:
+        y = sums - start
+        one, other = (sum(w * gauss(y, m, sigma) for m, w in law.items()) for law in (first, second))
+        return np.asarray(np.log(one / other).sum(axis=1))
+
+    return ratio
+
+
+def by_epoch(first: float, second: float, start: float = 0.0) -> Ratio:
+    """The record joins one step of the epoch, and adds as much to it."""
+
+    def ratio(sums: Array, sigma: float) -> Array:
+        y = sums - start
+        return np.asarray(np.log(gauss(y, first, sigma).mean(axis=1) / gauss(y, second, sigma).mean(axis=1)))
+
+    return ratio
+
+
+def by_group(sums: Array, sigma: float) -> Array:
+    """One turn for each group: the record's own is one of them, and in it a coin decides."""
+    turns = 1 - GROUPS * RATE + GROUPS * RATE * gauss(sums, 1.0, sigma)
+    return np.asarray(np.log(turns.mean(axis=1)))
+
+
+def binomial(n: int, p: float) -> list[float]:
+    return [math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(n + 1)]
+
+
+def cut_law(gradient: float, background: float) -> dict[float, float]:
+    """What a batch of at most CAP adds up to: of k others and the record, when its coin says yes, CAP are kept."""
+    found: dict[float, float] = {}
+
+    def add(total: float, chance: float) -> None:
+        found[total] = found.get(total, 0.0) + chance
+
+    for k, chance in enumerate(binomial(OTHERS, RATE)):
+        add(background * min(k, CAP), chance * (1 - RATE))
+        stays = min(CAP / (k + 1), 1.0)
+        add(background * min(k, CAP - 1) + gradient, chance * RATE * stays)
+        add(background * CAP, chance * RATE * (1 - stays))
+    return {total: chance for total, chance in found.items() if chance > 0.0}
+
+
+CASES = {
+    "poisson": Case("poisson", ADD_REMOVE, by_steps({0.0: 1 - RATE, 1.0: RATE}, {0.0: 1.0})),
+    "poisson, replaced": Case(
+        "poisson",
+        REPLACE_ONE,
+        by_steps({0.0: 1 - RATE, 1.0: RATE}, {0.0: 1 - RATE, -1.0: RATE}),
+        (1.0, -1.0),
+    ),
+    "users": Case(
+        "poisson",
+        ADD_REMOVE,
+        by_steps(dict(enumerate(binomial(MEMBERS, RATE))), {0.0: 1.0}),  # type: ignore[arg-type]
+        members=MEMBERS,
+        sigma=1.5,
+    ),
+    "truncated": Case(
+        "truncated-poisson",
+        ZERO_OUT,
+        by_steps(cut_law(1.0, 0.0), cut_law(0.0, 0.0)),
+        options=(("cap", CAP),),
+        reached="lower",
+    ),
+    "truncated, opposite": Case(
+        "truncated-poisson",
+        REPLACE_ONE,
+        by_steps(cut_law(1.0, -1.0), cut_law(-1.0, -1.0)),
+        (1.0, -1.0),
+        -1.0,
+        (("cap", CAP),),
+        reached="",
+    ),
+    "fixed-size": Case(
+        "fixed-size",
+        REPLACE_ONE,
+        by_steps({0.0: 1 - RATE, 2.0: RATE}, {0.0: 1.0}, -float(BATCH)),
+        (1.0, -1.0),
+        -1.0,
+        reached="lower",
+        sigma=2.0,
+    ),
+    "fixed-size, zeroed": Case(
+        "fixed-size",
+        ZERO_OUT,
+        by_steps({0.0: 1 - RATE, 2.0: RATE}, {0.0: 1 - RATE, 1.0: RATE}, -float(BATCH)),
+        (1.0, 0.0),
+        -1.0,
+        reached="lower",
+        sigma=2.0,
+    ),
+    "shuffle": Case("shuffle", ZERO_OUT, by_epoch(2.0, 1.0, -float(BATCH)), (1.0, 0.0), -1.0, reached="lower"),
+    "balls-in-bins": Case("balls-in-bins", ADD_REMOVE, by_epoch(1.0, 0.0)),
+    "cyclic": Case(
+        "cyclic-poisson",
+        ADD_REMOVE,
+        by_group,
+        options=(("groups", GROUPS), ("assignment", "own")),
+        reached="",
+    ),
+}
+
+
+def drawn(plan: Plan, members: int, rng: np.random.Generator, runs: int) -> Drawn:
+    """By the sampler of the trainer, epoch after epoch."""
+    own, others = np.zeros((runs, STEPS)), np.zeros((runs, STEPS))
+    sampling = plan.only_phase.sampling
+    for run in range(runs):
+        sampler = sampler_for(sampling, EXAMPLES + members - 1, rng)
+        for step in range(STEPS):
+            batch = sampler.draw()
+            own[run, step] = np.count_nonzero(batch < members)
+            others[run, step] = len(batch) - own[run, step]
+    return Drawn(own, others)
+
+
+def imagined(name: str, members: int, rng: np.random.Generator, runs: int) -> Drawn:
+    """The same by the scheme's definition, a million runs at once."""
+    shape = (runs, STEPS)
+    own, others = rng.binomial(members, RATE, shape), rng.binomial(OTHERS, RATE, shape)
+    if name == "truncated-poisson":
+        kept = rng.hypergeometric(own, others, np.minimum(own + others, CAP))
+        own, others = kept, np.minimum(own + others, CAP) - kept
+    elif name == "fixed-size":
+        own = rng.binomial(1, RATE, shape)
+        others = BATCH - own
+    elif name in ("shuffle", "balls-in-bins"):
+        own = np.eye(STEPS, dtype=np.int64)[rng.integers(STEPS, size=runs)]
+        others = BATCH - own if name == "shuffle" else rng.multinomial(OTHERS, [1 / STEPS] * STEPS, runs)
+    elif name == "cyclic-poisson":
+        own = np.eye(GROUPS, dtype=np.int64)[rng.integers(GROUPS, size=runs)]
+        own *= rng.binomial(1, GROUPS * RATE, (runs, 1))
+        others = rng.binomial(rng.multinomial(OTHERS, [1 / GROUPS] * GROUPS, runs), GROUPS * RATE)
+    return Drawn(own.astype(float), others.astype(float))
+
+
+def found(case: Case, batches: Drawn, rng: np.random.Generator, sigma: float) -> tuple[Array, Array]:
+    """S of runs in both worlds."""
+    noise = (sigma * rng.standard_normal(batches.own.shape) for _ in case.gradients)
+    sums = (case.background * batches.others + g * batches.own + n for g, n in zip(case.gradients, noise, strict=True))
+    first, second = (case.ratio(each, sigma) for each in sums)
+    return first, second
+
+
+def told_apart(first: Array, second: Array, epsilon: float) -> tuple[float, float]:
+    """P(S > ε) - e^ε·Q(S > ε), and how far it may be off."""
+    shares, runs = [float(np.mean(each > epsilon)) for each in (first, second)], len(first)
+    off = [DEVIATIONS * math.sqrt(share * (1 - share) / runs) + 20.0 / runs for share in shares]
+    grown = math.exp(epsilon)
+    return shares[0] - grown * shares[1], off[0] + grown * off[1]
+
+
+def check(case: Case, first: Array, second: Array) -> None:
+    for epsilon in EPSILONS:
+        bound = accounting.delta(case.plan, epsilon)
+        assert bound.lower is not None and bound.upper is not None
+        for one, other in ((first, second), (-second, -first)):  # the other direction tells -S
+            for threshold in (epsilon - 0.5, epsilon, epsilon + 0.5):
+                gain, off = told_apart(one + epsilon - threshold, other + epsilon - threshold, epsilon)
+                assert gain - off <= bound.upper, f"told apart better than is claimed at ε = {epsilon}"
+        if case.reached:
+            ends = (told_apart(one, other, epsilon) for one, other in ((first, second), (-second, -first)))
+            goal = bound.upper if case.reached == "upper" else bound.lower
+            assert max(gain + off for gain, off in ends) >= goal, f"the claim of ε = {epsilon} is not reached"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_the_sampler_draws_is_told_apart_no_better_than_is_claimed(name: str) -> None:
+    case, rng = CASES[name], np.random.default_rng(7)
+    check(case, *found(case, drawn(case.plan, case.members, rng, RUNS), rng, case.sigma))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_a_million_runs_of_the_scheme_lie_between_the_ends(name: str) -> None:
+    case, rng = CASES[name], np.random.default_rng(11)
+    check(case, *found(case, imagined(case.sampling, case.members, rng, MANY), rng, case.sigma))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_twenty_thousand_runs_of_the_sampler_lie_between_the_ends(name: str) -> None:
+    case, rng = CASES[name], np.random.default_rng(13)
+    check(case, *found(case, drawn(case.plan, case.members, rng, REAL), rng, case.sigma))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_imagined_runs_are_the_samplers(name: str) -> None:
+    """The record's steps and the size of the first batch have the same law."""
+    case, rng = CASES[name], np.random.default_rng(17)
+    real = drawn(case.plan, case.members, rng, 1_000)
+    model = imagined(case.sampling, case.members, rng, 200_000)
+    for view in (
+        lambda each: each.own[:, 0],
+        lambda each: each.own.sum(axis=1),
+        lambda each: each.others[:, 0],
+        lambda each: each.own[:, 0] * each.own[:, 1],
+        lambda each: each.own[:, 0] * each.others[:, 0],
+    ):
+        one, other = view(real), view(model)
+        off = DEVIATIONS * (np.std(other) + 1e-9) * math.sqrt(1 / len(one) + 1 / len(other))
+        assert abs(np.mean(one) - np.mean(other)) <= off
+
+
+def test_shuffled_batches_under_the_claim_of_poisson_sampling_are_caught() -> None:
+    rng = np.random.default_rng(19)
+    shuffled = CASES["shuffle"]
+    sums = found(shuffled, drawn(shuffled.plan, 1, rng, RUNS), rng, 0.6)
+    check(Case("shuffle", ZERO_OUT, shuffled.ratio, (1.0, 0.0), -1.0, reached="lower", sigma=0.6), *sums)
+    claimed = Case("poisson", ZERO_OUT, shuffled.ratio, sigma=0.6)
+    with pytest.raises(AssertionError, match="told apart better than is claimed"):
+        check(claimed, *sums)
+
+
+def test_a_sampler_that_draws_one_record_twice_as_often_is_caught() -> None:
+    case, rng = CASES["poisson"], np.random.default_rng(23)
+    own = rng.binomial(1, 2 * RATE, (20_000, STEPS)).astype(float)
+    ratio = by_steps({0.0: 1 - 2 * RATE, 1.0: 2 * RATE}, {0.0: 1.0})
+    sums = found(Case("poisson", ADD_REMOVE, ratio), Drawn(own, np.zeros_like(own)), rng, 1.0)
+    with pytest.raises(AssertionError, match="told apart better than is claimed"):
+        check(case, *sums)
