@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from dpplan import processes
 from dpplan.checks import show
 from dpplan.commands.shared import output, plan_arguments, plot_option, waiting
 from dpplan.commands.shared.accountant_option import EXACT
@@ -39,7 +40,7 @@ def command(arguments: PlanArguments, delta: Any, plot: Path | None, as_json: bo
         plot_option.needs_matplotlib()
     (at,) = call.deltas
 
-    with waiting.progress("theorems") as progress:
+    with waiting.progress("theorems") as progress, processes.allow(processes.available()):
         found = compare.theorems(call.plan, at.value, progress)
     if plot is not None:
         plot_option.draw(found.curves, plot)

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import oracle
 import pytest
 from mpmath import mp, mpf
@@ -15,7 +16,7 @@ from dpplan.accounting.theorems import (
     slack,
     step_epsilon,
 )
-from dpplan.accounting.theorems.optimal import homogeneous_epsilon, homogeneous_log_delta
+from dpplan.accounting.theorems.optimal import homogeneous_epsilon, homogeneous_log_delta, log_sums_from
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson
@@ -171,3 +172,24 @@ def test_delta_of_one_is_the_honest_answer_when_nothing_is_proven():
     plan = Plan.from_rate(0.1, 0.5, 1000)
     for module in (basic, advanced, optimal):
         assert module.delta(plan, 0.5).upper == 1.0
+
+
+@pytest.mark.parametrize("depth", [50.0, 2000.0])
+def test_sums_from_each_place_on_keep_to_the_error_that_is_added(depth):
+    """Also where the terms leave the floats."""
+    logs = -np.linspace(0.0, depth, 3000) - 7.0
+    found = log_sums_from(logs)
+    for place in (0, 1500, 2999):
+        with mp.workdps(30):
+            truth = mp.log(sum(mp.exp(mpf(each)) for each in logs[place:].tolist()))
+        assert abs(found[place] - truth) <= 1e-13 + 2.5e-16 * 3004 * abs(logs).max()
+
+
+@pytest.mark.parametrize("steps", [10, 4000])
+def test_where_less_than_the_mean_loss_is_spent_the_window_is_moved_down(steps):
+    """A delta near D(0): the answer lies below the mean of the losses."""
+    most = homogeneous_log_delta(1e-3, steps, 0.0)
+    mean = steps * 1e-3 * math.tanh(5e-4)
+    spent = homogeneous_epsilon(1e-3, steps, most - 1e-4)
+    assert 0.0 <= spent < mean
+    assert homogeneous_log_delta(1e-3, steps, spent) <= most - 1e-4 + 1e-9

@@ -28,13 +28,17 @@ def scaled_exp_remainder(z: Array) -> Array:
 
 def log1p_remainder(u: Array) -> Array:
     """(1 + u)·log(1 + u) − u for u >= −1: non-negative, relative error below 1e-13."""
-    positive = np.maximum(u, -0.5)
-    direct = np.where(u > -1, (1 + u) * np.log1p(np.where(u > -1, u, 0.0)), 0.0) - u
-    small = np.clip(positive, -_SERIES_BELOW, _SERIES_BELOW)
+    near = np.abs(u) < _SERIES_BELOW
+    small = np.clip(u, -_SERIES_BELOW, _SERIES_BELOW)
     series = np.full_like(small, 1 / (10 * 9))
     for k in (9, 8, 7, 6, 5, 4, 3, 2):
-        series = 1 / (k * (k - 1)) - small * series
-    return np.where(np.abs(u) < _SERIES_BELOW, small * small * series, direct)
+        series *= small
+        np.subtract(1 / (k * (k - 1)), series, out=series)
+    series *= small * small
+    if near.all():
+        return series
+    direct = np.where(u > -1, (1 + u) * np.log1p(np.where(u > -1, u, 0.0)), 0.0) - u
+    return np.where(near, series, direct)
 
 
 def _series(y: Array, last: int) -> Array:
