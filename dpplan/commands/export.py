@@ -22,7 +22,7 @@ HELP = """A plan as another library takes it, on standard output.
   dpplan export recipes/plans/dp-sgd-with-vocabulary.yaml --to dp-accounting
   dpplan export --to jax-privacy --sigma 1.1 --q 0.01 --steps 1000
   dpplan export --to registry --sigma 1 --q 0.01 --steps 9 --delta 1e-6 \\
-    --state name=Model --state publication_date=2026-11-29
+    --state product=Dataset --state publication_date=2026-11-29
 
 opacus is JSON: accountant_state for accountant.load_state_dict, what PrivacyEngine.make_private takes, and what Opacus
 makes of n and the batch: q = 1/⌈n/B⌉, and ⌈n/B⌉ steps in an epoch. dp-accounting is a DpEvent as JSON, class names and

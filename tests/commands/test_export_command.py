@@ -51,7 +51,7 @@ def test_the_registry_gets_an_entry_or_all_that_it_asks_for(capsys: pytest.Captu
     few = ["--sigma", "1", "--q", "0.01", "--steps", "9", "--delta", "1e-6", "--to", "registry"]
     assert "registry: " in ran(capsys, "export", *few, code=2)
     stated = [f"--state={key}=X" for key in ("name", "description", "curator", "intended_use", "region", "authors")]
-    stated.append("--state=publication_date=2026-01-01")
+    stated += ["--state=publication_date=2026-01-01", "--state=product=Dataset"]
     assert "url_slug: x" in ran(capsys, "export", *few, *stated)
 
 
