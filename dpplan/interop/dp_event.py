@@ -1,7 +1,7 @@
 """DpEvent trees of Google's dp_accounting as JSON: {"class_name": "SelfComposedDpEvent", "event": {...}, "count": 3}.
 
-dp_accounting has no JSON of its own. This is its nested named tuples (DpEvent.to_named_tuple) with module names left
-out: fields go by their names, events are objects, lists are lists. Reading them back there takes five lines.
+dp_accounting has no JSON of its own. This is what its events hold, nested as its named tuples are, with module names
+left out: fields go by their names, events are objects, lists are lists. Reading them back there takes five lines.
 """
 
 import dataclasses
