@@ -1,5 +1,6 @@
 """Mechanisms that are declared by the epsilon of a release, against mpmath: every δ and ε within the interval."""
 
+import itertools
 import json
 from collections.abc import Sequence
 
@@ -260,3 +261,23 @@ def test_every_mechanism_goes_through_json(kind: str) -> None:
 def test_settings_out_of_range_are_refused(make: object, said: str) -> None:
     with pytest.raises(PlanError, match=said):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+@pytest.mark.parametrize("epsilon", [0.0, 0.05, 0.3])
+def test_a_sampled_stated_delta_is_that_of_every_outcome(steps: int, epsilon: float) -> None:
+    """Both directions, outcome by outcome: likely, unlikely, revealed with the record, revealed without it."""
+    with mp.workdps(40):
+        q, e, delta = mpf("0.2"), mpf(E), mpf("1e-3")
+        high, low = (1 - delta) / (1 + mp.exp(-e)), (1 - delta) / (1 + mp.exp(e))
+        with_it, without = [high, low, delta, mpf(0)], [low, high, mpf(0), delta]
+        mixed = [(1 - q) * b + q * a for a, b in zip(with_it, without, strict=True)]
+        worst = mpf(0)
+        for p, other in ((mixed, without), (without, mixed)):
+            runs = itertools.product(range(4), repeat=steps)
+            chances = ((mp.fprod(p[at] for at in run), mp.fprod(other[at] for at in run)) for run in runs)
+            worst = max(worst, mp.fsum(max(a - mp.exp(mpf(epsilon)) * b, 0) for a, b in chances))
+        found = accounting.delta(once(Stated(E, 1e-3), steps, ADD_REMOVE, 0.2), epsilon)
+        assert found.lower is not None and found.upper is not None
+        assert found.lower <= worst * (1 + mpf("1e-12")) and worst <= found.upper * (1 + mpf("1e-12"))
+        assert found.upper - found.lower <= 1e-5 * found.upper
