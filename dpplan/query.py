@@ -92,13 +92,15 @@ class Query:
 @dataclass(frozen=True, slots=True)
 class AnswerAccuracy:
     """How near one released answer is. sensitivity: of the answer. noise: what is added, in words. standard_error: in
-    units of the data; None of a choice. within: what it misses by at most, but for a chance of MISSED."""
+    units of the data; None of a choice. within: what it misses by at most, but for a chance of MISSED. per_noise: the
+    standard error per unit of noise (`openings.noise_of`), where they are in proportion or nearly."""
 
     kind: str
     sensitivity: float
     noise: str
     standard_error: float | None
     within: float
+    per_noise: float | None = None
 
 
 def settings(query: Query, kind: str, adjacency: Adjacency, unit: str) -> dict[str, float | int]:
@@ -136,17 +138,23 @@ def accuracy(query: Query, mechanism: Mechanism, adjacency: Adjacency, unit: str
     if isinstance(mechanism, Gaussian):
         moved = query.sensitivity(adjacency, unit, 2)
         error = moved / adjacency.sensitivity * mechanism.noise_multiplier
-        return AnswerAccuracy(query.kind, moved, "Gaussian noise", error, _NORMAL * error)
+        return AnswerAccuracy(
+            query.kind, moved, "Gaussian noise", error, _NORMAL * error, moved / adjacency.sensitivity
+        )
     moved = query.sensitivity(adjacency, unit, 1)
     if isinstance(mechanism, Laplace):
         scale = moved / mechanism.epsilon
-        return AnswerAccuracy(query.kind, moved, "Laplace noise", math.sqrt(2.0) * scale, -math.log(MISSED) * scale)
+        per_noise = math.sqrt(2.0) * moved
+        return AnswerAccuracy(
+            query.kind, moved, "Laplace noise", math.sqrt(2.0) * scale, -math.log(MISSED) * scale, per_noise
+        )
     if isinstance(mechanism, DiscreteLaplace):
         share = math.exp(-mechanism.epsilon / mechanism.sensitivity)
         # P[|X| > t] = 2·share^(t + 1)/(1 + share)
         least = math.log(MISSED * (1.0 + share) / 2.0) / math.log(share) - 1.0
         error = math.sqrt(2.0 * share) / (1.0 - share)
-        return AnswerAccuracy(query.kind, moved, "two-sided geometric noise", error, max(math.ceil(least), 0.0))
+        near, per_noise = max(math.ceil(least), 0.0), math.sqrt(2.0) * mechanism.sensitivity
+        return AnswerAccuracy(query.kind, moved, "two-sided geometric noise", error, near, per_noise)
     assert isinstance(mechanism, Exponential | PermuteAndFlip) and query.candidates is not None  # answered_by
     # McSherry, Talwar 2007, Thm 6; permute-and-flip misses by no more (McKenna, Sheldon 2020, Thm 2).
     ranks = 2.0 * moved / mechanism.epsilon * math.log(query.candidates / MISSED)

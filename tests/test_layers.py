@@ -27,7 +27,7 @@ LAYERS = (
     {"checks", "durable_files"},
     {"rounding", "processes", "notebook"},
     {"quantities", "adjacency", "mechanism", "units", "groups"},
-    {"sampling", "query"},
+    {"sampling", "query", "openings"},
     {"plan"},
     {"plan_json"},
     {"accounting"},

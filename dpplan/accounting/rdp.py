@@ -27,7 +27,7 @@ from dpplan.accounting.plan_pairs import SampledGaussian
 from dpplan.accounting.renyi_curves import RunMoments
 from dpplan.accounting.sampled_gaussian import kl_divergence, log_excess_moments
 from dpplan.checks import Problems
-from dpplan.errors import UsageError
+from dpplan.errors import NotApplicable, UsageError
 from dpplan.plan import Plan
 
 DESCRIPTION = Description(
@@ -36,7 +36,7 @@ DESCRIPTION = Description(
     guarantee="upper",
     use="to compare with most libraries (`--conversion classic` for older ones)",
     source="Mironov, Talwar, Zhang 2019; Canonne, Kamath, Steinke 2020",
-    supports="Gaussian noise, Poisson sampling or none; stated ρ-zCDP and Rényi curves, and laws of known moments",
+    supports="Gaussian noise, not allocations or cut batches; stated ρ-zCDP and Rényi curves, laws of known moments",
     colour="#0072B2",
     note="order {order}, {conversion}",
     options=(AccountantOption("conversion", "How {takers} turn into ε; cks is tighter.", choices=("cks", "classic")),),
@@ -144,6 +144,14 @@ def delta(plan: Plan, epsilon: float, *, conversion: Conversion = "cks") -> Boun
     upper = min(max(upper, sys.float_info.min), 1.0)
     details = {"order": order, "conversion": conversion, "log_delta": least}
     return _bound("delta", upper, plan, why, details)
+
+
+def divergences(plan: Plan, orders: Array) -> Array:
+    """The Rényi divergence of the whole plan at each order, from above. Raises NotApplicable where none is known."""
+    run = renyi_curves.of(plan, "rdp")
+    if run.revealed:
+        raise NotApplicable("rdp: a chance to reveal all has no Rényi divergence.")
+    return _compose(run, orders)
 
 
 def total_variation(run: RunMoments) -> float:

@@ -1,9 +1,9 @@
 """The Rényi divergence of each phase of a plan, at any order: what moment accountants compose.
 
 A dominating pair (P, Q) bounds it, the divergence of order a being E_P[e^((a - 1)L)]: of Gaussians by the quadrature of
-sampled_gaussian, of other laws where their moments are known in closed form. And a mechanism may be known by its
-moments alone, where no pair is. Divergences at one order add up over an adaptive composition, whatever bounds each
-(Mironov 2017, arXiv:1702.07476, Prop 1).
+sampled_gaussian, of other laws where their moments are known in closed form or by renyi_transforms. And a mechanism may
+be known by its moments alone, where no pair is. Divergences at one order add up over an adaptive composition, whatever
+bounds each (Mironov 2017, arXiv:1702.07476, Prop 1).
 
 A pair that reveals all with a chance, a stated delta, has no moments. That chance is set aside: of a run that reveals
 with chance r and is otherwise no more than (ε, δ'), δ = r + (1 - r)·δ'.
@@ -164,6 +164,11 @@ def _of_pair(pair: DominatingPair, accountant: str) -> RenyiCurve:
         return Linear(outward.up(0.5 / law.noise_multiplier**2, outward.FEW))
     if pair.dominates and not any(each.log_moment(1.0) in (None, math.inf) for each in pair.directions):
         return OfPair(pair)
+    from dpplan.accounting.renyi_transforms import OfTransforms  # the contour's engine, which most plans do without
+
+    curve = OfTransforms.of(pair)
+    if curve is not None:
+        return curve
     raise NotApplicable(
         f"{accountant}: no theorem is known here for this plan: the moments of one of its laws have no closed form. "
         "Use the exact accountant."

@@ -19,9 +19,10 @@ from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import parse, resolve
 from dpplan.errors import EXIT_EXCEEDED, PlanError, UsageError
 from dpplan.plan import Plan, Settings
+from dpplan.recipe.plan_file import is_plan
 from dpplan.sampling import CHOICES
 
-HELP = """What is wrong with RECIPE, or with the plan that the options describe, and the fix.
+HELP = """What is wrong with RECIPE or plan file, or with the plan that the options describe, and the fix.
 
 A rule looks at the figures, at what is claimed, and at what the training loop does with the data; what the loop does is
 known of a recipe, and told by options for a plan. Every finding has a code; --explain says at length what it means.
@@ -29,6 +30,7 @@ known of a recipe, and told by options for a plan. Every finding has a code; --e
 \b
   dpplan check recipes/digits.yaml
   dpplan check recipes/digits-logistic.yaml --n 1437 --strict --json
+  dpplan check recipes/plans/lecture-counts.yaml --delta 1e-6
   dpplan check --sigma 1.1 --n 60000 --batch 256 --epochs 60 --delta 1e-5
   dpplan check --sigma 1.1 --n 6e4 --batch 256 --steps 14062 --accumulate 4
   dpplan check --sigma 1.1 --n 6e4 --batch 256 --epochs 60 --cap 512
@@ -112,6 +114,8 @@ def command(
         output.say(render.rules() if explain.lower() == ALL else render.explanation(explain.upper()))
         return
     beside_plan = BesidePlan(**beside)
+    if recipe is not None and is_plan(recipe):
+        recipe, arguments = None, dataclasses.replace(arguments, files=(str(recipe), *arguments.files))
     arguments, beside_plan = _drawn(arguments, beside_plan)
     request = _request(recipe, arguments, delta, beside_plan)
 
@@ -240,6 +244,8 @@ def _of_plan(arguments: PlanArguments, delta: Any, beside: BesidePlan) -> lint.L
     deltas, others = resolve(settings, (delta,), EXACT, *problems)
     if about_plan or others:
         raise PlanError([*about_plan, *others])
+    if beside.adjacency is None and plan is not None:
+        beside = dataclasses.replace(beside, adjacency=plan.adjacency.name)
     return lint.LintContext(
         settings=settings,
         plan=plan,

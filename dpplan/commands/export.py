@@ -62,7 +62,7 @@ def _entry(plan: Plan, delta: float, state: tuple[str, ...]) -> str:
     from dpplan import report
 
     stated = {key.strip().replace("-", "_"): text for key, _, text in (each.partition("=") for each in state)}
-    found = report.entry(report.of_plan(plan, stated.get("name", "plan"), delta, stated))
+    found = report.entry(report.of_plan(stated.get("name", "plan"), plan, stated, delta))
     if wrong := report.violations(found):
         hint = "What is to be stated: dpplan report --fields; state it with --state KEY=TEXT."
         raise RecipeError([*(f"registry: {each}." for each in wrong), hint])

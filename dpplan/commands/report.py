@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 FORMATS = ("html", "md", "json", "registry")
 HELP = """A page about SOURCE to publish and to sign: what was claimed, on what it rests, what it means, who states it.
 
-SOURCE is the folder of a run, its report.json, the JSON of dpplan epsilon, or a recipe. ε is accounted anew. The page
-is one file, without script or anything to load; --format md is for a model card or a paper, json for programs, and
-registry drafts an entry of the registry of deployments (registry.opendp.org).
+SOURCE is the folder of a run, its report.json, the JSON of dpplan epsilon, a recipe or a plan file. ε is accounted
+anew. The page is one file, without script or anything to load; --format md is for a model card or a paper, json for
+programs, and registry drafts an entry of the registry of deployments (registry.opendp.org).
 
 \b
   dpplan report runs/digits-001 -o report.html
   dpplan report recipes/digits.yaml --n 1437 -o plan.html
+  dpplan report recipes/plans/cohorts.yaml -o cohorts.html
   dpplan report runs/digits-001 --statement statement.yaml --format registry
   dpplan report --fields
 
@@ -105,6 +106,14 @@ def _page(source: Path, stated: dict[str, str], delta: float | None, examples: A
     if source.suffix.lower() in {".yaml", ".yml"}:
         from dpplan import recipe
         from dpplan.commands.shared import recipe_data
+        from dpplan.plan import resolve_delta
+        from dpplan.recipe import plan_file
+
+        if plan_file.is_plan(source):
+            plan = plan_file.read(source).plan
+            if examples is not None:
+                raise PlanError("n is for a recipe: a plan file names its own. Leave --n out.")
+            return report.of_plan(source.stem, plan, stated, resolve_delta(delta, plan.examples).value)
 
         read = recipe.load(source)
         return report.of_recipe(read, recipe_data.training_examples(read, examples), stated, delta)

@@ -9,7 +9,7 @@ import click
 from dpplan.checks import Problems
 from dpplan.commands.shared import accountant_option, limit_options, output, plan_arguments, risk_limits, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
-from dpplan.commands.shared.parameter_types import NUMBER, Name
+from dpplan.commands.shared.parameter_types import NUMBER, Name, PlanFileName
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import cautions, parse, resolve
 from dpplan.errors import NotCertified, PlanError, UsageError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # What --solve can name.
 WANTED = ("cap", "max-per-user")
+RULES = ("shares", "error", "scale")  # solve.allocation.RULES, which need not be imported for help
 HELP = """The one quantity that is left open, so that the plan spends no more than the target.
 
 Leave out any one: --sigma, the length (--steps or --epochs), --batch, --q, --n, or --delta of a complete plan. The
@@ -47,6 +48,17 @@ same data (--spent) count towards the target. What an accountant only estimates 
   dpplan solve --solve max-per-user --target-eps 8 --sigma 2 --q .01 \\
     --steps 1000 --delta 1e-6
 
+A plan file is solved for the noise that its phases leave out, or leave open (open: true; dpplan help plans), by shares
+of the budget, for the least error, or from given values by one factor; or for one setting of one phase. What one ε
+more would buy each phase stands beside it.
+
+\b
+  dpplan solve recipes/plans/two-stage-fine-tuning.yaml --target-eps 8
+  dpplan solve recipes/plans/two-stage-fine-tuning.yaml --target-eps 8 \\
+    --allocate error
+  dpplan solve recipes/plans/cohorts.yaml --target-eps 3 \\
+    --unknown "hospital A.steps"
+
 --solve cap asks for no target: it finds the smallest limit on the size of a Poisson batch that raises ε by no more than
 --cap-cost of it, with the memory that takes and how often a batch is cut. --solve
 max-per-user finds how many examples one user may have.
@@ -57,6 +69,7 @@ the answer rests on an estimate and --accept-estimate is not given.
 
 
 @click.command("solve", help=HELP)
+@click.argument("plan_file", type=PlanFileName(), metavar="[PLAN]", required=False)
 @click.option("--target-eps", "target_epsilon", type=NUMBER, help="The ε that the plan may spend, at --delta.")
 @click.option("--target-delta", type=NUMBER, help="The δ that the plan may spend, at --eps.")
 @click.option("--eps", "epsilon", type=NUMBER, help="The ε that goes with --target-delta.")
@@ -79,13 +92,18 @@ the answer rests on an estimate and --accept-estimate is not given.
     help="What to find where it is not what was left out: cap, or max-per-user.",
 )
 @click.option("--cap-cost", type=NUMBER, help="With --solve cap: the share of ε that the cap may cost; 0.01 otherwise.")
+@click.option("--allocate", type=Name(RULES), help="Of PLAN: shares (by weight), error (the least), or scale.")
+@click.option("--unknown", metavar="NAME.SETTING", help="Of PLAN: the one setting to find, such as train.steps.")
 @limit_options.accept_estimate
 @output.explain_option
 @output.json_option
 def command(
+    plan_file: str | None,
     settings: Settings,
     spent: Any,
     choice: AccountantChoice,
+    allocate: str | None,
+    unknown: str | None,
     accept_estimate: bool,
     explain: bool,
     as_json: bool,
@@ -94,6 +112,14 @@ def command(
     **target: Any,
 ) -> None:
     asked = SolveTarget(**target)
+    if plan_file is not None or allocate is not None or unknown is not None:
+        from dpplan.commands.shared import solve_plan
+
+        beside = [name for name, said in (("--solve", wanted), ("--cap-cost", cap_cost), ("--explain", explain),
+                                          ("--accept-estimate", accept_estimate)) if said]  # fmt: skip
+        of_plan = solve_plan.PlanTarget(asked.target_epsilon, asked.delta, allocate, unknown, _of_plan(asked, beside))
+        solve_plan.run(plan_file, settings, spent, choice, of_plan, as_json)
+        return
     if wanted is not None or cap_cost is not None:
         _solve_named(settings, spent, wanted, cap_cost, as_json, asked)
         return
@@ -173,6 +199,18 @@ class SolveRequest:
     by: Literal["epsilon", "delta"]
     earlier: tuple[Phase, ...]
     risk: "RiskTarget | None" = None
+
+
+def _of_plan(target: SolveTarget, beside: list[str]) -> tuple[str, ...]:
+    """What is wrong with a target for a plan file, which is an ε at a δ."""
+    problems = [f"{name} is nothing that a plan file is solved by. Leave it out." for name in beside]
+    for name, given in dataclasses.asdict(target).items():
+        if name not in ("target_epsilon", "delta") and given:
+            option = f"--{name.replace('epsilon', 'eps').replace('_', '-')}"
+            problems.append(f"{option} is no target for a plan file. Give --target-eps.")
+    if target.target_epsilon is None:
+        problems.append("the target is missing: give --target-eps.")
+    return (*problems, *limit_options.positive("target_eps", target.target_epsilon))
 
 
 def _solved(request: SolveRequest) -> "Solution":

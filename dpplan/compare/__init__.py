@@ -3,6 +3,7 @@
     accountants(plan, at)      what every accountant says of a plan, against the exact one
     samplers(settings, delta)  one run under every sampling scheme and neighbour relation
     units(settings, delta, K)  what a run costs a user with several examples, in three ways
+    tuning(plan, delta, laws)  what a search costs that publishes its winner
     theorems(plan, delta)      what each composition theorem proves of its first steps
     plans(entries)             what differs between plans, and which wins on what
 
@@ -13,6 +14,7 @@ from dpplan.compare.accountants import AccountantComparison, accountants, curves
 from dpplan.compare.plans import PlanComparison, PlanEntry, plans
 from dpplan.compare.samplers import SamplerComparison, samplers
 from dpplan.compare.theorems import TheoremComparison, theorems
+from dpplan.compare.tuning import Trials, TuningComparison, tuning
 from dpplan.compare.units import UnitComparison, units
 
 __all__ = [
@@ -21,11 +23,14 @@ __all__ = [
     "PlanEntry",
     "SamplerComparison",
     "TheoremComparison",
+    "Trials",
+    "TuningComparison",
     "UnitComparison",
     "accountants",
     "curves",
     "plans",
     "samplers",
     "theorems",
+    "tuning",
     "units",
 ]

@@ -20,21 +20,19 @@ Strict as recipes are, and for the same reasons read from YAML's node tree: ever
 
 import dataclasses
 import re
-import typing
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, Adjacency, named
-from dpplan.checks import did_you_mean
 from dpplan.errors import NotApplicable, PlanError, UsageError
 from dpplan.groups import GroupPath
-from dpplan.mechanism import MECHANISMS, REFUSED, Gaussian, Mechanism
+from dpplan.openings import Opening
 from dpplan.plan import Phase, Plan, Settings
-from dpplan.query import AnswerAccuracy, Query, accuracy
-from dpplan.recipe import plan_nodes, query_block
+from dpplan.query import AnswerAccuracy, accuracy
+from dpplan.recipe import mechanism_block, plan_nodes, query_block
 from dpplan.sampling import CHOICES, OPTIONS
 from dpplan.units import UNITS, unit_problems
 
@@ -46,12 +44,13 @@ _BEGINS = re.compile(rf"^(?:\{{|(?:{'|'.join(plan_nodes.KEYS)})\s*:)", re.MULTIL
 @dataclass(frozen=True, slots=True)
 class PlanFile:
     """What a file says. names: of the plan's phases, one each. public: what is released and costs nothing. accuracies:
-    of each phase that answers a query, how near the answer is."""
+    of each phase that answers a query, how near the answer is. openings: of each whose noise is open, what is."""
 
     plan: Plan
     names: tuple[str, ...]
     public: tuple[str, ...]
     accuracies: tuple[AnswerAccuracy | None, ...]
+    openings: tuple[Opening | None, ...]
 
 
 def is_plan(file: Path) -> bool:
@@ -65,13 +64,15 @@ def is_plan(file: Path) -> bool:
         return False  # whoever reads it says why it cannot be read
 
 
-def read(file: Path) -> PlanFile:
-    """The plan of a file. Raises PlanError with every problem of it, NotApplicable for what no theorem is known for."""
+def read(file: Path, may_be_open: bool = False) -> PlanFile:
+    """The plan of a file. may_be_open: whether noise may be left out, which then is 1 of whatever it is counted in.
+
+    Raises PlanError with every problem of it, NotApplicable for what no theorem is known for."""
     found = plan_nodes.PlanProblems(file)
     root = plan_nodes.compose(file)
     given = {key: (line, node) for key, line, node in plan_nodes.mapping(root, "", plan_nodes.KEYS, found)}
     shared = _shared(given, found)
-    seen = _Seen()
+    seen = _Seen(may_be_open=may_be_open)
     phases = list(_phases(given, root.start_mark.line + 1, shared, found, seen))
     public = tuple(_public(given, found))
     if found.problems:
@@ -87,7 +88,8 @@ def read(file: Path) -> PlanFile:
     except UsageError as error:
         raise PlanError([f"{file}: {problem}" for problem in error.problems]) from None
     accuracies = tuple(seen.accuracies.get(number) for number in range(len(phases)))
-    return PlanFile(plan, tuple(name for name, _ in phases), public, accuracies)
+    openings = tuple(seen.openings.get(number) for number in range(len(phases)))
+    return PlanFile(plan, tuple(name for name, _ in phases), public, accuracies, openings)
 
 
 def _shared(given: Mapping[str, tuple[int, Any]], found: plan_nodes.PlanProblems) -> Settings:
@@ -111,13 +113,15 @@ def _shared(given: Mapping[str, tuple[int, Any]], found: plan_nodes.PlanProblems
 
 @dataclass(slots=True)
 class _Seen:
-    """What the phases so far are called, by line, how many there are, how many blocks of groups, and of queries
-    how near their answers are."""
+    """What the phases so far are called, by line, how many there are, how many blocks of groups, of queries how
+    near their answers are, and what of the noise is open. may_be_open: whether that can be said."""
 
     names: dict[str, int] = dataclasses.field(default_factory=dict)
     phases: int = 0
     blocks: int = 0
     accuracies: dict[int, AnswerAccuracy] = dataclasses.field(default_factory=dict)
+    openings: dict[int, Opening | None] = dataclasses.field(default_factory=dict)
+    may_be_open: bool = False
 
 
 def _phases(
@@ -234,7 +238,10 @@ def _phase(
         mechanism = None
     else:
         query = query_block.read(*parts["query"], f"{path}.query", shared, found) if "query" in parts else None
-        mechanism = _mechanism(*parts["mechanism"], f"{path}.mechanism", _PhaseQuery(query, shared), found)
+        asked = mechanism_block.Asked(query, shared, _opening(parts, path, found), seen.may_be_open)
+        mechanism, seen.openings[seen.phases] = mechanism_block.read(
+            *parts["mechanism"], f"{path}.mechanism", asked, found
+        )
         if query is not None and mechanism is not None:
             seen.accuracies[seen.phases] = accuracy(query, mechanism, shared.adjacency, shared.unit)
         if "query" in parts and "sampling" in parts:
@@ -253,44 +260,18 @@ def _phase(
     return name, Phase(mechanism, drawn.sampling, drawn.steps, **own)
 
 
-@dataclass(frozen=True, slots=True)
-class _PhaseQuery:
-    """What a mechanism answers, if it is known, under what stands once for the plan."""
-
-    query: Query | None
-    shared: Settings
-
-    def settings(
-        self, kind: str, stated: Iterable[str], where: tuple[int, str], found: plan_nodes.PlanProblems
-    ) -> dict[str, Any]:
-        if self.query is None:
-            return {}
-        return query_block.told(self.query, kind, frozenset(stated), self.shared, where, found)
-
-
-def _mechanism(line: int, node: Any, path: str, asked: _PhaseQuery, found: plan_nodes.PlanProblems) -> Mechanism | None:
-    kind = _kind(line, node, path, MECHANISMS, Gaussian.kind, found)
-    if kind is None:
-        return None
-    made = MECHANISMS[kind]
-    entries = {each.name: each for each in dataclasses.fields(made)}  # type: ignore[arg-type]
-    types, values, before = typing.get_type_hints(made), dict[str, Any](), len(found.problems)
-    for key, at, child in plan_nodes.mapping(node, f"{path}.", ("kind", *entries), found):
-        if key != "kind":
-            values[key] = plan_nodes.setting(child, at, f"{path}.{key}", types[key], found)
-    follows = asked.settings(kind, values, (line, path), found)
-    values = {**follows, **values}
-    for key, entry in entries.items():
-        if entry.default is MISSING and key not in values:
-            found.add(line, f"{path}.{key} is missing: {kind} needs it.")
-    if len(found.problems) > before:
-        return None
-    try:
-        return made(**values)
-    except UsageError as error:
-        for problem in error.problems:
-            found.add(line, f"{path}.{re.sub('^sigma=', 'noise_multiplier=', problem)}")
-        return None
+def _opening(parts: Mapping[str, tuple[int, Any]], path: str, found: plan_nodes.PlanProblems) -> tuple[bool, float]:
+    """Whether the phase says that its noise is open, and how much it weighs."""
+    is_open, weight = False, 1.0
+    if "open" in parts:
+        at, node = parts["open"]
+        is_open = plan_nodes.word(node, at, f"{path}.open", ("true", "false"), found) == "true"
+    if "weight" in parts:
+        at, node = parts["weight"]
+        weight = plan_nodes.number(node, at, f"{path}.weight", float, found) or 0.0
+        if not 0.0 < weight <= 1e12:
+            found.add(at, f"{path}.weight={weight:g} is not above 0: it says how much the phase counts.")
+    return is_open, weight
 
 
 def _drawn(
@@ -302,7 +283,7 @@ def _drawn(
     kind: str | None = "full-batch"
     if "sampling" in parts:
         line, node = parts["sampling"]
-        kind = _kind(line, node, f"{path}.sampling", CHOICES, "poisson", found)
+        kind = mechanism_block.kind_of(line, node, f"{path}.sampling", CHOICES, "poisson", found)
         for key, at, child in (
             plan_nodes.mapping(node, f"{path}.sampling.", plan_nodes.SAMPLING_KEYS, found)
             if node.id == "mapping"
@@ -341,30 +322,6 @@ def _in_keys(problem: str) -> str:
     keys = {"--q": "sample_rate", "--batch": "batch_size"}
     problem = re.sub(r"\b(q|batch)(?==)", lambda found: keys[f"--{found[0]}"], problem)
     return re.sub(r"--[a-z-]+", lambda found: keys.get(found[0], found[0][2:].replace("-", "_")), problem)
-
-
-def _kind(
-    line: int, node: Any, path: str, known: Mapping[str, Any], example: str, found: plan_nodes.PlanProblems
-) -> str | None:
-    """The kind that a mechanism or a sampling names."""
-    if node.id != "mapping":
-        found.add(
-            line, f"{path} is not a block of keys and values. Write {path.rpartition('.')[2]}: {{kind: {example}}}."
-        )
-        return None
-    for key, child in node.value:
-        if plan_nodes.spelled(key) == "kind":
-            at, kind = key.start_mark.line + 1, plan_nodes.spelled(child)
-            if kind in known:
-                return kind
-            if known is MECHANISMS and kind in REFUSED:
-                found.add(at, f"{path}.kind={kind}: {REFUSED[kind]}")
-            else:
-                why = f"is not one of: {', '.join(known)}.{did_you_mean(kind, known)}"
-                found.add(at, f"{path}.kind={kind} {why}")
-            return None
-    found.add(line, f"{path}.kind is missing. Known: {', '.join(known)}.")
-    return None
 
 
 def _public(given: Mapping[str, tuple[int, Any]], found: plan_nodes.PlanProblems) -> Iterator[str]:

@@ -14,7 +14,7 @@ from dpplan.sampling import OPTIONS
 
 MOST_BYTES = 1_000_000  # far above any plan; keeps a data file given by mistake out of the parser
 KEYS = ("adjacency", "unit", "max_per_user", "n", "phases", "public")
-PHASE_KEYS = ("name", "mechanism", "query", "sampling", "steps", "epochs", "adjacency", "unit")
+PHASE_KEYS = ("name", "mechanism", "query", "sampling", "steps", "epochs", "open", "weight", "adjacency", "unit")
 SAMPLING_KEYS = ("kind", "sample_rate", "batch_size", *(name.replace("-", "_") for name in OPTIONS))
 GROUP_KEYS = ("name", "n", "phases")
 GROUPS = "parallel"

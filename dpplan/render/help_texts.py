@@ -276,6 +276,11 @@ what values are clipped to, n is the public number of records of a mean, max_per
 are counted. In place of a setting of laplace or gaussian, standard_error says how much noise is wanted. The noise that
 is shown is to be added in full: Laplace of scale sensitivity / ε, Gaussian of that standard error.
 
+dpplan solve PLAN --target-eps finds the noise that is left out (noise_multiplier, epsilon, mu), or is said to be open
+(open: true), with a weight each: by shares of the budget, for the least error, or from given values by one factor.
+
+  dpplan solve recipes/plans/two-stage-fine-tuning.yaml --target-eps 8
+
 A phase may repeat adjacency and unit, and not differ in them.
 
 Phases on groups that share no record stand under parallel: for each group a phase, a list of phases, or such a list

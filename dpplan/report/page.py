@@ -98,9 +98,9 @@ def of_recipe(recipe: Recipe, examples: int, stated: Mapping[str, str], delta: f
     return Page(**page, recipe=recipe.text, sha256=recipe.sha256)
 
 
-def of_plan(plan: Plan, name: str, delta: float, stated: Mapping[str, str]) -> Page:
-    """The page of a plan that no file describes."""
-    return Page(**_page(name, plan, delta, Statement(dict(stated))))
+def of_plan(name: str, plan: Plan, stated: Mapping[str, str], delta: float) -> Page:
+    """The page of a plan that comes without a recipe."""
+    return Page(**_page(name, plan, delta, Statement(stated)))
 
 
 def _page(name: str, plan: Plan, delta: float, statement: Statement) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import show
 from dpplan.errors import MissingExtra
+from dpplan.groups import words
+from dpplan.plan import Phase
 from dpplan.plan_json import plan_to_json
 from dpplan.render import risk as risk_words
 from dpplan.render import to_json
@@ -152,7 +154,9 @@ def _facts(page: Page) -> list[tuple[str, str]]:
     facts = [("Steps", str(plan.steps)), ("Assumed", str(plan.assumptions))]
     for number, phase in enumerate(plan.phases[:8], 1):
         settings = ", ".join(f"{name.replace('_', ' ')} {show(value)}" for name, value in phase.settings.items())
-        facts.append((f"Phase {number}" if len(plan.phases) > 1 else "Plan", f"{settings}, {phase.steps} steps"))
+        facts.append(
+            (f"Phase {number}" if len(plan.phases) > 1 else "Plan", f"{settings}, {phase.steps} steps{_whose(phase)}")
+        )
     if page.claimed is not None:
         facts.append(("The file claims", f"ε ≤ {up(page.claimed, 7)}: {page.standing}, accounted anew"))
     named = {
@@ -212,3 +216,7 @@ def _figures(page: Page) -> dict[str, str]:
         "linear": chart(title, *plain, lines),
         "log": chart(f"{title}, logarithmic", *logs, [*lines[:2], ChartLine("proven", inside)]),
     }
+
+
+def _whose(phase: Phase) -> str:
+    return f", group {words(phase.groups)}" if phase.groups else ""

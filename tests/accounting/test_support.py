@@ -105,9 +105,9 @@ def test_a_comparison_of_accountants_has_a_refusal_in_every_row(plan: Plan) -> N
     assert all(row.bound is None and row.refusal for row in rows)
 
 
-@pytest.mark.parametrize("name", [name for name in ACCOUNTANTS if name != "exact"])
-def test_a_law_that_is_no_sampled_gaussian_is_the_exact_accountants_alone(name: str) -> None:
-    with pytest.raises(NotApplicable, match=f"^{name}: no theorem is known here"):
+@pytest.mark.parametrize("name", [name for name in ACCOUNTANTS if name not in ("exact", "rdp")])
+def test_a_law_that_is_no_sampled_gaussian_is_for_the_exact_and_the_rdp_accountant(name: str) -> None:
+    with pytest.raises(NotApplicable, match=f"^{name}: (no theorem is known here|a phase of this plan is not known)"):
         epsilon(Plan((KNOWN,), adjacency=REPLACE_ONE), 1e-5, name)
 
 

@@ -1,9 +1,16 @@
 """dpplan audit RECIPE --attack, in a process of its own."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+
+import pytest
 
 from dpplan.audit import membership
 from dpplan.commands.shared import membership_audit
@@ -80,3 +87,20 @@ def test_all_that_is_wrong_with_an_attack_at_once(dpplan: Run, tmp_path: Path) -
 def test_the_lists_of_attacks_are_one() -> None:
     assert membership_audit.ATTACKS == membership.ATTACKS
     assert callable(drawing.draw)
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_told_in_a_line_and_keeps_what_was_trained(tmp_path: Path) -> None:
+    (tmp_path / "blobs.yaml").write_text(RECIPE.replace("steps: 10", "steps: 400"), encoding="utf-8")
+    call = [sys.executable, "-m", "dpplan", "audit", "blobs.yaml", "--attack", "loss", "--shadows", "40", "--jobs", "2"]
+    process = subprocess.Popen(
+        [*call, "--cache", "kept"], cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+    )  # fmt: skip
+    give_up = time.monotonic() + 120
+    while not (tmp_path / "kept" / "0003.npz").exists() and time.monotonic() < give_up:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all of them hear it
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out, err) == (130, "", "error: interrupted.\n")
+    assert len(list((tmp_path / "kept").glob("*.npz"))) < 41

@@ -92,7 +92,7 @@ def test_phases_and_earlier_runs_have_the_neighbours_of_the_plan(dpplan: Run) ->
         (("--sampling", "b_min_sep"), 3, "The nearest scheme that has a theorem is cyclic-poisson"),
         (("--cap", "30"), 2, "cap=30 is an option of truncated-poisson, and the sampling is poisson"),
         (("--sampling", "truncated-poisson"), 2, "cap is missing"),
-        (("--adjacency", "replace-one", "--accountant", "rdp"), 3, "rdp: no theorem is known here"),
+        (("--adjacency", "replace-one", "--accountant", "moments"), 3, "moments: no theorem is known here"),
         (("--adjacency", "replace-one", "--prove"), 3, "prove: no theorem is known here"),
     ],
 )
@@ -170,8 +170,8 @@ def test_one_refusal_is_told_once_for_all_that_give_it(dpplan: Run) -> None:
         "replace-one",
     )
     shown = dpplan("compare", "accountants", *asked)
-    assert shown.returncode == 0 and shown.stdout.count("this accountant is made for") == 1
-    assert "gdp, zcdp, rdp, moments, optimal, advanced, basic: no theorem" in shown.stdout.replace("\n  ", " ")
+    assert shown.returncode == 0 and shown.stdout.count("made for Gaussian noise that hides") == 1
+    assert "gdp, moments, optimal, advanced, basic: no theorem" in shown.stdout.replace("\n  ", " ")
 
 
 def test_a_curve_over_batches_assumes_all_of_them(dpplan: Run) -> None:

@@ -354,6 +354,29 @@ def test_plans_for_other_neighbours_do_not_add_up(good: Path) -> None:
     assert "adjacency=add_remove and adjacency=zero_out differ" in text
 
 
+def test_check_takes_plans_of_any_mechanism(good: Path) -> None:
+    text = ran("check", good)
+    assert "21 rules find nothing" in text and "3.78333" in text and "certified, at δ = 1e-06" in text
+    assert ran("check", "--phases", good) == text
+    mixed = ran("check", good, "--views", "2", code=1)
+    assert "2 views of an example are clipped one by one" in mixed and "instead of" in mixed
+    assert "the claim is for replace-one" in " ".join(ran("check", good, "--adjacency", "replace-one", code=1).split())
+
+
+def test_a_plan_of_users_under_replace_one_is_checked_as_it_says() -> None:
+    assert "21 rules find nothing" in ran("check", RECIPES / "weekly-releases.yaml")
+
+
+def test_report_takes_a_plan_file(tmp_path: Path) -> None:
+    """Of Gaussians alone, whose profile is quick."""
+    file = written(tmp_path, "n: 900\nphases:\n- {mechanism: {kind: gdp, mu: 0.4}}\n- parallel:\n"
+                   "  - {mechanism: {kind: gdp, mu: 0.1}}\n  - {mechanism: {kind: gdp, mu: 0.2}}\n")  # fmt: skip
+    text = ran("report", file, "--state", "name=A plan")
+    assert "# A plan: privacy statement" in text and "| Phase 3 | mu 0.2, sample rate 1, 1 steps, group 1.2 |" in text
+    assert "no example in two groups" in text
+    assert "n is for a recipe: a plan file names its own" in ran("report", file, "--n", "5", code=2)
+
+
 EXAMPLES: dict[str, tuple[float, float]] = {
     "dp-sgd-with-vocabulary": (1.3970, 1.3972),
     "lecture-counts": (1.1999, 1.2),

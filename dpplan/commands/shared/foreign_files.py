@@ -46,7 +46,8 @@ def read_plan(path: Path) -> PlanFile:
     except PlanError as error:
         raise PlanError([f"{path}: {problem}" for problem in error.problems]) from None
     names = tuple(f"{kind_of(phase.mechanism)} {number}" for number, phase in enumerate(plan.phases, 1))
-    return PlanFile(plan, names, (), (None,) * len(names))
+    none = (None,) * len(names)
+    return PlanFile(plan, names, (), none, none)
 
 
 def is_state(path: Path) -> bool:

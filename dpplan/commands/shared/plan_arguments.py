@@ -10,6 +10,7 @@ import click
 
 from dpplan.adjacency import ADJACENCIES, named
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, RATE, Name, Number, Percentage, PlanFileName
+from dpplan.openings import Opening
 from dpplan.plan import Plan, Settings
 from dpplan.quantities import DESCRIBING
 from dpplan.query import AnswerAccuracy
@@ -45,7 +46,8 @@ class ParsedPlan:
     """What was made of them. plan: None where there are problems. known: what a delta is judged by.
 
     earlier: how many of the plan's first phases ran before. names, public, accuracies: of a plan file, what its
-    phases are called, what it releases at no cost, and how near the answers to its queries are.
+    phases are called, what it releases at no cost, and how near the answers to its queries are; openings: of which the
+    noise is open.
     """
 
     plan: Plan | None
@@ -55,6 +57,7 @@ class ParsedPlan:
     names: tuple[str, ...] = ()
     public: tuple[str, ...] = ()
     accuracies: tuple[AnswerAccuracy | None, ...] = ()
+    openings: tuple[Opening | None, ...] = ()
 
 
 def plan(command: Command) -> Command:

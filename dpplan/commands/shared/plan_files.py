@@ -7,6 +7,7 @@ from pathlib import Path
 from dpplan.commands.shared import foreign_files, phase_arguments
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
 from dpplan.errors import UsageError
+from dpplan.openings import Opening
 from dpplan.plan import Plan, Settings, in_a_row
 from dpplan.query import AnswerAccuracy
 from dpplan.recipe import plan_file
@@ -21,6 +22,7 @@ class _Part:
     names: tuple[str, ...]
     public: tuple[str, ...] = ()
     accuracies: tuple[AnswerAccuracy | None, ...] = ()
+    openings: tuple[Opening | None, ...] = ()
 
 
 def taken(texts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -34,16 +36,16 @@ def _is_plan(path: Path) -> bool:
     return plan_file.is_plan(path) or foreign_files.is_plan(path)
 
 
-def parse(arguments: PlanArguments) -> ParsedPlan:
+def parse(arguments: PlanArguments, may_be_open: bool = False) -> ParsedPlan:
     """The plan of all that was described, phase by phase or in plan files, earlier ones first. A plan file is the whole
-    run: nothing is said of it beside the file."""
+    run: nothing is said of it beside the file. may_be_open: whether its noise may be left out."""
     if not taken((*arguments.files, *arguments.spent))[0]:
         return phase_arguments.parse(arguments)
     files, lists = taken(arguments.files)
     spent, typed = taken(arguments.spent)
     problems: list[str] = []
     earlier = _read(spent, problems)
-    own = _read(files, problems)
+    own = _read(files, problems, may_be_open)
     if files and (len(files) > 1 or lists or arguments.phases or arguments.settings != Settings()):
         problems.append(
             f"{files[0]} is a whole plan, and more of the run was said beside it. Write all of it into the file; what "
@@ -74,16 +76,18 @@ def parse(arguments: PlanArguments) -> ParsedPlan:
     return _joined([*earlier, *own], count)
 
 
-def _read(files: Iterable[str], problems: list[str]) -> list[_Part]:
+def _read(files: Iterable[str], problems: list[str], may_be_open: bool = False) -> list[_Part]:
     parts: list[_Part] = []
     for file in files:
         try:
-            foreign = not plan_file.is_plan(Path(file))
-            read: PlanFile = foreign_files.read_plan(Path(file)) if foreign else plan_file.read(Path(file))
+            if plan_file.is_plan(Path(file)):
+                read: PlanFile = plan_file.read(Path(file), may_be_open)
+            else:
+                read = foreign_files.read_plan(Path(file))
         except UsageError as error:
             problems += error.problems
         else:
-            parts.append(_Part(read.plan, read.names, read.public, read.accuracies))
+            parts.append(_Part(read.plan, read.names, read.public, read.accuracies, read.openings))
     return parts
 
 
@@ -131,4 +135,5 @@ def _joined(parts: list[_Part], earlier: int) -> ParsedPlan:
     names = tuple(name for part in parts for name in part.names)
     public = tuple(line for part in parts for line in part.public)
     accuracies = tuple(each for part in parts for each in part.accuracies or (None,) * len(part.plan.phases))
-    return ParsedPlan(plan, [], Settings(examples=examples), earlier, names, public, accuracies)
+    openings = tuple(each for part in parts for each in part.openings or (None,) * len(part.plan.phases))
+    return ParsedPlan(plan, [], Settings(examples=examples), earlier, names, public, accuracies, openings)

@@ -224,7 +224,7 @@ def unit_changed(run: LintContext) -> Iterator[Remark]:
         fix = "Give the batch and the steps of whole updates, add noise once for each, and silence this."
         yield Remark(Severity.WARNING, "--accumulate", reason, fix)
     if views > 1:
-        phases = [_phase(p, noise=Gaussian.of(p.mechanism).noise_multiplier / views) for p in run.plan.phases]
+        phases = [_clipped_views(phase, views) for phase in run.plan.phases]
         reason = (
             f"{views} views of an example are clipped one by one: together they move the sum by up to {views} clip "
             f"norms{_instead(run, phases)}."
@@ -247,6 +247,13 @@ def _larger(phase: Phase, times: int) -> Phase:
     if not isinstance(phase.sampling, Poisson):
         return phase
     return _phase(phase, rate=min(1.0, times * phase.sampling.sample_rate))
+
+
+def _clipped_views(phase: Phase, views: int) -> Phase:
+    """The phase with so much less noise, where it is Gaussian noise on a clipped sum."""
+    if not isinstance(phase.mechanism, Gaussian):
+        return phase
+    return _phase(phase, noise=phase.mechanism.noise_multiplier / views)
 
 
 def _phase(phase: Phase, noise: float | None = None, rate: float | None = None) -> Phase:

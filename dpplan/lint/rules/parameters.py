@@ -91,7 +91,8 @@ def noise_too_small(run: LintContext) -> Iterator[Remark]:
     """
     if run.plan is None:
         return
-    noise = min(Gaussian.of(phase.mechanism).noise_multiplier for phase in run.plan.phases)
+    noises = [p.mechanism.noise_multiplier for p in run.plan.phases if isinstance(p.mechanism, Gaussian)]
+    noise = min(noises, default=LEAST_NOISE)
     if noise < LEAST_NOISE:
         once = accounting.epsilon(Plan.from_rate(noise, 1.0, 1), run.delta.value)
         reason = (

@@ -7,6 +7,9 @@ other model knows: an audit in one run, with the examples as its canaries and th
 What is found rests on members: it is private, whatever it says.
 """
 
+import contextlib
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -152,12 +155,27 @@ def _trained(tasks: list[tuple[int, ShadowTask]], jobs: int) -> Iterator[tuple[i
     """
     at_once = max(1, joblib.effective_n_jobs(jobs)) if tasks else 1
     with joblib.Parallel(n_jobs=jobs) as pool:
+        if at_once > 1:
+            with _deaf():
+                pool(joblib.delayed(int)() for _ in range(at_once))
         for piece in _pieces(tasks, at_once):
             answers = pool(joblib.delayed(trained)(task) for _, task in piece)
             for (number, task), confidence in zip(piece, answers, strict=True):
                 if np.isnan(confidence).any():
                     raise TrainingStopped("the attack stopped on a model that diverged. Try a lower learning_rate.")
                 yield number, (task.member, confidence)
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that start in here hear no Ctrl-C: it is for this one, which ends them; each would tell of it."""
+    here = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if here else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
 
 
 def _pieces(tasks: list[tuple[int, ShadowTask]], size: int) -> Iterator[list[tuple[int, ShadowTask]]]:

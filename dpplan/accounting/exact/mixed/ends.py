@@ -17,22 +17,20 @@ from dpplan.accounting.exact.contour.saddle_point import Saddle
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.exact.invert import MISPLACED, REBUILDS, Ends, solve, verified
 from dpplan.accounting.exact.mixed.composed import MixedLandscape, MixedMeasure, Normal, Part, Picture
+from dpplan.accounting.exact.mixed.decaying import (
+    LEAST_NOISE,
+    LEAST_RATE,
+    MOST_NOISE,
+    DecayingLaw,
+    decaying,
+    sampled_gaussian,
+)
 from dpplan.accounting.exact.mixed.factors import Factor, FactorPicture, Factors, PointLaw
-from dpplan.accounting.exact.mixed.mirrored import MirroredSteps
-from dpplan.accounting.exact.mixed.mixtures import MixtureSteps
 from dpplan.accounting.exact.mixed.points import Uncomposable
-from dpplan.accounting.exact.mixed.replaced import MOST_RATE, ReplacedSteps
-from dpplan.accounting.exact.mixed.replaced_rule import Replacement
 from dpplan.accounting.pairs.gaussian import GaussianLoss
-from dpplan.accounting.pairs.gaussian_mixtures import MixtureLoss
-from dpplan.accounting.pairs.law import Law
-from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
-from dpplan.accounting.pairs.transformed import Reversed, Subsampled
 
 METHOD = "contour of any law"
 ACCURACY = ContourTolerance(aliases=math.log(1e-14), rest=math.log(1e-13), most=65536)
-# The noise multipliers and rates that the Gaussians' quadrature is made for.
-LEAST_NOISE, MOST_NOISE, LEAST_RATE = 0.1, 1e6, 1e-12
 LEAST_SQUARE, MOST_SQUARE = 1e-16, 1e6  # of count/σ² without sampling
 LEAST_LOG = -550.0  # log of the smallest delta that is told from 0
 TO_SPEND = 1e-3  # of delta: what losses at +inf have to leave of it
@@ -85,9 +83,6 @@ def epsilon_below(composition: Composition, epsilon: float, delta: float) -> boo
         return False
 
 
-DecayingLaw = ReplacedSteps | MirroredSteps | MixtureSteps
-
-
 @dataclass(frozen=True)
 class MixedSteps:
     """Gaussians without sampling (their Σ count/σ²), sampled ones, all of one direction, other laws of Gaussian noise,
@@ -105,24 +100,24 @@ class MixedSteps:
 
     @classmethod
     def of(cls, composition: Composition) -> "MixedSteps | None":
-        gaussians, rows, decaying = list[float](), list[tuple[float, float, int]](), list[DecayingLaw]()
+        gaussians, rows, others = list[float](), list[tuple[float, float, int]](), list[DecayingLaw]()
         directions, factors = set[Direction](), list[Factor]()
         for law, count in composition.terms:
-            sampled = _sampled_gaussian(law)
+            sampled = sampled_gaussian(law)
             if isinstance(law, GaussianLoss):
                 gaussians.append(count / law.noise_multiplier**2)
             elif sampled is not None:
                 rows.append((*sampled[:2], count))
                 directions.add(sampled[2])
-            elif (known := _decaying(law, count)) is not None:
-                decaying.append(known)
+            elif (known := decaying(law, count)) is not None:
+                others.append(known)
             else:
                 factor = Factor.of(law, count)
                 if factor is None:
                     return None
                 factors.append(factor)
         steps = Steps.of(rows) if rows else None
-        if len(directions) > 1 or not (gaussians or rows or decaying) or not _in_reach(gaussians, steps):
+        if len(directions) > 1 or not (gaussians or rows or others) or not _in_reach(gaussians, steps):
             return None
         direction = directions.pop() if directions else Direction.REMOVE
         beyond = composition.infinite
@@ -130,7 +125,7 @@ class MixedSteps:
             math.fsum(gaussians),
             steps,
             direction,
-            tuple(decaying),
+            tuple(others),
             tuple(factors),
             (beyond.lower, beyond.upper),
             composition.steps,
@@ -202,23 +197,6 @@ class MixedSteps:
         return Ends(max(value.lower, self.infinite[0]), upper, METHOD, value.terms, contour)
 
 
-def _decaying(law: Law, count: int) -> DecayingLaw | None:
-    """A law of Gaussian noise that is no sampled Gaussian, where the engine is made for such noise and such rates."""
-    found: DecayingLaw | None = None
-    match law:
-        case ReplacedGaussianLoss() if LEAST_RATE <= law.sample_rate <= MOST_RATE:
-            found = ReplacedSteps(Replacement(law.noise_multiplier, law.sample_rate), float(count))
-        case Mirrored():
-            inner = _sampled_gaussian(law.law)
-            if inner is not None and inner[2] is Direction.REMOVE and LEAST_RATE <= inner[1] <= MOST_RATE:
-                found = MirroredSteps(Replacement(*inner[:2]), float(count))
-        case MixtureLoss():
-            found = MixtureSteps.of(law, False, count)
-        case Reversed(law=MixtureLoss() as mixture):
-            found = MixtureSteps.of(mixture, True, count)
-    return found if found is not None and LEAST_NOISE <= found.step.sigma <= MOST_NOISE else None
-
-
 def _in_reach(gaussians: list[float], sampled: Steps | None) -> bool:
     """Whether the engine is made for such noise and such rates."""
     if not all(LEAST_SQUARE <= square <= MOST_SQUARE for square in gaussians):
@@ -227,13 +205,3 @@ def _in_reach(gaussians: list[float], sampled: Steps | None) -> bool:
         return True
     small, large, least = (float(v) for v in (sampled.sigma.min(), sampled.sigma.max(), sampled.q.min()))
     return small >= LEAST_NOISE and large <= MOST_NOISE and least >= LEAST_RATE
-
-
-def _sampled_gaussian(law: Law) -> tuple[float, float, Direction] | None:
-    """Noise multiplier, sample rate and direction of a sampled Gaussian."""
-    match law:
-        case Subsampled(law=GaussianLoss() as inner):
-            return inner.noise_multiplier, law.sample_rate, Direction.REMOVE
-        case Reversed(law=Subsampled(law=GaussianLoss() as inner) as sampled):
-            return inner.noise_multiplier, sampled.sample_rate, Direction.ADD
-    return None

@@ -1,0 +1,133 @@
+"""`dpplan solve PLAN`: the open phases of a plan file, fitted to a target."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dpplan import accounting
+from dpplan.accounting.bound import Bound
+from dpplan.checks import did_you_mean
+from dpplan.commands.shared import output, plan_files, waiting
+from dpplan.commands.shared.accountant_option import AccountantChoice
+from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
+from dpplan.commands.shared.request import cautions, resolve
+from dpplan.errors import PlanError
+from dpplan.openings import Opening, setting_of
+from dpplan.plan import Delta, Plan, Settings
+
+if TYPE_CHECKING:
+    from dpplan.solve.allocation import Allocation, Budget
+
+STEPS = "steps"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanTarget:
+    """A target as typed, and how the phases are to be fitted to it. unknown: NAME.SETTING, in place of a rule."""
+
+    epsilon: Any
+    delta: Any
+    rule: str | None
+    unknown: str | None
+    wrong: tuple[str, ...] = ()
+
+
+def run(file: str | None, settings: Settings, spent: Sequence[str], choice: AccountantChoice, target: PlanTarget,
+        as_json: bool) -> None:  # fmt: skip
+    """Raises PlanError with all that is wrong with the call, Unreachable where nothing meets the target."""
+    if file is None:
+        raise PlanError([*target.wrong, "PLAN is missing: --allocate and --unknown are of a plan file. Name one."])
+    from dpplan.render import solve_plan as render
+    from dpplan.solve import allocation
+
+    parsed = plan_files.parse(PlanArguments(settings, files=(file,), spent=tuple(spent)), may_be_open=True)
+    deltas, others = resolve(parsed.known, (target.delta,), choice, *target.wrong)
+    if target.unknown is not None and target.rule is not None:
+        others.append("--allocate and --unknown are given: one finds all that is open, the other one setting.")
+    if target.rule is not None and target.rule not in allocation.RULES:
+        known = ", ".join(allocation.RULES)
+        others.append(f"allocate={target.rule} is not one of: {known}.{did_you_mean(target.rule, allocation.RULES)}")
+    if parsed.plan is None or others:
+        raise PlanError([*parsed.problems, *others])
+    found = _asked(parsed, target)
+    rule = target.rule or ("scale" if all(each is None or each.given for each in found.openings) else "shares")
+    problems = [] if found.steps is not None else allocation.open_problems(parsed.plan, found.openings, rule)
+    if problems:
+        raise PlanError(problems)
+    budget = _budget(choice, float(target.epsilon), deltas[0].value)
+    with waiting.status("searching"):
+        made = _fitted(parsed.plan, found, budget, rule, parsed)
+    _show(render, parsed, made, (float(target.epsilon), deltas[0]), as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unknowns:
+    """What is to be found: the noise of the open phases, or the steps of one."""
+
+    openings: tuple[Opening | None, ...]
+    steps: int | None = None
+
+
+def _asked(parsed: ParsedPlan, target: PlanTarget) -> _Unknowns:
+    if target.unknown is None:
+        return _Unknowns(parsed.openings)
+    assert parsed.plan is not None
+    name, _, setting = target.unknown.rpartition(".")
+    if name not in parsed.names:
+        known = ", ".join(parsed.names)
+        raise PlanError(f"unknown={target.unknown}: no phase is called {name or setting}. There are: {known}."
+                        f"{did_you_mean(name or setting, parsed.names)} Write NAME.SETTING.")  # fmt: skip
+    place = parsed.names.index(name)
+    noise = setting_of(type(parsed.plan.phases[place].mechanism))
+    known_settings = [each for each in (noise, STEPS) if each]
+    if setting not in known_settings:
+        raise PlanError(f"unknown={target.unknown}: of {name} one can ask for {' or '.join(known_settings)}."
+                        f"{did_you_mean(setting, known_settings)}")  # fmt: skip
+    blank = [other for at, other in enumerate(parsed.names)
+             if at != place and (each := parsed.openings[at]) is not None and not each.given]  # fmt: skip
+    if setting == STEPS and (each := parsed.openings[place]) is not None and not each.given:
+        blank.append(name)
+    if blank:
+        raise PlanError(f"unknown={target.unknown}: {', '.join(blank)} has no noise either. Give it, or leave out "
+                        "--unknown, so that all open phases are fitted.")  # fmt: skip
+    alone = tuple(Opening(setting, True) if at == place else None for at in range(len(parsed.names)))
+    return _Unknowns(alone, place if setting == STEPS else None)
+
+
+def _budget(choice: AccountantChoice, target: float, delta: float) -> "Budget":
+    from dpplan.solve.allocation import Budget
+
+    @functools.cache
+    def ask(plan: Plan) -> Bound:
+        return accounting.epsilon(plan, delta, choice.name, **choice.options(choice.name))
+
+    return Budget(ask, target)
+
+
+def _fitted(plan: Plan, found: _Unknowns, budget: "Budget", rule: str, parsed: ParsedPlan) -> "Allocation":
+    from dpplan.solve import allocation
+
+    openings = {at: each for at, each in enumerate(found.openings) if each is not None}
+    if found.steps is not None:
+        made, spent = allocation.most_steps(plan, found.steps, budget)
+        most = f"{parsed.names[found.steps]}.{STEPS} = {made.phases[found.steps].steps}"
+        return allocation.Allocation(made, spent, {}, most, {})
+    errors = {at: each.per_noise for at, each in enumerate(parsed.accuracies) if each is not None and each.per_noise}
+    return allocation.bought(allocation.allocate(plan, openings, budget, rule, errors), budget)
+
+
+def _show(render: Any, parsed: ParsedPlan, made: "Allocation", target: tuple[float, Delta], as_json: bool) -> None:
+    from dpplan.commands.shared import breakdown
+
+    warnings = cautions(parsed.known, [target[1]])
+    if as_json:
+        output.as_json(render.document(parsed.names, made, target, warnings))
+        return
+    output.say(render.headline(made, target, output.paint))
+    if made.openings:
+        output.show(render.table(parsed.names, made))
+        output.say([""])
+    output.say(render.rows(made.plan, target))
+    output.say(breakdown.public_rows(parsed.public))
+    output.warn(warnings)

@@ -1,0 +1,90 @@
+"""The mechanism: block of a phase in a plan file, what a query says of it, and whether its noise is open."""
+
+import dataclasses
+import re
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass
+from typing import Any
+
+from dpplan.checks import did_you_mean
+from dpplan.errors import UsageError
+from dpplan.mechanism import MECHANISMS, REFUSED, Gaussian, Mechanism
+from dpplan.openings import Opening, setting_of
+from dpplan.plan import Settings
+from dpplan.query import Query
+from dpplan.recipe import plan_nodes, query_block
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a phase says beside its mechanism. query: what it answers, if that is known. shared: what stands once for
+    the plan. opening: whether its noise is said to be open, and its weight. may_be_open: whether noise may be left out.
+    """
+
+    query: Query | None
+    shared: Settings
+    opening: tuple[bool, float]
+    may_be_open: bool
+
+
+def read(
+    line: int, node: Any, path: str, asked: Asked, found: plan_nodes.PlanProblems
+) -> tuple[Mechanism | None, Opening | None]:
+    """The mechanism, and what is open of it."""
+    kind = kind_of(line, node, path, MECHANISMS, Gaussian.kind, found)
+    if kind is None:
+        return None, None
+    made = MECHANISMS[kind]
+    entries = {each.name: each for each in dataclasses.fields(made)}  # type: ignore[arg-type]
+    types, values, before = typing.get_type_hints(made), dict[str, Any](), len(found.problems)
+    for key, at, child in plan_nodes.mapping(node, f"{path}.", ("kind", *entries), found):
+        if key != "kind":
+            values[key] = plan_nodes.setting(child, at, f"{path}.{key}", types[key], found)
+    if asked.query is not None:
+        stated = frozenset(values)
+        values = query_block.told(asked.query, kind, stated, asked.shared, (line, path), found) | values
+    noise, is_open = setting_of(made), asked.opening[0]
+    given = noise in values
+    if is_open and noise is None:
+        found.add(line, f"{path}: {kind} has no noise that could be open. Leave out open.")
+    for key, entry in entries.items():
+        if entry.default is MISSING and key not in values:
+            if key == noise and asked.may_be_open:
+                values[key] = 1.0
+            else:
+                helped = ", unless `dpplan solve PLAN` is to find it" if key == noise else ""
+                found.add(line, f"{path}.{key} is missing: {kind} needs it{helped}.")
+    if len(found.problems) > before:
+        return None, None
+    opening = Opening(noise, given, asked.opening[1]) if noise and (is_open or not given) else None
+    try:
+        return made(**values), opening
+    except UsageError as error:
+        for problem in error.problems:
+            found.add(line, f"{path}.{re.sub('^sigma=', 'noise_multiplier=', problem)}")
+        return None, None
+
+
+def kind_of(
+    line: int, node: Any, path: str, known: Mapping[str, Any], example: str, found: plan_nodes.PlanProblems
+) -> str | None:
+    """The kind that a mechanism or a sampling names."""
+    if node.id != "mapping":
+        found.add(
+            line, f"{path} is not a block of keys and values. Write {path.rpartition('.')[2]}: {{kind: {example}}}."
+        )
+        return None
+    for key, child in node.value:
+        if plan_nodes.spelled(key) == "kind":
+            at, kind = key.start_mark.line + 1, plan_nodes.spelled(child)
+            if kind in known:
+                return kind
+            if known is MECHANISMS and kind in REFUSED:
+                found.add(at, f"{path}.kind={kind}: {REFUSED[kind]}")
+            else:
+                why = f"is not one of: {', '.join(known)}.{did_you_mean(kind, known)}"
+                found.add(at, f"{path}.kind={kind} {why}")
+            return None
+    found.add(line, f"{path}.kind is missing. Known: {', '.join(known)}.")
+    return None

@@ -1,0 +1,76 @@
+"""The open phases of a plan file, fitted to a target: as a table, and as JSON."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dpplan.checks import show
+from dpplan.plan import Delta, Plan
+from dpplan.quantities import quantity
+from dpplan.render import bound_text, plan_rows, to_json
+from dpplan.render.number_format import up_within
+from dpplan.render.table import WIDTH, Column, Table, TableCell
+
+if TYPE_CHECKING:
+    from dpplan.solve.allocation import Allocation
+
+_LEGENDS = {
+    "shares": "Shares of the budget, as zCDP counts it, are in proportion to the weights.",
+    "error": "The sum of weighted squared errors over all releases is the least that was found.",
+    "scale": "All noise was changed by one factor.",
+}
+
+
+def headline(made: "Allocation", target: tuple[float, Delta], paint: bound_text.Paint) -> Iterator[str]:
+    """What was fitted, and what it spends of the target."""
+    most, spent = target[0], made.spent
+    count = len(made.openings)
+    stated = f"{count} open phase{'s' if count > 1 else ''}, by {made.rule}" if count else made.rule
+    within = f"ε {bound_text.relation(spent)} {up_within(spent.value, most)} of {show(most)}"
+    guarantee = paint(str(spent.guarantee), bound_text.meaning(spent))
+    gap = " " * min(max(35 - len(stated), 2), max(WIDTH - len(stated) - len(within) - 20, 2))
+    yield f"{stated}{gap}spends {within} ({guarantee})"
+    yield ""
+
+
+def table(names: Sequence[str], made: "Allocation") -> Table:
+    """A row for each open phase."""
+    columns = (Column("phase"), Column("weight", True), Column("found", True), Column("with ε + 1", True))
+    rows = []
+    for at, opening in sorted(made.openings.items()):
+        symbol, then = quantity(opening.setting).symbol, made.buys.get(at)
+        then_words = "any" if then is None else f"{symbol} = {then:.4g}"
+        cells = (names[at], f"{opening.weight:g}", f"{symbol} = {show(made.value(at))}", then_words)
+        rows.append(tuple(map(TableCell, cells)))
+    total = () if made.error is None else (f"Sum of weighted squared errors: {made.error:.6g}.",)
+    more = "with ε + 1 is what a phase could have if the target were one more and all of it went there."
+    return Table(columns, tuple(rows), (_LEGENDS.get(made.rule, ""), *total, more))
+
+
+def rows(plan: Plan, target: tuple[float, Delta]) -> Iterator[str]:
+    """What the figure rests on."""
+    said = target[1] if target[1].reason else Delta(target[1].value, "given")
+    yield from plan_rows.plan_rows(plan, [said])
+
+
+def document(
+    names: Sequence[str], made: "Allocation", target: tuple[float, Delta], warnings: Sequence[str]
+) -> to_json.Object:
+    """The plan that was found, what it spends, and each open phase."""
+    found: dict[str, Any] = {
+        "unknown": "plan" if made.openings else "steps",
+        "rule": made.rule if made.openings else None,
+        "target_epsilon": target[0],
+        "phases": [
+            {
+                "phase": names[at],
+                "setting": opening.setting,
+                "weight": opening.weight,
+                "value": made.value(at),
+                "with_one_more": made.buys.get(at),
+            }
+            for at, opening in sorted(made.openings.items())
+        ],
+        "squared_error": made.error,
+        **to_json.spent_epsilon(target[1], made.spent),
+    }
+    return to_json.document("solve", made.plan, [found], warnings, names=list(names))
