@@ -1,5 +1,6 @@
 """Puts this folder on the import path, so that every test can `import oracle`. No test writes into a real home."""
 
+import gc
 import itertools
 import os
 import tempfile
@@ -15,6 +16,12 @@ os.environ["XDG_STATE_HOME"] = _SESSION.name
 # As the command has it, and before numpy is loaded: the last digits of an interval depend on how many threads a product
 # is spread over, whatever OMP_NUM_THREADS allows torch.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+
+def pytest_collection_finish() -> None:
+    """What was loaded and collected stays to the end: no collection of garbage needs to look through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 everything, which saves the seconds that loading takes and shows all but what is loaded. What stderr shows is unfolded.
 """
 
+import gc
 import io
 import multiprocessing
 import os
@@ -87,6 +88,7 @@ def _command(words: Sequence[str], cwd: Path, env: dict[str, str], streams: Sequ
 
     from dpplan import __main__ as program
 
+    gc.freeze()  # to look through all that the server has loaded would copy its memory, page by page
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)

@@ -158,6 +158,15 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "Mironov 2012; Holohan, Braghin 2021, arXiv:2107.10138. runtime.secure_noise narrows the gap",
     ),
     Assumption(
+        "other mechanisms are what is stated of them",
+        "run",
+        "A release that a plan names beside DP-SGD (Laplace, geometric, randomized response, a choice, a stated "
+        "(ε, δ), μ or curve) is private as the plan says: with its sensitivity, for the same neighbours and the same "
+        "protected unit as all other phases, on the same data, and with noise of exactly its law. A floating-point "
+        "Laplace sampler has not (Mironov 2012). Nothing of it is run or tested here.",
+        "`dpplan help plans`; accounting/pairs names the theorem of each",
+    ),
+    Assumption(
         "ideal, secret randomness",
         "run",
         "Coins and noise come from generators that nobody can tell from ideal ones, with seeds that nobody knows or "

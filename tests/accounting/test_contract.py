@@ -141,9 +141,21 @@ def one_step_delta(phase: Phase, spent: float) -> mpf:
 
 
 @every_accountant
-@settings(derandomize=True, deadline=None, max_examples=40)
+@settings(derandomize=True, deadline=None, max_examples=15)
 @given(drawn=plans, asked=log_uniform(1e-100, 0.5))
 def test_epsilon_over_the_whole_box_is_a_number_and_covers_a_single_step(name, drawn, asked):
+    assert_epsilon_covers_a_single_step(name, drawn, asked)
+
+
+@pytest.mark.slow
+@every_accountant
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(drawn=plans, asked=log_uniform(1e-100, 0.5))
+def test_so_it_is_of_many_plans(name, drawn, asked):
+    assert_epsilon_covers_a_single_step(name, drawn, asked)
+
+
+def assert_epsilon_covers_a_single_step(name: str, drawn: Plan, asked: float) -> None:
     drawn = within_reach(name, drawn)
     try:
         bound = epsilon(drawn, asked, name)
@@ -160,9 +172,21 @@ def test_epsilon_over_the_whole_box_is_a_number_and_covers_a_single_step(name, d
 
 
 @every_accountant
-@settings(derandomize=True, deadline=None, max_examples=40)
+@settings(derandomize=True, deadline=None, max_examples=15)
 @given(drawn=plans, asked=st.just(0.0) | log_uniform(1e-6, 1e4))
 def test_delta_over_the_whole_box_is_a_probability_and_covers_a_single_step(name, drawn, asked):
+    assert_delta_covers_a_single_step(name, drawn, asked)
+
+
+@pytest.mark.slow
+@every_accountant
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(drawn=plans, asked=st.just(0.0) | log_uniform(1e-6, 1e4))
+def test_so_is_delta_of_many_plans(name, drawn, asked):
+    assert_delta_covers_a_single_step(name, drawn, asked)
+
+
+def assert_delta_covers_a_single_step(name: str, drawn: Plan, asked: float) -> None:
     drawn = within_reach(name, drawn)
     try:
         bound = delta(drawn, asked, name)

@@ -182,7 +182,9 @@ def test_decay_holds_the_characteristic_function(sigma, q, tilt, direction, cut)
     spread = math.sqrt(float(law.curvature[0, 0]))
     edges = np.geomspace(0.5, 3e3, 25) / spread
     bounds = decay.log_bounds(edges)
-    x = np.linspace(law.low[0, 0], max(law.high[0, 0], a) + 9 * sigma, 400001)
+    ends = law.low[0, 0], max(law.high[0, 0], a) + 9 * sigma
+    # So fine that a wave of the highest frequency turns by less than half a turn from one point to the next.
+    x = np.linspace(*ends, int(5000 * (ends[1] - ends[0]) / sigma) + 1)
     log_r = np.logaddexp(math.log1p(-q), math.log(q) + (2 * x - 1) / (2 * sigma**2))
     log_p = a * log_r - x * x / (2 * sigma**2) - law.log_g[0, 0] - math.log(sigma * math.sqrt(2 * math.pi))
     if far is not None:

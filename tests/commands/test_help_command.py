@@ -22,7 +22,8 @@ ASKED = (
     "every step is counted", "earlier runs", "all iterates", "depends on what the earlier ones", "add or remove one",
     "Replacing one costs more", "person with k rows", "duplicated row", "number of examples",
     "Settings, architecture", "when to stop", "side channels", "How long a step takes", "loss, accuracy", "network",
-    "buffer", "chance of δ", "Nothing here is signed", "dominating pair", "adaptive composition",
+    "buffer", "chance of δ", "Nothing here is signed", "Laplace",
+    "same protected unit", "noise of exactly its law", "dominating pair", "adaptive composition",
 )  # fmt: skip
 
 

@@ -99,22 +99,18 @@ def test_an_existing_folder_is_not_written_to(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_cleanly_with_what_was_spent(tmp_path: Path) -> None:
     file = write(tmp_path, "steps: 5000")
-    with subprocess.Popen(
-        [*COMMAND, str(file)],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    ) as process:
-        metrics = tmp_path / "runs" / "tiny-001" / "metrics.jsonl"
-        give_up = time.monotonic() + 90
-        while not metrics.exists() and process.poll() is None and time.monotonic() < give_up:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert re.search(r"(?m)^error: interrupted after \d+ of 5000 steps, ε ≤ \S+ spent\.", err)
+    streams = [tmp_path / "out", tmp_path / "err"]
+    process = forked.started("train", str(file), cwd=tmp_path, streams=streams)
+    metrics = tmp_path / "runs" / "tiny-001" / "metrics.jsonl"
+    give_up = time.monotonic() + 90
+    while not metrics.exists() and process.is_alive() and time.monotonic() < give_up:
+        time.sleep(0.05)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGINT)
+    process.join(60)
+    assert process.exitcode == 1
+    out, err = (" ".join(stream.read_text(encoding="utf-8").split()) for stream in streams)
+    assert re.search(r"error: interrupted after \d+ of 5000 steps, ε ≤ \S+ spent\.", err)
     assert "Traceback" not in err
     assert "interrupted" in out
     report = json.loads((metrics.parent / "report.json").read_text(encoding="utf-8"))

@@ -44,8 +44,9 @@ def test_a_cell_spends_what_the_accountant_says_of_its_plan(mnist):
         assert cell.spent.relative_width <= 1e-6
 
 
-def test_a_cell_has_the_noise_that_solve_finds_rounded_up_to_four_digits(mnist):
-    for cell in mnist.cells[::2]:
+@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_cell_has_the_noise_that_solve_finds_rounded_up_to_four_digits(mnist, stride):
+    for cell in mnist.cells[::stride]:
         settings = Settings(examples=60000, batch_size=cell.batch_size, epochs=cell.length)
         assert cell.noise_multiplier == near_above_digits(solve.noise(settings, 3, DELTA).value)
 

@@ -1,5 +1,6 @@
 """Mechanisms that are declared by the epsilon of a release, against mpmath: every δ and ε within the interval."""
 
+import functools
 import itertools
 import json
 from collections.abc import Sequence
@@ -40,17 +41,29 @@ def once(kind: Mechanism, steps: int = 1, adjacency: Adjacency = ADD_REMOVE, rat
     return Plan((Phase(kind, Poisson(rate), steps),), adjacency=adjacency)
 
 
-def lattice_delta(lattice: Lattice, steps: int, epsilon: float) -> mpf:
-    """Of losses on a lattice, by the coefficients of the power of their generating polynomial."""
-    low, unit, p = lattice
+@functools.lru_cache(maxsize=4)  # of one case: asked at either end, for each δ
+def composed(p: tuple[mpf, ...], steps: int) -> list[mpf]:
+    """The coefficients of the power of a generating polynomial."""
     degree = len(p) - 1
     power = [p[0] ** steps]
     for k in range(1, degree * steps + 1):
         terms = ((i * (steps + 1) - k) * p[i] * power[k - i] for i in range(1, min(degree, k) + 1))
         power.append(mp.fsum(terms) / (k * p[0]))
+    return power
+
+
+def lattice_delta(lattice: Lattice, steps: int, epsilon: float) -> mpf:
+    """Of losses on a lattice, by those of their generating polynomial."""
+    low, unit, p = lattice
+    power = composed(tuple(p), steps)
     missing = 1 - mp.fsum(p) ** steps  # at loss inf
-    losses = ((steps * low + unit * k, mass) for k, mass in enumerate(power))
-    return missing + mp.fsum(mass * -mp.expm1(epsilon - loss) for loss, mass in losses if loss > epsilon)
+    # 1 - e^(ε - loss), with exponentials in geometric progression: DIGITS are plenty for what cancels.
+    each, step, found = mp.exp(epsilon - steps * low), mp.exp(-unit), missing
+    for mass in power:
+        if each < 1:
+            found += mass * (1 - each)
+        each *= step
+    return found
 
 
 def stated_lattice(delta: float) -> Lattice:

@@ -193,17 +193,22 @@ def shuffled(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sampler_module.PoissonSampler, "draw", draw)
 
 
+def slow(*case: Any) -> Any:
+    """What another case, of the same check, is caught by as well."""
+    return pytest.param(*case, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("sabotage", "by"),
     [
         (noise_halved, {"noise"}),
-        (noise_on_the_mean, {"audit", "noise"}),
+        slow(noise_on_the_mean, {"audit", "noise"}),
         (no_clipping, {"audit"}),
-        (clipping_the_mean, {"audit"}),
+        slow(clipping_the_mean, {"audit"}),
         (noise_reused, {"audit", "noise pattern"}),
         (noise_shared_by_parts, {"noise pattern"}),
         (denominator_of_the_draw, {"denominator"}),
-        (filled_with_repeats, {"batch sizes"}),
+        slow(filled_with_repeats, {"batch sizes"}),
         (extra_steps, {"audit"}),
         (shuffled, {"batch sizes"}),
     ],
