@@ -18,6 +18,7 @@ from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import parse, resolve
 from dpplan.errors import EXIT_EXCEEDED, PlanError, UsageError
+from dpplan.lint.context import LOADERS
 from dpplan.plan import Plan, Settings
 from dpplan.recipe.plan_file import is_plan
 from dpplan.sampling import CHOICES
@@ -59,8 +60,9 @@ ALL = "all"
 )
 @click.option(
     "--loader",
-    type=click.Choice(["poisson", "shuffle", "fixed"]),
-    help="How batches are drawn: independently, by shuffling and cutting, or with a fixed size.",
+    type=click.Choice(tuple(LOADERS)),
+    metavar="LOADER",
+    help="How batches are drawn: poisson, shuffle, fixed, or a library's loader (`dpplan help sampling` lists them).",
 )
 @click.option(
     "--sampling",

@@ -58,7 +58,8 @@ class Difference:
 @dataclass(frozen=True, slots=True)
 class PlanComparison:
     """delta: where all are compared, the smallest of theirs. winners: criterion of CRITERIA -> the names of those that
-    nobody beats; all who are known where nothing sets them apart, nobody where a figure is missing."""
+    nobody beats; all who are known where nothing sets them apart, nobody where a figure is missing, or on epsilon where
+    figures are for different neighbours or units."""
 
     plans: tuple[PlanCosts, ...]
     delta: float
@@ -80,11 +81,16 @@ def plans(given: Sequence[PlanEntry], ignored: Sequence[str] = ()) -> PlanCompar
     delta = min(one.delta.value for one in given)
     costs = tuple(_costs(one, delta) for one in given)
     winners = {
-        "epsilon": _most_private(costs),
+        "epsilon": _most_private(costs) if comparable([one.plan for one in given]) else (),
         "compute": _least(names, [one.compute for one in costs]),
         "noise": _least(names, [one.noise for one in costs]),
     }
     return PlanComparison(costs, delta, tuple(_differences([one.content for one in given], ignored)), winners)
+
+
+def comparable(plans: Sequence[Plan]) -> bool:
+    """Whether their figures protect the same: the same neighbours, of the same unit. Else none promises more."""
+    return len({(plan.adjacency, plan.privacy_unit, plan.max_per_user) for plan in plans}) <= 1
 
 
 def _costs(entry: PlanEntry, delta: float) -> PlanCosts:

@@ -10,7 +10,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Literal, TypeGuard
 
-from dpplan import accounting
+from dpplan import accounting, sampling
 from dpplan.accounting.bound import Bound
 from dpplan.adjacency import ADD_REMOVE, Adjacency
 from dpplan.checks import is_number, show
@@ -19,12 +19,13 @@ from dpplan.lint.prior_runs import PriorRun
 from dpplan.plan import Delta, Plan, Settings
 from dpplan.quantities import quantity
 
-Loader = Literal["poisson", "shuffle", "fixed", ""]  # "" for what the figure is for
+# What a loop may draw by: in general words, and loaders of libraries by name.
 LOADERS: Mapping[str, str] = MappingProxyType(
     {
         "poisson": "lets every example join a batch independently",
         "shuffle": "shuffles the examples and cuts them into equal batches",
         "fixed": "draws batches of one fixed size",
+        **{each.name: f"is {each.words}" for each in sampling.LOADERS.values()},
     }
 )
 Kind = Literal["made", "public", "own"]
@@ -57,7 +58,7 @@ class Loop:
     views: of each example in a batch, every one clipped by itself. seed: None for noise from the operating system.
     """
 
-    loader: Loader = "poisson"
+    loader: str = "poisson"  # "" for what the figure is for
     cap: int | None = None
     micro_batches: int = 1
     views: int = 1

@@ -144,7 +144,9 @@ example was found to count with the same bits wherever it stands in a batch; whe
 wider.
 
 A run that was killed or interrupted also holds steps, run.json and checkpoint.pt, from which dpplan train --resume
-goes on; none knows more of the examples than ε covers. Every step begun is counted. Model and report are written
+goes on; none knows more of the examples than ε covers. Where steps share what was drawn (bins, a shuffled order,
+groups), draws.key beside them does: it is its owner's alone to read, and goes when the run is over; with it a run goes
+on in the epoch that it was in. Every step begun is counted. Model and report are written
 right after the last one: a failed evaluation costs an accuracy. Whoever resumes two copies of a folder spends
 twice: a copy, or a count below this user's record of the run (in $XDG_STATE_HOME, else ~/.local/state), is refused
 until --moved says that no other copy goes on. Copies on another machine or of another user are not noticed.
@@ -153,7 +155,8 @@ Several processes share one run, at the same ε, when torchrun starts them:
 
   $ torchrun --nproc-per-node 2 -m dpplan train recipes/digits.yaml
 
-Each draws Poisson batches from its own part of the examples; the first adds up the clipped sums, adds the noise
+Each draws Poisson batches from its own part of the examples, or, by any other scheme, the same batch as the others
+and takes its part of that; the first adds up the clipped sums, adds the noise
 once, and alone prints and writes. CPUs talk by gloo, GPUs by NCCL, one process each. Sums pass between them without
 noise and unencrypted, so the network must be yours. When one dies, the others stop and the report says what was
 spent; without a seed, --resume goes on with any number of processes.

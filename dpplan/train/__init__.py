@@ -17,6 +17,7 @@ import dpplan.train.machine.reproducible_mkl  # noqa: F401  (before anything tha
 
 # ruff: isort: on
 import dataclasses
+import secrets
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -25,7 +26,6 @@ from dpplan.checks import show
 from dpplan.errors import BudgetExceeded, InputOutputFailed, RecipeError, UsageError
 from dpplan.recipe import Recipe
 from dpplan.render.number_format import up
-from dpplan.sampling import Poisson
 from dpplan.train.data import load_for
 from dpplan.train.execution.rank_consistency import shared_facts
 from dpplan.train.execution.session import Session
@@ -38,7 +38,7 @@ from dpplan.train.state.report import Epoch, Planned, Resumed, Step, TrainReport
 from dpplan.train.state.run_folder import RunFolder
 from dpplan.train.state.spent_steps import open_spent_steps
 from dpplan.train.step.randomness import TorchGenerators
-from dpplan.train.step.sampler import begins_anew, resume_refusal, shared_refusal
+from dpplan.train.step.sampler import begins_anew, resume_refusal
 from dpplan.verify.unfinished_run import cost
 
 __all__ = [
@@ -81,8 +81,6 @@ def plan(recipe: Recipe, *, seed: int | None = None, over_budget: bool = False, 
     device = device_named(recipe.runtime.device, ranks.local_rank, ranks.local_size)
     dataset = load_for(recipe)
     claim = recipe.claim(dataset.training.units)
-    if ranks.size > 1 and type(claim.phase.sampling) is not Poisson:
-        raise UsageError(shared_refusal(claim.phase.sampling))
     planned = Planned(recipe, claim, dataset, device, seed, over_budget, ranks=ranks)
     if planned.over_budget and not over_budget:
         raise BudgetExceeded(
@@ -126,7 +124,7 @@ def plan_resumed(
     differences = list(checkpoint.differences(recipe, planned.claim, ranks.size))
     if differences:
         raise RecipeError([*differences, f"{folder}: goes on only as it began. Start a new run for anything else."])
-    if checkpoint.seed is None and not begins_anew(planned.claim.phase.sampling):
+    if checkpoint.seed is None and not begins_anew(planned.claim.phase.sampling) and begun.key() is None:
         raise UsageError(f"{folder}: {resume_refusal(planned.claim.phase.sampling)} {cost(folder, begun.begun())}")
     return dataclasses.replace(planned, resumed=Resumed(folder, checkpoint, moved))
 
@@ -138,6 +136,18 @@ def _check(recipe: Recipe, seed: int | None, over_budget: bool) -> None:
         raise UsageError("--over-budget needs on_budget: continue in the recipe's training block, which says stop.")
 
 
+def _key(planned: Planned, folder: RunFolder) -> str:
+    """The key of what the steps of an unseeded run share, kept for a resume where there can be one; else ""."""
+    if planned.seed is not None or begins_anew(planned.claim.phase.sampling):
+        return ""
+    if planned.resumed is not None:
+        return folder.key() or ""
+    key = secrets.token_hex(16)
+    if planned.recipe.runtime.checkpoint_every is not None:
+        folder.keep_key(key)
+    return key
+
+
 def events(planned: Planned, *, out: Path | None = None) -> Iterator[Event]:
     """The run as it happens, ending with its report. Ctrl-C is honoured between two steps.
 
@@ -146,16 +156,19 @@ def events(planned: Planned, *, out: Path | None = None) -> Iterator[Event]:
     when their recipes, data or versions are not the same.
     """
     resumed, ranks = planned.resumed, planned.ranks
+    key, counted = "", 0
     with ranks.as_one():
         if ranks.size > 1:
             ranks.agree(shared_facts(planned))
         if ranks.first:
             folder = RunFolder.make(planned.recipe, out) if resumed is None else RunFolder(resumed.folder)
             spent_steps = open_spent_steps(planned, folder)
+            key, counted = _key(planned, folder), spent_steps.counted
+    key, counted = ranks.gathered((key, counted))[0]
     generators = TorchGenerators(planned.device)
     with cpu_threads(planned.recipe.runtime.threads), repeatable(), generators.left_alone():
         if not ranks.first:
-            follow(planned)
+            follow(planned, key, counted)
             return
         with closing(spent_steps), interrupt_asked(ENDING if ranks.size > 1 else CTRL_C) as interrupted:
-            yield from Session(planned, folder, spent_steps).events(interrupted)
+            yield from Session(planned, folder, spent_steps, key).events(interrupted)

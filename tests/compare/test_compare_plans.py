@@ -2,11 +2,13 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 
 from dpplan import accounting, compare
-from dpplan.compare.plans import PlanEntry
+from dpplan.adjacency import ZERO_OUT
+from dpplan.compare.plans import PlanEntry, comparable
 from dpplan.errors import UsageError
 from dpplan.plan import Delta, Plan, Settings
 from dpplan.render import compare_plans as render
@@ -59,6 +61,17 @@ def test_nobody_wins_on_what_is_not_known_of_all() -> None:
     assert result.winners["compute"] == result.winners["noise"] == ()
     assert result.winners["epsilon"] != ()
     assert "compute: not every plan says how many examples it has." in list(render.sentences(result))
+
+
+@pytest.mark.parametrize("change", [{"adjacency": ZERO_OUT}, {"unit": "user"}, {"unit": "user", "max_per_user": 2}])
+def test_nobody_wins_on_epsilon_where_figures_protect_different_things(change: dict[str, Any]) -> None:
+    """An ε for one example is not less than a larger one for a user of many."""
+    settings = Settings(noise_multiplier=2.0, examples=1000, batch_size=100, epochs=3)
+    given = [settings.plan(), settings.with_(**change).plan()]
+    result = compare.plans([PlanEntry(name, each, Delta(1e-5)) for name, each in zip("ab", given, strict=True)])
+    assert not comparable(given) and result.winners["epsilon"] == () and comparable(given[:1] * 2)
+    assert any("promise different things" in sentence for sentence in render.sentences(result))
+    assert result.winners["compute"] == ("a", "b")
 
 
 def test_differences_are_those_of_what_is_not_ignored() -> None:

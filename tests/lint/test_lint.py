@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from lint_runs import OWN, of_options, of_recipe
 
-from dpplan import lint
+from dpplan import lint, sampling
 from dpplan.adjacency import REPLACE_ONE
 from dpplan.errors import UsageError
+from dpplan.lint.context import LOADERS
 
 
 def of_whole_batches(**changes: Any) -> lint.LintContext:
@@ -82,3 +83,15 @@ def test_a_code_that_does_not_exist_and_a_reason_that_says_nothing_are_refused()
     assert raised.value.problems[1] == "silence=DP001 has no reason. Say why it may pass."
     with pytest.raises(UsageError, match="code=dp0001 is not one of"):
         lint.explanation("dp0001")
+
+
+@pytest.mark.parametrize("loader", sorted(LOADERS))
+def test_each_loader_known_by_name_is_held_against_the_figure(loader: str) -> None:
+    """What draws as the figure assumes passes; of what has a theorem of its own the scheme is named."""
+    found = [one for one in lint.check(of_whole_batches(run={"loop": lint.Loop(loader=loader)})) if one.code == "DP008"]
+    known = sampling.LOADERS.get(loader)
+    scheme = {"fixed": "fixed-size"}.get(loader, loader) if known is None else known.scheme
+    assert bool(found) == (scheme != "poisson")
+    if found:
+        assert "nothing is proven" not in found[0].message
+        assert (scheme is None and "--sampling" not in found[0].message) or f"--sampling {scheme})" in found[0].message

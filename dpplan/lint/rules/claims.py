@@ -5,9 +5,9 @@ The docstring of a rule is its long explanation, shown by `dpplan check --explai
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from dpplan import accounting
+from dpplan import accounting, sampling
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.numerics.bisection import first_true_whole
 from dpplan.adjacency import ADD_REMOVE
@@ -18,11 +18,16 @@ from dpplan.lint.finding import DIGITS, Remark, Severity, at_least, at_most
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
 from dpplan.rounding import apart, down_above, near_above
-from dpplan.sampling import Binomial, FixedSize, Poisson, Shuffle
+from dpplan.sampling import SCHEMES, Binomial, FixedSize, Poisson, Shuffle
 from dpplan.verdict import Standing, judge
 
-# How each loader draws.
-_DRAWS = {"poisson": Poisson, "shuffle": Shuffle, "fixed": FixedSize}
+# How each loader draws; one without a theorem, by nothing that a plan can name.
+_DRAWS: Mapping[str, type | None] = {
+    "poisson": Poisson,
+    "shuffle": Shuffle,
+    "fixed": FixedSize,
+    **{each.name: SCHEMES.get(each.scheme or "") for each in sampling.LOADERS.values()},
+}
 # What a cap may add to delta, as a fraction of it, before it is worth a word.
 _NEGLIGIBLE = 0.01
 
@@ -79,14 +84,22 @@ def loader_differs(run: LintContext) -> Iterator[Remark]:
     """
     if run.plan is not None and run.loop.loader and not _drawn_by(run.plan, run.loop.loader):
         reason = (
-            f"the figure is for {run.plan.assumptions.sampling}, and the loader {LOADERS[run.loop.loader]}: nothing is "
-            "proven of it, and its ε can be many times larger."
+            f"the figure is for {run.plan.assumptions.sampling}, and the loader {LOADERS[run.loop.loader]}: no theorem "
+            f"carries the figure over to it, and its own ε can be many times larger{_own_figure(run.loop.loader)}."
         )
         fix = (
             "Draw as the figure assumes (Poisson sampling is Opacus's poisson_sampling=True, and what `dpplan train` "
             "does), name what is drawn by --sampling, or use full batches."
         )
         yield Remark(Severity.ERROR, "--loader", reason, fix)
+
+
+def _own_figure(loader: str) -> str:
+    """What is proven of what this loader draws, as the end of a sentence."""
+    drawn = _DRAWS[loader]
+    if drawn is None:
+        return ""
+    return "" if drawn is Poisson else f" (what is proven of that: dpplan epsilon --sampling {vars(drawn)['kind']})"
 
 
 def claim_under_reports(run: LintContext) -> Iterator[Remark]:

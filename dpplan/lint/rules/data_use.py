@@ -110,7 +110,7 @@ def examples_mixed(run: LintContext) -> Iterator[Remark]:
     if run.model is None:
         return
     for problem in run.model.problems:
-        fix = "Change the model so that each example is computed by itself and nothing of it is kept."
+        fix = "Change the model as this says: `dpplan train` refuses it as it is."
         yield Remark(Severity.ERROR, "model.kind", problem, fix)
     if run.model.unseen:
         reason = f"the model was not built, so nobody looked for layers that mix examples: {run.model.unseen}."

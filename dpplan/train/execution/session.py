@@ -28,10 +28,10 @@ Ending = tuple[Status, str]  # the status, and why the run ended early
 class Session:
     """The model, the trainer and the books of one run. Of several processes, the first has one."""
 
-    def __init__(self, planned: Planned, folder: RunFolder, spent_steps: SpentSteps) -> None:
+    def __init__(self, planned: Planned, folder: RunFolder, spent_steps: SpentSteps, key: str = "") -> None:
         self.planned, self.folder, self.spent_steps = planned, folder, spent_steps
         self.recipe, self.claim, self.ranks = planned.recipe, planned.claim, planned.ranks
-        self.worker = Worker.of(planned)
+        self.worker = Worker.of(planned, key)
         self.model, self.trainer = self.worker.model, self.worker.trainer
         self.held_out = self.worker.dataset.held_out.to(planned.device)
         self.watch = self._watch()
@@ -109,7 +109,8 @@ class Session:
 
     def _standing(self) -> str:
         """The same, and what is safe."""
-        goes_on = self.planned.seed is not None or begins_anew(self.claim.phase.sampling)
+        anew = begins_anew(self.claim.phase.sampling)
+        goes_on = self.planned.seed is not None or anew or self.folder.key() is not None
         if self.saved is None or not self.spent_steps.counted or not goes_on:
             return self._counted()
         return (
@@ -121,7 +122,7 @@ class Session:
         if checkpoint.generators is not None:
             self.spent_steps.repeat_from(checkpoint.counted)
         self.saved, self.closed = checkpoint.steps, checkpoint.epochs
-        self.worker.restore(checkpoint)
+        self.worker.restore(checkpoint, self.spent_steps.counted)
         self.epochs = [self._epoch_from(line) for line in self.folder.epochs(checkpoint.epochs)]
 
     def _watch(self) -> LossWatch | None:

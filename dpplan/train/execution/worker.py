@@ -1,6 +1,8 @@
 """What each process of a run has and does. A run in one process is that of the first rank, with no others."""
 
 import copy
+import dataclasses
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,7 @@ from dpplan.train.ranks import Command
 from dpplan.train.state.checkpoint import Checkpoint
 from dpplan.train.state.report import Planned
 from dpplan.train.step.randomness import Randomness, TorchGenerators
+from dpplan.train.step.sampler import in_parts
 from dpplan.train.step.trainer import Trainer
 
 
@@ -34,12 +37,17 @@ class Worker:
     trainer: Trainer
 
     @classmethod
-    def of(cls, planned: Planned) -> "Worker":
-        """Made as the plan says. All processes of a run come here together."""
+    def of(cls, planned: Planned, key: str = "") -> "Worker":
+        """Made as the plan says. All processes of a run come here together. key: of what steps share; "" makes one."""
         recipe, ranks, dataset = planned.recipe, planned.ranks, planned.dataset
         if ranks.size == 1:
             dataset = dataset.to(planned.device)
         randomness, data = Randomness.of(planned.seed, ranks.rank), dataset.training
+        if key:
+            randomness = dataclasses.replace(randomness, key=key)
+        if ranks.size > 1 and not in_parts(planned.claim.phase.sampling):
+            fresh = secrets.token_hex(16) if planned.seed is None else randomness.key
+            randomness = randomness.drawing_alike(ranks.gathered(fresh)[0])
         shape, rng = data.inputs.shape[1:], randomness.weights
         model = models.build(recipe.model, shape, dataset.classes, rng, dataset.words).to(planned.device)
         dataset = dataset.in_precision_of(model)
@@ -57,8 +65,8 @@ class Worker:
         kept = {"sampler": sampler} if sampler else {}
         return {**self.randomness.state(), "torch": self.draws.state(), **kept}
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """The state of the checkpoint; of an unseeded run with fresh randomness.
+    def restore(self, checkpoint: Checkpoint, begun: int = 0) -> None:
+        """The state of the checkpoint; of an unseeded run with fresh randomness, after the steps that were begun.
 
         Raises UsageError when it is the state of another model.
         """
@@ -69,19 +77,21 @@ class Worker:
                 self.draws.restore(generators["torch"])
                 self.trainer.sampler.restore(generators.get("sampler", {}))
             self.trainer.restore(checkpoint.trainer)
+            if checkpoint.generators is None:
+                self.trainer.go_on_at(begun)
         except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             why = (str(error).splitlines() or [""])[-1].strip()
             raise UsageError(f"the run cannot go on: its checkpoint does not fit this model ({why}).") from error
 
 
-def follow(planned: Planned) -> None:
+def follow(planned: Planned, key: str, begun: int) -> None:
     """Takes each step that the first rank begins, until that ends the run. Writes and prints nothing.
 
-    Raises PeerLost when another process is gone.
+    key, begun: of the first rank. Raises PeerLost when another process is gone.
     """
-    ranks, worker = planned.ranks, Worker.of(planned)
+    ranks, worker = planned.ranks, Worker.of(planned, key)
     if planned.resumed is not None:
-        worker.restore(planned.resumed.checkpoint)
+        worker.restore(planned.resumed.checkpoint, begun)
     while (word := ranks.hear()) is not Command.END:
         if word is Command.STEP:
             worker.trainer.step()

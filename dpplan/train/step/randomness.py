@@ -1,6 +1,7 @@
 """Where the randomness of a run comes from: one independent stream for each purpose."""
 
 import contextlib
+import dataclasses
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 SEEDED = "a seeded run is reproducible and protects nobody: whoever knows the seed can subtract the noise"
+KEY = 0x6B6579  # of a seeded run: apart from the streams of any process
 STREAMS = ("sampling", "noise", "weights", "views")
 
 
@@ -18,7 +20,8 @@ class Randomness:
     """sampling: which examples join a batch. noise: what is added to the sum. weights: the first parameters.
 
     views: how the examples of a batch are augmented. model: the seed of torch's own generators, from which a model
-    draws in its forward pass (dropout), and nothing else does.
+    draws in its forward pass (dropout), and nothing else does. key: of what the steps of an epoch share, hexadecimal;
+    the same in every process of a seeded run.
     """
 
     sampling: np.random.Generator
@@ -26,6 +29,7 @@ class Randomness:
     weights: np.random.Generator
     views: np.random.Generator
     model: int
+    key: str
 
     @classmethod
     def of(cls, seed: int | None, rank: int = 0) -> "Randomness":
@@ -44,7 +48,15 @@ class Randomness:
         *parts, last = own.spawn(streams)
         model = secrets.randbits(64) if seed is None else int(last.generate_state(1, np.uint64)[0])
         sampling, noise, weights, views = (np.random.Generator(np.random.SFC64(part)) for part in parts)
-        return cls(sampling, noise, weights, views, model)
+        key = secrets.token_hex(16)
+        if seed is not None:
+            key = np.random.SeedSequence(seed, spawn_key=(KEY,)).generate_state(4).tobytes().hex()
+        return cls(sampling, noise, weights, views, model, key)
+
+    def drawing_alike(self, token: str) -> "Randomness":
+        """With the batches of whoever has the same token, for processes that each draw the whole of them."""
+        rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence(int(token, 16))))
+        return dataclasses.replace(self, sampling=rng)
 
     def state(self) -> dict[str, Any]:
         """Of each generator. Whoever has it can draw the same numbers, so it is written down for seeded runs only."""

@@ -3,8 +3,10 @@
 sampler = sampler_for(phase.sampling, examples, rng)
 sampler.draw() -> indices           sampler.expected_batch -> the public denominator
 
-Where the steps of an epoch depend on each other a sampler keeps what it drew for all of them. Whoever knows that knows
-when an example is in a batch, and the claim rests on nobody knowing; so only seeded runs write it down.
+Where steps depend on each other, what they share is drawn from a key of the run and the number of the epoch. So a run
+goes on in the epoch that it was in, at the step after the last that was begun. Whoever knows the key knows when an
+example is in a batch, and the claim rests on nobody knowing: it lies in a file that only its owner reads, and goes when
+the run is over.
 """
 
 import math
@@ -39,8 +41,12 @@ class Sampler(Protocol):
         """
         ...
 
+    def skip_to(self, step: int) -> None:
+        """Goes on with this step, counted from 0: those before were begun, whether or not they are in the model."""
+        ...
+
     def state(self) -> dict[str, Any]:
-        """What the next batches depend on besides the generator, in numbers and lists."""
+        """What the next batches depend on besides the generator, in numbers and words."""
         ...
 
     def restore(self, state: State) -> None:
@@ -52,6 +58,9 @@ class DrawnAnew:
     """The part that samplers share which keep nothing from step to step."""
 
     __slots__ = ()
+
+    def skip_to(self, step: int) -> None:
+        pass
 
     def state(self) -> dict[str, Any]:
         return {}
@@ -138,8 +147,10 @@ class EpochSampler:
     sampling: BallsInBins | Shuffle
     examples: int
     rng: np.random.Generator
+    key: str
     _step: int = 0
-    _order: Indices | None = None  # the examples, batch by batch
+    _epoch: int = -1  # whose order this is
+    _order: Indices = field(default_factory=lambda: np.empty(0, np.int64))  # the examples, batch by batch
     _ends: Indices = field(default_factory=lambda: np.empty(0, np.int64))  # of the batches, in that order
 
     @property
@@ -151,28 +162,30 @@ class EpochSampler:
         return (self.sampling.order if isinstance(self.sampling, Shuffle) else self.sampling.bins) in ("once", "same")
 
     def draw(self) -> Indices:
-        place = self._step % self.sampling.steps_per_epoch
-        if self._order is None or (place == 0 and not self._keeps):
-            self._order, self._ends = self._dealt()
+        epoch, place = divmod(self._step, self.sampling.steps_per_epoch)
+        epoch = 0 if self._keeps else epoch
+        if epoch != self._epoch:
+            self._order, self._ends = self._dealt(of_epoch(self.key, epoch))
+            self._epoch = epoch
         self._step += 1
         start = int(self._ends[place - 1]) if place else 0
         return self.rng.permutation(self._order[start : int(self._ends[place])])
 
-    def _dealt(self) -> tuple[Indices, Indices]:
+    def _dealt(self, rng: np.random.Generator) -> tuple[Indices, Indices]:
         steps = self.sampling.steps_per_epoch
         if isinstance(self.sampling, Shuffle):
-            return self.rng.permutation(self.examples), np.arange(1, steps + 1) * self.examples // steps
-        bins = self.rng.integers(steps, size=self.examples)
+            return rng.permutation(self.examples), np.arange(1, steps + 1) * self.examples // steps
+        bins = rng.integers(steps, size=self.examples)
         return np.argsort(bins, kind="stable"), np.cumsum(np.bincount(bins, minlength=steps))
 
+    def skip_to(self, step: int) -> None:
+        self._step = step
+
     def state(self) -> dict[str, Any]:
-        order = None if self._order is None else self._order.tolist()
-        return {"step": self._step, "order": order, "ends": self._ends.tolist()}
+        return {"step": self._step, "key": self.key}
 
     def restore(self, state: State) -> None:
-        self._step = state["step"]
-        self._order = None if state["order"] is None else np.array(state["order"], np.int64)
-        self._ends = np.array(state["ends"], np.int64)
+        self._step, self.key, self._epoch = state["step"], state["key"], -1
 
 
 @dataclass(slots=True)
@@ -182,18 +195,17 @@ class CyclicPoissonSampler:
     sampling: CyclicPoisson
     examples: int
     rng: np.random.Generator
+    key: str
     _step: int = 0
-    _groups: Indices = field(default_factory=lambda: np.empty(0, np.int64))  # of each example, where it draws its own
     _order: Indices = field(init=False)  # the examples, group by group
     _ends: Indices = field(init=False)  # of the groups, in that order
 
     def __post_init__(self) -> None:
-        groups, own = self.sampling.groups, self.sampling.assignment == "own"
-        self._sort(self.rng.integers(groups, size=self.examples) if own else np.arange(self.examples) % groups)
-
-    def _sort(self, groups: Indices) -> None:
-        self._groups, self._order = groups, np.argsort(groups, kind="stable")
-        self._ends = np.cumsum(np.bincount(groups, minlength=self.sampling.groups))
+        count, groups = self.sampling.groups, np.arange(self.examples) % self.sampling.groups
+        if self.sampling.assignment == "own":
+            groups = of_epoch(self.key, 0).integers(count, size=self.examples)
+        self._order = np.argsort(groups, kind="stable")
+        self._ends = np.cumsum(np.bincount(groups, minlength=count))
 
     @property
     def expected_batch(self) -> float:
@@ -205,28 +217,48 @@ class CyclicPoissonSampler:
         start, end = int(self._ends[turn - 1]) if turn else 0, int(self._ends[turn])
         return self._order[start + drawn_by_coins(self.rng, self.sampling.sample_rate, end - start)]
 
+    def skip_to(self, step: int) -> None:
+        self._step = step
+
     def state(self) -> dict[str, Any]:
-        return {"step": self._step, "groups": self._groups.tolist()}
+        return {"step": self._step, "key": self.key}
 
     def restore(self, state: State) -> None:
-        self._step = state["step"]
-        self._sort(np.array(state["groups"], np.int64))
+        self._step, self.key = state["step"], state["key"]
+        self.__post_init__()
+
+
+def of_epoch(key: str, epoch: int) -> np.random.Generator:
+    """The generator of what the steps of an epoch share. Each epoch has one of its own, whoever asks and when."""
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(int(key, 16), spawn_key=(epoch,))))
 
 
 def begins_anew(sampling: Sampling) -> bool:
-    """Whether each step draws anew, so that a run may go on, or be shared, without what was drawn before."""
+    """Whether each step draws anew, so that a run may go on without what was drawn before."""
     return type(sampling) in (Poisson, TruncatedPoisson, FixedSize)
 
 
-def sampler_for(sampling: Sampling, examples: int, rng: np.random.Generator, held: int | None = None) -> Sampler:
+def in_parts(sampling: Sampling) -> bool:
+    """Whether drawing from each part of the data is drawing from all of them. Otherwise every process that shares a
+    run draws the same whole batch and takes its part of it."""
+    return type(sampling) is Poisson
+
+
+def sampler_for(
+    sampling: Sampling, examples: int, rng: np.random.Generator, held: int | None = None, key: str = ""
+) -> Sampler:
     """The sampler of this scheme over examples 0 .. examples - 1.
 
-    held: how many of them this process draws from, as 0 .. held - 1, while others draw from the rest; None: all.
+    held: how many of them this process draws from, as 0 .. held - 1, while others draw from the rest; None: all. key:
+    hexadecimal, of what steps share; "" takes one from the generator.
     """
+    key = key or rng.bytes(16).hex()
     if type(sampling) is Poisson:  # a subclass may mean anything
         return PoissonSampler(sampling, examples, rng, held)
     if held not in (None, examples):
-        raise NotApplicable(shared_refusal(sampling))
+        raise NotApplicable(
+            f"sampling={kind_of(sampling)} draws from all {examples} examples, not from {held} of them."
+        )
     if type(sampling) in (TruncatedPoisson, FixedSize):
         own = int(getattr(sampling, "examples", examples))
         if own != examples:
@@ -236,23 +268,15 @@ def sampler_for(sampling: Sampling, examples: int, rng: np.random.Generator, hel
     if type(sampling) is FixedSize:
         return FixedSizeSampler(sampling, rng)
     if type(sampling) in (BallsInBins, Shuffle):
-        return EpochSampler(sampling, examples, rng)  # type: ignore[arg-type]
+        return EpochSampler(sampling, examples, rng, key)  # type: ignore[arg-type]
     if type(sampling) is CyclicPoisson:
-        return CyclicPoissonSampler(sampling, examples, rng)
+        return CyclicPoissonSampler(sampling, examples, rng, key)
     raise NotApplicable(f"no sampler draws batches by sampling={kind_of(sampling)}.")
 
 
-def shared_refusal(sampling: Sampling) -> str:
-    """Why several processes cannot share a run of this scheme."""
-    return (
-        f"sampling={kind_of(sampling)} is drawn in one process: each of several draws from its own part of the data, "
-        "and only Poisson sampling is the same drawn in parts. Start without torchrun, or use sampling: poisson."
-    )
-
-
 def resume_refusal(sampling: Sampling) -> str:
-    """Why a run of this scheme without a seed cannot go on."""
+    """Why a run of this scheme cannot go on that has lost the key of what its steps share."""
     return (
-        f"sampling={kind_of(sampling)} decides for several steps at once who joins which, and a run without a seed "
-        "keeps no record of that: whoever read it would know who is in a batch. The run cannot go on."
+        f"sampling={kind_of(sampling)} decides for several steps at once who joins which, and the file draws.key, "
+        "which knows how, is not there or not whole. The run cannot go on."
     )

@@ -24,7 +24,7 @@ from dpplan.train.step.model_guard import ModelGuard
 from dpplan.train.step.noise import GaussianNoise
 from dpplan.train.step.optimizer import Optimization
 from dpplan.train.step.randomness import Randomness
-from dpplan.train.step.sampler import sampler_for
+from dpplan.train.step.sampler import in_parts, sampler_for
 from dpplan.train.step.secure_noise import SecureNoise
 
 # Numbers in the gradients of a piece, had each example's been formed. On a GPU, 256 MiB of float32; a CPU is fastest
@@ -42,7 +42,8 @@ class Trainer:
     A user who is drawn whole is clipped whole: what is said of an example here then holds for a user.
 
     Several processes have a trainer each, of the same data, and step together. Each draws from its own part of the
-    data; the first adds up their sums and adds the noise, once; all make the same update from what it releases.
+    data by Poisson sampling; by any other scheme all draw the same batch, and each takes what of it is in its part. The
+    first adds up their sums and adds the noise, once; all make the same update from what it releases.
     """
 
     def __init__(
@@ -57,10 +58,13 @@ class Trainer:
         self.ranks = ranks
         for tensor in (*model.parameters(), *model.buffers()):
             ranks.from_first(tensor.data)
-        self.data = data.part(ranks.part(data.units)).to(next(model.parameters(), data.targets).device)
+        self.part = ranks.part(data.units)
+        self.data = data.part(self.part).to(next(model.parameters(), data.targets).device)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.model, self.recipe, self.units = model, recipe, data.units
-        self.sampler = sampler_for(phase.sampling, data.units, randomness.sampling, self.data.units)
+        self.taking_part = ranks.size > 1 and not in_parts(phase.sampling)
+        held = self.data.units if in_parts(phase.sampling) else None
+        self.sampler = sampler_for(phase.sampling, data.units, randomness.sampling, held, randomness.key)
         self.augmentation = augmentation_for(recipe.training, data.inputs.shape[1:], randomness.views)
         count = self.augmentation.count if self.augmentation else data.views
         room = ON_CPU if self.data.targets.device.type == "cpu" else ON_GPU
@@ -76,11 +80,9 @@ class Trainer:
         self.rule = rule_for(recipe.privacy, self.round_off)
         self.noise = self._noise(Gaussian.of(phase.mechanism), randomness)
         self.optimization = Optimization(self.parameters, recipe.training, phase.steps)
-        self.steps = 0
+        self.steps = self.begun = 0  # updates, and steps that were begun, of which an interruption may have lost some
         self.empty_batches = 0
-        self.statistics = StepStatistics(
-            phase, data.units, self.data.units, "example" if data.members is None else "user"
-        )
+        self.statistics = StepStatistics(phase, data.units, held, "example" if data.members is None else "user")
 
     def _most(self, phase: Phase) -> float:
         """Examples that no batch of this run exceeds: a Poisson variable is above 2 m + 64 with probability 1e-34."""
@@ -108,7 +110,10 @@ class Trainer:
         the facts of all of them and each other one its own.
         """
         members = self.sampler.draw()
-        self.statistics.drew(self.steps, members)
+        self.statistics.drew(self.begun, members)
+        self.begun += 1
+        if self.taking_part:
+            members = members[(members >= self.part.start) & (members < self.part.stop)] - self.part.start
         drawn = torch.from_numpy(members).to(self.data.targets.device, non_blocking=True)
         with self.guard:
             mine = self._clipped_sum(drawn)
@@ -151,7 +156,12 @@ class Trainer:
         self.guard = self._guard()  # what is frozen is as it was when the run began, in another process
         self.optimization.restore(state["optimization"])
         self.rule = rule_for(dataclasses.replace(self.recipe.privacy, clip_norm=state["clip_norm"]), self.round_off)
-        self.steps = state["steps"]
+        self.steps = self.begun = state["steps"]
+
+    def go_on_at(self, begun: int) -> None:
+        """Draws no step anew that was begun before: a step of an epoch whose batch was released stays released."""
+        self.begun = begun
+        self.sampler.skip_to(begun)
 
     @property
     def looked_at(self) -> int:

@@ -1,13 +1,15 @@
 """Whole runs under each scheme: the run, its claim, its report and its check come from one object."""
 
 import json
+import stat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from several import together, written
 from small_recipe import small
-from whole_runs import interrupted, resumed
+from whole_runs import interrupted, resumed, running
 
 from dpplan import accounting, train, verify
 from dpplan.adjacency import named
@@ -15,7 +17,8 @@ from dpplan.errors import NotCertified, RecipeError, UsageError
 from dpplan.plan import Plan
 from dpplan.plan_json import phase_from_json
 from dpplan.sampling import BallsInBins
-from dpplan.train.ranks import Ranks
+from dpplan.train.conformance import StepStatistics
+from dpplan.train.drawn_batches import ledger_for
 from dpplan.train.step import sampler as samplers
 from dpplan.train.step.trainer import Trainer
 
@@ -110,10 +113,55 @@ def test_a_seeded_run_that_goes_on_draws_the_same_batches(
     assert report.agrees
 
 
-@pytest.mark.parametrize("name", ["balls-in-bins", "shuffled once", "cyclic-poisson"])
-def test_an_unseeded_run_whose_steps_hang_together_does_not_go_on(name: str, tmp_path: Path) -> None:
-    interrupted(tmp_path / "cut", recipe(name), at=4)
-    with pytest.raises(UsageError, match=r"keeps no record of that.* 4 steps are counted, ε ≤ .* spent"):
+@pytest.mark.parametrize("name", ["balls-in-bins", "shuffled once", "shuffle", "same bins", "cyclic, own"])
+def test_an_unseeded_run_goes_on_with_the_epoch_that_it_was_in(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody joins twice what the scheme lets them join once: the two sessions together are one run of it."""
+    drawn: list[set[int]] = []
+    drew = StepStatistics.drew
+
+    def watched(self: StepStatistics, step: int, members: Any) -> None:
+        assert step == len(drawn)
+        drawn.append(set(members.tolist()))
+        drew(self, step, members)
+
+    monkeypatch.setattr(StepStatistics, "drew", watched)
+    folder = tmp_path / "cut"
+    interrupted(folder, recipe(name), at=4)
+    assert stat.S_IMODE((folder / "draws.key").stat().st_mode) == 0o600
+    report = resumed(folder)
+    assert report.agrees and len(drawn) == 6 and not (folder / "draws.key").exists()
+    ledger = ledger_for(report.planned.claim.phase.sampling, N)
+    for step, members in enumerate(drawn):
+        ledger.drew(step, np.array(sorted(members), np.int64))
+    assert ledger.counts_agree(1e-6) and ledger.sizes_agree(1e-6)
+    if name != "cyclic, own":
+        assert set().union(*drawn[3:]) == set(range(N)) and sum(map(len, drawn[3:])) == N
+
+
+def test_a_step_that_was_begun_and_lost_is_not_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The count says 5 and the checkpoint 4: the batch of step 5 was released, and its examples do not come again."""
+    steps: list[int] = []
+    drew = StepStatistics.drew
+
+    def watched(self: StepStatistics, step: int, members: Any) -> None:
+        steps.append(step)
+        drew(self, step, members)
+
+    monkeypatch.setattr(StepStatistics, "drew", watched)
+    folder = tmp_path / "cut"
+    interrupted(folder, recipe("shuffle"), at=4)
+    count = (folder / "steps").read_text()
+    (folder / "steps").write_text(count.replace("4\n", "5\n"))
+    report = resumed(folder)
+    assert steps == [0, 1, 2, 3, 5] and (report.steps, report.lost) == (6, 1)
+
+
+def test_a_run_that_lost_its_key_does_not_go_on(tmp_path: Path) -> None:
+    interrupted(tmp_path / "cut", recipe("balls-in-bins"), at=4)
+    (tmp_path / "cut" / "draws.key").write_text("0")
+    with pytest.raises(UsageError, match=r"draws.key, which knows how, .* 4 steps are counted, ε ≤ .* spent"):
         train.plan_resumed(tmp_path / "cut")
 
 
@@ -173,9 +221,22 @@ def test_bins_are_as_many_as_hold_no_more_than_the_batch() -> None:
     assert solved.phase.sampling == BallsInBins(15) and solved.plan.batch_size == N / 15
 
 
-def test_several_processes_are_refused_with_the_reason() -> None:
-    with pytest.raises(UsageError, match="sampling=fixed-size is drawn in one process"):
-        train.plan(recipe("fixed-size"), ranks=Ranks(0, 2, 0, 2))
+SHARED = ("fixed-size", "truncated-poisson", "balls-in-bins", "same bins", "shuffle", "cyclic-poisson", "cyclic, own")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=() if each == "shuffle" else pytest.mark.slow) for each in SHARED]
+)
+def test_two_processes_share_a_run_that_is_drawn_as_a_whole(name: str, tmp_path: Path) -> None:
+    """A batch falls to whoever has its examples, and the verdict sees all of it; without a seed, and resumed."""
+    folder = tmp_path / "run"
+    together(tmp_path, running, recipe(name), None, folder, 4)
+    together(tmp_path, running, recipe(name), None, folder, None, True)
+    content = written(folder)
+    assert (content["status"], content["processes"], content["agrees_with_plan"]) == ("finished", 2, True)
+    assert [verify.verify(claim, proofs=False).standing for claim in verify.read(folder).claims] == [
+        verify.Standing.STANDS
+    ] * 2
 
 
 @pytest.mark.parametrize(

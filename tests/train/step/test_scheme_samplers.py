@@ -183,7 +183,7 @@ def test_a_poisson_batch_costs_its_size_and_not_that_of_the_data(examples: int) 
 def test_what_cannot_be_shared_or_does_not_fit_is_refused() -> None:
     rng = np.random.default_rng(0)
     for scheme, examples in SCHEMES[2:]:
-        with pytest.raises(NotApplicable, match="is drawn in one process"):
+        with pytest.raises(NotApplicable, match="draws from all"):
             sampler_for(scheme, examples, rng, held=6)
     with pytest.raises(NotApplicable, match="draws from 12 examples, and there are 13"):
         sampler_for(FixedSize(5, 12), 13, rng)
