@@ -31,7 +31,7 @@ LAYERS = (
     {"plan"},
     {"plan_json"},
     {"accounting"},
-    {"cost"},
+    {"cost", "interop"},
     PEERS,
     {"audit"},
     {"recipe"},
@@ -44,7 +44,7 @@ LAYERS = (
 # The same within a part that has rooms: a module may import from its own room and from those before it.
 ROOMS = {
     "dpplan.train": (
-        {"machine", "user_function", "tails", "losses"},
+        {"machine", "user_function", "foreign_checkpoint", "tails", "losses"},
         {"data", "clipping", "drawn_batches"},
         {"models", "conformance", "ranks"},
         {"step"},

@@ -450,19 +450,18 @@ ELSEWHERE: dict[str, str] = {
     "chua_shuffle_": "accounting/schemes/test_shuffle.py",
     "audit1run_": "audit/test_one_run.py",
     "oner_": "audit/test_one_run.py",
+    "gdp_tree_": "accounting/pairs/test_correlated.py",
+    "tfp_treesens_": "accounting/pairs/test_correlated.py",
+    "minsep_": "accounting/pairs/test_correlated.py",
     "tan_c10": "test_published_plans.py",
     "vaultgemma": "test_published_plans.py",
 }
 # Left out: key -> why
-CORRELATED = "correlated noise: tree aggregation and matrix factorisation"
 LEFT_OUT: dict[str, str] = {
     "abadi_strong_": "the split of delta is not stated, nor the form of amplification; no split gives the figure",
     "abadi_mnist_": "the steps are not printed, and a private PCA is part of the cost",
     "gdp_expmech_": "the Rényi curve of a bounded-range mechanism, which is composed here by its pair alone",
-    "gdp_tree_": CORRELATED,
-    "tfp_treesens_": CORRELATED,
-    "blt_ratio_": CORRELATED,
-    "minsep_": CORRELATED,
+    "blt_ratio_": "how good an optimised strategy is, not what it costs",
     "gdp_pld_mog": "a mixture of Gaussians that is not the number of a user's examples",
     "ps_pure_": "private selection over repeated runs",
     "opacus_lstm": "the number of examples is not stated",

@@ -22,7 +22,7 @@ from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.pairs import DominatingPair, GaussianLoss, Law, StatedLoss
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
 from dpplan.errors import NotApplicable
-from dpplan.mechanism import Exponential, Mechanism, StatedRenyi, StatedZcdp, kind_of
+from dpplan.mechanism import DiscreteGaussian, Exponential, Mechanism, StatedRenyi, StatedZcdp, kind_of
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson
 
@@ -200,6 +200,12 @@ def _renyi(mechanism: Mechanism) -> RenyiCurve:
     return Interpolated(mechanism.orders, mechanism.epsilons)
 
 
+def _discrete_gaussian(mechanism: Mechanism) -> RenyiCurve:
+    """ρ = Δ²/(2σ²), in any dimension: Canonne, Kamath, Steinke 2020 (arXiv:2004.00010), Thm 14."""
+    assert isinstance(mechanism, DiscreteGaussian)
+    return Linear(outward.up(mechanism.squared_sensitivity / (2.0 * mechanism.noise_scale**2), outward.FEW))
+
+
 def _bounded_range(mechanism: Mechanism) -> RenyiCurve:
     """The losses of the exponential mechanism lie in an interval as long as its epsilon, so that ρ = ε²/8, a quarter of
     what pure differential privacy alone gives (Cesar, Rogers 2021, arXiv:2004.07223).
@@ -213,7 +219,12 @@ def _bounded_range(mechanism: Mechanism) -> RenyiCurve:
 
 # Mechanisms that are known by their moments, or better known by them than by a pair.
 MOMENTS: Mapping[type, Callable[[Mechanism], RenyiCurve]] = MappingProxyType(
-    {StatedZcdp: _zcdp, StatedRenyi: _renyi, Exponential: _bounded_range}
+    {
+        StatedZcdp: _zcdp,
+        StatedRenyi: _renyi,
+        Exponential: _bounded_range,
+        DiscreteGaussian: _discrete_gaussian,
+    }
 )
 
 

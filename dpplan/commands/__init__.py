@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "train": "Run a recipe and account for it.",
         "verify": "Whether an old claim stands, and what to publish.",
         "report": "A page about a run or a plan, to publish and to sign.",
+        "export": "A plan as Opacus, dp_accounting and others take it.",
         "recipes": "The recipes that come with it, listed and copied.",
         "help": "What a certificate assumes, and other topics.",
     }

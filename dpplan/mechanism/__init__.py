@@ -7,11 +7,17 @@ from typing import ClassVar, Protocol
 
 from dpplan.checks import Problems, show
 from dpplan.errors import NotApplicable
+from dpplan.mechanism.correlated import BufferedNoise, ToeplitzNoise, TreeAggregation
+from dpplan.mechanism.discrete_gaussian import DiscreteGaussian
 from dpplan.mechanism.stated_curves import StatedRenyi, StatedZcdp
+from dpplan.mechanism.thresholds import AboveThreshold, ThresholdedCounts
 
 __all__ = [
     "MECHANISMS",
     "REFUSED",
+    "AboveThreshold",
+    "BufferedNoise",
+    "DiscreteGaussian",
     "DiscreteLaplace",
     "Exponential",
     "Gaussian",
@@ -24,6 +30,9 @@ __all__ = [
     "StatedGdp",
     "StatedRenyi",
     "StatedZcdp",
+    "ThresholdedCounts",
+    "ToeplitzNoise",
+    "TreeAggregation",
     "kind_of",
 ]
 
@@ -242,11 +251,14 @@ def _too_much(epsilon: float) -> str:
     return f"epsilon={show(epsilon)} is more than {MOST_EPSILON:g}: such a release hides nothing."
 
 
-# What has a name in this field and no dominating pair, with the reason.
+# What has a name in this field and another name here, or no theorem.
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
-        "discrete-gaussian": "its worst shift is known on one number only, and the continuous Gaussian is no upper "
-        "bound. State an epsilon and a delta (kind: epsilon-delta).",
+        "gnmax": "the epsilon of PATE depends on the data and is private itself; what holds for all data is that of "
+        "the noisy counts (kind: gaussian).",
+        "partition-selection": "how partitions are chosen decides what it costs: noisy counts above a threshold are "
+        "kind: thresholded-counts; of anything else state an epsilon and a delta (kind: epsilon-delta).",
+        "matrix": "a strategy is given by its first column here (kind: toeplitz), or by buffers (kind: blt).",
     }
 )
 # Kind -> class, for whoever reads a plan from a file. A new mechanism gets a line here.
@@ -257,6 +269,7 @@ MECHANISMS: Mapping[str, type[Mechanism]] = MappingProxyType(
             Gaussian,
             Laplace,
             DiscreteLaplace,
+            DiscreteGaussian,
             RandomizedResponse,
             Stated,
             StatedGdp,
@@ -265,6 +278,11 @@ MECHANISMS: Mapping[str, type[Mechanism]] = MappingProxyType(
             Exponential,
             NoisyMax,
             PermuteAndFlip,
+            AboveThreshold,
+            ThresholdedCounts,
+            TreeAggregation,
+            ToeplitzNoise,
+            BufferedNoise,
         )
     }
 )

@@ -12,6 +12,10 @@ of one release, for the neighbours of the plan. A number in brackets is what a s
 
 - discrete-laplace: epsilon and sensitivity (1), a whole number: two-sided geometric noise. Exact.
 
+- discrete-gaussian: noise_scale, σ in e^(-k²/(2σ²)), and sensitivity (1), how far a record moves the one whole number;
+or differences, a list of how far it moves each of several; or l2_sensitivity, how far it moves several together. Exact
+but for the last, which rdp and zcdp answer from above: of a length alone no single change is the worst.
+
 - randomized-response: epsilon and categories (2): each record answers for itself. Not under add-remove. Exact.
 
 - epsilon-delta: epsilon and delta (0), stated of anything. Exact for the worst that has it.
@@ -21,6 +25,24 @@ of one release, for the neighbours of the plan. A number in brackets is what a s
 - exponential, noisy-max, permute-and-flip: epsilon. Only that is known of them, so the figure has a lower end without
 them and an upper end with all that they can cost. --accountant rdp knows more of the exponential mechanism.
 
+- above-threshold: threshold_scale and query_scale, of the Laplace noise in units of how far a record moves a query,
+answers (1), and queries (any, or monotone): the sparse vector technique, from above by its epsilon, 1/threshold_scale +
+2·answers/query_scale, or half the second where queries are monotone.
+
+- thresholded-counts: noise_scale, threshold, partitions (1), and noise (gaussian, or laplace): noisy counts of which
+the large are released with their names, such as a vocabulary. One record adds at most 1 to each of so many counts.
+Between what the noise costs and that with the chance of a name that only the record has.
+
+- tree: noise_multiplier, participations (1) and separation (1): DP-FTRL. steps is the length of the run, in which a
+record takes part so often, so many steps apart. One Gaussian release, exact where the sensitivity is, else from above.
+With shuffle and order: once a record's steps follow from the scheme.
+
+- toeplitz: noise_multiplier, participations and separation as of a tree, and bands, of the square root of prefix sums,
+or coefficients: of a strategy C whose noisy C·x is released (banded matrix factorisation). With cyclic-poisson and as
+many groups as bands or more, sampling amplifies it.
+
+- blt: noise_multiplier, participations and separation as of a tree, decays and scales: the same with buffers.
+
 - zcdp: rho, stated of anything: a bound on Rényi divergences, which rdp and zcdp answer, from above. The exact
 accountant refuses: no pair of laws dominates all that has this rho, and one Gaussian of it is no upper bound. What that
 Gaussian would cost is the estimate of --accountant gdp.
@@ -28,7 +50,8 @@ Gaussian would cost is the estimate of --accountant gdp.
 - rdp: orders and epsilons, two lists: a Rényi curve stated of anything. As zcdp; between two orders it is their chord,
 and above the last nothing is known.
 
-Under Poisson sampling, with add-remove or zero-out: gaussian, laplace, discrete-laplace, epsilon-delta, gdp,
+Under Poisson sampling, with add-remove or zero-out: gaussian, laplace, discrete-laplace, discrete-gaussian on one
+number, epsilon-delta, gdp,
 exponential, noisy-max and permute-and-flip, by what sampling makes of their laws. A stated rho or curve is for whole
 releases: state the curve of the sampled one.
 """

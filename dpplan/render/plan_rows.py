@@ -35,6 +35,8 @@ def plan_rows(plan: Plan, deltas: Sequence[Delta] = (), found: str | None = None
     if len(plan.phases) == 1:
         phase = plan.only_phase
         for name, value in phase.settings.items():
+            if value in (None, ()):
+                continue
             known = quantity(name)
             yield row(known.words, known.show(value), _origin(plan, name, found))
         yield row("steps", show(phase.steps), _origin(plan, "steps", found))
@@ -84,7 +86,7 @@ def spent_before(bound: Bound, at: float) -> str:
 
 def settings_shown(phase: Phase) -> list[str]:
     """What the phase was given, each as "σ = 1.1"."""
-    named = [(quantity(name), value) for name, value in phase.settings.items()]
+    named = [(quantity(name), value) for name, value in phase.settings.items() if value not in (None, ())]
     return [f"{each.symbol} = {each.show(value)}" for each, value in named]
 
 

@@ -86,7 +86,9 @@ MISTAKES = [
     (LAPLACE, "laplace", 4, "phases[0].mechanism is not a block"),
     (LAPLACE, "{epsilon: 1}", 4, "phases[0].mechanism.kind is missing"),
     (LAPLACE, "{kind: laplase, epsilon: 1}", 4, "Did you mean 'laplace'?"),
-    (LAPLACE, "{kind: discrete-gaussian}", 4, "its worst shift is known on one number only"),
+    (LAPLACE, "{kind: gnmax}", 4, "the epsilon of PATE depends on the data"),
+    (LAPLACE, "{kind: partition-selection}", 4, "kind: thresholded-counts"),
+    (LAPLACE, "{kind: matrix}", 4, "kind: toeplitz"),
     (LAPLACE, "{kind: laplace}", 4, "phases[0].mechanism.epsilon is missing"),
     (LAPLACE, "{kind: laplace, eps: 1}", 4, "Did you mean 'epsilon'?"),
     (LAPLACE, "{kind: laplace, epsilon: 1, steps: 3}", 4, "It belongs to the phase."),
@@ -381,6 +383,7 @@ EXAMPLES: dict[str, tuple[float, float]] = {
     "lecture-counts-disjoint": (0.9999, 1.0),
     "cohorts": (2.1245, 2.1246),
     "weekly-releases": (1.5136, 1.5832),
+    "federated-by-user": (5.9615, 5.9616),
 }
 BY_MOMENTS = ("census-2020",)
 

@@ -11,7 +11,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from dpplan.accounting.pairs import declared
+from dpplan.accounting.pairs import correlated, declared
+from dpplan.accounting.pairs.discrete_gaussian import discrete_gaussian_terms
 from dpplan.accounting.pairs.dominating import (
     DominatingPair,
     Resolution,
@@ -34,11 +35,20 @@ from dpplan.accounting.pairs.kept import together
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import Array, Atoms, Law, Masses, nothing
 from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
+from dpplan.accounting.pairs.thresholded import thresholded_terms
 from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
 from dpplan.accounting.pairs.truncated import truncated
-from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
+from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable
-from dpplan.mechanism import Gaussian, kind_of
+from dpplan.mechanism import (
+    BufferedNoise,
+    DiscreteGaussian,
+    Gaussian,
+    ThresholdedCounts,
+    ToeplitzNoise,
+    TreeAggregation,
+    kind_of,
+)
 from dpplan.plan import Phase
 from dpplan.sampling import BallsInBins, CyclicPoisson, FixedSize, Poisson, RandomAllocation, Shuffle, TruncatedPoisson
 from dpplan.sampling.balls_in_bins import SAME
@@ -228,12 +238,15 @@ WITHOUT: Mapping[tuple[type, Adjacency], str] = MappingProxyType(
             ADD_REMOVE,
         ): "how often a batch is cut depends on n, which such neighbours do not share. Try "
         "--adjacency zero-out or replace-one",
+        (ThresholdedCounts, REPLACE_ONE): "one record leaves its counts and another comes to others. Try --adjacency "
+        "zero-out or add-remove",
         (Shuffle, ADD_REMOVE): "whoever is removed moves the others to other batches. Try --adjacency zero-out or "
         "replace-one",
         (BallsInBins, REPLACE_ONE): _ALLOCATED,
         (RandomAllocation, REPLACE_ONE): _ALLOCATED,
     }
 )
+_CORRELATED = (TreeAggregation, ToeplitzNoise, BufferedNoise)
 # The same for schemes whose steps have no pair of their own: (pair, how often) for each part of the phase.
 PHASE_PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase, Adjacency], Terms]] = MappingProxyType(
     {
@@ -246,6 +259,19 @@ PHASE_PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase, Adjacency], 
         (Gaussian, BallsInBins, ZERO_OUT): _balls_in_bins,
         (Gaussian, RandomAllocation, ADD_REMOVE): _random_allocation,
         (Gaussian, RandomAllocation, ZERO_OUT): _random_allocation,
+        **{(DiscreteGaussian, Poisson, adjacency): discrete_gaussian_terms for adjacency in ADJACENCIES.values()},
+        **{(ThresholdedCounts, Poisson, adjacency): thresholded_terms for adjacency in (ADD_REMOVE, ZERO_OUT)},
+        **{
+            (kind, Poisson, adjacency): correlated.declared_participation
+            for kind in _CORRELATED
+            for adjacency in ADJACENCIES.values()
+        },
+        **{
+            (kind, scheme, adjacency): pairs
+            for kind in _CORRELATED
+            for scheme, pairs in ((Shuffle, correlated.fixed_order), (CyclicPoisson, correlated.by_turns))
+            for adjacency in (ZERO_OUT, REPLACE_ONE)
+        },
     }
 )
 

@@ -8,12 +8,14 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from dpplan.accounting.numerics import outward
 from dpplan.accounting.pairs.dominating import DominatingPair, gaussian, laplace, stated, subsampled
 from dpplan.accounting.pairs.finite import AnswerLoss, DiscreteLaplaceLoss, ZeroedAnswerLoss
 from dpplan.accounting.pairs.transformed import Reversed
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import (
+    AboveThreshold,
     DiscreteLaplace,
     Exponential,
     Laplace,
@@ -83,6 +85,11 @@ def _pure(mechanism: Exponential | NoisyMax | PermuteAndFlip) -> DominatingPair:
     return at_most(stated(mechanism.epsilon, 0.0), theorem)
 
 
+def _above_threshold(mechanism: AboveThreshold) -> DominatingPair:
+    theorem = "above-threshold: (1/b1 + 2c/b2, 0)-private, or c/b2 if monotone: Lyu, Su, Li 2017 (arXiv:1603.01699)"
+    return at_most(stated(outward.up(mechanism.epsilon, outward.FEW), 0.0), theorem)
+
+
 # The pair of one release in which every record takes part, by exact type.
 WHOLE: Mapping[type[Mechanism], Callable[..., DominatingPair]] = MappingProxyType(
     {
@@ -93,6 +100,7 @@ WHOLE: Mapping[type[Mechanism], Callable[..., DominatingPair]] = MappingProxyTyp
         Exponential: _pure,
         NoisyMax: _pure,
         PermuteAndFlip: _pure,
+        AboveThreshold: _above_threshold,
     }
 )
 

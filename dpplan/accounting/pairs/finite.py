@@ -125,7 +125,7 @@ class ResponseLoss(Law):
         return float(np.logaddexp.reduce(np.log(self.atoms.p) + tilt * self.atoms.loss))
 
 
-class _OnAtoms(Law):
+class OnAtoms(Law):
     """A law of a few atoms that both measures know, so that its atoms say everything."""
 
     def masses(self, edges: Array) -> Masses:
@@ -140,7 +140,7 @@ class _OnAtoms(Law):
 
 
 @dataclass(frozen=True)
-class AnswerLoss(_OnAtoms):
+class AnswerLoss(OnAtoms):
     """k-ary randomized response at this epsilon, the answer replaced: the true one has e^ε times the mass of any other.
     Either direction."""
 
@@ -158,7 +158,7 @@ class AnswerLoss(_OnAtoms):
 
 
 @dataclass(frozen=True)
-class ZeroedAnswerLoss(_OnAtoms):
+class ZeroedAnswerLoss(OnAtoms):
     """k-ary randomized response at this epsilon, against an answer that is drawn uniformly."""
 
     epsilon: float
@@ -177,7 +177,7 @@ class ZeroedAnswerLoss(_OnAtoms):
 
 
 @dataclass(frozen=True)
-class DiscreteLaplaceLoss(_OnAtoms):
+class DiscreteLaplaceLoss(OnAtoms):
     """Two-sided geometric noise of rate a = ε/Δ, moved by Δ. The other direction has the same law, by reflection.
 
     The loss is a·(Δ - 2x): at x = 0 all that lies beyond P's own side, at x = Δ all beyond Q's, one point between.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dpplan.checks import did_you_mean, show
-from dpplan.commands.shared import recorded_runs
+from dpplan.commands.shared import foreign_files, recorded_runs
 from dpplan.commands.shared.parameter_types import Name, Number
 from dpplan.commands.shared.plan_arguments import READ_AS, ParsedPlan, PlanArguments, percentage, scheme_option_type
 from dpplan.errors import UsageError
@@ -86,7 +86,10 @@ def _written(given: Iterable[str], name: str, unread: list[str], shared: Setting
             path = Path(text)
             if not path.suffix and not path.exists():
                 raise UsageError(f"{text}: no such file or folder. A phase that is typed has a = in it: {_TYPED}.")
-            yield from recorded_runs.phases(path, shared) if recorded_runs.is_record(path) else read(path)
+            if foreign_files.is_state(path):
+                yield from foreign_files.phases(path)
+            else:
+                yield from recorded_runs.phases(path, shared) if recorded_runs.is_record(path) else read(path)
         except UsageError as error:
             unread += error.problems
 

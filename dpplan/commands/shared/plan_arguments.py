@@ -102,8 +102,8 @@ def phases(command: Command) -> Command:
             multiple=True,
             metavar="PHASE|FILE|FOLDER",
             help="An earlier run on the same data: written like --phase or --phases, the folder of a run or its "
-            "report.json, or the history of an Opacus accountant as JSON. Privacy that was spent adds up as further "
-            "phases do: the answer is for everything together.",
+            "report.json, the state of an Opacus accountant (JSON, pickle, a checkpoint that holds it), or a DpEvent "
+            "as JSON. Privacy that was spent adds up as further phases do: the answer is for everything together.",
         ),
     ]
     return plan(in_order(several)(gathered))

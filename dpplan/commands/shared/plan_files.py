@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dpplan.commands.shared import phase_arguments
+from dpplan.commands.shared import foreign_files, phase_arguments
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
 from dpplan.errors import UsageError
 from dpplan.openings import Opening
@@ -28,8 +28,12 @@ class _Part:
 def taken(texts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The plan files among what was typed or named, and all else."""
     texts = tuple(texts)
-    plans = tuple(text for text in texts if "=" not in text and text.strip() and plan_file.is_plan(Path(text)))
+    plans = tuple(text for text in texts if "=" not in text and text.strip() and _is_plan(Path(text)))
     return plans, tuple(text for text in texts if text not in plans)
+
+
+def _is_plan(path: Path) -> bool:
+    return plan_file.is_plan(path) or foreign_files.is_plan(path)
 
 
 def parse(arguments: PlanArguments, may_be_open: bool = False) -> ParsedPlan:
@@ -76,7 +80,10 @@ def _read(files: Iterable[str], problems: list[str], may_be_open: bool = False) 
     parts: list[_Part] = []
     for file in files:
         try:
-            read: PlanFile = plan_file.read(Path(file), may_be_open)
+            if plan_file.is_plan(Path(file)):
+                read: PlanFile = plan_file.read(Path(file), may_be_open)
+            else:
+                read = foreign_files.read_plan(Path(file))
         except UsageError as error:
             problems += error.problems
         else:

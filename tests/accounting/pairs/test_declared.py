@@ -1,6 +1,7 @@
 """Mechanisms that are declared by the epsilon of a release, against mpmath: every δ and ε within the interval."""
 
 import functools
+import itertools
 import json
 from collections.abc import Sequence
 
@@ -195,7 +196,7 @@ def test_stated_gdp_costs_at_most_one_gaussian(steps: int) -> None:
 def test_every_declared_mechanism_has_a_pair_under_each_relation() -> None:
     for kind in declared.WHOLE:
         for adjacency in (ADD_REMOVE, REPLACE_ONE, ZERO_OUT):
-            made = kind(0.5)  # type: ignore[call-arg]
+            made = kind(**GIVEN[kind.kind]) if kind.kind in GIVEN else kind(0.5)  # type: ignore[call-arg]
             assert declared.PAIRS[kind, Poisson, adjacency](Phase(made, FULL, 1)).dominates
 
 
@@ -237,7 +238,15 @@ def test_what_no_theorem_is_known_for_is_refused(plan: Plan, said: str) -> None:
 
 
 # What a mechanism is made with, where a number alone will not do.
-GIVEN: dict[str, dict[str, object]] = {"rdp": {"orders": (2.0, 8.0), "epsilons": (0.1, 0.5)}}
+GIVEN: dict[str, dict[str, object]] = {
+    "rdp": {"orders": (2.0, 8.0), "epsilons": (0.1, 0.5)},
+    "discrete-gaussian": {"noise_scale": 2.0, "differences": (2, 1)},
+    "above-threshold": {"threshold_scale": 10.0, "query_scale": 20.0, "queries": "monotone"},
+    "thresholded-counts": {"noise_scale": 2.0, "threshold": 20.0, "noise": "laplace"},
+    "tree": {"noise_multiplier": 4.0, "participations": 3, "separation": 9},
+    "toeplitz": {"noise_multiplier": 4.0, "coefficients": (1.0, 0.5)},
+    "blt": {"noise_multiplier": 4.0, "decays": (0.9, 0.5), "scales": (0.1, 0.2)},
+}
 
 
 @pytest.mark.parametrize("kind", mechanism.MECHANISMS)
@@ -265,3 +274,23 @@ def test_every_mechanism_goes_through_json(kind: str) -> None:
 def test_settings_out_of_range_are_refused(make: object, said: str) -> None:
     with pytest.raises(PlanError, match=said):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+@pytest.mark.parametrize("epsilon", [0.0, 0.05, 0.3])
+def test_a_sampled_stated_delta_is_that_of_every_outcome(steps: int, epsilon: float) -> None:
+    """Both directions, outcome by outcome: likely, unlikely, revealed with the record, revealed without it."""
+    with mp.workdps(40):
+        q, e, delta = mpf("0.2"), mpf(E), mpf("1e-3")
+        high, low = (1 - delta) / (1 + mp.exp(-e)), (1 - delta) / (1 + mp.exp(e))
+        with_it, without = [high, low, delta, mpf(0)], [low, high, mpf(0), delta]
+        mixed = [(1 - q) * b + q * a for a, b in zip(with_it, without, strict=True)]
+        worst = mpf(0)
+        for p, other in ((mixed, without), (without, mixed)):
+            runs = itertools.product(range(4), repeat=steps)
+            chances = ((mp.fprod(p[at] for at in run), mp.fprod(other[at] for at in run)) for run in runs)
+            worst = max(worst, mp.fsum(max(a - mp.exp(mpf(epsilon)) * b, 0) for a, b in chances))
+        found = accounting.delta(once(Stated(E, 1e-3), steps, ADD_REMOVE, 0.2), epsilon)
+        assert found.lower is not None and found.upper is not None
+        assert found.lower <= worst * (1 + mpf("1e-12")) and worst <= found.upper * (1 + mpf("1e-12"))
+        assert found.upper - found.lower <= 1e-5 * found.upper

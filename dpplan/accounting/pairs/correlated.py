@@ -1,0 +1,113 @@
+"""Correlated noise: the pairs of a phase, which is one release, or turns of a group that are.
+
+Which steps a record takes part in: declared, as at most k of them at least b apart; or said by the scheme. Data that
+are shuffled once take every record once in as many steps as an epoch has, and the order, if it is told, tells which; no
+theorem is known that lets it help. Groups that take turns, with Poisson sampling inside, amplify a banded strategy:
+where bands are no wider than the number of groups, a record's turns have no row of C in common. Given what was released
+before, a turn moves the rows of its column by C_i·u or, if the coin says no, not at all: a sampled Gaussian whose noise
+is over the length of the column (Choquette-Choo et al. 2023, arXiv:2306.08153).
+"""
+
+import dataclasses
+import math
+
+from dpplan.accounting.pairs import participation
+from dpplan.accounting.pairs.dominating import DominatingPair, gaussian, replaced, stated, subsampled
+from dpplan.accounting.pairs.epochs import Terms
+from dpplan.accounting.pairs.participation import Sensitivity
+from dpplan.adjacency import REPLACE_ONE, Adjacency
+from dpplan.errors import NotApplicable
+from dpplan.mechanism import kind_of
+from dpplan.mechanism.correlated import BufferedNoise, Correlated, ToeplitzNoise, TreeAggregation
+from dpplan.plan import Phase
+from dpplan.sampling import CyclicPoisson, Poisson, Shuffle
+
+ONE_RELEASE = "one Gaussian release of C·x, over how far a record's pattern moves it (arXiv:2211.06530)"
+BANDED = "banded noise on groups that take turns: Choquette-Choo et al. 2023 (arXiv:2306.08153)"
+
+
+def sensitivity(mechanism: Correlated, steps: int, participations: int, separation: int) -> Sensitivity:
+    """How far a record moves C·x, over patterns of at most so many steps so far apart."""
+    if isinstance(mechanism, TreeAggregation):
+        return participation.tree(steps, participations, separation)
+    return participation.toeplitz(_coefficients(mechanism, steps), steps, participations, separation)
+
+
+def _coefficients(mechanism: ToeplitzNoise | BufferedNoise, steps: int) -> tuple[float, ...]:
+    if isinstance(mechanism, BufferedNoise):
+        return participation.buffered_coefficients(mechanism.decays, mechanism.scales, steps)
+    if mechanism.bands is not None:
+        return participation.square_root_coefficients(min(mechanism.bands, steps))
+    return mechanism.coefficients[:steps]
+
+
+def declared_participation(phase: Phase, adjacency: Adjacency) -> Terms:
+    """A record's pattern as the mechanism declares it."""
+    mechanism = phase.mechanism
+    assert isinstance(mechanism, Correlated)  # PHASE_PAIRS goes by exact type
+    if Poisson.of(phase.sampling).sample_rate != 1.0:
+        raise NotApplicable(
+            f"{kind_of(mechanism)} under Poisson sampling: no theorem is known that lets it help, since a record's "
+            "steps share noise. Try cyclic-poisson with as many groups as bands, or leave sampling out and give "
+            "participations and separation"
+        )
+    return _one_release(mechanism, phase.steps, mechanism.participations, mechanism.separation, adjacency)
+
+
+def fixed_order(phase: Phase, adjacency: Adjacency) -> Terms:
+    """Data shuffled once: from above, to a reader who is told the order."""
+    mechanism, scheme = phase.mechanism, phase.sampling
+    assert isinstance(mechanism, Correlated) and isinstance(scheme, Shuffle)
+    _undeclared(mechanism, scheme.kind)
+    if scheme.order != "once":
+        raise NotApplicable(
+            f"{kind_of(mechanism)} on data that are shuffled anew each epoch: two steps of a record may follow each "
+            "other. Try order: once, or leave sampling out and give participations and separation"
+        )
+    apart = scheme.steps_per_epoch
+    ((pair, count),) = _one_release(mechanism, phase.steps, -(-phase.steps // apart), apart, adjacency)
+    return ((dataclasses.replace(pair, realised=(stated(0.0, 0.0),)), count),)
+
+
+def by_turns(phase: Phase, adjacency: Adjacency) -> Terms:
+    """Groups that take turns; the first has the most of them, and a whole column in each but perhaps the last."""
+    mechanism, scheme = phase.mechanism, phase.sampling
+    assert isinstance(mechanism, Correlated) and isinstance(scheme, CyclicPoisson)
+    _undeclared(mechanism, scheme.kind)
+    if scheme.assignment != "place":
+        raise NotApplicable(f"{kind_of(mechanism)} is known in groups by place alone. Try assignment: place")
+    coefficients = () if isinstance(mechanism, TreeAggregation) else _coefficients(mechanism, phase.steps)
+    if not 0 < len(coefficients) <= scheme.groups:
+        raise NotApplicable(
+            f"{kind_of(mechanism)} in {scheme.groups} groups: a record's turns share noise, and no theorem is known "
+            "unless bands are no wider than the number of groups. Try fewer bands, or shuffle with order: once"
+        )
+    noise = mechanism.noise_multiplier / participation.longest_column(coefficients)
+    turns = -(-phase.steps // scheme.groups)
+    if adjacency == REPLACE_ONE:
+        one = replaced(noise, scheme.sample_rate)
+    else:
+        one = subsampled(gaussian(noise), scheme.sample_rate)
+    one = dataclasses.replace(one, theorem=BANDED)
+    if (turns - 1) * scheme.groups + len(coefficients) > phase.steps:  # the last column is cut short
+        one = dataclasses.replace(one, realised=(stated(0.0, 0.0),))
+    return ((one, turns),)
+
+
+def _one_release(
+    mechanism: Correlated, steps: int, participations: int, separation: int, adjacency: Adjacency
+) -> Terms:
+    found = sensitivity(mechanism, steps, participations, separation)
+    noise = participation.noise_over(mechanism.noise_multiplier, found, 2.0 if adjacency == REPLACE_ONE else 1.0)
+    if not math.isfinite(noise) or noise <= 0.0:
+        raise NotApplicable(f"{kind_of(mechanism)}: its sensitivity is {found.squared:g}², beyond floats")
+    pair: DominatingPair = dataclasses.replace(gaussian(noise), theorem=ONE_RELEASE)
+    return ((pair if found.exact else dataclasses.replace(pair, realised=(stated(0.0, 0.0),)), 1),)
+
+
+def _undeclared(mechanism: Correlated, scheme: str) -> None:
+    """Raises NotApplicable where a record's pattern is declared and the scheme says another."""
+    if (mechanism.participations, mechanism.separation) != (1, 1):
+        raise NotApplicable(
+            f"participations and separation follow from sampling={scheme}. Leave them out, or leave out the sampling"
+        )

@@ -1,0 +1,136 @@
+"""How far one record can move C·x, by the steps it takes part in: the sensitivity of correlated noise.
+
+With clipped vectors u_i at the steps i of a pattern, ‖Σ C_i u_i‖² = Σ (CᵀC)_ij·<u_i, u_j>, at most Σ |(CᵀC)_ij|, which
+is reached by equal u_i where no entry of CᵀC on the pattern is negative (Choquette-Choo et al. 2023, arXiv:2211.06530).
+The run is then one Gaussian release: noise σ on a vector that moves by the sensitivity, however each gradient was
+chosen by what was released before (Denisov et al. 2022, arXiv:2202.08312).
+
+Patterns have at most k steps, any two at least b apart.
+"""
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dpplan.accounting.numerics import Array, outward
+
+MOST_WORK = 3e9  # sums of one tree, some seconds: beyond, a bound by levels answers
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """squared: of the largest pattern. exact: whether some record reaches it; else it is a bound from above."""
+
+    squared: float
+    exact: bool
+
+
+def square_root_coefficients(count: int) -> tuple[float, ...]:
+    """The first of 1, 1/2, 3/8, ...: binomial(2j, j)/4^j, each to the nearest float."""
+    found, over, under = [1.0], 1, 1
+    for j in range(1, count):
+        over, under = over * 2 * (2 * j - 1) // j, under * 4
+        found.append(over / under)
+    return tuple(found)
+
+
+def buffered_coefficients(decays: tuple[float, ...], scales: tuple[float, ...], count: int) -> tuple[float, ...]:
+    """The first of 1 and then Σ scales·decays^(j - 1)."""
+    powers = np.array(decays)[np.newaxis, :] ** np.arange(count - 1, dtype=np.float64)[:, np.newaxis]
+    return (1.0, *(powers @ np.array(scales)).tolist())
+
+
+def toeplitz(coefficients: tuple[float, ...], steps: int, participations: int, separation: int) -> Sensitivity:
+    """Of the lower triangular Toeplitz matrix with this first column, zeros after it.
+
+    Where bands are no wider than the separation, the columns of a pattern have no row in common, and the first columns
+    are the longest: exact. Where the coefficients fall and none is negative, the pattern of steps 1, 1 + b, 1 + 2b, ...
+    is the worst (Kalinin, Lampert 2024, arXiv:2405.13763, Thm 2): exact. Else their falling majorant, the largest |c_l|
+    from l = j on, has no smaller entry of CᵀC anywhere, and bounds it.
+    """
+    column = np.abs(np.array(coefficients[:steps]))
+    count = min(participations, -(-steps // separation))
+    if len(column) <= separation or count == 1:
+        lengths = [float(np.sum(column[: steps - at * separation] ** 2)) for at in range(count)]
+        return Sensitivity(math.fsum(lengths), exact=True)
+    falling = np.maximum.accumulate(column[::-1])[::-1]
+    exact = bool(np.all(falling == np.array(coefficients[:steps])))
+    total = np.zeros(steps)
+    for at in range(count):
+        start = at * separation
+        kept = falling[: steps - start]
+        total[start : start + len(kept)] += kept
+    return Sensitivity(math.fsum((total * total).tolist()), exact)
+
+
+def longest_column(coefficients: tuple[float, ...]) -> float:
+    """The norm of a whole column, which is the longest."""
+    return math.sqrt(math.fsum(each * each for each in coefficients))
+
+
+@functools.lru_cache(64)
+def tree(steps: int, participations: int, separation: int) -> Sensitivity:
+    """Of the matrix whose rows are the complete blocks of 2^j steps: the sum over blocks of (how often the record is in
+    it)², the largest over patterns.
+
+    Exact by dynamic programming from block to block, over how many steps of a pattern are in it and how far its first
+    and its last are from its ends; where that is too long, for each size of a block at most k·min(k, ⌈size/b⌉).
+    """
+    sizes = [1 << bit for bit in range(steps.bit_length() - 1, -1, -1) if steps >> bit & 1]
+    count, apart = min(participations, -(-steps // separation)), min(separation, steps)
+    if count == 1:
+        return Sensitivity(float(sizes[0].bit_length()), exact=True)
+    small = 1 << (min(apart, sizes[0]).bit_length() - 1)  # in a block of so many steps a pattern has one at most
+    if count**2 * float(apart) ** 3 * (sizes[0] // small).bit_length() > MOST_WORK:
+        levels = range(sizes[0].bit_length())
+        return Sensitivity(float(sum(count * min(count, -(-(1 << bit) // separation)) for bit in levels)), exact=False)
+    complete = {1 << bit: _small(1 << bit, count, apart) for bit in range(small.bit_length())}
+    size = small
+    while size < sizes[0]:
+        complete[2 * size] = _joined(complete[size], complete[size], size, apart, True)
+        size *= 2
+    whole, length = complete[sizes[0]], sizes[0]
+    for each in sizes[1:]:
+        whole, length = _joined(whole, complete[each], each, apart, False, length), length + each
+    return Sensitivity(float(np.max(whole[:, 0, 0])), exact=True)
+
+
+def _small(size: int, count: int, apart: int) -> Array:
+    """[steps of the pattern, at least so far from the left end, and from the right] of a block of 2^j steps, no more
+    than lie between two of a pattern: one of them is in j + 1 blocks."""
+    table = np.full((count + 1, apart, apart), -np.inf)
+    table[0] = 0.0
+    places = np.arange(apart)
+    table[1][places[:, np.newaxis] + places[np.newaxis, :] < size] = float(size.bit_length())
+    return table
+
+
+def _joined(left: Array, right: Array, right_size: int, apart: int, rooted: bool, left_size: int = 0) -> Array:
+    """Of two neighbouring blocks, with a block over both where rooted."""
+    left_size = left_size or right_size
+    places = np.arange(apart)
+    table = np.full_like(left, -np.inf)
+    table[0] = 0.0
+    # The pattern within one side: how far it is from the other end is then seen from across the other side.
+    inner_left = np.maximum(places - right_size, 0)
+    inner_right = np.maximum(places - left_size, 0)
+    for one in range(1, len(left)):
+        table[one] = np.maximum(left[one][:, inner_left], right[one][inner_right, :])
+        for other in range(1, one):
+            # Far from the left block's right end by r, and from the right block's left end by b - 1 - r at least.
+            a, b = left[other], right[one - other][::-1, :]
+            best = np.full_like(table[one], -np.inf)
+            for r in range(apart):
+                np.maximum(best, a[:, r, np.newaxis] + b[np.newaxis, r, :], out=best)
+            table[one] = np.maximum(table[one], best)
+        if rooted:
+            table[one] += one * one
+    return table
+
+
+def noise_over(noise_multiplier: float, sensitivity: Sensitivity, reach: float) -> float:
+    """The noise over how far the record moves what it is added to; rounded down where that is a bound already."""
+    ratio = noise_multiplier / (reach * math.sqrt(sensitivity.squared))
+    return ratio if sensitivity.exact else outward.down(ratio, outward.SERIES)

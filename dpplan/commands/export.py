@@ -1,0 +1,69 @@
+"""dpplan export: a plan as other libraries take it."""
+
+from typing import Any
+
+import click
+
+from dpplan.checks import did_you_mean
+from dpplan.commands.shared import output, plan_arguments
+from dpplan.commands.shared.accountant_option import EXACT
+from dpplan.commands.shared.parameter_types import Name
+from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.commands.shared.request import requested
+from dpplan.errors import RecipeError
+from dpplan.plan import Plan
+from dpplan.render import export as render
+
+LIBRARIES = ("opacus", "dp-accounting", "jax-privacy", "registry")
+HELP = """A plan as another library takes it, on standard output.
+
+\b
+  dpplan export --to opacus --sigma 1.1 --n 60000 --batch 256 --epochs 3
+  dpplan export recipes/plans/dp-sgd-with-vocabulary.yaml --to dp-accounting
+  dpplan export --to jax-privacy --sigma 1.1 --q 0.01 --steps 1000
+  dpplan export --to registry --sigma 1 --q 0.01 --steps 9 --delta 1e-6 \\
+    --state product=Dataset --state publication_date=2026-11-29
+
+opacus is JSON: accountant_state for accountant.load_state_dict, what PrivacyEngine.make_private takes, and what Opacus
+makes of n and the batch: q = 1/⌈n/B⌉, and ⌈n/B⌉ steps in an epoch. dp-accounting is a DpEvent as JSON, class names and
+fields; jax-privacy the fields of BandMFExecutionPlanConfig. registry is YAML, a draft of an entry of the registry of
+deployments; what it asks for is stated with --state KEY=TEXT (dpplan report --fields).
+
+The same files are read wherever a plan file or --spent is. What a library has no word for is refused, exit 3.
+
+Exit status: 0 done; 2 the call makes no sense as put; 3 the library has no word for this plan.
+"""
+
+
+@click.command("export", help=HELP)
+@plan_arguments.phases
+@plan_arguments.scheme
+@plan_arguments.file
+@plan_arguments.deltas(several=False)
+@click.option("--to", "library", type=Name(LIBRARIES), help="opacus, dp-accounting, jax-privacy or registry.")
+@click.option("--state", multiple=True, metavar="KEY=TEXT", help="One thing that the registry asks for; repeatable.")
+def command(arguments: PlanArguments, delta: Any, library: str | None, state: tuple[str, ...]) -> None:
+    problems = [] if library else [f"the library is missing: give --to {', --to '.join(LIBRARIES)}."]
+    if library and library not in LIBRARIES:
+        problems.append(f"to={library} is not one of: {', '.join(LIBRARIES)}.{did_you_mean(library, LIBRARIES)}")
+    if library != "registry":
+        problems += ["--state is for the registry. Leave it out, or say --to registry."] if state else []
+        problems += ["--delta is for the registry: other libraries ask for it later. Leave it out."] if delta else []
+    problems += [f"state={each} is not KEY=TEXT." for each in state if not all(each.partition("="))]
+    call = requested(arguments, (delta,) if library == "registry" else None, EXACT, *problems)
+    if library == "registry":
+        click.echo(_entry(call.plan, float(call.deltas[0].value), state), nl=False)
+    else:
+        click.echo(render.text(str(library), call.plan), nl=False)
+    output.warn(call.warnings)
+
+
+def _entry(plan: Plan, delta: float, state: tuple[str, ...]) -> str:
+    from dpplan import report
+
+    stated = {key.strip().replace("-", "_"): text for key, _, text in (each.partition("=") for each in state)}
+    found = report.entry(report.of_plan(stated.get("name", "plan"), plan, stated, delta))
+    if wrong := report.violations(found):
+        hint = "What is to be stated: dpplan report --fields; state it with --state KEY=TEXT."
+        raise RecipeError([*(f"registry: {each}." for each in wrong), hint])
+    return report.as_yaml(found)

@@ -1,0 +1,85 @@
+"""Files of other libraries among what was named: plans that they wrote, and what their accountants remember."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dpplan.errors import MissingExtra, PlanError
+from dpplan.interop import dp_event, jax_plan, opacus_state
+from dpplan.mechanism import kind_of
+from dpplan.plan import Plan
+from dpplan.recipe.phases import Written
+from dpplan.recipe.plan_file import PlanFile
+
+MOST_BYTES = 20_000_000
+TORCH_ENDINGS = (".pt", ".pth", ".ckpt", ".tar")
+_STATES = ("accountant_state", "privacy_accountant_state_dict")
+
+
+def _json(path: Path) -> Any:
+    """What a JSON file holds; None where it is none, which whoever reads it says."""
+    if path.suffix.lower() != ".json":
+        return None
+    try:
+        return json.loads(path.read_bytes()) if path.stat().st_size <= MOST_BYTES else None
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _reader(content: object) -> Callable[[Mapping[str, Any]], Plan] | None:
+    return dp_event.read if dp_event.is_event(content) else jax_plan.read if jax_plan.is_config(content) else None
+
+
+def is_plan(path: Path) -> bool:
+    """Whether it is a DpEvent or a configuration of JAX Privacy, as JSON."""
+    return _reader(_json(path)) is not None
+
+
+def read_plan(path: Path) -> PlanFile:
+    """The plan of such a file. Raises PlanError with all that is wrong."""
+    content = _json(path)
+    reader = _reader(content)
+    assert reader is not None  # is_plan was asked
+    try:
+        plan = reader(content)
+    except PlanError as error:
+        raise PlanError([f"{path}: {problem}" for problem in error.problems]) from None
+    names = tuple(f"{kind_of(phase.mechanism)} {number}" for number, phase in enumerate(plan.phases, 1))
+    none = (None,) * len(names)
+    return PlanFile(plan, names, (), none, none)
+
+
+def is_state(path: Path) -> bool:
+    """Whether it may be the state of an Opacus accountant, or hold one: by its ending, or as JSON by its key."""
+    if path.suffix.lower() in (*opacus_state.ENDINGS, *TORCH_ENDINGS):
+        return True
+    content = _json(path)
+    return isinstance(content, dict) and any(key in content for key in _STATES)
+
+
+def phases(path: Path) -> Iterator[Written]:
+    """What the accountant remembers, written as it would be typed. Raises PlanError where it is no such state."""
+    for number, row in enumerate(_state(path)["history"], 1):
+        if len(row) != 3:
+            raise PlanError(f"{path}: row {number} of its history is not noise multiplier, sample rate and steps.")
+        values = tuple(zip(("sigma", "q", "steps"), map(_spelled, row), strict=True))
+        yield Written(f"{path}, phase {number}", values)
+
+
+def _spelled(value: object) -> str:
+    return repr(value) if isinstance(value, int | float) else str(value)
+
+
+def _state(path: Path) -> dict[str, Any]:
+    if path.suffix.lower() in opacus_state.ENDINGS:
+        return opacus_state.read_pickle(path)
+    if path.suffix.lower() in TORCH_ENDINGS:
+        try:
+            from dpplan.train import foreign_checkpoint
+        except ModuleNotFoundError as missing:
+            if (missing.name or "").partition(".")[0] == "dpplan":
+                raise
+            raise MissingExtra(f"{path}: a checkpoint of torch", "train") from None
+        return opacus_state.state_in(foreign_checkpoint.content(path), path)
+    return opacus_state.state_in(_json(path), path)

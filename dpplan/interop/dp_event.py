@@ -1,0 +1,298 @@
+"""DpEvent trees of Google's dp_accounting as JSON: {"class_name": "SelfComposedDpEvent", "event": {...}, "count": 3}.
+
+dp_accounting has no JSON of its own. This is what its events hold, nested as its named tuples are, with module names
+left out: fields go by their names, events are objects, lists are lists. Reading them back there takes five lines.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from dpplan.accounting.plan_pairs import as_sampled_gaussians, dominating_pairs
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
+from dpplan.checks import did_you_mean, is_number
+from dpplan.errors import NotApplicable, PlanError, UsageError
+from dpplan.mechanism import (
+    DiscreteLaplace,
+    Exponential,
+    Gaussian,
+    Laplace,
+    Mechanism,
+    PermuteAndFlip,
+    RandomizedResponse,
+    Stated,
+    StatedZcdp,
+    kind_of,
+)
+from dpplan.mechanism.correlated import TreeAggregation
+from dpplan.plan import Phase, Plan
+from dpplan.sampling import FixedSize, Poisson, Sampling, TruncatedPoisson
+
+Event = dict[str, Any]
+RELATIONS: Mapping[str, Adjacency] = MappingProxyType(
+    {"ADD_OR_REMOVE_ONE": ADD_REMOVE, "REPLACE_ONE": REPLACE_ONE, "REPLACE_SPECIAL": ZERO_OUT}
+)
+MOST_DEPTH, MOST_PHASES, MOST_COUNT = 40, 10_000, 10**18
+FULL = Poisson(1.0)
+
+
+def write(plan: Plan) -> Event:
+    """The plan as one event, with the relation between neighbours that its figures are for.
+
+    Phases whose laws are sampled Gaussians are written as those, whatever the scheme: groups that take turns as their
+    turns, correlated noise as the one release that it is. Raises NotApplicable, with all reasons, for what
+    dp_accounting 0.6 has no event for.
+    """
+    events, reasons = list[Event](), list[str]()
+    for phase in plan.phases:
+        try:
+            events += _phase_events(dataclasses.replace(plan, phases=(phase,), derivation=()))
+        except NotApplicable as refusal:
+            reasons.append(str(refusal))
+    if reasons:
+        raise NotApplicable("; ".join(dict.fromkeys(reasons)))
+    relation = next(name for name, adjacency in RELATIONS.items() if adjacency == plan.adjacency)
+    # A Gaussian's law under replacement is written at half the noise, as the law of a record that is removed.
+    whole = events[0] if len(events) == 1 else {"class_name": "ComposedDpEvent", "events": events}
+    return {"neighboring_relation": relation, "event": whole}
+
+
+def _phase_events(plan: Plan) -> Iterator[Event]:
+    phase = plan.only_phase
+    if plan.max_per_user:
+        raise NotApplicable("dp-accounting: users with several examples have no event; export the plan of examples")
+    if phase.groups:
+        raise NotApplicable("dp-accounting: parallel groups have no event; export the costliest way through them")
+    if type(phase.mechanism) is Gaussian or isinstance(phase.mechanism, TreeAggregation):
+        yield from _gaussian_events(plan)
+        return
+    if type(phase.mechanism) not in _WRITTEN:
+        yield from _gaussian_events(plan)
+        return
+    if plan.adjacency == REPLACE_ONE and phase.sampling != FULL:
+        raise NotApplicable(f"dp-accounting: {kind_of(phase.mechanism)} on samples is known under add-remove alone")
+    if type(phase.sampling) is not Poisson:
+        raise NotApplicable(f"dp-accounting: no event for {kind_of(phase.mechanism)} under {kind_of(phase.sampling)}")
+    event = _WRITTEN[type(phase.mechanism)](phase.mechanism)
+    if isinstance(phase.mechanism, RandomizedResponse):
+        # One by one: 0.6.0 forgets how often it is repeated where that is written as a count.
+        if phase.steps > MOST_PHASES:
+            raise NotApplicable(f"dp-accounting: more than {MOST_PHASES} randomized responses are not written out")
+        yield from [event] * phase.steps
+        return
+    yield _repeated(_sampled(event, phase.sampling.sample_rate), phase.steps)
+
+
+def _gaussian_events(plan: Plan) -> Iterator[Event]:
+    """Of laws that are sampled Gaussians, and of batches that are cut, which have an event of their own."""
+    phase = plan.only_phase
+    scheme = phase.sampling
+    if isinstance(scheme, TruncatedPoisson) and plan.adjacency == ZERO_OUT:
+        yield _repeated(
+            {
+                "class_name": "TruncatedSubsampledGaussianDpEvent",
+                "dataset_size": scheme.examples,
+                "sampling_probability": scheme.sample_rate,
+                "truncated_batch_size": scheme.cap,
+                "noise_multiplier": Gaussian.of(phase.mechanism).noise_multiplier,
+            },
+            phase.steps,
+        )
+        return
+    known = as_sampled_gaussians(dominating_pairs(plan, "dp-accounting"))
+    if known is None:
+        raise NotApplicable(
+            f"dp-accounting: no event for {kind_of(phase.mechanism)} under {kind_of(scheme)} and {plan.adjacency}"
+        )
+    for each in known:
+        event = {"class_name": "GaussianDpEvent", "noise_multiplier": each.noise_multiplier}
+        yield _repeated(_sampled(event, each.sample_rate), each.steps)
+
+
+def _sampled(event: Event, rate: float) -> Event:
+    if rate == 1.0:
+        return event
+    return {"class_name": "PoissonSampledDpEvent", "sampling_probability": rate, "event": event}
+
+
+def _repeated(event: Event, count: int) -> Event:
+    return event if count == 1 else {"class_name": "SelfComposedDpEvent", "event": event, "count": count}
+
+
+def _laplace(mechanism: Mechanism) -> Event:
+    assert isinstance(mechanism, Laplace)  # _WRITTEN goes by exact type
+    return {"class_name": "LaplaceDpEvent", "noise_multiplier": 1.0 / mechanism.epsilon}
+
+
+def _discrete_laplace(mechanism: Mechanism) -> Event:
+    assert isinstance(mechanism, DiscreteLaplace)
+    far = mechanism.sensitivity
+    return {"class_name": "DiscreteLaplaceDpEvent", "noise_parameter": mechanism.epsilon / far, "sensitivity": far}
+
+
+def _response(mechanism: Mechanism) -> Event:
+    """There an answer is replaced by a random one with chance p: e^ε = (1 - p + p/k)/(p/k)."""
+    assert isinstance(mechanism, RandomizedResponse)
+    k = mechanism.categories
+    noise = k / (math.exp(mechanism.epsilon) + k - 1)
+    return {"class_name": "RandomizedResponseDpEvent", "noise_parameter": noise, "num_buckets": k}
+
+
+def _zcdp(mechanism: Mechanism) -> Event:
+    assert isinstance(mechanism, StatedZcdp)
+    return {"class_name": "ZCDpEvent", "rho": mechanism.rho, "xi": 0.0}
+
+
+_WRITTEN: Mapping[type, Callable[[Mechanism], Event]] = MappingProxyType(
+    {Laplace: _laplace, DiscreteLaplace: _discrete_laplace, RandomizedResponse: _response, StatedZcdp: _zcdp}
+)
+
+
+def is_event(content: object) -> bool:
+    """Whether JSON's value looks like an event, or one with its relation."""
+    return isinstance(content, dict) and ("class_name" in content or {"neighboring_relation", "event"} <= set(content))
+
+
+def read(content: Mapping[str, Any]) -> Plan:
+    """The plan that an event describes. Raises PlanError with what is unknown or out of range."""
+    relation = str(content.get("neighboring_relation", "ADD_OR_REMOVE_ONE")).rpartition(".")[2]
+    if relation not in RELATIONS:
+        raise PlanError(f"neighboring_relation={relation} is not one of: {', '.join(RELATIONS)}.")
+    event = content["event"] if "class_name" not in content else content
+    phases = tuple(_phases(event, 1, FULL, 0))
+    if not phases:
+        raise PlanError("the event is a NoOpDpEvent and spends nothing: leave it out.")
+    if len(phases) > MOST_PHASES:
+        raise PlanError(f"the event has {len(phases)} parts, more than {MOST_PHASES}.")
+    examples = {phase.sampling.examples for phase in phases if isinstance(phase.sampling, FixedSize | TruncatedPoisson)}
+    return Plan(phases, adjacency=RELATIONS[relation], examples=examples.pop() if len(examples) == 1 else None)
+
+
+def _phases(event: Any, count: int, drawn: Sampling, depth: int) -> Iterator[Phase]:
+    """The phases of an event that is repeated so often on what is drawn so."""
+    if not isinstance(event, dict) or not isinstance(event.get("class_name"), str):
+        raise PlanError("an event is no object with a class_name.")
+    if depth > MOST_DEPTH:
+        raise PlanError(f"the event is nested more than {MOST_DEPTH} deep.")
+    name = event["class_name"].rpartition(".")[2]
+    if name == "NoOpDpEvent":
+        return
+    if name == "ComposedDpEvent":
+        if count > 1 and len(_listed(event, name)) > 1 and drawn != FULL:
+            raise PlanError(f"{name} on a sample that is drawn again: which batches are the same, it does not say.")
+        if drawn != FULL and len(_listed(event, name)) > 1:
+            raise PlanError(f"{name} inside a sample: several releases of one batch have no law here.")
+        for each in _listed(event, name):
+            yield from _phases(each, count, drawn, depth + 1)
+    elif name == "SelfComposedDpEvent":
+        times = _whole(event, "count", name)
+        if drawn != FULL and times > 1:
+            raise PlanError(f"{name} inside a sample: several releases of one batch have no law here.")
+        yield from _phases(event.get("event"), count * times, drawn, depth + 1)
+    elif name in _DRAWN:
+        if drawn != FULL:
+            raise PlanError(f"{name} inside a sample: a sample of a sample has no law here.")
+        yield from _phases(event.get("event"), count, _made(_DRAWN[name], event, name), depth + 1)
+    elif name == "TruncatedSubsampledGaussianDpEvent":
+        if drawn != FULL:
+            raise PlanError(f"{name} inside a sample: a sample of a sample has no law here.")
+        yield _phase(Gaussian(_number(event, "noise_multiplier", name)), _made(_cut, event, name), count)
+    elif name in _READ:
+        yield _phase(_made(_READ[name], event, name), drawn, count)
+    elif name == "SingleEpochTreeAggregationDpEvent":
+        for steps in _tree_steps(event, name):
+            for _ in range(min(count, MOST_PHASES + 1)):
+                yield _phase(TreeAggregation(_number(event, "noise_multiplier", name)), drawn, steps)
+    else:
+        known = (*_READ, *_DRAWN, "ComposedDpEvent", "SelfComposedDpEvent", "NoOpDpEvent",
+                 "SingleEpochTreeAggregationDpEvent", "TruncatedSubsampledGaussianDpEvent")  # fmt: skip
+        raise PlanError(
+            f"class_name={name} is no event that is known here: {', '.join(known)}.{did_you_mean(name, known)}"
+        )
+
+
+def _phase(mechanism: Mechanism, drawn: Sampling, count: int) -> Phase:
+    if count > MOST_COUNT:
+        raise PlanError(f"count={count} is more than {MOST_COUNT:g}, which nothing here is made for.")
+    return Phase(mechanism, drawn, count)
+
+
+def _made(make: Callable[..., Any], event: Event, name: str) -> Any:
+    try:
+        return make(event, name)
+    except UsageError as error:
+        raise PlanError([f"{name}: {problem}" for problem in error.problems]) from None
+
+
+def _number(event: Event, key: str, name: str) -> float:
+    value = event.get(key)
+    if not is_number(value) or not abs(value) < 1e300:
+        raise PlanError(f"{name}.{key}={value} is not a number.")
+    return float(value)
+
+
+def _whole(event: Event, key: str, name: str) -> int:
+    value = _number(event, key, name)
+    if value != int(value) or value < 1:
+        raise PlanError(f"{name}.{key}={event.get(key)} is not a whole number of at least 1.")
+    return int(event[key])
+
+
+def _listed(event: Event, name: str) -> list[Any]:
+    events = event.get("events")
+    if not isinstance(events, list) or len(events) > MOST_PHASES:
+        raise PlanError(f"{name}.events is not a list of at most {MOST_PHASES} events.")
+    return events
+
+
+def _tree_steps(event: Event, name: str) -> list[int]:
+    steps = event.get("step_counts")
+    counts = steps if isinstance(steps, list) else [steps]
+    return [_whole({"step_counts": each}, "step_counts", name) for each in counts]
+
+
+def _cut(event: Event, name: str) -> TruncatedPoisson:
+    cap, n = _whole(event, "truncated_batch_size", name), _whole(event, "dataset_size", name)
+    return TruncatedPoisson(_number(event, "sampling_probability", name), cap, n)
+
+
+def _read_zcdp(event: Event, name: str) -> StatedZcdp:
+    if _number({"xi": 0.0, **event}, "xi", name) != 0.0:
+        raise PlanError(f"{name}.xi={event['xi']}: ρ alone is known here, with xi = 0.")
+    return StatedZcdp(_number(event, "rho", name))
+
+
+def _read_response(event: Event, name: str) -> RandomizedResponse:
+    p, k = _number(event, "noise_parameter", name), _whole(event, "num_buckets", name)
+    if not 0 < p < 1:
+        raise PlanError(f"{name}.noise_parameter={p:g} is not in (0, 1).")
+    return RandomizedResponse(math.nextafter(math.log1p((1 - p) * k / p), math.inf), k)
+
+
+_READ: Mapping[str, Callable[[Event, str], Mechanism]] = MappingProxyType(
+    {
+        "GaussianDpEvent": lambda event, name: Gaussian(_number(event, "noise_multiplier", name)),
+        "LaplaceDpEvent": lambda event, name: Laplace(1.0 / max(_number(event, "noise_multiplier", name), 1e-300)),
+        "DiscreteLaplaceDpEvent": lambda event, name: DiscreteLaplace(
+            _number(event, "noise_parameter", name) * _whole(event, "sensitivity", name),
+            _whole(event, "sensitivity", name),
+        ),
+        "RandomizedResponseDpEvent": _read_response,
+        "EpsilonDeltaDpEvent": lambda event, name: Stated(
+            _number(event, "epsilon", name), _number(event, "delta", name)
+        ),
+        "ExponentialMechanismDpEvent": lambda event, name: Exponential(_number(event, "epsilon", name)),
+        "PermuteAndFlipDpEvent": lambda event, name: PermuteAndFlip(_number(event, "epsilon", name)),
+        "ZCDpEvent": _read_zcdp,
+    }
+)
+_DRAWN: Mapping[str, Callable[[Event, str], Sampling]] = MappingProxyType(
+    {
+        "PoissonSampledDpEvent": lambda event, name: Poisson(_number(event, "sampling_probability", name)),
+        "SampledWithoutReplacementDpEvent": lambda event, name: FixedSize(
+            _whole(event, "sample_size", name), _whole(event, "source_dataset_size", name)
+        ),
+    }
+)

@@ -1,0 +1,84 @@
+"""The state of an Opacus accountant: {"history": [(noise multiplier, sample rate, steps), ...], "mechanism": "rdp"}.
+
+What Opacus makes of a plan is not the plan. From a loader of n examples in batches of B it takes q = 1/⌈n/B⌉, and an
+epoch is ⌈n/B⌉ steps; here q = B/n, and E epochs are ⌈E·n/B⌉ steps. `rounding` says both.
+"""
+
+import io
+import math
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dpplan.accounting.plan_pairs import sampled_gaussians
+from dpplan.adjacency import REPLACE_ONE
+from dpplan.errors import NotApplicable, PlanError, file_error
+from dpplan.plan import Plan
+
+MOST_BYTES = 20_000_000
+ENDINGS = (".pkl", ".pickle")
+
+
+def write(plan: Plan, accountant: str = "prv") -> dict[str, Any]:
+    """What accountant.load_state_dict takes, and beside it what PrivacyEngine.make_private does and its rounding.
+
+    Raises NotApplicable where the plan is no Gaussian noise under Poisson sampling, add/remove or zero-out.
+    """
+    if plan.adjacency == REPLACE_ONE:
+        raise NotApplicable("opacus: its figures are for one example more or less, and this plan is for replace-one")
+    history = [[each.noise_multiplier, each.sample_rate, each.steps] for each in sampled_gaussians(plan, "opacus")]
+    found: dict[str, Any] = {"accountant_state": {"history": history, "mechanism": accountant}}
+    if len(plan.phases) == 1:
+        found["make_private"] = {"noise_multiplier": history[0][0], "poisson_sampling": True}
+        found["rounding"] = rounding(plan)
+    return found
+
+
+def rounding(plan: Plan) -> dict[str, Any]:
+    """What Opacus makes of n and the batch, beside what the plan says; {} where the plan names neither."""
+    n, batch = plan.examples, plan.batch_size
+    if n is None or batch is None:
+        return {}
+    per_epoch = math.ceil(n / batch)
+    phase = plan.only_phase
+    return {
+        "sample_rate": {"opacus": 1.0 / per_epoch, "plan": getattr(phase.sampling, "sample_rate", None)},
+        "steps_per_epoch": {"opacus": per_epoch, "plan": n / batch},
+        "expected_batch": {"opacus": n / per_epoch, "plan": batch},
+        "note": "Stop after the plan's steps, or account for what Opacus ran: dpplan epsilon --spent state.json",
+    }
+
+
+class _NoClasses(pickle.Unpickler):
+    """Numbers, words, lists, tuples and dictionaries; whatever names a class or a function is refused."""
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        raise PlanError(f"it names {module_name}.{global_name}, and nothing that a file names is loaded here.")
+
+
+def read_pickle(file: Path) -> dict[str, Any]:
+    """The state in a pickle. Raises PlanError for anything but plain data."""
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise file_error(f"{file}: cannot be read", error, PlanError) from None
+    if len(raw) > MOST_BYTES:
+        raise PlanError(f"{file}: is larger than {MOST_BYTES:,} bytes; this is no accountant's state.")
+    try:
+        content = _NoClasses(io.BytesIO(raw)).load()
+    except PlanError as error:
+        raise PlanError(f"{file}: {error} Save accountant.state_dict() as JSON.") from None
+    except Exception:  # what a broken pickle raises is anybody's guess
+        raise PlanError(f"{file}: is not a pickle of plain data. Save accountant.state_dict() as JSON.") from None
+    return state_in(content, file)
+
+
+def state_in(content: object, file: Path) -> dict[str, Any]:
+    """The state of the accountant, or the one inside a checkpoint. Raises PlanError where there is none."""
+    if isinstance(content, Mapping):
+        for held in (content, content.get("privacy_accountant_state_dict"), content.get("accountant_state")):
+            if isinstance(held, Mapping) and isinstance(held.get("history"), list | tuple):
+                return {"history": [list(row) for row in held["history"]], "mechanism": str(held.get("mechanism", ""))}
+    raise PlanError(f"{file}: holds no history of an accountant: rows of noise multiplier, sample rate and steps.")

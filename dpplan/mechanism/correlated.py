@@ -1,0 +1,132 @@
+"""Noise that is correlated from step to step: trees of noisy sums, and strategies C whose noisy C·x is released.
+
+A phase of so many steps is one release: of C·x + z, x the clipped sums of all steps and z independent noise. A step's
+noise is a combination of z, so that sums over many steps carry less of it.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dpplan.checks import Problems, is_number, show
+
+MOST_COEFFICIENTS = 100_000
+MOST_PARTICIPATIONS = 10_000
+_SIGMA = "It is the standard deviation of z over the clip norm."
+
+
+@dataclass(frozen=True, slots=True)
+class TreeAggregation:
+    """Every sum over a block of 2^j steps, as soon as it is complete, with noise of its own (DP-FTRL).
+
+    noise_multiplier: of the noise on one such sum, over the clip norm. participations: in how many steps a record is at
+    most; separation: how many steps lie at least from one of them to the next. Steps beyond the largest complete tree
+    begin a smaller one.
+    """
+
+    noise_multiplier: float
+    participations: int = 1
+    separation: int = 1
+
+    kind: ClassVar[str] = "tree"
+
+    def __post_init__(self) -> None:
+        with Problems() as problems:
+            _check(problems, self)
+        _settle(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ToeplitzNoise:
+    """A strategy C that is lower triangular and the same along its diagonals: banded matrix factorisation and others.
+
+    noise_multiplier: of z, over the clip norm; C is taken as it is given, its columns not scaled. Its first column is
+    given by `coefficients`, or by `bands`: so many of the square root of the matrix of prefix sums, 1, 1/2, 3/8, ...
+    (Kalinin, Lampert 2024, arXiv:2405.13763). participations, separation: as of a tree.
+    """
+
+    noise_multiplier: float
+    bands: int | None = None
+    coefficients: tuple[float, ...] = ()
+    participations: int = 1
+    separation: int = 1
+
+    kind: ClassVar[str] = "toeplitz"
+
+    def __post_init__(self) -> None:
+        with Problems() as problems:
+            _check(problems, self)
+            if self.bands is not None and problems.whole("bands", self.bands, try_="It is how long a noise lasts."):
+                many = f"bands={show(self.bands)} is more than {MOST_COEFFICIENTS}."
+                problems.require(self.bands <= MOST_COEFFICIENTS, many)
+            if _list(problems, "coefficients", self.coefficients) and self.coefficients:
+                problems.require(self.coefficients[0] > 0, "coefficients: the first is not above 0: C has no inverse.")
+            both = "bands and coefficients say the same thing in two ways. Leave one out."
+            problems.require(self.bands is None or not self.coefficients, both)
+            neither = "the strategy is missing: give bands, or coefficients."
+            problems.require(self.bands is not None or bool(self.coefficients), neither)
+        _settle(self, "coefficients")
+        if self.bands is not None:
+            object.__setattr__(self, "bands", int(self.bands))
+
+
+@dataclass(frozen=True, slots=True)
+class BufferedNoise:
+    """Buffered linear Toeplitz noise (BLT; Dvijotham et al. 2024, arXiv:2404.16706): the first column of C is 1 and
+    then Σ scales·decays^(j - 1), which a few buffers can stream.
+
+    noise_multiplier: of z, over the clip norm. decays: each in [0, 1). scales: one for each. One of both alike, λ, is
+    C = 1, λ, λ², ... participations, separation: as of a tree.
+    """
+
+    noise_multiplier: float
+    decays: tuple[float, ...]
+    scales: tuple[float, ...]
+    participations: int = 1
+    separation: int = 1
+
+    kind: ClassVar[str] = "blt"
+
+    def __post_init__(self) -> None:
+        with Problems() as problems:
+            _check(problems, self)
+            good = [_list(problems, name, getattr(self, name)) for name in ("decays", "scales")]
+            if all(good):
+                told = (
+                    f"decays has {len(self.decays)} numbers and scales {len(self.scales)}: each decay needs one scale."
+                )
+                problems.require(len(self.decays) == len(self.scales), told)
+                problems.require(len(self.decays) > 0, "decays is empty: without buffers it is Gaussian noise.")
+                for each in self.decays:
+                    problems.require(0 <= each < 1, f"decays: {show(each)} is not in [0, 1).")
+        _settle(self, "decays", "scales")
+
+
+Correlated = TreeAggregation | ToeplitzNoise | BufferedNoise
+
+
+def _check(problems: Problems, mechanism: Correlated) -> None:
+    problems.positive("noise_multiplier", mechanism.noise_multiplier, try_=_SIGMA)
+    try_ = "It is in how many steps a record is at most."
+    if problems.whole("participations", mechanism.participations, try_=try_):
+        many = f"participations={show(mechanism.participations)} is more than {MOST_PARTICIPATIONS}."
+        problems.require(mechanism.participations <= MOST_PARTICIPATIONS, many)
+    problems.whole("separation", mechanism.separation, try_="It is how many steps lie between two of a record's.")
+
+
+def _list(problems: Problems, name: str, values: object) -> bool:
+    if not isinstance(values, list | tuple):
+        return problems.require(False, f"{name}={show(values)} is not a list of numbers. Write {name}: [1, 0.5].")
+    for each in values:
+        good = is_number(each) and abs(each) <= 1e9
+        if not problems.require(good, f"{name}: {show(each)} is not a number from -1e+09 to 1e+09."):
+            return False
+    many = f"{name} has {len(values)} numbers, more than {MOST_COEFFICIENTS}."
+    return problems.require(len(values) <= MOST_COEFFICIENTS, many)
+
+
+def _settle(mechanism: Correlated, *lists: str) -> None:
+    object.__setattr__(mechanism, "noise_multiplier", float(mechanism.noise_multiplier))
+    object.__setattr__(mechanism, "participations", int(mechanism.participations))
+    object.__setattr__(mechanism, "separation", int(mechanism.separation))
+    for name in lists:
+        object.__setattr__(mechanism, name, tuple(float(each) for each in getattr(mechanism, name)))

@@ -1,0 +1,195 @@
+"""Correlated noise: sensitivities against every pattern of tiny runs, published trees, and groups that take turns."""
+
+import csv
+import math
+from fractions import Fraction
+from itertools import combinations, pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dpplan import accounting
+from dpplan.accounting import Guarantee, rdp
+from dpplan.accounting.pairs import correlated, participation
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT
+from dpplan.errors import NotApplicable, PlanError
+from dpplan.mechanism import Gaussian
+from dpplan.mechanism.correlated import BufferedNoise, ToeplitzNoise, TreeAggregation
+from dpplan.plan import Phase, Plan
+from dpplan.sampling import CyclicPoisson, Poisson, Shuffle
+
+FULL = Poisson(1.0)
+ROWS = {row["id"]: row for row in csv.DictReader((Path(__file__).parents[2] / "data" / "published_points.csv").open())}
+TREES = [name for name in ROWS if name.startswith("tfp_treesens")]
+
+
+def tree_matrix(steps: int) -> np.ndarray:
+    """One row for each complete block of 2^j steps of the forest."""
+    rows, start = [], 0
+    for bit in range(steps.bit_length() - 1, -1, -1):
+        if steps >> bit & 1:
+            for level in range(bit + 1):
+                for block in range(1 << (bit - level)):
+                    row = np.zeros(steps)
+                    row[start + (block << level) : start + (block + 1 << level)] = 1.0
+                    rows.append(row)
+            start += 1 << bit
+    return np.array(rows)
+
+
+def toeplitz_matrix(column: tuple[float, ...], steps: int) -> np.ndarray:
+    full = np.zeros(steps)
+    full[: len(column[:steps])] = column[:steps]
+    return np.array([[full[i - j] if i >= j else 0.0 for j in range(steps)] for i in range(steps)])
+
+
+def largest(strategy: np.ndarray, participations: int, separation: int) -> float:
+    """Σ |(CᵀC)_ij| over every pattern."""
+    gram, steps = np.abs(strategy.T @ strategy), strategy.shape[1]
+    worst = 0.0
+    for count in range(1, participations + 1):
+        for pattern in combinations(range(steps), count):
+            if all(b - a >= separation for a, b in pairwise(pattern)):
+                worst = max(worst, float(gram[np.ix_(pattern, pattern)].sum()))
+    return worst
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_published_sensitivities_of_trees(name: str) -> None:
+    row = ROWS[name]
+    given = dict(part.split("=") for part in row["given"].split(","))
+    # There the separation is how many steps lie between two, here how many it takes from one to the next.
+    apart, most = int(given["min_separation"]) + 1, int(given["max_participation"])
+    found = participation.tree(int(row["steps"]), most, apart)
+    assert found.exact and found.squared == float(row["value"])
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if name.startswith("minsep_")])
+def test_published_counts_of_participations(name: str) -> None:
+    """Independent noise is moved by as many steps as a record can be in."""
+    row = ROWS[name]
+    given = dict(part.strip().split("=") for part in row["given"].split(","))
+    steps, most = int(row["steps"]), int(given["max_participations"] or row["steps"])
+    found = participation.toeplitz((1.0,), steps, most, int(given["min_sep"]))
+    assert found.exact and found.squared == float(row["value"])
+
+
+@pytest.mark.parametrize(("name", "sigma"), [("gdp_tree_1.13", 1.13), ("gdp_tree_8.83", 8.83)])
+def test_published_epsilon_of_trees(name: str, sigma: float) -> None:
+    plan = Plan((Phase(TreeAggregation(sigma), FULL, 1600),))
+    found = rdp.epsilon(plan, 1e-6, conversion="classic").value
+    assert found == pytest.approx(float(ROWS[name]["value"]), rel=3e-3)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 8, 11])
+@pytest.mark.parametrize(("most", "apart"), [(1, 1), (2, 1), (3, 2), (4, 3), (2, 6)])
+def test_trees_are_as_sensitive_as_their_worst_pattern(steps: int, most: int, apart: int) -> None:
+    found = participation.tree(steps, most, apart)
+    assert found.exact and found.squared == largest(tree_matrix(steps), most, apart)
+
+
+def test_a_tree_that_is_too_long_to_search_has_a_bound_that_no_pattern_exceeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = participation.tree(300, 5, 40)
+    monkeypatch.setattr(participation, "MOST_WORK", 1.0)
+    participation.tree.cache_clear()
+    bound = participation.tree(300, 5, 40)
+    participation.tree.cache_clear()
+    assert exact.exact and not bound.exact and exact.squared <= bound.squared <= 2 * exact.squared
+
+
+COLUMNS = [(1.0,), (1.0, 0.5), (1.0, 0.5, 0.375, 0.3125), (1.0, -0.6, 0.2), (1.0, 0.2, 0.9, 0.1), (1.0, 1.0, 1.0)]
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize(("steps", "most", "apart"), [(1, 1, 1), (6, 1, 1), (9, 2, 1), (9, 3, 2), (10, 3, 4)])
+def test_toeplitz_strategies_against_every_pattern(
+    column: tuple[float, ...], steps: int, most: int, apart: int
+) -> None:
+    found = participation.toeplitz(column, steps, most, apart)
+    worst = largest(toeplitz_matrix(column, steps), most, apart)
+    assert found.squared >= worst * (1 - 1e-14)
+    if found.exact:
+        assert found.squared == pytest.approx(worst, rel=1e-13)
+    assert found.exact or min(column) < 0 or column[1] < column[2]
+
+
+def test_coefficients_are_those_of_their_definitions() -> None:
+    root = participation.square_root_coefficients(6)
+    assert root == tuple(float(Fraction(math.comb(2 * j, j), 4**j)) for j in range(6))
+    assert np.convolve(root, root)[:6] == pytest.approx(np.ones(6))  # its square is the matrix of prefix sums
+    assert participation.buffered_coefficients((0.5, 0.9), (0.2, 0.1), 4) == pytest.approx(
+        [1.0, 0.3, 0.2 * 0.5 + 0.1 * 0.9, 0.2 * 0.25 + 0.1 * 0.81]
+    )
+
+
+@pytest.mark.parametrize("adjacency", [ADD_REMOVE, ZERO_OUT, REPLACE_ONE])
+def test_a_run_is_one_gaussian_release_of_its_sensitivity(adjacency: object) -> None:
+    kind = ToeplitzNoise(4.0, bands=4, participations=3, separation=10)
+    found = accounting.epsilon(Plan((Phase(kind, FULL, 100),), adjacency=adjacency), 1e-6)  # type: ignore[arg-type]
+    length = math.sqrt(3 * sum(each**2 for each in participation.square_root_coefficients(4)))
+    same = accounting.epsilon(Plan((Phase(Gaussian(4.0 / length), FULL, 1),), adjacency=adjacency), 1e-6)  # type: ignore[arg-type]
+    assert found.guarantee is Guarantee.CERTIFIED and found.value == pytest.approx(same.value, rel=1e-8)
+
+
+def test_independent_noise_is_a_strategy_of_one_band() -> None:
+    plain = accounting.epsilon(Plan((Phase(Gaussian(4.0), FULL, 7),)), 1e-6)
+    one = accounting.epsilon(Plan((Phase(ToeplitzNoise(4.0, coefficients=(1.0,), participations=7), FULL, 7),)), 1e-6)
+    assert one.value == pytest.approx(plain.value, rel=1e-9)
+
+
+def test_groups_that_take_turns_amplify_a_banded_strategy() -> None:
+    scheme, kind = CyclicPoisson(0.1, 4, "place"), ToeplitzNoise(4.0, bands=4)
+    length = participation.longest_column(participation.square_root_coefficients(4))
+    found = accounting.epsilon(Plan((Phase(kind, scheme, 100),), adjacency=ZERO_OUT), 1e-6)
+    same = accounting.epsilon(Plan((Phase(Gaussian(4.0 / length), Poisson(0.1), 25),), adjacency=ZERO_OUT), 1e-6)
+    assert found.value == pytest.approx(same.value, rel=1e-9) and found.relative_width < 1e-6  # type: ignore[operator]
+    cut = accounting.epsilon(Plan((Phase(kind, scheme, 101),), adjacency=ZERO_OUT), 1e-6)
+    assert cut.lower == 0.0 and cut.value > found.value  # its last turn is cut short, and counted whole
+
+
+def test_a_fixed_order_costs_no_more_than_its_participations_anywhere() -> None:
+    kind = TreeAggregation(6.0)
+    once = accounting.epsilon(Plan((Phase(kind, Shuffle(10, "once"), 40),), adjacency=ZERO_OUT), 1e-6)
+    anywhere = Plan((Phase(TreeAggregation(6.0, 4, 10), FULL, 40),), adjacency=ZERO_OUT)
+    assert once.lower == 0.0 and once.value == pytest.approx(accounting.epsilon(anywhere, 1e-6).value, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "scheme", "said"),
+    [
+        (ToeplitzNoise(4.0, bands=4), Poisson(0.1), "a record's steps share noise"),
+        (ToeplitzNoise(4.0, bands=8), CyclicPoisson(0.1, 4, "place"), "no wider than the number of groups"),
+        (TreeAggregation(4.0), CyclicPoisson(0.1, 4, "place"), "no wider than the number of groups"),
+        (BufferedNoise(4.0, (0.9,), (0.5,)), CyclicPoisson(0.1, 4, "place"), "no wider than the number of groups"),
+        (ToeplitzNoise(4.0, bands=4), CyclicPoisson(0.1, 4, "own"), "assignment: place"),
+        (ToeplitzNoise(4.0, bands=4), Shuffle(10, "fresh"), "order: once"),
+        (ToeplitzNoise(4.0, bands=4, participations=3), Shuffle(10, "once"), "follow from sampling=shuffle"),
+    ],
+)
+def test_what_no_theorem_is_known_for_is_refused(kind: correlated.Correlated, scheme: Poisson, said: str) -> None:
+    with pytest.raises(NotApplicable, match=said):
+        accounting.epsilon(Plan((Phase(kind, scheme, 41),), adjacency=ZERO_OUT), 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: TreeAggregation(0), "noise_multiplier=0"),
+        (lambda: TreeAggregation(1, 0), "participations=0"),
+        (lambda: TreeAggregation(1, 10**6), "more than 10000"),
+        (lambda: TreeAggregation(1, 1, 0), "separation=0"),
+        (lambda: ToeplitzNoise(1), "the strategy is missing"),
+        (lambda: ToeplitzNoise(1, 4, (1.0,)), "in two ways"),
+        (lambda: ToeplitzNoise(1, 0), "bands=0"),
+        (lambda: ToeplitzNoise(1, coefficients=(0.0, 1.0)), "the first is not above 0"),
+        (lambda: ToeplitzNoise(1, coefficients=(1.0, math.nan)), "coefficients: nan is not a number"),
+        (lambda: ToeplitzNoise(1, coefficients=3), "coefficients=3 is not a list"),  # type: ignore[arg-type]
+        (lambda: BufferedNoise(1, (0.5,), ()), "each decay needs one scale"),
+        (lambda: BufferedNoise(1, (), ()), "decays is empty"),
+        (lambda: BufferedNoise(1, (1.0,), (0.5,)), r"decays: 1 is not in \[0, 1\)"),
+    ],
+)
+def test_settings_out_of_range_are_refused(make: object, said: str) -> None:
+    with pytest.raises(PlanError, match=said):
+        make()  # type: ignore[operator]

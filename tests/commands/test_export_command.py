@@ -1,0 +1,103 @@
+"""dpplan export, and the files it writes where a plan or --spent is read."""
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+
+from dpplan import __main__ as program
+from dpplan.commands import export as command
+from dpplan.commands.shared import foreign_files
+from dpplan.render import export
+
+RUN = ["--sigma", "1.1", "--q", "0.01", "--steps", "1000"]
+
+
+def ran(capsys: pytest.CaptureFixture[str], *words: object, code: int = 0) -> str:
+    assert program.run(list(map(str, words))) == code
+    out, err = capsys.readouterr()
+    return out if code == 0 else err
+
+
+def epsilon(capsys: pytest.CaptureFixture[str], *words: object) -> float:
+    content = json.loads(ran(capsys, "epsilon", *words, "--delta", "1e-6", "--json"))
+    return float(content["results"][0]["epsilon"]["upper"])
+
+
+@pytest.mark.parametrize("library", [each for each in command.LIBRARIES if each != "registry"])
+def test_what_is_exported_costs_the_same_where_it_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], library: str
+) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text(ran(capsys, "export", "--to", library, *RUN), encoding="utf-8")
+    assert foreign_files.is_plan(file) or foreign_files.is_state(file)
+    assert epsilon(capsys, "--phases", file) == pytest.approx(epsilon(capsys, *RUN), rel=1e-9)
+    once, twice = epsilon(capsys, "--spent", file, *RUN), epsilon(capsys, "--phases", file, "--spent", file)
+    assert once == pytest.approx(twice, rel=1e-9) and once > epsilon(capsys, *RUN)
+
+
+def test_a_pickle_and_a_checkpoint_of_torch_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import torch
+
+    state = {"history": [(1.1, 0.01, 1000)], "mechanism": "rdp"}
+    (tmp_path / "state.pkl").write_bytes(pickle.dumps(state))
+    torch.save({"module_state_dict": {"w": torch.zeros(2)}, "privacy_accountant_state_dict": state}, tmp_path / "c.pt")
+    for name in ("state.pkl", "c.pt"):
+        assert epsilon(capsys, "--phases", tmp_path / name) == pytest.approx(epsilon(capsys, *RUN), rel=1e-9)
+
+
+def test_the_registry_gets_an_entry_or_all_that_it_asks_for(capsys: pytest.CaptureFixture[str]) -> None:
+    few = ["--sigma", "1", "--q", "0.01", "--steps", "9", "--delta", "1e-6", "--to", "registry"]
+    assert "registry: " in ran(capsys, "export", *few, code=2)
+    stated = [f"--state={key}=X" for key in ("name", "description", "curator", "intended_use", "region", "authors")]
+    stated += ["--state=publication_date=2026-01-01", "--state=product=Dataset"]
+    assert "url_slug: x" in ran(capsys, "export", *few, *stated)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["export", *RUN], 2, "the library is missing"),
+        (["export", *RUN, "--to", "tensorflow"], 2, "is not one of"),
+        (["export", *RUN, "--to", "opacus", "--state", "a=b"], 2, "--state is for the registry"),
+        (["export", *RUN, "--to", "opacus", "--delta", "1e-5"], 2, "--delta is for the registry"),
+        (["export", *RUN, "--to", "opacus", "--adjacency", "replace-one"], 3, "replace-one"),
+        (["export", *RUN, "--to", "dp-accounting", "--sampling", "shuffle"], 3, "gaussian and"),
+        (["export", "none.yaml", "--to", "opacus"], 2, "no such file"),
+    ],
+)
+def test_calls_that_make_no_sense(capsys: pytest.CaptureFixture[str], words: list[str], code: int, said: str) -> None:
+    assert said in " ".join(ran(capsys, *words, code=code).split())
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "said"),
+    [
+        ("event.json", b'{"class_name": "os.system"}', "class_name=system is no event"),
+        ("config.json", b'{"iterations": 3, "strategy": []}', "is not a list of numbers"),
+        ("state.pkl", b"cos\nsystem\n(S'true'\ntR.", "nothing that a file names is loaded"),
+        ("state.pt", b"nothing", "is no checkpoint"),
+        (
+            "state.json",
+            b'{"accountant_state": {"history": [[1, 2]]}}',
+            "is not noise multiplier, sample rate and steps",
+        ),
+        ("other.json", b'{"accountant_state": {"history": [["a", 0.1, 3]]}}', "sigma"),
+    ],
+)
+def test_files_that_are_wrong_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, raw: bytes, said: str
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(raw)
+    told = ran(capsys, "epsilon", "--spent", file, *RUN, "--delta", "1e-6", code=2)
+    assert said in " ".join(told.split())
+
+
+def test_what_is_written_is_one_json_object() -> None:
+    from dpplan.plan import Plan
+
+    assert set(json.loads(export.text("opacus", Plan.from_rate(1.0, 0.1, 3)))) == {
+        "accountant_state", "make_private", "rounding",
+    }  # fmt: skip

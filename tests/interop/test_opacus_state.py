@@ -1,0 +1,62 @@
+"""States of Opacus accountants: what is written, its rounding, and files that hold more than plain data."""
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from dpplan.adjacency import REPLACE_ONE
+from dpplan.errors import NotApplicable, PlanError
+from dpplan.interop import opacus_state
+from dpplan.plan import Plan, Settings
+
+STATE = {"history": [(1.1, 0.01, 1000), (2.0, 0.05, 200)], "mechanism": "rdp"}
+
+
+class Malicious:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("made-by-a-pickle",)
+
+
+def test_a_plan_is_written_with_what_opacus_makes_of_it() -> None:
+    plan = Settings(noise_multiplier=1.1, examples=60000, batch_size=256, epochs=3).plan()
+    found = opacus_state.write(plan)
+    assert found["accountant_state"] == {"history": [[1.1, 256 / 60000, 704]], "mechanism": "prv"}
+    assert found["rounding"]["sample_rate"] == {"opacus": 1 / 235, "plan": 256 / 60000}
+    assert found["rounding"]["steps_per_epoch"] == {"opacus": 235, "plan": 234.375}
+    assert opacus_state.rounding(Plan.from_rate(1.1, 0.01, 10)) == {}
+
+
+def test_other_neighbours_and_laws_are_refused() -> None:
+    with pytest.raises(NotApplicable, match="replace-one"):
+        opacus_state.write(Settings(noise_multiplier=1.0, sample_rate=0.1, steps=3, adjacency=REPLACE_ONE).plan())
+
+
+def test_a_pickle_of_plain_data_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "state.pkl"
+    for content in (STATE, {"privacy_accountant_state_dict": STATE, "epoch": 3}, {"accountant_state": STATE}):
+        file.write_bytes(pickle.dumps(content))
+        assert opacus_state.read_pickle(file)["history"] == [[1.1, 0.01, 1000], [2.0, 0.05, 200]]
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_that_names_anything_is_refused_and_nothing_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "state.pickle"
+    file.write_bytes(pickle.dumps({**STATE, "more": Malicious()}, protocol))
+    with pytest.raises(PlanError, match="nothing that a file names is loaded"):
+        opacus_state.read_pickle(file)
+    assert not (tmp_path / "made-by-a-pickle").exists()
+
+
+@pytest.mark.parametrize("raw", [b"", b"not a pickle", b"\x80\x04N.", pickle.dumps([1]), pickle.dumps({"history": 3})])
+def test_what_holds_no_history_is_refused(tmp_path: Path, raw: bytes) -> None:
+    file = tmp_path / "state.pkl"
+    file.write_bytes(raw)
+    with pytest.raises(PlanError, match=r"state\.pkl"):
+        opacus_state.read_pickle(file)
+    with pytest.raises(PlanError, match="cannot be read"):
+        opacus_state.read_pickle(tmp_path / "none.pkl")
