@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from dpplan import notebook
-from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, Adjacency
+from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency
 from dpplan.checks import Problems, is_number, show
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.groups import GroupPath, apart, path_problems
@@ -126,7 +126,10 @@ class Plan:
     def assumptions(self) -> Assumptions:
         schemes = sorted({phase.sampling.assumption for phase in self.phases})
         unit = unit_words(self.privacy_unit, self.max_per_user)
-        disjoint = f", no {self.privacy_unit} in two groups" if any(each.groups for each in self.phases) else ""
+        grouped = [each for each in self.phases if each.groups]
+        disjoint = f", no {self.privacy_unit} in two groups" if grouped else ""
+        if self.adjacency == REPLACE_ONE and any(not isinstance(each.mechanism, Gaussian) for each in grouped):
+            disjoint += ", the mechanisms of a group as private if one leaves or enters it"
         return Assumptions(" and ".join(schemes) + disjoint, self.adjacency.name, unit)
 
     @property

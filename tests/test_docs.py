@@ -142,18 +142,27 @@ def test_every_module_is_on_the_map_and_every_path_of_the_map_exists() -> None:
     assert stale == [], "on the map and gone"
 
 
+# What looks down the map, from inside a function: `exact` is held against rdp, and rdp has the moments of laws without
+# a closed form from the engine of `exact`.
+LOOKS_DOWN = [("dpplan/accounting/renyi_curves.py", "dpplan/accounting/renyi_transforms.py")]
+
+
 def test_the_map_is_in_reading_order() -> None:
     """Whoever reads down the map meets nothing that was not above. A folder's line stands for its __init__.py, which
     gathers what is in the folder and so may look down into it."""
     place = {path: at for at, path in enumerate(MAP)}
-    wrong = []
+    wrong, down = [], []
     for module, found in inner():
         if found.target.startswith(f"{module}."):
             continue
         file, above = on_map(module), on_map(found.target)
         if file in place and above in place and place[above] >= place[file]:
-            wrong.append(f"{file} is on the map before {above}, which it imports")
+            if (file, above) in LOOKS_DOWN:
+                down.append((file, above))
+            else:
+                wrong.append(f"{file} is on the map before {above}, which it imports")
     assert wrong == []
+    assert down == LOOKS_DOWN
 
 
 def on_map(module: str) -> str:

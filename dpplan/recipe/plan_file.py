@@ -26,7 +26,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, Adjacency, named
+from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency, named
 from dpplan.errors import NotApplicable, PlanError, UsageError
 from dpplan.groups import GroupPath
 from dpplan.openings import Opening
@@ -156,6 +156,12 @@ def _listed(
             yield from _block(each, at, found, seen)
             continue
         name, phase = _phase(each, at.path, place.shared, found, seen)
+        if place.group and seen.phases in seen.accuracies and place.shared.adjacency == REPLACE_ONE:
+            found.add(
+                line,
+                f"{at.path}.query is asked of a group, which a record that is replaced may leave: how far that moves "
+                "the answer does not follow from what a replacement does. Choose zero-out or add-remove for the plan.",
+            )
         seen.phases += 1
         if name and name in seen.names:
             found.add(line, f"{at.path}.name={name} is that of line {seen.names[name]} too.")

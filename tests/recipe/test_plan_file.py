@@ -198,6 +198,18 @@ def test_what_is_wrong_with_groups_is_told_with_its_line(
     assert any(f"plan.yaml:{line}: " in each and said in each for each in error.value.problems), error.value.problems
 
 
+def test_a_record_that_may_change_its_group_is_asked_nothing_of_unknown_reach(tmp_path: Path) -> None:
+    """A count moves by 1 whether a record leaves or is replaced, a sum of values in [100, 101] by 101 or by 1."""
+    asked = "{mechanism: {kind: laplace, epsilon: 1}, query: {kind: sum, bounds: [100, 101]}}"
+    text = "adjacency: replace-one\nphases:\n  - parallel:\n      - %s\n      - %s\n" % (asked, ONE)
+    with pytest.raises(PlanError, match=r"plan.yaml:4: phases\[0\].parallel\[0\]\[0\].query is asked of a group"):
+        plan_file.read(written(tmp_path, text))
+    assert plan_file.read(written(tmp_path, text.replace("replace-one", "zero-out"))).names == ("phase 1", "one")
+    other = text.replace(", query: {kind: sum, bounds: [100, 101]}", "")
+    said = plan_file.read(written(tmp_path, other)).plan.assumptions.sampling
+    assert said.endswith("no example in two groups, the mechanisms of a group as private if one leaves or enters it")
+
+
 QUERY = """\
 adjacency: zero-out
 unit: user
@@ -219,8 +231,8 @@ def test_a_query_sets_noise_and_says_how_near_the_answer_is(tmp_path: Path) -> N
     mean, count, median = found.accuracies
     assert mean is not None and count is not None and median is not None
     assert (mean.sensitivity, mean.standard_error) == (0.4, pytest.approx(2, rel=1e-5))
-    text = ran("epsilon", tmp_path / "plan.yaml", "--delta", "1e-6", "--accountant", "exact")
-    assert re.search(r"visits +±4.24 at 95 % +mean: Laplace noise, standard error 2, sensitivity 0.4", text)
+    text = " ".join(ran("epsilon", tmp_path / "plan.yaml", "--delta", "1e-6", "--accountant", "exact").split())
+    assert "visits ±4.24 at 95 % mean: Laplace noise, standard error 2, sensitivity 0.4" in text
     content = json.loads(ran("epsilon", tmp_path / "plan.yaml", "--delta", "1e-6", "--json"))
     assert [each["phase"] for each in content["accuracies"]] == ["visits", "phase 2", "phase 3"]
 
@@ -323,7 +335,7 @@ def test_epsilon_says_what_each_phase_costs_and_adds(good: Path) -> None:
 )
 def test_other_commands_take_the_file_in_both_ways(good: Path, words: tuple[str, ...]) -> None:
     one, other = ran(*words, good), ran(*words, "--phases", good)
-    seconds = r"0\.\d+ s|\d+ ms"
+    seconds = r"[\d.]+ m?s\b"
     assert re.sub(seconds, "", one) == re.sub(seconds, "", other)
     assert "σ = 3" in one
 
@@ -404,7 +416,8 @@ def test_the_census_is_answered_by_moments_and_the_exact_accountant_says_who_doe
 
 
 def test_every_plan_that_comes_with_dpplan_is_tested() -> None:
-    assert {file.stem for file in RECIPES.glob("*.yaml")} == {*EXAMPLES, *BY_MOMENTS}
+    left_open = {"two-stage-fine-tuning"}  # whose noise solve finds: tests/solve/test_budget_allocation.py
+    assert {file.stem for file in RECIPES.glob("*.yaml")} == {*EXAMPLES, *BY_MOMENTS, *left_open}
     assert breakdown.MOST_PHASES >= 10 and plan_files.taken([str(RECIPES / "lecture-counts.yaml")])[0]
 
 
