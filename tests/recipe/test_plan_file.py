@@ -201,7 +201,7 @@ def test_what_is_wrong_with_groups_is_told_with_its_line(
 def test_a_record_that_may_change_its_group_is_asked_nothing_of_unknown_reach(tmp_path: Path) -> None:
     """A count moves by 1 whether a record leaves or is replaced, a sum of values in [100, 101] by 101 or by 1."""
     asked = "{mechanism: {kind: laplace, epsilon: 1}, query: {kind: sum, bounds: [100, 101]}}"
-    text = "adjacency: replace-one\nphases:\n  - parallel:\n      - %s\n      - %s\n" % (asked, ONE)
+    text = f"adjacency: replace-one\nphases:\n  - parallel:\n      - {asked}\n      - {ONE}\n"
     with pytest.raises(PlanError, match=r"plan.yaml:4: phases\[0\].parallel\[0\]\[0\].query is asked of a group"):
         plan_file.read(written(tmp_path, text))
     assert plan_file.read(written(tmp_path, text.replace("replace-one", "zero-out"))).names == ("phase 1", "one")
