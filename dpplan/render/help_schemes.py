@@ -20,7 +20,7 @@ LEAKS = (
     ("the divisor", "a mean over the batch that was drawn, or over n, says the count. Divide by q·n of a public n."),
     (
         "the length of an epoch",
-        "steps per epoch are n / batch; a loader's fixed count of batches says it, too. Choose steps without n.",
+        "n / batch steps; a loader's count of batches says it, too. Choose steps without n.",
     ),
     ("a printed n", "logs, model cards, file sizes and progress bars that count examples."),
     ("the rate", "q = batch / n with a round batch gives n away. Fix q, and let the batch be what it is."),

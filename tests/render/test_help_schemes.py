@@ -47,7 +47,7 @@ def test_every_scheme_loader_and_leak_is_told() -> None:
     for leak in (
         "divisor",
         "length of an epoch",
-        "number of batches",
+        "count of batches",
         "printed n",
         "q = batch / n",
         "zero-out or replace",
