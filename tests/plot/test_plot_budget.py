@@ -67,8 +67,8 @@ def test_what_is_an_estimate_says_so_and_adds_nothing_proven(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(image_file._STYLE, "svg.fonttype", "none")
-    file.write_text(PLAN.replace("{kind: gaussian, noise_multiplier: 2.5}", "{kind: gaussian, noise_multiplier: 2}, steps: 9, "
-                                 "sampling: {kind: poisson, sample_rate: 0.1}"), encoding="utf-8")  # fmt: skip
+    sampled = "noise_multiplier: 2}, steps: 9, sampling: {kind: poisson, sample_rate: 0.1}"
+    file.write_text(PLAN.replace("noise_multiplier: 2.5}", sampled), encoding="utf-8")
     said = drawn(file, tmp_path / "a.svg", "gdp")
     assert any("Where the budget goes: ε ≈ " in text and "(estimate)" in text for text in said)
     assert "adds: not proven" in said and any(text.startswith("estimate: all together, two") for text in said)
