@@ -153,5 +153,7 @@ def test_what_makes_no_sense_is_refused(words: tuple[str, ...], said: str) -> No
     usual = () if "--steps" in words else ("--sigma", "4", "--q", "0.1", "--steps", "1")
     if "--sigma" in words:
         usual = ("--q", "0.1", "--steps", "1")
+    import forked  # of POSIX alone
+
     found = forked.dpplan("compare", "tuning", *usual, "--delta", "1e-6", *words, cwd=ROOT)
     assert found.returncode == 2 and said in " ".join(found.stderr.split())
