@@ -87,7 +87,9 @@ class MissingExtra(UsageError):
     """An optional part of dpplan is needed and not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs the extra '{extra}': pip install 'dpplan[{extra}]'")
+        super().__init__(
+            f"{what} needs the extra '{extra}': pip install 'dpplan[{extra}]', or '.[{extra}]' in a checkout"
+        )
 
 
 class BudgetExceeded(DpplanError):

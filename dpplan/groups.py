@@ -6,7 +6,7 @@ others learn of theirs (McSherry 2009, parallel composition); so a plan costs wh
 """
 
 import itertools
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from dpplan.checks import show
 from dpplan.errors import NotApplicable
@@ -52,8 +52,9 @@ def _within(
             blocks.setdefault(block, {}).setdefault(group, []).append(place)
     through = []
     for groups in blocks.values():
-        found = (way for each in groups.values() for way in _within(each, depth + 1, paths, kinds, copies))
-        through.append(list(_unlike(found, kinds, copies)))
+        kept = _unlike_groups(groups.values(), depth + 1, paths, kinds, copies)
+        found = (way for each in kept for way in _within(each, depth + 1, paths, kinds, copies))
+        through.append(list(found if copies > 1 else _unlike(found, kinds)))
     count = 1
     for each in through:
         count *= len(each)
@@ -66,13 +67,43 @@ def _within(
     return [always.union(*parts) for parts in itertools.product(*through)]
 
 
-def _unlike(found: Iterator[Way], kinds: Sequence[Hashable], copies: int) -> Iterator[Way]:
-    """Without those that cost what others do, as far as copies are not needed."""
-    seen: dict[Hashable, int] = {}
-    for way in found:
-        kind = tuple(sorted(map(repr, (kinds[place] for place in way))))
+def _unlike_groups(
+    groups: Iterable[list[int]], depth: int, paths: Sequence[GroupPath], kinds: Sequence[Hashable], copies: int
+) -> Iterator[list[int]]:
+    """So many groups of each kind, whole: one that is left out is built as one that is kept. So each way, and with two
+    copies each pair of ways, wherever the two part, has its like among those that are kept."""
+    seen: dict[str, int] = {}
+    for places in groups:
+        kind = repr(_built(places, depth, paths, kinds))
         seen[kind] = seen.get(kind, 0) + 1
         if seen[kind] <= copies:
+            yield places
+
+
+def _built(
+    places: Sequence[int], depth: int, paths: Sequence[GroupPath], kinds: Sequence[Hashable]
+) -> tuple[list[str], list[str]]:
+    """How a group is built, whatever the order: its own phases, and its blocks of groups."""
+    own = sorted(repr(kinds[place]) for place in places if len(paths[place]) == depth)
+    blocks: dict[int, dict[int, list[int]]] = {}
+    for place in places:
+        if len(paths[place]) > depth:
+            block, group = paths[place][depth]
+            blocks.setdefault(block, {}).setdefault(group, []).append(place)
+    inner = (
+        repr(sorted(repr(_built(each, depth + 1, paths, kinds)) for each in groups.values()))
+        for groups in blocks.values()
+    )
+    return own, sorted(inner)
+
+
+def _unlike(found: Iterator[Way], kinds: Sequence[Hashable]) -> Iterator[Way]:
+    """Without those that cost what others do: for neighbours that differ in a record of one way."""
+    seen = set[Hashable]()
+    for way in found:
+        kind = tuple(sorted(repr(kinds[place]) for place in way))
+        if kind not in seen:
+            seen.add(kind)
             yield way
 
 

@@ -11,7 +11,7 @@ import click
 
 from dpplan import accounting, lint
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, named
-from dpplan.checks import Problems
+from dpplan.checks import Problems, did_you_mean
 from dpplan.commands.shared import completion, output, plan_arguments, waiting
 from dpplan.commands.shared.accountant_option import EXACT, unknown
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
@@ -60,7 +60,7 @@ ALL = "all"
 )
 @click.option(
     "--loader",
-    type=click.Choice(tuple(LOADERS)),
+    type=Name(tuple(LOADERS)),
     metavar="LOADER",
     help="How batches are drawn: poisson, shuffle, fixed, or a library's loader (`dpplan help sampling` lists them).",
 )
@@ -207,6 +207,9 @@ class BesidePlan:
         known = tuple(accounting.ACCOUNTANTS)
         if self.accountant is not None:
             problems.require(self.accountant in known, unknown(self.accountant, known))
+        if self.loader is not None:
+            rule = f"loader={self.loader} is not one of: {', '.join(LOADERS)}.{did_you_mean(self.loader, LOADERS)}"
+            problems.require(self.loader in LOADERS, rule)
         if self.claimed is not None:
             problems.at_least("claimed_eps", self.claimed, 0, try_="Epsilon counts nats of privacy loss.")
         for name in ("cap", "accumulate", "views", "trials"):

@@ -72,7 +72,8 @@ def _laws(laws: tuple[str, ...], mean: Any, eta: Any, chance: Any) -> "tuple[tup
 
     problems, made = Problems(PlanError), []
     for law in laws:
-        problems.require(law in LAWS, f"trials={law} is not one of: {', '.join(LAWS)}.{did_you_mean(law, LAWS)}")
+        hint = f" Their expected number is --mean {law}." if law.isdigit() else did_you_mean(law, LAWS)
+        problems.require(law in LAWS, f"trials={law} is not one of: {', '.join(LAWS)}.{hint}")
     for name, given, law in (("eta", eta, "negative-binomial"), ("chance", chance, "binomial")):
         used = given is None or not laws or law in laws
         problems.require(used, f"{name} is of {law}, which is not compared. Leave it out, or add --trials {law}.")

@@ -1,17 +1,26 @@
 """dpplan epsilon: what a plan costs at a delta."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from dpplan.accounting.bound import Bound
-from dpplan.commands.shared import accountant_option, cost_output, limit_options, output, plan_arguments, waiting
+from dpplan.commands.shared import (
+    accountant_option,
+    cost_output,
+    limit_options,
+    output,
+    plan_arguments,
+    plot_option,
+    waiting,
+)
 from dpplan.commands.shared.accountant_option import AccountantChoice
-from dpplan.commands.shared.cost import CostRequest, compute, digits_wanted, proof_problems, prove_option
+from dpplan.commands.shared.cost import Cost, CostRequest, compute, digits_wanted, proof_problems, prove_option
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import requested
-from dpplan.errors import BudgetExceeded, NotCertified
+from dpplan.errors import BudgetExceeded, NotCertified, UsageError
 from dpplan.render import limits
 from dpplan.verdict import Passage, hold
 
@@ -34,6 +43,9 @@ several such phases; or a file with a whole budget, phase by phase: dpplan help 
   dpplan epsilon --sigma 4 --q .01 --steps 1e4 --delta 1e-5 --prove
   dpplan epsilon --sampling balls-in-bins --sigma 1 --q 1/100 --epochs 10 \\
     --delta 1e-5
+  dpplan epsilon recipes/plans/cohorts.yaml --plot cohorts.svg
+
+--plot draws where the budget of a plan file goes: what each phase costs alone, what it adds to the others, the total.
 
 --max-eps holds the proven upper bound against the limit, and with --accountant all the least of those. An estimate
 proves nothing and passes only with --accept-estimate; a lower bound never does.
@@ -53,6 +65,7 @@ be certified, or proven with --prove, or only an estimate is within --max-eps.
 @limit_options.accept_estimate
 @output.explain_option
 @prove_option
+@plot_option.plot_option("Also draw what each phase of a plan file costs")
 @output.json_option
 def command(
     arguments: PlanArguments,
@@ -62,28 +75,62 @@ def command(
     accept_estimate: bool,
     explain: bool,
     proof: tuple[bool, Any],
+    plot: Path | None,
     as_json: bool,
 ) -> None:
     problems = [*limit_options.positive("max_eps", max_epsilon), *proof_problems(proof, choice)]
+    problems += plot_option.problems(plot)
     if accept_estimate and max_epsilon is None:
         problems.append("--accept-estimate says what may meet a limit. Give --max-eps, or leave it out.")
     call = requested(arguments, delta, choice, *problems)
     places = tuple(one.value for one in call.deltas)
     request = CostRequest(call, "epsilon", places, choice, digits_wanted(proof))
+    if plot is not None:
+        _check_plot(request)
 
     with waiting.status("proving" if request.digits else "computing") as progress:
         found = compute(request, progress)
+    if plot is not None:
+        _draw(found, plot)
     limited = max_epsilon is not None
     passages = [hold(bound, max_epsilon, accept_estimate) for bound in found.held] if limited else []
 
     if as_json:
         within = all(passage is Passage.WITHIN for passage in passages)
         limit = {"max_eps": max_epsilon, "accept_estimate": accept_estimate, "within": within} if limited else {}
-        cost_output.print_json(found, **limit)
+        cost_output.print_json(found, **limit, **({} if plot is None else {"plot": str(plot)}))
     else:
         cost_output.show(found, explain)
+        if plot is not None:
+            output.say(["", f"drawn to {plot}"])
     if limited:
         _gate(places, found.held, passages, max_epsilon)
+
+
+def _check_plot(request: CostRequest) -> None:
+    """Raises UsageError where there are no costs by phase to draw, MissingExtra without matplotlib."""
+    from dpplan.commands.shared import breakdown
+
+    problems = []
+    if not breakdown.is_asked(request.call.plan, request.call.names):
+        problems.append(
+            "--plot draws the phases of a plan file, and there is none here with 2 to "
+            f"{breakdown.MOST_PHASES} phases. Give such a file: dpplan help plans."
+        )
+    if request.choice.every:
+        problems.append("--plot is of one accountant. Name it, or draw all of them: dpplan compare accountants --plot.")
+    if len(request.places) > 1:
+        problems.append(f"--plot is of one δ, and --delta gives {len(request.places)}. Ask for one at a time.")
+    if problems:
+        raise UsageError(problems)
+    plot_option.needs_matplotlib()
+
+
+def _draw(found: Cost, plot: Path) -> None:
+    from dpplan.plot import budget
+
+    parts = [budget.BudgetPart(each.name, each.group, each.alone, each.marginal) for each in found.parts]
+    budget.draw(parts, found.bounds[0], found.request.places[0], plot, found.request.call.public)
 
 
 def _gate(places: Sequence[float], held: Sequence[Bound], passages: Sequence[Passage], most: float) -> None:

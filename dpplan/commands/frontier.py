@@ -34,6 +34,13 @@ ratio matters, σ / batch: the noise on the mean gradient in units of the clip n
     --compute 3e6 --physical-batch 512 --rule saturation
   dpplan frontier --n 6e4 --target-eps 3 --batch 64:8192:9 --epochs 1:200:9 \\
     --plot frontier.svg --csv frontier.csv
+  dpplan frontier --n 6e4 --target-eps 3 --batch 256:4096 --epochs 10,50 \\
+    --adjacency replace-one
+  dpplan frontier --n 6e4 --target-eps 3 --batch 256:4096 --epochs 10,50 \\
+    --sampling fixed-size
+
+A grid is solved for poisson under every --adjacency, and for fixed-size under add-remove. The
+cells of others take a search each: dpplan solve --sampling SCHEME. With --unit user, n and batch count users.
 
 \b
 Rules, all of them among the cells within --compute:
@@ -89,6 +96,7 @@ class ListOrRange(click.ParamType):  # type: ignore[type-arg]  # as in parameter
 @click.option(*_BATCH.all_options, "batches", type=ListOrRange(whole=True), help=_BATCH.help)
 @click.option(*_EPOCHS.all_options, _EPOCHS.name, type=ListOrRange(whole=False), help=_EPOCHS.help)
 @click.option("--steps", type=ListOrRange(whole=True), help="Noisy updates, instead of epochs.")
+@plan_arguments.scheme_alone
 @plan_arguments.deltas(several=False)
 @click.option("--compute", type=NUMBER, help="The most examples to process: steps × batch.")
 @click.option("--physical-batch", "physical", type=COUNT, help="Examples that fit in memory: adds the passes per step.")
@@ -100,6 +108,7 @@ class ListOrRange(click.ParamType):  # type: ignore[type-arg]  # as in parameter
 @output.json_option
 def command(
     target: Any,
+    settings: Settings,
     examples: Any,
     batches: Any,
     epochs: Any,
@@ -120,6 +129,7 @@ def command(
     asked = _request(
         (examples, target, delta),
         (batches, epochs, steps),
+        settings,
         [*_limits(physical, workers, compute), *plot_option.problems(plot), *csv_option.problems(csv, as_json)],
     )
     if plot is not None:
@@ -161,7 +171,9 @@ class FrontierRequest:
     warnings: tuple[str, ...]
 
 
-def _request(data: tuple[Any, Any, Any], lengths: tuple[Any, Any, Any], problems: list[str]) -> FrontierRequest:
+def _request(
+    data: tuple[Any, Any, Any], lengths: tuple[Any, Any, Any], drawn: Settings, problems: list[str]
+) -> FrontierRequest:
     """Raises PlanError with all that is wrong with the call."""
     from dpplan.frontier import Grid
 
@@ -182,6 +194,7 @@ def _request(data: tuple[Any, Any, Any], lengths: tuple[Any, Any, Any], problems
             () if examples is None else batches or (),
             epochs or (),
             steps or (),
+            drawn,
         )
         many = len(grid.lengths) * len(grid.batch_sizes)
         found.require(many <= MOST_CELLS, f"{many} cells are more than {MOST_CELLS}. Give fewer batches or lengths.")

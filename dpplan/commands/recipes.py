@@ -8,9 +8,9 @@ from dpplan.commands.shared import completion, output
 from dpplan.commands.shared.parameter_types import FileName
 from dpplan.errors import UsageError, file_error
 
-HELP = """The recipes that come with dpplan: without arguments, what there is.
+HELP = """The recipes and plan files that come with dpplan: without arguments, what there is.
 
-`copy` writes recipes by name, or all of them, as recipes/NAME.yaml or where --to says: a folder, or for a single recipe
+`copy` writes them by name, or all recipes, as recipes/NAME.yaml or where --to says: a folder, or for a single recipe
 a file ending in .yaml. A file that is there and differs is left alone.
 
 \b
@@ -18,6 +18,7 @@ a file ending in .yaml. A file that is there and differs is left alone.
   dpplan recipes copy digits
   dpplan recipes copy digits digits-cnn --to my-runs
   dpplan recipes copy digits --to mine.yaml
+  dpplan recipes copy plans/cohorts
   dpplan recipes copy all
 
 Exit status: 0 done; 2 there is no such recipe, or another file is in its place; 5 it could not be written.

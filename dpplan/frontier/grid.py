@@ -5,15 +5,21 @@ least_noise.py solves the cells.
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dpplan import solve
 from dpplan.accounting.bound import Bound
+from dpplan.adjacency import ADD_REMOVE, ADJACENCIES
 from dpplan.checks import Problems, show
+from dpplan.errors import PlanError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, Settings
 
 DIGITS = 4  # of a cell's noise multiplier, rounded up
+
+# What many cells are solved quickly for. Another scheme takes a search of its own for each: a second or more, and where
+# its figure is an interval the comparison of cells would be one of the intervals' widths.
+ANSWERED = {"poisson": tuple(ADJACENCIES.values()), "fixed-size": (ADD_REMOVE,)}
 
 Progress = Callable[[int, int], None]
 Place = tuple[int, float]  # of a cell in its grid: batch size and length
@@ -23,8 +29,8 @@ Place = tuple[int, float]  # of a cell in its grid: batch size and length
 class Grid:
     """What is asked: the data, the target, and which batches and lengths to look at.
 
-    batch_sizes: expected examples per step. epochs or steps: the lengths, one of the two. Raises PlanError with
-    everything that is wrong.
+    batch_sizes: expected examples per step. epochs or steps: the lengths, one of the two. drawn: how batches are drawn,
+    the adjacency and the unit, the same for every cell. Raises PlanError with everything that is wrong.
     """
 
     examples: int
@@ -33,6 +39,7 @@ class Grid:
     batch_sizes: tuple[int, ...]
     epochs: tuple[float, ...] = ()
     steps: tuple[int, ...] = ()
+    drawn: Settings = field(default_factory=Settings)
 
     def __post_init__(self) -> None:
         with Problems() as problems:
@@ -49,6 +56,8 @@ class Grid:
                 problems.positive("epochs", epochs, try_="It is the expected number of passes over the data.")
             for steps in self.steps:
                 problems.whole("steps", steps, try_="One step is one noisy update.")
+            for problem in _drawing_problems(self.drawn):
+                problems.add(problem)
         for name in ("batch_sizes", "epochs", "steps"):
             object.__setattr__(self, name, tuple(sorted(set(getattr(self, name)))))
 
@@ -58,7 +67,7 @@ class Grid:
 
     def settings(self, batch_size: float, length: float) -> Settings:
         """A cell with its noise left open."""
-        whole = Settings(examples=int(self.examples), batch_size=batch_size)
+        whole = self.drawn.with_(examples=int(self.examples), batch_size=batch_size)
         return whole.with_(epochs=length) if self.epochs else whole.with_(steps=int(length))
 
 
@@ -123,8 +132,33 @@ def full_batch_noise(grid: Grid) -> float:
 
     Divided by n it is the effective noise that no sampling is expected to get below, and that long runs with much
     noise come near: there ε depends on batch · √steps / σ alone (Sander et al. 2023, arXiv:2210.03403, sec. 3).
+    Under replace-one cells may lie a little below it: whether the record is drawn hides the change as well.
     """
-    return float(solve.noise(Settings(sample_rate=1.0, steps=1), grid.target_epsilon, grid.delta).value)
+    whole = grid.drawn.with_(examples=int(grid.examples), batch_size=int(grid.examples), steps=1)
+    return float(solve.noise(whole, grid.target_epsilon, grid.delta).value)
+
+
+def _drawing_problems(drawn: Settings) -> list[str]:
+    """What is wrong with how batches are drawn and whom that protects, and what no grid is solved for."""
+    per_cell = "Solve the cells of interest one by one: dpplan solve"
+    if drawn.adjacency not in ANSWERED.get(drawn.sampling, ()):
+        relation = drawn.adjacency.name.replace("_", "-")
+        return [
+            f"sampling={drawn.sampling} with adjacency={relation} has no frontier: a grid is solved for poisson, and "
+            "for fixed-size with add-remove; others take a search of their own for each cell. "
+            f"{per_cell} --sampling {drawn.sampling} --adjacency {relation}, with --batch and --epochs of the cell."
+        ]
+    if drawn.max_per_user is not None and drawn.unit == "user":
+        return [
+            f"max_per_user={drawn.max_per_user} has no frontier: users who may be drawn several times in a step take a "
+            f"search of their own for each cell. {per_cell} --unit user --max-per-user {drawn.max_per_user}, or "
+            "draw users whole: --unit user alone."
+        ]
+    try:
+        drawn.with_(noise_multiplier=1.0, examples=2, batch_size=1, steps=1).plan()
+    except PlanError as error:
+        return list(error.problems)
+    return []
 
 
 def coarse_to_fine(count: int) -> Iterable[int]:

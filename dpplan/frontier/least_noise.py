@@ -16,11 +16,12 @@ import numpy.typing as npt
 
 from dpplan.accounting.bound import Bound
 from dpplan.accounting.exact.many import epsilons_near, estimate
+from dpplan.adjacency import REPLACE_ONE
 from dpplan.frontier.grid import DIGITS, Cell, Grid, Progress, coarse_to_fine, full_batch_noise
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan
 from dpplan.processes import spread
-from dpplan.solve import candidate_values
+from dpplan.solve import bracket, candidate_values
 from dpplan.solve.question import Question
 from dpplan.solve.search import Candidates, Evaluator, search
 
@@ -124,6 +125,8 @@ class Solver:
         else:
             for each in begun:
                 self._feel(each)
+        if self.grid.drawn.adjacency == REPLACE_ONE:  # its pair is not one that the accountant takes many of at once
+            return [self._alone(each) for each in begun]
         left, done = begun, dict[int, Cell]()
         for _ in range(ROUNDS):
             plans = [each.plan(each.at) for each in left]
@@ -161,6 +164,9 @@ class Solver:
     def _feel(self, each: _Search) -> None:
         """Where nothing is known yet: begins where an estimate says."""
         candidates, target = each.candidates, self.grid.target_epsilon
+        if self.grid.drawn.adjacency == REPLACE_ONE:
+            (each.at, each.slope), each.felt = bracket.start(self.question, candidates), True
+            return
 
         def gap(index: int) -> float:
             about = estimate(candidates.plan(index), self.grid.delta)

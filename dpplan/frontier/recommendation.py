@@ -153,7 +153,7 @@ def _doublings(grid: Grid, cell: Cell, settings: Settings, solution: Solution) -
     wider = settings.with_(batch_size=2 * batch)
     if not grid.epochs:
         wider = wider.with_(steps=-(-steps // 2))
-    more = Settings(examples=2 * grid.examples, batch_size=batch, steps=steps)
+    more = settings.with_(examples=2 * int(grid.examples), epochs=None, steps=steps)
     changed = {"batch": wider, "epochs": longer, "n": more}
     if 2 * batch > grid.examples:
         del changed["batch"]
@@ -184,7 +184,8 @@ def _reason(rule: str, cells: Pool, cell: Cell, floor: float) -> str:
     if cell == best and rule != "least-noise":
         beside = "which here is the least noise itself"
     elif rule == "constant-ratio":
-        beside = f"{100 * compute:.3g} % of that compute and {100 * noise:.2g} % more noise"
+        more = "less" if noise < 0 else "more"
+        beside = f"{100 * compute:.3g} % of that compute and {100 * abs(noise):.2g} % {more} noise"
     else:
         spare = cell.effective_noise / floor - 1
         beside = f"no larger batch has more than {max(100 * spare / (1 + spare), 0.1):.2g} % less at these steps"

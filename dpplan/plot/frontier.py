@@ -51,11 +51,15 @@ def _fill(figure: "Figure", found: Frontier) -> None:
     _draw_choice(axes, found)
     _name_ticks(axes, found)
     _explain(figure, axes, found)
-    axes.set_xlabel("expected batch (examples)")
+    axes.set_xlabel(f"{_batch_word(found)} batch ({found.grid.drawn.unit}s)")
     axes.set_ylabel("epochs" if found.grid.epochs else "steps")
     grid = found.grid
     target = f"ε = {show(grid.target_epsilon)}, δ = {show(grid.delta)}"
     axes.set_title(f"Noise on the mean gradient for {target}, n = {show(grid.examples)}", loc="left", fontsize=10)
+
+
+def _batch_word(found: Frontier) -> str:
+    return "expected" if found.grid.drawn.sampling == "poisson" else "fixed"
 
 
 def _draw_heat(figure: "Figure", axes: "Axes", cells: tuple[Array, Array, Array]) -> None:

@@ -4,6 +4,7 @@ They lie in recipes/ of a checkout, and are put beside this module when a wheel 
 them.
 """
 
+import itertools
 from functools import cache
 from pathlib import Path
 
@@ -26,17 +27,26 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in folder().glob("*.yaml")))
 
 
+def plans() -> tuple[str, ...]:
+    """The plan files among them, which are whole budgets and train nothing: plans/NAME."""
+    return tuple(sorted(f"plans/{file.stem}" for file in (folder() / "plans").glob("*.yaml")))
+
+
 def text(name: str) -> str:
-    """The recipe of that name, comments and all. Raises UsageError where there is none."""
+    """The recipe or plan file of that name, comments and all. Raises UsageError where there is none."""
     name = name.removesuffix(".yaml")
-    if name not in names():
+    known = (*names(), *plans())
+    if name not in known:
         raise UsageError(
-            f"recipe={name} is not one of: {', '.join(names())}.{did_you_mean(name, names())} "
+            f"recipe={name} is not one of: {', '.join(names())}.{did_you_mean(name, known)} "
             "`dpplan recipes` says what each is about."
         )
     return (folder() / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def summary(name: str) -> str:
-    """What a recipe is about: its first line."""
-    return text(name).partition("\n")[0].lstrip("# ")
+    """What a recipe is about: its first line; of a plan file, whose comment is longer, the first sentence."""
+    if name not in plans():
+        return text(name).partition("\n")[0].lstrip("# ")
+    comment = itertools.takewhile(lambda line: line.startswith("#"), text(name).splitlines())
+    return " ".join(line.lstrip("# ") for line in comment).partition(". ")[0].removesuffix(".") + "."

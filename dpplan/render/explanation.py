@@ -9,6 +9,9 @@ from dpplan.render.glossary import DETAILS, METHODS, TERMS
 from dpplan.render.number_format import brief, up
 from dpplan.render.plan_rows import sentence
 
+# Of a composition: nothing here is proven of a last iterate by itself.
+RELEASED = "all iterates: every noisy step, not the final model only"
+
 
 def explanation(bound: Bound, delta: float | None = None) -> Iterator[str]:
     """How a figure came about, what its accountant chose on the way, and its errors, relative to `delta` if given."""
@@ -37,6 +40,7 @@ def premises(proved: bool = False) -> Iterator[str]:
     proved: whether one of the figures is a proof in ball arithmetic.
     """
     yield ""
+    yield from sentence("released", RELEASED)
     yield "  assumed by every proven figure (dpplan help certificate says each at length)"
     needed = [each for each in CERTIFICATE if proved or each.name != BALL_ARITHMETIC]
     for kind in KINDS:

@@ -50,7 +50,7 @@ def lines(found: "Frontier", delta: Delta, physical: int | None, paint: Paint = 
     yield row("steps", show(cell.steps), f"= {origin}" if (origin := solution.plan.origin("steps")) else "")
     yield row("noise-batch ratio", f"{up(cell.noise_batch_ratio, 4)}", "σ / batch, noise on the mean gradient")
     yield row("effective noise", f"{up(cell.effective_noise, 4)}", f"ratio / √steps; {up(found.floor, 4)} on all data")
-    yield row("examples processed", show(cell.processed), "steps × batch")
+    yield row(f"{found.grid.drawn.unit}s processed", show(cell.processed), "steps × batch")
     if physical is not None:
         yield row("passes per step", str(passes(cell, physical)), f"of at most {physical} examples, for a mean batch")
     yield from grounds(solution.plan, [delta])

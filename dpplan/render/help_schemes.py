@@ -18,7 +18,10 @@ _GIVEN = {"cap": 4, "groups": 2, "times": 2}
 # What is published of a run and says how many examples there are.
 LEAKS = (
     ("the divisor", "a mean over the batch that was drawn, or over n, says the count. Divide by q·n of a public n."),
-    ("the length of an epoch", "steps per epoch are n / batch. Fix the steps, or take n for public."),
+    (
+        "the length of an epoch",
+        "n / batch steps; a loader's count of batches says it, too. Choose steps without n.",
+    ),
     ("a printed n", "logs, model cards, file sizes and progress bars that count examples."),
     ("the rate", "q = batch / n with a round batch gives n away. Fix q, and let the batch be what it is."),
     (
@@ -102,7 +105,7 @@ def adjacency() -> Iterator[str]:
     yield ""
     yield from wrapped(
         "Where one of them cannot be kept back, claim --adjacency zero-out or replace-one, which take n for public. "
-        "Figures are for everything that is released: all iterates, and so the final model too."
+        "Figures are for everything that is released: all iterates, every noisy step, and not the final model only."
     )
 
 

@@ -4,27 +4,36 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dpplan.recipe import bundled
+from dpplan.recipe import bundled, plan_file
 from dpplan.render.table import WIDTH
 from dpplan.render.to_json import Object
 
 
 def listed() -> Iterator[str]:
-    """Every recipe with what it is about, and how to get it."""
-    names = bundled.names()
+    """Every recipe and every plan file with what it is about, and how to get it."""
+    yield from _summaries(bundled.names())
+    yield ""
+    yield "Plan files, whole budgets for dpplan epsilon, solve, risk, report and others:"
+    yield ""
+    yield from _summaries(bundled.plans())
+    yield ""
+    yield "dpplan recipes copy NAME writes one; dpplan help recipes and dpplan help plans"
+    yield "tell of their keys."
+
+
+def _summaries(names: Sequence[str]) -> Iterator[str]:
     indent = 2 + max(map(len, names))
     for name in names:
         yield from textwrap.wrap(
             f"{name:<{indent}}{bundled.summary(name)}", WIDTH, subsequent_indent=" " * indent, break_on_hyphens=False
         )
-    yield ""
-    yield "dpplan recipes copy NAME writes one; dpplan help recipes tells of their keys."
 
 
 def document() -> Object:
     return {
         "schema": "dpplan.recipes/1",
         "recipes": [{"name": name, "summary": bundled.summary(name)} for name in bundled.names()],
+        "plans": [{"name": name, "summary": bundled.summary(name)} for name in bundled.plans()],
     }
 
 
@@ -33,4 +42,5 @@ def copied(files: Sequence[tuple[Path, bool]]) -> Iterator[str]:
     for file, written in files:
         yield f"{file}: written" if written else f"{file}: there already, and the same"
     yield ""
-    yield f"next: dpplan train {files[0][0]} --dry-run"
+    first = files[0][0]
+    yield f"next: dpplan epsilon {first}" if plan_file.is_plan(first) else f"next: dpplan train {first} --dry-run"

@@ -8,20 +8,24 @@ data succeeds with at most TPR(κ) with it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.normal import log_normal_tails
 from dpplan.risk.source import Ends, Source
-from dpplan.risk.trade_off import TradeOff, implied
+from dpplan.risk.trade_off import TradeOff, first_looks, implied
 
 RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 PRIOR, FPR, BASELINE, MU_DELTA = 0.5, 0.01, 0.01, 1e-5
-FARTHEST = 700.0  # of an ε: e^ε is a float
-PLACES = 400  # at which a μ is held against the profile
+# Where a μ is held against the profile: first where a trade-off looks anyway, and farther out while δ is not yet below
+# δ₀; then between these until it is CLOSE to what the places ask for by themselves, or they are so many.
+LOOKED = (0.0, *first_looks())
+FARTHER = tuple(LOOKED[-1] * 1.25**k for k in range(1, 13))
+PLACES, CLOSE = 400, 3e-5
 ABSOLUTE = 1e-13  # of normal tails, of a chord and a tangent between numbers of size 1
 MOST_MU = 1e3
 LEAST_GAIN = 1e-9  # over guessing, below which a quotient of gains is one of roundings
@@ -147,41 +151,92 @@ def smallest_mu(source: Source, delta: float) -> float | None:
     Between two places both sides are convex in a = e^x: δ lies below its chord, δ_μ above its tangents, and the chord
     less the larger tangent is concave with one kink, so that three values bound it. Beyond the last place δ is below
     `delta`. It is enough to look at x >= 0: the other half follows with δ₀(-x) = 1 - e^(-x)·(1 - δ₁(x)).
+
+    What the places ask for by themselves no μ undercuts; stretches are halved where a μ hardly above that is not yet
+    proven, which is near the x that asks most. So the bound holds for any places, and few are looked at.
     """
-    top = 1.0
-    while _both(source, top)[1] > delta * (1.0 - 1e-9):
-        top *= 1.25
-        if top > FARTHEST:
-            return None
-    if _both(source, 0.0)[1] <= delta:
-        return 0.0
-    x = np.linspace(0.0, top, PLACES)
-    upper = np.array([_both(source, float(each))[1] for each in x])
-    a = np.exp(x)
-    low, high = 1e-6, MOST_MU
-    if not _dominates(high, x, a, upper, delta):
+    tops = (*(each for each in LOOKED if each >= 1.0), *FARTHER)
+    top = next((each for each in tops if _both(source, each)[1] <= delta * (1.0 - 1e-9)), None)
+    if top is None:
         return None
-    for _ in range(60):
-        if high - low <= 1e-7 * high:
+    profile = _Sampled.of(source, (*(each for each in LOOKED if each < top), top))
+    if profile.upper[0] <= delta:
+        return 0.0
+    least = 1e-6
+    while True:
+        least = _first_mu(partial(profile.fits_at_places, delta), least)
+        if least >= MOST_MU:
+            return None
+        goal = least * (1.0 + CLOSE)
+        fits = profile.fits_between(delta, goal)
+        if fits.all():
+            return outward.up(goal, 1e-12)
+        if len(profile.x) >= PLACES:
             break
+        profile = profile.halved(source, np.logical_not(fits))
+    found = _first_mu(lambda mu: bool(profile.fits_between(delta, mu).all()), goal)
+    return None if found >= MOST_MU else outward.up(found, 1e-12)
+
+
+def _first_mu(fits: Callable[[float], bool], low: float) -> float:
+    """About the least μ above `low` that fits, or MOST_MU."""
+    if fits(low):
+        return low
+    growth, high = 1e-6, low
+    while not fits(high := min(low * (1.0 + growth), MOST_MU)):
+        if high >= MOST_MU:
+            return MOST_MU
+        low, growth = high, 4.0 * growth
+    while high - low > 1e-7 * high:
         middle = math.sqrt(low * high)
-        low, high = (low, middle) if _dominates(middle, x, a, upper, delta) else (middle, high)
-    return outward.up(high, 1e-12)
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    return high
 
 
-def _dominates(mu: float, x: Array, a: Array, upper: Array, delta: float) -> bool:
-    """Whether δ_μ + `delta` is proven to lie above `upper` from each place to the next."""
-    first, second = np.exp(log_normal_tails(x / mu - 0.5 * mu)), np.exp(log_normal_tails(x / mu + 0.5 * mu))
-    own, fall = first - a * second, -second  # δ_μ at the places, and its derivative in a
-    left, right = own[:-1] + ABSOLUTE, own[1:] + ABSOLUTE
-    width = np.diff(a)
-    # The kink: where the tangents from either end meet, as a share of the way.
-    bend = (fall[1:] - fall[:-1]) * width
-    rise = own[1:] - own[:-1] - fall[:-1] * width
-    share = np.clip(1.0 - np.divide(rise, bend, out=np.full_like(bend, 0.5), where=bend > 0.0), 0.0, 1.0)
-    above = np.maximum(own[:-1] + fall[:-1] * share * width, own[1:] - fall[1:] * (1.0 - share) * width)
-    chord = upper[:-1] + (upper[1:] - upper[:-1]) * share
-    rounding = 4.0 * outward.UNIT * a[1:] * second[:-1] + ABSOLUTE
-    room = delta * (1.0 - 1e-9) - rounding
-    fits = (chord <= above + room) & (upper[:-1] <= left + room - ABSOLUTE) & (upper[1:] <= right + room - ABSOLUTE)
-    return bool(np.all(fits))
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    """Upper ends of the larger δ of both directions at ascending x >= 0, and e^x."""
+
+    x: Array
+    a: Array
+    upper: Array
+
+    @classmethod
+    def of(cls, source: Source, places: Sequence[float]) -> "_Sampled":
+        x = np.array(places)
+        return cls(x, np.exp(x), np.array([_both(source, each)[1] for each in x.tolist()]))
+
+    def halved(self, source: Source, chosen: Array) -> "_Sampled":
+        """With a place more in the middle of each chosen stretch."""
+        middles = 0.5 * (self.x[:-1] + self.x[1:])[chosen]
+        more = _Sampled.of(source, middles.tolist())
+        at = np.flatnonzero(chosen) + 1
+        return _Sampled(
+            np.insert(self.x, at, more.x), np.insert(self.a, at, more.a), np.insert(self.upper, at, more.upper)
+        )
+
+    def _of_gaussian(self, mu: float) -> tuple[Array, Array]:
+        """δ_μ at the places, and its derivative in a."""
+        first = np.exp(log_normal_tails(self.x / mu - 0.5 * mu))
+        second = np.exp(log_normal_tails(self.x / mu + 0.5 * mu))
+        return first - self.a * second, -second
+
+    def fits_at_places(self, delta: float, mu: float) -> bool:
+        """Whether δ_μ + `delta` is proven to lie above δ at each place."""
+        own, fall = self._of_gaussian(mu)
+        room = delta * (1.0 - 1e-9) - 4.0 * outward.UNIT * self.a * -fall - ABSOLUTE
+        return bool(np.all(self.upper <= own + room))
+
+    def fits_between(self, delta: float, mu: float) -> Array:
+        """Whether it is from each place to the next, [stretch]."""
+        own, fall = self._of_gaussian(mu)
+        width = np.diff(self.a)
+        # The kink: where the tangents from either end meet, as a share of the way.
+        bend = (fall[1:] - fall[:-1]) * width
+        rise = own[1:] - own[:-1] - fall[:-1] * width
+        share = np.clip(1.0 - np.divide(rise, bend, out=np.full_like(bend, 0.5), where=bend > 0.0), 0.0, 1.0)
+        above = np.maximum(own[:-1] + fall[:-1] * share * width, own[1:] - fall[1:] * (1.0 - share) * width)
+        chord = self.upper[:-1] + (self.upper[1:] - self.upper[:-1]) * share
+        room = delta * (1.0 - 1e-9) - 4.0 * outward.UNIT * self.a[1:] * -fall[:-1] - ABSOLUTE
+        ends = (self.upper[:-1] <= own[:-1] + room) & (self.upper[1:] <= own[1:] + room)
+        return np.asarray((chord <= above + room) & ends)

@@ -30,6 +30,12 @@ LOOSE, CLOSE, ROUNDS = 1e-5, 1e-6, 10
 DRAWN = (1e-6, 1.0 - 1e-6)  # false-positive rates of a curve
 
 
+def first_looks() -> list[float]:
+    """The x > 0 of a first look."""
+    size = math.ceil(math.log(FLAT / LEAST_X) / math.log(GROWTH))
+    return [LEAST_X * GROWTH**k for k in range(size + 1)]
+
+
 class TruePositiveRate(NamedTuple):
     """The largest true-positive rate at a false-positive rate: lower <= truth <= upper. at: x, where it is least."""
 
@@ -50,10 +56,8 @@ class TradeOff:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        size = math.ceil(math.log(FLAT / LEAST_X) / math.log(GROWTH))
-        away = LEAST_X * GROWTH ** np.arange(size + 1)
-        own = [corner for corner in source.corners if corner > 0.0]
-        self._first = sorted({0.0, *away.tolist(), *(-away).tolist(), *own, *(-each for each in own)})
+        away = {*first_looks(), *(corner for corner in source.corners if corner > 0.0)}
+        self._first = sorted({0.0, *away, *(-each for each in away)})
         self._known: dict[tuple[int, float], Ends] = {}
         for direction in (0, 1):
             self._delta(direction, 0.0)  # where a first contour serves most others
@@ -67,7 +71,10 @@ class TradeOff:
     def curve(self, points: int = 200) -> list[Point]:
         """Corners of the least polygon above both directions' trade-offs that so many x of each prove, from false
         positives near 0 to near 1."""
-        drawn = [self._corners(direction, points) for direction in (0, 1)]
+        (low, high), (other_low, other_high) = (self._drawn(direction) for direction in (0, 1))
+        # A line of one direction is one of the other, mirrored, at -x: the same places serve both.
+        spread = np.linspace(min(low, -other_high), max(high, -other_low), points)
+        drawn = [self._corners(0, spread.tolist()), self._corners(1, (-spread).tolist())]
         rates = sorted({corner.false_positives for corners in drawn for corner in corners})
         above = np.max([_polygon(rates, corners) for corners in drawn], axis=0)
         return [Point(rate, min(float(each), 1.0)) for rate, each in zip(rates, above, strict=True)]
@@ -127,15 +134,17 @@ class TradeOff:
             return max(low - max(falls) * (1.0 + ROUNDING), alpha)
         return alpha
 
-    def _corners(self, direction: int, points: int) -> list[Point]:
+    def _drawn(self, direction: int) -> tuple[float, float]:
+        """From which x to which the rates of a curve lie."""
+        coarse = _meeting(self._lines(direction, self._first))
+        within = [line.x for line, rate in coarse if DRAWN[0] <= rate.false_positives <= DRAWN[1] and line.slope]
+        return (min(within), max(within)) if within else (-1.0, 1.0)
+
+    def _corners(self, direction: int, spread: Sequence[float]) -> list[Point]:
         """Where the lines that so many x prove meet, one with the next: between two corners the upper bound is a line.
 
         Lines that are nowhere the least are left out: what remains is still a bound.
         """
-        coarse = _meeting(self._lines(direction, self._first))
-        within = [line.x for line, rate in coarse if DRAWN[0] <= rate.false_positives <= DRAWN[1] and line.slope]
-        low, high = (min(within), max(within)) if within else (-1.0, 1.0)
-        spread = np.linspace(low, high, points).tolist()
         fine = _meeting(self._lines(direction, sorted({*spread, *self._first, *self.source.corners})))
         return [Point(0.0, min(fine[0][0].start, 1.0)), *(corner for _, corner in fine)]
 

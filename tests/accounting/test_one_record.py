@@ -114,6 +114,16 @@ def test_leaving_and_entering_are_the_two_directions_of_sampling() -> None:
         assert found.lower - 1e-6 <= truth <= found.upper + 1e-6
 
 
+def test_a_record_may_leave_an_outer_group_whose_like_has_groups_inside() -> None:
+    """Both outer groups pay 1, and one inner group of each."""
+    phases = []
+    for outer in range(2):
+        phases.append(phase(Stated(1.0), ((0, outer),)))
+        phases += [phase(Stated(0.001), ((0, outer), (1 + outer, inner))) for inner in range(2)]
+    assert accounting.epsilon(plan(*phases, adjacency=REPLACE_ONE), 1e-9).value == pytest.approx(2.002, rel=1e-6)
+    assert accounting.epsilon(plan(*phases, adjacency=ZERO_OUT), 1e-9).value == pytest.approx(1.001, rel=1e-6)
+
+
 def test_groups_that_are_alike_are_asked_once_and_too_many_others_refused() -> None:
     weeks = [phase(Gaussian(2.0), ((0, week),)) for week in range(300)]
     assert len(one_record.followed(plan(*weeks))) == 1

@@ -41,7 +41,8 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 
 
 def said(command: click.Command, *arguments: str, status: int = 0) -> str:
-    done = CliRunner().invoke(command, arguments)
+    # A command keeps the names of its help option from the first context that it is given.
+    done = CliRunner().invoke(command, arguments, help_option_names=["-h", "--help"])
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     assert done.exit_code == status

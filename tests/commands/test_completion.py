@@ -18,12 +18,13 @@ from dpplan.sampling import CHOICES
 
 VARIABLE = "_DPPLAN_COMPLETE"
 CODES = set(lint.RULES)
+DIGITS = [name for name in bundled.names() if name.startswith("digits-")]
 
 
 def offered(words: str) -> set[str]:
     """What is offered for the last of these words."""
     *before, last = words.split(" ")[1:]
-    completer = BashComplete(program.group, {}, "dpplan", VARIABLE)
+    completer = BashComplete(program.group, {"help_option_names": ["-h", "--help"]}, "dpplan", VARIABLE)
     return {item.value for item in completer.get_completions(before, last)}
 
 
@@ -42,8 +43,8 @@ def offered(words: str) -> set[str]:
         ("dpplan check --explain a", {"all"}),
         ("dpplan check --silence dp01", {code for code in CODES if code.startswith("DP01")}),
         ("dpplan recipes ", {"copy"}),
-        ("dpplan recipes copy ", {*bundled.names(), "all"}),
-        ("dpplan recipes copy digits-", {"digits-cnn", "digits-logistic"}),
+        ("dpplan recipes copy ", {*bundled.names(), *bundled.plans(), "all"}),
+        ("dpplan recipes copy digits-", set(DIGITS)),
         ("dpplan recipes copy digits aud", {"audit", "audit-digits"}),
         ("dpplan help ", set(TOPICS)),
         ("dpplan help lim", {"limits"}),
@@ -79,7 +80,7 @@ def shell(command: list[str], text: str, path: dict[str, str]) -> list[str]:
 
 def test_bash_completes_with_its_script(path: dict[str, str]) -> None:
     ask = "COMP_WORDS=(dpplan recipes copy digits-); COMP_CWORD=3; _dpplan_completion dpplan; echo ${COMPREPLY[@]}"
-    assert shell(["bash", "--norc"], f"{script('bash')}\n{ask}\n", path) == ["digits-cnn", "digits-logistic"]
+    assert shell(["bash", "--norc"], f"{script('bash')}\n{ask}\n", path) == DIGITS
 
 
 def test_zsh_completes_with_its_script(path: dict[str, str]) -> None:
@@ -87,13 +88,13 @@ def test_zsh_completes_with_its_script(path: dict[str, str]) -> None:
     assert f"{VARIABLE}=zsh_complete dpplan" in text
     assert "compdef _dpplan_completion dpplan" in text
     answer = {**path, VARIABLE: "zsh_complete", "COMP_WORDS": "dpplan recipes copy digits-", "COMP_CWORD": "3"}
-    assert shell(["dpplan"], "", answer)[:2] == ["plain", "digits-cnn"]
+    assert shell(["dpplan"], "", answer)[:2] == ["plain", "digits-bins"]
     if shutil.which("zsh"):
         ask = (
             "compdef() {}; _describe() { print -l -- ${completions_with_descriptions%%:*}; }\n"
             f"{text}\nwords=(dpplan recipes copy digits-); CURRENT=4; _dpplan_completion"
         )
-        assert shell(["zsh", "-f"], ask, path) == ["digits-cnn", "digits-logistic"]
+        assert shell(["zsh", "-f"], ask, path) == DIGITS
 
 
 def test_fish_completes_with_its_script(path: dict[str, str]) -> None:
@@ -101,9 +102,9 @@ def test_fish_completes_with_its_script(path: dict[str, str]) -> None:
     assert f"{VARIABLE}=fish_complete" in text
     assert 'complete --no-files --command dpplan --arguments "(_dpplan_completion)"' in text
     answer = {**path, VARIABLE: "fish_complete", "COMP_WORDS": "dpplan recipes copy digits-", "COMP_CWORD": "digits-"}
-    assert shell(["dpplan"], "", answer)[0] == "plain,digits-cnn"
+    assert shell(["dpplan"], "", answer)[0] == "plain,digits-bins"
     if shutil.which("fish"):
         ask = f"{text}\ncomplete -C'dpplan recipes copy digits-'"
         assert {line for line in shell(["fish", "-N"], ask, path) if line.startswith("digits-")} == {
-            "digits-cnn", "digits-logistic",
+            *DIGITS,
         }  # fmt: skip

@@ -163,6 +163,7 @@ def test_explain_shows_what_the_accountant_chose(dpplan: Run) -> None:
     assert term
     assert float(term[1]) / 1e-5 <= float(term[2]) < 1e-9
     assert max(map(len, exact.splitlines())) <= 80
+    assert "all iterates: every noisy step, not the final model only" in " ".join(exact.split())
     rdp = dpplan("epsilon", *ABADI, "--explain", "--accountant", "rdp").stdout
     assert re.search(r"^  order +17\.2199$", rdp, re.MULTILINE)
     assert "Kamath and\n" + 21 * " " + "Steinke 2020, Prop 12\n" in rdp

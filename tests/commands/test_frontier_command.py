@@ -102,3 +102,20 @@ def test_a_compute_below_every_cell_is_status_1(dpplan: Run) -> None:
     done = dpplan(*SMALL, "--batch", "8192", "--epochs", "10", "--compute", "100")
     assert done.returncode == 1
     assert "compute=100 is out of reach" in done.stderr
+
+
+def test_how_cells_draw_and_whom_they_protect_is_said_everywhere(dpplan: Run, tmp_path: Path) -> None:
+    call = (*SMALL, "--batch", "4096,8192", "--steps", "20,100", "--adjacency", "replace-one", "--unit", "user")
+    done = dpplan(*call, "--plot", "map.svg")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "assumes            Poisson sampling, replace one user, drawn and clipped whole" in done.stdout
+    assert "users processed" in done.stdout
+    assert (tmp_path / "map.svg").exists()
+    answer = json.loads(dpplan(*call, "--json").stdout)
+    assert (answer["plan"]["adjacency"], answer["plan"]["privacy_unit"]) == ("replace_one", "user")
+
+
+def test_a_scheme_without_a_frontier_is_refused(dpplan: Run) -> None:
+    done = dpplan(*SMALL, *GRID, "--sampling", "balls-in-bins")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "dpplan solve --sampling balls-in-bins" in " ".join(done.stderr.split())

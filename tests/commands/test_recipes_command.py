@@ -52,6 +52,18 @@ def test_a_copy_is_the_recipe_to_the_byte_and_lies_where_help_expects_it(dpplan:
     assert load(copy).sha256 == load(SOURCE / "digits.yaml").sha256
 
 
+def test_plan_files_are_listed_and_copied_too(said: Callable[..., str], tmp_path: Path) -> None:
+    plans = sorted(f"plans/{file.stem}" for file in (SOURCE / "plans").glob("*.yaml"))
+    listed = said()
+    assert [line.split()[0] for line in listed.splitlines() if line.startswith("plans/")] == plans
+    assert [each["name"] for each in json.loads(said("--json"))["plans"]] == plans
+    assert bundled.summary("plans/cohorts").endswith("none of whom is in two of them.")  # of two sentences the first
+    told = said("copy", "plans/cohorts")
+    assert (tmp_path / "recipes/plans/cohorts.yaml").read_bytes() == (SOURCE / "plans/cohorts.yaml").read_bytes()
+    assert "next: dpplan epsilon recipes/plans/cohorts.yaml" in told
+    assert "Did you mean 'plans/cohorts'?" in unwrapped(said("copy", "plans/cohort", code=errors.EXIT_USAGE))
+
+
 def test_all_of_them_can_be_copied_and_again(said: Callable[..., str], tmp_path: Path) -> None:
     assert said("copy", "all").count(": written") == len(NAMES)
     assert sorted(file.stem for file in (tmp_path / "recipes").iterdir()) == NAMES

@@ -5,7 +5,6 @@ import json
 import math
 from pathlib import Path
 
-import forked
 import numpy as np
 import pytest
 
@@ -126,6 +125,8 @@ def test_laws_that_are_none_are_refused(wrong: dict[str, float]) -> None:
 
 def test_the_command_shows_every_law_beside_one_trial_and_all() -> None:
     words = ["compare", "tuning", "--sampling", "full-batch", "--sigma", "4", "--steps", "1", "--delta", "1e-6"]
+    import forked  # of POSIX alone
+
     text = forked.dpplan(*words, cwd=ROOT).stdout
     assert "1.98302" in text and "2.17652" in text and "one, known" in text and "all released" in text
     content = json.loads(forked.dpplan(*words, "--trials", "geometric", "--json", cwd=ROOT).stdout)
@@ -152,5 +153,7 @@ def test_what_makes_no_sense_is_refused(words: tuple[str, ...], said: str) -> No
     usual = () if "--steps" in words else ("--sigma", "4", "--q", "0.1", "--steps", "1")
     if "--sigma" in words:
         usual = ("--q", "0.1", "--steps", "1")
+    import forked  # of POSIX alone
+
     found = forked.dpplan("compare", "tuning", *usual, "--delta", "1e-6", *words, cwd=ROOT)
     assert found.returncode == 2 and said in " ".join(found.stderr.split())

@@ -10,6 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from dpplan import accounting, solve
+from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
 from dpplan.errors import PlanError, Unreachable, UsageError
 from dpplan.frontier import RULES, Cell, Grid, frontier, least_noise
 from dpplan.frontier.grid import coarse_to_fine
@@ -283,3 +284,44 @@ def test_coarse_to_fine_visits_every_place_once(count):
     order = list(coarse_to_fine(count))
     assert sorted(order) == list(range(count))
     assert order[: min(count, 2)] == [0, count - 1][: min(count, 2)]
+
+
+@pytest.mark.parametrize(
+    ("drawn", "times"),
+    [
+        (Settings(adjacency=ZERO_OUT), 1.0),
+        (Settings(adjacency=REPLACE_ONE, unit="user"), 1.3),
+        (Settings(unit="user"), 1.0),
+        (Settings(sampling="fixed-size"), 1.3),
+    ],
+)
+def test_cells_of_other_schemes_and_neighbours_have_the_noise_that_solve_finds(drawn, times):
+    grid = Grid(60000, 3.0, DELTA, (2048, 8192), epochs=(10, 100), drawn=drawn)
+    usual = frontier(dataclasses.replace(grid, drawn=Settings()))
+    found = frontier(grid)
+    for cell, other in zip(found.cells, usual.cells, strict=True):
+        settings = drawn.with_(examples=60000, batch_size=cell.batch_size, epochs=cell.length)
+        assert cell.plan == settings.with_(noise_multiplier=cell.noise_multiplier).plan()
+        assert cell.noise_multiplier == near_above_digits(solve.noise(settings, 3.0, DELTA).value)
+        assert cell.spent.guarantee == "certified"
+        assert accounting.epsilon(cell.plan, DELTA).lower <= cell.spent.upper <= 3.0
+        assert cell.noise_multiplier >= times * other.noise_multiplier
+    plans = [each.solution.plan for each in found.recommended.doublings] + [found.recommended.solution.plan]
+    assert {(plan.adjacency, plan.privacy_unit) for plan in plans} == {(drawn.adjacency, drawn.unit)}
+    assert {plan.only_phase.sampling.kind for plan in plans} == {drawn.sampling}
+
+
+@pytest.mark.parametrize(
+    ("drawn", "said"),
+    [
+        (Settings(sampling="fixed-size", adjacency=ZERO_OUT), "--sampling fixed-size --adjacency zero-out"),
+        (Settings(sampling="shuffle", adjacency=REPLACE_ONE), "--sampling shuffle --adjacency replace-one"),
+        (Settings(unit="user", max_per_user=3), "--unit user --max-per-user 3"),
+        (Settings(max_per_user=3), "the unit is example"),
+    ],
+)
+def test_what_no_grid_is_solved_for_is_refused_with_what_to_try(drawn, said):
+    with pytest.raises(PlanError) as refusal:
+        Grid(0, 3.0, DELTA, (64,), epochs=(1,), drawn=drawn)
+    assert len(refusal.value.problems) == 2  # n, too
+    assert said in str(refusal.value)

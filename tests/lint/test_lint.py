@@ -94,4 +94,4 @@ def test_each_loader_known_by_name_is_held_against_the_figure(loader: str) -> No
     assert bool(found) == (scheme != "poisson")
     if found:
         assert "nothing is proven" not in found[0].message
-        assert (scheme is None and "--sampling" not in found[0].message) or f"--sampling {scheme})" in found[0].message
+        assert (scheme is None and "--sampling" not in found[0].message) or f"--sampling {scheme}" in found[0].message

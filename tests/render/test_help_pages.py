@@ -38,8 +38,8 @@ def ran(line: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("line", COMMANDS_SHOWN)
 def test_every_command_of_a_page_runs(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "recipes").mkdir()
-    for name in bundled.names():
+    (tmp_path / "recipes" / "plans").mkdir(parents=True)
+    for name in (*bundled.names(), *bundled.plans()):
         (tmp_path / "recipes" / f"{name}.yaml").write_text(bundled.text(name), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     status, printed = ran(line)

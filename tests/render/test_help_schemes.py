@@ -44,6 +44,16 @@ def test_every_scheme_loader_and_leak_is_told() -> None:
     assert set(topics.TOPICS["sampling"].content()["schemes"]) == set(CHOICES)
     leaks = "\n".join(topics.TOPICS["adjacency"].lines())
     assert all(name in leaks for name, _ in help_schemes.LEAKS)
+    for leak in (
+        "divisor",
+        "length of an epoch",
+        "count of batches",
+        "printed n",
+        "q = batch / n",
+        "zero-out or replace",
+    ):
+        assert leak in " ".join(leaks.split())
+    assert "every noisy step, and not the final model only" in " ".join(leaks.split())
     assert topics.ALIASES["loaders"] == "sampling"
     assert "--max-per-user" in "\n".join(topics.TOPICS["users"].lines())
     for topic in ("sampling", "adjacency", "users"):

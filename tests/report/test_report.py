@@ -88,6 +88,7 @@ def test_the_figure_is_rounded_up_and_named_with_all_it_rests_on(page: report.Pa
     for words in ("for one example (present or absent)", "Certified", "Poisson sampling, add/remove one example"):
         assert words in text
     assert "stands, accounted anew" in text
+    assert "all iterates, every noisy step, and not the final model only" in text
     assert "the number of examples is private too" in text
 
 
@@ -95,6 +96,7 @@ def test_markdown_has_front_matter_and_no_markup_of_others(page: report.Page) ->
     text = report.markdown(page)
     front = text.split("---")[1]
     assert "dp_delta: 1e-05" in front
+    assert "all iterates, every noisy step, and not the final model only" in text
     assert "<script>" not in text
     row = next(line for line in text.splitlines() if line.startswith("| Curator |"))
     assert row.count(" | ") == 1

@@ -1,6 +1,7 @@
 """Trade-offs and what follows from them, against closed forms and a Neyman-Pearson test computed another way."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -174,6 +175,45 @@ def test_the_smallest_mu_dominates_everywhere_and_a_smaller_one_does_not(plan):
     assert max(over) <= 1e-12
     smaller = mu * 0.95
     assert max(max(source.delta(way, e)[1] for way in (0, 1)) - gaussian_delta(smaller, e) - spare for e in x) > 0.0
+
+
+@pytest.mark.parametrize(
+    "plan", [PLANS["many steps"], PLANS["no sampling"], PLANS["little noise"]], ids=("many", "all", "little")
+)
+def test_the_smallest_mu_is_no_larger_than_one_place_asks_for(plan):
+    source, spare = risk.source_of_plan(plan), 1e-5
+    mu = risk.assess(source, risk.AttackQuestion(mu_delta=spare)).mu
+    smaller = mu * (1.0 - 5e-5)
+
+    def over(x):
+        return max(source.delta(way, x)[1] for way in (0, 1)) - gaussian_delta(smaller, x) - spare
+
+    x = np.linspace(0.0, 150.0, 600)
+    for _ in range(3):
+        best = max(x, key=over)
+        x = best + (x[1] - x[0]) * np.linspace(-1.0, 1.0, 41)
+        x = x[x >= 0.0]
+    assert max(map(over, x)) > 0.0
+
+
+def counted(source):
+    """The source, and a list that grows by one with every different δ that it is asked for."""
+    asked = set()
+
+    def at(direction, epsilon):
+        asked.add((direction, epsilon))
+        return source.below_above(direction, epsilon)
+
+    return replace(source, below_above=at), asked
+
+
+def test_few_deltas_are_enough():
+    source, asked = counted(risk.source_of_plan(README))
+    risk.assess(source, risk.AttackQuestion())
+    assert len(asked) <= 600
+    source, asked = counted(risk.source_of_plan(README))
+    assert len(risk.TradeOff(source).curve(200)) >= 200
+    assert len(asked) <= 320  # 200, and 100 of the first look; the second direction is the first, mirrored
 
 
 def test_the_worst_pair_is_its_own_mirror_image():

@@ -6,7 +6,6 @@ import math
 import random
 from pathlib import Path
 
-import forked
 import pytest
 
 from dpplan import accounting
@@ -155,6 +154,8 @@ def test_no_allocation_of_two_hundred_is_above_its_target() -> None:
 
 
 def ran(*words: str, code: int = 0) -> str:
+    import forked  # of POSIX alone
+
     found = forked.dpplan("solve", *words, cwd=ROOT / "recipes" / "plans")
     assert found.returncode == code, found.stderr
     return found.stdout if not code else " ".join(found.stderr.split())

@@ -23,6 +23,7 @@ from dpplan.accounting.exact import cross_check, gaussian_one_step, invert, mixe
 from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.event_lower_bound import EventBound
+from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.one_record import followed
@@ -240,6 +241,9 @@ def _of_contour(contour: invert.AnyContour) -> At:
     """Its own interval, or where that lost its digits, far from its place, a Chernoff bound."""
 
     def at(epsilon: float) -> Ends2:
+        if isinstance(contour, LatticeComposition):
+            lower, upper = contour.ends(epsilon)
+            return max(lower, 0.0), upper if upper < 1.0 else 1.0
         value = contour.at(epsilon)
         log_ceiling = contour.log_chernoff(epsilon) if isinstance(contour, Contour) else 0.0
         ceiling = math.exp(min(log_ceiling, 0.0))

@@ -13,9 +13,11 @@ import functools
 import math
 from collections import Counter
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
+from dpplan.accounting.numerics import outward
 from dpplan.accounting.pairs.dominating import DominatingPair, subsampled
 from dpplan.accounting.pairs.epochs import Terms
 from dpplan.accounting.pairs.finite import OnAtoms
@@ -28,22 +30,26 @@ from dpplan.sampling import Poisson
 
 REACH = 37.0  # in units of σ, of the outcomes that are kept: beyond lies e^-684 of the mass, which is below FAR
 FAR = 1e-290
+BEYOND = 16.0 * FAR  # more than all outcomes that are not looked at have together
+MOST = 640.0  # a loss that floats hold with the masses at it
 
 
 @dataclass(frozen=True)
 class DiscreteGaussianLoss(OnAtoms):
     """noise_scale: σ. shift: Δ, whole. The loss of outcome x is Δ(2x - Δ)/(2σ²); P is the noise around Δ, Q around 0.
 
-    beyond: of the outcomes that are left out, the mass that is taken to reveal all, on either side; 0 leaves out what
-    they tell, and bounds the loss from below. The other direction has the same law, by reflection.
+    side: an outcome that floats hold under one of the two alone reveals all, from above; from below its loss is
+    MOST, which is less than it is, or it is left out, where it is Q's. The other direction has the same law, by
+    reflection.
     """
 
     noise_scale: float
     shift: int
-    beyond: float
+    side: Literal["above", "below"]
 
     @functools.cached_property
-    def atoms(self) -> Atoms:
+    def _table(self) -> tuple[Atoms, float, float]:
+        """The atoms; from above, the masses of P and of Q at outcomes that are none."""
         sigma, far = self.noise_scale, math.ceil(REACH * self.noise_scale)
         weights = _weights(np.arange(-far - self.shift, far + self.shift + 1), sigma)
         weights /= math.fsum(weights.tolist())
@@ -52,16 +58,31 @@ class DiscreteGaussianLoss(OnAtoms):
         p = weights[: len(outcomes)]
         loss = (self.shift * (2 * outcomes - self.shift)) / (2.0 * sigma * sigma)
         largest = (far + self.shift) ** 2 / (2.0 * sigma * sigma)
+        relative = EPS * (32.0 + 8.0 * largest)
+        if self.side == "below":
+            inner, far_up = (p > FAR) & (loss < MOST), (p > FAR) & (loss >= MOST)
+            loss, p = loss[inner], p[inner]
+            if far_up.any():
+                loss = np.append(loss, MOST)
+                p = np.append(p, math.fsum(weights[: len(outcomes)][far_up].tolist()))
+            return Atoms(loss, p, p * np.exp(-loss), relative + outward.MANY * far_up.any()), 0.0, 0.0
         kept = (p > FAR) & (q > FAR)
-        return Atoms(loss[kept], p[kept], q[kept], EPS * (32.0 + 8.0 * largest))
+        lost_p, lost_q = (
+            outward.up(math.fsum(mass[~kept].tolist()), relative + outward.MANY) + BEYOND for mass in (p, q)
+        )
+        return Atoms(loss[kept], p[kept], q[kept], relative), min(lost_p, 1.0), min(lost_q, 1.0)
+
+    @property
+    def atoms(self) -> Atoms:
+        return self._table[0]
 
     @property
     def infinite(self) -> float:
-        return self.beyond
+        return self._table[1]
 
     @property
     def vanishing(self) -> float:
-        return self.beyond
+        return self._table[2]
 
     def log_moment(self, tilt: float) -> float | None:
         return None  # ρ·a says as much, to a digit that nobody sees
@@ -76,9 +97,9 @@ def _weights(
 
 def one_number(noise_scale: float, shift: int) -> DominatingPair:
     """One whole number that neighbours move by `shift` at most."""
-    law = DiscreteGaussianLoss(noise_scale, shift, 4.0 * FAR)
+    law = DiscreteGaussianLoss(noise_scale, shift, "above")
     theorem = "discrete Gaussian noise on a whole number: half-lines are optimal, and the whole shift worst"
-    below = dataclasses.replace(law, beyond=0.0)
+    below = dataclasses.replace(law, side="below")
     return DominatingPair(law, law, theorem, realised=(DominatingPair(below, below, theorem, dominates=False),))
 
 

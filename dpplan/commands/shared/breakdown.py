@@ -40,10 +40,14 @@ def _end(end: float | None) -> float:
     return float("nan") if end is None else end
 
 
+def is_asked(plan: Plan, names: Sequence[str]) -> bool:
+    return 1 < len(plan.phases) <= MOST_PHASES and len(names) == len(plan.phases)
+
+
 def of(plan: Plan, names: Sequence[str], wholes: Sequence[tuple[float, Bound]],
        ask: Callable[[Plan, float], Bound]) -> tuple[PhaseCost, ...]:  # fmt: skip
     """For each place and phase; none for a single phase, whose cost is that of the plan, or for very many."""
-    if not 1 < len(plan.phases) <= MOST_PHASES or len(names) != len(plan.phases):
+    if not is_asked(plan, names):
         return ()
     found = []
     for at, whole in wholes:
@@ -63,11 +67,15 @@ def table(costs: Sequence[PhaseCost]) -> Table:
     symbol = SYMBOLS[costs[0].whole.quantity]
     grouped = any(each.group for each in costs)
     columns = [Column("phase"), Column("group"), Column(f"{symbol} alone", True), Column("adds ≤", True)]
-    rows = [[each.name, each.group or "all", figure(each.alone), f"{max(each.marginal[1], 0.0):.6g}"] for each in costs]
+    rows = [[each.name, each.group or "all", figure(each.alone), _most(each.marginal[1])] for each in costs]
     rows.append(["all together", "", figure(costs[0].whole), ""])
     kept = [at for at in range(len(columns)) if grouped or at != 1]
     cells = (tuple(TableCell(row[at]) for at in kept) for row in rows)
     return Table(tuple(columns[at] for at in kept), tuple(cells))
+
+
+def _most(adds: float) -> str:
+    return "not proven" if adds != adds else f"{max(adds, 0.0):.6g}"
 
 
 def public_rows(public: Sequence[str]) -> Iterator[str]:

@@ -29,7 +29,10 @@ def recipes(context: click.Context, parameter: click.Parameter, incomplete: str)
 
     if not context.params.get("words"):
         return items({"copy": "Write a recipe."}, incomplete)
-    return items({name: bundled.summary(name) for name in bundled.names()} | {"all": "Every one."}, incomplete)
+    return items(
+        {name: bundled.summary(name) for name in (*bundled.names(), *bundled.plans())} | {"all": "Every one."},
+        incomplete,
+    )
 
 
 def topics(context: click.Context, parameter: click.Parameter, incomplete: str) -> "list[CompletionItem]":

@@ -170,6 +170,18 @@ def scheme(command: Command) -> Command:
     return in_order(options)(gathered)
 
 
+def scheme_alone(command: Command) -> Command:
+    """`scheme`, for a command whose run is not one: `settings` holds how it draws and whom it protects."""
+
+    decorated = scheme(command)
+
+    @functools.wraps(decorated)
+    def begun(**values: Any) -> None:
+        decorated(settings=Settings(), **values)
+
+    return begun
+
+
 def options_of_schemes(besides: tuple[str, ...]) -> Decorator:
     """The options of all schemes but those that the command has itself, which receives them as `scheme_options`."""
 

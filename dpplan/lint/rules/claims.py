@@ -85,7 +85,8 @@ def loader_differs(run: LintContext) -> Iterator[Remark]:
     if run.plan is not None and run.loop.loader and not _drawn_by(run.plan, run.loop.loader):
         reason = (
             f"the figure is for {run.plan.assumptions.sampling}, and the loader {LOADERS[run.loop.loader]}: no theorem "
-            f"carries the figure over to it, and its own ε can be many times larger{_own_figure(run.loop.loader)}."
+            "carries the figure over to it, and its own ε can be many times "
+            f"larger{_own_figure(run.loop.loader, run.plan)}."
         )
         fix = (
             "Draw as the figure assumes (Poisson sampling is Opacus's poisson_sampling=True, and what `dpplan train` "
@@ -94,12 +95,14 @@ def loader_differs(run: LintContext) -> Iterator[Remark]:
         yield Remark(Severity.ERROR, "--loader", reason, fix)
 
 
-def _own_figure(loader: str) -> str:
+def _own_figure(loader: str, plan: Plan) -> str:
     """What is proven of what this loader draws, as the end of a sentence."""
     drawn = _DRAWS[loader]
-    if drawn is None:
+    if drawn is None or drawn is Poisson:
         return ""
-    return "" if drawn is Poisson else f" (what is proven of that: dpplan epsilon --sampling {vars(drawn)['kind']})"
+    # Removing a record would cut all batches anew.
+    neighbours = " --adjacency zero-out" if drawn is Shuffle and plan.adjacency == ADD_REMOVE else ""
+    return f" (what is proven of that: dpplan epsilon --sampling {vars(drawn)['kind']}{neighbours})"
 
 
 def claim_under_reports(run: LintContext) -> Iterator[Remark]:
@@ -113,12 +116,23 @@ def claim_under_reports(run: LintContext) -> Iterator[Remark]:
     if run.plan is None:
         return
     if run.epsilon is None:
-        reason = "the exact accountant proves nothing of this plan, so there is no ε to claim."
-        yield Remark(Severity.ERROR, run.where("epsilon"), reason, "Change the plan, or quote another proof.")
+        yield _unproven(run, run.plan)
     if run.claim.accountant != "exact":
         yield from _quoted(run, run.plan)
     if run.claim.epsilon is not None and run.epsilon is not None:
         yield from _claimed(run.claim.epsilon, run.epsilon)
+
+
+def _unproven(run: LintContext, plan: Plan) -> Remark:
+    """Why there is no ε to claim, as the accountant says it, at what there is another choice of."""
+    reason = "the exact accountant proves nothing of this plan, so there is no ε to claim"
+    try:
+        accounting.epsilon(plan, run.delta.value)
+    except NotCertified as error:
+        why = str(error).removeprefix("exact: ")
+        where = "--adjacency" if "--adjacency" in why else run.where("epsilon")
+        return Remark(Severity.ERROR, where, f"{reason}: {why}", "Change the plan, or quote another proof.")
+    return Remark(Severity.ERROR, run.where("epsilon"), f"{reason}.", "Change the plan, or quote another proof.")
 
 
 def _quoted(run: LintContext, plan: Plan) -> Iterator[Remark]:

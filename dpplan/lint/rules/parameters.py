@@ -110,6 +110,9 @@ def examples_not_public(run: LintContext) -> Iterator[Remark]:
     takes it for public. That is true of published sets. Where n was counted from private data it must be published,
     known anyway, or replaced by a public number; in a set of two or three examples the divisor alone reveals n.
 
+    What gives n away: a divisor that counts the examples, the length of an epoch or a fixed count of batches, an n that
+    is printed, the rate q = batch / n itself, a batch of fixed size or one that is cut, and a held-out share.
+
     Where neighbours have equally many examples, by replace-one or zero-out, n gives nothing away.
 
     A note where n was not given at all: then δ cannot be held against 1/n.
@@ -122,7 +125,10 @@ def examples_not_public(run: LintContext) -> Iterator[Remark]:
             f"n={show(run.settings.examples)} was counted from the data of source: {run.data.source}, and the sample "
             "rate, the steps and the divisor of the sum use it as if it were public."
         )
-        fix = "Publish n, and silence this with where; if it must stay secret, no figure here covers it."
+        fix = (
+            "Claim --adjacency zero-out or replace-one, or publish n, and silence this with where; if it must stay "
+            "secret, no figure here covers it: dpplan help adjacency lists what gives it away."
+        )
         yield Remark(Severity.WARNING, run.where("examples"), reason, fix)
 
 

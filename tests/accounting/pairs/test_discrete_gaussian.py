@@ -87,6 +87,23 @@ def test_its_law_is_a_law_and_what_is_left_out_is_beyond_any_delta() -> None:
     assert 0.0 < pair.remove.infinite < 1e-280 and below.infinite == 0.0 and not pair.realised[0].dominates
 
 
+@pytest.mark.parametrize(("sigma", "shift"), [(0.3, 20), (1.0, 36), (10.0, 200), (10.0, 350), (2.0, 50), (0.5, 1)])
+def test_outcomes_that_floats_hold_under_one_law_alone_count(sigma: float, shift: int) -> None:
+    """A change that is large beside the noise is told by outcomes whose Q-mass is below all floats."""
+    with mp.workdps(40):
+        reach = int(60 * sigma) + 5
+        weight = {x: mp.exp(-(mpf(x) ** 2) / (2 * mpf(sigma) ** 2)) for x in range(-reach - shift, reach + shift + 1)}
+        whole = mp.fsum(weight.values())
+        for at in (5.0, 300.0, 600.0):
+            found, bend = accounting.delta(plan(DiscreteGaussian(sigma, shift), 1), at), mp.exp(mpf(at))
+            gaps = (weight[x - shift] - bend * weight[x] for x in range(-reach, reach + shift + 1) if x in weight)
+            truth = mp.fsum(max(gap, 0) for gap in gaps) / whole
+            assert found.lower is not None and found.upper is not None and found.lower <= truth <= found.upper
+    if shift > 30 * sigma:
+        sampled = accounting.delta(plan(DiscreteGaussian(sigma, shift), 3, rate=0.1), 1.0)
+        assert sampled.upper is not None and sampled.upper >= 0.27
+
+
 def test_both_directions_of_a_sampled_release_are_those_of_mpmath() -> None:
     sigma, q, shift, e = 2.0, 0.2, 2, 0.3
     found = accounting.delta(plan(DiscreteGaussian(sigma, shift), 1, ADD_REMOVE, q), e)

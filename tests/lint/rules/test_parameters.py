@@ -10,6 +10,7 @@ from dpplan import accounting, lint
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import PlanError
 from dpplan.lint import Severity
+from dpplan.lint.rules import parameters
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Delta, Phase, Plan, Settings, delta_warning, resolve_delta
 from dpplan.recipe import lint_input, parse
@@ -144,6 +145,14 @@ def test_a_number_counted_from_own_data_is_a_warning() -> None:
     finding = only(of_recipe(data=OWN), "DP004")
     assert (finding.severity, finding.where) == (Severity.WARNING, "data.source")
     assert "was counted from the data of source: file" in finding.message
+    assert "--adjacency zero-out or replace-one" in finding.fix
+    assert "dpplan help adjacency" in finding.fix
+
+
+def test_the_rule_about_n_lists_what_gives_it_away() -> None:
+    told = " ".join((parameters.examples_not_public.__doc__ or "").split())
+    for leak in ("divisor", "length of an epoch", "fixed count of batches", "printed", "q = batch / n", "replace-one"):
+        assert leak in told
 
 
 def test_a_number_of_published_or_made_up_data_is_public() -> None:

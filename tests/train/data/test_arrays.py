@@ -160,7 +160,7 @@ def test_a_function_of_the_user_s_own_gives_data(tmp_path: Path, monkeypatch: py
     made = data.load(Data(source="own_data_for_test:good"))
     assert (made.training.examples, made.classes) == (6, 3)
     for name, said in {
-        "own_data_for_test:bad": "returned int, not (inputs, targets[, classes])",
+        "own_data_for_test:bad": "returned int, not (inputs, targets[, classes[, users]])",
         "own_data_for_test:uneven": "data.source=own_data_for_test:uneven: inputs of shape (2, 1) and targets of shape",
         "own_data_for_test:thing": "module 'own_data_for_test' has no function 'thing'",
         "no_such_module_at_all:f": f"there is no module 'no_such_module_at_all' in {tmp_path} or installed",

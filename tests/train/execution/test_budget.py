@@ -33,6 +33,7 @@ def test_a_run_ends_before_the_step_that_would_exceed_its_budget(tmp_path: Path)
     assert one_more.upper > MOST
     assert not report.over_budget
     lines = "\n".join(terminal_text.plan_lines(report.planned))
+    assert "every noisy step, not the final model only" in lines
     assert "= as many of 60 as ε ≤ 1 pays for" in lines
     assert "budget             ε ≤ 1" in lines
 

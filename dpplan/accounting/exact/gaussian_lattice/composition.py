@@ -27,6 +27,7 @@ from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.exact.contour.saddle_point import Landscape
 from dpplan.accounting.exact.gaussian_lattice import step_law
 from dpplan.accounting.exact.gaussian_lattice.step_law import GaussianLatticeLaw
+from dpplan.accounting.exact.gaussian_lattice.tabulated import TabulatedSums
 from dpplan.accounting.numerics import Array, ComplexArray, outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.normal import normal_tail
@@ -189,27 +190,19 @@ class LatticeComposition:
 
     def at(self, epsilon: float) -> DeltaInterval:
         """The interval for delta at this ε."""
-        if abs(epsilon - self.origin) > FARTHEST * self.h:
+        spot = self._spot(epsilon)
+        if spot is None:
             return DeltaInterval(0.0, chernoff.probability(self.log_chernoff(epsilon)), 0.0, 0.0, ())
-        first = math.floor((epsilon - self.origin) / self.h) + 1
-        gap = self.origin + first * self.h - epsilon
-        if gap <= 0.0:
-            first, gap = first + 1, gap + self.h
+        first, gap, base, place = spot
         near, far = self._series
         turns = np.exp(2j * math.pi / self.points * ((np.arange(len(near)) * (first % self.points)) % self.points))
         turns *= self._weights
         beyond = self._step * (math.exp(-gap) * -math.expm1(min(gap - self.h, 0.0)))
         kernel = turns * (-math.expm1(-gap) + beyond) * near
         fall = turns * (-math.exp(-gap) * far)
-        base = -self.tilt * (epsilon + gap)
-        if not LOG_TINY < self._upper.log_unit + base < LOG_HUGE:  # outside the range of floats, or without digits
-            return DeltaInterval(0.0, chernoff.probability(self.log_chernoff(epsilon)), 0.0, 0.0, ())
-        # How far ε may lie from where the composed lattice's points say: the same for every term.
-        place = 4.0 * EPS * (self._moved + abs(epsilon) + abs(self.origin) + abs(first) * self.h)
         high, high_slope, high_error = self._summed(self._upper, kernel, fall, base, place)
         low, low_slope, low_error = self._summed(self._lower, kernel, fall, base, place)
-        log_aliases = self._chernoff.log_aliases(self.tilt, self.place.period, epsilon)
-        aliases = outward.up(math.exp(min(log_aliases, LOG_HUGE)), SAFE)
+        aliases = self._aliases(epsilon)
         both = low > 0.0
         return DeltaInterval(
             lower=low - low_error - aliases,
@@ -224,19 +217,67 @@ class LatticeComposition:
             ),
         )
 
+    def ends(self, epsilon: float) -> tuple[float, float]:
+        """What `at` proves, but for a little more rounding: by one transform for all ε."""
+        spot = self._spot(epsilon)
+        if spot is None:
+            return 0.0, chernoff.probability(self.log_chernoff(epsilon))
+        first, gap, base, place = spot
+        rows = []
+        for composed, sums in zip((self._upper, self._lower), self._tables, strict=True):
+            found = sums.at(first, gap, self.h, self.tilt, place)
+            rows.append(self._scaled(composed, base, *found))
+        (high, high_error), (low, low_error) = rows
+        return low - low_error - self._aliases(epsilon), high + high_error + self.place.removed
+
+    @cached_property
+    def _tables(self) -> tuple[TabulatedSums, TabulatedSums]:
+        """Of the upper and of the lower law."""
+        upper, lower = (
+            TabulatedSums.of(each.values, each.error, self._weights, *self._series)
+            for each in (self._upper, self._lower)
+        )
+        return upper, lower
+
+    def _aliases(self, epsilon: float) -> float:
+        log_aliases = self._chernoff.log_aliases(self.tilt, self.place.period, epsilon)
+        return outward.up(math.exp(min(log_aliases, LOG_HUGE)), SAFE)
+
+    def _spot(self, epsilon: float) -> tuple[int, float, float, float] | None:
+        """The first lattice point beyond ε, how far beyond, log of the sum's unit but for the laws', and the error of ε
+        against the points; None outside the range of floats, or without digits."""
+        if abs(epsilon - self.origin) > FARTHEST * self.h:
+            return None
+        first = math.floor((epsilon - self.origin) / self.h) + 1
+        gap = self.origin + first * self.h - epsilon
+        if gap <= 0.0:
+            first, gap = first + 1, gap + self.h
+        base = -self.tilt * (epsilon + gap)
+        if not LOG_TINY < self._upper.log_unit + base < LOG_HUGE:
+            return None
+        # How far ε may lie from where the composed lattice's points say: the same for every term.
+        place = 4.0 * EPS * (self._moved + abs(epsilon) + abs(self.origin) + abs(first) * self.h)
+        return first, gap, base, place
+
     def _summed(
         self, composed: _ComposedTransform, kernel: ComplexArray, fall: ComplexArray, base: float, place: float
     ) -> tuple[float, float, float]:
         """The sum, its derivative in ε, and a bound on the sum's error; place: of the error of ε."""
-        if not LOG_TINY < composed.log_unit + base < LOG_HUGE:
-            return 0.0, 0.0, 0.0  # of the lower law: the trivial bound
-        scale = math.exp(composed.log_unit + base)
         value = float((composed.values * kernel).sum().real)
         slope = float((composed.values * fall).sum().real)
         error = float(((composed.error + 64.0 * EPS * np.abs(composed.values)) * np.abs(kernel)).sum())
         error += place * float((np.abs(composed.values) * (np.abs(fall) + (1.0 + self.tilt) * np.abs(kernel))).sum())
+        scaled, scaled_error = self._scaled(composed, base, value, error)
+        return scaled, self._scaled(composed, base, slope, 0.0)[0], scaled_error
+
+    @staticmethod
+    def _scaled(composed: _ComposedTransform, base: float, value: float, error: float) -> tuple[float, float]:
+        """A sum and its error, from those in units of the transform."""
+        if not LOG_TINY < composed.log_unit + base < LOG_HUGE:
+            return 0.0, 0.0  # of the lower law: the trivial bound
+        scale = math.exp(composed.log_unit + base)
         units = composed.unit_error + EPS * (8.0 + 2.0 * abs(base))
-        return scale * value, scale * slope, scale * (error + abs(value) * units)
+        return scale * value, scale * (error + abs(value) * units)
 
 
 def _mean(weights: Array, values: Array) -> float:

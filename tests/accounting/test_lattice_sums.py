@@ -1,0 +1,48 @@
+"""delta of a composed lattice at many ε by one transform, against the sum over all frequencies at each."""
+
+import numpy as np
+import pytest
+
+from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
+from dpplan.accounting.exact.gaussian_lattice import composition
+from dpplan.accounting.exact.gaussian_lattice.tabulated import TabulatedSums
+from dpplan.accounting.numerics import QUIET
+
+CASES = [(0.8, 1e-3, 10000, 0.5, -8.0), (0.35, 0.5, 30, 20.0, -1.0), (1.0, 0.01, 1000, 0.7, -5.0)]
+
+
+def test_every_sum_is_that_of_the_masses_beyond():
+    rng = np.random.default_rng(5)
+    points, h, tilt = 64, 0.3, 0.7
+    masses = rng.random(points)
+    angles = 2.0 * np.pi / points * np.arange(points // 2 + 1)
+    weights = np.full(len(angles), 2.0 / points)
+    weights[[0, -1]] = 1.0 / points
+    near_exponent, far_exponent = 1j * angles - tilt * h, 1j * angles - (1.0 + tilt) * h
+    second = -1.0 / np.expm1(far_exponent)
+    composed = np.fft.rfft(masses)
+    sums = TabulatedSums.of(composed, np.zeros(len(angles)), weights, -second / np.expm1(near_exponent), second)
+    beyond = np.arange(4000)  # all periods, until e^(-t·h·j) is nothing
+    for point, gap in ((0, 0.1), (5, 0.3), (63, 0.2), (64 + 7, 0.05), (-3, 0.29)):
+        # The transform of the masses runs backwards: e^(iθn) takes the masses from -n on.
+        found, error = sums.at(point, gap, h, tilt, 0.0)
+        there = masses[(-point - beyond) % points], masses[(point + beyond) % points]
+        weight = np.exp(-tilt * h * beyond) * -np.expm1(-gap - h * beyond)
+        truths = [float((each * weight).sum()) for each in there]
+        assert min(abs(found - truth) for truth in truths) <= error
+        assert error <= 1e-11 * found
+
+
+@pytest.mark.parametrize(("sigma", "rate", "steps", "epsilon", "log_delta"), CASES)
+def test_the_ends_are_those_of_the_sum_over_frequencies(sigma, rate, steps, epsilon, log_delta):
+    laws = Steps.of([(sigma, rate, steps)])
+    with np.errstate(**QUIET):
+        grid = composition.near(laws, Direction.REMOVE, epsilon, log_delta, composition.ROUGH)
+    rng = np.random.default_rng(7)
+    for x in (0.0, *(epsilon * rng.uniform(0.0, 2.0, 12)), grid.origin + 40.0 * grid.h):
+        with np.errstate(**QUIET):
+            value, (lower, upper) = grid.at(float(x)), grid.ends(float(x))
+        assert max(lower, value.lower) <= min(upper, value.upper)
+        assert lower == pytest.approx(value.lower, rel=1e-8)
+        assert upper == pytest.approx(value.upper, rel=1e-8)
+        assert upper - value.upper >= -1e-12 * upper  # its rounding is bounded no less
