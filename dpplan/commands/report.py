@@ -8,12 +8,21 @@ import click
 from dpplan.checks import Problems
 from dpplan.commands.shared import output
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
-from dpplan.errors import PlanError, RecipeError, file_error
+from dpplan.errors import EXIT_EXCEEDED, EXIT_NOT_CERTIFIED, PlanError, RecipeError, file_error
 
 if TYPE_CHECKING:
     from dpplan.report import Page
 
 FORMATS = ("html", "md", "json", "registry")
+BY_ENDING = {
+    ".html": "html",
+    ".htm": "html",
+    ".md": "md",
+    ".markdown": "md",
+    ".json": "json",
+    ".yaml": "registry",
+    ".yml": "registry",
+}
 HELP = """A page about SOURCE to publish and to sign: what was claimed, on what it rests, what it means, who states it.
 
 SOURCE is the folder of a run, its report.json, the JSON of dpplan epsilon, a recipe or a plan file. ε is accounted
@@ -31,7 +40,13 @@ What no tool can know is asked for: in the recipe's statement block, in a file o
 --state KEY=TEXT. What is absent is shown as not stated, never invented. What was computed from examples without noise
 (accuracy, losses, clipping) is left out; --private shows it and marks the page.
 
-Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certified; 5 a file cannot be read or written.
+The format is that of the file's name (.html, .md, .json, .yaml); a name without an ending gets HTML. For a PDF, print
+the HTML from a browser. All claims of a run are judged as by dpplan verify: where one does not stand, the page says so
+in place of a figure. A recipe is named by the sha256 of its file and by that of its canonical form, which is equal for
+recipes that run the same; one in the run's folder that is not the one that ran is told, and not printed.
+
+Exit status: 0 done; 1 a claim is refuted; 2 the call makes no sense as put; 3 nothing could be certified, or a claim
+can neither be certified nor refuted; 5 a file cannot be read or written.
 """
 
 
@@ -63,23 +78,53 @@ def command(
         return
     if source is None:
         raise PlanError("SOURCE is missing: name the folder of a run, a report.json or a recipe.")
-    form = form or _by_name(file)
+    form = _form(form, file)
     stated = _stated(statement, state, delta, form)
     page = _page(source, stated, None if delta is None else float(delta), examples)
     text = _written(page, form, private)
     if file is None:
         click.echo(text, nl=False)
+    else:
+        try:
+            file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise file_error(f"{file}: cannot be written", error) from error
+        output.say([f"written to {file}" + ("" if file.suffix else f", as {form}")])
+    _judged(page, source)
+
+
+def _judged(page: "Page", source: Path) -> None:
+    """Ends with the exit status of dpplan verify where the claims of the file do not all stand, and says so."""
+    from dpplan.report import outcome
+    from dpplan.verify import Standing
+
+    if page.holds:
         return
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise file_error(f"{file}: cannot be written", error) from error
-    output.say([f"written to {file}"])
+    output.warn([f"{source}: {outcome(page)} dpplan verify {source} shows each."])
+    click.get_current_context().exit(EXIT_EXCEEDED if page.standing is Standing.REFUTED else EXIT_NOT_CERTIFIED)
 
 
-def _by_name(file: Path | None) -> str:
-    known = {".md": "md", ".json": "json", ".yaml": "registry", ".yml": "registry"}
-    return known.get(file.suffix.lower(), "html") if file is not None else "md"
+def _form(form: str | None, file: Path | None) -> str:
+    """What is written: as the option says, else as the name of the file ends, else HTML into a file.
+
+    Raises PlanError where the two contradict each other, or the ending is of nothing that is written here.
+    """
+    ending = "" if file is None else file.suffix.lower()
+    named = BY_ENDING.get(ending)
+    if form is not None and form not in FORMATS:
+        return form  # told with whatever else is wrong
+    if file is None or (not ending and form is None):
+        return form or ("md" if file is None else "html")
+    if ending == ".pdf":
+        raise PlanError(
+            f"output={file}: no PDF is written. Write {file.with_suffix('.html')} and print it from a browser."
+        )
+    if form is None and named is None:
+        known = ", ".join(BY_ENDING)
+        raise PlanError(f"output={file}: {ending} is not one of: {known}. Name one of these, or say --format.")
+    if form is not None and named is not None and named != form:
+        raise PlanError(f"output={file} ends as {named}, and format={form}. Change one, or leave --format out.")
+    return form or str(named)
 
 
 def _stated(statement: Path | None, state: tuple[str, ...], delta: Any, form: str) -> dict[str, str]:
@@ -130,6 +175,8 @@ def _written(page: "Page", form: str, private: bool) -> str:
     if form == "md":
         return report.markdown(page, private)
     if form == "registry":
+        if not page.holds:
+            return f"# No entry: {report.outcome(page)}\n"
         found = report.entry(page)
         wrong = report.violations(found)
         if wrong:

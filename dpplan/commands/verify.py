@@ -28,6 +28,9 @@ Where the certified interval is too wide to tell, the figure is proven in ball a
 
 Exit status: 0 all claims stand; 1 a claim is refuted; 2 REPORT is not a report, or contradicts itself; 3 a claim can
 neither be certified nor refuted; 5 REPORT cannot be read.
+
+A run whose recipe.yaml is not the recipe that its report records, or whose folder counts more steps than the report
+has, is not certified (3): a warning says in what they differ.
 """
 
 
@@ -39,7 +42,7 @@ neither be certified nor refuted; 5 REPORT cannot be read.
 def command(report: Path, prove: bool, explain: bool, as_json: bool) -> None:
     from dpplan.render import verify as render
 
-    document = verify.read(report)
+    document = _read(report)
     with waiting.status("proving") as progress:
         verdicts = [verify.verify(claim, progress, proofs=prove) for claim in document.claims]
     refuted = any(verdict.standing is verify.Standing.REFUTED for verdict in verdicts)
@@ -56,3 +59,13 @@ def command(report: Path, prove: bool, explain: bool, as_json: bool) -> None:
         click.get_current_context().exit(EXIT_EXCEEDED)
     if verify.Standing.UNCERTAIN in standings:
         click.get_current_context().exit(EXIT_NOT_CERTIFIED)
+
+
+def _read(report: Path) -> verify.Document:
+    """The claims, held against the recipe of the run too where there is one."""
+    document = verify.read(report)
+    if document.folder is None:
+        return document
+    from dpplan.recipe import recorded
+
+    return recorded.checked(document)

@@ -125,6 +125,8 @@ spent against the plan. It needs the extra 'train': pip install 'dpplan[train]'.
 Each run makes a folder of its own, runs/<recipe>-001 and up, or what --out names:
 
   recipe.yaml    the recipe as it was read. It does not depend on the data.
+                 The sha256 of a recipe is that of its canonical form (what
+                 is run, without layout and comments), not of this file.
   model.pt       the parameters, which ε covers, and whatever else the model
                  holds, as it was before the first step.
   metrics.jsonl  a line per epoch: ε so far, whether it is over budget, and,

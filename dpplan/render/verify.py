@@ -34,8 +34,10 @@ def report(read: "Document", verdicts: Sequence["Verdict"], paint: Paint = unpai
     writer = f", written by dpplan {read.version}" if read.version else ""
     yield f"{read.name}: {len(verdicts)} claim{'s' if len(verdicts) > 1 else ''}, {many}"
     yield f"  {read.schema}{writer}; accounted by dpplan {dpplan.__version__}"
+    for warning in read.warnings:
+        yield from _sentence("warning", warning)
     for remark in read.remarks:
-        yield from _sentence("", remark)
+        yield from _sentence("note", remark)
     for verdict in verdicts:
         yield ""
         yield from _verdict(verdict, paint)
@@ -60,6 +62,7 @@ def document(read: "Document", verdicts: Sequence["Verdict"]) -> Object:
         "dpplan": dpplan.__version__,
         "claims": [_described(verdict) for verdict in verdicts],
         "remarks": list(read.remarks),
+        "warnings": list(read.warnings),
         "stands": all(verdict.standing is Standing.STANDS for verdict in verdicts),
     }
 

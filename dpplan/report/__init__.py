@@ -10,6 +10,18 @@ field that nobody filled in is shown as not stated.
 
 from dpplan.report.page import Page, gather, of_plan, of_recipe
 from dpplan.report.registry import as_yaml, entry, violations
-from dpplan.report.writing import document, html, markdown
+from dpplan.report.writing import document, html, markdown, outcome
 
-__all__ = ["Page", "as_yaml", "document", "entry", "gather", "html", "markdown", "of_plan", "of_recipe", "violations"]
+__all__ = [
+    "Page",
+    "as_yaml",
+    "document",
+    "entry",
+    "gather",
+    "html",
+    "markdown",
+    "of_plan",
+    "of_recipe",
+    "outcome",
+    "violations",
+]

@@ -1,5 +1,6 @@
 """What is known of a plan or a run, gathered for a page: from its file, accounted anew, with what was stated."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from dpplan.adjacency import ADD_REMOVE
 from dpplan.curve import beginning
 from dpplan.errors import ReportError
 from dpplan.plan import Plan
-from dpplan.recipe import Recipe
+from dpplan.recipe import Recipe, recorded
 from dpplan.statement import Statement
 from dpplan.units import unit_words as plan_words
 
@@ -25,8 +26,10 @@ REPORT = "report.json"
 class Page:
     """name: of the file. bound: ε at `delta` of `plan`, accounted by this version. claimed: what the file says.
 
-    standing: of that claim (verify); "" of a plan that nothing was claimed of. over: (steps, ε) as the plan goes on.
-    run: a run's report as it was written, {} of a plan. recipe: the recipe's text, "" without one.
+    verdicts: on every claim of the file, () where nothing was claimed. over: (steps, ε) as the plan goes on.
+    warnings: of what beside the file contradicts it. run: a run's report as it was written, None of a plan.
+    recipe: the text of the recipe that ran or would run, "" without one. sha256: of its canonical form, as recorded.
+    file_sha256: of the recipe's file as it is. recipe_ran: whether that file is the recipe that the report records.
     """
 
     name: str
@@ -37,10 +40,13 @@ class Page:
     over: tuple[tuple[int, float], ...]
     statement: Statement
     claimed: float | None = None
-    standing: str = ""
+    verdicts: tuple[verify.Verdict, ...] = ()
+    warnings: tuple[str, ...] = ()
     run: Mapping[str, Any] | None = None
     recipe: str = ""
     sha256: str = ""
+    file_sha256: str = ""
+    recipe_ran: bool = True
     version: str = dpplan.__version__
 
     @property
@@ -48,8 +54,24 @@ class Page:
         return self.statement["name"] if self.statement.has("name") else self.name
 
     @property
-    def spent_steps(self) -> int:
-        return self.plan.steps
+    def standing(self) -> verify.Standing | None:
+        """The worst of its claims; None where nothing was claimed."""
+        found = {each.standing for each in self.verdicts}
+        order = (verify.Standing.REFUTED, verify.Standing.UNCERTAIN, verify.Standing.STANDS)
+        return next((each for each in order if each in found), None)
+
+    @property
+    def holds(self) -> bool:
+        """Whether a figure may be published: all claims of the file stand, or there are none."""
+        return self.standing in (None, verify.Standing.STANDS)
+
+    @property
+    def as_planned(self) -> bool:
+        """Whether the run did what the plan said: as it says itself, and in the steps that it took."""
+        if self.run is None:
+            return True
+        planned, spent = self.run.get("planned") or {}, self.run.get("spent") or {}
+        return bool(self.run.get("agrees_with_plan")) and planned.get("steps") == spent.get("steps")
 
     @property
     def verdict(self) -> Sequence[Mapping[str, Any]]:
@@ -68,8 +90,8 @@ def gather(source: Path, stated: Mapping[str, str], delta: float | None = None) 
     stated: wins over the recipe's own statement. Raises ReportError for a file that holds no figure of a plan,
     RecipeError for a statement that is none, and what accounting and risk raise.
     """
-    document = verify.read(source)
-    usable = [each for each in document.claims if each.plan is not None and not each.broken]
+    document = recorded.checked(verify.read(source, also="a recipe or a plan file, whose name ends in .yaml"))
+    usable = [each for each in document.claims if each.plan is not None]
     chosen = next((each for each in reversed(usable) if each.quantity == "epsilon"), None)
     if chosen is None or chosen.plan is None:
         raise ReportError(f"{source}: holds no ε of a plan, so there is nothing to report on.")
@@ -77,15 +99,19 @@ def gather(source: Path, stated: Mapping[str, str], delta: float | None = None) 
     raw = _raw(source)
     trained = raw if raw.get("schema", "").startswith("dpplan.train/") else None
     recipe = raw.get("recipe") if trained else None
+    verdicts = tuple(verify.verify(each) for each in document.claims)
+    wrong = [each.contradiction for each in document.claims if each.contradiction]
+    if wrong and not any(each.standing is verify.Standing.REFUTED for each in verdicts):
+        raise ReportError(wrong)
     own = (recipe or {}).get("statement") or {}
     statement = Statement({**{key: text for key, text in own.items() if text}, **stated})
-    standing = str(verify.verify(chosen, lambda _: None, proofs=False).standing) if delta is None else ""
-    text = _recipe_text(source) if trained else ""
+    text, file_sha256 = _recipe_text(document.folder)
     name = str((recipe or {}).get("name") or source.stem)
     page = _page(name, chosen.plan, at, statement)
     return Page(
-        **page, claimed=chosen.value if delta is None else None, standing=standing, run=trained,
-        recipe=text, sha256=str((recipe or {}).get("sha256", "")),
+        **page, claimed=chosen.value if delta is None else None, verdicts=verdicts, warnings=document.warnings,
+        run=trained, recipe=text if document.recipe_ran else "", sha256=str((recipe or {}).get("sha256", "")),
+        file_sha256=file_sha256, recipe_ran=document.recipe_ran,
     )  # fmt: skip
 
 
@@ -95,7 +121,11 @@ def of_recipe(recipe: Recipe, examples: int, stated: Mapping[str, str], delta: f
     own = {key: text for key, text in recipe.content["statement"].items() if text}
     at = claim.delta.value if delta is None else delta
     page = _page(recipe.name, claim.plan, at, Statement({**own, **stated}))
-    return Page(**page, recipe=recipe.text, sha256=recipe.sha256)
+    try:
+        content = Path(recipe.file).read_bytes()
+    except OSError:  # a recipe that was parsed from text
+        content = recipe.text.encode()
+    return Page(**page, recipe=recipe.text, sha256=recipe.sha256, file_sha256=hashlib.sha256(content).hexdigest())
 
 
 def of_plan(name: str, plan: Plan, stated: Mapping[str, str], delta: float) -> Page:
@@ -132,13 +162,13 @@ def _raw(source: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _recipe_text(source: Path) -> str:
-    """The recipe beside a run's report, "" where there is none."""
-    file = (source if source.is_dir() else source.parent) / "recipe.yaml"
+def _recipe_text(folder: Path | None) -> tuple[str, str]:
+    """The recipe beside a run's report and the hash of its file, "" where there is none."""
     try:
-        return file.read_text(encoding="utf-8")
+        content = b"" if folder is None else (folder / recorded.FILE).read_bytes()
     except OSError:
-        return ""
+        return "", ""
+    return content.decode("utf-8-sig", errors="replace"), hashlib.sha256(content).hexdigest() if content else ""
 
 
 def unit_words(plan: Plan) -> str:

@@ -5,6 +5,7 @@ jinja2 is imported here and nowhere else, when a page is written. All text is es
 
 import functools
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from dpplan.adjacency import ADD_REMOVE
@@ -21,11 +22,14 @@ from dpplan.report.page import Page, unit_words
 from dpplan.risk.trade_off import implied
 from dpplan.rounding import up
 from dpplan.statement import FIELDS, NOT_STATED
+from dpplan.verify import Standing, Verdict
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 LEAST_RATE = 1e-6
+CANONICAL = "its canonical form: what is run, without layout, comments, runtime, check, audit and statement"
+DISAGREED = "The run did not do what the plan said."
 
 
 def html(page: Page, private: bool = False) -> str:
@@ -86,7 +90,12 @@ def _content(page: Page, private: bool) -> dict[str, Any]:
         "not_stated": NOT_STATED,
         "missing": sum(not page.statement.has(each.key) for each in FIELDS),
         "verdict": page.verdict,
-        "agrees": None if page.run is None else page.run.get("agrees_with_plan"),
+        "agrees": page.as_planned,
+        "holds": page.holds,
+        "disagreed": DISAGREED,
+        "outcome": outcome(page),
+        "reasons": reasons(page),
+        "hashes": hashes(page),
         "software": {} if page.run is None else page.run.get("software", {}),
         "paragraph": paragraph(page),
         "reproduce": _reproduce(page),
@@ -105,16 +114,33 @@ def document(page: Page, private: bool = False) -> dict[str, Any]:
         "delta": page.delta,
         "epsilon": to_json.figure(page.bound),
         "claimed": page.claimed,
-        "standing": page.standing or None,
+        "standing": None if page.standing is None else str(page.standing),
+        "claims": [
+            {
+                "name": each.claim.name,
+                "claimed": each.claim.value,
+                "standing": str(each.standing),
+                "reasons": list(each.reasons),
+                "publish": each.publish,
+            }
+            for each in page.verdicts
+        ],
+        "warnings": list(page.warnings),
         "plan": to_json.described(page.plan),
         "statement": {each.key: page.statement[each.key] for each in FIELDS},
         "not_stated": [each.key for each in FIELDS if not page.statement.has(each.key)],
         "verdict": list(page.verdict),
-        "agrees_with_plan": None if page.run is None else page.run.get("agrees_with_plan"),
+        "agrees_with_plan": None if page.run is None else page.as_planned,
         "epsilon_over_steps": [{"steps": steps, "epsilon": value} for steps, value in page.over],
         "risk": risk_words.document(page.assessment, page.plan, []),
         "paragraph": paragraph(page),
-        "recipe": {"sha256": page.sha256, "text": page.recipe},
+        "recipe": {
+            "sha256": page.sha256,
+            "sha256_of": CANONICAL,
+            "file_sha256": page.file_sha256,
+            "ran": page.recipe_ran,
+            "text": page.recipe,
+        },
         **({"not_covered_by_epsilon": dict(page.private)} if private else {}),
     }
 
@@ -123,14 +149,14 @@ def paragraph(page: Page) -> str:
     """What to paste into a paper: every figure rounded to the safe side, every assumption named, and no claim that
     something was done where nothing has run, or where the run did something else."""
     plan, found = page.plan, page.assessment
+    if not page.holds:
+        return f"{page.title}: {outcome(page)}{'' if page.as_planned else f' {DISAGREED}'}"
     lengths = (
         f"{plan.steps} steps" if len(plan.phases) == 1 else f"{len(plan.phases)} phases of {plan.steps} steps in all"
     )
     adv = up(found.advantage.upper, 3)
     done = "was trained with differential privacy" if page.run is not None else "is a plan that has not run"
-    otherwise = (
-        "" if page.run is None or page.run.get("agrees_with_plan") else " The run did not do what the plan said."
-    )
+    otherwise = "" if page.as_planned else f" {DISAGREED}"
     return (
         f"{page.title} {done}: ε = {up(page.bound.value, 4)} at δ = {show(page.delta)} "
         f"for {unit_words(plan)}, {page.bound.guarantee} by exact accounting (dpplan {page.version}) of {lengths} "
@@ -139,8 +165,55 @@ def paragraph(page: Page) -> str:
     )
 
 
+def outcome(page: Page) -> str:
+    """What is to be done about claims that do not all stand, in a sentence; "" where they do."""
+    if page.holds:
+        return ""
+    counts = Counter(str(each.standing) for each in page.verdicts)
+    told = ", ".join(f"{counts[str(one)]} {one}" for one in Standing if counts[str(one)])
+    instead = [each.publish for each in page.verdicts if each.standing is not Standing.STANDS]
+    publish = "none of its figures may be published as it stands" if all(instead) else "publish nothing"
+    return f"{len(page.verdicts)} claim{'s' if len(page.verdicts) > 1 else ''}, {told}: {publish}."
+
+
+def reasons(page: Page) -> list[str]:
+    """Why the claims do not all stand, each said once."""
+    below = [
+        f"{each.claim.name}: {show(each.claim.value)} is below what is proven, {show(each.bound.lower)}."
+        for each in page.verdicts
+        if each.standing is Standing.REFUTED and each.bound is not None and each.bound.lower is not None
+        if each.claim.value < each.bound.lower
+    ]
+    said = [*page.warnings, *(reason for each in page.verdicts for reason in each.reasons), *below]
+    return [f"{each.removesuffix('.')}." for each in dict.fromkeys(said)]
+
+
+def claims(page: Page) -> list[tuple[str, str]]:
+    """Every claim of the file, and what came of it."""
+    return [(f"The file claims, {each.claim.name}", _claim(each)) for each in page.verdicts]
+
+
+def _claim(verdict: Verdict) -> str:
+    claim = verdict.claim
+    symbol, other = ("ε", "δ") if claim.quantity == "epsilon" else ("δ", "ε")
+    figure = up(claim.value, 7) if verdict.standing is Standing.STANDS else show(claim.value)
+    return f"{symbol} ≤ {figure} at {other} = {show(claim.at)}: {verdict.standing}, accounted anew"
+
+
+def hashes(page: Page) -> str:
+    """Which recipe it is, by the hash of its canonical form and by that of its file."""
+    if not page.sha256:
+        return ""
+    if not page.recipe_ran:
+        return f"The recipe that ran had sha256 {page.sha256}, of {CANONICAL}. The one in the folder is another. "
+    file = f"sha256 of its file {page.file_sha256}; " if page.file_sha256 else ""
+    return f"Recipe: {file}sha256 {page.sha256} of {CANONICAL}. "
+
+
 def _reproduce(page: Page) -> str:
     """The command that writes such a page again, from what stands below it."""
+    if not page.recipe_ran:
+        return "The recipe in the run's folder is not the one that ran, and is not shown: it would not run this again."
     if page.run is not None:
         return "dpplan train with this recipe runs it again, and dpplan report with the run's folder writes this page."
     if page.recipe:
@@ -157,8 +230,7 @@ def _facts(page: Page) -> list[tuple[str, str]]:
         facts.append(
             (f"Phase {number}" if len(plan.phases) > 1 else "Plan", f"{settings}, {phase.steps} steps{_whose(phase)}")
         )
-    if page.claimed is not None:
-        facts.append(("The file claims", f"ε ≤ {up(page.claimed, 7)}: {page.standing}, accounted anew"))
+    facts += claims(page)
     named = {
         "status": "The run",
         "isolation": "Examples kept apart",

@@ -1,6 +1,9 @@
 """A claim that was written down: which figure, of which plan; and what a file of them says besides."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from dpplan.accounting.bound import Quantity
 from dpplan.checks import show
@@ -37,10 +40,19 @@ class RecordedClaim:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """All claims of a file. version: of the dpplan that wrote it, "" where it does not say. remarks: worth knowing."""
+    """All claims of a file. version: of the dpplan that wrote it, "" where it does not say. remarks: worth knowing.
+
+    warnings: of what contradicts the file beside it, which the claims are judged by too. folder: of a run, None without
+    one. recipe: as the run's report records it. recipe_ran: whether the recipe in the folder is that one, if it was
+    held against it.
+    """
 
     name: str
     schema: str
     version: str
     claims: tuple[RecordedClaim, ...]
     remarks: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
+    folder: Path | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    recipe_ran: bool = True

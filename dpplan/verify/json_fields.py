@@ -20,16 +20,23 @@ _LONGEST = 40  # characters of a value that is shown
 Object = Mapping[str, Any]
 
 
-def parse(text: str, name: str) -> Object:
-    """The JSON object in a file. Raises ReportError for anything else, for keys given twice and for NaN."""
+def parse(text: str, name: str, instead: str = "") -> Object:
+    """The JSON object in a file. Raises ReportError for anything else, for keys given twice and for NaN.
+
+    instead: what may be named, for the message about a file of another kind.
+    """
+    remedy = f" {instead}" if instead else ""
     try:
         content = json.loads(text, object_pairs_hook=_unique, parse_constant=_constant)
     except RecursionError:
         raise ReportError(f"{name}: is nested too deeply to be a report.") from None
+    except json.JSONDecodeError as error:
+        where = f"it stops to be JSON at line {error.lineno}, column {error.colno}" if text.strip() else "it is empty"
+        raise ReportError(f"{name}: is not the JSON of a report: {where}.{remedy}") from None
     except ValueError as error:
         raise ReportError(f"{name}: is not the JSON of a report: {error}.") from None
     if not isinstance(content, dict):
-        raise ReportError(f"{name}: is no report: it holds no object with a schema.")
+        raise ReportError(f"{name}: is no report: it holds no object with a schema.{remedy}")
     return content
 
 

@@ -35,9 +35,10 @@ MOST_BYTES = 100_000_000  # the report of a million epochs
 _KNOWN_VERSION = "1"
 
 
-def read(path: Path) -> Document:
+def read(path: Path, also: str = "") -> Document:
     """The claims of a report, of a run's folder or of a command's JSON ("-": from standard input).
 
+    also: what else the caller takes, for the message about a file of another kind: "a recipe (.yaml)".
     Raises ReportError with all that is wrong with it, InputOutputFailed where it cannot be read.
     """
     folder = os.path.isdir(path)  # unlike Path.is_dir, False for a name that no file can have
@@ -45,26 +46,44 @@ def read(path: Path) -> Document:
     if folder and not file.exists():
         raise ReportError(unfinished(path))
     name = "standard input" if path == STDIN else str(file)
-    content = json_fields.parse(_text(path, file), name)
-    kind = _kind(content, name)
+    content = json_fields.parse(_text(path, file, also), name, named(also))
+    kind = _kind(content, name, also)
     if isinstance(failed := content.get("error"), dict):
         raise ReportError(f"{name}: the call failed and claims nothing: {str(failed.get('message'))[:200]}")
     problems = Problems(ReportError)
+    remarks: list[str] = []
+    warnings: list[str] = []
+    beside = file.parent if kind == "train" and file.name == REPORT and path != STDIN else None
     with problems:
         if kind == "train":
-            beside = file.parent if file.name == REPORT and path != STDIN else None
-            claims, remarks = _of_run(problems, content, beside)
+            claims, remarks, warnings = _of_run(problems, content, beside)
         else:
             assumed(problems, content)
-            claims, remarks = list(_READERS[kind](problems, content)), []
+            claims = list(_READERS[kind](problems, content))
         if not problems.found and not claims:
             problems.add(f"{name}: holds no figure that claims anything.")
     software = content.get("software")
     version = software.get("dpplan", "") if isinstance(software, dict) else ""
-    return Document(name, str(content["schema"]), str(version), tuple(claims), tuple(remarks))
+    recorded = content.get("recipe") if kind == "train" else None
+    return Document(
+        name,
+        str(content["schema"]),
+        str(version),
+        tuple(claims),
+        tuple(remarks),
+        tuple(warnings),
+        beside,
+        recorded if isinstance(recorded, dict) else {},
+    )
 
 
-def _text(path: Path, file: Path) -> str:
+def named(also: str = "") -> str:
+    """What may be named where a file of another kind was."""
+    what = "the folder of a run, its report.json, or what dpplan epsilon, delta, solve, compare or check printed with"
+    return f"Name {what} --json{f'; or {also}' if also else ''}."
+
+
+def _text(path: Path, file: Path, also: str) -> str:
     try:
         if path == STDIN:
             raw = sys.stdin.buffer.read(MOST_BYTES + 1)
@@ -80,14 +99,14 @@ def _text(path: Path, file: Path) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ReportError(f"{file}: is not text (UTF-8); a report is JSON.") from None
+        raise ReportError(f"{file}: is not text (UTF-8); a report is JSON. {named(also)}") from None
 
 
-def _kind(content: Object, name: str) -> str:
+def _kind(content: Object, name: str, also: str) -> str:
     schema = content.get("schema")
     found = re.fullmatch(r"dpplan\.([a-z-]+)/(\d+)", schema) if isinstance(schema, str) else None
     if found is None:
-        raise ReportError(f"{name}: is no report of dpplan: schema={json_fields.shown(schema)}.")
+        raise ReportError(f"{name}: is no report of dpplan: schema={json_fields.shown(schema)}. {named(also)}")
     kind, number = found.groups()
     if kind != "train" and kind not in _READERS:
         known = ", ".join(("train", *_READERS))
@@ -100,7 +119,10 @@ def _kind(content: Object, name: str) -> str:
 # The report of a run
 
 
-def _of_run(problems: Problems, content: Object, folder: Path | None) -> tuple[list[RecordedClaim], list[str]]:
+def _of_run(
+    problems: Problems, content: Object, folder: Path | None
+) -> tuple[list[RecordedClaim], list[str], list[str]]:
+    """The claims, what is worth knowing, and what beside the report contradicts it."""
     assumed(problems, content)
     allowed_values.check(problems, content, allowed_values.RUN)
     planned = json_fields.block(problems, content, "planned")
@@ -118,8 +140,10 @@ def _of_run(problems: Problems, content: Object, folder: Path | None) -> tuple[l
     lost = None if spent is None else json_fields.optional(problems, spent, "spent.lost_steps")
     if lost is not None and taken is not None and lost > taken:
         problems.add(f"spent.lost_steps={show(lost)} is more than spent.steps={taken}.")
-    counted, remarks = _counted(folder, taken or 0)
+    counted, warnings = _counted(folder, taken or 0)
     broken, doubts, told = outcome(problems, content, length, None if spent is None else taken)
+    # A report that has fewer steps than its own folder was altered, or belongs to another run.
+    doubts += tuple(warnings)
     examples = json_fields.finite(planned.get("examples"))
 
     def claim(name: str, holder: Object, steps: int) -> Iterator[RecordedClaim]:
@@ -132,7 +156,7 @@ def _of_run(problems: Problems, content: Object, folder: Path | None) -> tuple[l
 
     claims = [] if spent is None else list(claim("spent", spent, counted))
     # Of a run that went on beyond its plan the planned figure claims too little, whatever it was of the plan.
-    return [*claims, *claim("planned", planned, max(length or 0, counted))], [*told, *remarks]
+    return [*claims, *claim("planned", planned, max(length or 0, counted))], told, warnings
 
 
 def _agreeing(problems: Problems, content: Object, planned: Object) -> None:
@@ -155,7 +179,7 @@ def _agreeing(problems: Problems, content: Object, planned: Object) -> None:
 
 
 def _counted(folder: Path | None, reported: int) -> tuple[int, list[str]]:
-    """The steps that were taken, by whatever lies beside the report, and a remark where that is more than it says."""
+    """The steps that were taken, by whatever lies beside the report, and a warning where that is more than it says."""
     if folder is None:
         return reported, []
     known = {STEPS: _count(folder / STEPS), METRICS: _last_counted(folder / METRICS)}

@@ -21,7 +21,8 @@ def of_plan() -> report.Page:
 def of_run(folder: Path) -> report.Page:
     """Everything is stated, one thing at length."""
     (folder / "report.json").write_text(json.dumps(json.loads(RUN.read_text(encoding="utf-8"))), encoding="utf-8")
-    (folder / "recipe.yaml").write_text(f"# {LONG}\nname: digits\n", encoding="utf-8")
+    text = (Path(__file__).parents[2] / "recipes" / "digits-logistic.yaml").read_text(encoding="utf-8")
+    (folder / "recipe.yaml").write_text(f"# {LONG}\n{text}", encoding="utf-8")
     stated = {each.key: each.choices[0] if each.choices else each.question for each in FIELDS}
     return report.gather(folder, {**stated, "publication_date": "2026-11-28", "sources": LONG})
 

@@ -64,7 +64,7 @@ def test_a_count_beside_the_report_that_knows_of_more_steps_is_what_counts(
     for path in (file, tmp_path):
         document = verify.read(path)
         assert {claim.plan.steps for claim in document.claims if claim.plan} == {STEPS + 20}
-        assert f"counts {STEPS + 20} steps, and the report only {STEPS}" in document.remarks[0]
+        assert f"counts {STEPS + 20} steps, and the report only {STEPS}" in document.warnings[0]
     other = file.rename(tmp_path / "copy.json")
     assert {claim.plan.steps for claim in verify.read(other).claims if claim.plan} == {STEPS}
 

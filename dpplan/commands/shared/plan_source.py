@@ -18,7 +18,7 @@ def plan_of_file(source: Path, delta: Any, examples: Any) -> tuple[Plan, float, 
         return claim.plan, float(claim.delta.value if delta is None else delta), []
     from dpplan import verify
 
-    claims = verify.read(source).claims
+    claims = verify.read(source, also="a recipe, whose name ends in .yaml").claims
     usable = [claim for claim in claims if claim.plan is not None and not claim.broken]
     if not usable:
         raise PlanError(f"{source}: holds no figure of a plan that ran. Name a report.json, or the folder of a run.")

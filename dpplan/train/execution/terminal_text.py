@@ -31,7 +31,7 @@ def plan_lines(planned: Planned) -> Iterator[str]:
     yield ""
     solved = f"solved for ε ≤ {show(claim.target_epsilon)}" if claim.target_epsilon is not None else "given"
     yield row("released", "all iterates", "every noisy step, not the final model only")
-    yield row("recipe", planned.recipe.name, f"sha256 {planned.recipe.sha256[:12]}")
+    yield row("recipe", planned.recipe.name, f"sha256 {planned.recipe.sha256[:12]} of its canonical form")
     yield row("noise multiplier", down(Gaussian.of(phase.mechanism).noise_multiplier, 8), solved)
     yield row("clip norm", show(claim.clip_norm), "given")
     for name, value in settings_of(phase.sampling).items():
