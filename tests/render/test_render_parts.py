@@ -129,7 +129,7 @@ def test_a_claim_that_is_exact_is_so_to_the_last_digit() -> None:
 def test_several_claims_are_counted() -> None:
     lines = shown(verdict(9.0), verdict(8.0), verdict(0.1), remarks=("the report is old.",))
     assert lines[0] == "old.json: 3 claims, 2 stand, 1 refuted"
-    assert lines[2].strip() == "the report is old."
+    assert " ".join(lines[2].split()) == "note the report is old."
 
 
 def test_what_a_figure_means_nothing_for_is_remarked() -> None:
