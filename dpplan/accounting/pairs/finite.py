@@ -119,7 +119,8 @@ class ResponseLoss(Law):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        return float(self.atoms.loss[0]), float(self.atoms.loss[-1])
+        loss = self.atoms.loss  # none is left where all of them reveal all
+        return (float(loss[0]), float(loss[-1])) if len(loss) else (0.0, 0.0)
 
     def log_moment(self, tilt: float) -> float | None:
         return float(np.logaddexp.reduce(np.log(self.atoms.p) + tilt * self.atoms.loss))
@@ -133,7 +134,8 @@ class OnAtoms(Law):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        return float(self.atoms.loss[0]), float(self.atoms.loss[-1])
+        loss = self.atoms.loss  # none is left where all of them reveal all
+        return (float(loss[0]), float(loss[-1])) if len(loss) else (0.0, 0.0)
 
     def log_moment(self, tilt: float) -> float | None:
         return float(np.logaddexp.reduce(np.log(self.atoms.p) + tilt * self.atoms.loss))
