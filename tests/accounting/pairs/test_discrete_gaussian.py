@@ -87,7 +87,9 @@ def test_its_law_is_a_law_and_what_is_left_out_is_beyond_any_delta() -> None:
     assert 0.0 < pair.remove.infinite < 1e-280 and below.infinite == 0.0 and not pair.realised[0].dominates
 
 
-@pytest.mark.parametrize(("sigma", "shift"), [(0.3, 20), (1.0, 36), (10.0, 200), (10.0, 350), (2.0, 50), (0.5, 1), (1.0, 300)])
+@pytest.mark.parametrize(
+    ("sigma", "shift"), [(0.3, 20), (1.0, 36), (10.0, 200), (10.0, 350), (2.0, 50), (0.5, 1), (1.0, 300)]
+)
 def test_outcomes_that_floats_hold_under_one_law_alone_count(sigma: float, shift: int) -> None:
     """A change that is large beside the noise is told by outcomes whose Q-mass is below all floats."""
     with mp.workdps(40):
