@@ -11,12 +11,14 @@ sampled Gaussians go the fast road; every other law goes to other_laws.
     general_lattice/     laws of any kind, from above and below
     other_laws           delta and epsilon of plans that are no sampled Gaussians
     many                 many plans near one target at once
+    searches             a search that releases its winner, as a pair
     invert               from delta to epsilon, with whichever of these holds
     event_lower_bound    a plain event
     cross_check          the result against that and Rényi DP
     prove/               the same figure over again, in ball arithmetic
 
-Guarantee: CERTIFIED, lower <= truth <= upper, with every error of the computation bounded: aliasing, truncation,
+Guarantee: UPPER of a plan with a search (searches). Else
+CERTIFIED, lower <= truth <= upper, with every error of the computation bounded: aliasing, truncation,
 quadrature or lattice, what was cut away, and floating point (elementary functions taken to 4 units in the last
 place, sums and transforms at their worst case). On top of what is proven, each end is moved outward by 1e-9 of itself
 (bound.FLOOR); details["proven"] has the ends before that. Where neither method can do it, the ends are Rényi DP's
@@ -50,7 +52,7 @@ from dpplan.accounting.pairs import DominatingPair
 from dpplan.accounting.pairs.epochs import most_participations
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
 from dpplan.errors import InternalError, NotCertified
-from dpplan.mechanism import Gaussian
+from dpplan.mechanism import BestOfTrials, Gaussian
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import CyclicPoisson, FixedSize, Poisson, Shuffle, TruncatedPoisson
 
@@ -239,6 +241,11 @@ def _of_laws(
         raise _unbounded(quantity, ends.lower)
     theorems = "; ".join(dict.fromkeys(pair.theorem for pair, _ in known))
     lower, upper = widened(quantity, ends.lower, ends.upper)
+    if any(isinstance(phase.mechanism, BestOfTrials) for phase in plan.phases):
+        why = f"laws of the privacy loss, composed on a lattice: {theorems}"
+        return Bound(
+            quantity, None, upper, Guarantee.UPPER, NAME, plan.assumptions, why, details={"method": ends.method}
+        )
     wide = "; wider than usual, no method here can do better on this plan" if upper - lower > WIDE * upper else ""
     details: dict[str, object] = {"method": ends.method, "proven": (ends.lower, ends.upper)}
     if isinstance(ends.contour, Contour):
