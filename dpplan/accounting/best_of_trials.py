@@ -1,4 +1,4 @@
-"""What a search costs that releases its winner, from what one trial costs: by privacy profiles, and by Rényi divergences.
+"""What a search costs that releases its winner, from what one trial costs: by its privacy profile, and by moments.
 
 Let one trial be private with the profile δ(e), the larger of both orders, K the number of trials, independent of the
 data, g(x) = E[x^K] and m = E[K] = g'(1). Of K trials the best by a score that is part of each output is released and
@@ -32,10 +32,16 @@ from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.minimum import minimise
 from dpplan.errors import NotApplicable
-from dpplan.mechanism.trials import Trials
+from dpplan.mechanism.trials import BestOfTrials, Trials
+from dpplan.plan import Plan
 
 LEAST_E, MOST_E = 1e-6, 5.0
 LEAST_ORDER, MOST_ORDER, ORDERS = 1.0 + 1e-4, 1e5, 1000
+
+
+def has_search(plan: Plan) -> bool:
+    """Whether a phase is a search: of such a plan what is known is known from above alone."""
+    return any(isinstance(phase.mechanism, BestOfTrials) for phase in plan.phases)
 
 
 @functools.lru_cache(maxsize=256)

@@ -118,14 +118,14 @@ def _shared(given: Mapping[str, tuple[int, Any]], found: plan_nodes.PlanProblems
 @dataclass(slots=True)
 class _Seen:
     """What the phases so far are called, by line, how many there are, how many blocks of groups, of queries how
-    near their answers are, and what of the noise is open. may_be_open: whether that can be said."""
+    near their answers are, and what of the noise is open. may_be_open: whether that can be said, None of a trial."""
 
     names: dict[str, int] = dataclasses.field(default_factory=dict)
     phases: int = 0
     blocks: int = 0
     accuracies: dict[int, AnswerAccuracy] = dataclasses.field(default_factory=dict)
     openings: dict[int, Opening | None] = dataclasses.field(default_factory=dict)
-    may_be_open: bool = False
+    may_be_open: bool | None = False
 
 
 def _phases(
@@ -192,7 +192,7 @@ def _block(node: Any, place: _Place, found: plan_nodes.PlanProblems, seen: _Seen
             inside = (*place.group, (block, number))
             group = dataclasses.replace(place, path=f"{path}[{number}]", group=inside)
             at, listed = each.start_mark.line + 1, each
-            if _has(each, "phases"):
+            if _has(each, "phases") and not _has(each, plan_nodes.REPEAT):
                 group, at, listed, own = _told_group(each, group, found)
                 total += own or 0
             elif each.id != "sequence":
@@ -214,7 +214,10 @@ def _search(node: Any, place: _Place, found: plan_nodes.PlanProblems, seen: _See
         found.add(line, f"{path}.repeat stands in a trial: a search within a search is not known here.")
         return name, None
     made = repeat_block.read(*parts["repeat"], f"{path}.repeat", found) if "repeat" in parts else None
-    trial, inside = dataclasses.replace(place, path=f"{path}.phases", group=(), in_trial=True), _Seen(names=seen.names)
+    trial, inside = (
+        dataclasses.replace(place, path=f"{path}.phases", group=(), in_trial=True),
+        _Seen(seen.names, may_be_open=None),
+    )
     if "phases" not in parts:
         found.add(line, f"{path}.phases is missing: a trial is a list of phases, all of which are repeated.")
     phases = [phase for _, phase in _listed(*parts["phases"], trial, found, inside)] if "phases" in parts else []

@@ -57,6 +57,10 @@ def _values(given: Mapping[str, Any], path: str, found: plan_nodes.PlanProblems)
         if key in ("law", "score"):
             known = LAWS if key == "law" else SCORES
             values[key] = plan_nodes.word(child, at, f"{path}.{key}", known, found)
+            if values[key] is None and plan_nodes.spelled(child) in ("fixed", "constant"):
+                found.add(
+                    at, f"{path}.{key}: of a fixed number of trials no such bound is known; all of them are paid."
+                )
         else:
             values[key] = plan_nodes.number(child, at, f"{path}.{key}", float, found)
     return values

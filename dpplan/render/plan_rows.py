@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.groups import words
+from dpplan.mechanism import BestOfTrials
 from dpplan.plan import Delta, Phase, Plan
 from dpplan.quantities import quantity
 from dpplan.render.bound_text import SYMBOLS, figure, relation
@@ -34,6 +35,13 @@ def plan_rows(plan: Plan, deltas: Sequence[Delta] = (), found: str | None = None
     """
     if len(plan.phases) == 1:
         phase = plan.only_phase
+        if isinstance(phase.mechanism, BestOfTrials):
+            yield row("trials", phase.mechanism.words, f"the best released, by a score that is {phase.mechanism.score}")
+            count = len(phase.mechanism.phases)
+            yield row("each trial", f"{count} phase{'s' if count > 1 else ''}")
+            yield from _trial(phase.mechanism, "")
+            yield from grounds(plan, deltas)
+            return
         for name, value in phase.settings.items():
             if value in (None, ()):
                 continue
@@ -58,12 +66,27 @@ def phase_rows(plan: Plan, name: str, places: range) -> Iterator[str]:
         if number not in left_out:
             origins = (plan.origin(f"phases[{place}].{name}") for name in ("steps", *phase.settings))
             origin = next((each for each in origins if each), None)
-            first, *others = settings_shown(phase)
-            rest = " ".join(f"{each:<16}" for each in others)
-            line = f"    {number + 1:<5} {first:<14} {rest} {f'{phase.steps} steps':<12}{_whose(phase)}"
+            if isinstance(phase.mechanism, BestOfTrials):
+                told = f"the best of trials: {phase.mechanism.words}, score {phase.mechanism.score}"
+                yield f"    {number + 1:<5} {told}{_whose(phase)}"
+                yield from _trial(phase.mechanism, f"{number + 1}.")
+                continue
+            line = _settings_line(f"{number + 1}", phase)
             yield f"{line}  = {origin}" if origin else line.rstrip()
         elif number == left_out.start:
             yield ", ".join([f"    ...   {len(left_out)} more", *_reaches([phases[at] for at in left_out])])
+
+
+def _settings_line(number: str, phase: Phase) -> str:
+    first, *others = settings_shown(phase)
+    rest = " ".join(f"{each:<16}" for each in others)
+    return f"    {number:<5} {first:<14} {rest} {f'{phase.steps} steps':<12}{_whose(phase)}"
+
+
+def _trial(search: BestOfTrials, prefix: str) -> Iterator[str]:
+    """What each trial of a search does."""
+    for number, phase in enumerate(search.phases):
+        yield _settings_line(f"{prefix}{number + 1}", phase).rstrip()
 
 
 def _whose(phase: Phase) -> str:
@@ -75,7 +98,7 @@ def grounds(plan: Plan, deltas: Sequence[Delta], assumed: str = "") -> Iterator[
     for delta in deltas:
         if delta.reason:
             yield row("delta", show(delta.value), delta.reason)
-    yield f"  {'assumes':<19}{assumed or plan.assumptions}"
+    yield from sentence("assumes", assumed or str(plan.assumptions))
 
 
 def spent_before(bound: Bound, at: float) -> str:

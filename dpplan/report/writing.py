@@ -12,6 +12,7 @@ from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import show
 from dpplan.errors import MissingExtra
 from dpplan.groups import words
+from dpplan.mechanism import BestOfTrials
 from dpplan.plan import Phase
 from dpplan.plan_json import plan_to_json
 from dpplan.render import risk as risk_words
@@ -221,15 +222,22 @@ def _reproduce(page: Page) -> str:
     return "dpplan report with a file that holds this plan, as dpplan epsilon --json prints it, writes this page."
 
 
+def _told(phase: Phase) -> str:
+    """What a phase is; of a search, what each trial is."""
+    search = phase.mechanism
+    if isinstance(search, BestOfTrials):
+        trial = "; then ".join(map(_told, search.phases))
+        return f"the best of trials ({search.words}; score {search.score}), each: {trial}"
+    given = [f"{name.replace('_', ' ')} {show(value)}" for name, value in phase.settings.items() if value is not None]
+    return f"{', '.join(given)}, {phase.steps} steps"
+
+
 def _facts(page: Page) -> list[tuple[str, str]]:
     """What the figure rests on, and what ran."""
     plan, run = page.plan, page.run or {}
     facts = [("Steps", str(plan.steps)), ("Assumed", str(plan.assumptions))]
     for number, phase in enumerate(plan.phases[:8], 1):
-        settings = ", ".join(f"{name.replace('_', ' ')} {show(value)}" for name, value in phase.settings.items())
-        facts.append(
-            (f"Phase {number}" if len(plan.phases) > 1 else "Plan", f"{settings}, {phase.steps} steps{_whose(phase)}")
-        )
+        facts.append((f"Phase {number}" if len(plan.phases) > 1 else "Plan", f"{_told(phase)}{_whose(phase)}"))
     facts += claims(page)
     named = {
         "status": "The run",

@@ -37,6 +37,7 @@ from typing import Literal
 import numpy as np
 
 from dpplan.accounting import gdp, rdp
+from dpplan.accounting.best_of_trials import has_search
 from dpplan.accounting.bound import Bound, Guarantee, widened
 from dpplan.accounting.description import Description
 from dpplan.accounting.exact import cross_check, invert
@@ -52,7 +53,7 @@ from dpplan.accounting.pairs import DominatingPair
 from dpplan.accounting.pairs.epochs import most_participations
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
 from dpplan.errors import InternalError, NotCertified
-from dpplan.mechanism import BestOfTrials, Gaussian
+from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import CyclicPoisson, FixedSize, Poisson, Shuffle, TruncatedPoisson
 
@@ -241,7 +242,7 @@ def _of_laws(
         raise _unbounded(quantity, ends.lower)
     theorems = "; ".join(dict.fromkeys(pair.theorem for pair, _ in known))
     lower, upper = widened(quantity, ends.lower, ends.upper)
-    if any(isinstance(phase.mechanism, BestOfTrials) for phase in plan.phases):
+    if has_search(plan):
         why = f"laws of the privacy loss, composed on a lattice: {theorems}"
         return Bound(
             quantity, None, upper, Guarantee.UPPER, NAME, plan.assumptions, why, details={"method": ends.method}

@@ -13,6 +13,7 @@ from dpplan.accounting.exact import mixed
 from dpplan.accounting.exact.general_lattice import Accuracy, Composition, Interval
 from dpplan.accounting.exact.invert import Ends
 from dpplan.accounting.pairs import DominatingPair, Finite, Resolution
+from dpplan.accounting.pairs.profile_points import ProfileLoss
 from dpplan.errors import InternalError, NotCertified
 
 SLICED = Accuracy(1e-3, 2**15)
@@ -95,7 +96,8 @@ def _refined(known: Known, question: RunQuestion, log_delta: Callable[[Ends], fl
         resolution = replace(further, halvings=further.halvings + halvings)
         if resolved(known, resolution) == laws:  # as fine as is tried
             break
-    return replace(best, method=f"{METHOD}, allocations on a lattice {_finest(laws)}")
+    allocated = any(pair.resolved and not isinstance(pair.remove, ProfileLoss) for pair, _ in laws)
+    return replace(best, method=f"{METHOD}, allocations on a lattice {_finest(laws)}" if allocated else METHOD)
 
 
 def _reaching(resolution: Resolution, least: float) -> Resolution:

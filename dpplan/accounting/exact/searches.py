@@ -26,6 +26,7 @@ THEOREM = (
 # Of the profile, evenly along ε: between them it is taken as a chord, which is 1e-5 of an ε or less above it.
 POINTS = 512
 LEAST_REACH, MOST_REACH = 40, 600  # e^-reach is the δ at the last of them
+NEARER = 2
 
 
 def winner(trial: Plan, trials: Trials) -> DominatingPair:
@@ -42,9 +43,7 @@ def _reaching(trial: Plan, trials: Trials, reach: int) -> DominatingPair:
         return max(profile.remove(epsilon)[1], profile.add(epsilon)[1])
 
     choosing, _ = cost_of_choosing(trials, delta)
-    last = costliest(trial, lambda each: exact.epsilon(each, math.exp(-reach) / number)).upper
-    if last is None:
-        raise NotCertified("no upper bound is proven of one trial.")
+    last = _last(trial, number, reach)
     places = [last * at / POINTS for at in range(POINTS + 1)] if last > 0.0 else [0.0]
     law = ProfileLoss(
         tuple(outward.up(place + choosing, outward.FEW) for place in places),
@@ -55,6 +54,20 @@ def _reaching(trial: Plan, trials: Trials, reach: int) -> DominatingPair:
         return _reaching(trial, trials, min(max(resolution.reach, LEAST_REACH), MOST_REACH))
 
     return DominatingPair(law, law, THEOREM, realised=(stated(0.0, 0.0),), resolved=resolved)
+
+
+def _last(trial: Plan, number: float, reach: int) -> float:
+    """The ε of the last point: at e^-reach, or at the least δ that a trial gets down to."""
+    while True:
+        delta = math.exp(-reach) / number
+        try:
+            found = costliest(trial, lambda each, at=delta: exact.epsilon(each, at)).upper  # type: ignore[misc]
+            if found is not None:
+                return found
+        except NotCertified:
+            if reach <= NEARER:
+                raise
+        reach -= max(NEARER, reach // 8)  # a trial may reveal all with some chance
 
 
 @functools.lru_cache(maxsize=16)
