@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.groups import words
-from dpplan.plan import Delta, Phase, Plan
+from dpplan.plan import Delta, Phase, Plan, Setting
 from dpplan.quantities import quantity
 from dpplan.render.bound_text import SYMBOLS, figure, relation
 from dpplan.render.table import screen_width
+from dpplan.sampling import Poisson
 
 # Of more phases than this, the first few and the last are listed.
 SHOWN, HEAD = 8, 4
@@ -34,9 +35,7 @@ def plan_rows(plan: Plan, deltas: Sequence[Delta] = (), found: str | None = None
     """
     if len(plan.phases) == 1:
         phase = plan.only_phase
-        for name, value in phase.settings.items():
-            if value in (None, ()):
-                continue
+        for name, value in _given(phase).items():
             known = quantity(name)
             yield row(known.words, known.show(value), _origin(plan, name, found))
         yield row("steps", show(phase.steps), _origin(plan, "steps", found))
@@ -66,6 +65,12 @@ def phase_rows(plan: Plan, name: str, places: range) -> Iterator[str]:
             yield ", ".join([f"    ...   {len(left_out)} more", *_reaches([phases[at] for at in left_out])])
 
 
+def _given(phase: Phase) -> dict[str, Setting]:
+    """What the phase was given. A record's pattern stands there where no sampling says it."""
+    said = () if isinstance(phase.sampling, Poisson) else ("participations", "separation")
+    return {name: value for name, value in phase.settings.items() if value not in (None, ()) and name not in said}
+
+
 def _whose(phase: Phase) -> str:
     return f" group {words(phase.groups)}" if phase.groups else ""
 
@@ -86,7 +91,7 @@ def spent_before(bound: Bound, at: float) -> str:
 
 def settings_shown(phase: Phase) -> list[str]:
     """What the phase was given, each as "σ = 1.1"."""
-    named = [(quantity(name), value) for name, value in phase.settings.items() if value not in (None, ())]
+    named = [(quantity(name), value) for name, value in _given(phase).items()]
     return [f"{each.symbol} = {each.show(value)}" for each, value in named]
 
 
