@@ -13,8 +13,15 @@ from dpplan.accounting import pairs
 from dpplan.accounting.pairs import DominatingPair, GaussianLoss, Law, Subsampled
 from dpplan.adjacency import ADD_REMOVE
 from dpplan.errors import NotApplicable
+from dpplan.mechanism import kind_of
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson
+
+# What to do where Gaussians under Poisson sampling are asked for, by who asks.
+REMEDIES = {
+    "prove": "Leave out --prove: the exact accountant answers without.",
+    "opacus": "Opacus's history holds nothing else: try --to dp-accounting.",
+}
 
 
 class SampledGaussian(NamedTuple):
@@ -80,11 +87,18 @@ def sampled_gaussians(plan: Plan, accountant: str) -> tuple[SampledGaussian, ...
     known = as_sampled_gaussians(dominating_pairs(plan, accountant))
     if known is None:
         raise NotApplicable(
-            f"{accountant}: no theorem is known here for this plan: this accountant is made for Gaussian noise "
-            "that hides whether one record was drawn by Poisson sampling, and here it hides something else. Use the "
-            "exact accountant."
+            f"{accountant}: no theorem is known here for this plan: this accountant is made for Gaussian noise under "
+            f"Poisson sampling, or none, with add-remove or zero-out, and this is {_described(plan)}. "
+            f"{REMEDIES.get(accountant, 'Use the exact accountant.')}"
         )
     return known
+
+
+def _described(plan: Plan) -> str:
+    """Its mechanisms and samplings, and what a reader who knows them does not expect."""
+    phases = dict.fromkeys(f"{kind_of(phase.mechanism)} with {pairs.drawn_as(phase)}" for phase in plan.phases)
+    several = "" if plan.max_per_user is None else f", {plan.max_per_user} examples of a user"
+    return f"{' and '.join(phases)} under {plan.adjacency.name.replace('_', '-')}{several}"
 
 
 def as_sampled_gaussians(known: tuple[tuple[DominatingPair, int], ...]) -> tuple[SampledGaussian, ...] | None:
