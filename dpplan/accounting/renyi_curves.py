@@ -21,6 +21,7 @@ from dpplan import groups
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.pairs import DominatingPair, GaussianLoss, Law, StatedLoss
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
+from dpplan.accounting.refusals import below_floor
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import (
     BestOfTrials,
@@ -128,10 +129,7 @@ class RunMoments:
             return delta
         left = outward.sum_down((delta, -self.revealed), outward.FEW) / (1.0 - self.revealed)
         if left <= 0.0:
-            raise NotApplicable(
-                f"{accountant}: delta={delta:g} is no more than the {self.revealed:.3g} that the stated deltas of the "
-                "plan add up to: no epsilon suffices. Ask for a larger delta."
-            )
+            raise NotApplicable(below_floor(accountant, delta, self.revealed))
         return outward.down(left, outward.FEW)
 
 

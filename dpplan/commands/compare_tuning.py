@@ -20,8 +20,8 @@ HELP = """What a search over settings costs, if a random number of trials is mad
 
 The plan is one trial. Its trials are drawn by a law that does not look at the data: poisson, geometric, truncated
 negative binomial (--eta) or logarithmic, binomial (--chance). For each law of the same mean: ε by the profile of one
-trial, proven from above, and by Rényi divergences; beside them one trial, and all trials composed, which is what
-publishing all of them costs.
+trial, proven from above, and by Rényi divergences; beside them one trial, and all trials composed. The last is what a
+search costs whose number of trials is fixed, as a grid's is, whether all are published or the best.
 
 \b
   dpplan compare tuning --sampling full-batch --sigma 4 --steps 1 \\

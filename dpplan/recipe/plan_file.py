@@ -31,7 +31,7 @@ from typing import Any
 
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency, named
 from dpplan.errors import NotApplicable, PlanError, UsageError
-from dpplan.groups import GroupPath
+from dpplan.groups import GroupPath, PhaseName, words
 from dpplan.mechanism.trials import RELEASED
 from dpplan.openings import Opening
 from dpplan.plan import Phase, Plan, Settings
@@ -139,13 +139,15 @@ def _phases(
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a list of phases stands. path: in words. shared: what stands once for all of it. group: whose it is, and
-    what that is called. in_trial: whether it is what a search repeats."""
+    """Where a list of phases stands. path: in words. shared: what stands once for all of it. group: whose it is. name:
+    of the innermost group that has one. called: the group as tables show it, "" where no group around it has a name.
+    in_trial: whether it is what a search repeats."""
 
     path: str
     shared: Settings
     group: GroupPath = ()
     name: str = ""
+    called: str = ""
     in_trial: bool = False
 
 
@@ -176,7 +178,7 @@ def _listed(
         seen.names.setdefault(name, line)
         if phase is not None:
             default = place.name if place.name and len(node.value) == 1 else f"{place.name} phase {seen.phases}".strip()
-            yield name or default, dataclasses.replace(phase, groups=place.group)
+            yield PhaseName(name or default, place.called), dataclasses.replace(phase, groups=place.group)
 
 
 def _block(node: Any, place: _Place, found: plan_nodes.PlanProblems, seen: _Seen) -> Iterator[tuple[str, Phase]]:
@@ -190,7 +192,8 @@ def _block(node: Any, place: _Place, found: plan_nodes.PlanProblems, seen: _Seen
             return
         for number, each in enumerate(groups.value):
             inside = (*place.group, (block, number))
-            group = dataclasses.replace(place, path=f"{path}[{number}]", group=inside)
+            called = f"{place.called}/{block}.{number + 1}" if place.called else ""
+            group = dataclasses.replace(place, path=f"{path}[{number}]", group=inside, called=called)
             at, listed = each.start_mark.line + 1, each
             if _has(each, "phases") and not _has(each, plan_nodes.REPEAT):
                 group, at, listed, own = _told_group(each, group, found)
@@ -238,9 +241,10 @@ def _told_group(node: Any, place: _Place, found: plan_nodes.PlanProblems) -> tup
     """A group with its name and its n: where it stands, the line and the list of its phases, and the n of its own."""
     line = node.start_mark.line + 1
     given = {key: each for key, *each in plan_nodes.mapping(node, f"{place.path}.", plan_nodes.GROUP_KEYS, found)}
-    name, n = place.name, None
+    name, called, n = place.name, place.called, None
     if "name" in given:
         name = plan_nodes.text(given["name"][1], given["name"][0], f"{place.path}.name", found)
+        called = "/".join((*(called or words(place.group)).split("/")[:-1], name))
     if "n" in given:
         at, each = given["n"]
         n = plan_nodes.number(each, at, f"{place.path}.n", int, found)
@@ -249,7 +253,7 @@ def _told_group(node: Any, place: _Place, found: plan_nodes.PlanProblems) -> tup
             n = None
     at, listed = given.get("phases", (line, None))
     shared = place.shared if n is None else place.shared.with_(examples=n)
-    where = dataclasses.replace(place, path=f"{place.path}.phases", shared=shared, name=name)
+    where = dataclasses.replace(place, path=f"{place.path}.phases", shared=shared, name=name, called=called)
     return where, at, listed, n
 
 

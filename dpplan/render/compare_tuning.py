@@ -1,5 +1,6 @@
 """A search over settings under several laws of the number of trials: as a table, and as JSON."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,12 @@ COVERED = (
     "trial means 'none', never another draw. The score is public, or part of what each trial releases."
 )
 
+OWN = (
+    "Yours: of {whole} settings tried one after the other, or of any number that was fixed or is known, the last row, "
+    "whether all are published or the best. A row between is yours only if a program drew the number of trials by that "
+    "law before they began."
+)
+
 
 def _law(trials: "Trials") -> str:
     extra = {"negative-binomial": f", η = {trials.eta:g}", "binomial": f" of {count(trials)}"}
@@ -33,17 +40,18 @@ def _cell(bound: Bound | None) -> TableCell:
 def table(found: "TuningComparison") -> Table:
     """A row for each law, and for one trial and all of them."""
     columns = (Column("trials"), Column("mean", True), Column("ε by profile", True), Column("ε by Rényi", True))
-    rows = [(TableCell("one, known"), TableCell("1"), _cell(found.single), TableCell(""))]
+    rows = [(TableCell("no search"), TableCell("1"), _cell(found.single), TableCell(""))]
     for row in found.rows:
         mean = TableCell(f"{most(row.trials):.6g}")
         rows.append((TableCell(_law(row.trials)), mean, _cell(row.profile), _cell(row.renyi)))
-    rows.append((TableCell("all released"), TableCell(f"{found.mean:g}"), _cell(found.together), TableCell("")))
+    whole = math.ceil(found.mean)
+    rows.append((TableCell(f"a grid of {whole}"), TableCell(f"{whole}"), _cell(found.together), TableCell("")))
     refused: dict[str, list[str]] = {}
     for row in found.rows:
         if row.refusal:
             refused.setdefault(row.refusal, []).append(row.trials.law)
     notes = tuple(f"{', '.join(laws)}: {why}" for why, laws in refused.items())
-    return Table(columns, tuple(rows), notes)
+    return Table(columns, tuple(rows), (OWN.format(whole=whole), *notes))
 
 
 def rows(found: "TuningComparison", deltas: Sequence[Delta]) -> Iterator[str]:

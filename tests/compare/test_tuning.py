@@ -112,7 +112,7 @@ def test_more_trials_cost_more_and_more_than_one() -> None:
 def test_a_law_that_is_refused_is_named_with_the_reason() -> None:
     found = tuning(one_gaussian(4.0), 1e-6, (Trials("binomial", 10.0),))
     assert tuning_command.command.name == "tuning"
-    (note,) = compare_tuning.table(found).notes
+    _, note = compare_tuning.table(found).notes
     assert "binomial: rényi: Papernot and Steinke 2022 cover no binomial number" in note
 
 
@@ -130,7 +130,8 @@ def test_the_command_shows_every_law_beside_one_trial_and_all() -> None:
     import forked  # of POSIX alone
 
     text = forked.dpplan(*words, cwd=ROOT).stdout
-    assert "1.98302" in text and "2.17652" in text and "one, known" in text and "all released" in text
+    assert "1.98302" in text and "2.17652" in text and "no search" in text and "a grid of 10 " in text
+    assert "Yours: of 10 settings tried one after the other" in text
     content = json.loads(forked.dpplan(*words, "--trials", "geometric", "--json", cwd=ROOT).stdout)
     (row,) = content["results"]
     assert row["profile"]["upper"] == pytest.approx(1.983017, abs=1e-5) and row["profile"]["guarantee"] == "upper"

@@ -223,7 +223,7 @@ def _laws(above: Composition, below: Composition | None) -> Callable[[float], Pl
         try:
             upper, lower = _proven(above, epsilon), None if below is None else _proven(below, epsilon)
         except ArithmeticError as error:
-            raise NotCertified("the plan's numbers are too large or too small for floats.") from error
+            raise NotCertified(other_laws.BEYOND_FLOATS) from error
 
         def at(other: float) -> Ends2:
             own = upper(other)

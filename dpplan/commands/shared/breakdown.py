@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dpplan.accounting.bound import Bound
-from dpplan.groups import words
+from dpplan.groups import group_called
 from dpplan.plan import Plan
 from dpplan.query import MISSED, AnswerAccuracy
 from dpplan.render import to_json
@@ -54,7 +54,7 @@ def of(plan: Plan, names: Sequence[str], wholes: Sequence[tuple[float, Bound]],
     found = []
     for at, whole in wholes:
         for number, name in enumerate(names):
-            group = words(plan.phases[number].groups)
+            group = group_called(name, plan.phases[number].groups)
             alone = ask(_of(plan, slice(number, number + 1)), at)
             others = replace(plan, phases=plan.phases[:number] + plan.phases[number + 1 :], derivation=())
             found.append(PhaseCost(name, group, at, alone, ask(others, at), whole))

@@ -133,7 +133,8 @@ def test_groups_inside_and_around_a_search() -> None:
     assert alike == pytest.approx(accounting.epsilon(Plan((search(ONE),)), 1e-6).value, rel=1e-4)
     around = Plan(tuple(replace(search(ONE), groups=((0, group),)) for group in range(2)))
     assert accounting.epsilon(around, 1e-6).value == pytest.approx(alike, rel=1e-4)
-    moved = replace(around, adjacency=REPLACE_ONE)
+    said = (replace(each, adjacency=REPLACE_ONE) for each in around.phases)
+    moved = replace(around, adjacency=REPLACE_ONE, phases=tuple(said))
     assert accounting.epsilon(moved, 1e-6).value > accounting.epsilon(around, 1e-6).value
 
 
