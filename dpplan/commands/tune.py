@@ -110,7 +110,7 @@ def command(
 
 def _asked(
     texts: tuple[str, ...], law: tuple[str, Any, Any, Any], data: str | None, epsilon: Any
-) -> "tuple[grids.Grid, Trials, Score]":
+) -> "tuple[grids.SettingGrid, Trials, Score]":
     """What was asked for. Raises UsageError with all that is wrong with it."""
     from dpplan.tuning.search_plan import Score
 
@@ -155,7 +155,9 @@ def _score_epsilon(data: str | None, epsilon: Any) -> float | None:
     return given
 
 
-def _planned(job: "recipes.Recipe", grid: grids.Grid, trials: Trials, score: "Score", seed: int | None) -> "SearchPlan":
+def _planned(
+    job: "recipes.Recipe", grid: grids.SettingGrid, trials: Trials, score: "Score", seed: int | None
+) -> "SearchPlan":
     with needs_torch("dpplan tune"):
         from dpplan import train
         from dpplan.tuning.search_plan import planned

@@ -19,7 +19,7 @@ Setting = Mapping[Key, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class SettingGrid:
     """values: of each key (block, key), as they are written in a recipe."""
 
     values: tuple[tuple[Key, tuple[str, ...]], ...]
@@ -32,7 +32,7 @@ class Grid:
         return tuple(dict(zip(keys, chosen, strict=True)) for chosen in combinations)
 
 
-def read(texts: Sequence[str]) -> Grid:
+def read(texts: Sequence[str]) -> SettingGrid:
     """The grid of what was typed: KEY=V1,V2, ..., each KEY once. Raises UsageError with all that is wrong."""
     problems: list[str] = []
     found: dict[Key, tuple[str, ...]] = {}
@@ -59,7 +59,7 @@ def read(texts: Sequence[str]) -> Grid:
         problems.append(f"grid has {count} settings, more than {MOST_SETTINGS}. Leave values out.")
     if problems:
         raise UsageError(problems)
-    return Grid(tuple(found.items()))
+    return SettingGrid(tuple(found.items()))
 
 
 def recipe_of(recipe: Recipe, setting: Setting) -> Recipe:

@@ -17,7 +17,7 @@ from dpplan.mechanism import BestOfTrials, DiscreteLaplace
 from dpplan.mechanism.trials import PUBLIC, RELEASED, Trials
 from dpplan.plan import Delta, Phase, Plan
 from dpplan.recipe import Recipe
-from dpplan.recipe.grid import Grid, Setting, recipe_of
+from dpplan.recipe.grid import Setting, SettingGrid, recipe_of
 from dpplan.sampling import Poisson
 
 
@@ -68,11 +68,8 @@ class SearchPlan:
         assert isinstance(mechanism, BestOfTrials)  # which is how it was made
         return mechanism
 
-    def setting_words(self, setting: Setting) -> str:
-        return ", ".join(f"{block}.{key}={value}" for (block, key), value in setting.items())
 
-
-def planned(recipe: Recipe, grid: Grid, trials: Trials, score: Score, units: int) -> SearchPlan:
+def planned(recipe: Recipe, grid: SettingGrid, trials: Trials, score: Score, units: int) -> SearchPlan:
     """units: how many examples, or users, the recipe trains on. Raises UsageError for a grid whose settings have
     different plans, RecipeError for one that makes no recipe, NotCertified where nothing is proven."""
     settings = grid.settings

@@ -25,8 +25,8 @@ def plan_lines(plan: SearchPlan, seed: int | None) -> Iterator[str]:
     """What the search costs, then all it rests on."""
     yield headline(plan.spent, at=plan.delta.value)
     yield ""
-    yield row("one trial", f"ε ≤ {figure(plan.trial)}", "by itself, with the score if it is a release")
-    yield row("recipe", plan.recipe.name, f"{len(plan.settings)} settings, each drawn with the same chance")
+    yield row("one trial", f"ε ≤ {figure(plan.trial)}", "by itself, with its score")
+    yield row("recipe", plan.recipe.name, f"{len(plan.settings)} settings, all with the same chance")
     for key, values in _values(plan):
         yield from sentence(key, ", ".join(values))
     yield from plan_rows.plan_rows(plan.plan, (plan.delta,))
@@ -52,7 +52,7 @@ def ending_lines(content: dict[str, Any], folder: str) -> Iterator[str]:
         yield row("released", "the best trial", "and nothing else")
         for key, value in won["setting"].items():
             yield row(key.partition(".")[2], value, key)
-        yield row("score", show(round(won["score"], 6)), won["score_is"])
+        yield from sentence("score", f"{show(round(won['score'], 6))}: {won['score_is']}")
     yield row("report", f"{folder}/report.json")
     yield f"next: dpplan verify {folder}"
 
