@@ -29,6 +29,7 @@ from typing import Any
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency, named
 from dpplan.errors import NotApplicable, PlanError, UsageError
 from dpplan.groups import GroupPath, PhaseName, words
+from dpplan.mechanism import MatrixNoise
 from dpplan.openings import Opening
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.query import AnswerAccuracy, accuracy
@@ -256,6 +257,12 @@ def _phase(
         if "query" in parts and "sampling" in parts:
             found.add(parts["query"][0], f"{path}.query is asked of all records. Leave out sampling.")
     drawn = _drawn(parts, path, line, shared, found)
+    if isinstance(mechanism, MatrixNoise) and drawn is not None and drawn.steps != mechanism.rows:
+        found.add(
+            line,
+            f"{path}: the strategy has {mechanism.rows} rows, and the phase {drawn.steps} step"
+            f"{'s' if drawn.steps > 1 else ''}. Give steps: {mechanism.rows}, or a strategy of that size.",
+        )
     for key, whole in (("adjacency", shared.adjacency), ("privacy_unit", shared.unit)):
         if own.get(key) not in (None, whole):
             word = key.removeprefix("privacy_")
