@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dpplan.accounting import gdp
+from dpplan.accounting.best_of_trials import has_search
 from dpplan.accounting.bound import Guarantee, widened
 from dpplan.accounting.exact.profile import Profile
 from dpplan.plan import Plan
@@ -22,7 +23,8 @@ class Source:
     """below_above: (direction, ε >= 0) -> lower <= δ <= upper. name: what it is, in words. corners: the ε at which a
     stated profile has its kinks, where a search would miss the best by a little. assumes: what it rests on.
 
-    guarantee: CERTIFIED for the profile of a plan, UPPER for what somebody states: what is true may be less.
+    guarantee: CERTIFIED for the profile of a plan, UPPER for that of one with a search, and for what somebody states:
+    what is true may be less.
     """
 
     below_above: Callable[[int, float], Ends]
@@ -47,6 +49,8 @@ def source_of_plan(plan: Plan) -> Source:
     def at(direction: int, epsilon: float) -> Ends:
         return profile.add(epsilon) if direction else profile.remove(epsilon)
 
+    if has_search(plan):
+        return Source(at, Guarantee.UPPER, "the plan's profile, from above", str(plan.assumptions))
     return Source(at, Guarantee.CERTIFIED, "the plan's certified profile", str(plan.assumptions))
 
 

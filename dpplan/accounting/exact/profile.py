@@ -60,9 +60,10 @@ class Place:
 
 @dataclass
 class OneDirection:
-    """δ of one direction. make: what can be proven at an ε."""
+    """δ of one direction. make: what can be proven at an ε. least_width: of an interval that is taken as it is."""
 
     make: Callable[[float], Place]
+    least_width: float = LEAST_WIDTH
     _places: list[Place] = field(default_factory=list)
     _asked: dict[float, Ends2] = field(default_factory=dict)
 
@@ -83,9 +84,9 @@ class OneDirection:
             low, high = place.at(epsilon)
             if low <= high:  # not where either is NaN
                 lower, upper = max(lower, low), min(upper, high)
-            if upper - lower <= max(LEAST_WIDTH, max(NARROW, LOST * place.width) * upper):
+            if upper - lower <= max(self.least_width, max(NARROW, LOST * place.width) * upper):
                 return lower, upper
-        if upper - lower > max(LEAST_WIDTH, NARROW * upper) and len(reaching) < MOST:
+        if upper - lower > max(self.least_width, NARROW * upper) and len(reaching) < MOST:
             place = self.make(epsilon)
             self._places.append(place)
             lower, upper = max(lower, place.lower), min(upper, place.upper)
@@ -101,10 +102,15 @@ class Profile:
     assumptions: Assumptions
 
     @classmethod
-    def of(cls, plan: Plan) -> "Profile":
-        """Raises NotApplicable where a step has no dominating pair, NotCertified where nothing can be proven."""
+    def of(cls, plan: Plan, least_width: float = LEAST_WIDTH) -> "Profile":
+        """Raises NotApplicable where a step has no dominating pair, NotCertified where nothing can be proven.
+
+        least_width: of δ, absolute; a smaller one for whoever wants the digits of a δ that is smaller yet."""
         plans = followed(plan)
         made = [cls._of_one_record(each) for each in plans]
+        for each in made:
+            for direction in each.directions:
+                direction.least_width = least_width
         if len(made) == 1:
             return cls(made[0].directions, plan.assumptions)
         return cls(_most_costly([each.directions for each in made], plan.adjacency == REPLACE_ONE), plan.assumptions)
@@ -217,7 +223,7 @@ def _laws(above: Composition, below: Composition | None) -> Callable[[float], Pl
         try:
             upper, lower = _proven(above, epsilon), None if below is None else _proven(below, epsilon)
         except ArithmeticError as error:
-            raise NotCertified("the plan's numbers are too large or too small for floats.") from error
+            raise NotCertified(other_laws.BEYOND_FLOATS) from error
 
         def at(other: float) -> Ends2:
             own = upper(other)
