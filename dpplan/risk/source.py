@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dpplan.accounting import gdp
+from dpplan.accounting.best_of_trials import has_search
 from dpplan.accounting.bound import Guarantee, widened
 from dpplan.accounting.exact.profile import NARROWEST, Profile, Width
 from dpplan.accounting.numerics import Array
@@ -27,7 +28,8 @@ class Source:
     name: what it is, in words. corners: the ε at which a stated profile has its kinks, where a search would miss the
     best by a little. assumes: what it rests on.
 
-    guarantee: CERTIFIED for the profile of a plan, UPPER for what somebody states: what is true may be less.
+    guarantee: CERTIFIED for the profile of a plan, UPPER for that of one with a search, and for what somebody states:
+    what is true may be less.
     """
 
     below_above: Callable[[int, Array, Width], ManyEnds]
@@ -57,7 +59,10 @@ class Source:
 
 def source_of_plan(plan: Plan) -> Source:
     """The certified profile of a plan. Raises NotApplicable and NotCertified as the exact accountant does."""
-    return Source(Profile.of(plan).ends, Guarantee.CERTIFIED, "the plan's certified profile", str(plan.assumptions))
+    profile = Profile.of(plan)
+    if has_search(plan):
+        return Source(profile.ends, Guarantee.UPPER, "the plan's profile, from above", str(plan.assumptions))
+    return Source(profile.ends, Guarantee.CERTIFIED, "the plan's certified profile", str(plan.assumptions))
 
 
 def source_of_stated(epsilon: float, delta: float) -> Source:

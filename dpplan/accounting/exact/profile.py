@@ -60,6 +60,7 @@ class Width(NamedTuple):
 
 
 NARROWEST = Width()
+TO_THE_LAST = Width(absolute=0.0)  # for whoever wants digits of a δ that is smaller than any width
 
 
 @dataclass(frozen=True)
@@ -330,7 +331,7 @@ def _laws(above: Composition, below: Composition | None) -> Callable[[float], Pl
         try:
             upper, lower = _proven(above, epsilon), None if below is None else _proven(below, epsilon)
         except ArithmeticError as error:
-            raise NotCertified("the plan's numbers are too large or too small for floats.") from error
+            raise NotCertified(other_laws.BEYOND_FLOATS) from error
 
         def at(others: Array) -> ManyEnds:
             own = upper(others)
