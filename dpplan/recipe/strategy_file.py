@@ -14,7 +14,7 @@ from typing import Any
 
 from dpplan.checks import show
 from dpplan.errors import PlanError, file_error
-from dpplan.mechanism import MatrixNoise, ToeplitzNoise
+from dpplan.mechanism import MatrixNoise, Mechanism, ToeplitzNoise
 from dpplan.mechanism.correlated import MOST_ENTRIES
 
 ENDINGS = (".npy", ".csv", ".txt")
@@ -50,6 +50,16 @@ def read(file: Path) -> dict[str, Any]:
 def kind_of(settings: dict[str, Any]) -> str:
     """The mechanism that has these settings."""
     return ToeplitzNoise.kind if "coefficients" in settings else MatrixNoise.kind
+
+
+def length_problem(mechanism: Mechanism, steps: int) -> str | None:
+    """Why a phase of so many steps cannot have this strategy."""
+    if not isinstance(mechanism, MatrixNoise) or mechanism.rows == steps:
+        return None
+    return (
+        f"the strategy has {mechanism.rows} rows, and the phase {steps} step{'s' if steps > 1 else ''}. Give steps: "
+        f"{mechanism.rows}, or a strategy of that size."
+    )
 
 
 def _settings(rows: Rows, file: Path) -> dict[str, Any]:
