@@ -376,15 +376,8 @@ def _drawn(
         found.add(line, f"{path}.sampling: {refusal}")
     except UsageError as error:
         for problem in error.problems:
-            found.add(line, f"{path}: {_in_keys(problem)}")
+            found.add(line, f"{path}: {plan_nodes.in_keys(problem)}")
     return None
-
-
-def _in_keys(problem: str) -> str:
-    """What a problem says about options, said about the keys of a file."""
-    keys = {"--q": "sample_rate", "--batch": "batch_size"}
-    problem = re.sub(r"\b(q|batch)(?==)", lambda found: keys[f"--{found[0]}"], problem)
-    return re.sub(r"--[a-z-]+", lambda found: keys.get(found[0], found[0][2:].replace("-", "_")), problem)
 
 
 def _public(given: Mapping[str, tuple[int, Any]], found: plan_nodes.PlanProblems) -> Iterator[str]:
