@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import ClassVar, Protocol
 
 from dpplan.checks import Problems, show
-from dpplan.errors import NotApplicable
-from dpplan.mechanism.correlated import BufferedNoise, ToeplitzNoise, TreeAggregation
+from dpplan.errors import NotApplicable, PlanError
+from dpplan.mechanism.correlated import BufferedNoise, Correlation, ToeplitzNoise, TreeAggregation
 from dpplan.mechanism.discrete_gaussian import DiscreteGaussian
 from dpplan.mechanism.stated_curves import StatedRenyi, StatedZcdp
 from dpplan.mechanism.thresholds import AboveThreshold, ThresholdedCounts
@@ -17,6 +17,7 @@ __all__ = [
     "REFUSED",
     "AboveThreshold",
     "BufferedNoise",
+    "Correlation",
     "DiscreteGaussian",
     "DiscreteLaplace",
     "Exponential",
@@ -34,6 +35,8 @@ __all__ = [
     "ToeplitzNoise",
     "TreeAggregation",
     "kind_of",
+    "multiplier_of",
+    "noise_of",
 ]
 
 # A release of a larger epsilon hides nothing, and masses of e^-epsilon still have to be floats. One of a smaller one is
@@ -88,6 +91,27 @@ class Gaussian:
 def kind_of(part: object) -> str:
     """The name of a mechanism or a scheme; of one that only inherited a name, or has none, that of its class."""
     return str(vars(type(part)).get("kind", type(part).__name__))
+
+
+def multiplier_of(mechanism: Mechanism) -> float:
+    """The noise that a trainer scales, over the clip norm. Raises NotApplicable for what adds none to clipped sums."""
+    if not isinstance(mechanism, Gaussian | TreeAggregation | ToeplitzNoise | BufferedNoise):
+        raise NotApplicable(f"mechanism={kind_of(mechanism)} adds no noise to clipped sums.")
+    return mechanism.noise_multiplier
+
+
+def noise_of(
+    noise_multiplier: float, correlation: Correlation | None, steps: int, *, in_every_step: bool
+) -> Gaussian | ToeplitzNoise | TreeAggregation:
+    """The noise of a run of so many steps, drawn anew for each where no correlation is given.
+
+    in_every_step: whether a record takes part in all of them; else its sampling says in which.
+    """
+    if correlation is None:
+        return Gaussian(noise_multiplier)
+    if found := correlation.problems(steps):
+        raise PlanError(found)
+    return correlation.mechanism(noise_multiplier, steps if in_every_step else 1)
 
 
 @dataclass(frozen=True, slots=True)

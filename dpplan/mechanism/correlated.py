@@ -104,6 +104,37 @@ class BufferedNoise:
 Correlated = TreeAggregation | ToeplitzNoise | BufferedNoise
 
 
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """How the noise of a training run is correlated, whatever its size: kind banded, with so many bands, or tree."""
+
+    kind: str
+    bands: int | None = None
+
+    def mechanism(
+        self, noise_multiplier: float, participations: int = 1, separation: int = 1
+    ) -> ToeplitzNoise | TreeAggregation:
+        """The noise of this multiplier; with the pattern of a record where the sampling does not say it."""
+        if self.kind == TreeAggregation.kind:
+            return TreeAggregation(noise_multiplier, participations, separation)
+        return ToeplitzNoise(noise_multiplier, bands=self.bands, participations=participations, separation=separation)
+
+    def problems(self, steps: int) -> list[str]:
+        """What does not fit a run of so many steps."""
+        if self.bands is not None and self.bands > steps:
+            return [f"bands={self.bands} exceeds steps={steps}: noise cannot last longer than the run. Lower bands."]
+        return []
+
+    def __str__(self) -> str:
+        if self.kind == TreeAggregation.kind:
+            return "a tree of sums (DP-FTRL)"
+        return f"{self.bands} band{'s' if self.bands != 1 else ''} (DP-BandMF)"
+
+
+BANDED = "banded"
+CORRELATIONS = (BANDED, TreeAggregation.kind)
+
+
 def _check(problems: Problems, mechanism: Correlated) -> None:
     problems.positive("noise_multiplier", mechanism.noise_multiplier, try_=_SIGMA)
     try_ = "It is in how many steps a record is at most."

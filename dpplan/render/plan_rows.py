@@ -8,10 +8,11 @@ from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.groups import group_called
 from dpplan.mechanism import Gaussian, kind_of
-from dpplan.plan import Delta, Phase, Plan
+from dpplan.plan import Delta, Phase, Plan, Setting
 from dpplan.quantities import quantity
 from dpplan.render.bound_text import SYMBOLS, figure, relation
 from dpplan.render.table import screen_width
+from dpplan.sampling import Poisson
 
 # Of more phases than this, the first few and the last are listed.
 SHOWN, HEAD = 8, 4
@@ -45,9 +46,7 @@ def plan_rows(
         phase = plan.only_phase
         if type(phase.mechanism) is not Gaussian:
             yield row("mechanism", kind_of(phase.mechanism))
-        for name, value in phase.settings.items():
-            if value in (None, ()):
-                continue
+        for name, value in _given(phase).items():
             known = quantity(name)
             yield row(known.words, known.show(value), _origin(plan, name, found))
         yield row("steps", show(phase.steps), _origin(plan, "steps", found))
@@ -86,6 +85,12 @@ def phase_rows(plan: Plan, name: str, places: range, names: Sequence[str] = ()) 
             yield ", ".join([f"    ...   {len(left_out)} more", *_reaches([phases[at] for at in left_out])])
 
 
+def _given(phase: Phase) -> dict[str, Setting]:
+    """What the phase was given. A record's pattern stands there where no sampling says it."""
+    said = () if isinstance(phase.sampling, Poisson) else ("participations", "separation")
+    return {name: value for name, value in phase.settings.items() if value not in (None, ()) and name not in said}
+
+
 def _columns(phases: Sequence[Phase]) -> list[list[str]]:
     """What stands below each other in the rows of these phases."""
     cells = itertools.zip_longest(*map(settings_shown, phases), fillvalue="")
@@ -108,7 +113,7 @@ def spent_before(bound: Bound, at: float) -> str:
 
 def settings_shown(phase: Phase) -> list[str]:
     """What the phase was given, each as "σ = 1.1"."""
-    named = [(quantity(name), value) for name, value in phase.settings.items() if value not in (None, ())]
+    named = [(quantity(name), value) for name, value in _given(phase).items()]
     return [f"{each.symbol} = {each.show(value)}" for each, value in named]
 
 

@@ -17,13 +17,26 @@ from dpplan.accounting.pairs.epochs import Terms
 from dpplan.accounting.pairs.participation import Sensitivity
 from dpplan.adjacency import REPLACE_ONE, Adjacency
 from dpplan.errors import NotApplicable
-from dpplan.mechanism import kind_of
+from dpplan.mechanism import Gaussian, kind_of
 from dpplan.mechanism.correlated import BufferedNoise, Correlated, ToeplitzNoise, TreeAggregation
 from dpplan.plan import Phase
 from dpplan.sampling import CyclicPoisson, Poisson, Shuffle
 
 ONE_RELEASE = "one Gaussian release of C·x, over how far a record's pattern moves it (arXiv:2211.06530)"
 BANDED = "banded noise on groups that take turns: Choquette-Choo et al. 2023 (arXiv:2306.08153)"
+
+
+def pattern(phase: Phase) -> tuple[int, int]:
+    """In how many steps a record takes part at most, and how many lie at least from one to the next.
+
+    Whoever runs the phase holds its batches against this. Where the scheme says it, a record's steps are all a multiple
+    of the second number apart.
+    """
+    mechanism, scheme = phase.mechanism, phase.sampling
+    if isinstance(scheme, Shuffle | CyclicPoisson):
+        apart = scheme.steps_per_epoch if isinstance(scheme, Shuffle) else scheme.groups
+        return -(-phase.steps // apart), apart
+    return getattr(mechanism, "participations", 1), getattr(mechanism, "separation", 1)
 
 
 def sensitivity(mechanism: Correlated, steps: int, participations: int, separation: int) -> Sensitivity:
@@ -64,8 +77,11 @@ def fixed_order(phase: Phase, adjacency: Adjacency) -> Terms:
             f"{kind_of(mechanism)} on data that are shuffled anew each epoch: two steps of a record may follow each "
             "other. Try order: once, or leave sampling out and give participations and separation"
         )
-    apart = scheme.steps_per_epoch
-    ((pair, count),) = _one_release(mechanism, phase.steps, -(-phase.steps // apart), apart, adjacency)
+    times, apart = pattern(phase)
+    if isinstance(mechanism, TreeAggregation):
+        ((pair, count),) = _released(mechanism, participation.regular_tree(phase.steps, apart), adjacency)
+    else:
+        ((pair, count),) = _one_release(mechanism, phase.steps, times, apart, adjacency)
     return ((dataclasses.replace(pair, realised=(stated(0.0, 0.0),)), count),)
 
 
@@ -83,7 +99,7 @@ def by_turns(phase: Phase, adjacency: Adjacency) -> Terms:
             "unless bands are no wider than the number of groups. Try fewer bands, or shuffle with order: once"
         )
     noise = mechanism.noise_multiplier / participation.longest_column(coefficients)
-    turns = -(-phase.steps // scheme.groups)
+    turns, _ = pattern(phase)
     if adjacency == REPLACE_ONE:
         one = replaced(noise, scheme.sample_rate)
     else:
@@ -94,10 +110,28 @@ def by_turns(phase: Phase, adjacency: Adjacency) -> Terms:
     return ((one, turns),)
 
 
+def by_poisson(phase: Phase) -> Phase:
+    """About as costly, under add/remove or zero-out: Gaussian noise that is drawn anew, under Poisson sampling. For a
+    search to begin with, and no bound."""
+    mechanism, scheme = phase.mechanism, phase.sampling
+    assert isinstance(mechanism, Correlated)
+    if isinstance(scheme, CyclicPoisson) and not isinstance(mechanism, TreeAggregation):
+        length = participation.longest_column(_coefficients(mechanism, phase.steps))
+        return Phase(Gaussian(mechanism.noise_multiplier / length), Poisson(scheme.sample_rate), pattern(phase)[0])
+    if isinstance(scheme, Shuffle) and isinstance(mechanism, TreeAggregation):
+        found = participation.regular_tree(phase.steps, scheme.steps_per_epoch)
+    else:
+        found = sensitivity(mechanism, phase.steps, *pattern(phase))
+    return Phase(Gaussian(participation.noise_over(mechanism.noise_multiplier, found, 1.0)), Poisson(1.0), 1)
+
+
 def _one_release(
     mechanism: Correlated, steps: int, participations: int, separation: int, adjacency: Adjacency
 ) -> Terms:
-    found = sensitivity(mechanism, steps, participations, separation)
+    return _released(mechanism, sensitivity(mechanism, steps, participations, separation), adjacency)
+
+
+def _released(mechanism: Correlated, found: Sensitivity, adjacency: Adjacency) -> Terms:
     noise = participation.noise_over(mechanism.noise_multiplier, found, 2.0 if adjacency == REPLACE_ONE else 1.0)
     if not math.isfinite(noise) or noise <= 0.0:
         raise NotApplicable(f"{kind_of(mechanism)}: its sensitivity is {found.squared:g}², beyond floats")
