@@ -45,6 +45,8 @@ prints, and writes the folder.
   dpplan train --resume runs/digits-001
   torchrun --nproc-per-node 2 -m dpplan train recipes/digits.yaml
 
+It needs the extra 'train'; dpplan help training tells how torch comes without a GPU's gigabytes.
+
 A folder that was copied, moved to another disk or put back goes on with --moved, once no other copy does: whoever
 resumes two copies spends twice, and what the copies are known to have spent is counted.
 

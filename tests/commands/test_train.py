@@ -183,5 +183,6 @@ def test_without_torch_the_extra_is_named(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert " ".join(done.stderr.split()) == (
-        "error: dpplan train needs the extra 'train': pip install 'dpplan[train]', or '.[train]' in a checkout"
+        "error: dpplan train needs the extra 'train': pip install 'dpplan[train]', or '.[train]' in a checkout. "
+        "dpplan help training tells of smaller builds of torch"
     )
