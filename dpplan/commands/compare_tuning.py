@@ -13,7 +13,7 @@ from dpplan.commands.shared.request import requested
 from dpplan.errors import PlanError, UsageError
 
 if TYPE_CHECKING:
-    from dpplan.compare.tuning import Trials
+    from dpplan.mechanism.trials import Trials
 
 USUAL = 10.0
 HELP = """What a search over settings costs, if a random number of trials is made and only the best is published.
@@ -68,7 +68,7 @@ def command(
 
 def _laws(laws: tuple[str, ...], mean: Any, eta: Any, chance: Any) -> "tuple[tuple[Trials, ...], list[str]]":
     """The laws that are compared, or what is wrong with them."""
-    from dpplan.compare.tuning import LAWS, Trials
+    from dpplan.mechanism.trials import LAWS, Trials
 
     problems, made = Problems(PlanError), []
     for law in laws:

@@ -11,11 +11,13 @@ from dpplan.mechanism.correlated import BufferedNoise, Correlation, ToeplitzNois
 from dpplan.mechanism.discrete_gaussian import DiscreteGaussian
 from dpplan.mechanism.stated_curves import StatedRenyi, StatedZcdp
 from dpplan.mechanism.thresholds import AboveThreshold, ThresholdedCounts
+from dpplan.mechanism.trials import BestOfTrials
 
 __all__ = [
     "MECHANISMS",
     "REFUSED",
     "AboveThreshold",
+    "BestOfTrials",
     "BufferedNoise",
     "Correlation",
     "DiscreteGaussian",
@@ -282,6 +284,8 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "the noisy counts (kind: gaussian).",
         "partition-selection": "how partitions are chosen decides what it costs: noisy counts above a threshold are "
         "kind: thresholded-counts; of anything else state an epsilon and a delta (kind: epsilon-delta).",
+        BestOfTrials.kind: "a search is a block of its own: repeat: {law: geometric, mean: 10, score: public}, phases: "
+        "[...].",
         "matrix": "a strategy is given by its first column here (kind: toeplitz), or by buffers (kind: blt).",
     }
 )

@@ -19,13 +19,13 @@ from dpplan.recipe import plan_nodes, query_block
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a phase says beside its mechanism. query: what it answers, if that is known. shared: what stands once for
-    the plan. opening: whether its noise is said to be open, and its weight. may_be_open: whether noise may be left out.
-    """
+    the plan. opening: whether its noise is said to be open, and its weight. may_be_open: whether noise may be left out;
+    None where it never may."""
 
     query: Query | None
     shared: Settings
     opening: tuple[bool, float]
-    may_be_open: bool
+    may_be_open: bool | None
 
 
 def read(
@@ -53,7 +53,8 @@ def read(
             if key == noise and asked.may_be_open:
                 values[key] = 1.0
             else:
-                helped = ", unless `dpplan solve PLAN` is to find it" if key == noise else ""
+                findable = key == noise and asked.may_be_open is not None
+                helped = ", unless `dpplan solve PLAN` is to find it" if findable else ""
                 found.add(line, f"{path}.{key} is missing: {kind} needs it{helped}.")
     if len(found.problems) > before:
         return None, None

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from dpplan.accounting.best_of_trials import count, most
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.plan import Delta
@@ -12,7 +13,8 @@ from dpplan.render.plan_rows import sentence
 from dpplan.render.table import Column, Table, TableCell
 
 if TYPE_CHECKING:
-    from dpplan.compare.tuning import Trials, TuningComparison
+    from dpplan.compare.tuning import TuningComparison
+    from dpplan.mechanism.trials import Trials
 
 COVERED = (
     "covers the winner alone: the number of trials, its seed, the losing runs and their times stay private, and no "
@@ -27,7 +29,7 @@ OWN = (
 
 
 def _law(trials: "Trials") -> str:
-    extra = {"negative-binomial": f", η = {trials.eta:g}", "binomial": f" of {trials.count}"}
+    extra = {"negative-binomial": f", η = {trials.eta:g}", "binomial": f" of {count(trials)}"}
     return f"{trials.law}{extra.get(trials.law, '')}"
 
 
@@ -40,7 +42,7 @@ def table(found: "TuningComparison") -> Table:
     columns = (Column("trials"), Column("mean", True), Column("ε by profile", True), Column("ε by Rényi", True))
     rows = [(TableCell("no search"), TableCell("1"), _cell(found.single), TableCell(""))]
     for row in found.rows:
-        mean = TableCell(f"{row.trials.most:.6g}")
+        mean = TableCell(f"{most(row.trials):.6g}")
         rows.append((TableCell(_law(row.trials)), mean, _cell(row.profile), _cell(row.renyi)))
     whole = math.ceil(found.mean)
     rows.append((TableCell(f"a grid of {whole}"), TableCell(f"{whole}"), _cell(found.together), TableCell("")))
@@ -63,7 +65,7 @@ def document(found: "TuningComparison", warnings: Sequence[str]) -> to_json.Obje
     results = [
         {
             "trials": row.trials.law,
-            "mean": row.trials.most,
+            "mean": most(row.trials),
             "delta": found.delta,
             "profile": None if row.profile is None else to_json.figure(row.profile),
             "renyi": None if row.renyi is None else to_json.figure(row.renyi),

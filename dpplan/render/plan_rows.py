@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.groups import group_called
-from dpplan.mechanism import Gaussian, kind_of
+from dpplan.mechanism import BestOfTrials, Gaussian, kind_of
 from dpplan.plan import Delta, Phase, Plan, Setting
 from dpplan.quantities import quantity
 from dpplan.render.bound_text import SYMBOLS, figure, relation
@@ -44,6 +44,10 @@ def plan_rows(
     """
     if len(plan.phases) == 1:
         phase = plan.only_phase
+        if isinstance(phase.mechanism, BestOfTrials):
+            yield from _search(phase.mechanism)
+            yield from grounds(plan, deltas)
+            return
         if type(phase.mechanism) is not Gaussian:
             yield row("mechanism", kind_of(phase.mechanism))
         for name, value in _given(phase).items():
@@ -79,6 +83,11 @@ def phase_rows(plan: Plan, name: str, places: range, names: Sequence[str] = ()) 
             label = called[number] if named else str(number + 1)
             group = group_called(names[place] if names else "", phase.groups)
             whose = f" group {group}" if group not in ("", label) else ""
+            if isinstance(phase.mechanism, BestOfTrials):
+                told = f"the best of trials: {phase.mechanism.words}; score {phase.mechanism.score}"
+                yield f"    {label:<{width}} {told}{whose}"
+                yield from _trial(phase.mechanism, width)
+                continue
             line = f"    {label:<{width}} {' '.join(cells)} {steps:<12}{whose}"
             yield f"{line}  = {origin}" if origin else line.rstrip()
         elif number == left_out.start:
@@ -91,9 +100,25 @@ def _given(phase: Phase) -> dict[str, Setting]:
     return {name: value for name, value in phase.settings.items() if value not in (None, ()) and name not in said}
 
 
+def _search(search: BestOfTrials) -> Iterator[str]:
+    """Of a plan that is a search and nothing else."""
+    count = len(search.phases)
+    yield row("trials", search.words, f"the best released; score {search.score}")
+    yield row("each trial", f"{count} phase{'s' if count > 1 else ''}")
+    yield from _trial(search, 2)
+
+
+def _trial(search: BestOfTrials, width: int) -> Iterator[str]:
+    """What each trial of a search does, a phase in each line."""
+    for phase in search.phases:
+        steps = f"{phase.steps} step{'s' if phase.steps > 1 else ''}"
+        yield f"    {'':<{width}} {' '.join(f'{cell:<16}' for cell in settings_shown(phase))} {steps}"
+
+
 def _columns(phases: Sequence[Phase]) -> list[list[str]]:
     """What stands below each other in the rows of these phases."""
-    cells = itertools.zip_longest(*map(settings_shown, phases), fillvalue="")
+    told = [settings_shown(phase) for phase in phases if not isinstance(phase.mechanism, BestOfTrials)] or [[""]]
+    cells = itertools.zip_longest(*told, fillvalue="")
     return [list(column) for column in cells]
 
 
@@ -102,7 +127,7 @@ def grounds(plan: Plan, deltas: Sequence[Delta], assumed: str = "") -> Iterator[
     for delta in deltas:
         if delta.reason:
             yield row("delta", show(delta.value), delta.reason)
-    yield f"  {'assumes':<19}{assumed or plan.assumptions}"
+    yield from sentence("assumes", assumed or str(plan.assumptions))
 
 
 def spent_before(bound: Bound, at: float) -> str:

@@ -12,7 +12,7 @@ from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import show
 from dpplan.errors import MissingExtra
 from dpplan.groups import group_called
-from dpplan.mechanism import kind_of
+from dpplan.mechanism import BestOfTrials, kind_of
 from dpplan.plan import Phase
 from dpplan.plan_json import plan_to_json
 from dpplan.render import risk as risk_words
@@ -290,7 +290,11 @@ def _figures(page: Page) -> dict[str, str]:
 
 
 def _phase(phase: Phase, name: str) -> str:
-    """What a phase releases, how often, and whose it is."""
+    """What a phase releases, how often, and whose it is; of a search, what each trial does."""
+    search = phase.mechanism
+    if isinstance(search, BestOfTrials):
+        trial = "; then ".join(_phase(each, "") for each in search.phases)
+        return f"the best of trials ({search.words}; score {search.score}), each: {trial}"
     given = ((name, value) for name, value in phase.settings.items() if value not in (None, ()))
     settings = [f"{name.replace('_', ' ')} {show(value)}" for name, value in given]
     group = group_called(name, phase.groups)

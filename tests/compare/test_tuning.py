@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from dpplan import accounting
+from dpplan.accounting.best_of_trials import count, gamma, most
 from dpplan.adjacency import REPLACE_ONE
 from dpplan.commands import compare_tuning as tuning_command
-from dpplan.compare.tuning import LAWS, Trials, by_profile, by_renyi, source, tuning
+from dpplan.compare.tuning import by_profile, by_renyi, source, tuning
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.mechanism import Gaussian, Laplace, RandomizedResponse
+from dpplan.mechanism.trials import LAWS, Trials
 from dpplan.plan import Phase, Plan
 from dpplan.render import compare_tuning
 from dpplan.sampling import Poisson
@@ -53,11 +55,11 @@ def pgf(trials: Trials, x: np.ndarray) -> np.ndarray:
     if trials.law == "poisson":
         return np.exp(trials.mean * (x - 1))
     if trials.law == "binomial":
-        return (1 - trials.chance + trials.chance * x) ** trials.count
-    gamma, eta = trials.gamma, trials.shape
+        return (1 - trials.chance + trials.chance * x) ** count(trials)
+    share, eta = gamma(trials), trials.shape
     if eta == 0:
-        return np.log(1 - (1 - gamma) * x) / math.log(gamma)
-    return ((1 - (1 - gamma) * x) ** -eta - 1) / (gamma**-eta - 1)
+        return np.log(1 - (1 - share) * x) / math.log(share)
+    return ((1 - (1 - share) * x) ** -eta - 1) / (share**-eta - 1)
 
 
 def winner(law: np.ndarray, trials: Trials) -> np.ndarray:
@@ -80,7 +82,7 @@ def test_no_winner_tells_more_than_is_claimed(law: str, mean: float) -> None:
     pair[1][1] *= math.exp(epsilon)
     assert pgf(trials, np.array([1.0]))[0] == pytest.approx(1.0)
     slope = (pgf(trials, np.array([1.0]))[0] - pgf(trials, np.array([1.0 - 1e-6]))[0]) / 1e-6
-    assert slope == pytest.approx(trials.most, rel=1e-3)
+    assert slope == pytest.approx(most(trials), rel=1e-3)
     for delta in (0.3, 0.01):
         claimed = by_profile(trial, trials, delta).value
         for order in itertools.permutations(range(answers)):

@@ -11,12 +11,14 @@ sampled Gaussians go the fast road; every other law goes to other_laws.
     general_lattice/     laws of any kind, from above and below
     other_laws           delta and epsilon of plans that are no sampled Gaussians
     many                 many plans near one target at once
+    searches             a search that releases its winner, as a pair
     invert               from delta to epsilon, with whichever of these holds
     event_lower_bound    a plain event
     cross_check          the result against that and Rényi DP
     prove/               the same figure over again, in ball arithmetic
 
-Guarantee: CERTIFIED, lower <= truth <= upper, with every error of the computation bounded: aliasing, truncation,
+Guarantee: UPPER of a plan with a search (searches). Else
+CERTIFIED, lower <= truth <= upper, with every error of the computation bounded: aliasing, truncation,
 quadrature or lattice, what was cut away, and floating point (elementary functions taken to 4 units in the last
 place, sums and transforms at their worst case). On top of what is proven, each end is moved outward by 1e-9 of itself
 (bound.FLOOR); details["proven"] has the ends before that. Where neither method can do it, the ends are Rényi DP's
@@ -35,6 +37,7 @@ from typing import Literal
 import numpy as np
 
 from dpplan.accounting import gdp, rdp
+from dpplan.accounting.best_of_trials import has_search
 from dpplan.accounting.bound import Bound, Guarantee, widened
 from dpplan.accounting.description import Description
 from dpplan.accounting.exact import cross_check, invert
@@ -239,6 +242,11 @@ def _of_laws(quantity: Literal["epsilon", "delta"], plan: Plan, known: KnownPair
         raise _unbounded(quantity, plan, ends.lower, at, known)
     theorems = "; ".join(dict.fromkeys(pair.theorem for pair, _ in known))
     lower, upper = widened(quantity, ends.lower, ends.upper)
+    if has_search(plan):
+        why = f"laws of the privacy loss, composed on a lattice: {theorems}"
+        return Bound(
+            quantity, None, upper, Guarantee.UPPER, NAME, plan.assumptions, why, details={"method": ends.method}
+        )
     wide = "; wider than usual, no method here can do better on this plan" if upper - lower > WIDE * upper else ""
     details: dict[str, object] = {"method": ends.method, "proven": (ends.lower, ends.upper)}
     if isinstance(ends.contour, Contour):
