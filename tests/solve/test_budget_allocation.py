@@ -173,6 +173,7 @@ def ran(*words: str, code: int = 0) -> str:
     return found.stdout if not code else " ".join(found.stderr.split())
 
 
+@pytest.mark.posix
 def test_the_command_shows_what_was_found_and_what_more_would_buy() -> None:
     text = ran("two-stage-fine-tuning.yaml", "--target-eps", "8")
     assert "3 open phases, by shares" in text and "of 8 (certified)" in text and "with ε + 1" in text
@@ -190,6 +191,7 @@ phases:
 """
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -214,6 +216,7 @@ def test_what_is_wrong_with_open_phases_is_told(tmp_path: Path, old: str, new: s
     assert said in ran(str(file), "--target-eps", "1", "--delta", "1e-6", code=2)
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -243,6 +246,7 @@ def test_calls_that_make_no_sense_are_refused(tmp_path: Path, words: tuple[str, 
     assert said in ran(str(file), *delta, *words, code=2)
 
 
+@pytest.mark.posix
 def test_plan_and_options_belong_together(tmp_path: Path) -> None:
     said = ran("--allocate", "shares", "--target-eps", "1", code=2)
     assert "PLAN is missing: --allocate and --unknown are of a plan file." in said

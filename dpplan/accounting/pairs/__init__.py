@@ -322,4 +322,6 @@ def drawn_as(phase: Phase) -> str:
 
 def _word(known: object) -> str:
     """What options and plan files call it."""
-    return str(getattr(known, "kind", None) or getattr(known, "name", known)).replace("_", "-")
+    if isinstance(known, Adjacency):
+        return known.name.replace("_", "-")
+    return str(getattr(known, "kind", None) or known)
