@@ -25,7 +25,8 @@ BEYOND_FLOATS = (
 NARROW = 1e-6  # the relative width beyond which the lattice is asked too
 Known = Sequence[tuple[DominatingPair, int]]
 WIDTH = 2e-4  # where a pair is known on a lattice, which is made finer until the figure is known to this, relative
-ATTEMPTS, MOST_HALVINGS = 4, 3
+ATTEMPTS, MOST_HALVINGS = 5, 3
+SETTLED = 0.125  # of that: where a finer lattice would move an end by less, what lies between them is no lattice's
 SPARE = 18.0  # of log delta: what is cut off a law is less than that by such a factor
 REACH_STEP = 10
 
@@ -93,7 +94,7 @@ def _refined(known: Known, question: RunQuestion, log_delta: Callable[[Ends], fl
         # Errors fall to a quarter with each halving: what is left of them is this share of what the last ones removed.
         moved = max(before.upper - best.upper, best.lower - before.lower)
         left = moved / (4.0**halvings - 1.0) if halvings else math.inf
-        if further == resolution and min(best.relative_width * best.upper, left) <= WIDTH * best.upper:
+        if further == resolution and (best.relative_width <= WIDTH or left <= SETTLED * WIDTH * best.upper):
             break
         excess = min(best.relative_width / (0.8 * WIDTH), 4.0**MOST_HALVINGS)
         halvings = math.ceil(0.5 * math.log2(max(excess, 1.0)))

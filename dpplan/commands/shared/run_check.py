@@ -43,5 +43,7 @@ def checked(planned: "Planned", followed: bool) -> None:
     errors = tuple(one for one in errors if not (one.code == SEED_FIXED and one.where == "--seed"))
     rest = (one for one in lint.failing(findings, strict=True) if one not in errors)
     output.warn(remark(one) for one in sorted(rest, key=lambda one: one.code))
+    notes = [one for one in findings if one.severity is lint.Severity.NOTE and one.silenced is None]
+    output.note(remark(one) for one in notes)
     if errors:
         raise RecipeError([remark(one) for one in errors])
