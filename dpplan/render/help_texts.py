@@ -118,7 +118,10 @@ per epoch: exactly ε = 28.849, 2.107, 4.831, 0.538. Here a batch of 256 means q
 
 TRAINING = """\
 dpplan train runs a recipe, draws its batches from the same object that was accounted, and holds what was really
-spent against the plan. It needs the extra 'train': pip install 'dpplan[train]'.
+spent against the plan. It needs the extra 'train': pip install 'dpplan[train]'. On Linux without a GPU put torch's CPU
+build in first, which is gigabytes smaller and is kept:
+
+  pip install torch --index-url https://download.pytorch.org/whl/cpu
 
   dpplan train recipes/digits.yaml --dry-run
 

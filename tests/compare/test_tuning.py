@@ -125,6 +125,7 @@ def test_laws_that_are_none_are_refused(wrong: dict[str, float]) -> None:
         Trials(**({"law": "negative-binomial", "mean": 3.0} | wrong))  # type: ignore[arg-type]
 
 
+@pytest.mark.posix
 def test_the_command_shows_every_law_beside_one_trial_and_all() -> None:
     words = ["compare", "tuning", "--sampling", "full-batch", "--sigma", "4", "--steps", "1", "--delta", "1e-6"]
     import forked  # of POSIX alone
@@ -137,6 +138,7 @@ def test_the_command_shows_every_law_beside_one_trial_and_all() -> None:
     assert row["profile"]["upper"] == pytest.approx(1.983017, abs=1e-5) and row["profile"]["guarantee"] == "upper"
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -8,9 +8,11 @@ it: an UPPER.
 import functools
 import math
 
+import numpy as np
+
 from dpplan.accounting import exact
 from dpplan.accounting.best_of_trials import cost_of_choosing, most
-from dpplan.accounting.exact.profile import Profile
+from dpplan.accounting.exact.profile import TO_THE_LAST, Profile
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.one_record import costliest
 from dpplan.accounting.pairs import DominatingPair, Resolution, stated
@@ -38,16 +40,17 @@ def winner(trial: Plan, trials: Trials) -> DominatingPair:
 def _reaching(trial: Plan, trials: Trials, reach: int) -> DominatingPair:
     profile, number = _profile(trial), most(trials)
 
-    def delta(epsilon: float) -> float:
+    def deltas(epsilons: list[float]) -> list[float]:
         """Of one trial, the larger of both orders, from above."""
-        return max(profile.remove(epsilon)[1], profile.add(epsilon)[1])
+        highest = [profile.ends(direction, np.array(epsilons), TO_THE_LAST)[1] for direction in (0, 1)]
+        return [float(delta) for delta in np.maximum(*highest)]
 
-    choosing, _ = cost_of_choosing(trials, delta)
+    choosing, _ = cost_of_choosing(trials, lambda epsilon: deltas([epsilon])[0])
     last = _last(trial, number, reach)
     places = [last * at / POINTS for at in range(POINTS + 1)] if last > 0.0 else [0.0]
     law = ProfileLoss(
         tuple(outward.up(place + choosing, outward.FEW) for place in places),
-        tuple(outward.up(number * delta(place), outward.FEW) for place in places),
+        tuple(outward.up(number * delta, outward.FEW) for delta in deltas(places)),
     )
 
     def resolved(resolution: Resolution) -> DominatingPair:
@@ -72,4 +75,4 @@ def _last(trial: Plan, number: float, reach: int) -> float:
 
 @functools.lru_cache(maxsize=16)
 def _profile(trial: Plan) -> Profile:
-    return Profile.of(trial, least_width=0.0)
+    return Profile.of(trial)

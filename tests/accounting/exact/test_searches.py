@@ -11,7 +11,7 @@ from dpplan import accounting
 from dpplan.accounting.best_of_trials import WinnerCurve, count, gamma, has_search, most
 from dpplan.accounting.bound import Guarantee
 from dpplan.accounting.exact import searches
-from dpplan.accounting.exact.profile import Profile
+from dpplan.accounting.exact.profile import TO_THE_LAST, Profile
 from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.mechanism import BestOfTrials, Gaussian, Laplace, RandomizedResponse, Stated
@@ -140,8 +140,8 @@ def test_groups_inside_and_around_a_search() -> None:
 
 def test_a_profile_with_small_deltas_keeps_their_digits() -> None:
     """What a search asks of a trial lies far below what curves are drawn of."""
-    profile = Profile.of(Plan.from_rate(2.0, 0.01, 100), least_width=0.0)
-    low, high = profile.remove(1.5)
+    profile = Profile.of(Plan.from_rate(2.0, 0.01, 100))
+    (low,), (high,) = profile.ends(0, np.array([1.5]), TO_THE_LAST)
     assert 0.0 < low <= high < 1e-18 and (high - low) / high < 1e-3
 
 

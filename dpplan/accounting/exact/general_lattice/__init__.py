@@ -111,23 +111,27 @@ class Composition:
         with np.errstate(**QUIET):
             return self._delta(epsilon, self._shared(accuracy or Accuracy()))
 
-    def around(self, place: float, accuracy: Accuracy | None = None) -> Callable[[float], Interval]:
-        """delta at any ε, by one lattice that is laid near `place`: proven everywhere, and narrow near it."""
+    def around(self, place: float, accuracy: Accuracy | None = None) -> Callable[[Array], tuple[Array, Array]]:
+        """Ends of delta at any ε, by one lattice that is laid near `place`: proven everywhere, and narrow near it."""
         beyond, largest = self.infinite, self.largest
-        if self.steps == 1:
-            return self.delta
         within = min(place, 0.999 * largest) if largest > 0.0 else place
-        with np.errstate(**QUIET):
-            engine = self._nearest(within, self._shared(accuracy or Accuracy()))
-
-        def at(epsilon: float) -> Interval:
-            if epsilon >= largest:
-                return beyond
-            if engine is None:
-                return Interval(beyond.lower, 1.0)
+        engine = None
+        if self.steps > 1:
             with np.errstate(**QUIET):
-                lower, upper = engine.delta(epsilon)
-            return Interval(lower, min(upper, 1.0)) if lower <= upper else Interval(0.0, 1.0)  # where either is NaN
+                engine = self._nearest(within, self._shared(accuracy or Accuracy()))
+
+        def at(epsilons: Array) -> tuple[Array, Array]:
+            if self.steps == 1:
+                rows = [self.delta(float(each)) for each in epsilons]
+                return np.array([row.lower for row in rows]), np.array([row.upper for row in rows])
+            low, high = np.full(len(epsilons), beyond.lower), np.ones(len(epsilons))
+            if engine is not None:
+                with np.errstate(**QUIET):
+                    low, high = engine.ends(epsilons)
+                sound = low <= high  # not where either is NaN
+                low, high = np.where(sound, low, 0.0), np.where(sound, np.minimum(high, 1.0), 1.0)
+            past = epsilons >= largest
+            return np.where(past, beyond.lower, low), np.where(past, beyond.upper, high)
 
         return at
 
@@ -266,6 +270,13 @@ class _Laid:
         lower = self.outside.lower + max(value.lower, 0.0) * (1.0 - 4.0 * EPS)
         upper = self.outside.upper + value.upper * (1.0 + 4.0 * EPS)
         return math.nextafter(lower, 0.0), math.nextafter(upper, 2.0)
+
+    def ends(self, epsilons: Array) -> tuple[Array, Array]:
+        """As `delta`, at each of these ε."""
+        low, high = self.composed.ends(epsilons)
+        lower = self.outside.lower + low * (1.0 - 4.0 * EPS)
+        upper = self.outside.upper + high * (1.0 + 4.0 * EPS)
+        return np.nextafter(lower, 0.0), np.nextafter(upper, 2.0)
 
     def epsilon(self, start: float, delta: float, most: float) -> Interval:
         """Each end is proven by its own inequality, wherever it came from."""
