@@ -12,7 +12,7 @@ from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency
 from dpplan.checks import Problems, is_number, show
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.groups import GroupPath, apart, path_problems
-from dpplan.mechanism import BestOfTrials, Correlation, Gaussian, Mechanism, noise_of
+from dpplan.mechanism import BestOfTrials, Correlation, Gaussian, Mechanism, noise_of_run
 from dpplan.quantities import RATE_WORDS, swapped
 from dpplan.rounding import near_at_most
 from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Said, Sampling, chosen, refusal
@@ -211,7 +211,7 @@ class Settings:
         derivation = {"sample_rate": rate_origin, "steps": steps_origin}
         assert self.noise_multiplier is not None  # _check_complete has made sure
         scheme = self._choice.make(self._said(rate))
-        noise = noise_of(self.noise_multiplier, self.correlation, steps, in_every_step=scheme == Poisson(1.0))
+        noise = noise_of_run(self.noise_multiplier, self.correlation, steps, in_every_step=scheme == Poisson(1.0))
         return Plan(
             phases=(Phase(noise, scheme, steps),),
             adjacency=self.adjacency,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.groups import group_called
-from dpplan.mechanism import BestOfTrials, Gaussian, kind_of
+from dpplan.mechanism import BestOfTrials, Gaussian, MatrixNoise, kind_of
 from dpplan.plan import Delta, Phase, Plan, Setting
 from dpplan.quantities import quantity
 from dpplan.render.bound_text import SYMBOLS, figure, relation
@@ -97,7 +97,13 @@ def phase_rows(plan: Plan, name: str, places: range, names: Sequence[str] = ()) 
 def _given(phase: Phase) -> dict[str, Setting]:
     """What the phase was given. A record's pattern stands there where no sampling says it."""
     said = () if isinstance(phase.sampling, Poisson) else ("participations", "separation")
-    return {name: value for name, value in phase.settings.items() if value not in (None, ()) and name not in said}
+    given: dict[str, Setting] = {
+        name: value for name, value in phase.settings.items() if value not in (None, ()) and name not in said
+    }
+    if isinstance(phase.mechanism, MatrixNoise):  # up to a million numbers
+        given["entries"] = phase.mechanism.rows
+        return {"rows" if name == "entries" else name: value for name, value in given.items()}
+    return given
 
 
 def _search(search: BestOfTrials) -> Iterator[str]:

@@ -88,7 +88,7 @@ MISTAKES = [
     (LAPLACE, "{kind: laplase, epsilon: 1}", 4, "Did you mean 'laplace'?"),
     (LAPLACE, "{kind: gnmax}", 4, "the epsilon of PATE depends on the data"),
     (LAPLACE, "{kind: partition-selection}", 4, "kind: thresholded-counts"),
-    (LAPLACE, "{kind: matrix}", 4, "kind: toeplitz"),
+    (LAPLACE, "{kind: matrix}", 4, "phases[0].mechanism.strategy is missing"),
     (LAPLACE, "{kind: laplace}", 4, "phases[0].mechanism.epsilon is missing"),
     (LAPLACE, "{kind: laplace, eps: 1}", 4, "Did you mean 'epsilon'?"),
     (LAPLACE, "{kind: laplace, epsilon: 1, steps: 3}", 4, "It belongs to the phase."),

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from dpplan import accounting
+from dpplan.adjacency import ZERO_OUT
 from dpplan.commands.shared import solve_plan as of_command
 from dpplan.errors import Unreachable
 from dpplan.mechanism import DiscreteLaplace, Exponential, Gaussian, Laplace, Mechanism, NoisyMax, StatedGdp
+from dpplan.mechanism.correlated import TreeAggregation
 from dpplan.openings import Opening, noise_of, setting_of, with_noise
 from dpplan.plan import Phase, Plan
 from dpplan.recipe import mechanism_block, plan_file
@@ -46,6 +48,16 @@ def test_shares_of_gaussians_are_those_of_their_weights() -> None:
     assert one / other == pytest.approx(2.0, rel=1e-5)
     assert found.spent.upper is not None and 2.0 * (1 - 1e-4) < found.spent.upper <= 2.0
     assert found.spent == accounting.epsilon(found.plan, 1e-6)
+
+
+def test_shares_count_noise_that_steps_share_as_the_one_release_that_it_is() -> None:
+    """Of a tree whose record takes part once in four steps: a sensitivity of √3, not of four steps."""
+    made = Plan((Phase(Gaussian(1.0), ALL, 1), Phase(TreeAggregation(1.0), ALL, 4)), adjacency=ZERO_OUT)
+    openings = {at: Opening("noise_multiplier", False, 1.0) for at in range(2)}
+    found = allocate(made, openings, held(2.0), "shares", {})
+    one, other = (noise_of(phase.mechanism) for phase in found.plan.phases)
+    assert other / one == pytest.approx(math.sqrt(3.0), rel=1e-5)
+    assert found.spent.upper is not None and 2.0 * (1 - 1e-4) < found.spent.upper <= 2.0
 
 
 def test_the_least_error_of_gaussians_is_that_of_lagrange() -> None:
