@@ -265,8 +265,8 @@ def _bar(shown: bool) -> "Iterator[Progress | None]":
 
 
 def _say(lines: Iterable[str], bar: "Progress | None" = None) -> None:
-    """Prints lines as they are; above the bar while there is one."""
-    for line in lines:
+    """Prints lines, folded to the terminal; above the bar while there is one."""
+    for line in output.as_shown(lines):
         if bar:
             bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
