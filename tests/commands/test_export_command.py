@@ -101,3 +101,10 @@ def test_what_is_written_is_one_json_object() -> None:
     assert set(json.loads(export.text("opacus", Plan.from_rate(1.0, 0.1, 3)))) == {
         "accountant_state", "make_private", "rounding",
     }  # fmt: skip
+
+
+def test_json_wraps_the_same_text_with_its_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    text = ran(capsys, "export", "--to", "opacus", *RUN)
+    content = json.loads(ran(capsys, "export", "--to", "opacus", *RUN, "--json"))
+    assert (content["schema"], content["to"], content["text"]) == ("dpplan.export/1", "opacus", text)
+    assert content["holds"] == json.loads(text) and content["plan"]["noise_multiplier"] == 1.1
