@@ -63,7 +63,7 @@ def test_the_registry_gets_an_entry_or_all_that_it_asks_for(capsys: pytest.Captu
         (["export", *RUN, "--to", "opacus", "--state", "a=b"], 2, "--state is for the registry"),
         (["export", *RUN, "--to", "opacus", "--delta", "1e-5"], 2, "--delta is for the registry"),
         (["export", *RUN, "--to", "opacus", "--adjacency", "replace-one"], 3, "replace-one"),
-        (["export", *RUN, "--to", "dp-accounting", "--sampling", "shuffle"], 3, "gaussian and"),
+        (["export", *RUN, "--to", "dp-accounting", "--sampling", "shuffle"], 3, "gaussian with"),
         (["export", "none.yaml", "--to", "opacus"], 2, "no such file"),
     ],
 )
