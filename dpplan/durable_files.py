@@ -34,9 +34,10 @@ def told(what: str) -> Iterator[None]:
         raise InputOutputFailed(f"{what}: {error.strerror or error}.") from error
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_whole(path: Path, write: Callable[[BinaryIO], object], mode: int = 0o666) -> None:
     """Replaces the file by what `write` writes, in one move, and returns when it would outlast a power failure.
 
+    mode: who may do what with it, less what this process takes away from all its files.
     Written beside its place first, since only a move within one folder is atomic. Raises InputOutputFailed when that
     cannot be done; then the file is what it was.
     """
@@ -51,7 +52,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
                     attempt.check()
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.chmod(name, 0o666 & ~_UMASK)  # temporary files are readable by their owner only
+            os.chmod(name, mode & ~_UMASK)  # temporary files are readable by their owner only
             os.replace(name, path)
         except BaseException:
             with contextlib.suppress(OSError):

@@ -19,6 +19,23 @@ MOST_WAYS = 200  # of one record through the groups; each is accounted for by it
 Way = frozenset[int]
 
 
+class PhaseName(str):
+    """What a phase is called. group: and what the group that it is of, "" where no part of that has a name."""
+
+    __slots__ = ("group",)
+    group: str
+
+    def __new__(cls, name: str, group: str = "") -> "PhaseName":
+        made = super().__new__(cls, name)
+        made.group = group
+        return made
+
+
+def group_called(name: str, path: GroupPath) -> str:
+    """Whose phase of this name it is, by name where there is one; "" where it is for all."""
+    return (name.group if isinstance(name, PhaseName) else "") or words(path)
+
+
 def path_problems(path: object) -> list[str]:
     """What is wrong with the path of a phase."""
     good = isinstance(path, tuple) and all(

@@ -12,7 +12,7 @@ from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency
 from dpplan.checks import Problems, is_number, show
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.groups import GroupPath, apart, path_problems
-from dpplan.mechanism import Gaussian, Mechanism
+from dpplan.mechanism import BestOfTrials, Correlation, Gaussian, Mechanism, noise_of_run
 from dpplan.quantities import RATE_WORDS, swapped
 from dpplan.rounding import near_at_most
 from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Said, Sampling, chosen, refusal
@@ -63,10 +63,9 @@ class Phase:
 
 
 def settings_of(part: Mechanism | Sampling) -> dict[str, Setting]:
-    """Name -> value of all that a mechanism or a scheme was given."""
-    if not dataclasses.is_dataclass(part):
-        raise TypeError(f"{part!r} is no dataclass, and its settings cannot be read")
-    return {field.name: getattr(part, field.name) for field in dataclasses.fields(part) if field.init}
+    """Name -> value of all that a mechanism or a scheme was given, but for phases inside of it."""
+    entries = dataclasses.fields(part)  # type: ignore[arg-type]
+    return {each.name: getattr(part, each.name) for each in entries if each.init and "inside" not in each.metadata}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +123,12 @@ class Plan:
 
     @property
     def assumptions(self) -> Assumptions:
-        schemes = sorted({phase.sampling.assumption for phase in self.phases})
+        schemes = sorted({it.sampling.assumption for p in self.phases for it in getattr(p.mechanism, "phases", (p,))})
         unit = unit_words(self.privacy_unit, self.max_per_user)
         grouped = [each for each in self.phases if each.groups]
         disjoint = f", no {self.privacy_unit} in two groups" if grouped else ""
+        if any(isinstance(each.mechanism, BestOfTrials) for each in self.phases):
+            disjoint += ", of a search nothing but its winner released"
         if self.adjacency == REPLACE_ONE and any(not isinstance(each.mechanism, Gaussian) for each in grouped):
             disjoint += ", the mechanisms of a group as private if one leaves or enters it"
         return Assumptions(" and ".join(schemes) + disjoint, self.adjacency.name, unit)
@@ -174,7 +175,8 @@ class Settings:
 
     The sample rate comes from sample_rate or from batch_size / examples; the steps from steps or from epochs.
     sample_rate may be a Fraction, so that 1/79 stays exact where epochs become steps.
-    sampling names the scheme, scheme_options are what it takes besides (`sampling.CHOICES`).
+    sampling names the scheme, scheme_options are what it takes besides (`sampling.CHOICES`). correlation: of the noise
+    from step to step; None for noise that is drawn anew for each.
     Saying one thing twice is allowed when both agree. `dataclasses.replace(settings, batch_size=b).plan()`
     is the function of one unknown that every solver searches.
     """
@@ -190,6 +192,7 @@ class Settings:
     scheme_options: tuple[tuple[str, OptionValue], ...] = ()
     unit: str = "example"
     max_per_user: int | None = None
+    correlation: Correlation | None = None
 
     def plan(self) -> Plan:
         """The plan these settings describe.
@@ -207,8 +210,10 @@ class Settings:
         steps, steps_origin = self._steps(rate)
         derivation = {"sample_rate": rate_origin, "steps": steps_origin}
         assert self.noise_multiplier is not None  # _check_complete has made sure
+        scheme = self._choice.make(self._said(rate))
+        noise = noise_of_run(self.noise_multiplier, self.correlation, steps, in_every_step=scheme == Poisson(1.0))
         return Plan(
-            phases=(Phase(Gaussian(self.noise_multiplier), self._choice.make(self._said(rate)), steps),),
+            phases=(Phase(noise, scheme, steps),),
             adjacency=self.adjacency,
             privacy_unit=self.unit,
             max_per_user=self.max_per_user,

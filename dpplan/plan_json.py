@@ -14,6 +14,9 @@ A phase names the kind of each of its parts, and holds their settings beside it 
 
     {"mechanism": "gaussian", "noise_multiplier": 1.1, "sampling": "poisson", "sample_rate": 0.01, "steps": 1000}
 
+A search, of which the best of a random number of trials is released, holds the phases of a trial in the same form:
+{"mechanism": "best-of-trials", "law": "geometric", "mean": 10, "phases": [...], ...} (`dpplan.mechanism.trials`).
+
 Where records are split into groups, a phase of one also says whose it is: "parallel": [[block, group]], from the
 outside in (`dpplan.groups`).
 
@@ -36,6 +39,7 @@ from dpplan.plan import Phase, Plan, settings_of
 
 Object = dict[str, Any]
 _ROLES = ("mechanism", "sampling")
+KNOWN: Mapping[str, type] = {**mechanism.MECHANISMS, mechanism.BestOfTrials.kind: mechanism.BestOfTrials}
 
 
 def phase_to_json(phase: Phase) -> Object:
@@ -43,11 +47,18 @@ def phase_to_json(phase: Phase) -> Object:
     return {
         "mechanism": phase.mechanism.kind,
         **settings_of(phase.mechanism),
+        **_inside(phase.mechanism),
         "sampling": phase.sampling.kind,
         **settings_of(phase.sampling),
         "steps": phase.steps,
         **({"parallel": [list(part) for part in phase.groups]} if phase.groups else {}),
     }
+
+
+def _inside(part: mechanism.Mechanism) -> Object:
+    if isinstance(part, mechanism.BestOfTrials):
+        return {"phases": [phase_to_json(each) for each in part.phases]}
+    return {}
 
 
 def plan_to_json(plan: Plan) -> Object:
@@ -81,18 +92,10 @@ def phase_from_json(content: Mapping[str, Any], path: str = "phase", steps: int 
 
 def plan_from_json(content: Mapping[str, Any]) -> Plan:
     """The plan that an object describes. Raises PlanError with all that is wrong."""
-    listed = content.get("phases")
-    if not isinstance(listed, list) or not listed:
-        raise PlanError("phases is missing: a plan is a list of phases.")
-    phases: list[Phase] = []
     with Problems() as problems:
-        for number, each in enumerate(listed):
-            try:
-                phases.append(phase_from_json(each if isinstance(each, dict) else {}, f"phases[{number}]"))
-            except PlanError as error:
-                problems.found += error.problems
+        phases = _phases(problems, content, "")
     return Plan(
-        phases=tuple(phases),
+        phases=phases,
         adjacency=named(str(content.get("adjacency", ADD_REMOVE.name))),
         privacy_unit=str(content.get("privacy_unit", "example")),
         max_per_user=content.get("max_per_user"),
@@ -100,6 +103,24 @@ def plan_from_json(content: Mapping[str, Any]) -> Plan:
         batch_size=content.get("batch_size"),
         derivation=tuple((str(name), str(text)) for name, text in dict(content.get("derivation", {})).items()),
     )
+
+
+def _phases(problems: Problems, content: Mapping[str, Any], prefix: str) -> tuple[Phase, ...]:
+    """The phases that are listed, of a plan or of a trial."""
+    listed = content.get("phases")
+    if not isinstance(listed, list) or not listed:
+        problems.add(f"{prefix}phases is missing: a {'trial' if prefix else 'plan'} is a list of phases.")
+        return ()
+    found: list[Phase] = []
+    for number, each in enumerate(listed):
+        if prefix and isinstance(each, dict) and each.get("mechanism") == mechanism.BestOfTrials.kind:
+            problems.add(f"{prefix}phases[{number}] is a search within a search, which is not known here.")
+            continue
+        try:
+            found.append(phase_from_json(each if isinstance(each, dict) else {}, f"{prefix}phases[{number}]"))
+        except PlanError as error:
+            problems.found += error.problems
+    return tuple(found)
 
 
 def _groups(problems: Problems, content: Mapping[str, Any], path: str) -> GroupPath:
@@ -117,7 +138,7 @@ def _groups(problems: Problems, content: Mapping[str, Any], path: str) -> GroupP
 
 def _part(problems: Problems, content: Mapping[str, Any], path: str, role: str) -> Callable[[], Any]:
     """What makes the mechanism or the scheme, from settings that are of the right types."""
-    known: Mapping[str, type] = mechanism.MECHANISMS if role == "mechanism" else sampling.SCHEMES
+    known: Mapping[str, type] = KNOWN if role == "mechanism" else sampling.SCHEMES
     default = mechanism.Gaussian.kind if role == "mechanism" else sampling.Poisson.kind
     kind = content.get(role, default)
     if not isinstance(kind, str) or kind not in known:
@@ -129,7 +150,9 @@ def _part(problems: Problems, content: Mapping[str, Any], path: str, role: str) 
         problems.found += [f"{path}.{sentence}" for sentence in sampling.foreign_options(kind, content)]
     types, settings = typing.get_type_hints(made), dict[str, Any]()
     for field in fields(made):
-        if field.init and (field.name in content or field.default is MISSING):
+        if field.metadata.get("inside"):
+            settings[field.name] = _phases(problems, content, f"{path}.")
+        elif field.init and (field.name in content or field.default is MISSING):
             value = content.get(field.name)
             settings[field.name] = tuple(value) if isinstance(value, list) else value
             good = _is_of(value, types[field.name])

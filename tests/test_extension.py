@@ -108,7 +108,7 @@ def test_other_accountants_refuse_the_toys_with_the_reason(toys: dict[str, Any])
 
 def test_a_toy_under_neighbours_it_has_no_theorem_for_is_refused(toys: dict[str, Any]) -> None:
     plan = Plan((Phase(toys["LaplaceNoise"](2.0), Poisson(1.0), 3),), adjacency=REPLACE_ONE)
-    with pytest.raises(NotApplicable, match="laplace-noise and poisson are known, but not under replace_one"):
+    with pytest.raises(NotApplicable, match="laplace-noise with full-batch is not known under replace-one"):
         accounting.epsilon(plan, 1e-5)
 
 

@@ -185,7 +185,7 @@ def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
         "r.yaml: the block 'model:' is missing.",
         "r.yaml:1: privacy.noise_multiplier is missing, and so is target_epsilon. Give one of the two.",
         "r.yaml:2: privacy.clip_norm=-1 is not a positive number.",
-        "r.yaml:3: privacy.nois is not a known key.",
+        "r.yaml:3: privacy.nois is not a known key. Did you mean 'noise'?",
         "r.yaml:4: training.learning_rate is missing.",
         "r.yaml:4: training.optimizer is missing.",
         "r.yaml:5: training.batch_size=no is true or false to YAML; a number belongs here.",

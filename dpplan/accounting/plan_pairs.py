@@ -4,6 +4,7 @@ An accountant is made for laws, not for schemes: whatever has a dominating pair 
 all else it refuses with the reason.
 """
 
+import importlib
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -11,10 +12,18 @@ from typing import NamedTuple
 from dpplan import groups
 from dpplan.accounting import pairs
 from dpplan.accounting.pairs import DominatingPair, GaussianLoss, Law, Subsampled
-from dpplan.adjacency import ADD_REMOVE
+from dpplan.adjacency import ADD_REMOVE, Adjacency
 from dpplan.errors import NotApplicable
+from dpplan.mechanism import BestOfTrials, kind_of
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson
+
+SEARCHES = "dpplan.accounting.exact.searches"
+# What to do where Gaussians under Poisson sampling are asked for, by who asks.
+REMEDIES = {
+    "prove": "Leave out --prove: the exact accountant answers without.",
+    "opacus": "Opacus's history holds nothing else: try --to dp-accounting.",
+}
 
 
 class SampledGaussian(NamedTuple):
@@ -53,18 +62,29 @@ def _terms(phase: Phase, plan: Plan) -> pairs.Terms:
         raise NotApplicable(
             "its records are split into groups, and of such a plan ε, δ, curves and risk are known, and not this"
         )
-    members = plan.max_per_user or 1
     if phase.groups not in (groups.LEAVES, groups.ENTERS):
-        return pairs.terms(phase, plan.adjacency, plan.privacy_unit, members)
+        return _of_phase(phase, plan, plan.adjacency)
     if type(phase.sampling) is not Poisson:
         raise NotApplicable(
             f"a record that is replaced may leave one group and enter another, which is known under poisson sampling "
             f"and full-batch, and this is {phase.sampling.kind}. Try --adjacency zero-out"
         )
-    found = pairs.terms(phase, ADD_REMOVE, plan.privacy_unit, members)
+    found = _of_phase(phase, plan, ADD_REMOVE)
     if phase.groups == groups.LEAVES:
         return found
     return tuple((_reversed(pair), steps) for pair, steps in found)
+
+
+def _of_phase(phase: Phase, plan: Plan, adjacency: Adjacency) -> pairs.Terms:
+    if type(phase) is not Phase or type(phase.mechanism) is not BestOfTrials:
+        return pairs.terms(phase, adjacency, plan.privacy_unit, plan.max_per_user or 1)
+    if type(phase.sampling) is not Poisson or phase.sampling.sample_rate != 1.0:
+        raise NotApplicable("a search samples inside its trials, and not around them")
+    phases = tuple(replace(each, adjacency=None) for each in phase.mechanism.phases)
+    trial = replace(plan, phases=phases, adjacency=adjacency, derivation=(), batch_size=None)
+    # A trial is a plan itself: its profile is found by what reads plans through here.
+    searches = importlib.import_module(SEARCHES)
+    return ((searches.winner(trial, phase.mechanism.trials), phase.steps),)
 
 
 def _reversed(pair: DominatingPair) -> DominatingPair:
@@ -80,11 +100,18 @@ def sampled_gaussians(plan: Plan, accountant: str) -> tuple[SampledGaussian, ...
     known = as_sampled_gaussians(dominating_pairs(plan, accountant))
     if known is None:
         raise NotApplicable(
-            f"{accountant}: no theorem is known here for this plan: this accountant is made for Gaussian noise "
-            "that hides whether one record was drawn by Poisson sampling, and here it hides something else. Use the "
-            "exact accountant."
+            f"{accountant}: no theorem is known here for this plan: this accountant is made for Gaussian noise under "
+            f"Poisson sampling, or none, with add-remove or zero-out, and this is {_described(plan)}. "
+            f"{REMEDIES.get(accountant, 'Use the exact accountant.')}"
         )
     return known
+
+
+def _described(plan: Plan) -> str:
+    """Its mechanisms and samplings, and what a reader who knows them does not expect."""
+    phases = dict.fromkeys(f"{kind_of(phase.mechanism)} with {pairs.drawn_as(phase)}" for phase in plan.phases)
+    several = "" if plan.max_per_user is None else f", {plan.max_per_user} examples of a user"
+    return f"{' and '.join(phases)} under {plan.adjacency.name.replace('_', '-')}{several}"
 
 
 def as_sampled_gaussians(known: tuple[tuple[DominatingPair, int], ...]) -> tuple[SampledGaussian, ...] | None:

@@ -4,21 +4,24 @@ The Rényi divergence of one step is computed at any order, whole or not, and th
 minimisation from 1 + 1e-4 to 1e6: no table of orders, so no artefact of one.
 
 Guarantee: UPPER. Gaussian noise under Poisson sampling; mechanisms whose moments have a closed form, without sampling;
-a stated ρ-zCDP or Rényi curve (renyi_curves).
+a stated ρ-zCDP or Rényi curve (renyi_curves); the winner of a search over what it covers (best_of_trials).
 Sources: Mironov 2017 (arXiv 1702.07476) for Rényi DP and its composition (Prop 1) and classic conversion (Prop 3);
 Mironov, Talwar and Zhang 2019 (arXiv 1908.10530) for the sampled Gaussian; Balle, Barthe, Gaboardi, Hsu and Sato
 2020 (arXiv 1905.09982), Thm 21, and Canonne, Kamath and Steinke 2020 (arXiv 2004.00010), Prop 12, for the tighter
 conversion.
 """
 
+import functools
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
 
 from dpplan.accounting import renyi_curves
+from dpplan.accounting.best_of_trials import WinnerCurve
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.description import AccountantOption, Description
 from dpplan.accounting.numerics import Array, outward
@@ -28,6 +31,7 @@ from dpplan.accounting.renyi_curves import RunMoments
 from dpplan.accounting.sampled_gaussian import kl_divergence, log_excess_moments
 from dpplan.checks import Problems
 from dpplan.errors import NotApplicable, UsageError
+from dpplan.mechanism import BestOfTrials
 from dpplan.plan import Plan
 
 DESCRIPTION = Description(
@@ -110,7 +114,7 @@ def epsilon(plan: Plan, delta: float, *, conversion: Conversion = "cks") -> Boun
     uses that for speed only.
     """
     _check(conversion)
-    run = renyi_curves.of(plan, "rdp")
+    run = _moments(plan)
     left = run.unrevealed(delta, "rdp")
     if total_variation(run) <= left:
         why = "the total variation distance is at most δ (Pinsker; Bretagnolle and Huber)"
@@ -128,7 +132,7 @@ def delta(plan: Plan, epsilon: float, *, conversion: Conversion = "cks") -> Boun
         `upper` is then the smallest normal float, never 0.
     """
     _check(conversion)
-    run = renyi_curves.of(plan, "rdp")
+    run = _moments(plan)
     order, least = _best_order(
         lambda orders: to_log_delta(_compose(run, orders), orders, epsilon, conversion), run.kinks
     )
@@ -148,10 +152,31 @@ def delta(plan: Plan, epsilon: float, *, conversion: Conversion = "cks") -> Boun
 
 def divergences(plan: Plan, orders: Array) -> Array:
     """The Rényi divergence of the whole plan at each order, from above. Raises NotApplicable where none is known."""
-    run = renyi_curves.of(plan, "rdp")
+    run = _moments(plan)
     if run.revealed:
         raise NotApplicable("rdp: a chance to reveal all has no Rényi divergence.")
     return _compose(run, orders)
+
+
+def _moments(plan: Plan) -> RunMoments:
+    """The curves of the plan; of a search that of its winner."""
+    found = [(phase, renyi_curves.searched(phase)) for phase in plan.phases]
+    rest = tuple(phase for phase, search in found if search is None)
+    run = RunMoments(())
+    if rest:
+        # A plan's derivations are of all its phases, and not needed here.
+        run = renyi_curves.of(plan if len(rest) == len(found) else replace(plan, phases=rest, derivation=()), "rdp")
+    winners = tuple((_winner(search, plan), phase.steps) for phase, search in found if search is not None)
+    return replace(run, others=(*run.others, *winners))
+
+
+def _winner(search: BestOfTrials, plan: Plan) -> WinnerCurve:
+    trial = replace(plan, phases=search.phases, derivation=(), batch_size=None)
+    return WinnerCurve(search.trials, functools.partial(divergences, trial), _least_log_delta)
+
+
+def _least_log_delta(divergences: Array, orders: Array, epsilon: float) -> float:
+    return float(np.nanmin(to_log_delta(divergences, orders, epsilon)))
 
 
 def total_variation(run: RunMoments) -> float:

@@ -21,8 +21,17 @@ from dpplan import groups
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.pairs import DominatingPair, GaussianLoss, Law, StatedLoss
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
+from dpplan.accounting.refusals import below_floor
 from dpplan.errors import NotApplicable
-from dpplan.mechanism import DiscreteGaussian, Exponential, Mechanism, StatedRenyi, StatedZcdp, kind_of
+from dpplan.mechanism import (
+    BestOfTrials,
+    DiscreteGaussian,
+    Exponential,
+    Mechanism,
+    StatedRenyi,
+    StatedZcdp,
+    kind_of,
+)
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson
 
@@ -120,10 +129,7 @@ class RunMoments:
             return delta
         left = outward.sum_down((delta, -self.revealed), outward.FEW) / (1.0 - self.revealed)
         if left <= 0.0:
-            raise NotApplicable(
-                f"{accountant}: delta={delta:g} is no more than the {self.revealed:.3g} that the stated deltas of the "
-                "plan add up to: no epsilon suffices. Ask for a larger delta."
-            )
+            raise NotApplicable(below_floor(accountant, delta, self.revealed))
         return outward.down(left, outward.FEW)
 
 
@@ -177,6 +183,11 @@ def _of_pair(pair: DominatingPair, accountant: str) -> RenyiCurve:
 
 def _whole(phase: Phase, accountant: str) -> Callable[[Mechanism], RenyiCurve]:
     """What makes the curve of a phase. Raises NotApplicable where records are sampled."""
+    _whole_data(phase, accountant)
+    return MOMENTS[type(phase.mechanism)]
+
+
+def _whole_data(phase: Phase, accountant: str) -> None:
     if type(phase.sampling) is not Poisson or phase.sampling.sample_rate != 1.0:
         raise NotApplicable(
             f"{accountant}: {kind_of(phase.mechanism)} on batches that are sampled: what sampling makes of it does not "
@@ -187,7 +198,14 @@ def _whole(phase: Phase, accountant: str) -> Callable[[Mechanism], RenyiCurve]:
             f"{accountant}: {kind_of(phase.mechanism)} on a group of records that one may leave or enter: what is "
             "stated is for records that stay. Try --adjacency zero-out or add-remove."
         )
-    return MOMENTS[type(phase.mechanism)]
+
+
+def searched(phase: Phase) -> BestOfTrials | None:
+    """The search that a phase is; None for any other. Raises NotApplicable where what its winner costs is not known."""
+    if type(phase) is not Phase or type(phase.mechanism) is not BestOfTrials:
+        return None
+    _whole_data(phase, "rdp")
+    return phase.mechanism
 
 
 def _zcdp(mechanism: Mechanism) -> RenyiCurve:

@@ -235,11 +235,12 @@ def _of_plan(arguments: PlanArguments, delta: Any, beside: BesidePlan) -> lint.L
     if beside.runs is not None:
         problems.append("--runs finds runs on the data of a recipe, and a plan names no data. Leave it out.")
     plan: Plan | None = None
+    names: tuple[str, ...] = ()
     settings, about_plan = arguments.settings, []
     try:
         if arguments.in_phases or arguments.spent:
             parsed = parse(arguments)
-            plan, settings, about_plan = parsed.plan, parsed.known, parsed.problems
+            plan, settings, about_plan, names = parsed.plan, parsed.known, parsed.problems, parsed.names
         else:
             plan = lint.plan_of(settings)
     except UsageError as error:
@@ -258,6 +259,7 @@ def _of_plan(arguments: PlanArguments, delta: Any, beside: BesidePlan) -> lint.L
         claim=beside.claim,
         loop=beside.loop(plan),
         trials=beside.trials or 1,
+        names=names,
     )
 
 

@@ -59,7 +59,7 @@ def command(
         return
     output.say([f"at δ = {show(at.value)}"])
     output.show(render.accountants(found.rows, timed=True))
-    output.say(["", *plan_rows.plan_rows(call.plan, call.deltas, earlier=call.earlier)])
+    output.say(["", *plan_rows.plan_rows(call.plan, call.deltas, earlier=call.earlier, names=call.names)])
     if explain:
         cost_output.explain_comparison(found)
         output.say(explanation.premises())

@@ -51,7 +51,7 @@ def command(arguments: PlanArguments, delta: Any, plot: Path | None, as_json: bo
         return
     output.say([f"ε of the first steps at δ = {show(at.value)}"])
     output.show(render.table(found))
-    output.say(["", *plan_rows.plan_rows(call.plan, call.deltas, earlier=call.earlier)])
+    output.say(["", *plan_rows.plan_rows(call.plan, call.deltas, earlier=call.earlier, names=call.names)])
     if plot is not None:
         output.say(["", f"drawn to {plot}"])
     output.warn(call.warnings)

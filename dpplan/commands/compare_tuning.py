@@ -13,15 +13,15 @@ from dpplan.commands.shared.request import requested
 from dpplan.errors import PlanError, UsageError
 
 if TYPE_CHECKING:
-    from dpplan.compare.tuning import Trials
+    from dpplan.mechanism.trials import Trials
 
 USUAL = 10.0
 HELP = """What a search over settings costs, if a random number of trials is made and only the best is published.
 
 The plan is one trial. Its trials are drawn by a law that does not look at the data: poisson, geometric, truncated
 negative binomial (--eta) or logarithmic, binomial (--chance). For each law of the same mean: ε by the profile of one
-trial, proven from above, and by Rényi divergences; beside them one trial, and all trials composed, which is what
-publishing all of them costs.
+trial, proven from above, and by Rényi divergences; beside them one trial, and all trials composed. The last is what a
+search costs whose number of trials is fixed, as a grid's is, whether all are published or the best.
 
 \b
   dpplan compare tuning --sampling full-batch --sigma 4 --steps 1 \\
@@ -68,7 +68,7 @@ def command(
 
 def _laws(laws: tuple[str, ...], mean: Any, eta: Any, chance: Any) -> "tuple[tuple[Trials, ...], list[str]]":
     """The laws that are compared, or what is wrong with them."""
-    from dpplan.compare.tuning import LAWS, Trials
+    from dpplan.mechanism.trials import LAWS, Trials
 
     problems, made = Problems(PlanError), []
     for law in laws:

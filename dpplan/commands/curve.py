@@ -96,7 +96,7 @@ def command(
         return
     output.say(wrapped(drawing.title(drawn)))
     output.show(drawing.table(drawn))
-    output.say(["", *drawing.rows(drawn, call.deltas, call.earlier)])
+    output.say(["", *drawing.rows(drawn, call.deltas, call.earlier, call.names)])
     written = [f"{how} to {file}" for how, file in (("drawn", plot), ("written", csv)) if file is not None]
     output.say(["", *written] if written else [])
     output.warn(call.warnings)

@@ -155,10 +155,12 @@ def _page(source: Path, stated: dict[str, str], delta: float | None, examples: A
         from dpplan.recipe import plan_file
 
         if plan_file.is_plan(source):
-            plan = plan_file.read(source).plan
+            said = plan_file.read(source)
             if examples is not None:
                 raise PlanError("n is for a recipe: a plan file names its own. Leave --n out.")
-            return report.of_plan(source.stem, plan, stated, resolve_delta(delta, plan.examples).value)
+            return report.of_plan(
+                source.stem, said.plan, stated, resolve_delta(delta, said.plan.examples).value, said.names
+            )
 
         read = recipe.load(source)
         return report.of_recipe(read, recipe_data.training_examples(read, examples), stated, delta)

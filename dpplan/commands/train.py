@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 HELP = """Train a model as RECIPE says, privately, and account for what was done.
 
-What `dpplan check` says of the recipe comes first; a run with errors is refused. The plan and its
+What `dpplan check` says of the recipe comes first, warnings and notes; a run with errors is refused. The plan and its
 certified ε are printed before the first step. At the end the ε that was really spent is
 computed from the steps that were really taken and held against the plan, and so are batch sizes and noise. Report,
 metrics, a copy of the recipe and the model go into a new folder; no old run is ever overwritten.
@@ -44,6 +44,8 @@ prints, and writes the folder.
   dpplan train recipes/digits.yaml --watch 500
   dpplan train --resume runs/digits-001
   torchrun --nproc-per-node 2 -m dpplan train recipes/digits.yaml
+
+It needs the extra 'train'; dpplan help training tells how torch comes without a GPU's gigabytes.
 
 A folder that was copied, moved to another disk or put back goes on with --moved, once no other copy does: whoever
 resumes two copies spends twice, and what the copies are known to have spent is counted.
@@ -302,5 +304,7 @@ def _check(planned: "Planned", followed: bool) -> None:
     errors = tuple(one for one in errors if not (one.code == SEED_FIXED and one.where == "--seed"))
     rest = (one for one in lint.failing(findings, strict=True) if one not in errors)
     output.warn(remark(one) for one in sorted(rest, key=lambda one: one.code))
+    notes = [one for one in findings if one.severity is lint.Severity.NOTE and one.silenced is None]
+    output.note(remark(one) for one in notes)
     if errors:
         raise RecipeError([remark(one) for one in errors])

@@ -14,7 +14,7 @@ from dpplan.compare.accountants import AccountantComparison, accountants, curves
 from dpplan.compare.plans import PlanComparison, PlanEntry, plans
 from dpplan.compare.samplers import SamplerComparison, samplers
 from dpplan.compare.theorems import TheoremComparison, theorems
-from dpplan.compare.tuning import Trials, TuningComparison, tuning
+from dpplan.compare.tuning import TuningComparison, tuning
 from dpplan.compare.units import UnitComparison, units
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "PlanEntry",
     "SamplerComparison",
     "TheoremComparison",
-    "Trials",
     "TuningComparison",
     "UnitComparison",
     "accountants",

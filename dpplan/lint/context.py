@@ -110,7 +110,7 @@ class LintContext:
 
     recipe: the name of the recipe, None for a plan made of options. data, model: None where nothing is known of them.
     earlier: runs on the same examples. trials: settings that were tried on them. sha256: of the recipe. target: the ε
-    that the recipe is solved for.
+    that the recipe is solved for. names: of the phases of a plan file.
     """
 
     settings: Settings
@@ -125,6 +125,7 @@ class LintContext:
     earlier: tuple[PriorRun, ...] = ()
     trials: int = 1
     target: float | None = None
+    names: tuple[str, ...] = ()
 
     @property
     def stated_epsilon(self) -> float | None:

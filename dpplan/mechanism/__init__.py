@@ -6,22 +6,26 @@ from types import MappingProxyType
 from typing import ClassVar, Protocol
 
 from dpplan.checks import Problems, show
-from dpplan.errors import NotApplicable
-from dpplan.mechanism.correlated import BufferedNoise, ToeplitzNoise, TreeAggregation
+from dpplan.errors import NotApplicable, PlanError
+from dpplan.mechanism.correlated import BufferedNoise, Correlation, MatrixNoise, ToeplitzNoise, TreeAggregation
 from dpplan.mechanism.discrete_gaussian import DiscreteGaussian
 from dpplan.mechanism.stated_curves import StatedRenyi, StatedZcdp
 from dpplan.mechanism.thresholds import AboveThreshold, ThresholdedCounts
+from dpplan.mechanism.trials import BestOfTrials
 
 __all__ = [
     "MECHANISMS",
     "REFUSED",
     "AboveThreshold",
+    "BestOfTrials",
     "BufferedNoise",
+    "Correlation",
     "DiscreteGaussian",
     "DiscreteLaplace",
     "Exponential",
     "Gaussian",
     "Laplace",
+    "MatrixNoise",
     "Mechanism",
     "NoisyMax",
     "PermuteAndFlip",
@@ -34,6 +38,8 @@ __all__ = [
     "ToeplitzNoise",
     "TreeAggregation",
     "kind_of",
+    "multiplier_of",
+    "noise_of_run",
 ]
 
 # A release of a larger epsilon hides nothing, and masses of e^-epsilon still have to be floats. One of a smaller one is
@@ -88,6 +94,27 @@ class Gaussian:
 def kind_of(part: object) -> str:
     """The name of a mechanism or a scheme; of one that only inherited a name, or has none, that of its class."""
     return str(vars(type(part)).get("kind", type(part).__name__))
+
+
+def multiplier_of(mechanism: Mechanism) -> float:
+    """The noise that a trainer scales, over the clip norm. Raises NotApplicable for what adds none to clipped sums."""
+    if not isinstance(mechanism, Gaussian | TreeAggregation | ToeplitzNoise | BufferedNoise | MatrixNoise):
+        raise NotApplicable(f"mechanism={kind_of(mechanism)} adds no noise to clipped sums.")
+    return mechanism.noise_multiplier
+
+
+def noise_of_run(
+    noise_multiplier: float, correlation: Correlation | None, steps: int, *, in_every_step: bool
+) -> Gaussian | ToeplitzNoise | TreeAggregation:
+    """The noise of a run of so many steps, drawn anew for each where no correlation is given.
+
+    in_every_step: whether a record takes part in all of them; else its sampling says in which.
+    """
+    if correlation is None:
+        return Gaussian(noise_multiplier)
+    if found := correlation.problems(steps):
+        raise PlanError(found)
+    return correlation.mechanism(noise_multiplier, steps if in_every_step else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +285,8 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "the noisy counts (kind: gaussian).",
         "partition-selection": "how partitions are chosen decides what it costs: noisy counts above a threshold are "
         "kind: thresholded-counts; of anything else state an epsilon and a delta (kind: epsilon-delta).",
-        "matrix": "a strategy is given by its first column here (kind: toeplitz), or by buffers (kind: blt).",
+        BestOfTrials.kind: "a search is a block of its own: repeat: {law: geometric, mean: 10, score: public}, phases: "
+        "[...].",
     }
 )
 # Kind -> class, for whoever reads a plan from a file. A new mechanism gets a line here.
@@ -283,6 +311,7 @@ MECHANISMS: Mapping[str, type[Mechanism]] = MappingProxyType(
             TreeAggregation,
             ToeplitzNoise,
             BufferedNoise,
+            MatrixNoise,
         )
     }
 )

@@ -18,7 +18,7 @@ from typing import Any
 from dpplan.errors import RecipeError
 from dpplan.plan import Delta, Plan, Settings, resolve_delta
 from dpplan.recipe import claim as _claim
-from dpplan.recipe import user_keys
+from dpplan.recipe import noise_block, user_keys
 from dpplan.recipe.claim import Claim
 from dpplan.recipe.reading import read_blocks, read_statement, read_text
 from dpplan.recipe.schema import Audit, Check, Data, Model, Privacy, Runtime, Training
@@ -60,7 +60,11 @@ class Recipe:
     file: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if found := list(user_keys.problems(self.privacy, self.data, self.training, self.runtime)):
+        found = list(user_keys.problems(self.privacy, self.data, self.training, self.runtime))
+        if self.privacy.noise is not None:
+            secure, every = self.runtime.secure_noise, self.runtime.checkpoint_every
+            found += noise_block.unkept(self.privacy.noise, secure, every)
+        if found:
             raise RecipeError([f"{self.file}: {sentence}" if self.file else sentence for sentence in found])
 
     def settings(self, examples: int) -> Settings:
@@ -105,7 +109,7 @@ class Recipe:
         beside = {Runtime.title, Check.title, Audit.title, StatementBlock.title}
         what = {title: block for title, block in self.content.items() if title not in beside}
         # What is not said leaves the hash what it was before recipes could say it.
-        later = {*SCHEME_OPTIONS, "max_per_user", "user", "examples_per_user"}
+        later = {*SCHEME_OPTIONS, "max_per_user", "user", "examples_per_user", "noise"}
         for title in (Privacy.title, Data.title):
             kept = {key: value for key, value in what[title].items() if key not in later or value is not None}
             what[title] = kept

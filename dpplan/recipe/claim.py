@@ -109,6 +109,7 @@ def unchecked_settings(privacy: Privacy, training: Training, examples: int) -> S
         scheme_options=privacy.scheme_options,
         unit=privacy.unit,
         max_per_user=privacy.max_per_user,
+        correlation=privacy.noise,
     )
 
 
@@ -116,6 +117,8 @@ def unchecked_settings(privacy: Privacy, training: Training, examples: int) -> S
 KEYS = (
     (r"\bbatch=", "training.batch_size="),
     (r"\bn=", "training examples="),
+    (r"\bbands=", "privacy.noise.bands="),
+    (r"\bsteps=", "training.steps="),
     (r"--sampling (\S+)", r"sampling: \1"),
     ("--batch", "training.batch_size"),
     ("--groups", "privacy.groups"),

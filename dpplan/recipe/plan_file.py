@@ -12,6 +12,9 @@
       - parallel:                # groups that share no record; each a phase or a list of phases
           - {mechanism: {kind: laplace, epsilon: 0.2}}
           - {name: women, n: 30000, phases: [{mechanism: {kind: laplace, epsilon: 0.25}}]}
+      - name: search             # a random number of trials, of which the best is released
+        repeat: {law: geometric, mean: 10, score: public}
+        phases: [{mechanism: {kind: gaussian, noise_multiplier: 8}}]
     public:
       - normalisation constants of another data set
 
@@ -28,12 +31,13 @@ from typing import Any
 
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency, named
 from dpplan.errors import NotApplicable, PlanError, UsageError
-from dpplan.groups import GroupPath
+from dpplan.groups import GroupPath, PhaseName, words
+from dpplan.mechanism.trials import RELEASED
 from dpplan.openings import Opening
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.query import AnswerAccuracy, accuracy
-from dpplan.recipe import mechanism_block, plan_nodes, query_block
-from dpplan.sampling import CHOICES, OPTIONS
+from dpplan.recipe import mechanism_block, plan_nodes, query_block, repeat_block, strategy_file
+from dpplan.sampling import CHOICES, OPTIONS, Poisson
 from dpplan.units import UNITS, unit_problems
 
 ENDINGS = (".yaml", ".yml")
@@ -114,14 +118,14 @@ def _shared(given: Mapping[str, tuple[int, Any]], found: plan_nodes.PlanProblems
 @dataclass(slots=True)
 class _Seen:
     """What the phases so far are called, by line, how many there are, how many blocks of groups, of queries how
-    near their answers are, and what of the noise is open. may_be_open: whether that can be said."""
+    near their answers are, and what of the noise is open. may_be_open: whether that can be said, None of a trial."""
 
     names: dict[str, int] = dataclasses.field(default_factory=dict)
     phases: int = 0
     blocks: int = 0
     accuracies: dict[int, AnswerAccuracy] = dataclasses.field(default_factory=dict)
     openings: dict[int, Opening | None] = dataclasses.field(default_factory=dict)
-    may_be_open: bool = False
+    may_be_open: bool | None = False
 
 
 def _phases(
@@ -135,13 +139,16 @@ def _phases(
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a list of phases stands. path: in words. shared: what stands once for all of it. group: whose it is, and
-    what that is called."""
+    """Where a list of phases stands. path: in words. shared: what stands once for all of it. group: whose it is. name:
+    of the innermost group that has one. called: the group as tables show it, "" where no group around it has a name.
+    in_trial: whether it is what a search repeats."""
 
     path: str
     shared: Settings
     group: GroupPath = ()
     name: str = ""
+    called: str = ""
+    in_trial: bool = False
 
 
 def _listed(
@@ -155,7 +162,10 @@ def _listed(
         if _has(each, plan_nodes.GROUPS):
             yield from _block(each, at, found, seen)
             continue
-        name, phase = _phase(each, at.path, place.shared, found, seen)
+        if _has(each, plan_nodes.REPEAT):
+            name, phase = _search(each, at, found, seen)
+        else:
+            name, phase = _phase(each, at.path, place.shared, found, seen)
         if place.group and seen.phases in seen.accuracies and place.shared.adjacency == REPLACE_ONE:
             found.add(
                 line,
@@ -168,7 +178,7 @@ def _listed(
         seen.names.setdefault(name, line)
         if phase is not None:
             default = place.name if place.name and len(node.value) == 1 else f"{place.name} phase {seen.phases}".strip()
-            yield name or default, dataclasses.replace(phase, groups=place.group)
+            yield PhaseName(name or default, place.called), dataclasses.replace(phase, groups=place.group)
 
 
 def _block(node: Any, place: _Place, found: plan_nodes.PlanProblems, seen: _Seen) -> Iterator[tuple[str, Phase]]:
@@ -182,9 +192,10 @@ def _block(node: Any, place: _Place, found: plan_nodes.PlanProblems, seen: _Seen
             return
         for number, each in enumerate(groups.value):
             inside = (*place.group, (block, number))
-            group = _Place(f"{path}[{number}]", place.shared, inside, place.name)
+            called = f"{place.called}/{block}.{number + 1}" if place.called else ""
+            group = dataclasses.replace(place, path=f"{path}[{number}]", group=inside, called=called)
             at, listed = each.start_mark.line + 1, each
-            if _has(each, "phases"):
+            if _has(each, "phases") and not _has(each, plan_nodes.REPEAT):
                 group, at, listed, own = _told_group(each, group, found)
                 total += own or 0
             elif each.id != "sequence":
@@ -196,13 +207,44 @@ def _block(node: Any, place: _Place, found: plan_nodes.PlanProblems, seen: _Seen
             found.add(line, f"{path}: the groups have n={total} together, and share no record of n={most}.")
 
 
+def _search(node: Any, place: _Place, found: plan_nodes.PlanProblems, seen: _Seen) -> tuple[str, Phase | None]:
+    """A block of phases that is repeated, of which the best trial is released."""
+    line, path, before = node.start_mark.line + 1, place.path, len(found.problems)
+    parts = {key: (at, each) for key, at, each in plan_nodes.mapping(node, f"{path}.", plan_nodes.SEARCH_KEYS, found)}
+    name = plan_nodes.text(*parts["name"][::-1], f"{path}.name", found) if "name" in parts else ""
+    own = _own(parts, path, place.shared, found)
+    if place.in_trial:
+        found.add(line, f"{path}.repeat stands in a trial: a search within a search is not known here.")
+        return name, None
+    made = repeat_block.read(*parts["repeat"], f"{path}.repeat", found) if "repeat" in parts else None
+    trial, inside = (
+        dataclasses.replace(place, path=f"{path}.phases", group=(), in_trial=True),
+        _Seen(seen.names, may_be_open=None),
+    )
+    if "phases" not in parts:
+        found.add(line, f"{path}.phases is missing: a trial is a list of phases, all of which are repeated.")
+    phases = [phase for _, phase in _listed(*parts["phases"], trial, found, inside)] if "phases" in parts else []
+    if any(inside.openings.values()):
+        found.add(line, f"{path}: noise is open in a trial, and the search repeats what is known. Write a number.")
+    if inside.accuracies and place.group and place.shared.adjacency == REPLACE_ONE:
+        found.add(line, f"{path}: a query in a trial on a group that a record may leave. Choose zero-out for the plan.")
+    if made is None or len(found.problems) > before:
+        return name, None
+    search = made(tuple(phases))
+    if search.score == RELEASED and len(phases) < 2:
+        found.add(line, f"{path}.repeat.score=released, by no phase of a trial that has one. Add the phase that does.")
+        return name, None
+    return name, Phase(search, Poisson(1.0), 1, **own)
+
+
 def _told_group(node: Any, place: _Place, found: plan_nodes.PlanProblems) -> tuple[_Place, int, Any, int | None]:
     """A group with its name and its n: where it stands, the line and the list of its phases, and the n of its own."""
     line = node.start_mark.line + 1
     given = {key: each for key, *each in plan_nodes.mapping(node, f"{place.path}.", plan_nodes.GROUP_KEYS, found)}
-    name, n = place.name, None
+    name, called, n = place.name, place.called, None
     if "name" in given:
         name = plan_nodes.text(given["name"][1], given["name"][0], f"{place.path}.name", found)
+        called = "/".join((*(called or words(place.group)).split("/")[:-1], name))
     if "n" in given:
         at, each = given["n"]
         n = plan_nodes.number(each, at, f"{place.path}.n", int, found)
@@ -211,7 +253,8 @@ def _told_group(node: Any, place: _Place, found: plan_nodes.PlanProblems) -> tup
             n = None
     at, listed = given.get("phases", (line, None))
     shared = place.shared if n is None else place.shared.with_(examples=n)
-    return _Place(f"{place.path}.phases", shared, place.group, name), at, listed, n
+    where = dataclasses.replace(place, path=f"{place.path}.phases", shared=shared, name=name, called=called)
+    return where, at, listed, n
 
 
 def _has(node: Any, key: str) -> bool:
@@ -231,13 +274,7 @@ def _phase(
     line, before = node.start_mark.line + 1, len(found.problems)
     parts = {key: (at, each) for key, at, each in plan_nodes.mapping(node, f"{path}.", plan_nodes.PHASE_KEYS, found)}
     name = plan_nodes.text(*parts["name"][::-1], f"{path}.name", found) if "name" in parts else ""
-    own: dict[str, Any] = {}
-    if "adjacency" in parts:
-        at, each = parts["adjacency"]
-        own["adjacency"] = _adjacency(each, at, f"{path}.adjacency", found)
-    if "unit" in parts:
-        at, each = parts["unit"]
-        own["privacy_unit"] = plan_nodes.word(each, at, f"{path}.unit", UNITS, found)
+    own = _own(parts, path, shared, found)
     if "mechanism" not in parts:
         if node.id == "mapping":
             found.add(line, f"{path}.mechanism is missing: say what is released. {plan_nodes.EXAMPLE}")
@@ -253,6 +290,28 @@ def _phase(
         if "query" in parts and "sampling" in parts:
             found.add(parts["query"][0], f"{path}.query is asked of all records. Leave out sampling.")
     drawn = _drawn(parts, path, line, shared, found)
+    if (
+        mechanism is not None
+        and drawn is not None
+        and (problem := strategy_file.length_problem(mechanism, drawn.steps))
+    ):
+        found.add(line, f"{path}: {problem}")
+    if len(found.problems) > before or mechanism is None or drawn is None:
+        return name, None
+    return name, Phase(mechanism, drawn.sampling, drawn.steps, **own)
+
+
+def _own(
+    parts: Mapping[str, tuple[int, Any]], path: str, shared: Settings, found: plan_nodes.PlanProblems
+) -> dict[str, Any]:
+    """The neighbours and the unit, where a phase repeats them."""
+    own: dict[str, Any] = {}
+    if "adjacency" in parts:
+        at, each = parts["adjacency"]
+        own["adjacency"] = _adjacency(each, at, f"{path}.adjacency", found)
+    if "unit" in parts:
+        at, each = parts["unit"]
+        own["privacy_unit"] = plan_nodes.word(each, at, f"{path}.unit", UNITS, found)
     for key, whole in (("adjacency", shared.adjacency), ("privacy_unit", shared.unit)):
         if own.get(key) not in (None, whole):
             word = key.removeprefix("privacy_")
@@ -261,9 +320,7 @@ def _phase(
                 f"{path}.{word}={own[key]} is not the plan's, {whole}: guarantees for different neighbours do not add "
                 f"up. Declare {word} once for the plan, with mechanisms that are private under it.",
             )
-    if len(found.problems) > before or mechanism is None or drawn is None:
-        return name, None
-    return name, Phase(mechanism, drawn.sampling, drawn.steps, **own)
+    return own
 
 
 def _opening(parts: Mapping[str, tuple[int, Any]], path: str, found: plan_nodes.PlanProblems) -> tuple[bool, float]:
@@ -319,15 +376,8 @@ def _drawn(
         found.add(line, f"{path}.sampling: {refusal}")
     except UsageError as error:
         for problem in error.problems:
-            found.add(line, f"{path}: {_in_keys(problem)}")
+            found.add(line, f"{path}: {plan_nodes.in_keys(problem)}")
     return None
-
-
-def _in_keys(problem: str) -> str:
-    """What a problem says about options, said about the keys of a file."""
-    keys = {"--q": "sample_rate", "--batch": "batch_size"}
-    problem = re.sub(r"\b(q|batch)(?==)", lambda found: keys[f"--{found[0]}"], problem)
-    return re.sub(r"--[a-z-]+", lambda found: keys.get(found[0], found[0][2:].replace("-", "_")), problem)
 
 
 def _public(given: Mapping[str, tuple[int, Any]], found: plan_nodes.PlanProblems) -> Iterator[str]:

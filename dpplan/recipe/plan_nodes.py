@@ -18,10 +18,14 @@ PHASE_KEYS = ("name", "mechanism", "query", "sampling", "steps", "epochs", "open
 SAMPLING_KEYS = ("kind", "sample_rate", "batch_size", *(name.replace("-", "_") for name in OPTIONS))
 GROUP_KEYS = ("name", "n", "phases")
 GROUPS = "parallel"
+REPEAT = "repeat"
+REPEAT_KEYS = ("law", "mean", "score", "eta", "chance")
+SEARCH_KEYS = ("name", REPEAT, "phases", "adjacency", "unit")
 EXAMPLE = "Write - {name: count, mechanism: {kind: laplace, epsilon: 0.2}, steps: 20}."
 # How a plan calls what others call so.
 _CALLED = {"sigma": "noise_multiplier", "eps": "epsilon", "q": "sample_rate", "batch": "batch_size", "examples": "n",
-           "privacy_unit": "unit", "neighbours": "adjacency", "rate": "sample_rate"}  # fmt: skip
+           "privacy_unit": "unit", "neighbours": "adjacency", "rate": "sample_rate",
+           "trials": "law", "kind": "law", "distribution": "law", "expected": "mean"}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -61,10 +65,11 @@ def _meant(key: str, known: tuple[str, ...]) -> str:
     """The likeliest remedy for an unknown key: how a plan calls it, where it belongs, or the spelling."""
     if _CALLED.get(key) in known:
         return f" Did you mean '{_CALLED[key]}'?"
-    for part, keys in (("the phase", PHASE_KEYS), ("sampling", SAMPLING_KEYS), ("the whole plan", KEYS)):
+    for part, keys in (("the phase", PHASE_KEYS), ("sampling", SAMPLING_KEYS), (REPEAT, REPEAT_KEYS),
+                       ("the whole plan", KEYS)):  # fmt: skip
         if key in keys and keys != known:
             return f" It belongs to {part}."
-    return did_you_mean(key, (*known, GROUPS) if known == PHASE_KEYS else known)
+    return did_you_mean(key, (*known, GROUPS, REPEAT) if known == PHASE_KEYS else known)
 
 
 def word(node: Any, line: int, path: str, known: typing.Iterable[str], found: PlanProblems) -> str | None:
@@ -113,6 +118,13 @@ def setting(node: Any, line: int, path: str, kind: Any, found: PlanProblems) -> 
         number(child, child.start_mark.line + 1, f"{path}[{place}]", each, found)
         for place, child in enumerate(node.value)
     )
+
+
+def in_keys(problem: str) -> str:
+    """What a problem says about options, said about the keys of a file."""
+    keys = {"--q": "sample_rate", "--batch": "batch_size"}
+    problem = re.sub(r"\b(q|batch)(?==)", lambda found: keys[f"--{found[0]}"], problem)
+    return re.sub(r"--[a-z-]+", lambda found: keys.get(found[0], found[0][2:].replace("-", "_")), problem)
 
 
 def spelled(node: Any) -> str:

@@ -33,7 +33,7 @@ def report(run: "LintContext", findings: Sequence["Finding"], paint: Paint = unp
             yield row("epsilon", f"{relation(run.epsilon)} {stated(run.epsilon)}", proof)
             if run.claim.epsilon is not None and judge(run.claim.epsilon, run.epsilon) is Standing.STANDS:
                 yield row("claimed", f"≤ {show(run.claim.epsilon)}", "stands: what is proven is no more")
-        yield from plan_rows(run.plan, [run.delta])
+        yield from plan_rows(run.plan, [run.delta], names=run.names)
 
 
 def summary(findings: Sequence["Finding"]) -> str:

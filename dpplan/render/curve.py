@@ -64,11 +64,11 @@ def _in_detail(bounds: Sequence[Bound | None], symbol: str) -> tuple[tuple[Colum
     return (*named, Column("by factors" if logarithmic else "")), cells
 
 
-def rows(drawn: "Curves", deltas: Sequence[Delta], earlier: int = 0) -> Iterator[str]:
+def rows(drawn: "Curves", deltas: Sequence[Delta], earlier: int = 0, names: Sequence[str] = ()) -> Iterator[str]:
     """What the figures rest on: what is the same at every point, and from where to where the rest goes."""
     plan = drawn.plan
     if drawn.plans[0] == plan or len(plan.phases) > earlier + 1:
-        yield from plan_rows(plan, deltas, earlier=earlier)
+        yield from plan_rows(plan, deltas, earlier=earlier, names=names)
         return
     if earlier:
         yield from phase_rows(plan, "earlier runs", range(earlier))

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from dpplan.accounting.bound import PROMISES
 from dpplan.quantities import QUANTITIES
 from dpplan.render.help_mechanisms import MECHANISMS
+from dpplan.render.help_noise import NOISE
 from dpplan.render.help_texts import (
     COMPLETION,
     GUARANTEES,
@@ -36,6 +37,7 @@ PAGES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "units": ("σ, q, steps, n, δ, ε: what they count and how to type them", UNITS),
         "plans": ("a whole budget in a file: mechanisms, phases, what each costs", PLANS),
         "mechanisms": ("what a phase of a plan file can release, and its settings", MECHANISMS),
+        "noise": ("noise that steps share: DP-BandMF and DP-FTRL in a recipe", NOISE),
         "recipes": ("what may stand in a recipe: every key", RECIPES),
         "training": ("run folders, resuming, several processes", TRAINING),
         "json": ("what --json prints: schema names, and figures", JSON),

@@ -118,7 +118,10 @@ per epoch: exactly ε = 28.849, 2.107, 4.831, 0.538. Here a batch of 256 means q
 
 TRAINING = """\
 dpplan train runs a recipe, draws its batches from the same object that was accounted, and holds what was really
-spent against the plan. It needs the extra 'train': pip install 'dpplan[train]'.
+spent against the plan. It needs the extra 'train': pip install 'dpplan[train]'. On Linux without a GPU put torch's CPU
+build in first, which is gigabytes smaller and is kept:
+
+  pip install torch --index-url https://download.pytorch.org/whl/cpu
 
   dpplan train recipes/digits.yaml --dry-run
 
@@ -257,6 +260,8 @@ together, composed exactly where the laws are known.
     - parallel:            # groups that share no record
         - {mechanism: {kind: laplace, epsilon: 0.2}}
         - {name: B, n: 20000, phases: [{mechanism: {kind: gdp, mu: 0.3}}]}
+    - repeat: {law: geometric, mean: 10, score: public}  # a search
+      phases: [{mechanism: {kind: gaussian, noise_multiplier: 8}}]
   public:
     - normalisation constants of other data
 
@@ -294,4 +299,23 @@ group, composed, and of all groups the largest δ at each ε, at the end. That t
 unit user: no user) is in two groups of a block, and that a record's group follows from nothing but itself. Under
 replace-one the new record may be in another group, and both pay; what such phases state then has to hold for a record
 that is removed or added, too. Groups within groups are written in the same way.
+
+A search over settings that releases its best trial, and nothing else, stands under repeat:
+
+  - name: search
+    repeat: {law: geometric, mean: 10, score: public}
+    phases:              # of one trial, all of which are repeated
+      - mechanism: {kind: gaussian, noise_multiplier: 4}
+        sampling: {kind: poisson, sample_rate: 0.02}
+        steps: 500
+
+law is how the number of trials is drawn, without a look at the data: poisson, geometric, logarithmic, negative-binomial
+(with eta, above -1) or binomial (with chance); mean is the expected number. score says what decides: public, of what a
+trial releases and of public data, or released, by a phase of each trial that stands among phases. A score on the
+private data that is not released with noise of its own is neither. How many trials there were, the losers, their times
+and the seed stay private. What the search costs is known from above alone, by the privacy profile of a trial; so the
+figure of the whole plan is an upper bound (--accountant rdp gives that of Papernot and Steinke 2022). dpplan compare
+tuning sets the laws side by side.
+
+  dpplan epsilon recipes/plans/dp-sgd-with-tuning.yaml --delta 1e-6
 """

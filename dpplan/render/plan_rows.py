@@ -1,18 +1,22 @@
 """What figures rest on: the plan, phase by phase, the deltas that were derived, and what is assumed."""
 
+import itertools
 import textwrap
 from collections.abc import Iterator, Sequence
 
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
-from dpplan.groups import words
-from dpplan.plan import Delta, Phase, Plan
+from dpplan.groups import group_called
+from dpplan.mechanism import BestOfTrials, Gaussian, MatrixNoise, kind_of
+from dpplan.plan import Delta, Phase, Plan, Setting
 from dpplan.quantities import quantity
 from dpplan.render.bound_text import SYMBOLS, figure, relation
 from dpplan.render.table import screen_width
+from dpplan.sampling import Poisson
 
 # Of more phases than this, the first few and the last are listed.
 SHOWN, HEAD = 8, 4
+LONGEST_NAME = 24
 
 
 def row(name: str, value: str, note: str = "") -> str:
@@ -27,47 +31,101 @@ def sentence(name: str, text: str) -> Iterator[str]:
     )
 
 
-def plan_rows(plan: Plan, deltas: Sequence[Delta] = (), found: str | None = None, earlier: int = 0) -> Iterator[str]:
+def plan_rows(
+    plan: Plan,
+    deltas: Sequence[Delta] = (),
+    found: str | None = None,
+    earlier: int = 0,
+    names: Sequence[str] = (),
+) -> Iterator[str]:
     """What the figures rest on. A delta is shown where it was derived. found: the quantity that was solved for.
 
-    earlier: how many of the first phases ran before; they stand apart.
+    earlier: how many of the first phases ran before; they stand apart. names: of the phases, where they have some.
     """
     if len(plan.phases) == 1:
         phase = plan.only_phase
-        for name, value in phase.settings.items():
-            if value in (None, ()):
-                continue
+        if isinstance(phase.mechanism, BestOfTrials):
+            yield from _search(phase.mechanism)
+            yield from grounds(plan, deltas)
+            return
+        if type(phase.mechanism) is not Gaussian:
+            yield row("mechanism", kind_of(phase.mechanism))
+        for name, value in _given(phase).items():
             known = quantity(name)
             yield row(known.words, known.show(value), _origin(plan, name, found))
         yield row("steps", show(phase.steps), _origin(plan, "steps", found))
     else:
         if earlier:
-            yield from phase_rows(plan, "earlier runs", range(earlier))
-        yield from phase_rows(plan, "this run" if earlier else "phases", range(earlier, len(plan.phases)))
+            yield from phase_rows(plan, "earlier runs", range(earlier), names)
+        yield from phase_rows(plan, "this run" if earlier else "phases", range(earlier, len(plan.phases)), names)
         yield row("steps", show(plan.steps), "in all")
     yield from grounds(plan, deltas)
 
 
-def phase_rows(plan: Plan, name: str, places: range) -> Iterator[str]:
-    """Some of a plan's phases, the first and the last few where there are many."""
+def phase_rows(plan: Plan, name: str, places: range, names: Sequence[str] = ()) -> Iterator[str]:
+    """Some of a plan's phases, the first and the last few where there are many; by their names, if they are short."""
     phases = [plan.phases[place] for place in places]
     count = f"{len(phases)} phase" + ("s" if len(phases) > 1 else "")
     yield row(name, count, f"{sum(phase.steps for phase in phases)} steps")
     left_out = range(HEAD, len(phases) - 1) if len(phases) > SHOWN else range(0)
+    shown = [number for number in range(len(phases)) if number not in left_out]
+    called = [names[place] for place in places] if len(names) == len(plan.phases) else []
+    named = 0 < max(map(len, called), default=0) <= LONGEST_NAME
+    first, *others = (max(len(cell) for cell in column) + 1 for column in _columns([phases[at] for at in shown]))
+    widths = (first, *others) if named else (14, *(16 for _ in others))
+    width = max(5, *map(len, called)) + 1 if named else 5
     for number, (place, phase) in enumerate(zip(places, phases, strict=True)):
-        if number not in left_out:
+        if number in shown:
             origins = (plan.origin(f"phases[{place}].{name}") for name in ("steps", *phase.settings))
             origin = next((each for each in origins if each), None)
-            first, *others = settings_shown(phase)
-            rest = " ".join(f"{each:<16}" for each in others)
-            line = f"    {number + 1:<5} {first:<14} {rest} {f'{phase.steps} steps':<12}{_whose(phase)}"
+            cells = (f"{cell:<{wide}}" for cell, wide in zip(settings_shown(phase), widths, strict=False))
+            steps = f"{phase.steps} step{'s' if phase.steps > 1 else ''}"
+            label = called[number] if named else str(number + 1)
+            group = group_called(names[place] if names else "", phase.groups)
+            whose = f" group {group}" if group not in ("", label) else ""
+            if isinstance(phase.mechanism, BestOfTrials):
+                told = f"the best of trials: {phase.mechanism.words}; score {phase.mechanism.score}"
+                yield f"    {label:<{width}} {told}{whose}"
+                yield from _trial(phase.mechanism, width)
+                continue
+            line = f"    {label:<{width}} {' '.join(cells)} {steps:<12}{whose}"
             yield f"{line}  = {origin}" if origin else line.rstrip()
         elif number == left_out.start:
             yield ", ".join([f"    ...   {len(left_out)} more", *_reaches([phases[at] for at in left_out])])
 
 
-def _whose(phase: Phase) -> str:
-    return f" group {words(phase.groups)}" if phase.groups else ""
+def _given(phase: Phase) -> dict[str, Setting]:
+    """What the phase was given. A record's pattern stands there where no sampling says it."""
+    said = () if isinstance(phase.sampling, Poisson) else ("participations", "separation")
+    given: dict[str, Setting] = {
+        name: value for name, value in phase.settings.items() if value not in (None, ()) and name not in said
+    }
+    if isinstance(phase.mechanism, MatrixNoise):  # up to a million numbers
+        given["entries"] = phase.mechanism.rows
+        return {"rows" if name == "entries" else name: value for name, value in given.items()}
+    return given
+
+
+def _search(search: BestOfTrials) -> Iterator[str]:
+    """Of a plan that is a search and nothing else."""
+    count = len(search.phases)
+    yield row("trials", search.words, f"the best released; score {search.score}")
+    yield row("each trial", f"{count} phase{'s' if count > 1 else ''}")
+    yield from _trial(search, 2)
+
+
+def _trial(search: BestOfTrials, width: int) -> Iterator[str]:
+    """What each trial of a search does, a phase in each line."""
+    for phase in search.phases:
+        steps = f"{phase.steps} step{'s' if phase.steps > 1 else ''}"
+        yield f"    {'':<{width}} {' '.join(f'{cell:<16}' for cell in settings_shown(phase))} {steps}"
+
+
+def _columns(phases: Sequence[Phase]) -> list[list[str]]:
+    """What stands below each other in the rows of these phases."""
+    told = [settings_shown(phase) for phase in phases if not isinstance(phase.mechanism, BestOfTrials)] or [[""]]
+    cells = itertools.zip_longest(*told, fillvalue="")
+    return [list(column) for column in cells]
 
 
 def grounds(plan: Plan, deltas: Sequence[Delta], assumed: str = "") -> Iterator[str]:
@@ -75,7 +133,7 @@ def grounds(plan: Plan, deltas: Sequence[Delta], assumed: str = "") -> Iterator[
     for delta in deltas:
         if delta.reason:
             yield row("delta", show(delta.value), delta.reason)
-    yield f"  {'assumes':<19}{assumed or plan.assumptions}"
+    yield from sentence("assumes", assumed or str(plan.assumptions))
 
 
 def spent_before(bound: Bound, at: float) -> str:
@@ -86,7 +144,7 @@ def spent_before(bound: Bound, at: float) -> str:
 
 def settings_shown(phase: Phase) -> list[str]:
     """What the phase was given, each as "σ = 1.1"."""
-    named = [(quantity(name), value) for name, value in phase.settings.items() if value not in (None, ())]
+    named = [(quantity(name), value) for name, value in _given(phase).items()]
     return [f"{each.symbol} = {each.show(value)}" for each, value in named]
 
 

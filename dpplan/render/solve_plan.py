@@ -46,10 +46,10 @@ def table(names: Sequence[str], made: "Allocation") -> Table:
     return Table(columns, tuple(rows), (_LEGENDS.get(made.rule, ""), *total, more))
 
 
-def rows(plan: Plan, target: tuple[float, Delta]) -> Iterator[str]:
+def rows(names: Sequence[str], plan: Plan, target: tuple[float, Delta]) -> Iterator[str]:
     """What the figure rests on."""
     said = target[1] if target[1].reason else Delta(target[1].value, "given")
-    yield from plan_rows.plan_rows(plan, [said])
+    yield from plan_rows.plan_rows(plan, [said], names=names)
 
 
 def document(

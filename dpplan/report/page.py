@@ -30,6 +30,7 @@ class Page:
     warnings: of what beside the file contradicts it. run: a run's report as it was written, None of a plan.
     recipe: the text of the recipe that ran or would run, "" without one. sha256: of its canonical form, as recorded.
     file_sha256: of the recipe's file as it is. recipe_ran: whether that file is the recipe that the report records.
+    names: of the plan's phases, where a plan file gave some.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Page:
     sha256: str = ""
     file_sha256: str = ""
     recipe_ran: bool = True
+    names: tuple[str, ...] = ()
     version: str = dpplan.__version__
 
     @property
@@ -128,9 +130,9 @@ def of_recipe(recipe: Recipe, examples: int, stated: Mapping[str, str], delta: f
     return Page(**page, recipe=recipe.text, sha256=recipe.sha256, file_sha256=hashlib.sha256(content).hexdigest())
 
 
-def of_plan(name: str, plan: Plan, stated: Mapping[str, str], delta: float) -> Page:
-    """The page of a plan that comes without a recipe."""
-    return Page(**_page(name, plan, delta, Statement(stated)))
+def of_plan(name: str, plan: Plan, stated: Mapping[str, str], delta: float, names: tuple[str, ...] = ()) -> Page:
+    """The page of a plan that comes without a recipe. names: of its phases."""
+    return Page(**_page(name, plan, delta, Statement(stated)), names=names)
 
 
 def _page(name: str, plan: Plan, delta: float, statement: Statement) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import show
 from dpplan.errors import MissingExtra
-from dpplan.groups import words
+from dpplan.groups import group_called
+from dpplan.mechanism import BestOfTrials, kind_of
 from dpplan.plan import Phase
 from dpplan.plan_json import plan_to_json
 from dpplan.render import risk as risk_words
@@ -225,11 +226,9 @@ def _facts(page: Page) -> list[tuple[str, str]]:
     """What the figure rests on, and what ran."""
     plan, run = page.plan, page.run or {}
     facts = [("Steps", str(plan.steps)), ("Assumed", str(plan.assumptions))]
-    for number, phase in enumerate(plan.phases[:8], 1):
-        settings = ", ".join(f"{name.replace('_', ' ')} {show(value)}" for name, value in phase.settings.items())
-        facts.append(
-            (f"Phase {number}" if len(plan.phases) > 1 else "Plan", f"{settings}, {phase.steps} steps{_whose(phase)}")
-        )
+    for number, phase in enumerate(plan.phases[:8]):
+        name = page.names[number] if page.names else f"Phase {number + 1}"
+        facts.append((name if len(plan.phases) > 1 else "Plan", _phase(phase, name)))
     facts += claims(page)
     named = {
         "status": "The run",
@@ -290,5 +289,14 @@ def _figures(page: Page) -> dict[str, str]:
     }
 
 
-def _whose(phase: Phase) -> str:
-    return f", group {words(phase.groups)}" if phase.groups else ""
+def _phase(phase: Phase, name: str) -> str:
+    """What a phase releases, how often, and whose it is; of a search, what each trial does."""
+    search = phase.mechanism
+    if isinstance(search, BestOfTrials):
+        trial = "; then ".join(_phase(each, "") for each in search.phases)
+        return f"the best of trials ({search.words}; score {search.score}), each: {trial}"
+    given = ((name, value) for name, value in phase.settings.items() if value not in (None, ()))
+    settings = [f"{name.replace('_', ' ')} {show(value)}" for name, value in given]
+    group = group_called(name, phase.groups)
+    steps = f"{phase.steps} step{'s' if phase.steps > 1 else ''}"
+    return ", ".join([kind_of(phase.mechanism), *settings, steps, *([f"group {group}"] if group else [])])

@@ -14,10 +14,11 @@ from functools import partial
 
 import numpy as np
 
+from dpplan.accounting.exact.profile import Width
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.normal import log_normal_tails
 from dpplan.risk.source import Ends, Source
-from dpplan.risk.trade_off import TradeOff, first_looks, implied
+from dpplan.risk.trade_off import ENOUGH, TradeOff, first_looks, implied
 
 RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 PRIOR, FPR, BASELINE, MU_DELTA = 0.5, 0.01, 0.01, 1e-5
@@ -88,8 +89,8 @@ def assess(source: Source, question: AttackQuestion) -> Assessment:
     stated = question.stated
     at = (*question.rates, question.fpr, question.baseline)
     allowed: Sequence[float | None] = implied(*stated, at) if stated else [None] * len(at)
-    trade_off = TradeOff(source)
-    found = [trade_off.at(rate) for rate in at]
+    trade_off = TradeOff(source, min(at))
+    found = trade_off.rates(at)
     rates = [Figure(rate.lower, rate.upper, own, told) for rate, own, told in zip(found, at, allowed, strict=True)]
     *listed, at_fpr, at_baseline = rates
     return Assessment(
@@ -155,11 +156,13 @@ def smallest_mu(source: Source, delta: float) -> float | None:
     What the places ask for by themselves no μ undercuts; stretches are halved where a μ hardly above that is not yet
     proven, which is near the x that asks most. So the bound holds for any places, and few are looked at.
     """
-    tops = (*(each for each in LOOKED if each >= 1.0), *FARTHER)
-    top = next((each for each in tops if _both(source, each)[1] <= delta * (1.0 - 1e-9)), None)
-    if top is None:
+    places = np.array((*LOOKED, *FARTHER))
+    uppers = _uppers(source, places, delta)
+    beyond = np.flatnonzero((uppers <= delta * (1.0 - 1e-9)) & (places >= 1.0))
+    if not len(beyond):
         return None
-    profile = _Sampled.of(source, (*(each for each in LOOKED if each < top), top))
+    places, uppers = places[: beyond[0] + 1], uppers[: beyond[0] + 1]
+    profile = _Sampled(places, np.exp(places), uppers)
     if profile.upper[0] <= delta:
         return 0.0
     least = 1e-6
@@ -173,9 +176,16 @@ def smallest_mu(source: Source, delta: float) -> float | None:
             return outward.up(goal, 1e-12)
         if len(profile.x) >= PLACES:
             break
-        profile = profile.halved(source, np.logical_not(fits))
+        profile = profile.halved(source, np.logical_not(fits), delta)
     found = _first_mu(lambda mu: bool(profile.fits_between(delta, mu).all()), goal)
     return None if found >= MOST_MU else outward.up(found, 1e-12)
+
+
+def _uppers(source: Source, places: Array, delta: float) -> Array:
+    """Upper ends of the larger δ of both directions, as narrow as a μ with this δ₀ needs them."""
+    enough = Width(ENOUGH.absolute * delta, ENOUGH.relative)
+    ends = [source.deltas(direction, places, enough)[1] for direction in (0, 1)]
+    return np.maximum(*ends)
 
 
 def _first_mu(fits: Callable[[float], bool], low: float) -> float:
@@ -201,18 +211,12 @@ class _Sampled:
     a: Array
     upper: Array
 
-    @classmethod
-    def of(cls, source: Source, places: Sequence[float]) -> "_Sampled":
-        x = np.array(places)
-        return cls(x, np.exp(x), np.array([_both(source, each)[1] for each in x.tolist()]))
-
-    def halved(self, source: Source, chosen: Array) -> "_Sampled":
+    def halved(self, source: Source, chosen: Array, delta: float) -> "_Sampled":
         """With a place more in the middle of each chosen stretch."""
         middles = 0.5 * (self.x[:-1] + self.x[1:])[chosen]
-        more = _Sampled.of(source, middles.tolist())
-        at = np.flatnonzero(chosen) + 1
+        at, more = np.flatnonzero(chosen) + 1, _uppers(source, middles, delta)
         return _Sampled(
-            np.insert(self.x, at, more.x), np.insert(self.a, at, more.a), np.insert(self.upper, at, more.upper)
+            np.insert(self.x, at, middles), np.insert(self.a, at, np.exp(middles)), np.insert(self.upper, at, more)
         )
 
     def _of_gaussian(self, mu: float) -> tuple[Array, Array]:

@@ -8,46 +8,61 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from dpplan.accounting import gdp
+from dpplan.accounting.best_of_trials import has_search
 from dpplan.accounting.bound import Guarantee, widened
-from dpplan.accounting.exact.profile import Profile
+from dpplan.accounting.exact.profile import NARROWEST, Profile, Width
+from dpplan.accounting.numerics import Array
 from dpplan.plan import Plan
 
 Ends = tuple[float, float]
+ManyEnds = tuple[Array, Array]
 SMALL = 1e-15  # relative: a few roundings of numbers near 1
 
 
 @dataclass(frozen=True)
 class Source:
-    """below_above: (direction, ε >= 0) -> lower <= δ <= upper. name: what it is, in words. corners: the ε at which a
-    stated profile has its kinks, where a search would miss the best by a little. assumes: what it rests on.
+    """below_above: (direction, ε >= 0, enough) -> lower <= δ <= upper at each ε; enough: the width that will do.
+    name: what it is, in words. corners: the ε at which a stated profile has its kinks, where a search would miss the
+    best by a little. assumes: what it rests on.
 
-    guarantee: CERTIFIED for the profile of a plan, UPPER for what somebody states: what is true may be less.
+    guarantee: CERTIFIED for the profile of a plan, UPPER for that of one with a search, and for what somebody states:
+    what is true may be less.
     """
 
-    below_above: Callable[[int, float], Ends]
+    below_above: Callable[[int, Array, Width], ManyEnds]
     guarantee: Guarantee
     name: str
     assumes: str
     corners: tuple[float, ...] = ()
 
+    def deltas(self, direction: int, xs: Array, enough: Width = NARROWEST) -> ManyEnds:
+        """lower <= δ(x) <= upper of one direction at each of these real x."""
+        low, high = np.zeros(len(xs)), np.ones(len(xs))
+        ahead, behind = xs >= 0.0, xs < 0.0
+        if ahead.any():
+            low[ahead], high[ahead] = self.below_above(direction, xs[ahead], enough)
+        if behind.any():
+            other_low, other_high = self.below_above(1 - direction, -xs[behind], enough)
+            share = np.exp(xs[behind])
+            low[behind] = np.maximum(1.0 - share * (1.0 - other_low) - SMALL, 0.0)
+            high[behind] = np.minimum(1.0 - share * (1.0 - other_high) + SMALL, 1.0)
+        return low, high
+
     def delta(self, direction: int, x: float) -> Ends:
-        """lower <= δ(x) <= upper of one direction at any real x."""
-        if x >= 0.0:
-            return self.below_above(direction, x)
-        low, high = self.below_above(1 - direction, -x)
-        share = math.exp(x)
-        return max(1.0 - share * (1.0 - low) - SMALL, 0.0), min(1.0 - share * (1.0 - high) + SMALL, 1.0)
+        """`deltas` at one x."""
+        low, high = self.deltas(direction, np.array([x]))
+        return float(low[0]), float(high[0])
 
 
 def source_of_plan(plan: Plan) -> Source:
     """The certified profile of a plan. Raises NotApplicable and NotCertified as the exact accountant does."""
     profile = Profile.of(plan)
-
-    def at(direction: int, epsilon: float) -> Ends:
-        return profile.add(epsilon) if direction else profile.remove(epsilon)
-
-    return Source(at, Guarantee.CERTIFIED, "the plan's certified profile", str(plan.assumptions))
+    if has_search(plan):
+        return Source(profile.ends, Guarantee.UPPER, "the plan's profile, from above", str(plan.assumptions))
+    return Source(profile.ends, Guarantee.CERTIFIED, "the plan's certified profile", str(plan.assumptions))
 
 
 def source_of_stated(epsilon: float, delta: float) -> Source:
@@ -57,20 +72,34 @@ def source_of_stated(epsilon: float, delta: float) -> Source:
     Viswanath 2015, arXiv:1311.0776, Thm 3.3; Murtagh, Vadhan 2016): δ(x) = δ + (1 - δ)·(e^ε - e^x)₊/(1 + e^ε).
     """
 
-    def at(_: int, x: float) -> Ends:
+    def above(x: float) -> float:
         rest = -math.expm1(x - epsilon) / (1.0 + math.exp(-epsilon)) if x < epsilon else 0.0
-        return 0.0, min(widened("delta", 0.0, delta + (1.0 - delta) * rest)[1], 1.0)
+        return delta + (1.0 - delta) * rest
 
     name = f"ε = {epsilon:g} at δ = {delta:g} and nothing else"
     return Source(
-        at, Guarantee.UPPER, name, "the stated (ε, δ) holds for the neighbours and the unit it names", (epsilon,)
+        _from_above(above),
+        Guarantee.UPPER,
+        name,
+        "the stated (ε, δ) holds for the neighbours and the unit it names",
+        (epsilon,),
     )
 
 
 def source_of_gdp(mu: float) -> Source:
     """What μ-GDP alone implies: N(μ, 1) against N(0, 1) (Dong, Roth, Su 2022, Def 2.6)."""
 
-    def at(_: int, epsilon: float) -> Ends:
-        return 0.0, widened("delta", 0.0, gdp.delta_interval(mu, epsilon).upper)[1]
+    def above(epsilon: float) -> float:
+        return gdp.delta_interval(mu, epsilon).upper
 
-    return Source(at, Guarantee.UPPER, f"μ = {mu:g} and nothing else", "the run is μ-GDP for the neighbours it names")
+    name = f"μ = {mu:g} and nothing else"
+    return Source(_from_above(above), Guarantee.UPPER, name, "the run is μ-GDP for the neighbours it names")
+
+
+def _from_above(above: Callable[[float], float]) -> Callable[[int, Array, Width], ManyEnds]:
+    """Where nothing is known from below, and both directions are alike."""
+
+    def ends(_: int, epsilons: Array, enough: Width) -> ManyEnds:
+        return np.zeros(len(epsilons)), np.array([widened("delta", 0.0, above(each))[1] for each in epsilons.tolist()])
+
+    return ends

@@ -6,9 +6,11 @@ from typing import Literal
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
+from dpplan.accounting.pairs import correlated
 from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import Problems, show
 from dpplan.errors import PlanError
+from dpplan.mechanism.correlated import Correlated
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.quantities import quantity
 from dpplan.sampling import Poisson
@@ -73,13 +75,15 @@ class Question:
 
 def _by_poisson(plan: Plan) -> Plan:
     """The plan with batches of the same share of the data, drawn by Poisson sampling, where it draws otherwise."""
-    phases = (
-        replace(phase, sampling=Poisson(min(float(phase.sampling.epochs(1)), 1.0)), adjacency=None)
+    phases = tuple(
+        correlated.by_poisson(phase)
+        if isinstance(phase.mechanism, Correlated)
+        else replace(phase, sampling=Poisson(min(float(phase.sampling.epochs(1)), 1.0)), adjacency=None)
         for phase in plan.phases
     )
     if all(type(phase.sampling) is Poisson for phase in plan.phases) and plan.adjacency == ADD_REMOVE:
         return plan
-    return Plan(tuple(phases))
+    return Plan(phases)
 
 
 def unknown(settings: Settings, delta: float | None = None) -> str:

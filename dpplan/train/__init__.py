@@ -36,9 +36,10 @@ from dpplan.train.ranks import ALONE, Ranks, joined
 from dpplan.train.state.checkpoint import Checkpoint
 from dpplan.train.state.report import Epoch, Planned, Resumed, Step, TrainReport
 from dpplan.train.state.run_folder import RunFolder
+from dpplan.train.state.run_keys import NoiseKeys, tied
 from dpplan.train.state.spent_steps import open_spent_steps
 from dpplan.train.step.randomness import TorchGenerators
-from dpplan.train.step.sampler import begins_anew, resume_refusal
+from dpplan.train.step.sampler import begins_anew
 from dpplan.verify.unfinished_run import cost
 
 __all__ = [
@@ -124,8 +125,8 @@ def plan_resumed(
     differences = list(checkpoint.differences(recipe, planned.claim, ranks.size))
     if differences:
         raise RecipeError([*differences, f"{folder}: goes on only as it began. Start a new run for anything else."])
-    if checkpoint.seed is None and not begins_anew(planned.claim.phase.sampling) and begun.key() is None:
-        raise UsageError(f"{folder}: {resume_refusal(planned.claim.phase.sampling)} {cost(folder, begun.begun())}")
+    if checkpoint.seed is None and (lost := begun.keys.missing(planned.claim.phase)):
+        raise UsageError(f"{folder}: {lost} {cost(folder, begun.begun())}")
     return dataclasses.replace(planned, resumed=Resumed(folder, checkpoint, moved))
 
 
@@ -136,16 +137,20 @@ def _check(recipe: Recipe, seed: int | None, over_budget: bool) -> None:
         raise UsageError("--over-budget needs on_budget: continue in the recipe's training block, which says stop.")
 
 
-def _key(planned: Planned, folder: RunFolder) -> str:
-    """The key of what the steps of an unseeded run share, kept for a resume where there can be one; else ""."""
-    if planned.seed is not None or begins_anew(planned.claim.phase.sampling):
-        return ""
-    if planned.resumed is not None:
-        return folder.key() or ""
-    key = secrets.token_hex(16)
-    if planned.recipe.runtime.checkpoint_every is not None:
-        folder.keep_key(key)
-    return key
+def _keys(planned: Planned, folder: RunFolder, begun: int) -> tuple[str, NoiseKeys]:
+    """What the steps of an unseeded run share, kept for a resume where there can be one; "" and () for nothing.
+
+    begun: steps of the run so far, whose noise is drawn once more where steps share it.
+    """
+    if planned.seed is not None:
+        return "", ()
+    phase, resumed = planned.claim.phase, planned.resumed is not None
+    kept, key = planned.recipe.runtime.checkpoint_every is not None, ""
+    if not begins_anew(phase.sampling):
+        key = (folder.keys.draws or "") if resumed else secrets.token_hex(16)
+        if kept and not resumed:
+            folder.keys.keep_draws(key)
+    return key, folder.keys.noise_from(begun, resumed, kept) if tied(phase) else ()
 
 
 def events(planned: Planned, *, out: Path | None = None) -> Iterator[Event]:
@@ -156,14 +161,15 @@ def events(planned: Planned, *, out: Path | None = None) -> Iterator[Event]:
     when their recipes, data or versions are not the same.
     """
     resumed, ranks = planned.resumed, planned.ranks
-    key, counted = "", 0
+    key, counted, noise_keys = "", 0, NoiseKeys()
     with ranks.as_one():
         if ranks.size > 1:
             ranks.agree(shared_facts(planned))
         if ranks.first:
             folder = RunFolder.make(planned.recipe, out) if resumed is None else RunFolder(resumed.folder)
             spent_steps = open_spent_steps(planned, folder)
-            key, counted = _key(planned, folder), spent_steps.counted
+            counted = spent_steps.counted
+            key, noise_keys = _keys(planned, folder, counted)
     key, counted = ranks.gathered((key, counted))[0]
     generators = TorchGenerators(planned.device)
     with cpu_threads(planned.recipe.runtime.threads), repeatable(), generators.left_alone():
@@ -171,4 +177,4 @@ def events(planned: Planned, *, out: Path | None = None) -> Iterator[Event]:
             follow(planned, key, counted)
             return
         with closing(spent_steps), interrupt_asked(ENDING if ranks.size > 1 else CTRL_C) as interrupted:
-            yield from Session(planned, folder, spent_steps, key).events(interrupted)
+            yield from Session(planned, folder, spent_steps, key, noise_keys).events(interrupted)

@@ -18,15 +18,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from dpplan.checks import show
-from dpplan.mechanism import Gaussian
+from dpplan.mechanism import multiplier_of
 from dpplan.plan import Phase
 from dpplan.sampling import Binomial, Poisson
+from dpplan.train.added_noise import NoiseLedger, noise_ledger_for
 from dpplan.train.drawn_batches import BatchLedger, Indices, ledger_for
-from dpplan.train.tails import binomial_tail, chi_square_tail, spread_tail
+from dpplan.train.participation import ParticipationGuard
+from dpplan.train.tails import binomial_tail, spread_tail
 
 LEVEL = 1e-6
 TESTS = 5  # mean and spread of batch sizes, empty batches, counts of examples, noise; each two-sided
@@ -48,7 +49,7 @@ class Measurement:
 
 @dataclass(slots=True)
 class StepStatistics:
-    """Batches, and the squared length of the noise in planned standard deviations. Neither may leave.
+    """Batches, and the noise in planned standard deviations. Neither may leave.
 
     held: how many of the examples this process draws from, where several share a run; None: all. unit: what is drawn,
     example or user.
@@ -59,24 +60,32 @@ class StepStatistics:
     held: int | None = None
     unit: str = "example"
     _ledger: BatchLedger | None = None
+    _guard: ParticipationGuard | None = None
+    _noise: NoiseLedger | None = None
+    _step: int = -1  # of the last batch
     _sizes: list[int] = field(default_factory=list)
-    _squares: list[Tensor] = field(default_factory=list)
-    _coordinates: int = 0
     _denominators: set[float] = field(default_factory=set)
 
     def drew(self, step: int, drawn: Indices) -> None:
-        """drawn: whom this process drew in this step, counted from 0."""
+        """drawn: whom this process drew in this step, counted from 0. Raises TrainingStopped where that breaks what a
+        claim for correlated noise says of them."""
         if self._ledger is None:
-            self._ledger = ledger_for(self.phase.sampling, self.examples if self.held is None else self.held)
+            examples = self.examples if self.held is None else self.held
+            self._ledger = ledger_for(self.phase.sampling, examples)
+            self._guard = ParticipationGuard.of(self.phase, examples, self.unit)
         self._ledger.drew(step, drawn)
+        self._step = step
+        if self._guard is not None:
+            self._guard.drew(step, drawn)
 
     def saw(self, size: int, denominator: float, sensitivity: float, added: Tensor) -> None:
         """added: what was added to a sum of this sensitivity, whatever was meant to be. float64, on any device."""
         self._sizes.append(size)
         self._denominators.add(denominator)
-        self._coordinates += len(added)
-        squares = torch.dot(added, added) / (Gaussian.of(self.phase.mechanism).noise_multiplier * sensitivity) ** 2
-        self._squares = [self._squares[0] + squares] if self._squares else [squares]
+        if self._noise is None:
+            self._noise = noise_ledger_for(self.phase)
+        step = self._step if self._ledger is not None else len(self._sizes) - 1
+        self._noise.saw(step, added, multiplier_of(self.phase.mechanism) * sensitivity)
 
     @property
     def expected_batch(self) -> float:
@@ -89,7 +98,9 @@ class StepStatistics:
     def measurements(self) -> Iterator[Measurement]:
         """Of the steps of this process; nothing is known about those before an interruption."""
         steps = len(self._sizes)
-        if not steps:
+        if self._guard is not None and (steps or self._guard.broken):
+            yield Measurement("participation", self._guard.law, None, not self._guard.broken, covered=False)
+        if not steps or self._noise is None:
             return
         tested = f"tested at {show(LEVEL)}, {steps} step{'s' if steps > 1 else ''}"
         if type(self.phase.sampling) is Poisson:
@@ -103,8 +114,8 @@ class StepStatistics:
         if self._ledger is not None:
             agrees = self._ledger.counts_agree(LEVEL / TESTS)
             yield Measurement(f"{self.unit} counts", f"{self._ledger.law}, {tested}", None, agrees, covered=False)
-        noise = f"std {Gaussian.of(self.phase.mechanism).noise_multiplier:.6g} × sensitivity, {tested}"
-        yield Measurement("noise", noise, None, self._noise_agrees(), covered=False)
+        agrees = self._noise.agrees(LEVEL / TESTS)
+        yield Measurement("noise", f"{self._noise.law}, {tested}", None, agrees, covered=False)
         used = ", ".join(show(value) for value in sorted(self._denominators))
         agrees = all(math.isclose(value, self.expected_batch, rel_tol=1e-12) for value in self._denominators)
         yield Measurement("denominator", show(self.expected_batch), used, agrees, covered=True)
@@ -119,6 +130,3 @@ class StepStatistics:
 
     def _empty_agree(self) -> bool:
         return binomial_tail(self._sizes.count(0), len(self._sizes), self._law.chance_of_none) > LEVEL / TESTS
-
-    def _noise_agrees(self) -> bool:
-        return chi_square_tail(float(self._squares[0]), self._coordinates) > LEVEL / TESTS

@@ -7,7 +7,7 @@ from dpplan.verify import allowed_values, json_fields
 from dpplan.verify.json_fields import Object
 
 # What of a run's verdict says that the mechanism was not the planned one.
-_MECHANISM = ("batch sizes", "empty batches", "example counts", "noise", "denominator")
+_MECHANISM = ("batch sizes", "empty batches", "example counts", "user counts", "participation", "noise", "denominator")
 
 
 def outcome(

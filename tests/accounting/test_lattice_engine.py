@@ -210,6 +210,36 @@ def test_what_wraps_round_a_short_period_is_counted(points):
             assert value.upper - value.lower <= 1e-3
 
 
+@pytest.mark.parametrize("points", [2**5, 2**7, 2**9])
+def test_many_epsilons_are_held_by_the_sums_of_one(points):
+    """In a short period many wrap round, and the places asked for lie more than one apart."""
+    law, steps = pairs.laplace(2.0).remove, 8
+    h = spacing.step([(law, float(steps))], 1.0, 0.02)
+    lattice, tilts = Lattice(h, 2.0 * h), np.array([0.2, 0.5, 1.5, 2.5])
+    composed = Composed([(discretise(law, lattice, law.bounds), float(steps))], lattice, points, 1.0, tilts)
+    epsilons = np.array([3.0, 0.0, 0.01, 7.0, -1.0, 1.0, 1.0, 2.013, 0.011])
+    low, high = composed.ends(epsilons)
+    for at, epsilon in enumerate(epsilons.tolist()):
+        one, truth = composed.at(epsilon), pair_oracle.laplace_delta(2.0, steps, abs(epsilon))
+        truth = truth if epsilon >= 0.0 else 1.0 - math.exp(epsilon) * (1.0 - truth)
+        assert low[at] <= truth <= high[at]
+        # What wraps round counts once more, which the aliases allow for.
+        assert low[at] >= one.lower * (1.0 - 1e-9)
+        assert high[at] <= one.upper + 2.0 * dict(one.terms)["aliases"] + 1e-9 * one.upper
+
+
+@pytest.mark.parametrize("steps", [1, 30])
+def test_one_lattice_serves_many_epsilons(steps):
+    law = pairs.subsampled(pairs.laplace(1.0), 0.2).remove
+    at = one(law, steps).around(0.3)
+    epsilons = np.array([0.0, 0.1, 0.3, 0.7, 1e3])
+    low, high = at(epsilons)
+    for k, epsilon in enumerate(epsilons.tolist()):
+        single = one(law, steps).delta(epsilon)
+        assert max(low[k], single.lower) <= min(high[k], single.upper)
+        assert high[k] - low[k] <= 1e-5 * high[k]
+
+
 def test_infinite_losses_are_counted_exactly():
     law = pairs.stated(0.1, 1e-30).remove
     found = one(law, 10_000).delta(1e9)

@@ -25,7 +25,7 @@ def parsed(*typed: str, spent: tuple[str, ...] = (), **settings: object) -> phas
 
 
 def test_phases_are_listed_with_their_origin_and_delta_comes_from_their_n(dpplan: Run) -> None:
-    done = dpplan("epsilon", *TWO)
+    done = dpplan("epsilon", *TWO, COLUMNS="80")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[1:] == [
         "",

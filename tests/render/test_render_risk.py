@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from dpplan import risk
@@ -61,8 +62,8 @@ def test_json_has_both_ends_unrounded() -> None:
 @pytest.mark.parametrize("x", [-3.0, -0.5, 0.5, 3.0])
 def test_below_zero_a_profile_is_the_other_directions(x: float) -> None:
     """δ₀(-x) = 1 - e^(-x)·(1 - δ₁(x)), for a profile that differs by direction."""
-    ends = {0: (0.2, 0.3), 1: (0.05, 0.1)}
-    source = Source(lambda direction, _: ends[direction], FOUND.trade_off.source.guarantee, "made", "nothing")
+    ends = {0: (np.array([0.2]), np.array([0.3])), 1: (np.array([0.05]), np.array([0.1]))}
+    source = Source(lambda direction, *_: ends[direction], FOUND.trade_off.source.guarantee, "made", "nothing")
     low, high = source.delta(0, x)
     if x >= 0.0:
         assert (low, high) == (0.2, 0.3)

@@ -11,12 +11,14 @@ sampled Gaussians go the fast road; every other law goes to other_laws.
     general_lattice/     laws of any kind, from above and below
     other_laws           delta and epsilon of plans that are no sampled Gaussians
     many                 many plans near one target at once
+    searches             a search that releases its winner, as a pair
     invert               from delta to epsilon, with whichever of these holds
     event_lower_bound    a plain event
     cross_check          the result against that and Rényi DP
     prove/               the same figure over again, in ball arithmetic
 
-Guarantee: CERTIFIED, lower <= truth <= upper, with every error of the computation bounded: aliasing, truncation,
+Guarantee: UPPER of a plan with a search (searches). Else
+CERTIFIED, lower <= truth <= upper, with every error of the computation bounded: aliasing, truncation,
 quadrature or lattice, what was cut away, and floating point (elementary functions taken to 4 units in the last
 place, sums and transforms at their worst case). On top of what is proven, each end is moved outward by 1e-9 of itself
 (bound.FLOOR); details["proven"] has the ends before that. Where neither method can do it, the ends are Rényi DP's
@@ -35,6 +37,7 @@ from typing import Literal
 import numpy as np
 
 from dpplan.accounting import gdp, rdp
+from dpplan.accounting.best_of_trials import has_search
 from dpplan.accounting.bound import Bound, Guarantee, widened
 from dpplan.accounting.description import Description
 from dpplan.accounting.exact import cross_check, invert
@@ -49,6 +52,7 @@ from dpplan.accounting.numerics import QUIET, outward
 from dpplan.accounting.pairs import DominatingPair
 from dpplan.accounting.pairs.epochs import most_participations
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
+from dpplan.accounting.refusals import below_floor, no_upper_end
 from dpplan.errors import InternalError, NotCertified
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
@@ -76,6 +80,7 @@ NEARBY, SHARED_WIDTH, LOST = 6.0, 1e-9, 10.0
 # Rényi DP's interval does. Above the other, q/σ leaves the range in which the transform keeps its digits.
 LEAST_NOISE, MOST_NOISE, LEAST_RATE = 0.005, 1e6, 1e-12
 NEARLY_ALL = 1.0 - 1e-9
+KnownPairs = Sequence[tuple[DominatingPair, int]]
 UNKNOWN = Ends(0.0, math.inf, "none")
 
 
@@ -92,9 +97,9 @@ def epsilon(plan: Plan, delta: float) -> Bound:
 
         ends = other_laws.epsilon_ends(known, delta)
         ends = _held(ends, plan, lambda mu: gdp.epsilon_interval(mu, delta).upper, lambda event: event.epsilon(delta))
-        return _of_laws("epsilon", plan, known, ends)
+        return _of_laws("epsilon", plan, known, ends, delta)
     if _unsampled(kinds):
-        return _of_gaussian(gdp.epsilon(plan, delta))
+        return _of_gaussian(gdp.epsilon(plan, delta), plan)
     steps = Steps.of(kinds)
     with np.errstate(**QUIET):
         floor = EventBound(steps).epsilon(delta)
@@ -136,9 +141,9 @@ def delta(plan: Plan, epsilon: float) -> Bound:
 
         ends = other_laws.delta_ends(known, epsilon)
         ends = _held(ends, plan, lambda mu: gdp.delta_interval(mu, epsilon).upper, lambda event: event.delta(epsilon))
-        return _of_laws("delta", plan, known, ends)
+        return _of_laws("delta", plan, known, ends, epsilon)
     if _unsampled(kinds):
-        return _of_gaussian(gdp.delta(plan, epsilon))
+        return _of_gaussian(gdp.delta(plan, epsilon), plan)
     steps = Steps.of(kinds)
     ceiling = rdp.delta(plan, epsilon).value
     with np.errstate(**QUIET):
@@ -181,7 +186,7 @@ def _shared(plan: Plan, steps: Steps, deltas: list[float]) -> dict[float, Bound]
 def _bound(quantity: Literal["epsilon", "delta"], plan: Plan, final: Reconciled, ends: Ends) -> Bound:
     why = final.why
     if not math.isfinite(final.upper):
-        raise _unbounded(quantity, final.lower)
+        raise _unbounded(quantity, plan, final.lower)
     if final.upper - final.lower > WIDE * final.upper:
         why += "; wider than usual, no method here can do better on this plan"
     details: dict[str, object] = {"method": ends.method, "terms": dict(ends.terms), "proven": final.proven}
@@ -229,16 +234,19 @@ def _unsampled_shift(phase: Phase) -> float:
     return 2.0 * math.sqrt(most_participations(phase)) / noise
 
 
-def _of_laws(
-    quantity: Literal["epsilon", "delta"], plan: Plan, known: Sequence[tuple[DominatingPair, int]], ends: Ends
-) -> Bound:
-    """The interval that the lattice engine found for laws of any kind."""
+def _of_laws(quantity: Literal["epsilon", "delta"], plan: Plan, known: KnownPairs, ends: Ends, at: float) -> Bound:
+    """The interval that the lattice engine found for laws of any kind. at: the δ, or the ε, that was asked for."""
     from dpplan.accounting.exact import mixed
 
     if not math.isfinite(ends.upper):
-        raise _unbounded(quantity, ends.lower)
+        raise _unbounded(quantity, plan, ends.lower, at, known)
     theorems = "; ".join(dict.fromkeys(pair.theorem for pair, _ in known))
     lower, upper = widened(quantity, ends.lower, ends.upper)
+    if has_search(plan):
+        why = f"laws of the privacy loss, composed on a lattice: {theorems}"
+        return Bound(
+            quantity, None, upper, Guarantee.UPPER, NAME, plan.assumptions, why, details={"method": ends.method}
+        )
     wide = "; wider than usual, no method here can do better on this plan" if upper - lower > WIDE * upper else ""
     details: dict[str, object] = {"method": ends.method, "proven": (ends.lower, ends.upper)}
     if isinstance(ends.contour, Contour):
@@ -248,12 +256,15 @@ def _of_laws(
     return Bound(quantity, lower, upper, Guarantee.CERTIFIED, NAME, plan.assumptions, why, details=details)
 
 
-def _unbounded(quantity: str, lower: float) -> NotCertified:
-    beyond = f", beyond {lower:.3g}" if lower > 0.0 else ""
-    return NotCertified(
-        f"{quantity}: no upper end could be proven{beyond}: it may be too large for a float. Is sigma the noise "
-        "multiplier, noise over clip norm? Values from 0.3 to 100 are usual."
-    )
+def _unbounded(quantity: str, plan: Plan, lower: float, at: float = 1.0, known: KnownPairs = ()) -> NotCertified:
+    """at: the δ that was asked for, where the plan may give a record away, by one of the pairs that are known."""
+    if quantity == "epsilon" and known:
+        from dpplan.accounting.exact import other_laws
+
+        chance = max(each.infinite.upper for each in other_laws.directions(known))
+        if chance >= at:
+            return NotCertified(below_floor(quantity, at, chance))
+    return NotCertified(no_upper_end(quantity, plan, lower))
 
 
 def _in_reach(steps: Steps) -> bool:
@@ -266,10 +277,10 @@ def _unsampled(kinds: Sequence[SampledGaussian]) -> bool:
     return all(each.sample_rate == 1.0 for each in kinds)
 
 
-def _of_gaussian(bound: Bound) -> Bound:
+def _of_gaussian(bound: Bound, plan: Plan) -> Bound:
     """Without sampling the closed form of gdp.py is the exact accountant."""
     if not math.isfinite(bound.value):
-        raise _unbounded(bound.quantity, bound.lower or 0.0)
+        raise _unbounded(bound.quantity, plan, bound.lower or 0.0)
     return Bound(
         quantity=bound.quantity,
         lower=bound.lower,

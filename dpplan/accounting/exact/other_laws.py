@@ -13,14 +13,20 @@ from dpplan.accounting.exact import mixed
 from dpplan.accounting.exact.general_lattice import Accuracy, Composition, Interval
 from dpplan.accounting.exact.invert import Ends
 from dpplan.accounting.pairs import DominatingPair, Finite, Resolution
+from dpplan.accounting.pairs.profile_points import ProfileLoss
 from dpplan.errors import InternalError, NotCertified
 
 SLICED = Accuracy(1e-3, 2**15)
 METHOD = "lattice of any law"
+BEYOND_FLOATS = (
+    "the plan's numbers are too large or too small for floats: nothing is proven. Look for noise or steps far from the "
+    "usual, or try --accountant rdp."
+)
 NARROW = 1e-6  # the relative width beyond which the lattice is asked too
 Known = Sequence[tuple[DominatingPair, int]]
 WIDTH = 2e-4  # where a pair is known on a lattice, which is made finer until the figure is known to this, relative
-ATTEMPTS, MOST_HALVINGS = 4, 3
+ATTEMPTS, MOST_HALVINGS = 5, 3
+SETTLED = 0.125  # of that: where a finer lattice would move an end by less, what lies between them is no lattice's
 SPARE = 18.0  # of log delta: what is cut off a law is less than that by such a factor
 REACH_STEP = 10
 
@@ -88,14 +94,15 @@ def _refined(known: Known, question: RunQuestion, log_delta: Callable[[Ends], fl
         # Errors fall to a quarter with each halving: what is left of them is this share of what the last ones removed.
         moved = max(before.upper - best.upper, best.lower - before.lower)
         left = moved / (4.0**halvings - 1.0) if halvings else math.inf
-        if further == resolution and min(best.relative_width * best.upper, left) <= WIDTH * best.upper:
+        if further == resolution and (best.relative_width <= WIDTH or left <= SETTLED * WIDTH * best.upper):
             break
         excess = min(best.relative_width / (0.8 * WIDTH), 4.0**MOST_HALVINGS)
         halvings = math.ceil(0.5 * math.log2(max(excess, 1.0)))
         resolution = replace(further, halvings=further.halvings + halvings)
         if resolved(known, resolution) == laws:  # as fine as is tried
             break
-    return replace(best, method=f"{METHOD}, allocations on a lattice {_finest(laws)}")
+    allocated = any(pair.resolved and not isinstance(pair.remove, ProfileLoss) for pair, _ in laws)
+    return replace(best, method=f"{METHOD}, allocations on a lattice {_finest(laws)}" if allocated else METHOD)
 
 
 def _reaching(resolution: Resolution, least: float) -> Resolution:
@@ -141,7 +148,7 @@ def _ends(known: Known, question: RunQuestion, accuracy: Accuracy | None = None)
         above = larger(dominating, lambda run: None)
         below = [larger(each, worth) for each in realised] or [above]
     except ArithmeticError as error:
-        raise NotCertified("the plan's numbers are too large or too small for floats: nothing is proven.") from error
+        raise NotCertified(BEYOND_FLOATS) from error
     return replace(above, lower=max(each.lower for each in below))
 
 
@@ -162,10 +169,10 @@ def compositions(known: Known) -> tuple[list[Composition], list[list[Composition
     pairs that are realised what bounds it from below; no choice where the dominating pairs are realised themselves."""
     choices = max(len(pair.realised) for pair, _ in known)
     realised = ([(pair.realisation(choice), steps) for pair, steps in known] for choice in range(choices))
-    return _directions(known), [_directions(each) for each in realised]
+    return directions(known), [directions(each) for each in realised]
 
 
-def _directions(known: Known) -> list[Composition]:
+def directions(known: Known) -> list[Composition]:
     """What is composed in each direction; one, where both are the same."""
     remove = Composition.of((pair.remove, steps) for pair, steps in known)
     add = Composition.of((pair.add, steps) for pair, steps in known)

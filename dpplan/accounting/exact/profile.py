@@ -13,9 +13,10 @@ held against a plain event and Rényi DP where it was made. What the largest of 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from dpplan.accounting import gdp, rdp
 from dpplan.accounting.bound import widened
@@ -24,8 +25,9 @@ from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
+from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
 from dpplan.accounting.exact.general_lattice import Composition
-from dpplan.accounting.numerics import outward
+from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.one_record import followed
 from dpplan.accounting.pairs import Resolution
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
@@ -36,60 +38,139 @@ from dpplan.plan import Assumptions, Plan
 NAME = "exact"
 FINE = Resolution(halvings=3, reach=60)  # of laws that are known on a lattice
 # An interval this narrow, relative or absolute, is taken as it is, or one that is at most LOST times as wide as where
-# its contour was put; another contour is made where it is wider, until MOST.
-NARROW, LEAST_WIDTH, LOST, MOST = 1e-7, 1e-15, 10.0, 24
+# its contour was put, or LOST_OF_WIDE times if that is WIDE; another is made where it is wider, until there are MOST or
+# one is not narrower than GAINED times what was known there.
+NARROW, LEAST_WIDTH, MOST = 1e-7, 1e-15, 24
+LOST, LOST_OF_WIDE, WIDE, POOR, GAINED = 10.0, 2.0, 2e-4, 1e-5, 0.5
+MIRRORED = 16.0 * outward.UNIT  # of 1 and of e^ε: an exponential, a product, two differences
 LEAST_NOISE, MOST_NOISE, LEAST_RATE = 0.005, 1e6, 1e-12  # as accounting.exact: where the transform keeps its digits
 _QUIET: dict[str, Any] = {"over": "ignore", "under": "ignore", "invalid": "ignore", "divide": "ignore"}
 Ends2 = tuple[float, float]
-At = Callable[[float], Ends2]
+ManyEnds = tuple[Array, Array]
+Flags = npt.NDArray[np.bool_]
+At = Callable[[Array], ManyEnds]
+
+
+class Width(NamedTuple):
+    """Of an interval of δ that need not be narrower: as such, e^(growth·ε) times as wide at ε, or as a share of δ."""
+
+    absolute: float = LEAST_WIDTH
+    relative: float = NARROW
+    growth: float = 0.0
+
+
+NARROWEST = Width()
+TO_THE_LAST = Width(absolute=0.0)  # for whoever wants digits of a δ that is smaller than any width
 
 
 @dataclass(frozen=True)
 class Place:
-    """What was proven at one ε, and what the contour or lattice that did it proves elsewhere: None without one."""
+    """What was proven at one ε, and what the contour or lattice that did it proves elsewhere: None without one.
+
+    real: whether that holds at negative ε too, where it is told what the other direction's δ is: 1 - e^ε·(1 - δ(-ε)).
+    """
 
     epsilon: float
     lower: float
     upper: float
     at: At | None = None
+    real: bool = False
 
     @property
     def width(self) -> float:
         return (self.upper - self.lower) / self.upper if self.upper > 0.0 else 0.0
 
+    def mirrored(self) -> "Place | None":
+        """What it says of the other direction."""
+        at = self.at
+        if at is None or not self.real:
+            return None
+
+        def other(epsilons: Array) -> ManyEnds:
+            low, high = at(-epsilons)
+            grown = np.exp(epsilons)
+            spare = MIRRORED * (1.0 + grown)
+            return 1.0 - grown * (1.0 - low) - spare, 1.0 - grown * (1.0 - high) + spare
+
+        return Place(math.inf, 0.0, 1.0, other)
+
 
 @dataclass
 class OneDirection:
-    """δ of one direction. make: what can be proven at an ε."""
+    """δ of one direction. make: what can be proven at an ε. other: the reverse direction, where its places say
+    something of this one."""
 
     make: Callable[[float], Place]
+    other: "OneDirection | None" = field(default=None, repr=False)
     _places: list[Place] = field(default_factory=list)
-    _asked: dict[float, Ends2] = field(default_factory=dict)
+    _hopeless: float = math.inf  # an ε from which on another place is no narrower than what is known
 
-    def __call__(self, epsilon: float) -> Ends2:
-        """lower <= δ(ε) <= upper, before the floor, for ε >= 0."""
-        if epsilon not in self._asked:
-            with np.errstate(**_QUIET):
-                self._asked[epsilon] = self._at(epsilon)
-        return self._asked[epsilon]
+    def __call__(self, epsilons: Array, enough: Width = NARROWEST) -> ManyEnds:
+        """lower <= δ(ε) <= upper, before the floor, at each of these ε >= 0. enough: where no more places are made."""
+        with np.errstate(**_QUIET):
+            found = _Found(epsilons, np.zeros(len(epsilons)), np.ones(len(epsilons)), enough)
+            middle = float(np.mean(epsilons))
+            for place in sorted(self._places, key=lambda each: abs(each.epsilon - middle)):
+                found.take(place)
+            for mirrored in (place.mirrored() for place in (self.other._places if self.other else ())):
+                found.take(mirrored)
+            # Beyond its place a contour's interval becomes wide for δ, if narrower ever: the least ε comes first.
+            while (at := found.next(self._hopeless)) is not None and len(self._places) < MOST:
+                known = found.width(at)
+                place = self._made(float(epsilons[at]), found)
+                if len(self._places) > 1 and place.width > GAINED * known:
+                    self._hopeless = place.epsilon
+        return found.lower, found.upper
 
-    def _at(self, epsilon: float) -> Ends2:
+    def _made(self, epsilon: float, found: "_Found") -> Place:
+        """Another place; where it is poor, with one of the other direction, as both have the same δ at 0."""
+        place = self.make(epsilon)
+        self._places.append(place)
+        if self.other is not None and not self.other._places and place.width > POOR:
+            self.other._places.append(self.other.make(0.0))
+            found.take(self.other._places[0].mirrored())
+        found.take(place)
+        return place
+
+
+class _Found:
+    """What is known of δ at some ε, and where that is not yet narrow."""
+
+    def __init__(self, epsilons: Array, lower: Array, upper: Array, enough: Width) -> None:
+        self.epsilons, self.lower, self.upper, self.enough = epsilons, lower, upper, enough
+        self.absolute = enough.absolute * np.exp(enough.growth * epsilons)
+        self.good, self.tried = self.narrow(enough.relative), np.zeros(len(epsilons), bool)
+
+    def next(self, most: float) -> int | None:
+        """The number of the least ε, less than `most`, at which another place may help."""
+        left = np.flatnonzero(~self.good & ~self.tried & (self.epsilons < most))
+        return int(left[np.argmin(self.epsilons[left])]) if len(left) else None
+
+    def narrow(self, share: float) -> Flags:
+        """Whether an interval is as narrow as it has to be, or as this share of δ."""
+        return np.asarray(self.upper - self.lower <= np.maximum(self.absolute, share * self.upper))
+
+    def width(self, at: int) -> float:
+        """Of number `at`, relative."""
+        return float((self.upper[at] - self.lower[at]) / self.upper[at]) if self.upper[at] > 0.0 else 0.0
+
+    def take(self, place: Place | None) -> None:
+        """With what is proven there."""
+        asked = ~self.good
+        if place is None or not asked.any():
+            return
         # δ never rises with ε: what holds at one place says something on either side of it.
-        lower = max((place.lower for place in self._places if place.epsilon >= epsilon), default=0.0)
-        upper = min((place.upper for place in self._places if place.epsilon <= epsilon), default=1.0)
-        reaching = [place for place in self._places if place.at is not None]
-        for place in sorted(reaching, key=lambda each: abs(each.epsilon - epsilon))[:2]:
-            assert place.at is not None
-            low, high = place.at(epsilon)
-            if low <= high:  # not where either is NaN
-                lower, upper = max(lower, low), min(upper, high)
-            if upper - lower <= max(LEAST_WIDTH, max(NARROW, LOST * place.width) * upper):
-                return lower, upper
-        if upper - lower > max(LEAST_WIDTH, NARROW * upper) and len(reaching) < MOST:
-            place = self.make(epsilon)
-            self._places.append(place)
-            lower, upper = max(lower, place.lower), min(upper, place.upper)
-        return lower, upper
+        np.maximum(self.lower, place.lower, out=self.lower, where=self.epsilons <= place.epsilon)
+        np.minimum(self.upper, place.upper, out=self.upper, where=self.epsilons >= place.epsilon)
+        if place.at is not None:
+            low, high = place.at(self.epsilons[asked])
+            sound = low <= high  # not where either is NaN
+            self.lower[asked] = np.maximum(self.lower[asked], np.where(sound, low, 0.0))
+            self.upper[asked] = np.minimum(self.upper[asked], np.where(sound, high, 1.0))
+        lost = 0.0 if place.at is None else LOST if place.width < WIDE else LOST_OF_WIDE
+        share = max(self.enough.relative, lost * place.width if place.width < 1.0 else 0.0)
+        self.good |= self.narrow(share)
+        self.tried |= self.epsilons == place.epsilon
 
 
 @dataclass(frozen=True)
@@ -123,13 +204,24 @@ class Profile:
             one = OneDirection(_coarse(plan, steps))
             return cls((one, one), plan.assumptions)
         remove, add = (OneDirection(_sampled(plan, steps, each)) for each in (Direction.REMOVE, Direction.ADD))
+        remove.other, add.other = add, remove
         return cls((remove, add), plan.assumptions)
 
     def remove(self, epsilon: float) -> Ends2:
-        return widened("delta", *self.directions[0](epsilon))
+        return self._at(0, epsilon)
 
     def add(self, epsilon: float) -> Ends2:
-        return widened("delta", *self.directions[1](epsilon))
+        return self._at(1, epsilon)
+
+    def _at(self, direction: int, epsilon: float) -> Ends2:
+        lower, upper = self.directions[direction](np.array([epsilon]))
+        return widened("delta", float(lower[0]), float(upper[0]))
+
+    def ends(self, direction: int, epsilons: Array, enough: Width = NARROWEST) -> ManyEnds:
+        """Of direction 0, which is remove, or 1, at each of these ε."""
+        lower, upper = self.directions[direction](epsilons, enough)
+        rows = [widened("delta", *row) for row in zip(lower.tolist(), upper.tolist(), strict=True)]
+        return np.array([low for low, _ in rows]), np.array([high for _, high in rows])
 
 
 def _most_costly(ways: Sequence[tuple[OneDirection, OneDirection]], alike: bool) -> tuple[OneDirection, OneDirection]:
@@ -138,14 +230,16 @@ def _most_costly(ways: Sequence[tuple[OneDirection, OneDirection]], alike: bool)
 
     alike: neighbours are so in either order, and both directions are the larger of the two.
     """
-    lowest = max(range(len(ways)), key=lambda at: max(each(0.0)[0] for each in ways[at]))
+    zero = np.zeros(1)
+    lowest = max(range(len(ways)), key=lambda at: max(float(each(zero)[0][0]) for each in ways[at]))
 
     def larger(sides: tuple[int, ...]) -> OneDirection:
-        def at(epsilon: float) -> Ends2:
-            uppers = (way[side](epsilon)[1] for way in ways for side in sides)
-            return max(ways[lowest][side](epsilon)[0] for side in sides), max(uppers)
+        def at(epsilons: Array) -> ManyEnds:
+            found = {(way, side): ways[way][side](epsilons) for way in range(len(ways)) for side in sides}
+            lower = np.max([found[lowest, side][0] for side in sides], axis=0)
+            return lower, np.max([upper for _, upper in found.values()], axis=0)
 
-        return OneDirection(_exactly(at))
+        return OneDirection(_place_of(at))
 
     if alike:
         both = larger((0, 1))
@@ -158,9 +252,27 @@ def _in_reach(steps: Steps) -> bool:
     return bool(noise_fits and np.all(steps.q >= LEAST_RATE))
 
 
-def _exactly(at: At) -> Callable[[float], Place]:
+def _exactly(at: Callable[[float], Ends2]) -> Callable[[float], Place]:
     """Where a formula proves the ends at every ε alike."""
-    return lambda epsilon: Place(epsilon, *at(epsilon), at)
+    return _place_of(_each(at))
+
+
+def _each(at: Callable[[float], Ends2]) -> At:
+    def ends(epsilons: Array) -> ManyEnds:
+        rows = [at(each) for each in epsilons.tolist()]
+        return np.array([low for low, _ in rows]), np.array([high for _, high in rows])
+
+    return ends
+
+
+def _place_of(at: At) -> Callable[[float], Place]:
+    """That what `at` proves is as narrow at one ε as at another."""
+
+    def make(epsilon: float) -> Place:
+        low, high = at(np.array([epsilon]))
+        return Place(epsilon, float(low[0]), float(high[0]), at)
+
+    return make
 
 
 def _gaussian(kinds: tuple[SampledGaussian, ...]) -> Callable[[float], Place]:
@@ -190,7 +302,7 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction) -> Callable[[float]
         if contour is None:
             return Place(epsilon, lower, upper)
 
-        return Place(epsilon, lower, upper, _of_contour(contour))
+        return Place(epsilon, lower, upper, _of_contour(contour), not isinstance(contour, TwoSteps))
 
     return make
 
@@ -201,7 +313,9 @@ def _of_laws(known: other_laws.Known) -> tuple[OneDirection, OneDirection]:
     above, choices = other_laws.compositions(other_laws.resolved(known, FINE))
     # From below one choice of neighbours for all ε and both directions: an attacker faces one pair at a time, and where
     # its trade-off is looked for at several ε, more than one would promise what none of them allows.
-    below = max(choices, key=lambda each: max(_proven(run, 0.0)(0.0)[0] for run in each), default=None)
+    below = max(
+        choices, key=lambda each: max(float(_proven(run, 0.0)(np.zeros(1))[0][0]) for run in each), default=None
+    )
     sides = range(max(len(above), len(below or ())))
     made = [OneDirection(_laws(_one_way(above, at), _one_way(below, at) if below else None)) for at in sides]
     return made[0], made[-1]
@@ -217,13 +331,13 @@ def _laws(above: Composition, below: Composition | None) -> Callable[[float], Pl
         try:
             upper, lower = _proven(above, epsilon), None if below is None else _proven(below, epsilon)
         except ArithmeticError as error:
-            raise NotCertified("the plan's numbers are too large or too small for floats.") from error
+            raise NotCertified(other_laws.BEYOND_FLOATS) from error
 
-        def at(other: float) -> Ends2:
-            own = upper(other)
-            return (own if lower is None else lower(other))[0], own[1]
+        def at(others: Array) -> ManyEnds:
+            own = upper(others)
+            return (own if lower is None else lower(others))[0], own[1]
 
-        return Place(epsilon, *at(epsilon), at)
+        return _place_of(at)(epsilon)
 
     return make
 
@@ -232,21 +346,20 @@ def _proven(run: Composition, epsilon: float) -> At:
     """What a contour put near this ε proves, or a lattice where there is none or it is wide."""
     ends = mixed.delta_ends(run, epsilon)
     if ends is None or ends.contour is None or not ends.relative_width <= other_laws.NARROW:
-        lattice = run.around(epsilon, other_laws.worth(run))
-        return lambda other: (lattice(other).lower, lattice(other).upper)
+        return run.around(epsilon, other_laws.worth(run))
     return _of_contour(ends.contour)
 
 
 def _of_contour(contour: invert.AnyContour) -> At:
     """Its own interval, or where that lost its digits, far from its place, a Chernoff bound."""
+    if isinstance(contour, Contour):
+        return contour.ends
 
     def at(epsilon: float) -> Ends2:
         if isinstance(contour, LatticeComposition):
             lower, upper = contour.ends(epsilon)
-            return max(lower, 0.0), upper if upper < 1.0 else 1.0
-        value = contour.at(epsilon)
-        log_ceiling = contour.log_chernoff(epsilon) if isinstance(contour, Contour) else 0.0
-        ceiling = math.exp(min(log_ceiling, 0.0))
-        return max(value.lower, 0.0), value.upper if value.upper < ceiling else ceiling
+        else:
+            lower, upper = contour.at(epsilon).lower, contour.at(epsilon).upper
+        return max(lower, 0.0), upper if upper < 1.0 else 1.0
 
-    return at
+    return _each(at)

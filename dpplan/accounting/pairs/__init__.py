@@ -8,7 +8,7 @@ depend on each other, it is the epoch that has a pair. `dominating` holds the pa
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from dpplan.accounting.pairs import correlated, declared
@@ -44,6 +44,7 @@ from dpplan.mechanism import (
     BufferedNoise,
     DiscreteGaussian,
     Gaussian,
+    MatrixNoise,
     ThresholdedCounts,
     ToeplitzNoise,
     TreeAggregation,
@@ -111,10 +112,12 @@ def terms(phase: Phase, adjacency: Adjacency, unit: str, members: int = 1) -> Te
     kinds = (type(phase.mechanism), type(phase.sampling), adjacency)
     if members > 1 and type(phase) is Phase and unit in UNITS:
         if kinds not in GROUPS:
+            known = (*kinds[:2], ADD_REMOVE) in GROUPS
+            remedy = "Try --adjacency add-remove" if known else "Say what the mechanism costs a user"
             raise NotApplicable(
-                f"max_per_user={members} is known under Poisson sampling with add_remove or zero_out, and this is "
-                f"{kind_of(phase.sampling)} under {_word(adjacency)}. Try --adjacency add-remove, or draw users whole: "
-                "leave out --max-per-user"
+                f"max_per_user={members} is known for Gaussian noise under Poisson sampling, or none, with add-remove "
+                f"or zero-out, and this is {kind_of(phase.mechanism)} with {drawn_as(phase)} under "
+                f"{_word(adjacency)}. {remedy}, or take users whole: leave out max_per_user"
             )
         rate = Poisson.of(phase.sampling).sample_rate
         return ((grouped(Gaussian.of(phase.mechanism).noise_multiplier, rate, members), phase.steps),)
@@ -181,7 +184,7 @@ def _cut_gaussian(adjacency: Adjacency) -> Callable[[Phase], DominatingPair]:
 def _cyclic_add_remove(phase: Phase, adjacency: Adjacency) -> Terms:
     if getattr(phase.sampling, "assignment", None) != "own":
         raise NotApplicable(
-            "cyclic-poisson is known under add_remove where each record's group is drawn on its own, and here it "
+            "cyclic-poisson is known under add-remove where each record's group is drawn on its own, and here it "
             "goes by place: whoever is removed moves the others. Try --assignment own, or --adjacency zero-out"
         )
     return cyclic(phase, adjacency)
@@ -246,7 +249,8 @@ WITHOUT: Mapping[tuple[type, Adjacency], str] = MappingProxyType(
         (RandomAllocation, REPLACE_ONE): _ALLOCATED,
     }
 )
-_CORRELATED = (TreeAggregation, ToeplitzNoise, BufferedNoise)
+NO_PAIR = "nothing here bounds what it tells"
+_CORRELATED = (TreeAggregation, ToeplitzNoise, BufferedNoise, MatrixNoise)
 # The same for schemes whose steps have no pair of their own: (pair, how often) for each part of the phase.
 PHASE_PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase, Adjacency], Terms]] = MappingProxyType(
     {
@@ -295,12 +299,29 @@ def _refusals(phase: Phase, adjacency: Adjacency, unit: str) -> list[str]:
     if type(phase) is not Phase:
         found.append(f"{type(phase).__name__} is no plain phase")
     why = WITHOUT.get((type(phase.mechanism), adjacency)) or WITHOUT.get((type(phase.sampling), adjacency))
-    because = f": {why}" if why else ""
-    return found or [
-        f"{kind_of(phase.mechanism)} and {kind_of(phase.sampling)} are known, but not under {_word(adjacency)}{because}"
-    ]
+    said = f"{kind_of(phase.mechanism)} with {drawn_as(phase)}"
+    return found or [f"{said} is not known under {_word(adjacency)}: {why or _known_instead(phase, adjacency, keys)}"]
+
+
+def _known_instead(phase: Phase, adjacency: Adjacency, keys: Iterable[tuple[type, type, Adjacency]]) -> str:
+    """Of parts that are each known, and not together: what is known of the mechanism."""
+    mechanism, scheme = type(phase.mechanism), type(phase.sampling)
+    others = [_word(known) for *kinds, known in keys if kinds == [mechanism, scheme]]
+    schemes = [_word(known) for kind, known, neighbours in keys if (kind, neighbours) == (mechanism, adjacency)]
+    if others:
+        return f"it is known under {' or '.join(dict.fromkeys(others))}"
+    name = kind_of(phase.mechanism)
+    return f"{name} is known with {' or '.join(dict.fromkeys(schemes))}, or without sampling" if schemes else NO_PAIR
+
+
+def drawn_as(phase: Phase) -> str:
+    """The kind of its sampling, as options and plan files call it."""
+    whole = type(phase.sampling) is Poisson and phase.sampling.sample_rate == 1.0
+    return "full-batch" if whole else kind_of(phase.sampling)
 
 
 def _word(known: object) -> str:
-    """What JSON calls it."""
-    return str(getattr(known, "kind", None) or getattr(known, "name", known))
+    """What options and plan files call it."""
+    if isinstance(known, Adjacency):
+        return known.name.replace("_", "-")
+    return str(getattr(known, "kind", None) or known)

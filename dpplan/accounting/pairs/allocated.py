@@ -11,7 +11,6 @@ from dpplan.accounting.pairs.transformed import Reversed
 
 Terms = tuple[tuple[DominatingPair, int], ...]
 DEFAULT = Resolution()
-MOST_EFFORT = 1e8  # sums for one law, two seconds: a lattice that needs more is not laid
 RARE = 10  # of so many times as many steps, few are taken
 BINS = "one step of each epoch: Chua et al. 2024 (arXiv:2412.16802); its law by convex order (pairs.allocation)"
 BLOCKS = (
@@ -35,12 +34,8 @@ def allocated(mean: Mean, resolution: Resolution = DEFAULT) -> DominatingPair:
         return _beyond_floats()
     if RARE * mean.drawn < mean.total:
         return _rarely(mean, resolution)
-    if not mean.fits:
+    if not (mean.by_sums or mean.fits):
         return _beyond_floats()
-    halvings = resolution.halvings
-    while halvings > 0 and mean.effort(halvings, resolution.reach) > MOST_EFFORT:
-        halvings -= 1
-    resolution = Resolution(halvings, resolution.reach)
     above, below = _between(mean, "above", resolution), _between(mean, "below", resolution)
     return dataclasses.replace(above, realised=(below,), resolved=functools.partial(allocated, mean))
 

@@ -114,7 +114,7 @@ def _replaced(phase: Phase) -> DominatingPair:
     if Poisson.of(phase.sampling).sample_rate != 1.0:
         raise NotApplicable(
             f"{kind_of(phase.mechanism)} under Poisson sampling is known where a record is added or removed or zeroed "
-            "out, and here it is replaced. Try add_remove or zero_out, or no sampling"
+            "out, and here it is replaced. Try --adjacency add-remove or zero-out, or no sampling"
         )
     return _sampled(phase)
 

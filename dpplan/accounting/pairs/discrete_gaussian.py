@@ -115,7 +115,7 @@ def discrete_gaussian_terms(phase: Phase, adjacency: Adjacency) -> Terms:
     if scheme.sample_rate != 1.0 and adjacency == REPLACE_ONE:
         raise NotApplicable(
             "discrete-gaussian under Poisson sampling is known where a record is added or removed or zeroed out, and "
-            "here it is replaced. Try add_remove or zero_out, or no sampling"
+            "here it is replaced. Try --adjacency add-remove or zero-out, or no sampling"
         )
     sizes = Counter(each for each in mechanism.differences if each) or Counter([mechanism.sensitivity])
     if scheme.sample_rate != 1.0 and sum(sizes.values()) > 1:

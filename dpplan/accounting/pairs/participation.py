@@ -16,6 +16,7 @@ import numpy as np
 
 from dpplan.accounting.numerics import Array, outward
 
+MOST_NUMBERS = 4_000_000  # in memory at once
 MOST_WORK = 3e9  # sums of one tree, some seconds: beyond, a bound by levels answers
 
 
@@ -82,6 +83,8 @@ def tree(steps: int, participations: int, separation: int) -> Sensitivity:
     count, apart = min(participations, -(-steps // separation)), min(separation, steps)
     if count == 1:
         return Sensitivity(float(sizes[0].bit_length()), exact=True)
+    if count == steps <= MOST_WORK:  # a record in every step is one pattern, and no other has a larger sum in any block
+        return regular_tree(steps, 1)
     small = 1 << (min(apart, sizes[0]).bit_length() - 1)  # in a block of so many steps a pattern has one at most
     if count**2 * float(apart) ** 3 * (sizes[0] // small).bit_length() > MOST_WORK:
         levels = range(sizes[0].bit_length())
@@ -95,6 +98,23 @@ def tree(steps: int, participations: int, separation: int) -> Sensitivity:
     for each in sizes[1:]:
         whole, length = _joined(whole, complete[each], each, apart, False, length), length + each
     return Sensitivity(float(np.max(whole[:, 0, 0])), exact=True)
+
+
+@functools.lru_cache(64)
+def regular_tree(steps: int, apart: int) -> Sensitivity:
+    """The same where a record's steps are all those of one place in every `apart`: the largest over the places."""
+    if steps * float(apart) > MOST_WORK:
+        return tree(steps, -(-steps // apart), apart)
+    most, together = 0.0, max(1, MOST_NUMBERS // steps)  # places at once
+    for first in range(0, min(apart, steps), together):
+        places = np.arange(first, min(first + together, apart, steps))
+        counts = (np.arange(steps)[:, np.newaxis] % apart == places).astype(np.float64)
+        squared = np.sum(counts, axis=0)
+        while pairs := len(counts) // 2:  # blocks twice as long; what is left over at the end begins a smaller tree
+            counts = counts[0 : 2 * pairs : 2] + counts[1 : 2 * pairs : 2]
+            squared += np.sum(counts * counts, axis=0)
+        most = max(most, float(np.max(squared)))
+    return Sensitivity(most, exact=True)
 
 
 def _small(size: int, count: int, apart: int) -> Array:

@@ -1,12 +1,13 @@
 """Where the budget of a plan file goes: what each phase costs alone, and what it adds to all the others."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from dpplan.accounting.bound import Bound
-from dpplan.groups import words
+from dpplan.groups import group_called
 from dpplan.plan import Plan
 from dpplan.query import MISSED, AnswerAccuracy
 from dpplan.render import to_json
@@ -15,6 +16,7 @@ from dpplan.render.number_format import up
 from dpplan.render.plan_rows import row
 from dpplan.render.table import Column, Table, TableCell
 
+_BETWEEN_BOUNDS = "≈ by how much the phase raises the bound: how far the others are below theirs is not known."
 MOST_PHASES = 40  # each is asked twice
 
 
@@ -52,7 +54,7 @@ def of(plan: Plan, names: Sequence[str], wholes: Sequence[tuple[float, Bound]],
     found = []
     for at, whole in wholes:
         for number, name in enumerate(names):
-            group = words(plan.phases[number].groups)
+            group = group_called(name, plan.phases[number].groups)
             alone = ask(_of(plan, slice(number, number + 1)), at)
             others = replace(plan, phases=plan.phases[:number] + plan.phases[number + 1 :], derivation=())
             found.append(PhaseCost(name, group, at, alone, ask(others, at), whole))
@@ -67,15 +69,18 @@ def table(costs: Sequence[PhaseCost]) -> Table:
     symbol = SYMBOLS[costs[0].whole.quantity]
     grouped = any(each.group for each in costs)
     columns = [Column("phase"), Column("group"), Column(f"{symbol} alone", True), Column("adds ≤", True)]
-    rows = [[each.name, each.group or "all", figure(each.alone), _most(each.marginal[1])] for each in costs]
+    rows = [[each.name, each.group or "all", figure(each.alone), _most(each)] for each in costs]
     rows.append(["all together", "", figure(costs[0].whole), ""])
     kept = [at for at in range(len(columns)) if grouped or at != 1]
     cells = (tuple(TableCell(row[at]) for at in kept) for row in rows)
-    return Table(tuple(columns[at] for at in kept), tuple(cells))
+    told = any(row[3].startswith("≈") for row in rows)
+    return Table(tuple(columns[at] for at in kept), tuple(cells), (_BETWEEN_BOUNDS,) if told else ())
 
 
-def _most(adds: float) -> str:
-    return "not proven" if adds != adds else f"{max(adds, 0.0):.6g}"
+def _most(cost: PhaseCost) -> str:
+    """At most what the phase adds; where no lower end of the others is proven, by how much the bound rises."""
+    adds = cost.marginal[1]
+    return f"≈ {cost.whole.value - cost.without.value:.3g}" if math.isnan(adds) else f"{max(adds, 0.0):.6g}"
 
 
 def public_rows(public: Sequence[str]) -> Iterator[str]:

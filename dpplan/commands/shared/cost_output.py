@@ -22,7 +22,7 @@ def show(cost: Cost, explain: bool) -> None:
         output.answers(list(zip(places, cost.bounds, strict=True)))
     output.say(plan_rows.spent_before(bound, at) for bound, at in zip(cost.alone, places, strict=False))
     _show_parts(cost)
-    output.say(plan_rows.plan_rows(call.plan, call.deltas, earlier=call.earlier))
+    output.say(plan_rows.plan_rows(call.plan, call.deltas, earlier=call.earlier, names=call.names))
     if call.public or any(call.accuracies):
         from dpplan.commands.shared import breakdown
 

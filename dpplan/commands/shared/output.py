@@ -95,8 +95,17 @@ def as_json(content: dict[str, Any]) -> None:
 
 
 def warn(warnings: Iterable[str]) -> None:
-    for warning in warnings:
-        for line in wrapped(f"warning: {warning}"):
+    _remark("warning", warnings)
+
+
+def note(notes: Iterable[str]) -> None:
+    """What is no fault, and good to know before it is too late."""
+    _remark("note", notes)
+
+
+def _remark(label: str, remarks: Iterable[str]) -> None:
+    for remark in remarks:
+        for line in wrapped(f"{label}: {remark}"):
             click.echo(line, err=True)
 
 

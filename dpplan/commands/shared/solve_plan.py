@@ -128,6 +128,6 @@ def _show(render: Any, parsed: ParsedPlan, made: "Allocation", target: tuple[flo
     if made.openings:
         output.show(render.table(parsed.names, made))
         output.say([""])
-    output.say(render.rows(made.plan, target))
+    output.say(render.rows(parsed.names, made.plan, target))
     output.say(breakdown.public_rows(parsed.public))
     output.warn(warnings)

@@ -16,10 +16,10 @@ from dpplan.train.ranks import Command, PeerLost
 from dpplan.train.state.checkpoint import Checkpoint, basis_of
 from dpplan.train.state.report import SEEN, Epoch, Planned, Status, Step, TrainReport
 from dpplan.train.state.run_folder import RunFolder
+from dpplan.train.state.run_keys import NoiseKeys
 from dpplan.train.state.spent_steps import SpentSteps
 from dpplan.train.step.augmentation import augmentation_for
 from dpplan.train.step.optimizer import Optimization
-from dpplan.train.step.sampler import begins_anew
 
 Interrupted = Callable[[], bool]
 Ending = tuple[Status, str]  # the status, and why the run ended early
@@ -28,10 +28,17 @@ Ending = tuple[Status, str]  # the status, and why the run ended early
 class Session:
     """The model, the trainer and the books of one run. Of several processes, the first has one."""
 
-    def __init__(self, planned: Planned, folder: RunFolder, spent_steps: SpentSteps, key: str = "") -> None:
+    def __init__(
+        self,
+        planned: Planned,
+        folder: RunFolder,
+        spent_steps: SpentSteps,
+        key: str = "",
+        noise_keys: NoiseKeys = (),
+    ) -> None:
         self.planned, self.folder, self.spent_steps = planned, folder, spent_steps
         self.recipe, self.claim, self.ranks = planned.recipe, planned.claim, planned.ranks
-        self.worker = Worker.of(planned, key)
+        self.worker = Worker.of(planned, key, noise_keys)
         self.model, self.trainer = self.worker.model, self.worker.trainer
         self.held_out = self.worker.dataset.held_out.to(planned.device)
         self.watch = self._watch()
@@ -109,8 +116,7 @@ class Session:
 
     def _standing(self) -> str:
         """The same, and what is safe."""
-        anew = begins_anew(self.claim.phase.sampling)
-        goes_on = self.planned.seed is not None or anew or self.folder.key() is not None
+        goes_on = self.planned.seed is not None or self.folder.keys.missing(self.claim.phase) is None
         if self.saved is None or not self.spent_steps.counted or not goes_on:
             return self._counted()
         return (

@@ -4,8 +4,9 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from dpplan.accounting.bound import Bound
+from dpplan.accounting.pairs.correlated import pattern
 from dpplan.checks import show
-from dpplan.mechanism import Gaussian
+from dpplan.mechanism import multiplier_of
 from dpplan.plan import settings_of
 from dpplan.quantities import quantity
 from dpplan.recipe.user_keys import SIMULATED
@@ -32,7 +33,7 @@ def plan_lines(planned: Planned) -> Iterator[str]:
     solved = f"solved for ε ≤ {show(claim.target_epsilon)}" if claim.target_epsilon is not None else "given"
     yield row("released", "all iterates", "every noisy step, not the final model only")
     yield row("recipe", planned.recipe.name, f"sha256 {planned.recipe.sha256[:12]} of its canonical form")
-    yield row("noise multiplier", down(Gaussian.of(phase.mechanism).noise_multiplier, 8), solved)
+    yield from _noise_rows(planned, solved)
     yield row("clip norm", show(claim.clip_norm), "given")
     for name, value in settings_of(phase.sampling).items():
         yield row(quantity(name).words, quantity(name).show(value), _origin(planned, name))
@@ -54,6 +55,18 @@ def plan_lines(planned: Planned) -> Iterator[str]:
         yield row("budget", f"ε ≤ {show(claim.max_epsilon)}", f"on_budget: {planned.recipe.training.on_budget}")
     if claim.warning:
         yield from textwrap.wrap(f"warning: {claim.warning}", 80, subsequent_indent="  ")
+
+
+def _noise_rows(planned: Planned, solved: str) -> Iterator[str]:
+    """How much noise, and how its steps are tied to each other."""
+    phase, correlation = planned.claim.phase, planned.recipe.privacy.noise
+    yield row("noise multiplier", down(multiplier_of(phase.mechanism), 8), solved)
+    if correlation is None:
+        return
+    yield row("noise", "correlated", str(correlation))
+    most, apart = pattern(phase)
+    steps = f"{most} step" + ("s" if most > 1 else "")
+    yield row("participation", steps, f"of one {planned.drawn} at most, {apart} apart")
 
 
 def _protected_rows(planned: Planned) -> Iterator[str]:

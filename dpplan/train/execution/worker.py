@@ -15,6 +15,7 @@ from dpplan.train.execution.model_check import enough
 from dpplan.train.ranks import Command
 from dpplan.train.state.checkpoint import Checkpoint
 from dpplan.train.state.report import Planned
+from dpplan.train.state.run_keys import NoiseKeys
 from dpplan.train.step.randomness import Randomness, TorchGenerators
 from dpplan.train.step.sampler import in_parts
 from dpplan.train.step.trainer import Trainer
@@ -37,14 +38,19 @@ class Worker:
     trainer: Trainer
 
     @classmethod
-    def of(cls, planned: Planned, key: str = "") -> "Worker":
-        """Made as the plan says. All processes of a run come here together. key: of what steps share; "" makes one."""
+    def of(cls, planned: Planned, key: str = "", noise_keys: NoiseKeys = ()) -> "Worker":
+        """Made as the plan says. All processes of a run come here together. key: of what steps share; "" makes one.
+
+        noise_keys: of the first process, where noise is shared by steps; none makes one.
+        """
         recipe, ranks, dataset = planned.recipe, planned.ranks, planned.dataset
         if ranks.size == 1:
             dataset = dataset.to(planned.device)
         randomness, data = Randomness.of(planned.seed, ranks.rank), dataset.training
         if key:
             randomness = dataclasses.replace(randomness, key=key)
+        if noise_keys:
+            randomness = dataclasses.replace(randomness, noise_keys=noise_keys)
         if ranks.size > 1 and not in_parts(planned.claim.phase.sampling):
             fresh = secrets.token_hex(16) if planned.seed is None else randomness.key
             randomness = randomness.drawing_alike(ranks.gathered(fresh)[0])

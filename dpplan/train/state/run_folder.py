@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,12 +11,13 @@ from typing import Any
 
 import torch
 
-from dpplan.durable_files import remove_leftovers, sync_folder, told, trouble, write_whole
+from dpplan.durable_files import remove_leftovers, told, trouble, write_whole
 from dpplan.errors import InputOutputFailed, UsageError
 from dpplan.recipe import Recipe, load
 from dpplan.render.to_json import dumps
 from dpplan.train.state.report import SEEN, Epoch, TrainReport
 from dpplan.train.state.run_identity import NAME as IDENTITY
+from dpplan.train.state.run_keys import RunKeys
 from dpplan.train.step.model_guard import ModelGuard
 
 PLENTY = 8  # times what is kept: a disk that has less is left to those who need it
@@ -28,8 +28,8 @@ class RunFolder:
     """A folder made for one run: recipe.yaml and metrics.jsonl at once, report.json and model.pt at its end.
 
     While a run can be continued it also holds `steps`, the count of steps begun, `run.json`, which tells copies of the
-    folder apart, and `checkpoint.pt`; where steps share what was drawn, also `draws.key`, which only its owner reads.
-    What the system refuses is raised as InputOutputFailed.
+    folder apart, and `checkpoint.pt`; where steps share what was drawn, also keys that only its owner reads, see
+    `run_keys`. What the system refuses is raised as InputOutputFailed.
     """
 
     path: Path
@@ -56,26 +56,8 @@ class RunFolder:
         return self.path / "checkpoint.pt"
 
     @property
-    def _key(self) -> Path:
-        return self.path / "draws.key"
-
-    def keep_key(self, key: str) -> None:
-        """Writes what the steps of the run share, for its owner alone: whoever reads it knows who is in which batch."""
-        with told(f"{self._key}: cannot be written"):
-            handle = os.open(self._key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w", encoding="ascii") as stream:
-                stream.write(key)
-                stream.flush()
-                os.fsync(stream.fileno())
-        sync_folder(self.path)
-
-    def key(self) -> str | None:
-        """What was kept; None where there is nothing, or nothing whole."""
-        try:
-            found = self._key.read_text(encoding="ascii")
-        except (OSError, UnicodeDecodeError):
-            return None
-        return found if re.fullmatch("[0-9a-f]{32}", found) else None
+    def keys(self) -> RunKeys:
+        return RunKeys(self.path)
 
     def recipe(self) -> Recipe:
         """The recipe that the run began with. Raises UsageError when there is no run in this folder to continue."""
@@ -162,7 +144,7 @@ class RunFolder:
         """Removes what only a run that can be continued needs. The report says how many steps there were."""
         with told(f"{self.path}: cannot be tidied up"):
             self.checkpoint.unlink(missing_ok=True)
-            self._key.unlink(missing_ok=True)
+            self.keys.forget()
             for name in (self.checkpoint.name, "metrics.jsonl", "model.pt", "report.json", IDENTITY):
                 remove_leftovers(self.path, name)
             self.steps.unlink(missing_ok=True)

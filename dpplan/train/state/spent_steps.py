@@ -13,11 +13,16 @@ from pathlib import Path
 from dpplan.errors import InputOutputFailed, UsageError
 from dpplan.train.state.checkpoint import Checkpoint
 from dpplan.train.state.os_user_record import UserRecord
-from dpplan.train.state.report import Planned
+from dpplan.train.state.report import Planned, Resumed
 from dpplan.train.state.run_folder import RunFolder
 from dpplan.train.state.run_identity import UNSEEN, Lineage, RunIdentity
+from dpplan.train.state.run_keys import tied
 from dpplan.train.state.step_count import StepCount
 
+WENT_ON = (
+    "Steps of this run share noise, and no theorem is known for a run of which two copies went on: this one cannot. "
+    "Start a new run; both count."
+)
 REMEDY = "If no other copy goes on, --moved counts all of these steps and goes on here; else start a new run."
 
 
@@ -61,7 +66,7 @@ def open_spent_steps(planned: Planned, folder: RunFolder) -> SpentSteps:
         step_count, lineage = StepCount(folder.steps, new=True), Lineage.new()
         user_record = UserRecord(lineage.run, new=True)
     else:
-        step_count, user_record, lineage = _resumed(folder, planned.resumed.checkpoint, planned.resumed.moved)
+        step_count, user_record, lineage = _resumed(folder, planned.resumed, tied(planned.claim.phase))
     spent_steps = SpentSteps(step_count, user_record, lineage)
     try:
         RunIdentity(lineage, step_count.file.place()).write(folder.path, planned.to_json())
@@ -71,7 +76,9 @@ def open_spent_steps(planned: Planned, folder: RunFolder) -> SpentSteps:
     return spent_steps
 
 
-def _resumed(folder: RunFolder, checkpoint: Checkpoint, moved: bool) -> tuple[StepCount, UserRecord, Lineage]:
+def _resumed(folder: RunFolder, resumed: Resumed, noise_tied: bool) -> tuple[StepCount, UserRecord, Lineage]:
+    """noise_tied: whether steps share noise, so that those of a copy are no further steps of this run."""
+    checkpoint, moved = resumed.checkpoint, resumed.moved
     known = RunIdentity.read(folder.path)
     step_count = _record(folder, checkpoint)
     user_record = None
@@ -79,10 +86,10 @@ def _resumed(folder: RunFolder, checkpoint: Checkpoint, moved: bool) -> tuple[St
         user_record = UserRecord(checkpoint.lineage.run, new=False)
         highest = max(checkpoint.counted, user_record.counted, folder.reported())
         elsewhere = max(0, highest - step_count.counted)
-        problems = [
-            *_copied(folder.path, known, step_count, checkpoint),
-            *_behind(folder, step_count.counted, highest, checkpoint),
-        ]
+        behind = _behind(folder, step_count.counted, highest, checkpoint)
+        problems = [*_copied(folder.path, known, step_count, checkpoint), *behind]
+        if noise_tied and (behind or (known is not None and not known.lineage.continues(checkpoint.lineage))):
+            raise UsageError([*problems, WENT_ON] if len(problems) > 1 else f"{problems[0]} {WENT_ON}")
         if problems and not moved:
             raise UsageError([*problems, REMEDY] if len(problems) > 1 else f"{problems[0]} {REMEDY}")
         step_count.raise_to(highest)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 SEEDED = "a seeded run is reproducible and protects nobody: whoever knows the seed can subtract the noise"
-KEY = 0x6B6579  # of a seeded run: apart from the streams of any process
+KEY, NOISE_KEY = 0x6B6579, 0x6E6B6579  # of a seeded run: apart from the streams of any process
 STREAMS = ("sampling", "noise", "weights", "views")
 
 
@@ -21,7 +21,8 @@ class Randomness:
 
     views: how the examples of a batch are augmented. model: the seed of torch's own generators, from which a model
     draws in its forward pass (dropout), and nothing else does. key: of what the steps of an epoch share, hexadecimal;
-    the same in every process of a seeded run.
+    the same in every process of a seeded run. noise_keys: of noise that steps share, each with the step that it begins
+    with (`correlated_noise.Keys`).
     """
 
     sampling: np.random.Generator
@@ -30,6 +31,7 @@ class Randomness:
     views: np.random.Generator
     model: int
     key: str
+    noise_keys: tuple[tuple[int, str], ...] = ()
 
     @classmethod
     def of(cls, seed: int | None, rank: int = 0) -> "Randomness":
@@ -48,10 +50,13 @@ class Randomness:
         *parts, last = own.spawn(streams)
         model = secrets.randbits(64) if seed is None else int(last.generate_state(1, np.uint64)[0])
         sampling, noise, weights, views = (np.random.Generator(np.random.SFC64(part)) for part in parts)
-        key = secrets.token_hex(16)
+        key, noise_key = secrets.token_hex(16), secrets.token_hex(16)
         if seed is not None:
-            key = np.random.SeedSequence(seed, spawn_key=(KEY,)).generate_state(4).tobytes().hex()
-        return cls(sampling, noise, weights, views, model, key)
+            key, noise_key = (
+                np.random.SeedSequence(seed, spawn_key=(part,)).generate_state(4).tobytes().hex()
+                for part in (KEY, NOISE_KEY)
+            )
+        return cls(sampling, noise, weights, views, model, key, ((0, noise_key),))
 
     def drawing_alike(self, token: str) -> "Randomness":
         """With the batches of whoever has the same token, for processes that each draw the whole of them."""

@@ -36,7 +36,15 @@ class SecureNoise(GaussianNoise):
     """
 
     def __init__(self, mechanism: Gaussian, adding: AddNormals = add_normals) -> None:
-        super().__init__(mechanism, SystemUniforms(), _Summed(adding))
+        super().__init__(mechanism, SYSTEM, summed(adding))
+
+
+SYSTEM = SystemUniforms()
+
+
+def summed(adding: AddNormals) -> AddNormals:
+    """The same with four normals, halved, for each."""
+    return _Summed(adding)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,13 @@ from dpplan.train.data import Split
 from dpplan.train.ranks import ALONE, Ranks
 from dpplan.train.step.augmentation import augmentation_for
 from dpplan.train.step.box_muller import adding_for
+from dpplan.train.step.correlated_noise import CorrelatedNoise
 from dpplan.train.step.model_guard import ModelGuard
 from dpplan.train.step.noise import GaussianNoise
 from dpplan.train.step.optimizer import Optimization
 from dpplan.train.step.randomness import Randomness
 from dpplan.train.step.sampler import in_parts, sampler_for
-from dpplan.train.step.secure_noise import SecureNoise
+from dpplan.train.step.secure_noise import SYSTEM, SecureNoise, summed
 
 # Numbers in the gradients of a piece, had each example's been formed. On a GPU, 256 MiB of float32; a CPU is fastest
 # with what its caches nearly hold: with 64 to 320 examples of the transformer, CNN and MLP that were measured.
@@ -35,9 +36,9 @@ ON_GPU, ON_CPU = 2**26, 2**23
 class Trainer:
     """Takes the steps of `phase` on `model`, and counts them.
 
-    Guarantee: the parameters after k calls of `step` come from k releases of `phase.mechanism`, each on a batch
-    drawn by `phase.sampling`, and from nothing else that looked at `data`. An empty batch is a step like any
-    other: its sum is zero and noise is added all the same.
+    Guarantee: the parameters after k calls of `step` come from k releases of `phase.mechanism` (of correlated noise,
+    from the first k steps of one), each on a batch drawn by `phase.sampling`, and from nothing else that looked at
+    `data`. An empty batch is a step like any other: its sum is zero and noise is added all the same.
 
     A user who is drawn whole is clipped whole: what is said of an example here then holds for a user.
 
@@ -78,7 +79,7 @@ class Trainer:
         self.arithmetic = functools.reduce(Arithmetic.worst, ranks.gathered(mine))
         self.round_off = self.arithmetic.round_off(self._most(phase))
         self.rule = rule_for(recipe.privacy, self.round_off)
-        self.noise = self._noise(Gaussian.of(phase.mechanism), randomness)
+        self.noise = self._noise(phase, randomness)
         self.optimization = Optimization(self.parameters, recipe.training, phase.steps)
         self.steps = self.begun = 0  # updates, and steps that were begun, of which an interruption may have lost some
         self.empty_batches = 0
@@ -99,11 +100,16 @@ class Trainer:
     def _guard(self) -> ModelGuard:
         return ModelGuard(self.model, self.data.inputs[:0], walled=self.clipping.isolation.kind == "structural")
 
-    def _noise(self, mechanism: Gaussian, randomness: Randomness) -> GaussianNoise:
-        runtime = self.recipe.runtime
-        if runtime.secure_noise:  # drawn on the host, where the system's generator is
-            return SecureNoise(mechanism, adding_for(torch.device("cpu"), runtime.compile))
-        return GaussianNoise(mechanism, randomness.noise, adding_for(self.data.targets.device, runtime.compile))
+    def _noise(self, phase: Phase, randomness: Randomness) -> GaussianNoise | CorrelatedNoise:
+        runtime, mechanism = self.recipe.runtime, phase.mechanism
+        where = torch.device("cpu") if runtime.secure_noise else self.data.targets.device  # the system's is on the host
+        adding = adding_for(where, runtime.compile)
+        if not isinstance(mechanism, Gaussian):
+            system = SYSTEM if runtime.secure_noise else None
+            return CorrelatedNoise(phase, randomness.noise_keys, summed(adding) if system else adding, system)
+        if runtime.secure_noise:
+            return SecureNoise(mechanism, adding)
+        return GaussianNoise(mechanism, randomness.noise, adding)
 
     def step(self) -> BatchFacts:
         """One release. What it returns is private: it was seen without noise. Of several processes, the first gets
@@ -157,11 +163,18 @@ class Trainer:
         self.optimization.restore(state["optimization"])
         self.rule = rule_for(dataclasses.replace(self.recipe.privacy, clip_norm=state["clip_norm"]), self.round_off)
         self.steps = self.begun = state["steps"]
+        self._remember()
 
     def go_on_at(self, begun: int) -> None:
         """Draws no step anew that was begun before: a step of an epoch whose batch was released stays released."""
         self.begun = begun
         self.sampler.skip_to(begun)
+        self._remember()
+
+    def _remember(self) -> None:
+        """Noise that steps share is what it was, also that of steps that were begun and lost."""
+        if isinstance(self.noise, CorrelatedNoise):
+            self.noise.skip_to(self.begun)
 
     @property
     def looked_at(self) -> int:

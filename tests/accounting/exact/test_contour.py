@@ -8,6 +8,7 @@ import oracle
 import pytest
 from mpmath import mp, mpf
 
+from dpplan.accounting.exact.contour import factored_sum
 from dpplan.accounting.exact.contour.composed_loss import Measure
 from dpplan.accounting.exact.contour.inversion import Aim, Chernoff, Contour, ContourTolerance
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
@@ -74,6 +75,41 @@ def test_outside_the_range_of_floats_it_claims_nothing():
     contour = made(10.0, NEARLY_ALL, 25, Direction.REMOVE, 6.0, 1.5)
     value = contour.at(1e5)
     assert (value.lower, value.upper) == (0.0, math.inf)
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+@pytest.mark.parametrize(("sigma", "count", "tilt", "epsilon"), GAUSSIAN)
+def test_many_epsilons_by_one_product_hold_the_curve_below_zero_too(sigma, count, tilt, epsilon, direction):
+    contour, mu = made(sigma, NEARLY_ALL, count, direction, tilt, epsilon), math.sqrt(count) / sigma
+    asked = np.array([epsilon, 0.0, -0.3 * epsilon, -0.01, 0.5 * epsilon, 2.0 * epsilon, 1e5])
+    low, high = contour.ends(asked)
+    for at, spent in enumerate(asked.tolist()):
+        truth = mp.exp(oracle.gaussian_log_delta(mu, abs(spent)))
+        if spent < 0.0:  # δ(-ε) = 1 - e^-ε·(1 - δ(ε)), both directions being alike
+            truth = 1 - mp.exp(spent) * (1 - truth)
+        slack = mpf(10) ** -13 * truth
+        assert low[at] - slack <= truth <= high[at] + slack
+        if 0.0 <= spent < 1e4:
+            one = contour.at(spent)
+            assert low[at] == pytest.approx(max(one.lower, 0.0), rel=1e-6, abs=1e-14 * float(truth))
+            assert high[at] - low[at] <= 2.0 * (one.upper - one.lower) + 1e-12 * one.upper
+    assert high[0] - low[0] < 1e-9 * high[0]
+    assert low[-1] == 0.0
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 64, 1000, 5000])
+def test_a_factored_sum_is_off_by_no_more_than_it_says(size):
+    rng = np.random.default_rng(size)
+    weights, h = rng.normal(size=size) + 1j * rng.normal(size=size), 0.037
+    epsilons = np.array([0.0, 0.7, -3.0, 40.0])
+    sums, units = factored_sum.real_sums(weights, h, epsilons)
+    for epsilon, found in zip(epsilons.tolist(), sums.tolist(), strict=True):
+        with mp.workdps(40):
+            turns = [mp.expj(-mpf(h) * k * mpf(epsilon)) for k in range(size)]
+            truth = mp.re(mp.fsum(mp.mpc(w) * turn for w, turn in zip(weights.tolist(), turns, strict=True)))
+        phases = 2.0**-52 * h * abs(epsilon) * float((np.abs(weights) * np.arange(size)).sum())
+        assert abs(found - truth) <= units * float(np.abs(weights).sum()) + phases
+    assert units < 1e-10
 
 
 def gaussian_table(mu, tilts):

@@ -170,7 +170,7 @@ def test_laplace_releases_among_gaussians(scale, steps, sigma, releases, epsilon
 def lattice_meets(known: other_laws.Known, delta: float) -> list[str]:
     """Whether both engines' intervals meet, direction by direction; which served."""
     methods = []
-    for run in other_laws._directions(known):
+    for run in other_laws.directions(known):
         lattice, fast = run.epsilon(delta), mixed.epsilon_ends(run, delta)
         if fast is None:
             continue

@@ -193,3 +193,24 @@ def test_what_no_theorem_is_known_for_is_refused(kind: correlated.Correlated, sc
 def test_settings_out_of_range_are_refused(make: object, said: str) -> None:
     with pytest.raises(PlanError, match=said):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("steps", [1, 5, 8, 24, 33])
+@pytest.mark.parametrize("apart", [1, 3, 5, 40])
+def test_a_tree_whose_records_keep_their_place_is_as_sensitive_as_the_worst_place(steps: int, apart: int) -> None:
+    strategy = tree_matrix(steps)
+    places = [float(np.sum((strategy @ (np.arange(steps) % apart == at)) ** 2)) for at in range(min(apart, steps))]
+    found = participation.regular_tree(steps, apart)
+    assert found.exact and found.squared == max(places)
+    assert found.squared <= participation.tree(steps, -(-steps // apart), apart).squared
+
+
+def test_one_order_for_all_epochs_costs_what_the_worst_place_costs() -> None:
+    found = accounting.epsilon(Plan((Phase(TreeAggregation(8.0), Shuffle(3, "once"), 24),), adjacency=ZERO_OUT), 1e-6)
+    same = accounting.epsilon(Plan((Phase(Gaussian(8.0 / math.sqrt(86.0)), FULL, 1),)), 1e-6)
+    assert found.lower == 0.0 and found.value == pytest.approx(same.value, rel=1e-8)
+
+
+def test_a_record_in_every_step_of_a_tree_is_one_pattern() -> None:
+    assert participation.tree(1000, 1000, 1) == participation.regular_tree(1000, 1)
+    assert correlated.pattern(Phase(TreeAggregation(1.0, 4, 7), FULL, 30)) == (4, 7)

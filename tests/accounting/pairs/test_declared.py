@@ -227,9 +227,9 @@ def test_accountants_of_gaussians_refuse_all_others(name: str) -> None:
     [
         (once(RandomizedResponse(0.2)), "Try replace-one or zero-out"),
         (once(RandomizedResponse(0.2), 1, ZERO_OUT, 0.5), "answered by every record"),
-        (once(Laplace(0.2), 1, REPLACE_ONE, 0.5), "Try add_remove or zero_out"),
-        (once(Exponential(0.2), 1, REPLACE_ONE, 0.5), "Try add_remove or zero_out"),
-        (Plan((Phase(Laplace(0.2), FixedSize(10, 100), 1),)), "laplace and fixed-size"),
+        (once(Laplace(0.2), 1, REPLACE_ONE, 0.5), "Try --adjacency add-remove or zero-out"),
+        (once(Exponential(0.2), 1, REPLACE_ONE, 0.5), "Try --adjacency add-remove or zero-out"),
+        (Plan((Phase(Laplace(0.2), FixedSize(10, 100), 1),)), "laplace with fixed-size"),
     ],
 )
 def test_what_no_theorem_is_known_for_is_refused(plan: Plan, said: str) -> None:
@@ -245,6 +245,7 @@ GIVEN: dict[str, dict[str, object]] = {
     "thresholded-counts": {"noise_scale": 2.0, "threshold": 20.0, "noise": "laplace"},
     "tree": {"noise_multiplier": 4.0, "participations": 3, "separation": 9},
     "toeplitz": {"noise_multiplier": 4.0, "coefficients": (1.0, 0.5)},
+    "matrix": {"noise_multiplier": 4.0, "entries": (0.0, 1.0, 0.5, 2.0), "bands": 2},
     "blt": {"noise_multiplier": 4.0, "decays": (0.9, 0.5), "scales": (0.1, 0.2)},
 }
 

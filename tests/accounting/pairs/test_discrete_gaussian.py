@@ -155,9 +155,9 @@ def test_its_length_alone_is_answered_by_rho_and_refused_by_the_exact_accountant
 @pytest.mark.parametrize(
     ("kind", "adjacency", "scheme", "said"),
     [
-        (DiscreteGaussian(2.0), REPLACE_ONE, Poisson(0.1), "Try add_remove or zero_out"),
+        (DiscreteGaussian(2.0), REPLACE_ONE, Poisson(0.1), "Try --adjacency add-remove or zero-out"),
         (DiscreteGaussian(2.0, differences=(1, 1)), ZERO_OUT, Poisson(0.1), "moves all of them at once"),
-        (DiscreteGaussian(2.0), ADD_REMOVE, FixedSize(10, 100), "discrete-gaussian and fixed-size"),
+        (DiscreteGaussian(2.0), ADD_REMOVE, FixedSize(10, 100), "discrete-gaussian with fixed-size"),
     ],
 )
 def test_what_no_theorem_is_known_for_is_refused(

@@ -56,7 +56,7 @@ def test_what_is_not_known_is_refused() -> None:
         RUN.with_(max_per_user=3, adjacency=REPLACE_ONE),
         RUN.with_(max_per_user=3, sampling="fixed-size", examples=100),
     ):
-        with pytest.raises(NotApplicable, match="max_per_user=3 is known under Poisson sampling"):
+        with pytest.raises(NotApplicable, match="max_per_user=3 is known for Gaussian noise"):
             accounting.epsilon(settings.plan(), 1e-6)
     with pytest.raises(PlanError, match=r"max_per_user=3 is about users.*--unit user"):
         Settings(2.0, 0.01, 50, max_per_user=3).plan()

@@ -19,7 +19,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from dpplan.accounting.exact.contour import chernoff
+from dpplan.accounting.exact.contour import chernoff, factored_sum
 from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE, Line
 from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.numerics import Array, ComplexArray, outward
@@ -75,6 +75,14 @@ class Chernoff:
         below = np.min(bound[self.tilts < tilt], initial=math.inf)
         return float(chernoff.log_sum(above, below))
 
+    def at_many(self, tilt: float, period: float, epsilons: Array) -> tuple[Array, Array]:
+        """`log_delta` and `log_aliases` at each of these ε."""
+        log_deltas = chernoff.log_deltas(self.log_tops, self.tilts, epsilons[:, None])
+        bound = chernoff.log_aliases(log_deltas, np.abs(self.tilts - tilt) * period)
+        above = np.min(bound[:, self.tilts > tilt], axis=1, initial=math.inf)
+        below = np.min(bound[:, self.tilts < tilt], axis=1, initial=math.inf)
+        return np.asarray(np.min(log_deltas, axis=1)), chernoff.log_sum(above, below)
+
 
 @dataclass(frozen=True, slots=True)
 class _Sum:
@@ -84,6 +92,7 @@ class _Sum:
     weighted: ComplexArray
     error: float
     error_slope: float
+    size: float
     log_unit: float
     unit_error: float
 
@@ -185,7 +194,8 @@ class Contour:
         weighted = weight * line.values
         size = np.abs(weighted)
         rounding = np.abs(weight) * line.error + EPS * (len(u) + 16.0 + u * line.mean) * size
-        return _Sum(z, weighted, float(rounding.sum()), EPS * float((size * u).sum()), line.log_unit, line.unit_error)
+        slope, whole = EPS * float((size * u).sum()), outward.up(float(size.sum()), outward.MANY)
+        return _Sum(z, weighted, float(rounding.sum()), slope, whole, line.log_unit, line.unit_error)
 
     def log_chernoff(self, epsilon: float) -> float:
         """log of the best Chernoff bound in the table on delta and of all that the measure leaves out, rounded up."""
@@ -238,3 +248,37 @@ class Contour:
                 ("paths without a jump", bulk_high - bulk_low),
             ),
         )
+
+    def ends(self, epsilons: Array) -> tuple[Array, Array]:
+        """What `at` proves, and Chernoff's bound where that is less, at each of these ε, which may be negative; but for
+        a little more rounding, at many for the price of one."""
+        terms, low, high = self._sum, np.zeros(len(epsilons)), np.full(len(epsilons), math.inf)
+        log_deltas, log_aliases = self.table.at_many(self.tilt, self.period, epsilons)
+        base = terms.log_unit - self.tilt * epsilons
+        far_low, far_high = np.array([self.measure.beyond(float(each))[:2] for each in epsilons]).reshape(-1, 2).T
+        bulk_low, bulk_high = self._bulk_ends(epsilons)
+        held = (base > LOG_TINY) & (base < LOG_HUGE)  # as in `at`
+        if held.any():
+            sums, units = factored_sum.real_sums(terms.weighted, self.h, epsilons[held])
+            low[held], high[held] = self._between(sums, units, epsilons[held], base[held])
+            low[held] -= outward.up(np.exp(np.minimum(log_aliases[held], LOG_HUGE)), SAFE)
+        log_all = np.array([chernoff.log_above(float(each)) for each in far_high + bulk_high])
+        ceiling = np.exp(np.clip(chernoff.log_sum(log_deltas, log_all), LOG_TINY, 0.0))
+        low, high = low + far_low + bulk_low, high + far_high + bulk_high
+        return np.where(low > 0.0, low, 0.0), np.where(high < ceiling, high, outward.up(ceiling, outward.FEW))
+
+    def _between(self, sums: Array, units: float, epsilons: Array, base: Array) -> tuple[Array, Array]:
+        """Ends of what is measured, but for aliases, from its sums, off by so many units of their terms' sizes."""
+        terms, scale = self._sum, np.exp(base)
+        relative = terms.unit_error + 4.0 * EPS * (abs(terms.log_unit) + self.tilt * np.abs(epsilons) + 8.0)
+        off = terms.error + units * terms.size + terms.error_slope * np.abs(epsilons) + np.abs(sums) * relative
+        rest = outward.up(np.exp(np.minimum(base + self.log_rest, LOG_HUGE)), SAFE + float(np.max(relative)))
+        off = scale * off + rest
+        return scale * sums - off, scale * sums + off
+
+    def _bulk_ends(self, epsilons: Array) -> tuple[Array, Array]:
+        """Ends for what the bulk adds at each ε."""
+        if isinstance(self.bulk, Contour):
+            return self.bulk.ends(epsilons)
+        most = [chernoff.probability(self._log_bulk(float(each))) for each in epsilons] if self.bulk else 0.0
+        return np.zeros(len(epsilons)), np.zeros(len(epsilons)) + most

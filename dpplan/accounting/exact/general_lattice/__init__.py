@@ -111,23 +111,27 @@ class Composition:
         with np.errstate(**QUIET):
             return self._delta(epsilon, self._shared(accuracy or Accuracy()))
 
-    def around(self, place: float, accuracy: Accuracy | None = None) -> Callable[[float], Interval]:
-        """delta at any ε, by one lattice that is laid near `place`: proven everywhere, and narrow near it."""
+    def around(self, place: float, accuracy: Accuracy | None = None) -> Callable[[Array], tuple[Array, Array]]:
+        """Ends of delta at any ε, by one lattice that is laid near `place`: proven everywhere, and narrow near it."""
         beyond, largest = self.infinite, self.largest
-        if self.steps == 1:
-            return self.delta
         within = min(place, 0.999 * largest) if largest > 0.0 else place
-        with np.errstate(**QUIET):
-            engine = self._nearest(within, self._shared(accuracy or Accuracy()))
-
-        def at(epsilon: float) -> Interval:
-            if epsilon >= largest:
-                return beyond
-            if engine is None:
-                return Interval(beyond.lower, 1.0)
+        engine = None
+        if self.steps > 1:
             with np.errstate(**QUIET):
-                lower, upper = engine.delta(epsilon)
-            return Interval(lower, min(upper, 1.0)) if lower <= upper else Interval(0.0, 1.0)  # where either is NaN
+                engine = self._nearest(within, self._shared(accuracy or Accuracy()))
+
+        def at(epsilons: Array) -> tuple[Array, Array]:
+            if self.steps == 1:
+                rows = [self.delta(float(each)) for each in epsilons]
+                return np.array([row.lower for row in rows]), np.array([row.upper for row in rows])
+            low, high = np.full(len(epsilons), beyond.lower), np.ones(len(epsilons))
+            if engine is not None:
+                with np.errstate(**QUIET):
+                    low, high = engine.ends(epsilons)
+                sound = low <= high  # not where either is NaN
+                low, high = np.where(sound, low, 0.0), np.where(sound, np.minimum(high, 1.0), 1.0)
+            past = epsilons >= largest
+            return np.where(past, beyond.lower, low), np.where(past, beyond.upper, high)
 
         return at
 
@@ -267,6 +271,13 @@ class _Laid:
         upper = self.outside.upper + value.upper * (1.0 + 4.0 * EPS)
         return math.nextafter(lower, 0.0), math.nextafter(upper, 2.0)
 
+    def ends(self, epsilons: Array) -> tuple[Array, Array]:
+        """As `delta`, at each of these ε."""
+        low, high = self.composed.ends(epsilons)
+        lower = self.outside.lower + low * (1.0 - 4.0 * EPS)
+        upper = self.outside.upper + high * (1.0 + 4.0 * EPS)
+        return np.nextafter(lower, 0.0), np.nextafter(upper, 2.0)
+
     def epsilon(self, start: float, delta: float, most: float) -> Interval:
         """Each end is proven by its own inequality, wherever it came from."""
         slack, tilt = 16.0 * EPS, self.composed.tilt
@@ -281,13 +292,17 @@ def _end(
 ) -> float:
     """About the least ε >= 0 where a falling function, given with its rate of fall, is at most `goal` (sign 1), inf if
     none is found; or the largest where it is at least that (-1), 0 if none is. Newton's rule for the logarithm, between
-    0 and `most`."""
-    epsilon, last = start, math.inf
-    for _ in range(30):
+    0 and `most`, and by halves where it leaves what is known: beyond a bulk that falls off steeply there may be a tail
+    that does not."""
+    epsilon, last, low, high = start, math.inf, 0.0, most
+    for _ in range(60):
         found, fall = value(epsilon)
+        low, high = (max(low, epsilon), high) if found > goal else (low, min(high, epsilon))
         ready = found > 0.0 and fall > 0.0 and math.isfinite(found) and math.isfinite(fall)
         move = math.log(found / goal) * found / fall if ready else math.copysign(scale, found - goal)
         moved = min(max(epsilon + max(min(move, 3.0 * scale), -3.0 * scale), 0.0), most)
+        if not low <= moved <= high:
+            moved = 0.5 * (low + high)
         if moved == epsilon or abs(move) <= 1e-14 * epsilon or 1e-7 * epsilon > abs(move) > 0.1 * last:
             break
         last, epsilon = abs(move), moved

@@ -10,6 +10,7 @@ below when the aliases, bounded by Chernoff, are taken off.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +50,35 @@ class _DeltaKernel:
         tail = left / -math.expm1(min(-(lattice.r - lattice.h) * points, -1e-300))
         rounding = EPS * (16.0 + 4.0 * lattice.r * points)
         return cls(first, near, float(first.sum()), float(near.sum()), tail, rounding)
+
+    def suffix_sums(self, masses: Array, points: Sequence[int]) -> tuple[Array, Array]:
+        """Σ_j W(n + j)·first(j) and Σ_j W(n + j)·near(j) at each of these points n, which ascend, of W that is given
+        over one period: the sum over one period at the last of them, and with what lies between two of them, n and
+        n + L, added for each before it. With ρ = near(L) and y = e^(-hL),
+
+            near sum(n)  = Σ_{j < L} W(n + j)·near(j)  + ρ·near sum(n + L)
+            first sum(n) = Σ_{j < L} W(n + j)·first(j) + ρ·(y·first sum(n + L) + (1 - y)·near sum(n + L)),
+
+        since 1 - e^(-h(L + j)) = y·(1 - e^(-hj)) + (1 - y). All terms are positive where W is: a sum at n is off by the
+        errors of the near(L) on the way, whose exponents add up to one period's at most, and by 16·EPS for each.
+        A sum covers one period at least and less than two.
+        """
+        size, steps = len(masses), list(points)
+        first, near = np.empty(len(steps)), np.empty(len(steps))
+        twice = np.concatenate((masses, masses))
+        top = 0  # how far the sums reach
+        for k in reversed(range(len(steps))):
+            whole = k + 1 == len(steps) or top - steps[k] >= 2 * size
+            top = steps[k] + size if whole else top
+            at, length = steps[k] % size, size if whole else steps[k + 1] - steps[k]
+            part = twice[at : at + length]
+            first[k], near[k] = float((part * self.first[:length]).sum()), float((part * self.near[:length]).sum())
+            if not whole:
+                fade = float(self.near[length])
+                rest = float(self.first[length])
+                first[k] += (fade - rest) * first[k + 1] + rest * near[k + 1]
+                near[k] += fade * near[k + 1]
+        return first, near
 
 
 @dataclass(frozen=True)
@@ -90,6 +120,34 @@ class _ComposedMasses:
         slope = max(near * (1.0 + rise) - value, 0.0)
         return scale * (value + sign * error), scale * value, scale * slope
 
+    def many(self, epsilons: Array, lattice: Lattice, kernel: _DeltaKernel, sign: float) -> Array:
+        """The first of what `delta` gives, but for a little more rounding, at each of these ε."""
+        none = np.full(len(epsilons), math.inf if sign > 0.0 else 0.0)
+        place = self.moved + 4.0 * EPS * (np.abs(epsilons) + abs(self.loss))
+        shifted = epsilons - sign * place
+        steps = np.floor((shifted - self.loss) / lattice.h) + 1.0
+        off = sign * 4.0 * EPS * (np.abs(shifted) + abs(self.loss) + np.abs(steps) * lattice.h)
+        gap = self.loss + steps * lattice.h - shifted + off
+        base = self.log_unit + shifted + sign * place - lattice.r * steps
+        held = (np.abs(steps) < FARTHEST) & (base > LOG_TINY) & (base < LOG_HUGE) & bool(self.masses.any())
+        if not held.any():
+            return none
+        points, back = np.unique(steps[held].astype(np.int64), return_inverse=True)
+        first, near = kernel.suffix_sums(self.masses, points.tolist())
+        scale, rise, near = np.exp(base[held]), np.expm1(np.maximum(gap[held], 0.0)), near[back]
+        value = first[back] + rise * near
+        # A sum covers less than two periods.
+        error = self.error * (kernel.first_sum + rise * kernel.near_sum) * (1.0 + min(kernel.tail, 1.0))
+        error = outward.up(error, SAFE)
+        relative = 2.0 * kernel.rounding + SUMMED + self.unit_error + 16.0 * EPS * len(points)
+        sizes = 4.0 * (abs(self.log_unit) + np.abs(epsilons[held]) + np.abs(lattice.r * steps[held]))
+        error += (relative + EPS * (16.0 + sizes)) * (np.abs(value) + 2.0 * error)
+        if sign > 0.0:
+            spilled = (1.0 + rise) * kernel.tail * (np.abs(near) + self.error * len(self.masses))
+            error += outward.up(spilled, SAFE)
+        none[held] = scale * (value + sign * error)
+        return none
+
 
 class Composed:
     """delta(ε) of the finite losses of composed steps near one ε, in one direction; valid, if wide, at any other."""
@@ -116,6 +174,15 @@ class Composed:
         """Not above delta at this ε, and about -d/dε of it."""
         found, _, fall = self._lower.delta(epsilon, self.lattice, self._kernel, -1.0)
         return max(found - self._aliases(epsilon), 0.0), fall
+
+    def ends(self, epsilons: Array) -> tuple[Array, Array]:
+        """The ends that `at` gives, but for a little more rounding, at each of these ε."""
+        log_deltas, log_aliases = self._chernoff.at_many(self.tilt, self.points * self.lattice.h, epsilons)
+        aliases = outward.up(np.exp(np.minimum(log_aliases, LOG_HUGE)), SAFE)
+        below = self._lower.many(epsilons, self.lattice, self._kernel, -1.0) - aliases
+        above = self._upper.many(epsilons, self.lattice, self._kernel, 1.0)
+        ceiling = outward.up(np.exp(np.clip(log_deltas, LOG_TINY, 0.0)), outward.FEW)
+        return np.where(below > 0.0, below, 0.0), np.where(above < ceiling, above, np.minimum(ceiling, 1.0))
 
     def _aliases(self, epsilon: float) -> float:
         period = self.points * self.lattice.h

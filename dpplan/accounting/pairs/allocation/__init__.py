@@ -24,11 +24,17 @@ lattice's step. What is rounded on the way:
     - values: where a pair of points lands is known to `moved`, relative; the law is one of R·(1 + θ), |θ| <= moved, a
       share that averaging does not raise, and losses are moved by it in the end.
 
-In reading order: lattice_measure (a law on the lattice), averaging (of two), convex_order (back to the lattice),
-lognormal_mean (all of it), loss (the law of the privacy loss).
+Laws lie on two kinds of lattice. On one of logarithms, the mean of two lands between points, wherever they lie: each
+doubling adds its share of what is spread, and the last ones the most. That is for few, and for little noise. Many are
+summed on a graded lattice, on which the sum of two points of its body is a point.
+
+In reading order: lattice_measure (a law on a lattice of logarithms), averaging (of two), lower_polygon and convex_order
+(back to the lattice), graded_lattice and graded_sum (of many), lognormal_mean (all of it), loss (the law of the privacy
+loss).
 """
 
-from dpplan.accounting.pairs.allocation.lognormal_mean import Mean, Side
+from dpplan.accounting.pairs.allocation.lattice_measure import Side
+from dpplan.accounting.pairs.allocation.lognormal_mean import Mean
 from dpplan.accounting.pairs.allocation.loss import AllocationLoss, UnknownLoss
 
 __all__ = ["AllocationLoss", "Mean", "Side", "UnknownLoss"]

@@ -8,10 +8,14 @@ import numpy as np
 
 from dpplan.accounting.pairs.allocation.averaging import Landed
 from dpplan.accounting.pairs.allocation.lattice_measure import LatticeMeasure, kept, step
-from dpplan.accounting.pairs.allocation.lower_polygon import LEAST_MASS, CornerCells, Corners, Stuck, polygon
-from dpplan.accounting.pairs.law import EPS
-
-COARSENINGS = 12  # of the corners in a tail
+from dpplan.accounting.pairs.allocation.lower_polygon import (
+    LEAST_MASS,
+    CornerCells,
+    GeometricScale,
+    PointScale,
+    polygon,
+)
+from dpplan.accounting.pairs.law import EPS, Array
 
 
 def above(landed: Landed, least: float) -> LatticeMeasure:
@@ -32,6 +36,14 @@ def below(landed: Landed, least: float) -> LatticeMeasure:
     none to be found."""
     start, end = kept(landed.mass.sum(axis=0) + landed.points[:-1], landed.losses, least)
     mass, right, points = landed.mass[:, start:end], landed.right[:, start:end], landed.points[start : end + 1]
+    masses = lowered((mass, right, points), landed.rounding[start:end], GeometricScale(step(landed.level)))
+    return LatticeMeasure(landed.level, landed.first + start, masses, landed.moved).within(least)
+
+
+def lowered(landed: tuple[Array, Array, Array], rounding: Array, scale: GeometricScale | PointScale) -> Array:
+    """Masses on points of a law below what landed: mass and mass times place, [half, cell], and what is on points.
+    rounding: [cell]. None at all where none are found."""
+    mass, right, points = landed
     filled = mass.sum(axis=0) > LEAST_MASS
     mass, right = np.where(filled, mass, 0.0), np.where(filled, right, 0.0)
     corner = points > LEAST_MASS
@@ -39,20 +51,10 @@ def below(landed: Landed, least: float) -> LatticeMeasure:
     corner[1:] |= filled
     corners = np.flatnonzero(corner)
     masses = np.zeros(len(points))
-    for _ in range(COARSENINGS if len(corners) > 1 else 0):
-        cells = CornerCells.between(corners, (mass, right, points), landed.rounding[start:end], step(landed.level))
-        found = polygon(cells, points[corners])
-        if not isinstance(found, Stuck):
+    if len(corners) > 1:
+        found = polygon(CornerCells.between(corners, (mass, right, points), rounding, scale), points[corners])
+        if found is not None:
             masses[corners] = found
-            break
-        corners = _coarser(corners, found)
-    if len(corners) == 1:
+    elif len(corners) == 1:
         masses[corners] = points[corners] * (1.0 - 4.0 * EPS)
-    return LatticeMeasure(landed.level, landed.first + start, masses, landed.moved).within(least)
-
-
-def _coarser(corners: Corners, stuck: Stuck) -> Corners:
-    """Every other corner of a tail where masses alternate, because single large outcomes lie on a coarser lattice."""
-    inner = corners[stuck.left : stuck.right]
-    left, right = corners[: stuck.left][::2], corners[stuck.right :][::-1][::2][::-1]
-    return np.concatenate((left, inner, right))
+    return masses

@@ -6,12 +6,14 @@ number of steps.
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.pairs.law import Array
 
+Side = Literal["above", "below"]
 LOG_2 = math.log(2.0)
 LARGEST = 700.0  # of an exponent
 

@@ -1,29 +1,31 @@
-"""The law of a weighted mean of independent lognormals of mean 1, above or below in convex order, from one to many."""
+"""The law of a weighted mean of independent lognormals of mean 1, above or below in convex order, from one to many.
+
+Few are averaged on a lattice of logarithms, by halves; many are summed on graded lattices.
+"""
 
 import functools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
 
 import numpy as np
 
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.pairs.allocation import convex_order
 from dpplan.accounting.pairs.allocation.averaging import Landed, averaged
-from dpplan.accounting.pairs.allocation.lattice_measure import LatticeMeasure, step
+from dpplan.accounting.pairs.allocation.graded_sum import GradedSum, graded_sum, landed
+from dpplan.accounting.pairs.allocation.lattice_measure import LatticeMeasure, Side, step
 from dpplan.accounting.pairs.allocation.lower_polygon import LEAST_MASS
 from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.law import EPS, Array
 
-Side = Literal["above", "below"]
 # What is averaged first is reduced most afterwards: where a mean of n is one of N in the end, its lattice may be
-# coarser by (N/n)^COARSER; from so many on by (N/n)^COARSEST, which is quicker and less accurate.
-COARSER, COARSER_FROM, COARSEST = 0.25, 5000, 0.4
+# coarser by (N/n)^COARSER.
+COARSER = 0.25
+LEAST_SUMMED, MOST_VARIANCE = 8, 0.5  # of R
 FEWEST = 6.0  # lattice steps to a standard deviation of the logarithm, at least, before any halving
 REACH = 1.02  # of the tails of a lognormal, beyond what Chernoff's bound needs
 LARGEST_LOSS = 600.0  # beyond it, masses leave the range of floats
-OVERHEAD = 3000.0  # points that a vector operation's call costs as much as
 KEPT = 64  # laws that are remembered
 MOST_POINTS = 4e6  # of a lattice over all that one lognormal may be: more do not fit, where few of many steps are taken
 
@@ -54,13 +56,14 @@ class Mean:
     def _farthest(self) -> float:
         return max(_ends(noise, 1e-80)[1] for noise, _ in self.parts)
 
+    @property
+    def by_sums(self) -> bool:
+        """Whether the law is one of sums on graded lattices, which are for many: those of few reach near 0."""
+        return self.drawn >= LEAST_SUMMED and self._variance <= MOST_VARIANCE
+
     def level(self, halvings: int) -> int:
         """Of a lattice with FEWEST steps to a standard deviation of log R, or of one lognormal, and as often halved."""
         return max(_level_for(noise, self._variance) for noise, _ in self.parts) + halvings
-
-    def effort(self, halvings: int, reach: int) -> float:
-        """About how many sums it takes: at each doubling, points times cells in log 2, each with a call's overhead."""
-        return math.fsum(_effort(noise, count, self.level(halvings), reach) for noise, count in self.parts)
 
     @property
     def _variance(self) -> float:
@@ -73,21 +76,13 @@ def _level_for(noise: float, variance: float) -> int:
     return math.ceil(math.log2(FEWEST * math.log(2.0) / spread))
 
 
-def _effort(noise: float, count: int, level: int, reach: int) -> float:
-    chain, total, n = _Chain(noise, count, level, "above", math.exp(-reach)), 0.0, count
-    while n > 1:
-        high = max(_ends(noise, math.exp(-reach))[1] - math.log(n), 0.0)
-        low = math.sqrt(2.0 * reach * math.log1p(math.expm1(min(noise**-2, LARGEST_LOSS)) / n))
-        points = min(high + low, 2.0 * _ends(noise, math.exp(-reach))[1]) / step(chain.level_of(n))
-        total, n = total + (points + OVERHEAD) * min(2.0 ** chain.level_of(n), points), n // 2
-    return total
-
-
 @functools.lru_cache(maxsize=KEPT)
 def mean_law(mean: Mean, side: Side, halvings: int, reach: int) -> LatticeMeasure:
     """The law of R above or below. halvings: of the lattice's step. reach: mass of e^-reach at either end may be cut
     off, a few times."""
     level, least = mean.level(halvings), math.exp(-reach)
+    if mean.by_sums:
+        return _summed(mean, side, halvings, least)
     whole: LatticeMeasure | None = None
     counted = 0
     for noise, count in mean.parts:
@@ -102,6 +97,18 @@ def mean_law(mean: Mean, side: Side, halvings: int, reach: int) -> LatticeMeasur
         one = LatticeMeasure(whole.level, 0, np.ones(1), 0.0)
         whole = _put_back(whole, one, Fraction(counted, mean.total), level, (side, least))
     return whole
+
+
+def _summed(mean: Mean, side: Side, halvings: int, least: float) -> LatticeMeasure:
+    whole: GradedSum | None = None
+    for noise, count in mean.parts:
+        each = graded_sum(noise, count, halvings, side, least)
+        whole = each if whole is None else whole.plus(each, each.lattice, side, least)
+    assert whole is not None  # a mean has at least one part
+    level = mean.level(halvings) + 1  # this rounding alone is for good
+    if side == "above":
+        return convex_order.above(landed(whole, mean.total, level, 1), least)
+    return convex_order.below(landed(whole, mean.total, level, 2), least)
 
 
 def _put_back(
@@ -139,8 +146,7 @@ class _Chain:
         return self.least * n / self.count
 
     def level_of(self, n: int) -> int:
-        power = COARSER if self.count < COARSER_FROM else COARSEST
-        return self.level - math.floor(power * math.log2(self.count / n) + 1e-9)
+        return self.level - math.floor(COARSER * math.log2(self.count / n) + 1e-9)
 
 
 def lognormal(noise: float, level: int, side: Side, least: float) -> LatticeMeasure:

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from dpplan.accounting.pairs.allocation.lattice_measure import LatticeMeasure, step
-from dpplan.accounting.pairs.allocation.lognormal_mean import Mean, Side, mean_law
+from dpplan.accounting.pairs.allocation.lattice_measure import LatticeMeasure, Side, step
+from dpplan.accounting.pairs.allocation.lognormal_mean import Mean, mean_law
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Atoms, Law, Masses, nothing
 
 

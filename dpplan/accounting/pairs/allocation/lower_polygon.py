@@ -2,11 +2,11 @@
 
 The outcomes of each half of a cell are merged at their mean, which lowers H (Jensen). In a cell the polygon through H
 at its corners then exceeds H by D at most, which is largest at one of the two means; a corner where it falls by the
-larger D of its two cells leaves both chords below H. At the ends, where H meets its asymptotes E[R] - a·(mass) and 0,
-the polygon reaches each of them at a corner where H is further from it than D, and follows it from there on: what lies
-beyond is merged there too. So mass and mean are kept, and the polygon's second differences, if none is negative, are
-the masses of a law below. A corner with a negative mass falls further, to the chord of its neighbours or below it, at
-their expense.
+larger D of its two cells leaves both chords below H; so does one corner of a cell that falls alone, by more (falls).
+At the ends, where H meets its asymptotes E[R] - a·(mass) and 0, the polygon reaches each of them at a corner and
+follows it from there on: what lies beyond is merged there too. So mass and mean are kept, and the polygon's second
+differences, if none is negative, are the masses of a law below. A corner with a negative mass falls further, to the
+chord of its neighbours, at their expense.
 
 Rounding: let e bound what the masses m are off. Then m - 2e is below the exact m by e at least. Further falls are
 what they are in floats, whatever they were meant to be: with them the exact masses become at least those in floats,
@@ -25,32 +25,68 @@ from dpplan.accounting.pairs.law import EPS, Array
 
 Corners = npt.NDArray[np.int64]
 
-SWEEPS, FURTHER = 200, 1.5  # a negative mass is overpaid, so that an end is reached
-NARROWINGS = 4  # ends of the polygon that are tried
+SHARE = 0.5  # of how far H is from an asymptote at a corner, that D may be at most
+CLEAR = 1.0 + 1e-6  # of what a corner falls, by which it stays off the asymptotes: roundings of all masses are less
+ATTEMPTS = 5
 LEAST_MASS = 1e-290  # smaller masses have lost digits
 
 
 @dataclass(frozen=True, slots=True)
-class Stuck:
-    """No polygon was found: corners before `left` and from `right` on lie too close for what is between them."""
+class GeometricScale:
+    """Points e^(j·step)."""
 
-    left: int
-    right: int
+    step: float
+
+    def places(self, left: Corners, offset: Corners, span: Corners) -> tuple[Array, Array]:
+        """Of points `offset` right of a corner whose next is `span` away: where in that cell each lies, from 0 to 1,
+        and how much of it the lattice's cell right of the point is."""
+        whole = np.expm1(self.step * span)
+        return np.expm1(self.step * offset) / whole, np.exp(self.step * offset) * np.expm1(self.step) / whole
+
+    def wider(self, corners: Corners) -> Array:
+        """The width that follows a corner over the one before, [corner]; at either end as if the same went on."""
+        apart = self.step * np.diff(corners)
+        found = np.exp(np.append(apart, apart[-1]))
+        found[1:-1] = np.expm1(apart[1:]) / -np.expm1(-apart[:-1])
+        return np.asarray(found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PointScale:
+    """Points anywhere, rising, whose differences are exact."""
+
+    values: Array
+
+    def places(self, left: Corners, offset: Corners, span: Corners) -> tuple[Array, Array]:
+        """As of GeometricScale."""
+        at, last = left + offset, len(self.values) - 1
+        whole = self.values[left + span] - self.values[left]
+        after = self.values[np.minimum(at + 1, last)] - self.values[at]
+        return (self.values[at] - self.values[left]) / whole, after / whole
+
+    def wider(self, corners: Corners) -> Array:
+        apart = np.diff(self.values[corners])
+        found = np.ones(len(corners))
+        found[1:-1] = apart[1:] / apart[:-1]
+        return found
 
 
 @dataclass(frozen=True, eq=False)
 class CornerCells:
     """Between successive corners. low, high: what the corners on the left and on the right get, keeping mass and mean;
-    gap: D; wider: [corner], the width that follows over the one before; rounding: of masses, relative."""
+    falls: D, and what the left or the right corner falls instead where the other one does not; wider: [corner], the
+    width that follows over the one before; rounding: of masses, and of those on the points beside, relative."""
 
     low: Array
     high: Array
-    gap: Array
+    falls: tuple[Array, Array, Array]
     wider: Array
     rounding: Array
 
     @classmethod
-    def between(cls, corners: Corners, landed: tuple[Array, Array, Array], rounding: Array, g: float) -> "CornerCells":
+    def between(
+        cls, corners: Corners, landed: tuple[Array, Array, Array], rounding: Array, scale: "GeometricScale | PointScale"
+    ) -> "CornerCells":
         """landed: mass and mass times place of the halves of the lattice's cells, and what is on points. All of it
         lies between the first corner and the last."""
         mass, right, points = landed
@@ -59,7 +95,7 @@ class CornerCells:
         cell = np.clip(np.searchsorted(corners, every, side="right") - 1, 0, len(spans) - 1)
         offset, span = every - corners[cell], spans[cell]
         loose = np.where((offset > 0) & (offset < span), points, 0.0)
-        begin, whole = np.expm1(g * offset) / np.expm1(g * span), np.exp(g * offset) * np.expm1(g) / np.expm1(g * span)
+        begin, whole = scale.places(corners[cell], offset, span)
         sums = np.zeros((2, 2 * len(spans)))
         inner = slice(0, len(points) - 1)
         for part in range(2):
@@ -73,58 +109,59 @@ class CornerCells:
             x = np.clip(np.where(near > 0.0, near_right / near, 0.0), 0.0, 1.0)
             z = np.clip(np.where(far > 0.0, far_right / far, 1.0), 0.0, 1.0)
         low, high = near * (1.0 - x) + far * (1.0 - z), near * x + far * z
-        apart = g * spans
-        wider = np.exp(np.append(apart, apart[-1]))
-        wider[1:-1] = np.expm1(apart[1:]) / -np.expm1(-apart[:-1])
         most = np.maximum.reduceat(rounding, corners[:-1]) + 16.0 * EPS
-        gap = np.maximum(x * low, (1.0 - z) * high) + 4.0 * most * (near + far)
-        return cls(low, high, gap, wider, most)
+        slack = 4.0 * most * (near + far)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            left = np.maximum(high, np.where(x < 1.0, x * low / (1.0 - x), 0.0)) + slack
+            right = np.maximum(low, np.where(z > 0.0, (1.0 - z) * high / z, 0.0)) + slack
+        gap = np.maximum(x * low, (1.0 - z) * high) + slack
+        return cls(low, high, (gap, left, right), scale.wider(corners), most)
 
 
-def polygon(cells: CornerCells, points: Array) -> Array | Stuck:
-    """The masses at the corners, none negative. points: what is there already, [corner]."""
+def polygon(cells: CornerCells, points: Array) -> Array | None:
+    """The masses at the corners, none negative; None where there is no such polygon. points: what is there already,
+    [corner]."""
     lefts, depths = _from_left(cells, points)
     rights, heights = _from_right(cells, points)
-    begins = np.flatnonzero((depths[:-1] >= cells.gap) & (lefts[:-1] > 0.0))
-    ends = np.flatnonzero((heights[1:] >= cells.gap / cells.wider[1:]) & (rights[1:] > 0.0))[::-1] + 1
-    heaviest, skipped = int(np.argmax(cells.low + cells.high)), [0, 0]
-    stuck = Stuck(heaviest, heaviest + 1)
-    for attempt in range(NARROWINGS):
-        if skipped[0] >= len(begins) or skipped[1] >= len(ends):
-            break
-        begin, end = int(begins[skipped[0]]), int(ends[skipped[1]])
-        if begin >= end:
-            break
-        own, owed = _masses(cells, points, (begin, float(depths[begin])), (end, float(heights[end])))
-        own[begin] += lefts[begin]
-        own[end] += rights[end]
-        masses, error = own - owed, _error(cells, own + owed, begin, end)
-        found = _mended((masses - 2.0 * error)[begin : end + 1], cells.wider[begin : end + 1], error[begin : end + 1])
-        if not isinstance(found, int):
-            result = np.zeros(len(points))
-            result[begin : end + 1] = found
-            return result
-        if attempt == 0:
-            stuck = _around(masses[begin : end + 1] < 0.0, begin, heaviest)
-        skipped[found] = 2 * skipped[found] + 1
-    return stuck
+    middle = int(np.argmax(np.minimum(depths, heights)))
+    fall = _falls(cells, middle, depths, heights)
+    if min(depths[middle], heights[middle]) < CLEAR * fall[middle]:
+        return None
+    low = np.flatnonzero(depths[:middle] < CLEAR * fall[:middle])
+    high = np.flatnonzero(heights[middle + 1 :] < CLEAR * fall[middle + 1 :])
+    begin = int(low[-1]) if len(low) else 0
+    end = int(high[0]) + middle + 1 if len(high) else len(points) - 1
+    fall[begin], fall[end] = depths[begin], heights[end]
+    own, owed = _masses(cells, points, fall, (begin, end))
+    own[begin] += lefts[begin]
+    own[end] += rights[end]
+    masses, error = own - owed, _error(cells, own + owed, begin, end)
+    inner = slice(begin, end + 1)
+    found = _convex((masses - 2.0 * error)[inner], cells.wider[inner], error[inner])
+    if found is None:
+        return None
+    result = np.zeros(len(points))
+    result[inner] = found
+    return result
 
 
-def _around(negative: npt.NDArray[np.bool_], begin: int, heaviest: int) -> Stuck:
-    """The corners around the heaviest cell up to the first negative masses on either side."""
-    where = np.flatnonzero(negative) + begin
-    left, right = where[where <= heaviest], where[where > heaviest]
-    return Stuck(int(left[-1]) if len(left) else 0, int(right[0]) if len(right) else begin + len(negative))
+def _falls(cells: CornerCells, middle: int, depths: Array, heights: Array) -> Array:
+    """Of the corners. In a tail, where D would bring an outer corner near an asymptote, the inner one falls alone: by
+    no more than what its own cell adds to how far it is from that."""
+    gap, left, right = cells.falls
+    cell = np.arange(len(gap))
+    outer_left = (cell < middle) & (SHARE * depths[:-1] < gap)
+    outer_right = (cell >= middle) & (SHARE * heights[1:] * cells.wider[1:] < gap)
+    of_left = np.where(outer_left, 0.0, np.where(outer_right, left, gap))
+    of_right = np.where(outer_right, 0.0, np.where(outer_left, right, gap))
+    return np.maximum(np.append(0.0, of_right) / cells.wider, np.append(of_left, 0.0))
 
 
-def _masses(
-    cells: CornerCells, points: Array, left: tuple[int, float], right: tuple[int, float]
-) -> tuple[Array, Array]:
+def _masses(cells: CornerCells, points: Array, falls: Array, ends: tuple[int, int]) -> tuple[Array, Array]:
     """What each corner has between the ends, with what its own fall adds; and what its neighbours' falls take."""
-    (begin, depth), (end, height), wider = left, right, cells.wider
-    fall = np.maximum(np.append(0.0, cells.gap) / wider, np.append(cells.gap, 0.0))
-    fall[:begin], fall[end + 1 :] = 0.0, 0.0
-    fall[begin], fall[end] = depth, height
+    (begin, end), wider = ends, cells.wider
+    fall = np.where((np.arange(len(points)) >= begin) & (np.arange(len(points)) <= end), falls, 0.0)
+    depth, height = float(fall[begin]), float(fall[end])
     own = (1.0 + wider) * fall
     own[begin], own[end] = depth, wider[end] * height
     own[begin : end + 1] += points[begin : end + 1]
@@ -138,13 +175,16 @@ def _masses(
 
 def _error(cells: CornerCells, size: Array, begin: int, end: int) -> Array:
     """Of the masses; size: what they are made of."""
-    landed = 3.0 * cells.rounding * (cells.low + cells.high)
-    error = 16.0 * EPS * size
+    landed, beside = 3.0 * cells.rounding * (cells.low + cells.high), np.zeros(len(size))
+    beside[1:] = cells.rounding
+    beside[:-1] = np.maximum(beside[:-1], cells.rounding)
+    error = (16.0 * EPS + 2.0 * beside) * size
     error[1:] += landed
     error[:-1] += landed
     # The ends' masses and heights are sums over all cells beyond.
-    error[begin : begin + 2] += 8.0 * EPS * (begin + 1) * size[begin]
-    error[end - 1 : end + 1] += 8.0 * EPS * (len(size) - end) * size[end]
+    worst = 2.0 * float(cells.rounding.max())
+    error[begin : begin + 2] += (8.0 * EPS * (begin + 1) + worst) * size[begin]
+    error[end - 1 : end + 1] += (8.0 * EPS * (len(size) - end) + worst) * size[end]
     return error
 
 
@@ -176,22 +216,41 @@ def _from_right(cells: CornerCells, points: Array) -> tuple[Array, Array]:
     return np.array(masses[::-1]), np.array(heights[::-1])
 
 
-def _mended(masses: Array, wider: Array, error: Array) -> Array | int:
-    """The masses with no negative one among them, less the roundings of that; or which end, 0 or 1, became negative, or
-    else the right one, if that never ends."""
-    paid = np.zeros(len(masses))
-    for _ in range(SWEEPS):
-        owed = FURTHER * np.maximum(-masses, 0.0)
-        if not owed.any():
-            rounding = 8.0 * EPS * paid
-            return np.maximum(masses - rounding, 0.0) if (rounding <= error).all() else 1
-        if owed[0] > 0.0 or owed[-1] > 0.0:
-            return 0 if owed[0] > 0.0 else 1
-        fall = owed / (1.0 + wider)
-        masses = masses + owed
-        masses[:-1] -= (wider * fall)[1:]
-        masses[1:] -= fall[:-1]
-        paid += owed
-        paid[:-1] += (wider * fall)[1:]
-        paid[1:] += fall[:-1]
-    return 1
+def _convex(masses: Array, wider: Array, error: Array) -> Array | None:
+    """The masses of the greatest polygon below that is convex; None if none was found. error: e."""
+    for _ in range(ATTEMPTS):
+        found, rounding = _without_negative(masses - 2.0 * error, wider)
+        if found is None:
+            return None
+        if (rounding <= error).all():
+            return found
+        error = np.maximum(error, 2.0 * rounding)
+    return None
+
+
+def _without_negative(masses: Array, wider: Array) -> tuple[Array | None, Array]:
+    """Corners with a negative mass are left out one by one, each by a fall to the chord of its neighbours, at their
+    expense. None if an end is left without mass. Then what these falls are off by."""
+    mass, ratio, last = masses.tolist(), wider.tolist(), len(masses) - 1
+    off, roundings = [0.0] * len(mass), [0] * len(mass)  # roundings: of each ratio
+    before, after = list(range(-1, last)), list(range(1, last + 2))
+    wanting = np.flatnonzero(masses < 0.0).tolist()
+    while wanting:
+        corner = wanting.pop()
+        owed, left, right, width, count = -mass[corner], before[corner], after[corner], ratio[corner], roundings[corner]
+        if owed <= 0.0:
+            continue
+        if corner in (0, last):
+            return None, np.array(off)
+        mass[corner] = 0.0
+        off[corner] += 8.0 * owed
+        for neighbour, share in ((left, width / (1.0 + width)), (right, 1.0 / (1.0 + width))):
+            mass[neighbour] -= owed * share
+            off[neighbour] += (8.0 + count) * owed * share
+            roundings[neighbour] += count + 4
+            if mass[neighbour] < 0.0:
+                wanting.append(neighbour)
+        ratio[left] *= 1.0 + width
+        ratio[right] *= width / (1.0 + width)
+        after[left], before[right] = right, left
+    return np.array(mass), EPS * np.array(off)

@@ -1,0 +1,78 @@
+"""The pair of a search that releases its winner, from the certified profile of one trial.
+
+The winner's profile is at most m·δ(ε - c) for ε >= c (best_of_trials): points of it have a pair that dominates whatever
+stays below them (pairs.profile_points), and that composes with the other phases of a plan. No neighbours need realise
+it: an UPPER.
+"""
+
+import functools
+import math
+
+import numpy as np
+
+from dpplan.accounting import exact
+from dpplan.accounting.best_of_trials import cost_of_choosing, most
+from dpplan.accounting.exact.profile import TO_THE_LAST, Profile
+from dpplan.accounting.numerics import outward
+from dpplan.accounting.one_record import costliest
+from dpplan.accounting.pairs import DominatingPair, Resolution, stated
+from dpplan.accounting.pairs.profile_points import ProfileLoss
+from dpplan.errors import NotCertified
+from dpplan.mechanism.trials import Trials
+from dpplan.plan import Plan
+
+THEOREM = (
+    "the winner of a search, by the profile of one trial (Koskela, Redberg, Wang 2024), and the pair of that curve "
+    "(Zhu, Dong, Wang 2022, arXiv:2106.08567, Prop 10)"
+)
+# Of the profile, evenly along ε: between them it is taken as a chord, which is 1e-5 of an ε or less above it.
+POINTS = 512
+LEAST_REACH, MOST_REACH = 40, 600  # e^-reach is the δ at the last of them
+NEARER = 2
+
+
+def winner(trial: Plan, trials: Trials) -> DominatingPair:
+    """The pair of a search over a trial. Raises NotApplicable or NotCertified where a trial's profile is not known."""
+    return _reaching(trial, trials, LEAST_REACH)
+
+
+@functools.lru_cache(maxsize=64)
+def _reaching(trial: Plan, trials: Trials, reach: int) -> DominatingPair:
+    profile, number = _profile(trial), most(trials)
+
+    def deltas(epsilons: list[float]) -> list[float]:
+        """Of one trial, the larger of both orders, from above."""
+        highest = [profile.ends(direction, np.array(epsilons), TO_THE_LAST)[1] for direction in (0, 1)]
+        return [float(delta) for delta in np.maximum(*highest)]
+
+    choosing, _ = cost_of_choosing(trials, lambda epsilon: deltas([epsilon])[0])
+    last = _last(trial, number, reach)
+    places = [last * at / POINTS for at in range(POINTS + 1)] if last > 0.0 else [0.0]
+    law = ProfileLoss(
+        tuple(outward.up(place + choosing, outward.FEW) for place in places),
+        tuple(outward.up(number * delta, outward.FEW) for delta in deltas(places)),
+    )
+
+    def resolved(resolution: Resolution) -> DominatingPair:
+        return _reaching(trial, trials, min(max(resolution.reach, LEAST_REACH), MOST_REACH))
+
+    return DominatingPair(law, law, THEOREM, realised=(stated(0.0, 0.0),), resolved=resolved)
+
+
+def _last(trial: Plan, number: float, reach: int) -> float:
+    """The ε of the last point: at e^-reach, or at the least δ that a trial gets down to."""
+    while True:
+        delta = math.exp(-reach) / number
+        try:
+            found = costliest(trial, lambda each, at=delta: exact.epsilon(each, at)).upper  # type: ignore[misc]
+            if found is not None:
+                return found
+        except NotCertified:
+            if reach <= NEARER:
+                raise
+        reach -= max(NEARER, reach // 8)  # a trial may reveal all with some chance
+
+
+@functools.lru_cache(maxsize=16)
+def _profile(trial: Plan) -> Profile:
+    return Profile.of(trial)

@@ -1,0 +1,188 @@
+"""A search that releases its winner, composed with other phases: against exact winners on small domains."""
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dpplan import accounting
+from dpplan.accounting.best_of_trials import WinnerCurve, count, gamma, has_search, most
+from dpplan.accounting.bound import Guarantee
+from dpplan.accounting.exact import searches
+from dpplan.accounting.exact.profile import TO_THE_LAST, Profile
+from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
+from dpplan.errors import NotApplicable, PlanError
+from dpplan.mechanism import BestOfTrials, Gaussian, Laplace, RandomizedResponse, Stated
+from dpplan.mechanism.trials import LAWS, Trials
+from dpplan.plan import Phase, Plan
+from dpplan.risk.source import source_of_plan
+from dpplan.sampling import Poisson
+
+ONE = Phase(Gaussian(4.0), Poisson(1.0), 1)
+
+
+def search(*phases: Phase, law: str = "geometric", mean: float = 10.0) -> Phase:
+    return Phase(BestOfTrials(law, mean, phases), Poisson(1.0), 1)
+
+
+def pgf(trials: Trials, x: np.ndarray) -> np.ndarray:
+    """E[x^K], written down anew."""
+    if trials.law == "poisson":
+        return np.exp(trials.mean * (x - 1))
+    if trials.law == "binomial":
+        return (1 - trials.chance + trials.chance * x) ** count(trials)
+    share, eta = gamma(trials), trials.shape
+    if eta == 0:
+        return np.log(1 - (1 - share) * x) / math.log(share)
+    return ((1 - (1 - share) * x) ** -eta - 1) / (share**-eta - 1)
+
+
+def response(epsilon: float, answers: int) -> tuple[np.ndarray, np.ndarray]:
+    """The laws of randomized response under two answers."""
+    other = np.full(answers, 1.0) / (math.exp(epsilon) + answers - 1)
+    pair = other.copy(), other.copy()
+    pair[0][0] *= math.exp(epsilon)
+    pair[1][1] *= math.exp(epsilon)
+    return pair
+
+
+def winner(law: np.ndarray, trials: Trials) -> np.ndarray:
+    """The law of the best of K, the last outcome being the best, with 'none' first."""
+    values = pgf(trials, np.minimum(np.concatenate([[0.0], np.cumsum(law)]), 1.0))
+    return np.concatenate([[values[0]], np.diff(values)])
+
+
+def delta_of(p: np.ndarray, q: np.ndarray, epsilon: float) -> float:
+    return float(np.maximum(p - math.exp(epsilon) * q, 0).sum())
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_no_winner_with_what_comes_beside_it_tells_more_than_is_claimed(law: str) -> None:
+    """Randomized response with every order of its answers by score, beside another response; both ways round."""
+    trials, beside = Trials(law, 3.0), response(0.5, 2)
+    trial = Phase(RandomizedResponse(0.7, 3), Poisson(1.0), 1)
+    other = Phase(RandomizedResponse(0.5, 2), Poisson(1.0), 1)
+    plan = Plan((search(trial, law=law, mean=3.0), other), adjacency=REPLACE_ONE)
+    told = 0.0
+    for epsilon in (0.0, 0.4, 1.2, 2.0):
+        claimed = accounting.delta(plan, epsilon)
+        assert claimed.guarantee is Guarantee.UPPER and claimed.lower is None and claimed.upper is not None
+        for order in itertools.permutations(range(3)):
+            one, two = (winner(each[list(order)], trials) for each in response(0.7, 3))
+            for p, q in ((one, two), (two, one)):
+                for a, b in (beside, beside[::-1]):
+                    true = delta_of(np.outer(p, a), np.outer(q, b), epsilon)
+                    assert true <= claimed.upper
+                    told = max(told, true / claimed.upper if claimed.upper else 0.0)
+    assert told > 0.2  # a claim of 1 would pass all that is above
+
+
+@pytest.mark.parametrize(("sigma", "figure"), [(4.0, 1.983017), (2.0, 3.993254)])
+def test_a_search_alone_costs_what_the_profile_form_says(sigma: float, figure: float) -> None:
+    plan = Plan((search(Phase(Gaussian(sigma), Poisson(1.0), 1)),))
+    found = accounting.epsilon(plan, 1e-6)
+    assert has_search(plan) and found.guarantee is Guarantee.UPPER
+    assert found.value == pytest.approx(figure, rel=1e-4)
+    assert accounting.epsilon(plan, 1e-6, "rdp").value > found.value
+    assert "Koskela" in found.why
+
+
+def test_composition_is_dearer_than_each_part_and_cheaper_than_the_sum() -> None:
+    before = Phase(Laplace(0.1), Poisson(1.0), 4)
+    whole = Plan((before, search(ONE)))
+    parts = [accounting.epsilon(Plan((each,)), 1e-6).value for each in whole.phases]
+    for accountant in ("exact", "rdp"):
+        found = accounting.epsilon(whole, 1e-6, accountant).value
+        assert found > max(parts)
+    assert accounting.epsilon(whole, 1e-6).value < sum(parts)
+    twice = Plan((search(ONE), search(ONE)))
+    assert accounting.epsilon(twice, 1e-6).value == pytest.approx(
+        accounting.epsilon(Plan((replace(search(ONE), steps=2),)), 1e-6).value, rel=1e-9
+    )
+
+
+def test_more_trials_and_more_noise_move_it_the_right_way() -> None:
+    costs = [
+        accounting.epsilon(Plan((search(ONE, law="poisson", mean=mean),)), 1e-6).value for mean in (1.0, 5.0, 20.0)
+    ]
+    assert costs == sorted(costs)
+    assert accounting.epsilon(Plan((ONE,)), 1e-6).value < costs[0]
+
+
+@pytest.mark.parametrize("delta", [1e-3, 1e-15, 1e-60])
+def test_deltas_of_any_size_are_answered(delta: float) -> None:
+    plan = Plan((search(ONE), Phase(Laplace(0.1), Poisson(1.0), 1)))
+    found = accounting.epsilon(plan, delta).value
+    assert 0.0 < found < accounting.epsilon(plan, delta, "rdp").value
+
+
+def test_a_record_that_is_zeroed_out_or_replaced_is_followed_into_its_trial() -> None:
+    """A replaced record moves a clipped sum by twice as much, in a trial as anywhere."""
+    plan = Plan((search(ONE),), adjacency=ZERO_OUT)
+    replaced = Plan((search(ONE),), adjacency=REPLACE_ONE)
+    half = Plan((search(replace(ONE, mechanism=Gaussian(2.0))),), adjacency=ZERO_OUT)
+    assert accounting.epsilon(replaced, 1e-6).value == pytest.approx(accounting.epsilon(half, 1e-6).value, rel=1e-6)
+    assert accounting.epsilon(plan, 1e-6).value < accounting.epsilon(replaced, 1e-6).value
+
+
+def test_groups_inside_and_around_a_search() -> None:
+    apart = tuple(replace(ONE, groups=((0, group),)) for group in range(2))
+    alike = accounting.epsilon(Plan((search(*apart),)), 1e-6).value
+    assert alike == pytest.approx(accounting.epsilon(Plan((search(ONE),)), 1e-6).value, rel=1e-4)
+    around = Plan(tuple(replace(search(ONE), groups=((0, group),)) for group in range(2)))
+    assert accounting.epsilon(around, 1e-6).value == pytest.approx(alike, rel=1e-4)
+    said = (replace(each, adjacency=REPLACE_ONE) for each in around.phases)
+    moved = replace(around, adjacency=REPLACE_ONE, phases=tuple(said))
+    assert accounting.epsilon(moved, 1e-6).value > accounting.epsilon(around, 1e-6).value
+
+
+def test_a_profile_with_small_deltas_keeps_their_digits() -> None:
+    """What a search asks of a trial lies far below what curves are drawn of."""
+    profile = Profile.of(Plan.from_rate(2.0, 0.01, 100))
+    (low,), (high,) = profile.ends(0, np.array([1.5]), TO_THE_LAST)
+    assert 0.0 < low <= high < 1e-18 and (high - low) / high < 1e-3
+
+
+def test_a_picture_of_it_is_from_above() -> None:
+    source = source_of_plan(Plan((search(ONE),)))
+    assert source.guarantee is Guarantee.UPPER
+    low, high = source.delta(0, 1.0)
+    assert low == 0.0 < high < 1.0
+
+
+@pytest.mark.parametrize("accountant", ["gdp", "zcdp", "moments", "basic", "advanced", "optimal"])
+def test_accountants_without_a_theorem_refuse(accountant: str) -> None:
+    with pytest.raises(NotApplicable):
+        accounting.epsilon(Plan((search(ONE),)), 1e-6, accountant)
+
+
+def test_what_is_not_known_is_refused() -> None:
+    with pytest.raises(PlanError, match="search within a search"):
+        search(search(ONE))
+    sampled = replace(search(ONE), sampling=Poisson(0.5))
+    for accountant in ("exact", "rdp"):
+        with pytest.raises(NotApplicable):
+            accounting.epsilon(Plan((sampled,)), 1e-6, accountant)
+    with pytest.raises(NotApplicable, match="binomial"):
+        accounting.epsilon(Plan((search(ONE, law="binomial"),)), 1e-6, "rdp")
+    with pytest.raises(NotApplicable, match="reveal all"):
+        accounting.epsilon(Plan((search(Phase(Stated(0.1, 1e-9), Poisson(1.0), 1)),)), 1e-6, "rdp")
+
+
+def test_a_trial_that_may_reveal_all_is_charged_for_it() -> None:
+    """m·δ of a trial with a stated δ: below that no ε suffices."""
+    plan = Plan((search(Phase(Stated(0.1, 1e-8), Poisson(1.0), 1)),))
+    assert accounting.delta(plan, 50.0).value == pytest.approx(1e-7, rel=1e-2)
+    assert accounting.epsilon(plan, 1e-6).value == pytest.approx(0.3, rel=1e-3)
+
+
+def test_the_curve_of_moments_covers_a_trial_of_one() -> None:
+    """A geometric number of mean near 1 is one trial: by Thm 2 it costs what choosing could."""
+    curve = WinnerCurve(Trials("geometric", 1.0 + 1e-9), lambda orders: orders / 32.0, lambda *_: -50.0)
+    orders = np.array([2.0, 8.0])
+    assert np.all(curve(orders) >= orders / 32.0)
+    assert np.all(curve(orders) <= orders / 32.0 + 0.01)
+    assert searches.winner(Plan((ONE,)), Trials("geometric", 10.0)).dominates
+    assert most(Trials("poisson", 10.0)) == 10.0

@@ -1,0 +1,167 @@
+"""Sums on graded lattices: held against all pairs of points, the other way of averaging, and closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+
+from dpplan import accounting
+from dpplan.accounting.exact.general_lattice import Composition
+from dpplan.accounting.pairs import allocated
+from dpplan.accounting.pairs.allocation import Mean, graded_lattice, lower_polygon
+from dpplan.accounting.pairs.allocation.graded_lattice import GradedLattice, MassRun
+from dpplan.accounting.pairs.allocation.graded_sum import GradedSum, graded_lognormal, graded_sum, lattice_for
+from dpplan.accounting.pairs.dominating import Resolution
+from dpplan.mechanism import Gaussian
+from dpplan.plan import Phase, Plan
+from dpplan.sampling import BallsInBins
+
+LATTICE = GradedLattice(-2, 16, 8, 3)
+
+
+def calls(law: GradedSum, strikes: np.ndarray) -> np.ndarray:
+    """E[(S - strike)₊] of the sum less its mean."""
+    return np.array([float((law.masses * np.maximum(law.lattice.values - each, 0.0)).sum()) for each in strikes])
+
+
+def random_sum(rng: np.random.Generator, lattice: GradedLattice, count: int) -> GradedSum:
+    """Of mean 0 nearly, with all of the lattice in use."""
+    values = lattice.values
+    masses = rng.random(lattice.size) * np.exp(-0.05 * np.abs(values) / 2.0**lattice.exponent)
+    return GradedSum(lattice, count, masses / masses.sum(), 0.0)
+
+
+def test_points_are_those_of_a_body_and_of_octaves():
+    values = LATTICE.values
+    assert LATTICE.size == len(values) == 16 + 8 + 1 + 3 * 4
+    assert values[:2].tolist() == [-4.0, -3.75] and values[24:30].tolist() == [2.0, 2.5, 3.0, 3.5, 4.0, 5.0]
+    assert values[-1] == 16.0
+    assert LATTICE.up_to(16.0).octaves == 3 and LATTICE.up_to(16.1).octaves == 4
+
+
+@pytest.mark.parametrize("exponent", [-2, -1, 0])
+@pytest.mark.parametrize("other", [LATTICE, GradedLattice(-2, 16, 8, 1), GradedLattice(-1, 16, 8, 2)])
+@pytest.mark.parametrize("same", [True, False])
+def test_a_sum_is_that_of_all_pairs_of_points(exponent, other, same):
+    """By brute force: above, below and the truth in the same order at every strike, and near; mass and mean are kept.
+    What falls off on the left is little: a body reaches far there."""
+    rng = np.random.default_rng(3)
+    one = random_sum(rng, LATTICE, 12)
+    two = one if same else random_sum(rng, other, 20)
+    values = np.add.outer(one.lattice.values, two.lattice.values).ravel()
+    masses = np.multiply.outer(one.masses, two.masses).ravel()
+    strikes = np.linspace(values.min() - 1.0, values.max() + 1.0, 161)
+    exact = np.array([float((masses * np.maximum(values - each, 0.0)).sum()) for each in strikes])
+    lattice = GradedLattice(exponent, 64, 16)
+    high, low = (calls(one.plus(two, lattice, side, 1e-30), strikes) for side in ("above", "below"))
+    assert (low <= exact * (1.0 + 1e-12)).all() and (exact <= high * (1.0 + 1e-12)).all()
+    steps = [each.lattice.exponent for each in (one, two)]
+    assert (high - low <= 4.0 * 4.0 ** max(exponent, *steps) + 0.02 * exact).all()
+    above, below = (one.plus(two, lattice, side, 1e-30) for side in ("above", "below"))
+    assert above.masses.sum() == pytest.approx(1.0, abs=1e-11) and below.masses.sum() == pytest.approx(1.0, abs=1e-11)
+    mean = float((values * masses).sum())
+    for law in (above, below):
+        assert float((law.masses * law.lattice.values).sum()) == pytest.approx(mean, abs=1e-10)
+
+
+def test_points_of_one_body_add_up_to_points():
+    """Nothing is put back where no octave is left: both laws are the convolution itself."""
+    rng = np.random.default_rng(5)
+    lattice = GradedLattice(-3, 64, 16)
+    one = random_sum(rng, lattice, 4)
+    exact = np.convolve(one.masses, one.masses)
+    for side in ("above", "below"):
+        law = one.plus(one, GradedLattice(-3, 256, 64), side, 0.0)
+        start = 256 - 128
+        assert law.masses[start : start + len(exact)] == pytest.approx(exact, rel=1e-9, abs=1e-15)
+
+
+def test_a_wrong_law_below_would_be_found(monkeypatch):
+    monkeypatch.setattr(lower_polygon, "_falls", lambda cells, *_: np.zeros(len(cells.wider)))
+    with pytest.raises(AssertionError):
+        test_a_sum_is_that_of_all_pairs_of_points(-1, LATTICE, True)
+
+
+def test_outcomes_merged_in_the_law_above_would_be_found(monkeypatch):
+    """A half cell that is wider than where it lands is known by its mean alone: it must be spread for the law above."""
+    land = graded_lattice.GradedLanding._land_finer
+
+    def merging(self, *args):
+        self.side = "below"
+        land(self, *args)
+        self.side = "above"
+
+    monkeypatch.setattr(graded_lattice.GradedLanding, "_land_finer", merging)
+    with pytest.raises(AssertionError):
+        test_a_sum_is_that_of_all_pairs_of_points(-2, LATTICE, True)
+
+
+def test_a_run_in_coarser_cells_keeps_mass_and_mean():
+    rng = np.random.default_rng(1)
+    run = MassRun(0, -3, rng.random(9))
+    coarse = run.coarser().coarser()
+    assert coarse.exponent == 2 and coarse.cells is not None
+    at = 4.0 * np.arange(coarse.start, coarse.end)
+    mass = coarse.points + coarse.cells[0] + coarse.cells[2]
+    assert mass.sum() == pytest.approx(run.points.sum(), rel=1e-14)
+    found = float((mass * at).sum() + 4.0 * (coarse.cells[1] + coarse.cells[3]).sum())
+    assert found == pytest.approx(float((run.points * np.arange(-3, 6)).sum()), rel=1e-13)
+
+
+@pytest.mark.parametrize("side", ["above", "below"])
+@pytest.mark.parametrize("noise", [0.6, 1.0, 20.0])
+def test_one_lognormal_is_the_gaussian(noise, side):
+    law = graded_lognormal(noise, 2, side, 1e-20)
+    assert float(law.masses.sum()) == pytest.approx(1.0, abs=1e-9)
+    for place in (-1.0, 0.0, 0.5, 2.0):
+        strike = math.exp(0.5 / noise**2 + place / noise)
+        d = (0.5 / noise**2 - math.log(strike)) * noise
+        exact = 0.5 * math.erfc(-d / math.sqrt(2.0)) - strike * 0.5 * math.erfc(-(d - 1.0 / noise) / math.sqrt(2.0))
+        found = float(calls(law, np.array([strike - 1.0]))[0])
+        assert found == pytest.approx(exact, rel=1e-2)
+        assert (found - exact) * (1.0 if side == "above" else -1.0) >= -1e-11 * exact
+
+
+@pytest.mark.parametrize(("noise", "count"), [(0.6, 60), (1.0, 9), (1.0, 200), (3.0, 1000)])
+def test_variances_lie_on_either_side_and_near(noise, count):
+    exact = count * math.expm1(noise**-2)
+    for side, sign in (("above", 1.0), ("below", -1.0)):
+        law = graded_sum(noise, count, 2, side, 1e-17)
+        variance = float((law.masses * law.lattice.values**2).sum())
+        assert variance == pytest.approx(exact, rel=1e-3)
+        assert sign * (variance - exact) > 0.0
+
+
+def test_the_lattice_of_a_sum_becomes_coarser_as_it_grows():
+    lattices = [lattice_for(1.0, 4**k, 0) for k in range(2, 6)]
+    assert [each.exponent - lattices[0].exponent for each in lattices] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("noise", "count", "total"), [(1.0, 40, 40), (0.7, 90, 90), (2.0, 25, 31)])
+@pytest.mark.parametrize("direction", ["remove", "add"])
+def test_both_ways_to_a_mean_prove_intervals_that_meet(monkeypatch, noise, count, total, direction):
+    mean, found = Mean(((noise, count),), total), []
+    assert mean.by_sums
+    for by_sums, halvings in ((True, 2), (False, 2)):
+        monkeypatch.setattr(Mean, "by_sums", by_sums)
+        pair = allocated.allocated(mean, Resolution(halvings, 41 + by_sums))
+        for epsilon in (0.1, 1.0):
+            above, below = (Composition.of([(getattr(each, direction), 3)]) for each in (pair, pair.realised[0]))
+            found.append((below.delta(epsilon).lower, above.delta(epsilon).upper))
+    for (low, high), (other_low, other_high) in zip(found[:2], found[2:], strict=True):
+        assert low <= high <= 1.03 * low and low <= other_high and other_low <= high
+
+
+@pytest.mark.parametrize(("noise", "per_epoch", "count"), [(1.0, 1000, 10), (2.0, 10_000, 1), (0.6, 60, 3)])
+def test_widths_do_not_grow_with_the_steps_of_an_epoch(noise, per_epoch, count):
+    plan = Plan((Phase(Gaussian(noise), BallsInBins(per_epoch), per_epoch * count),))
+    assert accounting.epsilon(plan, 1e-6).relative_width <= 2e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("per_epoch", [10, 100, 1000, 10_000, 100_000])
+@pytest.mark.parametrize("noise", [0.4, 0.5, 0.7, 1.0, 2.0, 4.0])
+def test_widths_over_a_table(noise, per_epoch):
+    for count, delta in ((1, 1e-5), (1, 1e-8), (10, 1e-6), (100, 1e-5)):
+        plan = Plan((Phase(Gaussian(noise), BallsInBins(per_epoch), per_epoch * count),))
+        assert accounting.epsilon(plan, delta).relative_width <= 2e-4, (noise, per_epoch, count, delta)

@@ -1,0 +1,74 @@
+"""The pair behind points of a privacy profile: it lies above whatever passes through them, and is a pair of laws."""
+
+import math
+
+import numpy as np
+import pytest
+
+from dpplan.accounting.exact.general_lattice.one_step import delta_ends
+from dpplan.accounting.gdp import delta_interval
+from dpplan.accounting.pairs.profile_points import LEAST_MASS, MOST_LOSS, ProfileLoss
+
+PLACES = tuple(np.linspace(0.3, 4.0, 23).tolist())
+
+
+def gaussian(mu: float) -> ProfileLoss:
+    return ProfileLoss(PLACES, tuple(delta_interval(mu, each).upper for each in PLACES))
+
+
+@pytest.mark.parametrize("mu", [0.3, 1.0, 3.0])
+def test_it_dominates_what_passes_through_the_points_both_ways_round(mu: float) -> None:
+    law = gaussian(mu)
+    for epsilon in np.linspace(-4.5, 6.0, 211).tolist():
+        if epsilon >= 0:
+            true = delta_interval(mu, epsilon).lower
+        else:
+            true = 1.0 - math.exp(epsilon) * (1.0 - delta_interval(mu, -epsilon).lower)
+        assert delta_ends(law, epsilon)[1] >= true * (1 - 1e-12)
+    for place, delta in zip(PLACES, law.deltas, strict=True):
+        assert delta_ends(law, place)[1] == pytest.approx(delta, rel=1e-9)  # and is no more than what was said
+
+
+def test_it_is_a_pair_of_laws() -> None:
+    law = gaussian(1.0)
+    atoms = law.atoms
+    assert math.fsum([law.infinite, *atoms.p.tolist()]) == pytest.approx(1.0, abs=1e-14)
+    assert math.fsum([law.vanishing, *atoms.q.tolist()]) == pytest.approx(1.0, abs=1e-14)
+    assert np.all(np.diff(atoms.loss) > 0) and np.all(atoms.p > 0)
+    assert atoms.p == pytest.approx(atoms.q * np.exp(atoms.loss), rel=1e-12)
+    assert law.infinite == law.vanishing == law.deltas[-1]
+    assert atoms.loss == pytest.approx(-atoms.loss[::-1], rel=1e-12) and atoms.p == pytest.approx(atoms.q[::-1])
+
+
+def test_points_that_say_nothing_change_nothing() -> None:
+    """Above 1, above the chord of others, above an earlier one, or farther than floats go."""
+    sure = ProfileLoss((0.5, 1.0), (0.2, 0.1))
+    more = ProfileLoss((0.1, 0.5, 0.7, 1.0, 1.5, MOST_LOSS + 1), (1.7, 0.2, 0.199, 0.1, 0.11, 0.0))
+    assert more.atoms.rows == sure.atoms.rows and more.infinite == sure.infinite
+
+
+def test_without_a_point_all_is_revealed() -> None:
+    law = ProfileLoss((0.5,), (1.0,))
+    assert (law.infinite, law.vanishing, law.atoms.rows) == (1.0, 1.0, [])
+
+
+def test_a_pure_promise_is_randomized_response() -> None:
+    law = ProfileLoss((0.7,), (0.0,))
+    high = 1 / (1 + math.exp(-0.7))
+    assert (law.infinite, law.vanishing) == (0.0, 0.0)
+    ((a, p, q), (b, r, s)) = law.atoms.rows
+    assert (a, b) == pytest.approx((-0.7, 0.7)) and (r, q, p, s) == pytest.approx((high, high, 1 - high, 1 - high))
+
+
+def test_masses_that_floats_do_not_hold_reveal_all() -> None:
+    law = ProfileLoss((1.0, 2.0, 2.1), (1e-3, 1e-285, 1e-290))
+    assert float(LEAST_MASS) == 1e-280
+    assert law.atoms.loss[-1] == pytest.approx(2.0) and law.infinite > 1e-285
+
+
+@pytest.mark.parametrize(
+    ("epsilons", "deltas"), [((1.0,), ()), ((-1.0,), (0.1,)), ((1.0,), (-0.1,)), ((1.0,), (math.nan,))]
+)
+def test_what_is_no_profile_is_refused(epsilons: tuple[float, ...], deltas: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="one delta for each epsilon"):
+        ProfileLoss(epsilons, deltas)

@@ -1,0 +1,114 @@
+"""Why no ε is claimed: each sentence names what the plan has, and a remedy that helps."""
+
+import re
+
+import pytest
+
+from dpplan import accounting
+from dpplan.accounting import exact, rdp, refusals
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT
+from dpplan.errors import NotCertified
+from dpplan.mechanism import (
+    DiscreteGaussian,
+    Gaussian,
+    Laplace,
+    Mechanism,
+    RandomizedResponse,
+    Stated,
+    StatedGdp,
+    ThresholdedCounts,
+)
+from dpplan.plan import Phase, Plan
+from dpplan.sampling import FixedSize, Poisson, Shuffle
+from dpplan.sampling.scheme import Sampling
+
+COUNTS = ThresholdedCounts(5.0, 20.0, 3)
+
+
+def plan(mechanism: Mechanism, steps: int = 1, scheme: Sampling | None = None, **said: object) -> Plan:
+    return Plan((Phase(mechanism, scheme or Poisson(1.0), steps),), **said)
+
+
+def refused(asked: Plan, delta: float = 1e-6, accountant: str = "exact") -> str:
+    with pytest.raises(NotCertified) as refusal:
+        accounting.epsilon(asked, delta, accountant)
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize("accountant", ["exact", "rdp"])
+@pytest.mark.parametrize(("asked", "chance"), [(plan(Stated(1.0, 1e-5), 20), "0.0002"), (plan(COUNTS), "0.000217")])
+def test_below_its_floor_a_plan_is_told_the_chance_and_a_delta_that_answers(
+    asked: Plan, chance: str, accountant: str
+) -> None:
+    said = refused(asked, 1e-6, accountant)
+    assert f"delta=1e-06 is no more than the chance, {chance}, of an outcome" in said
+    assert "sigma" not in said
+    named = float(re.search(r"such as (\S+), or", said).group(1))
+    assert accounting.epsilon(asked, named, accountant).upper < 100.0
+
+
+def test_where_no_delta_of_use_is_left_the_remedy_is_another() -> None:
+    assert refused(plan(Stated(1.0, 0.2), 20)).endswith("or a smaller delta that is stated.")
+    assert "chance, 0.5," in refusals.below_floor("epsilon", 0.1, 0.5)
+
+
+def test_noise_is_asked_about_under_its_own_name() -> None:
+    assert "Is gdp meant so: mu=500?" in refused(plan(StatedGdp(500.0), 100))
+    assert rdp.epsilon(plan(StatedGdp(500.0), 100), 1e-6).upper > 1e7  # the remedy that is named
+    assert refused(plan(Gaussian(1e-170))).endswith(refusals.USUAL)
+    both = Plan((Phase(StatedGdp(500.0), Poisson(1.0), 100), Phase(Laplace(1.0), Poisson(1.0), 1)))
+    assert "Is the noise of each phase meant so?" in refused(both)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (
+            plan(Laplace(1.0), 10, FixedSize(10, 100)),
+            "laplace with fixed-size is not known under add-remove: laplace is known with poisson, or without sampling",
+        ),
+        (
+            plan(RandomizedResponse(1.0)),
+            "randomized-response with full-batch is not known under add-remove: how many answers there are is seen",
+        ),
+        (
+            plan(Gaussian(1.0), 10, Shuffle(10, "fresh")),
+            "gaussian with shuffle is not known under add-remove: whoever is removed moves the others",
+        ),
+        (
+            plan(Laplace(1.0), privacy_unit="user", max_per_user=3),
+            "and this is laplace with full-batch under add-remove. Say what the mechanism costs a user, or take users "
+            "whole: leave out max_per_user",
+        ),
+        (
+            plan(Gaussian(1.0), 3, Poisson(0.1), privacy_unit="user", max_per_user=3, adjacency=REPLACE_ONE),
+            "and this is gaussian with poisson under replace-one. Try --adjacency add-remove, or take users whole",
+        ),
+    ],
+)
+def test_what_is_not_known_together_is_told_with_what_is(asked: Plan, told: str) -> None:
+    assert told in refused(asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (plan(Laplace(1.0)), "and this is laplace with full-batch under add-remove. Use the exact"),
+        (plan(Gaussian(1.0), 3, Poisson(0.1), adjacency=REPLACE_ONE), "gaussian with poisson under replace-one."),
+        (
+            plan(Gaussian(1.0), 3, Poisson(0.1), privacy_unit="user", max_per_user=4),
+            "gaussian with poisson under add-remove, 4 examples of a user.",
+        ),
+        (plan(DiscreteGaussian(2.0), adjacency=ZERO_OUT), "discrete-gaussian with full-batch under zero-out."),
+    ],
+)
+def test_accountants_of_sampled_gaussians_say_what_the_plan_is(asked: Plan, told: str) -> None:
+    assert told in refused(asked, accountant="moments")
+
+
+def test_numbers_beyond_floats_come_with_a_remedy() -> None:
+    phases = (Phase(Gaussian(1e-200), Poisson(1.0), 20), Phase(Laplace(1.0), Poisson(1.0), 20))
+    assert "try --accountant rdp" in refused(Plan(phases, adjacency=ADD_REMOVE))
+    assert rdp.epsilon(Plan(phases), 1e-6).upper > 1e100
+    with pytest.raises(NotCertified, match="try --accountant rdp"):
+        exact.delta(Plan(phases), 1.0)
