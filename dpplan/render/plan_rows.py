@@ -109,7 +109,7 @@ def _given(phase: Phase) -> dict[str, Setting]:
 def _search(search: BestOfTrials) -> Iterator[str]:
     """Of a plan that is a search and nothing else."""
     count = len(search.phases)
-    yield row("trials", search.words, f"the best released; score {search.score}")
+    yield from sentence("trials", f"{search.words}; the best is released, by a score that is {search.score}")
     yield row("each trial", f"{count} phase{'s' if count > 1 else ''}")
     yield from _trial(search, 2)
 

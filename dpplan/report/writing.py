@@ -157,6 +157,8 @@ def paragraph(page: Page) -> str:
     )
     adv = up(found.advantage.upper, 3)
     done = "was trained with differential privacy" if page.run is not None else "is a plan that has not run"
+    if page.searched:
+        done = "won a search over settings with differential privacy"
     otherwise = "" if page.as_planned else f" {DISAGREED}"
     return (
         f"{page.title} {done}: ε = {up(page.bound.value, 4)} at δ = {show(page.delta)} "

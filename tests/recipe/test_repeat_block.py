@@ -237,7 +237,7 @@ def test_one_search_alone_is_shown_with_what_it_repeats(tmp_path: Path) -> None:
     file.write_text(f"phases:\n  - {REPEAT}\n{PHASES}", encoding="utf-8")
     text = ran("epsilon", file, "--delta", "1e-6")
     assert text.startswith("ε ≤ 1.983") and "each trial 1 phase" in text
-    assert "trials geometric, mean 10 the best released; score public" in text
+    assert "trials geometric, mean 10; the best is released, by a score that is public" in text
     content = json.loads(ran("epsilon", file, "--delta", "1e-6", "--json"))
     assert plan_from_json(content["plan"]).phases == plan_file.read(file).plan.phases
     assert isinstance(plan_from_json(content["plan"]), Plan)

@@ -28,7 +28,7 @@ THEOREM = (
 # Of the profile, evenly along ε: between them it is taken as a chord, which is 1e-5 of an ε or less above it.
 POINTS = 512
 LEAST_REACH, MOST_REACH = 40, 600  # e^-reach is the δ at the last of them
-NEARER = 2
+NEARER, BEYOND = 2, 1.02
 
 
 def winner(trial: Plan, trials: Trials) -> DominatingPair:
@@ -48,6 +48,7 @@ def _reaching(trial: Plan, trials: Trials, reach: int) -> DominatingPair:
     choosing, _ = cost_of_choosing(trials, lambda epsilon: deltas([epsilon])[0])
     last = _last(trial, number, reach)
     places = [last * at / POINTS for at in range(POINTS + 1)] if last > 0.0 else [0.0]
+    places += [BEYOND * last, 2.0 * BEYOND * last] if last > 0.0 else []  # where δ falls no further, or all but
     law = ProfileLoss(
         tuple(outward.up(place + choosing, outward.FEW) for place in places),
         tuple(outward.up(number * delta, outward.FEW) for delta in deltas(places)),

@@ -301,15 +301,15 @@ def _end(
     none is found; or the largest where it is at least that (-1), 0 if none is. Newton's rule for the logarithm, between
     0 and `most`, and by halves where it leaves what is known: beyond a bulk that falls off steeply there may be a tail
     that does not."""
-    epsilon, last, low, high = start, math.inf, 0.0, most
+    epsilon, last, low, high = start, math.inf, -math.inf, math.inf
     for _ in range(60):
         found, fall = value(epsilon)
         low, high = (max(low, epsilon), high) if found > goal else (low, min(high, epsilon))
         ready = found > 0.0 and fall > 0.0 and math.isfinite(found) and math.isfinite(fall)
         move = math.log(found / goal) * found / fall if ready else math.copysign(scale, found - goal)
         moved = min(max(epsilon + max(min(move, 3.0 * scale), -3.0 * scale), 0.0), most)
-        if not low <= moved <= high:
-            moved = 0.5 * (low + high)
+        if not low < moved < high:
+            moved = 0.5 * (max(low, 0.0) + min(high, most))
         if moved == epsilon or abs(move) <= 1e-14 * epsilon or 1e-7 * epsilon > abs(move) > 0.1 * last:
             break
         last, epsilon = abs(move), moved
