@@ -72,7 +72,7 @@ DESCRIPTION = Description(
         AccountantOption(
             "accuracy",
             "Relative width to aim at for {takers}, where a law is known on lattices only (balls-in-bins and "
-            "random-allocation; all others are computed to 1e-6 or better whatever is said): 2e-4 if not given.",
+            "random-allocation; all others are as narrow as they get, whatever is said): 2e-4 if not given.",
             between=(1e-6, 0.1),
             remedy="2e-3 is quick, and 1e-5 takes seconds.",
         ),
