@@ -40,7 +40,7 @@ DESCRIPTION = Description(
     guarantee="upper",
     use="to compare with most libraries (`--conversion classic` for older ones)",
     source="Mironov, Talwar, Zhang 2019; Canonne, Kamath, Steinke 2020",
-    supports="Gaussian noise, not allocations or cut batches; stated ρ-zCDP and Rényi curves, laws of known moments",
+    supports="Gaussian noise, not cut batches; stated ρ-zCDP and Rényi curves, laws of known moments",
     colour="#0072B2",
     note="order {order}, {conversion}",
     options=(AccountantOption("conversion", "How {takers} turn into ε; cks is tighter.", choices=("cks", "classic")),),

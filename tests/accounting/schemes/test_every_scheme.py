@@ -63,7 +63,9 @@ ROOM = 1e-4
 def epsilon(settings: Settings, **changes: object) -> Bound:
     found = accounting.epsilon(settings.with_(**changes).plan(), 1e-5)  # type: ignore[arg-type]
     assert found.guarantee is Guarantee.CERTIFIED and found.lower is not None and found.upper is not None
-    assert 0 < found.lower <= found.upper
+    assert (
+        0 <= found.lower <= found.upper and found.upper > 0
+    )  # half a round of an allocation proves nothing from below
     return found
 
 
@@ -111,7 +113,7 @@ def test_more_of_the_data_never_costs_less() -> None:
 
 def _drawn(rng: random.Random, name: str, adjacency: Adjacency) -> Settings:
     """A small run of the scheme."""
-    per_epoch, batch = rng.choice((5, 8, 10)), rng.choice((3, 6))
+    per_epoch, batch = 10 if "cyclic" in name else rng.choice((5, 8, 10)), rng.choice((3, 6))
     n = per_epoch * batch
     settings = KNOWN[name][0].with_(
         adjacency=adjacency,
