@@ -211,7 +211,9 @@ def ends_around(contour: Contour | LatticeComposition | TwoSteps, delta: float) 
 def verified(
     contour: Contour | LatticeComposition | TwoSteps, delta: float, epsilon: float, value: DeltaInterval
 ) -> Ends:
-    """Widen around the estimate until both inequalities hold as computed."""
+    """Widen around the estimate, where the value is this, until both inequalities hold as computed."""
+    if epsilon == 0.0 and value.upper <= delta:
+        return Ends(0.0, 0.0, contour.method, value.terms, contour)
     slope = max(-value.slope, 1e-300)
     upper = _widen(lambda e: contour.at(e).upper <= delta, epsilon, (value.upper - delta) / slope, +1.0)
     lower = _widen(lambda e: contour.at(e).lower >= delta, epsilon, (delta - value.lower) / slope, -1.0)
