@@ -60,12 +60,12 @@ def log_bounds(law: TiltedStep, edges: Array) -> Array:
     if not law.error < 0.5:
         return np.zeros(len(edges))
     looked = edges[::SPARED]
-    found = np.minimum.accumulate(np.minimum(_Cells.of(law).log_bounds(looked), 0.0))
+    found = np.minimum.accumulate(np.minimum(_LawFromAbove.of(law).log_bounds(looked), 0.0))
     return np.repeat(found, SPARED)[: len(edges)]
 
 
 @dataclass(frozen=True)
-class _Cells:
+class _LawFromAbove:
     """The law from above, but for its cut. log_mass: [cell]; least: s at each cell's left end; spread: s(1 - s) at
     most; log_left, log_right: of the mass outside; kept, lost: log of c and of 1 - c at the cells' edges; mean: about
     the mean of s."""
@@ -81,7 +81,7 @@ class _Cells:
     mean: float
 
     @classmethod
-    def of(cls, law: TiltedStep) -> "_Cells":
+    def of(cls, law: TiltedStep) -> "_LawFromAbove":
         sigma, q, a = law.sigma, law.q, law.a
         low, high = min(law.low, 0.0), max(law.high, 0.5, max(a, 0.0) + REACH * sigma)
         x = np.linspace(low, high, CELLS + 1)
