@@ -87,8 +87,9 @@ class MissingExtra(UsageError):
     """An optional part of dpplan is needed and not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
+        more = ". dpplan help training tells of smaller builds of torch" if extra == "train" else ""
         super().__init__(
-            f"{what} needs the extra '{extra}': pip install 'dpplan[{extra}]', or '.[{extra}]' in a checkout"
+            f"{what} needs the extra '{extra}': pip install 'dpplan[{extra}]', or '.[{extra}]' in a checkout{more}"
         )
 
 

@@ -6,22 +6,28 @@ from types import MappingProxyType
 from typing import Any
 
 from dpplan.mechanism import (
+    BufferedNoise,
     DiscreteLaplace,
     Exponential,
     Gaussian,
     Laplace,
+    MatrixNoise,
     Mechanism,
     NoisyMax,
     PermuteAndFlip,
     RandomizedResponse,
     StatedGdp,
+    ToeplitzNoise,
+    TreeAggregation,
 )
 from dpplan.rounding import down, up
 
 # Mechanism -> the setting that says how much noise it adds, and whether that is the noise or its inverse.
 _SETTINGS: Mapping[type, tuple[str, bool]] = MappingProxyType(
     {
-        Gaussian: ("noise_multiplier", False),
+        **dict.fromkeys(
+            (Gaussian, TreeAggregation, ToeplitzNoise, BufferedNoise, MatrixNoise), ("noise_multiplier", False)
+        ),
         StatedGdp: ("mu", True),
         **dict.fromkeys(
             (Laplace, DiscreteLaplace, RandomizedResponse, Exponential, NoisyMax, PermuteAndFlip), ("epsilon", True)

@@ -12,7 +12,7 @@ from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency
 from dpplan.checks import Problems, is_number, show
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.groups import GroupPath, apart, path_problems
-from dpplan.mechanism import BestOfTrials, Correlation, Gaussian, Mechanism, noise_of
+from dpplan.mechanism import BestOfTrials, Correlation, Gaussian, Mechanism, noise_of_run
 from dpplan.quantities import RATE_WORDS, swapped
 from dpplan.rounding import near_at_most
 from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Said, Sampling, chosen, refusal
@@ -65,7 +65,7 @@ class Phase:
 def settings_of(part: Mechanism | Sampling) -> dict[str, Setting]:
     """Name -> value of all that a mechanism or a scheme was given, but for phases inside of it."""
     entries = dataclasses.fields(part)  # type: ignore[arg-type]
-    return {each.name: getattr(part, each.name) for each in entries if each.init and "inside" not in each.metadata}
+    return {each.name: getattr(part, each.name) for each in entries if each.init and "nested" not in each.metadata}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Plan:
 
     @property
     def assumptions(self) -> Assumptions:
-        schemes = sorted({it.sampling.assumption for p in self.phases for it in getattr(p.mechanism, "phases", (p,))})
+        schemes = sorted({it.sampling.assumption for p in self.phases for it in getattr(p.mechanism, "inside", (p,))})
         unit = unit_words(self.privacy_unit, self.max_per_user)
         grouped = [each for each in self.phases if each.groups]
         disjoint = f", no {self.privacy_unit} in two groups" if grouped else ""
@@ -211,7 +211,7 @@ class Settings:
         derivation = {"sample_rate": rate_origin, "steps": steps_origin}
         assert self.noise_multiplier is not None  # _check_complete has made sure
         scheme = self._choice.make(self._said(rate))
-        noise = noise_of(self.noise_multiplier, self.correlation, steps, in_every_step=scheme == Poisson(1.0))
+        noise = noise_of_run(self.noise_multiplier, self.correlation, steps, in_every_step=scheme == Poisson(1.0))
         return Plan(
             phases=(Phase(noise, scheme, steps),),
             adjacency=self.adjacency,

@@ -159,12 +159,12 @@ def section(heading: str) -> str:
     return dict(zip(parts[1::2], parts[2::2], strict=True))[heading]
 
 
-def table(heading: str) -> list[list[str]]:
-    """The cells of the first table below a heading, without its first two rows."""
-    rows = re.search(r"(?:^\|.*\|\n)+", section(heading), re.MULTILINE)
-    if rows is None:
+def table(heading: str, number: int = 0) -> list[list[str]]:
+    """The cells of a table below a heading, the first if no other is asked for, without its first two rows."""
+    tables = re.findall(r"(?:^\|.*\|\n)+", section(heading), re.MULTILINE)
+    if len(tables) <= number:
         raise LookupError(f"no table below {heading!r}")
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in rows[0].splitlines()[2:]]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in tables[number].splitlines()[2:]]
 
 
 def commands() -> dict[str, click.Command]:

@@ -16,6 +16,7 @@ from dpplan import __version__, accounting, errors
 from dpplan.accounting.bound import Guarantee
 from dpplan.plan import Plan
 from dpplan.render import help_pages
+from dpplan.render.audit_help import SABOTAGES
 
 ROOT = readme.ROOT
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
@@ -127,6 +128,18 @@ def test_an_accountant_gives_the_guarantee_that_is_stated(name: str) -> None:
 
 def test_every_guarantee_is_explained() -> None:
     assert [name for name, _ in readme.table("Guarantees")] == [guarantee.name for guarantee in Guarantee]
+
+
+def test_the_power_of_an_audit_is_that_of_its_page() -> None:
+    """The README joins rows of `dpplan help audit`; what every run measures of itself it does not list one by one."""
+    rows = readme.table("Commands", 2)
+    for each in SABOTAGES:
+        if each.canaries in ("any", "none"):
+            continue
+        (row,) = [row for row in rows if each.mistake.removeprefix("the same noise ") in row[0]]
+        assert set(re.findall(r"\w+", each.caught_by)) <= set(re.findall(r"\w+", row[1])), each
+        canaries, steps, seconds = row[2].split(", ")
+        assert (canaries, steps) == (each.canaries, each.steps) and int(each.seconds) <= int(seconds), each
 
 
 def test_the_extras_are_those_of_the_package() -> None:

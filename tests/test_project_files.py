@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,29 @@ def steps(content: dict[Any, Any]) -> list[dict[str, Any]]:
     return [step for job in content["jobs"].values() for step in job["steps"]]
 
 
+(WINDOWS_RUN,) = [
+    step["run"] for step in workflow("check")["jobs"]["windows"]["steps"] if "-m pytest" in step.get("run", "")
+]
+
+
+def windows_tests() -> dict[Path, ast.Module]:
+    """The files of tests that run on Windows."""
+    paths = [ROOT / path for path in re.findall(r"tests/[\w/.]+", WINDOWS_RUN)]
+    files = [file for path in paths for file in ([path] if path.suffix else sorted(path.rglob("test_*.py")))]
+    return {file: ast.parse(file.read_text(encoding="utf-8")) for file in files}
+
+
+def imported(nodes: Iterable[ast.AST]) -> set[str]:
+    """The modules that these import, and what is taken from packages, by their full names."""
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
 def supported() -> list[str]:
     """The versions of Python that the package says it works with."""
     return [each.rpartition(" ")[2] for each in PROJECT["classifiers"] if re.search(r"Python :: 3\.\d+$", each)]
@@ -61,7 +85,7 @@ def test_the_lowest_versions_are_those_that_are_declared() -> None:
     extras = PROJECT["optional-dependencies"]
     declared = [
         *PROJECT["dependencies"],
-        *(name for extra in ("files", "plot", "prove", "train") for name in extras[extra]),
+        *(name for extra in ("files", "plot", "prove", "report", "train") for name in extras[extra]),
     ]
     job = workflow("check")["jobs"]["lowest"]
     assert sorted(job["env"]["LOWEST"].split()) == sorted(package.lowest(declared))
@@ -107,16 +131,36 @@ def test_what_a_workflow_runs_is_there(file: Path) -> None:
 
 def test_the_tests_that_run_on_windows_can_be_loaded_there() -> None:
     """No module that Windows lacks is imported at the top of one; what one test needs, it imports itself."""
-    (line,) = [step["run"] for step in steps(workflow("check")) if "tests/accounting" in step.get("run", "")
-               and "--deselect" in step["run"]]  # fmt: skip
-    *paths, deselected = re.findall(r"tests/[\w/.]+(?:::\w+)?", line)
-    for path in map(ROOT.joinpath, paths):
-        for file in [path] if path.suffix else path.rglob("test_*.py"):
-            tree = ast.parse(file.read_text(encoding="utf-8"))
-            top = [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
-            assert set(top) & {*POSIX, "forked"} == set(), file
-    name, _, test = deselected.partition("::")
-    assert f"def {test}(" in (ROOT / name).read_text(encoding="utf-8")
+    for file, tree in windows_tests().items():
+        assert imported(tree.body) & {*POSIX, "forked"} == set(), file
+
+
+def test_a_test_that_windows_cannot_run_says_so() -> None:
+    """By itself or through a function of its file it loads what Windows lacks, and is marked."""
+    marked = 0
+    for file, tree in windows_tests().items():
+        functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+        lacking = {each.name for each in functions if imported(ast.walk(each)) & {*POSIX, "forked"}}
+        for each in functions:
+            called = {node.func.id for node in ast.walk(each) if isinstance(node, ast.Call)
+                      and isinstance(node.func, ast.Name)}  # fmt: skip
+            if each.name.startswith("test_") and {each.name, *called} & lacking:
+                assert any(ast.unparse(mark) == "pytest.mark.posix" for mark in each.decorator_list), (file, each.name)
+                marked += 1
+    assert marked >= 4
+    assert "not posix" in WINDOWS_RUN
+
+
+def test_windows_has_what_its_tests_load() -> None:
+    """Of the extras; and dpplan's own proofs load flint."""
+    (line,) = [step["run"] for step in workflow("check")["jobs"]["windows"]["steps"] if "pip install" in str(step)]
+    extras = set(re.findall(r"\.\[([\w,]+)\]", line)[0].split(","))
+    of = {"flint": "prove", "matplotlib": "plot", "jinja2": "report", "torch": "train", "sklearn": "train"}
+    for file, tree in windows_tests().items():
+        loaded = imported(tree.body)
+        needed = {of[name] for name in loaded & set(of)}
+        needed |= {"prove"} if any(name.startswith("dpplan.accounting.exact.prove") for name in loaded) else set()
+        assert needed <= extras, file
 
 
 def test_a_release_is_checked_attested_and_published_without_a_secret() -> None:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dpplan import lint
 from dpplan import recipe as recipes
 from dpplan.commands.shared import output, waiting
 from dpplan.commands.shared.parameter_types import FileName
 from dpplan.commands.shared.recipe_data import needs_torch
-from dpplan.errors import EXIT_DONE, DpplanError, RecipeError, TrainingStopped, UsageError
+from dpplan.commands.shared.run_check import TRYING, checked
+from dpplan.errors import EXIT_DONE, DpplanError, TrainingStopped, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 HELP = """Train a model as RECIPE says, privately, and account for what was done.
 
-What `dpplan check` says of the recipe comes first; a run with errors is refused. The plan and its
+What `dpplan check` says of the recipe comes first, warnings and notes; a run with errors is refused. The plan and its
 certified ε are printed before the first step. At the end the ε that was really spent is
 computed from the steps that were really taken and held against the plan, and so are batch sizes and noise. Report,
 metrics, a copy of the recipe and the model go into a new folder; no old run is ever overwritten.
@@ -45,6 +45,8 @@ prints, and writes the folder.
   dpplan train --resume runs/digits-001
   torchrun --nproc-per-node 2 -m dpplan train recipes/digits.yaml
 
+It needs the extra 'train'; dpplan help training tells how torch comes without a GPU's gigabytes.
+
 A folder that was copied, moved to another disk or put back goes on with --moved, once no other copy does: whoever
 resumes two copies spends twice, and what the copies are known to have spent is counted.
 
@@ -52,8 +54,6 @@ Exit status: 0 the run did what was planned; 1 it ended early (Ctrl-C, numbers t
 plan or could not be evaluated; 2 the recipe or the call is wrong; 3 nothing could be certified; 5 input or output
 failed.
 """
-SEED_FIXED = "DP016"
-TRYING = "trying the model on random inputs: whether examples stay apart, and how it is clipped"
 
 
 @click.command("train", help=HELP)
@@ -122,7 +122,7 @@ def command(
             with waiting.status("loading torch and the data"):
                 planned = _planned(job, None if resume is None else (resume, moved), seed, over_budget, ranks)
             if planned.ranks.first:
-                _check(planned, followed=not dry_run)
+                checked(planned, followed=not dry_run)
         if planned.ranks.first:
             _run(planned, out, dry_run, as_json)
         elif not dry_run:
@@ -265,42 +265,9 @@ def _bar(shown: bool) -> "Iterator[Progress | None]":
 
 
 def _say(lines: Iterable[str], bar: "Progress | None" = None) -> None:
-    """Prints lines as they are; above the bar while there is one."""
-    for line in lines:
+    """Prints lines, folded to the terminal; above the bar while there is one."""
+    for line in output.as_shown(lines):
         if bar:
             bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
             click.echo(line)
-
-
-def _check(planned: "Planned", followed: bool) -> None:
-    """Warns of what `dpplan check` finds in the recipe and in the runs beside it. Raises RecipeError for its errors.
-
-    followed: whether the run follows, which tries a large model itself.
-    """
-    from dpplan.recipe import lint_input
-    from dpplan.render.check import remark
-    from dpplan.train.data.facts import facts
-    from dpplan.train.execution.model_check import model_problems
-
-    job, data, others = planned.recipe, planned.recipe.data, Path(planned.recipe.runtime.folder).resolve()
-    own = planned.resumed.folder.resolve() if planned.resumed is not None else None
-    with waiting.status(TRYING):
-        problems = model_problems(job, planned.dataset, followed)
-    run = lint_input.context_of(
-        job,
-        planned.dataset.training.units,
-        plan=planned.claim.plan,
-        loop=lint.Loop(seed=planned.seed),
-        model=lint.ModelFindings(problems=problems),
-        facts=facts(planned.dataset),
-        earlier=tuple(run for run in lint.runs_in(others, data.source, data.path) if others / run.name != own),
-    )
-    findings = lint.check(run, lint_input.silence_of(job))
-    errors = lint.failing(findings)
-    # Who typed --seed has consented to a test, and the run says everywhere that it protects nobody.
-    errors = tuple(one for one in errors if not (one.code == SEED_FIXED and one.where == "--seed"))
-    rest = (one for one in lint.failing(findings, strict=True) if one not in errors)
-    output.warn(remark(one) for one in sorted(rest, key=lambda one: one.code))
-    if errors:
-        raise RecipeError([remark(one) for one in errors])

@@ -92,7 +92,7 @@ def _row(settings: Settings, usual: Bound, delta: float, noise: bool) -> Sampler
 
 def _reason(refusal: str) -> str:
     """Without who refused."""
-    return refusal.rpartition("not under ")[2].partition(": ")[2] or refusal
+    return refusal.rpartition("not known under ")[2].partition(": ")[2] or refusal
 
 
 def _noise(settings: Settings, target: float, delta: float) -> float | None:

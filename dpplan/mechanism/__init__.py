@@ -7,7 +7,7 @@ from typing import ClassVar, Protocol
 
 from dpplan.checks import Problems, show
 from dpplan.errors import NotApplicable, PlanError
-from dpplan.mechanism.correlated import BufferedNoise, Correlation, ToeplitzNoise, TreeAggregation
+from dpplan.mechanism.correlated import BufferedNoise, Correlation, MatrixNoise, ToeplitzNoise, TreeAggregation
 from dpplan.mechanism.discrete_gaussian import DiscreteGaussian
 from dpplan.mechanism.stated_curves import StatedRenyi, StatedZcdp
 from dpplan.mechanism.thresholds import AboveThreshold, ThresholdedCounts
@@ -25,6 +25,7 @@ __all__ = [
     "Exponential",
     "Gaussian",
     "Laplace",
+    "MatrixNoise",
     "Mechanism",
     "NoisyMax",
     "PermuteAndFlip",
@@ -38,7 +39,7 @@ __all__ = [
     "TreeAggregation",
     "kind_of",
     "multiplier_of",
-    "noise_of",
+    "noise_of_run",
 ]
 
 # A release of a larger epsilon hides nothing, and masses of e^-epsilon still have to be floats. One of a smaller one is
@@ -97,12 +98,12 @@ def kind_of(part: object) -> str:
 
 def multiplier_of(mechanism: Mechanism) -> float:
     """The noise that a trainer scales, over the clip norm. Raises NotApplicable for what adds none to clipped sums."""
-    if not isinstance(mechanism, Gaussian | TreeAggregation | ToeplitzNoise | BufferedNoise):
+    if not isinstance(mechanism, Gaussian | TreeAggregation | ToeplitzNoise | BufferedNoise | MatrixNoise):
         raise NotApplicable(f"mechanism={kind_of(mechanism)} adds no noise to clipped sums.")
     return mechanism.noise_multiplier
 
 
-def noise_of(
+def noise_of_run(
     noise_multiplier: float, correlation: Correlation | None, steps: int, *, in_every_step: bool
 ) -> Gaussian | ToeplitzNoise | TreeAggregation:
     """The noise of a run of so many steps, drawn anew for each where no correlation is given.
@@ -286,7 +287,6 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "kind: thresholded-counts; of anything else state an epsilon and a delta (kind: epsilon-delta).",
         BestOfTrials.kind: "a search is a block of its own: repeat: {law: geometric, mean: 10, score: public}, phases: "
         "[...].",
-        "matrix": "a strategy is given by its first column here (kind: toeplitz), or by buffers (kind: blt).",
     }
 )
 # Kind -> class, for whoever reads a plan from a file. A new mechanism gets a line here.
@@ -311,6 +311,7 @@ MECHANISMS: Mapping[str, type[Mechanism]] = MappingProxyType(
             TreeAggregation,
             ToeplitzNoise,
             BufferedNoise,
+            MatrixNoise,
         )
     }
 )

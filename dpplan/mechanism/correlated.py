@@ -10,6 +10,7 @@ from typing import ClassVar
 from dpplan.checks import Problems, is_number, show
 
 MOST_COEFFICIENTS = 100_000
+MOST_ENTRIES = 1_000_000
 MOST_PARTICIPATIONS = 10_000
 _SIGMA = "It is the standard deviation of z over the clip norm."
 
@@ -101,7 +102,50 @@ class BufferedNoise:
         _settle(self, "decays", "scales")
 
 
-Correlated = TreeAggregation | ToeplitzNoise | BufferedNoise
+@dataclass(frozen=True, slots=True)
+class MatrixNoise:
+    """Any strategy C that is lower triangular, with a column for each step.
+
+    noise_multiplier: of z, over the clip norm; the columns of C are not scaled. entries: the rows of C one after the
+    other, of each the last `bands` entries up to the diagonal, with 0 for places before the first column.
+    participations, separation: as of a tree.
+    """
+
+    noise_multiplier: float
+    entries: tuple[float, ...]
+    bands: int
+    participations: int = 1
+    separation: int = 1
+
+    kind: ClassVar[str] = "matrix"
+
+    def __post_init__(self) -> None:
+        with Problems() as problems:
+            _check(problems, self)
+            bands = int(self.bands) if problems.whole("bands", self.bands, try_="It is how many a row has.") else 0
+            if bands and _list(problems, "entries", self.entries, MOST_ENTRIES):
+                rule = f"entries: {len(self.entries)} numbers are no rows of bands={bands}."
+                if problems.require(bool(self.entries) and len(self.entries) % bands == 0, rule):
+                    _check_entries(problems, self.entries, bands)
+        _settle(self, "entries")
+        object.__setattr__(self, "bands", int(self.bands))
+
+    @property
+    def rows(self) -> int:
+        """How many steps it is for."""
+        return len(self.entries) // self.bands
+
+
+def _check_entries(problems: Problems, entries: tuple[float, ...], bands: int) -> None:
+    """Whether C has an inverse, and nothing before its first column."""
+    rows = len(entries) // bands
+    zero = next((row for row in range(rows) if entries[(row + 1) * bands - 1] == 0), None)
+    problems.require(zero is None, f"entries: the diagonal is 0 in row {(zero or 0) + 1}: C has no inverse.")
+    before = any(entries[row * bands + at] for row in range(min(bands - 1, rows)) for at in range(bands - 1 - row))
+    problems.require(not before, "entries: a number stands before the first column.")
+
+
+Correlated = TreeAggregation | ToeplitzNoise | BufferedNoise | MatrixNoise
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +188,14 @@ def _check(problems: Problems, mechanism: Correlated) -> None:
     problems.whole("separation", mechanism.separation, try_="It is how many steps lie between two of a record's.")
 
 
-def _list(problems: Problems, name: str, values: object) -> bool:
+def _list(problems: Problems, name: str, values: object, most: int = MOST_COEFFICIENTS) -> bool:
     if not isinstance(values, list | tuple):
         return problems.require(False, f"{name}={show(values)} is not a list of numbers. Write {name}: [1, 0.5].")
     for each in values:
         good = is_number(each) and abs(each) <= 1e9
         if not problems.require(good, f"{name}: {show(each)} is not a number from -1e+09 to 1e+09."):
             return False
-    many = f"{name} has {len(values)} numbers, more than {MOST_COEFFICIENTS}."
-    return problems.require(len(values) <= MOST_COEFFICIENTS, many)
+    return problems.require(len(values) <= most, f"{name} has {len(values)} numbers, more than {most}.")
 
 
 def _settle(mechanism: Correlated, *lists: str) -> None:

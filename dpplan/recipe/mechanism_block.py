@@ -8,12 +8,15 @@ from dataclasses import MISSING, dataclass
 from typing import Any
 
 from dpplan.checks import did_you_mean
-from dpplan.errors import UsageError
-from dpplan.mechanism import MECHANISMS, REFUSED, Gaussian, Mechanism
+from dpplan.errors import DpplanError, UsageError
+from dpplan.mechanism import MECHANISMS, REFUSED, Gaussian, MatrixNoise, Mechanism, ToeplitzNoise
 from dpplan.openings import Opening, setting_of
 from dpplan.plan import Settings
 from dpplan.query import Query
-from dpplan.recipe import plan_nodes, query_block
+from dpplan.recipe import plan_nodes, query_block, strategy_file
+
+STRATEGY = "strategy"
+_FROM_FILE = dict.fromkeys((ToeplitzNoise.kind, MatrixNoise.kind), (STRATEGY,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +38,16 @@ def read(
     kind = kind_of(line, node, path, MECHANISMS, Gaussian.kind, found)
     if kind is None:
         return None, None
+    before, from_file = len(found.problems), _strategy(line, node, kind, path, found)
+    if len(found.problems) > before:
+        return None, None
+    kind = strategy_file.kind_of(from_file) if from_file else kind
     made = MECHANISMS[kind]
     entries = {each.name: each for each in dataclasses.fields(made)}  # type: ignore[arg-type]
-    types, values, before = typing.get_type_hints(made), dict[str, Any](), len(found.problems)
-    for key, at, child in plan_nodes.mapping(node, f"{path}.", ("kind", *entries), found):
-        if key != "kind":
+    types, values = typing.get_type_hints(made), dict[str, Any](from_file)
+    own = [each for each in entries if each not in from_file]
+    for key, at, child in plan_nodes.mapping(node, f"{path}.", ("kind", *_FROM_FILE.get(kind, ()), *own), found):
+        if key not in ("kind", STRATEGY):
             values[key] = plan_nodes.setting(child, at, f"{path}.{key}", types[key], found)
     if asked.query is not None:
         stated = frozenset(values)
@@ -65,6 +73,29 @@ def read(
         for problem in error.problems:
             found.add(line, f"{path}.{re.sub('^sigma=', 'noise_multiplier=', problem)}")
         return None, None
+
+
+def _strategy(line: int, node: Any, kind: str, path: str, found: plan_nodes.PlanProblems) -> dict[str, Any]:
+    """What the file says that a strategy is read from; nothing where none is named, or where it is wrong."""
+    named = [(key, child) for key, child in node.value if plan_nodes.spelled(key) == STRATEGY]
+    if kind not in _FROM_FILE or not named:
+        if kind == MatrixNoise.kind and not any(plan_nodes.spelled(key) == "entries" for key, _ in node.value):
+            ends = ", ".join(strategy_file.ENDINGS)
+            found.add(line, f"{path}.{STRATEGY} is missing: matrix needs the file ({ends}) that holds C.")
+        return {}
+    (key, child), *_ = named
+    line = key.start_mark.line + 1
+    if child.id != "scalar" or not child.value.strip():
+        found.add(line, f"{path}.{STRATEGY} is not the name of a file. Write {STRATEGY}: strategy.npy.")
+        return {}
+    try:
+        read = strategy_file.read(found.file.parent / child.value.strip())
+    except DpplanError as error:
+        found.add(line, f"{path}.{STRATEGY}: {error}")
+        return {}
+    if kind == ToeplitzNoise.kind and strategy_file.kind_of(read) != kind:
+        found.add(line, f"{path}.{STRATEGY} is not the same along its diagonals: the strategy is for kind: matrix.")
+    return read
 
 
 def kind_of(

@@ -36,7 +36,7 @@ from dpplan.mechanism.trials import RELEASED
 from dpplan.openings import Opening
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.query import AnswerAccuracy, accuracy
-from dpplan.recipe import mechanism_block, plan_nodes, query_block, repeat_block
+from dpplan.recipe import mechanism_block, plan_nodes, query_block, repeat_block, strategy_file
 from dpplan.sampling import CHOICES, OPTIONS, Poisson
 from dpplan.units import UNITS, unit_problems
 
@@ -290,6 +290,12 @@ def _phase(
         if "query" in parts and "sampling" in parts:
             found.add(parts["query"][0], f"{path}.query is asked of all records. Leave out sampling.")
     drawn = _drawn(parts, path, line, shared, found)
+    if (
+        mechanism is not None
+        and drawn is not None
+        and (problem := strategy_file.length_problem(mechanism, drawn.steps))
+    ):
+        found.add(line, f"{path}: {problem}")
     if len(found.problems) > before or mechanism is None or drawn is None:
         return name, None
     return name, Phase(mechanism, drawn.sampling, drawn.steps, **own)
@@ -370,15 +376,8 @@ def _drawn(
         found.add(line, f"{path}.sampling: {refusal}")
     except UsageError as error:
         for problem in error.problems:
-            found.add(line, f"{path}: {_in_keys(problem)}")
+            found.add(line, f"{path}: {plan_nodes.in_keys(problem)}")
     return None
-
-
-def _in_keys(problem: str) -> str:
-    """What a problem says about options, said about the keys of a file."""
-    keys = {"--q": "sample_rate", "--batch": "batch_size"}
-    problem = re.sub(r"\b(q|batch)(?==)", lambda found: keys[f"--{found[0]}"], problem)
-    return re.sub(r"--[a-z-]+", lambda found: keys.get(found[0], found[0][2:].replace("-", "_")), problem)
 
 
 def _public(given: Mapping[str, tuple[int, Any]], found: plan_nodes.PlanProblems) -> Iterator[str]:

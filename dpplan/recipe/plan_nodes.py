@@ -120,6 +120,13 @@ def setting(node: Any, line: int, path: str, kind: Any, found: PlanProblems) -> 
     )
 
 
+def in_keys(problem: str) -> str:
+    """What a problem says about options, said about the keys of a file."""
+    keys = {"--q": "sample_rate", "--batch": "batch_size"}
+    problem = re.sub(r"\b(q|batch)(?==)", lambda found: keys[f"--{found[0]}"], problem)
+    return re.sub(r"--[a-z-]+", lambda found: keys.get(found[0], found[0][2:].replace("-", "_")), problem)
+
+
 def spelled(node: Any) -> str:
     """What stands there, for messages."""
     return str(node.value) if node.id == "scalar" else "a list" if node.id == "sequence" else "a block"

@@ -41,6 +41,12 @@ With shuffle and order: once a record's steps follow from the scheme.
 or coefficients: of a strategy C whose noisy C·x is released (banded matrix factorisation). With cyclic-poisson and as
 many groups as bands or more, sampling amplifies it.
 
+- matrix: noise_multiplier, participations and separation as of a tree, and strategy: a file (.npy, .csv or .txt, seen
+from the plan file's folder) with any lower triangular C, a row for each step. Exact where no two columns of a record's
+pattern share a row, where it has one step, and under order: once where CᵀC is not negative; else from above. A matrix
+that is the same along its diagonals is kind: toeplitz, which takes a strategy too: the matrix, or its first column. In
+JSON: entries, the last of each row up to the diagonal, as many as bands.
+
 - blt: noise_multiplier, participations and separation as of a tree, decays and scales: the same with buffers.
 
 - zcdp: rho, stated of anything: a bound on Rényi divergences, which rdp and zcdp answer, from above. The exact

@@ -118,7 +118,10 @@ per epoch: exactly ε = 28.849, 2.107, 4.831, 0.538. Here a batch of 256 means q
 
 TRAINING = """\
 dpplan train runs a recipe, draws its batches from the same object that was accounted, and holds what was really
-spent against the plan. It needs the extra 'train': pip install 'dpplan[train]'.
+spent against the plan. It needs the extra 'train': pip install 'dpplan[train]'. On Linux without a GPU put torch's CPU
+build in first, which is gigabytes smaller and is kept:
+
+  pip install torch --index-url https://download.pytorch.org/whl/cpu
 
   dpplan train recipes/digits.yaml --dry-run
 
@@ -312,7 +315,7 @@ trial releases and of public data, or released, by a phase of each trial that st
 private data that is not released with noise of its own is neither. How many trials there were, the losers, their times
 and the seed stay private. What the search costs is known from above alone, by the privacy profile of a trial; so the
 figure of the whole plan is an upper bound (--accountant rdp gives that of Papernot and Steinke 2022). dpplan compare
-tuning sets the laws side by side.
+tuning sets the laws side by side, and dpplan tune runs such a search.
 
   dpplan epsilon recipes/plans/dp-sgd-with-tuning.yaml --delta 1e-6
 """

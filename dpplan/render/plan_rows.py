@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.groups import group_called
-from dpplan.mechanism import BestOfTrials, Gaussian, kind_of
+from dpplan.mechanism import BestOfTrials, Gaussian, MatrixNoise, kind_of
 from dpplan.plan import Delta, Phase, Plan, Setting
 from dpplan.quantities import quantity
 from dpplan.render.bound_text import SYMBOLS, figure, relation
@@ -97,22 +97,35 @@ def phase_rows(plan: Plan, name: str, places: range, names: Sequence[str] = ()) 
 def _given(phase: Phase) -> dict[str, Setting]:
     """What the phase was given. A record's pattern stands there where no sampling says it."""
     said = () if isinstance(phase.sampling, Poisson) else ("participations", "separation")
-    return {name: value for name, value in phase.settings.items() if value not in (None, ()) and name not in said}
+    given: dict[str, Setting] = {
+        name: value for name, value in phase.settings.items() if value not in (None, ()) and name not in said
+    }
+    if isinstance(phase.mechanism, MatrixNoise):  # up to a million numbers
+        given["entries"] = phase.mechanism.rows
+        return {"rows" if name == "entries" else name: value for name, value in given.items()}
+    return given
 
 
 def _search(search: BestOfTrials) -> Iterator[str]:
     """Of a plan that is a search and nothing else."""
-    count = len(search.phases)
-    yield row("trials", search.words, f"the best released; score {search.score}")
-    yield row("each trial", f"{count} phase{'s' if count > 1 else ''}")
+    yield from sentence("trials", f"{search.words}; the best is released, by a score that is {search.score}")
+    if search.others:
+        yield row("each trial", f"one of {len(search.kinds)} kinds", "drawn, and released with the winner")
+    else:
+        count = len(search.phases)
+        yield row("each trial", f"{count} phase{'s' if count > 1 else ''}")
     yield from _trial(search, 2)
 
 
 def _trial(search: BestOfTrials, width: int) -> Iterator[str]:
-    """What each trial of a search does, a phase in each line."""
-    for phase in search.phases:
-        steps = f"{phase.steps} step{'s' if phase.steps > 1 else ''}"
-        yield f"    {'':<{width}} {' '.join(f'{cell:<16}' for cell in settings_shown(phase))} {steps}"
+    """What each trial of a search does, a phase in each line; of kinds that are many the first."""
+    for number, kind in enumerate(search.kinds[:SHOWN]):
+        for place, phase in enumerate(kind):
+            steps = f"{phase.steps} step{'s' if phase.steps > 1 else ''}"
+            label = "or" if number and not place else ""
+            yield f"    {label:<{width}} {' '.join(f'{cell:<16}' for cell in settings_shown(phase))} {steps}"
+    if len(search.kinds) > SHOWN:
+        yield f"    ...   {len(search.kinds) - SHOWN} more kinds"
 
 
 def _columns(phases: Sequence[Phase]) -> list[list[str]]:

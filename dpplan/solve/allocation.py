@@ -14,9 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dpplan.accounting.bound import Bound
+from dpplan.accounting.pairs.correlated import by_poisson
 from dpplan.checks import show
 from dpplan.errors import NotApplicable, NotCertified, PlanError, Unreachable
 from dpplan.mechanism import Gaussian, Laplace
+from dpplan.mechanism.correlated import Correlated
 from dpplan.openings import Opening, noise_of, setting_of, with_noise
 from dpplan.plan import Phase, Plan
 
@@ -191,6 +193,9 @@ def _unreachable(budget: Budget, bound: Bound | None, where: str) -> Unreachable
 
 def _cost(phase: Phase) -> float:
     """ρ of the phase at one unit of noise, about: T·q²/2, of a Gaussian's or of pure ε's ε²/2 (Bun, Steinke 2016)."""
+    if isinstance(phase.mechanism, Correlated):
+        alike = by_poisson(phase)  # of independent noise
+        return _cost(alike) * (phase.mechanism.noise_multiplier / Gaussian.of(alike.mechanism).noise_multiplier) ** 2
     rate = phase.settings.get("sample_rate")
     q = float(rate) if isinstance(rate, int | float) and 0 < rate <= 1 else 1.0
     return 0.5 * phase.steps * q**2

@@ -170,6 +170,7 @@ def test_what_lies_outside_the_fast_methods_is_answered_all_the_same(sigma, q, s
     assert 0 <= delta(plan, 1.0).lower <= delta(plan, 1.0).upper < 1e-8
 
 
+@pytest.mark.posix
 def test_few_steps_and_rare_samples_take_no_gigabyte():
     import resource  # Windows has none, and runs the other tests of this file
 

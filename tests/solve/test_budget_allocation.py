@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from dpplan import accounting
+from dpplan.adjacency import ZERO_OUT
 from dpplan.commands.shared import solve_plan as of_command
 from dpplan.errors import Unreachable
 from dpplan.mechanism import DiscreteLaplace, Exponential, Gaussian, Laplace, Mechanism, NoisyMax, StatedGdp
+from dpplan.mechanism.correlated import TreeAggregation
 from dpplan.openings import Opening, noise_of, setting_of, with_noise
 from dpplan.plan import Phase, Plan
 from dpplan.recipe import mechanism_block, plan_file
@@ -46,6 +48,16 @@ def test_shares_of_gaussians_are_those_of_their_weights() -> None:
     assert one / other == pytest.approx(2.0, rel=1e-5)
     assert found.spent.upper is not None and 2.0 * (1 - 1e-4) < found.spent.upper <= 2.0
     assert found.spent == accounting.epsilon(found.plan, 1e-6)
+
+
+def test_shares_count_noise_that_steps_share_as_the_one_release_that_it_is() -> None:
+    """Of a tree whose record takes part once in four steps: a sensitivity of √3, not of four steps."""
+    made = Plan((Phase(Gaussian(1.0), ALL, 1), Phase(TreeAggregation(1.0), ALL, 4)), adjacency=ZERO_OUT)
+    openings = {at: Opening("noise_multiplier", False, 1.0) for at in range(2)}
+    found = allocate(made, openings, held(2.0), "shares", {})
+    one, other = (noise_of(phase.mechanism) for phase in found.plan.phases)
+    assert other / one == pytest.approx(math.sqrt(3.0), rel=1e-5)
+    assert found.spent.upper is not None and 2.0 * (1 - 1e-4) < found.spent.upper <= 2.0
 
 
 def test_the_least_error_of_gaussians_is_that_of_lagrange() -> None:
@@ -161,6 +173,7 @@ def ran(*words: str, code: int = 0) -> str:
     return found.stdout if not code else " ".join(found.stderr.split())
 
 
+@pytest.mark.posix
 def test_the_command_shows_what_was_found_and_what_more_would_buy() -> None:
     text = ran("two-stage-fine-tuning.yaml", "--target-eps", "8")
     assert "3 open phases, by shares" in text and "of 8 (certified)" in text and "with ε + 1" in text
@@ -178,6 +191,7 @@ phases:
 """
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -202,6 +216,7 @@ def test_what_is_wrong_with_open_phases_is_told(tmp_path: Path, old: str, new: s
     assert said in ran(str(file), "--target-eps", "1", "--delta", "1e-6", code=2)
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -231,6 +246,7 @@ def test_calls_that_make_no_sense_are_refused(tmp_path: Path, words: tuple[str, 
     assert said in ran(str(file), *delta, *words, code=2)
 
 
+@pytest.mark.posix
 def test_plan_and_options_belong_together(tmp_path: Path) -> None:
     said = ran("--allocate", "shares", "--target-eps", "1", code=2)
     assert "PLAN is missing: --allocate and --unknown are of a plan file." in said

@@ -44,6 +44,7 @@ from dpplan.mechanism import (
     BufferedNoise,
     DiscreteGaussian,
     Gaussian,
+    MatrixNoise,
     ThresholdedCounts,
     ToeplitzNoise,
     TreeAggregation,
@@ -249,7 +250,7 @@ WITHOUT: Mapping[tuple[type, Adjacency], str] = MappingProxyType(
     }
 )
 NO_PAIR = "nothing here bounds what it tells"
-_CORRELATED = (TreeAggregation, ToeplitzNoise, BufferedNoise)
+_CORRELATED = (TreeAggregation, ToeplitzNoise, BufferedNoise, MatrixNoise)
 # The same for schemes whose steps have no pair of their own: (pair, how often) for each part of the phase.
 PHASE_PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase, Adjacency], Terms]] = MappingProxyType(
     {
@@ -321,4 +322,6 @@ def drawn_as(phase: Phase) -> str:
 
 def _word(known: object) -> str:
     """What options and plan files call it."""
-    return str(getattr(known, "kind", None) or getattr(known, "name", known)).replace("_", "-")
+    if isinstance(known, Adjacency):
+        return known.name.replace("_", "-")
+    return str(getattr(known, "kind", None) or known)

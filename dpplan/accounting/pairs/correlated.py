@@ -11,14 +11,14 @@ is over the length of the column (Choquette-Choo et al. 2023, arXiv:2306.08153).
 import dataclasses
 import math
 
-from dpplan.accounting.pairs import participation
+from dpplan.accounting.pairs import participation, strategy_matrix
 from dpplan.accounting.pairs.dominating import DominatingPair, gaussian, replaced, stated, subsampled
 from dpplan.accounting.pairs.epochs import Terms
 from dpplan.accounting.pairs.participation import Sensitivity
 from dpplan.adjacency import REPLACE_ONE, Adjacency
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import Gaussian, kind_of
-from dpplan.mechanism.correlated import BufferedNoise, Correlated, ToeplitzNoise, TreeAggregation
+from dpplan.mechanism.correlated import BufferedNoise, Correlated, MatrixNoise, ToeplitzNoise, TreeAggregation
 from dpplan.plan import Phase
 from dpplan.sampling import CyclicPoisson, Poisson, Shuffle
 
@@ -43,7 +43,19 @@ def sensitivity(mechanism: Correlated, steps: int, participations: int, separati
     """How far a record moves C·x, over patterns of at most so many steps so far apart."""
     if isinstance(mechanism, TreeAggregation):
         return participation.tree(steps, participations, separation)
+    if isinstance(mechanism, MatrixNoise):
+        return strategy_matrix.any_pattern(mechanism, steps, participations, separation)
     return participation.toeplitz(_coefficients(mechanism, steps), steps, participations, separation)
+
+
+def _one_place(mechanism: Correlated, steps: int, steps_of_one: tuple[int, int]) -> Sensitivity:
+    """The same where a record's steps are all those of one place in every so many."""
+    times, apart = steps_of_one
+    if isinstance(mechanism, TreeAggregation):
+        return participation.regular_tree(steps, apart)
+    if isinstance(mechanism, MatrixNoise):
+        return strategy_matrix.one_place(mechanism, steps, apart)
+    return sensitivity(mechanism, steps, times, apart)
 
 
 def _coefficients(mechanism: ToeplitzNoise | BufferedNoise, steps: int) -> tuple[float, ...]:
@@ -77,11 +89,7 @@ def fixed_order(phase: Phase, adjacency: Adjacency) -> Terms:
             f"{kind_of(mechanism)} on data that are shuffled anew each epoch: two steps of a record may follow each "
             "other. Try order: once, or leave sampling out and give participations and separation"
         )
-    times, apart = pattern(phase)
-    if isinstance(mechanism, TreeAggregation):
-        ((pair, count),) = _released(mechanism, participation.regular_tree(phase.steps, apart), adjacency)
-    else:
-        ((pair, count),) = _one_release(mechanism, phase.steps, times, apart, adjacency)
+    ((pair, count),) = _released(mechanism, _one_place(mechanism, phase.steps, pattern(phase)), adjacency)
     return ((dataclasses.replace(pair, realised=(stated(0.0, 0.0),)), count),)
 
 
@@ -92,22 +100,33 @@ def by_turns(phase: Phase, adjacency: Adjacency) -> Terms:
     _undeclared(mechanism, scheme.kind)
     if scheme.assignment != "place":
         raise NotApplicable(f"{kind_of(mechanism)} is known in groups by place alone. Try assignment: place")
-    coefficients = () if isinstance(mechanism, TreeAggregation) else _coefficients(mechanism, phase.steps)
-    if not 0 < len(coefficients) <= scheme.groups:
+    bands, length = _bands(mechanism, phase.steps)
+    if not 0 < bands <= scheme.groups:
         raise NotApplicable(
             f"{kind_of(mechanism)} in {scheme.groups} groups: a record's turns share noise, and no theorem is known "
             "unless bands are no wider than the number of groups. Try fewer bands, or shuffle with order: once"
         )
-    noise = mechanism.noise_multiplier / participation.longest_column(coefficients)
+    noise = mechanism.noise_multiplier / length
     turns, _ = pattern(phase)
     if adjacency == REPLACE_ONE:
         one = replaced(noise, scheme.sample_rate)
     else:
         one = subsampled(gaussian(noise), scheme.sample_rate)
     one = dataclasses.replace(one, theorem=BANDED)
-    if (turns - 1) * scheme.groups + len(coefficients) > phase.steps:  # the last column is cut short
+    # The last column is cut short, or columns are not all as long as the longest.
+    if (turns - 1) * scheme.groups + bands > phase.steps or isinstance(mechanism, MatrixNoise):
         one = dataclasses.replace(one, realised=(stated(0.0, 0.0),))
     return ((one, turns),)
+
+
+def _bands(mechanism: Correlated, steps: int) -> tuple[int, float]:
+    """How many diagonals of C are not 0, and the norm of its longest column; 0 for a tree."""
+    if isinstance(mechanism, TreeAggregation):
+        return 0, 0.0
+    if isinstance(mechanism, MatrixNoise):
+        return mechanism.bands, strategy_matrix.longest_column(mechanism, steps)
+    coefficients = _coefficients(mechanism, steps)
+    return len(coefficients), participation.longest_column(coefficients)
 
 
 def by_poisson(phase: Phase) -> Phase:
@@ -116,10 +135,10 @@ def by_poisson(phase: Phase) -> Phase:
     mechanism, scheme = phase.mechanism, phase.sampling
     assert isinstance(mechanism, Correlated)
     if isinstance(scheme, CyclicPoisson) and not isinstance(mechanism, TreeAggregation):
-        length = participation.longest_column(_coefficients(mechanism, phase.steps))
+        _, length = _bands(mechanism, phase.steps)
         return Phase(Gaussian(mechanism.noise_multiplier / length), Poisson(scheme.sample_rate), pattern(phase)[0])
-    if isinstance(scheme, Shuffle) and isinstance(mechanism, TreeAggregation):
-        found = participation.regular_tree(phase.steps, scheme.steps_per_epoch)
+    if isinstance(scheme, Shuffle):
+        found = _one_place(mechanism, phase.steps, pattern(phase))
     else:
         found = sensitivity(mechanism, phase.steps, *pattern(phase))
     return Phase(Gaussian(participation.noise_over(mechanism.noise_multiplier, found, 1.0)), Poisson(1.0), 1)

@@ -127,6 +127,11 @@ def audited(
             "canaries are single examples, and this recipe draws users whole (privacy.unit: user). Audit it with "
             "privacy.max_per_user, or audit scores of your own."
         )
+    if recipe.privacy.noise is not None:
+        raise RecipeError(
+            f"canaries are scored step by step, and privacy.noise: {recipe.privacy.noise.kind} ties the steps to each "
+            "other. A run tests that noise itself; audit scores of your own for more."
+        )
     generators = TorchGenerators(planned.device)
     with cpu_threads(recipe.runtime.threads), repeatable(), generators.left_alone():
         trainer, placed = _made(planned, recipe, canaries, generators)

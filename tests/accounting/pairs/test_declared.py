@@ -245,6 +245,7 @@ GIVEN: dict[str, dict[str, object]] = {
     "thresholded-counts": {"noise_scale": 2.0, "threshold": 20.0, "noise": "laplace"},
     "tree": {"noise_multiplier": 4.0, "participations": 3, "separation": 9},
     "toeplitz": {"noise_multiplier": 4.0, "coefficients": (1.0, 0.5)},
+    "matrix": {"noise_multiplier": 4.0, "entries": (0.0, 1.0, 0.5, 2.0), "bands": 2},
     "blt": {"noise_multiplier": 4.0, "decays": (0.9, 0.5), "scales": (0.1, 0.2)},
 }
 

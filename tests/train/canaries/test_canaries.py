@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dpplan import train
 from dpplan.errors import RecipeError
+from dpplan.mechanism import Correlation
 from dpplan.train.canaries import Audited, Canaries, audited
 from dpplan.train.canaries.layer import LENGTH, WithCanaries
 from dpplan.train.canaries.run import KINDS, Watched, place
@@ -77,6 +78,12 @@ def test_words_have_no_gradient_canaries(planned: train.Planned) -> None:
     recipe = small(data_source="names", model_kind="lstm", model_hidden=(4,))
     with pytest.raises(RecipeError, match="trains on words"):
         audited(train.plan(recipe, seed=0), FEW)
+
+
+def test_noise_that_steps_share_is_not_scored_step_by_step() -> None:
+    drawn = {"privacy_sampling": "shuffle", "privacy_order": "once", "privacy_adjacency": "zero_out"}
+    with pytest.raises(RecipeError, match=r"privacy.noise: tree ties the steps to each other"):
+        audited(train.plan(small(**drawn, privacy_noise=Correlation("tree")), seed=0), FEW)
 
 
 Sabotage = Callable[[pytest.MonkeyPatch], None]
