@@ -5,7 +5,8 @@ from typing import Any
 
 from dpplan.checks import Problems, did_you_mean
 from dpplan.recipe.values import Given, word
-from dpplan.sampling import CHOICES, OPTIONS, OptionValue, meant, refusal
+from dpplan.sampling import CHOICES, OPTIONS, OptionValue
+from dpplan.sampling.loaders import meant, refusal
 
 # What the trainer draws by.
 SAMPLING = (
