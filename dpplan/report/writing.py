@@ -295,7 +295,8 @@ def _phase(phase: Phase, name: str) -> str:
     """What a phase releases, how often, and whose it is; of a search, what each trial does."""
     search = phase.mechanism
     if isinstance(search, BestOfTrials):
-        trial = "; then ".join(_phase(each, "") for each in search.phases)
+        kinds = ("; then ".join(_phase(each, "") for each in kind) for kind in search.kinds)
+        trial = "; or ".join(dict.fromkeys(kinds))
         return f"the best of trials ({search.words}; score {search.score}), each: {trial}"
     given = ((name, value) for name, value in phase.settings.items() if value not in (None, ()))
     settings = [f"{name.replace('_', ' ')} {show(value)}" for name, value in given]
