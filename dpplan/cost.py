@@ -61,6 +61,7 @@ class Run(Described, total=False):
     accountant: str
     conversion: str
     max_lambda: int
+    accuracy: float
 
 
 _BESIDE = ("sampling", "adjacency", "phases", "spent", "accountant")

@@ -38,6 +38,7 @@ LAYERS = (
     {"render"},
     {"report"},
     {"train"},
+    {"tuning"},
     {"commands"},
     {"__main__"},
 )
@@ -77,7 +78,7 @@ OUTSIDE = {
     "matplotlib": ("dpplan.plot.",),
     "torch": ("dpplan.train.",),
     "sklearn": ("dpplan.train.",),
-    "joblib": ("dpplan.train.",),
+    "joblib": ("dpplan.train.", "dpplan.tuning."),
     "PIL": ("dpplan.train.",),
     "pyarrow": ("dpplan.train.",),
     "flint": ("dpplan.accounting.exact.prove.",),

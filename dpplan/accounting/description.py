@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from dpplan.checks import Problems
+from dpplan.checks import Problems, is_number, show
 
 _PACKAGES = Path(__file__).parents[2]
 
@@ -22,12 +22,14 @@ class AccountantOption:
     """A keyword that an accountant takes besides the plan and where it is asked.
 
     help: of the option on the command line; {takers} stands for all accountants that take it. choices: the names it may
-    be; without any it is a whole number of at least 1. remedy: what to try where it is not.
+    be; between: the least and the largest number; without either it is a whole number of at least 1. remedy: what to
+    try where it is not.
     """
 
     name: str
     help: str
     choices: tuple[str, ...] = ()
+    between: tuple[float, float] | None = None
     remedy: str = ""
 
     @property
@@ -37,6 +39,10 @@ class AccountantOption:
     def check(self, problems: Problems, value: object) -> None:
         if self.choices:
             problems.require(value in self.choices, f"{self.name}={value} is not one of: {', '.join(self.choices)}.")
+        elif self.between is not None:
+            low, high = self.between
+            rule = f"{self.name}={show(value)} is not between {low:g} and {high:g}. {self.remedy}"
+            problems.require(is_number(value) and low <= value <= high, rule)
         else:
             problems.whole(self.name, value, try_=self.remedy)  # type: ignore[arg-type]  # what is no number is told
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dpplan import lint
 from dpplan import recipe as recipes
 from dpplan.commands.shared import output, waiting
 from dpplan.commands.shared.parameter_types import FileName
 from dpplan.commands.shared.recipe_data import needs_torch
-from dpplan.errors import EXIT_DONE, DpplanError, RecipeError, TrainingStopped, UsageError
+from dpplan.commands.shared.run_check import TRYING, checked
+from dpplan.errors import EXIT_DONE, DpplanError, TrainingStopped, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -54,8 +54,6 @@ Exit status: 0 the run did what was planned; 1 it ended early (Ctrl-C, numbers t
 plan or could not be evaluated; 2 the recipe or the call is wrong; 3 nothing could be certified; 5 input or output
 failed.
 """
-SEED_FIXED = "DP016"
-TRYING = "trying the model on random inputs: whether examples stay apart, and how it is clipped"
 
 
 @click.command("train", help=HELP)
@@ -124,7 +122,7 @@ def command(
             with waiting.status("loading torch and the data"):
                 planned = _planned(job, None if resume is None else (resume, moved), seed, over_budget, ranks)
             if planned.ranks.first:
-                _check(planned, followed=not dry_run)
+                checked(planned, followed=not dry_run)
         if planned.ranks.first:
             _run(planned, out, dry_run, as_json)
         elif not dry_run:
@@ -267,44 +265,9 @@ def _bar(shown: bool) -> "Iterator[Progress | None]":
 
 
 def _say(lines: Iterable[str], bar: "Progress | None" = None) -> None:
-    """Prints lines as they are; above the bar while there is one."""
-    for line in lines:
+    """Prints lines, folded to the terminal; above the bar while there is one."""
+    for line in output.as_shown(lines):
         if bar:
             bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
             click.echo(line)
-
-
-def _check(planned: "Planned", followed: bool) -> None:
-    """Warns of what `dpplan check` finds in the recipe and in the runs beside it. Raises RecipeError for its errors.
-
-    followed: whether the run follows, which tries a large model itself.
-    """
-    from dpplan.recipe import lint_input
-    from dpplan.render.check import remark
-    from dpplan.train.data.facts import facts
-    from dpplan.train.execution.model_check import model_problems
-
-    job, data, others = planned.recipe, planned.recipe.data, Path(planned.recipe.runtime.folder).resolve()
-    own = planned.resumed.folder.resolve() if planned.resumed is not None else None
-    with waiting.status(TRYING):
-        problems = model_problems(job, planned.dataset, followed)
-    run = lint_input.context_of(
-        job,
-        planned.dataset.training.units,
-        plan=planned.claim.plan,
-        loop=lint.Loop(seed=planned.seed),
-        model=lint.ModelFindings(problems=problems),
-        facts=facts(planned.dataset),
-        earlier=tuple(run for run in lint.runs_in(others, data.source, data.path) if others / run.name != own),
-    )
-    findings = lint.check(run, lint_input.silence_of(job))
-    errors = lint.failing(findings)
-    # Who typed --seed has consented to a test, and the run says everywhere that it protects nobody.
-    errors = tuple(one for one in errors if not (one.code == SEED_FIXED and one.where == "--seed"))
-    rest = (one for one in lint.failing(findings, strict=True) if one not in errors)
-    output.warn(remark(one) for one in sorted(rest, key=lambda one: one.code))
-    notes = [one for one in findings if one.severity is lint.Severity.NOTE and one.silenced is None]
-    output.note(remark(one) for one in notes)
-    if errors:
-        raise RecipeError([remark(one) for one in errors])

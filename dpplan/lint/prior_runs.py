@@ -14,7 +14,8 @@ REPORT = "report.json"
 BEGUN, STEPS = "run.json", "steps"  # of a run that has not ended: what it does, and how many steps it has begun
 # What older versions did not write, with what their runs protected.
 PROTECTS = {"adjacency": "add_remove", "privacy_unit": "example", "max_per_user": None}
-_SCHEMAS = ("dpplan.train/", "dpplan.run/")
+_SEARCH = "dpplan.tune/"
+_SCHEMAS = ("dpplan.train/", "dpplan.run/", _SEARCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,10 @@ class PriorRun:
 def runs_in(folder: Path, source: str, path: str | None) -> tuple[PriorRun, ...]:
     """The runs of this folder on the same examples, in the order of their names.
 
-    A run is a folder in it whose report.json is one of `dpplan train`, or whose run.json says what a run does that was
-    killed; whatever else lies there is passed over, and so is an older copy of a run. Examples are the same when the
-    recipes name the same source, and the same path after resolving links; how they were split plays no part, because
-    the parts of one data set overlap.
+    A run is a folder in it whose report.json is one of `dpplan train` or `dpplan tune`, or whose run.json says what a
+    run does that was killed; whatever else lies there is passed over, and so is an older copy of a run. Examples are
+    the same when the recipes name the same source, and the same path after resolving links; how they were split plays
+    no part, because the parts of one data set overlap.
     """
     places = sorted({file.parent for name in (REPORT, BEGUN) for file in folder.glob(f"*/{name}")})
     found = [run for run in (_run(place, source, path) for place in places) if run is not None]
@@ -71,6 +72,8 @@ def _run(place: Path, source: str, path: str | None) -> PriorRun | None:
             recipe = content["recipe"]
             if not str(content["schema"]).startswith(_SCHEMAS) or not _same(recipe["data"], source, path):
                 return None
+            if str(content["schema"]).startswith(_SEARCH):
+                return _search(place.name, content)
             steps = max(content.get("spent", {}).get("steps", 0), _begun(place))
             seeded, planned = bool(content.get("seeded")), content["planned"]
             told = tuple(planned.get(key, default) for key, default in PROTECTS.items())
@@ -78,6 +81,14 @@ def _run(place: Path, source: str, path: str | None) -> PriorRun | None:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, PlanError):
             continue
     return None
+
+
+def _search(name: str, content: Mapping[str, Any]) -> PriorRun:
+    """A search that released its winner: one phase, whatever the number of its trials."""
+    plan = content["plan"]
+    told = tuple(plan.get(key, default) for key, default in PROTECTS.items())
+    phase = phase_from_json(plan["phases"][0])
+    return PriorRun(name, phase, str(content["recipe"]["sha256"]), seeded=bool(content.get("seeded")), protects=told)
 
 
 def _begun(place: Path) -> int:

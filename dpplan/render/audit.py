@@ -67,7 +67,7 @@ def table(found: "AuditFinding") -> Table:
         Column("right", numeric=True),
         Column("p-value", numeric=True),
     )
-    return Table(columns, tuple(_row(each) for each in found.attempts))
+    return Table(columns, tuple(_row(each) for each in found.attempts), keys=2)
 
 
 def _row(each: "Attempt") -> tuple[TableCell, ...]:

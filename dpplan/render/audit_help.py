@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dpplan.render.table import Column, Table, TableCell, plain, screen_width
+from dpplan.render.table import Column, Table, TableCell, plain, screen_width, wrapped
 
 
 class Sabotage(NamedTuple):
@@ -62,4 +62,10 @@ def lines() -> Iterator[str]:
         yield ""
     numbers = (Column(name, numeric=True) for name in ("canaries", "steps", "s"))
     columns = (Column("mistake"), Column("caught by"), *numbers)
-    yield from plain(Table(columns, tuple(tuple(map(TableCell, each)) for each in SABOTAGES)))
+    rows = list(plain(Table(columns, tuple(tuple(map(TableCell, each)) for each in SABOTAGES))))
+    if max(map(len, rows)) <= screen_width():
+        yield from rows
+        return
+    for each in SABOTAGES:
+        power = f"{each.canaries} canaries, {each.steps} steps, {each.seconds} s"
+        yield from wrapped(f"{each.mistake}: caught by {each.caught_by} ({power})")

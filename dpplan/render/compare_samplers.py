@@ -37,7 +37,7 @@ def table(found: "SamplerComparison", loader: str | None = None) -> Table:
         f"{row.sampling}, {row.adjacency}: refused; {row.refusal}" for row in found.rows if row.bound is None
     )
     notes = (_LEGEND, *refused, *(f"left out: {each}" for each in found.left_out))
-    return Table(columns, rows, (*notes, *loader_words(loader)))
+    return Table(columns, rows, (*notes, *loader_words(loader)), keys=2)
 
 
 def loader_words(loader: str | None) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ def table(found: "UnitComparison") -> Table:
         for unit, name, bound in rows
     )
     refusals = tuple(f"{row.name}: {row.refusal}" for row in found.rows if row.bound is None)
-    return Table(columns, cells, (_LEGEND, *refusals))
+    return Table(columns, cells, (_LEGEND, *refusals), keys=2)
 
 
 def user_rows(counts: "UserCounts", most: int) -> Iterator[str]:

@@ -13,7 +13,7 @@ from dpplan import accounting
 from dpplan.accounting.assumptions import CERTIFICATE, KINDS
 from dpplan.errors import STATUS_MEANINGS
 from dpplan.render import audit_help, help_pages, help_schemes
-from dpplan.render.table import screen_width
+from dpplan.render.table import screen_width, wrapped
 from dpplan.render.to_json import Object
 
 
@@ -29,8 +29,9 @@ def listed() -> Iterator[str]:
     for name, topic in TOPICS.items():
         yield f"{name:<14} {topic.summary}"
     yield ""
-    yield "What a command does is told by dpplan COMMAND --help, what a check looks at by"
-    yield "dpplan check --explain all."
+    yield from wrapped(
+        "What a command does is told by dpplan COMMAND --help, what a check looks at by dpplan check --explain all."
+    )
 
 
 def _certificate() -> Iterator[str]:

@@ -7,7 +7,7 @@ from dpplan.accounting import pairs
 from dpplan.adjacency import ADJACENCIES, Adjacency
 from dpplan.errors import NotApplicable
 from dpplan.plan import Settings
-from dpplan.render.table import Column, Table, TableCell, plain, wrapped
+from dpplan.render.table import Column, Table, TableCell, folded, plain, screen_width, wrapped
 from dpplan.render.to_json import Object
 from dpplan.sampling import CHOICES, LOADERS, Choice
 
@@ -61,8 +61,9 @@ def sampling() -> Iterator[str]:
     yield ""
     columns = (Column("what is proven"), *(Column(str(each)) for each in ADJACENCIES.values()))
     rows = ((name, *(known(name, each) for each in ADJACENCIES.values())) for name in CHOICES)
-    yield from plain(Table(columns, tuple(tuple(TableCell(cell) for cell in row) for row in rows)))
-    yield ""
+    for part in folded(Table(columns, tuple(tuple(TableCell(cell) for cell in row) for row in rows)), screen_width()):
+        yield from plain(part)
+        yield ""
     yield from wrapped(
         "exact: the worst neighbours cost just that. interval: they cost at least one figure, and at most another. "
         "cyclic-poisson is exact under add/remove with --assignment own. See dpplan help adjacency for refusals."

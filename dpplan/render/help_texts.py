@@ -315,7 +315,7 @@ trial releases and of public data, or released, by a phase of each trial that st
 private data that is not released with noise of its own is neither. How many trials there were, the losers, their times
 and the seed stay private. What the search costs is known from above alone, by the privacy profile of a trial; so the
 figure of the whole plan is an upper bound (--accountant rdp gives that of Papernot and Steinke 2022). dpplan compare
-tuning sets the laws side by side.
+tuning sets the laws side by side, and dpplan tune runs such a search.
 
   dpplan epsilon recipes/plans/dp-sgd-with-tuning.yaml --delta 1e-6
 """

@@ -108,17 +108,24 @@ def settings_given(phase: Phase) -> dict[str, Setting]:
 
 def _search(search: BestOfTrials) -> Iterator[str]:
     """Of a plan that is a search and nothing else."""
-    count = len(search.phases)
-    yield row("trials", search.words, f"the best released; score {search.score}")
-    yield row("each trial", f"{count} phase{'s' if count > 1 else ''}")
+    yield from sentence("trials", f"{search.words}; the best is released, by a score that is {search.score}")
+    if search.others:
+        yield row("each trial", f"one of {len(search.kinds)} kinds", "drawn, and released with the winner")
+    else:
+        count = len(search.phases)
+        yield row("each trial", f"{count} phase{'s' if count > 1 else ''}")
     yield from _trial(search, 2)
 
 
 def _trial(search: BestOfTrials, width: int) -> Iterator[str]:
-    """What each trial of a search does, a phase in each line."""
-    for phase in search.phases:
-        steps = f"{phase.steps} step{'s' if phase.steps > 1 else ''}"
-        yield f"    {'':<{width}} {' '.join(f'{cell:<16}' for cell in settings_shown(phase))} {steps}"
+    """What each trial of a search does, a phase in each line; of kinds that are many the first."""
+    for number, kind in enumerate(search.kinds[:SHOWN]):
+        for place, phase in enumerate(kind):
+            steps = f"{phase.steps} step{'s' if phase.steps > 1 else ''}"
+            label = "or" if number and not place else ""
+            yield f"    {label:<{width}} {' '.join(f'{cell:<16}' for cell in settings_shown(phase))} {steps}"
+    if len(search.kinds) > SHOWN:
+        yield f"    ...   {len(search.kinds) - SHOWN} more kinds"
 
 
 def _columns(phases: Sequence[Phase]) -> list[list[str]]:

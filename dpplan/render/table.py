@@ -36,11 +36,13 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of cells under named columns. notes: sentences that are too long for a cell; they stand below."""
+    """Rows of cells under named columns. notes: sentences that are too long for a cell; they stand below. keys: how
+    many of the first columns it takes to tell rows apart."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[TableCell, ...], ...]
     notes: tuple[str, ...] = ()
+    keys: int = 1
 
 
 def plain(table: Table) -> Iterator[str]:
@@ -68,32 +70,34 @@ def rich(table: Table) -> "RichTable":
 
 
 def folded(table: Table, width: int) -> list[Table]:
-    """The table where it is no wider than that, else its columns in several tables, each with the first one again.
+    """The table where it is no wider than that, else its columns in several tables, each with the keys again.
 
-    A table of one column beside the first may still be wider: its cells are sentences, which `say` can fold.
+    A table of one column beside the keys may still be wider: its cells are sentences, which `say` can fold.
     """
     widths = [
         max(len(text) for text in (column.name, *(row[at].text for row in table.rows)))
         for at, column in enumerate(table.columns)
     ]
     groups: list[list[int]] = []
-    for at in range(1, len(widths)):
+    keys = list(range(table.keys))
+    for at in range(table.keys, len(widths)):
         beside = groups[-1] if groups else None
-        if beside and widths[0] + sum(2 + widths[each] for each in (*beside, at)) <= width:
+        if beside and sum(2 + widths[each] for each in (*keys, *beside, at)) - 2 <= width:
             beside.append(at)
         else:
             groups.append([at])
     if len(groups) < 2:
         return [table]
-    parts = [[0, *group] for group in groups]
+    parts = [[*keys, *group] for group in groups]
     return [
         Table(
             tuple(table.columns[at] for at in part),
             tuple(tuple(row[at] for at in part) for row in table.rows),
             table.notes if part is parts[-1] else (),
+            table.keys,
         )
         for part in parts
-        if any(table.columns[at].name or any(row[at].text for row in table.rows) for at in part[1:])
+        if any(table.columns[at].name or any(row[at].text for row in table.rows) for at in part[table.keys :])
     ]
 
 
@@ -122,11 +126,14 @@ def fitted(message: str, width: int | None = None) -> Iterator[str]:
     """
     columns = screen_width() if width is None else width
     for line in message.splitlines():
-        indent = " " * (len(line) - len(line.lstrip()) + 2)
         if len(line) <= columns:
             yield line
             continue
-        for part, begin in _cells_fitted(line, columns, indent):
+        lead, text = len(line) - len(line.lstrip()), line.lstrip()
+        # A heading over one column is moved to its left rather than broken.
+        lead = max(min(lead, columns - len(text.split(maxsplit=1)[0])), 0)
+        indent = " " * (lead + 2)
+        for part, begin in _cells_fitted(" " * lead + text, columns, indent):
             yield from textwrap.wrap(
                 part,
                 columns,

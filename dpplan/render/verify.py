@@ -117,7 +117,8 @@ def _accounted(verdict: "Verdict", symbol: str) -> Iterator[str]:
         yield f"  {'proven':<19}{symbol} ≥ {verdict.proof.lower_digits}"
         yield f"  {'':<19}{symbol} ≤ {verdict.proof.upper_digits}"
     else:
-        yield f"  {'accounted':<19}{show(bound.lower)} ≤ {symbol} ≤ {show(bound.upper)}"
+        least = "" if bound.lower is None else f"{show(bound.lower)} ≤ "
+        yield f"  {'accounted':<19}{least}{symbol} ≤ {show(bound.upper)}"
 
 
 def _plan(plan: Plan | None) -> tuple[str, str]:

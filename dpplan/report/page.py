@@ -30,7 +30,7 @@ class Page:
     warnings: of what beside the file contradicts it. run: a run's report as it was written, None of a plan.
     recipe: the text of the recipe that ran or would run, "" without one. sha256: of its canonical form, as recorded.
     file_sha256: of the recipe's file as it is. recipe_ran: whether that file is the recipe that the report records.
-    names: of the plan's phases, where a plan file gave some.
+    names: of the plan's phases, where a plan file gave some. searched: whether the recipe won a search that ran.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Page:
     file_sha256: str = ""
     recipe_ran: bool = True
     names: tuple[str, ...] = ()
+    searched: bool = False
     version: str = dpplan.__version__
 
     @property
@@ -99,8 +100,9 @@ def gather(source: Path, stated: Mapping[str, str], delta: float | None = None) 
         raise ReportError(f"{source}: holds no ε of a plan, so there is nothing to report on.")
     at = chosen.at if delta is None else delta
     raw = _raw(source)
-    trained = raw if raw.get("schema", "").startswith("dpplan.train/") else None
-    recipe = raw.get("recipe") if trained else None
+    schema = str(raw.get("schema", ""))
+    trained, searched = raw if schema.startswith("dpplan.train/") else None, schema.startswith("dpplan.tune/")
+    recipe = raw.get("recipe") if trained or searched else None
     verdicts = tuple(verify.verify(each) for each in document.claims)
     wrong = [each.contradiction for each in document.claims if each.contradiction]
     if wrong and not any(each.standing is verify.Standing.REFUTED for each in verdicts):
@@ -113,7 +115,7 @@ def gather(source: Path, stated: Mapping[str, str], delta: float | None = None) 
     return Page(
         **page, claimed=chosen.value if delta is None else None, verdicts=verdicts, warnings=document.warnings,
         run=trained, recipe=text if document.recipe_ran else "", sha256=str((recipe or {}).get("sha256", "")),
-        file_sha256=file_sha256, recipe_ran=document.recipe_ran,
+        file_sha256=file_sha256, recipe_ran=document.recipe_ran, searched=searched,
     )  # fmt: skip
 
 

@@ -158,6 +158,8 @@ def paragraph(page: Page) -> str:
     )
     adv = up(found.advantage.upper, 3)
     done = "was trained with differential privacy" if page.run is not None else "is a plan that has not run"
+    if page.searched:
+        done = "won a search over settings with differential privacy"
     otherwise = "" if page.as_planned else f" {DISAGREED}"
     return (
         f"{page.title} {done}: ε = {up(page.bound.value, 4)} at δ = {show(page.delta)} "
@@ -294,7 +296,8 @@ def _phase(phase: Phase, name: str) -> str:
     """What a phase releases, how often, and whose it is; of a search, what each trial does."""
     search = phase.mechanism
     if isinstance(search, BestOfTrials):
-        trial = "; then ".join(_phase(each, "") for each in search.phases)
+        kinds = ("; then ".join(_phase(each, "") for each in kind) for kind in search.kinds)
+        trial = "; or ".join(dict.fromkeys(kinds))
         return f"the best of trials ({search.words}; score {search.score}), each: {trial}"
     settings = [f"{name.replace('_', ' ')} {show(value)}" for name, value in settings_given(phase).items()]
     group = group_called(name, phase.groups)

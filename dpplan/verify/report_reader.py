@@ -33,6 +33,7 @@ STDIN = Path("-")
 BY_SHARE = (Poisson.kind, TruncatedPoisson.kind)  # whose sample_rate is batch_size / examples
 MOST_BYTES = 100_000_000  # the report of a million epochs
 _KNOWN_VERSION = "1"
+_OF_RUNS = ("train", "tune")  # reports that lie beside the recipe that ran
 
 
 def read(path: Path, also: str = "") -> Document:
@@ -53,7 +54,7 @@ def read(path: Path, also: str = "") -> Document:
     problems = Problems(ReportError)
     remarks: list[str] = []
     warnings: list[str] = []
-    beside = file.parent if kind == "train" and file.name == REPORT and path != STDIN else None
+    beside = file.parent if kind in _OF_RUNS and file.name == REPORT and path != STDIN else None
     with problems:
         if kind == "train":
             claims, remarks, warnings = _of_run(problems, content, beside)
@@ -64,7 +65,7 @@ def read(path: Path, also: str = "") -> Document:
             problems.add(f"{name}: holds no figure that claims anything.")
     software = content.get("software")
     version = software.get("dpplan", "") if isinstance(software, dict) else ""
-    recorded = content.get("recipe") if kind == "train" else None
+    recorded = content.get("recipe") if kind in _OF_RUNS else None
     return Document(
         name,
         str(content["schema"]),
@@ -249,6 +250,13 @@ def _before(problems: Problems, before: Object, plan: Plan | None) -> Iterator[R
         yield from _result(problems, result, f"spent_before.results[{number}]", alone)
 
 
+def _of_search(problems: Problems, content: Object) -> Iterator[RecordedClaim]:
+    """A search that released its winner; with a seed it protects nobody."""
+    broken = "the search had a seed: whoever knows it can subtract the noise" if content.get("seeded") else ""
+    for found in _of_results(problems, content):
+        yield dataclasses.replace(found, broken=broken)
+
+
 def _of_check(problems: Problems, content: Object) -> Iterator[RecordedClaim]:
     if content.get("plan") is not None and content.get("epsilon") is not None:
         yield from _result(problems, content, "", _plan(problems, content, "plan"))
@@ -340,5 +348,6 @@ _READERS: Mapping[str, Callable[[Problems, Any], Iterator[RecordedClaim]]] = Map
         "compare": _of_results,
         "compare-plans": _of_compared_plans,
         "check": _of_check,
+        "tune": _of_search,
     }
 )

@@ -200,7 +200,7 @@ def test_zero_out_is_add_remove_and_replace_one_is_refused_with_the_reason():
     found = accounting.epsilon(Plan((phase,), adjacency=ZERO_OUT), 1e-5)
     assert found.upper == accounting.epsilon(Plan((phase,), adjacency=ADD_REMOVE), 1e-5).upper
     for scheme in (BallsInBins(20), RandomAllocation(20, 2)):
-        with pytest.raises(NotApplicable, match=r"not under replace_one: the two records join different steps"):
+        with pytest.raises(NotApplicable, match=r"under replace-one: the two records join different steps"):
             accounting.epsilon(Plan((Phase(Gaussian(1.0), scheme, 80),), adjacency=REPLACE_ONE), 1e-5)
 
 

@@ -254,6 +254,21 @@ def test_nothing_is_spent_beyond_the_largest_loss():
     assert one(pairs.stated(0.5, 0.0).remove, 6).delta(3.1) == Interval(0.0, 0.0)
 
 
+@pytest.mark.parametrize(("scale", "steps"), [(5.0, 20), (4.0, 4), (10.0, 30), (1.0 / 0.3, 7)])
+def test_at_the_largest_loss_itself_nothing_is_laid_and_next_to_nothing_is_spent(scale, steps, monkeypatch):
+    """Whose float may lie on either side of it; the sum of the steps' own ε is asked for more than any other."""
+    run = one(pairs.laplace(scale).remove, steps)
+    monkeypatch.setattr(Composition, "_sketched", None)
+    for epsilon in (steps / scale, math.nextafter(steps / scale, 0.0)):
+        found = run.delta(epsilon)
+        with mp.workdps(60):
+            truth = max(mpf(steps) / mpf(scale) - mpf(epsilon), 0) * mpf(2) ** -steps
+            assert found.lower <= truth <= found.upper <= 2.0 ** (-45 - steps)
+    both = Composition.of([(pairs.laplace(scale).remove, steps), (pairs.stated(0.25, 1e-3).remove, 2)])
+    found = both.delta(steps / scale + 0.5)
+    assert found.lower <= 0.001999 <= found.upper <= 0.001999 * (1.0 + 1e-12)  # 1 - 0.999²
+
+
 def test_delta_0_of_nearly_nothing_is_epsilon_0():
     found = one(pairs.gaussian(1e6).remove, 10).epsilon(0.01)
     assert found == Interval(0.0, 0.0)

@@ -34,6 +34,26 @@ def test_what_the_interval_rests_on_is_explained(dpplan: Run) -> None:
     assert "2412.16802" in said and "allocations on a lattice of step" in said
 
 
+def test_the_width_is_what_was_asked_for(dpplan: Run) -> None:
+    """Coarse and quick, or narrow; the intervals meet, and what was aimed at is explained."""
+    run = (*BINS, "--q", "1/200", "--epochs", "10", "--delta", "1e-5")
+    found = [ends(dpplan("epsilon", *run, "--accuracy", wanted, "--json")) for wanted in ("2e-3", "2e-4", "1e-5")]
+    for (lower, upper), wanted in zip(found, (2e-3, 2e-4, 1e-5), strict=True):
+        assert upper - lower <= wanted * upper
+    assert max(lower for lower, _ in found) <= min(upper for _, upper in found)
+    said = " ".join(dpplan("epsilon", *run, "--accuracy", "2e-3", "--explain").stdout.split())
+    assert "for a relative width of 0.002" in said
+    less, more = ends(dpplan("delta", *run[:-2], "--eps", "1", "--accuracy", "1e-4", "--json"), "delta")
+    assert more - less <= 1e-4 * more
+
+
+def test_a_width_that_is_none_is_refused(dpplan: Run) -> None:
+    done = dpplan("epsilon", *TEN, "--accuracy", "0.5")
+    assert done.returncode == 2 and "accuracy=0.5 is not between 1e-06 and 0.1." in done.stderr
+    done = dpplan("epsilon", *TEN, "--accuracy", "1e-3", "--accountant", "rdp")
+    assert done.returncode == 2 and "--accuracy is for exact" in done.stderr
+
+
 def test_delta_is_that_of_the_epsilon(dpplan: Run) -> None:
     _, upper = ends(dpplan("epsilon", *TEN, "--json"))
     less, more = ends(dpplan("delta", *TEN[:-2], "--eps", repr(upper), "--json"), "delta")

@@ -7,9 +7,13 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from dpplan.commands.shared import phase_arguments
+from dpplan.adjacency import ZERO_OUT
+from dpplan.commands.shared import phase_arguments, recorded_runs
 from dpplan.commands.shared.plan_arguments import PlanArguments
-from dpplan.plan import Settings
+from dpplan.errors import ReportError
+from dpplan.mechanism import Laplace
+from dpplan.plan import Phase, Settings
+from dpplan.sampling import Poisson
 
 Run = Callable[..., CompletedProcess[str]]
 TWO = ("--phase", "sigma=1.1,q=0.01,steps=1000", "--phase", "sigma=2,n=60000,batch=256,epochs=3")
@@ -205,3 +209,49 @@ def test_other_commands_take_phases_and_earlier_runs_too(dpplan: Run, command: t
     assert (done.returncode, done.stderr) == (0, "")
     assert "  earlier runs       1 phase          9 steps" in done.stdout.splitlines()
     assert "  this run           1 phase          7 steps" in done.stdout.splitlines()
+
+
+BASE = Settings(noise_multiplier=1.5, examples=40, batch_size=4, steps=25)
+DRAWN = {
+    "poisson": BASE,
+    "full-batch": BASE.with_(sampling="full-batch", batch_size=40),
+    "truncated-poisson": BASE.with_(sampling="truncated-poisson", scheme_options=(("cap", 9),)),
+    "cyclic-poisson": BASE.with_(sampling="cyclic-poisson", scheme_options=(("groups", 5), ("assignment", "own"))),
+    "fixed-size": BASE.with_(sampling="fixed-size"),
+    "shuffle": BASE.with_(sampling="shuffle", scheme_options=(("order", "once"),)),
+    "balls-in-bins": BASE.with_(sampling="balls-in-bins", scheme_options=(("bins", "same"),)),
+    "random-allocation": BASE.with_(sampling="random-allocation", scheme_options=(("times", 2),)),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_recorded_run_of_any_scheme_is_counted_as_it_was_drawn(name: str) -> None:
+    """Whatever the run after it is drawn by."""
+    settings = DRAWN[name].with_(adjacency=ZERO_OUT)
+    plan = settings.plan()
+    text = ",".join(f"{key}={value}" for key, value in recorded_runs._pairs(plan.only_phase, 40, "run"))
+    for after in ({}, {"sampling": "fixed-size"}):
+        shared = Settings(adjacency=ZERO_OUT, noise_multiplier=1.0, batch_size=4, steps=5, examples=40).with_(**after)
+        found = phase_arguments.parse(PlanArguments(shared, (), (), (text,)))
+        assert found.plan is not None, found.problems
+        assert found.plan.phases[0] == plan.only_phase
+
+
+def test_the_printed_json_of_a_run_of_balls_in_bins_is_spent(dpplan: Run, tmp_path: Path) -> None:
+    bins, now = (
+        "sigma=2,q=1/20,steps=30,sampling=balls-in-bins,bins=same",
+        ("--sigma", "2", "--q", ".1", "--steps", "9"),
+    )
+    file = tmp_path / "before.json"
+    file.write_text(dpplan("epsilon", "--phase", bins, "--delta", "1e-5", "--json").stdout)
+    found = [
+        json.loads(dpplan("epsilon", "--spent", spent, *now, "--delta", "1e-5", "--json").stdout)["results"]
+        for spent in (str(file), bins)
+    ]
+    assert found[0] == found[1]
+
+
+def test_what_a_recorded_phase_cannot_say_is_refused_with_the_reason() -> None:
+    phase = Phase(Laplace(1.0), Poisson(1.0), 3)
+    with pytest.raises(ReportError, match="its mechanism is laplace, and earlier runs are counted with Gaussian noise"):
+        list(recorded_runs._pairs(phase, None, "run"))

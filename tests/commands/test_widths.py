@@ -4,6 +4,7 @@ import functools
 import re
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from dpplan import __main__ as program
 from dpplan import accounting, frontier
 
+RECIPES = Path(__file__).parents[2] / "recipes"
 CALLS = [
     "epsilon --sigma 1.1 --n 60000 --batch 256 --epochs 60",
     "epsilon --sigma 4 --q .01 --steps 1e4 --delta 1e-5 --delta 1e-6 --explain",
@@ -24,6 +26,10 @@ CALLS = [
     "check --sigma 1.1 --n 60000 --batch 256 --epochs 60 --delta 1e-5 --loader shuffle",
     "help certificate",
     "help exit-codes",
+    "help sampling",
+    "help",
+    "compare units --sigma 2 --q .01 --steps 1000 --delta 1e-6 --max-per-user 4",
+    f"compare plans {RECIPES}/tutorial-20k-sgd.yaml {RECIPES}/tutorial-20k-adam.yaml",
     "compare",
 ]
 # Durations differ from run to run; the number of cells on the map is that of the screen's width.

@@ -46,9 +46,9 @@ def test_another_ending_and_a_missing_folder_are_the_users_mistake(found: Fronti
 
 
 def test_a_corner_of_the_grid_is_told_and_an_inner_cell_is_not() -> None:
-    corner = frontier(Grid(60000, 3.0, DELTA, (64, 128), epochs=(1, 2)))
+    corner = frontier(Grid(60000, 3.0, DELTA, (512, 1024), epochs=(20, 40)))
     assert corner.corner == ("largest batch", "largest epochs")
-    row = frontier(Grid(60000, 3.0, DELTA, (64, 128), epochs=(1,)))
+    row = frontier(Grid(60000, 3.0, DELTA, (512, 1024), epochs=(20,)))
     assert row.corner == ("largest batch",)
-    alone = frontier(Grid(60000, 3.0, DELTA, (64,), epochs=(1,)))
+    alone = frontier(Grid(60000, 3.0, DELTA, (512,), epochs=(20,)))
     assert alone.corner == ()

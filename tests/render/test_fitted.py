@@ -41,3 +41,23 @@ def test_text_is_as_wide_as_the_screen_and_no_wider_than_80(monkeypatch: pytest.
     for columns, width in (("40", 40), ("80", 80), ("200", 80), ("10", 30)):
         monkeypatch.setenv("COLUMNS", columns)
         assert screen_width() == width
+
+
+@pytest.mark.parametrize("width", [24, 30])
+def test_columns_that_tell_rows_apart_are_in_every_part(width: int) -> None:
+    cells = [
+        [TableCell(text) for text in row]
+        for row in (("poisson", "zero-out", "1.5", "2.5"), ("poisson", "add", "3", "4"))
+    ]
+    columns = tuple(map(Column, ("sampling", "neighbours", "at most", "at least")))
+    parts = folded(Table(columns, tuple(map(tuple, cells)), keys=2), width)
+    assert [[column.name for column in part.columns] for part in parts] == [
+        ["sampling", "neighbours", "at most"],
+        ["sampling", "neighbours", "at least"],
+    ]
+    assert all(len({tuple(cell.text for cell in row[:2]) for row in part.rows}) == 2 for part in parts)
+
+
+def test_a_heading_far_to_the_right_is_moved_and_not_broken() -> None:
+    assert list(fitted(" " * 24 + "tutorial-20k-sgd", 36)) == [" " * 20 + "tutorial-20k-sgd"]
+    assert list(fitted("    " + "x" * 50, 36)) == ["x" * 50]

@@ -1,5 +1,6 @@
 """The registry of deployments: what may stand in an entry, held against a copy of its schema."""
 
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,8 +26,13 @@ STATED = {
 }
 
 
+@functools.cache
+def parts(plan: Plan) -> dict[str, Any]:
+    return pages._page("digits", plan, 1e-6, Statement({}))
+
+
 def page(plan: Plan, stated: Mapping[str, str]) -> report.Page:
-    return report.Page(**pages._page("digits", plan, 1e-6, Statement(stated)))
+    return report.Page(**{**parts(plan), "statement": Statement(stated)})
 
 
 def as_rule(node: Mapping[str, Any]) -> Any:

@@ -39,7 +39,7 @@ import numpy as np
 from dpplan.accounting import gdp, rdp
 from dpplan.accounting.best_of_trials import has_search
 from dpplan.accounting.bound import Bound, Guarantee, widened
-from dpplan.accounting.description import Description
+from dpplan.accounting.description import AccountantOption, Description
 from dpplan.accounting.exact import cross_check, invert
 from dpplan.accounting.exact.allocation_floor import ALLOCATIONS, event_bound
 from dpplan.accounting.exact.contour.inversion import Contour
@@ -53,6 +53,7 @@ from dpplan.accounting.pairs import DominatingPair
 from dpplan.accounting.pairs.epochs import most_participations
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
 from dpplan.accounting.refusals import below_floor, no_upper_end
+from dpplan.checks import Problems
 from dpplan.errors import InternalError, NotCertified
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
@@ -67,6 +68,15 @@ DESCRIPTION = Description(
     supports="every plan whose steps have a dominating pair that is known here",
     colour="#000000",
     note="{method}",
+    options=(
+        AccountantOption(
+            "accuracy",
+            "Relative width to aim at for {takers}, where a law is known on lattices only (balls-in-bins and "
+            "random-allocation; all others are as narrow as they get, whatever is said): 2e-4 if not given.",
+            between=(1e-6, 0.1),
+            remedy="2e-3 is quick, and 1e-5 takes seconds.",
+        ),
+    ),
 )
 
 
@@ -84,9 +94,10 @@ KnownPairs = Sequence[tuple[DominatingPair, int]]
 UNKNOWN = Ends(0.0, math.inf, "none")
 
 
-def epsilon(plan: Plan, delta: float) -> Bound:
+def epsilon(plan: Plan, delta: float, *, accuracy: float | None = None) -> Bound:
     """The epsilon of `plan` at `delta` in (0, 1), as an interval.
 
+    accuracy: the relative width to aim at where laws are known on lattices only; others have their own.
     Guarantee: CERTIFIED. Where the fast method cannot be certified the interval is wider and `why` says so.
     Raises InternalError, and returns nothing, if two proofs contradict each other.
     """
@@ -95,7 +106,7 @@ def epsilon(plan: Plan, delta: float) -> Bound:
     if kinds is None:
         from dpplan.accounting.exact import other_laws  # a third of what there is to load, and most plans are Gaussian
 
-        ends = other_laws.epsilon_ends(known, delta)
+        ends = other_laws.epsilon_ends(known, delta, _width(accuracy))
         ends = _held(ends, plan, lambda mu: gdp.epsilon_interval(mu, delta).upper, lambda event: event.epsilon(delta))
         return _of_laws("epsilon", plan, known, ends, delta)
     if _unsampled(kinds):
@@ -114,14 +125,14 @@ def epsilon(plan: Plan, delta: float) -> Bound:
     return _bound("epsilon", plan, cross_check.reconcile("epsilon", ends, floor, ceiling), ends)
 
 
-def epsilons(plan: Plan, deltas: Sequence[float]) -> tuple[Bound, ...]:
+def epsilons(plan: Plan, deltas: Sequence[float], *, accuracy: float | None = None) -> tuple[Bound, ...]:
     """`epsilon()` at each of `deltas`, with contours shared between those that lie near each other.
 
     The intervals are as certified as those of single calls, if up to LOST times as wide.
     """
     kinds = as_sampled_gaussians(dominating_pairs(plan, NAME))
     if kinds is None or _unsampled(kinds) or not _in_reach(Steps.of(kinds)):
-        return tuple(epsilon(plan, delta) for delta in deltas)
+        return tuple(epsilon(plan, delta, accuracy=accuracy) for delta in deltas)
     steps, found, group = Steps.of(kinds), dict[float, Bound](), list[float]()
     for delta in sorted(set(deltas)):
         if group and math.log(delta / group[0]) > 2.0 * NEARBY:
@@ -132,14 +143,14 @@ def epsilons(plan: Plan, deltas: Sequence[float]) -> tuple[Bound, ...]:
     return tuple(found[delta] for delta in deltas)
 
 
-def delta(plan: Plan, epsilon: float) -> Bound:
-    """The delta of `plan` at `epsilon` >= 0, as an interval. Guarantee and errors as for `epsilon()`."""
+def delta(plan: Plan, epsilon: float, *, accuracy: float | None = None) -> Bound:
+    """The delta of `plan` at `epsilon` >= 0, as an interval. accuracy, guarantee and errors as for `epsilon()`."""
     known = dominating_pairs(plan, NAME)
     kinds = as_sampled_gaussians(known)
     if kinds is None:
         from dpplan.accounting.exact import other_laws
 
-        ends = other_laws.delta_ends(known, epsilon)
+        ends = other_laws.delta_ends(known, epsilon, _width(accuracy))
         ends = _held(ends, plan, lambda mu: gdp.delta_interval(mu, epsilon).upper, lambda event: event.delta(epsilon))
         return _of_laws("delta", plan, known, ends, epsilon)
     if _unsampled(kinds):
@@ -232,6 +243,17 @@ def _unsampled_shift(phase: Phase) -> float:
     if isinstance(phase.sampling, ALLOCATIONS):  # others are drawn as they are drawn without the record
         return math.sqrt(phase.sampling.participations(phase.steps)) / noise
     return 2.0 * math.sqrt(most_participations(phase)) / noise
+
+
+def _width(accuracy: float | None) -> float:
+    """What is aimed at, the engine's own where nothing was said. Raises UsageError for what is no such width."""
+    from dpplan.accounting.exact import other_laws
+
+    if accuracy is None:
+        return other_laws.WIDTH
+    with Problems() as problems:
+        DESCRIPTION.options[0].check(problems, accuracy)
+    return float(accuracy)
 
 
 def _of_laws(quantity: Literal["epsilon", "delta"], plan: Plan, known: KnownPairs, ends: Ends, at: float) -> Bound:

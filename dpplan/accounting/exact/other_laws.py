@@ -25,7 +25,8 @@ BEYOND_FLOATS = (
 NARROW = 1e-6  # the relative width beyond which the lattice is asked too
 Known = Sequence[tuple[DominatingPair, int]]
 WIDTH = 2e-4  # where a pair is known on a lattice, which is made finer until the figure is known to this, relative
-ATTEMPTS, MOST_HALVINGS = 5, 3
+COARSE_WIDTH = 6e-3  # about what the coarsest of such lattices knows it to
+ATTEMPTS, MOST_HALVINGS, FINEST = 6, 3, 7
 SETTLED = 0.125  # of that: where a finer lattice would move an end by less, what lies between them is no lattice's
 SPARE = 18.0  # of log delta: what is cut off a law is less than that by such a factor
 REACH_STEP = 10
@@ -52,18 +53,21 @@ class RunQuestion:
         return slow if fast is None else _narrowed(slow, _sane(fast))
 
 
-def epsilon_ends(known: Known, delta: float) -> Ends:
-    """The least ε of the run at this delta in (0, 1): lower <= truth <= upper; infinite where none suffices."""
+def epsilon_ends(known: Known, delta: float, width: float = WIDTH) -> Ends:
+    """The least ε of the run at this delta in (0, 1): lower <= truth <= upper; infinite where none suffices.
+
+    width: the relative one that is aimed at where pairs are known on lattices; others have their own.
+    """
     question = RunQuestion(
         lambda run, accuracy: run.epsilon(delta, accuracy),
         lambda run: mixed.epsilon_ends(run, delta),
         lambda run, best: mixed.epsilon_below(run, best, delta),
     )
-    return _refined(known, question, lambda ends: math.log(delta), math.log(delta))
+    return _refined(known, question, lambda ends: math.log(delta), _Goal(width, math.log(delta)))
 
 
-def delta_ends(known: Known, epsilon: float) -> Ends:
-    """The delta of the run at this ε >= 0."""
+def delta_ends(known: Known, epsilon: float, width: float = WIDTH) -> Ends:
+    """The delta of the run at this ε >= 0. width: as of `epsilon_ends`."""
     question = RunQuestion(
         lambda run, accuracy: run.delta(epsilon, accuracy),
         lambda run: mixed.delta_ends(run, epsilon),
@@ -73,20 +77,35 @@ def delta_ends(known: Known, epsilon: float) -> Ends:
     def log_delta(ends: Ends) -> float:
         return math.log(max(ends.lower, ends.upper * 1e-9, 1e-300))
 
-    return _refined(known, question, log_delta, 0.0)
+    return _refined(known, question, log_delta, _Goal(width, None))
 
 
-def _refined(known: Known, question: RunQuestion, log_delta: Callable[[Ends], float], least: float) -> Ends:
-    """Laws that are known on a lattice are taken on finer ones until that no longer pays. log_delta: of what was found;
-    least: as far as it is known before."""
+@dataclass(frozen=True, slots=True)
+class _Goal:
+    """The relative width that is aimed at, and log delta where it is known before."""
+
+    width: float
+    log_delta: float | None
+
+    @property
+    def start(self) -> Resolution:
+        """Where delta is not known, what has to be cut off is not either, and the first lattice may not be the last."""
+        halvings = 0 if self.log_delta is None else math.ceil(0.5 * math.log2(max(COARSE_WIDTH / self.width, 1.0)))
+        return Resolution(min(halvings, MOST_HALVINGS))
+
+
+def _refined(known: Known, question: RunQuestion, log_delta: Callable[[Ends], float], goal: _Goal) -> Ends:
+    """Laws that are known on a lattice are taken on finer ones until that no longer pays. log_delta: of what was
+    found."""
     if not any(pair.resolved for pair, _ in known):
         return _ends(known, question)
     spare = SPARE + math.log(sum(count for _, count in known))
-    best, resolution, halvings = Ends(0.0, math.inf, METHOD), _reaching(Resolution(), spare - least), 0
+    width, halvings = goal.width, 0
+    best, resolution = Ends(0.0, math.inf, METHOD), _reaching(goal.start, spare - (goal.log_delta or 0.0))
     for _ in range(ATTEMPTS):
         laws = resolved(known, resolution)
         try:
-            found = _ends(laws, question, Accuracy(0.25 * WIDTH))
+            found = _ends(laws, question, Accuracy(0.25 * width))
         except NotCertified:  # beyond floats; what is proven without a lattice stands
             break
         before, best = best, _narrowed(best, found)
@@ -94,15 +113,16 @@ def _refined(known: Known, question: RunQuestion, log_delta: Callable[[Ends], fl
         # Errors fall to a quarter with each halving: what is left of them is this share of what the last ones removed.
         moved = max(before.upper - best.upper, best.lower - before.lower)
         left = moved / (4.0**halvings - 1.0) if halvings else math.inf
-        if further == resolution and (best.relative_width <= WIDTH or left <= SETTLED * WIDTH * best.upper):
+        if further == resolution and (best.relative_width <= width or left <= SETTLED * width * best.upper):
             break
-        excess = min(best.relative_width / (0.8 * WIDTH), 4.0**MOST_HALVINGS)
-        halvings = math.ceil(0.5 * math.log2(max(excess, 1.0)))
+        excess = min(best.relative_width / (0.8 * width), 4.0**MOST_HALVINGS)
+        halvings = min(math.ceil(0.5 * math.log2(max(excess, 1.0))), FINEST - further.halvings)
         resolution = replace(further, halvings=further.halvings + halvings)
         if resolved(known, resolution) == laws:  # as fine as is tried
             break
+    aim = f", for a relative width of {width:g}"
     allocated = any(pair.resolved and not isinstance(pair.remove, ProfileLoss) for pair, _ in laws)
-    return replace(best, method=f"{METHOD}, allocations on a lattice {_finest(laws)}" if allocated else METHOD)
+    return replace(best, method=f"{METHOD}, allocations on a lattice {_finest(laws)}{aim}" if allocated else METHOD)
 
 
 def _reaching(resolution: Resolution, least: float) -> Resolution:

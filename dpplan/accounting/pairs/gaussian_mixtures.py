@@ -16,6 +16,7 @@ from dpplan.accounting.pairs.gaussian import FARTHEST, nearest, normal_masses
 from dpplan.accounting.pairs.law import EPS, Array, Law, Masses
 
 TABLE, ROUNDS = 2048, 9
+CLOSE = 1e-9  # of a loss: one step of Newton's rule from there is as near as a float comes
 LEAST_WEIGHT = 1e-305
 FEW = 256  # members up to which weights are worked out in whole numbers
 BLOCK = 2**20  # places times components of one sum: 8 MB to a table of them
@@ -73,21 +74,24 @@ class MixtureLoss(Law):
         return loss, slope, off
 
     def _loss_of_block(self, x: Array) -> tuple[Array, Array, Array]:
-        variance, (means, p, q) = self.noise_multiplier**2, self.components
-        exponents = (x[:, None] * means - 0.5 * means * means) / variance
-        sums, slopes, off = [], [], np.zeros(len(x))
-        for weights in (p, q):
-            with np.errstate(divide="ignore"):
-                terms = exponents + np.log(weights)
-            top = terms.max(axis=1)
-            scaled = np.exp(terms - top[:, None])
-            total = scaled.sum(axis=1)
-            sums.append(np.log(total) + top)
-            share = scaled / total[:, None]
-            slopes.append((share * means).sum(axis=1) / variance)
-            felt = (share * (np.abs(exponents) + np.abs(np.where(np.isfinite(terms), terms, 0.0)))).sum(axis=1)
-            off += EPS * (8.0 * felt + 4.0 * np.abs(top) + len(means) + 8.0) + self.weight_off
-        return sums[0] - sums[1], slopes[0] - slopes[1], off
+        means, p, q = self.components
+        first, second = (self._log_ratio(x, means[each > 0.0], each[each > 0.0]) for each in (p, q))
+        return first[0] - second[0], first[1] - second[1], first[2] + second[2]
+
+    def _log_ratio(self, x: Array, means: Array, weights: Array) -> tuple[Array, Array, Array]:
+        """log of a mixture's ratio to N(0, σ²), its slope, and how far it may be off. Component by component: there are
+        few of them to many places."""
+        variance = self.noise_multiplier**2
+        terms = [(x - 0.5 * mean) * (mean / variance) + math.log(weight) for mean, weight in _pairs(means, weights)]
+        top = functools.reduce(np.maximum, terms)
+        total, slope, felt = np.zeros(len(x)), np.zeros(len(x)), np.zeros(len(x))
+        for term, (mean, weight) in zip(terms, _pairs(means, weights), strict=True):
+            share = np.exp(term - top)
+            total += share
+            slope += share * (mean / variance)
+            felt += share * (np.abs(term) + abs(math.log(weight)))
+        off = EPS * (16.0 * felt / total + 4.0 * np.abs(top) + len(means) + 8.0) + self.weight_off
+        return np.log(total) + top, slope / total, off
 
     def _places(self, edges: Array, rising: bool) -> tuple[Array, Array]:
         """x of each loss where the loss rises (or falls), in rising order of x, and how far the loss may be off.
@@ -112,6 +116,8 @@ class MixtureLoss(Law):
             with np.errstate(divide="ignore", invalid="ignore"):
                 step = x - gap / (sign * slope)
             x = np.where((step >= below) & (step <= above), step, 0.5 * (below + above))
+            if not (np.abs(gap)[inside] > CLOSE * np.abs(goal)[inside]).any():
+                break
         value, _, off = self.loss(x)
         moved = np.where(inside, np.abs(value - np.where(inside, edges, 0.0)) + off, 0.0)
         # Left of all losses there is nothing on this side; at the ends of the table, nothing of either mass.
@@ -119,6 +125,10 @@ class MixtureLoss(Law):
         last = math.inf if rising else ends[1]
         x = np.where(goal <= known[0], first, np.where(goal >= known[-1], last, x))
         return np.maximum.accumulate(x), moved + np.where(np.isfinite(edges), 4.0 * EPS * np.abs(edges), 0.0)
+
+
+def _pairs(means: Array, weights: Array) -> list[tuple[float, float]]:
+    return list(zip(means.tolist(), weights.tolist(), strict=True))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dpplan import accounting
 from dpplan.accounting.description import AccountantOption
 from dpplan.checks import Problems, did_you_mean
 from dpplan.commands.shared.other_names import ACCOUNTANT_WORDS
-from dpplan.commands.shared.parameter_types import COUNT, Name
+from dpplan.commands.shared.parameter_types import COUNT, NUMBER, Name
 from dpplan.commands.shared.plan_arguments import Command, Decorator, in_order
 from dpplan.number_spelling import shortened
 
@@ -112,7 +112,7 @@ def _decorators() -> list[Decorator]:
         click.option(
             option.flag,
             option.name,
-            type=Name(option.choices) if option.choices else COUNT,
+            type=Name(option.choices) if option.choices else NUMBER if option.between else COUNT,
             help=option.help.format(takers=" and ".join(TAKERS[option.name])),
         )
         for option in _OPTIONS.values()

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,11 +42,16 @@ def columns() -> int | None:
 
 def say(lines: Iterable[str]) -> None:
     """Prints lines; those that are wider than the terminal are folded between words."""
+    for line in as_shown(lines):
+        click.echo(line)
+
+
+def as_shown(lines: Iterable[str]) -> Iterator[str]:
+    """Lines in what the stream can write, folded where they are wider than the terminal."""
     limit, encoding = columns(), getattr(sys.stdout, "encoding", None)
     for line in lines:
         written = aligned(line, encoding)
-        for each in fitted(written, limit) if limit and len(click.unstyle(written)) > limit else (written,):
-            click.echo(each)
+        yield from fitted(written, limit) if limit and len(click.unstyle(written)) > limit else (written,)
 
 
 def show(table: Table) -> None:
@@ -68,10 +73,10 @@ def show(table: Table) -> None:
 def _spelt(table: Table) -> Table:
     """The table in what the stream can write, before its columns are measured."""
     encoding = getattr(sys.stdout, "encoding", None)
-    return Table(
-        tuple(column._replace(name=in_words(column.name, encoding)) for column in table.columns),
-        tuple(tuple(cell._replace(text=in_words(cell.text, encoding)) for cell in row) for row in table.rows),
-        table.notes,
+    return dataclasses.replace(
+        table,
+        columns=tuple(column._replace(name=in_words(column.name, encoding)) for column in table.columns),
+        rows=tuple(tuple(cell._replace(text=in_words(cell.text, encoding)) for cell in row) for row in table.rows),
     )
 
 

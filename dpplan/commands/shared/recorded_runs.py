@@ -5,6 +5,7 @@ What is counted is what was taken, by whatever knows of most steps, as `dpplan v
 
 import json
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
@@ -14,7 +15,16 @@ from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.plan_json import plan_from_json
 from dpplan.recipe.phases import Written
-from dpplan.sampling import Poisson
+from dpplan.sampling import (
+    BallsInBins,
+    CyclicPoisson,
+    FixedSize,
+    Poisson,
+    RandomAllocation,
+    Sampling,
+    Shuffle,
+    TruncatedPoisson,
+)
 from dpplan.units import unit_words
 from dpplan.verify.unfinished_run import REPORT, RUN, STEPS
 
@@ -59,13 +69,41 @@ def phases(path: Path, shared: Settings) -> Iterator[Written]:
 
 
 def _pairs(phase: Phase, examples: int | None, where: str) -> Iterator[tuple[str, str]]:
-    if not (isinstance(phase.mechanism, Gaussian) and isinstance(phase.sampling, Poisson)):
-        raise ReportError(f"{where}: is no Gaussian noise on batches by Poisson sampling. {_SAY_IT}")
+    """What would be typed for a phase. It always names its sampling: without it, it would be drawn as the run is."""
+    if not isinstance(phase.mechanism, Gaussian):
+        raise ReportError(
+            f"{where}: its mechanism is {phase.mechanism.kind}, and earlier runs are counted with Gaussian noise. "
+            "Write it as a phase of a plan file: dpplan help plans."
+        )
     yield "sigma", repr(phase.mechanism.noise_multiplier)
-    yield "q", repr(phase.sampling.sample_rate)
     yield "steps", str(phase.steps)
+    yield "sampling", phase.sampling.kind
+    said = _drawn(phase.sampling, where)
     if examples is not None:
-        yield "n", str(examples)
+        said.setdefault("n", examples)
+    for name, value in said.items():
+        yield name, repr(value) if isinstance(value, float) else str(value)
+
+
+def _drawn(sampling: Sampling, where: str) -> dict[str, object]:
+    """The rate and the options of a scheme. A later phase composes with it as another draw of the same scheme, or as
+    one that keeps its places, whichever costs more (accounting.pairs.kept)."""
+    match sampling:
+        case Poisson():
+            return {"q": sampling.sample_rate}
+        case TruncatedPoisson():
+            return {"q": sampling.sample_rate, "cap": sampling.cap, "n": sampling.examples}
+        case CyclicPoisson():
+            return {"q": sampling.sample_rate, "groups": sampling.groups, "assignment": sampling.assignment}
+        case FixedSize():
+            return {"batch": sampling.batch_size, "n": sampling.examples}
+        case Shuffle():
+            return {"q": Fraction(1, sampling.steps_per_epoch), "order": sampling.order}
+        case BallsInBins():
+            return {"q": Fraction(1, sampling.steps_per_epoch), "bins": sampling.bins}
+        case RandomAllocation():
+            return {"q": Fraction(sampling.times, sampling.steps_per_round), "times": sampling.times}
+    raise ReportError(f"{where}: batches by {sampling.kind} cannot be said as a phase. {_SAY_IT}")
 
 
 def _reported(path: Path) -> Plan | None:

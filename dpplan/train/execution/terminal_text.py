@@ -12,7 +12,8 @@ from dpplan.quantities import quantity
 from dpplan.recipe.user_keys import SIMULATED
 from dpplan.render.bound_text import headline
 from dpplan.render.number_format import down, percent, up
-from dpplan.render.plan_rows import row
+from dpplan.render.plan_rows import row, sentence
+from dpplan.render.table import screen_width
 from dpplan.rounding import up_apart
 from dpplan.train.clipping import Arithmetic
 from dpplan.train.clipping.rules import ROUND_OFF
@@ -41,9 +42,7 @@ def plan_lines(planned: Planned) -> Iterator[str]:
     yield row("delta", show(claim.delta.value), claim.delta.reason or "given")
     yield from _protected_rows(planned)
     yield row("held out", show(planned.dataset.held_out.examples), "never drawn; not protected")
-    yield from textwrap.wrap(
-        str(claim.plan.assumptions), 80, initial_indent=f"  {'assumes':<19}", subsequent_indent=" " * 21
-    )
+    yield from sentence("assumes", str(claim.plan.assumptions))
     if planned.ranks.size > 1:
         yield row("processes", show(planned.ranks.size), "sums pass between them unencrypted")
     if planned.recipe.runtime.secure_noise:
@@ -54,7 +53,7 @@ def plan_lines(planned: Planned) -> Iterator[str]:
     if claim.max_epsilon is not None and claim.target_epsilon is None:
         yield row("budget", f"ε ≤ {show(claim.max_epsilon)}", f"on_budget: {planned.recipe.training.on_budget}")
     if claim.warning:
-        yield from textwrap.wrap(f"warning: {claim.warning}", 80, subsequent_indent="  ")
+        yield from textwrap.wrap(f"warning: {claim.warning}", screen_width(), subsequent_indent="  ")
 
 
 def _noise_rows(planned: Planned, solved: str) -> Iterator[str]:
@@ -103,9 +102,7 @@ def report_lines(report: TrainReport) -> Iterator[str]:
         held_out = f"on {report.planned.dataset.held_out.examples} held-out examples"
         yield row("accuracy", percent(report.held_out_accuracy) + "*", held_out)
     if report.evaluation:
-        yield from textwrap.wrap(
-            f"{report.evaluation}*", 80, initial_indent=f"  {'accuracy':<19}", subsequent_indent=" " * 21
-        )
+        yield from sentence("accuracy", f"{report.evaluation}*")
     if report.nonprivate_accuracy is not None:
         yield row("without privacy", percent(report.nonprivate_accuracy) + "*", "same model, steps and optimiser")
     if report.lost:
@@ -115,20 +112,13 @@ def report_lines(report: TrainReport) -> Iterator[str]:
     yield from verdict_rows(report.measured)
     if report.dropped:
         yield row("not finite", show(report.dropped) + "*", f"{unit} gradients left out of the sums")
-    yield from textwrap.wrap(report.engine, 80, initial_indent=f"  {'engine':<19}", subsequent_indent=" " * 21)
-    yield from textwrap.wrap(
-        str(report.isolation), 80, initial_indent=f"  {'isolation':<19}", subsequent_indent=" " * 21
-    )
+    yield from sentence("engine", report.engine)
+    yield from sentence("isolation", str(report.isolation))
     yield from arithmetic_rows(report.arithmetic, report.round_off)
     if report.run["elsewhere_steps"]:
         yield row("elsewhere", f"{report.run['elsewhere_steps']} steps", "from copies of the folder; counted")
     if report.run["user_record_missing"]:
-        yield from textwrap.wrap(
-            report.run["user_record_missing"],
-            80,
-            initial_indent=f"  {'copies':<19}unseen: ",
-            subsequent_indent=" " * 21,
-        )
+        yield from sentence("copies", f"unseen: {report.run['user_record_missing']}")
     yield f"  {'written to':<19}{report.folder}"
     if (report.folder / WATCHED).exists():
         yield row("watched*", WATCHED, "examples at risk, ranked: private")
@@ -148,7 +138,7 @@ def arithmetic_rows(found: Arithmetic, round_off: float) -> Iterator[str]:
             "inside the margin" if round_off == ROUND_OFF else f"gradients clipped to {down(1 - round_off)} C for it"
         )
         said = f"an example differs by up to {found.largest:.1e} C with its place: tested, not proven; {margin}"
-    yield from textwrap.wrap(said, 80, initial_indent=f"  {'arithmetic':<19}", subsequent_indent=" " * 21)
+    yield from sentence("arithmetic", said)
 
 
 def verdict_rows(checks: Iterable[Measurement]) -> Iterator[str]:
@@ -158,7 +148,8 @@ def verdict_rows(checks: Iterable[Measurement]) -> Iterator[str]:
         value = verdict if check.realised is None else check.realised
         mark = "" if check.covered else "*"
         note = check.planned if check.realised is None else f"{check.planned} planned: {verdict}"
-        lines = textwrap.wrap(note, 42)
+        # On a narrow screen whoever prints the row folds it.
+        lines = textwrap.wrap(note, screen_width() - 38) if screen_width() >= 68 else [note]
         yield row(check.name, value + mark, lines[0])
         yield from (f"{'':<38}{line}" for line in lines[1:])
 
@@ -187,7 +178,7 @@ def _headline(bound: Bound, planned: Planned) -> Iterator[str]:
     if planned.seed is not None:
         yield f"no privacy: --seed {planned.seed}"
         yield from textwrap.wrap(
-            f"{SEEDED}. The same run without a seed:", 78, initial_indent="  ", subsequent_indent="  "
+            f"{SEEDED}. The same run without a seed:", screen_width() - 2, initial_indent="  ", subsequent_indent="  "
         )
     claim = planned.claim
     if claim.exceeded_by(bound):

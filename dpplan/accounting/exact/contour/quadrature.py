@@ -326,7 +326,8 @@ def waves_of_all(loss: Array, mass: Array, u: Array) -> ComplexArray:
 
 
 def _turns(angle: Array, count: int) -> ComplexArray:
-    """e^{ik·angle} for k from 0, [k, node]; by doubling, so that few products separate each from a sine."""
+    """e^{ik·angle} for k from 0, [k, node]. Products of at most log2(count) + 1 sines, each good to a few units: there
+    is room for 64 of them, besides one for every node."""
     turns = np.empty((count, len(angle)), complex)
     turns[0] = 1.0
     filled = 1

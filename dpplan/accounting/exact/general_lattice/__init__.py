@@ -25,7 +25,7 @@ from dpplan.accounting.exact.general_lattice import spacing
 from dpplan.accounting.exact.general_lattice.coarse_estimate import CoarseMasses, Sketch
 from dpplan.accounting.exact.general_lattice.composed import Composed
 from dpplan.accounting.exact.general_lattice.discretise import Lattice, discretise
-from dpplan.accounting.exact.general_lattice.one_step import delta_ends
+from dpplan.accounting.exact.general_lattice.one_step import delta_ends, mass_at_the_top
 from dpplan.accounting.numerics import QUIET, outward
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law
 
@@ -40,6 +40,7 @@ STEEPEST, STEEP_CELLS = 20.0, 2**12
 # Tilts at which aliases are bounded: in units of 8 / (standard deviation of the tilted loss), and of t.
 ALIAS_STEPS, ALIAS_FACTORS = (-0.25, 0.25, 0.5, 1.0, 2.0), (0.3, 0.7, 1.2, 1.5, 2.0)
 REFINEMENTS = 3
+AT_THE_END = 32.0 * EPS  # of the largest loss: where `largest` may be one that is ε itself, rounded up
 LOWERED = 0.9  # of an ε, where a lattice is laid for the lower end, if it has none yet
 MISPLACED = 1.0  # a lattice is laid anew where its place is off by more than this, in log delta
 LEAST_LOG = -550.0  # log of the smallest delta that is told from 0
@@ -153,6 +154,12 @@ class Composition:
             return beyond
         if self.steps == 1:
             return Interval(*delta_ends(self.terms[0][0], epsilon)[:2])
+        over = self.largest - epsilon
+        if math.isfinite(over) and over <= AT_THE_END * self.largest:
+            # All of those beyond ε are at their largest but for `over`, and 1 - e^(ε - L) <= L - ε <= over.
+            log_mass = sum(count * math.log(mass_at_the_top(law, over)) for law, count in self.terms)
+            least = over * math.exp(outward.up(log_mass, outward.SUM))
+            return Interval(beyond.lower, min(outward.up(beyond.upper + least, outward.FEW), 1.0))
         plan, saddle, log_delta = self._sketched(epsilon)
         best, points = Interval(beyond.lower, 1.0), 0
         if not _usable(saddle):
@@ -294,15 +301,15 @@ def _end(
     none is found; or the largest where it is at least that (-1), 0 if none is. Newton's rule for the logarithm, between
     0 and `most`, and by halves where it leaves what is known: beyond a bulk that falls off steeply there may be a tail
     that does not."""
-    epsilon, last, low, high = start, math.inf, 0.0, most
+    epsilon, last, low, high = start, math.inf, -math.inf, math.inf
     for _ in range(60):
         found, fall = value(epsilon)
         low, high = (max(low, epsilon), high) if found > goal else (low, min(high, epsilon))
         ready = found > 0.0 and fall > 0.0 and math.isfinite(found) and math.isfinite(fall)
         move = math.log(found / goal) * found / fall if ready else math.copysign(scale, found - goal)
         moved = min(max(epsilon + max(min(move, 3.0 * scale), -3.0 * scale), 0.0), most)
-        if not low <= moved <= high:
-            moved = 0.5 * (low + high)
+        if not low < moved < high:
+            moved = 0.5 * (max(low, 0.0) + min(high, most))
         if moved == epsilon or abs(move) <= 1e-14 * epsilon or 1e-7 * epsilon > abs(move) > 0.1 * last:
             break
         last, epsilon = abs(move), moved

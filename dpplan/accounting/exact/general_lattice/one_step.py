@@ -42,3 +42,14 @@ def _too_far(law: Law, epsilon: float, p: float) -> tuple[float, float, float]:
     beyond = atoms.loss > epsilon * (1.0 - ROUNDING)
     most = law.infinite * (1.0 + ROUNDING) + p + float(atoms.p[beyond].sum()) * (1.0 + atoms.relative) + 1e-300
     return law.infinite * (1.0 - ROUNDING), min(most * (1.0 + ROUNDING), 1.0), 0.0
+
+
+def mass_at_the_top(law: Law, within: float) -> float:
+    """The probability, from above, of a finite loss that is less than this below the largest that there may be."""
+    top = law.bounds[1]
+    edge = top - within - ROUNDING * abs(top)
+    moved = float(law.masses(np.array([edge, math.inf])).moved[0])
+    found, atoms = law.masses(np.array([edge - 3.0 * moved, math.inf])), law.atoms
+    smooth = float(found.p[0]) * (1.0 + float(found.relative[0]))
+    held = float(atoms.p[atoms.loss >= edge].sum()) * (1.0 + atoms.relative)
+    return min((smooth + held) * (1.0 + ROUNDING * (1.0 + len(atoms.loss))) + 1e-300, 1.0)

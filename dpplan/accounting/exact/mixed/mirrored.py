@@ -10,15 +10,14 @@ that grows by e^(y²/2w²) at most. What lies beyond the last panel is bounded a
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.contour import placement
-from dpplan.accounting.exact.contour.composed_loss import cut_at, far_limit
 from dpplan.accounting.exact.contour.privacy_loss import Steps, loss_rounding
 from dpplan.accounting.exact.contour.strip_bound import angle
 from dpplan.accounting.exact.contour.tail_decay import SAFE, Decay, Known
+from dpplan.accounting.exact.mixed.cut_steps import CutSteps
 from dpplan.accounting.exact.mixed.laplace_rule import NODES, RULE, gauss
 from dpplan.accounting.exact.mixed.points import LARGEST, Points, Uncomposable
 from dpplan.accounting.exact.mixed.replaced_rule import LEAST_LOG, Replacement
@@ -119,28 +118,8 @@ def at_zero(step: Replacement) -> float:
 
 
 @dataclass(frozen=True)
-class MirroredSteps:
-    """`count` such steps; step: of the law that is mirrored. limit: as in ReplacedSteps."""
-
-    step: Replacement
-    count: float
-    limit: float = math.inf
-
-    @property
-    def _steps(self) -> Steps:
-        return Steps(*(np.array([[value]]) for value in (self.step.sigma, self.step.q, self.count)))
-
-    def seen_at(self, log_delta: float) -> "MirroredSteps":
-        """With losses that are absurd at this delta left out of the picture."""
-        limit = float(far_limit(self._steps, log_delta + placement.LOG_REMOVED, placement.FAR_WIDTH)[0, 0])
-        return replace(self, limit=limit)
-
-    def cut_for(self, tilt: float, largest_tilt: float) -> "MirroredSteps":
-        """With those cut away, where the tilt would reach for them."""
-        if 1.0 + tilt + 3.0 * self.step.sigma <= self.limit:
-            return self
-        cut = cut_at(self._steps, np.array([[self.limit]]), largest_tilt, placement.FAR_WIDTH)
-        return replace(self, step=replace(self.step, cut=cut))
+class MirroredSteps(CutSteps):
+    """`count` such steps; step: of the law that is mirrored. limit: as in CutSteps."""
 
     @property
     def _missing(self) -> Missing:
@@ -177,7 +156,7 @@ class MirroredSteps:
     def log_decay(self, tilted: Tilted, edges: Array) -> Array:
         """As `contour.composed_loss.Moments.log_decay`."""
         own = self.count * math.log1p(tilted.error)
-        return MirroredDecay(self._steps, self.step, tilted).log_bounds(edges) + own
+        return MirroredDecay(self.steps, self.step, tilted).log_bounds(edges) + own
 
 
 class MirroredDecay(Decay):

@@ -9,14 +9,13 @@ whose terms are monotone or products of monotone ones, so that its ends over a c
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from dpplan.accounting.exact.contour import placement
-from dpplan.accounting.exact.contour.composed_loss import cut_at, far_limit
 from dpplan.accounting.exact.contour.privacy_loss import Steps
 from dpplan.accounting.exact.contour.tail_decay import CELLS, SAFE, Decay
+from dpplan.accounting.exact.mixed.cut_steps import CutSteps
 from dpplan.accounting.exact.mixed.points import Points, Uncomposable
 from dpplan.accounting.exact.mixed.replaced_rule import Replacement, Trapezoid
 from dpplan.accounting.exact.mixed.tilted import Remainder, Tilted
@@ -29,28 +28,8 @@ NEXT_TO_NOTHING = 1e-16  # of the heaviest node
 
 
 @dataclass(frozen=True)
-class ReplacedSteps:
-    """`count` such steps. limit: the x beyond which they are too unlikely to matter, for the picture."""
-
-    step: Replacement
-    count: float
-    limit: float = math.inf
-
-    @property
-    def _steps(self) -> Steps:
-        return Steps(*(np.array([[value]]) for value in (self.step.sigma, self.step.q, self.count)))
-
-    def seen_at(self, log_delta: float) -> "ReplacedSteps":
-        """With losses that are absurd at this delta left out of the picture."""
-        limit = float(far_limit(self._steps, log_delta + placement.LOG_REMOVED, placement.FAR_WIDTH)[0, 0])
-        return replace(self, limit=limit)
-
-    def cut_for(self, tilt: float, largest_tilt: float) -> "ReplacedSteps":
-        """With those cut away, where the tilt would reach for them."""
-        if 1.0 + tilt + 3.0 * self.step.sigma <= self.limit:
-            return self
-        cut = cut_at(self._steps, np.array([[self.limit]]), largest_tilt, placement.FAR_WIDTH)
-        return replace(self, step=replace(self.step, cut=cut))
+class ReplacedSteps(CutSteps):
+    """`count` such steps."""
 
     @property
     def removed(self) -> float:
@@ -86,7 +65,7 @@ class ReplacedSteps:
     def log_decay(self, tilted: Tilted, edges: Array) -> Array:
         """As `contour.composed_loss.Moments.log_decay`."""
         own = self.count * math.log1p(tilted.error)
-        return ReplacedDecay(self._steps, self.step, tilted).log_bounds(edges) + own
+        return ReplacedDecay(self.steps, self.step, tilted).log_bounds(edges) + own
 
 
 class ReplacedDecay(Decay):

@@ -11,7 +11,7 @@ from mpmath import mp, mpf
 from dpplan.accounting import pairs
 from dpplan.accounting.exact.general_lattice.coarse_estimate import LOG_TILTS, CoarseMasses, Sketch
 from dpplan.accounting.exact.general_lattice.lower_polygon import Cells, lowered, spread
-from dpplan.accounting.exact.general_lattice.one_step import FARTHEST, delta_ends
+from dpplan.accounting.exact.general_lattice.one_step import FARTHEST, delta_ends, mass_at_the_top
 
 SAMPLED = pairs.subsampled(pairs.gaussian(0.9), 0.1).remove
 STEPS = {
@@ -150,3 +150,15 @@ def test_a_sketch_finds_the_place_of_an_epsilon_and_of_a_delta() -> None:
     assert sketch.largest == pytest.approx(50 * 6.0 + 4 / 3, rel=0.01)
     # All of the sampled Gaussian is smooth, and of Laplace's all but its atoms.
     assert sketch.roughness(1.0) == pytest.approx(0.25 * (50.0 + 4.0 * (1.0 - 0.5 - 0.5 * math.exp(-1 / 3))), rel=1e-3)
+
+
+def test_the_mass_at_the_top_is_that_of_losses_near_the_largest() -> None:
+    top = mass_at_the_top(pairs.laplace(2.0).remove, 0.0)
+    assert 0.5 <= top <= 0.5 * (1.0 + 1e-12)  # the atom
+    near = mass_at_the_top(pairs.laplace(2.0).remove, 0.1)
+    with mp.workdps(30):  # P[x < 0.1] - its loss is (1 - 2x)/2 on [0, 1], x ~ Laplace(0, 2) - is 1 - e^(-0.05)/2
+        truth = 1 - mp.exp(-mpf("0.05")) / 2
+    assert truth <= near <= truth * (1 + mpf("1e-12"))
+    stated = mass_at_the_top(pairs.stated(0.7, 1e-3).remove, 0.0)
+    kept = 0.999 * math.exp(0.7) / (1.0 + math.exp(0.7))
+    assert kept * (1.0 - 1e-14) <= stated <= kept * (1.0 + 1e-12)

@@ -42,7 +42,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import log_ratio, loss_rounding
-from dpplan.accounting.numerics import Array, ComplexArray
+from dpplan.accounting.exact.contour.quadrature import SERIES_BELOW, drop_and_lag
+from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.exp_remainder import exp_remainder
 from dpplan.accounting.numerics.normal import log_normal_tail
 
@@ -53,7 +54,6 @@ CELLS, EDGE_CELLS = 500, 160
 MOST_NODES = 30_000
 HUGE = 690.0
 SAFE = 1e-9  # in logarithms: above the rounding of sums of numbers of one sign
-SERIES_BELOW, SERIES_TERMS = 0.4, 7  # 0.4^16/16! = 2e-20 is left out
 
 
 @dataclass(frozen=True)
@@ -340,24 +340,7 @@ class RareLaw:
 
         The transform over its value at 0 is 1 - E[1 - cos uL] + i·(u·slope - E[uL - sin uL]): nothing cancels.
         """
-        loss, mass, top = self.loss, self.mass[0], max(float(u[-1]), 1e-300)
-        small = np.abs(loss) * top < SERIES_BELOW
-        scaled, square = loss[small] * top, (u / top) ** 2
-        power, ratio = mass[small] * scaled * scaled, np.ones_like(u)
-        drop, lag = np.zeros_like(u), np.zeros_like(u)
-        for k in range(1, SERIES_TERMS + 1):
-            ratio = ratio * square
-            sign = 1.0 if k % 2 else -1.0
-            drop += sign / math.factorial(2 * k) * float(power.sum()) * ratio
-            lag += sign / math.factorial(2 * k + 1) * float((power * scaled).sum()) * ratio
-            power = power * scaled * scaled
-        lag = lag * (u / top)
-        if not small.all():
-            far, heavy = loss[~small], mass[~small]
-            wave = _waves(far, heavy, u)
-            drop += heavy.sum() - wave.real
-            lag += u * float(heavy @ far) - wave.imag
-        return drop, lag
+        return drop_and_lag(self.loss, self.mass[0], u)
 
     def log_modulus(self, u: Array) -> Array:
         """log of a bound on |J(a + iv)|/J(a) of the first row for every v >= u, [frequency]."""
@@ -376,25 +359,3 @@ def _log_sum(terms: Array) -> Array:
     top = np.maximum(np.max(terms, axis=-1, keepdims=True), -1e300)
     with np.errstate(divide="ignore"):
         return np.asarray((top + np.log(np.exp(terms - top).sum(axis=-1, keepdims=True)))[..., 0])
-
-
-def _waves(loss: Array, mass: Array, u: Array) -> ComplexArray:
-    """Σ mass·e^{iuL} for equally spaced u from 0, as one matrix product of small turns and large ones."""
-    block = max(int(math.sqrt(len(u))), 1)
-    angle = loss * float(u[1]) if len(u) > 1 else loss
-    giant = _turns(angle * block, len(u) // block + 1) * mass
-    return np.asarray((giant @ _turns(angle, block).T).ravel()[: len(u)], dtype=np.complex128)
-
-
-def _turns(angle: Array, count: int) -> ComplexArray:
-    """e^{ik·angle} for k from 0, [k, node]. Products of at most log2(count) + 1 sines, each good to a few units: there
-    is room for 64 of them, besides one for every node."""
-    turns = np.empty((count, len(angle)), complex)
-    turns[0] = 1.0
-    filled = 1
-    while filled < count:
-        more, turn = min(filled, count - filled), np.empty(len(angle), complex)
-        turn.real, turn.imag = np.cos(filled * angle), np.sin(filled * angle)
-        np.multiply(turns[:more], turn, out=turns[filled : filled + more])
-        filled += more
-    return turns

@@ -1,0 +1,204 @@
+"""dpplan tune: search for settings, release the best trial and nothing else, and account for that."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dpplan import recipe as recipes
+from dpplan.checks import Problems, did_you_mean
+from dpplan.commands.shared import output, waiting
+from dpplan.commands.shared.parameter_types import NUMBER, FileName
+from dpplan.commands.shared.recipe_data import needs_torch
+from dpplan.commands.shared.run_check import checked
+from dpplan.errors import DpplanError, UsageError
+from dpplan.mechanism.trials import LAWS, Trials
+from dpplan.recipe import grid as grids
+
+if TYPE_CHECKING:
+    from dpplan.tuning.search import Winner
+    from dpplan.tuning.search_plan import Score, SearchPlan
+
+HELP = """Search for settings of RECIPE, and release the best trial and nothing else.
+
+The number of trials is drawn, by a law that does not look at the data. Each trial draws a setting from the grid, every
+one with the same chance, and trains; the best by its score is released, with its setting, its score and its model. What
+that costs is printed before the first trial: less than all trials together, more than one. A grid of batch sizes,
+lengths or noise is accounted too: each trial is of one of as many kinds.
+
+The score is how many held-out examples the model has right. Say what they are: --score-data public, if anybody may
+know them; else --score-eps, for noise on that number in each trial, which is paid for. Scores on the training examples
+are refused.
+
+\b
+  dpplan tune recipes/digits.yaml --grid learning_rate=0.25,0.5,1 \\
+    --grid momentum=0.8,0.9 --mean 5 --score-data public --dry-run
+  dpplan tune recipes/digits.yaml --grid learning_rate=0.25,0.5,1 \\
+    --mean 5 --score-data public
+  dpplan tune recipes/digits.yaml --grid learning_rate=0.25,0.5,1 \\
+    --mean 5 --score-eps 0.1
+
+How many trials there were, their times, the losers and the seed are private: they are not shown, and are removed. The
+time that a search takes is seen by whoever watches it; do not publish it. Where no trial is made (poisson, binomial)
+'none' is released, and that is an answer. A trial that diverges is one with the worst score. Searching again is another
+search, and costs as much again.
+
+Exit status: 0 released, 'none' too; 1 interrupted, and nothing is released; 2 the call makes no sense as put; 3 nothing
+could be certified; 5 input or output failed.
+"""
+TRAINING = (
+    "score_data=training is refused: a score on the training examples without noise would tell about them, beside what "
+    "is accounted. Hold examples out (data.held_out), and say whether those are public."
+)
+SCORE = (
+    "score: what decides between trials has to be public, or a release that is paid for. It is how many held-out "
+    "examples are right: say --score-data public if anybody may know them, or --score-eps 0.1 for noise on it."
+)
+
+
+@click.command("tune", help=HELP)
+@click.argument("recipe", type=FileName(path_type=Path), metavar="RECIPE")
+@click.option("--grid", "texts", multiple=True, metavar="KEY=V1,V2,...", help="What is chosen from; repeat for more.")
+@click.option("--trials", "law", default="geometric", show_default=True, metavar="LAW", help="Of their number.")
+@click.option("--mean", type=NUMBER, default=10.0, show_default=True, help="The expected number of trials.")
+@click.option("--eta", type=NUMBER, help="η of negative-binomial, above -1; 0.5 if not given.")
+@click.option("--chance", type=NUMBER, help="Chance of each trial of binomial; 0.5 if not given.")
+@click.option("--score-data", metavar="WHOSE", help="public: anybody may know the held-out examples; or private.")
+@click.option("--score-eps", type=NUMBER, help="ε of the noise on the score of each trial, for private ones.")
+@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes; one trial in each.")
+@click.option("--dry-run", is_flag=True, help="Print what is searched and what it costs, and stop.")
+@click.option("--seed", type=click.IntRange(min=0), help="Make the search reproducible. Such a search protects nobody.")
+@click.option("--out", type=FileName(path_type=Path), help="The folder of what is released; must not exist yet.")
+@output.json_option
+def command(
+    recipe: Path,
+    texts: tuple[str, ...],
+    law: str,
+    mean: Any,
+    eta: Any,
+    chance: Any,
+    score_data: str | None,
+    score_eps: Any,
+    jobs: int,
+    dry_run: bool,
+    seed: int | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    with needs_torch("dpplan tune"):
+        from dpplan.tuning import terminal_text
+
+    job = recipes.load(recipe)
+    grid, trials, score = _asked(texts, (law, mean, eta, chance), score_data, score_eps)
+    if out is not None and out.exists():
+        raise UsageError(f"out={out} exists. What a search releases goes into a folder of its own; name a new one.")
+    with waiting.status("loading torch and the data"):
+        plan = _planned(job, grid, trials, score, seed)
+    if not as_json:
+        output.say(terminal_text.plan_lines(plan, seed))
+    if dry_run:
+        if as_json:
+            output.as_json(terminal_text.document(plan, None, None, seed is not None))
+        return
+    place = out or _next(Path(job.runtime.folder), f"{job.name}-tuned")
+    content = _run(plan, place, jobs, seed)
+    if as_json:
+        output.as_json(content)
+    else:
+        output.say(["", *terminal_text.ending_lines(content, str(place))])
+
+
+def _asked(
+    texts: tuple[str, ...], law: tuple[str, Any, Any, Any], data: str | None, epsilon: Any
+) -> "tuple[grids.SettingGrid, Trials, Score]":
+    """What was asked for. Raises UsageError with all that is wrong with it."""
+    from dpplan.tuning.search_plan import Score
+
+    problems, found = Problems(UsageError), list[Any]()
+    asks = (lambda: grids.read(texts), lambda: _trials(*law), lambda: Score(_score_epsilon(data, epsilon)))
+    for ask in asks:
+        try:
+            found.append(ask())
+        except DpplanError as error:
+            problems.found += getattr(error, "problems", [str(error)])
+    if problems.found:
+        raise UsageError(problems.found)
+    grid, trials, score = found
+    return grid, trials, score
+
+
+def _trials(law: str, mean: Any, eta: Any, chance: Any) -> Trials:
+    hint = f" Their expected number is --mean {law}." if law.isdigit() else did_you_mean(law, LAWS)
+    with Problems() as problems:
+        problems.require(law in LAWS, f"trials={law} is not one of: {', '.join(LAWS)}.{hint}")
+        for name, given, owner in (("eta", eta, "negative-binomial"), ("chance", chance, "binomial")):
+            problems.require(given is None or law == owner, f"{name} is of {owner}, and trials={law}. Leave it out.")
+    said = {name: given for name, given in (("eta", eta), ("chance", chance)) if given is not None}
+    return Trials(law, mean, **said)
+
+
+def _score_epsilon(data: str | None, epsilon: Any) -> float | None:
+    """Of the noise on the score; None where the held-out examples were declared public."""
+    if data not in (None, "public", "private"):
+        if data == "training":
+            raise UsageError(TRAINING)
+        raise UsageError(
+            f"score_data={data} is not one of: public, private.{did_you_mean(data, ('public', 'private'))}"
+        )
+    if data == "public" and epsilon is not None:
+        raise UsageError("score_eps is of held-out examples that are private. Leave out --score-eps or --score-data.")
+    if data == "public":
+        return None
+    if epsilon is None:
+        raise UsageError(SCORE)
+    given: float = epsilon  # what is no number is told of by whoever takes it
+    return given
+
+
+def _planned(
+    job: "recipes.Recipe", grid: grids.SettingGrid, trials: Trials, score: "Score", seed: int | None
+) -> "SearchPlan":
+    with needs_torch("dpplan tune"):
+        from dpplan import train
+        from dpplan.tuning.search_plan import planned
+
+        first = grids.recipe_of(job, grid.settings[0])
+        one = train.plan(first, seed=seed)
+        if one.dataset.held_out.examples < 1:
+            raise UsageError("data.held_out leaves no example to score with. Hold some out.")
+        checked(one, followed=True)
+        return planned(job, grid, trials, score, one.dataset.training.units)
+
+
+def _run(plan: "SearchPlan", place: Path, jobs: int, seed: int | None) -> dict[str, Any]:
+    from dpplan.durable_files import write_whole
+    from dpplan.render.to_json import dumps
+    from dpplan.tuning import terminal_text
+    from dpplan.tuning.search import searched
+
+    told: dict[str, Any] = {}
+
+    def release(won: "Winner", folder: Path) -> None:
+        """The report of what was released, beside it."""
+        chosen = None if won.setting is None else grids.recipe_of(plan.recipe, won.setting)
+        winner = None if won.setting is None else {
+            "setting": {".".join(key): value for key, value in won.setting.items()},
+            "score": won.score,
+            "score_is": plan.score.words,
+            "model": None if won.files is None else "model.pt",
+        }  # fmt: skip
+        told.update(terminal_text.document(plan, chosen, winner, seed is not None))
+        text = dumps(told, indent=2) + "\n"
+        write_whole(folder / "report.json", lambda stream: stream.write(text.encode()))
+
+    with waiting.status("searching; how many trials there are is private"):
+        searched(plan, place, jobs, seed, release)
+    return told
+
+
+def _next(parent: Path, name: str) -> Path:
+    """The next name that is free."""
+    number = 1
+    while (parent / f"{name}-{number:03}").exists():
+        number += 1
+    return parent / f"{name}-{number:03}"

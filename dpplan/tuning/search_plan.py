@@ -1,0 +1,112 @@
+"""What a search will do and what it costs: one object, of which the trials are run and for which ε was proven.
+
+Each trial is the same mechanism: it draws its setting from the grid, every one with the same chance, trains, and puts
+out setting, model and score (Papernot, Steinke 2022, arXiv:2110.03620: K independent runs of one algorithm; of what is
+drawn in a run the law is fixed, and none of it rests on other runs). Where settings have plans of their own, a trial is
+of one of as many kinds.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+from dpplan import accounting
+from dpplan.accounting.bound import Bound
+from dpplan.checks import Problems, show
+from dpplan.errors import PlanError, UsageError
+from dpplan.mechanism import BestOfTrials, DiscreteLaplace
+from dpplan.mechanism.trials import PUBLIC, RELEASED, Trials
+from dpplan.plan import Delta, Phase, Plan
+from dpplan.recipe import Recipe
+from dpplan.recipe.grid import Setting, SettingGrid, recipe_of
+from dpplan.sampling import Poisson
+
+MOST_KINDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What decides: how many held-out examples the model has right. epsilon: None where these are public; else of the
+    discrete Laplace noise on that number, in each trial."""
+
+    epsilon: float | None = None
+
+    def __post_init__(self) -> None:
+        with Problems() as problems:
+            if self.epsilon is not None and problems.positive(
+                "score_eps", self.epsilon, try_="It is what the score of one trial costs; 0.1 to 1 are common."
+            ):
+                problems.require(self.epsilon <= 100.0, f"score_eps={show(self.epsilon)} is more than 100.")
+
+    @property
+    def words(self) -> str:
+        if self.epsilon is None:
+            return "held-out examples right; public, as was declared"
+        return f"held-out examples right, with discrete Laplace noise of ε {self.epsilon:g} in each trial"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPlan:
+    """recipes: of every setting of the grid, in order. plan: the search, a phase. trial: one trial's ε by itself, of
+    the kind that costs most."""
+
+    recipe: Recipe
+    settings: tuple[Setting, ...]
+    recipes: tuple[Recipe, ...] = field(repr=False)
+    trials: Trials
+    score: Score
+    plan: Plan
+    delta: Delta
+    trial: Bound
+    spent: Bound
+
+
+def planned(recipe: Recipe, grid: SettingGrid, trials: Trials, score: Score, units: int) -> SearchPlan:
+    """units: how many examples, or users, the recipe trains on. Raises PlanError for a grid whose settings protect
+    different neighbours or have too many plans, RecipeError for one that makes no recipe, NotCertified where nothing is
+    proven."""
+    settings = grid.settings
+    recipes = tuple(recipe_of(recipe, each) for each in settings)
+    plans = [each.plan(units) for each in recipes]
+    _alike(settings, plans)
+    _check_score(recipe, score)
+    delta = recipe.delta(units)
+    score_phases = () if score.epsilon is None else (Phase(DiscreteLaplace(score.epsilon), Poisson(1.0), 1),)
+    kinds = [(each.only_phase, *score_phases) for each in plans]
+    first, *others = _reduced(kinds)
+    best = BestOfTrials.of(trials, first, PUBLIC if score.epsilon is None else RELEASED, tuple(others))
+    whole = replace(plans[0], phases=(Phase(best, Poisson(1.0), 1),), derivation=(), batch_size=None)
+    alone = [replace(whole, phases=each) for each in dict.fromkeys(kinds)]
+    one = max((accounting.epsilon(each, delta.value) for each in alone), key=lambda bound: bound.value)
+    return SearchPlan(
+        recipe, settings, recipes, trials, score, whole, delta, one, accounting.epsilon(whole, delta.value)
+    )
+
+
+def _reduced(kinds: list[tuple[Phase, ...]]) -> list[tuple[Phase, ...]]:
+    """The kinds in the same shares, as few as there can be."""
+    counted = Counter(kinds)
+    share = math.gcd(*counted.values())
+    if len(counted) > MOST_KINDS:
+        raise PlanError(
+            f"grid: its settings have {len(counted)} plans, more than {MOST_KINDS}, each with a cost of its own. Leave "
+            "out values of batch_size, epochs and noise."
+        )
+    return [kind for kind, times in counted.items() for _ in range(times // share)]
+
+
+def _check_score(recipe: Recipe, score: Score) -> None:
+    if score.epsilon is not None and recipe.privacy.unit != "example":
+        raise UsageError(
+            "score_eps is of a number that one example moves by 1, and a user may have several held out. Declare the "
+            "held-out data public, if they are, or protect examples."
+        )
+
+
+def _alike(settings: tuple[Setting, ...], plans: list[Plan]) -> None:
+    first = plans[0]
+    whose = (first.adjacency, first.privacy_unit, first.examples, first.max_per_user)
+    for setting, plan in zip(settings, plans, strict=True):
+        if (plan.adjacency, plan.privacy_unit, plan.examples, plan.max_per_user) != whose:
+            said = ", ".join(f"{'.'.join(key)}={value}" for key, value in setting.items())
+            raise PlanError(f"grid: {said} protects other neighbours than the first setting does. Choose one for all.")

@@ -1,0 +1,233 @@
+"""A search: what is released and what is not, with trials that are made up, and with real ones."""
+
+import json
+import os
+import random
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dpplan import accounting
+from dpplan.accounting.bound import Guarantee
+from dpplan.errors import InputOutputFailed, PlanError, TrainingStopped, UsageError
+from dpplan.mechanism import BestOfTrials, DiscreteLaplace, Gaussian
+from dpplan.mechanism.trials import Trials
+from dpplan.recipe import Recipe, grid, parse
+from dpplan.tuning import search, terminal_text
+from dpplan.tuning.search import TrialOutcome, TrialTask, searched
+from dpplan.tuning.search_plan import Score, SearchPlan, planned
+
+TEXT = """\
+privacy: {noise_multiplier: 1.0, clip_norm: 1.0, delta: 1e-5}
+data: {source: blobs, examples: 200}
+model: {kind: logistic}
+training: {batch_size: 20, steps: 3, optimizer: sgd, learning_rate: 0.1}
+runtime: {device: cpu, threads: 1}
+"""
+UNITS = 160
+
+
+def recipe() -> Recipe:
+    return parse(TEXT, name="blobs.yaml")
+
+
+def plan_of(
+    law: str = "geometric", mean: float = 3.0, score: Score | None = None, rates: str = "0.1,0.2,0.3"
+) -> SearchPlan:
+    return planned(recipe(), grid.read([f"learning_rate={rates}"]), Trials(law, mean), score or Score(), UNITS)
+
+
+def made_up(monkeypatch: pytest.MonkeyPatch, right: Any) -> list[TrialTask]:
+    """Trials that do nothing but write files; right: of a task, its score. Returns what was asked for."""
+    asked: list[TrialTask] = []
+
+    def one(task: TrialTask) -> TrialOutcome:
+        asked.append(task)
+        task.folder.mkdir()
+        for name in ("model.pt", "recipe.yaml", "metrics.jsonl", "report.json"):
+            (task.folder / name).write_text(f"{task.recipe.training.learning_rate} {len(asked)}", encoding="utf-8")
+        found = right(task)
+        return found if isinstance(found, TrialOutcome) else TrialOutcome(found)
+
+    monkeypatch.setattr(search, "trial", one)
+    return asked
+
+
+def test_a_search_is_accounted_as_one_phase_of_the_plan_that_every_trial_has() -> None:
+    plan = plan_of(score=Score(0.5))
+    best = plan.plan.only_phase.mechanism
+    assert isinstance(best, BestOfTrials) and best.trials == Trials("geometric", 3.0) and best.score == "released"
+    assert [each.mechanism for each in best.phases] == [Gaussian(1.0), DiscreteLaplace(0.5)]
+    assert best.phases[0] == plan.recipes[2].plan(UNITS).only_phase and len(plan.recipes) == 3
+    assert plan.spent == accounting.epsilon(plan.plan, 1e-5) and plan.spent.guarantee is Guarantee.UPPER
+    assert plan_of().spent.value < plan.spent.value and plan.trial.value < plan.spent.value
+
+
+def test_settings_with_plans_of_their_own_are_kinds_of_trials() -> None:
+    typed = ["batch_size=20,40", "learning_rate=0.1,0.2,0.3"]
+    found = planned(recipe(), grid.read(typed), Trials("geometric", 3.0), Score(), UNITS)
+    best = found.plan.only_phase.mechanism
+    assert isinstance(best, BestOfTrials) and len(found.settings) == 6 and len(best.kinds) == 2
+    plans = [each.plan(UNITS).only_phase for each in found.recipes]
+    assert {kind[0] for kind in best.kinds} == set(plans) and found.spent.value > found.trial.value
+    dear = planned(recipe(), grid.read(["batch_size=40"]), Trials("geometric", 3.0), Score(), UNITS)
+    assert found.spent.value < dear.spent.value and found.trial.value == dear.trial.value
+
+
+def test_settings_that_protect_others_or_have_too_many_plans_are_refused() -> None:
+    for typed, said in (
+        (["adjacency=add_remove,replace_one"], "protects other neighbours"),
+        ([f"steps={','.join(map(str, range(1, 80)))}"], "its settings have 79 plans, more than 60"),
+    ):
+        with pytest.raises(PlanError, match=said):
+            planned(recipe(), grid.read(typed), Trials("geometric", 3.0), Score(), UNITS)
+
+
+@pytest.mark.parametrize("epsilon", [0, -1, 101, float("nan"), float("inf")])
+def test_a_score_has_noise_of_a_sensible_epsilon(epsilon: float) -> None:
+    with pytest.raises(PlanError, match="score_eps="):
+        Score(epsilon)
+
+
+def test_a_noisy_score_of_users_is_refused() -> None:
+    text = TEXT.replace("delta: 1e-5", "delta: 1e-5, unit: user").replace(
+        "examples: 200", "examples: 200, user: simulated, examples_per_user: 4"
+    )
+    with pytest.raises((UsageError, PlanError), match="a user may have several held out"):
+        planned(parse(text, name="b"), grid.read(["learning_rate=0.1"]), Trials("geometric", 3.0), Score(0.1), 40)
+
+
+def test_the_best_is_released_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores: dict[Path, float] = {}
+
+    def right(task: TrialTask) -> float:
+        scores[task.folder] = (len(scores) * 7 % 10) / 10
+        return scores[task.folder]
+
+    asked = made_up(monkeypatch, right)
+    monkeypatch.setattr(search, "drawn", lambda trials, bits: 7)
+    won = searched(plan_of(), tmp_path / "runs" / "out", seed=4)
+    assert len(asked) == 7 and won.score == max(scores.values())
+    best = max(scores, key=lambda folder: scores[folder])
+    kept = (tmp_path / "runs" / "out" / "model.pt").read_text(encoding="utf-8")
+    task = next(each for each in asked if each.folder == best)
+    assert kept == f"{task.recipe.training.learning_rate} {asked.index(task) + 1}"
+    assert won.setting == {("training", "learning_rate"): str(task.recipe.training.learning_rate)}
+    assert sorted(each.name for each in (tmp_path / "runs" / "out").iterdir()) == ["model.pt", "recipe.yaml"]
+    assert [each.name for each in (tmp_path / "runs").iterdir()] == ["out"]  # the private folder is gone
+    assert not task.recipe.runtime.private_logs and task.recipe.runtime.checkpoint_every is None
+    assert not task.recipe.training.compare_nonprivate
+
+
+def test_settings_and_ties_are_drawn_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = made_up(monkeypatch, lambda task: 0.5)
+    first = Counter[bool]()
+    for number in range(25):
+        before = len(asked)
+        won = searched(plan_of("binomial", 8.0), tmp_path / str(number), seed=number)
+        tasks = asked[before:]
+        first[bool(tasks) and won.files == tasks[0].folder] += 1
+    drawn = Counter(each.recipe.training.learning_rate for each in asked)
+    assert set(drawn) == {0.1, 0.2, 0.3} and max(drawn.values()) < 1.7 * min(drawn.values())
+    assert first[True] < 12  # of eight alike, the first is not favoured
+
+
+def test_no_trial_is_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = made_up(monkeypatch, lambda task: 0.5)
+    monkeypatch.setattr(search, "drawn", lambda trials, bits: 0)
+    told = []
+    won = searched(plan_of("poisson", 0.5), tmp_path / "out", release=lambda found, folder: told.append(found))
+    assert won == told[0] == search.Winner(None) and not asked
+    content = terminal_text.document(plan_of("poisson", 0.5), None, None, False)
+    assert "none: no trial was made" in " ".join(terminal_text.ending_lines(content, "out"))
+
+
+def test_a_trial_that_fails_is_the_worst_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "drawn", lambda trials, bits: 5)
+    asked = made_up(monkeypatch, lambda task: 0.0 if task.folder.name.endswith("3") else None)
+    won = searched(plan_of(), tmp_path / "out")
+    assert len(asked) == 5 and won.score == 0.0 and won.files is not None and won.files.name.endswith("3")
+    made_up(monkeypatch, lambda task: None)
+    won = searched(plan_of(), tmp_path / "all-failed")
+    assert won.setting is not None and won.score is None and list((tmp_path / "all-failed").iterdir()) == []
+
+
+def test_what_ends_a_search_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "drawn", lambda trials, bits: 5)
+
+    def full(task: TrialTask) -> float:
+        raise InputOutputFailed("the disk is full.")
+
+    for right, error in ((full, InputOutputFailed), (lambda task: TrialOutcome(None, True), TrainingStopped)):
+        made_up(monkeypatch, right)
+        with pytest.raises(error):
+            searched(plan_of(), tmp_path / "out")
+        assert list(tmp_path.iterdir()) == []
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputOutputFailed, match="cannot be made"):
+        searched(plan_of(), tmp_path / "out")
+    assert (tmp_path / "out").exists()  # and what was there stays
+
+
+def test_the_noise_of_a_score_is_two_sided_geometric() -> None:
+    generator, epsilon, size = random.Random(3), 0.8, 20000
+    found = Counter(search.noise(epsilon, generator) for _ in range(size))
+    share = (1 - 2.718281828**-epsilon) / (1 + 2.718281828**-epsilon)
+    for number in range(-3, 4):
+        assert found[number] / size == pytest.approx(share * 2.718281828 ** (-epsilon * abs(number)), abs=0.012)
+
+
+def test_a_real_search_is_reproducible_with_a_seed_and_releases_a_model(tmp_path: Path) -> None:
+    before = os.environ.get(search.STATE)
+    one = searched(plan_of(rates="0.1,0.5"), tmp_path / "one", seed=11)
+    two = searched(plan_of(rates="0.1,0.5"), tmp_path / "two", seed=11)
+    assert (one.setting, one.score) == (two.setting, two.score) and one.score is not None
+    names = sorted(each.name for each in (tmp_path / "one").iterdir())
+    assert names == ["model.pt", "recipe.yaml"] and os.environ.get(search.STATE) == before
+    written = (tmp_path / "one" / "recipe.yaml").read_text(encoding="utf-8")
+    assert one.setting is not None and f"learning_rate: {one.setting['training', 'learning_rate']}" in written
+    noisy = searched(plan_of(score=Score(0.05)), tmp_path / "noisy", seed=11)
+    assert noisy.score is not None and (noisy.score * 40) == pytest.approx(round(noisy.score * 40))
+
+
+def test_a_trial_that_diverges_or_disagrees_with_its_plan_has_no_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = TrialTask(recipe().with_twin(False), tmp_path / "one", 1, 1)
+    found = search.trial(task)
+    assert found.right is not None and 0.0 <= found.right <= 1.0
+    for status, agrees, right, interrupted in (
+        ("finished", True, 0.5, False),
+        ("stopped", False, 0.5, False),
+        ("finished", False, 0.5, False),
+        ("finished", True, None, False),
+        ("interrupted", False, 0.5, True),
+    ):
+        report = SimpleNamespace(status=status, agrees=agrees, held_out_accuracy=right)
+        monkeypatch.setattr(search.train, "run", lambda *_, found=report, **__: found)
+        good = (status, agrees, right) == ("finished", True, 0.5)
+        assert search.trial(task) == TrialOutcome(0.5 if good else None, interrupted)
+
+    def stopped(*_: object, **__: object) -> None:
+        raise TrainingStopped("a clipped sum is not finite.")
+
+    monkeypatch.setattr(search.train, "run", stopped)
+    assert search.trial(task) == TrialOutcome(None)
+
+
+def test_the_report_says_nothing_of_all_trials_together() -> None:
+    plan = plan_of()
+    won = {
+        "setting": {"training.learning_rate": "0.1"},
+        "score": 0.5,
+        "score_is": plan.score.words,
+        "model": "model.pt",
+    }
+    content = json.loads(json.dumps(terminal_text.document(plan, plan.recipes[0], won, False)))
+    assert content["schema"] == "dpplan.tune/1" and content["grid"] == {"training.learning_rate": ["0.1", "0.2", "0.3"]}
+    assert not {"seconds", "seed", "trials", "count", "time"} & set(content)
+    lines = " ".join(terminal_text.plan_lines(plan, None))
+    assert "all with the same chance" in lines and "held-out examples right; public" in lines
