@@ -43,8 +43,10 @@ time that a search takes is seen by whoever watches it; do not publish it. Where
 'none' is released, and that is an answer. A trial that diverges is one with the worst score. Searching again is another
 search, and costs as much again.
 
-Exit status: 0 released, 'none' too; 1 interrupted, and nothing is released; 2 the call makes no sense as put; 3 nothing
-could be certified; 5 input or output failed.
+A recipe's target_epsilon is that of one trial; its max_epsilon limits the whole search.
+
+Exit status: 0 released, 'none' too; 1 interrupted, or more than max_epsilon: nothing is released; 2 the call makes no
+sense as put; 3 nothing could be certified; 5 input or output failed.
 """
 TRAINING = (
     "score_data=training is refused: a score on the training examples without noise would tell about them, beside what "

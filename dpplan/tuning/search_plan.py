@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
 from dpplan.checks import Problems, show
-from dpplan.errors import PlanError, UsageError
+from dpplan.errors import BudgetExceeded, PlanError, UsageError
 from dpplan.mechanism import BestOfTrials, DiscreteLaplace
 from dpplan.mechanism.trials import PUBLIC, RELEASED, Trials
 from dpplan.plan import Delta, Phase, Plan
 from dpplan.recipe import Recipe
 from dpplan.recipe.grid import Setting, SettingGrid, recipe_of
+from dpplan.render.bound_text import figure
 from dpplan.sampling import Poisson
 
 MOST_KINDS = 60
@@ -63,8 +64,8 @@ class SearchPlan:
 
 def planned(recipe: Recipe, grid: SettingGrid, trials: Trials, score: Score, units: int) -> SearchPlan:
     """units: how many examples, or users, the recipe trains on. Raises PlanError for a grid whose settings protect
-    different neighbours or have too many plans, RecipeError for one that makes no recipe, NotCertified where nothing is
-    proven."""
+    different neighbours or have too many plans, RecipeError for one that makes no recipe, BudgetExceeded where a recipe
+    allows less, NotCertified where nothing is proven."""
     settings = grid.settings
     recipes = tuple(recipe_of(recipe, each) for each in settings)
     plans = [each.plan(units) for each in recipes]
@@ -78,9 +79,20 @@ def planned(recipe: Recipe, grid: SettingGrid, trials: Trials, score: Score, uni
     whole = replace(plans[0], phases=(Phase(best, Poisson(1.0), 1),), derivation=(), batch_size=None)
     alone = [replace(whole, phases=each) for each in dict.fromkeys(kinds)]
     one = max((accounting.epsilon(each, delta.value) for each in alone), key=lambda bound: bound.value)
-    return SearchPlan(
-        recipe, settings, recipes, trials, score, whole, delta, one, accounting.epsilon(whole, delta.value)
-    )
+    spent = accounting.epsilon(whole, delta.value)
+    _check_budget(recipes, spent)
+    return SearchPlan(recipe, settings, recipes, trials, score, whole, delta, one, spent)
+
+
+def _check_budget(recipes: tuple[Recipe, ...], spent: Bound) -> None:
+    """What a recipe may spend is meant of all that is released, and here that is a search. Its target_epsilon is what
+    noise is made for: that of one trial."""
+    limits = [each.privacy.max_epsilon for each in recipes if each.privacy.max_epsilon is not None]
+    if limits and spent.value > min(limits):
+        raise BudgetExceeded(
+            f"the search would spend ε ≤ {figure(spent)}, more than max_epsilon={show(min(limits))} of the recipe. "
+            "Raise noise_multiplier, lower --mean, or raise max_epsilon."
+        )
 
 
 def _reduced(kinds: list[tuple[Phase, ...]]) -> list[tuple[Phase, ...]]:

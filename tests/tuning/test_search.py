@@ -12,7 +12,7 @@ import pytest
 
 from dpplan import accounting
 from dpplan.accounting.bound import Guarantee
-from dpplan.errors import InputOutputFailed, PlanError, TrainingStopped, UsageError
+from dpplan.errors import BudgetExceeded, InputOutputFailed, PlanError, TrainingStopped, UsageError
 from dpplan.mechanism import BestOfTrials, DiscreteLaplace, Gaussian
 from dpplan.mechanism.trials import Trials
 from dpplan.recipe import Recipe, grid, parse
@@ -75,6 +75,23 @@ def test_settings_with_plans_of_their_own_are_kinds_of_trials() -> None:
     assert {kind[0] for kind in best.kinds} == set(plans) and found.spent.value > found.trial.value
     dear = planned(recipe(), grid.read(["batch_size=40"]), Trials("geometric", 3.0), Score(), UNITS)
     assert found.spent.value < dear.spent.value and found.trial.value == dear.trial.value
+
+
+def test_a_recipe_that_allows_less_than_the_search_is_refused_and_one_that_allows_it_is_not() -> None:
+    free = plan_of().spent.value
+
+    def limited(most: float) -> SearchPlan:
+        text = TEXT.replace("noise_multiplier: 1.0,", f"noise_multiplier: 1.0, max_epsilon: {most!r},")
+        trials = Trials("geometric", 3.0)
+        return planned(parse(text, name="blobs.yaml"), grid.read(["momentum=0,0.9"]), trials, Score(), UNITS)
+
+    assert limited(free * 1.001).spent.value == free
+    one_trial = plan_of().trial.value
+    assert one_trial < free / 1.2
+    with pytest.raises(
+        BudgetExceeded, match=r"the search would spend .* more than max_epsilon=.* of the recipe\. Raise"
+    ):
+        limited(free / 1.2)
 
 
 def test_settings_that_protect_others_or_have_too_many_plans_are_refused() -> None:
