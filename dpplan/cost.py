@@ -24,7 +24,7 @@ from dpplan.checks import did_you_mean
 from dpplan.errors import PlanError, UsageError
 from dpplan.plan import Phase, Plan, Settings, delta_warning, in_a_row, resolve_delta
 from dpplan.quantities import DESCRIBING
-from dpplan.sampling import Poisson
+from dpplan.sampling import CHOICES, Poisson
 
 __all__ = ["delta", "epsilon"]
 
@@ -55,7 +55,15 @@ class Run(Described, total=False):
     """A run as a whole. phases: in place of one. spent: earlier runs on the same data."""
 
     sampling: str
+    cap: int
+    bins: str
+    order: str
+    groups: int
+    assignment: str
+    times: int
     adjacency: str
+    unit: str
+    max_per_user: int
     phases: Sequence[Described | Phase]
     spent: Sequence[Described | Phase]
     accountant: str
@@ -64,7 +72,9 @@ class Run(Described, total=False):
     accuracy: float
 
 
-_BESIDE = ("sampling", "adjacency", "phases", "spent", "accountant")
+# What schemes take besides.
+_SCHEME = tuple(dict.fromkeys(option.name for choice in CHOICES.values() for option in choice.options))
+_BESIDE = ("sampling", *_SCHEME, "adjacency", "unit", "max_per_user", "phases", "spent", "accountant")
 _OPTIONS = tuple(name for name in Run.__annotations__ if name not in (*_FIELDS, *_BESIDE))
 _Function = TypeVar("_Function", bound=Callable[..., Bound])
 
@@ -89,7 +99,9 @@ def epsilon(*, delta: float | None = None, **run: Unpack[Run]) -> Bound:
     sigma, and q or n and batch, and steps or epochs: the run, as `dpplan epsilon` takes it; a q may be a Fraction.
     delta: left out, the largest power of ten ≤ 1 / (10 n). phases: in place of these, a list of dicts of them, for a
     run whose noise or batch changes. spent: earlier runs on the same data, likewise. sampling: how batches are drawn,
-    "poisson", "fixed-size" or "full-batch". adjacency: what is compared, "add-remove", "replace-one" or "zero-out".
+    "poisson" unless told otherwise, beside it what the scheme takes (cap, bins, order, groups, assignment, times).
+    adjacency: what is compared, "add-remove", "replace-one" or "zero-out". unit: who is protected, "example" or "user",
+    the latter with max_per_user where examples are drawn. All of these hold for the phases and the earlier runs too.
     accountant: its name, "exact" unless told otherwise; what single accountants take (conversion) goes beside it.
 
     Returns a Bound: `lower` and `upper` are proven, `guarantee` says what that means, `assumptions` what it rests on.
@@ -152,7 +164,7 @@ def _plan_of(run: Mapping[str, Any], own_word: str) -> tuple[Plan | None, dict[s
     if len(made) == 1:
         return made[0], options, problems
     try:
-        return Plan(in_a_row(made), adjacency=shared["adjacency"], examples=n), options, problems
+        return Plan(in_a_row(made), examples=n, **_whose(shared)), options, problems
     except UsageError as error:
         return None, options, list(error.problems)
 
@@ -179,7 +191,19 @@ def _shared(run: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
         except UsageError as error:
             problems.extend(error.problems)
             adjacency = ADD_REMOVE
-    return {"adjacency": adjacency, "sampling": str(run.get("sampling") or Poisson.kind).replace("_", "-")}
+    return {
+        "adjacency": adjacency,
+        "sampling": str(run.get("sampling") or Poisson.kind).replace("_", "-"),
+        "scheme_options": tuple((name, run[name]) for name in _SCHEME if run.get(name) is not None),
+        "unit": str(run.get("unit") or "example"),
+        "max_per_user": run.get("max_per_user"),
+    }
+
+
+def _whose(shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Whom a plan protects from which comparison."""
+    named = {"adjacency": "adjacency", "privacy_unit": "unit", "max_per_user": "max_per_user"}
+    return {name: shared[key] for name, key in named.items()}
 
 
 def _listed(name: str, run: Mapping[str, Any], problems: list[str]) -> list[tuple[str, Any]]:
@@ -210,8 +234,19 @@ def _examples(own: Mapping[str, Any], described: Sequence[tuple[str, Any]], prob
 def _one(where: str, phase: Any, shared: Mapping[str, Any], problems: list[str]) -> Plan | None:
     """The plan of one phase."""
     if isinstance(phase, Phase | Plan):
-        phases = phase.phases if isinstance(phase, Plan) else (phase,)
-        return Plan(phases, adjacency=shared["adjacency"], examples=shared["examples"])
+        phases, whose = phase.phases if isinstance(phase, Plan) else (phase,), _whose(shared)
+        if isinstance(phase, Plan):
+            for name, whole in whose.items():
+                if (own := getattr(phase, name)) != whole:
+                    problems.append(
+                        f"{where}{name}={own} is not that of the call, {whole}: guarantees for different neighbours do "
+                        f"not add up. Give {name.removeprefix('privacy_')}={own} beside it."
+                    )
+        try:
+            return Plan(phases, examples=shared["examples"], **whose)
+        except UsageError as error:
+            problems += [f"{where}{problem}" for problem in error.problems]
+            return None
     fields: dict[str, Any] = {}
     for name, value in phase.items():
         field = _FIELDS.get(name)

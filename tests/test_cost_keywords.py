@@ -14,12 +14,12 @@ import pytest
 import dpplan
 from dpplan import accounting, compare, cost, curve, solve, verify
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.adjacency import ZERO_OUT
+from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
 from dpplan.errors import NotApplicable, PlanError, UsageError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Assumptions, Phase, Plan, Settings
 from dpplan.quantities import DESCRIBING
-from dpplan.sampling import Poisson
+from dpplan.sampling import CHOICES, Poisson
 
 ABADI = {"sigma": 4, "q": 0.01, "steps": 10000}
 
@@ -118,7 +118,8 @@ def test_a_delta_asks_for_its_epsilon() -> None:
 def test_every_word_of_the_command_line_is_a_keyword() -> None:
     words = {option.removeprefix("--").replace("-", "_") for each in DESCRIBING for option in each.all_options}
     told = {option.name for name in accounting.ACCOUNTANTS for option in accounting.describe(name).options}
-    beside = {"sampling", "adjacency", "phases", "spent", "accountant"}
+    beside = {"sampling", "adjacency", "unit", "max_per_user", "phases", "spent", "accountant"}
+    beside |= {option.name for choice in CHOICES.values() for option in choice.options}
     for function, own in ((dpplan.epsilon, "delta"), (dpplan.delta, "eps")):
         assert set(inspect.signature(function).parameters) == words | told | beside | {own}
 
@@ -193,3 +194,39 @@ def test_a_verdict_is_shown(tmp_path: typing.Any) -> None:
     cells = shown(verify.verify(claim, proofs=False))
     assert cells[:2] == ["stands", "claimed"]
     assert "publish" in cells
+
+
+def test_every_scheme_and_unit_is_a_keyword_as_it_is_an_option() -> None:
+    bins = dpplan.epsilon(sampling="balls-in-bins", bins="same", sigma=2, q=0.1, epochs=2, delta=1e-5)
+    asked = Settings(2, 0.1, epochs=2, sampling="balls-in-bins", scheme_options=(("bins", "same"),))
+    assert bins == accounting.epsilon(asked.plan(), 1e-5)
+    users = dpplan.epsilon(unit="user", max_per_user=4, sigma=2, q=0.01, steps=1000, delta=1e-6)
+    assert users.upper == pytest.approx(3.26988785, abs=1e-7) and "user" in str(users)
+    both = dpplan.epsilon(
+        unit="user", max_per_user=4, sigma=2, q=0.01, steps=500, spent={"sigma": 2, "q": 0.01, "steps": 500}, delta=1e-6
+    )
+    assert both.upper == pytest.approx(users.upper, rel=1e-8)
+
+
+def test_what_a_scheme_does_not_take_is_the_callers_mistake() -> None:
+    for said, told in (
+        ({"times": 2}, "times=2 is an option of random-allocation"),
+        ({"sampling": "balls-in-bins", "bins": "other"}, "bins=other is not one of: fresh, same."),
+        ({"max_per_user": 3}, "max_per_user=3 is about users"),
+        ({"unit": "people"}, "unit=people is not one of: example, user."),
+        ({"sampling": "random-allocation"}, "times is missing"),
+    ):
+        with pytest.raises(PlanError, match=re.escape(told)):
+            dpplan.epsilon(sigma=1, q=0.01, steps=100, delta=1e-5, **said)  # type: ignore[arg-type]
+
+
+def test_a_plan_for_other_neighbours_is_not_taken_for_one_of_the_call() -> None:
+    replaced = Settings(1.0, 0.01, 100, adjacency=REPLACE_ONE).plan()
+    owned = Settings(1.0, 0.01, 100, unit="user", max_per_user=2).plan()
+    for plan, told, beside in (
+        (replaced, "phases[0]: adjacency=replace-one is not that of the call", {"adjacency": "replace-one"}),
+        (owned, "phases[0]: max_per_user=2 is not that of the call", {"unit": "user", "max_per_user": 2}),
+    ):
+        with pytest.raises(PlanError, match=re.escape(told)):
+            dpplan.epsilon(phases=plan, delta=1e-5)
+        assert dpplan.epsilon(phases=plan, delta=1e-5, **beside) == accounting.epsilon(plan, 1e-5)
