@@ -7,12 +7,14 @@ import re
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dpplan import accounting
-from dpplan.accounting import ACCOUNTANTS, Guarantee
+from dpplan.accounting import ACCOUNTANTS, Guarantee, exact
 from dpplan.accounting.bound import Bound
+from dpplan.accounting.exact import other_laws
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.pairs import allocated
 from dpplan.accounting.pairs.allocation import Mean
@@ -352,3 +354,20 @@ def test_many_steps_to_an_epoch(sigma, per_epoch, count, delta):
     found = accounting.epsilon(epochs(sigma, per_epoch, count), delta)
     assert 0.0 < found.lower <= found.upper
     assert found.relative_width < 0.02
+
+
+def test_where_nothing_is_proven_from_below_the_lattice_is_as_fine_as_the_upper_end_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whose relative width is 1 at any spacing: a lattice 64 times as fine took twenty times as long for 1e-6."""
+    plan = Settings(1.0, 0.01, epochs=1, sampling="random-allocation", scheme_options=(("times", 2),)).plan()
+    finest, ends = [], other_laws._ends
+
+    def seen(known: other_laws.Known, *rest: Any) -> Any:
+        finest.append(min(law.spacing or 1.0 for pair, _ in known for law in pair.directions))
+        return ends(known, *rest)
+
+    monkeypatch.setattr(other_laws, "_ends", seen)
+    found = exact.epsilon(plan, 1e-5)
+    assert found.lower == 0.0 and found.upper == pytest.approx(0.804246, rel=1e-5)
+    assert len(finest) == 2 and finest[1] >= finest[0] / 2.0

@@ -115,7 +115,10 @@ def _refined(known: Known, question: RunQuestion, log_delta: Callable[[Ends], fl
         left = moved / (4.0**halvings - 1.0) if halvings else math.inf
         if further == resolution and (best.relative_width <= width or left <= SETTLED * width * best.upper):
             break
-        excess = min(best.relative_width / (0.8 * width), 4.0**MOST_HALVINGS)
+        excess = best.relative_width / (0.8 * width)
+        if best.lower <= 0.0:  # where nothing is proven from below, the width says nothing of the lattice
+            excess = left / (SETTLED * width * best.upper) if halvings else 4.0
+        excess = min(excess, 4.0**MOST_HALVINGS)
         halvings = min(math.ceil(0.5 * math.log2(max(excess, 1.0))), FINEST - further.halvings)
         resolution = replace(further, halvings=further.halvings + halvings)
         if resolved(known, resolution) == laws:  # as fine as is tried
