@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from dpplan import accounting, notebook, processes
 from dpplan.accounting.bound import Bound
@@ -206,7 +206,8 @@ def _drawn(x_name: str, points: Sequence[_Point], who: Who, progress: Progress |
     for name, options in who.items():
         if name == "exact" and x_name == "delta":
             with suppress(NotCertified):  # of one point or of all: each is asked below, and says why
-                series[name] = exact.epsilons(points[0].plan, [cast(float, point.delta) for point in points])
+                deltas = [cast(float, point.delta) for point in points]
+                series[name] = exact.epsilons(points[0].plan, deltas, **cast(dict[str, Any], options))
                 done += len(points)
                 if progress is not None:
                     progress(done, total)

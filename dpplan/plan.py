@@ -65,7 +65,7 @@ class Phase:
 def settings_of(part: Mechanism | Sampling) -> dict[str, Setting]:
     """Name -> value of all that a mechanism or a scheme was given, but for phases inside of it."""
     entries = dataclasses.fields(part)  # type: ignore[arg-type]
-    return {each.name: getattr(part, each.name) for each in entries if each.init and "inside" not in each.metadata}
+    return {each.name: getattr(part, each.name) for each in entries if each.init and "nested" not in each.metadata}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Plan:
 
     @property
     def assumptions(self) -> Assumptions:
-        schemes = sorted({it.sampling.assumption for p in self.phases for it in getattr(p.mechanism, "phases", (p,))})
+        schemes = sorted({it.sampling.assumption for p in self.phases for it in getattr(p.mechanism, "inside", (p,))})
         unit = unit_words(self.privacy_unit, self.max_per_user)
         grouped = [each for each in self.phases if each.groups]
         disjoint = f", no {self.privacy_unit} in two groups" if grouped else ""

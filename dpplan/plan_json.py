@@ -15,7 +15,8 @@ A phase names the kind of each of its parts, and holds their settings beside it 
     {"mechanism": "gaussian", "noise_multiplier": 1.1, "sampling": "poisson", "sample_rate": 0.01, "steps": 1000}
 
 A search, of which the best of a random number of trials is released, holds the phases of a trial in the same form:
-{"mechanism": "best-of-trials", "law": "geometric", "mean": 10, "phases": [...], ...} (`dpplan.mechanism.trials`).
+{"mechanism": "best-of-trials", "law": "geometric", "mean": 10, "phases": [...], ...} (`dpplan.mechanism.trials`), and
+those of other kinds of trial, of which each draws one: "others": [[...], ...].
 
 Where records are split into groups, a phase of one also says whose it is: "parallel": [[block, group]], from the
 outside in (`dpplan.groups`).
@@ -57,7 +58,8 @@ def phase_to_json(phase: Phase) -> Object:
 
 def _inside(part: mechanism.Mechanism) -> Object:
     if isinstance(part, mechanism.BestOfTrials):
-        return {"phases": [phase_to_json(each) for each in part.phases]}
+        kinds = [[phase_to_json(each) for each in kind] for kind in part.kinds]
+        return {"phases": kinds[0], **({"others": kinds[1:]} if len(kinds) > 1 else {})}
     return {}
 
 
@@ -123,6 +125,15 @@ def _phases(problems: Problems, content: Mapping[str, Any], prefix: str) -> tupl
     return tuple(found)
 
 
+def _others(problems: Problems, content: Mapping[str, Any], prefix: str) -> tuple[tuple[Phase, ...], ...]:
+    """The phases of the other kinds of trial, list by list."""
+    listed = content.get("others", [])
+    if not isinstance(listed, list) or not all(isinstance(each, list) for each in listed):
+        problems.add(f"{prefix}others is {_is(content, 'others')}.")
+        return ()
+    return tuple(_phases(problems, {"phases": each}, f"{prefix}others[{at}].") for at, each in enumerate(listed))
+
+
 def _groups(problems: Problems, content: Mapping[str, Any], path: str) -> GroupPath:
     """Whose phase it is."""
     listed = content.get("parallel", [])
@@ -150,8 +161,9 @@ def _part(problems: Problems, content: Mapping[str, Any], path: str, role: str) 
         problems.found += [f"{path}.{sentence}" for sentence in sampling.foreign_options(kind, content)]
     types, settings = typing.get_type_hints(made), dict[str, Any]()
     for field in fields(made):
-        if field.metadata.get("inside"):
-            settings[field.name] = _phases(problems, content, f"{path}.")
+        if field.metadata.get("nested"):
+            ask = _phases if field.name == "phases" else _others
+            settings[field.name] = ask(problems, content, f"{path}.")
         elif field.init and (field.name in content or field.default is MISSING):
             value = content.get(field.name)
             settings[field.name] = tuple(value) if isinstance(value, list) else value

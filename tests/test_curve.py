@@ -113,3 +113,11 @@ def test_what_makes_no_sense_is_refused_before_anything_is_computed():
     assert [problem.split(":")[0].split(".")[0] for problem in caught.value.problems] == [
         "batch=-1 is not a positive number", "batch=70000 exceeds n=60000",
     ]  # fmt: skip
+
+
+def test_a_curve_over_delta_is_as_wide_as_was_asked_for():
+    plan = Settings(1.0, sample_rate=0.01, steps=200, sampling="balls-in-bins").plan()
+    coarse, fine = (curve.profile(plan, [1e-6, 1e-3], {"exact": {"accuracy": each}}) for each in (2e-3, 1e-5))
+    for wide, narrow in zip(coarse.series["exact"], fine.series["exact"], strict=True):
+        assert narrow.relative_width <= 1e-5 < wide.relative_width <= 2e-3
+        assert wide.lower <= narrow.upper and narrow.lower <= wide.upper

@@ -40,7 +40,7 @@ DESCRIPTION = Description(
     guarantee="upper",
     use="to compare with most libraries (`--conversion classic` for older ones)",
     source="Mironov, Talwar, Zhang 2019; Canonne, Kamath, Steinke 2020",
-    supports="Gaussian noise, not allocations or cut batches; stated ρ-zCDP and Rényi curves, laws of known moments",
+    supports="Gaussian noise, not cut batches; stated ρ-zCDP and Rényi curves, laws of known moments",
     colour="#0072B2",
     note="order {order}, {conversion}",
     options=(AccountantOption("conversion", "How {takers} turn into ε; cks is tighter.", choices=("cks", "classic")),),
@@ -171,8 +171,19 @@ def _moments(plan: Plan) -> RunMoments:
 
 
 def _winner(search: BestOfTrials, plan: Plan) -> WinnerCurve:
-    trial = replace(plan, phases=search.phases, derivation=(), batch_size=None)
-    return WinnerCurve(search.trials, functools.partial(divergences, trial), _least_log_delta)
+    trials = tuple(replace(plan, phases=kind, derivation=(), batch_size=None) for kind in search.kinds)
+    return WinnerCurve(search.trials, functools.partial(_of_any, trials), _least_log_delta)
+
+
+def _of_any(kinds: Sequence[Plan], orders: Array) -> Array:
+    """The divergence of a trial that draws one of these kinds, all with the same chance, and puts out which:
+    e^((a - 1)D) is the mean of theirs."""
+    found = np.array([divergences(each, orders) for each in kinds])
+    if len(kinds) == 1:
+        return np.asarray(found[0])
+    moments = np.logaddexp.reduce((orders - 1.0) * found, axis=0) - math.log(len(kinds))
+    rounding = renyi_curves.MOMENT_ROUNDING * (len(kinds) + np.abs(moments))
+    return np.asarray(np.minimum((moments + rounding) / (orders - 1.0), found.max(axis=0)))
 
 
 def _least_log_delta(divergences: Array, orders: Array, epsilon: float) -> float:

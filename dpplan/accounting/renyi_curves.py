@@ -7,6 +7,11 @@ bounds each (Mironov 2017, arXiv:1702.07476, Prop 1).
 
 A pair that reveals all with a chance, a stated delta, has no moments. That chance is set aside: of a run that reveals
 with chance r and is otherwise no more than (ε, δ'), δ = r + (1 - r)·δ'.
+
+Allocations are known by a law above theirs in convex order, on a lattice (pairs.allocation): moments of either
+direction are means of convex functions of the likelihood ratio, and so at least the true ones. What such a law has at
++inf, e^-REACH or so, is set aside likewise. Peers bound these moments in closed form (Feldman, Shenfeld 2025,
+arXiv:2502.08202), which is more.
 """
 
 import math
@@ -19,7 +24,7 @@ import numpy as np
 
 from dpplan import groups
 from dpplan.accounting.numerics import Array, outward
-from dpplan.accounting.pairs import DominatingPair, GaussianLoss, Law, StatedLoss
+from dpplan.accounting.pairs import DominatingPair, GaussianLoss, Law, Resolution, StatedLoss
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
 from dpplan.accounting.refusals import below_floor
 from dpplan.errors import NotApplicable
@@ -35,6 +40,7 @@ from dpplan.mechanism import (
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson
 
+FINE = Resolution(halvings=2, reach=60)  # of laws that are known on lattices
 MOMENT_ROUNDING = 64 * outward.UNIT  # of the sizes that go into the logarithm of a moment
 
 
@@ -93,6 +99,30 @@ class OfPair:
 
     def __call__(self, orders: Array) -> Array:
         return np.max([[_divergence(law, float(order)) for order in orders] for law in self.pair.directions], axis=0)
+
+
+@dataclass(frozen=True, slots=True)
+class OfAtoms:
+    """The larger of the two directions of a pair of laws that are all atoms; of each, what is at +inf left out: P as it
+    is given that all losses are finite."""
+
+    pair: DominatingPair
+    kinks: tuple[float, ...] = ()
+
+    def __call__(self, orders: Array) -> Array:
+        return np.asarray(np.max([_atoms_divergence(law, orders) for law in self.pair.directions], axis=0))
+
+
+def _atoms_divergence(law: Law, orders: Array) -> Array:
+    atoms, tilts = law.atoms, orders - 1.0
+    exponents = np.log(atoms.p) + tilts[:, None] * atoms.loss
+    top = np.max(exponents, axis=1)
+    log = top + np.log(np.exp(exponents - top[:, None]).sum(axis=1)) - math.log1p(-law.infinite)
+    largest = float(np.max(np.abs(atoms.loss)))
+    rounding = (
+        MOMENT_ROUNDING * (1.0 + np.abs(top) + tilts * largest) + outward.UNIT * len(atoms.p) + 2 * atoms.relative
+    )
+    return outward.up((np.maximum(log, 0.0) + rounding) / tilts, outward.ARITHMETIC)
 
 
 def _divergence(law: Law, order: float) -> float:
@@ -158,10 +188,19 @@ def of(plan: Plan, accountant: str) -> RunMoments:
 def _hidden(pair: DominatingPair) -> tuple[DominatingPair, float]:
     """The pair where it does not reveal all, and the chance that it does."""
     law = pair.remove
+    if pair.dominates and pair.resolved is not None and all(_all_atoms(each) for each in pair.directions):
+        fine = pair.resolved(FINE)
+        return fine, outward.up(max(each.infinite for each in fine.directions), outward.SUM)
     if not (isinstance(law, StatedLoss) and law == pair.add):
         return pair, 0.0
     left = replace(law, delta=0.0)
     return replace(pair, remove=left, add=left), law.delta
+
+
+def _all_atoms(law: Law) -> bool:
+    """Whether the law is known on a lattice, and some of it is finite."""
+    whole = law.masses(np.array([-math.inf, math.inf]))
+    return law.infinite < 1.0 and len(law.atoms.loss) > 0 and float(whole.p[0]) == 0.0
 
 
 def _of_pair(pair: DominatingPair, accountant: str) -> RenyiCurve:
@@ -170,6 +209,8 @@ def _of_pair(pair: DominatingPair, accountant: str) -> RenyiCurve:
         return Linear(outward.up(0.5 / law.noise_multiplier**2, outward.FEW))
     if pair.dominates and not any(each.log_moment(1.0) in (None, math.inf) for each in pair.directions):
         return OfPair(pair)
+    if pair.dominates and pair.resolved is not None and all(_all_atoms(each) for each in pair.directions):
+        return OfAtoms(pair)
     from dpplan.accounting.renyi_transforms import OfTransforms  # the contour's engine, which most plans do without
 
     curve = OfTransforms.of(pair)

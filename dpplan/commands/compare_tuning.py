@@ -1,11 +1,12 @@
 """dpplan compare tuning: what a search costs that publishes its winner."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dpplan.checks import Problems, did_you_mean
-from dpplan.commands.shared import output, plan_arguments, waiting
+from dpplan.commands.shared import output, plan_arguments, plot_option, waiting
 from dpplan.commands.shared.accountant_option import EXACT
 from dpplan.commands.shared.parameter_types import NUMBER
 from dpplan.commands.shared.plan_arguments import PlanArguments
@@ -28,7 +29,7 @@ search costs whose number of trials is fixed, as a grid's is, whether all are pu
     --mean 10 --delta 1e-6
   dpplan compare tuning --sigma 1.1 --n 60000 --batch 256 --epochs 15
   dpplan compare tuning recipes/plans/dp-sgd-with-vocabulary.yaml \\
-    --trials geometric --trials poisson --mean 5
+    --trials geometric --trials poisson --mean 5 --plot tuning.svg
 
 That covers the winner alone. How many trials there were, the seed of that number, the losing runs and how long they
 took stay private; where no trial is made the answer is 'none', and is not drawn again. The score that decides is public
@@ -47,17 +48,31 @@ Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certif
 @click.option("--trials", "laws", metavar="LAW", multiple=True, help="The law of their number; all if not given.")
 @click.option("--eta", type=NUMBER, help="η of negative-binomial, above -1; 0.5 if not given.")
 @click.option("--chance", type=NUMBER, help="Chance of each trial of binomial; 0.5 if not given.")
+@plot_option.plot_option("ε of the search under each law")
 @output.json_option
 def command(
-    arguments: PlanArguments, delta: Any, mean: Any, laws: tuple[str, ...], eta: Any, chance: Any, as_json: bool
+    arguments: PlanArguments,
+    delta: Any,
+    mean: Any,
+    laws: tuple[str, ...],
+    eta: Any,
+    chance: Any,
+    plot: Path | None,
+    as_json: bool,
 ) -> None:
     from dpplan.compare.tuning import tuning
     from dpplan.render import compare_tuning as render
 
     asked, problems = _laws(laws, mean, eta, chance)
-    call = requested(arguments, (delta,), EXACT, *problems)
+    call = requested(arguments, (delta,), EXACT, *problems, *plot_option.problems(plot))
+    if plot is not None:
+        plot_option.needs_matplotlib()
     with waiting.status("computing"):
         found = tuning(call.plan, call.deltas[0].value, asked)
+    if plot is not None:
+        from dpplan.plot import tuning as drawing
+
+        drawing.draw(found, plot)
     if as_json:
         output.as_json(render.document(found, call.warnings))
         return

@@ -42,7 +42,7 @@ several such phases; or a file with a whole budget, phase by phase: dpplan help 
   dpplan epsilon --sigma 4 --q .01 --steps 1e4 --delta 1e-5 --max-eps 1 --json
   dpplan epsilon --sigma 4 --q .01 --steps 1e4 --delta 1e-5 --prove
   dpplan epsilon --sampling balls-in-bins --sigma 1 --q 1/100 --epochs 10 \\
-    --delta 1e-5
+    --delta 1e-5 --accuracy 2e-3
   dpplan epsilon recipes/plans/cohorts.yaml --plot cohorts.svg
 
 --plot draws where the budget of a plan file goes: what each phase costs alone, what it adds to the others, the total.

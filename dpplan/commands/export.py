@@ -29,6 +29,8 @@ makes of n and the batch: q = 1/⌈n/B⌉, and ⌈n/B⌉ steps in an epoch. dp-a
 fields; jax-privacy the fields of BandMFExecutionPlanConfig. registry is YAML, a draft of an entry of the registry of
 deployments; what it asks for is stated with --state KEY=TEXT (dpplan report --fields).
 
+--json wraps the same text: what it is for, the plan it was made of, the text, and what it holds where that is JSON.
+
 The same files are read wherever a plan file or --spent is. What a library has no word for is refused, exit 3.
 
 Exit status: 0 done; 2 the call makes no sense as put; 3 the library has no word for this plan.
@@ -42,7 +44,8 @@ Exit status: 0 done; 2 the call makes no sense as put; 3 the library has no word
 @plan_arguments.deltas(several=False)
 @click.option("--to", "library", type=Name(LIBRARIES), help="opacus, dp-accounting, jax-privacy or registry.")
 @click.option("--state", multiple=True, metavar="KEY=TEXT", help="One thing that the registry asks for; repeatable.")
-def command(arguments: PlanArguments, delta: Any, library: str | None, state: tuple[str, ...]) -> None:
+@output.json_option
+def command(arguments: PlanArguments, delta: Any, library: str | None, state: tuple[str, ...], as_json: bool) -> None:
     problems = [] if library else [f"the library is missing: give --to {', --to '.join(LIBRARIES)}."]
     if library and library not in LIBRARIES:
         problems.append(f"to={library} is not one of: {', '.join(LIBRARIES)}.{did_you_mean(library, LIBRARIES)}")
@@ -52,9 +55,13 @@ def command(arguments: PlanArguments, delta: Any, library: str | None, state: tu
     problems += [f"state={each} is not KEY=TEXT." for each in state if not all(each.partition("="))]
     call = requested(arguments, (delta,) if library == "registry" else None, EXACT, *problems)
     if library == "registry":
-        click.echo(_entry(call.plan, float(call.deltas[0].value), state), nl=False)
+        text = _entry(call.plan, float(call.deltas[0].value), state)
     else:
-        click.echo(render.text(str(library), call.plan), nl=False)
+        text = render.text(str(library), call.plan)
+    if as_json:
+        output.as_json(render.document(str(library), call.plan, text, call.warnings))
+        return
+    click.echo(text, nl=False)
     output.warn(call.warnings)
 
 

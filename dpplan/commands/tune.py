@@ -23,8 +23,8 @@ HELP = """Search for settings of RECIPE, and release the best trial and nothing 
 
 The number of trials is drawn, by a law that does not look at the data. Each trial draws a setting from the grid, every
 one with the same chance, and trains; the best by its score is released, with its setting, its score and its model. What
-that costs is printed before the first trial: less than all trials together, more than one. The trials are one
-mechanism: a grid of noise, batch sizes or lengths is refused.
+that costs is printed before the first trial: less than all trials together, more than one. A grid of batch sizes,
+lengths or noise is accounted too: each trial is of one of as many kinds.
 
 The score is how many held-out examples the model has right. Say what they are: --score-data public, if anybody may
 know them; else --score-eps, for noise on that number in each trial, which is paid for. Scores on the training examples

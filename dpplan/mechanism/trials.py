@@ -49,35 +49,50 @@ class BestOfTrials:
     """The best of a random number of trials, and nothing else.
 
     law, mean, eta, chance: of `Trials`; eta and chance None where the law has none. score: whether what decides is
-    public, or released by each trial among its phases. phases: of one trial (`plan.Phase`).
+    public, or released by each trial among its phases. phases: of one trial (`plan.Phase`). others: of the other kinds
+    of trial, where there are some: each trial draws its kind, all with the same chance, and puts out which it was.
     """
 
     law: str
     mean: float
-    phases: tuple[Any, ...] = field(metadata={"inside": True})
+    phases: tuple[Any, ...] = field(metadata={"nested": True})
     score: str = PUBLIC
     eta: float | None = None
     chance: float | None = None
+    others: tuple[tuple[Any, ...], ...] = field(default=(), metadata={"nested": True})
 
     kind: ClassVar[str] = "best-of-trials"
 
     def __post_init__(self) -> None:
         with Problems() as problems:
-            problems.require(bool(self.phases), "phases=() is empty: a trial is a phase at least.")
-            nested = any(isinstance(each.mechanism, BestOfTrials) for each in self.phases)
+            problems.require(all(self.kinds), "phases=() is empty: a trial is a phase at least.")
+            nested = any(isinstance(each.mechanism, BestOfTrials) for each in self.inside)
             problems.require(not nested, "phases: a search within a search is not known here. Make it one search.")
             problems.require(self.score in SCORES, f"score={self.score} is not one of: {', '.join(SCORES)}.")
             for name, value, law in (("eta", self.eta, "negative-binomial"), ("chance", self.chance, "binomial")):
                 problems.require(value is None or self.law == law, f"{name} is of {law}, and law={self.law}.")
         object.__setattr__(self, "mean", float(self.trials.mean))
         object.__setattr__(self, "phases", tuple(self.phases))
+        object.__setattr__(self, "others", tuple(map(tuple, self.others)))
 
     @classmethod
-    def of(cls, trials: Trials, phases: tuple[Any, ...], score: str = PUBLIC) -> "BestOfTrials":
-        """So many trials of these phases."""
+    def of(
+        cls, trials: Trials, phases: tuple[Any, ...], score: str = PUBLIC, others: tuple[tuple[Any, ...], ...] = ()
+    ) -> "BestOfTrials":
+        """So many trials of these phases, or of one of these kinds."""
         eta = trials.eta if trials.law == "negative-binomial" else None
         chance = trials.chance if trials.law == "binomial" else None
-        return cls(trials.law, trials.mean, phases, score, eta, chance)
+        return cls(trials.law, trials.mean, phases, score, eta, chance, others)
+
+    @property
+    def kinds(self) -> tuple[tuple[Any, ...], ...]:
+        """The phases of each kind of trial."""
+        return self.phases, *self.others
+
+    @property
+    def inside(self) -> tuple[Any, ...]:
+        """Of every kind of trial."""
+        return tuple(phase for kind in self.kinds for phase in kind)
 
     @property
     def trials(self) -> Trials:

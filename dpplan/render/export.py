@@ -1,5 +1,8 @@
 """A plan in the words of another library: JSON, one object."""
 
+import json
+from collections.abc import Sequence
+
 from dpplan.errors import NotApplicable
 from dpplan.interop import dp_event, jax_plan, opacus_state
 from dpplan.plan import Plan
@@ -15,3 +18,9 @@ def text(library: str, plan: Plan) -> str:
     except NotApplicable as refusal:
         raise NotApplicable(f"{str(refusal).rstrip('.')}.") from None
     return f"{to_json.dumps(found, indent=2)}\n"
+
+
+def document(library: str, plan: Plan, text: str, warnings: Sequence[str]) -> to_json.Object:
+    """The same text in an object, with the plan it was made of. holds: what it says, where it is JSON."""
+    holds = json.loads(text) if library in _WRITERS else None
+    return to_json.document("export", plan, [], warnings, to=library, text=text, holds=holds)

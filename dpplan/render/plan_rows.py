@@ -50,7 +50,7 @@ def plan_rows(
             return
         if type(phase.mechanism) is not Gaussian:
             yield row("mechanism", kind_of(phase.mechanism))
-        for name, value in _given(phase).items():
+        for name, value in settings_given(phase).items():
             known = quantity(name)
             yield row(known.words, known.show(value), _origin(plan, name, found))
         yield row("steps", show(phase.steps), _origin(plan, "steps", found))
@@ -94,7 +94,7 @@ def phase_rows(plan: Plan, name: str, places: range, names: Sequence[str] = ()) 
             yield ", ".join([f"    ...   {len(left_out)} more", *_reaches([phases[at] for at in left_out])])
 
 
-def _given(phase: Phase) -> dict[str, Setting]:
+def settings_given(phase: Phase) -> dict[str, Setting]:
     """What the phase was given. A record's pattern stands there where no sampling says it."""
     said = () if isinstance(phase.sampling, Poisson) else ("participations", "separation")
     given: dict[str, Setting] = {
@@ -108,17 +108,24 @@ def _given(phase: Phase) -> dict[str, Setting]:
 
 def _search(search: BestOfTrials) -> Iterator[str]:
     """Of a plan that is a search and nothing else."""
-    count = len(search.phases)
     yield from sentence("trials", f"{search.words}; the best is released, by a score that is {search.score}")
-    yield row("each trial", f"{count} phase{'s' if count > 1 else ''}")
+    if search.others:
+        yield row("each trial", f"one of {len(search.kinds)} kinds", "drawn, and released with the winner")
+    else:
+        count = len(search.phases)
+        yield row("each trial", f"{count} phase{'s' if count > 1 else ''}")
     yield from _trial(search, 2)
 
 
 def _trial(search: BestOfTrials, width: int) -> Iterator[str]:
-    """What each trial of a search does, a phase in each line."""
-    for phase in search.phases:
-        steps = f"{phase.steps} step{'s' if phase.steps > 1 else ''}"
-        yield f"    {'':<{width}} {' '.join(f'{cell:<16}' for cell in settings_shown(phase))} {steps}"
+    """What each trial of a search does, a phase in each line; of kinds that are many the first."""
+    for number, kind in enumerate(search.kinds[:SHOWN]):
+        for place, phase in enumerate(kind):
+            steps = f"{phase.steps} step{'s' if phase.steps > 1 else ''}"
+            label = "or" if number and not place else ""
+            yield f"    {label:<{width}} {' '.join(f'{cell:<16}' for cell in settings_shown(phase))} {steps}"
+    if len(search.kinds) > SHOWN:
+        yield f"    ...   {len(search.kinds) - SHOWN} more kinds"
 
 
 def _columns(phases: Sequence[Phase]) -> list[list[str]]:
@@ -144,7 +151,7 @@ def spent_before(bound: Bound, at: float) -> str:
 
 def settings_shown(phase: Phase) -> list[str]:
     """What the phase was given, each as "σ = 1.1"."""
-    named = [(quantity(name), value) for name, value in _given(phase).items()]
+    named = [(quantity(name), value) for name, value in settings_given(phase).items()]
     return [f"{each.symbol} = {each.show(value)}" for each, value in named]
 
 

@@ -1,13 +1,14 @@
 """What a search will do and what it costs: one object, of which the trials are run and for which ε was proven.
 
 Each trial is the same mechanism: it draws its setting from the grid, every one with the same chance, trains, and puts
-out setting, model and score. So the plan of a trial has to be the same whatever it draws: settings that change noise,
-sample rate or steps are refused. (Papernot, Steinke 2022, arXiv:2110.03620: K independent runs of one algorithm; of
-what is drawn in a run the law is fixed, and none of it rests on other runs.)
+out setting, model and score (Papernot, Steinke 2022, arXiv:2110.03620: K independent runs of one algorithm; of what is
+drawn in a run the law is fixed, and none of it rests on other runs). Where settings have plans of their own, a trial is
+of one of as many kinds.
 """
 
+import math
+from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
@@ -19,6 +20,8 @@ from dpplan.plan import Delta, Phase, Plan
 from dpplan.recipe import Recipe
 from dpplan.recipe.grid import Setting, SettingGrid, recipe_of
 from dpplan.sampling import Poisson
+
+MOST_KINDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class SearchPlan:
-    """recipes: of every setting of the grid, in order. plan: the search, a phase. trial: one trial's ε by itself."""
+    """recipes: of every setting of the grid, in order. plan: the search, a phase. trial: one trial's ε by itself, of
+    the kind that costs most."""
 
     recipe: Recipe
     settings: tuple[Setting, ...]
@@ -56,36 +60,39 @@ class SearchPlan:
     trial: Bound
     spent: Bound
 
-    @property
-    def training(self) -> Phase:
-        """What each trial trains by."""
-        phase: Phase = self.search.phases[0]
-        return phase
-
-    @property
-    def search(self) -> BestOfTrials:
-        mechanism = self.plan.only_phase.mechanism
-        assert isinstance(mechanism, BestOfTrials)  # which is how it was made
-        return mechanism
-
 
 def planned(recipe: Recipe, grid: SettingGrid, trials: Trials, score: Score, units: int) -> SearchPlan:
-    """units: how many examples, or users, the recipe trains on. Raises UsageError for a grid whose settings have
-    different plans, RecipeError for one that makes no recipe, NotCertified where nothing is proven."""
+    """units: how many examples, or users, the recipe trains on. Raises PlanError for a grid whose settings protect
+    different neighbours or have too many plans, RecipeError for one that makes no recipe, NotCertified where nothing is
+    proven."""
     settings = grid.settings
     recipes = tuple(recipe_of(recipe, each) for each in settings)
     plans = [each.plan(units) for each in recipes]
     _alike(settings, plans)
     _check_score(recipe, score)
-    training, delta = plans[0].only_phase, recipe.delta(units)
-    phases: tuple[Phase, ...] = (training,)
-    if score.epsilon is not None:
-        phases = (training, Phase(DiscreteLaplace(score.epsilon), Poisson(1.0), 1))
-    best = BestOfTrials.of(trials, phases, PUBLIC if score.epsilon is None else RELEASED)
-    trial = replace(plans[0], phases=phases, derivation=(), batch_size=None)
-    whole = replace(trial, phases=(Phase(best, Poisson(1.0), 1),))
-    one, spent = (accounting.epsilon(each, delta.value) for each in (trial, whole))
-    return SearchPlan(recipe, settings, recipes, trials, score, whole, delta, one, spent)
+    delta = recipe.delta(units)
+    score_phases = () if score.epsilon is None else (Phase(DiscreteLaplace(score.epsilon), Poisson(1.0), 1),)
+    kinds = [(each.only_phase, *score_phases) for each in plans]
+    first, *others = _reduced(kinds)
+    best = BestOfTrials.of(trials, first, PUBLIC if score.epsilon is None else RELEASED, tuple(others))
+    whole = replace(plans[0], phases=(Phase(best, Poisson(1.0), 1),), derivation=(), batch_size=None)
+    alone = [replace(whole, phases=each) for each in dict.fromkeys(kinds)]
+    one = max((accounting.epsilon(each, delta.value) for each in alone), key=lambda bound: bound.value)
+    return SearchPlan(
+        recipe, settings, recipes, trials, score, whole, delta, one, accounting.epsilon(whole, delta.value)
+    )
+
+
+def _reduced(kinds: list[tuple[Phase, ...]]) -> list[tuple[Phase, ...]]:
+    """The kinds in the same shares, as few as there can be."""
+    counted = Counter(kinds)
+    share = math.gcd(*counted.values())
+    if len(counted) > MOST_KINDS:
+        raise PlanError(
+            f"grid: its settings have {len(counted)} plans, more than {MOST_KINDS}, each with a cost of its own. Leave "
+            "out values of batch_size, epochs and noise."
+        )
+    return [kind for kind, times in counted.items() for _ in range(times // share)]
 
 
 def _check_score(recipe: Recipe, score: Score) -> None:
@@ -98,27 +105,8 @@ def _check_score(recipe: Recipe, score: Score) -> None:
 
 def _alike(settings: tuple[Setting, ...], plans: list[Plan]) -> None:
     first = plans[0]
+    whose = (first.adjacency, first.privacy_unit, first.examples, first.max_per_user)
     for setting, plan in zip(settings, plans, strict=True):
-        same = (plan.phases, plan.adjacency, plan.privacy_unit, plan.examples, plan.max_per_user) == (
-            first.phases,
-            first.adjacency,
-            first.privacy_unit,
-            first.examples,
-            first.max_per_user,
-        )
-        if not same:
-            differ = _differences(first.only_phase, plan.only_phase)
+        if (plan.adjacency, plan.privacy_unit, plan.examples, plan.max_per_user) != whose:
             said = ", ".join(f"{'.'.join(key)}={value}" for key, value in setting.items())
-            raise PlanError(
-                f"grid: {said} has another plan than the first setting ({differ}), and the trials of a search are one "
-                "mechanism. Choose among settings that leave noise, batches and steps alone: learning_rate, clip_norm, "
-                "momentum, the model."
-            )
-
-
-def _differences(one: Phase, other: Phase) -> str:
-    told: list[dict[str, Any]] = [{**each.settings, "steps": each.steps} for each in (one, other)]
-    names = [name for name in told[0] | told[1] if told[0].get(name) != told[1].get(name)]
-    return (
-        ", ".join(f"{name} {show(told[0].get(name))} and {show(told[1].get(name))}" for name in names) or "neighbours"
-    )
+            raise PlanError(f"grid: {said} protects other neighbours than the first setting does. Choose one for all.")

@@ -130,6 +130,35 @@ def test_a_few_steps_need_no_grid_where_rare_jumps_serve(monkeypatch, sigma, q, 
     assert again.relative_width < 3e-9
 
 
+@pytest.mark.parametrize(
+    ("sigma", "q", "steps", "asked"),
+    [
+        (0.534, 1.4e-9, 8, 4.9e-11),
+        (0.377, 7.2e-9, 7, 4.5e-9),
+        (0.529, 1.3e-7, 29, 4.5e-7),
+        (0.5, 1e-8, 40, 1e-8),
+    ],
+)
+def test_where_a_picture_shows_nothing_a_plain_event_shows_where_to_look(sigma, q, steps, asked):
+    """A few steps with rare jumps: ε is far below the losses that a saddle point sees, and was known within 1 only."""
+    assert epsilon(Plan.from_rate(sigma, q, steps), asked).proven_width <= 1e-4
+
+
+@pytest.mark.parametrize(
+    ("sigma", "q", "steps", "asked"),
+    [
+        (1886.3, 7.95e-6, 4, 4.14e-9),
+        (1000.0, 0.1, 4, 1e-4),
+        pytest.param(0.615, 3.63e-7, 4, 7.42e-7, marks=pytest.mark.slow),  # by the add direction, after all else
+    ],
+)
+def test_where_delta_at_zero_is_enough_epsilon_is_zero(sigma, q, steps, asked):
+    plan = Plan.from_rate(sigma, q, steps)
+    found = epsilon(plan, asked)
+    assert found.proven == (0.0, 0.0)
+    assert delta(plan, 0.0).lower <= asked
+
+
 def test_waves_are_sums_of_turns_to_the_units_there_is_room_for():
     """Frequencies as a contour has them, whose turns are products of several."""
     law = RareLaw(1.0, 1e-3, Window(6.0, 5.0, 1.5), np.array([8.0]), 400.0)

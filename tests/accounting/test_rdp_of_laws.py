@@ -9,12 +9,17 @@ import pytest
 from mpmath import mp, mpf
 
 from dpplan import accounting
-from dpplan.accounting import pairs, rdp
+from dpplan.accounting import pairs, rdp, renyi_curves
 from dpplan.accounting.exact.mixed.decaying import decaying
+from dpplan.accounting.pairs import allocated
+from dpplan.accounting.pairs.allocation import Mean
+from dpplan.accounting.pairs.dominating import Resolution
 from dpplan.accounting.renyi_transforms import OfTransforms
-from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT
+from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
 from dpplan.errors import NotApplicable
-from dpplan.plan import Settings
+from dpplan.mechanism import Gaussian
+from dpplan.plan import Phase, Plan, Settings
+from dpplan.sampling import BallsInBins, RandomAllocation
 
 RUN = Settings(2.0, examples=10_000, batch_size=100, steps=1000)
 PLANS = {
@@ -89,8 +94,53 @@ def test_the_larger_direction_counts_and_what_is_only_realised_does_not():
     assert OfTransforms.of(replace(pair, dominates=False)) is None
 
 
-def test_allocations_are_refused():
-    plan = Settings(1.0, sample_rate=0.05, steps=40, sampling="balls-in-bins", adjacency=ADD_REMOVE).plan()
+def mean_moment(noise: float, count: int, order: int) -> float:
+    """The divergence of a mean of so many lognormals from 1: E[(Σ r)^a] / a! is the coefficient of x^a in the power of
+    Σ_j E[r^j] x^j / j!, with E[r^j] = e^(j(j - 1)/2σ²). Positive terms alone."""
+    one = np.array([math.exp(j * (j - 1) / (2 * noise**2) - math.lgamma(j + 1)) for j in range(order + 1)])
+    power = np.array([1.0])
+    for _ in range(count):
+        power = np.convolve(power, one)[: order + 1]
+    return (math.log(power[order]) + math.lgamma(order + 1) - order * math.log(count)) / (order - 1)
+
+
+@pytest.mark.parametrize(
+    ("noise", "count", "orders"), [(1.0, 20, (2, 3, 6)), (2.0, 100, (2, 8, 16)), (4.0, 9, (2, 12))]
+)
+def test_moments_of_an_allocation_are_those_of_a_mean(noise, count, orders):
+    """Of whole orders in closed form; what is set aside as a chance is next to nothing."""
+    plan = Plan((Phase(Gaussian(noise), BallsInBins(count), 3 * count),))
+    run = renyi_curves.of(plan, "rdp")
+    assert 0.0 < run.revealed < 1e-20
+    found = run.divergence(np.array(orders, dtype=float))
+    for value, order in zip(found, orders, strict=True):
+        exact = 3.0 * mean_moment(noise, count, order)
+        assert exact * (1.0 - 1e-12) <= value <= exact * 1.002
+
+
+def test_added_moments_of_an_allocation_are_those_of_an_integral():
+    """E[R^(1 - a)] of two lognormals."""
+    noise, z = 0.9, np.linspace(-12.0, 12.0, 1501)
+    weight = np.exp(-0.5 * z * z) * (z[1] - z[0]) / math.sqrt(2.0 * math.pi)
+    ratio = np.exp(z / noise - 0.5 / noise**2)
+    ratios, weights = 0.5 * np.add.outer(ratio, ratio), np.multiply.outer(weight, weight)
+    pair = allocated.allocated(Mean(((noise, 2),), 2), Resolution(4, 60))
+    for order in (1.5, 3.0):
+        exact = math.log(float((weights * ratios ** (1.0 - order)).sum())) / (order - 1.0)
+        found = float(renyi_curves._atoms_divergence(pair.add, np.array([order]))[0])
+        assert exact * (1.0 - 1e-9) <= found <= exact * 1.002
+
+
+@pytest.mark.parametrize("sampling", [BallsInBins(20), BallsInBins(20, "same"), RandomAllocation(20, 2)], ids=str)
+def test_allocations_are_bounded_from_above(sampling):
+    plan = Plan((Phase(Gaussian(1.0), sampling, 50),))
+    found, exact = accounting.epsilon(plan, 1e-5, "rdp"), accounting.epsilon(plan, 1e-5)
+    assert exact.upper <= found.value <= 1.25 * exact.upper
+    assert accounting.delta(plan, found.value, "rdp").value == pytest.approx(1e-5, rel=1e-6)
+
+
+def test_little_noise_on_allocations_is_refused():
+    plan = Plan((Phase(Gaussian(0.02), BallsInBins(20), 40),))
     with pytest.raises(NotApplicable, match="Use the exact accountant"):
         accounting.epsilon(plan, 1e-5, "rdp")
 

@@ -63,7 +63,7 @@ def test_the_registry_gets_an_entry_or_all_that_it_asks_for(capsys: pytest.Captu
         (["export", *RUN, "--to", "opacus", "--state", "a=b"], 2, "--state is for the registry"),
         (["export", *RUN, "--to", "opacus", "--delta", "1e-5"], 2, "--delta is for the registry"),
         (["export", *RUN, "--to", "opacus", "--adjacency", "replace-one"], 3, "replace-one"),
-        (["export", *RUN, "--to", "dp-accounting", "--sampling", "shuffle"], 3, "gaussian and"),
+        (["export", *RUN, "--to", "dp-accounting", "--sampling", "shuffle"], 3, "gaussian with"),
         (["export", "none.yaml", "--to", "opacus"], 2, "no such file"),
     ],
 )
@@ -101,3 +101,10 @@ def test_what_is_written_is_one_json_object() -> None:
     assert set(json.loads(export.text("opacus", Plan.from_rate(1.0, 0.1, 3)))) == {
         "accountant_state", "make_private", "rounding",
     }  # fmt: skip
+
+
+def test_json_wraps_the_same_text_with_its_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    text = ran(capsys, "export", "--to", "opacus", *RUN)
+    content = json.loads(ran(capsys, "export", "--to", "opacus", *RUN, "--json"))
+    assert (content["schema"], content["to"], content["text"]) == ("dpplan.export/1", "opacus", text)
+    assert content["holds"] == json.loads(text) and content["plan"]["noise_multiplier"] == 1.1

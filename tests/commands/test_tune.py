@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
         ((*GRID, "--score-data", "public", "--eta", "1"), "eta is of negative-binomial, and trials=geometric"),
         ((*GRID, "--score-data", "public", "--out", "."), "out=. exists"),
         ((*GRID, "--score-data", "public", "--jobs", "0"), "--jobs"),
-        (("--grid", "batch_size=20,40", "--score-data", "public"), "another plan than the first setting"),
+        (("--grid", "adjacency=add_remove,replace_one", "--score-data", "public"), "protects other neighbours"),
         (("--grid", "learning_rate=fast", "--score-data", "public"), "learning_rate=fast is not a number"),
         (("--grid", "learningrate=1", "--mean", "0"), "Did you mean 'training.learning_rate'?"),
     ],

@@ -13,10 +13,11 @@ from dpplan.accounting.best_of_trials import count, gamma, most
 from dpplan.adjacency import REPLACE_ONE
 from dpplan.commands import compare_tuning as tuning_command
 from dpplan.compare.tuning import by_profile, by_renyi, source, tuning
-from dpplan.errors import NotApplicable, PlanError
+from dpplan.errors import NotApplicable, PlanError, UsageError
 from dpplan.mechanism import Gaussian, Laplace, RandomizedResponse
 from dpplan.mechanism.trials import LAWS, Trials
 from dpplan.plan import Phase, Plan
+from dpplan.plot import tuning as drawing
 from dpplan.render import compare_tuning
 from dpplan.sampling import Poisson
 
@@ -162,3 +163,12 @@ def test_what_makes_no_sense_is_refused(words: tuple[str, ...], said: str) -> No
 
     found = forked.dpplan("compare", "tuning", *usual, "--delta", "1e-6", *words, cwd=ROOT)
     assert found.returncode == 2 and said in " ".join(found.stderr.split())
+
+
+def test_a_picture_has_a_bar_for_each_law_and_form(tmp_path: Path) -> None:
+    found = tuning(one_gaussian(4.0), 1e-6, tuple(Trials(law, 10.0) for law in ("poisson", "geometric", "binomial")))
+    drawing.draw(found, tmp_path / "tuning.svg")
+    text = (tmp_path / "tuning.svg").read_text(encoding="utf-8")
+    assert "<svg" in text and text.count("#9f9f9f") == 2  # none by Rényi of a binomial law
+    with pytest.raises(UsageError):
+        drawing.draw(found, tmp_path / "tuning.txt")

@@ -1,6 +1,7 @@
 """repeat: in plan files: what it says, ten mistakes for each of its keys, and what commands make of it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from dpplan.mechanism.trials import LAWS, Trials
 from dpplan.plan import Plan
 from dpplan.plan_json import plan_from_json, plan_to_json
 from dpplan.recipe import plan_file, repeat_block
+from dpplan.render import plan_rows
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "plans"
 LAW = "law: geometric"
@@ -190,11 +192,26 @@ def test_json_of_a_search_is_held_to_the_same(tmp_path: Path) -> None:
         ({"mean": "ten"}, "mean is 'ten'"),
         ({"score": "private"}, "score=private"),
         ({"eta": 1.0}, "eta is of negative-binomial"),
+        ({"others": 3}, "others is '3'"),
+        ({"others": [[]]}, "phases[1].others[0].phases is missing"),
+        ({"others": [[{**search}]]}, "search within a search"),
         ({"phases": [{**search["phases"][0], "noise_multiplier": None}]}, "phases[1].phases[0].noise_multiplier"),
     ):
         with pytest.raises(PlanError) as refused:
             plan_from_json({**content, "phases": [content["phases"][0], {**search, **change}]})
         assert any(said in each for each in refused.value.problems), refused.value.problems
+
+
+def test_kinds_of_trials_survive_json(tmp_path: Path) -> None:
+    plan = read(tmp_path, GOOD).plan
+    search = plan.phases[1].mechanism
+    assert isinstance(search, BestOfTrials)
+    several = BestOfTrials.of(search.trials, search.phases, others=((plan.phases[0],), search.phases))
+    plan = replace(plan, phases=(replace(plan.phases[1], mechanism=several),))
+    again = plan_from_json(json.loads(json.dumps(plan_to_json(plan))))
+    assert again == plan and again.phases[0].mechanism.kinds == several.kinds  # type: ignore[attr-defined]
+    lines = list(plan_rows.plan_rows(plan))
+    assert any("one of 3 kinds" in line for line in lines) and any(line.startswith("    or ") for line in lines)
 
 
 def ran(*words: object, code: int = 0) -> str:

@@ -61,17 +61,29 @@ def test_a_search_is_accounted_as_one_phase_of_the_plan_that_every_trial_has() -
     best = plan.plan.only_phase.mechanism
     assert isinstance(best, BestOfTrials) and best.trials == Trials("geometric", 3.0) and best.score == "released"
     assert [each.mechanism for each in best.phases] == [Gaussian(1.0), DiscreteLaplace(0.5)]
-    assert plan.training == plan.recipes[2].plan(UNITS).only_phase and len(plan.recipes) == 3
+    assert best.phases[0] == plan.recipes[2].plan(UNITS).only_phase and len(plan.recipes) == 3
     assert plan.spent == accounting.epsilon(plan.plan, 1e-5) and plan.spent.guarantee is Guarantee.UPPER
     assert plan_of().spent.value < plan.spent.value and plan.trial.value < plan.spent.value
 
 
-@pytest.mark.parametrize(
-    "key", ["batch_size=20,40", "steps=3,4", "noise_multiplier=1,2", "sampling=poisson,fixed-size"]
-)
-def test_settings_with_different_plans_are_refused(key: str) -> None:
-    with pytest.raises(PlanError, match="another plan than the first setting"):
-        planned(recipe(), grid.read([key]), Trials("geometric", 3.0), Score(), UNITS)
+def test_settings_with_plans_of_their_own_are_kinds_of_trials() -> None:
+    typed = ["batch_size=20,40", "learning_rate=0.1,0.2,0.3"]
+    found = planned(recipe(), grid.read(typed), Trials("geometric", 3.0), Score(), UNITS)
+    best = found.plan.only_phase.mechanism
+    assert isinstance(best, BestOfTrials) and len(found.settings) == 6 and len(best.kinds) == 2
+    plans = [each.plan(UNITS).only_phase for each in found.recipes]
+    assert {kind[0] for kind in best.kinds} == set(plans) and found.spent.value > found.trial.value
+    dear = planned(recipe(), grid.read(["batch_size=40"]), Trials("geometric", 3.0), Score(), UNITS)
+    assert found.spent.value < dear.spent.value and found.trial.value == dear.trial.value
+
+
+def test_settings_that_protect_others_or_have_too_many_plans_are_refused() -> None:
+    for typed, said in (
+        (["adjacency=add_remove,replace_one"], "protects other neighbours"),
+        ([f"steps={','.join(map(str, range(1, 80)))}"], "its settings have 79 plans, more than 60"),
+    ):
+        with pytest.raises(PlanError, match=said):
+            planned(recipe(), grid.read(typed), Trials("geometric", 3.0), Score(), UNITS)
 
 
 @pytest.mark.parametrize("epsilon", [0, -1, 101, float("nan"), float("inf")])
@@ -149,7 +161,11 @@ def test_what_ends_a_search_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     def full(task: TrialTask) -> float:
         raise InputOutputFailed("the disk is full.")
 
-    for right, error in ((full, InputOutputFailed), (lambda task: TrialOutcome(None, True), TrainingStopped)):
+    def pressed(task: TrialTask) -> float:
+        raise KeyboardInterrupt
+
+    interrupted = (lambda task: TrialOutcome(None, True), TrainingStopped)
+    for right, error in ((full, InputOutputFailed), interrupted, (pressed, TrainingStopped)):
         made_up(monkeypatch, right)
         with pytest.raises(error):
             searched(plan_of(), tmp_path / "out")
@@ -194,7 +210,8 @@ def test_a_trial_that_diverges_or_disagrees_with_its_plan_has_no_model(
         ("finished", True, None, False),
         ("interrupted", False, 0.5, True),
     ):
-        report = SimpleNamespace(status=status, agrees=agrees, held_out_accuracy=right)
+        checks = (SimpleNamespace(agrees=agrees, covered=True), SimpleNamespace(agrees=False, covered=False))
+        report = SimpleNamespace(status=status, verdict=checks, held_out_accuracy=right)
         monkeypatch.setattr(search.train, "run", lambda *_, found=report, **__: found)
         good = (status, agrees, right) == ("finished", True, 0.5)
         assert search.trial(task) == TrialOutcome(0.5 if good else None, interrupted)

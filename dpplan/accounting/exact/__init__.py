@@ -72,7 +72,7 @@ DESCRIPTION = Description(
         AccountantOption(
             "accuracy",
             "Relative width to aim at for {takers}, where a law is known on lattices only (balls-in-bins and "
-            "random-allocation; all others are computed to 1e-6 or better whatever is said): 2e-4 if not given.",
+            "random-allocation; all others are as narrow as they get, whatever is said): 2e-4 if not given.",
             between=(1e-6, 0.1),
             remedy="2e-3 is quick, and 1e-5 takes seconds.",
         ),
@@ -125,14 +125,14 @@ def epsilon(plan: Plan, delta: float, *, accuracy: float | None = None) -> Bound
     return _bound("epsilon", plan, cross_check.reconcile("epsilon", ends, floor, ceiling), ends)
 
 
-def epsilons(plan: Plan, deltas: Sequence[float]) -> tuple[Bound, ...]:
+def epsilons(plan: Plan, deltas: Sequence[float], *, accuracy: float | None = None) -> tuple[Bound, ...]:
     """`epsilon()` at each of `deltas`, with contours shared between those that lie near each other.
 
     The intervals are as certified as those of single calls, if up to LOST times as wide.
     """
     kinds = as_sampled_gaussians(dominating_pairs(plan, NAME))
     if kinds is None or _unsampled(kinds) or not _in_reach(Steps.of(kinds)):
-        return tuple(epsilon(plan, delta) for delta in deltas)
+        return tuple(epsilon(plan, delta, accuracy=accuracy) for delta in deltas)
     steps, found, group = Steps.of(kinds), dict[float, Bound](), list[float]()
     for delta in sorted(set(deltas)):
         if group and math.log(delta / group[0]) > 2.0 * NEARBY:

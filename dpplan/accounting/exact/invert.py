@@ -120,10 +120,8 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
     sharp = float(np.min(steps.sigma)) <= SHARP
     asked = direction is not Direction.REMOVE  # whether rare jumps were looked for
     if direction is Direction.REMOVE:
-        epsilon, guess = (
-            max(epsilon, EventBound(steps).epsilon(delta)),
-            cut_choice.guess_epsilon(steps, math.log(delta)),
-        )
+        floor = EventBound(steps).epsilon(delta)  # near the answer where ε is far below what any picture shows
+        epsilon, guess = max(epsilon, floor), cut_choice.guess_epsilon(steps, math.log(delta)) or floor
         if deep or 0.0 < guess < TINY or steps.total <= FEW:
             rare, asked = _by_rare(steps, delta, guess), True
             if rare.relative_width <= FAIR:
@@ -153,7 +151,14 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
     ends = verified(coarse, delta, epsilon, value).narrowed(rare)
     if ends.relative_width > NARROW:
         ends = ends.narrowed(ends_around(_fine(steps, direction, epsilon, math.log(delta), ends.relative_width), delta))
-    return ends
+    return _nothing(steps, delta, ends) if ends.lower <= 0.0 < ends.upper else ends
+
+
+def _nothing(steps: Steps, delta: float, ends: Ends) -> Ends:
+    """That ε is 0, where that is proven: both directions have the same delta at 0, and a tilt serves the add direction
+    that is too large for the rare jumps of the other."""
+    at_zero = delta_ends(steps, Direction.ADD, 0.0, min(placement.delta_at_zero_above(steps), 1.0))
+    return replace(at_zero, lower=0.0, upper=0.0) if at_zero.upper <= delta else ends
 
 
 def _by_rare(steps: Steps, delta: float, epsilon: float) -> Ends:
@@ -211,7 +216,9 @@ def ends_around(contour: Contour | LatticeComposition | TwoSteps, delta: float) 
 def verified(
     contour: Contour | LatticeComposition | TwoSteps, delta: float, epsilon: float, value: DeltaInterval
 ) -> Ends:
-    """Widen around the estimate until both inequalities hold as computed."""
+    """Widen around the estimate, where the value is this, until both inequalities hold as computed."""
+    if epsilon == 0.0 and value.upper <= delta:
+        return Ends(0.0, 0.0, contour.method, value.terms, contour)
     slope = max(-value.slope, 1e-300)
     upper = _widen(lambda e: contour.at(e).upper <= delta, epsilon, (value.upper - delta) / slope, +1.0)
     lower = _widen(lambda e: contour.at(e).lower >= delta, epsilon, (delta - value.lower) / slope, -1.0)

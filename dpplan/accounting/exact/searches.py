@@ -31,22 +31,25 @@ LEAST_REACH, MOST_REACH = 40, 600  # e^-reach is the δ at the last of them
 NEARER, BEYOND = 2, 1.02
 
 
-def winner(trial: Plan, trials: Trials) -> DominatingPair:
-    """The pair of a search over a trial. Raises NotApplicable or NotCertified where a trial's profile is not known."""
-    return _reaching(trial, trials, LEAST_REACH)
+def winner(kinds: tuple[Plan, ...], trials: Trials) -> DominatingPair:
+    """The pair of a search over trials, each of which draws one of these kinds, all with the same chance, and puts out
+    which: H_α of a trial is the mean of theirs. Raises NotApplicable or NotCertified where a profile is not known."""
+    return _reaching(kinds, trials, LEAST_REACH)
 
 
 @functools.lru_cache(maxsize=64)
-def _reaching(trial: Plan, trials: Trials, reach: int) -> DominatingPair:
-    profile, number = _profile(trial), most(trials)
+def _reaching(kinds: tuple[Plan, ...], trials: Trials, reach: int) -> DominatingPair:
+    profiles, number = [_profile(each) for each in kinds], most(trials)
 
     def deltas(epsilons: list[float]) -> list[float]:
-        """Of one trial, the larger of both orders, from above."""
-        highest = [profile.ends(direction, np.array(epsilons), TO_THE_LAST)[1] for direction in (0, 1)]
-        return [float(delta) for delta in np.maximum(*highest)]
+        """Of one trial, the larger of both orders of each kind, from above."""
+        places, found = np.array(epsilons), np.zeros(len(epsilons))
+        for profile in profiles:
+            found += np.maximum(*(profile.ends(direction, places, TO_THE_LAST)[1] for direction in (0, 1)))
+        return [float(delta) for delta in outward.up(found / len(profiles), outward.SUM)]
 
     choosing, _ = cost_of_choosing(trials, lambda epsilon: deltas([epsilon])[0])
-    last = _last(trial, number, reach)
+    last = max(_last(each, number, reach) for each in kinds)
     places = [last * at / POINTS for at in range(POINTS + 1)] if last > 0.0 else [0.0]
     places += [BEYOND * last, 2.0 * BEYOND * last] if last > 0.0 else []  # where δ falls no further, or all but
     law = ProfileLoss(
@@ -55,7 +58,7 @@ def _reaching(trial: Plan, trials: Trials, reach: int) -> DominatingPair:
     )
 
     def resolved(resolution: Resolution) -> DominatingPair:
-        return _reaching(trial, trials, min(max(resolution.reach, LEAST_REACH), MOST_REACH))
+        return _reaching(kinds, trials, min(max(resolution.reach, LEAST_REACH), MOST_REACH))
 
     return DominatingPair(law, law, THEOREM, realised=(stated(0.0, 0.0),), resolved=resolved)
 

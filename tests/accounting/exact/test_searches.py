@@ -79,6 +79,44 @@ def test_no_winner_with_what_comes_beside_it_tells_more_than_is_claimed(law: str
     assert told > 0.2  # a claim of 1 would pass all that is above
 
 
+def test_a_trial_that_draws_its_kind_tells_no_more_than_is_claimed() -> None:
+    """Two responses of different ε, which one being seen; every order of the six outcomes by score, both ways round."""
+    kinds, trials = (0.4, 1.0), Trials("geometric", 3.0)
+    first, other = ((Phase(RandomizedResponse(each, 3), Poisson(1.0), 1),) for each in kinds)
+    best = BestOfTrials.of(trials, first, others=(other,))
+    plan = Plan((Phase(best, Poisson(1.0), 1),), adjacency=REPLACE_ONE)
+    laws = [np.concatenate([0.5 * response(each, 3)[side] for each in kinds]) for side in (0, 1)]
+    told = 0.0
+    for epsilon in (0.3, 1.0, 1.6):
+        claimed = accounting.delta(plan, epsilon).value
+        assert claimed <= accounting.delta(Plan((search(*other, mean=3.0),), adjacency=REPLACE_ONE), epsilon).value
+        for order in itertools.permutations(range(6)):
+            one, two = (winner(law[list(order)], trials) for law in laws)
+            true = max(delta_of(one, two, epsilon), delta_of(two, one, epsilon))
+            assert true <= claimed
+            told = max(told, true / claimed)
+    assert told > 0.2
+
+
+def test_kinds_cost_between_the_cheapest_and_the_dearest_by_either_accountant() -> None:
+    cheap, dear = ((Phase(Gaussian(sigma), Poisson(1.0), 1),) for sigma in (8.0, 4.0))
+    trials = Trials("geometric", 10.0)
+    both = Plan((Phase(BestOfTrials.of(trials, cheap, others=(dear,)), Poisson(1.0), 1),))
+    same = Plan((Phase(BestOfTrials.of(trials, dear, others=(dear,)), Poisson(1.0), 1),))
+    for accountant in ("exact", "rdp"):
+        low, high = (accounting.epsilon(Plan((search(*each),)), 1e-6, accountant).value for each in (cheap, dear))
+        assert low < accounting.epsilon(both, 1e-6, accountant).value < high
+        assert accounting.epsilon(same, 1e-6, accountant).value == pytest.approx(high, rel=1e-6)
+    assert "Poisson sampling" not in str(both.assumptions)
+    sampled = (Phase(Gaussian(4.0), Poisson(0.5), 1),)
+    mixed = Plan((Phase(BestOfTrials.of(trials, dear, others=(sampled,)), Poisson(1.0), 1),))
+    assert "Poisson sampling" in str(mixed.assumptions)  # whichever kind assumes it
+    with pytest.raises(PlanError, match="search within a search"):
+        BestOfTrials.of(trials, dear, others=((search(*dear),),))
+    with pytest.raises(PlanError, match="is empty"):
+        BestOfTrials.of(trials, dear, others=((),))
+
+
 @pytest.mark.parametrize(("sigma", "figure"), [(4.0, 1.983017), (2.0, 3.993254)])
 def test_a_search_alone_costs_what_the_profile_form_says(sigma: float, figure: float) -> None:
     plan = Plan((search(Phase(Gaussian(sigma), Poisson(1.0), 1)),))
@@ -184,5 +222,5 @@ def test_the_curve_of_moments_covers_a_trial_of_one() -> None:
     orders = np.array([2.0, 8.0])
     assert np.all(curve(orders) >= orders / 32.0)
     assert np.all(curve(orders) <= orders / 32.0 + 0.01)
-    assert searches.winner(Plan((ONE,)), Trials("geometric", 10.0)).dominates
+    assert searches.winner((Plan((ONE,)),), Trials("geometric", 10.0)).dominates
     assert most(Trials("poisson", 10.0)) == 10.0

@@ -41,8 +41,8 @@ KNOWN: dict[str, tuple[Settings, tuple[Adjacency, ...]]] = {
     ),
     "shuffled once": (BASE.with_(sampling="shuffle", scheme_options=(("order", "once"),)), (ZERO_OUT, REPLACE_ONE)),
     "kept bins": (BASE.with_(sampling="balls-in-bins", scheme_options=(("bins", "same"),)), (ADD_REMOVE, ZERO_OUT)),
-    "two of a round": (
-        BASE.with_(sampling="random-allocation", scheme_options=(("times", 2),)),
+    "two of a round": (  # of 10 steps: a half of one counts as a whole
+        BASE.with_(sampling="random-allocation", scheme_options=(("times", 2),), batch_size=8),
         (ADD_REMOVE, ZERO_OUT),
     ),
     "full-batch": (BASE.with_(sampling="full-batch", batch_size=40), (ADD_REMOVE, ZERO_OUT, REPLACE_ONE)),
@@ -63,7 +63,9 @@ ROOM = 1e-4
 def epsilon(settings: Settings, **changes: object) -> Bound:
     found = accounting.epsilon(settings.with_(**changes).plan(), 1e-5)  # type: ignore[arg-type]
     assert found.guarantee is Guarantee.CERTIFIED and found.lower is not None and found.upper is not None
-    assert 0 < found.lower <= found.upper
+    assert (
+        0 <= found.lower <= found.upper and found.upper > 0
+    )  # half a round of an allocation proves nothing from below
     return found
 
 
@@ -111,7 +113,7 @@ def test_more_of_the_data_never_costs_less() -> None:
 
 def _drawn(rng: random.Random, name: str, adjacency: Adjacency) -> Settings:
     """A small run of the scheme."""
-    per_epoch, batch = rng.choice((5, 8, 10)), rng.choice((3, 6))
+    per_epoch, batch = 10 if "cyclic" in name else rng.choice((5, 8, 10)), rng.choice((3, 6))
     n = per_epoch * batch
     settings = KNOWN[name][0].with_(
         adjacency=adjacency,

@@ -18,6 +18,7 @@ from functools import cached_property
 
 import numpy as np
 
+from dpplan.accounting.exact.contour import lifted_line
 from dpplan.accounting.exact.contour.jumps import Jumps
 from dpplan.accounting.exact.contour.privacy_loss import (
     Band,
@@ -29,7 +30,7 @@ from dpplan.accounting.exact.contour.privacy_loss import (
     log_ratio,
 )
 from dpplan.accounting.exact.contour.quadrature import EPS, MOST_VALUES, Quadrature
-from dpplan.accounting.exact.contour.tail_decay import Decay, Known
+from dpplan.accounting.exact.contour.tail_decay import ENOUGH, Decay, Known
 from dpplan.accounting.numerics import Array, ComplexArray, outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.complex_log import complex_expm1, complex_log, complex_log1p
@@ -38,6 +39,7 @@ from dpplan.accounting.numerics.normal import log_normal_tail
 LOG_HUGE = 700.0
 LINE_WORK = 400_000_000  # nodes times frequencies of one line: about a second
 HALVINGS = 40  # of a place up to 50: to 5e-11
+LIFTED_RATE = 0.02
 MANY = 48  # phases, above which they are taken together and not one by one
 LEAST_WIDTH = 2e-4  # of σ, of a cut: below it the quadrature would need too many nodes
 
@@ -294,7 +296,11 @@ class Moments:
             law = self.first
             beyond = law.strip.log_variation(law.range)[rows]
             known = Known(law.log_g[rows], self._error[rows], law.low[rows], law.high[rows], beyond)
-            return Decay(measure.steps, a, known, measure.far).log_bounds(edges) + self._unit_error(index)
+            found = Decay(measure.steps, a, known, measure.far).log_bounds(edges)
+            # Few steps never fall below it. With a cut, rare jumps have a contour of their own that is narrower.
+            if found[-1] > ENOUGH and (measure.far is None or float(np.min(measure.steps.q)) >= LIFTED_RATE):
+                found = np.minimum(found, _of_few(measure, a, known, edges))
+            return found + self._unit_error(index)
         share = self.jumps.log_g[rows] - self.first.log_g[rows] + np.log1p(self._error[rows])
         return Jumps(measure.steps, self.jumps, rows).log_decay(share, edges) + self._unit_error(index)
 
@@ -305,6 +311,16 @@ class Moments:
     def _rows(self, index: int) -> slice:
         phases = len(self.measure.steps.sigma)
         return slice(index * phases, (index + 1) * phases)
+
+
+def _of_few(measure: Measure, a: float, known: Known, edges: Array) -> Array:
+    """As Decay.log_bounds, each step on a line above the real one."""
+    steps, far, total = measure.steps, measure.far, np.zeros(len(edges))
+    columns = [steps.sigma, steps.q, np.full_like(steps.q, a), known.log_g, known.error, known.low, known.high]
+    columns += [] if far is None else [far.at, far.width]
+    for count, *row in np.concatenate((steps.count, *columns), axis=1).tolist():
+        total += count * lifted_line.log_bounds(lifted_line.TiltedStep(*row), edges)
+    return total
 
 
 def _size(log_phi: ComplexArray) -> Array:

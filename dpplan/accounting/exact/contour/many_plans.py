@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dpplan.accounting.exact.contour import chernoff, near_losses, shifted_path
+from dpplan.accounting.exact.contour import chernoff, lifted_line, near_losses, shifted_path
 from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE
 from dpplan.accounting.exact.contour.inversion import LOG_TINY, NET_RATIO, NET_SIZE, NET_START, SAFE
 from dpplan.accounting.exact.contour.plain_rule import PlainRule
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, grown_error, log_characteristic
 from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.exact.contour.saddle_point import TOLERANCE, Landscape
+from dpplan.accounting.exact.contour.tail_decay import ENOUGH
 from dpplan.accounting.numerics import Array, ComplexArray, outward
 
 Rows = npt.NDArray[np.int64]
@@ -40,6 +41,7 @@ ALIKE = 2.5  # how many more frequencies than it needs a row may be given, to sh
 NEWTON = 12  # steps towards a saddle
 LARGEST_RATE = 0.5  # above it the tilted law may sit far to the left
 FAR_WIDTH = 1.0 / 3.0  # of a cut, in σ
+FEW_ROWS = 4  # up to which a decay is worth a closer look
 
 
 def rows_of(steps: Steps, rows: Rows) -> Steps:
@@ -275,6 +277,12 @@ def _summed(steps: Steps, direction: Direction, tilt: Array, u: Array) -> tuple[
 def _log_decay(law: PlainRule, edges: Array) -> Array:
     """As Moments.log_decay, [row, edge]; of no use where the law's error is not finite."""
     found = np.minimum(near_losses.log_bounds(law, edges), shifted_path.log_bounds(law, edges))
+    if len(found) <= FEW_ROWS:
+        columns = (law.steps.sigma, law.steps.q, *law.own, law.low, law.high)
+        for row in np.flatnonzero(found[:, -1] > ENOUGH):  # which few steps never fall below
+            one = lifted_line.TiltedStep(*(float(each[row, 0]) for each in columns))
+            known = float(law.steps.count[row, 0]) * lifted_line.log_bounds(one, edges[row])
+            found[row] = np.minimum(found[row], known)
     return np.asarray(np.nan_to_num(found, nan=0.0))
 
 

@@ -22,7 +22,7 @@ from dpplan.accounting.pairs.law import EPS, Array
 
 # Steps of the body to a standard deviation of the sum, at least, before any halving; standard deviations to its right
 # end, and how much further it reaches on the left, where it holds all that matters of a tail.
-FEWEST, RIGHT, LEFT = 12, 5, 4
+FEWEST, RIGHT, LEFT = 14, 5, 4
 MOST_SHARE = 0.25  # of the sum, for what counts as its standard deviation: of few, some are far from their mean
 HUGE = 700.0
 
@@ -218,4 +218,6 @@ def landed(found: GradedSum, total: int, level: int, parts: int) -> Landed:
     )
     off = EPS * (32.0 + 8.0 * float(np.max(np.abs(place))) * g)
     rounding = np.full(size - 1, EPS * (32.0 + len(values)))
-    return Landed(level, first, mass, right, np.zeros(size), rounding, found.moved + off, zero, found.beyond)
+    # Where the sum is moved to 0 and +inf, so are the steps that are not taken.
+    beyond = outward.up(found.beyond + found.zero, outward.FEW)
+    return Landed(level, first, mass, right, np.zeros(size), rounding, found.moved + off, zero, beyond)
