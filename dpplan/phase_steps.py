@@ -36,7 +36,7 @@ def times(phases: Sequence[Phase], count: int) -> tuple[Phase, ...]:
 def taken(phase: Phase, steps: int) -> Phase:
     """The first `steps` steps, or more than there are. Whoever takes part in every step does so in further ones too."""
     mechanism = phase.mechanism
-    declared = isinstance(mechanism, Correlated) and isinstance(phase.sampling, Poisson)  # others say it themselves
-    if declared and mechanism.participations >= phase.steps < steps:
+    declared = isinstance(phase.sampling, Poisson)  # other schemes say by themselves in which steps a record is
+    if declared and isinstance(mechanism, Correlated) and mechanism.participations >= phase.steps < steps:
         mechanism = dataclasses.replace(mechanism, participations=steps)
     return dataclasses.replace(phase, mechanism=mechanism, steps=steps)

@@ -46,14 +46,15 @@ def _twice(run: LintContext) -> str:
 
 def _together(run: LintContext) -> str:
     """What this run and the earlier ones spend, as the end of a sentence."""
-    if run.plan is None or any(earlier.seeded for earlier in run.earlier):
+    plan = run.search or run.plan
+    if plan is None or any(earlier.seeded for earlier in run.earlier):
         return ""
-    protects = (run.plan.adjacency.name, run.plan.privacy_unit, run.plan.max_per_user)
+    protects = (plan.adjacency.name, plan.privacy_unit, plan.max_per_user)
     if any(earlier.protects != protects for earlier in run.earlier):  # figures for other neighbours do not add up
         return ""
     phases: dict[Phase, int] = {}
     apart: list[Phase] = []  # whose steps hang together, so that those of two runs are not those of a longer one
-    for phase in (*run.plan.phases, *(earlier.phase for earlier in run.earlier if earlier.phase)):
+    for phase in (*plan.phases, *(earlier.phase for earlier in run.earlier if earlier.phase)):
         if not alone(phase):
             apart.append(phase)
             continue
@@ -61,7 +62,7 @@ def _together(run: LintContext) -> str:
         phases[step] = phases.get(step, 0) + phase.steps
     merged = (*(dataclasses.replace(phase, steps=steps) for phase, steps in phases.items()), *apart)
     try:
-        together = dataclasses.replace(run.plan, phases=merged, derivation=())
+        together = dataclasses.replace(plan, phases=merged, derivation=())
     except PlanError:  # they draw from other numbers of examples, under schemes that know theirs
         return ""
     bound = proven(together, run.delta.value)
