@@ -15,7 +15,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m p
 WORKERS ?= auto
 PLAN := --sigma 1.1 --n 60000 --batch 256 --epochs 60
 
-.PHONY: help demo test test-all test-browser check check-package format lint types docs bench bench-train bench-audit clean
+.PHONY: help demo test test-all test-browser check check-package format lint types docs bench bench-train bench-noise bench-audit clean
 
 help:
 	@echo "make demo      plan, solve, compare and train (installs what each needs just before it)"
@@ -30,6 +30,7 @@ help:
 	@echo "make format    put the code into the agreed form"
 	@echo "make bench     accountants and rates of attack beside other libraries', in an environment of its own"
 	@echo "make bench-train  training steps beside those of other libraries, likewise"
+	@echo "make bench-noise  noise that steps share beside independent noise, at one epsilon"
 	@echo "make bench-audit  an audit of Opacus and of dpplan on the same digits, likewise"
 	@echo "make clean     remove the environments, caches and builds; runs/ stays"
 	@echo
@@ -87,6 +88,9 @@ bench: $(VENV)-bench/.done
 
 bench-train: $(VENV)-bench/.done
 	OMP_NUM_THREADS=1 $(VENV)-bench/bin/python tests/benchmarks/train.py
+
+bench-noise: $(VENV)/.train
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore tests/benchmarks/correlated_noise.py
 
 bench-audit: $(VENV)-bench/.done
 	OMP_NUM_THREADS=1 $(VENV)-bench/bin/python -W ignore tests/benchmarks/audit_digits.py

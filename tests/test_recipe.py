@@ -149,7 +149,7 @@ def test_whole_numbers_may_have_a_point_when_they_are_whole() -> None:
         ("  epochs: 20", "  epochs: 20\n  ema: 1", "r.yaml:14: training.ema=1 is not in (0, 1)."),
         ("  epochs: 20", "  epochs: 20\n  views: 8", "r.yaml:14: training.views has no meaning without augment. Give augment: shift or flip-shift."),
         ("  clip_norm: 1", "  clip_norm: 1\n  adjacency: replace_two", "r.yaml:5: privacy.adjacency=replace_two is not one of: add_remove, replace_one, zero_out. Did you mean 'replace_one'?"),
-        ("  clip_norm: 1", "  clip_norm: 1\n  sampling: b-min-sep", "r.yaml:5: privacy.sampling=b-min-sep is not one of: poisson, full-batch, fixed-size, truncated-poisson, balls-in-bins, shuffle, cyclic-poisson."),
+        ("  clip_norm: 1", "  clip_norm: 1\n  sampling: b-min-sep", "r.yaml:5: privacy.sampling=b-min-sep is not one of: poisson, full-batch, fixed-size, truncated-poisson, balls-in-bins, shuffle, cyclic-poisson. It is refused: only Monte Carlo estimates are known for it, with a confidence and no proof. The nearest scheme that has a theorem is cyclic-poisson."),
         ("  clip_norm: 1", "  clip_norm: 1\n  cap: 300", "r.yaml:5: privacy.cap has no meaning for sampling: poisson. Remove it, or use sampling: truncated-poisson."),
         ("  clip_norm: 1", "  clip_norm: 1\n  sampling: truncated-poisson", "r.yaml:5: privacy.cap is missing: sampling: truncated-poisson needs the most examples of a batch."),
         ("  clip_norm: 1", "  clip_norm: 1\n  sampling: shuffle\n  order: twice", "r.yaml:6: privacy.order=twice is not one of: fresh, once."),

@@ -153,7 +153,8 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "exact Gaussian noise",
         "run",
         "The noise of a step is a normal vector with independent coordinates of standard deviation σ·C, on every "
-        "coordinate that is released, fresh at each step and drawn after the sum. A sampler in floating point only "
+        "coordinate that is released, fresh at each step and drawn after the sum; noise that steps share is "
+        "made of such vectors by the strategy that is accounted. A sampler in floating point only "
         "comes near it; attacks on the last bits of the noise or of the sum are outside the theorem.",
         "Mironov 2012; Holohan, Braghin 2021, arXiv:2107.10138. runtime.secure_noise narrows the gap",
     ),

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import ClassVar, Protocol
 
 from dpplan.checks import Problems, show
-from dpplan.errors import NotApplicable, PlanError
+from dpplan.errors import NotApplicable
 from dpplan.mechanism.correlated import BufferedNoise, Correlation, MatrixNoise, ToeplitzNoise, TreeAggregation
 from dpplan.mechanism.discrete_gaussian import DiscreteGaussian
 from dpplan.mechanism.stated_curves import StatedRenyi, StatedZcdp
@@ -112,8 +112,6 @@ def noise_of_run(
     """
     if correlation is None:
         return Gaussian(noise_multiplier)
-    if found := correlation.problems(steps):
-        raise PlanError(found)
     return correlation.mechanism(noise_multiplier, steps if in_every_step else 1)
 
 

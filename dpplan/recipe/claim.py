@@ -87,7 +87,9 @@ def settings(privacy: Privacy, training: Training, examples: int) -> Settings:
         )
     given = unchecked_settings(privacy, training, examples)
     try:
-        given.with_(noise_multiplier=1.0).plan()  # the noise may be open, and agrees with anything
+        plan = given.with_(noise_multiplier=1.0).plan()  # the noise may be open, and agrees with anything
+        if privacy.noise is not None and (found := privacy.noise.problems(plan.steps)):
+            raise PlanError(found)
     except PlanError as error:
         raise RecipeError([_in_keys(sentence) for sentence in error.problems]) from None
     return given

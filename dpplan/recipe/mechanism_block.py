@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import string
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass
@@ -13,10 +14,27 @@ from dpplan.mechanism import MECHANISMS, REFUSED, Gaussian, MatrixNoise, Mechani
 from dpplan.openings import Opening, setting_of
 from dpplan.plan import Settings
 from dpplan.query import Query
-from dpplan.recipe import plan_nodes, query_block, strategy_file
+from dpplan.recipe import plan_nodes, query_block, scheme_keys, strategy_file
+from dpplan.sampling import CHOICES
 
 STRATEGY = "strategy"
 _FROM_FILE = dict.fromkeys((ToeplitzNoise.kind, MatrixNoise.kind), (STRATEGY,))
+
+
+# What others call the mechanisms.
+_CALLED: Mapping[str, str] = {
+    **dict.fromkeys(("sparse-vector", "svt", "sparse-vector-technique"), "above-threshold"),
+    **dict.fromkeys(("geometric", "two-sided-geometric"), "discrete-laplace"),
+    **dict.fromkeys(("dp-sgd", "dpsgd", "sampled-gaussian", "normal"), "gaussian"),
+    **dict.fromkeys(("report-noisy-max", "max"), "noisy-max"),
+    **dict.fromkeys(("randomised-response", "rr", "k-rr", "krr"), "randomized-response"),
+    **dict.fromkeys(("ftrl", "dp-ftrl", "binary-tree"), "tree"),
+    **dict.fromkeys(("band-mf", "banded", "bandmf"), "toeplitz"),
+    **dict.fromkeys(("approx-dp", "approximate", "pure", "pure-dp", "dp", "stated"), "epsilon-delta"),
+    **dict.fromkeys(("renyi", "renyi-dp"), "rdp"),
+    **dict.fromkeys(("cdp", "rho"), "zcdp"),
+    **dict.fromkeys(("mu", "gaussian-dp"), "gdp"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +89,9 @@ def read(
         return made(**values), opening
     except UsageError as error:
         for problem in error.problems:
-            found.add(line, f"{path}.{re.sub('^sigma=', 'noise_multiplier=', problem)}")
+            told = re.sub(r" \(--sigma\)", "", re.sub("^sigma=", "noise_multiplier=", problem))
+            known = told[: len(told) - len(told.lstrip(string.ascii_letters + "_" + string.digits))] in entries
+            found.add(line, f"{path}{'.' if known else ': '}{told}")
         return None, None
 
 
@@ -98,6 +118,10 @@ def _strategy(line: int, node: Any, kind: str, path: str, found: plan_nodes.Plan
     return read
 
 
+def _plain(kind: str) -> str:
+    return re.sub("[ _]+", "-", kind.strip().lower())
+
+
 def kind_of(
     line: int, node: Any, path: str, known: Mapping[str, Any], example: str, found: plan_nodes.PlanProblems
 ) -> str | None:
@@ -115,7 +139,10 @@ def kind_of(
             if known is MECHANISMS and kind in REFUSED:
                 found.add(at, f"{path}.kind={kind}: {REFUSED[kind]}")
             else:
-                why = f"is not one of: {', '.join(known)}.{did_you_mean(kind, known)}"
+                hint = scheme_keys.meaning(kind) if known is CHOICES else _CALLED.get(_plain(kind), "")
+                if hint and known is MECHANISMS:
+                    hint = f" Did you mean '{hint}'?"
+                why = f"is not one of: {', '.join(known)}.{hint or did_you_mean(kind, known)}"
                 found.add(at, f"{path}.kind={kind} {why}")
             return None
     found.add(line, f"{path}.kind is missing. Known: {', '.join(known)}.")

@@ -42,7 +42,8 @@ from dpplan.units import UNITS, unit_problems
 
 ENDINGS = (".yaml", ".yml")
 _GROUPS_EXAMPLE = "Write - parallel: [{mechanism: ...}, {mechanism: ...}], a phase or a list of phases for each group."
-_BEGINS = re.compile(rf"^(?:\{{|(?:{'|'.join(plan_nodes.KEYS)})\s*:)", re.MULTILINE)
+# And with what belongs below phases, so that whoever forgot that line is told so.
+_BEGINS = re.compile(rf"^(?:\{{|(?:{'|'.join((*plan_nodes.KEYS, plan_nodes.GROUPS, 'mechanism'))})\s*:)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +370,8 @@ def _drawn(
         values.setdefault("steps", 1)
     if "batch_size" in values:
         values["batch_size"] = float(values["batch_size"])
-    said = shared.with_(noise_multiplier=1.0, sampling=kind, scheme_options=tuple(options.items()), **values)
+    # Any noise serves; one above 1 is never taken for a sample rate.
+    said = shared.with_(noise_multiplier=2.0, sampling=kind, scheme_options=tuple(options.items()), **values)
     try:
         return said.plan().only_phase
     except NotApplicable as refusal:

@@ -23,9 +23,13 @@ REPEAT_KEYS = ("law", "mean", "score", "eta", "chance")
 SEARCH_KEYS = ("name", REPEAT, "phases", "adjacency", "unit")
 EXAMPLE = "Write - {name: count, mechanism: {kind: laplace, epsilon: 0.2}, steps: 20}."
 # How a plan calls what others call so.
-_CALLED = {"sigma": "noise_multiplier", "eps": "epsilon", "q": "sample_rate", "batch": "batch_size", "examples": "n",
-           "privacy_unit": "unit", "neighbours": "adjacency", "rate": "sample_rate",
-           "trials": "law", "kind": "law", "distribution": "law", "expected": "mean"}  # fmt: skip
+_NOISE = ("noise_multiplier", "noise_scale")
+_CALLED = {"sigma": _NOISE, "std": _NOISE, "stddev": _NOISE, "scale": _NOISE[1:], "noise_scale": _NOISE[:1],
+           "noise_multiplier": _NOISE[1:], "eps": ("epsilon",), "q": ("sample_rate",), "batch": ("batch_size",),
+           "examples": ("n",), "privacy_unit": ("unit",), "neighbours": ("adjacency",), "rate": ("sample_rate",),
+           "l2": ("l2_sensitivity",), "min_sep": ("separation",), "trials": ("law",), "kind": ("law",),
+           "distribution": ("law",), "expected": ("mean",)}  # fmt: skip
+_EXAMPLES = {"query": "Write query: {kind: count}.", "sampling": "Write sampling: {kind: poisson, sample_rate: 0.01}."}
 
 
 @dataclass(slots=True)
@@ -47,7 +51,8 @@ def mapping(node: Any, prefix: str, known: tuple[str, ...], found: PlanProblems)
     """The known keys of a block, their lines and values; what is unknown or given twice is a problem."""
     if node.id != "mapping":
         what = prefix.removesuffix(".") or "the file"
-        found.add(node.start_mark.line + 1, f"{what} is not a block of keys and values. {EXAMPLE}")
+        example = _EXAMPLES.get(what.rpartition(".")[2], EXAMPLE)
+        found.add(node.start_mark.line + 1, f"{what} is not a block of keys and values. {example}")
         return
     first: dict[str, int] = {}
     for key_node, child in node.value:
@@ -63,8 +68,15 @@ def mapping(node: Any, prefix: str, known: tuple[str, ...], found: PlanProblems)
 
 def _meant(key: str, known: tuple[str, ...]) -> str:
     """The likeliest remedy for an unknown key: how a plan calls it, where it belongs, or the spelling."""
-    if _CALLED.get(key) in known:
-        return f" Did you mean '{_CALLED[key]}'?"
+    called = next((name for name in _CALLED.get(key, ()) if name in known), None)
+    if called is not None:
+        return f" Did you mean '{called}'?"
+    if key in ("scale", "b") and "epsilon" in known:
+        return " Say epsilon: how far one record moves the answer, divided by that scale."
+    if known == KEYS and key in (GROUPS, REPEAT, "mechanism"):
+        return f" It belongs into the list under phases: - {key}: ..."
+    if known == (GROUPS,):
+        return " Each group says it of itself: - {name: A, n: 100, phases: [...]}."
     for part, keys in (("the phase", PHASE_KEYS), ("sampling", SAMPLING_KEYS), (REPEAT, REPEAT_KEYS),
                        ("the whole plan", KEYS)):  # fmt: skip
         if key in keys and keys != known:
@@ -112,7 +124,7 @@ def setting(node: Any, line: int, path: str, kind: Any, found: PlanProblems) -> 
     if typing.get_origin(kind) is not tuple:
         return number(node, line, path, kind, found)
     if node.id != "sequence":
-        return found.add(line, f"{path}={spelled(node)} is not a list. Write {path.rpartition('.')[2]}: [1, 2].")
+        return found.add(line, f"{path}={spelled(node)} is not a list. Write {path.rpartition('.')[2]}: [2, 4].")
     each = typing.get_args(kind)[0]
     return tuple(
         number(child, child.start_mark.line + 1, f"{path}[{place}]", each, found)
@@ -123,6 +135,7 @@ def setting(node: Any, line: int, path: str, kind: Any, found: PlanProblems) -> 
 def in_keys(problem: str) -> str:
     """What a problem says about options, said about the keys of a file."""
     keys = {"--q": "sample_rate", "--batch": "batch_size"}
+    problem = problem.replace("--sampling ", "kind: ")
     problem = re.sub(r"\b(q|batch)(?==)", lambda found: keys[f"--{found[0]}"], problem)
     return re.sub(r"--[a-z-]+", lambda found: keys.get(found[0], found[0][2:].replace("-", "_")), problem)
 

@@ -18,6 +18,7 @@ from dpplan.recipe.values import Given, Kind
 _ALL: tuple[type[Block], ...] = (Privacy, Data, Model, Training, Runtime, Check, Audit, StatementBlock)
 _BESIDE = {Runtime.title, Check.title, Audit.title, StatementBlock.title}
 BLOCKS: dict[str, type[Block]] = {block.title: block for block in _ALL}
+FEW = 8  # keys of a block that are listed where none of them is like the one that is unknown
 MOST_BYTES = 1_000_000  # far above any recipe; keeps a data file given by mistake out of the parser
 Problem = tuple[int, str]  # line (0: the whole file) and sentence
 _KINDS: dict[str, Kind] = {"str": "text", "int": "number", "float": "number", "bool": "switch", "null": "empty"}
@@ -116,7 +117,11 @@ def _keys(node: Any, prefix: str, known: Mapping[str, Any], found: list[Problem]
 def _elsewhere(key: str, known: Mapping[str, Any]) -> str:
     """The likeliest remedy for an unknown key: the block it belongs to, or the spelling that was meant."""
     homes = [title for title, block in BLOCKS.items() if key in block.__dataclass_fields__]  # type: ignore[attr-defined]
-    return f" It belongs under '{homes[0]}:'." if homes else did_you_mean(key, known)
+    if homes:
+        return f" It belongs under '{homes[0]}:'."
+    if "publication_date" in known:  # the statement block
+        return did_you_mean(key, known) or " `dpplan report --fields` lists them."
+    return did_you_mean(key, known) or (f" Known: {', '.join(known)}." if len(known) <= FEW else "")
 
 
 def _given(node: Any, nested: bool = True) -> Given:

@@ -177,7 +177,7 @@ class Privacy(Block):
     clipping: str = _key(word, one_of(*CLIPPING), default="flat")
     quantile: float | None = _key(_number, _probability, default=None)
     delta: float | None = _key(_number, _probability, default=None)
-    sampling: str = _key(word, one_of(*scheme_keys.SAMPLING), default="poisson")
+    sampling: str = _key(scheme_keys.scheme_word, scheme_keys.scheme, default="poisson")
     cap: int | None = _key(_whole, scheme_keys.option, default=None)
     bins: str | None = _key(word, scheme_keys.option, default=None)
     order: str | None = _key(word, scheme_keys.option, default=None)

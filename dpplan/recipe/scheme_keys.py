@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dpplan.checks import Problems
+from dpplan.checks import Problems, did_you_mean
+from dpplan.recipe.values import Given, word
 from dpplan.sampling import CHOICES, OPTIONS, OptionValue
+from dpplan.sampling.loaders import meant, refusal
 
 # What the trainer draws by.
 SAMPLING = (
@@ -17,6 +19,35 @@ SAMPLING = (
     "cyclic-poisson",
 )
 SCHEME_OPTIONS = tuple(dict.fromkeys(option.name for name in SAMPLING for option in CHOICES[name].options))
+
+
+def scheme_word(given: Given) -> str:
+    """The name of a scheme, a word as others; a plan file has a block in its place."""
+    try:
+        return word(given)
+    except ValueError as error:
+        beside = (
+            " Options of a scheme stand beside it: sampling: shuffle, order: once." if given.kind == "block" else ""
+        )
+        raise ValueError(f"{error}{beside}") from None
+
+
+def scheme(problems: Problems, name: str, value: str) -> None:
+    """A rule: the value is a scheme that the trainer draws by."""
+    if value in SAMPLING:
+        return
+    if value in CHOICES:
+        run = f"is accounted for by dpplan epsilon, and not run here. These are: {', '.join(SAMPLING)}."
+        problems.add(f"{name}={value} {run}")
+        return
+    hint = meaning(value) or did_you_mean(value, SAMPLING)
+    problems.add(f"{name}={value} is not one of: {', '.join(SAMPLING)}.{hint}")
+
+
+def meaning(name: str) -> str:
+    """What a word for a way of drawing batches, which is none of the schemes, may mean, in words of a file; else ""."""
+    refused = refusal(name).partition(": ")[2]
+    return f" It is refused: {refused}" if refused else meant(name).replace("--sampling ", "sampling: ")
 
 
 def option(problems: Problems, name: str, value: OptionValue) -> None:

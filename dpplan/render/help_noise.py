@@ -41,6 +41,9 @@ A run that goes on draws the noise of its earlier steps once more, from noise.ke
 reads: whoever has it can subtract the noise. It goes when the run is over; runtime.checkpoint_every: off writes none. A
 run that two copies of its folder went on with cannot go on. Of several processes the first adds the noise.
 
+  dpplan train recipes/digits-correlated.yaml
+
 When it pays: many steps, each with a small batch, and an example in few of them; where sampling amplifies much, and ε
-is small, independent noise is as good or better. Measure both at one ε.
+is small, independent noise is as good or better, and so it is where larger batches and momentum can take the place of
+many small steps: that recipe has both sides, measured. Measure both at one ε.
 """

@@ -50,7 +50,7 @@ def plan_rows(
             return
         if type(phase.mechanism) is not Gaussian:
             yield row("mechanism", kind_of(phase.mechanism))
-        for name, value in _given(phase).items():
+        for name, value in settings_given(phase).items():
             known = quantity(name)
             yield row(known.words, known.show(value), _origin(plan, name, found))
         yield row("steps", show(phase.steps), _origin(plan, "steps", found))
@@ -94,7 +94,7 @@ def phase_rows(plan: Plan, name: str, places: range, names: Sequence[str] = ()) 
             yield ", ".join([f"    ...   {len(left_out)} more", *_reaches([phases[at] for at in left_out])])
 
 
-def _given(phase: Phase) -> dict[str, Setting]:
+def settings_given(phase: Phase) -> dict[str, Setting]:
     """What the phase was given. A record's pattern stands there where no sampling says it."""
     said = () if isinstance(phase.sampling, Poisson) else ("participations", "separation")
     given: dict[str, Setting] = {
@@ -151,7 +151,7 @@ def spent_before(bound: Bound, at: float) -> str:
 
 def settings_shown(phase: Phase) -> list[str]:
     """What the phase was given, each as "σ = 1.1"."""
-    named = [(quantity(name), value) for name, value in _given(phase).items()]
+    named = [(quantity(name), value) for name, value in settings_given(phase).items()]
     return [f"{each.symbol} = {each.show(value)}" for each, value in named]
 
 

@@ -18,6 +18,7 @@ from dpplan.plan_json import plan_to_json
 from dpplan.render import risk as risk_words
 from dpplan.render import to_json
 from dpplan.render.number_format import interval
+from dpplan.render.plan_rows import settings_given
 from dpplan.report.figures import ChartAxis, ChartLine, chart
 from dpplan.report.page import Page, unit_words
 from dpplan.risk.trade_off import implied
@@ -298,8 +299,7 @@ def _phase(phase: Phase, name: str) -> str:
         kinds = ("; then ".join(_phase(each, "") for each in kind) for kind in search.kinds)
         trial = "; or ".join(dict.fromkeys(kinds))
         return f"the best of trials ({search.words}; score {search.score}), each: {trial}"
-    given = ((name, value) for name, value in phase.settings.items() if value not in (None, ()))
-    settings = [f"{name.replace('_', ' ')} {show(value)}" for name, value in given]
+    settings = [f"{name.replace('_', ' ')} {show(value)}" for name, value in settings_given(phase).items()]
     group = group_called(name, phase.groups)
     steps = f"{phase.steps} step{'s' if phase.steps > 1 else ''}"
     return ", ".join([kind_of(phase.mechanism), *settings, steps, *([f"group {group}"] if group else [])])

@@ -24,10 +24,10 @@ ROUNDING = 1e-14  # relative, of e^x·α + δ: an exponential, a product, a sum
 # Where a first look is taken: x from 1e-4 to 40 on either side of 0, each 1.3 times the last. Beyond 40, e^-x is lost
 # beside 1; below 1e-4 the trade-off is that of guessing but for as much.
 LEAST_X, FLAT, GROWTH = 1e-4, 40.0, 1.3
-LOOKS, CLOSER = 7, 6.0  # around the best one, each so many times closer
+LOOKS, CLOSER = 8, 4.0  # around the best one, each so many times closer
 # The width of δ that will do: as a share of e^x times the false-positive rate, which is part of F, or of δ. It is less
 # for the lower end of a rate, which takes differences of F.
-ENOUGH, CLOSELY = Width(3e-7, 3e-7, 1.0), Width(3e-8, 1e-7, 1.0)
+ENOUGH, CLOSELY = Width(1e-5, 1e-6, 1.0), Width(1e-6, 1e-7, 1.0)
 BRACKETS, LEAST_STEP = (1.0, 3.0, 9.0, 27.0, 81.0), 1e-4  # of the last look: from narrow ones the lower end loses least
 # Losses that come in steps give F corners, which a parabola misses: an interval that is wider than LOOSE is narrowed by
 # extended chords until it is as narrow as CLOSE, or so many rounds have passed.

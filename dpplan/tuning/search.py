@@ -31,6 +31,7 @@ from dpplan.tuning.search_plan import SearchPlan
 from dpplan.tuning.trial_count import drawn
 
 STATE = "XDG_STATE_HOME"  # where runs are counted for this user: for trials a private folder, as they are private
+INTERRUPTED = "the search was interrupted: nothing is released, and nothing was shown."
 KEPT = ("model.pt", "recipe.yaml")  # of the best trial
 
 
@@ -76,8 +77,10 @@ def searched(plan: SearchPlan, out: Path, jobs: int = 1, seed: int | None = None
             _keep(won, made)
             if release is not None:
                 release(won, made)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(made, ignore_errors=True)
+        if isinstance(error, KeyboardInterrupt):
+            raise TrainingStopped(INTERRUPTED) from None
         raise
     return won
 
@@ -92,7 +95,7 @@ def _best(plan: SearchPlan, private: Path, jobs: int, seed: int | None) -> Winne
     scores: list[float | None] = []
     for number, outcome in enumerate(_outcomes(tasks, jobs)):
         if outcome.interrupted:
-            raise TrainingStopped("the search was interrupted: nothing is released, and nothing was shown.")
+            raise TrainingStopped(INTERRUPTED)
         scores.append(None if outcome.right is None else _scored(plan, outcome.right, generator))
         ranked = (-math.inf if scores[-1] is None else scores[-1], generator.random())  # ties: by an independent draw
         if place < 0 or ranked > best:
@@ -130,7 +133,9 @@ def trial(task: TrialTask) -> TrialOutcome:
             return TrialOutcome(None)
     if report.status == "interrupted":
         return TrialOutcome(None, interrupted=True)
-    if report.status != "finished" or not report.agrees or report.held_out_accuracy is None:
+    # Only what ε covers may decide: how many were drawn does not, and its tests against the plan are left aside.
+    as_planned = all(check.agrees for check in report.verdict if check.covered)
+    if report.status != "finished" or not as_planned or report.held_out_accuracy is None:
         return TrialOutcome(None)
     return TrialOutcome(report.held_out_accuracy)
 

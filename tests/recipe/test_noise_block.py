@@ -4,7 +4,7 @@ import pytest
 
 from dpplan import recipe, solve
 from dpplan.adjacency import ZERO_OUT
-from dpplan.errors import PlanError, RecipeError
+from dpplan.errors import RecipeError
 from dpplan.mechanism import Correlation, Gaussian, ToeplitzNoise, TreeAggregation
 from dpplan.plan import Settings
 from dpplan.recipe import noise_block
@@ -102,8 +102,15 @@ def test_more_bands_than_steps_are_refused_where_the_steps_are_known() -> None:
         recipe.parse(text("{kind: banded, bands: 101}")).plan(1437)
     with pytest.raises(RecipeError, match=r"privacy.noise.bands=16 exceeds training.steps=15"):
         recipe.parse(text("{kind: banded, bands: 16}", training="epochs: 1")).plan(1437)
-    with pytest.raises(PlanError, match="bands=3 exceeds steps=2"):
-        Settings(noise_multiplier=1.0, sample_rate=1.0, steps=2, correlation=Correlation("banded", 3)).plan()
+
+
+@pytest.mark.slow  # a search for the steps, each of which is a lattice
+def test_a_budget_may_end_a_run_before_its_bands_do() -> None:
+    cut = recipe.parse(
+        text("{kind: banded, bands: 60}").replace("noise_multiplier: 4", "noise_multiplier: 4, max_epsilon: 1.2")
+    )
+    claim = cut.claim(1437)
+    assert claim.epsilon.upper is not None and claim.epsilon.upper <= 1.2 and claim.phase.steps < 60
 
 
 def test_the_systems_generator_cannot_draw_noise_once_more() -> None:

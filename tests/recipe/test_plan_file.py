@@ -163,7 +163,7 @@ GROUP_MISTAKES = [
         "- parallel:",
         "- steps: 3\n    parallel:",
         4,
-        "phases[1].steps is not one of: parallel. It belongs to the phase.",
+        "phases[1].steps is not one of: parallel. Each group says it of itself",
     ),
     ("- parallel:", "- parallel: 3\n  - x:", 4, "phases[1].parallel is not a list of two groups or more."),
     ("- parallel:", "- parallel: []\n  - x:", 4, "phases[1].parallel is not a list of two groups or more."),

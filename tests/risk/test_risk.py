@@ -8,6 +8,7 @@ import pytest
 
 from dpplan import accounting, risk
 from dpplan.accounting.exact.contour.inversion import Contour
+from dpplan.accounting.exact.gaussian_lattice import composition
 from dpplan.accounting.exact.profile import Profile, Width
 from dpplan.adjacency import named
 from dpplan.plan import Plan, Settings
@@ -15,6 +16,7 @@ from dpplan.risk.assessment import stated_delta
 from dpplan.risk.trade_off import implied
 
 README = Plan.from_rate(1.1, 256 / 60000, 14063)
+FEW = Plan.from_rate(1.0, 0.1, 5)
 
 
 def upper_tail(x):
@@ -217,13 +219,14 @@ def test_few_deltas_are_enough():
     assert len(asked) <= 320  # 200, and 100 of the first look; the second direction is the first, mirrored
 
 
-@pytest.mark.parametrize("name", ["readme", "many steps", "replace one"])
+@pytest.mark.parametrize("name", ["readme", "many steps", "replace one", "few steps"])
 def test_a_curve_of_200_points_takes_few_contours(name, monkeypatch):
     """What is dear is made once in each direction, or twice; all the points are read off it."""
     made = []
     once = Contour.__init__
     monkeypatch.setattr(Contour, "__init__", lambda *arguments: made.append(once(*arguments)))
-    risk.TradeOff(risk.source_of_plan({"readme": README, **PLANS}[name])).curve(200)
+    monkeypatch.setattr(composition, "near", None)  # no lattice either
+    risk.TradeOff(risk.source_of_plan({"readme": README, "few steps": FEW, **PLANS}[name])).curve(200)
     assert 0 < len(made) <= 4
 
 

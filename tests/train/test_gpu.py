@@ -23,7 +23,7 @@ from torch.nn.functional import cross_entropy
 
 from dpplan import recipe as recipes
 from dpplan import train
-from dpplan.mechanism import Gaussian
+from dpplan.mechanism import Correlation, Gaussian
 from dpplan.plan import Phase
 from dpplan.recipe import Model, Recipe
 from dpplan.sampling import Poisson
@@ -301,6 +301,25 @@ def test_a_seed_repeats_a_run_with_dropout_resumed_or_not_here(
         if isinstance(event, train.Step) and event.step == 6:
             happening.close()  # type: ignore[attr-defined]
     torch.rand(3, device=device)
+    list(train.events(train.plan_resumed(tmp_path / "broken")))
+    one, other = (torch.load(tmp_path / name / "model.pt", map_location="cpu") for name in ("whole", "broken"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("kind", [Correlation("banded", 4), Correlation("tree")])
+def test_noise_that_steps_share_is_drawn_once_more_by_the_device(
+    tmp_path: Path, device: torch.device, kind: Correlation
+) -> None:
+    """Of a run that was broken off after step 6 of 9, whose last checkpoint is that of step 4."""
+    recipe = small(
+        privacy_sampling="shuffle", privacy_order="once", privacy_adjacency="zero_out", privacy_noise=kind,
+        training_batch_size=400, training_steps=9, runtime_checkpoint_every=4, runtime_device=device.type,
+    )  # fmt: skip
+    assert train.run(recipe, seed=3, out=tmp_path / "whole").agrees
+    happening = train.events(train.plan(recipe, seed=3), out=tmp_path / "broken")
+    for event in happening:
+        if isinstance(event, train.Step) and event.step == 6:
+            happening.close()  # type: ignore[attr-defined]
     list(train.events(train.plan_resumed(tmp_path / "broken")))
     one, other = (torch.load(tmp_path / name / "model.pt", map_location="cpu") for name in ("whole", "broken"))
     assert all(torch.equal(one[name], other[name]) for name in one)

@@ -163,7 +163,11 @@ def test_what_ends_a_search_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     def full(task: TrialTask) -> float:
         raise InputOutputFailed("the disk is full.")
 
-    for right, error in ((full, InputOutputFailed), (lambda task: TrialOutcome(None, True), TrainingStopped)):
+    def pressed(task: TrialTask) -> float:
+        raise KeyboardInterrupt
+
+    interrupted = (lambda task: TrialOutcome(None, True), TrainingStopped)
+    for right, error in ((full, InputOutputFailed), interrupted, (pressed, TrainingStopped)):
         made_up(monkeypatch, right)
         with pytest.raises(error):
             searched(plan_of(), tmp_path / "out")
@@ -231,7 +235,8 @@ def test_a_trial_that_diverges_or_disagrees_with_its_plan_has_no_model(
         ("finished", True, None, False),
         ("interrupted", False, 0.5, True),
     ):
-        report = SimpleNamespace(status=status, agrees=agrees, held_out_accuracy=right)
+        checks = (SimpleNamespace(agrees=agrees, covered=True), SimpleNamespace(agrees=False, covered=False))
+        report = SimpleNamespace(status=status, verdict=checks, held_out_accuracy=right)
         monkeypatch.setattr(search.train, "run", lambda *_, found=report, **__: found)
         good = (status, agrees, right) == ("finished", True, 0.5)
         assert search.trial(task) == TrialOutcome(0.5 if good else None, interrupted)

@@ -60,6 +60,8 @@ def _one_place(mechanism: Correlated, steps: int, steps_of_one: tuple[int, int])
 
 def _coefficients(mechanism: ToeplitzNoise | BufferedNoise, steps: int) -> tuple[float, ...]:
     if isinstance(mechanism, BufferedNoise):
+        if steps > participation.LONGEST // len(mechanism.decays):
+            raise NotApplicable(f"blt: {steps} steps that share noise are too many to add up")
         return participation.buffered_coefficients(mechanism.decays, mechanism.scales, steps)
     if mechanism.bands is not None:
         return participation.square_root_coefficients(min(mechanism.bands, steps))

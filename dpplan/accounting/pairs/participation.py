@@ -15,8 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dpplan.accounting.numerics import Array, outward
+from dpplan.errors import NotApplicable
 
 MOST_NUMBERS = 4_000_000  # in memory at once
+LONGEST = 50_000_000  # steps that are looked at one by one
 MOST_WORK = 3e9  # sums of one tree, some seconds: beyond, a bound by levels answers
 
 
@@ -54,8 +56,10 @@ def toeplitz(coefficients: tuple[float, ...], steps: int, participations: int, s
     column = np.abs(np.array(coefficients[:steps]))
     count = min(participations, -(-steps // separation))
     if len(column) <= separation or count == 1:
-        lengths = [float(np.sum(column[: steps - at * separation] ** 2)) for at in range(count)]
-        return Sensitivity(math.fsum(lengths), exact=True)
+        last = column[: steps - (count - 1) * separation]  # the run may end before it does
+        return Sensitivity((count - 1) * float(np.sum(column**2)) + float(np.sum(last**2)), exact=True)
+    if steps > LONGEST or count > MOST_NUMBERS:
+        raise NotApplicable(f"toeplitz: {steps} steps that share noise are too many to add up")
     falling = np.maximum.accumulate(column[::-1])[::-1]
     exact = bool(np.all(falling == np.array(coefficients[:steps])))
     total = np.zeros(steps)
@@ -83,7 +87,7 @@ def tree(steps: int, participations: int, separation: int) -> Sensitivity:
     count, apart = min(participations, -(-steps // separation)), min(separation, steps)
     if count == 1:
         return Sensitivity(float(sizes[0].bit_length()), exact=True)
-    if count == steps <= MOST_WORK:  # a record in every step is one pattern, and no other has a larger sum in any block
+    if count == steps <= LONGEST:  # a record in every step is one pattern, and no other has a larger sum in any block
         return regular_tree(steps, 1)
     small = 1 << (min(apart, sizes[0]).bit_length() - 1)  # in a block of so many steps a pattern has one at most
     if count**2 * float(apart) ** 3 * (sizes[0] // small).bit_length() > MOST_WORK:
@@ -103,7 +107,7 @@ def tree(steps: int, participations: int, separation: int) -> Sensitivity:
 @functools.lru_cache(64)
 def regular_tree(steps: int, apart: int) -> Sensitivity:
     """The same where a record's steps are all those of one place in every `apart`: the largest over the places."""
-    if steps * float(apart) > MOST_WORK:
+    if steps * float(apart) > MOST_WORK or steps > LONGEST:
         return tree(steps, -(-steps // apart), apart)
     most, together = 0.0, max(1, MOST_NUMBERS // steps)  # places at once
     for first in range(0, min(apart, steps), together):

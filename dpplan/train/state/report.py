@@ -128,7 +128,12 @@ class Planned:
 def _randomness(recipe: Recipe) -> str:
     if recipe.runtime.secure_noise:
         return "the system's generator is taken for cryptographic, and that of the batches for ideal"
-    return "generators are taken for ideal, and floating point for real numbers"
+    ideal = "generators are taken for ideal, and floating point for real numbers"
+    if recipe.privacy.noise is not None and recipe.runtime.checkpoint_every is not None:
+        return (
+            f"{ideal}; nobody but the owner of the run's folder read noise.key, from which its noise is drawn once more"
+        )
+    return ideal
 
 
 @dataclass(frozen=True, slots=True)

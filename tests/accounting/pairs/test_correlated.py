@@ -13,7 +13,7 @@ from dpplan import accounting
 from dpplan.accounting import Guarantee, rdp
 from dpplan.accounting.pairs import correlated, participation
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT
-from dpplan.errors import NotApplicable, PlanError
+from dpplan.errors import NotApplicable, NotCertified, PlanError
 from dpplan.mechanism import Gaussian
 from dpplan.mechanism.correlated import BufferedNoise, ToeplitzNoise, TreeAggregation
 from dpplan.plan import Phase, Plan
@@ -214,3 +214,16 @@ def test_one_order_for_all_epochs_costs_what_the_worst_place_costs() -> None:
 def test_a_record_in_every_step_of_a_tree_is_one_pattern() -> None:
     assert participation.tree(1000, 1000, 1) == participation.regular_tree(1000, 1)
     assert correlated.pattern(Phase(TreeAggregation(1.0, 4, 7), FULL, 30)) == (4, 7)
+
+
+@pytest.mark.parametrize(
+    "kind", [TreeAggregation(4.0), ToeplitzNoise(4.0, bands=60), BufferedNoise(4.0, (0.9,), (0.1,))]
+)
+def test_runs_of_any_length_are_answered_or_refused_at_once(kind: object) -> None:
+    """A search for the length of a run asks for ten thousand million steps on its way."""
+    for scheme in (Shuffle(15, "once"), Shuffle(100, "once"), FULL):
+        plan = Plan((Phase(kind, scheme, 10**10),), adjacency=ZERO_OUT)  # type: ignore[arg-type]
+        try:
+            assert accounting.epsilon(plan, 1e-6).value > 0
+        except NotCertified as refusal:
+            assert "too many to add up" in str(refusal) or "too large for a float" in str(refusal)

@@ -8,9 +8,9 @@ import pytest
 from dpplan import accounting
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.pairs import allocated
-from dpplan.accounting.pairs.allocation import Mean, graded_lattice, lower_polygon
+from dpplan.accounting.pairs.allocation import Mean, convex_order, graded_lattice, lower_polygon
 from dpplan.accounting.pairs.allocation.graded_lattice import GradedLattice, MassRun
-from dpplan.accounting.pairs.allocation.graded_sum import GradedSum, graded_lognormal, graded_sum, lattice_for
+from dpplan.accounting.pairs.allocation.graded_sum import GradedSum, graded_lognormal, graded_sum, landed, lattice_for
 from dpplan.accounting.pairs.dominating import Resolution
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
@@ -130,6 +130,16 @@ def test_variances_lie_on_either_side_and_near(noise, count):
         variance = float((law.masses * law.lattice.values**2).sum())
         assert variance == pytest.approx(exact, rel=1e-3)
         assert sign * (variance - exact) > 0.0
+
+
+@pytest.mark.parametrize("total", [9, 90])
+def test_what_is_cut_off_a_law_above_keeps_the_mean(total):
+    """Of R, some of whose steps may not be taken: where a part is moved to 0, the rest goes to +inf."""
+    law = landed(graded_sum(1.0, 9, 1, "above", 1e-3), total, 7, 1)
+    found = convex_order.above(law, 1e-12)
+    assert found.zero > 1e-4
+    mean = float((found.masses * np.exp(found.losses)).sum()) + found.beyond
+    assert mean >= 1.0 - 1e-9
 
 
 def test_the_lattice_of_a_sum_becomes_coarser_as_it_grows():

@@ -41,8 +41,8 @@ KNOWN: dict[str, tuple[Settings, tuple[Adjacency, ...]]] = {
     ),
     "shuffled once": (BASE.with_(sampling="shuffle", scheme_options=(("order", "once"),)), (ZERO_OUT, REPLACE_ONE)),
     "kept bins": (BASE.with_(sampling="balls-in-bins", scheme_options=(("bins", "same"),)), (ADD_REMOVE, ZERO_OUT)),
-    "two of a round": (
-        BASE.with_(sampling="random-allocation", scheme_options=(("times", 2),)),
+    "two of a round": (  # of 10 steps: a half of one counts as a whole
+        BASE.with_(sampling="random-allocation", scheme_options=(("times", 2),), batch_size=8),
         (ADD_REMOVE, ZERO_OUT),
     ),
     "full-batch": (BASE.with_(sampling="full-batch", batch_size=40), (ADD_REMOVE, ZERO_OUT, REPLACE_ONE)),

@@ -218,4 +218,6 @@ def landed(found: GradedSum, total: int, level: int, parts: int) -> Landed:
     )
     off = EPS * (32.0 + 8.0 * float(np.max(np.abs(place))) * g)
     rounding = np.full(size - 1, EPS * (32.0 + len(values)))
-    return Landed(level, first, mass, right, np.zeros(size), rounding, found.moved + off, zero, found.beyond)
+    # Where the sum is moved to 0 and +inf, so are the steps that are not taken.
+    beyond = outward.up(found.beyond + found.zero, outward.FEW)
+    return Landed(level, first, mass, right, np.zeros(size), rounding, found.moved + off, zero, beyond)
