@@ -8,8 +8,8 @@ Neighbours decide how far. Let a record be worth x in [low, high] and a user hav
     mean        of a public number n of records: as the sum, over n. Under add-remove n itself is private.
     histogram   add-remove, zero-out: k in the sum of all bins (l1) and, if all are in one bin, as a vector (l2);
                 replace-one: 2·k, and √2·k as a vector
-    quantile    a choice among candidates, scored by how many records lie on its wrong side: max(p, 1 - p)·k, and
-                k where one is replaced
+    quantile    a choice among candidates, scored by how many records lie on its wrong side: max(p, 1 - p)·k under
+                add-remove, and k where one is replaced, or zeroed: p·n, if n is public, does not move with it
 
 Laplace noise is scaled by l1, Gaussian noise by l2 (Dwork, Roth 2014, §3.3 and A).
 """
@@ -79,7 +79,7 @@ class Query:
         if self.kind == "histogram":
             return k * ((2.0 if norm == 1 else math.sqrt(2.0)) if replaced else 1.0)
         if self.kind == "quantile":
-            return k * (1.0 if replaced else max(self.p, 1.0 - self.p))
+            return k * (max(self.p, 1.0 - self.p) if adjacency == ADD_REMOVE else 1.0)
         if self.kind == "count":
             return float(k)
         least = max(abs(self.low), abs(self.high))

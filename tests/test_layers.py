@@ -29,7 +29,7 @@ LAYERS = (
     {"quantities", "adjacency", "mechanism", "units", "groups"},
     {"sampling", "query", "openings"},
     {"plan"},
-    {"plan_json"},
+    {"plan_json", "phase_steps"},
     {"accounting"},
     {"cost", "interop"},
     PEERS,

@@ -36,6 +36,7 @@ from dpplan.mechanism.trials import BestOfTrials, Trials
 from dpplan.plan import Plan
 
 LEAST_E, MOST_E = 1e-6, 5.0
+LEAST_GAMMA, LARGEST_GAMMA = 1e-12, 1.0 - 1e-12
 LEAST_ORDER, MOST_ORDER, ORDERS = 1.0 + 1e-4, 1e5, 1000
 
 
@@ -46,10 +47,19 @@ def has_search(plan: Plan) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def gamma(trials: Trials) -> float:
-    """γ of a law that is truncated at 1, rounded down: with it, the mean is no less than was asked for."""
+    """γ of a law that is truncated at 1, rounded down: with it, the mean is no less than was asked for.
+
+    Raises NotApplicable where no γ gives this mean.
+    """
     if trials.law == "geometric":
         return math.nextafter(1.0 / trials.mean, 0.0)
-    return first_true(lambda each: _mean(trials.shape, each) <= trials.mean, 1e-12, 1.0 - 1e-12, relative=1e-13).false
+    if not _mean(trials.shape, LARGEST_GAMMA) <= trials.mean <= _mean(trials.shape, LEAST_GAMMA):
+        raise NotApplicable(
+            f"mean={trials.mean:g} of law {trials.law} with η {trials.shape:g} needs a γ outside "
+            f"[{LEAST_GAMMA:g}, 1 - {LEAST_GAMMA:g}]. Try another η or mean, or law geometric"
+        )
+    least, largest = LEAST_GAMMA, LARGEST_GAMMA
+    return first_true(lambda each: _mean(trials.shape, each) <= trials.mean, least, largest, relative=1e-13).false
 
 
 def count(trials: Trials) -> int:

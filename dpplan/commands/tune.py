@@ -168,8 +168,9 @@ def _planned(
         one = train.plan(first, seed=seed)
         if one.dataset.held_out.examples < 1:
             raise UsageError("data.held_out leaves no example to score with. Hold some out.")
-        checked(one, followed=True)
-        return planned(job, grid, trials, score, one.dataset.training.units)
+        search = planned(job, grid, trials, score, one.dataset.training.units)
+        checked(one, followed=True, search=search.plan)
+        return search
 
 
 def _run(plan: "SearchPlan", place: Path, jobs: int, seed: int | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from dpplan.accounting.numerics import outward
 from dpplan.errors import NotApplicable, NotCertified
 from dpplan.mechanism import BestOfTrials
 from dpplan.mechanism.trials import Trials
+from dpplan.phase_steps import times
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson
 
@@ -46,9 +47,8 @@ def tuning(plan: Plan, delta: float, laws: tuple[Trials, ...]) -> TuningComparis
     """plan: of one trial. laws: all of one mean."""
     single, mean = accounting.epsilon(plan, delta), laws[0].mean
     whole = math.ceil(mean)
-    phases = tuple(replace(phase, steps=whole * phase.steps) for phase in plan.phases)
     try:
-        together = accounting.epsilon(replace(plan, phases=phases, derivation=()), delta)
+        together = accounting.epsilon(replace(plan, phases=times(plan.phases, whole), derivation=()), delta)
     except NotCertified:
         together = None
     source = _Source(plan)

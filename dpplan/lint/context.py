@@ -110,7 +110,8 @@ class LintContext:
 
     recipe: the name of the recipe, None for a plan made of options. data, model: None where nothing is known of them.
     earlier: runs on the same examples. trials: settings that were tried on them. sha256: of the recipe. target: the ε
-    that the recipe is solved for. names: of the phases of a plan file.
+    that the recipe is solved for. names: of the phases of a plan file. search: the plan of a search, of which this run
+    is a trial; None where it is none.
     """
 
     settings: Settings
@@ -126,6 +127,7 @@ class LintContext:
     trials: int = 1
     target: float | None = None
     names: tuple[str, ...] = ()
+    search: Plan | None = None
 
     @property
     def stated_epsilon(self) -> float | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dpplan.errors import PlanError
+from dpplan.phase_steps import taken
 from dpplan.plan import Phase
 from dpplan.plan_json import phase_from_json
 
@@ -103,7 +104,7 @@ def _phase(content: Mapping[str, Any], steps: int) -> Phase | None:
     planned = content["planned"]
     if not steps:
         return None
-    return phase_from_json(planned, steps=steps)
+    return taken(phase_from_json(planned), steps)
 
 
 def _ids(content: Mapping[str, Any]) -> tuple[str, tuple[tuple[str, int], ...]]:

@@ -14,6 +14,7 @@ LAWS = ("poisson", "geometric", "negative-binomial", "logarithmic", "binomial")
 ETAS = {"geometric": 1.0, "logarithmic": 0.0}
 MOST_TRIALS = 10**6
 ETA, CHANCE = 0.5, 0.5
+LEAST_ETA, MOST_ETA = 1e-6, 1e6  # beyond, the law loses digits, or cannot be told from another
 PUBLIC, RELEASED = "public", "released"
 SCORES = (PUBLIC, RELEASED)
 
@@ -36,6 +37,9 @@ class Trials:
                 problems.require(self.mean > least, f"mean={self.mean:g} is not above {least:g}, the fewest trials.")
                 problems.require(self.mean <= MOST_TRIALS, f"mean={self.mean:g} is more than {MOST_TRIALS}.")
             problems.require(self.eta > -1.0, f"eta={self.eta:g} is not above -1.")
+            near = f"eta={self.eta:g} is closer to 0 than {LEAST_ETA:g}. Use law logarithmic, which is eta = 0."
+            problems.require(self.eta == 0.0 or not abs(self.eta) < LEAST_ETA, near)
+            problems.require(not self.eta > MOST_ETA, f"eta={self.eta:g} is more than {MOST_ETA:g}.")
             problems.probability("chance", self.chance, closed_right=False, try_="It is the chance of each trial.")
 
     @property

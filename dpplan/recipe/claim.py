@@ -11,6 +11,7 @@ from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.adjacency import named
 from dpplan.checks import show
 from dpplan.errors import InternalError, NotCertified, PlanError, RecipeError
+from dpplan.phase_steps import taken
 from dpplan.plan import Delta, Phase, Plan, Settings, delta_warning, resolve_delta
 from dpplan.recipe.schema import Privacy, Training
 from dpplan.recipe.user_keys import drawn_whole
@@ -64,9 +65,9 @@ class Claim:
             )
         if steps == self.phase.steps:  # as planned: a second proof of the same would say the same, in up to a second
             return self.epsilon
-        taken = dataclasses.replace(self.plan, phases=(dataclasses.replace(self.phase, steps=steps),), derivation=())
+        so_far = dataclasses.replace(self.plan, phases=(taken(self.phase, steps),), derivation=())
         try:
-            return accounting.epsilon(taken, self.delta.value)
+            return accounting.epsilon(so_far, self.delta.value)
         except NotCertified:
             if steps > self.phase.steps:
                 raise

@@ -86,7 +86,8 @@ def rows(drawn: "Curves", deltas: Sequence[Delta], earlier: int = 0, names: Sequ
 def _reach(first: str, last: str) -> str:
     """Two sentences that differ in numbers, as one: from where to where they go."""
     words = list(zip(first.split(" "), last.split(" "), strict=False))
-    if len(first.split(" ")) != len(last.split(" ")):
+    alike = all(one == other or (one[:1].isdigit() and other[:1].isdigit()) for one, other in words)
+    if not alike or len(first.split(" ")) != len(last.split(" ")):
         return f"{first}, to {last}"
     return " ".join(one if one == other else f"{one.rstrip(',')} to {other}" for one, other in words)
 

@@ -249,7 +249,7 @@ def record(found: "Frontier", cell: "Cell") -> to_json.Object:
     return record | {
         "epochs": cell.epochs,
         "steps": cell.steps,
-        "sample_rate": cell.plan.only_phase.settings["sample_rate"],
+        "sample_rate": cell.batch_size / found.grid.examples,
         "noise_multiplier": cell.noise_multiplier,
         "epsilon_lower": cell.spent.lower,
         "epsilon_upper": cell.spent.upper,

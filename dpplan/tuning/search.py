@@ -72,7 +72,8 @@ def searched(plan: SearchPlan, out: Path, jobs: int = 1, seed: int | None = None
     made = _made(out)
     try:
         with _private(out) as private:
-            won = _best(plan, private, jobs, seed)
+            with _untold(out):
+                won = _best(plan, private, jobs, seed)
             _keep(won, made)
             if release is not None:
                 release(won, made)
@@ -179,6 +180,21 @@ def _made(out: Path) -> Path:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.mkdir()
     return out
+
+
+@contextmanager
+def _untold(out: Path) -> Iterator[None]:
+    """What fails in a trial is told without its name and its steps: they tell how many trials there were by then."""
+    try:
+        yield
+    except InputOutputFailed as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__cause__
+        said = f": {cause.strerror}" if cause is not None and cause.strerror else ""
+        raise InputOutputFailed(
+            f"{out}: the files of the search could not be used{said}. Nothing is released."
+        ) from None
 
 
 @contextmanager

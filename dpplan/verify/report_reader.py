@@ -18,6 +18,7 @@ from dpplan.accounting.bound import Quantity
 from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import Problems, show
 from dpplan.errors import InputOutputFailed, ReportError, file_error
+from dpplan.phase_steps import taken as taken_of
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson, TruncatedPoisson
 from dpplan.units import UNITS, unit_problems
@@ -129,7 +130,7 @@ def _of_run(
     planned = json_fields.block(problems, content, "planned")
     delta = json_fields.delta_of(problems, planned, "planned.delta")
     length = json_fields.count(problems, planned, "planned.steps")
-    one = json_fields.phase(problems, planned, "planned", steps=1)
+    one = json_fields.phase(problems, planned, "planned", steps=length or 1)
     neighbours = json_fields.adjacency(problems, planned, "planned")
     unit = planned.get("privacy_unit", "example")
     problems.require(unit in UNITS, f"planned.privacy_unit={json_fields.shown(unit)} is not what runs protect.")
@@ -148,7 +149,7 @@ def _of_run(
     examples = json_fields.finite(planned.get("examples"))
 
     def claim(name: str, holder: Object, steps: int) -> Iterator[RecordedClaim]:
-        phases = (dataclasses.replace(one, steps=steps),) if one is not None and steps else ()
+        phases = (taken_of(one, steps),) if one is not None and steps else ()
         n = int(examples) if examples else None
         good = phases and neighbours is not None and not problems.found
         plan = Plan(phases, neighbours or ADD_REMOVE, str(unit), n, max_per_user=most) if good else None

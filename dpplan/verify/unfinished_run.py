@@ -7,6 +7,7 @@ from dpplan import accounting
 from dpplan.accounting.bound import Bound
 from dpplan.checks import Problems
 from dpplan.errors import NotCertified, ReportError
+from dpplan.phase_steps import taken
 from dpplan.plan import Plan
 from dpplan.rounding import up
 from dpplan.units import UNITS, unit_problems
@@ -55,14 +56,14 @@ def _spent(run: Path, steps: int) -> str:
     problems = Problems(ReportError)
     planned = json_fields.block(problems, content if isinstance(content, dict) else {}, "planned")
     delta = json_fields.delta_of(problems, planned, "planned.delta")
-    phase = json_fields.phase(problems, planned, "planned", steps=max(steps, 1))
+    phase = json_fields.phase(problems, planned, "planned")
     neighbours = json_fields.adjacency(problems, planned, "planned")
     unit, most = str(planned.get("privacy_unit", "example")), planned.get("max_per_user")
     if delta is None or phase is None or neighbours is None or steps < 0:
         return ""
     if unit not in UNITS or unit_problems(unit, most):
         return ""
-    plan = Plan((phase,), neighbours, unit, max_per_user=most)
+    plan = Plan((taken(phase, max(steps, 1)),), neighbours, unit, max_per_user=most)
     try:
         bound: Bound | None = accounting.epsilon(plan, delta) if steps else None
     except NotCertified:

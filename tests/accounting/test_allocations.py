@@ -275,7 +275,8 @@ def test_a_round_that_is_cut_short_counts_as_whole_from_above_and_not_at_all_fro
     assert cut.upper == whole.upper
     assert cut.lower == pytest.approx(less.lower, rel=1e-4)
     only = accounting.epsilon(allocation(1.0, 12, 3, 5), 1e-5)
-    assert only.lower == 0.0 < only.upper == less.upper
+    assert only.lower == 0.0
+    assert only.upper == pytest.approx(less.upper, rel=1e-4)  # of a lattice that is not as fine
 
 
 def test_more_often_costs_more():

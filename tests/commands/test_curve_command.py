@@ -178,3 +178,9 @@ def test_a_bar_is_as_long_as_its_share_to_an_eighth_of_a_column() -> None:
 
 def test_deltas_far_below_any_use_have_a_curve_too() -> None:
     assert program.run(shlex.split("curve --over delta --from 1e-170 --sigma 1 --q .01 --steps 10 --points 2")) == 0
+
+
+def test_what_a_curve_assumes_is_said_of_either_end(dpplan: Run) -> None:
+    call = ("curve", "--over", "q", "--to", "1", "--points", "2", "--sigma", "9", "--steps", "30", "--delta", "1e-6")
+    said = " ".join(dpplan(*call, "--from", ".01").stdout.split())
+    assert "Poisson sampling, add/remove one example, to full batch, add/remove one example" in said

@@ -119,3 +119,12 @@ def test_a_scheme_without_a_frontier_is_refused(dpplan: Run) -> None:
     done = dpplan(*SMALL, *GRID, "--sampling", "balls-in-bins")
     assert (done.returncode, done.stdout) == (2, "")
     assert "dpplan solve --sampling balls-in-bins" in " ".join(done.stderr.split())
+
+
+def test_cells_of_a_fixed_size_are_recorded_too(dpplan: Run) -> None:
+    call = ("frontier", "--n", "500", "--target-eps", "20", "--delta", "1e-3", "--batch", "50,500", "--epochs", "4")
+    done = dpplan(*call, "--sampling", "fixed-size", "--workers", "1", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    answer = json.loads(done.stdout)
+    assert [cell["sample_rate"] for cell in answer["results"]] == [0.1, 1.0]
+    assert answer["recommended"]["sample_rate"] in (0.1, 1.0)

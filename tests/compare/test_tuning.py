@@ -14,7 +14,7 @@ from dpplan.adjacency import REPLACE_ONE
 from dpplan.commands import compare_tuning as tuning_command
 from dpplan.compare.tuning import by_profile, by_renyi, source, tuning
 from dpplan.errors import NotApplicable, PlanError, UsageError
-from dpplan.mechanism import Gaussian, Laplace, RandomizedResponse
+from dpplan.mechanism import BestOfTrials, Gaussian, Laplace, RandomizedResponse
 from dpplan.mechanism.trials import LAWS, Trials
 from dpplan.plan import Phase, Plan
 from dpplan.plot import tuning as drawing
@@ -172,3 +172,11 @@ def test_a_picture_has_a_bar_for_each_law_and_form(tmp_path: Path) -> None:
     assert "<svg" in text and text.count("#9f9f9f") == 2  # none by Rényi of a binomial law
     with pytest.raises(UsageError):
         drawing.draw(found, tmp_path / "tuning.txt")
+
+
+@pytest.mark.parametrize(("eta", "mean"), [(-0.999999, 3.0), (-0.99, 100.0), (1e6, 1.0 + 1e-8), (0.5, 1.0 + 1e-15)])
+def test_a_mean_that_no_gamma_gives_is_refused(eta: float, mean: float) -> None:
+    """The law at the end of the range has another mean, and costs about what one trial costs."""
+    search = BestOfTrials("negative-binomial", mean, one_gaussian(1.0).phases, eta=eta)
+    with pytest.raises(NotApplicable, match="needs a γ outside"):
+        accounting.epsilon(Plan((Phase(search, Poisson(1.0), 1),)), 1e-5)

@@ -229,6 +229,7 @@ def test_what_is_wrong_with_open_phases_is_told(tmp_path: Path, old: str, new: s
         (("--target-eps", "1", "--unknown", "steps"), "Write NAME.SETTING."),
         (("--target-eps", "1", "--unknown", "counts.epsilon"), "train has no noise either."),
         (("--target-eps", "1", "--unknown", "train.steps"), "train has no noise either."),
+        (("--target-eps", "1", "--unknown", ""), "no phase is called ''."),
         (
             ("--target-eps", "1", "--unknown", "counts.steps", "--allocate", "shares"),
             "--allocate and --unknown are given",
@@ -244,6 +245,14 @@ def test_calls_that_make_no_sense_are_refused(tmp_path: Path, words: tuple[str, 
     file.write_text(OPEN, encoding="utf-8")
     delta = () if "--target-delta" in words else ("--delta", "1e-6")
     assert said in ran(str(file), *delta, *words, code=2)
+
+
+@pytest.mark.posix
+def test_all_phases_without_noise_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(OPEN + "  - {name: more, mechanism: {kind: laplace}}\n", encoding="utf-8")
+    said = ran(str(file), "--target-eps", "1", "--delta", "1e-6", "--unknown", "train.steps", code=2)
+    assert "more and train have no noise either." in said
 
 
 @pytest.mark.posix

@@ -1,5 +1,6 @@
 """A search: what is released and what is not, with trials that are made up, and with real ones."""
 
+import errno
 import json
 import os
 import random
@@ -12,6 +13,7 @@ import pytest
 
 from dpplan import accounting
 from dpplan.accounting.bound import Guarantee
+from dpplan.durable_files import told
 from dpplan.errors import BudgetExceeded, InputOutputFailed, PlanError, TrainingStopped, UsageError
 from dpplan.mechanism import BestOfTrials, DiscreteLaplace, Gaussian
 from dpplan.mechanism.trials import Trials
@@ -191,6 +193,29 @@ def test_what_ends_a_search_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(InputOutputFailed, match="cannot be made"):
         searched(plan_of(), tmp_path / "out")
     assert (tmp_path / "out").exists()  # and what was there stays
+
+
+def test_an_error_that_ends_a_search_does_not_tell_in_which_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "drawn", lambda trials, bits: 5)
+
+    def full(task: TrialTask) -> float:
+        if task.folder.name.endswith("3"):
+            try:
+                with told(f"{task.folder}/model.pt: cannot be written"):
+                    raise OSError(errno.ENOSPC, "No space left on device")
+            except InputOutputFailed as error:
+                raise InputOutputFailed(f"{error} 4 of 4 steps are counted.") from error
+        return 0.5
+
+    made_up(monkeypatch, full)
+    with pytest.raises(InputOutputFailed) as raised:
+        searched(plan_of(), tmp_path / "out")
+    assert str(raised.value) == (
+        f"{tmp_path}/out: the files of the search could not be used: No space left on device. Nothing is released."
+    )
+    assert raised.value.__suppress_context__
 
 
 def test_the_noise_of_a_score_is_two_sided_geometric() -> None:

@@ -14,7 +14,7 @@ from dpplan.accounting.exact import gaussian_one_step
 from dpplan.accounting.exact.contour import chernoff, many_plans, placement
 from dpplan.accounting.exact.contour.inversion import Contour, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
-from dpplan.accounting.exact.contour.rare_jumps import cut_choice
+from dpplan.accounting.exact.contour.rare_jumps import cut_choice, near_zero
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_lattice import composition
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
@@ -291,6 +291,9 @@ def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta
         known = known if rare is None else _delta_at(steps, rare, epsilon)
         if known.relative_width <= FAIR:
             return known
+    known = known.narrowed(_near_zero(steps, direction, epsilon))
+    if known.relative_width <= FAIR:
+        return known
     for _ in range(SETTLING):
         coarse = composition.near(steps, direction, epsilon, log_delta, composition.COARSE)
         found = math.log(max(coarse.at(epsilon).estimate, 1e-300))
@@ -306,6 +309,17 @@ def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta
         if contour is not None:
             ends = ends.narrowed(_delta_at(steps, contour, epsilon))
     return ends
+
+
+def _near_zero(steps: Steps, direction: Direction, epsilon: float) -> Ends:
+    """By a contour over jumps that lies farther out, where few steps jump."""
+    event = EventBound(steps)
+    found = near_zero.ends(steps, direction, epsilon, lambda at: math.log(max(event.delta(at), LEAST)), NARROW)
+    if found is None:
+        return Ends(0.0, 1.0, "none")
+    lower, upper, contour = found
+    own = contour if direction is Direction.REMOVE else None  # of the other direction it says what was read from it
+    return Ends(lower, min(upper, placement.total_variation_above(steps)), contour.method, (), own)
 
 
 def _delta_at(steps: Steps, contour: Contour | LatticeComposition, epsilon: float) -> Ends:

@@ -13,6 +13,7 @@ held against a plain event and Rényi DP where it was made. What the largest of 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +22,10 @@ import numpy.typing as npt
 from dpplan.accounting import gdp, rdp
 from dpplan.accounting.bound import widened
 from dpplan.accounting.exact import cross_check, gaussian_one_step, invert, mixed, other_laws
+from dpplan.accounting.exact.contour import placement
 from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
+from dpplan.accounting.exact.contour.rare_jumps import near_zero
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
@@ -42,7 +45,6 @@ FINE = Resolution(halvings=3, reach=60)  # of laws that are known on a lattice
 # one is not narrower than GAINED times what was known there.
 NARROW, LEAST_WIDTH, MOST = 1e-7, 1e-15, 24
 LOST, LOST_OF_WIDE, WIDE, POOR, GAINED = 10.0, 2.0, 2e-4, 1e-5, 0.5
-MIRRORED = 16.0 * outward.UNIT  # of 1 and of e^ε: an exponential, a product, two differences
 LEAST_NOISE, MOST_NOISE, LEAST_RATE = 0.005, 1e6, 1e-12  # as accounting.exact: where the transform keeps its digits
 _QUIET: dict[str, Any] = {"over": "ignore", "under": "ignore", "invalid": "ignore", "divide": "ignore"}
 Ends2 = tuple[float, float]
@@ -86,29 +88,24 @@ class Place:
         if at is None or not self.real:
             return None
 
-        def other(epsilons: Array) -> ManyEnds:
-            low, high = at(-epsilons)
-            grown = np.exp(epsilons)
-            spare = MIRRORED * (1.0 + grown)
-            return 1.0 - grown * (1.0 - low) - spare, 1.0 - grown * (1.0 - high) + spare
-
-        return Place(math.inf, 0.0, 1.0, other)
+        return Place(math.inf, 0.0, 1.0, partial(near_zero.mirrored, at=at))
 
 
 @dataclass
 class OneDirection:
     """δ of one direction. make: what can be proven at an ε. other: the reverse direction, where its places say
-    something of this one."""
+    something of this one. most: from this ε on δ is 0."""
 
     make: Callable[[float], Place]
     other: "OneDirection | None" = field(default=None, repr=False)
+    most: float = math.inf
     _places: list[Place] = field(default_factory=list)
     _hopeless: float = math.inf  # an ε from which on another place is no narrower than what is known
 
     def __call__(self, epsilons: Array, enough: Width = NARROWEST) -> ManyEnds:
         """lower <= δ(ε) <= upper, before the floor, at each of these ε >= 0. enough: where no more places are made."""
         with np.errstate(**_QUIET):
-            found = _Found(epsilons, np.zeros(len(epsilons)), np.ones(len(epsilons)), enough)
+            found = _Found(epsilons, np.zeros(len(epsilons)), np.where(epsilons < self.most, 1.0, 0.0), enough)
             middle = float(np.mean(epsilons))
             for place in sorted(self._places, key=lambda each: abs(each.epsilon - middle)):
                 found.take(place)
@@ -123,10 +120,12 @@ class OneDirection:
         return found.lower, found.upper
 
     def _made(self, epsilon: float, found: "_Found") -> Place:
-        """Another place; where it is poor, with one of the other direction, as both have the same δ at 0."""
+        """Another place; where it is poor or says nothing elsewhere, with one of the other direction, as both have the
+        same δ at 0."""
         place = self.make(epsilon)
         self._places.append(place)
-        if self.other is not None and not self.other._places and place.width > POOR:
+        lone = place.at is None and place.upper > 0.0
+        if self.other is not None and not self.other._places and (lone or place.width > POOR):
             self.other._places.append(self.other.make(0.0))
             found.take(self.other._places[0].mirrored())
         found.take(place)
@@ -204,7 +203,7 @@ class Profile:
             one = OneDirection(_coarse(plan, steps))
             return cls((one, one), plan.assumptions)
         remove, add = (OneDirection(_sampled(plan, steps, each)) for each in (Direction.REMOVE, Direction.ADD))
-        remove.other, add.other = add, remove
+        remove.other, add.other, add.most = add, remove, placement.largest_added_loss(steps)
         return cls((remove, add), plan.assumptions)
 
     def remove(self, epsilon: float) -> Ends2:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from dpplan import lint
 from dpplan.commands.shared import output, waiting
 from dpplan.errors import RecipeError
+from dpplan.plan import Plan
 
 if TYPE_CHECKING:
     from dpplan.train import Planned
@@ -14,10 +15,10 @@ SEED_FIXED = "DP016"
 TRYING = "trying the model on random inputs: whether examples stay apart, and how it is clipped"
 
 
-def checked(planned: "Planned", followed: bool) -> None:
+def checked(planned: "Planned", followed: bool, search: Plan | None = None) -> None:
     """Warns of what `dpplan check` finds in the recipe and in the runs beside it. Raises RecipeError for its errors.
 
-    followed: whether the run follows, which tries a large model itself.
+    followed: whether the run follows, which tries a large model itself. search: the plan of which it is a trial.
     """
     from dpplan.recipe import lint_input
     from dpplan.render.check import remark
@@ -35,6 +36,7 @@ def checked(planned: "Planned", followed: bool) -> None:
         loop=lint.Loop(seed=planned.seed),
         model=lint.ModelFindings(problems=problems),
         facts=facts(planned.dataset),
+        search=search,
         earlier=tuple(run for run in lint.runs_in(others, data.source, data.path) if others / run.name != own),
     )
     findings = lint.check(run, lint_input.silence_of(job))

@@ -75,8 +75,9 @@ def _asked(parsed: ParsedPlan, target: PlanTarget) -> _Unknowns:
     assert parsed.plan is not None
     name, _, setting = target.unknown.rpartition(".")
     if name not in parsed.names:
+        called = name or setting or "''"
         known = ", ".join(parsed.names)
-        raise PlanError(f"unknown={target.unknown}: no phase is called {name or setting}. There are: {known}."
+        raise PlanError(f"unknown={target.unknown}: no phase is called {called}. There are: {known}."
                         f"{did_you_mean(name or setting, parsed.names)} Write NAME.SETTING.")  # fmt: skip
     place = parsed.names.index(name)
     noise = setting_of(type(parsed.plan.phases[place].mechanism))
@@ -89,8 +90,9 @@ def _asked(parsed: ParsedPlan, target: PlanTarget) -> _Unknowns:
     if setting == STEPS and (each := parsed.openings[place]) is not None and not each.given:
         blank.append(name)
     if blank:
-        raise PlanError(f"unknown={target.unknown}: {', '.join(blank)} has no noise either. Give it, or leave out "
-                        "--unknown, so that all open phases are fitted.")  # fmt: skip
+        have = "have" if len(blank) > 1 else "has"
+        raise PlanError(f"unknown={target.unknown}: {' and '.join(blank)} {have} no noise either. Give it, or leave "
+                        "out --unknown, so that all open phases are fitted.")  # fmt: skip
     alone = tuple(Opening(setting, True) if at == place else None for at in range(len(parsed.names)))
     return _Unknowns(alone, place if setting == STEPS else None)
 

@@ -7,11 +7,11 @@ import dataclasses
 from collections.abc import Iterator
 
 from dpplan.checks import show
-from dpplan.errors import PlanError
+from dpplan.errors import NotCertified, PlanError
 from dpplan.lint.context import LintContext, proven
 from dpplan.lint.finding import Remark, Severity, at_most
+from dpplan.phase_steps import alone, times
 from dpplan.plan import Phase
-from dpplan.sampling import FixedSize, Poisson, TruncatedPoisson
 
 _SHOWN = 3  # names in a sentence
 
@@ -46,22 +46,23 @@ def _twice(run: LintContext) -> str:
 
 def _together(run: LintContext) -> str:
     """What this run and the earlier ones spend, as the end of a sentence."""
-    if run.plan is None or any(earlier.seeded for earlier in run.earlier):
+    plan = run.search or run.plan
+    if plan is None or any(earlier.seeded for earlier in run.earlier):
         return ""
-    protects = (run.plan.adjacency.name, run.plan.privacy_unit, run.plan.max_per_user)
+    protects = (plan.adjacency.name, plan.privacy_unit, plan.max_per_user)
     if any(earlier.protects != protects for earlier in run.earlier):  # figures for other neighbours do not add up
         return ""
     phases: dict[Phase, int] = {}
     apart: list[Phase] = []  # whose steps hang together, so that those of two runs are not those of a longer one
-    for phase in (*run.plan.phases, *(earlier.phase for earlier in run.earlier if earlier.phase)):
-        if type(phase.sampling) not in (Poisson, TruncatedPoisson, FixedSize):
+    for phase in (*plan.phases, *(earlier.phase for earlier in run.earlier if earlier.phase)):
+        if not alone(phase):
             apart.append(phase)
             continue
-        alone = dataclasses.replace(phase, steps=1)
-        phases[alone] = phases.get(alone, 0) + phase.steps
+        step = dataclasses.replace(phase, steps=1)
+        phases[step] = phases.get(step, 0) + phase.steps
     merged = (*(dataclasses.replace(phase, steps=steps) for phase, steps in phases.items()), *apart)
     try:
-        together = dataclasses.replace(run.plan, phases=merged, derivation=())
+        together = dataclasses.replace(plan, phases=merged, derivation=())
     except PlanError:  # they draw from other numbers of examples, under schemes that know theirs
         return ""
     bound = proven(together, run.delta.value)
@@ -88,8 +89,11 @@ def search_not_counted(run: LintContext) -> Iterator[Remark]:
     where = "--trials" if run.trials >= len(tried) else "data.source"
     cost = ""
     if run.trials == count and run.plan is not None:
-        phases = tuple(dataclasses.replace(phase, steps=count * phase.steps) for phase in run.plan.phases)
-        bound = proven(dataclasses.replace(run.plan, phases=phases, derivation=()), run.delta.value)
+        try:
+            phases = times(run.plan.phases, count)
+        except NotCertified:
+            phases = ()
+        bound = proven(dataclasses.replace(run.plan, phases=phases, derivation=()), run.delta.value) if phases else None
         cost = "" if bound is None else f"; all {count} together spend up to ε = {at_most(bound.value)} if alike"
     reason = f"{count} settings were tried on these examples, and the figure covers one run, not the choice{cost}."
     fix = "Tune on public data, pay for every try, or silence this with how the search was made private."

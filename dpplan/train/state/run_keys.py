@@ -9,6 +9,7 @@ two copies of its folder never add one noise to two sums. Both go when the run i
 
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,12 +56,20 @@ class RunKeys:
             return resume_refusal(phase.sampling)
         return NOISE_LOST if tied(phase) and not self.noise else None
 
+    def noise_known(self, starts: Iterable[int]) -> bool:
+        """Whether there is a key from the first step on, and from each of these on, at which the run went on."""
+        return {0, *starts} <= {start for start, _ in self.noise}
+
     def keep_draws(self, key: str) -> None:
         write_whole(self._draws, lambda stream: stream.write(key.encode()), OWNER)
 
     def noise_from(self, step: int, resumed: bool, kept: bool) -> NoiseKeys:
-        """The keys of all noise before this step, and a new one from it on. kept: whether they can be found again."""
-        keys = (*(self.noise if resumed else ()), (step, secrets.token_hex(16)))
+        """The keys of all noise before this step, and a new one from it on. kept: whether they can be found again.
+
+        A key of later steps is of a copy that went further: what it drew is never drawn for another sum.
+        """
+        before = tuple(each for each in self.noise if each[0] < step) if resumed else ()
+        keys = (*before, (step, secrets.token_hex(16)))
         if kept:
             text = "".join(f"{start} {key}\n" for start, key in keys)
             write_whole(self._noise, lambda stream: stream.write(text.encode()), OWNER)

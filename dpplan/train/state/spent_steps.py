@@ -16,7 +16,7 @@ from dpplan.train.state.os_user_record import UserRecord
 from dpplan.train.state.report import Planned, Resumed
 from dpplan.train.state.run_folder import RunFolder
 from dpplan.train.state.run_identity import UNSEEN, Lineage, RunIdentity
-from dpplan.train.state.run_keys import tied
+from dpplan.train.state.run_keys import NOISE_LOST, tied
 from dpplan.train.state.step_count import StepCount
 
 WENT_ON = (
@@ -90,6 +90,8 @@ def _resumed(folder: RunFolder, resumed: Resumed, noise_tied: bool) -> tuple[Ste
         problems = [*_copied(folder.path, known, step_count, checkpoint), *behind]
         if noise_tied and (behind or (known is not None and not known.lineage.continues(checkpoint.lineage))):
             raise UsageError([*problems, WENT_ON] if len(problems) > 1 else f"{problems[0]} {WENT_ON}")
+        if noise_tied and checkpoint.seed is None:
+            _check_keys(folder, checkpoint.lineage if known is None else known.lineage, step_count.counted)
         if problems and not moved:
             raise UsageError([*problems, REMEDY] if len(problems) > 1 else f"{problems[0]} {REMEDY}")
         step_count.raise_to(highest)
@@ -110,6 +112,15 @@ def _record(folder: RunFolder, checkpoint: Checkpoint) -> StepCount:
         user_record.close()
         known = max(checkpoint.counted, folder.reported(), user_record.counted)
         raise InputOutputFailed(f"{error} {known} of its steps or more were begun and are spent.") from error
+
+
+def _check_keys(folder: RunFolder, lineage: Lineage, counted: int) -> None:
+    """Raises UsageError where the noise of some steps came from a key that is not there: it was set back.
+
+    Steps that go on would share with what was released only a part of its noise.
+    """
+    if not folder.keys.noise_known(each.counted for each in lineage.resumes if each.counted < counted):
+        raise UsageError(f"{folder.path}: {NOISE_LOST} {counted} of its steps or more are spent.")
 
 
 def _copied(path: Path, known: RunIdentity | None, step_count: StepCount, checkpoint: Checkpoint) -> list[str]:

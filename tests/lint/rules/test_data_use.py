@@ -7,7 +7,12 @@ import pytest
 from lint_runs import MADE, OWN, PUBLIC, found, of_options, of_recipe, only
 
 from dpplan import accounting, lint
+from dpplan.adjacency import ZERO_OUT
 from dpplan.lint import PriorRun, Severity
+from dpplan.mechanism import BestOfTrials, TreeAggregation
+from dpplan.mechanism.trials import Trials
+from dpplan.plan import Phase, Plan
+from dpplan.sampling import Poisson
 
 THIS = of_recipe().plan
 assert THIS is not None
@@ -35,6 +40,25 @@ def test_runs_with_other_settings_are_composed_too() -> None:
     finding = only(of_recipe(data=OWN, earlier=(PriorRun("x", other, "b"), PriorRun("y", None, "c"))), "DP010")
     assert "2 earlier runs" in finding.message
     assert "together" in finding.message
+
+
+def test_a_run_whose_steps_share_noise_is_composed_with_another_and_not_made_longer() -> None:
+    phase = Phase(TreeAggregation(4.0, participations=9), Poisson(1.0), 9)
+    both = Plan((phase, phase), ZERO_OUT)
+    run = of_recipe(data=OWN, earlier=(PriorRun("x", phase, "b", protects=("zero_out", "example", None)),))
+    finding = only(dataclasses.replace(run, plan=Plan((phase,), ZERO_OUT)), "DP010")
+    stated, spent = re.search(r"ε ≤ ([\d.]+) together", finding.message), accounting.epsilon(both, 1e-6).upper
+    assert stated and spent is not None and spent <= float(stated[1]) <= 1.001 * spent
+
+
+def test_of_a_search_all_that_it_costs_is_added_to_earlier_runs() -> None:
+    assert THIS is not None
+    search = Phase(BestOfTrials.of(Trials("geometric", 3.0), THIS.phases), Poisson(1.0), 1)
+    run = of_recipe(data=OWN, earlier=(PriorRun("x", search, "b"),), search=dataclasses.replace(THIS, phases=(search,)))
+    stated = re.search(r"ε ≤ ([\d.]+) together", only(run, "DP010").message)
+    twice = dataclasses.replace(search, steps=2)
+    spent = accounting.epsilon(dataclasses.replace(THIS, phases=(twice,)), 1e-6).upper
+    assert stated and spent is not None and spent <= float(stated[1]) <= 1.001 * spent
 
 
 def test_on_published_data_earlier_runs_are_a_note_and_on_made_up_ones_nothing() -> None:

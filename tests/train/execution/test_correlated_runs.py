@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import stat
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,42 @@ def test_a_run_that_lost_its_noise_does_not_go_on(damage: str | None, tmp_path: 
         (folder / "noise.key").write_text(damage)
     with pytest.raises(UsageError, match=r"the file noise.key, .* 4 steps are counted, ε ≤ .* spent"):
         train.plan_resumed(folder)
+
+
+def test_a_noise_key_that_was_set_back_ends_the_run(tmp_path: Path) -> None:
+    """Steps 4 and 5 drew from a key that is gone: what they share with those to come cannot be drawn once more."""
+    folder = tmp_path / "cut"
+    interrupted(folder, recipe("banded, one order"), at=3)
+    old = (folder / "noise.key").read_text()
+    for event in train.events(train.plan_resumed(folder)):
+        if isinstance(event, train.Step) and event.step == 5:
+            signal.raise_signal(signal.SIGINT)
+    new = (folder / "noise.key").read_text()
+    assert new.startswith(old) and new.splitlines()[1].startswith("3 ")
+    (folder / "noise.key").write_text(old)
+    with pytest.raises(
+        UsageError, match=r"noise.key, .* is not there or not whole. .* 5 of its steps or more are spent"
+    ):
+        resumed(folder)
+    later = f"7 {32 * 'a'}\n"  # of a copy that went further: its numbers are for no other sum
+    (folder / "noise.key").write_text(new + later)
+    assert [start for start, _ in RunKeys(folder).noise_from(5, True, False)] == [0, 3, 5]
+    (folder / "noise.key").write_text(new)
+    assert resumed(folder).agrees
+
+
+def test_lost_steps_taken_again_over_budget_are_steps_of_every_example(tmp_path: Path) -> None:
+    folder, settings = tmp_path / "cut", {"privacy_max_epsilon": 1.0, "training_on_budget": "continue"}
+    made = recipe("tree, full batch", **settings)
+    planned = train.plan(made, over_budget=True)
+    for event in train.events(planned, out=folder):
+        if isinstance(event, train.Step) and event.step == 5:
+            signal.raise_signal(signal.SIGINT)
+    (folder / "steps").write_text((folder / "steps").read_text().replace("05\n", "10\n"))
+    *_, report = train.events(train.plan_resumed(folder, over_budget=True))
+    assert isinstance(report, train.TrainReport) and (report.steps, report.lost) == (14, 5)
+    truth = recipe("tree, full batch", training_steps=14).claim(N)
+    assert report.spent.upper == truth.epsilon.upper > 1.05 * planned.claim.epsilon.upper  # type: ignore[operator]
 
 
 def test_two_copies_of_a_run_never_add_one_noise_to_two_sums(tmp_path: Path) -> None:
