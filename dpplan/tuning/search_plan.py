@@ -70,7 +70,7 @@ def planned(recipe: Recipe, grid: SettingGrid, trials: Trials, score: Score, uni
     recipes = tuple(recipe_of(recipe, each) for each in settings)
     plans = [each.plan(units) for each in recipes]
     _alike(settings, plans)
-    _check_score(recipe, score)
+    _check_score(recipes, score)
     delta = recipe.delta(units)
     score_phases = () if score.epsilon is None else (Phase(DiscreteLaplace(score.epsilon), Poisson(1.0), 1),)
     kinds = [(each.only_phase, *score_phases) for each in plans]
@@ -107,11 +107,18 @@ def _reduced(kinds: list[tuple[Phase, ...]]) -> list[tuple[Phase, ...]]:
     return [kind for kind, times in counted.items() for _ in range(times // share)]
 
 
-def _check_score(recipe: Recipe, score: Score) -> None:
-    if score.epsilon is not None and recipe.privacy.unit != "example":
+def _check_score(recipes: tuple[Recipe, ...], score: Score) -> None:
+    if score.epsilon is not None and recipes[0].privacy.unit != "example":
         raise UsageError(
             "score_eps is of a number that one example moves by 1, and a user may have several held out. Declare the "
             "held-out data public, if they are, or protect examples."
+        )
+    own = [each.model.kind for each in recipes if ":" in each.model.kind]
+    if score.epsilon is not None and own:
+        raise UsageError(
+            f"score_eps with model.kind={own[0]}: a model of your own may fail over one held-out example, or mix it "
+            "with others, and the noise on the score does not cover that. Declare the held-out data public, if they "
+            "are, or use a model that comes with dpplan."
         )
 
 

@@ -96,6 +96,14 @@ def test_a_recipe_that_allows_less_than_the_search_is_refused_and_one_that_allow
         limited(free / 1.2)
 
 
+def test_noise_on_the_score_does_not_cover_what_a_model_of_ones_own_does_with_held_out_examples() -> None:
+    own = parse(TEXT.replace("kind: logistic", "kind: my_models:net"), name="blobs.yaml")
+    choices, trials = grid.read(["momentum=0,0.9"]), Trials("geometric", 3.0)
+    with pytest.raises(UsageError, match=r"score_eps with model\.kind=my_models:net: a model of your own may fail"):
+        planned(own, choices, trials, Score(0.5), UNITS)
+    assert planned(own, choices, trials, Score(), UNITS).score.epsilon is None
+
+
 def test_settings_that_protect_others_or_have_too_many_plans_are_refused() -> None:
     for typed, said in (
         (["adjacency=add_remove,replace_one"], "protects other neighbours"),
