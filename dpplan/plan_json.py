@@ -40,7 +40,6 @@ from dpplan.plan import Phase, Plan, settings_of
 
 Object = dict[str, Any]
 _ROLES = ("mechanism", "sampling")
-KNOWN: Mapping[str, type] = {**mechanism.MECHANISMS, mechanism.BestOfTrials.kind: mechanism.BestOfTrials}
 
 
 def phase_to_json(phase: Phase) -> Object:
@@ -149,7 +148,9 @@ def _groups(problems: Problems, content: Mapping[str, Any], path: str) -> GroupP
 
 def _part(problems: Problems, content: Mapping[str, Any], path: str, role: str) -> Callable[[], Any]:
     """What makes the mechanism or the scheme, from settings that are of the right types."""
-    known: Mapping[str, type] = KNOWN if role == "mechanism" else sampling.SCHEMES
+    search = {mechanism.BestOfTrials.kind: mechanism.BestOfTrials}
+    # Looked up each time: what others make known is known from then on.
+    known: Mapping[str, type] = {**mechanism.MECHANISMS, **search} if role == "mechanism" else sampling.SCHEMES
     default = mechanism.Gaussian.kind if role == "mechanism" else sampling.Poisson.kind
     kind = content.get(role, default)
     if not isinstance(kind, str) or kind not in known:

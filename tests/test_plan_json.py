@@ -59,7 +59,7 @@ def test_a_file_that_names_no_kind_is_of_the_version_that_knew_one() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"mechanism": "gausian"}, "matrix. Did you mean 'gaussian'?"),
+        ({"mechanism": "gausian"}, "best-of-trials. Did you mean 'gaussian'?"),
         ({"sampling": ["poisson"]}, "phase.sampling=['poisson'] is not one of: poisson, "),
         ({"noise_multiplier": "1.1"}, "phase.noise_multiplier is '1.1', which does not belong there."),
         ({"noise_multiplier": None}, "phase.noise_multiplier is missing."),

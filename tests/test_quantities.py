@@ -11,7 +11,14 @@ from dpplan.quantities import DESCRIBING, QUANTITIES, by_word, quantity
 
 
 def test_what_describes_a_plan_is_what_settings_hold() -> None:
-    apart = ("sampling", "adjacency", "scheme_options", "unit", "max_per_user")  # words, and settings of words
+    apart = (
+        "sampling",
+        "adjacency",
+        "scheme_options",
+        "unit",
+        "max_per_user",
+        "correlation",
+    )  # words, and settings of words
     assert [each.name for each in DESCRIBING] == [
         field.name for field in dataclasses.fields(Settings) if field.name not in apart
     ]

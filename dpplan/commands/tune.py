@@ -16,6 +16,7 @@ from dpplan.mechanism.trials import LAWS, Trials
 from dpplan.recipe import grid as grids
 
 if TYPE_CHECKING:
+    from dpplan.train import Planned
     from dpplan.tuning.search import Winner
     from dpplan.tuning.search_plan import Score, SearchPlan
 
@@ -95,7 +96,8 @@ def command(
     if out is not None and out.exists():
         raise UsageError(f"out={out} exists. What a search releases goes into a folder of its own; name a new one.")
     with waiting.status("loading torch and the data"):
-        plan = _planned(job, grid, trials, score, seed)
+        plan, one = _planned(job, grid, trials, score, seed)
+    checked(one, followed=True, search=plan.plan)
     if not as_json:
         output.say(terminal_text.plan_lines(plan, seed))
     if dry_run:
@@ -159,7 +161,8 @@ def _score_epsilon(data: str | None, epsilon: Any) -> float | None:
 
 def _planned(
     job: "recipes.Recipe", grid: grids.SettingGrid, trials: Trials, score: "Score", seed: int | None
-) -> "SearchPlan":
+) -> "tuple[SearchPlan, Planned]":
+    """The search, and the first of its trials for what check says of it."""
     with needs_torch("dpplan tune"):
         from dpplan import train
         from dpplan.tuning.search_plan import planned
@@ -169,8 +172,7 @@ def _planned(
         if one.dataset.held_out.examples < 1:
             raise UsageError("data.held_out leaves no example to score with. Hold some out.")
         search = planned(job, grid, trials, score, one.dataset.training.units)
-        checked(one, followed=True, search=search.plan)
-        return search
+        return search, one
 
 
 def _run(plan: "SearchPlan", place: Path, jobs: int, seed: int | None) -> dict[str, Any]:

@@ -27,11 +27,11 @@ LEAST_X, FLAT, GROWTH = 1e-4, 40.0, 1.3
 LOOKS, CLOSER = 8, 4.0  # around the best one, each so many times closer
 # The width of δ that will do: as a share of e^x times the false-positive rate, which is part of F, or of δ. It is less
 # for the lower end of a rate, which takes differences of F.
-ENOUGH, CLOSELY = Width(1e-5, 1e-6, 1.0), Width(1e-6, 1e-7, 1.0)
+ENOUGH, CLOSELY = Width(1e-5, 1e-6, 1.0), Width(3e-7, 1e-7, 1.0)
 BRACKETS, LEAST_STEP = (1.0, 3.0, 9.0, 27.0, 81.0), 1e-4  # of the last look: from narrow ones the lower end loses least
 # Losses that come in steps give F corners, which a parabola misses: an interval that is wider than LOOSE is narrowed by
 # extended chords until it is as narrow as CLOSE, or so many rounds have passed.
-LOOSE, CLOSE, ROUNDS = 1e-5, 1e-6, 10
+LOOSE, CLOSE, ROUNDS = 7e-7, 7e-7, 10
 DRAWN = (1e-6, 1.0 - 1e-6)  # false-positive rates of a curve
 
 

@@ -139,7 +139,7 @@ def test_an_option_that_several_take_is_described_alike_by_all() -> None:
     for name in ACCOUNTANTS:
         for option in accounting.describe(name).options:
             options.setdefault(option.name, set()).add(option)
-    assert {name: len(found) for name, found in options.items()} == {"conversion": 1, "max_lambda": 1}
+    assert {name: len(found) for name, found in options.items()} == {"accuracy": 1, "conversion": 1, "max_lambda": 1}
 
 
 def test_colours_tell_accountants_apart() -> None:

@@ -201,7 +201,7 @@ def test_a_stated_delta_is_set_aside_and_may_leave_nothing() -> None:
     pure = accounting.epsilon(plan((StatedZcdp(0.01), 3), (Stated(0.2), 4)), 6e-7, "rdp")
     assert found.value == pytest.approx(pure.value, rel=1e-5)
     assert accounting.delta(both, found.value, "rdp").value == pytest.approx(1e-6, rel=1e-3)
-    with pytest.raises(NotApplicable, match="no epsilon suffices"):
+    with pytest.raises(NotApplicable, match="gives a record away altogether"):
         accounting.epsilon(both, 3e-7, "rdp")
     with pytest.raises(NotApplicable, match="not known by a ρ"):
         accounting.epsilon(both, 1e-6, "zcdp")

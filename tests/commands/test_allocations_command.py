@@ -117,7 +117,7 @@ def test_a_claim_is_verified(dpplan: Run, tmp_path: Path) -> None:
         (("--q", "1/20", "--bins", "often"), 2, "fresh, same"),
         (("--q", "1/20", "--times", "2"), 2, "times=2 is an option of random-allocation"),
         (("--q", "1/20", "--adjacency", "replace-one"), 3, "the two records join different steps"),
-        (("--q", "1/20", "--accountant", "rdp"), 3, "Use the exact accountant."),
+        (("--q", "1/20", "--accountant", "moments"), 3, "Use the exact accountant."),
     ],
 )
 def test_what_is_refused_says_what_to_do(dpplan: Run, options: tuple[str, ...], code: int, sentence: str) -> None:

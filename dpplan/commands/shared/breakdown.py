@@ -78,8 +78,10 @@ def table(costs: Sequence[PhaseCost]) -> Table:
 
 
 def _most(cost: PhaseCost) -> str:
-    """At most what the phase adds; where no lower end of the others is proven, by how much the bound rises."""
+    """At most what the phase adds; where no lower end of the others is proven, by how much an upper bound rises."""
     adds = cost.marginal[1]
+    if math.isnan(adds) and cost.whole.upper is None:
+        return "not proven"
     return f"≈ {cost.whole.value - cost.without.value:.3g}" if math.isnan(adds) else f"{max(adds, 0.0):.6g}"
 
 

@@ -95,7 +95,8 @@ class _LawFromAbove:
         bend = 1.0 / sigma**2 + max(-a, 0.0) * spread / sigma**4
         log_mass = np.maximum(log_p[1:], log_p[:-1]) + bend * width**2 / 8.0 + math.log(width)
         tails = log_normal_tails(np.array([-low / sigma, high / sigma])) - log_unit
-        log_left = float(tails[0]) + (a * math.log1p(-q) if a < 0.0 else 0.0)
+        lowest = math.log1p(-q) if q < 1.0 else -math.inf  # of log r
+        log_left = float(tails[0]) + (a * lowest if a < 0.0 else 0.0)
         log_right = float(tails[1]) if a <= 0.0 else float(log_p[-1]) + math.log(sigma**2 / (high - a))
         kept, lost = (log_normal_tails(sign * (x - law.at) / law.width) for sign in (1.0, -1.0))
         mass = np.exp(log_mass + kept[:-1])
