@@ -128,8 +128,8 @@ CERTIFICATE: tuple[Assumption, ...] = (
     Assumption(
         "batches drawn as the figure says",
         "run",
-        "By Poisson sampling, if the figure names no other: at every step each example joins the batch by a coin of its "
-        "own with chance exactly q, independently of all "
+        "By Poisson sampling, if the figure names no other: at every step each example joins the batch by a coin of "
+        "its own with chance exactly q, independently of all "
         "other examples and steps, and who joined is not released; gaps drawn with the law of such coins are as good. "
         "What the finite bits of a generator make of q is left out. With --sampling fixed-size every batch is instead "
         "a subset of exactly that size, all alike, drawn anew and independently; the other schemes draw as "
