@@ -135,6 +135,7 @@ def _trials(law: str, mean: Any, eta: Any, chance: Any) -> Trials:
     hint = f" Their expected number is --mean {law}." if law.isdigit() else did_you_mean(law, LAWS)
     with Problems() as problems:
         problems.require(law in LAWS, f"trials={law} is not one of: {', '.join(LAWS)}.{hint}")
+        problems.positive("mean", mean, try_="It is the expected number of trials.")
         for name, given, owner in (("eta", eta, "negative-binomial"), ("chance", chance, "binomial")):
             problems.require(given is None or law == owner, f"{name} is of {owner}, and trials={law}. Leave it out.")
     said = {name: given for name, given in (("eta", eta), ("chance", chance)) if given is not None}

@@ -16,6 +16,7 @@ CHOSEN = (Training, Model, Privacy)  # the blocks whose keys can be chosen
 MOST_SETTINGS = 1000
 Key = tuple[str, str]
 Setting = Mapping[Key, str]
+PROMISED = (("privacy", "delta"), ("privacy", "max_epsilon"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,11 @@ def _key(name: str, problems: list[str]) -> Key | None:
     if len(within) > 1:
         said = " or ".join(f"{home}.{key}" for home in within)
         problems.append(f"grid: {name} is a key of several blocks. Write {said}.")
+        return None
+    if (within[0], key) in PROMISED:
+        problems.append(
+            f"grid: {within[0]}.{key} is part of what is promised of the search, and no setting of a trial."
+        )
         return None
     return within[0], key
 

@@ -96,6 +96,12 @@ def test_a_recipe_that_allows_less_than_the_search_is_refused_and_one_that_allow
         limited(free / 1.2)
 
 
+def test_what_is_promised_of_the_search_is_no_setting_of_a_trial() -> None:
+    for typed in ("delta=1e-5,1e-3", "privacy.max_epsilon=1,2"):
+        with pytest.raises(UsageError, match="is part of what is promised of the search"):
+            grid.read([typed])
+
+
 def test_noise_on_the_score_does_not_cover_what_a_model_of_ones_own_does_with_held_out_examples() -> None:
     own = parse(TEXT.replace("kind: logistic", "kind: my_models:net"), name="blobs.yaml")
     choices, trials = grid.read(["momentum=0,0.9"]), Trials("geometric", 3.0)
