@@ -13,7 +13,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
@@ -23,6 +23,7 @@ from dpplan.checks import Problems, did_you_mean, show
 from dpplan.errors import NotCertified, PlanError, UsageError
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.quantities import quantity
+from dpplan.quick_dataclass import dataclass
 
 Progress = Callable[[int, int], None]
 Who = Mapping[str, Mapping[str, object]]

@@ -9,7 +9,7 @@ those that this does not serve.
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from dpplan.frontier.grid import DIGITS, Cell, Grid, Progress, coarse_to_fine, f
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan
 from dpplan.processes import quick, spread
+from dpplan.quick_dataclass import dataclass
 from dpplan.solve import bracket, candidate_values
 from dpplan.solve.question import Question
 from dpplan.solve.search import Candidates, Evaluator, search

@@ -6,7 +6,7 @@ the lattice of any law where none does, or where the contour proves less than NA
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 from dpplan.accounting.exact import mixed
@@ -15,6 +15,7 @@ from dpplan.accounting.exact.invert import Ends
 from dpplan.accounting.pairs import DominatingPair, Finite, Resolution
 from dpplan.accounting.pairs.profile_points import ProfileLoss
 from dpplan.errors import InternalError, NotCertified
+from dpplan.quick_dataclass import dataclass
 
 SLICED = Accuracy(1e-3, 2**15)
 METHOD = "lattice of any law"
