@@ -51,7 +51,8 @@ def test_a_name_beyond_the_table_is_told(group: LazyGroup) -> None:
 def test_a_folded_example_has_one_backslash_at_the_end_of_a_line(
     group: LazyGroup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    help = "Counts.\n\n\b\n  dpplan count --sigma 1 --verbose --delta 1e-5 --epochs 10 --n 6 \\\n    --plot counts.svg --mean 10"
+    example = "dpplan count --sigma 1 --verbose --delta 1e-5 --epochs 10 --n 6 \\\n    --plot counts.svg --mean 10"
+    help = f"Counts.\n\n\b\n  {example}"
     (tmp_path / "toy_commands" / "compare_all.py").write_text(
         f"import click\n\n@click.command('all', help={help!r})\ndef command():\n    pass\n", encoding="utf-8"
     )
