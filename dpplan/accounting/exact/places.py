@@ -6,7 +6,7 @@ far away. So one is made only where those at hand are wide, and all later questi
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from dpplan.accounting.exact.contour.rare_jumps import near_zero
 from dpplan.accounting.numerics import Array, outward
+from dpplan.quick_dataclass import dataclass
 
 # An interval this narrow, relative or absolute, is taken as it is, or one that is at most LOST times as wide as where
 # its contour was put, or LOST_OF_WIDE times if that is WIDE; another is made where it is wider, until there are MOST or
