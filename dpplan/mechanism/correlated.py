@@ -5,10 +5,11 @@ noise is a combination of z, so that sums over many steps carry less of it.
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from dpplan.checks import Problems, is_number, show
+from dpplan.quick_dataclass import dataclass
 
 MOST_COEFFICIENTS = 100_000
 MOST_ENTRIES = 1_000_000
