@@ -42,6 +42,7 @@ reads: whoever has it can subtract the noise. It goes when the run is over; runt
 run that two copies of its folder went on with cannot go on. Of several processes the first adds the noise.
 
   dpplan train recipes/digits-correlated.yaml
+  dpplan audit recipes/digits-correlated.yaml --canaries 200
 
 When it pays: many steps, each with a small batch, and an example in few of them; where sampling amplifies much, and ε
 is small, independent noise is as good or better, and so it is where larger batches and momentum can take the place of
