@@ -23,7 +23,7 @@ PACKAGE = ROOT / "dpplan"
 # other, except in PEERS, where any order without a circle will do.
 PEERS = frozenset({"solve", "compare", "frontier", "risk", "lint", "curve", "plot", "statement", "verdict", "verify"})
 LAYERS = (
-    {"errors", "number_spelling"},
+    {"errors", "number_spelling", "quick_dataclass"},
     {"checks", "durable_files"},
     {"rounding", "processes", "notebook"},
     {"quantities", "adjacency", "mechanism", "units", "groups"},

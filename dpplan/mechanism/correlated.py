@@ -4,10 +4,10 @@ A phase of so many steps is one release: of C·x + z, x the clipped sums of all 
 noise is a combination of z, so that sums over many steps carry less of it.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dpplan.checks import Problems, is_number, show
+from dpplan.quick_dataclass import dataclass
 
 MOST_COEFFICIENTS = 100_000
 MOST_ENTRIES = 1_000_000

@@ -11,12 +11,13 @@ and the number of training examples; `runtime` is not even passed to that comput
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from dpplan.errors import RecipeError
 from dpplan.plan import Delta, Plan, Settings, resolve_delta
+from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import claim as _claim
 from dpplan.recipe import noise_block, user_keys
 from dpplan.recipe.claim import Claim

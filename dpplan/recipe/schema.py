@@ -6,7 +6,7 @@ rules as one read from a file.
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
 from dpplan import lint
@@ -14,6 +14,7 @@ from dpplan.adjacency import ADD_REMOVE, ADJACENCIES
 from dpplan.checks import Problems, show
 from dpplan.errors import RecipeError
 from dpplan.mechanism import Correlation
+from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import noise_block, scheme_keys, values
 from dpplan.recipe.values import Reader, one_of, path, switch, underscored, whole_numbers, word, word_or_function
 from dpplan.sampling import OptionValue
@@ -184,7 +185,7 @@ class Privacy(Block):
     groups: int | None = _key(_whole, scheme_keys.option, default=None)
     assignment: str | None = _key(word, scheme_keys.option, default=None)
     adjacency: str = _key(underscored, one_of(*ADJACENCIES), default=ADD_REMOVE.name)
-    noise: Correlation | None = _key(noise_block.read, noise_block.rule, default=None)  # noqa: RUF009 (makes a field)
+    noise: Correlation | None = _key(noise_block.read, noise_block.rule, default=None)
     unit: str = _key(word, one_of(*UNITS), default="example")
     max_per_user: int | None = _key(_whole, Problems.whole, default=None)
 

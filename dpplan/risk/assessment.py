@@ -9,7 +9,7 @@ data succeeds with at most TPR(κ) with it.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from dpplan.accounting.exact.profile import Width
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.normal import log_normal_tails
+from dpplan.quick_dataclass import dataclass
 from dpplan.risk.source import Ends, Source
 from dpplan.risk.trade_off import ENOUGH, TradeOff, first_looks, implied
 

@@ -6,7 +6,6 @@ Direction 1 exchanges them. What is known for x >= 0 says all: δ₀(-x) = 1 - e
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from dpplan.accounting.bound import Guarantee, widened
 from dpplan.accounting.exact.profile import NARROWEST, Profile, Width
 from dpplan.accounting.numerics import Array
 from dpplan.plan import Plan
+from dpplan.quick_dataclass import dataclass
 
 Ends = tuple[float, float]
 ManyEnds = tuple[Array, Array]

@@ -1,11 +1,12 @@
 """A figure between two proven ends, with what proved them."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
+from dpplan.quick_dataclass import dataclass
 
 AnyContour = Contour | LatticeComposition | TwoSteps
 

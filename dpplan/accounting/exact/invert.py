@@ -6,7 +6,7 @@ e is a lower end. Where e came from does not matter, so the search needs no guar
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_lattice import bounded_losses, composition
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
+from dpplan.quick_dataclass import dataclass
 
 # A contour is rebuilt nearer to the answer when e^(log M(t) - ε·t) exceeds delta there by more than e^MISPLACED.
 MISPLACED = 1.0

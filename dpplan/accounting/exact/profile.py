@@ -12,7 +12,7 @@ held against a plain event and Rényi DP where it was made. What the largest of 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -38,6 +38,7 @@ from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, 
 from dpplan.adjacency import REPLACE_ONE
 from dpplan.errors import NotCertified
 from dpplan.plan import Assumptions, Plan
+from dpplan.quick_dataclass import dataclass
 
 NAME = "exact"
 FINE = Resolution(halvings=3, reach=60)  # of laws that are known on a lattice

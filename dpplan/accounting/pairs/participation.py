@@ -10,12 +10,12 @@ Patterns have at most k steps, any two at least b apart.
 
 import functools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from dpplan.accounting.numerics import Array, outward
 from dpplan.errors import NotApplicable
+from dpplan.quick_dataclass import dataclass
 
 MOST_NUMBERS = 4_000_000  # in memory at once
 LONGEST = 50_000_000  # steps that are looked at one by one

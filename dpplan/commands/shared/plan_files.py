@@ -1,7 +1,7 @@
 """Plan files among the phases that were named: a whole budget in place of a run, or spent before one."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from dpplan.commands.shared import foreign_files, phase_arguments
@@ -10,6 +10,7 @@ from dpplan.errors import UsageError
 from dpplan.openings import Opening
 from dpplan.plan import Plan, Settings, in_a_row
 from dpplan.query import AnswerAccuracy
+from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import plan_file
 from dpplan.recipe.plan_file import PlanFile
 

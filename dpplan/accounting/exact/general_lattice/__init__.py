@@ -15,7 +15,6 @@ small. Mass at loss +inf is composed exactly.
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,6 +27,7 @@ from dpplan.accounting.exact.general_lattice.discretise import Lattice, discreti
 from dpplan.accounting.exact.general_lattice.one_step import delta_ends, mass_at_the_top
 from dpplan.accounting.numerics import QUIET, outward
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law
+from dpplan.quick_dataclass import dataclass
 
 # How much of delta may be cut away as absurd losses, and what aliases may add to it, relative to the width asked for.
 CUT, ALIASED = 1e-3, 1e-2
