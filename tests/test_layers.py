@@ -45,7 +45,7 @@ LAYERS = (
 # The same within a part that has rooms: a module may import from its own room and from those before it.
 ROOMS = {
     "dpplan.train": (
-        {"machine", "user_function", "foreign_checkpoint", "tails", "tree_weights", "losses"},
+        {"machine", "user_function", "foreign_checkpoint", "tails", "tree_weights", "strategy_rows", "losses"},
         {"data", "clipping", "drawn_batches", "added_noise", "participation"},
         {"models", "conformance", "ranks"},
         {"step"},

@@ -57,13 +57,9 @@ def _slack(gain: float, loss: float, place: float) -> float:
 
 
 def epsilon_ends(sigma: float, q: float, direction: Direction, delta: float) -> tuple[float, float]:
-    """(lower, upper) around the epsilon of one step in one direction, by bisection to the last few bits."""
-
-    def ends(epsilon: float) -> tuple[float, float]:
-        return delta_ends(sigma, q, direction, epsilon)
-
-    lower, _ = _turn(lambda e: ends(e)[0] >= delta)
-    _, upper = _turn(lambda e: ends(e)[1] > delta)
+    """(lower, upper) around the ε of one step in one direction: bisection on the closed form, to the last few bits."""
+    lower, _ = _turn(lambda e: delta_ends(sigma, q, direction, e)[0] >= delta)
+    _, upper = _turn(lambda e: delta_ends(sigma, q, direction, e)[1] > delta)
     return lower, upper
 
 
