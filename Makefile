@@ -83,6 +83,7 @@ bench: $(VENV)-bench/.done
 	OMP_NUM_THREADS=1 $(VENV)-bench/bin/python tests/benchmarks/accountants.py
 	OMP_NUM_THREADS=1 $(VENV)-bench/bin/python tests/benchmarks/planning.py
 	OMP_NUM_THREADS=1 $(VENV)-bench/bin/python tests/benchmarks/allocations.py
+	OMP_NUM_THREADS=1 $(VENV)-bench/bin/python tests/benchmarks/schemes.py
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(VENV)-bench/bin/python tests/benchmarks/risk_rates.py
 	OMP_NUM_THREADS=1 $(VENV)-bench/bin/python tests/benchmarks/interop.py
 

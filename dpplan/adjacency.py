@@ -5,12 +5,12 @@ has to be looked at. Every figure is for one of these and says which.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
 from dpplan.checks import did_you_mean
 from dpplan.errors import PlanError
+from dpplan.quick_dataclass import dataclass
 
 Direction = Literal["remove", "add", "replace"]
 

@@ -13,7 +13,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
@@ -23,10 +23,11 @@ from dpplan.checks import Problems, did_you_mean, show
 from dpplan.errors import NotCertified, PlanError, UsageError
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.quantities import quantity
+from dpplan.quick_dataclass import dataclass
 
 Progress = Callable[[int, int], None]
 Who = Mapping[str, Mapping[str, object]]
-PATIENCE = 0.3  # seconds before other processes are started, which takes about as long
+PATIENCE, SHORT = 0.3, 0.03  # seconds before other processes are started, which takes about as long: if forked, less
 AHEAD = 2  # points that another process is given at a time: this one may be at a slower one
 EXACT: Who = MappingProxyType({"exact": MappingProxyType({})})
 # What may be varied, in the words of options -> the setting it is, and those it replaces.
@@ -182,10 +183,11 @@ def _answer(task: tuple[int, _Asked]) -> Bound | str:
 
 
 def _answers(asked: Sequence[_Asked]) -> Iterator[tuple[int, Bound | str]]:
-    """The number and the answer of each; in this process for PATIENCE seconds, then in as many as are allowed."""
+    """The number and the answer of each; in this process for a moment, then in as many as are allowed."""
     begun, workers = time.monotonic(), processes.allowed()
+    patience = min(SHORT, PATIENCE) if processes.quick() else PATIENCE
     for number, each in enumerate(asked):
-        if workers > 1 and time.monotonic() - begun > PATIENCE and len(asked) - number > workers:
+        if workers > 1 and time.monotonic() - begun > patience and len(asked) - number > workers:
             # Plain mappings travel; views of them do not.
             rest = ((n, replace(asked[n], options=dict(asked[n].options))) for n in range(number, len(asked)))
             for (at, _), answer in processes.spread(_answer, rest, workers, here=True, ahead=AHEAD):

@@ -1,7 +1,7 @@
 """Phases whose noise is open, and noise as one number for every mechanism: twice as much is twice as much error."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -20,6 +20,7 @@ from dpplan.mechanism import (
     ToeplitzNoise,
     TreeAggregation,
 )
+from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import down, up
 
 # Mechanism -> the setting that says how much noise it adds, and whether that is the noise or its inverse.

@@ -4,7 +4,6 @@ import dataclasses
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from dpplan import notebook
@@ -14,6 +13,7 @@ from dpplan.errors import NotApplicable, PlanError
 from dpplan.groups import GroupPath, apart, path_problems
 from dpplan.mechanism import BestOfTrials, Correlation, Gaussian, Mechanism, noise_of_run
 from dpplan.quantities import RATE_WORDS, swapped
+from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import near_at_most
 from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Said, Sampling, chosen, refusal
 from dpplan.units import UNITS, unit_problems, unit_words

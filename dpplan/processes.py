@@ -1,13 +1,15 @@
 """Work spread over processes, or done in this one where that cannot be.
 
-A task is drawn when a process is free, so that it may rest on what is known by then. Processes are fresh interpreters:
-a fork of a process with threads, such as one that draws a progress bar, may hang. They import the script that started
-them, which needs the usual `if __name__ == "__main__"`; without it, and where a system has no processes or no shared
-semaphores to give, everything is done here.
+A task is drawn when a process is free, so that it may rest on what is known by then. Where this process is known to
+have one thread, others are forks of it, with all that it has loaded. A fork of a process with threads, such as one that
+draws a progress bar, may hang: there they are fresh interpreters, which take a third of a second to load and import the
+script that started them, so that it needs the usual `if __name__ == "__main__"`. Without that, and where a system has
+no processes or no shared semaphores to give, everything is done here.
 """
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -45,6 +47,17 @@ def allow(count: int) -> Iterator[None]:
 def available() -> int:
     """The processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def quick() -> bool:
+    """Whether other processes are forks of this one, and up at once: on Linux, and with one thread, of any library's.
+
+    Elsewhere threads are not told, or the system's own libraries may not be used in a fork (macOS).
+    """
+    try:
+        return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
 
 
 def spread(
@@ -135,6 +148,7 @@ def _pool(workers: int) -> ProcessPoolExecutor | None:
     ignore = (signal.SIGINT, signal.SIG_IGN)
     try:
         with _uninterrupted():
-            return ProcessPoolExecutor(workers, get_context("spawn"), initializer=signal.signal, initargs=ignore)
+            context = get_context("fork" if quick() else "spawn")
+            return ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=ignore)
     except (ImportError, NotImplementedError, OSError):
         return None

@@ -1,11 +1,11 @@
 """The quantities that people speak of, each named once: how code, formulas, options, sentences and axes call it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
 from dpplan.checks import is_number, show
+from dpplan.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

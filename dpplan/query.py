@@ -15,11 +15,11 @@ Laplace noise is scaled by l1, Gaussian noise by l2 (Dwork, Roth 2014, §3.3 and
 """
 
 import math
-from dataclasses import dataclass
 
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, Adjacency
 from dpplan.checks import Problems, show
 from dpplan.mechanism import DiscreteLaplace, Exponential, Gaussian, Laplace, Mechanism, PermuteAndFlip
+from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import down, up
 
 KINDS = ("count", "sum", "mean", "histogram", "quantile")

@@ -5,12 +5,13 @@ NIST SP 800-226 (2025) and the registry of deployments (opendp/deployments-regis
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import NamedTuple
 
 from dpplan.checks import Problems, did_you_mean
 from dpplan.errors import RecipeError
+from dpplan.quick_dataclass import dataclass
 
 NOT_STATED = "not stated"
 

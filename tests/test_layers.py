@@ -23,7 +23,7 @@ PACKAGE = ROOT / "dpplan"
 # other, except in PEERS, where any order without a circle will do.
 PEERS = frozenset({"solve", "compare", "frontier", "risk", "lint", "curve", "plot", "statement", "verdict", "verify"})
 LAYERS = (
-    {"errors", "number_spelling"},
+    {"errors", "number_spelling", "quick_dataclass"},
     {"checks", "durable_files"},
     {"rounding", "processes", "notebook"},
     {"quantities", "adjacency", "mechanism", "units", "groups"},
@@ -45,7 +45,7 @@ LAYERS = (
 # The same within a part that has rooms: a module may import from its own room and from those before it.
 ROOMS = {
     "dpplan.train": (
-        {"machine", "user_function", "foreign_checkpoint", "tails", "tree_weights", "losses"},
+        {"machine", "user_function", "foreign_checkpoint", "tails", "tree_weights", "strategy_rows", "losses"},
         {"data", "clipping", "drawn_batches", "added_noise", "participation"},
         {"models", "conformance", "ranks"},
         {"step"},

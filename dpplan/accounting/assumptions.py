@@ -5,9 +5,10 @@ break one of these; a premise that is missing here is a fault of dpplan.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
+
+from dpplan.quick_dataclass import dataclass
 
 Kind = Literal["theorem", "arithmetic", "run", "claim"]
 

@@ -24,7 +24,6 @@ m·δ(ε - c), c being least over e, from certified upper ends alone: an UPPER. 
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,6 +33,7 @@ from dpplan.accounting.numerics.minimum import minimise
 from dpplan.errors import NotApplicable
 from dpplan.mechanism.trials import BestOfTrials, Trials
 from dpplan.plan import Plan
+from dpplan.quick_dataclass import dataclass
 
 LEAST_E, MOST_E = 1e-6, 5.0
 LEAST_GAMMA, LARGEST_GAMMA = 1e-12, 1.0 - 1e-12

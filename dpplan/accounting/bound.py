@@ -3,7 +3,7 @@
 import enum
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Literal
 
@@ -11,6 +11,7 @@ from dpplan import notebook
 from dpplan.accounting.numerics import outward
 from dpplan.checks import show
 from dpplan.plan import Assumptions
+from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import down, ends, up
 
 Quantity = Literal["epsilon", "delta"]

@@ -8,11 +8,11 @@ import ast
 import importlib
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from dpplan.checks import Problems, is_number, show
+from dpplan.quick_dataclass import dataclass
 
 _PACKAGES = Path(__file__).parents[2]
 

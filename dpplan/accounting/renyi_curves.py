@@ -16,7 +16,7 @@ arXiv:2502.08202), which is more.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Protocol
 
@@ -38,6 +38,7 @@ from dpplan.mechanism import (
     kind_of,
 )
 from dpplan.plan import Phase, Plan
+from dpplan.quick_dataclass import dataclass
 from dpplan.sampling import Poisson
 
 FINE = Resolution(halvings=2, reach=60)  # of laws that are known on lattices

@@ -14,8 +14,9 @@ from dpplan.accounting.bound import Bound
 from dpplan.audit import many_runs, one_run
 from dpplan.audit.curves import HypothesisCurve, MuCurve, curve_of
 from dpplan.audit.scores import SIDES, Scores
-from dpplan.errors import NotCertified
-from dpplan.mechanism import Gaussian as GaussianNoise
+from dpplan.errors import NotCertified, PlanError
+from dpplan.mechanism import Mechanism
+from dpplan.openings import noise_of, setting_of, with_noise
 from dpplan.plan import Plan
 from dpplan.risk import source_of_plan, source_of_stated
 
@@ -182,7 +183,7 @@ def _largest_refuted(
         if refuted(MuCurve(mu or 1e-9))(each):
             found = one_run.largest(lambda m, each=each: refuted(MuCurve(m or 1e-9))(each), MOST_MU)  # type: ignore[misc]
             best, mu = (each, found) if found > mu else (best, mu)
-    if hypothesis is None or hypothesis.plan is None:
+    if hypothesis is None or hypothesis.plan is None or not _known_from_below(hypothesis):
         epsilon = gaussian_epsilon(mu, settings.delta)
         return replace(best, epsilon=epsilon), epsilon, "a Gaussian mechanism (μ-GDP)"
     plan = hypothesis.plan
@@ -190,6 +191,16 @@ def _largest_refuted(
         0.0 if mu == 0.0 else _same_plan_with_other_noise(plan, settings.delta, lambda curve: refuted(curve)(best))
     )
     return replace(best, epsilon=epsilon), epsilon, "the same plan with another noise multiplier"
+
+
+def _known_from_below(hypothesis: Hypothesis) -> bool:
+    """Whether the same plan with other noise has an ε to tell: noise that can be chosen, and a theorem from below.
+
+    There is none where data are shuffled once and noise is correlated: the claim is that of one Gaussian, for a reader
+    who is told the order."""
+    assert hypothesis.plan is not None and hypothesis.bound is not None
+    chosen = any(setting_of(type(phase.mechanism)) is not None for phase in hypothesis.plan.phases)
+    return chosen and not (hypothesis.bound.lower in (None, 0.0) and hypothesis.upper > 0.0)
 
 
 def gaussian_epsilon(mu: float, delta: float) -> float:
@@ -205,7 +216,7 @@ def _same_plan_with_other_noise(plan: Plan, delta: float, refuted: Callable[[Hyp
     def is_refuted(scale: float) -> bool:
         try:
             return refuted(_curve_of_plan(scaled(plan, scale)))
-        except NotCertified:
+        except (NotCertified, PlanError):
             return False  # nothing is known of so little or so much noise: nothing is claimed
 
     high = 1.0  # a scale that is refuted
@@ -232,12 +243,20 @@ def _curve_of_plan(plan: Plan) -> HypothesisCurve:
 
 
 def scaled(plan: Plan, scale: float) -> Plan:
-    """The plan with every noise multiplier this many times as large."""
-    phases = [
-        replace(phase, mechanism=GaussianNoise(GaussianNoise.of(phase.mechanism).noise_multiplier * scale))
-        for phase in plan.phases
-    ]
-    return replace(plan, phases=tuple(phases))
+    """The plan with all noise that can be chosen this many times as large, or a little larger."""
+    return replace(
+        plan, phases=tuple(replace(phase, mechanism=_scaled(phase.mechanism, scale)) for phase in plan.phases)
+    )
+
+
+def _scaled(mechanism: Mechanism, scale: float) -> Mechanism:
+    setting = setting_of(type(mechanism))
+    if setting is None:
+        return mechanism
+    if setting == "noise_multiplier":
+        change: dict[str, float] = {setting: getattr(mechanism, setting) * scale}
+        return replace(mechanism, **change)  # type: ignore[type-var]
+    return with_noise(mechanism, noise_of(mechanism) * scale)
 
 
 def _many_runs(scores: Scores, hypothesis: Hypothesis | None, settings: AuditSettings) -> AuditFinding:

@@ -1,5 +1,6 @@
 """dpplan audit: do the scores of an attack contradict what a plan claims? Of a file, or of a run made for it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.plan_source import plan_of_file
 from dpplan.commands.shared.request import requested
 from dpplan.errors import EXIT_EXCEEDED, PlanError
+from dpplan.recipe.plan_file import is_plan
 
 if TYPE_CHECKING:
     from dpplan.audit import AuditSettings, Hypothesis, Scores
@@ -32,7 +34,7 @@ from members. Models are kept in a folder (--cache) and trained once; a call tha
 
 Of a CSV file with the columns member and score, a line for each canary that was put into the data, or left out, by a
 fair coin of its own before one run: the scores of any model, Opacus's too; a higher one says "in". They are held
-against a plan (the options below, or --against a recipe, run or report), or against --eps at --delta.
+against a plan (the options below, or --against a recipe, plan file, run or report), or against --eps at --delta.
 
 `consistent` does not prove the plan: an attack sees a part. VIOLATION: the run is not as planned, said of a sound one
 with chance 1 - confidence at most. What it finds, with what power: dpplan help audit.
@@ -67,7 +69,7 @@ METHODS, SIDES = ("one-run-fdp", "one-run", "many-runs"), ("both", "in")
 @plan_arguments.phases
 @plan_arguments.scheme
 @plan_arguments.deltas(several=False)
-@click.option("--against", type=FileName(path_type=Path), metavar="FILE", help="A recipe, run or report: its plan.")
+@click.option("--against", type=FileName(path_type=Path), metavar="FILE", help="A recipe, plan file, run or report.")
 @click.option("--eps", "epsilon", type=NUMBER, help="A stated ε, with --delta, in place of a plan.")
 @click.option("--confidence", type=NUMBER, default=0.95, show_default=True, help="Of the verdict and the bound.")
 @click.option("--canaries", type=COUNT, help="Of a recipe: how many gradient canaries, in place of its audit block.")
@@ -80,6 +82,9 @@ METHODS, SIDES = ("one-run-fdp", "one-run", "many-runs"), ("both", "in")
 @membership_audit.options
 @output.json_option
 def command(source: Path, arguments: PlanArguments, delta: Any, as_json: bool, **told: Any) -> None:
+    if told["against"] is not None and is_plan(told["against"]):
+        file, told["against"] = told["against"], None
+        arguments = replace(arguments, files=(str(file), *arguments.files))
     problems = [*_problems(told), *_clashes(arguments, told)]
     if told["epsilon"] is not None:
         problems += at_least_zero("eps", (told["epsilon"],))

@@ -6,7 +6,7 @@ The exact accountant is the reference. Its interval is certified, so an estimate
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 from dpplan import accounting, curve, notebook
@@ -15,6 +15,7 @@ from dpplan.checks import Problems, did_you_mean, show
 from dpplan.curve import Curves
 from dpplan.errors import NotCertified, UsageError
 from dpplan.plan import Plan
+from dpplan.quick_dataclass import dataclass
 
 REFERENCE = "exact"
 _CHEAP = 0.1  # seconds; a call that takes less is made twice and the second is timed

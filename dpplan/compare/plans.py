@@ -6,7 +6,7 @@ result.winners["epsilon"]
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from dpplan import accounting
@@ -14,6 +14,7 @@ from dpplan.accounting.bound import Bound
 from dpplan.errors import UsageError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Delta, Plan
+from dpplan.quick_dataclass import dataclass
 
 Content = Mapping[str, Mapping[str, Any]]
 _SAME = 1e-12  # relative; costs computed in another order of operations are the same

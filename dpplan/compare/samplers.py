@@ -1,7 +1,6 @@
 """One run under every sampling scheme and every neighbour relation: what may be claimed, and the noise it takes."""
 
 import math
-from dataclasses import dataclass
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
@@ -10,6 +9,7 @@ from dpplan.checks import Problems
 from dpplan.errors import NotCertified, PlanError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, Settings
+from dpplan.quick_dataclass import dataclass
 from dpplan.sampling import CHOICES, Poisson, Shuffle
 from dpplan.solve import candidate_values
 from dpplan.solve.search import Evaluator, search

@@ -5,7 +5,6 @@ found.rows[-1].loosest, found.rows[-1].excess
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import count
 
 from dpplan import accounting, curve
@@ -15,6 +14,7 @@ from dpplan.checks import Problems
 from dpplan.curve import Curves, Progress
 from dpplan.errors import NotApplicable
 from dpplan.plan import Plan
+from dpplan.quick_dataclass import dataclass
 
 REFERENCE = "exact"
 _SAME = 1e-9  # relative; figures closer than this are the same answer, found in two ways

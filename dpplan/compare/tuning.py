@@ -5,7 +5,7 @@ what m trials cost that are all released.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from dpplan import accounting
 from dpplan.accounting import rdp
@@ -18,6 +18,7 @@ from dpplan.mechanism import BestOfTrials
 from dpplan.mechanism.trials import Trials
 from dpplan.phase_steps import times
 from dpplan.plan import Phase, Plan
+from dpplan.quick_dataclass import dataclass
 from dpplan.sampling import Poisson
 
 

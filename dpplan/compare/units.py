@@ -3,7 +3,6 @@
 import csv
 import math
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 from dpplan import accounting
@@ -11,6 +10,7 @@ from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.numerics import outward
 from dpplan.errors import NotCertified, UsageError, file_error
 from dpplan.plan import Settings
+from dpplan.quick_dataclass import dataclass
 
 LARGEST = 60.0  # of an example's ε: beyond, a group's is no figure that anybody wants
 ROUNDS = 40

@@ -6,13 +6,12 @@ solves the noise of every cell of a grid (grid.py), marks the cells worth a look
 what doubling the batch, the epochs or the data would buy there (recommendation.py).
 """
 
-from dataclasses import dataclass
-
 from dpplan.checks import show
 from dpplan.errors import Unreachable
 from dpplan.frontier.grid import Cell, Grid, Place, Progress, full_batch_noise
 from dpplan.frontier.least_noise import solved
 from dpplan.frontier.recommendation import RULES, Doubling, Recommendation, check, pareto, recommend, saturated
+from dpplan.quick_dataclass import dataclass
 
 __all__ = ["RULES", "Cell", "Doubling", "Frontier", "Grid", "Recommendation", "frontier"]
 

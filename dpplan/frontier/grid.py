@@ -5,7 +5,7 @@ least_noise.py solves the cells.
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dpplan import solve
 from dpplan.accounting.bound import Bound
@@ -14,6 +14,7 @@ from dpplan.checks import Problems, show
 from dpplan.errors import PlanError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, Settings
+from dpplan.quick_dataclass import dataclass
 
 DIGITS = 4  # of a cell's noise multiplier, rounded up
 

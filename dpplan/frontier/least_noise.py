@@ -9,7 +9,7 @@ those that this does not serve.
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,8 @@ from dpplan.adjacency import REPLACE_ONE
 from dpplan.frontier.grid import DIGITS, Cell, Grid, Progress, coarse_to_fine, full_batch_noise
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan
-from dpplan.processes import spread
+from dpplan.processes import quick, spread
+from dpplan.quick_dataclass import dataclass
 from dpplan.solve import bracket, candidate_values
 from dpplan.solve.question import Question
 from dpplan.solve.search import Candidates, Evaluator, search
@@ -30,7 +31,7 @@ TOGETHER = 128  # cells that the accountant is asked about at once: more would n
 NEIGHBOURS = 20  # cells that a guess rests on: twice the coefficients of a cubic in two variables
 ROUNDS = 8  # of asking about many; a cell that is not done by then is searched for by itself
 FEW = 200  # cells that one process solves before a second one is up
-HEAD_START = 150  # cells that this one solves until then
+HEAD_START, FORKED = 150, 10  # cells that this one solves until then; where others are forks of it
 TASK = 600  # cells that are solved at a time, between two looks at what others have learnt
 HALVINGS = 4  # of the grid's sides
 CLOSEST, MARGIN = 6, 0.5  # of them, whose range a guess may leave by so much of it
@@ -228,7 +229,7 @@ def shares(rows: int, columns: int, workers: int) -> list[tuple[int, ...]]:
     parts = min(max(workers, math.ceil(rows * columns / TASK)), rows)
     if not 1 < parts == workers:
         return [tuple(range(part, rows, parts)) for part in range(parts)]
-    other = max((rows - HEAD_START / columns) / parts, 1.0) / rows
+    other = max((rows - (FORKED if quick() else HEAD_START) / columns) / parts, 1.0) / rows
     ends = [part * other for part in range(parts)] + [1.0]
     # The golden ratio's multiples: every share of the unit interval gets rows from all over the grid.
     places = [(row * 0.6180339887498949) % 1.0 for row in range(rows)]

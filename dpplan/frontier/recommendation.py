@@ -8,13 +8,13 @@ measurements of the model at hand.
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from dpplan import solve
 from dpplan.checks import did_you_mean, show
 from dpplan.errors import PlanError, UsageError
 from dpplan.frontier.grid import Cell, Grid, Place
 from dpplan.plan import Settings
+from dpplan.quick_dataclass import dataclass
 from dpplan.solve import Solution
 
 LITTLE = 0.1  # a tenth less noise is what a recommendation gives up for much less compute or more steps

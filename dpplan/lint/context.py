@@ -5,7 +5,7 @@ A field that nobody filled holds None or its default, and then no rule guesses.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Literal, TypeGuard
@@ -18,6 +18,7 @@ from dpplan.errors import NotCertified, PlanError
 from dpplan.lint.prior_runs import PriorRun
 from dpplan.plan import Delta, Plan, Settings
 from dpplan.quantities import quantity
+from dpplan.quick_dataclass import dataclass
 
 # What a loop may draw by: in general words, and loaders of libraries by name.
 LOADERS: Mapping[str, str] = MappingProxyType(

@@ -1,9 +1,9 @@
 """What a rule says, and what that becomes in a report."""
 
 import enum
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import down, up
 
 DIGITS = 4  # of a figure in a sentence, unless it takes more to contradict a claim

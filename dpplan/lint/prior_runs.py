@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from dpplan.errors import PlanError
 from dpplan.phase_steps import taken
 from dpplan.plan import Phase
 from dpplan.plan_json import phase_from_json
+from dpplan.quick_dataclass import dataclass
 
 REPORT = "report.json"
 BEGUN, STEPS = "run.json", "steps"  # of a run that has not ended: what it does, and how many steps it has begun

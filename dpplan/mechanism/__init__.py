@@ -1,7 +1,6 @@
 """What one release does to one record: the noise, and how far one record can move what it is added to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Protocol
 
@@ -12,6 +11,7 @@ from dpplan.mechanism.discrete_gaussian import DiscreteGaussian
 from dpplan.mechanism.stated_curves import StatedRenyi, StatedZcdp
 from dpplan.mechanism.thresholds import AboveThreshold, ThresholdedCounts
 from dpplan.mechanism.trials import BestOfTrials
+from dpplan.quick_dataclass import dataclass
 
 __all__ = [
     "MECHANISMS",
@@ -105,7 +105,7 @@ def multiplier_of(mechanism: Mechanism) -> float:
 
 def noise_of_run(
     noise_multiplier: float, correlation: Correlation | None, steps: int, *, in_every_step: bool
-) -> Gaussian | ToeplitzNoise | TreeAggregation:
+) -> Gaussian | ToeplitzNoise | TreeAggregation | MatrixNoise:
     """The noise of a run of so many steps, drawn anew for each where no correlation is given.
 
     in_every_step: whether a record takes part in all of them; else its sampling says in which.

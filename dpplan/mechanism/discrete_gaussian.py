@@ -1,9 +1,9 @@
 """The discrete Gaussian: noise on whole numbers that are released as whole numbers."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dpplan.checks import Problems, is_number, show
+from dpplan.quick_dataclass import dataclass
 
 LEAST_SCALE, MOST_SCALE = 0.05, 200.0  # a law has 74 times as many outcomes
 MOST_DIFFERENCE, MOST_NUMBERS = 1000, 10_000

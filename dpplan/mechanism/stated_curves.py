@@ -1,11 +1,11 @@
 """What is stated of moments of the privacy loss: ρ-zCDP, and a Rényi curve."""
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
 from dpplan.checks import Problems, is_number, show
+from dpplan.quick_dataclass import dataclass
 
 LEAST_RHO, MOST_RHO = 1e-12, 1e4  # mu from about 1e-6 to 141 in the Gaussian of the same ρ
 LEAST_ORDER, MOST_ORDER, MOST_POINTS = 1.0001, 1e6, 1000  # the orders that Rényi accounting searches

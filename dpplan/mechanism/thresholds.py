@@ -1,9 +1,9 @@
 """What is released only where a noisy number is large: counts above a threshold, and the first queries above one."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dpplan.checks import Problems, did_you_mean, show
+from dpplan.quick_dataclass import dataclass
 
 NOISES = ("gaussian", "laplace")
 QUERIES = ("any", "monotone")

@@ -5,10 +5,11 @@ draws its own settings, if it has any), and of all of them the one with the best
 public or part of what a trial releases. Not K, not the losers, not how long they took; 'none' where K = 0.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
 from dpplan.checks import Problems
+from dpplan.quick_dataclass import dataclass
 
 LAWS = ("poisson", "geometric", "negative-binomial", "logarithmic", "binomial")
 ETAS = {"geometric": 1.0, "logarithmic": 0.0}

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 
 from dpplan import accounting
@@ -13,6 +12,7 @@ from dpplan.checks import show
 from dpplan.errors import InternalError, NotCertified, PlanError, RecipeError
 from dpplan.phase_steps import taken
 from dpplan.plan import Delta, Phase, Plan, Settings, delta_warning, resolve_delta
+from dpplan.quick_dataclass import dataclass
 from dpplan.recipe.schema import Privacy, Training
 from dpplan.recipe.user_keys import drawn_whole
 from dpplan.sampling import BallsInBins

@@ -5,7 +5,7 @@ import re
 import string
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING
 from typing import Any
 
 from dpplan.checks import did_you_mean
@@ -14,6 +14,7 @@ from dpplan.mechanism import MECHANISMS, REFUSED, Gaussian, MatrixNoise, Mechani
 from dpplan.openings import Opening, setting_of
 from dpplan.plan import Settings
 from dpplan.query import Query
+from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import plan_nodes, query_block, scheme_keys, strategy_file
 from dpplan.sampling import CHOICES
 

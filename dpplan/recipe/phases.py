@@ -6,11 +6,11 @@ Values stay as they were written, because who reads them knows fractions, counts
 import csv
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dpplan.errors import PlanError, file_error
+from dpplan.quick_dataclass import dataclass
 
 ENDINGS = (".yaml", ".yml", ".json", ".csv")
 MOST_BYTES = 20_000_000  # a hundred thousand phases; keeps a data file given by mistake out of the parser

@@ -24,7 +24,6 @@ Strict as recipes are, and for the same reasons read from YAML's node tree: ever
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from dpplan.mechanism.trials import RELEASED
 from dpplan.openings import Opening
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.query import AnswerAccuracy, accuracy
+from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import mechanism_block, plan_nodes, query_block, repeat_block, strategy_file
 from dpplan.sampling import CHOICES, OPTIONS, Poisson
 from dpplan.units import UNITS, unit_problems

@@ -3,13 +3,14 @@
 import re
 import typing
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from dpplan.checks import did_you_mean
 from dpplan.errors import PlanError, file_error
+from dpplan.quick_dataclass import dataclass
 from dpplan.sampling import OPTIONS
 
 MOST_BYTES = 1_000_000  # far above any plan; keeps a data file given by mistake out of the parser

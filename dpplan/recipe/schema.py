@@ -6,7 +6,7 @@ rules as one read from a file.
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
 from dpplan import lint
@@ -14,6 +14,7 @@ from dpplan.adjacency import ADD_REMOVE, ADJACENCIES
 from dpplan.checks import Problems, show
 from dpplan.errors import RecipeError
 from dpplan.mechanism import Correlation
+from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import noise_block, scheme_keys, values
 from dpplan.recipe.values import Reader, one_of, path, switch, underscored, whole_numbers, word, word_or_function
 from dpplan.sampling import OptionValue
@@ -161,8 +162,9 @@ class Privacy(Block):
         or shuffle has n / batch_size steps, rounded up; shuffled batches differ in size by one at most.
     adjacency: which data sets count as neighbours (`dpplan help adjacency`). noise_multiplier is in units of clip_norm
         under each of them, and so is the noise; how far a replaced example moves the sum is the accountant's business.
-    noise: left out, it is drawn anew for each step. {kind: banded, bands: 8} and {kind: tree} correlate it from step to
-        step (`dpplan help noise`); noise_multiplier is then of the independent noise that it is made of.
+    noise: left out, it is drawn anew for each step. {kind: banded, bands: 8}, {kind: tree} and {kind: matrix, strategy:
+        C.npy} correlate it from step to step (`dpplan help noise`); noise_multiplier is then of the independent noise
+        that it is made of.
     unit: whom the claim protects, one example or one user; of users, data.user says whose each example is. Left without
         max_per_user, users are drawn and clipped whole, and batch_size counts users. max_per_user: examples are drawn
         and clipped one by one, at most so many of one user; the others are left out before training.
@@ -184,7 +186,7 @@ class Privacy(Block):
     groups: int | None = _key(_whole, scheme_keys.option, default=None)
     assignment: str | None = _key(word, scheme_keys.option, default=None)
     adjacency: str = _key(underscored, one_of(*ADJACENCIES), default=ADD_REMOVE.name)
-    noise: Correlation | None = _key(noise_block.read, noise_block.rule, default=None)  # noqa: RUF009 (makes a field)
+    noise: Correlation | None = _key(noise_block.read, noise_block.rule, default=None)
     unit: str = _key(word, one_of(*UNITS), default="example")
     max_per_user: int | None = _key(_whole, Problems.whole, default=None)
 

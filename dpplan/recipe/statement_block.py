@@ -1,9 +1,10 @@
 """The block of a recipe that says what no tool can know: one key for each field of a statement."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
 from dpplan.checks import Problems
+from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import values
 from dpplan.recipe.schema import Block
 from dpplan.statement import FIELDS

@@ -5,11 +5,11 @@ with the key and what was written ("is not a number.").
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from dpplan.checks import Problems, did_you_mean
 from dpplan.number_spelling import how_to_write
+from dpplan.quick_dataclass import dataclass
 
 Kind = Literal["text", "number", "switch", "empty", "list", "block", "other"]
 KIND_WORDS: dict[str, str] = {

@@ -51,6 +51,9 @@ TEXT = (
     "While a model is trained (dpplan train RECIPE --watch 500, or watch: 500 in the audit block), examples are "
     "ranked by how far their losses move: who may be learned by heart, without shadow models. It bounds nothing, "
     "and is private.",
+    "Noise that steps share (privacy.noise): each canary takes part in the steps that the claim gives it, and is "
+    "scored after the noise was made independent. Of an order that is kept everybody may know which steps these are; "
+    "of groups by turns coins stay secret. The curve is the plan's own: for a kept order one Gaussian's.",
     "Gradient canaries try everything from the clipped sum on, in coordinates of their own. They do not see what a "
     "model keeps of examples outside of its sums, what preprocessing looked at, or who else knows the seed.",
 )

@@ -6,12 +6,12 @@ A topic is an entry of TOPICS: what it is about in a phrase, a function to its l
 import dataclasses
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from dpplan import accounting
 from dpplan.accounting.assumptions import CERTIFICATE, KINDS
 from dpplan.errors import STATUS_MEANINGS
+from dpplan.quick_dataclass import dataclass
 from dpplan.render import audit_help, help_pages, help_schemes
 from dpplan.render.table import screen_width, wrapped
 from dpplan.render.to_json import Object

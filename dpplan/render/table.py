@@ -4,8 +4,9 @@ import re
 import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from dpplan.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar, Literal, cast
 
 from dpplan.checks import Problems, show
+from dpplan.quick_dataclass import dataclass
 from dpplan.sampling.scheme import Binomial, Choice, Option, Said
 
 FRESH, SAME = "fresh", "same"

@@ -1,12 +1,12 @@
 """Groups that take turns, with Poisson sampling inside the group whose turn it is."""
 
 import math
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
 from dpplan.checks import Problems, show
 from dpplan.errors import NotApplicable
+from dpplan.quick_dataclass import dataclass
 from dpplan.sampling.scheme import Binomial, Choice, Option, Options, Said
 
 ASSIGNMENTS = ("place", "own")

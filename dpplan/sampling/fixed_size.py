@@ -1,10 +1,10 @@
 """Batches of a fixed size, drawn without replacement, each step anew."""
 
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
 from dpplan.checks import Problems, show
+from dpplan.quick_dataclass import dataclass
 from dpplan.sampling.scheme import Binomial, Choice, Said
 
 

@@ -1,8 +1,9 @@
 """Names under which schemes are met elsewhere: what loaders really draw, and schemes that nothing is proven of."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from dpplan.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
 """Poisson sampling: every example joins each batch by a coin of its own; full batches, where every coin says yes."""
 
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
 from dpplan.checks import Problems, show
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import kind_of
+from dpplan.quick_dataclass import dataclass
 from dpplan.sampling.scheme import Binomial, Choice, Said, Sampling
 
 

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar, Literal, Protocol
 
 from dpplan.checks import Problems, did_you_mean, show
+from dpplan.quick_dataclass import dataclass
 
 # What an option of a scheme can be given; text that is no number is still text, and refused by the checks.
 OptionValue = int | float | str

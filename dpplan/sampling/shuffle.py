@@ -1,11 +1,11 @@
 """Shuffled data cut into batches, one after the other."""
 
 import math
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
 from dpplan.checks import Problems, show
+from dpplan.quick_dataclass import dataclass
 from dpplan.sampling.scheme import Binomial, Choice, Option, Options, Said
 
 ORDERS = ("fresh", "once")

@@ -1,12 +1,12 @@
 """Poisson sampling with a limit: of a batch that comes out larger, so many are kept, all subsets alike."""
 
 import math
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
 from dpplan.checks import Problems
 from dpplan.errors import NotApplicable
+from dpplan.quick_dataclass import dataclass
 from dpplan.sampling.scheme import Binomial, Choice, Option, Said
 
 

@@ -1,7 +1,7 @@
 """What is asked: a target (epsilon, delta), and what every plan that is tried is composed with and judged by."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from dpplan import accounting
@@ -13,6 +13,7 @@ from dpplan.errors import PlanError
 from dpplan.mechanism.correlated import Correlated
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.quantities import quantity
+from dpplan.quick_dataclass import dataclass
 from dpplan.sampling import Poisson
 from dpplan.sampling.balls_in_bins import ALLOCATIONS
 from dpplan.solve.search import Candidates, Evaluator

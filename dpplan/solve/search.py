@@ -8,12 +8,12 @@ Nothing is returned that was not evaluated as it is returned, so rounding cannot
 import dataclasses
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.errors import NotCertified
 from dpplan.plan import Plan, Settings
+from dpplan.quick_dataclass import dataclass
 
 _SECANTS = 8  # after so many looks every other one is at the middle: secants that work are done by then
 _LONGEST = 3.0  # nats: no secant is followed further, a factor of 20

@@ -1,7 +1,7 @@
 """What a search found: the value, the plan it completes, what that spends, and what to know beside it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fractions import Fraction
 
 from dpplan import notebook
@@ -11,6 +11,7 @@ from dpplan.errors import NotCertified, Unreachable
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, Settings
 from dpplan.quantities import quantity
+from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import near_above
 from dpplan.solve import candidate_values
 from dpplan.solve.bracket import start

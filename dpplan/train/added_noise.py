@@ -21,16 +21,30 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from dpplan.accounting.pairs.participation import square_root_coefficients
 from dpplan.errors import NotApplicable
-from dpplan.mechanism import Gaussian, ToeplitzNoise, TreeAggregation, kind_of
+from dpplan.mechanism import Gaussian, TreeAggregation, kind_of, multiplier_of
 from dpplan.plan import Phase
+from dpplan.train.strategy_rows import StrategyRows, rows_of
 from dpplan.train.tails import chi_square_tail
 from dpplan.train.tree_weights import from_left, level_of, new
 
 LAGS = 16  # steps back that are tested; noise lasts longer than that in vain where its bands are more
 
 Innovation = tuple[Tensor, list[tuple[int, Tensor]]]  # what is new in a step; lag -> what it should not depend on
+
+
+class Ties(Protocol):
+    """How the noise of a step is made independent of that of all before."""
+
+    @property
+    def words(self) -> str:
+        """In a few words."""
+        ...
+
+    def new_in(self, step: int, added: Tensor) -> Innovation | None:
+        """From what was added in a step, in planned deviations, to one step after the other; linear in all of them.
+        None where not all is known that the step shares noise with."""
+        ...
 
 
 class NoiseLedger(Protocol):
@@ -102,7 +116,7 @@ class TiedNoise:
     """Correlated noise: what is new in each step, and that it depends on nothing before."""
 
     noise_multiplier: float
-    ties: "BandedTies | TreeTies"
+    ties: Ties
     _squares: Squares = field(default_factory=Squares)
     _along: dict[int, "Normals"] = field(default_factory=dict)  # by lag
 
@@ -126,27 +140,27 @@ class TiedNoise:
 
 @dataclass(slots=True)
 class BandedTies:
-    """Row t of C w, C lower triangular with these numbers along its diagonals."""
+    """Row t of C w."""
 
-    coefficients: tuple[float, ...]
+    rows: StrategyRows
     _last: list[Tensor] = field(default_factory=list)  # the latest first
     _first: int | None = None  # the step that was seen first
 
     @property
     def words(self) -> str:
-        return f"tied over {len(self.coefficients)} bands"
+        return f"tied over {self.rows.bands} bands"
 
     def new_in(self, step: int, added: Tensor) -> Innovation | None:
-        """None where not all is known that the step shares noise with."""
         self._first = step if self._first is None else self._first
-        back = min(len(self.coefficients) - 1, step)
-        fresh = added * self.coefficients[0]
-        known = step - self._first >= back
+        first, *others = self.rows.row(step)
+        fresh = added * first
+        known = step - self._first >= len(others)
         if known:
-            for coefficient, earlier in zip(self.coefficients[1:], self._last, strict=False):
+            for coefficient, earlier in zip(others, self._last, strict=True):
                 fresh.add_(earlier, alpha=coefficient)
         before = list(enumerate(self._last[:LAGS], 1))
-        self._last = [added, *self._last][: len(self.coefficients) - 1]
+        kept = self.rows.bands - 1
+        self._last = [added, *self._last[: kept - 1]] if kept else []
         return (fresh, before) if known else None
 
 
@@ -159,10 +173,11 @@ class TreeTies:
     )  # by level; None: began before the first that was seen
     _first: int | None = None
 
-    words: str = "tied as in a tree"
+    @property
+    def words(self) -> str:
+        return "tied as in a tree"
 
     def new_in(self, step: int, added: Tensor) -> Innovation | None:
-        """None where not all is known that the step shares noise with."""
         if self._first is None:
             self._first = step
             self._blocks = {level: None for level in range(step.bit_length()) if step >> level & 1}
@@ -182,14 +197,21 @@ class TreeTies:
         return (fresh.div_(new(level)), before) if whole is not None else None
 
 
+def ties_of(phase: Phase) -> Ties | None:
+    """How the steps of this phase share noise; None where each draws its own. Raises NotApplicable for noise that
+    nobody here could test."""
+    mechanism = phase.mechanism
+    if type(mechanism) is Gaussian:
+        return None
+    if type(mechanism) is TreeAggregation:
+        return TreeTies()
+    rows = rows_of(mechanism, phase.steps)
+    if rows is not None:
+        return BandedTies(rows)
+    raise NotApplicable(f"no verdict is known for noise of mechanism={kind_of(mechanism)}.")
+
+
 def noise_ledger_for(phase: Phase) -> NoiseLedger:
     """The ledger of this phase's noise. Raises NotApplicable for noise that nobody here could test."""
-    mechanism = phase.mechanism
-    if type(mechanism) is TreeAggregation:
-        return TiedNoise(mechanism.noise_multiplier, TreeTies())
-    if type(mechanism) is ToeplitzNoise and mechanism.bands is not None:
-        coefficients = square_root_coefficients(min(mechanism.bands, phase.steps))
-        return TiedNoise(mechanism.noise_multiplier, BandedTies(coefficients))
-    if type(mechanism) is Gaussian:
-        return IndependentNoise(mechanism.noise_multiplier)
-    raise NotApplicable(f"no verdict is known for noise of mechanism={kind_of(mechanism)}.")
+    ties, noise_multiplier = ties_of(phase), multiplier_of(phase.mechanism)
+    return IndependentNoise(noise_multiplier) if ties is None else TiedNoise(noise_multiplier, ties)

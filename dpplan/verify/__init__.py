@@ -18,7 +18,6 @@ exact accountant of this version, and against a proof in ball arithmetic where t
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from dpplan import accounting, notebook
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.errors import NotCertified
 from dpplan.plan import Plan
+from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import up
 from dpplan.verdict import Standing, judge
 from dpplan.verify.claim import Document, RecordedClaim

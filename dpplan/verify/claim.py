@@ -1,13 +1,14 @@
 """A claim that was written down: which figure, of which plan; and what a file of them says besides."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from dpplan.accounting.bound import Quantity
 from dpplan.checks import show
 from dpplan.plan import Plan
+from dpplan.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

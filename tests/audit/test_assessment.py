@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 
 from dpplan import accounting
+from dpplan.adjacency import ZERO_OUT
 from dpplan.audit import AuditSettings, Hypothesis, Scores, audit
-from dpplan.plan import Plan
+from dpplan.audit.assessment import scaled
+from dpplan.mechanism import Laplace, Stated, ToeplitzNoise, TreeAggregation
+from dpplan.plan import Phase, Plan
+from dpplan.sampling import Poisson, Shuffle
 
 PLAN = Plan.from_rate(1.9, 0.5, 20)
 DELTA = 1e-5
+EVERYBODY = Poisson(1.0)
 
 
 def simulated(plan: Plan, canaries: int, rng: np.random.Generator, noise: float = 1.0) -> Scores:
@@ -130,3 +135,34 @@ def test_the_published_clopper_pearson_ends() -> None:
     assert _upper(0, 10, 0.05) == pytest.approx(1 - 0.05**0.1, rel=1e-8)
     assert _upper(10, 10, 0.05) == 1.0
     assert math.isclose(1 - _upper(9, 10, 0.025), 0.00252857854446178, rel_tol=1e-6)  # of Clopper, Pearson 1934: 0.0025
+
+
+def test_every_noise_that_is_one_number_is_scaled() -> None:
+    """Of a plan of several mechanisms too; what has no such number stays as it is."""
+    mechanisms = Laplace(0.5), ToeplitzNoise(2.0, bands=3), Stated(0.1, 0.0)
+    phases = tuple(Phase(each, EVERYBODY, 1) for each in mechanisms)
+    twice = scaled(Plan(phases), 2.0)
+    assert [each.mechanism for each in twice.phases] == [Laplace(0.25), ToeplitzNoise(4.0, bands=3), Stated(0.1, 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("plan", "family"),
+    [
+        (Plan((Phase(Laplace(0.1), EVERYBODY, 1),)), "the same plan with another noise multiplier"),
+        (Plan((Phase(Stated(0.1, 0.0), EVERYBODY, 1),)), "a Gaussian mechanism (μ-GDP)"),
+        (
+            Plan((Phase(TreeAggregation(4.0), Shuffle(4, "once"), 8),), adjacency=ZERO_OUT),
+            "a Gaussian mechanism (μ-GDP)",
+        ),
+    ],
+    ids=["laplace", "stated", "from above alone"],
+)
+def test_what_is_no_gaussian_is_audited_too_and_refuted_by_too_good_guesses(plan: Plan, family: str) -> None:
+    rng = np.random.default_rng(5)
+    member = rng.integers(0, 2, 400).astype(bool)
+    found = audit(
+        Scores(member, member + 0.3 * rng.standard_normal(400)), Hypothesis.of_plan(plan, DELTA), AuditSettings(DELTA)
+    )
+    assert found.violation
+    assert found.family == family
+    assert found.epsilon > (found.hypothesis.upper if found.hypothesis else math.inf)

@@ -117,3 +117,12 @@ def test_what_belongs_to_files_of_scores_is_refused_for_a_recipe(dpplan: Run, tm
     scores = written(tmp_path / "scores.csv", 1.0, 50)
     assert "for the audit of a recipe" in dpplan("audit", scores, "--delta", "1e-5", "--seed", "1").stderr
     assert dpplan("audit", tmp_path).returncode == 2
+
+
+def test_scores_are_held_against_a_plan_file(dpplan: Run, tmp_path: Path) -> None:
+    plan, scores = tmp_path / "plan.yaml", written(tmp_path / "scores.csv", 1.0, 200)
+    plan.write_text("phases: [{mechanism: {kind: laplace, epsilon: 0.1}}]\n", encoding="utf-8")
+    found = json.loads(dpplan("audit", scores, "--against", plan, "--delta", "1e-5", "--json").stdout)
+    typed = dpplan("audit", scores, "--against", plan, "--sigma", "1", "--delta", "1e-5")
+    assert found["plan"]["phases"][0]["mechanism"] == "laplace"
+    assert "a whole plan, and more of the run was said beside it" in " ".join(typed.stderr.split())

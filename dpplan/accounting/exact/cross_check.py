@@ -6,7 +6,6 @@ below the probability of a plain event, is a contradiction between two proofs: I
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from dpplan.accounting.numerics.logspace import log_sum
 from dpplan.accounting.plan_pairs import SampledGaussian, sampled_gaussians
 from dpplan.errors import InternalError
 from dpplan.plan import Plan
+from dpplan.quick_dataclass import dataclass
 
 MOST_ORDER = 256  # of many plans at once
 MOMENT_ROUNDING = (

@@ -35,7 +35,6 @@ Symbols: as in one_step.py; arrays are [panel, node] or [panel, 1].
 
 import functools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -44,6 +43,7 @@ from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, log_r
 from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.normal import normal_tail
+from dpplan.quick_dataclass import dataclass
 
 NODES = 16
 RHO = 2.0 + math.sqrt(3.0)

@@ -6,7 +6,7 @@ the lattice of any law where none does, or where the contour proves less than NA
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 from dpplan.accounting.exact import mixed
@@ -15,6 +15,7 @@ from dpplan.accounting.exact.invert import Ends
 from dpplan.accounting.pairs import DominatingPair, Finite, Resolution
 from dpplan.accounting.pairs.profile_points import ProfileLoss
 from dpplan.errors import InternalError, NotCertified
+from dpplan.quick_dataclass import dataclass
 
 SLICED = Accuracy(1e-3, 2**15)
 METHOD = "lattice of any law"
@@ -26,6 +27,7 @@ NARROW = 1e-6  # the relative width beyond which the lattice is asked too
 Known = Sequence[tuple[DominatingPair, int]]
 WIDTH = 2e-4  # where a pair is known on a lattice, which is made finer until the figure is known to this, relative
 COARSE_WIDTH = 6e-3  # about what the coarsest of such lattices knows it to
+GAP = 0.05  # wider than the two ends of the coarsest one ever are
 ATTEMPTS, MOST_HALVINGS, FINEST = 6, 3, 7
 SETTLED = 0.125  # of that: where a finer lattice would move an end by less, what lies between them is no lattice's
 SPARE = 18.0  # of log delta: what is cut off a law is less than that by such a factor
@@ -116,7 +118,7 @@ def _refined(known: Known, question: RunQuestion, log_delta: Callable[[Ends], fl
         if further == resolution and (best.relative_width <= width or left <= SETTLED * width * best.upper):
             break
         excess = best.relative_width / (0.8 * width)
-        if best.lower <= 0.0:  # where nothing is proven from below, the width says nothing of the lattice
+        if best.lower <= 0.0 or best.relative_width > GAP:  # the lower end is of another law: no lattice closes that
             excess = left / (SETTLED * width * best.upper) if halvings else 4.0
         excess = min(excess, 4.0**MOST_HALVINGS)
         halvings = min(math.ceil(0.5 * math.log2(max(excess, 1.0))), FINEST - further.halvings)

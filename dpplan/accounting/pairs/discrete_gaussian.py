@@ -12,7 +12,6 @@ import dataclasses
 import functools
 import math
 from collections import Counter
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -26,6 +25,7 @@ from dpplan.adjacency import REPLACE_ONE, Adjacency
 from dpplan.errors import NotApplicable
 from dpplan.mechanism.discrete_gaussian import DiscreteGaussian
 from dpplan.plan import Phase
+from dpplan.quick_dataclass import dataclass
 from dpplan.sampling import Poisson
 
 REACH = 37.0  # in units of σ, of the outcomes that are kept: beyond lies e^-684 of the mass, which is below FAR

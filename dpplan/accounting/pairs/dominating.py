@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dpplan.accounting.pairs.finite import AnswerLoss, DiscreteLaplaceLoss, ResponseLoss, StatedLoss
 from dpplan.accounting.pairs.gaussian import GaussianLoss
@@ -11,6 +11,7 @@ from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import Law
 from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
 from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
+from dpplan.quick_dataclass import dataclass
 
 # Laws that are their own reflection.
 SYMMETRIC = (GaussianLoss, LaplaceLoss, StatedLoss, ResponseLoss, AnswerLoss, DiscreteLaplaceLoss)

@@ -2,11 +2,11 @@
 
 import functools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from dpplan.accounting.pairs.law import ROUNDING, Array, Atoms, Law, Masses, log_ratio, nothing
+from dpplan.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True)

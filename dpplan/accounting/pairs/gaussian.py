@@ -1,12 +1,12 @@
 """The Gaussian without sampling: P = N(1, σ²), Q = N(0, σ²), both sides known through x with L = (2x - 1)/(2σ²)."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from dpplan.accounting.pairs.law import EPS, Array, Law, Masses
+from dpplan.quick_dataclass import dataclass
 
 # Where the tail about halves over an interval, a difference of tails keeps its digits. Elsewhere the exponent moves by
 # less than half of this over the interval's half, and Gauss's rule with so many nodes errs by 1e-16 of it at most.

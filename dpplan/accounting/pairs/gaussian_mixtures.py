@@ -7,13 +7,13 @@ that was asked for is part of `moved`.
 import abc
 import functools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from dpplan.accounting.numerics.binomial import binomial_pmf, log_binomial_pmf
 from dpplan.accounting.pairs.gaussian import FARTHEST, nearest, normal_masses
 from dpplan.accounting.pairs.law import EPS, Array, Law, Masses
+from dpplan.quick_dataclass import dataclass
 
 TABLE, ROUNDS = 2048, 9
 CLOSE = 1e-9  # of a loss: one step of Newton's rule from there is as near as a float comes

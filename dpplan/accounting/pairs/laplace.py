@@ -5,11 +5,11 @@ With e = 1/b the loss is e with P-mass 1/2, -e with P-mass e^-e/2, and has P-den
 
 import functools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from dpplan.accounting.pairs.law import EPS, Array, Atoms, Law, Masses
+from dpplan.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True)

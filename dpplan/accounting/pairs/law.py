@@ -10,10 +10,11 @@ losses anywhere". It states its own rounding, so that an engine can round outwar
 import abc
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from dpplan.quick_dataclass import dataclass
 
 Array = npt.NDArray[np.float64]
 

@@ -10,12 +10,12 @@ Patterns have at most k steps, any two at least b apart.
 
 import functools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from dpplan.accounting.numerics import Array, outward
 from dpplan.errors import NotApplicable
+from dpplan.quick_dataclass import dataclass
 
 MOST_NUMBERS = 4_000_000  # in memory at once
 LONGEST = 50_000_000  # steps that are looked at one by one
@@ -50,7 +50,9 @@ def toeplitz(coefficients: tuple[float, ...], steps: int, participations: int, s
 
     Where bands are no wider than the separation, the columns of a pattern have no row in common, and the first columns
     are the longest: exact. Where the coefficients fall and none is negative, the pattern of steps 1, 1 + b, 1 + 2b, ...
-    is the worst (Kalinin, Lampert 2024, arXiv:2405.13763, Thm 2): exact. Else their falling majorant, the largest |c_l|
+    is the worst: exact (Kalinin, Lampert 2024, arXiv:2405.13763, Thm 2). For the entry of CᵀC at steps i <= j of n is
+    Σ c_s·c_(s + j - i) over s <= n - j, which falls in j and in j - i; and the m-th step of a pattern is no earlier
+    than in that one, its steps no nearer. Else their falling majorant, the largest |c_l|
     from l = j on, has no smaller entry of CᵀC anywhere, and bounds it.
     """
     column = np.abs(np.array(coefficients[:steps]))

@@ -11,12 +11,12 @@ log α; loss +inf has the P-mass that the polygon ends with, and loss -inf as mu
 
 import functools
 import math
-from dataclasses import dataclass
 from fractions import Fraction
 
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.pairs.finite import OnAtoms
 from dpplan.accounting.pairs.law import ROUNDING, Atoms
+from dpplan.quick_dataclass import dataclass
 
 Point = tuple[Fraction, Fraction]
 MOST_LOSS = 600.0  # of a corner: beyond, masses of Q leave the range of floats

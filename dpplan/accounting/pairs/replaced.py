@@ -2,12 +2,12 @@
 
 import functools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from dpplan.accounting.pairs.gaussian import nearest, normal_masses
 from dpplan.accounting.pairs.law import EPS, Array, Atoms, Law, Masses
+from dpplan.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True)

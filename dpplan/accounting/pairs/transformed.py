@@ -2,12 +2,12 @@
 
 import functools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Atoms, Law, Masses
+from dpplan.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True)

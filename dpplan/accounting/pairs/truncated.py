@@ -1,13 +1,13 @@
 """Poisson batches with a limit: how often one is cut, and the pair of such a step."""
 
 import math
-from dataclasses import dataclass
 
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.numerics.binomial import binomial_tails
 from dpplan.accounting.pairs.dominating import DominatingPair, gaussian, replaced, subsampled
 from dpplan.accounting.pairs.transformed import Mixture
 from dpplan.adjacency import REPLACE_ONE, Adjacency
+from dpplan.quick_dataclass import dataclass
 from dpplan.sampling import TruncatedPoisson
 
 LEAST_WEIGHT = 1e-290  # of a law in a mixture; what is rarer is taken to be this frequent, from above

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +14,7 @@ from dpplan.commands.shared.other_names import ACCOUNTANT_WORDS
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, Name
 from dpplan.commands.shared.plan_arguments import Command, Decorator, in_order
 from dpplan.number_spelling import shortened
+from dpplan.quick_dataclass import dataclass
 
 EVERY = "all"
 EVERYONE = (*accounting.ACCOUNTANTS, EVERY)

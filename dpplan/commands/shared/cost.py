@@ -3,7 +3,7 @@
 import functools
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +17,7 @@ from dpplan.commands.shared.plan_arguments import Command
 from dpplan.commands.shared.request import Request
 from dpplan.errors import MissingExtra, NotCertified
 from dpplan.plan import Plan
+from dpplan.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from dpplan.accounting.exact.prove import Proof

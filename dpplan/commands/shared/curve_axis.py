@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dpplan.checks import Problems, did_you_mean, show
@@ -11,6 +10,7 @@ from dpplan.curve import QUANTITIES
 from dpplan.errors import PlanError
 from dpplan.plan import Plan, Settings
 from dpplan.quantities import by_word
+from dpplan.quick_dataclass import dataclass
 from dpplan.sampling import Poisson
 
 PROFILES = ("delta", "eps")

@@ -98,11 +98,13 @@ def _block_narrowed(block: str, width: int) -> str:
     lines = []
     for line in block.splitlines():
         indent = " " * (len(line) - len(line.lstrip()) + 2)
-        end = " \\" if line.lstrip().startswith(("dpplan ", "--", "torchrun ")) else ""
+        text = line.removesuffix(" \\")
+        end = " \\" if text != line or line.lstrip().startswith(("dpplan ", "--", "torchrun ")) else ""
         parts = textwrap.wrap(
-            line, width - len(end), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            text, width - len(end), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
         )
-        lines += [f"{part}{end if part is not parts[-1] else ''}" for part in parts] or [""]
+        # The last part goes on where the line itself did.
+        lines += [f"{part}{end if part is not parts[-1] or text != line else ''}" for part in parts] or [""]
     return "\n".join(lines)
 
 

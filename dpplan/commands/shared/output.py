@@ -61,8 +61,12 @@ def show(table: Table) -> None:
         if number:
             say([""])
         widest = max(map(len, plain(dataclasses.replace(part, notes=()))))
-        if not is_terminal() or (limit is not None and widest + 2 > limit):
+        if not is_terminal():
             say(plain(part))
+            continue
+        if limit is not None and widest + 2 > limit:  # rich would cut its cells
+            heading, *rows = plain(part)
+            say([heading, "─" * min(widest, limit), *rows])
             continue
         screen = console()
         screen.width = max(screen.width, widest + 2)

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +14,7 @@ from dpplan.openings import Opening
 from dpplan.plan import Plan, Settings
 from dpplan.quantities import DESCRIBING
 from dpplan.query import AnswerAccuracy
+from dpplan.quick_dataclass import dataclass
 from dpplan.sampling import CHOICES, OPTIONS, Option
 from dpplan.units import UNITS
 

@@ -3,12 +3,13 @@
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from dpplan import lint
 from dpplan.checks import Problems
 from dpplan.errors import MissingExtra
+from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import Recipe
 from dpplan.recipe.schema import MADE, MADE_EXAMPLES, WORDS
 

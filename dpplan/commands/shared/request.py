@@ -1,7 +1,6 @@
 """From what was typed to a request: a plan, deltas and an accountant that make sense, or all that is wrong at once."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from dpplan.checks import is_number, show
@@ -10,6 +9,7 @@ from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments, per
 from dpplan.errors import PlanError, UsageError
 from dpplan.plan import Delta, Plan, Settings, delta_warning, resolve_delta
 from dpplan.query import AnswerAccuracy
+from dpplan.quick_dataclass import dataclass
 
 # Up to such noise and from such a rate on, both are rarer than that somebody wrote one for the other.
 LITTLE_NOISE, LARGE_RATE = 0.1, 0.3

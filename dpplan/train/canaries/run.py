@@ -7,8 +7,8 @@ by its noise in as many steps; scores and verdict follow from what the steps rel
 
 White box: what each step releases in the canary's own coordinate, by the likelihood ratio of the planned step (its dot
 product with the gradient, where everything is in every batch), and by the spread over steps, which noise that is not
-fresh betrays. The noise of all those coordinates is searched for repetitions, too. Black box: the last model's loss on
-mislabelled held-out examples.
+fresh betrays. The noise of all those coordinates is searched for repetitions, too. Noise that steps share is made
+independent first (`likelihood`). Black box: the last model's loss on mislabelled held-out examples.
 """
 
 import dataclasses
@@ -24,12 +24,13 @@ from torch.nn.functional import cross_entropy
 from dpplan.audit import AuditFinding, AuditSettings, Hypothesis, Scores, audit
 from dpplan.checks import show
 from dpplan.errors import RecipeError, TrainingStopped
-from dpplan.mechanism import Gaussian
+from dpplan.mechanism import multiplier_of
 from dpplan.plan import Phase
 from dpplan.recipe import Recipe
-from dpplan.sampling import Poisson
+from dpplan.sampling import CyclicPoisson
 from dpplan.train import models
 from dpplan.train.canaries.layer import WithCanaries
+from dpplan.train.canaries.likelihood import independent, likelihood
 from dpplan.train.canaries.noise_pattern import repeats
 from dpplan.train.clipping import ClippedSum
 from dpplan.train.conformance import LEVEL, Measurement
@@ -80,12 +81,29 @@ class Audited:
 class Watched(Trainer):
     """The reference trainer, and what it released in the coordinates of the canaries, in clip norms.
 
-    noises: what of it was added, which leaves the process only as a verdict."""
+    noises: what of it was added, which leaves the process only as a verdict. drawn: which canaries each step drew."""
 
-    def watch(self, model: WithCanaries) -> None:
-        self.count = model.count
+    def watch(self, model: WithCanaries, first: int) -> None:
+        """first: the row of the first canary."""
+        self.count, self.first = model.count, first
         self.seen: list[Tensor] = []
         self.noises: list[Tensor] = []
+        self.drawn: list[Tensor] = []
+
+    def _clipped_sum(self, drawn: Tensor) -> ClippedSum:
+        of_canaries = torch.zeros(self.count, dtype=torch.bool)
+        here = drawn.cpu() - self.first
+        of_canaries[here[(here >= 0) & (here < self.count)]] = True
+        self.drawn.append(of_canaries)
+        return super()._clipped_sum(drawn)
+
+    def taking(self) -> NDArray[np.bool_]:
+        """[step, canary]: in which steps each takes part, or may, as whoever knows the claim knows too."""
+        scheme, steps = self.statistics.phase.sampling, len(self.drawn)
+        if isinstance(scheme, CyclicPoisson):
+            rows = np.arange(self.first, self.first + self.count) % scheme.groups
+            return np.arange(steps)[:, np.newaxis] % scheme.groups == rows
+        return torch.stack(self.drawn).numpy()
 
     def _released(self, clipped: ClippedSum) -> Tensor:
         noisy = super()._released(clipped)
@@ -127,11 +145,6 @@ def audited(
             "canaries are single examples, and this recipe draws users whole (privacy.unit: user). Audit it with "
             "privacy.max_per_user, or audit scores of your own."
         )
-    if recipe.privacy.noise is not None:
-        raise RecipeError(
-            f"canaries are scored step by step, and privacy.noise: {recipe.privacy.noise.kind} ties the steps to each "
-            "other. A run tests that noise itself; audit scores of your own for more."
-        )
     generators = TorchGenerators(planned.device)
     with cpu_threads(recipe.runtime.threads), repeatable(), generators.left_alone():
         trainer, placed = _made(planned, recipe, canaries, generators)
@@ -156,7 +169,7 @@ def _made(
     placed = place(planned.dataset.in_precision_of(body), canaries, coins)
     model = WithCanaries(body, shape, classes, canaries.gradient, recipe.privacy.clip_norm).to(planned.device)
     trainer = Watched(model, placed.rows.to(planned.device), planned.claim.phase, recipe, randomness)
-    trainer.watch(model)
+    trainer.watch(model, planned.dataset.training.examples)
     generators.seed(randomness.model)  # after all that was tried on the model
     return trainer, placed
 
@@ -187,9 +200,9 @@ def judged(planned: Planned, placed: Placed, trainer: Watched, delta: float | No
     claim, phase = planned.claim, planned.claim.phase
     at = float(claim.delta.value) if delta is None else delta
     seen = torch.stack(trainer.seen).numpy()
-    scores = {KINDS[0]: Scores(placed.members, likelihood(seen, phase))}
+    scores = {KINDS[0]: Scores(placed.members, likelihood(seen, trainer.taking(), phase))}
     if len(seen) > 1:
-        scores[KINDS[1]] = Scores(placed.members, seen.var(0))
+        scores[KINDS[1]] = Scores(placed.members, independent(seen, phase).var(0))
     if placed.wrong.examples:
         scores[KINDS[2]] = Scores(placed.wrong_members, -losses(trainer.model, placed.wrong))
     hypothesis = Hypothesis.of_plan(claim.plan, at)
@@ -200,19 +213,9 @@ def judged(planned: Planned, placed: Placed, trainer: Watched, delta: float | No
 
 def _pattern(trainer: Watched, phase: Phase) -> Measurement:
     """Whether the noise is as good as drawn anew for every coordinate of every step."""
-    noise = torch.stack(trainer.noises).numpy() / Gaussian.of(phase.mechanism).noise_multiplier
+    noise = independent(torch.stack(trainer.noises).numpy(), phase) / multiplier_of(phase.mechanism)
     planned = f"new in every coordinate and step, tested at {show(LEVEL)}"
     return Measurement("noise pattern", planned, None, not repeats(noise, LEVEL), covered=False)
-
-
-def likelihood(seen: NDArray[np.float64], phase: Phase) -> NDArray[np.float64]:
-    """(steps, canaries) -> log of how much likelier each canary's releases are with it than without, as planned."""
-    sigma, scheme = Gaussian.of(phase.mechanism).noise_multiplier, phase.sampling
-    exponent = (2.0 * seen - 1.0) / (2.0 * sigma**2)
-    rate = scheme.sample_rate if isinstance(scheme, Poisson) else 1.0
-    if rate == 1.0:
-        return exponent.sum(0)
-    return np.logaddexp(np.log1p(-rate), np.log(rate) + exponent).sum(0)
 
 
 def losses(model: nn.Module, examples: Split) -> NDArray[np.float64]:

@@ -175,3 +175,25 @@ def test_widths_over_a_table(noise, per_epoch):
     for count, delta in ((1, 1e-5), (1, 1e-8), (10, 1e-6), (100, 1e-5)):
         plan = Plan((Phase(Gaussian(noise), BallsInBins(per_epoch), per_epoch * count),))
         assert accounting.epsilon(plan, delta).relative_width <= 2e-4, (noise, per_epoch, count, delta)
+
+
+def test_with_much_noise_what_lies_below_the_lattice_is_counted():
+    noise = 100.0
+    found = graded_lognormal(noise, 0, "above", 1e-250)
+    start = 1.0 + found.lattice.values[0]
+    assert start > 0.5  # the lattice does not reach a ratio of 0
+    x = noise**2 * math.log(start) + 0.5
+    assert found.zero >= 0.5 * math.erfc(-x / noise / math.sqrt(2.0)) > 0.0
+
+
+def test_no_sum_above_lies_left_of_a_ratio_of_0():
+    """In a cell around -count, what goes to its left end would be moved to 0, and what adding costs be understated."""
+    lattice = GradedLattice(2, 16, 4)  # steps of 4, and a count of 14: the sum may lie in the cell from -16 to -12
+    one, two = (GradedSum(GradedLattice(0, 8, 8), 7, np.zeros(17), 0.0) for _ in range(2))
+    one.masses[[1, 15]] = two.masses[[2, 14]] = 0.5  # sums of -7 or 7, and of -6 or 6
+    found = one.plus(two, lattice, "above", 1e-30)
+    ratio = np.maximum(1.0 + found.lattice.values / 14.0, 0.0)
+    for factor in (1.0, 2.0, 6.9, 20.0):
+        exact = sum(0.25 * max(1.0 - factor * (1.0 + total / 14.0), 0.0) for total in (-13.0, -1.0, 1.0, 13.0))
+        claimed = float((found.masses * np.maximum(1.0 - factor * ratio, 0.0)).sum()) + found.zero
+        assert claimed >= exact

@@ -1,5 +1,6 @@
 """A new command is a module and a line of the table."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -20,6 +21,8 @@ def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LazyGroup:
     for module, name in (("count", "count"), ("compare_toys", "toys")):
         (package / f"{module}.py").write_text(MODULE.format(name=name), encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
+    for name in [each for each in sys.modules if each.startswith("toy_commands")]:
+        monkeypatch.delitem(sys.modules, name)  # another test's package
     return LazyGroup("toy", TABLE, "Toys.", "toy_commands")
 
 
@@ -43,3 +46,20 @@ def test_a_name_beyond_the_table_is_told(group: LazyGroup) -> None:
         click.UsageError, match=r"'cuont' is not a command of toy: count, compare\. Did you mean 'count'"
     ):
         group.resolve_command(click.Context(group, info_name="toy"), ["cuont"])
+
+
+def test_a_folded_example_has_one_backslash_at_the_end_of_a_line(
+    group: LazyGroup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = "dpplan count --sigma 1 --verbose --delta 1e-5 --epochs 10 --n 6 \\\n    --plot counts.svg --mean 10"
+    help = f"Counts.\n\n\b\n  {example}"
+    (tmp_path / "toy_commands" / "compare_all.py").write_text(
+        f"import click\n\n@click.command('all', help={help!r})\ndef command():\n    pass\n", encoding="utf-8"
+    )
+    monkeypatch.setenv("COLUMNS", "40")
+    first, *others = (group.load("compare").load("all").help or "").split("\n  dpplan ")[1].splitlines()  # type: ignore[attr-defined]
+    assert [line.strip() for line in (first, *others)] == [
+        "count --sigma 1 --verbose \\",
+        "--delta 1e-5 --epochs 10 --n 6 \\",
+        "--plot counts.svg --mean 10",
+    ]

@@ -61,6 +61,19 @@ def test_on_a_terminal_a_table_is_never_cut(monkeypatch: pytest.MonkeyPatch) -> 
     assert "2" * 60 in screen.getvalue()
 
 
+def test_on_a_terminal_every_heading_has_its_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "is_terminal", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    for columns in (40, 60):  # as wide as the table is, and wider than it
+        monkeypatch.setenv("COLUMNS", str(columns))
+        stream = Terminal()
+        monkeypatch.setattr("sys.stdout", stream)
+        output.show(Table((Column("a"), Column("b")), ((TableCell("1"), TableCell("2" * 37)),), keys=1))
+        _, rule, row = stream.getvalue().splitlines()
+        assert set(rule.strip()) == {"─"}
+        assert len(row.rstrip()) == 40 <= len(rule)
+
+
 def test_one_answer_is_a_headline_and_several_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     bounds = [(delta, accounting.epsilon(PLAN, delta)) for delta in (1e-5, 1e-6)]
     output.answers(bounds[:1])

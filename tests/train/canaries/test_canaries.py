@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from dpplan import train
 from dpplan.errors import RecipeError
-from dpplan.mechanism import Correlation
 from dpplan.train.canaries import Audited, Canaries, audited
 from dpplan.train.canaries.layer import LENGTH, WithCanaries
 from dpplan.train.canaries.run import KINDS, Watched, place
@@ -80,12 +79,6 @@ def test_words_have_no_gradient_canaries(planned: train.Planned) -> None:
         audited(train.plan(recipe, seed=0), FEW)
 
 
-def test_noise_that_steps_share_is_not_scored_step_by_step() -> None:
-    drawn = {"privacy_sampling": "shuffle", "privacy_order": "once", "privacy_adjacency": "zero_out"}
-    with pytest.raises(RecipeError, match=r"privacy.noise: tree ties the steps to each other"):
-        audited(train.plan(small(**drawn, privacy_noise=Correlation("tree")), seed=0), FEW)
-
-
 Sabotage = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -110,9 +103,9 @@ def no_clipping(patch: pytest.MonkeyPatch) -> None:
     def weights(self: rules.Flat, norms: Tensor, squares: Tensor) -> Tensor:
         return torch.ones_like(norms)[None] if running else inner(self, norms, squares)
 
-    def started(self: Watched, model: WithCanaries) -> None:
+    def started(self: Watched, model: WithCanaries, first: int) -> None:
         running.append(True)
-        watch(self, model)
+        watch(self, model, first)
 
     patch.setattr(rules.Flat, "weights", weights)
     patch.setattr(Watched, "watch", started)

@@ -13,7 +13,7 @@ Cuts. A step's loss that lies beyond `far` with total probability far below delt
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -35,6 +35,7 @@ from dpplan.accounting.numerics import Array, ComplexArray, outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.complex_log import complex_expm1, complex_log, complex_log1p
 from dpplan.accounting.numerics.normal import log_normal_tail
+from dpplan.quick_dataclass import dataclass
 
 LOG_HUGE = 700.0
 LINE_WORK = 400_000_000  # nodes times frequencies of one line: about a second

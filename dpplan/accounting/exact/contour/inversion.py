@@ -13,7 +13,6 @@ Symbols: t, u, h as above; Λ = 2π/h, the period of the aliases in ε.
 """
 
 import math
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, cast
 
@@ -23,6 +22,7 @@ from dpplan.accounting.exact.contour import chernoff, factored_sum
 from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE, Line
 from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.numerics import Array, ComplexArray, outward
+from dpplan.quick_dataclass import dataclass
 
 # Frequencies are bounded on a geometric net that starts at NET_START standard deviations of the characteristic
 # function and ends NET_RATIO^NET_SIZE = 5e4 times higher.

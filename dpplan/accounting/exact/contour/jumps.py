@@ -15,7 +15,7 @@ a law without jumps is still small.
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from dpplan.accounting.exact.contour.privacy_loss import Steps
 from dpplan.accounting.exact.contour.quadrature import Quadrature
 from dpplan.accounting.exact.contour.strip_bound import Nodes, Range
 from dpplan.accounting.numerics import Array, outward
+from dpplan.quick_dataclass import dataclass
 
 HEIGHTS = np.array((0.03, 0.07, 0.14, 0.24, 0.36, 0.5, 0.65, 0.8, 0.92))
 NODES = 256

@@ -23,7 +23,6 @@ Symbols: as in tail_decay.py. Arrays are [cell], or [edge, θ, cell].
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,6 +30,7 @@ from dpplan.accounting.exact.contour.privacy_loss import log_ratio
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.logspace import log_sum
 from dpplan.accounting.numerics.normal import LOG_SQRT_2PI, log_normal_tails
+from dpplan.quick_dataclass import dataclass
 
 CELLS, REACH = 192, 9.0  # the cells reach so many standard deviations beyond a
 SPARED = 2  # every other edge is looked at, and serves for those up to the next

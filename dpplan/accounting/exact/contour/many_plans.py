@@ -9,7 +9,6 @@ Symbols: as in inversion.py. Arrays are [row], or [row, one of tilt, frequency, 
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,7 @@ from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.exact.contour.saddle_point import TOLERANCE, Landscape
 from dpplan.accounting.exact.contour.tail_decay import ENOUGH
 from dpplan.accounting.numerics import Array, ComplexArray, outward
+from dpplan.quick_dataclass import dataclass
 
 Rows = npt.NDArray[np.int64]
 ALIAS_TILTS = (

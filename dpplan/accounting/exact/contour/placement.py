@@ -10,7 +10,6 @@ Where neither will do, invert.py takes a grid (gaussian_lattice/composition.py).
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from dpplan.accounting.exact.contour.quadrature import MOST_VALUES
 from dpplan.accounting.exact.contour.rare_jumps.far_runs import Falling
 from dpplan.accounting.exact.contour.saddle_point import Landscape, Saddle, log_chernoff_factor
 from dpplan.accounting.numerics import Array, outward
+from dpplan.quick_dataclass import dataclass
 
 LOG_REMOVED = math.log(1e-12)
 FAR_WIDTH = 1.0 / 3.0  # of σ

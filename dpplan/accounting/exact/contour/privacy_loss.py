@@ -16,12 +16,12 @@ Arrays with one row per phase and one column per node x are written [phase, node
 import enum
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
 from dpplan.accounting.numerics import Array, ComplexArray
 from dpplan.accounting.numerics.normal import log_normal_tails, normal_tail
+from dpplan.quick_dataclass import dataclass
 
 
 class Direction(enum.Enum):

@@ -9,13 +9,13 @@ Symbols: t = Re z, the tilt; K(t) = log M(t).
 import abc
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, log_ratio, lowest_mode
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.exp_remainder import exp_remainder
+from dpplan.quick_dataclass import dataclass
 
 # How well a saddle is placed: in units of log delta, or of standard deviations of the tilted loss.
 TOLERANCE = 0.05

@@ -25,7 +25,7 @@ Symbols: as in quadrature.py; a = Re w, u = |Im w|. Arrays are [row, node], [row
 
 import copy
 import math
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ from dpplan.accounting.exact.contour.privacy_loss import Band, Cut, Steps, log_r
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.logspace import log_sum
 from dpplan.accounting.numerics.normal import log_normal_density, log_normal_tails
+from dpplan.quick_dataclass import dataclass
 
 # Net cells right of 0 on which the integrand is bounded: three in a σ, within these limits; then coarse ones.
 NET_CELLS = (48, 600)

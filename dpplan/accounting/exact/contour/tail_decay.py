@@ -16,13 +16,13 @@ Symbols: s = q·e^e/r; σ²·(log g)' = (a + 1)·s - 1 - x before the cut. Array
 """
 
 import math
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import Steps, log_ratio
 from dpplan.accounting.numerics import Array
+from dpplan.quick_dataclass import dataclass
 
 CELLS = 320
 # Share of a pair's squared distance given up to absorb the width of the cells the pair lies in.

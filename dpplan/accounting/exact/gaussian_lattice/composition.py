@@ -14,7 +14,7 @@ needs it to decay, so it serves few steps and rare jumps, and as a check on the 
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -31,6 +31,7 @@ from dpplan.accounting.exact.gaussian_lattice.tabulated import TabulatedSums
 from dpplan.accounting.numerics import Array, ComplexArray, outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.normal import normal_tail
+from dpplan.quick_dataclass import dataclass
 
 # How much of delta may be cut away as absurd losses; cutting less makes the tilted law reach further, until its
 # moments are those of losses that never happen. Tilts are tried below the saddle's for the same reason.

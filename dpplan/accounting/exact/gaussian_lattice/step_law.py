@@ -16,13 +16,13 @@ s = q·e^e/r. Arrays are [lattice point], [cell], [interval] or [interval, Gauss
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import Direction, log_ratio, loss_rounding
 from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.numerics import Array
+from dpplan.quick_dataclass import dataclass
 
 # Gauss's rule with m nodes on an interval of half-width l errs by 2·l·(64/15)·M·ρ^-2m / (1 - ρ^-2) or less, M a bound
 # on the modulus within the ellipse whose half-axes add up to ρ·l (Trefethen 2013, Approximation Theory and

@@ -11,12 +11,12 @@ rounding, the transform's is that of a tree of log2(N) levels over all inputs, e
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.numerics import Array, ComplexArray
+from dpplan.quick_dataclass import dataclass
 
 PRODUCTS = 64.0  # in EPS: functions and products on the way, as in the sum over frequencies
 

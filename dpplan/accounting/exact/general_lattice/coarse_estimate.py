@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from dpplan.accounting.exact.contour.saddle_point import Saddle
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.pairs.law import Array, Law
+from dpplan.quick_dataclass import dataclass
 
 MOST_LOSS = 600.0  # beyond it, e^loss and masses leave the range of floats
 CELLS, ALL_CELLS = 1500, 150_000

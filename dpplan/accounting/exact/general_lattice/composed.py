@@ -11,7 +11,6 @@ below when the aliases, bounded by Chernoff, are taken off.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from dpplan.accounting.exact.contour.privacy_loss import grown_error, log_charac
 from dpplan.accounting.exact.general_lattice.discretise import DiscretisedLaw, Lattice, Side
 from dpplan.accounting.numerics import ComplexArray, outward
 from dpplan.accounting.pairs.law import EPS, Array
+from dpplan.quick_dataclass import dataclass
 
 # Points on either side of the lump that are summed directly, if all but FAR_MOST is there.
 NEAR, FAR_MOST = 24, 0.02

@@ -16,13 +16,13 @@ Symbols: y_i = origin + i·h; w_i = e^(r·(i - lump) - shift)·Q-mass, r = (1 + 
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from dpplan.accounting.exact.general_lattice.lower_polygon import Cells, lowered, spread
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law, log_ratio
+from dpplan.quick_dataclass import dataclass
 
 # Smaller masses have lost digits: they count as nothing below, and above as loss +inf, or where it is Q that has so
 # little, as the largest loss that they may have.

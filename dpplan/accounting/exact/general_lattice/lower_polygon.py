@@ -12,11 +12,10 @@ Units: masses of Q, tilted: a mass at corner i is multiplied by lift^i, a fall i
 with the corner's tilt; `wider` is a cell's width over that of the one before, in α.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from dpplan.accounting.pairs.law import EPS, Array
+from dpplan.quick_dataclass import dataclass
 
 MENDS = 60  # sweeps; what takes more is a lattice too coarse for its law
 

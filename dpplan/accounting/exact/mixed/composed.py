@@ -8,7 +8,6 @@ of M: they add their probability P∞ = 1 - Π_j (1 - p_j) to delta, at any ε, 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
@@ -20,6 +19,7 @@ from dpplan.accounting.exact.contour.privacy_loss import grown_error
 from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.exact.contour.saddle_point import Saddle, Saddles
 from dpplan.accounting.numerics import Array
+from dpplan.quick_dataclass import dataclass
 
 NORMAL_UNITS = 16.0 * EPS  # of exponents that a few operations make, relative
 

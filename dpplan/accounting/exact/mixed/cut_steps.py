@@ -1,7 +1,7 @@
 """Stage 2, compose: steps that move one record's Gaussian, cut where a step is too unlikely to matter."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -10,6 +10,7 @@ from dpplan.accounting.exact.contour import placement
 from dpplan.accounting.exact.contour.composed_loss import cut_at, far_limit
 from dpplan.accounting.exact.contour.privacy_loss import Steps
 from dpplan.accounting.exact.mixed.replaced_rule import Replacement
+from dpplan.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ integral at a price; sampled Gaussians of both directions; laws that points do n
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from dpplan.accounting.exact.mixed.decaying import (
 from dpplan.accounting.exact.mixed.factors import Factor, FactorPicture, Factors, PointLaw
 from dpplan.accounting.exact.mixed.points import Uncomposable
 from dpplan.accounting.pairs.gaussian import GaussianLoss
+from dpplan.quick_dataclass import dataclass
 
 METHOD = "contour of any law"
 ACCURACY = ContourTolerance(aliases=math.log(1e-14), rest=math.log(1e-13), most=65536)

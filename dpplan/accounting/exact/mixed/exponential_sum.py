@@ -11,7 +11,6 @@ m_j·cos((m_j - m_k)·θ), and with x: it is the atan of a mean of tan(m_j·θ) 
 Symbols: arrays are [place] or [place, component].
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.pairs.law import EPS
+from dpplan.quick_dataclass import dataclass
 
 NEAR = 0.5  # |A - 1| below which it is summed without its 1
 HIGHEST = 705.0  # of exponents then: with any weight that is kept, 1e-305 or more, a larger one exceeds that

@@ -1,7 +1,6 @@
 """Stage 2, compose: the laws that have no decay of their own, as one part of a mixed measure."""
 
 import math
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
@@ -17,6 +16,7 @@ from dpplan.accounting.exact.mixed.points import LARGEST, Points, Uncomposable, 
 from dpplan.accounting.exact.mixed.tilted import Missing, Remainder, Tilted
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.pairs.law import Law
+from dpplan.quick_dataclass import dataclass
 
 PICTURE = 8.0  # tilt up to which the points serve by which a place is chosen
 MOST_POINTS = 20_000

@@ -13,7 +13,6 @@ cos B·r(Re x) <= |r(x)| <= r(Re x), and |arg r| is at most the angle that Im x 
 
 import functools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import EPS, Law
 from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
+from dpplan.quick_dataclass import dataclass
 
 NODES = 32
 # Half a panel is at most so long, and r^w turns and grows by at most e^TURNS over it: the rule then leaves less than

@@ -10,7 +10,6 @@ that grows by e^(y²/2w²) at most. What lies beyond the last panel is bounded a
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from dpplan.accounting.exact.mixed.tilted import Missing, Remainder, Tilted
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.pairs.law import EPS
+from dpplan.quick_dataclass import dataclass
 
 RATIOS = np.geomspace(1.4, 60.0, 16)  # ρ of the ellipses that are tried
 HIGHEST = 1.45  # of them: the largest |Im x|/σ², below π/2

@@ -17,7 +17,6 @@ Symbols: s = Re z, u >= |Im z|; α, β the exponents of |A| and |B|; arrays are 
 """
 
 import math
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -33,6 +32,7 @@ from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.normal import log_normal_tail, log_normal_tails, normal_tail
 from dpplan.accounting.pairs.law import EPS
+from dpplan.quick_dataclass import dataclass
 
 SPREAD = np.linspace(0.0, 1.0, 97) ** 2  # cells of a tail
 RATIOS = np.geomspace(1.4, 60.0, 12)  # ρ of the ellipses that are tried

@@ -12,7 +12,7 @@ cell are known from the cell's edges. Where the loss falls first, cells begin wh
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.normal import log_normal_tail
 from dpplan.accounting.pairs.gaussian_mixtures import MixtureLoss
+from dpplan.quick_dataclass import dataclass
 
 PICTURE, IN_SIGHT = 8.0, 33.0  # tilt, and place in σ, up to which the points serve by which a place is chosen
 LEAST_STILL = 1e-6  # weight at mean 0, which enters bounds to the power of the tilt

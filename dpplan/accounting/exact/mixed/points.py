@@ -6,7 +6,6 @@ they do to each of its points.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import EPS, Law
 from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
+from dpplan.quick_dataclass import dataclass
 
 LOSS_UNITS = 4.0 * EPS  # "as exact as a float can be": of an atom's loss
 LARGEST = 600.0  # of a loss: beyond it, masses leave the range of floats

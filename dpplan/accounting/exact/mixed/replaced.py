@@ -9,7 +9,6 @@ whose terms are monotone or products of monotone ones, so that its ends over a c
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from dpplan.accounting.exact.mixed.points import Points, Uncomposable
 from dpplan.accounting.exact.mixed.replaced_rule import Replacement, Trapezoid
 from dpplan.accounting.exact.mixed.tilted import Remainder, Tilted
 from dpplan.accounting.numerics import Array, outward
+from dpplan.quick_dataclass import dataclass
 
 PICTURE = 8.0
 MOST_NODES = 20_000

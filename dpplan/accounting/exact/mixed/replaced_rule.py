@@ -18,7 +18,7 @@ Symbols: s = Re z, u >= |Im z|; arrays are [cell edge] or [node].
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -32,6 +32,7 @@ from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.normal import log_normal_tail, normal_tail
 from dpplan.accounting.pairs.law import EPS
+from dpplan.quick_dataclass import dataclass
 
 CELLS = 400
 HEIGHTS = np.array((0.1, 0.2, 0.3, 0.42, 0.55, 0.68, 0.8, 0.9, 0.97))  # of the highest that is allowed

@@ -14,7 +14,6 @@ Symbols: t the tilt, u the frequency; arrays are [point] or [frequency].
 """
 
 import math
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -25,6 +24,7 @@ from dpplan.accounting.exact.mixed.points import Points
 from dpplan.accounting.numerics import Array, ComplexArray
 from dpplan.accounting.numerics.exp_remainder import exp_remainder
 from dpplan.accounting.pairs.law import EPS, ROUNDING
+from dpplan.quick_dataclass import dataclass
 
 LOG_HUGE = 650.0
 SECOND_ORDER = 1e-6  # errors of relative size 1e-9 and below are multiplied and not compounded

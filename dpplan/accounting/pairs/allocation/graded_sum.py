@@ -61,7 +61,7 @@ class GradedSum:
         other = one if same else other.regraded(body, side)
         lattice = replace(lattice, exponent=max(lattice.exponent, body))
         count = one.count + other.count
-        most = one.largest + other.largest
+        most = math.nextafter(one.largest + other.largest, math.inf)  # rounded, it might be an end that is passed
         landing = added(
             (one.lattice, one.masses),
             (other.lattice, other.masses),
@@ -94,7 +94,7 @@ class GradedSum:
         """Without ends of Q-mass and of P-mass `least` at most: dropped from a lower law, spread in an upper one, to 0
         and the first point that is kept and to the last one and +inf."""
         values = self.lattice.values
-        ratio = np.maximum(1.0 + values / self.count, 0.0)
+        ratio = np.maximum((self.count + values) / self.count, 0.0)
         start, end = _kept(self.masses, values, self.count, least)
         masses = self.masses.copy()
         masses[:start] = masses[end:] = 0.0
@@ -119,7 +119,7 @@ def _below(landing: GradedLanding, count: int, moved: float, least: float) -> Gr
 
 
 def _kept(masses: Array, values: Array, count: int, least: float) -> tuple[int, int]:
-    low, high = np.cumsum(masses), np.cumsum((masses * np.maximum(1.0 + values / count, 0.0))[::-1])
+    low, high = np.cumsum(masses), np.cumsum((masses * np.maximum((count + values) / count, 0.0))[::-1])
     start = int(np.searchsorted(low, least, side="right"))
     end = len(values) - int(np.searchsorted(high, least, side="right"))
     return (start, end) if start < end else (0, len(values))
@@ -137,7 +137,16 @@ def _above(landing: GradedLanding, count: int, moved: float, ends: tuple[float, 
     masses[0] += landing.below * worst
     masses *= 1.0 + 8.0 * EPS
     zero, beyond = ends
-    return GradedSum(landing.lattice, count, masses, moved, zero + landing.below * worst, beyond)
+    zero += landing.below * worst
+    values = landing.lattice.values
+    first = int(np.searchsorted(values, -count))
+    if first and values[first] > -count:
+        # No sum is less than -count, where the ratio is 0: what landed in the cell around it goes to its right end, as
+        # before, and to -count. The right end would then get less, which is left aside.
+        share = (values[first] - values[first - 1]) / (values[first] + count)
+        zero += outward.up(float(masses[first - 1]) * share, outward.FEW)
+        masses[first - 1] = 0.0
+    return GradedSum(landing.lattice, count, masses, moved, zero, beyond)
 
 
 def lattice_for(noise: float, count: int, halvings: int) -> GradedLattice:
@@ -159,8 +168,8 @@ def graded_lognormal(noise: float, halvings: int, side: Side, least: float) -> G
     edges[::2], edges[1::2] = points, 0.5 * (points[1:] + points[:-1])
     with np.errstate(divide="ignore"):
         losses = np.log(edges)
-    found = GaussianLoss(noise).masses(np.append(losses, np.inf))
-    p, q, relative = (each[:-1].reshape(-1, 2).T for each in (found.p, found.q, found.relative))
+    found = GaussianLoss(noise).masses(np.concatenate(([-np.inf], losses, [np.inf])))
+    p, q, relative = (each[1:-1].reshape(-1, 2).T for each in (found.p, found.q, found.relative))
     lost = (p < LEAST_MASS) | (q < LEAST_MASS)
     kept_p, kept_q = np.where(lost, 0.0, p), np.where(lost, 0.0, q)
     width = np.diff(points)
@@ -171,7 +180,8 @@ def graded_lognormal(noise: float, halvings: int, side: Side, least: float) -> G
     landing.cells[1::2, first:] = kept_q * np.clip(place, 0.0, 1.0)
     known = np.where(lost, 0.0, relative).max(axis=0)
     landing.rounding[first:] += known
-    zero = outward.up(float(q[lost].sum()), outward.MANY)
+    # With much noise, the lattice begins above 0: what lies before it is spread like what is lost, to 0 and its start.
+    zero = outward.up(float(found.q[0]) + float(q[lost].sum()), outward.MANY)
     beyond = outward.up(float(found.p[-1]) + float(p[lost].sum()), outward.MANY)
     if side == "above":
         landing.points[-1] += outward.up(float(found.q[-1]), outward.MANY)
@@ -199,7 +209,7 @@ def landed(found: GradedSum, total: int, level: int, parts: int) -> Landed:
     """R = 1 + (sum less its mean) / total on the lattice of logarithms of this level."""
     filled = np.flatnonzero(found.masses)
     values, masses = found.lattice.values[filled], found.masses[filled]
-    ratio = 1.0 + values / total
+    ratio = (total + values) / total  # near 0 the sum is exact (Sterbenz), where 1 + values / total is not
     g = step(level)
     positive = ratio > 0.0
     zero = found.zero + float(masses[~positive].sum())

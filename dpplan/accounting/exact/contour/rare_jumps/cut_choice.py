@@ -16,7 +16,6 @@ tilt   where Chernoff is best for the paths with one. What that bound is above d
 """
 
 import math
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -29,6 +28,7 @@ from dpplan.accounting.exact.contour.rare_jumps.far_runs import Beyond, Falling
 from dpplan.accounting.exact.contour.rare_jumps.jump_free_runs import Bulk
 from dpplan.accounting.exact.contour.rare_jumps.jump_runs import Rare
 from dpplan.accounting.numerics import Array
+from dpplan.quick_dataclass import dataclass
 
 SPLITS = (0.97, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)  # where a bulk with a contour of its own may end, in ε
 INNER_SHARES = np.geomspace(0.9, 1e-3, 24)  # of that, where smaller jumps may begin

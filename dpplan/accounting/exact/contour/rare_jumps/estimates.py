@@ -7,7 +7,6 @@ Symbols: L = log r; a = 1 + t.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from dpplan.accounting.exact.contour.privacy_loss import Steps, log_ratio
 from dpplan.accounting.exact.contour.saddle_point import log_chernoff_factor
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.normal import log_normal_tails
+from dpplan.quick_dataclass import dataclass
 
 NODES = 800
 # Where jumps may begin, in ε.

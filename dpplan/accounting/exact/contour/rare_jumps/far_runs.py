@@ -24,7 +24,6 @@ Symbols: as in privacy_loss.py; L = log r. Arrays are [cell] or [edge].
 
 import functools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,6 +33,7 @@ from dpplan.accounting.exact.contour.rare_jumps.step_law import EPS, RareLaw, Wi
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.exp_remainder import exp_remainder
 from dpplan.accounting.numerics.normal import log_normal_tail
+from dpplan.quick_dataclass import dataclass
 
 # Standard deviations on which cells are laid: on either side, and coarser ones to the left.
 REACH, CELLS = 38.0, 1600

@@ -9,7 +9,6 @@ It serves where ordinary paths and jumps are of like weight, or where the whole 
 to matter would not outweigh.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +20,7 @@ from dpplan.accounting.exact.contour.rare_jumps.jump_runs import characteristic,
 from dpplan.accounting.exact.contour.rare_jumps.step_law import EPS, RareLaw, Window
 from dpplan.accounting.exact.contour.tail_decay import Decay, Known
 from dpplan.accounting.numerics import Array
+from dpplan.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ among that, the rounding of a loss and of a logarithm of the transform.
 """
 
 import math
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -26,6 +25,7 @@ from dpplan.accounting.exact.contour.privacy_loss import Steps, grown_error, log
 from dpplan.accounting.exact.contour.rare_jumps.far_runs import Beyond
 from dpplan.accounting.exact.contour.rare_jumps.step_law import EPS, HUGE, RareLaw, Window
 from dpplan.accounting.numerics import Array, ComplexArray
+from dpplan.quick_dataclass import dataclass
 
 SAFE = 1e-9  # in logarithms: above the rounding of sums of numbers of one sign
 

@@ -37,7 +37,6 @@ Symbols: as above; L = log r; e = (2x - 1)/(2σ²); Q = N(0, σ²). A row is one
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -46,6 +45,7 @@ from dpplan.accounting.exact.contour.quadrature import SERIES_BELOW, drop_and_la
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.exp_remainder import exp_remainder
 from dpplan.accounting.numerics.normal import log_normal_tail
+from dpplan.quick_dataclass import dataclass
 
 EPS = float(np.finfo(float).eps)
 DEPTH = 44.0  # the rule and what is left out are asked for e^-DEPTH of what is summed
