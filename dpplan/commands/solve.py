@@ -43,7 +43,7 @@ same data (--spent) count towards the target. What an accountant only estimates 
     --spent sigma=2,q=.01,steps=500
   dpplan solve --max-tpr 0.05@0.01 --n 60000 --batch 256 --epochs 60
   dpplan solve --solve cap --cap-cost 0.01 --adjacency zero-out \\
-    --sigma .8 --n 50000 --batch 250 --steps 1000 --delta 1e-5
+    --sigma 4 --n 5000 --batch 250 --steps 100 --delta 1e-5
   dpplan solve --solve max-per-user --target-eps 8 --sigma 2 --q .01 \\
     --steps 1000 --delta 1e-6
 
