@@ -8,6 +8,7 @@ in a), so that three values around its least one bound it from below everywhere.
 An attacker may look for members, or for those who are not: the worse of both directions counts.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -77,7 +78,7 @@ class TradeOff:
     def _looked(self, width: Width) -> tuple[Array, Array]:
         """Upper ends of δ of either direction at the places of a first look."""
         if width not in self._looks:
-            self._looks[width] = _FirstLook(self.source, self._ahead, _scaled(width, self.finest)).uppers()
+            self._looks[width] = _FirstLook(self.source, self._ahead, width, self.finest).uppers()
         return self._looks[width]
 
     def at(self, false_positive_rate: float) -> TruePositiveRate:
@@ -209,8 +210,10 @@ class _FirstLook:
     everywhere. Of the other so much is asked for that its trade-off lies below that one's, or is narrow where it does
     not: what matters nowhere may cost most."""
 
-    def __init__(self, source: Source, ahead: Array, enough: Width) -> None:
-        self.source, self.ahead, self.enough = source, ahead, enough
+    def __init__(self, source: Source, ahead: Array, width: Width, finest: float) -> None:
+        """finest: about the least false-positive rate."""
+        self.source, self.ahead, self.finest = source, ahead, finest
+        self.enough = enough = _scaled(width, finest)
         self.first = source.deltas(0, ahead, enough)[1]
         self.low, self.second = (np.zeros(len(ahead)), self.first) if source.alike else source.deltas(1, ahead, KNOWN)
         self.asked = np.zeros(len(ahead), bool)
@@ -239,11 +242,14 @@ class _FirstLook:
         the first of those between each two lines that meet there, and how high they meet. What is made for that one
         serves those beyond."""
         above, own = (_meeting(_lines(*each)) for each in self._both())
-        other = _polygon([corner.false_positives for _, corner in own], _points(above))
-        found: dict[int, float] = {}
-        for k, height in enumerate(other.tolist()[:-1]):
-            if own[k][1].true_positives > height * (1.0 + self.enough.relative):
-                within = (self.ahead >= own[k + 1][0].x) & (self.ahead <= own[k][0].x) & ~self.asked
+        steepest, found = own[0][0], dict[int, float]()
+        # Where two lines meet, or the steepest one is at the least rate: what lies between these x matters there.
+        between = [(steepest.x, math.inf, Point(self.finest, steepest.slope * self.finest + steepest.start))]
+        between += [(after.x, line.x, corner) for (line, corner), (after, _) in itertools.pairwise(own)]
+        heights = _polygon([corner.false_positives for _, _, corner in between], _points(above)).tolist()
+        for (low, high, corner), height in zip(between, heights, strict=True):
+            if corner.true_positives > height * (1.0 + self.enough.relative):
+                within = (self.ahead >= low) & (self.ahead <= high) & ~self.asked
                 wide = self.second - self.low > self.enough.relative * height
                 for at in np.flatnonzero(within & wide)[:1].tolist():
                     found[at] = min(found.get(at, 1.0), height)
