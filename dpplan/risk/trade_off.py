@@ -25,9 +25,9 @@ ROUNDING = 1e-14  # relative, of e^x·α + δ: an exponential, a product, a sum
 # beside 1; below 1e-4 the trade-off is that of guessing but for as much.
 LEAST_X, FLAT, GROWTH = 1e-4, 40.0, 1.3
 LOOKS, CLOSER = 8, 4.0  # around the best one, each so many times closer
-# The width of δ that will do: as a share of e^x times the false-positive rate, which is part of F, or of δ. It is less
-# for the lower end of a rate, which takes differences of F.
-ENOUGH, CLOSELY = Width(1e-5, 1e-6, 1.0), Width(3e-7, 1e-7, 1.0)
+# The width of δ that will do: as a share of δ, or of e^x times the least false-positive rate, which is part of F. It is
+# less for the lower end of a rate, which takes differences of F: a share of that rate.
+ENOUGH, CLOSELY = Width(1e-5, 1e-6, 1.0), Width(1e-7, 1e-7)
 # Likewise for a curve, which is a polygon of tangents: with 200 of them it lies 1e-4 to 1e-3 above the truth at most.
 TO_DRAW = Width(1e-4, 1e-4, 1.0)
 BRACKETS, LEAST_STEP = (1.0, 3.0, 9.0, 27.0, 81.0), 1e-4  # of the last look: from narrow ones the lower end loses least
@@ -114,23 +114,24 @@ class TradeOff:
         above = np.max([_polygon(rates, corners) for corners in drawn], axis=0)
         return [Point(rate, min(float(each), 1.0)) for rate, each in zip(rates, above, strict=True)]
 
-    def _values(self, direction: int, xs: Array, alphas: Array) -> ManyEnds:
-        """Ends of F at each e^x, for the rate beside it."""
-        ends = self.source.deltas(direction, xs.ravel(), _scaled(CLOSELY, float(np.min(alphas))))
+    def _values(self, direction: int, xs: Array, alphas: Array, size: float) -> ManyEnds:
+        """Ends of F at each e^x, for the rate beside it. size: about the least of the values that count."""
+        ends = self.source.deltas(direction, xs.ravel(), _scaled(CLOSELY, size))
         return _raised(xs, alphas, (ends[0].reshape(xs.shape), ends[1].reshape(xs.shape)))
 
     def _one_way(self, direction: int, alphas: Array, looks: Array) -> list[TruePositiveRate]:
         """looks: (x, an upper end, a width) of each rate, as `_look` has them."""
         x, most, width = looks.T.copy()
+        size = float(np.min(most))
         for _ in range(LOOKS):
             # At its neighbours, and at the lowest point of the parabola through the three.
             sides = np.stack((x - width, x + width))
-            left, right = self._values(direction, sides, alphas)[1]
+            left, right = self._values(direction, sides, alphas, size)[1]
             bend = left - 2.0 * most + right
             way = np.divide(0.5 * (left - right), bend, out=np.zeros_like(bend), where=bend > 0.0)
             vertex = x + width * np.clip(way, -CLOSER, CLOSER)
             tried = np.stack((x, *sides, vertex))
-            uppers = np.stack((most, left, right, self._values(direction, vertex, alphas)[1]))
+            uppers = np.stack((most, left, right, self._values(direction, vertex, alphas, size)[1]))
             best = np.argmin(uppers, axis=0)[None]
             x, most = np.take_along_axis(tried, best, axis=0)[0], np.take_along_axis(uppers, best, axis=0)[0]
             width = width / CLOSER
@@ -152,11 +153,11 @@ class TradeOff:
         if most - lower > LOOSE * most:
             top = math.log(1.0 / alpha)
             places = np.unique([*self._first[self._first <= top], x, top])
-            low, high = self._values(direction, places, np.full(len(places), alpha))
+            low, high = self._values(direction, places, np.full(len(places), alpha), most)
             rows = zip(np.exp(places).tolist(), low.tolist(), high.tolist(), strict=True)
 
             def value(a: float) -> Sample:
-                low, high = self._values(direction, np.array([math.log(a)]), np.array([alpha]))
+                low, high = self._values(direction, np.array([math.log(a)]), np.array([alpha]), most)
                 return Sample(a, float(low[0]), float(high[0]))
 
             found = least([Sample(*row) for row in rows], value, CLOSE, ROUNDS)
@@ -172,7 +173,9 @@ class TradeOff:
         """Lower bounds on F everywhere, by three of its values around each x; an attacker who guesses reaches α. And
         upper ends of F at x."""
         steps = np.array(BRACKETS)[:, None] * np.maximum(width, LEAST_STEP)
-        lows, highs = self._values(direction, np.concatenate((x[None], x - steps, x + steps)), alphas)
+        lows, highs = self._values(
+            direction, np.concatenate((x[None], x - steps, x + steps)), alphas, float(np.min(most))
+        )
         sides = len(BRACKETS)
         mosts, bounds = np.minimum(most, highs[0]), []
         for k, alpha in enumerate(alphas.tolist()):
@@ -265,7 +268,7 @@ class _Line(NamedTuple):
 
 
 def _scaled(width: Width, rate: float) -> Width:
-    """The absolute part, which is in units of a false-positive rate, for rates of this size."""
+    """The absolute part, which is in units of a rate, for rates of this size."""
     return width._replace(absolute=width.absolute * rate)
 
 

@@ -285,6 +285,16 @@ def test_a_rough_profile_is_about_as_narrow_as_asked_and_still_true(plan):
     assert np.all(later_high - later_low <= 1.01 * (near_high - near_low))
 
 
+def test_few_steps_and_rare_jumps_near_0_are_narrow_by_one_lattice(monkeypatch):
+    """Of the add direction, whose large losses are none; nothing else is asked, and both directions have the same δ."""
+    monkeypatch.setattr(composition, "near", None)
+    plan = Plan.from_rate(0.7, 1e-4, 3)
+    low, high = Profile.of(plan).ends(0, np.zeros(1))
+    assert 0.0 < high[0] - low[0] <= 2e-6 * high[0]
+    step = 1e-4 * math.erf(0.5 / (0.7 * math.sqrt(2.0)))
+    assert (1.0 - 1e-3) * step < high[0] < 3.0 * step  # of one step, and of three that add up
+
+
 def test_what_is_known_of_the_other_direction_is_true():
     """The chord to the largest loss, and the first direction's place below zero, without a place of its own."""
     epsilons = np.array([0.0, 0.05, 0.2, 0.4, 0.5])
