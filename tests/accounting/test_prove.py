@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import oracle
@@ -282,6 +283,7 @@ STEP = float_moments.ComposedSteps(0.9, 0.05, 40)
 EXPONENTS = [1.5, 4.0, -2.0, -9.0]
 
 
+@cache  # of few places, at one precision
 def _transform(a: float, u: float) -> acb:
     """G(a + iu) by acb.integral over a range whose tails are below 1e-60."""
     law = tail_decay.StepLaw.of(STEP)
