@@ -66,6 +66,7 @@ def test_the_transform_lies_within_its_error(sigma, q, cut, tilt, u):
     assert abs(found - truth) <= mpf(float(error[-1])) < 1e-9
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(("sigma", "q", "cut"), STEPS)
 @pytest.mark.parametrize(("s", "u"), [(3.0, 0.0), (2.0, 9.0), (0.0, 0.0), (-1.0, 0.0)])
 def test_the_remainder_bounds_what_a_coarse_rule_leaves_out(sigma, q, cut, s, u):
