@@ -101,6 +101,7 @@ class _Plain:
         return mp.findroot(lambda e: mp.log(self.delta(e) / mpf(delta)), (mpf(start), mpf(start) * (1 + mpf("1e-9"))))
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("row", "delta", "tilt", "period", "last"),
     [

@@ -31,6 +31,7 @@ def plan_of(sigma: float, scheme: TruncatedPoisson | Poisson, steps: int, adjace
     return Plan((Phase(Gaussian(sigma), scheme, steps),), adjacency=adjacency)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("row", POINTS, ids=lambda row: row["id"])
 def test_published_figures(row: dict[str, str]) -> None:
     given = json.loads(row["parameters"])
