@@ -34,7 +34,7 @@ from dpplan.quick_dataclass import dataclass
 
 METHOD = "lattice of jumps"
 SHARES = np.array((0.95, 0.85, 0.75, 0.62, 0.5, 0.4, 0.3, 0.2, 0.13, 0.08, 0.05))  # where jumps may begin, in ε
-# Tilts at which a bulk is bounded and a measure looked at, in units of 1/ε; and around the best, for aliases.
+# Tilts at which a bulk is bounded and a measure looked at, in units of 1/ε; and around the best.
 BULK_TILTS, TILTS = np.geomspace(2.0, 2000.0, 28), np.geomspace(0.3, 400.0, 48)
 ALIAS_FACTORS = (0.4, 0.6, 0.8, 0.9, 1.1, 1.25, 1.5, 2.0)
 CUT, LEFT, ALIASED = 1e-9, 1e-7, 1e-8  # of delta: cut away, left to the bulk, aliases
@@ -133,13 +133,10 @@ class _Picture:
     def merged(self, row: int, place: "_JumpPlace", h: float, error: float) -> tuple[float, float] | None:
         """The losses of a law that may be one outcome from below for this error; None where a cell is as wide."""
         y, t = self.sketch.y[row], place.steep
-        steps = float(self.sketch.count.sum())
-        cost = 0.5 * t * (1.0 + t) * steps * np.cumsum(self.sketch.mass[row] * y * y)
-        good = (cost <= error) & (y < place.loss - h)
-        if not good.any():
-            return None
-        least, most = float(y[0]), float(y[good][-1])
-        return (least - h, most) if most > 2.0 * h else None
+        each = 0.5 * t * (1.0 + t) * float(self.sketch.count.sum())
+        good = (each * np.cumsum(self.sketch.mass[row] * y * y) <= error) & (y < place.loss - h)
+        most = float(y[good][-1]) if good.any() else 0.0
+        return (float(y[0]) - h, most) if most > 2.0 * h else None
 
     def epsilon(self, log_delta: float) -> float:
         """About the ε at which log delta is this; 0 where there is nothing to go by."""
