@@ -120,7 +120,7 @@ class _Picture:
             (discretise(law, lattice, bounds, self.merged(row, place, h, max(0.25 * error, MERGED))), count)
             for row, ((law, count), bounds) in enumerate(zip(terms, ranges, strict=True))
         ]
-        composed = Jumps(laws, lattice, 2 ** math.ceil(math.log2(period / h)), place)
+        composed = JumpPaths(laws, lattice, 2 ** math.ceil(math.log2(period / h)), place)
         return Laid(composed, outside([(law.infinite, count) for law, count in laws]))
 
     def error(self, place: "_JumpPlace", h: float) -> float:
@@ -190,7 +190,7 @@ class _JumpPlace:
     steep: float
 
 
-class Jumps(Composed):
+class JumpPaths(Composed):
     """delta(ε) of composed steps with at least one jump, and a bound on that of the others."""
 
     def __init__(
