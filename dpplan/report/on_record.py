@@ -30,6 +30,11 @@ def coverage(plan: Plan) -> str:
     return WINNER if all(searches) else BOTH if any(searches) else ITERATES
 
 
+def all_at_once(plan: Plan) -> bool:
+    """Whether nothing of it is released but at its end, so that there is no ε on the way."""
+    return all(isinstance(phase.mechanism, BestOfTrials) for phase in plan.phases)
+
+
 def lengths(plan: Plan) -> str:
     """How much was done: steps, phases, trials."""
     if len(plan.phases) > 1:
@@ -62,12 +67,12 @@ def held_out(content: Mapping[str, Any], run: Mapping[str, Any] | None, search: 
     """Who was never drawn, and is not protected; "" where nobody was. content: the blocks of the recipe."""
     count = _block(run or {}, "planned").get("held_out_examples")
     share = _block(content, "data").get("held_out")
-    counted = isinstance(count, int) and not isinstance(count, bool)
-    if not (count if counted else is_number(share) and share > 0):
+    if isinstance(count, int) and not isinstance(count, bool):
+        whose = _count(count, "held-out example") if count else ""
+    else:
+        whose = f"the held-out examples (data.held_out {show(share)})" if is_number(share) and share > 0 else ""
+    if not whose:
         return ""
-    whose = (
-        f"{_count(count, 'held-out example')}" if counted else f"the held-out examples (data.held_out {show(share)})"
-    )
     if search is not None and "noise" in str(search.get("score")):
         return f"{whose}, never drawn: of them only the scores tell, whose noise is counted"
     return f"{whose}, never drawn: ε does not cover them, nor what is measured on them"

@@ -19,7 +19,7 @@ from dpplan.render import to_json
 from dpplan.render.number_format import interval
 from dpplan.render.plan_rows import settings_given
 from dpplan.report.figures import ChartAxis, ChartLine, chart
-from dpplan.report.on_record import coverage, held_out, lengths, search_call, search_facts, settings
+from dpplan.report.on_record import all_at_once, coverage, held_out, lengths, search_call, search_facts, settings
 from dpplan.report.page import Page, unit_words
 from dpplan.risk.trade_off import implied
 from dpplan.rounding import up
@@ -88,6 +88,7 @@ def _content(page: Page, private: bool) -> dict[str, Any]:
         "unit": unit_words(plan),
         "assumptions": str(plan.assumptions),
         "coverage": coverage(plan),
+        "on_the_way": not all_at_once(plan),
         "n_words": plan.adjacency.n_words,
         "one_of_many": one_of_many(page),
         "signed": SIGNED,

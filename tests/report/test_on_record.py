@@ -99,6 +99,7 @@ def test_the_page_of_a_search_is_of_the_search(tmp_path: Path) -> None:
         ) in text
         assert not re.search(r"\b1 steps\b", text)
     assert "of a search over settings" in report.html(page)
+    assert report.html(page).count("<svg") == 2  # nothing is released on the way
     paragraph = report.document(page)["paragraph"]
     assert re.search(r"is the winner of a search over settings .* ε ≤ [\d.]+ at δ = 1e-05", paragraph)
     assert "ε = " not in paragraph
@@ -169,6 +170,7 @@ def test_what_is_covered_follows_from_the_phases() -> None:
     assert on_record.coverage(Plan((train,))) == on_record.ITERATES
     assert on_record.coverage(Plan((best,))) == on_record.WINNER
     assert on_record.coverage(Plan((train, best))) == on_record.BOTH
+    assert [on_record.all_at_once(Plan(each)) for each in ((best,), (train, best))] == [True, False]
     assert on_record.lengths(Plan((train,))) == "5 steps"
     assert on_record.lengths(Plan((Phase(Gaussian(2.0), Poisson(0.1), 1),))) == "1 step"
     assert on_record.lengths(Plan((train, best))) == "2 phases of 6 steps in all"
