@@ -10,7 +10,6 @@ from dpplan.commands.shared.accountant_option import EXACT
 from dpplan.commands.shared.parameter_types import Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import requested
-from dpplan.errors import RecipeError
 from dpplan.plan import Plan
 from dpplan.render import export as render
 
@@ -25,7 +24,8 @@ HELP = """A plan as another library takes it, on standard output.
     --state product=Dataset --state publication_date=2026-11-29
 
 opacus is JSON: accountant_state for accountant.load_state_dict, what PrivacyEngine.make_private takes, and what Opacus
-makes of n and the batch: q = 1/⌈n/B⌉, and ⌈n/B⌉ steps in an epoch. dp-accounting is a DpEvent as JSON, class names and
+makes of n and the batch: q = 1/⌈n/B⌉, and ⌈n/B⌉ steps in an epoch; of noise that steps share and of other samplings it
+is the cost alone, and says so (not_carried). dp-accounting is a DpEvent as JSON, class names and
 fields; jax-privacy the fields of BandMFExecutionPlanConfig. registry is YAML, a draft of an entry of the registry of
 deployments; what it asks for is stated with --state KEY=TEXT (dpplan report --fields).
 
@@ -33,7 +33,8 @@ deployments; what it asks for is stated with --state KEY=TEXT (dpplan report --f
 
 The same files are read wherever a plan file or --spent is. What a library has no word for is refused, exit 3.
 
-Exit status: 0 done; 2 the call makes no sense as put; 3 the library has no word for this plan.
+Exit status: 0 done; 2 the call makes no sense as put; 3 the library has no word for this plan; 5 a file that is there
+cannot be read.
 """
 
 
@@ -58,19 +59,16 @@ def command(arguments: PlanArguments, delta: Any, library: str | None, state: tu
         text = _entry(call.plan, float(call.deltas[0].value), state)
     else:
         text = render.text(str(library), call.plan)
+    warnings = (*call.warnings, *render.warnings(str(library), call.plan))
     if as_json:
-        output.as_json(render.document(str(library), call.plan, text, call.warnings))
+        output.as_json(render.document(str(library), call.plan, text, warnings))
         return
     click.echo(text, nl=False)
-    output.warn(call.warnings)
+    output.warn(warnings)
 
 
 def _entry(plan: Plan, delta: float, state: tuple[str, ...]) -> str:
     from dpplan import report
 
     stated = {key.strip().replace("-", "_"): text for key, _, text in (each.partition("=") for each in state)}
-    found = report.entry(report.of_plan(stated.get("name", "plan"), plan, stated, delta))
-    if wrong := report.violations(found):
-        hint = "What is to be stated: dpplan report --fields; state it with --state KEY=TEXT."
-        raise RecipeError([*(f"registry: {each}." for each in wrong), hint])
-    return report.as_yaml(found)
+    return report.as_yaml(report.checked_entry(report.of_plan(stated.get("name", "plan"), plan, stated, delta)))

@@ -43,7 +43,7 @@ same data (--spent) count towards the target. What an accountant only estimates 
     --spent sigma=2,q=.01,steps=500
   dpplan solve --max-tpr 0.05@0.01 --n 60000 --batch 256 --epochs 60
   dpplan solve --solve cap --cap-cost 0.01 --adjacency zero-out \\
-    --sigma .8 --n 50000 --batch 250 --steps 1000 --delta 1e-5
+    --sigma 4 --n 5000 --batch 250 --steps 100 --delta 1e-5
   dpplan solve --solve max-per-user --target-eps 8 --sigma 2 --q .01 \\
     --steps 1000 --delta 1e-6
 
@@ -62,8 +62,8 @@ more would buy each phase stands beside it.
 --cap-cost of it, with the memory that takes and how often a batch is cut. --solve
 max-per-user finds how many examples one user may have.
 
-Exit status: 0 done; 1 no value meets the target; 2 the call makes no sense as put; 3 nothing could be certified, or
-the answer rests on an estimate and --accept-estimate is not given.
+Exit status: 0 done; 1 no value meets the target; 2 the call makes no sense as put; 3 nothing could be certified, or the
+answer rests on an estimate and --accept-estimate is not given; 5 a file that is there cannot be read.
 """
 
 
