@@ -281,11 +281,11 @@ def test_every_place_says_the_same_of_n() -> None:
     for text in (limits, adjacency):
         assert said in " ".join(text.split())
     assert any(said in each.text for each in CERTIFICATE)
-    for text in (ROOT / "dpplan").rglob("*"):
-        if text.suffix in {".py", ".j2"}:
-            content = text.read_text(encoding="utf-8")
+    for file in (ROOT / "dpplan").rglob("*"):
+        if file.suffix in {".py", ".j2"}:
+            content = file.read_text(encoding="utf-8")
             for old in ("n itself is protected", "is private too. If it is", "their number is public", "or publish n"):
-                assert old not in content, (text, old)
+                assert old not in content, (file, old)
     assert "n is taken for public" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
