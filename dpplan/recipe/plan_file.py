@@ -174,6 +174,11 @@ def _listed(
                 "the answer does not follow from what a replacement does. Choose zero-out or add-remove for the plan.",
             )
         seen.phases += 1
+        if seen.phases > plan_nodes.MOST_PHASES:
+            found.add(
+                line, f"phases are more than {plan_nodes.MOST_PHASES}. What is repeated alike is steps: of a phase."
+            )
+            raise PlanError(found.told)
         if name and name in seen.names:
             found.add(line, f"{at.path}.name={name} is that of line {seen.names[name]} too.")
         seen.names.setdefault(name, line)
