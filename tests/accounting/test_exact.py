@@ -14,6 +14,7 @@ from mpmath import mp, mpf
 from dpplan.accounting import delta, epsilon, exact, gdp, rdp
 from dpplan.accounting.exact import cross_check, invert
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
+from dpplan.accounting.exact.ends import Ends
 from dpplan.accounting.exact.gaussian_lattice import composition
 from dpplan.errors import InternalError
 from dpplan.mechanism import Gaussian
@@ -90,7 +91,7 @@ def test_two_steps_hold_a_nested_integral(q, sigma, spent):
     assert bound.proven_width < 1e-4
 
 
-def ends_by(steps: Steps, asked: float, how: str) -> invert.Ends:
+def ends_by(steps: Steps, asked: float, how: str) -> Ends:
     if how == "any":
         return invert.epsilon_ends(steps, Direction.REMOVE, asked)
     start = invert.epsilon_ends(steps, Direction.REMOVE, asked).upper
@@ -232,7 +233,7 @@ def test_more_noise_less_data_fewer_steps_or_a_larger_delta_never_cost_more(wher
 
 
 def test_contradicting_proofs_are_an_internal_error():
-    ends = invert.Ends(2.0, 3.0, "contour")
+    ends = Ends(2.0, 3.0, "contour")
     with pytest.raises(InternalError, match="exceeds the proven upper end"):
         cross_check.reconcile("epsilon", ends, floor=0.0, ceiling=1.0)
     with pytest.raises(InternalError, match="exceeds the proven upper end"):
