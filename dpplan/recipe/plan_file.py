@@ -173,12 +173,7 @@ def _listed(
                 f"{at.path}.query is asked of a group, which a record that is replaced may leave: how far that moves "
                 "the answer does not follow from what a replacement does. Choose zero-out or add-remove for the plan.",
             )
-        seen.phases += 1
-        if seen.phases > plan_nodes.MOST_PHASES:
-            found.add(
-                line, f"phases are more than {plan_nodes.MOST_PHASES}. What is repeated alike is steps: of a phase."
-            )
-            raise PlanError(found.told)
+        seen.phases = plan_nodes.counted(seen.phases + 1, line, found)
         if name and name in seen.names:
             found.add(line, f"{at.path}.name={name} is that of line {seen.names[name]} too.")
         seen.names.setdefault(name, line)

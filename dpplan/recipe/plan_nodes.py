@@ -55,6 +55,14 @@ class PlanProblems:
         return all_of_them if left <= 0 else [*all_of_them[:MOST_TOLD], f"{self.file}: {left} more like these."]
 
 
+def counted(phases: int, line: int, found: PlanProblems) -> int:
+    """So many phases. Raises PlanError where they are more than a plan has."""
+    if phases > MOST_PHASES:
+        found.add(line, f"phases are more than {MOST_PHASES}. What is repeated alike is steps: of a phase.")
+        raise PlanError(found.told)
+    return phases
+
+
 def mapping(node: Any, prefix: str, known: tuple[str, ...], found: PlanProblems) -> Iterator[tuple[str, int, Any]]:
     """The known keys of a block, their lines and values; what is unknown or given twice is a problem."""
     if node.id != "mapping":
