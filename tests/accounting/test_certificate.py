@@ -278,6 +278,7 @@ def assert_it_keeps_with_itself(plan: Plan, asked: float, draw: random.Random) -
     assert bound.proven[0] <= other.proven[1]
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("seed", range(10))
 def test_round_trips_of_random_plans(seed):
     draw = random.Random(f"round trip {seed}")
@@ -317,8 +318,8 @@ def assert_the_prover_agrees(plan: Plan, asked: float) -> bool:
     ("sigma", "q", "steps", "asked"),
     [
         (1.1, 256 / 60000, 14063, 1e-5),
-        (0.05, 0.3, 20, 1e-9),
-        (300.0, 2e-7, 10**6, 1e-30),
+        pytest.param(0.05, 0.3, 20, 1e-9, marks=pytest.mark.slow),
+        pytest.param(300.0, 2e-7, 10**6, 1e-30, marks=pytest.mark.slow),
         (0.9, 1 - 1e-6, 30, 1e-20),
         (20.0, 0.7, 400, 0.3),
     ],

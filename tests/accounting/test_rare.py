@@ -122,6 +122,7 @@ WIDE = [
 ]
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("sigma", "q", "steps", "asked"), WIDE)
 def test_plans_whose_loss_one_step_brings_are_narrow(sigma, q, steps, asked):
     plan = Plan.from_rate(sigma, q, steps)

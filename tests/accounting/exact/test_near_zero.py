@@ -56,8 +56,9 @@ def test_delta_is_narrow_down_to_an_epsilon_of_0(sigma, q, steps):
 def test_either_direction_is_known_from_one_contour(direction):
     sigma, q, steps = 0.412, 0.00524, 25
     law = Steps(np.array([[sigma]]), np.array([[q]]), np.array([[float(steps)]]))
-    for epsilon in (0.0, 0.003, 0.012, *((0.05,) if direction is Direction.ADD else ())):
-        ((low, high),) = folded(sigma, q, steps, (epsilon,), "remove" if direction is Direction.REMOVE else "add")
+    epsilons = (0.0, 0.003, 0.012, *((0.05,) if direction is Direction.ADD else ()))
+    truth = folded(sigma, q, steps, epsilons, "remove" if direction is Direction.REMOVE else "add")
+    for epsilon, (low, high) in zip(epsilons, truth, strict=True):
         with np.errstate(all="ignore"):
             found = near_zero.ends(law, direction, epsilon, lambda _: math.log(1e-3), 1e-6)
             narrow = None if epsilon > 0.02 else invert.delta_ends(law, direction, epsilon, 1.0)
