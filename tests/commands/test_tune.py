@@ -69,7 +69,9 @@ def test_a_search_from_its_call_to_its_report(folder: Path) -> None:
     verified = forked.dpplan("verify", "runs/blobs-tuned-001", cwd=folder)
     assert verified.returncode == 0 and "1 claim, 1 stands" in verified.stdout
     report = forked.dpplan("report", "runs/blobs-tuned-001", cwd=folder)
-    assert report.returncode == 0 and "won a search over settings with differential privacy" in report.stdout
+    assert (
+        report.returncode == 0 and "is the winner of a search over settings with differential privacy" in report.stdout
+    )
     (earlier,) = lint.runs_in(folder / "runs", "blobs", None)
     assert (earlier.name, earlier.seeded, earlier.steps) == ("blobs-tuned-001", False, 1)
     assert earlier.phase is not None and isinstance(earlier.phase.mechanism, BestOfTrials)
