@@ -25,7 +25,8 @@ from dpplan.sampling import Poisson
 
 MOST_KINDS = 60
 NOISE_KEYS = (("privacy", "target_epsilon"), ("privacy", "noise_multiplier"))
-CLOSE, ATTEMPTS = 1e-3, 14  # what a search may leave of its target; how often a trial's is tried
+# What a search may leave of its target; how often a trial's is tried, and the least share of it that is.
+CLOSE, ATTEMPTS, LEAST_SHARE = 1e-3, 14, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,8 @@ def solved(recipe: Recipe, grid: SettingGrid, trials: Trials, score: Score, unit
         trial *= (1.0 - 0.5 * CLOSE) * target / spent  # what a search spends is nearly in proportion to it
         if not low < trial < high:
             trial = 0.5 * (low + high)
+        if best is None and high < LEAST_SHARE * target:  # almost all is spent by what no noise makes less
+            break
     if best is None:
         raise Unreachable(
             f"target_eps={show(target)} is out of reach: with target_epsilon={show(high)} for one trial the search "
