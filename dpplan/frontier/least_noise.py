@@ -107,7 +107,7 @@ class Solver:
         self.question = Question(grid.target_epsilon, grid.delta, "epsilon", "exact", {})
 
     def rows(self, numbers: Sequence[int], levels: int | None = None) -> None:
-        """Finds the cells of these lengths, from coarse to fine; levels: how many, all of them where nothing is said."""
+        """Finds the cells of these lengths, from coarse to fine; levels: how many, all where nothing is said."""
         lengths, batches = self.grid.lengths, self.grid.batch_sizes
         for places in itertools.islice(_levels(len(numbers), len(batches)), levels):
             open_ = [(numbers[row], column) for row, column in places if (numbers[row], column) not in self.found]
@@ -245,7 +245,7 @@ def shares(rows: int, columns: int, workers: int) -> list[tuple[int, ...]]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Task:
-    """Rows to solve, spread over all of the grid, and what is known when they are begun: points, and cells of theirs."""
+    """Rows to solve, spread over all of the grid, and what is known when they are begun: points, and their cells."""
 
     grid: Grid
     rows: tuple[int, ...]
