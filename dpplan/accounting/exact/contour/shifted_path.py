@@ -39,11 +39,11 @@ ROWS = 32  # at a time: tables of edges and cells of more would leave a processo
 
 
 class _Laws(NamedTuple):
-    """Some rows of the tilted law, [row, 1] each."""
+    """Some rows of the tilted law, and how many steps each takes, [row, 1]."""
 
     sigma: Array
     q: Array
-    count: Array
+    steps: Array
     a: Array
     log_g: Array
     error: Array
@@ -90,7 +90,7 @@ def _log_bounds(law: _Laws, edges: Array) -> Array:
     slower = edges * np.sin(steepest) - 1.4 * np.maximum(-a, 0.0) * (1.0 - np.cos(steepest))
     end = 0.5 * (sigma * steepest) ** 2 + moved - sampled[:, -1:] * slower
     good = (turn[..., -1] >= steepest) & (slower >= 0.0) & (end <= 0.0) & np.isfinite(total)
-    return np.asarray(law.count * np.where(good, np.log1p(-np.clip(total, 0.0, 1.0 - 1e-15)), 0.0))
+    return np.asarray(law.steps * np.where(good, np.log1p(-np.clip(total, 0.0, 1.0 - 1e-15)), 0.0))
 
 
 def _masses(law: _Laws, log_p: Array, sampled: Array, width: Array) -> tuple[Array, Array]:
