@@ -45,7 +45,7 @@ LAYERS = (
 # The same within a part that has rooms: a module may import from its own room and from those before it.
 ROOMS = {
     "dpplan.train": (
-        {"machine", "user_function", "foreign_checkpoint", "tails", "tree_weights", "losses"},
+        {"machine", "user_function", "foreign_checkpoint", "tails", "tree_weights", "strategy_rows", "losses"},
         {"data", "clipping", "drawn_batches", "added_noise", "participation"},
         {"models", "conformance", "ranks"},
         {"step"},
@@ -129,19 +129,27 @@ def tree(module: str) -> ast.Module:
     return ast.parse(modules()[module].read_text(encoding="utf-8"))
 
 
-def imports(module: str) -> Iterator[Import]:
+@cache
+def nodes(module: str) -> list[ast.AST]:
+    return list(ast.walk(tree(module)))
+
+
+@cache
+def imports(module: str) -> list[Import]:
     """Every import, wherever it stands. `from dpplan import plan` is an import of the module dpplan.plan."""
-    for node in ast.walk(tree(module)):
+    found = []
+    for node in nodes(module):
         if isinstance(node, ast.Import):
-            yield from (Import(node.lineno, alias.name, None) for alias in node.names)
+            found += [Import(node.lineno, alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{where(module, node.lineno)}: relative import"
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
                 if whole in modules():
-                    yield Import(node.lineno, whole, None)
+                    found.append(Import(node.lineno, whole, None))
                 else:
-                    yield Import(node.lineno, str(node.module), alias.name)
+                    found.append(Import(node.lineno, str(node.module), alias.name))
+    return found
 
 
 def inner() -> Iterator[tuple[str, Import]]:
@@ -173,7 +181,7 @@ def where(module: str, line: int) -> str:
 
 
 def functions(module: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    yield from (node for node in ast.walk(tree(module)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    yield from (node for node in nodes(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def may_import(module: str, target: str) -> bool:
@@ -274,7 +282,7 @@ def test_no_module_reaches_for_a_private_name_of_another() -> None:
                 known[found.target.split(".")[-1]] = found.target
         wrong += [
             f"{where(module, node.lineno)} uses {node.value.id}.{node.attr}"
-            for node in ast.walk(tree(module))
+            for node in nodes(module)
             if isinstance(node, ast.Attribute)
             and isinstance(node.value, ast.Name)
             and node.value.id in known
@@ -328,7 +336,7 @@ def test_no_two_classes_share_a_name() -> None:
     """So that a search for a name finds one thing. Private ones too: a traceback names them without their module."""
     places = defaultdict(list)
     for module in modules():
-        for node in ast.walk(tree(module)):
+        for node in nodes(module):
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(where(module, node.lineno))
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
@@ -345,7 +353,7 @@ def test_every_module_with_logic_is_imported_by_a_test() -> None:
                 elif isinstance(node, ast.ImportFrom):
                     imported.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
     logic = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    with_logic = {module for module in modules() if any(isinstance(node, logic) for node in ast.walk(tree(module)))}
+    with_logic = {module for module in modules() if any(isinstance(node, logic) for node in nodes(module))}
     assert sorted(with_logic - imported) == []
 
 
@@ -353,7 +361,7 @@ def test_what_is_defined_is_used() -> None:
     """By the package itself: what only tests call is no part of what they test."""
     used = set(CALLED_FROM_OUTSIDE)
     for module in modules():
-        for node in ast.walk(tree(module)):
+        for node in nodes(module):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
                 used.add(node.id)
             elif isinstance(node, ast.Attribute):
@@ -362,7 +370,7 @@ def test_what_is_defined_is_used() -> None:
                 used.update(node.value.replace(".", " ").split())  # a type in quotes, __all__, getattr
     wrong = []
     for module in modules():
-        for node in [*tree(module).body, *(part for part in ast.walk(tree(module)) if isinstance(part, ast.ClassDef))]:
+        for node in [*tree(module).body, *(part for part in nodes(module) if isinstance(part, ast.ClassDef))]:
             for name, line in defined(node):
                 if name not in used and not name.endswith("__"):
                     wrong.append(f"{where(module, line)} {name}")
@@ -389,7 +397,7 @@ def test_outward_rounding_is_written_as_such() -> None:
         where(module, node.lineno)
         for module in modules()
         if module.startswith("dpplan.accounting.") and module != "dpplan.accounting.numerics.outward"
-        for node in ast.walk(tree(module))
+        for node in nodes(module)
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div)
         if any(is_rounding_factor(factor) for factor in (node.left, node.right))
     ]

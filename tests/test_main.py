@@ -70,13 +70,24 @@ def examples() -> Iterator[str]:
 
 
 EXAMPLES = sorted(set(examples()))
+# Trains with thousands of canaries; tests/commands/test_audit_command.py audits a small recipe.
+LONG = {"dpplan audit recipes/audit-digits.yaml"}
 # The first of each command runs in a fresh interpreter, where nothing is loaded but by the command itself.
 FRESH = {next((e for e in EXAMPLES if e.startswith(f"dpplan {name} ")), None) for name in commands.COMMANDS}
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.parametrize(
+    "example", [pytest.param(each, marks=pytest.mark.slow) if each in LONG else each for each in EXAMPLES]
+)
 def test_every_example_in_the_help_runs(example: str, tmp_path: Path) -> None:
     (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    if example.startswith("dpplan tune"):  # what the trials cost together takes long to find where one has many steps
+        (tmp_path / "recipes").unlink()
+        (tmp_path / "recipes").mkdir()
+        text = (ROOT / "recipes" / "digits.yaml").read_text(encoding="utf-8")
+        short = re.sub(r"(?m)^  epochs: 30 ", "  steps: 1 ", text)
+        assert short != text
+        (tmp_path / "recipes" / "digits.yaml").write_text(short, encoding="utf-8")
     (tmp_path / "ratings.csv").write_text("user,item\na,1\na,2\nb,3\n", encoding="utf-8")
     (tmp_path / "statement.yaml").write_text("publication_date: 2026-11-28\n", encoding="utf-8")
     run_folder = tmp_path / "runs" / "digits-001"

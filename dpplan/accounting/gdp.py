@@ -16,6 +16,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -89,6 +90,7 @@ def delta(plan: Plan, epsilon: float) -> Bound:
     return _estimate("delta", gaussian_delta(mu_limit, epsilon), plan, mu_limit)
 
 
+@lru_cache(maxsize=64)  # Newton's method and the proof of its answer ask twice at each place
 def gaussian_log_delta(mu: float, epsilon: float) -> float:
     """log δ(ε) of N(0, 1) against N(μ, 1), for mu > 0 and epsilon >= 0.
 

@@ -7,6 +7,7 @@ found.violation, found.epsilon          # a lower bound on ε at δ, with confid
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
@@ -54,7 +55,7 @@ class Hypothesis:
     @classmethod
     def of_plan(cls, plan: Plan, delta: float) -> "Hypothesis":
         """The certified profile of the plan. Raises NotCertified where there is none."""
-        return cls("the plan", curve_of(source_of_plan(plan)), plan, accounting.epsilon(plan, delta))
+        return cls("the plan", _curve_of_plan(plan), plan, accounting.epsilon(plan, delta))
 
     @classmethod
     def of_stated(cls, epsilon: float, delta: float) -> "Hypothesis":
@@ -214,7 +215,7 @@ def _same_plan_with_other_noise(plan: Plan, delta: float, refuted: Callable[[Hyp
 
     def is_refuted(scale: float) -> bool:
         try:
-            return refuted(curve_of(source_of_plan(scaled(plan, scale))))
+            return refuted(_curve_of_plan(scaled(plan, scale)))
         except (NotCertified, PlanError):
             return False  # nothing is known of so little or so much noise: nothing is claimed
 
@@ -233,6 +234,12 @@ def _same_plan_with_other_noise(plan: Plan, delta: float, refuted: Callable[[Hyp
         middle = math.sqrt(low * high)
         low, high = (low, middle) if is_refuted(middle) else (middle, high)
     return accounting.epsilon(scaled(plan, high), delta).lower or 0.0
+
+
+@lru_cache(maxsize=128)
+def _curve_of_plan(plan: Plan) -> HypothesisCurve:
+    """Kept: the scores of one run are audited in several ways, and each search looks at much the same noise."""
+    return curve_of(source_of_plan(plan))
 
 
 def scaled(plan: Plan, scale: float) -> Plan:

@@ -22,7 +22,7 @@ loader of a library really draws by.
 \b
   dpplan compare samplers --sigma 1 --n 10000 --batch 100 --epochs 3
   dpplan compare samplers --sigma 1 --n 10000 --batch 100 --epochs 3 \\
-    --loader torch-shuffle
+    --loader torch-shuffle --without-noise
   dpplan compare samplers --sigma 1 --n 10000 --batch 100 --epochs 3 \\
     --cap 150 --groups 4 --without-noise --plot samplers.svg
 

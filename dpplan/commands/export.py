@@ -25,7 +25,8 @@ HELP = """A plan as another library takes it, on standard output.
     --state product=Dataset --state publication_date=2026-11-29
 
 opacus is JSON: accountant_state for accountant.load_state_dict, what PrivacyEngine.make_private takes, and what Opacus
-makes of n and the batch: q = 1/⌈n/B⌉, and ⌈n/B⌉ steps in an epoch. dp-accounting is a DpEvent as JSON, class names and
+makes of n and the batch: q = 1/⌈n/B⌉, and ⌈n/B⌉ steps in an epoch; of noise that steps share and of other samplings it
+is the cost alone, and says so (not_carried). dp-accounting is a DpEvent as JSON, class names and
 fields; jax-privacy the fields of BandMFExecutionPlanConfig. registry is YAML, a draft of an entry of the registry of
 deployments; what it asks for is stated with --state KEY=TEXT (dpplan report --fields).
 
@@ -58,11 +59,12 @@ def command(arguments: PlanArguments, delta: Any, library: str | None, state: tu
         text = _entry(call.plan, float(call.deltas[0].value), state)
     else:
         text = render.text(str(library), call.plan)
+    warnings = (*call.warnings, *render.warnings(str(library), call.plan))
     if as_json:
-        output.as_json(render.document(str(library), call.plan, text, call.warnings))
+        output.as_json(render.document(str(library), call.plan, text, warnings))
         return
     click.echo(text, nl=False)
-    output.warn(call.warnings)
+    output.warn(warnings)
 
 
 def _entry(plan: Plan, delta: float, state: tuple[str, ...]) -> str:

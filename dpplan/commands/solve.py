@@ -10,8 +10,7 @@ from dpplan.checks import Problems
 from dpplan.commands.shared import accountant_option, limit_options, output, plan_arguments, risk_limits, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.parameter_types import NUMBER, Name, PlanFileName
-from dpplan.commands.shared.plan_arguments import PlanArguments
-from dpplan.commands.shared.request import cautions, parse, resolve
+from dpplan.commands.shared.request import cautions, resolve
 from dpplan.errors import NotCertified, PlanError, UsageError
 from dpplan.plan import Delta, Phase, Settings, resolve_delta
 from dpplan.quantities import quantity
@@ -44,7 +43,7 @@ same data (--spent) count towards the target. What an accountant only estimates 
     --spent sigma=2,q=.01,steps=500
   dpplan solve --max-tpr 0.05@0.01 --n 60000 --batch 256 --epochs 60
   dpplan solve --solve cap --cap-cost 0.01 --adjacency zero-out \\
-    --sigma .8 --n 50000 --batch 250 --steps 1000 --delta 1e-5
+    --sigma 4 --n 5000 --batch 250 --steps 100 --delta 1e-5
   dpplan solve --solve max-per-user --target-eps 8 --sigma 2 --q .01 \\
     --steps 1000 --delta 1e-6
 
@@ -277,9 +276,10 @@ def _earlier(settings: Settings, spent: Any) -> tuple[tuple[Phase, ...], list[st
         unit=settings.unit,
         max_per_user=settings.max_per_user,
     )
-    earlier = parse(PlanArguments(shared, phases=spent))
-    phases = earlier.plan.phases if earlier.plan is not None else ()
-    return phases, [_as_spent(problem) for problem in earlier.problems]
+    from dpplan.commands.shared import plan_files  # only such a call needs it
+
+    phases, problems = plan_files.spent_alone(spent, shared)
+    return phases, [_as_spent(problem) for problem in problems]
 
 
 def _solve_named(

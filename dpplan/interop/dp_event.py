@@ -5,6 +5,7 @@ left out: fields go by their names, events are objects, lists are lists. Reading
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
@@ -12,7 +13,7 @@ from typing import Any
 
 from dpplan.accounting.plan_pairs import as_sampled_gaussians, dominating_pairs
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
-from dpplan.checks import did_you_mean, is_number
+from dpplan.checks import did_you_mean, is_number, show
 from dpplan.errors import NotApplicable, PlanError, UsageError
 from dpplan.mechanism import (
     DiscreteLaplace,
@@ -159,13 +160,13 @@ def read(content: Mapping[str, Any]) -> Plan:
     """The plan that an event describes. Raises PlanError with what is unknown or out of range."""
     relation = str(content.get("neighboring_relation", "ADD_OR_REMOVE_ONE")).rpartition(".")[2]
     if relation not in RELATIONS:
-        raise PlanError(f"neighboring_relation={relation} is not one of: {', '.join(RELATIONS)}.")
+        raise PlanError(f"neighboring_relation={show(relation)} is not one of: {', '.join(RELATIONS)}.")
     event = content["event"] if "class_name" not in content else content
-    phases = tuple(_phases(event, 1, FULL, 0))
+    phases = tuple(itertools.islice(_phases(event, 1, FULL, 0), MOST_PHASES + 1))
     if not phases:
         raise PlanError("the event is a NoOpDpEvent and spends nothing: leave it out.")
     if len(phases) > MOST_PHASES:
-        raise PlanError(f"the event has {len(phases)} parts, more than {MOST_PHASES}.")
+        raise PlanError(f"the event has more than {MOST_PHASES} parts.")
     examples = {phase.sampling.examples for phase in phases if isinstance(phase.sampling, FixedSize | TruncatedPoisson)}
     return Plan(phases, adjacency=RELATIONS[relation], examples=examples.pop() if len(examples) == 1 else None)
 
@@ -190,6 +191,8 @@ def _phases(event: Any, count: int, drawn: Sampling, depth: int) -> Iterator[Pha
         times = _whole(event, "count", name)
         if drawn != FULL and times > 1:
             raise PlanError(f"{name} inside a sample: several releases of one batch have no law here.")
+        if count * times > MOST_COUNT:
+            raise PlanError(f"{name}.count={show(times)}, times those around it, is more than {MOST_COUNT:g}.")
         yield from _phases(event.get("event"), count * times, drawn, depth + 1)
     elif name in _DRAWN:
         if drawn != FULL:
@@ -209,7 +212,7 @@ def _phases(event: Any, count: int, drawn: Sampling, depth: int) -> Iterator[Pha
         known = (*_READ, *_DRAWN, "ComposedDpEvent", "SelfComposedDpEvent", "NoOpDpEvent",
                  "SingleEpochTreeAggregationDpEvent", "TruncatedSubsampledGaussianDpEvent")  # fmt: skip
         raise PlanError(
-            f"class_name={name} is no event that is known here: {', '.join(known)}.{did_you_mean(name, known)}"
+            f"class_name={show(name)} is no event that is known here: {', '.join(known)}.{did_you_mean(name, known)}"
         )
 
 
@@ -229,14 +232,14 @@ def _made(make: Callable[..., Any], event: Event, name: str) -> Any:
 def _number(event: Event, key: str, name: str) -> float:
     value = event.get(key)
     if not is_number(value) or not abs(value) < 1e300:
-        raise PlanError(f"{name}.{key}={value} is not a number.")
+        raise PlanError(f"{name}.{key}={show(value)} is not a number.")
     return float(value)
 
 
 def _whole(event: Event, key: str, name: str) -> int:
     value = _number(event, key, name)
     if value != int(value) or value < 1:
-        raise PlanError(f"{name}.{key}={event.get(key)} is not a whole number of at least 1.")
+        raise PlanError(f"{name}.{key}={show(event.get(key))} is not a whole number of at least 1.")
     return int(event[key])
 
 

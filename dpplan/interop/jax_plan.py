@@ -73,19 +73,23 @@ def read(content: Mapping[str, Any]) -> Plan:
     """The plan of a configuration. Raises PlanError with all that is missing or out of range."""
     with Problems() as problems:
         for key in content:
-            problems.require(key in KEYS, f"{key} is no field of a BandMF configuration.{did_you_mean(key, KEYS)}")
+            problems.require(
+                key in KEYS, f"{show(key)} is no field of a BandMF configuration.{did_you_mean(key, KEYS)}"
+            )
         strategy = content.get("strategy")
         good = isinstance(strategy, list) and bool(strategy) and all(is_number(each) for each in strategy)
         problems.require(good, f"strategy={show(strategy)} is not a list of numbers.")
         problems.whole("iterations", content.get("iterations"), try_="It is the number of steps.")  # type: ignore[arg-type]
         problems.positive("noise_multiplier", content.get("noise_multiplier"), try_="epsilon alone is no plan.")  # type: ignore[arg-type]
         partition = str(content.get("partition_type", "EQUAL_SPLIT")).rpartition(".")[2]
-        rule = f"partition_type={partition} is not one of: EQUAL_SPLIT, INDEPENDENT."
+        rule = f"partition_type={show(partition)} is not one of: EQUAL_SPLIT, INDEPENDENT."
         problems.require(partition in ("EQUAL_SPLIT", "INDEPENDENT"), rule)
         if problems.found:
             rate = 1.0
         elif "expected_participations" in content:
-            rate = float(content["expected_participations"]) * len(content["strategy"]) / content["iterations"]
+            often, try_ = content["expected_participations"], "It is in how many steps a record is on average."
+            good = problems.positive("expected_participations", often, try_=try_)
+            rate = often * len(content["strategy"]) / content["iterations"] if good else 1.0
         else:
             rate = content.get("sampling_prob", 1.0)
         problems.probability("sampling_prob", rate, try_="It is the chance inside a group.")
@@ -99,6 +103,8 @@ def _plan(content: Mapping[str, Any], rate: float, partition: str) -> Plan:
             cut = f"truncated_batch_size={show(cap)} with {bands} bands: batches that are cut are known with one band."
             problems.require(bands == 1, cut)
             problems.whole("num_examples", content.get("num_examples"), try_="Batches that are cut need it.")  # type: ignore[arg-type]
+        elif content.get("num_examples") is not None:
+            problems.whole("num_examples", content["num_examples"], try_="It is how many records there are.")
     own = partition == "INDEPENDENT"
     scheme: Poisson | CyclicPoisson | TruncatedPoisson = Poisson(rate)
     if cap is not None:

@@ -13,8 +13,12 @@ from typing import Any
 
 from dpplan.accounting.plan_pairs import sampled_gaussians
 from dpplan.adjacency import REPLACE_ONE
+from dpplan.checks import is_number
 from dpplan.errors import NotApplicable, PlanError, file_error
+from dpplan.mechanism import Gaussian, kind_of
+from dpplan.mechanism.correlated import Correlated
 from dpplan.plan import Plan
+from dpplan.sampling import Poisson
 
 MOST_BYTES = 20_000_000
 ENDINGS = (".pkl", ".pickle")
@@ -29,10 +33,30 @@ def write(plan: Plan, accountant: str = "prv") -> dict[str, Any]:
         raise NotApplicable("opacus: its figures are for one example more or less, and this plan is for replace-one")
     history = [[each.noise_multiplier, each.sample_rate, each.steps] for each in sampled_gaussians(plan, "opacus")]
     found: dict[str, Any] = {"accountant_state": {"history": history, "mechanism": accountant}}
-    if len(plan.phases) == 1:
+    if told := not_carried(plan):
+        found["not_carried"] = told
+    elif len(plan.phases) == 1:
         found["make_private"] = {"noise_multiplier": history[0][0], "poisson_sampling": True}
         found["rounding"] = rounding(plan)
     return found
+
+
+def not_carried(plan: Plan) -> str:
+    """What of the plan such a state does not say, so that nobody trains from it; "" where it says all."""
+    other = [
+        phase for phase in plan.phases if type(phase.mechanism) is not Gaussian or type(phase.sampling) is not Poisson
+    ]
+    if not other:
+        return ""
+    tied = [kind_of(phase.mechanism) for phase in other if isinstance(phase.mechanism, Correlated)]
+    drawn = [kind_of(phase.sampling) for phase in other if type(phase.sampling) is not Poisson]
+    lost = [f"noise that steps share ({', '.join(dict.fromkeys(tied))})"] if tied else []
+    lost += [f"how batches are drawn ({', '.join(dict.fromkeys(drawn))})"] if drawn else []
+    said = " and ".join(lost) or "which mechanism it is"
+    return (
+        f"accountant_state is what the plan costs, and no recipe for it: {said} has no words in Opacus. Its noise "
+        "multiplier, rate and steps are of equivalent releases; PrivacyEngine would not run this plan from them."
+    )
 
 
 def rounding(plan: Plan) -> dict[str, Any]:
@@ -80,5 +104,15 @@ def state_in(content: object, file: Path) -> dict[str, Any]:
     if isinstance(content, Mapping):
         for held in (content, content.get("privacy_accountant_state_dict"), content.get("accountant_state")):
             if isinstance(held, Mapping) and isinstance(held.get("history"), list | tuple):
-                return {"history": [list(row) for row in held["history"]], "mechanism": str(held.get("mechanism", ""))}
+                return {"history": [_row(row, at, file) for at, row in enumerate(held["history"], 1)]}
     raise PlanError(f"{file}: holds no history of an accountant: rows of noise multiplier, sample rate and steps.")
+
+
+def _row(row: object, number: int, file: Path) -> list[float]:
+    """Three numbers. Anything else is not even shown: what a pickle holds may be too long to be written out."""
+    if not isinstance(row, list | tuple) or len(row) != 3:
+        raise PlanError(f"{file}: row {number} of its history is not noise multiplier, sample rate and steps.")
+    for name, value in zip(("noise multiplier", "sample rate", "steps"), row, strict=True):
+        if not is_number(value):
+            raise PlanError(f"{file}: row {number} of its history has a {name} that is no number.")
+    return list(row)

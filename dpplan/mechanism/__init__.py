@@ -105,7 +105,7 @@ def multiplier_of(mechanism: Mechanism) -> float:
 
 def noise_of_run(
     noise_multiplier: float, correlation: Correlation | None, steps: int, *, in_every_step: bool
-) -> Gaussian | ToeplitzNoise | TreeAggregation:
+) -> Gaussian | ToeplitzNoise | TreeAggregation | MatrixNoise:
     """The noise of a run of so many steps, drawn anew for each where no correlation is given.
 
     in_every_step: whether a record takes part in all of them; else its sampling says in which.

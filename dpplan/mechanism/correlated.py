@@ -4,7 +4,9 @@ A phase of so many steps is one release: of C·x + z, x the clipped sums of all 
 noise is a combination of z, so that sums over many steps carry less of it.
 """
 
-from typing import ClassVar
+import hashlib
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from dpplan.checks import Problems, is_number, show
 from dpplan.quick_dataclass import dataclass
@@ -150,33 +152,71 @@ Correlated = TreeAggregation | ToeplitzNoise | BufferedNoise | MatrixNoise
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """How the noise of a training run is correlated, whatever its size: kind banded, with so many bands, or tree."""
+    """How the noise of a training run is correlated, whatever its size: banded, with so many bands; tree; or matrix, by
+    the strategy in a file.
+
+    given: what the file holds, with any noise; None before it was read.
+    """
 
     kind: str
     bands: int | None = None
+    strategy: str | None = None
+    given: ToeplitzNoise | MatrixNoise | None = None
 
     def mechanism(
         self, noise_multiplier: float, participations: int = 1, separation: int = 1
-    ) -> ToeplitzNoise | TreeAggregation:
+    ) -> ToeplitzNoise | TreeAggregation | MatrixNoise:
         """The noise of this multiplier; with the pattern of a record where the sampling does not say it."""
         if self.kind == TreeAggregation.kind:
             return TreeAggregation(noise_multiplier, participations, separation)
+        if self.given is not None:
+            made = self.given
+            return replace(
+                made, noise_multiplier=noise_multiplier, participations=participations, separation=separation
+            )
         return ToeplitzNoise(noise_multiplier, bands=self.bands, participations=participations, separation=separation)
 
     def problems(self, steps: int) -> list[str]:
         """What does not fit a run of so many steps."""
         if self.bands is not None and self.bands > steps:
             return [f"bands={self.bands} exceeds steps={steps}: noise cannot last longer than the run. Lower bands."]
+        if isinstance(self.given, MatrixNoise) and self.given.rows != steps:
+            return [
+                f"steps={steps}, and the strategy in {self.strategy} has {self.given.rows} rows, one for each step. "
+                "Change one of the two."
+            ]
         return []
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What a recipe says of it."""
+        own = ("bands", self.bands) if self.strategy is None else ("strategy", self.strategy)
+        return dict((("kind", self.kind), own))
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The same, and of a file what it holds, so that two of one name are told apart."""
+        if self.given is None:
+            return self.said
+        numbers = repr((self.lasting, getattr(self.given, "coefficients", ()), getattr(self.given, "entries", ())))
+        return {**self.said, "sha256": hashlib.sha256(numbers.encode()).hexdigest()}
+
+    @property
+    def lasting(self) -> int | None:
+        """How many steps a noise lasts; None of a tree, and before a file was read."""
+        if isinstance(self.given, ToeplitzNoise):
+            return len(self.given.coefficients)
+        return self.bands if self.given is None else self.given.bands
 
     def __str__(self) -> str:
         if self.kind == TreeAggregation.kind:
             return "a tree of sums (DP-FTRL)"
-        return f"{self.bands} band{'s' if self.bands != 1 else ''} (DP-BandMF)"
+        named = "DP-BandMF" if self.strategy is None else self.strategy
+        return f"{self.lasting} band{'s' if self.lasting != 1 else ''} ({named})"
 
 
 BANDED = "banded"
-CORRELATIONS = (BANDED, TreeAggregation.kind)
+CORRELATIONS = (BANDED, TreeAggregation.kind, MatrixNoise.kind)
 
 
 def _check(problems: Problems, mechanism: Correlated) -> None:

@@ -15,7 +15,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from dpplan.errors import RecipeError
+from dpplan.errors import PlanError, RecipeError
 from dpplan.plan import Delta, Plan, Settings, resolve_delta
 from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import claim as _claim
@@ -62,9 +62,15 @@ class Recipe:
 
     def __post_init__(self) -> None:
         found = list(user_keys.problems(self.privacy, self.data, self.training, self.runtime))
-        if self.privacy.noise is not None:
-            secure, every = self.runtime.secure_noise, self.runtime.checkpoint_every
-            found += noise_block.unkept(self.privacy.noise, secure, every)
+        noise = self.privacy.noise
+        if noise is not None:
+            found += noise_block.unkept(noise, self.runtime.secure_noise, self.runtime.checkpoint_every)
+            try:
+                noise = noise_block.resolved(noise, Path(self.file).parent)
+            except PlanError as error:
+                found += [f"privacy.noise.strategy: {sentence}" for sentence in error.problems]
+            found += noise_block.unsuited(noise, self.privacy.groups)
+            object.__setattr__(self, "privacy", dataclasses.replace(self.privacy, noise=noise))
         if found:
             raise RecipeError([f"{self.file}: {sentence}" if self.file else sentence for sentence in found])
 
@@ -101,7 +107,10 @@ class Recipe:
         """Block -> key -> value, defaults filled in; what JSON can hold."""
         beside = (self.runtime, self.check, self.audit, self.statement)
         blocks = (self.privacy, self.data, self.model, self.training, *beside)
-        return {block.title: dataclasses.asdict(block) for block in blocks}
+        found = {block.title: dataclasses.asdict(block) for block in blocks}
+        if self.privacy.noise is not None:
+            found[Privacy.title]["noise"] = self.privacy.noise.content
+        return found
 
     @property
     def sha256(self) -> str:

@@ -1,20 +1,33 @@
 """The noise: of a recipe's privacy block: how it is correlated from step to step, and what it can be drawn with."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import Problems, did_you_mean, show
-from dpplan.mechanism import Correlation, TreeAggregation
+from dpplan.mechanism import MECHANISMS, Correlation, MatrixNoise, TreeAggregation
 from dpplan.mechanism.correlated import BANDED, CORRELATIONS, MOST_COEFFICIENTS
-from dpplan.recipe.values import Given, whole, word
+from dpplan.recipe import strategy_file
+from dpplan.recipe.values import Given, Reader, whole, word
 from dpplan.sampling import CyclicPoisson, Shuffle
 from dpplan.sampling.poisson import FULL_BATCH
 
-KEYS = ("kind", "bands")
+KEYS = ("kind", "bands", "strategy")
 # What a record's steps have to be known of: groups that take turns, one order for all epochs, or all steps.
 SAMPLING = (CyclicPoisson.kind, Shuffle.kind, FULL_BATCH.name)
 EXAMPLE = f"noise: {{kind: {BANDED}, bands: 8}}"
+FROM_FILE = f"noise: {{kind: {MatrixNoise.kind}, strategy: C.npy}}"
+
+
+def _file(given: Given) -> str:
+    if given.kind not in {"text", "number"} or not given.text.strip():
+        raise ValueError("is not the name of a file.")
+    return given.text.strip()
+
+
+_READERS: Mapping[str, Reader] = {"kind": word, "bands": whole, "strategy": _file}
 _INDEPENDENT = ("independent", "gaussian", "none", "white")
 Problem = tuple[tuple[str, ...], str]
 
@@ -32,12 +45,12 @@ def read(given: Given) -> Correlation:
         if item.kind == "empty" and key != "kind":
             continue
         try:
-            values[key] = word(item) if key == "kind" else whole(item)
+            values[key] = _READERS[key](item)
         except ValueError as error:
             raise ValueError(f"has a {key} that {error}") from None
     if "kind" not in values:
-        raise ValueError(f"does not say its kind: {' or '.join(CORRELATIONS)}. Write {EXAMPLE}.")
-    return Correlation(values["kind"], values.get("bands"))
+        raise ValueError(f"does not say its kind: {', '.join(CORRELATIONS)}. Write {EXAMPLE}.")
+    return Correlation(values["kind"], values.get("bands"), values.get("strategy"))
 
 
 def rule(problems: Problems, name: str, value: Correlation) -> None:
@@ -47,6 +60,10 @@ def rule(problems: Problems, name: str, value: Correlation) -> None:
     elif value.kind not in CORRELATIONS:
         known = ", ".join(CORRELATIONS)
         problems.add(f"{name}.kind={value.kind} is not one of: {known}.{did_you_mean(value.kind, CORRELATIONS)}")
+    elif value.kind == MatrixNoise.kind:
+        _of_file(problems, name, value)
+    elif value.strategy is not None:
+        problems.add(f"{name}.strategy is for kind: {MatrixNoise.kind}. Write {FROM_FILE}, or remove it.")
     elif value.kind == TreeAggregation.kind:
         problems.require(value.bands is None, f"{name}.bands has no meaning for kind: tree. Remove it.")
     elif value.bands is None:
@@ -54,6 +71,29 @@ def rule(problems: Problems, name: str, value: Correlation) -> None:
     elif problems.whole(f"{name}.bands", value.bands, try_="It is how many steps a noise lasts; 8 is a start."):
         many = f"{name}.bands={show(value.bands)} is more than {MOST_COEFFICIENTS}."
         problems.require(value.bands <= MOST_COEFFICIENTS, many)
+
+
+def _of_file(problems: Problems, name: str, value: Correlation) -> None:
+    if value.strategy is None:
+        problems.add(f"{name}.strategy is missing: kind: {value.kind} is the strategy of a file. Write {FROM_FILE}.")
+        return
+    leaves = ".." in Path(value.strategy).parts
+    told = (
+        f"{name}.strategy={value.strategy} leaves the folder of the recipe, and a run keeps a copy of the file beside "
+    )
+    problems.require(not leaves, f"{told}its own. Put it there too, or write its whole path.")
+    problems.require(value.bands is None, f"{name}.bands follows from the file. Remove it.")
+
+
+def resolved(noise: Correlation, folder: Path) -> Correlation:
+    """With what the file of its strategy holds, which is seen from this folder, that of the recipe.
+
+    Raises PlanError with what is wrong with the file.
+    """
+    if noise.kind != MatrixNoise.kind or noise.given is not None or noise.strategy is None:
+        return noise
+    held = strategy_file.read(folder / noise.strategy)
+    return replace(noise, given=MECHANISMS[strategy_file.kind_of(held)](noise_multiplier=1.0, **held))  # type: ignore[call-arg, arg-type]
 
 
 def conflicts(given: Mapping[str, Any]) -> Iterator[Problem]:
@@ -104,13 +144,23 @@ def _by_turns(noise: Correlation, given: Mapping[str, Any]) -> Iterator[Problem]
             f"Use sampling: {Shuffle.kind} with order: once, or noise: {{kind: {BANDED}}}.",
         )
     elif isinstance(groups, int) and noise.bands is not None and noise.bands > groups:
-        yield (
-            ("noise", "groups"),
-            f"noise.bands={noise.bands} exceeds groups={groups}: the turns of an example would share noise, and no "
-            f"theorem is known. Lower bands, raise groups, or use sampling: {Shuffle.kind} with order: once.",
-        )
+        yield ("noise", "groups"), _too_wide(f"noise.bands={noise.bands}", groups)
     if given.get("assignment") == "own":
         yield (
             ("noise", "assignment"),
             f"noise: {noise.kind} is known in groups by place alone. Set assignment: place, or remove it.",
         )
+
+
+def _too_wide(said: str, groups: int) -> str:
+    return (
+        f"{said} exceeds groups={groups}: the turns of an example would share noise, and no theorem is known. Lower "
+        f"bands, raise groups, or use sampling: {Shuffle.kind} with order: once."
+    )
+
+
+def unsuited(noise: Correlation, groups: int | None) -> Iterator[str]:
+    """What the strategy of a file does not fit, once it was read."""
+    lasting = noise.lasting
+    if noise.given is not None and groups is not None and lasting is not None and lasting > groups:
+        yield f"privacy.{_too_wide(f'noise.strategy={noise.strategy} has {lasting} bands, which', groups)}"

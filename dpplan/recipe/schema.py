@@ -162,8 +162,9 @@ class Privacy(Block):
         or shuffle has n / batch_size steps, rounded up; shuffled batches differ in size by one at most.
     adjacency: which data sets count as neighbours (`dpplan help adjacency`). noise_multiplier is in units of clip_norm
         under each of them, and so is the noise; how far a replaced example moves the sum is the accountant's business.
-    noise: left out, it is drawn anew for each step. {kind: banded, bands: 8} and {kind: tree} correlate it from step to
-        step (`dpplan help noise`); noise_multiplier is then of the independent noise that it is made of.
+    noise: left out, it is drawn anew for each step. {kind: banded, bands: 8}, {kind: tree} and {kind: matrix, strategy:
+        C.npy} correlate it from step to step (`dpplan help noise`); noise_multiplier is then of the independent noise
+        that it is made of.
     unit: whom the claim protects, one example or one user; of users, data.user says whose each example is. Left without
         max_per_user, users are drawn and clipped whole, and batch_size counts users. max_per_user: examples are drawn
         and clipped one by one, at most so many of one user; the others are left out before training.

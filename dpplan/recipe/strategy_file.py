@@ -34,7 +34,9 @@ def read(file: Path) -> dict[str, Any]:
         size = file.stat().st_size
         raw = file.read_bytes() if size <= MOST_BYTES else b""
     except FileNotFoundError:
-        raise PlanError(f"{file}: no such file. A strategy's path is seen from the folder of the plan file.") from None
+        raise PlanError(
+            f"{file}: no such file. A strategy's path is seen from the folder of the file that names it."
+        ) from None
     except OSError as error:
         raise file_error(f"{file}: cannot be read", error, PlanError) from None
     if size > MOST_BYTES:
@@ -147,7 +149,7 @@ def _of_npy(raw: bytes, file: Path) -> Rows:
         sides = [int(side) for side in shape]
     except (ValueError, SyntaxError, KeyError, TypeError, IndexError, UnicodeDecodeError, MemoryError, RecursionError):
         raise PlanError(f"{file}: is not what numpy.save writes.") from None
-    if len(sides) not in (1, 2) or 0 in sides:
+    if len(sides) not in (1, 2) or min(sides) < 1:
         raise PlanError(f"{file}: has the shape {show(list(sides))}; a strategy is a matrix, or its first column.")
     if not isinstance(kind, str) or kind[1:] not in _TYPES or kind[:1] not in "<>=|":
         raise PlanError(f"{file}: holds numbers of type {show(kind)}; a strategy is of float64 or float32.")

@@ -20,6 +20,12 @@ def text(library: str, plan: Plan) -> str:
     return f"{to_json.dumps(found, indent=2)}\n"
 
 
+def warnings(library: str, plan: Plan) -> tuple[str, ...]:
+    """What the text does not say of the plan."""
+    told = opacus_state.not_carried(plan) if library == "opacus" else ""
+    return (told,) if told else ()
+
+
 def document(library: str, plan: Plan, text: str, warnings: Sequence[str]) -> to_json.Object:
     """The same text in an object, with the plan it was made of. holds: what it says, where it is JSON."""
     holds = json.loads(text) if library in _WRITERS else None

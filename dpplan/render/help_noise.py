@@ -6,6 +6,7 @@ an optimiser follows, carry less of it. A recipe asks for it in its privacy bloc
 
   noise: {kind: banded, bands: 8}
   noise: {kind: tree}
+  noise: {kind: matrix, strategy: C.npy}
 
 Left out, noise is drawn anew for each step. The figure is that of the whole run, from the strategy C that the noise is
 made of: a run releases x + w with C·w independent noise, which tells no more than C·x + z does (Denisov et al. 2022,
@@ -21,12 +22,16 @@ is one vector for each band but one. One band is independent noise.
 - tree (DP-FTRL): C has a row for each block of 2^j steps, and sums are estimated from below (Honaker 2015). The memory
 is one vector for each binary digit of the number of steps.
 
+- matrix: C is the lower triangular matrix in a file (.npy, .csv, .txt; a row for each step), or its first column where
+it is the same along its diagonals. The path is seen from the recipe's folder, and a run keeps a copy. The memory is one
+vector for each of its bands but one. A C whose inverse grows from step to step is refused: floats would lose noise.
+
 How batches are drawn says in which steps an example takes part, and the claim rests on it:
 
-- sampling: shuffle, order: once: in every epoch at the same place. No sampling helps; the figure is from above. Both
+- sampling: shuffle, order: once: in every epoch at the same place. No sampling helps; the figure is from above. All
 kinds, any number of bands. adjacency: zero_out or replace_one.
 
-- sampling: cyclic-poisson, groups: G: at the turns of its group, by a coin. Banded noise of at most G bands is then
+- sampling: cyclic-poisson, groups: G: at the turns of its group, by a coin. Noise of at most G bands is then
 amplified by the coins (Choquette-Choo et al. 2023, arXiv:2306.08153). adjacency: zero_out or replace_one.
 
 - sampling: full-batch: in every step. Any adjacency.
@@ -42,7 +47,6 @@ reads: whoever has it can subtract the noise. It goes when the run is over; runt
 run that two copies of its folder went on with cannot go on. Of several processes the first adds the noise.
 
   dpplan train recipes/digits-correlated.yaml
-  dpplan audit recipes/digits-correlated.yaml --canaries 200
 
 When it pays: many steps, each with a small batch, and an example in few of them; where sampling amplifies much, and ε
 is small, independent noise is as good or better, and so it is where larger batches and momentum can take the place of

@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from dpplan.accounting.exact.profile import Width
+from dpplan.accounting.exact.places import Width
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.normal import log_normal_tails
 from dpplan.quick_dataclass import dataclass
@@ -109,8 +109,8 @@ def assess(source: Source, question: AttackQuestion) -> Assessment:
 
 def _both(source: Source, x: float) -> Ends:
     """The larger δ(x) of both directions."""
-    ends = [source.delta(direction, x) for direction in (0, 1)]
-    return max(low for low, _ in ends), max(high for _, high in ends)
+    low, high = source.larger(np.array([x]))
+    return float(low[0]), float(high[0])
 
 
 def _advantage(source: Source, stated: tuple[float, float] | None) -> Figure:
@@ -185,8 +185,7 @@ def smallest_mu(source: Source, delta: float) -> float | None:
 def _uppers(source: Source, places: Array, delta: float) -> Array:
     """Upper ends of the larger δ of both directions, as narrow as a μ with this δ₀ needs them."""
     enough = Width(ENOUGH.absolute * delta, ENOUGH.relative)
-    ends = [source.deltas(direction, places, enough)[1] for direction in (0, 1)]
-    return np.maximum(*ends)
+    return source.larger(places, enough)[1]
 
 
 def _first_mu(fits: Callable[[float], bool], low: float) -> float:

@@ -12,7 +12,8 @@ import numpy as np
 from dpplan.accounting import gdp
 from dpplan.accounting.best_of_trials import has_search
 from dpplan.accounting.bound import Guarantee, widened
-from dpplan.accounting.exact.profile import NARROWEST, Profile, Width
+from dpplan.accounting.exact.places import KNOWN, NARROWEST, Width
+from dpplan.accounting.exact.profile import Profile
 from dpplan.accounting.numerics import Array
 from dpplan.plan import Plan
 from dpplan.quick_dataclass import dataclass
@@ -26,7 +27,7 @@ SMALL = 1e-15  # relative: a few roundings of numbers near 1
 class Source:
     """below_above: (direction, ε >= 0, enough) -> lower <= δ <= upper at each ε; enough: the width that will do.
     name: what it is, in words. corners: the ε at which a stated profile has its kinks, where a search would miss the
-    best by a little. assumes: what it rests on.
+    best by a little. assumes: what it rests on. alike: whether both directions have one profile.
 
     guarantee: CERTIFIED for the profile of a plan, UPPER for that of one with a search, and for what somebody states:
     what is true may be less.
@@ -37,6 +38,7 @@ class Source:
     name: str
     assumes: str
     corners: tuple[float, ...] = ()
+    alike: bool = False
 
     def deltas(self, direction: int, xs: Array, enough: Width = NARROWEST) -> ManyEnds:
         """lower <= δ(x) <= upper of one direction at each of these real x."""
@@ -46,9 +48,7 @@ class Source:
             low[ahead], high[ahead] = self.below_above(direction, xs[ahead], enough)
         if behind.any():
             other_low, other_high = self.below_above(1 - direction, -xs[behind], enough)
-            share = np.exp(xs[behind])
-            low[behind] = np.maximum(1.0 - share * (1.0 - other_low) - SMALL, 0.0)
-            high[behind] = np.minimum(1.0 - share * (1.0 - other_high) + SMALL, 1.0)
+            low[behind], high[behind] = mirrored(-xs[behind], other_low, -SMALL), mirrored(-xs[behind], other_high)
         return low, high
 
     def delta(self, direction: int, x: float) -> Ends:
@@ -56,13 +56,33 @@ class Source:
         low, high = self.deltas(direction, np.array([x]))
         return float(low[0]), float(high[0])
 
+    def larger(self, xs: Array, enough: Width = NARROWEST) -> ManyEnds:
+        """Ends of the larger δ of both directions at each of these x, of one sign. One of the two is mostly the larger
+        everywhere: the other is only made narrow where what is known of it leaves that open."""
+        first = 0 if np.all(xs >= 0.0) else 1
+        low, high = self.deltas(first, xs, enough)
+        if self.alike:
+            return low, high
+        open_ = self.deltas(1 - first, xs, KNOWN)[1] > high
+        if open_.any():
+            other_low, other_high = self.deltas(1 - first, xs[open_], enough)
+            low[open_], high[open_] = np.maximum(low[open_], other_low), np.maximum(high[open_], other_high)
+        return low, high
+
+
+def mirrored(xs: Array, other: Array, spare: float = SMALL) -> Array:
+    """δ of one direction at -x, from what is known of the other direction's at x: an upper end, or with `spare` below
+    0 a lower end."""
+    return np.clip(1.0 - np.exp(-xs) * (1.0 - other) + spare, 0.0, 1.0)
+
 
 def source_of_plan(plan: Plan) -> Source:
     """The certified profile of a plan. Raises NotApplicable and NotCertified as the exact accountant does."""
     profile = Profile.of(plan)
+    guarantee, name = Guarantee.CERTIFIED, "the plan's certified profile"
     if has_search(plan):
-        return Source(profile.ends, Guarantee.UPPER, "the plan's profile, from above", str(plan.assumptions))
-    return Source(profile.ends, Guarantee.CERTIFIED, "the plan's certified profile", str(plan.assumptions))
+        guarantee, name = Guarantee.UPPER, "the plan's profile, from above"
+    return Source(profile.ends, guarantee, name, str(plan.assumptions), alike=profile.alike)
 
 
 def source_of_stated(epsilon: float, delta: float) -> Source:
@@ -83,6 +103,7 @@ def source_of_stated(epsilon: float, delta: float) -> Source:
         name,
         "the stated (ε, δ) holds for the neighbours and the unit it names",
         (epsilon,),
+        alike=True,
     )
 
 
@@ -93,7 +114,7 @@ def source_of_gdp(mu: float) -> Source:
         return gdp.delta_interval(mu, epsilon).upper
 
     name = f"μ = {mu:g} and nothing else"
-    return Source(_from_above(above), Guarantee.UPPER, name, "the run is μ-GDP for the neighbours it names")
+    return Source(_from_above(above), Guarantee.UPPER, name, "the run is μ-GDP for the neighbours it names", alike=True)
 
 
 def _from_above(above: Callable[[float], float]) -> Callable[[int, Array, Width], ManyEnds]:

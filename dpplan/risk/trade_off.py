@@ -10,15 +10,14 @@ An attacker may look for members, or for those who are not: the worse of both di
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from dpplan.accounting.exact.profile import Width
+from dpplan.accounting.exact.places import KNOWN, Width
 from dpplan.accounting.numerics import Array
 from dpplan.risk.convex_minimum import Sample, least
-from dpplan.risk.source import ManyEnds, Source
+from dpplan.risk.source import ManyEnds, Source, mirrored
 
 ROUNDING = 1e-14  # relative, of e^x·α + δ: an exponential, a product, a sum
 # Where a first look is taken: x from 1e-4 to 40 on either side of 0, each 1.3 times the last. Beyond 40, e^-x is lost
@@ -28,10 +27,15 @@ LOOKS, CLOSER = 8, 4.0  # around the best one, each so many times closer
 # The width of δ that will do: as a share of e^x times the false-positive rate, which is part of F, or of δ. It is less
 # for the lower end of a rate, which takes differences of F.
 ENOUGH, CLOSELY = Width(1e-5, 1e-6, 1.0), Width(3e-7, 1e-7, 1.0)
+# Likewise for a curve, which is a polygon of tangents: with 200 of them it lies 1e-4 to 1e-3 above the truth at most.
+TO_DRAW = Width(1e-4, 1e-4, 1.0)
 BRACKETS, LEAST_STEP = (1.0, 3.0, 9.0, 27.0, 81.0), 1e-4  # of the last look: from narrow ones the lower end loses least
 # Losses that come in steps give F corners, which a parabola misses: an interval that is wider than LOOSE is narrowed by
 # extended chords until it is as narrow as CLOSE, or so many rounds have passed.
 LOOSE, CLOSE, ROUNDS = 7e-7, 7e-7, 10
+NARROW = 1e-5  # of an interval to which the other direction's lower end would add nothing
+_Uppers = tuple[Array, Array]  # places, and upper ends of δ there
+ABOUT = 0.8  # of a rate by the lines of a first look, which meet as far above the truth as that
 DRAWN = (1e-6, 1.0 - 1e-6)  # false-positive rates of a curve
 
 
@@ -48,6 +52,10 @@ class TruePositiveRate(NamedTuple):
     upper: float
     at: float
 
+    def settles(self, other: float) -> bool:
+        """Whether it is the larger of two rates, the other of which is at most that, and known closely."""
+        return other <= self.upper and self.upper - self.lower <= NARROW * self.upper
+
 
 class Point(NamedTuple):
     """A corner of the polygon that bounds every attacker's rates from above."""
@@ -60,15 +68,17 @@ class TradeOff:
     """The rates of any attacker, by the profile of a source. finest: about the least rate that is asked."""
 
     def __init__(self, source: Source, finest: float = DRAWN[0]) -> None:
-        self.source, self.enough = source, ENOUGH._replace(absolute=ENOUGH.absolute * finest)
+        self.source, self.finest = source, finest
         away = {*first_looks(), *(corner for corner in source.corners if corner > 0.0)}
-        self._first = np.array(sorted({0.0, *away, *(-each for each in away)}))
+        self._ahead = np.array(sorted({0.0, *away}))
+        self._first = np.concatenate((-self._ahead[:0:-1], self._ahead))
+        self._looks: dict[Width, tuple[Array, Array]] = {}
 
-    @cached_property
-    def _looked(self) -> tuple[ManyEnds, ManyEnds]:
-        """δ of either direction at the places of a first look."""
-        here, there = (self.source.deltas(direction, self._first, self.enough) for direction in (0, 1))
-        return here, there
+    def _looked(self, width: Width) -> tuple[Array, Array]:
+        """Upper ends of δ of either direction at the places of a first look."""
+        if width not in self._looks:
+            self._looks[width] = _FirstLook(self.source, self._ahead, _scaled(width, self.finest)).uppers()
+        return self._looks[width]
 
     def at(self, false_positive_rate: float) -> TruePositiveRate:
         """For a false-positive rate in (0, 1)."""
@@ -77,31 +87,40 @@ class TradeOff:
     def rates(self, false_positive_rates: Sequence[float]) -> list[TruePositiveRate]:
         """For each of several."""
         alphas = np.array(false_positive_rates)
-        found = []
-        for here, there in zip(self._one_way(0, alphas), self._one_way(1, alphas), strict=True):
-            worst = here if here.upper >= there.upper else there
-            found.append(TruePositiveRate(max(here.lower, there.lower), worst.upper, worst.at))
+        looks = [np.array([self._look(direction, each) for each in alphas]) for direction in (0, 1)]
+        first = 0 if looks[0][:, 1].sum() >= looks[1][:, 1].sum() else 1
+        found = self._one_way(first, alphas, looks[first])
+        # Where the other direction's first look lies below that, it does not matter.
+        other = (
+            [] if self.source.alike else [k for k, rate in enumerate(found) if not rate.settles(looks[1 - first][k, 1])]
+        )
+        if other:
+            for k, there in zip(other, self._one_way(1 - first, alphas[other], looks[1 - first][other]), strict=True):
+                worst = found[k] if found[k].upper >= there.upper else there
+                found[k] = TruePositiveRate(max(found[k].lower, there.lower), worst.upper, worst.at)
         return found
 
     def curve(self, points: int = 200) -> list[Point]:
-        """Corners of the least polygon above both directions' trade-offs that so many x of each prove, from false
-        positives near 0 to near 1."""
-        (low, high), (other_low, other_high) = (self._drawn(direction) for direction in (0, 1))
+        """Corners of the least polygon above both directions' trade-offs that so many x prove, from false positives
+        near 0 to near 1."""
+        looked = self._looked(TO_DRAW)
         # A line of one direction is one of the other, mirrored, at -x: the same places serve both.
-        spread = np.linspace(min(low, -other_high), max(high, -other_low), points)
-        drawn = [self._corners(0, spread), self._corners(1, -spread)]
+        drawn = [
+            _points(_meeting(_lines(*_merged((self._first, seen), asked))))
+            for seen, asked in zip(looked, self._spread(_drawn(self._first, looked), points), strict=True)
+        ]
         rates = sorted({corner.false_positives for corners in drawn for corner in corners})
         above = np.max([_polygon(rates, corners) for corners in drawn], axis=0)
         return [Point(rate, min(float(each), 1.0)) for rate, each in zip(rates, above, strict=True)]
 
     def _values(self, direction: int, xs: Array, alphas: Array) -> ManyEnds:
         """Ends of F at each e^x, for the rate beside it."""
-        enough = CLOSELY._replace(absolute=CLOSELY.absolute * float(np.min(alphas)))
-        ends = self.source.deltas(direction, xs.ravel(), enough)
+        ends = self.source.deltas(direction, xs.ravel(), _scaled(CLOSELY, float(np.min(alphas))))
         return _raised(xs, alphas, (ends[0].reshape(xs.shape), ends[1].reshape(xs.shape)))
 
-    def _one_way(self, direction: int, alphas: Array) -> list[TruePositiveRate]:
-        x, most, width = (np.array(row) for row in zip(*(self._look(direction, each) for each in alphas), strict=True))
+    def _one_way(self, direction: int, alphas: Array, looks: Array) -> list[TruePositiveRate]:
+        """looks: (x, an upper end, a width) of each rate, as `_look` has them."""
+        x, most, width = looks.T.copy()
         for _ in range(LOOKS):
             # At its neighbours, and at the lowest point of the parabola through the three.
             sides = np.stack((x - width, x + width))
@@ -121,8 +140,8 @@ class TradeOff:
     def _look(self, direction: int, alpha: float) -> tuple[float, float, float]:
         """Of the places of a first look that where F is least, an upper end of it there, and how far the next is."""
         size = int(np.searchsorted(self._first, math.log(1.0 / alpha), side="right"))  # beyond, e^x·α exceeds 1
-        looked, ends = self._first[:size], self._looked[direction]
-        uppers = _raised(looked, alpha, (ends[0][:size], ends[1][:size]))[1]
+        looked, ends = self._first[:size], self._looked(ENOUGH)[direction][:size]
+        uppers = _raised(looked, alpha, (ends, ends))[1]
         best = int(np.argmin(uppers))
         x = float(looked[best])
         return x, float(uppers[best]), float(max(looked[min(best + 1, size - 1)] - x, x - looked[max(best - 1, 0)]))
@@ -170,21 +189,65 @@ class TradeOff:
             bounds.append(bound)
         return bounds, mosts.tolist()
 
-    def _drawn(self, direction: int) -> tuple[float, float]:
-        """From which x to which the rates of a curve lie."""
-        coarse = _meeting(_lines(self._first, self._looked[direction][1]))
-        within = [line.x for line, rate in coarse if DRAWN[0] <= rate.false_positives <= DRAWN[1] and line.slope]
-        return (min(within), max(within)) if within else (-1.0, 1.0)
+    def _spread(self, drawn: "_Drawn", points: int) -> tuple["_Uppers", "_Uppers"]:
+        """Upper ends of δ of either direction at so many places, evenly along x where the lines of a curve lie."""
+        enough = _scaled(TO_DRAW, self.finest)
+        if self.source.alike:
+            ahead = np.linspace(0.0, max(drawn.high, -drawn.low), points)
+            first = ahead, self.source.deltas(0, ahead, enough)[1]
+            both = _merged(_behind(*first), first)
+            return both, both
+        spread = np.linspace(drawn.low, drawn.high, points)
+        ahead, behind = spread[spread >= 0.0], -spread[spread < 0.0][::-1]
+        first = ahead, self.source.deltas(0, ahead, enough)[1]
+        second = behind, self.source.deltas(1, behind, Width(enough.relative * drawn.least, enough.relative))[1]
+        return _merged(_behind(*second), first), _merged(_behind(*first), second)
 
-    def _corners(self, direction: int, spread: Array) -> list[Point]:
-        """Where the lines that so many x prove meet, one with the next: between two corners the upper bound is a line.
 
-        Lines that are nowhere the least are left out: what remains is still a bound.
-        """
-        xs, at = np.unique(np.concatenate((spread, self._first)), return_index=True)
-        uppers = np.concatenate((self.source.deltas(direction, spread, self.enough)[1], self._looked[direction][1]))
-        fine = _meeting(_lines(xs, uppers[at]))
-        return [Point(0.0, min(fine[0][0].start, 1.0)), *(corner for _, corner in fine)]
+class _FirstLook:
+    """Upper ends of δ of both directions at x >= 0, ascending. The direction that is mostly the larger is narrow
+    everywhere. Of the other so much is asked for that its trade-off lies below that one's, or is narrow where it does
+    not: what matters nowhere may cost most."""
+
+    def __init__(self, source: Source, ahead: Array, enough: Width) -> None:
+        self.source, self.ahead, self.enough = source, ahead, enough
+        self.first = source.deltas(0, ahead, enough)[1]
+        self.low, self.second = (np.zeros(len(ahead)), self.first) if source.alike else source.deltas(1, ahead, KNOWN)
+        self.asked = np.zeros(len(ahead), bool)
+
+    def uppers(self) -> tuple[Array, Array]:
+        """Of either direction, at -x and x."""
+        share = self.enough.relative
+        while not self.source.alike and (places := self._in_the_way()):
+            for at, height in places.items():
+                self._take(at, self.source.deltas(1, self.ahead[at : at + 1], Width(share * height, share)))
+                self.asked[at] = True
+            self._take(slice(None), self.source.deltas(1, self.ahead, KNOWN))
+        here, there = self._both()
+        return here[1], there[1]
+
+    def _take(self, at: int | slice, ends: ManyEnds) -> None:
+        self.low[at] = np.maximum(self.low[at], ends[0] if isinstance(at, slice) else ends[0][0])
+        self.second[at] = np.minimum(self.second[at], ends[1] if isinstance(at, slice) else ends[1][0])
+
+    def _both(self) -> tuple["_Uppers", "_Uppers"]:
+        first, second = (self.ahead, self.first), (self.ahead, self.second)
+        return _merged(_behind(*second), first), _merged(_behind(*first), second)
+
+    def _in_the_way(self) -> dict[int, float]:
+        """Places of the second direction that are not narrow, where its trade-off is not known to be below the first's:
+        the first of those between each two lines that meet there, and how high they meet. What is made for that one
+        serves those beyond."""
+        above, own = (_meeting(_lines(*each)) for each in self._both())
+        other = _polygon([corner.false_positives for _, corner in own], _points(above))
+        found: dict[int, float] = {}
+        for k, height in enumerate(other.tolist()[:-1]):
+            if own[k][1].true_positives > height * (1.0 + self.enough.relative):
+                within = (self.ahead >= own[k + 1][0].x) & (self.ahead <= own[k][0].x) & ~self.asked
+                wide = self.second - self.low > self.enough.relative * height
+                for at in np.flatnonzero(within & wide)[:1].tolist():
+                    found[at] = min(found.get(at, 1.0), height)
+        return found
 
 
 class _Line(NamedTuple):
@@ -193,6 +256,11 @@ class _Line(NamedTuple):
     x: float
     slope: float
     start: float
+
+
+def _scaled(width: Width, rate: float) -> Width:
+    """The absolute part, which is in units of a false-positive rate, for rates of this size."""
+    return width._replace(absolute=width.absolute * rate)
 
 
 def _raised(xs: Array, alpha: Array | float, ends: ManyEnds) -> ManyEnds:
@@ -221,6 +289,46 @@ def _meeting(lines: "list[_Line]") -> "list[tuple[_Line, Point]]":
             kept.pop()
         kept.append((line, Point(1.0, 1.0)))
     return kept
+
+
+def _points(meeting: "list[tuple[_Line, Point]]") -> list[Point]:
+    """The corners, from a false-positive rate of 0 on."""
+    return [Point(0.0, min(meeting[0][0].start, 1.0)), *(corner for _, corner in meeting)]
+
+
+class _Drawn(NamedTuple):
+    """From which x to which the lines lie that bound the larger trade-off of both directions, those of the second as
+    what they are of the first; and the least rate where one meets the next that rests on δ of the second."""
+
+    low: float
+    high: float
+    least: float
+
+
+def _drawn(xs: Array, uppers: tuple[Array, Array]) -> _Drawn:
+    """At the rates of a curve."""
+    found, within, heights = [_meeting(_lines(xs, each)) for each in uppers], [0.0], [1.0]
+    for own, other, sign in zip(found, found[::-1], (1.0, -1.0), strict=True):
+        rates = [corner.false_positives for _, corner in own]
+        above = _polygon(rates, _points(other)).tolist()
+        for (line, corner), (after, _), height in zip(own[:-1], own[1:], above, strict=False):
+            if DRAWN[0] <= corner.false_positives <= DRAWN[1] and corner.true_positives >= ABOUT * height:
+                places = [sign * each.x for each in (line, after) if each.slope]
+                within += places
+                heights += [corner.true_positives] if min(places) < 0.0 else []
+    steepest = -math.log(DRAWN[0])  # a steeper line is above 1 at all of these rates
+    return _Drawn(max(min(within), -steepest), min(max(within), steepest), min(heights))
+
+
+def _behind(xs: Array, uppers: Array) -> "_Uppers":
+    """At -x, ascending, from upper ends of δ of the other direction at x."""
+    return -xs[::-1], mirrored(xs, uppers)[::-1]
+
+
+def _merged(one: "_Uppers", two: "_Uppers") -> "_Uppers":
+    """At ascending places; where both have it, of the first."""
+    xs, at = np.unique(np.concatenate((one[0], two[0])), return_index=True)
+    return xs, np.concatenate((one[1], two[1]))[at]
 
 
 def _polygon(rates: Sequence[float], corners: Sequence[Point]) -> Array:

@@ -26,6 +26,7 @@ from dpplan.checks import show
 from dpplan.errors import BudgetExceeded, InputOutputFailed, RecipeError, UsageError
 from dpplan.recipe import Recipe
 from dpplan.render.number_format import up
+from dpplan.train import strategy_rows
 from dpplan.train.data import load_for
 from dpplan.train.execution.rank_consistency import shared_facts
 from dpplan.train.execution.session import Session
@@ -82,6 +83,7 @@ def plan(recipe: Recipe, *, seed: int | None = None, over_budget: bool = False, 
     device = device_named(recipe.runtime.device, ranks.local_rank, ranks.local_size)
     dataset = load_for(recipe)
     claim = recipe.claim(dataset.training.units)
+    strategy_rows.check(claim.phase)
     planned = Planned(recipe, claim, dataset, device, seed, over_budget, ranks=ranks)
     if planned.over_budget and not over_budget:
         raise BudgetExceeded(

@@ -21,10 +21,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from dpplan.accounting.pairs.participation import square_root_coefficients
 from dpplan.errors import NotApplicable
-from dpplan.mechanism import Gaussian, ToeplitzNoise, TreeAggregation, kind_of, multiplier_of
+from dpplan.mechanism import Gaussian, TreeAggregation, kind_of, multiplier_of
 from dpplan.plan import Phase
+from dpplan.train.strategy_rows import StrategyRows, rows_of
 from dpplan.train.tails import chi_square_tail
 from dpplan.train.tree_weights import from_left, level_of, new
 
@@ -140,30 +140,27 @@ class TiedNoise:
 
 @dataclass(slots=True)
 class BandedTies:
-    """Row t of C w, C lower triangular with these numbers along its diagonals."""
+    """Row t of C w."""
 
-    coefficients: tuple[float, ...]
+    rows: StrategyRows
     _last: list[Tensor] = field(default_factory=list)  # the latest first
     _first: int | None = None  # the step that was seen first
 
     @property
     def words(self) -> str:
-        return f"tied over {len(self.coefficients)} bands"
-
-    def row(self, step: int) -> tuple[float, ...]:
-        """Of C, from the diagonal to the left."""
-        return self.coefficients[: step + 1]
+        return f"tied over {self.rows.bands} bands"
 
     def new_in(self, step: int, added: Tensor) -> Innovation | None:
         self._first = step if self._first is None else self._first
-        back = min(len(self.coefficients) - 1, step)
-        fresh = added * self.coefficients[0]
-        known = step - self._first >= back
+        first, *others = self.rows.row(step)
+        fresh = added * first
+        known = step - self._first >= len(others)
         if known:
-            for coefficient, earlier in zip(self.coefficients[1:], self._last, strict=False):
+            for coefficient, earlier in zip(others, self._last, strict=True):
                 fresh.add_(earlier, alpha=coefficient)
         before = list(enumerate(self._last[:LAGS], 1))
-        self._last = [added, *self._last][: len(self.coefficients) - 1]
+        kept = self.rows.bands - 1
+        self._last = [added, *self._last[: kept - 1]] if kept else []
         return (fresh, before) if known else None
 
 
@@ -208,8 +205,9 @@ def ties_of(phase: Phase) -> Ties | None:
         return None
     if type(mechanism) is TreeAggregation:
         return TreeTies()
-    if type(mechanism) is ToeplitzNoise and mechanism.bands is not None:
-        return BandedTies(square_root_coefficients(min(mechanism.bands, phase.steps)))
+    rows = rows_of(mechanism, phase.steps)
+    if rows is not None:
+        return BandedTies(rows)
     raise NotApplicable(f"no verdict is known for noise of mechanism={kind_of(mechanism)}.")
 
 

@@ -56,11 +56,12 @@ class TrialOutcome:
 @dataclass(frozen=True, slots=True)
 class Winner:
     """setting: None for 'none', of no trial. score: with its noise, where it has some; None of a trial that failed.
-    files: of the model, in a private folder."""
+    files: of the model, in a private folder. kept: what lies beside its recipe, which names it."""
 
     setting: Setting | None
     score: float | None = None
     files: Path | None = None
+    kept: tuple[str, ...] = ()
 
 
 def searched(plan: SearchPlan, out: Path, jobs: int = 1, seed: int | None = None,
@@ -103,7 +104,9 @@ def _best(plan: SearchPlan, private: Path, jobs: int, seed: int | None) -> Winne
     if place < 0:
         return Winner(None)
     files = tasks[place].folder if scores[place] is not None else None
-    return Winner(plan.settings[chosen[place]], scores[place], files)
+    noise = tasks[place].recipe.privacy.noise
+    beside = () if noise is None or noise.strategy is None or Path(noise.strategy).is_absolute() else (noise.strategy,)
+    return Winner(plan.settings[chosen[place]], scores[place], files, beside)
 
 
 def _task(
@@ -216,5 +219,6 @@ def _keep(won: Winner, out: Path) -> None:
     if won.files is None:
         return
     with told(f"{out}: cannot be written"):
-        for name in KEPT:
+        for name in (*KEPT, *won.kept):
+            (out / name).parent.mkdir(exist_ok=True, parents=True)
             shutil.copyfile(won.files / name, out / name)

@@ -11,6 +11,19 @@ from dpplan.commands import export as command
 from dpplan.commands.shared import foreign_files
 from dpplan.render import export
 
+REPEATED = b'{"class_name": "SelfComposedDpEvent", "count": 1' + 299 * b"0" + b', "event": '
+GAUSSIAN = b'{"class_name": "GaussianDpEvent", "noise_multiplier": 3}'
+BANDMF = b'{"iterations": 9, "strategy": [1], "noise_multiplier": 3, "sampling_prob": 0.1, %b}'
+
+
+def nested(deep: int) -> list[object]:
+    """Small in a pickle, which holds each part once, and 2^deep numbers when it is written out."""
+    found: list[object] = [1]
+    for _ in range(deep):
+        found = [found, found]
+    return found
+
+
 RUN = ["--sigma", "1.1", "--q", "0.01", "--steps", "1000"]
 
 
@@ -83,7 +96,32 @@ def test_calls_that_make_no_sense(capsys: pytest.CaptureFixture[str], words: lis
             b'{"accountant_state": {"history": [[1, 2]]}}',
             "is not noise multiplier, sample rate and steps",
         ),
-        ("other.json", b'{"accountant_state": {"history": [["a", 0.1, 3]]}}', "sigma"),
+        (
+            "other.json",
+            b'{"accountant_state": {"history": [["a", 0.1, 3]]}}',
+            "has a noise multiplier that is no number",
+        ),
+        ("row.json", b'{"accountant_state": {"history": [1, 2]}}', "row 1 of its history is not noise multiplier"),
+        ("often.json", BANDMF % b'"expected_participations": "many"', "expected_participations=many is not a positive"),
+        ("n.json", BANDMF % b'"num_examples": [1]', "num_examples=[1] is not a whole number"),
+        ("key.json", BANDMF % (b'"' + 3000 * b"a" + b'": 1'), "(3000 characters) is no field"),
+        ("nested.json", 30 * REPEATED + GAUSSIAN + 30 * b"}", "is more than 1e+18"),
+        (
+            "trees.json",
+            REPEATED.replace(299 * b"0", 6 * b"0")
+            + b'{"class_name": "SingleEpochTreeAggregationDpEvent", "noise_multiplier": 3, "step_counts": [1'
+            + 5000 * b", 1"
+            + b"]}}",
+            "more than 10000 parts",
+        ),
+        ("wide.json", GAUSSIAN.replace(b"3", b"[" + 5000 * b"1, " + b"1]"), "characters) is not a number"),
+        (
+            "bomb.pkl",
+            pickle.dumps({"history": [[1.1, 0.1, nested(60)]], "mechanism": "rdp"}),
+            "a steps that is no number",
+        ),
+        ("of.pkl", pickle.dumps({"history": [3], "mechanism": nested(60)}), "row 1 of its history is not"),
+        ("long.pkl", pickle.dumps({"history": [[1.1, 0.1, 10**5000]]}), "steps=1e5000 or more"),
     ],
 )
 def test_files_that_are_wrong_are_told(
@@ -108,3 +146,21 @@ def test_json_wraps_the_same_text_with_its_plan(capsys: pytest.CaptureFixture[st
     content = json.loads(ran(capsys, "export", "--to", "opacus", *RUN, "--json"))
     assert (content["schema"], content["to"], content["text"]) == ("dpplan.export/1", "opacus", text)
     assert content["holds"] == json.loads(text) and content["plan"]["noise_multiplier"] == 1.1
+
+
+def test_what_opacus_has_no_words_for_is_no_training_setting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The cost of a banded run is that of sampled Gaussians, from which nobody may train."""
+    noise = "mechanism: {kind: toeplitz, bands: 4, noise_multiplier: 3}"
+    turns = "sampling: {kind: cyclic-poisson, sample_rate: 0.2, groups: 4, assignment: place}, steps: 40"
+    (tmp_path / "tied.yaml").write_text(f"adjacency: zero-out\nphases: [{{{noise}, {turns}}}]\n", encoding="utf-8")
+    assert program.run(["export", str(tmp_path / "tied.yaml"), "--to", "opacus"]) == 0
+    out, err = capsys.readouterr()
+    content = json.loads(out)
+    assert set(content) == {"accountant_state", "not_carried"} and "make_private" not in content
+    for told in (content["not_carried"], " ".join(err.split())):
+        assert "noise that steps share (toeplitz) and how batches are drawn (cyclic-poisson)" in told
+    (tmp_path / "tied.json").write_text(out, encoding="utf-8")
+    same = epsilon(capsys, "--phases", tmp_path / "tied.json", "--adjacency", "zero-out")
+    assert same == pytest.approx(epsilon(capsys, tmp_path / "tied.yaml"), rel=1e-9)

@@ -10,10 +10,7 @@ import pytest
 from dpplan.adjacency import ZERO_OUT
 from dpplan.commands.shared import phase_arguments, recorded_runs
 from dpplan.commands.shared.plan_arguments import PlanArguments
-from dpplan.errors import ReportError
-from dpplan.mechanism import Laplace
-from dpplan.plan import Phase, Settings
-from dpplan.sampling import Poisson
+from dpplan.plan import Settings
 
 Run = Callable[..., CompletedProcess[str]]
 TWO = ("--phase", "sigma=1.1,q=0.01,steps=1000", "--phase", "sigma=2,n=60000,batch=256,epochs=3")
@@ -249,9 +246,3 @@ def test_the_printed_json_of_a_run_of_balls_in_bins_is_spent(dpplan: Run, tmp_pa
         for spent in (str(file), bins)
     ]
     assert found[0] == found[1]
-
-
-def test_what_a_recorded_phase_cannot_say_is_refused_with_the_reason() -> None:
-    phase = Phase(Laplace(1.0), Poisson(1.0), 3)
-    with pytest.raises(ReportError, match="its mechanism is laplace, and earlier runs are counted with Gaussian noise"):
-        list(recorded_runs._pairs(phase, None, "run"))

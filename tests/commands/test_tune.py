@@ -15,7 +15,7 @@ RECIPE = """\
 privacy: {noise_multiplier: 1.5, clip_norm: 1.0, delta: 1e-5}
 data: {source: blobs, examples: 200}
 model: {kind: logistic}
-training: {batch_size: 20, steps: 3, optimizer: sgd, learning_rate: 0.1}
+training: {batch_size: 20, steps: 1, optimizer: sgd, learning_rate: 0.1}
 runtime: {device: cpu, threads: 1}
 """
 GRID = ("--grid", "learning_rate=0.1,0.5")
@@ -85,7 +85,7 @@ def test_a_search_with_a_seed_is_refuted_and_an_altered_recipe_doubted(folder: P
     report = folder / "won" / "report.json"
     report.write_text(report.read_text(encoding="utf-8").replace('"seeded": true', '"seeded": false'), encoding="utf-8")
     recipe = folder / "won" / "recipe.yaml"
-    recipe.write_text(recipe.read_text(encoding="utf-8").replace("steps: 3", "steps: 4"), encoding="utf-8")
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace("steps: 1", "steps: 2"), encoding="utf-8")
     doubted = forked.dpplan("verify", "won", cwd=folder)
     assert doubted.returncode == 3 and "is not the recipe that the report records" in " ".join(doubted.stdout.split())
 

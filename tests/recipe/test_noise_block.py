@@ -1,11 +1,14 @@
 """The noise: block of a recipe: what it reads, the plan it makes, and a sentence for each mistake."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from dpplan import recipe, solve
 from dpplan.adjacency import ZERO_OUT
 from dpplan.errors import RecipeError
-from dpplan.mechanism import Correlation, Gaussian, ToeplitzNoise, TreeAggregation
+from dpplan.mechanism import Correlation, Gaussian, MatrixNoise, ToeplitzNoise, TreeAggregation
 from dpplan.plan import Settings
 from dpplan.recipe import noise_block
 from dpplan.sampling import CyclicPoisson, Poisson, Shuffle
@@ -57,15 +60,66 @@ def test_a_target_is_solved_for_the_noise() -> None:
     assert longer.noise_multiplier >= claim.phase.mechanism.noise_multiplier  # type: ignore[attr-defined]
 
 
+def written(folder: Path, strategy: np.ndarray, noise: str, drawn: str = ORDER, steps: int = 6) -> Path:
+    """A recipe with its strategy beside it."""
+    np.save(folder / "C.npy", strategy)
+    (folder / "recipe.yaml").write_text(text(noise, drawn, f"steps: {steps}"), encoding="utf-8")
+    return folder / "recipe.yaml"
+
+
+def test_a_strategy_is_read_from_the_folder_of_the_recipe_and_told_apart_by_its_numbers(tmp_path: Path) -> None:
+    any_c = np.tri(6) - np.tri(6, k=-3) + np.diag(np.arange(6.0))
+    read = recipe.load(written(tmp_path, any_c, FROM_FILE))
+    mechanism = read.plan(1437).only_phase.mechanism
+    assert isinstance(mechanism, MatrixNoise) and (mechanism.rows, mechanism.bands) == (6, 3)
+    assert mechanism.noise_multiplier == 4.0 and mechanism.entries[-3:] == (1.0, 1.0, 6.0)
+    content = read.content["privacy"]["noise"]
+    assert set(content) == {"kind", "strategy", "sha256"} and content["strategy"] == "C.npy"
+    other = recipe.load(written(tmp_path, any_c + np.eye(6), FROM_FILE))
+    assert other.sha256 != read.sha256
+    same = recipe.load(written(tmp_path, np.tri(6) - np.tri(6, k=-2), FROM_FILE, steps=9))
+    assert same.plan(1437).only_phase.mechanism == ToeplitzNoise(4.0, coefficients=(1.0, 1.0))
+
+
+FROM_FILE = "{kind: matrix, strategy: C.npy}"
+OF_FILES = {
+    "no file named": ("{kind: matrix}", ORDER, "noise.strategy is missing: kind: matrix is the strategy of a file"),
+    "bands beside it": ("{kind: matrix, strategy: C.npy, bands: 3}", ORDER, "noise.bands follows from the file"),
+    "of another kind": ("{kind: banded, bands: 2, strategy: C.npy}", ORDER, "noise.strategy is for kind: matrix"),
+    "no such file": ("{kind: matrix, strategy: D.npy}", ORDER, "D.npy: no such file. A strategy's path is seen from"),
+    "another ending": ("{kind: matrix, strategy: C.pt}", ORDER, "C.pt: does not end in .npy, .csv, .txt"),
+    "out of the folder": ("{kind: matrix, strategy: ../C.npy}", ORDER, "leaves the folder of the recipe"),
+    "a list": ("{kind: matrix, strategy: [1, 0.5]}", ORDER, "noise has a strategy that is not the name of a file"),
+    "too wide for the groups": (
+        FROM_FILE, TURNS.replace("8", "2"), "noise.strategy=C.npy has 3 bands, which exceeds groups=2",
+    ),
+    "no theorem": (FROM_FILE, "sampling: poisson", "noise: matrix has no theorem under sampling: poisson"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_FILES)
+def test_a_strategy_that_does_not_fit_is_refused(name: str, tmp_path: Path) -> None:
+    noise, drawn, told = OF_FILES[name]
+    with pytest.raises(RecipeError) as caught:
+        recipe.load(written(tmp_path, np.tri(6) - np.tri(6, k=-3) + np.eye(6) * np.arange(6), noise, drawn))
+    assert told in str(caught.value)
+
+
+def test_a_strategy_has_a_row_for_each_step(tmp_path: Path) -> None:
+    read = recipe.load(written(tmp_path, np.tri(6) + np.diag(np.arange(6.0)), FROM_FILE, steps=7))
+    with pytest.raises(RecipeError, match=r"training.steps=7, and the strategy in C.npy has 6 rows"):
+        read.plan(1437)
+
+
 MISTAKES = {
     "no bands": ("{kind: banded}", ORDER, "noise.bands is missing: kind: banded needs how many steps a noise lasts"),
     "bands 0": ("{kind: banded, bands: 0}", ORDER, "noise.bands=0 is not a whole number of at least 1"),
     "bands 2.5": ("{kind: banded, bands: 2.5}", ORDER, "noise.bands=2.5 is not a whole number"),
     "bands in words": ("{kind: banded, bands: many}", ORDER, "noise has a bands that is not a number"),
     "far too many bands": ("{kind: banded, bands: 1e6}", ORDER, "noise.bands=1000000 is more than 100000"),
-    "another kind": ("{kind: bandit, bands: 8}", ORDER, "noise.kind=bandit is not one of: banded, tree. Did you mean"),
+    "another kind": ("{kind: bandit, bands: 8}", ORDER, "=bandit is not one of: banded, tree, matrix. Did you mean"),
     "independent": ("{kind: gaussian}", ORDER, "noise.kind=gaussian is what noise is without this block. Remove it"),
-    "no kind": ("{bands: 8}", ORDER, "noise does not say its kind: banded or tree"),
+    "no kind": ("{bands: 8}", ORDER, "noise does not say its kind: banded, tree, matrix"),
     "another key": ("{kind: banded, band: 8}", ORDER, "noise has no key band. Did you mean 'bands'?"),
     "a key twice": ("{kind: banded, bands: 8, bands: 9}", ORDER, "noise names bands twice"),
     "a word": ("tree", ORDER, "noise=tree is not a block. Write noise: {kind: banded, bands: 8}"),

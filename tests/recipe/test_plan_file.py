@@ -231,9 +231,9 @@ def test_a_query_sets_noise_and_says_how_near_the_answer_is(tmp_path: Path) -> N
     mean, count, median = found.accuracies
     assert mean is not None and count is not None and median is not None
     assert (mean.sensitivity, mean.standard_error) == (0.4, pytest.approx(2, rel=1e-5))
-    text = " ".join(ran("epsilon", tmp_path / "plan.yaml", "--delta", "1e-6", "--accountant", "exact").split())
+    text = " ".join(ran("epsilon", tmp_path / "plan.yaml", "--delta", "1e-6", "--accountant", "rdp").split())
     assert "visits ±4.24 at 95 % mean: Laplace noise, standard error 2, sensitivity 0.4" in text
-    content = json.loads(ran("epsilon", tmp_path / "plan.yaml", "--delta", "1e-6", "--json"))
+    content = json.loads(ran("epsilon", tmp_path / "plan.yaml", "--delta", "1e-6", "--accountant", "rdp", "--json"))
     assert [each["phase"] for each in content["accuracies"]] == ["visits", "phase 2", "phase 3"]
 
 
@@ -451,7 +451,7 @@ phases:
 
 def test_tables_call_phases_and_groups_by_their_names(tmp_path: Path) -> None:
     """As far as the file names them: a group without a name is block.group."""
-    text = ran("epsilon", written(tmp_path, NESTED), "--delta", "1e-6")
+    text = ran("epsilon", written(tmp_path, NESTED), "--delta", "1e-6", "--accountant", "rdp")
     rows = {line.split("  ")[0]: line.split() for line in text.split("all together")[0].splitlines() if line}
     assert rows["everybody"][1] == "all" and rows["men"][1] == "north/2.1" and rows["south"][1] == "1.2"
     assert rows["women phase 3"][3] == rows["again"][1] == "north/women"

@@ -75,7 +75,7 @@ def test_a_file_that_is_no_strategy_is_told_what_is_wrong(name: str, tmp_path: P
 
 
 def test_files_that_are_too_large_or_not_there_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(PlanError, match=r"no such file. A strategy's path is seen from the folder of the plan file"):
+    with pytest.raises(PlanError, match=r"no such file. A strategy's path is seen from the folder of the file that"):
         strategy_file.read(tmp_path / "none.npy")
     half = saved(tmp_path, "half.npy", DENSE)
     half.write_bytes(half.read_bytes()[:-8])

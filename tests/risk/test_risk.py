@@ -9,7 +9,9 @@ import pytest
 from dpplan import accounting, risk
 from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.gaussian_lattice import composition
-from dpplan.accounting.exact.profile import Profile, Width
+from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
+from dpplan.accounting.exact.places import KNOWN, Width
+from dpplan.accounting.exact.profile import Profile
 from dpplan.adjacency import named
 from dpplan.plan import Plan, Settings
 from dpplan.risk.assessment import stated_delta
@@ -219,15 +221,67 @@ def test_few_deltas_are_enough():
     assert len(asked) <= 320  # 200, and 100 of the first look; the second direction is the first, mirrored
 
 
-@pytest.mark.parametrize("name", ["readme", "many steps", "replace one", "few steps"])
+SHARP = {
+    "noise 0.3": Plan.from_rate(0.3, 0.05, 100),
+    "noise 0.2": Plan.from_rate(0.2, 0.01, 100),
+    "five steps": Plan.from_rate(1.0, 0.05, 5),
+}
+
+
+@pytest.mark.parametrize("name", ["readme", "many steps", "replace one", "few steps", *SHARP])
 def test_a_curve_of_200_points_takes_few_contours(name, monkeypatch):
     """What is dear is made once in each direction, or twice; all the points are read off it."""
     made = []
     once = Contour.__init__
     monkeypatch.setattr(Contour, "__init__", lambda *arguments: made.append(once(*arguments)))
     monkeypatch.setattr(composition, "near", None)  # no lattice either
-    risk.TradeOff(risk.source_of_plan({"readme": README, "few steps": FEW, **PLANS}[name])).curve(200)
+    risk.TradeOff(risk.source_of_plan({"readme": README, "few steps": FEW, **PLANS, **SHARP}[name])).curve(200)
     assert 0 < len(made) <= 4
+
+
+def test_a_curve_of_two_steps_takes_few_integrals(monkeypatch):
+    made = []
+    once = TwoSteps.at
+    monkeypatch.setattr(TwoSteps, "at", lambda two, epsilon: made.append(epsilon) or once(two, epsilon))
+    risk.TradeOff(risk.source_of_plan(Plan.from_rate(0.5, 0.01, 2))).curve(200)
+    assert len(made) <= 10
+
+
+@pytest.mark.parametrize("plan", [SHARP["five steps"], Plan.from_rate(0.5, 0.01, 2)], ids=["five steps", "two steps"])
+def test_a_rough_profile_is_about_as_narrow_as_asked_and_still_true(plan):
+    """Where a lattice for all ε stands for many contours; and what was rough is made anew for whoever asks for more."""
+    epsilons = np.array([0.0, 1e-3, 0.1, 1.0])
+    rough, narrow = Profile.of(plan), Profile.of(plan)
+    low, high = rough.ends(0, epsilons, Width(1e-9, 1e-4, 1.0))
+    near_low, near_high = narrow.ends(0, epsilons)
+    assert np.all(np.maximum(low, near_low) <= np.minimum(high, near_high))
+    assert np.all(high - low <= np.maximum(1e-9 * np.exp(epsilons), 2e-4 * high))
+    later_low, later_high = rough.ends(0, epsilons)  # nothing rough is left of it
+    assert np.all(later_high - later_low <= 1.01 * (near_high - near_low))
+
+
+def test_what_is_known_of_the_other_direction_is_true():
+    """The chord to the largest loss, and the first direction's place below zero, without a place of its own."""
+    epsilons = np.array([0.0, 0.05, 0.2, 0.4, 0.5])
+    profile = Profile.of(FEW)
+    profile.ends(0, epsilons, Width(1e-9, 1e-4, 1.0))
+    places = len(profile.directions[1]._places)
+    low, high = profile.ends(1, epsilons, KNOWN)
+    assert len(profile.directions[1]._places) == places
+    near_low, near_high = Profile.of(FEW).ends(1, epsilons, Width(1e-7, 1e-6))
+    assert np.all(low <= near_high)
+    assert np.all(near_low <= high)
+    assert np.all(high[1:] < high[0])
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_larger_of_both_directions(sign):
+    source, xs = risk.source_of_plan(FEW), sign * np.array([0.0, 0.02, 0.3, 2.0])
+    low, high = source.larger(xs, Width(1e-7, 1e-5))
+    each = [risk.source_of_plan(FEW).deltas(direction, xs, Width(1e-7, 1e-5)) for direction in (0, 1)]
+    assert np.all(low <= np.maximum(each[0][1], each[1][1]))
+    assert np.all(high >= np.maximum(each[0][0], each[1][0]))
+    assert np.all(high - low <= np.maximum(1e-6, 1e-4 * high))
 
 
 @pytest.mark.parametrize("plan", [README, Plan.from_rate(0.8, 0.2, 20)], ids=["many steps", "few"])

@@ -5,6 +5,7 @@ import json
 import os
 import random
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,20 +27,21 @@ TEXT = """\
 privacy: {noise_multiplier: 1.0, clip_norm: 1.0, delta: 1e-5}
 data: {source: blobs, examples: 200}
 model: {kind: logistic}
-training: {batch_size: 20, steps: 3, optimizer: sgd, learning_rate: 0.1}
+training: {batch_size: 20, steps: 1, optimizer: sgd, learning_rate: 0.1}
 runtime: {device: cpu, threads: 1}
 """
 UNITS = 160
 
 
-def recipe() -> Recipe:
-    return parse(TEXT, name="blobs.yaml")
+def recipe(steps: int = 1) -> Recipe:
+    return parse(TEXT.replace("steps: 1", f"steps: {steps}"), name="blobs.yaml")
 
 
+@cache  # what a search costs is found once
 def plan_of(
-    law: str = "geometric", mean: float = 3.0, score: Score | None = None, rates: str = "0.1,0.2,0.3"
+    law: str = "geometric", mean: float = 3.0, score: Score | None = None, rates: str = "0.1,0.2,0.3", steps: int = 1
 ) -> SearchPlan:
-    return planned(recipe(), grid.read([f"learning_rate={rates}"]), Trials(law, mean), score or Score(), UNITS)
+    return planned(recipe(steps), grid.read([f"learning_rate={rates}"]), Trials(law, mean), score or Score(), UNITS)
 
 
 def made_up(monkeypatch: pytest.MonkeyPatch, right: Any) -> list[TrialTask]:
@@ -242,8 +244,8 @@ def test_the_noise_of_a_score_is_two_sided_geometric() -> None:
 
 def test_a_real_search_is_reproducible_with_a_seed_and_releases_a_model(tmp_path: Path) -> None:
     before = os.environ.get(search.STATE)
-    one = searched(plan_of(rates="0.1,0.5"), tmp_path / "one", seed=11)
-    two = searched(plan_of(rates="0.1,0.5"), tmp_path / "two", seed=11)
+    one = searched(plan_of(rates="0.1,0.5", steps=3), tmp_path / "one", seed=11)
+    two = searched(plan_of(rates="0.1,0.5", steps=3), tmp_path / "two", seed=11)
     assert (one.setting, one.score) == (two.setting, two.score) and one.score is not None
     names = sorted(each.name for each in (tmp_path / "one").iterdir())
     assert names == ["model.pt", "recipe.yaml"] and os.environ.get(search.STATE) == before

@@ -6,8 +6,10 @@ Both events are the optimal ones (Neyman-Pearson), so the values are exact up to
 """
 
 import math
+from collections.abc import Callable
 
 from dpplan.accounting.exact.contour.privacy_loss import Direction
+from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.normal import log_normal_tail as _log_tail
 
 EPS = 2.0**-52
@@ -52,3 +54,23 @@ def _slack(gain: float, loss: float, place: float) -> float:
     """Rounding of both terms, relative: of their logarithms, and of the event's place [σ], which moves the logarithm
     of a tail by its hazard rate, at most 1 + place."""
     return EPS * (16.0 + 4.0 * (abs(gain) + abs(loss)) + 8.0 * abs(place) * (1.0 + abs(place)))
+
+
+def epsilon_ends(sigma: float, q: float, direction: Direction, delta: float) -> tuple[float, float]:
+    """(lower, upper) around the ε of one step in one direction: bisection on the closed form, to the last few bits."""
+    lower, _ = _turn(lambda e: delta_ends(sigma, q, direction, e)[0] >= delta)
+    _, upper = _turn(lambda e: delta_ends(sigma, q, direction, e)[1] > delta)
+    return lower, upper
+
+
+def _turn(above: Callable[[float], bool]) -> tuple[float, float]:
+    """(last value where `above` holds, first where it does not) for a predicate that turns from true to false."""
+    if not above(0.0):
+        return 0.0, 0.0
+    low, high = 0.0, 1e-12
+    while above(high):
+        low, high = high, high * 4.0
+        if high > 1e15:
+            return low, math.inf
+    turn = first_true(lambda epsilon: not above(epsilon), low, high)
+    return turn.false, turn.true

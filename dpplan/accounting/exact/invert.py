@@ -19,7 +19,6 @@ from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_lattice import composition
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
-from dpplan.accounting.numerics.bisection import first_true
 from dpplan.quick_dataclass import dataclass
 
 # A contour is rebuilt nearer to the answer when e^(log M(t) - ε·t) exceeds delta there by more than e^MISPLACED.
@@ -73,7 +72,8 @@ class Ends:
 def epsilon_ends(steps: Steps, direction: Direction, delta: float) -> Ends:
     """Certified ends for one direction's epsilon; upper is inf where no method could bound it."""
     if steps.total == 1.0:
-        return _single_epsilon(steps, direction, delta)
+        sigma, q = float(steps.sigma[0, 0]), float(steps.q[0, 0])
+        return Ends(*gaussian_one_step.epsilon_ends(sigma, q, direction, delta), "closed form")
     if placement.delta_at_zero_above(steps) <= delta:
         return Ends(0.0, 0.0, "total variation")
     if not TwoSteps.serves(steps):
@@ -241,20 +241,35 @@ def _widen(holds: Callable[[float], bool], epsilon: float, width: float, sign: f
     return math.inf if sign > 0.0 else 0.0
 
 
-def delta_ends(steps: Steps, direction: Direction, epsilon: float, ceiling: float) -> Ends:
-    """Certified ends for one direction's delta at this epsilon; ceiling: an upper bound on it, to start from."""
+def delta_ends(steps: Steps, direction: Direction, epsilon: float, ceiling: float, *, short: bool = False) -> Ends:
+    """Certified ends for one direction's delta at this epsilon; ceiling: an upper bound on it, to start from. short:
+    whether to end where a plain contour would be too long, knowing little."""
     if steps.total == 1.0:
         lower, upper = gaussian_one_step.delta_ends(float(steps.sigma[0, 0]), float(steps.q[0, 0]), direction, epsilon)
         return Ends(lower, upper, "closed form")
-    if TwoSteps.serves(steps):
+    if TwoSteps.serves(steps) and not short:
         two = TwoSteps(steps, direction, epsilon)
         value = two.at(epsilon)
         ends = Ends(value.lower, min(value.upper, 1.0), two.method, value.terms, two)
-        return ends if ends.relative_width < NARROW else ends.narrowed(_many_delta(steps, direction, epsilon, ceiling))
-    return _many_delta(steps, direction, epsilon, ceiling)
+        if ends.relative_width < NARROW:
+            return ends
+        return ends.narrowed(_many_delta(steps, direction, epsilon, ceiling, _delta_by_grid))
+    otherwise = _total_variation if short else _delta_by_grid
+    return _many_delta(steps, direction, epsilon, ceiling, otherwise)
 
 
-def _many_delta(steps: Steps, direction: Direction, epsilon: float, ceiling: float) -> Ends:
+def _total_variation(steps: Steps, direction: Direction, epsilon: float, log_delta: float) -> Ends:
+    return Ends(0.0, placement.total_variation_above(steps), "total variation")
+
+
+def _many_delta(
+    steps: Steps,
+    direction: Direction,
+    epsilon: float,
+    ceiling: float,
+    otherwise: Callable[[Steps, Direction, float, float], Ends],
+) -> Ends:
+    """otherwise: where a plain contour is too long, or wide."""
     if direction is Direction.ADD and epsilon >= placement.largest_added_loss(steps):
         return Ends(0.0, 0.0, "bounded loss")
     if ceiling < LEAST:
@@ -272,20 +287,20 @@ def _many_delta(steps: Steps, direction: Direction, epsilon: float, ceiling: flo
         if contour.log_chernoff(epsilon) < math.log(LEAST):
             return Ends(0.0, chernoff.probability(contour.log_chernoff(epsilon)), "too small to tell from 0")
         if not contour.reached:
-            return _delta_by_grid(steps, direction, epsilon, log_delta)
+            return otherwise(steps, direction, epsilon, log_delta)
         value = contour.at(epsilon)
         if not value.estimate > 0.0 or abs(math.log(value.estimate) - log_delta) < 3.0:
             break
         log_delta = min(math.log(value.estimate), 0.0)
     ends = _delta_at(steps, contour, epsilon)
-    return ends if ends.relative_width < FAIR else ends.narrowed(_delta_by_grid(steps, direction, epsilon, log_delta))
+    return ends if ends.relative_width < FAIR else ends.narrowed(otherwise(steps, direction, epsilon, log_delta))
 
 
 def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta: float) -> Ends:
     """As `_by_grid`."""
+    known = _total_variation(steps, direction, epsilon, log_delta)
     if not composition.affordable(steps):
-        return Ends(0.0, placement.total_variation_above(steps), "total variation")
-    known = Ends(0.0, placement.total_variation_above(steps), "total variation")
+        return known
     floor = EventBound(steps).delta(epsilon)
     if direction is Direction.REMOVE and epsilon > 0.0 and floor > LEAST:
         rare = cut_choice.contour(steps, epsilon, cut_choice.guess_log_delta(steps, epsilon, math.log(floor)))
@@ -372,28 +387,3 @@ class Added:
     def below(self, epsilon: float, delta: float) -> bool:
         known = self.contour.reached and self.contour.at(epsilon).upper <= delta
         return known or added_delta_below(self.steps, epsilon, delta)
-
-
-def _single_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
-    """Bisection on the closed form, to the last few bits."""
-    sigma, q = float(steps.sigma[0, 0]), float(steps.q[0, 0])
-
-    def ends(epsilon: float) -> tuple[float, float]:
-        return gaussian_one_step.delta_ends(sigma, q, direction, epsilon)
-
-    lower, _ = _turn(lambda e: ends(e)[0] >= delta)
-    _, upper = _turn(lambda e: ends(e)[1] > delta)
-    return Ends(lower, upper, "closed form")
-
-
-def _turn(above: Callable[[float], bool]) -> tuple[float, float]:
-    """(last value where `above` holds, first where it does not) for a predicate that turns from true to false."""
-    if not above(0.0):
-        return 0.0, 0.0
-    low, high = 0.0, 1e-12
-    while above(high):
-        low, high = high, high * 4.0
-        if high > 1e15:
-            return low, math.inf
-    turn = first_true(lambda epsilon: not above(epsilon), low, high)
-    return turn.false, turn.true

@@ -12,7 +12,8 @@ import numpy as np
 
 from dpplan.accounting import exact
 from dpplan.accounting.best_of_trials import cost_of_choosing, most
-from dpplan.accounting.exact.profile import TO_THE_LAST, Profile
+from dpplan.accounting.exact.places import TO_THE_LAST
+from dpplan.accounting.exact.profile import Profile
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.one_record import costliest
 from dpplan.accounting.pairs import DominatingPair, Resolution, stated

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dpplan.checks import show
 from dpplan.errors import MissingExtra, PlanError
 from dpplan.interop import dp_event, jax_plan, opacus_state
 from dpplan.mechanism import kind_of
@@ -61,14 +62,8 @@ def is_state(path: Path) -> bool:
 def phases(path: Path) -> Iterator[Written]:
     """What the accountant remembers, written as it would be typed. Raises PlanError where it is no such state."""
     for number, row in enumerate(_state(path)["history"], 1):
-        if len(row) != 3:
-            raise PlanError(f"{path}: row {number} of its history is not noise multiplier, sample rate and steps.")
-        values = tuple(zip(("sigma", "q", "steps"), map(_spelled, row), strict=True))
+        values = tuple(zip(("sigma", "q", "steps"), map(show, row), strict=True))
         yield Written(f"{path}, phase {number}", values)
-
-
-def _spelled(value: object) -> str:
-    return repr(value) if isinstance(value, int | float) else str(value)
 
 
 def _state(path: Path) -> dict[str, Any]:

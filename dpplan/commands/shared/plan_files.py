@@ -1,14 +1,14 @@
 """Plan files among the phases that were named: a whole budget in place of a run, or spent before one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dpplan.commands.shared import foreign_files, phase_arguments
+from dpplan.commands.shared import foreign_files, phase_arguments, recorded_runs
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
 from dpplan.errors import UsageError
 from dpplan.openings import Opening
-from dpplan.plan import Plan, Settings, in_a_row
+from dpplan.plan import Phase, Plan, Settings, in_a_row
 from dpplan.query import AnswerAccuracy
 from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import plan_file
@@ -34,7 +34,22 @@ def taken(texts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _is_plan(path: Path) -> bool:
-    return plan_file.is_plan(path) or foreign_files.is_plan(path)
+    return plan_file.is_plan(path) or foreign_files.is_plan(path) or recorded_runs.is_plan(path)
+
+
+def spent_alone(texts: Sequence[str], shared: Settings) -> tuple[tuple[Phase, ...], list[str]]:
+    """The phases that ran before a run whose own are not known yet, and what is wrong with them. shared: what holds for
+    all of them; those that are typed are drawn like the run where they say nothing."""
+    plans, typed = taken(texts)
+    problems: list[str] = []
+    parts = _read(plans, problems)
+    if typed:
+        found = phase_arguments.parse(PlanArguments(shared, phases=typed))
+        problems += found.problems
+        parts[:0] = [] if found.plan is None else [_named(found.plan, "spent")]
+    own = (shared.adjacency.name, shared.unit, shared.max_per_user, shared.examples)
+    problems = problems or _differing([own, *(_shared(part.plan) for part in parts)])
+    return (() if problems or not parts else in_a_row([part.plan for part in parts])), problems
 
 
 def parse(arguments: PlanArguments, may_be_open: bool = False) -> ParsedPlan:
@@ -81,6 +96,10 @@ def _read(files: Iterable[str], problems: list[str], may_be_open: bool = False) 
     parts: list[_Part] = []
     for file in files:
         try:
+            if recorded_runs.is_plan(Path(file)):
+                ran = recorded_runs.plan_of(Path(file))
+                parts += [] if ran is None else [_named(ran, file)]
+                continue
             if plan_file.is_plan(Path(file)):
                 read: PlanFile = plan_file.read(Path(file), may_be_open)
             else:
@@ -90,6 +109,23 @@ def _read(files: Iterable[str], problems: list[str], may_be_open: bool = False) 
         else:
             parts.append(_Part(read.plan, read.names, read.public, read.accuracies, read.openings))
     return parts
+
+
+def _shared(plan: Plan) -> tuple[object, ...]:
+    return plan.adjacency.name, plan.privacy_unit, plan.max_per_user, plan.examples
+
+
+def _differing(plans: Sequence[tuple[object, ...]]) -> list[str]:
+    """What these plans do not have in common, so that they do not add up. One that names no n goes with any."""
+    found = []
+    for name, values in zip(("adjacency", "unit", "max_per_user", "n"), zip(*plans, strict=True), strict=True):
+        told = [value for value in dict.fromkeys(values) if name != "n" or value is not None]
+        if len(told) > 1:
+            said = " and ".join(f"{name}={value}" for value in told)
+            found.append(
+                f"{said} differ: only guarantees for the same neighbours and data add up. Give one for all of it."
+            )
+    return found
 
 
 def _alike(parts: list[_Part], told: Settings) -> Settings:
@@ -109,18 +145,7 @@ def _named(plan: Plan, name: str) -> _Part:
 
 def _joined(parts: list[_Part], earlier: int) -> ParsedPlan:
     """All parts as one plan, or why they do not add up."""
-    problems = []
-    for what, values in (
-        ("adjacency", [part.plan.adjacency.name for part in parts]),
-        ("unit", [part.plan.privacy_unit for part in parts]),
-        ("max_per_user", [part.plan.max_per_user for part in parts]),
-        ("n", [part.plan.examples for part in parts if part.plan.examples is not None]),
-    ):
-        if len(set(values)) > 1:
-            said = " and ".join(f"{what}={value}" for value in dict.fromkeys(values))
-            problems.append(
-                f"{said} differ: only guarantees for the same neighbours and data add up. Give one for all of it."
-            )
+    problems = _differing([_shared(part.plan) for part in parts])
     examples = next((part.plan.examples for part in parts if part.plan.examples is not None), None)
     if problems:
         return ParsedPlan(None, problems, Settings(examples=examples or 0))

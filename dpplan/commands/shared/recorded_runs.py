@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from dpplan import verify
-from dpplan.errors import ReportError
+from dpplan.errors import ReportError, UsageError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.plan_json import plan_from_json
@@ -44,12 +44,26 @@ def is_record(path: Path) -> bool:
     return isinstance(content, dict) and str(content.get("schema", "")).startswith("dpplan.")
 
 
+def plan_of(path: Path) -> Plan | None:
+    """What was taken, as a plan; None where no step was. Raises UsageError where it cannot be counted."""
+    return _unfinished(path) if path.is_dir() and not (path / REPORT).exists() else _reported(path)
+
+
+def is_plan(path: Path) -> bool:
+    """Whether such a record is of what no phase that is typed can say: it is then counted as a plan file is."""
+    try:
+        plan = plan_of(path) if is_record(path) else None
+    except UsageError:
+        return False  # whoever reads it says why
+    return plan is not None and not all(type(phase.mechanism) is Gaussian for phase in plan.phases)
+
+
 def phases(path: Path, shared: Settings) -> Iterator[Written]:
     """The phases that were taken, written as they would be typed. Raises UsageError where they cannot be counted.
 
     shared: what holds for all phases of the plan that they are counted in.
     """
-    plan = _unfinished(path) if path.is_dir() and not (path / REPORT).exists() else _reported(path)
+    plan = plan_of(path)
     if plan is None:
         return
     if plan.adjacency != shared.adjacency:
@@ -70,12 +84,7 @@ def phases(path: Path, shared: Settings) -> Iterator[Written]:
 
 def _pairs(phase: Phase, examples: int | None, where: str) -> Iterator[tuple[str, str]]:
     """What would be typed for a phase. It always names its sampling: without it, it would be drawn as the run is."""
-    if not isinstance(phase.mechanism, Gaussian):
-        raise ReportError(
-            f"{where}: its mechanism is {phase.mechanism.kind}, and earlier runs are counted with Gaussian noise. "
-            "Write it as a phase of a plan file: dpplan help plans."
-        )
-    yield "sigma", repr(phase.mechanism.noise_multiplier)
+    yield "sigma", repr(Gaussian.of(phase.mechanism).noise_multiplier)  # of others: `is_plan`
     yield "steps", str(phase.steps)
     yield "sampling", phase.sampling.kind
     said = _drawn(phase.sampling, where)

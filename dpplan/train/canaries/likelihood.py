@@ -54,7 +54,7 @@ def _along_columns(steady: Released, phase: Phase) -> tuple[Released, Released]:
     assert isinstance(ties, BandedTies)  # the only ones whose turns have a theorem
     along, squares = np.zeros_like(steady), np.zeros(len(steady))
     for step in range(len(steady)):
-        for back, entry in enumerate(ties.row(step)):
+        for back, entry in enumerate(ties.rows.row(step)):
             along[step - back] += entry * steady[step]
             squares[step - back] += entry * entry
     return along, squares

@@ -1,6 +1,7 @@
 """What a run computes on: its device, its threads, and algorithms that repeat themselves."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 import torch
@@ -26,6 +27,16 @@ def device_named(name: str, place: int = 0, processes: int = 1) -> torch.device:
             f"device={name} is not available{each} with this torch on this machine. Usable here: {usable}."
         )
     return torch.device(name, place) if name == "cuda" and processes > 1 else torch.device(name)
+
+
+def memory_of(device: torch.device) -> int | None:
+    """Bytes that this device has, those in use included; None where nobody tells."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 @contextlib.contextmanager

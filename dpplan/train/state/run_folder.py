@@ -41,6 +41,7 @@ class RunFolder:
         text = recipe.text or dumps(_given(recipe), indent=2)
         try:
             write_whole(path / "recipe.yaml", lambda stream: stream.write(text.encode()))
+            _keep_strategy(recipe, path)
         except InputOutputFailed:
             with suppress(OSError):
                 path.rmdir()
@@ -151,6 +152,18 @@ class RunFolder:
             (self.path / IDENTITY).unlink(missing_ok=True)  # last: steps without it look like those of a copy
 
 
+def _keep_strategy(recipe: Recipe, folder: Path) -> None:
+    """The file that the recipe names, where the recipe in this folder looks for it."""
+    noise = recipe.privacy.noise
+    if noise is None or noise.strategy is None or Path(noise.strategy).is_absolute():
+        return
+    source, kept = Path(recipe.file).parent / noise.strategy, folder / noise.strategy
+    with told(f"{source}: cannot be copied to {kept}"):
+        content = source.read_bytes()
+        kept.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(kept, lambda stream: stream.write(content))
+
+
 def _metrics(line: bytes) -> dict[str, Any] | None:
     """The line of an epoch, None where it is none."""
     try:
@@ -183,6 +196,8 @@ def _counts(raw: bytes | list[bytes]) -> Iterator[int]:
 def _given(recipe: Recipe) -> dict[str, dict[str, Any]]:
     """A recipe that was made in Python, as it can be read from a file: without what is left open."""
     blocks = {title: {k: v for k, v in block.items() if v is not None} for title, block in recipe.content.items()}
+    if recipe.privacy.noise is not None:
+        blocks["privacy"]["noise"] = {k: v for k, v in recipe.privacy.noise.said.items() if v is not None}
     if recipe.runtime.checkpoint_every is None:
         blocks["runtime"]["checkpoint_every"] = False  # off, to YAML
     return {title: block for title, block in blocks.items() if block}

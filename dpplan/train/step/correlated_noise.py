@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dpplan.accounting.pairs.participation import square_root_coefficients
 from dpplan.errors import NotApplicable
-from dpplan.mechanism import ToeplitzNoise, TreeAggregation, kind_of, multiplier_of
+from dpplan.mechanism import TreeAggregation, kind_of, multiplier_of
 from dpplan.plan import Phase
 from dpplan.train.clipping import ClippedSum
 from dpplan.train.step.box_muller import AddNormals, Uniforms, add_normals
+from dpplan.train.strategy_rows import StrategyRows, rows_of
 from dpplan.train.tree_weights import from_left, level_of, new
 
 NOISE = 0x6E6F697365  # apart from what else is drawn of a key
@@ -41,16 +41,18 @@ class Memory(Protocol):
 class BandedMemory:
     """w_t = (z_t - Σ c_j w_{t-j}) / c_0 over the bands j = 1, 2, ...: row t of C w = z, solved for the last of w."""
 
-    def __init__(self, coefficients: Sequence[float]) -> None:
-        self.first, *self.others = coefficients
+    def __init__(self, rows: StrategyRows) -> None:
+        self.rows, self.step = rows, 0
         self.last: list[Tensor] = []  # the latest first
 
     def next(self, fresh: Tensor) -> Tensor:
-        for coefficient, before in zip(self.others, self.last, strict=False):
+        first, *others = self.rows.row(self.step)
+        self.step += 1
+        for coefficient, before in zip(others, self.last, strict=True):
             fresh.sub_(before, alpha=coefficient)
-        fresh.div_(self.first)
-        if self.others:
-            self.last = [fresh, *self.last[: len(self.others) - 1]]
+        fresh.div_(first)
+        kept = self.rows.bands - 1
+        self.last = [fresh, *self.last[: kept - 1]] if kept else []
         return fresh
 
 
@@ -121,8 +123,9 @@ def memory_of(phase: Phase) -> Memory:
     mechanism = phase.mechanism
     if type(mechanism) is TreeAggregation:
         return TreeMemory()
-    if type(mechanism) is ToeplitzNoise and mechanism.bands is not None:
-        return BandedMemory(square_root_coefficients(min(mechanism.bands, phase.steps)))
+    rows = rows_of(mechanism, phase.steps)
+    if rows is not None:
+        return BandedMemory(rows)
     raise NotApplicable(f"no trainer adds noise of mechanism={kind_of(mechanism)}.")
 
 

@@ -17,6 +17,7 @@ from dpplan.train.clipping import Arithmetic, BatchFacts, Chosen, ClippedSum, as
 from dpplan.train.clipping.rules import LARGEST_PIECE
 from dpplan.train.conformance import StepStatistics
 from dpplan.train.data import Split
+from dpplan.train.machine.device import memory_of
 from dpplan.train.ranks import ALONE, Ranks
 from dpplan.train.step.augmentation import augmentation_for
 from dpplan.train.step.box_muller import adding_for
@@ -27,6 +28,7 @@ from dpplan.train.step.optimizer import Optimization
 from dpplan.train.step.randomness import Randomness
 from dpplan.train.step.sampler import in_parts, sampler_for
 from dpplan.train.step.secure_noise import SYSTEM, SecureNoise, summed
+from dpplan.train.strategy_rows import check_memory
 
 # Numbers in the gradients of a piece, had each example's been formed. On a GPU, 256 MiB of float32; a CPU is fastest
 # with what its caches nearly hold: with 64 to 320 examples of the transformer, CNN and MLP that were measured.
@@ -105,6 +107,7 @@ class Trainer:
         where = torch.device("cpu") if runtime.secure_noise else self.data.targets.device  # the system's is on the host
         adding = adding_for(where, runtime.compile)
         if not isinstance(mechanism, Gaussian):
+            check_memory(phase, self.clipping.engine.size, memory_of(where))
             system = SYSTEM if runtime.secure_noise else None
             return CorrelatedNoise(phase, randomness.noise_keys, summed(adding) if system else adding, system)
         if runtime.secure_noise:

@@ -11,7 +11,8 @@ from dpplan import accounting
 from dpplan.accounting.best_of_trials import WinnerCurve, count, gamma, has_search, most
 from dpplan.accounting.bound import Guarantee
 from dpplan.accounting.exact import searches
-from dpplan.accounting.exact.profile import TO_THE_LAST, Profile
+from dpplan.accounting.exact.places import TO_THE_LAST
+from dpplan.accounting.exact.profile import Profile
 from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.mechanism import BestOfTrials, Gaussian, Laplace, RandomizedResponse, Stated

@@ -1,6 +1,7 @@
 """--spent and --phases by what runs left: folders, reports, what was printed, and Opacus's history."""
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -10,11 +11,14 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "verify"))
 
 from reports import NOISE, PLAN, RATE, STEPS, printed, report
 
-from dpplan.adjacency import REPLACE_ONE
-from dpplan.commands.shared import phase_arguments
+from dpplan import accounting
+from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
+from dpplan.commands.shared import phase_arguments, plan_files
 from dpplan.commands.shared.phase_arguments import ParsedPlan
 from dpplan.commands.shared.plan_arguments import PlanArguments
-from dpplan.plan import Phase, Settings
+from dpplan.mechanism import Laplace, TreeAggregation
+from dpplan.plan import Phase, Plan, Settings
+from dpplan.sampling import Poisson, Shuffle
 
 THIS = Settings(noise_multiplier=1.0, sample_rate=0.01, steps=10)
 
@@ -96,3 +100,40 @@ def test_a_guarantee_alone_is_refused_with_the_reason(spent: str) -> None:
 def test_a_folder_without_a_run_and_a_name_without_a_file_are_told(tmp_path: Path) -> None:
     assert "is not the folder of a run" in wrong(str(tmp_path))
     assert "no such file or folder" in wrong(str(tmp_path / "nowhere"))
+
+
+TREE = Plan((Phase(TreeAggregation(4.0), Shuffle(5, "once"), 12),), adjacency=ZERO_OUT, examples=1000)
+MIXED = Plan((Phase(Laplace(0.2), Poisson(1.0), 3), *TREE.phases), adjacency=ZERO_OUT, examples=1000)
+
+
+def record(folder: Path, plan: Plan) -> str:
+    """What `dpplan epsilon --json` prints of it."""
+    (folder / "printed.json").write_text(json.dumps(printed(plan=plan)), encoding="utf-8")
+    return str(folder / "printed.json")
+
+
+@pytest.mark.parametrize("plan", [TREE, MIXED], ids=["tree", "laplace and a tree"])
+def test_runs_of_shared_noise_and_of_other_mechanisms_are_composed_as_plans(plan: Plan, tmp_path: Path) -> None:
+    spent = record(tmp_path, plan)
+    found = plan_files.parse(PlanArguments(THIS.with_(adjacency=ZERO_OUT), spent=(spent,)))
+    assert found.plan is not None, found.problems
+    assert (found.plan.phases[: found.earlier], found.plan.phases[found.earlier].steps) == (plan.phases, 10)
+    together = accounting.epsilon(found.plan, 1e-6)
+    mu, one = math.sqrt(3) / 4.0, accounting.epsilon(plan, 1e-6)  # a tree of 8 + 4: some record is in 3 blocks at least
+    assert one.upper is not None and together.upper is not None and one.upper < together.upper
+    assert together.upper > (accounting.epsilon(Plan.from_rate(1 / mu, 1.0, 1), 1e-6).lower or 0)
+    (problem,) = plan_files.parse(PlanArguments(THIS, spent=(spent,))).problems
+    assert problem.startswith("adjacency=zero_out and adjacency=add_remove differ")
+
+
+def test_what_ran_before_counts_for_a_run_that_is_solved_for(tmp_path: Path) -> None:
+    spent, shared = record(tmp_path, TREE), Settings(adjacency=ZERO_OUT, examples=1000)
+    assert plan_files.spent_alone((spent,), shared) == (TREE.phases, [])
+    both, problems = plan_files.spent_alone((spent, "sigma=2,q=0.1,steps=4"), shared)
+    assert problems == [] and [phase.steps for phase in both] == [4, 12]
+    assert plan_files.spent_alone((), shared) == ((), [])
+    none, (problem,) = plan_files.spent_alone((spent,), shared.with_(examples=999))
+    assert none == () and problem.startswith("n=999 and n=1000 differ")
+    (tmp_path / "plan.yaml").write_text("phases: [{mechanism: {kind: laplace, epsilon: 0.2}}]\n", encoding="utf-8")
+    (phase,), problems = plan_files.spent_alone((str(tmp_path / "plan.yaml"),), Settings())
+    assert (phase.mechanism, problems) == (Laplace(0.2), [])

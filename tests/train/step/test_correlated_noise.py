@@ -8,11 +8,12 @@ import torch
 
 from dpplan.accounting.pairs import participation
 from dpplan.errors import NotApplicable
-from dpplan.mechanism import Gaussian, ToeplitzNoise, TreeAggregation
+from dpplan.mechanism import BufferedNoise, Gaussian, ToeplitzNoise, TreeAggregation
 from dpplan.plan import Phase
 from dpplan.sampling import Shuffle
 from dpplan.train.clipping import BatchFacts, ClippedSum
 from dpplan.train.step.correlated_noise import BandedMemory, CorrelatedNoise, TreeMemory, memory_of
+from dpplan.train.strategy_rows import StrategyRows
 
 KEY, OTHER = "0" * 31 + "1", "0" * 31 + "2"
 SCHEME = Shuffle(4, "once")
@@ -32,7 +33,7 @@ def made_of(memory: Any, steps: int) -> np.ndarray:
 def test_banded_noise_is_the_inverse_of_its_strategy(bands: int) -> None:
     column = participation.square_root_coefficients(bands)
     strategy = np.array([[column[i - j] if 0 <= i - j < bands else 0.0 for j in range(13)] for i in range(13)])
-    found = made_of(BandedMemory(column), 13)
+    found = made_of(BandedMemory(StrategyRows(column)), 13)
     assert np.allclose(strategy @ found, np.eye(13), atol=1e-14)
 
 
@@ -116,6 +117,6 @@ def test_memory_is_as_large_as_the_bands_and_the_digits_of_the_steps() -> None:
 
 
 def test_noise_that_no_trainer_makes_is_refused() -> None:
-    for mechanism in (Gaussian(1.0), ToeplitzNoise(1.0, coefficients=(1.0, -0.5))):
+    for mechanism in (Gaussian(1.0), BufferedNoise(1.0, (0.5,), (0.5,))):
         with pytest.raises(NotApplicable, match="no trainer adds noise"):
             memory_of(Phase(mechanism, SCHEME, 5))

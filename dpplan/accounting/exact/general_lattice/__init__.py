@@ -24,7 +24,7 @@ from dpplan.accounting.exact.general_lattice import spacing
 from dpplan.accounting.exact.general_lattice.coarse_estimate import CoarseMasses, Sketch
 from dpplan.accounting.exact.general_lattice.composed import Composed
 from dpplan.accounting.exact.general_lattice.discretise import Lattice, discretise
-from dpplan.accounting.exact.general_lattice.one_step import delta_ends, mass_at_the_top
+from dpplan.accounting.exact.general_lattice.one_step import delta_ends, epsilon_end, mass_at_the_top
 from dpplan.accounting.numerics import QUIET, outward
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law
 from dpplan.quick_dataclass import dataclass
@@ -43,6 +43,7 @@ REFINEMENTS = 3
 AT_THE_END = 32.0 * EPS  # of the largest loss: where `largest` may be one that is ε itself, rounded up
 LOWERED = 0.9  # of an ε, where a lattice is laid for the lower end, if it has none yet
 MISPLACED = 1.0  # a lattice is laid anew where its place is off by more than this, in log delta
+HURRIED = 2.0
 LEAST_LOG = -550.0  # log of the smallest delta that is told from 0
 
 
@@ -63,10 +64,14 @@ class Interval:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """The relative width asked for, and the most lattice points to a period, of all laws together, to spend on it."""
+    """The relative width asked for, and the most lattice points to a period, of all laws together, to spend on it.
+
+    hurried: whether to lay none where about HURRIED times as many would be needed.
+    """
 
     width: float = 1e-6
     most: int = MOST
+    hurried: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,7 @@ class Composition:
         return Accuracy(
             accuracy.width,
             max(accuracy.most >> ((len(self.terms) - 1) // 4).bit_length(), min(accuracy.most, LEAST_SHARE)),
+            accuracy.hurried,
         )
 
     def _delta(self, epsilon: float, accuracy: Accuracy) -> Interval:
@@ -190,9 +196,11 @@ class Composition:
         plan, saddle, log_delta = self._sketched(epsilon)
         if not _usable(saddle):
             return None
-        points, engine = 0, None
+        points, engine, aim = 0, None, _Aim(epsilon, log_delta, accuracy.width)
+        if accuracy.hurried and plan.points(saddle, aim) > HURRIED * accuracy.most:
+            return None
         for _ in range(REFINEMENTS):
-            engine = plan.laid(saddle, _Aim(epsilon, log_delta, accuracy.width), accuracy, points)
+            engine = plan.laid(saddle, aim, accuracy, points)
             width = Interval(*engine.delta(epsilon)).relative_width
             if width <= accuracy.width or engine.composed.points >= accuracy.most:
                 break
@@ -246,7 +254,7 @@ class Composition:
         sketched = _Plan.near(self, math.log(delta)).sketch.for_log_delta(math.log(delta)).epsilon
         start = max(min(sketched, outward.down(self.largest, outward.MANY)), 0.0) if math.isfinite(sketched) else 0.0
         lower, upper = (
-            _end(value, start, delta, 1.0, sign, max(self.largest, 0.0))
+            epsilon_end(value, start, delta, 1.0, sign, max(self.largest, 0.0))
             for value, sign in ((below, -1.0), (above, 1.0))
         )
         # Where there is no picture to begin from, nothing may have been found: then nothing is said.
@@ -290,38 +298,8 @@ class _Laid:
         slack, tilt = 16.0 * EPS, self.composed.tilt
         above = (delta * (1.0 - slack) - self.outside.upper) * (1.0 - slack)
         below = max((delta * (1.0 + slack) - self.outside.lower) * (1.0 + slack), delta * slack)
-        upper = _end(self.composed.above, start, above, 1.0 / tilt, 1.0, most) if above > 0.0 else math.inf
-        return Interval(_end(self.composed.below, start, below, 1.0 / tilt, -1.0, most), upper)
-
-
-def _end(
-    value: Callable[[float], tuple[float, float]], start: float, goal: float, scale: float, sign: float, most: float
-) -> float:
-    """About the least ε >= 0 where a falling function, given with its rate of fall, is at most `goal` (sign 1), inf if
-    none is found; or the largest where it is at least that (-1), 0 if none is. Newton's rule for the logarithm, between
-    0 and `most`, and by halves where it leaves what is known: beyond a bulk that falls off steeply there may be a tail
-    that does not."""
-    epsilon, last, low, high = start, math.inf, -math.inf, math.inf
-    for _ in range(60):
-        found, fall = value(epsilon)
-        low, high = (max(low, epsilon), high) if found > goal else (low, min(high, epsilon))
-        ready = found > 0.0 and fall > 0.0 and math.isfinite(found) and math.isfinite(fall)
-        move = math.log(found / goal) * found / fall if ready else math.copysign(scale, found - goal)
-        moved = min(max(epsilon + max(min(move, 3.0 * scale), -3.0 * scale), 0.0), most)
-        if not low < moved < high:
-            moved = 0.5 * (max(low, 0.0) + min(high, most))
-        if moved == epsilon or abs(move) <= 1e-14 * epsilon or 1e-7 * epsilon > abs(move) > 0.1 * last:
-            break
-        last, epsilon = abs(move), moved
-    width = 1e-15 * epsilon
-    for _ in range(90):
-        found, _ = value(epsilon)
-        if found <= goal if sign > 0.0 else found >= goal:
-            return epsilon
-        if sign < 0.0 and epsilon <= 0.0:
-            return 0.0
-        epsilon, width = max(epsilon + sign * width, 0.0), 2.0 * width + 1e-300
-    return math.inf if sign > 0.0 else 0.0
+        upper = epsilon_end(self.composed.above, start, above, 1.0 / tilt, 1.0, most) if above > 0.0 else math.inf
+        return Interval(epsilon_end(self.composed.below, start, below, 1.0 / tilt, -1.0, most), upper)
 
 
 @dataclass(frozen=True)
@@ -355,13 +333,9 @@ class _Plan:
         widest = max(high - low for low, high in (reach.kept(self.goal) for reach in self.reaches))
         steepest = STEEPEST * STEEP_CELLS / max(widest, 1e-12)
         saddle = self.sketch.at(steepest) if saddle.tilt > steepest else saddle
-        steps = np.array(ALIAS_STEPS) * 8.0 / math.sqrt(saddle.spread)
-        others = np.append(saddle.tilt + steps, saddle.tilt * np.array(ALIAS_FACTORS))
-        others = others[others > 0.0]
-        period = self._period(saddle, others, aim.epsilon, aim.log_delta + math.log(ALIASED * aim.width))
+        others, period = self._period(saddle, aim)
         ranges = [reach.kept(self.goal, saddle.tilt) for reach in self.reaches]
-        rough = self.sketch.roughness(saddle.tilt)
-        h = min(math.sqrt(0.5 * aim.width / rough) if rough > 0.0 else math.inf, period / max(points, FEWEST))
+        h = min(self._coarsest(saddle, aim), period / max(points, FEWEST))
         h = max(h, period / accuracy.most, max(high - low for low, high in ranges) / MOST_CELLS)
         h = min(h, STEEPEST / (1.0 + saddle.tilt))
         terms = [(law, float(count)) for law, count in self.composition.terms]
@@ -378,13 +352,27 @@ class _Plan:
         high = 0.0 - math.expm1(sum(count * math.log1p(-min(all_, 1.0 - EPS)) for (_, all_), count in masses))
         return Interval(max(low * (1.0 - ROUNDING), 0.0), min(high * (1.0 + ROUNDING), 1.0))
 
-    def _period(self, saddle: Saddle, others: Array, epsilon: float, goal: float) -> float:
+    def points(self, saddle: Saddle, aim: "_Aim") -> float:
+        """About how many points a lattice for this ε would have."""
+        return self._period(saddle, aim)[1] / self._coarsest(saddle, aim)
+
+    def _coarsest(self, saddle: Saddle, aim: "_Aim") -> float:
+        """About the largest step of a lattice that does."""
+        rough = self.sketch.roughness(saddle.tilt)
+        return math.sqrt(0.5 * aim.width / rough) if rough > 0.0 else math.inf
+
+    def _period(self, saddle: Saddle, aim: "_Aim") -> tuple[Array, float]:
+        """Tilts at which aliases are bounded, and the least period that makes them small enough."""
+        goal = aim.log_delta + math.log(ALIASED * aim.width)
+        steps = np.array(ALIAS_STEPS) * 8.0 / math.sqrt(saddle.spread)
+        others = np.append(saddle.tilt + steps, saddle.tilt * np.array(ALIAS_FACTORS))
+        others = others[others > 0.0]
         logs = [self.sketch.at(float(s)).log_moment for s in others]
         table = Chernoff.of(np.append(others, [saddle.tilt, 0.0]), np.append(logs, [saddle.log_moment, 0.0]))
         period = min(4.0 * math.sqrt(saddle.spread), MOST_PERIOD)
-        while table.log_aliases(saddle.tilt, period, epsilon) > goal and period < MOST_PERIOD:
+        while table.log_aliases(saddle.tilt, period, aim.epsilon) > goal and period < MOST_PERIOD:
             period *= 1.1
-        return period
+        return others, period
 
 
 __all__ = ["Accuracy", "Composition", "Interval"]

@@ -1,6 +1,7 @@
 """One step needs no lattice: delta(ε) = P[L > ε] - e^ε·Q[L > ε], the optimal event (Neyman, Pearson)."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -53,3 +54,33 @@ def mass_at_the_top(law: Law, within: float) -> float:
     smooth = float(found.p[0]) * (1.0 + float(found.relative[0]))
     held = float(atoms.p[atoms.loss >= edge].sum()) * (1.0 + atoms.relative)
     return min((smooth + held) * (1.0 + ROUNDING * (1.0 + len(atoms.loss))) + 1e-300, 1.0)
+
+
+def epsilon_end(
+    value: Callable[[float], tuple[float, float]], start: float, goal: float, scale: float, sign: float, most: float
+) -> float:
+    """About the least ε >= 0 where a falling function, given with its rate of fall, is at most `goal` (sign 1), inf if
+    none is found; or the largest where it is at least that (-1), 0 if none is. Newton's rule for the logarithm, between
+    0 and `most`, and by halves where it leaves what is known: beyond a bulk that falls off steeply there may be a tail
+    that does not."""
+    epsilon, last, low, high = start, math.inf, -math.inf, math.inf
+    for _ in range(60):
+        found, fall = value(epsilon)
+        low, high = (max(low, epsilon), high) if found > goal else (low, min(high, epsilon))
+        ready = found > 0.0 and fall > 0.0 and math.isfinite(found) and math.isfinite(fall)
+        move = math.log(found / goal) * found / fall if ready else math.copysign(scale, found - goal)
+        moved = min(max(epsilon + max(min(move, 3.0 * scale), -3.0 * scale), 0.0), most)
+        if not low < moved < high:
+            moved = 0.5 * (max(low, 0.0) + min(high, most))
+        if moved == epsilon or abs(move) <= 1e-14 * epsilon or 1e-7 * epsilon > abs(move) > 0.1 * last:
+            break
+        last, epsilon = abs(move), moved
+    width = 1e-15 * epsilon
+    for _ in range(90):
+        found, _ = value(epsilon)
+        if found <= goal if sign > 0.0 else found >= goal:
+            return epsilon
+        if sign < 0.0 and epsilon <= 0.0:
+            return 0.0
+        epsilon, width = max(epsilon + sign * width, 0.0), 2.0 * width + 1e-300
+    return math.inf if sign > 0.0 else 0.0
