@@ -36,6 +36,7 @@ Symbols: as above; L = log r; e = (2x - 1)/(2σ²); Q = N(0, σ²). A row is one
 [row, cell], [node], [row, node] or [row, frequency].
 """
 
+import functools
 import math
 
 import numpy as np
@@ -244,9 +245,7 @@ class RareLaw:
         plain_remainder = np.where(loss < 1.0, base * exp_remainder(few), shifted_base - base * (1.0 + loss))
         rise = np.where(loss < 1.0, base * np.expm1(few), shifted_base - base)
         gain = np.where(near, base * np.expm1(small), large - base)
-        cut = RareLaw(self.sigma, self.q, Window(self.window.power, math.inf, self.window.end), np.array([0.0, 1.0]))
-        centred, shifted = (float(v) for v in np.exp(cut.log_g))
-        off = cut.relative_error(np.zeros(1))[:, 0] * np.exp(cut.log_g)
+        centred, shifted, off = _cut_away(self.sigma, self.q, Window(self.window.power, math.inf, self.window.end))
         excess = (remainder - a * plain_remainder).sum(axis=1) - (1.0 - self.a) * centred - self.a * shifted
         slope = (loss * gain - plain_remainder).sum(axis=1) + centred - shifted
         # Of a bulk that leaves out half of the law or more, nothing is claimed.
@@ -352,6 +351,14 @@ class RareLaw:
             total = np.logaddexp(_log_sum(inside), outside) + 0.5 * (height / self.sigma) ** 2
             best = np.fmin(best, total - self.log_g[0])
         return best
+
+
+@functools.lru_cache(maxsize=64)
+def _cut_away(sigma: float, q: float, window: Window) -> tuple[float, float, Array]:
+    """What a cut takes from Q and from r·Q, and how far either may be off: one bulk is asked for at several tilts."""
+    cut = RareLaw(sigma, q, window, np.array([0.0, 1.0]))
+    centred, shifted = (float(v) for v in np.exp(cut.log_g))
+    return centred, shifted, cut.relative_error(np.zeros(1))[:, 0] * np.exp(cut.log_g)
 
 
 def _log_sum(terms: Array) -> Array:
