@@ -34,8 +34,11 @@ NARROW = 1e-6  # the relative width beyond which another method is tried
 # Where a plain contour fails, deltas below DEEP are reached by rare jumps or not at all; with noise above SHARP, their
 # losses are too alike for cuts by a Gaussian.
 DEEP, SHARP = 1e-15, 0.6
-# Below this epsilon a contour over jumps was never NARROW, and rare jumps are looked for first.
-TINY = 0.02
+# Below LARGE epsilons rare jumps are looked for first, in a third of the time, and serve where that is TIGHT; up to
+# MIDDLING where it is ten times as wide. Other contours were wider, those over jumps below TINY never NARROW.
+TINY, MIDDLING, LARGE, TIGHT = 0.02, 0.5, 1.2, 1e-8
+# Frequencies beyond which a plain contour is slower and wider than one over rare jumps, with noise above SHORT_JUMPS.
+LONG, SHORT_JUMPS = 5000, 0.75
 
 
 AnyContour = Contour | LatticeComposition | TwoSteps
@@ -99,7 +102,16 @@ def _many_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
         at_zero = placement.plain(steps, direction, saddle, 0.0, min(saddle.log_delta, 0.0))
         if at_zero.reached and at_zero.at(0.0).upper <= delta:
             return Ends(0.0, 0.0, "contour", at_zero.at(0.0).terms, at_zero)
+    if direction is Direction.REMOVE and placement.hardly_reached(steps, saddle):
+        ends = _by_grid(steps, direction, delta, max(saddle.epsilon, 0.0))
+        if ends.relative_width <= FAIR:
+            return ends
     contour = placement.plain(steps, direction, saddle, max(saddle.epsilon, 0.0), log_delta)
+    long = contour.reached and len(contour.u) > LONG and float(np.min(steps.sigma)) > SHORT_JUMPS
+    if long and direction is Direction.REMOVE:
+        rare = _by_rare(steps, delta, cut_choice.guess_epsilon(steps, log_delta))
+        if rare.relative_width <= NARROW:
+            return rare
     for _ in range(REBUILDS):
         if not contour.reached:
             return _by_grid(steps, direction, delta, contour.epsilon)
@@ -118,14 +130,15 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
         return Ends(0.0, math.inf, "none")
     rare = Ends(0.0, math.inf, "none")
     deep = delta < DEEP
-    sharp = float(np.min(steps.sigma)) <= SHARP
+    jumps = steps.total > FEW and (not deep or float(np.min(steps.sigma)) <= SHARP)  # worth a contour over them
     asked = direction is not Direction.REMOVE  # whether rare jumps were looked for
     if direction is Direction.REMOVE:
         floor = EventBound(steps).epsilon(delta)  # near the answer where ε is far below what any picture shows
         epsilon, guess = max(epsilon, floor), cut_choice.guess_epsilon(steps, math.log(delta)) or floor
-        if deep or 0.0 < guess < TINY or steps.total <= FEW:
+        if deep or 0.0 < guess < LARGE or steps.total <= FEW:
             rare, asked = _by_rare(steps, delta, guess), True
-            if rare.relative_width <= FAIR:
+            small = TIGHT if guess > MIDDLING else 10.0 * TIGHT if guess > TINY else FAIR
+            if rare.relative_width <= (FAIR if deep or steps.total <= FEW else small):
                 return rare
     for attempt in range(SETTLING):
         points = composition.COARSE if attempt else composition.ROUGH
@@ -138,13 +151,11 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
             rare, asked = _by_rare(steps, delta, guess), True
             if rare.relative_width <= FAIR:
                 return rare
-        if (
-            steps.total > FEW and (sharp or not deep) and not attempt
-        ):  # a rough place may do for a contour that bounds its own errors
+        if jumps and not attempt:  # a rough place may do for a contour that bounds its own errors
             early = _jump(steps, direction, epsilon, math.log(delta), math.inf)
             ends = ends_around(early, delta) if early else Ends(0.0, math.inf, "none")
             if ends.relative_width <= NARROW:
-                return ends
+                return ends.narrowed(rare)
         if not asked:
             rare, asked = _by_rare(steps, delta, guess), True
             if rare.relative_width <= FAIR:
