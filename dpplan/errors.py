@@ -4,6 +4,8 @@ DpplanError
 ├── UsageError                 exit 2   what was asked makes no sense; lists every problem at once
 │   ├── PlanError                       a plan is missing, contradictory or out of range
 │   ├── RecipeError                     a recipe file is wrong; names line and key
+│   │   └── StatementError              what was stated is no statement
+│   ├── EntryError                      an entry lacks what the registry of deployments asks for
 │   ├── ReportError                     a file holds no claim that could be verified
 │   └── MissingExtra                    the command needs an optional part that is not installed
 ├── BudgetExceeded             exit 1   the claim is proven, and it is larger than what was allowed
@@ -75,6 +77,18 @@ class RecipeError(UsageError):
     """The recipe file is wrong; every problem names its line and key."""
 
     subject = "recipe"
+
+
+class StatementError(RecipeError):
+    """What was stated for a page, in a recipe or not, is none of the fields, or not what a field asks for."""
+
+    subject = "statement"
+
+
+class EntryError(UsageError):
+    """A draft of an entry of the registry of deployments that the registry would refuse."""
+
+    subject = "entry"
 
 
 class ReportError(UsageError):

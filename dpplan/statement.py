@@ -4,13 +4,15 @@ The fields are those of the reporting checklist of Ponomareva et al. 2023 ("How 
 NIST SP 800-226 (2025) and the registry of deployments (opendp/deployments-registry-data, schema of 2026-07).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import field
+from datetime import date
 from types import MappingProxyType
 from typing import NamedTuple
 
 from dpplan.checks import Problems, did_you_mean
-from dpplan.errors import RecipeError
+from dpplan.errors import StatementError
 from dpplan.quick_dataclass import dataclass
 
 NOT_STATED = "not stated"
@@ -71,14 +73,35 @@ FIELDS = (
 _BY_KEY: Mapping[str, Field] = MappingProxyType({each.key: each for each in FIELDS})
 
 
+def refused(asked: Field, text: str) -> str:
+    """Why this is no answer to what a field asks, as the rest of a sentence; "" where it is one."""
+    if asked.choices and text not in asked.choices:
+        return f"is not one of: {', '.join(asked.choices)}.{did_you_mean(text, asked.choices)}"
+    if asked.key == "publication_date" and not is_date(text):
+        return "is not a date, YYYY-MM-DD."
+    return ""
+
+
+def is_date(text: str) -> bool:
+    """Whether it is a day of the calendar, written YYYY-MM-DD."""
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What was stated: key -> text. Raises RecipeError with every key that is unknown or value that is not offered."""
+    """What was stated: key -> text. Raises StatementError with every key that is unknown and every value that is not
+    what is asked for."""
 
     said: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        with Problems(RecipeError) as problems:
+        with Problems(StatementError) as problems:
             for key, text in self.said.items():
                 known = _BY_KEY.get(key)
                 if known is None:
@@ -86,8 +109,8 @@ class Statement:
                     problems.add(
                         f"statement.{key} is not a field of a statement.{hint} `dpplan report --fields` lists them."
                     )
-                elif known.choices and text not in known.choices:
-                    problems.add(f"statement.{key}={text} is not one of: {', '.join(known.choices)}.")
+                elif wrong := refused(known, text):
+                    problems.add(f"statement.{key}={text} {wrong}")
 
     def __getitem__(self, key: str) -> str:
         return self.said.get(key, "") or NOT_STATED

@@ -4,6 +4,7 @@ import gc
 import itertools
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,19 @@ os.environ["XDG_STATE_HOME"] = _SESSION.name
 # As the command has it, and before numpy is loaded: the last digits of an interval depend on how many threads a product
 # is spread over, whatever OMP_NUM_THREADS allows torch.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is slow
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test marked sweep(every=k), every k-th case runs by default, and the others with what is slow."""
+    cases: Counter[str] = Counter()
+    for item in items:
+        mark = item.get_closest_marker("sweep")
+        if mark is not None:
+            name = item.nodeid.partition("[")[0]
+            if cases[name] % mark.kwargs["every"]:
+                item.add_marker(pytest.mark.slow)
+            cases[name] += 1
 
 
 def pytest_collection_finish() -> None:

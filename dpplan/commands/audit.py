@@ -58,7 +58,7 @@ tried on both sides and on one, and paid for by Bonferroni. The lower bound of o
 mechanisms: the same plan with other noise, or without a plan a Gaussian.
 
 Exit status: 0 consistent, or nothing to compare with; 1 VIOLATION; 2 the call or the file makes no sense as put; 3 the
-plan cannot be certified; 5 a file cannot be read.
+plan cannot be certified; 5 a file that is there cannot be read, or one cannot be written.
 """
 RUNS_ONLY = ("canaries", "mislabelled", "seed", *membership_audit.ONLY_HERE)
 METHODS, SIDES = ("one-run-fdp", "one-run", "many-runs"), ("both", "in")

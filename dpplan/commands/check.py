@@ -42,7 +42,7 @@ A recipe silences a code with the reason, in a block of its own:
   check: {silence: {DP004: "n is in the data card"}}
 
 Exit status: 0 done, and no error is found (with --strict, no warning either); 1 something is found; 2 the call makes no
-sense as put; 3 nothing could be certified.
+sense as put; 3 nothing could be certified; 5 a file that is there cannot be read.
 """
 ALL = "all"
 

@@ -23,7 +23,8 @@ examples processed, noise as σ / batch: what is on the mean gradient, in clip n
   dpplan compare plans recipes/digits.yaml recipes/digits-logistic.yaml
   dpplan compare plans recipes/digits-cnn.yaml recipes/digits.yaml --n 50000
 
-Exit status: 0 done; 2 a recipe or the call is wrong; 3 nothing could be certified.
+Exit status: 0 done; 2 a recipe or the call is wrong; 3 nothing could be certified; 5 a file that is there cannot be
+read.
 """
 
 

@@ -26,7 +26,7 @@ loader of a library really draws by.
   dpplan compare samplers --sigma 1 --n 10000 --batch 100 --epochs 3 \\
     --cap 150 --groups 4 --without-noise --plot samplers.svg
 
-Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certified.
+Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certified; 5 the picture cannot be written.
 """
 
 

@@ -25,7 +25,8 @@ each row is. What is read there is private, and so is a K chosen by it.
   dpplan compare units --users ratings.csv:user --max-per-user 8 \\
     --sigma 1 --n 100000 --batch 500 --epochs 3
 
-Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certified; 5 the file cannot be read.
+Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certified; 5 a file that is there cannot be
+read.
 """
 
 

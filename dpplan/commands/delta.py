@@ -25,7 +25,8 @@ HELP = """The δ that a plan spends at an ε: the inverse of dpplan epsilon. PLA
 An answer that is not below 1/n, where n is known, comes with a warning: publishing a whole record at random would
 satisfy it.
 
-Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certified, or proven with --prove.
+Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certified, or proven with --prove; 5 a file
+that is there cannot be read.
 """
 
 

@@ -50,8 +50,9 @@ several such phases; or a file with a whole budget, phase by phase: dpplan help 
 --max-eps holds the proven upper bound against the limit, and with --accountant all the least of those. An estimate
 proves nothing and passes only with --accept-estimate; a lower bound never does.
 
-Exit status: 0 done, and within --max-eps; 1 above --max-eps; 2 the call makes no sense as put; 3 nothing could
-be certified, or proven with --prove, or only an estimate is within --max-eps.
+Exit status: 0 done, and within --max-eps; 1 above --max-eps; 2 the call makes no sense as put; 3 nothing could be
+certified, or proven with --prove, or only an estimate is within --max-eps; 5 a file that is there cannot be read, or
+one cannot be written.
 """
 
 

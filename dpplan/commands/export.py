@@ -10,7 +10,6 @@ from dpplan.commands.shared.accountant_option import EXACT
 from dpplan.commands.shared.parameter_types import Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import requested
-from dpplan.errors import RecipeError
 from dpplan.plan import Plan
 from dpplan.render import export as render
 
@@ -34,7 +33,8 @@ deployments; what it asks for is stated with --state KEY=TEXT (dpplan report --f
 
 The same files are read wherever a plan file or --spent is. What a library has no word for is refused, exit 3.
 
-Exit status: 0 done; 2 the call makes no sense as put; 3 the library has no word for this plan.
+Exit status: 0 done; 2 the call makes no sense as put; 3 the library has no word for this plan; 5 a file that is there
+cannot be read.
 """
 
 
@@ -71,8 +71,4 @@ def _entry(plan: Plan, delta: float, state: tuple[str, ...]) -> str:
     from dpplan import report
 
     stated = {key.strip().replace("-", "_"): text for key, _, text in (each.partition("=") for each in state)}
-    found = report.entry(report.of_plan(stated.get("name", "plan"), plan, stated, delta))
-    if wrong := report.violations(found):
-        hint = "What is to be stated: dpplan report --fields; state it with --state KEY=TEXT."
-        raise RecipeError([*(f"registry: {each}." for each in wrong), hint])
-    return report.as_yaml(found)
+    return report.as_yaml(report.checked_entry(report.of_plan(stated.get("name", "plan"), plan, stated, delta)))

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from dpplan.commands.shared import completion, output
+from dpplan.commands.shared import completion, output, overwriting
 from dpplan.commands.shared.parameter_types import FileName
 from dpplan.errors import UsageError, file_error
 
 HELP = """The recipes and plan files that come with dpplan: without arguments, what there is.
 
 `copy` writes them by name, or all recipes, as recipes/NAME.yaml or where --to says: a folder, or for a single recipe
-a file ending in .yaml. A file that is there and differs is left alone.
+a file ending in .yaml. A file that is there and differs is left alone, unless --overwrite is given.
 
 \b
   dpplan recipes
@@ -21,7 +21,8 @@ a file ending in .yaml. A file that is there and differs is left alone.
   dpplan recipes copy plans/cohorts
   dpplan recipes copy all
 
-Exit status: 0 done; 2 there is no such recipe, or another file is in its place; 5 it could not be written.
+Exit status: 0 done; 2 there is no such recipe, or another file is in its place; 5 it cannot be written, or what is in
+its place cannot be read.
 """
 COPY, ALL = "copy", "all"
 ENDINGS = {".yaml", ".yml"}
@@ -30,6 +31,7 @@ ENDINGS = {".yaml", ".yml"}
 @click.command("recipes", help=HELP)
 @click.argument("words", metavar="[copy NAME...]", nargs=-1, shell_complete=completion.recipes)
 @click.option("--to", type=FileName(path_type=Path), help="Where to write: a folder, or a file ending in .yaml.")
+@overwriting.overwrite_option
 @output.json_option
 def command(words: tuple[str, ...], to: Path | None, as_json: bool) -> None:
     from dpplan.recipe import bundled
@@ -65,19 +67,23 @@ def _files(names: tuple[str, ...], to: Path | None) -> list[Path]:
 
 
 def _write(texts: dict[Path, str]) -> list[tuple[Path, bool]]:
-    """Writes those that are not there yet; raises UsageError, before any is written, for files that differ."""
+    """Writes those that are not there yet; for files that differ raises UsageError before any is written, unless they
+    may be replaced."""
     from dpplan.durable_files import write_whole
 
-    there: dict[Path, bool] = {}
+    there: dict[Path, bool] = {}  # and the same
     differing: list[str] = []
     for file, text in texts.items():
         try:
-            there[file] = file.exists()
-            if there[file] and file.read_text(encoding="utf-8", errors="replace") != text:
-                differing.append(f"{file}: is there and differs; it was left alone. Give another place with --to.")
+            there[file] = file.exists() and file.read_text(encoding="utf-8", errors="replace") == text
+            if file.exists() and not there[file]:
+                differing.append(
+                    f"{file} is there and differs, and was left alone. Give another place with --to, or replace it "
+                    "with --overwrite."
+                )
         except OSError as error:
             raise file_error(f"{file}: cannot be read", error) from None
-    if differing:
+    if differing and not overwriting.overwrites():
         raise UsageError(differing)
     for file, text in texts.items():
         if not there[file]:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dpplan.checks import Problems
-from dpplan.commands.shared import output
+from dpplan.commands.shared import output, overwriting
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
-from dpplan.errors import EXIT_EXCEEDED, EXIT_NOT_CERTIFIED, PlanError, RecipeError, file_error
+from dpplan.errors import EXIT_EXCEEDED, EXIT_NOT_CERTIFIED, PlanError, UsageError, file_error
 
 if TYPE_CHECKING:
     from dpplan.report import Page
@@ -40,13 +40,15 @@ What no tool can know is asked for: in the recipe's statement block, in a file o
 --state KEY=TEXT. What is absent is shown as not stated, never invented. What was computed from examples without noise
 (accuracy, losses, clipping) is left out; --private shows it and marks the page.
 
-The format is that of the file's name (.html, .md, .json, .yaml); a name without an ending gets HTML. For a PDF, print
-the HTML from a browser. All claims of a run are judged as by dpplan verify: where one does not stand, the page says so
-in place of a figure. A recipe is named by the sha256 of its file and by that of its canonical form, which is equal for
-recipes that run the same; one in the run's folder that is not the one that ran is told, and not printed.
+The format is that of the file's name (.html, .md, .json; .yaml is a draft for the registry); a name without an ending
+gets HTML. A file that is there is left alone, unless --overwrite is given. For a PDF, print the HTML from a browser.
+All claims of a run are judged as by dpplan verify: where one does not stand, the page says so in place of a figure. A
+recipe is named by the sha256 of its file and by that of its canonical form, which is equal for recipes that run the
+same; one in the run's folder that is not the one that ran is told, and not printed.
 
-Exit status: 0 done; 1 a claim is refuted; 2 the call makes no sense as put; 3 nothing could be certified, or a claim
-can neither be certified nor refuted; 5 a file cannot be read or written.
+Exit status: 0 done; 1 a claim is refuted; 2 the call makes no sense as put, or SOURCE is no report; 3 nothing could be
+certified, or a claim can neither be certified nor refuted; 5 a file that is there cannot be read, or the page cannot be
+written.
 """
 
 
@@ -60,6 +62,7 @@ can neither be certified nor refuted; 5 a file cannot be read or written.
 @click.option("--n", "examples", type=COUNT, help="Training examples of a recipe; its data is read without.")
 @click.option("--private", is_flag=True, help="Also what was computed without noise; not to be published.")
 @click.option("--fields", is_flag=True, help="List what can be stated, and stop.")
+@overwriting.overwrite_option
 def command(
     source: Path | None,
     file: Path | None,
@@ -79,6 +82,8 @@ def command(
     if source is None:
         raise PlanError("SOURCE is missing: name the folder of a run, a report.json or a recipe.")
     form = _form(form, file)
+    if file is not None and (wrong := [*overwriting.problems("output", file), *_read_too(file, source, statement)]):
+        raise UsageError(wrong)
     stated = _stated(statement, state, delta, form)
     page = _page(source, stated, None if delta is None else float(delta), examples)
     text = _written(page, form, private)
@@ -102,6 +107,12 @@ def _judged(page: "Page", source: Path) -> None:
         return
     output.warn([f"{source}: {outcome(page)} dpplan verify {source} shows each."])
     click.get_current_context().exit(EXIT_EXCEEDED if page.standing is Standing.REFUTED else EXIT_NOT_CERTIFIED)
+
+
+def _read_too(file: Path, *sources: Path | None) -> list[str]:
+    """What is read is not written to, whatever may be replaced."""
+    same = (each for each in sources if each is not None and file.is_file() and each.exists() and file.samefile(each))
+    return [f"output={file} is {each}, which this page is made from. Name another file." for each in same]
 
 
 def _form(form: str | None, file: Path | None) -> str:
@@ -128,10 +139,10 @@ def _form(form: str | None, file: Path | None) -> str:
 
 
 def _stated(statement: Path | None, state: tuple[str, ...], delta: Any, form: str) -> dict[str, str]:
-    """What was stated in a file and by options. Raises PlanError with all that is wrong."""
+    """What was stated in a file and by options. Raises UsageError with all that is wrong."""
     from dpplan.recipe import read_statement
 
-    problems = Problems()
+    problems = Problems(UsageError)
     problems.require(form in FORMATS, f"format={form} is not one of: {', '.join(FORMATS)}.")
     if delta is not None:
         problems.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
@@ -141,7 +152,7 @@ def _stated(statement: Path | None, state: tuple[str, ...], delta: Any, form: st
         problems.require(bool(equals and text), f"state={each} is not KEY=TEXT.")
         stated[key.strip().replace("-", "_")] = text.strip()
     if problems.found:
-        raise PlanError(problems.found)
+        raise UsageError(problems.found)
     return stated
 
 
@@ -179,12 +190,7 @@ def _written(page: "Page", form: str, private: bool) -> str:
     if form == "registry":
         if not page.holds:
             return f"# No entry: {report.outcome(page)}\n"
-        found = report.entry(page)
-        wrong = report.violations(found)
-        if wrong:
-            hint = "What is to be stated: dpplan report --fields; state it with --state KEY=TEXT."
-            raise RecipeError([*(f"registry: {each}." for each in wrong), hint])
-        return report.as_yaml(found)
+        return report.as_yaml(report.checked_entry(page))
     from dpplan.render import to_json
 
     return to_json.dumps(report.document(page, private), indent=2) + "\n"

@@ -44,7 +44,8 @@ attribute inference alike: the success of somebody who is right with chance --ba
 posterior over all outputs is not shown: it is 1 for Gaussian noise of any size. Noise for a given risk: dpplan solve
 --max-advantage, --max-tpr, --max-posterior.
 
-Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certified; 5 SOURCE cannot be read.
+Exit status: 0 done; 2 the call makes no sense as put, or SOURCE is no report; 3 nothing could be certified; 5 a file
+that is there cannot be read, or one cannot be written.
 """
 
 

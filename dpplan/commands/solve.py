@@ -62,8 +62,8 @@ more would buy each phase stands beside it.
 --cap-cost of it, with the memory that takes and how often a batch is cut. --solve
 max-per-user finds how many examples one user may have.
 
-Exit status: 0 done; 1 no value meets the target; 2 the call makes no sense as put; 3 nothing could be certified, or
-the answer rests on an estimate and --accept-estimate is not given.
+Exit status: 0 done; 1 no value meets the target; 2 the call makes no sense as put; 3 nothing could be certified, or the
+answer rests on an estimate and --accept-estimate is not given; 5 a file that is there cannot be read.
 """
 
 

@@ -27,7 +27,7 @@ Where the certified interval is too wide to tell, the figure is proven in ball a
 'prove'. Nothing in a report is signed: a file that was altered with care is believed.
 
 Exit status: 0 all claims stand; 1 a claim is refuted; 2 REPORT is not a report, or contradicts itself; 3 a claim can
-neither be certified nor refuted; 5 REPORT cannot be read.
+neither be certified nor refuted; 5 REPORT is there and cannot be read.
 
 A run whose recipe.yaml is not the recipe that its report records, or whose folder counts more steps than the report
 has, is not certified (3): a warning says in what they differ.

@@ -7,12 +7,12 @@ from dpplan.checks import Problems
 from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import values
 from dpplan.recipe.schema import Block
-from dpplan.statement import FIELDS
+from dpplan.statement import FIELDS, refused
 
 
 def _offered(problems: Problems, name: str, value: str) -> None:
-    choices = next(each.choices for each in FIELDS if each.key == name)
-    problems.require(not choices or value in choices, f"{name}={value} is not one of: {', '.join(choices)}.")
+    wrong = refused(next(each for each in FIELDS if each.key == name), value)
+    problems.require(not wrong, f"{name}={value} {wrong}")
 
 
 def _stated() -> Any:

@@ -9,12 +9,13 @@ field that nobody filled in is shown as not stated.
 """
 
 from dpplan.report.page import Page, gather, of_plan, of_recipe
-from dpplan.report.registry import as_yaml, entry, violations
+from dpplan.report.registry import as_yaml, checked_entry, entry, violations
 from dpplan.report.writing import document, html, markdown, outcome
 
 __all__ = [
     "Page",
     "as_yaml",
+    "checked_entry",
     "document",
     "entry",
     "gather",

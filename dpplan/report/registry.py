@@ -7,13 +7,13 @@ where a text is required.
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import date
 from typing import Any
 
+from dpplan.errors import EntryError
 from dpplan.mechanism import kind_of
 from dpplan.report.page import Page, unit_words
 from dpplan.rounding import up
-from dpplan.statement import ACCESSES, MODELS, NOT_STATED, PRODUCTS, RELEASES, SECTORS, SOURCES
+from dpplan.statement import ACCESSES, MODELS, NOT_STATED, PRODUCTS, RELEASES, SECTORS, SOURCES, is_date
 
 # Block -> key -> what it may hold: a type, or a list of words. Every other key is refused by the registry.
 _TEXT, _NUMBER = "text", "number"
@@ -75,6 +75,10 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
 }
 
 
+# Keys of an entry that an entry cannot do without, and that only a statement can fill.
+_STATED_AS = {"basic.data_product_type": "product", "basic.publication_date": "publication_date"}
+
+
 def entry(page: Page) -> dict[str, Any]:
     """A draft of the entry, for somebody to complete."""
     said = page.statement
@@ -125,6 +129,23 @@ def entry(page: Page) -> dict[str, Any]:
         },
     }
     return {"url_slug": _slug(blocks["basic"]), "status": "Draft", "tier": 3, "deployment": blocks}
+
+
+def checked_entry(page: Page) -> dict[str, Any]:
+    """The same. Raises EntryError with all that the registry would refuse, and how to state it."""
+    found = entry(page)
+    if wrong := violations(found):
+        raise EntryError([f"registry: {each}.{_remedy(each)}" for each in wrong])
+    return found
+
+
+def _remedy(violation: str) -> str:
+    """What would state it, where the statement has a field for that."""
+    key = _STATED_AS.get(violation.partition("=")[0].removesuffix(" is missing"))
+    if key is None:
+        return ""
+    example = "2026-11-29" if key == "publication_date" else f'"{PRODUCTS[1]}"'
+    return f" State it: --state {key}={example} (dpplan report --fields lists what can be stated)."
 
 
 def _slug(basic: Mapping[str, Any]) -> str:
@@ -191,23 +212,13 @@ def _refused(name: str, value: Any, rule: Any) -> Iterator[str]:
         if not (isinstance(value, list) and value and all(isinstance(each, str) for each in value)):
             yield f"{name} is not a list of texts"
     elif rule == "date":
-        if not (isinstance(value, str) and _is_date(value)):
+        if not (isinstance(value, str) and is_date(value)):
             yield f"{name}={value} is not a date, YYYY-MM-DD"
     elif rule == _NUMBER:
         if isinstance(value, bool) or not isinstance(value, int | float):
             yield f"{name}={value} is not a number"
     elif not isinstance(value, str):
         yield f"{name} is not text"
-
-
-def _is_date(text: str) -> bool:
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-        return False
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 def as_yaml(found: Mapping[str, Any]) -> str:

@@ -49,6 +49,7 @@ def assert_holds(bound: Bound, value: float, slack: float = 0.0) -> None:
     assert bound.lower <= value + slack and value - slack <= bound.upper
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("sigma", "per_epoch", "count", "delta", "value", "slack"),
     [
@@ -106,6 +107,7 @@ def _marked(row: dict[str, str]) -> object:
     return pytest.param(row, marks=pytest.mark.slow) if slow else row
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("row", [_marked(row) for row in PUBLISHED], ids=[row["id"] for row in PUBLISHED])
 def test_published_figures(row):
     """Uppers are above the truth, lowers below; exact values of total variation lie in the interval."""
@@ -280,7 +282,7 @@ def test_a_round_that_is_cut_short_counts_as_whole_from_above_and_not_at_all_fro
 
 
 def test_more_often_costs_more():
-    found = [accounting.epsilon(allocation(1.5, 24, times, 48), 1e-5) for times in (1, 2, 3, 5, 8, 12, 24)]
+    found = [accounting.epsilon(allocation(1.5, 24, times, 48), 1e-5) for times in (1, 2, 5, 12, 24)]
     for less, more in pairwise(found):
         assert less.upper <= more.upper * (1.0 + 1e-3)
         assert less.lower <= more.upper

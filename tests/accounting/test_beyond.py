@@ -26,6 +26,7 @@ def ratio(x: mpf, sigma: float, q: float) -> mpf:
     return 1 + mpf(q) * mp.expm1((2 * x - 1) / (2 * mpf(sigma) ** 2))
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("sigma", "q", "tilt"),
     [(1.5, 1e-7, 1e7), (0.5, 1e-9, 3e2), (29.5, 2.67e-9, 8e10), (200.0, 3e-12, 6e14), (0.4, 0.3, 5.0)],
@@ -120,15 +121,19 @@ WIDE = [
     (0.5957101957741701, 2.223627640410632e-11, 1337257, 7.488517032572288e-27),
     (29.5, 2.67e-9, 2, 6e-60),  # the add direction, far left
     (273.06758797273454, 2.732159869821481e-07, 2, 3.6633781449423697e-96),
+    (0.37838081641866644, 2.1684904879573158e-07, 63931, 2.361678594499879e-85),  # more frequencies than are taken
+    (0.37928860243290874, 4.5783150841807656e-08, 8, 3.6419795396957154e-90),
 ]
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("sigma", "q", "steps", "asked"), WIDE)
 def test_plans_that_were_wide_are_narrow(sigma, q, steps, asked):
     found = epsilon(Plan.from_rate(sigma, q, steps), asked)
     assert (found.upper - found.lower) / found.upper < 1e-5
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(("sigma", "q", "steps", "asked"), WIDE[2::4])
 def test_what_is_spent_does_not_fall_when_a_plan_gets_harder(sigma, q, steps, asked):
     here = epsilon(Plan.from_rate(sigma, q, steps), asked).upper
@@ -140,6 +145,7 @@ def test_what_is_spent_does_not_fall_when_a_plan_gets_harder(sigma, q, steps, as
         assert epsilon(harder, tighter).upper >= here
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(("sigma", "q", "steps", "asked"), WIDE[:12:3])
 def test_delta_comes_back(sigma, q, steps, asked):
     plan = Plan.from_rate(sigma, q, steps)

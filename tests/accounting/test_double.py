@@ -67,6 +67,7 @@ def test_two_equal_steps_hold_what_mpmath_says_of_them(sigma: float, q: float, d
     assert value.upper - value.lower <= 1e-9 * value.upper
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize(
     ("one", "two", "epsilon"),

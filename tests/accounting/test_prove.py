@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import oracle
@@ -100,6 +101,7 @@ class _Plain:
         return mp.findroot(lambda e: mp.log(self.delta(e) / mpf(delta)), (mpf(start), mpf(start) * (1 + mpf("1e-9"))))
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("row", "delta", "tilt", "period", "last"),
     [
@@ -282,6 +284,7 @@ STEP = float_moments.ComposedSteps(0.9, 0.05, 40)
 EXPONENTS = [1.5, 4.0, -2.0, -9.0]
 
 
+@cache  # of few places, at one precision
 def _transform(a: float, u: float) -> acb:
     """G(a + iu) by acb.integral over a range whose tails are below 1e-60."""
     law = tail_decay.StepLaw.of(STEP)

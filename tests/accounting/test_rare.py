@@ -68,6 +68,17 @@ def test_a_cut_law_is_its_integral_within_the_error_it_states(sigma, q, power, s
             assert abs(found * mp.exp(log_g) - turned) <= (error[0] + error[1]) * mp.exp(log_g) * (1 + mpf(10) ** -9)
 
 
+def test_a_bulk_keeps_its_digits_where_the_exponent_is_as_large_as_one_over_the_sample_rate():
+    sigma, q, a = 0.88, 1.16e-9, 7.4e8
+    window = Window(30.0 * sigma, 2.0 * sigma)
+    law = RareLaw(sigma, q, window, np.array([a]), 3.0 * a)
+    error = float(law.relative_error(np.zeros(1))[0, 0])
+    assert error <= 1e-11
+    with mp.workdps(40):
+        (still,) = integrals(sigma, q, window, [mp.mpc(a)])
+        assert abs(mp.expm1(mpf(float(law.log_g[0]))) - mp.re(still)) <= error * (1 + mp.re(still))
+
+
 @pytest.mark.parametrize(("sigma", "q", "power", "start", "end", "a", "u"), LAWS)
 def test_no_frequency_beyond_exceeds_the_modulus_bound(sigma, q, power, start, end, a, u):
     law = RareLaw(sigma, q, Window(power * sigma, end * sigma, start * sigma), np.array([a]), 60.0 * u)
@@ -111,6 +122,7 @@ WIDE = [
 ]
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("sigma", "q", "steps", "asked"), WIDE)
 def test_plans_whose_loss_one_step_brings_are_narrow(sigma, q, steps, asked):
     plan = Plan.from_rate(sigma, q, steps)

@@ -33,6 +33,7 @@ PLANS = {
 }
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("name", PLANS)
 def test_it_lies_above_the_exact_interval_and_not_far(name):
     plan = PLANS[name].plan()
@@ -53,7 +54,7 @@ def test_twice_as_many_steps_cost_twice_the_divergence_and_noise_saves(name):
     assert one <= accounting.epsilon(settings.plan(), 1e-5, "rdp", conversion="classic").upper
 
 
-@pytest.mark.parametrize("order", [1.5, 4.0, 11.0])
+@pytest.mark.parametrize("order", [1.5, 4.0, pytest.param(11.0, marks=pytest.mark.slow)])
 def test_the_divergence_of_fixed_size_batches_is_the_mirrored_laws(order):
     """E_Q[(P/Q)^a] = 1 + ∫ φ·(r^a - r - 1 + r^(1 - a)) over x > 1/2, of sampling at σ/2."""
     sigma, q = 1.0, 0.01
@@ -131,6 +132,7 @@ def test_added_moments_of_an_allocation_are_those_of_an_integral():
         assert exact * (1.0 - 1e-9) <= found <= exact * 1.002
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("sampling", [BallsInBins(20), BallsInBins(20, "same"), RandomAllocation(20, 2)], ids=str)
 def test_allocations_are_bounded_from_above(sampling):
     plan = Plan((Phase(Gaussian(1.0), sampling, 50),))

@@ -192,10 +192,10 @@ def test_decay_holds_the_characteristic_function(sigma, q, tilt, direction, cut)
     p = np.exp(log_p) * (x[1] - x[0])
     for k, edge in enumerate(edges):
         top = edges[k + 1] if k + 1 < len(edges) else 3 * edge
+        every = min(int(3 * edges[-1] / top), 16)  # a slower wave needs fewer points, and so does the density
         for u in np.linspace(edge, top, 5):
-            assert math.log(abs((p * np.exp(1j * u * log_r)).sum()) + 1e-12) <= bounds[k] + 1e-6 + 2e-12 * math.exp(
-                -bounds[k]
-            )
+            whole = every * (p[::every] * np.exp(1j * u * log_r[::every])).sum()
+            assert math.log(abs(whole) + 1e-12) <= bounds[k] + 1e-6 + 2e-12 * math.exp(-bounds[k])
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

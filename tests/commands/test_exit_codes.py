@@ -90,6 +90,8 @@ def test_a_closed_output_is_5_and_a_closed_input_or_error_stream_is_nothing() ->
         ["train", UNREADABLE, "--dry-run"],
         ["compare", "plans", UNREADABLE, UNREADABLE],
         ["verify", UNREADABLE],
+        ["risk", UNREADABLE],
+        ["report", UNREADABLE],
     ],
 )
 def test_a_file_that_is_there_and_cannot_be_read_is_5(dpplan: Run, call: list[str]) -> None:
@@ -121,7 +123,7 @@ def test_a_table_or_a_picture_that_cannot_be_written_is_5(dpplan: Run, tmp_path:
 def test_a_name_that_leads_nowhere_stays_a_mistake_of_the_call(dpplan: Run, tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
-    for command in ("check", "verify"):
+    for command in ("check", "verify", "risk", "report"):
         assert dpplan(command, name).returncode == 2
 
 

@@ -84,7 +84,7 @@ def test_nothing_of_the_users_is_overwritten(said: Callable[..., str], tmp_path:
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes/digits.yaml").write_text("mine", encoding="utf-8")
     told = said("copy", "audit", "digits", code=errors.EXIT_USAGE)
-    assert "recipes/digits.yaml: is there and differs" in told
+    assert "recipes/digits.yaml is there and differs" in told
     assert (tmp_path / "recipes/digits.yaml").read_text(encoding="utf-8") == "mine"
     assert not (tmp_path / "recipes/audit.yaml").exists()
 

@@ -45,7 +45,7 @@ def test_a_cell_spends_what_the_accountant_says_of_its_plan(mnist):
         assert cell.spent.relative_width <= 1e-6
 
 
-@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [11, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_cell_has_the_noise_that_solve_finds_rounded_up_to_four_digits(mnist, stride):
     for cell in mnist.cells[::stride]:
         settings = Settings(examples=60000, batch_size=cell.batch_size, epochs=cell.length)
@@ -289,6 +289,7 @@ def test_coarse_to_fine_visits_every_place_once(count):
     assert order[: min(count, 2)] == [0, count - 1][: min(count, 2)]
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("drawn", "times"),
     [

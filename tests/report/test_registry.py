@@ -10,12 +10,13 @@ import pytest
 import yaml
 
 from dpplan import report
+from dpplan.errors import EntryError, StatementError
 from dpplan.mechanism import Laplace
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.report import page as pages
 from dpplan.report import registry
 from dpplan.sampling import Poisson
-from dpplan.statement import FIELDS, Statement
+from dpplan.statement import FIELDS, Statement, is_date, refused
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "data" / "registry-schema.json").read_text(encoding="utf-8"))["schema"]
 TRAINED = Settings(noise_multiplier=1.1, examples=600, batch_size=60, steps=3).plan()
@@ -108,3 +109,34 @@ def test_days_that_are_none(text: str) -> None:
     found = report.entry(page(TRAINED, STATED))
     found["deployment"]["basic"]["publication_date"] = text
     assert report.violations(found) == [f"basic.publication_date={text} is not a date, YYYY-MM-DD"]
+
+
+@pytest.mark.parametrize(
+    ("stated", "first", "others"),
+    [
+        ({"product": "Dataset"}, "registry: basic.publication_date is missing. State it: --state publication_date=", 0),
+        ({"publication_date": "2026-11-29"}, 'basic.data_product_type is missing. State it: --state product="', 0),
+        ({}, "2 problems with this entry\n  registry: basic.data_product_type is missing. State it: ", 1),
+    ],
+)
+def test_what_the_registry_asks_for_is_a_problem_of_the_entry_and_each_is_one(
+    stated: dict[str, str], first: str, others: int
+) -> None:
+    with pytest.raises(EntryError) as refusal:
+        report.checked_entry(page(COUNTS, stated))
+    assert first in str(refusal.value)
+    assert len(refusal.value.problems) == 1 + others
+    assert report.checked_entry(page(COUNTS, STATED)) == report.entry(page(COUNTS, STATED))
+
+
+@pytest.mark.parametrize(
+    "text", ["tomorrow", "2026-13-01", "2026-02-30", "28.11.2026", "2026-1-1", "20261128", "٢٠٢٦-١١-٢٨"]
+)
+def test_a_day_of_publication_is_a_day(text: str) -> None:
+    with pytest.raises(StatementError, match="is not a date, YYYY-MM-DD"):
+        Statement({"publication_date": text})
+    with pytest.raises(StatementError, match=r"^2 problems with this statement"):
+        Statement({"publication_date": text, "sector": "Helthcare"})
+    assert "Did you mean 'Healthcare'?" in refused(next(each for each in FIELDS if each.key == "sector"), "Helthcare")
+    assert not is_date(text)
+    assert is_date("2028-02-29")

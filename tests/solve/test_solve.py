@@ -222,6 +222,7 @@ def test_a_batch_that_is_ruled_out_is_ruled_out_by_its_whole_range():
 # Round trips
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("seed", range(6))
 def test_each_unknown_solved_from_the_others_comes_back(seed):
     draw = random.Random(seed)
@@ -668,6 +669,7 @@ def assert_safe(found):
     assert accounting.epsilon(found.plan, found.delta).upper <= found.target
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("seed", range(5))
 def test_each_unknown_of_a_random_run_comes_back_on_the_safe_side(seed):
     assert_each_unknown_comes_back(seed)

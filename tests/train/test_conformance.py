@@ -104,10 +104,11 @@ def test_the_spread_is_measured_against_the_binomial_law(trials: int, chance: fl
     assert spread_tail(sizes, trials, chance) == pytest.approx(expected, rel=1e-6)
 
 
-def test_honest_runs_of_any_kind_do_not_fail() -> None:
+@pytest.mark.parametrize("runs", [400, pytest.param(2000, marks=pytest.mark.slow)])
+def test_honest_runs_of_any_kind_do_not_fail(runs: int) -> None:
     """Over all tests a right run fails once in 10^6, so two thousand of them do not fail."""
     rng = np.random.default_rng(4)
-    for _ in range(2000):
+    for _ in range(runs):
         examples, steps = int(rng.integers(1, 2000)), int(rng.integers(1, 60))
         rate = float(10 ** rng.uniform(-4, 0))
         phase = Phase(Gaussian(1.0), Poisson(rate), steps)

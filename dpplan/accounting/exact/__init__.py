@@ -9,6 +9,7 @@ sampled Gaussians go the fast road; every other law goes to other_laws.
     gaussian_two_steps   two, by formula and one integral
     mixed/               laws of other kinds whose transforms are products, where one of them decays
     general_lattice/     laws of any kind, from above and below
+    lattice_jumps        the same where large losses are rare
     other_laws           delta and epsilon of plans that are no sampled Gaussians
     many                 many plans near one target at once
     searches             a search that releases its winner, as a pair
@@ -45,9 +46,9 @@ from dpplan.accounting.exact.allocation_floor import ALLOCATIONS, event_bound
 from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.cross_check import Reconciled
+from dpplan.accounting.exact.ends import Ends
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
-from dpplan.accounting.exact.invert import Ends
 from dpplan.accounting.numerics import QUIET, outward
 from dpplan.accounting.pairs import DominatingPair
 from dpplan.accounting.pairs.epochs import most_participations
@@ -119,7 +120,7 @@ def epsilon(plan: Plan, delta: float, *, accuracy: float | None = None) -> Bound
             return _bound("epsilon", plan, cross_check.reconcile("epsilon", UNKNOWN, floor, ceiling), UNKNOWN)
         ends = invert.epsilon_ends(steps, Direction.REMOVE, delta)
         lower = max(ends.lower, floor)
-        if not invert.added_delta_below(steps, lower, delta):
+        if not invert.added_delta_below(steps, lower, delta, ends.contour):
             ends = ends.joined(invert.epsilon_ends(steps, Direction.ADD, delta))
     ceiling = cross_check.renyi_epsilon(plan, delta, ends, WIDE)
     return _bound("epsilon", plan, cross_check.reconcile("epsilon", ends, floor, ceiling), ends)

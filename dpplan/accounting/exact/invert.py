@@ -6,7 +6,7 @@ e is a lower end. Where e came from does not matter, so the search needs no guar
 
 import math
 from collections.abc import Callable
-from dataclasses import field, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,8 +15,9 @@ from dpplan.accounting.exact.contour import chernoff, many_plans, placement
 from dpplan.accounting.exact.contour.inversion import Contour, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import cut_choice, near_zero
+from dpplan.accounting.exact.ends import AnyContour, Ends
 from dpplan.accounting.exact.event_lower_bound import EventBound
-from dpplan.accounting.exact.gaussian_lattice import composition
+from dpplan.accounting.exact.gaussian_lattice import bounded_losses, composition
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
 from dpplan.quick_dataclass import dataclass
@@ -34,42 +35,11 @@ NARROW = 1e-6  # the relative width beyond which another method is tried
 # Where a plain contour fails, deltas below DEEP are reached by rare jumps or not at all; with noise above SHARP, their
 # losses are too alike for cuts by a Gaussian.
 DEEP, SHARP = 1e-15, 0.6
+# Of what delta is at 0 at most: the share from which it is looked for near there.
+NEAR_ZERO = 0.1
 # Below LARGE epsilons rare jumps are looked for first, in a third of the time, and serve where that is TIGHT; up to
 # MIDDLING where it is ten times as wide. Other contours were wider, those over jumps below TINY never NARROW.
 TINY, MIDDLING, LARGE, TIGHT = 0.02, 0.5, 1.2, 1e-8
-# Frequencies beyond which a plain contour is slower and wider than one over rare jumps, with noise above SHORT_JUMPS.
-LONG, SHORT_JUMPS = 5000, 0.75
-
-
-AnyContour = Contour | LatticeComposition | TwoSteps
-
-
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """lower <= value <= upper; terms: what the width is made of; contour: None where a closed form was used."""
-
-    lower: float
-    upper: float
-    method: str
-    terms: tuple[tuple[str, float], ...] = ()
-    contour: AnyContour | None = field(default=None, compare=False)
-
-    def joined(self, other: "Ends") -> "Ends":
-        """The larger of two quantities, each between its ends; details are those of the one that decides."""
-        leading = self if self.upper >= other.upper else other
-        return replace(leading, lower=max(self.lower, other.lower), upper=max(self.upper, other.upper))
-
-    def narrowed(self, other: "Ends") -> "Ends":
-        """One quantity between the ends of two proofs; details are those of the narrower one."""
-        leading = other if other.relative_width < self.relative_width else self
-        return replace(leading, lower=max(self.lower, other.lower), upper=min(self.upper, other.upper))
-
-    @property
-    def relative_width(self) -> float:
-        """inf where nothing is known; 0 for the single point 0."""
-        if self.upper <= 0.0:
-            return 0.0
-        return (self.upper - self.lower) / self.upper if math.isfinite(self.upper) else math.inf
 
 
 def epsilon_ends(steps: Steps, direction: Direction, delta: float) -> Ends:
@@ -102,15 +72,12 @@ def _many_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
         at_zero = placement.plain(steps, direction, saddle, 0.0, min(saddle.log_delta, 0.0))
         if at_zero.reached and at_zero.at(0.0).upper <= delta:
             return Ends(0.0, 0.0, "contour", at_zero.at(0.0).terms, at_zero)
-    if direction is Direction.REMOVE and placement.hardly_reached(steps, saddle):
-        ends = _by_grid(steps, direction, delta, max(saddle.epsilon, 0.0))
-        if ends.relative_width <= FAIR:
-            return ends
+    hard = direction is Direction.REMOVE and placement.hardly_reached(steps, saddle)
+    if hard and (ends := _by_grid(steps, direction, delta, max(saddle.epsilon, 0.0))).relative_width <= FAIR:
+        return ends
     contour = placement.plain(steps, direction, saddle, max(saddle.epsilon, 0.0), log_delta)
-    long = contour.reached and len(contour.u) > LONG and float(np.min(steps.sigma)) > SHORT_JUMPS
-    if long and direction is Direction.REMOVE:
-        rare = _by_rare(steps, delta, cut_choice.guess_epsilon(steps, log_delta))
-        if rare.relative_width <= NARROW:
+    if direction is Direction.REMOVE and placement.too_long(steps, contour):
+        if (rare := _by_rare(steps, delta, cut_choice.guess_epsilon(steps, log_delta))).relative_width <= NARROW:
             return rare
     for _ in range(REBUILDS):
         if not contour.reached:
@@ -128,7 +95,9 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
     a coarse one and a fine one; what each proves holds for all."""
     if not composition.affordable(steps):
         return Ends(0.0, math.inf, "none")
-    rare = Ends(0.0, math.inf, "none")
+    rare = _near_zero_epsilon(steps, direction, delta)
+    if rare.relative_width <= FAIR:
+        return rare
     deep = delta < DEEP
     jumps = steps.total > FEW and (not deep or float(np.min(steps.sigma)) <= SHARP)  # worth a contour over them
     asked = direction is not Direction.REMOVE  # whether rare jumps were looked for
@@ -136,7 +105,7 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
         floor = EventBound(steps).epsilon(delta)  # near the answer where ε is far below what any picture shows
         epsilon, guess = max(epsilon, floor), cut_choice.guess_epsilon(steps, math.log(delta)) or floor
         if deep or 0.0 < guess < LARGE or steps.total <= FEW:
-            rare, asked = _by_rare(steps, delta, guess), True
+            rare, asked = rare.narrowed(_by_rare(steps, delta, guess)), True
             small = TIGHT if guess > MIDDLING else 10.0 * TIGHT if guess > TINY else FAIR
             if rare.relative_width <= (FAIR if deep or steps.total <= FEW else small):
                 return rare
@@ -148,7 +117,7 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
         if attempt and moved < MISPLACED:
             break
         if not asked and epsilon < TINY:
-            rare, asked = _by_rare(steps, delta, guess), True
+            rare, asked = rare.narrowed(_by_rare(steps, delta, guess)), True
             if rare.relative_width <= FAIR:
                 return rare
         if jumps and not attempt:  # a rough place may do for a contour that bounds its own errors
@@ -157,13 +126,37 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
             if ends.relative_width <= NARROW:
                 return ends.narrowed(rare)
         if not asked:
-            rare, asked = _by_rare(steps, delta, guess), True
+            rare, asked = rare.narrowed(_by_rare(steps, delta, guess)), True
             if rare.relative_width <= FAIR:
                 return rare
     ends = verified(coarse, delta, epsilon, value).narrowed(rare)
     if ends.relative_width > NARROW:
         ends = ends.narrowed(ends_around(_fine(steps, direction, epsilon, math.log(delta), ends.relative_width), delta))
     return _nothing(steps, delta, ends) if ends.lower <= 0.0 < ends.upper else ends
+
+
+def _near_zero_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
+    """Where delta is near what it is at 0: by a contour over jumps that lies farther out, or by bounded losses."""
+    known = Ends(0.0, math.inf, "none")
+    if delta < NEAR_ZERO * placement.delta_at_zero_above(steps) or not bounded_losses.serves(steps):
+        return known
+    found = near_zero.epsilon_ends(steps, direction, delta, _log_floor(steps), NARROW)
+    known = _of_remove(direction, *found) if found else known
+    if known.relative_width <= FAIR:
+        return known
+    lower, upper = bounded_losses.epsilon_ends(steps, direction, delta)
+    return known.narrowed(Ends(lower, upper, LatticeComposition.method))
+
+
+def _log_floor(steps: Steps) -> Callable[[float], float]:
+    """log of a lower bound on the remove direction's delta, at an ε."""
+    event = EventBound(steps)
+    return lambda epsilon: math.log(max(event.delta(epsilon), LEAST))
+
+
+def _of_remove(direction: Direction, lower: float, upper: float, contour: Contour) -> Ends:
+    """Ends by a contour of the remove direction, which is not the contour of what was read from it of the other."""
+    return Ends(lower, upper, contour.method, (), contour if direction is Direction.REMOVE else None)
 
 
 def _nothing(steps: Steps, delta: float, ends: Ends) -> Ends:
@@ -340,13 +333,14 @@ def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta
 
 def _near_zero(steps: Steps, direction: Direction, epsilon: float) -> Ends:
     """By a contour over jumps that lies farther out, where few steps jump."""
-    event = EventBound(steps)
-    found = near_zero.ends(steps, direction, epsilon, lambda at: math.log(max(event.delta(at), LEAST)), NARROW)
-    if found is None:
-        return Ends(0.0, 1.0, "none")
-    lower, upper, contour = found
-    own = contour if direction is Direction.REMOVE else None  # of the other direction it says what was read from it
-    return Ends(lower, min(upper, placement.total_variation_above(steps)), contour.method, (), own)
+    known, found = Ends(0.0, 1.0, "none"), near_zero.ends(steps, direction, epsilon, _log_floor(steps), NARROW)
+    if found is not None:
+        lower, upper, contour = found
+        known = _of_remove(direction, lower, min(upper, placement.total_variation_above(steps)), contour)
+    if known.relative_width > FAIR and bounded_losses.serves(steps):
+        lower, upper = bounded_losses.BoundedLosses(steps, bounded_losses.FINE).delta(direction, epsilon)
+        known = known.narrowed(Ends(lower, upper, LatticeComposition.method))
+    return known
 
 
 def _delta_at(steps: Steps, contour: Contour | LatticeComposition, epsilon: float) -> Ends:
@@ -356,8 +350,9 @@ def _delta_at(steps: Steps, contour: Contour | LatticeComposition, epsilon: floa
     return Ends(max(value.lower, 0.0), upper, contour.method, value.terms, contour)
 
 
-def added_delta_below(steps: Steps, epsilon: float, delta: float) -> bool:
-    """Whether the add direction provably spends at most `delta` at this epsilon; cheap tests first."""
+def added_delta_below(steps: Steps, epsilon: float, delta: float, removed: AnyContour | None = None) -> bool:
+    """Whether the add direction provably spends at most `delta` at this epsilon; cheap tests first. removed: a contour
+    of the remove direction, which may tell."""
     if epsilon >= placement.largest_added_loss(steps) or placement.delta_at_zero_above(steps) <= delta:
         return True
     if steps.total == 1.0:
@@ -373,6 +368,12 @@ def added_delta_below(steps: Steps, epsilon: float, delta: float) -> bool:
     ):
         return True
     if many_plans.below(steps, Direction.ADD, (saddle.tilt, saddle.spread), epsilon, log_delta):
+        return True
+    if bounded_losses.serves(steps):
+        losses = bounded_losses.BoundedLosses(steps, bounded_losses.COARSE)
+        if losses.delta(Direction.ADD, epsilon)[1] <= delta:
+            return True
+    if isinstance(removed, Contour) and near_zero.mirrored(np.array([epsilon]), removed.ends)[1][0] <= delta:
         return True
     contour = placement.plain(steps, Direction.ADD, saddle, epsilon, log_delta)
     if contour.reached:

@@ -19,6 +19,7 @@ from dpplan.accounting.exact import cross_check, gaussian_one_step, invert, mixe
 from dpplan.accounting.exact.contour import placement
 from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
+from dpplan.accounting.exact.ends import AnyContour
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
@@ -258,7 +259,7 @@ def _proven(run: Composition, epsilon: float) -> At:
     return _of_contour(ends.contour)
 
 
-def _of_contour(contour: invert.AnyContour) -> At:
+def _of_contour(contour: AnyContour) -> At:
     """Its own interval, or where that lost its digits, far from its place, a Chernoff bound."""
     if isinstance(contour, Contour):
         return contour.ends

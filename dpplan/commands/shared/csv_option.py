@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from dpplan.commands.shared import overwriting
 from dpplan.commands.shared.parameter_types import FileName
 from dpplan.commands.shared.plan_arguments import Decorator
 from dpplan.errors import file_error
@@ -15,16 +16,15 @@ STDOUT = Path("-")
 def csv_option(what: str) -> Decorator:
     """--csv, which the command receives as `csv`. what: what is written, for its help."""
     said = f"Also write {what}, as CSV; - prints that and nothing else."
-    return click.option("--csv", type=FileName(path_type=Path, dir_okay=False, allow_dash=True), help=said)
+    option = click.option("--csv", type=FileName(path_type=Path, dir_okay=False, allow_dash=True), help=said)
+    return lambda command: option(overwriting.overwrite_option(command))
 
 
 def problems(csv: Path | None, as_json: bool) -> tuple[str, ...]:
     """What can be known to be wrong before anything is computed."""
     if csv == STDOUT and as_json:
         return ("--json and --csv - are two formats of one answer on standard output. Give one, or --csv a file.",)
-    if csv is None or csv == STDOUT or csv.parent.is_dir():
-        return ()
-    return (f"csv={csv}: the folder {csv.parent} does not exist. Make it first.",)
+    return () if csv is None or csv == STDOUT else overwriting.problems("csv", csv)
 
 
 def write(csv: Path, text: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dpplan.commands.shared import overwriting
 from dpplan.commands.shared.parameter_types import FileName
 from dpplan.commands.shared.plan_arguments import Decorator
 from dpplan.errors import MissingExtra
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 def plot_option(what: str) -> Decorator:
     """--plot. what: what is drawn, for its help."""
-    return click.option("--plot", type=FileName(path_type=Path, dir_okay=False), help=f"{what}, as .svg, .png or .pdf.")
+    said = f"{what}, as .svg, .png or .pdf."
+    option = click.option("--plot", type=FileName(path_type=Path, dir_okay=False), help=said)
+    return lambda command: option(overwriting.overwrite_option(command))
 
 
 def problems(plot: Path | None) -> tuple[str, ...]:
@@ -27,7 +30,7 @@ def problems(plot: Path | None) -> tuple[str, ...]:
 
     if plot.suffix.lower() not in FORMATS:
         return (f"plot={plot} does not end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}. Rename it.",)
-    return () if plot.parent.is_dir() else (f"plot={plot}: the folder {plot.parent} does not exist. Make it first.",)
+    return overwriting.problems("plot", plot)
 
 
 def needs_matplotlib() -> None:

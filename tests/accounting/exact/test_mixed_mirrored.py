@@ -43,6 +43,7 @@ def transform(sigma: float, q: float, z: mpc, cut: Cut | None, atom: bool = True
     return rest + mp.quad(integrand, edges, method="gauss-legendre", maxdegree=4)
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(("sigma", "q", "cut"), STEPS)
 @pytest.mark.parametrize(("tilt", "u"), [(0.2, 3.0), (4.0, 12.0)])
 def test_the_transform_lies_within_its_error(sigma, q, cut, tilt, u):
@@ -56,6 +57,7 @@ def test_the_transform_lies_within_its_error(sigma, q, cut, tilt, u):
     assert abs(found - truth) <= mpf(float(error[-1]))
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("sigma", "q", "cut"), STEPS)
 @pytest.mark.parametrize(("s", "u"), [(3.0, 0.0), (2.0, 9.0), (-1.0, 0.0)])
 def test_the_remainder_bounds_what_a_short_rule_leaves_out(monkeypatch, sigma, q, cut, s, u):

@@ -68,6 +68,7 @@ LAPLACE = [
 ]
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("law", "e", "rate", "reverse"), LAPLACE)
 @pytest.mark.parametrize(("tilt", "u"), [(0.01, 3.0), (5.0, 0.0), (40.0, 25.0)])
 def test_transforms_of_laplace_losses_lie_within_their_error(law, e, rate, reverse, tilt, u):

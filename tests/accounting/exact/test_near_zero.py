@@ -10,6 +10,7 @@ from dpplan import accounting
 from dpplan.accounting.exact import invert
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import near_zero
+from dpplan.accounting.exact.gaussian_lattice.bounded_losses import COARSE, BoundedLosses
 from dpplan.accounting.exact.profile import Profile
 from dpplan.plan import Plan
 
@@ -55,8 +56,9 @@ def test_delta_is_narrow_down_to_an_epsilon_of_0(sigma, q, steps):
 def test_either_direction_is_known_from_one_contour(direction):
     sigma, q, steps = 0.412, 0.00524, 25
     law = Steps(np.array([[sigma]]), np.array([[q]]), np.array([[float(steps)]]))
-    for epsilon in (0.0, 0.003, 0.012, *((0.05,) if direction is Direction.ADD else ())):
-        ((low, high),) = folded(sigma, q, steps, (epsilon,), "remove" if direction is Direction.REMOVE else "add")
+    epsilons = (0.0, 0.003, 0.012, *((0.05,) if direction is Direction.ADD else ()))
+    truth = folded(sigma, q, steps, epsilons, "remove" if direction is Direction.REMOVE else "add")
+    for epsilon, (low, high) in zip(epsilons, truth, strict=True):
         with np.errstate(all="ignore"):
             found = near_zero.ends(law, direction, epsilon, lambda _: math.log(1e-3), 1e-6)
             narrow = None if epsilon > 0.02 else invert.delta_ends(law, direction, epsilon, 1.0)
@@ -79,3 +81,68 @@ def test_a_profile_of_rare_jumps_takes_few_contours():
         assert np.all((high - low <= 1e-4 * high + 1e-12)[near])
         assert np.all(high[epsilons > -25 * math.log1p(-0.00524) + 1e-9] <= 1e-12) or direction == 0
         assert len(profile.directions[direction]._places) <= 16
+
+
+def two_steps(sigma, q, epsilon, direction):
+    """δ of two steps: the mean over the first one's output of one step's at what is left, good to 1e-9 relative."""
+
+    def gains(log_alpha):  # one step's ∫(dP - α·dQ)₊, or ∫(1 - α·r)₊ dQ; what is small is never a difference of ones
+        g, h = np.expm1(log_alpha), np.expm1(-log_alpha)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if direction is Direction.REMOVE:
+                place = 0.5 + sigma**2 * np.log1p(g / q)
+                value = q * (norm.sf((place - 1.0) / sigma) - norm.sf(place / sigma)) - g * norm.sf(place / sigma)
+                return np.where(g > -q, value, -g)
+            place = 0.5 + sigma**2 * np.log1p(h / q)
+            below = norm.cdf(place / sigma)
+            value = (1.0 + g) * q * (below - norm.cdf((place - 1.0) / sigma)) - g * below
+            return np.where(h > -q, value, 0.0)
+
+    points, weights = np.polynomial.legendre.leggauss(12)
+    edges = np.linspace(-9.0 * sigma, 1.0 + 9.0 * sigma, 3001)
+    half = 0.5 * np.diff(edges)[:, None]
+    x, mass = edges[:-1, None] + half * (1.0 + points), half * weights
+    log_r = np.log1p(q * np.expm1((2.0 * x - 1.0) / (2.0 * sigma**2)))
+    sign = 1.0 if direction is Direction.REMOVE else -1.0
+    density = norm.pdf(x, 0.0, sigma) * (np.exp(log_r) if direction is Direction.REMOVE else 1.0)
+    return float((mass * density * gains(epsilon - sign * log_r)).sum())
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_bounded_losses_hold_two_steps_in_many_digits(direction):
+    sigma, q = 0.6, 3e-8
+    law, losses = Steps.of([(sigma, q, 2)]), BoundedLosses(Steps.of([(sigma, q, 2)]), COARSE)
+    for share in (0.0, 0.1, 0.3):
+        with np.errstate(all="ignore"):
+            lower, upper = losses.delta(direction, share * 2 * q)
+            found = near_zero.ends(law, direction, share * 2 * q, lambda _: -60.0, 1e-4) if share == 0.1 else None
+        truth = two_steps(sigma, q, share * 2 * q, direction)
+        assert lower <= truth * (1.0 + 1e-8)
+        assert truth <= upper * (1.0 + 1e-8)
+        assert upper - lower <= 3e-3 * upper
+        assert upper - truth <= 1e-5 * truth
+        assert found is None or found[0] - 1e-8 * truth <= truth <= found[1] + 1e-8 * truth
+
+
+# δ within a few percent of that at ε = 0: was up to the whole of the interval wide, or slow.
+NEAR = [
+    (0.88, 1.16e-9, 3, 9.4e-10),
+    (0.771, 1.81e-6, 9, 3.16e-6),
+    (0.2586829246, 5.511155807e-7, 3, 1.49e-6),
+    (0.5060810746406279, 4.801719510572604e-09, 45, 5.1348763822745164e-08),
+]
+
+
+@pytest.mark.parametrize(
+    ("sigma", "q", "steps", "asked"), [NEAR[1], *(pytest.param(*NEAR[k], marks=pytest.mark.slow) for k in (0, 2, 3))]
+)
+def test_epsilon_is_narrow_where_delta_is_near_that_at_0(sigma, q, steps, asked):
+    plan = Plan.from_rate(sigma, q, steps)
+    spent = accounting.epsilon(plan, asked)
+    assert spent.relative_width <= 1e-3
+    assert accounting.delta(plan, spent.upper).lower <= asked <= accounting.delta(plan, spent.lower).upper
+
+
+def test_epsilon_is_0_where_delta_at_0_is_less():
+    spent = accounting.epsilon(Plan.from_rate(0.386, 3.7e-8, 28), 6.3e-7)
+    assert (spent.lower, spent.upper) == (0.0, 0.0)

@@ -119,6 +119,7 @@ with mp.workdps(DIGITS):
     ]
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("steps", STEPS)
 @pytest.mark.parametrize(("kind", "adjacency", "rate", "lattices"), [case[1:] for case in CASES],
                          ids=[case[0] for case in CASES])  # fmt: skip

@@ -94,10 +94,10 @@ def test_opposite_gradients_are_told_apart_best(sigma: float, q: float, factor: 
 def planar(sigma: float, q: float, factor: float, u: tuple[float, float], v: tuple[float, float]) -> float:
     """∫(P - a·Q)₊ for P = (1 - q)·N(0) + q·N(u), Q with v, on a grid of the plane that is fine against σ."""
     axis = np.linspace(-1.0 - 8.0 * sigma, 1.0 + 8.0 * sigma, 500)
-    x, y = np.meshgrid(axis, axis)
 
     def normal(mean: tuple[float, float]) -> np.ndarray:
-        return stats.norm.pdf(x, mean[0], sigma) * stats.norm.pdf(y, mean[1], sigma)
+        x, y = (stats.norm.pdf(axis, each, sigma) for each in mean)
+        return np.outer(y, x)
 
     above = (1 - q) * (1 - factor) * normal((0.0, 0.0)) + q * normal(u) - factor * q * normal(v)
     return float(np.maximum(above, 0.0).sum() * (axis[1] - axis[0]) ** 2)

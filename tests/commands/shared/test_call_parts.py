@@ -26,7 +26,8 @@ def test_csv_goes_to_a_file_or_to_standard_output(tmp_path: Path, capsys: pytest
     assert capsys.readouterr().out == "a,b\n"
     write(tmp_path / "x.csv", "a,b\n")
     assert (tmp_path / "x.csv").read_text(encoding="utf-8") == "a,b\n"
-    assert problems(tmp_path / "x.csv", False) == ()
+    assert problems(tmp_path / "y.csv", False) == ()
+    assert "is there, and was left alone" in problems(tmp_path / "x.csv", False)[0]
     assert problems(Path("-"), True) != ()
 
 

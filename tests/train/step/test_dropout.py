@@ -68,9 +68,9 @@ def test_each_process_of_a_seeded_run_drops_as_it_did(tmp_path: Path) -> None:
 
 
 def test_the_twin_repeats_as_well(tmp_path: Path) -> None:
-    recipe = dropping(training_compare_nonprivate=True, training_steps=20)
+    recipe = dropping(training_compare_nonprivate=True, training_steps=6)
     reports = [train.run(recipe, seed=3, out=tmp_path / name) for name in ("a", "b")]
-    interrupted(tmp_path / "c", recipe, 11, seed=3)
+    interrupted(tmp_path / "c", recipe, 4, seed=3)
     reports.append(resumed(tmp_path / "c"))
     assert len({report.nonprivate_accuracy for report in reports}) == 1
 

@@ -31,9 +31,10 @@ def test_batch_sizes_are_binomial(rate: float, examples: int) -> None:
     assert stats.chi2.sf(statistic, keep.sum() - 1) > FALSE_ALARM
 
 
+@pytest.mark.parametrize("draws", [15_000, pytest.param(40_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("rate", [0.03, 0.3, 0.7])
-def test_every_example_joins_alike_and_independently(rate: float) -> None:
-    examples, draws = 12, 40_000
+def test_every_example_joins_alike_and_independently(rate: float, draws: int) -> None:
+    examples = 12
     poisson = sampler(rate, examples, seed=1)
     member = np.zeros((draws, examples))
     for row in member:

@@ -24,7 +24,7 @@ STEPS, EXAMPLES, BATCH, CAP, GROUPS, MEMBERS = 5, 20, 4, 5, 5, 3
 OTHERS, RATE = EXAMPLES - 1, BATCH / EXAMPLES
 EPSILONS = (0.0, 0.8, 2.0)
 DEVIATIONS = 6.0  # of a frequency: by chance one test in 10^8 fails
-RUNS, MANY, REAL = 2_000, 1_000_000, 20_000
+RUNS, MANY, REAL = 1_000, 1_000_000, 20_000
 
 
 @dataclass(frozen=True)

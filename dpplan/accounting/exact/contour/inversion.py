@@ -142,7 +142,7 @@ class Contour:
     moments: the measure's moments at tilts around the contour's, which is number `index` of them (0 with M <= 1 is
     added). spread: the variance of the tilted loss, for scale. bulk: a bound on the delta of what the measure
     leaves out below, or a contour of its own for that; what it leaves out beyond, the measure knows itself. reached:
-    whether the accuracy asked for could be had.
+    whether the accuracy asked for could be had. log_left_out: of the bound on the frequencies left out, over delta.
     """
 
     @property
@@ -178,6 +178,7 @@ class Contour:
         chosen = min(int(good[0]) if len(good) else len(edges) - 1, affordable)
         self.log_rest = float(rest[chosen])
         self.reached = len(good) > 0 and chosen == int(good[0])
+        self.log_left_out = self.log_rest - goal + accuracy.rest
         self.u = self.h * np.arange(int(edges[chosen] / self.h) + 2, dtype=np.float64)
 
     def _log_aliases(self, epsilon: float) -> float:

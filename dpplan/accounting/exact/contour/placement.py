@@ -31,6 +31,7 @@ PLAIN = ContourTolerance(aliases=math.log(1e-14), rest=math.log(1e-13), most=819
 PLAIN_VALUES, PLAIN_EACH = 200_000, 1000
 # In units of 8 / (standard deviation of the tilted loss): where moments are taken to bound the aliases.
 ALIAS_TILTS = (-0.5, 0.25, 1.0)  # of many phases without the first: that of 0 is known
+LONG, SHORT_JUMPS = 5000, 0.75  # frequencies; the noise below which a contour over rare jumps takes long itself
 LEAST_TURN = 0.07  # of 580 plans from (σ 0.5, q 1e-6, 3 steps) to (8, 0.3, 1e5) that turn less, 8 are reached
 # In the jump regime, the error each part may add to delta, best first.
 JUMP_LEVELS = (1e-9, 1e-6)
@@ -65,6 +66,11 @@ def hardly_reached(steps: Steps, saddle: Saddle) -> bool:
     Then few steps jump, and the losses of others, which spread by about q/σ, turn too slowly at the tilt.
     """
     return math.sqrt(float((steps.count * (steps.q / steps.sigma) ** 2).sum())) * saddle.tilt < LEAST_TURN
+
+
+def too_long(steps: Steps, contour: Contour) -> bool:
+    """Whether a plain contour takes more time than one over rare jumps, and is wider."""
+    return contour.reached and len(contour.u) > LONG and float(np.min(steps.sigma)) > SHORT_JUMPS
 
 
 @dataclass(frozen=True)

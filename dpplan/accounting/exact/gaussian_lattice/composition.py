@@ -67,7 +67,7 @@ class LatticePlacement:
 
 
 @dataclass(frozen=True)
-class _ComposedTransform:
+class ComposedTransform:
     """φ(-u_k)^T in units of e^log_unit, [frequency]; a bound on the error of each, and on that of log_unit."""
 
     values: ComplexArray
@@ -104,14 +104,14 @@ class LatticeComposition:
         return np.asarray(self._angles / self.h)
 
     @cached_property
-    def _upper(self) -> _ComposedTransform:
+    def _upper(self) -> ComposedTransform:
         return self._compose([(law.up, 0.0) for law in self.laws])
 
     @cached_property
-    def _lower(self) -> _ComposedTransform:
+    def _lower(self) -> ComposedTransform:
         return self._compose([(law.down, law.added) for law in self.laws])
 
-    def _compose(self, masses: list[tuple[Array, float]]) -> _ComposedTransform:
+    def _compose(self, masses: list[tuple[Array, float]]) -> ComposedTransform:
         """Of one law each; with each, by how much its mass is too large."""
         log_values, off = np.zeros(len(self._angles), complex), np.zeros(len(self._angles))
         sizes = np.zeros(len(self._angles))
@@ -119,7 +119,7 @@ class LatticeComposition:
         for (count, law), (mass, added) in zip(self._phases, masses, strict=True):
             total = math.fsum(mass)  # a rounding per lattice point, T times over, would be seen
             if total <= 0.0:
-                return _ComposedTransform(np.zeros_like(log_values), off, 0.0, 0.0)
+                return ComposedTransform(np.zeros_like(log_values), off, 0.0, 0.0)
             drop, turn, error = self._characteristic(law, mass / total)
             log_phi, lost = log_characteristic(drop, turn)
             log_values += count * log_phi
@@ -129,7 +129,7 @@ class LatticeComposition:
             unit_error += count * _mean(mass, law.relative + (1.0 + self.tilt) * law.moved + 4.0 * EPS)
         rounding = EPS * (16.0 + 8.0 * sizes)
         error = grown_error(log_values.real, off + rounding)
-        return _ComposedTransform(np.exp(log_values), error, log_unit, unit_error + EPS * abs(log_unit))
+        return ComposedTransform(np.exp(log_values), error, log_unit, unit_error + EPS * abs(log_unit))
 
     def _characteristic(self, law: GaussianLatticeLaw, share: Array) -> tuple[Array, Array, Array]:
         """1 - Re φ, Im φ and a bound on the error of φ, [frequency].
@@ -261,7 +261,7 @@ class LatticeComposition:
         return first, gap, base, place
 
     def _summed(
-        self, composed: _ComposedTransform, kernel: ComplexArray, fall: ComplexArray, base: float, place: float
+        self, composed: ComposedTransform, kernel: ComplexArray, fall: ComplexArray, base: float, place: float
     ) -> tuple[float, float, float]:
         """The sum, its derivative in ε, and a bound on the sum's error; place: of the error of ε."""
         value = float((composed.values * kernel).sum().real)
@@ -272,7 +272,7 @@ class LatticeComposition:
         return scaled, self._scaled(composed, base, slope, 0.0)[0], scaled_error
 
     @staticmethod
-    def _scaled(composed: _ComposedTransform, base: float, value: float, error: float) -> tuple[float, float]:
+    def _scaled(composed: ComposedTransform, base: float, value: float, error: float) -> tuple[float, float]:
         """A sum and its error, from those in units of the transform."""
         if not LOG_TINY < composed.log_unit + base < LOG_HUGE:
             return 0.0, 0.0  # of the lower law: the trivial bound

@@ -10,6 +10,8 @@ up    the polygon through H(α_i): a loss goes to the two lattice points around 
 down  a polygon nowhere above H: through H(α_i) - max(D_{i-1}, D_i), with D_i a bound on the height of cell i's chord
       above H. One cell's worth of losses around the most common one is lumped into a point first, which can only
       lower H, and the lattice is laid so that this point is on it.
+floor another below the true one, of first order: every loss goes to the point at or below it and keeps its B-mass, so
+      that A loses some and H falls. It serves where the law is too steep for the polygon.
 
 Symbols: y_i = origin + i·h; a = 1 + t: B-masses are kept as e^{a·y - shift}·B, so that nothing over- or underflows;
 s = q·e^e/r. Arrays are [lattice point], [cell], [interval] or [interval, Gauss node].
@@ -42,8 +44,8 @@ MENDS = 60  # sweeps; what takes more is a lattice too coarse for its law
 class GaussianLatticeLaw:
     """One step's law, tilted, on origin + h·(first, first + 1, ...).
 
-    up, down: e^{a·y - shift}·B-masses; relative: bounds on the relative error of each; moved: on that of its loss; all
-    [lattice point]. added: how much of `down` should not be there. The point at index -first is the lump's.
+    up, down, floor: e^{a·y - shift}·B-masses; relative: bounds on the relative error of each; moved: on that of its
+    loss; all [lattice point]. added: how much of `down` should not be there. The point at index -first is the lump's.
     """
 
     origin: float
@@ -54,6 +56,7 @@ class GaussianLatticeLaw:
     relative: Array
     moved: Array
     added: float
+    floor: Array
 
     @property
     def losses(self) -> Array:
@@ -151,7 +154,8 @@ def discretise(
     reach = np.array(max(abs(kept[0]), abs(kept[1])))
     moved = EPS * loss_rounding(at, e, y, sigma, np.array(q), reach)
     moved[-layout.first] += 2.0 * h * relative[-layout.first]  # the lump's own mean, of losses within one cell
-    return GaussianLatticeLaw(layout.origin, layout.first, up, down, shift, relative, moved, added)
+    lowest = np.append(per_cell(mass), 0.0)
+    return GaussianLatticeLaw(layout.origin, layout.first, up, down, shift, relative, moved, added, lowest)
 
 
 def _integrals(step: _Step, low: Array, width: Array, floor: Array, log_tilt: Array) -> tuple[Array, Array]:

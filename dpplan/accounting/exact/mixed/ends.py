@@ -14,8 +14,9 @@ from dpplan.accounting.exact.contour import chernoff, placement
 from dpplan.accounting.exact.contour.inversion import Aim, Contour, ContourTolerance
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.saddle_point import Saddle
+from dpplan.accounting.exact.ends import Ends
 from dpplan.accounting.exact.general_lattice import Composition
-from dpplan.accounting.exact.invert import MISPLACED, REBUILDS, Ends, solve, verified
+from dpplan.accounting.exact.invert import MISPLACED, REBUILDS, solve, verified
 from dpplan.accounting.exact.mixed.composed import MixedLandscape, MixedMeasure, Normal, Part, Picture
 from dpplan.accounting.exact.mixed.decaying import (
     LEAST_NOISE,

@@ -22,7 +22,7 @@ CUTS = [(20.0, 0.3, 128.0, 165.0), (2.0, 0.1, 16.0, 18.0), (1.0, 0.5, -9.0, 7.0)
 
 def law_of(sigma, q, a, at=math.inf):
     """The tilted law, cut there, and places of x with their share of it, by the trapezoid rule."""
-    x = np.linspace(-12.0 * sigma, max(a, 0.0) + 12.0 * sigma + 1.0, 200_001)
+    x = np.linspace(-12.0 * sigma, max(a, 0.0) + 12.0 * sigma + 1.0, 40_001)
     loss = np.logaddexp(math.log1p(-q), math.log(q) + (2.0 * x - 1.0) / (2.0 * sigma**2))
     logs = a * loss - 0.5 * (x / sigma) ** 2 - math.log(sigma * math.sqrt(2.0 * math.pi)) + math.log(x[1] - x[0])
     logs = logs + log_normal_tails((x - at) * 3.0 / sigma)

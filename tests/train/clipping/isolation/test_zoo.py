@@ -21,7 +21,7 @@ PRIVATE = [name for name, (_, _, said) in ZOO.items() if not said]
 C = 0.05
 # What is not finite would hide behind NaN what else happens, so half of the batches have none of it.
 HOSTILE = ((0.0, 100.0, 1e4, 30.0), (0.0, 1e4, 1e9, 3e38, float("nan"), float("inf")))
-SLOW = {"one example at a time": 9}  # rows; elsewhere enough to be more than any trial has had
+SLOW = {"one example at a time": 7}  # rows; elsewhere enough to be more than any trial has had
 
 
 def made(name: str) -> nn.Module:

@@ -95,12 +95,13 @@ class CutChoice:
 
 
 def contour(steps: Steps, epsilon: float, log_delta: float) -> Contour | None:
-    """A contour good near this ε > 0, where there is one to hope for."""
+    """A contour good near this ε > 0, where there is one to hope for: the first that is as accurate as it was asked to
+    be, or the most accurate of those that would need more frequencies."""
     if not 0.0 < epsilon < LARGEST_LOSS or np.any(steps.q > 0.5):
         return None
     aim, falling = Aim(epsilon, log_delta), Falling(steps, FAR_TILTS / epsilon)
     choices: list[CutChoice] = []
-    tries = TRIES
+    best, tries = None, TRIES
     for level in LEVELS:
         cut = far(falling, aim, level)
         survey = SplitMoments(steps, log_delta, level, cut.end[:, None])
@@ -111,11 +112,12 @@ def contour(steps: Steps, epsilon: float, log_delta: float) -> Contour | None:
             choices += _split(survey, epsilon, cut)
         good = _ranked([choice for choice in choices if choice.log_error <= GOAL])[:tries]
         tries -= len(good)
-        found = _reached(steps, aim, good)
-        if found is not None:
-            return found
+        best = _most_accurate(steps, aim, good, best)
+        if best is not None and reached(best):
+            return best
         choices = [choice for choice in choices if GOAL < choice.log_error <= HOPELESS]
-    return _reached(steps, aim, _ranked(choices)[:tries])
+    best = _most_accurate(steps, aim, _ranked(choices)[:tries], best)
+    return best if best is not None and log_left_out(best) <= HOPELESS else None
 
 
 def _ranked(choices: list[CutChoice]) -> list[CutChoice]:
@@ -123,13 +125,28 @@ def _ranked(choices: list[CutChoice]) -> list[CutChoice]:
     return sorted(choices, key=lambda choice: (max(choice.log_error, GOAL), len(choice.places)))
 
 
-def _reached(steps: Steps, aim: Aim, choices: list[CutChoice]) -> Contour | None:
-    """The first contour that is as accurate as it was asked to be."""
+def _most_accurate(steps: Steps, aim: Aim, choices: list[CutChoice], best: Contour | None) -> Contour | None:
+    """Of these choices the first contour that is as accurate as it was asked to be; else the one, of theirs and the
+    best so far, that leaves out least."""
     for choice in choices:
         made = build(steps, aim, choice)
-        if made is not None:
+        if reached(made):
             return made
-    return None
+        if best is None or log_left_out(made) < log_left_out(best):
+            best = made
+    return best
+
+
+def reached(contour: Contour) -> bool:
+    """Whether it is as accurate as it was asked to be, and so are those for what it leaves out."""
+    return contour.reached and (not isinstance(contour.bulk, Contour) or reached(contour.bulk))
+
+
+def log_left_out(contour: Contour) -> float:
+    """log of the largest share of delta that the frequencies left out may be, of it and of those for what it leaves
+    out."""
+    inner = log_left_out(contour.bulk) if isinstance(contour.bulk, Contour) else -math.inf
+    return max(contour.log_left_out, inner)
 
 
 def _split(survey: SplitMoments, epsilon: float, cut: Far) -> list[CutChoice]:
@@ -159,8 +176,8 @@ def _split(survey: SplitMoments, epsilon: float, cut: Far) -> list[CutChoice]:
     return found
 
 
-def build(steps: Steps, aim: Aim, choice: CutChoice) -> Contour | None:
-    """The contour at the first of these places, the next for what it leaves out below; None where one is too long."""
+def build(steps: Steps, aim: Aim, choice: CutChoice) -> Contour:
+    """The contour at the first of these places, the next for what it leaves out below."""
     epsilon, cut, places = aim.epsilon, choice.cut, choice.places
     sigma = steps.sigma[:, 0]
     steep, starts = cut.power, []
@@ -186,11 +203,9 @@ def build(steps: Steps, aim: Aim, choice: CutChoice) -> Contour | None:
     else:
         left_out = _at(choice.bulk, Bulk(steps, power, end, beyond), aim, None)
     for one, measure in zip(reversed(places), reversed(measures), strict=True):
-        if isinstance(left_out, Contour) and not left_out.reached:
-            return None
         left_out = _at(one, measure, aim, left_out)
     assert isinstance(left_out, Contour)
-    return left_out if left_out.reached else None
+    return left_out
 
 
 def _at(place: CutPlacement, measure: Rare | Bulk, aim: Aim, left_out: Chernoff | Contour | None) -> Contour:

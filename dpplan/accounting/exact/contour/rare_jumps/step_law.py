@@ -5,9 +5,10 @@
     bulk   G(w) = 1 + E_Q[c₀·(r^w - 1 - w(r - 1))] - (1 - w)·E_Q[1 - c₀] - w·E_Q[(1 - c₀)·r]
     jumps  J(w) = E_Q[(c₁ - c₀)·r^w],  x₀ < x₁
 
-The first is E_Q[c₀·r^w], because E_Q[r] = 1. No loss is too absurd for such a cut: it falls faster than any power of r
-grows. Left of the cut 1 - c₀ is about e^{g₀}, and e^{g₀}·Q falls towards the left because p > x₀. All expectations are
-trapezoid sums, with bounds that hold wherever the nodes lie and however large p, q, σ and w make things.
+The first is E_Q[c₀·r^w], because E_Q[r] = 1; its last two terms are -E_Q[1 - c₀] - w·E_Q[(1 - c₀)·(r - 1)]. No loss
+is too absurd for such a cut: it falls faster than any power of r grows. Left of the cut 1 - c₀ is about e^{g₀}, and
+e^{g₀}·Q falls towards the left because p > x₀. All expectations are trapezoid sums, with bounds that hold wherever the
+nodes lie and however large p, q, σ and w make things.
 
 Let Im x = y with 0 <= y <= σ², η = p·y/σ² < π/2, k = cos η, θ(x) = arg r(x + iy) and s(x) = q·e^e/r(x). Then, for
 a = Re w >= 0 and u = |Im w|:
@@ -245,9 +246,12 @@ class RareLaw:
         plain_remainder = np.where(loss < 1.0, base * exp_remainder(few), shifted_base - base * (1.0 + loss))
         rise = np.where(loss < 1.0, base * np.expm1(few), shifted_base - base)
         gain = np.where(near, base * np.expm1(small), large - base)
-        centred, shifted, off = _cut_away(self.sigma, self.q, Window(self.window.power, math.inf, self.window.end))
-        excess = (remainder - a * plain_remainder).sum(axis=1) - (1.0 - self.a) * centred - self.a * shifted
-        slope = (loss * gain - plain_remainder).sum(axis=1) + centred - shifted
+        # What the cut takes from Q, and how much less than from N(1, σ²): r - 1 is q times the difference of the two
+        # densities, and a, which may be as large as 1/q, multiplies that alone.
+        centred, shifted, off = _cut_away(self.sigma, Window(self.window.power, math.inf, self.window.end))
+        risen = self.q * (shifted - centred)
+        excess = (remainder - a * plain_remainder).sum(axis=1) - centred - self.a * risen
+        slope = (loss * gain - plain_remainder).sum(axis=1) - risen
         # Of a bulk that leaves out half of the law or more, nothing is claimed.
         excess = np.where((terms.max(axis=1) < HUGE) & (excess > -0.5), excess, np.inf)
         self.log_g = np.log1p(excess)
@@ -262,7 +266,8 @@ class RareLaw:
         self._moves = np.abs(a) * (gained + np.abs(rise)) * scale
         self._moves_slope = (gained + np.abs(raised) * (gained + base) + np.abs(rise)) * scale
         off = off + 8.0 * EPS * np.array([centred, shifted])
-        self._missing = np.array([(1.0 + self.a) * off.sum(), off.sum() + 0.0 * self.a]) * scale[:, 0]
+        off_risen = self.q * float(off.sum())
+        self._missing = np.array([off[0] + self.a * off_risen, off_risen + 0.0 * self.a]) * scale[:, 0]
 
     # -- what is asked for
 
@@ -354,9 +359,9 @@ class RareLaw:
 
 
 @functools.lru_cache(maxsize=64)
-def _cut_away(sigma: float, q: float, window: Window) -> tuple[float, float, Array]:
-    """What a cut takes from Q and from r·Q, and how far either may be off: one bulk is asked for at several tilts."""
-    cut = RareLaw(sigma, q, window, np.array([0.0, 1.0]))
+def _cut_away(sigma: float, window: Window) -> tuple[float, float, Array]:
+    """What a cut takes from Q and N(1, σ²), and how far either may be off: one bulk is asked for at several tilts."""
+    cut = RareLaw(sigma, 1.0, window, np.array([0.0, 1.0]))
     centred, shifted = (float(v) for v in np.exp(cut.log_g))
     return centred, shifted, cut.relative_error(np.zeros(1))[:, 0] * np.exp(cut.log_g)
 

@@ -1,0 +1,100 @@
+"""What is there is left alone: one rule for every command that writes a file."""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from unwrap import unwrapped
+
+from dpplan import __main__ as program
+from dpplan.commands import COMMANDS
+from dpplan.commands.shared import overwriting
+from dpplan.commands.shared.parameter_types import FileName, PlanFileName
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "digits-logistic.yaml"
+CURVE = ("curve", "--sigma", "4", "--q", ".01", "--steps", "100", "--points", "2", "--delta", "1e-5", "--over", "steps")
+PAGE = ("report", str(RECIPE), "--n", "1437", "--state", "publication_date=2026-01-01")
+WRITING = [  # and the name of the option
+    ((*PAGE, "-o", "mine.yaml"), "output"),
+    ((*PAGE, "-o", "mine.md"), "output"),
+    ((*PAGE, "-o", "mine.json"), "output"),
+    ((*CURVE, "--csv", "mine.csv"), "csv"),
+    ((*CURVE, "--plot", "mine.svg"), "plot"),
+    (("recipes", "copy", "digits", "--to", "mine.yaml"), ""),
+]
+Said = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Said:
+    """Runs a command in an empty folder: its exit code, and what it said."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = program.run(list(arguments))
+        told = capsys.readouterr()
+        return code, unwrapped(told.out + told.err)
+
+    return run
+
+
+@pytest.mark.parametrize(("call", "option"), WRITING, ids=lambda each: each if isinstance(each, str) else each[-1])
+def test_a_file_that_is_there_is_left_alone_unless_that_is_asked_for(
+    call: tuple[str, ...], option: str, said: Said, tmp_path: Path
+) -> None:
+    file = tmp_path / call[-1]
+    file.write_text("the only copy\n", encoding="utf-8")
+    code, told = said(*call)
+    assert (code, file.read_text(encoding="utf-8")) == (2, "the only copy\n")
+    assert f"{option}={call[-1]} is there, and was left alone" in told or not option
+    assert "--overwrite" in told
+    assert [each.name for each in tmp_path.iterdir()] == [file.name]
+    code, told = said(*call, "--overwrite")
+    assert code == 0, told
+    assert "the only copy" not in file.read_text(encoding="utf-8")
+
+
+def test_what_a_page_is_made_from_is_never_written_over(said: Said, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_bytes(RECIPE.read_bytes())
+    (tmp_path / "said.yaml").write_text("curator: Example Lab\n", encoding="utf-8")
+    (tmp_path / "link.yaml").symlink_to("mine.yaml")
+    for output in ("mine.yaml", "said.yaml", "link.yaml"):
+        code, told = said("report", "mine.yaml", "--n", "1437", "--statement", "said.yaml", "-o", output, "--overwrite")
+        assert (code, "which this page is made from" in told) == (2, True), told
+    assert (tmp_path / "mine.yaml").read_bytes() == RECIPE.read_bytes()
+
+
+def test_devices_are_written_to(said: Said) -> None:
+    assert said(*CURVE, "--csv", "/dev/null")[0] == 0
+    assert said(*PAGE, "-o", "/dev/null", "--format", "md")[0] == 0
+
+
+def test_a_folder_that_is_not_there_is_a_mistake_of_the_call(said: Said, tmp_path: Path) -> None:
+    for call in ((*PAGE, "-o", "none/a.html"), (*CURVE, "--csv", "none/a.csv"), (*CURVE, "--plot", "none/a.svg")):
+        code, told = said(*call)
+        assert (code, "the folder none does not exist. Make it first." in told) == (2, True), told
+    assert list(tmp_path.iterdir()) == []
+    assert overwriting.problems("csv", tmp_path / "a.csv") == ()
+    assert not overwriting.overwrites()  # outside of a call
+
+
+def named(typed: str) -> click.Command:
+    command = importlib.import_module(f"dpplan.commands.{typed.replace(' ', '_')}").command
+    assert isinstance(command, click.Command)
+    return command
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "compare"])
+def test_help_says_what_5_is_where_files_are_read_or_written_and_of_overwriting(name: str) -> None:
+    command = named(name)
+    options = {each.name: each for each in command.params}
+    files = [each for each in command.params if isinstance(each.type, FileName | PlanFileName)]
+    if {"csv", "plot"} & set(options) or name in {"report", "recipes"}:
+        assert "overwrite" in options
+    status = " ".join((command.help or "").rpartition("Exit status:")[2].split())
+    if files or "phases" in options:
+        assert " 5 " in status, status
+        read = status.partition(" 5 ")[2]
+        assert "read" not in read or "there" in read or "in its place" in read, "what is not there is 2"
