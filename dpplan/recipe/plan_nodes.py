@@ -11,6 +11,7 @@ from typing import Any
 from dpplan.checks import did_you_mean
 from dpplan.errors import PlanError, file_error
 from dpplan.quick_dataclass import dataclass
+from dpplan.recipe.values import yaml_problem
 from dpplan.sampling import OPTIONS
 
 MOST_BYTES = 1_000_000  # far above any plan; keeps a data file given by mistake out of the parser
@@ -164,8 +165,8 @@ def compose(file: Path) -> Any:
     except UnicodeDecodeError:
         raise PlanError(f"{file}: is not text (UTF-8); a plan is a YAML file.") from None
     except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise PlanError(f"{file}{line}: is not YAML: {error.problem}.") from None
+        line, said = yaml_problem(error)
+        raise PlanError(f"{file}:{line}: {said}" if line else f"{file}: {said}") from None
     except (yaml.YAMLError, RecursionError):
         raise PlanError(f"{file}: is not YAML.") from None
     if root is None or root.id != "mapping":

@@ -14,11 +14,11 @@ from dpplan.lint.context import LintContext, batch_exceeds_examples, needed_step
 from dpplan.lint.finding import Remark, Severity, at_least, at_most
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, resolve_delta
+from dpplan.quantities import MEANINGLESS_EPSILON
 from dpplan.rounding import near_at_most
 from dpplan.sampling import Poisson
 
 LARGE_EPSILON = 10.0
-MEANINGLESS_EPSILON = 50.0
 _MEANINGLESS = (Severity.ERROR, MEANINGLESS_EPSILON)
 LEAST_NOISE = 0.3
 RARE = 0.01  # chance of an empty batch in a run that is worth a word
@@ -122,11 +122,12 @@ def examples_not_public(run: LintContext) -> Iterator[Remark]:
         yield Remark(Severity.NOTE, run.where("examples"), reason, "Give --n, the public number of examples.")
     elif run.data is not None and run.data.kind == "own" and not run.settings.adjacency.public_size:
         reason = (
-            f"n={show(run.settings.examples)} was counted from the data of source: {run.data.source}, and the sample "
-            "rate, the steps and the divisor of the sum use it as if it were public."
+            f"n={show(run.settings.examples)} is of data of your own (source: {run.data.source}), and the sample rate, "
+            "the steps and the divisor of the sum use it as if it were public."
         )
+        claim = "--adjacency zero-out or replace-one" if run.recipe is None else "adjacency: zero_out or replace_one"
         fix = (
-            "Claim --adjacency zero-out or replace-one, or publish n, and silence this with where; if it must stay "
+            f"Claim {claim}, or publish n, and silence this with where; if it must stay "
             "secret, no figure here covers it: dpplan help adjacency lists what gives it away."
         )
         yield Remark(Severity.WARNING, run.where("examples"), reason, fix)
@@ -235,6 +236,9 @@ def epochs_end_in_part_batches(run: LintContext) -> Iterator[Remark]:
     if taken <= plan.steps or len(plan.phases) > 1:
         return
     phase = dataclasses.replace(plan.only_phase, steps=taken)
+    if run.loop.loader == "opacus" and isinstance(phase.sampling, Poisson):
+        yield _as_opacus_draws(run, plan, phase.sampling.sample_rate, (each, taken))
+        return
     bound = proven(dataclasses.replace(plan, phases=(phase,), derivation=()), run.delta.value)
     cost = "" if bound is None else f"; the others would make it ε ≤ {at_most(bound.value)}"
     reason = (
@@ -244,3 +248,17 @@ def epochs_end_in_part_batches(run: LintContext) -> Iterator[Remark]:
     fix = f"Stop the loop after {plan.steps} steps, or give --steps {taken} in place of --epochs."
     severity = Severity.NOTE if run.loop.loader == "poisson" else Severity.WARNING
     yield Remark(severity, run.where("epochs"), reason, fix)
+
+
+def _as_opacus_draws(run: LintContext, plan: Plan, rate: float, steps: tuple[int, int]) -> Remark:
+    """rate: of the figure. steps: of an epoch, and of the run. Opacus rounds the rate with them."""
+    each, taken = steps
+    phase = dataclasses.replace(plan.only_phase, sampling=Poisson(1.0 / each), steps=taken)
+    bound = proven(dataclasses.replace(plan, phases=(phase,), derivation=()), run.delta.value)
+    cost = "" if bound is None else f": ε ≤ {at_most(bound.value)}"
+    reason = (
+        f"Opacus takes {each} steps per epoch, {taken} in all, each with q = 1/{each}{cost}. The figure is for "
+        f"{plan.steps} steps with q = {rate:.6g}."
+    )
+    fix = f"Give --q 1/{each} --steps {taken} in place of --batch and --epochs."
+    return Remark(Severity.WARNING, run.where("epochs"), reason, fix)
