@@ -37,8 +37,8 @@ NARROW = 1e-6  # the relative width beyond which another method is tried
 DEEP, SHARP = 1e-15, 0.6
 # Of what delta is at 0 at most: the share from which it is looked for near there.
 NEAR_ZERO = 0.1
-# Below LARGE epsilons rare jumps are looked for first, in a third of the time, and serve where that is TIGHT; up to
-# MIDDLING where it is ten times as wide. Other contours were wider, those over jumps below TINY never NARROW.
+# Below LARGE epsilons rare jumps are looked for first, in a third of the time, and serve where TIGHT, or ten times that
+# up to MIDDLING. Other contours were wider, those over jumps below TINY never NARROW.
 TINY, MIDDLING, LARGE, TIGHT = 0.02, 0.5, 1.2, 1e-8
 
 
@@ -77,8 +77,9 @@ def _many_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
         return ends
     contour = placement.plain(steps, direction, saddle, max(saddle.epsilon, 0.0), log_delta)
     if direction is Direction.REMOVE and placement.too_long(steps, contour):
-        if (rare := _by_rare(steps, delta, cut_choice.guess_epsilon(steps, log_delta))).relative_width <= NARROW:
-            return rare
+        ends = _by_rare(steps, delta, cut_choice.guess_epsilon(steps, log_delta))
+        if ends.relative_width <= NARROW:
+            return ends
     for _ in range(REBUILDS):
         if not contour.reached:
             return _by_grid(steps, direction, delta, contour.epsilon)
@@ -95,8 +96,7 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
     a coarse one and a fine one; what each proves holds for all."""
     if not composition.affordable(steps):
         return Ends(0.0, math.inf, "none")
-    rare = _near_zero_epsilon(steps, direction, delta)
-    if rare.relative_width <= FAIR:
+    if (rare := _near_zero_epsilon(steps, direction, delta)).relative_width <= FAIR:
         return rare
     deep = delta < DEEP
     jumps = steps.total > FEW and (not deep or float(np.min(steps.sigma)) <= SHARP)  # worth a contour over them
@@ -122,8 +122,7 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
                 return rare
         if jumps and not attempt:  # a rough place may do for a contour that bounds its own errors
             early = _jump(steps, direction, epsilon, math.log(delta), math.inf)
-            ends = ends_around(early, delta) if early else Ends(0.0, math.inf, "none")
-            if ends.relative_width <= NARROW:
+            if early and (ends := ends_around(early, delta)).relative_width <= NARROW:
                 return ends.narrowed(rare)
         if not asked:
             rare, asked = rare.narrowed(_by_rare(steps, delta, guess)), True
