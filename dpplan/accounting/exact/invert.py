@@ -38,8 +38,8 @@ DEEP, SHARP = 1e-15, 0.6
 # Of what delta is at 0 at most: the share from which it is looked for near there.
 NEAR_ZERO = 0.1
 # Below LARGE epsilons rare jumps are looked for first, in a third of the time, and serve where TIGHT, or ten times that
-# up to MIDDLING. Other contours were wider, those over jumps below TINY never NARROW.
-TINY, MIDDLING, LARGE, TIGHT = 0.02, 0.5, 1.2, 1e-8
+# up to MIDDLING, or NARROW below SMALL. Others were wider there, and those over jumps below TINY never NARROW.
+TINY, SMALL, MIDDLING, LARGE, TIGHT = 0.02, 0.06, 0.5, 1.2, 1e-8
 
 
 def epsilon_ends(steps: Steps, direction: Direction, delta: float) -> Ends:
@@ -78,7 +78,7 @@ def _many_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
     contour = placement.plain(steps, direction, saddle, max(saddle.epsilon, 0.0), log_delta)
     if direction is Direction.REMOVE and placement.too_long(steps, contour):
         ends = _by_rare(steps, delta, cut_choice.guess_epsilon(steps, log_delta))
-        if ends.relative_width <= NARROW:
+        if ends.relative_width <= 10.0 * TIGHT:
             return ends
     for _ in range(REBUILDS):
         if not contour.reached:
@@ -106,7 +106,7 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
         epsilon, guess = max(epsilon, floor), cut_choice.guess_epsilon(steps, math.log(delta)) or floor
         if deep or 0.0 < guess < LARGE or steps.total <= FEW:
             rare, asked = rare.narrowed(_by_rare(steps, delta, guess)), True
-            small = TIGHT if guess > MIDDLING else 10.0 * TIGHT if guess > TINY else FAIR
+            small = TIGHT if guess > MIDDLING else 10.0 * TIGHT if guess > SMALL else NARROW if guess > TINY else FAIR
             if rare.relative_width <= (FAIR if deep or steps.total <= FEW else small):
                 return rare
     for attempt in range(SETTLING):

@@ -32,7 +32,7 @@ PLAIN_VALUES, PLAIN_EACH = 200_000, 1000
 # In units of 8 / (standard deviation of the tilted loss): where moments are taken to bound the aliases.
 ALIAS_TILTS = (-0.5, 0.25, 1.0)  # of many phases without the first: that of 0 is known
 LONG, SHORT_JUMPS = 5000, 0.75  # frequencies; the noise below which a contour over rare jumps takes long itself
-LEAST_TURN = 0.07  # of 580 plans from (σ 0.5, q 1e-6, 3 steps) to (8, 0.3, 1e5) that turn less, 8 are reached
+LEAST_TURN = 0.05  # of 535 plans from (σ 0.5, q 1e-6, 3 steps) to (8, 0.3, 1e5) that turn less, 3 are reached
 # In the jump regime, the error each part may add to delta, best first.
 JUMP_LEVELS = (1e-9, 1e-6)
 JUMP_MOST, JUMP_VALUES = 4096, 100_000  # frequencies; values a quadrature may hold: a grid is cheaper than more
