@@ -26,6 +26,7 @@ from dpplan.accounting.exact.general_lattice import Composition, Laid, outside, 
 from dpplan.accounting.exact.general_lattice.coarse_estimate import CoarseMasses, Sketch
 from dpplan.accounting.exact.general_lattice.composed import Composed, ComposedMasses
 from dpplan.accounting.exact.general_lattice.discretise import DiscretisedLaw, Lattice, Side, discretise
+from dpplan.accounting.exact.general_lattice.one_step import some_step_beyond
 from dpplan.accounting.numerics import QUIET, Array, outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.complex_log import complex_expm1, complex_log1p
@@ -39,13 +40,12 @@ BULK_TILTS, TILTS = np.geomspace(2.0, 2000.0, 28), np.geomspace(0.3, 400.0, 48)
 ALIAS_FACTORS = (0.4, 0.6, 0.8, 0.9, 1.1, 1.25, 1.5, 2.0)
 CUT, LEFT, ALIASED = 1e-9, 1e-7, 1e-8  # of delta: cut away, left to the bulk, aliases
 COARSEST = 0.05  # a cell, in units of 1/(1 + tilt)
-FEWEST, MOST = 2**11, 2**17
-MOST_CELLS = 2**17
+FEWEST, MOST, MOST_CELLS = 2**11, 2**17, 2**17
 MERGED = 2e-5  # of delta: what it may cost from below that small losses are one outcome
-MOST_APART = 0.1  # of the sum of total variations: beyond it other engines do better, or are quicker
+MOST_APART = 0.02  # of the sum of total variations: beyond it other engines do better, or are quicker
 NUDGE = 0.01  # of ε, for a slope
 MOST_JUMPS = 0.5  # on average, of all steps
-LONGEST = 1e4  # a period
+NOTHING, LONGEST = 1e-100, 1e4  # a delta that is not looked into; a period
 FARTHEST, SEARCHED = 12.0, 14  # of a search for ε: how far down in log ε, and how many questions
 START = -60.0  # of log delta
 # Relative widths: that a lattice is laid for, and that is good enough.
@@ -143,12 +143,8 @@ class _Picture:
         most = float(np.max(np.where(np.isfinite(self.sketch.log_mass), self.sketch.y, -np.inf)))
         if not most > 0.0:
             return 0.0
-        turn = first_true(
-            lambda at: self.log_delta(math.exp(at)) <= log_delta,
-            math.log(most) - FARTHEST,
-            math.log(most) + 2.0,
-            most=SEARCHED,
-        )
+        ends = math.log(most) - FARTHEST, math.log(most) + 2.0
+        turn = first_true(lambda at: self.log_delta(math.exp(at)) <= log_delta, *ends, most=SEARCHED)
         return math.exp(turn.true)
 
     @property
@@ -262,6 +258,8 @@ class JumpPaths(Composed):
             log_phi, lost = log_characteristic(drop, turn)
             size_phi = np.maximum(np.exp(log_phi.real), 1e-300)
             own = (error + lost + 2.0 * side.added / total) / size_phi
+            if not float(np.max(own)) < 0.25:  # what follows divides by it
+                return ComposedMasses(np.zeros(self.points), 0.0, 0.0, 0.0, 0.0, 0.0)
             jump = np.fft.rfft(np.bincount((side.first + index) % self.points, high / total, self.points))
             jump_off = (2.0 * self._transformed + 16.0 * EPS) * float(high.sum()) / total + 2.0 * side.added / total
             bulk += count * log_phi
@@ -376,6 +374,9 @@ def delta_ends(run: Composition, epsilon: float) -> Ends | None:
         return None
     log_delta, best = START, None
     with np.errstate(**QUIET):
+        most = run.infinite.upper + some_step_beyond(run.terms, epsilon)
+        if most <= NOTHING:
+            return Ends(run.infinite.lower, most, METHOD)
         for _ in range(ROUNDS):  # what is cut away depends on delta, and delta's estimate on what is
             picture = _Picture.near(run, log_delta)
             if not picture.rare:

@@ -1,7 +1,8 @@
 """Epsilon and delta of laws of any kind, both directions composed on their own and the larger taken at the end.
 
-Each direction goes along a contour (mixed), where the transforms of its laws are known and one of them decays, and to
-the lattice of any law where none does, or where the contour proves less than NARROW. What both prove is intersected.
+A few Laplace releases have a closed form (few_laplace). Else each direction goes along a contour (mixed), where the
+transforms of its laws are known and one of them decays, and to the lattice of any law where none does, or where the
+contour proves less than NARROW. What both prove is intersected.
 """
 
 import math
@@ -9,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 
-from dpplan.accounting.exact import lattice_jumps, mixed
+from dpplan.accounting.exact import few_laplace, lattice_jumps, mixed
 from dpplan.accounting.exact.ends import Ends
 from dpplan.accounting.exact.general_lattice import Accuracy, Composition, Interval
 from dpplan.accounting.pairs import DominatingPair, Finite, Resolution
@@ -70,7 +71,7 @@ def epsilon_ends(known: Known, delta: float, width: float = WIDTH) -> Ends:
     """
     question = RunQuestion(
         lambda run, accuracy: run.epsilon(delta, accuracy),
-        lambda run: mixed.epsilon_ends(run, delta),
+        lambda run: few_laplace.epsilon_ends(run, delta) or mixed.epsilon_ends(run, delta),
         lambda run: lattice_jumps.epsilon_ends(run, delta),
         lambda run, best: mixed.epsilon_below(run, best, delta),
     )
@@ -81,7 +82,7 @@ def delta_ends(known: Known, epsilon: float, width: float = WIDTH) -> Ends:
     """The delta of the run at this ε >= 0. width: as of `epsilon_ends`."""
     question = RunQuestion(
         lambda run, accuracy: run.delta(epsilon, accuracy),
-        lambda run: mixed.delta_ends(run, epsilon),
+        lambda run: few_laplace.delta_ends(run, epsilon) or mixed.delta_ends(run, epsilon),
         lambda run: lattice_jumps.delta_ends(run, epsilon),
         lambda run, best: mixed.epsilon_below(run, epsilon, best),
     )

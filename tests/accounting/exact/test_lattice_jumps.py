@@ -90,3 +90,9 @@ def test_users_cost_their_integral(sigma, q, epsilon):
 def test_where_records_are_drawn_often_it_says_nothing():
     assert lattice_jumps.epsilon_ends(one_example(1.0, 0.01, 1000), 1e-5) is None
     assert lattice_jumps.delta_ends(one_example(1.0, 0.01, 1000), 1.0) is None
+
+
+def test_what_hardly_ever_happens_is_bounded_at_once():
+    found = lattice_jumps.delta_ends(Composition.of([(GroupLoss(4.0, 1e-6, 2), 3)]), 0.1)
+    assert found is not None
+    assert 0.0 <= found.lower <= found.upper <= 1e-100
