@@ -35,6 +35,8 @@ def how_to_write(text: str, whole: bool = False) -> str:
     plain = re.sub(r"^(?:[a-zσδεq_-]+\s*=\s*|[=~≈<>≤≥]+\s*)", "", plain, flags=re.IGNORECASE).rstrip(".,;: ")
     if _is_list(plain):
         return _SEVERAL
+    if re.fullmatch(r"\d{2,}-\d{2,}", plain) and not _power(plain):
+        return f"A range is written {plain.replace('-', ':')}, and dpplan frontier takes one."
     plain = _without_thousands(re.sub(r"\s+", " ", plain), whole).replace(" ", "")
     if re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", plain):
         return f"Write {plain.replace(',', '')}, or {plain.replace(',', '.')}: the comma may be either."

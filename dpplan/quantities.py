@@ -7,6 +7,8 @@ from typing import Literal
 from dpplan.checks import is_number, show
 from dpplan.quick_dataclass import dataclass
 
+MEANINGLESS_EPSILON = 50.0  # above, no attack at all is ruled out: e^50 false alarms are 10^21
+
 
 @dataclass(frozen=True, slots=True)
 class Quantity:

@@ -23,6 +23,10 @@ def test_what_was_meant_is_written_out(typed: str, written: str) -> None:
     assert how_to_write(typed) == f"Write {written}."
 
 
+def test_a_range_is_no_number_and_is_written_with_a_colon() -> None:
+    assert how_to_write("256-4096") == "A range is written 256:4096, and dpplan frontier takes one."
+
+
 @pytest.mark.parametrize("typed", ["", "many", "1..1", "1e5e", "3 epochs", "1-2", "k", "1/0", "9" * 400 + "k", "--"])
 def test_nothing_is_guessed_where_nobody_can_tell(typed: str) -> None:
     assert how_to_write(typed) == ""

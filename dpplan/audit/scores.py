@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from numpy.typing import NDArray
 from dpplan.checks import Problems, show
 from dpplan.errors import PlanError, UsageError, file_error
 
-MEMBER = {"1": True, "true": True, "in": True, "yes": True, "0": False, "false": False, "out": False, "no": False}
+MEMBER = {
+    **dict.fromkeys(("1", "1.0", "true", "in", "yes"), True),
+    **dict.fromkeys(("0", "0.0", "false", "out", "no"), False),
+}
 SHOWN = 5  # of the lines of a file that are wrong
 UNFAIR = 1e-6  # the chance that fair coins fall like this, below which they are not believed
 MOST_BYTES = 500_000_000
@@ -69,12 +73,7 @@ def read(file: Path) -> Scores:
 def parse(text: str, name: str) -> Scores:
     """The same, of text. name: how the file is called in errors."""
     rows = csv.reader(io.StringIO(text))
-    header = [cell.strip().lower() for cell in next(rows, [])]
-    if not {"member", "score"} <= set(header):
-        raise PlanError(
-            f"{name}:1: has the columns {', '.join(header) or 'none'}; member and score are needed. Write member,score "
-            "in the first line and 1,0.73 or 0,-0.2 below, a line for each canary."
-        )
+    header = _header(rows, name)
     at = header.index("member"), header.index("score")
     members, scores, wrong = [], [], []
     try:
@@ -82,6 +81,10 @@ def parse(text: str, name: str) -> Scores:
             if not any(cell.strip() for cell in row):
                 continue
             member, score = _cells(row, at)
+            if len(row) > len(header):
+                cells = f"has {len(row)} cells under {len(header)} columns"
+                wrong.append(f"{name}:{rows.line_num}: {cells}. A decimal comma has to be a point.")
+                continue
             if member is None:
                 wrong.append(f"{name}:{rows.line_num}: member={_cell(row, at[0])} is not 1 or 0.")
             if score is None:
@@ -94,6 +97,24 @@ def parse(text: str, name: str) -> Scores:
         more = [f"{name}: {len(wrong) - SHOWN} more like these."] if len(wrong) > SHOWN else []
         raise PlanError([*wrong[:SHOWN], *more])
     return Scores(np.array(members, dtype=bool), np.array(scores, dtype=np.float64))
+
+
+def _header(rows: Iterator[list[str]], name: str) -> list[str]:
+    """The columns, each of the two that count once."""
+    try:
+        header = [cell.strip().lower() for cell in next(rows, [])]
+    except csv.Error as error:
+        raise PlanError(f"{name}:1: is not CSV ({error}).") from None
+    shown = ", ".join(cell[:40] for cell in header[:8]) + (", ..." if len(header) > 8 else "")
+    need = "Write member,score in the first line and 1,0.73 or 0,-0.2 below, a line for each canary."
+    if not header:
+        raise PlanError(f"{name}: has no first line. {need}")
+    if not {"member", "score"} <= set(header):
+        raise PlanError(f"{name}:1: has the columns {shown}; member and score are needed. {need}")
+    twice = [column for column in ("member", "score") if header.count(column) > 1]
+    if twice:
+        raise PlanError(f"{name}:1: has the column {' and '.join(twice)} more than once. Keep the one that is meant.")
+    return header
 
 
 def _cell(row: list[str], at: int) -> str:

@@ -11,7 +11,7 @@ import click
 
 from dpplan import accounting, lint
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, named
-from dpplan.checks import Problems, did_you_mean
+from dpplan.checks import Problems
 from dpplan.commands.shared import completion, output, plan_arguments, waiting
 from dpplan.commands.shared.accountant_option import EXACT, unknown
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
@@ -21,7 +21,7 @@ from dpplan.errors import EXIT_EXCEEDED, PlanError, UsageError
 from dpplan.lint.context import LOADERS
 from dpplan.plan import Plan, Settings
 from dpplan.recipe.plan_file import is_plan
-from dpplan.sampling import CHOICES
+from dpplan.sampling import CHOICES, unknown_loader
 
 HELP = """What is wrong with RECIPE or plan file, or with the plan that the options describe, and the fix.
 
@@ -83,7 +83,7 @@ ALL = "all"
 @click.option(
     "--runs",
     type=FileName(path_type=Path, file_okay=False),
-    help="Look in this folder for runs of `dpplan train` on the same examples as RECIPE.",
+    help="Look in this folder for runs of `dpplan train` on the same examples as RECIPE; else in its runtime.folder.",
 )
 @click.option(
     "--silence",
@@ -208,8 +208,7 @@ class BesidePlan:
         if self.accountant is not None:
             problems.require(self.accountant in known, unknown(self.accountant, known))
         if self.loader is not None:
-            rule = f"loader={self.loader} is not one of: {', '.join(LOADERS)}.{did_you_mean(self.loader, LOADERS)}"
-            problems.require(self.loader in LOADERS, rule)
+            problems.require(self.loader in LOADERS, unknown_loader(self.loader, LOADERS))
         if self.claimed is not None:
             problems.at_least("claimed_eps", self.claimed, 0, try_="Epsilon counts nats of privacy loss.")
         for name in ("cap", "accumulate", "views", "trials"):
@@ -288,7 +287,7 @@ def _of_recipe(file: Path, arguments: PlanArguments, delta: Any, beside: BesideP
         loop=beside.loop(None),
         model=about.model,
         facts=about.data,
-        earlier=() if beside.runs is None else lint.runs_in(beside.runs, job.data.source, job.data.path),
+        earlier=lint.runs_in(beside.runs or Path(job.runtime.folder), job.data.source, job.data.path),
         trials=beside.trials or 1,
     )
     return CheckRequest(run, lint_input.silence_of(job))

@@ -11,7 +11,7 @@ from dpplan.commands.shared.parameter_types import Name
 from dpplan.commands.shared.request import cautions, resolve
 from dpplan.errors import PlanError, UsageError
 from dpplan.plan import Settings
-from dpplan.sampling import LOADERS
+from dpplan.sampling import LOADERS, unknown_loader
 
 HELP = """The same run under every sampling scheme and relation: what may be claimed of it.
 
@@ -47,7 +47,7 @@ def command(
 
     problems = [*plot_option.problems(plot)]
     if loader is not None and loader not in LOADERS:
-        problems.append(f"loader={loader} is not one of: {', '.join(LOADERS)}.")
+        problems.append(unknown_loader(loader, LOADERS))
     try:
         settings.with_(scheme_options=()).plan()
     except UsageError as error:

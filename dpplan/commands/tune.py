@@ -71,7 +71,9 @@ SCORE = (
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes; one trial in each.")
 @click.option("--dry-run", is_flag=True, help="Print what is searched and what it costs, and stop.")
 @click.option("--seed", type=click.IntRange(min=0), help="Make the search reproducible. Such a search protects nobody.")
-@click.option("--out", type=FileName(path_type=Path), help="The folder of what is released; must not exist yet.")
+@click.option(
+    "--out", type=FileName(path_type=Path), help="The folder of what is released: a new one, or an empty one."
+)
 @output.json_option
 def command(
     recipe: Path,
@@ -93,8 +95,11 @@ def command(
 
     job = recipes.load(recipe)
     grid, trials, score = _asked(texts, (law, mean, eta, chance), score_data, score_eps)
-    if out is not None and out.exists():
-        raise UsageError(f"out={out} exists. What a search releases goes into a folder of its own; name a new one.")
+    if out is not None and out.exists() and not (out.is_dir() and next(out.iterdir(), None) is None):
+        raise UsageError(
+            f"out={out} exists, and is no empty folder. What a search releases goes into a folder of its own; name a "
+            "new one."
+        )
     with waiting.status("loading torch and the data"):
         plan, one = _planned(job, grid, trials, score, seed)
     checked(one, followed=True, search=plan.plan)
@@ -151,7 +156,10 @@ def _score_epsilon(data: str | None, epsilon: Any) -> float | None:
             f"score_data={data} is not one of: public, private.{did_you_mean(data, ('public', 'private'))}"
         )
     if data == "public" and epsilon is not None:
-        raise UsageError("score_eps is of held-out examples that are private. Leave out --score-eps or --score-data.")
+        raise UsageError(
+            "score_eps is of noise on a score of private examples, and --score-data says that they are public. Leave "
+            "out one of the two."
+        )
     if data == "public":
         return None
     if epsilon is None:

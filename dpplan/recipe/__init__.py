@@ -69,7 +69,6 @@ class Recipe:
                 noise = noise_block.resolved(noise, Path(self.file).parent)
             except PlanError as error:
                 found += [f"privacy.noise.strategy: {sentence}" for sentence in error.problems]
-            found += noise_block.unsuited(noise, self.privacy.groups)
             object.__setattr__(self, "privacy", dataclasses.replace(self.privacy, noise=noise))
         if found:
             raise RecipeError([f"{self.file}: {sentence}" if self.file else sentence for sentence in found])

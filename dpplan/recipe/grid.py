@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dpplan.checks import did_you_mean
-from dpplan.errors import UsageError
+from dpplan.errors import RecipeError, UsageError
 from dpplan.recipe import Recipe, parse
 from dpplan.recipe.reading import BLOCKS
 from dpplan.recipe.schema import Model, Privacy, Training
+from dpplan.recipe.values import MEANT
 
 CHOSEN = (Training, Model, Privacy)  # the blocks whose keys can be chosen
 MOST_SETTINGS = 1000
@@ -64,8 +65,16 @@ def read(texts: Sequence[str]) -> SettingGrid:
 
 
 def recipe_of(recipe: Recipe, setting: Setting) -> Recipe:
-    """The recipe with this setting in its text. Raises RecipeError as a recipe does that is written so."""
-    return parse(_written(recipe.text, setting), name=recipe.file or recipe.name)
+    """The recipe with this setting in its text. Raises UsageError with what is wrong of a recipe that is written so."""
+    try:
+        return parse(_written(recipe.text, setting), name=recipe.file or recipe.name)
+    except RecipeError as error:
+        parse(recipe.text, name=recipe.file or recipe.name)  # what is wrong without the setting is the recipe's
+        said = ", ".join(f"{key}={value}" for (_, key), value in setting.items())
+        listed = any(value.startswith("[") for value in setting.values())
+        hint = " Values to choose from stand without brackets: learning_rate=0.25,0.5,1." if listed else ""
+        told = [re.sub(rf"^{re.escape(recipe.file or recipe.name)}:(\d+:)? ", "", each) for each in error.problems]
+        raise UsageError([f"grid: {said}: {each}{hint}" for each in told]) from None
 
 
 def _key(name: str, problems: list[str]) -> Key | None:
@@ -77,7 +86,9 @@ def _key(name: str, problems: list[str]) -> Key | None:
         homes = [block]
     if not homes or (dot and block not in homes):
         known = [f"{made.title}.{each}" for made in CHOSEN for each in made.__dataclass_fields__]
-        problems.append(f"grid: {name} is no key of a recipe.{did_you_mean(name, known)}")
+        here = [f"{made.title}.{MEANT.get(key)}" for made in CHOSEN if MEANT.get(key) in made.__dataclass_fields__]
+        close = f" Did you mean '{here[0]}'?" if here else did_you_mean(name, known)
+        problems.append(f"grid: {name} is no key of a recipe.{close}")
         return None
     within = [home for home in homes if home in chosen]
     if not within:

@@ -136,31 +136,8 @@ def unkept(noise: Correlation, secure: bool, checkpoint_every: int | None) -> It
 
 
 def _by_turns(noise: Correlation, given: Mapping[str, Any]) -> Iterator[Problem]:
-    groups = given.get("groups")
-    if noise.kind == TreeAggregation.kind:
-        yield (
-            ("noise", "sampling"),
-            f"noise: tree has no theorem under sampling: {CyclicPoisson.kind}: the turns of an example share noise. "
-            f"Use sampling: {Shuffle.kind} with order: once, or noise: {{kind: {BANDED}}}.",
-        )
-    elif isinstance(groups, int) and noise.bands is not None and noise.bands > groups:
-        yield ("noise", "groups"), _too_wide(f"noise.bands={noise.bands}", groups)
     if given.get("assignment") == "own":
         yield (
             ("noise", "assignment"),
             f"noise: {noise.kind} is known in groups by place alone. Set assignment: place, or remove it.",
         )
-
-
-def _too_wide(said: str, groups: int) -> str:
-    return (
-        f"{said} exceeds groups={groups}: the turns of an example would share noise, and no theorem is known. Lower "
-        f"bands, raise groups, or use sampling: {Shuffle.kind} with order: once."
-    )
-
-
-def unsuited(noise: Correlation, groups: int | None) -> Iterator[str]:
-    """What the strategy of a file does not fit, once it was read."""
-    lasting = noise.lasting
-    if noise.given is not None and groups is not None and lasting is not None and lasting > groups:
-        yield f"privacy.{_too_wide(f'noise.strategy={noise.strategy} has {lasting} bands, which', groups)}"

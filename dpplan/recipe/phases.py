@@ -11,6 +11,7 @@ from typing import Any
 
 from dpplan.errors import PlanError, file_error
 from dpplan.quick_dataclass import dataclass
+from dpplan.recipe.values import yaml_problem
 
 ENDINGS = (".yaml", ".yml", ".json", ".csv")
 MOST_BYTES = 20_000_000  # a hundred thousand phases; keeps a data file given by mistake out of the parser
@@ -44,9 +45,7 @@ def _text(file: Path) -> str:
         with file.open("rb") as stream:
             raw = stream.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        raise PlanError(
-            f"{file}: no such file. A phase that is typed has a = in it: sigma=1.1,q=0.01,steps=1000."
-        ) from None
+        raise PlanError(f"{file}: no such file. A phase can be typed, too: sigma=1.1,q=0.01,steps=1000.") from None
     except OSError as error:
         raise file_error(f"{file}: cannot be read", error, PlanError) from None
     if len(raw) > MOST_BYTES:
@@ -104,8 +103,8 @@ def _from_yaml(text: str, file: Path) -> Iterator[Written]:
     try:
         root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise PlanError(f"{file}{line}: is not YAML: {error.problem}.") from None
+        line, said = yaml_problem(error)
+        raise PlanError(f"{file}:{line}: {said}" if line else f"{file}: {said}") from None
     except (yaml.YAMLError, RecursionError):
         raise PlanError(f"{file}: is not YAML.") from None
     if root is None:

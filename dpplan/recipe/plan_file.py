@@ -173,7 +173,7 @@ def _listed(
                 f"{at.path}.query is asked of a group, which a record that is replaced may leave: how far that moves "
                 "the answer does not follow from what a replacement does. Choose zero-out or add-remove for the plan.",
             )
-        seen.phases += 1
+        seen.phases = plan_nodes.counted(seen.phases + 1, line, found)
         if name and name in seen.names:
             found.add(line, f"{at.path}.name={name} is that of line {seen.names[name]} too.")
         seen.names.setdefault(name, line)

@@ -10,7 +10,9 @@ from typing import Any
 
 from dpplan.checks import did_you_mean
 from dpplan.errors import PlanError, file_error
+from dpplan.number_spelling import shortened
 from dpplan.quick_dataclass import dataclass
+from dpplan.recipe.values import yaml_problem
 from dpplan.sampling import OPTIONS
 
 MOST_BYTES = 1_000_000  # far above any plan; keeps a data file given by mistake out of the parser
@@ -23,6 +25,10 @@ REPEAT = "repeat"
 REPEAT_KEYS = ("law", "mean", "score", "eta", "chance")
 SEARCH_KEYS = ("name", REPEAT, "phases", "adjacency", "unit")
 EXAMPLE = "Write - {name: count, mechanism: {kind: laplace, epsilon: 0.2}, steps: 20}."
+MOST_TOLD = 40  # problems of one file
+MOST_PHASES = 10_000  # steps say what is repeated; keeps what refers to itself over and over out of memory
+# Three digits of an exponent are enough for floats, and a whole number of a billion digits is never made.
+_NUMBER = re.compile(r"(?=.{1,60}$)[-+0-9._/]+([eE][-+]?[0-9]{1,3})?")
 # How a plan calls what others call so.
 _NOISE = ("noise_multiplier", "noise_scale")
 _CALLED = {"sigma": _NOISE, "std": _NOISE, "stddev": _NOISE, "scale": _NOISE[1:], "noise_scale": _NOISE[:1],
@@ -45,7 +51,17 @@ class PlanProblems:
 
     @property
     def told(self) -> list[str]:
-        return [f"{self.file}:{line}: {sentence}" for line, sentence in sorted(self.problems)]
+        all_of_them = [f"{self.file}:{line}: {sentence}" for line, sentence in sorted(self.problems)]
+        left = len(all_of_them) - MOST_TOLD
+        return all_of_them if left <= 0 else [*all_of_them[:MOST_TOLD], f"{self.file}: {left} more like these."]
+
+
+def counted(phases: int, line: int, found: PlanProblems) -> int:
+    """So many phases. Raises PlanError where they are more than a plan has."""
+    if phases > MOST_PHASES:
+        found.add(line, f"phases are more than {MOST_PHASES}. What is repeated alike is steps: of a phase.")
+        raise PlanError(found.told)
+    return phases
 
 
 def mapping(node: Any, prefix: str, known: tuple[str, ...], found: PlanProblems) -> Iterator[tuple[str, int, Any]]:
@@ -61,7 +77,7 @@ def mapping(node: Any, prefix: str, known: tuple[str, ...], found: PlanProblems)
         if key in first:
             found.add(line, f"{prefix}{key} is given twice; first on line {first[key]}.")
         elif key not in known:
-            found.add(line, f"{prefix}{key} is not one of: {', '.join(known)}.{_meant(key, known)}")
+            found.add(line, f"{prefix}{shortened(key)} is not one of: {', '.join(known)}.{_meant(key, known)}")
         else:
             yield key, line, child
         first.setdefault(key, line)
@@ -90,7 +106,8 @@ def word(node: Any, line: int, path: str, known: typing.Iterable[str], found: Pl
     said, known = spelled(node).replace("_", "-"), list(known)
     if said in known:
         return said
-    found.add(line, f"{path}={spelled(node)} is not one of: {', '.join(known)}.{did_you_mean(said, known)}")
+    told = f"{path}={shortened(spelled(node))} is not one of: {', '.join(known)}."
+    found.add(line, f"{told}{did_you_mean(said, known)}")
     return None
 
 
@@ -105,16 +122,16 @@ def text(node: Any, line: int, path: str, found: PlanProblems) -> str:
 def number(node: Any, line: int, path: str, kind: Callable[..., Any], found: PlanProblems) -> Any:
     """The number, read from how it was written: 1e-5, 60_000 and the fraction 1/79 are numbers here, "yes" is not."""
     said = spelled(node)
-    plain = node.id == "scalar" and getattr(node, "style", None) is None
+    plain = node.id == "scalar" and not getattr(node, "style", None)
     try:
-        value = Fraction(said.replace("_", "")) if plain and re.fullmatch(r"[-+0-9._eE/]{1,60}", said) else None
+        value = Fraction(said.replace("_", "")) if plain and _NUMBER.fullmatch(said) else None
         if value is not None and (kind is not int or value.denominator == 1) and ("/" not in said or kind is Fraction):
             # A fraction stays one; a decimal is the float that is nearest, as everywhere.
             return int(value) if kind is int else value if "/" in said else float(value)
     except (ValueError, ZeroDivisionError, OverflowError):
         pass
     what = "a whole number" if kind is int else "a number or a fraction" if kind is Fraction else "a number"
-    found.add(line, f"{path}={said} is not {what}.")
+    found.add(line, f"{path}={shortened(said)} is not {what}.")
     return None
 
 
@@ -164,8 +181,8 @@ def compose(file: Path) -> Any:
     except UnicodeDecodeError:
         raise PlanError(f"{file}: is not text (UTF-8); a plan is a YAML file.") from None
     except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise PlanError(f"{file}{line}: is not YAML: {error.problem}.") from None
+        line, said = yaml_problem(error)
+        raise PlanError(f"{file}:{line}: {said}" if line else f"{file}: {said}") from None
     except (yaml.YAMLError, RecursionError):
         raise PlanError(f"{file}: is not YAML.") from None
     if root is None or root.id != "mapping":

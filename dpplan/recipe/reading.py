@@ -13,7 +13,7 @@ from dpplan.checks import did_you_mean
 from dpplan.errors import RecipeError, file_error
 from dpplan.recipe.schema import Audit, Block, Check, Data, Model, Privacy, Runtime, Training, violations
 from dpplan.recipe.statement_block import StatementBlock
-from dpplan.recipe.values import Given, Kind
+from dpplan.recipe.values import Given, Kind, meant, yaml_problem
 
 _ALL: tuple[type[Block], ...] = (Privacy, Data, Model, Training, Runtime, Check, Audit, StatementBlock)
 _BESIDE = {Runtime.title, Check.title, Audit.title, StatementBlock.title}
@@ -121,7 +121,7 @@ def _elsewhere(key: str, known: Mapping[str, Any]) -> str:
         return f" It belongs under '{homes[0]}:'."
     if "publication_date" in known:  # the statement block
         return did_you_mean(key, known) or " `dpplan report --fields` lists them."
-    return did_you_mean(key, known) or (f" Known: {', '.join(known)}." if len(known) <= FEW else "")
+    return meant(key, known) or (f" Known: {', '.join(known)}." if len(known) <= FEW else "")
 
 
 def _given(node: Any, nested: bool = True) -> Given:
@@ -143,8 +143,7 @@ def _compose(text: str, name: str) -> Any:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise RecipeError(_located(name, line, f"is not YAML: {error.problem}.")) from None
+        raise RecipeError(_located(name, *yaml_problem(error))) from None
     except yaml.YAMLError:
         raise RecipeError(f"{name}: holds characters that no YAML file may hold; is it a recipe?") from None
     except RecursionError:

@@ -292,10 +292,10 @@ class Model(Block):
 class Training(Block):
     """How the model is fitted. batch_size and epochs (or steps) are the two that epsilon depends on.
 
-    batch_size: expected number of examples per step. epochs: expected passes over the training examples.
-    schedule: of the learning rate, after warmup_steps of linear growth. ema: decay of a moving average of the
-        parameters, which is then what is tested and saved. augment: train on random views of images, `views` of
-        each; their gradients are averaged before clipping, so the unit of privacy stays the image.
+    batch_size: expected number of examples per step. epochs: expected passes over the training examples. optimizer:
+        sgd, adam or adamw. schedule: constant or cosine, after warmup_steps of linear growth. ema: decay of a moving
+        average of the parameters, which is then tested and saved. augment: train on random views of images, `views`
+        of each; their gradients are averaged before clipping, so the unit of privacy stays the image.
     on_budget: stop before the first step that the budget does not pay for; or continue, which also takes
         --over-budget and marks the run. Steps that were taken and lost when a run was interrupted are paid for, too.
     compare_nonprivate: train the same model once more without privacy, for the difference in accuracy.

@@ -4,7 +4,8 @@ A reader takes a `Given` and returns the value; it raises ValueError with the en
 with the key and what was written ("is not a number.").
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 from dpplan.checks import Problems, did_you_mean
@@ -19,6 +20,46 @@ KIND_WORDS: dict[str, str] = {
     "block": "is a block",
     "other": "has a tag or type that recipes do not use",
 }
+# Names of other libraries, and what is near in meaning but not in letters -> the key or the word that is meant.
+MEANT: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("epsilon", "eps", "target_eps", "budget"), "target_epsilon"),
+        **dict.fromkeys(("max_eps", "epsilon_max"), "max_epsilon"),
+        **dict.fromkeys(("sigma", "noise_scale", "noise_level", "z"), "noise_multiplier"),
+        **dict.fromkeys(("max_grad_norm", "l2_norm_clip", "c", "clip", "max_norm", "clipping_norm"), "clip_norm"),
+        **dict.fromkeys(("lr", "eta", "step_size"), "learning_rate"),
+        **dict.fromkeys(("batch", "lot_size", "bs", "expected_batch_size"), "batch_size"),
+        **dict.fromkeys(("iterations", "max_steps", "num_steps"), "steps"),
+        **dict.fromkeys(("num_epochs", "num_train_epochs", "passes"), "epochs"),
+        **dict.fromkeys(("file", "folder", "filename", "root", "dir"), "path"),
+        **dict.fromkeys(("label", "labels", "y", "class", "label_column"), "target"),
+        **dict.fromkeys(("dataset", "name", "kind"), "source"),
+        **dict.fromkeys(("test_size", "test_share", "validation", "holdout"), "held_out"),
+        **dict.fromkeys(("layers", "widths", "hidden_sizes", "channels"), "hidden"),
+        **dict.fromkeys(("n", "num_examples"), "examples"),
+        **dict.fromkeys(("csv", "parquet", "npz", "numpy", "table", "tabular"), "file"),
+        **dict.fromkeys(("imagefolder", "image_folder", "png", "jpeg"), "images"),
+        **dict.fromkeys(("linear", "softmax", "logreg", "logistic_regression"), "logistic"),
+        **dict.fromkeys(("nn", "dense", "feedforward", "fully_connected"), "mlp"),
+        **dict.fromkeys(("conv", "convnet"), "cnn"),
+    }
+)
+
+
+def meant(wrong: str, known: Collection[str]) -> str:
+    """A remedy sentence where one of these is meant, or is close in letters; else nothing."""
+    other = MEANT.get(wrong.lower().replace("-", "_"))
+    return f" Did you mean '{other}'?" if other in known else did_you_mean(wrong, known)
+
+
+def yaml_problem(error: Any) -> tuple[int, str]:
+    """Of what PyYAML raises with a mark: the line, 0 where it knows none, and what is wrong there."""
+    mark, problem = error.problem_mark, str(error.problem)
+    if "could not find expected ':'" in problem:  # PyYAML notices when the next line begins
+        mark, problem = error.context_mark or mark, "a key has no colon with a space after it. Write key: value"
+    elif "'\\t' that cannot start" in problem:
+        problem = "a tab indents it. Use spaces"
+    return (mark.line + 1 if mark else 0), f"is not YAML: {problem}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,20 +169,20 @@ def one_of(*choices: str) -> Callable[[Problems, str, str], None]:
 
     def rule(problems: Problems, name: str, value: str) -> None:
         if value not in choices:
-            problems.add(f"{name}={value} is not one of: {', '.join(choices)}.{did_you_mean(value, choices)}")
+            problems.add(f"{name}={value} is not one of: {', '.join(choices)}.{meant(value, choices)}")
 
     return rule
 
 
 def word_or_function(*choices: str) -> Callable[[Problems, str, str], None]:
     """A rule: the value is one of these words, or names a Python function as module:function."""
-    known = one_of(*choices)
 
     def rule(problems: Problems, name: str, value: str) -> None:
         module, colon, function = value.partition(":")
-        if not colon:
-            known(problems, name, value)
-        elif not all(part.isidentifier() for part in (*module.split("."), function)):
+        if not colon and value not in choices:
+            own = meant(value, choices) or " Or a Python function of yours, as module:function."
+            problems.add(f"{name}={value} is not one of: {', '.join(choices)}.{own}")
+        elif colon and not all(part.isidentifier() for part in (*module.split("."), function)):
             problems.add(f"{name}={value} is not a Python function named as module:function.")
 
     return rule

@@ -31,8 +31,9 @@ How batches are drawn says in which steps an example takes part, and the claim r
 - sampling: shuffle, order: once: in every epoch at the same place. No sampling helps; the figure is from above. All
 kinds, any number of bands. adjacency: zero_out or replace_one.
 
-- sampling: cyclic-poisson, groups: G: at the turns of its group, by a coin. Noise of at most G bands is then
-amplified by the coins (Choquette-Choo et al. 2023, arXiv:2306.08153). adjacency: zero_out or replace_one.
+- sampling: cyclic-poisson, groups: G: at the turns of its group, by a coin. Noise of at most G bands is then amplified
+by the coins (Choquette-Choo et al. 2023, arXiv:2306.08153); of wider noise and of trees an example's turns share noise,
+nothing proves that coins help, and the figure is that of all its turns, from above. adjacency: zero_out or replace_one.
 
 - sampling: full-batch: in every step. Any adjacency.
 

@@ -4,16 +4,18 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from dpplan.accounting.bound import Guarantee
 from dpplan.checks import show
 from dpplan.plan import Plan
 from dpplan.render import plan_rows, to_json
-from dpplan.render.number_format import up
+from dpplan.render.number_format import down, up
 from dpplan.render.table import Column, Table, TableCell, wrapped
 
 if TYPE_CHECKING:
     from dpplan.risk import Assessment, Figure
 
 DIGITS = 4  # of a chance that people read; rounded up
+WIDE = 1e-3  # relative, of an interval whose ends differ in the digits that are shown
 
 
 def table(found: "Assessment") -> Table:
@@ -23,14 +25,18 @@ def table(found: "Assessment") -> Table:
     columns = [Column("an attacker's"), Column("at most", numeric=True), Column("guessing", numeric=True)]
     if stated:
         columns += [Column("by (ε, δ) alone", numeric=True), Column("tighter", numeric=True)]
-    named = [
+    return Table(tuple(columns), tuple(tuple(_cells(name, each, stated)) for name, each in _named(found)))
+
+
+def _named(found: "Assessment") -> "list[tuple[str, Figure]]":
+    question = found.question
+    return [
         ("advantage, TPR - FPR", found.advantage),
         *((f"TPR at FPR {show(rate)}", each) for rate, each in zip(question.rates, found.rates, strict=True)),
         (f"posterior, prior {show(question.prior)}, FPR {show(question.fpr)}", found.posterior),
         (f"best guess, prior {show(question.prior)}", found.accuracy),
         (f"reconstruction, guessing {show(question.baseline)}", found.reconstruction),
     ]
-    return Table(tuple(columns), tuple(tuple(_cells(name, each, stated)) for name, each in named))
 
 
 def _cells(name: str, figure: "Figure", stated: bool) -> Iterator[TableCell]:
@@ -50,6 +56,8 @@ def rows(found: "Assessment", plan: Plan | None) -> Iterator[str]:
     """What the figures rest on, a μ, and what they mean to two people."""
     source, question = found.trade_off.source, found.question
     yield from plan_rows.sentence("from", f"{source.name} ({source.guarantee})")
+    if wide := _wide(found):
+        yield from plan_rows.sentence("wide", wide)
     if question.stated is not None and plan is not None:
         epsilon, delta = question.stated
         yield plan_rows.row("epsilon", up(epsilon, 6), f"at δ = {show(delta)}")
@@ -63,6 +71,24 @@ def rows(found: "Assessment", plan: Plan | None) -> Iterator[str]:
     yield from wrapped(for_an_officer(found), indent=2)
     yield ""
     yield from wrapped(for_a_person(found), indent=2)
+
+
+def _wide(found: "Assessment") -> str:
+    """How much less may be true, where that shows; what is known from above only says so by its guarantee."""
+    named = _named(found)
+    if found.trade_off.source.guarantee is not Guarantee.CERTIFIED:
+        return ""
+    name, worst = max(named, key=lambda each: 1.0 - each[1].lower / each[1].upper)
+    if worst.upper - worst.lower <= WIDE * worst.upper:
+        return ""
+    widest = f"{name} is {down(worst.lower, DIGITS)} at least and {up(worst.upper, DIGITS)} at most"
+    advantage = named[0][1]
+    other = (
+        f", the advantage {down(advantage.lower, DIGITS)} at least"
+        if worst is not advantage and advantage.upper - advantage.lower > WIDE * advantage.upper
+        else ""
+    )
+    return f"what attackers can be proven to reach lies below the figures above: {widest}{other}. --json has both ends."
 
 
 def for_an_officer(found: "Assessment") -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import dpplan
 from dpplan.checks import show
-from dpplan.lint.rules.parameters import MEANINGLESS_EPSILON
 from dpplan.plan import Plan
+from dpplan.quantities import MEANINGLESS_EPSILON
 from dpplan.render.bound_text import SYMBOLS, Paint, unpainted
 from dpplan.render.explanation import explanation, premises
 from dpplan.render.plan_rows import row, settings_shown

@@ -8,6 +8,7 @@ in a), so that three values around its least one bound it from below everywhere.
 An attacker may look for members, or for those who are not: the worse of both directions counts.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -24,9 +25,9 @@ ROUNDING = 1e-14  # relative, of e^x·α + δ: an exponential, a product, a sum
 # beside 1; below 1e-4 the trade-off is that of guessing but for as much.
 LEAST_X, FLAT, GROWTH = 1e-4, 40.0, 1.3
 LOOKS, CLOSER = 8, 4.0  # around the best one, each so many times closer
-# The width of δ that will do: as a share of e^x times the false-positive rate, which is part of F, or of δ. It is less
-# for the lower end of a rate, which takes differences of F.
-ENOUGH, CLOSELY = Width(1e-5, 1e-6, 1.0), Width(3e-7, 1e-7, 1.0)
+# The width of δ that will do: as a share of δ, or of e^x times the least false-positive rate, which is part of F. It is
+# less for the lower end of a rate, which takes differences of F: a share of that rate.
+ENOUGH, CLOSELY = Width(1e-5, 1e-6, 1.0), Width(1e-7, 1e-7)
 # Likewise for a curve, which is a polygon of tangents: with 200 of them it lies 1e-4 to 1e-3 above the truth at most.
 TO_DRAW = Width(1e-4, 1e-4, 1.0)
 BRACKETS, LEAST_STEP = (1.0, 3.0, 9.0, 27.0, 81.0), 1e-4  # of the last look: from narrow ones the lower end loses least
@@ -77,7 +78,7 @@ class TradeOff:
     def _looked(self, width: Width) -> tuple[Array, Array]:
         """Upper ends of δ of either direction at the places of a first look."""
         if width not in self._looks:
-            self._looks[width] = _FirstLook(self.source, self._ahead, _scaled(width, self.finest)).uppers()
+            self._looks[width] = _FirstLook(self.source, self._ahead, width, self.finest).uppers()
         return self._looks[width]
 
     def at(self, false_positive_rate: float) -> TruePositiveRate:
@@ -113,23 +114,24 @@ class TradeOff:
         above = np.max([_polygon(rates, corners) for corners in drawn], axis=0)
         return [Point(rate, min(float(each), 1.0)) for rate, each in zip(rates, above, strict=True)]
 
-    def _values(self, direction: int, xs: Array, alphas: Array) -> ManyEnds:
-        """Ends of F at each e^x, for the rate beside it."""
-        ends = self.source.deltas(direction, xs.ravel(), _scaled(CLOSELY, float(np.min(alphas))))
+    def _values(self, direction: int, xs: Array, alphas: Array, size: float) -> ManyEnds:
+        """Ends of F at each e^x, for the rate beside it. size: about the least of the values that count."""
+        ends = self.source.deltas(direction, xs.ravel(), _scaled(CLOSELY, size))
         return _raised(xs, alphas, (ends[0].reshape(xs.shape), ends[1].reshape(xs.shape)))
 
     def _one_way(self, direction: int, alphas: Array, looks: Array) -> list[TruePositiveRate]:
         """looks: (x, an upper end, a width) of each rate, as `_look` has them."""
         x, most, width = looks.T.copy()
+        size = float(np.min(most))
         for _ in range(LOOKS):
             # At its neighbours, and at the lowest point of the parabola through the three.
             sides = np.stack((x - width, x + width))
-            left, right = self._values(direction, sides, alphas)[1]
+            left, right = self._values(direction, sides, alphas, size)[1]
             bend = left - 2.0 * most + right
             way = np.divide(0.5 * (left - right), bend, out=np.zeros_like(bend), where=bend > 0.0)
             vertex = x + width * np.clip(way, -CLOSER, CLOSER)
             tried = np.stack((x, *sides, vertex))
-            uppers = np.stack((most, left, right, self._values(direction, vertex, alphas)[1]))
+            uppers = np.stack((most, left, right, self._values(direction, vertex, alphas, size)[1]))
             best = np.argmin(uppers, axis=0)[None]
             x, most = np.take_along_axis(tried, best, axis=0)[0], np.take_along_axis(uppers, best, axis=0)[0]
             width = width / CLOSER
@@ -151,11 +153,11 @@ class TradeOff:
         if most - lower > LOOSE * most:
             top = math.log(1.0 / alpha)
             places = np.unique([*self._first[self._first <= top], x, top])
-            low, high = self._values(direction, places, np.full(len(places), alpha))
+            low, high = self._values(direction, places, np.full(len(places), alpha), most)
             rows = zip(np.exp(places).tolist(), low.tolist(), high.tolist(), strict=True)
 
             def value(a: float) -> Sample:
-                low, high = self._values(direction, np.array([math.log(a)]), np.array([alpha]))
+                low, high = self._values(direction, np.array([math.log(a)]), np.array([alpha]), most)
                 return Sample(a, float(low[0]), float(high[0]))
 
             found = least([Sample(*row) for row in rows], value, CLOSE, ROUNDS)
@@ -171,7 +173,9 @@ class TradeOff:
         """Lower bounds on F everywhere, by three of its values around each x; an attacker who guesses reaches α. And
         upper ends of F at x."""
         steps = np.array(BRACKETS)[:, None] * np.maximum(width, LEAST_STEP)
-        lows, highs = self._values(direction, np.concatenate((x[None], x - steps, x + steps)), alphas)
+        lows, highs = self._values(
+            direction, np.concatenate((x[None], x - steps, x + steps)), alphas, float(np.min(most))
+        )
         sides = len(BRACKETS)
         mosts, bounds = np.minimum(most, highs[0]), []
         for k, alpha in enumerate(alphas.tolist()):
@@ -209,8 +213,10 @@ class _FirstLook:
     everywhere. Of the other so much is asked for that its trade-off lies below that one's, or is narrow where it does
     not: what matters nowhere may cost most."""
 
-    def __init__(self, source: Source, ahead: Array, enough: Width) -> None:
-        self.source, self.ahead, self.enough = source, ahead, enough
+    def __init__(self, source: Source, ahead: Array, width: Width, finest: float) -> None:
+        """finest: about the least false-positive rate."""
+        self.source, self.ahead, self.finest = source, ahead, finest
+        self.enough = enough = _scaled(width, finest)
         self.first = source.deltas(0, ahead, enough)[1]
         self.low, self.second = (np.zeros(len(ahead)), self.first) if source.alike else source.deltas(1, ahead, KNOWN)
         self.asked = np.zeros(len(ahead), bool)
@@ -239,11 +245,14 @@ class _FirstLook:
         the first of those between each two lines that meet there, and how high they meet. What is made for that one
         serves those beyond."""
         above, own = (_meeting(_lines(*each)) for each in self._both())
-        other = _polygon([corner.false_positives for _, corner in own], _points(above))
-        found: dict[int, float] = {}
-        for k, height in enumerate(other.tolist()[:-1]):
-            if own[k][1].true_positives > height * (1.0 + self.enough.relative):
-                within = (self.ahead >= own[k + 1][0].x) & (self.ahead <= own[k][0].x) & ~self.asked
+        steepest, found = own[0][0], dict[int, float]()
+        # Where two lines meet, or the steepest one is at the least rate: what lies between these x matters there.
+        between = [(steepest.x, math.inf, Point(self.finest, steepest.slope * self.finest + steepest.start))]
+        between += [(after.x, line.x, corner) for (line, corner), (after, _) in itertools.pairwise(own)]
+        heights = _polygon([corner.false_positives for _, _, corner in between], _points(above)).tolist()
+        for (low, high, corner), height in zip(between, heights, strict=True):
+            if corner.true_positives > height * (1.0 + self.enough.relative):
+                within = (self.ahead >= low) & (self.ahead <= high) & ~self.asked
                 wide = self.second - self.low > self.enough.relative * height
                 for at in np.flatnonzero(within & wide)[:1].tolist():
                     found[at] = min(found.get(at, 1.0), height)
@@ -259,7 +268,7 @@ class _Line(NamedTuple):
 
 
 def _scaled(width: Width, rate: float) -> Width:
-    """The absolute part, which is in units of a false-positive rate, for rates of this size."""
+    """The absolute part, which is in units of a rate, for rates of this size."""
     return width._replace(absolute=width.absolute * rate)
 
 

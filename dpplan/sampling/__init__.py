@@ -15,7 +15,7 @@ from dpplan.errors import PlanError
 from dpplan.sampling.balls_in_bins import BALLS_IN_BINS, RANDOM_ALLOCATION, BallsInBins, RandomAllocation
 from dpplan.sampling.cyclic_poisson import CYCLIC_POISSON, CyclicPoisson
 from dpplan.sampling.fixed_size import FIXED_SIZE, FixedSize
-from dpplan.sampling.loaders import LOADERS, REFUSED, Loader, meant, refusal
+from dpplan.sampling.loaders import LOADERS, REFUSED, Loader, meant, refusal, unknown_loader
 from dpplan.sampling.poisson import FULL_BATCH, POISSON, Poisson
 from dpplan.sampling.scheme import Binomial, Choice, Option, Options, OptionValue, Said, Sampling
 from dpplan.sampling.shuffle import SHUFFLE, Shuffle
@@ -44,6 +44,7 @@ __all__ = [
     "chosen",
     "foreign_options",
     "refusal",
+    "unknown_loader",
 ]
 
 # Kind -> class, for whoever reads a plan from a file. A new scheme gets a line here.

@@ -1,8 +1,9 @@
 """Names under which schemes are met elsewhere: what loaders really draw, and schemes that nothing is proven of."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
+from dpplan.checks import did_you_mean
 from dpplan.quick_dataclass import dataclass
 
 
@@ -87,6 +88,18 @@ SYNONYMS: Mapping[str, str] = MappingProxyType(
         "full": "full-batch",
     }
 )
+# What people call loaders who do not know our names for them.
+_LOADER_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("pytorch", "torch", "dataloader", "pytorch-dataloader", "random"), "torch-shuffle"),
+        **dict.fromkeys(("huggingface", "hf", "transformers", "trainer"), "hf-trainer"),
+        **dict.fromkeys(("pytorch-lightning", "pl"), "lightning"),
+        **dict.fromkeys(("tensorflow", "tf"), "tf-data"),
+        **dict.fromkeys(("keras",), "keras-fit"),
+        **dict.fromkeys(("jax",), "jax-privacy"),
+        **dict.fromkeys(("ddp", "distributed-sampler"), "distributed"),
+    }
+)
 _REFUSED_TOO = {"bmin-sep": "b-min-sep", "min-sep": "b-min-sep", "replacement": "with-replacement"}
 
 
@@ -95,6 +108,13 @@ def refusal(name: str) -> str:
     name = name.replace("_", "-")
     name = _REFUSED_TOO.get(name, name)
     return f"sampling={name}: {REFUSED[name]}." if name in REFUSED else ""
+
+
+def unknown_loader(name: str, known: Collection[str]) -> str:
+    """A sentence for a name that no loader has, of those that are known where it was given."""
+    other = _LOADER_WORDS.get(name.lower().replace("_", "-"))
+    hint = f" Did you mean '{other}'?" if other in known else did_you_mean(name, known)
+    return f"loader={name} is not one of: {', '.join(known)}.{hint}"
 
 
 def meant(name: str) -> str:

@@ -1,12 +1,16 @@
 """What an audit reads and shows, each part by itself."""
 
 import json
+import re
 from pathlib import Path
+
+import pytest
 
 from dpplan import accounting
 from dpplan.audit import scores
 from dpplan.commands import audit as command
 from dpplan.commands.shared.plan_source import plan_of_file
+from dpplan.errors import PlanError
 from dpplan.plan import Settings, resolve_delta
 from dpplan.recipe.statement_block import StatementBlock
 from dpplan.render import audit as render
@@ -16,9 +20,24 @@ PLAN = Settings(noise_multiplier=2.0, sample_rate=0.1, steps=20).plan()
 
 
 def test_scores_are_read_by_their_column_names() -> None:
-    found = scores.parse("member,score\n1,0.5\n0,-1\n1,2\n", "scores.csv")
-    assert scores.checked(found, "scores.csv", False) is not None
-    assert found.members.tolist() == [True, False, True] if hasattr(found, "members") else found
+    found = scores.parse("Score, name,MEMBER\n0.5,a,1\n-1,b,0.0\n2,c,True\n", "scores.csv")
+    assert scores.checked(found, "scores.csv", False) == []
+    assert found.member.tolist() == [True, False, True]
+    assert found.score.tolist() == [0.5, -1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("member,score\n1,0,73\n0,0,2\n", "scores.csv:2: has 3 cells under 2 columns. A decimal comma"),
+        ("member,score,Score\n1,2,3\n0,1,1\n", "has the column score more than once"),
+        ("member;score\n1;2\n", "has the columns member;score; member and score are needed"),
+    ],
+)
+def test_a_file_that_could_be_read_in_two_ways_is_not_read(text: str, told: str) -> None:
+    """A score of 0.73 is not to be taken for one of 0."""
+    with pytest.raises(PlanError, match=re.escape(told)):
+        scores.parse(text, "scores.csv")
 
 
 def test_a_plan_is_found_in_what_a_command_printed(tmp_path: Path) -> None:

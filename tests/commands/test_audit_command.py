@@ -54,7 +54,8 @@ def test_a_recipe_and_a_stated_claim_are_held_against_the_same_scores(dpplan: Ru
     ("text", "told"),
     [
         ("member\n1\n", "member and score are needed"),
-        ("", "has the columns none"),
+        ("", "has no first line"),
+        ("x" * 200_000 + "\n1,1\n", "is not CSV"),
         ("member,score\n2,1\n1,x\n0,nan\n", "member='2' is not 1 or 0"),
         ("member,score\n1,1\n1,2\n", "Both kinds are needed"),
         ("member,score\n" + "1,1\n" * 99 + "0,0\n", "which fair coins do with chance"),

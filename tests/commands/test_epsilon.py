@@ -225,6 +225,15 @@ def test_a_delta_too_large_is_a_warning_alone_and_a_problem_among_others(dpplan:
     ]
 
 
+def test_an_epsilon_that_rules_nothing_out_is_told(dpplan: Run) -> None:
+    large = ("epsilon", "--sigma", "0.2", "--q", "0.5", "--steps", "100", "--delta", "1e-5")
+    said = "warning: an ε of 872.4 rules out no attack at all (dpplan check --explain DP002)."
+    found = dpplan(*large)
+    assert (found.returncode, found.stderr.strip()) == (0, said)
+    (warning,) = json.loads(dpplan(*large, "--json").stdout)["warnings"]
+    assert f"warning: {warning}" == said
+
+
 def test_an_option_for_another_accountant_is_refused(dpplan: Run) -> None:
     done = dpplan("epsilon", *ABADI, "--conversion", "classic")
     assert done.returncode == 2

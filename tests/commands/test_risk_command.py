@@ -1,6 +1,7 @@
 """dpplan risk in a process of its own."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -23,6 +24,20 @@ def test_a_plan_as_a_table_and_in_words(dpplan: Run) -> None:
     assert "can recognise at most 6.06 in 1000 of those whose data was; guessing would recognise 1" in words
     assert "does not limit what is learned about people like you" in words
     assert "assumes Poisson sampling, add/remove one example" in words
+
+
+def test_a_wide_answer_says_so(dpplan: Run) -> None:
+    """Batches of a fixed size: what dominates is not known to be realised."""
+    fixed = ("--sigma", "2", "--n", "1000", "--batch", "50", "--steps", "100", "--sampling", "fixed-size")
+    found = dpplan("risk", *fixed, "--adjacency", "replace-one", "--delta", "1e-4")
+    assert found.returncode == 0
+    said = " ".join(found.stdout.split())
+    ends = re.search(r"wide .*: (.*) is ([\d.e-]+) at least and ([\d.e-]+) at most", said)
+    assert ends is not None
+    assert float(ends[2]) < 0.999 * float(ends[3])
+    assert f"{ends[1]} {ends[3]}" in said  # the figure of the table
+    narrow = dpplan("risk", "--sigma", "2", "--q", "0.01", "--steps", "100", "--delta", "1e-4")
+    assert "wide" not in narrow.stdout
 
 
 def test_json_holds_both_ends_and_what_guessing_reaches(dpplan: Run) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dpplan.errors import RecipeError, UsageError
+from dpplan.errors import UsageError
 from dpplan.recipe import grid, parse
 
 BLOCKS = """\
@@ -54,8 +54,11 @@ def test_a_list_over_several_lines_is_replaced_whole() -> None:
 
 
 def test_a_value_that_makes_no_recipe_is_told_as_in_a_recipe() -> None:
-    with pytest.raises(RecipeError, match=r"training.learning_rate=fast is not a number"):
-        grid.recipe_of(parse(BLOCKS, name="blobs.yaml"), {("training", "learning_rate"): "fast"})
+    job = parse(BLOCKS, name="blobs.yaml")
+    with pytest.raises(UsageError, match=r"^grid: learning_rate=fast: training.learning_rate=fast is not a number\.$"):
+        grid.recipe_of(job, {("training", "learning_rate"): "fast"})
+    with pytest.raises(UsageError, match=r"stand without brackets: learning_rate=0.25,0.5,1"):
+        grid.recipe_of(job, {("training", "learning_rate"): "[0.1,0.5]"})
 
 
 @pytest.mark.parametrize(
@@ -67,6 +70,7 @@ def test_a_value_that_makes_no_recipe_is_told_as_in_a_recipe() -> None:
         (["learning_rate=1,,2"], "no value, or an empty one"),
         (["learning_rate=1,1"], "a value twice"),
         (["learning_rate=1", "training.learning_rate=2"], "given twice"),
+        (["lr=1"], "Did you mean 'training.learning_rate'?"),
         (["learningrate=1"], "Did you mean 'training.learning_rate'?"),
         (["model.learning_rate=1"], "is no key of a recipe"),
         (["held_out=0.1,0.2"], "data.held_out is no setting of the training"),

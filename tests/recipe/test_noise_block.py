@@ -90,9 +90,6 @@ OF_FILES = {
     "another ending": ("{kind: matrix, strategy: C.pt}", ORDER, "C.pt: does not end in .npy, .csv, .txt"),
     "out of the folder": ("{kind: matrix, strategy: ../C.npy}", ORDER, "leaves the folder of the recipe"),
     "a list": ("{kind: matrix, strategy: [1, 0.5]}", ORDER, "noise has a strategy that is not the name of a file"),
-    "too wide for the groups": (
-        FROM_FILE, TURNS.replace("8", "2"), "noise.strategy=C.npy has 3 bands, which exceeds groups=2",
-    ),
     "no theorem": (FROM_FILE, "sampling: poisson", "noise: matrix has no theorem under sampling: poisson"),
 }  # fmt: skip
 
@@ -133,10 +130,6 @@ MISTAKES = {
     "the wrong neighbours": (
         "{kind: tree}", "sampling: shuffle, order: once", "is not known under adjacency: add_remove",
     ),
-    "more bands than groups": (
-        "{kind: banded, bands: 9}", TURNS, "noise.bands=9 exceeds groups=8: the turns of an example would share noise",
-    ),
-    "a tree by turns": ("{kind: tree}", TURNS, "noise: tree has no theorem under sampling: cyclic-poisson"),
     "groups by a draw": (
         "{kind: banded, bands: 8}", f"{TURNS}, assignment: own", "known in groups by place alone",
     ),
@@ -175,3 +168,11 @@ def test_the_systems_generator_cannot_draw_noise_once_more() -> None:
         recipe.parse(text("{kind: tree}", runtime=secure))
     assert recipe.parse(text("{kind: tree}", runtime=f"{secure}, checkpoint_every: off"))
     assert not list(noise_block.unkept(Correlation("tree"), False, 250))
+
+
+@pytest.mark.parametrize("noise", ["{kind: tree}", "{kind: banded, bands: 9}"])
+def test_turns_that_share_noise_are_known_from_above(noise: str) -> None:
+    claim = recipe.parse(text(noise, TURNS)).claim(1437)
+    once = recipe.parse(text(noise, TURNS.replace("cyclic-poisson, groups: 8", "shuffle, order: once"))).claim(1437)
+    assert claim.epsilon.upper is not None and claim.epsilon.lower == 0.0
+    assert claim.phase.sampling.kind == "cyclic-poisson" and once.epsilon.upper is not None

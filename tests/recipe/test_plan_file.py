@@ -465,3 +465,35 @@ def test_tables_call_phases_and_groups_by_their_names(tmp_path: Path) -> None:
 def test_a_phase_alone_says_what_it_releases(tmp_path: Path) -> None:
     file = written(tmp_path, "phases:\n- {mechanism: {kind: laplace, epsilon: 0.1}}\n")
     assert "\n  mechanism          laplace\n" in ran("epsilon", file, "--delta", "1e-6")
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ("1e999999999", "steps=1e999999999 is not a whole number"),
+        ("1e-999999999", "steps=1e-999999999 is not a whole number"),
+        (5000 * "9", "steps=99999999999999999999... (5000 characters) is not a whole number"),
+    ],
+)
+def test_numbers_without_end_are_refused_at_once(steps: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(f"phases: [{{mechanism: {{kind: laplace, epsilon: 1}}, steps: {steps}}}]\n")
+    with pytest.raises(PlanError) as caught:
+        plan_file.read(tmp_path / "plan.yaml")
+    assert said in str(caught.value)
+
+
+def test_what_refers_to_itself_over_and_over_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each block stands six times in the next: a few lines, and 6^6 phases. And no list of problems is longer than
+    anybody reads."""
+    monkeypatch.setattr(plan_nodes, "MOST_PHASES", 300)
+    one = "{mechanism: {kind: laplace, epsilon: 0.1}}"
+    lines = [f"phases:\n  - parallel: &a [{one}, {one}]"]
+    for before, after in zip("abcdef", "bcdefg", strict=True):
+        lines.append(f"  - parallel: &{after} [{{phases: [{', '.join(6 * [f'{{parallel: *{before}}}'])}]}}, {one}]")
+    (tmp_path / "plan.yaml").write_text("\n".join(lines) + "\n")
+    with pytest.raises(PlanError, match="phases are more than 300"):
+        plan_file.read(tmp_path / "plan.yaml")
+    (tmp_path / "plan.yaml").write_text("phases:\n" + 100 * "  - {mechanism: {kind: laplace, epsilon: x}}\n")
+    with pytest.raises(PlanError) as caught:
+        plan_file.read(tmp_path / "plan.yaml")
+    assert len(caught.value.problems) == plan_nodes.MOST_TOLD + 1 and "60 more like these" in caught.value.problems[-1]

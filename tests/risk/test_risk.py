@@ -14,9 +14,11 @@ from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
 from dpplan.accounting.exact.places import KNOWN, Width
 from dpplan.accounting.exact.profile import Profile
 from dpplan.adjacency import named
-from dpplan.plan import Plan, Settings
+from dpplan.mechanism import DiscreteLaplace
+from dpplan.plan import Phase, Plan, Settings
 from dpplan.risk.assessment import stated_delta
 from dpplan.risk.trade_off import implied
+from dpplan.sampling.poisson import Poisson
 
 README = Plan.from_rate(1.1, 256 / 60000, 14063)
 FEW = Plan.from_rate(1.0, 0.1, 5)
@@ -143,6 +145,29 @@ def test_the_polygon_is_above_every_rate_and_near_it(plan):
         assert rate.lower <= drawn <= min(rate.upper * 1.02 + 1e-4, 1.0)
 
 
+@pytest.mark.parametrize(("epsilon", "rate"), [(1.0, 0.3), (2.0, 0.1)])
+def test_a_curve_of_bounded_losses_starts_at_guessing(epsilon, rate):
+    """Integers with geometric noise, one sampled step: outcome by outcome, and neither direction's trade-off is left
+    where nothing is known of it."""
+    fade = math.exp(-epsilon)
+    without = np.array([(1.0 - fade) / (1.0 + fade) * fade ** abs(k) for k in range(-60, 62)])
+    within = (1.0 - rate) * without + rate * np.array(
+        [(1.0 - fade) / (1.0 + fade) * fade ** abs(k - 1) for k in range(-60, 62)]
+    )
+    plan = Plan((Phase(DiscreteLaplace(epsilon), Poisson(rate), 1),))
+    across, height = zip(*risk.TradeOff(risk.source_of_plan(plan)).curve(200), strict=True)
+    for alpha in (1e-5, 1e-3, 0.05, 0.3, 0.7):
+        truth = max(best_test(within, without, alpha), best_test(without, within, alpha))
+        assert truth <= np.interp(alpha, across, height) * (1.0 + 1e-12) <= 1.02 * truth
+
+
+def best_test(true, false, alpha):
+    """True positives of the Neyman-Pearson test at this false-positive rate, of laws over outcomes."""
+    order = np.argsort(-true / false, kind="stable")
+    rates = [np.concatenate(([0.0], np.cumsum(law[order]))) for law in (false, true)]
+    return float(np.interp(alpha, *rates))
+
+
 def test_what_a_stated_pair_implies():
     epsilon, delta = 1.5, 1e-4
     trade_off = risk.TradeOff(risk.source_of_stated(epsilon, delta))
@@ -265,6 +290,16 @@ def test_a_rough_profile_is_about_as_narrow_as_asked_and_still_true(plan):
     assert np.all(high - low <= np.maximum(1e-9 * np.exp(epsilons), 2e-4 * high))
     later_low, later_high = rough.ends(0, epsilons)  # nothing rough is left of it
     assert np.all(later_high - later_low <= 1.01 * (near_high - near_low))
+
+
+def test_few_steps_and_rare_jumps_near_0_are_narrow_by_one_lattice(monkeypatch):
+    """Of the add direction, whose large losses are none; nothing else is asked, and both directions have the same δ."""
+    monkeypatch.setattr(composition, "near", None)
+    plan = Plan.from_rate(0.7, 1e-4, 3)
+    low, high = Profile.of(plan).ends(0, np.zeros(1))
+    assert 0.0 < high[0] - low[0] <= 2e-6 * high[0]
+    step = 1e-4 * math.erf(0.5 / (0.7 * math.sqrt(2.0)))
+    assert (1.0 - 1e-3) * step < high[0] < 3.0 * step  # of one step, and of three that add up
 
 
 def test_what_is_known_of_the_other_direction_is_true():

@@ -7,8 +7,10 @@ sampled Gaussians go the fast road; every other law goes to other_laws.
     gaussian_lattice/    where the contour finds no hold
     gaussian_one_step    one step by formula
     gaussian_two_steps   two, by formula and one integral
+    few_laplace          a few Laplace releases in closed form
     mixed/               laws of other kinds whose transforms are products, where one of them decays
     general_lattice/     laws of any kind, from above and below
+    lattice_jumps        the same where large losses are rare
     other_laws           delta and epsilon of plans that are no sampled Gaussians
     many                 many plans near one target at once
     searches             a search that releases its winner, as a pair

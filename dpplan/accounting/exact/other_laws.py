@@ -1,7 +1,8 @@
 """Epsilon and delta of laws of any kind, both directions composed on their own and the larger taken at the end.
 
-Each direction goes along a contour (mixed), where the transforms of its laws are known and one of them decays, and to
-the lattice of any law where none does, or where the contour proves less than NARROW. What both prove is intersected.
+A few Laplace releases have a closed form (few_laplace). Else each direction goes along a contour (mixed), where the
+transforms of its laws are known and one of them decays, and to the lattice of any law where none does, or where the
+contour proves less than NARROW. What both prove is intersected.
 """
 
 import math
@@ -9,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 
-from dpplan.accounting.exact import mixed
+from dpplan.accounting.exact import few_laplace, lattice_jumps, mixed
 from dpplan.accounting.exact.ends import Ends
 from dpplan.accounting.exact.general_lattice import Accuracy, Composition, Interval
 from dpplan.accounting.pairs import DominatingPair, Finite, Resolution
@@ -24,6 +25,8 @@ BEYOND_FLOATS = (
     "usual, or try --accountant rdp."
 )
 NARROW = 1e-6  # the relative width beyond which the lattice is asked too
+RARE = 1e-4  # likewise, beyond a lattice of jumps
+NOTHING = 1e-100  # smaller figures are not narrowed
 Known = Sequence[tuple[DominatingPair, int]]
 WIDTH = 2e-4  # where a pair is known on a lattice, which is made finer until the figure is known to this, relative
 COARSE_WIDTH = 6e-3  # about what the coarsest of such lattices knows it to
@@ -36,13 +39,14 @@ REACH_STEP = 10
 
 @dataclass(frozen=True)
 class RunQuestion:
-    """One figure that is asked of a direction. lattice, contour: by these engines, the second where it can.
+    """One figure that is asked of a direction. lattice, contour, jumps: by these engines, the last two where they can.
 
     negligible: whether the figure provably is no more than this, at little cost.
     """
 
     lattice: Callable[[Composition, Accuracy | None], Interval]
     contour: Callable[[Composition], Ends | None]
+    jumps: Callable[[Composition], Ends | None]
     negligible: Callable[[Composition, float], bool]
 
     def ends(self, run: Composition, accuracy: Accuracy | None) -> Ends:
@@ -50,6 +54,11 @@ class RunQuestion:
         fast = self.contour(run) if accuracy is None else None
         if fast is not None and fast.relative_width <= NARROW:
             return _sane(fast)
+        rare = self.jumps(run) if accuracy is None else None
+        if rare is not None:
+            fast = _sane(rare) if fast is None else _narrowed(_sane(rare), _sane(fast))
+            if fast.relative_width <= RARE or fast.upper <= NOTHING:
+                return fast
         found = self.lattice(run, accuracy)
         slow = _sane(Ends(found.lower, found.upper, METHOD))
         return slow if fast is None else _narrowed(slow, _sane(fast))
@@ -62,7 +71,8 @@ def epsilon_ends(known: Known, delta: float, width: float = WIDTH) -> Ends:
     """
     question = RunQuestion(
         lambda run, accuracy: run.epsilon(delta, accuracy),
-        lambda run: mixed.epsilon_ends(run, delta),
+        lambda run: few_laplace.epsilon_ends(run, delta) or mixed.epsilon_ends(run, delta),
+        lambda run: lattice_jumps.epsilon_ends(run, delta),
         lambda run, best: mixed.epsilon_below(run, best, delta),
     )
     return _refined(known, question, lambda ends: math.log(delta), _Goal(width, math.log(delta)))
@@ -72,7 +82,8 @@ def delta_ends(known: Known, epsilon: float, width: float = WIDTH) -> Ends:
     """The delta of the run at this ε >= 0. width: as of `epsilon_ends`."""
     question = RunQuestion(
         lambda run, accuracy: run.delta(epsilon, accuracy),
-        lambda run: mixed.delta_ends(run, epsilon),
+        lambda run: few_laplace.delta_ends(run, epsilon) or mixed.delta_ends(run, epsilon),
+        lambda run: lattice_jumps.delta_ends(run, epsilon),
         lambda run, best: mixed.epsilon_below(run, epsilon, best),
     )
 

@@ -50,7 +50,7 @@ class Place:
     """What was proven at one ε, and what the contour or lattice that did it proves elsewhere: None without one.
 
     real: whether that holds at negative ε too, where it is told what the other direction's δ is: 1 - e^ε·(1 - δ(-ε)).
-    aim: the relative width that was aimed at; one of less is still worth a try.
+    aim: the relative width that was aimed at, of a lattice: one of less is still worth a try, and a contour.
     """
 
     epsilon: float
@@ -100,7 +100,7 @@ class OneDirection:
             while makes and (at := found.next(self._hopeless_from(enough))) is not None and len(self._places) < MOST:
                 known = found.width(at)
                 place = self._made(float(epsilons[at]), found)
-                if len(self._places) > 1 and place.width > GAINED * known:
+                if len(self._places) > 1 and place.width > GAINED * known and not place.aim:
                     self._hopeless = place.epsilon, place.aim
         return found.lower[:-1], found.upper[:-1]
 

@@ -10,6 +10,7 @@ held against a plain event and Rényi DP where it was made. What the largest of 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import field
+from functools import partial
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from dpplan.accounting.exact import cross_check, gaussian_one_step, invert, mixe
 from dpplan.accounting.exact.contour import placement
 from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
+from dpplan.accounting.exact.contour.rare_jumps import near_zero
 from dpplan.accounting.exact.ends import AnyContour
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
@@ -38,9 +40,9 @@ NAME = "exact"
 FINE = Resolution(halvings=3, reach=60)  # of laws that are known on a lattice
 LEAST_NOISE, MOST_NOISE, LEAST_RATE = 0.005, 1e6, 1e-12  # as accounting.exact: where the transform keeps its digits
 Ends2 = tuple[float, float]
-# A relative width for which a lattice for all ε is tried first, and the most points of one before and after a first
-# contour over rare jumps.
-ROUGH, ROUGH_POINTS = 5e-5, (2**15, 2**18)
+# A relative width for which a lattice of few points is tried first, and the most points of one then and later; and the
+# least width that is asked of one.
+ROUGH, ROUGH_POINTS, LATTICE_WIDTH = 5e-5, (2**15, 2**18), 1e-6
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,9 @@ class Profile:
             one = OneDirection(_coarse(plan, steps))
             return cls((one, one), plan.assumptions)
         runs = other_laws.directions(known)
-        remove, add = (
-            OneDirection(_sampled(plan, steps, each, run))
-            for each, run in zip((Direction.REMOVE, Direction.ADD), (runs[0], runs[-1]), strict=True)
-        )
+        removed, added = runs[0], runs[-1]
+        remove = OneDirection(_sampled(plan, steps, Direction.REMOVE, _OneLattice(removed, added)))
+        add = OneDirection(_sampled(plan, steps, Direction.ADD, _OneLattice(added, None)))
         remove.other, add.other, add.most = add, remove, placement.largest_added_loss(steps)
         return cls((remove, add), plan.assumptions)
 
@@ -166,17 +167,19 @@ def _coarse(plan: Plan, steps: Steps) -> Callable[[float, Width], Place]:
     return _exactly(lambda e: (max(event.delta(e), 0.0), min(rdp.delta(plan, e).value, 1.0)))
 
 
-def _sampled(plan: Plan, steps: Steps, direction: Direction, run: Composition) -> Callable[[float, Width], Place]:
+def _sampled(plan: Plan, steps: Steps, direction: Direction, lattice: "_OneLattice") -> Callable[[float, Width], Place]:
     if steps.total == 1.0:
         sigma, q = float(steps.sigma[0, 0]), float(steps.q[0, 0])
         return _exactly(lambda e: gaussian_one_step.delta_ends(sigma, q, direction, e))
-    event, lattice = EventBound(steps), _RoughLattice(run, direction)
+    event = EventBound(steps)
 
     def make(epsilon: float, enough: Width) -> Place:
         ceiling = min(rdp.delta(plan, epsilon).value, 1.0)
-        rough = enough.relative >= ROUGH and lattice.worth_a_try
-        ends = invert.delta_ends(steps, direction, epsilon, ceiling, short=rough)
-        if rough and ends.upper - ends.lower > max(enough.at(epsilon), enough.relative * ends.upper):
+        # Two steps are an integral, as narrow as floats allow, and take no more than many lattices.
+        tried = lattice.serves(enough) and (enough.relative >= ROUGH or not TwoSteps.serves(steps))
+        wanted = max(enough.relative, LATTICE_WIDTH)
+        ends = invert.delta_ends(steps, direction, epsilon, ceiling, short=tried)
+        if tried and ends.upper - ends.lower > max(enough.at(epsilon), wanted * ends.upper):
             place = lattice.place(epsilon, enough)
             if place is not None:
                 return place
@@ -193,26 +196,48 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction, run: Composition) -
 
 
 @dataclass
-class _RoughLattice:
-    """A lattice for all ε, where a rough δ will do: of few points instead of a first contour over rare jumps, of many
-    instead of all others; until one would need more or is not narrow enough."""
+class _OneLattice:
+    """A lattice for all ε, in place of many contours over rare jumps: where a rough δ will do one of few points before
+    the first contour, of many before the second, until one would need more or is not narrow enough; else of many, once.
+
+    run: of this direction. other: of the reverse one, for the remove direction; what its lattice proves near 0 is
+    often narrower, since large losses are none there.
+    """
 
     run: Composition
-    direction: Direction
-    points: list[int] = field(default_factory=lambda: list(ROUGH_POINTS))
+    other: Composition | None
+    rough: list[int] = field(default_factory=lambda: list(ROUGH_POINTS))
+    fine: list[int] = field(default_factory=lambda: [ROUGH_POINTS[-1]])
 
-    @property
-    def worth_a_try(self) -> bool:
-        return bool(self.points)
+    def serves(self, enough: Width) -> bool:
+        """Whether one is worth a try for intervals as wide as that."""
+        return enough.absolute > 0.0 and bool(self._points(enough))
+
+    def _points(self, enough: Width) -> list[int]:
+        return self.rough if enough.relative >= ROUGH else self.fine
 
     def place(self, epsilon: float, enough: Width) -> Place | None:
-        accuracy = Accuracy(enough.relative, self.points.pop(0), hurried=True)
+        points = self._points(enough)
+        accuracy = Accuracy(max(enough.relative, LATTICE_WIDTH), points.pop(0), hurried=True)
+        found = self._tried(epsilon, enough, accuracy)
+        if found is not None and points is self.rough:
+            points.insert(0, accuracy.most)
+        return found
+
+    def _tried(self, epsilon: float, enough: Width, accuracy: Accuracy) -> Place | None:
         # Far out, where there is little left of the add direction's δ, a lattice would take long.
-        at = self.run.around(epsilon if self.direction is Direction.REMOVE else 0.0, accuracy)
+        own = self.run.around(epsilon if self.other is not None else 0.0, accuracy)
+        found = self._narrow(own, epsilon, enough, accuracy)
+        if found is None and self.other is not None and epsilon < self.other.largest:
+            mirrored = partial(near_zero.mirrored, at=self.other.around(0.0, accuracy))
+            found = self._narrow(mirrored, epsilon, enough, accuracy)
+        return found
+
+    def _narrow(self, at: At, epsilon: float, enough: Width, accuracy: Accuracy) -> Place | None:
+        """If it is."""
         low, high = (float(each[0]) for each in at(np.array([epsilon])))
-        if not high - low <= max(enough.at(epsilon), 2.0 * enough.relative * high):
+        if not high - low <= max(enough.at(epsilon), 2.0 * accuracy.width * high):
             return None
-        self.points.insert(0, accuracy.most)
         return Place(epsilon, low, high, at, real=True, aim=enough.relative)
 
 

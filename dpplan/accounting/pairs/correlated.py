@@ -5,7 +5,9 @@ are shuffled once take every record once in as many steps as an epoch has, and t
 theorem is known that lets it help. Groups that take turns, with Poisson sampling inside, amplify a banded strategy:
 where bands are no wider than the number of groups, a record's turns have no row of C in common. Given what was released
 before, a turn moves the rows of its column by C_i·u or, if the coin says no, not at all: a sampled Gaussian whose noise
-is over the length of the column (Choquette-Choo et al. 2023, arXiv:2306.08153).
+is over the length of the column (Choquette-Choo et al. 2023, arXiv:2306.08153). Turns of other strategies share noise,
+and no theorem lets the coins help. Whoever is told a record's coins, which no other record's depend on, sees a Gaussian
+release of C·x whose pattern is some of its turns, and no such pattern moves it farther than all turns may: from above.
 """
 
 import dataclasses
@@ -91,7 +93,12 @@ def fixed_order(phase: Phase, adjacency: Adjacency) -> Terms:
             f"{kind_of(mechanism)} on data that are shuffled anew each epoch: two steps of a record may follow each "
             "other. Try order: once, or leave sampling out and give participations and separation"
         )
-    ((pair, count),) = _released(mechanism, _one_place(mechanism, phase.steps, pattern(phase)), adjacency)
+    return _from_above(mechanism, _one_place(mechanism, phase.steps, pattern(phase)), adjacency)
+
+
+def _from_above(mechanism: Correlated, found: Sensitivity, adjacency: Adjacency) -> Terms:
+    """One release, to a reader who is told the order, or the coins."""
+    ((pair, count),) = _released(mechanism, found, adjacency)
     return ((dataclasses.replace(pair, realised=(stated(0.0, 0.0),)), count),)
 
 
@@ -104,10 +111,7 @@ def by_turns(phase: Phase, adjacency: Adjacency) -> Terms:
         raise NotApplicable(f"{kind_of(mechanism)} is known in groups by place alone. Try assignment: place")
     bands, length = _bands(mechanism, phase.steps)
     if not 0 < bands <= scheme.groups:
-        raise NotApplicable(
-            f"{kind_of(mechanism)} in {scheme.groups} groups: a record's turns share noise, and no theorem is known "
-            "unless bands are no wider than the number of groups. Try fewer bands, or shuffle with order: once"
-        )
+        return _from_above(mechanism, _one_place(mechanism, phase.steps, pattern(phase)), adjacency)
     noise = mechanism.noise_multiplier / length
     turns, _ = pattern(phase)
     if adjacency == REPLACE_ONE:
@@ -136,10 +140,10 @@ def by_poisson(phase: Phase) -> Phase:
     search to begin with, and no bound."""
     mechanism, scheme = phase.mechanism, phase.sampling
     assert isinstance(mechanism, Correlated)
-    if isinstance(scheme, CyclicPoisson) and not isinstance(mechanism, TreeAggregation):
-        _, length = _bands(mechanism, phase.steps)
+    bands, length = _bands(mechanism, phase.steps)
+    if isinstance(scheme, CyclicPoisson) and 0 < bands <= scheme.groups:
         return Phase(Gaussian(mechanism.noise_multiplier / length), Poisson(scheme.sample_rate), pattern(phase)[0])
-    if isinstance(scheme, Shuffle):
+    if isinstance(scheme, Shuffle | CyclicPoisson):
         found = _one_place(mechanism, phase.steps, pattern(phase))
     else:
         found = sensitivity(mechanism, phase.steps, *pattern(phase))

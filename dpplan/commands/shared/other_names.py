@@ -10,7 +10,28 @@ _DELTA_AT = (
 )
 _EPSILON_AT = "The ε at a δ is what dpplan epsilon tells: dpplan epsilon --sigma 4 --q 0.01 --steps 10000 --delta 1e-5."
 _LIMIT = "The ε that may be spent is --target-eps here."
-_RECIPE = "A recipe says it; see its keys in dpplan/recipe/schema.py, or let dpplan epsilon answer for options."
+_IN_A_RECIPE: Mapping[str, str] = MappingProxyType(
+    {
+        option: f"A recipe says it: {key}. See dpplan help recipes."
+        for option, key in {
+            "sigma": "privacy.noise_multiplier",
+            "target-eps": "privacy.target_epsilon",
+            "max-eps": "privacy.max_epsilon",
+            "delta": "privacy.delta",
+            "adjacency": "privacy.adjacency",
+            "sampling": "privacy.sampling",
+            "unit": "privacy.unit",
+            "max-per-user": "privacy.max_per_user",
+            "cap": "privacy.cap",
+            "n": "data.source",
+            "q": "training.batch_size",
+            "batch": "training.batch_size",
+            "epochs": "training.epochs",
+            "steps": "training.steps",
+            "seed": "runtime.seed",
+        }.items()
+    }
+)
 INSTEAD: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "epsilon": {
@@ -33,7 +54,8 @@ INSTEAD: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "target-eps": "The ε that is claimed is --claimed-eps.",
         },
         "compare accountants": {"accountant": "All of them are compared. For one, dpplan epsilon --accountant rdp."},
-        "train": dict.fromkeys(("sigma", "q", "n", "batch", "epochs", "steps", "delta", "target-eps"), _RECIPE),
+        "train": _IN_A_RECIPE,
+        "tune": _IN_A_RECIPE,
     }
 )
 # Names of Opacus, TensorFlow Privacy and others -> the option that is meant.

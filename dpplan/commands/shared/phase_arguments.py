@@ -85,7 +85,7 @@ def _written(given: Iterable[str], name: str, unread: list[str], shared: Setting
         try:
             path = Path(text)
             if not path.suffix and not path.exists():
-                raise UsageError(f"{text}: no such file or folder. A phase that is typed has a = in it: {_TYPED}.")
+                raise UsageError(f"{text}: no such file or folder. A phase can be typed, too: {_TYPED}.")
             if foreign_files.is_state(path):
                 yield from foreign_files.phases(path)
             else:

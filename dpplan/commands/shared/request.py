@@ -13,6 +13,7 @@ from dpplan.quick_dataclass import dataclass
 
 # Up to such noise and from such a rate on, both are rarer than that somebody wrote one for the other.
 LITTLE_NOISE, LARGE_RATE = 0.1, 0.3
+LEAST_USUAL, MOST_USUAL = 0.3, 20.0  # of the noise of a sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def resolve(
 
 def cautions(settings: Settings, deltas: Sequence[Delta]) -> tuple[str, ...]:
     """A sentence for every delta that is too large for the data."""
-    told = list(_perhaps_swapped(settings))
+    told = [*_perhaps_swapped(settings), *_perhaps_of_the_mean(settings)]
     if _is_count(settings.examples):
         told += [sentence for delta in deltas if (sentence := delta_warning(delta.value, settings.examples))]
     return tuple(told)
@@ -92,6 +93,18 @@ def _perhaps_swapped(settings: Settings) -> Iterator[str]:
         yield (
             f"sigma={show(sigma)} is little noise and q={show(rate)} a large sample rate. If the two are swapped: "
             f"--sigma {show(rate)} --q {show(sigma)}."
+        )
+
+
+def _perhaps_of_the_mean(settings: Settings) -> Iterator[str]:
+    """A sentence for noise that is what a mean gradient has, where the sum would have an ordinary one."""
+    sigma, batch = settings.noise_multiplier, settings.batch_size
+    if not (is_number(sigma) and is_number(batch)) or sigma is None or batch is None or not 0 < sigma <= LITTLE_NOISE:
+        return
+    if LEAST_USUAL <= sigma * batch <= MOST_USUAL:
+        yield (
+            f"sigma={show(sigma)} is little noise for the sum of a batch. If it is the noise of the mean gradient, "
+            f"over the clip norm, that of the sum is {batch:g} times as much: --sigma {show(sigma * batch)}."
         )
 
 

@@ -117,10 +117,16 @@ def claim_under_reports(run: LintContext) -> Iterator[Remark]:
         return
     if run.epsilon is None:
         yield _unproven(run, run.plan)
+    quoted = None
     if run.claim.accountant != "exact":
-        yield from _quoted(run, run.plan)
+        try:
+            quoted = accounting.epsilon(run.plan, run.delta.value, run.claim.accountant)
+        except NotCertified as error:
+            yield Remark(Severity.ERROR, "--accountant", str(error), "Quote the exact accountant.")
+    if quoted is not None and quoted.guarantee is Guarantee.ESTIMATE:
+        yield _estimate(run, quoted)
     if run.claim.epsilon is not None and run.epsilon is not None:
-        yield from _claimed(run.claim.epsilon, run.epsilon)
+        yield from _claimed(run.claim.epsilon, run.epsilon, quoted)
 
 
 def _unproven(run: LintContext, plan: Plan) -> Remark:
@@ -133,17 +139,6 @@ def _unproven(run: LintContext, plan: Plan) -> Remark:
         where = "--adjacency" if "--adjacency" in why else run.where("epsilon")
         return Remark(Severity.ERROR, where, f"{reason}: {why}", "Change the plan, or quote another proof.")
     return Remark(Severity.ERROR, run.where("epsilon"), f"{reason}.", "Change the plan, or quote another proof.")
-
-
-def _quoted(run: LintContext, plan: Plan) -> Iterator[Remark]:
-    """What is wrong with quoting the accountant of the claim."""
-    try:
-        quoted = accounting.epsilon(plan, run.delta.value, run.claim.accountant)
-    except NotCertified as error:
-        yield Remark(Severity.ERROR, "--accountant", str(error), "Quote the exact accountant.")
-        return
-    if quoted.guarantee is Guarantee.ESTIMATE:
-        yield _estimate(run, quoted)
 
 
 def _estimate(run: LintContext, quoted: Bound) -> Remark:
@@ -165,12 +160,16 @@ def _estimate(run: LintContext, quoted: Bound) -> Remark:
     return Remark(Severity.WARNING, "--accountant", f"{said.format(at_most(value))}.", "Quote the exact accountant.")
 
 
-def _claimed(claimed: float, exact: Bound) -> Iterator[Remark]:
+def _claimed(claimed: float, exact: Bound, quoted: Bound | None) -> Iterator[Remark]:
+    """quoted: what the accountant that is named says of the plan."""
     fix = "Quote another proof." if exact.upper is None else f"Claim ε ≤ {at_most(exact.upper)}."
     standing = judge(claimed, exact)
     if standing is Standing.REFUTED:
         least = down_above(exact.lower or 0.0, claimed, DIGITS)
-        reason = f"the claimed ε = {show(claimed)} is false: the true ε is at least {least}."
+        other = ""
+        if quoted is not None and quoted.guarantee is Guarantee.UPPER and quoted.value > claimed:
+            other = f" {quoted.accountant} says ε ≤ {at_most(quoted.value)} of this plan: the claim is of another one."
+        reason = f"the claimed ε = {show(claimed)} is false: the true ε is at least {least}.{other}"
         yield Remark(Severity.ERROR, "--claimed-eps", reason, fix)
     elif standing is Standing.UNCERTAIN:
         interval = f"{show(exact.lower)} ≤ ε ≤ {show(exact.upper)}"

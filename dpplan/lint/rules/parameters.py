@@ -9,16 +9,17 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from dpplan import accounting
+from dpplan.adjacency import DIFFERENT_N
 from dpplan.checks import is_number, show
 from dpplan.lint.context import LintContext, batch_exceeds_examples, needed_steps, proven
 from dpplan.lint.finding import Remark, Severity, at_least, at_most
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, resolve_delta
+from dpplan.quantities import MEANINGLESS_EPSILON
 from dpplan.rounding import near_at_most
 from dpplan.sampling import Poisson
 
 LARGE_EPSILON = 10.0
-MEANINGLESS_EPSILON = 50.0
 _MEANINGLESS = (Severity.ERROR, MEANINGLESS_EPSILON)
 LEAST_NOISE = 0.3
 RARE = 0.01  # chance of an empty batch in a run that is worth a word
@@ -107,8 +108,9 @@ def examples_not_public(run: LintContext) -> Iterator[Remark]:
 
     The sample rate, the steps of an epoch, the divisor of the noisy sum and the limit for δ are all computed from n.
     Under add/remove adjacency n differs between the two data sets that the claim compares, so a figure that uses it
-    takes it for public. That is true of published sets. Where n was counted from private data it must be published,
-    known anyway, or replaced by a public number; in a set of two or three examples the divisor alone reveals n.
+    takes it for public. That is true of published sets. Where n was counted from private data it must be known anyway
+    or no secret, or be replaced by a public number; in a set of two or three examples the divisor alone reveals n.
+    Whoever publishes the figure with its sample rate, steps or batch publishes n, and ε does not cover that.
 
     What gives n away: a divisor that counts the examples, the length of an epoch or a fixed count of batches, an n that
     is printed, the rate q = batch / n itself, a batch of fixed size or one that is cut, and a held-out share.
@@ -122,12 +124,13 @@ def examples_not_public(run: LintContext) -> Iterator[Remark]:
         yield Remark(Severity.NOTE, run.where("examples"), reason, "Give --n, the public number of examples.")
     elif run.data is not None and run.data.kind == "own" and not run.settings.adjacency.public_size:
         reason = (
-            f"n={show(run.settings.examples)} was counted from the data of source: {run.data.source}, and the sample "
-            "rate, the steps and the divisor of the sum use it as if it were public."
+            f"n={show(run.settings.examples)} is of data of your own (source: {run.data.source}), and the sample rate, "
+            "the steps and the divisor of the sum use it as if it were public."
         )
+        claim = "--adjacency zero-out or replace-one" if run.recipe is None else "adjacency: zero_out or replace_one"
         fix = (
-            "Claim --adjacency zero-out or replace-one, or publish n, and silence this with where; if it must stay "
-            "secret, no figure here covers it: dpplan help adjacency lists what gives it away."
+            f"{DIFFERENT_N} That is {claim}; or silence this with where n is known from. An n that must stay secret is "
+            "covered by no figure here: dpplan help adjacency lists what gives it away."
         )
         yield Remark(Severity.WARNING, run.where("examples"), reason, fix)
 
@@ -235,6 +238,9 @@ def epochs_end_in_part_batches(run: LintContext) -> Iterator[Remark]:
     if taken <= plan.steps or len(plan.phases) > 1:
         return
     phase = dataclasses.replace(plan.only_phase, steps=taken)
+    if run.loop.loader == "opacus" and isinstance(phase.sampling, Poisson):
+        yield _as_opacus_draws(run, plan, phase.sampling.sample_rate, (each, taken))
+        return
     bound = proven(dataclasses.replace(plan, phases=(phase,), derivation=()), run.delta.value)
     cost = "" if bound is None else f"; the others would make it ε ≤ {at_most(bound.value)}"
     reason = (
@@ -244,3 +250,17 @@ def epochs_end_in_part_batches(run: LintContext) -> Iterator[Remark]:
     fix = f"Stop the loop after {plan.steps} steps, or give --steps {taken} in place of --epochs."
     severity = Severity.NOTE if run.loop.loader == "poisson" else Severity.WARNING
     yield Remark(severity, run.where("epochs"), reason, fix)
+
+
+def _as_opacus_draws(run: LintContext, plan: Plan, rate: float, steps: tuple[int, int]) -> Remark:
+    """rate: of the figure. steps: of an epoch, and of the run. Opacus rounds the rate with them."""
+    each, taken = steps
+    phase = dataclasses.replace(plan.only_phase, sampling=Poisson(1.0 / each), steps=taken)
+    bound = proven(dataclasses.replace(plan, phases=(phase,), derivation=()), run.delta.value)
+    cost = "" if bound is None else f": ε ≤ {at_most(bound.value)}"
+    reason = (
+        f"Opacus takes {each} steps per epoch, {taken} in all, each with q = 1/{each}{cost}. The figure is for "
+        f"{plan.steps} steps with q = {rate:.6g}."
+    )
+    fix = f"Give --q 1/{each} --steps {taken} in place of --batch and --epochs."
+    return Remark(Severity.WARNING, run.where("epochs"), reason, fix)

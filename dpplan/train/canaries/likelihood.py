@@ -17,6 +17,7 @@ from dpplan.mechanism import multiplier_of
 from dpplan.plan import Phase
 from dpplan.sampling import CyclicPoisson, Poisson
 from dpplan.train.added_noise import BandedTies, ties_of
+from dpplan.train.strategy_rows import rows_of
 
 Released = NDArray[np.float64]  # [step, canary], in clip norms
 
@@ -38,7 +39,7 @@ def likelihood(seen: Released, taking: NDArray[np.bool_], phase: Phase) -> Relea
     if ties_of(phase) is None:
         return _of_independent(seen, phase)
     variance, steady = multiplier_of(phase.mechanism) ** 2, independent(seen, phase)
-    if not isinstance(phase.sampling, CyclicPoisson):
+    if not isinstance(phase.sampling, CyclicPoisson) or not _apart(phase, phase.sampling.groups):
         moved = independent(taking.astype(np.float64), phase)
         return np.asarray((moved * (steady - 0.5 * moved)).sum(0) / variance)
     along, squares = _along_columns(steady, phase)
@@ -46,6 +47,12 @@ def likelihood(seen: Released, taking: NDArray[np.bool_], phase: Phase) -> Relea
     rate = phase.sampling.sample_rate
     coins = np.logaddexp(np.log1p(-rate), np.log(rate) + exponent) if rate < 1.0 else exponent
     return np.asarray(np.where(taking, coins, 0.0).sum(0))
+
+
+def _apart(phase: Phase, groups: int) -> bool:
+    """Whether no two turns of a record share noise; else it is scored as if every coin said yes."""
+    rows = rows_of(phase.mechanism, phase.steps)
+    return rows is not None and rows.bands <= groups
 
 
 def _along_columns(steady: Released, phase: Phase) -> tuple[Released, Released]:

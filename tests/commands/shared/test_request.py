@@ -36,6 +36,14 @@ def test_earlier_runs_are_the_first_phases() -> None:
     assert (found.earlier, [phase.steps for phase in found.plan.phases]) == (1, [7, 300])
 
 
+def test_noise_of_a_mean_is_told_from_that_of_a_sum() -> None:
+    few = Settings(noise_multiplier=1.1 / 256, examples=60_000, batch_size=256, epochs=15)
+    (said,) = cautions(few, ())
+    assert said.endswith("that of the sum is 256 times as much: --sigma 1.1.")
+    for sigma in (1.1, 0.2, 1e-4):
+        assert cautions(few.with_(noise_multiplier=sigma), ()) == ()
+
+
 def test_a_delta_is_judged_by_n() -> None:
     assert resolve(WHOLE, (None,), EXACT) == ((Delta(1e-4, "largest power of ten ≤ 1 / (10 × 1000)"),), [])
     assert cautions(WHOLE, [Delta(1e-4)]) == ()

@@ -144,6 +144,12 @@ def test_a_claim_that_is_not_proven_is_shown_inside_the_interval() -> None:
     assert figure("claimed ε =", message) < figure("≤ ε ≤", message) == bound.upper
 
 
+def test_what_the_accountant_says_that_is_named_is_told_with_a_false_claim() -> None:
+    message = only(claiming(epsilon=0.87, accountant="rdp"), "DP009").message
+    said = figure("rdp says ε ≤", message)
+    assert said > 0.87 and message.endswith("of this plan: the claim is of another one.")
+
+
 def test_an_accountant_without_a_theorem_cannot_be_quoted() -> None:
     finding = only(claiming(accountant="zcdp"), "DP009")
     assert finding.severity is Severity.ERROR

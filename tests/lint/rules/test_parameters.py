@@ -7,7 +7,7 @@ import pytest
 from lint_runs import MADE, OWN, found, of_options, of_recipe, only
 
 from dpplan import accounting, lint
-from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
+from dpplan.adjacency import ADD_REMOVE, DIFFERENT_N, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import PlanError
 from dpplan.lint import Severity
 from dpplan.lint.rules import parameters
@@ -144,8 +144,8 @@ def test_a_number_of_examples_that_was_not_given_is_a_note() -> None:
 def test_a_number_counted_from_own_data_is_a_warning() -> None:
     finding = only(of_recipe(data=OWN), "DP004")
     assert (finding.severity, finding.where) == (Severity.WARNING, "data.source")
-    assert "was counted from the data of source: file" in finding.message
-    assert "--adjacency zero-out or replace-one" in finding.fix
+    assert "is of data of your own (source: file)" in finding.message
+    assert f"{DIFFERENT_N} That is adjacency: zero_out or replace_one" in finding.fix
     assert "dpplan help adjacency" in finding.fix
 
 
@@ -269,6 +269,13 @@ def test_a_loader_that_ends_epochs_with_part_batches_takes_more_steps() -> None:
     assert "--steps 14100" in finding.fix
     shuffled = only(of_options(run={"loop": lint.Loop(loader="shuffle")}), "DP019")
     assert shuffled.severity is lint.Severity.WARNING
+
+
+def test_opacus_is_told_with_its_own_rate() -> None:
+    finding = only(of_options(run={"loop": lint.Loop(loader="opacus")}), "DP019")
+    assert finding.severity is lint.Severity.WARNING
+    assert finding.message.startswith("Opacus takes 235 steps per epoch, 14100 in all, each with q = 1/235: ε ≤ ")
+    assert finding.fix == "Give --q 1/235 --steps 14100 in place of --batch and --epochs."
 
 
 def test_whole_batches_steps_and_recipes_have_no_part_batches() -> None:

@@ -191,7 +191,7 @@ class Composition:
                 break
         return plan, saddle, log_delta
 
-    def _nearest(self, epsilon: float, accuracy: Accuracy) -> "_Laid | None":
+    def _nearest(self, epsilon: float, accuracy: Accuracy) -> "Laid | None":
         """The finest lattice that a question about delta at this ε would lay."""
         plan, saddle, log_delta = self._sketched(epsilon)
         if not _usable(saddle):
@@ -273,7 +273,7 @@ def _more(points: int, excess: float) -> int:
 
 
 @dataclass(frozen=True)
-class _Laid:
+class Laid:
     """A lattice that has been laid near some ε, with what it leaves to loss +inf."""
 
     composed: Composed
@@ -328,7 +328,7 @@ class _Plan:
         reaches = [CoarseMasses.of(law) for law, _ in terms]
         return cls(composition, reaches, goal, Sketch.of(terms, [reach.kept(goal) for reach in reaches]))
 
-    def laid(self, saddle: Saddle, aim: "_Aim", accuracy: Accuracy, points: int) -> _Laid:
+    def laid(self, saddle: Saddle, aim: "_Aim", accuracy: Accuracy, points: int) -> Laid:
         """A lattice for this ε with at least so many points; fewer than `accuracy` asks for where they would not do."""
         widest = max(high - low for low, high in (reach.kept(self.goal) for reach in self.reaches))
         steepest = STEEPEST * STEEP_CELLS / max(widest, 1e-12)
@@ -344,13 +344,7 @@ class _Plan:
         lattice = Lattice(h, (1.0 + saddle.tilt) * h)
         laws = [(discretise(law, lattice, bounds), count) for (law, count), bounds in zip(terms, ranges, strict=True)]
         composed = Composed(laws, lattice, size, lattice.r / h - 1.0, others)
-        return _Laid(composed, self._outside([(law.infinite, count) for law, count in laws]))
-
-    def _outside(self, masses: list[tuple[tuple[float, float], float]]) -> Interval:
-        """The probability of any loss at +inf, from below and with all that was cut away."""
-        low = 0.0 - math.expm1(sum(count * math.log1p(-certain) for (certain, _), count in masses))
-        high = 0.0 - math.expm1(sum(count * math.log1p(-min(all_, 1.0 - EPS)) for (_, all_), count in masses))
-        return Interval(max(low * (1.0 - ROUNDING), 0.0), min(high * (1.0 + ROUNDING), 1.0))
+        return Laid(composed, outside([(law.infinite, count) for law, count in laws]))
 
     def points(self, saddle: Saddle, aim: "_Aim") -> float:
         """About how many points a lattice for this ε would have."""
@@ -375,4 +369,11 @@ class _Plan:
         return others, period
 
 
-__all__ = ["Accuracy", "Composition", "Interval"]
+def outside(masses: list[tuple[tuple[float, float], float]]) -> Interval:
+    """The probability of any loss at +inf, from below and with all that was cut away."""
+    low = 0.0 - math.expm1(sum(count * math.log1p(-certain) for (certain, _), count in masses))
+    high = 0.0 - math.expm1(sum(count * math.log1p(-min(all_, 1.0 - EPS)) for (_, all_), count in masses))
+    return Interval(max(low * (1.0 - ROUNDING), 0.0), min(high * (1.0 + ROUNDING), 1.0))
+
+
+__all__ = ["Accuracy", "Composition", "Interval", "Laid", "outside"]

@@ -66,6 +66,11 @@ class Sketch:
             log_mass = np.log(mass)
         return cls(y, log_mass, np.array([count for _, count in terms]), np.array([smooth for _, _, smooth in rows]))
 
+    @property
+    def mass(self) -> Array:
+        """P-mass at each loss, [term, point]; padded with zeros."""
+        return np.asarray(np.exp(self.log_mass))
+
     def at(self, tilt: float) -> Saddle:
         exponents = self.log_mass + tilt * self.y
         top = np.max(exponents, axis=1, keepdims=True)

@@ -82,7 +82,7 @@ class _DeltaKernel:
 
 
 @dataclass(frozen=True)
-class _ComposedMasses:
+class ComposedMasses:
     """W in units of e^log_unit, [residue of the points from the lumps]; bounds on the error of each and, relative, of
     all; the loss of all lumps together, and how far that may be off."""
 
@@ -208,14 +208,14 @@ class Composed:
             ),
         )
 
-    def _compose(self, sides: list[tuple[Side, DiscretisedLaw, float]]) -> _ComposedMasses:
+    def _compose(self, sides: list[tuple[Side, DiscretisedLaw, float]]) -> ComposedMasses:
         log_values, off = np.zeros(len(self._angles), complex), np.zeros(len(self._angles))
         sizes = np.zeros(len(self._angles))
         log_unit = unit_error = loss = moved = 0.0
         for side, law, count in sides:
             total = math.fsum(side.masses)  # a rounding per lattice point, T times over, would be seen
             if not 0.0 < total < math.inf:
-                return _ComposedMasses(np.zeros(self.points), 0.0, 0.0, 0.0, 0.0, 0.0)
+                return ComposedMasses(np.zeros(self.points), 0.0, 0.0, 0.0, 0.0, 0.0)
             drop, turn, error = self._characteristic(side, side.masses / total)
             log_phi, lost = log_characteristic(drop, turn)
             log_values += count * log_phi
@@ -233,7 +233,7 @@ class Composed:
         weights[[0, -1]] = 1.0 / self.points
         each = float((weights * error).sum()) + self._transformed * float((weights * np.abs(values)).sum())
         masses = np.fft.irfft(values, self.points)
-        return _ComposedMasses(masses, outward.up(each, outward.MANY), log_unit, unit_error, loss, moved)
+        return ComposedMasses(masses, outward.up(each, outward.MANY), log_unit, unit_error, loss, moved)
 
     @property
     def _transformed(self) -> float:

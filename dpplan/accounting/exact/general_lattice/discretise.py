@@ -86,10 +86,13 @@ class _Halves:
     moved: float
 
 
-def discretise(law: Law, lattice: Lattice, kept: tuple[float, float]) -> DiscretisedLaw:
-    """The law between the two losses `kept`, on a lattice."""
+def discretise(
+    law: Law, lattice: Lattice, kept: tuple[float, float], merged: tuple[float, float] | None = None
+) -> DiscretisedLaw:
+    """The law between the two losses `kept`, on a lattice. merged: between which losses all is one outcome from below;
+    chosen here where nothing is said."""
     h = lattice.h
-    origin, window = _origin(law, lattice, kept)
+    origin, window = _origin(law, lattice, kept) if merged is None else (log_ratio(*_merged(law, merged)), merged)
     first, last = math.floor((kept[0] - origin) / h) - 1, math.ceil((kept[1] - origin) / h) + 1
     index = np.arange(first, last + 1, dtype=np.float64)
     y = origin + h * index

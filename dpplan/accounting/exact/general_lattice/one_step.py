@@ -1,14 +1,16 @@
 """One step needs no lattice: delta(ε) = P[L > ε] - e^ε·Q[L > ε], the optimal event (Neyman, Pearson)."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from dpplan.accounting.numerics import outward
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Law
 
 FARTHEST = 600.0  # beyond, Q's masses leave the range of floats, and e^ε times them cannot be told
 LEAST = 1e-305
+TINY = 1e-300  # above what a float loses of a mass
 
 
 def delta_ends(law: Law, epsilon: float) -> tuple[float, float, float]:
@@ -84,3 +86,16 @@ def epsilon_end(
             return 0.0
         epsilon, width = max(epsilon + sign * width, 0.0), 2.0 * width + 1e-300
     return math.inf if sign > 0.0 else 0.0
+
+
+def some_step_beyond(terms: Sequence[tuple[Law, int]], epsilon: float) -> float:
+    """A bound on delta(ε) of steps without losses at +inf: the probability that any of them loses more than its share
+    of ε > 0, without which all lose less together."""
+    share, total = (1.0 - 1e-6) * epsilon / sum(count for _, count in terms), 0.0
+    for law, count in terms:
+        found, atoms = law.masses(np.array([share, math.inf])), law.atoms
+        if not float(found.moved[0]) < 1e-7 * share:  # how far off the share may be
+            return 1.0
+        beyond = float(found.p[0]) * (1.0 + float(found.relative[0])) + float(atoms.p[atoms.loss > share].sum())
+        total += count * (outward.up(beyond, outward.MANY) + TINY)
+    return outward.up(total, outward.SERIES)
