@@ -13,6 +13,15 @@ from dpplan.errors import PlanError
 from dpplan.quick_dataclass import dataclass
 
 Direction = Literal["remove", "add", "replace"]
+# What every place says of n that says something of it: pages, help, certificate, check.
+N_IS_PUBLIC = (
+    "n is taken for public: q, the steps and the divisor are made of it, and whoever publishes them publishes n."
+)
+DIFFERENT_N = (
+    "Neighbours under add-remove differ in n, and ε does not cover n: such a figure is for an n that is known anyway "
+    "or no secret. To publish an n that was counted from private data, claim zero-out or replace-one."
+)
+SAME_N = "Neighbours have equally many records, so n may be published."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,11 @@ class Adjacency:
 
     def __str__(self) -> str:
         return self.short
+
+    @property
+    def n_words(self) -> str:
+        """Whether n is public under this relation, and what that asks of who publishes it."""
+        return f"{N_IS_PUBLIC} {SAME_N if self.public_size else DIFFERENT_N}"
 
 
 ADD_REMOVE = Adjacency("add_remove", "add/remove one", "add/remove", 1.0, ("remove", "add"), public_size=False)

@@ -5,7 +5,7 @@ Neighbours decide how far. Let a record be worth x in [low, high] and a user hav
     count       add-remove, zero-out: k                          replace-one: k
     sum         add-remove, zero-out: k·max(|low|, |high|)       replace-one: high - low, of one record; of a user,
                                                                  who may have fewer, k·(max(high, 0) - min(low, 0))
-    mean        of a public number n of records: as the sum, over n. Under add-remove n itself is private.
+    mean        of a public number n of records: as the sum, over n. Under add-remove neighbours differ in n.
     histogram   add-remove, zero-out: k in the sum of all bins (l1) and, if all are in one bin, as a vector (l2);
                 replace-one: 2·k, and √2·k as a vector
     quantile    a choice among candidates, scored by how many records lie on its wrong side: max(p, 1 - p)·k under

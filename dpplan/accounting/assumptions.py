@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
+from dpplan.adjacency import DIFFERENT_N, N_IS_PUBLIC
 from dpplan.quick_dataclass import dataclass
 
 Kind = Literal["theorem", "arithmetic", "run", "claim"]
@@ -210,9 +211,8 @@ CERTIFICATE: tuple[Assumption, ...] = (
     Assumption(
         "n and the shape of the data are public",
         "claim",
-        "The number of examples, from which q, the steps, the divisor and δ follow, is known or published otherwise, "
-        "and so are the shape of an example, the classes and the vocabulary. Under add/remove n itself differs "
-        "between neighbours. The split into training and held-out examples is given: neighbours are training sets.",
+        f"{N_IS_PUBLIC} {DIFFERENT_N} The shape of an example, the classes and the vocabulary are known or published "
+        "otherwise. The split into training and held-out examples is given: neighbours are training sets.",
         "`dpplan check` DP004",
     ),
     Assumption(

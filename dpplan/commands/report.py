@@ -37,8 +37,10 @@ programs, and registry drafts an entry of the registry of deployments (registry.
   dpplan report --fields
 
 What no tool can know is asked for: in the recipe's statement block, in a file of the same keys (--statement), or with
---state KEY=TEXT. What is absent is shown as not stated, never invented. What was computed from examples without noise
-(accuracy, losses, clipping) is left out; --private shows it and marks the page.
+--state KEY=TEXT. What is absent is shown as not stated, never invented; what the files say is on record: held-out
+examples, what check was told to pass, the search that settings come from, and other runs on the same data that lie
+beside this one, with what they spend together. What was computed from examples without noise (accuracy, losses,
+clipping) is left out; --private shows it and marks the page, which then has no place to sign.
 
 The format is that of the file's name (.html, .md, .json; .yaml is a draft for the registry); a name without an ending
 gets HTML. A file that is there is left alone, unless --overwrite is given. For a PDF, print the HTML from a browser.

@@ -24,6 +24,7 @@ from dpplan.lint.context import DataFacts, DataUse, Kind, LintContext, Loop, Mod
 from dpplan.lint.finding import Finding, Remark, Severity
 from dpplan.lint.prior_runs import PriorRun, runs_in
 from dpplan.lint.rules import claims, data_use, parameters
+from dpplan.lint.rules.data_use import together
 
 __all__ = [
     "RULES",
@@ -44,6 +45,7 @@ __all__ = [
     "plan_of",
     "runs_in",
     "title",
+    "together",
     "unknown_code",
 ]
 

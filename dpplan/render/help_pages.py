@@ -12,6 +12,7 @@ from dataclasses import MISSING
 from types import MappingProxyType
 
 from dpplan.accounting.bound import PROMISES
+from dpplan.adjacency import DIFFERENT_N, N_IS_PUBLIC
 from dpplan.quantities import QUANTITIES
 from dpplan.render.help_mechanisms import MECHANISMS
 from dpplan.render.help_noise import NOISE
@@ -51,7 +52,13 @@ PAGES: Mapping[str, tuple[str, str]] = MappingProxyType(
 def text(name: str) -> str:
     """The page, with what is filled in from the code."""
     page = PAGES[name][1]
-    for mark, fill in (("{quantities}", _quantities), ("{guarantees}", _guarantees), ("{blocks}", _blocks)):
+    fills = {
+        "{quantities}": _quantities,
+        "{guarantees}": _guarantees,
+        "{blocks}": _blocks,
+        "{n_is_public}": _n_is_public,
+    }
+    for mark, fill in fills.items():
         if mark in page:
             page = page.replace(mark, "\n".join(fill()).strip("\n"))
     return page
@@ -83,6 +90,10 @@ def _quantities() -> Iterator[str]:
 def _guarantees() -> Iterator[str]:
     for guarantee, promise in PROMISES.items():
         yield f"  {guarantee.name:<10} {promise}"
+
+
+def _n_is_public() -> Iterator[str]:
+    yield from (N_IS_PUBLIC, DIFFERENT_N)
 
 
 def _blocks() -> Iterator[str]:

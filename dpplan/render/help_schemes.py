@@ -4,7 +4,7 @@ import functools
 from collections.abc import Iterator
 
 from dpplan.accounting import pairs
-from dpplan.adjacency import ADJACENCIES, Adjacency
+from dpplan.adjacency import ADJACENCIES, DIFFERENT_N, N_IS_PUBLIC, Adjacency
 from dpplan.errors import NotApplicable
 from dpplan.plan import Settings
 from dpplan.render.table import Column, Table, TableCell, folded, plain, screen_width, wrapped
@@ -97,16 +97,19 @@ def adjacency() -> Iterator[str]:
     )
     yield ""
     for each in ADJACENCIES.values():
-        size = "n may be published" if each.public_size else "n itself is protected"
+        size = "n may be published" if each.public_size else "neighbours differ in n"
         yield from wrapped(f"--adjacency {each.name.replace('_', '-')}: {each.words} record; {size}.", indent=2)
     yield ""
-    yield from wrapped("Under add-remove these say how many examples there are, and are not covered by ε:")
+    yield from wrapped(N_IS_PUBLIC)
+    yield from wrapped(DIFFERENT_N)
+    yield ""
+    yield from wrapped("What says how many examples there are:")
     for name, why in LEAKS:
         yield from wrapped(f"{name}: {why}", indent=2)
     yield ""
     yield from wrapped(
-        "Where one of them cannot be kept back, claim --adjacency zero-out or replace-one, which take n for public. "
-        "Figures are for everything that is released: all iterates, every noisy step, and not the final model only."
+        "Figures are for everything that is released: all iterates, every noisy step, and not the final model only; of "
+        "a search, its winner."
     )
 
 

@@ -19,7 +19,7 @@ Poisson sampling, and its true ε can be much larger: see dpplan help sampling.
 - One run is counted. Trying settings on the same data, choosing among runs, stopping when it looks good, and
 preprocessing computed from the data (a mean, a vocabulary) cost privacy too, and are not in the figure.
 
-- n is taken for public, and so are the settings and the shape of the model.
+- {n_is_public} The settings and the shape of the model are taken for public, too.
 
 - Held-out examples are not protected. They are never drawn, so the parameters do not depend on them; an accuracy
 measured on them does. No ε covers the losses and accuracies of a private run.

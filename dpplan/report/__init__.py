@@ -3,7 +3,8 @@
     page = gather(source, {"curator": "..."})      # what is known, what was stated, and what is not stated
     html(page); markdown(page); entry(page)
 
-In reading order: page (what is known of a plan or a run), figures (pictures as SVG), registry (an entry of the
+In reading order: other_runs (on the same examples, beside this one), on_record (what files say of things that a
+statement is asked for), page (what is known of a plan or a run), figures (pictures as SVG), registry (an entry of the
 deployments registry), writing (the templates). What no tool can know stands in dpplan.statement. Nothing is invented: a
 field that nobody filled in is shown as not stated.
 """

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from dpplan.curve import beginning
 from dpplan.errors import ReportError
 from dpplan.plan import Plan
 from dpplan.recipe import Recipe, recorded
-from dpplan.statement import Statement
+from dpplan.report.on_record import on_record, silenced
+from dpplan.report.other_runs import OtherRuns, beside
+from dpplan.statement import FIELDS, Statement
 from dpplan.units import unit_words as plan_words
 
 PLACES, FIRST_PLACES = 24, 4  # at which ε is drawn over the steps, and in its steep beginning, each half of the next
@@ -30,7 +32,8 @@ class Page:
     warnings: of what beside the file contradicts it. run: a run's report as it was written, None of a plan.
     recipe: the text of the recipe that ran or would run, "" without one. sha256: of its canonical form, as recorded.
     file_sha256: of the recipe's file as it is. recipe_ran: whether that file is the recipe that the report records.
-    names: of the plan's phases, where a plan file gave some. searched: whether the recipe won a search that ran.
+    names: of the plan's phases, where a plan file gave some. search: the report of a search as it was written, None of
+    all else. content: the blocks of the recipe, as recorded. others: runs on the same examples that lie beside this.
     """
 
     name: str
@@ -49,7 +52,9 @@ class Page:
     file_sha256: str = ""
     recipe_ran: bool = True
     names: tuple[str, ...] = ()
-    searched: bool = False
+    search: Mapping[str, Any] | None = None
+    content: Mapping[str, Any] = field(default_factory=dict)
+    others: OtherRuns = field(default_factory=OtherRuns)
     version: str = dpplan.__version__
 
     @property
@@ -69,6 +74,11 @@ class Page:
         return self.standing in (None, verify.Standing.STANDS)
 
     @property
+    def ran(self) -> bool:
+        """Whether it is of what dpplan ran, and not of a plan alone."""
+        return self.run is not None or self.search is not None
+
+    @property
     def as_planned(self) -> bool:
         """Whether the run did what the plan said: as it says itself, and in the steps that it took."""
         if self.run is None:
@@ -80,6 +90,22 @@ class Page:
     def verdict(self) -> Sequence[Mapping[str, Any]]:
         """Plan against run, where each row rests on what is covered by ε."""
         return [] if self.run is None else list(self.run.get("verdict", []))
+
+    @property
+    def on_record(self) -> Mapping[str, str]:
+        """Field of the statement -> what is known of it without anybody stating it."""
+        return on_record(self.content, self.run, self.search, self.others)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The fields that nobody stated, and of which nothing is on record."""
+        known = self.on_record
+        return tuple(each.key for each in FIELDS if not self.statement.has(each.key) and each.key not in known)
+
+    @property
+    def silenced(self) -> Mapping[str, str]:
+        """Code -> reason of each finding of dpplan check that the recipe lets pass."""
+        return silenced(self.content)
 
     @property
     def private(self) -> Mapping[str, Any]:
@@ -102,20 +128,22 @@ def gather(source: Path, stated: Mapping[str, str], delta: float | None = None) 
     raw = _raw(source)
     schema = str(raw.get("schema", ""))
     trained, searched = raw if schema.startswith("dpplan.train/") else None, schema.startswith("dpplan.tune/")
-    recipe = raw.get("recipe") if trained or searched else None
+    recorded_recipe = raw.get("recipe") if trained or searched else None
+    recipe = recorded_recipe if isinstance(recorded_recipe, dict) else {}
     verdicts = tuple(verify.verify(each) for each in document.claims)
     wrong = [each.contradiction for each in document.claims if each.contradiction]
     if wrong and not any(each.standing is verify.Standing.REFUTED for each in verdicts):
         raise ReportError(wrong)
-    own = (recipe or {}).get("statement") or {}
+    own = recipe.get("statement") or {}
     statement = Statement({**{key: text for key, text in own.items() if text}, **stated})
     text, file_sha256 = _recipe_text(document.folder)
-    name = str((recipe or {}).get("name") or source.stem)
+    name = str(recipe.get("name") or source.stem)
     page = _page(name, chosen.plan, at, statement)
     return Page(
         **page, claimed=chosen.value if delta is None else None, verdicts=verdicts, warnings=document.warnings,
-        run=trained, recipe=text if document.recipe_ran else "", sha256=str((recipe or {}).get("sha256", "")),
-        file_sha256=file_sha256, recipe_ran=document.recipe_ran, searched=searched,
+        run=trained, recipe=text if document.recipe_ran else "", sha256=str(recipe.get("sha256", "")),
+        file_sha256=file_sha256, recipe_ran=document.recipe_ran, search=raw if searched else None, content=recipe,
+        others=beside(chosen.plan, at, document.folder, recipe),
     )  # fmt: skip
 
 
@@ -129,7 +157,10 @@ def of_recipe(recipe: Recipe, examples: int, stated: Mapping[str, str], delta: f
         content = Path(recipe.file).read_bytes()
     except OSError:  # a recipe that was parsed from text
         content = recipe.text.encode()
-    return Page(**page, recipe=recipe.text, sha256=recipe.sha256, file_sha256=hashlib.sha256(content).hexdigest())
+    return Page(
+        **page, recipe=recipe.text, sha256=recipe.sha256, file_sha256=hashlib.sha256(content).hexdigest(),
+        content=recipe.content, others=beside(claim.plan, at, None, recipe.content),
+    )  # fmt: skip
 
 
 def of_plan(name: str, plan: Plan, stated: Mapping[str, str], delta: float, names: tuple[str, ...] = ()) -> Page:

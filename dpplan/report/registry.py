@@ -11,6 +11,7 @@ from typing import Any
 
 from dpplan.errors import EntryError
 from dpplan.mechanism import kind_of
+from dpplan.report.on_record import coverage, lengths
 from dpplan.report.page import Page, unit_words
 from dpplan.rounding import up
 from dpplan.statement import ACCESSES, MODELS, NOT_STATED, PRODUCTS, RELEASES, SECTORS, SOURCES, is_date
@@ -94,7 +95,8 @@ def entry(page: Page) -> dict[str, Any]:
         },
         "dp_variant": {
             "variant_name": "Approximate DP",
-            **_stated(page, data_domain="data", unprotected_quantities="unprotected"),
+            **_stated(page, data_domain="data"),
+            "unprotected_quantities": _said(page, "unprotected", page.plan.adjacency.n_words),
         },
         "privacy_loss": {
             "privacy_unit": page.plan.privacy_unit,
@@ -103,7 +105,7 @@ def entry(page: Page) -> dict[str, Any]:
             "privacy_parameters_details": f"{page.bound.guarantee} by dpplan {page.version}: {page.bound.why}",
         },
         "deployment_model": {
-            **({"model_name": "Central"} if page.run is not None else {}),  # this trainer sees the data as collected
+            **({"model_name": "Central"} if page.ran else {}),  # this trainer sees the data as collected
             **_stated(
                 page,
                 model_name="model",
@@ -116,10 +118,12 @@ def entry(page: Page) -> dict[str, Any]:
         },
         "accounting": {
             **_stated(page, post_processing="post_processing"),
-            "composition": f"{page.plan.steps} steps, composed adaptively and exactly; all iterates are covered",
+            "composition": f"{lengths(page.plan)}, composed adaptively and exactly. {coverage(page.plan)}"
+            f"{_others(page)}",
         },
         "implementation": {
-            **_stated(page, preprocessing_and_hyperparameter_tuning="tuning", justification="justification"),
+            **_tuning(page),
+            **_stated(page, justification="justification"),
             "mechanisms": _mechanisms(page),
         },
         "administrative": {
@@ -159,12 +163,30 @@ def _product(page: Page) -> dict[str, str]:
     """What was stated, or what this trainer makes; nothing where neither is known, which the registry refuses."""
     if page.statement.has("product"):
         return {"data_product_type": page.statement["product"]}
-    return {} if page.run is None and not page.recipe else {"data_product_type": "Machine learning model"}
+    return {} if not page.ran and not page.recipe else {"data_product_type": "Machine learning model"}
 
 
 def _notes(page: Page) -> str:
-    drawn = f"Drafted by dpplan {page.version}."
-    return f"{drawn} Utility and bias: {page.statement['bias']}" if page.statement.has("bias") else drawn
+    said = [f"Drafted by dpplan {page.version}."]
+    said += [f"Silenced, {code}: {reason.rstrip('.')}." for code, reason in page.silenced.items()]
+    said += [f"Utility and bias: {page.statement['bias']}"] if page.statement.has("bias") else []
+    return " ".join(said)
+
+
+def _said(page: Page, key: str, *more: str) -> str:
+    """What was stated of a thing, what is on record, and what dpplan says of it in any case."""
+    stated = [page.statement[key]] if page.statement.has(key) else []
+    known = [f"On record: {page.on_record[key]}"] if key in page.on_record else []
+    return " ".join(f"{each.rstrip('.')}." for each in (*stated, *known, *more))
+
+
+def _tuning(page: Page) -> dict[str, str]:
+    said = _said(page, "tuning")
+    return {"preprocessing_and_hyperparameter_tuning": said} if said else {}
+
+
+def _others(page: Page) -> str:
+    return f" On record: {page.others.words}." if page.others.names else ""
 
 
 def _stated(page: Page, **keys: str) -> dict[str, str]:
@@ -173,7 +195,7 @@ def _stated(page: Page, **keys: str) -> dict[str, str]:
 
 def _mechanisms(page: Page) -> str:
     kinds = dict.fromkeys(f"{kind_of(phase.mechanism)} ({kind_of(phase.sampling)})" for phase in page.plan.phases)
-    how = "trained" if page.run is not None else "accounted for"
+    how = "trained" if page.ran else "accounted for"
     return (
         f"{', '.join(kinds)}; {how} by dpplan {page.version}. Timing, floating point, platform: "
         f"{page.statement['side_channels']}. Access to the data: {page.statement['access']}."

@@ -8,7 +8,6 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import show
 from dpplan.errors import MissingExtra
 from dpplan.groups import group_called
@@ -20,10 +19,11 @@ from dpplan.render import to_json
 from dpplan.render.number_format import interval
 from dpplan.render.plan_rows import settings_given
 from dpplan.report.figures import ChartAxis, ChartLine, chart
+from dpplan.report.on_record import all_at_once, coverage, held_out, lengths, search_call, search_facts, settings
 from dpplan.report.page import Page, unit_words
 from dpplan.risk.trade_off import implied
 from dpplan.rounding import up
-from dpplan.statement import FIELDS, NOT_STATED
+from dpplan.statement import FIELDS, NOT_STATED, Field
 from dpplan.verify import Standing, Verdict
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 
 LEAST_RATE = 1e-6
 CANONICAL = "its canonical form: what is run, without layout, comments, runtime, check, audit and statement"
+SIGNED = (
+    "Signed by whoever answers for this release: what is stated above is true, and what it rests on holds. dpplan "
+    "checks no signature."
+)
+SIGNATURE = ("Name", "Role", "Place and date", "Signature")
 DISAGREED = "The run did not do what the plan said."
 
 
@@ -82,15 +87,20 @@ def _content(page: Page, private: bool) -> dict[str, Any]:
         "proven": "" if bound.lower is None or bound.upper is None else interval(bound.lower, "ε", bound.upper),
         "unit": unit_words(plan),
         "assumptions": str(plan.assumptions),
-        "public_size": plan.adjacency != ADD_REMOVE,
+        "coverage": coverage(plan),
+        "on_the_way": not all_at_once(plan),
+        "n_words": plan.adjacency.n_words,
+        "one_of_many": one_of_many(page),
+        "signed": SIGNED,
+        "signature": SIGNATURE if page.holds and not private else (),
         "facts": _facts(page),
         "risk": risk_words.table(found),
         "mu": None if found.mu is None else up(found.mu, 4),
         "officer": risk_words.for_an_officer(found),
         "person": risk_words.for_a_person(found),
-        "statement": [(each.heading, page.statement[each.key], each.question) for each in FIELDS],
+        "statement": [_stated(page, each) for each in FIELDS],
         "not_stated": NOT_STATED,
-        "missing": sum(not page.statement.has(each.key) for each in FIELDS),
+        "missing": len(page.missing),
         "verdict": page.verdict,
         "agrees": page.as_planned,
         "holds": page.holds,
@@ -131,6 +141,12 @@ def document(page: Page, private: bool = False) -> dict[str, Any]:
         "plan": to_json.described(page.plan),
         "statement": {each.key: page.statement[each.key] for each in FIELDS},
         "not_stated": [each.key for each in FIELDS if not page.statement.has(each.key)],
+        "on_record": dict(page.on_record),
+        "silenced": dict(page.silenced),
+        "covers": coverage(page.plan),
+        "n": page.plan.adjacency.n_words,
+        "one_of_many": one_of_many(page),
+        "other_runs": {"names": list(page.others.names), "together": page.others.together},
         "verdict": list(page.verdict),
         "agrees_with_plan": None if page.run is None else page.as_planned,
         "epsilon_over_steps": [{"steps": steps, "epsilon": value} for steps, value in page.over],
@@ -150,23 +166,43 @@ def document(page: Page, private: bool = False) -> dict[str, Any]:
 def paragraph(page: Page) -> str:
     """What to paste into a paper: every figure rounded to the safe side, every assumption named, and no claim that
     something was done where nothing has run, or where the run did something else."""
-    plan, found = page.plan, page.assessment
+    plan, found, bound = page.plan, page.assessment, page.bound
     if not page.holds:
         return f"{page.title}: {outcome(page)}{'' if page.as_planned else f' {DISAGREED}'}"
-    lengths = (
-        f"{plan.steps} steps" if len(plan.phases) == 1 else f"{len(plan.phases)} phases of {plan.steps} steps in all"
-    )
-    adv = up(found.advantage.upper, 3)
     done = "was trained with differential privacy" if page.run is not None else "is a plan that has not run"
-    if page.searched:
-        done = "won a search over settings with differential privacy"
+    if page.search is not None:
+        done = "is the winner of a search over settings with differential privacy"
     otherwise = "" if page.as_planned else f" {DISAGREED}"
+    sign = "≈" if bound.upper is None else "≤"
+    others = f" On record: {page.others.words}." if page.others.names else ""
     return (
-        f"{page.title} {done}: ε = {up(page.bound.value, 4)} at δ = {show(page.delta)} "
-        f"for {unit_words(plan)}, {page.bound.guarantee} by exact accounting (dpplan {page.version}) of {lengths} "
-        f"under {plan.assumptions}; the figure covers all iterates.{otherwise} It bounds the advantage of any "
-        f"membership inference by {adv}. Tuning: {page.statement['tuning']}."
+        f"{page.title} {done}: ε {sign} {up(bound.value, 4)} at δ = {show(page.delta)} "
+        f"for {unit_words(plan)}, {bound.guarantee} by exact accounting (dpplan {page.version}) of {lengths(plan)} "
+        f"under {plan.assumptions}. {coverage(plan)}{otherwise}{others} It bounds the advantage of any "
+        f"membership inference by {up(found.advantage.upper, 3)}. Tuning: {_answer(page, 'tuning')}."
     )
+
+
+def one_of_many(page: Page) -> str:
+    """What the figure does not count, in every page; with the runs that lie beside this one, where some do."""
+    what = "search" if page.search is not None else "run" if page.run is not None else "plan"
+    known = f" On record: {page.others.words}." if page.others.names else ""
+    return (
+        f"This page is of one {what}. Whatever else was run on the same data adds to its ε, and what lies in other "
+        f"folders was not seen.{known}"
+    )
+
+
+def _stated(page: Page, asked: Field) -> tuple[str, str, str, str]:
+    """Heading, what was stated, what is on record beside that, and what is asked."""
+    known = page.on_record.get(asked.key, "")
+    said = page.statement[asked.key] if page.statement.has(asked.key) or not known else ""
+    return asked.heading, said, known, asked.question
+
+
+def _answer(page: Page, key: str) -> str:
+    """What was stated of a thing; else what is on record."""
+    return page.statement[key] if page.statement.has(key) else page.on_record.get(key, NOT_STATED)
 
 
 def outcome(page: Page) -> str:
@@ -220,6 +256,12 @@ def _reproduce(page: Page) -> str:
         return "The recipe in the run's folder is not the one that ran, and is not shown: it would not run this again."
     if page.run is not None:
         return "dpplan train with this recipe runs it again, and dpplan report with the run's folder writes this page."
+    if page.search is not None:
+        return (
+            "dpplan report with the folder of the search writes this page. Its recipe is the winner's: dpplan train "
+            "with it makes one run more, which the figure of this page does not count. The search itself draws anew "
+            f"each time, and costs as much again: {search_call(page.search, page.plan)}."
+        )
     if page.recipe:
         return "dpplan report with this recipe writes this page, and dpplan train runs it."
     return "dpplan report with a file that holds this plan, as dpplan epsilon --json prints it, writes this page."
@@ -228,11 +270,18 @@ def _reproduce(page: Page) -> str:
 def _facts(page: Page) -> list[tuple[str, str]]:
     """What the figure rests on, and what ran."""
     plan, run = page.plan, page.run or {}
-    facts = [("Steps", str(plan.steps)), ("Assumed", str(plan.assumptions))]
+    facts = [("Length", lengths(plan)), ("Assumed", str(plan.assumptions))]
+    if plan.examples is not None:
+        facts.append((f"Training {plan.privacy_unit}s", f"n = {plan.examples}; protected, but for n itself: see below"))
+    if apart := held_out(page.content, page.run, page.search):
+        facts.append(("Held out", apart))
+    facts += settings(page.content)
+    facts += search_facts(page.search) if page.search is not None else ()
     for number, phase in enumerate(plan.phases[:8]):
         name = page.names[number] if page.names else f"Phase {number + 1}"
         facts.append((name if len(plan.phases) > 1 else "Plan", _phase(phase, name)))
     facts += claims(page)
+    facts += [(f"Silenced, {code}", reason) for code, reason in page.silenced.items()]
     named = {
         "status": "The run",
         "isolation": "Examples kept apart",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dpplan import accounting, recipe, report
+from dpplan.adjacency import ADD_REMOVE
 from dpplan.commands import report as report_command
 from dpplan.errors import RecipeError, ReportError
 from dpplan.plan import Settings, resolve_delta
@@ -89,7 +90,7 @@ def test_the_figure_is_rounded_up_and_named_with_all_it_rests_on(page: report.Pa
         assert words in text
     assert "stands, accounted anew" in text
     assert "all iterates, every noisy step, and not the final model only" in text
-    assert "the number of examples is private too" in text
+    assert ADD_REMOVE.n_words in text
 
 
 def test_markdown_has_front_matter_and_no_markup_of_others(page: report.Page) -> None:
@@ -200,7 +201,7 @@ def test_the_statement_block_has_every_field() -> None:
 def test_each_part_of_a_page_by_itself(page: report.Page) -> None:
     assert pages.unit_words(PLAN) == "one example (present or absent)"
     assert registry.violations({}) != []
-    assert writing.paragraph(page).startswith("plan is a plan that has not run: ε = ")
+    assert writing.paragraph(page).startswith("plan is a plan that has not run: ε ≤ ")
     axis = figures.ChartAxis("x", 1e-3, 1.0, logarithmic=True)
     assert [axis.share(1e-3), axis.share(1.0), len(axis.ticks())] == [0.0, 1.0, 4]
     drawn = figures.chart("a < b", axis, figures.ChartAxis("y", 0.0, 1.0), [figures.ChartLine("proven", [(0.01, 0.5)])])

@@ -4,16 +4,19 @@ The docstring of a rule is its long explanation, shown by `dpplan check --explai
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.errors import NotCertified, PlanError
 from dpplan.lint.context import LintContext, proven
 from dpplan.lint.finding import Remark, Severity, at_most
+from dpplan.lint.prior_runs import PriorRun
 from dpplan.phase_steps import alone, times
-from dpplan.plan import Phase
+from dpplan.plan import Phase, Plan
 
 _SHOWN = 3  # names in a sentence
+_PAID_SEARCH = "Tune on public data, pay for every try, or silence this with how the search was made private."
 
 
 def earlier_runs_not_counted(run: LintContext) -> Iterator[Remark]:
@@ -47,14 +50,20 @@ def _twice(run: LintContext) -> str:
 def _together(run: LintContext) -> str:
     """What this run and the earlier ones spend, as the end of a sentence."""
     plan = run.search or run.plan
-    if plan is None or any(earlier.seeded for earlier in run.earlier):
-        return ""
+    bound = None if plan is None else together(plan, run.earlier, run.delta.value)
+    return "" if bound is None else f"; with this one they spend ε ≤ {at_most(bound.value)} together"
+
+
+def together(plan: Plan, others: Sequence[PriorRun], delta: float) -> Bound | None:
+    """What a plan and other runs on the same examples spend; None where they do not add up, or nothing is proven."""
+    if any(other.seeded for other in others):
+        return None
     protects = (plan.adjacency.name, plan.privacy_unit, plan.max_per_user)
-    if any(earlier.protects != protects for earlier in run.earlier):  # figures for other neighbours do not add up
-        return ""
+    if any(other.protects != protects for other in others):  # figures for other neighbours do not add up
+        return None
     phases: dict[Phase, int] = {}
     apart: list[Phase] = []  # whose steps hang together, so that those of two runs are not those of a longer one
-    for phase in (*plan.phases, *(earlier.phase for earlier in run.earlier if earlier.phase)):
+    for phase in (*plan.phases, *(other.phase for other in others if other.phase)):
         if not alone(phase):
             apart.append(phase)
             continue
@@ -62,11 +71,10 @@ def _together(run: LintContext) -> str:
         phases[step] = phases.get(step, 0) + phase.steps
     merged = (*(dataclasses.replace(phase, steps=steps) for phase, steps in phases.items()), *apart)
     try:
-        together = dataclasses.replace(plan, phases=merged, derivation=())
+        whole = dataclasses.replace(plan, phases=merged, derivation=())
     except PlanError:  # they draw from other numbers of examples, under schemes that know theirs
-        return ""
-    bound = proven(together, run.delta.value)
-    return "" if bound is None else f"; with this one they spend ε ≤ {at_most(bound.value)} together"
+        return None
+    return proven(whole, delta)
 
 
 def search_not_counted(run: LintContext) -> Iterator[Remark]:
@@ -78,14 +86,20 @@ def search_not_counted(run: LintContext) -> Iterator[Remark]:
     2110.03620).
 
     Counted are the settings named by --trials, or the different recipes among this one and the earlier runs in --runs.
-    A warning, for published sets a note.
+    The figure of `dpplan tune` covers the choice within its grid; what was run before it is another choice. A warning,
+    for published sets a note.
     """
     if run.data is not None and run.data.kind == "made":
+        return
+    if run.search is not None:
+        yield from _outside_of_the_search(run)
         return
     tried = {earlier.sha256 for earlier in run.earlier} | ({run.sha256} if run.earlier else set())
     count = max(run.trials, len(tried))
     if count < 2:
         return
+    others = [earlier.name for earlier in run.earlier if earlier.sha256 != run.sha256]
+    which = f" (this one, and what {_listed(others)} ran)" if len(tried) >= run.trials else ""
     where = "--trials" if run.trials >= len(tried) else "data.source"
     cost = ""
     if run.trials == count and run.plan is not None:
@@ -95,9 +109,22 @@ def search_not_counted(run: LintContext) -> Iterator[Remark]:
             phases = ()
         bound = proven(dataclasses.replace(run.plan, phases=phases, derivation=()), run.delta.value) if phases else None
         cost = "" if bound is None else f"; all {count} together spend up to ε = {at_most(bound.value)} if alike"
-    reason = f"{count} settings were tried on these examples, and the figure covers one run, not the choice{cost}."
-    fix = "Tune on public data, pay for every try, or silence this with how the search was made private."
-    yield Remark(_for_data(run), where, reason, fix)
+    reason = (
+        f"{count} settings were tried on these examples{which}, and the figure covers one run, not the choice{cost}."
+    )
+    yield Remark(_for_data(run), where, reason, _PAID_SEARCH)
+
+
+def _outside_of_the_search(run: LintContext) -> Iterator[Remark]:
+    """What a search's own figure leaves out: a choice between its winner and what was run before."""
+    if not run.earlier:
+        return
+    names = _listed([earlier.name for earlier in run.earlier])
+    reason = (
+        "the figure of this search covers the choice within its grid, and not one between its winner and what was run "
+        f"before ({names})."
+    )
+    yield Remark(_for_data(run), "data.source", reason, _PAID_SEARCH)
 
 
 def examples_mixed(run: LintContext) -> Iterator[Remark]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from dpplan import accounting
+from dpplan.adjacency import DIFFERENT_N
 from dpplan.checks import is_number, show
 from dpplan.lint.context import LintContext, batch_exceeds_examples, needed_steps, proven
 from dpplan.lint.finding import Remark, Severity, at_least, at_most
@@ -107,8 +108,9 @@ def examples_not_public(run: LintContext) -> Iterator[Remark]:
 
     The sample rate, the steps of an epoch, the divisor of the noisy sum and the limit for δ are all computed from n.
     Under add/remove adjacency n differs between the two data sets that the claim compares, so a figure that uses it
-    takes it for public. That is true of published sets. Where n was counted from private data it must be published,
-    known anyway, or replaced by a public number; in a set of two or three examples the divisor alone reveals n.
+    takes it for public. That is true of published sets. Where n was counted from private data it must be known anyway
+    or no secret, or be replaced by a public number; in a set of two or three examples the divisor alone reveals n.
+    Whoever publishes the figure with its sample rate, steps or batch publishes n, and ε does not cover that.
 
     What gives n away: a divisor that counts the examples, the length of an epoch or a fixed count of batches, an n that
     is printed, the rate q = batch / n itself, a batch of fixed size or one that is cut, and a held-out share.
@@ -127,8 +129,8 @@ def examples_not_public(run: LintContext) -> Iterator[Remark]:
         )
         claim = "--adjacency zero-out or replace-one" if run.recipe is None else "adjacency: zero_out or replace_one"
         fix = (
-            f"Claim {claim}, or publish n, and silence this with where; if it must stay "
-            "secret, no figure here covers it: dpplan help adjacency lists what gives it away."
+            f"{DIFFERENT_N} That is {claim}; or silence this with where n is known from. An n that must stay secret is "
+            "covered by no figure here: dpplan help adjacency lists what gives it away."
         )
         yield Remark(Severity.WARNING, run.where("examples"), reason, fix)
 

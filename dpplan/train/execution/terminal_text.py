@@ -72,10 +72,10 @@ def _protected_rows(planned: Planned) -> Iterator[str]:
     """Who is protected, and of users, how many examples count of each and what was left out for it."""
     training, users = planned.dataset.training, planned.dataset.users
     if training.members is not None:
-        yield row("training users", show(training.units), "protected; their number is public")
+        yield row("training users", show(training.units), "protected; n is taken for public")
         yield row("training examples", f"{training.examples}*", f"at most {training.views} of each user")
     else:
-        yield row("training examples", show(training.examples), "protected; their number is public")
+        yield row("training examples", show(training.examples), "protected; n is taken for public")
     if users is not None:
         yield row("examples left out", f"{users.left_out}*", f"beyond {users.most} of one user, by their")
         yield row("", "", "places alone, not by labels or inputs")

@@ -105,6 +105,7 @@ class Planned:
                 **({} if users is None else {"examples_kept_per_user": users.most, "examples_kept": RULE}),
                 "clip_norm": claim.clip_norm,
                 "examples": claim.plan.examples,
+                "held_out_examples": self.dataset.held_out.examples,
                 "batch_size": claim.plan.batch_size,
                 "derivation": dict(claim.plan.derivation),
                 "delta": claim.delta.value,

@@ -4,7 +4,7 @@ import dataclasses
 import re
 
 import pytest
-from lint_runs import MADE, OWN, PUBLIC, found, of_options, of_recipe, only
+from lint_runs import MADE, OWN, PUBLIC, SETTINGS, found, of_options, of_recipe, only
 
 from dpplan import accounting, lint
 from dpplan.adjacency import ZERO_OUT
@@ -103,6 +103,23 @@ def test_different_recipes_among_earlier_runs_are_a_search() -> None:
 def test_the_same_recipe_again_is_no_search() -> None:
     assert found(of_recipe(data=OWN, earlier=TWICE), "DP011") == []
     assert found(of_options(run={"trials": 1}), "DP011") == []
+
+
+def test_a_search_covers_its_own_choice_and_not_one_with_what_was_run_before() -> None:
+    """Its figure is that of the search: only what lies outside of it was chosen for nothing."""
+    search = lint.plan_of(SETTINGS)
+    assert found(of_recipe(data=OWN, search=search), "DP011") == []
+    finding = only(of_recipe(data=OWN, search=search, earlier=(PriorRun("other-001", None, "b"),)), "DP011")
+    assert finding.message == (
+        "the figure of this search covers the choice within its grid, and not one between its winner and what was run "
+        "before (other-001)."
+    )
+    assert "covers one run" not in finding.message
+
+
+def test_settings_that_were_tried_are_named() -> None:
+    others = (*TWICE, PriorRun("other-001", None, "b"))
+    assert "(this one, and what other-001 ran)" in only(of_recipe(data=OWN, earlier=others), "DP011").message
 
 
 def test_a_search_on_published_data_is_a_note_and_on_made_up_ones_nothing() -> None:

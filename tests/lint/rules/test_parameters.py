@@ -7,7 +7,7 @@ import pytest
 from lint_runs import MADE, OWN, found, of_options, of_recipe, only
 
 from dpplan import accounting, lint
-from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
+from dpplan.adjacency import ADD_REMOVE, DIFFERENT_N, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import PlanError
 from dpplan.lint import Severity
 from dpplan.lint.rules import parameters
@@ -145,7 +145,7 @@ def test_a_number_counted_from_own_data_is_a_warning() -> None:
     finding = only(of_recipe(data=OWN), "DP004")
     assert (finding.severity, finding.where) == (Severity.WARNING, "data.source")
     assert "is of data of your own (source: file)" in finding.message
-    assert "adjacency: zero_out or replace_one" in finding.fix
+    assert f"{DIFFERENT_N} That is adjacency: zero_out or replace_one" in finding.fix
     assert "dpplan help adjacency" in finding.fix
 
 

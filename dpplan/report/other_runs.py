@@ -1,0 +1,63 @@
+"""Other runs on the same examples that lie beside one, and what all of them spend: as dpplan check has it (DP010)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dpplan import lint
+from dpplan.plan import Plan
+from dpplan.recipe.schema import MADE
+from dpplan.rounding import up
+
+MOST_NAMED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class OtherRuns:
+    """names: of their folders. seeded: of those whose noise can be drawn again. together: an upper bound of ε of all
+    of them and of this one, at its δ; None where they do not add up, or nothing is proven."""
+
+    names: tuple[str, ...] = ()
+    seeded: tuple[str, ...] = ()
+    together: float | None = None
+
+    @property
+    def words(self) -> str:
+        """What they are and spend, "" where there are none."""
+        if not self.names:
+            return ""
+        named = ", ".join(self.names[:MOST_NAMED]) + (", …" if len(self.names) > MOST_NAMED else "")
+        many = "another run" if len(self.names) == 1 else f"{len(self.names)} other runs"
+        said = f"{many} on the same data ({named}), not counted in this ε"
+        if self.seeded:
+            return f"{said}; {', '.join(self.seeded[:MOST_NAMED])} had a seed: whoever knows it can subtract the noise"
+        if self.together is None:
+            return f"{said}; what all of them spend together is not known here"
+        return f"{said}; with this one they spend ε ≤ {up(self.together, 4)} together"
+
+
+def beside(plan: Plan, delta: float, own: Path | None, content: Mapping[str, Any]) -> OtherRuns:
+    """Those that lie beside the folder of this run, and where its recipe has runs made. own: None of a plan that has
+    not run. content: the blocks of the recipe."""
+    data, runtime = (content.get(block) for block in ("data", "runtime"))
+    source = data.get("source") if isinstance(data, Mapping) else None
+    if not isinstance(data, Mapping) or not isinstance(source, str) or source in MADE:
+        return OtherRuns()
+    path, folder = data.get("path"), runtime.get("folder") if isinstance(runtime, Mapping) else None
+    places = [] if own is None else [own.resolve().parent]
+    places += [Path(folder).resolve()] if isinstance(folder, str) else []
+    others = [
+        run
+        for place in dict.fromkeys(places)
+        for run in lint.runs_in(place, source, path if isinstance(path, str) else None)
+        if own is None or place / run.name != own.resolve()
+    ]
+    if not others:
+        return OtherRuns()
+    bound = lint.together(plan, others, delta)
+    return OtherRuns(
+        tuple(run.name for run in others),
+        tuple(run.name for run in others if run.seeded),
+        None if bound is None else bound.value,
+    )
