@@ -70,10 +70,28 @@ def examples() -> Iterator[str]:
 
 
 EXAMPLES = sorted(set(examples()))
-# Trains with thousands of canaries; tests/commands/test_audit_command.py audits a small recipe.
-LONG = {"dpplan audit recipes/audit-digits.yaml"}
+# Seconds each, and run with what is slow: the file that is named runs the command with less. That they can be read is
+# tested here.
+LONG = {
+    "dpplan audit recipes/audit-digits.yaml": "test_audit_command.py",
+    "dpplan compare accountants --sigma 4 --q .01 --n 1e4 --epochs 9 --plot a.svg": (
+        "test_compare_accountants_command.py"
+    ),
+    "dpplan compare samplers --sigma 1 --n 10000 --batch 100 --epochs 3": "test_compare_samplers_command.py",
+    "dpplan compare samplers --sigma 1 --n 10000 --batch 100 --epochs 3 --cap 150 --groups 4 --without-noise "
+    "--plot samplers.svg": "test_compare_samplers_command.py",
+    "dpplan compare theorems --sigma 1.1 --n 60000 --batch 256 --epochs 60": "test_compare_theorems_command.py",
+    "dpplan frontier --n 6e4 --target-eps 3 --batch 256:4096 --epochs 10,50 --sampling fixed-size": (
+        "test_frontier_command.py"
+    ),
+    "dpplan frontier --n 6e4 --target-eps 3 --batch 256:4096 --epochs 10,50 --adjacency replace-one": (
+        "test_frontier_command.py"
+    ),
+}
 # The first of each command runs in a fresh interpreter, where nothing is loaded but by the command itself.
-FRESH = {next((e for e in EXAMPLES if e.startswith(f"dpplan {name} ")), None) for name in commands.COMMANDS}
+FRESH = {
+    next((e for e in EXAMPLES if e.startswith(f"dpplan {name} ") and e not in LONG), None) for name in commands.COMMANDS
+}
 
 
 @pytest.mark.parametrize(
@@ -101,6 +119,17 @@ def test_every_example_in_the_help_runs(example: str, tmp_path: Path) -> None:
         assert json.loads(done.stdout)["schema"].startswith(f"dpplan.{arguments[0]}/")
     if "--plot" in arguments:
         assert (tmp_path / arguments[arguments.index("--plot") + 1]).stat().st_size > 0
+
+
+@pytest.mark.parametrize("example", LONG)
+def test_examples_that_run_with_what_is_slow_can_be_read(
+    example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert example in EXAMPLES and (ROOT / "tests" / "commands" / LONG[example]).exists()
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    monkeypatch.chdir(tmp_path)
+    path = max((path for path in COMMANDS if example.startswith(f"{path} ")), key=len)
+    COMMANDS[path].make_context(path, shlex.split(example.removeprefix(path)))
 
 
 def test_every_command_shows_an_example_and_its_exit_statuses() -> None:

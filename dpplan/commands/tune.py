@@ -1,5 +1,6 @@
 """dpplan tune: search for settings, release the best trial and nothing else, and account for that."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,13 +39,16 @@ are refused.
     --mean 5 --score-data public
   dpplan tune recipes/digits.yaml --grid learning_rate=0.25,0.5,1 \\
     --mean 5 --score-eps 0.1
+  dpplan tune recipes/digits.yaml --grid learning_rate=0.25,0.5 \\
+    --mean 5 --score-data public --target-eps 4 --dry-run
 
 How many trials there were, their times, the losers and the seed are private: they are not shown, and are removed. The
 time that a search takes is seen by whoever watches it; do not publish it. Where no trial is made (poisson, binomial)
 'none' is released, and that is an answer. A trial that diverges is one with the worst score. Searching again is another
 search, and costs as much again.
 
-A recipe's target_epsilon is that of one trial; its max_epsilon limits the whole search.
+A recipe's target_epsilon is that of one trial; its max_epsilon limits the whole search. With --target-eps the trial's
+is found, so that the whole search spends no more than that.
 
 Exit status: 0 released, 'none' too; 1 interrupted, or more than max_epsilon: nothing is released; 2 the call makes no
 sense as put; 3 nothing could be certified; 5 input or output failed.
@@ -68,6 +72,7 @@ SCORE = (
 @click.option("--chance", type=NUMBER, help="Chance of each trial of binomial; 0.5 if not given.")
 @click.option("--score-data", metavar="WHOSE", help="public: anybody may know the held-out examples; or private.")
 @click.option("--score-eps", type=NUMBER, help="ε of the noise on the score of each trial, for private ones.")
+@click.option("--target-eps", "target", type=NUMBER, help="Of the whole search: the trials' noise is found for it.")
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes; one trial in each.")
 @click.option("--dry-run", is_flag=True, help="Print what is searched and what it costs, and stop.")
 @click.option("--seed", type=click.IntRange(min=0), help="Make the search reproducible. Such a search protects nobody.")
@@ -84,6 +89,7 @@ def command(
     chance: Any,
     score_data: str | None,
     score_eps: Any,
+    target: Any,
     jobs: int,
     dry_run: bool,
     seed: int | None,
@@ -100,8 +106,8 @@ def command(
             f"out={out} exists, and is no empty folder. What a search releases goes into a folder of its own; name a "
             "new one."
         )
-    with waiting.status("loading torch and the data"):
-        plan, one = _planned(job, grid, trials, score, seed)
+    with waiting.status("loading torch and the data" if target is None else "finding the noise of the trials"):
+        plan, one = _planned(job, (grid, trials, score), seed, target)
     checked(one, followed=True, search=plan.plan)
     if not as_json:
         output.say(terminal_text.plan_lines(plan, seed))
@@ -169,19 +175,24 @@ def _score_epsilon(data: str | None, epsilon: Any) -> float | None:
 
 
 def _planned(
-    job: "recipes.Recipe", grid: grids.SettingGrid, trials: Trials, score: "Score", seed: int | None
+    job: "recipes.Recipe", asked: "tuple[grids.SettingGrid, Trials, Score]", seed: int | None, target: Any
 ) -> "tuple[SearchPlan, Planned]":
-    """The search, and the first of its trials for what check says of it."""
+    """The search, and the first of its trials for what check says of it. target: of the whole search, if there is
+    one."""
+    grid = asked[0]
     with needs_torch("dpplan tune"):
         from dpplan import train
-        from dpplan.tuning.search_plan import planned
+        from dpplan.tuning.search_plan import planned, solved
 
         first = grids.recipe_of(job, grid.settings[0])
         one = train.plan(first, seed=seed)
         if one.dataset.held_out.examples < 1:
             raise UsageError("data.held_out leaves no example to score with. Hold some out.")
-        search = planned(job, grid, trials, score, one.dataset.training.units)
-        return search, one
+        units = one.dataset.training.units
+        if target is None:
+            return planned(job, *asked, units), one
+        search = solved(job, *asked, units, target)
+        return search, replace(one, recipe=search.recipes[0], claim=search.recipes[0].claim(units))
 
 
 def _run(plan: "SearchPlan", place: Path, jobs: int, seed: int | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ those that this does not serve.
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
 
 import numpy as np
@@ -34,6 +34,7 @@ FEW = 200  # cells that one process solves before a second one is up
 HEAD_START, FORKED = 150, 10  # cells that this one solves until then; where others are forks of it
 TASK = 600  # cells that are solved at a time, between two looks at what others have learnt
 HALVINGS = 4  # of the grid's sides
+COMMON = 3  # levels that are solved before others begin, who would all begin with a few cells of which nothing is known
 CLOSEST, MARGIN = 6, 0.5  # of them, whose range a guess may leave by so much of it
 ROUGH, SMOOTH = 9, 20  # points that a quadratic and a cubic take
 
@@ -102,20 +103,18 @@ class Solver:
 
     def __init__(self, grid: Grid, single: float, known: Sequence[Point]) -> None:
         self.grid, self.single, self.known = grid, single, list(known)
+        self.found: dict[tuple[int, int], Cell] = {}  # by the numbers of length and batch
         self.question = Question(grid.target_epsilon, grid.delta, "epsilon", "exact", {})
 
-    def rows(self, numbers: Sequence[int]) -> dict[int, list[Cell]]:
-        """The cells of these lengths, a row for each."""
+    def rows(self, numbers: Sequence[int], levels: int | None = None) -> None:
+        """Finds the cells of these lengths, from coarse to fine; levels: how many, all where nothing is said."""
         lengths, batches = self.grid.lengths, self.grid.batch_sizes
-        found: dict[tuple[int, int], Cell] = {}
-        for places in _levels(len(numbers), len(batches)):
-            open_ = [(numbers[row], column) for row, column in places]
-            open_.sort(key=lambda place: self.grid.batch_sizes[place[1]] / lengths[place[0]])
+        for places in itertools.islice(_levels(len(numbers), len(batches)), levels):
+            open_ = [(numbers[row], column) for row, column in places if (numbers[row], column) not in self.found]
+            open_.sort(key=lambda place: batches[place[1]] / lengths[place[0]])
             for first in range(0, len(open_), TOGETHER):
                 part = open_[first : first + TOGETHER]
-                for place, cell in zip(part, self._cells(part), strict=True):
-                    found[place] = cell
-        return {row: [found[row, column] for column in range(len(batches))] for row in numbers}
+                self.found.update(zip(part, self._cells(part), strict=True))
 
     def _cells(self, places: Sequence[tuple[int, int]]) -> list[Cell]:
         begun = [self._begun(number, *place) for number, place in enumerate(places)]
@@ -213,11 +212,16 @@ def solved(grid: Grid, workers: int = 1, progress: Progress | None = None) -> tu
     total = len(grid.lengths) * len(grid.batch_sizes)
     workers = workers if total > FEW else 1
     parts = shares(len(grid.lengths), len(grid.batch_sizes), workers)
-    tasks = (_Task(grid, rows, single, tuple(known)) for rows in parts)
-    for _, (found, points) in spread(_solved, tasks, workers if len(parts) > 1 else 1, here=True):
+    begun = Solver(grid, single, ())
+    if len(parts) > 1:
+        begun.rows(range(len(grid.lengths)), COMMON)
+        known += begun.known
+    tasks = (_Task(grid, rows, single, tuple(known), _of_rows(begun.found, rows)) for rows in parts)
+    for task, (cells, points) in spread(_solved, tasks, workers if len(parts) > 1 else 1, here=True):
         known += points
-        for at, row in found.items():
-            rows[at] = row
+        begun.found |= cells
+        for row in task.rows:
+            rows[row] = [begun.found[row, column] for column in range(len(grid.batch_sizes))]
             if progress is not None:
                 progress(len(rows) * len(grid.batch_sizes), total)
     return tuple(tuple(rows[at]) for at in range(len(grid.lengths)))
@@ -241,17 +245,24 @@ def shares(rows: int, columns: int, workers: int) -> list[tuple[int, ...]]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Task:
-    """Rows to solve, spread over all of the grid, and what is known when they are begun."""
+    """Rows to solve, spread over all of the grid, and what is known when they are begun: points, and their cells."""
 
     grid: Grid
     rows: tuple[int, ...]
     single: float
     known: tuple[Point, ...]
+    found: dict[tuple[int, int], Cell]
 
 
-def _solved(task: _Task) -> tuple[dict[int, list[Cell]], list[Point]]:
+def _solved(task: _Task) -> tuple[dict[tuple[int, int], Cell], list[Point]]:
     solver = Solver(task.grid, task.single, task.known)
-    return solver.rows(task.rows), solver.known[len(task.known) :]
+    solver.found |= task.found
+    solver.rows(task.rows)
+    return solver.found, solver.known[len(task.known) :]
+
+
+def _of_rows(found: Mapping[tuple[int, int], Cell], rows: Sequence[int]) -> dict[tuple[int, int], Cell]:
+    return {place: cell for place, cell in found.items() if place[0] in rows}
 
 
 def _levels(rows: int, columns: int) -> Iterator[list[tuple[int, int]]]:

@@ -13,16 +13,20 @@ from dataclasses import dataclass, field, replace
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
 from dpplan.checks import Problems, show
-from dpplan.errors import BudgetExceeded, PlanError, UsageError
+from dpplan.errors import BudgetExceeded, PlanError, Unreachable, UsageError
 from dpplan.mechanism import BestOfTrials, DiscreteLaplace
 from dpplan.mechanism.trials import PUBLIC, RELEASED, Trials
 from dpplan.plan import Delta, Phase, Plan
 from dpplan.recipe import Recipe
 from dpplan.recipe.grid import Setting, SettingGrid, recipe_of
 from dpplan.render.bound_text import figure
+from dpplan.rounding import down
 from dpplan.sampling import Poisson
 
 MOST_KINDS = 60
+NOISE_KEYS = (("privacy", "target_epsilon"), ("privacy", "noise_multiplier"))
+# What a search may leave of its target; how often a trial's is tried, and the least share of it that is.
+CLOSE, ATTEMPTS, LEAST_SHARE = 1e-3, 14, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,52 @@ def planned(recipe: Recipe, grid: SettingGrid, trials: Trials, score: Score, uni
     spent = accounting.epsilon(whole, delta.value)
     _check_budget(recipes, spent)
     return SearchPlan(recipe, settings, recipes, trials, score, whole, delta, one, spent)
+
+
+def solved(recipe: Recipe, grid: SettingGrid, trials: Trials, score: Score, units: int, target: float) -> SearchPlan:
+    """The search that spends no more than `target` in all, nearly all of it: each trial's target_epsilon is what the
+    recipe's stands for, and is found. Re-checked as it is then written.
+
+    Raises UsageError where no noise is open, Unreachable where the score alone, or the number of trials, spends more.
+    """
+    _check_open(recipe, grid, target)
+    low, high, best, trial = 0.0, target, None, 0.6 * target
+    for _ in range(ATTEMPTS):
+        told = down(trial)
+        found = planned(recipe_of(recipe, {NOISE_KEYS[0]: told}), grid, trials, score, units)
+        spent = found.spent.value
+        if spent <= target:
+            low, best = float(told), found
+            if spent >= (1.0 - CLOSE) * target:
+                break
+        else:
+            high = trial
+        trial *= (1.0 - 0.5 * CLOSE) * target / spent  # what a search spends is nearly in proportion to it
+        if not low < trial < high:
+            trial = 0.5 * (low + high)
+        if best is None and high < LEAST_SHARE * target:  # almost all is spent by what no noise makes less
+            break
+    if best is None:
+        raise Unreachable(
+            f"target_eps={show(target)} is out of reach: with target_epsilon={show(high)} for one trial the search "
+            "still spends more. Raise it, lower --mean, or lower --score-eps."
+        )
+    return best
+
+
+def _check_open(recipe: Recipe, grid: SettingGrid, target: float) -> None:
+    with Problems(UsageError) as problems:
+        if problems.positive("target_eps", target, try_="It is what the whole search may spend; 1 to 8 are common."):
+            problems.require(target <= 1000.0, f"target_eps={show(target)} is more than 1000.")
+        problems.require(
+            recipe.privacy.target_epsilon is not None,
+            "target_eps is met by the noise of the trials, and the recipe fixes it. Write privacy.target_epsilon in "
+            "place of noise_multiplier: whatever it is, the search finds it anew.",
+        )
+        chosen = [".".join(key) for key, _ in grid.values if key in NOISE_KEYS]
+        problems.require(
+            not chosen, f"target_eps and grid: {', '.join(chosen)} both say how much noise trials have. Leave one out."
+        )
 
 
 def _check_budget(recipes: tuple[Recipe, ...], spent: Bound) -> None:

@@ -80,6 +80,7 @@ def test_deltas_that_were_certified_too_low(rows, spent, truth):
     assert truth * (1 - 1e-11) <= upper
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("asked", [1e-300, 1e-290, 1e-270, 1e-200])
 def test_the_smallest_deltas_that_are_answered(asked):
     for rows in (((1.0, 0.01, 1),), ((1.0, 0.01, 10),), ((1.0, 1.0, 3),)):

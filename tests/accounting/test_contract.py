@@ -141,7 +141,7 @@ def one_step_delta(phase: Phase, spent: float) -> mpf:
 
 
 @every_accountant
-@settings(derandomize=True, deadline=None, max_examples=15)
+@settings(derandomize=True, deadline=None, max_examples=8)
 @given(drawn=plans, asked=log_uniform(1e-100, 0.5))
 def test_epsilon_over_the_whole_box_is_a_number_and_covers_a_single_step(name, drawn, asked):
     assert_epsilon_covers_a_single_step(name, drawn, asked)
@@ -172,7 +172,7 @@ def assert_epsilon_covers_a_single_step(name: str, drawn: Plan, asked: float) ->
 
 
 @every_accountant
-@settings(derandomize=True, deadline=None, max_examples=15)
+@settings(derandomize=True, deadline=None, max_examples=8)
 @given(drawn=plans, asked=st.just(0.0) | log_uniform(1e-6, 1e4))
 def test_delta_over_the_whole_box_is_a_probability_and_covers_a_single_step(name, drawn, asked):
     assert_delta_covers_a_single_step(name, drawn, asked)

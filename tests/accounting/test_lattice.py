@@ -27,6 +27,7 @@ def curve(law: step_law.GaussianLatticeLaw, masses, tilt: float, h: float, epsil
     return mpf(float((weights * np.maximum(np.exp(y) - math.exp(epsilon), 0.0)).sum()))
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("direction", Direction)
 @pytest.mark.parametrize("tilt", [0.5, 4.0])
 @pytest.mark.parametrize(("q", "sigma", "h"), CASES)

@@ -57,6 +57,7 @@ def curve_of(law: DiscretisedLaw, side: Side, infinite: float, lattice: Lattice,
     )
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("name", CURVES)
 @pytest.mark.parametrize("tilt", [0.5, 6.0])
 @pytest.mark.parametrize("h", [0.3, 0.04, 1e-3])

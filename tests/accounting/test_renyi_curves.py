@@ -124,6 +124,7 @@ def test_rdp_answers_laws_of_known_moments_and_never_below_their_truth(
         assert accounting.delta(both, found.value, "rdp").value == pytest.approx(1e-6, rel=1e-2)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("order", [1.0001, 1.5, 7.0, 300.0])
 @pytest.mark.parametrize(("kind", "adjacency"), LAWS)
 def test_divergences_of_laws_are_those_of_mpmath(kind: Mechanism, adjacency: Adjacency, order: float) -> None:

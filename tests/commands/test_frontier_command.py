@@ -105,7 +105,7 @@ def test_a_compute_below_every_cell_is_status_1(dpplan: Run) -> None:
 
 
 def test_how_cells_draw_and_whom_they_protect_is_said_everywhere(dpplan: Run, tmp_path: Path) -> None:
-    call = (*SMALL, "--batch", "4096,8192", "--steps", "20,100", "--adjacency", "replace-one", "--unit", "user")
+    call = (*SMALL, "--batch", "4096", "--steps", "20,100", "--adjacency", "replace-one", "--unit", "user")
     done = dpplan(*call, "--plot", "map.svg")
     assert (done.returncode, done.stderr) == (0, "")
     assert "assumes            Poisson sampling, replace one user, drawn and clipped whole" in done.stdout

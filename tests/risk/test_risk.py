@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -50,6 +51,12 @@ PLANS = {
     "replace one": REPLACED,
     "little noise": Plan.from_rate(0.35, 0.5, 30),
 }
+
+
+@cache
+def source_of(plan):
+    """With what was worked out of its profile by other tests."""
+    return risk.source_of_plan(plan)
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
@@ -126,7 +133,7 @@ def test_the_first_plan_of_the_readme():
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 def test_the_polygon_is_above_every_rate_and_near_it(plan):
-    trade_off = risk.TradeOff(risk.source_of_plan(plan))
+    trade_off = risk.TradeOff(source_of(plan))
     corners = trade_off.curve(100)
     across, height = zip(*corners, strict=True)
     assert (across[0], across[-1], height[-1]) == (0.0, 1.0, 1.0)
@@ -198,7 +205,7 @@ def gaussian_delta(mu, epsilon):
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 def test_the_smallest_mu_dominates_everywhere_and_a_smaller_one_does_not(plan):
-    source, spare = risk.source_of_plan(plan), 1e-5
+    source, spare = source_of(plan), 1e-5
     mu = risk.assess(source, risk.AttackQuestion(mu_delta=spare)).mu
     x = np.concatenate((np.linspace(0.0, 12.0, 300), np.linspace(12.5, 150.0, 100)))
     low, high = (np.maximum(*ends) for ends in zip(*(source.deltas(way, x) for way in (0, 1)), strict=True))
@@ -210,7 +217,7 @@ def test_the_smallest_mu_dominates_everywhere_and_a_smaller_one_does_not(plan):
     "plan", [PLANS["many steps"], PLANS["no sampling"], PLANS["little noise"]], ids=("many", "all", "little")
 )
 def test_the_smallest_mu_is_no_larger_than_one_place_asks_for(plan):
-    source, spare = risk.source_of_plan(plan), 1e-5
+    source, spare = source_of(plan), 1e-5
     mu = risk.assess(source, risk.AttackQuestion(mu_delta=spare)).mu
     smaller = mu * (1.0 - 5e-5)
 

@@ -61,6 +61,7 @@ def test_noise_is_a_decimal_of_seven_digits_and_the_other_way_is_one_unit_less()
     assert found.other_way.value == pytest.approx(found.value - 1e-7, abs=1e-12)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("target", "least", "most"),
     [(0.01, 60, 130), (50, 0.40, 0.41), (1e-6, 1e4, 1e5), (1e4, 0.06, 0.07)],
@@ -550,6 +551,7 @@ def test_a_target_that_costs_no_delta_stops_at_the_least_tried():
 # Targets given as delta
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("name", [name for name in SOLVERS if name != "examples"])
 def test_a_target_delta_is_held_and_gives_what_the_target_epsilon_gives(name):
     whole = {"noise_multiplier": 0.97, "examples": 60000, "batch_size": 256, "epochs": 60}
@@ -592,6 +594,7 @@ def test_what_was_spent_before_is_composed_as_further_phases(by):
     assert accounting.epsilon(less, DELTA).lower > 3 * (1 - 1e-9)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("name", ["steps", "epochs", "batch_size", "sample_rate", "examples"])
 def test_every_unknown_counts_what_was_spent_before(name):
     whole = {"noise_multiplier": 1.2, "examples": 60000, "batch_size": 256, "epochs": 60}

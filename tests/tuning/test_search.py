@@ -15,13 +15,13 @@ import pytest
 from dpplan import accounting
 from dpplan.accounting.bound import Guarantee
 from dpplan.durable_files import told
-from dpplan.errors import BudgetExceeded, InputOutputFailed, PlanError, TrainingStopped, UsageError
+from dpplan.errors import BudgetExceeded, InputOutputFailed, PlanError, TrainingStopped, Unreachable, UsageError
 from dpplan.mechanism import BestOfTrials, DiscreteLaplace, Gaussian
 from dpplan.mechanism.trials import Trials
 from dpplan.recipe import Recipe, grid, parse
 from dpplan.tuning import search, terminal_text
 from dpplan.tuning.search import TrialOutcome, TrialTask, searched
-from dpplan.tuning.search_plan import Score, SearchPlan, planned
+from dpplan.tuning.search_plan import Score, SearchPlan, planned, solved
 
 TEXT = """\
 privacy: {noise_multiplier: 1.0, clip_norm: 1.0, delta: 1e-5}
@@ -294,3 +294,44 @@ def test_the_report_says_nothing_of_all_trials_together() -> None:
     assert not {"seconds", "seed", "trials", "count", "time"} & set(content)
     lines = " ".join(terminal_text.plan_lines(plan, None))
     assert "all with the same chance" in lines and "held-out examples right; public" in lines
+
+
+OPEN = TEXT.replace("noise_multiplier: 1.0", "target_epsilon: 1")
+
+
+@pytest.mark.parametrize(
+    "score", [Score(), pytest.param(Score(0.1), marks=pytest.mark.slow)], ids=["public", "paid for"]
+)
+def test_the_noise_of_the_trials_is_found_for_the_whole_search(score: Score) -> None:
+    """And what is written into the recipe of the winner spends as much when it is accounted anew."""
+    rates = grid.read(["learning_rate=0.1,0.2"])
+    found = solved(parse(OPEN, name="blobs.yaml"), rates, Trials("geometric", 3.0), score, UNITS, 3.0)
+    assert found.spent.upper is not None and 0.999 * 3.0 <= found.spent.upper <= 3.0
+    assert all(each.privacy.target_epsilon == found.recipe.privacy.target_epsilon for each in found.recipes)
+    again = planned(parse(found.recipe.text), rates, Trials("geometric", 3.0), score, UNITS)
+    assert again.plan == found.plan and again.spent.upper == found.spent.upper
+
+
+@pytest.mark.parametrize(
+    ("text", "rates", "target", "said"),
+    [
+        (TEXT, "learning_rate=0.1,0.2", 3.0, "the recipe fixes it. Write privacy.target_epsilon in place of"),
+        (OPEN, "target_epsilon=1,2", 3.0, "target_eps and grid: privacy.target_epsilon both say how much noise"),
+        (OPEN, "learning_rate=0.1,0.2", 0.0, "target_eps=0 is not a positive number"),
+        (OPEN, "learning_rate=0.1,0.2", float("nan"), "target_eps=nan is not a positive number"),
+        (OPEN, "learning_rate=0.1,0.2", 1e6, "target_eps=1000000 is more than 1000"),
+    ],
+)
+def test_a_target_that_cannot_be_met_is_refused(text: str, rates: str, target: float, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        solved(parse(text, name="blobs.yaml"), grid.read([rates]), Trials("geometric", 3.0), Score(), UNITS, target)
+    assert said in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_score_that_spends_more_than_the_target_is_told() -> None:
+    with pytest.raises(Unreachable, match=r"still spends more. Raise it, lower --mean, or lower --score-eps"):
+        solved(
+            parse(OPEN, name="blobs.yaml"), grid.read(["learning_rate=0.1,0.2"]), Trials("geometric", 3.0), Score(5.0),
+            UNITS, 1.0,
+        )  # fmt: skip

@@ -37,8 +37,9 @@ NARROW = 1e-6  # the relative width beyond which another method is tried
 DEEP, SHARP = 1e-15, 0.6
 # Of what delta is at 0 at most: the share from which it is looked for near there.
 NEAR_ZERO = 0.1
-# Below this epsilon a contour over jumps was never NARROW, and rare jumps are looked for first.
-TINY = 0.02
+# Below LARGE epsilons rare jumps are looked for first, in a third of the time, and serve where TIGHT, or ten times that
+# up to MIDDLING, or NARROW below SMALL. Others were wider there, and those over jumps below TINY never NARROW.
+TINY, SMALL, MIDDLING, LARGE, TIGHT = 0.02, 0.06, 0.5, 1.2, 1e-8
 
 
 def epsilon_ends(steps: Steps, direction: Direction, delta: float) -> Ends:
@@ -71,7 +72,14 @@ def _many_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
         at_zero = placement.plain(steps, direction, saddle, 0.0, min(saddle.log_delta, 0.0))
         if at_zero.reached and at_zero.at(0.0).upper <= delta:
             return Ends(0.0, 0.0, "contour", at_zero.at(0.0).terms, at_zero)
+    hard = direction is Direction.REMOVE and placement.hardly_reached(steps, saddle)
+    if hard and (ends := _by_grid(steps, direction, delta, max(saddle.epsilon, 0.0))).relative_width <= FAIR:
+        return ends
     contour = placement.plain(steps, direction, saddle, max(saddle.epsilon, 0.0), log_delta)
+    if direction is Direction.REMOVE and placement.too_long(steps, contour):
+        ends = _by_rare(steps, delta, cut_choice.guess_epsilon(steps, log_delta))
+        if ends.relative_width <= 10.0 * TIGHT:
+            return ends
     for _ in range(REBUILDS):
         if not contour.reached:
             return _by_grid(steps, direction, delta, contour.epsilon)
@@ -88,18 +96,18 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
     a coarse one and a fine one; what each proves holds for all."""
     if not composition.affordable(steps):
         return Ends(0.0, math.inf, "none")
-    rare = _near_zero_epsilon(steps, direction, delta)
-    if rare.relative_width <= FAIR:
+    if (rare := _near_zero_epsilon(steps, direction, delta)).relative_width <= FAIR:
         return rare
     deep = delta < DEEP
-    sharp = float(np.min(steps.sigma)) <= SHARP
+    jumps = steps.total > FEW and (not deep or float(np.min(steps.sigma)) <= SHARP)  # worth a contour over them
     asked = direction is not Direction.REMOVE  # whether rare jumps were looked for
     if direction is Direction.REMOVE:
         floor = EventBound(steps).epsilon(delta)  # near the answer where ε is far below what any picture shows
         epsilon, guess = max(epsilon, floor), cut_choice.guess_epsilon(steps, math.log(delta)) or floor
-        if deep or 0.0 < guess < TINY or steps.total <= FEW:
+        if deep or 0.0 < guess < LARGE or steps.total <= FEW:
             rare, asked = rare.narrowed(_by_rare(steps, delta, guess)), True
-            if rare.relative_width <= FAIR:
+            small = TIGHT if guess > MIDDLING else 10.0 * TIGHT if guess > SMALL else NARROW if guess > TINY else FAIR
+            if rare.relative_width <= (FAIR if deep or steps.total <= FEW else small):
                 return rare
     for attempt in range(SETTLING):
         points = composition.COARSE if attempt else composition.ROUGH
@@ -112,13 +120,10 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
             rare, asked = rare.narrowed(_by_rare(steps, delta, guess)), True
             if rare.relative_width <= FAIR:
                 return rare
-        if (
-            steps.total > FEW and (sharp or not deep) and not attempt
-        ):  # a rough place may do for a contour that bounds its own errors
+        if jumps and not attempt:  # a rough place may do for a contour that bounds its own errors
             early = _jump(steps, direction, epsilon, math.log(delta), math.inf)
-            ends = ends_around(early, delta) if early else Ends(0.0, math.inf, "none")
-            if ends.relative_width <= NARROW:
-                return ends
+            if early and (ends := ends_around(early, delta)).relative_width <= NARROW:
+                return ends.narrowed(rare)
         if not asked:
             rare, asked = rare.narrowed(_by_rare(steps, delta, guess)), True
             if rare.relative_width <= FAIR:

@@ -44,6 +44,7 @@ def truth(noise: float, counts: tuple[int, int], epsilon: float, sign: float) ->
     return found if sign > 0 else found / level
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("noise", "counts", "epsilon"), FEW)
 @pytest.mark.parametrize("direction", ["remove", "add"])
 def test_a_mean_of_two_or_three_lies_between_its_laws(noise, counts, epsilon, direction):

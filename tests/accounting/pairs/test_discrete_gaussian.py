@@ -56,6 +56,7 @@ def delta(sigma: float, shifts: tuple[int, ...], steps: int, epsilon: float) -> 
         return mp.fsum(mpf(mass) / 2**BITS * -mp.expm1(epsilon - loss) for loss, mass in told)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("sigma", "shifts", "steps"),
     [
@@ -87,6 +88,7 @@ def test_its_law_is_a_law_and_what_is_left_out_is_beyond_any_delta() -> None:
     assert 0.0 < pair.remove.infinite < 1e-280 and below.infinite == 0.0 and not pair.realised[0].dominates
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("sigma", "shift"), [(0.3, 20), (1.0, 36), (10.0, 200), (10.0, 350), (2.0, 50), (0.5, 1), (1.0, 300)]
 )

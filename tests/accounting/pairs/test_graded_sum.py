@@ -147,6 +147,7 @@ def test_the_lattice_of_a_sum_becomes_coarser_as_it_grows():
     assert [each.exponent - lattices[0].exponent for each in lattices] == [0, 1, 2, 3]
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("noise", "count", "total"), [(1.0, 40, 40), (0.7, 90, 90), (2.0, 25, 31)])
 @pytest.mark.parametrize("direction", ["remove", "add"])
 def test_both_ways_to_a_mean_prove_intervals_that_meet(monkeypatch, noise, count, total, direction):
@@ -162,6 +163,7 @@ def test_both_ways_to_a_mean_prove_intervals_that_meet(monkeypatch, noise, count
         assert low <= high <= 1.03 * low and low <= other_high and other_low <= high
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("noise", "per_epoch", "count"), [(1.0, 1000, 10), (2.0, 10_000, 1), (0.6, 60, 3)])
 def test_widths_do_not_grow_with_the_steps_of_an_epoch(noise, per_epoch, count):
     plan = Plan((Phase(Gaussian(noise), BallsInBins(per_epoch), per_epoch * count),))

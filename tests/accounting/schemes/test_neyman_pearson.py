@@ -49,6 +49,7 @@ def test_balls_in_bins(sigma, steps, epsilon):
     held(settings, epsilon, larger(subsets(1, steps), {(0.0,) * steps: 1.0}, sigma, epsilon))
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("times", "steps"), [(1, 2), (1, 3), (2, 3), (1, 4), (2, 4)])
 @pytest.mark.parametrize(("sigma", "epsilon"), [(1.0, 0.6), (2.0, 0.2)])
 def test_random_allocation(times, steps, sigma, epsilon):

@@ -69,7 +69,8 @@ def outcome(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
 
 
 def test_torchrun_runs_a_recipe_in_two_processes(tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(TINY.replace("STEPS", "40"), encoding="utf-8")
+    made = TINY.replace("STEPS", "20").replace("source: digits", "source: blobs, examples: 1000")
+    (tmp_path / "tiny.yaml").write_text(made, encoding="utf-8")
     status, out, err = outcome(torchrun(tmp_path, "train", "tiny.yaml", "--seed", "1", "--json"))
     assert status == 0, err
     report = json.loads(out)

@@ -18,8 +18,8 @@ def sampler(rate: float, examples: int, seed: int = 0) -> PoissonSampler:
 
 
 @pytest.mark.parametrize(("rate", "examples"), [(0.01, 1000), (0.1, 40), (0.5, 30), (0.9, 20), (1e-4, 20_000)])
-def test_batch_sizes_are_binomial(rate: float, examples: int) -> None:
-    draws = 20_000
+@pytest.mark.parametrize("draws", [8_000, pytest.param(20_000, marks=pytest.mark.slow)])
+def test_batch_sizes_are_binomial(rate: float, examples: int, draws: int) -> None:
     poisson = sampler(rate, examples)
     sizes = np.bincount([len(poisson.draw()) for _ in range(draws)], minlength=examples + 1)
     expected = draws * stats.binom.pmf(np.arange(examples + 1), examples, rate)

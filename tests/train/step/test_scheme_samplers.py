@@ -54,10 +54,11 @@ def test_batches_are_distinct_and_their_order_is_random(scheme: Sampling, exampl
     assert first < 500  # the least would come first in every step of a sorted batch
 
 
+@pytest.mark.parametrize("runs", [100, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("scheme", "examples"), SCHEMES)
-def test_sizes_have_the_expected_batch_for_their_mean(scheme: Sampling, examples: int) -> None:
+def test_sizes_have_the_expected_batch_for_their_mean(scheme: Sampling, examples: int, runs: int) -> None:
     sizes = []
-    for seed in range(300):  # runs: what is kept in one is one draw
+    for seed in range(runs):  # runs: what is kept in one is one draw
         sampler = made(scheme, examples, seed)
         sizes.append(np.mean([len(sampler.draw()) for _ in range(60)]))
     error = np.std(sizes) / np.sqrt(len(sizes))

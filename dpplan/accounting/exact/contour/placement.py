@@ -31,6 +31,8 @@ PLAIN = ContourTolerance(aliases=math.log(1e-14), rest=math.log(1e-13), most=819
 PLAIN_VALUES, PLAIN_EACH = 200_000, 1000
 # In units of 8 / (standard deviation of the tilted loss): where moments are taken to bound the aliases.
 ALIAS_TILTS = (-0.5, 0.25, 1.0)  # of many phases without the first: that of 0 is known
+LONG, SHORT_JUMPS = 5000, 0.75  # frequencies; the noise below which a contour over rare jumps takes long itself
+LEAST_TURN = 0.05  # of 535 plans from (σ 0.5, q 1e-6, 3 steps) to (8, 0.3, 1e5) that turn less, 3 are reached
 # In the jump regime, the error each part may add to delta, best first.
 JUMP_LEVELS = (1e-9, 1e-6)
 JUMP_MOST, JUMP_VALUES = 4096, 100_000  # frequencies; values a quadrature may hold: a grid is cheaper than more
@@ -56,6 +58,19 @@ def plain(steps: Steps, direction: Direction, saddle: Saddle, epsilon: float, lo
     else:
         moments = measure.moments(tilts)
     return Contour(moments, 0, saddle.spread, Aim(epsilon, log_delta), PLAIN)
+
+
+def hardly_reached(steps: Steps, saddle: Saddle) -> bool:
+    """Whether a plain contour there would need more frequencies than it may have, in all but one of a hundred plans.
+
+    Then few steps jump, and the losses of others, which spread by about q/σ, turn too slowly at the tilt.
+    """
+    return math.sqrt(float((steps.count * (steps.q / steps.sigma) ** 2).sum())) * saddle.tilt < LEAST_TURN
+
+
+def too_long(steps: Steps, contour: Contour) -> bool:
+    """Whether a plain contour takes more time than one over rare jumps, and is wider."""
+    return contour.reached and len(contour.u) > LONG and float(np.min(steps.sigma)) > SHORT_JUMPS
 
 
 @dataclass(frozen=True)

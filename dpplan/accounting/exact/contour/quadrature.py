@@ -302,7 +302,8 @@ def _waves(loss: Array, mass: Array, u: Array) -> ComplexArray:
     """Σ mass·e^{iuL} for equally spaced u from 0, by baby steps and giant steps: one matrix product."""
     block = max(int(math.sqrt(len(u))), 1)
     angle = loss * float(u[1]) if len(u) > 1 else loss
-    giant = _turns(angle * block, len(u) // block + 1) * mass
+    giant = _turns(angle * block, len(u) // block + 1)
+    giant *= mass  # in place, as below: a table of some megabytes costs more to make than to fill
     waves: ComplexArray = giant @ _turns(angle, block).T
     return waves.ravel()[: len(u)]
 
@@ -317,7 +318,8 @@ def waves_of_all(loss: Array, mass: Array, u: Array) -> ComplexArray:
         rows = slice(first, first + ROWS_AT_ONCE)
         angle = loss[rows] * step[rows]
         shape = (-1, *angle.shape)
-        giant = _turns((angle * block).ravel(), many // block + 1).reshape(shape) * mass[rows]
+        giant = _turns((angle * block).ravel(), many // block + 1).reshape(shape)
+        giant *= mass[rows]
         baby = _turns(angle.ravel(), block).reshape(shape)
         # [row, giant, node] times [row, node, baby]
         product = np.matmul(giant.transpose(1, 0, 2), baby.transpose(1, 2, 0))

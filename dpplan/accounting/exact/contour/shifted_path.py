@@ -21,6 +21,8 @@ u·s·sin θ, what is 1 at most at the cells' end is so from there on.
 Symbols: as in tail_decay.py. Arrays are [row, cell], [row, edge] or [row, edge, cell].
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from dpplan.accounting.exact.contour.plain_rule import PlainRule
@@ -33,17 +35,33 @@ SPARED = 2  # every other edge is looked at, and serves for those up to the next
 BEGUN, RAMP = 0.3, 3.0
 STEEPEST = 1.3  # θ at most, and at most 1/σ
 SAFE = 1e-9  # for the rounding of sums of a few hundred terms of one sign
+ROWS = 32  # at a time: tables of edges and cells of more would leave a processor's memory
+
+
+class _Laws(NamedTuple):
+    """Some rows of the tilted law, and how many steps each takes, [row, 1]."""
+
+    sigma: Array
+    q: Array
+    steps: Array
+    a: Array
+    log_g: Array
+    error: Array
+    low: Array
+    high: Array
 
 
 def log_bounds(law: PlainRule, edges: Array) -> Array:
     """log of a bound on |φ(u)|^count for every u >= edge, [row, edge], of each row by itself."""
-    found = _log_bounds(law, edges[:, ::SPARED])
-    return np.repeat(found, SPARED, axis=1)[:, : edges.shape[1]]
+    steps, looked_at = law.steps, edges[:, ::SPARED]
+    laws = _Laws(steps.sigma, steps.q, steps.count, *law.own, law.low, law.high)
+    parts = (slice(first, first + ROWS) for first in range(0, len(edges), ROWS))
+    found = [_log_bounds(_Laws(*(each[rows] for each in laws)), looked_at[rows]) for rows in parts]
+    return np.repeat(np.concatenate(found), SPARED, axis=1)[:, : edges.shape[1]]
 
 
-def _log_bounds(law: PlainRule, edges: Array) -> Array:
-    sigma, q = law.steps.sigma, law.steps.q
-    a, log_g, error = law.own
+def _log_bounds(law: _Laws, edges: Array) -> Array:
+    sigma, q, a = law.sigma, law.q, law.a
     share = np.minimum(BEGUN / edges, 0.5)
     begin = 0.5 + sigma**2 * (np.log(share) - np.log1p(-share) + np.log1p(-q) - np.log(q))
     low = np.clip(begin.min(axis=1, keepdims=True), law.low, law.high - 0.1 * sigma)
@@ -52,8 +70,8 @@ def _log_bounds(law: PlainRule, edges: Array) -> Array:
     e = (2.0 * x - 1.0) / (2.0 * sigma**2)
     loss = log_ratio(e, q)
     sampled = np.exp(np.log(q) + e - loss)
-    log_p = a * loss - 0.5 * (x / sigma) ** 2 - np.log(sigma) - LOG_SQRT_2PI - log_g
-    least, most = _masses(law, log_p, sampled, width, error)
+    log_p = a * loss - 0.5 * (x / sigma) ** 2 - np.log(sigma) - LOG_SQRT_2PI - law.log_g
+    least, most = _masses(law, log_p, sampled, width)
     steepest = np.minimum(STEEPEST, 1.0 / sigma)
     slope = steepest / (RAMP * sigma**2)  # of θ in x; that of y is σ² times it
     turn = np.clip((x[:, None] - begin[..., None]) * slope[..., None], 0.0, steepest[..., None])
@@ -72,18 +90,18 @@ def _log_bounds(law: PlainRule, edges: Array) -> Array:
     slower = edges * np.sin(steepest) - 1.4 * np.maximum(-a, 0.0) * (1.0 - np.cos(steepest))
     end = 0.5 * (sigma * steepest) ** 2 + moved - sampled[:, -1:] * slower
     good = (turn[..., -1] >= steepest) & (slower >= 0.0) & (end <= 0.0) & np.isfinite(total)
-    return np.asarray(law.steps.count * np.where(good, np.log1p(-np.clip(total, 0.0, 1.0 - 1e-15)), 0.0))
+    return np.asarray(law.steps * np.where(good, np.log1p(-np.clip(total, 0.0, 1.0 - 1e-15)), 0.0))
 
 
-def _masses(law: PlainRule, log_p: Array, sampled: Array, width: Array, error: Array) -> tuple[Array, Array]:
+def _masses(law: _Laws, log_p: Array, sampled: Array, width: Array) -> tuple[Array, Array]:
     """Ends for the law's mass in each cell."""
-    sigma, a = law.steps.sigma, law.own[0]
+    sigma, a = law.sigma, law.a
     bent = np.minimum(sampled[:, 1:] * (1.0 - sampled[:, :-1]), 0.25) / sigma**4  # s(1 - s)/σ⁴ at most
     falls, rises = (
         np.maximum(1.0 / sigma**2 - np.minimum(a, 0.0) * bent, 0.0),
         np.maximum(a * bent - 1.0 / sigma**2, 0.0),
     )
-    eighth, spare = width**2 / 8.0, 2.0 * error + SAFE
+    eighth, spare = width**2 / 8.0, 2.0 * law.error + SAFE
     least = np.minimum(log_p[:, 1:], log_p[:, :-1]) - rises * eighth - spare
     most = np.maximum(log_p[:, 1:], log_p[:, :-1]) + falls * eighth + spare
     return np.exp(least) * width, np.exp(most) * width

@@ -65,12 +65,21 @@ def far(falling: Falling, aim: Aim, level: float, steep: Array | float = 0.0) ->
     steps, epsilon, log_delta = falling.steps, aim.epsilon, aim.log_delta
     sigma = steps.sigma[:, 0]
     limit = far_limit(steps, log_delta + math.log(level), 0.0)[:, 0]
-    for factor in FARS:
-        end = np.minimum(places_of(steps, factor * epsilon), limit)
+
+    def cut(number: int) -> Far:
+        end = np.minimum(places_of(steps, FARS[number] * epsilon), limit)
         power = np.maximum(end + np.maximum(ROOM * sigma, ROOM_AT_LEAST), steep)
-        found = Far(end, power, Beyond(steps, power, end, falling))
-        if found.beyond.short(epsilon) <= log_delta + math.log(level) or np.all(end >= limit):
-            break
+        return Far(end, power, Beyond(steps, power, end, falling))
+
+    # By halving: the farther a cut, the fewer paths beyond it fall short.
+    low, found = 0, cut(last := len(FARS) - 1)
+    while low < last:
+        middle = (low + last) // 2
+        nearer = cut(middle)
+        if nearer.beyond.short(epsilon) <= log_delta + math.log(level) or np.all(nearer.end >= limit):
+            last, found = middle, nearer
+        else:
+            low = middle + 1
     return found
 
 

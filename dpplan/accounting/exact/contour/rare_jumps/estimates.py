@@ -74,11 +74,12 @@ class SplitMoments:
 
     def _log_bulk(self, row: int, tilts: Array, losses: Array) -> Array:
         """log of one step's moments below thresholds on the loss, [tilt, threshold]."""
-        a, loss, base = 1.0 + tilts[:, None], self.loss[row], np.exp(self.log_base[row])
+        last = np.maximum(np.searchsorted(self.loss[row], losses), 1) - 1
+        needed = int(np.max(last)) + 1
+        a, loss, base = 1.0 + tilts[:, None], self.loss[row, :needed], np.exp(self.log_base[row, :needed])
         raised = a * loss
         curve = np.expm1(np.minimum(raised, 690.0)) - a * np.expm1(np.minimum(loss, 600.0))
         curve = np.where(np.abs(raised) < 1e-3, 0.5 * a * (a - 1.0) * loss * loss, curve)
-        last = np.maximum(np.searchsorted(loss, losses), 1) - 1
         excess = np.cumsum(base * curve, axis=1)[:, last]
         excess -= (1.0 - a) * self.right[0][row, last] + a * self.right[1][row, last]
         return np.asarray(np.log1p(np.maximum(excess, -0.9)))
@@ -187,7 +188,9 @@ class SplitMoments:
 
     def _jumps_up_to(self, row: int, tilts: Array, losses: Array, most: float) -> Array:
         """One step's moments between thresholds and `most`, [tilt, threshold]."""
-        terms = (1.0 + tilts[:, None]) * self.loss[row] + self.log_base[row]
-        terms = np.where(self.loss[row] <= most, np.exp(np.minimum(terms, 600.0)), 0.0)
-        beyond = np.cumsum(terms[:, ::-1], axis=1)[:, ::-1]
-        return np.asarray(beyond[:, np.minimum(np.searchsorted(self.loss[row], losses), NODES - 1)])
+        begin = np.minimum(np.searchsorted(self.loss[row], losses), NODES - 1)
+        first, end = int(np.min(begin)), int(np.searchsorted(self.loss[row], most, side="right"))
+        terms = (1.0 + tilts[:, None]) * self.loss[row, first:end] + self.log_base[row, first:end]
+        beyond = np.zeros((len(tilts), NODES - first))
+        beyond[:, : max(end - first, 0)] = np.cumsum(np.exp(np.minimum(terms, 600.0))[:, ::-1], axis=1)[:, ::-1]
+        return beyond[:, begin - first]

@@ -37,6 +37,7 @@ Symbols: as above; L = log r; e = (2x - 1)/(2σ²); Q = N(0, σ²). A row is one
 [row, cell], [node], [row, node] or [row, frequency].
 """
 
+import functools
 import math
 
 import numpy as np
@@ -247,9 +248,7 @@ class RareLaw:
         gain = np.where(near, base * np.expm1(small), large - base)
         # What the cut takes from Q, and how much less than from N(1, σ²): r - 1 is q times the difference of the two
         # densities, and a, which may be as large as 1/q, multiplies that alone.
-        cut = RareLaw(self.sigma, 1.0, Window(self.window.power, math.inf, self.window.end), np.array([0.0, 1.0]))
-        centred, shifted = (float(v) for v in np.exp(cut.log_g))
-        off = cut.relative_error(np.zeros(1))[:, 0] * np.exp(cut.log_g)
+        centred, shifted, off = _cut_away(self.sigma, Window(self.window.power, math.inf, self.window.end))
         risen = self.q * (shifted - centred)
         excess = (remainder - a * plain_remainder).sum(axis=1) - centred - self.a * risen
         slope = (loss * gain - plain_remainder).sum(axis=1) - risen
@@ -357,6 +356,14 @@ class RareLaw:
             total = np.logaddexp(_log_sum(inside), outside) + 0.5 * (height / self.sigma) ** 2
             best = np.fmin(best, total - self.log_g[0])
         return best
+
+
+@functools.lru_cache(maxsize=64)
+def _cut_away(sigma: float, window: Window) -> tuple[float, float, Array]:
+    """What a cut takes from Q and N(1, σ²), and how far either may be off: one bulk is asked for at several tilts."""
+    cut = RareLaw(sigma, 1.0, window, np.array([0.0, 1.0]))
+    centred, shifted = (float(v) for v in np.exp(cut.log_g))
+    return centred, shifted, cut.relative_error(np.zeros(1))[:, 0] * np.exp(cut.log_g)
 
 
 def _log_sum(terms: Array) -> Array:
