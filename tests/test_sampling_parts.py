@@ -15,7 +15,7 @@ from dpplan.commands.shared import completion
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan, Settings, resolve_delta
 from dpplan.render import recipes as listing
-from dpplan.render import solve_cap, solve_max_per_user
+from dpplan.render import solve_batch_cap, solve_max_per_user
 from dpplan.sampling.balls_in_bins import BallsInBins, RandomAllocation
 from dpplan.sampling.cyclic_poisson import CyclicPoisson
 from dpplan.sampling.fixed_size import FixedSize
@@ -24,7 +24,7 @@ from dpplan.sampling.poisson import Poisson
 from dpplan.sampling.scheme import Binomial
 from dpplan.sampling.shuffle import Shuffle
 from dpplan.sampling.truncated_poisson import TruncatedPoisson
-from dpplan.solve import cap
+from dpplan.solve import batch_cap
 from dpplan.solve.max_per_user import max_per_user
 
 
@@ -71,8 +71,8 @@ def test_what_shows_schemes_and_recipes() -> None:
         noise_multiplier=2.0, examples=100, batch_size=10, steps=1, sampling="truncated-poisson",
         adjacency=ZERO_OUT,
     )  # fmt: skip
-    found = cap.cap(settings, 1e-3, 0.05, ())
-    first, *others = solve_cap.lines(found, resolve_delta(1e-3, 100))
+    found = batch_cap.cap(settings, 1e-3, 0.05, ())
+    first, *others = solve_batch_cap.lines(found, resolve_delta(1e-3, 100))
     assert first.startswith(f"cap = {found.value}")
     assert any("batches cut" in line for line in others)
 

@@ -312,14 +312,14 @@ def _solve_named(
     if problems.found or about_earlier:
         raise PlanError([*problems.found, *about_earlier])
     if of_cap:
-        from dpplan.render import solve_cap
-        from dpplan.solve import cap
+        from dpplan.render import solve_batch_cap
+        from dpplan.solve import batch_cap
 
-        smallest = cap.cap(drawn, resolved.value, cap.USUAL_COST if cost is None else cost, phases)
+        smallest = batch_cap.cap(drawn, resolved.value, batch_cap.USUAL_COST if cost is None else cost, phases)
         plan, described, lines = (
             smallest.plan,
-            solve_cap.described(smallest, resolved),
-            solve_cap.lines(smallest, resolved),
+            solve_batch_cap.described(smallest, resolved),
+            solve_batch_cap.lines(smallest, resolved),
         )
     else:
         from dpplan.render import solve_max_per_user

@@ -97,7 +97,7 @@ def command(
     as_json: bool,
 ) -> None:
     with needs_torch("dpplan tune"):
-        from dpplan.tuning import terminal_text
+        from dpplan.tuning import search_report
 
     job = recipes.load(recipe)
     grid, trials, score = _asked(texts, (law, mean, eta, chance), score_data, score_eps)
@@ -110,17 +110,19 @@ def command(
         plan, one = _planned(job, (grid, trials, score), seed, target)
     checked(one, followed=True, search=plan.plan)
     if not as_json:
-        output.say(terminal_text.plan_lines(plan, seed))
+        output.say(search_report.plan_lines(plan, seed))
     if dry_run:
         if as_json:
-            output.as_json(terminal_text.document(plan, None, None, seed is not None))
+            output.as_json(search_report.document(plan, None, None, seed is not None))
         return
+    if out is not None and out.exists():
+        out.rmdir()  # an empty one; what is made is made anew
     place = out or _next(Path(job.runtime.folder), f"{job.name}-tuned")
     content = _run(plan, place, jobs, seed)
     if as_json:
         output.as_json(content)
     else:
-        output.say(["", *terminal_text.ending_lines(content, str(place))])
+        output.say(["", *search_report.ending_lines(content, str(place))])
 
 
 def _asked(
@@ -198,7 +200,7 @@ def _planned(
 def _run(plan: "SearchPlan", place: Path, jobs: int, seed: int | None) -> dict[str, Any]:
     from dpplan.durable_files import write_whole
     from dpplan.render.to_json import dumps
-    from dpplan.tuning import terminal_text
+    from dpplan.tuning import search_report
     from dpplan.tuning.search import searched
 
     told: dict[str, Any] = {}
@@ -212,7 +214,7 @@ def _run(plan: "SearchPlan", place: Path, jobs: int, seed: int | None) -> dict[s
             "score_is": plan.score.words,
             "model": None if won.files is None else "model.pt",
         }  # fmt: skip
-        told.update(terminal_text.document(plan, chosen, winner, seed is not None))
+        told.update(search_report.document(plan, chosen, winner, seed is not None))
         text = dumps(told, indent=2) + "\n"
         write_whole(folder / "report.json", lambda stream: stream.write(text.encode()))
 

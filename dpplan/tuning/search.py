@@ -181,7 +181,7 @@ def _geometric(epsilon: float, generator: random.Random) -> int:
 def _made(out: Path) -> Path:
     with told(f"{out}: cannot be made"):
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.mkdir(exist_ok=True)
+        out.mkdir()
     return out
 
 

@@ -7,7 +7,7 @@
     claim            what was claimed
     json_fields      values out of JSON that anybody may have written
     allowed_values   what each key may hold
-    claimed_figure   what one figure claims
+    figure_reader   what one figure claims
     run_outcome      what a run says of itself
     unfinished_run   what is known of a run without a report
     report_reader    reports, run folders and the JSON of commands to claims

@@ -24,7 +24,7 @@ from dpplan.sampling import Poisson, TruncatedPoisson
 from dpplan.units import UNITS, unit_problems
 from dpplan.verify import allowed_values, json_fields
 from dpplan.verify.claim import Document, RecordedClaim
-from dpplan.verify.claimed_figure import assumed, figure
+from dpplan.verify.figure_reader import assumed, figure
 from dpplan.verify.json_fields import Object
 from dpplan.verify.run_outcome import outcome
 from dpplan.verify.unfinished_run import REPORT, STEPS, unfinished

@@ -9,7 +9,7 @@ from mpmath import mp, mpf
 
 from dpplan.accounting import delta, epsilon, exact, rdp
 from dpplan.accounting.bound import FLOOR, widened
-from dpplan.accounting.exact import cross_check, prove
+from dpplan.accounting.exact import prove, rdp_cross_check
 from dpplan.accounting.exact.ends import Ends
 from dpplan.accounting.exact.prove import contour_plan
 from dpplan.accounting.exact.prove import invert as invert_proof
@@ -211,7 +211,7 @@ def test_the_floor_keeps_zero_and_one():
 @pytest.mark.parametrize("apart", [1e-3, 1e-12, 1e-15])
 def test_proofs_that_contradict_each_other_by_however_little_are_an_internal_error(apart):
     with pytest.raises(InternalError):
-        cross_check.reconcile("epsilon", Ends(1.0 + apart, 1.0 + 2 * apart, "contour"), floor=0.0, ceiling=1.0)
+        rdp_cross_check.reconcile("epsilon", Ends(1.0 + apart, 1.0 + 2 * apart, "contour"), floor=0.0, ceiling=1.0)
 
 
 def test_a_proof_is_held_against_the_ends_before_the_floor(monkeypatch):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 from dpplan.accounting import delta, epsilon, exact, gdp, rdp
-from dpplan.accounting.exact import cross_check, invert
+from dpplan.accounting.exact import invert, rdp_cross_check
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.ends import Ends
 from dpplan.accounting.exact.gaussian_lattice import composition
@@ -236,9 +236,9 @@ def test_more_noise_less_data_fewer_steps_or_a_larger_delta_never_cost_more(wher
 def test_contradicting_proofs_are_an_internal_error():
     ends = Ends(2.0, 3.0, "contour")
     with pytest.raises(InternalError, match="exceeds the proven upper end"):
-        cross_check.reconcile("epsilon", ends, floor=0.0, ceiling=1.0)
+        rdp_cross_check.reconcile("epsilon", ends, floor=0.0, ceiling=1.0)
     with pytest.raises(InternalError, match="exceeds the proven upper end"):
-        cross_check.reconcile("epsilon", ends, floor=4.0, ceiling=5.0)
+        rdp_cross_check.reconcile("epsilon", ends, floor=4.0, ceiling=5.0)
 
 
 def test_the_error_budget_is_part_of_the_result():

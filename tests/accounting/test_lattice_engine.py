@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 from dpplan.accounting import exact, pairs
-from dpplan.accounting.exact.general_lattice import Accuracy, Composition, Interval, spacing
+from dpplan.accounting.exact.general_lattice import Accuracy, Composition, Interval, atom_spacing
 from dpplan.accounting.exact.general_lattice.composed import Composed
 from dpplan.accounting.exact.general_lattice.discretise import Lattice, discretise
 from dpplan.plan import Plan
@@ -199,7 +199,7 @@ def test_the_width_asked_for_is_met_where_points_allow():
 @pytest.mark.parametrize("points", [2**5, 2**7, 2**9])
 def test_what_wraps_round_a_short_period_is_counted(points):
     law, steps = pairs.laplace(2.0).remove, 8
-    h = spacing.step([(law, float(steps))], 1.0, 0.02)
+    h = atom_spacing.step([(law, float(steps))], 1.0, 0.02)
     lattice = Lattice(h, 2.0 * h)
     tilts = np.array([0.2, 0.5, 1.5, 2.5])
     composed = Composed([(discretise(law, lattice, law.bounds), float(steps))], lattice, points, 1.0, tilts)
@@ -216,7 +216,7 @@ def test_what_wraps_round_a_short_period_is_counted(points):
 def test_many_epsilons_are_held_by_the_sums_of_one(points):
     """In a short period many wrap round, and the places asked for lie more than one apart."""
     law, steps = pairs.laplace(2.0).remove, 8
-    h = spacing.step([(law, float(steps))], 1.0, 0.02)
+    h = atom_spacing.step([(law, float(steps))], 1.0, 0.02)
     lattice, tilts = Lattice(h, 2.0 * h), np.array([0.2, 0.5, 1.5, 2.5])
     composed = Composed([(discretise(law, lattice, law.bounds), float(steps))], lattice, points, 1.0, tilts)
     epsilons = np.array([3.0, 0.0, 0.01, 7.0, -1.0, 1.0, 1.0, 2.013, 0.011])

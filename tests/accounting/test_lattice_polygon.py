@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 from dpplan.accounting import pairs
-from dpplan.accounting.exact.general_lattice import spacing
+from dpplan.accounting.exact.general_lattice import atom_spacing
 from dpplan.accounting.exact.general_lattice.discretise import DiscretisedLaw, Lattice, Side, discretise
 
 MIXED = pairs.mixed(((0.25, pairs.laplace(1.0)), (0.75, pairs.gaussian(2.0)))).remove
@@ -98,7 +98,7 @@ def test_the_polygons_close_in_as_the_square_of_the_step(name):
     kept = KEPT.get(name, tuple(np.clip(law.bounds, -8.0, 8.0)))
 
     def gap(most: float) -> float:
-        h = spacing.step([(law, 1.0)], 2.0, most)
+        h = atom_spacing.step([(law, 1.0)], 2.0, most)
         found = discretise(law, Lattice(h, 3.0 * h), kept)
         return (log_moment(found, found.up) - log_moment(found, found.down)) / h**2
 
@@ -115,7 +115,7 @@ def log_moment(law: DiscretisedLaw, side: Side) -> float:
 def test_both_sides_keep_both_measures(name):
     law, _ = CURVES[name]
     kept = KEPT.get(name, tuple(np.clip(law.bounds, -12.0, 12.0)))
-    h = spacing.step([(law, 1.0)], 2.0, 2e-3)
+    h = atom_spacing.step([(law, 1.0)], 2.0, 2e-3)
     lattice = Lattice(h, 3.0 * h)
     found = discretise(law, lattice, kept)
     for side in (found.up, found.down):
@@ -143,7 +143,7 @@ def test_any_table_of_outcomes_lies_between(rows, tilt, h, at):
 
 def test_atoms_are_laid_on_the_lattice():
     law = pairs.laplace(0.7).remove
-    h = spacing.step([(law, 10.0)], 1.0, 0.011)
+    h = atom_spacing.step([(law, 10.0)], 1.0, 0.011)
     assert 0.25 * 0.011 <= h <= 0.011
     assert (law.atoms.loss[1] - law.atoms.loss[0]) / h == pytest.approx(
         round((law.atoms.loss[1] - law.atoms.loss[0]) / h), abs=1e-9
@@ -152,14 +152,14 @@ def test_atoms_are_laid_on_the_lattice():
 
 def test_atoms_of_several_laws_share_a_step_as_well_as_they_can():
     terms = [(pairs.laplace(scale).remove, 100.0) for scale in (0.7, 1.1)]
-    h = spacing.step(terms, 1.0, 1e-3)
+    h = atom_spacing.step(terms, 1.0, 1e-3)
     for law, _ in terms:
         ratio = float(np.ptp(law.atoms.loss)) / h
         assert abs(ratio - round(ratio)) < 0.01
 
 
 def test_a_law_without_atoms_leaves_the_step_as_it_is():
-    assert spacing.step([(pairs.gaussian(1.0).remove, 5.0)], 1.0, 0.123) == 0.123
+    assert atom_spacing.step([(pairs.gaussian(1.0).remove, 5.0)], 1.0, 0.123) == 0.123
 
 
 @dataclass(frozen=True)

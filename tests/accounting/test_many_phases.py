@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dpplan.accounting import rdp
-from dpplan.accounting.exact import cross_check, event_lower_bound, invert
+from dpplan.accounting.exact import event_lower_bound, invert, rdp_cross_check
 from dpplan.accounting.exact.contour import composed_loss, many_plans, placement, quadrature, tail_decay
 from dpplan.accounting.exact.contour.composed_loss import Measure
 from dpplan.accounting.exact.contour.inversion import Chernoff
@@ -79,12 +79,12 @@ def test_event_of_all_is_that_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_phases_taken_as_one_spend_no_less_at_any_order() -> None:
     phases = tuple(SampledGaussian(sigma, q, steps) for sigma, q, steps in _rows(400))
-    fewer, orders = cross_check._fewer(phases), np.array([1.01, 2.0, 7.5, 40.0])
-    assert len(fewer) <= cross_check.MANY
+    fewer, orders = rdp_cross_check._fewer(phases), np.array([1.01, 2.0, 7.5, 40.0])
+    assert len(fewer) <= rdp_cross_check.MANY
     assert sum(phase.steps for phase in fewer) == sum(phase.steps for phase in phases)
     spent, held = (sum(phase.steps * rdp.divergence(phase, orders) for phase in kind) for kind in (phases, fewer))
     assert np.all(held >= spent * (1.0 - 1e-12))
-    assert cross_check._fewer(phases[:50]) == phases[:50]
+    assert rdp_cross_check._fewer(phases[:50]) == phases[:50]
 
 
 def test_moments_by_the_quicker_rule_are_bounds_and_near() -> None:

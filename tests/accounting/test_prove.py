@@ -26,7 +26,7 @@ from dpplan.accounting.exact.prove import (
     dominant_direction,
     float_moments,
     path_search,
-    strip_bound,
+    quadrature_error,
     tail_decay,
     transform,
 )
@@ -337,7 +337,7 @@ def test_growth_bounds_the_integral_of_the_modulus_and_is_not_far_above_it(a, he
     theta = height / STEP.sigma**2
     for u in (0.0, 3.0, 20.0):
         with working_precision(BITS):
-            bound = float(strip_bound.integral(STEP, arb(a), arb(u), height))
+            bound = float(quadrature_error.integral(STEP, arb(a), arb(u), height))
         total = 0.0
         for v in x:
             b = STEP.q * math.exp((2 * v - 1) / (2 * STEP.sigma**2))

@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
         ((*GRID, "--score-data", "training"), "a score on the training examples without noise would tell about them"),
         ((*GRID, "--score-data", "private"), "has to be public, or a release that is paid for"),
         ((*GRID, "--score-data", "publik"), "Did you mean 'public'?"),
-        ((*GRID, "--score-data", "public", "--score-eps", "1"), "is of held-out examples that are private"),
+        ((*GRID, "--score-data", "public", "--score-eps", "1"), "is of noise on a score of private examples"),
         ((*GRID, "--score-eps", "0"), "score_eps=0 is not a positive number"),
         ((*GRID, "--score-eps", "x"), "score_eps=x"),
         ((*GRID, "--score-data", "public", "--trials", "geometrik"), "Did you mean 'geometric'?"),

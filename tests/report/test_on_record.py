@@ -23,7 +23,7 @@ from dpplan.report import on_record, other_runs
 from dpplan.report import page as pages
 from dpplan.sampling import Poisson
 from dpplan.statement import Statement
-from dpplan.tuning import terminal_text
+from dpplan.tuning import search_report
 from dpplan.tuning.search_plan import Score, SearchPlan, planned
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def search(at: Path) -> Path:
     plan = search_plan()
     chosen = grids.recipe_of(plan.recipe, {CHOSEN: "0.25"})
     won = {"setting": {"training.learning_rate": "0.25"}, "score": 0.9527778, "score_is": "", "model": "model.pt"}
-    content = terminal_text.document(plan, chosen, won, seeded=False)
+    content = search_report.document(plan, chosen, won, seeded=False)
     at.mkdir(parents=True)
     (at / "report.json").write_text(json.dumps(content), encoding="utf-8")
     (at / "recipe.yaml").write_text(chosen.text, encoding="utf-8")

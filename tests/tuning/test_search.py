@@ -19,7 +19,7 @@ from dpplan.errors import BudgetExceeded, InputOutputFailed, PlanError, Training
 from dpplan.mechanism import BestOfTrials, DiscreteLaplace, Gaussian
 from dpplan.mechanism.trials import Trials
 from dpplan.recipe import Recipe, grid, parse
-from dpplan.tuning import search, terminal_text
+from dpplan.tuning import search, search_report
 from dpplan.tuning.search import TrialOutcome, TrialTask, searched
 from dpplan.tuning.search_plan import Score, SearchPlan, planned, solved
 
@@ -176,8 +176,8 @@ def test_no_trial_is_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     told = []
     won = searched(plan_of("poisson", 0.5), tmp_path / "out", release=lambda found, folder: told.append(found))
     assert won == told[0] == search.Winner(None) and not asked
-    content = terminal_text.document(plan_of("poisson", 0.5), None, None, False)
-    assert "none: no trial was made" in " ".join(terminal_text.ending_lines(content, "out"))
+    content = search_report.document(plan_of("poisson", 0.5), None, None, False)
+    assert "none: no trial was made" in " ".join(search_report.ending_lines(content, "out"))
 
 
 def test_a_trial_that_fails_is_the_worst_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,10 +289,10 @@ def test_the_report_says_nothing_of_all_trials_together() -> None:
         "score_is": plan.score.words,
         "model": "model.pt",
     }
-    content = json.loads(json.dumps(terminal_text.document(plan, plan.recipes[0], won, False)))
+    content = json.loads(json.dumps(search_report.document(plan, plan.recipes[0], won, False)))
     assert content["schema"] == "dpplan.tune/1" and content["grid"] == {"training.learning_rate": ["0.1", "0.2", "0.3"]}
     assert not {"seconds", "seed", "trials", "count", "time"} & set(content)
-    lines = " ".join(terminal_text.plan_lines(plan, None))
+    lines = " ".join(search_report.plan_lines(plan, None))
     assert "all with the same chance" in lines and "held-out examples right; public" in lines
 
 

@@ -10,7 +10,7 @@ from dpplan.errors import ReportError
 from dpplan.plan import Plan
 from dpplan.verify import allowed_values, json_fields
 from dpplan.verify.claim import RecordedClaim
-from dpplan.verify.claimed_figure import figure
+from dpplan.verify.figure_reader import figure
 from dpplan.verify.run_outcome import outcome
 from dpplan.verify.unfinished_run import cost, unfinished
 

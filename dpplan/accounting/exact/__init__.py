@@ -9,6 +9,7 @@ sampled Gaussians go the fast road; every other law goes to other_laws.
     gaussian_two_steps   two, by formula and one integral
     few_laplace          a few Laplace releases in closed form
     mixed/               laws of other kinds whose transforms are products, where one of them decays
+    general_one_step     one step of any law
     general_lattice/     laws of any kind, from above and below
     lattice_jumps        the same where large losses are rare
     other_laws           delta and epsilon of plans that are no sampled Gaussians
@@ -16,7 +17,7 @@ sampled Gaussians go the fast road; every other law goes to other_laws.
     searches             a search that releases its winner, as a pair
     invert               from delta to epsilon, with whichever of these holds
     event_lower_bound    a plain event
-    cross_check          the result against that and Rényi DP
+    rdp_cross_check      the result against that and Rényi DP
     prove/               the same figure over again, in ball arithmetic
 
 Guarantee: UPPER of a plan with a search (searches). Else
@@ -42,14 +43,14 @@ from dpplan.accounting import gdp, rdp
 from dpplan.accounting.best_of_trials import has_search
 from dpplan.accounting.bound import Bound, Guarantee, widened
 from dpplan.accounting.description import AccountantOption, Description
-from dpplan.accounting.exact import cross_check, invert
+from dpplan.accounting.exact import invert, rdp_cross_check
 from dpplan.accounting.exact.allocation_floor import ALLOCATIONS, event_bound
 from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
-from dpplan.accounting.exact.cross_check import Reconciled
 from dpplan.accounting.exact.ends import Ends
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
+from dpplan.accounting.exact.rdp_cross_check import Reconciled
 from dpplan.accounting.numerics import QUIET, outward
 from dpplan.accounting.pairs import DominatingPair
 from dpplan.accounting.pairs.epochs import most_participations
@@ -118,13 +119,13 @@ def epsilon(plan: Plan, delta: float, *, accuracy: float | None = None) -> Bound
         floor = EventBound(steps).epsilon(delta)
         if not _in_reach(steps):
             ceiling = rdp.epsilon(plan, delta).value
-            return _bound("epsilon", plan, cross_check.reconcile("epsilon", UNKNOWN, floor, ceiling), UNKNOWN)
+            return _bound("epsilon", plan, rdp_cross_check.reconcile("epsilon", UNKNOWN, floor, ceiling), UNKNOWN)
         ends = invert.epsilon_ends(steps, Direction.REMOVE, delta)
         lower = max(ends.lower, floor)
         if not invert.added_delta_below(steps, lower, delta, ends.contour):
             ends = ends.joined(invert.epsilon_ends(steps, Direction.ADD, delta))
-    ceiling = cross_check.renyi_epsilon(plan, delta, ends, WIDE)
-    return _bound("epsilon", plan, cross_check.reconcile("epsilon", ends, floor, ceiling), ends)
+    ceiling = rdp_cross_check.renyi_epsilon(plan, delta, ends, WIDE)
+    return _bound("epsilon", plan, rdp_cross_check.reconcile("epsilon", ends, floor, ceiling), ends)
 
 
 def epsilons(plan: Plan, deltas: Sequence[float], *, accuracy: float | None = None) -> tuple[Bound, ...]:
@@ -162,7 +163,7 @@ def delta(plan: Plan, epsilon: float, *, accuracy: float | None = None) -> Bound
     with np.errstate(**QUIET):
         floor = EventBound(steps).delta(epsilon)
         if not _in_reach(steps):
-            return _bound("delta", plan, cross_check.reconcile("delta", UNKNOWN, floor, min(ceiling, 1.0)), UNKNOWN)
+            return _bound("delta", plan, rdp_cross_check.reconcile("delta", UNKNOWN, floor, min(ceiling, 1.0)), UNKNOWN)
         ends = invert.delta_ends(steps, Direction.REMOVE, epsilon, ceiling)
         lower = max(ends.lower, floor)
         # No direction's delta exceeds 1, so near it the other one has nothing to add.
@@ -170,7 +171,7 @@ def delta(plan: Plan, epsilon: float, *, accuracy: float | None = None) -> Bound
             ends = replace(ends, upper=1.0)
         elif lower <= 0.0 or not invert.added_delta_below(steps, epsilon, lower):
             ends = ends.joined(invert.delta_ends(steps, Direction.ADD, epsilon, ceiling))
-    return _bound("delta", plan, cross_check.reconcile("delta", ends, floor, ceiling), ends)
+    return _bound("delta", plan, rdp_cross_check.reconcile("delta", ends, floor, ceiling), ends)
 
 
 def _shared(plan: Plan, steps: Steps, deltas: list[float]) -> dict[float, Bound]:
@@ -189,8 +190,8 @@ def _shared(plan: Plan, steps: Steps, deltas: list[float]) -> dict[float, Bound]
             lower = max(ends.lower, floor)
             good = lower > 0.0 and ends.relative_width <= enough and added.below(lower, delta)
         if good:
-            ceiling = cross_check.renyi_epsilon(plan, delta, ends, WIDE)
-            found[delta] = _bound("epsilon", plan, cross_check.reconcile("epsilon", ends, floor, ceiling), ends)
+            ceiling = rdp_cross_check.renyi_epsilon(plan, delta, ends, WIDE)
+            found[delta] = _bound("epsilon", plan, rdp_cross_check.reconcile("epsilon", ends, floor, ceiling), ends)
         else:
             found[delta] = epsilon(plan, delta)
     return found

@@ -30,7 +30,7 @@ gaussian_lattice/step_law.py for the rule. In the disc, with ϑ = 2l/σ₁² <= 
 
 Left of the panels p holds at most the mass of one normal tail, times K at its largest there.
 
-Symbols: as in one_step.py; arrays are [panel, node] or [panel, 1].
+Symbols: as in gaussian_one_step.py; arrays are [panel, node] or [panel, 1].
 """
 
 import functools

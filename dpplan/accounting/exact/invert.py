@@ -14,7 +14,7 @@ from dpplan.accounting.exact import gaussian_one_step
 from dpplan.accounting.exact.contour import chernoff, many_plans, placement
 from dpplan.accounting.exact.contour.inversion import Contour, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
-from dpplan.accounting.exact.contour.rare_jumps import cut_choice, near_zero
+from dpplan.accounting.exact.contour.rare_jumps import cut_choice, small_epsilon
 from dpplan.accounting.exact.ends import AnyContour, Ends
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_lattice import bounded_losses, composition
@@ -139,7 +139,7 @@ def _near_zero_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends
     known = Ends(0.0, math.inf, "none")
     if delta < NEAR_ZERO * placement.delta_at_zero_above(steps) or not bounded_losses.serves(steps):
         return known
-    found = near_zero.epsilon_ends(steps, direction, delta, _log_floor(steps), NARROW)
+    found = small_epsilon.epsilon_ends(steps, direction, delta, _log_floor(steps), NARROW)
     known = _of_remove(direction, *found) if found else known
     if known.relative_width <= FAIR:
         return known
@@ -332,7 +332,7 @@ def _delta_by_grid(steps: Steps, direction: Direction, epsilon: float, log_delta
 
 def _near_zero(steps: Steps, direction: Direction, epsilon: float) -> Ends:
     """By a contour over jumps that lies farther out, where few steps jump."""
-    known, found = Ends(0.0, 1.0, "none"), near_zero.ends(steps, direction, epsilon, _log_floor(steps), NARROW)
+    known, found = Ends(0.0, 1.0, "none"), small_epsilon.ends(steps, direction, epsilon, _log_floor(steps), NARROW)
     if found is not None:
         lower, upper, contour = found
         known = _of_remove(direction, lower, min(upper, placement.total_variation_above(steps)), contour)
@@ -372,7 +372,7 @@ def added_delta_below(steps: Steps, epsilon: float, delta: float, removed: AnyCo
         losses = bounded_losses.BoundedLosses(steps, bounded_losses.COARSE)
         if losses.delta(Direction.ADD, epsilon)[1] <= delta:
             return True
-    if isinstance(removed, Contour) and near_zero.mirrored(np.array([epsilon]), removed.ends)[1][0] <= delta:
+    if isinstance(removed, Contour) and small_epsilon.mirrored(np.array([epsilon]), removed.ends)[1][0] <= delta:
         return True
     contour = placement.plain(steps, Direction.ADD, saddle, epsilon, log_delta)
     if contour.reached:

@@ -22,11 +22,11 @@ from dpplan.accounting.exact.contour import chernoff
 from dpplan.accounting.exact.contour.inversion import SAFE, Chernoff, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import grown_error, log_characteristic
 from dpplan.accounting.exact.ends import Ends
-from dpplan.accounting.exact.general_lattice import Composition, Laid, outside, spacing
-from dpplan.accounting.exact.general_lattice.coarse_estimate import CoarseMasses, Sketch
+from dpplan.accounting.exact.general_lattice import Composition, Laid, atom_spacing, outside
+from dpplan.accounting.exact.general_lattice.coarse_pld import CoarseMasses, Sketch
 from dpplan.accounting.exact.general_lattice.composed import Composed, ComposedMasses
 from dpplan.accounting.exact.general_lattice.discretise import DiscretisedLaw, Lattice, Side, discretise
-from dpplan.accounting.exact.general_lattice.one_step import some_step_beyond
+from dpplan.accounting.exact.general_one_step import some_step_beyond
 from dpplan.accounting.numerics import QUIET, Array, outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.complex_log import complex_expm1, complex_log1p
@@ -114,7 +114,7 @@ class _Picture:
         while h > least and self.error(place, h) > error:
             h *= 0.5
         terms = [(law, float(count)) for law, count in self.composition.terms]
-        h = spacing.step(terms, place.tilt, max(h, least))
+        h = atom_spacing.step(terms, place.tilt, max(h, least))
         lattice = Lattice(h, (1.0 + place.tilt) * h)
         laws = [
             (discretise(law, lattice, bounds, self.merged(row, place, h, max(0.25 * error, MERGED))), count)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.accounting.exact import cross_check, event_lower_bound
+from dpplan.accounting.exact import event_lower_bound, rdp_cross_check
 from dpplan.accounting.exact.contour import many_plans, placement
 from dpplan.accounting.exact.contour.many_plans import Rows, Sums, rows_of
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
@@ -48,7 +48,7 @@ def epsilons_near(plans: Sequence[Plan], epsilon: float, delta: float) -> list[B
             part = rows_of(steps, rows)
             lower, upper, tilts = _ends(part, epsilon, delta)
             floors = event_lower_bound.epsilons_of_each(part, delta)
-            ceilings = cross_check.renyi_epsilons(part, tilts, delta)
+            ceilings = rdp_cross_check.renyi_epsilons(part, tilts, delta)
             for at, (low, high) in enumerate(zip(lower.tolist(), upper.tolist(), strict=True)):
                 if 0.0 < low <= high < math.inf:
                     number = numbers[rows[at]]
@@ -69,7 +69,7 @@ def estimate(plan: Plan, delta: float) -> float:
 
 def _bound(plan: Plan, ends: Ends, floor: float, ceiling: float) -> Bound:
     """Held against a plain event and Rényi DP, as every answer is. Raises InternalError where they contradict it."""
-    final = cross_check.reconcile("epsilon", ends, float(floor), float(ceiling))
+    final = rdp_cross_check.reconcile("epsilon", ends, float(floor), float(ceiling))
     return Bound("epsilon", final.lower, final.upper, Guarantee.CERTIFIED, "exact", plan.assumptions, final.why)
 
 

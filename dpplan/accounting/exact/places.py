@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dpplan.accounting.exact.contour.rare_jumps import near_zero
+from dpplan.accounting.exact.contour.rare_jumps import small_epsilon
 from dpplan.accounting.numerics import Array, outward
 from dpplan.quick_dataclass import dataclass
 
@@ -70,7 +70,7 @@ class Place:
         if at is None or not self.real:
             return None
 
-        return Place(math.inf, 0.0, 1.0, partial(near_zero.mirrored, at=at))
+        return Place(math.inf, 0.0, 1.0, partial(small_epsilon.mirrored, at=at))
 
 
 @dataclass

@@ -16,11 +16,11 @@ import numpy as np
 
 from dpplan.accounting import gdp, rdp
 from dpplan.accounting.bound import widened
-from dpplan.accounting.exact import cross_check, gaussian_one_step, invert, mixed, other_laws
+from dpplan.accounting.exact import gaussian_one_step, invert, mixed, other_laws, rdp_cross_check
 from dpplan.accounting.exact.contour import placement
 from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
-from dpplan.accounting.exact.contour.rare_jumps import near_zero
+from dpplan.accounting.exact.contour.rare_jumps import small_epsilon
 from dpplan.accounting.exact.ends import AnyContour
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
@@ -185,7 +185,7 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction, lattice: "_OneLatti
                 return place
             ends = invert.delta_ends(steps, direction, epsilon, ceiling)
         floor = event.delta(epsilon) if direction is Direction.REMOVE else 0.0
-        lower, upper = cross_check.reconcile("delta", ends, floor, ceiling).proven
+        lower, upper = rdp_cross_check.reconcile("delta", ends, floor, ceiling).proven
         contour = ends.contour
         if contour is None:
             return Place(epsilon, lower, upper)
@@ -229,7 +229,7 @@ class _OneLattice:
         own = self.run.around(epsilon if self.other is not None else 0.0, accuracy)
         found = self._narrow(own, epsilon, enough, accuracy)
         if found is None and self.other is not None and epsilon < self.other.largest:
-            mirrored = partial(near_zero.mirrored, at=self.other.around(0.0, accuracy))
+            mirrored = partial(small_epsilon.mirrored, at=self.other.around(0.0, accuracy))
             found = self._narrow(mirrored, epsilon, enough, accuracy)
         return found
 

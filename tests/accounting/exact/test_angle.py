@@ -6,7 +6,7 @@ from mpmath import mp, mpc, mpf
 
 from dpplan.accounting.exact.contour.privacy_loss import Steps
 from dpplan.accounting.exact.contour.quadrature import Quadrature
-from dpplan.accounting.exact.contour.strip_bound import Nodes, angle, log_width
+from dpplan.accounting.exact.contour.quadrature_error import Nodes, angle, log_width
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 

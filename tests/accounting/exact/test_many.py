@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dpplan.accounting import exact, rdp
-from dpplan.accounting.exact import cross_check, event_lower_bound, many
+from dpplan.accounting.exact import event_lower_bound, many, rdp_cross_check
 from dpplan.accounting.exact.contour import many_plans, placement
 from dpplan.accounting.exact.contour.privacy_loss import Steps
 from dpplan.accounting.exact.many import epsilons_near
@@ -88,7 +88,7 @@ def test_the_ceiling_of_each_is_renyi_dps_at_a_whole_order():
     plans = [(1.0, 0.01, 1000), (3.0, 0.1, 800), (0.5, 0.001, 1000), (20.0, 0.5, 100), (1.0, 1e-6, 10**6)]
     steps = Steps(*(np.array([column]).T.astype(float) for column in zip(*plans, strict=True)))
     orders = np.array([2.0, 7.0, 4.0, 30.0, 12.0])
-    found = cross_check.renyi_epsilons(steps, orders - 1.0, 1e-5)
+    found = rdp_cross_check.renyi_epsilons(steps, orders - 1.0, 1e-5)
     for each, order, ceiling in zip(plans, orders, found, strict=True):
         divergence = each[2] * rdp.divergence(SampledGaussian(*each), np.array([order]))
         known = rdp.to_epsilon(divergence, np.array([order]), 1e-5)[0]

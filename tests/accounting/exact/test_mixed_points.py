@@ -11,7 +11,7 @@ from dpplan.accounting.exact.mixed import laplace_rule
 from dpplan.accounting.exact.mixed.factors import Factor
 from dpplan.accounting.exact.mixed.laplace_rule import Density, Panels, densities
 from dpplan.accounting.exact.mixed.points import Points
-from dpplan.accounting.exact.mixed.tilted import Remainder, Tilted
+from dpplan.accounting.exact.mixed.points_transform import Remainder, Tilted
 from dpplan.accounting.pairs import (
     Finite,
     GaussianLoss,

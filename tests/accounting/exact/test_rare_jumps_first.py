@@ -9,7 +9,7 @@ from dpplan.accounting.exact.contour import placement
 from dpplan.accounting.exact.contour.inversion import Aim
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import cut_choice, estimates
-from dpplan.accounting.exact.contour.rare_jumps.far_runs import Falling
+from dpplan.accounting.exact.contour.rare_jumps.beyond_cut import Falling
 from dpplan.accounting.exact.invert import epsilon_ends
 from dpplan.accounting.numerics import QUIET
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from dpplan.accounting.exact.general_lattice.one_step import delta_ends
+from dpplan.accounting.exact.general_one_step import delta_ends
 from dpplan.accounting.gdp import delta_interval
 from dpplan.accounting.pairs.profile_points import LEAST_MASS, MOST_LOSS, ProfileLoss
 

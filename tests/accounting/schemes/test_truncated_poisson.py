@@ -21,7 +21,7 @@ from dpplan.errors import NotApplicable, PlanError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.sampling import Poisson, TruncatedPoisson
-from dpplan.solve.cap import cap
+from dpplan.solve.batch_cap import cap
 
 with (Path(__file__).parents[2] / "data" / "claims_points.csv").open(encoding="utf-8", newline="") as file:
     POINTS = [row for row in csv.DictReader(file) if row["id"].startswith("E_trunc_") and "basic" not in row["id"]]

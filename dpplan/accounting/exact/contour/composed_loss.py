@@ -18,7 +18,7 @@ from functools import cached_property
 
 import numpy as np
 
-from dpplan.accounting.exact.contour import lifted_line
+from dpplan.accounting.exact.contour import decay_lifted_line
 from dpplan.accounting.exact.contour.jumps import Jumps
 from dpplan.accounting.exact.contour.privacy_loss import (
     Band,
@@ -320,7 +320,7 @@ def _of_few(measure: Measure, a: float, known: Known, edges: Array) -> Array:
     columns = [steps.sigma, steps.q, np.full_like(steps.q, a), known.log_g, known.error, known.low, known.high]
     columns += [] if far is None else [far.at, far.width]
     for count, *row in np.concatenate((steps.count, *columns), axis=1).tolist():
-        total += count * lifted_line.log_bounds(lifted_line.TiltedStep(*row), edges)
+        total += count * decay_lifted_line.log_bounds(decay_lifted_line.TiltedStep(*row), edges)
     return total
 
 

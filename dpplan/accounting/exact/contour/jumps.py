@@ -10,8 +10,8 @@ computed in that form, so that what the two have in common never has to cancel. 
 u beyond a point by moving its integral to the line Im x = y, where |e^{iuL}| = e^{-u·arg r} and the difference of
 the far and the bulk cut grows at most by e^(y²/2w²); any y in (0, πσ²) will do. The integral of the modulus is
 bounded cell by cell between the nodes, and outside them without the help of e^{-u·arg r} <= 1, as for the
-quadrature (strip_bound.py). What the bulk alone contributes to delta is bounded by Chernoff at tilts far above t, where
-a law without jumps is still small.
+quadrature (quadrature_error.py). What the bulk alone contributes to delta is bounded by Chernoff at tilts far above t,
+where a law without jumps is still small.
 """
 
 import math
@@ -21,7 +21,7 @@ import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import Steps
 from dpplan.accounting.exact.contour.quadrature import Quadrature
-from dpplan.accounting.exact.contour.strip_bound import Nodes, Range
+from dpplan.accounting.exact.contour.quadrature_error import Nodes, Range
 from dpplan.accounting.numerics import Array, outward
 from dpplan.quick_dataclass import dataclass
 

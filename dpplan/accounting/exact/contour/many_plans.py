@@ -13,10 +13,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from dpplan.accounting.exact.contour import chernoff, lifted_line, near_losses, shifted_path
+from dpplan.accounting.exact.contour import chernoff, decay_bent_path, decay_lifted_line, decay_small_losses
 from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE
 from dpplan.accounting.exact.contour.inversion import LOG_TINY, NET_RATIO, NET_SIZE, NET_START, SAFE
-from dpplan.accounting.exact.contour.plain_rule import PlainRule
+from dpplan.accounting.exact.contour.many_plans_quadrature import PlainRule
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, grown_error, log_characteristic
 from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.exact.contour.saddle_point import TOLERANCE, Landscape
@@ -276,12 +276,12 @@ def _summed(steps: Steps, direction: Direction, tilt: Array, u: Array) -> tuple[
 
 def _log_decay(law: PlainRule, edges: Array) -> Array:
     """As Moments.log_decay, [row, edge]; of no use where the law's error is not finite."""
-    found = np.minimum(near_losses.log_bounds(law, edges), shifted_path.log_bounds(law, edges))
+    found = np.minimum(decay_small_losses.log_bounds(law, edges), decay_bent_path.log_bounds(law, edges))
     if len(found) <= FEW_ROWS:
         columns = (law.steps.sigma, law.steps.q, *law.own, law.low, law.high)
         for row in np.flatnonzero(found[:, -1] > ENOUGH):  # which few steps never fall below
-            one = lifted_line.TiltedStep(*(float(each[row, 0]) for each in columns))
-            known = float(law.steps.count[row, 0]) * lifted_line.log_bounds(one, edges[row])
+            one = decay_lifted_line.TiltedStep(*(float(each[row, 0]) for each in columns))
+            known = float(law.steps.count[row, 0]) * decay_lifted_line.log_bounds(one, edges[row])
             found[row] = np.minimum(found[row], known)
     return np.asarray(np.nan_to_num(found, nan=0.0))
 

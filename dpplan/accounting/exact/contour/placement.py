@@ -18,7 +18,7 @@ from dpplan.accounting.exact.contour.composed_loss import MANY, Measure, Moments
 from dpplan.accounting.exact.contour.inversion import Aim, Chernoff, Contour, ContourTolerance, LossMoments
 from dpplan.accounting.exact.contour.privacy_loss import Cut, Direction, Steps
 from dpplan.accounting.exact.contour.quadrature import MOST_VALUES
-from dpplan.accounting.exact.contour.rare_jumps.far_runs import Falling
+from dpplan.accounting.exact.contour.rare_jumps.beyond_cut import Falling
 from dpplan.accounting.exact.contour.saddle_point import Landscape, Saddle, log_chernoff_factor
 from dpplan.accounting.numerics import Array, outward
 from dpplan.quick_dataclass import dataclass

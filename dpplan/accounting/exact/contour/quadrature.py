@@ -3,7 +3,7 @@
 The trapezoid rule on an integrand that is analytic in the strip |Im x| <= d errs by at most
 2·max_±(integral of its modulus on the strip's edge) / (e^(2πd/h) - 1) (Trefethen, Weideman 2014, SIAM Review 56,
 Thm 5.1; such integrals are log-convex in Im x, so the edges hold the largest). r(x)^w is analytic for |Im x| < πσ².
-How large the integrand is on the edge and beyond the nodes is bounded in strip_bound.py.
+How large the integrand is on the edge and beyond the nodes is bounded in quadrature_error.py.
 
 E_Q[r] = 1, so G(w) - 1 = E_Q[r^w - 1 - w(r - 1)] is a sum of non-negative terms for real w outside (0, 1):
 it keeps full relative accuracy where q = 1e-9 makes G - 1 as small as 1e-18. Where G is large, in a row that is
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpplan.accounting.exact.contour.privacy_loss import Band, Cut, Steps, loss_rounding, lowest_mode
-from dpplan.accounting.exact.contour.strip_bound import Nodes, Range, Strip
+from dpplan.accounting.exact.contour.quadrature_error import Nodes, Range, Strip
 from dpplan.accounting.numerics import Array, ComplexArray
 from dpplan.accounting.numerics.exp_remainder import exp_remainder
 from dpplan.accounting.numerics.logspace import log_sum

@@ -2,8 +2,8 @@
 
 With M the most that all steps gain together, a path with one loss below -M - E sums up to less than -E: it adds nothing
 to delta(ε) at any ε >= -E, and is cut away for nothing. What is left lies within M + E of what a path gains at most, so
-that a lattice over it is fine. It tells of the other direction too (near_zero.mirrored), for ε <= E: there no loss is
-too large for it.
+that a lattice over it is fine. It tells of the other direction too (small_epsilon.mirrored), for ε <= E: there no loss
+is too large for it.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy as np
 
 from dpplan.accounting.exact.contour import placement
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
-from dpplan.accounting.exact.contour.rare_jumps import near_zero
+from dpplan.accounting.exact.contour.rare_jumps import small_epsilon
 from dpplan.accounting.exact.contour.saddle_point import Landscape
 from dpplan.accounting.exact.gaussian_lattice import composition
 from dpplan.accounting.exact.gaussian_lattice.composition import ComposedTransform, LatticeComposition, LatticePlacement
@@ -58,7 +58,7 @@ class BoundedLosses(LatticeComposition):
             return max(low, 0.0), high
         if epsilon > self.beyond:
             return 0.0, 1.0
-        low_ends, high_ends = near_zero.mirrored(np.array([epsilon]), self._at_each)
+        low_ends, high_ends = small_epsilon.mirrored(np.array([epsilon]), self._at_each)
         return max(float(low_ends[0]), 0.0), float(high_ends[0])
 
     def _at_each(self, epsilons: Array) -> tuple[Array, Array]:
@@ -68,12 +68,12 @@ class BoundedLosses(LatticeComposition):
 
 def serves(steps: Steps) -> bool:
     """Whether a record is drawn so rarely that delta is looked for near what it is at 0, in time for few phases."""
-    rare = near_zero.drawn(steps) <= near_zero.MOST_DRAWN
+    rare = small_epsilon.drawn(steps) <= small_epsilon.MOST_DRAWN
     return rare and len(steps.sigma) <= MOST_PHASES and composition.affordable(steps)
 
 
 def epsilon_ends(steps: Steps, direction: Direction, delta: float) -> tuple[float, float]:
     """lower and upper of the ε at this delta; upper is inf where it is too far out for these losses to tell."""
     losses = BoundedLosses(steps, FINE)
-    lower, upper = near_zero.crossing(partial(losses.delta, direction), delta, losses.beyond)
+    lower, upper = small_epsilon.crossing(partial(losses.delta, direction), delta, losses.beyond)
     return lower, upper if upper < losses.beyond else math.inf

@@ -2,11 +2,10 @@
 
     Composition.of([(law, steps), ...]).delta(1.0)
 
-    one_step         needs no lattice
     lower_polygon    a step from below
     discretise       a step from above and below, on a lattice
-    spacing          the lattice's step, so that atoms lie on its points
-    coarse_estimate  where to look
+    atom_spacing     the lattice's step, so that atoms lie on its points
+    coarse_pld       where to look
     composed         one transform to the power of the steps
 
 Both laws are of second order in the lattice's step; both are tilted, so that errors are relative to delta, however
@@ -20,11 +19,11 @@ import numpy as np
 
 from dpplan.accounting.exact.contour.inversion import Chernoff
 from dpplan.accounting.exact.contour.saddle_point import Saddle
-from dpplan.accounting.exact.general_lattice import spacing
-from dpplan.accounting.exact.general_lattice.coarse_estimate import CoarseMasses, Sketch
+from dpplan.accounting.exact.general_lattice import atom_spacing
+from dpplan.accounting.exact.general_lattice.coarse_pld import CoarseMasses, Sketch
 from dpplan.accounting.exact.general_lattice.composed import Composed
 from dpplan.accounting.exact.general_lattice.discretise import Lattice, discretise
-from dpplan.accounting.exact.general_lattice.one_step import delta_ends, epsilon_end, mass_at_the_top
+from dpplan.accounting.exact.general_one_step import delta_ends, epsilon_end, mass_at_the_top
 from dpplan.accounting.numerics import QUIET, outward
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law
 from dpplan.quick_dataclass import dataclass
@@ -339,7 +338,7 @@ class _Plan:
         h = max(h, period / accuracy.most, max(high - low for low, high in ranges) / MOST_CELLS)
         h = min(h, STEEPEST / (1.0 + saddle.tilt))
         terms = [(law, float(count)) for law, count in self.composition.terms]
-        h = spacing.step(terms, saddle.tilt, h)
+        h = atom_spacing.step(terms, saddle.tilt, h)
         size = 2 ** math.ceil(math.log2(period / h))
         lattice = Lattice(h, (1.0 + saddle.tilt) * h)
         laws = [(discretise(law, lattice, bounds), count) for (law, count), bounds in zip(terms, ranges, strict=True)]

@@ -1,8 +1,8 @@
 """Laws of several kinds in one contour integral: the transform of their sum is the product of their transforms.
 
-In reading order: points and laplace_rule (a law as masses at points), tilted (its transform, with every error),
+In reading order: points and laplace_rule (a law as masses at points), points_transform (its transform, with errors),
 factors (laws without a decay of their own), replaced_rule, replaced, mirrored, exponential_sum, mixture_rule and
-mixtures (laws with one), composed (the product, as contour/inversion asks for it), ends (delta and epsilon).
+mixture_decay (laws with one), composed (the product, as contour/inversion asks for it), ends (delta and epsilon).
 """
 
 from dpplan.accounting.exact.mixed.ends import METHOD, delta_ends, epsilon_below, epsilon_ends

@@ -2,7 +2,7 @@
 
 from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.mixed.mirrored import MirroredSteps
-from dpplan.accounting.exact.mixed.mixtures import MixtureSteps
+from dpplan.accounting.exact.mixed.mixture_decay import MixtureSteps
 from dpplan.accounting.exact.mixed.replaced import MOST_RATE, ReplacedSteps
 from dpplan.accounting.exact.mixed.replaced_rule import Replacement
 from dpplan.accounting.pairs.gaussian import GaussianLoss

@@ -13,7 +13,7 @@ from dpplan.accounting.exact.contour.saddle_point import Saddle
 from dpplan.accounting.exact.mixed import laplace_rule
 from dpplan.accounting.exact.mixed.laplace_rule import Density, Panels
 from dpplan.accounting.exact.mixed.points import LARGEST, Points, Uncomposable, normalised, points
-from dpplan.accounting.exact.mixed.tilted import Missing, Remainder, Tilted
+from dpplan.accounting.exact.mixed.points_transform import Missing, Remainder, Tilted
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.pairs.law import Law
 from dpplan.quick_dataclass import dataclass

@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import log_ratio
-from dpplan.accounting.exact.contour.strip_bound import angle
+from dpplan.accounting.exact.contour.quadrature_error import angle
 from dpplan.accounting.exact.mixed.points import Points
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss

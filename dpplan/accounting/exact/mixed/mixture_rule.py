@@ -26,8 +26,8 @@ from dpplan.accounting.exact.contour.quadrature import TAIL_UNITS
 from dpplan.accounting.exact.mixed.exponential_sum import ExponentialSum
 from dpplan.accounting.exact.mixed.laplace_rule import NODES, RULE, gauss
 from dpplan.accounting.exact.mixed.points import LARGEST, Points, Uncomposable
+from dpplan.accounting.exact.mixed.points_transform import Missing
 from dpplan.accounting.exact.mixed.replaced_rule import DEPTH, LEAST_LOG, LOG_2PI, SAFE
-from dpplan.accounting.exact.mixed.tilted import Missing
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.normal import log_normal_tail, log_normal_tails, normal_tail

@@ -25,9 +25,9 @@ import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import Cut, log_ratio, loss_rounding
 from dpplan.accounting.exact.contour.quadrature import TAIL_UNITS
-from dpplan.accounting.exact.contour.strip_bound import angle
+from dpplan.accounting.exact.contour.quadrature_error import angle
 from dpplan.accounting.exact.mixed.points import LARGEST, Points, Uncomposable
-from dpplan.accounting.exact.mixed.tilted import Missing
+from dpplan.accounting.exact.mixed.points_transform import Missing
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.normal import log_normal_tail, normal_tail

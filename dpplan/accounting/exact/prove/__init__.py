@@ -18,7 +18,7 @@ Proof in outline; each inequality is derived, and evaluated, where it is named.
  4  Frequencies left out. |M(t + iu)| for every u >= U is bounded by one integral of a modulus along a path in the
     upper half-plane, which falls as u rises; the sum over 1/u² is then elementary.           tail_decay.py, contour.py
  5  Quadrature in x. The trapezoid rule for E_Q[r^w] errs by at most the growth of the integrand in the strip
-    |Im x| < πσ², where r^w is analytic (Trefethen, Weideman 2014, Thm 5.1).                transform.py, strip_bound.py
+    |Im x| < πσ², where r^w is analytic (Trefethen, Weideman 2014, Thm 5.1).           transform.py, quadrature_error.py
  6  Tails in x. Beyond the ends of each range the integrand falls at least exponentially.     `tails` in tail_decay.py
  7  Rounding. Inside the balls; the precision follows from the number of steps and from what the sum cancels.
                                                                                                balls.py, contour_plan.py

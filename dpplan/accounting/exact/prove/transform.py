@@ -6,7 +6,7 @@ each Fourier integral to the line on which it fades give
     |h·Σ_j f(x₀ + jh) - ∫f| <= (∫|f(x + iy)| dx + ∫|f(x - iy)| dx) / (e^(2πy/h) - 1)
 
 (Trefethen, Weideman 2014, SIAM Review 56, Thm 5.1). For f = r^(a + iu)·Q and 0 <= u <= U, y < πσ², the modulus on
-either line is at most |r|^a·e^(U·arg r)·|Q|, whose integral strip_bound.py bounds.
+either line is at most |r|^a·e^(U·arg r)·|Q|, whose integral quadrature_error.py bounds.
 
 Tails. On the real line |f| = r^a·Q at every u. The nodes left out are bounded by cells, each at its worst, as far as
 f may rise again, and beyond by a geometric series (tail_decay.tails).
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import Direction
-from dpplan.accounting.exact.prove import strip_bound, tail_decay
+from dpplan.accounting.exact.prove import quadrature_error, tail_decay
 from dpplan.accounting.exact.prove.balls import Ball, ComplexBall, acb, acb_mat, arb, within, zero
 from dpplan.accounting.exact.prove.float_moments import ComposedSteps, log_ratio, span
 from dpplan.accounting.exact.prove.path_search import Path, estimate
@@ -113,7 +113,7 @@ def _unsampled(phase: ComposedSteps, w: ComplexBall) -> ComplexBall:
 
 
 def _quadrature_error(phase: ComposedSteps, a: Ball, u_max: Ball, nodes: TrapezoidNodes) -> Ball:
-    grown = strip_bound.integral(phase, a, u_max.upper(), nodes.height)
+    grown = quadrature_error.integral(phase, a, u_max.upper(), nodes.height)
     return (2 * grown / (2 * arb.pi() * arb(nodes.height) / arb(nodes.step)).expm1()).abs_upper()
 
 
@@ -122,7 +122,7 @@ def _tail_error(phase: ComposedSteps, a: Ball, nodes: TrapezoidNodes) -> Ball:
     step, far = arb(nodes.step), max(nodes.far, nodes.high)
     total = sum((tail.series(step) for tail in tail_decay.tails(phase, a, nodes.low, far)), zero())
     if far > nodes.high:
-        between = strip_bound.cells(phase, a, zero(), 0.0, nodes.high, far)
+        between = quadrature_error.cells(phase, a, zero(), 0.0, nodes.high, far)
         total += sum((worst * (width + step) for worst, width in between), zero())
     return total.abs_upper()
 

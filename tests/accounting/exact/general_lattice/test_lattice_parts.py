@@ -9,9 +9,9 @@ import pytest
 from mpmath import mp, mpf
 
 from dpplan.accounting import pairs
-from dpplan.accounting.exact.general_lattice.coarse_estimate import LOG_TILTS, CoarseMasses, Sketch
+from dpplan.accounting.exact.general_lattice.coarse_pld import LOG_TILTS, CoarseMasses, Sketch
 from dpplan.accounting.exact.general_lattice.lower_polygon import Cells, lowered, spread
-from dpplan.accounting.exact.general_lattice.one_step import FARTHEST, delta_ends, mass_at_the_top
+from dpplan.accounting.exact.general_one_step import FARTHEST, delta_ends, mass_at_the_top
 
 SAMPLED = pairs.subsampled(pairs.gaussian(0.9), 0.1).remove
 STEPS = {

@@ -7,8 +7,8 @@ falls more slowly than any exponential: at the tilt that suits the whole law, lo
 rest, and at any lower one the paths on which nothing happens do. So the paths are taken apart by their largest step,
 and the choices made together:
 
-far    the loss, a multiple of ε, beyond which a step decides alone (far_runs.py): the least at which what is not known
-       exactly of such paths is small;
+far    the loss, a multiple of ε, beyond which a step decides alone (beyond_cut.py): the least at which what is not
+       known exactly of such paths is small;
 bulk   the loss, a share of ε, below which a step is no jump: the largest for which the paths without one, bounded by
        Chernoff at tilts of their own, stay small. Where they do not, they get a contour of their own, over the jumps
        between a second share and the first;
@@ -23,8 +23,8 @@ import numpy as np
 from dpplan.accounting.exact.contour.composed_loss import Moments, far_limit
 from dpplan.accounting.exact.contour.inversion import Aim, Chernoff, Contour, ContourTolerance
 from dpplan.accounting.exact.contour.privacy_loss import Steps, log_ratio
+from dpplan.accounting.exact.contour.rare_jumps.beyond_cut import Beyond, Falling
 from dpplan.accounting.exact.contour.rare_jumps.estimates import GOAL, CutPlacement, SplitMoments, places_of
-from dpplan.accounting.exact.contour.rare_jumps.far_runs import Beyond, Falling
 from dpplan.accounting.exact.contour.rare_jumps.jump_free_runs import Bulk
 from dpplan.accounting.exact.contour.rare_jumps.jump_runs import Rare
 from dpplan.accounting.numerics import Array

@@ -15,7 +15,7 @@ import numpy as np
 
 from dpplan.accounting.exact.contour.composed_loss import Line, unit_of
 from dpplan.accounting.exact.contour.privacy_loss import Steps, grown_error
-from dpplan.accounting.exact.contour.rare_jumps.far_runs import Beyond
+from dpplan.accounting.exact.contour.rare_jumps.beyond_cut import Beyond
 from dpplan.accounting.exact.contour.rare_jumps.jump_runs import characteristic, log_moments, rounded
 from dpplan.accounting.exact.contour.rare_jumps.step_law import EPS, RareLaw, Window
 from dpplan.accounting.exact.contour.tail_decay import Decay, Known

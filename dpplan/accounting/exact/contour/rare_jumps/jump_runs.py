@@ -1,6 +1,6 @@
 """Stage 2, compose, for rare jumps: the paths with at least one jump, as a measure for a contour.
 
-Every step's law is cut smoothly: paths with a step beyond `end` are counted apart (far_runs.py); what lies below
+Every step's law is cut smoothly: paths with a step beyond `end` are counted apart (beyond_cut.py); what lies below
 `start` makes up the bulk, and the rest the jumps. With G and J their transforms (step_law.py) and n steps of each
 kind,
 
@@ -22,7 +22,7 @@ import numpy as np
 from dpplan.accounting.exact.contour.composed_loss import Line, unit_of
 from dpplan.accounting.exact.contour.inversion import Chernoff
 from dpplan.accounting.exact.contour.privacy_loss import Steps, grown_error, log_characteristic
-from dpplan.accounting.exact.contour.rare_jumps.far_runs import Beyond
+from dpplan.accounting.exact.contour.rare_jumps.beyond_cut import Beyond
 from dpplan.accounting.exact.contour.rare_jumps.step_law import EPS, HUGE, RareLaw, Window
 from dpplan.accounting.numerics import Array, ComplexArray
 from dpplan.quick_dataclass import dataclass

@@ -6,8 +6,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from dpplan.accounting.exact.contour import near_losses, shifted_path
-from dpplan.accounting.exact.contour.plain_rule import PlainRule
+from dpplan.accounting.exact.contour import decay_bent_path, decay_small_losses
+from dpplan.accounting.exact.contour.many_plans_quadrature import PlainRule
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 
 # σ, q, steps, tilt, largest frequency
@@ -103,7 +103,10 @@ def test_the_characteristic_function_lies_below_both_bounds(sigma, q, steps, til
     edges = u_max / 30.0 * 1.2 ** np.arange(32.0)
     true = decay(sigma, q, steps, tilt, direction, edges)
     with np.errstate(all="ignore"):
-        near, shifted = near_losses.log_bounds(law, edges[None])[0], shifted_path.log_bounds(law, edges[None])[0]
+        near, shifted = (
+            decay_small_losses.log_bounds(law, edges[None])[0],
+            decay_bent_path.log_bounds(law, edges[None])[0],
+        )
     slack = 1e-9 * steps
     assert np.all(true.max(axis=1) <= near[:-1] + slack)
     later = np.maximum.accumulate(true.max(axis=1)[::-1])[::-1]

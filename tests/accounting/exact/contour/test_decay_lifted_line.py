@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from dpplan import accounting
-from dpplan.accounting.exact.contour import lifted_line
-from dpplan.accounting.exact.contour.lifted_line import TiltedStep
+from dpplan.accounting.exact.contour import decay_lifted_line
+from dpplan.accounting.exact.contour.decay_lifted_line import TiltedStep
 from dpplan.accounting.numerics.normal import log_normal_tails
 from dpplan.plan import Plan
 
@@ -36,7 +36,7 @@ def test_the_characteristic_function_lies_below_the_bound_and_near_it(given):
     law, loss, mass = law_of(*given)
     spread = math.sqrt(float((mass * loss**2).sum() - (mass * loss).sum() ** 2))
     edges = np.geomspace(0.5, 300.0, 48) / spread
-    bounds = lifted_line.log_bounds(law, edges)
+    bounds = decay_lifted_line.log_bounds(law, edges)
     true = np.array([abs(complex((mass * np.exp(1j * u * loss)).sum())) for u in edges])
     assert np.all(true <= np.exp(bounds) * (1.0 + 1e-9) + 1e-13)  # by the rule, which is good to so much
     assert np.all(np.diff(bounds) <= 0.0) and np.all(bounds <= 0.0)
@@ -52,12 +52,12 @@ def test_cells_may_end_anywhere(narrower):
     short = replace(law, low=narrower * law.low, high=narrower * law.high)
     edges = np.geomspace(0.2, 40.0, 12)
     true = np.array([abs(complex((mass * np.exp(1j * u * loss)).sum())) for u in edges])
-    assert np.all(true <= np.exp(lifted_line.log_bounds(short, edges)) * (1.0 + 1e-9))
+    assert np.all(true <= np.exp(decay_lifted_line.log_bounds(short, edges)) * (1.0 + 1e-9))
 
 
 def test_an_unknown_law_has_no_bound():
     law, _, _ = law_of(1.0, 0.3, 5.0)
-    assert np.all(lifted_line.log_bounds(replace(law, error=math.inf), np.array([1.0, 10.0])) == 0.0)
+    assert np.all(decay_lifted_line.log_bounds(replace(law, error=math.inf), np.array([1.0, 10.0])) == 0.0)
 
 
 @pytest.mark.parametrize(

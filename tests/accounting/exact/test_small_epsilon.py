@@ -9,7 +9,7 @@ from scipy.stats import norm
 from dpplan import accounting
 from dpplan.accounting.exact import invert
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
-from dpplan.accounting.exact.contour.rare_jumps import near_zero
+from dpplan.accounting.exact.contour.rare_jumps import small_epsilon
 from dpplan.accounting.exact.gaussian_lattice.bounded_losses import COARSE, BoundedLosses
 from dpplan.accounting.exact.profile import Profile
 from dpplan.plan import Plan
@@ -60,7 +60,7 @@ def test_either_direction_is_known_from_one_contour(direction):
     truth = folded(sigma, q, steps, epsilons, "remove" if direction is Direction.REMOVE else "add")
     for epsilon, (low, high) in zip(epsilons, truth, strict=True):
         with np.errstate(all="ignore"):
-            found = near_zero.ends(law, direction, epsilon, lambda _: math.log(1e-3), 1e-6)
+            found = small_epsilon.ends(law, direction, epsilon, lambda _: math.log(1e-3), 1e-6)
             narrow = None if epsilon > 0.02 else invert.delta_ends(law, direction, epsilon, 1.0)
         assert found is not None
         lower, upper, _ = found
@@ -69,7 +69,7 @@ def test_either_direction_is_known_from_one_contour(direction):
         assert upper - lower <= 2e-3 * upper
         assert upper - lower <= 1e-5 * upper or epsilon > 0.02
         assert narrow is None or narrow.relative_width <= 1e-4
-    assert near_zero.ends(law, direction, 0.5, lambda _: math.log(1e-3), 1e-6) is None
+    assert small_epsilon.ends(law, direction, 0.5, lambda _: math.log(1e-3), 1e-6) is None
 
 
 def test_a_profile_of_rare_jumps_takes_few_contours():
@@ -115,7 +115,7 @@ def test_bounded_losses_hold_two_steps_in_many_digits(direction):
     for share in (0.0, 0.1, 0.3):
         with np.errstate(all="ignore"):
             lower, upper = losses.delta(direction, share * 2 * q)
-            found = near_zero.ends(law, direction, share * 2 * q, lambda _: -60.0, 1e-4) if share == 0.1 else None
+            found = small_epsilon.ends(law, direction, share * 2 * q, lambda _: -60.0, 1e-4) if share == 0.1 else None
         truth = two_steps(sigma, q, share * 2 * q, direction)
         assert lower <= truth * (1.0 + 1e-8)
         assert truth <= upper * (1.0 + 1e-8)

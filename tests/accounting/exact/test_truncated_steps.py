@@ -6,10 +6,10 @@ import pytest
 from mpmath import erfc, mpf, sqrt
 
 from dpplan.accounting.exact.contour.placement import LOG_REMOVED
-from dpplan.accounting.exact.mixed.cut_steps import CutSteps
 from dpplan.accounting.exact.mixed.mirrored import MirroredSteps
 from dpplan.accounting.exact.mixed.replaced import ReplacedSteps
 from dpplan.accounting.exact.mixed.replaced_rule import Replacement
+from dpplan.accounting.exact.mixed.truncated_steps import CutSteps
 
 LOG_DELTA = math.log(1e-6)
 KINDS = (ReplacedSteps, MirroredSteps)

@@ -11,7 +11,7 @@ from dpplan.render.bound_text import figure
 from dpplan.render.table import wrapped
 
 if TYPE_CHECKING:
-    from dpplan.solve.cap import Cap
+    from dpplan.solve.batch_cap import Cap
 
 
 def lines(found: "Cap", delta: Delta) -> Iterator[str]:
