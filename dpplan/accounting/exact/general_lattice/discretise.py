@@ -7,8 +7,8 @@ true one gives a delta above (below) the true one after any number of steps.
 up    the polygon through H at the lattice points: a loss goes to the two around it, keeping its P- and its Q-mass
       (connect the dots: Doroshenko et al. 2022, arXiv:2207.04380). What lies above the lattice goes to loss +inf.
 down  a polygon nowhere above H (lower_polygon.py). An atom goes to the lattice point at or just below it; the lattice
-      is laid through atoms where it can be (atom_spacing.py). Where much of the law is within a cell's width, that is merged
-      into one outcome first, and the lattice laid through it. What lies above the lattice is left out.
+      is laid through atoms where it can be (atom_spacing.py). Where much of the law is within a cell's width, that is
+      merged into one outcome first, and the lattice laid through it. What lies above the lattice is left out.
 
 Every rounding is taken outward here, mass by mass; only the losses themselves are known to `moved`.
 
