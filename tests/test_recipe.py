@@ -213,7 +213,7 @@ def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
             "r.yaml: is not a recipe: it has no blocks privacy, data, model, training, runtime, check, audit, statement.",
         ),
         ("a: [", "r.yaml:1: is not YAML: expected the node content, but found '<stream end>'."),
-        ("a:\n\tb: 1", "r.yaml:2: is not YAML: found character '\\t' that cannot start any token."),
+        ("a:\n\tb: 1", "r.yaml:2: is not YAML: a tab indents it. Use spaces."),
         ("a: 1\n---\nb: 2\n", "r.yaml:2: is not YAML: but found another document."),
         ("a: \x00", "r.yaml: holds characters that no YAML file may hold; is it a recipe?"),
         ("[" * 5000, "r.yaml: is nested too deeply to be a recipe."),

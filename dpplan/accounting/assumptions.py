@@ -209,7 +209,7 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "Dwork, Roth 2014, §2.3; Vadhan 2017, Lemma 2.2",
     ),
     Assumption(
-        "n and the shape of the data are public",
+        "n, the number of examples, and the shape of the data are public",
         "claim",
         f"{N_IS_PUBLIC} {DIFFERENT_N} The shape of an example, the classes and the vocabulary are known or published "
         "otherwise. The split into training and held-out examples is given: neighbours are training sets.",

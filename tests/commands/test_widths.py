@@ -83,6 +83,6 @@ def test_examples_in_help_are_folded_so_that_they_can_still_be_pasted(
 ) -> None:
     text = shown(f"{command} -h", 40, monkeypatch, capsys)
     lines = text.split("Options:")[0].splitlines()
-    assert [line for line in lines if len(line) > 40 and " " in line.strip()] == []
+    assert [line for line in lines if len(line) > 40 and " " in line.strip().removesuffix(" \\")] == []  # but paths
     examples = [line for line in lines if line.startswith("    dpplan ")]
     assert examples
