@@ -56,10 +56,10 @@ def epsilon_ends(steps: Steps, direction: Direction, delta: float) -> Ends:
 
 
 def _two_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
-    two = TwoSteps(steps, direction)
-    if two.at(0.0).upper <= delta:
+    two, event = TwoSteps(steps, direction), EventBound(steps).epsilon(delta)
+    if event <= 0.0 and two.at(0.0).upper <= delta:  # else δ(0), which both directions share, is more
         return Ends(0.0, 0.0, two.method, two.at(0.0).terms, two)
-    two.epsilon = two.near(delta, EventBound(steps).epsilon(delta))
+    two.epsilon = two.near(delta, event)
     return verified(two, delta, two.epsilon, two.at(two.epsilon))
 
 
