@@ -47,7 +47,9 @@ class Score:
     def words(self) -> str:
         if self.epsilon is None:
             return "held-out examples right; public, as was declared"
-        return f"held-out examples right, with discrete Laplace noise of ε {self.epsilon:g} in each trial"
+        deviation = math.sqrt(2.0 * math.exp(-self.epsilon)) / -math.expm1(-self.epsilon)
+        noise = f"discrete Laplace noise of ε {self.epsilon:g} (standard deviation {deviation:.2g} examples)"
+        return f"held-out examples right, with {noise} in each trial"
 
 
 @dataclass(frozen=True, slots=True)

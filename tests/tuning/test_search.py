@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import random
 from collections import Counter
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dpplan import accounting
@@ -68,6 +70,14 @@ def test_a_search_is_accounted_as_one_phase_of_the_plan_that_every_trial_has() -
     assert best.phases[0] == plan.recipes[2].plan(UNITS).only_phase and len(plan.recipes) == 3
     assert plan.spent == accounting.epsilon(plan.plan, 1e-5) and plan.spent.guarantee is Guarantee.UPPER
     assert plan_of().spent.value < plan.spent.value and plan.trial.value < plan.spent.value
+
+
+def test_noise_on_the_score_is_told_in_examples() -> None:
+    """The variance of the discrete Laplace law, counted out."""
+    outcomes = np.arange(-2000, 2001)
+    weights = np.exp(-0.1 * np.abs(outcomes))
+    deviation = math.sqrt(float((weights * outcomes**2).sum() / weights.sum()))
+    assert f"(standard deviation {deviation:.2g} examples)" in Score(0.1).words
 
 
 def test_settings_with_plans_of_their_own_are_kinds_of_trials() -> None:

@@ -95,7 +95,8 @@ def accuracy_rows(names: Sequence[str], accuracies: Sequence[AnswerAccuracy | No
     for name, each in zip(names, accuracies, strict=False):
         if each is not None:
             error = "" if each.standard_error is None else f", standard error {up(each.standard_error, 3)}"
-            near = f"±{up(each.within, 3)} at {100 * (1 - MISSED):g} %"
+            each_bin = " each bin" if each.kind == "histogram" else ""
+            near = f"±{up(each.within, 3)} at {100 * (1 - MISSED):g} %{each_bin}"
             yield row(name, near, f"{each.kind}: {each.noise}{error}, sensitivity {up(each.sensitivity, 3)}")
 
 

@@ -11,12 +11,15 @@ import pytest
 
 from dpplan import accounting, recipe
 from dpplan.accounting import Guarantee
-from dpplan.commands.shared import cost_output, limit_options, output, plot_option, recipe_data
+from dpplan.adjacency import ADD_REMOVE
+from dpplan.commands.shared import breakdown, cost_output, limit_options, output, plot_option, recipe_data
 from dpplan.commands.shared.accountant_option import EXACT, AccountantChoice
 from dpplan.commands.shared.cost import CostRequest, compute
 from dpplan.commands.shared.request import Request
 from dpplan.errors import MissingExtra, PlanError
+from dpplan.mechanism import Laplace
 from dpplan.plan import Delta, Plan
+from dpplan.query import Query, accuracy
 from dpplan.render.table import Column, Table, TableCell
 
 PLAN = Plan.from_rate(4.0, 1.0, 7)
@@ -139,6 +142,12 @@ def test_what_earlier_runs_spent_is_shown_beside_the_whole(capsys: pytest.Captur
     assert content["spent_before"]["phases"] == 1
     assert content["spent_before"]["results"][0]["epsilon"]["upper"] == alone.upper
     assert content["results"][0]["epsilon"]["upper"] == accounting.epsilon(CALL.plan, 1e-5).upper
+
+
+def test_the_error_of_a_histogram_is_that_of_each_bin() -> None:
+    near = accuracy(Query("histogram"), Laplace(0.5), ADD_REMOVE, "example")
+    (line,) = breakdown.accuracy_rows(["ages"], [near])
+    assert " at 95 % each bin " in line
 
 
 def test_every_accountant_is_a_row_and_an_entry(capsys: pytest.CaptureFixture[str]) -> None:
