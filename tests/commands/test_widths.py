@@ -77,11 +77,11 @@ def test_what_is_shown_fits_and_is_whole(
         assert set(wide.split()) - set(narrow.split()) <= ({"·"} if "frontier" in call else set())
 
 
-@pytest.mark.parametrize("command", ["epsilon", "solve", "frontier", "check", "train", "compare plans", "help"])
+@pytest.mark.parametrize("command", ["", "epsilon", "solve", "frontier", "check", "train", "compare plans", "help"])
 def test_examples_in_help_are_folded_so_that_they_can_still_be_pasted(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = shown(f"{command} -h", 40, monkeypatch, capsys)
+    text = shown(f"{command} -h".strip(), 40, monkeypatch, capsys)
     lines = text.split("Options:")[0].splitlines()
     assert [line for line in lines if len(line) > 40 and " " in line.strip().removesuffix(" \\")] == []  # but paths
     examples = [line for line in lines if line.startswith("    dpplan ")]

@@ -45,6 +45,15 @@ class LazyGroup(click.Group):
             found.help = _narrowed(found.help, max(width, LEAST) - 4)
         return found
 
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        whole, width = self.help, shutil.get_terminal_size().columns
+        if whole and width < USUAL:
+            self.help = _narrowed(whole, max(width, LEAST) - 4)
+        try:
+            super().format_help_text(ctx, formatter)
+        finally:
+            self.help = whole
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.summaries)
 
@@ -99,7 +108,7 @@ def _block_narrowed(block: str, width: int) -> str:
     for line in block.splitlines():
         indent = " " * (len(line) - len(line.lstrip()) + 2)
         text = line.removesuffix(" \\")
-        end = " \\" if text != line or line.lstrip().startswith(("dpplan ", "--", "torchrun ")) else ""
+        end = " \\" if text != line or line.lstrip().startswith(("dpplan ", "--", "torchrun ", "eval ")) else ""
         parts = textwrap.wrap(
             text, width - len(end), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
         )
