@@ -212,6 +212,7 @@ class TrainReport:
     nonprivate_accuracy: float | None
     seconds: float
     evaluation: str = ""
+    threads: int = field(default_factory=torch.get_num_threads)  # while it runs; afterwards there may be others
 
     @property
     def agrees(self) -> bool:
@@ -298,7 +299,7 @@ class TrainReport:
                 **self.arithmetic.to_json(),
                 "round_off": self.round_off,
                 "mkl_cbwr": os.environ.get(VARIABLE),  # as asked for; MKL hears it until its first product
-                "threads": torch.get_num_threads(),
+                "threads": self.threads,
             },
             "folder": str(self.folder),
             "run": dict(self.run),

@@ -46,6 +46,17 @@ def test_a_finished_run_spends_what_was_planned(tmp_path: Path) -> None:
     assert written["recipe"]["sha256"] == report.planned.recipe.sha256
 
 
+def test_the_threads_told_are_those_of_the_run(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        report = run(tmp_path, runtime_threads=1)
+        assert torch.get_num_threads() == 2
+        assert report.to_json()["arithmetic"]["threads"] == read(report)["arithmetic"]["threads"] == 1
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_run_that_took_other_steps_than_planned_disagrees(tmp_path: Path) -> None:
     report = run(tmp_path)
     fewer = dataclasses.replace(report, steps=3, spent=report.planned.claim.spent(3))
