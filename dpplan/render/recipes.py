@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dpplan.recipe import bundled, plan_file
-from dpplan.render.table import WIDTH
+from dpplan.render.table import screen_width
 from dpplan.render.to_json import Object
 
 
@@ -22,11 +22,14 @@ def listed() -> Iterator[str]:
 
 
 def _summaries(names: Sequence[str]) -> Iterator[str]:
-    indent = 2 + max(map(len, names))
+    width, indent = screen_width(), 2 + max(map(len, names))
+    beside = 2 * indent < width  # else below the name, where more fits
     for name in names:
-        yield from textwrap.wrap(
-            f"{name:<{indent}}{bundled.summary(name)}", WIDTH, subsequent_indent=" " * indent, break_on_hyphens=False
-        )
+        said = f"{name:<{indent}}{bundled.summary(name)}" if beside else bundled.summary(name)
+        first, rest = ("", " " * indent) if beside else ("  ", "  ")
+        if not beside:
+            yield name
+        yield from textwrap.wrap(said, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
 
 
 def document() -> Object:
