@@ -14,7 +14,7 @@ from dpplan.checks import is_number, show
 from dpplan.lint.context import LintContext, batch_exceeds_examples, needed_steps, proven
 from dpplan.lint.finding import Remark, Severity, at_least, at_most
 from dpplan.mechanism import Gaussian
-from dpplan.plan import Plan, resolve_delta
+from dpplan.plan import Phase, Plan, resolve_delta
 from dpplan.quantities import MEANINGLESS_EPSILON
 from dpplan.rounding import near_at_most
 from dpplan.sampling import Poisson
@@ -241,8 +241,7 @@ def epochs_end_in_part_batches(run: LintContext) -> Iterator[Remark]:
     if run.loop.loader == "opacus" and isinstance(phase.sampling, Poisson):
         yield _as_opacus_draws(run, plan, phase.sampling.sample_rate, (each, taken))
         return
-    bound = proven(dataclasses.replace(plan, phases=(phase,), derivation=()), run.delta.value)
-    cost = "" if bound is None else f"; the others would make it ε ≤ {at_most(bound.value)}"
+    cost = _cost_of(run, plan, phase, "; the others would make it ")
     reason = (
         f"a loader that ends each epoch with what is left takes ⌈{show(n)} / {show(batch)}⌉ = {each} steps per epoch, "
         f"{taken} in all, and the figure is for {plan.steps}{cost}."
@@ -252,12 +251,17 @@ def epochs_end_in_part_batches(run: LintContext) -> Iterator[Remark]:
     yield Remark(severity, run.where("epochs"), reason, fix)
 
 
+def _cost_of(run: LintContext, plan: Plan, phase: Phase, words: str) -> str:
+    """What this phase in place of the plan's costs, after these words; nothing where nothing is proven."""
+    bound = proven(dataclasses.replace(plan, phases=(phase,), derivation=()), run.delta.value)
+    return "" if bound is None else f"{words}ε ≤ {at_most(bound.value)}"
+
+
 def _as_opacus_draws(run: LintContext, plan: Plan, rate: float, steps: tuple[int, int]) -> Remark:
     """rate: of the figure. steps: of an epoch, and of the run. Opacus rounds the rate with them."""
     each, taken = steps
     phase = dataclasses.replace(plan.only_phase, sampling=Poisson(1.0 / each), steps=taken)
-    bound = proven(dataclasses.replace(plan, phases=(phase,), derivation=()), run.delta.value)
-    cost = "" if bound is None else f": ε ≤ {at_most(bound.value)}"
+    cost = _cost_of(run, plan, phase, ": ")
     reason = (
         f"Opacus takes {each} steps per epoch, {taken} in all, each with q = 1/{each}{cost}. The figure is for "
         f"{plan.steps} steps with q = {rate:.6g}."
