@@ -10,6 +10,7 @@ steps that it tells them to take. What passes between them is not encrypted, and
 """
 
 import contextlib
+import importlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -168,12 +169,15 @@ def joined() -> Iterator[Ranks]:
     with contextlib.ExitStack() as stack:
         if not ranks.first:
             stack.enter_context(signals_ignored())
+        # Its functions keep the group of the moment in which they are defined as their default, for good, and the
+        # compiler loads them at some time of a run: then nothing could end the threads that a group has.
+        importlib.import_module("torch.distributed.nn.functional")
         try:
             dist.init_process_group(_backend(ranks), timeout=PATIENCE)
         except (RuntimeError, ValueError) as error:
             why = str(error).splitlines()[0]
             raise UsageError(f"the {ranks.size} processes of this run cannot reach each other: {why}") from None
-        stack.callback(dist.destroy_process_group)  # a process that exits without it may abort
+        stack.callback(dist.destroy_process_group)  # a process that ends with its threads at work may abort
         yield ranks
 
 

@@ -1,6 +1,8 @@
 """Several processes that share one run: together they do what one of them would, and only the first adds noise."""
 
+import importlib
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -267,3 +269,20 @@ def test_a_request_to_terminate_asks_like_ctrl_c() -> None:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def threads_left() -> list[str]:
+    """The threads of this process after a run in which the compiler was loaded."""
+    loaded_late = "torch.distributed.nn.functional"
+    sys.modules.pop(loaded_late, None)
+    with joined() as ranks:
+        ranks.gathered(1)
+        importlib.import_module(loaded_late)
+    return [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+
+
+def test_no_thread_of_the_group_outlives_it(tmp_path: Path) -> None:
+    """One that lets go of its last tensor while Python ends takes the process with it, and torchrun the run."""
+    for left in together(tmp_path, threads_left):
+        assert left
+        assert not [name for name in left if "gloo" in name]
