@@ -14,6 +14,7 @@ from dpplan.quick_dataclass import dataclass
 from dpplan.recipe.values import yaml_problem
 
 ENDINGS = (".yaml", ".yml", ".json", ".csv")
+RECIPE_KEYS = ("privacy", "training")  # what recipes have and no plan does
 MOST_BYTES = 20_000_000  # a hundred thousand phases; keeps a data file given by mistake out of the parser
 
 
@@ -111,6 +112,11 @@ def _from_yaml(text: str, file: Path) -> Iterator[Written]:
         return
     for item in root.value if root.id == "sequence" else [root]:
         where = f"{file}:{item.start_mark.line + 1}"
+        if root.id == "mapping" and all(key in [each.value for each, _ in root.value] for key in RECIPE_KEYS):
+            raise PlanError(
+                f"{file}: is a recipe, and this takes plan files. What the recipe spends: dpplan train {file} "
+                "--dry-run, or dpplan check, risk or report. Of its plan, give --sigma, --n, --batch and --epochs here."
+            )
         if root.id != "sequence" or item.id != "mapping":
             raise PlanError(f"{where}: is not a list of phases. {_EXAMPLES['.yaml']}")
         yield _written(where, [(key.value, _scalar(value)) for key, value in item.value])

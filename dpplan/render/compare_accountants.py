@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
+from dpplan.adjacency import ADD_REMOVE
 from dpplan.render.bound_text import SYMBOLS, figure, meaning, proven
 from dpplan.render.number_format import ratio, seconds
 from dpplan.render.table import Column, Table, TableCell
@@ -12,6 +13,12 @@ from dpplan.rounding import apart
 
 if TYPE_CHECKING:
     from dpplan.compare.accountants import AccountantRow
+
+
+ELSEWHERE = (
+    "elsewhere: Opacus's prv (its default) and dp_accounting's PLD compute what the exact row certifies; Opacus's rdp, "
+    "dp_accounting's and TensorFlow Privacy's are the rdp row at orders of their own; Opacus's gdp is the gdp row."
+)
 
 
 def accountants(rows: Sequence["AccountantRow"], timed: bool, quantity: str = "epsilon") -> Table:
@@ -23,11 +30,18 @@ def accountants(rows: Sequence["AccountantRow"], timed: bool, quantity: str = "e
     reference = next((row.bound for row in rows if row.accountant == "exact"), None)
     refusals = _refusals(rows)
     sentences = [refusals.get(row.accountant) or _sentence(row, reference) for row in rows]
+    elsewhere = ELSEWHERE if timed and any(map(_opacus_answers, rows)) else ""
     return Table(
         tuple(names),
         tuple(_accountant(row, timed) for row in rows),
-        tuple(sentence for sentence in sentences if sentence),
+        tuple(sentence for sentence in [*sentences, elsewhere] if sentence),
     )
+
+
+def _opacus_answers(row: "AccountantRow") -> bool:
+    """Whether it is the plan of a row that Opacus, too, has a figure for."""
+    bound = row.bound
+    return row.accountant == "gdp" and bound is not None and bound.assumptions.adjacency == ADD_REMOVE.name
 
 
 def _accountant(row: "AccountantRow", timed: bool) -> tuple[TableCell, ...]:

@@ -18,6 +18,8 @@ def test_one_table_shows_what_every_accountant_says_and_promises(dpplan: Run) ->
     assert max(map(len, lines)) <= 80
     assert lines[2].split()[:4] == ["exact", "0.946867", "1.000", "certified"]
     assert "gdp: its ε ≈ 0.942441 is below the certified " in done.stdout
+    assert "\nelsewhere: Opacus's prv (its default) and " in done.stdout
+    assert "elsewhere: " not in dpplan(*ABADI, "--adjacency", "replace-one").stdout  # of which Opacus knows nothing
 
 
 def test_json_holds_each_row_with_its_time_and_ratio(dpplan: Run) -> None:

@@ -90,9 +90,16 @@ def loader_differs(run: LintContext) -> Iterator[Remark]:
         )
         fix = (
             "Draw as the figure assumes (Poisson sampling is Opacus's poisson_sampling=True, and what `dpplan train` "
-            "does), name what is drawn by --sampling, or use full batches."
+            f"does), name what is drawn by --sampling, or use full batches{_full_batches(run.plan, run.delta.value)}."
         )
         yield Remark(Severity.ERROR, "--loader", reason, fix)
+
+
+def _full_batches(plan: Plan, delta: float) -> str:
+    """What so many of them cost, in brackets."""
+    phases = tuple(dataclasses.replace(phase, sampling=Poisson(1.0)) for phase in plan.phases)
+    bound = proven(dataclasses.replace(plan, phases=phases, derivation=()), delta)
+    return "" if bound is None else f" (at this noise, as many steps of those cost ε = {at_most(bound.value)})"
 
 
 def _own_figure(loader: str, plan: Plan) -> str:
