@@ -98,7 +98,7 @@ def test_outcomes_merged_in_the_law_above_would_be_found(monkeypatch):
 
 def test_a_run_in_coarser_cells_keeps_mass_and_mean():
     rng = np.random.default_rng(1)
-    run = MassRun(0, -3, rng.random(9))
+    run = MassRun.of_points(0, -3, rng.random(9))
     coarse = run.coarser().coarser()
     assert coarse.exponent == 2 and coarse.cells is not None
     at = 4.0 * np.arange(coarse.start, coarse.end)

@@ -16,7 +16,10 @@ is one below whose masses are no smaller than those returned.
 Heights and falls at a corner are in widths of the cell that follows.
 """
 
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +31,7 @@ Corners = npt.NDArray[np.int64]
 SHARE = 0.5  # of how far H is from an asymptote at a corner, that D may be at most
 CLEAR = 1.0 + 1e-6  # of what a corner falls, by which it stays off the asymptotes: roundings of all masses are less
 ATTEMPTS = 5
+UNEVEN = 16  # of so many widths that follow one another, one differs at most from the one before, or sums go one by one
 LEAST_MASS = 1e-290  # smaller masses have lost digits
 
 
@@ -190,30 +194,48 @@ def _error(cells: CornerCells, size: Array, begin: int, end: int) -> Array:
 
 def _from_left(cells: CornerCells, points: Array) -> tuple[Array, Array]:
     """The mass in the cells and corners left of each corner, and how far H lies above E[R] - a·(mass) there."""
-    mass = depth = 0.0
-    masses, depths = [0.0], [0.0]
-    rows = (points[:-1], cells.low, cells.high, cells.wider[1:])
-    for point, low, high, wider in zip(*(row.tolist() for row in rows), strict=True):
-        mass += point
-        depth = (depth + mass + low) / wider
-        mass += low + high
-        masses.append(mass)
-        depths.append(depth)
-    return np.array(masses), np.array(depths)
+    before, wider = _sums(points[:-1], cells.low + cells.high), cells.wider[1:]
+    depths = _carried(before[1::2], cells.low, wider, operator.truediv)
+    return before[::2], np.append(0.0, depths / wider)
 
 
 def _from_right(cells: CornerCells, points: Array) -> tuple[Array, Array]:
     """The mass right of each corner, and H there."""
-    mass = height = 0.0
-    masses, heights = [0.0], [0.0]
-    rows = (points[:0:-1], cells.low[::-1], cells.high[::-1], cells.wider[:0:-1])
-    for point, low, high, wider in zip(*(row.tolist() for row in rows), strict=True):
-        mass += point
-        height = height * wider + mass + high
-        mass += low + high
-        masses.append(mass)
-        heights.append(height)
-    return np.array(masses[::-1]), np.array(heights[::-1])
+    after = _sums(points[:0:-1], (cells.low + cells.high)[::-1])
+    wider = np.append(cells.wider[-2:0:-1], 1.0)
+    heights = _carried(after[1::2], cells.high[::-1], wider, operator.mul)
+    return after[::-2], np.append(heights[::-1], 0.0)
+
+
+def _sums(first: Array, second: Array) -> Array:
+    """0 and the sums so far, as first[i] and second[i] are added by turns."""
+    found = np.zeros(2 * len(first) + 1)
+    found[1::2], found[2::2] = first, second
+    return np.add.accumulate(found)
+
+
+def _carried(first: Array, second: Array, factors: Array, by: Callable[[Any, Any], Any]) -> Array:
+    """x[i] = carried + first[i] + second[i], where by(x[i], factors[i]) is carried on; at first, 0."""
+    uneven = np.flatnonzero(factors != 1.0).tolist()
+    if UNEVEN * len(uneven) > len(factors):
+        carried, found = 0.0, []
+        for one, other, factor in zip(first.tolist(), second.tolist(), factors.tolist(), strict=True):
+            carried = carried + one + other
+            found.append(carried)
+            carried = by(carried, factor)
+        return np.array(found)
+    sums = np.zeros(2 * len(first) + 1)
+    sums[1::2], sums[2::2] = first, second
+    begin, before = 0, 0.0
+    for place in [*uneven, len(first) - 1]:
+        part = sums[begin : 2 * place + 3]
+        np.add.accumulate(part, out=part)
+        sums[begin] = before
+        begin = 2 * place + 2
+        before = float(sums[begin])
+        sums[begin] = by(before, float(factors[place]))
+    sums[begin] = before
+    return sums[2::2]
 
 
 def _convex(masses: Array, wider: Array, error: Array) -> Array | None:
