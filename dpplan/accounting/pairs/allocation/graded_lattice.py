@@ -138,20 +138,7 @@ class MassRun:
         for each in runs:
             begin = each.start - 2 * first
             fine[: len(each.rows), begin : begin + each.rows.shape[1]] += each.rows
-        rows = np.empty((1 + PARTS, count))
-        rows[0] = fine[0, ::2]
-        rows[1::2] = 0.5 * fine[0, 1::2]
-        rows[2::2] = 0.25 * fine[0, 1::2]
-        if len(fine) > 1:
-            inner = fine[1:3] + fine[3:5]
-            mass, right = inner
-            rows[1] += mass[::2]
-            rows[3] += mass[1::2]
-            right[1::2] += mass[1::2]
-            right *= 0.5
-            rows[2] += right[::2]
-            rows[4] += right[1::2]
-        return MassRun(self.exponent + 1, first, rows)
+        return MassRun(self.exponent + 1, first, _in_pairs(fine))
 
 
 @dataclass(eq=False)
@@ -175,8 +162,8 @@ class GradedLanding:
         cells = lattice.size - 1
         return cls(lattice, side, np.zeros(lattice.size), np.zeros((PARTS, cells)), np.full(cells, rounding))
 
-    def add(self, run: MassRun) -> None:
-        """A run no part of which is right of the lattice."""
+    def add(self, run: MassRun, octaves: int | None = None) -> None:
+        """A run no part of which is right of the lattice; octaves: up to which it is asked for."""
         if not run.rows.shape[1]:
             return
         lattice = self.lattice
@@ -193,8 +180,8 @@ class GradedLanding:
         # From the octave whose last point the run reaches to that whose first cell it does.
         begin, last = run.start, run.end - 1
         octave = max(_doublings(begin, lattice.right) + finer, 0) if begin > 0 else 0
-        octaves = max(_doublings(last + 1, lattice.right) + finer, 0) if last > 0 else 0
-        for here in range(octave, min(octaves, lattice.octaves) + 1):
+        final = max(_doublings(last + 1, lattice.right) + finer, 0) if last > 0 else 0
+        for here in range(octave, min(final, lattice.octaves if octaves is None else octaves) + 1):
             if run.exponent < lattice.exponent + here:
                 if here:  # what lies left of this octave is not asked for any more
                     further = lattice.exponent + here - run.exponent
@@ -202,6 +189,31 @@ class GradedLanding:
                 while run.exponent < lattice.exponent + here:
                     run = run.coarser()
             self._land(run, here)
+
+    def add_sums(self, first: int, kinds: list[list[MassRun]]) -> None:
+        """What adding these octave by octave adds up to, those of an octave in this order: [kind][octave], from the
+        octave `first` > 0 on, in whose steps they are; it reaches as many of these here. Each is of sums of what lies
+        in it and of what lies in it or within: all of them end in the next one."""
+        stacks = [_Stack.of(runs, self.lattice.right) for runs in kinds]
+        beyond, half = self.lattice.left + self.lattice.right, self.lattice.right // 2
+        points = self.points[beyond + 1 :].reshape(-1, half)
+        cells = self.cells[:, beyond:].reshape(PARTS, -1, half)
+        left = len(points) - first  # octaves that the lattice has; no mass lies beyond them
+        for stack in stacks:
+            coarse = _in_pairs(stack.masses[: max(left, 0), :, self.lattice.right - stack.first :])
+            where = slice(first, first + len(coarse))
+            points[where, : coarse.shape[-1] - 1] += coarse[:, 0, 1:]
+            cells[:, where, : coarse.shape[-1]] += coarse[:, 1:, :half].transpose(1, 0, 2)
+        for stack in stacks:
+            if stack.first == half:
+                fine = stack.masses[: max(left + 1, 0)]
+                where = slice(first - 1, first - 1 + len(fine))
+                points[where] += fine[:, 0, 1 : half + 1]
+                cells[:, where] += fine[:, 1:, :half].transpose(1, 0, 2)
+        for octave, runs in enumerate(zip(*kinds, strict=True), first):
+            for run in runs:
+                if run.start < half or (run.start == half and run.rows.shape[1] and run.rows[0, 0]):
+                    self.add(run.within(run.start, half + 1), octave - 1)
 
     def _land(self, run: MassRun, octave: int) -> None:
         """What of the run lies in this octave."""
@@ -245,6 +257,47 @@ class GradedLanding:
             np.add.at(self.cells, (far + 1, at + cell), mass * inside)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stack:
+    """Runs of successive octaves at their own multiples from `first` on, the same in all: [octave, row, multiple]."""
+
+    first: int
+    masses: Array
+
+    @classmethod
+    def of(cls, runs: list[MassRun], right: int) -> "_Stack":
+        """Sums of points of an octave alone are right of it; others have cells, and end half an octave before."""
+        parts = max(len(run.rows) for run in runs)
+        first = right // 2 if parts > 1 else right
+        masses = np.zeros((len(runs), parts, right + 2))
+        for place, run in enumerate(runs):
+            skipped = max(first - run.start, 0)
+            if skipped < run.rows.shape[1]:
+                begin = run.start + skipped - first
+                rows = run.rows[:, skipped:]
+                masses[place, : len(rows), begin : begin + rows.shape[1]] = rows
+        return cls(first, masses)
+
+
+def _in_pairs(fine: Array) -> Array:
+    """Of masses at points and, where there are any, in cells, [..., row, place], from an even multiple on: those in
+    cells twice as wide."""
+    middle = fine[..., 0, 1::2]
+    found = np.empty((*fine.shape[:-2], 1 + PARTS, middle.shape[-1]))
+    found[..., 0, :] = fine[..., 0, ::2]
+    found[..., 1, :] = 0.5 * middle
+    found[..., 2, :] = 0.25 * middle
+    found[..., 3:, :] = found[..., 1:3, :]
+    if fine.shape[-2] > 1:
+        inner = fine[..., 1:3, :] + fine[..., 3:5, :]
+        mass, right = inner[..., 0, :], inner[..., 1, :]
+        right[..., 1::2] += mass[..., 1::2]
+        right *= 0.5
+        found[..., 1:3, :] += inner[..., ::2]
+        found[..., 3:, :] += inner[..., 1::2]
+    return found
+
+
 def _convolved(rows: Array, points: Array) -> Array:
     """Each row with these points; by blocks, so that a sum of thousands of products is off by less."""
     length = rows.shape[1] + len(points) - 1
@@ -283,18 +336,26 @@ def added(
     found = GradedLanding.empty(lattice, side)
     (grid, masses), (others_grid, others) = one, other
     low, others_low, terms = MassRun.none(grid.exponent), MassRun.none(grid.exponent), 0
-    for octave in range(max(grid.octaves, others_grid.octaves) + 1):
+    octaves = max(grid.octaves, others_grid.octaves)
+    alike = lattice.right == grid.right == others_grid.right
+    first = max(lattice.exponent - grid.exponent, 0) + 1 if alike else octaves + 1  # octaves before land one by one
+    sums: list[tuple[MassRun, ...]] = []
+    for octave in range(octaves + 1):
         here = grid.piece(masses, octave)
         if masses is others:
-            found.add(low.shifted(here).doubled())
-            found.add(here.shifted(here))
+            new: tuple[MassRun, ...] = (low.shifted(here).doubled(), here.shifted(here))
         else:
             there = others_grid.piece(others, octave)
-            found.add(others_low.shifted(here))
-            found.add(low.shifted(there))
-            found.add(here.shifted(there))
+            new = (others_low.shifted(here), low.shifted(there), here.shifted(there))
             others_low = others_low.coarser(there)
         low = low.coarser(here)
         terms = max(terms, len(here.points) // BLOCK)
+        if octave < first:
+            for run in new:
+                found.add(run)
+        else:
+            sums.append(new)
+    if sums:
+        found.add_sums(first + grid.exponent - lattice.exponent, [list(runs) for runs in zip(*sums, strict=True)])
     found.rounding += EPS * (2.0 * BLOCK + terms + 16.0 * (lattice.octaves + 4))
     return found

@@ -19,7 +19,6 @@ Heights and falls at a corner are in widths of the cell that follows.
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -194,48 +193,49 @@ def _error(cells: CornerCells, size: Array, begin: int, end: int) -> Array:
 
 def _from_left(cells: CornerCells, points: Array) -> tuple[Array, Array]:
     """The mass in the cells and corners left of each corner, and how far H lies above E[R] - a·(mass) there."""
-    before, wider = _sums(points[:-1], cells.low + cells.high), cells.wider[1:]
-    depths = _carried(before[1::2], cells.low, wider, operator.truediv)
-    return before[::2], np.append(0.0, depths / wider)
+    sums = _by_turns(points[:-1], cells.low + cells.high)
+    np.add.accumulate(sums, out=sums)
+    mass, low, wider = sums[1::2], cells.low, cells.wider[1:]
+    uneven = np.flatnonzero(wider != 1.0).tolist()
+    if UNEVEN * len(uneven) <= len(wider):
+        return sums[::2], np.append(0.0, _carried(_by_turns(mass, low), wider, uneven, operator.truediv) / wider)
+    depth, rows = 0.0, zip(mass.tolist(), low.tolist(), wider.tolist(), strict=True)
+    return sums[::2], np.array([0.0, *[depth := (depth + one + other) / ratio for one, other, ratio in rows]])
 
 
 def _from_right(cells: CornerCells, points: Array) -> tuple[Array, Array]:
     """The mass right of each corner, and H there."""
-    after = _sums(points[:0:-1], (cells.low + cells.high)[::-1])
-    wider = np.append(cells.wider[-2:0:-1], 1.0)
-    heights = _carried(after[1::2], cells.high[::-1], wider, operator.mul)
-    return after[::-2], np.append(heights[::-1], 0.0)
+    sums = _by_turns(points[:0:-1], (cells.low + cells.high)[::-1])
+    np.add.accumulate(sums, out=sums)
+    mass, high, wider = sums[1::2], cells.high[::-1], cells.wider[:0:-1]
+    uneven = np.flatnonzero(wider[1:] != 1.0).tolist()
+    if UNEVEN * len(uneven) <= len(wider):
+        return sums[::-2], np.append(_carried(_by_turns(mass, high), wider[1:], uneven, operator.mul)[::-1], 0.0)
+    height, rows = 0.0, zip(mass.tolist(), high.tolist(), wider.tolist(), strict=True)
+    return sums[::-2], np.array([0.0, *[height := height * ratio + one + other for one, other, ratio in rows]])[::-1]
 
 
-def _sums(first: Array, second: Array) -> Array:
-    """0 and the sums so far, as first[i] and second[i] are added by turns."""
+def _by_turns(first: Array, second: Array) -> Array:
+    """0, and one of each."""
     found = np.zeros(2 * len(first) + 1)
     found[1::2], found[2::2] = first, second
-    return np.add.accumulate(found)
+    return found
 
 
-def _carried(first: Array, second: Array, factors: Array, by: Callable[[Any, Any], Any]) -> Array:
-    """x[i] = carried + first[i] + second[i], where by(x[i], factors[i]) is carried on; at first, 0."""
-    uneven = np.flatnonzero(factors != 1.0).tolist()
-    if UNEVEN * len(uneven) > len(factors):
-        carried, found = 0.0, []
-        for one, other, factor in zip(first.tolist(), second.tolist(), factors.tolist(), strict=True):
-            carried = carried + one + other
-            found.append(carried)
-            carried = by(carried, factor)
-        return np.array(found)
-    sums = np.zeros(2 * len(first) + 1)
-    sums[1::2], sums[2::2] = first, second
+def _carried(terms: Array, factors: Array, uneven: list[int], by: Callable[[float, float], float]) -> Array:
+    """x[i] = carried + terms[2i + 1] + terms[2i + 2], where by(x[i], factors[i]) is carried on. uneven: the factors
+    that are not 1, between which these are sums; terms are overwritten."""
     begin, before = 0, 0.0
-    for place in [*uneven, len(first) - 1]:
-        part = sums[begin : 2 * place + 3]
-        np.add.accumulate(part, out=part)
-        sums[begin] = before
-        begin = 2 * place + 2
-        before = float(sums[begin])
-        sums[begin] = by(before, float(factors[place]))
-    sums[begin] = before
-    return sums[2::2]
+    for place in uneven:
+        end = 2 * place + 3
+        np.add.accumulate(terms[begin:end], out=terms[begin:end])
+        terms[begin] = before
+        begin = end - 1
+        before = float(terms[begin])
+        terms[begin] = by(before, float(factors[place]))
+    np.add.accumulate(terms[begin:], out=terms[begin:])
+    terms[begin] = before
+    return terms[2::2]
 
 
 def _convex(masses: Array, wider: Array, error: Array) -> Array | None:
