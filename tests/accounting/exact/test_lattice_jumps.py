@@ -5,6 +5,7 @@ import random
 
 import numpy as np
 import pytest
+from mpmath import mp, mpf
 from scipy.stats import norm
 
 from dpplan import accounting
@@ -12,7 +13,9 @@ from dpplan.accounting import pairs
 from dpplan.accounting.exact import lattice_jumps
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.pairs.gaussian_mixtures import GroupLoss
-from dpplan.plan import Plan
+from dpplan.mechanism import Stated
+from dpplan.plan import Phase, Plan
+from dpplan.sampling import Poisson
 
 # σ, q, steps, δ
 PLANS = [(1.0, 1e-6, 3, 1e-14), (0.7, 1e-7, 10, 1e-40), (1.3, 1e-5, 1000, 1e-20), (0.5, 3e-6, 200, 1e-9)]
@@ -96,3 +99,12 @@ def test_what_hardly_ever_happens_is_bounded_at_once():
     found = lattice_jumps.delta_ends(Composition.of([(GroupLoss(4.0, 1e-6, 2), 3)]), 0.1)
     assert found is not None
     assert 0.0 <= found.lower <= found.upper <= 1e-100
+
+
+def test_next_to_no_epsilon_is_answered_where_no_lattice_of_jumps_can_be_laid():
+    plan = Plan((Phase(Stated(20.0, 1e-5), Poisson(1e-9), 300),))
+    with mp.workdps(30):
+        apart = mpf("1e-9") * ((1 - mpf("1e-5")) * mp.tanh(10) + mpf("1e-5"))
+        most = 1 - (1 - apart) ** 300  # δ(0) is at most this, and no less but for twice in a run
+    found = accounting.delta(plan, 1e-15)
+    assert found.lower <= most and most * (1 - 1e-6) <= found.upper <= 1.001 * most
