@@ -54,7 +54,8 @@ class Problems:
     def at_least(self, name: str, value: float, least: float, try_: str = "") -> bool:
         if is_number(value) and _is_finite(value) and value >= least:
             return self._in_range(name, value)
-        rule = f"{name}={show(value)} is not at least {show(least)}."
+        endless = is_number(value) and not _is_finite(value)
+        rule = f"{name}={show(value)} is not {'a finite number of ' if endless else ''}at least {show(least)}."
         return self.require(False, _join(rule, _remedy(value, try_)))
 
     def whole(self, name: str, value: float, least: int = 1, try_: str = "") -> bool:

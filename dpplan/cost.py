@@ -11,6 +11,7 @@ same for who has a plan already. Every problem of a call is told at once, as a P
 """
 
 import inspect
+import os
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -211,6 +212,12 @@ def _listed(name: str, run: Mapping[str, Any], problems: list[str]) -> list[tupl
     given = run.get(name) or ()
     if isinstance(given, Mapping | Phase | Plan):
         given = (given,)
+    if isinstance(given, str | os.PathLike):
+        problems.append(
+            f"{name}={os.fspath(given)!r} is no list of phases. Give dicts, [{{'sigma': 1.1, 'q': 0.01, 'steps': 9}}]; "
+            f"of a plan file, {name}=recipe.plan_file.read(pathlib.Path(...)).plan."
+        )
+        return []
     found: list[tuple[str, Any]] = []
     for number, each in enumerate(given):
         where = f"{name}[{number}]: "

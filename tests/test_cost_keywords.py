@@ -230,3 +230,13 @@ def test_a_plan_for_other_neighbours_is_not_taken_for_one_of_the_call() -> None:
         with pytest.raises(PlanError, match=re.escape(told)):
             dpplan.epsilon(phases=plan, delta=1e-5)
         assert dpplan.epsilon(phases=plan, delta=1e-5, **beside) == accounting.epsilon(plan, 1e-5)
+
+
+def test_the_name_of_a_file_is_no_list_of_phases() -> None:
+    """One sentence, and what to write, in place of one for each letter."""
+    for name in ("phases", "spent"):
+        with pytest.raises(PlanError) as told:
+            dpplan.epsilon(delta=1e-6, **{name: "plan.yaml"}, **({} if name == "phases" else ABADI))
+        assert [problem for problem in told.value.problems if "no list of phases" in problem], told.value.problems
+        assert not any("is no phase." in problem for problem in told.value.problems)
+        assert "plan_file.read" in str(told.value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dpplan.checks import Problems, did_you_mean
-from dpplan.commands.shared import membership_audit, output, plan_arguments, recipe_data, waiting
+from dpplan.commands.shared import membership_audit, output, plan_arguments, plan_files, recipe_data, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.limit_options import at_least_zero
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
@@ -15,7 +15,6 @@ from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.plan_source import plan_of_file
 from dpplan.commands.shared.request import requested
 from dpplan.errors import EXIT_EXCEEDED, PlanError
-from dpplan.recipe.plan_file import is_plan
 
 if TYPE_CHECKING:
     from dpplan.audit import AuditSettings, Hypothesis, Scores
@@ -82,7 +81,7 @@ METHODS, SIDES = ("one-run-fdp", "one-run", "many-runs"), ("both", "in")
 @membership_audit.options
 @output.json_option
 def command(source: Path, arguments: PlanArguments, delta: Any, as_json: bool, **told: Any) -> None:
-    if told["against"] is not None and is_plan(told["against"]):
+    if told["against"] is not None and plan_files.is_whole_plan(told["against"]):
         file, told["against"] = told["against"], None
         arguments = replace(arguments, files=(str(file), *arguments.files))
     problems = [*_problems(told), *_clashes(arguments, told)]

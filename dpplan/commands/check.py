@@ -12,7 +12,7 @@ import click
 from dpplan import accounting, lint
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, named
 from dpplan.checks import Problems
-from dpplan.commands.shared import completion, output, plan_arguments, waiting
+from dpplan.commands.shared import completion, output, plan_arguments, plan_files, waiting
 from dpplan.commands.shared.accountant_option import EXACT, unknown
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
@@ -20,7 +20,6 @@ from dpplan.commands.shared.request import parse, resolve
 from dpplan.errors import EXIT_EXCEEDED, PlanError, UsageError
 from dpplan.lint.context import LOADERS
 from dpplan.plan import Plan, Settings
-from dpplan.recipe.plan_file import is_plan
 from dpplan.sampling import CHOICES, unknown_loader
 
 HELP = """What is wrong with RECIPE or plan file, or with the plan that the options describe, and the fix.
@@ -116,7 +115,7 @@ def command(
         output.say(render.rules() if explain.lower() == ALL else render.explanation(explain.upper()))
         return
     beside_plan = BesidePlan(**beside)
-    if recipe is not None and is_plan(recipe):
+    if recipe is not None and plan_files.is_whole_plan(recipe):
         recipe, arguments = None, dataclasses.replace(arguments, files=(str(recipe), *arguments.files))
     arguments, beside_plan = _drawn(arguments, beside_plan)
     request = _request(recipe, arguments, delta, beside_plan)

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dpplan.checks import Problems
-from dpplan.commands.shared import output, overwriting
+from dpplan.commands.shared import output, overwriting, plan_files
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
+from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.errors import EXIT_EXCEEDED, EXIT_NOT_CERTIFIED, PlanError, UsageError, file_error
+from dpplan.plan import Settings, resolve_delta
 
 if TYPE_CHECKING:
     from dpplan.report import Page
@@ -161,25 +163,29 @@ def _stated(statement: Path | None, state: tuple[str, ...], delta: Any, form: st
 def _page(source: Path, stated: dict[str, str], delta: float | None, examples: Any) -> "Page":
     from dpplan import report
 
+    if plan_files.is_whole_plan(source):
+        if examples is not None:
+            raise PlanError("n is for a recipe: a plan file names its own. Leave --n out.")
+        return _page_of_plan(source, stated, delta)
     if source.suffix.lower() in {".yaml", ".yml"}:
         from dpplan import recipe
         from dpplan.commands.shared import recipe_data
-        from dpplan.plan import resolve_delta
-        from dpplan.recipe import plan_file
-
-        if plan_file.is_plan(source):
-            said = plan_file.read(source)
-            if examples is not None:
-                raise PlanError("n is for a recipe: a plan file names its own. Leave --n out.")
-            return report.of_plan(
-                source.stem, said.plan, stated, resolve_delta(delta, said.plan.examples).value, said.names
-            )
 
         read = recipe.load(source)
         return report.of_recipe(read, recipe_data.training_examples(read, examples), stated, delta)
     if examples is not None:
         raise PlanError("n is for a recipe: SOURCE names its own. Leave --n out.")
     return report.gather(source, stated, delta)
+
+
+def _page_of_plan(source: Path, stated: dict[str, str], delta: float | None) -> "Page":
+    from dpplan import report
+
+    said = plan_files.parse(PlanArguments(Settings(), files=(str(source),)))
+    if said.plan is None:
+        raise PlanError(said.problems)
+    at = resolve_delta(delta, said.plan.examples).value
+    return report.of_plan(source.stem, said.plan, stated, at, said.names)
 
 
 def _written(page: "Page", form: str, private: bool) -> str:

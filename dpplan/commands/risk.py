@@ -8,7 +8,7 @@ import click
 
 from dpplan import accounting
 from dpplan.checks import Problems
-from dpplan.commands.shared import output, plan_arguments, plot_option
+from dpplan.commands.shared import output, plan_arguments, plan_files, plot_option
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.limit_options import at_least_zero
 from dpplan.commands.shared.parameter_types import NUMBER, FileName
@@ -17,7 +17,6 @@ from dpplan.commands.shared.plan_source import plan_of_file
 from dpplan.commands.shared.request import requested
 from dpplan.errors import PlanError
 from dpplan.plan import Plan, Settings
-from dpplan.recipe.plan_file import is_plan
 
 if TYPE_CHECKING:
     from dpplan.risk import AttackQuestion, Source
@@ -76,7 +75,7 @@ def command(
     from dpplan import risk
     from dpplan.render import risk as render
 
-    if source is not None and is_plan(source):
+    if source is not None and plan_files.is_whole_plan(source):
         source, arguments = None, replace(arguments, files=(str(source), *arguments.files))
     asked = AttackOptions(**chances)
     problems = [*asked.problems, *plot_option.problems(plot), *_clashes(source, arguments.settings, epsilon, mu)]

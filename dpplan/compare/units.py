@@ -112,7 +112,9 @@ def counted(file: Path, column: str) -> UserCounts:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.DictReader(stream)
             if column not in (rows.fieldnames or ()):
-                known = ", ".join(rows.fieldnames or ())
+                if not rows.fieldnames:
+                    raise UsageError(f"users={file}: is empty. Its first line has to name the columns.")
+                known = ", ".join(rows.fieldnames)
                 raise UsageError(f"users={file}:{column}: there is no such column. Those of the file: {known}.")
             counts = Counter(row[column] for row in rows)
     except (UnicodeDecodeError, csv.Error):

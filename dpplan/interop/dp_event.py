@@ -75,7 +75,7 @@ def _phase_events(plan: Plan) -> Iterator[Event]:
     if plan.adjacency == REPLACE_ONE and phase.sampling != FULL:
         raise NotApplicable(f"dp-accounting: {kind_of(phase.mechanism)} on samples is known under add-remove alone")
     if type(phase.sampling) is not Poisson:
-        raise NotApplicable(f"dp-accounting: no event for {kind_of(phase.mechanism)} under {kind_of(phase.sampling)}")
+        raise NotApplicable(f"dp-accounting: no event for {kind_of(phase.mechanism)}{_drawn(phase.sampling)}")
     event = _WRITTEN[type(phase.mechanism)](phase.mechanism)
     if isinstance(phase.mechanism, RandomizedResponse):
         # One by one: 0.6.0 forgets how often it is repeated where that is written as a count.
@@ -105,11 +105,16 @@ def _gaussian_events(plan: Plan) -> Iterator[Event]:
     known = as_sampled_gaussians(dominating_pairs(plan, "dp-accounting"))
     if known is None:
         raise NotApplicable(
-            f"dp-accounting: no event for {kind_of(phase.mechanism)} under {kind_of(scheme)} and {plan.adjacency}"
+            f"dp-accounting: no event for {kind_of(phase.mechanism)}{_drawn(scheme)} under {plan.adjacency}"
         )
     for each in known:
         event = {"class_name": "GaussianDpEvent", "noise_multiplier": each.noise_multiplier}
         yield _repeated(_sampled(event, each.sample_rate), each.steps)
+
+
+def _drawn(scheme: Sampling) -> str:
+    """Nothing of a release on all records, of which nobody said how it is drawn."""
+    return "" if scheme == FULL else f" with {kind_of(scheme)}"
 
 
 def _sampled(event: Event, rate: float) -> Event:

@@ -103,8 +103,11 @@ def _number(criterion: str, value: float | None) -> str:
     return f"{value:,.0f}" if criterion == "compute" else f"{value:.4g}"
 
 
-def _setting(known: Quantity, value: Setting) -> str:
-    """A noise multiplier at the digits that prove what stands above it; other settings as tables print them."""
+def _setting(known: Quantity, value: Setting | None) -> str:
+    """A noise multiplier at the digits that prove what stands above it; other settings as tables print them; a dash for
+    what the phase has none of, such as the rate of a batch that is counted."""
+    if value is None:
+        return "-"
     return down(value, 8) if known.digits is None and isinstance(value, float) else known.show(value)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from dpplan.accounting.bound import Bound
@@ -91,7 +92,7 @@ def phase_rows(plan: Plan, name: str, places: range, names: Sequence[str] = ()) 
             line = f"    {label:<{width}} {' '.join(cells)} {steps:<12}{whose}"
             yield f"{line}  = {origin}" if origin else line.rstrip()
         elif number == left_out.start:
-            yield ", ".join([f"    ...   {len(left_out)} more", *_reaches([phases[at] for at in left_out])])
+            yield from _left_out([phases[at] for at in left_out])
 
 
 def settings_given(phase: Phase) -> dict[str, Setting]:
@@ -100,6 +101,8 @@ def settings_given(phase: Phase) -> dict[str, Setting]:
     given: dict[str, Setting] = {
         name: value for name, value in phase.settings.items() if value not in (None, ()) and name not in said
     }
+    if {"differences", "l2_sensitivity"} & given.keys():
+        given.pop("sensitivity", None)  # of one number: several are moved as these say
     if isinstance(phase.mechanism, MatrixNoise):  # up to a million numbers
         given["entries"] = phase.mechanism.rows
         return {"rows" if name == "entries" else name: value for name, value in given.items()}
@@ -153,6 +156,17 @@ def settings_shown(phase: Phase) -> list[str]:
     """What the phase was given, each as "σ = 1.1"."""
     named = [(quantity(name), value) for name, value in settings_given(phase).items()]
     return [f"{each.symbol} = {each.show(value)}" for each, value in named]
+
+
+def _left_out(phases: Sequence[Phase]) -> Iterator[str]:
+    """The phases that are not listed: from where to where their settings go; of several mechanisms, whose settings
+    have nothing to do with each other, which these are."""
+    kinds = Counter(kind_of(phase.mechanism) for phase in phases)
+    several = (kind if count == 1 else f"{kind} ({count})" for kind, count in kinds.items())
+    told = ", ".join([f"{len(phases)} more", *(several if len(kinds) > 1 else _reaches(phases))])
+    yield from textwrap.wrap(
+        told, screen_width(), initial_indent="    ...   ", subsequent_indent=" " * 10, break_on_hyphens=False
+    )
 
 
 def _reaches(phases: Sequence[Phase]) -> Iterator[str]:

@@ -100,7 +100,7 @@ def for_an_officer(found: "Assessment") -> str:
         f"accepts to accuse 1 of {many} records that were not used, can recognise at most {right} of {many} that were; "
         f"guessing recognises 1. Where a record was used with chance {show(found.question.prior)} beforehand, an "
         f"accusation made at that rate is right with chance {sure} % at most. A single output that is rarer and "
-        "luckier may tell more about one record: no noise of this kind limits that."
+        "luckier may tell more about one record: none of these figures limits that."
     )
 
 

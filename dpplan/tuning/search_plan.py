@@ -127,8 +127,8 @@ def _check_open(recipe: Recipe, grid: SettingGrid, target: float) -> None:
             problems.require(target <= 1000.0, f"target_eps={show(target)} is more than 1000.")
         problems.require(
             recipe.privacy.target_epsilon is not None,
-            "target_eps is met by the noise of the trials, and the recipe fixes it. Write privacy.target_epsilon in "
-            "place of noise_multiplier: whatever it is, the search finds it anew.",
+            f"target_eps={show(target)} is met by the noise of the trials, and the recipe fixes it. Write "
+            "privacy.target_epsilon in place of noise_multiplier: whatever it is, the search finds it anew.",
         )
         chosen = [".".join(key) for key, _ in grid.values if key in NOISE_KEYS]
         problems.require(

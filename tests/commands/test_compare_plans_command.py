@@ -67,3 +67,12 @@ def test_mistakes_are_status_2(dpplan: Run, tmp_path: Path) -> None:
         done = dpplan("compare", "plans", *call)
         assert (done.returncode, done.stdout) == (2, ""), call
         assert said in done.stderr
+
+
+def test_what_a_scheme_has_none_of_is_a_dash(dpplan: Run, tmp_path: Path) -> None:
+    a, b = write(tmp_path / "a.yaml", 4, 100), write(tmp_path / "b.yaml", 4, 100)
+    Path(b).write_text(Path(b).read_text().replace("privacy: {", "privacy: {sampling: fixed-size, "), encoding="utf-8")
+    lines = [line.split() for line in dpplan("compare", "plans", a, b, "--n", "5000").stdout.splitlines()]
+    assert ["sample", "rate", "0.02", "-"] in lines
+    assert ["batch", "-", "100"] in lines
+    assert not any("None" in line for line in lines)

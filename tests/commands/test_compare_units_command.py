@@ -25,3 +25,11 @@ def test_what_solve_names(dpplan: Run) -> None:
     assert wrong.returncode == 2 and "--target-eps is a target that --solve cap does not have" in wrong.stderr
     alone = dpplan("solve", "--cap-cost", "0.1", *RUN)
     assert alone.returncode == 2 and "cap_cost goes with --solve cap" in alone.stderr
+
+
+def test_a_file_without_a_line_is_told_to_be_empty(dpplan: Run, tmp_path: Path) -> None:
+    (tmp_path / "none.csv").touch()
+    plan = ("--sigma", "2", "--q", ".01", "--steps", "100", "--delta", "1e-6")
+    done = dpplan("compare", "units", "--users", "none.csv:who", *plan)
+    assert done.returncode == 2
+    assert "users=none.csv: is empty. Its first line has to name the columns." in done.stderr

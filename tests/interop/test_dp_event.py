@@ -149,9 +149,12 @@ def test_events_that_are_nested_without_end_are_refused() -> None:
 @pytest.mark.parametrize(
     ("plan", "said"),
     [
-        (Plan((Phase(Stated(0.5), FULL, 1),)), "no event for epsilon-delta"),
+        (Plan((Phase(Stated(0.5), FULL, 1),)), "no event for epsilon-delta under add"),
         (Plan((Phase(Laplace(0.5), Poisson(0.1), 1),), adjacency=REPLACE_ONE), "add-remove alone"),
-        (Plan((Phase(Gaussian(1.0), Poisson(0.1), 1),), adjacency=REPLACE_ONE), "no event for gaussian under poisson"),
+        (
+            Plan((Phase(Gaussian(1.0), Poisson(0.1), 1),), adjacency=REPLACE_ONE),
+            "no event for gaussian with poisson under replace",
+        ),
         (Plan((Phase(Gaussian(1.0), FULL, 1),), privacy_unit="user", max_per_user=3), "users with several examples"),
     ],
 )

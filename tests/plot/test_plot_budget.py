@@ -39,7 +39,9 @@ def drawn(file: Path, to: Path, accountant: str = "exact") -> list[str]:
         return accounting.epsilon(one, at, accountant)
 
     whole = ask(plan.plan, 1e-5)
-    costs = breakdown.of(plan.plan, plan.names, [(1e-5, whole)], ask)
+    said: list[str] = []
+    costs = breakdown.of(plan.plan, plan.names, [(1e-5, whole)], ask, said.append)
+    assert said[-1] == f"what {plan.names[-1]} adds, phase {len(said)} of {len(plan.names)}"  # each takes its time
     parts = [plot.BudgetPart(each.name, each.group, each.alone, each.marginal) for each in costs]
     plot.draw(parts, whole, 1e-5, to, ["the architecture"])
     return re.findall(r"<text[^>]*>([^<]*)</text>", to.read_text(encoding="utf-8")) if to.suffix == ".svg" else []

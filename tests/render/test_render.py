@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.compare.accountants import AccountantRow
-from dpplan.plan import Delta, Plan, Settings
+from dpplan.mechanism import DiscreteGaussian, Laplace, Stated, StatedGdp
+from dpplan.plan import Delta, Phase, Plan, Settings
 from dpplan.render import (
     bound_text,
     compare_accountants,
@@ -21,6 +22,7 @@ from dpplan.render import (
     table,
     to_json,
 )
+from dpplan.sampling import Poisson
 
 PLAN = Plan.from_training(1.1, 60_000, 256, 60)
 POSITIVE = st.floats(min_value=1e-300, max_value=1e300)
@@ -224,6 +226,17 @@ def test_of_many_phases_the_first_and_the_last_are_listed_and_the_rest_counted()
     assert lines[5] == "    ...   95 more, σ = 5 to 99, q = 0.01"
     assert lines[6].split()[:4] == ["100", "σ", "=", "100"]
     assert len(lines) == 9
+
+
+def test_of_many_phases_of_several_mechanisms_the_rest_is_named_within_the_screen() -> None:
+    """Where settings of one go has nothing to do with where those of another do."""
+    many = (Laplace(0.5), DiscreteGaussian(20.0, differences=(1, 2, 1)), Stated(0.1, 1e-9), StatedGdp(0.3))
+    phases = tuple(Phase(many[at % 4], Poisson(1.0), 1) for at in range(12))
+    lines = list(plan_rows.plan_rows(Plan(phases)))
+    assert lines[5] == "    ...   7 more, laplace (2), discrete-gaussian (2), epsilon-delta (2), gdp"
+    assert max(map(len, lines)) <= 80
+    assert "sensitivity" not in lines[2]
+    assert "differences" in lines[2]
 
 
 def test_earlier_runs_stand_apart() -> None:

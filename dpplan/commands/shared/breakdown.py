@@ -47,13 +47,15 @@ def is_asked(plan: Plan, names: Sequence[str]) -> bool:
 
 
 def of(plan: Plan, names: Sequence[str], wholes: Sequence[tuple[float, Bound]],
-       ask: Callable[[Plan, float], Bound]) -> tuple[PhaseCost, ...]:  # fmt: skip
-    """For each place and phase; none for a single phase, whose cost is that of the plan, or for very many."""
+       ask: Callable[[Plan, float], Bound], progress: Callable[[str], None]) -> tuple[PhaseCost, ...]:  # fmt: skip
+    """For each place and phase; none for a single phase, whose cost is that of the plan, or for very many. progress:
+    told which phase is asked about, as each takes as long as the whole plan."""
     if not is_asked(plan, names):
         return ()
     found = []
     for at, whole in wholes:
         for number, name in enumerate(names):
+            progress(f"what {name} adds, phase {number + 1} of {len(names)}")
             group = group_called(name, plan.phases[number].groups)
             alone = ask(_of(plan, slice(number, number + 1)), at)
             others = replace(plan, phases=plan.phases[:number] + plan.phases[number + 1 :], derivation=())

@@ -61,8 +61,8 @@ class Cost:
 
 
 def compute(request: CostRequest, progress: Callable[[str], None]) -> Cost:
-    """progress: told what a proof is at. Raises MissingExtra where a proof needs one, NotCertified where nothing is
-    proven."""
+    """progress: told what is being asked, of phases and of a proof. Raises MissingExtra where a proof needs one,
+    NotCertified where nothing is proven."""
     if request.choice.every:
         return _by_every_accountant(request)
     if request.digits is not None and importlib.util.find_spec("flint") is None:
@@ -73,17 +73,22 @@ def compute(request: CostRequest, progress: Callable[[str], None]) -> Cost:
     before = replace(plan, phases=plan.phases[:earlier], derivation=()) if earlier else None
     alone = () if before is None else tuple(_ask(request, before, at) for at in request.places)
     return Cost(
-        request, tuple(proof.bound for proof in proofs) or bounds, bounds, proofs, alone, parts=_parts(request, bounds)
+        request,
+        tuple(proof.bound for proof in proofs) or bounds,
+        bounds,
+        proofs,
+        alone,
+        parts=_parts(request, bounds, progress),
     )
 
 
-def _parts(request: CostRequest, bounds: tuple[Bound, ...]) -> "tuple[PhaseCost, ...]":
+def _parts(request: CostRequest, bounds: tuple[Bound, ...], progress: Callable[[str], None]) -> "tuple[PhaseCost, ...]":
     if not request.call.names:
         return ()
     from dpplan.commands.shared import breakdown
 
     wholes = list(zip(request.places, bounds, strict=True))
-    return breakdown.of(request.call.plan, request.call.names, wholes, functools.partial(_ask, request))
+    return breakdown.of(request.call.plan, request.call.names, wholes, functools.partial(_ask, request), progress)
 
 
 def _by_every_accountant(request: CostRequest) -> Cost:

@@ -59,6 +59,11 @@ def is_state(path: Path) -> bool:
     return isinstance(content, dict) and any(key in content for key in _STATES)
 
 
+def is_foreign(path: Path) -> bool:
+    """Whether another library wrote it, as a plan or as what its accountant remembers."""
+    return is_plan(path) or is_state(path)
+
+
 def phases(path: Path) -> Iterator[Written]:
     """What the accountant remembers, written as it would be typed. Raises PlanError where it is no such state."""
     for number, row in enumerate(_state(path)["history"], 1):

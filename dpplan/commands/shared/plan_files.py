@@ -37,6 +37,11 @@ def _is_plan(path: Path) -> bool:
     return plan_file.is_plan(path) or foreign_files.is_plan(path) or recorded_runs.is_plan(path)
 
 
+def is_whole_plan(path: Path) -> bool:
+    """Whether a file that is named alone is a plan file, or was written by another library: what --phases takes."""
+    return plan_file.is_plan(path) or foreign_files.is_foreign(path)
+
+
 def spent_alone(texts: Sequence[str], shared: Settings) -> tuple[tuple[Phase, ...], list[str]]:
     """The phases that ran before a run whose own are not known yet, and what is wrong with them. shared: what holds for
     all of them; those that are typed are drawn like the run where they say nothing."""
