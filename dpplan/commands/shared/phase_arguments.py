@@ -31,7 +31,9 @@ _GUARANTEES = {"eps", "epsilon", "ε", "delta", "δ", "rho", "ρ", "mu", "μ", "
 _TYPED = "sigma=1.1,q=0.01,steps=1000"
 _NOT_EXACT = (
     "(ε, δ) or ρ alone says too little to be composed exactly: many runs spend as much, and add up differently. Give "
-    "what ran, sigma=1.1,q=0.01,steps=1000, or the folder or report.json of the run."
+    "what ran, sigma=1.1,q=0.01,steps=1000, or the folder or report.json of the run. Where no more is known, a plan "
+    "file counts the worst with such an (ε, δ): mechanism: {kind: epsilon-delta, epsilon: 1, delta: 1e-6} (dpplan help "
+    "mechanisms)."
 )
 _ONLY_SPENT = (
     "the run itself is missing: give --sigma, --q and --steps, or --phase. What earlier runs cost alone is told "
