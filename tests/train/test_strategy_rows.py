@@ -66,6 +66,10 @@ def test_floats_make_no_noise_of_an_inverse_that_grows() -> None:
         RecipeError, match=r"would be \S+ times as large as the noise, since C⁻¹ grows from step to step"
     ):
         strategy_rows.check(phase(of(WILD, 2), 60))
+    doubling = ToeplitzNoise(1.0, coefficients=(1.0, -2.0))
+    strategy_rows.check(phase(doubling, 12))
+    with pytest.raises(RecipeError, match=r"would be [1-9.]+e\+06 times as large as the noise"):
+        strategy_rows.check(phase(doubling, 40))
     strategy_rows.check(phase(of(1e-9 * ANY)))  # small is not steep
     strategy_rows.check(phase(ToeplitzNoise(1.0, bands=500), 2000))
     for each in (TreeAggregation(1.0), Gaussian(1.0)):
