@@ -28,7 +28,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "risk": "What ε means: how often anybody is recognised.",
         "audit": "Whether an attack's scores contradict a plan.",
         "train": "Run a recipe and account for it.",
-        "tune": "Search for settings in a budget, release the best trial alone.",
+        "tune": "Search for settings, release the best trial alone.",
         "verify": "Whether an old claim stands, and what to publish.",
         "report": "A page about a run or a plan, to publish and to sign.",
         "export": "A plan as Opacus, dp_accounting and others take it.",
