@@ -57,7 +57,8 @@ Gaussian would cost is the estimate of --accountant gdp.
 and above the last nothing is known.
 
 Under Poisson sampling, with add-remove or zero-out: gaussian, laplace, discrete-laplace, discrete-gaussian on one
-number, epsilon-delta, gdp,
-exponential, noisy-max and permute-and-flip, by what sampling makes of their laws. A stated rho or curve is for whole
-releases: state the curve of the sampled one.
+number, epsilon-delta, gdp, exponential, noisy-max and permute-and-flip, by what sampling makes of their laws. With
+zero-out that holds of what cannot tell a zeroed record in a batch from none, as a sum cannot; what counts or names the
+records that were drawn can, and sampling does not help it. A stated rho or curve is for whole releases: state
+the curve of the sampled one.
 """

@@ -91,6 +91,16 @@ def test_what_is_cut_away_is_counted(name, kept):
         assert truth <= curve_of(found, found.up, found.infinite[1], lattice, float(epsilon)) + slack
 
 
+@pytest.mark.parametrize("merged", [(-4.0, -0.5), (-4.0, 0.3), (7.0, 8.0), (-4.0, 1.0)])
+def test_what_is_merged_beyond_what_is_kept_adds_nothing_from_below(merged):
+    law, curve = CURVES["gaussian"]
+    lattice, kept = Lattice(0.05, 0.05), (0.5, 6.0)
+    found = discretise(law, lattice, kept, merged)
+    for epsilon in (-0.4, 0.0, 0.3, 0.8, 5.0):
+        assert curve_of(found, found.down, found.infinite[0], lattice, epsilon) <= curve(epsilon) * (1 + mpf(10) ** -13)
+    assert curve_of(found, found.down, found.infinite[0], lattice, 2.0) > 0.5 * curve(2.0)
+
+
 @pytest.mark.parametrize("name", CURVES)
 def test_the_polygons_close_in_as_the_square_of_the_step(name):
     """What they differ by in log E[e^(t·loss)] is about t(1 + t)/8 times that; atoms on the lattice cost nothing."""

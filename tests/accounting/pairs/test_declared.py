@@ -278,6 +278,18 @@ def test_settings_out_of_range_are_refused(make: object, said: str) -> None:
         make()  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("kind", [Stated(E), StatedGdp(E), Laplace(E), Exponential(E), NoisyMax(E)], ids=repr)
+def test_sampled_and_zeroed_out_it_is_said_what_makes_sampling_help(kind: Mechanism) -> None:
+    """Whoever publishes which records were drawn, and of each a randomized response that is uniform for a zeroed one,
+    is (ε, 0)-private for such neighbours, and no less so without sampling."""
+
+    def why(adjacency: Adjacency, rate: float) -> str:
+        return accounting.epsilon(once(kind, 2, adjacency, rate), 1e-5).why
+
+    assert declared.AS_GOOD_AS_NONE in why(ZERO_OUT, 0.1)
+    assert declared.AS_GOOD_AS_NONE not in why(ZERO_OUT, 1.0) + why(ADD_REMOVE, 0.1)
+
+
 @pytest.mark.parametrize("steps", [1, 2, 4])
 @pytest.mark.parametrize("epsilon", [0.0, 0.05, 0.3])
 def test_a_sampled_stated_delta_is_that_of_every_outcome(steps: int, epsilon: float) -> None:

@@ -96,9 +96,68 @@ def test_outcomes_merged_in_the_law_above_would_be_found(monkeypatch):
         test_a_sum_is_that_of_all_pairs_of_points(-2, LATTICE, True)
 
 
+@pytest.mark.parametrize("exponent", [-2, -1, 0])
+@pytest.mark.parametrize("same", [True, False])
+def test_sums_of_all_octaves_at_once_land_as_they_do_one_by_one(monkeypatch, exponent, same):
+    """To the last bit: each place gets what it gets in the same order."""
+    rng = np.random.default_rng(7)
+    one, two = (random_sum(rng, lattice, 12) for lattice in (LATTICE, GradedLattice(-2, 16, 8, 5)))
+    two = one if same else two
+    at_once = [one.plus(two, GradedLattice(exponent, 64, 8), side, 1e-30) for side in ("above", "below")]
+
+    def one_by_one(self, first, kinds):
+        for runs in zip(*kinds, strict=True):
+            for run in runs:
+                self.add(run)
+
+    monkeypatch.setattr(graded_lattice.GradedLanding, "add_sums", one_by_one)
+    for law in at_once:
+        side = "above" if law is at_once[0] else "below"
+        assert one.plus(two, GradedLattice(exponent, 64, 8), side, 1e-30).masses.tolist() == law.masses.tolist()
+
+
+@pytest.mark.parametrize("used", [0, 1, 3])
+def test_octaves_without_mass_change_nothing(used):
+    rng = np.random.default_rng(8)
+    full, more = GradedLattice(-2, 16, 8, used), GradedLattice(-2, 16, 8, 6)
+    one = random_sum(rng, full, 12)
+    padded = GradedSum(more, 12, np.append(one.masses, np.zeros(more.size - full.size)), 0.0)
+    for lattice in (GradedLattice(-2, 64, 8), GradedLattice(0, 64, 8)):
+        for other, others in ((one, padded), (random_sum(rng, full, 20),) * 2):
+            found = padded.plus(others, lattice, "above", 1e-30).masses.tolist()
+            assert found == one.plus(other, lattice, "above", 1e-30).masses.tolist()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.04, 0.5])
+def test_heights_are_those_of_a_plain_loop(share):
+    """To the last bit, whether few of the widths that follow one another differ or many do."""
+    rng = np.random.default_rng(4)
+    low, high, points = rng.random(499), rng.random(499), rng.random(500)
+    wider = np.where(rng.random(500) < share, rng.uniform(0.4, 2.0, 500), 1.0)
+    cells = lower_polygon.CornerCells(low, high, (low, low, low), wider, low)
+    mass = depth = 0.0
+    depths, masses = [0.0], [0.0]
+    for i in range(499):
+        mass += points[i]
+        depth = (depth + mass + low[i]) / wider[i + 1]
+        mass += low[i] + high[i]
+        depths.append(depth)
+        masses.append(mass)
+    assert [each.tolist() for each in lower_polygon._from_left(cells, points)] == [masses, depths]
+    mass = height = 0.0
+    heights, masses = [0.0], [0.0]
+    for i in reversed(range(499)):
+        mass += points[i + 1]
+        height = height * wider[i + 1] + mass + high[i]
+        mass += low[i] + high[i]
+        heights.append(height)
+        masses.append(mass)
+    assert [each.tolist()[::-1] for each in lower_polygon._from_right(cells, points)] == [masses, heights]
+
+
 def test_a_run_in_coarser_cells_keeps_mass_and_mean():
     rng = np.random.default_rng(1)
-    run = MassRun(0, -3, rng.random(9))
+    run = MassRun.of_points(0, -3, rng.random(9))
     coarse = run.coarser().coarser()
     assert coarse.exponent == 2 and coarse.cells is not None
     at = 4.0 * np.arange(coarse.start, coarse.end)

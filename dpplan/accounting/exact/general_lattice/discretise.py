@@ -99,6 +99,8 @@ def discretise(
     ends = origin + 0.5 * h * np.arange(2 * first, 2 * last + 1, dtype=np.float64)
     if window is not None:  # what is merged lies on the lattice; what lies beyond counts as beyond
         window = (max(window[0], float(ends[0])), min(window[1], float(ends[-1])))
+        if window[0] >= window[1] or not first <= 0 <= last:  # all of it lies beyond, or the one outcome would
+            window = None
     halves = _halves(law, ends, window)
     atoms = _Placed.of(law, y, h, window)
     # The heaviest point under the tilt is the lump.

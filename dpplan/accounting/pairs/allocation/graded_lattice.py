@@ -69,85 +69,76 @@ class GradedLattice:
         if not len(filled):
             return MassRun.none(self.exponent + octave)
         start, stop = begin + int(filled[0]), begin + int(filled[-1]) + 1
-        return MassRun(self.exponent + octave, first + start - cell, masses[start:stop])
+        return MassRun.of_points(self.exponent + octave, first + start - cell, masses[start:stop])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class MassRun:
-    """Masses at successive multiples of 2^exponent, from `start` on, and in the cells that follow them, [part, cell];
-    no cells: all of it is on points."""
+    """Masses at successive multiples of 2^exponent, from `start` on, and in the cells that follow them: rows of points
+    and of each part of a cell, or of points alone."""
 
     exponent: int
     start: int
-    points: Array
-    cells: Array | None = None
+    rows: Array
 
     @classmethod
     def none(cls, exponent: int) -> "MassRun":
-        return cls(exponent, 0, np.zeros(0))
+        return cls(exponent, 0, np.zeros((1, 0)))
+
+    @classmethod
+    def of_points(cls, exponent: int, start: int, points: Array) -> "MassRun":
+        """Without any in cells."""
+        return cls(exponent, start, points[np.newaxis])
 
     @property
     def end(self) -> int:
         """After the last point."""
-        return self.start + len(self.points)
+        return self.start + self.rows.shape[1]
+
+    @property
+    def points(self) -> Array:
+        return self.rows[0]
+
+    @property
+    def cells(self) -> Array | None:
+        """[part, cell]; None: all of it is on points."""
+        return self.rows[1:] if len(self.rows) > 1 else None
 
     def within(self, low: int, high: int) -> "MassRun":
         """Of the points and cells from one multiple to before another."""
-        begin, end = max(low, self.start), min(high, self.end)
+        start, end = self.start, self.end
+        if low <= start and end <= high:
+            return self
+        begin, end = max(low, start), min(high, end)
         if begin >= end:
             return MassRun.none(self.exponent)
-        where = slice(begin - self.start, end - self.start)
-        return MassRun(self.exponent, begin, self.points[where], None if self.cells is None else self.cells[:, where])
+        return MassRun(self.exponent, begin, self.rows[:, begin - start : end - start])
 
     def shifted(self, by: "MassRun") -> "MassRun":
         """The law of the sum with what has points only, on the same multiples."""
-        if not len(self.points) or not len(by.points):
+        rows, points = self.rows, by.rows[0]
+        if not rows.shape[1] or not len(points):
             return MassRun.none(self.exponent)
-        cells = None
-        if self.cells is not None:
-            cells = np.array([_convolved(part, by.points) for part in self.cells])
-        return MassRun(self.exponent, self.start + by.start, _convolved(self.points, by.points), cells)
+        return MassRun(self.exponent, self.start + by.start, _convolved(rows, points))
 
-    def times(self, factor: float) -> "MassRun":
-        return replace(self, points=factor * self.points, cells=None if self.cells is None else factor * self.cells)
+    def doubled(self) -> "MassRun":
+        """All masses twice."""
+        return MassRun(self.exponent, self.start, 2.0 * self.rows)
 
-    def with_points(self, more: "MassRun") -> "MassRun":
-        """And these points, at the same multiples."""
-        if not len(more.points):
-            return self
-        if not len(self.points):
-            return more
-        start = min(self.start, more.start)
-        end = max(self.start + len(self.points), more.start + len(more.points))
-        points = np.zeros(end - start)
-        points[self.start - start :][: len(self.points)] += self.points
-        points[more.start - start :][: len(more.points)] += more.points
-        if self.cells is None:
-            return MassRun(self.exponent, start, points)
-        cells = np.zeros((PARTS, end - start))
-        cells[:, self.start - start :][:, : len(self.points)] += self.cells
-        return MassRun(self.exponent, start, points, cells)
+    def coarser(self, more: "MassRun | None" = None) -> "MassRun":
+        """In cells twice as wide: a half of each is what was a cell. What lies in the middle belongs to both halves.
 
-    def coarser(self) -> "MassRun":
-        """In cells twice as wide: a half of each is what was a cell. What lies in the middle belongs to both halves."""
-        if not len(self.points):
+        more: points at the same multiples that are added before."""
+        runs = [each for each in (self, more) if each is not None and each.rows.shape[1]]
+        if not runs:
             return MassRun.none(self.exponent + 1)
-        first, odd = divmod(self.start, 2)
-        count = (odd + len(self.points) + 1) // 2
-        points = np.zeros(2 * count)
-        points[odd : odd + len(self.points)] = self.points
-        middle = points[1::2]
-        cells = np.zeros((PARTS, count))
-        cells[0], cells[1], cells[2], cells[3] = 0.5 * middle, 0.25 * middle, 0.5 * middle, 0.25 * middle
-        if self.cells is not None:
-            inner = np.zeros((PARTS, 2 * count))
-            inner[:, odd : odd + len(self.points)] = self.cells
-            mass, right = inner[0] + inner[2], inner[1] + inner[3]
-            cells[0] += mass[::2]
-            cells[1] += 0.5 * right[::2]
-            cells[2] += mass[1::2]
-            cells[3] += 0.5 * (mass[1::2] + right[1::2])
-        return MassRun(self.exponent + 1, first, points[::2], cells)
+        first = min(each.start for each in runs) // 2
+        count = (max(each.end for each in runs) + 1) // 2 - first
+        fine = np.zeros((max(len(each.rows) for each in runs), 2 * count))
+        for each in runs:
+            begin = each.start - 2 * first
+            fine[: len(each.rows), begin : begin + each.rows.shape[1]] += each.rows
+        return MassRun(self.exponent + 1, first, _in_pairs(fine))
 
 
 @dataclass(eq=False)
@@ -171,45 +162,79 @@ class GradedLanding:
         cells = lattice.size - 1
         return cls(lattice, side, np.zeros(lattice.size), np.zeros((PARTS, cells)), np.full(cells, rounding))
 
-    def add(self, run: MassRun) -> None:
-        """A run no part of which is right of the lattice."""
-        finer = run.exponent - self.lattice.exponent
-        first = -(self.lattice.left << max(-finer, 0)) if finer < 0 else _ceil(-self.lattice.left, finer)
-        outside = run.within(run.start, first)
-        self.below += float(outside.points.sum())
-        if outside.cells is not None:
-            self.below += float(outside.cells[::2].sum())
-        run = run.within(first, run.end)
-        for octave in range(self.lattice.octaves + 1):
-            _, start, _ = self.lattice.cells(octave)
-            if run.end * 2.0 ** (run.exponent - self.lattice.exponent - octave) < start:
-                break
-            while run.exponent < self.lattice.exponent + octave:
-                run = run.coarser()
-            self._land(run, octave)
+    def add(self, run: MassRun, octaves: int | None = None) -> None:
+        """A run no part of which is right of the lattice; octaves: up to which it is asked for."""
+        if not run.rows.shape[1]:
+            return
+        lattice = self.lattice
+        finer = run.exponent - lattice.exponent
+        first = -(lattice.left << max(-finer, 0)) if finer < 0 else _ceil(-lattice.left, finer)
+        if run.start < first:
+            outside = run.within(run.start, first)
+            self.below += float(outside.points.sum())
+            if outside.cells is not None:
+                self.below += float(outside.cells[::2].sum())
+            run = run.within(first, run.end)
+        if not run.rows.shape[1]:
+            return
+        # From the octave whose last point the run reaches to that whose first cell it does.
+        begin, last = run.start, run.end - 1
+        octave = max(_doublings(begin, lattice.right) + finer, 0) if begin > 0 else 0
+        final = max(_doublings(last + 1, lattice.right) + finer, 0) if last > 0 else 0
+        for here in range(octave, min(final, lattice.octaves if octaves is None else octaves) + 1):
+            if run.exponent < lattice.exponent + here:
+                if here:  # what lies left of this octave is not asked for any more
+                    further = lattice.exponent + here - run.exponent
+                    run = run.within(lattice.right // 2 << further, run.end)
+                while run.exponent < lattice.exponent + here:
+                    run = run.coarser()
+            self._land(run, here)
+
+    def add_sums(self, first: int, kinds: list[list[MassRun]]) -> None:
+        """What adding these octave by octave adds up to, those of an octave in this order: [kind][octave], from the
+        octave `first` > 0 on, in whose steps they are; it reaches as many of these here. Each is of sums of what lies
+        in it and of what lies in it or within: all of them end in the next one."""
+        stacks = [_Stack.of(runs, self.lattice.right) for runs in kinds]
+        beyond, half = self.lattice.left + self.lattice.right, self.lattice.right // 2
+        points = self.points[beyond + 1 :].reshape(-1, half)
+        cells = self.cells[:, beyond:].reshape(PARTS, -1, half)
+        left = len(points) - first  # octaves that the lattice has; no mass lies beyond them
+        for stack in stacks:
+            coarse = _in_pairs(stack.masses[: max(left, 0), :, self.lattice.right - stack.first :])
+            where = slice(first, first + len(coarse))
+            points[where, : coarse.shape[-1] - 1] += coarse[:, 0, 1:]
+            cells[:, where, : coarse.shape[-1]] += coarse[:, 1:, :half].transpose(1, 0, 2)
+        for stack in stacks:
+            if stack.first == half:
+                fine = stack.masses[: max(left + 1, 0)]
+                where = slice(first - 1, first - 1 + len(fine))
+                points[where] += fine[:, 0, 1 : half + 1]
+                cells[:, where] += fine[:, 1:, :half].transpose(1, 0, 2)
+        for octave, runs in enumerate(zip(*kinds, strict=True), first):
+            for run in runs:
+                if run.start < half or (run.start == half and run.rows.shape[1] and run.rows[0, 0]):
+                    self.add(run.within(run.start, half + 1), octave - 1)
 
     def _land(self, run: MassRun, octave: int) -> None:
         """What of the run lies in this octave."""
         cell, first, count = self.lattice.cells(octave)
-        finer = run.exponent - self.lattice.exponent - octave
+        finer, start, rows = run.exponent - self.lattice.exponent - octave, run.start, run.rows
         low, high = _ceil(first, finer), (first + count) >> finer
-        if low > run.end or high < run.start:
-            return
         inner = octave > 0 and low << finer == first  # the point between two belongs to the one within
-        part = run.within(low + inner, high + 1)
-        at = (np.arange(part.start, part.end) << finer) - first + cell
-        self.points[at] += part.points
-        if run.cells is None:
+        begin, end = max(low + inner, start), min(high + 1, run.end)
+        if begin < end:
+            at = (begin << finer) - first + cell
+            self.points[at : at + (end - 1 - begin << finer) + 1 : 1 << finer] += rows[0, begin - start : end - start]
+        if len(rows) == 1:
             return
-        part = run.within(low, high)
-        if not len(part.points):
+        begin, end = max(low, start), min(high, run.end)
+        if begin >= end:
             return
-        if finer == 0:
-            assert part.cells is not None
-            begin = part.start - first + cell
-            self.cells[:, begin : begin + len(part.points)] += part.cells
+        if finer:
+            self._land_finer(run.within(begin, end), finer, cell - first)
         else:
-            self._land_finer(part, finer, cell - first)
+            at = begin - first + cell
+            self.cells[:, at : at + end - begin] += rows[1:, begin - start : end - start]
 
     def _land_finer(self, run: MassRun, finer: int, offset: int) -> None:
         """Cells that are 2^finer times as wide as those that they land in."""
@@ -232,16 +257,71 @@ class GradedLanding:
             np.add.at(self.cells, (far + 1, at + cell), mass * inside)
 
 
-def _convolved(one: Array, other: Array) -> Array:
-    """By blocks, so that a sum of thousands of products is off by less."""
-    short, long = sorted((one, other), key=len)
-    if len(short) <= 2 * BLOCK:
-        return np.convolve(long, short)
-    found = np.zeros(len(long) + len(short) - 1)
-    for start in range(0, len(short), BLOCK):
-        block = short[start : start + BLOCK]
-        found[start : start + len(long) + len(block) - 1] += np.convolve(long, block)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stack:
+    """Runs of successive octaves at their own multiples from `first` on, the same in all: [octave, row, multiple]."""
+
+    first: int
+    masses: Array
+
+    @classmethod
+    def of(cls, runs: list[MassRun], right: int) -> "_Stack":
+        """Sums of points of an octave alone are right of it; others have cells, and end half an octave before."""
+        parts = max(len(run.rows) for run in runs)
+        first = right // 2 if parts > 1 else right
+        masses = np.zeros((len(runs), parts, right + 2))
+        for place, run in enumerate(runs):
+            skipped = max(first - run.start, 0)
+            if skipped < run.rows.shape[1]:
+                begin = run.start + skipped - first
+                rows = run.rows[:, skipped:]
+                masses[place, : len(rows), begin : begin + rows.shape[1]] = rows
+        return cls(first, masses)
+
+
+def _in_pairs(fine: Array) -> Array:
+    """Of masses at points and, where there are any, in cells, [..., row, place], from an even multiple on: those in
+    cells twice as wide."""
+    middle = fine[..., 0, 1::2]
+    found = np.empty((*fine.shape[:-2], 1 + PARTS, middle.shape[-1]))
+    found[..., 0, :] = fine[..., 0, ::2]
+    found[..., 1, :] = 0.5 * middle
+    found[..., 2, :] = 0.25 * middle
+    found[..., 3:, :] = found[..., 1:3, :]
+    if fine.shape[-2] > 1:
+        inner = fine[..., 1:3, :] + fine[..., 3:5, :]
+        mass, right = inner[..., 0, :], inner[..., 1, :]
+        right[..., 1::2] += mass[..., 1::2]
+        right *= 0.5
+        found[..., 1:3, :] += inner[..., ::2]
+        found[..., 3:, :] += inner[..., 1::2]
     return found
+
+
+def _convolved(rows: Array, points: Array) -> Array:
+    """Each row with these points; by blocks, so that a sum of thousands of products is off by less."""
+    length = rows.shape[1] + len(points) - 1
+    found = np.zeros((len(rows), length))
+    if min(rows.shape[1], len(points)) <= 2 * BLOCK:
+        if len(points) < rows.shape[1]:
+            points = points[::-1].copy()
+            for place, row in enumerate(rows):
+                found[place] = np.correlate(row, points, "full")
+        else:
+            for place, row in enumerate(rows):
+                found[place] = np.correlate(points, row[::-1], "full")
+        return found
+    for place, row in enumerate(rows):
+        short, long = (points, row) if len(points) < len(row) else (row, points)
+        for start in range(0, len(short), BLOCK):
+            block = short[start : start + BLOCK]
+            found[place, start : start + len(long) + len(block) - 1] += np.correlate(long, block[::-1], "full")
+    return found
+
+
+def _doublings(index: int, right: int) -> int:
+    """The least octave whose points reach that far, the first being 0 or less."""
+    return (index - 1).bit_length() - (right.bit_length() - 1)
 
 
 def _ceil(index: int, shift: int) -> int:
@@ -256,18 +336,26 @@ def added(
     found = GradedLanding.empty(lattice, side)
     (grid, masses), (others_grid, others) = one, other
     low, others_low, terms = MassRun.none(grid.exponent), MassRun.none(grid.exponent), 0
-    for octave in range(max(grid.octaves, others_grid.octaves) + 1):
+    octaves = max(grid.octaves, others_grid.octaves)
+    alike = lattice.right == grid.right == others_grid.right
+    first = max(lattice.exponent - grid.exponent, 0) + 1 if alike else octaves + 1  # octaves before land one by one
+    sums: list[tuple[MassRun, ...]] = []
+    for octave in range(octaves + 1):
         here = grid.piece(masses, octave)
         if masses is others:
-            found.add(low.shifted(here).times(2.0))
-            found.add(here.shifted(here))
+            new: tuple[MassRun, ...] = (low.shifted(here).doubled(), here.shifted(here))
         else:
             there = others_grid.piece(others, octave)
-            found.add(others_low.shifted(here))
-            found.add(low.shifted(there))
-            found.add(here.shifted(there))
-            others_low = others_low.with_points(there).coarser()
-        low = low.with_points(here).coarser()
+            new = (others_low.shifted(here), low.shifted(there), here.shifted(there))
+            others_low = others_low.coarser(there)
+        low = low.coarser(here)
         terms = max(terms, len(here.points) // BLOCK)
+        if octave < first:
+            for run in new:
+                found.add(run)
+        else:
+            sums.append(new)
+    if sums:
+        found.add_sums(first + grid.exponent - lattice.exponent, [list(runs) for runs in zip(*sums, strict=True)])
     found.rounding += EPS * (2.0 * BLOCK + terms + 16.0 * (lattice.octaves + 4))
     return found

@@ -16,6 +16,8 @@ is one below whose masses are no smaller than those returned.
 Heights and falls at a corner are in widths of the cell that follows.
 """
 
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +30,7 @@ Corners = npt.NDArray[np.int64]
 SHARE = 0.5  # of how far H is from an asymptote at a corner, that D may be at most
 CLEAR = 1.0 + 1e-6  # of what a corner falls, by which it stays off the asymptotes: roundings of all masses are less
 ATTEMPTS = 5
+UNEVEN = 16  # of so many widths that follow one another, one differs at most from the one before, or sums go one by one
 LEAST_MASS = 1e-290  # smaller masses have lost digits
 
 
@@ -190,30 +193,49 @@ def _error(cells: CornerCells, size: Array, begin: int, end: int) -> Array:
 
 def _from_left(cells: CornerCells, points: Array) -> tuple[Array, Array]:
     """The mass in the cells and corners left of each corner, and how far H lies above E[R] - a·(mass) there."""
-    mass = depth = 0.0
-    masses, depths = [0.0], [0.0]
-    rows = (points[:-1], cells.low, cells.high, cells.wider[1:])
-    for point, low, high, wider in zip(*(row.tolist() for row in rows), strict=True):
-        mass += point
-        depth = (depth + mass + low) / wider
-        mass += low + high
-        masses.append(mass)
-        depths.append(depth)
-    return np.array(masses), np.array(depths)
+    sums = _by_turns(points[:-1], cells.low + cells.high)
+    np.add.accumulate(sums, out=sums)
+    mass, low, wider = sums[1::2], cells.low, cells.wider[1:]
+    uneven = np.flatnonzero(wider != 1.0).tolist()
+    if UNEVEN * len(uneven) <= len(wider):
+        return sums[::2], np.append(0.0, _carried(_by_turns(mass, low), wider, uneven, operator.truediv) / wider)
+    depth, rows = 0.0, zip(mass.tolist(), low.tolist(), wider.tolist(), strict=True)
+    return sums[::2], np.array([0.0, *[depth := (depth + one + other) / ratio for one, other, ratio in rows]])
 
 
 def _from_right(cells: CornerCells, points: Array) -> tuple[Array, Array]:
     """The mass right of each corner, and H there."""
-    mass = height = 0.0
-    masses, heights = [0.0], [0.0]
-    rows = (points[:0:-1], cells.low[::-1], cells.high[::-1], cells.wider[:0:-1])
-    for point, low, high, wider in zip(*(row.tolist() for row in rows), strict=True):
-        mass += point
-        height = height * wider + mass + high
-        mass += low + high
-        masses.append(mass)
-        heights.append(height)
-    return np.array(masses[::-1]), np.array(heights[::-1])
+    sums = _by_turns(points[:0:-1], (cells.low + cells.high)[::-1])
+    np.add.accumulate(sums, out=sums)
+    mass, high, wider = sums[1::2], cells.high[::-1], cells.wider[:0:-1]
+    uneven = np.flatnonzero(wider[1:] != 1.0).tolist()
+    if UNEVEN * len(uneven) <= len(wider):
+        return sums[::-2], np.append(_carried(_by_turns(mass, high), wider[1:], uneven, operator.mul)[::-1], 0.0)
+    height, rows = 0.0, zip(mass.tolist(), high.tolist(), wider.tolist(), strict=True)
+    return sums[::-2], np.array([0.0, *[height := height * ratio + one + other for one, other, ratio in rows]])[::-1]
+
+
+def _by_turns(first: Array, second: Array) -> Array:
+    """0, and one of each."""
+    found = np.zeros(2 * len(first) + 1)
+    found[1::2], found[2::2] = first, second
+    return found
+
+
+def _carried(terms: Array, factors: Array, uneven: list[int], by: Callable[[float, float], float]) -> Array:
+    """x[i] = carried + terms[2i + 1] + terms[2i + 2], where by(x[i], factors[i]) is carried on. uneven: the factors
+    that are not 1, between which these are sums; terms are overwritten."""
+    begin, before = 0, 0.0
+    for place in uneven:
+        end = 2 * place + 3
+        np.add.accumulate(terms[begin:end], out=terms[begin:end])
+        terms[begin] = before
+        begin = end - 1
+        before = float(terms[begin])
+        terms[begin] = by(before, float(factors[place]))
+    np.add.accumulate(terms[begin:], out=terms[begin:])
+    terms[begin] = before
+    return terms[2::2]
 
 
 def _convex(masses: Array, wider: Array, error: Array) -> Array | None:
