@@ -279,6 +279,19 @@ def assert_it_keeps_with_itself(plan: Plan, asked: float, draw: random.Random) -
     assert bound.proven[0] <= other.proven[1]
 
 
+@pytest.mark.parametrize(
+    ("phases", "asked"),
+    [
+        ([(35457.99055814518, 1.0931233477330868e-10, 54197)], 2.6944386126488854e-47),
+        ([(88.67274901098047, 2.1337184265349865e-09, 18), (1899.3927443588511, 2.4845262661770448e-11, 239313093)],
+         2.971613631178771e-55),
+    ],
+)  # fmt: skip
+def test_a_tilt_that_a_lattice_cannot_show_is_no_error(phases, asked):
+    """From one place of it to the next the tilted law grew by more than floats can tell."""
+    assert_it_keeps_with_itself(plan_of(*phases), asked, random.Random(1))
+
+
 @pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("seed", range(10))
 def test_round_trips_of_random_plans(seed):

@@ -98,7 +98,7 @@ def test_absent_data_files_are_named(name: str, tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("name", RUN_HERE)
 def test_the_accuracy_stated_is_reached(tmp_path: Path, name: str) -> None:
     recipe = recipes.load(FOLDER / f"{name}.yaml").with_twin(False)
-    (percent,) = stated(recipe, r"about ([0-9]+) % on held-out")
+    (percent,) = stated(recipe, r"about ([0-9]+) % on (?:digits of )?held-out")
     runs = 8 if recipe.data.source == "digits" else 2  # 360 digits are held out, of the others 500 or more
     reports = [train.run(recipe, seed=seed, out=tmp_path / str(seed)) for seed in range(runs)]
     assert all(report.steps == report.planned.claim.phase.steps for report in reports)

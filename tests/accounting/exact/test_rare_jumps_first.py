@@ -77,3 +77,11 @@ def test_guesses_look_at_the_nodes_they_need_and_lose_nothing():
         assert row == pytest.approx([terms[np.searchsorted(loss, each) :].sum() for each in losses], rel=1e-13)
     few, many = survey._log_bulk(0, tilts, losses[:2]), survey._log_bulk(0, tilts, np.append(losses, 1.0))
     assert np.array_equal(few, many[:, :2])
+
+
+def test_little_noise_goes_to_the_contour_that_reaches_it():
+    """There a tilt of the loss is small though it is far from its mean; by a lattice it is 1e-6 wide and takes 2 s."""
+    with np.errstate(**QUIET):
+        ends = epsilon_ends(_steps(0.06738629, 256 / 60000, 14062.0), Direction.REMOVE, 1e-5)
+    assert ends.method == "contour"
+    assert ends.relative_width < 1e-9

@@ -33,6 +33,7 @@ PLAIN_VALUES, PLAIN_EACH = 200_000, 1000
 ALIAS_TILTS = (-0.5, 0.25, 1.0)  # of many phases without the first: that of 0 is known
 LONG, SHORT_JUMPS = 5000, 0.75  # frequencies; the noise below which a contour over rare jumps takes long itself
 LEAST_TURN = 0.05  # of 535 plans from (σ 0.5, q 1e-6, 3 steps) to (8, 0.3, 1e5) that turn less, 3 are reached
+TAME = 0.5  # σ below which losses spread by much more than q/σ, so that a contour may be reached all the same
 # In the jump regime, the error each part may add to delta, best first.
 JUMP_LEVELS = (1e-9, 1e-6)
 JUMP_MOST, JUMP_VALUES = 4096, 100_000  # frequencies; values a quadrature may hold: a grid is cheaper than more
@@ -65,7 +66,8 @@ def hardly_reached(steps: Steps, saddle: Saddle) -> bool:
 
     Then few steps jump, and the losses of others, which spread by about q/σ, turn too slowly at the tilt.
     """
-    return math.sqrt(float((steps.count * (steps.q / steps.sigma) ** 2).sum())) * saddle.tilt < LEAST_TURN
+    tame = float(np.min(steps.sigma)) >= TAME
+    return tame and math.sqrt(float((steps.count * (steps.q / steps.sigma) ** 2).sum())) * saddle.tilt < LEAST_TURN
 
 
 def too_long(steps: Steps, contour: Contour) -> bool:

@@ -27,6 +27,7 @@ LEFT_OUT = 1e-12  # of M, which delta is about: the probability of outputs so fa
 PERIOD = 2.2  # in units of M + E
 LEAST_TILT = 8.0  # in units of 1/M: it makes aliases fade
 MOST_PHASES = 8
+MOST_PER_CELL = 50.0  # tilt times a cell's width: a lattice this coarse tells nothing, and e^709 is no float any more
 ROOM = 1e-6  # of E, beyond which losses are cut away: far above the rounding of their places
 
 
@@ -42,8 +43,9 @@ class BoundedLosses(LatticeComposition):
         furthest = first_true(lambda x: normal_tail(x) <= goal, 0.0, 40.0, most=50).true
         removed = outward.up(steps.total * normal_tail(furthest), outward.SERIES)
         tilt = max(Landscape(steps, Direction.ADD, end[:, None]).for_epsilon(0.0).tilt, LEAST_TILT / most)
-        others = np.array([factor * tilt for factor in composition.ALIAS_FACTORS])
         period = PERIOD * (most + self.beyond)
+        tilt = min(tilt, MOST_PER_CELL * points / period)  # any tilt is right, if not any is of use
+        others = np.array([factor * tilt for factor in composition.ALIAS_FACTORS])
         place = LatticePlacement(-furthest * sigma, end, removed, tilt, others, period)
         super().__init__(steps, Direction.ADD, 0.0, place, points)
 
