@@ -2,6 +2,7 @@
 
 import pytest
 
+from dpplan.checks import Problems
 from dpplan.number_spelling import Unread, doubtful_count, how_to_write, shortened
 
 
@@ -53,3 +54,10 @@ def test_ranges_have_a_place_of_their_own() -> None:
 def test_long_texts_are_cut() -> None:
     assert shortened("9" * 300) == "99999999999999999999... (300 characters)"
     assert shortened("short") == "short"
+
+
+def test_a_tiny_chance_without_its_minus_is_meant_and_a_percentage_is_not() -> None:
+    for value, meant in ((1e5, "Did you mean 1e-05? "), (95, ""), (50, "")):
+        problems = Problems()
+        assert not problems.probability("confidence", value, closed_right=False, try_="0.95 is usual.")
+        assert problems.found == [f"confidence={value:g} is not in (0, 1). {meant}0.95 is usual."]

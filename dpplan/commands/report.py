@@ -86,7 +86,7 @@ def command(
     if source is None:
         raise PlanError("SOURCE is missing: name the folder of a run, a report.json or a recipe.")
     form = _form(form, file)
-    if file is not None and (wrong := [*overwriting.problems("output", file), *_read_too(file, source, statement)]):
+    if file is not None and (wrong := overwriting.problems("output", file)):
         raise UsageError(wrong)
     stated = _stated(statement, state, delta, form)
     page = _page(source, stated, None if delta is None else float(delta), examples)
@@ -111,12 +111,6 @@ def _judged(page: "Page", source: Path) -> None:
         return
     output.warn([f"{source}: {outcome(page)} dpplan verify {source} shows each."])
     click.get_current_context().exit(EXIT_EXCEEDED if page.standing is Standing.REFUTED else EXIT_NOT_CERTIFIED)
-
-
-def _read_too(file: Path, *sources: Path | None) -> list[str]:
-    """What is read is not written to, whatever may be replaced."""
-    same = (each for each in sources if each is not None and file.is_file() and each.exists() and file.samefile(each))
-    return [f"output={file} is {each}, which this page is made from. Name another file." for each in same]
 
 
 def _form(form: str | None, file: Path | None) -> str:

@@ -12,6 +12,7 @@ from dpplan.commands.shared import output, waiting
 from dpplan.commands.shared.parameter_types import NUMBER, FileName
 from dpplan.commands.shared.recipe_data import needs_torch
 from dpplan.commands.shared.run_check import checked
+from dpplan.durable_files import told
 from dpplan.errors import DpplanError, UsageError
 from dpplan.mechanism.trials import LAWS, Trials
 from dpplan.recipe import grid as grids
@@ -101,11 +102,7 @@ def command(
 
     job = recipes.load(recipe)
     grid, trials, score = _asked(texts, (law, mean, eta, chance), score_data, score_eps)
-    if out is not None and out.exists() and not (out.is_dir() and next(out.iterdir(), None) is None):
-        raise UsageError(
-            f"out={out} exists, and is no empty folder. What a search releases goes into a folder of its own; name a "
-            "new one."
-        )
+    _check_place(out)
     with waiting.status("loading torch and the data" if target is None else "finding the noise of the trials"):
         plan, one = _planned(job, (grid, trials, score), seed, target)
     checked(one, followed=True, search=plan.plan)
@@ -116,13 +113,25 @@ def command(
             output.as_json(search_report.document(plan, None, None, seed is not None))
         return
     if out is not None and out.exists():
-        out.rmdir()  # an empty one; what is made is made anew
+        with told(f"{out}: cannot be made anew"):
+            out.rmdir()  # an empty one; what is made is made anew
     place = out or _next(Path(job.runtime.folder), f"{job.name}-tuned")
     content = _run(plan, place, jobs, seed)
     if as_json:
         output.as_json(content)
     else:
         output.say(["", *search_report.ending_lines(content, str(place))])
+
+
+def _check_place(out: Path | None) -> None:
+    """Raises UsageError where a search cannot make this folder, before anything is planned."""
+    if out is None or not out.exists():
+        return
+    with told(f"{out}: cannot be read"):
+        empty = out.is_dir() and next(out.iterdir(), None) is None
+    if not empty or out.samefile(Path()):
+        why = "is the folder that you are in" if empty else "exists, and is no empty folder"
+        raise UsageError(f"out={out} {why}. What a search releases goes into a folder of its own; name a new one.")
 
 
 def _asked(
@@ -203,7 +212,7 @@ def _run(plan: "SearchPlan", place: Path, jobs: int, seed: int | None) -> dict[s
     from dpplan.tuning import search_report
     from dpplan.tuning.search import searched
 
-    told: dict[str, Any] = {}
+    content: dict[str, Any] = {}
 
     def release(won: "Winner", folder: Path) -> None:
         """The report of what was released, beside it."""
@@ -214,13 +223,13 @@ def _run(plan: "SearchPlan", place: Path, jobs: int, seed: int | None) -> dict[s
             "score_is": plan.score.words,
             "model": None if won.files is None else "model.pt",
         }  # fmt: skip
-        told.update(search_report.document(plan, chosen, winner, seed is not None))
-        text = dumps(told, indent=2) + "\n"
+        content.update(search_report.document(plan, chosen, winner, seed is not None))
+        text = dumps(content, indent=2) + "\n"
         write_whole(folder / "report.json", lambda stream: stream.write(text.encode()))
 
     with waiting.status("searching; how many trials there are is private"):
         searched(plan, place, jobs, seed, release)
-    return told
+    return content
 
 
 def _next(parent: Path, name: str) -> Path:

@@ -53,7 +53,16 @@ def _differences(found: Mapping[str, Any], recorded: Mapping[str, Any]) -> Itera
         for key, value in found[title].items():
             # A key that an older version did not write is nothing that was changed.
             if key in block and _plain(block[key]) != _plain(value) and (title, key) not in CHOSEN_IN_THE_CALL:
-                yield f"{title}.{key} is {_shown(value)} in the file and {_shown(block[key])} in the report"
+                yield _differs(f"{title}.{key}", value, block[key])
+
+
+def _differs(name: str, found: Any, recorded: Any) -> str:
+    """In what; of a block within a block, in which of its keys first."""
+    if isinstance(found, Mapping) and isinstance(recorded, Mapping):
+        for key, value in found.items():
+            if key in recorded and _plain(recorded[key]) != _plain(value):
+                return _differs(f"{name}.{key}", value, recorded[key])
+    return f"{name} is {_shown(found)} in the file and {_shown(recorded)} in the report"
 
 
 def _same_keys(found: Mapping[str, Any], recorded: Mapping[str, Any]) -> bool:

@@ -4,11 +4,12 @@ A file may have been written by an older version or by hand: what is not as it s
 """
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dpplan.checks import is_number, show
 from dpplan.mechanism import BestOfTrials, DiscreteLaplace
+from dpplan.mechanism.trials import RELEASED
 from dpplan.plan import Phase, Plan
 from dpplan.report.other_runs import OtherRuns
 
@@ -48,15 +49,17 @@ def lengths(plan: Plan) -> str:
 
 def trial_lengths(search: BestOfTrials) -> str:
     """The steps of a trial, of each kind that there is."""
-    counts = {sum(each.steps for each in kind if not _scores(each)) for kind in search.kinds}
+    counts = {sum(each.steps for each in _released(kind, search.score)) for kind in search.kinds}
     *first, last = (str(count) for count in sorted(counts))
     steps = f"{', '.join(first)} or {last}" if first else last
     return f"{steps} step{'' if steps == '1' else 's'}"
 
 
-def _scores(phase: Phase) -> bool:
-    """Whether it is the noise on the score of a trial."""
-    return isinstance(phase.mechanism, DiscreteLaplace)
+def _released(kind: Sequence[Phase], score: str) -> Sequence[Phase]:
+    """The phases of a trial but for its score, which is the last, by itself, where a trial releases one."""
+    *first, last = kind
+    scores = score == RELEASED and first and last.steps == 1 and isinstance(last.mechanism, DiscreteLaplace)
+    return first if scores else kind
 
 
 def _count(count: int, what: str) -> str:

@@ -268,7 +268,7 @@ def test_check_knows_the_sampling(dpplan: Run) -> None:
     said = " ".join(dpplan(*run, "--loader", "shuffle").stdout.split())
     ten = ("epsilon", "--sigma", "4", "--q", "1", "--steps", "10", "--delta", "1e-3", "--json")
     whole = json.loads(dpplan(*ten).stdout)["results"][0]["epsilon"]["upper"]
-    cost = re.search(r"or use full batches \(at this noise, as many steps of those cost ε = (\S+)\)", said)
+    cost = re.search(r"or use full batches \(at this noise, as many steps of those cost ε ≤ (\S+)\)", said)
     assert "DP008" in said and cost and whole <= float(cost[1]) <= 1.001 * whole
     cut = dpplan(*run, "--sampling", "truncated-poisson", "--cap", "20", "--adjacency", "zero-out")
     assert cut.returncode in (0, 1) and "DP008" not in cut.stdout

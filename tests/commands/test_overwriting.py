@@ -62,8 +62,29 @@ def test_what_a_page_is_made_from_is_never_written_over(said: Said, tmp_path: Pa
     (tmp_path / "link.yaml").symlink_to("mine.yaml")
     for output in ("mine.yaml", "said.yaml", "link.yaml"):
         code, told = said("report", "mine.yaml", "--n", "1437", "--statement", "said.yaml", "-o", output, "--overwrite")
-        assert (code, "which this page is made from" in told) == (2, True), told
+        assert (code, "which this call reads" in told) == (2, True), told
     assert (tmp_path / "mine.yaml").read_bytes() == RECIPE.read_bytes()
+
+
+def test_the_records_of_a_run_are_never_written_over(said: Said, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("report.json", "recipe.yaml", "steps"):
+        (run / name).write_bytes(RECIPE.read_bytes())
+    for source in ("run", "run/report.json"):
+        for name, *form in (("report.json",), ("recipe.yaml",), ("steps", "--format", "md")):
+            code, told = said("report", source, *form, "-o", f"run/{name}", "--overwrite")
+            assert (code, "which this call reads" in told) == (2, True), told
+            assert (run / name).read_bytes() == RECIPE.read_bytes()
+
+
+def test_a_plan_is_not_written_over_by_its_curve(said: Said, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.csv"
+    plan.write_text("sigma,q,steps\n4,.01,100\n", encoding="utf-8")
+    code, told = said("curve", "--phases", "plan.csv", "--over", "delta", "--points", "2", "--csv", "plan.csv",
+                      "--overwrite")  # fmt: skip
+    assert (code, "csv=plan.csv is plan.csv, which this call reads" in told) == (2, True), told
+    assert plan.read_text(encoding="utf-8").startswith("sigma")
 
 
 def test_devices_are_written_to(said: Said) -> None:

@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from dpplan.adjacency import ZERO_OUT
-from dpplan.commands.shared import phase_arguments, recorded_runs
+from dpplan.commands.shared import phase_arguments, plan_files, recorded_runs
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.plan import Settings
 
@@ -246,3 +246,11 @@ def test_the_printed_json_of_a_run_of_balls_in_bins_is_spent(dpplan: Run, tmp_pa
         for spent in (str(file), bins)
     ]
     assert found[0] == found[1]
+
+
+def test_what_plans_do_not_have_in_common_is_said_in_words() -> None:
+    one, other = ("add_remove", "example", None, None), ("add_remove", "user", 3, 60)
+    units, most = plan_files._differing([one, other])
+    assert units.startswith("unit=example and unit=user differ: ")
+    assert most.startswith("no max_per_user and max_per_user=3 differ: ")
+    assert plan_files._differing([one, (*one[:3], 60)]) == []  # a plan that names no n goes with any

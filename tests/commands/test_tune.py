@@ -6,6 +6,7 @@ from pathlib import Path
 import forked
 import pytest
 
+from dpplan import __main__ as program
 from dpplan import lint
 from dpplan.commands import tune as tune_command
 from dpplan.commands.shared import run_check
@@ -25,6 +26,18 @@ GRID = ("--grid", "learning_rate=0.1,0.5")
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "blobs.yaml").write_text(RECIPE, encoding="utf-8")
     return tmp_path
+
+
+def test_a_search_does_not_take_the_folder_from_under_whoever_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.yaml").write_text(RECIPE, encoding="utf-8")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for place in (".", "../here"):
+        assert program.run(["tune", "../mine.yaml", *GRID, "--score-data", "public", "--out", place]) == 2
+        told = " ".join(capsys.readouterr().err.split())
+        assert f"out={place} is the folder that you are in. What a search releases goes into a folder" in told
 
 
 @pytest.mark.parametrize(

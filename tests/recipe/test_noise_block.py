@@ -10,7 +10,7 @@ from dpplan.adjacency import ZERO_OUT
 from dpplan.errors import RecipeError
 from dpplan.mechanism import Correlation, Gaussian, MatrixNoise, ToeplitzNoise, TreeAggregation
 from dpplan.plan import Settings
-from dpplan.recipe import noise_block
+from dpplan.recipe import noise_block, recorded
 from dpplan.sampling import CyclicPoisson, Poisson, Shuffle
 
 ORDER = "sampling: shuffle, order: once, adjacency: zero_out"
@@ -176,3 +176,10 @@ def test_turns_that_share_noise_are_known_from_above(noise: str) -> None:
     once = recipe.parse(text(noise, TURNS.replace("cyclic-poisson, groups: 8", "shuffle, order: once"))).claim(1437)
     assert claim.epsilon.upper is not None and claim.epsilon.lower == 0.0
     assert claim.phase.sampling.kind == "cyclic-poisson" and once.epsilon.upper is not None
+
+
+def test_of_two_strategies_of_one_name_it_is_told_what_differs() -> None:
+    noise = {"kind": "matrix", "strategy": "C.npy", "sha256": "ab"}
+    said = "privacy.noise.sha256 is ab in the file and cd in the report"
+    assert recorded._differs("privacy.noise", noise, {**noise, "sha256": "cd"}) == said
+    assert recorded._differs("privacy.noise", noise, None).endswith("and not given in the report")

@@ -176,6 +176,9 @@ def test_what_is_covered_follows_from_the_phases() -> None:
     assert on_record.lengths(Plan((train, best))) == "2 phases of 6 steps in all"
     assert on_record.trial_lengths(both) == "1 or 5 steps"
     assert on_record.trial_lengths(scored) == "5 steps"
+    counts = Phase(DiscreteLaplace(0.1), Poisson(1.0), 4)  # which are no score
+    assert on_record.trial_lengths(BestOfTrials("geometric", 3.0, (counts,))) == "4 steps"
+    assert on_record.trial_lengths(BestOfTrials("geometric", 3.0, (train, counts), score="released")) == "9 steps"
 
 
 # Other runs

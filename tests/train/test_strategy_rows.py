@@ -9,12 +9,13 @@ import torch
 from whole_runs import interrupted, resumed
 
 from dpplan import recipe, train, verify
-from dpplan.errors import RecipeError
+from dpplan.errors import InputOutputFailed, RecipeError
 from dpplan.mechanism import Gaussian, MatrixNoise, ToeplitzNoise, TreeAggregation
 from dpplan.plan import Phase
 from dpplan.sampling import Poisson, Shuffle
 from dpplan.train import strategy_rows
 from dpplan.train.added_noise import noise_ledger_for
+from dpplan.train.state.run_folder import RunFolder
 from dpplan.train.step.correlated_noise import memory_of
 
 STEPS = 9
@@ -66,6 +67,10 @@ def test_floats_make_no_noise_of_an_inverse_that_grows() -> None:
         RecipeError, match=r"would be \S+ times as large as the noise, since C⁻¹ grows from step to step"
     ):
         strategy_rows.check(phase(of(WILD, 2), 60))
+    doubling = ToeplitzNoise(1.0, coefficients=(1.0, -2.0))
+    strategy_rows.check(phase(doubling, 12))
+    with pytest.raises(RecipeError, match=r"would be [1-9.]+e\+06 times as large as the noise"):
+        strategy_rows.check(phase(doubling, 40))
     strategy_rows.check(phase(of(1e-9 * ANY)))  # small is not steep
     strategy_rows.check(phase(ToeplitzNoise(1.0, bands=500), 2000))
     for each in (TreeAggregation(1.0), Gaussian(1.0)):
@@ -114,3 +119,18 @@ def test_a_run_whose_strategy_was_exchanged_does_not_go_on(tmp_path: Path) -> No
     np.save(tmp_path / "run" / "strategies" / "C.npy", ANY * (1.0 + np.eye(STEPS)))
     with pytest.raises(RecipeError, match=r"and the run began with"):
         train.plan_resumed(tmp_path / "run")
+
+
+def test_a_folder_whose_strategy_cannot_be_kept_is_not_left_behind(tmp_path: Path) -> None:
+    np.save(tmp_path / "C.npy", np.eye(3))
+    (tmp_path / "mine.yaml").write_text(
+        "privacy: {noise_multiplier: 4, clip_norm: 1, sampling: shuffle, order: once, adjacency: zero_out, "
+        "noise: {kind: matrix, strategy: C.npy}}\ndata: {source: digits}\nmodel: {kind: logistic}\n"
+        "training: {batch_size: 512, steps: 3, optimizer: sgd, learning_rate: 0.5}\nruntime: {device: cpu}\n",
+        encoding="utf-8",
+    )
+    read = recipe.load(tmp_path / "mine.yaml")
+    (tmp_path / "C.npy").unlink()
+    with pytest.raises(InputOutputFailed, match=r"C\.npy: cannot be copied to .*run/C\.npy"):
+        RunFolder.make(read, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

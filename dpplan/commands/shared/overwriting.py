@@ -3,11 +3,15 @@
 What is in the way is told before anything is computed. Devices and pipes, such as /dev/stdout, are written to.
 """
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
+# Of a run, beside its pages.
+RECORDS = ("report.json", "recipe.yaml", "metrics.jsonl", "model.pt", "run.json", "steps", "checkpoint.pt")
 _KEY = "dpplan.overwrite"  # of click's context; no command receives the option itself
 
 
@@ -35,4 +39,20 @@ def problems(name: str, file: Path) -> tuple[str, ...]:
         return (f"{name}={file}: the folder {file.parent} does not exist. Make it first.",)
     if file.is_file() and not overwrites():
         return (f"{name}={file} is there, and was left alone. Name another file, or replace it with --overwrite.",)
-    return ()
+    return tuple(f"{name}={file} is {each}, which this call reads. Name another file." for each in _read(name, file))
+
+
+def _read(name: str, file: Path) -> Iterator[str]:
+    """What is read is not written to, whatever may be replaced: arguments and options that name this file, and what
+    the folder of a run holds of it."""
+    context = click.get_current_context(silent=True)
+    if context is None or not file.is_file():
+        return
+    options = [each for each in context.command.params if f"--{name}" not in each.opts and each.name is not None]
+    for value in (context.params.get(str(each.name)) for each in options):
+        for each in value if isinstance(value, tuple) else (value,):
+            if isinstance(each, str | Path) and os.path.exists(each):
+                run = Path(each) if os.path.isdir(each) else Path(each).parent
+                kept = [run / record for record in RECORDS] if (run / RECORDS[0]).is_file() else []
+                yield from (str(there) for there in dict.fromkeys((Path(each), *kept))
+                            if there.exists() and file.samefile(there))  # fmt: skip

@@ -126,7 +126,7 @@ def _differing(plans: Sequence[tuple[object, ...]]) -> list[str]:
     for name, values in zip(("adjacency", "unit", "max_per_user", "n"), zip(*plans, strict=True), strict=True):
         told = [value for value in dict.fromkeys(values) if name != "n" or value is not None]
         if len(told) > 1:
-            said = " and ".join(f"{name}={value}" for value in told)
+            said = " and ".join(f"no {name}" if value is None else f"{name}={value}" for value in told)
             found.append(
                 f"{said} differ: only guarantees for the same neighbours and data add up. Give one for all of it."
             )

@@ -5,7 +5,7 @@ The docstring of a rule is its long explanation, shown by `dpplan check --explai
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from dpplan import accounting, sampling
 from dpplan.accounting.bound import Bound, Guarantee
@@ -15,7 +15,8 @@ from dpplan.checks import show
 from dpplan.errors import NotCertified
 from dpplan.lint.context import LOADERS, LintContext, proven
 from dpplan.lint.finding import DIGITS, Remark, Severity, at_least, at_most
-from dpplan.mechanism import Gaussian
+from dpplan.mechanism import BestOfTrials, Gaussian
+from dpplan.mechanism.correlated import Correlated
 from dpplan.plan import Phase, Plan
 from dpplan.rounding import apart, down_above, near_above
 from dpplan.sampling import SCHEMES, Binomial, FixedSize, Poisson, Shuffle
@@ -97,9 +98,17 @@ def loader_differs(run: LintContext) -> Iterator[Remark]:
 
 def _full_batches(plan: Plan, delta: float) -> str:
     """What so many of them cost, in brackets."""
-    phases = tuple(dataclasses.replace(phase, sampling=Poisson(1.0)) for phase in plan.phases)
+    phases = tuple(_changed(phase, _in_every_step) for phase in plan.phases)
     bound = proven(dataclasses.replace(plan, phases=phases, derivation=()), delta)
-    return "" if bound is None else f" (at this noise, as many steps of those cost ε = {at_most(bound.value)})"
+    return "" if bound is None else f" (at this noise, as many steps of those cost ε ≤ {at_most(bound.value)})"
+
+
+def _in_every_step(phase: Phase) -> Phase:
+    """The phase with full batches. Where steps share noise, its sampling said how often a record takes part."""
+    mechanism = phase.mechanism
+    if phase.sampling != Poisson(1.0) and isinstance(mechanism, Correlated):
+        mechanism = dataclasses.replace(mechanism, participations=phase.steps, separation=1)
+    return dataclasses.replace(phase, mechanism=mechanism, sampling=Poisson(1.0))
 
 
 def _own_figure(loader: str, plan: Plan) -> str:
@@ -249,7 +258,7 @@ def unit_changed(run: LintContext) -> Iterator[Remark]:
         return
     micro, views = run.loop.micro_batches, run.loop.views
     if micro > 1:
-        phases = [_larger(phase, micro) for phase in run.plan.phases]
+        phases = [_changed(phase, lambda each: _larger(each, micro)) for phase in run.plan.phases]
         reason = (
             f"{micro} micro-batches make one noisy update: the batch must count all of them. If it is the size of one, "
             f"the sample rate is {micro} times as large{_instead(run, phases)}."
@@ -257,7 +266,7 @@ def unit_changed(run: LintContext) -> Iterator[Remark]:
         fix = "Give the batch and the steps of whole updates, add noise once for each, and silence this."
         yield Remark(Severity.WARNING, "--accumulate", reason, fix)
     if views > 1:
-        phases = [_clipped_views(phase, views) for phase in run.plan.phases]
+        phases = [_changed(phase, lambda each: _clipped_views(each, views)) for phase in run.plan.phases]
         reason = (
             f"{views} views of an example are clipped one by one: together they move the sum by up to {views} clip "
             f"norms{_instead(run, phases)}."
@@ -275,30 +284,44 @@ def _instead(run: LintContext, phases: list[Phase]) -> str:
     return f", and ε = {at_most(bound.value)} instead of {at_most(run.epsilon.value)}"
 
 
+def _changed(phase: Phase, change: Callable[[Phase], Phase]) -> Phase:
+    """The phase so changed; of a search, those of its trials."""
+    search = phase.mechanism
+    if not isinstance(search, BestOfTrials):
+        return change(phase)
+    first, *others = (tuple(map(change, kind)) for kind in search.kinds)
+    return dataclasses.replace(phase, mechanism=dataclasses.replace(search, phases=first, others=tuple(others)))
+
+
 def _larger(phase: Phase, times: int) -> Phase:
     """The phase with batches so many times as large, where they are drawn by Poisson sampling."""
     if not isinstance(phase.sampling, Poisson):
         return phase
-    return _phase(phase, rate=min(1.0, times * phase.sampling.sample_rate))
+    return dataclasses.replace(phase, sampling=Poisson(min(1.0, times * phase.sampling.sample_rate)))
 
 
 def _clipped_views(phase: Phase, views: int) -> Phase:
-    """The phase with so much less noise, where it is Gaussian noise on a clipped sum."""
-    if not isinstance(phase.mechanism, Gaussian):
+    """The phase with so much less noise, where it is noise on clipped sums."""
+    mechanism = phase.mechanism
+    if not isinstance(mechanism, Gaussian | Correlated):
         return phase
-    return _phase(phase, noise=phase.mechanism.noise_multiplier / views)
+    noise = mechanism.noise_multiplier / views
+    return dataclasses.replace(phase, mechanism=dataclasses.replace(mechanism, noise_multiplier=noise))
 
 
-def _phase(phase: Phase, noise: float | None = None, rate: float | None = None) -> Phase:
-    mechanism = phase.mechanism if noise is None else Gaussian(noise)
-    return dataclasses.replace(phase, mechanism=mechanism, sampling=phase.sampling if rate is None else Poisson(rate))
+def _by_chance(plan: Plan) -> Iterator[Phase]:
+    """The phases of which chance decides who is in a batch; of a search, those of its trials."""
+    for phase in plan.phases:
+        search = phase.mechanism
+        inside = search.inside if isinstance(search, BestOfTrials) else (phase,)
+        yield from (each for each in inside if each.sampling != Poisson(1.0))
 
 
 def _sampled(plan: Plan) -> bool:
     """Whether chance decides who is in a batch."""
-    return any(phase.sampling != Poisson(1.0) for phase in plan.phases)
+    return any(True for _ in _by_chance(plan))
 
 
 def _drawn_by(plan: Plan, loader: str) -> bool:
     """Whether every phase of which chance decides is drawn as this loader draws."""
-    return all(type(phase.sampling) is _DRAWS[loader] for phase in plan.phases if phase.sampling != Poisson(1.0))
+    return all(type(phase.sampling) is _DRAWS[loader] for phase in _by_chance(plan))

@@ -25,11 +25,10 @@ def earlier_runs_not_counted(run: LintContext) -> Iterator[Remark]:
     The figure of a recipe is that of one run. Whoever sees the models of several runs on the same examples learns from
     all of them, and what they spend adds up; the sentence gives what they spend together, composed exactly.
 
-    Looked at are the reports (report.json) in the folder named by --runs, by `dpplan train` in that of the recipe:
-    those whose data block names the same source and path; of a run that was killed, run.json and the count of its
-    steps. Two folders of one run that went on twice both count. Runs elsewhere, and the same examples under another
-    name, are not seen. A warning for your own data, a note for published sets, nothing for
-    made-up ones.
+    Looked at are the reports (report.json) in the folder named by --runs, else in the recipe's runtime.folder: those
+    whose data block names the same source and path; of a run that was killed, run.json and the count of its steps. Two
+    folders of one run that went on twice both count. Runs elsewhere, and the same examples under another name, are not
+    seen. A warning for your own data, a note for published sets, nothing for made-up ones.
     """
     if run.data is None or run.data.kind == "made" or not run.earlier:
         return
@@ -85,7 +84,7 @@ def search_not_counted(run: LintContext) -> Iterator[Remark]:
     costs a small multiple of one run (Liu and Talwar 2019, arXiv 1811.07971; Papernot and Steinke 2022, arXiv
     2110.03620).
 
-    Counted are the settings named by --trials, or the different recipes among this one and the earlier runs in --runs.
+    Counted are the settings named by --trials, or the different recipes among this one and the earlier runs.
     The figure of `dpplan tune` covers the choice within its grid; what was run before it is another choice. A warning,
     for published sets a note.
     """

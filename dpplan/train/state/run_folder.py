@@ -43,8 +43,7 @@ class RunFolder:
             write_whole(path / "recipe.yaml", lambda stream: stream.write(text.encode()))
             _keep_strategy(recipe, path)
         except InputOutputFailed:
-            with suppress(OSError):
-                path.rmdir()
+            shutil.rmtree(path, ignore_errors=True)  # it was made here, and half of it is no run
             raise
         return cls(path)
 

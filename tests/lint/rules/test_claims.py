@@ -9,10 +9,13 @@ from lint_runs import found, of_options, of_recipe, only
 
 from dpplan import accounting, lint
 from dpplan.accounting.bound import Bound
-from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT
 from dpplan.errors import NotCertified
 from dpplan.lint import Severity
-from dpplan.plan import Plan
+from dpplan.lint.rules import claims
+from dpplan.mechanism import BestOfTrials, Gaussian, ToeplitzNoise
+from dpplan.plan import Phase, Plan
+from dpplan.sampling import CyclicPoisson, Poisson, Sampling
 
 DELTA = 1e-6
 
@@ -74,6 +77,39 @@ def test_a_poisson_loader_and_any_loader_of_full_batches_are_fine() -> None:
     assert found(looping(loader="poisson"), "DP008") == []
     full = of_options(batch_size=60_000, epochs=5, run={"loop": lint.Loop(loader="fixed")})
     assert found(full, "DP008") == found(full, "DP007") == []
+
+
+def of_plan(*phases: Phase, **loop: object) -> lint.LintContext:
+    tied = any(isinstance(phase.mechanism, ToeplitzNoise) for phase in phases)
+    plan = Plan(phases, adjacency=ZERO_OUT if tied else ADD_REMOVE, examples=60_000)
+    return dataclasses.replace(looping(**loop), plan=plan)
+
+
+def tied(participations: int, sampling: Sampling) -> Phase:
+    return Phase(ToeplitzNoise(20.0, bands=4, participations=participations), sampling, 30)
+
+
+def searching(trial: Phase) -> Phase:
+    return Phase(BestOfTrials("geometric", 3.0, (trial,)), Poisson(1.0), 1)
+
+
+def test_full_batches_of_noise_that_steps_share_are_of_a_record_in_every_step() -> None:
+    offered = only(of_plan(tied(1, CyclicPoisson(0.01, 10, "place")), loader="shuffle"), "DP008").fix
+    whole = accounting.epsilon(Plan((tied(30, Poisson(1.0)),), adjacency=ZERO_OUT), DELTA).upper
+    assert whole is not None
+    assert whole <= figure("cost ε ≤", offered) <= 1.001 * whole
+
+
+def test_loops_are_held_against_the_trials_of_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Plan] = []  # and not answered: a search takes seconds
+    monkeypatch.setattr(claims, "proven", lambda plan, delta: asked.append(plan))
+    trial = Phase(Gaussian(4.0), Poisson(0.02), 50)
+    assert len(list(claims.loader_differs(of_plan(searching(trial), loader="shuffle")))) == 1
+    assert not list(claims.loader_differs(of_plan(searching(trial), loader="poisson")))
+    assert len(list(claims.unit_changed(of_plan(searching(trial), views=2, micro_batches=3)))) == 2
+    full, larger = (dataclasses.replace(trial, sampling=Poisson(rate)) for rate in (1.0, 0.06))
+    less = dataclasses.replace(trial, mechanism=Gaussian(2.0))
+    assert [plan.only_phase for plan in asked] == [searching(full), searching(larger), searching(less)]
 
 
 # DP009
@@ -240,6 +276,13 @@ def test_views_that_are_clipped_one_by_one_are_an_error() -> None:
     louder = accounting.epsilon(Plan.from_rate(0.55, 256 / 60_000, 14_063), DELTA).upper
     assert louder is not None
     assert louder <= figure("and ε =", finding.message) <= 1.001 * louder
+
+
+def test_views_count_for_noise_that_steps_share() -> None:
+    run, halved = (of_plan(Phase(ToeplitzNoise(noise, bands=2), Poisson(1.0), 3), views=2) for noise in (20.0, 10.0))
+    assert halved.epsilon is not None
+    upper = halved.epsilon.value
+    assert upper <= figure("and ε =", only(run, "DP015").message) <= 1.001 * upper
 
 
 def test_one_micro_batch_and_one_view_are_fine() -> None:
