@@ -82,7 +82,7 @@ def _draw(axes: "Axes", parts: Sequence[BudgetPart], whole: Bound) -> None:
                   hatch="//////")  # fmt: skip
         about = "" if part.alone.relation == "=" else f"{part.alone.relation} "
         _name(axes, part.alone.value, at - 0.19, f"{about}{_figure(part.alone)} alone")
-        _name(axes, most, at + 0.19, f"adds ≤ {up(most, 4)}" if part.adds[1] == part.adds[1] else "adds: not proven")
+        _name(axes, most, at + 0.19, f"adds ≤ {up(most, 4)}" if part.adds[1] == part.adds[1] else "adds: not known")
     axes.barh(len(parts), whole.value, height=0.5, color=_TOTAL, linewidth=0)
     _name(axes, whole.value, len(parts), f"{whole.relation} {_figure(whole, 6)}")
     axes.axvline(whole.value, color=_SHARED, linewidth=0.6, linestyle=":", zorder=0)

@@ -73,7 +73,7 @@ def test_what_is_an_estimate_says_so_and_adds_nothing_proven(
     file.write_text(PLAN.replace("noise_multiplier: 2.5}", sampled), encoding="utf-8")
     said = drawn(file, tmp_path / "a.svg", "gdp")
     assert any("Where the budget goes: ε ≈ " in text and "(estimate)" in text for text in said)
-    assert "adds: not proven" in said and any(text.startswith("estimate: all together, two") for text in said)
+    assert "adds: not known" in said and any(text.startswith("estimate: all together, two") for text in said)
     text = forked.dpplan("epsilon", "plan.yaml", "--delta", "1e-5", "--accountant", "gdp", cwd=tmp_path).stdout
     assert "not proven" in text and "nan" not in text
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import forked
 import pytest
 
+from dpplan import __main__ as program
 from dpplan import accounting
 from dpplan.adjacency import REPLACE_ONE
 from dpplan.commands.shared import breakdown, plan_files
@@ -310,6 +311,20 @@ def ran(*words: object, code: int = 0) -> str:
     found = forked.dpplan(*map(str, words), cwd=RECIPES)
     assert found.returncode == code, found.stderr
     return found.stdout + (found.stderr if code else "")
+
+
+def test_what_phases_add_is_not_asked_for_ever(
+    good: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them together take as long as the plan many times over."""
+    monkeypatch.setattr(breakdown, "LONGEST", 0.0)
+    assert program.run(["epsilon", str(good), "--delta", "1e-6"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.count(" not asked") == 3 and " not asked: what each phase adds takes as long as the " in shown
+    assert program.run(["epsilon", str(good), "--delta", "1e-6", "--json"]) == 0
+    parts = json.loads(capsys.readouterr().out)["by_phase"]
+    assert {tuple(each["adds"].values()) for each in parts} == {(None, None)}
+    assert all(each["alone"]["upper"] > 0 for each in parts)
 
 
 def test_epsilon_says_what_each_phase_costs_and_adds(good: Path) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,23 +19,27 @@ from dpplan.render.table import Column, Table, TableCell
 
 _BETWEEN_BOUNDS = "≈ by how much the phase raises the bound: how far the others are below theirs is not known."
 MOST_PHASES = 40  # each is asked twice
+LONGEST = 10.0  # seconds, after which what a phase adds is asked no more: each takes as long as the whole plan
+_TOO_LONG = f"not asked: what each phase adds takes as long as the whole plan, and {LONGEST:g} s had gone by."
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseCost:
-    """group: whose phase it is, "" where it is for all. alone: of the phase by itself. without: of all the others.
-    whole: of everything, at the same place."""
+    """group: whose phase it is, "" where it is for all. alone: of the phase by itself. without: of all the others,
+    None where they were not asked. whole: of everything, at the same place."""
 
     name: str
     group: str
     at: float
     alone: Bound
-    without: Bound
+    without: Bound | None
     whole: Bound
 
     @property
     def marginal(self) -> tuple[float, float]:
         """At least and at most what the phase adds, from what is proven of the whole and of the others."""
+        if self.without is None:
+            return math.nan, math.nan
         return _end(self.whole.lower) - _end(self.without.upper), _end(self.whole.upper) - _end(self.without.lower)
 
 
@@ -49,17 +54,20 @@ def is_asked(plan: Plan, names: Sequence[str]) -> bool:
 def of(plan: Plan, names: Sequence[str], wholes: Sequence[tuple[float, Bound]],
        ask: Callable[[Plan, float], Bound], progress: Callable[[str], None]) -> tuple[PhaseCost, ...]:  # fmt: skip
     """For each place and phase; none for a single phase, whose cost is that of the plan, or for very many. progress:
-    told which phase is asked about, as each takes as long as the whole plan."""
+    told which phase is asked about, as each takes as long as the whole plan; after LONGEST seconds what the others add
+    is left out."""
     if not is_asked(plan, names):
         return ()
     found = []
     for at, whole in wholes:
+        began = time.monotonic()
         for number, name in enumerate(names):
             progress(f"what {name} adds, phase {number + 1} of {len(names)}")
             group = group_called(name, plan.phases[number].groups)
             alone = ask(_of(plan, slice(number, number + 1)), at)
             others = replace(plan, phases=plan.phases[:number] + plan.phases[number + 1 :], derivation=())
-            found.append(PhaseCost(name, group, at, alone, ask(others, at), whole))
+            without = ask(others, at) if time.monotonic() - began < LONGEST else None
+            found.append(PhaseCost(name, group, at, alone, without, whole))
     return tuple(found)
 
 
@@ -75,13 +83,16 @@ def table(costs: Sequence[PhaseCost]) -> Table:
     rows.append(["all together", "", figure(costs[0].whole), ""])
     kept = [at for at in range(len(columns)) if grouped or at != 1]
     cells = (tuple(TableCell(row[at]) for at in kept) for row in rows)
-    told = any(row[3].startswith("≈") for row in rows)
-    return Table(tuple(columns[at] for at in kept), tuple(cells), (_BETWEEN_BOUNDS,) if told else ())
+    told = [_BETWEEN_BOUNDS] if any(row[3].startswith("≈") for row in rows) else []
+    told += [_TOO_LONG] if any(each.without is None for each in costs) else []
+    return Table(tuple(columns[at] for at in kept), tuple(cells), tuple(told))
 
 
 def _most(cost: PhaseCost) -> str:
     """At most what the phase adds; where no lower end of the others is proven, by how much an upper bound rises."""
     adds = cost.marginal[1]
+    if cost.without is None:
+        return "not asked"
     if math.isnan(adds) and cost.whole.upper is None:
         return "not proven"
     return f"≈ {cost.whole.value - cost.without.value:.3g}" if math.isnan(adds) else f"{max(adds, 0.0):.6g}"
