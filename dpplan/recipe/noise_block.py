@@ -102,10 +102,11 @@ def conflicts(given: Mapping[str, Any]) -> Iterator[Problem]:
     if noise is None or noise.kind not in CORRELATIONS:
         return
     if sampling not in SAMPLING:
+        groups = " with as many groups as bands" if noise.kind == BANDED else ""  # others have no bands to match
         yield (
             ("noise", "sampling"),
             f"noise: {noise.kind} has no theorem under sampling: {sampling}: a record's steps share noise, and which "
-            f"they are has to be known. Use sampling: {CyclicPoisson.kind} with as many groups as bands, sampling: "
+            f"they are has to be known. Use sampling: {CyclicPoisson.kind}{groups}, sampling: "
             f"{Shuffle.kind} with order: once, or sampling: {FULL_BATCH.name}.",
         )
         return
