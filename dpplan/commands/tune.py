@@ -105,7 +105,7 @@ def command(
     _check_place(out)
     with waiting.status("loading torch and the data" if target is None else "finding the noise of the trials"):
         plan, one = _planned(job, (grid, trials, score), seed, target)
-    checked(one, followed=True, search=plan.plan)
+    checked(one, followed=True, search=plan.plan, search_spends=plan.spent)
     if not as_json:
         output.say(search_report.plan_lines(plan, seed))
     if dry_run:

@@ -112,7 +112,7 @@ class LintContext:
     recipe: the name of the recipe, None for a plan made of options. data, model: None where nothing is known of them.
     earlier: runs on the same examples. trials: settings that were tried on them. sha256: of the recipe. target: the ε
     that the recipe is solved for. names: of the phases of a plan file. search: the plan of a search, of which this run
-    is a trial; None where it is none.
+    is a trial; None where it is none. search_spends: what that search is known to spend.
     """
 
     settings: Settings
@@ -129,6 +129,7 @@ class LintContext:
     target: float | None = None
     names: tuple[str, ...] = ()
     search: Plan | None = None
+    search_spends: Bound | None = None
 
     @property
     def stated_epsilon(self) -> float | None:

@@ -124,7 +124,9 @@ MISTAKES = {
     "Poisson sampling": (
         "{kind: banded, bands: 8}", "sampling: poisson", "noise: banded has no theorem under sampling: poisson",
     ),
-    "a tree by Poisson sampling": ("{kind: tree}", "sampling: poisson", "Use sampling: cyclic-poisson, sampling: shuffle"),
+    "a tree by Poisson sampling": (
+        "{kind: tree}", "sampling: poisson", "Use sampling: cyclic-poisson, sampling: shuffle",
+    ),
     "a new order each epoch": (
         "{kind: tree}", "sampling: shuffle, adjacency: zero_out", "noise: tree needs order: once",
     ),

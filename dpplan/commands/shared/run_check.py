@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dpplan import lint
+from dpplan.accounting.bound import Bound
 from dpplan.commands.shared import output, waiting
 from dpplan.errors import RecipeError
 from dpplan.plan import Plan
@@ -15,10 +16,11 @@ SEED_FIXED = "DP016"
 TRYING = "trying the model on random inputs: whether examples stay apart, and how it is clipped"
 
 
-def checked(planned: "Planned", followed: bool, search: Plan | None = None) -> None:
+def checked(planned: "Planned", followed: bool, search: Plan | None = None, search_spends: Bound | None = None) -> None:
     """Warns of what `dpplan check` finds in the recipe and in the runs beside it. Raises RecipeError for its errors.
 
     followed: whether the run follows, which tries a large model itself. search: the plan of which it is a trial.
+    search_spends: what that costs.
     """
     from dpplan.recipe import lint_input
     from dpplan.render.check import remark
@@ -37,6 +39,7 @@ def checked(planned: "Planned", followed: bool, search: Plan | None = None) -> N
         model=lint.ModelFindings(problems=problems),
         facts=facts(planned.dataset),
         search=search,
+        search_spends=search_spends,
         earlier=tuple(run for run in lint.runs_in(others, data.source, data.path) if others / run.name != own),
     )
     findings = lint.check(run, lint_input.silence_of(job))

@@ -63,22 +63,23 @@ def epsilon_too_large(run: LintContext) -> Iterator[Remark]:
     proof, and this is a warning. The bound: Wasserman and Zhou 2010; Kairouz, Oh and Viswanath 2015.
 
     An error above 50, where the factor is 10^21: of all people who ever lived one attack could tell each, without one
-    false alarm. Such a figure must not be called differential privacy. Looked at are what the plan spends, what is
-    claimed (--claimed-eps) and a recipe's target_epsilon.
+    false alarm. Such a figure must not be called differential privacy. Looked at are what the plan spends, or the
+    search whose trial it is, what is claimed (--claimed-eps) and a recipe's target_epsilon.
     """
     stated = run.stated_epsilon
     if stated is not None and stated > MEANINGLESS_EPSILON:
         where = "--claimed-eps" if run.claim.epsilon is not None else "privacy.target_epsilon"
         reason = f"ε = {show(stated)} is above 50: as a claim it rules out no attack at all."
         yield Remark(Severity.ERROR, where, reason, "Claim what the plan spends, once that is below 10.")
-    if run.epsilon is None or run.epsilon.value <= LARGE_EPSILON:
+    bound = run.epsilon if run.search_spends is None else run.search_spends
+    if bound is None or bound.value <= LARGE_EPSILON:
         return
-    spent = run.epsilon.value
+    spent, whose = bound.value, "" if run.search_spends is None else " of the whole search"
     severity, limit = (Severity.WARNING, LARGE_EPSILON) if spent <= MEANINGLESS_EPSILON else _MEANINGLESS
     factor = f"{math.exp(spent):,.0f}" if spent < 20 else f"10^{spent / math.log(10):.0f}"
     reason = (
-        f"ε = {at_most(spent)} is above {show(limit)}: it does not rule out an attack that finds every example that "
-        f"was used, at one false alarm in {factor}."
+        f"ε = {at_most(spent)}{whose} is above {show(limit)}: it does not rule out an attack that finds every example "
+        f"that was used, at one false alarm in {factor}."
     )
     yield Remark(severity, run.where("epsilon"), reason, _LESS_EPSILON)
 

@@ -100,6 +100,15 @@ def test_a_target_above_fifty_is_an_error_of_the_recipe() -> None:
     assert (finding.severity, finding.where) == (Severity.ERROR, "privacy.target_epsilon")
 
 
+def test_of_a_trial_what_the_whole_search_spends_is_looked_at() -> None:
+    alone = of_options()
+    assert found(alone, "DP002") == []
+    much = accounting.epsilon(Plan.from_rate(0.4, 1.0, 10), 1e-6)
+    finding = only(of_options(run={"search_spends": much}), "DP002")
+    assert finding.severity is Severity.ERROR
+    assert f"ε = {float(finding.message.split()[2]):.4g} of the whole search is above 50" in finding.message
+
+
 def test_a_recipe_that_is_solved_for_too_much_says_so_to_the_rules() -> None:
     text = Path(__file__).parents[3].joinpath("recipes", "digits.yaml").read_text(encoding="utf-8")
     recipe = parse(text.replace("target_epsilon: 3 ", "target_epsilon: 60 "), "much")
