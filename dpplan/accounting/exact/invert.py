@@ -336,8 +336,9 @@ def _near_zero(steps: Steps, direction: Direction, epsilon: float) -> Ends:
     if found is not None:
         lower, upper, contour = found
         known = _of_remove(direction, lower, min(upper, placement.total_variation_above(steps)), contour)
-    if known.relative_width > FAIR and bounded_losses.serves(steps):
-        lower, upper = bounded_losses.BoundedLosses(steps, bounded_losses.FINE).delta(direction, epsilon)
+    losses = bounded_losses.laid(steps, bounded_losses.FINE) if known.relative_width > FAIR else None
+    if losses is not None:
+        lower, upper = losses.delta(direction, epsilon)
         known = known.narrowed(Ends(lower, upper, LatticeComposition.method))
     return known
 
@@ -368,10 +369,9 @@ def added_delta_below(steps: Steps, epsilon: float, delta: float, removed: AnyCo
         return True
     if many_plans.below(steps, Direction.ADD, (saddle.tilt, saddle.spread), epsilon, log_delta):
         return True
-    if bounded_losses.serves(steps):
-        losses = bounded_losses.BoundedLosses(steps, bounded_losses.COARSE)
-        if losses.delta(Direction.ADD, epsilon)[1] <= delta:
-            return True
+    losses = bounded_losses.laid(steps, bounded_losses.COARSE)
+    if losses is not None and losses.delta(Direction.ADD, epsilon)[1] <= delta:
+        return True
     if isinstance(removed, Contour) and small_epsilon.mirrored(np.array([epsilon]), removed.ends)[1][0] <= delta:
         return True
     contour = placement.plain(steps, Direction.ADD, saddle, epsilon, log_delta)

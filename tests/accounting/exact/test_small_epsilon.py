@@ -10,7 +10,7 @@ from dpplan import accounting
 from dpplan.accounting.exact import invert
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import small_epsilon
-from dpplan.accounting.exact.gaussian_lattice.bounded_losses import COARSE, BoundedLosses
+from dpplan.accounting.exact.gaussian_lattice.bounded_losses import COARSE, FINE, laid
 from dpplan.accounting.exact.profile import Profile
 from dpplan.plan import Plan
 
@@ -111,7 +111,8 @@ def two_steps(sigma, q, epsilon, direction):
 @pytest.mark.parametrize("direction", list(Direction))
 def test_bounded_losses_hold_two_steps_in_many_digits(direction):
     sigma, q = 0.6, 3e-8
-    law, losses = Steps.of([(sigma, q, 2)]), BoundedLosses(Steps.of([(sigma, q, 2)]), COARSE)
+    law, losses = Steps.of([(sigma, q, 2)]), laid(Steps.of([(sigma, q, 2)]), COARSE)
+    assert losses is not None
     for share in (0.0, 0.1, 0.3):
         with np.errstate(all="ignore"):
             lower, upper = losses.delta(direction, share * 2 * q)
@@ -122,6 +123,14 @@ def test_bounded_losses_hold_two_steps_in_many_digits(direction):
         assert upper - lower <= 3e-3 * upper
         assert upper - truth <= 1e-5 * truth
         assert found is None or found[0] - 1e-8 * truth <= truth <= found[1] + 1e-8 * truth
+
+
+def test_a_lattice_too_coarse_for_the_losses_is_not_laid():
+    """It took half a minute here, and told nothing: all losses lay within a hundredth of one cell."""
+    with np.errstate(all="ignore"):
+        assert laid(Steps.of([(35457.99, 1.09e-10, 54197)]), FINE) is None
+        assert laid(Steps.of([(46.7, 2.51e-8, 4822)]), COARSE) is None
+        assert laid(Steps.of([(46.7, 2.51e-8, 4822)]), FINE) is not None
 
 
 # δ within a few percent of that at ε = 0: was up to the whole of the interval wide, or slow.

@@ -27,26 +27,15 @@ LEFT_OUT = 1e-12  # of M, which delta is about: the probability of outputs so fa
 PERIOD = 2.2  # in units of M + E
 LEAST_TILT = 8.0  # in units of 1/M: it makes aliases fade
 MOST_PHASES = 8
-MOST_PER_CELL = 50.0  # tilt times a cell's width: a lattice this coarse tells nothing, and e^709 is no float any more
+MOST_PER_CELL = 1.5  # tilt times a cell's width: of 60 plans, no lattice with 1.9 or more told anything
 ROOM = 1e-6  # of E, beyond which losses are cut away: far above the rounding of their places
 
 
 class BoundedLosses(LatticeComposition):
-    """The add direction's losses on a lattice; good for ε >= -beyond."""
+    """The add direction's losses on a lattice; good for ε >= -beyond. place: where `laid` found them."""
 
-    def __init__(self, steps: Steps, points: int) -> None:
-        most = placement.largest_added_loss(steps)
-        self.beyond = FARTHEST * most
-        sigma, q = steps.sigma[:, 0], steps.q[:, 0]
-        end = 0.5 + sigma**2 * np.log1p(math.expm1(most + (1.0 + ROOM) * self.beyond) / q)
-        goal = LEFT_OUT * most / steps.total
-        furthest = first_true(lambda x: normal_tail(x) <= goal, 0.0, 40.0, most=50).true
-        removed = outward.up(steps.total * normal_tail(furthest), outward.SERIES)
-        tilt = max(Landscape(steps, Direction.ADD, end[:, None]).for_epsilon(0.0).tilt, LEAST_TILT / most)
-        period = PERIOD * (most + self.beyond)
-        tilt = min(tilt, MOST_PER_CELL * points / period)  # any tilt is right, if not any is of use
-        others = np.array([factor * tilt for factor in composition.ALIAS_FACTORS])
-        place = LatticePlacement(-furthest * sigma, end, removed, tilt, others, period)
+    def __init__(self, steps: Steps, place: LatticePlacement, beyond: float, points: int) -> None:
+        self.beyond = beyond
         super().__init__(steps, Direction.ADD, 0.0, place, points)
 
     @cached_property
@@ -74,8 +63,30 @@ def serves(steps: Steps) -> bool:
     return rare and len(steps.sigma) <= MOST_PHASES and composition.affordable(steps)
 
 
+def laid(steps: Steps, points: int) -> BoundedLosses | None:
+    """The losses on a lattice of so many points; None where they do not serve, or it would be too coarse for them."""
+    if not serves(steps):
+        return None
+    most = placement.largest_added_loss(steps)
+    beyond = FARTHEST * most
+    sigma, q = steps.sigma[:, 0], steps.q[:, 0]
+    end = 0.5 + sigma**2 * np.log1p(math.expm1(most + (1.0 + ROOM) * beyond) / q)
+    tilt = max(Landscape(steps, Direction.ADD, end[:, None]).for_epsilon(0.0).tilt, LEAST_TILT / most)
+    period = PERIOD * (most + beyond)
+    if tilt * period > MOST_PER_CELL * points:
+        return None
+    goal = LEFT_OUT * most / steps.total
+    furthest = first_true(lambda x: normal_tail(x) <= goal, 0.0, 40.0, most=50).true
+    removed = outward.up(steps.total * normal_tail(furthest), outward.SERIES)
+    others = np.array([factor * tilt for factor in composition.ALIAS_FACTORS])
+    place = LatticePlacement(-furthest * sigma, end, removed, tilt, others, period)
+    return BoundedLosses(steps, place, beyond, points)
+
+
 def epsilon_ends(steps: Steps, direction: Direction, delta: float) -> tuple[float, float]:
     """lower and upper of the ε at this delta; upper is inf where it is too far out for these losses to tell."""
-    losses = BoundedLosses(steps, FINE)
+    losses = laid(steps, FINE)
+    if losses is None:
+        return 0.0, math.inf
     lower, upper = small_epsilon.crossing(partial(losses.delta, direction), delta, losses.beyond)
     return lower, upper if upper < losses.beyond else math.inf
