@@ -66,6 +66,25 @@ def test_values_found_by_other_means(sigma, per_epoch, count, delta, value, slac
     assert found.relative_width <= WIDTH
 
 
+@pytest.mark.sweep(every=2)
+@pytest.mark.parametrize(
+    ("sigma", "per_epoch", "count", "delta"),
+    [
+        (0.581, 44, 1, 7.6e-39),  # the coarsest lattice proves no upper end
+        (0.45, 41, 2, 7.9e-19),
+        (2.121, 46, 50, 2.6e-11),
+        (0.434, 1000, 10, 1e-30),
+        (9.49, 5, 1, 2.5e-31),
+        (0.613, 7, 2, 1.6e-29),
+    ],
+)
+def test_a_coarse_figure_is_as_narrow_as_was_asked_and_meets_the_finer_one(sigma, per_epoch, count, delta):
+    coarse, fine = (exact.epsilon(epochs(sigma, per_epoch, count), delta, accuracy=a) for a in (2e-3, WIDTH))
+    for found, width in ((coarse, 2e-3), (fine, WIDTH)):
+        assert found.upper - found.lower <= 1.001 * width * found.upper
+    assert max(coarse.lower, fine.lower) <= min(coarse.upper, fine.upper)
+
+
 @pytest.mark.parametrize("row", POINTS, ids=lambda row: row["id"])
 def test_points_of_each_direction(row):
     said, value = json.loads(row["parameters"]), float(row["value"])

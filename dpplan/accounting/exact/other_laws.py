@@ -29,7 +29,7 @@ RARE = 1e-4  # likewise, beyond a lattice of jumps
 NOTHING = 1e-100  # smaller figures are not narrowed
 Known = Sequence[tuple[DominatingPair, int]]
 WIDTH = 2e-4  # where a pair is known on a lattice, which is made finer until the figure is known to this, relative
-COARSE_WIDTH = 6e-3  # about what the coarsest of such lattices knows it to
+COARSE_WIDTH = 2e-3  # what the coarsest of such lattices nearly always knows it to; what it does not is made finer
 GAP = 0.05  # wider than the two ends of the coarsest one ever are
 ATTEMPTS, MOST_HALVINGS, FINEST = 6, 3, 7
 SETTLED = 0.125  # of that: where a finer lattice would move an end by less, what lies between them is no lattice's
@@ -133,7 +133,8 @@ def _refined(known: Known, question: RunQuestion, log_delta: Callable[[Ends], fl
         # Errors fall to a quarter with each halving: what is left of them is this share of what the last ones removed.
         moved = max(before.upper - best.upper, best.lower - before.lower)
         left = moved / (4.0**halvings - 1.0) if halvings else math.inf
-        if further == resolution and (best.relative_width <= width or left <= SETTLED * width * best.upper):
+        settled = math.isfinite(best.upper) and left <= SETTLED * width * best.upper  # none knows an upper end of inf
+        if further == resolution and (best.relative_width <= width or settled):
             break
         excess = best.relative_width / (0.8 * width)
         if best.lower <= 0.0 or best.relative_width > GAP:  # the lower end is of another law: no lattice closes that
