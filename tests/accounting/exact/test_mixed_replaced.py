@@ -8,6 +8,7 @@ import numpy as np
 import pair_oracle
 import pytest
 from mpmath import mp, mpc, mpf
+from two_engines import check_decay, check_that_they_meet
 
 from dpplan.accounting import exact
 from dpplan.accounting.exact import mixed, other_laws
@@ -91,15 +92,7 @@ def test_the_remainder_bounds_what_a_coarse_rule_leaves_out(sigma, q, cut, s, u)
 @pytest.mark.parametrize("tilt", [0.5, 5.0])
 def test_the_decay_is_never_below_the_modulus(sigma, q, cut, tilt):
     steps = ReplacedSteps(Replacement(sigma, q, cut), 1.0)
-    tilted = steps.at(np.array([tilt]), 60.0)[0]
-    edges = np.geomspace(0.3, 57.0, 30)
-    bounds = steps.log_decay(tilted, edges)
-    u = np.linspace(0.0, 60.0, 2001)
-    drop, turn, error = tilted.line(u)
-    modulus = np.hypot(1.0 - drop, turn) - error
-    for k, bound in enumerate(bounds.tolist()):
-        inside = (u >= edges[k]) & (u <= (edges[k + 1] if k + 1 < len(edges) else np.inf))
-        assert np.all(modulus[inside] <= np.exp(bound) * (1.0 + 1e-14))
+    bounds = check_decay(steps, tilt)
     assert bounds[-1] < -1e-6
 
 
@@ -154,11 +147,7 @@ def test_figures_hold_those_of_mpmath(sigma, q, steps, epsilon, delta):
 )
 def test_the_lattice_meets_it_and_is_wider(sigma, q, steps, delta):
     run = Composition.of([(ReplacedGaussianLoss(sigma, q), steps)])
-    lattice, fast = run.epsilon(delta), mixed.epsilon_ends(run, delta)
-    assert fast is not None
-    assert fast.lower <= lattice.upper
-    assert lattice.lower <= fast.upper
-    assert fast.relative_width < 1e-9 < lattice.relative_width
+    check_that_they_meet(run, delta, narrow=1e-9)
 
 
 @pytest.mark.slow

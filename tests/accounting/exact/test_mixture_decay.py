@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from mpmath import mp, mpc, mpf
+from two_engines import check_decay, check_that_they_meet
 
 from dpplan.accounting import exact, pairs
 from dpplan.accounting.exact import mixed
@@ -120,15 +121,7 @@ def test_the_remainder_bounds_what_a_short_rule_leaves_out(monkeypatch, law, rev
 @pytest.mark.parametrize("tilt", [0.5, 4.0])
 def test_the_decay_is_never_below_the_modulus(law, reverse, cut, tilt):
     steps = steps_of(law, reverse, cut)
-    tilted = steps.at(np.array([tilt]), 60.0)[0]
-    edges = np.geomspace(0.3, 57.0, 30)
-    bounds = steps.log_decay(tilted, edges)
-    u = np.linspace(0.0, 60.0, 2001)
-    drop, turn, error = tilted.line(u)
-    modulus = np.hypot(1.0 - drop, turn) - error
-    for k, bound in enumerate(bounds.tolist()):
-        inside = (u >= edges[k]) & (u <= (edges[k + 1] if k + 1 < len(edges) else np.inf))
-        assert np.all(modulus[inside] <= np.exp(bound) * (1.0 + 1e-14))
+    check_decay(steps, tilt)
 
 
 @pytest.mark.parametrize("law", [GroupLoss(1.0, 0.05, 4), TwiceAgainstOnce(1.0, 0.05)])
@@ -150,16 +143,7 @@ def test_a_decay_that_ends_the_sum_of_many_steps_is_found(law, reverse):
 @pytest.mark.parametrize("reverse", [False, True])
 def test_the_lattice_meets_it_and_is_wider(law, steps, delta, reverse):
     run = Composition.of([(pairs.Reversed(law) if reverse else law, steps)])
-    lattice, fast = run.epsilon(delta), mixed.epsilon_ends(run, delta)
-    assert fast is not None
-    assert fast.lower <= lattice.upper
-    assert lattice.lower <= fast.upper
-    assert fast.relative_width < 1e-8 < 10.0 * lattice.relative_width
-    epsilon = 0.5 * (fast.lower + fast.upper)
-    here, there = mixed.delta_ends(run, epsilon), run.delta(epsilon)
-    assert here is not None
-    assert here.lower <= there.upper and there.lower <= here.upper
-    assert here.lower * (1 - 1e-6) <= delta <= here.upper * (1 + 1e-6)
+    check_that_they_meet(run, delta)
 
 
 def test_one_member_is_a_sampled_gaussian():
