@@ -8,12 +8,13 @@ import contextlib
 import errno
 import io
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from dpplan.errors import DpplanError, InputOutputFailed, UsageError
+from dpplan.errors import DpplanError, InputOutputFailed, UsageError, file_error
 
 # What is wrong with the name that was given, and not with the disk or with who may use it.
 _NAMING = {errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL}
@@ -42,23 +43,46 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], mode: int = 0o6
     cannot be done; then the file is what it was.
     """
     with told(f"{path}: cannot be written"):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                attempt = _Attempt(stream)
-                try:
-                    write(cast(BinaryIO, attempt))
-                finally:
-                    attempt.check()
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(name, mode & ~_UMASK)  # temporary files are readable by their owner only
-            os.replace(name, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-            raise
-        sync_folder(path.parent)
+        _replace(path, write, mode & ~_UMASK)
+
+
+def write_named(what: str, path: Path, content: bytes) -> None:
+    """A page, a picture or a table, under the name that the user gave: whole, or what was there stays as it was.
+
+    what: the option or file, as errors begin with it. A link stays a link, and a file keeps its mode. Devices and
+    pipes, and files in folders that take no other, are written to where they are. Raises UsageError where another name
+    would do, else InputOutputFailed.
+    """
+    try:
+        place = Path(os.path.realpath(path))
+        there = place.exists()
+        if there and not (place.is_file() and os.access(place.parent, os.W_OK)):
+            place.write_bytes(content)
+        else:
+            mode = stat.S_IMODE(place.stat().st_mode) if there else 0o666 & ~_UMASK
+            _replace(place, lambda stream: stream.write(content), mode)
+    except OSError as error:
+        raise file_error(f"{what} cannot be written", error) from error
+
+
+def _replace(path: Path, write: Callable[[BinaryIO], object], mode: int) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            attempt = _Attempt(stream)
+            try:
+                write(cast(BinaryIO, attempt))
+            finally:
+                attempt.check()
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(name, mode)  # temporary files are readable by their owner only
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+    sync_folder(path.parent)
 
 
 class _Attempt(io.RawIOBase):

@@ -9,7 +9,8 @@ from dpplan.checks import Problems
 from dpplan.commands.shared import output, overwriting, plan_files
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
-from dpplan.errors import EXIT_EXCEEDED, EXIT_NOT_CERTIFIED, PlanError, UsageError, file_error
+from dpplan.durable_files import write_named
+from dpplan.errors import EXIT_EXCEEDED, EXIT_NOT_CERTIFIED, PlanError, UsageError
 from dpplan.plan import Settings, resolve_delta
 
 if TYPE_CHECKING:
@@ -94,10 +95,7 @@ def command(
     if file is None:
         click.echo(text, nl=False)
     else:
-        try:
-            file.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise file_error(f"{file}: cannot be written", error) from error
+        write_named(f"{file}:", file, text.encode())
         output.say([f"written to {file}" + ("" if file.suffix else f", as {form}")])
     _judged(page, source)
 

@@ -3,11 +3,13 @@
 matplotlib is imported where a picture is drawn and nowhere else; no display is ever opened.
 """
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dpplan.errors import MissingExtra, UsageError, file_error
+from dpplan.durable_files import write_named
+from dpplan.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,7 +53,6 @@ def save(path: Path, draw: Callable[["Figure"], None], style: dict[Any, Any], dp
         matplotlib.rcParams.update(_STYLE | style)
         drawn = Figure(**figure)
         draw(drawn)
-        try:
-            drawn.savefig(path, format=suffix[1:], dpi=dpi, metadata=_SILENT[suffix])
-        except OSError as error:
-            raise file_error(f"--plot={path} cannot be written", error) from error
+        image = io.BytesIO()
+        drawn.savefig(image, format=suffix[1:], dpi=dpi, metadata=_SILENT[suffix])
+        write_named(f"--plot={path}", path, image.getvalue())

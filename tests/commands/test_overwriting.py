@@ -1,6 +1,8 @@
 """What is there is left alone: one rule for every command that writes a file."""
 
+import errno
 import importlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,3 +121,39 @@ def test_help_says_what_5_is_where_files_are_read_or_written_and_of_overwriting(
         assert " 5 " in status, status
         read = status.partition(" 5 ")[2]
         assert "read" not in read or "there" in read or "in its place" in read, "what is not there is 2"
+
+
+@pytest.mark.parametrize("call", [call for call, option in WRITING if option])
+def test_what_was_there_stays_whole_where_the_new_one_does_not_fit(said: Said, call: tuple[str, ...], monkeypatch):
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    *_, name = call
+    Path(name).write_text("signed")
+    Path(name).chmod(0o640)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        code, told = said(*call, "--overwrite")
+    assert code == 5
+    assert "No space left on device" in told
+    assert [each.name for each in Path().iterdir()] == [name]
+    assert Path(name).read_text() == "signed"
+    assert said(*call, "--overwrite")[0] == 0
+    assert len(Path(name).read_bytes()) > 20
+    assert Path(name).stat().st_mode & 0o777 == 0o640
+
+
+def test_a_link_stays_a_link_and_a_pipe_is_written_to(said: Said, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    Path("kept/table.csv").write_text("old")
+    Path("mine.csv").symlink_to("kept/table.csv")
+    assert said(*CURVE, "--csv", "mine.csv", "--overwrite")[0] == 0
+    assert Path("mine.csv").is_symlink()
+    assert Path("kept/table.csv").read_text().startswith("steps")
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert said(*CURVE, "--csv", "pipe")[0] == 0
+        assert os.read(reader, 1000).startswith(b"steps")
+    finally:
+        os.close(reader)

@@ -8,7 +8,7 @@ import click
 from dpplan.commands.shared import overwriting
 from dpplan.commands.shared.parameter_types import FileName
 from dpplan.commands.shared.plan_arguments import Decorator
-from dpplan.errors import file_error
+from dpplan.durable_files import write_named
 
 STDOUT = Path("-")
 
@@ -31,7 +31,4 @@ def write(csv: Path, text: str) -> None:
     if csv == STDOUT:
         click.echo(text, nl=False, file=sys.stdout)
         return
-    try:
-        csv.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise file_error(f"--csv={csv} cannot be written", error) from error
+    write_named(f"--csv={csv}", csv, text.encode())
