@@ -16,7 +16,7 @@ import pytest
 from dpplan import accounting, risk, solve
 from dpplan.accounting import Guarantee, gdp
 from dpplan.accounting.bound import Bound
-from dpplan.accounting.pairs.declared import discrete_laplace
+from dpplan.accounting.pairs.declared_epsilon import discrete_laplace
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, Adjacency
 from dpplan.mechanism import Gaussian, RandomizedResponse, StatedGdp
 from dpplan.plan import Phase, Plan, Settings

@@ -27,7 +27,7 @@ LAYERS = (
     {"checks", "durable_files"},
     {"rounding", "processes", "notebook"},
     {"quantities", "adjacency", "mechanism", "units", "groups"},
-    {"sampling", "query", "openings"},
+    {"sampling", "query", "open_noise"},
     {"plan"},
     {"plan_json", "phase_steps"},
     {"accounting"},
@@ -45,8 +45,8 @@ LAYERS = (
 # The same within a part that has rooms: a module may import from its own room and from those before it.
 ROOMS = {
     "dpplan.train": (
-        {"machine", "user_function", "foreign_checkpoint", "tails", "tree_weights", "strategy_rows", "losses"},
-        {"data", "clipping", "drawn_batches", "added_noise", "participation"},
+        {"machine", "recipe_function", "foreign_checkpoint", "exact_tests", "tree_weights", "strategy_rows", "losses"},
+        {"data", "clipping", "batch_conformance", "added_noise", "participation_guard"},
         {"models", "conformance", "ranks"},
         {"step"},
         {"state"},
@@ -54,7 +54,7 @@ ROOMS = {
     ),
     "dpplan.train.clipping": (
         {"rules", "precision"},
-        {"clipped_sum", "gradient_forms"},
+        {"engine_interface", "gradient_forms"},
         {"clip_weights", "layer_gradients"},
         {"isolation"},
         {"engines"},

@@ -13,7 +13,7 @@ import importlib
 from dataclasses import replace
 from typing import Protocol, cast
 
-from dpplan.accounting import one_record
+from dpplan.accounting import parallel_composition
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.description import Description, description_of
 from dpplan.checks import Problems, did_you_mean
@@ -82,7 +82,9 @@ def epsilon(plan: Plan, delta: float, accountant: str = "exact", **options: obje
     with Problems() as problems:
         problems.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
     ask = _load(accountant).epsilon
-    return replace(one_record.costliest(plan, lambda each: ask(each, float(delta), **options)), at=float(delta))
+    return replace(
+        parallel_composition.costliest(plan, lambda each: ask(each, float(delta), **options)), at=float(delta)
+    )
 
 
 def delta(plan: Plan, epsilon: float, accountant: str = "exact", **options: object) -> Bound:
@@ -90,7 +92,9 @@ def delta(plan: Plan, epsilon: float, accountant: str = "exact", **options: obje
     with Problems() as problems:
         problems.at_least("epsilon", epsilon, 0.0, try_="Epsilon counts nats of privacy loss (--eps).")
     ask = _load(accountant).delta
-    return replace(one_record.costliest(plan, lambda each: ask(each, float(epsilon), **options)), at=float(epsilon))
+    return replace(
+        parallel_composition.costliest(plan, lambda each: ask(each, float(epsilon), **options)), at=float(epsilon)
+    )
 
 
 _load = accountant  # epsilon() and delta() name their keyword `accountant`, which hides the function

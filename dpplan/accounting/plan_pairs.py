@@ -18,7 +18,7 @@ from dpplan.mechanism import BestOfTrials, kind_of
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson
 
-SEARCHES = "dpplan.accounting.exact.searches"
+SEARCHES = "dpplan.accounting.exact.search_winner"
 # What to do where Gaussians under Poisson sampling are asked for, by who asks.
 REMEDIES = {
     "prove": "Leave out --prove: the exact accountant answers without.",

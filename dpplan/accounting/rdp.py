@@ -28,7 +28,7 @@ from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.minimum import minimise
 from dpplan.accounting.plan_pairs import SampledGaussian
 from dpplan.accounting.renyi_curves import RunMoments
-from dpplan.accounting.sampled_gaussian import kl_divergence, log_excess_moments
+from dpplan.accounting.sampled_gaussian_moments import kl_divergence, log_excess_moments
 from dpplan.checks import Problems
 from dpplan.errors import NotApplicable, UsageError
 from dpplan.mechanism import BestOfTrials

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from dpplan.accounting.exact.mixed.decaying import DecayingLaw, decaying
-from dpplan.accounting.exact.mixed.points import Uncomposable
+from dpplan.accounting.exact.mixed.law_as_points import Uncomposable
+from dpplan.accounting.exact.mixed.steps_of_law import DecayingLaw, decaying
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.pairs import DominatingPair
 

@@ -12,11 +12,11 @@ from functools import lru_cache
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
 from dpplan.audit import many_runs, one_run
-from dpplan.audit.curves import HypothesisCurve, MuCurve, curve_of
+from dpplan.audit.claimed_trade_off import HypothesisCurve, MuCurve, curve_of
 from dpplan.audit.scores import SIDES, Scores
 from dpplan.errors import NotCertified, PlanError
 from dpplan.mechanism import Mechanism
-from dpplan.openings import noise_of, setting_of, with_noise
+from dpplan.open_noise import noise_of, setting_of, with_noise
 from dpplan.plan import Plan
 from dpplan.risk import source_of_plan, source_of_stated
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dpplan.audit.curves import HypothesisCurve
+from dpplan.audit.claimed_trade_off import HypothesisCurve
 from dpplan.audit.scores import Scores
 
 SEED, CANDIDATES = 0, 200

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dpplan.audit.curves import HypothesisCurve
+from dpplan.audit.claimed_trade_off import HypothesisCurve
 
 # Relative, of a sum of binomial probabilities by scipy's incomplete beta function (1e-13), with room.
 ROUNDING = 1e-9

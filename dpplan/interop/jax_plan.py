@@ -34,11 +34,13 @@ def write(plan: Plan) -> dict[str, Any]:
     if isinstance(mechanism, Gaussian):
         noise = mechanism.noise_multiplier
     elif isinstance(mechanism, ToeplitzNoise):
-        from dpplan.accounting.pairs import participation
+        from dpplan.accounting.pairs import participation_sensitivity
 
         bands = mechanism.bands
-        strategy = list(mechanism.coefficients if bands is None else participation.square_root_coefficients(bands))
-        noise = mechanism.noise_multiplier / participation.longest_column(tuple(strategy))
+        strategy = list(
+            mechanism.coefficients if bands is None else participation_sensitivity.square_root_coefficients(bands)
+        )
+        noise = mechanism.noise_multiplier / participation_sensitivity.longest_column(tuple(strategy))
     if noise <= 0.0 or not isinstance(scheme, Poisson | CyclicPoisson | TruncatedPoisson):
         raise NotApplicable(f"jax-privacy: no configuration of {kind_of(mechanism)} under {kind_of(scheme)}")
     if plan.adjacency not in (ADD_REMOVE, ZERO_OUT):

@@ -11,7 +11,7 @@ from typing import Any
 from dpplan.checks import did_you_mean
 from dpplan.errors import DpplanError, UsageError
 from dpplan.mechanism import MECHANISMS, REFUSED, Gaussian, MatrixNoise, Mechanism, ToeplitzNoise
-from dpplan.openings import Opening, setting_of
+from dpplan.open_noise import Opening, setting_of
 from dpplan.plan import Settings
 from dpplan.query import Query
 from dpplan.quick_dataclass import dataclass

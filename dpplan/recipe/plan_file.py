@@ -32,7 +32,7 @@ from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency, na
 from dpplan.errors import NotApplicable, PlanError, UsageError
 from dpplan.groups import GroupPath, PhaseName, words
 from dpplan.mechanism.trials import RELEASED
-from dpplan.openings import Opening
+from dpplan.open_noise import Opening
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.query import AnswerAccuracy, accuracy
 from dpplan.quick_dataclass import dataclass

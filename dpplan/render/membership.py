@@ -11,7 +11,7 @@ from dpplan.render.table import Column, Meaning, Table, TableCell
 
 if TYPE_CHECKING:
     from dpplan.audit import AuditFinding
-    from dpplan.audit.membership import Roc
+    from dpplan.audit.membership_attacks import Roc
 
 PRIVATE = "computed from members without noise: ε does not cover it. Keep it, its picture and its folder to yourself."
 MEASURED = (

@@ -18,9 +18,9 @@ from dpplan.render import risk as risk_words
 from dpplan.render import to_json
 from dpplan.render.number_format import interval
 from dpplan.render.plan_rows import settings_given
-from dpplan.report.figures import ChartAxis, ChartLine, chart
 from dpplan.report.on_record import all_at_once, coverage, held_out, lengths, search_call, search_facts, settings
 from dpplan.report.page import Page, unit_words
+from dpplan.report.svg_charts import ChartAxis, ChartLine, chart
 from dpplan.risk.trade_off import implied
 from dpplan.rounding import up
 from dpplan.statement import FIELDS, NOT_STATED, Field

@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from dpplan.accounting.exact.places import Width
+from dpplan.accounting.exact.proven_deltas import Width
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.normal import log_normal_tails
 from dpplan.quick_dataclass import dataclass

@@ -12,8 +12,8 @@ import numpy as np
 from dpplan.accounting import gdp
 from dpplan.accounting.best_of_trials import has_search
 from dpplan.accounting.bound import Guarantee, widened
-from dpplan.accounting.exact.places import KNOWN, NARROWEST, Width
 from dpplan.accounting.exact.profile import Profile
+from dpplan.accounting.exact.proven_deltas import KNOWN, NARROWEST, Width
 from dpplan.accounting.numerics import Array
 from dpplan.plan import Plan
 from dpplan.quick_dataclass import dataclass

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dpplan.accounting.exact.places import KNOWN, Width
+from dpplan.accounting.exact.proven_deltas import KNOWN, Width
 from dpplan.accounting.numerics import Array
 from dpplan.risk.convex_minimum import Sample, least
 from dpplan.risk.source import ManyEnds, Source, mirrored

@@ -19,7 +19,7 @@ from dpplan.checks import show
 from dpplan.errors import NotApplicable, NotCertified, PlanError, Unreachable
 from dpplan.mechanism import Gaussian, Laplace
 from dpplan.mechanism.correlated import Correlated
-from dpplan.openings import Opening, noise_of, setting_of, with_noise
+from dpplan.open_noise import Opening, noise_of, setting_of, with_noise
 from dpplan.plan import Phase, Plan
 
 RULES = ("shares", "error", "scale")

@@ -24,8 +24,8 @@ from torch import Tensor
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import Gaussian, TreeAggregation, kind_of, multiplier_of
 from dpplan.plan import Phase
+from dpplan.train.exact_tests import chi_square_tail
 from dpplan.train.strategy_rows import StrategyRows, rows_of
-from dpplan.train.tails import chi_square_tail
 from dpplan.train.tree_weights import from_left, level_of, new
 
 LAGS = 16  # steps back that are tested; noise lasts longer than that in vain where its bands are more

@@ -25,9 +25,9 @@ from dpplan.mechanism import multiplier_of
 from dpplan.plan import Phase
 from dpplan.sampling import Binomial, Poisson
 from dpplan.train.added_noise import NoiseLedger, noise_ledger_for
-from dpplan.train.drawn_batches import BatchLedger, Indices, ledger_for
-from dpplan.train.participation import ParticipationGuard
-from dpplan.train.tails import binomial_tail, spread_tail
+from dpplan.train.batch_conformance import BatchLedger, Indices, ledger_for
+from dpplan.train.exact_tests import binomial_tail, spread_tail
+from dpplan.train.participation_guard import ParticipationGuard
 
 LEVEL = 1e-6
 TESTS = 5  # mean and spread of batch sizes, empty batches, counts of examples, noise; each two-sided

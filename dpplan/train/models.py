@@ -14,7 +14,7 @@ from dpplan.errors import RecipeError
 from dpplan.recipe import Model
 from dpplan.recipe.schema import HEADS
 from dpplan.train.clipping.isolation.row_independent_layers import rows_apart
-from dpplan.train.user_function import call_named
+from dpplan.train.recipe_function import call_named
 
 Shape = torch.Size | tuple[int, ...]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dpplan.accounting.numerics import Array
-from dpplan.accounting.pairs.participation import square_root_coefficients
+from dpplan.accounting.pairs.participation_sensitivity import square_root_coefficients
 from dpplan.checks import show
 from dpplan.errors import RecipeError
 from dpplan.mechanism import MatrixNoise, Mechanism, ToeplitzNoise

@@ -16,7 +16,7 @@ from dpplan.accounting import ACCOUNTANTS, Guarantee, exact
 from dpplan.accounting.bound import Bound
 from dpplan.accounting.exact import other_laws
 from dpplan.accounting.exact.general_lattice import Composition
-from dpplan.accounting.pairs import allocated
+from dpplan.accounting.pairs import allocated_rounds
 from dpplan.accounting.pairs.allocation import Mean
 from dpplan.accounting.pairs.dominating import Resolution
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT
@@ -91,7 +91,7 @@ def test_points_of_each_direction(row):
     if said["epochs"] * said["T"] > 1500:  # four of 500 steps
         assert said["T"] == 500
     slack = float(row["tolerance"].split()[-1]) * (value if "rel" in row["tolerance"] else 1.0)
-    pair = allocated.allocated(Mean(((said["sigma"], said["T"]),), said["T"]), Resolution(2, 50))
+    pair = allocated_rounds.allocated(Mean(((said["sigma"], said["T"]),), said["T"]), Resolution(2, 50))
     direction = "add" if "_add_" in row["id"] else "remove"
     above = Composition.of([(getattr(pair, direction), said["epochs"])])
     below = Composition.of([(getattr(pair.realised[0], direction), said["epochs"])])
@@ -286,7 +286,7 @@ def test_all_of_t_is_the_full_batch():
 
 
 def test_blocks_that_do_not_come_out_even_are_one_longer():
-    terms = allocated.random_allocation(1.0, 3, 11, 22)
+    terms = allocated_rounds.random_allocation(1.0, 3, 11, 22)
     assert sorted((pair.remove.mean.total, count) for pair, count in terms) == [(3, 2), (4, 4)]
     assert sum(count for _, count in terms) == 3 * 2
 

@@ -13,7 +13,7 @@ from dpplan.accounting.exact.contour.inversion import Aim
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import cut_choice
 from dpplan.accounting.exact.contour.rare_jumps.beyond_cut import Beyond, Falling, log_falling_moments
-from dpplan.accounting.exact.contour.rare_jumps.jump_free_runs import Bulk
+from dpplan.accounting.exact.contour.rare_jumps.jump_free_paths import Bulk
 from dpplan.accounting.exact.contour.rare_jumps.step_law import RareLaw, Window
 from dpplan.plan import Plan
 

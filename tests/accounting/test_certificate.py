@@ -10,10 +10,10 @@ from mpmath import mp, mpf
 from dpplan.accounting import delta, epsilon, exact, rdp
 from dpplan.accounting.bound import FLOOR, widened
 from dpplan.accounting.exact import prove, rdp_cross_check
-from dpplan.accounting.exact.ends import Ends
 from dpplan.accounting.exact.prove import contour_plan
 from dpplan.accounting.exact.prove import invert as invert_proof
-from dpplan.accounting.sampled_gaussian import log_excess_moments
+from dpplan.accounting.exact.proven_ends import Ends
+from dpplan.accounting.sampled_gaussian_moments import log_excess_moments
 from dpplan.errors import InternalError, NotCertified, PlanError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan

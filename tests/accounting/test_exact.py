@@ -14,8 +14,8 @@ from mpmath import mp, mpf
 from dpplan.accounting import delta, epsilon, exact, gdp, rdp
 from dpplan.accounting.exact import invert, rdp_cross_check
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
-from dpplan.accounting.exact.ends import Ends
 from dpplan.accounting.exact.gaussian_lattice import composition
+from dpplan.accounting.exact.proven_ends import Ends
 from dpplan.errors import InternalError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan

@@ -9,7 +9,7 @@ import pytest
 
 from dpplan.accounting import rdp
 from dpplan.accounting.exact import event_lower_bound, invert, rdp_cross_check
-from dpplan.accounting.exact.contour import composed_loss, many_plans, placement, quadrature, tail_decay
+from dpplan.accounting.exact.contour import composed_loss, many_plans, placement, tail_decay, transform_quadrature
 from dpplan.accounting.exact.contour.composed_loss import Measure
 from dpplan.accounting.exact.contour.inversion import Chernoff
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
@@ -37,7 +37,7 @@ def test_the_interval_meets_that_of_phases_one_by_one(monkeypatch: pytest.Monkey
     together = invert.epsilon_ends(steps, Direction.REMOVE, 1e-5)
     for module in (composed_loss, tail_decay, event_lower_bound):
         monkeypatch.setattr(module, "MANY", 10**6)
-    monkeypatch.setattr(quadrature, "MANY_ROWS", 10**6)
+    monkeypatch.setattr(transform_quadrature, "MANY_ROWS", 10**6)
     apart = invert.epsilon_ends(steps, Direction.REMOVE, 1e-5)
     assert max(together.lower, apart.lower) <= min(together.upper, apart.upper)
     assert together.relative_width <= 1e-9

@@ -10,8 +10,8 @@ from mpmath import mp, mpf
 
 from dpplan import accounting
 from dpplan.accounting import pairs, rdp, renyi_curves
-from dpplan.accounting.exact.mixed.decaying import decaying
-from dpplan.accounting.pairs import allocated
+from dpplan.accounting.exact.mixed.steps_of_law import decaying
+from dpplan.accounting.pairs import allocated_rounds
 from dpplan.accounting.pairs.allocation import Mean
 from dpplan.accounting.pairs.dominating import Resolution
 from dpplan.accounting.renyi_transforms import OfTransforms
@@ -125,7 +125,7 @@ def test_added_moments_of_an_allocation_are_those_of_an_integral():
     weight = np.exp(-0.5 * z * z) * (z[1] - z[0]) / math.sqrt(2.0 * math.pi)
     ratio = np.exp(z / noise - 0.5 / noise**2)
     ratios, weights = 0.5 * np.add.outer(ratio, ratio), np.multiply.outer(weight, weight)
-    pair = allocated.allocated(Mean(((noise, 2),), 2), Resolution(4, 60))
+    pair = allocated_rounds.allocated(Mean(((noise, 2),), 2), Resolution(4, 60))
     for order in (1.5, 3.0):
         exact = math.log(float((weights * ratios ** (1.0 - order)).sum())) / (order - 1.0)
         found = float(renyi_curves._atoms_divergence(pair.add, np.array([order]))[0])

@@ -9,8 +9,8 @@ from scipy.special import wofz
 from dpplan.accounting.exact.contour.composed_loss import Measure
 from dpplan.accounting.exact.contour.jumps import Jumps
 from dpplan.accounting.exact.contour.privacy_loss import Band, Cut, Direction, Steps
-from dpplan.accounting.exact.contour.quadrature import Quadrature
 from dpplan.accounting.exact.contour.tail_decay import Decay, Known
+from dpplan.accounting.exact.contour.transform_quadrature import Quadrature
 from dpplan.accounting.numerics.normal import log_normal_tails
 
 CASES = [

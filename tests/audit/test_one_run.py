@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from dpplan.audit.curves import HypothesisCurve, MuCurve, curve_of
+from dpplan.audit.claimed_trade_off import HypothesisCurve, MuCurve, curve_of
 from dpplan.audit.one_run import epsilon_of_stated, is_refuted, largest, p_value, p_value_of_stated
 from dpplan.plan import Plan
 from dpplan.risk import source_of_gdp, source_of_plan, source_of_stated

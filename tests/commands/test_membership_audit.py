@@ -12,7 +12,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from dpplan.audit import membership
+from dpplan.audit import membership_attacks
 from dpplan.commands.shared import membership_audit
 from dpplan.plot import membership as drawing
 from dpplan.render import membership as render
@@ -85,7 +85,7 @@ def test_all_that_is_wrong_with_an_attack_at_once(dpplan: Run, tmp_path: Path) -
 
 
 def test_the_lists_of_attacks_are_one() -> None:
-    assert membership_audit.ATTACKS == membership.ATTACKS
+    assert membership_audit.ATTACKS == membership_attacks.ATTACKS
     assert callable(drawing.draw)
 
 

@@ -15,8 +15,8 @@ from dpplan.errors import RecipeError, ReportError
 from dpplan.plan import Settings, resolve_delta
 from dpplan.render import report as report_lines
 from dpplan.render import to_json
-from dpplan.report import figures, registry, writing
 from dpplan.report import page as pages
+from dpplan.report import registry, svg_charts, writing
 from dpplan.statement import FIELDS, Statement
 
 PLAN = Settings(noise_multiplier=1.1, examples=60000, batch_size=256, epochs=10).plan()
@@ -202,9 +202,11 @@ def test_each_part_of_a_page_by_itself(page: report.Page) -> None:
     assert pages.unit_words(PLAN) == "one example (present or absent)"
     assert registry.violations({}) != []
     assert writing.paragraph(page).startswith("plan is a plan that has not run: ε ≤ ")
-    axis = figures.ChartAxis("x", 1e-3, 1.0, logarithmic=True)
+    axis = svg_charts.ChartAxis("x", 1e-3, 1.0, logarithmic=True)
     assert [axis.share(1e-3), axis.share(1.0), len(axis.ticks())] == [0.0, 1.0, 4]
-    drawn = figures.chart("a < b", axis, figures.ChartAxis("y", 0.0, 1.0), [figures.ChartLine("proven", [(0.01, 0.5)])])
+    drawn = svg_charts.chart(
+        "a < b", axis, svg_charts.ChartAxis("y", 0.0, 1.0), [svg_charts.ChartLine("proven", [(0.01, 0.5)])]
+    )
     assert "a &lt; b" in drawn
     assert any(line.split()[0] == "curator" for line in report_lines.fields())
     assert report_command.command.name == "report"

@@ -11,8 +11,8 @@ from dpplan import accounting, risk
 from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.gaussian_lattice import composition
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
-from dpplan.accounting.exact.places import KNOWN, Width
 from dpplan.accounting.exact.profile import Profile
+from dpplan.accounting.exact.proven_deltas import KNOWN, Width
 from dpplan.adjacency import named
 from dpplan.mechanism import DiscreteLaplace
 from dpplan.plan import Phase, Plan, Settings

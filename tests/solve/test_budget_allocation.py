@@ -14,7 +14,7 @@ from dpplan.commands.shared import solve_plan as of_command
 from dpplan.errors import Unreachable
 from dpplan.mechanism import DiscreteLaplace, Exponential, Gaussian, Laplace, Mechanism, NoisyMax, StatedGdp
 from dpplan.mechanism.correlated import TreeAggregation
-from dpplan.openings import Opening, noise_of, setting_of, with_noise
+from dpplan.open_noise import Opening, noise_of, setting_of, with_noise
 from dpplan.plan import Phase, Plan
 from dpplan.recipe import mechanism_block, plan_file
 from dpplan.render import solve_plan

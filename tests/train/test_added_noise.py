@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dpplan.accounting.pairs.participation import square_root_coefficients
+from dpplan.accounting.pairs.participation_sensitivity import square_root_coefficients
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import Gaussian, Laplace, ToeplitzNoise, TreeAggregation
 from dpplan.plan import Phase

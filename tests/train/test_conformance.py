@@ -15,10 +15,10 @@ from dpplan.plan import Phase
 from dpplan.sampling import Poisson
 from dpplan.train.clipping import ClippedSum
 from dpplan.train.conformance import StepStatistics
+from dpplan.train.exact_tests import binomial_tail, chi_square_tail, spread_tail
 from dpplan.train.execution import terminal_text
 from dpplan.train.step.noise import GaussianNoise
 from dpplan.train.step.sampler import PoissonSampler
-from dpplan.train.tails import binomial_tail, chi_square_tail, spread_tail
 
 EXAMPLES, RATE, SIGMA, SIZE = 1000, 0.1, 1.5, 50
 

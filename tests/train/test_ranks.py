@@ -23,6 +23,7 @@ from dpplan.train import data, models
 from dpplan.train.clipping import choose
 from dpplan.train.conformance import LEVEL
 from dpplan.train.data import Split
+from dpplan.train.exact_tests import chi_square_tail
 from dpplan.train.execution.rank_consistency import fingerprint
 from dpplan.train.machine.device import device_named
 from dpplan.train.machine.signals import ENDING, interrupt_asked
@@ -30,7 +31,6 @@ from dpplan.train.ranks import ALONE, Ranks, joined
 from dpplan.train.step.randomness import Randomness
 from dpplan.train.step.sampler import PoissonSampler
 from dpplan.train.step.trainer import Trainer
-from dpplan.train.tails import chi_square_tail
 
 # Steps
 

@@ -14,7 +14,7 @@ sampled Gaussians go the fast road; every other law goes to other_laws.
     lattice_jumps        the same where large losses are rare
     other_laws           delta and epsilon of plans that are no sampled Gaussians
     many                 many plans near one target at once
-    searches             a search that releases its winner, as a pair
+    search_winner        a search that releases its winner, as a pair
     invert               from delta to epsilon, with whichever of these holds
     event_lower_bound    a plain event
     rdp_cross_check      the result against that and Rényi DP
@@ -47,9 +47,9 @@ from dpplan.accounting.exact import invert, rdp_cross_check
 from dpplan.accounting.exact.allocation_floor import ALLOCATIONS, event_bound
 from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
-from dpplan.accounting.exact.ends import Ends
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
+from dpplan.accounting.exact.proven_ends import Ends
 from dpplan.accounting.exact.rdp_cross_check import Reconciled
 from dpplan.accounting.numerics import QUIET, outward
 from dpplan.accounting.pairs import DominatingPair

@@ -21,8 +21,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from dpplan.accounting.exact.ends import Ends
 from dpplan.accounting.exact.general_lattice import Composition
+from dpplan.accounting.exact.proven_ends import Ends
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.quick_dataclass import dataclass

@@ -40,7 +40,7 @@ import numpy as np
 
 from dpplan.accounting.exact.contour.inversion import DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, log_ratio, loss_rounding
-from dpplan.accounting.exact.contour.quadrature import EPS
+from dpplan.accounting.exact.contour.transform_quadrature import EPS
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.normal import normal_tail
 from dpplan.quick_dataclass import dataclass

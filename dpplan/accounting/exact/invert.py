@@ -15,11 +15,11 @@ from dpplan.accounting.exact.contour import chernoff, many_plans, placement
 from dpplan.accounting.exact.contour.inversion import Contour, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import cut_choice, small_epsilon
-from dpplan.accounting.exact.ends import AnyContour, Ends
 from dpplan.accounting.exact.event_lower_bound import EventBound
-from dpplan.accounting.exact.gaussian_lattice import bounded_losses, composition
+from dpplan.accounting.exact.gaussian_lattice import composition, near_zero_epsilon
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
+from dpplan.accounting.exact.proven_ends import AnyContour, Ends
 from dpplan.quick_dataclass import dataclass
 
 # A contour is rebuilt nearer to the answer when e^(log M(t) - ε·t) exceeds delta there by more than e^MISPLACED.
@@ -137,13 +137,13 @@ def _by_grid(steps: Steps, direction: Direction, delta: float, epsilon: float) -
 def _near_zero_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
     """Where delta is near what it is at 0: by a contour over jumps that lies farther out, or by bounded losses."""
     known = Ends(0.0, math.inf, "none")
-    if delta < NEAR_ZERO * placement.delta_at_zero_above(steps) or not bounded_losses.serves(steps):
+    if delta < NEAR_ZERO * placement.delta_at_zero_above(steps) or not near_zero_epsilon.serves(steps):
         return known
     found = small_epsilon.epsilon_ends(steps, direction, delta, _log_floor(steps), NARROW)
     known = _of_remove(direction, *found) if found else known
     if known.relative_width <= FAIR:
         return known
-    lower, upper = bounded_losses.epsilon_ends(steps, direction, delta)
+    lower, upper = near_zero_epsilon.epsilon_ends(steps, direction, delta)
     return known.narrowed(Ends(lower, upper, LatticeComposition.method))
 
 
@@ -336,7 +336,7 @@ def _near_zero(steps: Steps, direction: Direction, epsilon: float) -> Ends:
     if found is not None:
         lower, upper, contour = found
         known = _of_remove(direction, lower, min(upper, placement.total_variation_above(steps)), contour)
-    losses = bounded_losses.laid(steps, bounded_losses.FINE) if known.relative_width > FAIR else None
+    losses = near_zero_epsilon.laid(steps, near_zero_epsilon.FINE) if known.relative_width > FAIR else None
     if losses is not None:
         lower, upper = losses.delta(direction, epsilon)
         known = known.narrowed(Ends(lower, upper, LatticeComposition.method))
@@ -369,7 +369,7 @@ def added_delta_below(steps: Steps, epsilon: float, delta: float, removed: AnyCo
         return True
     if many_plans.below(steps, Direction.ADD, (saddle.tilt, saddle.spread), epsilon, log_delta):
         return True
-    losses = bounded_losses.laid(steps, bounded_losses.COARSE)
+    losses = near_zero_epsilon.laid(steps, near_zero_epsilon.COARSE)
     if losses is not None and losses.delta(Direction.ADD, epsilon)[1] <= delta:
         return True
     if isinstance(removed, Contour) and small_epsilon.mirrored(np.array([epsilon]), removed.ends)[1][0] <= delta:

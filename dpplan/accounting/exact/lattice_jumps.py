@@ -21,12 +21,12 @@ import numpy as np
 from dpplan.accounting.exact.contour import chernoff
 from dpplan.accounting.exact.contour.inversion import SAFE, Chernoff, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import grown_error, log_characteristic
-from dpplan.accounting.exact.ends import Ends
 from dpplan.accounting.exact.general_lattice import Composition, Laid, atom_spacing, outside
 from dpplan.accounting.exact.general_lattice.coarse_pld import CoarseMasses, Sketch
 from dpplan.accounting.exact.general_lattice.composed import Composed, ComposedMasses
 from dpplan.accounting.exact.general_lattice.discretise import DiscretisedLaw, Lattice, Side, discretise
 from dpplan.accounting.exact.general_one_step import some_step_beyond
+from dpplan.accounting.exact.proven_ends import Ends
 from dpplan.accounting.numerics import QUIET, Array, outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.complex_log import complex_expm1, complex_log1p
@@ -242,7 +242,7 @@ class JumpPaths(Composed):
         return low, np.minimum(outward.up(high + rest, outward.FEW), 1.0)
 
     def _compose(self, sides: list[tuple[Side, DiscretisedLaw, float]]) -> ComposedMasses:
-        """The masses of the paths with a jump; errors as in contour.rare_jumps.jump_runs."""
+        """The masses of the paths with a jump; errors as in contour.rare_jumps.jump_paths."""
         size = len(self._angles)
         bulk, rise = np.zeros(size, complex), np.zeros(size, complex)
         bulk_off, rise_off = np.zeros(size), np.zeros(size)

@@ -14,7 +14,7 @@ from dpplan.accounting.exact import event_lower_bound, rdp_cross_check
 from dpplan.accounting.exact.contour import many_plans, placement
 from dpplan.accounting.exact.contour.many_plans import Rows, Sums, rows_of
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
-from dpplan.accounting.exact.ends import Ends
+from dpplan.accounting.exact.proven_ends import Ends
 from dpplan.accounting.numerics import QUIET, Array
 from dpplan.accounting.plan_pairs import as_sampled_gaussians, dominating_pairs
 from dpplan.plan import Plan

@@ -11,8 +11,8 @@ from dataclasses import replace
 from functools import cache
 
 from dpplan.accounting.exact import few_laplace, lattice_jumps, mixed
-from dpplan.accounting.exact.ends import Ends
 from dpplan.accounting.exact.general_lattice import Accuracy, Composition, Interval
+from dpplan.accounting.exact.proven_ends import Ends
 from dpplan.accounting.pairs import DominatingPair, Finite, Resolution
 from dpplan.accounting.pairs.profile_points import ProfileLoss
 from dpplan.errors import InternalError, NotCertified

@@ -21,15 +21,15 @@ from dpplan.accounting.exact.contour import placement
 from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import small_epsilon
-from dpplan.accounting.exact.ends import AnyContour
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
 from dpplan.accounting.exact.general_lattice import Accuracy, Composition
-from dpplan.accounting.exact.places import NARROWEST, At, ManyEnds, OneDirection, Place, Width
+from dpplan.accounting.exact.proven_deltas import NARROWEST, At, ManyEnds, OneDirection, Place, Width
+from dpplan.accounting.exact.proven_ends import AnyContour
 from dpplan.accounting.numerics import Array, outward
-from dpplan.accounting.one_record import followed
 from dpplan.accounting.pairs import Resolution
+from dpplan.accounting.parallel_composition import followed
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
 from dpplan.adjacency import REPLACE_ONE
 from dpplan.errors import NotCertified

@@ -12,7 +12,7 @@ import numpy as np
 from dpplan.accounting import rdp
 from dpplan.accounting.bound import Quantity, widened
 from dpplan.accounting.exact.contour.privacy_loss import Steps
-from dpplan.accounting.exact.ends import Ends
+from dpplan.accounting.exact.proven_ends import Ends
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.logspace import log_sum
 from dpplan.accounting.plan_pairs import SampledGaussian, sampled_gaussians

@@ -11,7 +11,8 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
-from dpplan.accounting.pairs import correlated, declared
+from dpplan.accounting.pairs import correlated, declared_epsilon
+from dpplan.accounting.pairs.combined_laws import Mixture, Reversed, Subsampled
 from dpplan.accounting.pairs.discrete_gaussian import discrete_gaussian_terms
 from dpplan.accounting.pairs.dominating import (
     DominatingPair,
@@ -31,13 +32,12 @@ from dpplan.accounting.pairs.epochs import Terms, cyclic, shuffled
 from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
 from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.gaussian_mixtures import GroupLoss, TwiceAgainstOnce
-from dpplan.accounting.pairs.kept import together
+from dpplan.accounting.pairs.kept_assignment import together
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import Array, Atoms, Law, Masses, nothing
-from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
-from dpplan.accounting.pairs.thresholded import thresholded_terms
-from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
-from dpplan.accounting.pairs.truncated import truncated
+from dpplan.accounting.pairs.replace_one import Mirrored, ReplacedGaussianLoss
+from dpplan.accounting.pairs.thresholded_counts import thresholded_terms
+from dpplan.accounting.pairs.truncated_poisson import truncated
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import (
@@ -196,20 +196,20 @@ def _share(sampling: object) -> float:
 
 
 def _balls_in_bins(phase: Phase, _: Adjacency) -> Terms:
-    from dpplan.accounting.pairs import allocated  # laws on lattices, which other schemes need not load
+    from dpplan.accounting.pairs import allocated_rounds  # laws on lattices, which other schemes need not load
 
     scheme, noise = phase.sampling, Gaussian.of(phase.mechanism).noise_multiplier
     assert isinstance(scheme, BallsInBins)  # PHASE_PAIRS goes by exact type
-    ask = allocated.same_bins if scheme.bins == SAME else allocated.balls_in_bins
+    ask = allocated_rounds.same_bins if scheme.bins == SAME else allocated_rounds.balls_in_bins
     return ask(noise, scheme.steps_per_epoch, phase.steps)
 
 
 def _random_allocation(phase: Phase, _: Adjacency) -> Terms:
-    from dpplan.accounting.pairs import allocated
+    from dpplan.accounting.pairs import allocated_rounds
 
     scheme, noise = phase.sampling, Gaussian.of(phase.mechanism).noise_multiplier
     assert isinstance(scheme, RandomAllocation)  # PHASE_PAIRS goes by exact type
-    return allocated.random_allocation(noise, scheme.times, scheme.steps_per_round, phase.steps)
+    return allocated_rounds.random_allocation(noise, scheme.times, scheme.steps_per_round, phase.steps)
 
 
 # (mechanism, sampling, adjacency) -> the pair of such a phase.
@@ -223,7 +223,7 @@ PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase], DominatingPair]] 
         (Gaussian, FixedSize, REPLACE_ONE): _fixed_size_replaced_gaussian,
         (Gaussian, TruncatedPoisson, ZERO_OUT): _cut_gaussian(ZERO_OUT),
         (Gaussian, TruncatedPoisson, REPLACE_ONE): _cut_gaussian(REPLACE_ONE),
-        **declared.PAIRS,
+        **declared_epsilon.PAIRS,
     }
 )
 _ALLOCATED = (
@@ -235,7 +235,7 @@ GROUPS = frozenset({(Gaussian, Poisson, ADD_REMOVE), (Gaussian, Poisson, ZERO_OU
 # Why there is no pair, where more can be said than that none is known: by mechanism or sampling.
 WITHOUT: Mapping[tuple[type, Adjacency], str] = MappingProxyType(
     {
-        **declared.WITHOUT,
+        **declared_epsilon.WITHOUT,
         (
             TruncatedPoisson,
             ADD_REMOVE,
@@ -282,8 +282,8 @@ PHASE_PAIRS: Mapping[tuple[type, type, Adjacency], Callable[[Phase, Adjacency], 
 
 def _refusals(phase: Phase, adjacency: Adjacency, unit: str) -> list[str]:
     """Each part of the phase that no theorem knows, and what is known."""
-    if type(phase.mechanism) in declared.MOMENTS_ONLY:
-        return [declared.MOMENTS_ONLY[type(phase.mechanism)]]
+    if type(phase.mechanism) in declared_epsilon.MOMENTS_ONLY:
+        return [declared_epsilon.MOMENTS_ONLY[type(phase.mechanism)]]
     keys = (*PAIRS, *PHASE_PAIRS)
     mechanisms, schemes, adjacencies = (list(dict.fromkeys(key[part] for key in keys)) for part in range(3))
     found = [

@@ -13,10 +13,10 @@ release of C·x whose pattern is some of its turns, and no such pattern moves it
 import dataclasses
 import math
 
-from dpplan.accounting.pairs import participation, strategy_matrix
+from dpplan.accounting.pairs import participation_sensitivity, strategy_matrix
 from dpplan.accounting.pairs.dominating import DominatingPair, gaussian, replaced, stated, subsampled
 from dpplan.accounting.pairs.epochs import Terms
-from dpplan.accounting.pairs.participation import Sensitivity
+from dpplan.accounting.pairs.participation_sensitivity import Sensitivity
 from dpplan.adjacency import REPLACE_ONE, Adjacency
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import Gaussian, kind_of
@@ -44,17 +44,17 @@ def pattern(phase: Phase) -> tuple[int, int]:
 def sensitivity(mechanism: Correlated, steps: int, participations: int, separation: int) -> Sensitivity:
     """How far a record moves C·x, over patterns of at most so many steps so far apart."""
     if isinstance(mechanism, TreeAggregation):
-        return participation.tree(steps, participations, separation)
+        return participation_sensitivity.tree(steps, participations, separation)
     if isinstance(mechanism, MatrixNoise):
         return strategy_matrix.any_pattern(mechanism, steps, participations, separation)
-    return participation.toeplitz(_coefficients(mechanism, steps), steps, participations, separation)
+    return participation_sensitivity.toeplitz(_coefficients(mechanism, steps), steps, participations, separation)
 
 
 def _one_place(mechanism: Correlated, steps: int, steps_of_one: tuple[int, int]) -> Sensitivity:
     """The same where a record's steps are all those of one place in every so many."""
     times, apart = steps_of_one
     if isinstance(mechanism, TreeAggregation):
-        return participation.regular_tree(steps, apart)
+        return participation_sensitivity.regular_tree(steps, apart)
     if isinstance(mechanism, MatrixNoise):
         return strategy_matrix.one_place(mechanism, steps, apart)
     return sensitivity(mechanism, steps, times, apart)
@@ -62,11 +62,11 @@ def _one_place(mechanism: Correlated, steps: int, steps_of_one: tuple[int, int])
 
 def _coefficients(mechanism: ToeplitzNoise | BufferedNoise, steps: int) -> tuple[float, ...]:
     if isinstance(mechanism, BufferedNoise):
-        if steps > participation.LONGEST // len(mechanism.decays):
+        if steps > participation_sensitivity.LONGEST // len(mechanism.decays):
             raise NotApplicable(f"blt: {steps} steps that share noise are too many to add up")
-        return participation.buffered_coefficients(mechanism.decays, mechanism.scales, steps)
+        return participation_sensitivity.buffered_coefficients(mechanism.decays, mechanism.scales, steps)
     if mechanism.bands is not None:
-        return participation.square_root_coefficients(min(mechanism.bands, steps))
+        return participation_sensitivity.square_root_coefficients(min(mechanism.bands, steps))
     return mechanism.coefficients[:steps]
 
 
@@ -132,7 +132,7 @@ def _bands(mechanism: Correlated, steps: int) -> tuple[int, float]:
     if isinstance(mechanism, MatrixNoise):
         return mechanism.bands, strategy_matrix.longest_column(mechanism, steps)
     coefficients = _coefficients(mechanism, steps)
-    return len(coefficients), participation.longest_column(coefficients)
+    return len(coefficients), participation_sensitivity.longest_column(coefficients)
 
 
 def by_poisson(phase: Phase) -> Phase:
@@ -147,7 +147,9 @@ def by_poisson(phase: Phase) -> Phase:
         found = _one_place(mechanism, phase.steps, pattern(phase))
     else:
         found = sensitivity(mechanism, phase.steps, *pattern(phase))
-    return Phase(Gaussian(participation.noise_over(mechanism.noise_multiplier, found, 1.0)), Poisson(1.0), 1)
+    return Phase(
+        Gaussian(participation_sensitivity.noise_over(mechanism.noise_multiplier, found, 1.0)), Poisson(1.0), 1
+    )
 
 
 def _one_release(
@@ -157,7 +159,9 @@ def _one_release(
 
 
 def _released(mechanism: Correlated, found: Sensitivity, adjacency: Adjacency) -> Terms:
-    noise = participation.noise_over(mechanism.noise_multiplier, found, 2.0 if adjacency == REPLACE_ONE else 1.0)
+    noise = participation_sensitivity.noise_over(
+        mechanism.noise_multiplier, found, 2.0 if adjacency == REPLACE_ONE else 1.0
+    )
     if not math.isfinite(noise) or noise <= 0.0:
         raise NotApplicable(f"{kind_of(mechanism)}: its sensitivity is {found.squared:g}², beyond floats")
     pair: DominatingPair = dataclasses.replace(gaussian(noise), theorem=ONE_RELEASE)

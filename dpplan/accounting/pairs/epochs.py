@@ -5,7 +5,7 @@ import math
 
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.pairs.dominating import DominatingPair, gaussian, mixed, replaced, stated, subsampled
-from dpplan.accounting.pairs.sliced import largest_of_epoch
+from dpplan.accounting.pairs.sliced_outputs import largest_of_epoch
 from dpplan.adjacency import REPLACE_ONE, Adjacency
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase

@@ -19,7 +19,7 @@ from functools import lru_cache
 import numpy as np
 
 from dpplan.accounting.numerics import Array
-from dpplan.accounting.pairs.participation import MOST_WORK, Sensitivity
+from dpplan.accounting.pairs.participation_sensitivity import MOST_WORK, Sensitivity
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import MatrixNoise
 

@@ -13,7 +13,7 @@ from dpplan.commands.shared.plan_arguments import Decorator
 if TYPE_CHECKING:
     from dpplan.recipe import Recipe
 
-ATTACKS = ("loss", "lira", "lira-offline", "rmia")  # of dpplan.audit.membership, which loads numpy
+ATTACKS = ("loss", "lira", "lira-offline", "rmia")  # of dpplan.audit.membership_attacks, which loads numpy
 ALL = "all"
 SHADOWS = 16  # where nothing is said
 MOST_SHADOWS = 9_999

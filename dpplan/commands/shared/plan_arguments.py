@@ -10,7 +10,7 @@ import click
 
 from dpplan.adjacency import ADJACENCIES, named
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, RATE, Name, Number, Percentage, PlanFileName
-from dpplan.openings import Opening
+from dpplan.open_noise import Opening
 from dpplan.plan import Plan, Settings
 from dpplan.quantities import DESCRIBING
 from dpplan.query import AnswerAccuracy

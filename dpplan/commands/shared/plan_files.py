@@ -7,7 +7,7 @@ from pathlib import Path
 from dpplan.commands.shared import foreign_files, phase_arguments, recorded_runs
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
 from dpplan.errors import UsageError
-from dpplan.openings import Opening
+from dpplan.open_noise import Opening
 from dpplan.plan import Phase, Plan, Settings, in_a_row
 from dpplan.query import AnswerAccuracy
 from dpplan.quick_dataclass import dataclass

@@ -96,7 +96,7 @@ def _pairs(phase: Phase, examples: int | None, where: str) -> Iterator[tuple[str
 
 def _drawn(sampling: Sampling, where: str) -> dict[str, object]:
     """The rate and the options of a scheme. A later phase composes with it as another draw of the same scheme, or as
-    one that keeps its places, whichever costs more (accounting.pairs.kept)."""
+    one that keeps its places, whichever costs more (accounting.pairs.kept_assignment)."""
     match sampling:
         case Poisson():
             return {"q": sampling.sample_rate}

@@ -13,7 +13,7 @@ from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
 from dpplan.commands.shared.request import cautions, resolve
 from dpplan.errors import PlanError
-from dpplan.openings import Opening, setting_of
+from dpplan.open_noise import Opening, setting_of
 from dpplan.plan import Delta, Plan, Settings
 
 if TYPE_CHECKING:

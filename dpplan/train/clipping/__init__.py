@@ -10,7 +10,7 @@ A ClippedSum carries the sensitivity it was clipped to, so that the noise reads 
     gradient_forms          per-example gradients of one parameter, in the cheapest form
     layer_gradients         from a layer's input and output gradient to such forms
     clip_weights            from norms to weights, the same for every engine
-    clipped_sum             pieces of a batch, and a sum that knows its sensitivity
+    engine_interface        pieces of a batch, and a sum that knows its sensitivity
     engines/                book-keeping and vmap, each also behind a wall or one example at a time; as machine code
     isolation/              whether examples can meet in a model, and whether it remembers them
     model_trial             what trying a model on random inputs tells
@@ -18,8 +18,8 @@ A ClippedSum carries the sensitivity it was clipped to, so that the noise reads 
     floating_point_trial    whether an example counts with the same bits wherever it stands, on this machine
 """
 
-from dpplan.train.clipping.clipped_sum import BatchFacts, ClippedSum, ClippingEngine
 from dpplan.train.clipping.engine_choice import Chosen, Isolation, as_compiled, choose
+from dpplan.train.clipping.engine_interface import BatchFacts, ClippedSum, ClippingEngine
 from dpplan.train.clipping.engines.bookkeeping import BookKeeping
 from dpplan.train.clipping.engines.vmap import VmapClipping
 from dpplan.train.clipping.floating_point_trial import Arithmetic, tried

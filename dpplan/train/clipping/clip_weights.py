@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dpplan.train.clipping.clipped_sum import BatchFacts, ClippedSum, Piece
+from dpplan.train.clipping.engine_interface import BatchFacts, ClippedSum, Piece
 from dpplan.train.clipping.rules import ClippingRule
 from dpplan.train.losses import first_targets
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from dpplan.errors import RecipeError
-from dpplan.train.clipping.clipped_sum import ClippingEngine
+from dpplan.train.clipping.engine_interface import ClippingEngine
 from dpplan.train.clipping.engines.bookkeeping import BookKeeping
 from dpplan.train.clipping.engines.isolated_bookkeeping import IsolatedBookKeeping
 from dpplan.train.clipping.engines.one_at_a_time import OneAtATime

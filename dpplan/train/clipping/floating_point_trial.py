@@ -36,7 +36,7 @@ import torch
 from torch import Tensor, nn
 
 from dpplan.errors import NotCertified
-from dpplan.train.clipping.clipped_sum import ClippingEngine, Piece
+from dpplan.train.clipping.engine_interface import ClippingEngine, Piece
 from dpplan.train.clipping.engines.bookkeeping import BookKeeping
 from dpplan.train.clipping.engines.vmap import VmapClipping
 from dpplan.train.clipping.gradient_forms import Outer

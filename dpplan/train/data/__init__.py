@@ -35,7 +35,7 @@ from dpplan.train.data.arrays import examples_from
 from dpplan.train.data.examples import Examples, Inputs, Targets
 from dpplan.train.data.users import KeptOfUsers, held_out_of, members_of, simulated
 from dpplan.train.losses import of_users
-from dpplan.train.user_function import call_named
+from dpplan.train.recipe_function import call_named
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpplan.audit import AuditFinding, AuditSettings, Hypothesis, audit
-from dpplan.audit.membership import ATTACKS, Roc, ShadowRuns, pooled, roc, scores_of
+from dpplan.audit.membership_attacks import ATTACKS, Roc, ShadowRuns, pooled, roc, scores_of
 from dpplan.errors import RecipeError, TrainingStopped
 from dpplan.recipe import Recipe
 from dpplan.risk import TradeOff, source_of_plan

@@ -5,8 +5,8 @@ import pytest
 from mpmath import mp, mpc, mpf
 
 from dpplan.accounting.exact.contour.privacy_loss import Steps
-from dpplan.accounting.exact.contour.quadrature import Quadrature
 from dpplan.accounting.exact.contour.quadrature_error import Nodes, angle, log_width
+from dpplan.accounting.exact.contour.transform_quadrature import Quadrature
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 

@@ -8,7 +8,7 @@ import oracle
 import pytest
 from mpmath import mp, mpf
 
-from dpplan.accounting.exact.contour import factored_sum
+from dpplan.accounting.exact.contour import sum_at_many_epsilons
 from dpplan.accounting.exact.contour.composed_loss import Measure
 from dpplan.accounting.exact.contour.inversion import Aim, Chernoff, Contour, ContourTolerance
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
@@ -102,7 +102,7 @@ def test_a_factored_sum_is_off_by_no_more_than_it_says(size):
     rng = np.random.default_rng(size)
     weights, h = rng.normal(size=size) + 1j * rng.normal(size=size), 0.037
     epsilons = np.array([0.0, 0.7, -3.0, 40.0])
-    sums, units = factored_sum.real_sums(weights, h, epsilons)
+    sums, units = sum_at_many_epsilons.real_sums(weights, h, epsilons)
     for epsilon, found in zip(epsilons.tolist(), sums.tolist(), strict=True):
         with mp.workdps(40):
             turns = [mp.expj(-mpf(h) * k * mpf(epsilon)) for k in range(size)]

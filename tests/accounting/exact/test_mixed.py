@@ -15,10 +15,10 @@ from dpplan.accounting import exact, pairs
 from dpplan.accounting.exact import mixed, other_laws
 from dpplan.accounting.exact.contour.composed_loss import Line
 from dpplan.accounting.exact.general_lattice import Composition
-from dpplan.accounting.exact.mixed import ends as mixed_ends
+from dpplan.accounting.exact.mixed import invert as mixed_ends
 from dpplan.accounting.exact.mixed.composed import MixedMeasure, Normal
 from dpplan.accounting.exact.mixed.factors import Factor, Factors
-from dpplan.accounting.exact.mixed.points import Uncomposable
+from dpplan.accounting.exact.mixed.law_as_points import Uncomposable
 from dpplan.accounting.pairs import GaussianLoss, LaplaceLoss, ResponseLoss, Reversed, StatedLoss, Subsampled
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan

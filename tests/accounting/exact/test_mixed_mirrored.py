@@ -9,11 +9,11 @@ from dpplan.accounting import exact, pairs
 from dpplan.accounting.exact import mixed
 from dpplan.accounting.exact.contour.privacy_loss import Cut
 from dpplan.accounting.exact.general_lattice import Composition
-from dpplan.accounting.exact.mixed import laplace_rule, mirrored
-from dpplan.accounting.exact.mixed.mirrored import HalfLine, MirroredSteps, at_zero
+from dpplan.accounting.exact.mixed import fixed_size_replaced, laplace_rule
+from dpplan.accounting.exact.mixed.fixed_size_replaced import HalfLine, MirroredSteps, at_zero
 from dpplan.accounting.exact.mixed.replaced_rule import Replacement
 from dpplan.accounting.pairs import GaussianLoss, Subsampled
-from dpplan.accounting.pairs.replaced import Mirrored
+from dpplan.accounting.pairs.replace_one import Mirrored
 from dpplan.adjacency import REPLACE_ONE
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
@@ -62,7 +62,7 @@ def test_the_transform_lies_within_its_error(sigma, q, cut, tilt, u):
 @pytest.mark.parametrize(("sigma", "q", "cut"), STEPS)
 @pytest.mark.parametrize(("s", "u"), [(3.0, 0.0), (2.0, 9.0), (-1.0, 0.0)])
 def test_the_remainder_bounds_what_a_short_rule_leaves_out(monkeypatch, sigma, q, cut, s, u):
-    for module in (laplace_rule, mirrored):
+    for module in (laplace_rule, fixed_size_replaced):
         monkeypatch.setattr(module, "NODES", 4)
     laplace_rule.gauss.cache_clear()
     good = HalfLine.good_to(Replacement(sigma, q, cut), max(s, 0.0), u)

@@ -10,7 +10,7 @@ from dpplan.accounting import pairs
 from dpplan.accounting.exact.mixed import laplace_rule
 from dpplan.accounting.exact.mixed.factors import Factor
 from dpplan.accounting.exact.mixed.laplace_rule import Density, Panels, densities
-from dpplan.accounting.exact.mixed.points import Points
+from dpplan.accounting.exact.mixed.law_as_points import Points
 from dpplan.accounting.exact.mixed.points_transform import Remainder, Tilted
 from dpplan.accounting.pairs import (
     Finite,

@@ -14,11 +14,11 @@ from dpplan.accounting import exact
 from dpplan.accounting.exact import mixed, other_laws
 from dpplan.accounting.exact.contour.privacy_loss import Cut
 from dpplan.accounting.exact.general_lattice import Composition
-from dpplan.accounting.exact.mixed.points import Uncomposable
-from dpplan.accounting.exact.mixed.replaced import ReplacedSteps
+from dpplan.accounting.exact.mixed.law_as_points import Uncomposable
+from dpplan.accounting.exact.mixed.poisson_replaced import ReplacedSteps
 from dpplan.accounting.exact.mixed.replaced_rule import Replacement, Trapezoid
 from dpplan.accounting.pairs import GaussianLoss, StatedLoss
-from dpplan.accounting.pairs.replaced import ReplacedGaussianLoss
+from dpplan.accounting.pairs.replace_one import ReplacedGaussianLoss
 from dpplan.adjacency import REPLACE_ONE
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan

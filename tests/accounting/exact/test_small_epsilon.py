@@ -10,7 +10,7 @@ from dpplan import accounting
 from dpplan.accounting.exact import invert
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import small_epsilon
-from dpplan.accounting.exact.gaussian_lattice.bounded_losses import COARSE, FINE, laid
+from dpplan.accounting.exact.gaussian_lattice.near_zero_epsilon import COARSE, FINE, laid
 from dpplan.accounting.exact.profile import Profile
 from dpplan.plan import Plan
 

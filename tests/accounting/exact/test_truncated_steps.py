@@ -6,8 +6,8 @@ import pytest
 from mpmath import erfc, mpf, sqrt
 
 from dpplan.accounting.exact.contour.placement import LOG_REMOVED
-from dpplan.accounting.exact.mixed.mirrored import MirroredSteps
-from dpplan.accounting.exact.mixed.replaced import ReplacedSteps
+from dpplan.accounting.exact.mixed.fixed_size_replaced import MirroredSteps
+from dpplan.accounting.exact.mixed.poisson_replaced import ReplacedSteps
 from dpplan.accounting.exact.mixed.replaced_rule import Replacement
 from dpplan.accounting.exact.mixed.truncated_steps import CutSteps
 

@@ -10,7 +10,7 @@ from mpmath import mp, mpf
 from scipy import special
 
 from dpplan.accounting.exact.general_lattice import Composition
-from dpplan.accounting.pairs import allocated
+from dpplan.accounting.pairs import allocated_rounds
 from dpplan.accounting.pairs.allocation import Mean, convex_order, lower_polygon
 from dpplan.accounting.pairs.allocation.averaging import averaged
 from dpplan.accounting.pairs.allocation.lattice_measure import LatticeMeasure, step
@@ -48,7 +48,7 @@ def truth(noise: float, counts: tuple[int, int], epsilon: float, sign: float) ->
 @pytest.mark.parametrize(("noise", "counts", "epsilon"), FEW)
 @pytest.mark.parametrize("direction", ["remove", "add"])
 def test_a_mean_of_two_or_three_lies_between_its_laws(noise, counts, epsilon, direction):
-    pair = allocated.allocated(Mean(((noise, counts[0]),), counts[1]), Resolution(3, 40))
+    pair = allocated_rounds.allocated(Mean(((noise, counts[0]),), counts[1]), Resolution(3, 40))
     exact = truth(noise, counts, epsilon, 1.0 if direction == "remove" else -1.0)
     above = Composition.of([(getattr(pair, direction), 1)]).delta(epsilon).upper
     below = Composition.of([(getattr(pair.realised[0], direction), 1)]).delta(epsilon).lower
@@ -60,7 +60,7 @@ def test_a_mean_of_two_or_three_lies_between_its_laws(noise, counts, epsilon, di
 def test_bins_that_were_reached_twice_and_once(direction):
     """Of the same bins, after one epoch and a half: (r₁ with noise σ/√2 + r₂ with σ) / 2."""
     noise, epsilon, sign = 1.2, 0.6, 1.0 if direction == "remove" else -1.0
-    ((pair, count),) = allocated.same_bins(noise, 2, 3)
+    ((pair, count),) = allocated_rounds.same_bins(noise, 2, 3)
     assert count == 1
     z = np.linspace(-12.0, 12.0, 6001)
     weight = np.exp(-0.5 * z * z) * (z[1] - z[0]) / math.sqrt(2.0 * math.pi)
@@ -112,7 +112,7 @@ def test_mass_and_mean_are_kept(side, noise, count):
 
 def test_finer_lattices_narrow_the_interval_by_the_square_of_their_step():
     def width(halvings):
-        pair = allocated.allocated(Mean(((1.0, 20),), 20), Resolution(halvings, 40))
+        pair = allocated_rounds.allocated(Mean(((1.0, 20),), 20), Resolution(halvings, 40))
         above = Composition.of([(pair.remove, 1)]).delta(0.5)
         below = Composition.of([(pair.realised[0].remove, 1)]).delta(0.5)
         assert below.lower <= above.upper
@@ -189,7 +189,7 @@ def test_corners_with_a_negative_mass_are_left_out_at_the_expense_of_their_neigh
 @pytest.mark.parametrize(("delta", "place"), [(1e-6, 0.0458), (1e-8, 0.0605), (1e-11, 0.103)])
 def test_the_tail_behind_a_steep_bulk_is_found(delta, place):
     """Newton's rule for log delta leaves the bulk for the tail, and comes back below 0: halves find the place."""
-    law = allocated.allocated(Mean(((1.0, 10_000),), 10_000)).remove
+    law = allocated_rounds.allocated(Mean(((1.0, 10_000),), 10_000)).remove
     found = Composition.of([(law, 1)]).epsilon(delta)
     assert found.upper - found.lower < 1e-9 and found.upper == pytest.approx(place, rel=0.02)
 
@@ -209,4 +209,4 @@ def test_one_lognormal_is_the_gaussian(noise, side):
 def test_losses_beyond_floats_are_left_to_other_bounds():
     mean = Mean(((0.02, 10),), 10)
     assert not mean.within_reach
-    assert allocated.allocated(mean).resolved is None
+    assert allocated_rounds.allocated(mean).resolved is None

@@ -13,7 +13,7 @@ import pytest
 
 from dpplan import accounting
 from dpplan.accounting import Guarantee, rdp
-from dpplan.accounting.pairs import correlated, participation
+from dpplan.accounting.pairs import correlated, participation_sensitivity
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT
 from dpplan.errors import NotApplicable, NotCertified, PlanError
 from dpplan.mechanism import Gaussian
@@ -63,7 +63,7 @@ def test_published_sensitivities_of_trees(name: str) -> None:
     given = dict(part.split("=") for part in row["given"].split(","))
     # There the separation is how many steps lie between two, here how many it takes from one to the next.
     apart, most = int(given["min_separation"]) + 1, int(given["max_participation"])
-    found = participation.tree(int(row["steps"]), most, apart)
+    found = participation_sensitivity.tree(int(row["steps"]), most, apart)
     assert found.exact and found.squared == float(row["value"])
 
 
@@ -73,7 +73,7 @@ def test_published_counts_of_participations(name: str) -> None:
     row = ROWS[name]
     given = dict(part.strip().split("=") for part in row["given"].split(","))
     steps, most = int(row["steps"]), int(given["max_participations"] or row["steps"])
-    found = participation.toeplitz((1.0,), steps, most, int(given["min_sep"]))
+    found = participation_sensitivity.toeplitz((1.0,), steps, most, int(given["min_sep"]))
     assert found.exact and found.squared == float(row["value"])
 
 
@@ -87,16 +87,16 @@ def test_published_epsilon_of_trees(name: str, sigma: float) -> None:
 @pytest.mark.parametrize("steps", [1, 2, 5, 8, 11])
 @pytest.mark.parametrize(("most", "apart"), [(1, 1), (2, 1), (3, 2), (4, 3), (2, 6)])
 def test_trees_are_as_sensitive_as_their_worst_pattern(steps: int, most: int, apart: int) -> None:
-    found = participation.tree(steps, most, apart)
+    found = participation_sensitivity.tree(steps, most, apart)
     assert found.exact and found.squared == largest(tree_matrix(steps), most, apart)
 
 
 def test_a_tree_that_is_too_long_to_search_has_a_bound_that_no_pattern_exceeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    exact = participation.tree(300, 5, 40)
-    monkeypatch.setattr(participation, "MOST_WORK", 1.0)
-    participation.tree.cache_clear()
-    bound = participation.tree(300, 5, 40)
-    participation.tree.cache_clear()
+    exact = participation_sensitivity.tree(300, 5, 40)
+    monkeypatch.setattr(participation_sensitivity, "MOST_WORK", 1.0)
+    participation_sensitivity.tree.cache_clear()
+    bound = participation_sensitivity.tree(300, 5, 40)
+    participation_sensitivity.tree.cache_clear()
     assert exact.exact and not bound.exact and exact.squared <= bound.squared <= 2 * exact.squared
 
 
@@ -108,7 +108,7 @@ COLUMNS = [(1.0,), (1.0, 0.5), (1.0, 0.5, 0.375, 0.3125), (1.0, -0.6, 0.2), (1.0
 def test_toeplitz_strategies_against_every_pattern(
     column: tuple[float, ...], steps: int, most: int, apart: int
 ) -> None:
-    found = participation.toeplitz(column, steps, most, apart)
+    found = participation_sensitivity.toeplitz(column, steps, most, apart)
     worst = largest(toeplitz_matrix(column, steps), most, apart)
     assert found.squared >= worst * (1 - 1e-14)
     if found.exact:
@@ -117,10 +117,10 @@ def test_toeplitz_strategies_against_every_pattern(
 
 
 def test_coefficients_are_those_of_their_definitions() -> None:
-    root = participation.square_root_coefficients(6)
+    root = participation_sensitivity.square_root_coefficients(6)
     assert root == tuple(float(Fraction(math.comb(2 * j, j), 4**j)) for j in range(6))
     assert np.convolve(root, root)[:6] == pytest.approx(np.ones(6))  # its square is the matrix of prefix sums
-    assert participation.buffered_coefficients((0.5, 0.9), (0.2, 0.1), 4) == pytest.approx(
+    assert participation_sensitivity.buffered_coefficients((0.5, 0.9), (0.2, 0.1), 4) == pytest.approx(
         [1.0, 0.3, 0.2 * 0.5 + 0.1 * 0.9, 0.2 * 0.25 + 0.1 * 0.81]
     )
 
@@ -129,7 +129,7 @@ def test_coefficients_are_those_of_their_definitions() -> None:
 def test_a_run_is_one_gaussian_release_of_its_sensitivity(adjacency: object) -> None:
     kind = ToeplitzNoise(4.0, bands=4, participations=3, separation=10)
     found = accounting.epsilon(Plan((Phase(kind, FULL, 100),), adjacency=adjacency), 1e-6)  # type: ignore[arg-type]
-    length = math.sqrt(3 * sum(each**2 for each in participation.square_root_coefficients(4)))
+    length = math.sqrt(3 * sum(each**2 for each in participation_sensitivity.square_root_coefficients(4)))
     same = accounting.epsilon(Plan((Phase(Gaussian(4.0 / length), FULL, 1),), adjacency=adjacency), 1e-6)  # type: ignore[arg-type]
     assert found.guarantee is Guarantee.CERTIFIED and found.value == pytest.approx(same.value, rel=1e-8)
 
@@ -142,7 +142,7 @@ def test_independent_noise_is_a_strategy_of_one_band() -> None:
 
 def test_groups_that_take_turns_amplify_a_banded_strategy() -> None:
     scheme, kind = CyclicPoisson(0.1, 4, "place"), ToeplitzNoise(4.0, bands=4)
-    length = participation.longest_column(participation.square_root_coefficients(4))
+    length = participation_sensitivity.longest_column(participation_sensitivity.square_root_coefficients(4))
     found = accounting.epsilon(Plan((Phase(kind, scheme, 100),), adjacency=ZERO_OUT), 1e-6)
     same = accounting.epsilon(Plan((Phase(Gaussian(4.0 / length), Poisson(0.1), 25),), adjacency=ZERO_OUT), 1e-6)
     assert found.value == pytest.approx(same.value, rel=1e-9) and found.relative_width < 1e-6  # type: ignore[operator]
@@ -199,9 +199,9 @@ def test_settings_out_of_range_are_refused(make: object, said: str) -> None:
 def test_a_tree_whose_records_keep_their_place_is_as_sensitive_as_the_worst_place(steps: int, apart: int) -> None:
     strategy = tree_matrix(steps)
     places = [float(np.sum((strategy @ (np.arange(steps) % apart == at)) ** 2)) for at in range(min(apart, steps))]
-    found = participation.regular_tree(steps, apart)
+    found = participation_sensitivity.regular_tree(steps, apart)
     assert found.exact and found.squared == max(places)
-    assert found.squared <= participation.tree(steps, -(-steps // apart), apart).squared
+    assert found.squared <= participation_sensitivity.tree(steps, -(-steps // apart), apart).squared
 
 
 def test_one_order_for_all_epochs_costs_what_the_worst_place_costs() -> None:
@@ -211,7 +211,7 @@ def test_one_order_for_all_epochs_costs_what_the_worst_place_costs() -> None:
 
 
 def test_a_record_in_every_step_of_a_tree_is_one_pattern() -> None:
-    assert participation.tree(1000, 1000, 1) == participation.regular_tree(1000, 1)
+    assert participation_sensitivity.tree(1000, 1000, 1) == participation_sensitivity.regular_tree(1000, 1)
     assert correlated.pattern(Phase(TreeAggregation(1.0, 4, 7), FULL, 30)) == (4, 7)
 
 
@@ -238,7 +238,7 @@ def test_turns_that_share_noise_cost_what_all_of_them_cost_whatever_the_coins(me
         rows = [[float(at <= t < at + size) for t in range(steps)]
                 for size in (1, 2, 4, 8) for at in range(0, steps - steps % size, size)]  # fmt: skip
     else:
-        column = participation.square_root_coefficients(5)
+        column = participation_sensitivity.square_root_coefficients(5)
         rows = [[column[i - j] if 0 <= i - j < 5 else 0.0 for j in range(steps)] for i in range(steps)]
     strategy = np.array(rows)
     most = 0.0

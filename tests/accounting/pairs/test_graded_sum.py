@@ -7,7 +7,7 @@ import pytest
 
 from dpplan import accounting
 from dpplan.accounting.exact.general_lattice import Composition
-from dpplan.accounting.pairs import allocated
+from dpplan.accounting.pairs import allocated_rounds
 from dpplan.accounting.pairs.allocation import Mean, convex_order, graded_lattice, lower_polygon
 from dpplan.accounting.pairs.allocation.graded_lattice import GradedLattice, MassRun
 from dpplan.accounting.pairs.allocation.graded_sum import GradedSum, graded_lognormal, graded_sum, landed, lattice_for
@@ -214,7 +214,7 @@ def test_both_ways_to_a_mean_prove_intervals_that_meet(monkeypatch, noise, count
     assert mean.by_sums
     for by_sums, halvings in ((True, 2), (False, 2)):
         monkeypatch.setattr(Mean, "by_sums", by_sums)
-        pair = allocated.allocated(mean, Resolution(halvings, 41 + by_sums))
+        pair = allocated_rounds.allocated(mean, Resolution(halvings, 41 + by_sums))
         for epsilon in (0.1, 1.0):
             above, below = (Composition.of([(getattr(each, direction), 3)]) for each in (pair, pair.realised[0]))
             found.append((below.delta(epsilon).lower, above.delta(epsilon).upper))

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
+from dpplan.accounting.pairs.combined_laws import Mixture, Reversed, Subsampled
 from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
 from dpplan.accounting.pairs.gaussian import GaussianLoss, nearest, normal_masses
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import Atoms, Law, Masses, log_ratio, nothing
-from dpplan.accounting.pairs.replaced import Mirrored, ReplacedGaussianLoss
-from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
+from dpplan.accounting.pairs.replace_one import Mirrored, ReplacedGaussianLoss
 
 EVERYWHERE = np.array([-math.inf, math.inf])
 TABLE = Finite(((0.5, 0.25), (0.25, 0.0), (0.25, 0.5), (0.0, 0.25)))

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from dpplan import accounting
-from dpplan.accounting.pairs.sliced import largest_of_epoch, sliced
+from dpplan.accounting.pairs.sliced_outputs import largest_of_epoch, sliced
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.mechanism import Gaussian

@@ -15,7 +15,7 @@ from dpplan.accounting import pairs
 from dpplan.accounting.bound import Guarantee
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.numerics.binomial import binomial_tails
-from dpplan.accounting.pairs.truncated import CutChance
+from dpplan.accounting.pairs.truncated_poisson import CutChance
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.mechanism import Gaussian

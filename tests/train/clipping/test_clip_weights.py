@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dpplan.train.clipping.clip_weights import HUGE, PieceSum, gather, weigh
-from dpplan.train.clipping.clipped_sum import Piece
+from dpplan.train.clipping.engine_interface import Piece
 from dpplan.train.clipping.rules import ROUND_OFF, Adaptive, ClippingRule, Flat, PerLayer
 
 BOUND = 1 - ROUND_OFF  # of a clip norm of 1

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dpplan.errors import EXIT_NOT_CERTIFIED, NotCertified
 from dpplan.train.clipping import Arithmetic, BookKeeping, VmapClipping, gradient_forms, tried
-from dpplan.train.clipping.clipped_sum import ClippingEngine
+from dpplan.train.clipping.engine_interface import ClippingEngine
 from dpplan.train.clipping.engines.compiled_bookkeeping import CompiledBookKeeping
 from dpplan.train.clipping.floating_point_trial import RANDOM, SAFETY, WIDEST
 from dpplan.train.clipping.rules import ANALYSED, ROUND_OFF, Adaptive, Automatic, ClippingRule, Flat, PerLayer

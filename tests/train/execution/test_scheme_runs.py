@@ -17,8 +17,8 @@ from dpplan.errors import NotCertified, RecipeError, UsageError
 from dpplan.plan import Plan
 from dpplan.plan_json import phase_from_json
 from dpplan.sampling import BallsInBins
+from dpplan.train.batch_conformance import ledger_for
 from dpplan.train.conformance import StepStatistics
-from dpplan.train.drawn_batches import ledger_for
 from dpplan.train.step import sampler as samplers
 from dpplan.train.step.trainer import Trainer
 

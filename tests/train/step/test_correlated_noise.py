@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dpplan.accounting.pairs import participation
+from dpplan.accounting.pairs import participation_sensitivity
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import BufferedNoise, Gaussian, ToeplitzNoise, TreeAggregation
 from dpplan.plan import Phase
@@ -31,7 +31,7 @@ def made_of(memory: Any, steps: int) -> np.ndarray:
 
 @pytest.mark.parametrize("bands", [1, 2, 4, 13])
 def test_banded_noise_is_the_inverse_of_its_strategy(bands: int) -> None:
-    column = participation.square_root_coefficients(bands)
+    column = participation_sensitivity.square_root_coefficients(bands)
     strategy = np.array([[column[i - j] if 0 <= i - j < bands else 0.0 for j in range(13)] for i in range(13)])
     found = made_of(BandedMemory(StrategyRows(column)), 13)
     assert np.allclose(strategy @ found, np.eye(13), atol=1e-14)

@@ -29,8 +29,8 @@ from dpplan.accounting.exact.contour.privacy_loss import (
     log_characteristic,
     log_ratio,
 )
-from dpplan.accounting.exact.contour.quadrature import EPS, MOST_VALUES, Quadrature
 from dpplan.accounting.exact.contour.tail_decay import ENOUGH, Decay, Known
+from dpplan.accounting.exact.contour.transform_quadrature import EPS, MOST_VALUES, Quadrature
 from dpplan.accounting.numerics import Array, ComplexArray, outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.complex_log import complex_expm1, complex_log, complex_log1p

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dpplan.accounting.exact.contour.many_plans_quadrature import PlainRule
+from dpplan.accounting.exact.contour.many_plans_transform import PlainRule
 from dpplan.accounting.exact.contour.privacy_loss import log_ratio
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.normal import LOG_SQRT_2PI

@@ -18,9 +18,9 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from dpplan.accounting.exact.contour import chernoff, factored_sum
+from dpplan.accounting.exact.contour import chernoff, sum_at_many_epsilons
 from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE, Line
-from dpplan.accounting.exact.contour.quadrature import EPS
+from dpplan.accounting.exact.contour.transform_quadrature import EPS
 from dpplan.accounting.numerics import Array, ComplexArray, outward
 from dpplan.quick_dataclass import dataclass
 
@@ -260,7 +260,7 @@ class Contour:
         bulk_low, bulk_high = self._bulk_ends(epsilons)
         held = (base > LOG_TINY) & (base < LOG_HUGE)  # as in `at`
         if held.any():
-            sums, units = factored_sum.real_sums(terms.weighted, self.h, epsilons[held])
+            sums, units = sum_at_many_epsilons.real_sums(terms.weighted, self.h, epsilons[held])
             low[held], high[held] = self._between(sums, units, epsilons[held], base[held])
             low[held] -= outward.up(np.exp(np.minimum(log_aliases[held], LOG_HUGE)), SAFE)
         log_all = np.array([chernoff.log_above(float(each)) for each in far_high + bulk_high])

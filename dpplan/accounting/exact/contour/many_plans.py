@@ -16,11 +16,11 @@ import numpy.typing as npt
 from dpplan.accounting.exact.contour import chernoff, decay_bent_path, decay_lifted_line, decay_small_losses
 from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE
 from dpplan.accounting.exact.contour.inversion import LOG_TINY, NET_RATIO, NET_SIZE, NET_START, SAFE
-from dpplan.accounting.exact.contour.many_plans_quadrature import PlainRule
+from dpplan.accounting.exact.contour.many_plans_transform import PlainRule
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, grown_error, log_characteristic
-from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.exact.contour.saddle_point import TOLERANCE, Landscape
 from dpplan.accounting.exact.contour.tail_decay import ENOUGH
+from dpplan.accounting.exact.contour.transform_quadrature import EPS
 from dpplan.accounting.numerics import Array, ComplexArray, outward
 from dpplan.quick_dataclass import dataclass
 

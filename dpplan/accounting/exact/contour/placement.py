@@ -17,9 +17,9 @@ from dpplan.accounting.exact.contour import jumps, many_plans
 from dpplan.accounting.exact.contour.composed_loss import MANY, Measure, Moments, cut_at, far_limit
 from dpplan.accounting.exact.contour.inversion import Aim, Chernoff, Contour, ContourTolerance, LossMoments
 from dpplan.accounting.exact.contour.privacy_loss import Cut, Direction, Steps
-from dpplan.accounting.exact.contour.quadrature import MOST_VALUES
 from dpplan.accounting.exact.contour.rare_jumps.beyond_cut import Falling
 from dpplan.accounting.exact.contour.saddle_point import Landscape, Saddle, log_chernoff_factor
+from dpplan.accounting.exact.contour.transform_quadrature import MOST_VALUES
 from dpplan.accounting.numerics import Array, outward
 from dpplan.quick_dataclass import dataclass
 

@@ -20,7 +20,7 @@ A function with φ'' >= -K lies below its chord plus K·(cell)²/8: this bounds 
 cells bound integrals whatever the shape between the nodes is. Beyond the nodes a net of cells takes each factor at its
 largest, and beyond the net the integrand falls like a Gaussian, whose integral is known.
 
-Symbols: as in quadrature.py; a = Re w, u = |Im w|. Arrays are [row, node], [row, cell] or [row, height].
+Symbols: as in transform_quadrature.py; a = Re w, u = |Im w|. Arrays are [row, node], [row, cell] or [row, height].
 """
 
 import copy

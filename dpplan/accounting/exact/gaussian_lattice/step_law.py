@@ -22,7 +22,7 @@ import math
 import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import Direction, log_ratio, loss_rounding
-from dpplan.accounting.exact.contour.quadrature import EPS
+from dpplan.accounting.exact.contour.transform_quadrature import EPS
 from dpplan.accounting.numerics import Array
 from dpplan.quick_dataclass import dataclass
 

@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from dpplan.accounting.exact.contour.quadrature import EPS
+from dpplan.accounting.exact.contour.transform_quadrature import EPS
 from dpplan.accounting.numerics import Array, ComplexArray
 from dpplan.quick_dataclass import dataclass
 

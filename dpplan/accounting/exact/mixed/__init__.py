@@ -5,6 +5,6 @@ factors (laws without a decay of their own), replaced_rule, replaced, mirrored, 
 mixture_decay (laws with one), composed (the product, as contour/inversion asks for it), ends (delta and epsilon).
 """
 
-from dpplan.accounting.exact.mixed.ends import METHOD, delta_ends, epsilon_below, epsilon_ends
+from dpplan.accounting.exact.mixed.invert import METHOD, delta_ends, epsilon_below, epsilon_ends
 
 __all__ = ["METHOD", "delta_ends", "epsilon_below", "epsilon_ends"]

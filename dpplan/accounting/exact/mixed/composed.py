@@ -16,8 +16,8 @@ import numpy as np
 from dpplan.accounting.exact.contour.composed_loss import Line
 from dpplan.accounting.exact.contour.inversion import LossMeasure, LossMoments
 from dpplan.accounting.exact.contour.privacy_loss import grown_error
-from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.exact.contour.saddle_point import Saddle, Saddles
+from dpplan.accounting.exact.contour.transform_quadrature import EPS
 from dpplan.accounting.numerics import Array
 from dpplan.quick_dataclass import dataclass
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from dpplan.accounting.exact.contour.composed_loss import Line
 from dpplan.accounting.exact.contour.privacy_loss import grown_error
-from dpplan.accounting.exact.contour.quadrature import EPS
 from dpplan.accounting.exact.contour.saddle_point import Saddle
+from dpplan.accounting.exact.contour.transform_quadrature import EPS
 from dpplan.accounting.exact.mixed import laplace_rule
 from dpplan.accounting.exact.mixed.laplace_rule import Density, Panels
-from dpplan.accounting.exact.mixed.points import LARGEST, Points, Uncomposable, normalised, points
+from dpplan.accounting.exact.mixed.law_as_points import LARGEST, Points, Uncomposable, normalised, points
 from dpplan.accounting.exact.mixed.points_transform import Missing, Remainder, Tilted
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.pairs.law import Law

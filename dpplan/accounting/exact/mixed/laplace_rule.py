@@ -18,12 +18,12 @@ import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import log_ratio
 from dpplan.accounting.exact.contour.quadrature_error import angle
-from dpplan.accounting.exact.mixed.points import Points
+from dpplan.accounting.exact.mixed.law_as_points import Points
 from dpplan.accounting.numerics import Array
+from dpplan.accounting.pairs.combined_laws import Mixture, Reversed, Subsampled
 from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import EPS, Law
-from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
 from dpplan.quick_dataclass import dataclass
 
 NODES = 32

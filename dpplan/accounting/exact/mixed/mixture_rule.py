@@ -22,10 +22,10 @@ from functools import cached_property
 import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import Cut
-from dpplan.accounting.exact.contour.quadrature import TAIL_UNITS
+from dpplan.accounting.exact.contour.transform_quadrature import TAIL_UNITS
 from dpplan.accounting.exact.mixed.exponential_sum import ExponentialSum
 from dpplan.accounting.exact.mixed.laplace_rule import NODES, RULE, gauss
-from dpplan.accounting.exact.mixed.points import LARGEST, Points, Uncomposable
+from dpplan.accounting.exact.mixed.law_as_points import LARGEST, Points, Uncomposable
 from dpplan.accounting.exact.mixed.points_transform import Missing
 from dpplan.accounting.exact.mixed.replaced_rule import DEPTH, LEAST_LOG, LOG_2PI, SAFE
 from dpplan.accounting.numerics import Array

@@ -5,7 +5,8 @@ Where E_P[1] and E_P[e^-L] are known, as 1 less what P and Q have at infinity,
     M(t) = 1 - P∞ + t·(Q∞ - P∞) + E_P[ψ(tL) + t·ψ(-L)],   ψ(y) = e^y - 1 - y,
 
 whose terms are non-negative: nothing cancels, however near 1 it is. Where it is large, or those are not known exactly,
-e^(tL) is summed as it stands (`direct`). On the line M(t + iu) = M(t)·(1 - drop + i·turn), as in contour/quadrature.
+e^(tL) is summed as it stands (`direct`). On the line M(t + iu) = M(t)·(1 - drop + i·turn), as in
+contour/transform_quadrature.
 
 Every error is bounded: of masses and losses as the points say, of elementary functions (4 units in the last place),
 of sums at their worst case, and of the rule, whose remainder at Re z = t, 0 and -1 is given.
@@ -19,8 +20,8 @@ from functools import cached_property
 import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import log_characteristic
-from dpplan.accounting.exact.contour.quadrature import LOG_DIRECT, SERIES_BELOW, drop_and_lag
-from dpplan.accounting.exact.mixed.points import Points
+from dpplan.accounting.exact.contour.transform_quadrature import LOG_DIRECT, SERIES_BELOW, drop_and_lag
+from dpplan.accounting.exact.mixed.law_as_points import Points
 from dpplan.accounting.numerics import Array, ComplexArray
 from dpplan.accounting.numerics.exp_remainder import exp_remainder
 from dpplan.accounting.pairs.law import EPS, ROUNDING

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from dpplan.errors import NotApplicable
 from dpplan.train.clipping.clip_weights import ClipWeights, PieceSum, gather, weigh
-from dpplan.train.clipping.clipped_sum import ClippedSum, Piece, pieces
+from dpplan.train.clipping.engine_interface import ClippedSum, Piece, pieces
 from dpplan.train.clipping.gradient_forms import GradientForm, squared_norms
 from dpplan.train.clipping.layer_gradients import RULES, GradientForms
 from dpplan.train.clipping.precision import EXACT, ROUGH, exactly, in_half, whole_products

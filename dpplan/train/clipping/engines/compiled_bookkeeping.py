@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from dpplan.errors import RecipeError
 from dpplan.train.clipping.clip_weights import PieceSum, gather
-from dpplan.train.clipping.clipped_sum import ClippedSum, Piece, pieces
+from dpplan.train.clipping.engine_interface import ClippedSum, Piece, pieces
 from dpplan.train.clipping.engines.bookkeeping import BookKeeping
 from dpplan.train.clipping.precision import whole_products
 from dpplan.train.clipping.rules import ClippingRule

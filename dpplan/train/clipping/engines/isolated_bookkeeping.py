@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import grad, vmap
 
 from dpplan.errors import NotApplicable
-from dpplan.train.clipping.clipped_sum import Piece
+from dpplan.train.clipping.engine_interface import Piece
 from dpplan.train.clipping.engines.bookkeeping import BookKeeping, Tape
 from dpplan.train.clipping.engines.vmap import states_from_inputs
 from dpplan.train.clipping.layer_gradients import RULES, GradientForms

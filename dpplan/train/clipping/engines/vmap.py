@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from dpplan.train.clipping.clip_weights import PieceSum, double_device, gather, weigh
-from dpplan.train.clipping.clipped_sum import ClippedSum, Piece, pieces
+from dpplan.train.clipping.engine_interface import ClippedSum, Piece, pieces
 from dpplan.train.clipping.gradient_forms import Lengths, norms, squared_norms
 from dpplan.train.clipping.precision import exactly, in_half
 from dpplan.train.clipping.rules import ClippingRule

@@ -25,8 +25,8 @@ from dpplan.accounting.exact.contour.inversion import Aim, Chernoff, Contour, Co
 from dpplan.accounting.exact.contour.privacy_loss import Steps, log_ratio
 from dpplan.accounting.exact.contour.rare_jumps.beyond_cut import Beyond, Falling
 from dpplan.accounting.exact.contour.rare_jumps.estimates import GOAL, CutPlacement, SplitMoments, places_of
-from dpplan.accounting.exact.contour.rare_jumps.jump_free_runs import Bulk
-from dpplan.accounting.exact.contour.rare_jumps.jump_runs import Rare
+from dpplan.accounting.exact.contour.rare_jumps.jump_free_paths import Bulk
+from dpplan.accounting.exact.contour.rare_jumps.jump_paths import Rare
 from dpplan.accounting.numerics import Array
 from dpplan.quick_dataclass import dataclass
 

@@ -43,7 +43,7 @@ import math
 import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import log_ratio, loss_rounding
-from dpplan.accounting.exact.contour.quadrature import SERIES_BELOW, drop_and_lag
+from dpplan.accounting.exact.contour.transform_quadrature import SERIES_BELOW, drop_and_lag
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.exp_remainder import exp_remainder
 from dpplan.accounting.numerics.normal import log_normal_tail
@@ -232,7 +232,7 @@ class RareLaw:
         self._missing = np.zeros((2, len(self.a)))
 
     def _sum_bulk(self) -> None:
-        """Nothing here subtracts numbers much larger than their difference; see quadrature.py for the same sums."""
+        """Nothing here subtracts numbers much larger than their difference; as in transform_quadrature.py."""
         a, loss, base = self.a[:, None], self.loss, np.exp(self.log_base)
         raised = a * loss
         near = np.abs(raised) < 1.0

@@ -7,7 +7,7 @@ from dpplan.errors import TrainingStopped
 from dpplan.mechanism import Gaussian, ToeplitzNoise
 from dpplan.plan import Phase
 from dpplan.sampling import CyclicPoisson, Poisson, Shuffle
-from dpplan.train.participation import ParticipationGuard
+from dpplan.train.participation_guard import ParticipationGuard
 
 BANDED = ToeplitzNoise(1.0, bands=2)
 

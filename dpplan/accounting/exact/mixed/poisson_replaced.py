@@ -14,7 +14,7 @@ import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import Steps
 from dpplan.accounting.exact.contour.tail_decay import CELLS, SAFE, Decay
-from dpplan.accounting.exact.mixed.points import Points, Uncomposable
+from dpplan.accounting.exact.mixed.law_as_points import Points, Uncomposable
 from dpplan.accounting.exact.mixed.points_transform import Remainder, Tilted
 from dpplan.accounting.exact.mixed.replaced_rule import Replacement, Trapezoid
 from dpplan.accounting.exact.mixed.truncated_steps import CutSteps

@@ -54,7 +54,7 @@ def _one_bin(length: int, phases: Iterable[Phase]) -> Terms:
     """One bin for all phases. It dominates bins that are drawn anew in each, which are as good as a draw of how the
     bins of one phase are numbered in the next, and then one bin for all: not to be told that draw tells less (joint
     convexity)."""
-    from dpplan.accounting.pairs.allocated import kept_bins
+    from dpplan.accounting.pairs.allocated_rounds import kept_bins
 
     squares = [0.0] * length  # Σ 1/σ² of the steps at which a bin is reached
     for phase in phases:

@@ -15,7 +15,7 @@ from typing import cast
 
 import numpy as np
 
-from dpplan.accounting.exact.contour.quadrature import EPS
+from dpplan.accounting.exact.contour.transform_quadrature import EPS
 from dpplan.accounting.numerics import Array, ComplexArray
 
 MOST_VALUES = 2**18  # of one matrix of exponentials

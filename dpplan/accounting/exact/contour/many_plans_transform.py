@@ -1,7 +1,7 @@
 """Stage 1, transform, for many plans at once: E_Q[r^w] by the trapezoid rule with errors bounded in closed form.
 
-quadrature.py bounds the integrand beside the real line by sums over the nodes, which gives the last digits of G - 1
-where q = 1e-9, and costs ten times what the sum itself does. Relative to G, and no better, a line does:
+transform_quadrature.py bounds the integrand beside the real line by sums over the nodes, which gives the last digits of
+G - 1 where q = 1e-9, and costs ten times what the sum itself does. Relative to G, and no better, a line does:
 
 rule    For w = a + iu and x + iy with θ = y/σ² in (-π, π): |Q(x + iy)| is Q(x)·e^(y²/2σ²), and r(x + iy), which is
         1 - q + q·E·e^(iθ) with E = e^e, has an argument between 0 and θ and a modulus between r(x)·cos(θ/2) and r(x),
@@ -16,7 +16,7 @@ right   For a < 0 the same with 1 <= r. For a > 0 a net of cells: log(r^a·Q) ha
         so in a cell it is at most its larger end plus width²/8σ²; a cell holds at most width/h + 1 nodes; and beyond
         the net's end, right of a, the slope is at most (a - x)/σ².
 
-Symbols: as in quadrature.py. Arrays are [row, node], [row, tilt], [row, cell], or [row, tilt, node or cell].
+Symbols: as in transform_quadrature.py. Arrays are [row, node], [row, tilt], [row, cell], or [row, tilt, node or cell].
 """
 
 import math
@@ -24,7 +24,7 @@ import math
 import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, log_ratio, loss_rounding
-from dpplan.accounting.exact.contour.quadrature import EPS, waves_of_all
+from dpplan.accounting.exact.contour.transform_quadrature import EPS, waves_of_all
 from dpplan.accounting.numerics import Array, ComplexArray
 from dpplan.accounting.numerics.normal import LOG_SQRT_2PI, log_normal_tails
 

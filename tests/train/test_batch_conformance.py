@@ -17,7 +17,7 @@ from dpplan.sampling import (
     Shuffle,
     TruncatedPoisson,
 )
-from dpplan.train.drawn_batches import BatchLedger, ledger_for
+from dpplan.train.batch_conformance import BatchLedger, ledger_for
 from dpplan.train.step.sampler import sampler_for
 
 LEVEL, EXAMPLES, STEPS = 1e-6 / 5, 1000, 120

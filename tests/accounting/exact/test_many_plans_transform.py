@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dpplan.accounting.exact.contour import decay_bent_path, decay_small_losses
-from dpplan.accounting.exact.contour.many_plans_quadrature import PlainRule
+from dpplan.accounting.exact.contour.many_plans_transform import PlainRule
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 
 # σ, q, steps, tilt, largest frequency

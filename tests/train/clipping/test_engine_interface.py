@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dpplan.train.clipping.clipped_sum import BatchFacts, ClippedSum, Piece, pieces
+from dpplan.train.clipping.engine_interface import BatchFacts, ClippedSum, Piece, pieces
 
 
 @pytest.mark.parametrize(("examples", "size"), [(0, 4), (1, 4), (4, 4), (5, 4), (12, 4), (3, 1)])

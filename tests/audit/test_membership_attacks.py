@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dpplan.audit.membership import ATTACKS, ShadowRuns, pooled, roc, scores_of
+from dpplan.audit.membership_attacks import ATTACKS, ShadowRuns, pooled, roc, scores_of
 from dpplan.audit.scores import Scores
 
 

@@ -3,7 +3,7 @@ import oracle
 import pytest
 from mpmath import mp, mpf
 
-from dpplan.accounting.sampled_gaussian import kl_divergence, log_excess_moments
+from dpplan.accounting.sampled_gaussian_moments import kl_divergence, log_excess_moments
 
 RATES = [1e-9, 1e-4, 0.01, 0.3, 0.95]
 NOISES = [0.05, 0.4, 1.0, 4.0, 1000.0]

@@ -12,12 +12,12 @@ import numpy as np
 
 from dpplan.accounting import exact
 from dpplan.accounting.best_of_trials import cost_of_choosing, most
-from dpplan.accounting.exact.places import TO_THE_LAST
 from dpplan.accounting.exact.profile import Profile
+from dpplan.accounting.exact.proven_deltas import TO_THE_LAST
 from dpplan.accounting.numerics import outward
-from dpplan.accounting.one_record import costliest
 from dpplan.accounting.pairs import DominatingPair, Resolution, stated
 from dpplan.accounting.pairs.profile_points import ProfileLoss
+from dpplan.accounting.parallel_composition import costliest
 from dpplan.errors import NotCertified
 from dpplan.mechanism.trials import Trials
 from dpplan.plan import Plan

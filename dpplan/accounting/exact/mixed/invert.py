@@ -14,11 +14,12 @@ from dpplan.accounting.exact.contour import chernoff, placement
 from dpplan.accounting.exact.contour.inversion import Aim, Contour, ContourTolerance
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.saddle_point import Saddle
-from dpplan.accounting.exact.ends import Ends
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.exact.invert import MISPLACED, REBUILDS, solve, verified
 from dpplan.accounting.exact.mixed.composed import MixedLandscape, MixedMeasure, Normal, Part, Picture
-from dpplan.accounting.exact.mixed.decaying import (
+from dpplan.accounting.exact.mixed.factors import Factor, FactorPicture, Factors, PointLaw
+from dpplan.accounting.exact.mixed.law_as_points import Uncomposable
+from dpplan.accounting.exact.mixed.steps_of_law import (
     LEAST_NOISE,
     LEAST_RATE,
     MOST_NOISE,
@@ -26,8 +27,7 @@ from dpplan.accounting.exact.mixed.decaying import (
     decaying,
     sampled_gaussian,
 )
-from dpplan.accounting.exact.mixed.factors import Factor, FactorPicture, Factors, PointLaw
-from dpplan.accounting.exact.mixed.points import Uncomposable
+from dpplan.accounting.exact.proven_ends import Ends
 from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.quick_dataclass import dataclass
 

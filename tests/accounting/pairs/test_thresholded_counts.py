@@ -7,7 +7,7 @@ import pytest
 from mpmath import mp, mpf
 
 from dpplan import accounting
-from dpplan.accounting.pairs import thresholded
+from dpplan.accounting.pairs import thresholded_counts
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT
 from dpplan.errors import NotApplicable, NotCertified, PlanError
 from dpplan.mechanism import Laplace, Stated
@@ -55,7 +55,7 @@ def test_one_release_lies_within_its_interval(sigma: float, threshold: float, pa
 def test_the_chance_of_a_name_is_that_of_mpmath(noise: str) -> None:
     with mp.workdps(40):
         for threshold in (1.0, 5.5, 60.0):
-            low, high = thresholded.name_chance(ThresholdedCounts(2.0, threshold, 3, noise))
+            low, high = thresholded_counts.name_chance(ThresholdedCounts(2.0, threshold, 3, noise))
             beyond = (mpf(threshold) - 1) / 2
             one = mp.exp(-beyond) / 2 if noise == "laplace" else mp.erfc(beyond / mp.sqrt(2)) / 2
             assert low <= -mp.expm1(3 * mp.log1p(-one)) <= high <= low * (1 + 1e-11)

@@ -11,7 +11,7 @@ from mpmath import mp, mpf
 
 from dpplan import accounting, mechanism
 from dpplan.accounting import ACCOUNTANTS
-from dpplan.accounting.pairs import declared
+from dpplan.accounting.pairs import declared_epsilon
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.mechanism import (
@@ -195,10 +195,10 @@ def test_stated_gdp_costs_at_most_one_gaussian(steps: int) -> None:
 
 
 def test_every_declared_mechanism_has_a_pair_under_each_relation() -> None:
-    for kind in declared.WHOLE:
+    for kind in declared_epsilon.WHOLE:
         for adjacency in (ADD_REMOVE, REPLACE_ONE, ZERO_OUT):
             made = kind(**GIVEN[kind.kind]) if kind.kind in GIVEN else kind(0.5)  # type: ignore[call-arg]
-            assert declared.PAIRS[kind, Poisson, adjacency](Phase(made, FULL, 1)).dominates
+            assert declared_epsilon.PAIRS[kind, Poisson, adjacency](Phase(made, FULL, 1)).dominates
 
 
 @pytest.mark.parametrize("kind", [Exponential, NoisyMax, PermuteAndFlip])
@@ -286,8 +286,8 @@ def test_sampled_and_zeroed_out_it_is_said_what_makes_sampling_help(kind: Mechan
     def why(adjacency: Adjacency, rate: float) -> str:
         return accounting.epsilon(once(kind, 2, adjacency, rate), 1e-5).why
 
-    assert declared.AS_GOOD_AS_NONE in why(ZERO_OUT, 0.1)
-    assert declared.AS_GOOD_AS_NONE not in why(ZERO_OUT, 1.0) + why(ADD_REMOVE, 0.1)
+    assert declared_epsilon.AS_GOOD_AS_NONE in why(ZERO_OUT, 0.1)
+    assert declared_epsilon.AS_GOOD_AS_NONE not in why(ZERO_OUT, 1.0) + why(ADD_REMOVE, 0.1)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4])

@@ -11,10 +11,10 @@ import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import log_ratio
 from dpplan.accounting.numerics import Array
+from dpplan.accounting.pairs.combined_laws import Mixture, Reversed, Subsampled
 from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import EPS, Law
-from dpplan.accounting.pairs.transformed import Mixture, Reversed, Subsampled
 from dpplan.quick_dataclass import dataclass
 
 LOSS_UNITS = 4.0 * EPS  # "as exact as a float can be": of an atom's loss

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from dpplan.accounting.numerics import outward
+from dpplan.accounting.pairs.combined_laws import Reversed
 from dpplan.accounting.pairs.dominating import DominatingPair, gaussian, laplace, stated, subsampled
 from dpplan.accounting.pairs.finite import AnswerLoss, DiscreteLaplaceLoss, ZeroedAnswerLoss
-from dpplan.accounting.pairs.transformed import Reversed
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import (

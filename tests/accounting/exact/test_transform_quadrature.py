@@ -6,7 +6,7 @@ import pytest
 from mpmath import mp, mpc, mpf
 
 from dpplan.accounting.exact.contour.privacy_loss import Band, Cut, Steps
-from dpplan.accounting.exact.contour.quadrature import Quadrature
+from dpplan.accounting.exact.contour.transform_quadrature import Quadrature
 
 # The kernels run inside the exact accountant's errstate: an infinity fails the inequality it stands in.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")

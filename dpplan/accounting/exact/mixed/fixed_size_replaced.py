@@ -17,7 +17,7 @@ from dpplan.accounting.exact.contour.privacy_loss import Steps, loss_rounding
 from dpplan.accounting.exact.contour.quadrature_error import angle
 from dpplan.accounting.exact.contour.tail_decay import SAFE, Decay, Known
 from dpplan.accounting.exact.mixed.laplace_rule import NODES, RULE, gauss
-from dpplan.accounting.exact.mixed.points import LARGEST, Points, Uncomposable
+from dpplan.accounting.exact.mixed.law_as_points import LARGEST, Points, Uncomposable
 from dpplan.accounting.exact.mixed.points_transform import Missing, Remainder, Tilted
 from dpplan.accounting.exact.mixed.replaced_rule import LEAST_LOG, Replacement
 from dpplan.accounting.exact.mixed.truncated_steps import CutSteps

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dpplan import accounting, groups
-from dpplan.accounting import exact, gdp, one_record
+from dpplan.accounting import exact, gdp, parallel_composition
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.exact.profile import Profile
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
@@ -90,7 +90,7 @@ def test_gaussian_groups_see_a_record_that_moves_as_removed_and_added() -> None:
     one, other = phase(Gaussian(1.0), A), phase(Gaussian(0.5), B)
     found = accounting.epsilon(plan(one, other, adjacency=REPLACE_ONE), 1e-6)
     assert found.upper == pytest.approx(gdp.gaussian_epsilon(2 / 0.5, 1e-6), rel=1e-7)
-    moved = [each for each in one_record.followed(plan(one, other, adjacency=REPLACE_ONE))
+    moved = [each for each in parallel_composition.followed(plan(one, other, adjacency=REPLACE_ONE))
              if groups.LEAVES in {phase.groups for phase in each.phases}]  # fmt: skip
     (each,) = moved
     assert accounting.epsilon(each, 1e-6).upper == pytest.approx(gdp.gaussian_epsilon(math.sqrt(5.0), 1e-6), rel=1e-7)
@@ -101,7 +101,9 @@ def test_leaving_and_entering_are_the_two_directions_of_sampling() -> None:
     sigma, rates = 0.8, (0.3, 0.1)
     both = plan(*(phase(Gaussian(sigma), group, sampling=Poisson(q)) for group, q in zip((A, B), rates, strict=True)),
                 adjacency=REPLACE_ONE)  # fmt: skip
-    (moved,) = (each for each in one_record.followed(both) if groups.ENTERS in {one.groups for one in each.phases})
+    (moved,) = (
+        each for each in parallel_composition.followed(both) if groups.ENTERS in {one.groups for one in each.phases}
+    )
     x = np.linspace(-6.0, 7.0, 1301)
     normal = np.exp(-(x**2) / (2 * sigma**2)) / (sigma * math.sqrt(2 * math.pi)) * (x[1] - x[0])
     shifted = np.exp(-((x - 1) ** 2) / (2 * sigma**2)) / (sigma * math.sqrt(2 * math.pi)) * (x[1] - x[0])
@@ -126,8 +128,8 @@ def test_a_record_may_leave_an_outer_group_whose_like_has_groups_inside() -> Non
 
 def test_groups_that_are_alike_are_asked_once_and_too_many_others_refused() -> None:
     weeks = [phase(Gaussian(2.0), ((0, week),)) for week in range(300)]
-    assert len(one_record.followed(plan(*weeks))) == 1
-    assert len(one_record.followed(plan(*weeks, adjacency=REPLACE_ONE))) == 2  # who stays, and who moves
+    assert len(parallel_composition.followed(plan(*weeks))) == 1
+    assert len(parallel_composition.followed(plan(*weeks, adjacency=REPLACE_ONE))) == 2  # who stays, and who moves
     unlike = [phase(Gaussian(2.0 + week / 100), ((0, week),)) for week in range(300)]
     with pytest.raises(NotApplicable, match="300 ways through the groups"):
         accounting.epsilon(plan(*unlike), 1e-6)

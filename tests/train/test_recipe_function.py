@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dpplan.errors import RecipeError, UsageError
-from dpplan.train.user_function import call_named
+from dpplan.train.recipe_function import call_named
 
 MODULE = """
 from dpplan.errors import UsageError

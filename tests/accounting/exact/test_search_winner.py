@@ -10,9 +10,9 @@ import pytest
 from dpplan import accounting
 from dpplan.accounting.best_of_trials import WinnerCurve, count, gamma, has_search, most
 from dpplan.accounting.bound import Guarantee
-from dpplan.accounting.exact import searches
-from dpplan.accounting.exact.places import TO_THE_LAST
+from dpplan.accounting.exact import search_winner
 from dpplan.accounting.exact.profile import Profile
+from dpplan.accounting.exact.proven_deltas import TO_THE_LAST
 from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.mechanism import BestOfTrials, Gaussian, Laplace, RandomizedResponse, Stated
@@ -223,5 +223,5 @@ def test_the_curve_of_moments_covers_a_trial_of_one() -> None:
     orders = np.array([2.0, 8.0])
     assert np.all(curve(orders) >= orders / 32.0)
     assert np.all(curve(orders) <= orders / 32.0 + 0.01)
-    assert searches.winner((Plan((ONE,)),), Trials("geometric", 10.0)).dominates
+    assert search_winner.winner((Plan((ONE,)),), Trials("geometric", 10.0)).dominates
     assert most(Trials("poisson", 10.0)) == 10.0

@@ -6,8 +6,8 @@ import functools
 import math
 
 from dpplan.accounting.pairs.allocation import AllocationLoss, Mean, Side, UnknownLoss
+from dpplan.accounting.pairs.combined_laws import Reversed
 from dpplan.accounting.pairs.dominating import DominatingPair, Resolution, gaussian, stated, subsampled
-from dpplan.accounting.pairs.transformed import Reversed
 
 Terms = tuple[tuple[DominatingPair, int], ...]
 DEFAULT = Resolution()

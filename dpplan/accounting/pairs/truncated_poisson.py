@@ -4,8 +4,8 @@ import math
 
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.numerics.binomial import binomial_tails
+from dpplan.accounting.pairs.combined_laws import Mixture
 from dpplan.accounting.pairs.dominating import DominatingPair, gaussian, replaced, subsampled
-from dpplan.accounting.pairs.transformed import Mixture
 from dpplan.adjacency import REPLACE_ONE, Adjacency
 from dpplan.quick_dataclass import dataclass
 from dpplan.sampling import TruncatedPoisson

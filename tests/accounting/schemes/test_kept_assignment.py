@@ -7,7 +7,7 @@ import pytest
 
 from dpplan.accounting import exact
 from dpplan.accounting.exact.profile import Profile
-from dpplan.accounting.pairs import allocated, kept, terms
+from dpplan.accounting.pairs import allocated_rounds, kept_assignment, terms
 from dpplan.adjacency import ADD_REMOVE, ZERO_OUT
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
@@ -86,7 +86,7 @@ def test_few_of_many_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A last epoch that has hardly begun is a sampled one; both ways meet, and no lattice as fine as it is laid."""
     plan = _plan((1.0, BallsInBins(40), 3))
     found = exact.delta(plan, 0.2)
-    monkeypatch.setattr(allocated, "RARE", 10**9)
+    monkeypatch.setattr(allocated_rounds, "RARE", 10**9)
     other = exact.delta(plan, 0.2)
     assert found.lower <= other.upper and other.lower <= found.upper
     assert found.upper - found.lower < 1e-3 * found.upper
@@ -98,4 +98,4 @@ def test_few_of_many_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_phase_keeps_the_pairs_it_has() -> None:
     phases = _plan((1.0, BallsInBins(4, "same"), 6), (1.0, CyclicPoisson(0.5, 4, "own"), 6)).phases
     found = [terms(phase, ADD_REMOVE, "example") for phase in phases]
-    assert kept.together(phases, found, ADD_REMOVE) == found
+    assert kept_assignment.together(phases, found, ADD_REMOVE) == found

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import kind_of
 from dpplan.sampling import BallsInBins, CyclicPoisson, FixedSize, Poisson, Sampling, Shuffle, TruncatedPoisson
-from dpplan.train.tails import binomial_sides, binomial_tail, distance_tail, overlap_tail, uniform_tail
+from dpplan.train.exact_tests import binomial_sides, binomial_tail, distance_tail, overlap_tail, uniform_tail
 
 Indices = NDArray[np.int64]
 NEVER = -2
