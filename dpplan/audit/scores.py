@@ -72,7 +72,7 @@ def read(file: Path) -> Scores:
 
 def parse(text: str, name: str) -> Scores:
     """The same, of text. name: how the file is called in errors."""
-    rows = csv.reader(io.StringIO(text))
+    rows = csv.reader(io.StringIO(text), strict=True)  # or an open quote swallows what follows
     header = _header(rows, name)
     at = header.index("member"), header.index("score")
     members, scores, wrong = [], [], []

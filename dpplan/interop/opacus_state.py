@@ -31,6 +31,8 @@ def write(plan: Plan, accountant: str = "prv") -> dict[str, Any]:
     """
     if plan.adjacency == REPLACE_ONE:
         raise NotApplicable("opacus: its figures are for one example more or less, and this plan is for replace-one")
+    if plan.max_per_user:
+        raise NotApplicable("opacus: users with several examples have no place in it; export the plan of examples")
     history = [[each.noise_multiplier, each.sample_rate, each.steps] for each in sampled_gaussians(plan, "opacus")]
     found: dict[str, Any] = {"accountant_state": {"history": history, "mechanism": accountant}}
     if told := not_carried(plan):

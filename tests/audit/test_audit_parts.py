@@ -31,6 +31,7 @@ def test_scores_are_read_by_their_column_names() -> None:
     [
         ("member,score\n1,0,73\n0,0,2\n", "scores.csv:2: has 3 cells under 2 columns. A decimal comma"),
         ("member,score,Score\n1,2,3\n0,1,1\n", "has the column score more than once"),
+        ('member,score,note\n1,0.5,a\n0,0.3,"b\n0,0.2,c\n', "is not CSV (unexpected end of data)"),
         ("member;score\n1;2\n", "has the columns member;score; member and score are needed"),
     ],
 )
