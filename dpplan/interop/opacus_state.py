@@ -7,6 +7,7 @@ epoch is ⌈n/B⌉ steps; here q = B/n, and E epochs are ⌈E·n/B⌉ steps. `ro
 import io
 import math
 import pickle
+import pickletools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from dpplan.plan import Plan
 from dpplan.sampling import Poisson
 
 MOST_BYTES = 20_000_000
+MOST_PARTS = 1_000_000  # of a pickle, looked at in a second or two; a row of a history is some ten of them
 ENDINGS = (".pkl", ".pickle")
+_PLACES = ("PUT", "BINPUT", "LONG_BINPUT")
 
 
 def write(plan: Plan, accountant: str = "prv") -> dict[str, Any]:
@@ -93,12 +96,25 @@ def read_pickle(file: Path) -> dict[str, Any]:
     if len(raw) > MOST_BYTES:
         raise PlanError(f"{file}: is larger than {MOST_BYTES:,} bytes; this is no accountant's state.")
     try:
+        _look_at(raw)
         content = _NoClasses(io.BytesIO(raw)).load()
     except PlanError as error:
         raise PlanError(f"{file}: {error} Save accountant.state_dict() as JSON.") from None
     except Exception:  # what a broken pickle raises is anybody's guess
         raise PlanError(f"{file}: is not a pickle of plain data. Save accountant.state_dict() as JSON.") from None
     return state_in(content, file)
+
+
+def _look_at(raw: bytes) -> None:
+    """Raises PlanError for a pickle that asks for memory by a number, ValueError for what is no pickle.
+
+    Only what a place is kept under does: an unpickler makes room for all places up to it.
+    """
+    for parts, (opcode, argument, _) in enumerate(pickletools.genops(raw), 1):
+        if parts > MOST_PARTS:
+            raise PlanError(f"it has more than {MOST_PARTS:,} parts; this is no accountant's state.")
+        if opcode.name in _PLACES and isinstance(argument, int) and argument > len(raw):
+            raise PlanError(f"it keeps something in place {argument} of {len(raw)} bytes, which no pickle needs.")
 
 
 def state_in(content: object, file: Path) -> dict[str, Any]:

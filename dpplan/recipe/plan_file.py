@@ -30,7 +30,7 @@ from typing import Any
 
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency, named
 from dpplan.errors import NotApplicable, PlanError, UsageError
-from dpplan.groups import GroupPath, PhaseName, words
+from dpplan.groups import MOST_DEPTH, GroupPath, PhaseName, words
 from dpplan.mechanism.trials import RELEASED
 from dpplan.open_noise import Opening
 from dpplan.plan import Phase, Plan, Settings
@@ -185,6 +185,9 @@ def _listed(
 def _block(node: Any, place: _Place, found: plan_nodes.PlanProblems, seen: _Seen) -> Iterator[tuple[str, Phase]]:
     """Groups that share no record, each a phase, a list of phases, or such a list with a name and an n of its own."""
     path = f"{place.path}.{plan_nodes.GROUPS}"
+    if len(place.group) >= MOST_DEPTH:
+        found.add(node.start_mark.line + 1, f"{plan_nodes.GROUPS}: groups are nested more than {MOST_DEPTH} deep.")
+        return
     seen.blocks += 1
     block, total = seen.blocks, 0
     for _, line, groups in plan_nodes.mapping(node, f"{place.path}.", (plan_nodes.GROUPS,), found):

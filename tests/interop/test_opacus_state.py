@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import resource
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,24 @@ def test_a_pickle_that_names_anything_is_refused_and_nothing_runs(
     with pytest.raises(PlanError, match="nothing that a file names is loaded"):
         opacus_state.read_pickle(file)
     assert not (tmp_path / "made-by-a-pickle").exists()
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"(Vx\nr\xff\xff\xff\x0e.", "keeps something in place 251658239 of 10 bytes"),
+        (b"(Vx\np4000000000\n.", "keeps something in place 4000000000 of"),
+        (b"B\xff\xff\xff\xffx.", "not a pickle of plain data"),
+        (b"\x8e\xff\xff\xff\xff\xff\xff\xff\x00x.", "not a pickle of plain data"),
+        (b"(" + 1_000_001 * b"N" + b"t.", "more than 1,000,000 parts"),
+    ],
+)
+def test_a_small_pickle_takes_no_memory(tmp_path: Path, raw: bytes, said: str) -> None:
+    (tmp_path / "state.pkl").write_bytes(raw)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(PlanError, match=said):
+        opacus_state.read_pickle(tmp_path / "state.pkl")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 200_000  # kB
 
 
 @pytest.mark.parametrize("raw", [b"", b"not a pickle", b"\x80\x04N.", pickle.dumps([1]), pickle.dumps({"history": 3})])
