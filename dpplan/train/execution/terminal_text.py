@@ -114,8 +114,8 @@ def report_lines(report: TrainReport) -> Iterator[str]:
     yield ""
     yield row("planned", f"ε ≤ {up(claim.epsilon.upper)}", f"{steps} steps")
     verdict = "as planned" if report.agrees else "not as planned" if report.status == "finished" else report.status
-    verdict += f", {report.lost} lost" if report.lost else ""
-    yield row("spent", f"ε ≤ {up(report.spent.upper)}", f"{report.steps} steps: {verdict}")
+    lost = f", {report.lost} lost" if report.lost else ""
+    yield row("spent", f"ε ≤ {up(report.spent.upper)}", f"{report.steps} steps: {verdict}{lost}")
     if report.lost:
         yield row("lost", f"{report.lost} of {report.steps}", "steps: spent, and not in the model")
     if report.held_out_accuracy is not None:
