@@ -292,6 +292,9 @@ is shown is to be added in full: Laplace of scale sensitivity / ε, Gaussian of 
 dpplan solve PLAN --target-eps finds the noise that is left out (noise_multiplier, epsilon, mu), or is said to be open
 (open: true), with a weight each: by shares of the budget, for the least error, or from given values by one factor.
 
+  - {name: counts, mechanism: {kind: laplace}, weight: 2}
+  - {name: sums, mechanism: {kind: laplace, epsilon: 0.1}, open: true}
+
   dpplan solve recipes/plans/two-stage-fine-tuning.yaml --target-eps 8
 
 A phase may repeat adjacency and unit, and not differ in them.

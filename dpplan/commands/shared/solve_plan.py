@@ -53,7 +53,7 @@ def run(file: str | None, settings: Settings, spent: Sequence[str], choice: Acco
         raise PlanError([*parsed.problems, *others])
     found = _asked(parsed, target)
     rule = target.rule or ("scale" if all(each is None or each.given for each in found.openings) else "shares")
-    problems = [] if found.steps is not None else allocation.open_problems(parsed.plan, found.openings, rule)
+    problems = [] if found.steps is not None else allocation.open_problems(parsed.names, found.openings, rule)
     if problems:
         raise PlanError(problems)
     budget = _budget(choice, float(target.epsilon), deltas[0].value)
