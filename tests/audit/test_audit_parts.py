@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dpplan import accounting
@@ -56,3 +57,13 @@ def test_bounds_are_shown_rounded_down_and_the_help_lists_every_sabotage() -> No
     assert all(each.mistake in text for each in audit_help.SABOTAGES)
     assert command.command.name == "audit"
     assert StatementBlock(curator="x").curator == "x"
+
+
+def test_scores_that_look_upside_down_are_told_and_equal_ones_are_not() -> None:
+    rng = np.random.default_rng(5)
+    member = rng.random(1000) < 0.5
+    noise = rng.normal(size=1000)
+    for score, told in ((member + noise, False), (-1.0 * member + noise, True), (noise, False), (0.0 * noise, False)):
+        for coins in (True, False):
+            warnings = scores.checked(scores.Scores(member, np.asarray(score, float)), "scores.csv", coins)
+            assert any("write minus the loss" in each for each in warnings) == told
