@@ -1,22 +1,31 @@
 """The command `dpplan`: finds the command, and turns every error into one message and an exit code."""
 
-import contextlib
-import io
-import os
-import shutil
 import sys
-import traceback
-from collections.abc import Iterator, Sequence
-from typing import Any
 
-import click
+# What a shell reports for a process that a signal ended: 128 and the signal's number.
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
 
-import dpplan
-from dpplan.commands import COMMANDS
-from dpplan.commands.shared import json_error
-from dpplan.commands.shared.lazy_group import LazyGroup
-from dpplan.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_IO, EXIT_USAGE, DpplanError, UsageError, out_of_memory
-from dpplan.render import plain_words
+try:  # Ctrl-C while this loads, a second on a busy machine, is told as it is later
+    import contextlib
+    import io
+    import os
+    import shutil
+    import traceback
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    import click
+
+    import dpplan
+    from dpplan.commands import COMMANDS
+    from dpplan.commands.shared import json_error
+    from dpplan.commands.shared.lazy_group import LazyGroup
+    from dpplan.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_IO, EXIT_USAGE, DpplanError, UsageError, out_of_memory
+    from dpplan.render import plain_words
+except KeyboardInterrupt:
+    sys.stderr.write("error: interrupted.\n")
+    sys.exit(EXIT_INTERRUPTED)
 
 HELP = """Plan, account for and check training with differential privacy (DP-SGD).
 
@@ -36,9 +45,6 @@ Exit status: 0 done; 1 a limit is exceeded or cannot be met; 2 the call makes no
 3 nothing could be certified; 4 an internal error; 5 input or output failed, or memory ran out.
 `dpplan help exit-codes` says more.
 """
-# What a shell reports for a process that a signal ended: 128 and the signal's number.
-EXIT_INTERRUPTED = 130
-EXIT_BROKEN_PIPE = 141
 
 group = click.version_option(dpplan.__version__, prog_name="dpplan", message="%(prog)s %(version)s")(
     LazyGroup("dpplan", COMMANDS, HELP, "dpplan.commands")
@@ -47,6 +53,14 @@ group = click.version_option(dpplan.__version__, prog_name="dpplan", message="%(
 
 def main() -> None:
     """The console entry point. Exits; never returns."""
+    try:
+        status = _main()
+    except KeyboardInterrupt:  # before the command began, or after its answer
+        status, _ = _complain("interrupted.", EXIT_INTERRUPTED)
+    sys.exit(status)
+
+
+def _main() -> int:
     unwritable = _open_streams()
     plain_words.register()
     for stream in (sys.stdout, sys.stderr):
@@ -55,8 +69,8 @@ def main() -> None:
     # numpy's small products lose more to a pool of threads than they win: start-up by a third, a frontier by half.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if unwritable:
-        sys.exit(_complain("standard output is closed, so there is no place for the answer.", EXIT_IO)[0])
-    sys.exit(run(sys.argv[1:]))
+        return _complain("standard output is closed, so there is no place for the answer.", EXIT_IO)[0]
+    return run(sys.argv[1:])
 
 
 def _open_streams() -> bool:

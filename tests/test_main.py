@@ -169,6 +169,31 @@ def test_the_package_and_the_help_load_next_to_nothing() -> None:
     assert loaded("-m", "dpplan", "--help") & (HEAVY | {"numpy"}) == set()
 
 
+@pytest.mark.parametrize("module", ["shutil", "click", "dpplan.commands", "dpplan.lint", "yaml"])
+def test_ctrl_c_while_modules_are_loaded_is_one_line(module: str) -> None:
+    """Before the command is found, and when it loads what it needs."""
+    script = (
+        "import runpy, sys\n"
+        "class Pressed:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}: raise KeyboardInterrupt\n"
+        f"sys.modules.pop({module!r}, None)\n"
+        "sys.meta_path.insert(0, Pressed())\n"
+        "sys.argv = ['dpplan', 'check', 'recipes/digits.yaml', '--n', '1437']\n"
+        "runpy.run_module('dpplan', run_name='__main__')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+        encoding="utf-8",
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted.\n")
+
+
 def test_the_table_of_commands_says_what_the_commands_say() -> None:
     assert {path.removeprefix("dpplan").strip() for path in COMMANDS} - {""} == set(commands.COMMANDS)
     for path, command in COMMANDS.items():

@@ -38,8 +38,8 @@ runtime:
 """
 
 
-@pytest.mark.parametrize(("written", "every"), [("off", None), ("10", 10), ("1e3", 1000)])
-def test_checkpoints_come_every_so_many_steps_or_not_at_all(written: str, every: int | None) -> None:
+@pytest.mark.parametrize(("written", "every"), [("off", None), ("10", 10), ("1e3", 1000), ("auto", "auto")])
+def test_checkpoints_come_every_so_many_steps_or_not_at_all(written: str, every: int | str | None) -> None:
     made = recipe.parse(GOOD.replace("  device: cpu", f"  checkpoint_every: {written}\n  private_logs: off"))
     assert (made.runtime.checkpoint_every, made.runtime.private_logs) == (every, False)
     assert made.sha256 == recipe.parse(GOOD).sha256

@@ -170,7 +170,10 @@ def _run_problems(
     others += [f"--{name}" for name in ("guesses", "threshold") if told[name] is not None]
     others += ["--method"] if told["method"] != METHODS[0] else []
     others += ["the options of a plan"] if _described(arguments) else []
-    rule = f"{', '.join(others)}: for scores in a file; of {source} the recipe says what is claimed. Leave it out."
+    rule = (
+        f"{source} is no table of scores, and {', '.join(others)} go with one. A recipe says itself what it claims: "
+        "give it alone."
+    )
     checked.require(not others, rule)
     if told["canaries"] is not None:
         canary_count(checked, "canaries", told["canaries"])

@@ -43,7 +43,10 @@ def command(settings: Settings, delta: Any, max_per_user: Any, users: str | None
     problems = Problems()
     if max_per_user is not None:
         problems.whole("max_per_user", max_per_user, try_="It is the most examples of one user.")
-    rule = "K is missing: give --max-per-user, or --users FILE:COLUMN to read it from the data."
+    rule = (
+        "max_per_user is missing, the most examples that a user has: give --max-per-user, or --users FILE:COLUMN to "
+        "read it from the data."
+    )
     problems.require(max_per_user is not None or users is not None, rule)
     name, _, column = (users or "").rpartition(":")
     problems.require(

@@ -47,7 +47,7 @@ cannot be read.
 @click.option("--state", multiple=True, metavar="KEY=TEXT", help="One thing that the registry asks for; repeatable.")
 @output.json_option
 def command(arguments: PlanArguments, delta: Any, library: str | None, state: tuple[str, ...], as_json: bool) -> None:
-    problems = [] if library else [f"the library is missing: give --to {', --to '.join(LIBRARIES)}."]
+    problems = [] if library else [f"it is not said for which library: give --to {', --to '.join(LIBRARIES)}."]
     if library and library not in LIBRARIES:
         problems.append(f"to={library} is not one of: {', '.join(LIBRARIES)}.{did_you_mean(library, LIBRARIES)}")
     if library != "registry":

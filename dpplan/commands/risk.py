@@ -79,23 +79,23 @@ def command(
         source, arguments = None, replace(arguments, files=(str(source), *arguments.files))
     asked = AttackOptions(**chances)
     problems = [*asked.problems, *plot_option.problems(plot), *_clashes(source, arguments.settings, epsilon, mu)]
-    taken, stated, warnings, plan = _source(source, arguments, delta, epsilon, mu, problems)
+    judged = _judged(source, arguments, delta, epsilon, mu, problems)
     if plot is not None:
         plot_option.needs_matplotlib()
-    question = asked.question(stated)
-    found = risk.assess(taken, question)
+    question = asked.question(judged.stated)
+    found = risk.assess(judged.source, question)
     if plot is not None:
         from dpplan.plot import risk as drawing
 
         drawing.draw(found.trade_off, question.stated, plot)
     if as_json:
-        output.as_json(render.document(found, plan, warnings))
+        output.as_json(render.document(found, judged.plan, judged.warnings))
         return
     output.show(render.table(found))
-    output.say(["", *render.rows(found, plan)])
+    output.say(["", *render.rows(found, judged.plan, judged.names)])
     if plot is not None:
         output.say(["", f"drawn to {plot}"])
-    output.warn(warnings)
+    output.warn(judged.warnings)
 
 
 @dataclass(frozen=True)
@@ -149,10 +149,20 @@ def _clashes(source: Path | None, settings: Settings, epsilon: Any, mu: Any) -> 
     return [f"{' and '.join(said)} are given, each of which says what is judged. Leave all but one out."]
 
 
-def _source(
+@dataclass(frozen=True)
+class _Judged:
+    """What is judged, the (ε, δ) to stand beside it, warnings, and the plan and names of its phases where there are."""
+
+    source: "Source"
+    stated: tuple[float, float] | None
+    warnings: list[str]
+    plan: Plan | None
+    names: tuple[str, ...] = ()
+
+
+def _judged(
     source: Path | None, arguments: PlanArguments, delta: Any, epsilon: Any, mu: Any, problems: list[str]
-) -> "tuple[Source, tuple[float, float] | None, list[str], Plan | None]":
-    """What is judged, the (ε, δ) to stand beside it, warnings, and the plan where there is one."""
+) -> _Judged:
     from dpplan import risk
 
     if epsilon is not None or mu is not None:
@@ -167,20 +177,20 @@ def _source(
         if checked.found:
             raise PlanError(checked.found)
         if mu is not None:
-            return risk.source_of_gdp(float(mu)), None, [], None
-        stated = (float(epsilon), float(delta))
-        return risk.source_of_stated(*stated), None, [], None
-    plan, at, warnings = _plan(source, arguments, delta, problems)
+            return _Judged(risk.source_of_gdp(float(mu)), None, [], None)
+        return _Judged(risk.source_of_stated(float(epsilon), float(delta)), None, [], None)
+    plan, at, warnings, names = _plan(source, arguments, delta, problems)
     bound = accounting.epsilon(plan, at)
-    return risk.source_of_plan(plan), (bound.value, at), warnings, plan
+    return _Judged(risk.source_of_plan(plan), (bound.value, at), warnings, plan, names)
 
 
 def _plan(
     source: Path | None, arguments: PlanArguments, delta: Any, problems: list[str]
-) -> tuple[Plan, float, list[str]]:
+) -> tuple[Plan, float, list[str], tuple[str, ...]]:
+    """The plan, its δ, warnings, and the names of its phases."""
     if source is None:
         call = requested(arguments, (delta,), AccountantChoice("exact", {}), *problems)
-        return call.plan, call.deltas[0].value, list(call.warnings)
+        return call.plan, call.deltas[0].value, list(call.warnings), call.names
     if problems:
         raise PlanError(problems)
-    return plan_of_file(source, delta, arguments.settings.examples)
+    return *plan_of_file(source, delta, arguments.settings.examples), ()

@@ -68,7 +68,7 @@ answer rests on an estimate and --accept-estimate is not given; 5 a file that is
 
 
 @click.command("solve", help=HELP)
-@click.argument("plan_file", type=PlanFileName(), metavar="[PLAN]", required=False)
+@click.argument("plan_file", type=PlanFileName("A plan file"), metavar="[PLAN]", required=False)
 @click.option("--target-eps", "target_epsilon", type=NUMBER, help="The ε that the plan may spend, at --delta.")
 @click.option("--target-delta", type=NUMBER, help="The δ that the plan may spend, at --eps.")
 @click.option("--eps", "epsilon", type=NUMBER, help="The ε that goes with --target-delta.")

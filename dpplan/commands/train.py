@@ -32,7 +32,8 @@ computed from the steps that were really taken and held against the plan, and so
 metrics, a copy of the recipe and the model go into a new folder; no old run is ever overwritten.
 
 A run that was killed or interrupted goes on from its last checkpoint with --resume. Steps that it had taken since are
-counted: they are paid for, whether or not they are in the model.
+counted: they are paid for and not in the model. How many is said before it goes on, and at its end. dpplan epsilon with
+the folder says what was spent so far, and takes no step.
 
 Started by torchrun, several processes share the run. Each draws from its own part of the examples; one adds the noise,
 prints, and writes the folder.
@@ -52,8 +53,9 @@ resumes two copies spends twice, and what the copies are known to have spent is 
 
 Exit status: 0 the run did what was planned; 1 it ended early (Ctrl-C, numbers that are not finite), disagrees with its
 plan or could not be evaluated; 2 the recipe or the call is wrong; 3 nothing could be certified; 5 input or output
-failed.
+failed; 130 Ctrl-C before the first step.
 """
+LATE = "Ctrl-C came after the last step: the run is whole, and its report says what it spent."
 
 
 @click.command("train", help=HELP)
@@ -187,6 +189,7 @@ def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> 
     """The plan, the run and its report, all of it shown. Raises TrainingStopped when they do not agree."""
     from dpplan import train
     from dpplan.train.execution import terminal_text
+    from dpplan.train.machine.signals import interrupt_remembered
 
     if not as_json:
         _say(terminal_text.plan_lines(planned))
@@ -197,11 +200,13 @@ def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> 
         return
     if planned.recipe.runtime.compile and not as_json:
         _say(["", "compiling; the first step takes up to a minute"])
-    report = _follow(train.events(planned, out=out), quiet=as_json)
+    with interrupt_remembered() as pressed:
+        report = _follow(train.events(planned, out=out), quiet=as_json)
     if as_json:
         output.as_json(report.to_json())
     else:
         _say(["", *terminal_text.report_lines(report)])
+    output.warn([LATE] if pressed() and report.status == "finished" else [])
     if not report.agrees or report.evaluation:
         raise TrainingStopped(terminal_text.ending(report))
 
@@ -225,6 +230,8 @@ def _job(recipe: Path | None, resume: Path | None, seed: int | None, out: Path |
         raise UsageError(f"--resume goes on with what the run began with; leave out {' and '.join(given)}.")
     if recipe is None and resume is not None:
         recipe = resume / "recipe.yaml"
+        if not resume.exists():
+            raise UsageError(f"{resume}: no such folder. Name one that `dpplan train` made.")
         if not recipe.exists():
             raise UsageError(f"{resume}: is not the folder of a run. Name one that `dpplan train` made.")
     assert recipe is not None

@@ -51,13 +51,18 @@ search, and costs as much again.
 A recipe's target_epsilon is that of one trial; its max_epsilon limits the whole search. With --target-eps the trial's
 is found, so that the whole search spends no more than that.
 
-Exit status: 0 released, 'none' too; 1 interrupted, or more than max_epsilon: nothing is released; 2 the call makes no
-sense as put; 3 nothing could be certified; 5 input or output failed.
+Ctrl-C before the release ends a search, which cannot go on. It released nothing, and so spends nothing, as long as
+nobody stopped it for how long it ran; where that is not sure, count a whole search. The same call begins another one.
+
+Exit status: 0 released, 'none' too; 1 interrupted once its trials had begun, or more than max_epsilon: nothing is
+released; 2 the call makes no sense as put; 3 nothing could be certified; 5 input or output failed; 130 interrupted
+before that.
 """
 TRAINING = (
     "score_data=training is refused: a score on the training examples without noise would tell about them, beside what "
     "is accounted. Hold examples out (data.held_out), and say whether those are public."
 )
+LATE = "Ctrl-C came when the search was over and its release had begun: that was finished, and its ε is spent."
 SCORE = (
     "score: what decides between trials has to be public, or a release that is paid for. It is how many held-out "
     "examples are right: say --score-data public if anybody may know them, or --score-eps 0.1 for noise on it."
@@ -116,11 +121,15 @@ def command(
         with told(f"{out}: cannot be made anew"):
             out.rmdir()  # an empty one; what is made is made anew
     place = out or _next(Path(job.runtime.folder), f"{job.name}-tuned")
-    content = _run(plan, place, jobs, seed)
-    if as_json:
-        output.as_json(content)
-    else:
-        output.say(["", *search_report.ending_lines(content, str(place))])
+    from dpplan.train.machine.signals import interrupt_deferred
+
+    content, pressed = _run(plan, place, jobs, seed)
+    with interrupt_deferred() as later:
+        if as_json:
+            output.as_json(content)
+        else:
+            output.say(["", *search_report.ending_lines(content, str(place))])
+        output.warn([LATE] if pressed or later() else [])
 
 
 def _check_place(out: Path | None) -> None:
@@ -206,7 +215,8 @@ def _planned(
         return search, replace(one, recipe=search.recipes[0], claim=search.recipes[0].claim(units))
 
 
-def _run(plan: "SearchPlan", place: Path, jobs: int, seed: int | None) -> dict[str, Any]:
+def _run(plan: "SearchPlan", place: Path, jobs: int, seed: int | None) -> tuple[dict[str, Any], bool]:
+    """The report of what was released, and whether Ctrl-C came too late to stop that."""
     from dpplan.durable_files import write_whole
     from dpplan.render.to_json import dumps
     from dpplan.tuning import search_report
@@ -228,8 +238,8 @@ def _run(plan: "SearchPlan", place: Path, jobs: int, seed: int | None) -> dict[s
         write_whole(folder / "report.json", lambda stream: stream.write(text.encode()))
 
     with waiting.status("searching; how many trials there are is private"):
-        searched(plan, place, jobs, seed, release)
-    return content
+        won = searched(plan, place, jobs, seed, release)
+    return content, won.pressed
 
 
 def _next(parent: Path, name: str) -> Path:

@@ -126,7 +126,7 @@ def conflicts(given: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _by_turns(noise, given)
 
 
-def unkept(noise: Correlation, secure: bool, checkpoint_every: int | None) -> Iterator[str]:
+def unkept(noise: Correlation, secure: bool, checkpoint_every: int | str | None) -> Iterator[str]:
     """Why noise that was drawn cannot be drawn once more, which a run that goes on needs."""
     if secure and checkpoint_every is not None:
         yield (

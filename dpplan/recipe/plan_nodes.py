@@ -92,6 +92,10 @@ def _meant(key: str, known: tuple[str, ...]) -> str:
         return " Say epsilon: how far one record moves the answer, divided by that scale."
     if known == KEYS and key in (GROUPS, REPEAT, "mechanism"):
         return f" It belongs into the list under phases: - {key}: ..."
+    if known == SEARCH_KEYS and key in PHASE_KEYS:
+        return f" A trial lists its phases: phases: [{{{key}: ...}}]."
+    if known == PHASE_KEYS and key == "n":
+        return " It belongs to the whole plan, or to a group with phases of its own: {name: A, n: 100, phases: [...]}."
     if known == (GROUPS,):
         return " Each group says it of itself: - {name: A, n: 100, phases: [...]}."
     for part, keys in (("the phase", PHASE_KEYS), ("sampling", SAMPLING_KEYS), (REPEAT, REPEAT_KEYS),

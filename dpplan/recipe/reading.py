@@ -54,6 +54,10 @@ def read_blocks(text: str, name: str) -> dict[str, Any]:
     Raises RecipeError with file, line and key of every problem at once.
     """
     root = _compose(text, name)
+    if _is_plan(root):
+        raise RecipeError(
+            f"{name}: is a plan file, and this takes recipes. What the plan spends: dpplan epsilon {name}."
+        )
     found: list[Problem] = []
     blocks: dict[str, Any] = {}
     for title, line, node in _keys(root, "", BLOCKS, found):
@@ -63,6 +67,12 @@ def read_blocks(text: str, name: str) -> dict[str, Any]:
     if found:
         raise RecipeError([_located(name, line, sentence) for line, sentence in sorted(found)])
     return blocks
+
+
+def _is_plan(root: Any) -> bool:
+    """Whether it has the phases of a plan file, and no block of a recipe."""
+    keys = {key.value for key, _ in root.value if key.id == "scalar"}
+    return "phases" in keys and keys.isdisjoint(BLOCKS)
 
 
 def read_statement(file: Path) -> dict[str, str]:

@@ -155,7 +155,7 @@ class Privacy(Block):
     clipping: flat, per-layer (each of L layers to C / √L), automatic (every gradient scaled to about C) or adaptive
         (C follows a quantile of the gradient norms, starting from clip_norm; costs 1 % more noise, no epsilon).
     quantile: the fraction of gradients that adaptive clipping means to leave unclipped; 0.5 when left out.
-    delta: left out, it is derived from the number of training examples by `plan.resolve_delta`.
+    delta: left out, it is derived from the number of training examples as 1 / (10 n), rounded down to a power of ten.
     max_epsilon: the budget of a run whose noise_multiplier is given. A step that would exceed it is not taken.
     sampling: how batches are drawn (`dpplan help sampling`), and the options of that scheme: cap of truncated-poisson,
         bins of balls-in-bins, order of shuffle, groups and assignment of cyclic-poisson. An epoch of balls-in-bins
@@ -338,8 +338,8 @@ class Runtime(Block):
         MiB).
     engine: how gradients are clipped; auto takes book-keeping where it is right for the model and vmap elsewhere, with
         the same result. threads: CPU threads; left out, torch decides. folder: where run folders are made.
-        checkpoint_every: steps between two checkpoints, from which `--resume` goes on; or off.
-    private_logs: on, or off for a run that computes no loss, accuracy or count of its training examples.
+    checkpoint_every: steps between two checkpoints, from which `--resume` goes on; or off. auto: a tenth of the run, at
+        most 250. private_logs: on, or off for a run that computes no loss, accuracy or count of training examples.
     secure_noise: noise from the operating system's cryptographic generator, in a form that withstands attacks on
         floating point; about twelve times slower to draw than the usual noise.
     compile: machine code of its own for clipped sum and noise: up to a minute at the start, for steps that take from
@@ -355,7 +355,7 @@ class Runtime(Block):
     engine: str = _key(word, one_of(*ENGINES), default="auto")
     threads: int | None = _key(_whole, _thread_count, default=None)
     folder: str = _key(path, lambda *_: None, default="runs")
-    checkpoint_every: int | None = _key(values.whole_or_off, Problems.whole, default=250)
+    checkpoint_every: int | str | None = _key(values.whole_auto_or_off, values.whole_or_auto, default=values.AUTO)
     private_logs: bool = _key(switch, lambda *_: None, default=True)
     secure_noise: bool = _key(switch, lambda *_: None, default=False)
     compile: bool = _key(switch, lambda *_: None, default=False)

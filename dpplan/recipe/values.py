@@ -62,6 +62,9 @@ def yaml_problem(error: Any) -> tuple[int, str]:
     return (mark.line + 1 if mark else 0), f"is not YAML: {problem}."
 
 
+AUTO = "auto"
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """One value as written: its text, its line in the file, and what YAML takes it for.
@@ -131,11 +134,11 @@ def path(given: Given) -> str:
     return given.text
 
 
-def whole_or_off(given: Given) -> int | float | None:
-    """A number as `whole` reads it; None for off, which is false to YAML."""
+def whole_auto_or_off(given: Given) -> int | float | str | None:
+    """A number as `whole` reads it, the word auto, or None for off, which is false to YAML."""
     if given.kind == "switch" and given.text.lower() in {"off", "false", "no"}:
         return None
-    return whole(given)
+    return AUTO if given.kind == "text" and given.text == AUTO else whole(given)
 
 
 def switch(given: Given) -> bool:
@@ -172,6 +175,12 @@ def one_of(*choices: str) -> Callable[[Problems, str, str], None]:
             problems.add(f"{name}={value} is not one of: {', '.join(choices)}.{meant(value, choices)}")
 
     return rule
+
+
+def whole_or_auto(problems: Problems, name: str, value: int | str) -> None:
+    """A rule: the value is a whole number, or the word auto."""
+    if value != AUTO:
+        problems.whole(name, value, try_=f"Or leave it {AUTO}.")  # type: ignore[arg-type]  # told of, whatever it is
 
 
 def word_or_function(*choices: str) -> Callable[[Problems, str, str], None]:

@@ -100,7 +100,12 @@ def _page(name: str, about: str) -> Topic:
     return Topic(about, lambda: help_pages.lines(name), lambda: {"text": help_pages.text(name)})
 
 
-SIGNALS: Mapping[int, str] = MappingProxyType({130: "interrupted (Ctrl-C)", 141: "the reader of the output went away"})
+SIGNALS: Mapping[int, str] = MappingProxyType(
+    {
+        130: "interrupted (Ctrl-C); but train and tune, once steps are taken, end as they have to, with 1",
+        141: "the reader of the output went away",
+    }
+)
 TOPICS: Mapping[str, Topic] = MappingProxyType(
     {
         "certificate": Topic(

@@ -84,7 +84,7 @@ def _wrapped(paragraph: str, following: str = "") -> list[str]:
 def _quantities() -> Iterator[str]:
     """Each quantity: symbol, option, name, and what it counts."""
     for each in QUANTITIES.values():
-        yield f"  {each.symbol} {each.option:<8} {each.words:<16} {each.meaning}"
+        yield f"  {each.symbol}  {each.option:<8}  {each.words:<16}  {each.meaning}"
 
 
 def _guarantees() -> Iterator[str]:

@@ -151,7 +151,10 @@ wider.
 A run that was killed or interrupted also holds steps, run.json and checkpoint.pt, from which dpplan train --resume
 goes on; none knows more of the examples than ε covers. Where steps share what was drawn (bins, a shuffled order,
 groups), draws.key beside them does: it is its owner's alone to read, and goes when the run is over; with it a run goes
-on in the epoch that it was in. Every step begun is counted. Model and report are written
+on in the epoch that it was in. A checkpoint is written each tenth of the run and every 250 steps at least, unless
+runtime.checkpoint_every says otherwise. Every step begun is counted: those after the last checkpoint are spent and not
+in the model. --resume says how many before it goes on, and so do the report and dpplan verify afterwards. dpplan
+epsilon runs/digits-001 says what a run that was killed has spent, and takes no step. Model and report are written
 right after the last one: a failed evaluation costs an accuracy. Whoever resumes two copies of a folder spends
 twice: a copy, or a count below this user's record of the run (in $XDG_STATE_HOME, else ~/.local/state), is refused
 until --moved says that no other copy goes on. Copies on another machine or of another user are not noticed.
@@ -288,6 +291,9 @@ is shown is to be added in full: Laplace of scale sensitivity / ε, Gaussian of 
 
 dpplan solve PLAN --target-eps finds the noise that is left out (noise_multiplier, epsilon, mu), or is said to be open
 (open: true), with a weight each: by shares of the budget, for the least error, or from given values by one factor.
+
+  - {name: counts, mechanism: {kind: laplace}, weight: 2}
+  - {name: sums, mechanism: {kind: laplace, epsilon: 0.1}, open: true}
 
   dpplan solve recipes/plans/two-stage-fine-tuning.yaml --target-eps 8
 

@@ -1,7 +1,7 @@
 """What a plan allows an attacker: as a table, in plain words, and as JSON."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dpplan.accounting.bound import Guarantee
@@ -52,8 +52,8 @@ def _times(value: float) -> str:
     return f"{value:.3g}x" if value < 1e4 else f"{value:.0e}x"
 
 
-def rows(found: "Assessment", plan: Plan | None) -> Iterator[str]:
-    """What the figures rest on, a μ, and what they mean to two people."""
+def rows(found: "Assessment", plan: Plan | None, names: Sequence[str] = ()) -> Iterator[str]:
+    """What the figures rest on, a μ, and what they mean to two people. names: of the phases, where they have some."""
     source, question = found.trade_off.source, found.question
     yield from plan_rows.sentence("from", f"{source.name} ({source.guarantee})")
     if wide := _wide(found):
@@ -64,7 +64,7 @@ def rows(found: "Assessment", plan: Plan | None) -> Iterator[str]:
     if found.mu is not None:
         yield plan_rows.row("smallest μ", up(found.mu, 6), f"δ(ε) ≤ δ_μ(ε) + {show(question.mu_delta)} at every ε")
     if plan is not None:
-        yield from plan_rows.plan_rows(plan)
+        yield from plan_rows.plan_rows(plan, names=names)
     else:
         yield from plan_rows.sentence("assumes", source.assumes)
     yield ""

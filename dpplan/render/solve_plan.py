@@ -34,12 +34,19 @@ def headline(made: "Allocation", target: tuple[float, Delta], paint: bound_text.
 
 def table(names: Sequence[str], made: "Allocation") -> Table:
     """A row for each open phase."""
-    columns = (Column("phase"), Column("weight", True), Column("found", True), Column("with ε + 1", True))
+    weighed = made.rule != "scale"  # one factor for all asks for no weights
+    columns = (
+        Column("phase"),
+        *((Column("weight", True),) if weighed else ()),
+        Column("found", True),
+        Column("with ε + 1", True),
+    )
     rows = []
     for at, opening in sorted(made.openings.items()):
         symbol, then = quantity(opening.setting).symbol, made.buys.get(at)
         then_words = "any" if then is None else f"{symbol} = {then:.4g}"
-        cells = (names[at], f"{opening.weight:g}", f"{symbol} = {show(made.value(at))}", then_words)
+        weight = (f"{opening.weight:g}",) if weighed else ()
+        cells = (names[at], *weight, f"{symbol} = {show(made.value(at))}", then_words)
         rows.append(tuple(map(TableCell, cells)))
     total = () if made.error is None else (f"Sum of weighted squared errors: {made.error:.6g}.",)
     more = "with ε + 1 is what a phase could have if the target were one more and all of it went there."

@@ -19,6 +19,7 @@ from dpplan.report.on_record import on_record, silenced
 from dpplan.report.other_runs import OtherRuns, beside
 from dpplan.statement import FIELDS, Statement
 from dpplan.units import unit_words as plan_words
+from dpplan.verify.run_outcome import lost_steps
 
 PLACES, FIRST_PLACES = 24, 4  # at which ε is drawn over the steps, and in its steep beginning, each half of the next
 REPORT = "report.json"
@@ -85,6 +86,11 @@ class Page:
             return True
         planned, spent = self.run.get("planned") or {}, self.run.get("spent") or {}
         return bool(self.run.get("agrees_with_plan")) and planned.get("steps") == spent.get("steps")
+
+    @property
+    def lost(self) -> str:
+        """How many of the steps that were spent are not in the model, in a sentence; "" where all are."""
+        return "" if self.run is None else lost_steps(self.run.get("spent"))
 
     @property
     def verdict(self) -> Sequence[Mapping[str, Any]]:

@@ -149,6 +149,7 @@ def document(page: Page, private: bool = False) -> dict[str, Any]:
         "other_runs": {"names": list(page.others.names), "together": page.others.together},
         "verdict": list(page.verdict),
         "agrees_with_plan": None if page.run is None else page.as_planned,
+        **({"lost_steps": page.lost} if page.lost else {}),
         "epsilon_over_steps": [{"steps": steps, "epsilon": value} for steps, value in page.over],
         "risk": risk_words.document(page.assessment, page.plan, []),
         "paragraph": paragraph(page),
@@ -173,12 +174,13 @@ def paragraph(page: Page) -> str:
     if page.search is not None:
         done = "is the winner of a search over settings with differential privacy"
     otherwise = "" if page.as_planned else f" {DISAGREED}"
+    lost = f" {page.lost}" if page.lost else ""
     sign = "≈" if bound.upper is None else "≤"
     others = f" On record: {page.others.words}." if page.others.names else ""
     return (
         f"{page.title} {done}: ε {sign} {up(bound.value, 4)} at δ = {show(page.delta)} "
         f"for {unit_words(plan)}, {bound.guarantee} by exact accounting (dpplan {page.version}) of {lengths(plan)} "
-        f"under {plan.assumptions}. {coverage(plan)}{otherwise}{others} It bounds the advantage of any "
+        f"under {plan.assumptions}. {coverage(plan)}{otherwise}{lost}{others} It bounds the advantage of any "
         f"membership inference by {up(found.advantage.upper, 3)}. Tuning: {_answer(page, 'tuning')}."
     )
 

@@ -2,9 +2,9 @@
 
     found = assess(source_of_plan(plan), AttackQuestion(...))
 
-In reading order: source (a plan, a stated (ε, δ) or a stated μ, each as δ at any ε in both directions), convex_minimum
-(chords, extended), trade_off (true positives at a false-positive rate), assessment (advantage, accuracy, posterior,
-reconstruction, smallest μ).
+In reading order: source (a plan, a stated (ε, δ) or a stated μ, each as δ at any ε in both directions), first_look (at
+which ε that has to be known well), convex_minimum (chords, extended), trade_off (true positives at a false-positive
+rate), assessment (advantage, accuracy, posterior, reconstruction, smallest μ).
 """
 
 from dpplan.risk.assessment import Assessment, AttackQuestion, Figure, assess

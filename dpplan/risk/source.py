@@ -27,7 +27,8 @@ SMALL = 1e-15  # relative: a few roundings of numbers near 1
 class Source:
     """below_above: (direction, ε >= 0, enough) -> lower <= δ <= upper at each ε; enough: the width that will do.
     name: what it is, in words. corners: the ε at which a stated profile has its kinks, where a search would miss the
-    best by a little. assumes: what it rests on. alike: whether both directions have one profile.
+    best by a little. assumes: what it rests on. alike: whether both directions have one profile. bracketed: whether the
+    two ends are of different laws, which lie apart however well both are known.
 
     guarantee: CERTIFIED for the profile of a plan, UPPER for that of one with a search, and for what somebody states:
     what is true may be less.
@@ -39,6 +40,7 @@ class Source:
     assumes: str
     corners: tuple[float, ...] = ()
     alike: bool = False
+    bracketed: bool = False
 
     def deltas(self, direction: int, xs: Array, enough: Width = NARROWEST) -> ManyEnds:
         """lower <= δ(x) <= upper of one direction at each of these real x."""
@@ -82,7 +84,14 @@ def source_of_plan(plan: Plan) -> Source:
     guarantee, name = Guarantee.CERTIFIED, "the plan's certified profile"
     if has_search(plan):
         guarantee, name = Guarantee.UPPER, "the plan's profile, from above"
-    return Source(profile.ends, guarantee, name, str(plan.assumptions), alike=profile.alike)
+    return Source(
+        profile.bracket,
+        guarantee,
+        name,
+        str(plan.assumptions),
+        alike=profile.alike,
+        bracketed=profile.parts is not None,
+    )
 
 
 def source_of_stated(epsilon: float, delta: float) -> Source:
@@ -118,9 +127,10 @@ def source_of_gdp(mu: float) -> Source:
 
 
 def _from_above(above: Callable[[float], float]) -> Callable[[int, Array, Width], ManyEnds]:
-    """Where nothing is known from below, and both directions are alike."""
+    """Where nothing is known from below, and both directions are alike. What dominates is known to the last digit."""
 
     def ends(_: int, epsilons: Array, enough: Width) -> ManyEnds:
-        return np.zeros(len(epsilons)), np.array([widened("delta", 0.0, above(each))[1] for each in epsilons.tolist()])
+        upper = np.array([widened("delta", 0.0, above(each))[1] for each in epsilons.tolist()])
+        return upper if enough.dominating else np.zeros(len(epsilons)), upper
 
     return ends

@@ -8,16 +8,17 @@ in a), so that three values around its least one bound it from below everywhere.
 An attacker may look for members, or for those who are not: the worse of both directions counts.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from dpplan.accounting.exact.proven_deltas import KNOWN, Width
+from dpplan.accounting.exact.proven_deltas import KNOWN, KNOWN_ABOVE, Width
 from dpplan.accounting.numerics import Array
 from dpplan.risk.convex_minimum import Sample, least
+from dpplan.risk.first_look import FirstLook
 from dpplan.risk.source import ManyEnds, Source, mirrored
 
 ROUNDING = 1e-14  # relative, of e^x·α + δ: an exponential, a product, a sum
@@ -28,8 +29,9 @@ LOOKS, CLOSER = 8, 4.0  # around the best one, each so many times closer
 # The width of δ that will do: as a share of δ, or of e^x times the least false-positive rate, which is part of F. It is
 # less for the lower end of a rate, which takes differences of F: a share of that rate.
 ENOUGH, CLOSELY = Width(1e-5, 1e-6, 1.0), Width(1e-7, 1e-7)
-# Likewise for a curve, which is a polygon of tangents: with 200 of them it lies 1e-4 to 1e-3 above the truth at most.
-TO_DRAW = Width(1e-4, 1e-4, 1.0)
+# How far the lines of a first look may lie above the true ones, as a share of a rate. A curve is a polygon of tangents:
+# with 200 of them it lies 1e-4 to 1e-3 above the truth at most. A rate is looked for anew from where its line lies.
+TO_DRAW = 1e-4
 BRACKETS, LEAST_STEP = (1.0, 3.0, 9.0, 27.0, 81.0), 1e-4  # of the last look: from narrow ones the lower end loses least
 # Losses that come in steps give F corners, which a parabola misses: an interval that is wider than LOOSE is narrowed by
 # extended chords until it is as narrow as CLOSE, or so many rounds have passed.
@@ -73,13 +75,11 @@ class TradeOff:
         away = {*first_looks(), *(corner for corner in source.corners if corner > 0.0)}
         self._ahead = np.array(sorted({0.0, *away}))
         self._first = np.concatenate((-self._ahead[:0:-1], self._ahead))
-        self._looks: dict[Width, tuple[Array, Array]] = {}
 
-    def _looked(self, width: Width) -> tuple[Array, Array]:
+    @cached_property
+    def _looked(self) -> tuple[Array, Array]:
         """Upper ends of δ of either direction at the places of a first look."""
-        if width not in self._looks:
-            self._looks[width] = _FirstLook(self.source, self._ahead, width, self.finest).uppers()
-        return self._looks[width]
+        return FirstLook(self.source, self._ahead, TO_DRAW, self.finest).uppers()
 
     def at(self, false_positive_rate: float) -> TruePositiveRate:
         """For a false-positive rate in (0, 1)."""
@@ -104,7 +104,7 @@ class TradeOff:
     def curve(self, points: int = 200) -> list[Point]:
         """Corners of the least polygon above both directions' trade-offs that so many x prove, from false positives
         near 0 to near 1."""
-        looked = self._looked(TO_DRAW)
+        looked = self._looked
         # A line of one direction is one of the other, mirrored, at -x: the same places serve both.
         drawn = [
             _points(_meeting(_lines(*_merged((self._first, seen), asked))))
@@ -114,15 +114,30 @@ class TradeOff:
         above = np.max([_polygon(rates, corners) for corners in drawn], axis=0)
         return [Point(rate, min(float(each), 1.0)) for rate, each in zip(rates, above, strict=True)]
 
-    def _values(self, direction: int, xs: Array, alphas: Array, size: float) -> ManyEnds:
-        """Ends of F at each e^x, for the rate beside it. size: about the least of the values that count."""
-        ends = self.source.deltas(direction, xs.ravel(), _scaled(CLOSELY, size))
-        return _raised(xs, alphas, (ends[0].reshape(xs.shape), ends[1].reshape(xs.shape)))
+    def _values(self, direction: int, xs: Array, alphas: Array, sizes: Array) -> ManyEnds:
+        """Ends of F at each e^x, for the rate beside it, [.., rate]. sizes: about the least value that counts at each
+        rate, beside which δ is made narrow where it is not known to be."""
+        at, size = xs.ravel(), np.broadcast_to(sizes, xs.shape).ravel()
+        if self.source.bracketed:  # no interval is narrow: both ends are asked for at once
+            low, high = self.source.deltas(direction, at, _scaled(CLOSELY, float(np.min(size))))
+        else:
+            low, high = self._narrowed(direction, at, size)
+        return _raised(xs, alphas, (low.reshape(xs.shape), high.reshape(xs.shape)))
+
+    def _narrowed(self, direction: int, at: Array, sizes: Array) -> ManyEnds:
+        """Ends of δ at each x, by what is known where that is narrow beside the size."""
+        low, high = self.source.deltas(direction, at, KNOWN)
+        for size in np.unique(sizes)[::-1].tolist():
+            enough = _scaled(CLOSELY, size)
+            wide = (sizes == size) & (high - low > np.maximum(enough.absolute, enough.relative * high))
+            if wide.any():
+                low[wide], high[wide] = self.source.deltas(direction, at[wide], enough)
+        return low, high
 
     def _one_way(self, direction: int, alphas: Array, looks: Array) -> list[TruePositiveRate]:
         """looks: (x, an upper end, a width) of each rate, as `_look` has them."""
         x, most, width = looks.T.copy()
-        size = float(np.min(most))
+        size = most
         for _ in range(LOOKS):
             # At its neighbours, and at the lowest point of the parabola through the three.
             sides = np.stack((x - width, x + width))
@@ -142,7 +157,7 @@ class TradeOff:
     def _look(self, direction: int, alpha: float) -> tuple[float, float, float]:
         """Of the places of a first look that where F is least, an upper end of it there, and how far the next is."""
         size = int(np.searchsorted(self._first, math.log(1.0 / alpha), side="right"))  # beyond, e^x·α exceeds 1
-        looked, ends = self._first[:size], self._looked(ENOUGH)[direction][:size]
+        looked, ends = self._first[:size], self._looked[direction][:size]
         uppers = _raised(looked, alpha, (ends, ends))[1]
         best = int(np.argmin(uppers))
         x = float(looked[best])
@@ -153,11 +168,13 @@ class TradeOff:
         if most - lower > LOOSE * most:
             top = math.log(1.0 / alpha)
             places = np.unique([*self._first[self._first <= top], x, top])
-            low, high = self._values(direction, places, np.full(len(places), alpha), most)
+            # Elsewhere what is known will do: the search asks where that leaves a lesser value possible.
+            sizes = np.where(places == x, most, math.inf)
+            low, high = self._values(direction, places, np.full(len(places), alpha), sizes)
             rows = zip(np.exp(places).tolist(), low.tolist(), high.tolist(), strict=True)
 
             def value(a: float) -> Sample:
-                low, high = self._values(direction, np.array([math.log(a)]), np.array([alpha]), most)
+                low, high = self._values(direction, np.array([math.log(a)]), np.array([alpha]), np.array(most))
                 return Sample(a, float(low[0]), float(high[0]))
 
             found = least([Sample(*row) for row in rows], value, CLOSE, ROUNDS)
@@ -173,9 +190,7 @@ class TradeOff:
         """Lower bounds on F everywhere, by three of its values around each x; an attacker who guesses reaches α. And
         upper ends of F at x."""
         steps = np.array(BRACKETS)[:, None] * np.maximum(width, LEAST_STEP)
-        lows, highs = self._values(
-            direction, np.concatenate((x[None], x - steps, x + steps)), alphas, float(np.min(most))
-        )
+        lows, highs = self._values(direction, np.concatenate((x[None], x - steps, x + steps)), alphas, most)
         sides = len(BRACKETS)
         mosts, bounds = np.minimum(most, highs[0]), []
         for k, alpha in enumerate(alphas.tolist()):
@@ -193,70 +208,20 @@ class TradeOff:
             bounds.append(bound)
         return bounds, mosts.tolist()
 
-    def _spread(self, drawn: "_Drawn", points: int) -> tuple["_Uppers", "_Uppers"]:
-        """Upper ends of δ of either direction at so many places, evenly along x where the lines of a curve lie."""
-        enough = _scaled(TO_DRAW, self.finest)
+    def _spread(self, drawn: tuple[float, float], points: int) -> tuple["_Uppers", "_Uppers"]:
+        """Upper ends of δ of either direction at so many places, evenly along x where the lines of a curve lie: by what
+        a first look has found to be enough."""
+        low, high = drawn
         if self.source.alike:
-            ahead = np.linspace(0.0, max(drawn.high, -drawn.low), points)
-            first = ahead, self.source.deltas(0, ahead, enough)[1]
+            ahead = np.linspace(0.0, max(high, -low), points)
+            first = ahead, self.source.deltas(0, ahead, KNOWN_ABOVE)[1]
             both = _merged(_behind(*first), first)
             return both, both
-        spread = np.linspace(drawn.low, drawn.high, points)
+        spread = np.linspace(low, high, points)
         ahead, behind = spread[spread >= 0.0], -spread[spread < 0.0][::-1]
-        first = ahead, self.source.deltas(0, ahead, enough)[1]
-        second = behind, self.source.deltas(1, behind, Width(enough.relative * drawn.least, enough.relative))[1]
+        first = ahead, self.source.deltas(0, ahead, KNOWN_ABOVE)[1]
+        second = behind, self.source.deltas(1, behind, KNOWN_ABOVE)[1]
         return _merged(_behind(*second), first), _merged(_behind(*first), second)
-
-
-class _FirstLook:
-    """Upper ends of δ of both directions at x >= 0, ascending. The direction that is mostly the larger is narrow
-    everywhere. Of the other so much is asked for that its trade-off lies below that one's, or is narrow where it does
-    not: what matters nowhere may cost most."""
-
-    def __init__(self, source: Source, ahead: Array, width: Width, finest: float) -> None:
-        """finest: about the least false-positive rate."""
-        self.source, self.ahead, self.finest = source, ahead, finest
-        self.enough = enough = _scaled(width, finest)
-        self.first = source.deltas(0, ahead, enough)[1]
-        self.low, self.second = (np.zeros(len(ahead)), self.first) if source.alike else source.deltas(1, ahead, KNOWN)
-        self.asked = np.zeros(len(ahead), bool)
-
-    def uppers(self) -> tuple[Array, Array]:
-        """Of either direction, at -x and x."""
-        share = self.enough.relative
-        while not self.source.alike and (places := self._in_the_way()):
-            for at, height in places.items():
-                self._take(at, self.source.deltas(1, self.ahead[at : at + 1], Width(share * height, share)))
-                self.asked[at] = True
-            self._take(slice(None), self.source.deltas(1, self.ahead, KNOWN))
-        here, there = self._both()
-        return here[1], there[1]
-
-    def _take(self, at: int | slice, ends: ManyEnds) -> None:
-        self.low[at] = np.maximum(self.low[at], ends[0] if isinstance(at, slice) else ends[0][0])
-        self.second[at] = np.minimum(self.second[at], ends[1] if isinstance(at, slice) else ends[1][0])
-
-    def _both(self) -> tuple["_Uppers", "_Uppers"]:
-        first, second = (self.ahead, self.first), (self.ahead, self.second)
-        return _merged(_behind(*second), first), _merged(_behind(*first), second)
-
-    def _in_the_way(self) -> dict[int, float]:
-        """Places of the second direction that are not narrow, where its trade-off is not known to be below the first's:
-        the first of those between each two lines that meet there, and how high they meet. What is made for that one
-        serves those beyond."""
-        above, own = (_meeting(_lines(*each)) for each in self._both())
-        steepest, found = own[0][0], dict[int, float]()
-        # Where two lines meet, or the steepest one is at the least rate: what lies between these x matters there.
-        between = [(steepest.x, math.inf, Point(self.finest, steepest.slope * self.finest + steepest.start))]
-        between += [(after.x, line.x, corner) for (line, corner), (after, _) in itertools.pairwise(own)]
-        heights = _polygon([corner.false_positives for _, _, corner in between], _points(above)).tolist()
-        for (low, high, corner), height in zip(between, heights, strict=True):
-            if corner.true_positives > height * (1.0 + self.enough.relative):
-                within = (self.ahead >= low) & (self.ahead <= high) & ~self.asked
-                wide = self.second - self.low > self.enough.relative * height
-                for at in np.flatnonzero(within & wide)[:1].tolist():
-                    found[at] = min(found.get(at, 1.0), height)
-        return found
 
 
 class _Line(NamedTuple):
@@ -305,28 +270,18 @@ def _points(meeting: "list[tuple[_Line, Point]]") -> list[Point]:
     return [Point(0.0, min(meeting[0][0].start, 1.0)), *(corner for _, corner in meeting)]
 
 
-class _Drawn(NamedTuple):
-    """From which x to which the lines lie that bound the larger trade-off of both directions, those of the second as
-    what they are of the first; and the least rate where one meets the next that rests on δ of the second."""
-
-    low: float
-    high: float
-    least: float
-
-
-def _drawn(xs: Array, uppers: tuple[Array, Array]) -> _Drawn:
-    """At the rates of a curve."""
-    found, within, heights = [_meeting(_lines(xs, each)) for each in uppers], [0.0], [1.0]
+def _drawn(xs: Array, uppers: tuple[Array, Array]) -> tuple[float, float]:
+    """From which x to which the lines lie that bound the larger trade-off of both directions at the rates of a curve,
+    those of the second as what they are of the first."""
+    found, within = [_meeting(_lines(xs, each)) for each in uppers], [0.0]
     for own, other, sign in zip(found, found[::-1], (1.0, -1.0), strict=True):
         rates = [corner.false_positives for _, corner in own]
         above = _polygon(rates, _points(other)).tolist()
         for (line, corner), (after, _), height in zip(own[:-1], own[1:], above, strict=False):
             if DRAWN[0] <= corner.false_positives <= DRAWN[1] and corner.true_positives >= ABOUT * height:
-                places = [sign * each.x for each in (line, after) if each.slope]
-                within += places
-                heights += [corner.true_positives] if min(places) < 0.0 else []
+                within += [sign * each.x for each in (line, after) if each.slope]
     steepest = -math.log(DRAWN[0])  # a steeper line is above 1 at all of these rates
-    return _Drawn(max(min(within), -steepest), min(max(within), steepest), min(heights))
+    return max(min(within), -steepest), min(max(within), steepest)
 
 
 def _behind(xs: Array, uppers: Array) -> "_Uppers":

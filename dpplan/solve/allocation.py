@@ -19,7 +19,7 @@ from dpplan.checks import show
 from dpplan.errors import NotApplicable, NotCertified, PlanError, Unreachable
 from dpplan.mechanism import Gaussian, Laplace
 from dpplan.mechanism.correlated import Correlated
-from dpplan.open_noise import Opening, noise_of, setting_of, with_noise
+from dpplan.open_noise import Opening, noise_of, with_noise
 from dpplan.plan import Phase, Plan
 from dpplan.rounding import up
 
@@ -252,12 +252,15 @@ def _slopes(made: Plan, spent: Bound, noises: Mapping[int, float], budget: Budge
     return found
 
 
-def open_problems(plan: Plan, openings: Sequence[Opening | None], rule: str) -> list[str]:
-    """What is wrong with asking for these."""
+def open_problems(names: Sequence[str], openings: Sequence[Opening | None], rule: str) -> list[str]:
+    """What is wrong with asking for these phases, of these names."""
     if not any(openings):
         return ["no phase is open: leave out the noise of one (noise_multiplier, epsilon, mu), or say open: true."]
     blank = [at for at, each in enumerate(openings) if each is not None and not each.given]
     if rule == "scale" and blank:
-        names = ", ".join(f"phases[{at}].{setting_of(type(plan.phases[at].mechanism))}" for at in blank)
-        return [f"{names}: to scale, every open phase needs a value to start from. Or allocate by shares or error."]
+        each = ", ".join(f"{names[at]} ({opening.setting})" for at in blank if (opening := openings[at]) is not None)
+        return [
+            f"allocate=scale needs a value to start from in every open phase, with open: true beside it: {each}. Or "
+            "allocate by shares or error."
+        ]
     return []

@@ -35,6 +35,7 @@ from dpplan.train.machine.device import cpu_threads, device_named, repeatable
 from dpplan.train.machine.signals import CTRL_C, ENDING, interrupt_asked
 from dpplan.train.ranks import ALONE, Ranks, joined
 from dpplan.train.state.checkpoint import Checkpoint
+from dpplan.train.state.os_user_record import steps_on_record
 from dpplan.train.state.report import Epoch, Planned, Resumed, Step, TrainReport
 from dpplan.train.state.run_folder import RunFolder
 from dpplan.train.state.run_keys import NoiseKeys, tied
@@ -129,7 +130,8 @@ def plan_resumed(
         raise RecipeError([*differences, f"{folder}: goes on only as it began. Start a new run for anything else."])
     if checkpoint.seed is None and (lost := begun.keys.missing(planned.claim.phase)):
         raise UsageError(f"{folder}: {lost} {cost(folder, begun.begun())}")
-    return dataclasses.replace(planned, resumed=Resumed(folder, checkpoint, moved))
+    known = max(checkpoint.counted, begun.begun(), steps_on_record(checkpoint.lineage.run))
+    return dataclasses.replace(planned, resumed=Resumed(folder, checkpoint, moved, known))
 
 
 def _check(recipe: Recipe, seed: int | None, over_budget: bool) -> None:

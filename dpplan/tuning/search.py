@@ -16,7 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import joblib
@@ -26,12 +26,13 @@ from dpplan.durable_files import told
 from dpplan.errors import InputOutputFailed, TrainingStopped
 from dpplan.recipe import Recipe
 from dpplan.recipe.grid import Setting
+from dpplan.rounding import up
 from dpplan.train.data import load_for
+from dpplan.train.machine.signals import interrupt_deferred, interrupt_remembered
 from dpplan.tuning.search_plan import SearchPlan
 from dpplan.tuning.trial_count import drawn
 
 STATE = "XDG_STATE_HOME"  # where runs are counted for this user: for trials a private folder, as they are private
-INTERRUPTED = "the search was interrupted: nothing is released, and nothing was shown."
 KEPT = ("model.pt", "recipe.yaml")  # of the best trial
 
 
@@ -56,12 +57,14 @@ class TrialOutcome:
 @dataclass(frozen=True, slots=True)
 class Winner:
     """setting: None for 'none', of no trial. score: with its noise, where it has some; None of a trial that failed.
-    files: of the model, in a private folder. kept: what lies beside its recipe, which names it."""
+    files: of the model, in a private folder. kept: what lies beside its recipe, which names it. pressed: whether Ctrl-C
+    came when it was being released, and was too late."""
 
     setting: Setting | None
     score: float | None = None
     files: Path | None = None
     kept: tuple[str, ...] = ()
+    pressed: bool = False
 
 
 def searched(plan: SearchPlan, out: Path, jobs: int = 1, seed: int | None = None,
@@ -71,22 +74,36 @@ def searched(plan: SearchPlan, out: Path, jobs: int = 1, seed: int | None = None
     Raises TrainingStopped where it was interrupted, and whatever else ended it; then nothing is released.
     """
     made = _made(out)
-    try:
-        with _private(out) as private:
-            with _untold(out):
-                won = _best(plan, private, jobs, seed)
-            _keep(won, made)
-            if release is not None:
-                release(won, made)
-    except BaseException as error:
-        shutil.rmtree(made, ignore_errors=True)
-        if isinstance(error, KeyboardInterrupt):
-            raise TrainingStopped(INTERRUPTED) from None
-        raise
-    return won
+    with interrupt_remembered() as pressed:
+        try:
+            with _private(out) as private:
+                with _untold(out):
+                    won = _best(plan, private, jobs, seed, pressed)
+                with interrupt_deferred() as late:  # half a release would be one as well
+                    _keep(won, made)
+                    if release is not None:
+                        release(won, made)
+        except BaseException as error:
+            with interrupt_deferred():
+                shutil.rmtree(made, ignore_errors=True)
+            if isinstance(error, KeyboardInterrupt):
+                raise TrainingStopped(interrupted(plan)) from None
+            raise
+    return replace(won, pressed=late())
 
 
-def _best(plan: SearchPlan, private: Path, jobs: int, seed: int | None) -> Winner:
+def interrupted(plan: SearchPlan) -> str:
+    """What an interrupted search has told and spent, and what to do next."""
+    whole = "" if plan.spent.upper is None else f", ε ≤ {up(plan.spent.upper)}"
+    return (
+        "the search was interrupted: nothing is released, and nothing was shown. So it spends nothing, as long as "
+        "nobody stopped it for how long it ran, which is private; where that is not sure, count it as a whole search"
+        f"{whole}. It cannot go on. The same call begins another search, which spends its own ε."
+    )
+
+
+def _best(plan: SearchPlan, private: Path, jobs: int, seed: int | None, pressed: Callable[[], bool]) -> Winner:
+    """pressed: whether Ctrl-C came, also where a trial that was over did not hear it."""
     generator: random.Random = random.SystemRandom() if seed is None else random.Random(seed)
     count = drawn(plan.trials, secrets.randbits if seed is None else generator.getrandbits)
     chosen = [generator.randrange(len(plan.settings)) for _ in range(count)]
@@ -95,12 +112,14 @@ def _best(plan: SearchPlan, private: Path, jobs: int, seed: int | None) -> Winne
     best, place = (-math.inf, -1.0), -1
     scores: list[float | None] = []
     for number, outcome in enumerate(_outcomes(tasks, jobs)):
-        if outcome.interrupted:
-            raise TrainingStopped(INTERRUPTED)
+        if outcome.interrupted or pressed():
+            raise TrainingStopped(interrupted(plan))
         scores.append(None if outcome.right is None else _scored(plan, outcome.right, generator))
         ranked = (-math.inf if scores[-1] is None else scores[-1], generator.random())  # ties: by an independent draw
         if place < 0 or ranked > best:
             best, place = ranked, number
+    if pressed():  # before any trial, or where none was made
+        raise TrainingStopped(interrupted(plan))
     if place < 0:
         return Winner(None)
     files = tasks[place].folder if scores[place] is not None else None
@@ -210,7 +229,8 @@ def _private(out: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with interrupt_deferred():
+            shutil.rmtree(folder, ignore_errors=True)
         if folder.exists():
             raise InputOutputFailed(f"{folder}: cannot be removed, and what is in it is private. Remove it.")
 

@@ -38,7 +38,20 @@ def outcome(
         problems.add(f"agrees_with_plan=true contradicts the rest of the report: {what}.")
     if agrees is False and status == "finished" and not wrong:
         doubts.append("the report itself says that the run did not agree with its plan, and not in what")
-    return broken, tuple(doubts), list(_remarks(content, planned, taken, wrong))
+    return broken, tuple(doubts), [*_remarks(content, planned, taken, wrong), *filter(None, [lost_steps(spent)])]
+
+
+def lost_steps(spent: object) -> str:
+    """How many of the steps that were spent are not in the model, as a sentence; "" where all are, as far as known."""
+    taken, lost = (spent.get("steps"), spent.get("lost_steps")) if isinstance(spent, dict) else (None, None)
+    if type(taken) is not int or type(lost) is not int or not 0 < lost <= taken:
+        return ""
+    them = (
+        "is not in the model: an interruption lost it"
+        if lost == 1
+        else "are not in the model: an interruption lost them"
+    )
+    return f"{lost} of the {taken} steps that were spent {them}."
 
 
 def _said(words: str, whether: bool) -> list[str]:

@@ -1,6 +1,7 @@
 """A run that has no report: what its folder tells of the steps that were begun, and of what they cost."""
 
 import json
+import shlex
 from pathlib import Path
 
 from dpplan import accounting
@@ -20,15 +21,24 @@ def unfinished(folder: Path) -> str:
     """Why nothing in this folder can be verified, and what to do about it."""
     if not (folder / STEPS).exists():
         return f"{folder}: is not the folder of a run: it holds no {REPORT}."
+    spent = _spent_so_far(folder, _content(folder / RUN))
     if (folder / CHECKPOINT).exists():
         return (
-            f"{folder}: this run has no {REPORT} yet: it goes on, or was killed. `dpplan train --resume {folder}` "
-            "ends it, and reports what it spent."
+            f"{folder}: this run has no {REPORT} yet: it goes on, or was killed. {spent} `dpplan train --resume "
+            f"{shlex.quote(str(folder))}` goes on with it, spends more, and ends with a {REPORT}."
         )
     return (
         f"{folder}: this run has no {REPORT}: it goes on, or was killed before its first checkpoint, and then cannot "
-        f"be resumed. {cost(folder, _count(folder / STEPS))}"
+        f"be resumed. {spent}"
     )
+
+
+def _spent_so_far(folder: Path, content: json_fields.Object) -> str:
+    """What its steps cost until now, and how to ask for that without taking another; of a seeded run, nothing."""
+    if content.get("seeded"):
+        return "It has a seed, so it protects nobody: no ε may be claimed of it."
+    told = cost(folder, _count(folder / STEPS))
+    return f"{told} `dpplan epsilon {shlex.quote(str(folder))}` answers for them, and takes none." if content else told
 
 
 def cost(folder: Path, steps: int | None) -> str:
@@ -47,14 +57,27 @@ def _count(file: Path) -> int | None:
         return None
 
 
-def _spent(run: Path, steps: int) -> str:
-    """The epsilon of so many steps of the plan in run.json; "" where it cannot be read or nothing is proven."""
+def planned_delta(folder: Path) -> float | None:
+    """The δ of the plan in run.json; None where it cannot be read."""
+    problems = Problems(ReportError)
+    planned = json_fields.block(problems, _content(folder / RUN), "planned")
+    return json_fields.delta_of(problems, planned, "planned.delta")
+
+
+def _content(run: Path) -> json_fields.Object:
+    """What run.json holds, nothing where it cannot be read."""
     try:
         content = json.loads(run.read_bytes())
     except (OSError, ValueError, RecursionError):
-        return ""
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _spent(run: Path, steps: int) -> str:
+    """The epsilon of so many steps of the plan in run.json; "" where it cannot be read or nothing is proven."""
+    content = _content(run)
     problems = Problems(ReportError)
-    planned = json_fields.block(problems, content if isinstance(content, dict) else {}, "planned")
+    planned = json_fields.block(problems, content, "planned")
     delta = json_fields.delta_of(problems, planned, "planned.delta")
     phase = json_fields.phase(problems, planned, "planned")
     neighbours = json_fields.adjacency(problems, planned, "planned")

@@ -37,6 +37,13 @@ data: {source: blobs, examples: 200}
 model: {kind: logistic}
 training: {batch_size: 20, steps: 3, optimizer: sgd, learning_rate: 0.1}
 """
+PLAN_FILE = """\
+phases:
+  - {name: counts, mechanism: {kind: laplace}}
+  - parallel:
+      - {name: north, n: 5000, mechanism: {kind: laplace, epsilon: 0.2}}
+      - {name: south, mechanism: {kind: laplace, epsilon: 0.2}, repeat: {law: geometric, mean: 3, score: public}}
+"""
 
 
 def prepare(folder: Path) -> None:
@@ -54,6 +61,8 @@ def prepare(folder: Path) -> None:
         text = text.replace(old, new)
     (folder / "numbers.yaml").write_text(text, encoding="utf-8")
     (folder / "tiny.yaml").write_text(RECIPE.replace("batch_size: 20", "batch_size: 1e-300"), encoding="utf-8")
+    (folder / "phases.yaml").write_text(PLAN_FILE, encoding="utf-8")
+    (folder / "scores.csv").write_text("member,score\n" + "1,0.5\n" * 30, encoding="utf-8")
     (folder / "swapped.json").write_text("[[0.01, 1.1, 1000]]", encoding="utf-8")
     failed = {"schema": "dpplan.epsilon/1", "error": {"code": 2, "kind": "PlanError", "message": "sigma is missing."}}
     (folder / "failed.json").write_text(json.dumps(failed), encoding="utf-8")

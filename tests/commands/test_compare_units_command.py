@@ -15,7 +15,7 @@ def test_units_side_by_side(dpplan: Run, tmp_path: Path) -> None:
     content = json.loads(shown.stdout)
     assert shown.returncode == 0 and content["max_per_user"] == content["users"]["most"] == 2
     wrong = dpplan("compare", "units", *RUN)
-    assert wrong.returncode == 2 and "K is missing" in wrong.stderr
+    assert wrong.returncode == 2 and "max_per_user is missing" in wrong.stderr
 
 
 def test_what_solve_names(dpplan: Run) -> None:

@@ -71,7 +71,7 @@ def test_the_registry_gets_an_entry_or_all_that_it_asks_for(capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["export", *RUN], 2, "the library is missing"),
+        (["export", *RUN], 2, "it is not said for which library"),
         (["export", *RUN, "--to", "tensorflow"], 2, "is not one of"),
         (["export", *RUN, "--to", "opacus", "--state", "a=b"], 2, "--state is for the registry"),
         (["export", *RUN, "--to", "opacus", "--delta", "1e-5"], 2, "--delta is for the registry"),

@@ -26,6 +26,13 @@ def test_a_plan_as_a_table_and_in_words(dpplan: Run) -> None:
     assert "assumes Poisson sampling, add/remove one example" in words
 
 
+def test_phases_are_called_by_their_names(dpplan: Run, tmp_path: Path) -> None:
+    phases = [f"{{name: {name}, mechanism: {{kind: laplace, epsilon: 0.2}}}}" for name in ("counts", "sums")]
+    (tmp_path / "named.yaml").write_text(f"phases: [{', '.join(phases)}]", encoding="utf-8")
+    done = dpplan("risk", "named.yaml", "--delta", "1e-6")
+    assert re.search(r"^    counts  ε = 0.2", done.stdout, re.MULTILINE)
+
+
 def test_a_wide_answer_says_so(dpplan: Run) -> None:
     """Batches of a fixed size: what dominates is not known to be realised."""
     fixed = ("--sigma", "2", "--n", "1000", "--batch", "50", "--steps", "100", "--sampling", "fixed-size")

@@ -138,7 +138,7 @@ def test_a_killed_run_goes_on_and_counts_what_it_lost(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
     assert (report["spent"]["steps"], report["status"], report["recipe"]["name"]) == (1500, "finished", "tiny")
-    assert 0 < report["spent"]["lost_steps"] == counted - 250 * (counted // 250) or counted % 250 == 0
+    assert 0 < report["spent"]["lost_steps"] == counted - 150 * (counted // 150) or counted % 150 == 0
     assert not checkpoint.exists()
 
 

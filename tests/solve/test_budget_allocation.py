@@ -110,9 +110,9 @@ def test_what_no_noise_meets_is_said() -> None:
         allocate(plan(Gaussian(1.0), Gaussian(1.0)), {0: Opening("noise_multiplier", False)}, held(1.0), "shares", {})
     above = Bound("epsilon", None, 2.12345678, Guarantee.UPPER, "exact", plan(Gaussian(1.0)).assumptions)
     assert "the plan still costs ε ≤ 2.12346." in str(allocation._unreachable(held(1.0), above, "at all"))
-    assert "no phase is open" in open_problems(plan(Gaussian(1.0)), [None], "shares")[0]
-    (said,) = open_problems(plan(Laplace(1.0)), [Opening("epsilon", False)], "scale")
-    assert "needs a value to start from" in said
+    assert "no phase is open" in open_problems(["train"], [None], "shares")[0]
+    (said,) = open_problems(["count"], [Opening("epsilon", False)], "scale")
+    assert "needs a value to start from in every open phase, with open: true beside it: count (epsilon)" in said
 
 
 @pytest.mark.parametrize(
@@ -196,6 +196,16 @@ phases:
 
 
 @pytest.mark.posix
+def test_one_factor_for_all_asks_for_no_weights(tmp_path: Path) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(OPEN.replace("gaussian}", "gaussian, noise_multiplier: 5}, open: true"), encoding="utf-8")
+    for rule, weighed in (("scale", False), ("shares", True)):
+        text = ran(str(file), "--target-eps", "1", "--delta", "1e-6", "--allocate", rule)
+        assert "2 open phases" in text
+        assert ("weight" in text) == weighed
+
+
+@pytest.mark.posix
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -227,7 +237,7 @@ def test_what_is_wrong_with_open_phases_is_told(tmp_path: Path, old: str, new: s
         ((), "the target is missing: give --target-eps."),
         (("--target-eps", "0"), "target_eps=0"),
         (("--target-eps", "1", "--allocate", "equal"), "allocate=equal is not one of: shares, error, scale."),
-        (("--target-eps", "1", "--allocate", "scale"), "phases[1].noise_multiplier: to scale, every open phase needs"),
+        (("--target-eps", "1", "--allocate", "scale"), "open: true beside it: train (noise_multiplier)."),
         (("--target-eps", "1", "--unknown", "train.sigma"), "of train one can ask for noise_multiplier or steps."),
         (("--target-eps", "1", "--unknown", "trian.steps"), "Did you mean 'train'?"),
         (("--target-eps", "1", "--unknown", "steps"), "Write NAME.SETTING."),

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import random
+import signal
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,8 @@ from dpplan.errors import BudgetExceeded, InputOutputFailed, PlanError, Training
 from dpplan.mechanism import BestOfTrials, DiscreteLaplace, Gaussian
 from dpplan.mechanism.trials import Trials
 from dpplan.recipe import Recipe, grid, parse
+from dpplan.rounding import up
+from dpplan.train.machine.signals import interrupt_asked
 from dpplan.tuning import search, search_report
 from dpplan.tuning.search import TrialOutcome, TrialTask, searched
 from dpplan.tuning.search_plan import Score, SearchPlan, planned, solved
@@ -219,6 +222,37 @@ def test_what_ends_a_search_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(InputOutputFailed, match="cannot be made"):
         searched(plan_of(), tmp_path / "out")
     assert (tmp_path / "out").exists()  # and what was there stays
+
+
+def test_a_press_that_the_last_step_of_a_trial_did_not_hear_ends_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where it comes while the trial that is over is scored."""
+    monkeypatch.setattr(search, "drawn", lambda trials, bits: 5)
+
+    def unheard(task: TrialTask) -> float:
+        with interrupt_asked():
+            signal.raise_signal(signal.SIGINT)
+        return 0.5
+
+    asked = made_up(monkeypatch, unheard)
+    with pytest.raises(TrainingStopped) as stopped:
+        searched(plan_of(), tmp_path / "out")
+    assert len(asked) == 1 and list(tmp_path.iterdir()) == []
+    said = str(stopped.value)
+    assert "nothing is released, and nothing was shown. So it spends nothing, as long as" in said
+    assert f"count it as a whole search, ε ≤ {up(plan_of().spent.value)}. It cannot go on." in said
+
+
+def test_a_release_that_has_begun_is_finished_and_says_that_ctrl_c_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "drawn", lambda trials, bits: 1)
+    made_up(monkeypatch, lambda task: 0.5)
+    won = searched(plan_of(), tmp_path / "out", release=lambda *_: signal.raise_signal(signal.SIGINT))
+    assert won.pressed and {file.name for file in (tmp_path / "out").iterdir()} == {"model.pt", "recipe.yaml"}
+    assert not searched(plan_of(), tmp_path / "other").pressed
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "other"}  # and nothing private is left
 
 
 def test_an_error_that_ends_a_search_does_not_tell_in_which_trial(

@@ -50,6 +50,14 @@ class EventBound:
             gap = outward.down(self.numerator, outward.MANY) - np.exp(epsilon + self.log_denominator + rounding)
         return max(float(np.nan_to_num(np.max(gap), nan=0.0)), 0.0)
 
+    def deltas(self, epsilons: Array) -> Array:
+        """As `delta`, at each of these ε."""
+        at = epsilons[:, None]
+        with np.errstate(over="ignore", invalid="ignore"):
+            taken = np.exp(at + self.log_denominator + ROUNDING * (at + np.abs(self.log_denominator)))
+            gap = np.max(outward.down(self.numerator, outward.MANY) - taken, axis=1)
+        return np.maximum(np.nan_to_num(gap, nan=0.0), 0.0)
+
     def epsilon(self, delta: float) -> float:
         """A lower bound on the epsilon at this delta."""
         if delta < LEAST:

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from dpplan.accounting.numerics import outward
-from dpplan.accounting.pairs.law import EPS, ROUNDING, Law
+from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Atoms, Law
 
 FARTHEST = 600.0  # beyond, Q's masses leave the range of floats, and e^ε times them cannot be told
 LEAST = 1e-305
@@ -16,24 +17,70 @@ TINY = 1e-300  # above what a float loses of a mass
 def delta_ends(law: Law, epsilon: float) -> tuple[float, float, float]:
     """(lower, upper) around delta(ε) of one step, any finite ε; and -d/dε of it."""
     found, atoms = law.masses(np.array([epsilon, math.inf])), law.atoms
+    relative, moved = float(found.relative[0]), float(found.moved[0])
     if epsilon > FARTHEST:
-        return _too_far(law, epsilon, float(found.p[0]) * (1.0 + float(found.relative[0])))
-    p, q = float(found.p[0]), math.exp(epsilon) * float(found.q[0])
+        return _too_far(law, epsilon, float(found.p[0]) * (1.0 + relative))
+    # An event that begins a little off is the optimal one but for losses that are that near to ε.
+    near = law.masses(np.array([epsilon - 3.0 * moved, epsilon + 3.0 * moved])) if moved > 0.0 else None
+    between = 0.0 if near is None else float(near.p[0]) * (1.0 + float(near.relative[0]))
+    beyond = _Beyond(float(found.p[0]), float(found.q[0]), relative, moved, between)
+    return _ends(law.infinite, atoms, epsilon, beyond)
+
+
+def delta_ends_of_many(law: Law, epsilons: Array) -> tuple[Array, Array]:
+    """lower and upper as by `delta_ends` at each of these ε, but for a little more rounding: all masses in one call,
+    which are added up from the far end."""
+    at, back = np.unique(epsilons, return_inverse=True)
+    found, atoms, infinite = law.masses(np.append(at, math.inf)), law.atoms, law.infinite
+    (p, off_p), (q, off_q) = (_from_above(masses, found.relative) for masses in (found.p, found.q))
+    relative = np.maximum(off_p, off_q) + EPS * len(at)
+    moved, gaps = found.moved[:-1], np.diff(at, prepend=-math.inf)
+    # What lies near ε is no more than all that lies beyond the place before.
+    before = np.append(1.0, p[:-1] * (1.0 + relative[:-1]))
+    between = np.where(6.0 * (moved + np.append(0.0, moved[:-1])) < gaps, before, 1.0)
+    low, high = np.empty(len(at)), np.empty(len(at))
+    for k, epsilon in enumerate(at.tolist()):
+        if epsilon > FARTHEST:
+            low[k], high[k], _ = _too_far(law, epsilon, float(p[k]) * (1.0 + float(relative[k])))
+            continue
+        near = float(moved[k]), float(between[k]), len(at)
+        beyond = _Beyond(float(p[k]), float(q[k]), float(relative[k]), *near)
+        low[k], high[k], _ = _ends(infinite, atoms, epsilon, beyond)
+    return low[back], high[back]
+
+
+def _from_above(masses: Array, relative: Array) -> tuple[Array, Array]:
+    """The sums of each mass and all that follow, and how far they are off, relative, but for their own rounding."""
+    sums = np.cumsum(masses[::-1])[::-1]
+    off = np.cumsum(np.where(masses > 0.0, masses * relative, 0.0)[::-1])[::-1]
+    return sums, np.divide(off, sums, out=np.zeros(len(sums)), where=sums > 0.0)
+
+
+class _Beyond(NamedTuple):
+    """P- and Q-mass of the losses beyond an ε but for atoms, how far they may be off, relative, and how far the loss
+    at which they begin; the P-mass that lies so near; and of how many parts the masses are made."""
+
+    p: float
+    q: float
+    relative: float
+    moved: float
+    between: float
+    parts: int = 1
+
+
+def _ends(infinite: float, atoms: Atoms, epsilon: float, found: _Beyond) -> tuple[float, float, float]:
+    """As `delta_ends`. infinite: the law's."""
+    p, q = found.p, math.exp(epsilon) * found.q
     beyond = atoms.loss > epsilon
     gain = atoms.p[beyond] * -np.expm1(epsilon - atoms.loss[beyond])
     total = math.fsum([p, -q, *gain.tolist()])
-    relative = float(found.relative[0]) + EPS * (8.0 + 2.0 * abs(epsilon)) if p > 0.0 else 0.0
-    # An event that begins a little off is the optimal one but for losses that are that near to ε.
-    moved = float(found.moved[0])
-    near = law.masses(np.array([epsilon - 3.0 * moved, epsilon + 3.0 * moved])) if moved > 0.0 else None
-    between = 0.0 if near is None else float(near.p[0]) * (1.0 + float(near.relative[0]))
-    error = relative * (p + q) + 2.0 * math.expm1(3.0 * moved) * (p + q + between) + 1e-300
+    relative = found.relative + EPS * (8.0 + 2.0 * abs(epsilon)) if p > 0.0 else 0.0
+    error = relative * (p + q) + 2.0 * math.expm1(3.0 * found.moved) * (p + q + found.between) + found.parts * TINY
     # A mass of Q that floats hardly hold is off by more than `relative` of itself, but by no more than this.
-    error += math.exp(epsilon) * LEAST
+    error += found.parts * (math.exp(epsilon) * LEAST)
     # An atom's loss is a float; what it is off by moves 1 - e^(ε - loss) by as much.
     off = atoms.relative + 8.0 * EPS
     error += off * float(gain.sum()) + EPS * float((atoms.p[beyond] * (4.0 * np.abs(atoms.loss[beyond]))).sum())
-    infinite = law.infinite
     lower = infinite * (1.0 - ROUNDING) + max(total - error, 0.0)
     fall = q + float((atoms.p[beyond] * np.exp(epsilon - atoms.loss[beyond])).sum())
     return lower, min(infinite * (1.0 + ROUNDING) + max(total, 0.0) + error, 1.0), fall

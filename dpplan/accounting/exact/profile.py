@@ -9,24 +9,32 @@ held against a plain event and Rényi DP where it was made. What the largest of 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import field
-from functools import partial
+from dataclasses import replace
+from functools import cached_property, partial
 
 import numpy as np
 
 from dpplan.accounting import gdp, rdp
 from dpplan.accounting.bound import widened
-from dpplan.accounting.exact import gaussian_one_step, invert, mixed, other_laws, rdp_cross_check
+from dpplan.accounting.exact import gaussian_one_step, general_one_step, invert, mixed, other_laws, rdp_cross_check
 from dpplan.accounting.exact.contour import placement
 from dpplan.accounting.exact.contour.inversion import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
-from dpplan.accounting.exact.contour.rare_jumps import small_epsilon
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
 from dpplan.accounting.exact.general_lattice import Accuracy, Composition
-from dpplan.accounting.exact.proven_deltas import NARROWEST, At, ManyEnds, OneDirection, Place, Width
+from dpplan.accounting.exact.proven_deltas import (
+    KNOWN_ABOVE,
+    NARROWEST,
+    At,
+    ManyEnds,
+    OneDirection,
+    Place,
+    Width,
+)
 from dpplan.accounting.exact.proven_ends import AnyContour
+from dpplan.accounting.exact.shared_lattice import LATTICE_WIDTH, ROUGH, SharedLattice
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.pairs import Resolution
 from dpplan.accounting.parallel_composition import followed
@@ -39,19 +47,28 @@ from dpplan.quick_dataclass import dataclass
 NAME = "exact"
 FINE = Resolution(halvings=3, reach=60)  # of laws that are known on a lattice
 LEAST_NOISE, MOST_NOISE, LEAST_RATE = 0.005, 1e6, 1e-12  # as accounting.exact: where the transform keeps its digits
+ROUGHLY, TO_DRAW = 0.5, Resolution(halvings=1, reach=40)
+SPARED, QUICK_POINTS = 0.25, (2**15,) * 2
 Ends2 = tuple[float, float]
-# A relative width for which a lattice of few points is tried first, and the most points of one then and later; and the
-# least width that is asked of one.
-ROUGH, ROUGH_POINTS, LATTICE_WIDTH = 5e-5, (2**15, 2**18), 1e-6
+# Of laws that are known on a lattice, where an upper end will do; and of a rough width, what a lattice is laid for.
+TO_DRAW, ROUGHLY = Resolution(halvings=1, reach=40), 0.5
+Side = Callable[[Array, Width], ManyEnds]
 
 
 @dataclass(frozen=True)
 class Profile:
     """δ at any ε >= 0 of both directions: remove is the world with the record against the one without, add the
-    reverse. Each gives (lower, upper), widened by the floor, within [0, 1]."""
+    reverse. Each gives (lower, upper), widened by the floor, within [0, 1].
 
-    directions: tuple[OneDirection, OneDirection]
+    made: both directions. above: those of what dominates the plan, where that is not the same. one: whether both
+    directions are one, where that is known before they are made. parts: of what dominates and of what is realised.
+    """
+
+    made: Callable[[], tuple[OneDirection, OneDirection]]
     assumptions: Assumptions
+    above: Callable[[], tuple[Side, Side]] | None = None
+    one: Callable[[], bool] | None = None
+    parts: Callable[[], tuple[tuple[Side, Side], tuple[Side, Side]]] | None = None
 
     @classmethod
     def of(cls, plan: Plan) -> "Profile":
@@ -59,33 +76,50 @@ class Profile:
         plans = followed(plan)
         made = [cls._of_one_record(each) for each in plans]
         if len(made) == 1:
-            return cls(made[0].directions, plan.assumptions)
-        return cls(_most_costly([each.directions for each in made], plan.adjacency == REPLACE_ONE), plan.assumptions)
+            return replace(made[0], assumptions=plan.assumptions)
+        alike = plan.adjacency == REPLACE_ONE
+        return cls(
+            lambda: _most_costly([each.directions for each in made], alike),
+            plan.assumptions,
+            lambda: _most_costly_above([each.dominating for each in made], alike),
+            lambda: alike,
+        )
 
     @classmethod
     def _of_one_record(cls, plan: Plan) -> "Profile":
         known = dominating_pairs(plan, NAME)
         kinds = as_sampled_gaussians(known)
         if kinds is None:
-            return cls(_of_laws(known), plan.assumptions)
+            return _of_laws(known, plan.assumptions)
         if all(each.sample_rate == 1 for each in kinds):
             one = OneDirection(_gaussian(kinds))
-            return cls((one, one), plan.assumptions)
+            return cls(lambda: (one, one), plan.assumptions)
         steps = Steps.of(kinds)
         if not _in_reach(steps):
             one = OneDirection(_coarse(plan, steps))
-            return cls((one, one), plan.assumptions)
+            return cls(lambda: (one, one), plan.assumptions)
         runs = other_laws.directions(known)
         removed, added = runs[0], runs[-1]
-        remove = OneDirection(_sampled(plan, steps, Direction.REMOVE, _OneLattice(removed, added)))
-        add = OneDirection(_sampled(plan, steps, Direction.ADD, _OneLattice(added, None)))
+        remove = OneDirection(_sampled(plan, steps, Direction.REMOVE, SharedLattice(removed, added)))
+        add = OneDirection(_sampled(plan, steps, Direction.ADD, SharedLattice(added, None)))
         remove.other, add.other, add.most = add, remove, placement.largest_added_loss(steps)
-        return cls((remove, add), plan.assumptions)
+        remove.floor = EventBound(steps).deltas
+        return cls(lambda: (remove, add), plan.assumptions)
 
-    @property
+    @cached_property
+    def directions(self) -> tuple[OneDirection, OneDirection]:
+        return self.made()
+
+    @cached_property
+    def dominating(self) -> tuple[Side, Side]:
+        return self.directions if self.above is None else self.above()
+
+    @cached_property
     def alike(self) -> bool:
         """Whether both directions are one."""
-        return self.directions[0] is self.directions[1]
+        if self.one is not None:
+            return self.one()
+        return self.dominating[0] is self.dominating[1] and self.directions[0] is self.directions[1]
 
     def remove(self, epsilon: float) -> Ends2:
         return self._at(0, epsilon)
@@ -99,9 +133,26 @@ class Profile:
 
     def ends(self, direction: int, epsilons: Array, enough: Width = NARROWEST) -> ManyEnds:
         """Of direction 0, which is remove, or 1, at each of these ε."""
-        lower, upper = self.directions[direction](epsilons, enough)
-        rows = [widened("delta", *row) for row in zip(lower.tolist(), upper.tolist(), strict=True)]
-        return np.array([low for low, _ in rows]), np.array([high for _, high in rows])
+        sides: tuple[Side, Side] = self.dominating if enough.dominating else self.directions
+        return _widened(sides[direction](epsilons, enough))
+
+    @cached_property
+    def _parted(self) -> tuple[tuple[Side, Side], tuple[Side, Side]]:
+        return self.parts() if self.parts is not None else (self.directions, self.directions)
+
+    def bracket(self, direction: int, epsilons: Array, enough: Width = NARROWEST) -> ManyEnds:
+        """As `ends`. Where the two are of different laws each is as narrow as that by itself: what lies between them no
+        more places close."""
+        if enough.dominating or self.parts is None:
+            return self.ends(direction, epsilons, enough)
+        dominating, realised = self._parted
+        upper = dominating[direction](epsilons, enough)[1]
+        return _widened((np.minimum(realised[direction](epsilons, enough)[0], upper), upper))
+
+
+def _widened(ends: ManyEnds) -> ManyEnds:
+    rows = [widened("delta", *row) for row in zip(*(each.tolist() for each in ends), strict=True)]
+    return np.array([low for low, _ in rows]), np.array([high for _, high in rows])
 
 
 def _most_costly(ways: Sequence[tuple[OneDirection, OneDirection]], alike: bool) -> tuple[OneDirection, OneDirection]:
@@ -120,6 +171,29 @@ def _most_costly(ways: Sequence[tuple[OneDirection, OneDirection]], alike: bool)
             return lower, np.max([upper for _, upper in found.values()], axis=0)
 
         return OneDirection(_place_of(at))
+
+    if alike:
+        both = larger((0, 1))
+        return both, both
+    return larger((0,)), larger((1,))
+
+
+def _most_costly_above(ways: Sequence[tuple[Side, Side]], alike: bool) -> tuple[Side, Side]:
+    """The larger of all ways, each from above; alike: as `_most_costly`."""
+
+    def larger(sides: tuple[int, ...]) -> Side:
+        each = list({id(way[side]): way[side] for way in ways for side in sides}.values())
+
+        def ends(epsilons: Array, enough: Width) -> ManyEnds:
+            found = [side(epsilons, KNOWN_ABOVE) for side in each]
+            if math.isfinite(enough.absolute):
+                # The largest first: most others are then known to be smaller.
+                for at in sorted(range(len(each)), key=lambda at: -float(found[at][1].sum())):
+                    if np.any(found[at][1] > np.max([low for low, _ in found], axis=0)):
+                        found[at] = each[at](epsilons, enough)
+            return np.max([low for low, _ in found], axis=0), np.max([high for _, high in found], axis=0)
+
+        return ends
 
     if alike:
         both = larger((0, 1))
@@ -167,7 +241,7 @@ def _coarse(plan: Plan, steps: Steps) -> Callable[[float, Width], Place]:
     return _exactly(lambda e: (max(event.delta(e), 0.0), min(rdp.delta(plan, e).value, 1.0)))
 
 
-def _sampled(plan: Plan, steps: Steps, direction: Direction, lattice: "_OneLattice") -> Callable[[float, Width], Place]:
+def _sampled(plan: Plan, steps: Steps, direction: Direction, lattice: SharedLattice) -> Callable[[float, Width], Place]:
     if steps.total == 1.0:
         sigma, q = float(steps.sigma[0, 0]), float(steps.q[0, 0])
         return _exactly(lambda e: gaussian_one_step.delta_ends(sigma, q, direction, e))
@@ -180,7 +254,8 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction, lattice: "_OneLatti
         wanted = max(enough.relative, LATTICE_WIDTH)
         ends = invert.delta_ends(steps, direction, epsilon, ceiling, short=tried)
         if tried and ends.upper - ends.lower > max(enough.at(epsilon), wanted * ends.upper):
-            place = lattice.place(epsilon, enough)
+            known = event.delta(epsilon) if direction is Direction.REMOVE and enough.dominating else 0.0
+            place = lattice.place(epsilon, enough, known)
             if place is not None:
                 return place
             ends = invert.delta_ends(steps, direction, epsilon, ceiling)
@@ -195,64 +270,50 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction, lattice: "_OneLatti
     return make
 
 
-@dataclass
-class _OneLattice:
-    """A lattice for all ε, in place of many contours over rare jumps: where a rough δ will do one of few points before
-    the first contour, of many before the second, until one would need more or is not narrow enough; else of many, once.
-
-    run: of this direction. other: of the reverse one, for the remove direction; what its lattice proves near 0 is
-    often narrower, since large losses are none there.
-    """
-
-    run: Composition
-    other: Composition | None
-    rough: list[int] = field(default_factory=lambda: list(ROUGH_POINTS))
-    fine: list[int] = field(default_factory=lambda: [ROUGH_POINTS[-1]])
-
-    def serves(self, enough: Width) -> bool:
-        """Whether one is worth a try for intervals as wide as that."""
-        return enough.absolute > 0.0 and bool(self._points(enough))
-
-    def _points(self, enough: Width) -> list[int]:
-        return self.rough if enough.relative >= ROUGH else self.fine
-
-    def place(self, epsilon: float, enough: Width) -> Place | None:
-        points = self._points(enough)
-        accuracy = Accuracy(max(enough.relative, LATTICE_WIDTH), points.pop(0), hurried=True)
-        found = self._tried(epsilon, enough, accuracy)
-        if found is not None and points is self.rough:
-            points.insert(0, accuracy.most)
-        return found
-
-    def _tried(self, epsilon: float, enough: Width, accuracy: Accuracy) -> Place | None:
-        # Far out, where there is little left of the add direction's δ, a lattice would take long.
-        own = self.run.around(epsilon if self.other is not None else 0.0, accuracy)
-        found = self._narrow(own, epsilon, enough, accuracy)
-        if found is None and self.other is not None and epsilon < self.other.largest:
-            mirrored = partial(small_epsilon.mirrored, at=self.other.around(0.0, accuracy))
-            found = self._narrow(mirrored, epsilon, enough, accuracy)
-        return found
-
-    def _narrow(self, at: At, epsilon: float, enough: Width, accuracy: Accuracy) -> Place | None:
-        """If it is."""
-        low, high = (float(each[0]) for each in at(np.array([epsilon])))
-        if not high - low <= max(enough.at(epsilon), 2.0 * accuracy.width * high):
-            return None
-        return Place(epsilon, low, high, at, real=True, aim=enough.relative)
-
-
-def _of_laws(known: other_laws.Known) -> tuple[OneDirection, OneDirection]:
+def _of_laws(known: other_laws.Known, assumptions: Assumptions) -> Profile:
     if not all(pair.dominates for pair, _ in known):
         raise NotCertified("a pair of this plan is not known to dominate: it would bound the truth from below only.")
+    made, above = partial(_bracketed, known), partial(_alone, known, TO_DRAW)
+    if any(pair.resolved for pair, _ in known):
+        return Profile(made, assumptions, above, parts=partial(_parts, known))
+    dominating, choices = other_laws.compositions(known)
+    alone = len(dominating) == 1 and all(len(each) == 1 for each in choices)
+    if not choices:
+        return Profile(made, assumptions, one=lambda: alone)
+    return Profile(made, assumptions, above, lambda: alone, partial(_parts, known))
+
+
+def _bracketed(known: other_laws.Known) -> tuple[OneDirection, OneDirection]:
+    """From above by what dominates, from below by what is realised."""
     above, choices = other_laws.compositions(other_laws.resolved(known, FINE))
-    # From below one choice of neighbours for all ε and both directions: an attacker faces one pair at a time, and where
-    # its trade-off is looked for at several ε, more than one would promise what none of them allows.
-    below = max(
-        choices, key=lambda each: max(float(_proven(run, 0.0)(np.zeros(1))[0][0]) for run in each), default=None
-    )
+    below = _told_most(choices)
     sides = range(max(len(above), len(below or ())))
     made = [OneDirection(_laws(_one_way(above, at), _one_way(below, at) if below else None)) for at in sides]
     return made[0], made[-1]
+
+
+def _told_most(choices: list[list[Composition]]) -> list[Composition] | None:
+    """From below one choice of neighbours for all ε and both directions: an attacker faces one pair at a time, and
+    where its trade-off is looked for at several ε, more than one would promise what none of them allows. None where
+    there is none to choose."""
+    return max(choices, key=lambda each: max(float(_proven(run, 0.0)(np.zeros(1))[0][0]) for run in each), default=None)
+
+
+def _alone(known: other_laws.Known, resolution: Resolution) -> tuple[OneDirection, OneDirection]:
+    """Of what dominates alone."""
+    return _each_alone(other_laws.directions(other_laws.resolved(known, resolution)))
+
+
+def _each_alone(runs: list[Composition]) -> tuple[OneDirection, OneDirection]:
+    made = [OneDirection(_laws(run, None)) for run in runs]
+    return made[0], made[-1]
+
+
+def _parts(known: other_laws.Known) -> tuple[tuple[OneDirection, OneDirection], tuple[OneDirection, OneDirection]]:
+    """Of what dominates alone, and of what is realised; of what dominates twice, where that is realised itself."""
+    above, choices = other_laws.compositions(other_laws.resolved(known, FINE))
+    below, dominating = _told_most(choices), _each_alone(above)
+    return dominating, _each_alone(below) if below else dominating
 
 
 def _one_way(directions: list[Composition], at: int) -> Composition:
@@ -262,8 +323,9 @@ def _one_way(directions: list[Composition], at: int) -> Composition:
 
 def _laws(above: Composition, below: Composition | None) -> Callable[[float, Width], Place]:
     def make(epsilon: float, enough: Width) -> Place:
+        rough = enough.relative if enough.dominating and enough.relative >= ROUGH else 0.0
         try:
-            upper, lower = _proven(above, epsilon), None if below is None else _proven(below, epsilon)
+            upper, lower = _proven(above, epsilon, rough), None if below is None else _proven(below, epsilon)
         except ArithmeticError as error:
             raise NotCertified(other_laws.BEYOND_FLOATS) from error
 
@@ -271,16 +333,20 @@ def _laws(above: Composition, below: Composition | None) -> Callable[[float, Wid
             own = upper(others)
             return (own if lower is None else lower(others))[0], own[1]
 
-        return _place_of(at)(epsilon, enough)
+        return replace(_place_of(at)(epsilon, enough), aim=rough)
 
     return make
 
 
-def _proven(run: Composition, epsilon: float) -> At:
-    """What a contour put near this ε proves, or a lattice where there is none or it is wide."""
+def _proven(run: Composition, epsilon: float, rough: float = 0.0) -> At:
+    """What a contour put near this ε proves, or a lattice where there is none or it is wide. rough: a relative width
+    for which a coarse one will do."""
+    if rough and run.steps == 1:
+        return partial(general_one_step.delta_ends_of_many, run.terms[0][0])
     ends = mixed.delta_ends(run, epsilon)
     if ends is None or ends.contour is None or not ends.relative_width <= other_laws.NARROW:
-        return run.around(epsilon, other_laws.worth(run))
+        accuracy = other_laws.worth(run) or (Accuracy(ROUGHLY * rough) if rough else None)
+        return run.around(epsilon, accuracy)
     return _of_contour(ends.contour)
 
 

@@ -29,19 +29,30 @@ At = Callable[[Array], ManyEnds]
 
 
 class Width(NamedTuple):
-    """Of an interval of δ that need not be narrower: as such, e^(growth·ε) times as wide at ε, or as a share of δ."""
+    """Of an interval of δ that need not be narrower: as such, e^(growth·ε) times as wide at ε, or as a share of δ.
+
+    dominating: whether an upper end is all that is wanted. Both ends are then those of what dominates the plan, of
+    which the upper one alone bounds the truth; its own lower end, which may be of another law, costs as much again.
+    """
 
     absolute: float = LEAST_WIDTH
     relative: float = NARROW
     growth: float = 0.0
+    dominating: bool = False
 
     def at(self, epsilon: float) -> float:
         """The absolute one."""
         return self.absolute * math.exp(self.growth * epsilon)
 
+    def serves(self, place: "Place") -> bool:
+        """Whether that is about as narrow, for an upper end."""
+        width = place.upper - place.lower
+        return self.dominating and width <= 2.0 * max(self.at(place.epsilon), self.relative * place.upper)
+
 
 NARROWEST = Width()
 KNOWN = Width(absolute=math.inf)  # whatever the places at hand prove: none is made
+KNOWN_ABOVE = Width(absolute=math.inf, dominating=True)  # likewise, of what dominates
 TO_THE_LAST = Width(absolute=0.0)  # for whoever wants digits of a δ that is smaller than any width
 
 
@@ -81,13 +92,15 @@ class OneDirection:
     make: Callable[[float, Width], Place]
     other: "OneDirection | None" = field(default=None, repr=False)
     most: float = math.inf
+    floor: Callable[[Array], Array] | None = field(default=None, repr=False)
     _places: list[Place] = field(default_factory=list)
     # An ε from which on another place is no narrower than what is known, and the width that was aimed at there.
     _hopeless: tuple[float, float] = (math.inf, 0.0)
 
     def __call__(self, epsilons: Array, enough: Width = NARROWEST) -> ManyEnds:
         """lower <= δ(ε) <= upper, before the floor, at each of these ε >= 0. enough: where no more places are made."""
-        makes, enough = math.isfinite(enough.absolute), enough if math.isfinite(enough.absolute) else NARROWEST
+        makes = math.isfinite(enough.absolute)
+        enough = enough if makes else NARROWEST._replace(dominating=enough.dominating)
         with np.errstate(**_QUIET):
             found = _Found.of(epsilons, self.most, enough)
             middle = float(np.mean(epsilons))
@@ -96,6 +109,8 @@ class OneDirection:
             for mirrored in (place.mirrored() for place in (self.other._places if self.other else ())):
                 found.take(mirrored)
             found.take_chord(self.most)
+            if self.floor is not None and enough.dominating:
+                found.take_floor(self.floor)
             # Beyond its place a contour's interval becomes wide for δ, if narrower ever: the least ε comes first.
             while makes and (at := found.next(self._hopeless_from(enough))) is not None and len(self._places) < MOST:
                 known = found.width(at)
@@ -113,7 +128,7 @@ class OneDirection:
         place = self.make(epsilon, found.enough)
         self._places.append(place)
         lone = place.at is None and place.upper > 0.0
-        poor = place.width > max(POOR, found.enough.relative)
+        poor = place.width > max(POOR, found.enough.relative) and not found.enough.serves(place)
         if self.other is not None and not self.other._places and (lone or poor):
             self.other._places.append(self.other.make(0.0, found.enough))
             found.take(self.other._places[0].mirrored())
@@ -169,6 +184,11 @@ class _Found:
         self.good |= self.narrow(share)
         if tried:
             self.tried |= self.epsilons == place.epsilon
+
+    def take_floor(self, floor: Callable[[Array], Array]) -> None:
+        """With what bounds δ from below."""
+        least = floor(self.epsilons)
+        np.maximum(self.lower, least, out=self.lower, where=least <= self.upper)
 
     def take_chord(self, most: float) -> None:
         """δ is convex in e^ε, and 0 at `most`: below the chord from ε = 0 to there."""

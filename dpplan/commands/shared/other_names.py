@@ -32,6 +32,10 @@ _IN_A_RECIPE: Mapping[str, str] = MappingProxyType(
         }.items()
     }
 )
+_IN_A_FILE = (
+    "A page is of a run, a recipe or a plan file, whose name it takes. See dpplan help plans, or for figures alone "
+    "dpplan risk and epsilon."
+)
 INSTEAD: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "epsilon": {
@@ -54,6 +58,9 @@ INSTEAD: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "target-eps": "The ε that is claimed is --claimed-eps.",
         },
         "compare accountants": {"accountant": "All of them are compared. For one, dpplan epsilon --accountant rdp."},
+        "report": dict.fromkeys(
+            ("sigma", "q", "batch", "epochs", "steps", "sampling", "adjacency", "unit"), _IN_A_FILE
+        ),
         "train": _IN_A_RECIPE,
         "tune": _IN_A_RECIPE,
     }

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from dpplan.errors import UsageError
-from dpplan.number_spelling import doubtful_count
+from dpplan.number_spelling import DASHES, doubtful_count, shortened
 
 
 class Percentage(Fraction):
@@ -70,15 +70,27 @@ class Name(click.Choice):  # type: ignore[type-arg]
 
 
 class PlanFileName(click.ParamType):  # type: ignore[type-arg]  # as above
-    """A plan file. What neither is there nor ends like one is a word that is left over, such as the rest of 10 000."""
+    """A plan file. What neither is there nor ends like one is a word that is left over, such as the rest of 10 000.
+
+    what: may stand there, in words.
+    """
 
     name = "plan"
+
+    def __init__(self, what: str = "A plan file or the folder of a run") -> None:
+        self.what = what
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         text = str(value)
         if "=" in text or text.lower().endswith((".yaml", ".yml", ".json", ".csv")) or Path(text).exists():
             return text
-        raise click.UsageError(f"Got unexpected extra argument ({text})", ctx)
+        if not text.strip() or text[0] in f"-{DASHES}" or text[0].isdigit():
+            raise click.UsageError(f"Got unexpected extra argument ({text})", ctx)
+        path = "dpplan" if ctx is None else ctx.command_path
+        raise click.UsageError(
+            f"{shortened(text)}: no such file or folder, and it belongs to no option. {self.what} may stand there. See "
+            f"{path} --help."
+        )
 
 
 class FileName(click.Path):

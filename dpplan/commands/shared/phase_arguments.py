@@ -104,13 +104,21 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
 
 def _settings(written: Iterable[Written], problems: list[str], shared: Settings) -> Iterator[tuple[str, Settings]]:
     """Where each phase stands, and what it says, read as the options are. shared: what holds for all of them."""
+    written, foreign = list(written), set[str]()
+    keys = list(dict.fromkeys(key for phase in written for key, _ in phase.values))
+    if len(written) > 1 and keys and not any(_field(key) for key in keys):
+        told = ", ".join(keys[:8]) + (", ..." if len(keys) > 8 else "")
+        problems.append(f"{written[0].where}: {told}: none of it is said of a phase. Name sigma, q and steps of each.")
+        return
     for phase in written:
         values: dict[str, Any] = {}
         for key, text in phase.values:
-            name = key.lower().replace("_", "-").lstrip("-")
-            field = name if name in _SCHEME else _FIELDS.get(name)
-            if field is None:
+            name, field = _name(key), _field(key)
+            if field is None and name not in foreign:  # a column of a table is one mistake, however long it is
+                foreign.add(name)
                 problems.append(f"{phase.where}: {_unknown(key, name)}")
+            elif field is None:
+                continue
             elif field in values:
                 problems.append(f"{phase.where}: {_WORDS.get(field, field)} is given twice. Leave one out.")
             elif not text:
@@ -118,6 +126,16 @@ def _settings(written: Iterable[Written], problems: list[str], shared: Settings)
             else:
                 values[field] = {**READ_AS, **_SCHEME}[field].convert(text, None, None)
         yield phase.where, _drawn(values, shared)
+
+
+def _name(key: str) -> str:
+    return key.lower().replace("_", "-").lstrip("-")
+
+
+def _field(key: str) -> str | None:
+    """What of a phase is meant; None for what belongs to none."""
+    name = _name(key)
+    return name if name in _SCHEME else _FIELDS.get(name)
 
 
 def _drawn(values: dict[str, Any], shared: Settings) -> Settings:

@@ -237,7 +237,8 @@ def deltas(several: bool) -> Decorator:
         "--delta",
         type=NUMBER,
         multiple=several,
-        help=f"Chance of the guarantee not to hold. Without it: the largest power of ten ≤ 1 / (10 n).{often}",
+        help=f"Chance of the guarantee not to hold. Without it: the largest power of ten ≤ 1 / (10 n), or "
+        f"the run's own where its folder or report is all that is named.{often}",
     )
 
 

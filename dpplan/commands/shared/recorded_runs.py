@@ -4,15 +4,15 @@ What is counted is what was taken, by whatever knows of most steps, as `dpplan v
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
 from dpplan import verify
-from dpplan.errors import ReportError, UsageError
+from dpplan.errors import DpplanError, ReportError, UsageError
 from dpplan.mechanism import Gaussian
-from dpplan.plan import Phase, Plan, Settings
+from dpplan.plan import Delta, Phase, Plan, Settings
 from dpplan.plan_json import plan_from_json
 from dpplan.recipe.phases import Written
 from dpplan.sampling import (
@@ -26,7 +26,7 @@ from dpplan.sampling import (
     TruncatedPoisson,
 )
 from dpplan.units import unit_words
-from dpplan.verify.unfinished_run import REPORT, RUN, STEPS
+from dpplan.verify.unfinished_run import REPORT, RUN, STEPS, planned_delta
 
 _SAY_IT = "Say what ran: sigma=1.1,q=0.01,steps=1000."
 
@@ -47,6 +47,24 @@ def is_record(path: Path) -> bool:
 def plan_of(path: Path) -> Plan | None:
     """What was taken, as a plan; None where no step was. Raises UsageError where it cannot be counted."""
     return _unfinished(path) if path.is_dir() and not (path / REPORT).exists() else _reported(path)
+
+
+def own_delta(names: Sequence[str]) -> Delta | None:
+    """The δ that all of these runs state of themselves; None where one of them is no record of a run, or states another
+    one, or several."""
+    stated = {_stated(Path(name)) if "=" not in name and is_record(Path(name)) else None for name in names}
+    value = stated.pop() if len(stated) == 1 else None
+    return None if value is None else Delta(value, "the run's own" if len(names) == 1 else "the runs' own")
+
+
+def _stated(path: Path) -> float | None:
+    if path.is_dir() and not (path / REPORT).exists():
+        return planned_delta(path)
+    try:
+        found = {claim.at for claim in verify.read(path).claims if claim.quantity == "epsilon"}
+    except DpplanError:
+        return None  # whoever counts it says why
+    return found.pop() if len(found) == 1 else None
 
 
 def is_plan(path: Path) -> bool:

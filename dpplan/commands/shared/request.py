@@ -8,6 +8,7 @@ from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments, percentage
 from dpplan.errors import PlanError, UsageError
 from dpplan.plan import Delta, Plan, Settings, delta_warning, resolve_delta
+from dpplan.quantities import DESCRIBING
 from dpplan.query import AnswerAccuracy
 from dpplan.quick_dataclass import dataclass
 
@@ -42,11 +43,24 @@ def requested(arguments: PlanArguments, deltas: Sequence[Any] | None, choice: Ac
     among it where there are other problems, and a warning where there are none.
     """
     parsed = parse(arguments)
-    resolved, others = resolve(parsed.known, deltas, choice, *more)
+    resolved, others = resolve(parsed.known, or_own(deltas, arguments), choice, *more)
     warnings = cautions(parsed.known, resolved)
     if parsed.plan is None or others:
         raise PlanError([*parsed.problems, *others, *warnings])
     return Request(parsed.plan, resolved, warnings, parsed.earlier, parsed.names, parsed.public, parsed.accuracies)
+
+
+def or_own(deltas: Sequence[Any] | None, arguments: PlanArguments) -> Sequence[Any] | None:
+    """The deltas that were given; where none was, the one that the runs state which are all that is asked about."""
+    run = any(getattr(arguments.settings, each.name) is not None for each in DESCRIBING if each.name != "examples")
+    if deltas is None or any(delta is not None for delta in deltas) or arguments.phases or run:
+        return deltas
+    if not (names := (*arguments.files, *arguments.spent)):
+        return deltas
+    from dpplan.commands.shared import recorded_runs  # only such a call needs it
+
+    own = recorded_runs.own_delta(names)
+    return deltas if own is None else (own,)
 
 
 def parse(arguments: PlanArguments) -> ParsedPlan:
@@ -70,7 +84,7 @@ def resolve(
         if delta is None and settings.examples is not None and not _is_count(settings.examples):
             continue  # the plan reports n, and without it there is nothing to say about delta
         try:
-            resolved.append(resolve_delta(delta, settings.examples))
+            resolved.append(delta if isinstance(delta, Delta) else resolve_delta(delta, settings.examples))
         except UsageError as error:
             found += error.problems
     return tuple(resolved), [*found, *choice.problems(), *more]

@@ -11,7 +11,7 @@ from dpplan.checks import did_you_mean
 from dpplan.commands.shared import output, plan_files, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
-from dpplan.commands.shared.request import cautions, resolve
+from dpplan.commands.shared.request import cautions, or_own, resolve
 from dpplan.errors import PlanError
 from dpplan.open_noise import Opening, setting_of
 from dpplan.plan import Delta, Plan, Settings
@@ -41,8 +41,9 @@ def run(file: str | None, settings: Settings, spent: Sequence[str], choice: Acco
     from dpplan.render import solve_plan as render
     from dpplan.solve import allocation
 
-    parsed = plan_files.parse(PlanArguments(settings, files=(file,), spent=tuple(spent)), may_be_open=True)
-    deltas, others = resolve(parsed.known, (target.delta,), choice, *target.wrong)
+    arguments = PlanArguments(settings, files=(file,), spent=tuple(spent))
+    parsed = plan_files.parse(arguments, may_be_open=True)
+    deltas, others = resolve(parsed.known, or_own((target.delta,), arguments), choice, *target.wrong)
     if target.unknown is not None and target.rule is not None:
         others.append("--allocate and --unknown are given: one finds all that is open, the other one setting.")
     if target.rule is not None and target.rule not in allocation.RULES:
@@ -52,7 +53,7 @@ def run(file: str | None, settings: Settings, spent: Sequence[str], choice: Acco
         raise PlanError([*parsed.problems, *others])
     found = _asked(parsed, target)
     rule = target.rule or ("scale" if all(each is None or each.given for each in found.openings) else "shares")
-    problems = [] if found.steps is not None else allocation.open_problems(parsed.plan, found.openings, rule)
+    problems = [] if found.steps is not None else allocation.open_problems(parsed.names, found.openings, rule)
     if problems:
         raise PlanError(problems)
     budget = _budget(choice, float(target.epsilon), deltas[0].value)

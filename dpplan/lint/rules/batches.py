@@ -30,6 +30,7 @@ _DRAWS: Mapping[str, type | None] = {
     **{each.name: SCHEMES.get(each.scheme or "") for each in sampling.LOADERS.values()},
 }
 _QUICK = (Shuffle, FixedSize)  # whose figures take well below a second
+_FEW_STEPS = 10**6  # of more, lattices of batches take seconds
 _OPACUS = "opacus"  # rounds the rate along with the steps
 _POISSON_LOADERS = (
     "Opacus's make_private(poisson_sampling=True) and DPDataLoader.from_data_loader make a torch loader Poisson, and "
@@ -94,7 +95,8 @@ def _own_figure(run: LintContext, plan: Plan) -> str:
     asked = _as_drawn(run, plan)
     if asked is None:
         return f"{larger} (what it draws is {_scheme_of(drawn, plan)})"
-    bound = proven(asked.plan(), run.delta.value) if drawn in _QUICK else None
+    soon = drawn in _QUICK and plan.steps <= _FEW_STEPS
+    bound = proven(asked.plan(), run.delta.value) if soon else None
     if bound is None or bound.upper is None:
         return f"{larger} (what is proven of that: {_command(run, asked)})"
     neighbours = "" if asked.adjacency == plan.adjacency else f" under {asked.adjacency}"
@@ -117,7 +119,7 @@ def _scheme_of(drawn: type, plan: Plan) -> str:
 
 def _stated(bound: Bound, both: bool) -> str:
     """both: the lower end, too, is one of what is drawn."""
-    if not both or bound.lower is None:
+    if not both or not bound.lower:
         return f"is proven to be at most {at_most(bound.value)}"
     if bound.relation == "=":
         return f"is {at_most(bound.value)}"
@@ -148,7 +150,7 @@ def _alternatives(run: LintContext, plan: Plan) -> Iterator[str]:
     if drawn is Shuffle:
         share = Fraction(1, math.ceil(said.examples / Fraction(repr(float(said.batch_size)))))
         bins = asked.with_(batch_size=None, sample_rate=share, sampling=BallsInBins.kind, adjacency=plan.adjacency)
-        bound = proven(bins.plan(), run.delta.value)
+        bound = proven(bins.plan(), run.delta.value) if plan.steps <= _FEW_STEPS else None
         if bound is not None and bound.value <= MEANINGLESS_EPSILON:
             yield (
                 f"Or draw balls-in-bins, which takes each example once an epoch, too: ε ≤ {at_most(bound.value)} "

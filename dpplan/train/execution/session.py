@@ -13,7 +13,7 @@ from dpplan.train.execution.loss_watch import LossWatch
 from dpplan.train.execution.nonprivate_baseline import train_without_privacy
 from dpplan.train.execution.worker import Worker
 from dpplan.train.ranks import Command, PeerLost
-from dpplan.train.state.checkpoint import Checkpoint, basis_of
+from dpplan.train.state.checkpoint import Checkpoint, basis_of, steps_between
 from dpplan.train.state.report import SEEN, Epoch, Planned, Status, Step, TrainReport
 from dpplan.train.state.run_folder import RunFolder
 from dpplan.train.state.run_keys import NoiseKeys
@@ -200,7 +200,7 @@ class Session:
 
     def _steps(self, interrupted: Interrupted) -> Generator[Step | Epoch, None, Ending]:
         steps, sampling = self.claim.phase.steps, self.claim.phase.sampling
-        every = self.recipe.runtime.checkpoint_every
+        every = steps_between(self.recipe.runtime.checkpoint_every, steps)
         facts = BatchFacts.none()
         while self.trainer.steps < steps and self._affordable():
             if interrupted():

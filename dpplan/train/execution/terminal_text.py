@@ -47,13 +47,30 @@ def plan_lines(planned: Planned) -> Iterator[str]:
         yield row("processes", show(planned.ranks.size), "sums pass between them unencrypted")
     if planned.recipe.runtime.secure_noise:
         yield row("noise from", "the system", "about twelve times slower to draw")
-    if planned.resumed is not None:
-        checkpoint = planned.resumed.checkpoint
-        yield row("goes on from", f"step {checkpoint.steps}", "what was begun after it counts")
+    yield from _resumed_rows(planned)
     if claim.max_epsilon is not None and claim.target_epsilon is None:
         yield row("budget", f"ε ≤ {show(claim.max_epsilon)}", f"on_budget: {planned.recipe.training.on_budget}")
     if claim.warning:
         yield from textwrap.wrap(f"warning: {claim.warning}", screen_width(), subsequent_indent="  ")
+
+
+def _resumed_rows(planned: Planned) -> Iterator[str]:
+    """Where a run goes on, and how many of its steps are spent and not in the model that goes on."""
+    resumed, steps = planned.resumed, planned.claim.phase.steps
+    if resumed is None:
+        return
+    at, begun = resumed.checkpoint.steps, resumed.begun
+    if resumed.lost:
+        left = steps - at if planned.past_budget else max(steps - begun, 0)
+        model = "the model, which is as untrained as at the start" if at == 0 else "the model"
+        yield row("goes on from", f"step {at}", "what was begun after it counts")
+        yield from sentence(
+            "lost", f"{resumed.lost} of {steps} steps were spent and are not in {model}; {left} are left"
+        )
+    elif begun > at:
+        yield row("goes on from", f"step {at}", "with the same seed, and so the same steps")
+    else:
+        yield row("goes on from", f"step {at}", "with all that was spent in the model")
 
 
 def _noise_rows(planned: Planned, solved: str) -> Iterator[str]:
@@ -97,7 +114,10 @@ def report_lines(report: TrainReport) -> Iterator[str]:
     yield ""
     yield row("planned", f"ε ≤ {up(claim.epsilon.upper)}", f"{steps} steps")
     verdict = "as planned" if report.agrees else "not as planned" if report.status == "finished" else report.status
-    yield row("spent", f"ε ≤ {up(report.spent.upper)}", f"{report.steps} steps: {verdict}")
+    lost = f", {report.lost} lost" if report.lost else ""
+    yield row("spent", f"ε ≤ {up(report.spent.upper)}", f"{report.steps} steps: {verdict}{lost}")
+    if report.lost:
+        yield row("lost", f"{report.lost} of {report.steps}", "steps: spent, and not in the model")
     if report.held_out_accuracy is not None:
         held_out = f"on {report.planned.dataset.held_out.examples} held-out examples"
         yield row("accuracy", percent(report.held_out_accuracy) + "*", held_out)
@@ -105,8 +125,6 @@ def report_lines(report: TrainReport) -> Iterator[str]:
         yield from sentence("accuracy", f"{report.evaluation}*")
     if report.nonprivate_accuracy is not None:
         yield row("without privacy", percent(report.nonprivate_accuracy) + "*", "same model, steps and optimiser")
-    if report.lost:
-        yield row("lost", f"{report.lost} steps", "released and counted, not in the model")
     if report.clipped is not None:
         yield row("clipped", percent(report.clipped) + "*", f"of the {unit} gradients were shortened")
     yield from verdict_rows(report.measured)
@@ -159,6 +177,7 @@ def ending(report: TrainReport) -> str:
     claim = report.planned.claim
     spent, planned = up_apart(report.spent.upper, claim.epsilon.upper)
     taken = f"{report.steps} of {claim.phase.steps} steps, ε ≤ {spent} spent"
+    taken += f", {report.lost} of them not in the model" if report.lost else ""
     if report.evaluation and report.agrees:
         return (
             f"{report.evaluation}; {taken}, as planned.\n  model.pt and report.json lack nothing else: {report.folder}"

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
@@ -11,22 +12,62 @@ CTRL_C = (signal.SIGINT,)
 ENDING = (signal.SIGINT, signal.SIGTERM)  # torchrun sends the second to its processes when one of them died
 
 
+class _Presses:
+    """How often Ctrl-C was pressed within a block of the main thread."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+_open: list[_Presses] = []  # of the blocks that are open, from without to within
+
+
 @contextlib.contextmanager
 def interrupt_asked(signals: Sequence[signal.Signals] = CTRL_C) -> Iterator[Callable[[], bool]]:
     """A function that says whether Ctrl-C was pressed, or another of these signals came, inside the block.
 
     The first press only asks, so that a step is never cut in two; the second one interrupts at once.
     """
-    pressed = False
+    with _counted(signals, raising_at=2) as pressed:
+        yield pressed
+
+
+@contextlib.contextmanager
+def interrupt_remembered() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C interrupts at once, as ever. The function says whether it came, here or in a block inside this one: also
+    where that one ended before it asked, and where what was interrupted went on regardless."""
+    with _counted(CTRL_C, raising_at=1) as pressed:
+        yield pressed
+
+
+@contextlib.contextmanager
+def interrupt_deferred() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C interrupts nothing inside, and the function says whether it came. For what takes a moment, and must not
+    be left half done."""
+    with _counted(CTRL_C, raising_at=sys.maxsize) as pressed:
+        yield pressed
+
+
+@contextlib.contextmanager
+def _counted(signals: Sequence[signal.Signals], raising_at: int) -> Iterator[Callable[[], bool]]:
+    """Counts the presses inside, for this block and for those around it. From `raising_at` on they interrupt."""
+    mine = _Presses()
 
     def on_press(signum: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        if pressed:
+        for each in _open:
+            each.count += 1
+        if mine.count >= raising_at:
             raise KeyboardInterrupt
-        pressed = True
 
+    hears = threading.current_thread() is threading.main_thread()
     with _handled(signals, on_press):
-        yield lambda: pressed
+        if hears:
+            _open.append(mine)
+        try:
+            yield lambda: mine.count > 0
+        finally:
+            if hears:
+                _open.remove(mine)
 
 
 @contextlib.contextmanager

@@ -28,6 +28,8 @@ from dpplan.sampling import Poisson
 from dpplan.train.state.run_identity import Lineage
 
 SCHEMA = "dpplan.checkpoint/3"
+MOST_APART = 250  # steps between two checkpoints of a run that says nothing of them
+LEAST_OFTEN = 10  # so many checkpoints of a short one: a kill costs a tenth of its steps at most
 FREE = ("training.compare_nonprivate",)  # a second model, which no step of this one depends on
 
 
@@ -89,6 +91,14 @@ class Checkpoint:
             before, after = began.get(key), now.get(key)
             if before != after:
                 yield f"{key}={_show(after)}, and the run began with {_show(before)}."
+
+
+def steps_between(checkpoint_every: int | str | None, steps: int) -> int | None:
+    """How many steps lie between two checkpoints of a run of so many: as its recipe says, or for auto a tenth of them
+    and no more than MOST_APART; None for a run without."""
+    if isinstance(checkpoint_every, str):
+        return min(MOST_APART, max(steps // LEAST_OFTEN, 1))
+    return checkpoint_every
 
 
 def basis_of(recipe: Recipe, claim: Claim) -> dict[str, Any]:

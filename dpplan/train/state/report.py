@@ -43,12 +43,22 @@ Status = Literal["finished", "interrupted", "stopped"]
 class Resumed:
     """A run that was broken off: its folder, and the checkpoint it goes on from.
 
-    moved: whether the user vouches for a folder that was copied or set back: no other copy goes on.
+    moved: whether the user vouches for a folder that was copied or set back: no other copy goes on. begun: steps that
+    are known to have been begun.
     """
 
     folder: Path
     checkpoint: Checkpoint = field(repr=False)
     moved: bool = False
+    begun: int = 0
+
+    @property
+    def lost(self) -> int:
+        """Steps that are spent and not in the model; none of a seeded run, which takes them once more."""
+        return 0 if self.checkpoint.generators is not None else max(self.begun - self.checkpoint.steps, 0)
+
+    def to_json(self) -> dict[str, int]:
+        return {"step": self.checkpoint.steps, "spent_steps": self.begun, "lost_steps": self.lost}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +125,7 @@ class Planned:
                 "over_budget": self.over_budget,
                 "epsilon": figure(claim.epsilon),
             },
+            **({} if self.resumed is None else {"goes_on_from": self.resumed.to_json()}),
             "device": str(self.device),
             "processes": self.ranks.size,
             "software": {

@@ -4,20 +4,23 @@ import json
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "verify"))
 
-from reports import NOISE, PLAN, RATE, STEPS, printed, report
+from reports import DELTA, NOISE, PLAN, RATE, STEPS, figure, printed, report
 
 from dpplan import accounting
 from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
 from dpplan.commands.shared import phase_arguments, plan_files
+from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.phase_arguments import ParsedPlan
 from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.commands.shared.request import requested
 from dpplan.mechanism import Laplace, TreeAggregation
-from dpplan.plan import Phase, Plan, Settings
+from dpplan.plan import Delta, Phase, Plan, Settings, resolve_delta
 from dpplan.sampling import Poisson, Shuffle
 
 THIS = Settings(noise_multiplier=1.0, sample_rate=0.01, steps=10)
@@ -137,3 +140,34 @@ def test_what_ran_before_counts_for_a_run_that_is_solved_for(tmp_path: Path) -> 
     (tmp_path / "plan.yaml").write_text("phases: [{mechanism: {kind: laplace, epsilon: 0.2}}]\n", encoding="utf-8")
     (phase,), problems = plan_files.spent_alone((str(tmp_path / "plan.yaml"),), Settings())
     assert (phase.mechanism, problems) == (Laplace(0.2), [])
+
+
+def asked(*files: Path | str, spent: tuple[Path | str, ...] = (), delta: float | None = None, **said: Any) -> Delta:
+    """The δ that `dpplan epsilon` answers at."""
+    names, before = (tuple(map(str, each)) for each in (files, spent))
+    arguments = PlanArguments(Settings(**said), files=names, spent=before)
+    (found,) = requested(arguments, (delta,), AccountantChoice("exact", {})).deltas
+    return found
+
+
+def test_a_run_is_asked_at_the_delta_that_it_states(run: Path, tmp_path: Path) -> None:
+    for name, at in (("a", 1e-5), ("b", 1e-5), ("c", 2e-6)):
+        (tmp_path / name).mkdir()
+        content = report(planned__delta=at, recipe__privacy__delta=at)
+        for block in ("planned", "spent"):
+            content[block]["epsilon"] = figure(delta=at)
+        (tmp_path / name / "report.json").write_text(json.dumps(content), encoding="utf-8")
+    a, b, c = (tmp_path / name for name in "abc")
+    assert asked(c) == asked(c / "report.json") == Delta(2e-6, "the run's own")
+    assert asked(c, delta=1e-3) == Delta(1e-3)
+    assert asked(a, spent=(b,)) == Delta(1e-5, "the runs' own")
+    assert asked(a, spent=(c,)) == resolve_delta(None, 1000)  # they do not agree
+    assert asked(spent=(c,), noise_multiplier=2.0, sample_rate=0.1, steps=3) == resolve_delta(None, 1000)
+
+
+def test_a_killed_run_is_asked_at_the_delta_of_its_plan(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps(report(spent=..., status=...)), encoding="utf-8")
+    (tmp_path / "steps").write_text("42", encoding="utf-8")
+    assert asked(tmp_path) == Delta(DELTA, "the run's own")
+    (tmp_path / "run.json").write_text(json.dumps(report(planned__delta=7, spent=..., status=...)), encoding="utf-8")
+    assert asked(tmp_path) == resolve_delta(None, 1000)

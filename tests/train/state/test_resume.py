@@ -14,11 +14,14 @@ from forked import PROCESSES
 from small_recipe import small
 from whole_runs import interrupted, resumed
 
-from dpplan import train
+from dpplan import train, verify
 from dpplan.errors import RecipeError, UsageError
 from dpplan.recipe import Recipe
+from dpplan.report.page import gather
+from dpplan.report.writing import html, markdown, paragraph
 from dpplan.train import Step, TrainReport
-from dpplan.train.state.checkpoint import Checkpoint
+from dpplan.train.execution import terminal_text
+from dpplan.train.state.checkpoint import Checkpoint, steps_between
 from dpplan.train.state.step_count import StepCount
 from dpplan.train.step.trainer import Trainer
 
@@ -199,6 +202,47 @@ def test_lost_steps_are_taken_again_only_over_budget(tmp_path: Path) -> None:
     assert isinstance(report, TrainReport)
     assert (report.steps, report.lost, report.over_budget, report.agrees) == (STEPS + 10, 10, True, False)
     assert written(tmp_path / "run")["spent"]["over_budget"] is True
+
+
+@pytest.mark.parametrize(("steps", "every"), [(1, 1), (9, 1), (85, 8), (2499, 249), (2500, 250), (100_000, 250)])
+def test_a_run_that_says_nothing_has_a_checkpoint_each_tenth_of_it(steps: int, every: int) -> None:
+    assert steps_between(tiny(Path(), runtime_checkpoint_every="auto").runtime.checkpoint_every, steps) == every
+    assert steps_between(7, steps) == 7 and steps_between(None, steps) is None
+
+
+@pytest.mark.parametrize(
+    ("every", "at", "lost", "words"),
+    [
+        ("auto", 28, 3, "3 of 40 steps were spent and are not in the model; 9 are left"),
+        (250, 0, 31, "31 of 40 steps were spent and are not in the model, which is as untrained as at the start; 9"),
+    ],
+)
+def test_steps_that_are_spent_and_not_in_the_model_are_told_before_and_after(
+    tmp_path: Path, every: Any, at: int, lost: int, words: str
+) -> None:
+    folder = tmp_path / "run"
+    happening = train.events(train.plan(tiny(tmp_path, runtime_checkpoint_every=every)), out=folder)
+    assert next(event for event in happening if isinstance(event, Step) and event.step == 31)
+    happening.close()  # type: ignore[attr-defined]  # as a kill does, it writes no checkpoint
+    planned = train.plan_resumed(folder)
+    assert planned.to_json()["goes_on_from"] == {"step": at, "spent_steps": 31, "lost_steps": lost}
+    assert words in " ".join(" ".join(terminal_text.plan_lines(planned)).split())
+    *_, report = train.events(planned)
+    assert isinstance(report, TrainReport)
+    said = " ".join(" ".join(terminal_text.report_lines(report)).split())
+    assert f"40 steps: as planned, {lost} lost" in said and f"{lost} of 40 steps: spent, and not in the model" in said
+    (remark,) = verify.read(folder).remarks
+    assert remark == f"{lost} of the 40 steps that were spent are not in the model: an interruption lost them."
+    page = gather(folder, {})
+    assert remark in markdown(page) and remark in html(page) and remark in paragraph(page) and page.as_planned
+
+
+def test_a_seeded_run_loses_none_and_says_so(tmp_path: Path) -> None:
+    interrupted(tmp_path / "run", tiny(tmp_path), 20, seed=3)
+    (tmp_path / "run" / "steps").write_bytes(b"%020d\n" % 30)
+    planned = train.plan_resumed(tmp_path / "run")
+    assert planned.resumed is not None and (planned.resumed.begun, planned.resumed.lost) == (30, 0)
+    assert "with the same seed, and so the same steps" in " ".join(terminal_text.plan_lines(planned))
 
 
 def test_no_noise_is_drawn_twice(tmp_path: Path) -> None:

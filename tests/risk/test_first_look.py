@@ -1,0 +1,188 @@
+"""What a trade-off asks for: a curve by few contours and coarse lattices, above what is proven to be reached."""
+
+import math
+from functools import cache
+
+import numpy as np
+import pytest
+
+from dpplan import risk
+from dpplan.accounting.exact import general_one_step, other_laws
+from dpplan.accounting.exact.contour.privacy_loss import Steps
+from dpplan.accounting.exact.event_lower_bound import EventBound
+from dpplan.accounting.exact.general_lattice import Composition
+from dpplan.accounting.exact.profile import FINE, Profile
+from dpplan.accounting.exact.proven_deltas import KNOWN_ABOVE, OneDirection, Width
+from dpplan.accounting.exact.shared_lattice import MOST_SPARED, QUICK_POINTS, SharedLattice
+from dpplan.accounting.pairs import laplace, subsampled
+from dpplan.accounting.pairs.gaussian_mixtures import GroupLoss
+from dpplan.accounting.plan_pairs import dominating_pairs
+from dpplan.mechanism import DiscreteLaplace, Exponential, Gaussian, Laplace, StatedGdp
+from dpplan.plan import Phase, Plan, Settings
+from dpplan.risk.first_look import FirstLook
+from dpplan.sampling.poisson import Poisson
+
+DRAW = Width(1e-10, 1e-4, dominating=True)
+
+
+def plan(*phases):
+    return Plan(tuple(Phase(mechanism, Poisson(rate), steps) for mechanism, rate, steps in phases))
+
+
+PLANS = {
+    "many steps": Plan.from_rate(1.1, 256 / 60000, 14063),
+    "two steps": Plan.from_rate(0.5, 0.01, 2),
+    "rare": Plan.from_rate(0.7, 1e-4, 1000),
+    "rare and few": Plan.from_rate(0.7, 1e-4, 3),
+    "rarest": Plan.from_rate(0.7, 1e-6, 100),
+    "little noise": Plan.from_rate(0.3, 0.05, 100),
+    "laplace": plan((Laplace(0.1), 0.01, 1000)),
+    "before training": plan((Laplace(0.02), 1.0, 20), (Gaussian(20.0), 1.0, 2), (Gaussian(1.1), 256 / 60000, 3515)),
+    "of a stated μ": plan((StatedGdp(1.0), 0.01, 1000)),
+    "choices": plan((Exponential(0.5), 1.0, 10)),
+    "user": Settings(noise_multiplier=1.0, sample_rate=0.01, steps=1, unit="user", max_per_user=5).plan(),
+    "balls in bins": Settings(noise_multiplier=1.0, sample_rate=0.01, epochs=10, sampling="balls-in-bins").plan(),
+}
+# Of contours and lattices together, both directions; before, some took more than twenty.
+MOST_PLACES = {"many steps": 1, "two steps": 1, "rare and few": 1, "rarest": 1, "little noise": 1, "choices": 1}
+
+
+BRACKETED = {"of a stated μ", "choices", "balls in bins"}
+LONG = {"of a stated μ", "rare", "rarest", "rare and few", "little noise", "balls in bins"}
+
+
+@cache
+def trade_off(name):
+    return risk.TradeOff(risk.source_of_plan(PLANS[name]))
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_curve_makes_few_places_and_none_where_no_rate_looks(name, monkeypatch):
+    made, once = [], OneDirection._made
+    monkeypatch.setattr(OneDirection, "_made", lambda own, at, found: made.append(at) or once(own, at, found))
+    points, laid = [], SharedLattice._tried
+    monkeypatch.setattr(
+        SharedLattice, "_tried", lambda own, at, enough, fine: points.append(fine.most) or laid(own, at, enough, fine)
+    )
+    fine, resolved = [], other_laws.resolved
+    monkeypatch.setattr(other_laws, "resolved", lambda known, at: fine.append(at) or resolved(known, at))
+    risk.TradeOff(risk.source_of_plan(PLANS[name])).curve(200)
+    assert 0 < len(made) <= MOST_PLACES.get(name, 4)
+    assert max(made) <= -math.log(1e-6)  # a steeper line is above 1 at every rate of a curve
+    assert max(points, default=0) <= max(QUICK_POINTS)
+    assert FINE not in fine or name not in BRACKETED  # nor what is realised, which no upper end needs
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in PLANS]
+)
+def test_a_curve_is_above_what_is_reached_and_near_it(name):
+    across, height = zip(*trade_off(name).curve(200), strict=True)
+    alphas = [1e-5, 1e-3, 0.05, 0.4]
+    for alpha, rate in zip(alphas, trade_off(name).rates(alphas), strict=True):
+        drawn = float(np.interp(alpha, across, height))
+        assert rate.lower <= drawn <= rate.upper * (1.0 + 2e-3)
+
+
+@pytest.mark.parametrize("name", ["rare and few", "two steps", "laplace", "before training"])
+def test_what_a_curve_knows_is_true_where_it_was_not_asked(name):
+    """Of every ε, from wherever a place lies; beside intervals of places of their own."""
+    epsilons = np.array([0.0, 2e-4, 3e-3, 0.05, 0.4, 2.0])
+    drawn, narrow = Profile.of(PLANS[name]), Profile.of(PLANS[name])
+    for direction in (0, 1):
+        for at in (0.0, 0.02):
+            drawn.ends(direction, np.array([at]), DRAW)
+        low, high = drawn.ends(direction, epsilons, KNOWN_ABOVE)
+        near_low, near_high = narrow.ends(direction, epsilons, Width(1e-9, 1e-5))
+        assert np.all(np.maximum(low, near_low) <= np.minimum(high, near_high))
+
+
+def test_lines_that_count_at_no_rate_are_left_wide():
+    """One contour at 0 tells of all x that count: nothing else is asked for, nothing far out."""
+    asked, inner = [], risk.source_of_plan(PLANS["many steps"])
+
+    def at(direction, epsilons, enough):
+        asked.append((direction, epsilons.tolist(), enough))
+        return inner.below_above(direction, epsilons, enough)
+
+    source = risk.Source(at, inner.guarantee, inner.name, inner.assumes)
+    ahead = np.array([0.0, 0.1, 1.0, 10.0, 30.0])
+    first, second = FirstLook(source, ahead, 1e-4, 1e-6).uppers()
+    narrow = [(direction, epsilons) for direction, epsilons, enough in asked if math.isfinite(enough.absolute)]
+    assert narrow == [(0, [0.0])]
+    places = np.concatenate((-ahead[:0:-1], ahead))
+    for seen, direction in ((first, 0), (second, 1)):
+        low, high = inner.deltas(direction, places)
+        assert np.all(seen >= low)
+        for alpha in (1e-6, 1e-3, 0.3):
+            least = np.min(np.exp(places) * alpha + high)
+            assert np.min(np.exp(places) * alpha + seen) <= max(least, 1.0 if direction else 0.0) * (1.0 + 1e-4)
+
+
+LAWS = {
+    "group": GroupLoss(1.0, 0.01, 5),
+    "sampled laplace": subsampled(laplace(1.0), 0.1).remove,
+    "sampled laplace, added": subsampled(laplace(1.0), 0.1).add,
+    "integers": dominating_pairs(plan((DiscreteLaplace(0.5), 0.1, 1)), "exact")[0][0].remove,
+}
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
+def test_one_step_at_many_epsilons_is_as_at_each(law):
+    """Out of order, twice the same, between atoms and at them, beyond the largest loss, and beyond floats."""
+    epsilons = np.array([0.3, 0.0, 0.3, 1e-4, 0.5, math.log1p(0.1 * math.expm1(1.0)), 2.0, 7.0, 40.0, 650.0])
+    low, high = general_one_step.delta_ends_of_many(law, epsilons)
+    for at, epsilon in enumerate(epsilons.tolist()):
+        lower, upper, _ = general_one_step.delta_ends(law, epsilon)
+        assert max(low[at], lower) <= min(high[at], upper)
+        assert high[at] - low[at] <= 1e-9 * high[at] + 1e-14 + (upper - lower)
+    assert (low[0], high[0]) == (low[2], high[2])
+    assert np.all(np.diff(high[[1, 3, 0, 4, 6, 7, 8]]) <= 1e-14)
+
+
+def test_a_user_of_one_step_asks_for_masses_few_times(monkeypatch):
+    calls, masses = [], GroupLoss.masses
+    monkeypatch.setattr(GroupLoss, "masses", lambda law, edges: calls.append(len(edges)) or masses(law, edges))
+    risk.TradeOff(risk.source_of_plan(PLANS["user"])).curve(200)
+    assert len(calls) <= 20  # and not one, or two, for each of 300 points
+
+
+def test_the_event_at_many_epsilons_is_the_event_at_each():
+    event = EventBound(Steps.of([(0.7, 1e-4, 1000), (1.1, 0.01, 300)]))
+    epsilons = np.array([0.0, 1e-3, 0.2, 3.0, 30.0, 800.0])
+    assert event.deltas(epsilons).tolist() == pytest.approx([event.delta(each) for each in epsilons], rel=1e-12, abs=0)
+
+
+def test_a_lattice_is_laid_no_finer_than_a_rate_beside_delta_needs(monkeypatch):
+    widths, around = [], Composition.around
+    monkeypatch.setattr(
+        Composition, "around", lambda run, at, accuracy: widths.append(accuracy.width) or around(run, at, accuracy)
+    )
+    for absolute, width in ((1e-7, 1e-4), (1e-2, MOST_SPARED)):
+        widths.clear()
+        Profile.of(PLANS["two steps"]).ends(0, np.zeros(1), Width(absolute, 1e-4, dominating=True))
+        assert widths[:1] in ([width], [])  # or what else is known there is narrow enough
+
+
+def test_ends_of_two_laws_are_each_as_narrow_as_can_be():
+    """Choices by the exponential mechanism: what dominates, and what some data realise."""
+    profile, epsilons = Profile.of(PLANS["choices"]), np.array([0.0, 0.4, 1.2])
+    low, high = profile.bracket(0, epsilons, Width(1e-8, 1e-7))
+    other_low, other_high = profile.ends(0, epsilons, Width(1e-8, 1e-7))
+    assert np.all(np.abs(low - other_low) <= 1e-6 * other_high)
+    assert np.all(np.abs(high - other_high) <= 1e-6 * other_high)
+    above = profile.ends(0, epsilons, DRAW)
+    assert np.all(above[1] >= other_low) and np.all(above[0] > low)  # the lower end of what dominates
+
+
+def test_a_record_of_one_group_is_drawn_by_the_most_costly_of_them():
+    both = Plan(
+        tuple(
+            Phase(Gaussian(sigma), Poisson(rate), steps, groups=((0, number),))
+            for number, (sigma, rate, steps) in enumerate(((2.0, 1.0, 1), (1.0, 0.02, 300)))
+        )
+    )
+    across, height = zip(*risk.TradeOff(risk.source_of_plan(both)).curve(200), strict=True)
+    for alpha in (1e-3, 0.1, 0.5):
+        found = risk.TradeOff(risk.source_of_plan(both)).at(alpha)
+        assert found.upper * (1.0 - 1e-9) <= np.interp(alpha, across, height) * (1.0 + 1e-9)
