@@ -23,7 +23,8 @@ from dpplan.accounting.bound import Bound
 from dpplan.adjacency import ADD_REMOVE, Adjacency, named
 from dpplan.checks import did_you_mean
 from dpplan.errors import PlanError, UsageError
-from dpplan.plan import Phase, Plan, Settings, delta_warning, in_a_row, resolve_delta
+from dpplan.phase_steps import in_a_row
+from dpplan.plan import Phase, Plan, Settings, delta_warning, resolve_delta
 from dpplan.quantities import DESCRIBING
 from dpplan.sampling import CHOICES, Poisson
 

@@ -1,5 +1,6 @@
-"""The steps of a phase over more than one run, or beyond what was planned.
+"""The steps of a phase over more than one run, or beyond what was planned, and the phases of several plans.
 
+in_a_row([plan, other])     # the phases of both, as those of one plan
 times(plan.phases, 3)       # three runs of these phases
 taken(phase, steps)         # as many steps of a phase as were really taken
 """
@@ -8,11 +9,20 @@ import dataclasses
 from collections.abc import Sequence
 
 from dpplan.errors import NotCertified
+from dpplan.groups import apart
 from dpplan.mechanism.correlated import Correlated
-from dpplan.plan import Phase
+from dpplan.plan import Phase, Plan
 from dpplan.sampling import FixedSize, Poisson, TruncatedPoisson
 
 MOST_COPIES = 1000  # of a phase in one plan
+
+
+def in_a_row(plans: Sequence[Plan]) -> tuple[Phase, ...]:
+    """The phases of one plan after those of another. Their groups are not the same."""
+    found = apart([[phase.groups for phase in plan.phases] for plan in plans])
+    pairs = ((phase, path) for plan, paths in zip(plans, found, strict=True)
+             for phase, path in zip(plan.phases, paths, strict=True))  # fmt: skip
+    return tuple(dataclasses.replace(phase, groups=path) for phase, path in pairs)
 
 
 def alone(phase: Phase) -> bool:

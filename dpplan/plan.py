@@ -3,14 +3,14 @@
 import dataclasses
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 
 from dpplan import notebook
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency
 from dpplan.checks import Problems, is_number, show
 from dpplan.errors import NotApplicable, PlanError
-from dpplan.groups import GroupPath, apart, path_problems
+from dpplan.groups import GroupPath, path_problems
 from dpplan.mechanism import BestOfTrials, Correlation, Gaussian, Mechanism, noise_of_run
 from dpplan.quantities import RATE_WORDS, swapped
 from dpplan.quick_dataclass import dataclass
@@ -97,15 +97,9 @@ class Plan:
             problems.require(len(sizes) <= 1, rule)
             problems.found += unit_problems(self.privacy_unit, self.max_per_user)
             for place, phase in enumerate(self.phases):
-                for name, own, whole in (
-                    ("adjacency", phase.adjacency, self.adjacency),
-                    ("privacy_unit", phase.privacy_unit, self.privacy_unit),
-                ):
-                    if own not in (None, whole):
-                        problems.add(
-                            f"phases[{place}].{name}={own} is not the plan's, {whole}: guarantees for different "
-                            "neighbours do not add up. Give one for the whole plan."
-                        )
+                problems.found += self._foreign(phase, f"phases[{place}]")
+                for number, each in enumerate(getattr(phase.mechanism, "inside", ())):
+                    problems.found += self._foreign(each, f"phases[{place}].inside[{number}]")
 
     @classmethod
     def from_rate(cls, noise_multiplier: float, sample_rate: float, steps: int) -> "Plan":
@@ -121,11 +115,25 @@ class Plan:
             noise_multiplier=noise_multiplier, examples=examples, batch_size=batch_size, epochs=epochs
         ).plan()
 
+    def _foreign(self, phase: Phase, path: str) -> Iterator[str]:
+        """What a phase, or one of a trial of a search, says of itself and the plan says otherwise."""
+        for name, own, whole in (
+            ("adjacency", phase.adjacency, self.adjacency),
+            ("privacy_unit", phase.privacy_unit, self.privacy_unit),
+        ):
+            if own not in (None, whole):
+                yield (
+                    f"{path}.{name}={own} is not the plan's, {whole}: guarantees for different neighbours do not add "
+                    "up. Give one for the whole plan."
+                )
+
     @property
     def assumptions(self) -> Assumptions:
-        schemes = sorted({it.sampling.assumption for p in self.phases for it in getattr(p.mechanism, "inside", (p,))})
+        # Each with the search that it is inside of, or itself: what a trial takes for granted, its winner does.
+        around = [(each, phase) for phase in self.phases for each in getattr(phase.mechanism, "inside", (phase,))]
+        schemes = sorted({each.sampling.assumption for each, _ in around})
         unit = unit_words(self.privacy_unit, self.max_per_user)
-        grouped = [each for each in self.phases if each.groups]
+        grouped = [each for each, phase in around if each.groups or phase.groups]
         disjoint = f", no {self.privacy_unit} in two groups" if grouped else ""
         if any(isinstance(each.mechanism, BestOfTrials) for each in self.phases):
             disjoint += ", of a search nothing but its winner released"
@@ -159,14 +167,6 @@ class Plan:
             told: dict[str, object] = {**phase.settings, "steps": phase.steps}
             rows += [(f"{at}{name}", show(value), self.origin(f"{at}{name}") or "") for name, value in told.items()]
         return notebook.table("plan", [*rows, ("assumes", self.assumptions, "")])
-
-
-def in_a_row(plans: Sequence[Plan]) -> tuple[Phase, ...]:
-    """The phases of one plan after those of another. Their groups are not the same."""
-    found = apart([[phase.groups for phase in plan.phases] for plan in plans])
-    pairs = ((phase, path) for plan, paths in zip(plans, found, strict=True)
-             for phase, path in zip(plan.phases, paths, strict=True))  # fmt: skip
-    return tuple(dataclasses.replace(phase, groups=path) for phase, path in pairs)
 
 
 @dataclass(frozen=True, slots=True)

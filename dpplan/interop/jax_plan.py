@@ -40,7 +40,8 @@ def write(plan: Plan) -> dict[str, Any]:
         strategy = list(
             mechanism.coefficients if bands is None else participation_sensitivity.square_root_coefficients(bands)
         )
-        noise = mechanism.noise_multiplier / participation_sensitivity.longest_column(tuple(strategy))
+        column = participation_sensitivity.longest_column(tuple(strategy))
+        noise = participation_sensitivity.noise_over(mechanism.noise_multiplier, column, 1.0)
     if noise <= 0.0 or not isinstance(scheme, Poisson | CyclicPoisson | TruncatedPoisson):
         raise NotApplicable(f"jax-privacy: no configuration of {kind_of(mechanism)} under {kind_of(scheme)}")
     if plan.adjacency not in (ADD_REMOVE, ZERO_OUT):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
-from dpplan.groups import group_called
+from dpplan.groups import group_called, words
 from dpplan.mechanism import BestOfTrials, Gaussian, MatrixNoise, kind_of
 from dpplan.plan import Delta, Phase, Plan, Setting
 from dpplan.quantities import quantity
@@ -126,7 +126,9 @@ def _trial(search: BestOfTrials, width: int) -> Iterator[str]:
         for place, phase in enumerate(kind):
             steps = f"{phase.steps} step{'s' if phase.steps > 1 else ''}"
             label = "or" if number and not place else ""
-            yield f"    {label:<{width}} {' '.join(f'{cell:<16}' for cell in settings_shown(phase))} {steps}"
+            whose = f"group {words(phase.groups)}" if phase.groups else ""
+            told = " ".join(f"{cell:<16}" for cell in settings_shown(phase))
+            yield f"    {label:<{width}} {told} {steps:<12} {whose}".rstrip()
     if len(search.kinds) > SHOWN:
         yield f"    ...   {len(search.kinds) - SHOWN} more kinds"
 

@@ -13,8 +13,9 @@ from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.exact.profile import Profile
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable, PlanError
-from dpplan.mechanism import Gaussian, Laplace, Mechanism, RandomizedResponse, Stated
-from dpplan.plan import Phase, Plan, in_a_row
+from dpplan.mechanism import BestOfTrials, Gaussian, Laplace, Mechanism, RandomizedResponse, Stated
+from dpplan.phase_steps import in_a_row
+from dpplan.plan import Phase, Plan
 from dpplan.plan_json import plan_from_json, plan_to_json
 from dpplan.sampling import FixedSize, Poisson
 from dpplan.units import unit_words
@@ -195,3 +196,25 @@ def test_groups_have_an_n_of_their_own() -> None:
     assert Plan((drawn, phase(Gaussian(2.0), B)), examples=1000).examples == 1000
     with pytest.raises(PlanError, match="draw from one data set"):
         Plan((replace(drawn, groups=()),), examples=1000)
+
+
+@pytest.mark.parametrize("mechanism", [Gaussian(2.0), Laplace(0.5)], ids=lambda each: each.kind)
+@pytest.mark.parametrize("adjacency", [ADD_REMOVE, ZERO_OUT, REPLACE_ONE], ids=lambda each: each.name)
+def test_a_search_assumes_of_its_groups_what_they_assume_outside_of_one(
+    mechanism: Mechanism, adjacency: Adjacency
+) -> None:
+    trial = (phase(mechanism, A), phase(Gaussian(2.0), B))
+    outside = str(plan(*trial, adjacency=adjacency).assumptions.sampling)
+    within = plan(phase(BestOfTrials("geometric", 3, trial)), adjacency=adjacency)
+    grouped = plan(
+        phase(BestOfTrials("geometric", 3, tuple(replace(each, groups=()) for each in trial)), A), adjacency=adjacency
+    )
+    for each in (within, grouped):
+        assert str(each.assumptions.sampling).replace(", of a search nothing but its winner released", "") == outside
+
+
+def test_a_phase_of_a_trial_is_of_the_neighbours_and_the_unit_of_the_plan() -> None:
+    for other in ({"adjacency": ADD_REMOVE}, {"privacy_unit": "user"}):
+        trial = (replace(phase(Laplace(0.5)), **other),)
+        with pytest.raises(PlanError, match=rf"inside\[1\].{next(iter(other))}=.* is not the plan's"):
+            plan(phase(BestOfTrials("geometric", 3, (phase(Laplace(0.5)),), others=(trial,))), adjacency=REPLACE_ONE)

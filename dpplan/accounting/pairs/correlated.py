@@ -11,7 +11,6 @@ release of C·x whose pattern is some of its turns, and no such pattern moves it
 """
 
 import dataclasses
-import math
 
 from dpplan.accounting.pairs import participation_sensitivity, strategy_matrix
 from dpplan.accounting.pairs.dominating import DominatingPair, gaussian, replaced, stated, subsampled
@@ -109,10 +108,10 @@ def by_turns(phase: Phase, adjacency: Adjacency) -> Terms:
     _undeclared(mechanism, scheme.kind)
     if scheme.assignment != "place":
         raise NotApplicable(f"{kind_of(mechanism)} is known in groups by place alone. Try assignment: place")
-    bands, length = _bands(mechanism, phase.steps)
+    bands, column = _bands(mechanism, phase.steps)
     if not 0 < bands <= scheme.groups:
         return _from_above(mechanism, _one_place(mechanism, phase.steps, pattern(phase)), adjacency)
-    noise = mechanism.noise_multiplier / length
+    noise = participation_sensitivity.noise_over(mechanism.noise_multiplier, column, 1.0)
     turns, _ = pattern(phase)
     if adjacency == REPLACE_ONE:
         one = replaced(noise, scheme.sample_rate)
@@ -125,10 +124,10 @@ def by_turns(phase: Phase, adjacency: Adjacency) -> Terms:
     return ((one, turns),)
 
 
-def _bands(mechanism: Correlated, steps: int) -> tuple[int, float]:
-    """How many diagonals of C are not 0, and the norm of its longest column; 0 for a tree."""
+def _bands(mechanism: Correlated, steps: int) -> tuple[int, Sensitivity]:
+    """How many diagonals of C are not 0, and how far one step moves its longest column; 0 for a tree."""
     if isinstance(mechanism, TreeAggregation):
-        return 0, 0.0
+        return 0, Sensitivity(0.0, exact=True)
     if isinstance(mechanism, MatrixNoise):
         return mechanism.bands, strategy_matrix.longest_column(mechanism, steps)
     coefficients = _coefficients(mechanism, steps)
@@ -140,9 +139,10 @@ def by_poisson(phase: Phase) -> Phase:
     search to begin with, and no bound."""
     mechanism, scheme = phase.mechanism, phase.sampling
     assert isinstance(mechanism, Correlated)
-    bands, length = _bands(mechanism, phase.steps)
+    bands, column = _bands(mechanism, phase.steps)
     if isinstance(scheme, CyclicPoisson) and 0 < bands <= scheme.groups:
-        return Phase(Gaussian(mechanism.noise_multiplier / length), Poisson(scheme.sample_rate), pattern(phase)[0])
+        noise = participation_sensitivity.noise_over(mechanism.noise_multiplier, column, 1.0)
+        return Phase(Gaussian(noise), Poisson(scheme.sample_rate), pattern(phase)[0])
     if isinstance(scheme, Shuffle | CyclicPoisson):
         found = _one_place(mechanism, phase.steps, pattern(phase))
     else:
@@ -162,8 +162,6 @@ def _released(mechanism: Correlated, found: Sensitivity, adjacency: Adjacency) -
     noise = participation_sensitivity.noise_over(
         mechanism.noise_multiplier, found, 2.0 if adjacency == REPLACE_ONE else 1.0
     )
-    if not math.isfinite(noise) or noise <= 0.0:
-        raise NotApplicable(f"{kind_of(mechanism)}: its sensitivity is {found.squared:g}², beyond floats")
     pair: DominatingPair = dataclasses.replace(gaussian(noise), theorem=ONE_RELEASE)
     return ((pair if found.exact else dataclasses.replace(pair, realised=(stated(0.0, 0.0),)), 1),)
 

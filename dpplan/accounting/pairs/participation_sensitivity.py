@@ -10,6 +10,7 @@ Patterns have at most k steps, any two at least b apart.
 
 import functools
 import math
+import sys
 
 import numpy as np
 
@@ -20,14 +21,30 @@ from dpplan.quick_dataclass import dataclass
 MOST_NUMBERS = 4_000_000  # in memory at once
 LONGEST = 50_000_000  # steps that are looked at one by one
 MOST_WORK = 3e9  # sums of one tree, some seconds: beyond, a bound by levels answers
+# A strategy whose largest entry is between these is squared as it is: what underflows is nothing beside that one's.
+SMALLEST, LARGEST = 2.0**-400, 2.0**400
 
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """squared: of the largest pattern. exact: whether some record reaches it; else it is a bound from above."""
+    """squared: of the largest pattern. exact: whether some record reaches it; else it is a bound from above.
+    exponent: squared is that of C/2^exponent, where the squares of C itself are beyond floats."""
 
     squared: float
     exact: bool
+    exponent: int = 0
+
+
+def scaled(entries: Array) -> tuple[Array, int]:
+    """The entries over a power of two, without rounding, and its exponent: 0 where their squares are within floats.
+
+    An entry that underflows here is nothing beside the largest.
+    """
+    largest = float(np.max(np.abs(entries)))
+    if SMALLEST <= largest <= LARGEST or largest == 0.0:
+        return entries, 0
+    exponent = math.frexp(largest)[1]
+    return np.ldexp(entries, -exponent), exponent
 
 
 def square_root_coefficients(count: int) -> tuple[float, ...]:
@@ -55,26 +72,27 @@ def toeplitz(coefficients: tuple[float, ...], steps: int, participations: int, s
     than in that one, its steps no nearer. Else their falling majorant, the largest |c_l|
     from l = j on, has no smaller entry of CᵀC anywhere, and bounds it.
     """
-    column = np.abs(np.array(coefficients[:steps]))
+    column, exponent = scaled(np.abs(np.array(coefficients[:steps])))
     count = min(participations, -(-steps // separation))
     if len(column) <= separation or count == 1:
         last = column[: steps - (count - 1) * separation]  # the run may end before it does
-        return Sensitivity((count - 1) * float(np.sum(column**2)) + float(np.sum(last**2)), exact=True)
+        return Sensitivity((count - 1) * float(np.sum(column**2)) + float(np.sum(last**2)), True, exponent)
     if steps > LONGEST or count > MOST_NUMBERS:
         raise NotApplicable(f"toeplitz: {steps} steps that share noise are too many to add up")
     falling = np.maximum.accumulate(column[::-1])[::-1]
-    exact = bool(np.all(falling == np.array(coefficients[:steps])))
+    exact = bool(np.all(falling == column) and np.all(np.array(coefficients[:steps]) >= 0.0))
     total = np.zeros(steps)
     for at in range(count):
         start = at * separation
         kept = falling[: steps - start]
         total[start : start + len(kept)] += kept
-    return Sensitivity(math.fsum((total * total).tolist()), exact)
+    return Sensitivity(math.fsum((total * total).tolist()), exact, exponent)
 
 
-def longest_column(coefficients: tuple[float, ...]) -> float:
-    """The norm of a whole column, which is the longest."""
-    return math.sqrt(math.fsum(each * each for each in coefficients))
+def longest_column(coefficients: tuple[float, ...]) -> Sensitivity:
+    """Of a whole column, which is the longest."""
+    column, exponent = scaled(np.array(coefficients))
+    return Sensitivity(math.fsum((column * column).tolist()), True, exponent)
 
 
 @functools.lru_cache(64)
@@ -157,6 +175,16 @@ def _joined(left: Array, right: Array, right_size: int, apart: int, rooted: bool
 
 
 def noise_over(noise_multiplier: float, sensitivity: Sensitivity, reach: float) -> float:
-    """The noise over how far the record moves what it is added to; rounded down where that is a bound already."""
-    ratio = noise_multiplier / (reach * math.sqrt(sensitivity.squared))
+    """The noise over how far the record moves what it is added to; rounded down where that is a bound already.
+
+    Raises NotApplicable where it is no normal float.
+    """
+    mantissa, exponent = math.frexp(noise_multiplier)
+    over = math.frexp(mantissa / (reach * math.sqrt(sensitivity.squared)))
+    power = over[1] + exponent - sensitivity.exponent
+    if not sys.float_info.min_exp <= power <= sys.float_info.max_exp:
+        raise NotApplicable(
+            f"noise_multiplier={noise_multiplier:g} over how far a record moves C·x is about 2^{power}, beyond floats"
+        )
+    ratio = math.ldexp(over[0], power)
     return ratio if sensitivity.exact else outward.down(ratio, outward.SERIES)

@@ -19,7 +19,7 @@ from functools import lru_cache
 import numpy as np
 
 from dpplan.accounting.numerics import Array
-from dpplan.accounting.pairs.participation_sensitivity import MOST_WORK, Sensitivity
+from dpplan.accounting.pairs.participation_sensitivity import MOST_WORK, Sensitivity, scaled
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import MatrixNoise
 
@@ -41,9 +41,10 @@ def columns(mechanism: MatrixNoise, steps: int) -> Array:
     return found
 
 
-def longest_column(mechanism: MatrixNoise, steps: int) -> float:
-    """The norm of the longest column."""
-    return math.sqrt(float(np.max(np.sum(columns(mechanism, steps) ** 2, axis=1))))
+def longest_column(mechanism: MatrixNoise, steps: int) -> Sensitivity:
+    """Of the longest column."""
+    of_column, exponent = scaled(columns(mechanism, steps))
+    return Sensitivity(float(np.max(np.sum(of_column**2, axis=1))), True, exponent)
 
 
 def any_pattern(mechanism: MatrixNoise, steps: int, participations: int, separation: int) -> Sensitivity:
@@ -63,31 +64,33 @@ def _unscaled(mechanism: MatrixNoise) -> MatrixNoise:
 
 @lru_cache(16)
 def _any_pattern(mechanism: MatrixNoise, steps: int, participations: int, separation: int) -> Sensitivity:
-    of_column, count = columns(mechanism, steps), min(participations, -(-steps // separation))
+    of_column, exponent = scaled(columns(mechanism, steps))
+    count = min(participations, -(-steps // separation))
     squares = np.sum(of_column**2, axis=1)
     if count == 1:
-        return Sensitivity(float(np.max(squares)), exact=True)
+        return Sensitivity(float(np.max(squares)), True, exponent)
     if mechanism.bands <= separation:
-        return Sensitivity(_heaviest(squares, count, separation), exact=True)
+        return Sensitivity(_heaviest(squares, count, separation), True, exponent)
     gram = np.abs(_gram(of_column))
     if float(steps) ** 2 * count > MOST_WORK / 10:
         rows = np.sum(gram, axis=1)  # over all steps, whatever the pattern
     else:
         rows = np.array([_around(gram[at], at, count, separation) for at in range(steps)])
-    return Sensitivity(_heaviest(rows, count, separation), exact=False)
+    return Sensitivity(_heaviest(rows, count, separation), False, exponent)
 
 
 @lru_cache(16)
 def _one_place(mechanism: MatrixNoise, steps: int, apart: int) -> Sensitivity:
-    of_column = columns(mechanism, steps)
+    of_column, exponent = scaled(columns(mechanism, steps))
     if steps <= apart or mechanism.bands <= apart:
         squares = np.sum(of_column**2, axis=1)
-        return Sensitivity(max(math.fsum(squares[at::apart].tolist()) for at in range(min(apart, steps))), exact=True)
+        most = max(math.fsum(squares[at::apart].tolist()) for at in range(min(apart, steps)))
+        return Sensitivity(most, True, exponent)
     gram, most, exact = _gram(of_column), 0.0, True
     for at in range(apart):
         within = gram[at::apart, at::apart]
         most, exact = max(most, float(np.sum(np.abs(within)))), exact and bool((within >= 0).all())
-    return Sensitivity(most, exact)
+    return Sensitivity(most, exact, exponent)
 
 
 def _gram(of_column: Array) -> Array:

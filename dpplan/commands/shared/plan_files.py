@@ -8,7 +8,8 @@ from dpplan.commands.shared import foreign_files, phase_arguments, recorded_runs
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
 from dpplan.errors import UsageError
 from dpplan.open_noise import Opening
-from dpplan.plan import Phase, Plan, Settings, in_a_row
+from dpplan.phase_steps import in_a_row
+from dpplan.plan import Phase, Plan, Settings
 from dpplan.query import AnswerAccuracy
 from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import plan_file

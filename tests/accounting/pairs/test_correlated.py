@@ -1,6 +1,7 @@
 """Correlated noise: sensitivities against every pattern of tiny runs, published trees, and groups that take turns."""
 
 import csv
+import dataclasses
 import itertools
 import math
 from fractions import Fraction
@@ -12,14 +13,14 @@ import numpy as np
 import pytest
 
 from dpplan import accounting
-from dpplan.accounting import Guarantee, rdp
+from dpplan.accounting import Guarantee, plan_pairs, rdp
 from dpplan.accounting.pairs import correlated, participation_sensitivity
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT
 from dpplan.errors import NotApplicable, NotCertified, PlanError
 from dpplan.mechanism import Gaussian
-from dpplan.mechanism.correlated import BufferedNoise, ToeplitzNoise, TreeAggregation
+from dpplan.mechanism.correlated import BufferedNoise, Correlated, MatrixNoise, ToeplitzNoise, TreeAggregation
 from dpplan.plan import Phase, Plan
-from dpplan.sampling import CyclicPoisson, Poisson, Shuffle
+from dpplan.sampling import CyclicPoisson, Poisson, Sampling, Shuffle
 
 FULL = Poisson(1.0)
 ROWS = {row["id"]: row for row in csv.DictReader((Path(__file__).parents[2] / "data" / "published_points.csv").open())}
@@ -142,7 +143,8 @@ def test_independent_noise_is_a_strategy_of_one_band() -> None:
 
 def test_groups_that_take_turns_amplify_a_banded_strategy() -> None:
     scheme, kind = CyclicPoisson(0.1, 4, "place"), ToeplitzNoise(4.0, bands=4)
-    length = participation_sensitivity.longest_column(participation_sensitivity.square_root_coefficients(4))
+    column = participation_sensitivity.longest_column(participation_sensitivity.square_root_coefficients(4))
+    length = math.sqrt(column.squared)
     found = accounting.epsilon(Plan((Phase(kind, scheme, 100),), adjacency=ZERO_OUT), 1e-6)
     same = accounting.epsilon(Plan((Phase(Gaussian(4.0 / length), Poisson(0.1), 25),), adjacency=ZERO_OUT), 1e-6)
     assert found.value == pytest.approx(same.value, rel=1e-9) and found.relative_width < 1e-6  # type: ignore[operator]
@@ -253,3 +255,43 @@ def test_turns_that_share_noise_cost_what_all_of_them_cost_whatever_the_coins(me
     found = accounting.epsilon(plan, 1e-6)
     assert expected.upper is not None and found.upper == pytest.approx(expected.upper, rel=1e-8)
     assert found.lower == 0.0  # what is proven is from above
+
+
+@pytest.mark.parametrize("size", [2.0**-538, 2.0**-700, 2.0**-900])
+@pytest.mark.parametrize(
+    ("mechanism", "scheme", "steps"),
+    [
+        (ToeplitzNoise(2.0, coefficients=(1.0, 0.5, -0.25)), FULL, 1),
+        (ToeplitzNoise(2.0, coefficients=(1.0, 0.5), participations=2, separation=4), FULL, 8),
+        (ToeplitzNoise(2.0, coefficients=(1.0, 0.5, 0.25), participations=3, separation=2), FULL, 8),
+        (ToeplitzNoise(2.0, coefficients=(1.0, 0.5)), CyclicPoisson(0.5, 2, "place"), 4),
+        (ToeplitzNoise(2.0, coefficients=(1.0, 0.5)), CyclicPoisson(0.5, 1, "place"), 4),
+        (ToeplitzNoise(2.0, coefficients=(1.0, 0.5)), Shuffle(2, "once"), 4),
+        (MatrixNoise(2.0, (0.0, 1.0, 0.5, 2.0, 0.25, 1.0), 2), FULL, 3),
+        (MatrixNoise(2.0, (0.0, 1.0, 0.5, 2.0, 0.25, 1.0), 2, participations=2, separation=1), FULL, 3),
+        (MatrixNoise(2.0, (0.0, 1.0, 0.5, 2.0, 0.25, 1.0), 2), CyclicPoisson(0.5, 2, "place"), 3),
+        (MatrixNoise(2.0, (0.0, 1.0, 0.5, 2.0, 0.25, 1.0), 2), Shuffle(1, "once"), 3),
+    ],
+    ids=lambda each: getattr(each, "kind", None),
+)
+def test_a_strategy_so_small_that_its_squares_underflow_costs_what_it_costs_at_any_size(
+    mechanism: Correlated, scheme: Sampling, steps: int, size: float
+) -> None:
+    sized = {
+        name: tuple(size * each for each in getattr(mechanism, name))
+        for name in ("coefficients", "entries")
+        if getattr(mechanism, name, ())
+    }
+    small = dataclasses.replace(mechanism, noise_multiplier=size * mechanism.noise_multiplier, **sized)
+    known, found = (
+        plan_pairs.dominating_pairs(Plan((Phase(each, scheme, steps),), adjacency=ZERO_OUT), "exact")
+        for each in (mechanism, small)
+    )
+    assert known == found  # to the last bit: a power of two
+
+
+@pytest.mark.parametrize(("noise", "size"), [(1e-6, 1e-320), (1e-300, 1e9), (1e300, 1e-200)])
+def test_noise_that_is_no_float_over_a_strategy_is_refused(noise: float, size: float) -> None:
+    plan = Plan((Phase(ToeplitzNoise(noise, coefficients=(size,)), FULL, 2),))
+    with pytest.raises(NotApplicable, match="beyond floats"):
+        plan_pairs.dominating_pairs(plan, "exact")
