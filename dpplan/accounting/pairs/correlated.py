@@ -59,7 +59,7 @@ def _one_place(mechanism: Correlated, steps: int, steps_of_one: tuple[int, int])
     return sensitivity(mechanism, steps, times, apart)
 
 
-def _coefficients(mechanism: ToeplitzNoise | BufferedNoise, steps: int) -> tuple[float, ...]:
+def _coefficients(mechanism: ToeplitzNoise | BufferedNoise, steps: int) -> participation_sensitivity.Column:
     if isinstance(mechanism, BufferedNoise):
         if steps > participation_sensitivity.LONGEST // len(mechanism.decays):
             raise NotApplicable(f"blt: {steps} steps that share noise are too many to add up")

@@ -18,7 +18,9 @@ from dpplan.accounting.numerics import Array, outward
 from dpplan.errors import NotApplicable
 from dpplan.quick_dataclass import dataclass
 
+Column = Array | tuple[float, ...]  # the first of a strategy
 MOST_NUMBERS = 4_000_000  # in memory at once
+TOGETHER = 65_536  # numbers that are objects at once
 LONGEST = 50_000_000  # steps that are looked at one by one
 MOST_WORK = 3e9  # sums of one tree, some seconds: beyond, a bound by levels answers
 # A strategy whose largest entry is between these is squared as it is: what underflows is nothing beside that one's.
@@ -56,13 +58,13 @@ def square_root_coefficients(count: int) -> tuple[float, ...]:
     return tuple(found)
 
 
-def buffered_coefficients(decays: tuple[float, ...], scales: tuple[float, ...], count: int) -> tuple[float, ...]:
+def buffered_coefficients(decays: tuple[float, ...], scales: tuple[float, ...], count: int) -> Array:
     """The first of 1 and then Σ scales·decays^(j - 1)."""
     powers = np.array(decays)[np.newaxis, :] ** np.arange(count - 1, dtype=np.float64)[:, np.newaxis]
-    return (1.0, *(powers @ np.array(scales)).tolist())
+    return np.concatenate(([1.0], powers @ np.array(scales)))
 
 
-def toeplitz(coefficients: tuple[float, ...], steps: int, participations: int, separation: int) -> Sensitivity:
+def toeplitz(coefficients: Column, steps: int, participations: int, separation: int) -> Sensitivity:
     """Of the lower triangular Toeplitz matrix with this first column, zeros after it.
 
     Where bands are no wider than the separation, the columns of a pattern have no row in common, and the first columns
@@ -72,7 +74,8 @@ def toeplitz(coefficients: tuple[float, ...], steps: int, participations: int, s
     than in that one, its steps no nearer. Else their falling majorant, the largest |c_l|
     from l = j on, has no smaller entry of CᵀC anywhere, and bounds it.
     """
-    column, exponent = scaled(np.abs(np.array(coefficients[:steps])))
+    given = np.asarray(coefficients[:steps])
+    column, exponent = scaled(np.abs(given))
     count = min(participations, -(-steps // separation))
     if len(column) <= separation or count == 1:
         last = column[: steps - (count - 1) * separation]  # the run may end before it does
@@ -80,19 +83,25 @@ def toeplitz(coefficients: tuple[float, ...], steps: int, participations: int, s
     if steps > LONGEST or count > MOST_NUMBERS:
         raise NotApplicable(f"toeplitz: {steps} steps that share noise are too many to add up")
     falling = np.maximum.accumulate(column[::-1])[::-1]
-    exact = bool(np.all(falling == column) and np.all(np.array(coefficients[:steps]) >= 0.0))
+    exact = bool(np.all(falling == column) and np.all(given >= 0.0))
     total = np.zeros(steps)
     for at in range(count):
         start = at * separation
         kept = falling[: steps - start]
         total[start : start + len(kept)] += kept
-    return Sensitivity(math.fsum((total * total).tolist()), exact, exponent)
+    return Sensitivity(_sum_of_squares(total), exact, exponent)
 
 
-def longest_column(coefficients: tuple[float, ...]) -> Sensitivity:
+def _sum_of_squares(values: Array) -> float:
+    """To the nearest float, some at a time: as objects of Python they would take five times the memory."""
+    pieces = (values[at : at + TOGETHER] for at in range(0, len(values), TOGETHER))
+    return math.fsum(each for piece in pieces for each in (piece * piece).tolist())
+
+
+def longest_column(coefficients: Column) -> Sensitivity:
     """Of a whole column, which is the longest."""
-    column, exponent = scaled(np.array(coefficients))
-    return Sensitivity(math.fsum((column * column).tolist()), True, exponent)
+    column, exponent = scaled(np.asarray(coefficients))
+    return Sensitivity(_sum_of_squares(column), True, exponent)
 
 
 @functools.lru_cache(64)

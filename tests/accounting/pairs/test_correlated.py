@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import itertools
 import math
+import tracemalloc
 from fractions import Fraction
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -124,6 +125,26 @@ def test_coefficients_are_those_of_their_definitions() -> None:
     assert participation_sensitivity.buffered_coefficients((0.5, 0.9), (0.2, 0.1), 4) == pytest.approx(
         [1.0, 0.3, 0.2 * 0.5 + 0.1 * 0.9, 0.2 * 0.25 + 0.1 * 0.81]
     )
+
+
+def test_long_runs_are_added_up_some_steps_at_a_time() -> None:
+    """To the last bit what all at once add up to, in a fraction of the memory."""
+    steps = 1_000_000
+    tracemalloc.start()
+    try:
+        found = participation_sensitivity.toeplitz((1.0, 0.7, 0.1), steps, 3, 1)
+        assert tracemalloc.get_traced_memory()[1] < 24e6
+        tracemalloc.reset_peak()
+        column = participation_sensitivity.buffered_coefficients((0.99999,), (0.1,), steps)
+        assert participation_sensitivity.longest_column(column).exact
+        assert tracemalloc.get_traced_memory()[1] < 40e6
+    finally:
+        tracemalloc.stop()
+    total = np.convolve((1.0, 0.7, 0.1), np.ones(3))
+    assert found.squared == pytest.approx(math.fsum(total**2), rel=1e-15)
+    values = np.random.default_rng(3).normal(size=200_000)
+    squared = participation_sensitivity.longest_column(tuple(values.tolist())).squared
+    assert squared == math.fsum((values * values).tolist())
 
 
 @pytest.mark.parametrize("adjacency", [ADD_REMOVE, ZERO_OUT, REPLACE_ONE])
