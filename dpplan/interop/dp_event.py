@@ -272,6 +272,13 @@ def _read_zcdp(event: Event, name: str) -> StatedZcdp:
     return StatedZcdp(_number(event, "rho", name))
 
 
+def _read_laplace(event: Event, name: str) -> Laplace:
+    noise = _number(event, "noise_multiplier", name)
+    if noise <= 0.0:
+        raise PlanError(f"{name}.noise_multiplier={show(noise)} is not a positive number.")
+    return Laplace(1.0 / max(noise, 1e-300))
+
+
 def _read_response(event: Event, name: str) -> RandomizedResponse:
     p, k = _number(event, "noise_parameter", name), _whole(event, "num_buckets", name)
     if not 0 < p < 1:
@@ -282,7 +289,7 @@ def _read_response(event: Event, name: str) -> RandomizedResponse:
 _READ: Mapping[str, Callable[[Event, str], Mechanism]] = MappingProxyType(
     {
         "GaussianDpEvent": lambda event, name: Gaussian(_number(event, "noise_multiplier", name)),
-        "LaplaceDpEvent": lambda event, name: Laplace(1.0 / max(_number(event, "noise_multiplier", name), 1e-300)),
+        "LaplaceDpEvent": _read_laplace,
         "DiscreteLaplaceDpEvent": lambda event, name: DiscreteLaplace(
             _number(event, "noise_parameter", name) * _whole(event, "sensitivity", name),
             _whole(event, "sensitivity", name),

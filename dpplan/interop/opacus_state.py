@@ -104,6 +104,8 @@ def state_in(content: object, file: Path) -> dict[str, Any]:
     if isinstance(content, Mapping):
         for held in (content, content.get("privacy_accountant_state_dict"), content.get("accountant_state")):
             if isinstance(held, Mapping) and isinstance(held.get("history"), list | tuple):
+                if not held["history"]:
+                    raise PlanError(f"{file}: its history is empty: nothing of a run is in it. Leave the file out.")
                 return {"history": [_row(row, at, file) for at, row in enumerate(held["history"], 1)]}
     raise PlanError(f"{file}: holds no history of an accountant: rows of noise multiplier, sample rate and steps.")
 

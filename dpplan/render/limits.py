@@ -21,7 +21,8 @@ def exceeded(bound: Bound, at: float, most: float) -> str:
         interval_ = f"{show(bound.lower)} ≤ ε ≤ {show(bound.upper)}"
         return f"{over} It is not proven to be within it, nor to exceed it: {interval_}."
     if bound.guarantee is Guarantee.UPPER:
-        return f"{over}\n  This is an upper bound by {bound.accountant}; --accountant exact may prove less."
+        other = "" if bound.accountant == "exact" else "; --accountant exact may prove less"
+        return f"{over}\n  This is an upper bound by {bound.accountant}{other}."
     return over
 
 

@@ -161,3 +161,9 @@ def test_events_that_are_nested_without_end_are_refused() -> None:
 def test_what_has_no_event_is_refused(plan: Plan, said: str) -> None:
     with pytest.raises(NotApplicable, match=said):
         dp_event.write(plan)
+
+
+@pytest.mark.parametrize("noise", [-1.0, 0.0])
+def test_noise_of_a_laplace_event_is_positive(noise: float) -> None:
+    with pytest.raises(PlanError, match=r"noise_multiplier=.* is not a positive number"):
+        dp_event.read({"class_name": "LaplaceDpEvent", "noise_multiplier": noise})

@@ -60,3 +60,10 @@ def test_what_holds_no_history_is_refused(tmp_path: Path, raw: bytes) -> None:
         opacus_state.read_pickle(file)
     with pytest.raises(PlanError, match="cannot be read"):
         opacus_state.read_pickle(tmp_path / "none.pkl")
+
+
+@pytest.mark.parametrize("inside", ["", "accountant_state"])
+def test_an_empty_history_is_not_taken_for_nothing_spent(tmp_path: Path, inside: str) -> None:
+    state = {"history": [], "mechanism": "rdp"}
+    with pytest.raises(PlanError, match="its history is empty"):
+        opacus_state.state_in({inside: state} if inside else state, tmp_path / "state.json")
