@@ -6,7 +6,8 @@ others learn of theirs (McSherry 2009, parallel composition); so a plan costs wh
 """
 
 import itertools
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from dpplan.checks import show
 from dpplan.errors import NotApplicable
@@ -15,6 +16,7 @@ GroupPath = tuple[tuple[int, int], ...]
 # In a plan that follows one record there are no groups, and a phase that came out of one says what the record does
 # there: it stays, whatever happens to it, or it leaves the group or enters it, as one that is replaced may.
 STAYS, LEAVES, ENTERS = (((-1, which),) for which in range(3))
+MOST_DEPTH = 30  # of groups in groups
 MOST_WAYS = 200  # of one record through the groups; each is accounted for by itself
 Way = frozenset[int]
 
@@ -41,7 +43,11 @@ def path_problems(path: object) -> list[str]:
     good = isinstance(path, tuple) and all(
         isinstance(part, tuple) and len(part) == 2 and all(isinstance(each, int) for each in part) for part in path
     )
-    return [] if good else [f"groups={show(path)} is not a list of (block, group)."]
+    if not good:
+        return [f"groups={show(path)} is not a list of (block, group)."]
+    assert isinstance(path, tuple)
+    deep = f"groups: nested {len(path)} deep, more than {MOST_DEPTH}. Merge groups that hold nothing but one block."
+    return [deep] if len(path) > MOST_DEPTH else []
 
 
 def of_one_record(path: GroupPath) -> bool:
@@ -54,24 +60,40 @@ def ways(paths: Sequence[GroupPath], kinds: Sequence[Hashable], copies: int = 1)
     kinds: of phases that cost alike; of groups that do, so many copies are kept. Raises NotApplicable where there are
     more than MOST_WAYS.
     """
-    return _within(range(len(paths)), 0, paths, kinds, copies)
+    known = dict[Hashable, int]()
+    alike = [known.setdefault(repr(kind), len(known)) for kind in kinds]
+    return _within(range(len(paths)), 0, _Nest(paths, alike, {}, copies))
 
 
-def _within(
-    places: Sequence[int], depth: int, paths: Sequence[GroupPath], kinds: Sequence[Hashable], copies: int
-) -> list[Way]:
-    """The ways through what lies below one group, all of whose paths agree down to this depth."""
-    always = frozenset(place for place in places if len(paths[place]) == depth)
+class _Nest(NamedTuple):
+    """kinds: a number for each phase, the same for those that cost alike. built: one for each way to build a group. It
+    stands for the whole of it, since a text of what is inside would double with every level."""
+
+    paths: Sequence[GroupPath]
+    kinds: Sequence[int]
+    built: dict[Hashable, int]
+    copies: int
+
+
+def _blocks(places: Sequence[int], depth: int, nest: _Nest) -> Iterator[Collection[list[int]]]:
+    """The groups of each block that lies right below, as the places in them."""
     blocks: dict[int, dict[int, list[int]]] = {}
     for place in places:
-        if len(paths[place]) > depth:
-            block, group = paths[place][depth]
+        if len(nest.paths[place]) > depth:
+            block, group = nest.paths[place][depth]
             blocks.setdefault(block, {}).setdefault(group, []).append(place)
-    through = []
     for groups in blocks.values():
-        kept = _unlike_groups(groups.values(), depth + 1, paths, kinds, copies)
-        found = (way for each in kept for way in _within(each, depth + 1, paths, kinds, copies))
-        through.append(list(found if copies > 1 else _unlike(found, kinds)))
+        yield groups.values()
+
+
+def _within(places: Sequence[int], depth: int, nest: _Nest) -> list[Way]:
+    """The ways through what lies below one group, all of whose paths agree down to this depth."""
+    always = frozenset(place for place in places if len(nest.paths[place]) == depth)
+    through = []
+    for groups in _blocks(places, depth, nest):
+        kept = _unlike_groups(groups, depth + 1, nest)
+        found = (way for each in kept for way in _within(each, depth + 1, nest))
+        through.append(list(found if nest.copies > 1 else _unlike(found, nest)))
     count = 1
     for each in through:
         count *= len(each)
@@ -84,41 +106,31 @@ def _within(
     return [always.union(*parts) for parts in itertools.product(*through)]
 
 
-def _unlike_groups(
-    groups: Iterable[list[int]], depth: int, paths: Sequence[GroupPath], kinds: Sequence[Hashable], copies: int
-) -> Iterator[list[int]]:
+def _unlike_groups(groups: Iterable[list[int]], depth: int, nest: _Nest) -> Iterator[list[int]]:
     """So many groups of each kind, whole: one that is left out is built as one that is kept. So each way, and with two
     copies each pair of ways, wherever the two part, has its like among those that are kept."""
-    seen: dict[str, int] = {}
+    seen: dict[int, int] = {}
     for places in groups:
-        kind = repr(_built(places, depth, paths, kinds))
+        kind = _built(places, depth, nest)
         seen[kind] = seen.get(kind, 0) + 1
-        if seen[kind] <= copies:
+        if seen[kind] <= nest.copies:
             yield places
 
 
-def _built(
-    places: Sequence[int], depth: int, paths: Sequence[GroupPath], kinds: Sequence[Hashable]
-) -> tuple[list[str], list[str]]:
+def _built(places: Sequence[int], depth: int, nest: _Nest) -> int:
     """How a group is built, whatever the order: its own phases, and its blocks of groups."""
-    own = sorted(repr(kinds[place]) for place in places if len(paths[place]) == depth)
-    blocks: dict[int, dict[int, list[int]]] = {}
-    for place in places:
-        if len(paths[place]) > depth:
-            block, group = paths[place][depth]
-            blocks.setdefault(block, {}).setdefault(group, []).append(place)
-    inner = (
-        repr(sorted(repr(_built(each, depth + 1, paths, kinds)) for each in groups.values()))
-        for groups in blocks.values()
+    own = sorted(nest.kinds[place] for place in places if len(nest.paths[place]) == depth)
+    inner = sorted(
+        tuple(sorted(_built(each, depth + 1, nest) for each in groups)) for groups in _blocks(places, depth, nest)
     )
-    return own, sorted(inner)
+    return nest.built.setdefault((tuple(own), tuple(inner)), len(nest.built))
 
 
-def _unlike(found: Iterator[Way], kinds: Sequence[Hashable]) -> Iterator[Way]:
+def _unlike(found: Iterator[Way], nest: _Nest) -> Iterator[Way]:
     """Without those that cost what others do: for neighbours that differ in a record of one way."""
     seen = set[Hashable]()
     for way in found:
-        kind = tuple(sorted(repr(kinds[place]) for place in way))
+        kind = tuple(sorted(nest.kinds[place] for place in way))
         if kind not in seen:
             seen.add(kind)
             yield way

@@ -3,6 +3,8 @@
 from dpplan.checks import Problems, is_number, show
 
 UNITS = ("example", "user")
+# How files write that nobody is named. Rows of many people would count as those of one, and of each as fewer.
+_NOBODY = frozenset({"", "na", "n/a", "<na>", "nan", "null", "none"})
 
 
 def unit_words(unit: str, max_per_user: object) -> str:
@@ -10,6 +12,22 @@ def unit_words(unit: str, max_per_user: object) -> str:
     if max_per_user is not None:
         return f"{unit} of at most {max_per_user} examples"
     return f"{unit}, drawn and clipped whole" if unit == "user" else unit
+
+
+def user_name(text: str) -> str:
+    """Whom a text names, however it is spelled: the same letters in composed or decomposed form, and spaces around
+    them, are one user. Two names for one user would let that user have more examples than anybody may."""
+    plain = text.strip()
+    if plain.isascii():
+        return plain
+    import unicodedata
+
+    return unicodedata.normalize("NFC", plain).strip()
+
+
+def names_nobody(name: str) -> bool:
+    """Whether it is how a file says that there is no name."""
+    return name.lower() in _NOBODY
 
 
 def unit_problems(unit: str, max_per_user: object, examples: object = None) -> list[str]:

@@ -48,6 +48,11 @@ class Scores:
         lowest = np.lexsort((~self.member, self.score))[:above]
         return 2 * above, right + int((~self.member[lowest]).sum())
 
+    @property
+    def turned(self) -> "Scores":
+        """With the sign of every score changed."""
+        return Scores(self.member, -self.score)
+
     def coin_chance(self) -> float:
         """The probability that fair coins are as unequal as these."""
         from scipy import special
@@ -72,7 +77,7 @@ def read(file: Path) -> Scores:
 
 def parse(text: str, name: str) -> Scores:
     """The same, of text. name: how the file is called in errors."""
-    rows = csv.reader(io.StringIO(text))
+    rows = csv.reader(io.StringIO(text), strict=True)  # or an open quote swallows what follows
     header = _header(rows, name)
     at = header.index("member"), header.index("score")
     members, scores, wrong = [], [], []
@@ -144,9 +149,24 @@ def checked(scores: Scores, name: str, coins: bool) -> list[str]:
                 "one-run audit holds only where each canary was in by a fair coin of its own: guessing the larger kind "
                 "would look like an attack. Flip coins, or take --method many-runs for scores of independent runs."
             )
+    warnings = []
     if coins and 2 * members == scores.canaries and scores.canaries >= 100:
-        return [
+        warnings.append(
             f"exactly {show(members)} of {scores.canaries} are members. If that was arranged and no fall of coins, the "
             "theorems do not apply."
-        ]
-    return []
+        )
+    guesses, right = scores.turned.ranked(scores.canaries // 2, "both")
+    if guesses and _by_chance(right, guesses) < UNFAIR:
+        warnings.append(
+            f"{name}: lower scores are those of members: of {guesses} guesses {right} would be right if every score "
+            "had the other sign. Here a higher score says that a canary was in. Losses say the opposite: write minus "
+            "the loss. Decide by what the score is, and not by the verdict."
+        )
+    return warnings
+
+
+def _by_chance(right: int, guesses: int) -> float:
+    """The probability that so many or more are right where members and others look alike."""
+    from scipy import special
+
+    return float(special.bdtrc(right - 1.0, guesses, 0.5)) if right else 1.0

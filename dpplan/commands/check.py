@@ -279,6 +279,7 @@ def _of_recipe(file: Path, arguments: PlanArguments, delta: Any, beside: BesideP
     job = recipe.load(file)
     with waiting.status("looking at the data and the model"):
         about = known(job, n)
+    folder = beside.runs or Path(job.runtime.folder)
     run = lint_input.context_of(
         job,
         about.examples,
@@ -286,9 +287,12 @@ def _of_recipe(file: Path, arguments: PlanArguments, delta: Any, beside: BesideP
         loop=beside.loop(None),
         model=about.model,
         facts=about.data,
-        earlier=lint.runs_in(beside.runs or Path(job.runtime.folder), job.data.source, job.data.path),
+        earlier=lint.runs_in(folder, job.data.source, job.data.path),
         trials=beside.trials or 1,
     )
+    own = lint.run_of_recipe(file, job.sha256, run.plan, folder, run.earlier)
+    if own is not None:
+        run = dataclasses.replace(run, own=own, earlier=tuple(each for each in run.earlier if each is not own))
     return CheckRequest(run, lint_input.silence_of(job))
 
 

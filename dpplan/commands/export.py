@@ -31,7 +31,8 @@ deployments; what it asks for is stated with --state KEY=TEXT (dpplan report --f
 
 --json wraps the same text: what it is for, the plan it was made of, the text, and what it holds where that is JSON.
 
-The same files are read wherever a plan file or --spent is. What a library has no word for is refused, exit 3.
+What is written for the first three is read wherever a plan file or --spent is. What a library has no word for is
+refused, exit 3.
 
 Exit status: 0 done; 2 the call makes no sense as put; 3 the library has no word for this plan; 5 a file that is there
 cannot be read.

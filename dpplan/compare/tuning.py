@@ -61,7 +61,7 @@ def tuning(plan: Plan, delta: float, laws: tuple[Trials, ...]) -> TuningComparis
 
 def _row(source: "_Source", trials: Trials, delta: float) -> TuningRow:
     profile, renyi, refusals = None, None, []
-    for name, ask in (("profile", by_profile), ("rényi", by_renyi)):
+    for name, ask in (("profile", by_profile), ("Rényi", by_renyi)):
         try:
             found = ask(source, trials, delta)
         except NotCertified as refusal:

@@ -3,7 +3,9 @@
 import csv
 import math
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound, Guarantee
@@ -11,6 +13,7 @@ from dpplan.accounting.numerics import outward
 from dpplan.errors import NotCertified, UsageError, file_error
 from dpplan.plan import Settings
 from dpplan.quick_dataclass import dataclass
+from dpplan.units import names_nobody, user_name
 
 LARGEST = 60.0  # of an example's ε: beyond, a group's is no figure that anybody wants
 ROUNDS = 40
@@ -107,20 +110,52 @@ def _group(settings: Settings, delta: float, members: int) -> UnitRow:
 
 
 def counted(file: Path, column: str) -> UserCounts:
-    """How many rows of a CSV file each value of this column has. Raises UsageError where it cannot be read."""
+    """How many rows of a CSV file each value of this column has.
+
+    Raises UsageError where it cannot be read, or where a row may be lost or another user's: K would be too small.
+    """
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            rows = csv.DictReader(stream)
-            if column not in (rows.fieldnames or ()):
-                if not rows.fieldnames:
-                    raise UsageError(f"users={file}: is empty. Its first line has to name the columns.")
-                known = ", ".join(rows.fieldnames)
-                raise UsageError(f"users={file}:{column}: there is no such column. Those of the file: {known}.")
-            counts = Counter(row[column] for row in rows)
-    except (UnicodeDecodeError, csv.Error):
-        raise UsageError(f"users={file}: is no CSV file in UTF-8.") from None
+            counts = Counter(_users(csv.reader(stream, skipinitialspace=True, strict=True), f"users={file}", column))
+    except UnicodeDecodeError:
+        raise UsageError(f"users={file}: is not text (UTF-8).") from None
     except OSError as error:
         raise file_error(f"users={file}: cannot be read", error) from None
     if not counts:
         raise UsageError(f"users={file}: has no rows.")
     return UserCounts(tuple(counts.values()))
+
+
+def _users(rows: Any, where: str, column: str) -> Iterator[str]:
+    """Whose each row is."""
+    header, at = list[str](), -1
+    try:
+        for row in rows:
+            if not row:
+                continue  # an empty line
+            if not header:
+                header = [user_name(name) for name in row]
+                at = _place(header, user_name(column), f"{where}:{column}")
+                continue
+            line = f"{where}:{rows.line_num}"
+            if len(row) != len(header):
+                raise UsageError(f"{line}: has {len(row)} cells under {len(header)} columns: whose is it?")
+            name = user_name(row[at])
+            if names_nobody(name) or len(name.splitlines()) > 1:
+                said = "holds several lines" if name and not names_nobody(name) else "names nobody"
+                raise UsageError(f"{line}: {column}={name[:40]!r} {said}. Name one user, or drop the row.")
+            yield name
+    except csv.Error as error:
+        raise UsageError(
+            f"{where}:{rows.line_num}: cannot be read as CSV: {error}. Is a quote open that nothing closes?"
+        ) from None
+    if not header:
+        raise UsageError(f"{where}: is empty. Its first line has to name the columns.")
+
+
+def _place(header: list[str], column: str, where: str) -> int:
+    if column not in header:
+        raise UsageError(f"{where}: there is no such column. Those of the file: {', '.join(header)}.")
+    if header.count(column) > 1:
+        raise UsageError(f"{where}: the first line has this column {header.count(column)} times. Keep one.")
+    return header.index(column)

@@ -2,15 +2,20 @@
 
 dp_accounting has no JSON of its own. This is what its events hold, nested as its named tuples are, with module names
 left out: fields go by their names, events are objects, lists are lists. Reading them back there takes five lines.
+
+Noise on a sum is counted there in the norm C of what is summed, whatever the neighbours (dp_event.py: "noise_multiplier
+is defined as s / C"); a record that is replaced moves the sum by 2C, and so PLDAccountant takes it (0.6.0).
 """
 
 import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
+from dpplan.accounting.numerics import outward
 from dpplan.accounting.plan_pairs import as_sampled_gaussians, dominating_pairs
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.checks import did_you_mean, is_number, show
@@ -36,6 +41,7 @@ RELATIONS: Mapping[str, Adjacency] = MappingProxyType(
     {"ADD_OR_REMOVE_ONE": ADD_REMOVE, "REPLACE_ONE": REPLACE_ONE, "REPLACE_SPECIAL": ZERO_OUT}
 )
 MOST_DEPTH, MOST_PHASES, MOST_COUNT = 40, 10_000, 10**18
+LEAST_NOISE = 1e-300  # whose reciprocal is a float
 FULL = Poisson(1.0)
 
 
@@ -55,9 +61,18 @@ def write(plan: Plan) -> Event:
     if reasons:
         raise NotApplicable("; ".join(dict.fromkeys(reasons)))
     relation = next(name for name, adjacency in RELATIONS.items() if adjacency == plan.adjacency)
-    # A Gaussian's law under replacement is written at half the noise, as the law of a record that is removed.
     whole = events[0] if len(events) == 1 else {"class_name": "ComposedDpEvent", "events": events}
     return {"neighboring_relation": relation, "event": whole}
+
+
+def misread(plan: Plan) -> str:
+    """What an accountant there makes less of this plan than it costs; "" where each takes the event for what it is."""
+    if plan.adjacency.sensitivity == 1.0 or all(type(phase.mechanism) in _WRITTEN for phase in plan.phases):
+        return ""
+    return (
+        "under REPLACE_ONE ask PLDAccountant alone: RdpAccountant of dp-accounting 0.6 takes a Gaussian event there as "
+        "under ADD_OR_REMOVE_ONE, and its ε is too small."
+    )
 
 
 def _phase_events(plan: Plan) -> Iterator[Event]:
@@ -76,8 +91,9 @@ def _phase_events(plan: Plan) -> Iterator[Event]:
         raise NotApplicable(f"dp-accounting: {kind_of(phase.mechanism)} on samples is known under add-remove alone")
     if type(phase.sampling) is not Poisson:
         raise NotApplicable(f"dp-accounting: no event for {kind_of(phase.mechanism)}{_drawn(phase.sampling)}")
-    event = _WRITTEN[type(phase.mechanism)](phase.mechanism)
+    event = _WRITTEN[type(phase.mechanism)](phase.mechanism, plan.adjacency.sensitivity)
     if isinstance(phase.mechanism, RandomizedResponse):
+        dominating_pairs(plan, "dp-accounting")  # answers are not private against whoever counts them
         # One by one: 0.6.0 forgets how often it is repeated where that is written as a count.
         if phase.steps > MOST_PHASES:
             raise NotApplicable(f"dp-accounting: more than {MOST_PHASES} randomized responses are not written out")
@@ -103,12 +119,13 @@ def _gaussian_events(plan: Plan) -> Iterator[Event]:
         )
         return
     known = as_sampled_gaussians(dominating_pairs(plan, "dp-accounting"))
-    if known is None:
+    moved = plan.adjacency.sensitivity  # in clip norms; the laws that are known are over all of it
+    if known is None or (moved != 1.0 and any(each.sample_rate != 1.0 for each in known)):
         raise NotApplicable(
             f"dp-accounting: no event for {kind_of(phase.mechanism)}{_drawn(scheme)} under {plan.adjacency}"
         )
     for each in known:
-        event = {"class_name": "GaussianDpEvent", "noise_multiplier": each.noise_multiplier}
+        event = {"class_name": "GaussianDpEvent", "noise_multiplier": moved * each.noise_multiplier}
         yield _repeated(_sampled(event, each.sample_rate), each.steps)
 
 
@@ -127,18 +144,26 @@ def _repeated(event: Event, count: int) -> Event:
     return event if count == 1 else {"class_name": "SelfComposedDpEvent", "event": event, "count": count}
 
 
-def _laplace(mechanism: Mechanism) -> Event:
+def _laplace(mechanism: Mechanism, moved: float) -> Event:
     assert isinstance(mechanism, Laplace)  # _WRITTEN goes by exact type
-    return {"class_name": "LaplaceDpEvent", "noise_multiplier": 1.0 / mechanism.epsilon}
+    noise = Fraction(moved) / Fraction(mechanism.epsilon)
+    return {"class_name": "LaplaceDpEvent", "noise_multiplier": outward.float_below(noise)}
 
 
-def _discrete_laplace(mechanism: Mechanism) -> Event:
+def _discrete_laplace(mechanism: Mechanism, moved: float) -> Event:
+    """Of a whole number that moves by twice a norm where a record is replaced."""
     assert isinstance(mechanism, DiscreteLaplace)
-    far = mechanism.sensitivity
-    return {"class_name": "DiscreteLaplaceDpEvent", "noise_parameter": mechanism.epsilon / far, "sensitivity": far}
+    far, odd = divmod(mechanism.sensitivity, int(moved))
+    if odd:
+        raise NotApplicable(
+            f"dp-accounting: no event for discrete-laplace of sensitivity {mechanism.sensitivity} under replace-one, "
+            "where sums of its events move by an even number"
+        )
+    each = outward.float_above(Fraction(mechanism.epsilon) / mechanism.sensitivity)
+    return {"class_name": "DiscreteLaplaceDpEvent", "noise_parameter": each, "sensitivity": far}
 
 
-def _response(mechanism: Mechanism) -> Event:
+def _response(mechanism: Mechanism, _: float) -> Event:
     """There an answer is replaced by a random one with chance p: e^ε = (1 - p + p/k)/(p/k)."""
     assert isinstance(mechanism, RandomizedResponse)
     k = mechanism.categories
@@ -146,12 +171,12 @@ def _response(mechanism: Mechanism) -> Event:
     return {"class_name": "RandomizedResponseDpEvent", "noise_parameter": noise, "num_buckets": k}
 
 
-def _zcdp(mechanism: Mechanism) -> Event:
+def _zcdp(mechanism: Mechanism, _: float) -> Event:
     assert isinstance(mechanism, StatedZcdp)
     return {"class_name": "ZCDpEvent", "rho": mechanism.rho, "xi": 0.0}
 
 
-_WRITTEN: Mapping[type, Callable[[Mechanism], Event]] = MappingProxyType(
+_WRITTEN: Mapping[type, Callable[[Mechanism, float], Event]] = MappingProxyType(
     {Laplace: _laplace, DiscreteLaplace: _discrete_laplace, RandomizedResponse: _response, StatedZcdp: _zcdp}
 )
 
@@ -167,7 +192,7 @@ def read(content: Mapping[str, Any]) -> Plan:
     if relation not in RELATIONS:
         raise PlanError(f"neighboring_relation={show(relation)} is not one of: {', '.join(RELATIONS)}.")
     event = content["event"] if "class_name" not in content else content
-    phases = tuple(itertools.islice(_phases(event, 1, FULL, 0), MOST_PHASES + 1))
+    phases = tuple(itertools.islice(_phases(event, RELATIONS[relation].sensitivity, 1, FULL, 0), MOST_PHASES + 1))
     if not phases:
         raise PlanError("the event is a NoOpDpEvent and spends nothing: leave it out.")
     if len(phases) > MOST_PHASES:
@@ -176,8 +201,8 @@ def read(content: Mapping[str, Any]) -> Plan:
     return Plan(phases, adjacency=RELATIONS[relation], examples=examples.pop() if len(examples) == 1 else None)
 
 
-def _phases(event: Any, count: int, drawn: Sampling, depth: int) -> Iterator[Phase]:
-    """The phases of an event that is repeated so often on what is drawn so."""
+def _phases(event: Any, moved: float, count: int, drawn: Sampling, depth: int) -> Iterator[Phase]:
+    """The phases of an event that is repeated so often on what is drawn so. moved: a sum, by a neighbour, in norms."""
     if not isinstance(event, dict) or not isinstance(event.get("class_name"), str):
         raise PlanError("an event is no object with a class_name.")
     if depth > MOST_DEPTH:
@@ -191,24 +216,24 @@ def _phases(event: Any, count: int, drawn: Sampling, depth: int) -> Iterator[Pha
         if drawn != FULL and len(_listed(event, name)) > 1:
             raise PlanError(f"{name} inside a sample: several releases of one batch have no law here.")
         for each in _listed(event, name):
-            yield from _phases(each, count, drawn, depth + 1)
+            yield from _phases(each, moved, count, drawn, depth + 1)
     elif name == "SelfComposedDpEvent":
         times = _whole(event, "count", name)
         if drawn != FULL and times > 1:
             raise PlanError(f"{name} inside a sample: several releases of one batch have no law here.")
         if count * times > MOST_COUNT:
             raise PlanError(f"{name}.count={show(times)}, times those around it, is more than {MOST_COUNT:g}.")
-        yield from _phases(event.get("event"), count * times, drawn, depth + 1)
+        yield from _phases(event.get("event"), moved, count * times, drawn, depth + 1)
     elif name in _DRAWN:
         if drawn != FULL:
             raise PlanError(f"{name} inside a sample: a sample of a sample has no law here.")
-        yield from _phases(event.get("event"), count, _made(_DRAWN[name], event, name), depth + 1)
+        yield from _phases(event.get("event"), moved, count, _made(_DRAWN[name], event, name), depth + 1)
     elif name == "TruncatedSubsampledGaussianDpEvent":
         if drawn != FULL:
             raise PlanError(f"{name} inside a sample: a sample of a sample has no law here.")
         yield _phase(Gaussian(_number(event, "noise_multiplier", name)), _made(_cut, event, name), count)
     elif name in _READ:
-        yield _phase(_made(_READ[name], event, name), drawn, count)
+        yield _phase(_made(_READ[name], event, name, moved), drawn, count)
     elif name == "SingleEpochTreeAggregationDpEvent":
         for steps in _tree_steps(event, name):
             for _ in range(min(count, MOST_PHASES + 1)):
@@ -227,9 +252,9 @@ def _phase(mechanism: Mechanism, drawn: Sampling, count: int) -> Phase:
     return Phase(mechanism, drawn, count)
 
 
-def _made(make: Callable[..., Any], event: Event, name: str) -> Any:
+def _made(make: Callable[..., Any], event: Event, name: str, *moved: float) -> Any:
     try:
-        return make(event, name)
+        return make(event, name, *moved)
     except UsageError as error:
         raise PlanError([f"{name}: {problem}" for problem in error.problems]) from None
 
@@ -239,6 +264,13 @@ def _number(event: Event, key: str, name: str) -> float:
     if not is_number(value) or not abs(value) < 1e300:
         raise PlanError(f"{name}.{key}={show(value)} is not a number.")
     return float(value)
+
+
+def _positive(event: Event, key: str, name: str) -> Fraction:
+    value = _number(event, key, name)
+    if not value >= LEAST_NOISE:
+        raise PlanError(f"{name}.{key}={show(value)} is not above 0: without noise nothing is private.")
+    return Fraction(value)
 
 
 def _whole(event: Event, key: str, name: str) -> int:
@@ -266,40 +298,39 @@ def _cut(event: Event, name: str) -> TruncatedPoisson:
     return TruncatedPoisson(_number(event, "sampling_probability", name), cap, n)
 
 
-def _read_zcdp(event: Event, name: str) -> StatedZcdp:
+def _read_zcdp(event: Event, name: str, _: float) -> StatedZcdp:
     if _number({"xi": 0.0, **event}, "xi", name) != 0.0:
         raise PlanError(f"{name}.xi={event['xi']}: ρ alone is known here, with xi = 0.")
     return StatedZcdp(_number(event, "rho", name))
 
 
-def _read_laplace(event: Event, name: str) -> Laplace:
-    noise = _number(event, "noise_multiplier", name)
-    if noise <= 0.0:
-        raise PlanError(f"{name}.noise_multiplier={show(noise)} is not a positive number.")
-    return Laplace(1.0 / max(noise, 1e-300))
-
-
-def _read_response(event: Event, name: str) -> RandomizedResponse:
+def _read_response(event: Event, name: str, _: float) -> RandomizedResponse:
     p, k = _number(event, "noise_parameter", name), _whole(event, "num_buckets", name)
     if not 0 < p < 1:
         raise PlanError(f"{name}.noise_parameter={p:g} is not in (0, 1).")
     return RandomizedResponse(math.nextafter(math.log1p((1 - p) * k / p), math.inf), k)
 
 
-_READ: Mapping[str, Callable[[Event, str], Mechanism]] = MappingProxyType(
+def _read_laplace(event: Event, name: str, moved: float) -> Laplace:
+    return Laplace(outward.float_above(Fraction(moved) / _positive(event, "noise_multiplier", name)))
+
+
+def _read_discrete_laplace(event: Event, name: str, moved: float) -> DiscreteLaplace:
+    far = int(moved) * _whole(event, "sensitivity", name)
+    return DiscreteLaplace(outward.float_above(far * _positive(event, "noise_parameter", name)), far)
+
+
+_READ: Mapping[str, Callable[[Event, str, float], Mechanism]] = MappingProxyType(
     {
-        "GaussianDpEvent": lambda event, name: Gaussian(_number(event, "noise_multiplier", name)),
+        "GaussianDpEvent": lambda event, name, _: Gaussian(_number(event, "noise_multiplier", name)),
         "LaplaceDpEvent": _read_laplace,
-        "DiscreteLaplaceDpEvent": lambda event, name: DiscreteLaplace(
-            _number(event, "noise_parameter", name) * _whole(event, "sensitivity", name),
-            _whole(event, "sensitivity", name),
-        ),
+        "DiscreteLaplaceDpEvent": _read_discrete_laplace,
         "RandomizedResponseDpEvent": _read_response,
-        "EpsilonDeltaDpEvent": lambda event, name: Stated(
+        "EpsilonDeltaDpEvent": lambda event, name, _: Stated(
             _number(event, "epsilon", name), _number(event, "delta", name)
         ),
-        "ExponentialMechanismDpEvent": lambda event, name: Exponential(_number(event, "epsilon", name)),
-        "PermuteAndFlipDpEvent": lambda event, name: PermuteAndFlip(_number(event, "epsilon", name)),
+        "ExponentialMechanismDpEvent": lambda event, name, _: Exponential(_number(event, "epsilon", name)),
+        "PermuteAndFlipDpEvent": lambda event, name, _: PermuteAndFlip(_number(event, "epsilon", name)),
         "ZCDpEvent": _read_zcdp,
     }
 )

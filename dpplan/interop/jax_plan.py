@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from dpplan.accounting.plan_pairs import dominating_pairs
 from dpplan.adjacency import ADD_REMOVE, ZERO_OUT
 from dpplan.checks import Problems, did_you_mean, is_number, show
 from dpplan.errors import NotApplicable
@@ -26,7 +27,7 @@ KEYS = (
 
 def write(plan: Plan) -> dict[str, Any]:
     """What BandMFExecutionPlanConfig(**...) takes, with strategy as a list. Raises NotApplicable for other plans."""
-    if len(plan.phases) != 1 or plan.max_per_user:
+    if len(plan.phases) != 1 or plan.max_per_user or plan.only_phase.groups:
         raise NotApplicable("jax-privacy: its configuration is of one run; export the phase that trains")
     phase = plan.only_phase
     mechanism, scheme = phase.mechanism, phase.sampling
@@ -46,11 +47,18 @@ def write(plan: Plan) -> dict[str, Any]:
         raise NotApplicable(f"jax-privacy: no configuration of {kind_of(mechanism)} under {kind_of(scheme)}")
     if plan.adjacency not in (ADD_REMOVE, ZERO_OUT):
         raise NotApplicable("jax-privacy: this configuration is for add-remove or zero-out")
-    groups = scheme.groups if isinstance(scheme, CyclicPoisson) else 1
-    if len(strategy) > groups:
-        raise NotApplicable("jax-privacy: it has as many groups as bands; give cyclic-poisson groups: the bands")
-    strategy += [0.0] * (groups - len(strategy))  # as many groups as it has bands
     own = plan.adjacency == ADD_REMOVE
+    if isinstance(scheme, CyclicPoisson) and (scheme.assignment == "own") != own:
+        raise NotApplicable(
+            "jax-privacy: its groups are drawn by each record under add-remove (INDEPENDENT) and go by place under "
+            f"zero-out (EQUAL_SPLIT), and this is assignment={scheme.assignment} under {plan.adjacency}"
+        )
+    groups = scheme.groups if isinstance(scheme, CyclicPoisson) else 1
+    by_turns = isinstance(mechanism, Gaussian) or isinstance(scheme, CyclicPoisson)
+    if len(strategy) > groups or not by_turns:
+        raise NotApplicable("jax-privacy: it has as many groups as bands; give cyclic-poisson groups: the bands")
+    dominating_pairs(plan, "jax-privacy")  # only what has a figure here is written
+    strategy += [0.0] * (groups - len(strategy))  # as many groups as it has bands
     return {
         "iterations": phase.steps,
         "strategy": strategy,

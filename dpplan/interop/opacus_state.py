@@ -7,6 +7,7 @@ epoch is ⌈n/B⌉ steps; here q = B/n, and E epochs are ⌈E·n/B⌉ steps. `ro
 import io
 import math
 import pickle
+import pickletools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from dpplan.plan import Plan
 from dpplan.sampling import Poisson
 
 MOST_BYTES = 20_000_000
+MOST_PARTS = 1_000_000  # of a pickle, looked at in a second or two; a row of a history is some ten of them
 ENDINGS = (".pkl", ".pickle")
+_PLACES = ("PUT", "BINPUT", "LONG_BINPUT")
 
 
 def write(plan: Plan, accountant: str = "prv") -> dict[str, Any]:
@@ -31,6 +34,8 @@ def write(plan: Plan, accountant: str = "prv") -> dict[str, Any]:
     """
     if plan.adjacency == REPLACE_ONE:
         raise NotApplicable("opacus: its figures are for one example more or less, and this plan is for replace-one")
+    if plan.max_per_user:
+        raise NotApplicable("opacus: users with several examples have no place in it; export the plan of examples")
     history = [[each.noise_multiplier, each.sample_rate, each.steps] for each in sampled_gaussians(plan, "opacus")]
     found: dict[str, Any] = {"accountant_state": {"history": history, "mechanism": accountant}}
     if told := not_carried(plan):
@@ -91,6 +96,7 @@ def read_pickle(file: Path) -> dict[str, Any]:
     if len(raw) > MOST_BYTES:
         raise PlanError(f"{file}: is larger than {MOST_BYTES:,} bytes; this is no accountant's state.")
     try:
+        _look_at(raw)
         content = _NoClasses(io.BytesIO(raw)).load()
     except PlanError as error:
         raise PlanError(f"{file}: {error} Save accountant.state_dict() as JSON.") from None
@@ -99,13 +105,25 @@ def read_pickle(file: Path) -> dict[str, Any]:
     return state_in(content, file)
 
 
+def _look_at(raw: bytes) -> None:
+    """Raises PlanError for a pickle that asks for memory by a number, ValueError for what is no pickle.
+
+    Only what a place is kept under does: an unpickler makes room for all places up to it.
+    """
+    for parts, (opcode, argument, _) in enumerate(pickletools.genops(raw), 1):
+        if parts > MOST_PARTS:
+            raise PlanError(f"it has more than {MOST_PARTS:,} parts; this is no accountant's state.")
+        if opcode.name in _PLACES and isinstance(argument, int) and argument > len(raw):
+            raise PlanError(f"it keeps something in place {argument} of {len(raw)} bytes, which no pickle needs.")
+
+
 def state_in(content: object, file: Path) -> dict[str, Any]:
     """The state of the accountant, or the one inside a checkpoint. Raises PlanError where there is none."""
     if isinstance(content, Mapping):
         for held in (content, content.get("privacy_accountant_state_dict"), content.get("accountant_state")):
             if isinstance(held, Mapping) and isinstance(held.get("history"), list | tuple):
                 if not held["history"]:
-                    raise PlanError(f"{file}: its history is empty: nothing of a run is in it. Leave the file out.")
+                    raise PlanError(f"{file}: its history is empty, so that nothing was spent. Leave it out.")
                 return {"history": [_row(row, at, file) for at, row in enumerate(held["history"], 1)]}
     raise PlanError(f"{file}: holds no history of an accountant: rows of noise multiplier, sample rate and steps.")
 

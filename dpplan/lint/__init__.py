@@ -10,6 +10,7 @@ of them.
     prior_runs          the runs that lie in a folder
     finding             what a rule says, and what that becomes in a report
     rules/parameters    rules on δ, ε, noise, examples, steps, batch
+    rules/batches       rules on whether batches are drawn as the figure assumes
     rules/claims        rules on whether the figure is one for what is claimed and done
     rules/data_use      rules on what else was done with the data
 """
@@ -22,8 +23,8 @@ from dpplan.checks import Problems
 from dpplan.errors import UsageError
 from dpplan.lint.context import DataFacts, DataUse, Kind, LintContext, Loop, ModelFindings, StatedClaim, plan_of
 from dpplan.lint.finding import Finding, Remark, Severity
-from dpplan.lint.prior_runs import PriorRun, runs_in
-from dpplan.lint.rules import claims, data_use, parameters
+from dpplan.lint.prior_runs import PriorRun, run_of_recipe, runs_in
+from dpplan.lint.rules import batches, claims, data_use, parameters
 from dpplan.lint.rules.data_use import together
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "explanation",
     "failing",
     "plan_of",
+    "run_of_recipe",
     "runs_in",
     "title",
     "together",
@@ -60,7 +62,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "DP005": parameters.steps_rounded_down,
         "DP006": parameters.batch_larger_than_data,
         "DP007": claims.adjacency_mismatched,
-        "DP008": claims.loader_differs,
+        "DP008": batches.loader_differs,
         "DP009": claims.claim_under_reports,
         "DP010": data_use.earlier_runs_not_counted,
         "DP011": data_use.search_not_counted,
@@ -71,7 +73,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "DP016": data_use.seed_fixed,
         "DP017": data_use.nonprivate_model_trained,
         "DP018": parameters.batches_empty,
-        "DP019": parameters.epochs_end_in_part_batches,
+        "DP019": batches.epochs_end_in_part_batches,
         "DP020": data_use.examples_repeated,
         "DP021": data_use.files_passed_over,
     }

@@ -26,7 +26,7 @@ LOADERS: Mapping[str, str] = MappingProxyType(
         "poisson": "lets every example join a batch independently",
         "shuffle": "shuffles the examples and cuts them into equal batches",
         "fixed": "draws batches of one fixed size",
-        **{each.name: f"is {each.words}" for each in sampling.LOADERS.values()},
+        **{each.name: f"is {each.draws}" for each in sampling.LOADERS.values()},
     }
 )
 Kind = Literal["made", "public", "own"]
@@ -112,7 +112,8 @@ class LintContext:
     recipe: the name of the recipe, None for a plan made of options. data, model: None where nothing is known of them.
     earlier: runs on the same examples. trials: settings that were tried on them. sha256: of the recipe. target: the ε
     that the recipe is solved for. names: of the phases of a plan file. search: the plan of a search, of which this run
-    is a trial; None where it is none. search_spends: what that search is known to spend.
+    is a trial; None where it is none. search_spends: what that search is known to spend. own: the run in whose folder
+    this recipe lies; it is none of the earlier ones.
     """
 
     settings: Settings
@@ -130,6 +131,7 @@ class LintContext:
     names: tuple[str, ...] = ()
     search: Plan | None = None
     search_spends: Bound | None = None
+    own: PriorRun | None = None
 
     @property
     def stated_epsilon(self) -> float | None:

@@ -1,17 +1,18 @@
 """The runs that lie in a folder: which examples they read, and what they spent."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dpplan.errors import PlanError
 from dpplan.phase_steps import taken
-from dpplan.plan import Phase
+from dpplan.plan import Phase, Plan
 from dpplan.plan_json import phase_from_json
 from dpplan.quick_dataclass import dataclass
 
 REPORT = "report.json"
+RECIPE = "recipe.yaml"  # the run's own copy
 BEGUN, STEPS = "run.json", "steps"  # of a run that has not ended: what it does, and how many steps it has begun
 # What older versions did not write, with what their runs protected.
 PROTECTS = {"adjacency": "add_remove", "privacy_unit": "example", "max_per_user": None}
@@ -63,6 +64,25 @@ def runs_in(folder: Path, source: str, path: str | None) -> tuple[PriorRun, ...]
         if not any(other.covers(run) for other in kept):
             kept = [other for other in kept if not run.covers(other)] + [run]
     return tuple(kept)
+
+
+def run_of_recipe(
+    file: Path, sha256: str, plan: Plan | None, folder: Path, runs: Sequence[PriorRun]
+) -> PriorRun | None:
+    """The run whose own copy of its recipe this file is; None where none is, or where that is in doubt.
+
+    In doubt are a copy that is not the recipe that ran, steps that this plan has not, and other neighbours or units:
+    what the run spent is then not what the plan says.
+    """
+    if file.name != RECIPE or plan is None or len(plan.phases) != 1:
+        return None
+    planned, protects = plan.only_phase, (plan.adjacency.name, plan.privacy_unit, plan.max_per_user)
+    for run in runs:
+        if (folder / run.name).resolve() != file.resolve().parent:
+            continue
+        same = run.sha256 == sha256 and run.protects == protects and run.steps <= planned.steps
+        return run if same and (run.phase is None or run.phase == taken(planned, run.steps)) else None
+    return None
 
 
 def _run(place: Path, source: str, path: str | None) -> PriorRun | None:

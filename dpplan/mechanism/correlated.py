@@ -155,13 +155,14 @@ class Correlation:
     """How the noise of a training run is correlated, whatever its size: banded, with so many bands; tree; or matrix, by
     the strategy in a file.
 
-    given: what the file holds, with any noise; None before it was read.
+    given: what the file holds, with any noise; None before it was read. rows: of a square matrix there.
     """
 
     kind: str
     bands: int | None = None
     strategy: str | None = None
     given: ToeplitzNoise | MatrixNoise | None = None
+    rows: int | None = None
 
     def mechanism(
         self, noise_multiplier: float, participations: int = 1, separation: int = 1
@@ -180,9 +181,9 @@ class Correlation:
         """What does not fit a run of so many steps."""
         if self.bands is not None and self.bands > steps:
             return [f"bands={self.bands} exceeds steps={steps}: noise cannot last longer than the run. Lower bands."]
-        if isinstance(self.given, MatrixNoise) and self.given.rows != steps:
+        if self.rows not in (None, steps):
             return [
-                f"steps={steps}, and the strategy in {self.strategy} has {self.given.rows} rows, one for each step. "
+                f"steps={steps}, and the strategy in {self.strategy} has {self.rows} rows, one for each step. "
                 "Change one of the two."
             ]
         return []

@@ -42,12 +42,13 @@ _CALLED: Mapping[str, str] = {
 class Asked:
     """What a phase says beside its mechanism. query: what it answers, if that is known. shared: what stands once for
     the plan. opening: whether its noise is said to be open, and its weight. may_be_open: whether noise may be left out;
-    None where it never may."""
+    None where it never may. steps: how many it has, if that is known."""
 
     query: Query | None
     shared: Settings
     opening: tuple[bool, float]
     may_be_open: bool | None
+    steps: int | None = None
 
 
 def read(
@@ -57,7 +58,7 @@ def read(
     kind = kind_of(line, node, path, MECHANISMS, Gaussian.kind, found)
     if kind is None:
         return None, None
-    before, from_file = len(found.problems), _strategy(line, node, kind, path, found)
+    before, from_file = len(found.problems), _strategy(node, kind, path, (line, asked.steps), found)
     if len(found.problems) > before:
         return None, None
     kind = strategy_file.kind_of(from_file) if from_file else kind
@@ -87,7 +88,11 @@ def read(
         return None, None
     opening = Opening(noise, given, asked.opening[1]) if noise and (is_open or not given) else None
     try:
-        return made(**values), opening
+        mechanism = made(**values)
+        if asked.steps is not None and (problem := strategy_file.length_problem(mechanism, asked.steps)):
+            found.add(line, f"{path}: {problem}")
+            return None, None
+        return mechanism, opening
     except UsageError as error:
         for problem in error.problems:
             told = re.sub(r" \(--sigma\)", "", re.sub("^sigma=", "noise_multiplier=", problem))
@@ -96,8 +101,12 @@ def read(
         return None, None
 
 
-def _strategy(line: int, node: Any, kind: str, path: str, found: plan_nodes.PlanProblems) -> dict[str, Any]:
-    """What the file says that a strategy is read from; nothing where none is named, or where it is wrong."""
+def _strategy(
+    node: Any, kind: str, path: str, stands: tuple[int, int | None], found: plan_nodes.PlanProblems
+) -> dict[str, Any]:
+    """What the file says that a strategy is read from; nothing where none is named, or where it is wrong. stands: the
+    line of the mechanism, and the steps of its phase."""
+    line, steps = stands
     named = [(key, child) for key, child in node.value if plan_nodes.spelled(key) == STRATEGY]
     if kind not in _FROM_FILE or not named:
         if kind == MatrixNoise.kind and not any(plan_nodes.spelled(key) == "entries" for key, _ in node.value):
@@ -114,9 +123,14 @@ def _strategy(line: int, node: Any, kind: str, path: str, found: plan_nodes.Plan
     except DpplanError as error:
         found.add(line, f"{path}.{STRATEGY}: {error}")
         return {}
-    if kind == ToeplitzNoise.kind and strategy_file.kind_of(read) != kind:
+    own = strategy_file.kind_of(read.settings)
+    if kind == ToeplitzNoise.kind and own != kind:
         found.add(line, f"{path}.{STRATEGY} is not the same along its diagonals: the strategy is for kind: matrix.")
-    return read
+    elif own == ToeplitzNoise.kind and read.rows is not None and steps is not None:
+        problem = strategy_file.size_problem(read.rows, steps)
+        if problem:
+            found.add(line, f"{path}.{STRATEGY}: {problem}")
+    return read.settings
 
 
 def _plain(kind: str) -> str:

@@ -93,7 +93,8 @@ def resolved(noise: Correlation, folder: Path) -> Correlation:
     if noise.kind != MatrixNoise.kind or noise.given is not None or noise.strategy is None:
         return noise
     held = strategy_file.read(folder / noise.strategy)
-    return replace(noise, given=MECHANISMS[strategy_file.kind_of(held)](noise_multiplier=1.0, **held))  # type: ignore[call-arg, arg-type]
+    made = MECHANISMS[strategy_file.kind_of(held.settings)]
+    return replace(noise, given=made(noise_multiplier=1.0, **held.settings), rows=held.rows)  # type: ignore[call-arg, arg-type]
 
 
 def conflicts(given: Mapping[str, Any]) -> Iterator[Problem]:

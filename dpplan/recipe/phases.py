@@ -75,8 +75,10 @@ def _from_json(text: str, file: Path) -> Iterator[Written]:
     try:
         # Numbers as they stand, and keys that are given twice still there twice.
         items = json.loads(text, parse_float=str, parse_int=str, object_pairs_hook=_Pairs)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise PlanError(f"{file}: is not JSON: {error}.") from None
+    except RecursionError:
+        raise PlanError(f"{file}: is nested too deeply to be read. {_EXAMPLES['.json']}") from None
     if isinstance(items, _Pairs):  # what an accountant of Opacus saves
         items = dict(items).get("history")
     for number, item in enumerate(items if isinstance(items, list) and not isinstance(items, _Pairs) else [None], 1):
@@ -106,8 +108,10 @@ def _from_yaml(text: str, file: Path) -> Iterator[Written]:
     except yaml.MarkedYAMLError as error:
         line, said = yaml_problem(error)
         raise PlanError(f"{file}:{line}: {said}" if line else f"{file}: {said}") from None
-    except (yaml.YAMLError, RecursionError):
+    except yaml.YAMLError:
         raise PlanError(f"{file}: is not YAML.") from None
+    except RecursionError:
+        raise PlanError(f"{file}: is nested too deeply to be read. {_EXAMPLES['.yaml']}") from None
     if root is None:
         return
     for item in root.value if root.id == "sequence" else [root]:

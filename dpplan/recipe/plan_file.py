@@ -30,13 +30,13 @@ from typing import Any
 
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency, named
 from dpplan.errors import NotApplicable, PlanError, UsageError
-from dpplan.groups import GroupPath, PhaseName, words
+from dpplan.groups import MOST_DEPTH, GroupPath, PhaseName, words
 from dpplan.mechanism.trials import RELEASED
 from dpplan.open_noise import Opening
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.query import AnswerAccuracy, accuracy
 from dpplan.quick_dataclass import dataclass
-from dpplan.recipe import mechanism_block, plan_nodes, query_block, repeat_block, strategy_file
+from dpplan.recipe import mechanism_block, plan_nodes, query_block, repeat_block
 from dpplan.sampling import CHOICES, OPTIONS, Poisson
 from dpplan.units import UNITS, unit_problems
 
@@ -186,6 +186,9 @@ def _listed(
 def _block(node: Any, place: _Place, found: plan_nodes.PlanProblems, seen: _Seen) -> Iterator[tuple[str, Phase]]:
     """Groups that share no record, each a phase, a list of phases, or such a list with a name and an n of its own."""
     path = f"{place.path}.{plan_nodes.GROUPS}"
+    if len(place.group) >= MOST_DEPTH:
+        found.add(node.start_mark.line + 1, f"{plan_nodes.GROUPS}: groups are nested more than {MOST_DEPTH} deep.")
+        return
     seen.blocks += 1
     block, total = seen.blocks, 0
     for _, line, groups in plan_nodes.mapping(node, f"{place.path}.", (plan_nodes.GROUPS,), found):
@@ -277,13 +280,15 @@ def _phase(
     parts = {key: (at, each) for key, at, each in plan_nodes.mapping(node, f"{path}.", plan_nodes.PHASE_KEYS, found)}
     name = plan_nodes.text(*parts["name"][::-1], f"{path}.name", found) if "name" in parts else ""
     own = _own(parts, path, shared, found)
+    drawn = _drawn(parts, path, line, shared, found)
     if "mechanism" not in parts:
         if node.id == "mapping":
             found.add(line, f"{path}.mechanism is missing: say what is released. {plan_nodes.EXAMPLE}")
         mechanism = None
     else:
         query = query_block.read(*parts["query"], f"{path}.query", shared, found) if "query" in parts else None
-        asked = mechanism_block.Asked(query, shared, _opening(parts, path, found), seen.may_be_open)
+        steps = None if drawn is None else drawn.steps
+        asked = mechanism_block.Asked(query, shared, _opening(parts, path, found), seen.may_be_open, steps)
         mechanism, seen.openings[seen.phases] = mechanism_block.read(
             *parts["mechanism"], f"{path}.mechanism", asked, found
         )
@@ -291,13 +296,6 @@ def _phase(
             seen.accuracies[seen.phases] = accuracy(query, mechanism, shared.adjacency, shared.unit)
         if "query" in parts and "sampling" in parts:
             found.add(parts["query"][0], f"{path}.query is asked of all records. Leave out sampling.")
-    drawn = _drawn(parts, path, line, shared, found)
-    if (
-        mechanism is not None
-        and drawn is not None
-        and (problem := strategy_file.length_problem(mechanism, drawn.steps))
-    ):
-        found.add(line, f"{path}: {problem}")
     if len(found.problems) > before or mechanism is None or drawn is None:
         return name, None
     return name, Phase(mechanism, drawn.sampling, drawn.steps, **own)

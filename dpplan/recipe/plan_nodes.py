@@ -187,8 +187,10 @@ def compose(file: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         line, said = yaml_problem(error)
         raise PlanError(f"{file}:{line}: {said}" if line else f"{file}: {said}") from None
-    except (yaml.YAMLError, RecursionError):
+    except yaml.YAMLError:
         raise PlanError(f"{file}: is not YAML.") from None
+    except RecursionError:
+        raise PlanError(f"{file}: is nested too deeply to be read: blocks in blocks, more than a hundred.") from None
     if root is None or root.id != "mapping":
         raise PlanError(f"{file}: is not a plan: it has no blocks {', '.join(KEYS)}. See `dpplan help plans`.")
     return root

@@ -8,9 +8,9 @@ import ast
 import math
 import re
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dpplan.checks import show
 from dpplan.errors import PlanError, file_error
@@ -23,8 +23,16 @@ _TYPES = {"f8": "d", "f4": "f"}
 Rows = list[Sequence[float]]
 
 
-def read(file: Path) -> dict[str, Any]:
-    """The settings of the mechanism: coefficients of a ToeplitzNoise, or entries and bands of a MatrixNoise.
+class Strategy(NamedTuple):
+    """What a file holds. settings: coefficients of a ToeplitzNoise, or entries and bands of a MatrixNoise. rows: of a
+    square matrix; None of a first column, which is that of a strategy of any length."""
+
+    settings: dict[str, Any]
+    rows: int | None
+
+
+def read(file: Path) -> Strategy:
+    """The settings of the mechanism, and how many steps they are for.
 
     Raises PlanError with what is wrong with the file.
     """
@@ -46,28 +54,38 @@ def read(file: Path) -> dict[str, Any]:
         for column, value in enumerate(values, 1):
             if not math.isfinite(value):
                 raise PlanError(f"{file}: holds {value} in row {row}, column {column}: entries of C are numbers.")
-    return _settings(rows, file)
+    return _strategy(rows, file)
 
 
-def kind_of(settings: dict[str, Any]) -> str:
+def kind_of(settings: Mapping[str, Any]) -> str:
     """The mechanism that has these settings."""
     return ToeplitzNoise.kind if "coefficients" in settings else MatrixNoise.kind
 
 
 def length_problem(mechanism: Mechanism, steps: int) -> str | None:
     """Why a phase of so many steps cannot have this strategy."""
-    if not isinstance(mechanism, MatrixNoise) or mechanism.rows == steps:
+    return size_problem(mechanism.rows, steps) if isinstance(mechanism, MatrixNoise) else None
+
+
+def size_problem(rows: int, steps: int) -> str | None:
+    """The same of a square matrix of so many rows, also of one that is the same along its diagonals: what a longer one
+    looks like it does not say. It may go on as it does, hold nothing more, or begin anew."""
+    if rows == steps:
         return None
     return (
-        f"the strategy has {mechanism.rows} rows, and the phase {steps} step{'s' if steps > 1 else ''}. Give steps: "
-        f"{mechanism.rows}, or a strategy of that size."
+        f"the strategy has {rows} rows, and the phase {steps} step{'s' if steps > 1 else ''}. Give steps: {rows}, or a "
+        "strategy of that size; of one that is the same along its diagonals, its first column alone holds for any."
     )
 
 
-def _settings(rows: Rows, file: Path) -> dict[str, Any]:
+def _strategy(rows: Rows, file: Path) -> Strategy:
     if len(rows) == 1 or all(len(values) == 1 for values in rows):
         column = rows[0] if len(rows) == 1 else [values[0] for values in rows]
-        return _toeplitz(column, len(column), file)
+        return Strategy(_toeplitz(column, len(column), file), None)
+    return Strategy(_of_matrix(rows, file), len(rows))
+
+
+def _of_matrix(rows: Rows, file: Path) -> dict[str, Any]:
     for row, values in enumerate(rows, 1):
         if len(values) != len(rows):
             raise PlanError(f"{file}: is not square: {len(rows)} rows, and row {row} has {len(values)} columns.")

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 
 ELSEWHERE = (
-    "elsewhere: Opacus's prv (its default) and dp_accounting's PLD compute what the exact row certifies; Opacus's rdp, "
-    "dp_accounting's and TensorFlow Privacy's are the rdp row at orders of their own; Opacus's gdp is the gdp row."
+    "elsewhere: Opacus's prv (its default) and dp_accounting's PLD compute what the exact row certifies and print "
+    "more: prv adds its error (eps_error, 0.01), PLD rounds up. Opacus's rdp, dp_accounting's and TensorFlow Privacy's "
+    "are the rdp row at orders of their own; Opacus's gdp is the gdp row."
 )
 
 

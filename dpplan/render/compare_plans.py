@@ -27,7 +27,8 @@ def table(result: "PlanComparison") -> Table:
 
 def sentences(result: "PlanComparison") -> Iterator[str]:
     """Who wins what and by how much; one sentence for each criterion."""
-    yield f"* wins: the least ε at δ = {show(result.delta)}, the fewest examples processed, the least σ / batch."
+    if any(_stands_out(result, winners) for winners in result.winners.values()):
+        yield f"* wins: the least ε at δ = {show(result.delta)}, the fewest examples processed, the least σ / batch."
     for criterion, winners in result.winners.items():
         yield f"{_WORDS[criterion]}: {_verdict(result, criterion, winners)}."
 
@@ -94,7 +95,11 @@ def _figure(result: "PlanComparison", criterion: str, entry: "PlanCosts", value:
 def _mark(result: "PlanComparison", criterion: str, entry: "PlanCosts") -> str:
     """Nothing where all win, because then nobody does."""
     winners = result.winners[criterion]
-    return WON if entry.entry.name in winners and len(winners) < len(result.plans) else ""
+    return WON if entry.entry.name in winners and _stands_out(result, winners) else ""
+
+
+def _stands_out(result: "PlanComparison", winners: Sequence[str]) -> bool:
+    return 0 < len(winners) < len(result.plans)
 
 
 def _number(criterion: str, value: float | None) -> str:

@@ -23,6 +23,8 @@ def text(library: str, plan: Plan) -> str:
 def warnings(library: str, plan: Plan) -> tuple[str, ...]:
     """What the text does not say of the plan."""
     told = opacus_state.not_carried(plan) if library == "opacus" else ""
+    if library == "dp-accounting":
+        told = dp_event.misread(plan)
     return (told,) if told else ()
 
 

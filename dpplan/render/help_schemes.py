@@ -86,7 +86,10 @@ def sampling_content() -> Object:
             }
             for name, choice in CHOICES.items()
         },
-        "loaders": {each.name: {"scheme": each.scheme, "words": each.words} for each in LOADERS.values()},
+        "loaders": {
+            each.name: {"scheme": each.scheme, "words": each.words, "part_batch": each.part or None}
+            for each in LOADERS.values()
+        },
     }
 
 

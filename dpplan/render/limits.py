@@ -2,7 +2,7 @@
 
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.checks import show
-from dpplan.render.bound_text import figure, relation
+from dpplan.render.bound_text import figure, proven, relation
 from dpplan.render.number_format import down, up
 from dpplan.rounding import down_above, near_at_most
 
@@ -18,8 +18,7 @@ def exceeded(bound: Bound, at: float, most: float) -> str:
         )
     over = f"ε {relation(bound)} {up(bound.value)} at δ = {show(at)} exceeds --max-eps {show(most)}."
     if bound.lower is not None:
-        interval_ = f"{show(bound.lower)} ≤ ε ≤ {show(bound.upper)}"
-        return f"{over} It is not proven to be within it, nor to exceed it: {interval_}."
+        return f"{over} It is not proven to be within it, nor to exceed it: {proven(bound)}."
     if bound.guarantee is Guarantee.UPPER:
         other = "" if bound.accountant == "exact" else "; --accountant exact may prove less"
         return f"{over}\n  This is an upper bound by {bound.accountant}{other}."

@@ -118,7 +118,8 @@ def _accounted(verdict: "Verdict", symbol: str) -> Iterator[str]:
         yield f"  {'':<19}{symbol} ≤ {verdict.proof.upper_digits}"
     else:
         least = "" if bound.lower is None else f"{show(bound.lower)} ≤ "
-        yield f"  {'accounted':<19}{least}{symbol} ≤ {show(bound.upper)}"
+        most = "" if bound.upper is None else f" ≤ {show(bound.upper)}"
+        yield f"  {'accounted':<19}{least}{symbol}{most}"
 
 
 def _plan(plan: Plan | None) -> tuple[str, str]:

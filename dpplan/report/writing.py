@@ -22,7 +22,7 @@ from dpplan.report.on_record import all_at_once, coverage, held_out, lengths, se
 from dpplan.report.page import Page, unit_words
 from dpplan.report.svg_charts import ChartAxis, ChartLine, chart
 from dpplan.risk.trade_off import implied
-from dpplan.rounding import up
+from dpplan.rounding import down_above, up
 from dpplan.statement import FIELDS, NOT_STATED, Field
 from dpplan.verify import Standing, Verdict
 
@@ -221,7 +221,8 @@ def outcome(page: Page) -> str:
 def reasons(page: Page) -> list[str]:
     """Why the claims do not all stand, each said once."""
     below = [
-        f"{each.claim.name}: {show(each.claim.value)} is below what is proven, {show(each.bound.lower)}."
+        f"{each.claim.name}: {show(each.claim.value)} is below what is proven, "
+        f"{down_above(each.bound.lower, each.claim.value)}."
         for each in page.verdicts
         if each.standing is Standing.REFUTED and each.bound is not None and each.bound.lower is not None
         if each.claim.value < each.bound.lower

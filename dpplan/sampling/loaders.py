@@ -2,59 +2,96 @@
 
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
+from typing import Literal
 
 from dpplan.checks import did_you_mean
 from dpplan.quick_dataclass import dataclass
 
+# What becomes of the examples at the end of an epoch that fill no batch: "" where batches are not cut from epochs.
+Part = Literal["", "kept", "left out", "kept by each worker"]
+FROM_ABOVE = "what is proven of shuffle from above holds"
+
 
 @dataclass(frozen=True, slots=True)
 class Loader:
-    """A loader of a library. scheme: what it draws by, None where that has no theorem. words: how it draws.
+    """A loader of a library. scheme: what it draws by, None where that has no theorem. draws: how, in words.
 
-    nearest: what to draw by instead, where there is none.
+    part: what it does with the last part of a batch, unless it is told otherwise. holds: what carries over to it of
+    its scheme, "" for all. nearest: what to draw by instead, where there is none.
     """
 
     name: str
     scheme: str | None
-    words: str
+    draws: str
+    part: Part = ""
+    holds: str = ""
     nearest: str = "poisson"
+
+    @property
+    def words(self) -> str:
+        """All that is known of it."""
+        part = f"the last part of a batch is {self.part}" if self.part else ""
+        return "; ".join(filter(None, (self.draws, part, self.holds)))
 
 
 _ALL = (
-    Loader("torch-shuffle", "shuffle", "torch DataLoader(shuffle=True): a permutation each epoch, cut into batches"),
+    Loader(
+        "torch-shuffle", "shuffle", "torch DataLoader(shuffle=True): a permutation each epoch, cut into batches", "kept"
+    ),
     Loader(
         "drop-last",
         "shuffle",
-        "torch DataLoader(shuffle=True, drop_last=True): as torch-shuffle, the last part of a batch left out; what is "
-        "proven from above holds",
+        "torch DataLoader(shuffle=True, drop_last=True): a permutation each epoch, cut into full batches",
+        "left out",
+        FROM_ABOVE,
     ),
-    Loader("sequential", "shuffle", "no shuffling: what is proven of shuffle from above holds for any order"),
-    Loader("hf-trainer", "shuffle", "Hugging Face Trainer: a seeded permutation each epoch, cut into batches"),
-    Loader("lightning", "shuffle", "Lightning with a shuffling DataLoader: a permutation each epoch, cut into batches"),
-    Loader("keras-fit", "shuffle", "Keras fit(shuffle=True) on arrays: a permutation each epoch, cut into batches"),
+    Loader("sequential", "shuffle", "no shuffling: the same order each epoch, cut into batches", "kept", FROM_ABOVE),
+    Loader("hf-trainer", "shuffle", "Hugging Face Trainer: a seeded permutation each epoch, cut into batches", "kept"),
+    Loader(
+        "lightning",
+        "shuffle",
+        "Lightning with a shuffling DataLoader: a permutation each epoch, cut into batches",
+        "kept",
+    ),
+    Loader(
+        "keras-fit", "shuffle", "Keras fit(shuffle=True) on arrays: a permutation each epoch, cut into batches", "kept"
+    ),
     Loader(
         "tf-data",
         "shuffle",
         "tf.data shuffle(buffer).batch: a permutation where the buffer holds all examples, and otherwise nearly the "
-        "order of the files; what is proven from above holds",
+        "order of the files",
+        "kept",
+        FROM_ABOVE,
     ),
     Loader(
         "webdataset",
         "shuffle",
-        "shards in random order, mixed in a buffer; what is proven of shuffle from above holds where each comes once "
-        "an epoch",
+        "shards in random order, mixed in a buffer",
+        "kept by each worker",
+        f"{FROM_ABOVE} where each example comes once an epoch",
     ),
     Loader(
         "distributed",
         None,
         "torch DistributedSampler: shuffles, and repeats examples where the ranks' shares come out uneven; with "
-        "drop_last=True it is torch-shuffle",
-        "shuffle",
+        "drop_last=True what is proven of shuffle from above holds",
+        "kept",
+        nearest="shuffle",
     ),
-    Loader("weighted", None, "torch WeightedRandomSampler: with replacement, some examples more often than others"),
-    Loader("replacement", None, "torch RandomSampler(replacement=True): with replacement", "fixed-size"),
+    Loader(
+        "weighted", None, "torch WeightedRandomSampler: with replacement, some examples more often than others", "kept"
+    ),
+    Loader(
+        "replacement", None, "torch RandomSampler(replacement=True): with replacement", "kept", nearest="fixed-size"
+    ),
     Loader("opacus", "poisson", "Opacus make_private(poisson_sampling=True): Poisson at q = 1 / ⌈n / batch⌉"),
-    Loader("opacus-shuffle", "shuffle", "Opacus make_private(poisson_sampling=False): the DataLoader's own shuffling"),
+    Loader(
+        "opacus-shuffle",
+        "shuffle",
+        "Opacus make_private(poisson_sampling=False): the DataLoader's own shuffling",
+        "kept",
+    ),
     Loader("dpplan", "poisson", "`dpplan train`: Poisson at q = batch / n"),
     Loader("jax-privacy", "cyclic-poisson", "jax_privacy CyclicPoissonSampling; with one cycle it is poisson"),
 )
@@ -126,5 +163,5 @@ def meant(name: str) -> str:
     if found is None:
         return ""
     if found.scheme is None:
-        return f" It is a loader without a theorem ({found.words}). The nearest scheme that has one is {found.nearest}."
-    return f" It is a loader: {found.words}. Try --sampling {found.scheme}."
+        return f" It is a loader without a theorem ({found.draws}). The nearest scheme that has one is {found.nearest}."
+    return f" It is a loader: {found.draws}. Try --sampling {found.scheme}."

@@ -21,6 +21,7 @@ from dpplan.mechanism import Gaussian, Laplace
 from dpplan.mechanism.correlated import Correlated
 from dpplan.open_noise import Opening, noise_of, with_noise
 from dpplan.plan import Phase, Plan
+from dpplan.rounding import up
 
 RULES = ("shares", "error", "scale")
 STEP = 1e-6  # relative, of the factor
@@ -187,7 +188,7 @@ def _between(low: float, high: float) -> float:
 
 def _unreachable(budget: Budget, bound: Bound | None, where: str) -> Unreachable:
     symbol = "ε" if bound is None or bound.quantity == "epsilon" else "δ"
-    cost = "" if bound is None else f", and the plan still costs {symbol} = {bound.value:.6g}"
+    cost = "" if bound is None else f", and the plan still costs {symbol} {bound.relation} {up(bound.value)}"
     return Unreachable(f"{symbol} = {show(budget.target)} is not met {where}{cost}. Raise the target or spend less.")
 
 

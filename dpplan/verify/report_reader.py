@@ -93,6 +93,8 @@ def _text(path: Path, file: Path, also: str) -> str:
             with file.open("rb") as stream:
                 raw = stream.read(MOST_BYTES + 1)
     except FileNotFoundError:
+        if file.name == REPORT and (file.parent / STEPS).exists():
+            raise ReportError(unfinished(file.parent)) from None
         raise ReportError(f"{file}: no such file. Name a report.json, or the folder of a run.") from None
     except OSError as error:
         raise file_error(f"{file}: cannot be read", error, ReportError) from None

@@ -393,3 +393,12 @@ def test_where_nothing_is_proven_from_below_the_lattice_is_as_fine_as_the_upper_
     found = exact.epsilon(plan, 1e-5)
     assert found.lower == 0.0 and found.upper == pytest.approx(0.804246, rel=1e-5)
     assert len(finest) == 2 and finest[1] >= finest[0] / 2.0
+
+
+def test_where_no_lattice_finds_an_upper_end_another_proof_gives_one() -> None:
+    """At a delta next to the least float; a figure of no end was divided by another."""
+    plan = Settings(noise_multiplier=3.0, sample_rate=Fraction(1, 2), epochs=1, sampling="balls-in-bins").plan()
+    bound = accounting.epsilon(plan, 1e-300)
+    assert bound.lower is not None and bound.upper is not None
+    larger = accounting.epsilon(plan, 1e-250).upper
+    assert larger is not None and larger < bound.lower <= bound.upper < 13

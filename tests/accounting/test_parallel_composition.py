@@ -1,6 +1,7 @@
 """Groups that share no record: a plan costs what one record costs at most."""
 
 import math
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -136,6 +137,27 @@ def test_groups_that_are_alike_are_asked_once_and_too_many_others_refused() -> N
         accounting.epsilon(plan(*unlike), 1e-6)
     with pytest.raises(NotApplicable, match="ways to leave a group"):
         accounting.epsilon(plan(*unlike[:30], adjacency=REPLACE_ONE), 1e-6)
+
+
+def nested(deep: int) -> list[Phase]:
+    """A group in a group in a group; beside each, one of another cost."""
+    inside = tuple((block, 0) for block in range(deep))
+    beside = (phase(Stated(1.01 + at / 100), (*inside[:at], (at, 1))) for at in range(deep))
+    return [phase(Stated(1.0), inside), *beside]
+
+
+def test_groups_in_groups_take_no_more_memory_with_each_level() -> None:
+    tracemalloc.start()
+    try:
+        for adjacency in (ZERO_OUT, REPLACE_ONE):
+            found = parallel_composition.followed(plan(*nested(10), adjacency=adjacency))
+            assert len(found) == (11 if adjacency == ZERO_OUT else 66)  # ways, or pairs of them
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
+    assert len(parallel_composition.followed(plan(*nested(30)))) == 31
+    with pytest.raises(PlanError, match="nested 31 deep, more than 30"):
+        plan(*nested(31))
 
 
 def test_a_record_that_moves_is_refused_where_nothing_is_known_of_it() -> None:

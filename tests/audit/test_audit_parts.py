@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dpplan import accounting
@@ -31,6 +32,7 @@ def test_scores_are_read_by_their_column_names() -> None:
     [
         ("member,score\n1,0,73\n0,0,2\n", "scores.csv:2: has 3 cells under 2 columns. A decimal comma"),
         ("member,score,Score\n1,2,3\n0,1,1\n", "has the column score more than once"),
+        ('member,score,note\n1,0.5,a\n0,0.3,"b\n0,0.2,c\n', "is not CSV (unexpected end of data)"),
         ("member;score\n1;2\n", "has the columns member;score; member and score are needed"),
     ],
 )
@@ -55,3 +57,13 @@ def test_bounds_are_shown_rounded_down_and_the_help_lists_every_sabotage() -> No
     assert all(each.mistake in text for each in audit_help.SABOTAGES)
     assert command.command.name == "audit"
     assert StatementBlock(curator="x").curator == "x"
+
+
+def test_scores_that_look_upside_down_are_told_and_equal_ones_are_not() -> None:
+    rng = np.random.default_rng(5)
+    member = rng.random(1000) < 0.5
+    noise = rng.normal(size=1000)
+    for score, told in ((member + noise, False), (-1.0 * member + noise, True), (noise, False), (0.0 * noise, False)):
+        for coins in (True, False):
+            warnings = scores.checked(scores.Scores(member, np.asarray(score, float)), "scores.csv", coins)
+            assert any("write minus the loss" in each for each in warnings) == told

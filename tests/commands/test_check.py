@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -234,6 +235,14 @@ def test_train_warns_before_the_plan_and_knows_the_runs_beside_it(here: Here, tm
     for where in (("--runs", "runs"), ()):  # else in the recipe's own folder of runs
         found = json.loads(here("check", "mine.yaml", *where, "--json").out)["findings"]
         assert [one["code"] for one in found if one["silenced"] is None] == ["DP010"]
+        assert "1 earlier run" in found[0]["message"]
+    (note,) = json.loads(here("check", "runs/mine-001/recipe.yaml", "--json").out)["findings"][:1]
+    assert (note["code"], note["severity"]) == ("DP010", "note")
+    assert "this recipe is that of the run mine-001" in note["message"] and "earlier" not in note["message"]
+    shutil.copytree("runs/mine-001", "runs/mine-002")  # one run in two folders: the same steps, counted as one
+    shutil.copy("mine.yaml", "runs/recipe.yaml")
+    for other in ("mine.yaml", "runs/recipe.yaml"):
+        assert "1 earlier run" in here("check", other).out
 
 
 def test_a_run_that_goes_on_is_no_earlier_run(here: Here, tmp_path: Path) -> None:
@@ -268,12 +277,34 @@ def test_check_knows_the_sampling(dpplan: Run) -> None:
     said = " ".join(dpplan(*run, "--loader", "shuffle").stdout.split())
     ten = ("epsilon", "--sigma", "4", "--q", "1", "--steps", "10", "--delta", "1e-3", "--json")
     whole = json.loads(dpplan(*ten).stdout)["results"][0]["epsilon"]["upper"]
-    cost = re.search(r"or use full batches \(at this noise, as many steps of those cost ε ≤ (\S+)\)", said)
+    cost = re.search(r"Or use full batches \(at this noise, as many steps of those cost ε ≤ (\S+)\)", said)
     assert "DP008" in said and cost and whole <= float(cost[1]) <= 1.001 * whole
     cut = dpplan(*run, "--sampling", "truncated-poisson", "--cap", "20", "--adjacency", "zero-out")
     assert cut.returncode in (0, 1) and "DP008" not in cut.stdout
     missing = dpplan(*run, "--sampling", "cyclic-poisson")
     assert missing.returncode == 2 and "groups is missing" in missing.stderr
+
+
+@pytest.mark.parametrize("loader", ["drop-last", "fixed"])
+def test_the_commands_that_a_finding_names_run_as_they_stand(dpplan: Run, loader: str) -> None:
+    run = ("--sigma", "4", "--n", "64", "--batch", "6", "--steps", "12", "--delta", "1e-3")
+    found = json.loads(dpplan("check", *run, "--loader", loader, "--json").stdout)["findings"]
+    (told,) = (f"{one['message']} {one['fix']}" for one in found if one["code"] == "DP008")
+    words = r"(?: --[a-z]+ [\w./-]*\w)+"
+    named = re.findall(rf"dpplan ((?:epsilon|compare samplers){words})", told)
+    assert [each.split(" --")[0] for each in named] == [
+        "epsilon",
+        *["epsilon"] * (loader != "fixed"),
+        "compare samplers",
+    ]
+    for each in named[:-1]:
+        done = dpplan(*each.split(), "--json")
+        assert done.returncode == 0, done.stderr
+        upper = json.loads(done.stdout)["results"][0]["epsilon"]["upper"]
+        stated = [float(one) for one in re.findall(r"(?:at most|ε ≤|ε is|and) (\d[\d.]*\d)", told)]
+        assert any(upper <= one <= 1.001 * upper for one in stated), (upper, told)
+    if loader == "drop-last":
+        assert dpplan(*named[-1].split(), "--without-noise").returncode == 0
 
 
 def test_a_recipe_of_made_up_data_is_checked_without_torch(tmp_path: Path) -> None:

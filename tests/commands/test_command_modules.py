@@ -277,7 +277,7 @@ def test_verify_reads_what_another_command_wrote(tmp_path: Path) -> None:
             ("--resume", "r", "--seed", "1", "--out", "o"),
             "--resume goes on with what the run began with; leave out --seed and --out.",
         ),
-        (("--resume", "nowhere"), "nowhere: is not the folder of a run."),
+        (("--resume", "nowhere"), "nowhere: no such folder. Name one that"),
     ],
 )
 def test_train_refuses_options_that_exclude_each_other(arguments: tuple[str, ...], problem: str) -> None:

@@ -18,7 +18,9 @@ def test_one_table_shows_what_every_accountant_says_and_promises(dpplan: Run) ->
     assert max(map(len, lines)) <= 80
     assert lines[2].split()[:4] == ["exact", "0.946867", "1.000", "certified"]
     assert "gdp: its ε ≈ 0.942441 is below the certified " in done.stdout
-    assert "\nelsewhere: Opacus's prv (its default) and " in done.stdout
+    said = " ".join(done.stdout.split())
+    assert "elsewhere: Opacus's prv (its default) and dp_accounting's PLD compute what the exact row certifies" in said
+    assert "prv adds its error (eps_error, 0.01)" in said
     assert "elsewhere: " not in dpplan(*ABADI, "--adjacency", "replace-one").stdout  # of which Opacus knows nothing
 
 

@@ -91,6 +91,9 @@ def test_calls_that_make_no_sense(capsys: pytest.CaptureFixture[str], words: lis
         ("config.json", b'{"iterations": 3, "strategy": []}', "is not a list of numbers"),
         ("state.pkl", b"cos\nsystem\n(S'true'\ntR.", "nothing that a file names is loaded"),
         ("state.pt", b"nothing", "is no checkpoint"),
+        ("none.json", b'{"accountant_state": {"history": []}}', "its history is empty, so that nothing was spent"),
+        ("none.pkl", pickle.dumps({"history": [], "mechanism": "rdp"}), "its history is empty"),
+        ("no.json", b'{"history": [], "mechanism": "rdp"}', "has no phases"),
         (
             "state.json",
             b'{"accountant_state": {"history": [[1, 2]]}}',

@@ -8,8 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import forked
+import pytest
+
+from dpplan import __main__ as program
+from dpplan.train.execution.evaluation import Evaluation
+from dpplan.train.execution.session import Session
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "recipes" / "digits.yaml"
@@ -119,6 +125,22 @@ def test_ctrl_c_ends_cleanly_with_what_was_spent(tmp_path: Path) -> None:
     assert report["status"] == "interrupted"
     assert 15 <= report["spent"]["steps"] < 5_000
     assert 0 < report["spent"]["epsilon"]["upper"] < report["planned"]["epsilon"]["upper"]
+
+
+def test_ctrl_c_after_the_last_step_is_told_and_the_run_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluated = Session._evaluated
+
+    def pressed(self: Session, *told: Any) -> Evaluation:
+        signal.raise_signal(signal.SIGINT)
+        return evaluated(self, *told)
+
+    monkeypatch.setattr(Session, "_evaluated", pressed)
+    monkeypatch.chdir(tmp_path)
+    assert program.run(["train", str(write(tmp_path, "steps: 2"))]) == 0
+    assert "Ctrl-C came after the last step: the run is whole" in capsys.readouterr().err
+    assert json.loads((tmp_path / "runs/tiny-001/report.json").read_text(encoding="utf-8"))["status"] == "finished"
 
 
 def test_a_killed_run_goes_on_and_counts_what_it_lost(tmp_path: Path) -> None:

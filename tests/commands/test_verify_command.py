@@ -215,7 +215,7 @@ def test_a_figure_that_is_gone_and_one_that_contradicts_itself_are_2(dpplan: Run
         (("epsilon", "--phase", "", "--delta", "1e-5"), "--phase is empty"),
         (("epsilon", *PLAN, "--spent", " ", "--delta", "1e-5"), "--spent is empty"),
         (("train", "--resume", "."), ".: is not the folder of a run."),
-        (("train", "--resume", "nowhere"), "nowhere: is not the folder of a run."),
+        (("train", "--resume", "nowhere"), "nowhere: no such folder. Name one that"),
     ],
 )
 def test_a_name_that_is_empty_or_of_something_else_is_told(dpplan: Run, call: tuple[str, ...], said: str) -> None:

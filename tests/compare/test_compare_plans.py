@@ -53,6 +53,8 @@ def test_equals_win_together() -> None:
     same = compare.plans([QUIET, dataclasses.replace(QUIET, name="again")])
     assert set(same.winners.values()) == {("quiet", "again")}
     assert same.differences == ()
+    shown = plain(render.table(same))
+    assert not any("*" in line for line in shown), "no star, and no word of what one would mean"
 
 
 def test_nobody_wins_on_what_is_not_known_of_all() -> None:
@@ -71,6 +73,7 @@ def test_nobody_wins_on_epsilon_where_figures_protect_different_things(change: d
     result = compare.plans([PlanEntry(name, each, Delta(1e-5)) for name, each in zip("ab", given, strict=True)])
     assert not comparable(given) and result.winners["epsilon"] == () and comparable(given[:1] * 2)
     assert any("promise different things" in sentence for sentence in render.sentences(result))
+    assert not any("*" in sentence for sentence in render.sentences(result))
     assert result.winners["compute"] == ("a", "b")
 
 
@@ -106,6 +109,7 @@ def test_at_one_delta_no_other_is_shown() -> None:
 
 def test_sentences_say_who_wins_and_by_how_much() -> None:
     said = list(render.sentences(RESULT))
+    assert said[0].startswith("* wins: the least ε at δ = 1e-06")
     assert said[2].startswith("compute: quiet with 15,000, the most is 1.01")
     assert said[3] == "noise: large with 0.005, the most is 8.000 times as much."
 

@@ -51,6 +51,34 @@ def test_users_are_counted_and_called_private(tmp_path: Path) -> None:
         counted(tmp_path / "none.csv", "user")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("user,user\na,1\na,2\n", "the first line has this column 2 times"),
+        ("user, user\na,1\na,2\n", "the first line has this column 2 times"),
+        ('user,x\na\n"unclosed,2\nb,3\nb,4\n', "u.csv:2: has 1 cells under 2 columns"),
+        ('user,x\na,1\n"unclosed,2\nb,3\nb,4\n', "cannot be read as CSV: unexpected end of data.*a quote open"),
+        ('user,x\na,1\nb,"unclosed\nb,4\n', "cannot be read as CSV: unexpected end of data"),
+        ('user,x\n"a\nb",1\n', "holds several lines"),
+        ("user,x\na,1,2\n", "u.csv:2: has 3 cells under 2 columns"),
+        ("user,x\na,1\n ,2\n", "u.csv:3: user='' names nobody"),
+        ("user,x\nNA,1\nNA,2\n", "u.csv:2: user='NA' names nobody"),
+        ("user,x\na," + "y" * 200_000 + "\n", "u.csv:2: cannot be read as CSV: field larger than"),
+    ],
+)
+def test_a_row_that_may_be_anothers_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    """K would be too small for a user whose rows are lost."""
+    (tmp_path / "u.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=said):
+        counted(tmp_path / "u.csv", "user")
+
+
+def test_one_name_is_one_user_however_it_is_spelled(tmp_path: Path) -> None:
+    text = 'x, user \n1,  a\n2,a\n3,"a "\n4,m\u00fcller\n5,mu\u0308ller\n\n6,b\n'
+    (tmp_path / "u.csv").write_text(text, encoding="utf-8")
+    assert sorted(counted(tmp_path / "u.csv", "user").counts) == [1, 2, 3]
+
+
 def test_the_most_examples_that_a_target_pays_for() -> None:
     found = max_per_user(RUN, 1.0, 1e-6)
     assert found.spent.value <= 1.0 and found.above is not None and found.above.value > 1.0

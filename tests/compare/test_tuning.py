@@ -114,7 +114,7 @@ def test_a_law_that_is_refused_is_named_with_the_reason() -> None:
     found = tuning(one_gaussian(4.0), 1e-6, (Trials("binomial", 10.0),))
     assert tuning_command.command.name == "tuning"
     _, note = compare_tuning.table(found).notes
-    assert "binomial: rényi: Papernot and Steinke 2022 cover no binomial number" in note
+    assert "binomial: Rényi: Papernot and Steinke 2022 cover no binomial number" in note
 
 
 @pytest.mark.parametrize(

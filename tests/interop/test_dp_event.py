@@ -82,8 +82,8 @@ def test_laws_that_are_sampled_gaussians_are_written_as_those(
     mechanism: Mechanism, scheme: Sampling, adjacency: Adjacency
 ) -> None:
     plan = Plan((Phase(mechanism, scheme, 100),), adjacency=adjacency)
-    event = dp_event.write(plan)["event"]
-    ours, theirs = accounting.epsilon(plan, 1e-6), accounting.epsilon(dp_event.read(event), 1e-6)
+    written = dp_event.write(plan)
+    ours, theirs = accounting.epsilon(plan, 1e-6), accounting.epsilon(dp_event.read(written), 1e-6)
     assert theirs.value == pytest.approx(ours.value, rel=1e-8)
 
 
@@ -112,6 +112,12 @@ def test_a_tree_and_a_composition_inside_a_repetition_are_read() -> None:
 @pytest.mark.parametrize(
     ("event", "said"),
     [
+        ({"class_name": "LaplaceDpEvent", "noise_multiplier": -1}, "noise_multiplier=-1 is not above 0"),
+        ({"class_name": "LaplaceDpEvent", "noise_multiplier": 0}, "noise_multiplier=0 is not above 0"),
+        (
+            {"class_name": "DiscreteLaplaceDpEvent", "noise_parameter": -1, "sensitivity": 1},
+            "noise_parameter=-1 is not above 0",
+        ),
         ({"class_name": "os.system", "command": "true"}, "class_name=system is no event"),
         ({"class_name": "GausianDpEvent", "noise_multiplier": 1}, "Did you mean 'GaussianDpEvent'"),
         ({"class_name": "NonPrivateDpEvent"}, "is no event that is known"),
@@ -161,9 +167,3 @@ def test_events_that_are_nested_without_end_are_refused() -> None:
 def test_what_has_no_event_is_refused(plan: Plan, said: str) -> None:
     with pytest.raises(NotApplicable, match=said):
         dp_event.write(plan)
-
-
-@pytest.mark.parametrize("noise", [-1.0, 0.0])
-def test_noise_of_a_laplace_event_is_positive(noise: float) -> None:
-    with pytest.raises(PlanError, match=r"noise_multiplier=.* is not a positive number"):
-        dp_event.read({"class_name": "LaplaceDpEvent", "noise_multiplier": noise})

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dpplan import lint
 from dpplan.mechanism import Gaussian
-from dpplan.plan import Phase
+from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson
 
 
@@ -100,3 +102,37 @@ def test_reports_that_hold_anything_at_all_are_passed_over(tmp_path: Path) -> No
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "report.json").write_text("[" * 100_000, encoding="utf-8")
     assert lint.runs_in(tmp_path, "file", "mine.csv") == ()
+
+
+OWN = Plan((Phase(Gaussian(2.0), Poisson(0.25), 10),))
+
+
+def own(file: Path, sha256: str = "abc", plan: Plan | None = OWN) -> str | None:
+    folder = file.parents[1]
+    found = lint.run_of_recipe(file, sha256, plan, folder, lint.runs_in(folder, "file", "mine.csv"))
+    return None if found is None else found.name
+
+
+@pytest.mark.parametrize("steps", [0, 7, 10])
+def test_the_recipe_in_the_folder_of_a_run_is_of_that_run_alone(tmp_path: Path, steps: int) -> None:
+    report(tmp_path / "mine-001", steps=steps)
+    report(tmp_path / "mine-002")
+    assert own(tmp_path / "mine-001" / "recipe.yaml") == "mine-001"
+    assert own(tmp_path / "mine-002" / "recipe.yaml") == "mine-002"
+
+
+def test_in_doubt_a_run_is_another_one(tmp_path: Path) -> None:
+    report(tmp_path / "mine-001")
+    report(tmp_path / "longer", steps=11)
+    report(
+        tmp_path / "users", planned={"noise_multiplier": 2.0, "sample_rate": 0.25, "steps": 10, "privacy_unit": "user"}
+    )
+    report(tmp_path / "louder", planned={"noise_multiplier": 1.0, "sample_rate": 0.25, "steps": 10})
+    (tmp_path / "elsewhere").mkdir()
+    file = tmp_path / "mine-001" / "recipe.yaml"
+    assert own(file) == "mine-001"
+    assert own(file, sha256="changed since") is None
+    assert own(file, plan=None) is own(file, plan=Plan((*OWN.phases, *OWN.phases))) is None
+    for other in ("mine-001/mine.yaml", "longer/recipe.yaml", "users/recipe.yaml", "louder/recipe.yaml",
+                  "elsewhere/recipe.yaml"):  # fmt: skip
+        assert own(tmp_path / other) is None

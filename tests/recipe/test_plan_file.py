@@ -512,3 +512,12 @@ def test_what_refers_to_itself_over_and_over_is_refused(tmp_path: Path, monkeypa
     with pytest.raises(PlanError) as caught:
         plan_file.read(tmp_path / "plan.yaml")
     assert len(caught.value.problems) == plan_nodes.MOST_TOLD + 1 and "60 more like these" in caught.value.problems[-1]
+
+
+def test_what_is_nested_without_end_is_told_so(tmp_path: Path) -> None:
+    file, inside = tmp_path / "plan.yaml", "{mechanism: {kind: laplace, epsilon: 0.1}}"
+    for deep, said in ((31, "groups are nested more than 30 deep"), (400, "is nested too deeply to be read")):
+        nested = "[{parallel: [" * deep + inside + f", {inside}]}}]" * deep
+        file.write_text(f"phases: {nested}\n", encoding="utf-8")
+        with pytest.raises(PlanError, match=said):
+            plan_file.read(file)

@@ -8,8 +8,8 @@ import pytest
 
 from dpplan import accounting
 from dpplan.errors import PlanError
-from dpplan.mechanism import MatrixNoise, ToeplitzNoise
-from dpplan.recipe import plan_file, strategy_file
+from dpplan.mechanism import Correlation, MatrixNoise, ToeplitzNoise
+from dpplan.recipe import noise_block, plan_file, strategy_file
 
 TOEPLITZ = np.tri(6) - np.tri(6, k=-1) + 0.5 * (np.tri(6, k=-1) - np.tri(6, k=-2))
 BANDED = TOEPLITZ * np.arange(1.0, 7.0)[:, np.newaxis]
@@ -29,19 +29,19 @@ def saved(folder: Path, name: str, content: Any) -> Path:
 
 @pytest.mark.parametrize("name", ["c.npy", "c.csv", "c.txt"])
 def test_each_kind_of_file_gives_the_same_strategy(name: str, tmp_path: Path) -> None:
-    assert strategy_file.read(saved(tmp_path, name, TOEPLITZ)) == {"coefficients": (1.0, 0.5)}
-    assert strategy_file.read(saved(tmp_path, name, np.array([1.0, 0.5, 0.25, 0.0]))) == {
+    assert strategy_file.read(saved(tmp_path, name, TOEPLITZ)).settings == {"coefficients": (1.0, 0.5)}
+    assert strategy_file.read(saved(tmp_path, name, np.array([1.0, 0.5, 0.25, 0.0]))).settings == {
         "coefficients": (1.0, 0.5, 0.25)
     }
-    read = strategy_file.read(saved(tmp_path, name, BANDED))
+    read = strategy_file.read(saved(tmp_path, name, BANDED)).settings
     assert read["bands"] == 2 and read["entries"][:4] == (0.0, 1.0, 1.0, 2.0)
-    dense = MatrixNoise(1.0, **strategy_file.read(saved(tmp_path, name, DENSE)))
+    dense = MatrixNoise(1.0, **strategy_file.read(saved(tmp_path, name, DENSE)).settings)
     assert dense.rows == dense.bands == 6 and dense.entries[-6:] == tuple(DENSE[-1].tolist())
 
 
 @pytest.mark.parametrize("array", [np.asfortranarray(DENSE), DENSE.astype(">f8"), DENSE.astype("f4")])
 def test_arrays_of_numpy_are_read_however_they_lie_in_memory(array: Any, tmp_path: Path) -> None:
-    read = strategy_file.read(saved(tmp_path, "c.npy", array))
+    read = strategy_file.read(saved(tmp_path, "c.npy", array)).settings
     assert read["entries"][-6:] == pytest.approx(DENSE[-1], rel=1e-7)
 
 
@@ -106,6 +106,21 @@ def test_a_plan_names_the_file_beside_it(tmp_path: Path) -> None:
     for kind in ("matrix", "toeplitz"):
         found = plan_file.read(phases(tmp_path, f"kind: {kind}, {told}")).plan.only_phase.mechanism
         assert found == ToeplitzNoise(4.0, coefficients=(1.0, 0.5), participations=2, separation=3)
+
+
+def test_a_square_strategy_is_for_as_many_steps_as_it_has_rows(tmp_path: Path) -> None:
+    """Also one that is the same along its diagonals: it might begin anew. Its first column holds for any length."""
+    told = "kind: matrix, noise_multiplier: 4, strategy: c.npy"
+    rows = len(TOEPLITZ)
+    for steps in (rows - 1, rows + 4):
+        saved(tmp_path, "c.npy", TOEPLITZ)
+        with pytest.raises(PlanError, match=f"the strategy has {rows} rows, and the phase {steps} steps"):
+            plan_file.read(phases(tmp_path, told, f"steps: {steps}"))
+        noise = noise_block.resolved(Correlation("matrix", strategy="c.npy"), tmp_path)
+        assert "rows, one for each step" in " ".join(noise.problems(steps)) and not noise.problems(rows)
+        saved(tmp_path, "c.npy", TOEPLITZ[:, :1])
+        assert plan_file.read(phases(tmp_path, told, f"steps: {steps}")).plan.only_phase.steps == steps
+        assert not noise_block.resolved(Correlation("matrix", strategy="c.npy"), tmp_path).problems(steps)
 
 
 @pytest.mark.parametrize(

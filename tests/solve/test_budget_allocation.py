@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dpplan import accounting
+from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.adjacency import ZERO_OUT
 from dpplan.commands.shared import solve_plan as of_command
 from dpplan.errors import Unreachable
@@ -19,6 +20,7 @@ from dpplan.plan import Phase, Plan
 from dpplan.recipe import mechanism_block, plan_file
 from dpplan.render import solve_plan
 from dpplan.sampling import Poisson
+from dpplan.solve import allocation
 from dpplan.solve.allocation import RULES, STEP, Budget, allocate, bought, most_steps, open_problems
 
 ALL = Poisson(1.0)
@@ -106,6 +108,8 @@ def test_the_most_steps_are_one_fewer_than_too_many() -> None:
 def test_what_no_noise_meets_is_said() -> None:
     with pytest.raises(Unreachable, match="is not met at any noise of the open phases"):
         allocate(plan(Gaussian(1.0), Gaussian(1.0)), {0: Opening("noise_multiplier", False)}, held(1.0), "shares", {})
+    above = Bound("epsilon", None, 2.12345678, Guarantee.UPPER, "exact", plan(Gaussian(1.0)).assumptions)
+    assert "the plan still costs ε ≤ 2.12346." in str(allocation._unreachable(held(1.0), above, "at all"))
     assert "no phase is open" in open_problems(["train"], [None], "shares")[0]
     (said,) = open_problems(["count"], [Opening("epsilon", False)], "scale")
     assert "needs a value to start from in every open phase, with open: true beside it: count (epsilon)" in said

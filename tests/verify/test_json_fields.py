@@ -11,6 +11,7 @@ from dpplan.plan import Plan
 from dpplan.verify import allowed_values, json_fields
 from dpplan.verify.claim import RecordedClaim
 from dpplan.verify.figure_reader import figure
+from dpplan.verify.report_reader import read
 from dpplan.verify.run_outcome import outcome
 from dpplan.verify.unfinished_run import cost, unfinished
 
@@ -114,6 +115,9 @@ def test_a_folder_without_a_report_tells_what_was_spent(tmp_path: Path) -> None:
     assert unfinished(tmp_path).endswith(asked)
     (tmp_path / "checkpoint.pt").touch()
     told = unfinished(tmp_path)
+    with pytest.raises(ReportError) as named:
+        read(tmp_path / "report.json")
+    assert str(named.value) == told
     assert "7 steps are counted, ε ≤ " in told and asked in told
     assert f"`dpplan train --resume {tmp_path}` goes on with it, spends more," in told
     (tmp_path / "run.json").write_text(json.dumps({"planned": phase, "seeded": True}), encoding="utf-8")

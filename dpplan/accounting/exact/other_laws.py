@@ -136,6 +136,8 @@ def _refined(known: Known, question: RunQuestion, log_delta: Callable[[Ends], fl
         settled = math.isfinite(best.upper) and left <= SETTLED * width * best.upper  # none knows an upper end of inf
         if further == resolution and (best.relative_width <= width or settled):
             break
+        if halvings and math.isinf(best.upper):  # finer, and still no upper end: a delta that no lattice here resolves
+            break
         excess = best.relative_width / (0.8 * width)
         if best.lower <= 0.0 or best.relative_width > GAP:  # the lower end is of another law: no lattice closes that
             excess = left / (SETTLED * width * best.upper) if halvings else 4.0

@@ -33,7 +33,7 @@ from dpplan.accounting.exact.proven_deltas import (
     Place,
     Width,
 )
-from dpplan.accounting.exact.proven_ends import AnyContour
+from dpplan.accounting.exact.proven_ends import AnyContour, Ends
 from dpplan.accounting.exact.shared_lattice import LATTICE_WIDTH, ROUGH, SharedLattice
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.pairs import Resolution
@@ -100,8 +100,9 @@ class Profile:
             return cls(lambda: (one, one), plan.assumptions)
         runs = other_laws.directions(known)
         removed, added = runs[0], runs[-1]
-        remove = OneDirection(_sampled(plan, steps, Direction.REMOVE, SharedLattice(removed, added)))
-        add = OneDirection(_sampled(plan, steps, Direction.ADD, SharedLattice(added, None)))
+        lattice = SharedLattice(removed, added)
+        remove = OneDirection(_sampled(plan, steps, Direction.REMOVE, lattice))
+        add = OneDirection(_sampled(plan, steps, Direction.ADD, SharedLattice(added, None, beside=lattice)))
         remove.other, add.other, add.most = add, remove, placement.largest_added_loss(steps)
         remove.floor = EventBound(steps).deltas
         return cls(lambda: (remove, add), plan.assumptions)
@@ -252,7 +253,8 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction, lattice: SharedLatt
         # Two steps are an integral, as narrow as floats allow, and take no more than many lattices.
         tried = lattice.serves(enough) and (enough.relative >= ROUGH or not TwoSteps.serves(steps))
         wanted = max(enough.relative, LATTICE_WIDTH)
-        ends = invert.delta_ends(steps, direction, epsilon, ceiling, short=tried)
+        first = tried and lattice.comes_first(enough)
+        ends = Ends(0.0, 1.0, "none") if first else invert.delta_ends(steps, direction, epsilon, ceiling, short=tried)
         if tried and ends.upper - ends.lower > max(enough.at(epsilon), wanted * ends.upper):
             known = event.delta(epsilon) if direction is Direction.REMOVE and enough.dominating else 0.0
             place = lattice.place(epsilon, enough, known)

@@ -16,9 +16,11 @@ from dpplan.quick_dataclass import dataclass
 # A relative width for which a lattice of few points is tried first, and the most points of one then and later; and the
 # least width that is asked of one.
 ROUGH, ROUGH_POINTS, LATTICE_WIDTH = 5e-5, (2**15, 2**18), 1e-6
-# Where an upper end will do, one of so many points, and again if it was not enough; more would cost what two contours
-# over jumps do. SPARED: of a width that is told beside something larger than δ, up to MOST_SPARED of δ.
-QUICK_POINTS, SPARED, MOST_SPARED = (2**15, 2**15), 0.25, 1e-3
+# Where an upper end will do, of so many points, until that is not enough: more would cost what two contours over jumps
+# do. SPARED: of a width that is told beside something larger than δ, up to MOST_SPARED of δ.
+QUICK_POINTS, SPARED, MOST_SPARED = (2**15,), 0.25, 1e-3
+# More steps than so many have a lattice of the reverse direction first: of few, their own is short and tells of all ε.
+MANY_STEPS = 30
 
 
 @dataclass
@@ -27,7 +29,7 @@ class SharedLattice:
     the first contour, of many before the second, until one would need more or is not narrow enough; else of many, once.
 
     run: of this direction. other: of the reverse one, for the remove direction; what its lattice proves near 0 is
-    often narrower, since large losses are none there.
+    often narrower, since large losses are none there. beside: that of the reverse direction.
     """
 
     run: Composition
@@ -35,6 +37,12 @@ class SharedLattice:
     rough: list[int] = field(default_factory=lambda: list(ROUGH_POINTS))
     fine: list[int] = field(default_factory=lambda: [ROUGH_POINTS[-1]])
     quick: list[int] = field(default_factory=lambda: list(QUICK_POINTS))
+    beside: "SharedLattice | None" = field(default=None, repr=False)
+    served: bool = False
+
+    def comes_first(self, enough: Width) -> bool:
+        """Whether it is tried before a plain contour, which was too long already where a lattice served."""
+        return enough.dominating and (self.served or (self.beside is not None and self.beside.served))
 
     def serves(self, enough: Width) -> bool:
         """Whether one is worth a try for intervals as wide as that."""
@@ -53,18 +61,26 @@ class SharedLattice:
             width = min(max(width, SPARED * enough.at(epsilon) / least), MOST_SPARED)
         accuracy = Accuracy(width, points.pop(0), hurried=True)
         found = self._tried(epsilon, enough, accuracy)
+        self.served |= found is not None
         if found is not None and points is not self.fine:
             points.insert(0, accuracy.most)
         return found
 
     def _tried(self, epsilon: float, enough: Width, accuracy: Accuracy) -> Place | None:
+        if epsilon == 0.0 and enough.dominating and self.run.steps > MANY_STEPS:
+            found = self._mirrored(epsilon, enough, accuracy)
+            if found is not None:
+                return found
         # Far out, where there is little left of the add direction's δ, a lattice would take long.
         own = self.run.around(epsilon if self.other is not None else 0.0, accuracy)
-        found = self._narrow(own, epsilon, enough, accuracy)
-        if found is None and self.other is not None and epsilon < self.other.largest:
-            mirrored = partial(small_epsilon.mirrored, at=self.other.around(0.0, accuracy))
-            found = self._narrow(mirrored, epsilon, enough, accuracy)
-        return found
+        return self._narrow(own, epsilon, enough, accuracy) or self._mirrored(epsilon, enough, accuracy)
+
+    def _mirrored(self, epsilon: float, enough: Width, accuracy: Accuracy) -> Place | None:
+        """By one of the reverse direction, which has fewer points: large losses are none there."""
+        if self.other is None or not epsilon < self.other.largest:
+            return None
+        mirrored = partial(small_epsilon.mirrored, at=self.other.around(0.0, accuracy))
+        return self._narrow(mirrored, epsilon, enough, accuracy)
 
     def _narrow(self, at: At, epsilon: float, enough: Width, accuracy: Accuracy) -> Place | None:
         """If it is."""

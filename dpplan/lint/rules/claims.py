@@ -4,33 +4,30 @@ The docstring of a rule is its long explanation, shown by `dpplan check --explai
 """
 
 import dataclasses
+import decimal
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
-from dpplan import accounting, sampling
+from dpplan import accounting
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.numerics.bisection import first_true_whole
 from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import show
 from dpplan.errors import NotCertified
-from dpplan.lint.context import LOADERS, LintContext, proven
+from dpplan.lint.context import LintContext, proven
 from dpplan.lint.finding import DIGITS, Remark, Severity, at_least, at_most
-from dpplan.mechanism import BestOfTrials, Gaussian
+from dpplan.lint.rules.batches import by_chance, changed, drawn_by
+from dpplan.mechanism import Gaussian
 from dpplan.mechanism.correlated import Correlated
 from dpplan.plan import Phase, Plan
-from dpplan.rounding import apart, down_above, near_above
-from dpplan.sampling import SCHEMES, Binomial, FixedSize, Poisson, Shuffle
+from dpplan.rounding import FEWEST_OF_ENDS, apart, down_above, ends, near_above, up
+from dpplan.sampling import Binomial, Poisson
 from dpplan.verdict import Standing, judge
 
-# How each loader draws; one without a theorem, by nothing that a plan can name.
-_DRAWS: Mapping[str, type | None] = {
-    "poisson": Poisson,
-    "shuffle": Shuffle,
-    "fixed": FixedSize,
-    **{each.name: SCHEMES.get(each.scheme or "") for each in sampling.LOADERS.values()},
-}
 # What a cap may add to delta, as a fraction of it, before it is worth a word.
 _NEGLIGIBLE = 0.01
+# The least share of the proven figure that a claim is which looks like that figure rounded down, and not like another.
+_NEARLY = 0.99
 
 
 def adjacency_mismatched(run: LintContext) -> Iterator[Remark]:
@@ -54,7 +51,7 @@ def adjacency_mismatched(run: LintContext) -> Iterator[Remark]:
             f"{run.claim.adjacency}, where the clipped sum moves up to twice as far."
         )
         yield Remark(Severity.ERROR, "--adjacency", reason, f"Claim {have}{_doubled(run)}.")
-    by_poisson = _sampled(run.plan) and _drawn_by(run.plan, "poisson")
+    by_poisson = any(True for _ in by_chance(run.plan)) and drawn_by(run.plan, "poisson")
     if run.loop.loader == "fixed" and by_poisson and run.plan.adjacency == ADD_REMOVE:
         reason = (
             "batches of one fixed size keep their size when an example is removed, so another moves in: that is "
@@ -71,54 +68,6 @@ def _doubled(run: LintContext) -> str:
     if math.log1p(math.exp(-epsilon)) + epsilon + math.log(delta) >= 0:
         return ""
     return f", or replace-one with ε ≤ {at_most(2 * epsilon)} at δ = {at_most(delta * (1 + math.exp(epsilon)))}"
-
-
-def loader_differs(run: LintContext) -> Iterator[Remark]:
-    """The loader must draw batches in the way that the figure was computed for.
-
-    Poisson sampling hides whether an example was in a batch, and much of a small ε comes from that. A loader that
-    shuffles the data and cuts them into equal batches shows each example exactly once per epoch; no theorem carries the
-    Poisson figure over to it, and for some settings its true ε is many times larger (Chua, Ghazi, Kamath, Kumar,
-    Manurangsi, Sinha and Zhang 2024, arXiv 2403.17673). Batches of a fixed size need figures of their own as well.
-
-    With full batches nothing is drawn, and every loader is right.
-    """
-    if run.plan is not None and run.loop.loader and not _drawn_by(run.plan, run.loop.loader):
-        reason = (
-            f"the figure is for {run.plan.assumptions.sampling}, and the loader {LOADERS[run.loop.loader]}: no theorem "
-            "carries the figure over to it, and its own ε can be many times "
-            f"larger{_own_figure(run.loop.loader, run.plan)}."
-        )
-        fix = (
-            "Draw as the figure assumes (Poisson sampling is Opacus's poisson_sampling=True, and what `dpplan train` "
-            f"does), name what is drawn by --sampling, or use full batches{_full_batches(run.plan, run.delta.value)}."
-        )
-        yield Remark(Severity.ERROR, "--loader", reason, fix)
-
-
-def _full_batches(plan: Plan, delta: float) -> str:
-    """What so many of them cost, in brackets."""
-    phases = tuple(_changed(phase, _in_every_step) for phase in plan.phases)
-    bound = proven(dataclasses.replace(plan, phases=phases, derivation=()), delta)
-    return "" if bound is None else f" (at this noise, as many steps of those cost ε ≤ {at_most(bound.value)})"
-
-
-def _in_every_step(phase: Phase) -> Phase:
-    """The phase with full batches. Where steps share noise, its sampling said how often a record takes part."""
-    mechanism = phase.mechanism
-    if phase.sampling != Poisson(1.0) and isinstance(mechanism, Correlated):
-        mechanism = dataclasses.replace(mechanism, participations=phase.steps, separation=1)
-    return dataclasses.replace(phase, mechanism=mechanism, sampling=Poisson(1.0))
-
-
-def _own_figure(loader: str, plan: Plan) -> str:
-    """What is proven of what this loader draws, as the end of a sentence."""
-    drawn = _DRAWS[loader]
-    if drawn is None or drawn is Poisson:
-        return ""
-    # Removing a record would cut all batches anew.
-    neighbours = " --adjacency zero-out" if drawn is Shuffle and plan.adjacency == ADD_REMOVE else ""
-    return f" (what is proven of that: dpplan epsilon --sampling {vars(drawn)['kind']}{neighbours})"
 
 
 def claim_under_reports(run: LintContext) -> Iterator[Remark]:
@@ -179,18 +128,37 @@ def _estimate(run: LintContext, quoted: Bound) -> Remark:
 def _claimed(claimed: float, exact: Bound, quoted: Bound | None) -> Iterator[Remark]:
     """quoted: what the accountant that is named says of the plan."""
     fix = "Quote another proof." if exact.upper is None else f"Claim ε ≤ {at_most(exact.upper)}."
+    instead = None if exact.upper is None else _rounded_up(claimed, exact.upper)
+    hint = ""
+    if instead is not None:
+        hint, fix = " It looks rounded down.", f"Claim ε ≤ {instead}, which is rounded up."
     standing = judge(claimed, exact)
     if standing is Standing.REFUTED:
         least = down_above(exact.lower or 0.0, claimed, DIGITS)
-        other = ""
         if quoted is not None and quoted.guarantee is Guarantee.UPPER and quoted.value > claimed:
-            other = f" {quoted.accountant} says ε ≤ {at_most(quoted.value)} of this plan: the claim is of another one."
-        reason = f"the claimed ε = {show(claimed)} is false: the true ε is at least {least}.{other}"
+            hint += f" {quoted.accountant} says ε ≤ {at_most(quoted.value)} of this plan: the claim is of another one."
+        reason = f"the claimed ε = {show(claimed)} is false: the true ε is at least {least}.{hint}"
         yield Remark(Severity.ERROR, "--claimed-eps", reason, fix)
     elif standing is Standing.UNCERTAIN:
-        interval = f"{show(exact.lower)} ≤ ε ≤ {show(exact.upper)}"
-        reason = f"the claimed ε = {show(claimed)} is not proven: what is proven is {interval}."
+        reason = f"the claimed ε = {show(claimed)} is not proven: what is proven is {_interval(exact)}.{hint}"
         yield Remark(Severity.ERROR, "--claimed-eps", reason, fix)
+
+
+def _interval(bound: Bound) -> str:
+    """What is proven, its ends rounded outward; of one that has no lower end, the upper one."""
+    if bound.lower is not None and bound.upper is not None:
+        low, high = ends(bound.lower, bound.upper)
+        return f"{low} ≤ ε ≤ {high}"
+    return f"ε ≥ {at_least(bound.value)}" if bound.upper is None else f"ε ≤ {up(bound.upper, FEWEST_OF_ENDS)}"
+
+
+def _rounded_up(claimed: float, upper: float) -> str | None:
+    """The proven figure rounded up at the last digit of the claim, where the claim is that figure rounded down."""
+    unit = decimal.Decimal(1).scaleb(int(decimal.Decimal(repr(claimed)).normalize().as_tuple().exponent))
+    proven_figure = decimal.Decimal(upper)
+    if not _NEARLY * upper <= claimed < upper or proven_figure - decimal.Decimal(repr(claimed)) >= unit:
+        return None
+    return show(float((proven_figure / unit).to_integral_value(decimal.ROUND_CEILING) * unit))
 
 
 def cap_near_mean(run: LintContext) -> Iterator[Remark]:
@@ -258,7 +226,7 @@ def unit_changed(run: LintContext) -> Iterator[Remark]:
         return
     micro, views = run.loop.micro_batches, run.loop.views
     if micro > 1:
-        phases = [_changed(phase, lambda each: _larger(each, micro)) for phase in run.plan.phases]
+        phases = [changed(phase, lambda each: _larger(each, micro)) for phase in run.plan.phases]
         reason = (
             f"{micro} micro-batches make one noisy update: the batch must count all of them. If it is the size of one, "
             f"the sample rate is {micro} times as large{_instead(run, phases)}."
@@ -266,7 +234,7 @@ def unit_changed(run: LintContext) -> Iterator[Remark]:
         fix = "Give the batch and the steps of whole updates, add noise once for each, and silence this."
         yield Remark(Severity.WARNING, "--accumulate", reason, fix)
     if views > 1:
-        phases = [_changed(phase, lambda each: _clipped_views(each, views)) for phase in run.plan.phases]
+        phases = [changed(phase, lambda each: _clipped_views(each, views)) for phase in run.plan.phases]
         reason = (
             f"{views} views of an example are clipped one by one: together they move the sum by up to {views} clip "
             f"norms{_instead(run, phases)}."
@@ -281,16 +249,7 @@ def _instead(run: LintContext, phases: list[Phase]) -> str:
     bound = proven(dataclasses.replace(run.plan, phases=tuple(phases), derivation=()), run.delta.value)
     if bound is None or run.epsilon is None:
         return ""
-    return f", and ε = {at_most(bound.value)} instead of {at_most(run.epsilon.value)}"
-
-
-def _changed(phase: Phase, change: Callable[[Phase], Phase]) -> Phase:
-    """The phase so changed; of a search, those of its trials."""
-    search = phase.mechanism
-    if not isinstance(search, BestOfTrials):
-        return change(phase)
-    first, *others = (tuple(map(change, kind)) for kind in search.kinds)
-    return dataclasses.replace(phase, mechanism=dataclasses.replace(search, phases=first, others=tuple(others)))
+    return f", and ε {bound.relation} {at_most(bound.value)} instead of {at_most(run.epsilon.value)}"
 
 
 def _larger(phase: Phase, times: int) -> Phase:
@@ -307,21 +266,3 @@ def _clipped_views(phase: Phase, views: int) -> Phase:
         return phase
     noise = mechanism.noise_multiplier / views
     return dataclasses.replace(phase, mechanism=dataclasses.replace(mechanism, noise_multiplier=noise))
-
-
-def _by_chance(plan: Plan) -> Iterator[Phase]:
-    """The phases of which chance decides who is in a batch; of a search, those of its trials."""
-    for phase in plan.phases:
-        search = phase.mechanism
-        inside = search.inside if isinstance(search, BestOfTrials) else (phase,)
-        yield from (each for each in inside if each.sampling != Poisson(1.0))
-
-
-def _sampled(plan: Plan) -> bool:
-    """Whether chance decides who is in a batch."""
-    return any(True for _ in _by_chance(plan))
-
-
-def _drawn_by(plan: Plan, loader: str) -> bool:
-    """Whether every phase of which chance decides is drawn as this loader draws."""
-    return all(type(phase.sampling) is _DRAWS[loader] for phase in _by_chance(plan))

@@ -27,10 +27,20 @@ def earlier_runs_not_counted(run: LintContext) -> Iterator[Remark]:
 
     Looked at are the reports (report.json) in the folder named by --runs, else in the recipe's runtime.folder: those
     whose data block names the same source and path; of a run that was killed, run.json and the count of its steps. Two
-    folders of one run that went on twice both count. Runs elsewhere, and the same examples under another name, are not
-    seen. A warning for your own data, a note for published sets, nothing for made-up ones.
+    folders of one run that went on twice both count. A run whose own copy of its recipe is checked is not counted
+    twice, as long as it took no other steps than the recipe says; a note tells of it. Runs elsewhere, and the same
+    examples under another name, are not seen. A warning for your own data, a note for published sets, nothing for
+    made-up ones.
     """
-    if run.data is None or run.data.kind == "made" or not run.earlier:
+    if run.data is None or run.data.kind == "made":
+        return
+    if run.own is not None:
+        reason = (
+            f"this recipe is that of the run {run.own.name}, in its folder: the figure is of that run, counted once."
+        )
+        fix = "Nothing is to be done. Another run of it spends once more, and `dpplan train` counts this one then."
+        yield Remark(Severity.NOTE, "data.source", reason, fix)
+    if not run.earlier:
         return
     names = [earlier.name for earlier in run.earlier]
     many = "1 earlier run" if len(names) == 1 else f"{len(names)} earlier runs"
@@ -183,7 +193,8 @@ def seed_fixed(run: LintContext) -> Iterator[Remark]:
             f"seed {show(run.loop.seed)} is fixed: whoever knows it can subtract the noise, so the run protects nobody."
         )
         yield Remark(Severity.ERROR, "--seed", reason, "Leave the seed out, unless this is a test.")
-    seeded = [earlier.name for earlier in run.earlier if earlier.seeded]
+    seen = (*run.earlier, *(() if run.own is None else (run.own,)))
+    seeded = [earlier.name for earlier in seen if earlier.seeded]
     if seeded and run.data is not None and run.data.kind != "made":
         reason = f"{_listed(seeded)} on the same examples had a seed: whoever knows it can subtract the noise."
         fix = "Treat those examples as published, unless nobody sees that model."

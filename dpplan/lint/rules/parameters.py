@@ -3,7 +3,6 @@
 The docstring of a rule is its long explanation, shown by `dpplan check --explain`.
 """
 
-import dataclasses
 import math
 from collections.abc import Iterator
 from fractions import Fraction
@@ -11,10 +10,11 @@ from fractions import Fraction
 from dpplan import accounting
 from dpplan.adjacency import DIFFERENT_N
 from dpplan.checks import is_number, show
-from dpplan.lint.context import LintContext, batch_exceeds_examples, needed_steps, proven
+from dpplan.lint.context import LintContext, batch_exceeds_examples, needed_steps
 from dpplan.lint.finding import Remark, Severity, at_least, at_most
+from dpplan.lint.rules.batches import part_of, steps_of_loader
 from dpplan.mechanism import Gaussian
-from dpplan.plan import Phase, Plan, resolve_delta
+from dpplan.plan import Plan, resolve_delta
 from dpplan.quantities import MEANINGLESS_EPSILON
 from dpplan.rounding import near_at_most
 from dpplan.sampling import Poisson
@@ -78,8 +78,8 @@ def epsilon_too_large(run: LintContext) -> Iterator[Remark]:
     severity, limit = (Severity.WARNING, LARGE_EPSILON) if spent <= MEANINGLESS_EPSILON else _MEANINGLESS
     factor = f"{math.exp(spent):,.0f}" if spent < 20 else f"10^{spent / math.log(10):.0f}"
     reason = (
-        f"ε = {at_most(spent)}{whose} is above {show(limit)}: it does not rule out an attack that finds every example "
-        f"that was used, at one false alarm in {factor}."
+        f"ε {bound.relation} {at_most(spent)}{whose} is above {show(limit)}: it does not rule out an attack that "
+        f"finds every example that was used, at one false alarm in {factor}."
     )
     yield Remark(severity, run.where("epsilon"), reason, _LESS_EPSILON)
 
@@ -150,6 +150,9 @@ def steps_rounded_down(run: LintContext) -> Iterator[Remark]:
     if settings.steps is None:
         return
     needed = needed_steps(settings)
+    cut = part_of(run.loop.loader) == "left out"
+    if cut and needed is not None and settings.examples is not None and settings.batch_size is not None:
+        needed = steps_of_loader(settings, "left out")[1]
     if needed is not None and settings.steps < needed:
         reason = (
             f"steps={show(settings.steps)} is less than the {needed} of epochs={show(settings.epochs)}: what runs for "
@@ -157,7 +160,7 @@ def steps_rounded_down(run: LintContext) -> Iterator[Remark]:
         )
         fix = f"Give {run.setting('steps', needed)}, or leave one of the two out."
         yield Remark(Severity.ERROR, run.where("steps"), reason, fix)
-    elif needed is None and run.recipe is None:
+    elif needed is None and run.recipe is None and not cut:
         yield from _just_short_of_an_epoch(run)
 
 
@@ -219,53 +222,3 @@ def batches_empty(run: LintContext) -> Iterator[Remark]:
     )
     fix = "Let such a step add its noise and count, or enlarge the batch."
     yield Remark(Severity.WARNING, run.where("batch_size"), reason, fix)
-
-
-def epochs_end_in_part_batches(run: LintContext) -> Iterator[Remark]:
-    """A loader that ends each epoch with a part batch takes more steps.
-
-    E epochs over n examples in batches of B are ⌈E n / B⌉ steps; a loader that starts anew each epoch takes ⌈n / B⌉
-    in each, E ⌈n / B⌉ in all, unless it drops the last one. Each of these steps has to be accounted for.
-
-    A note for a plan given in epochs, since most loaders do it; a warning where the loader shuffles and cuts.
-    `dpplan train` takes the steps of its plan, so nothing is said of recipes.
-    """
-    settings, plan = run.settings, run.plan
-    n, batch, epochs = settings.examples, settings.batch_size, settings.epochs
-    if run.recipe is not None or plan is None or n is None or batch is None or epochs is None:
-        return
-    each = math.ceil(n / Fraction(repr(float(batch))))
-    taken = math.ceil(each * Fraction(repr(float(epochs))))
-    if taken <= plan.steps or len(plan.phases) > 1:
-        return
-    phase = dataclasses.replace(plan.only_phase, steps=taken)
-    if run.loop.loader == "opacus" and isinstance(phase.sampling, Poisson):
-        yield _as_opacus_draws(run, plan, phase.sampling.sample_rate, (each, taken))
-        return
-    cost = _cost_of(run, plan, phase, "; the others would make it ")
-    reason = (
-        f"a loader that ends each epoch with what is left takes ⌈{show(n)} / {show(batch)}⌉ = {each} steps per epoch, "
-        f"{taken} in all, and the figure is for {plan.steps}{cost}."
-    )
-    fix = f"Stop the loop after {plan.steps} steps, or give --steps {taken} in place of --epochs."
-    severity = Severity.NOTE if run.loop.loader == "poisson" else Severity.WARNING
-    yield Remark(severity, run.where("epochs"), reason, fix)
-
-
-def _cost_of(run: LintContext, plan: Plan, phase: Phase, words: str) -> str:
-    """What this phase in place of the plan's costs, after these words; nothing where nothing is proven."""
-    bound = proven(dataclasses.replace(plan, phases=(phase,), derivation=()), run.delta.value)
-    return "" if bound is None else f"{words}ε ≤ {at_most(bound.value)}"
-
-
-def _as_opacus_draws(run: LintContext, plan: Plan, rate: float, steps: tuple[int, int]) -> Remark:
-    """rate: of the figure. steps: of an epoch, and of the run. Opacus rounds the rate with them."""
-    each, taken = steps
-    phase = dataclasses.replace(plan.only_phase, sampling=Poisson(1.0 / each), steps=taken)
-    cost = _cost_of(run, plan, phase, ": ")
-    reason = (
-        f"Opacus takes {each} steps per epoch, {taken} in all, each with q = 1/{each}{cost}. The figure is for "
-        f"{plan.steps} steps with q = {rate:.6g}."
-    )
-    fix = f"Give --q 1/{each} --steps {taken} in place of --batch and --epochs."
-    return Remark(Severity.WARNING, run.where("epochs"), reason, fix)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpplan.errors import RecipeError, UsageError
+from dpplan.units import names_nobody, user_name
 
 Places = NDArray[np.int64]
 MEAN_EXAMPLES = 8  # of a simulated user, geometrically distributed
@@ -47,8 +48,18 @@ def numbered_users(where: str, names: Any, examples: int) -> Places:
             f"{where}: users of shape {found.shape} and type {found.dtype} are not one name or whole number for each "
             f"of the {examples} examples."
         )
-    if found.dtype.kind in "US" and len(empty := np.flatnonzero(np.char.str_len(found) == 0)):
-        raise UsageError(f"{where}: example {empty[0]} has no user. Name one, or drop the example.")
+    if found.dtype.kind == "U":
+        found = np.array([user_name(str(name)) for name in found])
+    elif found.dtype.kind == "S":
+        found = np.char.strip(found)
+    if found.dtype.kind in "US":
+        names = found if found.dtype.kind == "U" else np.char.decode(found, "latin-1")
+        nobody = [name for name in np.unique(names).tolist() if names_nobody(name)]
+        if nobody:
+            first = int(np.flatnonzero(np.isin(names, nobody))[0])
+            raise UsageError(
+                f"{where}: example {first} has no user ({str(names[first])!r}). Name one, or drop the example."
+            )
     return np.unique(found, return_inverse=True)[1].astype(np.int64).reshape(-1)
 
 

@@ -5,33 +5,24 @@ import math
 import re
 
 import pytest
-from lint_runs import found, of_options, of_recipe, only
+from lint_runs import figure, found, looping, of_options, of_plan, of_recipe, only, searching
 
 from dpplan import accounting, lint
-from dpplan.accounting.bound import Bound
-from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT
+from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE
+from dpplan.checks import show
 from dpplan.errors import NotCertified
 from dpplan.lint import Severity
 from dpplan.lint.rules import claims
-from dpplan.mechanism import BestOfTrials, Gaussian, ToeplitzNoise
+from dpplan.mechanism import Gaussian, ToeplitzNoise
 from dpplan.plan import Phase, Plan
-from dpplan.sampling import CyclicPoisson, Poisson, Sampling
+from dpplan.sampling import Poisson
 
 DELTA = 1e-6
 
 
 def claiming(**claim: object) -> lint.LintContext:
     return of_options(run={"claim": lint.StatedClaim(**claim)})  # type: ignore[arg-type]
-
-
-def looping(**loop: object) -> lint.LintContext:
-    return of_options(run={"loop": lint.Loop(**loop)})  # type: ignore[arg-type]
-
-
-def figure(pattern: str, text: str) -> float:
-    stated = re.search(pattern + r" ([\d.e+-]*\d)", text)
-    assert stated, text
-    return float(stated[1])
 
 
 # DP007
@@ -61,55 +52,6 @@ def test_batches_of_a_fixed_size_do_not_go_with_add_remove() -> None:
 def test_the_adjacency_of_the_figure_is_fine() -> None:
     assert found(claiming(adjacency=ADD_REMOVE), "DP007") == []
     assert found(looping(loader="shuffle"), "DP007") == []
-
-
-# DP008
-
-
-@pytest.mark.parametrize("loader", ["shuffle", "fixed"])
-def test_a_loader_that_is_not_poisson_is_an_error(loader: str) -> None:
-    finding = only(looping(loader=loader), "DP008")
-    assert finding.severity is Severity.ERROR
-    assert "the figure is for Poisson sampling, and the loader" in finding.message
-
-
-def test_a_poisson_loader_and_any_loader_of_full_batches_are_fine() -> None:
-    assert found(looping(loader="poisson"), "DP008") == []
-    full = of_options(batch_size=60_000, epochs=5, run={"loop": lint.Loop(loader="fixed")})
-    assert found(full, "DP008") == found(full, "DP007") == []
-
-
-def of_plan(*phases: Phase, **loop: object) -> lint.LintContext:
-    tied = any(isinstance(phase.mechanism, ToeplitzNoise) for phase in phases)
-    plan = Plan(phases, adjacency=ZERO_OUT if tied else ADD_REMOVE, examples=60_000)
-    return dataclasses.replace(looping(**loop), plan=plan)
-
-
-def tied(participations: int, sampling: Sampling) -> Phase:
-    return Phase(ToeplitzNoise(20.0, bands=4, participations=participations), sampling, 30)
-
-
-def searching(trial: Phase) -> Phase:
-    return Phase(BestOfTrials("geometric", 3.0, (trial,)), Poisson(1.0), 1)
-
-
-def test_full_batches_of_noise_that_steps_share_are_of_a_record_in_every_step() -> None:
-    offered = only(of_plan(tied(1, CyclicPoisson(0.01, 10, "place")), loader="shuffle"), "DP008").fix
-    whole = accounting.epsilon(Plan((tied(30, Poisson(1.0)),), adjacency=ZERO_OUT), DELTA).upper
-    assert whole is not None
-    assert whole <= figure("cost ε ≤", offered) <= 1.001 * whole
-
-
-def test_loops_are_held_against_the_trials_of_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Plan] = []  # and not answered: a search takes seconds
-    monkeypatch.setattr(claims, "proven", lambda plan, delta: asked.append(plan))
-    trial = Phase(Gaussian(4.0), Poisson(0.02), 50)
-    assert len(list(claims.loader_differs(of_plan(searching(trial), loader="shuffle")))) == 1
-    assert not list(claims.loader_differs(of_plan(searching(trial), loader="poisson")))
-    assert len(list(claims.unit_changed(of_plan(searching(trial), views=2, micro_batches=3)))) == 2
-    full, larger = (dataclasses.replace(trial, sampling=Poisson(rate)) for rate in (1.0, 0.06))
-    less = dataclasses.replace(trial, mechanism=Gaussian(2.0))
-    assert [plan.only_phase for plan in asked] == [searching(full), searching(larger), searching(less)]
 
 
 # DP009
@@ -177,7 +119,42 @@ def test_a_claim_that_is_not_proven_is_shown_inside_the_interval() -> None:
     assert bound is not None
     assert bound.upper is not None
     message = only(claiming(epsilon=math.nextafter(bound.upper, 0)), "DP009").message
-    assert figure("claimed ε =", message) < figure("≤ ε ≤", message) == bound.upper
+    assert figure("claimed ε =", message) < bound.upper <= figure("≤ ε ≤", message) <= bound.upper * (1 + 1e-8)
+    assert figure("what is proven is", message) <= bound.lower  # type: ignore[operator]
+
+
+def test_what_has_no_lower_end_is_stated_without_one_and_rounded_up() -> None:
+    """A figure of parallel groups, or of a search, is proven from above alone."""
+    bound = of_options().epsilon
+    assert bound is not None and bound.upper is not None
+    above = dataclasses.replace(bound, lower=None, guarantee=Guarantee.UPPER)
+    (remark,) = claims._claimed(2.0, above, None)
+    assert "what is proven is ε ≤ 2.6" in remark.message and "None" not in remark.message
+    said = re.findall(r"ε ≤ ([\d.]+\d)", remark.message)[0]
+    assert bound.upper <= float(said) and len(said) <= 8
+    below = dataclasses.replace(bound, upper=None, guarantee=Guarantee.LOWER)
+    (remark,) = claims._claimed(99.0, below, None)
+    assert "what is proven is ε ≥ 2.69" in remark.message and remark.fix == "Quote another proof."
+
+
+@pytest.mark.parametrize(
+    ("upper", "claimed", "publish"),
+    [(3.61684, 3.6168, 3.6169), (3.61684, 3.6, 3.7), (3.61684, 3.61, 3.62), (31.2, 31.0, 32.0), (0.0312, 0.031, 0.032)],
+)
+def test_a_claim_that_was_rounded_down_is_told_what_to_publish(upper: float, claimed: float, publish: float) -> None:
+    bound = of_options().epsilon
+    assert bound is not None
+    (remark,) = claims._claimed(claimed, dataclasses.replace(bound, lower=upper * (1 - 1e-7), upper=upper), None)
+    assert "is false" in remark.message and "It looks rounded down." in remark.message
+    assert remark.fix == f"Claim ε ≤ {show(publish)}, which is rounded up."
+
+
+@pytest.mark.parametrize("claimed", [2.0, 3.5, 3.6167, 3.616, 3.0])
+def test_a_claim_that_was_not_rounded_is_not_said_to_be(claimed: float) -> None:
+    bound = of_options().epsilon
+    assert bound is not None
+    (remark,) = claims._claimed(claimed, dataclasses.replace(bound, lower=3.6179, upper=3.6179), None)
+    assert "rounded" not in remark.message + remark.fix
 
 
 def test_what_the_accountant_says_that_is_named_is_told_with_a_false_claim() -> None:
@@ -276,6 +253,16 @@ def test_views_that_are_clipped_one_by_one_are_an_error() -> None:
     louder = accounting.epsilon(Plan.from_rate(0.55, 256 / 60_000, 14_063), DELTA).upper
     assert louder is not None
     assert louder <= figure("and ε =", finding.message) <= 1.001 * louder
+
+
+def test_views_and_micro_batches_are_held_against_the_trials_of_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Plan] = []  # and not answered: a search takes seconds
+    monkeypatch.setattr(claims, "proven", lambda plan, delta: asked.append(plan))
+    trial = Phase(Gaussian(4.0), Poisson(0.02), 50)
+    assert len(list(claims.unit_changed(of_plan(searching(trial), views=2, micro_batches=3)))) == 2
+    larger = dataclasses.replace(trial, sampling=Poisson(0.06))
+    less = dataclasses.replace(trial, mechanism=Gaussian(2.0))
+    assert [plan.only_phase for plan in asked] == [searching(larger), searching(less)]
 
 
 def test_views_count_for_noise_that_steps_share() -> None:

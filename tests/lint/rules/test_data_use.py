@@ -74,6 +74,19 @@ def test_copies_of_one_run_that_both_went_on_are_named() -> None:
     assert "copies" not in only(of_recipe(data=OWN, earlier=TWICE), "DP010").message
 
 
+def test_the_run_of_this_recipe_is_told_of_and_not_counted_twice() -> None:
+    first, second = TWICE
+    finding = only(of_recipe(data=OWN, own=first), "DP010")
+    assert finding.severity is Severity.NOTE and "this recipe is that of the run mine-001" in finding.message
+    note, warning = sorted(
+        found(of_recipe(data=OWN, own=first, earlier=(second,)), "DP010"), key=lambda one: one.severity
+    )
+    assert "1 earlier run on the same examples (mine-002)" in warning.message and "mine-001" in note.message
+    assert found(of_recipe(data=MADE, own=first), "DP010") == []
+    seeded = of_recipe(data=OWN, own=dataclasses.replace(first, seeded=True))
+    assert "mine-001 on the same examples had a seed" in only(seeded, "DP016").message
+
+
 def test_a_first_run_is_fine() -> None:
     assert found(of_recipe(data=OWN), "DP010") == []
 

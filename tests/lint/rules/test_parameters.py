@@ -266,32 +266,3 @@ def test_empty_batches_are_no_matter_of_other_loaders_recipes_and_unknown_n() ->
     assert found(of_options(**small, run={"recipe": "mine"}), "DP018") == []
     rate = of_options(examples=None, batch_size=None, sample_rate=1e-6, steps=450, epochs=None)
     assert found(rate, "DP018") == []
-
-
-# DP019
-
-
-def test_a_loader_that_ends_epochs_with_part_batches_takes_more_steps() -> None:
-    finding = only(of_options(), "DP019")
-    assert (finding.severity, finding.where) == (lint.Severity.NOTE, "--epochs")
-    assert "⌈60000 / 256⌉ = 235 steps per epoch, 14100 in all, and the figure is for 14063" in finding.message
-    assert "--steps 14100" in finding.fix
-    shuffled = only(of_options(run={"loop": lint.Loop(loader="shuffle")}), "DP019")
-    assert shuffled.severity is lint.Severity.WARNING
-
-
-def test_opacus_is_told_with_its_own_rate() -> None:
-    finding = only(of_options(run={"loop": lint.Loop(loader="opacus")}), "DP019")
-    assert finding.severity is lint.Severity.WARNING
-    start = "Opacus takes 235 steps per epoch, 14100 in all, each with q = 1/235: ε ≤ "
-    assert finding.message.startswith(start)
-    taken = Plan((Phase(Gaussian(1.1), Poisson(1 / 235), 14_100),))
-    upper, said = accounting.epsilon(taken, 1e-6).value, float(finding.message.removeprefix(start).split(". ")[0])
-    assert upper <= said <= 1.001 * upper
-    assert finding.fix == "Give --q 1/235 --steps 14100 in place of --batch and --epochs."
-
-
-def test_whole_batches_steps_and_recipes_have_no_part_batches() -> None:
-    assert found(of_options(batch_size=250), "DP019") == []
-    assert found(of_options(steps=14_063, epochs=None), "DP019") == []
-    assert found(of_options(run={"recipe": "mine"}), "DP019") == []

@@ -69,6 +69,11 @@ def test_simulated_users_have_eight_examples_on_average() -> None:
 
 
 def test_names_of_users_are_text_or_whole_numbers_one_for_each_example() -> None:
+    assert numbered_users("here", ["m\u00fcller", "a", " mu\u0308ller"], 3).tolist() == [1, 0, 1]
+    assert numbered_users("here", [b"b", b"a", b" b"], 3).tolist() == [1, 0, 1]
+    for nobody in ("NA", " ", b"nan"):
+        with pytest.raises(UsageError, match="example 1 has no user"):
+            numbered_users("here", np.array([type(nobody)(b"a") if isinstance(nobody, bytes) else "a", nobody]), 2)
     assert numbered_users("here", ["b", "a", "b"], 3).tolist() == [1, 0, 1]
     with pytest.raises(UsageError, match="example 1 has no user"):
         numbered_users("here", ["a", ""], 2)

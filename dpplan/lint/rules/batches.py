@@ -1,0 +1,316 @@
+"""Rules on how the training loop draws its batches: by what the figure is for, and as many of them as it is for.
+
+The docstring of a rule is its long explanation, shown by `dpplan check --explain`.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
+
+from dpplan import sampling
+from dpplan.accounting.bound import Bound
+from dpplan.adjacency import ADD_REMOVE, ZERO_OUT
+from dpplan.checks import show
+from dpplan.errors import NotApplicable, PlanError
+from dpplan.lint.context import LOADERS, LintContext, plan_of, proven
+from dpplan.lint.finding import Remark, Severity, at_least, at_most
+from dpplan.mechanism import BestOfTrials, Gaussian
+from dpplan.mechanism.correlated import Correlated
+from dpplan.plan import Phase, Plan, Settings
+from dpplan.quantities import MEANINGLESS_EPSILON, quantity
+from dpplan.sampling import SCHEMES, BallsInBins, CyclicPoisson, FixedSize, Poisson, Shuffle
+from dpplan.sampling.loaders import FROM_ABOVE, Part
+
+# How each loader draws; one without a theorem, by nothing that a plan can name.
+_DRAWS: Mapping[str, type | None] = {
+    "poisson": Poisson,
+    "shuffle": Shuffle,
+    "fixed": FixedSize,
+    **{each.name: SCHEMES.get(each.scheme or "") for each in sampling.LOADERS.values()},
+}
+_QUICK = (Shuffle, FixedSize)  # whose figures take well below a second
+_FEW_STEPS = 10**6  # of more, lattices of batches take seconds
+_OPACUS = "opacus"  # rounds the rate along with the steps
+_POISSON_LOADERS = (
+    "Opacus's make_private(poisson_sampling=True) and DPDataLoader.from_data_loader make a torch loader Poisson, and "
+    "`dpplan train` draws so"
+)
+
+
+def loader_differs(run: LintContext) -> Iterator[Remark]:
+    """The loader must draw batches in the way that the figure was computed for.
+
+    Poisson sampling hides whether an example was in a batch, and much of a small ε comes from that. A loader that
+    shuffles the data and cuts them into equal batches shows each example exactly once per epoch; no theorem carries the
+    Poisson figure over to it, and for some settings its true ε is many times larger (Chua, Ghazi, Kamath, Kumar,
+    Manurangsi, Sinha and Zhang 2024, arXiv 2403.17673). Batches of a fixed size need figures of their own as well.
+    Where such a figure is soon computed, the sentence gives it; shuffled batches have one for neighbours of which one
+    has an example zeroed out, since removing it would cut all batches anew. A loader that leaves out the last part of a
+    batch begins its next epoch sooner than one that keeps it, and so many steps may be those of one epoch more.
+
+    With full batches nothing is drawn, and every loader is right.
+    """
+    plan, loader = run.plan, run.loop.loader
+    if plan is None or not loader:
+        return
+    if drawn_by(plan, loader):
+        yield from _epochs_begin_sooner(run, plan)
+        return
+    reason = (
+        f"the figure is for {plan.assumptions.sampling}, and the loader {LOADERS[loader]}. No theorem carries the "
+        f"figure over to it{_own_figure(run, plan)}."
+    )
+    fixes = (_as_assumed(plan), *_alternatives(run, plan), *_full_batches(plan, run.delta.value))
+    yield Remark(Severity.ERROR, "--loader", reason, " ".join(fixes))
+
+
+def _epochs_begin_sooner(run: LintContext, plan: Plan) -> Iterator[Remark]:
+    """Of a loader that draws as the figure assumes, and in shorter epochs."""
+    said, loader = run.settings, run.loop.loader
+    if part_of(loader) != "left out" or said.examples is None or said.batch_size is None or said.epochs is not None:
+        return
+    phase, each = plan.phases[0], _full_batches_of_epoch(said.examples, said.batch_size)
+    if len(plan.phases) > 1 or not isinstance(phase.sampling, Shuffle):
+        return
+    begun, counted = (math.ceil(Fraction(phase.steps, length)) for length in (each, phase.sampling.steps_per_epoch))
+    if begun > counted:
+        reason = (
+            f"{loader} takes ⌊{show(said.examples)} / {show(said.batch_size)}⌋ = {each} steps per epoch, so that "
+            f"{phase.steps} steps are of {begun} epochs, and the figure is for {counted}."
+        )
+        yield Remark(Severity.ERROR, "--loader", reason, f"Give --q 1/{each} in place of --batch.")
+
+
+def _full_batches_of_epoch(examples: int, batch: float) -> int:
+    return math.floor(examples / Fraction(repr(float(batch))))
+
+
+def _own_figure(run: LintContext, plan: Plan) -> str:
+    """What is proven of what this loader draws, and the command that says so, as the end of a sentence."""
+    drawn, holds = _DRAWS[run.loop.loader], _holds(run.loop.loader)
+    larger = ", and its own ε can be many times larger"
+    if drawn is None:
+        return f"{larger}; nothing is known here of what it draws"
+    asked = _as_drawn(run, plan)
+    if asked is None:
+        return f"{larger} (what it draws is {_scheme_of(drawn, plan)})"
+    soon = drawn in _QUICK and plan.steps <= _FEW_STEPS
+    bound = proven(asked.plan(), run.delta.value) if soon else None
+    if bound is None or bound.upper is None:
+        return f"{larger} (what is proven of that: {_command(run, asked)})"
+    neighbours = "" if asked.adjacency == plan.adjacency else f" under {asked.adjacency}"
+    condition = holds.removeprefix(FROM_ABOVE)
+    return f": its own ε{neighbours} {_stated(bound, both=not holds)}{condition} ({_command(run, asked)})"
+
+
+def _holds(loader: str) -> str:
+    """What carries over to the loader of its scheme; "" for all."""
+    return sampling.LOADERS[loader].holds if loader in sampling.LOADERS else ""
+
+
+def _scheme_of(drawn: type, plan: Plan) -> str:
+    """The options that name what is drawn."""
+    # Removing a record would cut all batches anew.
+    neighbours = " --adjacency zero-out" if drawn is Shuffle and plan.adjacency == ADD_REMOVE else ""
+    groups = " with its cycles as --groups" if drawn is CyclicPoisson else ""
+    return f"--sampling {vars(drawn)['kind']}{neighbours}{groups}"
+
+
+def _stated(bound: Bound, both: bool) -> str:
+    """both: the lower end, too, is one of what is drawn."""
+    if not both or not bound.lower:
+        return f"is proven to be at most {at_most(bound.value)}"
+    if bound.relation == "=":
+        return f"is {at_most(bound.value)}"
+    return f"lies between {at_least(bound.lower)} and {at_most(bound.value)}"
+
+
+def _as_assumed(plan: Plan) -> str:
+    """How to draw as the figure assumes."""
+    if all(type(phase.sampling) is Poisson for phase in by_chance(plan)):
+        return f"Draw as the figure assumes: {_POISSON_LOADERS}."
+    return "Draw as the figure assumes."
+
+
+def _alternatives(run: LintContext, plan: Plan) -> Iterator[str]:
+    """What else may be claimed or drawn, with what it costs where that is soon computed."""
+    drawn = _DRAWS[run.loop.loader]
+    if drawn is None:
+        nearest = sampling.LOADERS[run.loop.loader].nearest
+        if any(phase.sampling.kind != nearest for phase in by_chance(plan)):
+            yield f"What is nearest, and has a theorem, is --sampling {nearest}."
+        return
+    asked, said = _as_drawn(run, plan), run.settings
+    by_rate = asked is not None and said.batch_size is not None and asked.batch_size is None
+    rate = f"--q {show(asked.sample_rate)} in place of --batch, " if asked is not None and by_rate else ""
+    yield f"Or claim what is drawn: {rate}{_scheme_of(drawn, plan)}."
+    if asked is None or said.batch_size is None or said.examples is None:
+        return
+    if drawn is Shuffle:
+        share = Fraction(1, math.ceil(said.examples / Fraction(repr(float(said.batch_size)))))
+        bins = asked.with_(batch_size=None, sample_rate=share, sampling=BallsInBins.kind, adjacency=plan.adjacency)
+        bound = proven(bins.plan(), run.delta.value) if plan.steps <= _FEW_STEPS else None
+        if bound is not None and bound.value <= MEANINGLESS_EPSILON:
+            yield (
+                f"Or draw balls-in-bins, which takes each example once an epoch, too: ε ≤ {at_most(bound.value)} "
+                f"({_command(run, bins)})."
+            )
+    alike = asked.with_(batch_size=said.batch_size, sample_rate=None, sampling=Poisson.kind, adjacency=ADD_REMOVE)
+    loader = f" --loader {run.loop.loader}" if run.loop.loader in sampling.LOADERS else ""
+    yield f"What every scheme costs: {_command(run, alike, 'compare samplers')}{loader}."
+
+
+def _as_drawn(run: LintContext, plan: Plan) -> Settings | None:
+    """The settings of the run as its loader draws; None where options do not describe it, or not what is drawn."""
+    drawn, said = _DRAWS[run.loop.loader], run.settings
+    if drawn is None or len(plan.phases) > 1 or not isinstance(plan.only_phase.mechanism, Gaussian):
+        return None
+    said = said.with_(noise_multiplier=plan.only_phase.mechanism.noise_multiplier)
+    if said.steps is not None:
+        said = said.with_(epochs=None)
+    if said.unit != "example" or not _describes(said, plan):
+        return None
+    neighbours = ZERO_OUT if drawn is Shuffle and plan.adjacency == ADD_REMOVE else plan.adjacency
+    said = said.with_(sampling=vars(drawn)["kind"], scheme_options=(), adjacency=neighbours)
+    if drawn is Shuffle and part_of(run.loop.loader) == "left out" and said.batch_size and said.examples:
+        each = _full_batches_of_epoch(said.examples, said.batch_size)
+        said = said.with_(batch_size=None, sample_rate=Fraction(1, each))
+    try:
+        said.plan()
+    except (PlanError, NotApplicable):
+        return None
+    return said
+
+
+def _describes(said: Settings, plan: Plan) -> bool:
+    """Whether the plan is that of the settings, and of no earlier run or file."""
+    try:
+        made = plan_of(said)
+    except (PlanError, NotApplicable):
+        return False
+    return made is not None and made.phases == plan.phases
+
+
+def _command(run: LintContext, said: Settings, name: str = "epsilon") -> str:
+    """The command that computes the figures of these settings."""
+    names = ("noise_multiplier", "sample_rate", "examples", "batch_size", "steps", "epochs")
+    given = {name: getattr(said, name) for name in names}
+    options = [f"{quantity(name).option} {show(value)}" for name, value in given.items() if value is not None]
+    if run.delta.reason is None:
+        options.append(f"--delta {show(run.delta.value)}")
+    if said.sampling != Poisson.kind:
+        options.append(f"--sampling {said.sampling}")
+    if said.adjacency != ADD_REMOVE:
+        options.append(f"--adjacency {said.adjacency.name.replace('_', '-')}")
+    return f"dpplan {name} {' '.join(options)}"
+
+
+def _full_batches(plan: Plan, delta: float) -> Iterator[str]:
+    """What so many of them cost, where that is a promise at all."""
+    phases = tuple(changed(phase, _in_every_step) for phase in plan.phases)
+    bound = proven(dataclasses.replace(plan, phases=phases, derivation=()), delta)
+    if bound is not None and bound.value <= MEANINGLESS_EPSILON:
+        yield f"Or use full batches (at this noise, as many steps of those cost ε ≤ {at_most(bound.value)})."
+
+
+def _in_every_step(phase: Phase) -> Phase:
+    """The phase with full batches. Where steps share noise, its sampling said how often a record takes part."""
+    mechanism = phase.mechanism
+    if phase.sampling != Poisson(1.0) and isinstance(mechanism, Correlated):
+        mechanism = dataclasses.replace(mechanism, participations=phase.steps, separation=1)
+    return dataclasses.replace(phase, mechanism=mechanism, sampling=Poisson(1.0))
+
+
+def changed(phase: Phase, change: Callable[[Phase], Phase]) -> Phase:
+    """The phase so changed; of a search, those of its trials."""
+    search = phase.mechanism
+    if not isinstance(search, BestOfTrials):
+        return change(phase)
+    first, *others = (tuple(map(change, kind)) for kind in search.kinds)
+    return dataclasses.replace(phase, mechanism=dataclasses.replace(search, phases=first, others=tuple(others)))
+
+
+def by_chance(plan: Plan) -> Iterator[Phase]:
+    """The phases of which chance decides who is in a batch; of a search, those of its trials."""
+    for phase in plan.phases:
+        search = phase.mechanism
+        inside = search.inside if isinstance(search, BestOfTrials) else (phase,)
+        yield from (each for each in inside if each.sampling != Poisson(1.0))
+
+
+def drawn_by(plan: Plan, loader: str) -> bool:
+    """Whether every phase of which chance decides is drawn as this loader draws."""
+    return all(type(phase.sampling) is _DRAWS[loader] for phase in by_chance(plan))
+
+
+def epochs_end_in_part_batches(run: LintContext) -> Iterator[Remark]:
+    """A loader that ends each epoch with a part batch takes more steps.
+
+    E epochs over n examples in batches of B are ⌈E n / B⌉ steps; a loader that starts anew each epoch takes ⌈n / B⌉
+    in each, E ⌈n / B⌉ in all. One that leaves the last part of a batch out takes E ⌊n / B⌋, which are no more than are
+    accounted for. Each step has to be accounted for.
+
+    A note for a plan given in epochs whose loader is not named, since most loaders do it; a warning where the named
+    loader does (`dpplan help sampling` says which). Nothing of loaders whose steps are counted by themselves, as those
+    of `dpplan train` and of jax_privacy are, and so nothing of recipes.
+    """
+    settings, plan, loader = run.settings, run.plan, run.loop.loader
+    n, batch, epochs = settings.examples, settings.batch_size, settings.epochs
+    counted = loader in sampling.LOADERS and not part_of(loader) and loader != _OPACUS
+    if run.recipe is not None or counted or plan is None or n is None or batch is None or epochs is None:
+        return
+    part = part_of(loader)
+    each, taken = steps_of_loader(settings, part)
+    if taken <= plan.steps or len(plan.phases) > 1:
+        return
+    phase = dataclasses.replace(plan.only_phase, steps=taken)
+    if loader == _OPACUS and isinstance(phase.sampling, Poisson):
+        yield _as_opacus_draws(run, plan, phase.sampling.sample_rate, (each, taken))
+        return
+    cost = _cost_of(run, plan, phase, "; the others would make it ")
+    who = "a loader that ends" if loader not in sampling.LOADERS else f"{loader} ends"
+    length, whole = f"⌈{show(n)} / {show(batch)}⌉ = {each} steps per epoch", f"{taken} in all"
+    if part == "left out":
+        reason = f"{loader} takes {length.replace('⌈', '⌊').replace('⌉', '⌋')}, {whole}"
+    else:
+        more = ", or more, as each worker ends with its own" if part == "kept by each worker" else ""
+        takes = "takes" if who.startswith("a ") else "and takes"
+        reason = f"{who} each epoch with what is left {takes} {length}, {whole}{more}"
+    fix = f"Stop the loop after {plan.steps} steps, or give --steps {taken} in place of --epochs."
+    severity = Severity.WARNING if part else Severity.NOTE
+    yield Remark(severity, run.where("epochs"), f"{reason}, and the figure is for {plan.steps}{cost}.", fix)
+
+
+def part_of(loader: str) -> Part:
+    """What this loader does with the last part of a batch; "" where it is not known or there is none."""
+    if loader == "shuffle":
+        return "kept"
+    return sampling.LOADERS[loader].part if loader in sampling.LOADERS else ""
+
+
+def steps_of_loader(settings: Settings, part: Part) -> tuple[int, int]:
+    """The steps of an epoch and of the run, where a loader does that with the last part of a batch."""
+    assert settings.examples is not None and settings.batch_size is not None and settings.epochs is not None
+    batches = settings.examples / Fraction(repr(float(settings.batch_size)))
+    each = math.floor(batches) if part == "left out" else math.ceil(batches)
+    return each, math.ceil(each * Fraction(repr(float(settings.epochs))))
+
+
+def _cost_of(run: LintContext, plan: Plan, phase: Phase, words: str) -> str:
+    """What this phase in place of the plan's costs, after these words; nothing where nothing is proven."""
+    bound = proven(dataclasses.replace(plan, phases=(phase,), derivation=()), run.delta.value)
+    return "" if bound is None else f"{words}ε ≤ {at_most(bound.value)}"
+
+
+def _as_opacus_draws(run: LintContext, plan: Plan, rate: float, steps: tuple[int, int]) -> Remark:
+    """rate: of the figure. steps: of an epoch, and of the run. Opacus rounds the rate with them."""
+    each, taken = steps
+    phase = dataclasses.replace(plan.only_phase, sampling=Poisson(1.0 / each), steps=taken)
+    cost = _cost_of(run, plan, phase, ": ")
+    reason = (
+        f"Opacus takes {each} steps per epoch, {taken} in all, each with q = 1/{each}{cost}. The figure is for "
+        f"{plan.steps} steps with q = {rate:.6g}."
+    )
+    fix = f"Give --q 1/{each} --steps {taken} in place of --batch and --epochs."
+    return Remark(Severity.WARNING, run.where("epochs"), reason, fix)
