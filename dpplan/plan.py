@@ -95,7 +95,7 @@ class Plan:
             sizes = sorted(int(n) for n in {self.examples, *drawn_from} if n is not None)  # some schemes hold n
             rule = f"n={' and '.join(map(str, sizes))}: the phases of a plan draw from one data set."
             problems.require(len(sizes) <= 1, rule)
-            problems.found += unit_problems(self.privacy_unit, self.max_per_user)
+            problems.found += unit_problems(self.privacy_unit, self.max_per_user, min(sizes, default=None))
             for place, phase in enumerate(self.phases):
                 problems.found += self._foreign(phase, f"phases[{place}]")
                 for number, each in enumerate(getattr(phase.mechanism, "inside", ())):
@@ -261,7 +261,7 @@ class Settings:
             )
         if self.unit not in UNITS:
             problems.add(f"unit={self.unit} is not one of: {', '.join(UNITS)}.")
-        problems.found += unit_problems(self.unit, self.max_per_user)
+        problems.found += unit_problems(self.unit, self.max_per_user, self.examples)
         before = len(problems.found)  # the rest can contradict each other whatever the noise is
         if self.sample_rate is not None:
             remedy = swapped(self.noise_multiplier, self.sample_rate)

@@ -17,7 +17,7 @@ Laplace noise is scaled by l1, Gaussian noise by l2 (Dwork, Roth 2014, §3.3 and
 import math
 
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, Adjacency
-from dpplan.checks import Problems, show
+from dpplan.checks import Problems, is_number, show
 from dpplan.mechanism import DiscreteLaplace, Exponential, Gaussian, Laplace, Mechanism, PermuteAndFlip
 from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import down, up
@@ -56,6 +56,9 @@ class Query:
             found.require(
                 self.n is not None, "n is missing: a mean is of a public number of records. Or ask for a sum."
             )
+            if is_number(self.n) and is_number(self.max_per_user):
+                rule = f"max_per_user={show(self.max_per_user)} is more than n={show(self.n)}, all records there are."
+                found.require(self.max_per_user <= self.n, f"{rule} Lower it, or check n.")
             if adjacency == ADD_REMOVE:
                 found.add(
                     "kind=mean: under add-remove the number of records is private, too. Ask for a count and a sum, or "

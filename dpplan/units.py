@@ -1,6 +1,6 @@
 """Whom a figure is for: one example, or one user with all of theirs."""
 
-from dpplan.checks import Problems, show
+from dpplan.checks import Problems, is_number, show
 
 UNITS = ("example", "user")
 # How files write that nobody is named. Rows of many people would count as those of one, and of each as fewer.
@@ -30,12 +30,16 @@ def names_nobody(name: str) -> bool:
     return name.lower() in _NOBODY
 
 
-def unit_problems(unit: str, max_per_user: object) -> list[str]:
-    """What is wrong with whom a plan protects."""
+def unit_problems(unit: str, max_per_user: object, examples: object = None) -> list[str]:
+    """What is wrong with whom a plan protects. examples: how many there are, of all users together, where it is known:
+    a user who had more is nobody's neighbour, and what such a one is told proves nothing from below."""
     problems = Problems()
     if max_per_user is not None:
         try_ = "It is the most examples of one user (--max-per-user)."
-        problems.whole("max_per_user", max_per_user, try_=try_)  # type: ignore[arg-type]
+        whole = problems.whole("max_per_user", max_per_user, try_=try_)  # type: ignore[arg-type]
+        if whole and is_number(examples) and examples < max_per_user:  # type: ignore[operator]
+            rule = f"max_per_user={show(max_per_user)} is more than n={show(examples)}, all examples there are."
+            problems.add(f"{rule} Lower it, or check n.")
         rule = f"max_per_user={show(max_per_user)} is about users, and the unit is {unit}. Say --unit user."
         problems.require(unit == "user", rule)
     return problems.found

@@ -19,6 +19,7 @@ from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson
 
 SEARCHES = "dpplan.accounting.exact.search_winner"
+NO_THEOREM = ": no theorem is known here for this plan: "
 # What to do where Gaussians under Poisson sampling are asked for, by who asks.
 REMEDIES = {
     "prove": "Leave out --prove: the exact accountant answers without.",
@@ -49,9 +50,11 @@ def dominating_pairs(plan: Plan, accountant: str) -> tuple[tuple[DominatingPair,
         try:
             found.append(_terms(phase, plan))
         except NotApplicable as refusal:
-            reasons |= dict.fromkeys(str(refusal).split("; "))
+            whole = str(refusal)
+            of_trial = whole.partition(NO_THEOREM)[2].removesuffix(".")  # refused as a plan of its own
+            reasons |= dict.fromkeys((of_trial or whole).split("; "))
     if reasons:
-        raise NotApplicable(f"{accountant}: no theorem is known here for this plan: {'; '.join(reasons)}.")
+        raise NotApplicable(f"{accountant}{NO_THEOREM}{'; '.join(reasons)}.")
     return tuple(term for terms in pairs.together(plan.phases, found, plan.adjacency) for term in terms)
 
 

@@ -18,6 +18,14 @@ def below_floor(who: str, delta: float, chance: float) -> str:
     return f"{who}: delta={show(delta)} is no more than the chance, {chance:.3g}, {away}. {_remedy(chance)}"
 
 
+def of_winner(delta: float, least: float) -> str:
+    """Of a plan with a search. least: the δ below which the profile of one trial proves nothing of the winner."""
+    return (
+        f"exact: delta={show(delta)} is no more than {least:.3g}, the least δ that the profile of one trial proves of "
+        "the winner of so many. Ask at a larger --delta, expect fewer trials, or try --accountant rdp."
+    )
+
+
 def _remedy(chance: float) -> str:
     least = SPARE * chance
     if least > LARGEST:

@@ -111,8 +111,9 @@ def _shared(given: Mapping[str, tuple[int, Any]], found: plan_nodes.PlanProblems
         return Settings(**values)
     if values.get("examples", 1) < 1:
         found.add(given["n"][0], f"n={values.pop('examples')} is not a whole number of at least 1.")
-    for problem in unit_problems(values.get("unit", "example"), values.get("max_per_user")):
+    for problem in unit_problems(values.get("unit", "example"), values.get("max_per_user"), values.get("examples")):
         found.add(given["max_per_user"][0], problem)
+        values.pop("max_per_user", None)  # said once, and not of each phase
     return Settings(**values)
 
 

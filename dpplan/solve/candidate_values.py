@@ -91,7 +91,7 @@ def batch_size(settings: Settings) -> Candidates:
 
 def examples(settings: Settings) -> Candidates:
     """From the most examples down to as many as one batch holds: index −n stands for n."""
-    fewest = math.ceil(settings.batch_size or 1)
+    fewest = max(math.ceil(settings.batch_size or 1), settings.max_per_user or 1)
     if settings.sampling in ALLOCATIONS and fewest == settings.batch_size:
         return _of_whole_bins(settings, fewest)
     most = MOST_EXAMPLES

@@ -1,15 +1,17 @@
 """The most examples that one user may have, for a target."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
+from dpplan.accounting.pairs import MOST_MEMBERS
 from dpplan.checks import Problems, show
 from dpplan.errors import Unreachable
 from dpplan.plan import Phase, Plan, Settings
 
-MOST = 4096  # examples of one user: beyond, a run protects users better by drawing them whole
+PATIENCE = 20  # numbers that are tried: ten to double, and as many to get near
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,25 @@ def max_per_user(settings: Settings, target_epsilon: float, delta: float, earlie
         raise Unreachable(
             f"one example of each user costs ε = {seen[1].value:.6g} already, above target_eps={show(target_epsilon)}."
         )
-    low, high = 1, 2
-    while high <= MOST and meets(high):
+    low, high, most = 1, 2, min(MOST_MEMBERS, settings.examples or MOST_MEMBERS)
+    while high <= most and meets(high):
         low, high = high, 2 * high
+    high = min(high, most + 1)
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if meets(middle) else (low, middle)
+        middle = _between(low, high, seen, target_epsilon)
+        if meets(middle):
+            low = middle
+        else:
+            high = middle
     return MaxPerUser(low, plan(low), target_epsilon, delta, seen[low], seen.get(low + 1))
+
+
+def _between(low: int, high: int, seen: dict[int, Bound], target: float) -> int:
+    """A number between these two, where the target lies if ε is a power of it: it takes fewer steps than halving, each
+    of which takes seconds. The middle where one of the two has no finite ε, and where so many were not enough."""
+    below, above = (seen[each].upper if each in seen else None for each in (low, high))
+    if len(seen) > PATIENCE or not below or above is None or not below < above < math.inf:
+        return (low + high) // 2
+    share = math.log(target / below) / math.log(above / below)
+    guess = low * (high / low) ** share
+    return min(max(round(guess), low + 1), high - 1)

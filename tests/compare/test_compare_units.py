@@ -7,9 +7,9 @@ import pytest
 
 from dpplan import accounting, compare
 from dpplan.accounting.bound import Guarantee
-from dpplan.compare.units import counted
-from dpplan.errors import PlanError, Unreachable, UsageError
-from dpplan.plan import Settings
+from dpplan.compare.units import counted, units
+from dpplan.errors import NotApplicable, PlanError, Unreachable, UsageError
+from dpplan.plan import Plan, Settings
 from dpplan.render import compare_units as render
 from dpplan.render.table import plain
 from dpplan.solve.max_per_user import max_per_user
@@ -87,3 +87,29 @@ def test_the_most_examples_that_a_target_pays_for() -> None:
         max_per_user(RUN, 0.01, 1e-6)
     with pytest.raises(PlanError, match="max_per_user=3 is given"):
         max_per_user(RUN.with_(unit="user", max_per_user=3), 1.0, 1e-6)
+
+
+@pytest.mark.parametrize("most", [6, 100])
+def test_no_user_has_more_examples_than_there_are(most: int) -> None:
+    few = Settings(noise_multiplier=2.0, examples=5, batch_size=2, steps=10, unit="user", max_per_user=most)
+    phase = few.with_(max_per_user=5).plan().only_phase
+    with pytest.raises(PlanError, match=f"max_per_user={most} is more than n=5"):
+        few.plan()
+    with pytest.raises(PlanError, match=f"max_per_user={most} is more than n=5"):
+        Plan((phase,), privacy_unit="user", examples=5, max_per_user=most)
+    with pytest.raises(PlanError, match=f"max_per_user={most} is more than n=5"):
+        units(few.with_(unit="example", max_per_user=None), 1e-3, most)
+
+
+def test_the_most_of_a_user_is_looked_for_up_to_n() -> None:
+    found = max_per_user(Settings(noise_multiplier=2.0, examples=5, batch_size=2, steps=10), 1e4, 1e-3)
+    assert found.value == 5 and found.above is None
+
+
+def test_more_examples_of_a_user_than_are_answered_in_seconds_are_refused() -> None:
+    many = Settings(noise_multiplier=2.0, sample_rate=0.01, steps=10, unit="user", max_per_user=10**6)
+    with pytest.raises(NotApplicable, match="max_per_user=1000000 is more than 1024"):
+        accounting.epsilon(many.plan(), 1e-6)
+    assert (
+        accounting.epsilon(many.with_(sample_rate=1.0, noise_multiplier=1e7).plan(), 1e-6).value < 5
+    )  # in one formula

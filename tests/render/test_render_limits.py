@@ -26,6 +26,8 @@ def test_a_figure_above_the_limit_is_seen_to_be_above() -> None:
     assert ends == ["1.333333", "2.666667"], "rounded outward, not spelt out to the last digit"
     loose = limits.exceeded(bound(Guarantee.UPPER, None, 2.1), 1e-5, 2.0)
     assert loose.endswith("This is an upper bound by toy; --accountant exact may prove less.")
+    by_exact = dataclasses.replace(bound(Guarantee.UPPER, None, 2.1), accountant="exact")
+    assert limits.exceeded(by_exact, 1e-5, 2.0).endswith("This is an upper bound by exact.")
 
 
 def test_what_proves_nothing_says_so() -> None:

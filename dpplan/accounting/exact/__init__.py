@@ -55,7 +55,7 @@ from dpplan.accounting.numerics import QUIET, outward
 from dpplan.accounting.pairs import DominatingPair
 from dpplan.accounting.pairs.epochs import most_participations
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
-from dpplan.accounting.refusals import below_floor, no_upper_end
+from dpplan.accounting.refusals import below_floor, no_upper_end, of_winner
 from dpplan.checks import Problems
 from dpplan.errors import InternalError, NotCertified
 from dpplan.mechanism import Gaussian
@@ -287,6 +287,8 @@ def _unbounded(quantity: str, plan: Plan, lower: float, at: float = 1.0, known: 
         from dpplan.accounting.exact import other_laws
 
         chance = max(each.infinite.upper for each in other_laws.directions(known))
+        if chance >= at and has_search(plan):
+            return NotCertified(of_winner(at, chance))
         if chance >= at:
             return NotCertified(below_floor(quantity, at, chance))
     return NotCertified(no_upper_end(quantity, plan, lower))

@@ -18,7 +18,7 @@ from dpplan.accounting.numerics import outward
 from dpplan.accounting.pairs import DominatingPair, Resolution, stated
 from dpplan.accounting.pairs.profile_points import ProfileLoss
 from dpplan.accounting.parallel_composition import costliest
-from dpplan.errors import NotCertified
+from dpplan.errors import NotApplicable, NotCertified
 from dpplan.mechanism.trials import Trials
 from dpplan.plan import Plan
 
@@ -30,6 +30,7 @@ THEOREM = (
 POINTS = 512
 LEAST_REACH, MOST_REACH = 40, 600  # e^-reach is the δ at the last of them
 NEARER, BEYOND = 2, 1.02
+NEAREST, MOST_DELTA = 0.02, 0.99
 
 
 def winner(kinds: tuple[Plan, ...], trials: Trials) -> DominatingPair:
@@ -64,18 +65,24 @@ def _reaching(kinds: tuple[Plan, ...], trials: Trials, reach: int) -> Dominating
     return DominatingPair(law, law, THEOREM, realised=(stated(0.0, 0.0),), resolved=resolved)
 
 
-def _last(trial: Plan, number: float, reach: int) -> float:
+def _last(trial: Plan, number: float, reach: float) -> float:
     """The ε of the last point: at e^-reach, or at the least δ that a trial gets down to."""
     while True:
-        delta = math.exp(-reach) / number
+        delta = min(math.exp(-reach) / number, MOST_DELTA)
         try:
             found = costliest(trial, lambda each, at=delta: exact.epsilon(each, at)).upper  # type: ignore[misc]
             if found is not None:
                 return found
+        except NotApplicable:
+            raise
         except NotCertified:
-            if reach <= NEARER:
-                raise
-        reach -= max(NEARER, reach // 8)  # a trial may reveal all with some chance
+            if reach < NEAREST:
+                raise NotCertified(
+                    f"search: a trial is (ε, δ)-private for no δ up to {delta:.3g}, and of the winner of {number:.4g} "
+                    "trials on average nothing is proven. Lower the δ of a trial, or expect fewer"
+                ) from None
+        # A trial may reveal all with some chance.
+        reach = reach - max(NEARER, reach // 8) if reach > NEARER else reach / 2.0
 
 
 @functools.lru_cache(maxsize=16)

@@ -89,6 +89,7 @@ __all__ = [
     "together",
 ]
 
+MOST_MEMBERS = 1024  # examples of a user that are drawn one by one: so many take some seconds, and 10^6 minutes
 # Units whose removal moves a clipped sum by one clip norm, whatever they are called, as long as they are clipped whole.
 UNITS = frozenset({"example", "user"})
 
@@ -168,6 +169,11 @@ def grouped(noise_multiplier: float, sample_rate: float, members: int) -> Domina
     arXiv:2407.07737)."""
     if sample_rate == 1.0:
         return gaussian(noise_multiplier / members)
+    if members > MOST_MEMBERS:
+        raise NotApplicable(
+            f"max_per_user={members} is more than {MOST_MEMBERS}, up to which a mixture of as many Gaussians answers. "
+            "Let a user keep fewer examples, or draw and clip users whole: leave out max_per_user"
+        )
     law = GroupLoss(noise_multiplier, sample_rate, members)
     theorem = "a user's examples, drawn one by one: Charles et al. 2024 (arXiv:2407.07737)"
     return DominatingPair(law, Reversed(law), theorem)

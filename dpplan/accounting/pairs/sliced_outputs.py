@@ -21,6 +21,7 @@ LEAST_SHARE = 3e-4  # of the tail that a slice is the difference of
 LEAST_MASS = 1e-6  # of the slice that takes what is left over
 CANDIDATES = 3000
 SMALLEST, FARTHEST = 1e-60, 16.0
+WORDS = "the largest output of an epoch: Chua et al. 2024 (arXiv:2403.17673)"
 
 
 def sliced(p: Array, q: Array, off: float) -> Finite:
@@ -65,9 +66,11 @@ def largest_of_epoch(noise_multiplier: float, steps: int, taken: int, shift: flo
 
     wide = np.linspace(-FARTHEST * sigma, max(shift, other) + FARTHEST * sigma, CANDIDATES)
     inside = (tails(wide, shift)[0] > 1e-9) & (tails(wide, shift)[1] > SMALLEST) & (tails(wide, other)[1] > SMALLEST)
+    if not inside.any():  # the noise is so small that no cut leaves both neighbours a mass that floats tell from none
+        return _pair(np.ones(1), np.ones(1), WORDS)
     cuts = np.linspace(float(wide[inside][0]), float(wide[inside][-1]), CANDIDATES)
     p, q = _kept(cuts, lambda c: tails(c, shift), lambda c: tails(c, other))
-    return _pair(p, q, "the largest output of an epoch: Chua et al. 2024 (arXiv:2403.17673)")
+    return _pair(p, q, WORDS)
 
 
 def log_below(z: Array) -> Array:

@@ -14,7 +14,7 @@ from dpplan.accounting.exact import search_winner
 from dpplan.accounting.exact.profile import Profile
 from dpplan.accounting.exact.proven_deltas import TO_THE_LAST
 from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
-from dpplan.errors import NotApplicable, PlanError
+from dpplan.errors import NotApplicable, NotCertified, PlanError
 from dpplan.mechanism import BestOfTrials, Gaussian, Laplace, RandomizedResponse, Stated
 from dpplan.mechanism.trials import LAWS, Trials
 from dpplan.plan import Phase, Plan
@@ -225,3 +225,19 @@ def test_the_curve_of_moments_covers_a_trial_of_one() -> None:
     assert np.all(curve(orders) <= orders / 32.0 + 0.01)
     assert search_winner.winner((Plan((ONE,)),), Trials("geometric", 10.0)).dominates
     assert most(Trials("poisson", 10.0)) == 10.0
+
+
+def test_a_trial_that_may_reveal_all_is_bounded_as_far_as_its_mean_allows() -> None:
+    """m·δ = 0.2 is all that is known beyond some ε, and a δ below it is refused in words of a search."""
+    plan = Plan((search(Phase(Stated(0.3, 0.02), Poisson(1.0), 1)),))
+    found = accounting.delta(plan, 3.0)
+    assert found.guarantee is Guarantee.UPPER and found.upper == pytest.approx(0.2, rel=1e-5) and found.upper >= 0.2
+    with pytest.raises(NotCertified, match=r"no more than 0\.2, the least δ that the profile of one trial proves"):
+        accounting.epsilon(plan, 1e-3)
+
+
+def test_what_no_theorem_knows_of_a_trial_is_said_once() -> None:
+    trial = (Phase(RandomizedResponse(0.5, 2), Poisson(1.0), 1, groups=((0, 0),)), replace(ONE, groups=((0, 1),)))
+    with pytest.raises(NotApplicable) as caught:
+        accounting.epsilon(Plan((search(*trial),), adjacency=REPLACE_ONE), 1e-6)
+    assert str(caught.value).count("no theorem") == 1 and not str(caught.value).endswith("..")

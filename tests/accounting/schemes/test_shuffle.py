@@ -106,3 +106,9 @@ def test_the_steps_of_an_epoch_are_whole() -> None:
     assert plan.only_phase.sampling == Shuffle(11, "fresh") and plan.steps == 33
     with pytest.raises(PlanError, match=r"an epoch of 2\.5 steps, which is not whole"):
         said.with_(sample_rate=0.4).plan()
+
+
+@pytest.mark.parametrize("noise", [1e-2, 1e-9, 1e-140])
+def test_noise_that_leaves_no_cut_is_no_crash(noise: float) -> None:
+    for steps in (1, 2):
+        assert largest_of_epoch(noise, 2, steps, 2.0, 1.0).remove.bounds[1] >= 0.0
