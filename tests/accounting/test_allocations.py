@@ -20,7 +20,7 @@ from dpplan.accounting.pairs import allocated_rounds
 from dpplan.accounting.pairs.allocation import Mean
 from dpplan.accounting.pairs.dominating import Resolution
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT
-from dpplan.errors import NotApplicable, PlanError
+from dpplan.errors import NotApplicable, NotCertified, PlanError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.plan_json import phase_from_json, phase_to_json, plan_from_json, plan_to_json
@@ -64,6 +64,17 @@ def test_values_found_by_other_means(sigma, per_epoch, count, delta, value, slac
     found = accounting.epsilon(epochs(sigma, per_epoch, count), delta)
     assert_holds(found, value, slack)
     assert found.relative_width <= WIDTH
+
+
+@pytest.mark.parametrize("sigma", [1e-299, 1e-151, 1e151, 1e299])
+@pytest.mark.parametrize("kept", ["fresh", "same"])
+def test_noise_whose_square_is_no_float_is_refused_in_a_line(sigma: float, kept: str) -> None:
+    for phases in (1, 2):
+        plan = Plan(tuple(Phase(Gaussian(sigma), BallsInBins(10, kept), 20 + at) for at in range(phases)))
+        with pytest.raises(NotCertified, match="floats do not hold its square"):
+            accounting.epsilon(plan, 1e-5)
+    with pytest.raises(NotCertified, match="floats do not hold its square"):
+        accounting.epsilon(Plan((Phase(Gaussian(sigma), RandomAllocation(10, 2), 20),)), 1e-5)
 
 
 @pytest.mark.sweep(every=2)

@@ -55,10 +55,12 @@ def _one_bin(length: int, phases: Iterable[Phase]) -> Terms:
     bins of one phase are numbered in the next, and then one bin for all: not to be told that draw tells less (joint
     convexity)."""
     from dpplan.accounting.pairs.allocated_rounds import kept_bins
+    from dpplan.accounting.pairs.allocation.lognormal_mean import check_noise
 
     squares = [0.0] * length  # Σ 1/σ² of the steps at which a bin is reached
     for phase in phases:
         noise = Gaussian.of(phase.mechanism).noise_multiplier
+        check_noise(noise)
         whole, rest = divmod(phase.steps, length)
         squares = [each + (whole + (at < rest)) / noise**2 for at, each in enumerate(squares)]
     counted: dict[float, int] = {}

@@ -18,6 +18,7 @@ from dpplan.accounting.pairs.allocation.lattice_measure import LatticeMeasure, S
 from dpplan.accounting.pairs.allocation.lower_polygon import LEAST_MASS
 from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.law import EPS, Array
+from dpplan.errors import NotCertified
 
 # What is averaged first is reduced most afterwards: where a mean of n is one of N in the end, its lattice may be
 # coarser by (N/n)^COARSER.
@@ -27,7 +28,17 @@ FEWEST = 6.0  # lattice steps to a standard deviation of the logarithm, at least
 REACH = 1.02  # of the tails of a lognormal, beyond what Chernoff's bound needs
 LARGEST_LOSS = 600.0  # beyond it, masses leave the range of floats
 KEPT = 64  # laws that are remembered
+SMALLEST_NOISE, LARGEST_NOISE = 1e-150, 1e150  # of what has a square, with room for sums of such
 MOST_POINTS = 4e6  # of a lattice over all that one lognormal may be: more do not fit, where few of many steps are taken
+
+
+def check_noise(noise: float) -> None:
+    """Raises NotCertified for noise whose square is no float."""
+    if not SMALLEST_NOISE < noise < LARGEST_NOISE:
+        raise NotCertified(
+            f"noise_multiplier={noise:g} is not between {SMALLEST_NOISE:g} and {LARGEST_NOISE:g}: floats do not hold "
+            "its square, and nothing is proven of such allocations. Look for noise far from the usual."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,10 @@ class Mean:
 
     parts: tuple[tuple[float, int], ...]
     total: int
+
+    def __post_init__(self) -> None:
+        for noise, _ in self.parts:
+            check_noise(noise)
 
     @property
     def within_reach(self) -> bool:
