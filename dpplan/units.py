@@ -37,7 +37,7 @@ def unit_problems(unit: str, max_per_user: object, examples: object = None) -> l
     if max_per_user is not None:
         try_ = "It is the most examples of one user (--max-per-user)."
         whole = problems.whole("max_per_user", max_per_user, try_=try_)  # type: ignore[arg-type]
-        if whole and is_number(examples) and 1 <= examples < max_per_user:  # type: ignore[operator]
+        if unit == "user" and whole and is_number(examples) and 1 <= examples < max_per_user:  # type: ignore[operator]
             rule = f"max_per_user={show(max_per_user)} is more than n={show(examples)}, all examples there are."
             problems.add(f"{rule} Lower it, or check n.")
         rule = f"max_per_user={show(max_per_user)} is about users, and the unit is {unit}. Say --unit user."
