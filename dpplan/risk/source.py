@@ -90,7 +90,7 @@ def source_of_plan(plan: Plan) -> Source:
         name,
         str(plan.assumptions),
         alike=profile.alike,
-        bracketed=profile.parts is not None,
+        bracketed=profile.above is not None,
     )
 
 

@@ -1,5 +1,6 @@
 """What a trade-off asks for: a curve by few contours and coarse lattices, above what is proven to be reached."""
 
+import dataclasses
 import math
 from functools import cache
 
@@ -20,6 +21,7 @@ from dpplan.accounting.plan_pairs import dominating_pairs
 from dpplan.mechanism import DiscreteLaplace, Exponential, Gaussian, Laplace, StatedGdp
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.risk.first_look import FirstLook
+from dpplan.risk.trade_off import TradeOff
 from dpplan.sampling.poisson import Poisson
 
 DRAW = Width(1e-10, 1e-4, dominating=True)
@@ -186,3 +188,18 @@ def test_a_record_of_one_group_is_drawn_by_the_most_costly_of_them():
     for alpha in (1e-3, 0.1, 0.5):
         found = risk.TradeOff(risk.source_of_plan(both)).at(alpha)
         assert found.upper * (1.0 - 1e-9) <= np.interp(alpha, across, height) * (1.0 + 1e-9)
+
+
+def test_rates_of_groups_ask_no_more_often_for_what_lies_between_two_laws():
+    """Of groups the lower end is one way's and the upper another's: no question makes them meet."""
+    one = (Phase(StatedGdp(0.4), Poisson(1.0), 1),)
+    others = [Phase(StatedGdp(mu), Poisson(1.0), 1, groups=((1, at),)) for at, mu in enumerate((0.1, 0.2))]
+    source, asked = risk.source_of_plan(Plan((*one, *others))), []
+
+    def counted(*question):
+        asked.append(question)
+        return source.below_above(*question)
+
+    rates = TradeOff(dataclasses.replace(source, below_above=counted)).rates((0.1, 0.01, 1e-3, 1e-4, 1e-5))
+    assert len(asked) < 150  # 275 where each rate asks for itself
+    assert all(rate.lower <= rate.upper for rate in rates)
