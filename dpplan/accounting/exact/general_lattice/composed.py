@@ -11,6 +11,7 @@ below when the aliases, bounded by Chernoff, are taken off.
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -26,11 +27,12 @@ from dpplan.quick_dataclass import dataclass
 # Points on either side of the lump that are summed directly, if all but FAR_MOST is there.
 NEAR, FAR_MOST = 24, 0.02
 SUMMED = 80.0 * EPS  # of a pairwise sum of products of as many terms as fit into memory
+BLOCKS = 256  # of sums that are kept: a lattice has 1024 points or more
 FARTHEST = 2.0**45  # lattice points from the origin, beyond which their places are not exact enough
 
 
 @dataclass(frozen=True)
-class _DeltaKernel:
+class DeltaKernel:
     """c(Y) on the points from ε on, for a gap g between ε and the first: `first` + (e^g - 1)·`near`; what periods on
     add to the upper sum is `tail`·Σ W·near."""
 
@@ -42,7 +44,7 @@ class _DeltaKernel:
     rounding: float
 
     @classmethod
-    def of(cls, lattice: Lattice, points: int) -> "_DeltaKernel":
+    def of(cls, lattice: Lattice, points: int) -> "DeltaKernel":
         j = np.arange(points, dtype=np.float64)
         near = np.exp(-(lattice.r - lattice.h) * j)
         first = near * -np.expm1(-lattice.h * j)
@@ -51,34 +53,50 @@ class _DeltaKernel:
         rounding = EPS * (16.0 + 4.0 * lattice.r * points)
         return cls(first, near, float(first.sum()), float(near.sum()), tail, rounding)
 
-    def suffix_sums(self, masses: Array, points: Sequence[int]) -> tuple[Array, Array]:
-        """Σ_j W(n + j)·first(j) and Σ_j W(n + j)·near(j) at each of these points n, which ascend, of W that is given
-        over one period: the sum over one period at the last of them, and with what lies between two of them, n and
-        n + L, added for each before it. With ρ = near(L) and y = e^(-hL),
 
-            near sum(n)  = Σ_{j < L} W(n + j)·near(j)  + ρ·near sum(n + L)
-            first sum(n) = Σ_{j < L} W(n + j)·first(j) + ρ·(y·first sum(n + L) + (1 - y)·near sum(n + L)),
+class SuffixSums:
+    """Σ_j W(n + j)·first(j) and Σ_j W(n + j)·near(j) from any point n on, of W that is given over one period.
 
-        since 1 - e^(-h(L + j)) = y·(1 - e^(-hj)) + (1 - y). All terms are positive where W is: a sum at n is off by the
-        errors of the near(L) on the way, whose exponents add up to one period's at most, and by 16·EPS for each.
-        A sum covers one period at least and less than two.
-        """
-        size, steps = len(masses), list(points)
-        first, near = np.empty(len(steps)), np.empty(len(steps))
-        twice = np.concatenate((masses, masses))
-        top = 0  # how far the sums reach
-        for k in reversed(range(len(steps))):
-            whole = k + 1 == len(steps) or top - steps[k] >= 2 * size
-            top = steps[k] + size if whole else top
-            at, length = steps[k] % size, size if whole else steps[k + 1] - steps[k]
-            part = twice[at : at + length]
-            first[k], near[k] = float((part * self.first[:length]).sum()), float((part * self.near[:length]).sum())
-            if not whole:
-                fade = float(self.near[length])
-                rest = float(self.first[length])
-                first[k] += (fade - rest) * first[k + 1] + rest * near[k + 1]
-                near[k] += fade * near[k + 1]
-        return first, near
+    They are laid once at every `block` points, one period at the last of them and with what lies between two, n and
+    n + L, added for each before it. With ρ = near(L) and y = e^(-hL),
+
+        near sum(n)  = Σ_{j < L} W(n + j)·near(j)  + ρ·near sum(n + L)
+        first sum(n) = Σ_{j < L} W(n + j)·first(j) + ρ·(y·first sum(n + L) + (1 - y)·near sum(n + L)),
+
+    since 1 - e^(-h(L + j)) = y·(1 - e^(-hj)) + (1 - y). All terms are positive where W is: a sum at n is off by the
+    errors of the near(L) on the way, whose exponents add up to two periods' at most, and by 16·EPS for each of BLOCKS.
+    A sum covers one period at least and two at most.
+    """
+
+    def __init__(self, masses: Array, kernel: DeltaKernel) -> None:
+        """masses: W, [point of a period], as many as a power of 2."""
+        self.masses, self.kernel, self.block = masses, kernel, max(len(masses) // BLOCKS, 1)
+        self.any = bool(masses.any())
+        rows = masses.reshape(-1, self.block)
+        first, near = kernel.first[: self.block], kernel.near[: self.block]
+        firsts, nears = (rows * first).sum(axis=1), (rows * near).sum(axis=1)
+        self._at = [(float((masses * kernel.first).sum()), float((masses * kernel.near).sum()))]
+        for own in reversed(list(zip(firsts.tolist(), nears.tolist(), strict=True))):
+            self._at.append(self._joined(own, self.block, self._at[-1]))
+        self._at.reverse()
+
+    def at(self, points: Sequence[int]) -> tuple[Array, Array]:
+        """Both sums, [point]."""
+        sums = [self._from(point % len(self.masses)) for point in points]
+        return np.array([first for first, _ in sums]), np.array([near for _, near in sums])
+
+    def _from(self, start: int) -> tuple[float, float]:
+        block, within = divmod(start, self.block)
+        if not within:
+            return self._at[block]
+        part, length = self.masses[start : (block + 1) * self.block], self.block - within
+        own = float((part * self.kernel.first[:length]).sum()), float((part * self.kernel.near[:length]).sum())
+        return self._joined(own, length, self._at[block + 1])
+
+    def _joined(self, own: tuple[float, float], length: int, after: tuple[float, float]) -> tuple[float, float]:
+        """The sums from a point on, of those over the next `length` points and of those that begin after them."""
+        fade, rest = float(self.kernel.near[length]), float(self.kernel.first[length])
+        return own[0] + (fade - rest) * after[0] + rest * after[1], own[1] + fade * after[1]
 
 
 @dataclass(frozen=True)
@@ -93,7 +111,7 @@ class ComposedMasses:
     loss: float
     moved: float
 
-    def delta(self, epsilon: float, lattice: Lattice, kernel: _DeltaKernel, sign: float) -> tuple[float, float, float]:
+    def delta(self, epsilon: float, lattice: Lattice, kernel: DeltaKernel, sign: float) -> tuple[float, float, float]:
         """From above (sign 1) or below (-1) but for aliases; the value between; and -d/dε of it."""
         place = self.moved + 4.0 * EPS * (abs(epsilon) + abs(self.loss))
         shifted = epsilon - sign * place
@@ -120,8 +138,9 @@ class ComposedMasses:
         slope = max(near * (1.0 + rise) - value, 0.0)
         return scale * (value + sign * error), scale * value, scale * slope
 
-    def many(self, epsilons: Array, lattice: Lattice, kernel: _DeltaKernel, sign: float) -> Array:
+    def many(self, epsilons: Array, lattice: Lattice, sums: SuffixSums, sign: float) -> Array:
         """The first of what `delta` gives, but for a little more rounding, at each of these ε."""
+        kernel = sums.kernel
         none = np.full(len(epsilons), math.inf if sign > 0.0 else 0.0)
         place = self.moved + 4.0 * EPS * (np.abs(epsilons) + abs(self.loss))
         shifted = epsilons - sign * place
@@ -129,17 +148,17 @@ class ComposedMasses:
         off = sign * 4.0 * EPS * (np.abs(shifted) + abs(self.loss) + np.abs(steps) * lattice.h)
         gap = self.loss + steps * lattice.h - shifted + off
         base = self.log_unit + shifted + sign * place - lattice.r * steps
-        held = (np.abs(steps) < FARTHEST) & (base > LOG_TINY) & (base < LOG_HUGE) & bool(self.masses.any())
+        held = (np.abs(steps) < FARTHEST) & (base > LOG_TINY) & (base < LOG_HUGE) & sums.any
         if not held.any():
             return none
         points, back = np.unique(steps[held].astype(np.int64), return_inverse=True)
-        first, near = kernel.suffix_sums(self.masses, points.tolist())
+        first, near = sums.at(points.tolist())
         scale, rise, near = np.exp(base[held]), np.expm1(np.maximum(gap[held], 0.0)), near[back]
         value = first[back] + rise * near
-        # A sum covers less than two periods.
+        # A sum covers two periods at most.
         error = self.error * (kernel.first_sum + rise * kernel.near_sum) * (1.0 + min(kernel.tail, 1.0))
         error = outward.up(error, SAFE)
-        relative = 2.0 * kernel.rounding + SUMMED + self.unit_error + 16.0 * EPS * len(points)
+        relative = 2.0 * kernel.rounding + SUMMED + self.unit_error + 16.0 * EPS * (BLOCKS + 1)
         sizes = 4.0 * (abs(self.log_unit) + np.abs(epsilons[held]) + np.abs(lattice.r * steps[held]))
         error += (relative + EPS * (16.0 + sizes)) * (np.abs(value) + 2.0 * error)
         if sign > 0.0:
@@ -160,7 +179,7 @@ class Composed:
         """laws: with how often each is taken. tilt: t. others: tilts at which aliases are bounded."""
         self.laws, self.lattice, self.points, self.tilt = laws, lattice, points, tilt
         self._angles = 2.0 * math.pi / points * np.arange(points // 2 + 1)
-        self._kernel = _DeltaKernel.of(lattice, points)
+        self._kernel = DeltaKernel.of(lattice, points)
         self._upper = self._compose([(law.up, law, count) for law, count in laws])
         self._lower = self._compose([(law.down, law, count) for law, count in laws])
         self._chernoff = self._bounds(np.append(others, [tilt, 0.0]))
@@ -179,10 +198,18 @@ class Composed:
         """The ends that `at` gives, but for a little more rounding, at each of these ε."""
         log_deltas, log_aliases = self._chernoff.at_many(self.tilt, self.points * self.lattice.h, epsilons)
         aliases = outward.up(np.exp(np.minimum(log_aliases, LOG_HUGE)), SAFE)
-        below = self._lower.many(epsilons, self.lattice, self._kernel, -1.0) - aliases
-        above = self._upper.many(epsilons, self.lattice, self._kernel, 1.0)
+        below = self._lower.many(epsilons, self.lattice, self._lower_sums, -1.0) - aliases
+        above = self._upper.many(epsilons, self.lattice, self._upper_sums, 1.0)
         ceiling = outward.up(np.exp(np.clip(log_deltas, LOG_TINY, 0.0)), outward.FEW)
         return np.where(below > 0.0, below, 0.0), np.where(above < ceiling, above, np.minimum(ceiling, 1.0))
+
+    @cached_property
+    def _upper_sums(self) -> SuffixSums:
+        return SuffixSums(self._upper.masses, self._kernel)
+
+    @cached_property
+    def _lower_sums(self) -> SuffixSums:
+        return SuffixSums(self._lower.masses, self._kernel)
 
     def _aliases(self, epsilon: float) -> float:
         period = self.points * self.lattice.h

@@ -10,6 +10,8 @@ from mpmath import mp, mpf
 
 from dpplan.accounting import pairs
 from dpplan.accounting.exact.general_lattice.coarse_pld import LOG_TILTS, CoarseMasses, Sketch
+from dpplan.accounting.exact.general_lattice.composed import DeltaKernel, SuffixSums
+from dpplan.accounting.exact.general_lattice.discretise import Lattice
 from dpplan.accounting.exact.general_lattice.lower_polygon import Cells, lowered, spread
 from dpplan.accounting.exact.general_one_step import FARTHEST, delta_ends, mass_at_the_top
 
@@ -162,3 +164,22 @@ def test_the_mass_at_the_top_is_that_of_losses_near_the_largest() -> None:
     stated = mass_at_the_top(pairs.stated(0.7, 1e-3).remove, 0.0)
     kept = 0.999 * math.exp(0.7) / (1.0 + math.exp(0.7))
     assert kept * (1.0 - 1e-14) <= stated <= kept * (1.0 + 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("size", "h", "tilt"), [(1024, 1e-2, 0.5), (4096, 2e-3, 3.0), (2048, 0.4, 40.0), (1024, 1e-9, 1.0)]
+)
+def test_sums_from_any_point_on_are_those_that_are_added_up_there(size: int, h: float, tilt: float) -> None:
+    """Over one period and what is left of the one before."""
+    kernel = DeltaKernel.of(Lattice(h, (1.0 + tilt) * h), size)
+    masses = np.random.default_rng(size).exponential(size=size) ** 4
+    sums = SuffixSums(masses, kernel)
+    points = [0, 1, size - 1, sums.block, sums.block + 1, -1, -3 * size + 5, 7 * size + sums.block - 1]
+    first, near = sums.at(points)
+    for k, point in enumerate(points):
+        start = point % size
+        weights = np.tile(masses, 2)[start:]
+        j = np.arange(len(weights))
+        fade = np.exp(-tilt * h * j)
+        assert near[k] == pytest.approx(math.fsum(weights * fade), rel=1e-12)
+        assert first[k] == pytest.approx(math.fsum(weights * fade * -np.expm1(-h * j)), rel=1e-12)
