@@ -1,5 +1,7 @@
 """Settings to choose from, and a recipe with one of them written into its text."""
 
+from dataclasses import replace
+
 import pytest
 
 from dpplan.errors import UsageError
@@ -40,6 +42,12 @@ def test_a_setting_is_written_where_it_stands_and_nothing_else_changes() -> None
     assert "steps: 3   # few" in found.text and "# of the clip norm" in found.text
     assert (found.name, found.privacy, found.data) == (recipe.name, recipe.privacy, recipe.data)
     assert grid.recipe_of(found, {("training", "learning_rate"): "0.1"}).training.learning_rate == 0.1
+    in_line = BLOCKS[: BLOCKS.index("training:")] + (
+        "training: {batch_size: 20, steps: 3, optimizer: sgd, learning_rate: 0.1}\n"
+    )
+    assert grid.recipe_of(parse(in_line), {("training", "momentum"): "0.9"}).training == replace(
+        recipe.training, momentum=0.9
+    )
 
 
 def test_a_list_over_several_lines_is_replaced_whole() -> None:

@@ -39,6 +39,18 @@ def test_a_record_that_is_in_every_batch_takes_part_in_every_step() -> None:
     whole = recipe.parse(text("{kind: tree}", "sampling: full-batch").replace("batch_size: 100", "batch_size: 1437"))
     phase = whole.plan(1437).only_phase
     assert phase.mechanism == TreeAggregation(4.0, participations=100) and phase.sampling == Poisson(1.0)
+    banded = recipe.parse(whole.text.replace("kind: tree", "kind: banded, bands: 8")).plan(1437).only_phase
+    assert banded.mechanism == ToeplitzNoise(4.0, bands=8, participations=100)
+
+
+@pytest.mark.parametrize("bands", [3, 6])
+def test_it_does_so_with_the_strategy_of_a_file(bands: int, tmp_path: Path) -> None:
+    file = written(
+        tmp_path, np.tri(6) - np.tri(6, k=-bands) + np.diag(np.arange(6.0)), FROM_FILE, "sampling: full-batch"
+    )
+    file.write_text(file.read_text(encoding="utf-8").replace("batch_size: 100", "batch_size: 1437"), encoding="utf-8")
+    mechanism = recipe.load(file).plan(1437).only_phase.mechanism
+    assert isinstance(mechanism, MatrixNoise) and (mechanism.participations, mechanism.separation) == (6, 1)
 
 
 def test_what_is_not_said_leaves_the_hash_and_the_noise_alone() -> None:

@@ -119,6 +119,9 @@ def test_a_search_with_noisy_scores_says_how_it_is_made_again() -> None:
         "dpplan tune RECIPE --grid model.hidden='[8, 8],[16]' --trials negative-binomial --mean 3 --eta 0.25 "
         "--score-eps 0.5"
     )
+    binomial = BestOfTrials("binomial", 3.0, (train,), chance=0.75)
+    told = on_record.search_call({}, Plan((Phase(binomial, Poisson(1.0), 1),)))
+    assert told == "dpplan tune RECIPE --trials binomial --mean 3 --chance 0.75 --score-data public"
     assert grids.read([shlex.split(found)[4]]).values == ((("model", "hidden"), ("[8, 8]", "[16]")),)
     scored = {"score": Score(0.5).words}
     assert "whose noise is counted" in on_record.held_out({"data": {"held_out": 0.2}}, None, scored)
@@ -144,6 +147,7 @@ def test_the_draft_for_the_registry_is_of_the_search_too(tmp_path: Path) -> None
             "model.kind mlp; the best trial failed, so there is no model",
         ),
         ({"setting": {"model.kind": "mlp"}, "score": 7}, "model.kind mlp, score 7"),
+        ({"setting": {"model.kind": "mlp"}, "score": 7, "model": None}, "model.kind mlp, score 7"),
         ({"setting": [], "score": "?"}, "score ?"),
         ({"score": None}, "the best trial failed, so there is no model"),
         ("nobody", "'none': no trial was made"),
@@ -179,6 +183,12 @@ def test_what_is_covered_follows_from_the_phases() -> None:
     counts = Phase(DiscreteLaplace(0.1), Poisson(1.0), 4)  # which are no score
     assert on_record.trial_lengths(BestOfTrials("geometric", 3.0, (counts,))) == "4 steps"
     assert on_record.trial_lengths(BestOfTrials("geometric", 3.0, (train, counts), score="released")) == "9 steps"
+    count = Phase(DiscreteLaplace(0.1), Poisson(1.0), 1)  # of a trial whose score is public
+    assert on_record.trial_lengths(BestOfTrials("geometric", 3.0, (train, count))) == "6 steps"
+
+
+def test_nothing_is_on_record_of_a_plan_by_itself() -> None:
+    assert on_record.on_record({}, None, None, other_runs.OtherRuns()) == {}
 
 
 # Other runs
@@ -203,6 +213,20 @@ def test_runs_beside_this_one_are_told_with_what_all_of_them_spend(tmp_path: Pat
     assert "other_accesses" not in page.missing
 
 
+def test_every_other_run_adds_to_what_all_of_them_spend(tmp_path: Path) -> None:
+    """Wherever it lies, and once, where the recipe's folder for runs is that of this one."""
+    plan, recipes = Plan.from_rate(2.0, 0.1, 20), {"data": {"source": "digits"}}
+    first, spent = run(tmp_path / "runs" / "digits-001", identity="a"), [0.0]
+    for number in (2, 3, 4):
+        run(tmp_path / "runs" / f"digits-00{number}", identity=str(number))
+        found = other_runs.beside(plan, 1e-5, first, {**recipes, "runtime": {"folder": str(tmp_path / "runs")}})
+        assert len(found.names) == number - 1 and found == other_runs.beside(plan, 1e-5, first, recipes)
+        assert found.together is not None
+        spent.append(found.together)
+    assert spent == sorted(set(spent))
+    assert "ε ≤ 1.001 together" in other_runs.OtherRuns(("a",), together=1.0000001).words  # rounded up
+
+
 def test_runs_that_do_not_add_up_are_named_all_the_same(tmp_path: Path) -> None:
     first = run(tmp_path / "runs" / "digits-001", identity="a")
     run(tmp_path / "runs" / "digits-002", lambda content: content["planned"].update(adjacency="zero_out"), "b")
@@ -223,6 +247,8 @@ def test_other_data_are_other_data_and_made_up_ones_are_nobodys(tmp_path: Path) 
     plan = Plan((Phase(Gaussian(2.0), Poisson(0.1), 5),))
     assert other_runs.beside(plan, 1e-5, None, made).names == ()
     assert other_runs.beside(plan, 1e-5, None, {**made, "data": {"source": "mnist"}}).names == ("mnist-001",)
+    elsewhere = {"source": "mnist", "path": str(tmp_path / "others")}
+    assert other_runs.beside(plan, 1e-5, None, {**made, "data": elsewhere}).names == ()
     for wrong in ({}, {"data": 3}, {"data": {"source": 3}}, {"data": {"source": "mnist"}, "runtime": 3}):
         assert other_runs.beside(plan, 1e-5, None, wrong) == other_runs.OtherRuns()
 

@@ -16,7 +16,7 @@ import pytest
 from dpplan import accounting
 from dpplan.accounting import Guarantee, plan_pairs, rdp
 from dpplan.accounting.pairs import correlated, participation_sensitivity
-from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable, NotCertified, PlanError
 from dpplan.mechanism import Gaussian
 from dpplan.mechanism.correlated import BufferedNoise, Correlated, MatrixNoise, ToeplitzNoise, TreeAggregation
@@ -162,15 +162,25 @@ def test_independent_noise_is_a_strategy_of_one_band() -> None:
     assert one.value == pytest.approx(plain.value, rel=1e-9)
 
 
-def test_groups_that_take_turns_amplify_a_banded_strategy() -> None:
+@pytest.mark.parametrize("adjacency", [ZERO_OUT, REPLACE_ONE])
+def test_groups_that_take_turns_amplify_a_banded_strategy(adjacency: Adjacency) -> None:
     scheme, kind = CyclicPoisson(0.1, 4, "place"), ToeplitzNoise(4.0, bands=4)
     column = participation_sensitivity.longest_column(participation_sensitivity.square_root_coefficients(4))
     length = math.sqrt(column.squared)
-    found = accounting.epsilon(Plan((Phase(kind, scheme, 100),), adjacency=ZERO_OUT), 1e-6)
-    same = accounting.epsilon(Plan((Phase(Gaussian(4.0 / length), Poisson(0.1), 25),), adjacency=ZERO_OUT), 1e-6)
+    found = accounting.epsilon(Plan((Phase(kind, scheme, 100),), adjacency=adjacency), 1e-6)
+    same = accounting.epsilon(Plan((Phase(Gaussian(4.0 / length), Poisson(0.1), 25),), adjacency=adjacency), 1e-6)
     assert found.value == pytest.approx(same.value, rel=1e-9) and found.relative_width < 1e-6  # type: ignore[operator]
-    cut = accounting.epsilon(Plan((Phase(kind, scheme, 101),), adjacency=ZERO_OUT), 1e-6)
+    cut = accounting.epsilon(Plan((Phase(kind, scheme, 101),), adjacency=adjacency), 1e-6)
     assert cut.lower == 0.0 and cut.value > found.value  # its last turn is cut short, and counted whole
+
+
+def test_bands_beyond_the_end_of_a_run_cost_nothing() -> None:
+    short, long = (ToeplitzNoise(4.0, bands=bands) for bands in (3, 60))
+    known, found = (
+        plan_pairs.dominating_pairs(Plan((Phase(each, CyclicPoisson(0.1, 4, "place"), 3),), ZERO_OUT), "exact")
+        for each in (short, long)
+    )
+    assert known == found
 
 
 def test_a_fixed_order_costs_no_more_than_its_participations_anywhere() -> None:
@@ -187,6 +197,8 @@ def test_a_fixed_order_costs_no_more_than_its_participations_anywhere() -> None:
         (ToeplitzNoise(4.0, bands=4), CyclicPoisson(0.1, 4, "own"), "assignment: place"),
         (ToeplitzNoise(4.0, bands=4), Shuffle(10, "fresh"), "order: once"),
         (ToeplitzNoise(4.0, bands=4, participations=3), Shuffle(10, "once"), "follow from sampling=shuffle"),
+        (TreeAggregation(4.0, separation=5), Shuffle(10, "once"), "follow from sampling=shuffle"),
+        (TreeAggregation(4.0, participations=2), CyclicPoisson(0.1, 4, "place"), "follow from sampling=cyclic-poisson"),
     ],
 )
 def test_what_no_theorem_is_known_for_is_refused(kind: correlated.Correlated, scheme: Poisson, said: str) -> None:
@@ -210,6 +222,7 @@ def test_what_no_theorem_is_known_for_is_refused(kind: correlated.Correlated, sc
         (lambda: BufferedNoise(1, (0.5,), ()), "each decay needs one scale"),
         (lambda: BufferedNoise(1, (), ()), "decays is empty"),
         (lambda: BufferedNoise(1, (1.0,), (0.5,)), r"decays: 1 is not in \[0, 1\)"),
+        (lambda: BufferedNoise(1, (-0.5,), (0.5,)), r"decays: -0.5 is not in \[0, 1\)"),
     ],
 )
 def test_settings_out_of_range_are_refused(make: object, said: str) -> None:
@@ -252,7 +265,11 @@ def test_runs_of_any_length_are_answered_or_refused_at_once(kind: object) -> Non
 
 
 @pytest.mark.parametrize("adjacency", [ZERO_OUT, REPLACE_ONE])
-@pytest.mark.parametrize("mechanism", [TreeAggregation(3.0), ToeplitzNoise(3.0, bands=5)], ids=["tree", "wide"])
+@pytest.mark.parametrize(
+    "mechanism",
+    [TreeAggregation(3.0), ToeplitzNoise(3.0, bands=5), ToeplitzNoise(3.0, bands=4)],
+    ids=["tree", "wide", "one band too many"],
+)
 def test_turns_that_share_noise_cost_what_all_of_them_cost_whatever_the_coins(mechanism: Any, adjacency: Any) -> None:
     """From above: no pattern of a record's turns moves C·x farther than all of them, by all patterns of 12 steps."""
     groups, steps = 3, 12
@@ -261,8 +278,8 @@ def test_turns_that_share_noise_cost_what_all_of_them_cost_whatever_the_coins(me
         rows = [[float(at <= t < at + size) for t in range(steps)]
                 for size in (1, 2, 4, 8) for at in range(0, steps - steps % size, size)]  # fmt: skip
     else:
-        column = participation_sensitivity.square_root_coefficients(5)
-        rows = [[column[i - j] if 0 <= i - j < 5 else 0.0 for j in range(steps)] for i in range(steps)]
+        column = participation_sensitivity.square_root_coefficients(mechanism.bands)
+        rows = [[column[i - j] if 0 <= i - j < mechanism.bands else 0.0 for j in range(steps)] for i in range(steps)]
     strategy = np.array(rows)
     most = 0.0
     for place in range(groups):

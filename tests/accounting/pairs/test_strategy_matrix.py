@@ -88,8 +88,9 @@ def test_a_matrix_that_is_the_same_along_its_diagonals_costs_what_its_coefficien
     told = {"participations": 3, "separation": 4} if scheme is FULL else {}
     both = (noise(np.asarray(matrix), 3, **told), ToeplitzNoise(4.0, coefficients=column, **told))  # type: ignore[arg-type]
     plans = [Plan((Phase(each, scheme, steps),), adjacency=adjacency) for each in both]  # type: ignore[arg-type]
-    found = [accounting.epsilon(plan, 1e-6).upper for plan in plans]
-    assert found[0] == pytest.approx(found[1], rel=1e-6)
+    found = [accounting.epsilon(plan, 1e-6) for plan in plans]
+    assert found[0].upper == pytest.approx(found[1].upper, rel=1e-6)
+    assert found[0].lower == 0.0 or scheme is FULL  # no group has to have the longest column in each of its turns
 
 
 def test_what_is_a_bound_is_from_above_alone() -> None:
