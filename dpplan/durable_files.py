@@ -55,9 +55,10 @@ def write_named(what: str, path: Path, content: bytes) -> None:
     """
     try:
         place = Path(os.path.realpath(path))
-        there = place.exists()
+        there = path.exists()
+        # What /dev/stdout or the shell's >(...) links to is a pipe, which is there and has no name.
         if there and not (place.is_file() and os.access(place.parent, os.W_OK)):
-            place.write_bytes(content)
+            path.write_bytes(content)
         else:
             mode = stat.S_IMODE(place.stat().st_mode) if there else 0o666 & ~_UMASK
             _replace(place, lambda stream: stream.write(content), mode)

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import pytest
 
-from dpplan.durable_files import lock, remove_leftovers, write_whole
+from dpplan.durable_files import lock, remove_leftovers, write_named, write_whole
 from dpplan.errors import UsageError
 from dpplan.train.state.step_count import StepCount
 
@@ -30,6 +30,18 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
         write_whole(file, half)
     assert file.read_bytes() == b"whole"
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="no names for open files")
+def test_a_pipe_that_has_no_name_is_written_to() -> None:
+    """As --csv /dev/stdout in a pipeline and --csv >(...) are."""
+    reading, writing = os.pipe()
+    try:
+        write_named("--csv", Path(f"/dev/fd/{writing}"), b"whole")
+        assert os.read(reading, 10) == b"whole"
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def test_what_a_killed_write_left_is_removed(tmp_path: Path) -> None:

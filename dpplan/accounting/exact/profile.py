@@ -47,8 +47,6 @@ from dpplan.quick_dataclass import dataclass
 NAME = "exact"
 FINE = Resolution(halvings=3, reach=60)  # of laws that are known on a lattice
 LEAST_NOISE, MOST_NOISE, LEAST_RATE = 0.005, 1e6, 1e-12  # as accounting.exact: where the transform keeps its digits
-ROUGHLY, TO_DRAW = 0.5, Resolution(halvings=1, reach=40)
-SPARED, QUICK_POINTS = 0.25, (2**15,) * 2
 Ends2 = tuple[float, float]
 # Of laws that are known on a lattice, where an upper end will do; and of a rough width, what a lattice is laid for.
 TO_DRAW, ROUGHLY = Resolution(halvings=1, reach=40), 0.5

@@ -155,14 +155,15 @@ class ComposedMasses:
         first, near = sums.at(points.tolist())
         scale, rise, near = np.exp(base[held]), np.expm1(np.maximum(gap[held], 0.0)), near[back]
         value = first[back] + rise * near
-        # A sum covers two periods at most.
-        error = self.error * (kernel.first_sum + rise * kernel.near_sum) * (1.0 + min(kernel.tail, 1.0))
-        error = outward.up(error, SAFE)
+        # A sum covers two periods at most. In the second `first` is no share of what it is in the first one, but is no
+        # more than `near`, which is less than min(tail, 1) of that.
+        beyond = min(kernel.tail, 1.0) * (1.0 + rise) * kernel.near_sum
+        error = outward.up(self.error * (kernel.first_sum + rise * kernel.near_sum + beyond), SAFE)
         relative = 2.0 * kernel.rounding + SUMMED + self.unit_error + 16.0 * EPS * (BLOCKS + 1)
         sizes = 4.0 * (abs(self.log_unit) + np.abs(epsilons[held]) + np.abs(lattice.r * steps[held]))
         error += (relative + EPS * (16.0 + sizes)) * (np.abs(value) + 2.0 * error)
         if sign > 0.0:
-            spilled = (1.0 + rise) * kernel.tail * (np.abs(near) + self.error * len(self.masses))
+            spilled = (1.0 + rise) * kernel.tail * (np.abs(near) + 2.0 * self.error * len(self.masses))
             error += outward.up(spilled, SAFE)
         none[held] = scale * (value + sign * error)
         return none

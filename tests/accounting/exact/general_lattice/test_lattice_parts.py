@@ -10,7 +10,7 @@ from mpmath import mp, mpf
 
 from dpplan.accounting import pairs
 from dpplan.accounting.exact.general_lattice.coarse_pld import LOG_TILTS, CoarseMasses, Sketch
-from dpplan.accounting.exact.general_lattice.composed import DeltaKernel, SuffixSums
+from dpplan.accounting.exact.general_lattice.composed import ComposedMasses, DeltaKernel, SuffixSums
 from dpplan.accounting.exact.general_lattice.discretise import Lattice
 from dpplan.accounting.exact.general_lattice.lower_polygon import Cells, lowered, spread
 from dpplan.accounting.exact.general_one_step import FARTHEST, delta_ends, mass_at_the_top
@@ -183,3 +183,16 @@ def test_sums_from_any_point_on_are_those_that_are_added_up_there(size: int, h: 
         fade = np.exp(-tilt * h * j)
         assert near[k] == pytest.approx(math.fsum(weights * fade), rel=1e-12)
         assert first[k] == pytest.approx(math.fsum(weights * fade * -np.expm1(-h * j)), rel=1e-12)
+
+
+@pytest.mark.parametrize("over_a_period", [1e-2, 2.0, 5.0, 10.0, 30.0])
+def test_masses_that_may_be_errors_alone_prove_nothing_from_below(over_a_period: float) -> None:
+    """However little the weights fall over a period: a sum covers up to two of them. Also if all errors are alike."""
+    size, h = 1024, 1e-2
+    lattice = Lattice(h, h + over_a_period / size)
+    kernel = DeltaKernel.of(lattice, size)
+    epsilons = h * np.arange(0.5, size, 37.0)
+    for off, sign in ((1e-9, -1.0), (-1e-9, 1.0)):
+        masses = ComposedMasses(np.full(size, off), 1e-9, 0.0, 0.0, 0.0, 0.0)
+        found = masses.many(epsilons, lattice, SuffixSums(masses.masses, kernel), sign)
+        assert np.all(sign * found >= 0.0)  # the truth may be none
