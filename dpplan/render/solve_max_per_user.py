@@ -20,6 +20,10 @@ def lines(found: "MaxPerUser", delta: Delta) -> Iterator[str]:
     if found.above is not None:
         yield ""
         yield f"  {'next':<19}{found.value + 1} would spend ε ≤ {figure(found.above)}"
+    elif found.value == found.most:
+        why = "there are no more examples" if found.plan.examples == found.most else "more are not looked for"
+        yield ""
+        yield f"  {'next':<19}none: {why}"
 
 
 def described(found: "MaxPerUser", delta: Delta) -> to_json.Object:

@@ -10,14 +10,16 @@ from dpplan.accounting.pairs import MOST_MEMBERS
 from dpplan.checks import Problems, show
 from dpplan.errors import Unreachable
 from dpplan.plan import Phase, Plan, Settings
+from dpplan.sampling import Poisson
 
 PATIENCE = 20  # numbers that are tried: ten to double, and as many to get near
+MOST_AT_FULL_BATCH = 10**9  # where all take part in every step, any number is one Gaussian
 
 
 @dataclass(frozen=True, slots=True)
 class MaxPerUser:
     """value: the most examples of one user at which the plan spends no more than the target. above: what one more
-    spends, None where the value is the most that is looked for."""
+    spends, None where the value is the most that is looked for: all examples, or `most`."""
 
     value: int
     plan: Plan
@@ -25,6 +27,7 @@ class MaxPerUser:
     delta: float
     spent: Bound
     above: Bound | None
+    most: int
 
 
 def max_per_user(settings: Settings, target_epsilon: float, delta: float, earlier: Sequence[Phase] = ()) -> MaxPerUser:
@@ -49,7 +52,9 @@ def max_per_user(settings: Settings, target_epsilon: float, delta: float, earlie
         raise Unreachable(
             f"one example of each user costs ε = {seen[1].value:.6g} already, above target_eps={show(target_epsilon)}."
         )
-    low, high, most = 1, 2, min(MOST_MEMBERS, settings.examples or MOST_MEMBERS)
+    most = MOST_AT_FULL_BATCH if plan(1).phases[-1].sampling == Poisson(1.0) else MOST_MEMBERS
+    most = min(most, settings.examples or most)
+    low, high = 1, 2
     while high <= most and meets(high):
         low, high = high, 2 * high
     high = min(high, most + 1)
@@ -59,7 +64,7 @@ def max_per_user(settings: Settings, target_epsilon: float, delta: float, earlie
             low = middle
         else:
             high = middle
-    return MaxPerUser(low, plan(low), target_epsilon, delta, seen[low], seen.get(low + 1))
+    return MaxPerUser(low, plan(low), target_epsilon, delta, seen[low], seen.get(low + 1), most)
 
 
 def _between(low: int, high: int, seen: dict[int, Bound], target: float) -> int:

@@ -9,8 +9,9 @@ from dpplan import accounting, compare
 from dpplan.accounting.bound import Guarantee
 from dpplan.compare.units import counted, units
 from dpplan.errors import NotApplicable, PlanError, Unreachable, UsageError
-from dpplan.plan import Plan, Settings
+from dpplan.plan import Plan, Settings, resolve_delta
 from dpplan.render import compare_units as render
+from dpplan.render import solve_max_per_user
 from dpplan.render.table import plain
 from dpplan.solve.max_per_user import max_per_user
 
@@ -113,3 +114,16 @@ def test_more_examples_of_a_user_than_are_answered_in_seconds_are_refused() -> N
     assert (
         accounting.epsilon(many.with_(sample_rate=1.0, noise_multiplier=1e7).plan(), 1e-6).value < 5
     )  # in one formula
+
+
+def test_full_batches_take_as_many_examples_of_a_user_as_the_target_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the number that a mixture of Gaussians answers: there each is one Gaussian."""
+    found = max_per_user(Settings(noise_multiplier=1e4, sample_rate=1.0, steps=10), 500.0, 1e-5)
+    assert found.value == 87510 and found.above is not None and found.above.value > 500.0 >= found.spent.value
+    monkeypatch.setattr("dpplan.solve.max_per_user.MOST_MEMBERS", 4)
+    few = Settings(noise_multiplier=1e4, examples=50, batch_size=50, steps=10)
+    for settings, why in ((few, "there are no more examples"), (few.with_(examples=None, batch_size=None,
+                          sample_rate=0.01), "more are not looked for")):  # fmt: skip
+        found = max_per_user(settings, 500.0, 1e-5)
+        assert found.value == found.most and found.above is None
+        assert list(solve_max_per_user.lines(found, resolve_delta(1e-5, None)))[-1].endswith(f"none: {why}")

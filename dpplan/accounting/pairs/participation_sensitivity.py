@@ -23,6 +23,7 @@ MOST_NUMBERS = 4_000_000  # in memory at once
 TOGETHER = 65_536  # numbers that are objects at once
 LONGEST = 50_000_000  # steps that are looked at one by one
 MOST_WORK = 3e9  # sums of one tree, some seconds: beyond, a bound by levels answers
+MOST_CANCELLED = 1e3  # times the sum are the sizes of what is added to it: then it is known to 1e-11
 # A strategy whose largest entry is between these is squared as it is: what underflows is nothing beside that one's.
 SMALLEST, LARGEST = 2.0**-400, 2.0**400
 
@@ -59,9 +60,18 @@ def square_root_coefficients(count: int) -> tuple[float, ...]:
 
 
 def buffered_coefficients(decays: tuple[float, ...], scales: tuple[float, ...], count: int) -> Array:
-    """The first of 1 and then Σ scales·decays^(j - 1)."""
+    """The first of 1 and then Σ scales·decays^(j - 1).
+
+    Raises NotApplicable where scales of different signs cancel so far that floats lose digits that are claimed.
+    """
     powers = np.array(decays)[np.newaxis, :] ** np.arange(count - 1, dtype=np.float64)[:, np.newaxis]
-    return np.concatenate(([1.0], powers @ np.array(scales)))
+    found = np.concatenate(([1.0], powers @ np.array(scales)))
+    if min(scales) < 0.0 and np.linalg.norm(powers @ np.abs(scales)) > MOST_CANCELLED * np.linalg.norm(found):
+        raise NotApplicable(
+            f"blt: scales={list(scales)} cancel all but one part in {MOST_CANCELLED:g} or less: floats lose the digits. "
+            "Say the same with fewer buffers"
+        )
+    return found
 
 
 def toeplitz(coefficients: Column, steps: int, participations: int, separation: int) -> Sensitivity:

@@ -48,17 +48,15 @@ def numbered_users(where: str, names: Any, examples: int) -> Places:
             f"{where}: users of shape {found.shape} and type {found.dtype} are not one name or whole number for each "
             f"of the {examples} examples."
         )
+    if found.dtype.kind == "S":  # one letter in two forms is two texts there, too
+        found = np.char.decode(found, "utf-8", "surrogateescape")
     if found.dtype.kind == "U":
-        found = np.array([user_name(str(name)) for name in found])
-    elif found.dtype.kind == "S":
-        found = np.char.strip(found)
-    if found.dtype.kind in "US":
-        names = found if found.dtype.kind == "U" else np.char.decode(found, "latin-1")
-        nobody = [name for name in np.unique(names).tolist() if names_nobody(name)]
+        found = np.array([user_name(str(name)) for name in found], str)
+        nobody = [name for name in np.unique(found).tolist() if names_nobody(name)]
         if nobody:
-            first = int(np.flatnonzero(np.isin(names, nobody))[0])
+            first = int(np.flatnonzero(np.isin(found, nobody))[0])
             raise UsageError(
-                f"{where}: example {first} has no user ({str(names[first])!r}). Name one, or drop the example."
+                f"{where}: example {first} has no user ({str(found[first])!r}). Name one, or drop the example."
             )
     return np.unique(found, return_inverse=True)[1].astype(np.int64).reshape(-1)
 

@@ -71,6 +71,8 @@ def test_simulated_users_have_eight_examples_on_average() -> None:
 def test_names_of_users_are_text_or_whole_numbers_one_for_each_example() -> None:
     assert numbered_users("here", ["m\u00fcller", "a", " mu\u0308ller"], 3).tolist() == [1, 0, 1]
     assert numbered_users("here", [b"b", b"a", b" b"], 3).tolist() == [1, 0, 1]
+    bytes_of = [name.encode() for name in ("m\u00fcller", "a", "mu\u0308ller")]
+    assert numbered_users("here", [*bytes_of, b"\xff"], 4).tolist() == [1, 0, 1, 2]
     for nobody in ("NA", " ", b"nan"):
         with pytest.raises(UsageError, match="example 1 has no user"):
             numbered_users("here", np.array([type(nobody)(b"a") if isinstance(nobody, bytes) else "a", nobody]), 2)
