@@ -145,7 +145,7 @@ def test_what_is_spent_does_not_fall_when_a_plan_gets_harder(sigma, q, steps, as
         assert epsilon(harder, tighter).upper >= here
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=5)
 @pytest.mark.parametrize(("sigma", "q", "steps", "asked"), WIDE[:12:3])
 def test_delta_comes_back(sigma, q, steps, asked):
     plan = Plan.from_rate(sigma, q, steps)

@@ -55,6 +55,7 @@ def test_the_order_of_phases_does_not_matter(name):
     assert forth.value == pytest.approx(back.value, rel=tolerance(forth, back))
 
 
+@pytest.mark.sweep(every=3)
 @every_accountant
 def test_cost_never_falls_as_steps_rise(name):
     counts = (1, 2, 3, 10, 100, 1000, 10_000, 100_000)

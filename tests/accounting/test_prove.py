@@ -257,6 +257,7 @@ def test_two_steps_agree_with_a_contour_through_mpmath():
     assert proof.digits >= 15
 
 
+@pytest.mark.slow
 def test_epsilon_is_exactly_0_from_the_total_variation_on():
     plan = _plan((1.0, 0.001, 300))
     variation = prove.delta(plan, 0.0)
@@ -316,6 +317,7 @@ def test_chosen_nodes_reach_the_accuracy_asked_for(a):
         assert all(float(value.real.rad()) < 1e-18 * float(values[0].real) for value in values)
 
 
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize("a", EXPONENTS)
 @pytest.mark.parametrize("path", [
     path_search.Path(0.0), path_search.Path(1.0), path_search.Path(2.4),
@@ -363,6 +365,7 @@ def test_what_the_trapezoid_sum_counts_too_much_is_below_the_alias_bound():
             assert excess < bound
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("direction", Direction)
 def test_a_bad_design_is_wide_and_never_wrong(direction):
     phases, epsilon = (STEP, float_moments.ComposedSteps(2.0, 0.3, 20)), arb(1.5)
@@ -385,6 +388,7 @@ def test_a_bad_design_is_wide_and_never_wrong(direction):
             assert not value.rel_accuracy_bits() > truth.rel_accuracy_bits()
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("direction", Direction)
 def test_chernoff_at_any_tilt_lies_above_delta(direction):
     phases = (STEP,)

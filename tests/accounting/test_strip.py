@@ -158,6 +158,7 @@ def test_the_transform_is_within_its_error_of_a_sum_a_thousand_times_finer(sigma
         assert abs(found - truth) <= float(law.relative_error(np.array([v]))[0, 0]) + slack
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize(
     ("sigma", "q", "tilt", "direction"),

@@ -62,6 +62,7 @@ def gaussian_epsilon(mu: float, delta: float) -> float:
     return low
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("row", points("scores"), ids=lambda row: row["id"])
 def test_published_figures_of_normal_scores(row: dict[str, str]) -> None:
     """At every corner of the ROC, with the level divided by their number, as jax_privacy does: a number of tests that

@@ -289,7 +289,7 @@ def test_coarse_to_fine_visits_every_place_once(count):
     assert order[: min(count, 2)] == [0, count - 1][: min(count, 2)]
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize(
     ("drawn", "times"),
     [

@@ -60,6 +60,7 @@ def cost(plan: Plan) -> Bound | None:
         return None
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("adjacency", ADJACENCIES.values(), ids=str)
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_what_is_written_costs_what_the_plan_does(library: str, adjacency: Adjacency) -> None:

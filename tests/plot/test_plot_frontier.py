@@ -25,6 +25,7 @@ def test_the_same_frontier_gives_the_same_bytes(found: Frontier, tmp_path: Path)
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     "grid",
     [

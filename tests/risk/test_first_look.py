@@ -75,6 +75,7 @@ def test_a_curve_makes_few_places_and_none_where_no_rate_looks(name, monkeypatch
     assert FINE not in fine or name not in BRACKETED  # nor what is realised, which no upper end needs
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in PLANS]
 )

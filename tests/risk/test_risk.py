@@ -59,6 +59,7 @@ def source_of(plan):
     return risk.source_of_plan(plan)
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 def test_a_profile_says_what_the_accountant_says(plan):
     profile = Profile.of(plan)
@@ -203,6 +204,7 @@ def gaussian_delta(mu, epsilon):
     return upper_tail(epsilon / mu - 0.5 * mu) - math.exp(epsilon) * upper_tail(epsilon / mu + 0.5 * mu)
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 def test_the_smallest_mu_dominates_everywhere_and_a_smaller_one_does_not(plan):
     source, spare = source_of(plan), 1e-5

@@ -187,6 +187,7 @@ def test_batch_of_ten_to_the_twelve_examples():
     assert_safe_and_tight(found)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("examples", "epochs", "noise_multiplier", "targets"),
     [
@@ -496,6 +497,7 @@ def test_examples_may_be_a_single_batch():
     assert "smaller than one batch" in found.remarks[0]
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("batch", "epochs", "noise_multiplier", "targets"),
     [
@@ -594,7 +596,7 @@ def test_what_was_spent_before_is_composed_as_further_phases(by):
     assert accounting.epsilon(less, DELTA).lower > 3 * (1 - 1e-9)
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=5)
 @pytest.mark.parametrize("name", ["steps", "epochs", "batch_size", "sample_rate", "examples"])
 def test_every_unknown_counts_what_was_spent_before(name):
     whole = {"noise_multiplier": 1.2, "examples": 60000, "batch_size": 256, "epochs": 60}
@@ -672,7 +674,7 @@ def assert_safe(found):
     assert accounting.epsilon(found.plan, found.delta).upper <= found.target
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=6)
 @pytest.mark.parametrize("seed", range(5))
 def test_each_unknown_of_a_random_run_comes_back_on_the_safe_side(seed):
     assert_each_unknown_comes_back(seed)

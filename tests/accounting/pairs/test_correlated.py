@@ -136,6 +136,7 @@ def test_buffers_that_cancel_are_refused_and_not_claimed_to_digits_that_are_lost
     assert close == pytest.approx([1.0, 0.001, 0.27 - 0.1495, 0.243 - 0.07475])
 
 
+@pytest.mark.slow
 def test_long_runs_are_added_up_some_steps_at_a_time() -> None:
     """To the last bit what all at once add up to, in a fraction of the memory."""
     steps = 1_000_000

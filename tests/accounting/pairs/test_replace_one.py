@@ -158,6 +158,7 @@ def test_fixed_size_batches_under_add_remove_are_sampled_gaussians_of_half_the_n
         assert found.assumptions.sampling == "batches of exactly 20 of 1000"
 
 
+@pytest.mark.slow
 def test_more_noise_never_costs_more_and_more_steps_never_cost_less() -> None:
     def spent(sigma: float, steps: int, sampling: str) -> accounting.Bound:
         said = Settings(noise_multiplier=sigma, examples=5000, batch_size=50, steps=steps, adjacency=REPLACE_ONE)

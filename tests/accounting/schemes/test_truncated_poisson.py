@@ -125,6 +125,7 @@ def test_binomial_tails(k: int, n: int, p: float) -> None:
         assert own == pytest.approx(known, rel=1e-9, abs=1e-9) or (math.isinf(own) and own == known)
 
 
+@pytest.mark.slow
 def test_the_smallest_cap_that_costs_little() -> None:
     settings = Settings(noise_multiplier=2.0, examples=200, batch_size=20, steps=2, adjacency=ZERO_OUT)
     found = cap(settings, 1e-5, 0.02)

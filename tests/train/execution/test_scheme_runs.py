@@ -61,6 +61,7 @@ def recipe(name: str, **changes: Any) -> Any:
     return small(**{"training_steps": 6, "privacy_noise_multiplier": 4.0, **RUNS[name], **changes})
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_agrees_and_its_report_is_verified(name: str, tmp_path: Path) -> None:
     report = train.run(recipe(name), out=tmp_path / "run")
@@ -78,6 +79,7 @@ def test_a_run_agrees_and_its_report_is_verified(name: str, tmp_path: Path) -> N
     assert all(verdict.claim.plan == Plan((phase,), named(adjacency), examples=N) for verdict in verdicts)
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     "name", [name for name in RUNS if name not in {"full-batch, replaced", "fixed-size, replaced"}]
 )

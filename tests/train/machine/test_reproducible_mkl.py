@@ -27,6 +27,7 @@ ROADS = {
 }
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("road", ROADS)
 def test_the_mode_is_asked_for_on_every_road_and_the_users_own_stays(road: str) -> None:
     asked = ROADS[road]

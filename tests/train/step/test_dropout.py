@@ -42,6 +42,7 @@ def weights(folder: Path) -> Tensor:
     return torch.cat([value.flatten() for value in torch.load(folder / "model.pt").values()])
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("engine", ["book-keeping", "vmap"])
 def test_a_seed_repeats_a_run_with_dropout_resumed_or_not(tmp_path: Path, engine: str) -> None:
     recipe = dropping(runtime_engine=engine)

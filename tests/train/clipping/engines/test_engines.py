@@ -91,6 +91,7 @@ def without(values: Tensor, i: int) -> Tensor:
     return rest
 
 
+@pytest.mark.sweep(every=2)
 @both
 @pytest.mark.parametrize("piece", [32, 300, 1024])
 def test_the_margin_for_round_off_holds_for_many_aligned_examples(kind: Kind, piece: int) -> None:
@@ -168,6 +169,7 @@ SMALL = [Flat(1e-3), PerLayer(1e-3), Automatic(1e-3), Adaptive(1e-3)]  # below e
 ALL_KINDS = [BookKeeping, VmapClipping, CompiledBookKeeping]
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("half", [False, True], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("name", ["mlp", "image", "attention"])
 @pytest.mark.parametrize("kind", ALL_KINDS)
@@ -181,6 +183,7 @@ def test_removing_any_example_moves_the_sum_by_at_most_the_sensitivity(
         assert 0.9 < found <= 1.0
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("rule", SMALL, ids=lambda rule: type(rule).__name__)
 @pytest.mark.parametrize("kind", ALL_KINDS)
 @pytest.mark.parametrize("seeds", [2, pytest.param(4, marks=pytest.mark.slow)])
