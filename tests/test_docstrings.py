@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -20,17 +20,23 @@ def sources() -> dict[Path, str]:
     return {path: (ROOT / path).read_text(encoding="utf-8") for path in files}
 
 
+def definitions(body: Sequence[ast.stmt]) -> Iterator[ast.ClassDef | ast.FunctionDef]:
+    """Classes and functions among these statements, at any depth."""
+    for statement in body:
+        if isinstance(statement, ast.ClassDef | ast.FunctionDef):
+            yield statement
+        for part in ("body", "orelse", "handlers", "finalbody"):
+            yield from definitions(getattr(statement, part, ()))
+
+
 @cache
-def nodes(path: Path) -> list[ast.AST]:
-    return list(ast.walk(ast.parse(sources()[path])))
-
-
-def docstrings(path: Path) -> Iterator[tuple[int, ast.Constant]]:
-    for node in nodes(path):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
-            first = node.body[0]
-            assert isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-            yield first.lineno, first.value
+def docstrings(path: Path) -> list[tuple[int, ast.Constant]]:
+    found, module = [], ast.parse(sources()[path])
+    for node in (module, *definitions(module.body)):
+        first = node.body[0] if node.body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            found.append((first.lineno, first.value))
+    return found
 
 
 @cache
@@ -47,16 +53,13 @@ def prose() -> list[tuple[str, str]]:
 
 @cache
 def names() -> set[str]:
-    """Every name that the code uses, every word of its strings but docstrings, and every part of a path."""
+    """Every word of the code and of its strings, but not of docstrings and comments, and every part of a path."""
     found = {part for path in tracked() for part in (path.stem, *path.parts)}
-    for path in sources():
-        said = {id(constant) for _, constant in docstrings(path)}
-        for node in nodes(path):
-            if isinstance(node, ast.Constant):
-                if isinstance(node.value, str) and id(node) not in said:
-                    found.update(re.findall(r"\w+", node.value))
-            else:
-                found.update(str(getattr(node, key)) for key in ("id", "attr", "arg", "name") if hasattr(node, key))
+    for path, text in sources().items():
+        lines = [line.partition("# ")[0] for line in text.split("\n")]
+        for first, constant in docstrings(path):
+            lines[first - 1 : constant.end_lineno] = [""] * ((constant.end_lineno or first) - first + 1)
+        found.update(re.findall(r"\w+", "\n".join(lines)))
     return found
 
 
