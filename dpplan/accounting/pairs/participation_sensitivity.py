@@ -68,8 +68,8 @@ def buffered_coefficients(decays: tuple[float, ...], scales: tuple[float, ...], 
     found = np.concatenate(([1.0], powers @ np.array(scales)))
     if min(scales) < 0.0 and np.linalg.norm(powers @ np.abs(scales)) > MOST_CANCELLED * np.linalg.norm(found):
         raise NotApplicable(
-            f"blt: scales={list(scales)} cancel all but one part in {MOST_CANCELLED:g} or less: floats lose the digits. "
-            "Say the same with fewer buffers"
+            f"blt: scales={list(scales)} cancel all but one part in {MOST_CANCELLED:g} or less, and floats lose the "
+            "digits. Say the same with fewer buffers"
         )
     return found
 
