@@ -10,7 +10,9 @@ import pytest
 from dpplan.adjacency import ZERO_OUT
 from dpplan.commands.shared import phase_arguments, plan_files, recorded_runs
 from dpplan.commands.shared.plan_arguments import PlanArguments
-from dpplan.plan import Settings
+from dpplan.open_noise import Opening
+from dpplan.plan import Plan, Settings
+from dpplan.sampling import Poisson
 
 Run = Callable[..., CompletedProcess[str]]
 TWO = ("--phase", "sigma=1.1,q=0.01,steps=1000", "--phase", "sigma=2,n=60000,batch=256,epochs=3")
@@ -254,3 +256,51 @@ def test_what_plans_do_not_have_in_common_is_said_in_words() -> None:
     assert units.startswith("unit=example and unit=user differ: ")
     assert most.startswith("no max_per_user and max_per_user=3 differ: ")
     assert plan_files._differing([one, (*one[:3], 60)]) == []  # a plan that names no n goes with any
+
+
+SAMPLED = "sampling: {kind: poisson, sample_rate: 0.02}"
+EARLIER = f"phases: [{{mechanism: {{kind: gaussian, noise_multiplier: 3}}, {SAMPLED}, steps: 5}}]\n"
+
+
+def spent_before(folder: Path, head: str, *typed: str, **now: object) -> Plan:
+    """The plan of a run after the one in a file and after those that are typed."""
+    file = folder / "earlier.yaml"
+    file.write_text(head + EARLIER, encoding="utf-8")
+    settings = Settings(noise_multiplier=2.0, batch_size=4, steps=7).with_(**now)
+    found = plan_files.parse(PlanArguments(settings, (), (), (str(file), *typed)))
+    assert found.plan is not None, found.problems
+    assert found.earlier == len(found.plan.phases) - 1
+    return found.plan
+
+
+def test_runs_after_one_in_a_file_protect_whom_both_of_them_protect(tmp_path: Path) -> None:
+    users = spent_before(tmp_path, "unit: user\nmax_per_user: 3\nn: 60\n", unit="user", max_per_user=3, examples=60)
+    assert (users.privacy_unit, users.max_per_user, users.examples, users.batch_size) == ("user", 3, 60, None)
+    zeroed = spent_before(
+        tmp_path, "adjacency: zero-out\nn: 60\n", "sigma=2,batch=6,steps=9", adjacency=ZERO_OUT, examples=60
+    )
+    assert zeroed.adjacency == ZERO_OUT and [phase.steps for phase in zeroed.phases] == [9, 5, 7]
+    assert zeroed.phases[0].sampling == Poisson(0.1)  # of the n of the file
+
+
+def test_n_may_be_said_by_either_of_two_runs(tmp_path: Path) -> None:
+    assert spent_before(tmp_path, "", examples=60).examples == 60
+    assert spent_before(tmp_path, "n: 60\n").phases[1].sampling == Poisson(4 / 60)
+
+
+def test_phases_beside_a_plan_file_are_not_lost(tmp_path: Path) -> None:
+    """A plan file is the whole run: what is said beside it is refused, whether it is a plan or a list of phases."""
+    file, rows = tmp_path / "plan.yaml", tmp_path / "rows.csv"
+    file.write_text(EARLIER, encoding="utf-8")
+    rows.write_text("sigma,q,steps\n1,0.1,5\n", encoding="utf-8")
+    for others in ((str(file),), (str(rows),)):
+        found = plan_files.parse(PlanArguments(Settings(), (), (str(file), *others)))
+        assert found.plan is None and "is a whole plan, and more of the run was said beside it" in found.problems[0]
+
+
+def test_what_is_open_of_a_plan_is_so_after_an_earlier_run(tmp_path: Path) -> None:
+    file, before = tmp_path / "plan.yaml", tmp_path / "before.yaml"
+    before.write_text(EARLIER, encoding="utf-8")
+    file.write_text("phases: [{mechanism: {kind: gaussian}, steps: 5}]\n", encoding="utf-8")
+    found = plan_files.parse(PlanArguments(Settings(), (), (str(file),), (str(before),)), may_be_open=True)
+    assert found.openings == (None, Opening("noise_multiplier", given=False)) and found.earlier == 1

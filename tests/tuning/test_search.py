@@ -24,7 +24,7 @@ from dpplan.mechanism.trials import Trials
 from dpplan.recipe import Recipe, grid, parse
 from dpplan.rounding import up
 from dpplan.train.machine.signals import interrupt_asked
-from dpplan.tuning import search, search_report
+from dpplan.tuning import search, search_plan, search_report
 from dpplan.tuning.search import TrialOutcome, TrialTask, searched
 from dpplan.tuning.search_plan import Score, SearchPlan, planned, solved
 
@@ -92,6 +92,8 @@ def test_settings_with_plans_of_their_own_are_kinds_of_trials() -> None:
     assert {kind[0] for kind in best.kinds} == set(plans) and found.spent.value > found.trial.value
     dear = planned(recipe(), grid.read(["batch_size=40"]), Trials("geometric", 3.0), Score(), UNITS)
     assert found.spent.value < dear.spent.value and found.trial.value == dear.trial.value
+    twice = planned(recipe(), grid.read(["batch_size=20,40,40.0"]), Trials("geometric", 3.0), Score(), UNITS)
+    assert found.spent.value < twice.spent.value < dear.spent.value  # two of three settings have the dearer plan
 
 
 def test_a_recipe_that_allows_less_than_the_search_is_refused_and_one_that_allows_it_is_not() -> None:
@@ -103,6 +105,9 @@ def test_a_recipe_that_allows_less_than_the_search_is_refused_and_one_that_allow
         return planned(parse(text, name="blobs.yaml"), grid.read(["momentum=0,0.9"]), trials, Score(), UNITS)
 
     assert limited(free * 1.001).spent.value == free
+    one_setting = TEXT.replace("noise_multiplier: 1.0,", f"noise_multiplier: 1.0, max_epsilon: {free / 1.2!r},")
+    with pytest.raises(BudgetExceeded, match="the search would spend"):
+        planned(parse(one_setting), grid.read(["momentum=0"]), Trials("geometric", 3.0), Score(), UNITS)
     one_trial = plan_of().trial.value
     assert one_trial < free / 1.2
     with pytest.raises(
@@ -123,6 +128,8 @@ def test_noise_on_the_score_does_not_cover_what_a_model_of_ones_own_does_with_he
     with pytest.raises(UsageError, match=r"score_eps with model\.kind=my_models:net: a model of your own may fail"):
         planned(own, choices, trials, Score(0.5), UNITS)
     assert planned(own, choices, trials, Score(), UNITS).score.epsilon is None
+    with pytest.raises(UsageError, match=r"score_eps with model\.kind=my_models:net"):  # in one setting of several
+        planned(recipe(), grid.read(["model.kind=logistic,my_models:net"]), trials, Score(0.5), UNITS)
 
 
 def test_settings_that_protect_others_or_have_too_many_plans_are_refused() -> None:
@@ -354,6 +361,21 @@ def test_the_noise_of_the_trials_is_found_for_the_whole_search(score: Score) -> 
     assert all(each.privacy.target_epsilon == found.recipe.privacy.target_epsilon for each in found.recipes)
     again = planned(parse(found.recipe.text), rates, Trials("geometric", 3.0), score, UNITS)
     assert again.plan == found.plan and again.spent.upper == found.spent.upper
+
+
+def test_a_search_that_spends_a_little_more_than_its_target_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the noise of its trials is found by: here the first three tries spend 0.05 % more than they may."""
+    over = iter((1.0005, 1.0005, 1.0005))
+
+    def spends(tried: Recipe, *_: object) -> SimpleNamespace:
+        trial = tried.privacy.target_epsilon
+        assert trial is not None
+        return SimpleNamespace(spent=SimpleNamespace(value=3.0 * next(over, 0.9995)), tried=trial)
+
+    monkeypatch.setattr(search_plan, "planned", spends)
+    rates = grid.read(["learning_rate=0.1,0.2"])
+    found = solved(parse(OPEN, name="blobs.yaml"), rates, Trials("geometric", 3.0), Score(), UNITS, 3.0)
+    assert found.spent.value == 3.0 * 0.9995
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""Where trade-offs come from: both ends of δ on both sides of 0, the larger of two directions, what is certified."""
+
+import mpmath as mp
+import numpy as np
+import pytest
+
+from dpplan.accounting.bound import Guarantee
+from dpplan.accounting.exact.proven_deltas import KNOWN, NARROWEST, Width
+from dpplan.accounting.numerics import Array
+from dpplan.mechanism import BestOfTrials, Gaussian
+from dpplan.plan import Phase, Plan
+from dpplan.risk.source import ManyEnds, Source, source_of_gdp, source_of_plan, source_of_stated
+from dpplan.sampling import Poisson
+
+# δ of each direction where its e^ε is 1, 2, 4 and 8: neither is the larger everywhere.
+EPSILONS = np.log([1.0, 2.0, 4.0, 8.0])
+DELTAS = (np.array([0.5, 0.3, 0.02, 0.01]), np.array([0.5, 0.2, 0.1, 0.001]))
+
+
+def two_directions(direction: int, epsilons: Array, enough: Width) -> ManyEnds:
+    """Where no more than what is known is asked for, that is a wide interval."""
+    found = np.interp(epsilons, EPSILONS, DELTAS[direction])
+    return (np.zeros(len(epsilons)), 1.2 * found) if enough is KNOWN else (found, found)
+
+
+SOURCE = Source(two_directions, Guarantee.CERTIFIED, "made up", "nothing")
+
+
+def test_of_two_directions_the_larger_counts_wherever_it_is_the_larger() -> None:
+    low, high = SOURCE.larger(EPSILONS)
+    assert low.tolist() == high.tolist() == np.maximum(*DELTAS).tolist()
+    low, high = SOURCE.larger(-EPSILONS[1:])
+    ends = [SOURCE.deltas(direction, -EPSILONS[1:]) for direction in (0, 1)]
+    assert low.tolist() == np.maximum(ends[0][0], ends[1][0]).tolist()
+    assert high.tolist() == np.maximum(ends[0][1], ends[1][1]).tolist()
+
+
+@pytest.mark.parametrize("direction", [0, 1])
+def test_below_zero_the_other_direction_says_both_ends_whatever_the_roundings(direction: int) -> None:
+    xs = np.random.default_rng(5).uniform(0.0, 2.0, 300)
+    with mp.workdps(40):
+        known = two_directions(1 - direction, xs, NARROWEST)[0]
+        low, high = SOURCE.deltas(direction, -xs)
+        for x, other, below, above in zip(xs.tolist(), known.tolist(), low.tolist(), high.tolist(), strict=True):
+            truth = 1 - mp.exp(-mp.mpf(x)) * (1 - mp.mpf(other))
+            assert below <= truth <= above
+            assert above - below < 1e-14
+
+
+def test_what_is_implied_is_an_upper_end_whatever_the_roundings() -> None:
+    """Closed forms in many digits."""
+    for x in np.random.default_rng(6).uniform(0.0, 1.9, 100).tolist():
+        with mp.workdps(40):
+            stated, tail = mp.mpf(1e-5), lambda at: mp.erfc(at / mp.sqrt(2)) / 2
+            rest = (mp.exp(2) - mp.exp(mp.mpf(x))) / (1 + mp.exp(2))
+            truth = stated + (1 - stated) * rest
+            gaussian = tail(mp.mpf(x) / 1.5 - 0.75) - mp.exp(mp.mpf(x)) * tail(mp.mpf(x) / 1.5 + 0.75)
+        for source, least in ((source_of_stated(2.0, 1e-5), truth), (source_of_gdp(1.5), gaussian)):
+            low, high = source.delta(0, x)
+            assert low == 0.0 and least <= high <= least * (1 + 1e-8)
+            assert source.guarantee is Guarantee.UPPER
+
+
+def test_a_plan_with_a_search_is_known_from_above_alone() -> None:
+    train = Phase(Gaussian(2.0), Poisson(1.0), 1)
+    assert source_of_plan(Plan((train,))).guarantee is Guarantee.CERTIFIED
+    best = Phase(BestOfTrials("geometric", 3.0, (train,)), Poisson(1.0), 1)
+    assert source_of_plan(Plan((best,))).guarantee is Guarantee.UPPER
