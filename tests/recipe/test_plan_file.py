@@ -58,6 +58,12 @@ def test_what_is_left_out_is_one_release_of_all_records(tmp_path: Path) -> None:
     assert found.plan.adjacency == REPLACE_ONE and found.names == ("phase 1",)
 
 
+def test_a_sample_rate_that_is_a_fraction_stays_one(tmp_path: Path) -> None:
+    """As a float it makes an epoch of another number of steps."""
+    file = written(tmp_path, GOOD.replace("sample_rate: 0.02", "sample_rate: 1/49").replace("steps: 500", "epochs: 1"))
+    assert [phase.steps for phase in plan_file.read(file).plan.phases] == [20, 49]
+
+
 def test_a_list_of_phases_and_a_recipe_are_no_plans(tmp_path: Path) -> None:
     assert not plan_file.is_plan(written(tmp_path, "# phases\n- {sigma: 1, q: 0.1, steps: 2}\n"))
     assert not plan_file.is_plan(RECIPES.parent / "digits.yaml")
@@ -80,6 +86,8 @@ MISTAKES = [
     ("n: 60000", "unit: exampel", 2, "unit=exampel is not one of: example, user. Did you mean 'example'?"),
     ("n: 60000", "max_per_user: 3", 2, "the unit is example"),
     ("n: 60000", "n: 6\nn: 7", 3, "n is given twice; first on line 2."),
+    ("public:\n", "phases: [{mechanism: {kind: laplace, epsilon: 0.1}}]\npublic:\n", 9,
+     "phases is given twice; first on line 3."),
     ("n: 60000", "steps: 6", 2, "It belongs to the phase."),
     ("name: vocabulary", "name: train", 5, "is that of line 4 too"),
     ("name: vocabulary", "name: [a]", 4, "phases[0].name is not a line of text"),
