@@ -13,7 +13,7 @@ from dpplan import accounting, solve
 from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
 from dpplan.errors import PlanError, Unreachable, UsageError
 from dpplan.frontier import RULES, Cell, Grid, frontier, least_noise
-from dpplan.frontier.grid import coarse_to_fine
+from dpplan.frontier.grid import coarse_to_fine, full_batch_noise
 from dpplan.frontier.recommendation import LITTLE, pareto
 from dpplan.plan import Settings
 from dpplan.solve.candidate_values import decimal, decimal_above
@@ -329,3 +329,11 @@ def test_what_no_grid_is_solved_for_is_refused_with_what_to_try(drawn, said):
         Grid(0, 3.0, DELTA, (64,), epochs=(1,), drawn=drawn)
     assert len(refusal.value.problems) == 2  # n, too
     assert said in str(refusal.value)
+
+
+def test_the_noise_of_a_full_batch_is_that_of_the_neighbours_who_are_asked_for() -> None:
+    one, replaced = (
+        full_batch_noise(Grid(1000, 2.0, 1e-5, (100,), epochs=(1,), drawn=Settings(adjacency=adjacency)))
+        for adjacency in (ZERO_OUT, REPLACE_ONE)
+    )
+    assert replaced == pytest.approx(2 * one, rel=1e-3)  # who is replaced moves a sum twice as far
