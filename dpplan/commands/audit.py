@@ -137,13 +137,15 @@ def _of_a_run(
     with recipe_data.needs_torch("dpplan audit of a recipe"):
         if told["attacks"]:
             return membership_audit.run(read, told, at, level, as_json)
-        from dpplan import train
-        from dpplan.train import canaries
+        with waiting.status("loading torch"):
+            from dpplan import train
+            from dpplan.train import canaries
 
     counts = read.audit.gradient_canaries, read.audit.mislabelled_canaries
     asked = told["canaries"], told["mislabelled"]
     wanted = canaries.Canaries(*(mine if own is None else int(own) for mine, own in zip(counts, asked, strict=True)))
-    planned = train.plan(read, seed=told["seed"], over_budget=read.training.on_budget == "continue")
+    with waiting.status("loading the data"):
+        planned = train.plan(read, seed=told["seed"], over_budget=read.training.on_budget == "continue")
     with waiting.progress("steps") as progress:
         found = canaries.audited(planned, wanted, at, level, progress)
     measured = [(each.name, each.agrees) for each in found.measured]

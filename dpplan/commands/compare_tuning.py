@@ -73,7 +73,8 @@ def command(
     if plot is not None:
         from dpplan.plot import tuning as drawing
 
-        drawing.draw(found, plot)
+        with waiting.status("drawing"):
+            drawing.draw(found, plot)
     if as_json:
         output.as_json(render.document(found, call.warnings))
         return

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from dpplan.checks import Problems
-from dpplan.commands.shared import output, plan_arguments
+from dpplan.commands.shared import output, plan_arguments, waiting
 from dpplan.commands.shared.accountant_option import EXACT
 from dpplan.commands.shared.parameter_types import COUNT
 from dpplan.commands.shared.request import cautions, resolve
@@ -59,9 +59,10 @@ def command(settings: Settings, delta: Any, max_per_user: Any, users: str | None
     deltas, others = resolve(settings, (delta,), EXACT, *problems.found)
     if others:
         raise PlanError([*others, *cautions(settings, deltas)])
-    counts = None if users is None else counted(Path(name), column)
-    most = int(max_per_user) if max_per_user is not None or counts is None else counts.most
-    found = units(settings, deltas[0].value, most)
+    with waiting.status("computing"):
+        counts = None if users is None else counted(Path(name), column)
+        most = int(max_per_user) if max_per_user is not None or counts is None else counts.most
+        found = units(settings, deltas[0].value, most)
     if as_json:
         output.as_json(render.document(found, counts))
         return

@@ -142,7 +142,8 @@ def command(
     if plot is not None:
         from dpplan.plot import frontier as drawing
 
-        drawing.draw(found, plot)
+        with waiting.status("drawing"):
+            drawing.draw(found, plot)
     if csv is not None:
         csv_option.write(csv, render.as_csv(found))
     if csv == csv_option.STDOUT:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dpplan.checks import Problems
-from dpplan.commands.shared import output, overwriting, plan_files
+from dpplan.commands.shared import output, overwriting, plan_files, waiting
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.durable_files import write_named
@@ -90,8 +90,9 @@ def command(
     if file is not None and (wrong := overwriting.problems("output", file)):
         raise UsageError(wrong)
     stated = _stated(statement, state, delta, form)
-    page = _page(source, stated, None if delta is None else float(delta), examples)
-    text = _written(page, form, private)
+    with waiting.status("making the page"):
+        page = _page(source, stated, None if delta is None else float(delta), examples)
+        text = _written(page, form, private)
     if file is None:
         click.echo(text, nl=False)
     else:

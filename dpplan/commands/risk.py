@@ -8,7 +8,7 @@ import click
 
 from dpplan import accounting
 from dpplan.checks import Problems
-from dpplan.commands.shared import output, plan_arguments, plan_files, plot_option
+from dpplan.commands.shared import output, plan_arguments, plan_files, plot_option, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.limit_options import at_least_zero
 from dpplan.commands.shared.parameter_types import NUMBER, FileName
@@ -79,15 +79,16 @@ def command(
         source, arguments = None, replace(arguments, files=(str(source), *arguments.files))
     asked = AttackOptions(**chances)
     problems = [*asked.problems, *plot_option.problems(plot), *_clashes(source, arguments.settings, epsilon, mu)]
-    judged = _judged(source, arguments, delta, epsilon, mu, problems)
-    if plot is not None:
-        plot_option.needs_matplotlib()
-    question = asked.question(judged.stated)
-    found = risk.assess(judged.source, question)
-    if plot is not None:
-        from dpplan.plot import risk as drawing
+    with waiting.status("computing"):
+        judged = _judged(source, arguments, delta, epsilon, mu, problems)
+        if plot is not None:
+            plot_option.needs_matplotlib()
+        question = asked.question(judged.stated)
+        found = risk.assess(judged.source, question)
+        if plot is not None:
+            from dpplan.plot import risk as drawing
 
-        drawing.draw(found.trade_off, question.stated, plot)
+            drawing.draw(found.trade_off, question.stated, plot)
     if as_json:
         output.as_json(render.document(found, judged.plan, judged.warnings))
         return

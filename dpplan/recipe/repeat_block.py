@@ -7,7 +7,9 @@ from dpplan.errors import UsageError
 from dpplan.mechanism.trials import LAWS, RELEASED, SCORES, BestOfTrials, Trials
 from dpplan.recipe import plan_nodes
 
-EXAMPLE = "Write repeat: {law: geometric, mean: 10, score: public}."
+# Of a grid that is tried in full a random number of trials claims too little, so it is never what is offered alone.
+GRID = "A grid of settings that are all tried is no search: write a phase for each of them, and all are paid."
+EXAMPLE = f"Of a random number of trials write repeat: {{law: geometric, mean: 10, score: public}}. {GRID}"
 _SCORE = (
     f"score is missing: say whether what decides between trials is public, as a score on public data is, or {RELEASED} "
     "by a phase of each trial. A score on the private data costs, and is neither by itself."
@@ -58,9 +60,7 @@ def _values(given: Mapping[str, Any], path: str, found: plan_nodes.PlanProblems)
             known = LAWS if key == "law" else SCORES
             values[key] = plan_nodes.word(child, at, f"{path}.{key}", known, found)
             if values[key] is None and plan_nodes.spelled(child) in ("fixed", "constant"):
-                found.add(
-                    at, f"{path}.{key}: of a fixed number of trials no such bound is known; all of them are paid."
-                )
+                found.add(at, f"{path}.{key}: of a fixed number of trials no such bound is known. {GRID}")
         else:
             values[key] = plan_nodes.number(child, at, f"{path}.{key}", float, found)
     return values

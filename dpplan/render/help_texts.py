@@ -315,6 +315,10 @@ A search over settings that releases its best trial, and nothing else, stands un
         sampling: {kind: poisson, sample_rate: 0.02}
         steps: 500
 
+A grid whose settings are all tried, three learning rates say, is no such search, whatever is released of it: write a
+phase for each setting, and all of them are paid. repeat is for a number of trials that is drawn and not chosen, each
+of which takes a setting at random, as dpplan tune does it.
+
 law is how the number of trials is drawn, without a look at the data: poisson, geometric, logarithmic, negative-binomial
 (with eta, above -1) or binomial (with chance); mean is the expected number. score says what decides: public, of what a
 trial releases and of public data, or released, by a phase of each trial that stands among phases. A score on the

@@ -28,7 +28,8 @@ MISTAKES = {
     "repeat": [
         (REPEAT, "repeat: 10", 5, "repeat=10 is not a block"),
         (REPEAT, "repeat:", 5, "repeat= is not a block"),
-        (REPEAT, "repeat: []", 5, "Write repeat: {law: geometric, mean: 10, score: public}"),
+        (REPEAT, "repeat: []", 5, "write repeat: {law: geometric, mean: 10, score: public}"),
+        (REPEAT, "repeat: 3", 5, "no search: write a phase for each of them, and all are paid"),
         (REPEAT, "repeat: {}", 5, "repeat.law is missing. Known: poisson"),
         (REPEAT, "repeat: geometric", 5, "by which law the number of trials is drawn"),
         (REPEAT, REPEAT.replace("repeat", "repeats"), 5, "Did you mean 'repeat'?"),
@@ -45,7 +46,7 @@ MISTAKES = {
         (LAW, "law:", 5, "law= is not one of"),
         (LAW, "law: [geometric]", 5, "law=a list is not one of"),
         (LAW, "law: {kind: geometric}", 5, "law=a block is not one of"),
-        (LAW, "law: fixed", 5, "all of them are paid"),
+        (LAW, "law: fixed", 5, "write a phase for each of them, and all are paid"),
         (LAW, "trials: geometric", 5, "Did you mean 'law'?"),
         (LAW, "kind: geometric", 5, "Did you mean 'law'?"),
         (LAW, "law: geometric, law: poisson", 5, "law is given twice"),
@@ -143,7 +144,7 @@ def test_a_block_is_one_phase_of_the_plan(tmp_path: Path) -> None:
     (trial,) = search.mechanism.phases
     assert (trial.mechanism, search.steps, search.mechanism.score) == (Gaussian(4.0), 1, "public")
     assert "nothing but its winner released" in str(found.plan.assumptions)
-    assert repeat_block.EXAMPLE.startswith("Write repeat:")
+    assert repeat_block.EXAMPLE.endswith(repeat_block.GRID)
 
 
 @pytest.mark.parametrize("law", LAWS)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dpplan.commands.shared import overwriting
+from dpplan.commands.shared import overwriting, waiting
 from dpplan.commands.shared.parameter_types import FileName
 from dpplan.commands.shared.plan_arguments import Decorator
 from dpplan.errors import MissingExtra
@@ -41,4 +41,5 @@ def needs_matplotlib() -> None:
 def draw(curves: "Curves", plot: Path) -> None:
     from dpplan.plot import curves as drawing
 
-    drawing.draw(curves, plot)
+    with waiting.status("drawing"):
+        drawing.draw(curves, plot)

@@ -1,6 +1,7 @@
 """What is on the screen while somebody waits."""
 
 import contextlib
+import importlib
 import io
 import os
 import select
@@ -78,3 +79,15 @@ def test_what_is_done_at_once_shows_nothing() -> None:
 def test_nobody_waits_where_stderr_is_no_terminal() -> None:
     with waiting.progress("cells", 3) as report:
         assert report is None
+
+
+COMPUTING = (
+    "audit compare_accountants compare_plans compare_samplers compare_theorems compare_tuning compare_units curve"
+)
+COMPUTING += " check delta epsilon frontier report risk solve train tune verify"
+
+
+@pytest.mark.parametrize("command", COMPUTING.split())
+def test_every_command_that_computes_says_so(command: str) -> None:
+    shown = importlib.import_module(f"dpplan.commands.{command}")
+    assert shown.waiting is waiting
