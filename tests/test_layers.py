@@ -31,7 +31,7 @@ LAYERS = (
     {"plan"},
     {"plan_json", "phase_steps"},
     {"accounting"},
-    {"cost", "interop"},
+    {"cost", "interop", "loader_run"},
     PEERS,
     {"audit"},
     {"recipe"},

@@ -25,6 +25,7 @@ from dpplan.lint.context import DataFacts, DataUse, Kind, LintContext, Loop, Mod
 from dpplan.lint.finding import Finding, Remark, Severity
 from dpplan.lint.prior_runs import PriorRun, run_of_recipe, runs_in
 from dpplan.lint.rules import batches, claims, data_use, parameters
+from dpplan.lint.rules.claims import where_claim_stands
 from dpplan.lint.rules.data_use import together
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "title",
     "together",
     "unknown_code",
+    "where_claim_stands",
 ]
 
 Rule = Callable[[LintContext], Iterator[Remark]]

@@ -16,6 +16,7 @@ from dpplan.adjacency import ADD_REMOVE, Adjacency
 from dpplan.checks import is_number, show
 from dpplan.errors import NotCertified, PlanError
 from dpplan.lint.prior_runs import PriorRun
+from dpplan.loader_run import carried_over
 from dpplan.plan import Delta, Plan, Settings
 from dpplan.quantities import quantity
 from dpplan.quick_dataclass import dataclass
@@ -140,8 +141,14 @@ class LintContext:
 
     @cached_property
     def epsilon(self) -> Bound | None:
-        """What the plan spends by the exact accountant; None where there is no plan or no proof."""
-        return None if self.plan is None else proven(self.plan, self.delta.value)
+        """What the plan spends by the exact accountant; None where there is no plan or no proof.
+
+        Of batches that are shuffled, without the lower end where the named loader has none.
+        """
+        bound = None if self.plan is None else proven(self.plan, self.delta.value)
+        if bound is None or self.plan is None or all(phase.sampling.kind != "shuffle" for phase in self.plan.phases):
+            return bound
+        return carried_over(bound, self.settings, self.loop.loader)
 
     def where(self, name: str) -> str:
         """Where this quantity was given: the option of a plan, the key of a recipe."""

@@ -12,7 +12,6 @@ from dpplan.render.bound_text import figure as stated
 from dpplan.render.plan_rows import plan_rows, row
 from dpplan.render.table import Meaning, screen_width
 from dpplan.render.to_json import Object, described, figure
-from dpplan.verdict import Standing, judge
 
 if TYPE_CHECKING:
     from dpplan.lint import Finding, LintContext
@@ -31,8 +30,9 @@ def report(run: "LintContext", findings: Sequence["Finding"], paint: Paint = unp
         if run.epsilon is not None:
             proof = f"{run.epsilon.guarantee}, at δ = {show(run.delta.value)}"
             yield row("epsilon", f"{relation(run.epsilon)} {stated(run.epsilon)}", proof)
-            if run.claim.epsilon is not None and judge(run.claim.epsilon, run.epsilon) is Standing.STANDS:
-                yield row("claimed", f"≤ {show(run.claim.epsilon)}", "stands: what is proven is no more")
+            stands = lint.where_claim_stands(run)
+            if stands is not None:
+                yield row("claimed", f"≤ {show(run.claim.epsilon)}", f"stands: what is proven{stands} is no more")
         yield from plan_rows(run.plan, [run.delta], names=run.names)
 
 

@@ -15,6 +15,7 @@ from dpplan.checks import show
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.lint.context import LOADERS, LintContext, plan_of, proven
 from dpplan.lint.finding import Remark, Severity, at_least, at_most
+from dpplan.loader_run import OPACUS, carried_over, settings_of_run, upper_end_holds
 from dpplan.mechanism import BestOfTrials, Gaussian
 from dpplan.mechanism.correlated import Correlated
 from dpplan.plan import Phase, Plan, Settings
@@ -31,7 +32,6 @@ _DRAWS: Mapping[str, type | None] = {
 }
 _QUICK = (Shuffle, FixedSize)  # whose figures take well below a second
 _FEW_STEPS = 10**6  # of more, lattices of batches take seconds
-_OPACUS = "opacus"  # rounds the rate along with the steps
 _POISSON_LOADERS = (
     "Opacus's make_private(poisson_sampling=True) and DPDataLoader.from_data_loader make a torch loader Poisson, and "
     "`dpplan train` draws so"
@@ -97,11 +97,15 @@ def _own_figure(run: LintContext, plan: Plan) -> str:
         return f"{larger} (what it draws is {_scheme_of(drawn, plan)})"
     soon = drawn in _QUICK and plan.steps <= _FEW_STEPS
     bound = proven(asked.plan(), run.delta.value) if soon else None
+    command = _command(run, asked)
     if bound is None or bound.upper is None:
-        return f"{larger} (what is proven of that: {_command(run, asked)})"
+        return f"{larger} (what is proven of that: {command})"
+    bound = carried_over(bound, run.settings, run.loop.loader)
     neighbours = "" if asked.adjacency == plan.adjacency else f" under {asked.adjacency}"
     condition = holds.removeprefix(FROM_ABOVE)
-    return f": its own ε{neighbours} {_stated(bound, both=not holds)}{condition} ({_command(run, asked)})"
+    # The command is asked of the scheme, and shows both ends.
+    command = command if bound.lower is not None else f"the upper end of {command}"
+    return f": its own ε{neighbours} {_stated(bound)}{condition} ({command})"
 
 
 def _holds(loader: str) -> str:
@@ -117,9 +121,8 @@ def _scheme_of(drawn: type, plan: Plan) -> str:
     return f"--sampling {vars(drawn)['kind']}{neighbours}{groups}"
 
 
-def _stated(bound: Bound, both: bool) -> str:
-    """both: the lower end, too, is one of what is drawn."""
-    if not both or not bound.lower:
+def _stated(bound: Bound) -> str:
+    if not bound.lower:
         return f"is proven to be at most {at_most(bound.value)}"
     if bound.relation == "=":
         return f"is {at_most(bound.value)}"
@@ -144,7 +147,8 @@ def _alternatives(run: LintContext, plan: Plan) -> Iterator[str]:
     asked, said = _as_drawn(run, plan), run.settings
     by_rate = asked is not None and said.batch_size is not None and asked.batch_size is None
     rate = f"--q {show(asked.sample_rate)} in place of --batch, " if asked is not None and by_rate else ""
-    yield f"Or claim what is drawn: {rate}{_scheme_of(drawn, plan)}."
+    claim = "from above" if _holds(run.loop.loader) else "what is drawn"
+    yield f"Or claim {claim}: {rate}{_scheme_of(drawn, plan)}."
     if asked is None or said.batch_size is None or said.examples is None:
         return
     if drawn is Shuffle:
@@ -173,14 +177,30 @@ def _as_drawn(run: LintContext, plan: Plan) -> Settings | None:
         return None
     neighbours = ZERO_OUT if drawn is Shuffle and plan.adjacency == ADD_REMOVE else plan.adjacency
     said = said.with_(sampling=vars(drawn)["kind"], scheme_options=(), adjacency=neighbours)
-    if drawn is Shuffle and part_of(run.loop.loader) == "left out" and said.batch_size and said.examples:
-        each = _full_batches_of_epoch(said.examples, said.batch_size)
-        said = said.with_(batch_size=None, sample_rate=Fraction(1, each))
+    said = settings_of_run(said, run.loop.loader)
     try:
         said.plan()
     except (PlanError, NotApplicable):
         return None
     return said
+
+
+def run_of_loader(run: LintContext, plan: Plan) -> Plan | None:
+    """What the named loader runs of this plan, under the plan's neighbours; the plan itself where that is all that is
+    known. None where nothing is proven of what it draws, or only under other neighbours or on a condition."""
+    loader = run.loop.loader
+    if not loader:
+        return plan
+    if not upper_end_holds(loader) and any(True for _ in by_chance(plan)):
+        return None
+    if not drawn_by(plan, loader):
+        asked = _as_drawn(run, plan)
+        quick = _DRAWS[loader] in (*_QUICK, Poisson) and plan.steps <= _FEW_STEPS
+        return asked.plan() if quick and asked is not None and asked.adjacency == plan.adjacency else None
+    said = run.settings if run.settings.steps is None else run.settings.with_(epochs=None)
+    if not _describes(said, plan):
+        return plan
+    return dataclasses.replace(settings_of_run(said, loader).plan(), adjacency=plan.adjacency)
 
 
 def _describes(said: Settings, plan: Plan) -> bool:
@@ -257,7 +277,7 @@ def epochs_end_in_part_batches(run: LintContext) -> Iterator[Remark]:
     """
     settings, plan, loader = run.settings, run.plan, run.loop.loader
     n, batch, epochs = settings.examples, settings.batch_size, settings.epochs
-    counted = loader in sampling.LOADERS and not part_of(loader) and loader != _OPACUS
+    counted = loader in sampling.LOADERS and not part_of(loader) and loader != OPACUS
     if run.recipe is not None or counted or plan is None or n is None or batch is None or epochs is None:
         return
     part = part_of(loader)
@@ -265,7 +285,7 @@ def epochs_end_in_part_batches(run: LintContext) -> Iterator[Remark]:
     if taken <= plan.steps or len(plan.phases) > 1:
         return
     phase = dataclasses.replace(plan.only_phase, steps=taken)
-    if loader == _OPACUS and isinstance(phase.sampling, Poisson):
+    if loader == OPACUS and isinstance(phase.sampling, Poisson):
         yield _as_opacus_draws(run, plan, phase.sampling.sample_rate, (each, taken))
         return
     cost = _cost_of(run, plan, phase, "; the others would make it ")

@@ -16,14 +16,17 @@ from dpplan.checks import show
 from dpplan.errors import NotCertified
 from dpplan.lint.context import LintContext, proven
 from dpplan.lint.finding import DIGITS, Remark, Severity, at_least, at_most
-from dpplan.lint.rules.batches import by_chance, changed, drawn_by
+from dpplan.lint.rules.batches import by_chance, changed, drawn_by, run_of_loader
+from dpplan.loader_run import carried_over, settings_of_run
 from dpplan.mechanism import Gaussian
 from dpplan.mechanism.correlated import Correlated
 from dpplan.plan import Phase, Plan
-from dpplan.rounding import FEWEST_OF_ENDS, apart, down_above, ends, near_above, up
+from dpplan.rounding import FEWEST_OF_ENDS, MOST, apart, down_above, ends, near_above, up
 from dpplan.sampling import Binomial, Poisson
 from dpplan.verdict import Standing, judge
 
+# From here on a δ is nothing that a claim would be made at.
+_MEANINGLESS_DELTA = 0.01
 # What a cap may add to delta, as a fraction of it, before it is worth a word.
 _NEGLIGIBLE = 0.01
 # The least share of the proven figure that a claim is which looks like that figure rounded down, and not like another.
@@ -77,6 +80,10 @@ def claim_under_reports(run: LintContext) -> Iterator[Remark]:
     privacy that is not there, as central-limit estimates do for most sampled plans. One inside the interval is not
     proven, and an error too. An estimate above it happens to be safe here, and proves nothing for the next plan. An
     accountant with no theorem for the plan cannot be quoted at all.
+
+    Where a loader is named that is known to run something else, as Opacus with its own rate and steps, the claim is
+    held against what that costs. One that is true of it and not of the plan as put is a warning: the plan should say
+    what is run. An ε is one at its δ: the sentence says from which δ on the claim would be true.
     """
     if run.plan is None:
         return
@@ -91,7 +98,7 @@ def claim_under_reports(run: LintContext) -> Iterator[Remark]:
     if quoted is not None and quoted.guarantee is Guarantee.ESTIMATE:
         yield _estimate(run, quoted)
     if run.claim.epsilon is not None and run.epsilon is not None:
-        yield from _claimed(run.claim.epsilon, run.epsilon, quoted)
+        yield from _held_against(run, run.plan, run.claim.epsilon, quoted)
 
 
 def _unproven(run: LintContext, plan: Plan) -> Remark:
@@ -125,8 +132,77 @@ def _estimate(run: LintContext, quoted: Bound) -> Remark:
     return Remark(Severity.WARNING, "--accountant", f"{said.format(at_most(value))}.", "Quote the exact accountant.")
 
 
-def _claimed(claimed: float, exact: Bound, quoted: Bound | None) -> Iterator[Remark]:
-    """quoted: what the accountant that is named says of the plan."""
+def _held_against(run: LintContext, plan: Plan, claimed: float, quoted: Bound | None) -> Iterator[Remark]:
+    """A claim against what the named loader runs, where that is known, and else against the plan as put."""
+    exact, own = run.epsilon, run_of_loader(run, plan)
+    assert exact is not None  # or there is nothing to hold it against
+    bound = _of_loader(run, plan, own)
+    if own is None or bound is None:
+        for one in _claimed(claimed, exact, quoted, " of batches drawn as the figure assumes", _at(run)):
+            yield one._replace(fix=f"Draw so, and then: {one.fix}")
+    elif own.phases == plan.phases:
+        yield from _claimed(claimed, bound, quoted, "", _at(run, plan, claimed))
+    elif judge(claimed, bound) is not Standing.STANDS:
+        yield from _claimed(claimed, bound, None, f" of what {run.loop.loader} runs", _at(run, own, claimed))
+    elif judge(claimed, exact) is not Standing.STANDS:
+        assert bound.upper is not None  # it stands
+        phase, most = own.phases[0], _within(bound.upper, claimed)
+        reason = (
+            f"the claimed ε = {show(claimed)} is true of what {run.loop.loader} runs, {phase.steps} steps of "
+            f"{phase.sampling.assumption or phase.sampling.kind} with ε ≤ {most}, and not of the plan as it is put, of "
+            f"which {_interval(exact)} is proven, at δ = {show(run.delta.value)}."
+        )
+        rate = settings_of_run(run.settings, run.loop.loader).sample_rate
+        fix = "Put the plan as it is run" + ("." if rate is None else f": give --q {show(rate)} in place of --batch.")
+        yield Remark(Severity.WARNING, "--claimed-eps", reason, fix)
+
+
+def where_claim_stands(run: LintContext) -> str | None:
+    """Of what the claimed ε is proven: "" for the plan, words for what the named loader makes of it.
+
+    None where it is proven of neither, and where nothing is proven of that loader.
+    """
+    if run.plan is None or run.claim.epsilon is None:
+        return None
+    own = run_of_loader(run, run.plan)
+    bound = _of_loader(run, run.plan, own)
+    if own is None or bound is None or judge(run.claim.epsilon, bound) is not Standing.STANDS:
+        return None
+    return "" if own.phases == run.plan.phases else f" of what {run.loop.loader} runs"
+
+
+def _of_loader(run: LintContext, plan: Plan, own: Plan | None) -> Bound | None:
+    """own: what the loader runs. None where nothing is proven of it."""
+    if own is None or own.phases == plan.phases:
+        return None if own is None else run.epsilon
+    bound = proven(own, run.delta.value)
+    shuffled = own.phases[0].sampling.kind == "shuffle"
+    return carried_over(bound, run.settings, run.loop.loader) if bound is not None and shuffled else bound
+
+
+def _within(upper: float, claimed: float) -> str:
+    """Rounded up, with the digits it takes not to exceed the claim, which `upper` does not."""
+    texts = (up(upper, digits) for digits in range(DIGITS, MOST + 1))
+    return next((text for text in texts if float(text) <= claimed), show(upper))
+
+
+def _at(run: LintContext, plan: Plan | None = None, claimed: float = 0.0) -> str:
+    """At which δ a claim is refused and, with a plan, from which on it is proven of that, as the end of a sentence."""
+    told = f" at δ = {show(run.delta.value)}"
+    if run.delta.reason is not None:
+        told += f" (no {run.where('delta')} was given)"
+    try:
+        spent = None if plan is None else accounting.delta(plan, claimed).upper
+    except NotCertified:
+        return told
+    if spent is None or not run.delta.value < spent < _MEANINGLESS_DELTA:
+        return told
+    return f"{told}. It is true from δ ≥ {at_most(spent)} on"
+
+
+def _claimed(claimed: float, exact: Bound, quoted: Bound | None, whose: str, where: str) -> Iterator[Remark]:
+    """quoted: what the accountant that is named says of the plan. whose: of what the claim is judged. where: at which
+    δ, as the end of a sentence."""
     fix = "Quote another proof." if exact.upper is None else f"Claim ε ≤ {at_most(exact.upper)}."
     instead = None if exact.upper is None else _rounded_up(claimed, exact.upper)
     hint = ""
@@ -137,10 +213,12 @@ def _claimed(claimed: float, exact: Bound, quoted: Bound | None) -> Iterator[Rem
         least = down_above(exact.lower or 0.0, claimed, DIGITS)
         if quoted is not None and quoted.guarantee is Guarantee.UPPER and quoted.value > claimed:
             hint += f" {quoted.accountant} says ε ≤ {at_most(quoted.value)} of this plan: the claim is of another one."
-        reason = f"the claimed ε = {show(claimed)} is false: the true ε is at least {least}.{hint}"
+        reason = f"the claimed ε = {show(claimed)} is false{whose}: the true ε is at least {least}{where}.{hint}"
         yield Remark(Severity.ERROR, "--claimed-eps", reason, fix)
     elif standing is Standing.UNCERTAIN:
-        reason = f"the claimed ε = {show(claimed)} is not proven: what is proven is {_interval(exact)}.{hint}"
+        reason = (
+            f"the claimed ε = {show(claimed)} is not proven{whose}: what is proven is {_interval(exact)}{where}.{hint}"
+        )
         yield Remark(Severity.ERROR, "--claimed-eps", reason, fix)
 
 

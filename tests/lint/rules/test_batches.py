@@ -88,7 +88,7 @@ def test_a_loader_that_drops_part_batches_is_told_the_upper_end_of_its_shorter_e
     in_steps = differs("drop-last", epochs=None, steps=40)
     upper = shuffled(Fraction(1, 13), steps=40)[1]
     assert upper <= figure("is proven to be at most", in_steps.message) <= 1.001 * upper
-    assert "Or claim what is drawn: --q 1/13 in place of --batch, --sampling shuffle" in in_steps.fix
+    assert "Or claim from above: --q 1/13 in place of --batch, --sampling shuffle" in in_steps.fix
 
 
 def test_shorter_epochs_than_those_of_the_figure_are_an_error() -> None:

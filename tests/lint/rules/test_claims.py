@@ -9,13 +9,13 @@ from lint_runs import figure, found, looping, of_options, of_plan, of_recipe, on
 
 from dpplan import accounting, lint
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT
 from dpplan.checks import show
 from dpplan.errors import NotCertified
 from dpplan.lint import Severity
 from dpplan.lint.rules import claims
 from dpplan.mechanism import Gaussian, ToeplitzNoise
-from dpplan.plan import Phase, Plan
+from dpplan.plan import Delta, Phase, Plan
 from dpplan.sampling import Poisson
 
 DELTA = 1e-6
@@ -128,12 +128,12 @@ def test_what_has_no_lower_end_is_stated_without_one_and_rounded_up() -> None:
     bound = of_options().epsilon
     assert bound is not None and bound.upper is not None
     above = dataclasses.replace(bound, lower=None, guarantee=Guarantee.UPPER)
-    (remark,) = claims._claimed(2.0, above, None)
+    (remark,) = claims._claimed(2.0, above, None, "", "")
     assert "what is proven is ε ≤ 2.6" in remark.message and "None" not in remark.message
     said = re.findall(r"ε ≤ ([\d.]+\d)", remark.message)[0]
     assert bound.upper <= float(said) and len(said) <= 8
     below = dataclasses.replace(bound, upper=None, guarantee=Guarantee.LOWER)
-    (remark,) = claims._claimed(99.0, below, None)
+    (remark,) = claims._claimed(99.0, below, None, "", "")
     assert "what is proven is ε ≥ 2.69" in remark.message and remark.fix == "Quote another proof."
 
 
@@ -144,7 +144,9 @@ def test_what_has_no_lower_end_is_stated_without_one_and_rounded_up() -> None:
 def test_a_claim_that_was_rounded_down_is_told_what_to_publish(upper: float, claimed: float, publish: float) -> None:
     bound = of_options().epsilon
     assert bound is not None
-    (remark,) = claims._claimed(claimed, dataclasses.replace(bound, lower=upper * (1 - 1e-7), upper=upper), None)
+    (remark,) = claims._claimed(
+        claimed, dataclasses.replace(bound, lower=upper * (1 - 1e-7), upper=upper), None, "", ""
+    )
     assert "is false" in remark.message and "It looks rounded down." in remark.message
     assert remark.fix == f"Claim ε ≤ {show(publish)}, which is rounded up."
 
@@ -153,7 +155,7 @@ def test_a_claim_that_was_rounded_down_is_told_what_to_publish(upper: float, cla
 def test_a_claim_that_was_not_rounded_is_not_said_to_be(claimed: float) -> None:
     bound = of_options().epsilon
     assert bound is not None
-    (remark,) = claims._claimed(claimed, dataclasses.replace(bound, lower=3.6179, upper=3.6179), None)
+    (remark,) = claims._claimed(claimed, dataclasses.replace(bound, lower=3.6179, upper=3.6179), None, "", "")
     assert "rounded" not in remark.message + remark.fix
 
 
@@ -199,6 +201,62 @@ def test_a_claimed_epsilon_that_is_proven_is_fine() -> None:
     bound = of_options().epsilon
     assert bound is not None
     assert found(claiming(epsilon=bound.upper), "DP009") == []
+
+
+def claimed_of(loader: str, epsilon: float, **settings: object) -> lint.LintContext:
+    run = {"loop": lint.Loop(loader=loader), "claim": lint.StatedClaim(epsilon=epsilon)}
+    return of_options(run=run, **settings)
+
+
+def test_a_claim_is_held_against_what_opacus_runs() -> None:
+    """14,100 steps at 1/235 cost 2.693; the plan as put, 2.697."""
+    own = accounting.epsilon(Plan.from_rate(1.1, 1 / 235, 14_100), DELTA)
+    assert own.lower is not None and own.upper is not None
+    run = claimed_of("opacus", 2.694)
+    finding = only(run, "DP009")
+    assert finding.severity is Severity.WARNING
+    assert "is true of what opacus runs, 14100 steps" in finding.message
+    assert "2.69676235 ≤ ε ≤ 2.69676236 is proven, at δ = 1e-06" in finding.message
+    assert finding.fix == "Put the plan as it is run: give --q 1/235 in place of --batch."
+    assert lint.where_claim_stands(run) == " of what opacus runs"
+    assert only(claimed_of("opacus", own.upper), "DP009").severity is Severity.WARNING
+    for claimed in (math.nextafter(own.upper, 0), own.lower * (1 - 1e-9), 2.6):
+        run = claimed_of("opacus", claimed)
+        assert only(run, "DP009").severity is Severity.ERROR
+        assert " of what opacus runs: " in only(run, "DP009").message
+        assert lint.where_claim_stands(run) is None
+    assert found(claimed_of("opacus", 2.7), "DP009") == []
+
+
+def test_a_claim_stands_of_no_loader_whose_figure_is_not_proven() -> None:
+    """The plan's own figure is below 2.7; nothing is proven of shuffled batches under add/remove."""
+    assert lint.where_claim_stands(claiming(epsilon=2.7)) == ""
+    for loader in ("torch-shuffle", "drop-last", "weighted", "webdataset", "fixed"):
+        assert lint.where_claim_stands(claimed_of(loader, 2.7)) is None
+    for loader in ("torch-shuffle", "drop-last", "weighted"):
+        message = only(claimed_of(loader, 2.6), "DP009").message
+        assert "is false of batches drawn as the figure assumes: " in message and "It is true" not in message
+        assert only(claimed_of(loader, 2.6), "DP009").fix.startswith("Draw so, and then: Claim ε ≤ 2.")
+
+
+@pytest.mark.parametrize(("batch", "refuted"), [(256, False), (250, True)])
+def test_no_lower_end_refutes_a_claim_of_batches_of_which_some_are_left_out(batch: int, refuted: bool) -> None:
+    run = claimed_of("drop-last", 9.0, batch_size=batch, sampling="shuffle", adjacency=ZERO_OUT)
+    finding = only(run, "DP009")
+    assert finding.severity is Severity.ERROR
+    assert ("is false: " in finding.message) is refuted
+    assert ("is not proven of what drop-last runs: " in finding.message) is not refuted
+    assert run.epsilon is not None and (run.epsilon.lower is not None) is refuted
+
+
+def test_a_refused_claim_names_its_delta_and_the_one_from_which_it_is_true() -> None:
+    message = only(claiming(epsilon=2.62), "DP009").message
+    assert " at δ = 1e-06. It is true from δ ≥ 1.791e-06 on." in message
+    true_from = figure("from δ ≥", message)
+    assert found(of_options(delta=true_from, run={"claim": lint.StatedClaim(epsilon=2.62)}), "DP009") == []
+    derived = dataclasses.replace(claiming(epsilon=2.62), delta=Delta(DELTA, "of n"))
+    assert " at δ = 1e-06 (no --delta was given). It is true from" in only(derived, "DP009").message
+    assert "It is true" not in only(claiming(epsilon=0.5), "DP009").message
 
 
 # DP012

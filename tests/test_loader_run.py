@@ -1,0 +1,58 @@
+"""What a loader makes of n, batch and epochs, and what carries over to it."""
+
+from fractions import Fraction
+
+import pytest
+
+from dpplan import accounting
+from dpplan.accounting.bound import Guarantee
+from dpplan.adjacency import ZERO_OUT
+from dpplan.loader_run import carried_over, settings_of_run, upper_end_holds
+from dpplan.plan import Settings
+
+SAID = Settings(noise_multiplier=4.0, examples=100, batch_size=30, epochs=2)
+SHUFFLED = SAID.with_(sampling="shuffle", adjacency=ZERO_OUT)
+
+
+@pytest.mark.parametrize(
+    ("said", "loader", "rate", "steps"),
+    [
+        (SAID, "opacus", Fraction(1, 4), 8),
+        (SAID.with_(epochs=None, steps=7), "opacus", Fraction(1, 4), 7),
+        (SHUFFLED, "drop-last", Fraction(1, 3), 6),
+        (SHUFFLED, "torch-shuffle", Fraction(1, 4), 8),
+        (SAID, "drop-last", Fraction(3, 10), 7),  # it does not draw so
+        (SAID.with_(batch_size=25), "opacus", Fraction(1, 4), 8),
+    ],
+)
+def test_a_loader_rounds_the_steps_of_an_epoch(said: Settings, loader: str, rate: Fraction, steps: int) -> None:
+    plan = settings_of_run(said, loader).plan()
+    assert plan.only_phase.steps == steps
+    assert plan.only_phase.sampling.expected_batch(100) == pytest.approx(float(100 * rate))
+
+
+def test_nothing_is_made_of_what_is_not_known() -> None:
+    for said in (SAID.with_(examples=None), SAID.with_(batch_size=None), SAID.with_(batch_size=200)):
+        assert settings_of_run(said, "opacus") == said
+    assert settings_of_run(SAID, "a loader of the user's own") == SAID
+
+
+@pytest.mark.parametrize(
+    ("loader", "batch", "kept"),
+    [
+        ("torch-shuffle", 30, True),
+        ("drop-last", 30, False),  # with chance 1/10 an example is in no batch of an epoch
+        ("drop-last", 25, True),
+        ("drop-last", None, False),
+        ("sequential", 25, False),
+    ],
+)
+def test_a_lower_end_is_kept_where_it_is_proven(loader: str, batch: float | None, kept: bool) -> None:
+    bound = accounting.epsilon(SHUFFLED.plan(), 1e-3)
+    own = carried_over(bound, SHUFFLED.with_(batch_size=batch), loader)
+    assert own.upper == bound.upper
+    assert (own.lower, own.guarantee) == ((bound.lower, bound.guarantee) if kept else (None, Guarantee.UPPER))
+
+
+def test_what_holds_on_a_condition_alone_is_not_proven() -> None:
+    assert upper_end_holds("drop-last") and upper_end_holds("poisson") and not upper_end_holds("webdataset")
