@@ -60,7 +60,7 @@ def command(
     from dpplan.compare.samplers import samplers
 
     with waiting.status("accounting for every scheme"):
-        found = samplers(settings, deltas[0].value, noise=not without_noise)
+        found = samplers(settings, deltas[0].value, noise=not without_noise, loader=loader or "")
     if plot is not None:
         from dpplan.plot import samplers as drawing
 

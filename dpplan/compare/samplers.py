@@ -1,5 +1,6 @@
 """One run under every sampling scheme and every neighbour relation: what may be claimed, and the noise it takes."""
 
+import dataclasses
 import math
 
 from dpplan import accounting
@@ -7,10 +8,11 @@ from dpplan.accounting.bound import Bound
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency
 from dpplan.checks import Problems
 from dpplan.errors import NotCertified, PlanError
+from dpplan.loader_run import carried_over, settings_of_run
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, Settings
 from dpplan.quick_dataclass import dataclass
-from dpplan.sampling import CHOICES, Poisson, Shuffle
+from dpplan.sampling import CHOICES, LOADERS, Poisson, Shuffle
 from dpplan.solve import candidate_values
 from dpplan.solve.search import Evaluator, search
 
@@ -50,8 +52,11 @@ class SamplerComparison:
         return row.bound.upper / self.usual.value
 
 
-def samplers(settings: Settings, delta: float, noise: bool = True) -> SamplerComparison:
+def samplers(settings: Settings, delta: float, noise: bool = True, loader: str = "") -> SamplerComparison:
     """settings: σ, n, batch and length; of scheme_options each scheme takes its own. noise: whether to solve for it.
+
+    loader: whose rows, those of the scheme it draws by, are of the steps and the rate that it takes, and of the ends
+    that are proven of it. "" for none.
 
     Raises PlanError where the run is not complete.
     """
@@ -63,18 +68,21 @@ def samplers(settings: Settings, delta: float, noise: bool = True) -> SamplerCom
             )
     alone = settings.with_(sampling=Poisson.kind, adjacency=ADD_REMOVE, scheme_options=())
     usual = accounting.epsilon(alone.plan(), delta)
+    of = LOADERS[loader].scheme if loader in LOADERS else None
     rows, left_out = list[SamplerRow](), list[str]()
     for name, choice in CHOICES.items():
         own = {option.name for option in choice.options}
         options = tuple((key, value) for key, value in settings.scheme_options if key in own)
         drawn = settings.with_(sampling=name, scheme_options=options)
         drawn = drawn.with_(batch_size=settings.examples) if choice.only_rate == 1 else drawn
+        drawn = settings_of_run(drawn, loader) if name == of else drawn
         try:
             drawn.plan()
         except PlanError as error:
             left_out.append(f"{name}: {' '.join(error.problems)}")
             continue
-        rows += (_row(drawn.with_(adjacency=each), usual, delta, noise) for each in ADJACENCIES.values())
+        found = [_row(drawn.with_(adjacency=each), usual, delta, noise) for each in ADJACENCIES.values()]
+        rows += (_of_loader(row, settings, loader) for row in found) if name == of else found
     return SamplerComparison(alone, delta, usual, tuple(rows), tuple(left_out))
 
 
@@ -88,6 +96,11 @@ def _row(settings: Settings, usual: Bound, delta: float, noise: bool) -> Sampler
     if noise and bound.upper is not None and usual.upper is not None and bound.upper > usual.upper:
         needed = _noise(settings, usual.upper, delta)
     return SamplerRow(settings.sampling, settings.adjacency, plan, bound, noise_needed=needed if noise else None)
+
+
+def _of_loader(row: SamplerRow, settings: Settings, loader: str) -> SamplerRow:
+    """The row with the ends that are proven of this loader."""
+    return row if row.bound is None else dataclasses.replace(row, bound=carried_over(row.bound, settings, loader))
 
 
 def _reason(refusal: str) -> str:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from dpplan.checks import show
+from dpplan.loader_run import settings_of_run
 from dpplan.render import bound_text
 from dpplan.render.number_format import down, ratio, up
 from dpplan.render.table import Column, Table, TableCell
@@ -37,7 +38,7 @@ def table(found: "SamplerComparison", loader: str | None = None) -> Table:
         f"{row.sampling}, {row.adjacency}: refused; {row.refusal}" for row in found.rows if row.bound is None
     )
     notes = (_LEGEND, *refused, *(f"left out: {each}" for each in found.left_out))
-    return Table(columns, rows, (*notes, *loader_words(loader)), keys=2)
+    return Table(columns, rows, (*notes, *loader_words(loader), *_steps_taken(found, loader)), keys=2)
 
 
 def loader_words(loader: str | None) -> tuple[str, ...]:
@@ -51,6 +52,19 @@ def loader_words(loader: str | None) -> tuple[str, ...]:
         else f"nothing is proven of it; draw by {known.nearest}"
     )
     return (f"loader {loader}: {known.words}: {by}.",)
+
+
+def _steps_taken(found: "SamplerComparison", loader: str | None) -> tuple[str, ...]:
+    """Of what run the marked rows are, where the loader takes other epochs than are said."""
+    if loader is None:
+        return ()
+    said = found.settings.with_(sampling=LOADERS[loader].scheme or "")
+    run = settings_of_run(said, loader)
+    plan = next((row.plan for row in found.rows if row.sampling == said.sampling), None)
+    if run == said or plan is None or run.sample_rate is None:
+        return ()
+    each = 1 / run.sample_rate
+    return (f"The rows marked * are of what it runs: {show(each)} steps per epoch, {plan.steps} in all.",)
 
 
 def document(found: "SamplerComparison", loader: str | None) -> Object:

@@ -8,7 +8,7 @@ from dpplan import accounting, compare
 from dpplan.adjacency import ADJACENCIES
 from dpplan.compare.samplers import SamplerComparison
 from dpplan.errors import PlanError
-from dpplan.plan import Settings
+from dpplan.plan import Plan, Settings
 from dpplan.plot import samplers as drawing
 from dpplan.render import compare_samplers as render
 from dpplan.render.table import plain
@@ -72,3 +72,24 @@ def test_loaders_draw_by_schemes_that_can_be_asked_for() -> None:
 def test_a_run_without_n_and_batch_is_incomplete() -> None:
     with pytest.raises(PlanError, match="n is missing"):
         compare.samplers(Settings(noise_multiplier=1.0, sample_rate=0.1, steps=5), 1e-3)
+
+
+@pytest.mark.parametrize(("batch", "each"), [(12, 3), (10, 4)])
+def test_the_rows_of_a_loader_are_of_what_it_runs(batch: int, each: int) -> None:
+    """40 examples in full batches of 12 are 3 steps, and 4 are in none of them: no lower end is proven."""
+    compared = compare.samplers(RUN.with_(batch_size=batch), 1e-3, noise=False, loader="drop-last")
+    rows = [row for row in compared.rows if row.sampling == "shuffle" and row.bound is not None]
+    assert len(rows) == 2
+    for row in rows:
+        assert row.plan is not None and row.plan.steps == each and row.bound is not None
+        assert (row.bound.lower is None) == (batch == 12) and row.bound.upper is not None
+    text = " ".join("\n".join(plain(render.table(compared, "drop-last"))).split())
+    assert ("The rows marked * are of what it runs: 3 steps per epoch, 3 in all." in text) == (batch == 12)
+
+
+def test_the_rows_of_opacus_are_of_its_own_rate() -> None:
+    compared = compare.samplers(RUN.with_(batch_size=12, epochs=2), 1e-3, noise=False, loader="opacus")
+    row = compared.rows[0]
+    assert row.sampling == "poisson" and row.plan is not None and row.bound is not None
+    assert row.plan.steps == 8 and row.plan.only_phase.sampling.expected_batch(40) == 10
+    assert compared.usual.value != row.bound.value == accounting.epsilon(Plan.from_rate(2.0, 0.25, 8), 1e-3).value
