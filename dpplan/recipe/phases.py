@@ -12,6 +12,7 @@ from typing import Any
 from dpplan.errors import PlanError, file_error
 from dpplan.quick_dataclass import dataclass
 from dpplan.recipe.values import yaml_problem
+from dpplan.sampling import Poisson
 
 ENDINGS = (".yaml", ".yml", ".json", ".csv")
 RECIPE_KEYS = ("privacy", "training")  # what recipes have and no plan does
@@ -89,10 +90,11 @@ def _from_json(text: str, file: Path) -> Iterator[Written]:
 
 
 def _opacus(item: Any) -> list[tuple[str, Any]] | None:
-    """[noise multiplier, sample rate, steps], as the history of an Opacus accountant has it; None for anything else."""
+    """[noise multiplier, sample rate, steps], as the history of an Opacus accountant has it; None for anything else.
+    Such a row counts batches by Poisson sampling, whatever is said of another run."""
     if isinstance(item, _Pairs) or not isinstance(item, list) or len(item) != 3:
         return None
-    return list(zip(("sigma", "q", "steps"), item, strict=True))
+    return [*zip(("sigma", "q", "steps"), item, strict=True), ("sampling", Poisson.kind)]
 
 
 class _Pairs(list[tuple[str, Any]]):

@@ -1,7 +1,7 @@
 """Files of other libraries among what was named: plans that they wrote, and what their accountants remember."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from dpplan.mechanism import kind_of
 from dpplan.plan import Plan
 from dpplan.recipe.phases import Written
 from dpplan.recipe.plan_file import PlanFile
+from dpplan.sampling import Poisson
 
 MOST_BYTES = 20_000_000
 TORCH_ENDINGS = (".pt", ".pth", ".ckpt", ".tar")
@@ -65,10 +66,29 @@ def is_foreign(path: Path) -> bool:
 
 
 def phases(path: Path) -> Iterator[Written]:
-    """What the accountant remembers, written as it would be typed. Raises PlanError where it is no such state."""
+    """What the accountant remembers, written as it would be typed: batches by Poisson sampling, which it counts,
+    whatever is said of another run. Raises PlanError where it is no such state."""
     for number, row in enumerate(_state(path)["history"], 1):
-        values = tuple(zip(("sigma", "q", "steps"), map(show, row), strict=True))
-        yield Written(f"{path}, phase {number}", values)
+        values = zip(("sigma", "q", "steps"), map(show, row), strict=True)
+        yield Written(f"{path}, phase {number}", (*values, ("sampling", Poisson.kind)))
+
+
+def drawn_otherwise(files: Iterable[str], sampling: str) -> list[str]:
+    """What is wrong with these files where the whole run is said to be drawn by this scheme."""
+    if sampling == Poisson.kind:
+        return []
+    return [
+        f"{file} is what an accountant of Opacus remembers, which counts batches by Poisson sampling, and --sampling "
+        f"{sampling} says otherwise. Leave --sampling out, or type what ran: --phase sigma=1.1,q=0.01,steps=1000."
+        for file in files
+        if "=" not in file and file.strip() and (is_state(Path(file)) or _is_history(_json(Path(file))))
+    ]
+
+
+def _is_history(content: object) -> bool:
+    """Whether it is a history without the state around it, as rows or under its key."""
+    rows = content.get("history") if isinstance(content, dict) else content
+    return isinstance(rows, list) and any(isinstance(row, list) and len(row) == 3 for row in rows)
 
 
 def _state(path: Path) -> dict[str, Any]:

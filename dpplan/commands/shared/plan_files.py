@@ -61,6 +61,8 @@ def spent_alone(texts: Sequence[str], shared: Settings) -> tuple[tuple[Phase, ..
 def parse(arguments: PlanArguments, may_be_open: bool = False) -> ParsedPlan:
     """The plan of all that was described, phase by phase or in plan files, earlier ones first. A plan file is the whole
     run: nothing is said of it beside the file. may_be_open: whether its noise may be left out."""
+    if otherwise := foreign_files.drawn_otherwise(arguments.files, arguments.settings.sampling):
+        return ParsedPlan(None, otherwise, Settings(examples=0))
     if not taken((*arguments.files, *arguments.spent))[0]:
         return phase_arguments.parse(arguments)
     files, lists = taken(arguments.files)
