@@ -61,7 +61,7 @@ written.
 @click.argument("source", type=FileName(path_type=Path), metavar="SOURCE", required=False)
 @click.option("-o", "--output", "file", type=FileName(path_type=Path, dir_okay=False), help="Where to write it.")
 @click.option("--format", "form", type=Name(FORMATS), help="html, md, json or registry; else by the name of the file.")
-@click.option("--statement", type=FileName(path_type=Path, dir_okay=False), help="A YAML file of what is stated.")
+@click.option("--statement", type=FileName(path_type=Path), help="A YAML file of what is stated.")
 @click.option("--state", multiple=True, metavar="KEY=TEXT", help="One thing that is stated; repeatable.")
 @click.option("--delta", type=NUMBER, help="Another δ than the file's own.")
 @click.option("--n", "examples", type=COUNT, help="Training examples of a recipe; its data is read without.")

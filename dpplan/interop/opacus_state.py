@@ -75,7 +75,7 @@ def rounding(plan: Plan) -> dict[str, Any]:
         "sample_rate": {"opacus": 1.0 / per_epoch, "plan": getattr(phase.sampling, "sample_rate", None)},
         "steps_per_epoch": {"opacus": per_epoch, "plan": n / batch},
         "expected_batch": {"opacus": n / per_epoch, "plan": batch},
-        "note": "Stop after the plan's steps, or account for what Opacus ran: dpplan epsilon --spent state.json",
+        "note": "Stop after the plan's steps, or account for what Opacus ran: dpplan epsilon state.json --delta 1e-5",
     }
 
 

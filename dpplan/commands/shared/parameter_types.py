@@ -94,11 +94,21 @@ class PlanFileName(click.ParamType):  # type: ignore[type-arg]  # as above
 
 
 class FileName(click.Path):
-    """A file or a folder. An empty name, such as an unset variable of the shell leaves, is not the current folder."""
+    """A file or a folder. An empty name, such as an unset variable of the shell leaves, is not the current folder.
+
+    Whether a file can be read is found out by whoever reads it, in the words and with the exit code of every file. With
+    dir_okay=False it is one to be written, and a folder is refused before anything is computed.
+    """
+
+    def __init__(self, *, dir_okay: bool = True, **about: Any) -> None:
+        super().__init__(dir_okay=True, readable=False, **about)
+        self._no_folder = not dir_okay
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not str(value):
             named = "the name" if param is None else param.metavar or param.opts[0]
             name = param.opts[0] if isinstance(param, click.Option) else named.strip("[].")
             raise UsageError(f"{name} is empty: name a file or a folder.")
+        if self._no_folder and Path(value).is_dir():
+            raise UsageError(f"{value}: cannot be written: Is a directory.")
         return super().convert(value, param, ctx)
