@@ -1,5 +1,6 @@
 """dpplan report: a page to publish and to sign."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,8 +91,8 @@ def command(
     if file is not None and (wrong := overwriting.problems("output", file)):
         raise UsageError(wrong)
     stated = _stated(statement, state, delta, form)
-    with waiting.status("making the page"):
-        page = _page(source, stated, None if delta is None else float(delta), examples)
+    with waiting.status("accounting") as told:
+        page = _page(source, stated, None if delta is None else float(delta), examples, told)
         text = _written(page, form, private)
     if file is None:
         click.echo(text, nl=False)
@@ -153,32 +154,34 @@ def _stated(statement: Path | None, state: tuple[str, ...], delta: Any, form: st
     return stated
 
 
-def _page(source: Path, stated: dict[str, str], delta: float | None, examples: Any) -> "Page":
+def _page(
+    source: Path, stated: dict[str, str], delta: float | None, examples: Any, told: Callable[[str], None]
+) -> "Page":
     from dpplan import report
 
     if plan_files.is_whole_plan(source):
         if examples is not None:
             raise PlanError("n is for a recipe: a plan file names its own. Leave --n out.")
-        return _page_of_plan(source, stated, delta)
+        return _page_of_plan(source, stated, delta, told)
     if source.suffix.lower() in {".yaml", ".yml"}:
         from dpplan import recipe
         from dpplan.commands.shared import recipe_data
 
         read = recipe.load(source)
-        return report.of_recipe(read, recipe_data.training_examples(read, examples), stated, delta)
+        return report.of_recipe(read, recipe_data.training_examples(read, examples), stated, delta, told)
     if examples is not None:
         raise PlanError("n is for a recipe: SOURCE names its own. Leave --n out.")
-    return report.gather(source, stated, delta)
+    return report.gather(source, stated, delta, told)
 
 
-def _page_of_plan(source: Path, stated: dict[str, str], delta: float | None) -> "Page":
+def _page_of_plan(source: Path, stated: dict[str, str], delta: float | None, told: Callable[[str], None]) -> "Page":
     from dpplan import report
 
     said = plan_files.parse(PlanArguments(Settings(), files=(str(source),)))
     if said.plan is None:
         raise PlanError(said.problems)
     at = resolve_delta(delta, said.plan.examples).value
-    return report.of_plan(source.stem, said.plan, stated, at, said.names)
+    return report.of_plan(source.stem, said.plan, stated, at, said.names, told)
 
 
 def _written(page: "Page", form: str, private: bool) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,13 @@ from dpplan.units import unit_words as plan_words
 from dpplan.verify.run_outcome import lost_steps
 
 PLACES, FIRST_PLACES = 24, 4  # at which ε is drawn over the steps, and in its steep beginning, each half of the next
+DRAWN = 2e-3  # the relative width that a line of a chart is asked for, where laws are known on lattices
 REPORT = "report.json"
+Told = Callable[[str], None]  # given what is being computed, for somebody who waits
+
+
+def _nothing(said: str) -> None:
+    """Nobody waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +125,7 @@ class Page:
         return {} if self.run is None else dict(self.run.get("not_covered_by_epsilon", {}))
 
 
-def gather(source: Path, stated: Mapping[str, str], delta: float | None = None) -> Page:
+def gather(source: Path, stated: Mapping[str, str], delta: float | None = None, told: Told = _nothing) -> Page:
     """The page of a run (its folder or report.json) or of a plan (what a command printed with --json).
 
     stated: wins over the recipe's own statement. Raises ReportError for a file that holds no figure of a plan,
@@ -144,7 +150,7 @@ def gather(source: Path, stated: Mapping[str, str], delta: float | None = None) 
     statement = Statement({**{key: text for key, text in own.items() if text}, **stated})
     text, file_sha256 = _recipe_text(document.folder)
     name = str(recipe.get("name") or source.stem)
-    page = _page(name, chosen.plan, at, statement)
+    page = _page(name, chosen.plan, at, statement, told)
     return Page(
         **page, claimed=chosen.value if delta is None else None, verdicts=verdicts, warnings=document.warnings,
         run=trained, recipe=text if document.recipe_ran else "", sha256=str(recipe.get("sha256", "")),
@@ -153,12 +159,13 @@ def gather(source: Path, stated: Mapping[str, str], delta: float | None = None) 
     )  # fmt: skip
 
 
-def of_recipe(recipe: Recipe, examples: int, stated: Mapping[str, str], delta: float | None = None) -> Page:
+def of_recipe(recipe: Recipe, examples: int, stated: Mapping[str, str], delta: float | None = None,
+              told: Told = _nothing) -> Page:  # fmt: skip
     """The page of a plan that has not run."""
     claim = recipe.claim(examples)
     own = {key: text for key, text in recipe.content["statement"].items() if text}
     at = claim.delta.value if delta is None else delta
-    page = _page(recipe.name, claim.plan, at, Statement({**own, **stated}))
+    page = _page(recipe.name, claim.plan, at, Statement({**own, **stated}), told)
     try:
         content = Path(recipe.file).read_bytes()
     except OSError:  # a recipe that was parsed from text
@@ -169,13 +176,17 @@ def of_recipe(recipe: Recipe, examples: int, stated: Mapping[str, str], delta: f
     )  # fmt: skip
 
 
-def of_plan(name: str, plan: Plan, stated: Mapping[str, str], delta: float, names: tuple[str, ...] = ()) -> Page:
+def of_plan(name: str, plan: Plan, stated: Mapping[str, str], delta: float, names: tuple[str, ...] = (),
+            told: Told = _nothing) -> Page:  # fmt: skip
     """The page of a plan that comes without a recipe. names: of its phases."""
-    return Page(**_page(name, plan, delta, Statement(stated)), names=names)
+    return Page(**_page(name, plan, delta, Statement(stated), told), names=names)
 
 
-def _page(name: str, plan: Plan, delta: float, statement: Statement) -> dict[str, Any]:
+def _page(name: str, plan: Plan, delta: float, statement: Statement, told: Told = _nothing) -> dict[str, Any]:
+    told("ε of the plan")
     bound = accounting.epsilon(plan, delta)
+    over = tuple(_over(plan, delta, bound, told))
+    told("what that means for a person")
     question = risk.AttackQuestion(stated=(bound.value, delta), mu_delta=delta)
     return {
         "name": name,
@@ -183,15 +194,23 @@ def _page(name: str, plan: Plan, delta: float, statement: Statement) -> dict[str
         "delta": delta,
         "bound": bound,
         "assessment": risk.assess(risk.source_of_plan(plan), question),
-        "over": tuple(_over(plan, delta)),
+        "over": over,
         "statement": statement,
     }
 
 
-def _over(plan: Plan, delta: float) -> list[tuple[int, float]]:
+def _over(plan: Plan, delta: float, whole: Bound, told: Told) -> list[tuple[int, float]]:
+    """ε after some of the steps, from above, to as much as can be seen in a chart. whole: ε of the plan."""
     shares = [*(0.5**halvings for halvings in range(1, FIRST_PLACES + 1)), *range(1, PLACES + 1)]
     places = sorted({max(round(plan.steps * share / PLACES), 1) for share in shares})
-    return [(0, 0.0), *((steps, accounting.epsilon(beginning(plan, steps), delta).value) for steps in places)]
+    found = [(0, 0.0)]
+    for number, steps in enumerate(places, 1):
+        told(f"ε after {steps:,} of {plan.steps:,} steps, {number} of {len(places)}")
+        if steps == plan.steps:
+            found.append((steps, whole.value))
+        else:
+            found.append((steps, accounting.epsilon(beginning(plan, steps), delta, accuracy=DRAWN).value))
+    return found
 
 
 def _raw(source: Path) -> dict[str, Any]:

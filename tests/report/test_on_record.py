@@ -42,7 +42,7 @@ def parts(plan: Plan, delta: float) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    def page(name: str, plan: Plan, delta: float, statement: Statement) -> dict[str, Any]:
+    def page(name: str, plan: Plan, delta: float, statement: Statement, told: object = None) -> dict[str, Any]:
         return {**parts(plan, delta), "name": name, "statement": statement}
 
     monkeypatch.setattr(pages, "_page", page)
