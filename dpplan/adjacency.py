@@ -63,6 +63,6 @@ def named(name: str) -> Adjacency:
     """The adjacency of that name, written with underscores or hyphens. Raises PlanError for another."""
     found = ADJACENCIES.get(name.replace("-", "_"))
     if found is None:
-        known = ", ".join(each.replace("_", "-") for each in ADJACENCIES)
-        raise PlanError(f"adjacency={name} is not one of: {known}.{did_you_mean(name, ADJACENCIES)}")
+        known = [each.replace("_", "-") for each in ADJACENCIES]
+        raise PlanError(f"adjacency={name} is not one of: {', '.join(known)}.{did_you_mean(name, known)}")
     return found

@@ -240,6 +240,7 @@ def test_accountant_options_are_those_the_accountants_take() -> None:
     [
         (["epsilonn"], f"'epsilonn' is not a command of dpplan: {', '.join(TOP)}. "
                        "Did you mean 'epsilon'?"),
+        (["version"], f"'version' is not a command of dpplan: {', '.join(TOP)}. dpplan --version tells the version."),
         (["compare", "acountants"], "'acountants' is not a command of dpplan compare: accountants, theorems, samplers, "
                                     "units, tuning, plans. "
                                     "Did you mean 'accountants'?"),

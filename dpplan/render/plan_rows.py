@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.groups import group_called, words
-from dpplan.mechanism import BestOfTrials, Gaussian, MatrixNoise, kind_of
+from dpplan.mechanism import BestOfTrials, DiscreteLaplace, Gaussian, MatrixNoise, kind_of
+from dpplan.mechanism.trials import RELEASED
 from dpplan.plan import Delta, Phase, Plan, Setting
 from dpplan.quantities import quantity
 from dpplan.render.bound_text import SYMBOLS, figure, relation
@@ -59,15 +60,51 @@ def plan_rows(
         if earlier:
             yield from phase_rows(plan, "earlier runs", range(earlier), names)
         yield from phase_rows(plan, "this run" if earlier else "phases", range(earlier, len(plan.phases)), names)
-        yield row("steps", show(plan.steps), "in all")
+        steps, searches = _outside_of_searches(plan.phases)
+        yield row("steps", show(steps), f"in all, and {searches}" if searches else "in all")
     yield from grounds(plan, deltas)
+
+
+def steps_words(phases: Sequence[Phase]) -> str:
+    """How many steps these take; a search is no step: it makes trials, and each of them takes its own."""
+    steps, searches = _outside_of_searches(phases)
+    if searches and not steps:
+        return searches
+    counted = f"{steps} step{'' if steps == 1 and searches else 's'}"
+    return f"{counted} and {searches}" if searches else counted
+
+
+def _outside_of_searches(phases: Sequence[Phase]) -> tuple[int, str]:
+    """The steps of what is no search, and what searches there are, in words."""
+    found = [(phase.mechanism, phase.steps) for phase in phases if isinstance(phase.mechanism, BestOfTrials)]
+    steps = sum(phase.steps for phase in phases) - sum(count for _, count in found)
+    told = [
+        f"{'a search' if count == 1 else f'{count} searches'} with trials of {trial_lengths(search)}"
+        for search, count in found
+    ]
+    return steps, " and ".join(told)
+
+
+def trial_lengths(search: BestOfTrials) -> str:
+    """The steps of a trial, of each kind that there is."""
+    counts = {sum(each.steps for each in _but_its_score(kind, search.score)) for kind in search.kinds}
+    *first, last = (str(count) for count in sorted(counts))
+    steps = f"{', '.join(first)} or {last}" if first else last
+    return f"{steps} step{'' if steps == '1' else 's'}"
+
+
+def _but_its_score(kind: Sequence[Phase], score: str) -> Sequence[Phase]:
+    """The phases of a trial but for its score, which is the last, by itself, where a trial releases one."""
+    *first, last = kind
+    scores = score == RELEASED and first and last.steps == 1 and isinstance(last.mechanism, DiscreteLaplace)
+    return first if scores else kind
 
 
 def phase_rows(plan: Plan, name: str, places: range, names: Sequence[str] = ()) -> Iterator[str]:
     """Some of a plan's phases, the first and the last few where there are many; by their names, if they are short."""
     phases = [plan.phases[place] for place in places]
     count = f"{len(phases)} phase" + ("s" if len(phases) > 1 else "")
-    yield row(name, count, f"{sum(phase.steps for phase in phases)} steps")
+    yield row(name, count, steps_words(phases))
     left_out = range(HEAD, len(phases) - 1) if len(phases) > SHOWN else range(0)
     shown = [number for number in range(len(phases)) if number not in left_out]
     called = [names[place] for place in places] if len(names) == len(plan.phases) else []

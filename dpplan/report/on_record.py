@@ -4,13 +4,13 @@ A file may have been written by an older version or by hand: what is not as it s
 """
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dpplan.checks import is_number, show
 from dpplan.mechanism import BestOfTrials, DiscreteLaplace
-from dpplan.mechanism.trials import RELEASED
-from dpplan.plan import Phase, Plan
+from dpplan.plan import Plan
+from dpplan.render.plan_rows import steps_words, trial_lengths
 from dpplan.report.other_runs import OtherRuns
 
 ITERATES = "It covers all iterates, every noisy step, and not the final model only."
@@ -39,27 +39,13 @@ def all_at_once(plan: Plan) -> bool:
 def lengths(plan: Plan) -> str:
     """How much was done: steps, phases, trials."""
     if len(plan.phases) > 1:
-        return f"{len(plan.phases)} phases of {_count(plan.steps, 'step')} in all"
+        searches = any(isinstance(phase.mechanism, BestOfTrials) for phase in plan.phases)
+        return f"{len(plan.phases)} phases of {steps_words(plan.phases)}{'' if searches else ' in all'}"
     (phase,) = plan.phases
     search = phase.mechanism
     if not isinstance(search, BestOfTrials):
         return _count(plan.steps, "step")
     return f"a search ({search.words}) whose trials are {trial_lengths(search)} each"
-
-
-def trial_lengths(search: BestOfTrials) -> str:
-    """The steps of a trial, of each kind that there is."""
-    counts = {sum(each.steps for each in _released(kind, search.score)) for kind in search.kinds}
-    *first, last = (str(count) for count in sorted(counts))
-    steps = f"{', '.join(first)} or {last}" if first else last
-    return f"{steps} step{'' if steps == '1' else 's'}"
-
-
-def _released(kind: Sequence[Phase], score: str) -> Sequence[Phase]:
-    """The phases of a trial but for its score, which is the last, by itself, where a trial releases one."""
-    *first, last = kind
-    scores = score == RELEASED and first and last.steps == 1 and isinstance(last.mechanism, DiscreteLaplace)
-    return first if scores else kind
 
 
 def _count(count: int, what: str) -> str:

@@ -84,6 +84,7 @@ def test_phases_and_earlier_runs_have_the_neighbours_of_the_plan(dpplan: Run) ->
     ("options", "code", "said"),
     [
         (("--sampling", "fixd-size"), 2, "Did you mean 'fixed-size'?"),
+        (("--adjacency", "replace"), 2, "Did you mean 'replace-one'?"),
         (("--adjacency", "edge"), 2, "adjacency=edge is not one of: add-remove, replace-one, zero-out."),
         (("--sampling", "full-batch"), 2, "batch=100 is not n"),
         (("--sampling", "fixed-size", "--batch", "10.5"), 2, "batch=10.5 is not whole"),

@@ -223,6 +223,17 @@ def test_kinds_of_trials_survive_json(tmp_path: Path) -> None:
     assert any("one of 3 kinds" in line for line in lines) and any(line.startswith("    or ") for line in lines)
 
 
+def test_a_search_among_phases_is_no_step_and_its_trials_are_told(tmp_path: Path) -> None:
+    plan = read(tmp_path, GOOD).plan
+    _, search = plan.phases
+    assert isinstance(search.mechanism, BestOfTrials)
+    trial = plan_rows.trial_lengths(search.mechanism)
+    rows = [" ".join(line.split()) for line in plan_rows.plan_rows(plan)]
+    assert f"phases 2 phases 1 step and a search with trials of {trial}" in rows
+    assert f"steps 1 in all, and a search with trials of {trial}" in rows
+    assert plan_rows.steps_words((search,)) == f"a search with trials of {trial}"
+
+
 def ran(*words: object, code: int = 0) -> str:
     found = forked.dpplan(*map(str, words), cwd=RECIPES)
     assert found.returncode == code, found.stderr

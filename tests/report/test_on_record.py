@@ -177,7 +177,7 @@ def test_what_is_covered_follows_from_the_phases() -> None:
     assert [on_record.all_at_once(Plan(each)) for each in ((best,), (train, best))] == [True, False]
     assert on_record.lengths(Plan((train,))) == "5 steps"
     assert on_record.lengths(Plan((Phase(Gaussian(2.0), Poisson(0.1), 1),))) == "1 step"
-    assert on_record.lengths(Plan((train, best))) == "2 phases of 6 steps in all"
+    assert on_record.lengths(Plan((train, best))) == "2 phases of 5 steps and a search with trials of 5 steps"
     assert on_record.trial_lengths(both) == "1 or 5 steps"
     assert on_record.trial_lengths(scored) == "5 steps"
     counts = Phase(DiscreteLaplace(0.1), Poisson(1.0), 4)  # which are no score

@@ -94,6 +94,8 @@ def _unknown_command(word: str, known: Sequence[str], path: str) -> str:
 
     meant = COMMAND_WORDS.get(word.lower()) if path == "dpplan" else None
     hint = f" Did you mean '{meant}'?" if meant in known else did_you_mean(word, known)
+    if path == "dpplan" and word.lower() in ("version", "-v"):
+        hint = " dpplan --version tells the version."
     return f"'{shortened(word)}' is not a command of {path}: {', '.join(known)}.{hint}"
 
 
