@@ -10,7 +10,7 @@ from dpplan.checks import Problems
 from dpplan.commands.shared import accountant_option, limit_options, output, plan_arguments, risk_limits, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.parameter_types import NUMBER, Name, PlanFileName
-from dpplan.commands.shared.request import cautions, resolve
+from dpplan.commands.shared.request import cautions, ended_early, resolve
 from dpplan.errors import NotCertified, PlanError, UsageError
 from dpplan.plan import Delta, Phase, Settings, resolve_delta
 from dpplan.quantities import quantity
@@ -128,7 +128,8 @@ def command(
 
     delta = request.delta or Delta(found.delta)
     limit = request.risk
-    warnings = cautions(settings.with_(examples=found.plan.examples), [] if limit else [delta])
+    told = cautions(settings.with_(examples=found.plan.examples), [] if limit else [delta])
+    warnings = (*told, *ended_early(spent or ()))
     proven = found.spent.upper is not None
     if as_json:
         kept = {"kept": limit.said} if limit else {}
@@ -328,7 +329,7 @@ def _solve_named(
         most = max_per_user(drawn, target.target_epsilon, resolved.value, phases)
         plan, described = most.plan, solve_max_per_user.described(most, resolved)
         lines = solve_max_per_user.lines(most, resolved)
-    warnings = cautions(settings, [resolved])
+    warnings = (*cautions(settings, [resolved]), *ended_early(spent or ()))
     if as_json:
         output.as_json(to_json.document("solve", plan, [described], warnings))
     else:

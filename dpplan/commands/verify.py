@@ -13,9 +13,11 @@ HELP = """Whether the claims in REPORT stand: each is accounted anew, by this ve
 
 REPORT is the folder of a run (dpplan verify runs/digits-001), its report.json, or what dpplan epsilon, delta, solve,
 compare or check printed with --json; "-" reads it from standard input. Of a run, the steps that were really taken are
-accounted. A claim stands when it is no lower than the certified upper bound at the same δ (or ε), and is refuted when
-it is below the certified lower one; every figure in the file is looked at, estimates too. What it was off by is shown,
-and what to publish instead.
+accounted; where they are fewer than planned, what they cost holds if nothing that was seen decided when to stop, and
+the planned figure is the one to publish. Other runs on the same data that lie beside it are named. A claim stands
+when it is no lower than the certified upper bound at the same δ (or ε), and is refuted when it is below the certified
+lower one; every figure in the file is looked at, estimates too. What it was off by is shown, and what to publish
+instead.
 
 \b
   dpplan epsilon --sigma 4 --q .01 --steps 1e4 --delta 1e-5 --json | \\
@@ -49,16 +51,30 @@ def command(report: Path, prove: bool, explain: bool, as_json: bool) -> None:
     wrong = [claim.contradiction for claim in document.claims if claim.contradiction]
     if wrong and not refuted:  # what is refuted is shown, with the digits that refute it
         raise ReportError(wrong)
+    others = _others(document)
     if as_json:
-        output.as_json(render.document(document, verdicts))
+        output.as_json(render.document(document, verdicts, others))
     else:
-        output.say(render.report(document, verdicts, output.paint))
+        output.say(render.report(document, verdicts, output.paint, others))
         output.say(render.explanations(verdicts) if explain else ())
     standings = {verdict.standing for verdict in verdicts}
     if refuted:
         click.get_current_context().exit(EXIT_EXCEEDED)
     if verify.Standing.UNCERTAIN in standings:
         click.get_current_context().exit(EXIT_NOT_CERTIFIED)
+
+
+def _others(document: verify.Document) -> tuple[str, dict[str, object]]:
+    """The runs on the same examples that lie beside this one, as check and report count them: in words, and as JSON."""
+    plans = [each for each in document.safe if each.plan is not None and each.quantity == "epsilon"]
+    if document.folder is None or not plans or plans[-1].plan is None or plans[-1].broken:
+        return "", {}
+    from dpplan.report.other_runs import beside
+
+    found = beside(plans[-1].plan, plans[-1].at, document.folder, document.recipe)
+    if not found.names:
+        return "", {}
+    return found.words, {"names": list(found.names), "together": found.together}
 
 
 def _read(report: Path) -> verify.Document:

@@ -10,6 +10,7 @@ from dpplan.phase_steps import taken
 from dpplan.plan import Phase, Plan
 from dpplan.plan_json import phase_from_json
 from dpplan.quick_dataclass import dataclass
+from dpplan.verify.early_end import EarlyEnd, early_end
 
 REPORT = "report.json"
 RECIPE = "recipe.yaml"  # the run's own copy
@@ -22,11 +23,12 @@ _SCHEMAS = ("dpplan.train/", "dpplan.run/", _SEARCH)
 
 @dataclass(frozen=True, slots=True)
 class PriorRun:
-    """A run that has ended or was killed. phase: the steps it really took, None where it took none.
+    """A run that has ended or was killed. phase: the steps that are counted of it, None where it took none.
 
     sha256: of its recipe. seeded: its noise can be drawn again, so that it protects nobody. run: its id, and resumes:
     the id of each time it went on and the steps begun by then. Folders with one id hold copies of one run. protects:
     the neighbours and the unit of its figures, and the most examples of one user; other figures do not add to it.
+    early: of a run that took fewer steps than planned, of which all that were planned are counted.
     """
 
     name: str
@@ -36,17 +38,23 @@ class PriorRun:
     resumes: tuple[tuple[str, int], ...] = ()
     seeded: bool = False
     protects: tuple[object, ...] = tuple(PROTECTS.values())
+    early: EarlyEnd | None = None
 
     @property
     def steps(self) -> int:
         return self.phase.steps if self.phase is not None else 0
+
+    @property
+    def begun(self) -> int:
+        """The steps that it really took."""
+        return self.steps if self.early is None else self.early.taken
 
     def covers(self, other: "PriorRun") -> bool:
         """Whether every step of the other one is a step of this one: an older copy of the same run."""
         known = len(other.resumes)
         if not self.run or self.run != other.run or self.resumes[:known] != other.resumes:
             return False
-        return other.steps <= (self.resumes[known][1] if known < len(self.resumes) else self.steps)
+        return other.begun <= (self.resumes[known][1] if known < len(self.resumes) else self.begun)
 
 
 def runs_in(folder: Path, source: str, path: str | None) -> tuple[PriorRun, ...]:
@@ -98,7 +106,9 @@ def _run(place: Path, source: str, path: str | None) -> PriorRun | None:
             steps = max(content.get("spent", {}).get("steps", 0), _begun(place))
             seeded, planned = bool(content.get("seeded")), content["planned"]
             told = tuple(planned.get(key, default) for key, default in PROTECTS.items())
-            return PriorRun(place.name, _phase(content, steps), str(recipe["sha256"]), *_ids(content), seeded, told)
+            early = early_end(steps, planned["steps"], content.get("status"))
+            phase = _phase(content, steps if early is None else early.counted)
+            return PriorRun(place.name, phase, str(recipe["sha256"]), *_ids(content), seeded, told, early)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, PlanError):
             continue
     return None

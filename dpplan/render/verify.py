@@ -15,7 +15,7 @@ from dpplan.render.plan_rows import row, settings_shown
 from dpplan.render.table import Meaning, screen_width
 from dpplan.render.to_json import Object, described, figure
 from dpplan.rounding import down
-from dpplan.verify import Standing
+from dpplan.verify import Standing, both_figures
 
 if TYPE_CHECKING:
     from dpplan.verify import Document, RecordedClaim, Verdict
@@ -26,9 +26,14 @@ MEANINGS: Mapping[Standing, Meaning] = {
     Standing.UNCERTAIN: "estimate",
 }
 
+Beside = tuple[str, Mapping[str, object]]  # runs on the same data: in words, and as JSON
+NONE_BESIDE: Beside = ("", {})
 
-def report(read: "Document", verdicts: Sequence["Verdict"], paint: Paint = unpainted) -> Iterator[str]:
-    """How many of what, then each claim beside what is proven of its plan now."""
+
+def report(
+    read: "Document", verdicts: Sequence["Verdict"], paint: Paint = unpainted, others: Beside = NONE_BESIDE
+) -> Iterator[str]:
+    """How many of what, then each claim beside what is proven of its plan now. others: runs beside it."""
     counts = Counter(verdict.standing for verdict in verdicts)
     many = ", ".join(f"{counts[one]} {_plural(one, counts[one])}" for one in Standing if counts[one])
     writer = f", written by dpplan {read.version}" if read.version else ""
@@ -36,11 +41,17 @@ def report(read: "Document", verdicts: Sequence["Verdict"], paint: Paint = unpai
     yield f"  {read.schema}{writer}; accounted by dpplan {dpplan.__version__}"
     for warning in read.warnings:
         yield from _sentence("warning", warning)
-    for remark in read.remarks:
+    for remark in _notes(read, others):
         yield from _sentence("note", remark)
     for verdict in verdicts:
         yield ""
         yield from _verdict(verdict, paint)
+
+
+def _notes(read: "Document", others: Beside) -> list[str]:
+    """What is worth knowing of the run: how it ended, at which cost, and what ran beside it."""
+    both = both_figures(read)
+    return [*read.remarks, *(f"{each}." for each in (both, others[0]) if each)]
 
 
 def explanations(verdicts: Sequence["Verdict"]) -> Iterator[str]:
@@ -53,7 +64,7 @@ def explanations(verdicts: Sequence["Verdict"]) -> Iterator[str]:
     yield from premises(any(verdict.proof is not None for verdict in verdicts))
 
 
-def document(read: "Document", verdicts: Sequence["Verdict"]) -> Object:
+def document(read: "Document", verdicts: Sequence["Verdict"], others: Beside = NONE_BESIDE) -> Object:
     """The object that `dpplan verify --json` prints. stands: whether the exit status is 0."""
     return {
         "schema": "dpplan.verify/1",
@@ -61,7 +72,8 @@ def document(read: "Document", verdicts: Sequence["Verdict"]) -> Object:
         "verified": {"schema": read.schema, "dpplan": read.version or None},
         "dpplan": dpplan.__version__,
         "claims": [_described(verdict) for verdict in verdicts],
-        "remarks": list(read.remarks),
+        "remarks": _notes(read, others),
+        **({"other_runs": dict(others[1])} if others[1] else {}),
         "warnings": list(read.warnings),
         "stands": all(verdict.standing is Standing.STANDS for verdict in verdicts),
     }
@@ -85,6 +97,7 @@ def _described(verdict: "Verdict") -> Object:
         "off": verdict.off,
         "off_relative": verdict.off_relative,
         "publish": verdict.publish,
+        **({"publish_if": verdict.publish_if, "condition": claim.condition} if claim.condition else {}),
         "remarks": list(_remarks(verdict)),
         "plan": None if claim.plan is None else described(claim.plan),
     }
@@ -153,6 +166,10 @@ def _of(share: str) -> str:
 
 def _publish(verdict: "Verdict", symbol: str) -> Iterator[str]:
     claim, value = verdict.claim, verdict.publish
+    if verdict.publish_if is not None:
+        yield f"  {'publish':<19}{symbol} ≤ {show(verdict.publish_if)} {_at(claim)}, only if"
+        yield from _sentence("", f"{claim.condition}; otherwise the planned figure")
+        return
     if value is None:
         yield row("publish", "nothing", "no figure can be claimed for this run" if claim.broken or claim.doubts else "")
         return

@@ -15,15 +15,17 @@ from dpplan.curve import beginning
 from dpplan.errors import ReportError
 from dpplan.plan import Plan
 from dpplan.recipe import Recipe, recorded
-from dpplan.report.on_record import on_record, silenced
+from dpplan.report.on_record import lengths, on_record, silenced
 from dpplan.report.other_runs import OtherRuns, beside
 from dpplan.statement import FIELDS, Statement
 from dpplan.units import unit_words as plan_words
+from dpplan.verify.early_end import EarlyEnd
 from dpplan.verify.run_outcome import lost_steps
 
 PLACES, FIRST_PLACES = 24, 4  # at which ε is drawn over the steps, and in its steep beginning, each half of the next
 DRAWN = 2e-3  # the relative width that a line of a chart is asked for, where laws are known on lattices
 REPORT = "report.json"
+DISAGREED = "The run did not do what the plan said."
 Told = Callable[[str], None]  # given what is being computed, for somebody who waits
 
 
@@ -41,6 +43,7 @@ class Page:
     file_sha256: of the recipe's file as it is. recipe_ran: whether that file is the recipe that the report records.
     names: of the plan's phases, where a plan file gave some. search: the report of a search as it was written, None of
     all else. content: the blocks of the recipe, as recorded. others: runs on the same examples that lie beside this.
+    early: how a run ended that took fewer steps than planned. both: its two figures and the condition of the smaller.
     """
 
     name: str
@@ -62,6 +65,8 @@ class Page:
     search: Mapping[str, Any] | None = None
     content: Mapping[str, Any] = field(default_factory=dict)
     others: OtherRuns = field(default_factory=OtherRuns)
+    early: EarlyEnd | None = None
+    both: str = ""
     version: str = dpplan.__version__
 
     @property
@@ -92,6 +97,16 @@ class Page:
             return True
         planned, spent = self.run.get("planned") or {}, self.run.get("spent") or {}
         return bool(self.run.get("agrees_with_plan")) and planned.get("steps") == spent.get("steps")
+
+    @property
+    def disagreed(self) -> str:
+        """In what the run was not as planned, in sentences; "" where it was."""
+        if self.as_planned or self.early is None:
+            return "" if self.as_planned else DISAGREED
+        both = self.both if self.holds else ""
+        said = f"The run was {both or self.early.words}."
+        apart = {str(row.get("name")) for row in self.verdict if not row.get("agrees")} - {"steps", "epsilon"}
+        return f"{said} {DISAGREED}" if apart else said
 
     @property
     def lost(self) -> str:
@@ -155,7 +170,8 @@ def gather(source: Path, stated: Mapping[str, str], delta: float | None = None, 
         **page, claimed=chosen.value if delta is None else None, verdicts=verdicts, warnings=document.warnings,
         run=trained, recipe=text if document.recipe_ran else "", sha256=str(recipe.get("sha256", "")),
         file_sha256=file_sha256, recipe_ran=document.recipe_ran, search=raw if searched else None, content=recipe,
-        others=beside(chosen.plan, at, document.folder, recipe),
+        others=beside(chosen.plan, at, document.folder, recipe), early=document.early,
+        both=verify.both_figures(document, at),
     )  # fmt: skip
 
 
@@ -235,3 +251,9 @@ def unit_words(plan: Plan) -> str:
     """Who is protected, and from what comparison, in words."""
     how = "present or absent" if plan.adjacency == ADD_REMOVE else plan.adjacency.name.replace("_", " ")
     return f"one {plan_words(plan.privacy_unit, plan.max_per_user)} ({how})"
+
+
+def length(page: Page) -> str:
+    """How much the figure is of; of a run that ended early, that it is what was planned."""
+    said = lengths(page.plan)
+    return said if page.early is None else f"the {said} that were planned ({page.early.taken} were taken)"

@@ -11,8 +11,8 @@ from typing import Any
 
 from dpplan.errors import EntryError
 from dpplan.mechanism import kind_of
-from dpplan.report.on_record import coverage, lengths
-from dpplan.report.page import Page, unit_words
+from dpplan.report.on_record import coverage
+from dpplan.report.page import Page, length, unit_words
 from dpplan.rounding import up
 from dpplan.statement import ACCESSES, MODELS, NOT_STATED, PRODUCTS, RELEASES, SECTORS, SOURCES, is_date
 
@@ -102,7 +102,8 @@ def entry(page: Page) -> dict[str, Any]:
             "privacy_unit": page.plan.privacy_unit,
             "privacy_unit_details": f"{unit_words(page.plan)}; {page.plan.assumptions}",
             "privacy_parameters": {"epsilon": float(up(page.bound.value, 6)), "delta": page.delta},
-            "privacy_parameters_details": f"{page.bound.guarantee} by dpplan {page.version}: {page.bound.why}",
+            "privacy_parameters_details": f"{page.bound.guarantee} by dpplan {page.version}: {page.bound.why}"
+            f"{'. ' + page.disagreed if page.early is not None else ''}",
         },
         "deployment_model": {
             **({"model_name": "Central"} if page.ran else {}),  # this trainer sees the data as collected
@@ -118,8 +119,7 @@ def entry(page: Page) -> dict[str, Any]:
         },
         "accounting": {
             **_stated(page, post_processing="post_processing"),
-            "composition": f"{lengths(page.plan)}, composed adaptively and exactly. {coverage(page.plan)}"
-            f"{_others(page)}",
+            "composition": f"{length(page)}, composed adaptively and exactly. {coverage(page.plan)}{_others(page)}",
         },
         "implementation": {
             **_tuning(page),

@@ -18,8 +18,8 @@ from dpplan.render import risk as risk_words
 from dpplan.render import to_json
 from dpplan.render.number_format import interval
 from dpplan.render.plan_rows import settings_given
-from dpplan.report.on_record import all_at_once, coverage, held_out, lengths, search_call, search_facts, settings
-from dpplan.report.page import Page, unit_words
+from dpplan.report.on_record import all_at_once, coverage, held_out, search_call, search_facts, settings
+from dpplan.report.page import Page, length, unit_words
 from dpplan.report.svg_charts import ChartAxis, ChartLine, chart
 from dpplan.risk.trade_off import implied
 from dpplan.rounding import down_above, up
@@ -36,7 +36,6 @@ SIGNED = (
     "checks no signature."
 )
 SIGNATURE = ("Name", "Role", "Place and date", "Signature")
-DISAGREED = "The run did not do what the plan said."
 
 
 def html(page: Page, private: bool = False) -> str:
@@ -104,7 +103,7 @@ def _content(page: Page, private: bool) -> dict[str, Any]:
         "verdict": page.verdict,
         "agrees": page.as_planned,
         "holds": page.holds,
-        "disagreed": DISAGREED,
+        "disagreed": page.disagreed,
         "outcome": outcome(page),
         "reasons": reasons(page),
         "hashes": hashes(page),
@@ -150,6 +149,7 @@ def document(page: Page, private: bool = False) -> dict[str, Any]:
         "verdict": list(page.verdict),
         "agrees_with_plan": None if page.run is None else page.as_planned,
         **({"lost_steps": page.lost} if page.lost else {}),
+        **({} if page.early is None else {"ended_early": page.disagreed, "steps_taken": page.early.taken}),
         "epsilon_over_steps": [{"steps": steps, "epsilon": value} for steps, value in page.over],
         "risk": risk_words.document(page.assessment, page.plan, []),
         "paragraph": paragraph(page),
@@ -169,17 +169,17 @@ def paragraph(page: Page) -> str:
     something was done where nothing has run, or where the run did something else."""
     plan, found, bound = page.plan, page.assessment, page.bound
     if not page.holds:
-        return f"{page.title}: {outcome(page)}{'' if page.as_planned else f' {DISAGREED}'}"
+        return f"{page.title}: {' '.join(filter(None, (outcome(page), page.disagreed)))}"
     done = "was trained with differential privacy" if page.run is not None else "is a plan that has not run"
     if page.search is not None:
         done = "is the winner of a search over settings with differential privacy"
-    otherwise = "" if page.as_planned else f" {DISAGREED}"
+    otherwise = f" {page.disagreed}" if page.disagreed else ""
     lost = f" {page.lost}" if page.lost else ""
     sign = "≈" if bound.upper is None else "≤"
     others = f" On record: {page.others.words}." if page.others.names else ""
     return (
         f"{page.title} {done}: ε {sign} {up(bound.value, 4)} at δ = {show(page.delta)} "
-        f"for {unit_words(plan)}, {bound.guarantee} by exact accounting (dpplan {page.version}) of {lengths(plan)} "
+        f"for {unit_words(plan)}, {bound.guarantee} by exact accounting (dpplan {page.version}) of {length(page)} "
         f"under {plan.assumptions}. {coverage(plan)}{otherwise}{lost}{others} It bounds the advantage of any "
         f"membership inference by {up(found.advantage.upper, 3)}. Tuning: {_answer(page, 'tuning')}."
     )
@@ -273,7 +273,7 @@ def _reproduce(page: Page) -> str:
 def _facts(page: Page) -> list[tuple[str, str]]:
     """What the figure rests on, and what ran."""
     plan, run = page.plan, page.run or {}
-    facts = [("Length", lengths(plan)), ("Assumed", str(plan.assumptions))]
+    facts = [("Length", length(page)), ("Assumed", str(plan.assumptions))]
     if plan.examples is not None:
         facts.append((f"Training {plan.privacy_unit}s", f"n = {plan.examples}; protected, but for n itself: see below"))
     if apart := held_out(page.content, page.run, page.search):

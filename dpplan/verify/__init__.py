@@ -4,6 +4,7 @@
     for claim in document.claims:
         verdict = verify(claim)             # verdict.standing, verdict.off, verdict.publish
 
+    early_end        a run that took fewer steps than planned: which of its figures is safe
     claim            what was claimed
     json_fields      values out of JSON that anybody may have written
     allowed_values   what each key may hold
@@ -29,12 +30,13 @@ from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import up
 from dpplan.verdict import Standing, judge
 from dpplan.verify.claim import Document, RecordedClaim
+from dpplan.verify.early_end import figures
 from dpplan.verify.report_reader import read
 
 if TYPE_CHECKING:
     from dpplan.accounting.exact.prove import Proof
 
-__all__ = ["Document", "RecordedClaim", "Standing", "Verdict", "read", "verify"]
+__all__ = ["Document", "RecordedClaim", "Standing", "Verdict", "both_figures", "read", "verify"]
 
 DIGITS = 18  # of a proof: all that a float holds, so that it tells any claim from the truth
 Progress = Callable[[str], None]
@@ -73,7 +75,17 @@ class Verdict:
 
     @property
     def publish(self) -> float | None:
-        """The figure to publish: the claim where it stands, else a proven one, rounded up. None where none holds."""
+        """The figure to publish: the claim where it stands, else a proven one, rounded up. None where none holds, and
+        where it holds under a condition alone."""
+        return None if self.claim.condition else self._figure
+
+    @property
+    def publish_if(self) -> float | None:
+        """The same, of a claim that holds under a condition (`claim.condition`); None of others."""
+        return self._figure if self.claim.condition else None
+
+    @property
+    def _figure(self) -> float | None:
         if self.claim.broken or self.claim.doubts or self.bound is None or self.bound.upper is None:
             return None
         return self.claim.value if self.standing is Standing.STANDS else self.proven
@@ -89,6 +101,7 @@ class Verdict:
         rows: list[notebook.Row] = [("claimed", repr(self.claim.value))]
         rows += [] if self.bound is None else [(str(self.bound.guarantee), str(self.bound))]
         rows += [] if self.publish is None else [("publish", repr(self.publish))]
+        rows += [] if self.publish_if is None else [(f"publish if {self.claim.condition}", repr(self.publish_if))]
         return notebook.table(str(self.standing), [*rows, *(("because", each) for each in self.reasons)])
 
 
@@ -117,6 +130,24 @@ def verify(claim: RecordedClaim, progress: Progress | None = None, proofs: bool 
     if (claim.doubts or claim.contradiction) and standing is Standing.STANDS:
         standing = Standing.UNCERTAIN
     return Verdict(claim, standing, bound, proof, (*claim.doubts, *reasons))
+
+
+def both_figures(document: Document, delta: float | None = None) -> str:
+    """Of a run that ended early, both of its ε, accounted anew, with the condition of the smaller one, in words.
+
+    Nothing ("") of all else, and where nothing is proven or may be claimed. delta: None for the run's own.
+    """
+    spent, planned = document.named("spent"), document.named("planned")
+    if document.early is None or spent is None or planned is None or spent.plan is None or planned.plan is None:
+        return ""
+    if spent.broken or spent.doubts:
+        return ""
+    at = planned.at if delta is None else delta
+    try:
+        less, more = accounting.epsilon(spent.plan, at).upper, accounting.epsilon(planned.plan, at).upper
+    except NotCertified:
+        return ""
+    return "" if less is None or more is None else f"{document.early.words}: {figures(less, more)}"
 
 
 def _accounted(claim: RecordedClaim) -> Bound:

@@ -9,6 +9,7 @@ from dpplan.accounting.bound import Quantity
 from dpplan.checks import show
 from dpplan.plan import Plan
 from dpplan.quick_dataclass import dataclass
+from dpplan.verify.early_end import EarlyEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class RecordedClaim:
     name: where it stands in the file. at: the delta of an epsilon, or the reverse. plan: None where no step was taken.
     lower: the lower end that was claimed beside it, None without one. guarantee, accountant: as the file has them.
     broken: why no figure at all can be claimed, "" otherwise. doubts: why the plan may not be what ran.
+    condition: what it holds under that no file shows, "" where there is nothing of the kind.
     """
 
     name: str
@@ -30,6 +32,7 @@ class RecordedClaim:
     accountant: str = ""
     broken: str = ""
     doubts: tuple[str, ...] = ()
+    condition: str = ""
 
     @property
     def contradiction(self) -> str:
@@ -45,7 +48,7 @@ class Document:
 
     warnings: of what contradicts the file beside it, which the claims are judged by too. folder: of a run, None without
     one. recipe: as the run's report records it. recipe_ran: whether the recipe in the folder is that one, if it was
-    held against it.
+    held against it. early: how a run ended that took fewer steps than planned, None of all else.
     """
 
     name: str
@@ -57,3 +60,14 @@ class Document:
     folder: Path | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
     recipe_ran: bool = True
+    early: EarlyEnd | None = None
+
+    def named(self, name: str) -> RecordedClaim | None:
+        """The ε of that name which a run's report claims: of what it spent, or of what was planned."""
+        return next((each for each in self.claims if each.name == name and each.quantity == "epsilon"), None)
+
+    @property
+    def safe(self) -> tuple[RecordedClaim, ...]:
+        """The claims of what is counted beside other runs, and judged: of a run that ended early its planned steps."""
+        name = "planned" if self.early is not None else "spent"
+        return tuple(each for each in self.claims if each.name == name) or self.claims

@@ -24,6 +24,7 @@ from dpplan.sampling import Poisson, TruncatedPoisson
 from dpplan.units import UNITS, unit_problems
 from dpplan.verify import allowed_values, json_fields
 from dpplan.verify.claim import Document, RecordedClaim
+from dpplan.verify.early_end import CONDITION, EarlyEnd, early_end
 from dpplan.verify.figure_reader import assumed, figure
 from dpplan.verify.json_fields import Object
 from dpplan.verify.run_outcome import outcome
@@ -55,10 +56,11 @@ def read(path: Path, also: str = "") -> Document:
     problems = Problems(ReportError)
     remarks: list[str] = []
     warnings: list[str] = []
+    early: EarlyEnd | None = None
     beside = file.parent if kind in _OF_RUNS and file.name == REPORT and path != STDIN else None
     with problems:
         if kind == "train":
-            claims, remarks, warnings = _of_run(problems, content, beside)
+            claims, remarks, warnings, early = _of_run(problems, content, beside)
         else:
             assumed(problems, content)
             claims = list(_READERS[kind](problems, content))
@@ -76,6 +78,7 @@ def read(path: Path, also: str = "") -> Document:
         tuple(warnings),
         beside,
         recorded if isinstance(recorded, dict) else {},
+        early=early,
     )
 
 
@@ -125,8 +128,8 @@ def _kind(content: Object, name: str, also: str) -> str:
 
 def _of_run(
     problems: Problems, content: Object, folder: Path | None
-) -> tuple[list[RecordedClaim], list[str], list[str]]:
-    """The claims, what is worth knowing, and what beside the report contradicts it."""
+) -> tuple[list[RecordedClaim], list[str], list[str], EarlyEnd | None]:
+    """The claims, what is worth knowing, what beside the report contradicts it, and whether the run ended early."""
     assumed(problems, content)
     allowed_values.check(problems, content, allowed_values.RUN)
     planned = json_fields.block(problems, content, "planned")
@@ -149,6 +152,7 @@ def _of_run(
     # A report that has fewer steps than its own folder was altered, or belongs to another run.
     doubts += tuple(warnings)
     examples = json_fields.finite(planned.get("examples"))
+    early = early_end(counted, length, content.get("status")) if spent is not None else None
 
     def claim(name: str, holder: Object, steps: int) -> Iterator[RecordedClaim]:
         phases = (taken_of(one, steps),) if one is not None and steps else ()
@@ -156,11 +160,12 @@ def _of_run(
         good = phases and neighbours is not None and not problems.found
         plan = Plan(phases, neighbours or ADD_REMOVE, str(unit), n, max_per_user=most) if good else None
         for found in figure(problems, holder, f"{name}.epsilon", "epsilon", delta, plan):
-            yield dataclasses.replace(found, name=name, broken=broken, doubts=doubts)
+            condition = CONDITION if early is not None and name == "spent" else ""
+            yield dataclasses.replace(found, name=name, broken=broken, doubts=doubts, condition=condition)
 
     claims = [] if spent is None else list(claim("spent", spent, counted))
     # Of a run that went on beyond its plan the planned figure claims too little, whatever it was of the plan.
-    return [*claims, *claim("planned", planned, max(length or 0, counted))], told, warnings
+    return [*claims, *claim("planned", planned, max(length or 0, counted))], told, warnings, early
 
 
 def _agreeing(problems: Problems, content: Object, planned: Object) -> None:

@@ -5,7 +5,6 @@ import shlex
 from pathlib import Path
 
 from dpplan import accounting
-from dpplan.accounting.bound import Bound
 from dpplan.checks import Problems
 from dpplan.errors import NotCertified, ReportError
 from dpplan.phase_steps import taken
@@ -13,6 +12,7 @@ from dpplan.plan import Plan
 from dpplan.rounding import up
 from dpplan.units import UNITS, unit_problems
 from dpplan.verify import json_fields
+from dpplan.verify.early_end import early_end, figures
 
 REPORT, STEPS, RUN, CHECKPOINT = "report.json", "steps", "run.json", "checkpoint.pt"
 
@@ -38,7 +38,7 @@ def _spent_so_far(folder: Path, content: json_fields.Object) -> str:
     if content.get("seeded"):
         return "It has a seed, so it protects nobody: no ε may be claimed of it."
     told = cost(folder, _count(folder / STEPS))
-    return f"{told} `dpplan epsilon {shlex.quote(str(folder))}` answers for them, and takes none." if content else told
+    return f"{told} `dpplan epsilon {shlex.quote(str(folder))}` counts it, and takes no step." if content else told
 
 
 def cost(folder: Path, steps: int | None) -> str:
@@ -47,7 +47,7 @@ def cost(folder: Path, steps: int | None) -> str:
         return "How many of its steps are spent, nobody can tell."
     counted = f"{steps} step is" if steps == 1 else f"{steps} steps are"
     spent = _spent(folder / RUN, steps)
-    return f"{counted} counted" + (f", {spent} spent." if spent else ", and are spent.")
+    return f"{counted} counted" + (f", {spent}." if spent else ", and are spent.")
 
 
 def _count(file: Path) -> int | None:
@@ -74,7 +74,8 @@ def _content(run: Path) -> json_fields.Object:
 
 
 def _spent(run: Path, steps: int) -> str:
-    """The epsilon of so many steps of the plan in run.json; "" where it cannot be read or nothing is proven."""
+    """The epsilon of so many steps of the plan in run.json, and where they are fewer than planned that of the whole
+    one; "" where it cannot be read or nothing is proven."""
     content = _content(run)
     problems = Problems(ReportError)
     planned = json_fields.block(problems, content, "planned")
@@ -86,10 +87,16 @@ def _spent(run: Path, steps: int) -> str:
         return ""
     if unit not in UNITS or unit_problems(unit, most):
         return ""
-    plan = Plan((taken(phase, max(steps, 1)),), neighbours, unit, max_per_user=most)
+    early = early_end(steps, planned.get("steps"), None)
+    lengths = [max(steps, 1), *([] if early is None else [early.counted])]
+    plans = [Plan((taken(phase, length),), neighbours, unit, max_per_user=most) for length in lengths]
     try:
-        bound: Bound | None = accounting.epsilon(plan, delta) if steps else None
+        uppers = [accounting.epsilon(plan, delta).upper for plan in plans] if steps else [0.0]
     except NotCertified:
         return ""
-    upper = 0.0 if bound is None else bound.upper
-    return "" if upper is None else f"ε ≤ {up(upper)} at δ = {delta:g}"
+    less, more = uppers[0], uppers[-1]
+    if less is None or more is None:
+        return ""
+    if early is None:
+        return f"ε ≤ {up(less)} at δ = {delta:g} spent"
+    return figures(less, more, f" at δ = {delta:g} spent")

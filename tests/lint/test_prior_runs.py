@@ -10,6 +10,7 @@ from dpplan import lint
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson
+from dpplan.verify.early_end import early_end
 
 
 def report(folder: Path, source: str = "file", path: str | None = "mine.csv", steps: int = 7, **more: Any) -> None:
@@ -26,10 +27,10 @@ def report(folder: Path, source: str = "file", path: str | None = "mine.csv", st
 def test_runs_on_the_same_examples_are_found_in_order_with_the_steps_they_took(tmp_path: Path) -> None:
     report(tmp_path / "mine-002")
     report(tmp_path / "mine-001", steps=0)
-    phase = Phase(Gaussian(2.0), Poisson(0.25), 7)
+    phase, early = Phase(Gaussian(2.0), Poisson(0.25), 10), early_end(7, 10, None)  # counted with all it planned
     assert lint.runs_in(tmp_path, "file", "mine.csv") == (
         lint.PriorRun("mine-001", None, "abc"),
-        lint.PriorRun("mine-002", phase, "abc"),
+        lint.PriorRun("mine-002", phase, "abc", early=early),
     )
 
 
@@ -64,15 +65,17 @@ def run_json(folder: Path, steps: int) -> None:
     (folder / "steps").write_bytes(b"%020d\n" % steps)
 
 
-def test_a_run_that_was_killed_is_counted_by_the_steps_it_began(tmp_path: Path) -> None:
+def test_a_run_that_was_killed_counts_with_its_plan_and_by_the_steps_it_began(tmp_path: Path) -> None:
     run_json(tmp_path / "killed", 5)
     run_json(tmp_path / "killed-at-once", 0)
     report(tmp_path / "resumed-and-killed", steps=3)
     (tmp_path / "resumed-and-killed" / "steps").write_bytes(b"%020d\n" % 6)
     run_json(tmp_path / "damaged", 4)
     (tmp_path / "damaged" / "report.json").write_text("{", encoding="utf-8")
-    found = {run.name: run.steps for run in lint.runs_in(tmp_path, "file", "mine.csv")}
-    assert found == {"damaged": 4, "killed": 5, "killed-at-once": 0, "resumed-and-killed": 6}
+    found = {run.name: (run.begun, run.steps) for run in lint.runs_in(tmp_path, "file", "mine.csv")}
+    assert found == {
+        "damaged": (4, 10), "killed": (5, 10), "killed-at-once": (0, 0), "resumed-and-killed": (6, 10)
+    }  # fmt: skip
 
 
 def ids(*resumes: tuple[str, int]) -> dict[str, Any]:

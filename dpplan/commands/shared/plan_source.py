@@ -1,10 +1,14 @@
 """The plan in a file that is named: a recipe, the folder of a run, its report, or the JSON of a command."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dpplan.errors import PlanError
 from dpplan.plan import Plan
+
+if TYPE_CHECKING:
+    from dpplan.verify import Document
 
 
 def plan_of_file(source: Path, delta: Any, examples: Any) -> tuple[Plan, float, list[str]]:
@@ -18,11 +22,19 @@ def plan_of_file(source: Path, delta: Any, examples: Any) -> tuple[Plan, float, 
         return claim.plan, float(claim.delta.value if delta is None else delta), []
     from dpplan import verify
 
-    claims = verify.read(source, also="a recipe, whose name ends in .yaml").claims
-    usable = [claim for claim in claims if claim.plan is not None and not claim.broken]
+    document = verify.read(source, also="a recipe, whose name ends in .yaml")
+    usable = [claim for claim in document.safe if claim.plan is not None and not claim.broken]
     if not usable:
         raise PlanError(f"{source}: holds no figure of a plan that ran. Name a report.json, or the folder of a run.")
     first = next((claim for claim in usable if claim.quantity == "epsilon"), usable[0])
     assert first.plan is not None
     at = first.at if first.quantity == "epsilon" else first.value
-    return first.plan, float(at if delta is None else delta), list(first.doubts)
+    return first.plan, float(at if delta is None else delta), [*first.doubts, *_early(document, delta)]
+
+
+def _early(document: "Document", delta: float | None) -> Iterator[str]:
+    """Of a run that ended early: what is judged, and the smaller figure with its condition."""
+    from dpplan import verify
+
+    if told := verify.both_figures(document, delta):
+        yield f"{document.name}: {told}. The planned one is judged."

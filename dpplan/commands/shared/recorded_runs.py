@@ -1,6 +1,7 @@
 """Runs that are given by what they left: the folder of a run, its report.json, or what a command printed with --json.
 
-What is counted is what was taken, by whatever knows of most steps, as `dpplan verify` counts it.
+What is counted is what was taken, by whatever knows of most steps, as `dpplan verify` counts it; of a run that ended
+early what is safe, by verify.early_end: all that was planned.
 """
 
 import json
@@ -26,6 +27,7 @@ from dpplan.sampling import (
     TruncatedPoisson,
 )
 from dpplan.units import unit_words
+from dpplan.verify.early_end import EarlyEnd, early_end
 from dpplan.verify.unfinished_run import REPORT, RUN, STEPS, planned_delta
 
 _SAY_IT = "Say what ran: sigma=1.1,q=0.01,steps=1000."
@@ -47,6 +49,20 @@ def is_record(path: Path) -> bool:
 def plan_of(path: Path) -> Plan | None:
     """What was taken, as a plan; None where no step was. Raises UsageError where it cannot be counted."""
     return _unfinished(path) if path.is_dir() and not (path / REPORT).exists() else _reported(path)
+
+
+def early_ends(names: Sequence[str]) -> Iterator[str]:
+    """A sentence for each of these runs that ended before its plan did: what is counted of it. Nothing of records that
+    cannot be counted: whoever counts them says why."""
+    for name in names:
+        if "=" in name or not name.strip() or not is_record(path := Path(name)):
+            continue
+        try:
+            found = _begun(path)[1] if path.is_dir() and not (path / REPORT).exists() else verify.read(path).early
+        except DpplanError:
+            continue
+        if found is not None:
+            yield f"{name}: {found.advice}"
 
 
 def own_delta(names: Sequence[str]) -> Delta | None:
@@ -136,7 +152,7 @@ def _drawn(sampling: Sampling, where: str) -> dict[str, object]:
 def _reported(path: Path) -> Plan | None:
     """The plan that a report says was taken; None where no step was."""
     document = verify.read(path)
-    claims = [claim for claim in document.claims if claim.name == "spent"] or list(document.claims)
+    claims = document.safe
     wrong = dict.fromkeys(chain.from_iterable((claim.broken, *claim.doubts) for claim in claims))
     for (
         warning
@@ -151,13 +167,19 @@ def _reported(path: Path) -> Plan | None:
 
 
 def _unfinished(folder: Path) -> Plan | None:
-    """The plan of a run that left no report, with the steps that it began; None where it began none."""
+    """The plan of a run that left no report, with the steps that are counted of it; None where it began none."""
+    return _begun(folder)[0]
+
+
+def _begun(folder: Path) -> tuple[Plan | None, EarlyEnd | None]:
+    """The same, and how it ended where it began fewer steps than were planned."""
     try:
         content = json.loads((folder / RUN).read_bytes())
         steps, planned = int((folder / STEPS).read_bytes() or b"0"), content["planned"]
         examples = planned.get("examples")
-        plan = None
+        plan, early = None, early_end(steps, planned["steps"], None)
         if steps:
+            steps = steps if early is None else early.counted
             plan = plan_from_json({**planned, "examples": examples, "phases": [{**planned, "steps": steps}]})
     except FileNotFoundError:
         raise ReportError(f"{folder}: is not the folder of a run. Name one that `dpplan train` made.") from None
@@ -165,4 +187,4 @@ def _unfinished(folder: Path) -> Plan | None:
         raise ReportError(f"{folder}: how many of its steps are spent, nobody can tell. {_SAY_IT}") from None
     if content.get("seeded"):
         raise ReportError(f"{folder}: the run had a seed: whoever knows it can subtract the noise.")
-    return plan
+    return plan, early

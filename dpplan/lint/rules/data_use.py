@@ -14,6 +14,7 @@ from dpplan.lint.finding import Remark, Severity, at_most
 from dpplan.lint.prior_runs import PriorRun
 from dpplan.phase_steps import alone, times
 from dpplan.plan import Phase, Plan
+from dpplan.verify.early_end import CONDITION
 
 _SHOWN = 3  # names in a sentence
 _PAID_SEARCH = "Tune on public data, pay for every try, or silence this with how the search was made private."
@@ -26,7 +27,8 @@ def earlier_runs_not_counted(run: LintContext) -> Iterator[Remark]:
     all of them, and what they spend adds up; the sentence gives what they spend together, composed exactly.
 
     Looked at are the reports (report.json) in the folder named by --runs, else in the recipe's runtime.folder: those
-    whose data block names the same source and path; of a run that was killed, run.json and the count of its steps. Two
+    whose data block names the same source and path; of a run that was killed, run.json and the count of its steps. One
+    that ended before its plan did counts with all that it planned, since nobody knows what decided when to stop. Two
     folders of one run that went on twice both count. A run whose own copy of its recipe is checked is not counted
     twice, as long as it took no other steps than the recipe says; a note tells of it. Runs elsewhere, and the same
     examples under another name, are not seen. A warning for your own data, a note for published sets, nothing for
@@ -44,9 +46,17 @@ def earlier_runs_not_counted(run: LintContext) -> Iterator[Remark]:
         return
     names = [earlier.name for earlier in run.earlier]
     many = "1 earlier run" if len(names) == 1 else f"{len(names)} earlier runs"
-    reason = f"the figure does not count {many} on the same examples ({_listed(names)}){_together(run)}{_twice(run)}."
+    more = f"{_together(run)}{_early(run)}{_twice(run)}"
+    reason = f"the figure does not count {many} on the same examples ({_listed(names)}){more}."
     fix = "Claim what all of them spend, or silence this with why only this model is ever seen."
     yield Remark(_for_data(run), "data.source", reason, fix)
+
+
+def _early(run: LintContext) -> str:
+    """How many steps are counted of those that ended early, as the end of a sentence."""
+    early = [f"{each.name} ({each.early.words})" for each in run.earlier if each.early is not None]
+    said = f"; all planned steps are counted of {_listed(early)}: fewer would do if {CONDITION}"
+    return said if early else ""
 
 
 def _twice(run: LintContext) -> str:

@@ -102,7 +102,7 @@ class Session:
                 self._save()
         with suppress(InputOutputFailed), self.trainer.optimization.averaged():
             self.folder.save_model(self.trainer.guard)
-        why = str(error) if isinstance(error, TrainingStopped) else f"broken off by {type(error).__name__}"
+        why = str(error) if isinstance(error, TrainingStopped) else _broken_off_by(error)
         with suppress(InputOutputFailed):
             self.folder.save_report(self._report(("stopped", why)))
 
@@ -289,3 +289,10 @@ def _seen(facts: BatchFacts) -> dict[str, Any]:
         "accuracy": float(facts.correct) / drawn if drawn else None,
         "clipped": float(facts.clipped) / used if used else None,
     }
+
+
+def _broken_off_by(error: BaseException) -> str:
+    """What ended a run that no limit of its own did, in plain words where there are some."""
+    if isinstance(error, GeneratorExit | BrokenPipeError):  # whoever took its events, or read what it printed, is gone
+        return "its output was closed"
+    return f"broken off by {type(error).__name__}"

@@ -21,6 +21,7 @@ from dpplan.train.conformance import Measurement
 from dpplan.train.execution.loss_watch import NAME as WATCHED
 from dpplan.train.state.report import Epoch, Planned, TrainReport
 from dpplan.train.step.randomness import SEEDED
+from dpplan.verify.early_end import CONDITION
 
 FOOTNOTE = "* seen without noise: not covered by ε, not to be published with it"
 EPOCH_HEAD = f"  {'epoch':>5}  {'step':>7}  {'ε so far':>10}  {'loss*':>8}  {'accuracy*':>9}"
@@ -187,7 +188,7 @@ def ending(report: TrainReport) -> str:
         return f"the run disagrees with its plan: {taken},\n  ε ≤ {planned} planned ({wrong})."
     return (
         f"{report.message} after {taken}.\n"
-        "  That figure holds if nothing that was seen decided when to stop;\n"
+        f"  That figure holds if {CONDITION};\n"
         f"  otherwise the planned ε ≤ {planned} holds."
     )
 

@@ -31,10 +31,11 @@ from dpplan.train.machine.reproducible_mkl import VARIABLE
 from dpplan.train.ranks import ALONE, Ranks
 from dpplan.train.state.checkpoint import Checkpoint
 from dpplan.train.step.randomness import SEEDED
+from dpplan.verify.early_end import CONDITION
 
 SCHEMA = "dpplan.train/1"
 NETWORK = "nobody reads what passes between the processes: sums without noise, not encrypted"
-EARLY_STOP = "holds if nothing that was seen decided when to stop; otherwise the planned epsilon holds"
+EARLY_STOP = f"holds if {CONDITION}; otherwise the planned epsilon holds"
 SEEN = ("drawn", "dropped", "loss", "accuracy", "clipped")  # of an epoch: what epsilon does not cover
 Status = Literal["finished", "interrupted", "stopped"]
 

@@ -14,7 +14,7 @@ from reports import DELTA, NOISE, PLAN, RATE, STEPS, figure, printed, report
 
 from dpplan import accounting
 from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
-from dpplan.commands.shared import phase_arguments, plan_files
+from dpplan.commands.shared import phase_arguments, plan_files, recorded_runs
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.phase_arguments import ParsedPlan
 from dpplan.commands.shared.plan_arguments import PlanArguments
@@ -55,18 +55,23 @@ def test_a_run_is_its_folder_or_its_report(run: Path) -> None:
     assert parsed(str(run)).known.examples == 1000
 
 
-def test_the_steps_that_were_taken_count_and_not_those_of_the_plan(run: Path) -> None:
+def test_of_a_run_that_ended_early_the_planned_steps_count_and_of_one_that_went_on_those_taken(run: Path) -> None:
     content = report(status="interrupted", spent__steps=7, verdict=[])
     (run / "report.json").write_text(json.dumps(content), encoding="utf-8")
-    assert [phase.steps for phase in earlier(str(run))] == [7]
-    (run / "steps").write_text("9", encoding="utf-8")
-    assert [phase.steps for phase in earlier(str(run))] == [9]
+    assert [phase.steps for phase in earlier(str(run))] == [STEPS]
+    (told,) = recorded_runs.early_ends([str(run), "sigma=1,q=0.1,steps=7", " ", str(run / "nowhere")])
+    assert told.startswith(f"{run}: interrupted after 7 of {STEPS} steps: all {STEPS} are counted.")
+    (run / "steps").write_text(f"{STEPS + 2}", encoding="utf-8")
+    assert [phase.steps for phase in earlier(str(run))] == [STEPS + 2]
+    assert not list(recorded_runs.early_ends([str(run)]))
 
 
-def test_a_run_that_left_no_report_counts_what_it_began(tmp_path: Path) -> None:
+def test_a_run_that_left_no_report_counts_what_it_planned(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps(report(spent=..., status=...)), encoding="utf-8")
     (tmp_path / "steps").write_text("42", encoding="utf-8")
-    assert [phase.steps for phase in earlier(str(tmp_path))] == [42]
+    assert [phase.steps for phase in earlier(str(tmp_path))] == [STEPS]
+    (told,) = recorded_runs.early_ends([str(tmp_path)])
+    assert told.startswith(f"{tmp_path}: not finished after 42 of {STEPS} steps")
     (tmp_path / "steps").write_text("many", encoding="utf-8")
     assert wrong(str(tmp_path)).endswith("nobody can tell. Say what ran: sigma=1.1,q=0.01,steps=1000.")
 
