@@ -104,6 +104,8 @@ def _of_scores(
     given = [f"--{name}" for name in RUNS_ONLY if told[name] is not None] + ["--attack"] * bool(told["attacks"])
     if given:
         problems.append(f"{', '.join(given)}: for the audit of a recipe, and {source} is none. Leave it out.")
+    if not source.exists():
+        problems.append(f"{source}: no such file.")
     plan, at, warnings = _plan(arguments, delta, told, problems)
     settings = _settings(told, at)
     read = audit.read(source)

@@ -75,4 +75,8 @@ def _left_over(words: str, command: str) -> str:
         return f"{shortened(first)} begins with a dash that is not the hyphen of a keyboard. Write {meant}."
     if re.fullmatch(r"\d{3}", first):
         return f"'{first}' is left over: a number has no spaces. Write 10000 for 10 000."
+    if said := re.fullmatch(r"([A-Za-z][\w-]*)=(\S+)", first):
+        return f"'{first}' is left over: an option begins with two hyphens. Write --{said[1]} {said[2]}."
+    if re.fullmatch(r"[\d.,:eE+-]+", first):
+        return f"'{shortened(words)}' is left over: it belongs to no option. A list has no spaces: write 15,60."
     return f"'{shortened(words)}' is left over: it belongs to no option. See {command} --help."

@@ -81,6 +81,9 @@ def _written(given: Iterable[str], name: str, unread: list[str], shared: Setting
                 continue
             yield Written(f"{name} {number}", pairs)
             continue
+        if re.match(r"\s*[A-Za-z][\w-]*\s*:\s*[\d.]", text) and not Path(text).exists():
+            unread.append(f"{text.strip()}: what a phase says is written with =, not with a colon: {_TYPED}.")
+            continue
         if re.fullmatch(r"[\s()\[\]\d.eE+,;-]+", text) and re.search(r"\d", text) and not Path(text).exists():
             unread.append(f"{text.strip()}: {_NOT_EXACT}")
             continue
@@ -121,6 +124,8 @@ def _settings(written: Iterable[Written], problems: list[str], shared: Settings)
                 continue
             elif field in values:
                 problems.append(f"{phase.where}: {_WORDS.get(field, field)} is given twice. Leave one out.")
+            elif "=" in text:
+                problems.append(f"{phase.where}: {key}={text}: commas separate what a phase says. Write {_TYPED}.")
             elif not text:
                 problems.append(f"{phase.where}: {key} has no value. Write {key}=... or leave it out.")
             else:
