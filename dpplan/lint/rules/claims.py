@@ -139,7 +139,7 @@ def _held_against(run: LintContext, plan: Plan, claimed: float, quoted: Bound | 
     bound = _of_loader(run, plan, own)
     if own is None or bound is None:
         for one in _claimed(claimed, exact, quoted, " of batches drawn as the figure assumes", _at(run)):
-            yield one._replace(fix=f"Draw so, and then: {one.fix}")
+            yield one._replace(fix=f"Draw so, and {one.fix[:1].lower()}{one.fix[1:]}")
     elif own.phases == plan.phases:
         yield from _claimed(claimed, bound, quoted, "", _at(run, plan, claimed))
     elif judge(claimed, bound) is not Standing.STANDS:

@@ -236,7 +236,7 @@ def test_a_claim_stands_of_no_loader_whose_figure_is_not_proven() -> None:
     for loader in ("torch-shuffle", "drop-last", "weighted"):
         message = only(claimed_of(loader, 2.6), "DP009").message
         assert "is false of batches drawn as the figure assumes: " in message and "It is true" not in message
-        assert only(claimed_of(loader, 2.6), "DP009").fix.startswith("Draw so, and then: Claim ε ≤ 2.")
+        assert only(claimed_of(loader, 2.6), "DP009").fix.startswith("Draw so, and claim ε ≤ 2.")
 
 
 @pytest.mark.parametrize(("batch", "refuted"), [(256, False), (250, True)])
