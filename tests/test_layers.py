@@ -92,7 +92,7 @@ TOP = {"pyproject.toml", "Makefile", "README.md", "LICENSE", "CHANGELOG.md", "CO
 EMPTY_NAMES = {"utils", "util", "common", "helpers", "helper", "core", "base", "misc"}
 # Names that nothing in the package mentions: what Python, click or pickle call, and what the README offers in Python.
 CALLED_FROM_OUTSIDE = {
-    "format_commands", "get_command", "list_commands",  # click.Group
+    "format_commands", "get_command", "list_commands", "formatter_class", "write_dl",  # of click
     "writable",  # io.RawIOBase
     "find_class",  # pickle.Unpickler
     "_repr_html_",  # IPython and Jupyter

@@ -11,6 +11,7 @@ import pytest
 
 from dpplan import __main__ as program
 from dpplan import accounting, frontier
+from dpplan.commands import COMMANDS
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 CALLS = [
@@ -75,6 +76,14 @@ def test_what_is_shown_fits_and_is_whole(
         if "frontier" not in call:  # of whose map fewer cells are shown, and that is said
             assert set(NUMBER.findall(wide)) == set(NUMBER.findall(narrow))
         assert set(wide.split()) - set(narrow.split()) <= ({"·"} if "frontier" in call else set())
+
+
+@pytest.mark.parametrize("command", ["", "compare", *COMMANDS])
+def test_help_fits_a_narrow_screen_to_its_last_option(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = shown(f"{command} -h".strip(), 40, monkeypatch, capsys).splitlines()
+    assert [line for line in lines if len(line) > 40 and " " in line.strip().removesuffix(" \\")] == []  # but paths
 
 
 @pytest.mark.parametrize("command", ["", "epsilon", "solve", "frontier", "check", "train", "compare plans", "help"])

@@ -1,9 +1,10 @@
 """A group of commands that imports a command's module when it is run, and not to list it."""
 
 import importlib
+import re
 import shutil
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +18,21 @@ if TYPE_CHECKING:
 
 
 USUAL, LEAST = 80, 30  # columns that help is written for, and that it is folded to
+BESIDE = 60  # columns from which on what an option does stands beside its name, which may take thirty
+
+
+class HelpOfAnyWidth(click.HelpFormatter):
+    """What an option does stands below it where beside it there is no room: click leaves ten columns for it then."""
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        if self.width >= BESIDE:
+            super().write_dl(rows, col_max, col_spacing)
+        else:
+            super().write_dl([(_name_folded(name, self.width - 8), what) for name, what in rows], 4, col_spacing)
+
+
+class Context(click.Context):
+    formatter_class = HelpOfAnyWidth
 
 
 class LazyGroup(click.Group):
@@ -25,6 +41,8 @@ class LazyGroup(click.Group):
     table: what is typed -> what it does, as commands.COMMANDS. package: where the modules are. path: the first words of
     the names in this group, "" for all; a name within it that others go on from is a group of its own.
     """
+
+    context_class = Context
 
     def __init__(self, name: str, table: Mapping[str, str], help: str, package: str, path: str = "") -> None:
         super().__init__(name, help=help, no_args_is_help=False, subcommand_metavar="COMMAND ...")
@@ -39,7 +57,7 @@ class LazyGroup(click.Group):
             found: click.Command = LazyGroup(name, self._table, self.summaries[name], self._package, f"{typed} ")
         else:
             found = importlib.import_module(f"{self._package}.{typed.replace(' ', '_')}").command
-        found.short_help = self.summaries[name]
+        found.short_help, found.context_class = self.summaries[name], Context
         width = shutil.get_terminal_size().columns
         if found.help and width < USUAL:
             found.help = _narrowed(found.help, max(width, LEAST) - 4)
@@ -103,6 +121,16 @@ def _narrowed(help: str, width: int) -> str:
     """The help with its examples and lists folded; click folds only paragraphs. A command goes on after a backslash."""
     paragraphs = help.split("\n\n")
     return "\n\n".join(_block_narrowed(each, width) if each.startswith("\b") else each for each in paragraphs)
+
+
+def _name_folded(name: str, width: int) -> str:
+    """The name of an option with what it takes, folded between its choices."""
+    lines = [""]
+    for part in re.split(r"(?<=[ |])", name):
+        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n      ".join(line.rstrip() for line in lines)
 
 
 def _block_narrowed(block: str, width: int) -> str:
