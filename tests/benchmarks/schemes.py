@@ -1,4 +1,4 @@
-"""Schemes, neighbours and units beside the libraries that answer for them: part of `make bench`.
+"""Schemes, neighbours, units and mixed plans beside the libraries that answer for them: part of `make bench`.
 
 Every cell is a process of its own, so that nothing is known from before. Seconds are processor time of one call after
 import and, where an accountant builds tables once, after a first small call. Peers give an upper end alone, but for
@@ -25,6 +25,7 @@ def call(plan=None, delta=None):
     found = accounting.epsilon({plan}, {delta})
     return found.lower, found.upper
 accounting.epsilon(Plan.from_rate(3.0, 0.01, 10), 1e-5)
+accounting.epsilon(Plan((Phase(Laplace(1.0), Poisson(0.5), 2), Phase(Gaussian(3.0), Poisson(0.01), 10))), 1e-5)
 """
 GOOGLE_RDP = """
 import dp_accounting as d
@@ -90,6 +91,32 @@ def _allocation(name: str, plan: str, delta: float, numbers: dict[str, float]) -
     return Row(name, plan, delta, {each: code.format(delta=delta, **numbers) for each, code in peers.items()})
 
 
+# Mechanism, sample rate and steps, as dpplan and as dp_accounting write them.
+MIXED = (
+    ("Laplace(0.2)", "d.LaplaceDpEvent(5.0)", 1.0, 20),
+    ("Gaussian(3.0)", "d.GaussianDpEvent(3.0)", 0.02, 500),
+    ("Gaussian(20.0)", "d.GaussianDpEvent(20.0)", 1.0, 2),
+    ("DiscreteLaplace(0.1)", "d.dp_event.DiscreteLaplaceDpEvent(0.1, 1)", 1.0, 3),
+    ("DiscreteLaplace(0.3, 3)", "d.dp_event.DiscreteLaplaceDpEvent(0.1, 3)", 1.0, 1),
+    ("Gaussian(1.1)", "d.GaussianDpEvent(1.1)", 256 / 60000, 3516),
+    ("Laplace(0.05)", "d.LaplaceDpEvent(20.0)", 0.1, 100),
+    ("Laplace(0.4)", "d.LaplaceDpEvent(2.5)", 1.0, 2),
+    ("Gaussian(4.0)", "d.GaussianDpEvent(4.0)", 0.01, 1000),
+    ("Gaussian(8.0)", "d.GaussianDpEvent(8.0)", 1.0, 10),
+)
+
+
+def _mixed(count: int) -> Row:
+    """The first so many of MIXED."""
+    phases, events = "", ""
+    for mechanism, event, rate, steps in MIXED[:count]:
+        phases += f"Phase({mechanism}, Poisson({rate}), {steps}), "
+        drawn = event if rate == 1.0 else f"d.PoissonSampledDpEvent({rate}, {event})"
+        events += f"d.SelfComposedDpEvent({drawn}, {steps}), "
+    google = GOOGLE_PLD.format(neighbours="ADD_OR_REMOVE_ONE", event=f"d.ComposedDpEvent([{events}])", delta=1e-6)
+    return Row(f"{count} phases of different mechanisms", f"Plan(({phases}))", 1e-6, {"dp-accounting PLD": google})
+
+
 def _binomial(most: int, rate: float) -> str:
     """How many of so many examples of one user are drawn, as dp_accounting takes it."""
     counts = f"range({most + 1})"
@@ -97,6 +124,8 @@ def _binomial(most: int, rate: float) -> str:
 
 
 ROWS = (
+    _mixed(2),
+    _mixed(len(MIXED)),
     Row(
         "fixed-size, replace-one: σ 1, 100 of 10,000, T 1000",
         "Plan((Phase(Gaussian(1.0), FixedSize(100, 10_000), 1000),), adjacency=REPLACE_ONE)",

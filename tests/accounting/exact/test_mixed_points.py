@@ -3,14 +3,18 @@
 import math
 
 import numpy as np
+import oracle
 import pytest
 from mpmath import mp, mpc, mpf
+from two_engines import check_that_they_meet
 
 from dpplan.accounting import pairs
+from dpplan.accounting.exact import mixed
+from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.exact.mixed import laplace_rule
 from dpplan.accounting.exact.mixed.factors import Factor
 from dpplan.accounting.exact.mixed.laplace_rule import Density, Panels, densities
-from dpplan.accounting.exact.mixed.law_as_points import Points
+from dpplan.accounting.exact.mixed.law_as_points import Points, normalised, points
 from dpplan.accounting.exact.mixed.points_transform import Remainder, Tilted
 from dpplan.accounting.pairs import (
     Finite,
@@ -23,6 +27,7 @@ from dpplan.accounting.pairs import (
     StatedLoss,
     Subsampled,
 )
+from dpplan.accounting.pairs.finite import AnswerLoss, DiscreteLaplaceLoss, ZeroedAnswerLoss
 
 
 @pytest.fixture(autouse=True)
@@ -187,3 +192,85 @@ def test_what_a_rule_leaves_out_counts_in_units_of_the_moment_however_large():
     spoiled = Tilted(tilted.points, tilted.missing, 200.0, Remainder(tilted.log_g + 3.0))
     assert spoiled.error > math.exp(3.0)
     assert np.all(spoiled.line(np.linspace(0.0, 1.0, 3))[2] > 2.0 * math.exp(3.0))
+
+
+def atoms_of_answer(e: mpf, k: int) -> list[tuple[mpf, mpf]]:
+    """(P, Q): one answer kept, one that was true of the other record, and the rest."""
+    whole = mp.exp(e) + k - 1
+    return [(mp.exp(e) / whole, 1 / whole), (1 / whole, mp.exp(e) / whole), ((k - 2) / whole, (k - 2) / whole)]
+
+
+def atoms_of_zeroed_answer(e: mpf, k: int) -> list[tuple[mpf, mpf]]:
+    whole = mp.exp(e) + k - 1
+    return [(mp.exp(e) / whole, mpf(1) / k), ((k - 1) / whole, mpf(k - 1) / k)]
+
+
+def atoms_of_integers(e: mpf, far: int) -> list[tuple[mpf, mpf]]:
+    """Two-sided geometric noise, summed from below and from above, and point by point between."""
+    a = e / far
+    whole = (1 + mp.exp(-a)) / (1 - mp.exp(-a))
+    side = 1 / (1 - mp.exp(-a)) / whole
+    ends = [(side, mp.exp(-e) * side), (mp.exp(-e) * side, side)]
+    return ends + [(mp.exp(-a * x) / whole, mp.exp(-a * (far - x)) / whole) for x in range(1, far)]
+
+
+ANSWERS = [AnswerLoss(e, k) for e, k in ((0.3, 2), (2.5, 7), (1e-6, 3), (40.0, 2))]
+ZEROED = [ZeroedAnswerLoss(e, k) for e, k in ((0.3, 2), (2.5, 7), (1e-6, 3), (9.0, 2), (14.5, 10**6), (40.0, 5))]
+INTEGERS = [DiscreteLaplaceLoss(e, far) for e, far in ((0.3, 1), (2.0, 4), (1e-4, 30))]
+
+
+def atoms_of(law: Law) -> list[tuple[mpf, mpf]]:
+    match law:
+        case AnswerLoss():
+            return atoms_of_answer(mpf(law.epsilon), law.categories)
+        case ZeroedAnswerLoss():
+            return atoms_of_zeroed_answer(mpf(law.epsilon), law.categories)
+        case DiscreteLaplaceLoss():
+            return atoms_of_integers(mpf(law.epsilon), law.sensitivity)
+    raise AssertionError(law)
+
+
+@pytest.mark.parametrize("law", [*ANSWERS, *ZEROED, *INTEGERS])
+def test_atoms_lie_as_near_as_they_say(law: Law) -> None:
+    assert densities(law) == () and normalised(law)
+    found = points(law, lambda _: pytest.fail("there is no density"))
+    assert found is not None
+    wanted = sorted((mp.log(p / q), p, q) for p, q in atoms_of(law) if p > 0)
+    for k, (loss, p, q) in enumerate(wanted):
+        assert abs(mpf(found.loss[k]) - loss) <= mpf(found.moved[k])
+        assert abs(mpf(found.p[k]) - p) <= mpf(found.relative[k]) * p
+        assert abs(mpf(found.q[k]) - q) <= mpf(found.relative[k]) * q
+    assert len(found.loss) == len(wanted)
+
+
+def test_noise_on_whole_numbers_of_many_values_is_left_to_a_lattice() -> None:
+    assert densities(DiscreteLaplaceLoss(1.0, laplace_rule.MOST_ATOMS)) is None
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        AnswerLoss(0.4, 2),
+        AnswerLoss(1.5, 5),
+        ZeroedAnswerLoss(0.8, 3),
+        Reversed(ZeroedAnswerLoss(0.8, 3)),
+        DiscreteLaplaceLoss(0.5, 1),
+        DiscreteLaplaceLoss(0.6, 7),
+        Subsampled(DiscreteLaplaceLoss(0.9, 3), 0.1),
+        Subsampled(AnswerLoss(1.2, 4), 0.3),
+    ],
+)
+def test_answers_and_whole_numbers_beside_a_gaussian_are_held_by_both_engines(law: Law) -> None:
+    """And by what is added up: δ of two of them after one Gaussian is a mean of the Gaussian's δ, elsewhere."""
+    run = Composition.of([(law, 2), (pairs.gaussian(0.7).remove, 1)])
+    check_that_they_meet(run, 1e-4)
+    found = points(law, lambda _: pytest.fail("there is no density"))
+    assert found is not None
+    for epsilon in (0.5, 2.0, 4.0):
+        ends = mixed.delta_ends(run, epsilon)
+        assert ends is not None
+        truth = mpf(0)
+        for one, p in zip(found.loss.tolist(), found.p.tolist(), strict=True):
+            for other, r in zip(found.loss.tolist(), found.p.tolist(), strict=True):
+                truth += mpf(p) * mpf(r) * oracle.step_delta(1.0, 0.7, mpf(epsilon) - mpf(one) - mpf(other))
+        assert mpf(ends.lower) * (1 - mpf("1e-14")) <= truth <= mpf(ends.upper) * (1 + mpf("1e-14"))

@@ -21,12 +21,20 @@ from dpplan.accounting.exact.contour.quadrature_error import angle
 from dpplan.accounting.exact.mixed.law_as_points import Points
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.pairs.combined_laws import Mixture, Reversed, Subsampled
-from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
+from dpplan.accounting.pairs.finite import (
+    AnswerLoss,
+    DiscreteLaplaceLoss,
+    Finite,
+    ResponseLoss,
+    StatedLoss,
+    ZeroedAnswerLoss,
+)
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import EPS, Law
 from dpplan.quick_dataclass import dataclass
 
 NODES = 32
+MOST_ATOMS = 64  # of noise on whole numbers; of more, a lattice is as quick
 # Half a panel is at most so long, and r^w turns and grows by at most e^TURNS over it: the rule then leaves less than
 # e^-50 of the integral.
 WIDEST, TURNS = 0.5, 15.0
@@ -53,7 +61,9 @@ class Density:
 def densities(law: Law) -> tuple[Density, ...] | None:
     """What of a law is no atom, part by part; None where it is of a kind that is not known here."""
     match law:
-        case Finite() | StatedLoss() | ResponseLoss():
+        case Finite() | StatedLoss() | ResponseLoss() | AnswerLoss() | ZeroedAnswerLoss():
+            return ()
+        case DiscreteLaplaceLoss() if law.sensitivity < MOST_ATOMS:
             return ()
         case LaplaceLoss():
             return (Density(1.0, 1.0 / law.scale, 1.0, False),)

@@ -6,13 +6,21 @@ they do to each of its points.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import log_ratio
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.pairs.combined_laws import Mixture, Reversed, Subsampled
-from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
+from dpplan.accounting.pairs.finite import (
+    AnswerLoss,
+    DiscreteLaplaceLoss,
+    Finite,
+    ResponseLoss,
+    StatedLoss,
+    ZeroedAnswerLoss,
+)
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import EPS, Law
 from dpplan.quick_dataclass import dataclass
@@ -74,8 +82,10 @@ class Points:
 def points(law: Law, rule: Callable[[LaplaceLoss], Points]) -> Points | None:
     """The points of a law, where it is made of laws that are known here; rule: the nodes of a Laplace law's density."""
     match law:
-        case Finite() | StatedLoss() | ResponseLoss():
+        case Finite() | StatedLoss() | ResponseLoss() | AnswerLoss() | DiscreteLaplaceLoss():
             return Points.atoms_of(law)
+        case ZeroedAnswerLoss():
+            return _zeroed_answer(law)
         case LaplaceLoss():
             return Points.joined([Points.atoms_of(law), rule(law)])
         case Reversed():
@@ -93,6 +103,14 @@ def points(law: Law, rule: Callable[[LaplaceLoss], Points]) -> Points | None:
     return None
 
 
+def _zeroed_answer(law: ZeroedAnswerLoss) -> Points:
+    """Its two atoms, whose losses are logarithms of what was computed: of log1p(x) with x off by 10 units, which is
+    worth 1.5 times that for x >= -1/2, and beyond that of log(k / whole) - ε, each off by units of itself."""
+    found = Points.atoms_of(law)
+    size = 32.0 * np.abs(found.loss) + 16.0 * (law.epsilon + np.log(float(law.categories))) * (found.loss <= -0.5)
+    return replace(found, moved=EPS * size)
+
+
 def _with_vanished(sampled: Points, law: Subsampled) -> Points:
     """Where Q alone had mass, P now has 1 - rate times that."""
     rate, mass = law.sample_rate, law.law.vanishing
@@ -106,7 +124,7 @@ def _with_vanished(sampled: Points, law: Subsampled) -> Points:
 def normalised(law: Law) -> bool:
     """Whether E_P[1] and E_P[e^-L] are 1 less what lies at infinity, exactly; tables are so only to rounding."""
     match law:
-        case LaplaceLoss() | StatedLoss() | ResponseLoss():
+        case LaplaceLoss() | StatedLoss() | ResponseLoss() | AnswerLoss() | ZeroedAnswerLoss() | DiscreteLaplaceLoss():
             return True
         case Reversed() | Subsampled():
             return normalised(law.law)
