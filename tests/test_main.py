@@ -94,7 +94,7 @@ FRESH = {
 }
 
 
-@pytest.mark.sweep(every=4)
+@pytest.mark.sweep(every=8)
 @pytest.mark.parametrize(
     "example", [pytest.param(each, marks=pytest.mark.slow) if each in LONG else each for each in EXAMPLES]
 )

@@ -101,7 +101,7 @@ class _Plain:
         return mp.findroot(lambda e: mp.log(self.delta(e) / mpf(delta)), (mpf(start), mpf(start) * (1 + mpf("1e-9"))))
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize(
     ("row", "delta", "tilt", "period", "last"),
     [
@@ -365,7 +365,7 @@ def test_what_the_trapezoid_sum_counts_too_much_is_below_the_alias_bound():
             assert excess < bound
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize("direction", Direction)
 def test_a_bad_design_is_wide_and_never_wrong(direction):
     phases, epsilon = (STEP, float_moments.ComposedSteps(2.0, 0.3, 20)), arb(1.5)
@@ -388,7 +388,7 @@ def test_a_bad_design_is_wide_and_never_wrong(direction):
             assert not value.rel_accuracy_bits() > truth.rel_accuracy_bits()
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize("direction", Direction)
 def test_chernoff_at_any_tilt_lies_above_delta(direction):
     phases = (STEP,)

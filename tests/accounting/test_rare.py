@@ -122,7 +122,7 @@ WIDE = [
 ]
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize(("sigma", "q", "steps", "asked"), WIDE)
 def test_plans_whose_loss_one_step_brings_are_narrow(sigma, q, steps, asked):
     plan = Plan.from_rate(sigma, q, steps)
@@ -142,7 +142,7 @@ def test_a_few_steps_need_no_grid_where_rare_jumps_serve(monkeypatch, sigma, q, 
     assert again.relative_width < 3e-9
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize(
     ("sigma", "q", "steps", "asked"),
     [
@@ -157,7 +157,7 @@ def test_where_a_picture_shows_nothing_a_plain_event_shows_where_to_look(sigma, 
     assert epsilon(Plan.from_rate(sigma, q, steps), asked).proven_width <= 1e-4
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize(
     ("sigma", "q", "steps", "asked"),
     [

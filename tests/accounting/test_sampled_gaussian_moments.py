@@ -15,7 +15,7 @@ def relative_excess(log_value: float, truth: mpf) -> float:
         return float(mp.log1p(mp.exp(mpf(log_value))) / mp.log1p(truth) - 1)
 
 
-@pytest.mark.sweep(every=4)
+@pytest.mark.sweep(every=8)
 @pytest.mark.parametrize("sigma", NOISES)
 @pytest.mark.parametrize("sample_rate", RATES)
 def test_fractional_moments_against_high_precision(sample_rate, sigma):

@@ -36,7 +36,7 @@ def ran(line: str) -> tuple[int, str]:
     return status, stdout.getvalue() + stderr.getvalue()
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=6)
 @pytest.mark.parametrize("line", COMMANDS_SHOWN)
 def test_every_command_of_a_page_runs(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "recipes" / "plans").mkdir(parents=True)

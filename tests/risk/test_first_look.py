@@ -191,6 +191,7 @@ def test_a_record_of_one_group_is_drawn_by_the_most_costly_of_them():
         assert found.upper * (1.0 - 1e-9) <= np.interp(alpha, across, height) * (1.0 + 1e-9)
 
 
+@pytest.mark.slow
 def test_rates_of_groups_ask_no_more_often_for_what_lies_between_two_laws():
     """Of groups the lower end is one way's and the upper another's: no question makes them meet."""
     one = (Phase(StatedGdp(0.4), Poisson(1.0), 1),)

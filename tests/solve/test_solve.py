@@ -61,7 +61,7 @@ def test_noise_is_a_decimal_of_seven_digits_and_the_other_way_is_one_unit_less()
     assert found.other_way.value == pytest.approx(found.value - 1e-7, abs=1e-12)
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("target", "least", "most"),
     [(0.01, 60, 130), (50, 0.40, 0.41), (1e-6, 1e4, 1e5), (1e4, 0.06, 0.07)],
@@ -187,7 +187,7 @@ def test_batch_of_ten_to_the_twelve_examples():
     assert_safe_and_tight(found)
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("examples", "epochs", "noise_multiplier", "targets"),
     [
@@ -224,7 +224,7 @@ def test_a_batch_that_is_ruled_out_is_ruled_out_by_its_whole_range():
 # Round trips
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("seed", range(6))
 def test_each_unknown_solved_from_the_others_comes_back(seed):
     draw = random.Random(seed)
@@ -497,7 +497,7 @@ def test_examples_may_be_a_single_batch():
     assert "smaller than one batch" in found.remarks[0]
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("batch", "epochs", "noise_multiplier", "targets"),
     [
@@ -553,7 +553,7 @@ def test_a_target_that_costs_no_delta_stops_at_the_least_tried():
 # Targets given as delta
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("name", [name for name in SOLVERS if name != "examples"])
 def test_a_target_delta_is_held_and_gives_what_the_target_epsilon_gives(name):
     whole = {"noise_multiplier": 0.97, "examples": 60000, "batch_size": 256, "epochs": 60}

@@ -75,6 +75,7 @@ def test_either_direction_is_known_from_one_contour(direction):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_a_profile_of_rare_jumps_takes_few_contours():
     profile = Profile.of(Plan.from_rate(0.412, 0.00524, 25))
     epsilons = np.array([0.0, *np.geomspace(1e-4, 20.0, 30)])
