@@ -49,20 +49,20 @@ class Problems:
         if is_number(value) and _is_finite(value) and value > 0:
             return self._in_range(name, value)
         rule = f"{name}={show(value)} is not a positive number."
-        return self.require(False, _join(rule, _remedy(value, try_)))
+        return self.require(False, _join(rule, _remedy(name, value, try_)))
 
     def at_least(self, name: str, value: float, least: float, try_: str = "") -> bool:
         if is_number(value) and _is_finite(value) and value >= least:
             return self._in_range(name, value)
         endless = is_number(value) and not _is_finite(value)
         rule = f"{name}={show(value)} is not {'a finite number of ' if endless else ''}at least {show(least)}."
-        return self.require(False, _join(rule, _remedy(value, try_)))
+        return self.require(False, _join(rule, _remedy(name, value, try_)))
 
     def whole(self, name: str, value: float, least: int = 1, try_: str = "") -> bool:
         """A whole number from `least` to MOST_WHOLE; 5.0 passes, 5.5 and True do not."""
         if not (is_number(value) and _is_finite(value) and float(value).is_integer() and value >= least):
             rule = f"{name}={show(value)} is not a whole number of at least {least}."
-            return self.require(False, _join(rule, _remedy(value, try_, whole=True)))
+            return self.require(False, _join(rule, _remedy(name, value, try_, whole=True)))
         if value <= MOST_WHOLE:
             return True
         return self.require(False, f"{name}={show(value)} is more than {MOST_WHOLE:g}, which nothing here is made for.")
@@ -75,7 +75,7 @@ class Problems:
         if is_number(value) and not closed_right and 1000 <= value <= 1e30:  # 1e5 for 1e-5; 95 is a percentage
             try_ = f"Did you mean {1 / float(value):g}? {try_}".rstrip()
         rule = f"{name}={show(value)} is not in {interval}."
-        return self.require(False, _join(rule, _remedy(value, try_)))
+        return self.require(False, _join(rule, _remedy(name, value, try_)))
 
     def _in_range(self, name: str, value: float | Fraction) -> bool:
         size = abs(float(value))
@@ -133,9 +133,9 @@ def did_you_mean(wrong: str, choices: Iterable[str], closeness: float = 0.6) -> 
     return f" Did you mean '{close[0]}'?" if close else ""
 
 
-def _remedy(value: object, try_: str, whole: bool = False) -> str:
+def _remedy(name: str, value: object, try_: str, whole: bool = False) -> str:
     """What to type in place of a text that is no number; else what was to be said."""
-    return (how_to_write(value, whole) if isinstance(value, str) else "") or try_
+    return (how_to_write(value, whole, name) if isinstance(value, str) else "") or try_
 
 
 def _join(sentence: str, remedy: str) -> str:

@@ -20,10 +20,13 @@ _GROUPED = re.compile(r"[+-]?\d{1,3}(?:(?:,\d{3})+\.\d+|(?:\.\d{3})+,\d+)")  # w
 LONGEST = 40  # of what is shown of a text that is no number
 _RANGE = "One number belongs here; ranges are for dpplan frontier, and --from and --to for dpplan curve."
 _SEVERAL = "One number belongs here."
+_EPSILONS = re.compile(r"(?:.*[^a-z])?eps(?:ilon)?(?:_?0)?")  # names of figures that are no share: max_eps, not steps
+_NO_SHARE = "ε is no percentage: an outcome may become up to e^ε times as likely. Write a number such as 3."
 
 
-def how_to_write(text: str, whole: bool = False) -> str:
-    """A sentence with what to type in place of the text, "" where nobody can tell. whole: a count was asked for."""
+def how_to_write(text: str, whole: bool = False, name: str = "") -> str:
+    """A sentence with what to type in place of the text, "" where nobody can tell. whole: a count was asked for. name:
+    of the setting, where it is known: an ε is no percentage."""
     if isinstance(text, Unread):
         return text.remedy
     if whole and (doubt := doubtful_count(text)):
@@ -41,7 +44,10 @@ def how_to_write(text: str, whole: bool = False) -> str:
     if re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", plain):
         return f"Write {plain.replace(',', '')}, or {plain.replace(',', '.')}: the comma may be either."
     plain = re.sub(r"(?<=\d),(?=\d)|^,(?=\d)", ".", plain)
-    found = next((read for read in (_power(plain), _percentage(plain), _fraction(plain), _suffixed(plain)) if read), "")
+    if _percentage(plain) and _EPSILONS.fullmatch(name):
+        return _NO_SHARE
+    share = "" if whole else _percentage(plain)  # nor is a count
+    found = next((read for read in (_power(plain), share, _fraction(plain), _suffixed(plain)) if read), "")
     if not found and re.fullmatch(_NUMBER, plain) and plain != text:
         found = f"0{plain}" if plain.startswith(".") else plain
     return f"Write {found}." if found else ""

@@ -41,6 +41,17 @@ def test_what_may_be_either_is_told_as_both() -> None:
     assert doubtful_count("60.0") == doubtful_count("6e4") == doubtful_count("0.100") == ""
 
 
+@pytest.mark.parametrize("name", ["max_eps", "eps", "privacy.max_epsilon", "phases[0].mechanism.epsilon", "eps0"])
+def test_an_epsilon_is_no_percentage(name: str) -> None:
+    assert how_to_write("3%", name=name).startswith("ε is no percentage")
+    assert how_to_write("3,5", name=name) == "Write 3.5."
+    assert how_to_write("3%", name="delta") == "Write 0.03, the fraction."
+
+
+def test_nor_is_a_count() -> None:
+    assert how_to_write("3%", whole=True, name="steps") == ""
+
+
 @pytest.mark.parametrize("typed", ["1e-5,1e-6", "1e-5, 1e-6", "64,128,2560", "1;2"])
 def test_several_numbers_are_not_one(typed: str) -> None:
     assert how_to_write(typed) == "One number belongs here."

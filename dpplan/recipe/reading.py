@@ -93,7 +93,7 @@ def _read_block(node: Any, line: int, block: type[Block], found: list[Problem]) 
     lines: dict[str, int] = {}
     before = len(found)
     for key, key_line, child in _keys(node, f"{block.title}.", entries, found):
-        lines[key], given = key_line, _given(child)
+        lines[key], given = key_line, _given(child, key=key)
         try:
             values[key] = entries[key].metadata["read"](given)
         except ValueError as error:
@@ -134,8 +134,9 @@ def _elsewhere(key: str, known: Mapping[str, Any]) -> str:
     return meant(key, known) or (f" Known: {', '.join(known)}." if len(known) <= FEW else "")
 
 
-def _given(node: Any, nested: bool = True) -> Given:
-    """What stands here. Lists and blocks go one level deep: no key wants more, and an alias may point at itself."""
+def _given(node: Any, nested: bool = True, key: str = "") -> Given:
+    """What stands here, of this key. Lists and blocks go one level deep: no key wants more, and an alias may point at
+    itself."""
     line = node.start_mark.line + 1
     if node.id == "sequence":
         return Given("list", "", line, tuple(_given(item, False) for item in node.value) if nested else ())
@@ -143,7 +144,7 @@ def _given(node: Any, nested: bool = True) -> Given:
         pairs = node.value if nested else ()
         keys = tuple(key.value if key.id == "scalar" else "?" for key, _ in pairs)
         return Given("block", "", line, tuple(_given(item, False) for _, item in pairs), keys)
-    return Given(_KINDS.get(node.tag.removeprefix("tag:yaml.org,2002:"), "other"), node.value, line)
+    return Given(_KINDS.get(node.tag.removeprefix("tag:yaml.org,2002:"), "other"), node.value, line, key=key)
 
 
 def _compose(text: str, name: str) -> Any:

@@ -4,12 +4,13 @@ A reader takes a `Given` and returns the value; it raises ValueError with the en
 with the key and what was written ("is not a number.").
 """
 
+import contextlib
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
 from dpplan.checks import Problems, did_you_mean
-from dpplan.number_spelling import how_to_write
+from dpplan.number_spelling import doubtful_count, how_to_write
 from dpplan.quick_dataclass import dataclass
 
 Kind = Literal["text", "number", "switch", "empty", "list", "block", "other"]
@@ -69,7 +70,7 @@ AUTO = "auto"
 class Given:
     """One value as written: its text, its line in the file, and what YAML takes it for.
 
-    items: of a list, or of a block, where `keys` are their names.
+    items: of a list, or of a block, where `keys` are their names. key: what it is the value of.
     """
 
     kind: Kind
@@ -77,6 +78,7 @@ class Given:
     line: int
     items: tuple["Given", ...] = ()
     keys: tuple[str, ...] = ()
+    key: str = ""
 
     def __str__(self) -> str:
         """=text for what fits in a sentence, nothing for what does not."""
@@ -87,19 +89,23 @@ class Given:
 Reader = Callable[[Given], Any]
 
 
-def number(given: Given) -> float:
-    """A real number. Read from its text, because PyYAML takes 1e-5 for a word (it wants 1.0e-5)."""
+def number(given: Given, counts: bool = False) -> float:
+    """A real number. Read from its text, because PyYAML takes 1e-5 for a word (it wants 1.0e-5). counts: a whole one
+    belongs here, so that 60.000 may be sixty or sixty thousand and is refused."""
     if given.kind not in {"text", "number"}:
         raise ValueError(f"{KIND_WORDS[given.kind]}; a number belongs here.")
-    try:
-        return float(given.text)
-    except ValueError:
-        raise ValueError(f"is not a number. {how_to_write(given.text)}".rstrip()) from None
+    doubtful = counts and doubtful_count(given.text)
+    with contextlib.suppress(ValueError):
+        value = float(given.text)
+        if not doubtful:
+            return value
+    what = "a whole number" if doubtful else "a number"
+    raise ValueError(f"is not {what}. {how_to_write(given.text, counts, given.key)}".rstrip())
 
 
 def whole(given: Given) -> int | float:
     """A number that is kept exactly when it is whole; what is not whole is left for the rule to refuse."""
-    value = number(given)
+    value = number(given, counts=True)
     return int(value) if value.is_integer() else value
 
 

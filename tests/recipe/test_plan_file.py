@@ -102,6 +102,13 @@ MISTAKES = [
     (LAPLACE, "{kind: laplace, eps: 1}", 4, "Did you mean 'epsilon'?"),
     (LAPLACE, "{kind: laplace, epsilon: 1, steps: 3}", 4, "It belongs to the phase."),
     (LAPLACE, "{kind: laplace, epsilon: 1/3}", 4, "epsilon=1/3 is not a number"),
+    (LAPLACE, '{kind: laplace, epsilon: "1,1"}', 4, "epsilon=1,1 is not a number. Write 1.1."),
+    (LAPLACE, '{kind: laplace, epsilon: "1.1"}', 4, "epsilon=1.1 is not a number. Write 1.1 without quotes."),
+    (LAPLACE, "{kind: laplace, epsilon: 3%}", 4, "epsilon=3% is not a number. ε is no percentage"),
+    ("steps: 500", "steps: 60k", 8, "steps=60k is not a whole number. Write 60000."),
+    ("steps: 500", "steps: 60,000", 8, "steps=60,000 is not a whole number. Write 60000."),
+    ("steps: 500", "steps: 60.000", 8, "60.000 is not a whole number. It may be 60 or 60000: write one of these."),
+    ("sample_rate: 0.02", "sample_rate: 3%", 7, "=3% is not a number or a fraction. Write 0.03, the fraction."),
     (LAPLACE, "{kind: gdp, mu: -1}", 4, "phases[0].mechanism.mu=-1"),
     *((LAPLACE, f"{{kind: laplace, epsilon: {value}}}", 4, f"phases[0].mechanism.epsilon={said}")
       for value, said in [("0", "0"), ("-1", "-1"), ("1000", "1000"), ("1e-9", "1e-09"), ("", ""), ("one", "one"),
