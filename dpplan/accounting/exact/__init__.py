@@ -56,6 +56,7 @@ from dpplan.accounting.pairs import DominatingPair
 from dpplan.accounting.pairs.epochs import most_participations
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
 from dpplan.accounting.refusals import below_floor, no_upper_end, of_winner
+from dpplan.adjacency import ZERO_OUT, Adjacency
 from dpplan.checks import Problems
 from dpplan.errors import InternalError, NotCertified
 from dpplan.mechanism import Gaussian
@@ -109,9 +110,9 @@ def epsilon(plan: Plan, delta: float, *, accuracy: float | None = None) -> Bound
     if kinds is None:
         from dpplan.accounting.exact import other_laws  # a third of what there is to load, and most plans are Gaussian
 
-        ends = other_laws.epsilon_ends(known, delta, _width(accuracy))
-        ends = _held(ends, plan, lambda mu: gdp.epsilon_interval(mu, delta).upper, lambda event: event.epsilon(delta))
-        return _of_laws("epsilon", plan, known, ends, delta)
+        found = other_laws.epsilon_ends(known, delta, _width(accuracy))
+        ends = _held(found, plan, lambda mu: gdp.epsilon_interval(mu, delta).upper, lambda event: event.epsilon(delta))
+        return _of_laws("epsilon", plan, known, ends, delta, told=ends.upper < found.upper)
     if _unsampled(kinds):
         return _of_gaussian(gdp.epsilon(plan, delta), plan)
     steps = Steps.of(kinds)
@@ -153,9 +154,9 @@ def delta(plan: Plan, epsilon: float, *, accuracy: float | None = None) -> Bound
     if kinds is None:
         from dpplan.accounting.exact import other_laws
 
-        ends = other_laws.delta_ends(known, epsilon, _width(accuracy))
-        ends = _held(ends, plan, lambda mu: gdp.delta_interval(mu, epsilon).upper, lambda event: event.delta(epsilon))
-        return _of_laws("delta", plan, known, ends, epsilon)
+        found = other_laws.delta_ends(known, epsilon, _width(accuracy))
+        ends = _held(found, plan, lambda mu: gdp.delta_interval(mu, epsilon).upper, lambda event: event.delta(epsilon))
+        return _of_laws("delta", plan, known, ends, epsilon, told=ends.upper < found.upper)
     if _unsampled(kinds):
         return _of_gaussian(gdp.delta(plan, epsilon), plan)
     steps = Steps.of(kinds)
@@ -217,7 +218,11 @@ def _held(ends: Ends, plan: Plan, ceiling: Callable[[float], float], floor: Call
 
     Given who is drawn, one record moves the sum by two clip norms at most, whatever the neighbours, and a user of K
     examples by K times as much: by joint convexity each step is dominated by N(2K, σ²) against N(0, σ²), and all steps
-    by one (Dong, Roth, Su 2022, Cor 3.3).
+    by one (Dong, Roth, Su 2022, Cor 3.3). Under zero-out it is one clip norm. There both neighbours have n records at
+    the same places, and who is drawn, S for all steps together, goes by places and coins and by no record's value: S
+    has one law under both. Given S and the outputs so far a step's two means are one record's clipped gradient apart,
+    or equal where S leaves it out: H_a of both together is a mean over S of values that full batches do not exceed,
+    and not to see S is post-processing. Under add/remove S differs, and two norms cover who is drawn instead.
     """
     event = event_bound(plan)
     if event is not None:
@@ -227,7 +232,7 @@ def _held(ends: Ends, plan: Plan, ceiling: Callable[[float], float], floor: Call
     plain = (Poisson, FixedSize, TruncatedPoisson, Shuffle, CyclicPoisson)
     if not kinds <= {(Gaussian, each) for each in (*plain, *ALLOCATIONS)}:
         return _consistent(ends)
-    shift = math.hypot(*map(_unsampled_shift, plan.phases))
+    shift = math.hypot(*(_unsampled_shift(phase, plan.adjacency) for phase in plan.phases))
     mu = outward.up((plan.max_per_user or 1) * shift, outward.SUM)
     upper = ceiling(mu) if 0.0 < mu < 1e150 else math.inf
     return _consistent(replace(ends, upper=min(ends.upper, upper)))
@@ -240,12 +245,13 @@ def _consistent(ends: Ends) -> Ends:
     return ends
 
 
-def _unsampled_shift(phase: Phase) -> float:
+def _unsampled_shift(phase: Phase, adjacency: Adjacency) -> float:
     """How far the phase moves the mean of its outputs, in units of their noise, where it is known who is drawn."""
     noise = Gaussian.of(phase.mechanism).noise_multiplier
     if isinstance(phase.sampling, ALLOCATIONS):  # others are drawn as they are drawn without the record
         return math.sqrt(phase.sampling.participations(phase.steps)) / noise
-    return 2.0 * math.sqrt(most_participations(phase)) / noise
+    norms = 1.0 if adjacency == ZERO_OUT else 2.0
+    return norms * math.sqrt(most_participations(phase)) / noise
 
 
 def _width(accuracy: float | None) -> float:
@@ -259,8 +265,11 @@ def _width(accuracy: float | None) -> float:
     return float(accuracy)
 
 
-def _of_laws(quantity: Literal["epsilon", "delta"], plan: Plan, known: KnownPairs, ends: Ends, at: float) -> Bound:
-    """The interval that the lattice engine found for laws of any kind. at: the δ, or the ε, that was asked for."""
+def _of_laws(
+    quantity: Literal["epsilon", "delta"], plan: Plan, known: KnownPairs, ends: Ends, at: float, *, told: bool
+) -> Bound:
+    """The interval that the lattice engine found for laws of any kind. at: the δ, or the ε, that was asked for. told:
+    whether the upper end is that of an observer who is told who is drawn (`_held`)."""
     from dpplan.accounting.exact import mixed
 
     if not math.isfinite(ends.upper):
@@ -277,7 +286,8 @@ def _of_laws(quantity: Literal["epsilon", "delta"], plan: Plan, known: KnownPair
     if isinstance(ends.contour, Contour):
         details |= {"terms": dict(ends.terms), "tilt": ends.contour.tilt, "frequencies": len(ends.contour.u)}
     on = "along a contour" if ends.method == mixed.METHOD else "on a lattice"
-    why = f"laws of the privacy loss, composed {on}: {theorems}{wide}"
+    seen = "; from above no more than without sampling, as if it were told who is drawn" if told else ""
+    why = f"laws of the privacy loss, composed {on}: {theorems}{seen}{wide}"
     return Bound(quantity, lower, upper, Guarantee.CERTIFIED, NAME, plan.assumptions, why, details=details)
 
 

@@ -1,5 +1,6 @@
 """The contract of the exact accountant over every scheme, adjacency and unit; and that a file of any is verified."""
 
+import itertools
 import json
 import math
 import random
@@ -109,6 +110,33 @@ def test_more_of_the_data_never_costs_less() -> None:
     for name, larger in (("poisson", 8), ("users", 8), ("cyclic-poisson", 8), ("fixed-size", 8)):
         settings = KNOWN[name][0].with_(adjacency=ZERO_OUT)
         assert epsilon(settings, batch_size=larger).upper >= epsilon(settings).upper
+
+
+SAME_SIZE = [("truncated-poisson", ZERO_OUT), ("fixed-size", ZERO_OUT)]
+MORE = [case for case in CASES if case[1] != ADD_REMOVE and case not in SAME_SIZE]
+
+
+@pytest.mark.parametrize(
+    ("name", "adjacency"), [*SAME_SIZE, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE)], ids=str
+)
+def test_no_sampling_costs_more_than_full_batches(name: str, adjacency: Adjacency) -> None:
+    """Neighbours of one size are drawn alike: to be told who is drawn leaves a record that is moved as in full batches,
+    or not at all."""
+    settings = KNOWN[name][0].with_(adjacency=adjacency, steps=10)
+    whole = settings.with_(sampling="full-batch", batch_size=40, scheme_options=())
+    full, costs = epsilon(whole), list[float]()
+    for batch in (4, 20, 36, 40):
+        options = (("cap", min(batch + 2, 40)),) if name == "truncated-poisson" else settings.scheme_options
+        try:
+            plan = settings.with_(batch_size=batch, scheme_options=options).plan()
+        except PlanError:  # n / batch is not whole, or half of a round is
+            continue
+        found = accounting.epsilon(plan, 1e-5)
+        assert found.lower <= found.upper <= full.upper * (1 + 1e-8)
+        costs.append(found.upper)
+    assert costs
+    if name != "truncated-poisson":  # whose caps go along
+        assert all(more >= less * (1 - ROOM) for less, more in itertools.pairwise(costs)), "more of the data costs more"
 
 
 def _drawn(rng: random.Random, name: str, adjacency: Adjacency) -> Settings:
