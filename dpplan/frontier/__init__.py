@@ -8,7 +8,7 @@ what doubling the batch, the epochs or the data would buy there (recommendation.
 
 from dpplan.checks import show
 from dpplan.errors import Unreachable
-from dpplan.frontier.grid import Cell, Grid, Place, Progress, full_batch_noise
+from dpplan.frontier.grid import Cell, Grid, Place, Progress
 from dpplan.frontier.least_noise import solved
 from dpplan.frontier.recommendation import RULES, Doubling, Recommendation, check, pareto, recommend, saturated
 from dpplan.quick_dataclass import dataclass
@@ -91,7 +91,8 @@ def frontier(
     Raises UsageError and PlanError for what makes no sense, Unreachable when no cell is within the compute.
     """
     check(rule, compute)
-    rows = solved(grid, workers, progress)
+    found = solved(grid, workers, progress)
+    rows = found.rows
     answered = [cell for row in rows for cell in row if cell.plan is not None]
     within = [cell for cell in answered if compute is None or cell.compute <= compute]
     if not within and answered:
@@ -101,5 +102,5 @@ def frontier(
         )
     if not within:
         raise Unreachable(f"no cell meets target_epsilon={show(grid.target_epsilon)}: {rows[0][0].refusal}")
-    floor = full_batch_noise(grid) / grid.examples
-    return Frontier(grid, rows, compute, floor, pareto(within), recommend(grid, within, floor, rule))
+    floor = found.full_batch_noise / grid.examples
+    return Frontier(grid, rows, compute, floor, pareto(within), recommend(grid, within, floor, rule, found.about))

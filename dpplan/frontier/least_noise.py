@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dpplan.accounting.bound import Bound
-from dpplan.accounting.exact.many import epsilons_near, estimate
+from dpplan.accounting.exact.many import epsilons_near, estimate, excesses
 from dpplan.adjacency import REPLACE_ONE
 from dpplan.frontier.grid import DIGITS, Cell, Grid, Progress, coarse_to_fine, full_batch_noise
 from dpplan.mechanism import Gaussian
-from dpplan.plan import Plan
+from dpplan.plan import Plan, Settings
 from dpplan.processes import quick, spread
 from dpplan.quick_dataclass import dataclass
 from dpplan.solve import bracket, candidate_values
@@ -29,6 +29,9 @@ from dpplan.solve.search import Candidates, Evaluator, search
 NARROW = 1e-6  # a wider interval is not shown
 TOGETHER = 128  # cells that the accountant is asked about at once: more would not fit in a processor's memory
 NEIGHBOURS = 20  # cells that a guess rests on: twice the coefficients of a cubic in two variables
+FELT, FELT_NEAR = 8, 3e-3  # looks of an estimate, and how near to the target it is to come
+SLOPE_OFF = 0.1  # how much a slope between two cells may be off
+FARTHEST = 1.0  # that an estimate is followed, in nats
 ROUNDS = 8  # of asking about many; a cell that is not done by then is searched for by itself
 FEW = 200  # cells that one process solves before a second one is up
 HEAD_START, FORKED = 150, 10  # cells that this one solves until then; where others are forks of it
@@ -45,7 +48,7 @@ Point = tuple[float, float, float, float]  # log q, log steps, log of the factor
 class _Search:
     """A cell that is looked for. low met the target and high did not; `at` is looked at next."""
 
-    number: int
+    cell: tuple[int, int]
     batch_size: int
     length: float
     base: Plan
@@ -59,6 +62,7 @@ class _Search:
     before: tuple[float, float] | None = None
     spent: dict[int, Bound] = field(default_factory=dict)
     factor: float = 0.0
+    looks: int = 0
     felt: bool = False  # whether an estimate has said where to begin
 
     def plan(self, index: int) -> Plan:
@@ -72,12 +76,24 @@ class _Search:
 
     def learn(self, bound: Bound, excess: float) -> bool:
         """Whether `at` is the answer: it meets the target and, by the slope, the next would not."""
-        place = self.candidates.place(self.at)
         self.spent[self.at] = bound
         if excess <= 0.0:
             self.low = self.at
         else:
             self.high = self.at
+        place, best = self.candidates.place(self.at), self.step(excess)
+        if self.low is None or self.high == self.low + 1 or self.low == self.candidates.last:
+            return self.low is not None
+        if self.at != self.low:
+            return False
+        # The slope is good to a few percent: what it says of the next is sure unless that is as near as this.
+        sure = self.candidates.place(self.low + 1) - best > SLOPE_OFF * abs(best - place)
+        self.at += not sure
+        return sure
+
+    def step(self, excess: float) -> float:
+        """Aims anew, by the slope through this look and the one before. Returns the place where the target is met."""
+        place = self.candidates.place(self.at)
         if self.before is not None and self.before[0] != place:
             rise = (excess - self.before[1]) / (place - self.before[0])
             self.slope = rise if 0.0 < rise < math.inf else self.slope
@@ -86,7 +102,7 @@ class _Search:
         best = place - excess / self.slope
         self.factor = -best - self.limit
         self._aim(best)
-        return self.low is not None and (self.at == self.low or self.high == self.low + 1)
+        return best
 
     def _aim(self, place: float) -> None:
         at = self.candidates.below(place)
@@ -107,62 +123,96 @@ class Solver:
         self.question = Question(grid.target_epsilon, grid.delta, "epsilon", "exact", {})
 
     def rows(self, numbers: Sequence[int], levels: int | None = None) -> None:
-        """Finds the cells of these lengths, from coarse to fine; levels: how many, all where nothing is said."""
+        """Finds the cells of these lengths, from coarse to fine; levels: how many, all where nothing is said.
+
+        Cells that need another look are looked at beside the next that are begun, of the next level too: by then their
+        factors are known well enough for others to rest on.
+        """
         lengths, batches = self.grid.lengths, self.grid.batch_sizes
+        left: list[_Search] = []
         for places in itertools.islice(_levels(len(numbers), len(batches)), levels):
             open_ = [(numbers[row], column) for row, column in places if (numbers[row], column) not in self.found]
             open_.sort(key=lambda place: batches[place[1]] / lengths[place[0]])
-            for first in range(0, len(open_), TOGETHER):
-                part = open_[first : first + TOGETHER]
-                self.found.update(zip(part, self._cells(part), strict=True))
+            while open_:
+                room = TOGETHER - len(left)
+                left += self._all_begun(open_[:room], left)
+                left, open_ = self._looked_at(left), open_[room:]
+        while left:
+            left = self._looked_at(left)
 
-    def _cells(self, places: Sequence[tuple[int, int]]) -> list[Cell]:
-        begun = [self._begun(number, *place) for number, place in enumerate(places)]
-        if self.known:
-            guesses = _guesses(self.known, [each.place for each in begun])
+    def _all_begun(self, places: Sequence[tuple[int, int]], unfinished: Sequence[_Search]) -> list[_Search]:
+        """unfinished: those of which a little is known."""
+        begun = [self._begun(*place) for place in places]
+        known = [*self.known, *(each.point() for each in unfinished if each.spent)]
+        if known and begun:
+            guesses = _guesses(known, [each.place for each in begun])
             for each, (factor, slope) in zip(begun, guesses, strict=True):
                 each.begin(factor, slope)
         else:
-            for each in begun:
-                self._feel(each)
+            self._feel_all(begun)
+        return begun
+
+    def _looked_at(self, searches: Sequence[_Search]) -> list[_Search]:
+        """Those that are not done after one look more."""
         if self.grid.drawn.adjacency == REPLACE_ONE:  # its pair is not one that the accountant takes many of at once
-            return [self._alone(each) for each in begun]
-        left, done = begun, dict[int, Cell]()
-        for _ in range(ROUNDS):
-            plans = [each.plan(each.at) for each in left]
-            bounds = epsilons_near(plans, self.grid.target_epsilon, self.grid.delta)
+            for each in searches:
+                self._alone(each)
+            return []
+        plans = [each.plan(each.at) for each in searches]
+        bounds = epsilons_near(plans, self.grid.target_epsilon, self.grid.delta)
+        further = []
+        for each, plan, bound in zip(searches, plans, bounds, strict=True):
+            each.looks += 1
+            if bound is None and not each.felt:
+                self._feel(each)  # the guess may have been far off
+                further.append(each)
+            elif bound is None:
+                self._alone(each)
+            elif each.learn(bound, self._excess(each.candidates, bound)):
+                assert each.low is not None
+                if (each.spent[each.low].relative_width or 0.0) > NARROW:
+                    self._alone(each)
+                    continue
+                chosen = plan if each.spent[each.low] is bound else each.plan(each.low)
+                self._done(each, replace(each.spent[each.low], details={}), chosen)
+            elif each.looks >= ROUNDS:
+                self._alone(each)
+            else:
+                further.append(each)
+        return further
+
+    def _begun(self, row: int, column: int) -> _Search:
+        batch_size, length = self.grid.batch_sizes[column], self.grid.lengths[row]
+        settings = self.grid.settings(batch_size, length)
+        base = settings.with_(noise_multiplier=1.0).plan()
+        place = _place(base)
+        candidates = candidate_values.noise(settings, DIGITS)
+        limit = _log_limit_noise(self.single, *place)
+        return _Search((row, column), batch_size, length, base, candidates, place, limit)
+
+    def _feel_all(self, searches: Sequence[_Search]) -> None:
+        """Where nothing is known yet: begins where an estimate says, which is asked about all at once."""
+        for each in searches:
+            each.begin(0.0, each.candidates.slope)
+        left = list(searches)
+        for _ in range(FELT if self.grid.drawn.adjacency != REPLACE_ONE else 0):
+            gaps = excesses([each.plan(each.at) for each in left], self.grid.target_epsilon, self.grid.delta)
             further = []
-            for each, plan, bound in zip(left, plans, bounds, strict=True):
-                if bound is None and not each.felt:
-                    self._feel(each)  # the guess may have been far off
-                    further.append(each)
-                elif bound is None:
-                    done[each.number] = self._alone(each)
-                elif each.learn(bound, self._excess(each.candidates, bound)):
-                    assert each.low is not None
-                    if (each.spent[each.low].relative_width or 0.0) > NARROW:
-                        done[each.number] = self._alone(each)
-                        continue
-                    chosen = plan if each.spent[each.low] is bound else each.plan(each.low)
-                    done[each.number] = self._cell(each, replace(each.spent[each.low], details={}), chosen)
-                else:
+            for each, gap in zip(left, gaps, strict=True):
+                each.felt = abs(gap) <= FELT_NEAR
+                if not each.felt and math.isfinite(gap):
+                    each.step(min(max(gap, -FARTHEST), FARTHEST))
                     further.append(each)
             left = further
             if not left:
                 break
-        done |= {each.number: self._alone(each) for each in left}
-        return [done[number] for number in range(len(places))]
-
-    def _begun(self, number: int, row: int, column: int) -> _Search:
-        batch_size, length = self.grid.batch_sizes[column], self.grid.lengths[row]
-        settings = self.grid.settings(batch_size, length)
-        base = settings.with_(noise_multiplier=1.0).plan()
-        x, y = math.log(settings.exact_rate), math.log(base.steps)
-        candidates = candidate_values.noise(settings, DIGITS)
-        return _Search(number, batch_size, length, base, candidates, (x, y), _log_limit_noise(self.single, x, y))
+        for each in searches:
+            each.before = None
+            if not each.felt:
+                self._feel(each)
 
     def _feel(self, each: _Search) -> None:
-        """Where nothing is known yet: begins where an estimate says."""
+        """The same for one, from wherever it is to be found."""
         candidates, target = each.candidates, self.grid.target_epsilon
         if self.grid.drawn.adjacency == REPLACE_ONE:
             (each.at, each.slope), each.felt = bracket.start(self.question, candidates), True
@@ -180,7 +230,7 @@ class Solver:
         known = Evaluator(candidates, lambda _: bound, self.grid.target_epsilon)
         return known.gap(candidates.first)
 
-    def _alone(self, each: _Search) -> Cell:
+    def _alone(self, each: _Search) -> None:
         """The same by an evaluation at a time, of the accountant's usual kind, from where it stands."""
         candidates = each.candidates
         evaluator = self.question.evaluator(candidates)
@@ -188,21 +238,39 @@ class Solver:
         if found.low < candidates.first:
             worst = evaluator.refused.get(candidates.first)
             why = "no noise multiplier tried meets the target" if worst is None else str(worst)
-            return Cell(each.batch_size, each.length, self._compute(each), None, None, why)
+            self.found[each.cell] = Cell(each.batch_size, each.length, self._compute(each), None, None, why)
+            return
         each.slope = found.slope
         each.factor = -(candidates.place(found.low) - evaluator.gap(found.low) / found.slope) - each.limit
-        return self._cell(each, replace(evaluator.spent[found.low], details={}), candidates.plan(found.low))
+        self._done(each, replace(evaluator.spent[found.low], details={}), candidates.plan(found.low))
 
-    def _cell(self, each: _Search, spent: Bound, plan: Plan) -> Cell:
+    def _done(self, each: _Search, spent: Bound, plan: Plan) -> None:
         self.known.append(each.point())
-        return Cell(each.batch_size, each.length, self._compute(each), plan, spent)
+        self.found[each.cell] = Cell(each.batch_size, each.length, self._compute(each), plan, spent)
 
     def _compute(self, each: _Search) -> float:
         return each.length * (self.grid.examples if self.grid.epochs else each.batch_size)
 
 
-def solved(grid: Grid, workers: int = 1, progress: Progress | None = None) -> tuple[tuple[Cell, ...], ...]:
-    """The cells, a row for each length and in it one for each batch size.
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """rows: the cells, a row for each length and in it one for each batch size. known: what was learnt from them."""
+
+    rows: tuple[tuple[Cell, ...], ...]
+    full_batch_noise: float
+    known: tuple[Point, ...]
+
+    def about(self, settings: Settings) -> tuple[float, float] | None:
+        """About the noise that a run needs, one of the cells or near them, and how log of ε falls with log of it."""
+        if not self.known:
+            return None
+        place = _place(settings.with_(noise_multiplier=1.0).plan())
+        ((factor, slope),) = _guesses(self.known, [place])
+        return math.exp(_log_limit_noise(self.full_batch_noise, *place) + factor), slope
+
+
+def solved(grid: Grid, workers: int = 1, progress: Progress | None = None) -> Solved:
+    """The cells of a grid.
 
     workers: processes. progress(done, total) is called for every row.
     """
@@ -224,7 +292,7 @@ def solved(grid: Grid, workers: int = 1, progress: Progress | None = None) -> tu
             rows[row] = [begun.found[row, column] for column in range(len(grid.batch_sizes))]
             if progress is not None:
                 progress(len(rows) * len(grid.batch_sizes), total)
-    return tuple(tuple(rows[at]) for at in range(len(grid.lengths)))
+    return Solved(tuple(tuple(rows[at]) for at in range(len(grid.lengths))), single, tuple(known))
 
 
 def shares(rows: int, columns: int, workers: int) -> list[tuple[int, ...]]:
@@ -280,6 +348,12 @@ def _depths(count: int) -> npt.NDArray[np.int64]:
     for order, place in enumerate(coarse_to_fine(count)):
         depths[place] = 0 if order < 2 else math.ceil(math.log2(order))
     return np.maximum(depths - max(halvings - HALVINGS, 0), 0)
+
+
+def _place(plan: Plan) -> tuple[float, float]:
+    """log q and log steps."""
+    assert plan.batch_size is not None and plan.examples is not None
+    return math.log(plan.batch_size / plan.examples), math.log(plan.steps)
 
 
 def _log_limit_noise(single: float, log_rate: float, log_steps: float) -> float:

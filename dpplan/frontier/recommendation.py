@@ -20,6 +20,7 @@ from dpplan.solve import Solution
 LITTLE = 0.1  # a tenth less noise is what a recommendation gives up for much less compute or more steps
 
 Pool = Sequence[Cell]
+About = Callable[[Settings], tuple[float, float] | None]  # the noise of a run: see least_noise.Solved
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +126,15 @@ def check(rule: str, compute: float | None) -> None:
         raise PlanError(f"compute={show(compute)} is not a positive number. It counts the examples processed.")
 
 
-def recommend(grid: Grid, cells: Pool, floor: float, rule: str) -> Recommendation:
+def recommend(grid: Grid, cells: Pool, floor: float, rule: str, about: About) -> Recommendation:
     """The cell that the rule takes from these, which are within the compute.
 
-    floor: the effective noise that no batch gets below, see `grid.full_batch_noise`.
+    floor: the effective noise that no batch gets below, see `grid.full_batch_noise`. about: where to look for noise.
     """
     cell = RULES[rule](cells, floor)
     settings = grid.settings(cell.batch_size, cell.length)
-    solution = _noise(grid, settings)
-    doublings = tuple(_doublings(grid, cell, settings, solution))
+    solution = _noise(grid, settings, about)
+    doublings = tuple(_doublings(grid, cell, settings, solution, about))
     return Recommendation(rule, cell, solution, doublings, (_reason(rule, cells, cell, floor), _worth(doublings)))
 
 
@@ -143,11 +144,11 @@ def _longest(cells: Pool) -> Pool:
     return [cell for cell in cells if cell.compute == most]
 
 
-def _noise(grid: Grid, settings: Settings) -> Solution:
-    return solve.noise(settings, grid.target_epsilon, grid.delta)
+def _noise(grid: Grid, settings: Settings, about: About) -> Solution:
+    return solve.noise_near(settings, grid.target_epsilon, grid.delta, about(settings))
 
 
-def _doublings(grid: Grid, cell: Cell, settings: Settings, solution: Solution) -> Sequence[Doubling]:
+def _doublings(grid: Grid, cell: Cell, settings: Settings, solution: Solution, about: About) -> Sequence[Doubling]:
     batch, steps = cell.batch_size, cell.steps
     longer = settings.with_(epochs=2 * cell.length) if grid.epochs else settings.with_(steps=2 * steps)
     wider = settings.with_(batch_size=2 * batch)
@@ -159,7 +160,7 @@ def _doublings(grid: Grid, cell: Cell, settings: Settings, solution: Solution) -
         del changed["batch"]
     found = []
     for what, asked in changed.items():
-        doubled = _noise(grid, asked)
+        doubled = _noise(grid, asked, about)
         ratio = doubled.value / float(asked.batch_size or 1)
         found.append(Doubling(what, doubled, ratio / (solution.value / batch) - 1))
     return found

@@ -15,6 +15,7 @@ Raises Unreachable when no value meets the target, PlanError with all that is wr
 when the accountant refuses.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 from dpplan import accounting
@@ -35,6 +36,7 @@ __all__ = [
     "epochs",
     "examples",
     "noise",
+    "noise_near",
     "sample_rate",
     "solve",
     "steps",
@@ -59,8 +61,17 @@ def noise(
     One unit less in the seventh digit was not shown to meet it.
     """
     question = Question(target_epsilon, delta, by, accountant, options, tuple(spent))
-    remark = f"every noise multiplier tried meets the target, down to σ = {show(LEAST_NOISE)}"
-    return _ordered("noise_multiplier", settings, question, candidate_values.noise, remark)
+    return _ordered("noise_multiplier", settings, question, candidate_values.noise, _NOISELESS)
+
+
+def noise_near(settings: Settings, target_epsilon: float, delta: float, about: tuple[float, float] | None) -> Solution:
+    """noise(), of the exact accountant, where it is known about which: the search begins there.
+
+    about: a noise multiplier, and how fast log ε falls with its logarithm; the answer does not depend on them.
+    """
+    question = Question(target_epsilon, delta, "epsilon", "exact", {})
+    begin = None if about is None else (-math.log(about[0]), about[1])
+    return _ordered("noise_multiplier", settings, question, candidate_values.noise, _NOISELESS, begin)
 
 
 def steps(
@@ -190,6 +201,7 @@ def solve(
     return _SOLVERS[name](settings, target_epsilon, delta, accountant, by=by, spent=spent, **options)
 
 
+_NOISELESS = f"every noise multiplier tried meets the target, down to σ = {show(LEAST_NOISE)}"
 _ENDLESS = f"the budget is not exhausted after {show(MOST_STEPS)} steps, the most that is tried"
 _SOLVE_DELTA = delta  # parameters of that name hide the function
 _SOLVERS: dict[str, Callable[..., Solution]] = {
@@ -203,12 +215,17 @@ _SOLVERS: dict[str, Callable[..., Solution]] = {
 
 
 def _ordered(
-    name: str, settings: Settings, question: Question, candidates_of: Callable[[Settings], Candidates], at_the_end: str
+    name: str,
+    settings: Settings,
+    question: Question,
+    candidates_of: Callable[[Settings], Candidates],
+    at_the_end: str,
+    begin: tuple[float, float] | None = None,
 ) -> Solution:
-    """at_the_end: what to say when even the last index meets the target."""
+    """at_the_end: what to say when even the last index meets the target. begin: a place and a slope, where known."""
     check(name, settings, question)
     evaluator = question.evaluator(candidates_of(settings))
-    found = ordered(question, evaluator)
+    found = ordered(question, evaluator, begin)
     if found.low < evaluator.candidates.first:
         raise unreachable(question, evaluator)
     return solution(question, evaluator, found, [at_the_end] if found.low == evaluator.candidates.last else [])

@@ -27,11 +27,14 @@ def start(question: Question, candidates: Candidates) -> tuple[int, float]:
     return found.seen, found.slope
 
 
-def ordered(question: Question, evaluator: Evaluator) -> Bracket:
-    """The last candidate that meets the target and the first that does not, where their order holds."""
-    return past_wide_intervals(
-        evaluator, search(evaluator.gap, evaluator.candidates, *start(question, evaluator.candidates))
-    )
+def ordered(question: Question, evaluator: Evaluator, begin: tuple[float, float] | None = None) -> Bracket:
+    """The last candidate that meets the target and the first that does not, where their order holds.
+
+    begin: a place near them and the slope there; where nothing is said an estimate finds them.
+    """
+    candidates = evaluator.candidates
+    at, slope = start(question, candidates) if begin is None else (candidates.below(begin[0]), begin[1])
+    return past_wide_intervals(evaluator, search(evaluator.gap, candidates, at, slope))
 
 
 def unordered(question: Question, evaluator: Evaluator) -> tuple[Bracket, list[str]]:

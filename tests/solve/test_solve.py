@@ -31,6 +31,25 @@ SOLVERS = {
 }
 
 
+@pytest.mark.parametrize("about", [None, (1.0, 1.3), (30.0, 0.01), (0.02, 40.0)])
+def test_where_the_search_for_noise_begins_is_no_part_of_the_answer(about):
+    usual, near = solve.noise(MNIST, 3, DELTA), solve.noise_near(MNIST, 3, DELTA, about)
+    assert (near.value, near.spent, near.other_way) == (usual.value, usual.spent, usual.other_way)
+
+
+def test_noise_that_is_known_nearly_is_not_estimated_anew(monkeypatch):
+    usual, calls, whole = solve.noise(MNIST, 3, DELTA), [], accounting.epsilon
+
+    def counted(plan, delta, accountant="exact", **options):
+        calls.append(accountant)
+        return whole(plan, delta, accountant, **options)
+
+    monkeypatch.setattr(accounting, "epsilon", counted)
+    assert solve.noise_near(MNIST, 3, DELTA, (usual.value * (1 + 1e-6), 1.4)).value == usual.value
+    assert set(calls) == {"exact"}
+    assert len(calls) <= 4
+
+
 def assert_safe_and_tight(solution):
     """What every solution promises, asked of the accountant again."""
     again = accounting.epsilon(solution.plan, solution.delta)

@@ -33,27 +33,44 @@ def epsilons_near(plans: Sequence[Plan], epsilon: float, delta: float) -> list[B
     Guarantee: CERTIFIED.
     """
     found: list[Bound | None] = [None] * len(plans)
-    kinds = [as_sampled_gaussians(dominating_pairs(plan, "exact")) for plan in plans]
-    alone = [kind[0] for kind in kinds if kind is not None and len(kind) == 1]
-    numbers = [number for number, kind in enumerate(kinds) if kind is not None and len(kind) == 1]
-    if not alone:
-        return found
-    table = np.array([(each.noise_multiplier, each.sample_rate, float(each.steps)) for each in alone])
-    steps = Steps(*(table[:, [column]] for column in range(3)))
     with np.errstate(**QUIET):
-        served = (steps.count >= LEAST_STEPS) & (steps.sigma >= LEAST_NOISE) & (steps.sigma <= MOST_NOISE)
-        served &= (steps.q <= MOST_RATE) & (steps.q > 0.0)
-        rows = np.nonzero(served[:, 0])[0]
-        if len(rows):
-            part = rows_of(steps, rows)
+        numbers, part = _served(plans)
+        if numbers:
             lower, upper, tilts = _ends(part, epsilon, delta)
             floors = event_lower_bound.epsilons_of_each(part, delta)
             ceilings = rdp_cross_check.renyi_epsilons(part, tilts, delta)
             for at, (low, high) in enumerate(zip(lower.tolist(), upper.tolist(), strict=True)):
                 if 0.0 < low <= high < math.inf:
-                    number = numbers[rows[at]]
+                    number = numbers[at]
                     found[number] = _bound(plans[number], Ends(low, high, "contour"), floors[at], ceilings[at])
     return found
+
+
+def excesses(plans: Sequence[Plan], epsilon: float, delta: float) -> list[float]:
+    """About how far log of each plan's epsilon at delta is from log of `epsilon`, by the saddle point of its remove
+    direction; good near 0, of the right sign elsewhere. nan where this is not the way. No claim."""
+    found = [math.nan] * len(plans)
+    with np.errstate(**QUIET):
+        numbers, part = _served(plans)
+        if numbers:
+            aim, log_delta = np.full(len(numbers), epsilon), math.log(delta)
+            tilt, log_deltas = many_plans.log_delta_estimates(part, Direction.REMOVE, aim, log_delta)
+            # log delta falls in ε by about the tilt.
+            for number, excess in zip(numbers, ((log_deltas - log_delta) / (tilt * aim)).tolist(), strict=True):
+                found[number] = excess
+    return found
+
+
+def _served(plans: Sequence[Plan]) -> tuple[list[int], Steps]:
+    """Which plans are of equal steps that this road is made for, and their steps, a row for each."""
+    kinds = [as_sampled_gaussians(dominating_pairs(plan, "exact")) for plan in plans]
+    alone = [(number, kind[0]) for number, kind in enumerate(kinds) if kind is not None and len(kind) == 1]
+    table = np.array([(each.noise_multiplier, each.sample_rate, float(each.steps)) for _, each in alone])
+    steps = Steps(*(table.reshape(-1, 3)[:, [column]] for column in range(3)))
+    served = (steps.count >= LEAST_STEPS) & (steps.sigma >= LEAST_NOISE) & (steps.sigma <= MOST_NOISE)
+    served &= (steps.q <= MOST_RATE) & (steps.q > 0.0)
+    rows = np.nonzero(served[:, 0])[0]
+    return [alone[row][0] for row in rows.tolist()], rows_of(steps, rows)
 
 
 def estimate(plan: Plan, delta: float) -> float:

@@ -6,11 +6,12 @@ import random
 import numpy as np
 import pytest
 
+from dpplan import solve
 from dpplan.accounting import exact, rdp
 from dpplan.accounting.exact import event_lower_bound, many, rdp_cross_check
 from dpplan.accounting.exact.contour import many_plans, placement
 from dpplan.accounting.exact.contour.privacy_loss import Steps
-from dpplan.accounting.exact.many import epsilons_near
+from dpplan.accounting.exact.many import epsilons_near, excesses
 from dpplan.accounting.plan_pairs import SampledGaussian
 from dpplan.errors import InternalError
 from dpplan.plan import Plan, Settings
@@ -52,6 +53,19 @@ def test_near_what_was_aimed_at_they_are_narrow():
         found = epsilons_near([plan, *several], epsilon.value, 1e-5)[0]
         assert found is not None
         assert found.relative_width <= 1e-6
+
+
+@pytest.mark.parametrize(("epsilon", "delta"), [(0.3, 1e-5), (3.0, 1e-5), (3.0, 1e-12), (20.0, 1e-7)])
+def test_an_estimate_of_many_says_how_far_they_are_from_what_they_may_spend(epsilon, delta):
+    whole = Settings(examples=60000, batch_size=600, epochs=20)
+    least = solve.noise(whole, epsilon, delta).value
+    plans = [whole.with_(noise_multiplier=share * least).plan() for share in (0.8, 0.98, 1.0, 1.02, 1.25)]
+    found = excesses([*plans, Plan.from_rate(1.0, 1.0, 10)], epsilon, delta)
+    truth = [math.log(exact.epsilon(plan, delta).value / epsilon) for plan in plans]
+    assert found[1:4] == pytest.approx(truth[1:4], abs=0.02)
+    assert found[0] > truth[1]
+    assert found[4] < truth[3]
+    assert math.isnan(found[5])
 
 
 def test_plans_of_several_phases_are_left_to_others():

@@ -72,6 +72,15 @@ def saddles(
     return tilt, spread
 
 
+def log_delta_estimates(steps: Steps, direction: Direction, epsilon: Array, log_delta: float) -> tuple[Array, Array]:
+    """The tilt near each row's saddle at its ε, and log of about its delta there, as Saddle.log_delta has it."""
+    tilt, spread = saddles(steps, direction, epsilon, log_delta)
+    landscape = Landscape(steps, direction, _far(steps, log_delta - 28.0) + 3.0 * steps.sigma)
+    log_g, _, _ = landscape.pictures((1.0 + tilt if direction is Direction.REMOVE else -tilt)[:, None])
+    peak = steps.count[:, 0] * log_g[:, 0] - tilt * epsilon - np.log(tilt) - np.log1p(tilt)
+    return tilt, peak - 0.5 * np.log(2.0 * math.pi * spread)
+
+
 def largest_added_losses(steps: Steps) -> Array:
     """placement.largest_added_loss of each row by itself, [row]; for rates below 1."""
     return np.asarray(outward.up(-(steps.count * np.log1p(-steps.q))[:, 0], outward.SUM))
