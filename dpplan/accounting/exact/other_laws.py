@@ -6,6 +6,7 @@ contour proves less than NARROW. What both prove is intersected.
 """
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -86,7 +87,11 @@ def epsilon_ends(known: Known, delta: float, width: float = WIDTH) -> Ends:
 
 
 def delta_ends(known: Known, epsilon: float, width: float = WIDTH) -> Ends:
-    """The delta of the run at this ε >= 0. width: as of `epsilon_ends`."""
+    """The delta of the run at this ε >= 0. width: as of `epsilon_ends`.
+
+    An upper end below the smallest normal float is raised to it, unless ε is no smaller than any loss: elsewhere delta
+    is positive, however little of it a float holds.
+    """
     question = RunQuestion(
         lambda run, accuracy: run.delta(epsilon, accuracy),
         lambda run: few_laplace.delta_ends(run, epsilon) or mixed.delta_ends(run, epsilon),
@@ -97,7 +102,15 @@ def delta_ends(known: Known, epsilon: float, width: float = WIDTH) -> Ends:
     def log_delta(ends: Ends) -> float:
         return math.log(max(ends.lower, ends.upper * 1e-9, 1e-300))
 
-    return _refined(known, question, log_delta, _Goal(width, None))
+    found = _refined(known, question, log_delta, _Goal(width, None))
+    if found.upper >= sys.float_info.min or _beyond_all_losses(known, epsilon):
+        return found
+    return replace(found, upper=sys.float_info.min)
+
+
+def _beyond_all_losses(known: Known, epsilon: float) -> bool:
+    """Whether no finite loss of the run exceeds ε. Of laws that are known on a lattice that is not asked."""
+    return not any(pair.resolved for pair, _ in known) and all(epsilon >= run.largest for run in directions(known))
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,12 +66,20 @@ def buffered_coefficients(decays: tuple[float, ...], scales: tuple[float, ...], 
     """
     powers = np.array(decays)[np.newaxis, :] ** np.arange(count - 1, dtype=np.float64)[:, np.newaxis]
     found = np.concatenate(([1.0], powers @ np.array(scales)))
-    if min(scales) < 0.0 and np.linalg.norm(powers @ np.abs(scales)) > MOST_CANCELLED * np.linalg.norm(found):
+    if min(scales) < 0.0 and _size(powers @ np.abs(scales)) > MOST_CANCELLED * _size(found):
         raise NotApplicable(
             f"blt: scales={list(scales)} cancel all but one part in {MOST_CANCELLED:g} or less, and floats lose the "
             "digits. Say the same with fewer buffers"
         )
     return found
+
+
+def _size(entries: Array) -> float:
+    """The norm, also where the squares are beyond floats."""
+    if not len(entries):
+        return 0.0
+    kept, exponent = scaled(entries)
+    return float(np.ldexp(np.linalg.norm(kept), exponent))
 
 
 def toeplitz(coefficients: Column, steps: int, participations: int, separation: int) -> Sensitivity:

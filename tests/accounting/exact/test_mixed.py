@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import random
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -20,8 +21,9 @@ from dpplan.accounting.exact.mixed.composed import MixedMeasure, Normal
 from dpplan.accounting.exact.mixed.factors import Factor, Factors
 from dpplan.accounting.exact.mixed.law_as_points import Uncomposable
 from dpplan.accounting.pairs import GaussianLoss, LaplaceLoss, ResponseLoss, Reversed, StatedLoss, Subsampled
+from dpplan.adjacency import ZERO_OUT
 from dpplan.mechanism import Gaussian
-from dpplan.plan import Phase, Plan
+from dpplan.plan import Phase, Plan, Settings
 from dpplan.render.glossary import METHODS
 from dpplan.sampling import FixedSize
 
@@ -347,6 +349,21 @@ class Stub:
 
     def beyond(self, epsilon: float) -> tuple[float, float, float]:
         return self.ends
+
+
+@pytest.mark.parametrize("unbounded", [True, False])
+def test_a_delta_that_no_float_holds_is_never_said_to_be_none(unbounded: bool) -> None:
+    """A Gaussian among the steps is private at no ε alone; releases of bounded losses are, at the sum of theirs."""
+    others = [(pairs.gaussian(20.0), 2)] if unbounded else []
+    found = other_laws.delta_ends([(pairs.laplace(1.0), 2), (pairs.stated(0.5, 0.0), 2), *others], 30.0)
+    assert found.lower == 0.0
+    assert found.upper == (sys.float_info.min if unbounded else 0.0)
+
+
+def test_a_shuffled_run_is_not_private_without_a_delta() -> None:
+    said = Settings(noise_multiplier=5.0, examples=100, batch_size=30, steps=9, sampling="shuffle", adjacency=ZERO_OUT)
+    upper = exact.delta(said.plan(), 300.0).upper
+    assert upper is not None and upper >= sys.float_info.min
 
 
 def test_a_product_is_off_by_what_its_factors_may_be_off_together():

@@ -132,6 +132,8 @@ def test_buffers_that_cancel_are_refused_and_not_claimed_to_digits_that_are_lost
     lost = BufferedNoise(1.0, (0.816818324250899, 0.8168183250338974), (-795323568.1786473, 795323568.1786473))
     with pytest.raises(NotApplicable, match="and floats lose the digits"):
         accounting.epsilon(Plan((Phase(lost, FULL, 4),)), 1e-5)
+    with pytest.raises(NotApplicable, match="and floats lose the digits"):  # the squares of these are no floats
+        participation_sensitivity.buffered_coefficients((0.5, 0.5000000001), (1e200, -1e200), 30)
     close = participation_sensitivity.buffered_coefficients((0.9, 0.5), (0.3, -0.299), 4)
     assert close == pytest.approx([1.0, 0.001, 0.27 - 0.1495, 0.243 - 0.07475])
 
