@@ -16,8 +16,8 @@ OPACUS = "opacus"  # rounds the sample rate along with the steps of an epoch
 def settings_of_run(said: Settings, loader: str) -> Settings:
     """The same run with the sample rate and the steps per epoch that this loader takes, where it draws by that scheme.
 
-    Those of drop-last are ⌊n / batch⌋, those of Opacus ⌈n / batch⌉ at the rate of one over that. Unchanged where the
-    loader takes what is said, and where n or the batch is not known.
+    Those of drop-last are ⌊n / batch⌋, those of Opacus about ⌈n / batch⌉ at the rate of one over that (opacus_steps).
+    Unchanged where the loader takes what is said, and where n or the batch is not known.
     """
     known, examples, batch = LOADERS.get(loader), said.examples, said.batch_size
     if known is None or said.sampling != known.scheme or not (loader == OPACUS or known.part == "left out"):
@@ -25,10 +25,22 @@ def settings_of_run(said: Settings, loader: str) -> Settings:
     if not (is_number(examples) and is_number(batch) and 0 < batch <= examples < math.inf):
         return said
     batches = Fraction(repr(float(examples))) / Fraction(repr(float(batch)))
+    each = math.ceil(batches) if loader == OPACUS else math.floor(batches)
+    epochs = said.epochs if said.steps is None and loader == OPACUS and opacus_steps(each) < each else None
+    if is_number(epochs) and 0 < epochs < math.inf:
+        said = said.with_(epochs=None, steps=math.ceil(opacus_steps(each) * Fraction(repr(float(epochs)))))
     if batches.denominator == 1:
         return said
-    each = math.ceil(batches) if loader == OPACUS else math.floor(batches)
     return said.with_(batch_size=None, sample_rate=Fraction(1, each))
+
+
+def opacus_steps(batches: int) -> int:
+    """The steps of an epoch at Opacus's rate of one over so many batches.
+
+    Its UniformWithReplacementSampler takes int(1 / rate), in floats: one fewer for 93, 391, 782 and six of a hundred
+    others.
+    """
+    return int(1.0 / (1.0 / batches))
 
 
 def carried_over(bound: Bound, said: Settings, loader: str) -> Bound:

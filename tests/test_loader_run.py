@@ -7,10 +7,11 @@ import pytest
 from dpplan import accounting
 from dpplan.accounting.bound import Guarantee
 from dpplan.adjacency import ZERO_OUT
-from dpplan.loader_run import carried_over, settings_of_run, upper_end_holds
+from dpplan.loader_run import carried_over, opacus_steps, settings_of_run, upper_end_holds
 from dpplan.plan import Settings
 
 SAID = Settings(noise_multiplier=4.0, examples=100, batch_size=30, epochs=2)
+CIFAR = SAID.with_(examples=50_000, batch_size=128, epochs=60)
 SHUFFLED = SAID.with_(sampling="shuffle", adjacency=ZERO_OUT)
 
 
@@ -23,12 +24,24 @@ SHUFFLED = SAID.with_(sampling="shuffle", adjacency=ZERO_OUT)
         (SHUFFLED, "torch-shuffle", Fraction(1, 4), 8),
         (SAID, "drop-last", Fraction(3, 10), 7),  # it does not draw so
         (SAID.with_(batch_size=25), "opacus", Fraction(1, 4), 8),
+        (CIFAR, "opacus", Fraction(1, 391), 23400),  # 1 / (1 / 391) is a little below 391
+        (CIFAR.with_(epochs=0.5), "opacus", Fraction(1, 391), 195),
+        (CIFAR.with_(epochs=None, steps=9), "opacus", Fraction(1, 391), 9),
+        (SAID.with_(examples=9300, batch_size=100), "opacus", Fraction(1, 93), 184),
+        (SAID.with_(examples=9300, batch_size=100), "dpplan", Fraction(1, 93), 186),
     ],
 )
 def test_a_loader_rounds_the_steps_of_an_epoch(said: Settings, loader: str, rate: Fraction, steps: int) -> None:
     plan = settings_of_run(said, loader).plan()
     assert plan.only_phase.steps == steps
     assert plan.only_phase.sampling.expected_batch(100) == pytest.approx(float(100 * rate))
+
+
+def test_opacus_takes_as_many_steps_as_its_sampler_counts() -> None:
+    """What UniformWithReplacementSampler makes of the rate that DPDataLoader gives it."""
+    fewer = [batches for batches in range(1, 1001) if opacus_steps(batches) != batches]
+    assert {93, 391, 782} < set(fewer) and len(fewer) < 60
+    assert all(opacus_steps(batches) == batches - 1 for batches in fewer)
 
 
 def test_nothing_is_made_of_what_is_not_known() -> None:

@@ -1,7 +1,7 @@
 """The state of an Opacus accountant: {"history": [(noise multiplier, sample rate, steps), ...], "mechanism": "rdp"}.
 
 What Opacus makes of a plan is not the plan. From a loader of n examples in batches of B it takes q = 1/⌈n/B⌉, and an
-epoch is ⌈n/B⌉ steps; here q = B/n, and E epochs are ⌈E·n/B⌉ steps. `rounding` says both.
+epoch is as many steps, or one fewer by rounding; here q = B/n, and E epochs are ⌈E·n/B⌉ steps. `rounding` says both.
 """
 
 import io
@@ -16,6 +16,7 @@ from dpplan.accounting.plan_pairs import sampled_gaussians
 from dpplan.adjacency import REPLACE_ONE
 from dpplan.checks import is_number
 from dpplan.errors import NotApplicable, PlanError, file_error
+from dpplan.loader_run import opacus_steps
 from dpplan.mechanism import Gaussian, kind_of
 from dpplan.mechanism.correlated import Correlated
 from dpplan.plan import Plan
@@ -73,7 +74,7 @@ def rounding(plan: Plan) -> dict[str, Any]:
     phase = plan.only_phase
     return {
         "sample_rate": {"opacus": 1.0 / per_epoch, "plan": getattr(phase.sampling, "sample_rate", None)},
-        "steps_per_epoch": {"opacus": per_epoch, "plan": n / batch},
+        "steps_per_epoch": {"opacus": opacus_steps(per_epoch), "plan": n / batch},
         "expected_batch": {"opacus": n / per_epoch, "plan": batch},
         "note": "Stop after the plan's steps, or account for what Opacus ran: dpplan epsilon state.json --delta 1e-5",
     }

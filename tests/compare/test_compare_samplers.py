@@ -93,3 +93,6 @@ def test_the_rows_of_opacus_are_of_its_own_rate() -> None:
     assert row.sampling == "poisson" and row.plan is not None and row.bound is not None
     assert row.plan.steps == 8 and row.plan.only_phase.sampling.expected_batch(40) == 10
     assert compared.usual.value != row.bound.value == accounting.epsilon(Plan.from_rate(2.0, 0.25, 8), 1e-3).value
+    rounded = compare.samplers(RUN.with_(examples=930, batch_size=10), 1e-3, noise=False, loader="opacus")
+    text = " ".join("\n".join(plain(render.table(rounded, "opacus"))).split())
+    assert "The rows marked * are of what it runs: 92 steps per epoch, " in text

@@ -27,6 +27,8 @@ def test_a_plan_is_written_with_what_opacus_makes_of_it() -> None:
     assert found["rounding"]["sample_rate"] == {"opacus": 1 / 235, "plan": 256 / 60000}
     assert found["rounding"]["steps_per_epoch"] == {"opacus": 235, "plan": 234.375}
     assert opacus_state.rounding(Plan.from_rate(1.1, 0.01, 10)) == {}
+    cifar = opacus_state.rounding(Plan.from_training(1.1, 50_000, 128, 60))
+    assert cifar["steps_per_epoch"] == {"opacus": 390, "plan": 390.625}
 
 
 def test_other_neighbours_and_laws_are_refused() -> None:

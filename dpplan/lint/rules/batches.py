@@ -15,7 +15,7 @@ from dpplan.checks import show
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.lint.context import LOADERS, LintContext, plan_of, proven
 from dpplan.lint.finding import Remark, Severity, at_least, at_most
-from dpplan.loader_run import OPACUS, carried_over, settings_of_run, upper_end_holds
+from dpplan.loader_run import OPACUS, carried_over, opacus_steps, settings_of_run, upper_end_holds
 from dpplan.mechanism import BestOfTrials, Gaussian
 from dpplan.mechanism.correlated import Correlated
 from dpplan.plan import Phase, Plan, Settings
@@ -282,7 +282,8 @@ def epochs_end_in_part_batches(run: LintContext) -> Iterator[Remark]:
         return
     part = part_of(loader)
     each, taken = steps_of_loader(settings, part)
-    if taken <= plan.steps or len(plan.phases) > 1:
+    rounded_down = loader == OPACUS and opacus_steps(each) < each  # no more than E n / B, at no larger rate
+    if taken <= plan.steps or len(plan.phases) > 1 or rounded_down:
         return
     phase = dataclasses.replace(plan.only_phase, steps=taken)
     if loader == OPACUS and isinstance(phase.sampling, Poisson):

@@ -152,8 +152,10 @@ def _held_against(run: LintContext, plan: Plan, claimed: float, quoted: Bound | 
             f"{phase.sampling.assumption or phase.sampling.kind} with ε ≤ {most}, and not of the plan as it is put, of "
             f"which {_interval(exact)} is proven, at δ = {show(run.delta.value)}."
         )
-        rate = settings_of_run(run.settings, run.loop.loader).sample_rate
-        fix = "Put the plan as it is run" + ("." if rate is None else f": give --q {show(rate)} in place of --batch.")
+        ran = settings_of_run(run.settings, run.loop.loader)
+        given = [] if ran.sample_rate is None else [f"--q {show(ran.sample_rate)} in place of --batch"]
+        given += [] if ran.steps == run.settings.steps else [f"--steps {show(ran.steps)} in place of --epochs"]
+        fix = "Put the plan as it is run" + (f": give {' and '.join(given)}." if given else ".")
         yield Remark(Severity.WARNING, "--claimed-eps", reason, fix)
 
 

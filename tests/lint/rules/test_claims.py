@@ -228,6 +228,21 @@ def test_a_claim_is_held_against_what_opacus_runs() -> None:
     assert found(claimed_of("opacus", 2.7), "DP009") == []
 
 
+def test_the_figure_that_opacus_gives_of_a_run_of_its_own_is_not_called_false() -> None:
+    """On 50,000 examples in batches of 128 it takes 390 steps at 1/391 per epoch: int(1 / (1 / 391)) is 390."""
+    data = {"examples": 50_000, "batch_size": 128}
+    own = accounting.epsilon(Plan.from_rate(1.1, 1 / 391, 60 * 390), DELTA)
+    assert own.lower is not None and own.upper is not None
+    run = claimed_of("opacus", own.upper, **data)
+    assert lint.where_claim_stands(run) == " of what opacus runs"
+    finding = only(run, "DP009")
+    assert finding.severity is Severity.WARNING
+    assert finding.fix.endswith("give --q 1/391 in place of --batch and --steps 23400 in place of --epochs.")
+    assert found(run, "DP019") == []
+    false = only(claimed_of("opacus", own.lower * (1 - 1e-6), **data), "DP009")
+    assert false.severity is Severity.ERROR and "is false of what opacus runs: " in false.message
+
+
 def test_a_claim_stands_of_no_loader_whose_figure_is_not_proven() -> None:
     """The plan's own figure is below 2.7; nothing is proven of shuffled batches under add/remove."""
     assert lint.where_claim_stands(claiming(epsilon=2.7)) == ""
