@@ -50,8 +50,9 @@ def report(
 
 def _notes(read: "Document", others: Beside) -> list[str]:
     """What is worth knowing of the run: how it ended, at which cost, and what ran beside it."""
-    both = both_figures(read)
-    return [*read.remarks, *(f"{each}." for each in (both, others[0]) if each)]
+    both = both_figures(read, reason=True)
+    ended = f"{both}." if both else read.ending  # one of them is enough
+    return [each for each in (ended, *read.remarks, others[0] and f"{others[0]}.") if each]
 
 
 def explanations(verdicts: Sequence["Verdict"]) -> Iterator[str]:

@@ -132,10 +132,11 @@ def verify(claim: RecordedClaim, progress: Progress | None = None, proofs: bool 
     return Verdict(claim, standing, bound, proof, (*claim.doubts, *reasons))
 
 
-def both_figures(document: Document, delta: float | None = None) -> str:
+def both_figures(document: Document, delta: float | None = None, reason: bool = False) -> str:
     """Of a run that ended early, both of its ε, accounted anew, with the condition of the smaller one, in words.
 
-    Nothing ("") of all else, and where nothing is proven or may be claimed. delta: None for the run's own.
+    Nothing ("") of all else, and where nothing is proven or may be claimed. delta: None for the run's own. reason:
+    whether to say for what it ended.
     """
     spent, planned = document.named("spent"), document.named("planned")
     if document.early is None or spent is None or planned is None or spent.plan is None or planned.plan is None:
@@ -147,7 +148,9 @@ def both_figures(document: Document, delta: float | None = None) -> str:
         less, more = accounting.epsilon(spent.plan, at).upper, accounting.epsilon(planned.plan, at).upper
     except NotCertified:
         return ""
-    return "" if less is None or more is None else f"{document.early.words}: {figures(less, more)}"
+    if less is None or more is None:
+        return ""
+    return f"{document.early.words}{document.early.why if reason else ''}: {figures(less, more)}"
 
 
 def _accounted(claim: RecordedClaim) -> Bound:

@@ -48,7 +48,8 @@ class Document:
 
     warnings: of what contradicts the file beside it, which the claims are judged by too. folder: of a run, None without
     one. recipe: as the run's report records it. recipe_ran: whether the recipe in the folder is that one, if it was
-    held against it. early: how a run ended that took fewer steps than planned, None of all else.
+    held against it. early: how a run ended that took fewer steps than planned, None of all else. ending: the
+    same as the report tells it, also of a run that took no step.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Document:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     recipe_ran: bool = True
     early: EarlyEnd | None = None
+    ending: str = ""
 
     def named(self, name: str) -> RecordedClaim | None:
         """The ε of that name which a run's report claims: of what it spent, or of what was planned."""

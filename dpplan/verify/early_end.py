@@ -18,11 +18,13 @@ UNFINISHED = "not finished"
 
 @dataclass(frozen=True, slots=True)
 class EarlyEnd:
-    """how: in a word. taken: steps that were begun, more than 0 and fewer than planned."""
+    """how: in a word. taken: steps that were begun, more than 0 and fewer than planned. why: in brackets, "" where
+    nobody said."""
 
     how: str
     taken: int
     planned: int
+    why: str = ""
 
     @property
     def counted(self) -> int:
@@ -50,8 +52,8 @@ def figures(spent: float, planned: float, said: str = "") -> str:
     return f"ε ≤ {less}{said} if {CONDITION}; otherwise the planned ε ≤ {more}"
 
 
-def early_end(taken: int | None, planned: int | None, status: object) -> EarlyEnd | None:
+def early_end(taken: int | None, planned: int | None, status: object, why: str = "") -> EarlyEnd | None:
     """None where a run took all of its steps or none, or where it is not known how many."""
     if type(taken) is not int or type(planned) is not int or not 0 < taken < planned:
         return None
-    return EarlyEnd(_STATUS.get(str(status), UNFINISHED), taken, planned)
+    return EarlyEnd(_STATUS.get(str(status), UNFINISHED), taken, planned, why)

@@ -27,7 +27,8 @@ from dpplan.verify.claim import Document, RecordedClaim
 from dpplan.verify.early_end import CONDITION, EarlyEnd, early_end
 from dpplan.verify.figure_reader import assumed, figure
 from dpplan.verify.json_fields import Object
-from dpplan.verify.run_outcome import outcome
+from dpplan.verify.run_outcome import ending as ending_told
+from dpplan.verify.run_outcome import outcome, why
 from dpplan.verify.unfinished_run import REPORT, STEPS, unfinished
 
 METRICS = "metrics.jsonl"
@@ -56,11 +57,11 @@ def read(path: Path, also: str = "") -> Document:
     problems = Problems(ReportError)
     remarks: list[str] = []
     warnings: list[str] = []
-    early: EarlyEnd | None = None
+    early, ending = None, ""
     beside = file.parent if kind in _OF_RUNS and file.name == REPORT and path != STDIN else None
     with problems:
         if kind == "train":
-            claims, remarks, warnings, early = _of_run(problems, content, beside)
+            claims, remarks, warnings, early, ending = _of_run(problems, content, beside)
         else:
             assumed(problems, content)
             claims = list(_READERS[kind](problems, content))
@@ -79,6 +80,7 @@ def read(path: Path, also: str = "") -> Document:
         beside,
         recorded if isinstance(recorded, dict) else {},
         early=early,
+        ending=ending,
     )
 
 
@@ -128,8 +130,9 @@ def _kind(content: Object, name: str, also: str) -> str:
 
 def _of_run(
     problems: Problems, content: Object, folder: Path | None
-) -> tuple[list[RecordedClaim], list[str], list[str], EarlyEnd | None]:
-    """The claims, what is worth knowing, what beside the report contradicts it, and whether the run ended early."""
+) -> tuple[list[RecordedClaim], list[str], list[str], EarlyEnd | None, str]:
+    """The claims, what is worth knowing, what beside the report contradicts it, whether the run ended early, and how it
+    did by the report."""
     assumed(problems, content)
     allowed_values.check(problems, content, allowed_values.RUN)
     planned = json_fields.block(problems, content, "planned")
@@ -148,11 +151,13 @@ def _of_run(
     if lost is not None and taken is not None and lost > taken:
         problems.add(f"spent.lost_steps={show(lost)} is more than spent.steps={taken}.")
     counted, warnings = _counted(folder, taken or 0)
-    broken, doubts, told = outcome(problems, content, length, None if spent is None else taken)
+    reported = None if spent is None else taken
+    broken, doubts, told = outcome(problems, content, length, reported)
     # A report that has fewer steps than its own folder was altered, or belongs to another run.
     doubts += tuple(warnings)
+    how = ending_told(content, length, reported)
     examples = json_fields.finite(planned.get("examples"))
-    early = early_end(counted, length, content.get("status")) if spent is not None else None
+    early = early_end(counted, length, content.get("status"), why(content)) if spent is not None else None
 
     def claim(name: str, holder: Object, steps: int) -> Iterator[RecordedClaim]:
         phases = (taken_of(one, steps),) if one is not None and steps else ()
@@ -165,7 +170,7 @@ def _of_run(
 
     claims = [] if spent is None else list(claim("spent", spent, counted))
     # Of a run that went on beyond its plan the planned figure claims too little, whatever it was of the plan.
-    return [*claims, *claim("planned", planned, max(length or 0, counted))], told, warnings, early
+    return [*claims, *claim("planned", planned, max(length or 0, counted))], told, warnings, early, how
 
 
 def _agreeing(problems: Problems, content: Object, planned: Object) -> None:

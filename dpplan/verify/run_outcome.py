@@ -8,6 +8,7 @@ from dpplan.verify.json_fields import Object
 
 # What of a run's verdict says that the mechanism was not the planned one.
 _MECHANISM = ("batch sizes", "empty batches", "example counts", "user counts", "participation", "noise", "denominator")
+_EARLY = ("interrupted", "stopped")
 
 
 def outcome(
@@ -38,7 +39,8 @@ def outcome(
         problems.add(f"agrees_with_plan=true contradicts the rest of the report: {what}.")
     if agrees is False and status == "finished" and not wrong:
         doubts.append("the report itself says that the run did not agree with its plan, and not in what")
-    return broken, tuple(doubts), [*_remarks(content, planned, taken, wrong), *filter(None, [lost_steps(spent)])]
+    as_it_says = _disagreement(content, wrong)
+    return broken, tuple(doubts), list(filter(None, [as_it_says, lost_steps(spent)]))
 
 
 def lost_steps(spent: object) -> str:
@@ -72,13 +74,22 @@ def _checks(problems: Problems, content: Object) -> Iterator[tuple[str, bool]]:
             yield str(each.get("name")), each.get("agrees") is not False
 
 
-def _remarks(content: Object, planned: int | None, taken: int | None, wrong: list[str]) -> Iterator[str]:
-    """How the run ended, where that was not as planned."""
+def ending(content: Object, planned: int | None, taken: int | None) -> str:
+    """How the run ended, where that was not as planned, as the report tells it; "" of all else."""
+    if content.get("status") not in _EARLY:
+        return ""
+    return f"the report says that the run was {content['status']}{why(content)}: {taken} of {planned} steps."
+
+
+def why(content: Object) -> str:
+    """For what a run ended early, in brackets; "" where its report does not say."""
     status, message = content.get("status"), content.get("message")
-    early = status in ("interrupted", "stopped")
-    if early:
-        why = f" ({message})" if isinstance(message, str) and message not in ("", status) else ""
-        yield f"the report says that the run was {status}{why}: {taken} of {planned} steps."
-    elif content.get("agrees_with_plan") is False:
-        named = f" ({', '.join(wrong)})" if wrong else ""
-        yield f"the report itself says that the run did not do as planned{named}."
+    told = status in _EARLY and isinstance(message, str) and message not in ("", status)
+    return f" ({message})" if told else ""
+
+
+def _disagreement(content: Object, wrong: list[str]) -> str:
+    if content.get("status") in _EARLY or content.get("agrees_with_plan") is not False:
+        return ""
+    named = f" ({', '.join(wrong)})" if wrong else ""
+    return f"the report itself says that the run did not do as planned{named}."

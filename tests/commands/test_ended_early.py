@@ -94,6 +94,16 @@ def test_verify_gives_the_smaller_figure_for_publication_under_its_condition_alo
     assert said.count("as it is") == 1
 
 
+def test_verify_tells_once_how_the_run_ended(dpplan: Run, folder: Path) -> None:
+    remarks = json.loads(dpplan("verify", "runs/early", "--json", cwd=folder).stdout)["remarks"]
+    (told,) = [each for each in remarks if "interrupted" in each]
+    assert f"interrupted after {K} of {T} steps: ε ≤ " in told
+    report = json.loads((folder / "runs" / "early" / "report.json").read_text(encoding="utf-8"))
+    (folder / "stopped.json").write_text(json.dumps({**report, "status": "stopped", "message": "no loss"}))
+    remarks = json.loads(dpplan("verify", "stopped.json", "--json", cwd=folder).stdout)["remarks"]
+    assert [each[:40] for each in remarks if "stopped" in each] == ["stopped after 4 of 9 steps (no loss): ε "]
+
+
 def test_verify_names_the_other_runs_on_the_same_data_as_check_and_report_do(dpplan: Run, folder: Path) -> None:
     said = one_line(dpplan("verify", "runs/early", cwd=folder).stdout)
     found = re.search(r"another run on the same data \(whole\), not counted in this ε; .* (ε ≤ \S+) together", said)
@@ -152,4 +162,4 @@ def test_a_run_whose_events_nobody_takes_any_more_is_told_in_plain_words(dpplan:
     with contextlib.closing(going):  # type: ignore[type-var]
         pass
     said = one_line(dpplan("verify", "closed").stdout)
-    assert "the run was stopped (its output was closed): 2 of 9 steps." in said
+    assert "stopped after 2 of 9 steps (its output was closed): ε ≤ " in said
