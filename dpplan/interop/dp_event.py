@@ -231,13 +231,13 @@ def _phases(event: Any, moved: float, count: int, drawn: Sampling, depth: int) -
     elif name == "TruncatedSubsampledGaussianDpEvent":
         if drawn != FULL:
             raise PlanError(f"{name} inside a sample: a sample of a sample has no law here.")
-        yield _phase(Gaussian(_number(event, "noise_multiplier", name)), _made(_cut, event, name), count)
+        yield _phase(_made(_gaussian, event, name), _made(_cut, event, name), count)
     elif name in _READ:
         yield _phase(_made(_READ[name], event, name, moved), drawn, count)
     elif name == "SingleEpochTreeAggregationDpEvent":
         for steps in _tree_steps(event, name):
             for _ in range(min(count, MOST_PHASES + 1)):
-                yield _phase(TreeAggregation(_number(event, "noise_multiplier", name)), drawn, steps)
+                yield _phase(_made(_tree, event, name), drawn, steps)
     else:
         known = (*_READ, *_DRAWN, "ComposedDpEvent", "SelfComposedDpEvent", "NoOpDpEvent",
                  "SingleEpochTreeAggregationDpEvent", "TruncatedSubsampledGaussianDpEvent")  # fmt: skip
@@ -256,7 +256,14 @@ def _made(make: Callable[..., Any], event: Event, name: str, *moved: float) -> A
     try:
         return make(event, name, *moved)
     except UsageError as error:
-        raise PlanError([f"{name}: {problem}" for problem in error.problems]) from None
+        raise PlanError([_named(problem, name) for problem in error.problems]) from None
+
+
+def _named(problem: str, name: str) -> str:
+    """What a problem says of options, said of an event: with its name, once, and its own word for the noise."""
+    if problem.startswith(f"{name}."):
+        return problem
+    return f"{name}: {problem.replace(' (--sigma)', '').replace('sigma=', 'noise_multiplier=')}"
 
 
 def _number(event: Event, key: str, name: str) -> float:
@@ -268,8 +275,10 @@ def _number(event: Event, key: str, name: str) -> float:
 
 def _positive(event: Event, key: str, name: str) -> Fraction:
     value = _number(event, key, name)
-    if not value >= LEAST_NOISE:
-        raise PlanError(f"{name}.{key}={show(value)} is not above 0: without noise nothing is private.")
+    if not value > 0:
+        raise PlanError(f"{name}.{key}={show(value)} is not a positive number.")
+    if value < LEAST_NOISE:
+        raise PlanError(f"{name}.{key}={show(value)} is below {LEAST_NOISE:g}, where numbers lose their digits.")
     return Fraction(value)
 
 
@@ -293,6 +302,14 @@ def _tree_steps(event: Event, name: str) -> list[int]:
     return [_whole({"step_counts": each}, "step_counts", name) for each in counts]
 
 
+def _gaussian(event: Event, name: str) -> Gaussian:
+    return Gaussian(_number(event, "noise_multiplier", name))
+
+
+def _tree(event: Event, name: str) -> TreeAggregation:
+    return TreeAggregation(_number(event, "noise_multiplier", name))
+
+
 def _cut(event: Event, name: str) -> TruncatedPoisson:
     cap, n = _whole(event, "truncated_batch_size", name), _whole(event, "dataset_size", name)
     return TruncatedPoisson(_number(event, "sampling_probability", name), cap, n)
@@ -305,8 +322,8 @@ def _read_zcdp(event: Event, name: str, _: float) -> StatedZcdp:
 
 
 def _read_response(event: Event, name: str, _: float) -> RandomizedResponse:
-    p, k = _number(event, "noise_parameter", name), _whole(event, "num_buckets", name)
-    if not 0 < p < 1:
+    p, k = float(_positive(event, "noise_parameter", name)), _whole(event, "num_buckets", name)
+    if not p < 1:
         raise PlanError(f"{name}.noise_parameter={p:g} is not in (0, 1).")
     return RandomizedResponse(math.nextafter(math.log1p((1 - p) * k / p), math.inf), k)
 
@@ -322,7 +339,7 @@ def _read_discrete_laplace(event: Event, name: str, moved: float) -> DiscreteLap
 
 _READ: Mapping[str, Callable[[Event, str, float], Mechanism]] = MappingProxyType(
     {
-        "GaussianDpEvent": lambda event, name, _: Gaussian(_number(event, "noise_multiplier", name)),
+        "GaussianDpEvent": lambda event, name, _: _gaussian(event, name),
         "LaplaceDpEvent": _read_laplace,
         "DiscreteLaplaceDpEvent": _read_discrete_laplace,
         "RandomizedResponseDpEvent": _read_response,

@@ -52,9 +52,11 @@ def cost(folder: Path, steps: int | None) -> str:
 
 def _count(file: Path) -> int | None:
     try:
-        return int(file.read_bytes()[:100] or b"0")
-    except (OSError, ValueError):
+        said = (file.read_bytes()[:100] or b"0").strip()
+    except OSError:
         return None
+    count = int(said) if said.isdigit() else -1
+    return count if 0 <= count <= json_fields.MOST_STEPS else None
 
 
 def planned_delta(folder: Path) -> float | None:

@@ -112,18 +112,38 @@ def test_a_tree_and_a_composition_inside_a_repetition_are_read() -> None:
 @pytest.mark.parametrize(
     ("event", "said"),
     [
-        ({"class_name": "LaplaceDpEvent", "noise_multiplier": -1}, "noise_multiplier=-1 is not above 0"),
-        ({"class_name": "LaplaceDpEvent", "noise_multiplier": 0}, "noise_multiplier=0 is not above 0"),
+        ({"class_name": "LaplaceDpEvent", "noise_multiplier": -1}, "noise_multiplier=-1 is not a positive number"),
+        ({"class_name": "LaplaceDpEvent", "noise_multiplier": 0}, "noise_multiplier=0 is not a positive number"),
         (
             {"class_name": "DiscreteLaplaceDpEvent", "noise_parameter": -1, "sensitivity": 1},
-            "noise_parameter=-1 is not above 0",
+            "noise_parameter=-1 is not a positive number",
         ),
         ({"class_name": "os.system", "command": "true"}, "class_name=system is no event"),
         ({"class_name": "GausianDpEvent", "noise_multiplier": 1}, "Did you mean 'GaussianDpEvent'"),
         ({"class_name": "NonPrivateDpEvent"}, "is no event that is known"),
         ({"class_name": "GaussianDpEvent"}, "GaussianDpEvent.noise_multiplier=None is not a number"),
         ({"class_name": "GaussianDpEvent", "noise_multiplier": "1"}, "is not a number"),
-        ({"class_name": "GaussianDpEvent", "noise_multiplier": -1}, "GaussianDpEvent: sigma=-1"),
+        ({"class_name": "GaussianDpEvent", "noise_multiplier": -1}, "^GaussianDpEvent: noise_multiplier=-1"),
+        (
+            {"class_name": "GaussianDpEvent", "noise_multiplier": 1e-310},
+            "^GaussianDpEvent: noise_multiplier=1e-310 is below",
+        ),
+        (
+            {"class_name": "LaplaceDpEvent", "noise_multiplier": 1e-310},
+            "^LaplaceDpEvent.noise_multiplier=1e-310 is below",
+        ),
+        (
+            {"class_name": "DiscreteLaplaceDpEvent", "noise_parameter": 1e-310, "sensitivity": 1},
+            "^DiscreteLaplaceDpEvent.noise_parameter=1e-310 is below 1e-300, where numbers lose their digits",
+        ),
+        (
+            {"class_name": "RandomizedResponseDpEvent", "noise_parameter": 1e-310, "num_buckets": 2},
+            "^RandomizedResponseDpEvent.noise_parameter=1e-310 is below",
+        ),
+        (
+            {"class_name": "SingleEpochTreeAggregationDpEvent", "noise_multiplier": 1e-310, "step_counts": 3},
+            "^SingleEpochTreeAggregationDpEvent: noise_multiplier=1e-310 is below",
+        ),
         (repeated(GAUSSIAN, 0), "count=0 is not a whole number"),
         (repeated(GAUSSIAN, 1.5), "count=1.5 is not a whole number"),
         (repeated(repeated(GAUSSIAN, 10**15), 10**15), "more than 1e\\+18"),

@@ -85,8 +85,10 @@ def test_a_report_of_a_version_that_wrote_fewer_keys_is_read(tmp_path: Path) -> 
 
 def test_a_run_that_says_it_did_not_do_as_planned_is_remarked_on(tmp_path: Path) -> None:
     early = {"status": "stopped", "message": "no loss", "agrees_with_plan": False, "verdict": [], "spent__steps": 40}
-    (remark,) = verify.read(saved(tmp_path, report(**early))).remarks
-    assert remark == "the report says that the run was stopped (no loss): 40 of 100 steps."
+    ended = verify.read(saved(tmp_path, report(**early)))
+    assert (
+        ended.remarks == () and ended.ending == "the report says that the run was stopped (no loss): 40 of 100 steps."
+    )
     document = verify.read(saved(tmp_path, report(agrees_with_plan=False)))
     assert "did not do as planned" in document.remarks[0]
     assert all("did not agree" in claim.doubts[0] for claim in document.claims)
@@ -272,7 +274,7 @@ def test_a_folder_that_cannot_be_resumed_says_what_it_spent(tmp_path: Path) -> N
     for name, text, told in [
         ("run.json", "garbage", "100 steps are counted, and are spent."),
         ("run.json", json.dumps(report(planned__delta=7)), "100 steps are counted, and are spent."),
-        ("steps", "many", "nobody can tell"),
+        *(("steps", text, "nobody can tell") for text in ("many", "-3\n", "1_0", " ", "9" * 50)),
     ]:
         saved(tmp_path, text, name)
         with pytest.raises(ReportError, match=told):
