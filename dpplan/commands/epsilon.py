@@ -83,7 +83,8 @@ def command(
     problems += plot_option.problems(plot)
     if accept_estimate and max_epsilon is None:
         problems.append("--accept-estimate says what may meet a limit. Give --max-eps, or leave it out.")
-    call = requested(arguments, delta, choice, *problems)
+    with waiting.status("reading"):  # of a thousand phases it takes a second
+        call = requested(arguments, delta, choice, *problems)
     places = tuple(one.value for one in call.deltas)
     request = CostRequest(call, "epsilon", places, choice, digits_wanted(proof))
     if plot is not None:
@@ -130,7 +131,10 @@ def _check_plot(request: CostRequest) -> None:
 def _draw(found: Cost, plot: Path) -> None:
     from dpplan.plot import budget
 
-    parts = [budget.BudgetPart(each.name, each.group, each.alone, each.marginal) for each in found.parts]
+    parts = [
+        budget.BudgetPart(each.name, each.group, each.alone, each.marginal, each.about, each.unknown)
+        for each in found.parts
+    ]
     budget.draw(parts, found.bounds[0], found.request.places[0], plot, found.request.call.public)
 
 

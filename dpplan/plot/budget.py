@@ -20,6 +20,7 @@ _FONT_SIZE, _SMALL = 8.0, 6.5  # points
 _NAME_WIDTH, _NAME_LINES, _CAPTION_WIDTH = 24, 2, 116  # letters, lines
 _MOST_IN_LEGEND = 5  # groups, for one line; the names of the phases say their groups too
 _ALL = "all records"
+_BETWEEN_BOUNDS = "adds ≈: by how much the phase raises the bound; how far the others are below theirs is not known"
 # Okabe and Ito 2008, which people who see colours differently tell apart; black is the total's, grey that of all.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F")
 _SHARED, _TOTAL = "#7F7F7F", "#000000"
@@ -29,12 +30,22 @@ _STYLE: dict[Any, Any] = {"font.size": _FONT_SIZE, "axes.spines.top": False, "ax
 @dataclass(frozen=True, slots=True)
 class BudgetPart:
     """A phase. group: whose phase it is, "" where it is for all. alone: of the phase by itself. adds: at least and at
-    most what it adds to all the others; NaN where that end is not proven."""
+    most what it adds to all the others; NaN where that end is not proven. about: by how much it raises the bound, where
+    that is known in place of the most. unknown: why neither is."""
 
     name: str
     group: str
     alone: Bound
     adds: tuple[float, float]
+    about: float | None = None
+    unknown: str = ""
+
+    @property
+    def said(self) -> str:
+        """What it adds, as the table has it."""
+        if self.about is not None:
+            return f"adds ≈ {self.about:.3g}"
+        return f"adds: {self.unknown}" if self.unknown else f"adds ≤ {up(max(self.adds[1], 0.0), 4)}"
 
 
 def draw(parts: Sequence[BudgetPart], whole: Bound, at: float, path: Path, public: Sequence[str] = ()) -> None:
@@ -75,14 +86,15 @@ def _draw(axes: "Axes", parts: Sequence[BudgetPart], whole: Bound) -> None:
     colours = _by_group(parts)
     for at, part in enumerate(parts):
         colour = colours[part.group]
-        least, most = (max(0.0, end) if end == end else 0.0 for end in part.adds)
+        ends = part.adds if part.about is None else (part.adds[0], part.about)
+        least, most = (max(0.0, end) if end == end else 0.0 for end in ends)
         axes.barh(at - 0.19, part.alone.value, height=0.34, color=colour, alpha=0.35, linewidth=0)
         axes.barh(at + 0.19, least, height=0.34, color=colour, linewidth=0)
         axes.barh(at + 0.19, most - least, left=least, height=0.34, facecolor="none", edgecolor=colour, linewidth=0,
                   hatch="//////")  # fmt: skip
         about = "" if part.alone.relation == "=" else f"{part.alone.relation} "
         _name(axes, part.alone.value, at - 0.19, f"{about}{_figure(part.alone)} alone")
-        _name(axes, most, at + 0.19, f"adds ≤ {up(most, 4)}" if part.adds[1] == part.adds[1] else "adds: not known")
+        _name(axes, most, at + 0.19, part.said)
     axes.barh(len(parts), whole.value, height=0.5, color=_TOTAL, linewidth=0)
     _name(axes, whole.value, len(parts), f"{whole.relation} {_figure(whole, 6)}")
     axes.axvline(whole.value, color=_SHARED, linewidth=0.6, linestyle=":", zorder=0)
@@ -146,5 +158,6 @@ def _captions(parts: Sequence[BudgetPart], whole: Bound, public: Sequence[str]) 
     alike = [f"{guarantee}: every figure" for guarantee in promised]
     proven = alike[0] if len(promised) == 1 else "; ".join(f"{each}: {', '.join(promised[each])}" for each in promised)
     told = [f"{proven}; accountant: {whole.accountant}", f"assumes {whole.assumptions}"]
+    told += [_BETWEEN_BOUNDS] if any(part.about is not None for part in parts) else []
     told += [f"public, costs nothing: {', '.join(public)}"] if public else []
     return [line for each in told for line in textwrap.wrap(each, _CAPTION_WIDTH)]

@@ -42,7 +42,9 @@ def drawn(file: Path, to: Path, accountant: str = "exact") -> list[str]:
     said: list[str] = []
     costs = breakdown.of(plan.plan, plan.names, [(1e-5, whole)], ask, said.append)
     assert said[-1] == f"what {plan.names[-1]} adds, phase {len(said)} of {len(plan.names)}"  # each takes its time
-    parts = [plot.BudgetPart(each.name, each.group, each.alone, each.marginal) for each in costs]
+    parts = [
+        plot.BudgetPart(each.name, each.group, each.alone, each.marginal, each.about, each.unknown) for each in costs
+    ]
     plot.draw(parts, whole, 1e-5, to, ["the architecture"])
     return re.findall(r"<text[^>]*>([^<]*)</text>", to.read_text(encoding="utf-8")) if to.suffix == ".svg" else []
 
@@ -73,9 +75,28 @@ def test_what_is_an_estimate_says_so_and_adds_nothing_proven(
     file.write_text(PLAN.replace("noise_multiplier: 2.5}", sampled), encoding="utf-8")
     said = drawn(file, tmp_path / "a.svg", "gdp")
     assert any("Where the budget goes: ε ≈ " in text and "(estimate)" in text for text in said)
-    assert "adds: not known" in said and any(text.startswith("estimate: all together, two") for text in said)
+    assert "adds: not proven" in said and any(text.startswith("estimate: all together, two") for text in said)
     text = forked.dpplan("epsilon", "plan.yaml", "--delta", "1e-5", "--accountant", "gdp", cwd=tmp_path).stdout
     assert "not proven" in text and "nan" not in text
+
+
+def test_where_only_the_rise_of_a_bound_is_known_it_stands_as_in_the_table(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(image_file._STYLE, "svg.fonttype", "none")
+    said = drawn(file, tmp_path / "a.svg", "rdp")
+    table = forked.dpplan("epsilon", "plan.yaml", "--delta", "1e-5", "--accountant", "rdp", cwd=tmp_path).stdout
+    figures = re.findall(r"≈ ([\d.]+)$", table, re.MULTILINE)
+    assert len(figures) == 3 and [text for text in said if text.startswith("adds ")][:3] == [
+        f"adds ≈ {figure}" for figure in figures
+    ]
+    assert any(text.startswith("adds ≈: by how much") for text in said)
+
+
+def test_what_was_not_asked_says_so(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(image_file._STYLE, "svg.fonttype", "none")
+    monkeypatch.setattr(breakdown, "LONGEST", 0.0)
+    assert drawn(file, tmp_path / "a.svg").count("adds: not asked") == 3
 
 
 def test_the_same_plan_gives_the_same_bytes(file: Path, tmp_path: Path) -> None:

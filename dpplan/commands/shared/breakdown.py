@@ -36,6 +36,20 @@ class PhaseCost:
     whole: Bound
 
     @property
+    def about(self) -> float | None:
+        """By how much the phase raises the bound, where at most what it adds is not proven."""
+        if self.without is None or self.whole.upper is None or not math.isnan(self.marginal[1]):
+            return None
+        return self.whole.value - self.without.value
+
+    @property
+    def unknown(self) -> str:
+        """Why no figure is known of what it adds, "" where there is one."""
+        if self.without is None:
+            return "not asked"
+        return "not proven" if math.isnan(self.marginal[1]) and self.about is None else ""
+
+    @property
     def marginal(self) -> tuple[float, float]:
         """At least and at most what the phase adds, from what is proven of the whole and of the others."""
         if self.without is None:
@@ -90,12 +104,9 @@ def table(costs: Sequence[PhaseCost]) -> Table:
 
 def _most(cost: PhaseCost) -> str:
     """At most what the phase adds; where no lower end of the others is proven, by how much an upper bound rises."""
-    adds = cost.marginal[1]
-    if cost.without is None:
-        return "not asked"
-    if math.isnan(adds) and cost.whole.upper is None:
-        return "not proven"
-    return f"≈ {cost.whole.value - cost.without.value:.3g}" if math.isnan(adds) else f"{max(adds, 0.0):.6g}"
+    if cost.about is not None:
+        return f"≈ {cost.about:.3g}"
+    return cost.unknown or f"{max(cost.marginal[1], 0.0):.6g}"
 
 
 def public_rows(public: Sequence[str]) -> Iterator[str]:
