@@ -78,8 +78,8 @@ def _last(trial: Plan, number: float, reach: float) -> float:
         except NotCertified:
             if reach < NEAREST:
                 raise NotCertified(
-                    f"search: a trial is (ε, δ)-private for no δ up to {delta:.3g}, and of the winner of {number:.4g} "
-                    "trials on average nothing is proven. Lower the δ of a trial, or expect fewer"
+                    f"search: a trial is proven (ε, δ)-private for no δ up to {delta:.3g}, and of the winner of "
+                    f"{number:.4g} trials on average nothing is proven. Lower the δ of a trial, or expect fewer"
                 ) from None
         # A trial may reveal all with some chance.
         reach = reach - max(NEARER, reach // 8) if reach > NEARER else reach / 2.0

@@ -236,6 +236,15 @@ def test_a_trial_that_may_reveal_all_is_bounded_as_far_as_its_mean_allows() -> N
         accounting.epsilon(plan, 1e-3)
 
 
+def test_what_was_not_shown_of_a_trial_is_not_said_to_be_false(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*_: object) -> None:
+        raise NotCertified("nothing is proven")
+
+    monkeypatch.setattr(search_winner, "costliest", nothing)
+    with pytest.raises(NotCertified, match=r"a trial is proven .* for no δ up to"):
+        search_winner._last(Plan.from_rate(1.0, 0.1, 3), 10.0, 40.0)
+
+
 def test_what_no_theorem_knows_of_a_trial_is_said_once() -> None:
     trial = (Phase(RandomizedResponse(0.5, 2), Poisson(1.0), 1, groups=((0, 0),)), replace(ONE, groups=((0, 1),)))
     with pytest.raises(NotApplicable) as caught:
