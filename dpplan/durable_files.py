@@ -17,6 +17,8 @@ from typing import Any, BinaryIO, cast
 from dpplan.errors import DpplanError, InputOutputFailed, UsageError, file_error
 
 # What is wrong with the name that was given, and not with the disk or with who may use it.
+_ENDING = 12  # letters that a file has while it is written, after its name
+LONGEST_NAME = 255  # bytes, in the file systems of Linux and macOS; on Windows as many letters
 _NAMING = {errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL}
 
 
@@ -40,10 +42,10 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], mode: int = 0o6
 
     mode: who may do what with it, less what this process takes away from all its files.
     Written beside its place first, since only a move within one folder is atomic. Raises InputOutputFailed when that
-    cannot be done; then the file is what it was.
+    cannot be done; then the file is what it was, except where the error says that it is written.
     """
     with told(f"{path}: cannot be written"):
-        _replace(path, write, mode & ~_UMASK)
+        _replace(path, write, mode & ~_UMASK, f"{path}:")
 
 
 def write_named(what: str, path: Path, content: bytes) -> None:
@@ -61,13 +63,21 @@ def write_named(what: str, path: Path, content: bytes) -> None:
             path.write_bytes(content)
         else:
             mode = stat.S_IMODE(place.stat().st_mode) if there else 0o666 & ~_UMASK
-            _replace(place, lambda stream: stream.write(content), mode)
+            _replace(place, lambda stream: stream.write(content), mode, what)
     except OSError as error:
         raise file_error(f"{what} cannot be written", error) from error
 
 
-def _replace(path: Path, write: Callable[[BinaryIO], object], mode: int) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def name_too_long(path: Path) -> str:
+    """What is wrong with a path of which a part is too long to be a name, as the end of a sentence; "" of any other."""
+    longest = max((len(part) if os.name == "nt" else len(os.fsencode(part)) for part in path.parts), default=0)
+    if longest <= LONGEST_NAME:
+        return ""
+    return f"has a name of {longest} bytes, and {LONGEST_NAME} are the most. Choose a shorter one."
+
+
+def _replace(path: Path, write: Callable[[BinaryIO], object], mode: int, what: str) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_beside(path.name))
     try:
         with os.fdopen(handle, "wb") as stream:
             attempt = _Attempt(stream)
@@ -83,7 +93,16 @@ def _replace(path: Path, write: Callable[[BinaryIO], object], mode: int) -> None
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
-    sync_folder(path.parent)
+    with told(f"{what} is written, and whether it outlasts a power failure is not sure"):
+        sync_folder(path.parent)
+
+
+def _beside(name: str) -> str:
+    """How the name begins under which a file of this name is written before it is moved: no longer than that one."""
+    start = f".{name}"
+    while len(os.fsencode(start)) > LONGEST_NAME - _ENDING:
+        start = start[:-1]
+    return f"{start}."
 
 
 class _Attempt(io.RawIOBase):
@@ -138,7 +157,7 @@ def lock(file: int) -> bool:
 
 def remove_leftovers(folder: Path, name: str) -> None:
     """Removes what a killed process left of writing the file of this name."""
-    for path in folder.glob(f".{name}.*"):
+    for path in folder.glob(f"{_beside(name)}*"):
         path.unlink(missing_ok=True)
 
 

@@ -1,13 +1,15 @@
 """Files that are whole or absent, and the count of steps that is written first."""
 
+import errno
 import os
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
+from dpplan import durable_files
 from dpplan.durable_files import lock, remove_leftovers, write_named, write_whole
-from dpplan.errors import UsageError
+from dpplan.errors import InputOutputFailed, UsageError
 from dpplan.train.state.step_count import StepCount
 
 
@@ -30,6 +32,36 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
         write_whole(file, half)
     assert file.read_bytes() == b"whole"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_folder_that_cannot_be_synced_does_not_make_a_file_unwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(durable_files, "sync_folder", fails)
+    said = "is written, and whether it outlasts a power failure is not sure: Input/output error."
+    for write, what in (
+        (lambda file: write_whole(file, lambda stream: stream.write(b"new")), f"{tmp_path / 'file'}:"),
+        (lambda file: write_named("--csv=file", file, b"new"), "--csv=file"),
+    ):
+        (tmp_path / "file").write_bytes(b"old")
+        with pytest.raises(InputOutputFailed) as caught:
+            write(tmp_path / "file")
+        assert str(caught.value) == f"{what} {said}"
+        assert (tmp_path / "file").read_bytes() == b"new"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="paths are shorter there")
+@pytest.mark.parametrize("letter", ["a", "é", "😀"])
+def test_the_longest_names_are_written_too(tmp_path: Path, letter: str) -> None:
+    file = tmp_path / (letter * (durable_files.LONGEST_NAME // len(letter.encode())))
+    write_named("--csv", file, b"whole")
+    assert file.read_bytes() == b"whole" and list(tmp_path.iterdir()) == [file]
+    assert durable_files.name_too_long(file) == ""
+    wrong = durable_files.name_too_long(file.with_name(f"{file.name}b" + letter))
+    assert "255 are the most" in wrong
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="no names for open files")

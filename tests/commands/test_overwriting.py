@@ -94,6 +94,18 @@ def test_devices_are_written_to(said: Said) -> None:
     assert said(*PAGE, "-o", "/dev/null", "--format", "md")[0] == 0
 
 
+def test_a_name_that_is_too_long_is_refused_with_the_limit(said: Said, tmp_path: Path) -> None:
+    for call in (
+        (*CURVE, "--csv", "a" * 300),
+        (*CURVE, "--plot", "a" * 252 + ".svg"),
+        (*PAGE, "-o", "é" * 130 + ".md"),
+        ("epsilon", "a" * 300 + ".yaml"),
+    ):
+        code, text = said(*call)
+        assert code == 2 and "bytes, and 255 are the most. Choose a shorter one." in text
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_is_not_there_is_a_mistake_of_the_call(said: Said, tmp_path: Path) -> None:
     for call in ((*PAGE, "-o", "none/a.html"), (*CURVE, "--csv", "none/a.csv"), (*CURVE, "--plot", "none/a.svg")):
         code, told = said(*call)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from dpplan.durable_files import name_too_long
 from dpplan.errors import UsageError
 from dpplan.number_spelling import DASHES, doubtful_count, shortened
 
@@ -82,6 +83,8 @@ class PlanFileName(click.ParamType):  # type: ignore[type-arg]  # as above
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         text = str(value)
+        if "=" not in text and (wrong := name_too_long(Path(text))):
+            raise click.UsageError(f"{shortened(text)} {wrong}", ctx)
         if "=" in text or text.lower().endswith((".yaml", ".yml", ".json", ".csv")) or Path(text).exists():
             return text
         if not text.strip() or text[0] in f"-{DASHES}" or text[0].isdigit():
@@ -109,6 +112,8 @@ class FileName(click.Path):
             named = "the name" if param is None else param.metavar or param.opts[0]
             name = param.opts[0] if isinstance(param, click.Option) else named.strip("[].")
             raise UsageError(f"{name} is empty: name a file or a folder.")
+        if wrong := name_too_long(Path(value)):
+            raise UsageError(f"{shortened(str(value))} {wrong}")
         if self._no_folder and Path(value).is_dir():
             raise UsageError(f"{value}: cannot be written: Is a directory.")
         return super().convert(value, param, ctx)
