@@ -201,11 +201,11 @@ def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
     [
         (
             "",
-            "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime, check, audit, statement.",
+            "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime, check, audit, statement; a plan file has phases.",
         ),
         (
             "# only words\n",
-            "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime, check, audit, statement.",
+            "r.yaml: is empty. A recipe has the blocks privacy, data, model, training, runtime, check, audit, statement; a plan file has phases.",
         ),
         (
             "just words",

@@ -160,7 +160,7 @@ def _compose(text: str, name: str) -> Any:
     except RecursionError:
         raise RecipeError(f"{name}: is nested too deeply to be a recipe.") from None
     if root is None:
-        raise RecipeError(f"{name}: is empty. A recipe has the blocks {', '.join(BLOCKS)}.")
+        raise RecipeError(f"{name}: is empty. A recipe has the blocks {', '.join(BLOCKS)}; a plan file has phases.")
     if root.id != "mapping":
         raise RecipeError(f"{name}: is not a recipe: it has no blocks {', '.join(BLOCKS)}.")
     return root

@@ -1,6 +1,7 @@
 """Plans of several phases and earlier runs, typed and in files, in a process of its own."""
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -182,6 +183,20 @@ def test_earlier_runs_without_a_run_are_pointed_to_phase() -> None:
     assert found.plan is None
     assert len(found.problems) == 1
     assert found.problems[0].startswith("the run itself is missing: give --sigma, --q and --steps, or --phase.")
+
+
+def test_earlier_runs_in_a_file_are_pointed_to_the_command_that_takes_it(tmp_path: Path) -> None:
+    for name, text in (
+        ("rows.json", '[{"sigma": 3, "q": 0.1, "steps": 2}]'),
+        ("a plan.yaml", "phases: [{name: a, mechanism: {kind: laplace, epsilon: 1}}]"),
+    ):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        call = f"is told by `dpplan epsilon {shlex.quote(str(tmp_path / name))}`."
+        (problem,) = plan_files.parse(PlanArguments(Settings(), spent=(str(tmp_path / name),))).problems
+        assert problem.endswith(call) and "given as --phase" not in problem
+    both = tuple(str(each) for each in sorted(tmp_path.iterdir()))
+    (problem,) = plan_files.parse(PlanArguments(Settings(), spent=both)).problems
+    assert problem.endswith("is told when their files are named without --spent.")
 
 
 def test_of_a_thousand_alike_mistakes_twenty_are_told_and_the_rest_counted() -> None:

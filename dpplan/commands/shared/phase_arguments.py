@@ -4,7 +4,8 @@ Every problem of every phase is found, and names the phase it is in.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,6 @@ _NOT_EXACT = (
     "file counts the worst with such an (ε, δ): mechanism: {kind: epsilon-delta, epsilon: 1, delta: 1e-6} (dpplan help "
     "mechanisms)."
 )
-_ONLY_SPENT = (
-    "the run itself is missing: give --sigma, --q and --steps, or --phase. What earlier runs cost alone is told "
-    "when they are given as --phase."
-)
 
 
 def parse(arguments: PlanArguments) -> ParsedPlan:
@@ -53,7 +50,7 @@ def parse(arguments: PlanArguments) -> ParsedPlan:
         own = list(_settings(_written(typed, "phase", unread, shared), problems, shared))
     elif arguments.settings == Settings():
         own = []
-        problems.append(_ONLY_SPENT)
+        problems.append(only_spent(arguments.spent))
     else:
         own = [("", arguments.settings)]
     examples = _examples([("--n", arguments.settings), *earlier, *own], problems)
@@ -64,6 +61,18 @@ def parse(arguments: PlanArguments) -> ParsedPlan:
     if unread or problems:
         return ParsedPlan(None, _shortened([*unread, *problems]), known)
     return ParsedPlan(_joined([plan for plan in plans if plan]), [], known, len(earlier))
+
+
+def only_spent(spent: Sequence[str]) -> str:
+    """What is missing where earlier runs alone were named, and how to ask for what those cost."""
+    files = [text for text in spent if "=" not in text and text.strip()]
+    if not files:
+        alone = "is told when they are given as --phase."
+    elif len(spent) == 1:
+        alone = f"is told by `dpplan epsilon {shlex.quote(files[0])}`."
+    else:
+        alone = "is told when their files are named without --spent."
+    return f"the run itself is missing: give --sigma, --q and --steps, or --phase. What earlier runs cost alone {alone}"
 
 
 def _written(given: Iterable[str], name: str, unread: list[str], shared: Settings) -> Iterator[Written]:

@@ -68,6 +68,8 @@ def parse(arguments: PlanArguments, may_be_open: bool = False) -> ParsedPlan:
     files, lists = taken(arguments.files)
     spent, typed = taken(arguments.spent)
     problems: list[str] = []
+    if not files and not arguments.in_phases and arguments.settings == Settings():
+        problems.append(phase_arguments.only_spent(arguments.spent))
     earlier = _read(spent, problems)
     own = _read(files, problems, may_be_open)
     if files and (len(files) > 1 or lists or arguments.phases or arguments.settings != Settings()):
