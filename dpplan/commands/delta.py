@@ -48,7 +48,8 @@ def command(
     as_json: bool,
 ) -> None:
     problems = [*limit_options.at_least_zero("eps", epsilons), *proof_problems(proof, choice)]
-    call = requested(arguments, None, choice, *problems)
+    with waiting.status("reading"):  # of a thousand phases it takes a second
+        call = requested(arguments, None, choice, *problems)
     request = CostRequest(call, "delta", epsilons, choice, digits_wanted(proof))
 
     with waiting.status("proving" if request.digits else "computing") as progress:

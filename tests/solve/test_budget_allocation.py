@@ -1,13 +1,16 @@
 """Open phases of a plan, fitted to a target: never above it, by shares, for the least error, by one factor."""
 
+import contextlib
 import functools
 import json
 import math
 import random
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from dpplan import __main__ as program
 from dpplan import accounting
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.adjacency import ZERO_OUT
@@ -185,6 +188,21 @@ def test_the_command_shows_what_was_found_and_what_more_would_buy() -> None:
     (found,) = content["results"]
     assert found["epsilon"]["upper"] <= 8 and [each["phase"] for each in found["phases"]] == content["names"]
     assert "hospital A.steps = 2926" in ran("cohorts.yaml", "--target-eps", "3", "--unknown", "hospital A.steps")
+
+
+def test_the_screen_counts_the_plans_that_were_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    @contextlib.contextmanager
+    def status(_: str) -> Iterator[Callable[[str], None]]:
+        yield said.append
+
+    monkeypatch.setattr(of_command.waiting, "status", status)
+    assert (
+        program.run(["solve", str(ROOT / "recipes" / "plans" / "two-stage-fine-tuning.yaml"), "--target-eps", "8"]) == 0
+    )
+    assert said[:3] == ["0 plans tried", "1 plan tried", "2 plans tried"]
+    assert said[-1] == f"{len(said) - 1} plans tried"
 
 
 OPEN = """\

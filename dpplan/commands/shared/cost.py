@@ -68,10 +68,10 @@ def compute(request: CostRequest, progress: Callable[[str], None]) -> Cost:
     if request.digits is not None and importlib.util.find_spec("flint") is None:
         raise MissingExtra("--prove", "prove")
     plan, earlier = request.call.plan, request.call.earlier
-    bounds = tuple(_ask(request, plan, at) for at in request.places)
+    bounds = _figures(request, plan, progress)
     proofs = () if request.digits is None else _proofs(request, request.digits, progress)
     before = replace(plan, phases=plan.phases[:earlier], derivation=()) if earlier else None
-    alone = () if before is None else tuple(_ask(request, before, at) for at in request.places)
+    alone = () if before is None else _figures(request, before, progress, "the earlier runs alone, ")
     return Cost(
         request,
         tuple(proof.bound for proof in proofs) or bounds,
@@ -80,6 +80,17 @@ def compute(request: CostRequest, progress: Callable[[str], None]) -> Cost:
         alone,
         parts=_parts(request, bounds, progress),
     )
+
+
+def _figures(request: CostRequest, plan: Plan, progress: Callable[[str], None], which: str = "") -> tuple[Bound, ...]:
+    """Of a plan at each place, told as they are begun: a figure of many phases takes seconds."""
+    found, phases, places = [], len(plan.phases), len(request.places)
+    for number, at in enumerate(request.places, 1):
+        if phases > 1 or places > 1:
+            several = f", figure {number} of {places}" if places > 1 else ""
+            progress(f"{which}{phases} phase{'s' if phases > 1 else ''}{several}")
+        found.append(_ask(request, plan, at))
+    return tuple(found)
 
 
 def _parts(request: CostRequest, bounds: tuple[Bound, ...], progress: Callable[[str], None]) -> "tuple[PhaseCost, ...]":

@@ -1,7 +1,8 @@
 """`dpplan solve PLAN`: the open phases of a plan file, fitted to a target."""
 
 import functools
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -56,8 +57,8 @@ def run(file: str | None, settings: Settings, spent: Sequence[str], choice: Acco
     problems = [] if found.steps is not None else allocation.open_problems(parsed.names, found.openings, rule)
     if problems:
         raise PlanError(problems)
-    budget = _budget(choice, float(target.epsilon), deltas[0].value)
-    with waiting.status("searching"):
+    with waiting.status("searching") as say:
+        budget = _budget(choice, float(target.epsilon), deltas[0].value, say)
         made = _fitted(parsed.plan, found, budget, rule, parsed)
     _show(render, parsed, made, (float(target.epsilon), deltas[0]), as_json)
 
@@ -98,11 +99,16 @@ def _asked(parsed: ParsedPlan, target: PlanTarget) -> _Unknowns:
     return _Unknowns(alone, place if setting == STEPS else None)
 
 
-def _budget(choice: AccountantChoice, target: float, delta: float) -> "Budget":
+def _budget(choice: AccountantChoice, target: float, delta: float, say: Callable[[str], None]) -> "Budget":
+    """say: told how many plans were tried, before the next one is: how many it takes nobody knows."""
     from dpplan.solve.allocation import Budget
+
+    tried = itertools.count()
 
     @functools.cache
     def ask(plan: Plan) -> Bound:
+        number = next(tried)
+        say(f"{number} plan{'' if number == 1 else 's'} tried")
         return accounting.epsilon(plan, delta, choice.name, **choice.options(choice.name))
 
     return Budget(ask, target)

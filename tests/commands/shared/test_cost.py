@@ -25,6 +25,18 @@ def test_one_accountant_answers_at_every_place_and_for_earlier_runs_alone() -> N
     assert (found.proofs, found.comparisons) == ((), ())
 
 
+def test_who_waits_is_told_what_is_computed() -> None:
+    said: list[str] = []
+    compute(CostRequest(Request(LONGER, (), (), earlier=1), "delta", (1.0, 2.0), EXACT), said.append)
+    both = [f"figure {number} of 2" for number in (1, 2)]
+    assert said == [f"2 phases, {each}" for each in both] + [
+        f"the earlier runs alone, 1 phase, {each}" for each in both
+    ]
+    said.clear()
+    compute(CostRequest(Request(PLAN, (), ()), "delta", (1.0,), EXACT), said.append)
+    assert said == []
+
+
 def test_of_all_accountants_the_one_that_proves_most_is_held() -> None:
     found = compute(CostRequest(Request(PLAN, (), ()), "epsilon", (1e-5,), AccountantChoice("all", {})), quiet)
     (comparison,) = found.comparisons
