@@ -389,6 +389,36 @@ def test_many_steps_to_an_epoch(sigma, per_epoch, count, delta):
     assert found.relative_width < 0.02
 
 
+@pytest.mark.parametrize(
+    ("sigma", "per_epoch", "count", "delta", "width"),
+    [
+        (1.0, 1000, 10, 1e-5, 2e-3),
+        (1.0, 20_000, 1, 1e-5, 2e-3),
+        (3.0, 100, 10, 1e-38, 2e-3),  # thirteen deviations, in ten epochs and in one
+        (3.0, 20_000, 1, 1e-38, 2e-3),
+        (0.7, 1000, 10, 1e-5, 2e-3),  # one large ratio decides
+        (3.0, 1000, 1, 1e-6, 2e-4),
+    ],
+)
+def test_the_first_lattice_is_as_fine_as_it_has_to_be_and_no_finer(
+    monkeypatch: pytest.MonkeyPatch, sigma: float, per_epoch: int, count: int, delta: float, width: float
+) -> None:
+    tried, ends = [], other_laws._ends
+
+    def seen(*asked: Any) -> Any:
+        tried.append(asked)
+        return ends(*asked)
+
+    monkeypatch.setattr(other_laws, "_ends", seen)
+    plan = allocated_rounds.balls_in_bins(sigma, per_epoch, per_epoch * count)
+    assert other_laws.epsilon_ends(plan, delta, width).relative_width <= width
+    ((known, *rest),) = tried
+    halvings = known[0][0].remove.halvings
+    if halvings:
+        coarser = other_laws.resolved(known, Resolution(halvings - 1, known[0][0].remove.reach))
+        assert ends(coarser, *rest).relative_width > width
+
+
 def test_where_nothing_is_proven_from_below_the_lattice_is_as_fine_as_the_upper_end_needs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -14,7 +14,9 @@ from functools import cache
 from dpplan.accounting.exact import few_laplace, lattice_jumps, mixed
 from dpplan.accounting.exact.general_lattice import Accuracy, Composition, Interval
 from dpplan.accounting.exact.proven_ends import Ends
+from dpplan.accounting.gdp import gaussian_epsilon
 from dpplan.accounting.pairs import DominatingPair, Finite, Resolution
+from dpplan.accounting.pairs.allocation import AllocationLoss
 from dpplan.accounting.pairs.profile_points import ProfileLoss
 from dpplan.errors import InternalError, NotCertified
 from dpplan.quick_dataclass import dataclass
@@ -31,6 +33,9 @@ NOTHING = 1e-100  # smaller figures are not narrowed
 Known = Sequence[tuple[DominatingPair, int]]
 WIDTH = 2e-4  # where a pair is known on a lattice, which is made finer until the figure is known to this, relative
 COARSE_WIDTH = 2e-3  # what the coarsest of such lattices nearly always knows it to; what it does not is made finer
+# Where R is about normal, they leave more: so much for each doubling of the steps, of 2^5 times as many; as much again
+# where ε is so many standard deviations of one epoch; and half, where single large ratios have so many times delta.
+CENTRAL_WIDTH, FIRST_DOUBLINGS, AT_DEVIATIONS, ALONE = 2.1e-4, 5.0, 12.0, 5.0
 GAP = 0.05  # wider than the two ends of the coarsest one ever are
 ATTEMPTS, MOST_HALVINGS, FINEST = 6, 3, 7
 SETTLED = 0.125  # of that: where a finer lattice would move an end by less, what lies between them is no lattice's
@@ -120,10 +125,11 @@ class _Goal:
     width: float
     log_delta: float | None
 
-    @property
-    def start(self) -> Resolution:
+    def start(self, known: Known) -> Resolution:
         """Where delta is not known, what has to be cut off is not either, and the first lattice may not be the last."""
-        halvings = 0 if self.log_delta is None else math.ceil(0.5 * math.log2(max(COARSE_WIDTH / self.width, 1.0)))
+        if self.log_delta is None:
+            return Resolution(0)
+        halvings = math.ceil(0.5 * math.log2(max(_coarse_width(known, self.log_delta) / self.width, 1.0)))
         return Resolution(min(halvings, MOST_HALVINGS))
 
 
@@ -134,7 +140,7 @@ def _refined(known: Known, question: RunQuestion, log_delta: Callable[[Ends], fl
         return _ends(known, question)
     spare = SPARE + math.log(sum(count for _, count in known))
     width, halvings = goal.width, 0
-    best, resolution = Ends(0.0, math.inf, METHOD), _reaching(goal.start, spare - (goal.log_delta or 0.0))
+    best, resolution = Ends(0.0, math.inf, METHOD), _reaching(goal.start(known), spare - (goal.log_delta or 0.0))
     for _ in range(ATTEMPTS):
         laws = resolved(known, resolution)
         try:
@@ -162,6 +168,22 @@ def _refined(known: Known, question: RunQuestion, log_delta: Callable[[Ends], fl
     aim = f", for a relative width of {width:g}"
     allocated = any(pair.resolved and not isinstance(pair.remove, ProfileLoss) for pair, _ in laws)
     return replace(best, method=f"{METHOD}, allocations on a lattice {_finest(laws)}{aim}" if allocated else METHOD)
+
+
+def _coarse_width(known: Known, log_delta: float) -> float:
+    """About the relative width that the coarsest lattices leave; what is more is found by trying."""
+    laws = [(pair.remove.mean, count) for pair, count in known if isinstance(pair.remove, AllocationLoss)]
+    if len(laws) < len(known) or not all(mean.by_sums for mean, _ in laws):
+        return COARSE_WIDTH
+    deviation = math.sqrt(math.fsum(count * mean.variance for mean, count in laws))
+    epsilon = gaussian_epsilon(deviation, math.exp(log_delta)) if deviation > 0.0 else 0.0
+    if not epsilon > 0.0:
+        return COARSE_WIDTH
+    alone = math.fsum(count * math.exp(mean.log_one_beyond(epsilon)) for mean, count in laws)
+    deviations = (epsilon / deviation / AT_DEVIATIONS) ** 2 / sum(count for _, count in laws)
+    doublings = FIRST_DOUBLINGS + math.log2(max(mean.drawn for mean, _ in laws))
+    central = CENTRAL_WIDTH * doublings * (1.0 + deviations) / (1.0 + alone / (ALONE * math.exp(log_delta)))
+    return max(central, COARSE_WIDTH)
 
 
 def _reaching(resolution: Resolution, least: float) -> Resolution:

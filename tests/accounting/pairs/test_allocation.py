@@ -206,6 +206,14 @@ def test_one_lognormal_is_the_gaussian(noise, side):
         assert (found - exact) * (1.0 if side == "above" else -1.0) >= -1e-12 * exact
 
 
+def test_how_likely_one_ratio_alone_is_to_take_the_mean_beyond():
+    mean = Mean(((1.0, 600), (2.0, 400)), 1000)
+    found = mean.log_one_beyond(0.05)
+    whole = [special.log_ndtr(-noise * (math.log(50.0) - 0.5 / noise**2)) for noise in (1.0, 2.0)]
+    assert found == pytest.approx(max(whole), rel=1e-12)
+    assert mean.variance == pytest.approx((600 * math.expm1(1.0) + 400 * math.expm1(0.25)) / 1e6, rel=1e-12)
+
+
 def test_losses_beyond_floats_are_left_to_other_bounds():
     mean = Mean(((0.02, 10),), 10)
     assert not mean.within_reach

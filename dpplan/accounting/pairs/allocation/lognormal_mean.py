@@ -11,6 +11,7 @@ from fractions import Fraction
 import numpy as np
 
 from dpplan.accounting.numerics import outward
+from dpplan.accounting.numerics.normal import log_normal_tails
 from dpplan.accounting.pairs.allocation import convex_order
 from dpplan.accounting.pairs.allocation.averaging import Landed, averaged
 from dpplan.accounting.pairs.allocation.graded_sum import GradedSum, graded_sum, landed
@@ -74,14 +75,21 @@ class Mean:
     @property
     def by_sums(self) -> bool:
         """Whether the law is one of sums on graded lattices, which are for many: those of few reach near 0."""
-        return self.drawn >= LEAST_SUMMED and self._variance <= MOST_VARIANCE
+        return self.drawn >= LEAST_SUMMED and self.variance <= MOST_VARIANCE
 
     def level(self, halvings: int) -> int:
         """Of a lattice with FEWEST steps to a standard deviation of log R, or of one lognormal, and as often halved."""
-        return max(_level_for(noise, self._variance) for noise, _ in self.parts) + halvings
+        return max(_level_for(noise, self.variance) for noise, _ in self.parts) + halvings
+
+    def log_one_beyond(self, excess: float) -> float:
+        """log of about the P-mass where one of them alone takes R beyond 1 + excess."""
+        large = math.log(self.total * excess)
+        places = np.array([noise * (large - 0.5 / noise**2) for noise, _ in self.parts])
+        return float(np.max(log_normal_tails(places)))
 
     @property
-    def _variance(self) -> float:
+    def variance(self) -> float:
+        """Of R under Q."""
         variances = (count * math.expm1(min(noise**-2, LARGEST_LOSS)) for noise, count in self.parts)
         return math.fsum(variances) / self.total**2
 
