@@ -52,7 +52,8 @@ def max_per_user(settings: Settings, target_epsilon: float, delta: float, earlie
         raise Unreachable(
             f"one example of each user costs ε = {seen[1].value:.6g} already, above target_eps={show(target_epsilon)}."
         )
-    most = MOST_AT_FULL_BATCH if plan(1).phases[-1].sampling == Poisson(1.0) else MOST_MEMBERS
+    full = all(phase.sampling == Poisson(1.0) for phase in plan(1).phases)  # of earlier runs too
+    most = MOST_AT_FULL_BATCH if full else MOST_MEMBERS
     most = min(most, settings.examples or most)
     low, high = 1, 2
     while high <= most and meets(high):

@@ -121,6 +121,8 @@ def test_full_batches_take_as_many_examples_of_a_user_as_the_target_allows(monke
     found = max_per_user(Settings(noise_multiplier=1e4, sample_rate=1.0, steps=10), 500.0, 1e-5)
     assert found.value == 87510 and found.above is not None and found.above.value > 500.0 >= found.spent.value
     monkeypatch.setattr("dpplan.solve.max_per_user.MOST_MEMBERS", 4)
+    earlier = Plan.from_rate(1e4, 0.01, 1).phases  # a mixture of as many Gaussians, whatever follows it
+    assert max_per_user(Settings(noise_multiplier=1e4, sample_rate=1.0, steps=10), 500.0, 1e-5, earlier).value == 4
     few = Settings(noise_multiplier=1e4, examples=50, batch_size=50, steps=10)
     for settings, why in ((few, "there are no more examples"), (few.with_(examples=None, batch_size=None,
                           sample_rate=0.01), "more are not looked for")):  # fmt: skip

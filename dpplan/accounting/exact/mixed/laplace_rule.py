@@ -18,17 +18,10 @@ import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import log_ratio
 from dpplan.accounting.exact.contour.quadrature_error import angle
-from dpplan.accounting.exact.mixed.law_as_points import Points
+from dpplan.accounting.exact.mixed.law_as_points import ATOMS_ALONE, Points
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.pairs.combined_laws import Mixture, Reversed, Subsampled
-from dpplan.accounting.pairs.finite import (
-    AnswerLoss,
-    DiscreteLaplaceLoss,
-    Finite,
-    ResponseLoss,
-    StatedLoss,
-    ZeroedAnswerLoss,
-)
+from dpplan.accounting.pairs.finite import DiscreteLaplaceLoss
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import EPS, Law
 from dpplan.quick_dataclass import dataclass
@@ -61,7 +54,7 @@ class Density:
 def densities(law: Law) -> tuple[Density, ...] | None:
     """What of a law is no atom, part by part; None where it is of a kind that is not known here."""
     match law:
-        case Finite() | StatedLoss() | ResponseLoss() | AnswerLoss() | ZeroedAnswerLoss():
+        case _ if isinstance(law, ATOMS_ALONE):
             return ()
         case DiscreteLaplaceLoss() if law.sensitivity < MOST_ATOMS:
             return ()

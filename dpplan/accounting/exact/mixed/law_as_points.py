@@ -26,6 +26,7 @@ from dpplan.accounting.pairs.law import EPS, Law
 from dpplan.quick_dataclass import dataclass
 
 LOSS_UNITS = 4.0 * EPS  # "as exact as a float can be": of an atom's loss
+ATOMS_ALONE = (Finite, StatedLoss, ResponseLoss, AnswerLoss, ZeroedAnswerLoss)  # of a few outcomes, nothing cut away
 LARGEST = 600.0  # of a loss: beyond it, masses leave the range of floats
 
 
