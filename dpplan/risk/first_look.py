@@ -5,6 +5,8 @@ the larger. So δ is made narrow where a line may count by what is known of it, 
 contour or lattice that was put there tells of most others.
 """
 
+import math
+
 import numpy as np
 
 from dpplan.accounting.exact.proven_deltas import KNOWN_ABOVE, Width
@@ -14,6 +16,7 @@ from dpplan.risk.source import ManyEnds, Source, mirrored
 # Rates at which lines are compared: so many from the finest up, and so many from there to where TPR is all but 1.
 RISING, FLAT = 40, 20
 MOST_ROUNDS = 48  # the places that both directions make at most
+STEEP = 1.0  # an x from which on a place further is another slope: e^x grows by a third and more
 SPARE = 0.5  # of the width that will do: lines of two x meet
 
 
@@ -26,6 +29,7 @@ class FirstLook:
 
     def __init__(self, source: Source, ahead: Array, share: float, finest: float) -> None:
         self.source, self.ahead, self.share = source, ahead, share
+        self.steepest = math.log(1.0 / finest)  # beyond, a line is above 1 at every rate
         alphas = np.concatenate((np.geomspace(finest, 0.5, RISING), 1.0 - np.geomspace(0.4, share, FLAT)))
         self._rise = np.exp(np.concatenate((-ahead[:0:-1], ahead))) * alphas[:, None]  # e^x·α, [rate, place]
         self._asked = np.zeros((2, len(ahead)), bool)
@@ -56,12 +60,18 @@ class FirstLook:
     def _next(self) -> tuple[int, int, Width] | None:
         """The direction and the number of the place where δ is to be asked for, and how narrow; None where no line that
         counts is wide. At 0 first, where a contour tells of all x beyond where losses are many and small; then the
-        farthest, since one over rare jumps tells of what lies before it."""
+        farthest, since one over rare jumps tells of what lies before it; and where slopes differ much from one place to
+        the next, the place beyond that, whose line mostly counts too once this one is known."""
         open_ = self._open()
         if not open_:
             return None
-        direction, at = max(open_, key=lambda each: each[1]) if self._asked.any() else (0, 0)
-        return direction, at, Width(open_.get((direction, at), self.share), self.share, dominating=True)
+        if not self._asked.any():
+            return 0, 0, Width(open_.get((0, 0), self.share), self.share, dominating=True)
+        direction, at = max(open_, key=lambda each: each[1])
+        width = Width(open_[direction, at], self.share, dominating=True)
+        if STEEP < self.ahead[at] < self.ahead[-1] and self.ahead[at + 1] <= self.steepest:
+            at += int(not self._asked[direction, at + 1])
+        return direction, at, width
 
     def _open(self) -> dict[tuple[int, int], float]:
         """The directions and places that were not asked yet where a line that may count is wide, and the width of δ

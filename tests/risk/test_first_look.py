@@ -38,6 +38,7 @@ PLANS = {
     "rare and few": Plan.from_rate(0.7, 1e-4, 3),
     "rarest": Plan.from_rate(0.7, 1e-6, 100),
     "little noise": Plan.from_rate(0.3, 0.05, 100),
+    "large losses": Plan.from_rate(0.25, 0.001, 1000),
     "laplace": plan((Laplace(0.1), 0.01, 1000)),
     "before training": plan((Laplace(0.02), 1.0, 20), (Gaussian(20.0), 1.0, 2), (Gaussian(1.1), 256 / 60000, 3515)),
     "of a stated μ": plan((StatedGdp(1.0), 0.01, 1000)),
@@ -46,11 +47,19 @@ PLANS = {
     "balls in bins": Settings(noise_multiplier=1.0, sample_rate=0.01, epochs=10, sampling="balls-in-bins").plan(),
 }
 # Of contours and lattices together, both directions; before, some took more than twenty.
-MOST_PLACES = {"many steps": 1, "two steps": 1, "rare and few": 1, "rarest": 2, "little noise": 2, "choices": 1}
+MOST_PLACES = {
+    "many steps": 1,
+    "two steps": 1,
+    "rare and few": 1,
+    "rarest": 2,
+    "little noise": 2,
+    "large losses": 2,
+    "choices": 1,
+}
 
 
 BRACKETED = {"of a stated μ", "choices", "balls in bins"}
-LONG = {"of a stated μ", "rare", "rarest", "rare and few", "little noise", "balls in bins"}
+LONG = {"of a stated μ", "large losses", "rare", "rarest", "rare and few", "little noise", "balls in bins"}
 
 
 @cache
