@@ -8,6 +8,7 @@ EXIT_BROKEN_PIPE = 141
 
 try:  # Ctrl-C while this loads, a second on a busy machine, is told as it is later
     import contextlib
+    import gc
     import io
     import os
     import shutil
@@ -57,6 +58,7 @@ def main() -> None:
         status = _main()
     except KeyboardInterrupt:  # before the command began, or after its answer
         status, _ = _complain("interrupted.", EXIT_INTERRUPTED)
+    gc.freeze()  # with torch loaded, looking for what could be freed took seconds after the last word was said
     sys.exit(status)
 
 

@@ -327,3 +327,13 @@ def test_on_a_terminal_the_guarantee_is_coloured_unless_asked_not_to(env: dict[s
     os.close(parent)
     assert done.returncode == 0
     assert ("\x1b[32mcertified" in shown, "\x1b[31munder-reports" in shown) == (coloured, coloured)
+
+
+def test_nothing_is_looked_for_to_be_freed_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With torch loaded that took seconds, in which a call that was done or interrupted did not end."""
+    frozen: list[bool] = []
+    monkeypatch.setattr(program.gc, "freeze", lambda: frozen.append(True))
+    monkeypatch.setattr(program, "_main", lambda: 3)
+    with pytest.raises(SystemExit) as ended:
+        program.main()
+    assert frozen == [True] and ended.value.code == 3
