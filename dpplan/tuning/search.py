@@ -28,7 +28,7 @@ from dpplan.recipe import Recipe
 from dpplan.recipe.grid import Setting
 from dpplan.rounding import up
 from dpplan.train.data import load_for
-from dpplan.train.machine.signals import interrupt_deferred, interrupt_remembered
+from dpplan.train.machine.signals import interrupt_deferred, interrupt_remembered, nothing_kept
 from dpplan.tuning.search_plan import SearchPlan
 from dpplan.tuning.trial_count import drawn
 
@@ -138,9 +138,10 @@ def _task(
 
 
 def _outcomes(tasks: list[TrialTask], jobs: int) -> Iterator[TrialOutcome]:
-    """In the order of the tasks."""
+    """In the order of the tasks. Ctrl-C waits for no step of a trial: an interrupted search keeps none of it."""
     if jobs == 1:
-        yield from map(trial, tasks)
+        with nothing_kept():
+            yield from map(trial, tasks)
         return
     yield from joblib.Parallel(n_jobs=jobs, return_as="generator")(joblib.delayed(trial)(task) for task in tasks)
 

@@ -231,6 +231,22 @@ def test_what_ends_a_search_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / "out").exists()  # and what was there stays
 
 
+def test_ctrl_c_waits_for_no_step_of_a_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "drawn", lambda trials, bits: 5)
+    begun: list[Path] = []
+
+    def long_step(task: search.TrialTask) -> TrialOutcome:
+        with interrupt_asked():
+            begun.append(task.folder)
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("the step went on")
+
+    monkeypatch.setattr(search, "trial", long_step)
+    with pytest.raises(TrainingStopped, match="nothing is released"):
+        searched(plan_of(), tmp_path / "out")
+    assert len(begun) == 1 and list(tmp_path.iterdir()) == []
+
+
 def test_a_press_that_the_last_step_of_a_trial_did_not_hear_ends_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,16 +20,28 @@ class _Presses:
 
 
 _open: list[_Presses] = []  # of the blocks that are open, from without to within
+_nothing_kept: list[None] = []  # one for each block that is open of work of which nothing is kept
 
 
 @contextlib.contextmanager
 def interrupt_asked(signals: Sequence[signal.Signals] = CTRL_C) -> Iterator[Callable[[], bool]]:
     """A function that says whether Ctrl-C was pressed, or another of these signals came, inside the block.
 
-    The first press only asks, so that a step is never cut in two; the second one interrupts at once.
+    The first press only asks, so that a step is never cut in two; the second one interrupts at once. Where nothing of
+    the work is kept, the first one does.
     """
-    with _counted(signals, raising_at=2) as pressed:
+    with _counted(signals, raising_at=1 if _nothing_kept else 2) as pressed:
         yield pressed
+
+
+@contextlib.contextmanager
+def nothing_kept() -> Iterator[None]:
+    """Inside, blocks that Ctrl-C would only ask are interrupted at once: whatever is cut in two is thrown away."""
+    _nothing_kept.append(None)
+    try:
+        yield
+    finally:
+        _nothing_kept.pop()
 
 
 @contextlib.contextmanager

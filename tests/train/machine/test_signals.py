@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from dpplan.train.machine.signals import interrupt_asked, interrupt_deferred, interrupt_remembered
+from dpplan.train.machine.signals import interrupt_asked, interrupt_deferred, interrupt_remembered, nothing_kept
 
 
 def press() -> None:
@@ -20,6 +20,16 @@ def test_the_first_press_asks_and_the_second_interrupts() -> None:
         with pytest.raises(KeyboardInterrupt):
             press()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_work_of_which_nothing_is_kept_is_interrupted_at_once() -> None:
+    with nothing_kept(), interrupt_asked() as asked:
+        with pytest.raises(KeyboardInterrupt):
+            press()
+        assert asked()
+    with interrupt_asked() as asked:
+        press()
+        assert asked()
 
 
 def test_a_press_that_a_block_did_not_ask_about_is_known_around_it() -> None:
