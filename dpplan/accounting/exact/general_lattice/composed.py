@@ -10,6 +10,7 @@ below when the aliases, bounded by Chernoff, are taken off.
 """
 
 import math
+import sys
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -292,14 +293,14 @@ class Composed:
         return drop, turn, size * (24.0 * EPS) + (2.0 * self._transformed + 16.0 * EPS) * whole
 
     def _bounds(self, tilts: Array) -> Chernoff:
-        """Upper bounds on the upper law's moments."""
+        """Upper bounds on the upper law's moments. Masses are held under the tilt, where those far below underflow: each
+        counts as the smallest normal float at least, or at lower tilts the law would lack what it mostly is."""
         h, r = self.lattice.h, self.lattice.r
         logs = np.zeros(len(tilts))
         for law, count in self.laws:
             side = law.up
             steps = side.first + np.arange(len(side.masses), dtype=np.float64)
-            with np.errstate(divide="ignore"):
-                log_masses = np.log(side.masses)
+            log_masses = np.log(np.maximum(side.masses, sys.float_info.min))
             for k, s in enumerate(tilts):
                 exponents = log_masses + (s * h - (r - h)) * steps
                 k_top = int(np.argmax(exponents))

@@ -9,11 +9,13 @@ import pytest
 from mpmath import mp, mpf
 
 from dpplan.accounting import pairs
+from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.exact.general_lattice.coarse_pld import LOG_TILTS, CoarseMasses, Sketch
 from dpplan.accounting.exact.general_lattice.composed import ComposedMasses, DeltaKernel, SuffixSums
 from dpplan.accounting.exact.general_lattice.discretise import Lattice
 from dpplan.accounting.exact.general_lattice.lower_polygon import Cells, lowered, spread
 from dpplan.accounting.exact.general_one_step import FARTHEST, delta_ends, mass_at_the_top
+from dpplan.accounting.pairs import GaussianLoss, LaplaceLoss
 
 SAMPLED = pairs.subsampled(pairs.gaussian(0.9), 0.1).remove
 STEPS = {
@@ -196,3 +198,12 @@ def test_masses_that_may_be_errors_alone_prove_nothing_from_below(over_a_period:
         masses = ComposedMasses(np.full(size, off), 1e-9, 0.0, 0.0, 0.0, 0.0)
         found = masses.many(epsilons, lattice, SuffixSums(masses.masses, kernel), sign)
         assert np.all(sign * found >= 0.0)  # the truth may be none
+
+
+def test_a_lattice_far_out_does_not_bound_what_is_near_by_masses_that_underflowed() -> None:
+    """Laid where δ is e^-10^7, it holds nothing of the losses at which nearly all of the mass is."""
+    run = Composition.of([(LaplaceLoss(1.0), 2), (GaussianLoss(20.0), 2)])
+    for place in (5.0, 30.0, 300.0):
+        lower, upper = run.around(place)(np.array([0.0, 1.0, place]))
+        assert lower[1] <= 0.2423103 < 0.2423104 <= upper[1]
+        assert upper[0] > 0.3
