@@ -293,7 +293,7 @@ class Composed:
         return drop, turn, size * (24.0 * EPS) + (2.0 * self._transformed + 16.0 * EPS) * whole
 
     def _bounds(self, tilts: Array) -> Chernoff:
-        """Upper bounds on the upper law's moments. Masses are held under the tilt, where those far below underflow: each
+        """Upper bounds on the upper law's moments. Masses are held under the tilt, and far below underflow: each
         counts as the smallest normal float at least, or at lower tilts the law would lack what it mostly is."""
         h, r = self.lattice.h, self.lattice.r
         logs = np.zeros(len(tilts))
