@@ -30,14 +30,16 @@ NARROW = 1e-6  # a wider interval is not shown
 TOGETHER = 128  # cells that the accountant is asked about at once: more would not fit in a processor's memory
 NEIGHBOURS = 20  # cells that a guess rests on: twice the coefficients of a cubic in two variables
 FELT, FELT_NEAR = 8, 3e-3  # looks of an estimate, and how near to the target it is to come
-SLOPE_OFF = 0.1  # how much a slope between two cells may be off
+SLOPE_OFF = 0.2  # how much a slope between two cells may be off
 FARTHEST = 1.0  # that an estimate is followed, in nats
 ROUNDS = 8  # of asking about many; a cell that is not done by then is searched for by itself
 FEW = 200  # cells that one process solves before a second one is up
 HEAD_START, FORKED = 150, 10  # cells that this one solves until then; where others are forks of it
 TASK = 600  # cells that are solved at a time, between two looks at what others have learnt
 HALVINGS = 4  # of the grid's sides
-COMMON = 3  # levels that are solved before others begin, who would all begin with a few cells of which nothing is known
+# Levels that are solved before others begin, who would all begin with a few cells of which nothing is known; one more
+# where there are none to wait for them.
+COMMON = 2
 CLOSEST, MARGIN = 6, 0.5  # of them, whose range a guess may leave by so much of it
 ROUGH, SMOOTH = 9, 20  # points that a quadratic and a cubic take
 
@@ -282,7 +284,7 @@ def solved(grid: Grid, workers: int = 1, progress: Progress | None = None) -> So
     parts = shares(len(grid.lengths), len(grid.batch_sizes), workers)
     begun = Solver(grid, single, ())
     if len(parts) > 1:
-        begun.rows(range(len(grid.lengths)), COMMON)
+        begun.rows(range(len(grid.lengths)), COMMON + (workers == 1))
         known += begun.known
     tasks = (_Task(grid, rows, single, tuple(known), _of_rows(begun.found, rows)) for rows in parts)
     for task, (cells, points) in spread(_solved, tasks, workers if len(parts) > 1 else 1, here=True):
