@@ -159,12 +159,18 @@ def _made_by_user(kind: str, shape: Shape, classes: int) -> nn.Module:
     if not isinstance(made, nn.Module):
         raise RecipeError(f"model.kind={kind} returned {type(made).__name__}, not a torch module.")
     try:
-        copy.deepcopy(made)
+        copied = copy.deepcopy(made)
     except Exception as error:  # anything may be in it
         raise RecipeError(
             f"model.kind={kind} cannot be copied: {type(error).__name__}: {str(error)[:80]}. Where the old weight_norm "
             "of torch.nn.utils is the reason, take that of torch.nn.utils.parametrizations."
         ) from None
+    own = {id(tensor) for tensor in (*made.parameters(), *made.buffers())}
+    if any(id(tensor) in own for tensor in (*copied.parameters(), *copied.buffers())):
+        raise RecipeError(
+            f"model.kind={kind} cannot be copied: its copy has the same parameters or buffers, so that what is tried "
+            "on the copy would happen to the model. Let no part of it define __deepcopy__ that returns itself."
+        )
     _into_training(made)
     return made
 

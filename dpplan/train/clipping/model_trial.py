@@ -20,7 +20,15 @@ from dpplan.train.clipping.engines.bookkeeping import BookKeeping
 from dpplan.train.clipping.engines.vmap import VmapClipping
 from dpplan.train.clipping.isolation.derandomize import seeded, without_randomness
 from dpplan.train.clipping.isolation.hidden_state import GENERATOR, HiddenState, leaves
-from dpplan.train.clipping.isolation.refusal_messages import REMEMBERS, brief, forgetting, kept, meeting
+from dpplan.train.clipping.isolation.refusal_messages import (
+    REMEMBERS,
+    SPARSE,
+    brief,
+    forgetting,
+    kept,
+    meeting,
+    training,
+)
 from dpplan.train.clipping.isolation.vmap_escapes import CustomRules
 from dpplan.train.clipping.layer_gradients import RULES
 
@@ -209,8 +217,10 @@ class Trial:
         twin = copy.deepcopy(model).cpu().to(self.dtype)
         model = copy.deepcopy(model).cpu().to(self.dtype)
         first, second = self.inputs[:PROBES], self.inputs[PROBES:] if len(self.inputs) > PROBES else -self.inputs
-        start = HiddenState(model)
+        start, trained = HiddenState(model), _trained(model)
         self._score(model, first)
+        if differing := sorted(trained ^ _trained(model)):
+            raise RecipeError(training(differing))
         if not (changed := start.changes()):
             self._score(model, second)
             changed = start.changes(drawing=False)
@@ -282,6 +292,8 @@ class Trial:
             with self._running(self.inputs[:PROBES]):
                 loss = cross_entropy(model(x if self.views > 1 else x.unsqueeze(0)), y.expand(self.views))
                 gradients = torch.autograd.grad(loss, trained, allow_unused=True, materialize_grads=True)
+            if any(gradient.layout is not torch.strided for gradient in gradients):
+                raise RecipeError(SPARSE)
             flat = torch.cat([g.flatten() for g in gradients])
             if state is not None and (changes := state.changes(drawing=False)):
                 raise RecipeError(kept(changes))
@@ -321,6 +333,10 @@ class Trial:
 
 class _Fails(Exception):
     """The model cannot run as it was tried."""
+
+
+def _trained(model: nn.Module) -> set[str]:
+    return {name for name, p in model.named_parameters() if p.requires_grad}
 
 
 def _equal(one: Tensor, other: Tensor) -> Tensor:

@@ -39,7 +39,8 @@ class ModelGuard:
     """
 
     def __init__(self, model: nn.Module, inputs: Tensor, walled: bool) -> None:
-        """inputs: only the shape and the type of one are looked at. Raises RecipeError as `Trial` does.
+        """inputs: only the shape and the type of one are looked at. Raises RecipeError as `Trial`
+        does, and for a model whose state dict leaves out what is trained.
 
         walled: whether vmap keeps examples apart, so that no operation may have a rule of its own for it. A model of
         known layers keeps nothing, so only its state dict is guarded.
@@ -48,6 +49,11 @@ class ModelGuard:
         self.state = None if keeps_rows_apart(model) else _settled(model, inputs)
         self.first = OrderedDict((name, _apart(value)) for name, value in model.state_dict().items())
         self.before: dict[int, Tensor] = {}
+        if unsaved := [name for name, p in model.named_parameters() if p.requires_grad and name not in self.first]:
+            raise RecipeError(
+                f"model: its state_dict has no '{unsaved[0]}', which is trained, so that model.pt would not hold what "
+                "was learnt. Let no hook rename or leave out parameters there."
+            )
 
     def state_dict(self) -> dict[str, Any]:
         trained = {n: p for n, p in self.model.named_parameters(remove_duplicate=False) if p.requires_grad}

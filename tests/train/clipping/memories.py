@@ -128,6 +128,23 @@ CLOSED, GENERATED, SLOTTED = closed(), generated(), Slotted()
 next(GENERATED)
 
 
+TURNED = {"a": 1, "b": 2}
+
+
+def noted() -> None:
+    """0"""
+
+
+def turn() -> None:
+    """The first key is the last then, as in a cache that has been asked for it."""
+    first = next(iter(TURNED))
+    TURNED[first] = TURNED.pop(first)
+
+
+def graded(buffer: Tensor, value: float) -> None:
+    buffer.grad = torch.full_like(buffer, value)
+
+
 def memory(name: str, read: Callable[[Any], float], write: Callable[[Any, float], Any], said: str = SEEN) -> None:
     MEMORIES[name] = read, write, said
 
@@ -190,6 +207,12 @@ memory("generator", lambda s: GENERATED.send(0.0), lambda s, v: GENERATED.send(v
 memory(
     "simple queue", lambda s: SIMPLE.get() if SIMPLE.qsize() else 0.0, lambda s, v: SIMPLE.put(v), f"{SEEN}|{OPAQUE}"
 )
+memory("annotations", lambda s: noted.__annotations__.get("m", 0.0), lambda s, v: noted.__annotations__.update(m=v))
+memory("text of a function", lambda s: float(noted.__doc__ or 0), lambda s, v: setattr(noted, "__doc__", str(v)))
+memory("text of a class", lambda s: float(Slotted.__doc__ or 0), lambda s, v: setattr(Slotted, "__doc__", str(v)))
+memory("order", lambda s: 1e9 * (next(iter(TURNED)) == "b"), lambda s, v: turn())
+memory("gradient of a buffer", lambda s: 0.0 if s.b.grad is None else float(s.b.grad), lambda s, v: graded(s.b, v))
+memory("form of a buffer", lambda s: 1e9 * s.b.requires_grad, lambda s, v: s.b.requires_grad_(not s.b.requires_grad))
 memory(
     "file",
     lambda s: read_file() if os.path.exists("memory.txt") else 0.0,

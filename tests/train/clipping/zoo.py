@@ -949,3 +949,43 @@ class PoisonedByCompany(Net):
 
     def mid(self, h: Tensor) -> Tensor:
         return h * torch.where(h.abs().max() > 0.999, torch.nan, 1.0) if len(h) > 1 else h
+
+
+# -- what models are made of ----------------------------------------------------------------------------------------
+
+
+@zoo()
+class Temperature(Net):
+    """A parameter that is one number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.tensor(0.5))
+
+    def mid(self, h: Tensor) -> Tensor:
+        return h * self.temperature.exp()
+
+
+@zoo("has sparse gradients", shape=(0, 5))
+class SparseByFunction(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(7, CLASSES))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.embedding(x, self.table, sparse=True).mean(1)
+
+
+@zoo("changes while it runs which parameters are trained .first.weight.")
+class FreezesItself(Net):
+    def mid(self, h: Tensor) -> Tensor:
+        self.first.weight.requires_grad_(False)
+        return h
+
+
+@zoo("changes while it runs which parameters are trained .head.bias, head.weight.")
+class HeadMadeLate(Net):
+    def mid(self, h: Tensor) -> Tensor:
+        if not hasattr(self, "head"):
+            self.head = nn.Linear(6, 6).to(h.dtype)
+        return self.head(h)

@@ -106,6 +106,11 @@ MODULE = """\
     def evaluated(shape, classes): return Evaluated(classes)
     def doubled(shape, classes): return Net(classes).double()
     def sideways(shape, classes): return Tags(classes)
+    class Uncopied(nn.Linear):
+        def __deepcopy__(self, memo):
+            return self
+
+    def uncopied(shape, classes): return nn.Sequential(nn.Flatten(), Uncopied(64, classes))
     def weighted(shape, classes): return nn.Sequential(nn.Flatten(), nn.utils.weight_norm(nn.Linear(64, classes)))
 """
 
@@ -217,3 +222,8 @@ def test_a_recurrent_layer_over_the_batch_is_named_with_what_to_set() -> None:
 def test_a_model_that_cannot_be_copied_is_refused_with_what_to_use() -> None:
     with pytest.raises(RecipeError, match=r"cannot be copied.*parametrizations"):
         run("weighted")
+
+
+def test_a_model_whose_copy_is_itself_is_refused_before_it_is_tried() -> None:
+    with pytest.raises(RecipeError, match=r"cannot be copied: its copy has the same parameters.*__deepcopy__"):
+        run("uncopied")

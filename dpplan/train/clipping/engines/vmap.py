@@ -50,7 +50,8 @@ class VmapClipping:
         with in_half(piece.inputs.device, self.half):  # backward as well: vmap loses track of who was rounded
             gradients, (losses, logits) = self._per_example(parameters, piece.inputs, piece.targets)
         device = double_device(losses.device)
-        rows = [g.flatten(1).to(device) for g in gradients.values()]
+        # A parameter that is one number has a row of one number for each example.
+        rows = [(g.flatten(1) if g.dim() > 1 else g.unsqueeze(1)).to(device) for g in gradients.values()]
         of_parameters = squared_norms([Lengths(norms(row), row.shape[1]) for row in rows])
         layers = of_parameters.new_zeros(1 + max(self.layer_of), len(losses)).unbind()
         for layer, square in zip(self.layer_of, of_parameters, strict=True):

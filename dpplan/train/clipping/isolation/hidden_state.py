@@ -10,6 +10,11 @@ next step, which it takes part in. So whatever changes while the model runs ends
 the model reaches, see `Reached`.
 """
 
+import decimal
+import gc
+import os
+import sys
+import threading
 import types
 from typing import Any
 
@@ -42,7 +47,7 @@ class HiddenState:
     def restore(self) -> None:
         """Buffers and frozen parameters with the values they had. Other attributes are never written to a file."""
         for layer_name, layer in self.model.named_modules():
-            for held, kind in ((vars(layer)["_buffers"], "buffer"), (vars(layer)["_parameters"], "parameter")):
+            for held, kind in ((layer._buffers, "buffer"), (layer._parameters, "parameter")):
                 for name in held:
                     was, kept = self.held.get(f"{kind} '{dotted(layer_name, name)}'", (None, None))
                     if isinstance(was, Tensor):  # in new tensors: what became of the old ones may not even be read
@@ -51,7 +56,7 @@ class HiddenState:
 
 
 class Modes:
-    """Torch's settings for the whole process, as they are now.
+    """Settings of torch, numpy and Python for the whole process, as they are now.
 
     A model that changes one, or breaks off before it has put it back, changes what the next example contributes.
     """
@@ -61,25 +66,57 @@ class Modes:
 
     def changes(self) -> list[str]:
         now = self._now()
-        return [f"torch's {name}" for name, value in self.before.items() if now[name] != value]
+        return [name for name, value in self.before.items() if now[name] != value]
 
     def restore(self) -> None:
         """Those that later work rests on."""
-        torch.set_grad_enabled(self.before["grad mode"])
-        torch.set_default_dtype(self.before["default type"])
+        torch.set_grad_enabled(self.before["torch's grad mode"])
+        torch.set_default_dtype(self.before["torch's default type"])
+
+    @classmethod
+    def _now(cls) -> dict[str, Any]:
+        return {**cls._of_torch(), **cls._of_python()}
 
     @staticmethod
-    def _now() -> dict[str, Any]:
-        return {
+    def _of_torch() -> dict[str, Any]:
+        libraries: Any = torch.backends
+        found = {
             "grad mode": torch.is_grad_enabled(),
             "inference mode": torch.is_inference_mode_enabled(),
             "default type": torch.get_default_dtype(),
+            "default device": torch.get_default_device(),
             "autocast": tuple(torch.is_autocast_enabled(kind) for kind in ("cpu", "cuda")),
             "autocast's types": tuple(torch.get_autocast_dtype(kind) for kind in ("cpu", "cuda")),
             "matmul precision": torch.get_float32_matmul_precision(),
             "anomaly mode": torch.is_anomaly_enabled(),
-            "deterministic mode": torch.are_deterministic_algorithms_enabled(),
+            "deterministic mode": (
+                torch.are_deterministic_algorithms_enabled(),
+                torch.is_deterministic_algorithms_warn_only_enabled(),
+            ),
             "number of threads": torch.get_num_threads(),
+            "small numbers": float(
+                torch.tensor(1e-40, dtype=torch.float32, device="cpu") * 1
+            ),  # 0 where they are flushed
+            "libraries": (
+                (libraries.cudnn.enabled, libraries.cudnn.benchmark, libraries.cudnn.deterministic),
+                (libraries.cudnn.allow_tf32, libraries.mkldnn.enabled),
+            ),
+            "attention": (
+                (libraries.cuda.flash_sdp_enabled(), libraries.cuda.math_sdp_enabled()),
+                (libraries.cuda.mem_efficient_sdp_enabled(), libraries.cuda.cudnn_sdp_enabled()),
+            ),
+            "print options": repr(vars(torch._tensor_str.PRINT_OPTS)),
+        }
+        return {f"torch's {name}": value for name, value in found.items()}
+
+    @staticmethod
+    def _of_python() -> dict[str, Any]:
+        return {
+            "numpy's handling of errors": repr(np.geterr()),
+            "the precision of decimal numbers": repr(decimal.getcontext()),
+            "the working directory": os.getcwd(),
+            "limits of Python's": (sys.getrecursionlimit(), sys.getswitchinterval(), gc.get_threshold()),
+            "the name of the thread": threading.current_thread().name,
         }
 
 
@@ -103,6 +140,8 @@ def _same(before: Leaf | None, after: Leaf | None) -> bool:
             return bool(((was == now) | ((was != was) & (now != now))).all())  # NaN is NaN here
         if isinstance(was, np.ndarray):
             return was.dtype == now.dtype and np.array_equal(was, now, equal_nan=was.dtype.kind in "fc")
+        if isinstance(was, dict) and list(was) != list(now):  # a cache changes its order at every look
+            return False
         return bool(was == now) or (was != was and now != now)
     except (RuntimeError, TypeError, ValueError):  # objects of the user's that cannot be compared
         return False

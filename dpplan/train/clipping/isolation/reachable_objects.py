@@ -46,6 +46,7 @@ _VALUES = (int, float, complex, str, bytes, type(None), np.generic)
 _LISTS = (list, tuple, set, frozenset, deque)
 _HOLDS = (Mapping, *_LISTS)
 _GENERATORS = (random.Random, np.random.Generator, np.random.RandomState, torch.Generator)
+_SIGNS = ("__name__", "__qualname__", "__module__", "__doc__", "__annotations__")
 _WRAPPED = ("__wrapped__", "_torchdynamo_orig_callable", "__func__", "fget", "fset", "func")  # what decorators leave
 _INSTALLED = ("site-packages", "dist-packages", sysconfig.get_path("stdlib"), "<frozen")
 _FOREIGN = sys.stdlib_module_names | {"torch", "numpy", "builtins", "dpplan"}
@@ -56,24 +57,11 @@ _PYTHONS = frozenset(vars(types.SimpleNamespace)) | {
 }
 # Of these nothing can change that a forward pass could read again.
 _FIXED = (
-    *(
-        torch.dtype,
-        torch.device,
-        torch.layout,
-        torch.memory_format,
-        range,
-        slice,
-        re.Pattern,
-        enum.Enum,
-        types.CodeType,
-    ),
+    *(torch.dtype, torch.device, torch.layout, torch.memory_format),
+    *(range, slice, re.Pattern, enum.Enum, types.CodeType),
     *(type(...), type(NotImplemented), types.GenericAlias, types.UnionType, types.GetSetDescriptorType),
-    *(
-        types.MemberDescriptorType,
-        types.MethodDescriptorType,
-        types.WrapperDescriptorType,
-        types.ClassMethodDescriptorType,
-    ),
+    *(types.MemberDescriptorType, types.MethodDescriptorType),
+    *(types.WrapperDescriptorType, types.ClassMethodDescriptorType),
     *(torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch.jit.ScriptFunction, np.dtype, np.ufunc),
 )
 _LOCKS = ("_thread.lock", "_thread.RLock")
@@ -92,12 +80,12 @@ class Reached:
         self.copied, self.names = copied, dict[str, int]()
         self.met: dict[int, tuple[Any, str]] = {}  # objects are kept alive, so that no other gets their id
         self.todo: deque[tuple[str, str, Any]] = deque()  # a label, the path that goes into it, and what is there
-        self.swept: list[
-            tuple[types.ModuleType, str, Any]
-        ] = []  # only named by a module: visited last, and only for its data
+        # Only named by a module: visited last, and only for its data.
+        self.swept: list[tuple[types.ModuleType, str, Any]] = []
         self.named: set[tuple[int, str]] = set()  # globals that code names, by the module's dictionary
         self.sweeping = False
         self.layers = {id(layer): name for name, layer in model.named_modules()}
+        self._keep("the order of layers", list(self.layers.values()))
         for name, layer in model.named_modules():
             self._layer(name, layer)
         self._keep("environment variables", {name: value for name, value in os.environ.items() if name not in _CACHES})
@@ -113,12 +101,11 @@ class Reached:
             self.opaque.append(f"more than {_MOST} objects")
 
     def _layer(self, name: str, layer: nn.Module) -> None:
-        content = vars(layer)
-        for key, buffer in content["_buffers"].items():
+        for key, buffer in layer._buffers.items():
             self._tensor(f"buffer '{dotted(name, key)}'", buffer)
-        for key, parameter in content["_parameters"].items():
+        for key, parameter in layer._parameters.items():
             self._tensor(f"parameter '{dotted(name, key)}'", parameter)
-        for key, value in content.items():
+        for key, value in vars(layer).items():
             if key not in _APART and not (key in _FLAT and isinstance(layer, nn.RNNBase)):
                 self._later("attribute '{}'", dotted(name, key), value)
         self._class(type(layer))
@@ -129,6 +116,9 @@ class Reached:
     def _tensor(self, name: str, tensor: Tensor | None) -> None:
         if not (isinstance(tensor, nn.Parameter) and tensor.requires_grad):  # what is trained is looked at elsewhere
             self._keep(name, tensor)
+            if tensor is not None and tensor.layout is torch.strided and not outlived(tensor):
+                self._keep(f"{name}'s form", (tensor.requires_grad, tensor.stride(), tensor.storage_offset()))
+                self._later(f"{name}'s attribute '{{}}'", "grad", tensor.grad if tensor.is_leaf else None)
         if tensor is not None and (own := getattr(tensor, "__dict__", None)):
             for key, part in list(own.items()):
                 self._later(f"{name}'s attribute '{{}}'", key, part)
@@ -140,6 +130,8 @@ class Reached:
                 continue
             self.met[id(each)] = each, each.__name__
             own = not foreign(each)
+            if own:
+                self._keep(f"the name of class {each.__name__}", _said_of(each))
             for key, value in list(vars(each).items()):
                 if own and key not in _PYTHONS:
                     self._later(f"'{{}}' of class {each.__name__}", key, value)
@@ -154,6 +146,8 @@ class Reached:
             return
         self.met[id(module)] = module, module.__name__
         own = not (installed(getattr(module, "__file__", None) or "<frozen") or foreign(module))
+        if own:
+            self._keep(f"the name of module {module.__name__}", _said_of(module))
         for key, value in list(vars(module).items()):
             if isinstance(value, types.ModuleType):
                 if own and not installed(getattr(value, "__file__", None) or "<frozen"):
@@ -212,7 +206,8 @@ class Reached:
 
     def _function(self, name: str, label: str, path: str, function: types.FunctionType) -> None:
         self._keep(name, function.__code__)
-        own = not installed(function.__code__.co_filename)
+        if own := not installed(function.__code__.co_filename):
+            self._keep(f"{name}'s name", _said_of(function))
         for key, part in vars(function).items():
             self._later(label, path if key in _WRAPPED else f"{path}.{key}", part)
         if vars(function).get("_torchdynamo_orig_callable"):
@@ -293,7 +288,7 @@ def dotted(layer: str, name: str) -> str:
 def _parts(value: Any) -> list[tuple[str, Any]] | None:
     """What is inside, and how it is reached; None where that cannot be seen."""
     if isinstance(value, nn.Module):  # one that is not registered as a layer
-        held = [*vars(value)["_buffers"].items(), *vars(value)["_modules"].items(), *vars(value).items()]
+        held = [*value._buffers.items(), *value._modules.items(), *vars(value).items()]
         return [(f".{key}", part) for key, part in held if key not in _APART]
     if isinstance(value, np.ndarray):
         return [("", value.tolist())]
@@ -302,7 +297,7 @@ def _parts(value: Any) -> list[tuple[str, Any]] | None:
     if isinstance(value, types.MethodType | staticmethod | classmethod):
         return [("", value.__func__), ("", getattr(value, "__self__", None))]
     if isinstance(value, property):
-        return [("", part) for part in (value.fget, value.fset, value.fdel)]
+        return [("", part) for part in (value.fget, value.fset, value.fdel, value.__doc__)]
     if isinstance(value, types.BuiltinFunctionType | types.MethodWrapperType):
         return [("", value.__self__)] if not isinstance(value.__self__, types.ModuleType) else []
     if type(value).__name__ == "_lru_cache_wrapper":
@@ -320,7 +315,8 @@ def _held(value: Any) -> list[tuple[str, Any]] | None:
     """Elements, attributes and slots; None where there are neither."""
     found: list[tuple[str, Any]] | None = None
     if isinstance(value, Mapping):
-        found = [("", len(value)), *((f"[{key!r}]", part) for key, part in list(value.items()))]
+        found = [(f"[{key!r}]", part) for key, part in list(value.items())]
+        found = [("", [place for place, _ in found]), *found]  # in their order, which a cache changes at every look
     elif isinstance(value, _LISTS):
         found = [("", len(value)), *((f"[{place}]", part) for place, part in enumerate(list(value)))]
     own = getattr(value, "__dict__", None)
@@ -330,6 +326,14 @@ def _held(value: Any) -> list[tuple[str, Any]] | None:
         attributes = {name: getattr(value, name, None) for name in slots} | dict(own or {})
         found = (found or []) + [(f".{key}", part) for key, part in attributes.items() if key not in skipped]
     return found
+
+
+def _said_of(named: Any) -> str:
+    """What a function, class or module says of itself, which a program may change and read again."""
+    try:
+        return repr([getattr(named, key, None) for key in _SIGNS])
+    except Exception:  # annotations that are made when they are asked for
+        return ""
 
 
 def _slots(kind: type) -> list[str]:

@@ -8,12 +8,18 @@ from torch import nn
 def kept(names: list[str]) -> str:
     """Why a model is refused that keeps what it has seen."""
     names = list(dict.fromkeys(re.sub(r"\[.*\]", "", name.rstrip("+")) for name in names))
+    names = [name for name in names if not any(name.startswith(f"{whole}'s ") for whole in names)]
     which = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     if any(re.search(r"parametrizations\.\w+\.\d+\._[uv]'|weight_[uv]'", name) for name in names):
         return (
             f"model: changes {which} while it runs: spectral normalisation goes on with its power iteration in every "
             "forward pass, so that a released number would depend on how many there were. Put it into eval mode where "
             "the model is built: layer.parametrizations.weight.eval()."
+        )
+    if any("dynamo" in name for name in names):
+        return (
+            f"model: changes {which} while it runs: torch.compile notes in what it compiles what it has met. Give the "
+            "model as it is, without torch.compile; runtime.compile compiles its steps."
         )
     return (
         f"model: changes {which} while it runs, so that what it saw of the examples would be kept without noise. Let "
@@ -62,6 +68,16 @@ def forgetting(names: list[str]) -> str:
     )
 
 
+def training(names: list[str]) -> str:
+    """Why a model is refused that decides while it runs what is trained."""
+    which = ", ".join(names[:3])
+    return (
+        f"model: changes while it runs which parameters are trained ({which}). Make all of them, and set "
+        "requires_grad, where the model is built."
+    )
+
+
+SPARSE = "model: has sparse gradients, but noise goes to every number. Remove sparse=True."
 REMEMBERS = (
     "model: scores the same examples differently when it is called again, so it keeps something from earlier calls, "
     "and what it saw of the examples would be kept without noise. Let its forward pass change nothing."

@@ -36,7 +36,7 @@ def keeps_rows_apart(model: nn.Module) -> bool:
 
 def _plain(layer: nn.Module) -> bool:
     attached = "forward" in vars(layer) or any(vars(layer).get(name) for name in HOOKS)
-    if attached or vars(layer)["_buffers"]:
+    if attached or layer._buffers:
         return False
     if type(layer) is nn.Flatten:  # of examples with each other, if it starts with the first dimension
         return layer.start_dim == 1 and layer.end_dim == -1

@@ -1,5 +1,11 @@
 """What keeps examples apart, part by part: what a model holds, which layers are known, ways past vmap, in words."""
 
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -79,6 +85,16 @@ def test_a_generator_of_the_models_own_counts_where_it_is_asked_to() -> None:
     assert any(name.startswith("buffer 'mean'") for name in leaves(model))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_traced_layers_are_looked_into() -> None:
+    model = nn.Sequential(torch.jit.trace(nn.BatchNorm1d(3).eval(), torch.zeros(2, 3)))  # type: ignore[no-untyped-call]
+    state = HiddenState(model)
+    assert state.changes() == []
+    model[0].running_mean.add_(1.0)  # type: ignore[operator, union-attr]
+    assert "buffer '0.running_mean'" in state.changes()
+    assert not keeps_rows_apart(model)
+
+
 def test_torchs_settings_are_watched_and_put_back() -> None:
     modes = Modes()
     assert modes.changes() == []
@@ -89,6 +105,28 @@ def test_torchs_settings_are_watched_and_put_back() -> None:
     finally:
         modes.restore()
     assert modes.changes() == []
+
+
+def test_so_are_settings_of_libraries_and_of_python() -> None:
+    changed: list[tuple[Callable[[bool], Any], str]] = [
+        (torch.set_flush_denormal, "torch's small numbers"),
+        (lambda on: setattr(torch.backends.cudnn, "benchmark", on), "torch's libraries"),
+        (lambda on: torch.use_deterministic_algorithms(False, warn_only=on), "torch's deterministic mode"),
+        (lambda on: torch.set_printoptions(precision=7 if on else 4), "torch's print options"),
+        (lambda on: np.seterr(over="ignore" if on else "warn"), "numpy's handling of errors"),
+        (lambda on: sys.setrecursionlimit(sys.getrecursionlimit() + (1 if on else -1)), "limits of Python's"),
+    ]
+    for change, name in changed:
+        modes = Modes()
+        change(True)
+        try:
+            assert modes.changes() == [name]
+        finally:
+            change(False)
+        assert modes.changes() == [], name
+    modes = Modes()
+    with torch.device("meta"):
+        assert "torch's default device" in modes.changes()
 
 
 # row_independent_layers
@@ -177,6 +215,10 @@ def test_what_is_kept_is_named_three_times_at_most() -> None:
     assert "changes list 'seen' while" in refusal_messages.kept(["list 'seen'[0]", "list 'seen'[1]"])
     spectral = refusal_messages.kept(["buffer 'parametrizations.weight.0._u'"])
     assert spectral.endswith("layer.parametrizations.weight.eval().")
+
+
+def test_a_compiled_part_is_told_as_what_it_is() -> None:
+    assert "without torch.compile" in refusal_messages.kept(["attribute 'part.dynamo_ctx.callback'"])
 
 
 def test_a_layer_that_takes_the_batch_for_time_is_named() -> None:

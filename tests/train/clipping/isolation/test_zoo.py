@@ -218,6 +218,13 @@ def test_what_a_model_begins_to_keep_later_stops_the_run_and_is_put_back(
         assert all(torch.equal(state[key], value) for key, value in first.items())
 
 
+def test_a_model_whose_state_dict_leaves_out_what_is_trained_is_refused() -> None:
+    net = Net()
+    net.register_state_dict_post_hook(lambda module, found, *_: found.update(w=found.pop("second.weight")))
+    with pytest.raises(RecipeError, match=r"state_dict has no 'second\.weight', which is trained"):
+        ModelGuard(net, torch.zeros(0, 6), walled=True)
+
+
 PARTS: dict[str, Callable[[], nn.Module]] = {
     "linear": lambda: nn.Linear(8, 8),
     "linear without bias": lambda: nn.Linear(8, 8, bias=False),
