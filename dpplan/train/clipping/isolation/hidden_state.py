@@ -94,12 +94,10 @@ class Modes:
                 torch.is_deterministic_algorithms_warn_only_enabled(),
             ),
             "number of threads": torch.get_num_threads(),
-            "small numbers": float(
-                torch.tensor(1e-40, dtype=torch.float32, device="cpu") * 1
-            ),  # 0 where they are flushed
+            "small numbers": float(torch.tensor(1e-40, dtype=torch.float32, device="cpu") * 1),
             "libraries": (
                 (libraries.cudnn.enabled, libraries.cudnn.benchmark, libraries.cudnn.deterministic),
-                (libraries.cudnn.allow_tf32, libraries.mkldnn.enabled),
+                libraries.mkldnn.enabled,  # tf32 is told by the matmul precision; to ask cudnn may raise
             ),
             "attention": (
                 (libraries.cuda.flash_sdp_enabled(), libraries.cuda.math_sdp_enabled()),
