@@ -15,6 +15,7 @@ Symbols: as in general_lattice; c the loss from which on a step jumps; n the ste
 """
 
 import math
+import sys
 
 import numpy as np
 
@@ -287,11 +288,11 @@ class JumpPaths(Composed):
         return ComposedMasses(masses, outward.up(each, outward.MANY), log_unit, unit_error, loss, moved)
 
     def _log_moments(self, side: Side, law: DiscretisedLaw, s: float) -> tuple[float, float]:
-        """log of one step's moments of the bulk and of the jumps at a tilt, each rounded up."""
+        """log of one step's moments of the bulk and of the jumps at a tilt, each rounded up. What underflowed counts as
+        the smallest normal float, as in `Composed`."""
         h, r, begin = self.lattice.h, self.lattice.r, self._begin(side)
         steps = side.first + np.arange(len(side.masses), dtype=np.float64)
-        with np.errstate(divide="ignore"):
-            exponents = np.log(side.masses) + (s * h - (r - h)) * steps
+        exponents = np.log(np.maximum(side.masses, sys.float_info.min)) + (s * h - (r - h)) * steps
         found = []
         for part in (exponents[:begin], exponents[begin:]):
             top = float(np.max(part, initial=-math.inf))
