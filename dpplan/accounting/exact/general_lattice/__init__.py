@@ -7,6 +7,7 @@
     atom_spacing     the lattice's step, so that atoms lie on its points
     coarse_pld       where to look
     composed         one transform to the power of the steps
+    top_event        steps lose the most they can: a bound from below that needs no lattice
 
 Both laws are of second order in the lattice's step; both are tilted, so that errors are relative to delta, however
 small. Mass at loss +inf is composed exactly.
@@ -19,7 +20,7 @@ import numpy as np
 
 from dpplan.accounting.exact.contour.inversion import Chernoff
 from dpplan.accounting.exact.contour.saddle_point import Saddle
-from dpplan.accounting.exact.general_lattice import atom_spacing
+from dpplan.accounting.exact.general_lattice import atom_spacing, top_event
 from dpplan.accounting.exact.general_lattice.coarse_pld import CoarseMasses, Sketch
 from dpplan.accounting.exact.general_lattice.composed import Composed
 from dpplan.accounting.exact.general_lattice.discretise import Lattice, discretise
@@ -40,6 +41,7 @@ STEEPEST, STEEP_CELLS = 20.0, 2**12
 ALIAS_STEPS, ALIAS_FACTORS = (-0.25, 0.25, 0.5, 1.0, 2.0), (0.3, 0.7, 1.2, 1.5, 2.0)
 REFINEMENTS = 3
 AT_THE_END = 32.0 * EPS  # of the largest loss: where `largest` may be one that is ε itself, rounded up
+NEARLY = 1e-12  # of ε: so near to the largest loss nothing else has to be asked
 LOWERED = 0.9  # of an ε, where a lattice is laid for the lower end, if it has none yet
 MISPLACED = 1.0  # a lattice is laid anew where its place is off by more than this, in log delta
 HURRIED = 2.0
@@ -159,14 +161,14 @@ class Composition:
             return beyond
         if self.steps == 1:
             return Interval(*delta_ends(self.terms[0][0], epsilon)[:2])
-        over = self.largest - epsilon
+        over, least = self.largest - epsilon, max(beyond.lower, top_event.delta_below(self.terms, epsilon))
         if math.isfinite(over) and over <= AT_THE_END * self.largest:
             # All of those beyond ε are at their largest but for `over`, and 1 - e^(ε - L) <= L - ε <= over.
             log_mass = sum(count * math.log(mass_at_the_top(law, over)) for law, count in self.terms)
-            least = over * math.exp(outward.up(log_mass, outward.SUM))
-            return Interval(beyond.lower, min(outward.up(beyond.upper + least, outward.FEW), 1.0))
+            most = over * math.exp(outward.up(log_mass, outward.SUM))
+            return Interval(least, min(outward.up(beyond.upper + most, outward.FEW), 1.0))
         plan, saddle, log_delta = self._sketched(epsilon)
-        best, points = Interval(beyond.lower, 1.0), 0
+        best, points = Interval(least, 1.0), 0
         if not _usable(saddle):
             return best
         for _ in range(REFINEMENTS):
@@ -212,12 +214,16 @@ class Composition:
             return Interval(math.inf, math.inf)
         if self.steps == 1:
             return self._single(delta)
+        best, points = Interval(top_event.epsilon_below(self.terms, delta), math.inf), 0
+        if beyond.upper <= delta:
+            best = Interval(best.lower, max(self.largest, 0.0))
+        if best.relative_width <= NEARLY:
+            return best
         log_goal = math.log(max(delta - beyond.upper, delta * 1e-3))
         plan = _Plan.near(self, log_goal)
         saddle = plan.sketch.for_log_delta(log_goal)
         if saddle.epsilon < 0.0:
             saddle = plan.sketch.for_epsilon(0.0)
-        best, points = Interval(0.0, max(self.largest, 0.0) if beyond.upper <= delta else math.inf), 0
         for _ in range(2 * REFINEMENTS if _usable(saddle) else 0):
             place = max(saddle.epsilon, 0.0)
             width = accuracy.width * min(max(saddle.tilt * place, 0.1), 1.0 / accuracy.width)
