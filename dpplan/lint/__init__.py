@@ -23,7 +23,7 @@ from dpplan.checks import Problems
 from dpplan.errors import UsageError
 from dpplan.lint.context import DataFacts, DataUse, Kind, LintContext, Loop, ModelFindings, StatedClaim, plan_of
 from dpplan.lint.finding import Finding, Remark, Severity
-from dpplan.lint.prior_runs import PriorRun, run_of_recipe, runs_in
+from dpplan.lint.prior_runs import PriorRun, run_of_recipe, runs_in, unchanged_copy
 from dpplan.lint.rules import batches, claims, data_use, parameters
 from dpplan.lint.rules.claims import where_claim_stands
 from dpplan.lint.rules.data_use import together
@@ -49,6 +49,7 @@ __all__ = [
     "runs_in",
     "title",
     "together",
+    "unchanged_copy",
     "unknown_code",
     "where_claim_stands",
 ]

@@ -1,6 +1,7 @@
 """The runs that lie in a folder: which examples they read, and what they spent."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,15 +64,39 @@ def runs_in(folder: Path, source: str, path: str | None) -> tuple[PriorRun, ...]
     A run is a folder in it whose report.json is one of `dpplan train` or `dpplan tune`, or whose run.json says what a
     run does that was killed; whatever else lies there is passed over, and so is an older copy of a run. Examples are
     the same when the recipes name the same source, and the same path after resolving links; how they were split plays
-    no part, because the parts of one data set overlap.
+    no part, because the parts of one data set overlap. Of equal copies the oldest is named.
     """
     places = sorted({file.parent for name in (REPORT, BEGUN) for file in folder.glob(f"*/{name}")})
     found = [run for run in (_run(place, source, path) for place in places) if run is not None]
     kept: list[PriorRun] = []
-    for run in found:
+    for run in sorted(found, key=lambda run: _written(folder / run.name)):
         if not any(other.covers(run) for other in kept):
             kept = [other for other in kept if not run.covers(other)] + [run]
-    return tuple(kept)
+    return tuple(sorted(kept, key=lambda run: run.name))
+
+
+def unchanged_copy(folder: Path, of: Path) -> bool:
+    """Whether a folder holds no step but those of the run in another one: the same report, byte for byte, which names a
+    run, and no more steps begun than it says. Whatever cannot be read is no copy: a copy that went on spends again."""
+    try:
+        raw = (folder / REPORT).read_bytes()
+        content = json.loads(raw)
+        if content["status"] == "finished" and not any((folder / name).exists() for name in (BEGUN, STEPS)):
+            begun = 0  # a run that finishes takes its count away; one that goes on has one again
+        else:
+            begun = int((folder / STEPS).read_bytes())
+        no_more = 0 <= begun <= content["spent"]["steps"] and _ids(content, folder)[1] == _resumes(content["run"])
+        return bool(content["run"]["id"]) and no_more and raw == (of / REPORT).read_bytes()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False
+
+
+def _written(place: Path) -> float:
+    """When what is read of a run was written, in seconds."""
+    try:
+        return (place / (REPORT if (place / REPORT).exists() else BEGUN)).stat().st_mtime
+    except OSError:
+        return math.inf
 
 
 def run_of_recipe(
@@ -108,7 +133,7 @@ def _run(place: Path, source: str, path: str | None) -> PriorRun | None:
             told = tuple(planned.get(key, default) for key, default in PROTECTS.items())
             early = early_end(steps, planned["steps"], content.get("status"))
             phase = _phase(content, steps if early is None else early.counted)
-            return PriorRun(place.name, phase, str(recipe["sha256"]), *_ids(content), seeded, told, early)
+            return PriorRun(place.name, phase, str(recipe["sha256"]), *_ids(content, place), seeded, told, early)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, PlanError):
             continue
     return None
@@ -130,6 +155,16 @@ def _begun(place: Path) -> int:
         return 0
 
 
+def _uncounted(place: Path) -> bool:
+    """Whether there is a count of steps that cannot be read."""
+    try:
+        return int((place / STEPS).read_bytes()) < 0
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
+
+
 def _phase(content: Mapping[str, Any], steps: int) -> Phase | None:
     planned = content["planned"]
     if not steps:
@@ -137,12 +172,24 @@ def _phase(content: Mapping[str, Any], steps: int) -> Phase | None:
     return taken(phase_from_json(planned), steps)
 
 
-def _ids(content: Mapping[str, Any]) -> tuple[str, tuple[tuple[str, int], ...]]:
-    """The id of the run and those of its resumes; none where an older version wrote none."""
+def _ids(content: Mapping[str, Any], place: Path) -> tuple[str, tuple[tuple[str, int], ...]]:
+    """The id of the run and those of its resumes; none where an older version wrote none, or where the count of steps
+    cannot be read: what it is a copy of, nobody knows. A run that went on after its report and was killed says so in
+    its run.json alone."""
     run = content.get("run")
-    if run is None:
+    if run is None or _uncounted(place):
         return "", ()
-    return str(run["id"]), tuple((str(each["id"]), int(each["counted"])) for each in run["resumes"])
+    told = _resumes(run)
+    try:
+        begun = json.loads((place / BEGUN).read_bytes())["run"]
+        later = _resumes(begun) if begun["id"] == run["id"] else ()
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        later = ()
+    return str(run["id"]), later if later[: len(told)] == told else told
+
+
+def _resumes(run: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    return tuple((str(each["id"]), int(each["counted"])) for each in run["resumes"])
 
 
 def _same(data: Mapping[str, Any], source: str, path: str | None) -> bool:

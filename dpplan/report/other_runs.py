@@ -1,5 +1,7 @@
 """Other runs on the same examples that lie beside one, and what all of them spend: as dpplan check has it (DP010)."""
 
+import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +17,9 @@ MOST_NAMED = 8
 
 @dataclass(frozen=True, slots=True)
 class OtherRuns:
-    """names: of their folders. seeded: of those whose noise can be drawn again. together: an upper bound of ε of all
-    of them and of this one, at its δ; None where they do not add up, or nothing is proven."""
+    """names: of their folders, with the path where a name alone would be mistaken. seeded: of those whose noise can be
+    drawn again. together: an upper bound of ε of all of them and of this one, at its δ; None where they do not add up,
+    or nothing is proven."""
 
     names: tuple[str, ...] = ()
     seeded: tuple[str, ...] = ()
@@ -39,20 +42,25 @@ class OtherRuns:
 
 def beside(plan: Plan, delta: float, own: Path | None, content: Mapping[str, Any]) -> OtherRuns:
     """Those that lie beside the folder of this run, and where its recipe has runs made. own: None of a plan that has
-    not run. content: the blocks of the recipe."""
+    not run. content: the blocks of the recipe. An unchanged copy of this run, or of one that is named, is none."""
     data, runtime = (content.get(block) for block in ("data", "runtime"))
     source = data.get("source") if isinstance(data, Mapping) else None
     if not isinstance(data, Mapping) or not isinstance(source, str) or source in MADE:
         return OtherRuns()
     path, folder = data.get("path"), runtime.get("folder") if isinstance(runtime, Mapping) else None
-    places = [] if own is None else [own.resolve().parent]
-    places += [Path(folder).resolve()] if isinstance(folder, str) else []
-    others = [
-        run
-        for place in dict.fromkeys(places)
-        for run in lint.runs_in(place, source, path if isinstance(path, str) else None)
-        if own is None or place / run.name != own.resolve()
-    ]
+    places = {} if own is None else {own.resolve().parent: ""}
+    if isinstance(folder, str):
+        places.setdefault(Path(folder).resolve(), folder)
+    seen, taken = [] if own is None else [own.resolve()], {"" if own is None else own.resolve().name}
+    others: list[lint.PriorRun] = []
+    for place, written in places.items():
+        for run in lint.runs_in(place, source, path if isinstance(path, str) else None):
+            if place / run.name in seen or any(lint.unchanged_copy(place / run.name, each) for each in seen):
+                continue
+            seen.append(place / run.name)
+            name = os.path.join(written, run.name) if run.name in taken else run.name
+            others.append(dataclasses.replace(run, name=name))
+            taken.add(run.name)
     if not others:
         return OtherRuns()
     bound = lint.together(plan, others, delta)

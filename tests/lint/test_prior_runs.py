@@ -1,6 +1,7 @@
 """What is read from a folder of runs."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,24 @@ def test_an_older_copy_of_a_run_counts_once_and_two_that_went_on_count_twice(tmp
     assert names == ["2-whole", "5-other", "6-beyond"]
     report(tmp_path / "7-foreign", steps=4, run={"id": "b", "resumes": []})
     assert len(lint.runs_in(tmp_path, "file", "mine.csv")) == 4
+
+
+def test_of_equal_copies_the_oldest_is_named(tmp_path: Path) -> None:
+    for name, seconds in {"backup": 30, "mine-001": 10, "other": 20}.items():
+        report(tmp_path / name, run=ids())
+        os.utime(tmp_path / name / "report.json", (seconds, seconds))
+    assert [run.name for run in lint.runs_in(tmp_path, "file", "mine.csv")] == ["mine-001"]
+
+
+def test_two_copies_that_went_on_by_as_many_steps_and_were_killed_count_twice(tmp_path: Path) -> None:
+    """Their reports are those of the run before it went on, and run.json tells them apart."""
+    for name in ("mine-001", "copy"):
+        report(tmp_path / name, steps=3, run=ids())
+        (tmp_path / name / "steps").write_text("5", encoding="utf-8")
+        (tmp_path / name / "run.json").write_text(json.dumps({"run": ids((name, 3))}), encoding="utf-8")
+    assert [run.name for run in lint.runs_in(tmp_path, "file", "mine.csv")] == ["copy", "mine-001"]
+    (tmp_path / "copy" / "steps").write_text("3", encoding="utf-8")  # set back: it went on all the same
+    assert not lint.unchanged_copy(tmp_path / "copy", tmp_path / "mine-001")
 
 
 def test_reports_that_hold_anything_at_all_are_passed_over(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dpplan import recipe, report
+from dpplan import lint, recipe, report
 from dpplan.accounting.assumptions import CERTIFICATE
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, DIFFERENT_N, N_IS_PUBLIC, SAME_N
 from dpplan.mechanism import BestOfTrials, DiscreteLaplace, Gaussian
@@ -211,6 +211,52 @@ def test_runs_beside_this_one_are_told_with_what_all_of_them_spend(tmp_path: Pat
         assert "2 other runs on the same data (digits-002, digits-tuned-001), not counted in this ε" in text
         assert "with this one they spend ε ≤ " in text
     assert "other_accesses" not in page.missing
+
+
+def finished(at: Path, identity: str = "a") -> Path:
+    """A run that ended, with the count of its steps."""
+    run(at, identity=identity)
+    (at / "steps").write_text(str(json.loads((at / "report.json").read_text())["spent"]["steps"]), encoding="utf-8")
+    return at
+
+
+def test_an_unchanged_copy_of_a_run_is_no_other_run(tmp_path: Path) -> None:
+    plan, recipes = Plan.from_rate(2.0, 0.1, 20), {"data": {"source": "digits"}}
+    first = finished(tmp_path / "runs" / "digits-001")
+    copy = finished(tmp_path / "runs" / "backup")
+    for own in (first, copy):
+        assert other_runs.beside(plan, 1e-5, own, recipes) == other_runs.OtherRuns()
+    steps = int((copy / "steps").read_text(encoding="utf-8"))
+    (copy / "steps").unlink()  # as a run does that finished
+    assert other_runs.beside(plan, 1e-5, first, recipes) == other_runs.OtherRuns()
+    (copy / "run.json").write_text("{}", encoding="utf-8")  # as no such run has
+    assert not lint.unchanged_copy(copy, first)
+    for said in (str(steps + 1), "many", ""):  # it went on, or nobody knows
+        (copy / "steps").write_text(said, encoding="utf-8")
+        assert other_runs.beside(plan, 1e-5, first, recipes).names == ("backup",)
+    (copy / "steps").write_text(str(steps), encoding="utf-8")
+    text = (copy / "report.json").read_text(encoding="utf-8")
+    (copy / "report.json").write_text(text + " ", encoding="utf-8")
+    assert not lint.unchanged_copy(copy, first)
+
+
+def test_of_two_folders_that_hold_one_other_run_one_is_named(tmp_path: Path) -> None:
+    """Also where they do not lie together; a run of the same name elsewhere is told apart by its path."""
+    plan, there = Plan.from_rate(2.0, 0.1, 20), str(tmp_path / "runs")
+    recipes = {"data": {"source": "digits"}, "runtime": {"folder": there}}
+    first = finished(tmp_path / "mine" / "digits-001")
+    finished(tmp_path / "mine" / "c2", "b")
+    copy = finished(tmp_path / "runs" / "copy", "b")
+    one = other_runs.beside(plan, 1e-5, first, recipes)
+    assert one.names == ("c2",)
+    (copy / "steps").write_text("86", encoding="utf-8")
+    two = other_runs.beside(plan, 1e-5, first, recipes)
+    assert two.names == ("c2", "copy") and two.together is not None and one.together is not None
+    assert two.together > one.together
+    for name in ("digits-001", "c2"):
+        finished(tmp_path / "runs" / name, "c" + name)
+    names = other_runs.beside(plan, 1e-5, first, recipes).names
+    assert names == ("c2", f"{there}/c2", "copy", f"{there}/digits-001")
 
 
 def test_every_other_run_adds_to_what_all_of_them_spend(tmp_path: Path) -> None:

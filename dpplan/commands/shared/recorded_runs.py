@@ -65,6 +65,23 @@ def early_ends(names: Sequence[str]) -> Iterator[str]:
             yield f"{name}: {found.advice}"
 
 
+def counted_again(names: Sequence[str]) -> Iterator[str]:
+    """A sentence for each of these runs that is an unchanged copy of one that was named before it. Both are counted."""
+    from dpplan import lint  # only where two runs are named
+
+    seen: list[tuple[str, Path]] = []
+    for name in names:
+        if "=" in name or not name.strip() or not is_record(path := Path(name)):
+            continue
+        folder = path if path.is_dir() else path.parent
+        if not path.is_dir() and path.name != REPORT:
+            continue
+        first = next((said for said, other in seen if lint.unchanged_copy(folder, other)), None)
+        if first is not None:
+            yield f"{name}: has the run id and report of {first}, and is counted again. Leave it out: it is one run."
+        seen.append((name, folder))
+
+
 def own_delta(names: Sequence[str]) -> Delta | None:
     """The δ that all of these runs state of themselves; None where one of them is no record of a run, or states another
     one, or several."""

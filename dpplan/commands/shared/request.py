@@ -51,12 +51,13 @@ def requested(arguments: PlanArguments, deltas: Sequence[Any] | None, choice: Ac
 
 
 def ended_early(names: Sequence[str]) -> tuple[str, ...]:
-    """What is counted of each run among what was named that took fewer steps than planned."""
+    """What is counted of each run among what was named that took fewer steps than planned, or that is named twice."""
     if not names:
         return ()
     from dpplan.commands.shared import recorded_runs  # only such a call needs it
 
-    return tuple(recorded_runs.early_ends(names))
+    again = recorded_runs.counted_again(names) if len(names) > 1 else ()
+    return (*recorded_runs.early_ends(names), *again)
 
 
 def or_own(deltas: Sequence[Any] | None, arguments: PlanArguments) -> Sequence[Any] | None:

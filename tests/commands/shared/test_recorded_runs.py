@@ -66,6 +66,24 @@ def test_of_a_run_that_ended_early_the_planned_steps_count_and_of_one_that_went_
     assert not list(recorded_runs.early_ends([str(run)]))
 
 
+def test_a_run_that_is_named_twice_counts_twice_and_a_warning_says_so(tmp_path: Path) -> None:
+    names = [str(tmp_path / name) for name in ("mine-001", "copy", "other")]
+    for name, identity in zip(names, "aab", strict=True):
+        Path(name).mkdir()
+        content = report(run={"id": identity, "resumes": []})
+        (Path(name) / "report.json").write_text(json.dumps(content), encoding="utf-8")
+        (Path(name) / "steps").write_text(f"{STEPS}", encoding="utf-8")
+    first, copy, other = names
+    arguments = PlanArguments(THIS, spent=(first, "sigma=1,q=0.1,steps=7", other, copy))
+    made = requested(arguments, None, AccountantChoice("exact", {}))
+    assert sum(phase.steps for phase in made.plan.phases) == 3 * STEPS + 7 + 10
+    said = f"{copy}: has the run id and report of {first}, and is counted again. Leave it out: it is one run."
+    assert [each for each in made.warnings if "again" in each] == [said]
+    assert len(list(recorded_runs.counted_again([first, f"{first}/report.json"]))) == 1
+    (Path(copy) / "steps").write_text(f"{STEPS + 1}", encoding="utf-8")  # it went on, and spent once more
+    assert not list(recorded_runs.counted_again([first, copy, other]))
+
+
 def test_a_run_that_left_no_report_counts_what_it_planned(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps(report(spent=..., status=...)), encoding="utf-8")
     (tmp_path / "steps").write_text("42", encoding="utf-8")
