@@ -216,7 +216,8 @@ def _listed(name: str, run: Mapping[str, Any], problems: list[str]) -> list[tupl
     if isinstance(given, str | os.PathLike):
         problems.append(
             f"{name}={os.fspath(given)!r} is no list of phases. Give dicts, [{{'sigma': 1.1, 'q': 0.01, 'steps': 9}}]; "
-            f"of a plan file, {name}=recipe.plan_file.read(pathlib.Path(...)).plan."
+            f"of a plan file, {name}=read(pathlib.Path({os.fspath(given)!r})).plan, after `import pathlib` and "
+            "`from dpplan.recipe.plan_file import read`."
         )
         return []
     found: list[tuple[str, Any]] = []

@@ -8,6 +8,7 @@ import sys
 import typing
 from fractions import Fraction
 from html import unescape
+from pathlib import Path
 
 import pytest
 
@@ -19,8 +20,10 @@ from dpplan.errors import NotApplicable, PlanError, UsageError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Assumptions, Phase, Plan, Settings
 from dpplan.quantities import DESCRIBING
+from dpplan.recipe import plan_file
 from dpplan.sampling import CHOICES, Poisson
 
+COHORTS = Path(__file__).parents[1] / "recipes" / "plans" / "cohorts.yaml"
 ABADI = {"sigma": 4, "q": 0.01, "steps": 10000}
 
 
@@ -239,4 +242,10 @@ def test_the_name_of_a_file_is_no_list_of_phases() -> None:
             dpplan.epsilon(delta=1e-6, **{name: "plan.yaml"}, **({} if name == "phases" else ABADI))
         assert [problem for problem in told.value.problems if "no list of phases" in problem], told.value.problems
         assert not any("is no phase." in problem for problem in told.value.problems)
-        assert "plan_file.read" in str(told.value)
+        said = re.search(
+            rf"of a plan file, {name}=(.*), after `(import .*)` and `(from .* import read)`", str(told.value)
+        )
+        assert said is not None
+        space: dict[str, object] = {}
+        exec("\n".join(said.groups()[1:]), space)
+        assert eval(said[1].replace("plan.yaml", str(COHORTS)), space) == plan_file.read(COHORTS).plan

@@ -32,8 +32,8 @@ computed from the steps that were really taken and held against the plan, and so
 metrics, a copy of the recipe and the model go into a new folder; no old run is ever overwritten.
 
 A run that was killed or interrupted goes on from its last checkpoint with --resume. Steps that it had taken since are
-counted: they are paid for and not in the model. How many is said before it goes on, and at its end. dpplan epsilon with
-the folder says what was spent so far, and takes no step.
+counted: they are paid for and not in the model. How many is said before it goes on, and at its end. dpplan verify with
+the folder says what was spent so far, and takes no step; dpplan epsilon counts all that was planned.
 
 Started by torchrun, several processes share the run. Each draws from its own part of the examples; one adds the noise,
 prints, and writes the folder.

@@ -154,8 +154,9 @@ groups), draws.key beside them does: it is its owner's alone to read, and goes w
 on in the epoch that it was in. A checkpoint is written each tenth of the run and every 250 steps at least, unless
 runtime.checkpoint_every says otherwise. Every step begun is counted: those after the last checkpoint are spent and not
 in the model. --resume says how many before it goes on, and so do the report and dpplan verify afterwards. dpplan
-epsilon runs/digits-001 says what a run that was killed has spent, and takes no step. Model and report are written
-right after the last one: a failed evaluation costs an accuracy. Whoever resumes two copies of a folder spends
+verify runs/digits-001 says what a run that was killed has spent so far, and takes no step; dpplan epsilon
+runs/digits-001 counts all that it planned, since what it saw may have decided when to stop. Model and report are
+written right after the last one: a failed evaluation costs an accuracy. Whoever resumes two copies of a folder spends
 twice: a copy, or a count below this user's record of the run (in $XDG_STATE_HOME, else ~/.local/state), is refused
 until --moved says that no other copy goes on. Copies on another machine or of another user are not noticed.
 
@@ -198,7 +199,15 @@ which a notebook shows as a table:
   'δ = 8.76944e-08 at ε = 3'
 
 phases=[{"sigma": 2, "q": 0.01, "steps": 100}, ...] is a run whose noise or batch changes, spent=... what ran
-before. A plan can also be made once and asked many things:
+before. Of a plan file (dpplan help plans) either takes the plan that is read from it:
+
+  >>> from pathlib import Path
+  >>> from dpplan.recipe.plan_file import read
+  >>> cohorts = read(Path("recipes/plans/cohorts.yaml")).plan
+  >>> dpplan.epsilon(phases=cohorts, delta=1e-6).headline
+  'ε = 2.12452 at δ = 1e-06'
+
+A plan can also be made once and asked many things:
 
   >>> from dpplan import accounting, plan, solve
   >>> run = plan.Plan.from_rate(noise_multiplier=4, sample_rate=0.01, steps=100)

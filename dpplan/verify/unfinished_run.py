@@ -34,11 +34,12 @@ def unfinished(folder: Path) -> str:
 
 
 def _spent_so_far(folder: Path, content: json_fields.Object) -> str:
-    """What its steps cost until now, and how to ask for that without taking another; of a seeded run, nothing."""
+    """What its steps cost until now, and how to count all that was planned; of a seeded run, nothing."""
     if content.get("seeded"):
         return "It has a seed, so it protects nobody: no ε may be claimed of it."
     told = cost(folder, _count(folder / STEPS))
-    return f"{told} `dpplan epsilon {shlex.quote(str(folder))}` counts it, and takes no step." if content else told
+    planned = f"`dpplan epsilon {shlex.quote(str(folder))}` counts all that was planned, and takes no step."
+    return f"{told} {planned}" if content else told
 
 
 def cost(folder: Path, steps: int | None) -> str:

@@ -111,7 +111,7 @@ def test_a_folder_without_a_report_tells_what_was_spent(tmp_path: Path) -> None:
     phase = {"noise_multiplier": 4.0, "sample_rate": 0.1, "delta": 1e-5, "steps": 100}
     (tmp_path / "run.json").write_text(json.dumps({"planned": phase}), encoding="utf-8")
     assert "7 steps are counted, ε ≤ " in unfinished(tmp_path)
-    asked = f"`dpplan epsilon {tmp_path}` counts it, and takes no step."
+    asked = f"`dpplan epsilon {tmp_path}` counts all that was planned, and takes no step."
     assert unfinished(tmp_path).endswith(asked)
     (tmp_path / "checkpoint.pt").touch()
     told = unfinished(tmp_path)
