@@ -54,8 +54,8 @@ class Problems:
     def at_least(self, name: str, value: float, least: float, try_: str = "") -> bool:
         if is_number(value) and _is_finite(value) and value >= least:
             return self._in_range(name, value)
-        endless = is_number(value) and not _is_finite(value)
-        rule = f"{name}={show(value)} is not {'a finite number of ' if endless else ''}at least {show(least)}."
+        what = "a number of " if not is_number(value) else "" if _is_finite(value) else "a finite number of "
+        rule = f"{name}={show(value)} is not {what}at least {show(least)}."
         return self.require(False, _join(rule, _remedy(name, value, try_)))
 
     def whole(self, name: str, value: float, least: int = 1, try_: str = "") -> bool:

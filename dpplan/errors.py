@@ -100,11 +100,15 @@ class ReportError(UsageError):
 class MissingExtra(UsageError):
     """An optional part of dpplan is needed and not installed."""
 
-    def __init__(self, what: str, extra: str) -> None:
+    def __init__(self, what: str, extra: str, option: str = "") -> None:
+        """option: what may be given in place of installing it."""
         more = ". dpplan help training tells of smaller builds of torch" if extra == "train" else ""
-        super().__init__(
-            f"{what} needs the extra '{extra}': pip install 'dpplan[{extra}]', or '.[{extra}]' in a checkout{more}"
+        needs = (
+            f"Give {option}, or install the extra '{extra}' for {what}"
+            if option
+            else f"{what} needs the extra '{extra}'"
         )
+        super().__init__(f"{needs}: pip install 'dpplan[{extra}]', or '.[{extra}]' in a checkout{more}")
 
 
 class BudgetExceeded(DpplanError):

@@ -232,8 +232,11 @@ def test_a_list_that_contains_itself_ends() -> None:
 
 
 def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
-    cases = {"missing": "no such file.", "folder": "cannot be read: Is a directory."}
+    cases = {"missing": "no such file.", "folder": "is a folder, and no recipe."}
     (tmp_path / "folder").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.yaml").touch()
+    cases["run"] = f"is a run's folder. Name the recipe in it: {tmp_path / 'run' / 'recipe.yaml'}."
     for name, content, said in (
         ("binary", bytes(range(256)), "is not text (UTF-8); a recipe is a YAML file."),
         ("large", b"#" * 1_000_001, "is larger than 1,000,000 bytes; this is no recipe."),

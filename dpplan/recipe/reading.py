@@ -31,6 +31,12 @@ def read_text(file: Path) -> str:
             raw = stream.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise RecipeError(f"{file}: no such file.{_offered(file.stem)}") from None
+    except IsADirectoryError:
+        copy = file / "recipe.yaml"
+        instead = (
+            f"is a run's folder. Name the recipe in it: {copy}." if copy.is_file() else "is a folder, and no recipe."
+        )
+        raise RecipeError(f"{file}: {instead}") from None
     except OSError as error:
         raise file_error(f"{file}: cannot be read", error, RecipeError) from None
     if len(raw) > MOST_BYTES:

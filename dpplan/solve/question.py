@@ -113,8 +113,8 @@ def unknown(settings: Settings, delta: float | None = None) -> str:
             "what a complete plan spends is said by `dpplan epsilon`."
         )
     if len(found) > 1:
-        names = " and ".join(word(name) for name in found)
-        raise PlanError(f"{names} are all open; one unknown at a time is solved for. Give all but one of them.")
+        names, all_of = " and ".join(word(name) for name in found), "both" if len(found) == 2 else "all"
+        raise PlanError(f"{names} are {all_of} open; one unknown at a time is solved for. Give all but one of them.")
     return found[0]
 
 

@@ -31,7 +31,8 @@ def parse(text: str, name: str, instead: str = "") -> Object:
     except RecursionError:
         raise ReportError(f"{name}: is nested too deeply to be a report.") from None
     except json.JSONDecodeError as error:
-        where = f"it stops to be JSON at line {error.lineno}, column {error.colno}" if text.strip() else "it is empty"
+        where = f"line {error.lineno}, column {error.colno} is no JSON" if text.strip() else "it is empty"
+        where = "it is a page, and a page is no report.json" if text.lstrip().startswith("<") else where
         raise ReportError(f"{name}: is not the JSON of a report: {where}.{remedy}") from None
     except ValueError as error:
         raise ReportError(f"{name}: is not the JSON of a report: {error}.") from None

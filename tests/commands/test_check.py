@@ -139,6 +139,7 @@ def test_phases_and_earlier_runs_are_checked_as_one_plan(dpplan: Run) -> None:
         ((*PLAN, "--cap", "0"), "cap=0 is not a whole number of at least 1."),
         ((*PLAN, "--runs", "nowhere"), "runs=nowhere is not a folder."),
         ((*PLAN, "--claimed-eps", "-1"), "claimed_eps=-1 is not at least 0."),
+        ((*PLAN, "--claimed-eps", "2,1"), "claimed_eps=2,1 is not a number of at least 0."),
         (("check", "--sigma", "1", "--q", ".1", "--steps", "9", "--delta", "1e-5", "--cap", "9"), "--cap needs --n"),
         (("check", "--explain", "DP999"), "code=DP999 is not one of DP001 to "),
         (("check", "r.yaml", "--sigma", "1"), "of the options of a plan only --n may be given with it."),
@@ -263,9 +264,7 @@ def test_without_torch_a_recipe_needs_n(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(name='torch')", encoding="utf-8")
     done = fresh_dpplan("check", "mine.yaml", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith(
-        "error: the number of training examples, unless --n gives it, needs the extra 'train'"
-    )
+    assert done.stderr.startswith("error: Give --n, or install the extra 'train' for the number of training")
     assert fresh_dpplan("check", "mine.yaml", "--n", "30", cwd=tmp_path).returncode == 0
 
 

@@ -167,6 +167,13 @@ def test_every_mistake_of_every_phase_is_told_and_names_its_phase(dpplan: Run) -
         assert f"\n  {sentence}" in done.stderr, sentence
 
 
+def test_options_beside_a_file_are_told_of_the_file_and_of_no_phase(dpplan: Run) -> None:
+    done = dpplan("epsilon", "--sigma", "1", "--batch", "5", "extra.yaml")
+    told = "--batch beside extra.yaml: its phases say all of their own. Write them there, or leave extra.yaml out."
+    assert told in " ".join(done.stderr.split()) and "extra.yaml: no such file" in done.stderr
+    assert "--phase" not in done.stderr
+
+
 def test_n_may_be_given_once_for_all_phases() -> None:
     found = parsed(
         "sigma=1,batch=10,steps=5", "sigma=2,batch=20,epochs=2", spent=("sigma=3,q=.1,steps=2",), examples=1000

@@ -61,7 +61,7 @@ def test_what_is_out_of_reach_is_status_1_with_what_is_reachable(dpplan: Run) ->
             ("--sigma", "-1", "--n", "100", "--q", "1%", "--delta", "3"),
             ["sigma=-1", "q=1% is", "delta=3", "give --target-eps"],
         ),
-        (("--target-eps", "0", "--n", "100", "--batch", "10"), ["sigma and epochs are all open", "target_eps=0"]),
+        (("--target-eps", "0", "--n", "100", "--batch", "10"), ["sigma and epochs are both open", "target_eps=0"]),
         (("--target-eps", "3", "--n", "100", "--batch", "200", "--epochs", "1"), ["batch=200 exceeds n=100"]),
         (("--target-eps", "3", "--n", "100", "--accountant", "all"), ["accountant=all is not one of", "are all open"]),
     ],

@@ -32,7 +32,7 @@ def test_the_one_quantity_left_open_is_the_unknown(settings: Settings, name: str
 def test_nothing_or_two_left_open_is_told() -> None:
     with pytest.raises(PlanError, match="nothing is left to solve for"):
         unknown(WHOLE, 1e-5)
-    with pytest.raises(PlanError, match="sigma and epochs are all open"):
+    with pytest.raises(PlanError, match="sigma and epochs are both open"):
         unknown(WHOLE.with_(noise_multiplier=None, epochs=None))
 
 

@@ -299,7 +299,7 @@ def test_nothing_left_out_says_what_to_leave_out():
 
 
 def test_several_left_out_says_which():
-    with pytest.raises(PlanError, match="sigma and steps are all open"):
+    with pytest.raises(PlanError, match="sigma and steps are both open"):
         solve.unknown(Settings(sample_rate=0.01))
 
 

@@ -24,7 +24,8 @@ CERTIFIED = {"lower": 1.0, "upper": 2.0, "estimate": None, "guarantee": "certifi
         ("[]", "holds no object with a schema"),
         ('{"a": NaN}', "NaN is not a number"),
         ('{"a": 1, "a": 2}', "the key 'a' is given twice"),
-        ("{", "is not the JSON of a report"),
+        ("{", "is not the JSON of a report: line 1, column 2 is no JSON"),
+        ("\n<!doctype html>", "it is a page, and a page is no report.json"),
         ("[" * 100_000, "is nested too deeply"),
     ],
 )

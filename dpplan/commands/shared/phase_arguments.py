@@ -45,7 +45,7 @@ def parse(arguments: PlanArguments) -> ParsedPlan:
     shared = arguments.settings
     earlier = list(_settings(_written(arguments.spent, "spent", unread, shared), problems, shared))
     if arguments.in_phases:
-        problems += _mixed(arguments.settings)
+        problems += _mixed(arguments)
         typed = (*arguments.files, *arguments.phases)
         own = list(_settings(_written(typed, "phase", unread, shared), problems, shared))
     elif arguments.settings == Settings():
@@ -169,13 +169,16 @@ def _unknown(key: str, name: str) -> str:
     return f"'{key}' is not one of: {', '.join((*_WORDS.values(), 'sampling'))}.{meant}"
 
 
-def _mixed(settings: Settings) -> list[str]:
+def _mixed(arguments: PlanArguments) -> list[str]:
     """What the options said that a phase says itself. --n is about the data, which all phases share."""
-    given = {_WORDS[field]: getattr(settings, field) for field in _WORDS if field != "examples"}
+    given = {_WORDS[field]: getattr(arguments.settings, field) for field in _WORDS if field != "examples"}
     beside = {name: value for name, value in given.items() if value is not None}
     if not beside:
         return []
     options = " and ".join(f"--{name}" for name in beside)
+    if not arguments.phases:
+        files = " and ".join(arguments.files)
+        return [f"{options} beside {files}: its phases say all of their own. Write them there, or leave {files} out."]
     phase = ",".join(f"{name}={show(value)}" for name, value in beside.items())
     return [f"{options} beside --phase: each phase says all of its own. Write --phase {phase},... or give no --phase."]
 

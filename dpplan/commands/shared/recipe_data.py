@@ -38,7 +38,7 @@ def training_examples(recipe: Recipe, given: Any) -> int:
         return int(given)
     if (count := stated_examples(recipe)) is not None:
         return count
-    with needs_torch("the number of training examples, unless --n gives it,"):
+    with needs_torch("the number of training examples", "--n"):
         from dpplan.train import data
 
         return data.load_for(recipe).training.units
@@ -50,7 +50,7 @@ def known(recipe: Recipe, given: Any) -> RecipeFacts:
         return RecipeFacts(training_examples(recipe, given), lint.ModelFindings(unseen="--n stands in for the data"))
     if (count := stated_examples(recipe)) is not None and _fits(recipe):
         return RecipeFacts(count, lint.ModelFindings())
-    with needs_torch("the number of training examples, unless --n gives it,"):
+    with needs_torch("the number of training examples", "--n"):
         from dpplan.train import data
         from dpplan.train.data.facts import facts
         from dpplan.train.execution.model_check import model_problems
@@ -79,11 +79,11 @@ def _fits(recipe: Recipe) -> bool:
 
 
 @contextlib.contextmanager
-def needs_torch(what: str) -> Iterator[None]:
-    """Names the extra when torch or what reads the data is not installed."""
+def needs_torch(what: str, option: str = "") -> Iterator[None]:
+    """Names the extra when torch or what reads the data is not installed. option: what may be given in its place."""
     try:
         yield
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] in {"torch", "sklearn", "joblib"}:
-            raise MissingExtra(what, "train") from None
+            raise MissingExtra(what, "train", option) from None
         raise

@@ -94,7 +94,7 @@ def _own_figure(run: LintContext, plan: Plan) -> str:
         return f"{larger}; nothing is known here of what it draws"
     asked = _as_drawn(run, plan)
     if asked is None:
-        return f"{larger} (what it draws is {_scheme_of(drawn, plan)})"
+        return f"{larger} (what it draws is {_scheme_of(drawn, run, plan)})"
     soon = drawn in _QUICK and plan.steps <= _FEW_STEPS
     bound = proven(asked.plan(), run.delta.value) if soon else None
     command = _command(run, asked)
@@ -113,12 +113,15 @@ def _holds(loader: str) -> str:
     return sampling.LOADERS[loader].holds if loader in sampling.LOADERS else ""
 
 
-def _scheme_of(drawn: type, plan: Plan) -> str:
-    """The options that name what is drawn."""
+def _scheme_of(drawn: type, run: LintContext, plan: Plan) -> str:
+    """The options that name what is drawn, or the keys of a plan file, beside which there are no such options."""
     # Removing a record would cut all batches anew.
-    neighbours = " --adjacency zero-out" if drawn is Shuffle and plan.adjacency == ADD_REMOVE else ""
+    zeroed, kind = drawn is Shuffle and plan.adjacency == ADD_REMOVE, vars(drawn)["kind"]
+    if run.names:
+        keys = f"kind: {kind} under sampling{' and adjacency: zero-out' if zeroed else ''}, in the plan file"
+        return f"{keys}{' with its cycles as groups' if drawn is CyclicPoisson else ''}"
     groups = " with its cycles as --groups" if drawn is CyclicPoisson else ""
-    return f"--sampling {vars(drawn)['kind']}{neighbours}{groups}"
+    return f"--sampling {kind}{' --adjacency zero-out' if zeroed else ''}{groups}"
 
 
 def _stated(bound: Bound) -> str:
@@ -142,13 +145,14 @@ def _alternatives(run: LintContext, plan: Plan) -> Iterator[str]:
     if drawn is None:
         nearest = sampling.LOADERS[run.loop.loader].nearest
         if any(phase.sampling.kind != nearest for phase in by_chance(plan)):
-            yield f"What is nearest, and has a theorem, is --sampling {nearest}."
+            named = f"kind: {nearest} under sampling, in the plan file" if run.names else f"--sampling {nearest}"
+            yield f"What is nearest, and has a theorem, is {named}."
         return
     asked, said = _as_drawn(run, plan), run.settings
     by_rate = asked is not None and said.batch_size is not None and asked.batch_size is None
     rate = f"--q {show(asked.sample_rate)} in place of --batch, " if asked is not None and by_rate else ""
     claim = "from above" if _holds(run.loop.loader) else "what is drawn"
-    yield f"Or claim {claim}: {rate}{_scheme_of(drawn, plan)}."
+    yield f"Or claim {claim}: {rate}{_scheme_of(drawn, run, plan)}."
     if asked is None or said.batch_size is None or said.examples is None:
         return
     if drawn is Shuffle:
@@ -289,7 +293,7 @@ def epochs_end_in_part_batches(run: LintContext) -> Iterator[Remark]:
     if loader == OPACUS and isinstance(phase.sampling, Poisson):
         yield _as_opacus_draws(run, plan, phase.sampling.sample_rate, (each, taken))
         return
-    cost = _cost_of(run, plan, phase, "; the others would make it ")
+    cost = _cost_of(run, plan, phase, f"; {taken} steps would make it ")
     who = "a loader that ends" if loader not in sampling.LOADERS else f"{loader} ends"
     length, whole = f"⌈{show(n)} / {show(batch)}⌉ = {each} steps per epoch", f"{taken} in all"
     if part == "left out":

@@ -48,7 +48,8 @@ def earlier_runs_not_counted(run: LintContext) -> Iterator[Remark]:
     many = "1 earlier run" if len(names) == 1 else f"{len(names)} earlier runs"
     more = f"{_together(run)}{_early(run)}{_twice(run)}"
     reason = f"the figure does not count {many} on the same examples ({_listed(names)}){more}."
-    fix = "Claim what all of them spend, or silence this with why only this model is ever seen."
+    why = "{silence: {DP010: why only this model is ever seen}}"
+    fix = f"Claim what all of them spend, or silence this in the recipe, check: {why}."
     yield Remark(_for_data(run), "data.source", reason, fix)
 
 

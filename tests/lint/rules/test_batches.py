@@ -38,6 +38,15 @@ def test_a_loader_that_is_not_poisson_is_an_error(loader: str) -> None:
     assert "the figure is for Poisson sampling, and the loader" in finding.message
 
 
+def test_beside_a_plan_file_what_is_drawn_is_written_into_the_file() -> None:
+    run = dataclasses.replace(looping(loader="shuffle"), names=("a",), settings=Settings(examples=60_000))
+    finding = only(run, "DP008")
+    assert (
+        "Or claim what is drawn: kind: shuffle under sampling and adjacency: zero-out, in the plan file" in finding.fix
+    )
+    assert "--sampling" not in finding.fix + finding.message
+
+
 def test_a_poisson_loader_and_any_loader_of_full_batches_are_fine() -> None:
     assert found(looping(loader="poisson"), "DP008") == []
     full = of_options(batch_size=60_000, epochs=5, run={"loop": lint.Loop(loader="fixed")})
@@ -133,7 +142,10 @@ def test_cycles_are_for_the_user_to_say_and_a_plan_of_phases_has_no_command() ->
 def test_a_loader_that_ends_epochs_with_part_batches_takes_more_steps() -> None:
     finding = only(of_options(), "DP019")
     assert (finding.severity, finding.where) == (lint.Severity.NOTE, "--epochs")
-    assert "⌈60000 / 256⌉ = 235 steps per epoch, 14100 in all, and the figure is for 14063" in finding.message
+    told = (
+        "⌈60000 / 256⌉ = 235 steps per epoch, 14100 in all, and the figure is for 14063; 14100 steps would make it ε ≤ "
+    )
+    assert told in finding.message
     assert "--steps 14100" in finding.fix
     shuffled = only(of_options(run={"loop": lint.Loop(loader="shuffle")}), "DP019")
     assert shuffled.severity is lint.Severity.WARNING

@@ -23,6 +23,7 @@ TWICE = (PriorRun("mine-001", THIS.only_phase, "a"), PriorRun("mine-002", THIS.o
 
 def test_earlier_runs_are_a_warning_with_what_all_of_them_spend() -> None:
     finding = only(of_recipe(data=OWN, earlier=TWICE), "DP010")
+    assert "check: {silence: {DP010: why only this model is ever seen}}" in finding.fix
     assert (finding.severity, finding.where) == (Severity.WARNING, "data.source")
     assert "does not count 2 earlier runs on the same examples (mine-001, mine-002)" in finding.message
     assert THIS is not None
