@@ -11,7 +11,6 @@ tilts of about 1/(m - ε), says nothing there. Steps are taken by what they lose
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.pairs.law import EPS, Law
@@ -77,7 +76,6 @@ def _event(taken: Sequence[tuple[_Top, int]]) -> tuple[float, float]:
     return outward.down(math.exp(log_mass), outward.FEW), loss
 
 
-@lru_cache(256)
 def _largest(law: Law) -> list[tuple[float, float]]:
     """(loss, log of its mass from below) of the largest loss that has a mass; none where there is no gain in it."""
     atoms = law.atoms
