@@ -15,7 +15,6 @@ Symbols: as in general_lattice; c the loss from which on a step jumps; n the ste
 """
 
 import math
-import sys
 
 import numpy as np
 
@@ -288,22 +287,10 @@ class JumpPaths(Composed):
         return ComposedMasses(masses, outward.up(each, outward.MANY), log_unit, unit_error, loss, moved)
 
     def _log_moments(self, side: Side, law: DiscretisedLaw, s: float) -> tuple[float, float]:
-        """log of one step's moments of the bulk and of the jumps at a tilt, each rounded up. What underflowed counts as
-        the smallest normal float, as in `Composed`."""
-        h, r, begin = self.lattice.h, self.lattice.r, self._begin(side)
-        steps = side.first + np.arange(len(side.masses), dtype=np.float64)
-        exponents = np.log(np.maximum(side.masses, sys.float_info.min)) + (s * h - (r - h)) * steps
-        found = []
-        for part in (exponents[:begin], exponents[begin:]):
-            top = float(np.max(part, initial=-math.inf))
-            if top == -math.inf:
-                found.append(-math.inf)
-                continue
-            turned = abs(top) + 2.0 * abs(s * h - (r - h)) * float(np.max(np.abs(steps)))
-            moment = top + math.log(float(np.exp(part - top).sum())) + law.shift + (1.0 + s) * side.loss
-            rounding = EPS * (64.0 + 8.0 * (turned + abs(law.shift) + (1.0 + s) * abs(side.loss)))
-            found.append(moment + rounding + s * law.moved)
-        return found[0], found[1]
+        """log of one step's moments of the bulk and of the jumps at a tilt, each rounded up."""
+        begin = self._begin(side)
+        low, high = (self.log_moment(side, law, s, part) for part in (slice(begin), slice(begin, None)))
+        return low + s * law.moved, high + s * law.moved
 
     def _bounds(self, tilts: Array) -> Chernoff:
         """Upper bounds on the moments of the paths with a jump, of the upper law and of the lower one."""

@@ -29,6 +29,7 @@ from dpplan.quick_dataclass import dataclass
 NEAR, FAR_MOST = 24, 0.02
 SUMMED = 80.0 * EPS  # of a pairwise sum of products of as many terms as fit into memory
 BLOCKS = 256  # of sums that are kept: a lattice has 1024 points or more
+LEAST_MASS, WHOLE = sys.float_info.min, 1.0  # a lattice's P-mass is 1 but for what was moved up, and e is far above
 FARTHEST = 2.0**45  # lattice points from the origin, beyond which their places are not exact enough
 
 
@@ -293,21 +294,32 @@ class Composed:
         return drop, turn, size * (24.0 * EPS) + (2.0 * self._transformed + 16.0 * EPS) * whole
 
     def _bounds(self, tilts: Array) -> Chernoff:
-        """Upper bounds on the upper law's moments. Masses are held under the tilt, and far below underflow: each
-        counts as the smallest normal float at least, or at lower tilts the law would lack what it mostly is."""
-        h, r = self.lattice.h, self.lattice.r
+        """Upper bounds on the upper law's moments."""
         logs = np.zeros(len(tilts))
         for law, count in self.laws:
-            side = law.up
-            steps = side.first + np.arange(len(side.masses), dtype=np.float64)
-            log_masses = np.log(np.maximum(side.masses, sys.float_info.min))
-            for k, s in enumerate(tilts):
-                exponents = log_masses + (s * h - (r - h)) * steps
-                k_top = int(np.argmax(exponents))
-                top, turned = float(exponents[k_top]), float(log_masses[k_top])
-                moment = top + math.log(float(np.exp(exponents - top).sum())) + law.shift + (1.0 + s) * side.loss
-                rounding = EPS * (
-                    64.0 + 8.0 * (abs(top) + 2.0 * abs(turned) + abs(law.shift) + (1.0 + s) * abs(side.loss))
-                )
-                logs[k] += count * (moment + rounding + s * law.moved)
+            for k, s in enumerate(tilts.tolist()):
+                logs[k] += count * (self.log_moment(law.up, law, s, slice(None)) + s * law.moved)
         return Chernoff.of(tilts, logs)
+
+    def log_moment(self, side: Side, law: DiscretisedLaw, s: float, part: slice) -> float:
+        """log of what some masses of one step add to its moment at a tilt, rounded up.
+
+        They are held under the lattice's tilt, where those far below underflow, which at a lower tilt may be most of
+        the law. Of each of those is known that it was below the smallest normal float, and of all that they are no more
+        than the whole P-mass: the first is used where it says more, which is above some place, the other below.
+        """
+        h, r = self.lattice.h, self.lattice.r
+        masses = side.masses[part]
+        steps = side.first + np.arange(len(side.masses), dtype=np.float64)[part]
+        held = masses >= LEAST_MASS
+        lost, slope = steps[~held], s * h - (r - h)
+        floor, whole = math.log(LEAST_MASS) + slope * lost, s * h * lost - law.shift - side.loss + WHOLE
+        below = whole < floor
+        exponents = np.concatenate((np.log(masses[held]) + slope * steps[held], floor[~below]))
+        top = max(float(np.max(exponents, initial=-math.inf)), float(np.max(whole[below], initial=-math.inf)))
+        if top == -math.inf:
+            return top
+        total = float(np.exp(exponents - top).sum()) + math.exp(float(np.max(whole[below], initial=-math.inf)) - top)
+        turned = abs(top) + (2.0 * abs(slope) + abs(s * h)) * float(np.max(np.abs(steps)))
+        moment = top + math.log(total) + law.shift + (1.0 + s) * side.loss
+        return moment + EPS * (64.0 + 8.0 * (turned + abs(law.shift) + (1.0 + abs(s)) * abs(side.loss)))

@@ -97,7 +97,7 @@ def two_steps(epsilon, q, x):
 @pytest.mark.parametrize("epsilon, q", [(0.48, 7e-4), (0.2, 0.1), (1.5, 1e-5)])
 @pytest.mark.parametrize("delta", [1e-11, 1e-20])
 def test_two_steps_of_sampled_laplace_noise_at_tiny_deltas(epsilon, q, delta):
-    """The lower end was 0, and the interval all that Laplace noise is worth."""
+    """Where a lattice's tilt is so steep that most of its masses are no floats."""
     bound = accounting.epsilon(Plan((Phase(Laplace(epsilon), Poisson(q), 2),)), delta)
     with mp.workdps(60):
         rate, scale = mpf(q), mpf(epsilon)
@@ -121,3 +121,12 @@ def test_at_the_end_of_all_losses_it_is_no_more_than_the_interval():
         found = run.delta(5 * ANSWERS.atoms.loss[-1] * (1 - below))
         assert 0.0 <= found.lower <= found.upper
         assert below < 1e-12 or math.isclose(found.lower, found.upper, rel_tol=1e-4)
+
+
+@pytest.mark.parametrize("terms, delta", [([(ANSWERS, 2)], 1e-20), ([(GEOMETRIC, 2), (ANSWERS, 3)], 1e-12)])
+def test_a_steep_lattice_alone_says_so_too(monkeypatch, terms, delta):
+    """Of masses that underflowed no more is counted than a law's whole mass: as the smallest floats, far below the
+    largest loss they would outweigh all that there is."""
+    monkeypatch.setattr(top_event, "epsilon_below", lambda terms, delta: 0.0)
+    found = Composition.of(terms).epsilon(delta)
+    assert found.relative_width <= 1e-6
