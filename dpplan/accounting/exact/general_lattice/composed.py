@@ -311,7 +311,7 @@ class Composed:
         h, r = self.lattice.h, self.lattice.r
         masses = side.masses[part]
         steps = side.first + np.arange(len(side.masses), dtype=np.float64)[part]
-        held = masses >= LEAST_MASS
+        held = ~(masses < LEAST_MASS)  # and what is no number, which then is none for all
         lost, slope = steps[~held], s * h - (r - h)
         floor, whole = math.log(LEAST_MASS) + slope * lost, s * h * lost - law.shift - side.loss + WHOLE
         below = whole < floor
