@@ -21,7 +21,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dpplan"
 # Parts of dpplan, from those that know nothing to the one that knows all. The parts of one layer do not know each
 # other, except in PEERS, where any order without a circle will do.
-PEERS = frozenset({"solve", "compare", "frontier", "risk", "lint", "curve", "plot", "statement", "verdict", "verify"})
+PEERS = frozenset(
+    {"solve", "compare", "frontier", "risk", "lint", "curve", "plot", "deployment_statement", "verdict", "verify"}
+)
 LAYERS = (
     {"errors", "number_spelling", "quick_dataclass"},
     {"checks", "durable_files"},

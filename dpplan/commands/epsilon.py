@@ -129,13 +129,13 @@ def _check_plot(request: CostRequest) -> None:
 
 
 def _draw(found: Cost, plot: Path) -> None:
-    from dpplan.plot import budget
+    from dpplan.plot import budget_by_phase
 
     parts = [
-        budget.BudgetPart(each.name, each.group, each.alone, each.marginal, each.about, each.unknown)
+        budget_by_phase.BudgetPart(each.name, each.group, each.alone, each.marginal, each.about, each.unknown)
         for each in found.parts
     ]
-    budget.draw(parts, found.bounds[0], found.request.places[0], plot, found.request.call.public)
+    budget_by_phase.draw(parts, found.bounds[0], found.request.places[0], plot, found.request.call.public)
 
 
 def _gate(places: Sequence[float], held: Sequence[Bound], passages: Sequence[Passage], most: float) -> None:

@@ -21,10 +21,10 @@ from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import claim as _claim
 from dpplan.recipe import noise_block, user_keys
 from dpplan.recipe.claim import Claim
+from dpplan.recipe.deployment_statement_block import StatementBlock
 from dpplan.recipe.reading import read_blocks, read_statement, read_text
 from dpplan.recipe.schema import Audit, Check, Data, Model, Privacy, Runtime, Training
 from dpplan.recipe.scheme_keys import SCHEME_OPTIONS
-from dpplan.recipe.statement_block import StatementBlock
 
 __all__ = [
     "Audit",

@@ -11,8 +11,8 @@ from typing import Any
 
 from dpplan.checks import did_you_mean
 from dpplan.errors import RecipeError, file_error
+from dpplan.recipe.deployment_statement_block import StatementBlock
 from dpplan.recipe.schema import Audit, Block, Check, Data, Model, Privacy, Runtime, Training, violations
-from dpplan.recipe.statement_block import StatementBlock
 from dpplan.recipe.values import Given, Kind, meant, yaml_problem
 
 _ALL: tuple[type[Block], ...] = (Privacy, Data, Model, Training, Runtime, Check, Audit, StatementBlock)

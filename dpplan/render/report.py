@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from dpplan.deployment_statement import FIELDS
 from dpplan.render.plan_rows import sentence
-from dpplan.statement import FIELDS
 
 
 def fields() -> Iterator[str]:

@@ -12,12 +12,12 @@ from dpplan import accounting, risk, verify
 from dpplan.accounting.bound import Bound
 from dpplan.adjacency import ADD_REMOVE
 from dpplan.curve import beginning
+from dpplan.deployment_statement import FIELDS, Statement
 from dpplan.errors import ReportError
 from dpplan.plan import Plan
 from dpplan.recipe import Recipe, recorded
 from dpplan.report.on_record import lengths, on_record, silenced
 from dpplan.report.other_runs import OtherRuns, beside
-from dpplan.statement import FIELDS, Statement
 from dpplan.units import unit_words as plan_words
 from dpplan.verify.early_end import EarlyEnd
 from dpplan.verify.run_outcome import lost_steps

@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dpplan.deployment_statement import ACCESSES, MODELS, NOT_STATED, PRODUCTS, RELEASES, SECTORS, SOURCES, is_date
 from dpplan.errors import EntryError
 from dpplan.mechanism import kind_of
 from dpplan.report.on_record import coverage
 from dpplan.report.page import Page, length, unit_words
 from dpplan.rounding import up
-from dpplan.statement import ACCESSES, MODELS, NOT_STATED, PRODUCTS, RELEASES, SECTORS, SOURCES, is_date
 
 # Block -> key -> what it may hold: a type, or a list of words. Every other key is refused by the registry.
 _TEXT, _NUMBER = "text", "number"

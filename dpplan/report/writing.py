@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from dpplan.checks import show
+from dpplan.deployment_statement import FIELDS, NOT_STATED, Field
 from dpplan.errors import MissingExtra
 from dpplan.groups import group_called
 from dpplan.mechanism import BestOfTrials, kind_of
@@ -23,7 +24,6 @@ from dpplan.report.page import Page, length, unit_words
 from dpplan.report.svg_charts import ChartAxis, ChartLine, chart
 from dpplan.risk.trade_off import implied
 from dpplan.rounding import down_above, up
-from dpplan.statement import FIELDS, NOT_STATED, Field
 from dpplan.verify import Standing, Verdict
 
 if TYPE_CHECKING:

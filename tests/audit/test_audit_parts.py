@@ -13,7 +13,7 @@ from dpplan.commands import audit as command
 from dpplan.commands.shared.plan_source import plan_of_file
 from dpplan.errors import PlanError
 from dpplan.plan import Settings, resolve_delta
-from dpplan.recipe.statement_block import StatementBlock
+from dpplan.recipe.deployment_statement_block import StatementBlock
 from dpplan.render import audit as render
 from dpplan.render import audit_help, to_json
 

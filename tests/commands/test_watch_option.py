@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
-from dpplan.train.execution.loss_watch import NAME
+from dpplan.train.execution.memorisation_watch import NAME
 
 
 def test_the_option_and_the_page(dpplan: Callable[..., CompletedProcess[str]], tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from dpplan import report
+from dpplan.deployment_statement import FIELDS, Statement
 from dpplan.plan import Settings
 from dpplan.report import page as pages
-from dpplan.statement import FIELDS, Statement
 
 RUN = Path(__file__).parents[1] / "data" / "run-report.json"
 PLAN = Settings(noise_multiplier=1.1, examples=60000, batch_size=256, epochs=10).plan()

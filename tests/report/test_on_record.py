@@ -14,6 +14,7 @@ import pytest
 from dpplan import lint, recipe, report
 from dpplan.accounting.assumptions import CERTIFICATE
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, DIFFERENT_N, N_IS_PUBLIC, SAME_N
+from dpplan.deployment_statement import Statement
 from dpplan.mechanism import BestOfTrials, DiscreteLaplace, Gaussian
 from dpplan.mechanism.trials import Trials
 from dpplan.plan import Phase, Plan, Settings
@@ -22,7 +23,6 @@ from dpplan.render import help_pages, help_schemes
 from dpplan.report import on_record, other_runs
 from dpplan.report import page as pages
 from dpplan.sampling import Poisson
-from dpplan.statement import Statement
 from dpplan.tuning import search_report
 from dpplan.tuning.search_plan import Score, SearchPlan, planned
 

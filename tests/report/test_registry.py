@@ -10,13 +10,13 @@ import pytest
 import yaml
 
 from dpplan import report
+from dpplan.deployment_statement import FIELDS, Statement, is_date, refused
 from dpplan.errors import EntryError, StatementError
 from dpplan.mechanism import Laplace
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.report import page as pages
 from dpplan.report import registry
 from dpplan.sampling import Poisson
-from dpplan.statement import FIELDS, Statement, is_date, refused
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "data" / "registry-schema.json").read_text(encoding="utf-8"))["schema"]
 TRAINED = Settings(noise_multiplier=1.1, examples=600, batch_size=60, steps=3).plan()

@@ -11,13 +11,13 @@ import pytest
 from dpplan import accounting, recipe, report
 from dpplan.adjacency import ADD_REMOVE
 from dpplan.commands import report as report_command
+from dpplan.deployment_statement import FIELDS, Statement
 from dpplan.errors import RecipeError, ReportError
 from dpplan.plan import Settings, resolve_delta
 from dpplan.render import report as report_lines
 from dpplan.render import to_json
 from dpplan.report import page as pages
 from dpplan.report import registry, svg_charts, writing
-from dpplan.statement import FIELDS, Statement
 
 PLAN = Settings(noise_multiplier=1.1, examples=60000, batch_size=256, epochs=10).plan()
 HOSTILE = '<script>alert("x")</script> | & "quoted"'

@@ -52,7 +52,7 @@ def known(recipe: Recipe, given: Any) -> RecipeFacts:
         return RecipeFacts(count, lint.ModelFindings())
     with needs_torch("the number of training examples", "--n"):
         from dpplan.train import data
-        from dpplan.train.data.facts import facts
+        from dpplan.train.data.repeated_and_skipped import facts
         from dpplan.train.execution.model_check import model_problems
 
         loaded = data.load_for(recipe)

@@ -24,7 +24,7 @@ def checked(planned: "Planned", followed: bool, search: Plan | None = None, sear
     """
     from dpplan.recipe import lint_input
     from dpplan.render.check import remark
-    from dpplan.train.data.facts import facts
+    from dpplan.train.data.repeated_and_skipped import facts
     from dpplan.train.execution.model_check import model_problems
 
     job, data, others = planned.recipe, planned.recipe.data, Path(planned.recipe.runtime.folder).resolve()

@@ -9,7 +9,7 @@ from dpplan.errors import DpplanError, InputOutputFailed, TrainingStopped
 from dpplan.render.number_format import up
 from dpplan.train.clipping import BatchFacts
 from dpplan.train.execution.evaluation import NOT_YET, Evaluation, accuracy, brief
-from dpplan.train.execution.loss_watch import LossWatch
+from dpplan.train.execution.memorisation_watch import MemorisationWatch
 from dpplan.train.execution.nonprivate_baseline import train_without_privacy
 from dpplan.train.execution.worker import Worker
 from dpplan.train.ranks import Command, PeerLost
@@ -131,10 +131,10 @@ class Session:
         self.worker.restore(checkpoint, self.spent_steps.counted)
         self.epochs = [self._epoch_from(line) for line in self.folder.epochs(checkpoint.epochs)]
 
-    def _watch(self) -> LossWatch | None:
+    def _watch(self) -> MemorisationWatch | None:
         """On as many examples as the recipe's audit block says, or those of a run that goes on; None for none."""
         count, training, resumed = self.recipe.audit.watch, self.worker.dataset.training, self.planned.resumed
-        watch = LossWatch(training, count, self.planned.seed, self.folder.path)
+        watch = MemorisationWatch(training, count, self.planned.seed, self.folder.path)
         if resumed is not None:
             watch.go_on(training, resumed.checkpoint.steps)
         return watch if len(watch.chosen) else None

@@ -18,7 +18,7 @@ from dpplan.rounding import up_apart
 from dpplan.train.clipping import Arithmetic
 from dpplan.train.clipping.rules import ROUND_OFF
 from dpplan.train.conformance import Measurement
-from dpplan.train.execution.loss_watch import NAME as WATCHED
+from dpplan.train.execution.memorisation_watch import NAME as WATCHED
 from dpplan.train.state.report import Epoch, Planned, TrainReport
 from dpplan.train.step.randomness import SEEDED
 from dpplan.verify.early_end import CONDITION

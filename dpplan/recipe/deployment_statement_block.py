@@ -4,10 +4,10 @@ from dataclasses import field
 from typing import Any, ClassVar
 
 from dpplan.checks import Problems
+from dpplan.deployment_statement import FIELDS, refused
 from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import values
 from dpplan.recipe.schema import Block
-from dpplan.statement import FIELDS, refused
 
 
 def _offered(problems: Problems, name: str, value: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from dpplan import accounting
 from dpplan.commands.shared import breakdown
-from dpplan.plot import budget as plot
+from dpplan.plot import budget_by_phase as plot
 from dpplan.plot import image_file
 from dpplan.recipe import plan_file
 

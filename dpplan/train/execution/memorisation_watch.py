@@ -35,7 +35,7 @@ MOST_LOSS = 1e300  # of a model that has diverged: JSON has no larger one
 LEAST_TRACE = 4  # looks without which a trace has no quartiles to speak of
 
 
-class LossWatch:
+class MemorisationWatch:
     """Looks at the same examples after every epoch, and keeps who is at risk in a file."""
 
     def __init__(self, training: Split, count: int, seed: int | None, folder: Path) -> None:

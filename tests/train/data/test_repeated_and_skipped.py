@@ -3,7 +3,7 @@
 import torch
 
 from dpplan.train.data import Dataset, Split
-from dpplan.train.data.facts import facts
+from dpplan.train.data.repeated_and_skipped import facts
 
 
 def dataset(rows: list[list[float]], targets: list[int]) -> Dataset:

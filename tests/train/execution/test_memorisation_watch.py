@@ -16,7 +16,7 @@ from dpplan import train
 from dpplan.recipe import Recipe
 from dpplan.train import shadows
 from dpplan.train.data import Split
-from dpplan.train.execution.loss_watch import NAME, PRIVATE, LossWatch, spread
+from dpplan.train.execution.memorisation_watch import NAME, PRIVATE, MemorisationWatch, spread
 from dpplan.train.step import noise
 
 
@@ -76,7 +76,7 @@ def test_a_watch_that_fails_ends_itself_alone(tmp_path: Path) -> None:
             return super().forward(rows)
 
     data = Split(torch.zeros(9, 4), torch.zeros(9, dtype=torch.int64))
-    watch = LossWatch(data, 5, None, tmp_path)
+    watch = MemorisationWatch(data, 5, None, tmp_path)
     watch.look(Moody(4, 2), 1)
     watch.look(nn.Linear(4, 2), 2)
     assert (watch.failed, list(tmp_path.iterdir())) == ("ValueError: not now", [])
@@ -89,7 +89,7 @@ def test_the_model_is_looked_at_as_a_copy(tmp_path: Path) -> None:
             return super().forward(rows + 0.0 * torch.rand(1))
 
     data = Split(torch.zeros(9, 4), torch.zeros(9, dtype=torch.int64))
-    watch, model, before = LossWatch(data, 50, 1, tmp_path), Counting(4, 2), torch.get_rng_state()
+    watch, model, before = MemorisationWatch(data, 50, 1, tmp_path), Counting(4, 2), torch.get_rng_state()
     watch.look(model, 1)
     assert (len(watch.chosen), watch.failed, model.training, hasattr(model, "seen")) == (9, "", True, False)
     assert torch.equal(before, torch.get_rng_state())
