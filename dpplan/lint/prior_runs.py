@@ -12,6 +12,7 @@ from dpplan.plan import Phase, Plan
 from dpplan.plan_json import phase_from_json
 from dpplan.quick_dataclass import dataclass
 from dpplan.verify.early_end import EarlyEnd, early_end
+from dpplan.verify.unfinished_run import steps_begun
 
 REPORT = "report.json"
 RECIPE = "recipe.yaml"  # the run's own copy
@@ -85,7 +86,8 @@ def unchanged_copy(folder: Path, of: Path) -> bool:
             begun = 0  # a run that finishes takes its count away; one that goes on has one again
         else:
             begun = int((folder / STEPS).read_bytes())
-        no_more = 0 <= begun <= content["spent"]["steps"] and _ids(content, folder)[1] == _resumes(content["run"])
+        counted = not _uncounted(folder) and begun <= content["spent"]["steps"]
+        no_more = counted and _ids(content, folder)[1] == _resumes(content["run"])
         return bool(content["run"]["id"]) and no_more and raw == (of / REPORT).read_bytes()
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
@@ -128,11 +130,14 @@ def _run(place: Path, source: str, path: str | None) -> PriorRun | None:
                 return None
             if str(content["schema"]).startswith(_SEARCH):
                 return _search(place.name, content)
-            steps = max(content.get("spent", {}).get("steps", 0), _begun(place))
+            begun = _begun(place, name)
+            steps = max(content.get("spent", {}).get("steps", 0), begun or 0)
             seeded, planned = bool(content.get("seeded")), content["planned"]
             told = tuple(planned.get(key, default) for key, default in PROTECTS.items())
             early = early_end(steps, planned["steps"], content.get("status"))
-            phase = _phase(content, steps if early is None else early.counted)
+            counted = steps if early is None else early.counted
+            # Of a count that nobody can read, what was planned is the least that is safe.
+            phase = _phase(content, counted if begun is not None else max(counted, planned["steps"]))
             return PriorRun(place.name, phase, str(recipe["sha256"]), *_ids(content, place), seeded, told, early)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, PlanError):
             continue
@@ -147,22 +152,26 @@ def _search(name: str, content: Mapping[str, Any]) -> PriorRun:
     return PriorRun(name, phase, str(content["recipe"]["sha256"]), seeded=bool(content.get("seeded")), protects=told)
 
 
-def _begun(place: Path) -> int:
-    """The steps that a run which has not ended has begun: its report, if there is one, may be older."""
+def _begun(place: Path, source: str) -> int | None:
+    """The steps that a run which has not ended has begun: its report, if there is one, may be older. None where that
+    cannot be read. source: the file that tells of the run; one that has a report may have ended, and has no count."""
     try:
-        return int((place / STEPS).read_bytes() or b"0")
-    except (OSError, ValueError):
-        return 0
+        return steps_begun((place / STEPS).read_bytes())
+    except FileNotFoundError:
+        return 0 if source == REPORT else None
+    except OSError:
+        return None
 
 
 def _uncounted(place: Path) -> bool:
-    """Whether there is a count of steps that cannot be read."""
+    """Whether there is a count of steps that cannot be read, or is empty: a run that released something had one."""
     try:
-        return int((place / STEPS).read_bytes()) < 0
+        said = (place / STEPS).read_bytes()
     except FileNotFoundError:
         return False
-    except (OSError, ValueError):
+    except OSError:
         return True
+    return not said or steps_begun(said) is None
 
 
 def _phase(content: Mapping[str, Any], steps: int) -> Phase | None:

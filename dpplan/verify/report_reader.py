@@ -29,7 +29,7 @@ from dpplan.verify.figure_reader import assumed, figure
 from dpplan.verify.json_fields import Object
 from dpplan.verify.run_outcome import ending as ending_told
 from dpplan.verify.run_outcome import outcome, why
-from dpplan.verify.unfinished_run import REPORT, STEPS, unfinished
+from dpplan.verify.unfinished_run import REPORT, STEPS, steps_begun, unfinished
 
 METRICS = "metrics.jsonl"
 STDIN = Path("-")
@@ -204,12 +204,10 @@ def _counted(folder: Path | None, reported: int) -> tuple[int, list[str]]:
 
 
 def _count(file: Path) -> int:
-    text = _beside(file).strip()
-    if not text:
-        return 0
-    if not (text.isdecimal() and text.isascii() and len(text) <= 20 and int(text) <= json_fields.MOST_STEPS):
+    count = steps_begun(_beside(file).encode())
+    if count is None:
         raise ReportError(f"{file}: does not hold a count of steps, so nobody knows how many were taken.")
-    return int(text)
+    return count
 
 
 def _last_counted(file: Path) -> int:

@@ -15,13 +15,17 @@ from dpplan.verify import json_fields
 from dpplan.verify.early_end import early_end, figures
 
 REPORT, STEPS, RUN, CHECKPOINT = "report.json", "steps", "run.json", "checkpoint.pt"
+_MOST_DIGITS = 100  # of a count of steps: more than any is written with, and read at once
 
 
 def unfinished(folder: Path) -> str:
     """Why nothing in this folder can be verified, and what to do about it."""
-    if not (folder / STEPS).exists():
+    if not (folder / STEPS).exists() and not (folder / RUN).exists():
         return f"{folder}: is not the folder of a run: it holds no {REPORT}."
-    spent = _spent_so_far(folder, _content(folder / RUN))
+    steps = _count(folder / STEPS)
+    spent = _spent_so_far(folder, _content(folder / RUN), steps)
+    if steps is None:  # whoever cannot read the count does not go on with the run either
+        return f"{folder}: this run has no {REPORT}: it goes on, or was killed. {spent}"
     if (folder / CHECKPOINT).exists():
         return (
             f"{folder}: this run has no {REPORT} yet: it goes on, or was killed. {spent} `dpplan train --resume "
@@ -33,13 +37,17 @@ def unfinished(folder: Path) -> str:
     )
 
 
-def _spent_so_far(folder: Path, content: json_fields.Object) -> str:
-    """What its steps cost until now, and how to count all that was planned; of a seeded run, nothing."""
+def _spent_so_far(folder: Path, content: json_fields.Object, steps: int | None) -> str:
+    """What its steps cost until now, and how to count all that was planned, where that can be counted; of a seeded
+    run, nothing."""
     if content.get("seeded"):
         return "It has a seed, so it protects nobody: no ε may be claimed of it."
-    told = cost(folder, _count(folder / STEPS))
-    planned = f"`dpplan epsilon {shlex.quote(str(folder))}` counts all that was planned, and takes no step."
-    return f"{told} {planned}" if content else told
+    told = cost(folder, steps)
+    planned = json_fields.finite(json_fields.block(Problems(ReportError), content, "planned").get("steps"))
+    # That command refuses what has no count, no step or no plan, and of a run beyond its plan counts what it took.
+    if not steps or planned is None or steps > planned or not _spent(folder / RUN, steps):
+        return told
+    return f"{told} `dpplan epsilon {shlex.quote(str(folder))}` counts all that was planned, and takes no step."
 
 
 def cost(folder: Path, steps: int | None) -> str:
@@ -51,13 +59,20 @@ def cost(folder: Path, steps: int | None) -> str:
     return f"{counted} counted" + (f", {spent}." if spent else ", and are spent.")
 
 
+def steps_begun(said: bytes) -> int | None:
+    """The count of steps in what a file `steps` holds: 0 of an empty one, None of anything but decimal digits."""
+    digits = said.strip() if said else b"0"
+    if len(digits) > _MOST_DIGITS or not digits.isdigit():
+        return None
+    count = int(digits)
+    return count if count <= json_fields.MOST_STEPS else None
+
+
 def _count(file: Path) -> int | None:
     try:
-        said = (file.read_bytes()[:100] or b"0").strip()
+        return steps_begun(file.read_bytes())
     except OSError:
         return None
-    count = int(said) if said.isdigit() else -1
-    return count if 0 <= count <= json_fields.MOST_STEPS else None
 
 
 def planned_delta(folder: Path) -> float | None:

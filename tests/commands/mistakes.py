@@ -64,5 +64,11 @@ def prepare(folder: Path) -> None:
     (folder / "phases.yaml").write_text(PLAN_FILE, encoding="utf-8")
     (folder / "scores.csv").write_text("member,score\n" + "1,0.5\n" * 30, encoding="utf-8")
     (folder / "swapped.json").write_text("[[0.01, 1.1, 1000]]", encoding="utf-8")
+    (folder / "begun").mkdir()  # a run that was killed before its first step
+    planned = {"noise_multiplier": 1.0, "sample_rate": 0.1, "steps": 3, "examples": 200, "delta": 1e-5}
+    (folder / "begun" / "run.json").write_text(json.dumps({"planned": planned}), encoding="utf-8")
+    (folder / "begun" / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+    for name in ("steps", "checkpoint.pt"):
+        (folder / "begun" / name).touch()
     failed = {"schema": "dpplan.epsilon/1", "error": {"code": 2, "kind": "PlanError", "message": "sigma is missing."}}
     (folder / "failed.json").write_text(json.dumps(failed), encoding="utf-8")

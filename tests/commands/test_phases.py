@@ -204,6 +204,10 @@ def test_earlier_runs_in_a_file_are_pointed_to_the_command_that_takes_it(tmp_pat
     both = tuple(str(each) for each in sorted(tmp_path.iterdir()))
     (problem,) = plan_files.parse(PlanArguments(Settings(), spent=both)).problems
     assert problem.endswith("is told when their files are named without --spent.")
+    for spent in ((str(tmp_path / "nowhere"),), (both[0], str(tmp_path / "nowhere"))):
+        assert "What earlier runs cost" not in "".join(
+            plan_files.parse(PlanArguments(Settings(), spent=spent)).problems
+        )
 
 
 def test_of_a_thousand_alike_mistakes_twenty_are_told_and_the_rest_counted() -> None:

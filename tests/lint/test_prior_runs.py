@@ -79,6 +79,25 @@ def test_a_run_that_was_killed_counts_with_its_plan_and_by_the_steps_it_began(tm
     }  # fmt: skip
 
 
+def test_of_a_count_that_cannot_be_read_all_planned_steps_count(tmp_path: Path) -> None:
+    for number, text in enumerate(("1_0", "abc", "-3", " ")):
+        run_json(tmp_path / f"{number}", 0)
+        (tmp_path / f"{number}" / "steps").write_text(text, encoding="utf-8")
+    run_json(tmp_path / "gone", 0)
+    (tmp_path / "gone" / "steps").unlink()
+    run_json(tmp_path / "none", 0)
+    (tmp_path / "none" / "steps").write_bytes(b"")
+    report(tmp_path / "reported", steps=3)
+    (tmp_path / "reported" / "steps").write_text("1_2", encoding="utf-8")
+    found = {run.name: run.steps for run in lint.runs_in(tmp_path, "file", "mine.csv")}
+    assert found == {"0": 10, "1": 10, "2": 10, "3": 10, "gone": 10, "none": 0, "reported": 10}
+    for name in ("whole", "copy"):
+        report(tmp_path / name, steps=12, run=ids(), status="stopped")
+    for text, copy in (("12", True), ("1_2", False), ("-3", False), ("", False)):
+        (tmp_path / "copy" / "steps").write_text(text, encoding="utf-8")
+        assert lint.unchanged_copy(tmp_path / "copy", tmp_path / "whole") is copy
+
+
 def ids(*resumes: tuple[str, int]) -> dict[str, Any]:
     return {"id": "a", "resumes": [{"id": name, "counted": counted} for name, counted in resumes]}
 

@@ -13,7 +13,7 @@ from dpplan.verify.claim import RecordedClaim
 from dpplan.verify.figure_reader import figure
 from dpplan.verify.report_reader import read
 from dpplan.verify.run_outcome import outcome
-from dpplan.verify.unfinished_run import cost, unfinished
+from dpplan.verify.unfinished_run import cost, steps_begun, unfinished
 
 CERTIFIED = {"lower": 1.0, "upper": 2.0, "estimate": None, "guarantee": "certified", "accountant": "exact"}
 
@@ -122,5 +122,22 @@ def test_a_folder_without_a_report_tells_what_was_spent(tmp_path: Path) -> None:
     assert "spent if nothing that was seen decided when to stop; otherwise the planned ε ≤ " in told
     assert "7 steps are counted, ε ≤ " in told and asked in told
     assert f"`dpplan train --resume {tmp_path}` goes on with it, spends more," in told
+    for text in ("", "0", "101", "abc", "-3", "1_0"):  # `epsilon` refuses it, or counts more than was planned
+        (tmp_path / "steps").write_text(text, encoding="utf-8")
+        assert "dpplan epsilon" not in unfinished(tmp_path)
+        assert ("--resume" in unfinished(tmp_path)) is (steps_begun(text.encode()) is not None)
+    (tmp_path / "steps").write_text("7", encoding="utf-8")
+    (tmp_path / "run.json").write_text(json.dumps({"planned": phase | {"delta": 7}}), encoding="utf-8")
+    assert "dpplan epsilon" not in unfinished(tmp_path)
     (tmp_path / "run.json").write_text(json.dumps({"planned": phase, "seeded": True}), encoding="utf-8")
     assert "no ε may be claimed of it" in unfinished(tmp_path) and "epsilon" not in unfinished(tmp_path)
+    (tmp_path / "steps").unlink()
+    (tmp_path / "run.json").write_text(json.dumps({"planned": phase}), encoding="utf-8")
+    assert unfinished(tmp_path).endswith("How many of its steps are spent, nobody can tell.")
+
+
+def test_a_count_of_steps_is_decimal_digits_and_nothing_else() -> None:
+    for said, count in ((b"", 0), (b"0", 0), (b"%020d\n" % 42, 42), (b" 7 ", 7)):
+        assert steps_begun(said) == count
+    for said in (b" ", b"abc", b"-3", b"+3", b"1_0", b"1 0", b"1.0", "٣".encode(), b"9" * 50, b"0" * 5000 + b"1"):
+        assert steps_begun(said) is None

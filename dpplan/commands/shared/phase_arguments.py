@@ -48,9 +48,11 @@ def parse(arguments: PlanArguments) -> ParsedPlan:
         problems += _mixed(arguments)
         typed = (*arguments.files, *arguments.phases)
         own = list(_settings(_written(typed, "phase", unread, shared), problems, shared))
+        if not (own or unread or problems):  # what was named is empty, and what ran before is no answer in its place
+            problems += map(recorded_runs.nothing_to_account, recorded_runs.without_steps(typed))
     elif arguments.settings == Settings():
         own = []
-        problems.append(only_spent(arguments.spent))
+        problems.append(only_spent(arguments.spent, countable=bool(earlier) and not unread))
     else:
         own = [("", arguments.settings)]
     examples = _examples([("--n", arguments.settings), *earlier, *own], problems)
@@ -63,8 +65,12 @@ def parse(arguments: PlanArguments) -> ParsedPlan:
     return ParsedPlan(_joined([plan for plan in plans if plan]), [], known, len(earlier))
 
 
-def only_spent(spent: Sequence[str]) -> str:
-    """What is missing where earlier runs alone were named, and how to ask for what those cost."""
+def only_spent(spent: Sequence[str], countable: bool) -> str:
+    """What is missing where earlier runs alone were named, and, where that can be told, how to ask for what they
+    cost. countable: whether all of them could be read, and took a step."""
+    missing = "the run itself is missing: give --sigma, --q and --steps, or --phase."
+    if not countable:
+        return missing
     files = [text for text in spent if "=" not in text and text.strip()]
     if not files:
         alone = "is told when they are given as --phase."
@@ -72,7 +78,7 @@ def only_spent(spent: Sequence[str]) -> str:
         alone = f"is told by `dpplan epsilon {shlex.quote(files[0])}`."
     else:
         alone = "is told when their files are named without --spent."
-    return f"the run itself is missing: give --sigma, --q and --steps, or --phase. What earlier runs cost alone {alone}"
+    return f"{missing} What earlier runs cost alone {alone}"
 
 
 def _written(given: Iterable[str], name: str, unread: list[str], shared: Settings) -> Iterator[Written]:

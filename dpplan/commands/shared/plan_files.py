@@ -34,6 +34,13 @@ def taken(texts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return plans, tuple(text for text in texts if text not in plans)
 
 
+def _earlier(texts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The same of what ran before, without the runs that took no step: those count nothing."""
+    plans, typed = taken(texts)
+    empty = set(map(str, recorded_runs.without_steps(typed)))
+    return plans, tuple(text for text in typed if "=" in text or str(Path(text)) not in empty)
+
+
 def _is_plan(path: Path) -> bool:
     return plan_file.is_plan(path) or foreign_files.is_plan(path) or recorded_runs.is_plan(path)
 
@@ -46,7 +53,7 @@ def is_whole_plan(path: Path) -> bool:
 def spent_alone(texts: Sequence[str], shared: Settings) -> tuple[tuple[Phase, ...], list[str]]:
     """The phases that ran before a run whose own are not known yet, and what is wrong with them. shared: what holds for
     all of them; those that are typed are drawn like the run where they say nothing."""
-    plans, typed = taken(texts)
+    plans, typed = _earlier(texts)
     problems: list[str] = []
     parts = _read(plans, problems)
     if typed:
@@ -66,11 +73,12 @@ def parse(arguments: PlanArguments, may_be_open: bool = False) -> ParsedPlan:
     if not taken((*arguments.files, *arguments.spent))[0]:
         return phase_arguments.parse(arguments)
     files, lists = taken(arguments.files)
-    spent, typed = taken(arguments.spent)
+    spent, typed = _earlier(arguments.spent)
     problems: list[str] = []
-    if not files and not arguments.in_phases and arguments.settings == Settings():
-        problems.append(phase_arguments.only_spent(arguments.spent))
     earlier = _read(spent, problems)
+    if not files and not arguments.in_phases and arguments.settings == Settings():
+        countable = not problems and all("=" in text or Path(text).exists() for text in typed)
+        problems.append(phase_arguments.only_spent(arguments.spent, countable))
     own = _read(files, problems, may_be_open)
     if files and (len(files) > 1 or lists or arguments.phases or arguments.settings != Settings()):
         problems.append(

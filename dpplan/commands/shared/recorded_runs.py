@@ -5,6 +5,7 @@ early what is safe, by verify.early_end: all that was planned.
 """
 
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import chain
@@ -16,6 +17,7 @@ from dpplan.mechanism import Gaussian
 from dpplan.plan import Delta, Phase, Plan, Settings
 from dpplan.plan_json import plan_from_json
 from dpplan.recipe.phases import Written
+from dpplan.recipe.recorded import FILE as RECIPE
 from dpplan.sampling import (
     BallsInBins,
     CyclicPoisson,
@@ -28,7 +30,7 @@ from dpplan.sampling import (
 )
 from dpplan.units import unit_words
 from dpplan.verify.early_end import EarlyEnd, early_end
-from dpplan.verify.unfinished_run import REPORT, RUN, STEPS, planned_delta
+from dpplan.verify.unfinished_run import REPORT, RUN, STEPS, planned_delta, steps_begun
 
 _SAY_IT = "Say what ran: sigma=1.1,q=0.01,steps=1000."
 
@@ -107,6 +109,27 @@ def is_plan(path: Path) -> bool:
     except UsageError:
         return False  # whoever reads it says why
     return plan is not None and not all(type(phase.mechanism) is Gaussian for phase in plan.phases)
+
+
+def without_steps(names: Sequence[str]) -> list[Path]:
+    """Those of these runs that took no step: nothing was spent on them, and no plan can be made of them."""
+    return [Path(name) for name in names if "=" not in name and name.strip() and _took_none(Path(name))]
+
+
+def _took_none(path: Path) -> bool:
+    try:
+        return is_record(path) and plan_of(path) is None
+    except DpplanError:
+        return False  # whoever reads it says why
+
+
+def nothing_to_account(path: Path) -> str:
+    """What is wrong with asking what a run costs that took no step, and how to ask what its recipe plans."""
+    recipe = (path if path.is_dir() else path.parent) / RECIPE
+    said = f"{path}: no step of this run was begun, so nothing was spent, and there is no plan of steps to account."
+    if recipe.exists():
+        return f"{said} What its recipe plans is told by `dpplan check {shlex.quote(str(recipe))}`."
+    return f"{said} What is planned can be typed: --phase sigma=1.1,q=0.01,steps=1000."
 
 
 def phases(path: Path, shared: Settings) -> Iterator[Written]:
@@ -192,15 +215,17 @@ def _begun(folder: Path) -> tuple[Plan | None, EarlyEnd | None]:
     """The same, and how it ended where it began fewer steps than were planned."""
     try:
         content = json.loads((folder / RUN).read_bytes())
-        steps, planned = int((folder / STEPS).read_bytes() or b"0"), content["planned"]
+        steps, planned = steps_begun((folder / STEPS).read_bytes()), content["planned"]
+        if steps is None:
+            raise ValueError(STEPS)
         examples = planned.get("examples")
         plan, early = None, early_end(steps, planned["steps"], None)
         if steps:
             steps = steps if early is None else early.counted
             plan = plan_from_json({**planned, "examples": examples, "phases": [{**planned, "steps": steps}]})
-    except FileNotFoundError:
-        raise ReportError(f"{folder}: is not the folder of a run. Name one that `dpplan train` made.") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        if not (folder / RUN).exists():
+            raise ReportError(f"{folder}: is not the folder of a run. Name one that `dpplan train` made.") from None
         raise ReportError(f"{folder}: how many of its steps are spent, nobody can tell. {_SAY_IT}") from None
     if content.get("seeded"):
         raise ReportError(f"{folder}: the run had a seed: whoever knows it can subtract the noise.")

@@ -90,8 +90,42 @@ def test_a_run_that_left_no_report_counts_what_it_planned(tmp_path: Path) -> Non
     assert [phase.steps for phase in earlier(str(tmp_path))] == [STEPS]
     (told,) = recorded_runs.early_ends([str(tmp_path)])
     assert told.startswith(f"{tmp_path}: not finished after 42 of {STEPS} steps")
-    (tmp_path / "steps").write_text("many", encoding="utf-8")
-    assert wrong(str(tmp_path)).endswith("nobody can tell. Say what ran: sigma=1.1,q=0.01,steps=1000.")
+    for text in ("many", "-3", "1_0", " ", "9" * 200):
+        (tmp_path / "steps").write_text(text, encoding="utf-8")
+        assert wrong(str(tmp_path)).endswith("nobody can tell. Say what ran: sigma=1.1,q=0.01,steps=1000.")
+    (tmp_path / "steps").unlink()  # taken away by hand: that none was begun, nobody knows
+    assert "nobody can tell" in wrong(str(tmp_path))
+
+
+@pytest.mark.parametrize("reported", [False, True])
+def test_a_run_that_took_no_step_has_no_plan_and_counts_nothing_beside_another(tmp_path: Path, reported: bool) -> None:
+    run = tmp_path / "a run"
+    run.mkdir()
+    if reported:
+        content = report(status="interrupted", spent__steps=0, spent__epsilon__upper=0.0, spent__epsilon__lower=0.0,
+                         verdict=[])  # fmt: skip
+        (run / "report.json").write_text(json.dumps(content), encoding="utf-8")
+    else:
+        (run / "run.json").write_text(json.dumps(report(spent=..., status=...)), encoding="utf-8")
+        (run / "steps").touch()
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("phases: [{name: a, mechanism: {kind: laplace, epsilon: 1}}]", encoding="utf-8")
+    assert recorded_runs.without_steps([str(run), str(plan), "sigma=1,q=0.1,steps=7", " ", "nowhere"]) == [run]
+    alone = PlanArguments(Settings(), files=(str(run),))
+    after = PlanArguments(Settings(), files=(str(run),), spent=("sigma=1,q=0.1,steps=7",))
+    for arguments in (alone, after):
+        (problem,) = plan_files.parse(arguments).problems
+        assert problem.startswith(f"{run}: no step of this run was begun, so nothing was spent, and there is no plan")
+        assert problem.endswith("What is planned can be typed: --phase sigma=1.1,q=0.01,steps=1000.")
+    (run / "recipe.yaml").touch()
+    assert plan_files.parse(alone).problems[0].endswith(f"is told by `dpplan check '{run}/recipe.yaml'`.")
+    assert earlier(str(run)) == []
+    assert plan_files.spent_alone((str(run),), Settings()) == ((), [])
+    for spent, count in (((str(run),), 1), ((str(run), str(plan)), 2)):
+        made = plan_files.parse(PlanArguments(Settings(), files=(str(plan),), spent=spent)).plan
+        assert made is not None and len(made.phases) == count
+    (problem,) = plan_files.parse(PlanArguments(Settings(), spent=(str(run),))).problems
+    assert problem == "the run itself is missing: give --sigma, --q and --steps, or --phase."
 
 
 def test_what_a_command_printed_is_its_plan(tmp_path: Path) -> None:
