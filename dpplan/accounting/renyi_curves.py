@@ -120,8 +120,8 @@ def _atoms_divergence(law: Law, orders: Array) -> Array:
     top = np.max(exponents, axis=1)
     log = top + np.log(np.exp(exponents - top[:, None]).sum(axis=1)) - math.log1p(-law.infinite)
     largest = float(np.max(np.abs(atoms.loss)))
-    rounding = (
-        MOMENT_ROUNDING * (1.0 + np.abs(top) + tilts * largest) + outward.UNIT * len(atoms.p) + 2 * atoms.relative
+    rounding = MOMENT_ROUNDING * (1.0 + np.abs(top) + tilts * largest) + (
+        tilts * largest * law.loss_off + outward.UNIT * len(atoms.p) + 2 * atoms.relative
     )
     return outward.up((np.maximum(log, 0.0) + rounding) / tilts, outward.ARITHMETIC)
 

@@ -325,7 +325,7 @@ def _read_response(event: Event, name: str, _: float) -> RandomizedResponse:
     p, k = float(_positive(event, "noise_parameter", name)), _whole(event, "num_buckets", name)
     if not p < 1:
         raise PlanError(f"{name}.noise_parameter={p:g} is not in (0, 1).")
-    return RandomizedResponse(math.nextafter(math.log1p((1 - p) * k / p), math.inf), k)
+    return RandomizedResponse(outward.up(math.log1p((1 - p) * k / p), outward.FEW), k)
 
 
 def _read_laplace(event: Event, name: str, moved: float) -> Laplace:

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from mpmath import mp, mpf
 
 from dpplan import accounting
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
@@ -187,3 +188,13 @@ def test_events_that_are_nested_without_end_are_refused() -> None:
 def test_what_has_no_event_is_refused(plan: Plan, said: str) -> None:
     with pytest.raises(NotApplicable, match=said):
         dp_event.write(plan)
+
+
+@pytest.mark.parametrize(("p", "k"), [(0.8412496969262132, 7), (0.3, 3), (0.9999, 2), (1e-9, 1000)])
+def test_the_epsilon_of_answers_is_read_from_above(p: float, k: int) -> None:
+    event = {"class_name": "RandomizedResponseDpEvent", "noise_parameter": p, "num_buckets": k}
+    mechanism = dp_event.read(event).phases[0].mechanism
+    assert isinstance(mechanism, RandomizedResponse)
+    with mp.workdps(40):
+        truth = mp.log1p((1 - mpf(p)) * k / mpf(p))
+        assert truth <= mpf(mechanism.epsilon) <= truth * (1 + mpf(1e-14))

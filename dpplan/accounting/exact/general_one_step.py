@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dpplan.accounting.numerics import outward
-from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Atoms, Law
+from dpplan.accounting.pairs.law import EPS, LOSS_OFF, ROUNDING, Array, Law
 
 FARTHEST = 600.0  # beyond, Q's masses leave the range of floats, and e^ε times them cannot be told
 LEAST = 1e-305
@@ -16,7 +16,7 @@ TINY = 1e-300  # above what a float loses of a mass
 
 def delta_ends(law: Law, epsilon: float) -> tuple[float, float, float]:
     """(lower, upper) around delta(ε) of one step, any finite ε; and -d/dε of it."""
-    found, atoms = law.masses(np.array([epsilon, math.inf])), law.atoms
+    found = law.masses(np.array([epsilon, math.inf]))
     relative, moved = float(found.relative[0]), float(found.moved[0])
     if epsilon > FARTHEST:
         return _too_far(law, epsilon, float(found.p[0]) * (1.0 + relative))
@@ -24,14 +24,14 @@ def delta_ends(law: Law, epsilon: float) -> tuple[float, float, float]:
     near = law.masses(np.array([epsilon - 3.0 * moved, epsilon + 3.0 * moved])) if moved > 0.0 else None
     between = 0.0 if near is None else float(near.p[0]) * (1.0 + float(near.relative[0]))
     beyond = _Beyond(float(found.p[0]), float(found.q[0]), relative, moved, between)
-    return _ends(law.infinite, atoms, epsilon, beyond)
+    return _ends(law, epsilon, beyond)
 
 
 def delta_ends_of_many(law: Law, epsilons: Array) -> tuple[Array, Array]:
     """lower and upper as by `delta_ends` at each of these ε, but for a little more rounding: all masses in one call,
     which are added up from the far end."""
     at, back = np.unique(epsilons, return_inverse=True)
-    found, atoms, infinite = law.masses(np.append(at, math.inf)), law.atoms, law.infinite
+    found = law.masses(np.append(at, math.inf))
     (p, off_p), (q, off_q) = (_from_above(masses, found.relative) for masses in (found.p, found.q))
     relative = np.maximum(off_p, off_q) + EPS * len(at)
     moved, gaps = found.moved[:-1], np.diff(at, prepend=-math.inf)
@@ -45,7 +45,7 @@ def delta_ends_of_many(law: Law, epsilons: Array) -> tuple[Array, Array]:
             continue
         near = float(moved[k]), float(between[k]), len(at)
         beyond = _Beyond(float(p[k]), float(q[k]), float(relative[k]), *near)
-        low[k], high[k], _ = _ends(infinite, atoms, epsilon, beyond)
+        low[k], high[k], _ = _ends(law, epsilon, beyond)
     return low[back], high[back]
 
 
@@ -68,8 +68,9 @@ class _Beyond(NamedTuple):
     parts: int = 1
 
 
-def _ends(infinite: float, atoms: Atoms, epsilon: float, found: _Beyond) -> tuple[float, float, float]:
-    """As `delta_ends`. infinite: the law's."""
+def _ends(law: Law, epsilon: float, found: _Beyond) -> tuple[float, float, float]:
+    """As `delta_ends`."""
+    infinite, atoms = law.infinite, law.atoms
     p, q = found.p, math.exp(epsilon) * found.q
     beyond = atoms.loss > epsilon
     gain = atoms.p[beyond] * -np.expm1(epsilon - atoms.loss[beyond])
@@ -78,9 +79,10 @@ def _ends(infinite: float, atoms: Atoms, epsilon: float, found: _Beyond) -> tupl
     error = relative * (p + q) + 2.0 * math.expm1(3.0 * found.moved) * (p + q + found.between) + found.parts * TINY
     # A mass of Q that floats hardly hold is off by more than `relative` of itself, but by no more than this.
     error += found.parts * (math.exp(epsilon) * LEAST)
-    # An atom's loss is a float; what it is off by moves 1 - e^(ε - loss) by as much.
-    off = atoms.relative + 8.0 * EPS
-    error += off * float(gain.sum()) + EPS * float((atoms.p[beyond] * (4.0 * np.abs(atoms.loss[beyond]))).sum())
+    # What an atom's loss is off by moves 1 - e^(ε - loss) by as much, also that of one which may lie beyond ε.
+    off, sizes = atoms.relative + 8.0 * EPS, law.loss_off * np.abs(atoms.loss)
+    maybe = atoms.loss + 2.0 * sizes > epsilon
+    error += off * float(gain.sum()) + float((atoms.p[maybe] * sizes[maybe]).sum())
     lower = infinite * (1.0 - ROUNDING) + max(total - error, 0.0)
     fall = q + float((atoms.p[beyond] * np.exp(epsilon - atoms.loss[beyond])).sum())
     return lower, min(infinite * (1.0 + ROUNDING) + max(total, 0.0) + error, 1.0), fall
@@ -89,7 +91,7 @@ def _ends(infinite: float, atoms: Atoms, epsilon: float, found: _Beyond) -> tupl
 def _too_far(law: Law, epsilon: float, p: float) -> tuple[float, float, float]:
     """What is known without Q: delta is at least the mass at infinity, and at most all mass with a loss above ε."""
     atoms = law.atoms
-    beyond = atoms.loss > epsilon * (1.0 - ROUNDING)
+    beyond = atoms.loss * (1.0 + law.loss_off + LOSS_OFF) > epsilon
     most = law.infinite * (1.0 + ROUNDING) + p + float(atoms.p[beyond].sum()) * (1.0 + atoms.relative) + 1e-300
     return law.infinite * (1.0 - ROUNDING), min(most * (1.0 + ROUNDING), 1.0), 0.0
 
@@ -97,7 +99,7 @@ def _too_far(law: Law, epsilon: float, p: float) -> tuple[float, float, float]:
 def mass_at_the_top(law: Law, within: float) -> float:
     """The probability, from above, of a finite loss that is less than this below the largest that there may be."""
     top = law.bounds[1]
-    edge = top - within - ROUNDING * abs(top)
+    edge = top - within - (law.loss_off + LOSS_OFF) * abs(top)
     moved = float(law.masses(np.array([edge, math.inf])).moved[0])
     found, atoms = law.masses(np.array([edge - 3.0 * moved, math.inf])), law.atoms
     smooth = float(found.p[0]) * (1.0 + float(found.relative[0]))

@@ -95,7 +95,8 @@ def delta_ends(known: Known, epsilon: float, width: float = WIDTH) -> Ends:
     """The delta of the run at this ε >= 0. width: as of `epsilon_ends`.
 
     An upper end below the smallest normal float is raised to it, unless ε is no smaller than any loss: elsewhere delta
-    is positive, however little of it a float holds.
+    is positive, however little of it a float holds. A lower end below it is 0: such floats round by more than their
+    share.
     """
     question = RunQuestion(
         lambda run, accuracy: run.delta(epsilon, accuracy),
@@ -108,6 +109,8 @@ def delta_ends(known: Known, epsilon: float, width: float = WIDTH) -> Ends:
         return math.log(max(ends.lower, ends.upper * 1e-9, 1e-300))
 
     found = _refined(known, question, log_delta, _Goal(width, None))
+    if found.lower < sys.float_info.min:
+        found = replace(found, lower=0.0)
     if found.upper >= sys.float_info.min or _beyond_all_losses(known, epsilon):
         return found
     return replace(found, upper=sys.float_info.min)

@@ -9,6 +9,9 @@ import numpy.typing as npt
 from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Atoms, Law, Masses
 from dpplan.quick_dataclass import dataclass
 
+LARGEST_POWER = 700.0  # e to it is a float
+HUGE = 1e300  # beside it 1 is less than what a float is off
+
 
 @dataclass(frozen=True)
 class Reversed(Law):
@@ -37,6 +40,10 @@ class Reversed(Law):
     def bounds(self) -> tuple[float, float]:
         low, high = self.law.bounds
         return -high, -low
+
+    @property
+    def loss_off(self) -> float:
+        return self.law.loss_off
 
     @property
     def spacing(self) -> float | None:
@@ -89,15 +96,26 @@ class Subsampled(Law):
             low = math.log1p(-self.sample_rate)
         return low, high
 
+    @functools.cached_property
+    def loss_off(self) -> float:
+        """With M(l) = log(1 - q + q·e^l), |l|·M'(l) <= (1 + |l|)·|M(l)|: so much more than l is a loss off."""
+        if self.sample_rate == 1.0:
+            return self.law.loss_off
+        ends = np.abs(np.append(self.law.atoms.loss, self.law.bounds))
+        return ROUNDING + self.law.loss_off * (1.0 + float(np.max(ends[np.isfinite(ends)], initial=0.0)))
+
     def _loss(self, inner: float) -> float:
-        """log(1 - q + q·e^inner)."""
+        """log(1 - q + q·e^inner), but for what `inner` is off to ROUNDING of itself."""
         q = self.sample_rate
         if q == 1.0 or inner == math.inf:
             return float(inner)
-        if inner > 30.0:
-            return float(np.logaddexp(math.log1p(-q), math.log(q) + inner))
-        # In the middle 1 - q + q·e^inner has no cancellation, near 1 its logarithm has none this way.
-        near = q * math.expm1(inner)
+        # In the middle 1 - q + q·e^inner has no cancellation, near 1 its logarithm has none this way. Nor has it the
+        # one of log q + inner, which is taken only where that is large.
+        if inner > 2.0 * LARGEST_POWER:
+            return math.log(q) + inner
+        near = q * math.expm1(inner) if inner <= LARGEST_POWER else math.exp(0.5 * inner) * q * math.exp(0.5 * inner)
+        if near > HUGE:
+            return math.log(q) + inner
         return math.log1p(near) if near > -0.5 else math.log((1.0 - q) + q * math.exp(inner))
 
     def _sampled_loss(self, edges: Array) -> tuple[Array, Array, Array]:
@@ -168,6 +186,10 @@ class Mixture(Law):
     def bounds(self) -> tuple[float, float]:
         ends = [law.bounds for _, law in self.parts]
         return min(low for low, _ in ends), max(high for _, high in ends)
+
+    @property
+    def loss_off(self) -> float:
+        return max(law.loss_off for _, law in self.parts)
 
     def log_moment(self, tilt: float) -> float | None:
         logs = [law.log_moment(tilt) for _, law in self.parts]

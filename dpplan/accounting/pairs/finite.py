@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from dpplan.accounting.pairs.law import ROUNDING, Array, Atoms, Law, Masses, log_ratio, nothing
+from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Atoms, Law, Masses, log_ratio, nothing
 from dpplan.quick_dataclass import dataclass
 
 
@@ -88,6 +88,10 @@ class StatedLoss(Law):
     def bounds(self) -> tuple[float, float]:
         return -self.epsilon, self.epsilon
 
+    @property
+    def loss_off(self) -> float:
+        return EPS  # they are the float that was given
+
     def log_moment(self, tilt: float) -> float | None:
         if self.delta > 0.0:
             return math.inf if tilt > 0.0 else None
@@ -158,6 +162,10 @@ class AnswerLoss(OnAtoms):
         rest = (k - 2) * low / whole
         return Atoms.of(rows if k == 2 else [*rows, (0.0, rest, rest)], ROUNDING * (1.0 + e))
 
+    @property
+    def loss_off(self) -> float:
+        return EPS  # they are the float that was given
+
 
 @dataclass(frozen=True)
 class ZeroedAnswerLoss(OnAtoms):
@@ -176,6 +184,11 @@ class ZeroedAnswerLoss(OnAtoms):
         fallen = math.log1p(less) if less > -0.5 else math.log(k / whole) - e
         rows = [(fallen, (k - 1) * low / whole, (k - 1) / k), (math.log1p(more), 1.0 / whole, 1.0 / k)]
         return Atoms.of(rows, ROUNDING * (1.0 + e))
+
+    @property
+    def loss_off(self) -> float:
+        """A log1p of what is off by ten units; or log(k/whole) - ε, at most -log 2, each off by units of itself."""
+        return 4.0 * ROUNDING * (1.0 + self.epsilon + math.log(self.categories))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ Array = npt.NDArray[np.float64]
 
 EPS = 2.0**-52
 ROUNDING = 8.0 * EPS  # of a figure that a few elementary functions make
+LOSS_OFF = 4.0 * EPS  # of a loss that is as exact as a float can be
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ class Masses:
 class Atoms:
     """Outcomes of positive mass: their losses, rising, and their masses, with `relative` bounding the error of each.
 
-    p = q·e^loss, and `loss` is as exact as a float can be.
+    p = q·e^loss, and `loss` is off by no more than the law's `loss_off`.
     """
 
     loss: Array
@@ -85,8 +86,13 @@ class Law(abc.ABC):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """No finite loss, atoms included, is outside of these."""
+        """No finite loss, atoms included, is outside of these, but for `loss_off` of them."""
         return -math.inf, math.inf
+
+    @property
+    def loss_off(self) -> float:
+        """How far an atom's loss, and each of the bounds, may be from the one meant, relative."""
+        return LOSS_OFF
 
     @property
     def spacing(self) -> float | None:

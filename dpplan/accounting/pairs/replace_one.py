@@ -123,3 +123,7 @@ class Mirrored(Law):
     def bounds(self) -> tuple[float, float]:
         high = self.law.bounds[1]
         return -high, high
+
+    @property
+    def loss_off(self) -> float:
+        return self.law.loss_off

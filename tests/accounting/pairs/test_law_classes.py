@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
+from dpplan.accounting.exact.general_one_step import delta_ends
 from dpplan.accounting.pairs.combined_laws import Mixture, Reversed, Subsampled
 from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
 from dpplan.accounting.pairs.gaussian import GaussianLoss, nearest, normal_masses
@@ -251,3 +252,28 @@ def test_a_mirrored_law_is_its_own_other_direction() -> None:
     assert float(law.masses(EVERYWHERE).p.sum()) + p == pytest.approx(1.0, abs=1e-12)
     above = np.array([0.4, 1.0])
     assert law.masses(above).p.tolist() == GaussianLoss(1.5).masses(above).p.tolist()
+
+
+@pytest.mark.parametrize(
+    ("size", "near"),
+    [(5.0, 1.0), (29.9, 0.3), (31.0, 0.1), (68.0, 0.1), (99.0, 1e-3), (400.0, 2.0), (705.0, 0.1), (1500.0, 9.0)],
+)
+@pytest.mark.parametrize("inner", [StatedLoss, LaplaceLoss])
+def test_losses_of_few_samples_are_off_by_no_more_than_they_say(size: float, near: float, inner: type) -> None:
+    made = StatedLoss(size, 0.0) if inner is StatedLoss else LaplaceLoss(1.0 / size)
+    for turn in range(40):
+        q = min(near * math.exp(-min(size, 740.0) - 0.05 * turn), 0.9)
+        law = Subsampled(made, q)
+        with mp.workdps(60):
+            meant = mpf(size) if inner is StatedLoss else 1 / mpf(made.scale)
+            for found, loss in zip(law.bounds, (-meant, meant), strict=True):
+                truth = mp.log1p(mpf(q) * mp.expm1(loss))
+                assert abs(mpf(found) - truth) <= law.loss_off * abs(truth)
+
+
+def test_a_loss_that_may_lie_beyond_epsilon_counts_as_one_that_does() -> None:
+    law = LaplaceLoss(3.0)  # whose losses end at 1/3, which is no float
+    _, upper, _ = delta_ends(law, 1.0 / 3.0)
+    with mp.workdps(40):
+        assert mpf(upper) >= 0.5 * (mpf(1) / 3 - mpf(1.0 / 3.0))
+    assert upper < 1e-15

@@ -26,7 +26,7 @@ from dpplan.accounting.exact.general_lattice.composed import Composed
 from dpplan.accounting.exact.general_lattice.discretise import Lattice, discretise
 from dpplan.accounting.exact.general_one_step import delta_ends, epsilon_end, mass_at_the_top
 from dpplan.accounting.numerics import QUIET, outward
-from dpplan.accounting.pairs.law import EPS, ROUNDING, Array, Law
+from dpplan.accounting.pairs.law import EPS, LOSS_OFF, ROUNDING, Array, Law
 from dpplan.quick_dataclass import dataclass
 
 # How much of delta may be cut away as absurd losses, and what aliases may add to it, relative to the width asked for.
@@ -40,7 +40,7 @@ STEEPEST, STEEP_CELLS = 20.0, 2**12
 # Tilts at which aliases are bounded: in units of 8 / (standard deviation of the tilted loss), and of t.
 ALIAS_STEPS, ALIAS_FACTORS = (-0.25, 0.25, 0.5, 1.0, 2.0), (0.3, 0.7, 1.2, 1.5, 2.0)
 REFINEMENTS = 3
-AT_THE_END = 32.0 * EPS  # of the largest loss: where `largest` may be one that is ε itself, rounded up
+AT_THE_END = 4.0  # times what the largest loss is off: where `largest` may be one that is ε itself, rounded up
 NEARLY = 1e-12  # of ε: so near to the largest loss nothing else has to be asked
 LOWERED = 0.9  # of an ε, where a lattice is laid for the lower end, if it has none yet
 MISPLACED = 1.0  # a lattice is laid anew where its place is off by more than this, in log delta
@@ -111,7 +111,12 @@ class Composition:
     def largest(self) -> float:
         """No finite loss of all steps is larger."""
         total = math.fsum(count * law.bounds[1] for law, count in self.terms)
-        return total + 8.0 * EPS * math.fsum(count * abs(law.bounds[1]) for law, count in self.terms)
+        return total + math.fsum(count * (law.loss_off + LOSS_OFF) * abs(law.bounds[1]) for law, count in self.terms)
+
+    @property
+    def _off(self) -> float:
+        """How far `largest` may be off, relative: what goes into it, and its own rounding."""
+        return LOSS_OFF + max(law.loss_off for law, _ in self.terms)
 
     def delta(self, epsilon: float, accuracy: Accuracy | None = None) -> Interval:
         """delta at this ε, any finite number."""
@@ -162,7 +167,7 @@ class Composition:
         if self.steps == 1:
             return Interval(*delta_ends(self.terms[0][0], epsilon)[:2])
         over, least = self.largest - epsilon, max(beyond.lower, top_event.delta_below(self.terms, epsilon))
-        if math.isfinite(over) and over <= AT_THE_END * self.largest:
+        if math.isfinite(over) and over <= AT_THE_END * self._off * self.largest:
             # All of those beyond ε are at their largest but for `over`, and 1 - e^(ε - L) <= L - ε <= over.
             log_mass = sum(count * math.log(mass_at_the_top(law, over)) for law, count in self.terms)
             most = over * math.exp(outward.up(log_mass, outward.SUM))

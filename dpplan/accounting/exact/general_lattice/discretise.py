@@ -123,7 +123,7 @@ def discretise(
         Side(at - guard, -lump, down, added),
         unit - at,
         (certain * (1.0 - ROUNDING), above),
-        moved + 4.0 * EPS * abs(at),
+        moved + 4.0 * EPS * abs(at) + law.loss_off * float(np.max(np.abs(law.atoms.loss), initial=0.0)),
     )
 
 

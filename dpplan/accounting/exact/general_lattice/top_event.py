@@ -10,10 +10,11 @@ tilts of about 1/(m - ε), says nothing there. Steps are taken by what they lose
 """
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 
 from dpplan.accounting.numerics import outward
-from dpplan.accounting.pairs.law import EPS, Law
+from dpplan.accounting.pairs.law import EPS, LOSS_OFF, Law
 from dpplan.quick_dataclass import dataclass
 
 SPARED = (0.5, 3.0, 10.0, 20.0)  # of -log delta, not spent on mass: what is spared is how near to m one comes
@@ -21,9 +22,10 @@ SPARED = (0.5, 3.0, 10.0, 20.0)  # of -log delta, not spent on mass: what is spa
 
 @dataclass(frozen=True, slots=True)
 class _Top:
-    """Of one law: its largest loss, as exact as a float can be (see Atoms); log of that loss's mass, from below."""
+    """Of one law: its largest loss, and how far it may be off, relative; log of that loss's mass, from below."""
 
     loss: float
+    off: float
     log_mass: float
     count: int
 
@@ -40,7 +42,7 @@ def delta_below(terms: Sequence[tuple[Law, int]], epsilon: float) -> float:
         for count in sorted({min(int(lacking) + 1, top.count), top.count}):
             mass, loss = _event([*taken, (top, count)])
             if epsilon < loss:
-                best = max(best, outward.down(mass * -math.expm1(epsilon - loss), outward.FEW))
+                best = max(best, _held(outward.down(mass * -math.expm1(epsilon - loss), outward.FEW)))
         taken.append((top, top.count))
         lost += top.loss * top.count
     return best
@@ -64,16 +66,21 @@ def epsilon_below(terms: Sequence[tuple[Law, int]], delta: float) -> float:
 
 def _tops(terms: Sequence[tuple[Law, int]]) -> Iterator[_Top]:
     """Those that there are, in the order in which steps are taken."""
-    found = [_Top(loss, log_mass, count) for law, count in terms for loss, log_mass in _largest(law)]
+    found = [_Top(loss, law.loss_off, log_mass, count) for law, count in terms for loss, log_mass in _largest(law)]
     return iter(sorted(found, key=lambda top: top.loss / max(-top.log_mass, EPS), reverse=True))
 
 
 def _event(taken: Sequence[tuple[_Top, int]]) -> tuple[float, float]:
-    """Its P-mass and the sum of its losses, both from below."""
+    """Its P-mass and the sum of its losses, both from below; no mass where floats hold too little of it."""
     logs, losses = [count * top.log_mass for top, count in taken], [count * top.loss for top, count in taken]
     log_mass = math.fsum(logs) - outward.SUM * math.fsum(abs(each) for each in logs)
-    loss = math.fsum(losses) - 16.0 * EPS * math.fsum(losses)
-    return outward.down(math.exp(log_mass), outward.FEW), loss
+    off = math.fsum((top.off + LOSS_OFF) * loss for (top, _), loss in zip(taken, losses, strict=True))
+    return _held(outward.down(math.exp(log_mass), outward.FEW)), math.fsum(losses) - off
+
+
+def _held(mass: float) -> float:
+    """0 below the normal floats, which round by more than a share of themselves."""
+    return mass if mass >= sys.float_info.min else 0.0
 
 
 def _largest(law: Law) -> list[tuple[float, float]]:

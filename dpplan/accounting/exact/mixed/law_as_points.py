@@ -22,10 +22,9 @@ from dpplan.accounting.pairs.finite import (
     ZeroedAnswerLoss,
 )
 from dpplan.accounting.pairs.laplace import LaplaceLoss
-from dpplan.accounting.pairs.law import EPS, Law
+from dpplan.accounting.pairs.law import EPS, LOSS_OFF, Law
 from dpplan.quick_dataclass import dataclass
 
-LOSS_UNITS = 4.0 * EPS  # "as exact as a float can be": of an atom's loss
 ATOMS_ALONE = (Finite, StatedLoss, ResponseLoss, AnswerLoss, ZeroedAnswerLoss)  # of a few outcomes, nothing cut away
 LARGEST = 600.0  # of a loss: beyond it, masses leave the range of floats
 
@@ -52,7 +51,7 @@ class Points:
         """A law's own atoms."""
         atoms = law.atoms
         return cls(
-            atoms.loss, atoms.p, atoms.q, np.full(len(atoms.loss), atoms.relative), LOSS_UNITS * np.abs(atoms.loss)
+            atoms.loss, atoms.p, atoms.q, np.full(len(atoms.loss), atoms.relative), law.loss_off * np.abs(atoms.loss)
         )
 
     @classmethod
@@ -118,7 +117,7 @@ def _with_vanished(sampled: Points, law: Subsampled) -> Points:
     if mass <= 0.0 or rate == 1.0:
         return sampled
     loss = np.log1p(np.array([-rate]))
-    lost = Points(loss, np.array([(1.0 - rate) * mass]), np.array([mass]), np.array([16.0 * EPS]), LOSS_UNITS * -loss)
+    lost = Points(loss, np.array([(1.0 - rate) * mass]), np.array([mass]), np.array([16.0 * EPS]), LOSS_OFF * -loss)
     return Points.joined([sampled, lost])
 
 

@@ -9,8 +9,8 @@ from mpmath import mp, mpf
 from dpplan import accounting
 from dpplan.accounting import pairs
 from dpplan.accounting.exact.general_lattice import Composition, top_event
-from dpplan.accounting.pairs.finite import DiscreteLaplaceLoss
-from dpplan.mechanism import DiscreteLaplace, Laplace
+from dpplan.accounting.pairs.finite import DiscreteLaplaceLoss, StatedLoss
+from dpplan.mechanism import DiscreteLaplace, Laplace, Stated
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson
 
@@ -130,3 +130,35 @@ def test_a_steep_lattice_alone_says_so_too(monkeypatch, terms, delta):
     monkeypatch.setattr(top_event, "epsilon_below", lambda terms, delta: 0.0)
     found = Composition.of(terms).epsilon(delta)
     assert found.relative_width <= 1e-6
+
+
+# Of few rates e^loss·q is near 1, where log q + loss loses what both are rounded by.
+RARE = [
+    (68.72706742140505, 9.296590453218298e-32),
+    (69.98820561059824, 2.483281170332599e-32),
+    (31.957004377421942, 1.0212713045913447e-15),
+    (99.0, 3e-44),
+    (45.5, 1.7e-20),
+    (8.0, 2e-4),
+]
+
+
+@pytest.mark.parametrize(("epsilon", "rate"), RARE)
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_close_to_the_largest_loss_of_rarely_sampled_answers_delta_is_between_both_ends(epsilon, rate, steps):
+    plan = Plan((Phase(Stated(epsilon, 0.0), Poisson(rate), steps),))
+    with mp.workdps(60):
+        largest = steps * mp.log1p(mpf(rate) * mp.expm1(mpf(epsilon)))
+        mass = ((1 - mpf(rate)) * mp.exp(-mpf(epsilon)) + mpf(rate)) / (1 + mp.exp(-mpf(epsilon)))
+        for below in (1e-10, 1e-12, 1e-13, 1e-14, 5e-15, 1e-15, 2e-16):
+            at = float(largest * (1 - mpf(below)))
+            found = accounting.delta(plan, at)
+            truth = mass**steps * -mp.expm1(mpf(at) - largest) if at < largest else mpf(0)
+            assert found.lower <= truth <= found.upper
+
+
+@pytest.mark.parametrize(("steps", "epsilon"), [(2377, 2375.5), (2377, 2376.2), (2378, 2377.0)])
+def test_a_mass_that_floats_hardly_hold_bounds_nothing(steps, epsilon):
+    with mp.workdps(30):
+        truth = mp.exp(-steps * mp.log1p(mp.exp(-1))) * -mp.expm1(mpf(epsilon) - steps)
+        assert top_event.delta_below([(StatedLoss(1.0, 0.0), steps)], epsilon) <= truth
