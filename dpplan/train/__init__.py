@@ -114,7 +114,7 @@ def plan_resumed(
     found = begun.recipe()
     if not begun.checkpoint.exists():
         raise UsageError(
-            f"{folder}: holds no checkpoint to go on from. {cost(folder, begun.begun())} Start the run anew."
+            f"{folder}: holds no checkpoint to go on from. {cost(folder, begun.counted())} Start the run anew."
         )
     try:
         checkpoint = Checkpoint.load(begun.checkpoint)
@@ -129,7 +129,7 @@ def plan_resumed(
     if differences:
         raise RecipeError([*differences, f"{folder}: goes on only as it began. Start a new run for anything else."])
     if checkpoint.seed is None and (lost := begun.keys.missing(planned.claim.phase)):
-        raise UsageError(f"{folder}: {lost} {cost(folder, begun.begun())}")
+        raise UsageError(f"{folder}: {lost} {cost(folder, begun.counted())}")
     known = max(checkpoint.counted, begun.begun(), steps_on_record(checkpoint.lineage.run))
     return dataclasses.replace(planned, resumed=Resumed(folder, checkpoint, moved, known))
 

@@ -19,6 +19,7 @@ from dpplan.train.state.report import SEEN, Epoch, TrainReport
 from dpplan.train.state.run_identity import NAME as IDENTITY
 from dpplan.train.state.run_keys import RunKeys
 from dpplan.train.step.model_guard import ModelGuard
+from dpplan.verify.unfinished_run import steps_begun
 
 PLENTY = 8  # times what is kept: a disk that has less is left to those who need it
 
@@ -105,10 +106,18 @@ class RunFolder:
 
     def begun(self) -> int:
         """At least so many steps were begun, as far as the files of this folder can be read."""
+        return max(self.reported(), self._count() or 0)
+
+    def counted(self) -> int | None:
+        """The same, None where the count cannot be read, or is gone though the run was not over: there may be more."""
+        kept = self.steps.exists() or (self.path / IDENTITY).exists()
+        return None if kept and self._count() is None else self.begun()
+
+    def _count(self) -> int | None:
         try:
-            return max(self.reported(), int(self.steps.read_bytes() or b"0"))
-        except (OSError, ValueError):
-            return self.reported()
+            return steps_begun(self.steps.read_bytes())
+        except OSError:
+            return None
 
     def log(self, epoch: Epoch) -> None:
         file = self.path / "metrics.jsonl"

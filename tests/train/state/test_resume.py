@@ -321,6 +321,17 @@ def test_a_run_killed_before_its_first_checkpoint_says_what_it_spent(tmp_path: P
         resumed(tmp_path / "run")
 
 
+@pytest.mark.parametrize("count", [b"abc", b"-3", b"1_0", None])
+def test_of_a_count_that_nobody_can_read_no_epsilon_is_told(tmp_path: Path, count: bytes | None) -> None:
+    interrupted(tmp_path / "run", tiny(tmp_path), 10)
+    for name in ("checkpoint.pt", "report.json", "metrics.jsonl", "steps"):
+        (tmp_path / "run" / name).unlink(missing_ok=True)
+    if count is not None:
+        (tmp_path / "run" / "steps").write_bytes(count)
+    with pytest.raises(UsageError, match=r"How many of its steps are spent, nobody can tell\. Start the run anew"):
+        resumed(tmp_path / "run")
+
+
 def test_without_checkpoints_nothing_is_left_to_go_on_from(tmp_path: Path) -> None:
     interrupted(tmp_path / "run", tiny(tmp_path, runtime_checkpoint_every=None), 10)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"model.pt", "recipe.yaml", "report.json"}
