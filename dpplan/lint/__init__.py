@@ -27,6 +27,7 @@ from dpplan.lint.prior_runs import PriorRun, run_of_recipe, runs_in, unchanged_c
 from dpplan.lint.rules import batches, claims, data_use, parameters
 from dpplan.lint.rules.claims import where_claim_stands
 from dpplan.lint.rules.data_use import together
+from dpplan.lint.rules.parameters import delta_objection
 
 __all__ = [
     "RULES",
@@ -42,6 +43,7 @@ __all__ = [
     "Severity",
     "StatedClaim",
     "check",
+    "delta_objection",
     "explanation",
     "failing",
     "plan_of",

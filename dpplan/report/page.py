@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import dpplan
-from dpplan import accounting, risk, verify
+from dpplan import accounting, lint, risk, verify
 from dpplan.accounting.bound import Bound
 from dpplan.adjacency import ADD_REMOVE
+from dpplan.checks import show
 from dpplan.curve import beginning
 from dpplan.deployment_statement import FIELDS, Statement
 from dpplan.errors import ReportError
@@ -107,6 +108,17 @@ class Page:
         said = f"The run was {both or self.early.words}."
         apart = {str(row.get("name")) for row in self.verdict if not row.get("agrees")} - {"steps", "epsilon"}
         return f"{said} {DISAGREED}" if apart else said
+
+    @property
+    def large_delta(self) -> str:
+        """That δ is too large for so many examples or users, as DP001 has it, in a sentence; "" where it is not, or
+        where nobody knows how many they are."""
+        plan = self.plan
+        if plan.examples is None:
+            return ""
+        # n stands once on a page, beside what is said of publishing it, and here only where it may be published.
+        found = lint.delta_objection(self.delta, plan.examples, plan.privacy_unit, plan.adjacency.public_size)
+        return "" if found is None else f"δ = {show(self.delta)} {found[1]} See dpplan check --explain DP001."
 
     @property
     def lost(self) -> str:

@@ -102,8 +102,7 @@ def entry(page: Page) -> dict[str, Any]:
             "privacy_unit": page.plan.privacy_unit,
             "privacy_unit_details": f"{unit_words(page.plan)}; {page.plan.assumptions}",
             "privacy_parameters": {"epsilon": float(up(page.bound.value, 6)), "delta": page.delta},
-            "privacy_parameters_details": f"{page.bound.guarantee} by dpplan {page.version}: {page.bound.why}"
-            f"{'. ' + page.disagreed if page.early is not None else ''}",
+            "privacy_parameters_details": _parameters(page),
         },
         "deployment_model": {
             **({"model_name": "Central"} if page.ran else {}),  # this trainer sees the data as collected
@@ -164,6 +163,13 @@ def _product(page: Page) -> dict[str, str]:
     if page.statement.has("product"):
         return {"data_product_type": page.statement["product"]}
     return {} if not page.ran and not page.recipe else {"data_product_type": "Machine learning model"}
+
+
+def _parameters(page: Page) -> str:
+    """How ε and δ were found, and what a reader of both has to know."""
+    found = f"{page.bound.guarantee} by dpplan {page.version}: {page.bound.why}"
+    said = [found, page.disagreed if page.early is not None else "", page.large_delta]
+    return ". ".join(each.removesuffix(".") for each in said if each)
 
 
 def _notes(page: Page) -> str:

@@ -38,20 +38,31 @@ def delta_too_large(run: LintContext) -> Iterator[Remark]:
     Dwork and Roth 2014, The Algorithmic Foundations of Differential Privacy, §2.3.
     """
     n, delta = run.settings.examples, run.delta.value
-    if n is None:
-        return
+    objection = None if n is None else delta_objection(delta, n)
+    if objection is not None:
+        severity, reason = objection
+        fix = f"Try {run.setting('delta', resolve_delta(None, n).value)}."
+        yield Remark(severity, run.where("delta"), f"delta={show(delta)} {reason}", fix)
+
+
+def delta_objection(delta: float, n: int, unit: str = "example", tell_n: bool = True) -> tuple[Severity, str] | None:
+    """How bad δ is for so many examples or users, and why, as the rest of a sentence; None where it is small enough.
+
+    n: of units; where users are drawn example by example, of examples, and the users are at most as many. tell_n:
+    whether the sentence may hold a figure that n follows from.
+    """
     expected = delta * n
-    fix = f"Try {run.setting('delta', resolve_delta(None, n).value)}."
     if expected >= 1:
-        limit = near_at_most(1 / n, delta)
-        reason = f"delta={show(delta)} is not below 1/n = {limit}: it would allow publishing whole records."
-        yield Remark(Severity.ERROR, run.where("delta"), reason, fix)
-    elif 10 * expected > 1 + 1e-9:
-        reason = (
-            f"delta={show(delta)} is close to 1/n = {1 / n:.3g}: a mechanism that publishes each example with a chance "
-            f"of {show(delta)} would satisfy it, and give away {expected:.2g} examples on average."
-        )
-        yield Remark(Severity.NOTE, run.where("delta"), reason, fix)
+        limit = f" = {near_at_most(1 / n, delta)}" if tell_n else ""
+        return Severity.ERROR, f"is not below 1/n{limit}: it would allow publishing whole records."
+    if 10 * expected <= 1 + 1e-9:
+        return None
+    limit = f" = {1 / n:.3g}" if tell_n else ", above 1/(10 n)"
+    lost = f", and give away {expected:.2g} {unit}s on average" if tell_n else ""
+    return Severity.NOTE, (
+        f"is close to 1/n{limit}: a mechanism that publishes each {unit} with a chance of {show(delta)} would satisfy "
+        f"it{lost}."
+    )
 
 
 def epsilon_too_large(run: LintContext) -> Iterator[Remark]:

@@ -1,0 +1,68 @@
+"""What whoever signs the page has to see on it."""
+
+import functools
+import re
+from html import unescape
+
+import pytest
+
+from dpplan import lint, report
+from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, ZERO_OUT, Adjacency
+from dpplan.deployment_statement import Statement
+from dpplan.plan import Delta, Settings
+from dpplan.report import page as pages
+
+N = 1437
+
+
+@functools.cache
+def page(
+    delta: float = 1e-5, adjacency: Adjacency = ADD_REMOVE, unit: str = "example", n: int | None = N
+) -> report.Page:
+    settings = Settings(noise_multiplier=4.0, sample_rate=0.25, examples=n, steps=2, adjacency=adjacency, unit=unit)
+    stated = {"product": "Machine learning model", "publication_date": "2026-11-28"}
+    return report.Page(**pages._page("plan", settings.plan(), delta, Statement(stated)))
+
+
+def forms(shown: report.Page) -> tuple[str, str]:
+    return " ".join(unescape(report.html(shown)).split()), report.markdown(shown)
+
+
+# δ beside n
+
+
+@pytest.mark.parametrize("name", [*ADJACENCIES])
+def test_a_delta_close_to_one_over_n_is_told_beside_it(name: str) -> None:
+    """In every form, and without a figure of n where that is not for publication."""
+    large = page(1e-4, ADJACENCIES[name])
+    told = "δ = 0.0001 is close to 1/n"
+    for text in (*forms(large), report.document(large)["large_delta"]):
+        assert told in text
+        assert "a mechanism that publishes each example with a chance of 0.0001 would satisfy it" in text
+        assert ("1/n = 0.000696" in text) == ("give away 0.14 examples" in text) == (name != "add_remove")
+        assert ("above 1/(10 n)" in text) == (name == "add_remove")
+    details = report.checked_entry(large)["deployment"]["privacy_loss"]["privacy_parameters_details"]
+    assert told in details and ".." not in details
+    for text in forms(large):  # beside the figure, before anything else is said
+        assert text.index(told) < text.index("This page is of one plan.")
+
+
+@pytest.mark.parametrize(("delta", "n"), [(1e-5, N), (1 / (10 * N), N), (1e-3, None)])
+def test_of_a_delta_that_is_small_enough_or_has_no_n_nothing_is_said(delta: float, n: int | None) -> None:
+    small = page(delta, n=n)
+    assert all("1/n" not in text for text in (*forms(small), str(report.document(small))))
+
+
+def test_the_page_objects_where_the_check_does_and_in_its_words() -> None:
+    for delta in (1e-3, 1e-4, 7.1e-5, 6.9e-5, 1e-5):
+        shown = page(delta, ZERO_OUT)
+        settings = Settings(noise_multiplier=4.0, sample_rate=0.25, examples=N, steps=2, adjacency=ZERO_OUT)
+        run = lint.LintContext(settings=settings, plan=shown.plan, delta=Delta(delta))
+        found = [each.message.partition(" ")[2] for each in lint.check(run) if each.code == "DP001"]
+        assert bool(shown.large_delta) == bool(found)
+        assert all(each in shown.large_delta for each in found)
+
+
+def test_of_users_it_is_users_that_are_given_away() -> None:
+    assert re.search(r"each user with a chance of 0\.0001 .* 0\.14 users", page(1e-4, ZERO_OUT, "user").large_delta)
+    assert page(1e-3).large_delta.startswith("δ = 0.001 is not below 1/n: it would allow publishing whole records.")
