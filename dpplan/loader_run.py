@@ -24,7 +24,7 @@ def settings_of_run(said: Settings, loader: str) -> Settings:
         return said
     if not (is_number(examples) and is_number(batch) and 0 < batch <= examples < math.inf):
         return said
-    batches = Fraction(repr(float(examples))) / Fraction(repr(float(batch)))
+    batches = _exact(examples) / _exact(batch)
     each = math.ceil(batches) if loader == OPACUS else math.floor(batches)
     epochs = said.epochs if said.steps is None and loader == OPACUS and opacus_steps(each) < each else None
     if is_number(epochs) and 0 < epochs < math.inf:
@@ -32,6 +32,20 @@ def settings_of_run(said: Settings, loader: str) -> Settings:
     if batches.denominator == 1:
         return said
     return said.with_(batch_size=None, sample_rate=Fraction(1, each))
+
+
+def settings_at_rate(said: Settings, loader: str) -> Settings:
+    """settings_of_run, also where n and a sample rate are said in place of a batch: such a loader is told q × n."""
+    rate, examples = said.sample_rate, said.examples
+    if said.batch_size is not None or not (is_number(rate) and is_number(examples)):
+        return settings_of_run(said, loader)
+    told = said.with_(sample_rate=None, batch_size=_exact(rate) * _exact(examples))
+    run = settings_of_run(told, loader)
+    return said if run == told else run.with_(batch_size=None, sample_rate=run.sample_rate or rate)
+
+
+def _exact(value: float | Fraction) -> Fraction:
+    return value if isinstance(value, Fraction) else Fraction(repr(float(value)))
 
 
 def opacus_steps(batches: int) -> int:

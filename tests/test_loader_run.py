@@ -7,7 +7,7 @@ import pytest
 from dpplan import accounting
 from dpplan.accounting.bound import Guarantee
 from dpplan.adjacency import ZERO_OUT
-from dpplan.loader_run import carried_over, opacus_steps, settings_of_run, upper_end_holds
+from dpplan.loader_run import carried_over, opacus_steps, settings_at_rate, settings_of_run, upper_end_holds
 from dpplan.plan import Settings
 
 SAID = Settings(noise_multiplier=4.0, examples=100, batch_size=30, epochs=2)
@@ -48,6 +48,25 @@ def test_nothing_is_made_of_what_is_not_known() -> None:
     for said in (SAID.with_(examples=None), SAID.with_(batch_size=None), SAID.with_(batch_size=200)):
         assert settings_of_run(said, "opacus") == said
     assert settings_of_run(SAID, "a loader of the user's own") == SAID
+
+
+@pytest.mark.parametrize(
+    ("rate", "loader", "taken", "steps"),
+    [
+        (Fraction(3, 10), "opacus", Fraction(1, 4), 8),
+        (0.3, "drop-last", Fraction(1, 3), 6),
+        (Fraction(1, 391), "opacus", Fraction(1, 391), 780),
+        (Fraction(1, 7), "drop-last", Fraction(1, 7), 14),  # exactly: through floats 100 / (100 / 7) may fall below 7
+        (Fraction(1, 7), "torch-shuffle", Fraction(1, 7), 14),
+    ],
+)
+def test_a_loader_is_told_the_batch_that_a_rate_makes(
+    rate: float | Fraction, loader: str, taken: Fraction, steps: int
+) -> None:
+    said = (SAID if loader == "opacus" else SHUFFLED).with_(batch_size=None, sample_rate=rate)
+    run = settings_at_rate(said, loader)
+    assert (run.batch_size, run.exact_rate, run.plan().steps) == (None, taken, steps)
+    assert settings_at_rate(SAID, loader) == settings_of_run(SAID, loader)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ Most software prints the figure for Poisson sampling under add/remove, whatever 
 is proven for each scheme, and the noise at which the scheme would cost no more than that figure. --loader says what a
 loader of a library really draws by.
 
+--q R in place of --batch is the batch R n: a scheme that gives each example one step of an epoch needs 1 / R whole.
+
 \b
   dpplan compare samplers --sigma 1 --n 10000 --batch 100 --epochs 3
   dpplan compare samplers --sigma 1 --n 10000 --batch 100 --epochs 3 \\

@@ -8,7 +8,7 @@ from dpplan.accounting.bound import Bound
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency
 from dpplan.checks import Problems
 from dpplan.errors import NotCertified, PlanError
-from dpplan.loader_run import carried_over, settings_of_run
+from dpplan.loader_run import carried_over, settings_at_rate
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, Settings
 from dpplan.quick_dataclass import dataclass
@@ -53,7 +53,8 @@ class SamplerComparison:
 
 
 def samplers(settings: Settings, delta: float, noise: bool = True, loader: str = "") -> SamplerComparison:
-    """settings: σ, n, batch and length; of scheme_options each scheme takes its own. noise: whether to solve for it.
+    """settings: σ, n, batch or sample rate, and length; of scheme_options each scheme takes its own. noise: whether to
+    solve for it.
 
     loader: whose rows, those of the scheme it draws by, are of the steps and the rate that it takes, and of the ends
     that are proven of it. "" for none.
@@ -61,11 +62,10 @@ def samplers(settings: Settings, delta: float, noise: bool = True, loader: str =
     Raises PlanError where the run is not complete.
     """
     with Problems() as problems:
-        for name, option in (("examples", "n"), ("batch_size", "batch")):
-            missing = getattr(settings, name) is None
-            problems.require(
-                not missing, f"{option} is missing: every scheme is asked for the same batches. Give --{option}."
-            )
+        same = "every scheme is asked for the same batches"
+        problems.require(settings.examples is not None, f"n is missing: {same}. Give --n.")
+        said = settings.batch_size is not None or settings.sample_rate is not None
+        problems.require(said, f"batch is missing: {same}. Give --batch, or --q.")
     alone = settings.with_(sampling=Poisson.kind, adjacency=ADD_REMOVE, scheme_options=())
     usual = accounting.epsilon(alone.plan(), delta)
     of = LOADERS[loader].scheme if loader in LOADERS else None
@@ -74,8 +74,8 @@ def samplers(settings: Settings, delta: float, noise: bool = True, loader: str =
         own = {option.name for option in choice.options}
         options = tuple((key, value) for key, value in settings.scheme_options if key in own)
         drawn = settings.with_(sampling=name, scheme_options=options)
-        drawn = drawn.with_(batch_size=settings.examples) if choice.only_rate == 1 else drawn
-        drawn = settings_of_run(drawn, loader) if name == of else drawn
+        drawn = drawn.with_(batch_size=settings.examples, sample_rate=None) if choice.only_rate == 1 else drawn
+        drawn = settings_at_rate(drawn, loader) if name == of else drawn
         try:
             drawn.plan()
         except PlanError as error:

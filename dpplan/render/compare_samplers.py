@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from dpplan.checks import show
-from dpplan.loader_run import OPACUS, opacus_steps, settings_of_run
+from dpplan.loader_run import OPACUS, opacus_steps, settings_at_rate
 from dpplan.render import bound_text
 from dpplan.render.number_format import down, ratio, up
 from dpplan.render.table import Column, Table, TableCell
@@ -59,11 +59,11 @@ def _steps_taken(found: "SamplerComparison", loader: str | None) -> tuple[str, .
     if loader is None:
         return ()
     said = found.settings.with_(sampling=LOADERS[loader].scheme or "")
-    run = settings_of_run(said, loader)
+    run = settings_at_rate(said, loader)
     plan = next((row.plan for row in found.rows if row.sampling == said.sampling), None)
-    if run == said or plan is None or said.examples is None or said.batch_size is None:
+    if run == said or plan is None:
         return ()
-    each = round(said.examples / said.batch_size if run.sample_rate is None else 1 / run.sample_rate)
+    each = round(1 / run.exact_rate)
     each = opacus_steps(each) if loader == OPACUS else each
     return (f"The rows marked * are of what it runs: {show(each)} steps per epoch, {plan.steps} in all.",)
 

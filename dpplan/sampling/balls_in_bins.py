@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, cast
 
 from dpplan.checks import Problems, show
 from dpplan.quick_dataclass import dataclass
+from dpplan.rounding import MOST
 from dpplan.sampling.scheme import Binomial, Choice, Option, Said
 
 FRESH, SAME = "fresh", "same"
@@ -151,9 +152,20 @@ def _whole_rounds(name: str, times: Callable[[Said], int]) -> Callable[[Said], l
             else ("times × n / batch" if times(said) > 1 else "n / batch")
         )
         tried = " or ".join(f"--q {times(said)}/{each}" for each in (math.floor(steps), math.ceil(steps)))
-        return [f"{given} gives {formula} = {float(steps):.6g} steps of {name}, which is not whole. Try {tried}."]
+        tried += "" if said.share is None else " in place of --batch"  # beside which a rate would contradict it
+        return [f"{given} gives {formula} = {_not_whole(steps)} steps of {name}, which is not whole. Try {tried}."]
 
     return problems
+
+
+def _not_whole(steps: Fraction) -> str:
+    """With as many digits as it takes to see that it is not whole."""
+    texts = (f"{float(steps):.{digits}g}" for digits in range(6, MOST + 1))
+    told = next((text for text in texts if not float(text).is_integer()), None)
+    if told:
+        return told
+    nearest = round(steps)
+    return f"{nearest} {'+' if steps > nearest else '-'} {float(abs(steps - nearest)):.3g}"
 
 
 ALLOCATIONS = (BallsInBins.kind, RandomAllocation.kind)

@@ -334,6 +334,21 @@ def test_settings_become_whole_epochs_or_are_refused_with_what_to_do():
         assert any(sentence in problem for problem in error.value.problems), error.value.problems
 
 
+@pytest.mark.parametrize(
+    ("batch", "told"),
+    [
+        (255.319, "n / batch = 235.0001 steps of an epoch, which is not whole. Try --q 1/235 or --q 1/236"),
+        (255.32, "n / batch = 234.999 steps of an epoch, which is not whole. Try --q 1/234 or --q 1/235"),
+        (Fraction(60_000 * 10**17, 235 * 10**17 + 1), "n / batch = 235 + 1e-17 steps"),
+        (Fraction(60_000 * 10**17, 235 * 10**17 - 1), "n / batch = 235 - 1e-17 steps"),
+    ],
+)
+def test_steps_that_are_not_whole_do_not_read_as_whole(batch, told):
+    with pytest.raises(PlanError) as error:
+        Settings(noise_multiplier=1.0, epochs=1, sampling="balls-in-bins", examples=60_000, batch_size=batch).plan()
+    assert told in str(error.value) and " in place of --batch." in str(error.value)
+
+
 def test_of_k_times_a_round_has_k_over_q_steps():
     said = Settings(
         noise_multiplier=1.0,

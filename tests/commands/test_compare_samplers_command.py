@@ -13,3 +13,15 @@ def test_the_command(dpplan: Callable[..., CompletedProcess[str]]) -> None:
     assert (
         wrong.returncode == 2 and "the length of the run is missing" in wrong.stderr and "torch-shufle" in wrong.stderr
     )
+
+
+def test_what_is_advised_where_n_over_batch_is_not_whole_is_answered(
+    dpplan: Callable[..., CompletedProcess[str]],
+) -> None:
+    said = ("compare", "samplers", "--sigma", "2", "--n", "40", "--epochs", "1", "--without-noise")
+    first = dpplan(*said, "--batch", "12")
+    told = " ".join(first.stdout.split())
+    assert "n / batch = 3.33333 steps of an epoch, which is not whole. Try --q 1/3 or --q 1/4 in place of --b" in told
+    for rate in ("1/3", "1/4"):
+        done = dpplan(*said, "--q", rate, "--loader", "torch-shuffle")
+        assert done.returncode == 0 and "balls-in-bins  add/remove" in done.stdout, done.stderr

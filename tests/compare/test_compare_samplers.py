@@ -1,5 +1,6 @@
 """One run under every sampling scheme and relation: figures, noise that pays for it, refusals, and loaders by name."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,25 @@ def test_loaders_draw_by_schemes_that_can_be_asked_for() -> None:
 def test_a_run_without_n_and_batch_is_incomplete() -> None:
     with pytest.raises(PlanError, match="n is missing"):
         compare.samplers(Settings(noise_multiplier=1.0, sample_rate=0.1, steps=5), 1e-3)
+    with pytest.raises(PlanError, match=r"batch is missing: .* Give --batch, or --q\."):
+        compare.samplers(Settings(noise_multiplier=1.0, examples=40, steps=5), 1e-3)
+
+
+def test_a_rate_and_n_are_the_batch_that_they_make(found: SamplerComparison) -> None:
+    """A quarter of 40 is the batch of RUN, full batches take all of them."""
+    by_rate = RUN.with_(batch_size=None, sample_rate=Fraction(1, 4), scheme_options=(("cap", 18),))
+    again = compare.samplers(by_rate, 1e-3, noise=False)
+    assert [(row.sampling, row.bound) for row in again.rows] == [(row.sampling, row.bound) for row in found.rows]
+    assert again.left_out == found.left_out
+
+
+def test_a_rate_whose_batch_is_not_whole_has_balls_in_bins() -> None:
+    """What is advised where n / batch is not whole: 40 examples in 3 steps, exactly."""
+    rate = RUN.with_(batch_size=None, sample_rate=Fraction(1, 3))
+    compared = compare.samplers(rate, 1e-3, noise=False, loader="torch-shuffle")
+    steps = {row.sampling: row.plan.steps for row in compared.rows if row.plan is not None}
+    assert steps["balls-in-bins"] == steps["shuffle"] == 3
+    assert any(each.startswith("fixed-size: q=1/3 of n=40 is no whole batch") for each in compared.left_out)
 
 
 @pytest.mark.parametrize(("batch", "each"), [(12, 3), (10, 4)])
@@ -94,5 +114,7 @@ def test_the_rows_of_opacus_are_of_its_own_rate() -> None:
     assert row.plan.steps == 8 and row.plan.only_phase.sampling.expected_batch(40) == 10
     assert compared.usual.value != row.bound.value == accounting.epsilon(Plan.from_rate(2.0, 0.25, 8), 1e-3).value
     rounded = compare.samplers(RUN.with_(examples=930, batch_size=10), 1e-3, noise=False, loader="opacus")
-    text = " ".join("\n".join(plain(render.table(rounded, "opacus"))).split())
-    assert "The rows marked * are of what it runs: 92 steps per epoch, " in text
+    by_rate = RUN.with_(examples=930, batch_size=None, sample_rate=Fraction(1, 93))
+    for each in (rounded, compare.samplers(by_rate, 1e-3, noise=False, loader="opacus")):
+        text = " ".join("\n".join(plain(render.table(each, "opacus"))).split())
+        assert "The rows marked * are of what it runs: 92 steps per epoch, " in text
