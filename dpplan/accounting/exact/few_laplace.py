@@ -121,9 +121,10 @@ def epsilon_ends(composition: Composition, delta: float) -> Ends | None:
     made = LaplaceSum.of(composition)
     if made is None:
         return None
-    upper = _last(lambda x: made.delta(x)[1] > delta, made.loss)[1]
+    most = outward.up(made.loss, outward.FEW)
+    upper = _last(lambda x: made.delta(x)[1] > delta, most)[1]
     lower = _last(lambda x: made.delta(x)[0] > delta, made.loss)[0]
-    return Ends(lower, min(upper, outward.up(made.loss, outward.FEW)), METHOD)
+    return Ends(lower, min(upper, most), METHOD)
 
 
 def _last(holds: Callable[[float], bool], most: float) -> tuple[float, float]:

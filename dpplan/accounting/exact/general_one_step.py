@@ -99,7 +99,7 @@ def _too_far(law: Law, epsilon: float, p: float) -> tuple[float, float, float]:
 def mass_at_the_top(law: Law, within: float) -> float:
     """The probability, from above, of a finite loss that is less than this below the largest that there may be."""
     top = law.bounds[1]
-    edge = top - within - (law.loss_off + LOSS_OFF) * abs(top)
+    edge = top - within - (law.loss_off + LOSS_OFF) * (abs(top) + within)
     moved = float(law.masses(np.array([edge, math.inf])).moved[0])
     found, atoms = law.masses(np.array([edge - 3.0 * moved, math.inf])), law.atoms
     smooth = float(found.p[0]) * (1.0 + float(found.relative[0]))

@@ -112,7 +112,8 @@ def log_ratio(p: float, q: float) -> float:
     """log(p/q) to a few units in its last place, also where p/q is near 1 or no float; p, q > 0."""
     if abs(p - q) < 0.5 * q:
         return math.log1p((p - q) / q)
-    return math.log(p / q) if q > 1e-300 and p < 1e300 * q else math.log(p) - math.log(q)
+    ratio = p / q if p < 1e300 * q else math.inf
+    return math.log(ratio) if 1e-300 < ratio < math.inf else math.log(p) - math.log(q)  # which is far from 0 then
 
 
 def nothing(edges: Array) -> Masses:

@@ -8,6 +8,7 @@ import pytest
 from dpplan import accounting
 from dpplan.accounting.exact import few_laplace
 from dpplan.accounting.exact.general_lattice import Composition
+from dpplan.accounting.numerics import outward
 from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.mechanism import Laplace
@@ -58,7 +59,16 @@ def test_epsilon_is_where_delta_is(epsilons: tuple[float, ...], delta: float) ->
     assert found.upper - found.lower <= 2e-12 * made.loss
     if found.lower > 0.0:
         assert made.delta(found.lower)[0] >= delta * (1.0 - 1e-9)
-    assert found.upper in (0.0, made.loss) or made.delta(found.upper)[1] <= delta
+    # Where floats cannot tell so little delta, that is all losses together, whose sum is a rounded one.
+    assert found.upper in (0.0, outward.up(made.loss, outward.FEW)) or made.delta(found.upper)[1] <= delta
+
+
+@pytest.mark.parametrize(("each", "count"), [(0.8927490402631673, 2), (4.38253034853444, 5), (1.1, 3)])
+def test_of_next_to_no_delta_the_upper_end_is_no_lower_than_all_losses_together(each: float, count: int) -> None:
+    found = few_laplace.epsilon_ends(composed(*[each] * count), 1e-25)
+    with mp.workdps(40):  # delta(x) is at least what all of them at their largest loss give
+        assert found is not None
+        assert mp.mpf(found.upper) >= count * mp.mpf(each) + mp.log1p(-mp.mpf(1e-25) * 2**count)
 
 
 def test_the_lattice_agrees() -> None:
