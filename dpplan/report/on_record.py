@@ -24,6 +24,11 @@ SECRETS = (
     "covered by ε: keep them private."
 )
 
+ON_RECORD, CONTRADICTED = "On record", "The record contradicts this"  # before what is on record of a field
+# Fields that ask whether something else was done, and words that say it was not.
+DENIABLE = ("other_accesses", "tuning")
+_NOTHING = frozenset({"none", "no", "nothing", "nothing else", "no other", "no other uses", "nil", "n/a"})
+
 
 def coverage(plan: Plan) -> str:
     """What of all that a plan does may be published, in a sentence."""
@@ -129,6 +134,11 @@ def on_record(
         found["tuning"] = f"by the search that this page is of, whose choice{chosen} ε covers"
         found["released"] = released(search)
     return {key: text for key, text in found.items() if text}
+
+
+def contradicts(key: str, stated: str, known: str) -> bool:
+    """Whether it is stated that there was no such thing, and one is on record."""
+    return bool(known) and key in DENIABLE and stated.strip().rstrip(".!").casefold() in _NOTHING
 
 
 def search_call(search: Mapping[str, Any], plan: Plan) -> str:

@@ -17,7 +17,7 @@ from dpplan.deployment_statement import FIELDS, Statement
 from dpplan.errors import ReportError
 from dpplan.plan import Plan
 from dpplan.recipe import Recipe, recorded
-from dpplan.report.on_record import lengths, on_record, silenced
+from dpplan.report.on_record import contradicts, lengths, on_record, silenced
 from dpplan.report.other_runs import OtherRuns, beside
 from dpplan.units import unit_words as plan_words
 from dpplan.verify.early_end import EarlyEnd
@@ -140,6 +140,11 @@ class Page:
         """The fields that nobody stated, and of which nothing is on record."""
         known = self.on_record
         return tuple(each.key for each in FIELDS if not self.statement.has(each.key) and each.key not in known)
+
+    @property
+    def contradicted(self) -> tuple[str, ...]:
+        """The fields of which it was stated that there was no such thing, and one is on record."""
+        return tuple(key for key, known in self.on_record.items() if contradicts(key, self.statement[key], known))
 
     @property
     def silenced(self) -> Mapping[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 from dpplan.deployment_statement import ACCESSES, MODELS, NOT_STATED, PRODUCTS, RELEASES, SECTORS, SOURCES, is_date
 from dpplan.errors import EntryError
 from dpplan.mechanism import kind_of
-from dpplan.report.on_record import coverage
+from dpplan.report.on_record import CONTRADICTED, ON_RECORD, coverage
 from dpplan.report.page import Page, length, unit_words
 from dpplan.rounding import up
 
@@ -182,7 +182,8 @@ def _notes(page: Page) -> str:
 def _said(page: Page, key: str, *more: str) -> str:
     """What was stated of a thing, what is on record, and what dpplan says of it in any case."""
     stated = [page.statement[key]] if page.statement.has(key) else []
-    known = [f"On record: {page.on_record[key]}"] if key in page.on_record else []
+    standing = CONTRADICTED if key in page.contradicted else ON_RECORD
+    known = [f"{standing}: {page.on_record[key]}"] if key in page.on_record else []
     return " ".join(f"{each.rstrip('.')}." for each in (*stated, *known, *more))
 
 

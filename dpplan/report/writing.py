@@ -19,7 +19,16 @@ from dpplan.render import risk as risk_words
 from dpplan.render import to_json
 from dpplan.render.number_format import interval
 from dpplan.render.plan_rows import settings_given
-from dpplan.report.on_record import all_at_once, coverage, held_out, search_call, search_facts, settings
+from dpplan.report.on_record import (
+    CONTRADICTED,
+    ON_RECORD,
+    all_at_once,
+    coverage,
+    held_out,
+    search_call,
+    search_facts,
+    settings,
+)
 from dpplan.report.page import Page, length, unit_words
 from dpplan.report.svg_charts import ChartAxis, ChartLine, chart
 from dpplan.risk.trade_off import implied
@@ -34,6 +43,10 @@ CANONICAL = "its canonical form: what is run, without layout, comments, runtime,
 SIGNED = (
     "Signed by whoever answers for this release: what is stated above is true, and what it rests on holds. dpplan "
     "checks no signature."
+)
+HOW_TO_STATE = (
+    "dpplan report takes them with --statement FILE or --state KEY=TEXT, or from the statement: block of a recipe that "
+    "has not run; dpplan report --fields lists the keys."
 )
 SIGNATURE = ("Name", "Role", "Place and date", "Signature")
 
@@ -92,6 +105,7 @@ def _content(page: Page, private: bool) -> dict[str, Any]:
         "one_of_many": one_of_many(page),
         "large_delta": page.large_delta,
         "signed": SIGNED,
+        "before_signing": before_signing(page),
         "signature": SIGNATURE if page.holds and not private else (),
         "facts": _facts(page),
         "risk": risk_words.table(found),
@@ -100,6 +114,7 @@ def _content(page: Page, private: bool) -> dict[str, Any]:
         "person": risk_words.for_a_person(found),
         "statement": [_stated(page, each) for each in FIELDS],
         "not_stated": NOT_STATED,
+        "contradicted": CONTRADICTED,
         "missing": len(page.missing),
         "verdict": page.verdict,
         "agrees": page.as_planned,
@@ -143,6 +158,8 @@ def document(page: Page, private: bool = False) -> dict[str, Any]:
         "statement": {each.key: page.statement[each.key] for each in FIELDS},
         "not_stated": [each.key for each in FIELDS if not page.statement.has(each.key)],
         "on_record": dict(page.on_record),
+        "contradicted": list(page.contradicted),
+        "before_signing": before_signing(page),
         "silenced": dict(page.silenced),
         "covers": coverage(page.plan),
         "n": page.plan.adjacency.n_words,
@@ -197,11 +214,23 @@ def one_of_many(page: Page) -> str:
     )
 
 
-def _stated(page: Page, asked: Field) -> tuple[str, str, str, str]:
-    """Heading, what was stated, what is on record beside that, and what is asked."""
+def before_signing(page: Page) -> list[str]:
+    """What a statement lacks and what the record says against it, in sentences, for whoever is about to sign."""
+    headings = [each.heading for each in FIELDS if each.key in page.missing]
+    are = "is" if len(headings) == 1 else "are"
+    found = [f"{len(headings)} of {len(FIELDS)} fields {are} not stated: {', '.join(headings)}. {HOW_TO_STATE}"]
+    against = [each.heading for each in FIELDS if each.key in page.contradicted]
+    wrong = [f"What is stated is contradicted by the record: {', '.join(against)}."]
+    return [*(found if headings else ()), *(wrong if against else ())]
+
+
+def _stated(page: Page, asked: Field) -> tuple[str, str, str, str, str]:
+    """Heading, what was stated, how what is on record stands to that, what that is, and what is asked."""
     known = page.on_record.get(asked.key, "")
     said = page.statement[asked.key] if page.statement.has(asked.key) or not known else ""
-    return asked.heading, said, known, asked.question
+    if said and known and said[-1] not in ".!?":
+        said = f"{said}."  # else it runs on into what is on record
+    return asked.heading, said, CONTRADICTED if asked.key in page.contradicted else ON_RECORD, known, asked.question
 
 
 def _answer(page: Page, key: str) -> str:

@@ -1,5 +1,6 @@
 """What whoever signs the page has to see on it."""
 
+import dataclasses
 import functools
 import re
 from html import unescape
@@ -8,8 +9,9 @@ import pytest
 
 from dpplan import lint, report
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, ZERO_OUT, Adjacency
-from dpplan.deployment_statement import Statement
+from dpplan.deployment_statement import FIELDS, Statement
 from dpplan.plan import Delta, Settings
+from dpplan.report import on_record, other_runs, writing
 from dpplan.report import page as pages
 
 N = 1437
@@ -66,3 +68,55 @@ def test_the_page_objects_where_the_check_does_and_in_its_words() -> None:
 def test_of_users_it_is_users_that_are_given_away() -> None:
     assert re.search(r"each user with a chance of 0\.0001 .* 0\.14 users", page(1e-4, ZERO_OUT, "user").large_delta)
     assert page(1e-3).large_delta.startswith("δ = 0.001 is not below 1/n: it would allow publishing whole records.")
+
+
+# What is not stated, and what the record says against it
+
+
+def with_statement(said: dict[str, str], others: other_runs.OtherRuns | None = None) -> report.Page:
+    found = dataclasses.replace(page(), statement=Statement(said))
+    return found if others is None else dataclasses.replace(found, others=others)
+
+
+ALL = {each.key: each.choices[0] if each.choices else "said" for each in FIELDS} | {"publication_date": "2026-11-28"}
+
+
+def test_whoever_signs_is_told_what_is_not_stated_and_how_to_state_it() -> None:
+    some = with_statement({"curator": "A", "region": "B"})
+    told = "26 of 28 fields are not stated: Name, Description, Kind of product, "
+    for text in forms(some):
+        last = text.split("Signature", 1)[1]
+        assert told in last and "--statement FILE or --state KEY=TEXT" in last and "Authors, Contact. dpplan" in last
+        assert last.index(told) < last.index("Signed by whoever answers")
+    assert told in report.document(some)["before_signing"][0]
+    one = with_statement({key: said for key, said in ALL.items() if key != "bias"})
+    assert writing.before_signing(one)[0].startswith("1 of 28 fields is not stated: Utility and bias. ")
+    for text in forms(with_statement(ALL)):
+        assert "Signature" in text and "not stated" not in text.split("Signature", 1)[1]
+    assert report.document(with_statement(ALL))["before_signing"] == []
+
+
+@pytest.mark.parametrize("stated", ["cleaning by hand", "Cleaning by hand.", "none so far?"])
+def test_what_is_stated_does_not_run_into_what_is_on_record(stated: str) -> None:
+    shown = with_statement({"other_accesses": stated}, ANOTHER)
+    for text in (report.markdown(shown), re.sub("<[^>]*>", "", forms(shown)[0])):
+        end = "" if stated[-1] in ".?" else "."
+        assert f"{stated}{end} On record: another run on the same data (r-002), not counted" in text
+    assert report.document(shown)["contradicted"] == []
+
+
+ANOTHER = other_runs.OtherRuns(("r-002",), together=1.0)
+
+
+@pytest.mark.parametrize("stated", ["none", "None.", "nothing else", "N/A"])
+def test_the_record_contradicts_a_statement_that_nothing_else_was_done(stated: str) -> None:
+    shown = with_statement(ALL | {"other_accesses": stated}, ANOTHER)
+    told = f"{stated.rstrip('.')}. The record contradicts this: another run on the same data (r-002), not counted"
+    for text in (report.markdown(shown), re.sub("<[^>]*>", "", forms(shown)[0])):
+        assert told in text
+        assert "What is stated is contradicted by the record: Other uses of the data." in text.split("Signature", 1)[1]
+    assert report.document(shown)["contradicted"] == ["other_accesses"]
+    alone = with_statement(ALL | {"other_accesses": stated, "unprotected": "none"})
+    assert alone.contradicted == () and writing.before_signing(alone) == []
+    assert on_record.contradicts("tuning", "none", on_record.SECRETS)
+    assert not on_record.contradicts("unprotected", "none", "360 held-out examples")  # of which nothing is released

@@ -76,7 +76,9 @@ def test_the_page_stands_by_itself_and_whatever_was_stated_is_text(page: report.
     assert "url(" not in text
     assert "@import" not in text
     assert HOSTILE in outline.text
-    assert outline.text.count("not stated") == len(FIELDS) - 3 + 2  # above the table, and in the paragraph, of tuning
+    assert (
+        outline.text.count("not stated") == len(FIELDS) - 3 + 3
+    )  # above table and signature; of tuning in the paragraph
     assert 'lang="en"' in text
     assert text.count("<svg") == text.count("<title>") - 1 == 3
 
