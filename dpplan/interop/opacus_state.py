@@ -14,12 +14,12 @@ from typing import Any
 
 from dpplan.accounting.plan_pairs import sampled_gaussians
 from dpplan.adjacency import REPLACE_ONE
-from dpplan.checks import is_number
+from dpplan.checks import is_number, show
 from dpplan.errors import NotApplicable, PlanError, file_error
 from dpplan.loader_run import opacus_steps
 from dpplan.mechanism import Gaussian, kind_of
 from dpplan.mechanism.correlated import Correlated
-from dpplan.plan import Plan
+from dpplan.plan import Plan, resolve_delta
 from dpplan.sampling import Poisson
 
 MOST_BYTES = 20_000_000
@@ -71,12 +71,13 @@ def rounding(plan: Plan) -> dict[str, Any]:
     if n is None or batch is None:
         return {}
     per_epoch = math.ceil(n / batch)
+    call = f"dpplan epsilon state.json --delta {show(resolve_delta(None, n).value)}"
     phase = plan.only_phase
     return {
         "sample_rate": {"opacus": 1.0 / per_epoch, "plan": getattr(phase.sampling, "sample_rate", None)},
         "steps_per_epoch": {"opacus": opacus_steps(per_epoch), "plan": n / batch},
         "expected_batch": {"opacus": n / per_epoch, "plan": batch},
-        "note": "Stop after the plan's steps, or account for what Opacus ran: dpplan epsilon state.json --delta 1e-5",
+        "note": f"Stop after the plan's steps, or account for what Opacus ran: {call}",
     }
 
 

@@ -26,6 +26,7 @@ def test_a_plan_is_written_with_what_opacus_makes_of_it() -> None:
     assert found["accountant_state"] == {"history": [[1.1, 256 / 60000, 704]], "mechanism": "prv"}
     assert found["rounding"]["sample_rate"] == {"opacus": 1 / 235, "plan": 256 / 60000}
     assert found["rounding"]["steps_per_epoch"] == {"opacus": 235, "plan": 234.375}
+    assert str(found["rounding"]["note"]).endswith("dpplan epsilon state.json --delta 1e-06"), "at the plan's own delta"
     assert opacus_state.rounding(Plan.from_rate(1.1, 0.01, 10)) == {}
     cifar = opacus_state.rounding(Plan.from_training(1.1, 50_000, 128, 60))
     assert cifar["steps_per_epoch"] == {"opacus": 390, "plan": 390.625}
