@@ -12,7 +12,7 @@ from dpplan.checks import did_you_mean
 from dpplan.errors import PlanError, file_error
 from dpplan.number_spelling import doubtful_count, how_to_write, shortened
 from dpplan.quick_dataclass import dataclass
-from dpplan.recipe.values import yaml_problem
+from dpplan.recipe.values import pairs, yaml_problem
 from dpplan.sampling import OPTIONS
 
 MOST_BYTES = 1_000_000  # far above any plan; keeps a data file given by mistake out of the parser
@@ -72,7 +72,7 @@ def mapping(node: Any, prefix: str, known: tuple[str, ...], found: PlanProblems)
         found.add(node.start_mark.line + 1, f"{what} is not a block of keys and values. {example}")
         return
     first: dict[str, int] = {}
-    for key_node, child in node.value:
+    for key_node, child in pairs(node):
         line, key = key_node.start_mark.line + 1, spelled(key_node)
         if key in first:
             found.add(line, f"{prefix}{key} is given twice; first on line {first[key]}.")

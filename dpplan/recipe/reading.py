@@ -13,7 +13,7 @@ from dpplan.checks import did_you_mean
 from dpplan.errors import RecipeError, file_error
 from dpplan.recipe.deployment_statement_block import StatementBlock
 from dpplan.recipe.schema import Audit, Block, Check, Data, Model, Privacy, Runtime, Training, violations
-from dpplan.recipe.values import Given, Kind, meant, yaml_problem
+from dpplan.recipe.values import Given, Kind, meant, pairs, yaml_problem
 
 _ALL: tuple[type[Block], ...] = (Privacy, Data, Model, Training, Runtime, Check, Audit, StatementBlock)
 _BESIDE = {Runtime.title, Check.title, Audit.title, StatementBlock.title}
@@ -118,7 +118,7 @@ def _read_block(node: Any, line: int, block: type[Block], found: list[Problem]) 
 def _keys(node: Any, prefix: str, known: Mapping[str, Any], found: list[Problem]) -> Iterator[tuple[str, int, Any]]:
     """The known keys of a mapping, their lines and nodes; what is unknown or given twice goes to `found`."""
     first_line: dict[str, int] = {}
-    for key_node, child in node.value:
+    for key_node, child in pairs(node):
         line = key_node.start_mark.line + 1
         key = key_node.value if key_node.id == "scalar" else "?"
         if key in first_line:

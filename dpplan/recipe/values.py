@@ -5,7 +5,9 @@ with the key and what was written ("is not a number.").
 """
 
 import contextlib
-from collections.abc import Callable, Collection, Mapping
+import copy
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -21,6 +23,7 @@ KIND_WORDS: dict[str, str] = {
     "block": "is a block",
     "other": "has a tag or type that recipes do not use",
 }
+_CUT = r"[-+]?\d+(?:,\d+)+(?:[eE][-+]?\d+)?"  # a number with a decimal comma, or with commas between thousands
 # Names of other libraries, and what is near in meaning but not in letters -> the key or the word that is meant.
 MEANT: Mapping[str, str] = MappingProxyType(
     {
@@ -51,6 +54,30 @@ def meant(wrong: str, known: Collection[str]) -> str:
     """A remedy sentence where one of these is meant, or is close in letters; else nothing."""
     other = MEANT.get(wrong.lower().replace("-", "_"))
     return f" Did you mean '{other}'?" if other in known else did_you_mean(wrong, known)
+
+
+def pairs(node: Any) -> Iterator[tuple[Any, Any]]:
+    """The keys and values of a mapping, as nodes. Between braces a comma ends a value: a number that was written with
+    one, {epsilon: 0,2}, is put together again, and whoever reads it says how to write it."""
+    found: list[tuple[Any, Any]] = []
+    for key, value in node.value:
+        if found and node.flow_style and (whole := _put_together(found[-1][1], key, value)):
+            found[-1] = found[-1][0], whole
+        else:
+            found.append((key, value))
+    return iter(found)
+
+
+def _put_together(before: Any, rest: Any, value: Any) -> Any:
+    """The number that a comma right behind the value `before` cut in two, as text; None where there is none."""
+    if not before.id == rest.id == value.id == "scalar" or value.value:
+        return None
+    text = f"{before.value},{rest.value}"
+    if rest.start_mark.index != before.end_mark.index + 1 or not re.fullmatch(_CUT, text):
+        return None
+    whole = copy.copy(before)
+    whole.tag, whole.value, whole.end_mark = "tag:yaml.org,2002:str", text, rest.end_mark
+    return whole
 
 
 def yaml_problem(error: Any) -> tuple[int, str]:

@@ -53,6 +53,14 @@ def test_the_whole_message_is_told(written: str, told: list[str], tmp_path: Path
     assert problems(written, tmp_path) == told
 
 
+def test_a_decimal_comma_between_braces_is_told_as_elsewhere(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(RECIPE.replace("learning_rate: 0.1}", "learning_rate: 0,1}"), encoding="utf-8")
+    with pytest.raises(UsageError) as error:
+        recipe.load(file)
+    assert error.value.problems == (f"{file}:7: training.learning_rate=0,1 is not a number. Write 0.1.",)
+
+
 def test_every_newer_key_has_mistakes_of_its_own() -> None:
     text = TABLE.read_text(encoding="utf-8")
     for key in ("sampling", "unit", "max_per_user", "query", "parallel", "kind", "audit", "statement", "order", "bins"):
