@@ -14,7 +14,7 @@ import click
 
 from dpplan import recipe as recipes
 from dpplan.commands.shared import output, waiting
-from dpplan.commands.shared.parameter_types import FileName
+from dpplan.commands.shared.parameter_types import FileName, Whole
 from dpplan.commands.shared.recipe_data import needs_torch
 from dpplan.commands.shared.run_check import TRYING, checked
 from dpplan.errors import EXIT_DONE, DpplanError, TrainingStopped, UsageError
@@ -77,7 +77,7 @@ LATE = "Ctrl-C came after the last step: the run is whole, and its report says w
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     help="Where to compute, in place of the recipe's runtime.device.",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Make the run reproducible. Such a run protects nobody.")
+@click.option("--seed", type=Whole(0), help="Make the run reproducible. Such a run protects nobody.")
 @click.option("--compile/--no-compile", "compile_", default=None, help="Set the recipe's runtime.compile.")
 @click.option(
     "--over-budget",
@@ -91,7 +91,7 @@ LATE = "Ctrl-C came after the last step: the run is whole, and its report says w
 )
 @click.option(
     "--watch",
-    type=click.IntRange(min=0),
+    type=Whole(0),
     help="Follow the losses of so many training examples, and rank who is at risk, in a private file of the run's.",
 )
 @click.option("--out", type=FileName(path_type=Path), help="The run's folder; must not exist yet.")

@@ -9,7 +9,7 @@ import click
 from dpplan import recipe as recipes
 from dpplan.checks import Problems, did_you_mean
 from dpplan.commands.shared import output, waiting
-from dpplan.commands.shared.parameter_types import NUMBER, FileName
+from dpplan.commands.shared.parameter_types import NUMBER, FileName, Whole
 from dpplan.commands.shared.recipe_data import needs_torch
 from dpplan.commands.shared.run_check import checked
 from dpplan.durable_files import told
@@ -79,9 +79,9 @@ SCORE = (
 @click.option("--score-data", metavar="WHOSE", help="public: anybody may know the held-out examples; or private.")
 @click.option("--score-eps", type=NUMBER, help="ε of the noise on the score of each trial, for private ones.")
 @click.option("--target-eps", "target", type=NUMBER, help="Of the whole search: the trials' noise is found for it.")
-@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes; one trial in each.")
+@click.option("--jobs", type=Whole(1, 256), default=1, show_default=True, help="Processes; one trial in each.")
 @click.option("--dry-run", is_flag=True, help="Print what is searched and what it costs, and stop.")
-@click.option("--seed", type=click.IntRange(min=0), help="Make the search reproducible. Such a search protects nobody.")
+@click.option("--seed", type=Whole(0), help="Make the search reproducible. Such a search protects nobody.")
 @click.option(
     "--out", type=FileName(path_type=Path), help="The folder of what is released: a new one, or an empty one."
 )

@@ -56,7 +56,7 @@ def test_a_search_does_not_take_the_folder_from_under_whoever_calls(
         ((*GRID, "--score-data", "public", "--mean", "1"), "mean=1 is not above 1, the fewest trials"),
         ((*GRID, "--score-data", "public", "--eta", "1"), "eta is of negative-binomial, and trials=geometric"),
         ((*GRID, "--score-data", "public", "--out", "."), "out=. exists"),
-        ((*GRID, "--score-data", "public", "--jobs", "0"), "--jobs"),
+        ((*GRID, "--score-data", "public", "--jobs", "0"), "jobs=0 is not a whole number of at least 1."),
         (("--grid", "adjacency=add_remove,replace_one", "--score-data", "public"), "protects other neighbours"),
         (("--grid", "learning_rate=fast", "--score-data", "public"), "learning_rate=fast is not a number"),
         (("--grid", "learningrate=1", "--mean", "0"), "Did you mean 'training.learning_rate'?"),

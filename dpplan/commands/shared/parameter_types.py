@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from dpplan.checks import Problems, show
 from dpplan.durable_files import name_too_long
 from dpplan.errors import UsageError
 from dpplan.number_spelling import DASHES, doubtful_count, shortened
@@ -39,6 +40,26 @@ class Count(Number):
             return value  # 60.000 is sixty to some and sixty thousand to others: too few steps would be accounted
         number = super().convert(value, param, ctx)
         return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+class Whole(click.ParamType):  # type: ignore[type-arg]  # as above
+    """A whole number from `least` to `most`, of a setting that no plan checks: refused where it is typed."""
+
+    name = "count"
+
+    def __init__(self, least: int, most: int | None = None) -> None:
+        self._least, self._most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        named = "value" if param is None else str(param.name)
+        try:
+            found: Any = int(value)  # exact, however large
+        except ValueError:
+            found = COUNT.convert(value, param, ctx)
+        with Problems(UsageError) as problems:
+            if problems.whole(named, found, self._least) and self._most is not None:
+                problems.require(found <= self._most, f"{named}={show(found)} is more than {self._most}.")
+        return int(found)
 
 
 class Rate(Number):

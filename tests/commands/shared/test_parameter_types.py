@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from dpplan.commands.shared.parameter_types import COUNT, NUMBER, RATE, FileName, Name, Percentage
+from dpplan.commands.shared.parameter_types import COUNT, NUMBER, RATE, FileName, Name, Percentage, Whole
 from dpplan.errors import UsageError
 
 
@@ -30,6 +30,21 @@ from dpplan.errors import UsageError
 def test_a_value_is_read_and_what_is_none_is_handed_on(kind: click.ParamType, typed: str, read: object) -> None:
     found = kind.convert(typed, None, None)
     assert (found, type(found)) == (read, type(read))
+
+
+def test_a_whole_number_is_exact_or_refused_by_the_name_of_its_option() -> None:
+    jobs = click.Option(["--jobs"])
+    assert Whole(0).convert("9007199254740993", jobs, None) == 2**53 + 1
+    assert (Whole(1, 256).convert(3, jobs, None), Whole(1, 256).convert("2e2", jobs, None)) == (3, 200)
+    for typed, told in (
+        ("abc", "jobs=abc is not a whole number of at least 1."),
+        ("0", "jobs=0 is not a whole number of at least 1."),
+        ("1k", "jobs=1k is not a whole number of at least 1. Write 1000."),
+        ("257", "jobs=257 is more than 256."),
+    ):
+        with pytest.raises(UsageError) as error:
+            Whole(1, 256).convert(typed, jobs, None)
+        assert str(error.value) == told
 
 
 def test_a_percentage_is_known_as_one() -> None:
