@@ -30,6 +30,11 @@ _SCHEME: dict[str, Name | Number] = {
 }
 _GUARANTEES = {"eps", "epsilon", "ε", "delta", "δ", "rho", "ρ", "mu", "μ", "zcdp", "gdp", "dp"}
 _TYPED = "sigma=1.1,q=0.01,steps=1000"
+_OF_PLANS = ("kind", "mechanism")  # keys that say which mechanism a phase is of
+_NOT_TYPED = (
+    f"what is typed or listed so is Gaussian noise, {_TYPED}, and a plan file takes every other mechanism: "
+    "phases: [{mechanism: {kind: laplace, epsilon: 0.2}, steps: 10}] (dpplan help plans)."
+)
 _NOT_EXACT = (
     "(ε, δ) or ρ alone says too little to be composed exactly: many runs spend as much, and add up differently. Give "
     "what ran, sigma=1.1,q=0.01,steps=1000, or the folder or report.json of the run. Where no more is known, a plan "
@@ -129,6 +134,9 @@ def _settings(written: Iterable[Written], problems: list[str], shared: Settings)
         problems.append(f"{written[0].where}: {told}: none of it is said of a phase. Name sigma, q and steps of each.")
         return
     for phase in written:
+        if told := next((f"{key}={text}" for key, text in phase.values if _name(key) in _OF_PLANS), ""):
+            problems.append(f"{phase.where}: {told}: {_NOT_TYPED}")  # which says all: what else it lacks, it need not
+            continue
         values: dict[str, Any] = {}
         for key, text in phase.values:
             name, field = _name(key), _field(key)
