@@ -7,7 +7,7 @@ import click
 
 from dpplan.checks import did_you_mean
 from dpplan.commands.shared.lazy_group import LazyGroup
-from dpplan.commands.shared.other_names import INSTEAD, NOTHING, SAME
+from dpplan.commands.shared.other_names import ALSO, INSTEAD, NOTHING, SAME
 from dpplan.number_spelling import DASHES, shortened
 
 _CLOSE = 0.7  # of letters in common; below that a likeness is chance, as that of --eps and --steps
@@ -42,14 +42,14 @@ def _no_such_option(option: str, context: click.Context, arguments: Sequence[str
     instead = here.get(name) or (f"Did you mean '--{meant}'?" if f"--{meant}" in own else here.get(meant))
     if instead or name in NOTHING:
         return f"{told} {instead or NOTHING[name]}"
-    if close := did_you_mean(f"--{name}", own, _CLOSE):
-        return f"{told}{close}"
-    elsewhere = list(_commands_with(f"--{meant}", context.find_root()))
+    elsewhere = list(_commands_with(f"--{meant}", context.find_root()))  # the same name is nearer than a like one
     if elsewhere and path == "dpplan":
         return f"{told} Options follow their command: dpplan {elsewhere[0]} {option}."
     if elsewhere:
-        return f"{told} These have it: {', '.join(elsewhere)}."
-    return f"{told} See {path} --help."
+        here_instead, says = ALSO.get(meant, ("", ""))
+        also = f" {says}" if here_instead in own else ""
+        return f"{told} These have it: {', '.join(elsewhere)}.{also}"
+    return f"{told}{did_you_mean(f'--{name}', own, _CLOSE) or f' See {path} --help.'}"
 
 
 def _commands_with(option: str, root: click.Context) -> Iterator[str]:

@@ -20,6 +20,7 @@ _IN_A_RECIPE: Mapping[str, str] = MappingProxyType(
             "delta": "privacy.delta",
             "adjacency": "privacy.adjacency",
             "sampling": "privacy.sampling",
+            "loader": "privacy.sampling",
             "unit": "privacy.unit",
             "max-per-user": "privacy.max_per_user",
             "cap": "privacy.cap",
@@ -65,6 +66,10 @@ INSTEAD: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "tune": _IN_A_RECIPE,
     }
 )
+# Option of other commands -> the option that many have in its place, and what that says.
+ALSO: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"loader": ("--sampling", "How batches are drawn is said by --sampling here.")}
+)
 # Names of Opacus, TensorFlow Privacy and others -> the option that is meant.
 SAME: Mapping[str, str] = MappingProxyType(
     {
@@ -94,6 +99,7 @@ SAME: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(("mechanism", "accounting", "method", "accountant-type"), "accountant"),
         **dict.fromkeys(("neighboring-relation", "neighbouring", "neighbors", "relation"), "adjacency"),
         **dict.fromkeys(("sampler", "sampling-scheme", "sampling-method"), "sampling"),
+        **dict.fromkeys(("data-loader", "dataloader", "torch-loader"), "loader"),
         **dict.fromkeys(("max-physical-batch-size", "microbatch-size", "micro-batch"), "physical-batch"),
         **dict.fromkeys(("history", "previous", "earlier", "prior"), "spent"),
         **dict.fromkeys(("out-file", "output", "save", "figure"), "plot"),
