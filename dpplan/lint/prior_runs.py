@@ -63,12 +63,14 @@ def runs_in(folder: Path, source: str, path: str | None) -> tuple[PriorRun, ...]
     """The runs of this folder on the same examples, in the order of their names.
 
     A run is a folder in it whose report.json is one of `dpplan train` or `dpplan tune`, or whose run.json says what a
-    run does that was killed; whatever else lies there is passed over, and so is an older copy of a run. Examples are
-    the same when the recipes name the same source, and the same path after resolving links; how they were split plays
-    no part, because the parts of one data set overlap. Of equal copies the oldest is named.
+    run does that was killed; whatever else lies there is passed over, and so are an older copy of a run and one that is
+    known to have taken no step, which spent nothing. Examples are the same when the recipes name the same source, and
+    the same path after resolving links; how they were split plays no part, because the parts of one data set overlap.
+    Of equal copies the oldest is named.
     """
     places = sorted({file.parent for name in (REPORT, BEGUN) for file in folder.glob(f"*/{name}")})
-    found = [run for run in (_run(place, source, path) for place in places) if run is not None]
+    read = (_run(place, source, path) for place in places)
+    found = [run for run in read if run is not None and run.phase is not None]
     kept: list[PriorRun] = []
     for run in sorted(found, key=lambda run: _written(folder / run.name)):
         if not any(other.covers(run) for other in kept):
@@ -130,8 +132,9 @@ def _run(place: Path, source: str, path: str | None) -> PriorRun | None:
                 return None
             if str(content["schema"]).startswith(_SEARCH):
                 return _search(place.name, content)
-            begun = _begun(place, name)
-            steps = max(content.get("spent", {}).get("steps", 0), begun or 0)
+            spent = content.get("spent", {})
+            begun = _begun(place, told=name == REPORT and "steps" in spent)
+            steps = max(spent.get("steps", 0), begun or 0)
             seeded, planned = bool(content.get("seeded")), content["planned"]
             told = tuple(planned.get(key, default) for key, default in PROTECTS.items())
             early = early_end(steps, planned["steps"], content.get("status"))
@@ -152,13 +155,13 @@ def _search(name: str, content: Mapping[str, Any]) -> PriorRun:
     return PriorRun(name, phase, str(content["recipe"]["sha256"]), seeded=bool(content.get("seeded")), protects=told)
 
 
-def _begun(place: Path, source: str) -> int | None:
+def _begun(place: Path, told: bool) -> int | None:
     """The steps that a run which has not ended has begun: its report, if there is one, may be older. None where that
-    cannot be read. source: the file that tells of the run; one that has a report may have ended, and has no count."""
+    cannot be read. told: whether a report tells its steps; such a run may have ended, and then has no count."""
     try:
         return steps_begun((place / STEPS).read_bytes())
     except FileNotFoundError:
-        return 0 if source == REPORT else None
+        return 0 if told else None
     except OSError:
         return None
 

@@ -27,10 +27,10 @@ def report(folder: Path, source: str = "file", path: str | None = "mine.csv", st
 
 def test_runs_on_the_same_examples_are_found_in_order_with_the_steps_they_took(tmp_path: Path) -> None:
     report(tmp_path / "mine-002")
-    report(tmp_path / "mine-001", steps=0)
+    report(tmp_path / "mine-001", steps=10)
     phase, early = Phase(Gaussian(2.0), Poisson(0.25), 10), early_end(7, 10, None)  # counted with all it planned
     assert lint.runs_in(tmp_path, "file", "mine.csv") == (
-        lint.PriorRun("mine-001", None, "abc"),
+        lint.PriorRun("mine-001", phase, "abc"),
         lint.PriorRun("mine-002", phase, "abc", early=early),
     )
 
@@ -74,9 +74,17 @@ def test_a_run_that_was_killed_counts_with_its_plan_and_by_the_steps_it_began(tm
     run_json(tmp_path / "damaged", 4)
     (tmp_path / "damaged" / "report.json").write_text("{", encoding="utf-8")
     found = {run.name: (run.begun, run.steps) for run in lint.runs_in(tmp_path, "file", "mine.csv")}
-    assert found == {
-        "damaged": (4, 10), "killed": (5, 10), "killed-at-once": (0, 0), "resumed-and-killed": (6, 10)
-    }  # fmt: skip
+    assert found == {"damaged": (4, 10), "killed": (5, 10), "resumed-and-killed": (6, 10)}  # and not the other one
+
+
+def test_a_run_that_took_no_step_is_none_and_one_whose_steps_are_not_told_counts_whole(tmp_path: Path) -> None:
+    report(tmp_path / "told", steps=0)
+    for name, spent in {"untold": {}, "counted": {}, "counted-none": {}}.items():
+        report(tmp_path / name, spent=spent)
+    (tmp_path / "counted" / "steps").write_text("4", encoding="utf-8")
+    (tmp_path / "counted-none" / "steps").write_text("0", encoding="utf-8")
+    found = {run.name: run.steps for run in lint.runs_in(tmp_path, "file", "mine.csv")}
+    assert found == {"untold": 10, "counted": 10}
 
 
 def test_of_a_count_that_cannot_be_read_all_planned_steps_count(tmp_path: Path) -> None:
@@ -90,7 +98,7 @@ def test_of_a_count_that_cannot_be_read_all_planned_steps_count(tmp_path: Path) 
     report(tmp_path / "reported", steps=3)
     (tmp_path / "reported" / "steps").write_text("1_2", encoding="utf-8")
     found = {run.name: run.steps for run in lint.runs_in(tmp_path, "file", "mine.csv")}
-    assert found == {"0": 10, "1": 10, "2": 10, "3": 10, "gone": 10, "none": 0, "reported": 10}
+    assert found == {"0": 10, "1": 10, "2": 10, "3": 10, "gone": 10, "reported": 10}
     for name in ("whole", "copy"):
         report(tmp_path / name, steps=12, run=ids(), status="stopped")
     for text, copy in (("12", True), ("1_2", False), ("-3", False), ("", False)):
@@ -154,7 +162,7 @@ def own(file: Path, sha256: str = "abc", plan: Plan | None = OWN) -> str | None:
     return None if found is None else found.name
 
 
-@pytest.mark.parametrize("steps", [0, 7, 10])
+@pytest.mark.parametrize("steps", [1, 7, 10])
 def test_the_recipe_in_the_folder_of_a_run_is_of_that_run_alone(tmp_path: Path, steps: int) -> None:
     report(tmp_path / "mine-001", steps=steps)
     report(tmp_path / "mine-002")

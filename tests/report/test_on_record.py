@@ -259,6 +259,15 @@ def test_of_two_folders_that_hold_one_other_run_one_is_named(tmp_path: Path) -> 
     assert names == ("c2", f"{there}/c2", "copy", f"{there}/digits-001")
 
 
+def test_a_run_that_was_killed_before_its_first_step_is_not_named(tmp_path: Path) -> None:
+    first, killed = run(tmp_path / "runs" / "digits-001", identity="a"), tmp_path / "runs" / "digits-002"
+    run(killed, lambda content: content.update(schema="dpplan.run/1", spent={}), "b")
+    (killed / "report.json").rename(killed / "run.json")
+    for said, named in (("", ()), ("0", ()), ("1", ("digits-002",)), ("many", ("digits-002",))):
+        (killed / "steps").write_text(said, encoding="utf-8")
+        assert report.gather(first, {}).others.names == named
+
+
 def test_every_other_run_adds_to_what_all_of_them_spend(tmp_path: Path) -> None:
     """Wherever it lies, and once, where the recipe's folder for runs is that of this one."""
     plan, recipes = Plan.from_rate(2.0, 0.1, 20), {"data": {"source": "digits"}}

@@ -28,6 +28,7 @@ def earlier_runs_not_counted(run: LintContext) -> Iterator[Remark]:
 
     Looked at are the reports (report.json) in the folder named by --runs, else in the recipe's runtime.folder: those
     whose data block names the same source and path; of a run that was killed, run.json and the count of its steps. One
+    that took no step spent nothing and is not named, unless its count cannot be read: then all it planned counts. One
     that ended before its plan did counts with all that it planned, since nobody knows what decided when to stop. Two
     folders of one run that went on twice both count. A run whose own copy of its recipe is checked is not counted
     twice, as long as it took no other steps than the recipe says; a note tells of it. Runs elsewhere, and the same
