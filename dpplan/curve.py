@@ -17,7 +17,7 @@ from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
-from dpplan import accounting, notebook, processes
+from dpplan import accounting, called_modules, notebook, processes
 from dpplan.accounting.bound import Bound
 from dpplan.checks import Problems, did_you_mean, show
 from dpplan.errors import NotCertified, PlanError, UsageError
@@ -25,6 +25,11 @@ from dpplan.plan import Phase, Plan, Settings
 from dpplan.quantities import quantity
 from dpplan.quick_dataclass import dataclass
 
+called_modules.when_called(
+    __name__,
+    "The ε of a plan at each of several δ is\n\n"
+    "    dpplan.curve.profile(dpplan.plan.Plan.from_training(1.1, 60000, 256, 60), [1e-7, 1e-6, 1e-5])\n\n",
+)
 Progress = Callable[[int, int], None]
 Who = Mapping[str, Mapping[str, object]]
 PATIENCE, SHORT = 0.3, 0.03  # seconds before other processes are started, which takes about as long: if forked, less

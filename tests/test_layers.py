@@ -25,7 +25,7 @@ PEERS = frozenset(
     {"solve", "compare", "frontier", "risk", "lint", "curve", "plot", "deployment_statement", "verdict", "verify"}
 )
 LAYERS = (
-    {"errors", "number_spelling", "quick_dataclass"},
+    {"errors", "number_spelling", "quick_dataclass", "called_modules"},
     {"checks", "durable_files"},
     {"rounding", "processes", "notebook"},
     {"quantities", "adjacency", "mechanism", "units", "groups"},

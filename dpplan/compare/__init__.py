@@ -10,6 +10,7 @@
 Each is the function of the module of its name, and `dpplan compare accountants`, `theorems` and `plans` show them.
 """
 
+from dpplan import called_modules
 from dpplan.compare.accountants import AccountantComparison, accountants, curves
 from dpplan.compare.plans import PlanComparison, PlanEntry, plans
 from dpplan.compare.samplers import SamplerComparison, samplers
@@ -33,3 +34,9 @@ __all__ = [
     "tuning",
     "units",
 ]
+
+called_modules.when_called(
+    __name__,
+    "What every accountant says of a plan is\n\n"
+    "    dpplan.compare.accountants(dpplan.plan.Plan.from_training(1.1, 60000, 256, 60), 1e-6)\n\n",
+)

@@ -18,7 +18,7 @@ when the accountant refuses.
 import math
 from collections.abc import Callable, Sequence
 
-from dpplan import accounting
+from dpplan import accounting, called_modules
 from dpplan.checks import show
 from dpplan.plan import Phase, Settings
 from dpplan.solve import candidate_values
@@ -43,6 +43,11 @@ __all__ = [
     "unknown",
 ]
 
+called_modules.when_called(
+    __name__,
+    "Each unknown has a function of its own there; the noise that meets a target is\n\n"
+    "    dpplan.solve.noise(dpplan.plan.Settings(examples=60000, batch_size=256, epochs=60), 3, 1e-6)\n\n",
+)
 _ANY_DELTA = 0.5  # stands in for a delta that is solved for
 
 

@@ -1,0 +1,33 @@
+"""Modules that are called like functions say what to call, in a line that can be pasted."""
+
+import importlib
+
+import pytest
+
+import dpplan
+from dpplan import called_modules
+
+CALL = {"sigma": 1.1, "n": 60000, "batch": 256, "epochs": 60}
+
+
+@pytest.mark.parametrize("name", ["solve", "compare", "curve"])
+def test_what_to_call_is_told_and_can_be_pasted(name: str) -> None:
+    module = getattr(dpplan, name)
+    assert module is importlib.import_module(f"dpplan.{name}")
+    with pytest.raises(TypeError) as error:
+        module(**CALL)
+    told = str(error.value)
+    assert told.startswith(f"dpplan.{name} is a module. ") and told.endswith("`dpplan help python` shows more.")
+    (line,) = (line for line in told.splitlines() if line.startswith("    "))
+    assert line.strip().startswith(f"dpplan.{name}.")
+    answer = eval(line, {"dpplan": dpplan})
+    assert type(answer).__module__.startswith(f"dpplan.{name}")
+
+
+def test_a_module_stays_one() -> None:
+    """Only its class is another: what is imported from it, and that it tells its name, is as before."""
+    from dpplan import solve
+    from dpplan.solve import noise
+
+    assert isinstance(solve, called_modules.CalledModule) and solve.__name__ == "dpplan.solve"
+    assert solve.noise is noise
