@@ -116,8 +116,10 @@ class Page:
         plan = self.plan
         if plan.examples is None:
             return ""
-        # n stands once on a page, beside what is said of publishing it, and here only where it may be published.
-        found = lint.delta_objection(self.delta, plan.examples, plan.privacy_unit, plan.adjacency.public_size)
+        # n stands once on a page, beside what is said of publishing it, and here only where it may be published; and
+        # where n counts examples, of users drawn example by example, nobody knows how many of them δ gives away.
+        tell_n = plan.adjacency.public_size and plan.max_per_user is None
+        found = lint.delta_objection(self.delta, plan.examples, plan.privacy_unit, tell_n)
         return "" if found is None else f"δ = {show(self.delta)} {found[1]} See dpplan check --explain DP001."
 
     @property

@@ -67,6 +67,9 @@ def test_the_page_objects_where_the_check_does_and_in_its_words() -> None:
 
 def test_of_users_it_is_users_that_are_given_away() -> None:
     assert re.search(r"each user with a chance of 0\.0001 .* 0\.14 users", page(1e-4, ZERO_OUT, "user").large_delta)
+    drawn_singly = dataclasses.replace(page(1e-4, ZERO_OUT, "user").plan, max_per_user=3)  # n is of examples
+    told = dataclasses.replace(page(1e-4, ZERO_OUT, "user"), plan=drawn_singly).large_delta
+    assert "publishes each user with a chance" in told and "0.14" not in told
     assert page(1e-3).large_delta.startswith("δ = 0.001 is not below 1/n: it would allow publishing whole records.")
 
 
