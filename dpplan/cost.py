@@ -274,6 +274,7 @@ def _one(where: str, phase: Any, shared: Mapping[str, Any], problems: list[str])
 
 def _in_keywords(problem: str) -> str:
     """What a problem says about options, said about keywords."""
+    problem = re.sub(r"--q (\d+)/(\d+)", r"q=fractions.Fraction(\1, \2)", problem)  # the float 1/235 is not exact
     return re.sub(r"--([a-z-]+)( (?=[\d.]|poisson|fixed-size|full-batch))?", _keyword, problem)
 
 

@@ -1,6 +1,7 @@
 """dpplan.epsilon and dpplan.delta: the command line's words as keywords, and what a notebook shows of results."""
 
 import doctest
+import fractions
 import inspect
 import re
 import subprocess
@@ -249,3 +250,14 @@ def test_the_name_of_a_file_is_no_list_of_phases() -> None:
         space: dict[str, object] = {}
         exec("\n".join(said.groups()[1:]), space)
         assert eval(said[1].replace("plan.yaml", str(COHORTS)), space) == plan_file.read(COHORTS).plan
+
+
+@pytest.mark.parametrize("given", [{"n": 40, "batch": 12}, {"q": 1 / 235}], ids=["batch", "rate"])
+def test_the_rate_that_is_advised_is_taken_when_pasted(given: dict[str, typing.Any]) -> None:
+    """A float is no exact 1/235, and advice to write q=1/235 would end in itself."""
+    run = {"sigma": 2.0, "epochs": 1, "sampling": "balls-in-bins", "delta": 1e-3}
+    with pytest.raises(PlanError) as error:
+        dpplan.epsilon(**run, **given)
+    advised = re.findall(r"q=(fractions\.Fraction\(1, \d+\))", str(error.value))
+    assert len(advised) == 2
+    assert dpplan.epsilon(**run, q=eval(advised[0], {"fractions": fractions})).upper is not None
