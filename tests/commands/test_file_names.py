@@ -28,4 +28,4 @@ def test_a_folder_is_no_file_to_be_written(tmp_path: Path) -> None:
 
 def test_the_command_that_an_exported_state_names_takes_the_file_itself() -> None:
     plan = Settings(noise_multiplier=1.0, examples=100, batch_size=30, epochs=1).plan()
-    assert "dpplan epsilon state.json --delta 1e-5" in opacus_state.rounding(plan)["note"]
+    assert "dpplan epsilon state.json --delta 0.001" in opacus_state.rounding(plan)["note"]
