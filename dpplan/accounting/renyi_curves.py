@@ -23,10 +23,10 @@ from typing import Protocol
 import numpy as np
 
 from dpplan import groups
+from dpplan.accounting.no_epsilon_messages import below_floor
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.pairs import DominatingPair, GaussianLoss, Law, Resolution, StatedLoss
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
-from dpplan.accounting.refusals import below_floor
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import (
     BestOfTrials,

@@ -112,12 +112,14 @@ def command(
 ) -> None:
     asked = SolveTarget(**target)
     if plan_file is not None or allocate is not None or unknown is not None:
-        from dpplan.commands.shared import solve_plan
+        from dpplan.commands.shared import solve_open_phases
 
         beside = [name for name, said in (("--solve", wanted), ("--cap-cost", cap_cost), ("--explain", explain),
                                           ("--accept-estimate", accept_estimate)) if said]  # fmt: skip
-        of_plan = solve_plan.PlanTarget(asked.target_epsilon, asked.delta, allocate, unknown, _of_plan(asked, beside))
-        solve_plan.run(plan_file, settings, spent, choice, of_plan, as_json)
+        of_plan = solve_open_phases.PlanTarget(
+            asked.target_epsilon, asked.delta, allocate, unknown, _of_plan(asked, beside)
+        )
+        solve_open_phases.run(plan_file, settings, spent, choice, of_plan, as_json)
         return
     if wanted is not None or cap_cost is not None:
         _solve_named(settings, spent, wanted, cap_cost, as_json, asked)

@@ -21,7 +21,7 @@ def _stated() -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementBlock(Block):
-    """What a page about the run is to say and no tool can know; statement.FIELDS has what each key asks.
+    """What a page about the run is to say and no tool can know; deployment_statement.FIELDS has what each key asks.
 
     Nothing here changes what runs, nor what it costs. What is left out is shown as not stated.
     """

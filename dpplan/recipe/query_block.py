@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from dpplan.data_query import BOUNDED, KINDS, Query, answered_by, settings
 from dpplan.errors import UsageError
 from dpplan.plan import Settings
-from dpplan.query import BOUNDED, KINDS, Query, answered_by, settings
 from dpplan.recipe import plan_nodes
 
 _NUMBERS = {"n": int, "max_per_user": int, "p": float, "candidates": int, "standard_error": float}

@@ -4,14 +4,14 @@
     html(page); markdown(page); entry(page)
 
 In reading order: other_runs (on the same examples, beside this one), on_record (what files say of things that a
-statement is asked for), page (what is known of a plan or a run), figures (pictures as SVG), registry (an entry of the
-deployments registry), writing (the templates). What no tool can know stands in dpplan.deployment_statement. Nothing is
-invented: a field that nobody filled in is shown as not stated.
+statement is asked for), page (what is known of a plan or a run), svg_charts (pictures as SVG), registry (an entry of
+the deployments registry), page_formats (the templates). What no tool can know stands in dpplan.deployment_statement.
+Nothing is invented: a field that nobody filled in is shown as not stated.
 """
 
 from dpplan.report.page import Page, gather, of_plan, of_recipe
+from dpplan.report.page_formats import document, html, markdown, outcome
 from dpplan.report.registry import as_yaml, checked_entry, entry, violations
-from dpplan.report.writing import document, html, markdown, outcome
 
 __all__ = [
     "Page",

@@ -5,7 +5,7 @@
         verdict = verify(claim)             # verdict.standing, verdict.off, verdict.publish
 
     early_end        a run that took fewer steps than planned: which of its figures is safe
-    claim            what was claimed
+    recorded_claim   what was claimed
     json_fields      values out of JSON that anybody may have written
     allowed_values   what each key may hold
     figure_reader   what one figure claims
@@ -29,8 +29,8 @@ from dpplan.plan import Plan
 from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import up
 from dpplan.verdict import Standing, judge
-from dpplan.verify.claim import Document, RecordedClaim
 from dpplan.verify.early_end import figures
+from dpplan.verify.recorded_claim import Document, RecordedClaim
 from dpplan.verify.report_reader import read
 
 if TYPE_CHECKING:

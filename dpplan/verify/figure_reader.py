@@ -10,8 +10,8 @@ from dpplan.plan import Plan
 from dpplan.sampling import Poisson
 from dpplan.units import unit_words
 from dpplan.verify import allowed_values, json_fields
-from dpplan.verify.claim import RecordedClaim
 from dpplan.verify.json_fields import Object
+from dpplan.verify.recorded_claim import RecordedClaim
 
 # What the figures of every version assume. Words around them have changed; other words than these are another claim.
 _UNIT, _BY_POISSON = "example", ("Poisson sampling", "full batch")

@@ -23,10 +23,10 @@ from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson, TruncatedPoisson
 from dpplan.units import UNITS, unit_problems
 from dpplan.verify import allowed_values, json_fields
-from dpplan.verify.claim import Document, RecordedClaim
 from dpplan.verify.early_end import CONDITION, EarlyEnd, early_end
 from dpplan.verify.figure_reader import assumed, figure
 from dpplan.verify.json_fields import Object
+from dpplan.verify.recorded_claim import Document, RecordedClaim
 from dpplan.verify.run_outcome import ending as ending_told
 from dpplan.verify.run_outcome import outcome, why
 from dpplan.verify.unfinished_run import REPORT, STEPS, steps_begun, unfinished

@@ -11,7 +11,7 @@ from dpplan import lint, report
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, ZERO_OUT, Adjacency
 from dpplan.deployment_statement import FIELDS, Statement
 from dpplan.plan import Delta, Settings
-from dpplan.report import on_record, other_runs, writing
+from dpplan.report import on_record, other_runs, page_formats
 from dpplan.report import page as pages
 
 N = 1437
@@ -93,7 +93,7 @@ def test_whoever_signs_is_told_what_is_not_stated_and_how_to_state_it() -> None:
         assert last.index(told) < last.index("Signed by whoever answers")
     assert told in report.document(some)["before_signing"][0]
     one = with_statement({key: said for key, said in ALL.items() if key != "bias"})
-    assert writing.before_signing(one)[0].startswith("1 of 28 fields is not stated: Utility and bias. ")
+    assert page_formats.before_signing(one)[0].startswith("1 of 28 fields is not stated: Utility and bias. ")
     for text in forms(with_statement(ALL)):
         assert "Signature" in text and "not stated" not in text.split("Signature", 1)[1]
     assert report.document(with_statement(ALL))["before_signing"] == []
@@ -120,6 +120,6 @@ def test_the_record_contradicts_a_statement_that_nothing_else_was_done(stated: s
         assert "What is stated is contradicted by the record: Other uses of the data." in text.split("Signature", 1)[1]
     assert report.document(shown)["contradicted"] == ["other_accesses"]
     alone = with_statement(ALL | {"other_accesses": stated, "unprotected": "none"})
-    assert alone.contradicted == () and writing.before_signing(alone) == []
+    assert alone.contradicted == () and page_formats.before_signing(alone) == []
     assert on_record.contradicts("tuning", "none", on_record.SECRETS)
     assert not on_record.contradicts("unprotected", "none", "360 held-out examples")  # of which nothing is released

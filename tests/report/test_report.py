@@ -17,7 +17,7 @@ from dpplan.plan import Settings, resolve_delta
 from dpplan.render import report as report_lines
 from dpplan.render import to_json
 from dpplan.report import page as pages
-from dpplan.report import registry, svg_charts, writing
+from dpplan.report import page_formats, registry, svg_charts
 
 PLAN = Settings(noise_multiplier=1.1, examples=60000, batch_size=256, epochs=10).plan()
 HOSTILE = '<script>alert("x")</script> | & "quoted"'
@@ -203,7 +203,7 @@ def test_the_statement_block_has_every_field() -> None:
 def test_each_part_of_a_page_by_itself(page: report.Page) -> None:
     assert pages.unit_words(PLAN) == "one example (present or absent)"
     assert registry.violations({}) != []
-    assert writing.paragraph(page).startswith("plan is a plan that has not run: ε ≤ ")
+    assert page_formats.paragraph(page).startswith("plan is a plan that has not run: ε ≤ ")
     axis = svg_charts.ChartAxis("x", 1e-3, 1.0, logarithmic=True)
     assert [axis.share(1e-3), axis.share(1.0), len(axis.ticks())] == [0.0, 1.0, 4]
     drawn = svg_charts.chart(
@@ -216,10 +216,10 @@ def test_each_part_of_a_page_by_itself(page: report.Page) -> None:
 
 def test_a_paragraph_never_says_that_something_was_done_which_was_not(tmp_path: Path, page: report.Page) -> None:
     run = report.gather(run_folder(tmp_path, page), {})
-    assert "was trained with differential privacy" in writing.paragraph(run)
-    assert "did not do" not in writing.paragraph(run)
+    assert "was trained with differential privacy" in page_formats.paragraph(run)
+    assert "did not do" not in page_formats.paragraph(run)
     failed = dataclasses.replace(run, run={**run.run, "agrees_with_plan": False})
-    assert "The run did not do what the plan said." in writing.paragraph(failed)
+    assert "The run did not do what the plan said." in page_formats.paragraph(failed)
     for text in (report.html(page), report.markdown(page), json.dumps(report.document(page))):
         assert "trained" not in text
     assert '"phases"' in report.html(page).replace("&#34;", '"')  # how to do it again without a recipe

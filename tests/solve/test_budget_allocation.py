@@ -14,14 +14,14 @@ from dpplan import __main__ as program
 from dpplan import accounting
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.adjacency import ZERO_OUT
-from dpplan.commands.shared import solve_plan as of_command
+from dpplan.commands.shared import solve_open_phases as of_command
 from dpplan.errors import Unreachable
 from dpplan.mechanism import DiscreteLaplace, Exponential, Gaussian, Laplace, Mechanism, NoisyMax, StatedGdp
 from dpplan.mechanism.correlated import TreeAggregation
 from dpplan.open_noise import Opening, noise_of, setting_of, with_noise
 from dpplan.plan import Phase, Plan
 from dpplan.recipe import mechanism_block, plan_file
-from dpplan.render import solve_plan
+from dpplan.render import solve_open_phases
 from dpplan.sampling import Poisson
 from dpplan.solve import allocation
 from dpplan.solve.allocation import RULES, STEP, Budget, allocate, bought, most_steps, open_problems
@@ -296,4 +296,4 @@ def test_plan_and_options_belong_together(tmp_path: Path) -> None:
     openings = plan_file.read(file, may_be_open=True).openings
     assert openings == (Opening("epsilon", True, 2.0), Opening("noise_multiplier", False), None)
     assert mechanism_block.Asked and of_command.STEPS == "steps" and "shares" in RULES
-    assert solve_plan.table(("a",), allocate(*gaussians(1.0), held(1.0), "shares", {})).notes
+    assert solve_open_phases.table(("a",), allocate(*gaussians(1.0), held(1.0), "shares", {})).notes

@@ -9,8 +9,8 @@ from dpplan.checks import Problems
 from dpplan.errors import ReportError
 from dpplan.plan import Plan
 from dpplan.verify import allowed_values, json_fields
-from dpplan.verify.claim import RecordedClaim
 from dpplan.verify.figure_reader import figure
+from dpplan.verify.recorded_claim import RecordedClaim
 from dpplan.verify.report_reader import read
 from dpplan.verify.run_outcome import outcome
 from dpplan.verify.unfinished_run import cost, steps_begun, unfinished

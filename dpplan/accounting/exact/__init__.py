@@ -51,11 +51,11 @@ from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
 from dpplan.accounting.exact.proven_ends import Ends
 from dpplan.accounting.exact.rdp_cross_check import Reconciled
+from dpplan.accounting.no_epsilon_messages import below_floor, no_upper_end, of_winner
 from dpplan.accounting.numerics import QUIET, outward
 from dpplan.accounting.pairs import DominatingPair
 from dpplan.accounting.pairs.epochs import most_participations
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
-from dpplan.accounting.refusals import below_floor, no_upper_end, of_winner
 from dpplan.adjacency import ZERO_OUT, Adjacency
 from dpplan.checks import Problems
 from dpplan.errors import InternalError, NotCertified

@@ -18,7 +18,7 @@ from dpplan import train, verify
 from dpplan.errors import RecipeError, UsageError
 from dpplan.recipe import Recipe
 from dpplan.report.page import gather
-from dpplan.report.writing import html, markdown, paragraph
+from dpplan.report.page_formats import html, markdown, paragraph
 from dpplan.train import Step, TrainReport
 from dpplan.train.execution import terminal_text
 from dpplan.train.state.checkpoint import Checkpoint, steps_between

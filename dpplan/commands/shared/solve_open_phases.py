@@ -39,7 +39,7 @@ def run(file: str | None, settings: Settings, spent: Sequence[str], choice: Acco
     """Raises PlanError with all that is wrong with the call, Unreachable where nothing meets the target."""
     if file is None:
         raise PlanError([*target.wrong, "PLAN is missing: --allocate and --unknown are of a plan file. Name one."])
-    from dpplan.render import solve_plan as render
+    from dpplan.render import solve_open_phases as render
     from dpplan.solve import allocation
 
     arguments = PlanArguments(settings, files=(file,), spent=tuple(spent))

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from dpplan import accounting
-from dpplan.accounting import exact, rdp, refusals
+from dpplan.accounting import exact, no_epsilon_messages, rdp
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT
 from dpplan.errors import NotCertified
 from dpplan.mechanism import (
@@ -49,13 +49,13 @@ def test_below_its_floor_a_plan_is_told_the_chance_and_a_delta_that_answers(
 
 def test_where_no_delta_of_use_is_left_the_remedy_is_another() -> None:
     assert refused(plan(Stated(1.0, 0.2), 20)).endswith("or a smaller delta that is stated.")
-    assert "chance, 0.5," in refusals.below_floor("epsilon", 0.1, 0.5)
+    assert "chance, 0.5," in no_epsilon_messages.below_floor("epsilon", 0.1, 0.5)
 
 
 def test_noise_is_asked_about_under_its_own_name() -> None:
     assert "Is gdp meant so: mu=500?" in refused(plan(StatedGdp(500.0), 100))
     assert rdp.epsilon(plan(StatedGdp(500.0), 100), 1e-6).upper > 1e7  # the remedy that is named
-    assert refused(plan(Gaussian(1e-170))).endswith(refusals.USUAL)
+    assert refused(plan(Gaussian(1e-170))).endswith(no_epsilon_messages.USUAL)
     both = Plan((Phase(StatedGdp(500.0), Poisson(1.0), 100), Phase(Laplace(1.0), Poisson(1.0), 1)))
     assert "Is the noise of each phase meant so?" in refused(both)
 
