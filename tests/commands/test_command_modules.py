@@ -91,7 +91,7 @@ def test_delta_prints_a_row_for_each_epsilon_and_says_that_n_is_not_known() -> N
     assert "not known" in said(delta.command, *PLAN, "--eps", "1")
     assert refused(delta.command, *PLAN) == ["eps is missing: give --eps, once or several times."]
     counted = ("--eps", "1", "--sigma", "4", "--n", "1000", "--batch", "500", "--steps", "20")
-    crowd = CliRunner().invoke(delta.command, counted)
+    crowd = CliRunner().invoke(delta.command, counted, help_option_names=["-h", "--help"])
     assert crowd.exception is None
     assert "warning: " in crowd.stderr
 

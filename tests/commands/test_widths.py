@@ -62,7 +62,9 @@ def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
 def shown(call: str, columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
     monkeypatch.setenv("COLUMNS", str(columns))
     program.run(shlex.split(call))
-    return MOVING.sub("0 s", capsys.readouterr().out)
+    said = capsys.readouterr()
+    assert said.out, said.err
+    return MOVING.sub("0 s", said.out)
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -94,4 +96,4 @@ def test_examples_in_help_are_folded_so_that_they_can_still_be_pasted(
     lines = text.split("Options:")[0].splitlines()
     assert [line for line in lines if len(line) > 40 and " " in line.strip().removesuffix(" \\")] == []  # but paths
     examples = [line for line in lines if line.startswith("    dpplan ")]
-    assert examples
+    assert examples, text

@@ -41,7 +41,8 @@ def lowered(content: Any) -> None:
 
 
 def called(command: Any, *arguments: str) -> Result:
-    return CliRunner().invoke(command, list(arguments), standalone_mode=True)
+    # A command keeps the names of its help option from the first context that it is given.
+    return CliRunner().invoke(command, list(arguments), standalone_mode=True, help_option_names=["-h", "--help"])
 
 
 def forms(page: report.Page) -> tuple[str, str]:
