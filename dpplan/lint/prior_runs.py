@@ -12,7 +12,7 @@ from dpplan.plan import Phase, Plan
 from dpplan.plan_json import phase_from_json
 from dpplan.quick_dataclass import dataclass
 from dpplan.verify.early_end import EarlyEnd, early_end
-from dpplan.verify.unfinished_run import steps_begun
+from dpplan.verify.unfinished_run import METRICS, begun_in, last_counted, steps_begun
 
 REPORT = "report.json"
 RECIPE = "recipe.yaml"  # the run's own copy
@@ -133,8 +133,9 @@ def _run(place: Path, source: str, path: str | None) -> PriorRun | None:
             if str(content["schema"]).startswith(_SEARCH):
                 return _search(place.name, content)
             spent = content.get("spent", {})
-            begun = _begun(place, told=name == REPORT and "steps" in spent)
-            steps = max(spent.get("steps", 0), begun or 0)
+            said = spent["steps"] if _is_count(spent.get("steps")) else None
+            begun = _begun(place, told=name == REPORT and said is not None)
+            steps = max(said or 0, begun or 0, _measured(place))
             seeded, planned = bool(content.get("seeded")), content["planned"]
             told = tuple(planned.get(key, default) for key, default in PROTECTS.items())
             early = early_end(steps, planned["steps"], content.get("status"))
@@ -158,12 +159,21 @@ def _search(name: str, content: Mapping[str, Any]) -> PriorRun:
 def _begun(place: Path, told: bool) -> int | None:
     """The steps that a run which has not ended has begun: its report, if there is one, may be older. None where that
     cannot be read. told: whether a report tells its steps; such a run may have ended, and then has no count."""
+    if (place / STEPS).exists() or (place / BEGUN).exists():
+        return None if told and _uncounted(place) else begun_in(place)  # who wrote a report had a count
+    return 0 if told else None
+
+
+def _measured(place: Path) -> int:
+    """The steps that its metrics know of."""
     try:
-        return steps_begun((place / STEPS).read_bytes())
-    except FileNotFoundError:
-        return 0 if told else None
+        return last_counted((place / METRICS).read_bytes())
     except OSError:
-        return None
+        return 0
+
+
+def _is_count(steps: object) -> bool:
+    return type(steps) is int and steps >= 0
 
 
 def _uncounted(place: Path) -> bool:

@@ -27,7 +27,10 @@ SECRETS = (
 ON_RECORD, CONTRADICTED = "On record", "The record contradicts this"  # before what is on record of a field
 # Fields that ask whether something else was done, and words that say it was not.
 DENIABLE = ("other_accesses", "tuning")
-_NOTHING = frozenset({"none", "no", "nothing", "nothing else", "no other", "no other uses", "nil", "n/a"})
+_NOTHING = frozenset(
+    {"none", "no", "nothing", "nothing else", "no other", "no other uses", "nil", "n/a", "none known", "not applicable"}
+    | {"no others", "no other use", "no other access", "no other accesses", "no other runs", "no tuning"}
+)
 
 
 def coverage(plan: Plan) -> str:

@@ -5,7 +5,6 @@ it, or the metrics, know of more. A file that contradicts itself is refused, sin
 """
 
 import dataclasses
-import json
 import os
 import re
 import sys
@@ -29,9 +28,8 @@ from dpplan.verify.json_fields import Object
 from dpplan.verify.recorded_claim import Document, RecordedClaim
 from dpplan.verify.run_outcome import ending as ending_told
 from dpplan.verify.run_outcome import outcome, why
-from dpplan.verify.unfinished_run import REPORT, STEPS, steps_begun, unfinished
+from dpplan.verify.unfinished_run import METRICS, REPORT, RUN, STEPS, last_counted, steps_begun, unfinished
 
-METRICS = "metrics.jsonl"
 STDIN = Path("-")
 BY_SHARE = (Poisson.kind, TruncatedPoisson.kind)  # whose sample_rate is batch_size / examples
 MOST_BYTES = 100_000_000  # the report of a million epochs
@@ -150,7 +148,7 @@ def _of_run(
     lost = None if spent is None else json_fields.optional(problems, spent, "spent.lost_steps")
     if lost is not None and taken is not None and lost > taken:
         problems.add(f"spent.lost_steps={show(lost)} is more than spent.steps={taken}.")
-    counted, warnings = _counted(folder, taken or 0)
+    counted, warnings = _counted(folder, taken or 0, content.get("status") == "finished")
     reported = None if spent is None else taken
     broken, doubts, told = outcome(problems, content, length, reported)
     # A report that has fewer steps than its own folder was altered, or belongs to another run.
@@ -192,43 +190,39 @@ def _agreeing(problems: Problems, content: Object, planned: Object) -> None:
         json_fields.same(problems, f"planned.{key}", said, given, f"recipe.privacy.{key}")
 
 
-def _counted(folder: Path | None, reported: int) -> tuple[int, list[str]]:
-    """The steps that were taken, by whatever lies beside the report, and a warning where that is more than it says."""
+def _counted(folder: Path | None, reported: int, finished: bool) -> tuple[int, list[str]]:
+    """The steps that were taken, by whatever lies beside the report, and a warning where that is more than it says.
+
+    finished: by the report, as it is; such a run takes its count away. Another one keeps it, with its run.json.
+    """
     if folder is None:
         return reported, []
-    known = {STEPS: _count(folder / STEPS), METRICS: _last_counted(folder / METRICS)}
+    count = _beside(folder / STEPS)
+    if count is None and not finished and (folder / RUN).exists():
+        raise ReportError(f"{folder / STEPS}: is gone, so nobody knows how many steps were taken.")
+    known = {
+        STEPS: 0 if count is None else _count(folder / STEPS, count),
+        METRICS: last_counted(_beside(folder / METRICS) or b""),
+    }
     source = max(known, key=lambda name: known[name])
     if known[source] <= reported:
         return reported, []
     return known[source], [f"{folder / source} counts {known[source]} steps, and the report only {reported}."]
 
 
-def _count(file: Path) -> int:
-    count = steps_begun(_beside(file).encode())
+def _count(file: Path, said: bytes) -> int:
+    count = steps_begun(said) if said else None  # who wrote a report had a count
     if count is None:
         raise ReportError(f"{file}: does not hold a count of steps, so nobody knows how many were taken.")
     return count
 
 
-def _last_counted(file: Path) -> int:
-    """The most steps that a line of the metrics knows of. Lines that are cut or garbage know of none."""
-    most = 0
-    for line in _beside(file).splitlines():
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        known = json_fields.finite(value.get("counted")) if isinstance(value, dict) else None
-        if known is not None and known.is_integer() and known <= json_fields.MOST_STEPS:
-            most = max(most, int(known))
-    return most
-
-
-def _beside(file: Path) -> str:
+def _beside(file: Path) -> bytes | None:
+    """What it holds; None where there is none."""
     try:
-        return file.read_bytes().decode("utf-8", errors="replace")
+        return file.read_bytes()
     except FileNotFoundError:
-        return ""
+        return None
     except OSError as error:
         raise InputOutputFailed(f"{file}: cannot be read: {error.strerror or error}.") from None
 

@@ -15,6 +15,7 @@ from dpplan.verify import json_fields
 from dpplan.verify.early_end import early_end, figures
 
 REPORT, STEPS, RUN, CHECKPOINT = "report.json", "steps", "run.json", "checkpoint.pt"
+METRICS, MODEL = "metrics.jsonl", "model.pt"
 _MOST_DIGITS = 100  # of a count of steps: more than any is written with, and read at once
 
 
@@ -22,7 +23,7 @@ def unfinished(folder: Path) -> str:
     """Why nothing in this folder can be verified, and what to do about it."""
     if not (folder / STEPS).exists() and not (folder / RUN).exists():
         return f"{folder}: is not the folder of a run: it holds no {REPORT}."
-    steps = _count(folder / STEPS)
+    steps = begun_in(folder)
     spent = _spent_so_far(folder, _content(folder / RUN), steps)
     if steps is None:  # whoever cannot read the count does not go on with the run either
         return f"{folder}: this run has no {REPORT}: it goes on, or was killed. {spent}"
@@ -68,11 +69,38 @@ def steps_begun(said: bytes) -> int | None:
     return count if count <= json_fields.MOST_STEPS else None
 
 
-def _count(file: Path) -> int | None:
+def begun_in(folder: Path) -> int | None:
+    """The steps that were begun by a run which has not ended: by its count, or by its metrics where they know of more.
+    None where the count cannot be read, and where it is empty or gone beside what only a run with a count leaves."""
+    leaves = [CHECKPOINT, METRICS, MODEL]
     try:
-        return steps_begun(file.read_bytes())
+        said = (folder / STEPS).read_bytes()
+    except FileNotFoundError:
+        said = b""
+        leaves.append(RUN)  # beside an empty count it may be that of a run which has begun no step yet
     except OSError:
         return None
+    if not said and any((folder / name).exists() for name in leaves):
+        return None
+    count = steps_begun(said)
+    try:
+        return None if count is None else max(count, last_counted((folder / METRICS).read_bytes()))
+    except OSError:
+        return count
+
+
+def last_counted(metrics: bytes) -> int:
+    """The most steps that a line of the metrics knows of. Lines that are cut or garbage know of none."""
+    most = 0
+    for line in metrics.splitlines():
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        known = json_fields.finite(value.get("counted")) if isinstance(value, dict) else None
+        if known is not None and known.is_integer() and known <= json_fields.MOST_STEPS:
+            most = max(most, int(known))
+    return most
 
 
 def planned_delta(folder: Path) -> float | None:

@@ -106,6 +106,33 @@ def test_of_a_count_that_cannot_be_read_all_planned_steps_count(tmp_path: Path) 
         assert lint.unchanged_copy(tmp_path / "copy", tmp_path / "whole") is copy
 
 
+def test_a_count_that_was_emptied_or_taken_away_does_not_hide_what_was_spent(tmp_path: Path) -> None:
+    def found() -> dict[str, int]:
+        return {run.name: run.steps for run in lint.runs_in(tmp_path, "file", "mine.csv")}
+
+    run_json(tmp_path / "emptied", 0)
+    (tmp_path / "emptied" / "steps").write_bytes(b"")
+    assert found() == {}  # killed before its first step
+    (tmp_path / "emptied" / "metrics.jsonl").write_text('{"counted": 5}\n', encoding="utf-8")
+    report(tmp_path / "reported", steps=0, status="interrupted")
+    assert found() == {"emptied": 10}
+    run_json(tmp_path / "gone", 0)
+    (tmp_path / "gone" / "run.json").rename(tmp_path / "reported" / "run.json")
+    assert found() == {"emptied": 10, "reported": 10}
+    (tmp_path / "reported" / "steps").write_bytes(b"")
+    assert found() == {"emptied": 10, "reported": 10}
+    (tmp_path / "reported" / "steps").write_bytes(b"0")
+    assert found() == {"emptied": 10}
+    for name, steps in {"altered": -5, "worded": "0"}.items():
+        report(tmp_path / name, spent={"steps": steps})
+    assert found() == {"altered": 10, "emptied": 10, "worded": 10}
+    (tmp_path / "worded" / "report.json").unlink()
+    report(tmp_path / "behind", steps=0)
+    (tmp_path / "behind" / "metrics.jsonl").write_text('{"counted": 12}\n', encoding="utf-8")
+    (tmp_path / "emptied" / "metrics.jsonl").write_text('{"counted": 13}\n', encoding="utf-8")
+    assert found() == {"altered": 10, "behind": 12, "emptied": 13}
+
+
 def ids(*resumes: tuple[str, int]) -> dict[str, Any]:
     return {"id": "a", "resumes": [{"id": name, "counted": counted} for name, counted in resumes]}
 
@@ -144,7 +171,7 @@ def test_two_copies_that_went_on_by_as_many_steps_and_were_killed_count_twice(tm
 
 def test_reports_that_hold_anything_at_all_are_passed_over(tmp_path: Path) -> None:
     for number, more in enumerate(
-        [{"run": 3}, {"run": {}}, {"run": {"id": "a", "resumes": [3]}}, {"spent": 3}, {"spent": {"steps": "x"}},
+        [{"run": 3}, {"run": {}}, {"run": {"id": "a", "resumes": [3]}}, {"spent": 3},
          {"recipe": []}, {"recipe": {"data": "x"}}, {"planned": 3}, {"planned": {"noise_multiplier": "x"}}]
     ):  # fmt: skip
         report(tmp_path / str(number), **more)

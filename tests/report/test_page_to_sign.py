@@ -122,4 +122,6 @@ def test_the_record_contradicts_a_statement_that_nothing_else_was_done(stated: s
     alone = with_statement(ALL | {"other_accesses": stated, "unprotected": "none"})
     assert alone.contradicted == () and page_formats.before_signing(alone) == []
     assert on_record.contradicts("tuning", "none", on_record.SECRETS)
+    for denial in ("None known.", "Not applicable", "no other accesses"):
+        assert on_record.contradicts("other_accesses", denial, "another run on the same data")
     assert not on_record.contradicts("unprotected", "none", "360 held-out examples")  # of which nothing is released

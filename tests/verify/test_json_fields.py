@@ -13,7 +13,7 @@ from dpplan.verify.figure_reader import figure
 from dpplan.verify.recorded_claim import RecordedClaim
 from dpplan.verify.report_reader import read
 from dpplan.verify.run_outcome import outcome
-from dpplan.verify.unfinished_run import cost, steps_begun, unfinished
+from dpplan.verify.unfinished_run import begun_in, cost, steps_begun, unfinished
 
 CERTIFIED = {"lower": 1.0, "upper": 2.0, "estimate": None, "guarantee": "certified", "accountant": "exact"}
 
@@ -104,6 +104,24 @@ def test_a_run_that_had_a_seed_claims_nothing_and_one_that_disagreed_is_doubted(
     assert problems.found[0].startswith("spent.steps=3 contradicts status=finished and agrees_with_plan=true")
 
 
+def test_an_empty_count_is_none_unless_the_run_released_something(tmp_path: Path) -> None:
+    assert begun_in(tmp_path) == 0
+    (tmp_path / "run.json").touch()
+    assert begun_in(tmp_path) is None  # such a run had a count
+    (tmp_path / "steps").touch()
+    assert begun_in(tmp_path) == 0
+    for name in ("checkpoint.pt", "metrics.jsonl", "model.pt"):
+        (tmp_path / name).touch()
+        assert begun_in(tmp_path) is None
+        (tmp_path / name).unlink()
+    (tmp_path / "steps").write_text("7", encoding="utf-8")
+    (tmp_path / "metrics.jsonl").write_text('{"counted": 9}\n{"counted": 1e30}\n{"cou', encoding="utf-8")
+    assert begun_in(tmp_path) == 9
+    (tmp_path / "metrics.jsonl").unlink()
+    (tmp_path / "metrics.jsonl").mkdir()
+    assert begun_in(tmp_path) == 7
+
+
 def test_a_folder_without_a_report_tells_what_was_spent(tmp_path: Path) -> None:
     assert "it holds no report.json" in unfinished(tmp_path)
     (tmp_path / "steps").write_text("7", encoding="utf-8")
@@ -125,7 +143,7 @@ def test_a_folder_without_a_report_tells_what_was_spent(tmp_path: Path) -> None:
     for text in ("", "0", "101", "abc", "-3", "1_0"):  # `epsilon` refuses it, or counts more than was planned
         (tmp_path / "steps").write_text(text, encoding="utf-8")
         assert "dpplan epsilon" not in unfinished(tmp_path)
-        assert ("--resume" in unfinished(tmp_path)) is (steps_begun(text.encode()) is not None)
+        assert ("--resume" in unfinished(tmp_path)) is (text != "" and steps_begun(text.encode()) is not None)
     (tmp_path / "steps").write_text("7", encoding="utf-8")
     (tmp_path / "run.json").write_text(json.dumps({"planned": phase | {"delta": 7}}), encoding="utf-8")
     assert "dpplan epsilon" not in unfinished(tmp_path)

@@ -71,10 +71,21 @@ def test_a_count_beside_the_report_that_knows_of_more_steps_is_what_counts(
 
 def test_a_count_that_is_garbage_is_refused(tmp_path: Path) -> None:
     saved(tmp_path, report())
-    for text in ("many\n", "-5\n", "9" * 30, "١٢"):
+    for text in ("", "many\n", "-5\n", "9" * 30, "١٢"):
         saved(tmp_path, text, "steps")
         with pytest.raises(ReportError, match="does not hold a count of steps"):
             verify.read(tmp_path)
+
+
+def test_a_count_that_is_gone_from_a_run_that_goes_on_is_refused(tmp_path: Path) -> None:
+    for status in ("finished", "interrupted"):
+        saved(tmp_path, report(status=status))
+        assert verify.read(tmp_path).claims  # a copy of the report alone
+    saved(tmp_path, report(spent=..., status=...), "run.json")
+    with pytest.raises(ReportError, match="steps: is gone, so nobody knows how many steps were taken"):
+        verify.read(tmp_path)
+    saved(tmp_path, report(status="finished"))  # such a run takes its count away, and its run.json last
+    assert verify.read(tmp_path).claims
 
 
 def test_a_report_of_a_version_that_wrote_fewer_keys_is_read(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from dpplan.sampling import (
 )
 from dpplan.units import unit_words
 from dpplan.verify.early_end import EarlyEnd, early_end
-from dpplan.verify.unfinished_run import REPORT, RUN, STEPS, planned_delta, steps_begun
+from dpplan.verify.unfinished_run import REPORT, RUN, STEPS, begun_in, planned_delta
 
 _SAY_IT = "Say what ran: sigma=1.1,q=0.01,steps=1000."
 
@@ -215,7 +215,7 @@ def _begun(folder: Path) -> tuple[Plan | None, EarlyEnd | None]:
     """The same, and how it ended where it began fewer steps than were planned."""
     try:
         content = json.loads((folder / RUN).read_bytes())
-        steps, planned = steps_begun((folder / STEPS).read_bytes()), content["planned"]
+        steps, planned = begun_in(folder), content["planned"]
         if steps is None:
             raise ValueError(STEPS)
         examples = planned.get("examples")

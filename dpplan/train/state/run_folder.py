@@ -19,7 +19,7 @@ from dpplan.train.state.report import SEEN, Epoch, TrainReport
 from dpplan.train.state.run_identity import NAME as IDENTITY
 from dpplan.train.state.run_keys import RunKeys
 from dpplan.train.step.model_guard import ModelGuard
-from dpplan.verify.unfinished_run import steps_begun
+from dpplan.verify.unfinished_run import begun_in, steps_begun
 
 PLENTY = 8  # times what is kept: a disk that has less is left to those who need it
 
@@ -109,9 +109,8 @@ class RunFolder:
         return max(self.reported(), self._count() or 0)
 
     def counted(self) -> int | None:
-        """The same, None where the count cannot be read, or is gone though the run was not over: there may be more."""
-        kept = self.steps.exists() or (self.path / IDENTITY).exists()
-        return None if kept and self._count() is None else self.begun()
+        """The same, None where the count cannot be read, or is gone or empty where there was one."""
+        return None if begun_in(self.path) is None else self.begun()
 
     def _count(self) -> int | None:
         try:

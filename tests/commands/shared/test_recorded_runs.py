@@ -93,6 +93,10 @@ def test_a_run_that_left_no_report_counts_what_it_planned(tmp_path: Path) -> Non
     for text in ("many", "-3", "1_0", " ", "9" * 200):
         (tmp_path / "steps").write_text(text, encoding="utf-8")
         assert wrong(str(tmp_path)).endswith("nobody can tell. Say what ran: sigma=1.1,q=0.01,steps=1000.")
+    (tmp_path / "steps").write_bytes(b"")
+    (tmp_path / "metrics.jsonl").write_text('{"counted": 42}', encoding="utf-8")  # who wrote it had a count
+    assert "nobody can tell" in wrong(str(tmp_path))
+    (tmp_path / "metrics.jsonl").unlink()
     (tmp_path / "steps").unlink()  # taken away by hand: that none was begun, nobody knows
     assert "nobody can tell" in wrong(str(tmp_path))
 
