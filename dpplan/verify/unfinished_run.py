@@ -71,16 +71,15 @@ def steps_begun(said: bytes) -> int | None:
 
 def begun_in(folder: Path) -> int | None:
     """The steps that were begun by a run which has not ended: by its count, or by its metrics where they know of more.
-    None where the count cannot be read, and where it is empty or gone beside what only a run with a count leaves."""
-    leaves = [CHECKPOINT, METRICS, MODEL]
+    None where the count cannot be read, and where it is empty or gone beside anything else that a run leaves: its count
+    comes first."""
     try:
         said = (folder / STEPS).read_bytes()
     except FileNotFoundError:
         said = b""
-        leaves.append(RUN)  # beside an empty count it may be that of a run which has begun no step yet
     except OSError:
         return None
-    if not said and any((folder / name).exists() for name in leaves):
+    if not said and any((folder / name).exists() for name in (RUN, CHECKPOINT, METRICS, MODEL)):
         return None
     count = steps_begun(said)
     try:

@@ -68,7 +68,7 @@ def prepare(folder: Path) -> None:
     planned = {"noise_multiplier": 1.0, "sample_rate": 0.1, "steps": 3, "examples": 200, "delta": 1e-5}
     (folder / "begun" / "run.json").write_text(json.dumps({"planned": planned}), encoding="utf-8")
     (folder / "begun" / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
-    for name in ("steps", "checkpoint.pt"):
-        (folder / "begun" / name).touch()
+    (folder / "begun" / "steps").write_bytes(b"%020d\n" % 0)
+    (folder / "begun" / "checkpoint.pt").touch()
     failed = {"schema": "dpplan.epsilon/1", "error": {"code": 2, "kind": "PlanError", "message": "sigma is missing."}}
     (folder / "failed.json").write_text(json.dumps(failed), encoding="utf-8")

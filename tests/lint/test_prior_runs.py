@@ -94,11 +94,12 @@ def test_of_a_count_that_cannot_be_read_all_planned_steps_count(tmp_path: Path) 
     run_json(tmp_path / "gone", 0)
     (tmp_path / "gone" / "steps").unlink()
     run_json(tmp_path / "none", 0)
-    (tmp_path / "none" / "steps").write_bytes(b"")
+    run_json(tmp_path / "emptied", 0)
+    (tmp_path / "emptied" / "steps").write_bytes(b"")
     report(tmp_path / "reported", steps=3)
     (tmp_path / "reported" / "steps").write_text("1_2", encoding="utf-8")
     found = {run.name: run.steps for run in lint.runs_in(tmp_path, "file", "mine.csv")}
-    assert found == {"0": 10, "1": 10, "2": 10, "3": 10, "gone": 10, "reported": 10}
+    assert found == {"0": 10, "1": 10, "2": 10, "3": 10, "emptied": 10, "gone": 10, "reported": 10}
     for name in ("whole", "copy"):
         report(tmp_path / name, steps=12, run=ids(), status="stopped")
     for text, copy in (("12", True), ("1_2", False), ("-3", False), ("", False)):
@@ -111,9 +112,8 @@ def test_a_count_that_was_emptied_or_taken_away_does_not_hide_what_was_spent(tmp
         return {run.name: run.steps for run in lint.runs_in(tmp_path, "file", "mine.csv")}
 
     run_json(tmp_path / "emptied", 0)
-    (tmp_path / "emptied" / "steps").write_bytes(b"")
     assert found() == {}  # killed before its first step
-    (tmp_path / "emptied" / "metrics.jsonl").write_text('{"counted": 5}\n', encoding="utf-8")
+    (tmp_path / "emptied" / "steps").write_bytes(b"")
     report(tmp_path / "reported", steps=0, status="interrupted")
     assert found() == {"emptied": 10}
     run_json(tmp_path / "gone", 0)

@@ -263,7 +263,7 @@ def test_a_run_that_was_killed_before_its_first_step_is_not_named(tmp_path: Path
     first, killed = run(tmp_path / "runs" / "digits-001", identity="a"), tmp_path / "runs" / "digits-002"
     run(killed, lambda content: content.update(schema="dpplan.run/1", spent={}), "b")
     (killed / "report.json").rename(killed / "run.json")
-    for said, named in (("", ()), ("0", ()), ("1", ("digits-002",)), ("many", ("digits-002",))):
+    for said, named in (("0", ()), ("", ("digits-002",)), ("1", ("digits-002",)), ("many", ("digits-002",))):
         (killed / "steps").write_text(said, encoding="utf-8")
         assert report.gather(first, {}).others.names == named
 

@@ -104,16 +104,16 @@ def test_a_run_that_had_a_seed_claims_nothing_and_one_that_disagreed_is_doubted(
     assert problems.found[0].startswith("spent.steps=3 contradicts status=finished and agrees_with_plan=true")
 
 
-def test_an_empty_count_is_none_unless_the_run_released_something(tmp_path: Path) -> None:
+def test_an_empty_count_is_none_unless_the_run_left_something_else(tmp_path: Path) -> None:
     assert begun_in(tmp_path) == 0
-    (tmp_path / "run.json").touch()
-    assert begun_in(tmp_path) is None  # such a run had a count
-    (tmp_path / "steps").touch()
-    assert begun_in(tmp_path) == 0
-    for name in ("checkpoint.pt", "metrics.jsonl", "model.pt"):
-        (tmp_path / name).touch()
-        assert begun_in(tmp_path) is None
-        (tmp_path / name).unlink()
+    for makes in (False, True):
+        if makes:
+            (tmp_path / "steps").touch()
+        assert begun_in(tmp_path) == 0  # killed while its count was made
+        for name in ("run.json", "checkpoint.pt", "metrics.jsonl", "model.pt"):
+            (tmp_path / name).touch()
+            assert begun_in(tmp_path) is None  # such a run had a count
+            (tmp_path / name).unlink()
     (tmp_path / "steps").write_text("7", encoding="utf-8")
     (tmp_path / "metrics.jsonl").write_text('{"counted": 9}\n{"counted": 1e30}\n{"cou', encoding="utf-8")
     assert begun_in(tmp_path) == 9

@@ -68,7 +68,7 @@ class CountFile:
 
     def _read(self, content: bytes) -> int:
         if not content:
-            return 0  # made, and no step begun
+            return 0  # made, and no step begun: the process was killed before it wrote that
         if len(content) != _DIGITS + 1 or not content[:-1].isdigit() or content[-1:] != b"\n":
             raise InputOutputFailed(f"{self.path}: does not hold a count of steps; the run cannot be continued.")
         return int(content)
@@ -95,6 +95,12 @@ class StepCount:
         """Opens it. Raises what `CountFile` raises."""
         self.path = path
         self.file = CountFile(path, new=new)
+        if new:
+            try:
+                self.file.write(0)  # before all else that a run leaves: beside that, an empty count was emptied
+            except BaseException:
+                self.file.close()
+                raise
         self.counted = self.file.count
 
     def begin(self) -> None:

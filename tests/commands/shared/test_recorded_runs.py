@@ -94,10 +94,8 @@ def test_a_run_that_left_no_report_counts_what_it_planned(tmp_path: Path) -> Non
         (tmp_path / "steps").write_text(text, encoding="utf-8")
         assert wrong(str(tmp_path)).endswith("nobody can tell. Say what ran: sigma=1.1,q=0.01,steps=1000.")
     (tmp_path / "steps").write_bytes(b"")
-    (tmp_path / "metrics.jsonl").write_text('{"counted": 42}', encoding="utf-8")  # who wrote it had a count
     assert "nobody can tell" in wrong(str(tmp_path))
-    (tmp_path / "metrics.jsonl").unlink()
-    (tmp_path / "steps").unlink()  # taken away by hand: that none was begun, nobody knows
+    (tmp_path / "steps").unlink()  # emptied or taken away by hand: that none was begun, nobody knows
     assert "nobody can tell" in wrong(str(tmp_path))
 
 
@@ -111,7 +109,7 @@ def test_a_run_that_took_no_step_has_no_plan_and_counts_nothing_beside_another(t
         (run / "report.json").write_text(json.dumps(content), encoding="utf-8")
     else:
         (run / "run.json").write_text(json.dumps(report(spent=..., status=...)), encoding="utf-8")
-        (run / "steps").touch()
+        (run / "steps").write_bytes(b"%020d\n" % 0)
     plan = tmp_path / "plan.yaml"
     plan.write_text("phases: [{name: a, mechanism: {kind: laplace, epsilon: 1}}]", encoding="utf-8")
     assert recorded_runs.without_steps([str(run), str(plan), "sigma=1,q=0.1,steps=7", " ", "nowhere"]) == [run]
