@@ -12,7 +12,7 @@ from dpplan.plan import Phase, Plan
 from dpplan.plan_json import phase_from_json
 from dpplan.quick_dataclass import dataclass
 from dpplan.verify.early_end import EarlyEnd, early_end
-from dpplan.verify.unfinished_run import METRICS, begun_in, last_counted, steps_begun
+from dpplan.verify.unfinished_run import CHECKPOINT, METRICS, begun_in, last_counted, steps_begun
 
 REPORT = "report.json"
 RECIPE = "recipe.yaml"  # the run's own copy
@@ -159,9 +159,12 @@ def _search(name: str, content: Mapping[str, Any]) -> PriorRun:
 def _begun(place: Path, told: bool) -> int | None:
     """The steps that a run which has not ended has begun: its report, if there is one, may be older. None where that
     cannot be read. told: whether a report tells its steps; such a run may have ended, and then has no count."""
-    if (place / STEPS).exists() or (place / BEGUN).exists():
-        return None if told and _uncounted(place) else begun_in(place)  # who wrote a report had a count
-    return 0 if told else None
+    counts = (place / STEPS).exists()
+    if told and not counts and not (place / CHECKPOINT).exists():
+        return 0  # it ended: its checkpoint is removed before its count
+    if not counts or (told and _uncounted(place)):  # whoever wrote a report had a count
+        return None
+    return begun_in(place)
 
 
 def _measured(place: Path) -> int:

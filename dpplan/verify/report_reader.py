@@ -28,7 +28,7 @@ from dpplan.verify.json_fields import Object
 from dpplan.verify.recorded_claim import Document, RecordedClaim
 from dpplan.verify.run_outcome import ending as ending_told
 from dpplan.verify.run_outcome import outcome, why
-from dpplan.verify.unfinished_run import METRICS, REPORT, RUN, STEPS, last_counted, steps_begun, unfinished
+from dpplan.verify.unfinished_run import CHECKPOINT, METRICS, REPORT, STEPS, last_counted, steps_begun, unfinished
 
 STDIN = Path("-")
 BY_SHARE = (Poisson.kind, TruncatedPoisson.kind)  # whose sample_rate is batch_size / examples
@@ -148,7 +148,7 @@ def _of_run(
     lost = None if spent is None else json_fields.optional(problems, spent, "spent.lost_steps")
     if lost is not None and taken is not None and lost > taken:
         problems.add(f"spent.lost_steps={show(lost)} is more than spent.steps={taken}.")
-    counted, warnings = _counted(folder, taken or 0, content.get("status") == "finished")
+    counted, warnings = _counted(folder, taken or 0)
     reported = None if spent is None else taken
     broken, doubts, told = outcome(problems, content, length, reported)
     # A report that has fewer steps than its own folder was altered, or belongs to another run.
@@ -190,15 +190,15 @@ def _agreeing(problems: Problems, content: Object, planned: Object) -> None:
         json_fields.same(problems, f"planned.{key}", said, given, f"recipe.privacy.{key}")
 
 
-def _counted(folder: Path | None, reported: int, finished: bool) -> tuple[int, list[str]]:
+def _counted(folder: Path | None, reported: int) -> tuple[int, list[str]]:
     """The steps that were taken, by whatever lies beside the report, and a warning where that is more than it says.
 
-    finished: by the report, as it is; such a run takes its count away. Another one keeps it, with its run.json.
+    A run that cannot go on has no count, and removes its checkpoint before it.
     """
     if folder is None:
         return reported, []
     count = _beside(folder / STEPS)
-    if count is None and not finished and (folder / RUN).exists():
+    if count is None and (folder / CHECKPOINT).exists():
         raise ReportError(f"{folder / STEPS}: is gone, so nobody knows how many steps were taken.")
     known = {
         STEPS: 0 if count is None else _count(folder / STEPS, count),

@@ -118,6 +118,8 @@ def test_a_count_that_was_emptied_or_taken_away_does_not_hide_what_was_spent(tmp
     assert found() == {"emptied": 10}
     run_json(tmp_path / "gone", 0)
     (tmp_path / "gone" / "run.json").rename(tmp_path / "reported" / "run.json")
+    assert found() == {"emptied": 10}  # killed while it took away what only a run needs that goes on
+    (tmp_path / "reported" / "checkpoint.pt").touch()  # which is taken away first
     assert found() == {"emptied": 10, "reported": 10}
     (tmp_path / "reported" / "steps").write_bytes(b"")
     assert found() == {"emptied": 10, "reported": 10}

@@ -33,7 +33,8 @@ class CountFile:
         try:
             self._lock()
             with told(f"{path}: {what} cannot be read"):
-                self.count = self._read(os.read(self._file, 100))
+                content = os.read(self._file, 100)
+            self.empty, self.count = not content, self._read(content)
         except BaseException:
             self.close()
             raise
@@ -68,10 +69,13 @@ class CountFile:
 
     def _read(self, content: bytes) -> int:
         if not content:
-            return 0  # made, and no step begun: the process was killed before it wrote that
+            return 0  # made, and nothing written
         if len(content) != _DIGITS + 1 or not content[:-1].isdigit() or content[-1:] != b"\n":
-            raise InputOutputFailed(f"{self.path}: does not hold a count of steps; the run cannot be continued.")
+            raise self.damaged()
         return int(content)
+
+    def damaged(self) -> InputOutputFailed:
+        return InputOutputFailed(f"{self.path}: does not hold a count of steps; the run cannot be continued.")
 
     def _lock(self) -> None:
         """Held until the file is closed, which happens also when the process is killed."""
@@ -95,12 +99,15 @@ class StepCount:
         """Opens it. Raises what `CountFile` raises."""
         self.path = path
         self.file = CountFile(path, new=new)
-        if new:
-            try:
-                self.file.write(0)  # before all else that a run leaves: beside that, an empty count was emptied
-            except BaseException:
-                self.file.close()
-                raise
+        try:
+            if new:  # before all else that a run leaves: beside that, an empty count was emptied
+                self.file.write(0)
+                self.file.sync()
+            elif self.file.empty:
+                raise self.file.damaged()
+        except BaseException:
+            self.file.close()
+            raise
         self.counted = self.file.count
 
     def begin(self) -> None:
