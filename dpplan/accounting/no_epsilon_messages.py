@@ -9,13 +9,16 @@ from dpplan.plan import Plan
 
 USUAL = "Is sigma the noise multiplier, noise over clip norm? Values from 0.3 to 100 are usual."
 LARGEST = 0.01  # a δ beyond is no protection, and is not offered
+NEXT = 1e-9  # of the chance: what a δ is off that is meant to be just that, by its rounding and the chance's own
 SPARE = 1.05  # of the chance: a δ next to it allows an ε, but a huge one
 
 
 def below_floor(who: str, delta: float, chance: float) -> str:
     """who: the accountant or the figure that is refused. chance: of what gives a record away, δ or more."""
-    away = "of an outcome that gives a record away altogether, which no ε covers"
-    return f"{who}: delta={show(delta)} is no more than the chance, {chance:.3g}, {away}. {_remedy(chance)}"
+    away = f"the chance, {chance:.3g}, of an outcome that gives a record away altogether, which no ε covers"
+    if delta >= chance * (1.0 - NEXT):  # an ε may suffice at just that δ, of which nothing is left to prove it with
+        return f"{who}: delta={show(delta)} leaves nothing beside {away}. {_remedy(chance)}"
+    return f"{who}: delta={show(delta)} is less than {away}. {_remedy(chance)}"
 
 
 def of_winner(delta: float, least: float) -> str:

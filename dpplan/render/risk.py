@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dpplan.risk import Assessment, Figure
 
 DIGITS = 4  # of a chance that people read; rounded up
+MOST_PEOPLE = 10**9  # that are counted out: of more, a power of ten is read
 WIDE = 1e-3  # relative, of an interval whose ends differ in the digits that are shown
 
 
@@ -115,10 +116,11 @@ def for_a_person(found: "Assessment") -> str:
     )
 
 
-def _recognised(found: "Assessment") -> tuple[str, int]:
+def _recognised(found: "Assessment") -> tuple[str, str]:
     """How many of how many: of so many that one of them is no more than the false-positive rate."""
     many = max(math.ceil(1.0 / found.question.fpr - 1e-9), 2)
-    return up(min(found.at_fpr.upper, 1.0) * many, 3), many
+    right = up(min(found.at_fpr.upper, 1.0) * many, 3)
+    return (right, str(many)) if many < MOST_PEOPLE else (right, up(many, 3))
 
 
 def document(found: "Assessment", plan: Plan | None, warnings: list[str]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ ROUNDING = 1e-14  # relative, of e^x·α + δ: an exponential, a product, a sum
 # Where a first look is taken: x from 1e-4 to 40 on either side of 0, each 1.3 times the last. Beyond 40, e^-x is lost
 # beside 1; below 1e-4 the trade-off is that of guessing but for as much.
 LEAST_X, FLAT, GROWTH = 1e-4, 40.0, 1.3
+FARTHEST = 700.0  # of a corner: beyond, e^x is no float, and its line is above 1 at every rate that is one
 LOOKS, CLOSER = 8, 4.0  # around the best one, each so many times closer
 # The width of δ that will do: as a share of δ, or of e^x times the least false-positive rate, which is part of F. It is
 # less for the lower end of a rate, which takes differences of F: a share of that rate.
@@ -72,7 +73,7 @@ class TradeOff:
 
     def __init__(self, source: Source, finest: float = DRAWN[0]) -> None:
         self.source, self.finest = source, finest
-        away = {*first_looks(), *(corner for corner in source.corners if corner > 0.0)}
+        away = {*first_looks(), *(corner for corner in source.corners if 0.0 < corner < FARTHEST)}
         self._ahead = np.array(sorted({0.0, *away}))
         self._first = np.concatenate((-self._ahead[:0:-1], self._ahead))
 
@@ -112,7 +113,8 @@ class TradeOff:
         ]
         rates = sorted({corner.false_positives for corners in drawn for corner in corners})
         above = np.max([_polygon(rates, corners) for corners in drawn], axis=0)
-        return [Point(rate, min(float(each), 1.0)) for rate, each in zip(rates, above, strict=True)]
+        raised = (above * (1.0 + ROUNDING)).tolist()  # where lines meet is rounded too
+        return [Point(rate, min(each, 1.0)) for rate, each in zip(rates, raised, strict=True)]
 
     def _values(self, direction: int, xs: Array, alphas: Array, sizes: Array) -> ManyEnds:
         """Ends of F at each e^x, for the rate beside it, [.., rate]. sizes: about the least value that counts at each

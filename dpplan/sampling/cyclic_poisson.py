@@ -37,7 +37,7 @@ class CyclicPoisson:
 
     @property
     def assumption(self) -> str:
-        own = "each in a group of its own draw" if self.assignment == "own" else "grouped by place"
+        own = "each in a group of its own draw, which is no secret" if self.assignment == "own" else "grouped by place"
         return f"Poisson sampling in {self.groups} groups by turns, {own}"
 
     def expected_batch(self, examples: int) -> float:
@@ -86,7 +86,7 @@ CYCLIC_POISSON = Choice(
         Option("groups", "the number of groups that take turns"),
         Option(
             "assignment",
-            "how an example comes to its group, by its place or by a draw of its own",
+            "how an example comes to its group, which is no secret: by its place or by a draw of its own",
             ASSIGNMENTS,
             "place",
         ),

@@ -41,10 +41,16 @@ def test_below_its_floor_a_plan_is_told_the_chance_and_a_delta_that_answers(
     asked: Plan, chance: str, accountant: str
 ) -> None:
     said = refused(asked, 1e-6, accountant)
-    assert f"delta=1e-06 is no more than the chance, {chance}, of an outcome" in said
+    assert f"delta=1e-06 is less than the chance, {chance}, of an outcome" in said
     assert "sigma" not in said
     named = float(re.search(r"such as (\S+), or", said).group(1))
     assert accounting.epsilon(asked, named, accountant).upper < 100.0
+
+
+def test_at_just_the_chance_it_is_not_said_that_no_epsilon_covers_it() -> None:
+    said = refused(plan(Stated(1.0, 1e-6)), 1e-6)
+    assert "delta=1e-06 leaves nothing beside the chance, 1e-06, of an outcome" in said
+    assert "is less than" in refused(plan(Stated(1.0, 1e-6)), 0.999e-6)
 
 
 def test_where_no_delta_of_use_is_left_the_remedy_is_another() -> None:

@@ -37,6 +37,12 @@ def test_people_are_counted_by_the_false_positive_rate() -> None:
     assert FOUND.posterior.upper * 100 <= sure <= FOUND.posterior.upper * 100 * 1.01
 
 
+def test_more_people_than_anybody_counts_are_told_as_a_power_of_ten() -> None:
+    found = risk.assess(source_of_gdp(1.0), risk.AttackQuestion(fpr=1e-300))
+    assert " 1 of 1e+300 records that were not used" in render.for_an_officer(found)
+    assert "about 1 in 1e+300 people" in render.for_a_person(found)
+
+
 def test_what_the_figures_rest_on() -> None:
     lines = list(render.rows(FOUND, PLAN))
     assert lines[0].split(None, 1)[1] == "the plan's certified profile (certified)"

@@ -178,6 +178,14 @@ def test_what_a_stated_pair_implies():
     assert trade_off.at(0.1).lower == pytest.approx(0.1)  # what is true may be less
 
 
+@pytest.mark.parametrize("epsilon", [699.0, 710.0, 800.0, 1e100])
+def test_a_stated_epsilon_beyond_floats_limits_nobody(epsilon, recwarn):
+    trade_off = risk.TradeOff(risk.source_of_stated(epsilon, 1e-5))
+    assert [trade_off.at(alpha).upper for alpha in (1e-300, 1e-5, 0.1)] == [1.0, 1.0, 1.0]
+    assert all(corner.true_positives == 1.0 for corner in trade_off.curve(20) if corner.false_positives > 0.0)
+    assert not recwarn.list
+
+
 def test_accuracy_and_posterior_of_one_step_by_integration():
     sigma, prior, fpr = 1.0, 0.2, 0.03
     found = risk.assess(
