@@ -412,6 +412,8 @@ def test_many_steps_to_an_epoch(sigma, per_epoch, count, delta):
         (3.0, 100, 10, 1e-38, 2e-3),  # thirteen deviations, in ten epochs and in one
         (3.0, 20_000, 1, 1e-38, 2e-3),
         (0.7, 1000, 10, 1e-5, 2e-3),  # one large ratio decides
+        (0.8, 235, 60, 1e-6, 2e-3),  # it would, but for the many epochs
+        (0.8, 1000, 100, 1e-10, 2e-3),
         (3.0, 1000, 1, 1e-6, 2e-4),
     ],
 )

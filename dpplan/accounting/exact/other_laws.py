@@ -34,8 +34,9 @@ Known = Sequence[tuple[DominatingPair, int]]
 WIDTH = 2e-4  # where a pair is known on a lattice, which is made finer until the figure is known to this, relative
 COARSE_WIDTH = 2e-3  # what the coarsest of such lattices nearly always knows it to; what it does not is made finer
 # Where R is about normal, they leave more: so much for each doubling of the steps, of 2^5 times as many; as much again
-# where ε is so many standard deviations of one epoch; and half, where single large ratios have so many times delta.
-CENTRAL_WIDTH, FIRST_DOUBLINGS, AT_DEVIATIONS, ALONE = 2.1e-4, 5.0, 12.0, 5.0
+# where ε is so many standard deviations of one epoch; and half, where single large ratios have so many times delta. Of
+# many epochs they hide less: half, where they have so many times delta and the epochs' square (a grid of 90 plans).
+CENTRAL_WIDTH, FIRST_DOUBLINGS, AT_DEVIATIONS, ALONE, ALONE_OF_MANY = 2.1e-4, 5.0, 12.0, 5.0, 0.2
 GAP = 0.05  # wider than the two ends of the coarsest one ever are
 ATTEMPTS, MOST_HALVINGS, FINEST = 6, 3, 7
 SETTLED = 0.125  # of that: where a finer lattice would move an end by less, what lies between them is no lattice's
@@ -183,10 +184,11 @@ def _coarse_width(known: Known, log_delta: float) -> float:
     if not epsilon > 0.0:
         return COARSE_WIDTH
     alone = math.fsum(count * math.exp(mean.log_one_beyond(epsilon)) for mean, count in laws)
-    deviations = (epsilon / deviation / AT_DEVIATIONS) ** 2 / sum(count for _, count in laws)
+    epochs = sum(count for _, count in laws)
+    deviations = (epsilon / deviation / AT_DEVIATIONS) ** 2 / epochs
     doublings = FIRST_DOUBLINGS + math.log2(max(mean.drawn for mean, _ in laws))
-    central = CENTRAL_WIDTH * doublings * (1.0 + deviations) / (1.0 + alone / (ALONE * math.exp(log_delta)))
-    return max(central, COARSE_WIDTH)
+    hidden = alone / (max(ALONE, ALONE_OF_MANY * epochs**2) * math.exp(log_delta))
+    return max(CENTRAL_WIDTH * doublings * (1.0 + deviations) / (1.0 + hidden), COARSE_WIDTH)
 
 
 def _reaching(resolution: Resolution, least: float) -> Resolution:
