@@ -3,6 +3,13 @@
 from dpplan.checks import Problems, is_number, show
 
 UNITS = ("example", "user")
+# What else nobody should change to get a figure: the same words under other units describe another run.
+WHOLE_ONLY = (
+    "Leave max_per_user out only where all training draws and clips whole users, n and batch_size counting users: that "
+    "is another run, with an ε of its own"
+)
+# Each is a guarantee for one user with all of theirs, so that basic composition holds for the two.
+APART = "add up in no plan here yet: account them apart, in a plan file each, and add up their ε and their δ"
 # How files write that nobody is named. Rows of many people would count as those of one, and of each as fewer.
 _NOBODY = frozenset({"", "na", "n/a", "<na>", "nan", "null", "none"})
 

@@ -153,7 +153,7 @@ def _drawing_problems(drawn: Settings) -> list[str]:
         return [
             f"max_per_user={drawn.max_per_user} has no frontier: users who may be drawn several times in a step take a "
             f"search of their own for each cell. {per_cell} --unit user --max-per-user {drawn.max_per_user}, or "
-            "draw users whole: --unit user alone."
+            "--unit user alone where users are drawn and clipped whole, n and batch counting users."
         ]
     try:
         drawn.with_(noise_multiplier=1.0, examples=2, batch_size=1, steps=1).plan()

@@ -6,6 +6,7 @@ from dpplan.data_query import BOUNDED, KINDS, Query, answered_by, settings
 from dpplan.errors import UsageError
 from dpplan.plan import Settings
 from dpplan.recipe import plan_nodes
+from dpplan.units import APART, WHOLE_ONLY
 
 _NUMBERS = {"n": int, "max_per_user": int, "p": float, "candidates": int, "standard_error": float}
 KEYS = ("kind", "bounds", *_NUMBERS)
@@ -34,7 +35,12 @@ def read(line: int, node: Any, path: str, shared: Settings, found: plan_nodes.Pl
     if kind in BOUNDED and "bounds" not in given:
         found.add(line, f"{path}.bounds is missing: a {kind} is of values that are clipped, to bounds: [0, 100].")
     if shared.max_per_user is not None:
-        found.add(line, f"{path}: a query is asked of whole users. Give max_per_user here, and not for the plan.")
+        most = shared.max_per_user
+        found.add(
+            line,
+            f"{path}: a query is asked of whole users, and max_per_user={most} of the plan is of a run that draws up "
+            f"to {most} examples of each user one by one. The two {APART}. {WHOLE_ONLY}.",
+        )
     elif shared.unit == "user" and "max_per_user" not in given:
         found.add(line, f"{path}.max_per_user is missing: how many records of one user are counted at most.")
     asked = Query(**values)

@@ -17,10 +17,12 @@ from dpplan.mechanism import (
     Stated,
     StatedGdp,
     ThresholdedCounts,
+    TreeAggregation,
 )
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import FixedSize, Poisson, Shuffle
 from dpplan.sampling.scheme import Sampling
+from dpplan.units import WHOLE_ONLY
 
 COUNTS = ThresholdedCounts(5.0, 20.0, 3)
 
@@ -83,12 +85,21 @@ def test_noise_is_asked_about_under_its_own_name() -> None:
         ),
         (
             plan(Laplace(1.0), privacy_unit="user", max_per_user=3),
-            "and this is laplace with full-batch under add-remove. Say what the mechanism costs a user, or take users "
-            "whole: leave out max_per_user",
+            "and this is laplace with full-batch under add-remove. What a mechanism costs a whole user, and runs that "
+            "draw users' examples one by one, add up in no plan here yet: account them apart, in a plan file each, and "
+            f"add up their ε and their δ. {WHOLE_ONLY}",
+        ),
+        (
+            plan(Gaussian(1.0), 3, FixedSize(10, 100), privacy_unit="user", max_per_user=3),
+            f"gaussian with fixed-size under add-remove. Draw by Poisson sampling, if the run can. {WHOLE_ONLY}",
+        ),
+        (
+            plan(TreeAggregation(9.0, 1), 3, privacy_unit="user", max_per_user=3),
+            f"and this is tree with full-batch under add-remove. {WHOLE_ONLY}",
         ),
         (
             plan(Gaussian(1.0), 3, Poisson(0.1), privacy_unit="user", max_per_user=3, adjacency=REPLACE_ONE),
-            "and this is gaussian with poisson under replace-one. Try --adjacency add-remove, or take users whole",
+            "gaussian with poisson under replace-one. Try --adjacency add-remove. Leave max_per_user out only",
         ),
     ],
 )

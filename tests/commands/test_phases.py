@@ -11,6 +11,7 @@ import pytest
 from dpplan.adjacency import ZERO_OUT
 from dpplan.commands.shared import phase_arguments, plan_files, recorded_runs
 from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.errors import ReportError
 from dpplan.open_noise import Opening
 from dpplan.plan import Plan, Settings
 from dpplan.sampling import Poisson
@@ -281,7 +282,20 @@ def test_what_plans_do_not_have_in_common_is_said_in_words() -> None:
     units, most = plan_files._differing([one, other])
     assert units.startswith("unit=example and unit=user differ: ")
     assert most.startswith("no max_per_user and max_per_user=3 differ: ")
+    (whole,) = plan_files._differing([other, ("add_remove", "user", None, 60)])
+    assert "one by one, add up in no plan here yet: account them apart" in whole and "Give one" not in whole
     assert plan_files._differing([one, (*one[:3], 60)]) == []  # a plan that names no n goes with any
+
+
+def test_a_run_of_whole_users_before_one_that_draws_their_examples_is_accounted_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = Settings(noise_multiplier=2.0, sample_rate=0.1, steps=3, unit="user")
+    monkeypatch.setattr(recorded_runs, "plan_of", lambda _: whole.plan())
+    with pytest.raises(ReportError, match="the two add up in no plan here yet: account them apart"):
+        list(recorded_runs.phases(Path("runs/a"), whole.with_(max_per_user=3)))
+    with pytest.raises(ReportError, match="Give one --unit for both"):
+        list(recorded_runs.phases(Path("runs/a"), whole.with_(unit="example")))
 
 
 SAMPLED = "sampling: {kind: poisson, sample_rate: 0.02}"

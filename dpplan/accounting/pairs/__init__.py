@@ -53,6 +53,8 @@ from dpplan.mechanism import (
 from dpplan.plan import Phase
 from dpplan.sampling import BallsInBins, CyclicPoisson, FixedSize, Poisson, RandomAllocation, Shuffle, TruncatedPoisson
 from dpplan.sampling.balls_in_bins import SAME
+from dpplan.sampling.poisson import FULL_BATCH
+from dpplan.units import APART, WHOLE_ONLY
 
 __all__ = [
     "Array",
@@ -113,18 +115,27 @@ def terms(phase: Phase, adjacency: Adjacency, unit: str, members: int = 1) -> Te
     kinds = (type(phase.mechanism), type(phase.sampling), adjacency)
     if members > 1 and type(phase) is Phase and unit in UNITS:
         if kinds not in GROUPS:
-            known = (*kinds[:2], ADD_REMOVE) in GROUPS
-            remedy = "Try --adjacency add-remove" if known else "Say what the mechanism costs a user"
-            raise NotApplicable(
-                f"max_per_user={members} is known for Gaussian noise under Poisson sampling, or none, with add-remove "
-                f"or zero-out, and this is {kind_of(phase.mechanism)} with {drawn_as(phase)} under "
-                f"{_word(adjacency)}. {remedy}, or take users whole: leave out max_per_user"
-            )
+            raise NotApplicable(_no_group(phase, adjacency, members))
         rate = Poisson.of(phase.sampling).sample_rate
         return ((grouped(Gaussian.of(phase.mechanism).noise_multiplier, rate, members), phase.steps),)
     if type(phase) is Phase and kinds in PHASE_PAIRS and unit in UNITS:
         return PHASE_PAIRS[kinds](phase, adjacency)
     return ((of(phase, adjacency, unit), phase.steps),)
+
+
+def _no_group(phase: Phase, adjacency: Adjacency, members: int) -> str:
+    """Why nothing is known of users whose examples are drawn one by one, and what not to do about it."""
+    if (type(phase.mechanism), type(phase.sampling), ADD_REMOVE) in GROUPS:
+        remedy = "Try --adjacency add-remove"
+    elif drawn_as(phase) == FULL_BATCH.name and type(phase.mechanism) not in _CORRELATED:
+        remedy = f"What a mechanism costs a whole user, and runs that draw users' examples one by one, {APART}"
+    else:
+        remedy = "Draw by Poisson sampling, if the run can" if type(phase.mechanism) is Gaussian else ""
+    return (
+        f"max_per_user={members} is known for Gaussian noise under Poisson sampling, or none, with add-remove or "
+        f"zero-out, and this is {kind_of(phase.mechanism)} with {drawn_as(phase)} under {_word(adjacency)}. "
+        f"{f'{remedy}. ' if remedy else ''}{WHOLE_ONLY}"
+    )
 
 
 def _sampled_gaussian(phase: Phase) -> DominatingPair:
@@ -172,7 +183,7 @@ def grouped(noise_multiplier: float, sample_rate: float, members: int) -> Domina
     if members > MOST_MEMBERS:
         raise NotApplicable(
             f"max_per_user={members} is more than {MOST_MEMBERS}, up to which a mixture of as many Gaussians answers. "
-            "Let a user keep fewer examples, or draw and clip users whole: leave out max_per_user"
+            f"Let a user keep fewer examples. {WHOLE_ONLY}"
         )
     law = GroupLoss(noise_multiplier, sample_rate, members)
     theorem = "a user's examples, drawn one by one: Charles et al. 2024 (arXiv:2407.07737)"
@@ -323,7 +334,7 @@ def _known_instead(phase: Phase, adjacency: Adjacency, keys: Iterable[tuple[type
 def drawn_as(phase: Phase) -> str:
     """The kind of its sampling, as options and plan files call it."""
     whole = type(phase.sampling) is Poisson and phase.sampling.sample_rate == 1.0
-    return "full-batch" if whole else kind_of(phase.sampling)
+    return FULL_BATCH.name if whole else kind_of(phase.sampling)
 
 
 def _word(known: object) -> str:

@@ -14,6 +14,7 @@ from dpplan.plan import Phase, Plan, Settings
 from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import plan_file
 from dpplan.recipe.plan_file import PlanFile
+from dpplan.units import APART
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +141,12 @@ def _differing(plans: Sequence[tuple[object, ...]]) -> list[str]:
         told = [value for value in dict.fromkeys(values) if name != "n" or value is not None]
         if len(told) > 1:
             said = " and ".join(f"no {name}" if value is None else f"{name}={value}" for value in told)
-            found.append(
-                f"{said} differ: only guarantees for the same neighbours and data add up. Give one for all of it."
+            rule = (
+                f"what is drawn and clipped whole, and runs that draw users' examples one by one, {APART}"
+                if name == "max_per_user" and None in told
+                else "only guarantees for the same neighbours and data add up. Give one for all of it"
             )
+            found.append(f"{said} differ: {rule}.")
     return found
 
 

@@ -28,7 +28,7 @@ from dpplan.sampling import (
     Shuffle,
     TruncatedPoisson,
 )
-from dpplan.units import unit_words
+from dpplan.units import APART, unit_words
 from dpplan.verify.early_end import EarlyEnd, early_end
 from dpplan.verify.unfinished_run import REPORT, RUN, STEPS, begun_in, planned_delta
 
@@ -147,10 +147,9 @@ def phases(path: Path, shared: Settings) -> Iterator[Written]:
         )
     theirs = unit_words(plan.privacy_unit, plan.max_per_user)
     if theirs != (ours := unit_words(shared.unit, shared.max_per_user)):
-        raise ReportError(
-            f"{path}: its figures protect one {theirs}, and the plan one {ours}: guarantees for different units do not "
-            "add up. Give one --unit for both."
-        )
+        whole = plan.privacy_unit == shared.unit and None in (plan.max_per_user, shared.max_per_user)
+        rule = f"the two {APART}" if whole else "guarantees for different units do not add up. Give one --unit for both"
+        raise ReportError(f"{path}: its figures protect one {theirs}, and the plan one {ours}: {rule}.")
     for number, phase in enumerate(plan.phases, 1):
         where = str(path) if len(plan.phases) == 1 else f"{path}, phase {number}"
         yield Written(where, tuple(_pairs(phase, plan.examples, where)))
