@@ -234,11 +234,13 @@ def _of_plan(arguments: PlanArguments, delta: Any, beside: BesidePlan) -> lint.L
         problems.append("--runs finds runs on the data of a recipe, and a plan names no data. Leave it out.")
     plan: Plan | None = None
     names: tuple[str, ...] = ()
+    said: tuple[Settings | None, ...] = ()
     settings, about_plan = arguments.settings, []
     try:
         if arguments.in_phases or arguments.spent:
             parsed = parse(arguments)
             plan, settings, about_plan, names = parsed.plan, parsed.known, parsed.problems, parsed.names
+            said = parsed.said
         else:
             plan = lint.plan_of(settings)
     except UsageError as error:
@@ -258,6 +260,7 @@ def _of_plan(arguments: PlanArguments, delta: Any, beside: BesidePlan) -> lint.L
         loop=beside.loop(plan),
         trials=beside.trials or 1,
         names=names,
+        said=said,
     )
 
 

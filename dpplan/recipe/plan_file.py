@@ -49,13 +49,15 @@ _BEGINS = re.compile(rf"^(?:\{{|(?:{'|'.join((*plan_nodes.KEYS, plan_nodes.GROUP
 @dataclass(frozen=True, slots=True)
 class PlanFile:
     """What a file says. names: of the plan's phases, one each. public: what is released and costs nothing. accuracies:
-    of each phase that answers a query, how near the answer is. openings: of each whose noise is open, what is."""
+    of each phase that answers a query, how near the answer is. openings: of each whose noise is open, what is. said: of
+    its sampling and length."""
 
     plan: Plan
     names: tuple[str, ...]
     public: tuple[str, ...]
     accuracies: tuple[AnswerAccuracy | None, ...]
     openings: tuple[Opening | None, ...]
+    said: tuple[Settings | None, ...] = ()
 
 
 def is_plan(file: Path) -> bool:
@@ -94,7 +96,8 @@ def read(file: Path, may_be_open: bool = False) -> PlanFile:
         raise PlanError([f"{file}: {problem}" for problem in error.problems]) from None
     accuracies = tuple(seen.accuracies.get(number) for number in range(len(phases)))
     openings = tuple(seen.openings.get(number) for number in range(len(phases)))
-    return PlanFile(plan, tuple(name for name, _ in phases), public, accuracies, openings)
+    said = tuple(seen.said.get(number) for number in range(len(phases)))
+    return PlanFile(plan, tuple(name for name, _ in phases), public, accuracies, openings, said)
 
 
 def _shared(given: Mapping[str, tuple[int, Any]], found: plan_nodes.PlanProblems) -> Settings:
@@ -120,13 +123,15 @@ def _shared(given: Mapping[str, tuple[int, Any]], found: plan_nodes.PlanProblems
 @dataclass(slots=True)
 class _Seen:
     """What the phases so far are called, by line, how many there are, how many blocks of groups, of queries how
-    near their answers are, and what of the noise is open. may_be_open: whether that can be said, None of a trial."""
+    near their answers are, what of the noise is open, and what was said of the sampling. may_be_open: whether noise
+    can be open, None of a trial."""
 
     names: dict[str, int] = dataclasses.field(default_factory=dict)
     phases: int = 0
     blocks: int = 0
     accuracies: dict[int, AnswerAccuracy] = dataclasses.field(default_factory=dict)
     openings: dict[int, Opening | None] = dataclasses.field(default_factory=dict)
+    said: dict[int, Settings] = dataclasses.field(default_factory=dict)
     may_be_open: bool | None = False
 
 
@@ -204,7 +209,7 @@ def _block(node: Any, place: _Place, found: plan_nodes.PlanProblems, seen: _Seen
                 group, at, listed, own = _told_group(each, group, found)
                 total += own or 0
             elif each.id != "sequence":
-                listed = _sequence_of(each)
+                listed = plan_nodes.sequence_of(each)
             if listed is not None:
                 yield from _listed(at, listed, group, found, seen)
         most = place.shared.examples
@@ -266,13 +271,6 @@ def _has(node: Any, key: str) -> bool:
     return node.id == "mapping" and any(plan_nodes.spelled(each) == key for each, _ in node.value)
 
 
-def _sequence_of(node: Any) -> Any:
-    """The list of this node alone."""
-    import yaml
-
-    return yaml.SequenceNode("tag:yaml.org,2002:seq", [node], node.start_mark, node.end_mark)
-
-
 def _phase(
     node: Any, path: str, shared: Settings, found: plan_nodes.PlanProblems, seen: _Seen
 ) -> tuple[str, Phase | None]:
@@ -280,7 +278,7 @@ def _phase(
     parts = {key: (at, each) for key, at, each in plan_nodes.mapping(node, f"{path}.", plan_nodes.PHASE_KEYS, found)}
     name = plan_nodes.text(*parts["name"][::-1], f"{path}.name", found) if "name" in parts else ""
     own = _own(parts, path, shared, found)
-    drawn = _drawn(parts, path, line, shared, found)
+    drawn = _drawn(parts, (path, line), shared, found, seen)
     if "mechanism" not in parts:
         if node.id == "mapping":
             found.add(line, f"{path}.mechanism is missing: say what is released. {plan_nodes.EXAMPLE}")
@@ -338,11 +336,13 @@ def _opening(parts: Mapping[str, tuple[int, Any]], path: str, found: plan_nodes.
 
 
 def _drawn(
-    parts: Mapping[str, tuple[int, Any]], path: str, line: int, shared: Settings, found: plan_nodes.PlanProblems
-) -> Phase | None:
+    parts: Mapping[str, tuple[int, Any]], where: tuple[str, int], shared: Settings, found: plan_nodes.PlanProblems,
+    seen: _Seen,
+) -> Phase | None:  # fmt: skip
     """A phase of this sampling and length, whatever its mechanism. Without sampling every record is in every step, and
     without a length there is one."""
     before, values, options = len(found.problems), dict[str, Any](), dict[str, Any]()
+    path, line = where
     kind: str | None = "full-batch"
     if "sampling" in parts:
         line, node = parts["sampling"]
@@ -371,6 +371,7 @@ def _drawn(
         values["batch_size"] = float(values["batch_size"])
     # Any noise serves; one above 1 is never taken for a sample rate.
     said = shared.with_(noise_multiplier=2.0, sampling=kind, scheme_options=tuple(options.items()), **values)
+    seen.said[seen.phases] = said
     try:
         return said.plan().only_phase
     except NotApplicable as refusal:

@@ -171,6 +171,13 @@ def spelled(node: Any) -> str:
     return str(node.value) if node.id == "scalar" else "a list" if node.id == "sequence" else "a block"
 
 
+def sequence_of(node: Any) -> Any:
+    """The list of this node alone."""
+    import yaml
+
+    return yaml.SequenceNode("tag:yaml.org,2002:seq", [node], node.start_mark, node.end_mark)
+
+
 def compose(file: Path) -> Any:
     """The node of the whole file. Raises PlanError where it cannot be read or is no block."""
     import yaml

@@ -124,6 +124,47 @@ def test_what_a_plan_contradicts_itself_in_is_a_finding(dpplan: Run) -> None:
     assert "error DP005  --steps" in dpplan(*PLAN, "--steps", "14062").stdout
 
 
+IN_A_FILE = """\
+n: 60000
+phases:
+  - {name: visits, mechanism: {kind: laplace, epsilon: 0.1}}
+  - name: train
+    mechanism: {kind: gaussian, noise_multiplier: 1.1}
+    sampling: {kind: poisson, batch_size: 256}
+    epochs: 60
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--n", "60000", "--phase", "sigma=1.1,batch=256,epochs=60"),
+        ("plan.yaml",),
+        (
+            "--n",
+            "60000",
+            "--sigma",
+            "1.1",
+            "--batch",
+            "256",
+            "--epochs",
+            "60",
+            "--spent",
+            "sigma=3,n=60000,batch=512,epochs=6",
+        ),
+        ("--n", "60000", "--sigma", "1.1", "--batch", "256", "--epochs", "60", "--spent", "plan.yaml"),
+    ],
+)
+def test_epochs_that_end_in_part_batches_are_told_however_the_run_is_described(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "plan.yaml").write_text(IN_A_FILE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert program.run(["check", "--delta", "1e-6", *arguments, "--json"]) == 0
+    (finding,) = [each for each in json.loads(capsys.readouterr().out)["findings"] if each["code"] == "DP019"]
+    assert "14100 in all, and the figure is for 14063" in finding["message"]
+
+
 def test_phases_and_earlier_runs_are_checked_as_one_plan(dpplan: Run) -> None:
     phases = ("--phase", "sigma=0.2,q=0.01,steps=10", "--spent", "sigma=2,q=0.01,steps=10", "--n", "1000")
     content = json.loads(dpplan("check", *phases, "--json").stdout)

@@ -67,7 +67,8 @@ def parse(arguments: PlanArguments) -> ParsedPlan:
     known = Settings(examples=examples, sample_rate=None if arguments.in_phases else arguments.settings.sample_rate)
     if unread or problems:
         return ParsedPlan(None, _shortened([*unread, *problems]), known)
-    return ParsedPlan(_joined([plan for plan in plans if plan]), [], known, len(earlier))
+    said = (*[None] * len(earlier), *(_of_data(settings, examples) for _, settings in own))
+    return ParsedPlan(_joined([plan for plan in plans if plan]), [], known, len(earlier), said=said)
 
 
 def only_spent(spent: Sequence[str], countable: bool) -> str:
@@ -209,8 +210,13 @@ def _examples(described: Iterable[tuple[str, Settings]], problems: list[str]) ->
     return next(iter(given), None)
 
 
+def _of_data(settings: Settings, examples: Any) -> Settings:
+    """The settings with the n that all phases share, where they name none."""
+    return settings if settings.examples is not None else settings.with_(examples=examples)
+
+
 def _plan(where: str, settings: Settings, examples: Any, problems: list[str]) -> Plan | None:
-    whole = settings if settings.examples is not None else settings.with_(examples=examples)
+    whole = _of_data(settings, examples)
     try:
         found, plan = [], whole.plan()
     except UsageError as error:

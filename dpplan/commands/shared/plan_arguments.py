@@ -48,7 +48,7 @@ class ParsedPlan:
 
     earlier: how many of the plan's first phases ran before. names, public, accuracies: of a plan file, what its
     phases are called, what it releases at no cost, and how near the answers to its queries are; openings: of which the
-    noise is open.
+    noise is open; said: of each phase of the run itself, what was said of it.
     """
 
     plan: Plan | None
@@ -59,6 +59,7 @@ class ParsedPlan:
     public: tuple[str, ...] = ()
     accuracies: tuple[AnswerAccuracy | None, ...] = ()
     openings: tuple[Opening | None, ...] = ()
+    said: tuple[Settings | None, ...] = ()
 
 
 def plan(command: Command) -> Command:

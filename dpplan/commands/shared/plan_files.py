@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from dpplan.commands.shared import foreign_files, phase_arguments, recorded_runs
@@ -19,13 +20,14 @@ from dpplan.units import APART
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A plan, what its phases are called, what it releases at no cost, and how near its answers are."""
+    """A plan, what its phases are called, what it releases at no cost, how near its answers are, and what was said."""
 
     plan: Plan
     names: tuple[str, ...]
     public: tuple[str, ...] = ()
     accuracies: tuple[AnswerAccuracy | None, ...] = ()
     openings: tuple[Opening | None, ...] = ()
+    said: tuple[Settings | None, ...] = ()
 
 
 def taken(texts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -107,7 +109,7 @@ def parse(arguments: PlanArguments, may_be_open: bool = False) -> ParsedPlan:
         )
         if found.plan is None:
             return found
-        own = [_named(found.plan, "this run")]
+        own = [replace(_named(found.plan, "this run"), said=found.said)]
     return _joined([*earlier, *own], count)
 
 
@@ -126,7 +128,7 @@ def _read(files: Iterable[str], problems: list[str], may_be_open: bool = False) 
         except UsageError as error:
             problems += error.problems
         else:
-            parts.append(_Part(read.plan, read.names, read.public, read.accuracies, read.openings))
+            parts.append(_Part(read.plan, read.names, read.public, read.accuracies, read.openings, read.said))
     return parts
 
 
@@ -184,4 +186,6 @@ def _joined(parts: list[_Part], earlier: int) -> ParsedPlan:
     public = tuple(line for part in parts for line in part.public)
     accuracies = tuple(each for part in parts for each in part.accuracies or (None,) * len(part.plan.phases))
     openings = tuple(each for part in parts for each in part.openings or (None,) * len(part.plan.phases))
-    return ParsedPlan(plan, [], Settings(examples=examples), earlier, names, public, accuracies, openings)
+    told = chain.from_iterable(part.said or (None,) * len(part.plan.phases) for part in parts)
+    said = tuple(each if place >= earlier else None for place, each in enumerate(told))
+    return ParsedPlan(plan, [], Settings(examples=examples), earlier, names, public, accuracies, openings, said)

@@ -5,7 +5,7 @@ The docstring of a rule is its long explanation, shown by `dpplan check --explai
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from dpplan import sampling
@@ -20,6 +20,7 @@ from dpplan.mechanism import BestOfTrials, Gaussian
 from dpplan.mechanism.correlated import Correlated
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.quantities import MEANINGLESS_EPSILON, quantity
+from dpplan.quick_dataclass import dataclass
 from dpplan.sampling import SCHEMES, BallsInBins, CyclicPoisson, FixedSize, Poisson, Shuffle
 from dpplan.sampling.loaders import FROM_ABOVE, Part
 
@@ -31,6 +32,8 @@ _DRAWS: Mapping[str, type | None] = {
     **{each.name: SCHEMES.get(each.scheme or "") for each in sampling.LOADERS.values()},
 }
 _QUICK = (Shuffle, FixedSize)  # whose figures take well below a second
+MOST_TOLD = 3  # phases of which each is told by itself
+_TOGETHER = "All steps together would make it "
 _FEW_STEPS = 10**6  # of more, lattices of batches take seconds
 _POISSON_LOADERS = (
     "Opacus's make_private(poisson_sampling=True) and DPDataLoader.from_data_loader make a torch loader Poisson, and "
@@ -275,36 +278,74 @@ def epochs_end_in_part_batches(run: LintContext) -> Iterator[Remark]:
     in each, E ⌈n / B⌉ in all. One that leaves the last part of a batch out takes E ⌊n / B⌋, which are no more than are
     accounted for. Each step has to be accounted for.
 
-    A note for a plan given in epochs whose loader is not named, since most loaders do it; a warning where the named
-    loader does (`dpplan help sampling` says which). Nothing of loaders whose steps are counted by themselves, as those
-    of `dpplan train` and of jax_privacy are, and so nothing of recipes.
+    A note for a plan, or a phase of one, that is given in epochs and whose loader is not named, since most loaders do
+    it; a warning where the named loader does (`dpplan help sampling` says which). Nothing of loaders whose steps are
+    counted by themselves, as those of `dpplan train` and of jax_privacy are, and so nothing of recipes.
     """
-    settings, plan, loader = run.settings, run.plan, run.loop.loader
-    n, batch, epochs = settings.examples, settings.batch_size, settings.epochs
+    plan, loader = run.plan, run.loop.loader
     counted = loader in sampling.LOADERS and not part_of(loader) and loader != OPACUS
-    if run.recipe is not None or counted or plan is None or n is None or batch is None or epochs is None:
+    longer = [] if run.recipe is not None or counted or plan is None else list(_longer(run, plan))
+    if plan is None or not longer:
         return
-    part = part_of(loader)
-    each, taken = steps_of_loader(settings, part)
-    rounded_down = loader == OPACUS and opacus_steps(each) < each  # no more than E n / B, at no larger rate
-    if taken <= plan.steps or len(plan.phases) > 1 or rounded_down:
+    part, (first, *others) = part_of(loader), longer
+    if loader == OPACUS and isinstance(first.taken.sampling, Poisson) and not others:
+        yield _as_opacus_draws(run, plan, first)
         return
-    phase = dataclasses.replace(plan.only_phase, steps=taken)
-    if loader == OPACUS and isinstance(phase.sampling, Poisson):
-        yield _as_opacus_draws(run, plan, phase.sampling.sample_rate, (each, taken))
-        return
-    cost = _cost_of(run, plan, phase, f"; {taken} steps would make it ")
+    cost, where = _cost_of(run, plan, longer), "epochs" if run.said else run.where("epochs")
     who = "a loader that ends" if loader not in sampling.LOADERS else f"{loader} ends"
-    length, whole = f"⌈{show(n)} / {show(batch)}⌉ = {each} steps per epoch", f"{taken} in all"
-    if part == "left out":
-        reason = f"{loader} takes {length.replace('⌈', '⌊').replace('⌉', '⌋')}, {whole}"
-    else:
-        more = ", or more, as each worker ends with its own" if part == "kept by each worker" else ""
-        takes = "takes" if who.startswith("a ") else "and takes"
-        reason = f"{who} each epoch with what is left {takes} {length}, {whole}{more}"
-    fix = f"Stop the loop after {plan.steps} steps, or give --steps {taken} in place of --epochs."
-    severity = Severity.WARNING if part else Severity.NOTE
-    yield Remark(severity, run.where("epochs"), f"{reason}, and the figure is for {plan.steps}{cost}.", fix)
+    takes = "takes" if who.startswith("a ") else "and takes"
+    start = f"{who} each epoch with what is left {takes}"
+    start = "Opacus takes" if loader == OPACUS else f"{loader} takes" if part == "left out" else start
+    more = ", or more, as each worker ends with its own" if part == "kept by each worker" else ""
+    severity = Severity.WARNING if part or loader == OPACUS else Severity.NOTE
+    if others:
+        told = [f"{each.named}{each.of_epochs(part)}, for {each.figure.steps}" for each in longer[:MOST_TOLD]]
+        left = f"; and so of {len(longer) - MOST_TOLD} more" if len(longer) > MOST_TOLD else ""
+        reason = f"{start} more steps than the figure is for{more}: {'; '.join(told)}{left}{cost and f'. {cost}'}."
+        yield Remark(severity, where, reason, "Stop each loop after the steps of the figure, or give these steps.")
+        return
+    taken, steps = first.taken.steps, first.figure.steps
+    cost = f"; {taken} steps would make it {cost.removeprefix(_TOGETHER)}" if cost else ""
+    reason = f"{first.named}{start} {first.of_epochs(part)}{more}, and the figure is for {steps}{cost}."
+    instead = f"{taken} steps in place of the epochs" if run.said else f"--steps {taken} in place of --epochs"
+    yield Remark(severity, where, reason, f"Stop the loop after {steps} steps, or give {instead}.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Longer:
+    """A phase that takes more steps with a loader than the figure is for. place: among the plan's phases. named: in
+    front of what is said of it. each: steps of an epoch. figure, taken: the phase, and what the loader makes of it."""
+
+    place: int
+    named: str
+    settings: Settings
+    each: int
+    figure: Phase
+    taken: Phase
+
+    def of_epochs(self, part: Part) -> str:
+        """What the loader takes, in words."""
+        share = f"{show(self.settings.examples)} / {show(self.settings.batch_size)}"
+        rounded = f"⌊{share}⌋" if part == "left out" else f"⌈{share}⌉"
+        rate = f" with q = 1/{self.each}" if self.taken.sampling != self.figure.sampling else ""
+        return f"{rounded} = {self.each} steps per epoch{rate}, {self.taken.steps} in all"
+
+
+def _longer(run: LintContext, plan: Plan) -> Iterator[_Longer]:
+    """The phases that are told by n, batch and epochs, and take more steps with the loader than those."""
+    loader, alone = run.loop.loader, (run.settings,) if len(plan.phases) == 1 else ()
+    said = run.said or alone
+    several = sum(each is not None for each in said) > 1
+    for place, (settings, phase) in enumerate(zip(said, plan.phases, strict=bool(said))):
+        if settings is None or None in (settings.examples, settings.batch_size, settings.epochs):
+            continue
+        each, steps = steps_of_loader(settings, part_of(loader))
+        rounded_down = loader == OPACUS and opacus_steps(each) < each  # no more than E n / B, at no larger rate
+        if steps <= phase.steps or rounded_down or isinstance(phase.mechanism, Correlated):
+            continue
+        rate = Poisson(1.0 / each) if loader == OPACUS and isinstance(phase.sampling, Poisson) else phase.sampling
+        named = f"{run.names[place]}: " if run.names else f"phase {place + 1}: " if several else ""
+        yield _Longer(place, named, settings, each, phase, dataclasses.replace(phase, sampling=rate, steps=steps))
 
 
 def part_of(loader: str) -> Part:
@@ -322,20 +363,26 @@ def steps_of_loader(settings: Settings, part: Part) -> tuple[int, int]:
     return each, math.ceil(each * Fraction(repr(float(settings.epochs))))
 
 
-def _cost_of(run: LintContext, plan: Plan, phase: Phase, words: str) -> str:
-    """What this phase in place of the plan's costs, after these words; nothing where nothing is proven."""
-    bound = proven(dataclasses.replace(plan, phases=(phase,), derivation=()), run.delta.value)
-    return "" if bound is None else f"{words}ε ≤ {at_most(bound.value)}"
+def _cost_of(run: LintContext, plan: Plan, longer: Sequence[_Longer]) -> str:
+    """What the plan costs with these phases as the loader runs them; "" where nothing is proven."""
+    phases = list(plan.phases)
+    for each in longer:
+        phases[each.place] = each.taken
+    bound = proven(dataclasses.replace(plan, phases=tuple(phases), derivation=()), run.delta.value)
+    return "" if bound is None else f"{_TOGETHER}ε ≤ {at_most(bound.value)}"
 
 
-def _as_opacus_draws(run: LintContext, plan: Plan, rate: float, steps: tuple[int, int]) -> Remark:
-    """rate: of the figure. steps: of an epoch, and of the run. Opacus rounds the rate with them."""
-    each, taken = steps
-    phase = dataclasses.replace(plan.only_phase, sampling=Poisson(1.0 / each), steps=taken)
-    cost = _cost_of(run, plan, phase, ": ")
+def _as_opacus_draws(run: LintContext, plan: Plan, longer: _Longer) -> Remark:
+    """Opacus rounds the rate with the steps."""
+    each, taken, cost = longer.each, longer.taken.steps, _cost_of(run, plan, [longer])
+    cost = f": {cost.removeprefix(_TOGETHER)}" if cost else ""
+    rate = Poisson.of(longer.figure.sampling).sample_rate
     reason = (
-        f"Opacus takes {each} steps per epoch, {taken} in all, each with q = 1/{each}{cost}. The figure is for "
-        f"{plan.steps} steps with q = {rate:.6g}."
+        f"{longer.named}Opacus takes {each} steps per epoch, {taken} in all, each with q = 1/{each}{cost}. The figure "
+        f"is for {longer.figure.steps} steps with q = {rate:.6g}."
     )
+    if run.said:
+        fix = f"Give a sample rate of 1/{each} and {taken} steps in place of the batch and the epochs."
+        return Remark(Severity.WARNING, "epochs", reason, fix)
     fix = f"Give --q 1/{each} --steps {taken} in place of --batch and --epochs."
     return Remark(Severity.WARNING, run.where("epochs"), reason, fix)

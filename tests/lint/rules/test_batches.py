@@ -4,7 +4,7 @@ import dataclasses
 from fractions import Fraction
 
 import pytest
-from lint_runs import figure, found, looping, of_options, of_plan, only, searching, tied
+from lint_runs import SETTINGS, figure, found, looping, of_options, of_plan, only, searching, tied
 
 from dpplan import accounting, lint, sampling
 from dpplan.adjacency import ZERO_OUT
@@ -149,6 +149,44 @@ def test_a_loader_that_ends_epochs_with_part_batches_takes_more_steps() -> None:
     assert "--steps 14100" in finding.fix
     shuffled = only(of_options(run={"loop": lint.Loop(loader="shuffle")}), "DP019")
     assert shuffled.severity is lint.Severity.WARNING
+
+
+PHASES = (SETTINGS, SETTINGS.with_(batch_size=512, epochs=6, noise_multiplier=2.0))
+
+
+def in_phases(*said: Settings | None, names: tuple[str, ...] = (), loader: str = "poisson") -> lint.LintContext:
+    """A run of phases, of which those are told by n, batch and epochs that are said."""
+    phases = tuple((each or SETTINGS).plan().only_phase for each in said)
+    run = of_plan(*phases, loader=loader)
+    return dataclasses.replace(run, settings=Settings(examples=60_000), said=said, names=names)
+
+
+def test_phases_that_are_told_by_epochs_take_more_steps_too() -> None:
+    finding = only(in_phases(SETTINGS), "DP019")
+    told = "a loader that ends each epoch with what is left takes ⌈60000 / 256⌉ = 235 steps per epoch, 14100 in all"
+    assert (finding.where, finding.message.startswith(told)) == ("epochs", True)
+    assert finding.fix == "Stop the loop after 14063 steps, or give 14100 steps in place of the epochs."
+    assert only(in_phases(None, SETTINGS, names=("a", "train")), "DP019").message.startswith(f"train: {told}")
+    assert found(in_phases(None, None), "DP019") == []
+    assert found(in_phases(SETTINGS.with_(steps=14_063, epochs=None)), "DP019") == []
+
+
+@pytest.mark.parametrize(("loader", "q"), [("poisson", ""), ("opacus", " with q = 1/235")])
+def test_of_several_such_phases_the_cost_is_told_of_all_together(loader: str, q: str) -> None:
+    finding = only(in_phases(*PHASES, loader=loader), "DP019")
+    assert f"phase 1: ⌈60000 / 256⌉ = 235 steps per epoch{q}, 14100 in all, for 14063; phase 2:" in finding.message
+    rates = (256 / 60_000, 512 / 60_000) if loader == "poisson" else (1 / 235, 1 / 118)
+    taken = zip((1.1, 2.0), rates, (14_100, 708), strict=True)
+    upper = accounting.epsilon(Plan(tuple(Phase(Gaussian(s), Poisson(q), t) for s, q, t in taken)), DELTA).upper
+    assert upper is not None and upper <= figure("would make it ε ≤", finding.message) <= 1.001 * upper
+    assert "phase 3" in only(in_phases(*PHASES, *PHASES), "DP019").message
+    assert "; and so of 1 more." in only(in_phases(*PHASES, *PHASES), "DP019").message
+
+
+def test_opacus_is_told_of_a_phase_with_its_own_rate() -> None:
+    finding = only(in_phases(SETTINGS, loader="opacus"), "DP019")
+    assert finding.message.startswith("Opacus takes 235 steps per epoch, 14100 in all, each with q = 1/235: ε ≤ ")
+    assert finding.fix == "Give a sample rate of 1/235 and 14100 steps in place of the batch and the epochs."
 
 
 def test_opacus_is_told_with_its_own_rate() -> None:
