@@ -44,7 +44,7 @@ def requested(arguments: PlanArguments, deltas: Sequence[Any] | None, choice: Ac
     """
     parsed = parse(arguments)
     resolved, others = resolve(parsed.known, or_own(deltas, arguments), choice, *more)
-    warnings = (*cautions(parsed.known, resolved), *ended_early((*arguments.files, *arguments.spent)))
+    warnings = (*cautions_of(parsed, resolved), *ended_early((*arguments.files, *arguments.spent)))
     if parsed.plan is None or others:
         raise PlanError([*parsed.problems, *others, *warnings])
     return Request(parsed.plan, resolved, warnings, parsed.earlier, parsed.names, parsed.public, parsed.accuracies)
@@ -100,9 +100,15 @@ def resolve(
     return tuple(resolved), [*found, *choice.problems(), *more]
 
 
+def cautions_of(parsed: ParsedPlan, deltas: Sequence[Delta]) -> tuple[str, ...]:
+    """`cautions` of a plan, with those of what was said of each phase."""
+    rates = (told for phase in parsed.said if phase for told in _perhaps_a_rate(phase, "the rate "))
+    return tuple(dict.fromkeys((*cautions(parsed.known, deltas), *rates)))
+
+
 def cautions(settings: Settings, deltas: Sequence[Delta]) -> tuple[str, ...]:
     """A sentence for every delta that is too large for the data."""
-    told = [*_perhaps_swapped(settings), *_perhaps_of_the_mean(settings)]
+    told = [*_perhaps_swapped(settings), *_perhaps_of_the_mean(settings), *_perhaps_a_rate(settings, "--q ")]
     if _is_count(settings.examples):
         told += [sentence for delta in deltas if (sentence := delta_warning(delta.value, settings.examples))]
     return tuple(told)
@@ -129,6 +135,16 @@ def _perhaps_of_the_mean(settings: Settings) -> Iterator[str]:
         yield (
             f"sigma={show(sigma)} is little noise for the sum of a batch. If it is the noise of the mean gradient, "
             f"over the clip norm, that of the sum is {batch:g} times as much: --sigma {show(sigma * batch)}."
+        )
+
+
+def _perhaps_a_rate(settings: Settings, q: str) -> Iterator[str]:
+    """A sentence for a batch of less than one example, as tiny as rates are. q: how a rate is written there."""
+    batch = settings.batch_size
+    if is_number(batch) and 0 < batch < 1:
+        yield (
+            f"batch={show(batch)} is less than one example per step on average, so that many steps draw nobody. If it "
+            f"is the sample rate, write {q}{show(batch)} in its place."
         )
 
 

@@ -12,7 +12,7 @@ from dpplan.checks import did_you_mean
 from dpplan.commands.shared import output, plan_files, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
-from dpplan.commands.shared.request import cautions, or_own, resolve
+from dpplan.commands.shared.request import cautions_of, or_own, resolve
 from dpplan.errors import PlanError
 from dpplan.open_noise import Opening, setting_of
 from dpplan.plan import Delta, Plan, Settings
@@ -129,7 +129,7 @@ def _fitted(plan: Plan, found: _Unknowns, budget: "Budget", rule: str, parsed: P
 def _show(render: Any, parsed: ParsedPlan, made: "Allocation", target: tuple[float, Delta], as_json: bool) -> None:
     from dpplan.commands.shared import breakdown
 
-    warnings = cautions(parsed.known, [target[1]])
+    warnings = cautions_of(parsed, [target[1]])
     if as_json:
         output.as_json(render.document(parsed.names, made, target, warnings))
         return

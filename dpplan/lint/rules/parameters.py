@@ -231,5 +231,7 @@ def batches_empty(run: LintContext) -> Iterator[Remark]:
         f"a batch is empty with a chance of (1 − q)^n = {empty:.2g}, so about {steps * empty:.2g} of {steps} steps "
         "will draw nobody."
     )
-    fix = "Let such a step add its noise and count, or enlarge the batch."
+    fix, batch = "Let such a step add its noise and count, or enlarge the batch.", run.settings.batch_size
+    if is_number(batch) and batch < 1:
+        fix += f" If {show(batch)} is the sample rate, give --q in place of --batch."
     yield Remark(Severity.WARNING, run.where("batch_size"), reason, fix)

@@ -44,6 +44,16 @@ def test_noise_of_a_mean_is_told_from_that_of_a_sum() -> None:
         assert cautions(few.with_(noise_multiplier=sigma), ()) == ()
 
 
+def test_a_batch_of_less_than_one_example_may_be_a_rate() -> None:
+    (said,) = cautions(WHOLE.with_(batch_size=4.2e-3), ())
+    assert said.startswith("batch=0.0042 is less than one example per step")
+    assert said.endswith("write --q 0.0042 in its place.")
+    assert cautions(WHOLE.with_(batch_size=1), ()) == ()
+    in_phases = requested(PlanArguments(Settings(examples=1000), ("sigma=1,batch=0.5,epochs=3",) * 2), None, EXACT)
+    (said,) = in_phases.warnings
+    assert said.endswith("write the rate 0.5 in its place.")
+
+
 def test_a_delta_is_judged_by_n() -> None:
     assert resolve(WHOLE, (None,), EXACT) == ((Delta(1e-4, "largest power of ten ≤ 1 / (10 × 1000)"),), [])
     assert cautions(WHOLE, [Delta(1e-4)]) == ()

@@ -260,6 +260,12 @@ def test_a_run_that_will_draw_nobody_is_a_warning(batch: int, steps: int, told: 
         assert pytest.approx(0.018, rel=0.01) == (1 - 4 / 600) ** 600
 
 
+def test_a_batch_of_less_than_one_example_is_asked_whether_it_is_a_rate() -> None:
+    run = of_options(examples=600, batch_size=0.25, steps=9, epochs=None, delta=1e-4)
+    assert only(run, "DP018").fix.endswith(" If 0.25 is the sample rate, give --q in place of --batch.")
+    assert "--q" not in only(of_options(examples=600, batch_size=1, steps=9, epochs=None, delta=1e-4), "DP018").fix
+
+
 def test_empty_batches_are_no_matter_of_other_loaders_recipes_and_unknown_n() -> None:
     small = {"examples": 600, "batch_size": 4, "steps": 450, "epochs": None, "delta": 1e-4}
     assert found(of_options(**small, run={"loop": lint.Loop(loader="fixed")}), "DP018") == []
