@@ -72,8 +72,9 @@ class Problems:
         if is_number(value) and value > 0 and (value <= 1 if closed_right else value < 1):
             return self._in_range(name, value)
         interval = "(0, 1]" if closed_right else "(0, 1)"
-        if is_number(value) and not closed_right and 1000 <= value <= 1e30:  # 1e5 for 1e-5; 95 is a percentage
-            try_ = f"Did you mean {1 / float(value):g}? {try_}".rstrip()
+        if is_number(value) and not closed_right and 1000 <= value <= 1e30:  # 95 is a percentage
+            # 10e5 is for 10e-5 and 1e6 for 1e-6, which is the same number: what is meant cannot be told.
+            try_ = f"Is a minus missing, 1e-5 for 1e5? {try_}".rstrip()
         rule = f"{name}={show(value)} is not in {interval}."
         return self.require(False, _join(rule, _remedy(name, value, try_)))
 

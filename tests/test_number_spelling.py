@@ -68,7 +68,7 @@ def test_long_texts_are_cut() -> None:
 
 
 def test_a_tiny_chance_without_its_minus_is_meant_and_a_percentage_is_not() -> None:
-    for value, meant in ((1e5, "Did you mean 1e-05? "), (95, ""), (50, "")):
+    for value, meant in ((10e5, "Is a minus missing, 1e-5 for 1e5? "), (95, ""), (50, "")):
         problems = Problems()
         assert not problems.probability("confidence", value, closed_right=False, try_="0.95 is usual.")
-        assert problems.found == [f"confidence={value:g} is not in (0, 1). {meant}0.95 is usual."]
+        assert problems.found == [f"confidence={value:.0f} is not in (0, 1). {meant}0.95 is usual."]

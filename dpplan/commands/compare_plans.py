@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dpplan.commands.shared import output, waiting
-from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName
+from dpplan.commands.shared.parameter_types import CHANCE, COUNT, FileName
 from dpplan.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ read.
     type=COUNT,
     help="Training examples, for all; without it they are counted in the data.",
 )
-@click.option("--delta", type=NUMBER, help="Compare all at this δ, in place of their own.")
+@click.option("--delta", type=CHANCE, help="Compare all at this δ, in place of their own.")
 @output.json_option
 def command(recipes: tuple[Path, ...], examples: Any, delta: Any, as_json: bool) -> None:
     from dpplan import compare

@@ -8,7 +8,7 @@ import click
 
 from dpplan.checks import Problems
 from dpplan.commands.shared import output, overwriting, plan_files, waiting
-from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
+from dpplan.commands.shared.parameter_types import CHANCE, COUNT, FileName, Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.durable_files import write_named
 from dpplan.errors import EXIT_EXCEEDED, EXIT_NOT_CERTIFIED, PlanError, UsageError
@@ -64,7 +64,7 @@ written.
 @click.option("--format", "form", type=Name(FORMATS), help="html, md, json or registry; else by the name of the file.")
 @click.option("--statement", type=FileName(path_type=Path), help="A YAML file of what is stated.")
 @click.option("--state", multiple=True, metavar="KEY=TEXT", help="One thing that is stated; repeatable.")
-@click.option("--delta", type=NUMBER, help="Another δ than the file's own.")
+@click.option("--delta", type=CHANCE, help="Another δ than the file's own.")
 @click.option("--n", "examples", type=COUNT, help="Training examples of a recipe; its data is read without.")
 @click.option("--private", is_flag=True, help="Also what was computed without noise; not to be published.")
 @click.option("--fields", is_flag=True, help="List what can be stated, and stop.")

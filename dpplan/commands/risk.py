@@ -1,5 +1,6 @@
 """dpplan risk: what a plan's ε means for a person in the data."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from dpplan.checks import Problems
 from dpplan.commands.shared import output, plan_arguments, plan_files, plot_option, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.limit_options import at_least_zero
-from dpplan.commands.shared.parameter_types import NUMBER, FileName
+from dpplan.commands.shared.parameter_types import CHANCE, NUMBER, Below, FileName
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.plan_source import plan_of_file
 from dpplan.commands.shared.request import requested
@@ -59,7 +60,7 @@ that is there cannot be read, or one cannot be written.
 @click.option("--prior", type=NUMBER, default=0.5, show_default=True, help="How likely a person is in the data.")
 @click.option("--fpr", type=NUMBER, default=0.01, show_default=True, help="False-positive rate of the posterior.")
 @click.option("--baseline", type=NUMBER, default=0.01, show_default=True, help="Chance to be right without the data.")
-@click.option("--mu-delta", type=NUMBER, help="The δ₀ that the smallest μ may leave out; --delta if not given.")
+@click.option("--mu-delta", type=CHANCE, help="The δ₀ that the smallest μ may leave out; --delta if not given.")
 @plot_option.plot_option("Also draw the trade-off")
 @output.json_option
 def command(
@@ -179,7 +180,9 @@ def _judged(
             raise PlanError(checked.found)
         if mu is not None:
             return _Judged(risk.source_of_gdp(float(mu)), None, [], None)
-        return _Judged(risk.source_of_stated(float(epsilon), float(delta)), None, [], None)
+        # A guarantee that is stated holds at the δ that was typed, and not below.
+        at = math.nextafter(delta, 1.0) if isinstance(delta, Below) else float(delta)
+        return _Judged(risk.source_of_stated(float(epsilon), at), None, [], None)
     plan, at, warnings, names = _plan(source, arguments, delta, problems)
     bound = accounting.epsilon(plan, at)
     return _Judged(risk.source_of_plan(plan), (bound.value, at), warnings, plan, names)

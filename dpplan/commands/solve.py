@@ -9,7 +9,7 @@ import click
 from dpplan.checks import Problems
 from dpplan.commands.shared import accountant_option, limit_options, output, plan_arguments, risk_limits, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
-from dpplan.commands.shared.parameter_types import NUMBER, Name, PlanFileName
+from dpplan.commands.shared.parameter_types import CHANCE, NUMBER, Name, PlanFileName
 from dpplan.commands.shared.request import cautions, ended_early, resolve
 from dpplan.errors import NotCertified, PlanError, UsageError
 from dpplan.plan import Delta, Phase, Settings, resolve_delta
@@ -70,7 +70,7 @@ answer rests on an estimate and --accept-estimate is not given; 5 a file that is
 @click.command("solve", help=HELP)
 @click.argument("plan_file", type=PlanFileName("A plan file"), metavar="[PLAN]", required=False)
 @click.option("--target-eps", "target_epsilon", type=NUMBER, help="The ε that the plan may spend, at --delta.")
-@click.option("--target-delta", type=NUMBER, help="The δ that the plan may spend, at --eps.")
+@click.option("--target-delta", type=CHANCE, help="The δ that the plan may spend, at --eps.")
 @click.option("--eps", "epsilon", type=NUMBER, help="The ε that goes with --target-delta.")
 @risk_limits.options
 @plan_arguments.plan

@@ -1,13 +1,20 @@
 """dpplan risk in a process of its own."""
 
 import json
+import math
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
+from dpplan import risk
+from dpplan.commands.risk import _judged
+from dpplan.commands.shared.parameter_types import CHANCE
+from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.plan import Settings
 from dpplan.risk.assessment import posterior
 
 Run = Callable[..., CompletedProcess[str]]
@@ -24,6 +31,15 @@ def test_a_plan_as_a_table_and_in_words(dpplan: Run) -> None:
     assert "can recognise at most 6.06 in 1000 of those whose data was; guessing would recognise 1" in words
     assert "does not limit what is learned about people like you" in words
     assert "assumes Poisson sampling, add/remove one example" in words
+
+
+def test_a_stated_delta_that_no_float_is_counts_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[float] = []
+    monkeypatch.setattr(risk, "source_of_stated", lambda epsilon, delta: told.append(delta))
+    for typed in ("1/60000", "1/65536"):
+        _judged(None, PlanArguments(Settings()), CHANCE.convert(typed, None, None), 1.0, None, [])
+    assert Fraction(told[0]) > Fraction(1, 60_000) > Fraction(math.nextafter(told[0], 0.0))
+    assert told[1] == 2.0**-16
 
 
 def test_phases_are_called_by_their_names(dpplan: Run, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Text that is no number is not refused here but handed on as it is: the checks of
 with everything else that is wrong.
 """
 
+import math
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,34 @@ class Rate(Number):
             return value
 
 
-NUMBER, COUNT, RATE = Number(), Count(), Rate()
+class Below(float):
+    """The largest float that is no more than the fraction that was typed, which no float is."""
+
+    __slots__ = ()
+
+
+class Chance(Number):
+    """A δ: a number, or a fraction, of which no more is allowed than was typed."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            exact = Fraction(str(value).replace(" ", "")) if "/" in str(value) else None
+            return super().convert(value, param, ctx) if exact is None else _below(exact)
+        except (ValueError, OverflowError, ZeroDivisionError):
+            return value
+
+
+def _below(exact: Fraction) -> float:
+    """Where a float holds it, a plain one. What underflows is refused for its size, and not for being 0."""
+    nearest = float(exact) or math.copysign(5e-324, exact)
+    if Fraction(nearest) <= exact:
+        return nearest if Fraction(nearest) == exact else Below(nearest)
+    return Below(math.nextafter(nearest, -math.inf) or nearest)
+
+
+NUMBER, COUNT, RATE, CHANCE = Number(), Count(), Rate(), Chance()
 
 
 class Name(click.Choice):  # type: ignore[type-arg]

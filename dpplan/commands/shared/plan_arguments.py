@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from dpplan.adjacency import ADJACENCIES, named
-from dpplan.commands.shared.parameter_types import COUNT, NUMBER, RATE, Name, Number, Percentage, PlanFileName
+from dpplan.commands.shared.parameter_types import CHANCE, COUNT, NUMBER, RATE, Name, Number, Percentage, PlanFileName
 from dpplan.data_query import AnswerAccuracy
 from dpplan.open_noise import Opening
 from dpplan.plan import Plan, Settings
@@ -236,7 +236,7 @@ def deltas(several: bool) -> Decorator:
     often = " May be given several times." if several else ""
     return click.option(
         "--delta",
-        type=NUMBER,
+        type=CHANCE,
         multiple=several,
         help=f"Chance of the guarantee not to hold. Without it: the largest power of ten ≤ 1 / (10 n), or "
         f"the run's own where its folder or report is all that is named.{often}",

@@ -1,12 +1,13 @@
 """How what is typed is read."""
 
+import math
 from fractions import Fraction
 from pathlib import Path
 
 import click
 import pytest
 
-from dpplan.commands.shared.parameter_types import COUNT, NUMBER, RATE, FileName, Name, Percentage, Whole
+from dpplan.commands.shared.parameter_types import CHANCE, COUNT, NUMBER, RATE, Below, FileName, Name, Percentage, Whole
 from dpplan.errors import UsageError
 
 
@@ -22,6 +23,10 @@ from dpplan.errors import UsageError
         (RATE, "0.01", 0.01),
         (RATE, "1/0", "1/0"),
         (RATE, "1e999/2", "1e999/2"),
+        (CHANCE, "1e-5", 1e-5),
+        (CHANCE, "1/65536", 2.0**-16),
+        (CHANCE, "1/0", "1/0"),
+        (CHANCE, "1/x", "1/x"),
         (Name(["add-remove", "zero-out"]), "add_remove", "add-remove"),
         (Name(["add-remove", "zero-out"]), "add-remove", "add-remove"),
         (Name(["add-remove", "zero-out"]), "add_one", "add_one"),
@@ -45,6 +50,14 @@ def test_a_whole_number_is_exact_or_refused_by_the_name_of_its_option() -> None:
         with pytest.raises(UsageError) as error:
             Whole(1, 256).convert(typed, jobs, None)
         assert str(error.value) == told
+
+
+@pytest.mark.parametrize("typed", ["1/60000", "1 / 60000", "1/3", "7/12345", "-1/3", f"1/{10**400}", f"-1/{10**400}"])
+def test_a_fraction_of_a_delta_allows_no_more_than_it_says(typed: str) -> None:
+    read, exact = CHANCE.convert(typed, None, None), Fraction(typed.replace(" ", ""))
+    assert type(read) is Below and read != 0.0
+    if exact > Fraction(5e-324):
+        assert Fraction(read) < exact < Fraction(math.nextafter(read, 1.0))
 
 
 def test_a_percentage_is_known_as_one() -> None:
