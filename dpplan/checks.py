@@ -4,7 +4,7 @@ import math
 import numbers
 from collections.abc import Iterable
 from fractions import Fraction
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self, TypeGuard
 
 from dpplan.errors import PlanError, UsageError
@@ -13,6 +13,27 @@ from dpplan.number_spelling import how_to_write, shortened
 # Numbers of this size leave room for what is computed from them in floats, which end at 2e-308 and 2e308; and whole
 # numbers as large as this are told from their neighbours by nothing that is computed here.
 LEAST, MOST, MOST_WHOLE = 1e-300, 1e300, 10**18
+
+
+# What others call a relation or a unit -> the name of it here, for whoever has such a choice.
+_MEANT = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("substitute", "substitution", "replace", "replacement", "swap", "change-one", "bounded", "bounded-dp"),
+            "replace-one",
+        ),
+        **dict.fromkeys(
+            ("unbounded", "unbounded-dp", "add", "remove", "removal", "delete", "insert", "add-or-remove-one",
+             "add-or-remove", "leave-one-out"), "add-remove"
+        ),
+        **dict.fromkeys(("zero", "zeroed", "zero-one", "null", "nullify", "replace-special"), "zero-out"),
+        **dict.fromkeys(
+            ("person", "people", "individual", "customer", "client", "patient", "participant", "subject", "owner"),
+            "user",
+        ),
+        **dict.fromkeys(("record", "sample", "row", "item", "instance", "datapoint"), "example"),
+    }
+)  # fmt: skip
 
 
 class Problems:
@@ -130,7 +151,10 @@ def did_you_mean(wrong: str, choices: Iterable[str], closeness: float = 0.6) -> 
     """
     import difflib  # only a mistake needs it
 
-    close = difflib.get_close_matches(str(wrong).lower(), list(choices), n=1, cutoff=closeness)
+    choices, asked = list(choices), str(wrong).lower()
+    meant = _MEANT.get(asked.replace("_", "-"))
+    close = [each for each in choices if each.replace("_", "-") == meant]
+    close = close or difflib.get_close_matches(asked, choices, n=1, cutoff=closeness)
     return f" Did you mean '{close[0]}'?" if close else ""
 
 

@@ -8,11 +8,11 @@ from fractions import Fraction
 
 from dpplan import notebook
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency
-from dpplan.checks import Problems, is_number, show
+from dpplan.checks import Problems, did_you_mean, is_number, show
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.groups import GroupPath, path_problems
 from dpplan.mechanism import BestOfTrials, Correlation, Gaussian, Mechanism, noise_of_run
-from dpplan.quantities import RATE_WORDS, swapped
+from dpplan.quantities import FIND_IT, RATE_WORDS, swapped
 from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import near_at_most
 from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Said, Sampling, chosen, refusal
@@ -260,7 +260,7 @@ class Settings:
                 try_="Without noise epsilon is infinite; values between 0.5 and 10 are common (--sigma).",
             )
         if self.unit not in UNITS:
-            problems.add(f"unit={self.unit} is not one of: {', '.join(UNITS)}.")
+            problems.add(f"unit={self.unit} is not one of: {', '.join(UNITS)}.{did_you_mean(self.unit, UNITS)}")
         problems.found += unit_problems(self.unit, self.max_per_user, self.examples)
         before = len(problems.found)  # the rest can contradict each other whatever the noise is
         if self.sample_rate is not None:
@@ -286,7 +286,7 @@ class Settings:
         if self._choice.needs_examples and self.examples is None:
             problems.add(f"n is missing: {self._choice.needs_examples}. Give --n.")
         if self.noise_multiplier is None:
-            problems.add("sigma is missing: give --sigma, or let `dpplan solve` find it from a target epsilon.")
+            problems.add(f"sigma is missing: give --sigma{FIND_IT}.")
         if self._open_rate:
             given = [name for name, value in (("n", self.examples), ("batch", self.batch_size)) if value]
             have = f" ({given[0]} alone does not give it)" if given else ""

@@ -149,6 +149,7 @@ def by_word(word: str) -> Quantity:
 
 
 MOST_NOISE = 100.0  # what a sample rate above 1 may be, if it was meant for the noise
+FIND_IT = ", or let `dpplan solve` find it from a target epsilon"  # of noise, and not in `dpplan solve`, nor in files
 RATE_WORDS = "The sample rate is the expected batch divided by n."
 
 

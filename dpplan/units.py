@@ -48,5 +48,5 @@ def unit_problems(unit: str, max_per_user: object, examples: object = None) -> l
             rule = f"max_per_user={show(max_per_user)} is more than n={show(examples)}, all examples there are."
             problems.add(f"{rule} Lower it, or check n.")
         rule = f"max_per_user={show(max_per_user)} is about users, and the unit is {unit}. Say --unit user."
-        problems.require(unit == "user", rule)
+        problems.require(unit == "user" or unit not in UNITS, rule)  # what is no unit is told by itself
     return problems.found

@@ -161,7 +161,7 @@ def test_whole_numbers_may_have_a_point_when_they_are_whole() -> None:
         ("  clip_norm: 1", "  clip_norm: 1\n  quantile: 0.5", "r.yaml:5: privacy.quantile has a meaning for clipping: adaptive only. Remove it."),
         ("  clip_norm: 1", "  clip_norm: 1\n  clipping: adaptive\n  quantile: 1", "r.yaml:6: privacy.quantile=1 is not in (0, 1)."),
         ("  device: cpu", "  device: cpu\n  engine: hooks", "r.yaml:18: runtime.engine=hooks is not one of: auto, book-keeping, vmap."),
-        ("  clip_norm: 1", "  clip_norm: 1\n  unit: patient", "r.yaml:5: privacy.unit=patient is not one of: example, user."),
+        ("  clip_norm: 1", "  clip_norm: 1\n  unit: patient", "r.yaml:5: privacy.unit=patient is not one of: example, user. Did you mean 'user'?"),
     ],
 )  # fmt: skip
 def test_one_mistake_gives_one_sentence_with_its_line(old: str, new: str, said: str) -> None:

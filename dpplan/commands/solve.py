@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from dpplan.checks import Problems
+from dpplan.checks import Problems, did_you_mean
 from dpplan.commands.shared import accountant_option, limit_options, output, plan_arguments, risk_limits, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.parameter_types import CHANCE, NUMBER, Name, PlanFileName
 from dpplan.commands.shared.request import cautions, ended_early, resolve
 from dpplan.errors import NotCertified, PlanError, UsageError
 from dpplan.plan import Delta, Phase, Settings, resolve_delta
-from dpplan.quantities import quantity
+from dpplan.quantities import FIND_IT, QUANTITIES, quantity
 from dpplan.render import explanation, to_json
 from dpplan.render import solve as render
 
@@ -293,7 +293,8 @@ def _solve_named(
     problems = Problems()
     of_cap = wanted == "cap"
     problems.require(of_cap or cost is None, "cap_cost goes with --solve cap. Give both, or neither.")
-    problems.require(wanted is None or wanted in WANTED, f"solve={wanted} is not one of: {', '.join(WANTED)}.")
+    if wanted is not None and wanted not in WANTED:
+        raise PlanError(_not_named(wanted, settings, target))
     takes = {"delta"} if of_cap else {"delta", "target_epsilon"}
     for name, given in dataclasses.asdict(target).items():
         beside = name not in takes and bool(given)
@@ -311,7 +312,7 @@ def _solve_named(
         whole.plan()
         resolved = resolve_delta(target.delta, settings.examples)
     except UsageError as error:
-        problems.found += error.problems
+        problems.found += (problem.replace(FIND_IT, "") for problem in error.problems)
     if problems.found or about_earlier:
         raise PlanError([*problems.found, *about_earlier])
     if of_cap:
@@ -337,6 +338,21 @@ def _solve_named(
     else:
         output.say(lines)
         output.warn(warnings)
+
+
+def _not_named(wanted: str, settings: Settings, target: SolveTarget) -> list[str]:
+    """What is wrong with a name after --solve, and how what is meant is found."""
+    named = next(
+        (each for each in QUANTITIES.values() if f"--{wanted}" in each.all_options or wanted == each.name), None
+    )
+    if named is not None and named.name == "epsilon":
+        return [f"solve={wanted}: the ε of a whole plan is what dpplan epsilon tells, from the same options."]
+    if named is None:
+        return [f"solve={wanted} is not one of: {', '.join(WANTED)}.{did_you_mean(wanted, WANTED)}"]
+    given = target.delta_given if named.name == "delta" else getattr(settings, named.name)
+    instead = "--solve" if given is None else f"--solve and {named.option}"
+    known = " and ".join(WANTED)
+    return [f"solve={wanted}: what is left out is solved for, and --solve names only {known}. Leave out {instead}."]
 
 
 def _unknown(settings: Settings, delta: Any) -> tuple[str | None, list[str]]:

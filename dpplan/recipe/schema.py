@@ -202,7 +202,7 @@ class Privacy(Block):
             yield ("clipping", "quantile"), "quantile has a meaning for clipping: adaptive only. Remove it."
         if given.get("target_epsilon") is not None and given.get("max_epsilon") is not None:
             yield ("target_epsilon", "max_epsilon"), "max_epsilon has no meaning beside target_epsilon. Remove it."
-        if given.get("max_per_user") is not None and given.get("unit", "example") != "user":
+        if given.get("max_per_user") is not None and given.get("unit", "example") == "example":
             yield ("unit", "max_per_user"), "max_per_user is about users. Set unit: user, or remove it."
         yield from scheme_keys.conflicts(given)
         yield from noise_block.conflicts(given)

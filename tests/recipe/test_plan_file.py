@@ -84,6 +84,8 @@ MISTAKES = [
     ("n: 60000", "m: 60000", 2, "m is not one of"),
     ("n: 60000", "examples: 60000", 2, "Did you mean 'n'?"),
     ("n: 60000", "unit: exampel", 2, "unit=exampel is not one of: example, user. Did you mean 'example'?"),
+    ("adjacency: add-remove", "adjacency: bounded", 1, "Did you mean 'replace-one'?"),
+    ("n: 60000", "unit: people", 2, "unit=people is not one of: example, user. Did you mean 'user'?"),
     ("n: 60000", "max_per_user: 3", 2, "the unit is example"),
     ("n: 60000", "n: 6\nn: 7", 3, "n is given twice; first on line 2."),
     ("public:\n", "phases: [{mechanism: {kind: laplace, epsilon: 0.1}}]\npublic:\n", 9,

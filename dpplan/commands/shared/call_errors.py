@@ -7,9 +7,11 @@ import click
 
 from dpplan.checks import did_you_mean
 from dpplan.commands.shared.lazy_group import LazyGroup
-from dpplan.commands.shared.other_names import ALSO, INSTEAD, NOTHING, SAME
+from dpplan.commands.shared.other_names import ALSO, INSTEAD, NOTHING, SAME, SAYS
 from dpplan.number_spelling import DASHES, shortened
 
+LISTS = ("frontier",)  # commands whose options take lists of numbers
+EACH_NUMBER = "Each number follows the option that says what it is: --sigma 1.1 --n 60000 --batch 256 --epochs 60."
 _CLOSE = 0.7  # of letters in common; below that a likeness is chance, as that of --eps and --steps
 
 
@@ -27,7 +29,7 @@ def sentence(error: click.ClickException, arguments: Sequence[str]) -> str:
         more = " Name a file, or - for standard output." if error.option_name == "--csv" else ""
         return f"{error.option_name} needs a value.{more}"
     extra = re.fullmatch(r"Got unexpected extra arguments? \((.*)\)", error.message, re.DOTALL)
-    return _left_over(extra[1], command) if extra else error.format_message()
+    return _left_over(extra[1], command, arguments) if extra else error.format_message()
 
 
 def _no_such_option(option: str, context: click.Context, arguments: Sequence[str]) -> str:
@@ -39,7 +41,8 @@ def _no_such_option(option: str, context: click.Context, arguments: Sequence[str
     own = [typed for parameter in context.command.get_params(context) for typed in parameter.opts]
     meant = SAME.get(name, name)
     here = INSTEAD.get(path.removeprefix("dpplan "), {})
-    instead = here.get(name) or (f"Did you mean '--{meant}'?" if f"--{meant}" in own else here.get(meant))
+    likely = f"Did you mean '--{meant}'? {SAYS.get(meant, '') if meant != name else ''}".rstrip()
+    instead = here.get(name) or (likely if f"--{meant}" in own else here.get(meant))
     if instead or name in NOTHING:
         return f"{told} {instead or NOTHING[name]}"
     elsewhere = list(_commands_with(f"--{meant}", context.find_root()))  # the same name is nearer than a like one
@@ -67,16 +70,19 @@ def _commands_with(option: str, root: click.Context) -> Iterator[str]:
         yield from (path for path, each in inner if any(option in one.opts for one in each.params))
 
 
-def _left_over(words: str, command: str) -> str:
-    """Words that no option takes."""
+def _left_over(words: str, command: str, arguments: Sequence[str]) -> str:
+    """Words that no option takes. arguments: the whole call."""
     first = words.split(maxsplit=1)[0] if words.split() else words
     if first[0:1] in DASHES:
         meant = f"--{first.lstrip(DASHES)}"
         return f"{shortened(first)} begins with a dash that is not the hyphen of a keyboard. Write {meant}."
-    if re.fullmatch(r"\d{3}", first):
+    before = arguments[arguments.index(first) - 1] if first in arguments[1:] else ""
+    if re.fullmatch(r"\d{3}", first) and re.fullmatch(r"\d{1,3}", before):
         return f"'{first}' is left over: a number has no spaces. Write 10000 for 10 000."
     if said := re.fullmatch(r"([A-Za-z][\w-]*)=(\S+)", first):
         return f"'{first}' is left over: an option begins with two hyphens. Write --{said[1]} {said[2]}."
     if re.fullmatch(r"[\d.,:eE+-]+", first):
-        return f"'{shortened(words)}' is left over: it belongs to no option. A list has no spaces: write 15,60."
+        told = f"'{shortened(words)}' is left over: it belongs to no option."
+        listed = command.endswith(LISTS) or before.endswith((",", ";", ":")) or first[0] in ",:"
+        return f"{told} A list has no spaces: write 15,60." if listed else f"{told} {EACH_NUMBER}"
     return f"'{shortened(words)}' is left over: it belongs to no option. See {command} --help."

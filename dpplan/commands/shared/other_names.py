@@ -30,6 +30,7 @@ _IN_A_RECIPE: Mapping[str, str] = MappingProxyType(
             "epochs": "training.epochs",
             "steps": "training.steps",
             "seed": "runtime.seed",
+            "device": "runtime.device",
         }.items()
     }
 )
@@ -102,9 +103,21 @@ SAME: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(("data-loader", "dataloader", "torch-loader"), "loader"),
         **dict.fromkeys(("max-physical-batch-size", "microbatch-size", "micro-batch"), "physical-batch"),
         **dict.fromkeys(("history", "previous", "earlier", "prior"), "spent"),
+        **dict.fromkeys(
+            ("group-size", "user-size", "examples-per-user", "max-examples-per-user", "max-contributions", "per-user",
+             "contribution-bound"), "max-per-user"
+        ),
+        **dict.fromkeys(("gpu", "cuda", "mps", "use-gpu", "use-cuda", "accelerator"), "device"),
         **dict.fromkeys(("out-file", "output", "save", "figure"), "plot"),
     }
 )  # fmt: skip
+# Of what is meant by another name, where its own does not say it all: a sentence.
+SAYS: Mapping[str, str] = MappingProxyType(
+    {
+        "max-per-user": "It is the most examples of one user, with --unit user.",
+        "device": "On a GPU that is --device cuda, or mps on a Mac; in a recipe runtime.device.",
+    }
+)
 _NO_CLIP = (
     "No figure depends on the clip norm: σ is the noise divided by it. A recipe's clip_norm sets it for training."
 )

@@ -16,7 +16,7 @@ from dpplan.commands.shared.parameter_types import Name, Number
 from dpplan.commands.shared.plan_arguments import READ_AS, ParsedPlan, PlanArguments, percentage, scheme_option_type
 from dpplan.errors import UsageError
 from dpplan.plan import Plan, Settings
-from dpplan.quantities import DESCRIBING
+from dpplan.quantities import DESCRIBING, FIND_IT
 from dpplan.recipe.phases import Written, read
 from dpplan.sampling import CHOICES, OPTIONS
 
@@ -231,9 +231,7 @@ def _plan(where: str, settings: Settings, examples: Any, problems: list[str]) ->
 
 def _in_a_phase(problem: str) -> str:
     """What a problem says about options, said about keys."""
-    return re.sub(
-        r"--([a-z]+)( (?=[\d.]))?", r"\1=", problem.replace(", or let `dpplan solve` find it from a target epsilon", "")
-    )
+    return re.sub(r"--([a-z]+)( (?=[\d.]))?", r"\1=", problem.replace(FIND_IT, ""))
 
 
 def _joined(plans: list[Plan]) -> Plan:
