@@ -12,7 +12,7 @@ from dpplan.checks import did_you_mean
 from dpplan.errors import PlanError, file_error
 from dpplan.number_spelling import doubtful_count, how_to_write, shortened
 from dpplan.quick_dataclass import dataclass
-from dpplan.recipe.values import pairs, yaml_problem
+from dpplan.recipe.values import near_file, pairs, yaml_problem
 from dpplan.sampling import OPTIONS
 
 MOST_BYTES = 1_000_000  # far above any plan; keeps a data file given by mistake out of the parser
@@ -36,6 +36,20 @@ _CALLED = {"sigma": _NOISE, "std": _NOISE, "stddev": _NOISE, "scale": _NOISE[1:]
            "examples": ("n",), "privacy_unit": ("unit",), "neighbours": ("adjacency",), "rate": ("sample_rate",),
            "l2": ("l2_sensitivity",), "min_sep": ("separation",), "trials": ("law",), "kind": ("law",),
            "distribution": ("law",), "expected": ("mean",)}  # fmt: skip
+# What is said of a plan where it is asked about, and not in its file.
+_DELTA = " δ is said where the whole plan is asked about: --delta 1e-5."
+_ASKED = {
+    **dict.fromkeys(
+        ("epsilon", "eps", "target_epsilon", "target_eps"), " A target is for dpplan solve: --target-eps 3."
+    ),
+    **dict.fromkeys(("max_epsilon", "max_eps"), " A limit is said where the whole plan is asked about: --max-eps 3."),
+}
+_NOISES = {
+    **dict.fromkeys(("epsilon", "eps"), "laplace, epsilon: 0.2"),
+    **dict.fromkeys(("sigma", "noise_multiplier"), "gaussian, noise_multiplier: 3"),
+    "mu": "gdp, mu: 0.3",
+    "rho": "zcdp, rho: 0.1",
+}
 _EXAMPLES = {"query": "Write query: {kind: count}.", "sampling": "Write sampling: {kind: poisson, sample_rate: 0.01}."}
 
 
@@ -88,6 +102,12 @@ def _meant(key: str, known: tuple[str, ...]) -> str:
     called = next((name for name in _CALLED.get(key, ()) if name in known), None)
     if called is not None:
         return f" Did you mean '{called}'?"
+    if key == "delta" and known in (KEYS, PHASE_KEYS, GROUP_KEYS, SEARCH_KEYS):
+        return f"{_DELTA} That of a stated guarantee belongs to mechanism." if known == PHASE_KEYS else _DELTA
+    if known == KEYS and key in _ASKED:
+        return _ASKED[key]
+    if known == PHASE_KEYS and key in _NOISES:
+        return f" It belongs to mechanism: mechanism: {{kind: {_NOISES[key]}}}."
     if key in ("scale", "b") and "epsilon" in known:
         return " Say epsilon: how far one record moves the answer, divided by that scale."
     if known == KEYS and key in (GROUPS, REPEAT, "mechanism"):
@@ -186,7 +206,8 @@ def compose(file: Path) -> Any:
         with file.open("rb") as stream:
             raw = stream.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        raise PlanError(f"{file}: no such file. `dpplan help plans` shows what a plan looks like.") from None
+        shown = " `dpplan help plans` shows what a plan looks like."
+        raise PlanError(f"{file}: no such file.{near_file(file) or shown}") from None
     except OSError as error:
         raise file_error(f"{file}: cannot be read", error, PlanError) from None
     if len(raw) > MOST_BYTES:

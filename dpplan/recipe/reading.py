@@ -5,6 +5,7 @@ given twice, and keeps `1e-5` as it was written.
 """
 
 import dataclasses
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from dpplan.checks import did_you_mean
 from dpplan.errors import RecipeError, file_error
 from dpplan.recipe.deployment_statement_block import StatementBlock
 from dpplan.recipe.schema import Audit, Block, Check, Data, Model, Privacy, Runtime, Training, violations
-from dpplan.recipe.values import Given, Kind, meant, pairs, yaml_problem
+from dpplan.recipe.values import Given, Kind, meant, near_file, pairs, yaml_problem
 
 _ALL: tuple[type[Block], ...] = (Privacy, Data, Model, Training, Runtime, Check, Audit, StatementBlock)
 _BESIDE = {Runtime.title, Check.title, Audit.title, StatementBlock.title}
@@ -30,7 +31,7 @@ def read_text(file: Path) -> str:
         with file.open("rb") as stream:
             raw = stream.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        raise RecipeError(f"{file}: no such file.{_offered(file.stem)}") from None
+        raise RecipeError(f"{file}: no such file.{_offered(file.stem) or near_file(file)}") from None
     except IsADirectoryError:
         copy = file / "recipe.yaml"
         instead = (
@@ -60,6 +61,8 @@ def read_blocks(text: str, name: str) -> dict[str, Any]:
     Raises RecipeError with file, line and key of every problem at once.
     """
     root = _compose(text, name)
+    if schema := _schema(root):
+        raise RecipeError(f"{name}: {_of_answer(name, schema)}")
     if _is_plan(root):
         raise RecipeError(
             f"{name}: is a plan file, and this takes recipes. What the plan spends: dpplan epsilon {name}."
@@ -73,6 +76,25 @@ def read_blocks(text: str, name: str) -> dict[str, Any]:
     if found:
         raise RecipeError([_located(name, line, sentence) for line, sentence in sorted(found)])
     return blocks
+
+
+def _schema(root: Any) -> str:
+    """What a report.json, or another document of dpplan, says that it is; "" of anything else."""
+    said = (value.value for key, value in root.value if key.value == "schema" and value.id == "scalar")
+    return next((each for each in said if each.startswith("dpplan.")), "")
+
+
+def _of_answer(name: str, schema: str) -> str:
+    """What a document of dpplan is, and which commands take it."""
+    copy, typed = Path(name).with_name("recipe.yaml"), shlex.quote(name)
+    verified = f"`dpplan verify {typed}` holds it against its plan"
+    if not schema.startswith("dpplan.train/"):
+        return f"is an answer of dpplan ({schema}), and this takes recipes. {verified}."
+    beside = f" The recipe of the run is {copy}." if copy.is_file() else ""
+    return (
+        f"is the report of a run, and this takes recipes. {verified}, and `dpplan report {typed}` makes a page of "
+        f"it.{beside}"
+    )
 
 
 def _is_plan(root: Any) -> bool:

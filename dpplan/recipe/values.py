@@ -6,8 +6,10 @@ with the key and what was written ("is not a number.").
 
 import contextlib
 import copy
+import itertools
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -23,6 +25,9 @@ KIND_WORDS: dict[str, str] = {
     "block": "is a block",
     "other": "has a tag or type that recipes do not use",
 }
+_READ = (".yaml", ".yml", ".json", ".csv")
+_CLOSE = 0.82  # of letters in common: digit and digits, not plan-1 and plans
+MOST_BESIDE = 1000  # files that are looked at
 _CUT = r"[-+]?\d+(?:,\d+)+(?:[eE][-+]?\d+)?"  # a number with a decimal comma, or with commas between thousands
 # Names of other libraries, and what is near in meaning but not in letters -> the key or the word that is meant.
 MEANT: Mapping[str, str] = MappingProxyType(
@@ -80,14 +85,59 @@ def _put_together(before: Any, rest: Any, value: Any) -> Any:
     return whole
 
 
+# What PyYAML finds, in its words or in those of libyaml -> what to look for; and whether the line is where the block or
+# the quote begins that it was reading, and not where it gave up.
+_YAML: tuple[tuple[str, str, bool], ...] = (
+    ("could not find expected ':'", "a key has no colon with a space after it. Write key: value", True),
+    (r"'\\t' that cannot start", "a tab indents it. Use spaces", False),
+    (
+        "expected <block end>|expected key|expected '-'",
+        "this line fits none above it. Look at how far it is indented (the keys of a block begin in one column), and for "
+        "text behind a closing quote",
+        False,
+    ),
+    (
+        "mapping values are not allowed",
+        "a colon stands where no key can begin. Look for a second colon in the line (quote a text that holds one), a "
+        "line indented further than the key above it, or a quote above that is not closed",
+        False,
+    ),
+    ("expected ',' or", "the bracket or brace that begins here is not closed, or a comma is missing in it", True),
+    ("unexpected end of stream", "the quote that begins here is not closed", True),
+    ("that cannot start", "a value begins with a character that YAML uses itself. Put the value in quotes", False),
+    ("sequence entries are not allowed", "a list begins on a line of its own: put the - below its key", False),
+    ("node content", "a value is missing, or a bracket is not closed", False),
+    (
+        "document start",
+        "this line fits nothing above it. Look for a bracket too many, and how far lines are indented",
+        False,
+    ),
+    ("another document", "a second document begins with ---. A file holds one", False),
+)
+
+
 def yaml_problem(error: Any) -> tuple[int, str]:
     """Of what PyYAML raises with a mark: the line, 0 where it knows none, and what is wrong there."""
     mark, problem = error.problem_mark, str(error.problem)
-    if "could not find expected ':'" in problem:  # PyYAML notices when the next line begins
-        mark, problem = error.context_mark or mark, "a key has no colon with a space after it. Write key: value"
-    elif "'\\t' that cannot start" in problem:
-        problem = "a tab indents it. Use spaces"
+    for found, said, at_beginning in _YAML:
+        if re.search(found, problem):
+            # PyYAML notices later: when the next line begins, or the file ends.
+            mark, problem = (at_beginning and error.context_mark) or mark, said
+            break
     return (mark.line + 1 if mark else 0), f"is not YAML: {problem}."
+
+
+def near_file(file: Path) -> str:
+    """A remedy sentence where a file of nearly that name, of which a recipe or a plan could be read, lies beside."""
+    import difflib  # only a mistake needs it
+
+    try:
+        beside = itertools.islice((each for each in file.parent.iterdir() if each.suffix in _READ), MOST_BESIDE)
+        stems = {each.stem: each for each in sorted(beside)}
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(file.stem, stems, n=1, cutoff=_CLOSE)
+    return f" Did you mean '{stems[close[0]]}'?" if close else ""
 
 
 AUTO = "auto"

@@ -2,17 +2,19 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from dpplan import accounting
 from dpplan.accounting import Guarantee
 from dpplan.checks import Problems
-from dpplan.errors import InputOutputFailed, PlanError, RecipeError, Unreachable
-from dpplan.recipe import claim, phases, reading, scheme_keys, values
+from dpplan.errors import InputOutputFailed, PlanError, RecipeError, Unreachable, UsageError
+from dpplan.recipe import claim, phases, plan_nodes, reading, scheme_keys, values
 from dpplan.recipe.schema import Privacy, Training
 from dpplan.recipe.values import Given
 
@@ -156,6 +158,62 @@ def test_a_key_in_the_wrong_block_and_one_given_twice_are_told() -> None:
 )
 def test_what_is_no_recipe_is_refused_in_a_sentence(written: str, said: str) -> None:
     assert any(said in each for each in problems_of(written)), problems_of(written)
+
+
+# What is written, the line that is named, and how what to look for begins.
+SLIPS = [
+    ("a:\n  b: 1\n    c: 1\n", 3, "a colon stands where no key can begin. Look for a second colon in the line"),
+    ("a:\n  b: c: 1\n", 2, "a colon stands where no key can begin."),
+    ("a:\n  b: 1\n c: 1\n", 3, "this line fits none above it. Look at how far it is indented"),
+    ('a:\n  b: "c" d\n', 2, "this line fits none above it."),
+    ("a:\n  - b\n- c\n", 3, "this line fits none above it."),
+    ("a: {b: 1\nc: {d: 1}\n", 1, "the bracket or brace that begins here is not closed, or a comma is missing in it."),
+    ('a:\n  b: "c\n  d: 1\n', 2, "the quote that begins here is not closed."),
+    ("a: @b\n", 1, "a value begins with a character that YAML uses itself."),
+    ("a: - b\n", 1, "a list begins on a line of its own"),
+    (" a: 1\nb: 1\n", 2, "this line fits nothing above it. Look for a bracket too many"),
+]
+
+
+@pytest.mark.parametrize("loader", ["SafeLoader", "CSafeLoader"])
+@pytest.mark.parametrize(("written", "line", "said"), SLIPS, ids=[repr(written) for written, *_ in SLIPS])
+def test_what_to_look_for_is_said_in_plain_words_whoever_parses(
+    written: str, line: int, said: str, loader: str
+) -> None:
+    if not hasattr(yaml, loader):
+        pytest.skip("PyYAML was built without libyaml")
+    with pytest.raises(yaml.MarkedYAMLError) as error:
+        yaml.compose(written, Loader=getattr(yaml, loader))
+    at, told = values.yaml_problem(error.value)
+    assert (abs(at - line) <= (loader == "CSafeLoader"), told.startswith(f"is not YAML: {said}")) == (True, True), told
+    assert not re.search("block|token|stream|mapping", told.replace("of a block begin", ""))
+
+
+def test_a_report_of_a_run_is_no_recipe_and_is_led_to_what_takes_it(tmp_path: Path) -> None:
+    report, other = tmp_path / "report.json", tmp_path / "a b.json"
+    report.write_text('{"schema": "dpplan.train/1", "seeded": false}', encoding="utf-8")
+    other.write_text('{"schema": "dpplan.epsilon/1"}', encoding="utf-8")
+    with pytest.raises(RecipeError) as told:
+        reading.read_blocks(report.read_text(encoding="utf-8"), str(report))
+    assert "is the report of a run, and this takes recipes. `dpplan verify " in str(told.value)
+    assert "recipe.yaml" not in str(told.value)
+    (tmp_path / "recipe.yaml").touch()
+    with pytest.raises(RecipeError, match=r"The recipe of the run is .*recipe\.yaml\."):
+        reading.read_blocks(report.read_text(encoding="utf-8"), str(report))
+    with pytest.raises(RecipeError, match=r"is an answer of dpplan \(dpplan.epsilon/1\).*verify '"):
+        reading.read_blocks(other.read_text(encoding="utf-8"), str(other))
+
+
+def test_a_name_that_is_nearly_that_of_a_file_beside_is_offered(tmp_path: Path) -> None:
+    for name in ("digits.yaml", "good.yaml", "scores.csv", "digit.txt"):
+        (tmp_path / name).touch()
+    for wrong, meant in (("digit.yaml", "digits.yaml"), ("digits.yml", "digits.yaml"), ("score.csv", "scores.csv")):
+        assert values.near_file(tmp_path / wrong) == f" Did you mean '{tmp_path / meant}'?"
+    for wrong in ("good-1.yaml", "mlp.yaml", "none/digit.yaml"):
+        assert values.near_file(tmp_path / wrong) == ""
+    for reads in (reading.read_text, phases.read, plan_nodes.compose):
+        with pytest.raises(UsageError, match=r"no such file\. Did you mean '.*digits\.yaml'\?$"):
+            reads(tmp_path / "digit.yaml")
 
 
 def test_a_recipe_is_a_text_file_of_some_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,6 +176,8 @@ def _drawn(values: dict[str, Any], shared: Settings) -> Settings:
 
 
 def _unknown(key: str, name: str) -> str:
+    if name in ("delta", "δ"):  # beside what ran: alone, a guarantee is told before
+        return f"'{key}' is no part of a phase: δ is said where the whole plan is asked about, --delta 1e-5."
     if name in _GUARANTEES:
         return f"{key}: {_NOT_EXACT}"
     if not re.search("[a-z]", name):
