@@ -92,8 +92,8 @@ _YAML: tuple[tuple[str, str, bool], ...] = (
     (r"'\\t' that cannot start", "a tab indents it. Use spaces", False),
     (
         "expected <block end>|expected key|expected '-'",
-        "this line fits none above it. Look at how far it is indented (the keys of a block begin in one column), and for "
-        "text behind a closing quote",
+        "this line fits none above it. Look at how far it is indented (the keys of a block begin in one column), and "
+        "for text behind a closing quote",
         False,
     ),
     (
