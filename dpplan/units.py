@@ -9,7 +9,7 @@ WHOLE_ONLY = (
     "is another run, with an ε of its own"
 )
 # Each is a guarantee for one user with all of theirs, so that basic composition holds for the two.
-APART = "add up in no plan here yet: account them apart, in a plan file each, and add up their ε and their δ"
+APART = "add up exactly in no plan here yet: account them apart, in a plan file each, and add up their ε and their δ"
 # How files write that nobody is named. Rows of many people would count as those of one, and of each as fewer.
 _NOBODY = frozenset({"", "na", "n/a", "<na>", "nan", "null", "none"})
 

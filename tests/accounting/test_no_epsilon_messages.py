@@ -16,13 +16,14 @@ from dpplan.mechanism import (
     RandomizedResponse,
     Stated,
     StatedGdp,
+    StatedZcdp,
     ThresholdedCounts,
     TreeAggregation,
 )
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import FixedSize, Poisson, Shuffle
 from dpplan.sampling.scheme import Sampling
-from dpplan.units import WHOLE_ONLY
+from dpplan.units import APART, WHOLE_ONLY
 
 COUNTS = ThresholdedCounts(5.0, 20.0, 3)
 
@@ -86,13 +87,13 @@ def test_noise_is_asked_about_under_its_own_name() -> None:
         (
             plan(Laplace(1.0), privacy_unit="user", max_per_user=3),
             "and this is laplace with full-batch under add-remove. What a mechanism costs a whole user, and runs that "
-            "draw users' examples one by one, add up in no plan here yet: account them apart, in a plan file each, and "
-            f"add up their ε and their δ. {WHOLE_ONLY}",
+            f"draw users' examples one by one, {APART}. {WHOLE_ONLY}",
         ),
         (
             plan(Gaussian(1.0), 3, FixedSize(10, 100), privacy_unit="user", max_per_user=3),
             f"gaussian with fixed-size under add-remove. Draw by Poisson sampling, if the run can. {WHOLE_ONLY}",
         ),
+        (plan(StatedZcdp(0.1), privacy_unit="user", max_per_user=3), "--accountant rdp"),
         (
             plan(TreeAggregation(9.0, 1), 3, privacy_unit="user", max_per_user=3),
             f"and this is tree with full-batch under add-remove. {WHOLE_ONLY}",

@@ -283,7 +283,7 @@ def test_what_plans_do_not_have_in_common_is_said_in_words() -> None:
     assert units.startswith("unit=example and unit=user differ: ")
     assert most.startswith("no max_per_user and max_per_user=3 differ: ")
     (whole,) = plan_files._differing([other, ("add_remove", "user", None, 60)])
-    assert "one by one, add up in no plan here yet: account them apart" in whole and "Give one" not in whole
+    assert "one by one, add up exactly in no plan here yet: account them apart" in whole and "Give one" not in whole
     assert plan_files._differing([one, (*one[:3], 60)]) == []  # a plan that names no n goes with any
 
 
@@ -292,7 +292,7 @@ def test_a_run_of_whole_users_before_one_that_draws_their_examples_is_accounted_
 ) -> None:
     whole = Settings(noise_multiplier=2.0, sample_rate=0.1, steps=3, unit="user")
     monkeypatch.setattr(recorded_runs, "plan_of", lambda _: whole.plan())
-    with pytest.raises(ReportError, match="the two add up in no plan here yet: account them apart"):
+    with pytest.raises(ReportError, match="the two add up exactly in no plan here yet: account them apart"):
         list(recorded_runs.phases(Path("runs/a"), whole.with_(max_per_user=3)))
     with pytest.raises(ReportError, match="Give one --unit for both"):
         list(recorded_runs.phases(Path("runs/a"), whole.with_(unit="example")))

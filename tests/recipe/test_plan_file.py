@@ -277,7 +277,12 @@ QUERY_MISTAKES = [
     (", max_per_user: 2", "", 6, "phases[0].query.max_per_user is missing"),
     ("max_per_user: 2", "max_per_user: 0", 6, "max_per_user=0"),
     ("unit: user\n", "", 5, "max_per_user=2 is about users, and the unit is example."),
-    ("unit: user\n", "unit: user\nmax_per_user: 4\n", 7, "The two add up in no plan here yet: account them apart"),
+    (
+        "unit: user\n",
+        "unit: user\nmax_per_user: 4\n",
+        7,
+        "The two add up exactly in no plan here yet: account them apart",
+    ),
     ("standard_error: 2", "standard_error: 0", 6, "standard_error=0"),
     (
         "{kind: laplace}",

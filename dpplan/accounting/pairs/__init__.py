@@ -125,6 +125,8 @@ def terms(phase: Phase, adjacency: Adjacency, unit: str, members: int = 1) -> Te
 
 def _no_group(phase: Phase, adjacency: Adjacency, members: int) -> str:
     """Why nothing is known of users whose examples are drawn one by one, and what not to do about it."""
+    if type(phase.mechanism) in declared_epsilon.MOMENTS_ONLY:
+        return declared_epsilon.MOMENTS_ONLY[type(phase.mechanism)]
     if (type(phase.mechanism), type(phase.sampling), ADD_REMOVE) in GROUPS:
         remedy = "Try --adjacency add-remove"
     elif drawn_as(phase) == FULL_BATCH.name and type(phase.mechanism) not in _CORRELATED:
