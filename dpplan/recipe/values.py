@@ -127,13 +127,19 @@ def yaml_problem(error: Any) -> tuple[int, str]:
     return (mark.line + 1 if mark else 0), f"is not YAML: {problem}."
 
 
+def _numbers_alike(stem: str, other: str) -> bool:
+    numbers = [re.findall(r"\d+", each) for each in (stem, other)]
+    return numbers[0] == numbers[1] or not all(numbers)
+
+
 def near_file(file: Path) -> str:
     """A remedy sentence where a file of nearly that name, of which a recipe or a plan could be read, lies beside."""
     import difflib  # only a mistake needs it
 
     try:
         beside = itertools.islice((each for each in file.parent.iterdir() if each.suffix in _READ), MOST_BESIDE)
-        stems = {each.stem: each for each in sorted(beside)}
+        # plan-1 is not meant for plan-2, which is as like it as a slip would be.
+        stems = {each.stem: each for each in sorted(beside) if _numbers_alike(file.stem, each.stem)}
     except OSError:
         return ""
     close = difflib.get_close_matches(file.stem, stems, n=1, cutoff=_CLOSE)

@@ -205,9 +205,14 @@ def test_a_report_of_a_run_is_no_recipe_and_is_led_to_what_takes_it(tmp_path: Pa
 
 
 def test_a_name_that_is_nearly_that_of_a_file_beside_is_offered(tmp_path: Path) -> None:
-    for name in ("digits.yaml", "good.yaml", "scores.csv", "digit.txt"):
+    for name in ("digits.yaml", "good.yaml", "good-0.yaml", "cifar10.yml", "scores.csv", "digit.txt"):
         (tmp_path / name).touch()
-    for wrong, meant in (("digit.yaml", "digits.yaml"), ("digits.yml", "digits.yaml"), ("score.csv", "scores.csv")):
+    for wrong, meant in (
+        ("digit.yaml", "digits.yaml"),
+        ("digits.yml", "digits.yaml"),
+        ("score.csv", "scores.csv"),
+        ("cifar.yml", "cifar10.yml"),
+    ):
         assert values.near_file(tmp_path / wrong) == f" Did you mean '{tmp_path / meant}'?"
     for wrong in ("good-1.yaml", "mlp.yaml", "none/digit.yaml"):
         assert values.near_file(tmp_path / wrong) == ""
