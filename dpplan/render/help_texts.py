@@ -48,8 +48,9 @@ of the noise on the mean gradient, so the batch plays no part in it, and the cli
 nats: an ε of 1 is a factor of e = 2.718. The privacy unit is one example.
 
 Numbers may be typed as 60000, 6e4 or 60_000, and q as a fraction, 1/79, which stays exact where epochs become
-steps. Steps are rounded up: ⌈epochs × n / batch⌉. A δ that is left out is the largest power of ten that is at most
-1 / (10 n). Printed upper bounds, and σ, are rounded up; lower bounds, and steps to spend, down.
+steps; δ may be one, 1/60000, and is rounded down. Steps are rounded up: ⌈epochs × n / batch⌉. A δ that is left out is
+the largest power of ten that is at most 1 / (10 n). Printed upper bounds, and σ, are rounded up; lower bounds, and
+steps to spend, down.
 
   dpplan epsilon --sigma 1 --q 1/79 --epochs 10 --delta 1e-5
 """
