@@ -144,6 +144,11 @@ def _long(value: int | Fraction) -> str:
         return f"1e{math.floor(math.log10(abs(value.numerator)) - math.log10(abs(value.denominator)))} or more"
 
 
+def reaches_one_in(delta: float, examples: float) -> bool:
+    """Whether δ >= 1/n, but for its last digits: those of a fraction are rounded down. Not where n·δ is no float."""
+    return 1.0 - 1e-12 <= delta * examples < math.inf
+
+
 def did_you_mean(wrong: str, choices: Iterable[str], closeness: float = 0.6) -> str:
     """A remedy sentence when one choice is close to what was written, else nothing.
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from dpplan import notebook
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency
-from dpplan.checks import Problems, did_you_mean, is_number, show
+from dpplan.checks import Problems, did_you_mean, is_number, reaches_one_in, show
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.groups import GroupPath, path_problems
 from dpplan.mechanism import BestOfTrials, Correlation, Gaussian, Mechanism, noise_of_run
@@ -391,10 +391,10 @@ def resolve_delta(delta: float | None, examples: int | None) -> Delta:
 
 def delta_warning(delta: float, examples: int | None) -> str | None:
     """A sentence when delta is too large for the data, else None."""
-    if examples is None or not is_number(delta) or not 1 <= delta * examples < math.inf:
+    if examples is None or not is_number(delta) or not reaches_one_in(delta, examples):
         return None
-    safer = resolve_delta(None, examples).value
+    safer, limit = resolve_delta(None, examples).value, near_at_most(min(1 / examples, delta), delta)
     return (
-        f"delta={show(delta)} is not below 1/n = {near_at_most(1 / examples, delta)}: it would allow publishing whole "
-        f"records. Try --delta {safer:g}."
+        f"delta={show(delta)} is not below 1/n = {limit}: it would allow publishing whole records. Try --delta "
+        f"{safer:g}."
     )

@@ -207,7 +207,8 @@ def _steps(plan: Plan) -> tuple[tuple[SampledGaussian, ...], bool]:
     stated, rest = list[SampledGaussian](), list[Phase]()
     for phase in plan.phases:
         mechanism = phase.mechanism
-        if isinstance(mechanism, StatedZcdp) and (phase.sampling, phase.groups) in ((FULL, ()), (FULL, STAYS)):
+        whole = (phase.sampling, phase.groups) in ((FULL, ()), (FULL, STAYS)) and (plan.max_per_user or 1) == 1
+        if isinstance(mechanism, StatedZcdp) and whole:
             stated.append(SampledGaussian(math.sqrt(0.5 / mechanism.rho), 1.0, phase.steps))
         else:
             rest.append(phase)

@@ -25,7 +25,7 @@ import numpy as np
 from dpplan import groups
 from dpplan.accounting.no_epsilon_messages import below_floor
 from dpplan.accounting.numerics import Array, outward
-from dpplan.accounting.pairs import DominatingPair, GaussianLoss, Law, Resolution, StatedLoss
+from dpplan.accounting.pairs import DominatingPair, GaussianLoss, Law, Resolution, StatedLoss, no_group
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import (
@@ -169,6 +169,8 @@ def of(plan: Plan, accountant: str) -> RunMoments:
     rest, stated = list[Phase](), list[tuple[RenyiCurve, int]]()
     for phase in plan.phases:
         if type(phase) is Phase and type(phase.mechanism) in MOMENTS:
+            if (members := plan.max_per_user or 1) > 1:  # known for one record, of which the user has several
+                raise NotApplicable(f"{accountant}: {no_group(phase, plan.adjacency, members)}.")
             stated.append((_whole(phase, accountant)(phase.mechanism), phase.steps))
         else:
             rest.append(phase)

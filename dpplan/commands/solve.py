@@ -345,12 +345,11 @@ def _not_named(wanted: str, settings: Settings, target: SolveTarget) -> list[str
     named = next(
         (each for each in QUANTITIES.values() if f"--{wanted}" in each.all_options or wanted == each.name), None
     )
-    if named is not None and named.name == "epsilon":
-        return [f"solve={wanted}: the ε of a whole plan is what dpplan epsilon tells, from the same options."]
+    if named is not None and named.name in ("epsilon", "delta"):
+        return [f"solve={wanted}: that of a whole plan is what `dpplan {named.name}` tells, from the same options."]
     if named is None:
         return [f"solve={wanted} is not one of: {', '.join(WANTED)}.{did_you_mean(wanted, WANTED)}"]
-    given = target.delta_given if named.name == "delta" else getattr(settings, named.name)
-    instead = "--solve" if given is None else f"--solve and {named.option}"
+    instead = "--solve" if getattr(settings, named.name) is None else f"--solve and {named.option}"
     known = " and ".join(WANTED)
     return [f"solve={wanted}: what is left out is solved for, and --solve names only {known}. Leave out {instead}."]
 

@@ -87,9 +87,9 @@ def _schema(root: Any) -> str:
 def _of_answer(name: str, schema: str) -> str:
     """What a document of dpplan is, and which commands take it."""
     copy, typed = Path(name).with_name("recipe.yaml"), shlex.quote(name)
+    if not schema.startswith("dpplan.train/") or Path(name).suffix != ".json":
+        return f"is an answer of dpplan ({schema}), and this takes recipes."
     verified = f"`dpplan verify {typed}` holds it against its plan"
-    if not schema.startswith("dpplan.train/"):
-        return f"is an answer of dpplan ({schema}), and this takes recipes. {verified}."
     beside = f" The recipe of the run is {copy}." if copy.is_file() else ""
     return (
         f"is the report of a run, and this takes recipes. {verified}, and `dpplan report {typed}` makes a page of "

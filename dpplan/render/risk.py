@@ -119,8 +119,8 @@ def for_a_person(found: "Assessment") -> str:
 def _recognised(found: "Assessment") -> tuple[str, str]:
     """How many of how many: of so many that one of them is no more than the false-positive rate."""
     many = max(math.ceil(1.0 / found.question.fpr - 1e-9), 2)
-    right = up(min(found.at_fpr.upper, 1.0) * many, 3)
-    return (right, str(many)) if many < MOST_PEOPLE else (right, up(many, 3))
+    shown = str(many) if many < MOST_PEOPLE else up(many, 3)
+    return up(min(found.at_fpr.upper, 1.0) * float(shown), 3), shown
 
 
 def document(found: "Assessment", plan: Plan | None, warnings: list[str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import dpplan
-from dpplan.checks import show
+from dpplan.checks import reaches_one_in, show
 from dpplan.plan import Plan
 from dpplan.quantities import MEANINGLESS_EPSILON
 from dpplan.render.bound_text import SYMBOLS, Paint, unpainted
@@ -192,7 +192,7 @@ def _remarks(verdict: "Verdict") -> Iterator[str]:
         yield "an ε above 50 rules out no attack at all; it is true, and no claim of privacy."
     n = None if claim.plan is None else claim.plan.examples
     delta = claim.at if claim.quantity == "epsilon" else claim.value
-    if n is not None and delta * n >= 1:
+    if n is not None and reaches_one_in(delta, n):
         yield f"δ = {show(delta)} is not below 1/n, n = {n}: publishing a whole record at random would satisfy it."
 
 

@@ -5,17 +5,21 @@ import re
 import pytest
 
 from dpplan import accounting
-from dpplan.accounting import exact, no_epsilon_messages, rdp
+from dpplan.accounting import ACCOUNTANTS, exact, no_epsilon_messages, rdp
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT
 from dpplan.errors import NotCertified
 from dpplan.mechanism import (
+    BestOfTrials,
     DiscreteGaussian,
+    DiscreteLaplace,
+    Exponential,
     Gaussian,
     Laplace,
     Mechanism,
     RandomizedResponse,
     Stated,
     StatedGdp,
+    StatedRenyi,
     StatedZcdp,
     ThresholdedCounts,
     TreeAggregation,
@@ -56,6 +60,24 @@ def test_at_just_the_chance_it_is_not_said_that_no_epsilon_covers_it() -> None:
     assert "is less than" in refused(plan(Stated(1.0, 1e-6)), 0.999e-6)
 
 
+@pytest.mark.parametrize("accountant", ACCOUNTANTS)
+def test_what_is_known_of_one_record_is_not_claimed_of_a_user_with_several(accountant: str) -> None:
+    """For three of a user's examples and a discrete Gaussian, rdp said 2.42, what one of them costs; a plain one costs
+    7.8."""
+    users = {"privacy_unit": "user", "max_per_user": 3}
+    mechanisms = (
+        DiscreteGaussian(2.0), Exponential(0.5), StatedZcdp(0.1), StatedRenyi((2.0, 4.0), (0.1, 0.2)), COUNTS,
+        Stated(0.1, 1e-8), StatedGdp(0.3), Laplace(1.0), DiscreteLaplace(1.0),
+    )  # fmt: skip
+    for mechanism in mechanisms:
+        search = BestOfTrials("geometric", 3.0, (Phase(mechanism, Poisson(1.0), 1),))
+        for each in (mechanism, search):
+            with pytest.raises(NotCertified):
+                accounting.epsilon(plan(each, **users), 1e-6, accountant)
+            with pytest.raises(NotCertified):
+                accounting.delta(plan(each, **users), 1.0, accountant)
+
+
 def test_where_no_delta_of_use_is_left_the_remedy_is_another() -> None:
     assert refused(plan(Stated(1.0, 0.2), 20)).endswith("or a smaller delta that is stated.")
     assert "chance, 0.5," in no_epsilon_messages.below_floor("epsilon", 0.1, 0.5)
@@ -93,7 +115,11 @@ def test_noise_is_asked_about_under_its_own_name() -> None:
             plan(Gaussian(1.0), 3, FixedSize(10, 100), privacy_unit="user", max_per_user=3),
             f"gaussian with fixed-size under add-remove. Draw by Poisson sampling, if the run can. {WHOLE_ONLY}",
         ),
-        (plan(StatedZcdp(0.1), privacy_unit="user", max_per_user=3), "--accountant rdp"),
+        (
+            plan(StatedZcdp(0.1), privacy_unit="user", max_per_user=3),
+            "and this is zcdp with full-batch under add-remove. What a mechanism costs a whole user, and runs that "
+            f"draw users' examples one by one, {APART}",
+        ),
         (
             plan(TreeAggregation(9.0, 1), 3, privacy_unit="user", max_per_user=3),
             f"and this is tree with full-batch under add-remove. {WHOLE_ONLY}",

@@ -165,6 +165,24 @@ def test_epochs_that_end_in_part_batches_are_told_however_the_run_is_described(
     assert "14100 in all, and the figure is for 14063" in finding["message"]
 
 
+def test_no_cost_is_told_of_longer_epochs_beside_a_search_whose_own_are_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whose trials take more steps with that loader, too: the cost that was told left them out."""
+    search = """\
+  - name: search
+    repeat: {law: geometric, mean: 3, score: released}
+    phases:
+      - {mechanism: {kind: gaussian, noise_multiplier: 4}, sampling: {kind: poisson, batch_size: 256}, epochs: 5}
+      - {name: score, query: {kind: count}, mechanism: {kind: gaussian, noise_multiplier: 30}}
+"""
+    (tmp_path / "plan.yaml").write_text(IN_A_FILE + search, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    program.run(["check", "--delta", "1e-6", "plan.yaml", "--json"])
+    (finding,) = [each for each in json.loads(capsys.readouterr().out)["findings"] if each["code"] == "DP019"]
+    assert finding["message"].endswith("14100 in all, and the figure is for 14063.")
+
+
 def test_phases_and_earlier_runs_are_checked_as_one_plan(dpplan: Run) -> None:
     phases = ("--phase", "sigma=0.2,q=0.01,steps=10", "--spent", "sigma=2,q=0.01,steps=10", "--n", "1000")
     content = json.loads(dpplan("check", *phases, "--json").stdout)

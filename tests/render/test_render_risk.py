@@ -1,6 +1,7 @@
 """What a plan allows an attacker, as it is printed: rounded up, counted in people, whole in JSON."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -41,6 +42,9 @@ def test_more_people_than_anybody_counts_are_told_as_a_power_of_ten() -> None:
     found = risk.assess(source_of_gdp(1.0), risk.AttackQuestion(fpr=1e-300))
     assert " 1 of 1e+300 records that were not used" in render.for_an_officer(found)
     assert "about 1 in 1e+300 people" in render.for_a_person(found)
+    rare = risk.assess(source_of_stated(0.1, 0.010089), risk.AttackQuestion(fpr=9.99e-10))
+    right, many = re.search(r"at most (\S+) in (\S+) of those", render.for_a_person(rare)).groups()  # type: ignore[union-attr]
+    assert float(right) / float(many) >= rare.at_fpr.upper
 
 
 def test_what_the_figures_rest_on() -> None:

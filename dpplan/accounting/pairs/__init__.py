@@ -80,6 +80,7 @@ __all__ = [
     "grouped",
     "laplace",
     "mixed",
+    "no_group",
     "nothing",
     "of",
     "randomized_response",
@@ -115,7 +116,7 @@ def terms(phase: Phase, adjacency: Adjacency, unit: str, members: int = 1) -> Te
     kinds = (type(phase.mechanism), type(phase.sampling), adjacency)
     if members > 1 and type(phase) is Phase and unit in UNITS:
         if kinds not in GROUPS:
-            raise NotApplicable(_no_group(phase, adjacency, members))
+            raise NotApplicable(no_group(phase, adjacency, members))
         rate = Poisson.of(phase.sampling).sample_rate
         return ((grouped(Gaussian.of(phase.mechanism).noise_multiplier, rate, members), phase.steps),)
     if type(phase) is Phase and kinds in PHASE_PAIRS and unit in UNITS:
@@ -123,10 +124,8 @@ def terms(phase: Phase, adjacency: Adjacency, unit: str, members: int = 1) -> Te
     return ((of(phase, adjacency, unit), phase.steps),)
 
 
-def _no_group(phase: Phase, adjacency: Adjacency, members: int) -> str:
+def no_group(phase: Phase, adjacency: Adjacency, members: int) -> str:
     """Why nothing is known of users whose examples are drawn one by one, and what not to do about it."""
-    if type(phase.mechanism) in declared_epsilon.MOMENTS_ONLY:
-        return declared_epsilon.MOMENTS_ONLY[type(phase.mechanism)]
     if (type(phase.mechanism), type(phase.sampling), ADD_REMOVE) in GROUPS:
         remedy = "Try --adjacency add-remove"
     elif drawn_as(phase) == FULL_BATCH.name and type(phase.mechanism) not in _CORRELATED:

@@ -99,7 +99,7 @@ class Chance(Number):
 
 def _below(exact: Fraction) -> float:
     """Where a float holds it, a plain one. What underflows is refused for its size, and not for being 0."""
-    nearest = float(exact) or math.copysign(5e-324, exact)
+    nearest = float(exact) or math.copysign(5e-324, exact) * bool(exact)
     if Fraction(nearest) <= exact:
         return nearest if Fraction(nearest) == exact else Below(nearest)
     return Below(math.nextafter(nearest, -math.inf) or nearest)

@@ -364,7 +364,10 @@ def steps_of_loader(settings: Settings, part: Part) -> tuple[int, int]:
 
 
 def _cost_of(run: LintContext, plan: Plan, longer: Sequence[_Longer]) -> str:
-    """What the plan costs with these phases as the loader runs them; "" where nothing is proven."""
+    """What the plan costs with these phases as the loader runs them; "" where nothing is proven, and where others may
+    take more steps with it too, of which it is not known."""
+    if any(isinstance(phase.mechanism, Correlated | BestOfTrials) for phase in plan.phases):
+        return ""
     phases = list(plan.phases)
     for each in longer:
         phases[each.place] = each.taken

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from dpplan import accounting
 from dpplan.adjacency import DIFFERENT_N
-from dpplan.checks import is_number, show
+from dpplan.checks import is_number, reaches_one_in, show
 from dpplan.lint.context import LintContext, batch_exceeds_examples, needed_steps
 from dpplan.lint.finding import Remark, Severity, at_least, at_most
 from dpplan.lint.rules.batches import part_of, steps_of_loader
@@ -52,8 +52,8 @@ def delta_objection(delta: float, n: int, unit: str = "example", tell_n: bool = 
     whether the sentence may hold a figure that n follows from.
     """
     expected = delta * n
-    if expected >= 1:
-        limit = f" = {near_at_most(1 / n, delta)}" if tell_n else ""
+    if reaches_one_in(delta, n):
+        limit = f" = {near_at_most(min(1 / n, delta), delta)}" if tell_n else ""
         return Severity.ERROR, f"is not below 1/n{limit}: it would allow publishing whole records."
     if 10 * expected <= 1 + 1e-9:
         return None

@@ -60,6 +60,10 @@ def test_a_fraction_of_a_delta_allows_no_more_than_it_says(typed: str) -> None:
         assert Fraction(read) < exact < Fraction(math.nextafter(read, 1.0))
 
 
+def test_a_delta_of_none_of_n_is_zero() -> None:
+    assert CHANCE.convert("0/5", None, None) == 0.0
+
+
 def test_a_percentage_is_known_as_one() -> None:
     found = RATE.convert("12.5 %", None, None)
     assert isinstance(found, Percentage)

@@ -1,5 +1,6 @@
 """Rules on δ, ε, noise, examples, steps and batch: each fires where it should, and only there."""
 
+import math
 import re
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from dpplan.sampling import Poisson
 # DP001
 
 
-@pytest.mark.parametrize("delta", [1 / 60_000, 0.1])
+@pytest.mark.parametrize("delta", [1 / 60_000, math.nextafter(1 / 60_000, 0.0), 0.1])  # a fraction is rounded down
 def test_a_delta_of_one_over_n_or_more_is_an_error(delta: float) -> None:
     finding = only(of_options(delta=delta), "DP001")
     assert (finding.severity, finding.where) == (Severity.ERROR, "--delta")
@@ -33,7 +34,7 @@ def test_a_delta_just_below_one_over_n_is_a_note() -> None:
     assert "give away 0.6 examples on average" in finding.message
 
 
-@pytest.mark.parametrize("delta", [1.6667e-5, 1 / 60_000])
+@pytest.mark.parametrize("delta", [1.6667e-5, 1 / 60_000, math.nextafter(1 / 60_000, 0.0)])
 def test_a_delta_that_is_too_large_is_not_shown_to_be_smaller(delta: float) -> None:
     for said in (only(of_options(delta=delta), "DP001").message, delta_warning(delta, 60_000)):
         assert said is not None
