@@ -105,6 +105,7 @@ def test_two_steps_of_sampled_laplace_noise_at_tiny_deltas(epsilon, q, delta):
     assert bound.upper - bound.lower <= 2e-5 * bound.upper
 
 
+@pytest.mark.sweep(every=5)
 @pytest.mark.parametrize("mechanism", [Laplace(0.5), DiscreteLaplace(0.5)])
 @pytest.mark.parametrize("steps", [3, 17])
 @pytest.mark.parametrize("delta", [1e-13, 1e-20, 1e-50])
@@ -143,6 +144,7 @@ RARE = [
 ]
 
 
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize(("epsilon", "rate"), RARE)
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_close_to_the_largest_loss_of_rarely_sampled_answers_delta_is_between_both_ends(epsilon, rate, steps):
