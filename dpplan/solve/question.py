@@ -14,7 +14,7 @@ from dpplan.mechanism.correlated import Correlated
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.quantities import quantity
 from dpplan.quick_dataclass import dataclass
-from dpplan.sampling import Poisson
+from dpplan.sampling import Poisson, chosen
 from dpplan.sampling.balls_in_bins import ALLOCATIONS
 from dpplan.solve.search import Candidates, Evaluator
 
@@ -94,12 +94,13 @@ def unknown(settings: Settings, delta: float | None = None) -> str:
     A missing length is solved in epochs where n and the batch are known, else in steps; a missing sample rate as the
     batch where n is known (but as itself, where batches are bins of an epoch), as n where the batch is known, else as
     itself.
-    Raises PlanError, saying what to give, when nothing or several are open.
+    Raises PlanError, saying what to give, when nothing or several are open, and for a scheme that is none.
     """
     found = []
     if settings.noise_multiplier is None:
         found.append("noise_multiplier")
-    if settings.sample_rate is None and (settings.batch_size is None or settings.examples is None):
+    rated = settings.sample_rate is not None or chosen(settings.sampling).only_rate is not None
+    if not rated and (settings.batch_size is None or settings.examples is None):
         known = "examples" if settings.batch_size is not None else "sample_rate"
         whole = settings.sampling in ALLOCATIONS  # where 1/q is whole, which few batches make it
         found.append("batch_size" if settings.examples is not None and not whole else known)

@@ -23,6 +23,8 @@ QUESTION = Question(3.0, 1e-5, "epsilon", "gdp", {})
         (WHOLE.with_(examples=None), "examples"),
         (WHOLE.with_(examples=None, batch_size=None), "sample_rate"),
         (WHOLE, "delta"),
+        (Settings(noise_multiplier=2.0, sampling="full-batch"), "steps"),  # which takes everything
+        (Settings(steps=10, sampling="full-batch"), "noise_multiplier"),
     ],
 )
 def test_the_one_quantity_left_open_is_the_unknown(settings: Settings, name: str) -> None:
@@ -34,6 +36,8 @@ def test_nothing_or_two_left_open_is_told() -> None:
         unknown(WHOLE, 1e-5)
     with pytest.raises(PlanError, match="sigma and epochs are both open"):
         unknown(WHOLE.with_(noise_multiplier=None, epochs=None))
+    with pytest.raises(PlanError, match="sampling=nonsense is not one of: poisson, "):
+        unknown(WHOLE.with_(sampling="nonsense"))
 
 
 @pytest.mark.parametrize(
