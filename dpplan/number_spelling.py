@@ -17,6 +17,7 @@ _SUFFIXES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "mio": 1e6, "million": 1e6, "b
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:([,'’_. ])\d{3})(?:\1\d{3})*")
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:(?:,\d{3})+\.\d+|(?:\.\d{3})+,\d+)")  # with a decimal mark of its own
+MOST_READ = 400  # characters: to look for a spelling takes as their square, and seconds of thousands
 LONGEST = 40  # of what is shown of a text that is no number
 _RANGE = "One number belongs here; ranges are for dpplan frontier, and --from and --to for dpplan curve."
 _SEVERAL = "One number belongs here."
@@ -29,6 +30,8 @@ def how_to_write(text: str, whole: bool = False, name: str = "") -> str:
     of the setting, where it is known: an ε is no percentage."""
     if isinstance(text, Unread):
         return text.remedy
+    if len(text) > MOST_READ:
+        return ""
     if whole and (doubt := doubtful_count(text)):
         return doubt
     plain = text.strip().strip(_QUOTES).translate(_POWERS)
