@@ -48,7 +48,15 @@ LAYERS = (
 # The same within a part that has rooms: a module may import from its own room and from those before it.
 ROOMS = {
     "dpplan.train": (
-        {"machine", "recipe_function", "foreign_checkpoint", "exact_tests", "tree_weights", "strategy_rows", "losses"},
+        {
+            "machine",
+            "recipe_function",
+            "foreign_accountant_state",
+            "exact_tests",
+            "tree_weights",
+            "strategy_rows",
+            "losses",
+        },
         {"data", "clipping", "batch_conformance", "added_noise", "participation_guard"},
         {"models", "conformance", "ranks"},
         {"step"},

@@ -9,7 +9,7 @@ from mpmath import mp, mpf
 
 from dpplan.accounting import delta, epsilon
 from dpplan.accounting.exact import invert, prove
-from dpplan.accounting.exact.contour.inversion import Aim
+from dpplan.accounting.exact.contour.delta_interval import Aim
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import cut_choice
 from dpplan.accounting.exact.contour.rare_jumps.beyond_cut import Beyond, Falling, log_falling_moments

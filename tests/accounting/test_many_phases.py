@@ -11,7 +11,7 @@ from dpplan.accounting import rdp
 from dpplan.accounting.exact import event_lower_bound, invert, rdp_cross_check
 from dpplan.accounting.exact.contour import composed_loss, many_plans, placement, tail_decay, transform_quadrature
 from dpplan.accounting.exact.contour.composed_loss import Measure
-from dpplan.accounting.exact.contour.inversion import Chernoff
+from dpplan.accounting.exact.contour.delta_interval import Chernoff
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.tail_decay import Decay, Known
 from dpplan.accounting.exact.event_lower_bound import EventBound

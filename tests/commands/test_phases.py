@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from dpplan.adjacency import ZERO_OUT
-from dpplan.commands.shared import phase_arguments, plan_files, recorded_runs
+from dpplan.commands.shared import phase_parsing, plan_files, recorded_runs
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.errors import ReportError
 from dpplan.open_noise import Opening
@@ -25,8 +25,8 @@ def upper(done: CompletedProcess[str]) -> float:
     return float(json.loads(done.stdout)["results"][0]["epsilon"]["upper"])
 
 
-def parsed(*typed: str, spent: tuple[str, ...] = (), **settings: object) -> phase_arguments.ParsedPlan:
-    return phase_arguments.parse(PlanArguments(Settings(**settings), typed, (), spent))  # type: ignore[arg-type]
+def parsed(*typed: str, spent: tuple[str, ...] = (), **settings: object) -> phase_parsing.ParsedPlan:
+    return phase_parsing.parse(PlanArguments(Settings(**settings), typed, (), spent))  # type: ignore[arg-type]
 
 
 def test_phases_are_listed_with_their_origin_and_delta_comes_from_their_n(dpplan: Run) -> None:
@@ -97,7 +97,7 @@ def test_earlier_runs_add_up_and_stand_apart_with_what_they_cost_alone(dpplan: R
 def test_files_hold_the_same_phases_in_three_formats(tmp_path: Path, name: str, content: str) -> None:
     file = tmp_path / name
     file.write_text(content, encoding="utf-8")
-    found = phase_arguments.parse(PlanArguments(Settings(batch_size=None), (), (str(file),)))
+    found = phase_parsing.parse(PlanArguments(Settings(batch_size=None), (), (str(file),)))
     assert found.problems == []
     assert found.plan
     assert [phase.steps for phase in found.plan.phases] == [1000, 237]
@@ -134,7 +134,7 @@ WRONG = "- {sigma: 1, q: 0.1, steps: 5}\n- {sgma: 2, q: 3, steps: [1]}"
 def test_every_mistake_in_a_file_names_its_place(tmp_path: Path, name: str, content: str, sentence: str) -> None:
     file = tmp_path / name
     file.write_text(content, encoding="utf-8")
-    found = phase_arguments.parse(PlanArguments(Settings(), (), (str(file),)))
+    found = phase_parsing.parse(PlanArguments(Settings(), (), (str(file),)))
     assert found.plan is None
     assert any(problem.startswith(sentence.format(file)) for problem in found.problems), found.problems
 
@@ -213,7 +213,7 @@ def test_earlier_runs_in_a_file_are_pointed_to_the_command_that_takes_it(tmp_pat
 
 def test_of_a_thousand_alike_mistakes_twenty_are_told_and_the_rest_counted() -> None:
     found = parsed(*["sigma=1,q=.1"] * 1000)
-    assert len(found.problems) == phase_arguments.MOST_TOLD + 1
+    assert len(found.problems) == phase_parsing.MOST_TOLD + 1
     assert found.problems[-1] == "... and 980 more."
 
 
@@ -258,7 +258,7 @@ def test_a_recorded_run_of_any_scheme_is_counted_as_it_was_drawn(name: str) -> N
     text = ",".join(f"{key}={value}" for key, value in recorded_runs._pairs(plan.only_phase, 40, "run"))
     for after in ({}, {"sampling": "fixed-size"}):
         shared = Settings(adjacency=ZERO_OUT, noise_multiplier=1.0, batch_size=4, steps=5, examples=40).with_(**after)
-        found = phase_arguments.parse(PlanArguments(shared, (), (), (text,)))
+        found = phase_parsing.parse(PlanArguments(shared, (), (), (text,)))
         assert found.plan is not None, found.problems
         assert found.plan.phases[0] == plan.only_phase
 

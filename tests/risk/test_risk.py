@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dpplan import accounting, risk
-from dpplan.accounting.exact.contour.inversion import Contour
+from dpplan.accounting.exact.contour.delta_interval import Contour
 from dpplan.accounting.exact.gaussian_lattice import composition
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
 from dpplan.accounting.exact.profile import Profile

@@ -45,7 +45,7 @@ from dpplan.accounting.bound import Bound, Guarantee, widened
 from dpplan.accounting.description import AccountantOption, Description
 from dpplan.accounting.exact import invert, rdp_cross_check
 from dpplan.accounting.exact.allocation_floor import ALLOCATIONS, event_bound
-from dpplan.accounting.exact.contour.inversion import Contour
+from dpplan.accounting.exact.contour.delta_interval import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps

@@ -38,7 +38,7 @@ import math
 
 import numpy as np
 
-from dpplan.accounting.exact.contour.inversion import DeltaInterval
+from dpplan.accounting.exact.contour.delta_interval import DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, log_ratio, loss_rounding
 from dpplan.accounting.exact.contour.transform_quadrature import EPS
 from dpplan.accounting.numerics import Array, outward

@@ -12,7 +12,7 @@ import numpy as np
 
 from dpplan.accounting.exact import gaussian_one_step
 from dpplan.accounting.exact.contour import chernoff, many_plans, placement
-from dpplan.accounting.exact.contour.inversion import Contour, DeltaInterval
+from dpplan.accounting.exact.contour.delta_interval import Contour, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import cut_choice, small_epsilon
 from dpplan.accounting.exact.event_lower_bound import EventBound

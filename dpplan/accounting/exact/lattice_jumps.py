@@ -19,7 +19,7 @@ import math
 import numpy as np
 
 from dpplan.accounting.exact.contour import chernoff
-from dpplan.accounting.exact.contour.inversion import SAFE, Chernoff, DeltaInterval
+from dpplan.accounting.exact.contour.delta_interval import SAFE, Chernoff, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import grown_error, log_characteristic
 from dpplan.accounting.exact.general_lattice import Composition, Laid, atom_spacing, outside
 from dpplan.accounting.exact.general_lattice.coarse_pld import CoarseMasses, Sketch

@@ -18,7 +18,7 @@ from dpplan.accounting import gdp, rdp
 from dpplan.accounting.bound import widened
 from dpplan.accounting.exact import gaussian_one_step, general_one_step, invert, mixed, other_laws, rdp_cross_check
 from dpplan.accounting.exact.contour import placement
-from dpplan.accounting.exact.contour.inversion import Contour
+from dpplan.accounting.exact.contour.delta_interval import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition

@@ -1,7 +1,7 @@
 """What is known of δ at any ε, from what was proven at some: made where it is wide, and no more often than that.
 
-A contour or a lattice that was put near one ε proves an interval at every other (inversion, composed), if a wide one
-far away. So one is made only where those at hand are wide, and all later questions are answered from what is there.
+A contour or a lattice that was put near one ε proves an interval at every other (delta_interval, composed), if a wide
+one far away. So one is made only where those at hand are wide, and all later questions are answered from what is there.
 """
 
 import math

@@ -3,7 +3,7 @@
 import math
 from dataclasses import field, replace
 
-from dpplan.accounting.exact.contour.inversion import Contour
+from dpplan.accounting.exact.contour.delta_interval import Contour
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
 from dpplan.quick_dataclass import dataclass

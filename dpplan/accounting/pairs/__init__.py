@@ -30,7 +30,6 @@ from dpplan.accounting.pairs.dominating import (
 )
 from dpplan.accounting.pairs.epochs import Terms, cyclic, shuffled
 from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
-from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.gaussian_mixtures import GroupLoss, TwiceAgainstOnce
 from dpplan.accounting.pairs.kept_assignment import together
 from dpplan.accounting.pairs.laplace import LaplaceLoss
@@ -38,6 +37,7 @@ from dpplan.accounting.pairs.law import Array, Atoms, Law, Masses, nothing
 from dpplan.accounting.pairs.replace_one import Mirrored, ReplacedGaussianLoss
 from dpplan.accounting.pairs.thresholded_counts import thresholded_terms
 from dpplan.accounting.pairs.truncated_poisson import truncated
+from dpplan.accounting.pairs.unsampled_gaussian import GaussianLoss
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import (

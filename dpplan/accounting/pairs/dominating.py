@@ -7,10 +7,10 @@ from dataclasses import field
 
 from dpplan.accounting.pairs.combined_laws import Mixture, Reversed, Subsampled
 from dpplan.accounting.pairs.finite import AnswerLoss, DiscreteLaplaceLoss, ResponseLoss, StatedLoss
-from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import Law
 from dpplan.accounting.pairs.replace_one import Mirrored, ReplacedGaussianLoss
+from dpplan.accounting.pairs.unsampled_gaussian import GaussianLoss
 from dpplan.quick_dataclass import dataclass
 
 # Laws that are their own reflection.

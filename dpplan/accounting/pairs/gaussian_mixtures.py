@@ -11,8 +11,8 @@ import math
 import numpy as np
 
 from dpplan.accounting.numerics.binomial import binomial_pmf, log_binomial_pmf
-from dpplan.accounting.pairs.gaussian import FARTHEST, nearest, normal_masses
 from dpplan.accounting.pairs.law import EPS, Array, Law, Masses
+from dpplan.accounting.pairs.unsampled_gaussian import FARTHEST, nearest, normal_masses
 from dpplan.quick_dataclass import dataclass
 
 TABLE, ROUNDS = 2048, 9

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
-from dpplan.accounting.pairs.gaussian import nearest, normal_masses
 from dpplan.accounting.pairs.law import EPS, Array, Atoms, Law, Masses
+from dpplan.accounting.pairs.unsampled_gaussian import nearest, normal_masses
 from dpplan.quick_dataclass import dataclass
 
 

@@ -96,10 +96,10 @@ def _state(path: Path) -> dict[str, Any]:
         return opacus_state.read_pickle(path)
     if path.suffix.lower() in TORCH_ENDINGS:
         try:
-            from dpplan.train import foreign_checkpoint
+            from dpplan.train import foreign_accountant_state
         except ModuleNotFoundError as missing:
             if (missing.name or "").partition(".")[0] == "dpplan":
                 raise
             raise MissingExtra(f"{path}: a checkpoint of torch", "train") from None
-        return opacus_state.state_in(foreign_checkpoint.content(path), path)
+        return opacus_state.state_in(foreign_accountant_state.content(path), path)
     return opacus_state.state_in(_json(path), path)

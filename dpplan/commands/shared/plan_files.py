@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from dpplan.commands.shared import foreign_files, phase_arguments, recorded_runs
+from dpplan.commands.shared import foreign_files, phase_parsing, recorded_runs
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
 from dpplan.data_query import AnswerAccuracy
 from dpplan.errors import UsageError
@@ -60,7 +60,7 @@ def spent_alone(texts: Sequence[str], shared: Settings) -> tuple[tuple[Phase, ..
     problems: list[str] = []
     parts = _read(plans, problems)
     if typed:
-        found = phase_arguments.parse(PlanArguments(shared, phases=typed))
+        found = phase_parsing.parse(PlanArguments(shared, phases=typed))
         problems += found.problems
         parts[:0] = [] if found.plan is None else [_named(found.plan, "spent")]
     own = (shared.adjacency.name, shared.unit, shared.max_per_user, shared.examples)
@@ -74,14 +74,14 @@ def parse(arguments: PlanArguments, may_be_open: bool = False) -> ParsedPlan:
     if otherwise := foreign_files.drawn_otherwise(arguments.files, arguments.settings.sampling):
         return ParsedPlan(None, otherwise, Settings(examples=0))
     if not taken((*arguments.files, *arguments.spent))[0]:
-        return phase_arguments.parse(arguments)
+        return phase_parsing.parse(arguments)
     files, lists = taken(arguments.files)
     spent, typed = _earlier(arguments.spent)
     problems: list[str] = []
     earlier = _read(spent, problems)
     if not files and not arguments.in_phases and arguments.settings == Settings():
         countable = not problems and all("=" in text or Path(text).exists() for text in typed)
-        problems.append(phase_arguments.only_spent(arguments.spent, countable))
+        problems.append(phase_parsing.only_spent(arguments.spent, countable))
     own = _read(files, problems, may_be_open)
     if files and (len(files) > 1 or lists or arguments.phases or arguments.settings != Settings()):
         problems.append(
@@ -94,7 +94,7 @@ def parse(arguments: PlanArguments, may_be_open: bool = False) -> ParsedPlan:
     if typed:  # written phase by phase, for the same neighbours
         before = replace(arguments, settings=shared, phases=tuple(t for t in typed if "=" in t),
                          files=tuple(t for t in typed if "=" not in t), spent=())  # fmt: skip
-        found = phase_arguments.parse(before)
+        found = phase_parsing.parse(before)
         if found.plan is None:
             return found
         earlier.insert(0, _named(found.plan, "spent"))
@@ -102,7 +102,7 @@ def parse(arguments: PlanArguments, may_be_open: bool = False) -> ParsedPlan:
     if not files:
         told = arguments.settings
         fallback = shared if told.examples is None else told
-        found = phase_arguments.parse(
+        found = phase_parsing.parse(
             replace(arguments, settings=told.with_(examples=fallback.examples), spent=())
             if not arguments.in_phases
             else replace(arguments, spent=())

@@ -19,7 +19,6 @@ from dpplan.errors import NotApplicable, RecipeError, TrainingStopped
 from dpplan.train.clipping.engines.bookkeeping import BookKeeping
 from dpplan.train.clipping.engines.vmap import VmapClipping
 from dpplan.train.clipping.isolation.derandomize import seeded, without_randomness
-from dpplan.train.clipping.isolation.hidden_state import GENERATOR, HiddenState, leaves
 from dpplan.train.clipping.isolation.refusal_messages import (
     REMEMBERS,
     SPARSE,
@@ -29,6 +28,7 @@ from dpplan.train.clipping.isolation.refusal_messages import (
     meeting,
     training,
 )
+from dpplan.train.clipping.isolation.untrained_state import GENERATOR, HiddenState, leaves
 from dpplan.train.clipping.isolation.vmap_escapes import CustomRules
 from dpplan.train.clipping.layer_gradients import RULES
 

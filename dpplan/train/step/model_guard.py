@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from dpplan.errors import DpplanError, RecipeError, TrainingStopped, out_of_memory
-from dpplan.train.clipping.isolation.hidden_state import HiddenState
 from dpplan.train.clipping.isolation.reachable_objects import outlived
 from dpplan.train.clipping.isolation.refusal_messages import kept
 from dpplan.train.clipping.isolation.row_independent_layers import keeps_rows_apart
+from dpplan.train.clipping.isolation.untrained_state import HiddenState
 from dpplan.train.clipping.isolation.vmap_escapes import CustomRules
 
 TRAINED, NEW = "parameters that are trained", "something that was not there before"

@@ -10,7 +10,7 @@ from mpmath import mp, mpf
 
 from dpplan.accounting.exact.contour import sum_at_many_epsilons
 from dpplan.accounting.exact.contour.composed_loss import Measure
-from dpplan.accounting.exact.contour.inversion import Aim, Chernoff, Contour, ContourTolerance
+from dpplan.accounting.exact.contour.delta_interval import Aim, Chernoff, Contour, ContourTolerance
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")

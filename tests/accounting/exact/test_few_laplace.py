@@ -9,8 +9,8 @@ from dpplan import accounting
 from dpplan.accounting.exact import few_laplace
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.numerics import outward
-from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.laplace import LaplaceLoss
+from dpplan.accounting.pairs.unsampled_gaussian import GaussianLoss
 from dpplan.mechanism import Laplace
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dpplan.accounting.exact.contour import placement
-from dpplan.accounting.exact.contour.inversion import Aim
+from dpplan.accounting.exact.contour.delta_interval import Aim
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import cut_choice, estimates
 from dpplan.accounting.exact.contour.rare_jumps.beyond_cut import Falling

@@ -10,10 +10,10 @@ from mpmath import mp, mpf
 from dpplan.accounting.exact.general_one_step import delta_ends
 from dpplan.accounting.pairs.combined_laws import Mixture, Reversed, Subsampled
 from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
-from dpplan.accounting.pairs.gaussian import GaussianLoss, nearest, normal_masses
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import Atoms, Law, Masses, log_ratio, nothing
 from dpplan.accounting.pairs.replace_one import Mirrored, ReplacedGaussianLoss
+from dpplan.accounting.pairs.unsampled_gaussian import GaussianLoss, nearest, normal_masses
 
 EVERYWHERE = np.array([-math.inf, math.inf])
 TABLE = Finite(((0.5, 0.25), (0.25, 0.0), (0.25, 0.5), (0.0, 0.25)))

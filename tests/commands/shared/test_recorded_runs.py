@@ -14,9 +14,9 @@ from reports import DELTA, NOISE, PLAN, RATE, STEPS, figure, printed, report
 
 from dpplan import accounting
 from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
-from dpplan.commands.shared import phase_arguments, plan_files, recorded_runs
+from dpplan.commands.shared import phase_parsing, plan_files, recorded_runs
 from dpplan.commands.shared.accountant_option import AccountantChoice
-from dpplan.commands.shared.phase_arguments import ParsedPlan
+from dpplan.commands.shared.phase_parsing import ParsedPlan
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import requested
 from dpplan.mechanism import Laplace, TreeAggregation
@@ -27,7 +27,7 @@ THIS = Settings(noise_multiplier=1.0, sample_rate=0.01, steps=10)
 
 
 def parsed(spent: str, settings: Settings = THIS) -> ParsedPlan:
-    return phase_arguments.parse(PlanArguments(settings, spent=(spent,)))
+    return phase_parsing.parse(PlanArguments(settings, spent=(spent,)))
 
 
 def earlier(spent: str) -> list[Phase]:

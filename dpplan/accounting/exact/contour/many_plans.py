@@ -1,10 +1,10 @@
 """Contours of many plans at once: plans of equal steps, near one ε, a row of every array for each plan.
 
 One plan's contour spends most of its time between calls on small arrays; here a call serves all rows. What is proven is
-what inversion.py proves, by the same quadratures and bounds and for each row on its own. It asks for less accuracy:
-enough for a noise multiplier of a few digits, not for the last digits of ε.
+what delta_interval.py proves, by the same quadratures and bounds and for each row on its own. It asks for less
+accuracy: enough for a noise multiplier of a few digits, not for the last digits of ε.
 
-Symbols: as in inversion.py. Arrays are [row], or [row, one of tilt, frequency, edge].
+Symbols: as in delta_interval.py. Arrays are [row], or [row, one of tilt, frequency, edge].
 """
 
 import math
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dpplan.accounting.exact.contour import chernoff, decay_bent_path, decay_lifted_line, decay_small_losses
 from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE
-from dpplan.accounting.exact.contour.inversion import LOG_TINY, NET_RATIO, NET_SIZE, NET_START, SAFE
+from dpplan.accounting.exact.contour.delta_interval import LOG_TINY, NET_RATIO, NET_SIZE, NET_START, SAFE
 from dpplan.accounting.exact.contour.many_plans_transform import PlainRule
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, grown_error, log_characteristic
 from dpplan.accounting.exact.contour.saddle_point import TOLERANCE, Landscape
@@ -132,7 +132,7 @@ def below(steps: Steps, direction: Direction, place: tuple[float, float], epsilo
 
 @dataclass(frozen=True)
 class ChernoffTable:
-    """Moments at some tilts of each row, and what Chernoff makes of them; as inversion.Chernoff.
+    """Moments at some tilts of each row, and what Chernoff makes of them; as delta_interval.Chernoff.
 
     tilts, log_tops: [row, tilt]. law: that made them, whose first tilt is the contour's.
     """
@@ -156,7 +156,7 @@ class ChernoffTable:
         return np.asarray(np.min(chernoff.log_deltas(self.log_tops, self.tilts, epsilon[:, None]), axis=1))
 
     def log_aliases(self, tilt: Array, period: Array, epsilon: Array) -> Array:
-        """As inversion.Chernoff's, as period: [row, period]; 0, where M is at most 1, is among the tilts."""
+        """As delta_interval.Chernoff's, as period: [row, period]; 0, where M is at most 1, is among the tilts."""
         zero = np.zeros((len(tilt), 1))
         tilts, tops = (np.concatenate(both, axis=1)[:, :, None] for both in ((self.tilts, zero), (self.log_tops, zero)))
         at = tilt[:, None, None]
@@ -179,7 +179,7 @@ class DeltaColumns:
 
 @dataclass(frozen=True)
 class Sums:
-    """The contour sums of some rows, without their dependence on ε; as inversion.Contour.
+    """The contour sums of some rows, without their dependence on ε; as delta_interval.Contour.
 
     rows: their numbers.
     """

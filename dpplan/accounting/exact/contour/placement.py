@@ -15,7 +15,7 @@ import numpy as np
 
 from dpplan.accounting.exact.contour import jumps, many_plans
 from dpplan.accounting.exact.contour.composed_loss import MANY, Measure, Moments, cut_at, far_limit
-from dpplan.accounting.exact.contour.inversion import Aim, Chernoff, Contour, ContourTolerance, LossMoments
+from dpplan.accounting.exact.contour.delta_interval import Aim, Chernoff, Contour, ContourTolerance, LossMoments
 from dpplan.accounting.exact.contour.privacy_loss import Cut, Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps.beyond_cut import Falling
 from dpplan.accounting.exact.contour.saddle_point import Landscape, Saddle, log_chernoff_factor

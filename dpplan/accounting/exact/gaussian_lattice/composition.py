@@ -21,7 +21,7 @@ import numpy as np
 
 from dpplan.accounting.exact.contour import chernoff
 from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE
-from dpplan.accounting.exact.contour.inversion import LOG_TINY, SAFE, Chernoff, DeltaInterval
+from dpplan.accounting.exact.contour.delta_interval import LOG_TINY, SAFE, Chernoff, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, grown_error, log_characteristic, log_ratio
 from dpplan.accounting.exact.contour.saddle_point import Landscape
 from dpplan.accounting.exact.contour.transform_quadrature import EPS

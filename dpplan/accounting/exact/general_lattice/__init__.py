@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from dpplan.accounting.exact.contour.inversion import Chernoff
+from dpplan.accounting.exact.contour.delta_interval import Chernoff
 from dpplan.accounting.exact.contour.saddle_point import Saddle
 from dpplan.accounting.exact.general_lattice import atom_spacing, top_event
 from dpplan.accounting.exact.general_lattice.coarse_pld import CoarseMasses, Sketch

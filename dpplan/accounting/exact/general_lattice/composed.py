@@ -18,7 +18,7 @@ import numpy as np
 
 from dpplan.accounting.exact.contour import chernoff
 from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE
-from dpplan.accounting.exact.contour.inversion import LOG_TINY, SAFE, Chernoff, DeltaInterval
+from dpplan.accounting.exact.contour.delta_interval import LOG_TINY, SAFE, Chernoff, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import grown_error, log_characteristic
 from dpplan.accounting.exact.general_lattice.discretise import DiscretisedLaw, Lattice, Side
 from dpplan.accounting.numerics import ComplexArray, outward

@@ -2,7 +2,7 @@
 
 In reading order: points and laplace_rule (a law as masses at points), points_transform (its transform, with errors),
 factors (laws without a decay of their own), replaced_rule, replaced, mirrored, exponential_sum, mixture_rule and
-mixture_decay (laws with one), composed (the product, as contour/inversion asks for it), ends (delta and epsilon).
+mixture_steps (laws with one), composed (the product, as contour/delta_interval asks for it), ends (delta and epsilon).
 """
 
 from dpplan.accounting.exact.mixed.invert import METHOD, delta_ends, epsilon_below, epsilon_ends

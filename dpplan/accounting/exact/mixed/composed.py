@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from dpplan.accounting.exact.contour.composed_loss import Line
-from dpplan.accounting.exact.contour.inversion import LossMeasure, LossMoments
+from dpplan.accounting.exact.contour.delta_interval import LossMeasure, LossMoments
 from dpplan.accounting.exact.contour.privacy_loss import grown_error
 from dpplan.accounting.exact.contour.saddle_point import Saddle, Saddles
 from dpplan.accounting.exact.contour.transform_quadrature import EPS

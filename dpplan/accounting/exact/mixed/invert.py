@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dpplan.accounting.exact.contour import chernoff, placement
-from dpplan.accounting.exact.contour.inversion import Aim, Contour, ContourTolerance
+from dpplan.accounting.exact.contour.delta_interval import Aim, Contour, ContourTolerance
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.saddle_point import Saddle
 from dpplan.accounting.exact.general_lattice import Composition
@@ -28,7 +28,7 @@ from dpplan.accounting.exact.mixed.steps_of_law import (
     sampled_gaussian,
 )
 from dpplan.accounting.exact.proven_ends import Ends
-from dpplan.accounting.pairs.gaussian import GaussianLoss
+from dpplan.accounting.pairs.unsampled_gaussian import GaussianLoss
 from dpplan.quick_dataclass import dataclass
 
 METHOD = "contour of any law"

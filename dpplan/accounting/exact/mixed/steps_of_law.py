@@ -2,14 +2,14 @@
 
 from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.mixed.fixed_size_replaced import MirroredSteps
-from dpplan.accounting.exact.mixed.mixture_decay import MixtureSteps
+from dpplan.accounting.exact.mixed.mixture_steps import MixtureSteps
 from dpplan.accounting.exact.mixed.poisson_replaced import MOST_RATE, ReplacedSteps
 from dpplan.accounting.exact.mixed.replaced_rule import Replacement
 from dpplan.accounting.pairs.combined_laws import Reversed, Subsampled
-from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.gaussian_mixtures import MixtureLoss
 from dpplan.accounting.pairs.law import Law
 from dpplan.accounting.pairs.replace_one import Mirrored, ReplacedGaussianLoss
+from dpplan.accounting.pairs.unsampled_gaussian import GaussianLoss
 
 # The noise multipliers and rates that the Gaussians' quadrature is made for.
 LEAST_NOISE, MOST_NOISE, LEAST_RATE = 0.1, 1e6, 1e-12

@@ -17,8 +17,8 @@ from dpplan.accounting.pairs.allocation.convex_order import lowered
 from dpplan.accounting.pairs.allocation.graded_lattice import GradedLanding, GradedLattice, added
 from dpplan.accounting.pairs.allocation.lattice_measure import Side, step
 from dpplan.accounting.pairs.allocation.lower_polygon import LEAST_MASS, PointScale
-from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.law import EPS, Array
+from dpplan.accounting.pairs.unsampled_gaussian import GaussianLoss
 
 # Steps of the body to a standard deviation of the sum, at least, before any halving; standard deviations to its right
 # end, and how much further it reaches on the left, where it holds all that matters of a tail.

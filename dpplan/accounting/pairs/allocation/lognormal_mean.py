@@ -17,8 +17,8 @@ from dpplan.accounting.pairs.allocation.averaging import Landed, averaged
 from dpplan.accounting.pairs.allocation.graded_sum import GradedSum, graded_sum, landed
 from dpplan.accounting.pairs.allocation.lattice_measure import LatticeMeasure, Side, step
 from dpplan.accounting.pairs.allocation.lower_polygon import LEAST_MASS
-from dpplan.accounting.pairs.gaussian import GaussianLoss
 from dpplan.accounting.pairs.law import EPS, Array
+from dpplan.accounting.pairs.unsampled_gaussian import GaussianLoss
 from dpplan.errors import NotCertified
 
 # What is averaged first is reduced most afterwards: where a mean of n is one of N in the end, its lattice may be

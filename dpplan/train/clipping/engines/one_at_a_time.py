@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from dpplan.errors import DpplanError, TrainingStopped, out_of_memory
 from dpplan.train.clipping.engines.vmap import VmapClipping
 from dpplan.train.clipping.isolation.derandomize import seeded
-from dpplan.train.clipping.isolation.hidden_state import HiddenState, Modes
 from dpplan.train.clipping.isolation.refusal_messages import kept
+from dpplan.train.clipping.isolation.untrained_state import HiddenState, Modes
 
 
 class OneAtATime(VmapClipping):

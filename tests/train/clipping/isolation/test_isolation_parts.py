@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from dpplan.train.clipping.isolation import refusal_messages
-from dpplan.train.clipping.isolation.hidden_state import GENERATOR, HiddenState, Modes, leaves
 from dpplan.train.clipping.isolation.row_independent_layers import keeps_rows_apart, rows_apart
+from dpplan.train.clipping.isolation.untrained_state import GENERATOR, HiddenState, Modes, leaves
 from dpplan.train.clipping.isolation.vmap_escapes import CustomRules
 
 
@@ -26,7 +26,7 @@ class Keeping(nn.Module):
         self.calls = 0
 
 
-# hidden_state
+# untrained_state
 
 
 def test_nothing_has_changed_in_a_model_that_was_left_alone() -> None:

@@ -21,7 +21,7 @@ from typing import cast
 import numpy as np
 
 from dpplan.accounting.exact.contour.composed_loss import Moments, far_limit
-from dpplan.accounting.exact.contour.inversion import Aim, Chernoff, Contour, ContourTolerance
+from dpplan.accounting.exact.contour.delta_interval import Aim, Chernoff, Contour, ContourTolerance
 from dpplan.accounting.exact.contour.privacy_loss import Steps, log_ratio
 from dpplan.accounting.exact.contour.rare_jumps.beyond_cut import Beyond, Falling
 from dpplan.accounting.exact.contour.rare_jumps.estimates import GOAL, CutPlacement, SplitMoments, places_of

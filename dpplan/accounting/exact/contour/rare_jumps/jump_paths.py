@@ -20,7 +20,7 @@ from functools import cached_property
 import numpy as np
 
 from dpplan.accounting.exact.contour.composed_loss import Line, unit_of
-from dpplan.accounting.exact.contour.inversion import Chernoff
+from dpplan.accounting.exact.contour.delta_interval import Chernoff
 from dpplan.accounting.exact.contour.privacy_loss import Steps, grown_error, log_characteristic
 from dpplan.accounting.exact.contour.rare_jumps.beyond_cut import Beyond
 from dpplan.accounting.exact.contour.rare_jumps.step_law import EPS, HUGE, RareLaw, Window

@@ -2,8 +2,8 @@
 is put at a larger ε.
 
 Near ε = 0 there is no jump to be told from what is none, and no such contour is short. One that is put farther out
-proves an interval at every ε (inversion), which is narrow on the left of its place. It says what the other direction's
-δ is, too: with the loss of either direction minus that of the other, δ_add(ε) = 1 - e^ε·(1 - δ_remove(-ε)).
+proves an interval at every ε (delta_interval), which is narrow on the left of its place. It says what the other
+direction's δ is, too: with the loss of either direction minus that of the other, δ_add(ε) = 1 - e^ε·(1 - δ_remove(-ε)).
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from dpplan.accounting.exact.contour.inversion import Contour
+from dpplan.accounting.exact.contour.delta_interval import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import cut_choice
 from dpplan.accounting.numerics import Array, outward

@@ -13,8 +13,8 @@ from dpplan.accounting.exact.contour.privacy_loss import Cut
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.exact.mixed import laplace_rule, mixture_rule
 from dpplan.accounting.exact.mixed.exponential_sum import ExponentialSum
-from dpplan.accounting.exact.mixed.mixture_decay import MixtureSteps
 from dpplan.accounting.exact.mixed.mixture_rule import MixturePanels
+from dpplan.accounting.exact.mixed.mixture_steps import MixtureSteps
 from dpplan.accounting.pairs.gaussian_mixtures import GroupLoss, MixtureLoss, TwiceAgainstOnce
 from dpplan.accounting.pairs.law import EPS
 from dpplan.plan import Settings
