@@ -9,11 +9,11 @@ from dataclasses import MISSING
 from typing import Any
 
 from dpplan.checks import did_you_mean
-from dpplan.data_query import Query
 from dpplan.errors import DpplanError, UsageError
 from dpplan.mechanism import MECHANISMS, REFUSED, Gaussian, MatrixNoise, Mechanism, ToeplitzNoise
 from dpplan.open_noise import Opening, setting_of
 from dpplan.plan import Settings
+from dpplan.query_sensitivity import Query
 from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import plan_nodes, query_block, scheme_keys, strategy_file
 from dpplan.sampling import CHOICES

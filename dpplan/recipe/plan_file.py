@@ -29,12 +29,12 @@ from pathlib import Path
 from typing import Any
 
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency, named
-from dpplan.data_query import AnswerAccuracy, accuracy
 from dpplan.errors import NotApplicable, PlanError, UsageError
 from dpplan.groups import MOST_DEPTH, GroupPath, PhaseName, words
 from dpplan.mechanism.trials import RELEASED
 from dpplan.open_noise import Opening
 from dpplan.plan import Phase, Plan, Settings
+from dpplan.query_sensitivity import AnswerAccuracy, accuracy
 from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import mechanism_block, plan_nodes, query_block, repeat_block
 from dpplan.sampling import CHOICES, OPTIONS, Poisson

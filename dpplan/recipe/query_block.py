@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from dpplan.data_query import BOUNDED, KINDS, Query, answered_by, settings
 from dpplan.errors import UsageError
 from dpplan.plan import Settings
+from dpplan.query_sensitivity import BOUNDED, KINDS, Query, answered_by, settings
 from dpplan.recipe import plan_nodes
 from dpplan.units import APART, WHOLE_ONLY
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dpplan.accounting.bound import Bound
-from dpplan.data_query import MISSED, AnswerAccuracy
 from dpplan.groups import group_called
 from dpplan.plan import Plan
+from dpplan.query_sensitivity import MISSED, AnswerAccuracy
 from dpplan.render import to_json
 from dpplan.render.bound_text import SYMBOLS, figure
 from dpplan.render.number_format import up

@@ -10,10 +10,10 @@ import click
 
 from dpplan.adjacency import ADJACENCIES, named
 from dpplan.commands.shared.parameter_types import CHANCE, COUNT, NUMBER, RATE, Name, Number, Percentage, PlanFileName
-from dpplan.data_query import AnswerAccuracy
 from dpplan.open_noise import Opening
 from dpplan.plan import Plan, Settings
 from dpplan.quantities import DESCRIBING
+from dpplan.query_sensitivity import AnswerAccuracy
 from dpplan.quick_dataclass import dataclass
 from dpplan.sampling import CHOICES, OPTIONS, Option
 from dpplan.units import UNITS

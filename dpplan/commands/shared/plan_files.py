@@ -7,11 +7,11 @@ from pathlib import Path
 
 from dpplan.commands.shared import foreign_files, phase_parsing, recorded_runs
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
-from dpplan.data_query import AnswerAccuracy
 from dpplan.errors import UsageError
 from dpplan.open_noise import Opening
 from dpplan.phase_steps import in_a_row
 from dpplan.plan import Phase, Plan, Settings
+from dpplan.query_sensitivity import AnswerAccuracy
 from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import plan_file
 from dpplan.recipe.plan_file import PlanFile

@@ -6,10 +6,10 @@ from typing import Any
 from dpplan.checks import is_number, show
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments, percentage
-from dpplan.data_query import AnswerAccuracy
 from dpplan.errors import PlanError, UsageError
 from dpplan.plan import Delta, Plan, Settings, delta_warning, resolve_delta
 from dpplan.quantities import DESCRIBING
+from dpplan.query_sensitivity import AnswerAccuracy
 from dpplan.quick_dataclass import dataclass
 
 # Up to such noise and from such a rate on, both are rarer than that somebody wrote one for the other.

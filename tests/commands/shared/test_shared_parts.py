@@ -16,10 +16,10 @@ from dpplan.commands.shared import breakdown, cost_output, limit_options, output
 from dpplan.commands.shared.accountant_option import EXACT, AccountantChoice
 from dpplan.commands.shared.cost import CostRequest, compute
 from dpplan.commands.shared.request import Request
-from dpplan.data_query import Query, accuracy
 from dpplan.errors import MissingExtra, PlanError
 from dpplan.mechanism import Laplace
 from dpplan.plan import Delta, Plan
+from dpplan.query_sensitivity import Query, accuracy
 from dpplan.render.table import Column, Table, TableCell
 
 PLAN = Plan.from_rate(4.0, 1.0, 7)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
-from dpplan.data_query import MISSED, Query, accuracy, answered_by, settings
 from dpplan.mechanism import DiscreteLaplace, Exponential, Gaussian, Laplace
+from dpplan.query_sensitivity import MISSED, Query, accuracy, answered_by, settings
 
 User = tuple[int, ...]  # a value for each record
 Vector = np.ndarray
