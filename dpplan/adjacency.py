@@ -1,7 +1,8 @@
 """Which data sets count as neighbours: what the claim promises cannot be told apart.
 
 Adjacency decides how far the clipped sum may move, hence the sensitivity, and in how many directions the privacy loss
-has to be looked at. Every figure is for one of these and says which.
+has to be looked at. Every figure is for one of these and says which. Clipping itself is the same under all of them: a
+noise multiplier is noise over one clip norm, and what a relation multiplies that norm by is for the pairs to count.
 """
 
 from collections.abc import Mapping
@@ -43,6 +44,11 @@ class Adjacency:
 
     def __str__(self) -> str:
         return self.short
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether one order of the two data sets covers the other, so that both directions have one profile."""
+        return len(self.directions) == 1
 
     @property
     def n_words(self) -> str:

@@ -39,7 +39,6 @@ from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.pairs import Resolution
 from dpplan.accounting.parallel_composition import followed
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
-from dpplan.adjacency import REPLACE_ONE
 from dpplan.errors import NotCertified
 from dpplan.plan import Assumptions, Plan
 from dpplan.quick_dataclass import dataclass
@@ -75,7 +74,7 @@ class Profile:
         made = [cls._of_one_record(each) for each in plans]
         if len(made) == 1:
             return replace(made[0], assumptions=plan.assumptions)
-        alike = plan.adjacency == REPLACE_ONE
+        alike = plan.adjacency.symmetric
         return cls(
             lambda: _most_costly([each.directions for each in made], alike),
             plan.assumptions,

@@ -159,9 +159,7 @@ def _one_release(
 
 
 def _released(mechanism: Correlated, found: Sensitivity, adjacency: Adjacency) -> Terms:
-    noise = participation_sensitivity.noise_over(
-        mechanism.noise_multiplier, found, 2.0 if adjacency == REPLACE_ONE else 1.0
-    )
+    noise = participation_sensitivity.noise_over(mechanism.noise_multiplier, found, adjacency.sensitivity)
     pair: DominatingPair = dataclasses.replace(gaussian(noise), theorem=ONE_RELEASE)
     return ((pair if found.exact else dataclasses.replace(pair, realised=(stated(0.0, 0.0),)), 1),)
 

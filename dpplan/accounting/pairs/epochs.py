@@ -27,7 +27,7 @@ def shuffled(phase: Phase, adjacency: Adjacency) -> Terms:
     """
     assert isinstance(phase.sampling, Shuffle)
     scheme, sigma = phase.sampling, Gaussian.of(phase.mechanism).noise_multiplier
-    reach = 2.0 if adjacency == REPLACE_ONE else 1.0
+    reach = adjacency.sensitivity
     per_epoch, (whole, further) = scheme.steps_per_epoch, divmod(phase.steps, scheme.steps_per_epoch)
     if per_epoch == 1:
         return ((gaussian(sigma / reach), phase.steps),)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from dpplan.accounting import pairs
+from dpplan.adjacency import ADJACENCIES, Adjacency
 from dpplan.errors import NotApplicable
-from dpplan.mechanism import Gaussian
+from dpplan.mechanism import Gaussian, TreeAggregation
 from dpplan.plan import Phase, Plan
-from dpplan.sampling import Poisson
+from dpplan.sampling import Poisson, Shuffle
 
 PHASE = Phase(Gaussian(1.5), Poisson(0.02), 10)
 ADD_REMOVE = Plan.from_rate(1.0, 0.5, 1).adjacency
@@ -45,6 +46,19 @@ def test_the_sampled_gaussian_has_its_pair_and_its_theorem():
 def test_without_sampling_both_directions_are_one():
     pair = pairs.of(Plan.from_rate(2.0, 1.0, 3).only_phase, ADD_REMOVE, "example")
     assert pair.directions == (pairs.GaussianLoss(2.0),)
+
+
+@pytest.mark.parametrize("adjacency", ADJACENCIES.values(), ids=str)
+def test_a_pair_moves_as_far_and_has_as_many_directions_as_its_relation_says(adjacency: Adjacency) -> None:
+    moved = pairs.GaussianLoss(2.0 / adjacency.sensitivity)
+    whole = [Phase(Gaussian(2.0), Poisson(1.0), 3), Phase(TreeAggregation(2.0), Poisson(1.0), 1)]
+    if adjacency.public_size:
+        whole.append(Phase(Gaussian(2.0), Shuffle(1, "fresh"), 3))
+    for phase in whole:
+        for pair, _ in pairs.terms(phase, adjacency, "example"):
+            assert pair.remove == pair.add == moved
+    sampled = pairs.of(PHASE, adjacency, "example")
+    assert len(sampled.directions) == len(adjacency.directions) == (1 if adjacency.symmetric else 2)
 
 
 @pytest.mark.parametrize(
