@@ -4,13 +4,13 @@ found = audit(scores, Hypothesis.of_plan(plan, delta), AuditSettings(...))
 found.violation, found.epsilon          # a lower bound on ε at δ, with confidence 1 - level
 """
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
+from dpplan.accounting.numerics.bisection import first_true
 from dpplan.audit import many_runs, one_run
 from dpplan.audit.claimed_trade_off import HypothesisCurve, MuCurve, curve_of
 from dpplan.audit.scores import SIDES, Scores
@@ -230,9 +230,7 @@ def _same_plan_with_other_noise(plan: Plan, delta: float, refuted: Callable[[Hyp
             low, high = high, high * 2.0
             if high > 1.0 / LEAST_SCALE:
                 return 0.0
-    while high - low > CLOSE * high:
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if is_refuted(middle) else (middle, high)
+    high = first_true(is_refuted, low, high, relative=CLOSE).true
     return accounting.epsilon(scaled(plan, high), delta).lower or 0.0
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dpplan.accounting.numerics.bisection import first_true
 from dpplan.audit.claimed_trade_off import HypothesisCurve
 from dpplan.audit.scores import Scores
 
@@ -74,8 +75,4 @@ def most(curve: HypothesisCurve, false_positives: float) -> float:
     """The largest probability that the curve allows an event which has at most this one in the other world."""
     if curve.inverse(1.0) <= false_positives:
         return 1.0
-    low, high = 0.0, 1.0
-    for _ in range(BISECTIONS):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if curve.inverse(middle) <= false_positives else (low, middle)
-    return high
+    return first_true(lambda chance: curve.inverse(chance) > false_positives, 0.0, 1.0, most=BISECTIONS).true

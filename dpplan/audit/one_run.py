@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dpplan.accounting.numerics.bisection import first_true
 from dpplan.audit.claimed_trade_off import HypothesisCurve
 
 # Relative, of a sum of binomial probabilities by scipy's incomplete beta function (1e-13), with room.
@@ -59,12 +60,7 @@ def largest(refuted: Callable[[float], bool], most: float) -> float:
         low, high = high, 2.0 * high
         if high > most:
             return low
-    for _ in range(BISECTIONS):
-        middle = 0.5 * (low + high)
-        if high - low <= 1e-9 * high:
-            break
-        low, high = (middle, high) if refuted(middle) else (low, middle)
-    return low
+    return first_true(lambda epsilon: not refuted(epsilon), low, high, relative=1e-9, most=BISECTIONS).false
 
 
 def is_refuted(curve: HypothesisCurve, canaries: int, guesses: int, right: int, level: float) -> bool:
@@ -113,7 +109,5 @@ def p_value(curve: HypothesisCurve, canaries: int, guesses: int, right: int) -> 
     low, high = -700.0, 0.0  # logarithms
     if is_refuted(curve, canaries, guesses, right, math.exp(low)):
         return math.exp(low)
-    for _ in range(40):
-        middle = 0.5 * (low + high)
-        low, high = (low, middle) if is_refuted(curve, canaries, guesses, right, math.exp(middle)) else (middle, high)
-    return math.exp(high)
+    turn = first_true(lambda at: is_refuted(curve, canaries, guesses, right, math.exp(at)), low, high, most=40)
+    return math.exp(turn.true)

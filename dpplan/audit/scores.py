@@ -83,8 +83,8 @@ def parse(text: str, name: str) -> Scores:
     members, scores, wrong = [], [], []
     try:
         for row in rows:
-            if not any(cell.strip() for cell in row):
-                continue
+            if len(row) < 2 and not any(cell.strip() for cell in row):
+                continue  # an empty line; one of commas alone is a canary whose cells are missing
             member, score = _cells(row, at)
             if len(row) > len(header):
                 cells = f"has {len(row)} cells under {len(header)} columns"

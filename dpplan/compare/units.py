@@ -10,6 +10,7 @@ from typing import Any
 from dpplan import accounting
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.numerics import outward
+from dpplan.accounting.numerics.bisection import first_true
 from dpplan.errors import NotCertified, UsageError, file_error
 from dpplan.plan import Settings
 from dpplan.quick_dataclass import dataclass
@@ -92,11 +93,7 @@ def _group(settings: Settings, delta: float, members: int) -> UnitRow:
         return UnitRow(
             name, words, None, "the figure of one example says nothing of so many: its δ grows beyond bounds"
         )
-    for _ in range(ROUNDS):
-        middle = 0.5 * (low + high)
-        if high - low < 1e-7 * high:
-            break
-        low, high = (low, middle) if allowed(middle) else (middle, high)
+    high = first_true(allowed, low, high, relative=1e-7, most=ROUNDS).true
     bound = Bound(
         "epsilon",
         None,

@@ -16,6 +16,7 @@ import numpy as np
 
 from dpplan.accounting.exact.proven_deltas import Width
 from dpplan.accounting.numerics import Array, outward
+from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.normal import log_normal_tails
 from dpplan.quick_dataclass import dataclass
 from dpplan.risk.source import Ends, Source
@@ -197,10 +198,7 @@ def _first_mu(fits: Callable[[float], bool], low: float) -> float:
         if high >= MOST_MU:
             return MOST_MU
         low, growth = high, 4.0 * growth
-    while high - low > 1e-7 * high:
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if fits(middle) else (middle, high)
-    return high
+    return first_true(fits, low, high, relative=1e-7).true
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dpplan.accounting.bound import Bound
+from dpplan.accounting.numerics.bisection import first_true_whole
 from dpplan.accounting.pairs.correlated import by_poisson
 from dpplan.checks import show
 from dpplan.errors import NotApplicable, NotCertified, PlanError, Unreachable
@@ -122,15 +123,16 @@ def most_steps(plan: Plan, place: int, budget: Budget) -> tuple[Plan, Bound]:
     found, bad = bound[1], 2
     while bad <= MOST_STEPS and (held := budget.gap(at(bad)))[0] <= 0 and held[1] is not None:
         good, found, bad = bad, held[1], 4 * bad
-    bad = min(bad, MOST_STEPS + 1)
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        gap, each = budget.gap(at(middle))
+    fitting = {good: found}
+
+    def too_many(steps: int) -> bool:
+        gap, each = budget.gap(at(steps))
         if gap <= 0 and each is not None:
-            good, found = middle, each
-        else:
-            bad = middle
-    return at(good), found
+            fitting[steps] = each
+        return steps not in fitting
+
+    good = first_true_whole(too_many, good, min(bad, MOST_STEPS + 1)) - 1
+    return at(good), fitting[good]
 
 
 def _with(plan: Plan, noises: Mapping[int, float], factor: float) -> Plan:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
 from dpplan.accounting.numerics.binomial import binomial_tails
+from dpplan.accounting.numerics.bisection import first_true_whole
 from dpplan.checks import Problems
 from dpplan.errors import NotCertified
 from dpplan.plan import Phase, Plan, Settings
@@ -72,9 +73,7 @@ def cap(settings: Settings, delta: float, most_cost: float = USUAL_COST, earlier
     while (at := first + step) < high and not passes(at):
         low, step = at, 2 * step
     high = min(high, at)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if passes(middle) else (middle, high)
+    high = first_true_whole(passes, low, high)
     q = _scheme(uncut_plan).sample_rate
     chance = (
         math.exp(binomial_tails(high + 1, examples, q).log_from) * (1 + 1e-9) if q < 1.0 else float(high < examples)

@@ -24,6 +24,7 @@ import numpy as np
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.exact.proven_ends import Ends
 from dpplan.accounting.numerics import Array, outward
+from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.quick_dataclass import dataclass
 
@@ -129,12 +130,7 @@ def epsilon_ends(composition: Composition, delta: float) -> Ends | None:
 
 def _last(holds: Callable[[float], bool], most: float) -> tuple[float, float]:
     """Neighbours between 0 and `most`: the first holds, or is 0; the second does not, or is the end."""
-    low, high = 0.0, most
     if not holds(0.0):
         return 0.0, 0.0
-    for _ in range(BISECTIONS):
-        middle = 0.5 * (low + high)
-        if not low < middle < high:
-            break
-        low, high = (middle, high) if holds(middle) else (low, middle)
-    return low, high
+    turn = first_true(lambda place: not holds(place), 0.0, most, most=BISECTIONS)
+    return turn.false, turn.true

@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from dpplan.accounting.numerics.binomial import binomial_pmf, log_binomial_pmf
+from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.pairs.law import EPS, Array, Law, Masses
 from dpplan.accounting.pairs.unsampled_gaussian import FARTHEST, nearest, normal_masses
 from dpplan.quick_dataclass import dataclass
@@ -160,11 +161,9 @@ class TwiceAgainstOnce(MixtureLoss):
                 min((2.0 * x - 2.0) / variance, 700.0)
             )
 
-        low, high = 1.5 - variance * (math.log(2.0) + 800.0), 1.5
-        for _ in range(200):
-            middle = 0.5 * (low + high)
-            low, high = (middle, high) if slope(middle) < 0.0 else (low, middle)
-        return 0.5 * (low + high)
+        low = 1.5 - variance * (math.log(2.0) + 800.0)
+        turn = first_true(lambda x: slope(x) >= 0.0, low, 1.5, most=200)
+        return 0.5 * (turn.false + turn.true)
 
     @functools.cached_property
     def lowest(self) -> float:

@@ -28,6 +28,7 @@ from dpplan.accounting.exact.contour.rare_jumps.estimates import GOAL, CutPlacem
 from dpplan.accounting.exact.contour.rare_jumps.jump_free_paths import Bulk
 from dpplan.accounting.exact.contour.rare_jumps.jump_paths import Rare
 from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics.bisection import first_true_whole
 from dpplan.quick_dataclass import dataclass
 
 SPLITS = (0.97, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)  # where a bulk with a contour of its own may end, in ε
@@ -71,16 +72,16 @@ def far(falling: Falling, aim: Aim, level: float, steep: Array | float = 0.0) ->
         power = np.maximum(end + np.maximum(ROOM * sigma, ROOM_AT_LEAST), steep)
         return Far(end, power, Beyond(steps, power, end, falling))
 
-    # By halving: the farther a cut, the fewer paths beyond it fall short.
-    low, found = 0, cut(last := len(FARS) - 1)
-    while low < last:
-        middle = (low + last) // 2
-        nearer = cut(middle)
-        if nearer.beyond.short(epsilon) <= log_delta + math.log(level) or np.all(nearer.end >= limit):
-            last, found = middle, nearer
-        else:
-            low = middle + 1
-    return found
+    last = len(FARS) - 1
+    cuts = {last: cut(last)}
+
+    def far_enough(number: int) -> bool:
+        cuts[number] = cut(number)
+        short = cuts[number].beyond.short(epsilon)
+        return bool(short <= log_delta + math.log(level) or np.all(cuts[number].end >= limit))
+
+    # The farther a cut, the fewer paths beyond it fall short.
+    return cuts[first_true_whole(far_enough, -1, last)]
 
 
 @dataclass(frozen=True)
