@@ -39,14 +39,29 @@ def _said(choice: Choice) -> Settings:
 
 
 @functools.cache
-def known(name: str, adjacency: Adjacency) -> str:
-    """What is proven of the scheme under this relation: exact, an interval, at most, or nothing."""
+def _proven(name: str, adjacency: Adjacency) -> bool | str:
+    """Whether what is proven of the scheme under this relation is exact; why nothing is, where that is so."""
     plan = _said(CHOICES[name]).with_(adjacency=adjacency).plan()
     try:
-        found = [pair for phase in plan.phases for pair, _ in pairs.terms(phase, adjacency, "example")]
-    except NotApplicable:
-        return "refused"
-    return "exact" if all(pair.exact for pair in found) else "interval"
+        return all(pair.exact for phase in plan.phases for pair, _ in pairs.terms(phase, adjacency, "example"))
+    except NotApplicable as refused:
+        return str(refused)
+
+
+def known(name: str, adjacency: Adjacency) -> str:
+    """What is proven of the scheme under this relation: exact, an interval, or nothing."""
+    proven = _proven(name, adjacency)
+    return "refused" if isinstance(proven, str) else "exact" if proven else "interval"
+
+
+def refusals() -> dict[str, dict[str, str]]:
+    """Scheme -> relation under which nothing is proven of it -> why."""
+    found = {name: {each.name: _proven(name, each) for each in ADJACENCIES.values()} for name in CHOICES}
+    told = {
+        name: {relation: proven for relation, proven in row.items() if isinstance(proven, str)}
+        for name, row in found.items()
+    }
+    return {name: row for name, row in told.items() if row}
 
 
 def sampling() -> Iterator[str]:
@@ -66,7 +81,8 @@ def sampling() -> Iterator[str]:
         yield ""
     yield from wrapped(
         "exact: the worst neighbours cost just that. interval: they cost at least one figure, and at most another. "
-        "cyclic-poisson is exact under add/remove with --assignment own. See dpplan help adjacency for refusals."
+        "cyclic-poisson is exact under add/remove with --assignment own. Why a scheme is refused: dpplan help "
+        "adjacency."
     )
     yield ""
     loaders = ((each.name, each.scheme or "none", each.words) for each in LOADERS.values())
@@ -110,6 +126,11 @@ def adjacency() -> Iterator[str]:
     for name, why in LEAKS:
         yield from wrapped(f"{name}: {why}", indent=2)
     yield ""
+    yield "Refused with Gaussian noise, as nothing is proven:"
+    for row in refusals().values():
+        for why in row.values():
+            yield from wrapped(f"{why}.", indent=2)
+    yield ""
     yield from wrapped(
         "Figures are for everything that is released: all iterates, every noisy step, and not the final model only; of "
         "a search, its winner."
@@ -122,6 +143,7 @@ def adjacency_content() -> Object:
             each.name: {"words": each.words, "public_size": each.public_size} for each in ADJACENCIES.values()
         },
         "leaks": dict(LEAKS),
+        "refusals": refusals(),
     }
 
 

@@ -36,6 +36,17 @@ def test_the_table_of_schemes_and_neighbours(name: str, adjacency: Adjacency, pr
     assert help_schemes.known(name, adjacency) == proven
 
 
+def test_every_refusal_stands_where_the_schemes_send_for_it() -> None:
+    assert "Why a scheme is refused: dpplan help adjacency." in " ".join(" ".join(help_schemes.sampling()).split())
+    page, told = " ".join(" ".join(help_schemes.adjacency()).split()), topics.TOPICS["adjacency"].content()["refusals"]
+    for name in CHOICES:
+        for adjacency in ADJACENCIES.values():
+            if help_schemes.known(name, adjacency) == "refused":
+                assert told[name][adjacency.name] in page and name in told[name][adjacency.name]
+            else:
+                assert adjacency.name not in told.get(name, {})
+
+
 def test_every_scheme_loader_and_leak_is_told() -> None:
     text = "\n".join(topics.TOPICS["sampling"].lines())
     for name in (*CHOICES, *LOADERS):
