@@ -15,7 +15,7 @@ from dpplan.mechanism import BestOfTrials, Correlation, Gaussian, Mechanism, noi
 from dpplan.quantities import FIND_IT, RATE_WORDS, swapped
 from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import near_at_most
-from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Said, Sampling, chosen, refusal
+from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Sampling, SchemeSettings, chosen, refusal
 from dpplan.units import UNITS, unit_problems, unit_words
 
 # What a mechanism or a scheme can be given.
@@ -210,7 +210,7 @@ class Settings:
         steps, steps_origin = self._steps(rate)
         derivation = {"sample_rate": rate_origin, "steps": steps_origin}
         assert self.noise_multiplier is not None  # _check_complete has made sure
-        scheme = self._choice.make(self._said(rate))
+        scheme = self._choice.make(self._scheme_settings(rate))
         noise = noise_of_run(self.noise_multiplier, self.correlation, steps, in_every_step=scheme == Poisson(1.0))
         return Plan(
             phases=(Phase(noise, scheme, steps),),
@@ -231,10 +231,10 @@ class Settings:
         """The scheme that was asked for; of a name that is none, which is among the problems, Poisson sampling."""
         return CHOICES.get(self.sampling, CHOICES[Poisson.kind])
 
-    def _said(self, rate: float | Fraction | None) -> Said:
+    def _scheme_settings(self, rate: float | Fraction | None) -> SchemeSettings:
         batch = None if self.batch_size is None else _exact(self.batch_size)
         options = self._choice.complete(dict(self.scheme_options))
-        return Said(None if rate is None else _exact(rate), self.examples, batch, options)
+        return SchemeSettings(None if rate is None else _exact(rate), self.examples, batch, options)
 
     @property
     def exact_rate(self) -> Fraction:
@@ -303,7 +303,7 @@ class Settings:
                     f"batch={show(batch)} exceeds n={show(n)}: the sample rate would be {float(ratio):.4g}. "
                     "Lower --batch or check --n."
                 )
-            elif found := self._choice.problems(self._said(self.sample_rate)):
+            elif found := self._choice.problems(self._scheme_settings(self.sample_rate)):
                 problems.found += found
             elif self.sample_rate is not None and not math.isclose(self._rate()[0], self.sample_rate, rel_tol=1e-9):
                 rate, words = self._rate()
@@ -313,7 +313,7 @@ class Settings:
                     "Leave out one of --q, --batch, --n."
                 )
         else:
-            problems.found += self._choice.problems(self._said(self.sample_rate))
+            problems.found += self._choice.problems(self._scheme_settings(self.sample_rate))
         complete = self.sample_rate is not None or (n is not None and batch is not None)
         if self.steps is not None and self.epochs is not None and complete:
             rate, _ = self._rate()
@@ -326,10 +326,10 @@ class Settings:
 
     def _rate(self) -> tuple[Fraction, str | None]:
         """The sample rate as an exact fraction, and where it comes from when it was computed."""
-        choice, said = self._choice, self._said(None)
-        if said.share is not None:
-            words = choice.rate_words.format(batch=show(self.batch_size), n=show(self.examples), **said.options)
-            return choice.rate(said.share, said.options), words
+        choice, given = self._choice, self._scheme_settings(None)
+        if given.share is not None:
+            words = choice.rate_words.format(batch=show(self.batch_size), n=show(self.examples), **given.options)
+            return choice.rate(given.share, given.options), words
         if self.sample_rate is None:
             return Fraction(1), "every example in every batch"
         origin = show(self.sample_rate) if isinstance(self.sample_rate, Fraction) else None
@@ -341,11 +341,11 @@ class Settings:
     def _of_epochs(self, rate: Fraction) -> tuple[int, str]:
         """The steps of so many epochs, and how they were computed."""
         assert self.epochs is not None
-        choice, said = self._choice, self._said(rate)
-        steps, epochs = choice.steps(_exact(self.epochs), rate, said.options), show(self.epochs)
+        choice, given = self._choice, self._scheme_settings(rate)
+        steps, epochs = choice.steps(_exact(self.epochs), rate, given.options), show(self.epochs)
         if choice.steps_words:
-            words = choice.steps_words.format(epochs=epochs, per_epoch=show(1 / rate), **said.options)
-        elif said.share is not None:
+            words = choice.steps_words.format(epochs=epochs, per_epoch=show(1 / rate), **given.options)
+        elif given.share is not None:
             words = f"⌈{epochs} epochs × {show(self.examples)} / {show(self.batch_size)}⌉"
         elif self.sample_rate is None:
             words = f"⌈{epochs} epochs⌉"

@@ -343,6 +343,18 @@ def test_names_say_what_is_inside() -> None:
     assert empty + repeated == []
 
 
+def test_no_name_is_offered_twice() -> None:
+    offered = {
+        module: [ast.literal_eval(name) for name in node.value.elts]
+        for module in modules()
+        for node in tree(module).body
+        if isinstance(node, ast.Assign)
+        and ast.unparse(node.targets[0]) == "__all__"
+        and isinstance(node.value, ast.List)
+    }
+    assert {module: names for module, names in offered.items() if len(names) != len(set(names))} == {}
+
+
 def test_no_two_classes_share_a_name() -> None:
     """So that a search for a name finds one thing. Private ones too: a traceback names them without their module."""
     places = defaultdict(list)

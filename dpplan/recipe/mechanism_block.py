@@ -39,7 +39,7 @@ _CALLED: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PhaseContext:
     """What a phase says beside its mechanism. query: what it answers, if that is known. shared: what stands once for
     the plan. opening: whether its noise is said to be open, and its weight. may_be_open: whether noise may be left out;
     None where it never may. steps: how many it has, if that is known."""
@@ -52,13 +52,13 @@ class Asked:
 
 
 def read(
-    line: int, node: Any, path: str, asked: Asked, found: plan_nodes.PlanProblems
+    line: int, node: Any, path: str, context: PhaseContext, found: plan_nodes.PlanProblems
 ) -> tuple[Mechanism | None, Opening | None]:
     """The mechanism, and what is open of it."""
     kind = kind_of(line, node, path, MECHANISMS, Gaussian.kind, found)
     if kind is None:
         return None, None
-    before, from_file = len(found.problems), _strategy(node, kind, path, (line, asked.steps), found)
+    before, from_file = len(found.problems), _strategy(node, kind, path, (line, context.steps), found)
     if len(found.problems) > before:
         return None, None
     kind = strategy_file.kind_of(from_file) if from_file else kind
@@ -69,27 +69,27 @@ def read(
     for key, at, child in plan_nodes.mapping(node, f"{path}.", ("kind", *_FROM_FILE.get(kind, ()), *own), found):
         if key not in ("kind", STRATEGY):
             values[key] = plan_nodes.setting(child, at, f"{path}.{key}", types[key], found)
-    if asked.query is not None:
+    if context.query is not None:
         stated = frozenset(values)
-        values = query_block.told(asked.query, kind, stated, asked.shared, (line, path), found) | values
-    noise, is_open = setting_of(made), asked.opening[0]
+        values = query_block.told(context.query, kind, stated, context.shared, (line, path), found) | values
+    noise, is_open = setting_of(made), context.opening[0]
     given = noise in values
     if is_open and noise is None:
         found.add(line, f"{path}: {kind} has no noise that could be open. Leave out open.")
     for key, entry in entries.items():
         if entry.default is MISSING and key not in values:
-            if key == noise and asked.may_be_open:
+            if key == noise and context.may_be_open:
                 values[key] = 1.0
             else:
-                findable = key == noise and asked.may_be_open is not None
+                findable = key == noise and context.may_be_open is not None
                 helped = ", unless `dpplan solve PLAN` is to find it" if findable else ""
                 found.add(line, f"{path}.{key} is missing: {kind} needs it{helped}.")
     if len(found.problems) > before:
         return None, None
-    opening = Opening(noise, given, asked.opening[1]) if noise and (is_open or not given) else None
+    opening = Opening(noise, given, context.opening[1]) if noise and (is_open or not given) else None
     try:
         mechanism = made(**values)
-        if asked.steps is not None and (problem := strategy_file.length_problem(mechanism, asked.steps)):
+        if context.steps is not None and (problem := strategy_file.length_problem(mechanism, context.steps)):
             found.add(line, f"{path}: {problem}")
             return None, None
         return mechanism, opening

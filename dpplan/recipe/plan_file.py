@@ -286,9 +286,9 @@ def _phase(
     else:
         query = query_block.read(*parts["query"], f"{path}.query", shared, found) if "query" in parts else None
         steps = None if drawn is None else drawn.steps
-        asked = mechanism_block.Asked(query, shared, _opening(parts, path, found), seen.may_be_open, steps)
+        context = mechanism_block.PhaseContext(query, shared, _opening(parts, path, found), seen.may_be_open, steps)
         mechanism, seen.openings[seen.phases] = mechanism_block.read(
-            *parts["mechanism"], f"{path}.mechanism", asked, found
+            *parts["mechanism"], f"{path}.mechanism", context, found
         )
         if query is not None and mechanism is not None:
             seen.accuracies[seen.phases] = accuracy(query, mechanism, shared.adjacency, shared.unit)

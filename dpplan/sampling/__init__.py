@@ -17,7 +17,7 @@ from dpplan.sampling.cyclic_poisson import CYCLIC_POISSON, CyclicPoisson
 from dpplan.sampling.fixed_size import FIXED_SIZE, FixedSize
 from dpplan.sampling.loaders import LOADERS, REFUSED, Loader, meant, refusal, unknown_loader
 from dpplan.sampling.poisson import FULL_BATCH, POISSON, Poisson
-from dpplan.sampling.scheme import Binomial, Choice, Option, Options, OptionValue, Said, Sampling
+from dpplan.sampling.scheme import Binomial, Choice, Option, Options, OptionValue, Sampling, SchemeSettings
 from dpplan.sampling.shuffle import SHUFFLE, Shuffle
 from dpplan.sampling.truncated_poisson import TRUNCATED_POISSON, TruncatedPoisson
 
@@ -37,8 +37,8 @@ __all__ = [
     "Options",
     "Poisson",
     "RandomAllocation",
-    "Said",
     "Sampling",
+    "SchemeSettings",
     "Shuffle",
     "TruncatedPoisson",
     "chosen",

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, cast
 from dpplan.checks import Problems, show
 from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import MOST
-from dpplan.sampling.scheme import Binomial, Choice, Option, Said
+from dpplan.sampling.scheme import Binomial, Choice, Option, SchemeSettings
 
 FRESH, SAME = "fresh", "same"
 
@@ -120,40 +120,40 @@ BINS = Option(
 TIMES = Option("times", "in how many steps of a round each example is")
 
 
-def _made_bins(said: Said) -> BallsInBins:
-    assert said.rate is not None  # whoever makes a scheme has it
-    return BallsInBins(int(1 / said.rate), cast(Literal["fresh", "same"], str(said.options["bins"])))
+def _made_bins(given: SchemeSettings) -> BallsInBins:
+    assert given.rate is not None  # whoever makes a scheme has it
+    return BallsInBins(int(1 / given.rate), cast(Literal["fresh", "same"], str(given.options["bins"])))
 
 
-def _made_allocation(said: Said) -> RandomAllocation:
-    assert said.rate is not None  # whoever makes a scheme has it
-    times = said.whole("times")
-    return RandomAllocation(int(times / said.rate), times)
+def _made_allocation(given: SchemeSettings) -> RandomAllocation:
+    assert given.rate is not None  # whoever makes a scheme has it
+    times = given.whole("times")
+    return RandomAllocation(int(times / given.rate), times)
 
 
-def _whole_rounds(name: str, times: Callable[[Said], int]) -> Callable[[Said], list[str]]:
+def _whole_rounds(name: str, times: Callable[[SchemeSettings], int]) -> Callable[[SchemeSettings], list[str]]:
     """The rule that a round has a whole number of steps, times / q."""
 
-    def problems(said: Said) -> list[str]:
-        rate = said.rate if said.share is None else said.share
+    def problems(given: SchemeSettings) -> list[str]:
+        rate = given.rate if given.share is None else given.share
         if rate is None or not 0 < rate <= 1:
             return []
-        steps = times(said) / rate
+        steps = times(given) / rate
         if steps.denominator == 1:
             return []
-        given = (
+        told = (
             f"q={show(rate)}"
-            if said.share is None
-            else f"batch={show(float(said.batch_size or 0))} of n={said.examples}"
+            if given.share is None
+            else f"batch={show(float(given.batch_size or 0))} of n={given.examples}"
         )
         formula = (
-            ("times / q" if times(said) > 1 else "1 / q")
-            if said.share is None
-            else ("times × n / batch" if times(said) > 1 else "n / batch")
+            ("times / q" if times(given) > 1 else "1 / q")
+            if given.share is None
+            else ("times × n / batch" if times(given) > 1 else "n / batch")
         )
-        tried = " or ".join(f"--q {times(said)}/{each}" for each in (math.floor(steps), math.ceil(steps)))
-        tried += "" if said.share is None else " in place of --batch"  # beside which a rate would contradict it
-        return [f"{given} gives {formula} = {_not_whole(steps)} steps of {name}, which is not whole. Try {tried}."]
+        tried = " or ".join(f"--q {times(given)}/{each}" for each in (math.floor(steps), math.ceil(steps)))
+        tried += "" if given.share is None else " in place of --batch"  # beside which a rate would contradict it
+        return [f"{told} gives {formula} = {_not_whole(steps)} steps of {name}, which is not whole. Try {tried}."]
 
     return problems
 
@@ -174,12 +174,12 @@ BALLS_IN_BINS = Choice(
     "one of the 1/q steps of each epoch for every example",
     _made_bins,
     (BINS,),
-    problems=_whole_rounds("an epoch", lambda said: 1),
+    problems=_whole_rounds("an epoch", lambda given: 1),
 )
 RANDOM_ALLOCATION = Choice(
     RandomAllocation.kind,
     "--times of the steps of each round, times/q, for every example",
     _made_allocation,
     (TIMES,),
-    problems=_whole_rounds("a round", lambda said: said.whole("times")),
+    problems=_whole_rounds("a round", lambda given: given.whole("times")),
 )

@@ -7,7 +7,7 @@ from typing import ClassVar
 from dpplan.checks import Problems, show
 from dpplan.errors import NotApplicable
 from dpplan.quick_dataclass import dataclass
-from dpplan.sampling.scheme import Binomial, Choice, Option, Options, Said
+from dpplan.sampling.scheme import Binomial, Choice, Option, Options, SchemeSettings
 
 ASSIGNMENTS = ("place", "own")
 
@@ -55,9 +55,9 @@ class CyclicPoisson:
         return int(steps * self.sample_rate / self.groups * (1 + 1e-12))
 
 
-def _made(said: Said) -> CyclicPoisson:
-    assert said.rate is not None  # whoever makes a scheme has it
-    return CyclicPoisson(float(said.rate), said.whole("groups"), str(said.options["assignment"]))
+def _made(given: SchemeSettings) -> CyclicPoisson:
+    assert given.rate is not None  # whoever makes a scheme has it
+    return CyclicPoisson(float(given.rate), given.whole("groups"), str(given.options["assignment"]))
 
 
 def _rate(share: Fraction, options: Options) -> Fraction:
@@ -68,12 +68,12 @@ def _steps(epochs: Fraction, rate: Fraction, options: Options) -> int:
     return math.ceil(epochs * int(options["groups"]) / rate)
 
 
-def _too_large(said: Said) -> list[str]:
-    if said.share is None or said.share * said.whole("groups") <= 1:
+def _too_large(given: SchemeSettings) -> list[str]:
+    if given.share is None or given.share * given.whole("groups") <= 1:
         return []
-    groups, n = said.options["groups"], said.examples
+    groups, n = given.options["groups"], given.examples
     return [
-        f"batch={show(float(said.batch_size or 0))} exceeds a group: n / groups = {show(n)} / {groups}. Lower one "
+        f"batch={show(float(given.batch_size or 0))} exceeds a group: n / groups = {show(n)} / {groups}. Lower one "
         "of --batch and --groups."
     ]
 

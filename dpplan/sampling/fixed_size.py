@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from dpplan.checks import Problems, show
 from dpplan.quick_dataclass import dataclass
-from dpplan.sampling.scheme import Binomial, Choice, Said
+from dpplan.sampling.scheme import Binomial, Choice, SchemeSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +53,17 @@ class FixedSize:
         return steps * self.batch_size // self.examples
 
 
-def _made(said: Said) -> FixedSize:
-    assert said.rate is not None and said.examples is not None  # whoever makes a scheme has them
-    return FixedSize(int(said.rate * said.examples), said.examples)
+def _made(given: SchemeSettings) -> FixedSize:
+    assert given.rate is not None and given.examples is not None  # whoever makes a scheme has them
+    return FixedSize(int(given.rate * given.examples), given.examples)
 
 
-def _not_whole(said: Said) -> list[str]:
-    batch, n = said.batch_size, said.examples
+def _not_whole(given: SchemeSettings) -> list[str]:
+    batch, n = given.batch_size, given.examples
     if batch is not None and batch.denominator != 1:
         return [f"batch={show(float(batch))} is not whole, and --sampling fixed-size draws whole batches."]
-    if batch is None and n is not None and said.rate is not None and (said.rate * n).denominator != 1:
-        return [f"q={show(said.rate)} of n={show(n)} is no whole batch. Give --batch, or another --q."]
+    if batch is None and n is not None and given.rate is not None and (given.rate * n).denominator != 1:
+        return [f"q={show(given.rate)} of n={show(n)} is no whole batch. Give --batch, or another --q."]
     return []
 
 

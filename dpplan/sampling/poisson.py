@@ -7,7 +7,7 @@ from dpplan.checks import Problems, show
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import kind_of
 from dpplan.quick_dataclass import dataclass
-from dpplan.sampling.scheme import Binomial, Choice, Said, Sampling
+from dpplan.sampling.scheme import Binomial, Choice, Sampling, SchemeSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +54,17 @@ class Poisson:
         return int(steps * self.sample_rate * (1 + 1e-12))  # 56 steps of rate 1/56 are one pass in spite of rounding
 
 
-def _made(said: Said) -> Poisson:
-    assert said.rate is not None  # whoever makes a scheme has it
-    return Poisson(float(said.rate))
+def _made(given: SchemeSettings) -> Poisson:
+    assert given.rate is not None  # whoever makes a scheme has it
+    return Poisson(float(given.rate))
 
 
-def _not_everything(said: Said) -> list[str]:
+def _not_everything(given: SchemeSettings) -> list[str]:
     problems, advice = Problems(), "Leave it out, or draw otherwise."
-    if said.rate not in (None, 1):
-        problems.add(f"q={show(said.rate)} is not 1, and --sampling full-batch takes everything. {advice}")
-    if said.batch_size is not None and said.batch_size != said.examples:
-        batch = show(float(said.batch_size))
+    if given.rate not in (None, 1):
+        problems.add(f"q={show(given.rate)} is not 1, and --sampling full-batch takes everything. {advice}")
+    if given.batch_size is not None and given.batch_size != given.examples:
+        batch = show(float(given.batch_size))
         problems.add(f"batch={batch} is not n, and --sampling full-batch takes everything. {advice}")
     return problems.found
 

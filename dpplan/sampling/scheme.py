@@ -90,7 +90,7 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SchemeSettings:
     """What was said of how batches are drawn. rate: q; options: those of the scheme, with their defaults."""
 
     rate: Fraction | None
@@ -108,7 +108,7 @@ class Said:
         return int(self.options[option])
 
 
-def _no_problems(said: Said) -> list[str]:
+def _no_problems(given: SchemeSettings) -> list[str]:
     return []
 
 
@@ -134,9 +134,9 @@ class Choice:
 
     name: str
     words: str
-    make: Callable[[Said], Sampling]
+    make: Callable[[SchemeSettings], Sampling]
     options: tuple[Option, ...] = ()
-    problems: Callable[[Said], list[str]] = _no_problems
+    problems: Callable[[SchemeSettings], list[str]] = _no_problems
     rate: Callable[[Fraction, Options], Fraction] = _share
     steps: Callable[[Fraction, Fraction, Options], int] = _steps
     rate_words: str = "{batch} / {n}"

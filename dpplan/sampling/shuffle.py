@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from dpplan.checks import Problems, show
 from dpplan.quick_dataclass import dataclass
-from dpplan.sampling.scheme import Binomial, Choice, Option, Options, Said
+from dpplan.sampling.scheme import Binomial, Choice, Option, Options, SchemeSettings
 
 ORDERS = ("fresh", "once")
 
@@ -49,21 +49,21 @@ class Shuffle:
         return steps // self.steps_per_epoch
 
 
-def _made(said: Said) -> Shuffle:
-    assert said.rate is not None  # whoever makes a scheme has it
-    return Shuffle(int(1 / said.rate), str(said.options["order"]))
+def _made(given: SchemeSettings) -> Shuffle:
+    assert given.rate is not None  # whoever makes a scheme has it
+    return Shuffle(int(1 / given.rate), str(given.options["order"]))
 
 
 def _rate(share: Fraction, options: Options) -> Fraction:
     return Fraction(1, math.ceil(1 / share))
 
 
-def _not_whole(said: Said) -> list[str]:
-    if said.batch_size is not None and said.batch_size.denominator != 1:
-        return [f"batch={show(float(said.batch_size))} is not whole, and --sampling shuffle cuts whole batches."]
-    if said.share is None and said.rate is not None and (1 / said.rate).denominator != 1:
-        steps = float(1 / said.rate)
-        return [f"q={show(said.rate)} makes an epoch of {steps:.6g} steps, which is not whole. Give --n and --batch."]
+def _not_whole(given: SchemeSettings) -> list[str]:
+    if given.batch_size is not None and given.batch_size.denominator != 1:
+        return [f"batch={show(float(given.batch_size))} is not whole, and --sampling shuffle cuts whole batches."]
+    if given.share is None and given.rate is not None and (1 / given.rate).denominator != 1:
+        steps = float(1 / given.rate)
+        return [f"q={show(given.rate)} makes an epoch of {steps:.6g} steps, which is not whole. Give --n and --batch."]
     return []
 
 

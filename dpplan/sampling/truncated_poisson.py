@@ -7,7 +7,7 @@ from typing import ClassVar
 from dpplan.checks import Problems
 from dpplan.errors import NotApplicable
 from dpplan.quick_dataclass import dataclass
-from dpplan.sampling.scheme import Binomial, Choice, Option, Said
+from dpplan.sampling.scheme import Binomial, Choice, Option, SchemeSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ class TruncatedPoisson:
         return int(steps * self.sample_rate * (1 + 1e-12))
 
 
-def _made(said: Said) -> TruncatedPoisson:
-    assert said.rate is not None and said.examples is not None  # whoever makes a scheme has them
-    return TruncatedPoisson(float(said.rate), said.whole("cap"), said.examples)
+def _made(given: SchemeSettings) -> TruncatedPoisson:
+    assert given.rate is not None and given.examples is not None  # whoever makes a scheme has them
+    return TruncatedPoisson(float(given.rate), given.whole("cap"), given.examples)
 
 
 TRUNCATED_POISSON = Choice(

@@ -99,7 +99,7 @@ def test_moments_by_the_quicker_rule_are_bounds_and_near() -> None:
 
 def test_only_aliases_go_by_the_quicker_rule() -> None:
     steps = Steps.of(_rows())
-    saddle = placement.landscape(steps, Direction.REMOVE, math.log(1e-5)).for_log_delta(math.log(1e-5))
+    saddle = placement.plan_saddles(steps, Direction.REMOVE, math.log(1e-5)).for_log_delta(math.log(1e-5))
     contour = placement.plain(steps, Direction.REMOVE, saddle, saddle.epsilon, math.log(1e-5))
     tilts = contour.table.tilts[:-1]  # and 0
     own = Measure(steps, Direction.REMOVE).moments(tilts)

@@ -295,5 +295,5 @@ def test_plan_and_options_belong_together(tmp_path: Path) -> None:
     file.write_text(OPEN, encoding="utf-8")
     openings = plan_file.read(file, may_be_open=True).openings
     assert openings == (Opening("epsilon", True, 2.0), Opening("noise_multiplier", False), None)
-    assert mechanism_block.Asked and of_command.STEPS == "steps" and "shares" in RULES
+    assert mechanism_block.PhaseContext and of_command.STEPS == "steps" and "shares" in RULES
     assert solve_open_phases.table(("a",), allocate(*gaussians(1.0), held(1.0), "shares", {})).notes

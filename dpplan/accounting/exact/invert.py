@@ -65,10 +65,10 @@ def _two_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
 
 def _many_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
     log_delta = math.log(delta)
-    landscape = placement.landscape(steps, direction, log_delta)
-    saddle = landscape.for_log_delta(log_delta)
+    saddles = placement.plan_saddles(steps, direction, log_delta)
+    saddle = saddles.for_log_delta(log_delta)
     if saddle.epsilon <= 0.0:
-        saddle = landscape.for_epsilon(0.0)
+        saddle = saddles.for_epsilon(0.0)
         at_zero = placement.plain(steps, direction, saddle, 0.0, min(saddle.log_delta, 0.0))
         if at_zero.reached and at_zero.at(0.0).upper <= delta:
             return Ends(0.0, 0.0, "contour", at_zero.at(0.0).terms, at_zero)
@@ -86,7 +86,7 @@ def _many_epsilon(steps: Steps, direction: Direction, delta: float) -> Ends:
         epsilon, value = solve(contour, delta)
         if abs(epsilon - contour.epsilon) * contour.tilt < MISPLACED:
             break
-        contour = placement.plain(steps, direction, landscape.for_epsilon(epsilon), epsilon, log_delta)
+        contour = placement.plain(steps, direction, saddles.for_epsilon(epsilon), epsilon, log_delta)
     ends = verified(contour, delta, epsilon, value)
     return ends if ends.relative_width < FAIR else ends.narrowed(_by_grid(steps, direction, delta, epsilon))
 
@@ -285,7 +285,7 @@ def _many_delta(
             )
     log_delta = math.log(ceiling)
     for _ in range(REBUILDS):
-        saddle = placement.landscape(steps, direction, log_delta).for_epsilon(epsilon)
+        saddle = placement.plan_saddles(steps, direction, log_delta).for_epsilon(epsilon)
         contour = placement.plain(steps, direction, saddle, epsilon, min(saddle.log_delta, 0.0))
         if contour.log_chernoff(epsilon) < math.log(LEAST):
             return Ends(0.0, chernoff.probability(contour.log_chernoff(epsilon)), "too small to tell from 0")
@@ -360,7 +360,7 @@ def added_delta_below(steps: Steps, epsilon: float, delta: float, removed: AnyCo
     if TwoSteps.serves(steps) and TwoSteps(steps, Direction.ADD).at(epsilon).upper <= delta:
         return True
     log_delta = math.log(delta)
-    saddle = placement.landscape(steps, Direction.ADD, log_delta).for_epsilon(epsilon, log_floor=log_delta - 0.1)
+    saddle = placement.plan_saddles(steps, Direction.ADD, log_delta).for_epsilon(epsilon, log_floor=log_delta - 0.1)
     if saddle.log_chernoff(epsilon) < log_delta and (
         many_plans.log_chernoff_together(steps, Direction.ADD, saddle.tilt, epsilon) < log_delta
         or placement.log_chernoff(steps, Direction.ADD, saddle, epsilon) < log_delta
@@ -392,7 +392,7 @@ class Added:
     @classmethod
     def of(cls, steps: Steps, epsilon: float, delta: float) -> "Added":
         log_delta = math.log(delta)
-        saddle = placement.landscape(steps, Direction.ADD, log_delta).for_epsilon(epsilon)
+        saddle = placement.plan_saddles(steps, Direction.ADD, log_delta).for_epsilon(epsilon)
         return cls(steps, placement.plain(steps, Direction.ADD, saddle, epsilon, log_delta))
 
     def below(self, epsilon: float, delta: float) -> bool:

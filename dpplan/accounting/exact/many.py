@@ -80,7 +80,7 @@ def estimate(plan: Plan, delta: float) -> float:
         return math.inf
     with np.errstate(**QUIET):
         log_delta = math.log(delta)
-        epsilon = placement.landscape(Steps.of(kinds), Direction.REMOVE, log_delta).for_log_delta(log_delta).epsilon
+        epsilon = placement.plan_saddles(Steps.of(kinds), Direction.REMOVE, log_delta).for_log_delta(log_delta).epsilon
     return max(epsilon, 0.0) if math.isfinite(epsilon) else math.inf
 
 

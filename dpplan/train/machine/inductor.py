@@ -1,7 +1,7 @@
 """Python functions of tensors as machine code: traced on shapes alone, then translated by torch.
 
     graph = traced(function, arguments)             # a graph of tensor operations; raises what the function raises
-    fast = machine_code(graph, arguments)           # the same for tensors of the same shapes; takes seconds
+    fast = compiled_graph(graph, arguments)         # the same for tensors of the same shapes; takes seconds
 
 torch.compile would look at every call, whether its arguments are still what they were; on small models this takes
 longer than the work. Here they always are: pieces, parameters and noise never change their shapes.
@@ -25,7 +25,7 @@ def traced(function: Callable[..., tuple[Tensor, ...]], arguments: tuple[Tensor,
         return make_fx(function, tracing_mode="fake")(*arguments)
 
 
-def machine_code(graph: Any, arguments: tuple[Tensor, ...]) -> Graph:
+def compiled_graph(graph: Any, arguments: tuple[Tensor, ...]) -> Graph:
     """The graph, translated for arguments of these shapes. What it returns has no gradients."""
     import torch._inductor as inductor  # takes a second to import
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dpplan.train.machine.inductor import Graph, machine_code, traced
+from dpplan.train.machine.inductor import Graph, compiled_graph, traced
 
 
 class Uniforms(Protocol):
@@ -43,7 +43,7 @@ class CompiledNormals:
         scale = torch.full((), deviation, dtype=torch.float64, device=total.device)
         arguments = (_uniforms(total, rng), total, scale)
         if self._graph is None:
-            self._graph = machine_code(traced(lambda *given: (_box_muller(*given),), arguments), arguments)
+            self._graph = compiled_graph(traced(lambda *given: (_box_muller(*given),), arguments), arguments)
         return self._graph(*arguments)[0]
 
 

@@ -42,7 +42,7 @@ def test_no_plain_contour_is_placed_where_it_is_hardly_reached():
     rare, common = _steps(1.0, 3e-5, 1000.0), _steps(1.0, 0.01, 1000.0)
     with np.errstate(**QUIET):
         for steps, hardly in ((rare, True), (common, False)):
-            saddle = placement.landscape(steps, Direction.REMOVE, math.log(1e-5)).for_log_delta(math.log(1e-5))
+            saddle = placement.plan_saddles(steps, Direction.REMOVE, math.log(1e-5)).for_log_delta(math.log(1e-5))
             assert placement.hardly_reached(steps, saddle) is hardly
             found = placement.plain(steps, Direction.REMOVE, saddle, saddle.epsilon, math.log(1e-5))
             assert found.reached is not hardly

@@ -37,7 +37,7 @@ def test_chernoff_at_the_saddle_is_above_delta_and_near(sigma, q, epsilon):
     steps, direction = steps_of((sigma, q, 1)), Direction.REMOVE
     with mp.workdps(40):
         truth = mp.log(oracle.step_delta(q, sigma, mpf(epsilon)))
-    saddle = placement.landscape(steps, direction, float(truth)).for_epsilon(epsilon)
+    saddle = placement.plan_saddles(steps, direction, float(truth)).for_epsilon(epsilon)
     bound = placement.log_chernoff(steps, direction, saddle, epsilon)
     assert truth <= bound <= truth + 9.0  # a rare step is no Gaussian
 

@@ -8,7 +8,7 @@ import pytest
 from mpmath import mp, mpc, mpf
 
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
-from dpplan.accounting.exact.contour.saddle_point import TOLERANCE, Landscape, log_chernoff_factor
+from dpplan.accounting.exact.contour.saddle_point import TOLERANCE, PlanSaddles, log_chernoff_factor
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 CASES = [
@@ -20,14 +20,14 @@ CASES = [
 ]
 
 
-def landscape(sigma, q, count, direction, tilt=0.0):
+def saddles(sigma, q, count, direction, tilt=0.0):
     reach = max(direction.exponent(tilt), 1.0) + 12.0 * sigma
-    return Landscape(Steps.of([(sigma, q, count)]), direction, np.array([[reach]]))
+    return PlanSaddles(Steps.of([(sigma, q, count)]), direction, np.array([[reach]]))
 
 
 @pytest.mark.parametrize(("sigma", "q", "count", "tilt", "direction"), CASES)
 def test_moments_are_those_of_the_composed_loss(sigma, q, count, tilt, direction):
-    saddle = landscape(sigma, q, count, direction, tilt).at(tilt)
+    saddle = saddles(sigma, q, count, direction, tilt).at(tilt)
     with mp.workdps(50):
         a, h = direction.exponent(tilt), mpf(10) ** -8
         below, middle, above = (oracle.transforms(q, sigma, [mpc(a + k * h)])[0].real for k in (-1, 0, 1))
@@ -41,11 +41,11 @@ def test_moments_are_those_of_the_composed_loss(sigma, q, count, tilt, direction
 @pytest.mark.parametrize(("sigma", "q", "count", "tilt", "direction"), CASES)
 def test_a_saddles_epsilon_is_where_the_integrand_is_flat(sigma, q, count, tilt, direction):
     """log of M(t)·e^(-εt)/t(1 + t): its derivative at the tilt, in units of its curvature."""
-    land = landscape(sigma, q, count, direction, 2 * tilt)
-    saddle, h = land.at(tilt), 1e-4
+    plan = saddles(sigma, q, count, direction, 2 * tilt)
+    saddle, h = plan.at(tilt), 1e-4
 
     def log_integrand(t):
-        return land.at(t).log_moment - saddle.epsilon * t - math.log(t) - math.log1p(t)
+        return plan.at(t).log_moment - saddle.epsilon * t - math.log(t) - math.log1p(t)
 
     slope = (log_integrand(tilt * (1 + h)) - log_integrand(tilt * (1 - h))) / (2 * h * tilt)
     assert abs(slope) <= 1e-3 * math.sqrt(saddle.spread)
@@ -53,27 +53,27 @@ def test_a_saddles_epsilon_is_where_the_integrand_is_flat(sigma, q, count, tilt,
 
 @pytest.mark.parametrize(("sigma", "q", "count", "tilt", "direction"), CASES)
 def test_a_saddle_is_found_again_from_its_epsilon_and_from_its_delta(sigma, q, count, tilt, direction):
-    land = landscape(sigma, q, count, direction, 4 * tilt)
-    saddle = land.at(tilt)
-    found = land.for_epsilon(saddle.epsilon)
+    plan = saddles(sigma, q, count, direction, 4 * tilt)
+    saddle = plan.at(tilt)
+    found = plan.for_epsilon(saddle.epsilon)
     assert abs(saddle.epsilon - found.epsilon) / math.sqrt(found.spread) <= TOLERANCE
-    assert abs(land.for_log_delta(saddle.log_delta).log_delta - saddle.log_delta) <= TOLERANCE
+    assert abs(plan.for_log_delta(saddle.log_delta).log_delta - saddle.log_delta) <= TOLERANCE
 
 
 def test_first_order_estimate_is_near_the_true_delta():
     """Of a Gaussian composition, whose curve is known."""
-    land = landscape(10.0, 0.999999999, 25, Direction.REMOVE, 30.0)
+    plan = saddles(10.0, 0.999999999, 25, Direction.REMOVE, 30.0)
     for epsilon in (1.0, 2.5):
-        saddle = land.for_epsilon(epsilon)
+        saddle = plan.for_epsilon(epsilon)
         truth = float(oracle.gaussian_log_delta(0.5, saddle.epsilon))
         assert saddle.log_delta == pytest.approx(truth, abs=0.3)
         assert truth <= saddle.log_chernoff(saddle.epsilon) <= truth + 4.0
 
 
 def test_enough_ends_the_search_early_and_far_tilts_end_it():
-    land = landscape(1.0, 0.01, 1000, Direction.REMOVE, 8.0)
-    assert land.for_epsilon(3.0, log_floor=-1.0).log_chernoff(3.0) < -1.0
-    assert math.isfinite(land.for_epsilon(1e9).tilt)
+    plan = saddles(1.0, 0.01, 1000, Direction.REMOVE, 8.0)
+    assert plan.for_epsilon(3.0, log_floor=-1.0).log_chernoff(3.0) < -1.0
+    assert math.isfinite(plan.for_epsilon(1e9).tilt)
 
 
 @pytest.mark.parametrize("tilt", [1e-12, 1e-3, 0.5, 1.0, 7.0, 1e3, 1e8])

@@ -18,7 +18,7 @@ from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE
 from dpplan.accounting.exact.contour.delta_interval import LOG_TINY, NET_RATIO, NET_SIZE, NET_START, SAFE
 from dpplan.accounting.exact.contour.many_plans_transform import PlainRule
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, grown_error, log_characteristic
-from dpplan.accounting.exact.contour.saddle_point import TOLERANCE, Landscape
+from dpplan.accounting.exact.contour.saddle_point import TOLERANCE, PlanSaddles
 from dpplan.accounting.exact.contour.tail_decay import ENOUGH
 from dpplan.accounting.exact.contour.transform_quadrature import EPS
 from dpplan.accounting.numerics import Array, ComplexArray, outward
@@ -55,11 +55,11 @@ def saddles(
 
     begin: tilts that may be near.
     """
-    landscape = Landscape(steps, direction, _far(steps, log_delta - 28.0) + 3.0 * steps.sigma)
+    every_plan = PlanSaddles(steps, direction, _far(steps, log_delta - 28.0) + 3.0 * steps.sigma)
     sign, count = direction.value, steps.count[:, 0]
     tilt = np.full(len(count), 1.5 * max(-log_delta, 1.0)) / np.maximum(epsilon, 1e-3) if begin is None else begin
     for _ in range(NEWTON):
-        _, mean, variance = landscape.pictures((1.0 + tilt if direction is Direction.REMOVE else -tilt)[:, None])
+        _, mean, variance = every_plan.pictures((1.0 + tilt if direction is Direction.REMOVE else -tilt)[:, None])
         # T·K'(t) = ε + 1/t + 1/(1 + t), in logarithms: where noise is small, the left side grows like e^{t²/σ²}.
         slope, aim = sign * count * mean[:, 0], epsilon + 1.0 / tilt + 1.0 / (1.0 + tilt)
         bend = tilt**-2 + (1.0 + tilt) ** -2
@@ -75,8 +75,8 @@ def saddles(
 def log_delta_estimates(steps: Steps, direction: Direction, epsilon: Array, log_delta: float) -> tuple[Array, Array]:
     """The tilt near each row's saddle at its ε, and log of about its delta there, as Saddle.log_delta has it."""
     tilt, spread = saddles(steps, direction, epsilon, log_delta)
-    landscape = Landscape(steps, direction, _far(steps, log_delta - 28.0) + 3.0 * steps.sigma)
-    log_g, _, _ = landscape.pictures((1.0 + tilt if direction is Direction.REMOVE else -tilt)[:, None])
+    every_plan = PlanSaddles(steps, direction, _far(steps, log_delta - 28.0) + 3.0 * steps.sigma)
+    log_g, _, _ = every_plan.pictures((1.0 + tilt if direction is Direction.REMOVE else -tilt)[:, None])
     peak = steps.count[:, 0] * log_g[:, 0] - tilt * epsilon - np.log(tilt) - np.log1p(tilt)
     return tilt, peak - 0.5 * np.log(2.0 * math.pi * spread)
 

@@ -18,7 +18,7 @@ from dpplan.accounting.exact.contour.composed_loss import MANY, Measure, Moments
 from dpplan.accounting.exact.contour.delta_interval import Aim, Chernoff, Contour, ContourTolerance, LossMoments
 from dpplan.accounting.exact.contour.privacy_loss import Cut, Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps.beyond_cut import Falling
-from dpplan.accounting.exact.contour.saddle_point import Landscape, Saddle, log_chernoff_factor
+from dpplan.accounting.exact.contour.saddle_point import PlanSaddles, Saddle, log_chernoff_factor
 from dpplan.accounting.exact.contour.transform_quadrature import MOST_VALUES
 from dpplan.accounting.numerics import Array, outward
 from dpplan.quick_dataclass import dataclass
@@ -45,8 +45,8 @@ LEAK = 1.3  # the cuts have to hold at this multiple of the tilt
 REFINED = (0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.97, 1.0, 1.03, 1.06, 1.12, 1.2, 1.3, 1.5, 1.8)
 
 
-def landscape(steps: Steps, direction: Direction, log_delta: float) -> Landscape:
-    return Landscape(steps, direction, far_limit(steps, log_delta + LOG_REMOVED, FAR_WIDTH) + 3.0 * steps.sigma)
+def plan_saddles(steps: Steps, direction: Direction, log_delta: float) -> PlanSaddles:
+    return PlanSaddles(steps, direction, far_limit(steps, log_delta + LOG_REMOVED, FAR_WIDTH) + 3.0 * steps.sigma)
 
 
 def plain(steps: Steps, direction: Direction, saddle: Saddle, epsilon: float, log_delta: float) -> Contour:

@@ -112,7 +112,7 @@ class Saddles(abc.ABC):
         return math.log(min(max(3.0 / math.sqrt(max(variance, 1e-280)), 1e-6), 1e9))
 
 
-class Landscape(Saddles):
+class PlanSaddles(Saddles):
     """Saddles of one plan in one direction, over plain quadrature nodes that end where losses become absurd."""
 
     def __init__(self, steps: Steps, direction: Direction, limit: Array) -> None:

@@ -23,7 +23,7 @@ from dpplan.accounting.exact.contour import chernoff
 from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE
 from dpplan.accounting.exact.contour.delta_interval import LOG_TINY, SAFE, Chernoff, DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, grown_error, log_characteristic, log_ratio
-from dpplan.accounting.exact.contour.saddle_point import Landscape
+from dpplan.accounting.exact.contour.saddle_point import PlanSaddles
 from dpplan.accounting.exact.contour.transform_quadrature import EPS
 from dpplan.accounting.exact.gaussian_lattice import step_law
 from dpplan.accounting.exact.gaussian_lattice.step_law import GaussianLatticeLaw
@@ -316,14 +316,14 @@ def place(steps: Steps, direction: Direction, epsilon: float, log_delta: float) 
     best, best_cost = None, math.inf
     for level in LEVELS:
         start, end, removed = _kept(steps, log_delta + math.log(level))
-        landscape = Landscape(steps, direction, end[:, None])
-        top = landscape.for_epsilon(epsilon)
+        saddles = PlanSaddles(steps, direction, end[:, None])
+        top = saddles.for_epsilon(epsilon)
         for factor in FACTORS:
-            saddle = landscape.at(factor * top.tilt)
+            saddle = saddles.at(factor * top.tilt)
             steps_of_tilt = np.array(ALIAS_STEPS) * 8.0 / math.sqrt(saddle.spread)
             others = np.append(saddle.tilt + steps_of_tilt, saddle.tilt * np.array(ALIAS_FACTORS))
             others = others[others > 0.0]
-            logs = [landscape.at(float(s)).log_moment for s in others]
+            logs = [saddles.at(float(s)).log_moment for s in others]
             table = Chernoff.of(np.append(others, [saddle.tilt, 0.0]), np.append(logs, [saddle.log_moment, 0.0]))
             period = min(4.0 * math.sqrt(saddle.spread), MOST_PERIOD)
             while table.log_aliases(saddle.tilt, period, epsilon) > log_delta + LOG_ALIASES and period < MOST_PERIOD:

@@ -14,7 +14,7 @@ import numpy as np
 from dpplan.accounting.exact.contour import placement
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import small_epsilon
-from dpplan.accounting.exact.contour.saddle_point import Landscape
+from dpplan.accounting.exact.contour.saddle_point import PlanSaddles
 from dpplan.accounting.exact.gaussian_lattice import composition
 from dpplan.accounting.exact.gaussian_lattice.composition import ComposedTransform, LatticeComposition, LatticePlacement
 from dpplan.accounting.numerics import Array, outward
@@ -71,7 +71,7 @@ def laid(steps: Steps, points: int) -> BoundedLosses | None:
     beyond = FARTHEST * most
     sigma, q = steps.sigma[:, 0], steps.q[:, 0]
     end = 0.5 + sigma**2 * np.log1p(math.expm1(most + (1.0 + ROOM) * beyond) / q)
-    tilt = max(Landscape(steps, Direction.ADD, end[:, None]).for_epsilon(0.0).tilt, LEAST_TILT / most)
+    tilt = max(PlanSaddles(steps, Direction.ADD, end[:, None]).for_epsilon(0.0).tilt, LEAST_TILT / most)
     period = PERIOD * (most + beyond)
     if tilt * period > MOST_PER_CELL * points:
         return None

@@ -134,7 +134,7 @@ class NormalMoments:
         return np.asarray(-0.5 * self.measure.squared_mean * edges**2 * (1.0 - NORMAL_UNITS) + spare)
 
 
-class MixedLandscape(Saddles):
+class MixedSaddles(Saddles):
     """Saddles of the product of the parts that these are pictures of."""
 
     def __init__(self, pictures: Sequence[Picture], total: float) -> None:

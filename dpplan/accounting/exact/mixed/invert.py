@@ -16,7 +16,7 @@ from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.saddle_point import Saddle
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.exact.invert import MISPLACED, REBUILDS, solve, verified
-from dpplan.accounting.exact.mixed.composed import MixedLandscape, MixedMeasure, Normal, Part, Picture
+from dpplan.accounting.exact.mixed.composed import MixedMeasure, MixedSaddles, Normal, Part, Picture
 from dpplan.accounting.exact.mixed.factors import Factor, FactorPicture, Factors, PointLaw
 from dpplan.accounting.exact.mixed.law_as_points import Uncomposable
 from dpplan.accounting.exact.mixed.steps_of_law import (
@@ -133,14 +133,14 @@ class MixedSteps:
             composition.steps,
         )
 
-    def landscape(self, log_delta: float) -> MixedLandscape:
+    def saddles(self, log_delta: float) -> MixedSaddles:
         pictures: list[Picture] = [Normal(self.squared_mean)] if self.squared_mean > 0.0 else []
         if self.sampled is not None:
-            pictures.append(placement.landscape(self.sampled, self.direction, log_delta))
+            pictures.append(placement.plan_saddles(self.sampled, self.direction, log_delta))
         laws: tuple[PointLaw, ...] = (*(each.seen_at(log_delta) for each in self.decaying), *self.factors)
         if laws:
             pictures.append(FactorPicture(laws))
-        return MixedLandscape(pictures, float(self.total))
+        return MixedSaddles(pictures, float(self.total))
 
     def contour(self, saddle: Saddle, epsilon: float, log_delta: float) -> Contour:
         tilts = placement.alias_tilts(saddle, 1)
@@ -157,10 +157,10 @@ class MixedSteps:
 
     def epsilon(self, delta: float, log_goal: float) -> Ends | None:
         """log_goal: log of what is left of delta by losses at +inf."""
-        landscape = self.landscape(log_goal)
-        saddle = landscape.for_log_delta(log_goal)
+        saddles = self.saddles(log_goal)
+        saddle = saddles.for_log_delta(log_goal)
         if saddle.epsilon <= 0.0:
-            saddle = landscape.for_epsilon(0.0)
+            saddle = saddles.for_epsilon(0.0)
             at_zero = self.contour(saddle, 0.0, min(saddle.log_delta, 0.0))
             if at_zero.reached and at_zero.at(0.0).upper <= delta:
                 return Ends(0.0, 0.0, METHOD, at_zero.at(0.0).terms, at_zero)
@@ -171,12 +171,12 @@ class MixedSteps:
             epsilon, value = solve(contour, delta)
             if abs(epsilon - contour.epsilon) * contour.tilt < MISPLACED:
                 break
-            contour = self.contour(landscape.for_epsilon(epsilon), epsilon, log_goal)
+            contour = self.contour(saddles.for_epsilon(epsilon), epsilon, log_goal)
         return verified(contour, delta, epsilon, value)
 
     def below(self, epsilon: float, delta: float, log_goal: float) -> bool:
         """Whether delta(ε) is provably at most `delta`."""
-        saddle = self.landscape(log_goal).for_epsilon(epsilon)
+        saddle = self.saddles(log_goal).for_epsilon(epsilon)
         contour = self.contour(saddle, epsilon, log_goal)
         if chernoff.probability(contour.log_chernoff(epsilon)) <= delta:
             return True
@@ -185,7 +185,7 @@ class MixedSteps:
     def delta(self, epsilon: float) -> Ends | None:
         log_delta = -30.0
         for _ in range(REBUILDS):  # what is cut away depends on delta, and delta's estimate on what is
-            saddle = self.landscape(log_delta).for_epsilon(epsilon)
+            saddle = self.saddles(log_delta).for_epsilon(epsilon)
             found = max(min(saddle.log_delta, 0.0), LEAST_LOG)
             settled, log_delta = abs(found - log_delta) < 3.0, found
             if settled:

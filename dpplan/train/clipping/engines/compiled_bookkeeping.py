@@ -16,7 +16,7 @@ from dpplan.train.clipping.engine_interface import ClippedSum, Piece, pieces
 from dpplan.train.clipping.engines.bookkeeping import BookKeeping
 from dpplan.train.clipping.precision import whole_products
 from dpplan.train.clipping.rules import ClippingRule
-from dpplan.train.machine.inductor import Graph, machine_code, traced
+from dpplan.train.machine.inductor import Graph, compiled_graph, traced
 
 
 class CompiledBookKeeping:
@@ -82,4 +82,4 @@ class CompiledBookKeeping:
         except Exception as error:  # a model of the user's may raise anything here
             why = (str(error).splitlines() or [""])[0][:80]
             raise RecipeError(f"runtime.compile: this model cannot be traced: {type(error).__name__}: {why}.") from None
-        return machine_code(graph, arguments) if self.translated else graph
+        return compiled_graph(graph, arguments) if self.translated else graph
