@@ -3,6 +3,7 @@
 DpplanError
 ├── UsageError                 exit 2   what was asked makes no sense; lists every problem at once
 │   ├── PlanError                       a plan is missing, contradictory or out of range
+│   │   └── ScoresError                     no file of scores that an audit can use
 │   ├── RecipeError                     a recipe file is wrong; names line and key
 │   │   └── StatementError              what was stated is no statement
 │   ├── EntryError                      an entry lacks what the registry of deployments asks for
@@ -95,6 +96,12 @@ class ReportError(UsageError):
     """A file is no report, or what it says contradicts itself; nothing in it can be verified."""
 
     subject = "report"
+
+
+class ScoresError(PlanError):
+    """A file of scores that no audit can use."""
+
+    subject = "file of scores"
 
 
 class MissingExtra(UsageError):

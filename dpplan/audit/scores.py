@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpplan.checks import Problems, show
-from dpplan.errors import PlanError, UsageError, file_error
+from dpplan.errors import ScoresError, UsageError, file_error
 
 MEMBER = {
     **dict.fromkeys(("1", "1.0", "true", "in", "yes"), True),
@@ -63,13 +63,15 @@ class Scores:
 
 
 def read(file: Path) -> Scores:
-    """Of a CSV file with the columns member (1 or 0) and score. Raises PlanError with what is wrong, and where."""
+    """Of a CSV file with the columns member (1 or 0) and score. Raises ScoresError with what is wrong, and where."""
     try:
         if file.stat().st_size > MOST_BYTES:
-            raise PlanError(f"{file}: is larger than {MOST_BYTES:,} bytes. A line for each canary is all it needs.")
+            raise ScoresError(f"{file}: is larger than {MOST_BYTES:,} bytes. A line for each canary is all it needs.")
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise PlanError(f"{file}: is not text (UTF-8); scores are a CSV file with the columns member,score.") from None
+        raise ScoresError(
+            f"{file}: is not text (UTF-8); scores are a CSV file with the columns member,score."
+        ) from None
     except OSError as error:
         raise file_error(f"{file}: cannot be read", error, UsageError) from None
     return parse(text, str(file))
@@ -100,7 +102,7 @@ def parse(text: str, name: str) -> Scores:
         wrong.append(f"{name}:{rows.line_num}: is not CSV ({error}).")
     if wrong:
         more = [f"{name}: {len(wrong) - SHOWN} more like these."] if len(wrong) > SHOWN else []
-        raise PlanError([*wrong[:SHOWN], *more])
+        raise ScoresError([*wrong[:SHOWN], *more])
     return Scores(np.array(members, dtype=bool), np.array(scores, dtype=np.float64))
 
 
@@ -109,16 +111,16 @@ def _header(rows: Iterator[list[str]], name: str) -> list[str]:
     try:
         header = [cell.strip().lower() for cell in next(rows, [])]
     except csv.Error as error:
-        raise PlanError(f"{name}:1: is not CSV ({error}).") from None
+        raise ScoresError(f"{name}:1: is not CSV ({error}).") from None
     shown = ", ".join(cell[:40] for cell in header[:8]) + (", ..." if len(header) > 8 else "")
     need = "Write member,score in the first line and 1,0.73 or 0,-0.2 below, a line for each canary."
     if not header:
-        raise PlanError(f"{name}: has no first line. {need}")
+        raise ScoresError(f"{name}: has no first line. {need}")
     if not {"member", "score"} <= set(header):
-        raise PlanError(f"{name}:1: has the columns {shown}; member and score are needed. {need}")
+        raise ScoresError(f"{name}:1: has the columns {shown}; member and score are needed. {need}")
     twice = [column for column in ("member", "score") if header.count(column) > 1]
     if twice:
-        raise PlanError(f"{name}:1: has the column {' and '.join(twice)} more than once. Keep the one that is meant.")
+        raise ScoresError(f"{name}:1: has the column {' and '.join(twice)} more than once. Keep the one that is meant.")
     return header
 
 
@@ -138,9 +140,10 @@ def _cells(row: list[str], at: tuple[int, int]) -> tuple[bool | None, float | No
 
 
 def checked(scores: Scores, name: str, coins: bool) -> list[str]:
-    """Warnings. Raises PlanError for scores that no audit can use. coins: whether each was in by a coin of its own."""
+    """Warnings. Raises ScoresError for scores that no audit can use. coins: whether each was in by a coin of its
+    own."""
     members = int(scores.member.sum())
-    with Problems() as problems:
+    with Problems(ScoresError) as problems:
         both = 0 < members < scores.canaries
         problems.require(both, f"{name}: holds {members} members of {scores.canaries}. Both kinds are needed.")
         if both and coins and (chance := scores.coin_chance()) < UNFAIR:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from dpplan.checks import Problems, did_you_mean
+from dpplan.checks import Problems, did_you_mean, show
 from dpplan.commands.shared import accountant_option, limit_options, output, plan_arguments, risk_limits, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.parameter_types import CHANCE, NUMBER, Name, PlanFileName
@@ -180,7 +180,11 @@ class SolveTarget:
             )
             found.require(asked or self.epsilon is not None, "the target is missing: give --target-eps.")
             return [*found.found, *limit_options.positive("target_eps", self.target_epsilon)]
-        found.require(self.target_epsilon is None, "target_eps and target_delta are both given. Leave out one of them.")
+        if self.target_epsilon is not None:  # elsewhere the δ of a target ε is a target, too
+            instead = f"write --delta {show(self.target_delta)} in place of" if self.delta is None else "leave out"
+            found.add(f"target_eps and target_delta are both given. The δ of a target ε is --delta: {instead} "
+                      "--target-delta.")  # fmt: skip
+            return found.found
         found.require(self.delta is None, "delta and target_delta are both given. Leave out --delta.")
         found.require(self.epsilon is not None, "the epsilon of the target delta is missing: give --eps.")
         found.probability(

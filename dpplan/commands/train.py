@@ -113,6 +113,8 @@ def command(
     with _processes() as ranks:
         with ranks.as_one() if ranks else contextlib.nullcontext():
             job = _job(recipe, resume, seed, out, moved)
+            if resume is None and out is None:
+                _check_folder(Path(job.runtime.folder))
             if device is not None:
                 job = job.with_runtime(device=device)
             if compile_ is not None:
@@ -236,6 +238,12 @@ def _job(recipe: Path | None, resume: Path | None, seed: int | None, out: Path |
             raise UsageError(f"{resume}: is not the folder of a run. Name one that `dpplan train` made.")
     assert recipe is not None
     return recipes.load(recipe)
+
+
+def _check_folder(folder: Path) -> None:
+    """Raises UsageError where runs are to be put in what is no folder."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"runtime.folder={folder} is a file, and runs are put in folders. Name another one, or --out.")
 
 
 def _follow(happening: "Iterator[Event]", quiet: bool) -> "TrainReport":

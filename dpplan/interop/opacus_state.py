@@ -77,7 +77,8 @@ def rounding(plan: Plan) -> dict[str, Any]:
         "sample_rate": {"opacus": 1.0 / per_epoch, "plan": getattr(phase.sampling, "sample_rate", None)},
         "steps_per_epoch": {"opacus": opacus_steps(per_epoch), "plan": n / batch},
         "expected_batch": {"opacus": n / per_epoch, "plan": batch},
-        "note": f"Stop after the plan's steps, or account for what Opacus ran: {call}",
+        "note": "Stop after the plan's steps, or account for what Opacus ran: save accountant.state_dict() after the "
+        f"run (json.dump, in place of the state printed here, which is the plan's), then {call}",
     }
 
 

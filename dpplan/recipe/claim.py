@@ -1,15 +1,17 @@
 """The privacy side of a recipe: its plan and what that plan costs. Sees `privacy` and `training`, nothing else."""
 
+import contextlib
 import dataclasses
 import math
 import re
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.adjacency import named
 from dpplan.checks import show
-from dpplan.errors import InternalError, NotCertified, PlanError, RecipeError
+from dpplan.errors import InternalError, NotApplicable, NotCertified, PlanError, RecipeError
 from dpplan.phase_steps import taken
 from dpplan.plan import Delta, Phase, Plan, Settings, delta_warning, resolve_delta
 from dpplan.quick_dataclass import dataclass
@@ -117,12 +119,13 @@ def unchecked_settings(privacy: Privacy, training: Training, examples: int) -> S
 
 
 # What sentences about plans call by the options of commands, and recipes by keys.
-KEYS = (
+KEYS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bbatch=", "training.batch_size="),
     (r"\bn=", "training examples="),
     (r"\bbands=", "privacy.noise.bands="),
     (r"\bsteps=", "training.steps="),
     (r"--sampling (\S+)", r"sampling: \1"),
+    (r"--adjacency ([a-z-]+(?: or [a-z]+-[a-z]+)?)", lambda found: f"privacy.adjacency: {found[1].replace('-', '_')}"),
     ("--batch", "training.batch_size"),
     ("--groups", "privacy.groups"),
     ("--n\\b", "other data"),
@@ -135,12 +138,22 @@ def _in_keys(sentence: str) -> str:
     return sentence
 
 
+@contextlib.contextmanager
+def _told_in_keys() -> Iterator[None]:
+    """What no accountant has a theorem for, in the recipe's words."""
+    try:
+        yield
+    except NotApplicable as error:
+        raise NotApplicable(_in_keys(str(error))) from None
+
+
 def make_plan(privacy: Privacy, training: Training, examples: int) -> Plan:
     """The plan, with its noise multiplier solved for where the recipe gives a target epsilon.
 
     With a budget that does not pay for all steps it ends where the budget does, unless the recipe says to continue.
     """
-    plan = _solved(privacy, training, examples)
+    with _told_in_keys():
+        plan = _solved(privacy, training, examples)
     if plan.batch_size is not None:
         return plan
     return dataclasses.replace(plan, batch_size=plan.only_phase.sampling.expected_batch(examples))
@@ -177,7 +190,8 @@ def make_claim(privacy: Privacy, training: Training, examples: int) -> Claim:
     """The plan with its certified cost. Raises NotCertified where nothing can be proven."""
     plan = make_plan(privacy, training, examples)
     delta = resolve_delta(privacy.delta, examples)
-    epsilon = accounting.epsilon(plan, delta.value)
+    with _told_in_keys():
+        epsilon = accounting.epsilon(plan, delta.value)
     target = privacy.target_epsilon
     if target is not None and not (epsilon.upper is not None and epsilon.upper <= target):
         raise InternalError(f"the solved plan spends {epsilon}, which is not within target_epsilon={show(target)}.")

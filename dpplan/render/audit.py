@@ -49,6 +49,12 @@ def rows(found: "AuditFinding") -> Iterator[str]:
     yield plan_rows.row("canaries", str(found.canaries), f"{found.members} of them members")
     yield from plan_rows.sentence("theorem", THEOREMS[settings.method])
     yield from plan_rows.sentence("bound for", found.family)
+    if not found.violation and (chance := 0.5**found.canaries) > settings.level:
+        yield from plan_rows.sentence(
+            "too few",
+            f"coins alone guess all {found.canaries} canaries right with chance {show(chance)}, which is above "
+            f"{show(settings.level)}: no scores of so few could have refuted anything.",
+        )
     if found.violation:
         yield from plan_rows.sentence(
             "so",

@@ -8,6 +8,8 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 
+from dpplan import __main__ as program
+
 Run = Callable[..., CompletedProcess[str]]
 PLAN = ("--sigma", "10", "--q", "1", "--steps", "100", "--delta", "1e-5")  # μ = 1
 
@@ -27,6 +29,17 @@ def test_scores_of_a_sound_run_are_consistent(dpplan: Run, tmp_path: Path) -> No
     assert done.stdout.startswith("consistent: the plan allows these scores")
     assert "does not prove the plan" in " ".join(done.stdout.split())
     assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_scores_too_few_to_refute_anything_are_told_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for canaries, few in ((4, True), (5, False)):  # coins guess five of five right with chance 0.03
+        file = tmp_path / f"{canaries}.csv"
+        file.write_text("\n".join(["member,score", *["1,3", "0,1"] * 2, "1,4"][: canaries + 1]), encoding="utf-8")
+        assert program.run(["audit", str(file), *PLAN]) == 0
+        assert ("no scores of so few could have refuted anything" in " ".join(capsys.readouterr().out.split())) is few
+    (tmp_path / "bad.csv").write_text("member,score\n1,x\n0,y\n", encoding="utf-8")
+    assert program.run(["audit", str(tmp_path / "bad.csv"), *PLAN]) == 2
+    assert capsys.readouterr().err.startswith("error: 2 problems with this file of scores")
 
 
 def test_scores_that_tell_too_much_are_a_violation(dpplan: Run, tmp_path: Path) -> None:

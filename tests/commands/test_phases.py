@@ -204,7 +204,8 @@ def test_earlier_runs_in_a_file_are_pointed_to_the_command_that_takes_it(tmp_pat
         assert problem.endswith(call) and "given as --phase" not in problem
     both = tuple(str(each) for each in sorted(tmp_path.iterdir()))
     (problem,) = plan_files.parse(PlanArguments(Settings(), spent=both)).problems
-    assert problem.endswith("is told when their files are named without --spent.")
+    files = [shlex.quote(each) for each in both]
+    assert problem.endswith(f"is told by `dpplan epsilon {files[0]} --spent {files[1]}`.")
     for spent in ((str(tmp_path / "nowhere"),), (both[0], str(tmp_path / "nowhere"))):
         assert "What earlier runs cost" not in "".join(
             plan_files.parse(PlanArguments(Settings(), spent=spent)).problems

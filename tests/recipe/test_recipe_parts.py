@@ -13,7 +13,7 @@ import yaml
 from dpplan import accounting
 from dpplan.accounting import Guarantee
 from dpplan.checks import Problems
-from dpplan.errors import InputOutputFailed, PlanError, RecipeError, Unreachable, UsageError
+from dpplan.errors import InputOutputFailed, NotApplicable, PlanError, RecipeError, Unreachable, UsageError
 from dpplan.recipe import claim, phases, plan_nodes, reading, scheme_keys, values
 from dpplan.recipe.schema import Privacy, Training
 from dpplan.recipe.values import Given
@@ -329,6 +329,11 @@ def test_a_claim_is_the_plan_and_its_certified_cost() -> None:
 
 def accounting_plan(made: claim.Claim, steps: int) -> Any:
     return dataclasses.replace(made.plan, phases=(dataclasses.replace(made.phase, steps=steps),), derivation=())
+
+
+def test_what_no_theorem_covers_is_told_in_the_words_of_a_recipe() -> None:
+    with pytest.raises(NotApplicable, match=r"Try privacy\.adjacency: zero_out or replace_one\."):
+        claim.make_claim(privacy(sampling="shuffle"), TRAINING, EXAMPLES)
 
 
 def test_more_than_the_plan_is_more_than_may_be_spent() -> None:

@@ -1,7 +1,9 @@
 """What click finds wrong with a call, in one sentence: name, rule, and what to try, by what was meant."""
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import click
 
@@ -12,6 +14,11 @@ from dpplan.number_spelling import DASHES, shortened
 
 LISTS = ("frontier",)  # commands whose options take lists of numbers
 EACH_NUMBER = "Each number follows the option that says what it is: --sigma 1.1 --n 60000 --batch 256 --epochs 60."
+_VALUES = {  # of options that are often given alone
+    "--csv": " Name a file, or - for standard output.",
+    "--resume": " Name the folder of the run: --resume runs/digits-001.",
+}
+OF_ONE_PLAN = ("dpplan epsilon", "dpplan delta")  # commands that take one file or folder, and others as --spent
 _CLOSE = 0.7  # of letters in common; below that a likeness is chance, as that of --eps and --steps
 
 
@@ -26,8 +33,7 @@ def sentence(error: click.ClickException, arguments: Sequence[str]) -> str:
     if isinstance(error, click.BadParameter) and error.param:
         return f"{error.param.opts[-1]}: {error.message}"
     if isinstance(error, click.BadOptionUsage):
-        more = " Name a file, or - for standard output." if error.option_name == "--csv" else ""
-        return f"{error.option_name} needs a value.{more}"
+        return f"{error.option_name} needs a value.{_VALUES.get(error.option_name, '')}"
     extra = re.fullmatch(r"Got unexpected extra arguments? \((.*)\)", error.message, re.DOTALL)
     return _left_over(extra[1], command, arguments) if extra else error.format_message()
 
@@ -81,6 +87,9 @@ def _left_over(words: str, command: str, arguments: Sequence[str]) -> str:
         return f"'{first}' is left over: a number has no spaces. Write 10000 for 10 000."
     if said := re.fullmatch(r"([A-Za-z][\w-]*)=(\S+)", first):
         return f"'{first}' is left over: an option begins with two hyphens. Write --{said[1]} {said[2]}."
+    if command in OF_ONE_PLAN and Path(first).exists():
+        told = f"'{shortened(first)}' is left over: one file or folder is named, and what else ran on the same data is"
+        return f"{told} --spent {shlex.quote(first)}; the answer is for all together."
     if re.fullmatch(r"[\d.,:eE+-]+", first):
         told = f"'{shortened(words)}' is left over: it belongs to no option."
         listed = command.endswith(LISTS) or before.endswith((",", ";", ":")) or first[0] in ",:"

@@ -35,17 +35,23 @@ _IN_A_RECIPE: Mapping[str, str] = MappingProxyType(
     }
 )
 _IN_A_FILE = (
-    "A page is of a run, a recipe or a plan file, whose name it takes. See dpplan help plans, or for figures alone "
-    "dpplan risk and epsilon."
+    "A page is of a run, a recipe, a plan file or the JSON of a figure, whose name it takes: dpplan epsilon --sigma 4 "
+    "--q 0.01 --steps 10000 --delta 1e-5 --json > plan.json, then dpplan report plan.json. See dpplan help plans."
 )
 INSTEAD: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "epsilon": {
             "target-eps": _TARGET,
-            "target-delta": "dpplan solve starts from one: dpplan solve --target-delta 1e-6 --eps 3 --q .01 --steps 9.",
+            "target-delta": "The δ of a figure is --delta here. As a limit at an ε, dpplan solve starts from one: "
+            "dpplan solve --target-delta 1e-6 --eps 3 --q .01 --steps 9.",
             "eps": f"{_DELTA_AT} A limit on ε is --max-eps.",
         },
-        "delta": {"delta": _EPSILON_AT, "target-eps": _TARGET, "target-delta": _TARGET, "max-eps": _EPSILON_AT},
+        "delta": {
+            "delta": f"It is what is asked for: leave it out. {_EPSILON_AT}",
+            "target-eps": _TARGET,
+            "target-delta": _TARGET,
+            "max-eps": _EPSILON_AT,
+        },
         "curve": {"eps": "Give --over eps, with --from and --to.", "target-eps": _TARGET},
         "solve": {"max-eps": _LIMIT, "epsilon": f"{_LIMIT} --eps goes with --target-delta."},
         "frontier": {

@@ -80,10 +80,10 @@ def only_spent(spent: Sequence[str], countable: bool) -> str:
     files = [text for text in spent if "=" not in text and text.strip()]
     if not files:
         alone = "is told when they are given as --phase."
-    elif len(spent) == 1:
-        alone = f"is told by `dpplan epsilon {shlex.quote(files[0])}`."
     else:
-        alone = "is told when their files are named without --spent."
+        place = spent.index(files[0])
+        others = [f" --spent {shlex.quote(text)}" for text in (*spent[:place], *spent[place + 1 :])]
+        alone = f"is told by `dpplan epsilon {shlex.quote(files[0])}{''.join(others)}`."
     return f"{missing} What earlier runs cost alone {alone}"
 
 

@@ -24,7 +24,7 @@ from dpplan.train.step.randomness import SEEDED
 from dpplan.verify.early_end import CONDITION
 
 FOOTNOTE = "* seen without noise: not covered by ε, not to be published with it"
-EPOCH_HEAD = f"  {'epoch':>5}  {'step':>7}  {'ε so far':>10}  {'loss*':>8}  {'accuracy*':>9}"
+EPOCH_HEAD = f"  {'epoch':>5}  {'step':>7}  {'ε so far':>10}  {'loss*':>8}  {'batch acc.*':>11}"
 
 
 def plan_lines(planned: Planned) -> Iterator[str]:
@@ -104,7 +104,7 @@ def _protected_rows(planned: Planned) -> Iterator[str]:
 def epoch_line(epoch: Epoch) -> str:
     loss = "-" if epoch.loss is None else f"{epoch.loss:.4g}"
     right = "-" if epoch.accuracy is None else percent(epoch.accuracy)
-    return f"  {epoch.epoch:>5}  {epoch.step:>7}  {up(epoch.epsilon.upper):>10}  {loss:>8}  {right:>9}"
+    return f"  {epoch.epoch:>5}  {epoch.step:>7}  {up(epoch.epsilon.upper):>10}  {loss:>8}  {right:>11}"
 
 
 def report_lines(report: TrainReport) -> Iterator[str]:
