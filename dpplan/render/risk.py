@@ -1,8 +1,9 @@
 """What a plan allows an attacker: as a table, in plain words, and as JSON."""
 
-import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dpplan.accounting.bound import Guarantee
 from dpplan.checks import show
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 DIGITS = 4  # of a chance that people read; rounded up
 MOST_PEOPLE = 10**9  # that are counted out: of more, a power of ten is read
+MOST_COUNTED = 3  # digits of whole people that are accused; what is left of a rate follows the point
+ONE_OF = 1e-15  # relative, of a rate that is one of a whole number but for rounding: the figures have room for that
 WIDE = 1e-3  # relative, of an interval whose ends differ in the digits that are shown
 
 
@@ -94,33 +97,57 @@ def _wide(found: "Assessment") -> str:
 
 def for_an_officer(found: "Assessment") -> str:
     """One sentence with the numbers filled in, which claims no more than is proven."""
-    right, many = _recognised(found)
+    said = _counted(found)
     sure = up(100.0 * found.posterior.upper, 3)
     return (
         "For a data protection officer: whoever sees everything that is released, knows every other record, and "
-        f"accepts to accuse 1 of {many} records that were not used, can recognise at most {right} of {many} that were; "
-        f"guessing recognises 1. Where a record was used with chance {show(found.question.prior)} beforehand, an "
-        f"accusation made at that rate is right with chance {sure} % at most. A single output that is rarer and "
-        "luckier may tell more about one record: none of these figures limits that."
+        f"accepts to accuse {said.guessed} of {said.many} records that were not used, can recognise at most "
+        f"{said.right} of {said.many} that were; guessing recognises {said.guessed}. Where a record was used with "
+        f"chance {show(found.question.prior)} beforehand, an accusation made at that rate is right with chance {sure} "
+        "% at most. A single output that is rarer and luckier may tell more about one record: none of these figures "
+        "limits that."
     )
 
 
 def for_a_person(found: "Assessment") -> str:
     """The same for somebody in the data, without false comfort."""
-    right, many = _recognised(found)
+    said = _counted(found)
     return (
         "For a person in the data: whoever sees the result, knowing everything about you but whether your data was "
-        f"used, and willing to be wrong about 1 in {many} people whose data was not, can recognise at most {right} in "
-        f"{many} of those whose data was; guessing would recognise 1. This does not limit what is learned about people "
-        "like you: that follows from the others' data too."
+        f"used, and willing to be wrong about {said.guessed} in {said.many} people whose data was not, can recognise "
+        f"at most {said.right} in {said.many} of those whose data was; guessing would recognise {said.guessed}. This "
+        "does not limit what is learned about people like you: that follows from the others' data too."
     )
 
 
-def _recognised(found: "Assessment") -> tuple[str, str]:
-    """How many of how many: of so many that one of them is no more than the false-positive rate."""
-    many = max(math.ceil(1.0 / found.question.fpr - 1e-9), 2)
-    shown = str(many) if many < MOST_PEOPLE else up(many, 3)
-    return up(min(found.at_fpr.upper, 1.0) * float(shown), 3), shown
+class _Counted(NamedTuple):
+    """A false-positive rate as `guessed` of `many` people, and how many of as many are recognised at most."""
+
+    guessed: str
+    many: str
+    right: str
+
+
+def _counted(found: "Assessment") -> _Counted:
+    """At the very rate that was asked for: the posterior of a smaller one is larger, the true positives fewer."""
+    guessed, many = _share(found.question.fpr)
+    shown = str(many) if many < MOST_PEOPLE else f"1e+{len(str(many)) - 1:02}"
+    recognised = min(found.at_fpr.upper, 1.0)
+    right = up(float(Fraction(recognised) * many), 3)
+    return _Counted(guessed, shown, right if Fraction(right) < many else shown)
+
+
+def _share(rate: float) -> tuple[str, int]:
+    """A rate in (0, 1) as so many of so many people: 1 of a whole number, else as many of a power of ten."""
+    whole = round(1.0 / rate) if rate > 1.0 / MOST_PEOPLE else 1
+    if whole > 1 and abs(whole * rate - 1.0) <= ONE_OF:
+        return "1", whole
+    _, digits, exponent = Decimal(repr(rate)).normalize().as_tuple()
+    assert isinstance(exponent, int)
+    drop = max(len(digits) - MOST_COUNTED, 0)
+    figures = "".join(map(str, digits))
+    guessed = figures if not drop else f"{figures[:MOST_COUNTED]}.{figures[MOST_COUNTED:]}"
+    return guessed, 10 ** -(exponent + drop)
 
 
 def document(found: "Assessment", plan: Plan | None, warnings: list[str]) -> dict[str, Any]:

@@ -47,6 +47,29 @@ def test_more_people_than_anybody_counts_are_told_as_a_power_of_ten() -> None:
     assert float(right) / float(many) >= rare.at_fpr.upper
 
 
+@pytest.mark.parametrize(
+    ("rate", "guessed"),
+    [(0.9, "9 of 10"), (0.45, "45 of 100"), (0.37, "37 of 100"), (1 / 3, "1 of 3"), (0.123456, "123.456 of 1000")],
+)
+def test_the_sentences_are_about_the_rate_that_was_asked_for(rate: float, guessed: str) -> None:
+    """The posterior of a smaller rate is larger: what is named has to be what was judged."""
+    found = risk.assess(source_of_gdp(0.5), risk.AttackQuestion(prior=0.01, fpr=rate))
+    officer, person = render.for_an_officer(found), render.for_a_person(found)
+    assert f"accuse {guessed} records" in officer
+    assert f"wrong about {guessed.replace('of', 'in')} people" in person
+    accused, many = (float(each) for each in guessed.split(" of "))
+    right = float(officer.partition("recognise at most ")[2].split()[0])
+    sure = float(officer.partition("is right with chance ")[2].split()[0])
+    there = risk.assess(source_of_gdp(0.5), risk.AttackQuestion(prior=0.01, fpr=accused / many))
+    assert there.at_fpr.lower <= right / many <= 1.02 * there.at_fpr.upper
+    assert 100.0 * there.posterior.lower <= sure <= 101.0 * there.posterior.upper
+
+
+def test_no_more_are_recognised_than_there_are() -> None:
+    found = risk.assess(source_of_stated(50.0, 1e-9), risk.AttackQuestion(fpr=1 / 1437))
+    assert "recognise at most 1437 of 1437 that were" in render.for_an_officer(found)
+
+
 def test_what_the_figures_rest_on() -> None:
     lines = list(render.rows(FOUND, PLAN))
     assert lines[0].split(None, 1)[1] == "the plan's certified profile (certified)"
