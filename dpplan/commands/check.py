@@ -10,12 +10,12 @@ from typing import Any
 import click
 
 from dpplan import accounting, lint
-from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, named
+from dpplan.adjacency import ADJACENCIES, named
 from dpplan.checks import Problems
 from dpplan.commands.shared import completion, output, plan_arguments, plan_files, waiting
 from dpplan.commands.shared.accountant_option import EXACT, unknown
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
-from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
 from dpplan.commands.shared.request import parse, resolve
 from dpplan.errors import EXIT_EXCEEDED, PlanError, UsageError
 from dpplan.lint.context import LOADERS
@@ -148,7 +148,9 @@ def _drawn(arguments: PlanArguments, beside: "BesidePlan") -> "tuple[PlanArgumen
 
 
 def _by_poisson(plan: Plan) -> bool:
-    return all(phase.sampling.kind == "poisson" for phase in plan.phases)
+    """Whether all is drawn so; of a search, what its trials draw."""
+    around = (each for phase in plan.phases for each in getattr(phase.mechanism, "inside", (phase,)))
+    return all(each.sampling.kind == "poisson" for each in around)
 
 
 def _typed(name: str) -> str:
@@ -182,7 +184,7 @@ class BesidePlan:
 
     @property
     def claim(self) -> lint.StatedClaim:
-        adjacency = named(self.adjacency or ADD_REMOVE.name)
+        adjacency = None if self.adjacency is None else named(self.adjacency)
         return lint.StatedClaim(accountant=self.accountant or EXACT.name, epsilon=self.claimed, adjacency=adjacency)
 
     def loop(self, plan: Plan | None) -> lint.Loop:
@@ -233,14 +235,11 @@ def _of_plan(arguments: PlanArguments, delta: Any, beside: BesidePlan) -> lint.L
     if beside.runs is not None:
         problems.append("--runs finds runs on the data of a recipe, and a plan names no data. Leave it out.")
     plan: Plan | None = None
-    names: tuple[str, ...] = ()
-    said: tuple[Settings | None, ...] = ()
-    settings, about_plan = arguments.settings, []
+    settings, about_plan, parsed = arguments.settings, [], ParsedPlan(None, [], arguments.settings)
     try:
         if arguments.in_phases or arguments.spent:
-            parsed = parse(arguments)
-            plan, settings, about_plan, names = parsed.plan, parsed.known, parsed.problems, parsed.names
-            said = parsed.said
+            parsed = _parsed(arguments, beside)
+            plan, settings, about_plan = parsed.plan, parsed.known, parsed.problems
         else:
             plan = lint.plan_of(settings)
     except UsageError as error:
@@ -250,8 +249,6 @@ def _of_plan(arguments: PlanArguments, delta: Any, beside: BesidePlan) -> lint.L
     deltas, others = resolve(settings, (delta,), EXACT, *problems)
     if about_plan or others:
         raise PlanError([*about_plan, *others])
-    if beside.adjacency is None and plan is not None:
-        beside = dataclasses.replace(beside, adjacency=plan.adjacency.name)
     return lint.LintContext(
         settings=settings,
         plan=plan,
@@ -259,9 +256,21 @@ def _of_plan(arguments: PlanArguments, delta: Any, beside: BesidePlan) -> lint.L
         claim=beside.claim,
         loop=beside.loop(plan),
         trials=beside.trials or 1,
-        names=names,
-        said=said,
+        names=parsed.names,
+        said=parsed.said,
+        answers=any(each is not None for each in parsed.accuracies),
     )
+
+
+def _parsed(arguments: PlanArguments, beside: BesidePlan) -> ParsedPlan:
+    """The phases, under the neighbours of the claim where they do not add up or are not drawn under others: what is
+    written phase by phase, and a run beside an earlier one, says none of its own."""
+    parsed = parse(arguments)
+    if beside.adjacency is None or (parsed.plan is not None and _by_poisson(parsed.plan)):
+        return parsed
+    claimed = arguments.settings.with_(adjacency=named(beside.adjacency))
+    under_claim = parse(dataclasses.replace(arguments, settings=claimed))
+    return parsed if under_claim.plan is None else under_claim
 
 
 def _of_recipe(file: Path, arguments: PlanArguments, delta: Any, beside: BesidePlan) -> CheckRequest:

@@ -11,7 +11,9 @@ of them.
     finding             what a rule says, and what that becomes in a report
     rules/parameters    rules on δ, ε, noise, examples, steps, batch
     rules/batches       rules on whether batches are drawn as the figure assumes
-    rules/claims        rules on whether the figure is one for what is claimed and done
+    rules/claims        rules on whether the figure is one for what is claimed
+    rules/claim_standing what becomes of the claim
+    rules/privacy_unit  rules on whether an example's part in the sum is what the figure takes it for
     rules/data_use      rules on what else was done with the data
 """
 
@@ -24,13 +26,14 @@ from dpplan.errors import UsageError
 from dpplan.lint.context import DataFacts, DataUse, Kind, LintContext, Loop, ModelFindings, StatedClaim, plan_of
 from dpplan.lint.finding import Finding, Remark, Severity
 from dpplan.lint.prior_runs import PriorRun, run_of_recipe, runs_in, unchanged_copy
-from dpplan.lint.rules import batches, claims, data_use, parameters
-from dpplan.lint.rules.claims import where_claim_stands
+from dpplan.lint.rules import batches, claims, data_use, parameters, privacy_unit
+from dpplan.lint.rules.claim_standing import ClaimStanding, claim_standing, where_claim_stands
 from dpplan.lint.rules.data_use import together
 from dpplan.lint.rules.parameters import delta_objection
 
 __all__ = [
     "RULES",
+    "ClaimStanding",
     "DataFacts",
     "DataUse",
     "Finding",
@@ -43,6 +46,7 @@ __all__ = [
     "Severity",
     "StatedClaim",
     "check",
+    "claim_standing",
     "delta_objection",
     "explanation",
     "failing",
@@ -74,7 +78,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "DP012": claims.cap_near_mean,
         "DP013": data_use.examples_mixed,
         "DP014": data_use.preprocessing_from_data,
-        "DP015": claims.unit_changed,
+        "DP015": privacy_unit.unit_changed,
         "DP016": data_use.seed_fixed,
         "DP017": data_use.nonprivate_model_trained,
         "DP018": parameters.batches_empty,

@@ -3,6 +3,7 @@
 A field that nobody filled holds None or its default, and then no rule guesses.
 """
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import field
@@ -12,11 +13,13 @@ from typing import Literal, TypeGuard
 
 from dpplan import accounting, sampling
 from dpplan.accounting.bound import Bound
-from dpplan.adjacency import ADD_REMOVE, Adjacency
+from dpplan.adjacency import Adjacency
 from dpplan.checks import is_number, show
 from dpplan.errors import NotCertified, PlanError
 from dpplan.lint.prior_runs import PriorRun
 from dpplan.loader_run import carried_over
+from dpplan.mechanism import Gaussian
+from dpplan.mechanism.correlated import Correlated
 from dpplan.plan import Delta, Plan, Settings
 from dpplan.quantities import quantity
 from dpplan.quick_dataclass import dataclass
@@ -45,11 +48,14 @@ _KEYS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatedClaim:
-    """What is to be told to others. accountant: whose figure. epsilon: the figure, where it is known already."""
+    """What is to be told to others. accountant: whose figure. epsilon: the figure, where it is known already.
+
+    adjacency: what it is for; None for the neighbours of the plan.
+    """
 
     accountant: str = "exact"
     epsilon: float | None = None
-    adjacency: Adjacency = ADD_REMOVE
+    adjacency: Adjacency | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +121,8 @@ class LintContext:
     that the recipe is solved for. names: of the phases of a plan file. said: what was said of each phase, None of one
     that ran before; empty where options describe all there is. search: the plan of a search, of which this run is a
     trial; None where it is none. search_spends: what that search is known to spend. own: the run in whose folder this
-    recipe lies; it is none of the earlier ones.
+    recipe lies; it is none of the earlier ones. answers: whether phases answer queries, so that their noise follows
+    from the neighbours of the plan.
     """
 
     settings: Settings
@@ -135,6 +142,7 @@ class LintContext:
     search: Plan | None = None
     search_spends: Bound | None = None
     own: PriorRun | None = None
+    answers: bool = False
 
     @property
     def stated_epsilon(self) -> float | None:
@@ -147,8 +155,35 @@ class LintContext:
 
         Of batches that are shuffled, without the lower end where the named loader has none.
         """
-        bound = None if self.plan is None else proven(self.plan, self.delta.value)
-        if bound is None or self.plan is None or all(phase.sampling.kind != "shuffle" for phase in self.plan.phases):
+        return None if self.plan is None else self._proven(self.plan)
+
+    @cached_property
+    def plan_as_claimed(self) -> Plan | None:
+        """The plan under the neighbours that the claim is for.
+
+        None where those are others than the plan's, and what the plan says is for its own: stated figures, and noise
+        that follows from what a query asks. What clips says it of a clip norm, whatever the neighbours.
+        """
+        plan, claimed = self.plan, self.claim.adjacency
+        if plan is None or claimed in (None, plan.adjacency):
+            return plan
+        clips = all(type(each.mechanism) is Gaussian or isinstance(each.mechanism, Correlated) for each in plan.phases)
+        if self.answers or not clips:
+            return None
+        bare = tuple(dataclasses.replace(each, adjacency=None) for each in plan.phases)
+        return dataclasses.replace(plan, phases=bare, adjacency=claimed)
+
+    @cached_property
+    def epsilon_as_claimed(self) -> Bound | None:
+        """What the plan spends under the neighbours that the claim is for; None where nothing is proven of that."""
+        plan = self.plan_as_claimed
+        if plan is None or plan is self.plan:
+            return None if plan is None else self.epsilon
+        return self._proven(plan)
+
+    def _proven(self, plan: Plan) -> Bound | None:
+        bound = proven(plan, self.delta.value)
+        if bound is None or all(phase.sampling.kind != "shuffle" for phase in plan.phases):
             return bound
         return carried_over(bound, self.settings, self.loop.loader)
 

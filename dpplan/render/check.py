@@ -12,9 +12,10 @@ from dpplan.render.bound_text import figure as stated
 from dpplan.render.plan_rows import plan_rows, row
 from dpplan.render.table import Meaning, screen_width
 from dpplan.render.to_json import Object, described, figure
+from dpplan.verdict import Standing
 
 if TYPE_CHECKING:
-    from dpplan.lint import Finding, LintContext
+    from dpplan.lint import ClaimStanding, Finding, LintContext
 
 MEANINGS: Mapping[str, Meaning] = {"error": "bad", "warning": "estimate", "note": ""}
 
@@ -30,10 +31,25 @@ def report(run: "LintContext", findings: Sequence["Finding"], paint: Paint = unp
         if run.epsilon is not None:
             proof = f"{run.epsilon.guarantee}, at δ = {show(run.delta.value)}"
             yield row("epsilon", f"{relation(run.epsilon)} {stated(run.epsilon)}", proof)
-            stands = lint.where_claim_stands(run)
-            if stands is not None:
-                yield row("claimed", f"≤ {show(run.claim.epsilon)}", f"stands: what is proven{stands} is no more")
+        claim = lint.claim_standing(run, findings)
+        if claim is not None:
+            before = row("claimed", f"≤ {show(claim.epsilon)}", "|")[:-1]
+            yield from textwrap.wrap(
+                _of_claim(claim), screen_width(), initial_indent=before, subsequent_indent=" " * len(before)
+            )
         yield from plan_rows(run.plan, [run.delta], names=run.names)
+
+
+def _of_claim(claim: "ClaimStanding") -> str:
+    """What becomes of the claimed ε, in a line. DP009 tells the figures."""
+    if claim.contradicted:
+        return "does not stand as things are: see the errors above"
+    if claim.bound is None:
+        relation_said = "" if " under " in claim.of else f" under {claim.adjacency}"
+        return f"not proven: nothing is proven{claim.of}{relation_said}"
+    if claim.standing is Standing.STANDS:
+        return f"stands: what is proven{claim.of} is no more"
+    return f"{'false' if claim.standing is Standing.REFUTED else 'not proven'}{claim.of}: see DP009"
 
 
 def summary(findings: Sequence["Finding"]) -> str:
@@ -74,6 +90,7 @@ def document(run: "LintContext", findings: Sequence["Finding"], failed: bool) ->
         "delta_reason": run.delta.reason,
         "epsilon": None if run.epsilon is None else figure(run.epsilon),
         "rules": len(lint.RULES),
+        "claim": _claim(lint.claim_standing(run, findings)),
         "findings": [
             {
                 "code": finding.code,
@@ -87,6 +104,19 @@ def document(run: "LintContext", findings: Sequence["Finding"], failed: bool) ->
             for finding in findings
         ],
         "passed": not failed,
+    }
+
+
+def _claim(claim: "ClaimStanding | None") -> Object | None:
+    """epsilon: as claimed. standing: stands, refuted, or not certified. proven: what it was held against, of what."""
+    if claim is None:
+        return None
+    return {
+        "epsilon": claim.epsilon,
+        "adjacency": claim.adjacency.name,
+        "standing": str(claim.standing),
+        "of": claim.of.strip(),
+        "proven": None if claim.bound is None else figure(claim.bound),
     }
 
 

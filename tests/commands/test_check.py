@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from forked import fresh_dpplan
@@ -393,6 +393,93 @@ def test_a_model_that_does_not_read_the_made_up_data_is_still_told(tmp_path: Pat
     )
     done = dpplan("check", "mine.yaml")
     assert (done.returncode, "does not read words" in done.stderr) == (2, True)
+
+
+def in_process(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
+    status = program.run(["check", *arguments, "--json"])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def test_a_claim_is_judged_by_the_figure_of_its_own_neighbours(capsys: pytest.CaptureFixture[str]) -> None:
+    """2.4 is above the figure of add-remove, and below that of replace-one, 2.478."""
+    run = ("--sigma", "1.1", "--q", "0.01", "--steps", "1000", "--delta", "1e-5", "--n", "5000")
+    claim = ("--adjacency", "replace-one", "--claimed-eps")
+    alone, later = ("--phase", "sigma=1.1,q=0.01,steps=1000"), ("--spent", "sigma=1.1,q=0.01,steps=500")
+    for said in (run, (*alone, *run[6:]), (*run[:4], "--steps", "500", *later, *run[6:])):
+        status, content = in_process(capsys, *said, *claim, "2.4")
+        assert (status, content["claim"]["standing"], content["claim"]["of"]) == (1, "refuted", "under replace-one")
+        status, content = in_process(capsys, *said, *claim, "2.48")
+        assert (status, content["claim"]["standing"]) == (0, "stands")
+        assert 2.4 < content["claim"]["proven"]["upper"] < 2.48
+
+
+def test_a_recipe_is_judged_under_its_own_neighbours_where_none_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (
+        MADE_UP.replace("SOURCE", "blobs")
+        .replace("KIND", "logistic")
+        .replace("delta:", "adjacency: replace-one, delta:")
+    )
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    _, content = in_process(capsys, str(tmp_path / "mine.yaml"), "--claimed-eps", "9")
+    assert content["claim"]["adjacency"] == "replace_one" and content["claim"]["proven"] == content["epsilon"]
+
+
+def test_what_becomes_of_a_claim_is_told_where_nothing_is_proven_of_the_loader(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = ("--sigma", "4", "--n", "600", "--batch", "60", "--epochs", "1", "--delta", "1e-4", "--claimed-eps", "9")
+    assert program.run(["check", *run, "--loader", "torch-shuffle"]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "claimed ≤ 9 not proven: nothing is proven of what torch-shuffle runs under add/remove" in said
+    _, content = in_process(capsys, *run, "--loader", "torch-shuffle")
+    assert content["claim"] == {
+        "epsilon": 9.0, "adjacency": "add_remove", "standing": "not certified", "of": "of what torch-shuffle runs",
+        "proven": None,
+    }  # fmt: skip
+    assert program.run(["check", *run, "--views", "2"]) == 1
+    assert "does not stand as things are: see the errors above" in " ".join(capsys.readouterr().out.split())
+    assert in_process(capsys, *run[:-2])[1]["claim"] is None
+
+
+SEARCH = """\
+n: 600
+adjacency: zero-out
+phases:
+  - name: search
+    repeat: {law: geometric, mean: 3, score: public}
+    phases:
+      - {mechanism: {kind: gaussian, noise_multiplier: 8}, sampling: {kind: shuffle, batch_size: 60}, epochs: 2}
+"""
+BY_TURNS = """\
+adjacency: zero-out
+phases:
+  - mechanism: {kind: gaussian, noise_multiplier: 1}
+    sampling: {kind: cyclic-poisson, sample_rate: 0.5, groups: 10, assignment: own}
+    steps: 1
+"""
+
+
+def test_no_loader_is_put_beside_a_search_whose_trials_draw_otherwise(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plan.yaml").write_text(SEARCH, encoding="utf-8")
+    status, content = in_process(capsys, str(tmp_path / "plan.yaml"), "--delta", "1e-4")
+    assert (status, [one["code"] for one in content["findings"]]) == (0, [])
+    assert "DP008" in str(in_process(capsys, str(tmp_path / "plan.yaml"), "--loader", "poisson", "--delta", "1e-4"))
+
+
+def test_a_run_is_checked_under_the_neighbours_of_the_claim_and_of_what_ran_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plan.yaml").write_text(BY_TURNS, encoding="utf-8")
+    run = ("--spent", str(tmp_path / "plan.yaml"), "--sigma", "1.1", "--q", ".01", "--steps", "10", "--delta", "1e-5")
+    status, content = in_process(capsys, *run, "--adjacency", "zero-out", "--claimed-eps", "2.96")
+    assert (status, content["claim"]["standing"]) == (0, "stands")
+    assert 2.952 < content["epsilon"]["upper"] < 2.953
+    assert program.run(["check", *run]) == 2  # nobody said so of the run
+    assert "adjacency=zero_out and adjacency=add_remove differ" in capsys.readouterr().err
 
 
 def test_the_epsilon_of_a_check_says_at_which_delta_it_is(dpplan: Run) -> None:

@@ -9,7 +9,7 @@ import pytest
 from dpplan import lint
 from dpplan.errors import PlanError
 from dpplan.lint import context, finding, prior_runs
-from dpplan.lint.rules import claims, data_use, parameters
+from dpplan.lint.rules import claims, data_use, parameters, privacy_unit
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Settings
 from dpplan.sampling import Poisson
@@ -129,7 +129,7 @@ def test_a_run_that_took_no_step_has_none(tmp_path: Path) -> None:
         (parameters.delta_too_large, "DP001"),
         (parameters.batch_larger_than_data, "DP006"),
         (claims.adjacency_mismatched, "DP007"),
-        (claims.unit_changed, "DP015"),
+        (privacy_unit.unit_changed, "DP015"),
         (data_use.earlier_runs_not_counted, "DP010"),
         (data_use.seed_fixed, "DP016"),
     ],
@@ -142,7 +142,7 @@ def test_a_code_keeps_its_rule_and_a_clean_run_has_no_remark(rule: lint.Rule, co
 def test_a_rule_names_the_fault_the_reason_and_the_fix() -> None:
     (remark,) = data_use.seed_fixed(lint_runs.of_options(run={"loop": lint.Loop(seed=3)}))
     assert (remark.severity, remark.where) == (finding.Severity.ERROR, "--seed")
-    (remark,) = claims.unit_changed(lint_runs.of_options(run={"loop": lint.Loop(micro_batches=4)}))
+    (remark,) = privacy_unit.unit_changed(lint_runs.of_options(run={"loop": lint.Loop(micro_batches=4)}))
     assert remark.where == "--accumulate"
     assert remark.fix
     (remark,) = parameters.delta_too_large(lint_runs.of_options(delta=0.1))

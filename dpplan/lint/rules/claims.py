@@ -3,7 +3,6 @@
 The docstring of a rule is its long explanation, shown by `dpplan check --explain`.
 """
 
-import dataclasses
 import decimal
 import math
 from collections.abc import Iterator
@@ -14,13 +13,13 @@ from dpplan.accounting.numerics.bisection import first_true_whole
 from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import show
 from dpplan.errors import NotCertified
-from dpplan.lint.context import LintContext, proven
+from dpplan.lint.context import LintContext
 from dpplan.lint.finding import DIGITS, Remark, Severity, at_least, at_most
-from dpplan.lint.rules.batches import by_chance, changed, drawn_by, run_of_loader
-from dpplan.loader_run import carried_over, settings_of_run
-from dpplan.mechanism import Gaussian
-from dpplan.mechanism.correlated import Correlated
-from dpplan.plan import Phase, Plan
+from dpplan.lint.rules.batches import by_chance, drawn_by, run_of_loader
+from dpplan.lint.rules.claim_standing import of_loader, under, where_claim_stands
+from dpplan.loader_run import settings_of_run
+from dpplan.plan import Plan
+from dpplan.quantities import MEANINGLESS_EPSILON
 from dpplan.rounding import FEWEST_OF_ENDS, MOST, apart, down_above, ends, near_above, up
 from dpplan.sampling import Binomial, Poisson
 from dpplan.verdict import Standing, judge
@@ -38,22 +37,29 @@ def adjacency_mismatched(run: LintContext) -> Iterator[Remark]:
 
     Figures here compare data sets that differ by one example more or less. When one is replaced by another, two terms
     of the clipped sum change, and it moves by up to two clip norms: a claim of replace-one needs a figure of its own.
-    From the one at hand follows (2ε, (1 + e^ε) δ), by removing one example and adding another.
+    From the one at hand follows (2ε, (1 + e^ε) δ), by removing one example and adding another; what is proven of the
+    plan under replace-one itself is told where it is known.
 
     Batches of one fixed size belong to replace-one: when an example is removed, a batch keeps its size and another
     example moves in. Software has accounted for replace-one with the movement of one clip norm, and so reported less
     than half the true ε of a single release.
+
+    An ε that is claimed is held against the figure of the claim's own relation, never against that of another. One that
+    is true there is a warning, since the figure that is shown is of the other.
     """
     if run.plan is None:
         return
-    have = run.plan.adjacency
+    have, claimed = run.plan.adjacency, run.claim.adjacency
     # Zeroing out one example moves a Poisson batch as removing it does: the same pair dominates.
-    if run.claim.adjacency.sensitivity > have.sensitivity:
+    if claimed is not None and claimed.sensitivity > have.sensitivity:
+        stands = where_claim_stands(run) is not None
         reason = (
             f"the figure is for {have.words} {run.plan.privacy_unit}, and the claim is for "
-            f"{run.claim.adjacency}, where the clipped sum moves up to twice as far."
+            f"{claimed}, where the clipped sum moves up to twice as far."
         )
-        yield Remark(Severity.ERROR, "--adjacency", reason, f"Claim {have}{_doubled(run)}.")
+        reason += f" The claimed ε = {show(run.claim.epsilon)} is true under {claimed}." if stands else ""
+        severity = Severity.WARNING if stands else Severity.ERROR
+        yield Remark(severity, "--adjacency", reason, f"Claim {have}{_as_claimed(run) or _doubled(run)}.")
     by_poisson = any(True for _ in by_chance(run.plan)) and drawn_by(run.plan, "poisson")
     if run.loop.loader == "fixed" and by_poisson and run.plan.adjacency == ADD_REMOVE:
         reason = (
@@ -61,6 +67,14 @@ def adjacency_mismatched(run: LintContext) -> Iterator[Remark]:
             f"replace-one, and the figure is for {have}."
         )
         yield Remark(Severity.ERROR, "--loader", reason, "Draw by Poisson sampling, as the figure assumes.")
+
+
+def _as_claimed(run: LintContext) -> str:
+    """What is proven under the neighbours of the claim, as the end of a sentence."""
+    bound = run.epsilon_as_claimed
+    if bound is None or bound.upper is None or bound.upper > MEANINGLESS_EPSILON:
+        return ""
+    return f", or {run.claim.adjacency} with ε ≤ {at_most(bound.upper)} at δ = {show(run.delta.value)}"
 
 
 def _doubled(run: LintContext) -> str:
@@ -85,25 +99,39 @@ def claim_under_reports(run: LintContext) -> Iterator[Remark]:
     held against what that costs. One that is true of it and not of the plan as put is a warning: the plan should say
     what is run. An ε is one at its δ: the sentence says from which δ on the claim would be true.
     """
-    if run.plan is None:
+    plan = run.plan_as_claimed
+    if run.plan is None or plan is None:
+        if run.plan is not None:
+            yield from _of_other_neighbours(run, run.plan)
         return
-    if run.epsilon is None:
-        yield _unproven(run, run.plan)
+    if run.epsilon_as_claimed is None:
+        yield _unproven(run, plan)
     quoted = None
     if run.claim.accountant != "exact":
         try:
-            quoted = accounting.epsilon(run.plan, run.delta.value, run.claim.accountant)
+            quoted = accounting.epsilon(plan, run.delta.value, run.claim.accountant)
         except NotCertified as error:
             yield Remark(Severity.ERROR, "--accountant", str(error), "Quote the exact accountant.")
     if quoted is not None and quoted.guarantee is Guarantee.ESTIMATE:
         yield _estimate(run, quoted)
-    if run.claim.epsilon is not None and run.epsilon is not None:
-        yield from _held_against(run, run.plan, run.claim.epsilon, quoted)
+    if run.claim.epsilon is not None and run.epsilon_as_claimed is not None:
+        yield from _held_against(run, plan, run.claim.epsilon, quoted)
+
+
+def _of_other_neighbours(run: LintContext, plan: Plan) -> Iterator[Remark]:
+    """A plan that is stated for its own neighbours, so that nothing follows of what it spends under those claimed."""
+    have, claimed = plan.adjacency, run.claim.adjacency
+    told = "the claim" if run.claim.epsilon is None else f"the claimed ε = {show(run.claim.epsilon)}"
+    reason = (
+        f"{told} is for {claimed}, and phases of this plan say what they do for {have} alone: nothing is proven of "
+        f"them under {claimed}."
+    )
+    yield Remark(Severity.ERROR, "--adjacency", reason, f"Claim {have}, or write the plan for {claimed}.")
 
 
 def _unproven(run: LintContext, plan: Plan) -> Remark:
     """Why there is no ε to claim, as the accountant says it, at what there is another choice of."""
-    reason = "the exact accountant proves nothing of this plan, so there is no ε to claim"
+    reason = f"the exact accountant proves nothing of this plan{under(run)}, so there is no ε to claim"
     try:
         accounting.epsilon(plan, run.delta.value)
     except NotCertified as error:
@@ -114,8 +142,8 @@ def _unproven(run: LintContext, plan: Plan) -> Remark:
 
 
 def _estimate(run: LintContext, quoted: Bound) -> Remark:
-    exact, value = run.epsilon, quoted.value
-    said = f"{quoted.accountant} estimates ε ≈ {{}} and proves nothing"
+    exact, value = run.epsilon_as_claimed, quoted.value
+    said = f"{quoted.accountant} estimates ε ≈ {{}}{under(run)} and proves nothing"
     if exact is None or exact.upper is None:
         return Remark(Severity.ERROR, "--accountant", f"{said.format(at_most(value))}.", "Quote another proof.")
     fix = f"Claim ε ≤ {at_most(exact.upper)}, which is certified."
@@ -133,53 +161,33 @@ def _estimate(run: LintContext, quoted: Bound) -> Remark:
 
 
 def _held_against(run: LintContext, plan: Plan, claimed: float, quoted: Bound | None) -> Iterator[Remark]:
-    """A claim against what the named loader runs, where that is known, and else against the plan as put."""
-    exact, own = run.epsilon, run_of_loader(run, plan)
+    """A claim against what the named loader runs, where that is known, and else against the plan as put.
+
+    plan: under the neighbours that the claim is for.
+    """
+    exact, own, so = run.epsilon_as_claimed, run_of_loader(run, plan), under(run)
     assert exact is not None  # or there is nothing to hold it against
-    bound = _of_loader(run, plan, own)
+    bound = of_loader(run, plan, own)
     if own is None or bound is None:
-        for one in _claimed(claimed, exact, quoted, " of batches drawn as the figure assumes", _at(run)):
+        for one in _claimed(claimed, exact, quoted, f" of batches drawn as the figure assumes{so}", _at(run)):
             yield one._replace(fix=f"Draw so, and {one.fix[:1].lower()}{one.fix[1:]}")
     elif own.phases == plan.phases:
-        yield from _claimed(claimed, bound, quoted, "", _at(run, plan, claimed))
+        yield from _claimed(claimed, bound, quoted, so, _at(run, plan, claimed))
     elif judge(claimed, bound) is not Standing.STANDS:
-        yield from _claimed(claimed, bound, None, f" of what {run.loop.loader} runs", _at(run, own, claimed))
+        yield from _claimed(claimed, bound, None, f" of what {run.loop.loader} runs{so}", _at(run, own, claimed))
     elif judge(claimed, exact) is not Standing.STANDS:
         assert bound.upper is not None  # it stands
         phase, most = own.phases[0], _within(bound.upper, claimed)
         reason = (
             f"the claimed ε = {show(claimed)} is true of what {run.loop.loader} runs, {phase.steps} steps of "
             f"{phase.sampling.assumption or phase.sampling.kind} with ε ≤ {most}, and not of the plan as it is put, of "
-            f"which {_interval(exact)} is proven, at δ = {show(run.delta.value)}."
+            f"which {_interval(exact)} is proven{so}, at δ = {show(run.delta.value)}."
         )
         ran = settings_of_run(run.settings, run.loop.loader)
         given = [] if ran.sample_rate is None else [f"--q {show(ran.sample_rate)} in place of --batch"]
         given += [] if ran.steps == run.settings.steps else [f"--steps {show(ran.steps)} in place of --epochs"]
         fix = "Put the plan as it is run" + (f": give {' and '.join(given)}." if given else ".")
         yield Remark(Severity.WARNING, "--claimed-eps", reason, fix)
-
-
-def where_claim_stands(run: LintContext) -> str | None:
-    """Of what the claimed ε is proven: "" for the plan, words for what the named loader makes of it.
-
-    None where it is proven of neither, and where nothing is proven of that loader.
-    """
-    if run.plan is None or run.claim.epsilon is None:
-        return None
-    own = run_of_loader(run, run.plan)
-    bound = _of_loader(run, run.plan, own)
-    if own is None or bound is None or judge(run.claim.epsilon, bound) is not Standing.STANDS:
-        return None
-    return "" if own.phases == run.plan.phases else f" of what {run.loop.loader} runs"
-
-
-def _of_loader(run: LintContext, plan: Plan, own: Plan | None) -> Bound | None:
-    """own: what the loader runs. None where nothing is proven of it."""
-    if own is None or own.phases == plan.phases:
-        return None if own is None else run.epsilon
-    bound = proven(own, run.delta.value)
-    shuffled = own.phases[0].sampling.kind == "shuffle"
-    return carried_over(bound, run.settings, run.loop.loader) if bound is not None and shuffled else bound
 
 
 def _within(upper: float, claimed: float) -> str:
@@ -289,60 +297,3 @@ def _rate_of_tail(law: Binomial, least: int) -> float:
 def _least_cap(plan: Plan, examples: int, epsilon: float, most: float) -> int:
     """The least cap that adds no more than `most`; the number of examples cuts nothing."""
     return first_true_whole(lambda cap: _added_delta(plan, examples, cap, epsilon) <= most, 0, examples + 1)
-
-
-def unit_changed(run: LintContext) -> Iterator[Remark]:
-    """Accumulation and augmentation must keep one clipped gradient per example.
-
-    Micro-batches: batch is what all of them hold together, noise is added once to the sum of all, and steps count
-    updates. Where batch is the size of one micro-batch the sample rate is larger than accounted for; where noise is
-    shared out or steps are counted otherwise, the figure is of something else. A warning, because both readings occur.
-
-    Views: when several augmented views of an example are clipped one by one, it moves the sum by as many clip norms,
-    and the noise counts for that much less. Average the gradients of an example's views first and clip the mean (De
-    et al. 2022, arXiv 2204.13650, §3.2). Recipes do that, so views in a recipe change nothing.
-    """
-    if run.plan is None:
-        return
-    micro, views = run.loop.micro_batches, run.loop.views
-    if micro > 1:
-        phases = [changed(phase, lambda each: _larger(each, micro)) for phase in run.plan.phases]
-        reason = (
-            f"{micro} micro-batches make one noisy update: the batch must count all of them. If it is the size of one, "
-            f"the sample rate is {micro} times as large{_instead(run, phases)}."
-        )
-        fix = "Give the batch and the steps of whole updates, add noise once for each, and silence this."
-        yield Remark(Severity.WARNING, "--accumulate", reason, fix)
-    if views > 1:
-        phases = [changed(phase, lambda each: _clipped_views(each, views)) for phase in run.plan.phases]
-        reason = (
-            f"{views} views of an example are clipped one by one: together they move the sum by up to {views} clip "
-            f"norms{_instead(run, phases)}."
-        )
-        fix = "Average the gradients of an example's views and clip the mean, or divide sigma by the views."
-        yield Remark(Severity.ERROR, "--views", reason, fix)
-
-
-def _instead(run: LintContext, phases: list[Phase]) -> str:
-    """What the plan spends when its phases are these, as the end of a sentence."""
-    assert run.plan is not None
-    bound = proven(dataclasses.replace(run.plan, phases=tuple(phases), derivation=()), run.delta.value)
-    if bound is None or run.epsilon is None:
-        return ""
-    return f", and ε {bound.relation} {at_most(bound.value)} instead of {at_most(run.epsilon.value)}"
-
-
-def _larger(phase: Phase, times: int) -> Phase:
-    """The phase with batches so many times as large, where they are drawn by Poisson sampling."""
-    if not isinstance(phase.sampling, Poisson):
-        return phase
-    return dataclasses.replace(phase, sampling=Poisson(min(1.0, times * phase.sampling.sample_rate)))
-
-
-def _clipped_views(phase: Phase, views: int) -> Phase:
-    """The phase with so much less noise, where it is noise on clipped sums."""
-    mechanism = phase.mechanism
-    if not isinstance(mechanism, Gaussian | Correlated):
-        return phase
-    noise = mechanism.noise_multiplier / views
-    return dataclasses.replace(phase, mechanism=dataclasses.replace(mechanism, noise_multiplier=noise))

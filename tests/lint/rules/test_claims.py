@@ -5,7 +5,7 @@ import math
 import re
 
 import pytest
-from lint_runs import figure, found, looping, of_options, of_plan, of_recipe, only, searching
+from lint_runs import figure, found, looping, of_options, of_plan, only
 
 from dpplan import accounting, lint
 from dpplan.accounting.bound import Bound, Guarantee
@@ -14,9 +14,10 @@ from dpplan.checks import show
 from dpplan.errors import NotCertified
 from dpplan.lint import Severity
 from dpplan.lint.rules import claims
-from dpplan.mechanism import Gaussian, ToeplitzNoise
+from dpplan.mechanism import Gaussian, Laplace
 from dpplan.plan import Delta, Phase, Plan
 from dpplan.sampling import Poisson
+from dpplan.verdict import Standing
 
 DELTA = 1e-6
 
@@ -29,11 +30,15 @@ def claiming(**claim: object) -> lint.LintContext:
 
 
 def test_a_claim_under_another_adjacency_is_an_error_with_what_holds_instead() -> None:
+    """What is proven there; where that is not known, what removing one and adding another makes."""
     run = claiming(adjacency=REPLACE_ONE)
     finding = only(run, "DP007")
     assert (finding.severity, finding.where) == (Severity.ERROR, "--adjacency")
     spent = accounting.epsilon(run.plan, DELTA).upper  # type: ignore[arg-type]
-    assert spent is not None
+    own = accounting.epsilon(dataclasses.replace(run.plan, adjacency=REPLACE_ONE), DELTA).upper  # type: ignore[type-var]
+    assert spent is not None and own is not None
+    assert own <= figure("ε ≤", finding.fix) <= 1.001 * own < 2 * spent
+    finding = only(dataclasses.replace(run, answers=True), "DP007")
     assert 2 * spent <= figure("ε ≤", finding.fix) <= 2.01 * spent
     assert DELTA * (1 + math.exp(spent)) <= figure("δ =", finding.fix) <= 1.01 * DELTA * (1 + math.exp(spent))
 
@@ -52,6 +57,51 @@ def test_batches_of_a_fixed_size_do_not_go_with_add_remove() -> None:
 def test_the_adjacency_of_the_figure_is_fine() -> None:
     assert found(claiming(adjacency=ADD_REMOVE), "DP007") == []
     assert found(looping(loader="shuffle"), "DP007") == []
+
+
+def test_a_claim_is_held_against_the_figure_of_its_own_neighbours() -> None:
+    run = claiming(adjacency=REPLACE_ONE, epsilon=4.6)  # 2.697 under add/remove
+    finding = only(run, "DP009")
+    assert "the claimed ε = 4.6 is false under replace-one: the true ε is at least 4.7" in finding.message
+    standing = lint.claim_standing(run)
+    assert standing is not None and standing.standing is Standing.REFUTED and standing.of == " under replace-one"
+    assert lint.where_claim_stands(run) is None
+    run = claiming(adjacency=REPLACE_ONE, epsilon=4.72)
+    assert found(run, "DP009") == [] and only(run, "DP007").severity is Severity.WARNING
+    assert lint.where_claim_stands(run) == " under replace-one"
+    for neighbours in (ADD_REMOVE, ZERO_OUT):  # the same pair under Poisson sampling
+        assert found(claiming(adjacency=neighbours, epsilon=2.69), "DP009")
+        assert lint.check(claiming(adjacency=neighbours, epsilon=2.7))[0].severity is Severity.NOTE
+
+
+def test_of_a_loader_a_claim_is_held_against_its_own_neighbours_too() -> None:
+    plan = Plan.from_rate(1.1, 1 / 235, 14_100)
+    own = accounting.epsilon(dataclasses.replace(plan, adjacency=REPLACE_ONE), DELTA)
+    assert own.lower is not None and own.upper is not None
+    loop, stated = lint.Loop(loader="opacus"), lint.StatedClaim(epsilon=own.lower * (1 - 1e-6), adjacency=REPLACE_ONE)
+    false = of_options(run={"loop": loop, "claim": stated})
+    assert " of what opacus runs under replace-one: " in only(false, "DP009").message
+    true = dataclasses.replace(false, claim=dataclasses.replace(stated, epsilon=own.upper))
+    assert lint.where_claim_stands(true) == " of what opacus runs under replace-one"
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_what_is_stated_for_its_own_neighbours_says_nothing_of_a_claim_for_others(answers: bool) -> None:
+    phase = Phase(Gaussian(4.0), Poisson(0.1), 10) if answers else Phase(Laplace(0.1), Poisson(1.0), 1)
+    claim = lint.StatedClaim(epsilon=40.0, adjacency=REPLACE_ONE)
+    run = dataclasses.replace(of_plan(phase), claim=claim, answers=answers)
+    assert "nothing is proven of them under replace-one" in only(run, "DP009").message
+    standing = lint.claim_standing(run)
+    assert standing is not None and standing.bound is None and standing.standing is Standing.UNCERTAIN
+    assert found(dataclasses.replace(run, claim=lint.StatedClaim(epsilon=40.0)), "DP009") == []
+
+
+def test_no_claim_stands_where_an_error_says_that_something_else_is_run() -> None:
+    run = of_options(run={"loop": lint.Loop(views=2), "claim": lint.StatedClaim(epsilon=2.7)})
+    standing = lint.claim_standing(run, lint.check(run))
+    assert standing is not None and standing.contradicted and standing.standing is Standing.UNCERTAIN
+    silenced = lint.claim_standing(run, lint.check(run, {"DP015": "they are averaged"}))
+    assert silenced is not None and silenced.standing is Standing.STANDS
 
 
 # DP009
@@ -307,44 +357,3 @@ def _binomial(n: int, q: float, k: int) -> float:
 def test_a_loader_without_a_cap_is_fine() -> None:
     assert found(of_options(), "DP012") == []
     assert found(looping(cap=60_000), "DP012") == []
-
-
-# DP015
-
-
-def test_micro_batches_are_a_warning_with_the_figure_of_the_other_reading() -> None:
-    finding = only(looping(micro_batches=4), "DP015")
-    assert (finding.severity, finding.where) == (Severity.WARNING, "--accumulate")
-    larger = accounting.epsilon(Plan.from_rate(1.1, 1024 / 60_000, 14_063), DELTA).upper
-    assert larger is not None
-    assert larger <= figure("and ε =", finding.message) <= 1.001 * larger
-
-
-def test_views_that_are_clipped_one_by_one_are_an_error() -> None:
-    finding = only(looping(views=2), "DP015")
-    assert (finding.severity, finding.where) == (Severity.ERROR, "--views")
-    louder = accounting.epsilon(Plan.from_rate(0.55, 256 / 60_000, 14_063), DELTA).upper
-    assert louder is not None
-    assert louder <= figure("and ε =", finding.message) <= 1.001 * louder
-
-
-def test_views_and_micro_batches_are_held_against_the_trials_of_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Plan] = []  # and not answered: a search takes seconds
-    monkeypatch.setattr(claims, "proven", lambda plan, delta: asked.append(plan))
-    trial = Phase(Gaussian(4.0), Poisson(0.02), 50)
-    assert len(list(claims.unit_changed(of_plan(searching(trial), views=2, micro_batches=3)))) == 2
-    larger = dataclasses.replace(trial, sampling=Poisson(0.06))
-    less = dataclasses.replace(trial, mechanism=Gaussian(2.0))
-    assert [plan.only_phase for plan in asked] == [searching(larger), searching(less)]
-
-
-def test_views_count_for_noise_that_steps_share() -> None:
-    run, halved = (of_plan(Phase(ToeplitzNoise(noise, bands=2), Poisson(1.0), 3), views=2) for noise in (20.0, 10.0))
-    assert halved.epsilon is not None
-    upper = halved.epsilon.value
-    assert upper <= figure("and ε =", only(run, "DP015").message) <= 1.001 * upper
-
-
-def test_one_micro_batch_and_one_view_are_fine() -> None:
-    assert found(looping(micro_batches=1, views=1), "DP015") == []
-    assert found(of_recipe(), "DP015") == []
