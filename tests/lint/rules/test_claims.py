@@ -13,7 +13,7 @@ from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT
 from dpplan.checks import show
 from dpplan.errors import NotCertified
 from dpplan.lint import Severity
-from dpplan.lint.rules import claims
+from dpplan.lint.rules import claim_standing, claims
 from dpplan.mechanism import Gaussian, Laplace
 from dpplan.plan import Delta, Phase, Plan
 from dpplan.sampling import Poisson
@@ -63,7 +63,7 @@ def test_a_claim_is_held_against_the_figure_of_its_own_neighbours() -> None:
     run = claiming(adjacency=REPLACE_ONE, epsilon=4.6)  # 2.697 under add/remove
     finding = only(run, "DP009")
     assert "the claimed ε = 4.6 is false under replace-one: the true ε is at least 4.7" in finding.message
-    standing = lint.claim_standing(run)
+    standing = claim_standing.claim_standing(run)
     assert standing is not None and standing.standing is Standing.REFUTED and standing.of == " under replace-one"
     assert lint.where_claim_stands(run) is None
     run = claiming(adjacency=REPLACE_ONE, epsilon=4.72)
@@ -91,16 +91,16 @@ def test_what_is_stated_for_its_own_neighbours_says_nothing_of_a_claim_for_other
     claim = lint.StatedClaim(epsilon=40.0, adjacency=REPLACE_ONE)
     run = dataclasses.replace(of_plan(phase), claim=claim, answers=answers)
     assert "nothing is proven of them under replace-one" in only(run, "DP009").message
-    standing = lint.claim_standing(run)
+    standing = claim_standing.claim_standing(run)
     assert standing is not None and standing.bound is None and standing.standing is Standing.UNCERTAIN
     assert found(dataclasses.replace(run, claim=lint.StatedClaim(epsilon=40.0)), "DP009") == []
 
 
 def test_no_claim_stands_where_an_error_says_that_something_else_is_run() -> None:
     run = of_options(run={"loop": lint.Loop(views=2), "claim": lint.StatedClaim(epsilon=2.7)})
-    standing = lint.claim_standing(run, lint.check(run))
+    standing = claim_standing.claim_standing(run, lint.check(run))
     assert standing is not None and standing.contradicted and standing.standing is Standing.UNCERTAIN
-    silenced = lint.claim_standing(run, lint.check(run, {"DP015": "they are averaged"}))
+    silenced = claim_standing.claim_standing(run, lint.check(run, {"DP015": "they are averaged"}))
     assert silenced is not None and silenced.standing is Standing.STANDS
 
 
