@@ -1,4 +1,4 @@
-"""A toy scheme and a toy mechanism, taken from CONTRIBUTING.md as they stand there, go all the way through.
+"""A toy scheme, a toy mechanism and a toy rule, taken from CONTRIBUTING.md as they stand there, go all the way.
 
 What the test adds to the tables is what their authors would: the lines that the document names, and nothing else.
 """
@@ -19,6 +19,7 @@ from dpplan import accounting, compare, lint, mechanism, sampling
 from dpplan.accounting import ACCOUNTANTS, Guarantee, pairs
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE
 from dpplan.errors import NotApplicable
+from dpplan.lint.finding import Remark
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Delta, Phase, Plan, Settings
 from dpplan.plan_json import plan_from_json
@@ -133,25 +134,25 @@ def test_toys_are_shown_and_stored_like_everything_else(toys: dict[str, Any]) ->
 
 
 def test_a_toy_rule_is_listed_explained_and_applied(monkeypatch: pytest.MonkeyPatch) -> None:
-    def too_round(run: lint.LintContext) -> Iterator[lint.Remark]:
-        """The noise is a whole number, which looks like a guess.
-
-        Nobody calibrates to one.
-        """
-        if run.settings.noise_multiplier == 2.0:
-            yield lint.Remark(
-                lint.Severity.NOTE, run.where("noise_multiplier"), "sigma=2 is round.", "Try --sigma 2.1."
-            )
-
-    monkeypatch.setattr(lint, "RULES", {**lint.RULES, "DP999": too_round})
+    known = {"LintContext": lint.LintContext, "Iterator": Iterator, "Remark": Remark, "Severity": lint.Severity}
+    part = DOCUMENT.read_text(encoding="utf-8").partition("### A lint rule")[2].partition("\n### ")[0]
+    (block,) = re.findall(r"```python\n(.*?)```", part, re.DOTALL)
+    exec(block, known)
+    monkeypatch.setattr(lint, "RULES", {**lint.RULES, **known["RULE"]})
     settings = Settings(noise_multiplier=2.0, sample_rate=0.01, steps=10)
     run = lint.LintContext(settings=settings, plan=settings.plan(), delta=Delta(1e-6))
     findings = lint.check(run)
     assert [(one.code, one.where) for one in findings if one.code == "DP999"] == [("DP999", "--sigma")]
     assert "DP999  The noise is a whole number, which looks like a guess." in list(render_check.rules())
-    assert list(render_check.explanation("DP999"))[-1] == "Nobody calibrates to one."
+    assert "What was guessed spends less of the budget than there is" in " ".join(render_check.explanation("DP999"))
     (shown,) = (one for one in render_check.document(run, findings, False)["findings"] if one["code"] == "DP999")
-    assert (shown["rule"], shown["fix"]) == ("too-round", "Try --sigma 2.1.")
+    assert (shown["rule"], shown["fix"]) == (
+        "noise-is-round",
+        "Ask dpplan solve for the least that will do.",
+    )
+    other = Settings(noise_multiplier=2.1, sample_rate=0.01, steps=10)
+    silent = lint.check(lint.LintContext(settings=other, plan=other.plan(), delta=Delta(1e-6)))
+    assert "DP999" not in {one.code for one in silent}
     assert lint.check(run, {"DP999": "it was measured"})[-1].silenced == "it was measured"
 
 
