@@ -113,6 +113,19 @@ CALLED_FROM_OUTSIDE = {
     "plan_from_json",  # what plan_to_json wrote, read by whoever stored it
     "proven_width",  # of a Bound: for who asks how tight it is
 }  # fmt: skip
+# Where a bracket is halved outside numerics.bisection, and why that is no bisection.
+BISECTION = "dpplan.accounting.numerics.bisection"
+HALVED = {
+    "dpplan.accounting.exact.contour.rare_jumps.cut_choice": "keeps every choice that it looks at on the way",
+    "dpplan.accounting.exact.gaussian_two_steps": "Newton's rule, halved where it leaves the bracket",
+    "dpplan.accounting.exact.general_one_step": "Newton's rule, halved where it leaves the bracket",
+    "dpplan.accounting.gdp": "Newton's rule, halved where it leaves the bracket",
+    "dpplan.accounting.pairs.gaussian_mixtures": "Newton's rule at many places at once, halved where it leaves them",
+    "dpplan.solve.allocation": "a secant, halved where it leaves the bracket",
+    "dpplan.solve.max_per_user": "interpolates, and halves where there is nothing to interpolate",
+    "dpplan.solve.search": "a secant, halved where many have not been enough",
+    "dpplan.tuning.search_plan": "in proportion to what was spent, halved where that leaves the bracket",
+}
 MOST_LINES, MOST_FUNCTION_LINES, MOST_PARAMETERS = 400, 60, 7
 
 
@@ -419,7 +432,7 @@ def test_outward_rounding_is_written_as_such() -> None:
     wrong = [
         where(module, node.lineno)
         for module in modules()
-        if module.startswith("dpplan.accounting.") and module != "dpplan.accounting.numerics.outward"
+        if module != "dpplan.accounting.numerics.outward"
         for node in nodes(module)
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div)
         if any(is_rounding_factor(factor) for factor in (node.left, node.right))
@@ -436,6 +449,85 @@ def is_rounding_factor(node: ast.expr) -> bool:
         isinstance(part, ast.Constant) and isinstance(part.value, float) and 0 < part.value < 1e-6
         for part in ast.walk(node.right)
     )
+
+
+def test_no_bisection_is_written_by_hand() -> None:
+    """The one of numerics.bisection says which of its ends was seen on which side; a loop of one's own has to be read.
+
+    Found is half of a sum of two ends: in a loop that moves both, or returned by a function that is given both.
+    """
+    assert set(HALVED) <= set(modules())
+    found = {
+        module: halves
+        for module in modules()
+        if (halves := [where(module, line) for function in functions(module) for line in halved_in(function)])
+    }
+    assert {module: halves for module, halves in found.items() if module not in {*HALVED, BISECTION}} == {}
+    assert {*HALVED, BISECTION} - set(found) == set(), "halves nothing any more: strike it from HALVED"
+
+
+def halved_in(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[int]:
+    given = {each.arg for each in function.args.args}
+    for node in ast.walk(function):
+        if isinstance(node, ast.While | ast.For):
+            inside = list(ast.walk(node))
+            moved = {each.id for each in inside if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
+            sums = filter(None, map(halved_sum, inside))
+            yield from (each.lineno for each in sums if names_in(each.left) & moved and names_in(each.right) & moved)
+        elif isinstance(node, ast.Return):
+            values = (node.value.body, node.value.orelse) if isinstance(node.value, ast.IfExp) else (node.value,)
+            yield from (
+                each.lineno for each in filter(None, map(halved_sum, values)) if set() < names_in(each) <= given
+            )
+
+
+def halved_sum(node: ast.AST | None) -> ast.BinOp | None:
+    """x + y, of (x + y) / 2, (x + y) // 2, 0.5 * (x + y), (x + y) >> 1 or x + (y - x) / 2."""
+    if not isinstance(node, ast.BinOp):
+        return None
+    if isinstance(node.op, ast.Add) and (half := halved(node.right)) is not None:
+        is_rest = isinstance(half.op, ast.Sub) and ast.unparse(half.right) == ast.unparse(node.left)
+        return half if is_rest else None
+    half = halved(node)
+    return half if half is not None and isinstance(half.op, ast.Add) else None
+
+
+def halved(node: ast.AST) -> ast.BinOp | None:
+    """What a half is taken of, where that is itself an operation."""
+    if not isinstance(node, ast.BinOp):
+        return None
+    left, right = (each.value if isinstance(each, ast.Constant) else None for each in (node.left, node.right))
+    of_left = (isinstance(node.op, ast.Div | ast.FloorDiv) and right == 2) or (
+        isinstance(node.op, ast.Mult | ast.RShift) and right == (0.5 if isinstance(node.op, ast.Mult) else 1)
+    )
+    of_right = isinstance(node.op, ast.Mult) and left == 0.5
+    whole = node.left if of_left else node.right if of_right else None
+    return whole if isinstance(whole, ast.BinOp) else None
+
+
+def names_in(node: ast.expr) -> set[str]:
+    """Those that stand for themselves, and not for something that has them as a part."""
+    parts = {id(each.value) for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and id(each) not in parts}
+
+
+@pytest.mark.parametrize(
+    ("loop", "is_found"),
+    [
+        ("middle = (low + high) / 2", True),
+        ("middle = 0.5 * (low + high)", True),
+        ("middle = (low + high) // 2", True),
+        ("middle = (low + high) >> 1", True),
+        ("middle = low + (high - low) / 2", True),
+        ("middle = (low + other) / 2", False),
+        ("middle = 0.5 * (found.low + found.high)", False),
+    ],
+)
+def test_a_bisection_by_hand_would_be_found(loop: str, is_found: bool) -> None:
+    text = f"def f(low, high):\n while high > low:\n  {loop}\n  low, high = (middle, high) if ok else (low, middle)"
+    (function,) = ast.parse(text).body
+    assert isinstance(function, ast.FunctionDef)
+    assert bool([*halved_in(function)]) is is_found
 
 
 def test_the_top_level_holds_what_was_agreed() -> None:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dpplan.accounting.numerics import outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.audit.claimed_trade_off import HypothesisCurve
 from dpplan.audit.scores import Scores
 
 SEED, CANDIDATES = 0, 200
 BISECTIONS = 60
+QUANTILE_OFF = 1e-9  # relative, of a quantile by scipy's inverse of the incomplete beta function (1e-13), with room
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def _upper(seen: int, trials: int, level: float) -> float:
 
     if seen >= trials:
         return 1.0
-    return min(float(special.betaincinv(seen + 1.0, float(trials - seen), 1.0 - level)) * (1.0 + 1e-9), 1.0)
+    return min(outward.up(float(special.betaincinv(seen + 1.0, float(trials - seen), 1.0 - level)), QUANTILE_OFF), 1.0)
 
 
 def most(curve: HypothesisCurve, false_positives: float) -> float:

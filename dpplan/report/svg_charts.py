@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 430.0, 284.0, 66.0, 14.0, 12.0, 44.0
+ROUNDED = 1e-9  # of a step between ticks, relative, by which it may be more than a nice number and still be that
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class ChartAxis:
 
 def _nice(step: float) -> float:
     power = 10.0 ** math.floor(math.log10(step))
-    return next(factor * power for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if factor * power >= step * (1.0 - 1e-9))
+    return next(factor * power for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if factor * power >= (1.0 - ROUNDED) * step)
 
 
 def chart(title: str, across: ChartAxis, up: ChartAxis, lines: Sequence[ChartLine]) -> str:

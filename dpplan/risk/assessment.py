@@ -160,7 +160,7 @@ def smallest_mu(source: Source, delta: float) -> float | None:
     """
     places = np.array((*LOOKED, *FARTHER))
     uppers = _uppers(source, places, delta)
-    beyond = np.flatnonzero((uppers <= delta * (1.0 - 1e-9)) & (places >= 1.0))
+    beyond = np.flatnonzero((uppers <= outward.down(delta, outward.MANY)) & (places >= 1.0))
     if not len(beyond):
         return None
     places, uppers = places[: beyond[0] + 1], uppers[: beyond[0] + 1]
@@ -226,7 +226,7 @@ class _Sampled:
     def fits_at_places(self, delta: float, mu: float) -> bool:
         """Whether δ_μ + `delta` is proven to lie above δ at each place."""
         own, fall = self._of_gaussian(mu)
-        room = delta * (1.0 - 1e-9) - 4.0 * outward.UNIT * self.a * -fall - ABSOLUTE
+        room = outward.down(delta, outward.MANY) - 4.0 * outward.UNIT * self.a * -fall - ABSOLUTE
         return bool(np.all(self.upper <= own + room))
 
     def fits_between(self, delta: float, mu: float) -> Array:
@@ -239,6 +239,6 @@ class _Sampled:
         share = np.clip(1.0 - np.divide(rise, bend, out=np.full_like(bend, 0.5), where=bend > 0.0), 0.0, 1.0)
         above = np.maximum(own[:-1] + fall[:-1] * share * width, own[1:] - fall[1:] * (1.0 - share) * width)
         chord = self.upper[:-1] + (self.upper[1:] - self.upper[:-1]) * share
-        room = delta * (1.0 - 1e-9) - 4.0 * outward.UNIT * self.a[1:] * -fall[:-1] - ABSOLUTE
+        room = outward.down(delta, outward.MANY) - 4.0 * outward.UNIT * self.a[1:] * -fall[:-1] - ABSOLUTE
         ends = (self.upper[:-1] <= own[:-1] + room) & (self.upper[1:] <= own[1:] + room)
         return np.asarray((chord <= above + room) & ends)

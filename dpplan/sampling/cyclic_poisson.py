@@ -7,7 +7,7 @@ from typing import ClassVar
 from dpplan.checks import Problems, show
 from dpplan.errors import NotApplicable
 from dpplan.quick_dataclass import dataclass
-from dpplan.sampling.scheme import Binomial, Choice, Option, Options, SchemeSettings
+from dpplan.sampling.scheme import Binomial, Choice, Option, Options, SchemeSettings, passes_complete
 
 ASSIGNMENTS = ("place", "own")
 
@@ -52,7 +52,7 @@ class CyclicPoisson:
         return steps * Fraction(repr(self.sample_rate)) / self.groups
 
     def complete_epochs(self, steps: int) -> int:
-        return int(steps * self.sample_rate / self.groups * (1 + 1e-12))
+        return passes_complete(steps * self.sample_rate / self.groups)
 
 
 def _made(given: SchemeSettings) -> CyclicPoisson:

@@ -7,7 +7,7 @@ from dpplan.checks import Problems, show
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import kind_of
 from dpplan.quick_dataclass import dataclass
-from dpplan.sampling.scheme import Binomial, Choice, Sampling, SchemeSettings
+from dpplan.sampling.scheme import Binomial, Choice, Sampling, SchemeSettings, passes_complete
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Poisson:
         return steps * Fraction(repr(self.sample_rate))
 
     def complete_epochs(self, steps: int) -> int:
-        return int(steps * self.sample_rate * (1 + 1e-12))  # 56 steps of rate 1/56 are one pass in spite of rounding
+        return passes_complete(steps * self.sample_rate)
 
 
 def _made(given: SchemeSettings) -> Poisson:

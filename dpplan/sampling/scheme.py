@@ -11,6 +11,7 @@ from dpplan.quick_dataclass import dataclass
 # What an option of a scheme can be given; text that is no number is still text, and refused by the checks.
 OptionValue = int | float | str
 Options = Mapping[str, OptionValue]
+ROUNDED = 1e-12  # of passes, relative: above the rounding of a rate and of its products
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,11 @@ class SchemeSettings:
 
     def whole(self, option: str) -> int:
         return int(self.options[option])
+
+
+def passes_complete(passes: float) -> int:
+    """How many of so many passes are whole: 56 steps of rate 1/56 are one, though floats make it a little less."""
+    return int(passes * (1 + ROUNDED))
 
 
 def _no_problems(given: SchemeSettings) -> list[str]:

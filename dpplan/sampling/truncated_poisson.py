@@ -7,7 +7,7 @@ from typing import ClassVar
 from dpplan.checks import Problems
 from dpplan.errors import NotApplicable
 from dpplan.quick_dataclass import dataclass
-from dpplan.sampling.scheme import Binomial, Choice, Option, SchemeSettings
+from dpplan.sampling.scheme import Binomial, Choice, Option, SchemeSettings, passes_complete
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class TruncatedPoisson:
         return steps * Fraction(repr(self.sample_rate))
 
     def complete_epochs(self, steps: int) -> int:
-        return int(steps * self.sample_rate * (1 + 1e-12))
+        return passes_complete(steps * self.sample_rate)
 
 
 def _made(given: SchemeSettings) -> TruncatedPoisson:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
+from dpplan.accounting.numerics import outward
 from dpplan.accounting.numerics.binomial import binomial_tails
 from dpplan.accounting.numerics.bisection import first_true_whole
 from dpplan.checks import Problems
@@ -75,9 +76,9 @@ def cap(settings: Settings, delta: float, most_cost: float = USUAL_COST, earlier
     high = min(high, at)
     high = first_true_whole(passes, low, high)
     q = _scheme(uncut_plan).sample_rate
-    chance = (
-        math.exp(binomial_tails(high + 1, examples, q).log_from) * (1 + 1e-9) if q < 1.0 else float(high < examples)
-    )
+    chance = float(high < examples)
+    if q < 1.0:
+        chance = outward.up(math.exp(binomial_tails(high + 1, examples, q).log_from), outward.MANY)
     return Cap(
         high, _capped(whole, high, earlier), delta, seen[high], uncut, seen.get(high - 1), min(chance, 1.0), mean
     )

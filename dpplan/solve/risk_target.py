@@ -23,6 +23,7 @@ TURNS = 6
 ENOUGH = 1e-6  # relative, of the limit: a plan that comes so near to it is not looked at again
 LEAST = 1e-300  # of a delta that can be asked for
 DIGITS = 7  # of the δ and the ε that are asked for
+WITHIN = 1.0 - 1e-9  # of the farthest x that can prove a target: at it no δ is left to ask for
 SPARED = 1e-14  # of each delta: what a few roundings of numbers below 1 add up to
 
 
@@ -96,9 +97,9 @@ def _asked(target: RiskTarget, x: float) -> tuple[float, float]:
     """(ε, δ) that proves the target at this x, or at the nearest x that can."""
     alpha, limit = target.false_positive_rate, target.limit
     if x >= 0.0:
-        x = _short(min(x, math.log(limit / alpha) * (1.0 - 1e-9)))
+        x = _short(min(x, math.log(limit / alpha) * WITHIN))
         return x, _short(max(limit - math.exp(x) * alpha - SPARED, LEAST))
-    y = _short(min(-x, math.log((1.0 - alpha) / (1.0 - limit)) * (1.0 - 1e-9)))
+    y = _short(min(-x, math.log((1.0 - alpha) / (1.0 - limit)) * WITHIN))
     return y, _short(max(1.0 - alpha - (1.0 - limit) * math.exp(y) - SPARED, LEAST))
 
 
