@@ -42,7 +42,7 @@ from dpplan.accounting.exact.contour.delta_interval import DeltaInterval
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, log_ratio, loss_rounding
 from dpplan.accounting.exact.contour.transform_quadrature import EPS
 from dpplan.accounting.numerics import Array, outward
-from dpplan.accounting.numerics.normal import normal_tail
+from dpplan.accounting.numerics.normal import half_erfc, normal_tail
 from dpplan.quick_dataclass import dataclass
 
 NODES = 16
@@ -121,7 +121,7 @@ class _SecondStepKernel:
         sign = 1.0 if remove else -1.0
         y = law.place(log_e)
         v = (y - 1.0) / sigma
-        shifted, centred = _tails(sign * v), _tails(sign * y / sigma)
+        shifted, centred = half_erfc(sign * v * math.sqrt(0.5)), half_erfc(sign * y / sigma * math.sqrt(0.5))
         log_raised = log_e + np.log(np.maximum(centred, TINY))
         raised = np.where(centred > TINY, np.exp(np.minimum(log_raised, 0.7e3)), 0.0)
         factor = 1.0 if remove else math.exp(-log_level)
@@ -299,11 +299,6 @@ class TwoSteps:
         off_by += 3.0 * self.laws[1].sigma ** 2 * sum(off) * density + TINY
         loss = raised[0] * raised[1] if sign > 0.0 else factor * own[0] * own[1]
         return _Wing(sign * value, -sign * loss, off_by)
-
-
-def _tails(x: Array) -> Array:
-    """P[N(0,1) > x] elementwise, with full relative accuracy up to x = 37."""
-    return 0.5 * np.array([math.erfc(value) for value in (x * math.sqrt(0.5)).ravel()]).reshape(x.shape)
 
 
 @functools.cache

@@ -30,6 +30,7 @@ from dpplan.accounting.exact.proven_ends import Ends
 from dpplan.accounting.numerics import QUIET, Array, outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.complex_log import complex_expm1, complex_log1p
+from dpplan.accounting.numerics.logspace import log_sum
 from dpplan.accounting.pairs.law import EPS
 from dpplan.quick_dataclass import dataclass
 
@@ -77,10 +78,10 @@ class _Picture:
         bulk, rise = np.zeros(len(tilts)), np.zeros(len(tilts))
         for row in range(len(count)):
             terms = log_mass[row] + tilts[:, None] * y[row]
-            below = _log_sum(np.where(y[row] < loss, terms, -np.inf))
+            below = log_sum(np.where(y[row] < loss, terms, -np.inf))
             bulk += count[row] * below
             rise += count[row] * np.log1p(
-                np.exp(np.minimum(_log_sum(np.where(y[row] < loss, -np.inf, terms)) - below, HUGE))
+                np.exp(np.minimum(log_sum(np.where(y[row] < loss, -np.inf, terms)) - below, HUGE))
             )
         return bulk, bulk + np.where(rise > 30.0, rise, np.log(np.expm1(np.minimum(rise, 30.0)) + 1e-300))
 
@@ -323,13 +324,6 @@ class JumpPaths(Composed):
             [[count * self._log_moments(law.up, law, s)[0] for law, count in self.laws] for s in tilts.tolist()]
         )
         return Chernoff.of(tilts, each.sum(axis=1) + 16.0 * EPS * np.abs(each).sum(axis=1) + SAFE)
-
-
-def _log_sum(terms: Array) -> Array:
-    """log of the sum of e^terms, [row]."""
-    top = np.maximum(np.max(terms, axis=1, keepdims=True), -1e300)
-    with np.errstate(divide="ignore"):
-        return np.asarray((top + np.log(np.exp(terms - top).sum(axis=1, keepdims=True)))[:, 0])
 
 
 def epsilon_ends(run: Composition, delta: float) -> Ends | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dpplan.accounting.numerics import outward
-from dpplan.accounting.numerics.normal import log_normal_tails
+from dpplan.accounting.numerics.normal import half_erfc, log_normal_tails
 from dpplan.accounting.pairs.dominating import DominatingPair
 from dpplan.accounting.pairs.finite import Finite
 from dpplan.accounting.pairs.law import Array
@@ -76,7 +76,7 @@ def largest_of_epoch(noise_multiplier: float, steps: int, taken: int, shift: flo
 def log_below(z: Array) -> Array:
     """log Φ(z), near 0 as exact as near -inf."""
     positive = np.maximum(z, 0.0)
-    upper = np.array([0.5 * math.erfc(value) for value in (positive * math.sqrt(0.5)).tolist()])
+    upper = half_erfc(positive * math.sqrt(0.5))
     return np.where(z > 0.0, np.log1p(-upper), log_normal_tails(np.maximum(-z, 0.0)))
 
 

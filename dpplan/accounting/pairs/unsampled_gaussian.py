@@ -6,6 +6,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from dpplan.accounting.numerics.normal import half_erfc
 from dpplan.accounting.pairs.law import EPS, Array, Law, Masses
 from dpplan.quick_dataclass import dataclass
 
@@ -63,7 +64,7 @@ def normal_masses(x: Array, mean: float, sigma: float) -> Array:
     moved = width * (np.maximum(near, 0.0) + 1.0 + width)
     result = np.empty(len(near))
     wide = ~(moved < RULES[-1][0])
-    result[wide] = _tails(near[wide]) - _tails(end[wide])
+    result[wide] = half_erfc(near[wide] / SQRT_2) - half_erfc(end[wide] / SQRT_2)
     least = -1.0
     for most, nodes in RULES:
         narrow, least = (moved >= least) & (moved < most), most
@@ -84,7 +85,3 @@ def _integrals(low: Array, half: Array, nodes: int) -> Array:
 def _gauss_rule(nodes: int) -> tuple[tuple[float, float], ...]:
     """(point, weight) of each node. numpy solves an eigenvalue problem for them, half a millisecond each time."""
     return tuple(zip(*np.polynomial.legendre.leggauss(nodes), strict=True))
-
-
-def _tails(z: Array) -> Array:
-    return np.array([0.5 * math.erfc(value) for value in (z / SQRT_2).tolist()])

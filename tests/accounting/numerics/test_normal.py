@@ -7,6 +7,7 @@ from mpmath import mp, mpf
 
 from dpplan.accounting.numerics.normal import (
     FAR_TAIL,
+    half_erfc,
     log_normal_density,
     log_normal_tail,
     log_normal_tails,
@@ -34,6 +35,16 @@ def test_log_tail_is_good_to_a_few_units_of_half_the_square():
     with mp.workdps(60):
         for x in PLACES + FAR:
             assert abs(mpf(log_normal_tail(x)) - mp.log(tail(x))) <= 4 * ULP * (1 + x * x / 2)
+
+
+def test_half_erfc_is_the_tail_of_what_is_scaled():
+    places = np.array([-40.0, *PLACES])
+    with mp.workdps(60):
+        for y, value in zip(places.tolist(), half_erfc(places).tolist(), strict=True):
+            truth = mp.erfc(mpf(y)) / 2
+            assert abs(mpf(value) - truth) <= 8 * ULP * truth + mpf("5e-324")
+    assert half_erfc(np.empty((0, 2))).shape == (0, 2)
+    assert half_erfc(places.reshape(1, -1)).tolist() == [half_erfc(places).tolist()]
 
 
 def test_log_tails_elementwise_are_the_same_and_zero_far_left():

@@ -57,7 +57,7 @@ def log_aliases(log_bounds: Array, distance: Array) -> Array:
 
 
 def log_sum(first: Array | float, second: Array | float) -> Array:
-    """log of the sum of what two logarithms stand for."""
+    """log of the sum of what two logarithms stand for, rounded up, as `numerics.logspace.log_sum` is not."""
     total = np.logaddexp(first, second)
     return np.asarray(total + ROUNDING * (1.0 + np.abs(total)))
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics.logspace import log_sum
 from dpplan.accounting.pairs.law import EPS
 from dpplan.quick_dataclass import dataclass
 
@@ -64,9 +65,7 @@ class ExponentialSum:
         """log A, and where it is added up without the 1 of A."""
         excess = np.expm1(np.minimum(exponents, HIGHEST)) @ self.weights
         near = np.abs(excess) < NEAR
-        terms = exponents + np.log(self.weights)
-        top = np.max(terms, axis=-1)
-        far = top + np.log(np.exp(terms - top[..., None]).sum(axis=-1))
+        far = log_sum(exponents + np.log(self.weights))
         return np.where(near, np.log1p(np.where(near, excess, 0.0)), far), near
 
     def _shares(self, x: Array) -> Array:

@@ -32,6 +32,7 @@ from dpplan.accounting.exact.contour.privacy_loss import Steps, log_ratio
 from dpplan.accounting.exact.contour.rare_jumps.step_law import EPS, RareLaw, Window
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.exp_remainder import exp_remainder
+from dpplan.accounting.numerics.logspace import log_sum
 from dpplan.accounting.numerics.normal import log_normal_tail
 from dpplan.quick_dataclass import dataclass
 
@@ -75,17 +76,8 @@ def log_falling_moments(sigma: float, q: float, tilts: Array) -> Array:
     left = cells.log_left - t * math.log1p(-q)  # where f <= r^(-t)
     right = cells.log_right_shifted + np.log(t) + math.log(q)
     log_mass = np.maximum(height[:, 1:], height[:, :-1]) + cells.log_mass
-    log_total = _log_sum(np.concatenate((log_mass, left, right), axis=1)) + SAFE
+    log_total = log_sum(np.concatenate((log_mass, left, right), axis=1)) + SAFE
     return np.where(log_total < math.inf, np.logaddexp(0.0, log_total), math.inf)
-
-
-def _log_sum(terms: Array) -> Array:
-    """log of the sum of e^terms, [row]; a row whose largest is no number, or infinite, is that."""
-    top = np.max(terms, axis=1, keepdims=True)
-    finite = np.where(np.isfinite(top), top, 0.0)
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        total = finite + np.log(np.exp(terms - finite).sum(axis=1, keepdims=True))
-    return np.asarray(np.where(np.isfinite(top), total, top)[:, 0])
 
 
 @dataclass(frozen=True)
@@ -151,8 +143,8 @@ class Beyond:
             # Left of the cells 1 - c is at most its value there; right of them it is 1 and r at least there.
             left = log_cut[0] - t * math.log1p(-q) + cells.log_left
             right = -t * cells.loss[-1] + cells.log_right
-            log_sum = _log_sum(np.concatenate((terms, left, right), axis=1))
-            tops = np.logaddexp(tops, math.log(count) + log_sum)
+            log_total = log_sum(np.concatenate((terms, left, right), axis=1))
+            tops = np.logaddexp(tops, math.log(count) + log_total)
         parts = (tops, chernoff.log_factors(self.tilts), self.falling.logs)
         tops, size = parts[0] + parts[1] + parts[2], np.abs(parts).sum(axis=0)
         # The second where the parts are large and cancel: a few units of each, and of each phase's.

@@ -13,6 +13,7 @@ import numpy as np
 from dpplan.accounting.exact.contour.privacy_loss import Steps, log_ratio
 from dpplan.accounting.exact.contour.saddle_point import log_chernoff_factor
 from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics.logspace import log_sum
 from dpplan.accounting.numerics.normal import log_normal_tails
 from dpplan.quick_dataclass import dataclass
 
@@ -88,8 +89,7 @@ class SplitMoments:
         """log of one step's moments above a threshold, [tilt]."""
         first = min(int(np.searchsorted(self.loss[row], loss)), NODES - 2)
         terms = (1.0 + tilts[:, None]) * self.loss[row, first:] + self.log_base[row, first:]
-        top = terms.max(axis=1)
-        return np.asarray(top + np.log(np.exp(terms - top[:, None]).sum(axis=1)))
+        return log_sum(terms)
 
     def _log_moments(self, tilts: Array, loss: float) -> Array:
         """log of the composed moments of paths with a jump, [tilt]."""

@@ -46,6 +46,7 @@ from dpplan.accounting.exact.contour.privacy_loss import log_ratio, loss_roundin
 from dpplan.accounting.exact.contour.transform_quadrature import SERIES_BELOW, drop_and_lag
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.exp_remainder import exp_remainder
+from dpplan.accounting.numerics.logspace import log_sum
 from dpplan.accounting.numerics.normal import log_normal_tail
 from dpplan.quick_dataclass import dataclass
 
@@ -179,7 +180,7 @@ class RareLaw:
         if height not in self._strips:
             k, u = math.cos(self.steep * height), self.u_max
             turned = u * self._turn(self._edge_sampled, height)
-            inside = _log_sum(self._log_major(k) + self.log_width + turned[1:])
+            inside = log_sum(self._log_major(k) + self.log_width + turned[1:])
             beyond = self._log_beyond(k, 0.0) + u * height / self.sigma**2
             total = np.logaddexp(np.logaddexp(inside, self._log_before() + turned[0]), beyond)
             self._strips[height] = total + 0.5 * (height / self.sigma) ** 2
@@ -189,7 +190,7 @@ class RareLaw:
         """log of a bound on the nodes of the infinite trapezoid sum beyond those summed, [row]."""
         outside = np.arange(len(self.left)) > self._last
         major = np.where(outside, self._log_major() + np.log(np.exp(self.log_width) + self.h), -np.inf)
-        return np.logaddexp(np.logaddexp(_log_sum(major), self._log_beyond(1.0, self.h)), self._log_before())
+        return np.logaddexp(np.logaddexp(log_sum(major), self._log_beyond(1.0, self.h)), self._log_before())
 
     # -- nodes
 
@@ -215,15 +216,15 @@ class RareLaw:
         loss, a = log_ratio(self._exponent(middle), np.array(self.q)), self.a[:, None]
         weight = self._log_weight(middle, middle, 1.0) + self._log_density(middle) + self.log_width
         if self.window.start is not None:
-            return _log_sum(a * loss + weight)
+            return log_sum(a * loss + weight)
         near = np.minimum(a * loss, 30.0)
         curve = exp_remainder(near) - a * exp_remainder(np.minimum(loss, 30.0))
         terms = np.where(a * loss < 30.0, np.log(np.maximum(curve, 1e-300)), a * loss)
-        return _log_sum(terms + weight) - np.log(np.maximum(np.abs(self.a * (self.a - 1.0)) / 2.0, 1e-300))
+        return log_sum(terms + weight) - np.log(np.maximum(np.abs(self.a * (self.a - 1.0)) / 2.0, 1e-300))
 
     def _sum_jumps(self) -> None:
         terms = self.a[:, None] * self.loss + self.log_base
-        self.log_g = _log_sum(terms)
+        self.log_g = log_sum(terms)
         self.mass = np.exp(terms - self.log_g[:, None])
         self.slope = (self.mass * self.loss).sum(axis=1)
         self._added, self._added_slope = self.mass, self.mass * np.abs(self.loss)
@@ -337,7 +338,7 @@ class RareLaw:
         log_g = log_g + self._log_weight(left, right, 1.0) + 2.0 * math.log(self.sigma) - np.log(sampled[:-1])
         steepest = np.maximum(np.abs((a + 1.0) * sampled[1:]), 1.0 + right) / self.sigma**2
         cells = log_g + np.log(steepest * (right - left) + 1.0)
-        return float(np.logaddexp(_log_sum(cells), log_g[-1])) + SAFE
+        return float(np.logaddexp(log_sum(cells), log_g[-1])) + SAFE
 
     def line(self, u: Array) -> tuple[Array, Array]:
         """E[1 - cos uL] and E[uL - sin uL] of the first row's tilted law, [frequency]; u from 0, equally spaced.
@@ -353,7 +354,7 @@ class RareLaw:
             k = math.cos(self.steep * height)
             inside = self._log_major(k)[0] + self.log_width - u[:, None] * self._turn(sampled, height)
             outside = float(np.logaddexp(self._log_before()[0], self._log_beyond(k, 0.0)[0]))
-            total = np.logaddexp(_log_sum(inside), outside) + 0.5 * (height / self.sigma) ** 2
+            total = np.logaddexp(log_sum(inside), outside) + 0.5 * (height / self.sigma) ** 2
             best = np.fmin(best, total - self.log_g[0])
         return best
 
@@ -364,10 +365,3 @@ def _cut_away(sigma: float, window: Window) -> tuple[float, float, Array]:
     cut = RareLaw(sigma, 1.0, window, np.array([0.0, 1.0]))
     centred, shifted = (float(v) for v in np.exp(cut.log_g))
     return centred, shifted, cut.relative_error(np.zeros(1))[:, 0] * np.exp(cut.log_g)
-
-
-def _log_sum(terms: Array) -> Array:
-    """log of the sum of e^terms over the last axis."""
-    top = np.maximum(np.max(terms, axis=-1, keepdims=True), -1e300)
-    with np.errstate(divide="ignore"):
-        return np.asarray((top + np.log(np.exp(terms - top).sum(axis=-1, keepdims=True)))[..., 0])
