@@ -16,6 +16,7 @@ from dpplan.quantities import FIND_IT, RATE_WORDS, swapped
 from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import near_at_most
 from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Sampling, SchemeSettings, chosen, refusal
+from dpplan.sampling.balls_in_bins import redrawn
 from dpplan.units import UNITS, unit_problems, unit_words
 
 # What a mechanism or a scheme can be given.
@@ -111,16 +112,13 @@ class Plan:
         cls, noise_multiplier: float, examples: int, batch_size: float, epochs: float | None = None
     ) -> "Plan":
         """A plan from the data and the training: q = batch / n and steps = ⌈epochs × n / batch⌉."""
-        return Settings(
-            noise_multiplier=noise_multiplier, examples=examples, batch_size=batch_size, epochs=epochs
-        ).plan()
+        run = Settings(noise_multiplier=noise_multiplier, examples=examples, batch_size=batch_size, epochs=epochs)
+        return run.plan()
 
     def _foreign(self, phase: Phase, path: str) -> Iterator[str]:
         """What a phase, or one of a trial of a search, says of itself and the plan says otherwise."""
-        for name, own, whole in (
-            ("adjacency", phase.adjacency, self.adjacency),
-            ("privacy_unit", phase.privacy_unit, self.privacy_unit),
-        ):
+        units = ("privacy_unit", phase.privacy_unit, self.privacy_unit)
+        for name, own, whole in (("adjacency", phase.adjacency, self.adjacency), units):
             if own not in (None, whole):
                 yield (
                     f"{path}.{name}={own} is not the plan's, {whole}: guarantees for different neighbours do not add "
@@ -135,8 +133,9 @@ class Plan:
         unit = unit_words(self.privacy_unit, self.max_per_user)
         grouped = [each for each, phase in around if each.groups or phase.groups]
         disjoint = f", no {self.privacy_unit} in two groups" if grouped else ""
-        if any(isinstance(each.mechanism, BestOfTrials) for each in self.phases):
-            disjoint += ", of a search nothing but its winner released"
+        searched = any(isinstance(each.mechanism, BestOfTrials) for each in self.phases)
+        disjoint += redrawn([each.sampling for each, _ in around], searched)
+        disjoint += ", of a search nothing but its winner released" if searched else ""
         if self.adjacency == REPLACE_ONE and any(not isinstance(each.mechanism, Gaussian) for each in grouped):
             disjoint += ", the mechanisms of a group as private if one leaves or enters it"
         return Assumptions(" and ".join(schemes) + disjoint, self.adjacency.name, unit)

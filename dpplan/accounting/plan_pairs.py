@@ -83,7 +83,7 @@ def _of_phase(phase: Phase, plan: Plan, adjacency: Adjacency) -> pairs.Terms:
         return pairs.terms(phase, adjacency, plan.privacy_unit, plan.max_per_user or 1)
     if type(phase.sampling) is not Poisson or phase.sampling.sample_rate != 1.0:
         raise NotApplicable("a search samples inside its trials, and not around them")
-    kinds = (tuple(replace(each, adjacency=None) for each in kind) for kind in phase.mechanism.kinds)
+    kinds = (tuple(replace(each, adjacency=None) for each in pairs.told(kind)) for kind in phase.mechanism.kinds)
     trial = tuple(replace(plan, phases=it, adjacency=adjacency, derivation=(), batch_size=None) for it in kinds)
     # A trial is a plan itself: its profile is found by what reads plans through here.
     searches = importlib.import_module(SEARCHES)

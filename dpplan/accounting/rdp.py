@@ -20,7 +20,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from dpplan.accounting import renyi_curves
+from dpplan.accounting import pairs, renyi_curves
 from dpplan.accounting.best_of_trials import WinnerCurve
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.description import AccountantOption, Description
@@ -161,7 +161,8 @@ def divergences(plan: Plan, orders: Array) -> Array:
 def _moments(plan: Plan) -> RunMoments:
     """The curves of the plan; of a search that of its winner."""
     found = [(phase, renyi_curves.searched(phase)) for phase in plan.phases]
-    rest = tuple(phase for phase, search in found if search is None)
+    searches = [phase for phase, search in found if search is not None]
+    rest = pairs.told_beside([phase for phase, search in found if search is None], searches)
     run = RunMoments(())
     if rest:
         # A plan's derivations are of all its phases, and not needed here.
@@ -171,7 +172,7 @@ def _moments(plan: Plan) -> RunMoments:
 
 
 def _winner(search: BestOfTrials, plan: Plan) -> WinnerCurve:
-    trials = tuple(replace(plan, phases=kind, derivation=(), batch_size=None) for kind in search.kinds)
+    trials = tuple(replace(plan, phases=kind, derivation=(), batch_size=None) for kind in map(pairs.told, search.kinds))
     return WinnerCurve(search.trials, functools.partial(_of_any, trials), _least_log_delta)
 
 

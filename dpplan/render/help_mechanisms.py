@@ -27,7 +27,7 @@ them and an upper end with all that they can cost. --accountant rdp knows more o
 
 - above-threshold: threshold_scale and query_scale, of the Laplace noise in units of how far a record moves a query,
 answers (1), and queries (any, or monotone): the sparse vector technique, from above by its epsilon, 1/threshold_scale +
-2·answers/query_scale, or half the second where queries are monotone.
+2·answers/query_scale, or half the second where queries are monotone (not under replace-one).
 
 - thresholded-counts: noise_scale, threshold, partitions (1), and noise (gaussian, or laplace): noisy counts of which
 the large are released with their names, such as a vocabulary. One record adds at most 1 to each of so many counts.

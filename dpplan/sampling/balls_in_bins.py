@@ -1,7 +1,7 @@
 """Allocations: every example joins so many steps of each round, drawn for all of them at once, each for itself."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import ClassVar, Literal, cast
 
@@ -17,8 +17,8 @@ FRESH, SAME = "fresh", "same"
 class BallsInBins:
     """Every example joins exactly one of the `steps_per_epoch` steps of each epoch, all alike, each for itself.
 
-    bins: fresh, where it draws another in each epoch, or same, where it keeps its step for all epochs, those of other
-    phases with as many steps among them. Batch sizes vary and may be zero.
+    bins: fresh, where it draws another in each epoch, or same, where it keeps its step for all epochs of a phase, and
+    draws another in the next phase, as in each trial of a search. Batch sizes vary and may be zero.
     """
 
     steps_per_epoch: int
@@ -60,6 +60,12 @@ class BallsInBins:
     def participations(self, steps: int) -> int:
         """How often at most an example is drawn in so many steps."""
         return -(-steps // self.steps_per_epoch)
+
+
+def redrawn(schemes: Iterable[object], searched: bool) -> str:
+    """What a plan of several phases takes for granted of bins that are kept. searched: whether it has a search."""
+    kept = sum(isinstance(each, BallsInBins) and each.bins == SAME for each in schemes)
+    return f", bins drawn anew for each phase{' and each trial' if searched else ''}" if kept > (not searched) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,7 @@ class RandomAllocation:
 
 BINS = Option(
     "bins",
-    "whether an example draws a step of each epoch anew (fresh) or keeps the first for all epochs (same)",
+    "whether an example draws a step of each epoch anew (fresh) or keeps the first for all epochs of its phase (same)",
     choices=(FRESH, SAME),
     default=FRESH,
 )

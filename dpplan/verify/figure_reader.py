@@ -100,7 +100,8 @@ def assumed(problems: Problems, content: Object) -> None:
 
 def _drawn_so(plan: Plan, said: str) -> bool:
     """Whether these words may be of this plan. A full batch is Poisson sampling at rate 1, and may be called either."""
-    if all(type(phase.sampling) is Poisson for phase in plan.phases):
+    within = (each for phase in plan.phases for each in getattr(phase.mechanism, "inside", (phase,)))
+    if all(type(phase.sampling) is Poisson for phase in within):
         return any(words in said for words in _BY_POISSON) and not any(words in said for words in _OTHERWISE)
     return plan.assumptions.sampling in said
 

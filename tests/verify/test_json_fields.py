@@ -5,9 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from dpplan import accounting
+from dpplan.adjacency import ZERO_OUT
 from dpplan.checks import Problems
 from dpplan.errors import ReportError
-from dpplan.plan import Plan
+from dpplan.mechanism import BestOfTrials, Gaussian
+from dpplan.plan import Phase, Plan, resolve_delta
+from dpplan.render import to_json
+from dpplan.sampling import BallsInBins, CyclicPoisson, Poisson
 from dpplan.verify import allowed_values, json_fields
 from dpplan.verify.figure_reader import figure
 from dpplan.verify.recorded_claim import RecordedClaim
@@ -159,3 +164,14 @@ def test_a_count_of_steps_is_decimal_digits_and_nothing_else() -> None:
         assert steps_begun(said) == count
     for said in (b" ", b"abc", b"-3", b"+3", b"1_0", b"1 0", b"1.0", "٣".encode(), b"9" * 50, b"0" * 5000 + b"1"):
         assert steps_begun(said) is None
+
+
+@pytest.mark.parametrize("sampling", [BallsInBins(10, "same"), CyclicPoisson(0.5, 3, "own"), Poisson(0.1)], ids=repr)
+def test_an_answer_about_a_search_is_read_whatever_its_trials_draw(sampling: object, tmp_path: Path) -> None:
+    run = Phase(Gaussian(2.0), sampling, 3)  # type: ignore[arg-type]
+    plan = Plan((Phase(BestOfTrials("geometric", 2.0, (run,)), Poisson(1.0), 1), run), ZERO_OUT)
+    spent = to_json.spent_epsilon(resolve_delta(1e-5, None), accounting.epsilon(plan, 1e-5))
+    file = tmp_path / "answer.json"
+    file.write_text(json.dumps(to_json.document("epsilon", plan, [spent], [])), encoding="utf-8")
+    (claim,) = read(file).claims
+    assert claim.plan is not None and claim.plan.phases == plan.phases

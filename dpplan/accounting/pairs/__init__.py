@@ -31,7 +31,7 @@ from dpplan.accounting.pairs.dominating import (
 from dpplan.accounting.pairs.epochs import Terms, cyclic, shuffled
 from dpplan.accounting.pairs.finite import Finite, ResponseLoss, StatedLoss
 from dpplan.accounting.pairs.gaussian_mixtures import GroupLoss, TwiceAgainstOnce
-from dpplan.accounting.pairs.kept_assignment import together
+from dpplan.accounting.pairs.kept_assignment import together, told, told_beside
 from dpplan.accounting.pairs.laplace import LaplaceLoss
 from dpplan.accounting.pairs.law import Array, Atoms, Law, Masses, nothing
 from dpplan.accounting.pairs.replace_one import Mirrored, ReplacedGaussianLoss
@@ -90,6 +90,8 @@ __all__ = [
     "subsampled",
     "terms",
     "together",
+    "told",
+    "told_beside",
 ]
 
 MOST_MEMBERS = 1024  # examples of a user that are drawn one by one: so many take some seconds, and 10^6 minutes

@@ -73,11 +73,6 @@ def same_bins(noise: float, per_epoch: int, steps: int) -> Terms:
     whole, rest = divmod(steps, per_epoch)
     counted = ((whole + 1, rest), (whole, per_epoch - rest))
     parts = tuple((noise / math.sqrt(times), bins) for times, bins in counted if times and bins)
-    return kept_bins(parts, per_epoch)
-
-
-def kept_bins(parts: tuple[tuple[float, int], ...], per_epoch: int) -> Terms:
-    """One assignment for all: parts: the noise of what a bin tells in all, and how many bins tell as much."""
     return ((allocated(Mean(parts, per_epoch)), 1),)
 
 

@@ -129,6 +129,11 @@ def _replaced(phase: Phase) -> DominatingPair:
             f"{kind_of(phase.mechanism)} under Poisson sampling is known where a record is added or removed or zeroed "
             "out, and here it is replaced. Try --adjacency add-remove or zero-out, or no sampling"
         )
+    if isinstance(phase.mechanism, AboveThreshold) and phase.mechanism.queries == "monotone":
+        raise NotApplicable(
+            "queries=monotone is no property of a record that is replaced: the one that leaves moves some queries one "
+            "way, and the one that comes others the other way. Try queries: any, or adjacency zero-out or add-remove"
+        )
     return _sampled(phase)
 
 

@@ -1,7 +1,8 @@
-"""What a record may keep from one phase of a plan to the next: its group, or its bin. Phases then are no product.
+"""What a record may keep from one phase of a plan to the next, or from one trial of a search: its group.
 
-Whoever accounts for each phase on its own takes such draws to be made anew in each, and a record that keeps a place
-which is reached more often pays more than that.
+Whoever accounts for each phase on its own takes such draws to be made anew in each, and a record that keeps a group
+which has one turn more than others pays more than that. Bins are drawn anew in each phase and in each trial: that is
+what `same` promises, and what the assumptions of such a plan say.
 """
 
 import dataclasses
@@ -11,29 +12,39 @@ from collections.abc import Iterable, Sequence
 from dpplan.accounting.pairs.dominating import stated
 from dpplan.accounting.pairs.epochs import Terms, in_group
 from dpplan.adjacency import Adjacency
-from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase
-from dpplan.sampling import BallsInBins, CyclicPoisson
-from dpplan.sampling.balls_in_bins import SAME
+from dpplan.sampling import CyclicPoisson, Poisson
 
 
 def together(phases: Sequence[Phase], found: Sequence[Terms], adjacency: Adjacency) -> list[Terms]:
     """The pairs of each phase, found for each on its own, with what they are where a record keeps its place."""
     result = list(found)
     cut = [at for at, phase in enumerate(phases) if _cut_round(phase)]
-    if len(cut) > 1:
+    if len(cut) > 1 or any(_searches_with_cut_rounds(phase) for phase in phases):
         for at in cut:
             result[at] = _told_group(phases[at], adjacency)
-    by_length: dict[int, list[int]] = {}
-    for at, phase in enumerate(phases):
-        if isinstance(phase.sampling, BallsInBins) and phase.sampling.bins == SAME:
-            by_length.setdefault(phase.sampling.steps_per_epoch, []).append(at)
-    for length, numbers in by_length.items():
-        if len(numbers) > 1 and length > 1:
-            for at in numbers:
-                result[at] = ()
-            result[numbers[0]] = _one_bin(length, [phases[at] for at in numbers])
     return result
+
+
+def told(phases: Sequence[Phase]) -> tuple[Phase, ...]:
+    """Those of a trial, or beside a search whose trials have such rounds: a group may be the same in all of them. From
+    above that of the first group, told to everybody: steps of Poisson sampling."""
+    return tuple(_first_group(phase) if _cut_round(phase) else phase for phase in phases)
+
+
+def told_beside(phases: Sequence[Phase], searches: Iterable[Phase]) -> tuple[Phase, ...]:
+    """Phases, where these searches are parts of the same plan."""
+    return told(phases) if any(_searches_with_cut_rounds(each) for each in searches) else tuple(phases)
+
+
+def _first_group(phase: Phase) -> Phase:
+    assert isinstance(phase.sampling, CyclicPoisson)
+    turns = math.ceil(phase.steps / phase.sampling.groups)
+    return dataclasses.replace(phase, sampling=Poisson(phase.sampling.sample_rate), steps=turns)
+
+
+def _searches_with_cut_rounds(phase: Phase) -> bool:
+    return any(_cut_round(each) for each in getattr(phase.mechanism, "inside", ()))
 
 
 def _cut_round(phase: Phase) -> bool:
@@ -48,23 +59,3 @@ def _told_group(phase: Phase, adjacency: Adjacency) -> Terms:
     one, turns = in_group(phase, adjacency), phase.steps // phase.sampling.groups
     last = dataclasses.replace(one, realised=(stated(0.0, 0.0),))
     return ((one, turns), (last, 1)) if turns else ((last, 1),)
-
-
-def _one_bin(length: int, phases: Iterable[Phase]) -> Terms:
-    """One bin for all phases. It dominates bins that are drawn anew in each, which are as good as a draw of how the
-    bins of one phase are numbered in the next, and then one bin for all: not to be told that draw tells less (joint
-    convexity)."""
-    from dpplan.accounting.pairs.allocated_rounds import kept_bins
-    from dpplan.accounting.pairs.allocation.lognormal_mean import check_noise
-
-    squares = [0.0] * length  # Σ 1/σ² of the steps at which a bin is reached
-    for phase in phases:
-        noise = Gaussian.of(phase.mechanism).noise_multiplier
-        check_noise(noise)
-        whole, rest = divmod(phase.steps, length)
-        squares = [each + (whole + (at < rest)) / noise**2 for at, each in enumerate(squares)]
-    counted: dict[float, int] = {}
-    for each in squares:
-        counted[each] = counted.get(each, 0) + 1
-    parts = tuple((1.0 / math.sqrt(each), bins) for each, bins in counted.items() if each > 0.0)
-    return kept_bins(parts, length)

@@ -15,6 +15,7 @@ from dpplan.accounting.pairs import declared_epsilon
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.mechanism import (
+    AboveThreshold,
     DiscreteLaplace,
     Exponential,
     Gaussian,
@@ -242,7 +243,7 @@ def test_what_no_theorem_is_known_for_is_refused(plan: Plan, said: str) -> None:
 GIVEN: dict[str, dict[str, object]] = {
     "rdp": {"orders": (2.0, 8.0), "epsilons": (0.1, 0.5)},
     "discrete-gaussian": {"noise_scale": 2.0, "differences": (2, 1)},
-    "above-threshold": {"threshold_scale": 10.0, "query_scale": 20.0, "queries": "monotone"},
+    "above-threshold": {"threshold_scale": 10.0, "query_scale": 20.0},
     "thresholded-counts": {"noise_scale": 2.0, "threshold": 20.0, "noise": "laplace"},
     "tree": {"noise_multiplier": 4.0, "participations": 3, "separation": 9},
     "toeplitz": {"noise_multiplier": 4.0, "coefficients": (1.0, 0.5)},
@@ -308,3 +309,12 @@ def test_a_sampled_stated_delta_is_that_of_every_outcome(steps: int, epsilon: fl
         assert found.lower is not None and found.upper is not None
         assert found.lower <= worst * (1 + mpf("1e-12")) and worst <= found.upper * (1 + mpf("1e-12"))
         assert found.upper - found.lower <= 1e-5 * found.upper
+
+
+def test_queries_that_a_replaced_record_moves_both_ways_are_not_monotone() -> None:
+    for accountant in ("exact", "rdp"):
+        with pytest.raises(NotApplicable, match="queries=monotone is no property of a record that is replaced"):
+            accounting.epsilon(once(AboveThreshold(2.0, 4.0, 1, "monotone"), adjacency=REPLACE_ONE), 1e-6, accountant)
+    half = accounting.epsilon(once(AboveThreshold(2.0, 4.0, 1, "monotone"), adjacency=ZERO_OUT), 1e-6).upper
+    whole = accounting.epsilon(once(AboveThreshold(2.0, 4.0, 1, "any"), adjacency=REPLACE_ONE), 1e-6).upper
+    assert half == pytest.approx(0.75, abs=1e-4) and whole == pytest.approx(1.0, abs=1e-4)

@@ -50,7 +50,7 @@ KNOWN: dict[str, tuple[Settings, tuple[Adjacency, ...]]] = {
 }
 CASES = [(name, adjacency) for name, (_, adjacencies) in KNOWN.items() for adjacency in adjacencies]
 # Drawn once for all epochs: two runs are no longer one of twice the length, and a longer one tells more of one draw.
-DRAWN_ONCE = {"shuffled once"}
+DRAWN_ONCE = {"shuffled once", "kept bins"}
 QUICK = [
     ("balls-in-bins", ADD_REMOVE),
     ("truncated-poisson", ZERO_OUT),

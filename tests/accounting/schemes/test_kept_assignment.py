@@ -5,13 +5,14 @@ import math
 import numpy as np
 import pytest
 
+from dpplan import accounting
 from dpplan.accounting import exact
 from dpplan.accounting.exact.profile import Profile
 from dpplan.accounting.pairs import allocated_rounds, kept_assignment, terms
-from dpplan.adjacency import ADD_REMOVE, ZERO_OUT
-from dpplan.mechanism import Gaussian
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
+from dpplan.mechanism import BestOfTrials, Gaussian
 from dpplan.plan import Phase, Plan
-from dpplan.sampling import BallsInBins, CyclicPoisson, FixedSize, Shuffle
+from dpplan.sampling import BallsInBins, CyclicPoisson, FixedSize, Poisson, Shuffle
 
 SIGMAS = (1.0, 0.7)
 
@@ -50,26 +51,53 @@ def test_a_phase_of_whole_rounds_loses_nothing_by_another() -> None:
     assert exact.delta(one, 1.0).lower <= exact.delta(two, 1.0).upper
 
 
-def test_a_bin_that_is_kept() -> None:
-    """δ(ε) of one bin of four for two phases, the second cut short, by draws of the likelihood ratio."""
+def test_bins_are_drawn_anew_in_each_phase() -> None:
+    """δ(ε) of one bin of four in each of two phases, the second cut short, by draws of the likelihood ratio."""
     scheme = BallsInBins(4, "same")
     plan, epsilon, draws = _plan((SIGMAS[0], scheme, 4), (SIGMAS[1], scheme, 6)), 1.0, 400_000
     rng = np.random.default_rng(5)
-    precision = np.array([1.0 / SIGMAS[0] ** 2 + (2 if at < 2 else 1) / SIGMAS[1] ** 2 for at in range(4)])
-    z = rng.standard_normal((4, draws)) * np.sqrt(precision)[:, None]
-    gone = np.exp(z - 0.5 * precision[:, None]).mean(axis=0)  # R under Q
+    gone = np.ones(draws)  # R under Q
+    for sigma, visits in ((SIGMAS[0], (1, 1, 1, 1)), (SIGMAS[1], (2, 2, 1, 1))):
+        precision = np.array([times / sigma**2 for times in visits])
+        z = rng.standard_normal((4, draws)) * np.sqrt(precision)[:, None]
+        gone *= np.exp(z - 0.5 * precision[:, None]).mean(axis=0)
     values = np.maximum(gone - math.exp(epsilon), 0.0)
     assert exact.delta(plan, epsilon).upper == pytest.approx(values.mean(), abs=6.0 * values.std() / math.sqrt(draws))
-    parts = [exact.delta(_plan(row), epsilon).upper for row in ((SIGMAS[0], scheme, 4), (SIGMAS[1], scheme, 6))]
-    assert exact.delta(plan, epsilon).lower > max(parts)
+    assert plan.assumptions.sampling.endswith("bins drawn anew for each phase")
 
 
-def test_a_kept_bin_in_two_phases_is_one_run() -> None:
+def test_two_phases_of_kept_bins_are_two_runs_and_not_a_longer_one() -> None:
+    """So twice k steps are not 2k. Two of the one are what two epochs of fresh bins are at the noise of each phase."""
     scheme = BallsInBins(5, "same")
     whole = exact.epsilon(_plan((1.5, scheme, 20)), 1e-5)
     halves = exact.epsilon(_plan((1.5, scheme, 10), (1.5, scheme, 10)), 1e-5)
-    assert halves.lower == pytest.approx(whole.lower, rel=1e-4)
-    assert halves.upper == pytest.approx(whole.upper, rel=1e-4)
+    fresh = exact.epsilon(_plan((1.5 / math.sqrt(2.0), BallsInBins(5), 10)), 1e-5)
+    assert halves.upper < 0.95 * whole.lower
+    assert halves.lower <= fresh.upper and fresh.lower <= halves.upper
+
+
+@pytest.mark.parametrize(("scheme", "adjacency"), [
+    (CyclicPoisson(1.0, 10, "own"), ADD_REMOVE), (CyclicPoisson(0.5, 3, "own"), REPLACE_ONE),
+    (BallsInBins(10, "same"), ZERO_OUT),
+])  # fmt: skip
+@pytest.mark.parametrize("accountant", ["exact", "rdp"])
+def test_a_search_costs_no_less_than_what_it_searches(scheme: object, adjacency: Adjacency, accountant: str) -> None:
+    """Beside another phase that may keep the same group too: more trials do not make a figure smaller."""
+    run = Phase(Gaussian(0.5), scheme, 1)  # type: ignore[arg-type]
+    search = Phase(BestOfTrials("geometric", 1.0001, (run,)), Poisson(1.0), 1)
+    alone, beside = (
+        accounting.epsilon(Plan(phases, adjacency), 1e-5, accountant).upper for phases in ((run, run), (search, run))
+    )
+    assert alone is not None and beside is not None and beside >= 0.999 * alone
+
+
+def test_the_winner_of_trials_in_one_group_is_above_what_an_attacker_reaches() -> None:
+    """Ten trials on average of one step, the group kept in all: an independent bound from below is 12.86."""
+    run = Phase(Gaussian(0.5), CyclicPoisson(1.0, 10, "own"), 1)
+    search = Phase(BestOfTrials("geometric", 10.0, (run,)), Poisson(1.0), 1)
+    found = accounting.epsilon(Plan((search,), ZERO_OUT), 1e-5)
+    assert found.upper is not None and found.upper > 12.86
+    assert "each trial" not in found.assumptions.sampling
 
 
 @pytest.mark.parametrize("scheme", [Shuffle(10, "fresh"), FixedSize(3, 10)])
