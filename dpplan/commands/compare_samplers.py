@@ -16,8 +16,8 @@ from dpplan.sampling import LOADERS, unknown_loader
 HELP = """The same run under every sampling scheme and relation: what may be claimed of it.
 
 Most software prints the figure for Poisson sampling under add/remove, whatever the loader does. Beside it stands what
-is proven for each scheme, and the noise at which the scheme would cost no more than that figure. --loader says what a
-loader of a library really draws by.
+is proven for each scheme, and the least noise at which the scheme would cost no more than that figure, below the run's
+own where the scheme is cheaper. --loader says what a loader of a library really draws by.
 
 --q R in place of --batch is the batch R n: a scheme that gives each example one step of an epoch needs 1 / R whole.
 

@@ -38,9 +38,14 @@ ratio matters, σ / batch: the noise on the mean gradient in units of the clip n
     --adjacency replace-one
   dpplan frontier --n 6e4 --target-eps 3 --batch 256:4096 --epochs 10,50 \\
     --sampling fixed-size
+  dpplan frontier --n 1e4 --target-eps 3 --batch 50,100,200 --epochs 2,5 \
+    --sampling balls-in-bins
 
-A grid is solved for poisson under every --adjacency, and for fixed-size under add-remove. The
-cells of others take a search each: dpplan solve --sampling SCHEME. With --unit user, n and batch count users.
+Cells of poisson, and of fixed-size under add-remove, are solved together, a thousand in seconds. Those of all other
+--sampling and --adjacency, and with --max-per-user, are solved one by one, each as dpplan solve does, to seven digits:
+a hundred of some hundred steps take one processor from half a minute (cyclic-poisson) over four (balls-in-bins) to
+fifteen (truncated-poisson). A cell without a plan, for balls-in-bins a batch that does not divide n, stays empty and
+says why. With --unit user alone, n and batch count users.
 
 \b
 Rules, all of them among the cells within --compute:

@@ -23,7 +23,8 @@ DIGITS = 4  # of the noise that would be needed
 class SamplerRow:
     """One scheme under one relation. bound: what the run costs, None where that is refused, and `refusal` says why.
 
-    noise_needed: the noise multiplier at which, from above, it costs what the usual figure says.
+    noise_needed: the least noise multiplier at which, from above, it costs no more than the usual figure says: less
+    than the run's own where the scheme is cheaper.
     """
 
     sampling: str
@@ -93,8 +94,8 @@ def _row(settings: Settings, usual: Bound, delta: float, noise: bool) -> Sampler
     except NotCertified as refusal:
         return SamplerRow(settings.sampling, settings.adjacency, plan, None, _reason(str(refusal)))
     needed = settings.noise_multiplier
-    if noise and bound.upper is not None and usual.upper is not None and bound.upper > usual.upper:
-        needed = _noise(settings, usual.upper, delta)
+    if noise and bound.upper is not None and usual.upper is not None and bound.upper != usual.upper:
+        needed = _noise(settings, bound.upper, usual.upper, delta)
     return SamplerRow(settings.sampling, settings.adjacency, plan, bound, noise_needed=needed if noise else None)
 
 
@@ -108,13 +109,18 @@ def _reason(refusal: str) -> str:
     return refusal.rpartition("not known under ")[2].partition(": ")[2] or refusal
 
 
-def _noise(settings: Settings, target: float, delta: float) -> float | None:
-    """The least noise multiplier of DIGITS digits at which the plan spends no more than `target`, from above."""
+def _noise(settings: Settings, spends: float, target: float, delta: float) -> float | None:
+    """The least noise multiplier of DIGITS digits at which the plan spends no more than `target`, from above; its own,
+    which may have more digits, where that is less. spends: what it spends with its own."""
+    own = float(settings.noise_multiplier or 1.0)
     candidates = candidate_values.noise(settings.with_(noise_multiplier=None), DIGITS)
     evaluator = Evaluator(candidates, lambda at: accounting.epsilon(_as_dear(candidates.plan(at)), delta), target)
-    begin = -candidate_values.decimal_above(2.0 * float(settings.noise_multiplier or 1.0), DIGITS)
+    begin = candidates.below(-math.log(own) - math.log(spends / target) / candidates.slope) if spends else 0
     found = search(evaluator.gap, candidates, begin, candidates.slope)
-    return float(candidates.value(found.low)) if found.low >= candidates.first else None
+    if found.low < candidates.first:
+        return None
+    needed = float(candidates.value(found.low))
+    return min(needed, own) if spends <= target else needed
 
 
 def _as_dear(plan: Plan) -> Plan:

@@ -2,15 +2,18 @@
 
     frontier(Grid(n, epsilon, delta, batch_sizes, epochs), compute, rule)
 
-solves the noise of every cell of a grid (grid.py), marks the cells worth a look, takes one by a stated rule and says
-what doubling the batch, the epochs or the data would buy there (recommendation.py).
+solves the noise of every cell of a grid (grid.py), many together (least_noise.py) or one by one (one_by_one.py), marks
+the cells worth a look, takes one by a stated rule and says what doubling the batch, the epochs or the data would buy
+there (recommendation.py).
 """
 
+from dpplan import solve
 from dpplan.checks import show
 from dpplan.errors import Unreachable
 from dpplan.frontier.grid import Cell, Grid, Place, Progress
-from dpplan.frontier.least_noise import solved
-from dpplan.frontier.recommendation import RULES, Doubling, Recommendation, check, pareto, recommend, saturated
+from dpplan.frontier.least_noise import Solved, solved
+from dpplan.frontier.one_by_one import refuse_all, solved_alone
+from dpplan.frontier.recommendation import RULES, Doubling, Noise, Recommendation, check, pareto, recommend, saturated
 from dpplan.quick_dataclass import dataclass
 
 __all__ = ["RULES", "Cell", "Doubling", "Frontier", "Grid", "Recommendation", "frontier"]
@@ -85,13 +88,14 @@ def frontier(
     rule: a key of RULES. workers: processes; more than one needs the usual `if __name__ == "__main__"` of a script.
     progress(done, total) counts cells.
 
-    Guarantee: every cell's plan spends no more than the target, by a CERTIFIED Bound; its noise has four digits,
-    as a rule the least that meet it: by the slope of ε, one unit less in the last would not. The recommended cell is
-    solved to seven digits.
-    Raises UsageError and PlanError for what makes no sense, Unreachable when no cell is within the compute.
+    Guarantee: every cell's plan spends no more than the target, by a Bound of the exact accountant. Where many cells
+    are solved together (`Grid.together`) its noise has four digits, as a rule the least that meet it: by the slope of
+    ε, one unit less in the last would not. Else it is that of `solve.noise`, as that of the recommended cell is always.
+    Raises UsageError and PlanError for what makes no sense, Unreachable when no cell is within the compute or meets the
+    target, NotCertified where nothing is proven of any.
     """
     check(rule, compute)
-    found = solved(grid, workers, progress)
+    found, noise = _solved(grid, workers, progress)
     rows = found.rows
     answered = [cell for row in rows for cell in row if cell.plan is not None]
     within = [cell for cell in answered if compute is None or cell.compute <= compute]
@@ -101,6 +105,17 @@ def frontier(
             f"compute={show(compute)} is out of reach: the cheapest cell processes {show(least)} examples."
         )
     if not within:
+        if not grid.together:
+            refuse_all(grid)
         raise Unreachable(f"no cell meets target_epsilon={show(grid.target_epsilon)}: {rows[0][0].refusal}")
     floor = found.full_batch_noise / grid.examples
-    return Frontier(grid, rows, compute, floor, pareto(within), recommend(grid, within, floor, rule, found.about))
+    return Frontier(grid, rows, compute, floor, pareto(within), recommend(grid, within, floor, rule, noise))
+
+
+def _solved(grid: Grid, workers: int, progress: Progress | None) -> tuple[Solved, Noise]:
+    """The cells, and what finds the noise of any other run."""
+    if grid.together:
+        found = solved(grid, workers, progress)
+        return found, lambda asked: solve.noise_near(asked, grid.target_epsilon, grid.delta, found.about(asked))
+    alone = solved_alone(grid, workers, progress)
+    return alone.found, alone.noise

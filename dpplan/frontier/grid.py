@@ -1,9 +1,10 @@
 """The grid: every batch size with every length of training, and the least noise for each.
 
-least_noise.py solves the cells.
+least_noise.py solves cells many at a time, one_by_one.py those that this is not known for.
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import field
 
@@ -15,12 +16,15 @@ from dpplan.errors import PlanError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, Settings
 from dpplan.quick_dataclass import dataclass
+from dpplan.sampling import CHOICES
 
 DIGITS = 4  # of a cell's noise multiplier, rounded up
 
-# What many cells are solved quickly for. Another scheme takes a search of its own for each: a second or more, and where
-# its figure is an interval the comparison of cells would be one of the intervals' widths.
-ANSWERED = {"poisson": tuple(ADJACENCIES.values()), "fixed-size": (ADD_REMOVE,)}
+# What many cells are solved together for. Of all else each cell takes a search of its own, some seconds.
+TOGETHER = {"poisson": tuple(ADJACENCIES.values()), "fixed-size": (ADD_REMOVE,)}
+
+_STAND_IN = 10**6  # examples and steps of a run that has room for the groups, caps and users of any scheme
+_RATE_ADVICE = re.compile(r"Try --q .* in place of --batch\.$")
 
 Progress = Callable[[int, int], None]
 Place = tuple[int, float]  # of a cell in its grid: batch size and length
@@ -30,8 +34,10 @@ Place = tuple[int, float]  # of a cell in its grid: batch size and length
 class Grid:
     """What is asked: the data, the target, and which batches and lengths to look at.
 
-    batch_sizes: expected examples per step. epochs or steps: the lengths, one of the two. drawn: how batches are drawn,
-    the adjacency and the unit, the same for every cell. Raises PlanError with everything that is wrong.
+    batch_sizes: expected examples per step; n where the scheme takes no other and none is given. epochs or steps: the
+    lengths, one of the two. drawn: how batches are drawn, the adjacency and the unit, the same for every cell. A cell
+    may have no plan, a batch that does not divide n for instance; not all of them. Raises PlanError with everything
+    that is wrong, NotApplicable for a scheme of which nothing is proven.
     """
 
     examples: int
@@ -43,6 +49,8 @@ class Grid:
     drawn: Settings = field(default_factory=Settings)
 
     def __post_init__(self) -> None:
+        if not self.batch_sizes and self._takes_all:
+            object.__setattr__(self, "batch_sizes", (self.examples,))
         with Problems() as problems:
             known = problems.whole("n", self.examples, try_="It is the number of examples the run may draw from.")
             problems.positive("target_epsilon", self.target_epsilon, try_="Values between 0.1 and 10 are common.")
@@ -57,19 +65,53 @@ class Grid:
                 problems.positive("epochs", epochs, try_="It is the expected number of passes over the data.")
             for steps in self.steps:
                 problems.whole("steps", steps, try_="One step is one noisy update.")
-            for problem in _drawing_problems(self.drawn):
+            for problem in self._drawing_problems(apart=bool(problems.found)):
                 problems.add(problem)
         for name in ("batch_sizes", "epochs", "steps"):
             object.__setattr__(self, name, tuple(sorted(set(getattr(self, name)))))
 
     @property
+    def _takes_all(self) -> bool:
+        """Whether a step of this scheme takes all examples, and no other batch."""
+        choice = CHOICES.get(self.drawn.sampling)
+        return choice is not None and choice.only_rate == 1
+
+    @property
     def lengths(self) -> tuple[float, ...]:
         return self.epochs or self.steps
+
+    @property
+    def together(self) -> bool:
+        """Whether many cells are solved at a time."""
+        several = self.drawn.unit == "user" and self.drawn.max_per_user is not None
+        return self.drawn.adjacency in TOGETHER.get(self.drawn.sampling, ()) and not several
 
     def settings(self, batch_size: float, length: float) -> Settings:
         """A cell with its noise left open."""
         whole = self.drawn.with_(examples=int(self.examples), batch_size=batch_size)
         return whole.with_(epochs=length) if self.epochs else whole.with_(steps=int(length))
+
+    def compute(self, batch_size: float, length: float) -> float:
+        """The examples that a cell processes, see `Cell.compute`."""
+        return length * (self.examples if self.epochs else batch_size)
+
+    def _drawing_problems(self, apart: bool) -> list[str]:
+        """What is wrong with how batches are drawn and whom that protects, in every cell.
+
+        apart: the cells themselves make no sense, so that it is asked of another run.
+        """
+        if apart or self.together:
+            many = _STAND_IN if apart and not self.together else 2
+            others = self.drawn.with_(examples=many, batch_size=many if self._takes_all else 1, steps=many)
+            return cell_problems(others)
+        found: list[str] = []
+        for length in self.lengths:
+            for batch in self.batch_sizes:
+                problems = cell_problems(self.settings(batch, length))
+                if not problems:
+                    return []
+                found += problems
+        return list(dict.fromkeys(found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +120,8 @@ class Cell:
 
     length: epochs or steps, as the grid has them.
     compute: the examples to process, steps × batch, or epochs × n before the last step is rounded up to a whole one.
-    noise_multiplier: four digits, rounded up; spent is the Bound of this plan with it, within the target.
-        None where nothing was found, with the reason in `refusal`.
+    noise_multiplier: four digits, rounded up, and seven where cells are solved one by one; spent is the Bound of this
+        plan with it, within the target. plan: None where there is none or none was found, with why in `refusal`.
     """
 
     batch_size: int
@@ -135,30 +177,17 @@ def full_batch_noise(grid: Grid) -> float:
     noise come near: there ε depends on batch · √steps / σ alone (Sander et al. 2023, arXiv:2210.03403, sec. 3).
     Under replace-one cells may lie a little below it: whether the record is drawn hides the change as well.
     """
-    whole = grid.drawn.with_(examples=int(grid.examples), batch_size=int(grid.examples), steps=1)
+    drawn = grid.drawn if grid.together else grid.drawn.with_(sampling="full-batch", scheme_options=())
+    whole = drawn.with_(examples=int(grid.examples), batch_size=int(grid.examples), steps=1)
     return float(solve.noise(whole, grid.target_epsilon, grid.delta).value)
 
 
-def _drawing_problems(drawn: Settings) -> list[str]:
-    """What is wrong with how batches are drawn and whom that protects, and what no grid is solved for."""
-    per_cell = "Solve the cells of interest one by one: dpplan solve"
-    if drawn.adjacency not in ANSWERED.get(drawn.sampling, ()):
-        relation = drawn.adjacency.name.replace("_", "-")
-        return [
-            f"sampling={drawn.sampling} with adjacency={relation} has no frontier: a grid is solved for poisson, and "
-            "for fixed-size with add-remove; others take a search of their own for each cell. "
-            f"{per_cell} --sampling {drawn.sampling} --adjacency {relation}, with --batch and --epochs of the cell."
-        ]
-    if drawn.max_per_user is not None and drawn.unit == "user":
-        return [
-            f"max_per_user={drawn.max_per_user} has no frontier: users who may be drawn several times in a step take a "
-            f"search of their own for each cell. {per_cell} --unit user --max-per-user {drawn.max_per_user}, or "
-            "--unit user alone where users are drawn and clipped whole, n and batch counting users."
-        ]
+def cell_problems(settings: Settings) -> list[str]:
+    """Why a cell, with its noise left open, has no plan. A grid has batches, and no rate to give in their place."""
     try:
-        drawn.with_(noise_multiplier=1.0, examples=2, batch_size=1, steps=1).plan()
+        settings.with_(noise_multiplier=1.0).plan()
     except PlanError as error:
-        return list(error.problems)
+        return [_RATE_ADVICE.sub("Give a --batch that divides n.", problem) for problem in error.problems]
     return []
 
 

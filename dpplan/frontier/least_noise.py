@@ -251,7 +251,7 @@ class Solver:
         self.found[each.cell] = Cell(each.batch_size, each.length, self._compute(each), plan, spent)
 
     def _compute(self, each: _Search) -> float:
-        return each.length * (self.grid.examples if self.grid.epochs else each.batch_size)
+        return self.grid.compute(each.batch_size, each.length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +356,13 @@ def _place(plan: Plan) -> tuple[float, float]:
     """log q and log steps."""
     assert plan.batch_size is not None and plan.examples is not None
     return math.log(plan.batch_size / plan.examples), math.log(plan.steps)
+
+
+def point(single: float, plan: Plan, slope: float) -> Point:
+    """What a plan, with the least noise that meets the target, lets expect of others. slope: of log ε there, as the
+    noise falls. single: the noise of one step on all of the data."""
+    place, noise = _place(plan), Gaussian.of(plan.only_phase.mechanism).noise_multiplier
+    return *place, math.log(noise) - _log_limit_noise(single, *place), slope
 
 
 def _log_limit_noise(single: float, log_rate: float, log_steps: float) -> float:

@@ -7,11 +7,10 @@ measurements of the model at hand.
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from dpplan import solve
 from dpplan.checks import did_you_mean, show
-from dpplan.errors import PlanError, UsageError
+from dpplan.errors import NotCertified, PlanError, Unreachable, UsageError
 from dpplan.frontier.grid import Cell, Grid, Place
 from dpplan.plan import Settings
 from dpplan.quick_dataclass import dataclass
@@ -20,7 +19,7 @@ from dpplan.solve import Solution
 LITTLE = 0.1  # a tenth less noise is what a recommendation gives up for much less compute or more steps
 
 Pool = Sequence[Cell]
-About = Callable[[Settings], tuple[float, float] | None]  # the noise of a run: see least_noise.Solved
+Noise = Callable[[Settings], Solution]  # `solve.noise` of a run, at the grid's target
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Recommendation:
     """A recommended cell.
 
     solution: its noise to seven digits, with everything `solve.noise` promises. doublings: of the batch at the same
-    epochs, of the epochs, and of n at the same batch and steps; a batch that cannot be doubled is left out.
+    epochs, of the epochs, and of n at the same batch and steps; what cannot be doubled is left out.
     why: two sentences.
     """
 
@@ -126,15 +125,15 @@ def check(rule: str, compute: float | None) -> None:
         raise PlanError(f"compute={show(compute)} is not a positive number. It counts the examples processed.")
 
 
-def recommend(grid: Grid, cells: Pool, floor: float, rule: str, about: About) -> Recommendation:
+def recommend(grid: Grid, cells: Pool, floor: float, rule: str, noise: Noise) -> Recommendation:
     """The cell that the rule takes from these, which are within the compute.
 
-    floor: the effective noise that no batch gets below, see `grid.full_batch_noise`. about: where to look for noise.
+    floor: the effective noise that no batch gets below, see `grid.full_batch_noise`. noise: of any run.
     """
     cell = RULES[rule](cells, floor)
     settings = grid.settings(cell.batch_size, cell.length)
-    solution = _noise(grid, settings, about)
-    doublings = tuple(_doublings(grid, cell, settings, solution, about))
+    solution = noise(settings)
+    doublings = tuple(_doublings(grid, cell, settings, solution, noise))
     return Recommendation(rule, cell, solution, doublings, (_reason(rule, cells, cell, floor), _worth(doublings)))
 
 
@@ -144,11 +143,7 @@ def _longest(cells: Pool) -> Pool:
     return [cell for cell in cells if cell.compute == most]
 
 
-def _noise(grid: Grid, settings: Settings, about: About) -> Solution:
-    return solve.noise_near(settings, grid.target_epsilon, grid.delta, about(settings))
-
-
-def _doublings(grid: Grid, cell: Cell, settings: Settings, solution: Solution, about: About) -> Sequence[Doubling]:
+def _doublings(grid: Grid, cell: Cell, settings: Settings, solution: Solution, noise: Noise) -> Iterator[Doubling]:
     batch, steps = cell.batch_size, cell.steps
     longer = settings.with_(epochs=2 * cell.length) if grid.epochs else settings.with_(steps=2 * steps)
     wider = settings.with_(batch_size=2 * batch)
@@ -158,12 +153,13 @@ def _doublings(grid: Grid, cell: Cell, settings: Settings, solution: Solution, a
     changed = {"batch": wider, "epochs": longer, "n": more}
     if 2 * batch > grid.examples:
         del changed["batch"]
-    found = []
     for what, asked in changed.items():
-        doubled = _noise(grid, asked, about)
+        try:
+            doubled = noise(asked)
+        except (PlanError, NotCertified, Unreachable):  # n / batch is no longer whole, or a batch exceeds its cap
+            continue
         ratio = doubled.value / float(asked.batch_size or 1)
-        found.append(Doubling(what, doubled, ratio / (solution.value / batch) - 1))
-    return found
+        yield Doubling(what, doubled, ratio / (solution.value / batch) - 1)
 
 
 _RULE_WORDS = {
@@ -194,6 +190,8 @@ def _reason(rule: str, cells: Pool, cell: Cell, floor: float) -> str:
 
 
 def _worth(doublings: Sequence[Doubling]) -> str:
+    if not doublings:
+        return "Neither the batch nor the length nor n can be doubled here."
     effects = [_EFFECTS[each.what].format(change=_in_words(each.change)) for each in doublings]
     return f"Doubling {'; doubling '.join(effects)}."
 

@@ -23,6 +23,7 @@ _INK, _PAPER = "#1A1A1A", "#FFFFFF"
 _MARK = "#D55E00"  # vermilion of Okabe and Ito 2008: apart from every colour of the map
 _BEYOND = "#6B6B6B"
 _LIGHTEST, _DARKEST = 0.04, 0.68  # the part of ColorBrewer's YlGnBu on which black lines and letters are legible
+_FIXED = ("fixed-size", "shuffle", "full-batch")  # schemes whose batches are all of one size
 Array = npt.NDArray[np.float64]
 
 
@@ -59,7 +60,7 @@ def _fill(figure: "Figure", found: Frontier) -> None:
 
 
 def _batch_word(found: Frontier) -> str:
-    return "expected" if found.grid.drawn.sampling == "poisson" else "fixed"
+    return "fixed" if found.grid.drawn.sampling in _FIXED else "expected"
 
 
 def _draw_heat(figure: "Figure", axes: "Axes", cells: tuple[Array, Array, Array]) -> None:
@@ -99,7 +100,7 @@ def _draw_cells(axes: "Axes", found: Frontier) -> None:
         [cell.length for cell in worth],
         s=size, c=_INK, linewidths=0, label="Pareto optimal, and a larger batch still pays",
     )  # fmt: skip
-    beyond = [cell for cell in found.cells if not found.within(cell)]
+    beyond = [cell for cell in found.cells if cell.plan is not None and not found.within(cell)]
     if beyond:
         axes.scatter(
             [cell.batch_size for cell in beyond], [cell.length for cell in beyond],

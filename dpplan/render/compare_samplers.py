@@ -17,8 +17,9 @@ DIGITS = 5
 WIDE = 1e-3  # relative width from which both ends are shown
 _LEGEND = (
     "ε at most, and at least where that is less; × usual: that over the Poisson, add/remove figure; σ needed: the "
-    "noise multiplier at which the scheme costs, at most, what the usual figure says. ε under different neighbours "
-    "promises different things: it is not smaller or larger, but of something else."
+    "least noise multiplier at which the scheme costs, at most, what the usual figure says, below the run's own where "
+    "the scheme is cheaper. ε under different neighbours promises different things: it is not smaller or larger, but "
+    "of something else."
 )
 
 

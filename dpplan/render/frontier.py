@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from dpplan.frontier import Cell, Frontier, Recommendation
 
 LABEL, WIDTH, MOST_ROWS = 9, 8, 16  # of the map: columns for a label and for a cell, and how many rows are shown
-CHOSEN, WORTH, BEYOND = "*", "·", "x"
+CHOSEN, WORTH, BEYOND, NONE = "*", "·", "x", "-"
+MOST_REASONS = 3  # why cells have no plan
 # Dark is noisy, light is not, and black is legible on all; the figures say the same. YlGnBu of ColorBrewer.
 _STOPS = ((255, 255, 217), (199, 233, 180), (127, 205, 187), (65, 182, 196), (70, 145, 195))
 
 
 _ROUNDED = "σ is the least, rounded up to four digits; the recommended one stands above with seven digits."
+_WITHOUT = f"{NONE} without a plan:"
 
 
 class Span(NamedTuple):
@@ -96,14 +98,9 @@ def table(found: "Frontier", cells: Sequence[tuple[str, "Cell"]], physical: int 
     rows = []
     for name, cell in cells:
         if cell.plan is None:
-            rows.append(
-                (
-                    TableCell(name),
-                    TableCell(show(cell.batch_size)),
-                    TableCell("-"),
-                    *[TableCell("-")] * (len(columns) - 3),
-                )
-            )
+            lengths = [show(cell.length), NONE] if found.grid.epochs else [NONE, show(cell.length)]
+            empty = [show(cell.batch_size), *lengths, *[NONE] * (len(columns) - 4)]
+            rows.append((TableCell(name), *(TableCell(text) for text in empty)))
             continue
         texts = [
             show(cell.batch_size),
@@ -117,13 +114,23 @@ def table(found: "Frontier", cells: Sequence[tuple[str, "Cell"]], physical: int 
         if physical is not None:
             texts.append(str(passes(cell, physical)))
         rows.append((TableCell(name), *(TableCell(text) for text in texts)))
-    return Table(tuple(columns), tuple(rows), (_ROUNDED,))
+    return Table(tuple(columns), tuple(rows), (_ROUNDED, *_refusals([cell for _, cell in cells])))
+
+
+def _refusals(cells: Sequence["Cell"]) -> Iterator[str]:
+    """Why cells have no plan, each reason once."""
+    reasons = list(dict.fromkeys(cell.refusal or "" for cell in cells if cell.plan is None))
+    yield from (f"{_WITHOUT} {reason}" for reason in reasons[:MOST_REASONS])
+    if len(reasons) > MOST_REASONS:
+        yield f"{_WITHOUT} {len(reasons) - MOST_REASONS} more reasons, in --json and --csv."
 
 
 def mark(found: "Frontier", cell: "Cell") -> str:
     """What is to be known about a cell, in one character."""
     if cell.place == found.recommended.cell.place:
         return CHOSEN
+    if cell.plan is None:
+        return NONE
     if not found.within(cell):
         return BEYOND
     return WORTH if cell.place in found.pareto and not found.saturated(cell) else " "
@@ -150,7 +157,7 @@ def heat_map(found: "Frontier", width: int) -> Iterator[list[Span]]:
         for column in across:
             cell = found.rows[at][column]
             if cell.plan is None:
-                spans.append(Span(f"{'-':>{WIDTH - 2}}  "))
+                spans.append(Span(f"{NONE:>{WIDTH - 2}}  "))
                 continue
             level = (math.log(cell.noise_batch_ratio) - low) / max(high - low, 1e-9)
             figure = f"{cell.noise_batch_ratio / 10.0**unit:.0f}"
@@ -184,11 +191,12 @@ def rich_map(spans: Sequence[Span]) -> "Text":
 def _legend(found: "Frontier", across: int, upward: int) -> Iterator[str]:
     yield f"{CHOSEN} recommended"
     yield f"{WORTH} Pareto optimal, and a larger batch has a tenth less noise in as many steps"
-    if any(not found.within(cell) for cell in found.cells):
+    if any(cell.plan is not None and not found.within(cell) for cell in found.cells):
         yield f"{BEYOND} more compute than {show(found.compute)} examples"
     batches, lengths = len(found.grid.batch_sizes), len(found.grid.lengths)
     if (across, upward) != (batches, lengths):
         yield f"{across} of {batches} batches and {upward} of {lengths} lengths are shown; --cells lists all."
+    yield from _refusals(found.cells)
 
 
 def _style(level: float) -> str:
@@ -249,7 +257,7 @@ def record(found: "Frontier", cell: "Cell") -> to_json.Object:
     return record | {
         "epochs": cell.epochs,
         "steps": cell.steps,
-        "sample_rate": cell.batch_size / found.grid.examples,
+        "sample_rate": float(found.grid.settings(cell.batch_size, cell.length).exact_rate),
         "noise_multiplier": cell.noise_multiplier,
         "epsilon_lower": cell.spent.lower,
         "epsilon_upper": cell.spent.upper,

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from dpplan import accounting, compare
+from dpplan import accounting, compare, solve
 from dpplan.adjacency import ADJACENCIES
-from dpplan.compare.samplers import SamplerComparison
+from dpplan.compare.samplers import SamplerComparison, _noise, _row
 from dpplan.errors import PlanError
 from dpplan.plan import Plan, Settings
 from dpplan.plot import samplers as drawing
 from dpplan.render import compare_samplers as render
 from dpplan.render.table import plain
 from dpplan.sampling import CHOICES, LOADERS
+from dpplan.solve import candidate_values
 
 RUN = Settings(noise_multiplier=2.0, examples=40, batch_size=10, epochs=1)
 
@@ -47,12 +48,33 @@ def test_the_noise_that_is_needed_meets_the_usual_figure() -> None:
     for row in compared.rows:
         if row.sampling not in ("poisson", "fixed-size", "full-batch") or row.bound is None or row.plan is None:
             continue
-        assert row.noise_needed is not None and row.noise_needed >= 2.0
+        assert row.noise_needed is not None and row.bound.upper is not None
+        assert row.noise_needed >= 2.0 or row.bound.upper < compared.usual.value
         drawn = RUN.with_(sampling=row.sampling, adjacency=row.adjacency, noise_multiplier=row.noise_needed)
         plan = drawn.with_(batch_size=40 if row.sampling == "full-batch" else 10).plan()
         assert accounting.epsilon(plan, 1e-3).value <= compared.usual.value
     fixed = next(row for row in compared.rows if row.sampling == "fixed-size")
     assert fixed.noise_needed == 4.0, "batches of a fixed size under add/remove cost what half the noise does"
+
+
+def test_a_scheme_that_is_cheaper_needs_less_noise_than_the_run_has() -> None:
+    run = Settings(noise_multiplier=1.5, examples=40, batch_size=20, epochs=1)
+    usual = accounting.epsilon(run.plan(), 1e-3)
+    bins = run.with_(sampling="balls-in-bins", adjacency=ADJACENCIES["zero_out"])
+    row = _row(bins, usual, 1e-3, True)
+    assert row.noise_needed is not None and row.noise_needed < 1.5
+    found = solve.noise(bins.with_(noise_multiplier=None), usual.value, 1e-3).value
+    assert row.noise_needed == candidate_values.decimal(candidate_values.decimal_above(float(found), 4), 4)
+    assert _row(run, usual, 1e-3, True).noise_needed == 1.5
+    dearer = _row(run.with_(adjacency=ADJACENCIES["replace_one"]), usual, 1e-3, True)
+    assert dearer.noise_needed is not None and dearer.noise_needed > 1.5
+
+
+def test_noise_of_more_digits_than_are_searched_is_enough_where_it_costs_no_more() -> None:
+    settings = Settings(noise_multiplier=1.23456, sample_rate=0.5, steps=2)
+    spends = accounting.epsilon(settings.plan(), 1e-3).value
+    assert _noise(settings, spends, spends * (1 + 1e-9), 1e-3) == 1.23456
+    assert _noise(settings, spends, spends * (1 - 1e-9), 1e-3) == 1.235
 
 
 def test_the_table_marks_what_a_loader_draws_by(found: SamplerComparison, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The frontier: every cell is within the target and near the least noise, and the rules do what they say."""
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -11,10 +12,10 @@ from hypothesis import strategies as st
 
 from dpplan import accounting, solve
 from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
-from dpplan.errors import PlanError, Unreachable, UsageError
-from dpplan.frontier import RULES, Cell, Grid, frontier, least_noise
+from dpplan.errors import NotApplicable, PlanError, Unreachable, UsageError
+from dpplan.frontier import RULES, Cell, Grid, frontier, least_noise, one_by_one
 from dpplan.frontier.grid import coarse_to_fine, full_batch_noise
-from dpplan.frontier.recommendation import LITTLE, pareto
+from dpplan.frontier.recommendation import LITTLE, pareto, recommend
 from dpplan.plan import Settings
 from dpplan.solve.candidate_values import decimal, decimal_above
 
@@ -349,13 +350,13 @@ def test_cells_of_other_schemes_and_neighbours_have_the_noise_that_solve_finds(d
 @pytest.mark.parametrize(
     ("drawn", "said"),
     [
-        (Settings(sampling="fixed-size", adjacency=ZERO_OUT), "--sampling fixed-size --adjacency zero-out"),
-        (Settings(sampling="shuffle", adjacency=REPLACE_ONE), "--sampling shuffle --adjacency replace-one"),
-        (Settings(unit="user", max_per_user=3), "--unit user --max-per-user 3"),
         (Settings(max_per_user=3), "the unit is example"),
+        (Settings(sampling="truncated-poisson"), "cap is missing"),
+        (Settings(sampling="full-batch", scheme_options=(("groups", 3),)), "groups"),
+        (Settings(sampling="unknown"), "sampling=unknown is not one of"),
     ],
 )
-def test_what_no_grid_is_solved_for_is_refused_with_what_to_try(drawn, said):
+def test_what_is_wrong_with_how_batches_are_drawn_is_told_beside_all_else(drawn, said):
     with pytest.raises(PlanError) as refusal:
         Grid(0, 3.0, DELTA, (64,), epochs=(1,), drawn=drawn)
     assert len(refusal.value.problems) == 2  # n, too
@@ -368,3 +369,131 @@ def test_the_noise_of_a_full_batch_is_that_of_the_neighbours_who_are_asked_for()
         for adjacency in (ZERO_OUT, REPLACE_ONE)
     )
     assert replaced == pytest.approx(2 * one, rel=1e-3)  # who is replaced moves a sum twice as far
+
+
+# Cells that are solved one by one
+
+GROUPS = Settings(sampling="cyclic-poisson", scheme_options=(("groups", 2), ("assignment", "own")))
+BINS = Settings(sampling="balls-in-bins")
+
+
+@pytest.mark.parametrize(
+    ("drawn", "changes"),
+    [
+        (GROUPS, {"batch_sizes": (4, 8, 10), "epochs": (2, 4)}),
+        (Settings(sampling="full-batch"), {"batch_sizes": (), "epochs": (1, 3)}),
+        (Settings(unit="user", max_per_user=2, adjacency=ZERO_OUT), {"batch_sizes": (40,)}),
+        (BINS.with_(adjacency=ZERO_OUT, scheme_options=(("bins", "same"),)), {}),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in (
+                (BINS, {"epochs": (1, 2)}),
+                (Settings(sampling="random-allocation", scheme_options=(("times", 2),)), {}),
+                (Settings(sampling="shuffle", adjacency=REPLACE_ONE), {}),
+                (Settings(sampling="shuffle", adjacency=ZERO_OUT, unit="user"), {}),
+                (Settings(sampling="fixed-size", adjacency=REPLACE_ONE), {}),
+                (Settings(sampling="fixed-size", adjacency=ZERO_OUT), {}),
+                (Settings(sampling="truncated-poisson", adjacency=ZERO_OUT, scheme_options=(("cap", 30),)), {}),
+                (Settings(unit="user", max_per_user=3), {"epochs": (1, 2)}),
+            )
+        ),
+    ],
+)
+def test_a_cell_that_is_solved_alone_is_what_solve_finds(drawn, changes):
+    grid = Grid(**{"examples": 40, "batch_sizes": (20,), "epochs": (1,), **changes}, target_epsilon=2.0, delta=1e-3,
+                drawn=drawn)  # fmt: skip
+    found = one_by_one.solved_alone(grid).found
+    assert not grid.together and [len(row) for row in found.rows] == [len(grid.batch_sizes)] * len(grid.lengths)
+    for cell in itertools.chain(*found.rows):
+        alone = solve.noise(grid.settings(cell.batch_size, cell.length), 2.0, 1e-3)
+        assert (cell.noise_multiplier, cell.plan) == (alone.value, alone.plan)
+        assert cell.spent.upper <= 2.0 and cell.spent.upper == pytest.approx(alone.spent.upper, rel=1e-7)
+
+
+def test_neighbours_say_where_to_begin_and_nothing_more(monkeypatch):
+    grid = Grid(4000, 2.0, DELTA, (40, 100, 200), epochs=(2, 4), drawn=GROUPS)
+    begun = []
+    near = solve.noise_near
+
+    def seen(settings, epsilon, delta, about):
+        begun.append(about)
+        return near(settings, epsilon, delta, about)
+
+    monkeypatch.setattr(solve, "noise_near", seen)
+    found = one_by_one.solved_alone(grid).found
+    assert len(begun) == 5  # all but the first
+    for (about, _), cell in zip(begun, [*found.rows[0][1:], *found.rows[1]], strict=True):
+        assert about == pytest.approx(cell.noise_multiplier, rel=0.5)
+    # Whatever they say, and where intervals are wide not even that.
+    wrong = dataclasses.replace(found, known=tuple((*point[:2], point[2] + 1.0, 0.3) for point in found.known))
+    settings = grid.settings(100, 2)
+    right = solve.noise(settings, 2.0, DELTA)
+    assert one_by_one._noise(grid, settings, wrong).value == right.value
+    monkeypatch.setattr(one_by_one, "NARROW", 0.0)
+    monkeypatch.setattr(solve, "noise", lambda *asked: "anew")
+    assert one_by_one._noise(grid, settings, wrong) == "anew"
+
+
+def test_a_cell_without_a_plan_is_empty_and_says_why():
+    counted = []
+    grid = Grid(40, 2.0, 1e-3, (8, 30), epochs=(1, 2), drawn=GROUPS)
+    found = frontier(grid, progress=lambda done, total: counted.append((done, total)))
+    assert counted == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    for _, empty in found.rows:
+        assert empty.plan is None and not found.within(empty) and empty.place not in found.pareto
+        assert empty.refusal == "batch=30 exceeds a group: n / groups = 40 / 2. Lower one of --batch and --groups."
+    assert all(cell.batch_size == 8 for _, cell in found.by_rule)
+    assert found.recommended.solution.value == found.recommended.cell.noise_multiplier
+
+
+def test_a_grid_of_which_no_cell_has_a_plan_says_why_each():
+    Grid(40, 2.0, 1e-3, (12, 20), epochs=(1, 2), drawn=BINS)
+    with pytest.raises(PlanError) as refusal:
+        Grid(40, 2.0, 1e-3, (12, 15), epochs=(1, 2), drawn=BINS)
+    assert refusal.value.problems == tuple(
+        f"batch={batch} of n=40 gives n / batch = {each} steps of an epoch, which is not whole. Give a --batch that "
+        "divides n."
+        for batch, each in ((12, 3.33333), (15, 2.66667))
+    )
+
+
+def test_what_cannot_be_doubled_is_left_out(monkeypatch):
+    found = frontier(Grid(40, 2.0, 1e-3, (15,), epochs=(1,), drawn=GROUPS))
+    assert [each.what for each in found.recommended.doublings] == ["epochs", "n"]  # 30 would exceed a group
+    assert "doubling the batch" not in found.recommended.why[1].lower()
+    cell = found.recommended.cell
+    known = iter([found.recommended.solution])
+
+    def only_once(settings):
+        for each in known:
+            return each
+        raise Unreachable("out of reach")
+
+    alone = recommend(found.grid, [cell], found.floor, "least-noise", only_once)
+    assert alone.doublings == () and alone.why[1] == "Neither the batch nor the length nor n can be doubled here."
+
+
+def test_where_nothing_is_known_of_any_cell_that_is_said_as_solve_says_it():
+    with pytest.raises(NotApplicable, match="shuffle is not known under add-remove"):
+        frontier(Grid(40, 2.0, 1e-3, (10, 20), epochs=(1,), drawn=Settings(sampling="shuffle")))
+    with pytest.raises(NotApplicable, match="max_per_user=2 is known for"):
+        drawn = Settings(unit="user", max_per_user=2, adjacency=REPLACE_ONE)
+        frontier(Grid(40, 2.0, 1e-3, (10, 20), epochs=(1,), drawn=drawn))
+
+
+def test_a_target_that_no_cell_meets_is_out_of_reach(monkeypatch):
+    grid = Grid(40, 2.0, 1e-3, (8,), epochs=(1,), drawn=GROUPS)
+
+    def refused(*asked):
+        raise Unreachable("the target is out of reach")
+
+    monkeypatch.setattr(one_by_one, "full_batch_noise", lambda grid: 1.0)
+    monkeypatch.setattr(solve, "noise", refused)
+    with pytest.raises(Unreachable, match="no cell meets target_epsilon=2: the target is out of reach"):
+        frontier(grid)
+
+
+def test_several_processes_solve_the_same_cells_alone():
+    grid = Grid(4000, 2.0, DELTA, (40, 100, 200), epochs=(2, 4), drawn=GROUPS)
+    one, two = (one_by_one.solved_alone(grid, workers).found.rows for workers in (1, 2))
+    assert [[cell.plan for cell in row] for row in one] == [[cell.plan for cell in row] for row in two]

@@ -6,6 +6,7 @@ import pytest
 
 from dpplan.errors import UsageError
 from dpplan.frontier import Frontier, Grid, frontier
+from dpplan.plan import Settings
 from dpplan.plot import frontier as plot_frontier
 
 DELTA = 1e-5
@@ -37,6 +38,14 @@ def test_the_same_frontier_gives_the_same_bytes(found: Frontier, tmp_path: Path)
 def test_a_grid_of_one_row_or_one_column_is_drawn_too(grid: Grid, tmp_path: Path) -> None:
     plot_frontier.draw(frontier(grid), tmp_path / "map.png")
     assert (tmp_path / "map.png").stat().st_size > 5000
+
+
+def test_cells_without_a_plan_are_left_blank(tmp_path: Path) -> None:
+    drawn = Settings(sampling="cyclic-poisson", scheme_options=(("groups", 2), ("assignment", "own")))
+    found = frontier(Grid(40, 2.0, 1e-3, (4, 8, 30), epochs=(1, 2), drawn=drawn))
+    plot_frontier.draw(found, tmp_path / "map.svg")
+    text = (tmp_path / "map.svg").read_text(encoding="utf-8")
+    assert "more compute than allowed" not in text and plot_frontier._batch_word(found) == "expected"
 
 
 def test_another_ending_and_a_missing_folder_are_the_users_mistake(found: Frontier, tmp_path: Path) -> None:

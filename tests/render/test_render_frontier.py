@@ -30,6 +30,10 @@ def large(found: Frontier) -> Frontier:
     return dataclasses.replace(found, grid=grid, rows=rows, recommended=choice)
 
 
+def without_compute(found: Frontier) -> Frontier:
+    return dataclasses.replace(found, compute=None)
+
+
 def plan(batch: int, epochs: int):
     return Settings(noise_multiplier=1.0 + epochs / 100, examples=60000, batch_size=batch, epochs=epochs).plan()
 
@@ -66,7 +70,15 @@ def test_a_cell_without_a_plan_has_dashes_and_its_reason(found: Frontier) -> Non
     refused = Cell(512, 10, 6e5, None, None, "no proof")
     some = dataclasses.replace(found, rows=((refused, *found.rows[0][1:]), *found.rows[1:]))
     assert "-" in render.plain_map(list(render.heat_map(some, 80))[4]).split()
-    assert [entry.text for entry in render.table(some, [("", refused)], None).rows[0]][2:] == ["-"] * 6
+    table = render.table(some, [("", refused)], None)
+    assert [entry.text for entry in table.rows[0]][2:] == ["10", *["-"] * 5]
+    assert table.notes[-1] == "- without a plan: no proof"
+    text = "\n".join(render.plain_map(spans) for spans in render.heat_map(some, 80))
+    assert "- without a plan: no proof" in text and render.mark(some, refused) == "-"
+    assert "compute than None" not in "\n".join(map(render.plain_map, render.heat_map(without_compute(some), 80)))
+    many = [dataclasses.replace(refused, refusal=str(at)) for at in range(5)]
+    assert render.table(some, [("", each) for each in many], None).notes[-1].endswith("2 more reasons, in --json and "
+                                                                                      "--csv.")  # fmt: skip
     record = render.record(some, refused)
     assert (record["refusal"], record["noise_multiplier"], record["epochs"]) == ("no proof", None, 10)
     assert ",no proof\n" in render.as_csv(some)
