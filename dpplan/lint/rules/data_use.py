@@ -258,14 +258,16 @@ def examples_repeated(run: LintContext) -> Iterator[Remark]:
 
 
 def files_passed_over(run: LintContext) -> Iterator[Remark]:
-    """A file that is no image by its ending is not read.
+    """A file that is no image by its ending, or lies beside the folders of the classes or deeper, is not read.
 
-    n counts what is read. Images with an ending that is not known (.tif, .webp, none) are left out without an error,
-    and with them perhaps a class or most of the data. A note; what begins with a point is no business of anybody's.
+    n counts what is read. Images with an ending that is not known (.tif, .webp, none) are left out without an error, as
+    are those in a folder within that of a class, and with them perhaps a class or most of the data. A note; what begins
+    with a point is no business of anybody's.
     """
     if run.data is None or not run.data.facts.skipped:
         return
     skipped = list(run.data.facts.skipped)
     count = "1 file was" if len(skipped) == 1 else f"{len(skipped)} files were"
-    reason = f"{count} passed over, since their endings are not those of images: {_listed(skipped)}."
-    yield Remark(Severity.NOTE, "data.path", reason, "Convert or rename those that are images; remove the others.")
+    reason = f"{count} passed over, not being images by name or not right in the folder of a class: {_listed(skipped)}."
+    fix = "Convert, rename or move those that are images of a class; remove the others."
+    yield Remark(Severity.NOTE, "data.path", reason, fix)

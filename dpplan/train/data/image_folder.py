@@ -1,5 +1,6 @@
 """A folder of images with a folder for each class."""
 
+import os
 import struct
 import warnings
 from pathlib import Path
@@ -23,8 +24,9 @@ _WANTED = "a folder of images for each class"
 def folders(data: Data) -> Examples:
     """data.path: a folder with one folder of images for each class, all images of one size; bytes divided by 255.
 
-    Grey images have one channel, all others three; transparency is left out. Files with other endings, and whatever
-    begins with a point, are passed over. Raises UsageError, naming the file, for an image that does not fit.
+    Grey images have one channel, all others three; transparency is left out. Files with other endings, those beside the
+    folders of the classes or in folders within them, and whatever begins with a point, are passed over. Raises
+    UsageError, naming the file, for an image that does not fit.
     """
     try:
         import PIL  # noqa: F401
@@ -45,7 +47,7 @@ def folders(data: Data) -> Examples:
         raise UsageError(f"data.path={folder} has one folder, {classes[0].name}. A classifier needs two classes.")
     pixels = _alike([file for found in files for file in found])
     targets = np.repeat(np.arange(len(classes)), [len(found) for found in files])
-    skipped = tuple(f"{path.name}/{name}" for path in classes for name in _others_in(path))
+    skipped = tuple(_others_in(folder, {file for found in files for file in found}))
     inputs = (pixels / np.float32(255)).astype(np.float32)
     return Examples(inputs, targets.astype(np.int64), len(classes), skipped=skipped)
 
@@ -55,10 +57,17 @@ def _images_in(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def _others_in(folder: Path) -> list[str]:
-    """Names of the files that are passed over, but for those that begin with a point."""
-    files = (file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-    return sorted(file.name for file in files if file.suffix.lower() not in ENDINGS)
+def _others_in(folder: Path, read: set[Path]) -> list[str]:
+    """The files that are passed over: beside the folders of the classes, deeper than in them, or no image by name.
+
+    Not those that begin with a point, or are in a folder that does.
+    """
+    found = []
+    for place, inner, names in os.walk(folder):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        files = (Path(place, name) for name in names if not name.startswith("."))
+        found += [file.relative_to(folder).as_posix() for file in files if file not in read]
+    return sorted(found)
 
 
 def _one_level_down(folders: list[Path]) -> str:

@@ -244,6 +244,7 @@ def test_files_that_were_passed_over_are_named() -> None:
     finding = only(of_recipe(data=seen), "DP021")
     assert (finding.severity, finding.where) == (lint.Severity.NOTE, "data.path")
     assert finding.message == (
-        "4 files were passed over, since their endings are not those of images: a/x.tif, a/y.webp, b/notes.txt, …."
+        "4 files were passed over, not being images by name or not right in the folder of a class: a/x.tif, a/y.webp, "
+        "b/notes.txt, …."
     )
     assert found(of_recipe(data=OWN), "DP021") == []

@@ -159,6 +159,10 @@ def test_images_need_their_library(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_files_that_are_passed_over_are_named(tmp_path: Path) -> None:
     menagerie(tmp_path)
-    for name in ("cat/x.tif", "dog/notes.txt", "dog/.hidden"):
+    (tmp_path / "dog" / ".cache").mkdir()
+    for name in ("cat/x.tif", "dog/notes.txt", "dog/.hidden", "dog/.cache/y.png", ".z", "beside.txt"):
         (tmp_path / name).touch()
-    assert load(tmp_path, "", source="images").skipped == ("cat/x.tif", "dog/notes.txt")
+    draw(tmp_path / "top.png")
+    draw(tmp_path / "cat" / "more" / "deep.png")
+    skipped = load(tmp_path, "", source="images").skipped
+    assert skipped == ("beside.txt", "cat/more/deep.png", "cat/x.tif", "dog/notes.txt", "top.png")
