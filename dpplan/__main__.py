@@ -99,7 +99,9 @@ def run(arguments: Sequence[str]) -> int:
             return _answered(arguments)
         except BrokenPipeError:
             return EXIT_BROKEN_PIPE  # the reader has gone, and wants to hear nothing
-        except (Exception, KeyboardInterrupt) as error:
+        except SystemExit:  # of the shell's completion
+            raise
+        except BaseException as error:  # code that a recipe names may raise what is no Exception
             status, message = _told(error, arguments)
             return _answered_in_json(arguments, status, message, error)
         finally:
@@ -120,6 +122,9 @@ def _told(error: BaseException, arguments: Sequence[str]) -> tuple[int, str]:
         return _complain(_failed(error), EXIT_IO)
     if out_of_memory(error):
         return _complain("memory ran out; nothing was certified. Try a machine with more.", EXIT_IO)
+    called = sys.modules.get("dpplan.train.recipe_function")  # where a user's own code was called, if any was
+    if called and called.raised_by_theirs(error):
+        return _complain(f"code that the recipe names {called.failure(error)}", EXIT_USAGE)
     return _confess(error)
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
+from torch.nn.parameter import is_lazy
 
 from dpplan.errors import RecipeError
 from dpplan.recipe import Model
 from dpplan.recipe.schema import HEADS
 from dpplan.train.clipping.isolation.row_independent_layers import rows_apart
-from dpplan.train.recipe_function import call_named
+from dpplan.train.recipe_function import call_named, theirs
 
 Shape = torch.Size | tuple[int, ...]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
@@ -158,6 +159,35 @@ def _made_by_user(kind: str, shape: Shape, classes: int) -> nn.Module:
     made = call_named(kind, "model.kind", tuple(shape), classes)
     if not isinstance(made, nn.Module):
         raise RecipeError(f"model.kind={kind} returned {type(made).__name__}, not a torch module.")
+    with theirs(f"model.kind={kind}"):  # methods of its own may raise anything
+        if problem := next(_without_numbers(made), ""):
+            raise RecipeError(f"model.kind={kind}: {problem}")
+        _try_methods(made, kind)
+        _into_training(made)
+    return made
+
+
+def _without_numbers(model: nn.Module) -> Iterator[str]:
+    """A sentence for each parameter and buffer that has no numbers yet, or none that could be learnt.
+
+    A parameter whose shape is not known yet is told with its layer, by who looks at layers.
+    """
+    parameters = ((f"parameter '{name}'", p) for name, p in model.named_parameters())
+    for name, tensor in (*parameters, *((f"buffer '{name}'", buffer) for name, buffer in model.named_buffers())):
+        if is_lazy(tensor):
+            if not isinstance(tensor, nn.Parameter):
+                yield f"{name} has a shape that is not known yet. Build its layer with its full shape."
+        elif tensor.is_meta:
+            yield (
+                f"{name} is on the meta device, where there are no numbers. Build the model on the CPU, or call its "
+                "to_empty(device='cpu') and give it its first numbers."
+            )
+        elif tensor.is_inference():
+            yield f"{name} was made under torch.inference_mode(), where nothing can be learnt. Build it outside."
+
+
+def _try_methods(made: nn.Module, kind: str) -> None:
+    """Calls on a copy what a run will call of a module's methods. Raises RecipeError when it cannot be copied."""
     try:
         copied = copy.deepcopy(made)
     except Exception as error:  # anything may be in it
@@ -171,8 +201,12 @@ def _made_by_user(kind: str, shape: Shape, classes: int) -> nn.Module:
             f"model.kind={kind} cannot be copied: its copy has the same parameters or buffers, so that what is tried "
             "on the copy would happen to the model. Let no part of it define __deepcopy__ that returns itself."
         )
-    _into_training(made)
-    return made
+    if not any(is_lazy(p) for p in copied.parameters()):
+        copied.to("cpu")
+        copied.cpu()
+        copied.state_dict()
+    copied.eval()
+    copied.train()
 
 
 def _into_training(model: nn.Module) -> None:

@@ -1,5 +1,6 @@
 """A model that fails on one example, or computes in a type of its own: what counts, what ends, and what is said."""
 
+import importlib
 import json
 import textwrap
 from pathlib import Path
@@ -13,6 +14,8 @@ from dpplan import train
 from dpplan.errors import RecipeError, TrainingStopped
 from dpplan.train.clipping import Chosen, choose
 from dpplan.train.clipping.rules import Flat
+from dpplan.train.recipe_function import call_named
+from dpplan.train.state.run_folder import RunFolder
 from dpplan.train.step.model_guard import ModelGuard
 
 MODULE = """\
@@ -143,3 +146,18 @@ def test_a_model_of_known_layers_that_raises_is_told_likewise_and_lack_of_memory
         raise IndexError("17")
     with pytest.raises(MemoryError), guard:
         raise MemoryError
+
+
+def test_a_run_whose_model_raises_while_it_is_written_leaves_its_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_for_test.py").write_text("def broken(*given): raise ValueError('row 7')\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(RecipeError):
+        call_named("broken_for_test:broken", "model.kind")
+    monkeypatch.setattr(RunFolder, "save_model", importlib.import_module("broken_for_test").broken)
+    with pytest.raises(TrainingStopped, match=r"raises ValueError in a method\. 4 of 4 steps are counted") as stopped:
+        list(train.events(train.plan(small()), out=tmp_path / "run"))
+    assert "row 7" not in str(stopped.value)
+    report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
+    assert "broken off by ValueError" in json.dumps(report)

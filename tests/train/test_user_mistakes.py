@@ -49,6 +49,64 @@ MODULE = """\
 
     def double(shape, classes):
         return nn.Linear(shape[0], classes).double()
+
+    def with_one(made):
+        def build(shape, classes):
+            model = nn.Linear(shape[0], classes)
+            model.register_parameter("more", nn.Parameter(made()))
+            return model
+        return build
+
+    meta = with_one(lambda: torch.zeros(2, device="meta"))
+    empty = with_one(lambda: torch.zeros(0))
+
+    def meta_buffer(shape, classes):
+        model = nn.Linear(shape[0], classes)
+        model.register_buffer("more", torch.zeros(2, device="meta"))
+        return model
+
+    def lazy(shape, classes):
+        return nn.Sequential(nn.LazyLinear(8), nn.Linear(8, classes))
+
+    def lazy_buffer(shape, classes):
+        return nn.Sequential(nn.Linear(shape[0], classes), nn.LazyBatchNorm1d())
+
+    def inferred(shape, classes):
+        with torch.inference_mode():
+            return nn.Linear(shape[0], classes)
+
+    class Unmade(nn.Module):
+        def __init__(self):
+            pass
+
+    def unmade(shape, classes):
+        return Unmade()
+
+    def raising(method, after=0):
+        calls = []
+
+        def raises(self, *arguments, **keywords):
+            calls.append(method)
+            if len(calls) > after:
+                raise ValueError("of mine")
+            return getattr(nn.Linear, method)(self, *arguments, **keywords)
+
+        Raising = type("Raising", (nn.Linear,), {method: raises})
+        return lambda shape, classes: Raising(shape[0], classes)
+
+    train, to, parameters, state_dict, children = map(raising, ("train", "to", "parameters", "state_dict", "children"))
+    later = raising("named_modules", 9)
+
+    class Cancelled(nn.Linear):
+        def forward(self, x):
+            import asyncio
+            raise asyncio.CancelledError
+
+    def cancelled(shape, classes):
+        return Cancelled(shape[0], classes)
+
+    def hungry(shape, classes):
+        raise MemoryError
 """
 RECIPE = """\
 privacy: {{noise_multiplier: 1.0, clip_norm: 1.0, delta: 1e-5}}
@@ -92,6 +150,17 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         ("model_mistakes:few", "model.kind=model_mistakes:few gives each example 3 scores, and there are 4 classes."),
         ("model_mistakes:frozen", "model.kind=model_mistakes:frozen has no parameter to train"),
         ("model_mistakes:normed", "take that of torch.nn.utils.parametrizations"),
+        ("model_mistakes:meta", "parameter 'more' is on the meta device"),
+        ("model_mistakes:meta_buffer", "buffer 'more' is on the meta device"),
+        ("model_mistakes:lazy_buffer", "buffer '1.running_mean' has a shape that is not known yet"),
+        ("model_mistakes:inferred", "parameter 'weight' was made under torch.inference_mode()"),
+        ("model_mistakes:unmade", "Let __init__ of each module call super().__init__() before anything else."),
+        ("model_mistakes:train", "ValueError: of mine"),
+        ("model_mistakes:to", "ValueError: of mine"),
+        ("model_mistakes:parameters", "ValueError: of mine"),
+        ("model_mistakes:state_dict", "ValueError: of mine"),
+        ("model_mistakes:children", "ValueError: of mine"),
+        ("model_mistakes:later", "ValueError: of mine"),
     ],
 )
 def test_a_model_that_cannot_be_used_is_the_users_to_mend(told, command: str, kind: str, said: str) -> None:  # type: ignore[no-untyped-def]
@@ -108,6 +177,9 @@ def test_a_model_that_cannot_be_used_is_the_users_to_mend(told, command: str, ki
         ("model_mistakes:seen", "changes buffer 'seen' while it runs"),
         ("model_mistakes:leaves", "fails on"),
         ("model_mistakes:one", "gives each example 1 scores, and a class needs one each"),
+        ("model_mistakes:empty", "whose parameter 'more' has no numbers"),
+        ("model_mistakes:lazy", "layer '0' is a LazyLinear whose shape is not known yet"),
+        ("model_mistakes:cancelled", "random inputs of shape (3, 10): CancelledError."),
     ],
 )
 def test_a_model_that_cannot_be_clipped_is_a_finding(told, command: str, code: int, kind: str, said: str) -> None:  # type: ignore[no-untyped-def]
@@ -120,3 +192,9 @@ def test_a_model_that_cannot_be_clipped_is_a_finding(told, command: str, code: i
 def test_a_model_of_float64_trains(told) -> None:  # type: ignore[no-untyped-def]
     code, text = told("model_mistakes:double", "train")
     assert (code, "internal error" in text) == (0, False)
+
+
+@pytest.mark.parametrize("command", ["check", "train"])
+def test_memory_that_ran_out_in_a_user_s_code_is_the_machine_s(told, command: str) -> None:  # type: ignore[no-untyped-def]
+    code, text = told("model_mistakes:hungry", command)
+    assert (code, "memory ran out at" in text) == (5, True)

@@ -127,6 +127,8 @@ def mixers(model: nn.Module) -> Iterator[str]:
         where = f"model: layer '{name}' is a {kind}" if name else f"model: is a {kind}"
         if any(is_lazy(p) for p in layer.parameters(recurse=False)):
             yield f"{where} whose shape is not known yet. Build it with its full shape."
+        elif empty := [key for key, p in layer.named_parameters(recurse=False) if not p.numel()]:
+            yield f"{where} whose parameter '{empty[0]}' has no numbers. Leave it out, or register it as a buffer."
         elif rough := {str(p.dtype) for p in layer.parameters(recurse=False)} - {str(dtype) for dtype in EXACT}:
             yield f"{where} with parameters of {', '.join(sorted(rough))}. Use float32: its round-off is accounted for."
         elif isinstance(layer, nn.modules.instancenorm._InstanceNorm):

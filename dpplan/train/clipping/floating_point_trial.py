@@ -42,6 +42,7 @@ from dpplan.train.clipping.engines.vmap import VmapClipping
 from dpplan.train.clipping.gradient_forms import Outer
 from dpplan.train.clipping.precision import whole_products
 from dpplan.train.clipping.rules import ANALYSED, BLOCK, BLOCKS, NORMS, ROUND_OFF, UNIT, ClippingRule
+from dpplan.train.recipe_function import let_through
 
 SAFETY = 32  # the 16 times that a norm's error moves the count of adaptive clipping, twice
 WIDEST = 1 / 8  # of C; beyond, what was found is no round-off, and nothing says how far it goes
@@ -116,7 +117,8 @@ def tried(engine: ClippingEngine, rule: ClippingRule, example: Tensor) -> Arithm
                 found = _Trial.eager(engine, rule, example, settled=True).found()
             return found
         return _Trial.compiled(engine, rule, example).found()
-    except Exception as error:  # of the user's model, perhaps
+    except BaseException as error:  # of the user's model, perhaps
+        let_through(error)
         first = (str(error).splitlines() or [""])[0][:80]
         return Arithmetic(untried=f"{type(error).__name__}: {first}")
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.nn.parameter import is_lazy
 
-from dpplan.errors import NotApplicable, RecipeError, TrainingStopped
+from dpplan.errors import NotApplicable, RecipeError, TrainingStopped, out_of_memory
 from dpplan.train.clipping.engines.bookkeeping import BookKeeping
 from dpplan.train.clipping.engines.vmap import VmapClipping
 from dpplan.train.clipping.isolation.derandomize import seeded, without_randomness
@@ -31,6 +32,7 @@ from dpplan.train.clipping.isolation.refusal_messages import (
 from dpplan.train.clipping.isolation.untrained_state import GENERATOR, HiddenState, leaves
 from dpplan.train.clipping.isolation.vmap_escapes import CustomRules
 from dpplan.train.clipping.layer_gradients import RULES
+from dpplan.train.recipe_function import let_through
 
 PROBES = 3  # examples in the trial of an engine; not a likely size of any other dimension
 COMPANY = (2, PROBES, 5, 8, 17, 33)  # examples in a batch
@@ -79,7 +81,8 @@ class Probe:
 
 def is_large(model: nn.Module, example: Tensor) -> bool:
     """Whether the trial of this model takes seconds."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad) * example.numel() > LARGE
+    numbers = sum(p.numel() for p in model.parameters() if p.requires_grad and not is_lazy(p))
+    return numbers * example.numel() > LARGE
 
 
 class Trial:
@@ -98,7 +101,10 @@ class Trial:
             try:
                 self._try_as(model, example, torch.float32)
             except _Fails as error:
-                raise RecipeError(str(error)) from error.__cause__
+                cause = error.__cause__
+                if cause is not None and out_of_memory(cause):
+                    raise cause from None
+                raise RecipeError(str(error)) from cause
 
     def _try_as(self, model: nn.Module, example: Tensor, dtype: torch.dtype) -> None:
         self.dtype, self.tolerance, self.random = dtype, AGREEMENT[dtype], False
@@ -162,7 +168,8 @@ class Trial:
                 return str(error)
             except TrainingStopped as error:  # it keeps what it saw
                 raise RecipeError(str(error).removeprefix("stopped: ")) from error
-            except (Exception, SystemExit) as error:  # a model of the user's may raise anything under vmap or a hook
+            except BaseException as error:  # a model of the user's may raise anything under vmap or a hook
+                let_through(error)
                 if "in-place operation" in str(error):
                     return "the output of a layer is changed in place"
                 return brief(error)
@@ -193,7 +200,8 @@ class Trial:
             return str(error)
         except TrainingStopped as error:  # it keeps what it saw
             raise RecipeError(str(error).removeprefix("stopped: ")) from error
-        except (Exception, SystemExit) as error:  # a model of the user's may raise anything
+        except BaseException as error:  # a model of the user's may raise anything
+            let_through(error)
             return f"in {str(parameter.dtype).removeprefix('torch.')} on {device} it raises {brief(error)}"
         return ""
 
@@ -324,7 +332,8 @@ class Trial:
         try:
             with self._at_rest(seed):
                 yield
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # a model of the user's may raise anything
+            let_through(error)
             shape = tuple(rows.shape)
             raise _Fails(
                 f"model: fails{when} on {len(rows)} random inputs of shape {shape}: {brief(error)}."

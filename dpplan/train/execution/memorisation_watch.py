@@ -24,6 +24,7 @@ from dpplan.durable_files import told, write_whole
 from dpplan.render.to_json import dumps
 from dpplan.train.data import Split
 from dpplan.train.execution.evaluation import brief
+from dpplan.train.recipe_function import let_through
 from dpplan.train.step.randomness import TorchGenerators
 
 SCHEMA = "dpplan.watch/1"
@@ -74,7 +75,8 @@ class MemorisationWatch:
         try:
             with TorchGenerators(parameter.device).left_alone():
                 self.losses.append(_losses(copy.deepcopy(model), self.inputs, self.targets))
-        except Exception as error:  # a model of the user's may raise anything
+        except BaseException as error:  # a model of the user's may raise anything
+            let_through(error)
             self.failed = brief(error)
         else:
             self.steps.append(step)

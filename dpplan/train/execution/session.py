@@ -13,6 +13,7 @@ from dpplan.train.execution.memorisation_watch import MemorisationWatch
 from dpplan.train.execution.nonprivate_baseline import train_without_privacy
 from dpplan.train.execution.worker import Worker
 from dpplan.train.ranks import Command, PeerLost
+from dpplan.train.recipe_function import let_through, raised_by_theirs
 from dpplan.train.state.checkpoint import Checkpoint, basis_of, steps_between
 from dpplan.train.state.report import SEEN, Epoch, Planned, Status, Step, TrainReport
 from dpplan.train.state.run_folder import RunFolder
@@ -66,6 +67,11 @@ class Session:
             if type(error) is not TrainingStopped:  # told by who raised it
                 raise
             raise TrainingStopped(f"{error} {self._counted()}") from error
+        except BaseException as error:
+            if raised_by_theirs(error):  # its text may hold what the model saw
+                what = type(error).__name__
+                raise TrainingStopped(f"stopped: the model raises {what} in a method. {self._counted()}") from error
+            raise
         finally:
             self.folder.release()
 
@@ -100,7 +106,7 @@ class Session:
         if isinstance(error, InputOutputFailed):  # between two steps: the state is that of a whole number of them
             with suppress(DpplanError):
                 self._save()
-        with suppress(InputOutputFailed), self.trainer.optimization.averaged():
+        with suppress(Exception), self.trainer.optimization.averaged():  # a model of the user's may raise anything
             self.folder.save_model(self.trainer.guard)
         why = str(error) if isinstance(error, TrainingStopped) else _broken_off_by(error)
         with suppress(InputOutputFailed):
@@ -258,7 +264,8 @@ class Session:
                 held_out = accuracy(self.model, self.held_out, self.trainer.looked_at)
             doing = "the twin without privacy failed"
             nonprivate = self._nonprivate_accuracy(interrupted) if ending[0] == "finished" else None
-        except Exception as error:  # a model of the user's may raise anything
+        except BaseException as error:  # a model of the user's may raise anything
+            let_through(error)
             return Evaluation(held_out, None, f"{doing}: {brief(error)}")
         return Evaluation(held_out, nonprivate)
 

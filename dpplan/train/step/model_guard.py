@@ -73,7 +73,9 @@ class ModelGuard:
     ) -> None:
         if self.state is not None:
             self._look_for_changes(self.state, error)
-        if isinstance(error, Exception) and not isinstance(error, DpplanError) and not out_of_memory(error):
+        if error is None or isinstance(error, DpplanError) or out_of_memory(error):
+            return
+        if not isinstance(error, KeyboardInterrupt):
             # Its text may hold what the model saw; it is told to who asks for the traceback.
             raise TrainingStopped(RAISED.format(type(error).__name__)) from error
 

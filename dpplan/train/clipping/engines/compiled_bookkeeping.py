@@ -17,6 +17,7 @@ from dpplan.train.clipping.engines.bookkeeping import BookKeeping
 from dpplan.train.clipping.precision import whole_products
 from dpplan.train.clipping.rules import ClippingRule
 from dpplan.train.machine.inductor import Graph, compiled_graph, traced
+from dpplan.train.recipe_function import let_through
 
 
 class CompiledBookKeeping:
@@ -79,7 +80,8 @@ class CompiledBookKeeping:
         self.engine.watched, self.engine.half = self.watched, self.half
         try:
             graph = traced(of_piece, arguments)
-        except Exception as error:  # a model of the user's may raise anything here
+        except BaseException as error:  # a model of the user's may raise anything here
+            let_through(error)
             why = (str(error).splitlines() or [""])[0][:80]
             raise RecipeError(f"runtime.compile: this model cannot be traced: {type(error).__name__}: {why}.") from None
         return compiled_graph(graph, arguments) if self.translated else graph

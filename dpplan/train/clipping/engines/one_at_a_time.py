@@ -10,6 +10,7 @@ from dpplan.train.clipping.engines.vmap import VmapClipping
 from dpplan.train.clipping.isolation.derandomize import seeded
 from dpplan.train.clipping.isolation.refusal_messages import kept
 from dpplan.train.clipping.isolation.untrained_state import HiddenState, Modes
+from dpplan.train.recipe_function import let_through
 
 
 class OneAtATime(VmapClipping):
@@ -55,7 +56,8 @@ class OneAtATime(VmapClipping):
         try:
             loss, facts = self._loss(own, x, y)
             gradients = torch.autograd.grad(loss, list(own.values()), allow_unused=True, materialize_grads=True)
-        except Exception as error:  # a model of the user's may raise anything
+        except BaseException as error:  # a model of the user's may raise anything
+            let_through(error)
             if out_of_memory(error) or isinstance(error, DpplanError):
                 raise
             nothing: list[list[Tensor]] = [

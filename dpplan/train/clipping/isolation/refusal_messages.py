@@ -56,7 +56,7 @@ def brief(error: BaseException) -> str:
             if said in str(error):
                 return reason
     first = (str(error).splitlines() or [""])[0].rstrip(".")
-    return f"{type(error).__name__}: {first[:80]}"
+    return f"{type(error).__name__}: {first[:80]}" if first else type(error).__name__
 
 
 def forgetting(names: list[str]) -> str:
