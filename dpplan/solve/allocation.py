@@ -27,7 +27,7 @@ from dpplan.rounding import up
 RULES = ("shares", "error", "scale")
 STEP = 1e-6  # relative, of the factor
 ROUGH = 1e-3  # of what more budget would buy
-MOST_FACTOR = 1e5
+MOST_FACTOR, MOST_MOVE, MOST_LOOKS = 1e8, 2.0, 80  # of the factor; its logarithm in one move; plans that are tried
 ROUNDS, NUDGE, CALM = 5, 0.02, 2.0  # of the least error: rounds, relative change for a slope, most change per round
 MOST_STEPS = 10**9
 Ask = Callable[[Plan], Bound]
@@ -143,21 +143,23 @@ def _with(plan: Plan, noises: Mapping[int, float], factor: float) -> Plan:
 
 
 def _fitted(plan: Plan, noises: Mapping[int, float], budget: Budget, step: float = STEP) -> tuple[Plan, Bound]:
-    """The plan with the least factor on these noises that meets the target, by secants of log ε over its logarithm, and
-    by halves where they do not help."""
+    """The plan with the least factor on these noises that meets the target: a bracket first, then secants of log ε over
+    the factor's logarithm, and halves where they do not help. Where the slope is nearly flat, far from the answer, a
+    secant aims anywhere: no move outside the bracket is longer than MOST_MOVE."""
 
     def at(place: float) -> tuple[Plan, float, Bound | None]:
         try:
             made = _with(plan, noises, math.exp(place))
-        except PlanError:  # a setting beyond what mechanisms take: too little noise, or so much that nothing is left
-            return plan, math.inf if place < 0 else -math.inf, None
+        except PlanError:  # a setting beyond what mechanisms take
+            return plan, -math.inf if _too_much(plan, noises, math.exp(place)) else math.inf, None
         return made, *budget.gap(made)
 
     low, high = -math.inf, math.inf  # fails, meets
     best: tuple[Plan, Bound] | None = None
     place, slope, last, looks = 0.0, -1.0, None, 0
+    farther, farthest = MOST_MOVE, math.log(MOST_FACTOR)
     failed: Bound | None = None
-    while high - low > step and looks < 80:
+    while high - low > step and looks < MOST_LOOKS:
         made, gap, bound = at(place)
         looks += 1
         if gap <= 0 and bound is not None:
@@ -166,26 +168,40 @@ def _fitted(plan: Plan, noises: Mapping[int, float], budget: Budget, step: float
             high = place
         else:
             low, failed = place, bound or failed
+        if abs(place) >= farthest and math.isinf(high - low):
+            break
         if last is not None and math.isfinite(gap) and math.isfinite(last[1]) and place != last[0]:
             rise = (gap - last[1]) / (place - last[0])
             slope = rise if -10.0 < rise < -1e-3 else slope
         last = (place, gap)
         aim = place - (min(max(gap, -3.0), 3.0) / slope) + (0.3 * step if gap > 0 else -0.3 * step)
-        inside = low < aim < high
-        if not inside or (looks > 6 and looks % 2):
+        if not low < aim < high or (looks > 6 and looks % 2):
             aim = _between(low, high)
-        if abs(aim) > math.log(MOST_FACTOR):
-            break
-        place = aim
+        if math.isinf(high):  # much noise is quick to account for, little is not
+            aim, farther = min(aim, low + farther), 2.0 * farther
+        elif math.isinf(low):
+            aim = max(aim, high - MOST_MOVE)
+        place = min(max(aim, -farthest), farthest)
     if best is None:
         raise _unreachable(budget, failed, "at any noise of the open phases")
     return best
 
 
+def _too_much(plan: Plan, noises: Mapping[int, float], factor: float) -> bool:
+    """Whether what no mechanism takes is too much noise: more than what stands in the plan, which is taken."""
+    for at, noise in noises.items():
+        mechanism = plan.phases[at].mechanism
+        try:
+            with_noise(mechanism, noise * factor)
+        except PlanError:
+            return noise * factor > noise_of(mechanism)
+    return False
+
+
 def _between(low: float, high: float) -> float:
     if math.isinf(low):
-        return high - 2.0
-    return low + 2.0 if math.isinf(high) else (low + high) / 2.0
+        return high - MOST_MOVE
+    return low + MOST_MOVE if math.isinf(high) else (low + high) / 2.0
 
 
 def _unreachable(budget: Budget, bound: Bound | None, where: str) -> Unreachable:

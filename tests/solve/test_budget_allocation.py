@@ -15,7 +15,7 @@ from dpplan import accounting
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.adjacency import ZERO_OUT
 from dpplan.commands.shared import solve_open_phases as of_command
-from dpplan.errors import Unreachable
+from dpplan.errors import PlanError, Unreachable
 from dpplan.mechanism import DiscreteLaplace, Exponential, Gaussian, Laplace, Mechanism, NoisyMax, StatedGdp
 from dpplan.mechanism.correlated import TreeAggregation
 from dpplan.open_noise import Opening, noise_of, setting_of, with_noise
@@ -167,6 +167,57 @@ def test_no_allocation_is_above_its_target() -> None:
 @pytest.mark.slow
 def test_no_allocation_of_two_hundred_is_above_its_target() -> None:
     check_random(range(200))
+
+
+@pytest.mark.parametrize(
+    ("given", "place", "setting", "target", "found"),
+    [
+        (plan(Laplace(0.1), Gaussian(2.6726)), 0, "epsilon", 6.0, 4.41226),
+        (Plan((Phase(Laplace(1.0), ALL, 1), Phase(Gaussian(40.0), ALL, 1), Phase(Gaussian(1.1), Poisson(0.01), 1000))),
+         1, "noise_multiplier", 4.0, 1.82594),
+    ],
+)  # fmt: skip
+def test_a_start_where_the_figure_is_nearly_flat_is_left(
+    given: Plan, place: int, setting: str, target: float, found: float
+) -> None:
+    made = allocate(given, {place: Opening(setting, True)}, held(target), "scale", {})
+    assert made.value(place) == pytest.approx(found, rel=1e-5)
+    assert made.spent.upper is not None and target * (1 - 1e-3) < made.spent.upper <= target
+
+
+def check_far_start(seed: int) -> None:
+    """What is found from a start a thousandfold away spends all but a thousandth; or nothing meets the target, for the
+    closed phases alone cost more."""
+    rng = random.Random(seed)
+    kinds = (Gaussian(2.0), Gaussian(8.0), Laplace(0.5), StatedGdp(0.5))
+    mechanisms = [rng.choice(kinds) for _ in range(rng.randint(2, 3))]
+    rule, away = RULES[seed % 3], 10 ** rng.choice([-3.0, 3.0])
+    open_ones = [at for at in range(len(mechanisms)) if rng.random() < 0.6 or at == 0]
+    if rule == "error":
+        mechanisms = [each if not isinstance(each, StatedGdp) else Laplace(0.2) for each in mechanisms]
+    closed = [each for at, each in enumerate(mechanisms) if at not in open_ones]
+    for at in open_ones:
+        with contextlib.suppress(PlanError):
+            mechanisms[at] = with_noise(mechanisms[at], noise_of(mechanisms[at]) * away)
+    openings = {at: Opening(str(setting_of(type(mechanisms[at]))), True, rng.choice([1.0, 50.0])) for at in open_ones}
+    target = rng.choice([0.5, 1.0, 3.0, 6.0])
+    try:
+        found = allocate(plan(*mechanisms), openings, held(target), rule, {})
+    except Unreachable:
+        assert closed and accounting.epsilon(plan(*closed), 1e-6).value > target * (1 - 1e-3), seed
+        return
+    assert found.spent.upper is not None and target * (1 - 1e-3) < found.spent.upper <= target, seed
+
+
+def test_a_far_start_is_no_reason_to_leave_budget_unspent() -> None:
+    for seed in range(3):
+        check_far_start(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3, 15))
+def test_no_far_start_leaves_budget_unspent(seed: int) -> None:
+    check_far_start(seed)
 
 
 # As it is typed
