@@ -10,7 +10,10 @@ from mpmath import mp, mpc, mpf
 from dpplan import accounting
 from dpplan.accounting.exact import gaussian_two_steps, invert, prove
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
+from dpplan.accounting.exact.contour.transform_quadrature import EPS
+from dpplan.accounting.exact.gaussian_lattice import step_law
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
+from dpplan.accounting.pairs import unsampled_gaussian
 from dpplan.plan import Plan
 
 PLANS = [(1.0, 0.01), (0.3, 1e-4), (0.5, 0.9), (2.0, 0.3), (5.0, 1e-4), (0.1, 0.05), (30.0, 0.5)]
@@ -136,6 +139,25 @@ def test_nodes_and_weights_are_as_good_as_the_bound_says() -> None:
             exact = 2 / ((1 - root**2) * slope**2)
             assert abs(point - root) <= gaussian_two_steps.NODE_ERROR
             assert abs(weight - exact) <= gaussian_two_steps.WEIGHT_ERROR * exact
+
+
+@pytest.mark.parametrize(
+    ("nodes", "error"),
+    [
+        *((nodes, unsampled_gaussian.WEIGHTS) for _, nodes in unsampled_gaussian.RULES),
+        (step_law.NARROW_NODES, step_law.WEIGHTS),
+        (step_law.WIDE_NODES, step_law.WEIGHTS),
+    ],
+)
+def test_the_weights_of_other_rules_are_as_good_as_is_counted_with(nodes: int, error: float) -> None:
+    points, weights = np.polynomial.legendre.leggauss(nodes)
+    with mp.workdps(40):
+        for point, weight in zip(points, weights, strict=True):
+            root = mp.findroot(lambda x: mp.legendre(nodes, x), mpf(float(point)))
+            slope = nodes * mp.legendre(nodes - 1, root) / (1 - root**2)
+            exact = 2 / ((1 - root**2) * slope**2)
+            assert abs(point - root) <= 4.0 * EPS
+            assert abs(weight - exact) <= error * EPS * exact
 
 
 @pytest.mark.parametrize(("sigma", "q"), PLANS[:4])

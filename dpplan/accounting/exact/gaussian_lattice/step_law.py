@@ -36,6 +36,7 @@ from dpplan.quick_dataclass import dataclass
 # kinds of intervals have ρ^-2m·64/15 below 1e-24.
 NARROW, NARROW_NODES = 1.0 / 512.0, 5
 WIDE, WIDE_NODES = 1.0 / 8.0, 14
+WEIGHTS = 15.0  # times EPS: the error of numpy's weights, relative, held by a test
 GAUSS = 2e-24
 MENDS = 60  # sweeps; what takes more is a lattice too coarse for its law
 
@@ -150,7 +151,7 @@ def discretise(
     # An error in `excess` moves mass between neighbours, as a share of growth.
     share = 2.0 + np.append(sampled[1:], sampled[-1]) / growth
     gauss = GAUSS * np.exp(np.abs(at) / (4.0 * sigma) + 1.0) * share
-    relative = EPS * (24.0 + 2.0 * (at / sigma) ** 2 + 2.0 * a * np.abs(y)) + gauss
+    relative = EPS * (WEIGHTS + 9.0 + 2.0 * (at / sigma) ** 2 + 2.0 * a * np.abs(y)) + gauss
     reach = np.array(max(abs(kept[0]), abs(kept[1])))
     moved = EPS * loss_rounding(at, e, y, sigma, np.array(q), reach)
     moved[-layout.first] += 2.0 * h * relative[-layout.first]  # the lump's own mean, of losses within one cell
