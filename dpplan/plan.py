@@ -40,15 +40,15 @@ class Assumptions:
 class Phase:
     """`steps` releases of one mechanism, each on a freshly drawn batch.
 
-    adjacency, privacy_unit: None, or those of the plan once more; a phase cannot differ from its plan.
+    adjacency, privacy_unit: None, or those of the plan once more, which tells no two phases apart: none can differ.
     groups: whose phase it is, where records are split into groups (`groups.GroupPath`); empty where it is for all.
     """
 
     mechanism: Mechanism
     sampling: Sampling
     steps: int
-    adjacency: Adjacency | None = None
-    privacy_unit: str | None = None
+    adjacency: Adjacency | None = dataclasses.field(default=None, compare=False)
+    privacy_unit: str | None = dataclasses.field(default=None, compare=False)
     groups: GroupPath = ()
 
     def __post_init__(self) -> None:

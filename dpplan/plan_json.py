@@ -21,6 +21,8 @@ those of other kinds of trial, of which each draws one: "others": [[...], ...].
 Where records are split into groups, a phase of one also says whose it is: "parallel": [[block, group]], from the
 outside in (`dpplan.groups`).
 
+What a phase repeats of its plan, neighbours or unit, stands once, at the plan.
+
 Files of versions that knew one kind name none; they are read as Gaussian noise, Poisson sampling, add/remove one
 example. Unknown keys are passed over, so that a phase may stand in a larger object.
 """
