@@ -8,13 +8,17 @@ from typing import ClassVar
 
 import pytest
 
-from dpplan import compare, curve
+from dpplan import compare, curve, risk
 from dpplan.accounting import ACCOUNTANTS, delta, epsilon, exact, plan_pairs
-from dpplan.accounting.exact import prove
+from dpplan.accounting.exact import many, prove
+from dpplan.accounting.exact.profile import Profile
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, Adjacency
+from dpplan.compare.plans import PlanEntry
 from dpplan.errors import NotApplicable, PlanError
+from dpplan.interop import dp_event, jax_plan, opacus_state
 from dpplan.mechanism import Gaussian
-from dpplan.plan import Phase, Plan
+from dpplan.mechanism.trials import Trials
+from dpplan.plan import Delta, Phase, Plan
 from dpplan.sampling import Binomial, Poisson, TruncatedPoisson
 from dpplan.sampling import Shuffle as Shuffled
 
@@ -80,6 +84,23 @@ DOORS: dict[str, Callable[[Plan], object]] = {
     "exact.delta": lambda plan: exact.delta(plan, 1.0),
     "prove.epsilon": lambda plan: prove.epsilon(plan, 1e-5),
     "prove.delta": lambda plan: prove.delta(plan, 1.0),
+    "many.estimate": lambda plan: many.estimate(plan, 1e-5),
+    "many.epsilons_near": lambda plan: many.epsilons_near([Plan((KNOWN,)), plan], 1.0, 1e-5),
+    "many.excesses": lambda plan: many.excesses([plan], 1.0, 1e-5),
+    "Profile.of": Profile.of,
+    "risk.source_of_plan": risk.source_of_plan,
+    "risk.assess": lambda plan: risk.assess(risk.source_of_plan(plan)),
+    "compare.theorems": lambda plan: compare.theorems(plan, 1e-5),
+    "compare.tuning": lambda plan: compare.tuning(plan, 1e-5, (Trials("geometric", 5.0),)),
+    "compare.plans": lambda plan: compare.plans([PlanEntry(name, plan, Delta(1e-5)) for name in ("one", "other")]),
+    "interop.dp_event": dp_event.write,
+    "interop.opacus_state": opacus_state.write,
+    "interop.jax_plan": jax_plan.write,
+}
+CURVES: dict[str, Callable[[Plan, curve.Who], curve.Curves]] = {
+    "profile": lambda plan, who: curve.profile(plan, [1e-6, 1e-5], who),
+    "delta_profile": lambda plan, who: curve.delta_profile(plan, [0.5, 1.0], who),
+    "along": lambda plan, who: curve.along(plan, [11, 15], 1e-5, who),  # beyond the first phase
 }
 
 
@@ -137,7 +158,8 @@ def test_a_phase_may_repeat_the_neighbours_of_its_plan_and_not_differ() -> None:
 
 
 @every_foreign
-def test_a_curve_of_a_foreign_plan_has_no_point(plan: Plan) -> None:
-    drawn = curve.profile(plan, [1e-6, 1e-5], {name: {} for name in ACCOUNTANTS})
+@pytest.mark.parametrize("draw", CURVES.values(), ids=CURVES)
+def test_a_curve_of_a_foreign_plan_has_no_point(draw: Callable[[Plan, curve.Who], curve.Curves], plan: Plan) -> None:
+    drawn = draw(plan, {name: {} for name in ACCOUNTANTS})
     assert set(drawn.series) == set(ACCOUNTANTS)
     assert all(bound is None for bounds in drawn.series.values() for bound in bounds)
