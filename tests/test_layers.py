@@ -77,7 +77,162 @@ ROOMS = {
         {"poisson", "fixed_size", "truncated_poisson", "cyclic_poisson", "shuffle", "balls_in_bins"},
     ),
     "dpplan.lint": ({"finding", "prior_runs"}, {"context"}, {"rules"}),
+    # Accountants, after what they share. Of the exact one each engine is a room, and knows none of those that come
+    # after; "" is the package itself, which asks them all.
+    "dpplan.accounting": (
+        {"numerics", "assumptions", "description", "no_epsilon_messages"},
+        {"bound", "pairs", "best_of_trials", "sampled_gaussian_moments"},
+        {"parallel_composition", "plan_pairs"},
+        {"gdp", "moments", "renyi_curves"},
+        {"rdp", "zcdp", "theorems"},
+        {"exact"},
+        {"renyi_transforms"},
+    ),
+    "dpplan.accounting.pairs": (
+        {"law", "participation_sensitivity"},
+        {"unsampled_gaussian", "laplace", "finite", "combined_laws", "strategy_matrix"},
+        {"replace_one", "gaussian_mixtures", "profile_points", "allocation"},
+        {"dominating"},
+        {"truncated_poisson", "sliced_outputs", "declared_epsilon", "allocated_rounds"},
+        {"epochs"},
+        {"kept_assignment", "thresholded_counts", "discrete_gaussian", "correlated"},
+    ),
+    "dpplan.accounting.pairs.allocation": (
+        {"lattice_measure", "lower_polygon"},
+        {"averaging", "graded_lattice"},
+        {"convex_order"},
+        {"graded_sum"},
+        {"lognormal_mean"},
+        {"loss"},
+    ),
+    "dpplan.accounting.exact": (
+        {"contour", "general_one_step"},
+        {
+            "gaussian_lattice",
+            "general_lattice",
+            "gaussian_one_step",
+            "gaussian_two_steps",
+            "event_lower_bound",
+            "proven_deltas",
+        },
+        {"proven_ends", "allocation_floor", "shared_lattice"},
+        {"invert", "few_laplace", "lattice_jumps", "rdp_cross_check"},
+        {"many", "mixed"},
+        {"other_laws"},
+        {"profile"},
+        {""},
+        {"prove", "search_winner"},
+    ),
+    "dpplan.accounting.exact.contour": (
+        {"privacy_loss", "chernoff"},
+        {"quadrature_error", "tail_decay", "decay_lifted_line", "saddle_point"},
+        {"transform_quadrature"},
+        {"jumps", "many_plans_transform", "sum_at_many_epsilons"},
+        {"composed_loss", "decay_small_losses", "decay_bent_path"},
+        {"delta_interval"},
+        {"rare_jumps", "many_plans"},
+        {"placement"},
+    ),
+    "dpplan.accounting.exact.contour.rare_jumps": (
+        {"step_law", "estimates"},
+        {"beyond_cut"},
+        {"jump_paths"},
+        {"jump_free_paths"},
+        {"cut_choice"},
+        {"small_epsilon"},
+    ),
+    "dpplan.accounting.exact.gaussian_lattice": (
+        {"step_law", "tabulated"},
+        {"composition"},
+        {"near_zero_epsilon"},
+    ),
+    "dpplan.accounting.exact.general_lattice": (
+        {"lower_polygon", "atom_spacing", "coarse_pld", "top_event"},
+        {"discretise"},
+        {"composed"},
+    ),
+    "dpplan.accounting.exact.mixed": (
+        {"composed", "exponential_sum", "law_as_points"},
+        {"laplace_rule", "points_transform"},
+        {"replaced_rule", "factors"},
+        {"truncated_steps", "mixture_rule"},
+        {"poisson_replaced", "fixed_size_replaced", "mixture_steps"},
+        {"steps_of_law"},
+        {"invert"},
+    ),
+    "dpplan.accounting.exact.prove": (
+        {"errors", "balls", "float_moments"},
+        {"path_search"},
+        {"tail_decay"},
+        {"quadrature_error", "closed_form"},
+        {"transform", "invert"},
+        {"aliasing"},
+        {"contour_plan"},
+        {"contour"},
+        {"dominant_direction"},
+    ),
+    # Those that come side by side do not know each other.
+    "dpplan.solve": (
+        {"search", "batch_cap", "max_per_user", "allocation"},
+        {"candidate_values", "question"},
+        {"bracket"},
+        {"solution"},
+        {"risk_target"},
+    ),
+    "dpplan.compare": ({"accountants", "samplers", "units", "tuning", "theorems", "plans"},),
+    "dpplan.risk": (
+        {"source", "convex_minimum"},
+        {"first_look"},
+        {"trade_off"},
+        {"assessment"},
+    ),
+    "dpplan.audit": (
+        {"claimed_trade_off", "scores"},
+        {"one_run", "many_runs", "membership_attacks"},
+        {"assessment"},
+    ),
+    "dpplan.plot": (
+        {"image_file"},
+        {"curves", "budget_by_phase", "frontier", "samplers", "tuning", "risk", "membership"},
+    ),
+    "dpplan.report": (
+        {"other_runs", "svg_charts"},
+        {"on_record"},
+        {"page"},
+        {"registry", "page_formats"},
+    ),
+    "dpplan.commands.shared": (
+        {
+            "parameter_types",
+            "recorded_runs",
+            "foreign_files",
+            "breakdown",
+            "completion",
+            "json_error",
+            "other_names",
+            "overwriting",
+            "recipe_data",
+            "waiting",
+        },
+        {"plan_arguments", "lazy_group", "limit_options", "output", "plan_source"},
+        {
+            "phase_parsing",
+            "accountant_option",
+            "risk_limits",
+            "call_errors",
+            "csv_option",
+            "plot_option",
+            "curve_axis",
+            "run_check",
+        },
+        {"plan_files", "membership_audit"},
+        {"request"},
+        {"cost", "solve_open_phases"},
+        {"cost_output"},
+    ),
 }
+# From inside a function: rdp has the moments of laws without a closed form from the engine that is held against it.
+LOOKS_DOWN = {("dpplan.accounting.renyi_curves", "dpplan.accounting.renyi_transforms")}
 # Package -> the only places that may import it. A place ending in a dot is a whole package.
 OUTSIDE = {
     "click": ("dpplan.__main__", "dpplan.commands."),
@@ -236,13 +391,13 @@ def room(module: str, package: str) -> str:
 def test_rooms_only_import_those_before_them(package: str) -> None:
     level = {name: number for number, names in enumerate(ROOMS[package]) for name in names}
     inside = {module for module in modules() if module.startswith(f"{package}.")}
-    assert {room(module, package) for module in inside} == set(level), "give it a place in ROOMS"
+    assert {room(module, package) for module in inside} == set(level) - {""}, "give it a place in ROOMS"
     wrong = [
         f"{where(module, found.line)} imports {found.target}"
         for module, found in inner()
         if module in inside and (found.target in inside or found.target == package)
         if (here := room(module, package)) != (there := room(found.target, package))
-        if not level.get(there, len(level)) < level[here]
+        if not level.get(there, len(level)) < level[here] and (module, found.target) not in LOOKS_DOWN
     ]
     assert wrong == []
 
@@ -250,6 +405,18 @@ def test_rooms_only_import_those_before_them(package: str) -> None:
 def test_numerics_know_nothing_of_what_they_serve() -> None:
     room = "dpplan.accounting.numerics"
     wrong = [found.target for module, found in inner() if module.startswith(room) and not found.target.startswith(room)]
+    assert wrong == []
+
+
+def test_the_normal_tail_is_written_once() -> None:
+    """What is written two or three times is in numerics; the trainer, which plans without it, takes what Python has."""
+    wrong = [
+        where(module, node.lineno)
+        for module in modules()
+        if part(module) != "train" and not module.startswith("dpplan.accounting.numerics.")
+        for node in nodes(module)
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "math.erfc"
+    ]
     assert wrong == []
 
 

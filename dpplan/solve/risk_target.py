@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from dpplan import risk
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.numerics.bisection import first_true
+from dpplan.accounting.numerics.normal import normal_tail
 from dpplan.checks import show
 from dpplan.errors import PlanError
 from dpplan.rounding import down
@@ -117,4 +118,4 @@ def _first_guess(target: RiskTarget) -> float:
 
 def _quantile(tail: float) -> float:
     """Above which a standard normal lies with this probability."""
-    return first_true(lambda x: 0.5 * math.erfc(x / math.sqrt(2.0)) <= tail, -40.0, 40.0, most=60).true
+    return first_true(lambda x: normal_tail(x) <= tail, -40.0, 40.0, most=60).true
