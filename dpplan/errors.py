@@ -138,6 +138,10 @@ class NotApplicable(NotCertified):
     """The accountant has no theorem that covers this plan; the message names what is missing."""
 
 
+class Unaccounted(NotCertified):
+    """A run that was trained with --unaccounted: no ε of it is known, none is claimed, and none may be counted."""
+
+
 class TrainingStopped(DpplanError):
     """A training run ended before its plan did."""
 

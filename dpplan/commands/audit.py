@@ -60,6 +60,10 @@ Exit status: 0 consistent, or nothing to compare with; 1 VIOLATION; 2 the call o
 plan cannot be certified; 5 a file that is there cannot be read, or one cannot be written.
 """
 RUNS_ONLY = ("canaries", "mislabelled", "seed", *membership_audit.ONLY_HERE)
+NOTHING_TO_HOLD = (
+    "An audit holds a claim against what an attack shows, and there is none. What the scores of an attack prove by "
+    "themselves is told by `dpplan audit SCORES.csv --delta 1e-5`."
+)
 METHODS, SIDES = ("one-run-fdp", "one-run", "many-runs"), ("both", "in")
 
 
@@ -131,8 +135,11 @@ def _of_a_run(
 ) -> bool:
     from dpplan import recipe
     from dpplan.render import audit as render
+    from dpplan.verify.unaccounted import reason_in, refusal
 
     file = source / "recipe.yaml" if source.is_dir() else source
+    if source.is_dir() and (marked := reason_in(source)):
+        raise refusal(str(source), marked, None, NOTHING_TO_HOLD)
     _run_problems(source, arguments, delta, told, [*problems, *membership_audit.problems(told)])
     read = recipe.load(file)
     level, at = round(1.0 - float(told["confidence"]), 15), None if delta is None else float(delta)

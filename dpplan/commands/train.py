@@ -17,7 +17,7 @@ from dpplan.commands.shared import output, waiting
 from dpplan.commands.shared.parameter_types import FileName, Whole
 from dpplan.commands.shared.recipe_data import needs_torch
 from dpplan.commands.shared.run_check import TRYING, checked
-from dpplan.errors import EXIT_DONE, DpplanError, TrainingStopped, UsageError
+from dpplan.errors import EXIT_DONE, DpplanError, NotCertified, TrainingStopped, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -47,6 +47,11 @@ prints, and writes the folder.
   torchrun --nproc-per-node 2 -m dpplan train recipes/digits.yaml
 
 It needs the extra 'train'; dpplan help training tells how torch comes without a GPU's gigabytes.
+
+A run of which no accountant can prove anything, shuffled batches under add-remove for one, is refused. As a last resort
+--unaccounted trains it with the noise that the recipe states: screen, report and folder then say that no ε is known,
+none is claimed, and every command that adds up what is spent on the same data says that it is unknown. --resume keeps
+the mark.
 
 A folder that was copied, moved to another disk or put back goes on with --moved, once no other copy does: whoever
 resumes two copies spends twice, and what the copies are known to have spent is counted.
@@ -85,6 +90,11 @@ LATE = "Ctrl-C came after the last step: the run is whole, and its report says w
     help="Consent to a recipe's on_budget: continue. Such a run says so everywhere.",
 )
 @click.option(
+    "--unaccounted",
+    is_flag=True,
+    help="Consent to a run of which nothing can be proven. It claims nothing, and says so everywhere.",
+)
+@click.option(
     "--twin/--no-twin",
     default=None,
     help="Train the same model once more without privacy, or do not, whatever compare_nonprivate says.",
@@ -105,6 +115,7 @@ def command(
     seed: int | None,
     compile_: bool | None,
     over_budget: bool,
+    unaccounted: bool,
     twin: bool | None,
     watch: int | None,
     out: Path | None,
@@ -112,7 +123,7 @@ def command(
 ) -> None:
     with _processes() as ranks:
         with ranks.as_one() if ranks else contextlib.nullcontext():
-            job = _job(recipe, resume, seed, out, moved)
+            job = _job(recipe, resume, seed, out, moved, unaccounted)
             if resume is None and out is None:
                 _check_folder(Path(job.runtime.folder))
             if device is not None:
@@ -124,7 +135,8 @@ def command(
             if watch is not None:
                 job = job.with_watch(watch)
             with waiting.status("loading torch and the data"):
-                planned = _planned(job, None if resume is None else (resume, moved), seed, over_budget, ranks)
+                resumed = None if resume is None else (resume, moved)
+                planned = _planned(job, resumed, seed, (over_budget, unaccounted), ranks)
             if planned.ranks.first:
                 checked(planned, followed=not dry_run)
         if planned.ranks.first:
@@ -174,17 +186,37 @@ def _planned(
     job: "recipes.Recipe",
     resumed: tuple[Path, bool] | None,
     seed: int | None,
-    over_budget: bool,
+    consents: tuple[bool, bool],
     ranks: "Ranks | None",
 ) -> "Planned":
+    """consents: to steps over the budget, and to a run that claims nothing."""
+    over_budget, unaccounted = consents
     with needs_torch("dpplan train"):
         from dpplan import train
         from dpplan.train.ranks import ALONE
 
         if resumed is None:
-            return train.plan(job, seed=seed, over_budget=over_budget, ranks=ranks or ALONE)
+            with _last_resort(job):
+                return train.plan(
+                    job, seed=seed, over_budget=over_budget, unaccounted=unaccounted, ranks=ranks or ALONE
+                )
         folder, moved = resumed
         return train.plan_resumed(folder, job, over_budget=over_budget, moved=moved, ranks=ranks or ALONE)
+
+
+@contextlib.contextmanager
+def _last_resort(job: "recipes.Recipe") -> Iterator[None]:
+    """Names, where nothing can be proven of a run, the way to train all the same. Nobody could hold a budget then."""
+    try:
+        yield
+    except NotCertified as error:
+        limits = {"target_epsilon": job.privacy.target_epsilon, "max_epsilon": job.privacy.max_epsilon}
+        given = " and ".join(name for name, value in limits.items() if value is not None)
+        without = f" without {given}" if given else ""
+        raise type(error)(
+            f"{error} As a last resort, --unaccounted trains it{without} and claims nothing: then no ε is known "
+            "of this run, nor of all that is spent on these data."
+        ) from error
 
 
 def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> None:
@@ -221,11 +253,14 @@ def _take_part(planned: "Planned") -> None:
         raise AssertionError("only the first process has events")
 
 
-def _job(recipe: Path | None, resume: Path | None, seed: int | None, out: Path | None, moved: bool) -> "recipes.Recipe":
+def _job(
+    recipe: Path | None, resume: Path | None, seed: int | None, out: Path | None, moved: bool, unaccounted: bool
+) -> "recipes.Recipe":
     """The recipe to run. Raises UsageError for options that exclude each other."""
     if recipe is None and resume is None:
         raise UsageError("RECIPE is missing: name a recipe file, or a run to go on with (--resume RUN_FOLDER).")
     given = [name for name, value in (("--seed", seed), ("--out", out)) if value is not None]
+    given += ["--unaccounted"] if unaccounted else []
     if moved and resume is None:
         raise UsageError("--moved is about the folder of a run that goes on. Name it with --resume, or leave it out.")
     if resume is not None and given:

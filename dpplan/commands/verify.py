@@ -32,7 +32,8 @@ Exit status: 0 all claims stand; 1 a claim is refuted; 2 REPORT is not a report,
 neither be certified nor refuted; 5 REPORT is there and cannot be read.
 
 A run whose recipe.yaml is not the recipe that its report records, or whose folder counts more steps than the report
-has, is not certified (3): a warning says in what they differ.
+has, is not certified (3): a warning says in what they differ. One that was trained with --unaccounted claims nothing
+(3).
 """
 
 
@@ -74,7 +75,8 @@ def _others(document: verify.Document) -> tuple[str, dict[str, object]]:
     found = beside(plans[-1].plan, plans[-1].at, document.folder, document.recipe)
     if not found.names:
         return "", {}
-    return found.words, {"names": list(found.names), "together": found.together}
+    marked = {"unaccounted": list(found.unaccounted)} if found.unaccounted else {}
+    return found.words, {"names": list(found.names), "together": found.together, **marked}
 
 
 def _read(report: Path) -> verify.Document:

@@ -11,6 +11,7 @@ from dpplan.phase_steps import taken
 from dpplan.plan import Phase, Plan
 from dpplan.plan_json import phase_from_json
 from dpplan.quick_dataclass import dataclass
+from dpplan.verify import unaccounted
 from dpplan.verify.early_end import EarlyEnd, early_end
 from dpplan.verify.unfinished_run import CHECKPOINT, METRICS, begun_in, last_counted, steps_begun
 
@@ -30,7 +31,8 @@ class PriorRun:
     sha256: of its recipe. seeded: its noise can be drawn again, so that it protects nobody. run: its id, and resumes:
     the id of each time it went on and the steps begun by then. Folders with one id hold copies of one run. protects:
     the neighbours and the unit of its figures, and the most examples of one user; other figures do not add to it.
-    early: of a run that took fewer steps than planned, of which all that were planned are counted.
+    early: of a run that took fewer steps than planned, of which all that were planned are counted. unaccounted: of one
+    that claims nothing: what it spent, and so what is spent with it, is unknown.
     """
 
     name: str
@@ -41,6 +43,7 @@ class PriorRun:
     seeded: bool = False
     protects: tuple[object, ...] = tuple(PROTECTS.values())
     early: EarlyEnd | None = None
+    unaccounted: bool = False
 
     @property
     def steps(self) -> int:
@@ -142,7 +145,8 @@ def _run(place: Path, source: str, path: str | None) -> PriorRun | None:
             counted = steps if early is None else early.counted
             # Of a count that nobody can read, what was planned is the least that is safe.
             phase = _phase(content, counted if begun is not None else max(counted, planned["steps"]))
-            return PriorRun(place.name, phase, str(recipe["sha256"]), *_ids(content, place), seeded, told, early)
+            marked, ids = bool(unaccounted.reason(content)), _ids(content, place)
+            return PriorRun(place.name, phase, str(recipe["sha256"]), *ids, seeded, told, early, marked)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, PlanError):
             continue
     return None

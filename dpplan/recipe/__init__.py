@@ -89,6 +89,13 @@ class Recipe:
         """The plan of the run with its certified cost."""
         return _claim.make_claim(self.privacy, self.training, examples)
 
+    def unaccounted_claim(self, examples: int, reason: str = "") -> Claim:
+        """The plan of a run of which nothing can be proven, without a figure: for who consents to claim nothing.
+
+        reason: why, where that is known already. Raises UsageError where there is a figure, RecipeError for a budget.
+        """
+        return _claim.make_unaccounted(self.privacy, self.training, examples, reason)
+
     def with_runtime(self, **changes: Any) -> "Recipe":
         """The same run on another device, in another folder, and so on."""
         return dataclasses.replace(self, runtime=dataclasses.replace(self.runtime, **changes))

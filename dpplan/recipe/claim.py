@@ -11,12 +11,13 @@ from dpplan import accounting
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.adjacency import named
 from dpplan.checks import show
-from dpplan.errors import InternalError, NotApplicable, NotCertified, PlanError, RecipeError
+from dpplan.errors import InternalError, NotApplicable, NotCertified, PlanError, RecipeError, UsageError
 from dpplan.phase_steps import taken
 from dpplan.plan import Delta, Phase, Plan, Settings, delta_warning, resolve_delta
 from dpplan.quick_dataclass import dataclass
 from dpplan.recipe.schema import Privacy, Training
 from dpplan.recipe.user_keys import drawn_whole
+from dpplan.rounding import up
 from dpplan.sampling import BallsInBins
 
 
@@ -26,21 +27,31 @@ class Claim:
 
     `phase` is the one object that the sampler and the noise read and that `epsilon` was proven for.
     max_epsilon: what may be spent, where the recipe limits it: its target_epsilon or its max_epsilon.
+    unaccounted: why nothing is claimed, of a run that was consented to without; "" of all others. Then no ε is known,
+    of the whole or of a part: `epsilon` is None, which is neither 0 nor any other figure.
     """
 
     plan: Plan
     delta: Delta
-    epsilon: Bound
+    epsilon: Bound | None
     clip_norm: float
     target_epsilon: float | None = None
     max_epsilon: float | None = None
+    unaccounted: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.epsilon is None) != bool(self.unaccounted):
+            raise ValueError("a claim has either an epsilon or a reason for having none")
 
     @property
     def phase(self) -> Phase:
         return self.plan.only_phase
 
-    def exceeded_by(self, spent: Bound) -> bool:
-        """Whether this is more than may be spent, or cannot be shown not to be."""
+    def exceeded_by(self, spent: Bound | None) -> bool:
+        """Whether this is more than may be spent, or cannot be shown not to be. Never where nothing is claimed: such a
+        run has no limit to exceed."""
+        if spent is None or self.epsilon is None:
+            return False
         most = self.epsilon.upper if self.max_epsilon is None else self.max_epsilon
         return spent.upper is None or (most is not None and spent.upper > most)
 
@@ -50,12 +61,15 @@ class Claim:
         sentence = delta_warning(self.delta.value, self.plan.examples)
         return sentence.replace("--delta ", "delta: ") if sentence else None  # a recipe has keys, not flags
 
-    def spent(self, steps: int) -> Bound:
-        """The epsilon of the first `steps` steps (0 <= steps), for a number of steps fixed in advance.
+    def spent(self, steps: int) -> Bound | None:
+        """The epsilon of the first `steps` steps (0 <= steps), for a number of steps fixed in advance; None where
+        nothing is claimed.
 
         When the number was chosen by looking at results, only `epsilon` of the whole plan covers it: what
         came out is then a part of what the whole run would have put out.
         """
+        if self.epsilon is None:
+            return None
         if steps == 0:
             return dataclasses.replace(
                 self.epsilon,
@@ -154,6 +168,10 @@ def make_plan(privacy: Privacy, training: Training, examples: int) -> Plan:
     """
     with _told_in_keys():
         plan = _solved(privacy, training, examples)
+    return _with_batch(plan, examples)
+
+
+def _with_batch(plan: Plan, examples: int) -> Plan:
     if plan.batch_size is not None:
         return plan
     return dataclasses.replace(plan, batch_size=plan.only_phase.sampling.expected_batch(examples))
@@ -199,3 +217,35 @@ def make_claim(privacy: Privacy, training: Training, examples: int) -> Claim:
     if training.on_budget == "stop" and most is not None and not (epsilon.upper is not None and epsilon.upper <= most):
         raise InternalError(f"the shortened plan spends {epsilon}, which is not within max_epsilon={show(most)}.")
     return Claim(plan, delta, epsilon, privacy.clip_norm, target, most)
+
+
+def make_unaccounted(privacy: Privacy, training: Training, examples: int, reason: str = "") -> Claim:
+    """The plan with the noise that the recipe states, and no figure: nothing of it can be proven.
+
+    reason: why, of a run that began so; found out here where it is "". Raises UsageError where there is a figure to
+    claim, RecipeError for a budget, which nobody could hold.
+    """
+    reason = reason or _nothing_proven(privacy, training, examples)
+    limits = {"target_epsilon": privacy.target_epsilon, "max_epsilon": privacy.max_epsilon}
+    found = [f"privacy.{name}={show(value)}" for name, value in limits.items() if value is not None]
+    if found:
+        instead = "Write noise_multiplier: 1, or another one, in its place, and claim nothing."
+        if privacy.target_epsilon is None:
+            instead = "Leave it out: the run takes all of its steps, and claims nothing."
+        raise RecipeError(f"{' and '.join(found)} cannot be held with --unaccounted, since no ε is known. {instead}")
+    plan = _with_batch(settings(privacy, training, examples).plan(), examples)
+    return Claim(plan, resolve_delta(privacy.delta, examples), None, privacy.clip_norm, unaccounted=reason)
+
+
+def _nothing_proven(privacy: Privacy, training: Training, examples: int) -> str:
+    """Why no ε can be claimed of the run. Raises UsageError where one can be."""
+    try:
+        with _told_in_keys():
+            plan = make_plan(privacy, training, examples)
+            epsilon = accounting.epsilon(plan, resolve_delta(privacy.delta, examples).value)
+    except NotCertified as error:
+        return str(error)
+    raise UsageError(
+        f"this run can be accounted: it spends ε ≤ {up(epsilon.value)}. --unaccounted is for a run of which nothing "
+        "can be proven. Leave it out."
+    )

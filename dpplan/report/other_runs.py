@@ -19,11 +19,12 @@ MOST_NAMED = 8
 class OtherRuns:
     """names: of their folders, with the path where a name alone would be mistaken. seeded: of those whose noise can be
     drawn again. together: an upper bound of ε of all of them and of this one, at its δ; None where they do not add up,
-    or nothing is proven."""
+    or nothing is proven. unaccounted: of those of which no ε is known."""
 
     names: tuple[str, ...] = ()
     seeded: tuple[str, ...] = ()
     together: float | None = None
+    unaccounted: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
@@ -33,8 +34,15 @@ class OtherRuns:
         named = ", ".join(self.names[:MOST_NAMED]) + (", …" if len(self.names) > MOST_NAMED else "")
         many = "another run" if len(self.names) == 1 else f"{len(self.names)} other runs"
         said = f"{many} on the same data ({named}), not counted in this ε"
+        if self.unaccounted:
+            said += (
+                f"; {', '.join(self.unaccounted[:MOST_NAMED])}: trained with --unaccounted, so that no ε is known of "
+                "it, nor of all that is spent on these data"
+            )
         if self.seeded:
             return f"{said}; {', '.join(self.seeded[:MOST_NAMED])} had a seed: whoever knows it can subtract the noise"
+        if self.unaccounted:
+            return said
         if self.together is None:
             return f"{said}; what all of them spend together is not known here"
         return f"{said}; with this one they spend ε ≤ {up(self.together, 4)} together"
@@ -68,4 +76,5 @@ def beside(plan: Plan, delta: float, own: Path | None, content: Mapping[str, Any
         tuple(run.name for run in others),
         tuple(run.name for run in others if run.seeded),
         None if bound is None else bound.value,
+        tuple(run.name for run in others if run.unaccounted),
     )

@@ -164,7 +164,11 @@ def document(page: Page, private: bool = False) -> dict[str, Any]:
         "covers": coverage(page.plan),
         "n": page.plan.adjacency.n_words,
         "one_of_many": one_of_many(page),
-        "other_runs": {"names": list(page.others.names), "together": page.others.together},
+        "other_runs": {
+            "names": list(page.others.names),
+            "together": page.others.together,
+            "unaccounted": list(page.others.unaccounted),
+        },
         "verdict": list(page.verdict),
         "agrees_with_plan": None if page.run is None else page.as_planned,
         **({"lost_steps": page.lost} if page.lost else {}),

@@ -73,23 +73,36 @@ def run(recipe: Recipe, *, seed: int | None = None, out: Path | None = None) -> 
     return last
 
 
-def plan(recipe: Recipe, *, seed: int | None = None, over_budget: bool = False, ranks: Ranks = ALONE) -> Planned:
+def plan(
+    recipe: Recipe,
+    *,
+    seed: int | None = None,
+    over_budget: bool = False,
+    unaccounted: bool | str = False,
+    ranks: Ranks = ALONE,
+) -> Planned:
     """What the run will do and what it will cost. Takes no step and makes no folder.
 
     over_budget: consents to a recipe with on_budget: continue, whose steps may cost more than its budget; without it,
-    BudgetExceeded is raised for such a recipe. ranks: the processes that share the run, each of which plans it; each
-    loads the whole data set and draws from its part.
+    BudgetExceeded is raised for such a recipe. unaccounted: consents to a run of which nothing can be proven and
+    nothing is claimed; without it, NotCertified is raised for such a recipe, and with it UsageError for all others. A
+    text is why, of a run that began so and goes on. ranks: the processes that share the run, each of which plans it;
+    each loads the whole data set and draws from its part.
     """
     _check(recipe, seed, over_budget)
     device = device_named(recipe.runtime.device, ranks.local_rank, ranks.local_size)
     dataset = load_for(recipe)
-    claim = recipe.claim(dataset.training.units)
+    units = dataset.training.units
+    if unaccounted:
+        claim = recipe.unaccounted_claim(units, unaccounted if isinstance(unaccounted, str) else "")
+    else:
+        claim = recipe.claim(units)
     strategy_rows.check(claim.phase)
     planned = Planned(recipe, claim, dataset, device, seed, over_budget, ranks=ranks)
-    if planned.over_budget and not over_budget:
+    if claim.epsilon is not None and planned.over_budget and not over_budget:
         raise BudgetExceeded(
-            f"all {planned.claim.phase.steps} steps would spend ε ≤ {up(planned.claim.epsilon.upper)}, more than the "
-            f"budget of {show(planned.claim.max_epsilon)}. Set on_budget: stop, or say --over-budget."
+            f"all {claim.phase.steps} steps would spend ε ≤ {up(claim.epsilon.upper)}, more than the budget of "
+            f"{show(claim.max_epsilon)}. Set on_budget: stop, or say --over-budget."
         )
     return planned
 
@@ -124,7 +137,8 @@ def plan_resumed(
             "has spent."
         ) from error
     recipe = dataclasses.replace(recipe or found, name=checkpoint.name)
-    planned = plan(recipe, seed=checkpoint.seed, over_budget=over_budget, ranks=ranks)
+    marked = checkpoint.unaccounted or False  # stays so, whatever can be proven by now
+    planned = plan(recipe, seed=checkpoint.seed, over_budget=over_budget, unaccounted=marked, ranks=ranks)
     differences = list(checkpoint.differences(recipe, planned.claim, ranks.size))
     if differences:
         raise RecipeError([*differences, f"{folder}: goes on only as it began. Start a new run for anything else."])

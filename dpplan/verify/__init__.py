@@ -10,6 +10,7 @@
     allowed_values   what each key may hold
     figure_reader   what one figure claims
     run_outcome      what a run says of itself
+    unaccounted      runs that claim nothing, and say so
     unfinished_run   what is known of a run without a report
     report_reader    reports, run folders and the JSON of commands to claims
 

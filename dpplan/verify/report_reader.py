@@ -21,7 +21,7 @@ from dpplan.phase_steps import taken as taken_of
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson, TruncatedPoisson
 from dpplan.units import UNITS, unit_problems
-from dpplan.verify import allowed_values, json_fields
+from dpplan.verify import allowed_values, json_fields, unaccounted
 from dpplan.verify.early_end import CONDITION, EarlyEnd, early_end
 from dpplan.verify.figure_reader import assumed, figure
 from dpplan.verify.json_fields import Object
@@ -52,11 +52,13 @@ def read(path: Path, also: str = "") -> Document:
     kind = _kind(content, name, also)
     if isinstance(failed := content.get("error"), dict):
         raise ReportError(f"{name}: the call failed and claims nothing: {str(failed.get('message'))[:200]}")
+    beside = file.parent if kind in _OF_RUNS and file.name == REPORT and path != STDIN else None
+    if kind == "train" and (marked := unaccounted.reason(content)):
+        raise unaccounted.refusal(name, marked, _steps_of_marked(content, beside))
     problems = Problems(ReportError)
     remarks: list[str] = []
     warnings: list[str] = []
     early, ending = None, ""
-    beside = file.parent if kind in _OF_RUNS and file.name == REPORT and path != STDIN else None
     with problems:
         if kind == "train":
             claims, remarks, warnings, early, ending = _of_run(problems, content, beside)
@@ -208,6 +210,18 @@ def _counted(folder: Path | None, reported: int) -> tuple[int, list[str]]:
     if known[source] <= reported:
         return reported, []
     return known[source], [f"{folder / source} counts {known[source]} steps, and the report only {reported}."]
+
+
+def _steps_of_marked(content: Object, folder: Path | None) -> int | None:
+    """How many steps a run took that claims nothing; None where nobody can tell, and of a plan that has not run."""
+    spent = content.get("spent")
+    taken = json_fields.finite(spent.get("steps")) if isinstance(spent, dict) else None
+    if taken is None or taken < 0 or not taken.is_integer():
+        return None
+    try:
+        return _counted(folder, int(taken))[0]
+    except (ReportError, InputOutputFailed):
+        return None
 
 
 def _count(file: Path, said: bytes) -> int:

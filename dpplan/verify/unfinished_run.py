@@ -11,7 +11,7 @@ from dpplan.phase_steps import taken
 from dpplan.plan import Plan
 from dpplan.rounding import up
 from dpplan.units import UNITS, unit_problems
-from dpplan.verify import json_fields
+from dpplan.verify import json_fields, unaccounted
 from dpplan.verify.early_end import early_end, figures
 
 REPORT, STEPS, RUN, CHECKPOINT = "report.json", "steps", "run.json", "checkpoint.pt"
@@ -56,6 +56,8 @@ def cost(folder: Path, steps: int | None) -> str:
     if steps is None:
         return "How many of its steps are spent, nobody can tell."
     counted = f"{steps} step is" if steps == 1 else f"{steps} steps are"
+    if steps and unaccounted.reason(_content(folder / RUN)):
+        return f"{counted} counted, of a run that was begun with --unaccounted: {unaccounted.UNKNOWN}."
     spent = _spent(folder / RUN, steps)
     return f"{counted} counted" + (f", {spent}." if spent else ", and are spent.")
 
@@ -122,6 +124,8 @@ def _spent(run: Path, steps: int) -> str:
     """The epsilon of so many steps of the plan in run.json, and where they are fewer than planned that of the whole
     one; "" where it cannot be read or nothing is proven."""
     content = _content(run)
+    if unaccounted.reason(content):
+        return ""
     problems = Problems(ReportError)
     planned = json_fields.block(problems, content, "planned")
     delta = json_fields.delta_of(problems, planned, "planned.delta")

@@ -29,6 +29,7 @@ from dpplan.sampling import (
     TruncatedPoisson,
 )
 from dpplan.units import APART, unit_words
+from dpplan.verify import unaccounted
 from dpplan.verify.early_end import EarlyEnd, early_end
 from dpplan.verify.unfinished_run import REPORT, RUN, STEPS, begun_in, planned_delta
 
@@ -226,6 +227,8 @@ def _begun(folder: Path) -> tuple[Plan | None, EarlyEnd | None]:
         if not (folder / RUN).exists():
             raise ReportError(f"{folder}: is not the folder of a run. Name one that `dpplan train` made.") from None
         raise ReportError(f"{folder}: how many of its steps are spent, nobody can tell. {_SAY_IT}") from None
+    if steps and (marked := unaccounted.reason(content)):
+        raise unaccounted.refusal(str(folder), marked, steps if early is None else early.taken)
     if content.get("seeded"):
         raise ReportError(f"{folder}: the run had a seed: whoever knows it can subtract the noise.")
     return plan, early

@@ -31,9 +31,10 @@ def earlier_runs_not_counted(run: LintContext) -> Iterator[Remark]:
     that took no step spent nothing and is not named, unless its count cannot be read: then all it planned counts. One
     that ended before its plan did counts with all that it planned, since nobody knows what decided when to stop. Two
     folders of one run that went on twice both count. A run whose own copy of its recipe is checked is not counted
-    twice, as long as it took no other steps than the recipe says; a note tells of it. Runs elsewhere, and the same
-    examples under another name, are not seen. A warning for your own data, a note for published sets, nothing for
-    made-up ones.
+    twice, as long as it took no other steps than the recipe says; a note tells of it. Of a run that was trained with
+    --unaccounted no ε is known, and so none of all of them: what is spent on these data is unknown. Runs elsewhere,
+    and the same examples under another name, are not seen. A warning for your own data, a note for published sets,
+    nothing for made-up ones.
     """
     if run.data is None or run.data.kind == "made":
         return
@@ -42,6 +43,12 @@ def earlier_runs_not_counted(run: LintContext) -> Iterator[Remark]:
             f"this recipe is that of the run {run.own.name}, in its folder: the figure is of that run, counted once."
         )
         fix = "Nothing is to be done. Another run of it spends once more, and `dpplan train` counts this one then."
+        if run.own.unaccounted:
+            reason = (
+                f"this recipe is that of the run {run.own.name}, which was trained with --unaccounted: no ε of it is "
+                "known, so that what is spent on these data is unknown."
+            )
+            fix = "Claim nothing of these data. Another run of it spends once more."
         yield Remark(Severity.NOTE, "data.source", reason, fix)
     if not run.earlier:
         return
@@ -51,12 +58,15 @@ def earlier_runs_not_counted(run: LintContext) -> Iterator[Remark]:
     reason = f"the figure does not count {many} on the same examples ({_listed(names)}){more}."
     why = "{silence: {DP010: why only this model is ever seen}}"
     fix = f"Claim what all of them spend, or silence this in the recipe, check: {why}."
+    if any(earlier.unaccounted for earlier in run.earlier):
+        fix = f"Claim nothing of these data, or silence this in the recipe, check: {why}."
     yield Remark(_for_data(run), "data.source", reason, fix)
 
 
 def _early(run: LintContext) -> str:
     """How many steps are counted of those that ended early, as the end of a sentence."""
-    early = [f"{each.name} ({each.early.words})" for each in run.earlier if each.early is not None]
+    counted = [each for each in run.earlier if not each.unaccounted]  # of others nothing adds up, whatever is counted
+    early = [f"{each.name} ({each.early.words})" for each in counted if each.early is not None]
     said = f"; all planned steps are counted of {_listed(early)}: fewer would do if {CONDITION}"
     return said if early else ""
 
@@ -69,7 +79,14 @@ def _twice(run: LintContext) -> str:
 
 
 def _together(run: LintContext) -> str:
-    """What this run and the earlier ones spend, as the end of a sentence."""
+    """What this run and the earlier ones spend, or why nobody knows, as the end of a sentence."""
+    marked = [earlier.name for earlier in run.earlier if earlier.unaccounted]
+    if marked:
+        many = "was" if len(marked) == 1 else "were"
+        return (
+            f"; {_listed(marked)} {many} trained with --unaccounted, of which no ε is known, so that what is spent on "
+            "these data is unknown"
+        )
     plan = run.search or run.plan
     bound = None if plan is None else together(plan, run.earlier, run.delta.value)
     return "" if bound is None else f"; with this one they spend ε ≤ {at_most(bound.value)} together"
@@ -77,7 +94,7 @@ def _together(run: LintContext) -> str:
 
 def together(plan: Plan, others: Sequence[PriorRun], delta: float) -> Bound | None:
     """What a plan and other runs on the same examples spend; None where they do not add up, or nothing is proven."""
-    if any(other.seeded for other in others):
+    if any(other.seeded or other.unaccounted for other in others):
         return None
     protects = (plan.adjacency.name, plan.privacy_unit, plan.max_per_user)
     if any(other.protects != protects for other in others):  # figures for other neighbours do not add up

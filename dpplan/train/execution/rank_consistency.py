@@ -17,6 +17,7 @@ def shared_facts(planned: Planned) -> dict[str, object]:
         **basis_of(planned.recipe, planned.claim),
         "seed": planned.seed,
         "--over-budget": planned.past_budget,
+        "--unaccounted": planned.claim.unaccounted,
         "checkpoint": (resumed.checkpoint.steps, resumed.checkpoint.counted) if resumed else None,
         "the training examples or their order": fingerprint(planned.dataset.training),
         "kind of device": planned.device.type,

@@ -21,6 +21,7 @@ from dpplan.train.state.run_keys import NoiseKeys
 from dpplan.train.state.spent_steps import SpentSteps
 from dpplan.train.step.augmentation import augmentation_for
 from dpplan.train.step.optimizer import Optimization
+from dpplan.verify.unaccounted import UNKNOWN
 
 Interrupted = Callable[[], bool]
 Ending = tuple[Status, str]  # the status, and why the run ended early
@@ -117,8 +118,9 @@ class Session:
         counted = self.spent_steps.counted
         if not counted:
             return "No step was taken, and nothing is spent."
-        spent = up(self.claim.spent(counted).upper)
-        return f"{counted} of {self.claim.phase.steps} steps are counted, ε ≤ {spent} spent."
+        spent = self.claim.spent(counted)
+        said = UNKNOWN if spent is None else f"ε ≤ {up(spent.upper)} spent"
+        return f"{counted} of {self.claim.phase.steps} steps are counted, {said}."
 
     def _standing(self) -> str:
         """The same, and what is safe."""
@@ -160,6 +162,7 @@ class Session:
             trainer=self.trainer.state(),
             generators=self._generators() if self.planned.seed is not None else None,
             lineage=self.spent_steps.lineage,
+            unaccounted=self.claim.unaccounted,
         ).save(self.folder.checkpoint)
         self.saved = self.trainer.steps
 

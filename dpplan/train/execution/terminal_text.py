@@ -22,6 +22,7 @@ from dpplan.train.execution.memorisation_watch import NAME as WATCHED
 from dpplan.train.state.report import Epoch, Planned, TrainReport
 from dpplan.train.step.randomness import SEEDED
 from dpplan.verify.early_end import CONDITION
+from dpplan.verify.unaccounted import UNKNOWN
 
 FOOTNOTE = "* seen without noise: not covered by ε, not to be published with it"
 EPOCH_HEAD = f"  {'epoch':>5}  {'step':>7}  {'ε so far':>10}  {'loss*':>8}  {'batch acc.*':>11}"
@@ -40,7 +41,8 @@ def plan_lines(planned: Planned) -> Iterator[str]:
     for name, value in settings_of(phase.sampling).items():
         yield row(quantity(name).words, quantity(name).show(value), _origin(planned, name))
     yield row("steps", show(phase.steps), _origin(planned, "steps"))
-    yield row("delta", show(claim.delta.value), claim.delta.reason or "given")
+    if claim.epsilon is not None:
+        yield row("delta", show(claim.delta.value), claim.delta.reason or "given")
     yield from _protected_rows(planned)
     yield row("held out", show(planned.dataset.held_out.examples), "never drawn; not protected")
     yield from sentence("assumes", str(claim.plan.assumptions))
@@ -51,7 +53,7 @@ def plan_lines(planned: Planned) -> Iterator[str]:
     yield from _resumed_rows(planned)
     if claim.max_epsilon is not None and claim.target_epsilon is None:
         yield row("budget", f"ε ≤ {show(claim.max_epsilon)}", f"on_budget: {planned.recipe.training.on_budget}")
-    if claim.warning:
+    if claim.warning and claim.epsilon is not None:
         yield from textwrap.wrap(f"warning: {claim.warning}", screen_width(), subsequent_indent="  ")
 
 
@@ -89,11 +91,12 @@ def _noise_rows(planned: Planned, solved: str) -> Iterator[str]:
 def _protected_rows(planned: Planned) -> Iterator[str]:
     """Who is protected, and of users, how many examples count of each and what was left out for it."""
     training, users = planned.dataset.training, planned.dataset.users
+    covered = "protected" if planned.claim.epsilon is not None else "by no known ε"
     if training.members is not None:
-        yield row("training users", show(training.units), "protected; n is taken for public")
+        yield row("training users", show(training.units), f"{covered}; n is taken for public")
         yield row("training examples", f"{training.examples}*", f"at most {training.views} of each user")
     else:
-        yield row("training examples", show(training.examples), "protected; n is taken for public")
+        yield row("training examples", show(training.examples), f"{covered}; n is taken for public")
     if users is not None:
         yield row("examples left out", f"{users.left_out}*", f"beyond {users.most} of one user, by their")
         yield row("", "", "places alone, not by labels or inputs")
@@ -104,7 +107,8 @@ def _protected_rows(planned: Planned) -> Iterator[str]:
 def epoch_line(epoch: Epoch) -> str:
     loss = "-" if epoch.loss is None else f"{epoch.loss:.4g}"
     right = "-" if epoch.accuracy is None else percent(epoch.accuracy)
-    return f"  {epoch.epoch:>5}  {epoch.step:>7}  {up(epoch.epsilon.upper):>10}  {loss:>8}  {right:>11}"
+    spent = "unknown" if epoch.epsilon is None else up(epoch.epsilon.upper)
+    return f"  {epoch.epoch:>5}  {epoch.step:>7}  {spent:>10}  {loss:>8}  {right:>11}"
 
 
 def report_lines(report: TrainReport) -> Iterator[str]:
@@ -113,10 +117,10 @@ def report_lines(report: TrainReport) -> Iterator[str]:
     unit = report.planned.drawn
     yield from _headline(report.spent, report.planned)
     yield ""
-    yield row("planned", f"ε ≤ {up(claim.epsilon.upper)}", f"{steps} steps")
+    yield row("planned", _spent(claim.epsilon), f"{steps} steps")
     verdict = "as planned" if report.agrees else "not as planned" if report.status == "finished" else report.status
     lost = f", {report.lost} lost" if report.lost else ""
-    yield row("spent", f"ε ≤ {up(report.spent.upper)}", f"{report.steps} steps: {verdict}{lost}")
+    yield row("spent", _spent(report.spent), f"{report.steps} steps: {verdict}{lost}")
     if report.lost:
         yield row("lost", f"{report.lost} of {report.steps}", "steps: spent, and not in the model")
     if report.held_out_accuracy is not None:
@@ -176,8 +180,10 @@ def verdict_rows(checks: Iterable[Measurement]) -> Iterator[str]:
 def ending(report: TrainReport) -> str:
     """Why a run is not what was planned, with the epsilon it spent."""
     claim = report.planned.claim
-    spent, planned = up_apart(report.spent.upper, claim.epsilon.upper)
-    taken = f"{report.steps} of {claim.phase.steps} steps, ε ≤ {spent} spent"
+    spent, planned = "", ""
+    if report.spent is not None and claim.epsilon is not None:
+        spent, planned = up_apart(report.spent.upper, claim.epsilon.upper)
+    taken = f"{report.steps} of {claim.phase.steps} steps, {f'ε ≤ {spent} spent' if spent else UNKNOWN}"
     taken += f", {report.lost} of them not in the model" if report.lost else ""
     if report.evaluation and report.agrees:
         return (
@@ -185,7 +191,10 @@ def ending(report: TrainReport) -> str:
         )
     if report.status == "finished":
         wrong = ", ".join(check.name for check in report.verdict if not check.agrees)
-        return f"the run disagrees with its plan: {taken},\n  ε ≤ {planned} planned ({wrong})."
+        asked = f",\n  ε ≤ {planned} planned" if planned else ""
+        return f"the run disagrees with its plan: {taken}{asked} ({wrong})."
+    if not planned:
+        return f"{report.message} after {taken}."
     return (
         f"{report.message} after {taken}.\n"
         f"  That figure holds if {CONDITION};\n"
@@ -193,18 +202,34 @@ def ending(report: TrainReport) -> str:
     )
 
 
-def _headline(bound: Bound, planned: Planned) -> Iterator[str]:
+def _spent(bound: Bound | None) -> str:
+    return "unknown" if bound is None else f"ε ≤ {up(bound.upper)}"
+
+
+def _headline(bound: Bound | None, planned: Planned) -> Iterator[str]:
     """The figure with its proof; for a seeded run, that it protects nobody comes first."""
+    claim = planned.claim
+    if bound is None or claim.epsilon is None:
+        yield from _no_claim(planned)
+        return
     if planned.seed is not None:
         yield f"no privacy: --seed {planned.seed}"
         yield from textwrap.wrap(
             f"{SEEDED}. The same run without a seed:", screen_width() - 2, initial_indent="  ", subsequent_indent="  "
         )
-    claim = planned.claim
     if claim.exceeded_by(bound):
         allowed = claim.epsilon.upper if claim.max_epsilon is None else claim.max_epsilon
         yield f"over budget: ε ≤ {down(allowed)} was allowed"
     yield headline(bound, claim.delta.value)
+
+
+def _no_claim(planned: Planned) -> Iterator[str]:
+    """That there is no figure, why, and what follows for all else that is done with these examples."""
+    yield "unaccounted: no ε of this run is known, and none is claimed"
+    said = [f"{planned.claim.unaccounted.removeprefix('exact: ')}", "What is spent on these data is unknown with it."]
+    said += [] if planned.seed is None else [f"And --seed {planned.seed}: {SEEDED}."]
+    for each in said:
+        yield from textwrap.wrap(each, screen_width() - 2, initial_indent="  ", subsequent_indent="  ")
 
 
 def _origin(planned: Planned, quantity: str) -> str:

@@ -38,7 +38,8 @@ class Checkpoint:
     """name: of the recipe. basis: what the run follows, see `basis_of`. steps: updates the model has seen.
 
     counted: steps begun by then. epochs: how many were closed. trainer: the state of `Trainer`. generators: one state
-    for each process of the run, None for an unseeded run. lineage: the run's id and those of its resumes.
+    for each process of the run, None for an unseeded run. lineage: the run's id and those of its resumes. unaccounted:
+    why the run claims nothing, "" of one that claims something.
     """
 
     name: str
@@ -51,11 +52,14 @@ class Checkpoint:
     generators: tuple[Mapping[str, Any], ...] | None
     lineage: Lineage
     schema: str = SCHEMA
+    unaccounted: str = ""
 
     def save(self, path: Path) -> None:
         """Raises InputOutputFailed when it cannot be written; the one before it stays whole."""
         content = {name: getattr(self, name) for name in self.__dataclass_fields__}
         content["lineage"] = self.lineage.to_json()
+        if not self.unaccounted:
+            del content["unaccounted"]  # that an older version reads it
         write_whole(path, lambda stream: torch.save(content, stream))
 
     @classmethod

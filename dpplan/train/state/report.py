@@ -32,9 +32,11 @@ from dpplan.train.ranks import ALONE, Ranks
 from dpplan.train.state.checkpoint import Checkpoint
 from dpplan.train.step.randomness import SEEDED
 from dpplan.verify.early_end import CONDITION
+from dpplan.verify.unaccounted import KEY, UNKNOWN
 
 SCHEMA = "dpplan.train/1"
 NETWORK = "nobody reads what passes between the processes: sums without noise, not encrypted"
+CLAIMS_NOTHING = f"begun with --unaccounted: {UNKNOWN}"
 EARLY_STOP = f"holds if {CONDITION}; otherwise the planned epsilon holds"
 SEEN = ("drawn", "dropped", "loss", "accuracy", "clipped")  # of an epoch: what epsilon does not cover
 Status = Literal["finished", "interrupted", "stopped"]
@@ -123,9 +125,10 @@ class Planned:
                 "delta_reason": claim.delta.reason,
                 "target_epsilon": claim.target_epsilon,
                 "max_epsilon": claim.max_epsilon,
-                "over_budget": self.over_budget,
-                "epsilon": figure(claim.epsilon),
+                "over_budget": _over(claim, self.over_budget),
+                "epsilon": _figure(claim.epsilon),
             },
+            **({KEY: claim.unaccounted} if claim.unaccounted else {}),
             **({} if self.resumed is None else {"goes_on_from": self.resumed.to_json()}),
             "device": str(self.device),
             "processes": self.ranks.size,
@@ -136,6 +139,16 @@ class Planned:
                 "python": platform.python_version(),
             },
         }
+
+
+def _figure(bound: Bound | None) -> dict[str, Any] | None:
+    """null where nothing is claimed, and never a 0."""
+    return None if bound is None else figure(bound)
+
+
+def _over(claim: Claim, over_budget: bool) -> bool | None:
+    """null where nobody can tell."""
+    return None if claim.unaccounted else over_budget
 
 
 def _randomness(recipe: Recipe) -> str:
@@ -162,7 +175,8 @@ class Epoch:
     """One expected pass over the data is done. loss, accuracy, dropped and clipped are not covered by epsilon.
 
     step: updates of the model so far. counted: steps taken, with those that an interruption lost. over_budget: whether
-    they cost more than may be spent. What was not looked at, because private_logs is off, is None.
+    they cost more than may be spent. epsilon: None where nothing is claimed. What was not looked at, because
+    private_logs is off, is None.
 
     loss, accuracy: means over the examples drawn in this epoch, None when there were none with a finite gradient.
     dropped: examples left out because their gradient was not finite. clipped: fraction that was shortened.
@@ -171,7 +185,7 @@ class Epoch:
     epoch: int
     step: int
     counted: int
-    epsilon: Bound
+    epsilon: Bound | None
     over_budget: bool
     drawn: int | None
     dropped: int | None
@@ -185,8 +199,8 @@ class Epoch:
             "epoch": self.epoch,
             "step": self.step,
             "counted": self.counted,
-            "epsilon": figure(self.epsilon),
-            "over_budget": self.over_budget,
+            "epsilon": _figure(self.epsilon),
+            "over_budget": None if self.epsilon is None else self.over_budget,
             "not_covered_by_epsilon": seen,
         }
 
@@ -198,7 +212,8 @@ class TrainReport:
     message: why it ended early, "" when it did not. engine: what clipped, and why. isolation: how examples were
     kept from each other. steps: the steps really taken.
     arithmetic: what the machine was found to do to an example's gradient. round_off: the margin, a fraction of C.
-    lost: how many of them an interruption lost: released and counted, and not in the model. spent: the epsilon of all.
+    lost: how many of them an interruption lost: released and counted, and not in the model. spent: the epsilon of all,
+    None of a run that claims nothing.
     run: its id, those of its resumes, and what cannot be known of copies of its folder.
     measured: what was planned and could be measured. evaluation: why there are no accuracies, although there should be.
     The accuracies are fractions; None where there was nothing to
@@ -214,7 +229,7 @@ class TrainReport:
     round_off: float
     steps: int
     lost: int
-    spent: Bound
+    spent: Bound | None
     folder: Path
     run: Mapping[str, Any]
     epochs: tuple[Epoch, ...]
@@ -233,17 +248,19 @@ class TrainReport:
 
     @property
     def verdict(self) -> tuple[Measurement, ...]:
-        """Everything that was planned against what was realised."""
+        """Everything that was planned against what was realised; of a run that claims nothing without an epsilon."""
         planned, phase = self.planned.claim.epsilon, self.planned.claim.phase
         steps = Measurement("steps", show(phase.steps), show(self.steps), self.steps == phase.steps, covered=True)
-        same = (self.spent.lower, self.spent.upper) == (planned.lower, planned.upper)
-        epsilon = Measurement("epsilon", *up_apart(planned.upper, self.spent.upper), same, covered=True)
+        found = [steps, *self.measured]
         users = self.planned.dataset.users
-        if users is None:
-            return (steps, *self.measured, epsilon)
-        most = f"at most {users.most} count"
-        bounded = Measurement("examples per user", most, None, users.kept <= users.most, covered=False)
-        return (steps, *self.measured, bounded, epsilon)
+        if users is not None:
+            most = f"at most {users.most} count"
+            found.append(Measurement("examples per user", most, None, users.kept <= users.most, covered=False))
+        if planned is not None and self.spent is not None:
+            same = (self.spent.lower, self.spent.upper) == (planned.lower, planned.upper)
+            spent = up_apart(planned.upper, self.spent.upper)
+            found.append(Measurement("epsilon", *spent, same, covered=True))
+        return tuple(found)
 
     @property
     def over_budget(self) -> bool:
@@ -252,6 +269,8 @@ class TrainReport:
     @property
     def spent_note(self) -> str | None:
         """What stands between the spent figure and a claim; None when nothing does."""
+        if self.planned.claim.unaccounted:
+            return CLAIMS_NOTHING if self.planned.seed is None else f"{CLAIMS_NOTHING}; {SEEDED}"
         if self.planned.seed is not None:
             return SEEDED
         return None if self.status == "finished" else EARLY_STOP
@@ -284,9 +303,9 @@ class TrainReport:
             "spent": {
                 "steps": self.steps,
                 "lost_steps": self.lost,
-                "epsilon": figure(self.spent),
-                "over_budget": self.over_budget,
-                "holds": self.planned.seed is None,
+                "epsilon": _figure(self.spent),
+                "over_budget": _over(self.planned.claim, self.over_budget),
+                "holds": self.planned.seed is None and self.spent is not None,
                 "note": self.spent_note,
             },
             "agrees_with_plan": self.agrees,

@@ -152,3 +152,19 @@ def end():
         time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+def test_processes_that_claim_nothing_say_so_once_and_refuse_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shuffled = TINY.replace("STEPS", "5").replace("delta: 1e-5", "delta: 1e-5, sampling: shuffle").replace("100", "500")
+    Path("shuffled.yaml").write_text(shuffled, encoding="utf-8")
+    (first, out, err), quiet = together(tmp_path, speaking, "train", "shuffled.yaml")
+    assert (first, out, quiet) == (3, "", (0, "", ""))
+    assert " ".join(err.split()).count("As a last resort, --unaccounted trains it and claims nothing") == 1
+    (first, out, err), quiet = together(tmp_path, speaking, "train", "shuffled.yaml", "--unaccounted", "--out", "run")
+    assert (first, quiet) == (0, (0, "", ""))
+    assert out.startswith("unaccounted: no ε of this run is known")
+    report = written(tmp_path / "run")
+    assert (report["processes"], report["spent"]["epsilon"], report["agrees_with_plan"]) == (2, None, True)
