@@ -150,6 +150,8 @@ def by_word(word: str) -> Quantity:
 
 MOST_NOISE = 100.0  # what a sample rate above 1 may be, if it was meant for the noise
 FIND_IT = ", or let `dpplan solve` find it from a target epsilon"  # of noise, and not in `dpplan solve`, nor in files
+MUCH_NOISE, MUCH_BESIDE_A_FRACTION, MOST_BATCH = 64.0, 16.0, 1e9  # what a batch may be, if it was given for the noise
+FEWEST, FEW = 0.3, 8.0  # and the noise, if it was given for a batch: of 8 or more much noise is nothing unusual
 RATE_WORDS = "The sample rate is the expected batch divided by n."
 
 
@@ -158,3 +160,17 @@ def swapped(sigma: object, rate: object) -> str:
     if not (is_number(sigma) and is_number(rate) and 0 < sigma <= 1 < rate <= MOST_NOISE):
         return ""
     return f"Are sigma and q swapped? Try --sigma {show(rate)} --q {show(sigma)}."
+
+
+def noise_for_batch(sigma: object, batch: object, examples: object) -> str:
+    """A sentence where the noise is a whole number as large as batches are, and the batch as small as noise is: that
+    is rarer than that the two were swapped. Else ""."""
+    if not (is_number(sigma) and is_number(batch)) or not FEWEST <= batch < FEW or not sigma <= MOST_BATCH:
+        return ""
+    least = MUCH_NOISE if float(batch).is_integer() else MUCH_BESIDE_A_FRACTION
+    if sigma < least or not float(sigma).is_integer() or (is_number(examples) and sigma > examples):
+        return ""
+    return (
+        f"sigma={show(sigma)} is much noise and batch={show(batch)} a small batch. If the two are swapped: --sigma "
+        f"{show(batch)} --batch {show(sigma)}."
+    )

@@ -11,7 +11,7 @@ import click
 
 from dpplan import accounting, lint
 from dpplan.adjacency import ADJACENCIES, named
-from dpplan.checks import Problems
+from dpplan.checks import Problems, is_number, show
 from dpplan.commands.shared import completion, output, plan_arguments, plan_files, waiting
 from dpplan.commands.shared.accountant_option import EXACT, unknown
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
@@ -34,6 +34,7 @@ known of a recipe, and told by options for a plan. Every finding has a code; --e
   dpplan check --sigma 1.1 --n 60000 --batch 256 --epochs 60 --delta 1e-5
   dpplan check --sigma 1.1 --n 6e4 --batch 256 --steps 14062 --accumulate 4
   dpplan check --sigma 1.1 --n 6e4 --batch 256 --epochs 60 --cap 512
+  dpplan check --sigma 4 --n 6e4 --batch 256 --epochs 60 --owners 3
   dpplan check --explain DP008
 
 \b
@@ -77,6 +78,11 @@ ALL = "all"
 )
 @click.option("--accumulate", type=COUNT, help="Micro-batches that make one noisy update.")
 @click.option("--views", type=COUNT, help="Augmented views of an example, each clipped by itself.")
+@click.option(
+    "--owners",
+    type=COUNT,
+    help="Examples that one person is an owner of at most, where several people own one; shared ones count.",
+)
 @click.option("--seed", type=COUNT, help="The seed of the noise, where it is fixed.")
 @click.option("--trials", type=COUNT, help="Settings that were tried on the same examples.")
 @click.option(
@@ -181,6 +187,7 @@ class BesidePlan:
     runs: Path | None = None
     sampling: Any = None
     scheme_options: tuple[tuple[str, Any], ...] = ()
+    owners: Any = None
 
     @property
     def claim(self) -> lint.StatedClaim:
@@ -201,6 +208,12 @@ class BesidePlan:
         """The options that were given and that `dpplan train` does nothing of."""
         return [f"--{name}" for name in ("loader", "cap", "accumulate", "views") if getattr(self, name) is not None]
 
+    def too_many_owned(self, examples: Any) -> list[str]:
+        """The rule that nobody owns more examples than there are."""
+        if not is_number(self.owners) or not is_number(examples) or self.owners <= examples:
+            return []
+        return [f"owners={show(self.owners)} is more than n={show(examples)}, all examples there are. Lower it."]
+
     @cached_property
     def problems(self) -> tuple[str, ...]:
         """What is wrong with these options by themselves."""
@@ -212,7 +225,7 @@ class BesidePlan:
             problems.require(self.loader in LOADERS, unknown_loader(self.loader, LOADERS))
         if self.claimed is not None:
             problems.at_least("claimed_eps", self.claimed, 0, try_="Epsilon counts nats of privacy loss.")
-        for name in ("cap", "accumulate", "views", "trials"):
+        for name in ("cap", "accumulate", "views", "owners", "trials"):
             if getattr(self, name) is not None:
                 problems.whole(name, getattr(self, name))
         if self.seed is not None:
@@ -246,6 +259,7 @@ def _of_plan(arguments: PlanArguments, delta: Any, beside: BesidePlan) -> lint.L
         about_plan = list(error.problems)
     if beside.cap is not None and settings.examples is None:
         problems.append("--cap needs --n: how often a batch exceeds it depends on the number of examples.")
+    problems += beside.too_many_owned(settings.examples)
     deltas, others = resolve(settings, (delta,), EXACT, *problems)
     if about_plan or others:
         raise PlanError([*about_plan, *others])
@@ -259,6 +273,7 @@ def _of_plan(arguments: PlanArguments, delta: Any, beside: BesidePlan) -> lint.L
         names=parsed.names,
         said=parsed.said,
         answers=any(each is not None for each in parsed.accuracies),
+        owned=beside.owners or 1,
     )
 
 
@@ -291,6 +306,8 @@ def _of_recipe(file: Path, arguments: PlanArguments, delta: Any, beside: BesideP
     job = recipe.load(file)
     with waiting.status("looking at the data and the model"):
         about = known(job, n)
+    if too_many := beside.too_many_owned(about.examples):
+        raise UsageError(too_many)
     folder = beside.runs or Path(job.runtime.folder)
     run = lint_input.context_of(
         job,
@@ -301,6 +318,7 @@ def _of_recipe(file: Path, arguments: PlanArguments, delta: Any, beside: BesideP
         facts=about.data,
         earlier=lint.runs_in(folder, job.data.source, job.data.path),
         trials=beside.trials or 1,
+        owned=beside.owners or 1,
     )
     own = lint.run_of_recipe(file, job.sha256, run.plan, folder, run.earlier)
     if own is not None:

@@ -1,6 +1,7 @@
 """One run for users with at most K examples each: group privacy, examples drawn one by one, users drawn whole."""
 
 import csv
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.errors import NotCertified, UsageError, file_error
-from dpplan.plan import Settings
+from dpplan.plan import Plan, Settings
 from dpplan.quick_dataclass import dataclass
 from dpplan.units import names_nobody, user_name
 
@@ -76,10 +77,25 @@ def units(settings: Settings, delta: float, max_per_user: int) -> UnitComparison
 
 
 def _group(settings: Settings, delta: float, members: int) -> UnitRow:
-    """What (ε, δ) of one example say of K: (K·ε, δ·(e^(K·ε) - 1) / (e^ε - 1)), at the least ε where that δ is allowed
-    (Dwork, Roth 2014, Thm 2.2 step by step)."""
+    """What (ε, δ) of one example say of K (`of_group`), as a row."""
     plan = settings.with_(unit="example", max_per_user=None).plan()
     name, words = "group", "what the figure of one example says of a group, with nothing else known"
+    bound = of_group(plan, delta, members)
+    if bound is None:
+        why = "the figure of one example says nothing of so many: its δ grows beyond bounds"
+        return UnitRow(name, words, None, why)
+    return UnitRow(name, words, bound)
+
+
+def of_group(plan: Plan, delta: float, members: int, relative: float = 1e-7) -> Bound | None:
+    """The ε of so many examples that follows from what is proven of one, at this δ; None where none does.
+
+    What (ε, δ) of one say of K: (K·ε, δ·(e^(K·ε) - 1) / (e^ε - 1)), at the least ε where that δ is allowed (Dwork,
+    Roth 2014, Thm 2.2 step by step).
+
+    plan: for one example. relative: how far from the least it may be. Raises NotCertified where nothing is proven of
+    one.
+    """
 
     def allowed(epsilon: float) -> bool:
         spent = accounting.delta(plan, epsilon).upper
@@ -90,20 +106,17 @@ def _group(settings: Settings, delta: float, members: int) -> UnitRow:
     while high <= LARGEST and not allowed(high):
         low, high = high, 2.0 * high
     if high > LARGEST:
-        return UnitRow(
-            name, words, None, "the figure of one example says nothing of so many: its δ grows beyond bounds"
-        )
-    high = first_true(allowed, low, high, relative=1e-7, most=ROUNDS).true
-    bound = Bound(
+        return None
+    high = first_true(allowed, low, high, relative=relative, most=ROUNDS).true
+    return Bound(
         "epsilon",
         None,
         outward.up(members * high, outward.ARITHMETIC),
         Guarantee.UPPER,
         "exact",
-        settings.with_(unit="user", max_per_user=members).plan().assumptions,
+        dataclasses.replace(plan, privacy_unit="user", max_per_user=members).assumptions,
         f"group privacy of {members} examples, each ({high:.6g}, δ)-private",
     )
-    return UnitRow(name, words, bound)
 
 
 def counted(file: Path, column: str) -> UserCounts:

@@ -122,7 +122,8 @@ class LintContext:
     that ran before; empty where options describe all there is. search: the plan of a search, of which this run is a
     trial; None where it is none. search_spends: what that search is known to spend. own: the run in whose folder this
     recipe lies; it is none of the earlier ones. answers: whether phases answer queries, so that their noise follows
-    from the neighbours of the plan.
+    from the neighbours of the plan. owned: the most examples that one person is an owner of, where several people own
+    one; 1 where nobody said so.
     """
 
     settings: Settings
@@ -143,6 +144,7 @@ class LintContext:
     search_spends: Bound | None = None
     own: PriorRun | None = None
     answers: bool = False
+    owned: int = 1
 
     @property
     def stated_epsilon(self) -> float | None:

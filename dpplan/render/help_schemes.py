@@ -132,6 +132,11 @@ def adjacency() -> Iterator[str]:
             yield from wrapped(f"{why}.", indent=2)
     yield ""
     yield from wrapped(
+        "Somebody who is cut out of an example that stays, as out of a photo of several people, replaces it; one who "
+        "takes it along removes it."
+    )
+    yield ""
+    yield from wrapped(
         "Figures are for everything that is released: all iterates, every noisy step, and not the final model only; of "
         "a search, its winner."
     )
@@ -156,6 +161,10 @@ USERS = (
     "where a user is replaced.",
     "The bound K is chosen without looking at the data, and which examples are kept without looking at their labels. "
     "How many each user has is private too.",
+    "Where an example has several owners, as a photo of several people or a message has, K counts it for each of them: "
+    "a bound on what is kept of its first owner protects no other. A figure for one example protects the example, and "
+    "not somebody who is in several. Who owns what is taken for public where it decides what is kept. dpplan check "
+    "--owners K says what K of one person cost (dpplan check --explain DP015).",
     "dpplan compare units sets these beside group privacy; dpplan solve --solve max-per-user finds K for a target.",
 )
 

@@ -443,6 +443,19 @@ def test_what_becomes_of_a_claim_is_told_where_nothing_is_proven_of_the_loader(
     assert in_process(capsys, *run[:-2])[1]["claim"] is None
 
 
+def test_what_one_person_owns_is_told_as_a_figure_for_users(capsys: pytest.CaptureFixture[str]) -> None:
+    run = ("--sigma", "4", "--n", "600", "--batch", "60", "--epochs", "1", "--delta", "1e-4")
+    status, content = in_process(capsys, *run, "--owners", "2")
+    (finding,) = content["findings"]
+    assert (status, finding["code"], finding["where"]) == (0, "DP015", "--owners")
+    assert program.run(["epsilon", *run, "--unit", "user", "--max-per-user", "2", "--json"]) == 0
+    user = json.loads(capsys.readouterr().out)["results"][0]["epsilon"]["upper"]
+    stated = re.search(r"it is ε = (\S+) instead of", finding["message"])
+    assert stated and user <= float(stated[1]) <= 1.001 * user
+    assert program.run(["check", *run, "--owners", "601"]) == 2
+    assert "owners=601 is more than n=600, all examples there are." in " ".join(capsys.readouterr().err.split())
+
+
 SEARCH = """\
 n: 600
 adjacency: zero-out

@@ -8,7 +8,7 @@ from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments, percentage
 from dpplan.errors import PlanError, UsageError
 from dpplan.plan import Delta, Plan, Settings, delta_warning, resolve_delta
-from dpplan.quantities import DESCRIBING
+from dpplan.quantities import DESCRIBING, noise_for_batch
 from dpplan.query_sensitivity import AnswerAccuracy
 from dpplan.quick_dataclass import dataclass
 
@@ -109,6 +109,7 @@ def cautions_of(parsed: ParsedPlan, deltas: Sequence[Delta]) -> tuple[str, ...]:
 def cautions(settings: Settings, deltas: Sequence[Delta]) -> tuple[str, ...]:
     """A sentence for every delta that is too large for the data."""
     told = [*_perhaps_swapped(settings), *_perhaps_of_the_mean(settings), *_perhaps_a_rate(settings, "--q ")]
+    told += filter(None, (noise_for_batch(settings.noise_multiplier, settings.batch_size, settings.examples),))
     if _is_count(settings.examples):
         told += [sentence for delta in deltas if (sentence := delta_warning(delta.value, settings.examples))]
     return tuple(told)

@@ -93,12 +93,14 @@ def _own_figure(run: LintContext, plan: Plan) -> str:
     """What is proven of what this loader draws, and the command that says so, as the end of a sentence."""
     drawn, holds = _DRAWS[run.loop.loader], _holds(run.loop.loader)
     larger = ", and its own ε can be many times larger"
+    if drawn is Poisson or (drawn is not None and drawn is not Shuffle and not drawn_by(plan, "poisson")):
+        larger = ", and its own ε is another"
     if drawn is None:
         return f"{larger}; nothing is known here of what it draws"
     asked = _as_drawn(run, plan)
     if asked is None:
         return f"{larger} (what it draws is {_scheme_of(drawn, run, plan)})"
-    soon = drawn in _QUICK and plan.steps <= _FEW_STEPS
+    soon = drawn in (*_QUICK, Poisson) and plan.steps <= _FEW_STEPS
     bound = proven(asked.plan(), run.delta.value) if soon else None
     command = _command(run, asked)
     if bound is None or bound.upper is None:

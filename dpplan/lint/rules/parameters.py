@@ -15,7 +15,7 @@ from dpplan.lint.finding import Remark, Severity, at_least, at_most
 from dpplan.lint.rules.batches import part_of, steps_of_loader
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, resolve_delta
-from dpplan.quantities import MEANINGLESS_EPSILON
+from dpplan.quantities import MEANINGLESS_EPSILON, noise_for_batch
 from dpplan.rounding import near_at_most
 from dpplan.sampling import Poisson
 
@@ -234,4 +234,6 @@ def batches_empty(run: LintContext) -> Iterator[Remark]:
     fix, batch = "Let such a step add its noise and count, or enlarge the batch.", run.settings.batch_size
     if is_number(batch) and batch < 1:
         fix += f" If {show(batch)} is the sample rate, give --q in place of --batch."
+    if swapped := noise_for_batch(run.settings.noise_multiplier, batch, n):
+        fix += f" {swapped}"
     yield Remark(Severity.WARNING, run.where("batch_size"), reason, fix)

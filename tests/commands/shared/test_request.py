@@ -44,6 +44,20 @@ def test_noise_of_a_mean_is_told_from_that_of_a_sum() -> None:
         assert cautions(few.with_(noise_multiplier=sigma), ()) == ()
 
 
+@pytest.mark.parametrize(
+    ("sigma", "batch", "asked"),
+    [
+        *((256, 1.1, True), (16, 0.5, True), (64, 1, True), (50, 1, False), (15, 1.1, False), (256, 8, False)),
+        *((50, 8, False), (64.5, 1.1, False), (10**400, 1.1, False), (256, 0.2, False), (60_001, 1.1, False)),
+    ],
+)
+def test_noise_and_batch_are_asked_whether_they_are_swapped(sigma: float, batch: float, asked: bool) -> None:
+    told = [each for each in cautions(WHOLE.with_(noise_multiplier=sigma, batch_size=batch), ()) if "swapped" in each]
+    assert len(told) == asked
+    if asked:
+        assert told[0].endswith(f"If the two are swapped: --sigma {batch} --batch {sigma}.")
+
+
 def test_a_batch_of_less_than_one_example_may_be_a_rate() -> None:
     (said,) = cautions(WHOLE.with_(batch_size=4.2e-3), ())
     assert said.startswith("batch=0.0042 is less than one example per step")

@@ -267,6 +267,12 @@ def test_a_batch_of_less_than_one_example_is_asked_whether_it_is_a_rate() -> Non
     assert "--q" not in only(of_options(examples=600, batch_size=1, steps=9, epochs=None, delta=1e-4), "DP018").fix
 
 
+def test_noise_that_is_as_large_as_a_batch_is_asked_whether_it_is_one() -> None:
+    swapped = " If the two are swapped: --sigma 1.1 --batch 256."
+    run = of_options(noise_multiplier=256.0, batch_size=1.1, steps=9, epochs=None)
+    assert only(run, "DP018").fix.endswith(swapped)
+
+
 def test_empty_batches_are_no_matter_of_other_loaders_recipes_and_unknown_n() -> None:
     small = {"examples": 600, "batch_size": 4, "steps": 450, "epochs": None, "delta": 1e-4}
     assert found(of_options(**small, run={"loop": lint.Loop(loader="fixed")}), "DP018") == []
