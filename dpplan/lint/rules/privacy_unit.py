@@ -8,10 +8,11 @@ import math
 from collections.abc import Iterator, Sequence
 
 from dpplan.accounting.bound import Bound
+from dpplan.adjacency import REPLACE_ONE
 from dpplan.errors import NotApplicable, NotCertified, PlanError
 from dpplan.lint.context import LintContext, proven
 from dpplan.lint.finding import Remark, Severity, at_most
-from dpplan.lint.rules.batches import changed
+from dpplan.lint.rules.batches import changed, drawn_by
 from dpplan.mechanism import Gaussian
 from dpplan.mechanism.correlated import Correlated
 from dpplan.plan import Phase, Plan
@@ -156,7 +157,7 @@ def _several_owners(run: LintContext, plan: Plan) -> Iterator[Remark]:
             f"Claim users, every owner of an example counted ({told}), or say that one example is protected, and not "
             "the people in it, and silence this."
         )
-        if bound is None or bound.lower is None:
+        if not drawn_by(plan, "poisson") or plan.adjacency == REPLACE_ONE:
             fix += " Users with so many have a figure of their own under Poisson sampling, with add-remove or zero-out."
         yield Remark(Severity.WARNING, "--owners", reason, fix)
 

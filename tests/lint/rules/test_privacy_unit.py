@@ -161,4 +161,6 @@ def test_an_owner_of_more_than_are_bounded_refutes_the_figure_of_users() -> None
 def test_of_schemes_without_a_quick_figure_an_owner_is_told_that_nothing_is_proven() -> None:
     message = only(owning(2, sampling=BallsInBins(10)), "DP015").message
     assert message.endswith("nothing is proven here for all of theirs.")
+    assert "under Poisson sampling" in only(owning(2, sampling=BallsInBins(10)), "DP015").fix
+    assert "under Poisson sampling" not in only(owning(60_001), "DP015").fix
     assert "ε" not in only(owning(60_001), "DP015").message  # there are 60,000
