@@ -40,7 +40,10 @@ def claim_standing(run: LintContext, findings: Sequence[Finding] = ()) -> ClaimS
         bound = of_loader(run, plan, own)
         of = "" if own is not None and own.phases == plan.phases else f" of what {run.loop.loader} runs"
     standing = Standing.UNCERTAIN if bound is None else judge(claimed, bound)
-    errors = any(each.severity is Severity.ERROR and each.silenced is None for each in findings)
+    # Of the loader (DP008) it has just been judged.
+    errors = any(
+        each.severity is Severity.ERROR and each.silenced is None and each.code != "DP008" for each in findings
+    )
     if errors and standing is Standing.STANDS:
         return ClaimStanding(claimed, adjacency, Standing.UNCERTAIN, bound, of + under(run), contradicted=True)
     return ClaimStanding(claimed, adjacency, standing, bound, of + under(run))

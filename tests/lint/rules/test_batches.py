@@ -68,6 +68,9 @@ def test_a_loader_that_costs_less_than_the_figure_is_told_so() -> None:
     own = accounting.epsilon(Plan.from_rate(2.0, 0.01, 200), 1e-5).upper
     assert own is not None and own <= figure("its own ε is", message) <= 1.001 * own
     assert "larger" not in message
+    claimed = dataclasses.replace(run, claim=lint.StatedClaim(epsilon=0.3))
+    standing = lint.claim_standing(claimed, lint.check(claimed))
+    assert standing is not None and standing.of == " of what opacus runs" and not standing.contradicted
     phase = Phase(Gaussian(2.0), Shuffle(100, "fresh"), 50)
     assert "its own ε is another" in only(of_plan(phase, phase, loader="opacus"), "DP008").message
     assert "many times larger" in only(of_plan(phase, phase, loader="weighted"), "DP008").message
