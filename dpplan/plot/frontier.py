@@ -1,6 +1,7 @@
 """A frontier as one picture: the noise on the mean gradient over batch and length, and the cell to take."""
 
 import math
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _WIDTH, _HEIGHT = 160 * MILLIMETRE, 100 * MILLIMETRE  # half of a slide
 _FONT_SIZE = 9.0
 _MOST_TICKS = 9
+_LINE = 100  # characters of the legend that the width has room for
 _INK, _PAPER = "#1A1A1A", "#FFFFFF"
 _MARK = "#D55E00"  # vermilion of Okabe and Ito 2008: apart from every colour of the map
 _BEYOND = "#6B6B6B"
@@ -163,13 +165,13 @@ def _explain(figure: "Figure", axes: "Axes", found: Frontier) -> None:
     limit = Line2D([], [], color=_MARK, linewidth=1.4, linestyle="--")
     limit.set_label(f"above it no larger batch has over {100 * LITTLE:.0f} % less noise in as many steps")
     solution = found.recommended.solution
-    promise = Line2D([], [], linestyle="none")
-    promise.set_label(
-        f"{solution.spent.guarantee}: no cell spends more than the target; assumes {solution.plan.assumptions}"
-    )
+    words = [f"{solution.spent.guarantee}: no cell spends more than the target; assumes {solution.plan.assumptions}"]
+    if any(cell.plan is None for cell in found.cells):
+        words.insert(0, "cells that are left blank have no plan: --cells says why")
+    said = [Line2D([], [], linestyle="none", label=textwrap.fill(each, _LINE)) for each in words]
     handles, _ = axes.get_legend_handles_labels()
     figure.legend(
-        handles=[*reversed(handles), limit, promise],
+        handles=[*reversed(handles), limit, *said],
         markerscale=0.8,
         loc="outside lower left",
         fontsize=7.5,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from dpplan.errors import UsageError
 from dpplan.frontier import Frontier, Grid, frontier
@@ -44,8 +45,13 @@ def test_cells_without_a_plan_are_left_blank(tmp_path: Path) -> None:
     drawn = Settings(sampling="cyclic-poisson", scheme_options=(("groups", 2), ("assignment", "own")))
     found = frontier(Grid(40, 2.0, 1e-3, (4, 8, 30), epochs=(1, 2), drawn=drawn))
     plot_frontier.draw(found, tmp_path / "map.svg")
-    text = (tmp_path / "map.svg").read_text(encoding="utf-8")
-    assert "more compute than allowed" not in text and plot_frontier._batch_word(found) == "expected"
+    figure = Figure()
+    plot_frontier._fill(figure, found)
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words[-2] == "cells that are left blank have no plan: --cells says why" and len(words) == 5
+    assert "assumes Poisson sampling in 2 groups" in words[-1].replace("\n", " ")
+    assert max(map(len, words[-1].splitlines())) <= 100  # more would stand beyond the edge
+    assert figure.axes[0].get_xlabel() == "expected batch (examples)"
 
 
 def test_another_ending_and_a_missing_folder_are_the_users_mistake(found: Frontier, tmp_path: Path) -> None:
