@@ -408,16 +408,27 @@ def test_numerics_know_nothing_of_what_they_serve() -> None:
     assert wrong == []
 
 
-def test_the_normal_tail_is_written_once() -> None:
-    """What is written two or three times is in numerics; the trainer, which plans without it, takes what Python has."""
-    wrong = [
+def test_what_numerics_has_nobody_writes_again() -> None:
+    """Nor something else under its name. The trainer, which plans without it, takes the normal tail that Python has."""
+    room = "dpplan.accounting.numerics."
+    there = {each.name for name in modules() if name.startswith(room) for each in functions(name)}
+    # To a number of digits, and to the cells of a lattice.
+    named_so = {"up", "down"}
+    copies = [
+        f"{where(module, each.lineno)} {each.name}"
+        for module in modules()
+        if not module.startswith(room)
+        for each in functions(module)
+        if each.name.removeprefix("_") in there - named_so
+    ]
+    tails = [
         where(module, node.lineno)
         for module in modules()
-        if part(module) != "train" and not module.startswith("dpplan.accounting.numerics.")
+        if part(module) != "train" and not module.startswith(room)
         for node in nodes(module)
         if isinstance(node, ast.Attribute) and ast.unparse(node) == "math.erfc"
     ]
-    assert wrong == []
+    assert copies + tails == []
 
 
 def test_the_package_itself_imports_none_of_its_modules() -> None:

@@ -94,12 +94,12 @@ class _Quadrature:
         sure = self._saturation(float(order.max()))
         low_end = min(sure + 2 * reach + 2, max(float(order.max()), 2.0) + reach)
         last = math.ceil(low_end / (self.h * self.s))
-        result = self._log_sum(b, self._nodes_to(last)[np.newaxis, :], beyond=-math.inf)
+        result = self._log_sum_over(b, self._nodes_to(last)[np.newaxis, :], beyond=-math.inf)
         far = (order > sure + reach) & (order + reach > low_end)
         if far.any():
             first = np.floor((order[far] - reach) / (self.h * self.s))
             nodes = first[:, np.newaxis] + np.arange(math.ceil(2 * _REACH / self.h) + 4.0)
-            result[far] = np.logaddexp(result[far], self._log_sum(b[far], nodes, beyond=last))
+            result[far] = np.logaddexp(result[far], self._log_sum_over(b[far], nodes, beyond=last))
         return result
 
     def kl(self, end: float) -> float:
@@ -115,7 +115,7 @@ class _Quadrature:
     def _nodes_to(self, last: int) -> Array:
         return np.arange(-math.ceil(_REACH / self.h), last + 1, dtype=np.float64)
 
-    def _log_sum(self, b: Array, nodes: Array, beyond: float) -> Array:
+    def _log_sum_over(self, b: Array, nodes: Array, beyond: float) -> Array:
         """log Σ over nodes j > beyond. nodes: shape (1, m) shared by all b, or (n, m), one row for each b."""
         log_weight, loss, log_p = self._at(nodes)
         log_weight = np.where(nodes > beyond, log_weight, -np.inf)

@@ -56,8 +56,8 @@ def log_aliases(log_bounds: Array, distance: Array) -> Array:
     return np.where(distance > NEAREST, log_bounds + fade - missing + ROUNDING * sizes, np.inf)
 
 
-def log_sum(first: Array | float, second: Array | float) -> Array:
-    """log of the sum of what two logarithms stand for, rounded up, as `numerics.logspace.log_sum` is not."""
+def log_sum_above(first: Array | float, second: Array | float) -> Array:
+    """log of the sum of what two logarithms stand for, rounded up."""
     total = np.logaddexp(first, second)
     return np.asarray(total + ROUNDING * (1.0 + np.abs(total)))
 

@@ -275,7 +275,9 @@ class Moments:
         each = np.where(small, log_share, np.log(np.log1p(np.exp(np.maximum(log_share, -30.0)))))
         log_sum = np.logaddexp.reduce((np.log(count) + each).reshape(len(self.tilts), -1), axis=1)
         # expm1(x) <= x·(1 + x) for x <= 1.
-        return np.where(log_sum < -30.0, log_sum + math.exp(-30.0), _log_expm1(np.exp(np.minimum(log_sum, LOG_HUGE))))
+        return np.where(
+            log_sum < -30.0, log_sum + math.exp(-30.0), _log_expm1_above(np.exp(np.minimum(log_sum, LOG_HUGE)))
+        )
 
     def _summed(self, values: Array) -> Array:
         """The sum over phases, [tilt]."""
@@ -328,6 +330,7 @@ def _size(log_phi: ComplexArray) -> Array:
     return np.maximum(np.exp(log_phi.real), 1e-300)
 
 
-def _log_expm1(x: Array) -> Array:
+def _log_expm1_above(x: Array) -> Array:
+    """log(e^x - 1), and x beyond 30, which is above it, as `numerics.logspace.log_expm1` need not be."""
     with np.errstate(divide="ignore"):
         return np.where(x > 30.0, x, np.log(np.expm1(np.minimum(x, 30.0))))

@@ -73,7 +73,7 @@ class Chernoff:
         bound = chernoff.log_aliases(log_deltas, np.abs(self.tilts - tilt) * period)
         above = np.min(bound[self.tilts > tilt], initial=math.inf)
         below = np.min(bound[self.tilts < tilt], initial=math.inf)
-        return float(chernoff.log_sum(above, below))
+        return float(chernoff.log_sum_above(above, below))
 
     def at_many(self, tilt: float, period: float, epsilons: Array) -> tuple[Array, Array]:
         """`log_delta` and `log_aliases` at each of these ε."""
@@ -81,7 +81,7 @@ class Chernoff:
         bound = chernoff.log_aliases(log_deltas, np.abs(self.tilts - tilt) * period)
         above = np.min(bound[:, self.tilts > tilt], axis=1, initial=math.inf)
         below = np.min(bound[:, self.tilts < tilt], axis=1, initial=math.inf)
-        return np.asarray(np.min(log_deltas, axis=1)), chernoff.log_sum(above, below)
+        return np.asarray(np.min(log_deltas, axis=1)), chernoff.log_sum_above(above, below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ class Contour:
         """log of the best Chernoff bound in the table on delta and of all that the measure leaves out, rounded up."""
         best = self.table.log_delta(epsilon)
         for rest in (chernoff.log_above(self.measure.beyond(epsilon)[1]), min(self._log_bulk(epsilon), 0.0)):
-            best = best if rest == -math.inf else float(chernoff.log_sum(best, rest))
+            best = best if rest == -math.inf else float(chernoff.log_sum_above(best, rest))
         return best
 
     def _log_bulk(self, epsilon: float) -> float:
@@ -264,7 +264,7 @@ class Contour:
             low[held], high[held] = self._between(sums, units, epsilons[held], base[held])
             low[held] -= outward.up(np.exp(np.minimum(log_aliases[held], LOG_HUGE)), SAFE)
         log_all = np.array([chernoff.log_above(float(each)) for each in far_high + bulk_high])
-        ceiling = np.exp(np.clip(chernoff.log_sum(log_deltas, log_all), LOG_TINY, 0.0))
+        ceiling = np.exp(np.clip(chernoff.log_sum_above(log_deltas, log_all), LOG_TINY, 0.0))
         low, high = low + far_low + bulk_low, high + far_high + bulk_high
         return np.where(low > 0.0, low, 0.0), np.where(high < ceiling, high, outward.up(ceiling, outward.FEW))
 

@@ -164,7 +164,7 @@ class ChernoffTable:
         bound = chernoff.log_aliases(log_deltas, np.abs(tilts - at) * period[:, None, :])
         above = np.min(np.where(tilts > at, bound, np.inf), axis=1)
         below = np.min(np.where(tilts < at, bound, np.inf), axis=1)
-        return chernoff.log_sum(above, below)
+        return chernoff.log_sum_above(above, below)
 
 
 @dataclass(frozen=True, slots=True)

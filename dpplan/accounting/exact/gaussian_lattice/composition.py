@@ -187,7 +187,7 @@ class LatticeComposition:
     def log_chernoff(self, epsilon: float) -> float:
         """log of the best Chernoff bound in the table on delta, all that was left out included."""
         removed = chernoff.log_above(max(self.place.removed, 1e-300))
-        return float(chernoff.log_sum(self._chernoff.log_delta(epsilon), removed))
+        return float(chernoff.log_sum_above(self._chernoff.log_delta(epsilon), removed))
 
     def at(self, epsilon: float) -> DeltaInterval:
         """The interval for delta at this ε."""

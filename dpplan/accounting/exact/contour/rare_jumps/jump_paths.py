@@ -25,6 +25,7 @@ from dpplan.accounting.exact.contour.privacy_loss import Steps, grown_error, log
 from dpplan.accounting.exact.contour.rare_jumps.beyond_cut import Beyond
 from dpplan.accounting.exact.contour.rare_jumps.step_law import EPS, HUGE, RareLaw, Window
 from dpplan.accounting.numerics import Array, ComplexArray
+from dpplan.accounting.numerics.complex_log import complex_expm1, complex_log1p
 from dpplan.quick_dataclass import dataclass
 
 SAFE = 1e-9  # in logarithms: above the rounding of sums of numbers of one sign
@@ -94,7 +95,7 @@ class Rare:
             bulk += count * log_phi
             bulk_off += count * (np.log1p(error / size) + at_zero + rounding)
             ratio = jump / size * np.exp(-1j * log_phi.imag)
-            step = _log1p(ratio)
+            step = complex_log1p(ratio, HUGE)
             rise += count * step
             off = (moved + 2.0 * np.abs(jump) * (error / size + rounding)) / size
             rise_off += count * (off / np.maximum(np.abs(1.0 + ratio) - off, 1e-300) + 8.0 * EPS * np.abs(step))
@@ -110,7 +111,7 @@ class Rare:
             )
         units = EPS * (64.0 + np.abs(bulk))
         size = np.exp(bulk.real)
-        product = np.exp(bulk) * _expm1(rise)
+        product = np.exp(bulk) * complex_expm1(rise, HUGE)
         # An error of e^690 and more makes the product useless, and is said to be infinite.
         off = np.where(bulk_off + units < HUGE, np.expm1(np.minimum(bulk_off + units, HUGE)), np.inf)
         product_error = np.abs(product) * off + size * grown_error(rise.real, rise_off) * (1.0 + off) + 1e-305
@@ -206,18 +207,3 @@ def known(logs: Array) -> Array:
 def _log1p_exp(x: Array) -> Array:
     """log(1 + e^x), with full accuracy where it is small."""
     return np.where(x > 30.0, x + 1e-13, np.log1p(np.exp(np.minimum(x, 30.0))))
-
-
-def _log1p(z: ComplexArray) -> ComplexArray:
-    """log(1 + z) with full accuracy also where |z| is small."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        modulus = 0.5 * np.log1p(z.real * (2.0 + z.real) + z.imag * z.imag)
-    modulus = np.where(np.isfinite(modulus), modulus, -HUGE)
-    return np.asarray(modulus + 1j * np.arctan2(z.imag, 1.0 + z.real), dtype=np.complex128)
-
-
-def _expm1(z: ComplexArray) -> ComplexArray:
-    """e^z - 1 with full accuracy also where |z| is small."""
-    half, grown = np.sin(0.5 * z.imag), np.minimum(z.real, HUGE)
-    real = np.expm1(grown) * np.cos(z.imag) - 2.0 * half * half
-    return np.asarray(real + 1j * np.exp(grown) * np.sin(z.imag), dtype=np.complex128)
