@@ -18,6 +18,7 @@ import dpplan.train.machine.reproducible_mkl  # noqa: F401  (before anything tha
 # ruff: isort: on
 import dataclasses
 import secrets
+import shlex
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -35,13 +36,13 @@ from dpplan.train.machine.device import cpu_threads, device_named, repeatable
 from dpplan.train.machine.signals import CTRL_C, ENDING, interrupt_asked
 from dpplan.train.ranks import ALONE, Ranks, joined
 from dpplan.train.state.checkpoint import Checkpoint
-from dpplan.train.state.os_user_record import steps_on_record
 from dpplan.train.state.report import Epoch, Planned, Resumed, Step, TrainReport
 from dpplan.train.state.run_folder import RunFolder
 from dpplan.train.state.run_keys import NoiseKeys, tied
 from dpplan.train.state.spent_steps import open_spent_steps
 from dpplan.train.step.randomness import TorchGenerators
 from dpplan.train.step.sampler import begins_anew
+from dpplan.verify.known_steps import steps_on_record
 from dpplan.verify.unfinished_run import cost
 
 __all__ = [
@@ -129,6 +130,10 @@ def plan_resumed(
         raise UsageError(
             f"{folder}: holds no checkpoint to go on from. {cost(folder, begun.counted())} Start the run anew."
         )
+    if not begun.steps.exists():
+        how = f"How to count all that was planned, `dpplan epsilon {shlex.quote(str(folder))}` says."
+        gone = f"{begun.steps}: the count of steps cannot be opened: it is gone."
+        raise UsageError(f"{gone} {cost(folder, None)} The run cannot go on: start a new one. {how}")
     try:
         checkpoint = Checkpoint.load(begun.checkpoint)
     except InputOutputFailed as error:

@@ -11,6 +11,7 @@
     figure_reader   what one figure claims
     run_outcome      what a run says of itself
     unaccounted      runs that claim nothing, and say so
+    known_steps      what its checkpoint, its resumes and this user's record know of its steps
     unfinished_run   what is known of a run without a report
     report_reader    reports, run folders and the JSON of commands to claims
 

@@ -11,7 +11,7 @@ from dpplan.phase_steps import taken
 from dpplan.plan import Plan
 from dpplan.rounding import up
 from dpplan.units import UNITS, unit_problems
-from dpplan.verify import json_fields, unaccounted
+from dpplan.verify import json_fields, known_steps, unaccounted
 from dpplan.verify.early_end import early_end, figures
 
 REPORT, STEPS, RUN, CHECKPOINT = "report.json", "steps", "run.json", "checkpoint.pt"
@@ -54,12 +54,28 @@ def _spent_so_far(folder: Path, content: json_fields.Object, steps: int | None) 
 def cost(folder: Path, steps: int | None) -> str:
     """How many steps are counted, and what they cost by the plan beside them, as a sentence."""
     if steps is None:
-        return "How many of its steps are spent, nobody can tell."
+        return f"How many of its steps are spent, nobody can tell{known_ends(folder)}."
     counted = f"{steps} step is" if steps == 1 else f"{steps} steps are"
     if steps and unaccounted.reason(_content(folder / RUN)):
         return f"{counted} counted, of a run that was begun with --unaccounted: {unaccounted.UNKNOWN}."
     spent = _spent(folder / RUN, steps)
     return f"{counted} counted" + (f", {spent}." if spent else ", and are spent.")
+
+
+def known_ends(folder: Path) -> str:
+    """`steps_known`, to end a sentence with; "" where nothing is known."""
+    least, most = steps_known(folder)
+    told = [f"{least} or more are"] if least else []
+    told += [] if most is None else [f"the {most} planned at most, unless a copy of the folder went on"]
+    return f": {', and '.join(told)}" if told else ""
+
+
+def steps_known(folder: Path) -> tuple[int, int | None]:
+    """Of a run whose count cannot be read, how many steps were begun at least, and how many this folder can have begun
+    at most: those that were planned. None where that is not known, or more were begun."""
+    planned = json_fields.block(Problems(ReportError), _content(folder / RUN), "planned").get("steps")
+    least = _known(folder)
+    return least, planned if type(planned) is int and 0 < planned >= least else None
 
 
 def steps_begun(said: bytes) -> int | None:
@@ -72,9 +88,9 @@ def steps_begun(said: bytes) -> int | None:
 
 
 def begun_in(folder: Path) -> int | None:
-    """The steps that were begun by a run which has not ended: by its count, or by its metrics where they know of more.
-    None where the count cannot be read, and where it is empty or gone beside anything else that a run leaves: its count
-    comes first."""
+    """The steps that were begun by a run which has not ended: by its count, or by its metrics, its checkpoint or this
+    user's record where they know of more. None where the count cannot be read, and where it is empty or gone beside
+    anything else that a run leaves: its count comes first."""
     try:
         said = (folder / STEPS).read_bytes()
     except FileNotFoundError:
@@ -84,10 +100,16 @@ def begun_in(folder: Path) -> int | None:
     if not said and any((folder / name).exists() for name in (RUN, CHECKPOINT, METRICS, MODEL)):
         return None
     count = steps_begun(said)
+    return None if count is None else max(count, _known(folder))
+
+
+def _known(folder: Path) -> int:
+    """The most steps that anything but the count knows of."""
     try:
-        return None if count is None else max(count, last_counted((folder / METRICS).read_bytes()))
+        measured = last_counted((folder / METRICS).read_bytes())
     except OSError:
-        return count
+        measured = 0
+    return max(measured, known_steps.elsewhere(_content(folder / RUN), folder / CHECKPOINT))
 
 
 def last_counted(metrics: bytes) -> int:

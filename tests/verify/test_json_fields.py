@@ -156,7 +156,12 @@ def test_a_folder_without_a_report_tells_what_was_spent(tmp_path: Path) -> None:
     assert "no ε may be claimed of it" in unfinished(tmp_path) and "epsilon" not in unfinished(tmp_path)
     (tmp_path / "steps").unlink()
     (tmp_path / "run.json").write_text(json.dumps({"planned": phase}), encoding="utf-8")
-    assert unfinished(tmp_path).endswith("How many of its steps are spent, nobody can tell.")
+    planned = "the 100 planned at most, unless a copy of the folder went on."
+    assert unfinished(tmp_path).endswith(f"How many of its steps are spent, nobody can tell: {planned}")
+    (tmp_path / "metrics.jsonl").write_text('{"counted": 62}', encoding="utf-8")
+    assert unfinished(tmp_path).endswith(f"nobody can tell: 62 or more are, and {planned}")
+    (tmp_path / "metrics.jsonl").write_text('{"counted": 101}', encoding="utf-8")  # more than one folder plans
+    assert unfinished(tmp_path).endswith("nobody can tell: 101 or more are.")
 
 
 def test_a_count_of_steps_is_decimal_digits_and_nothing_else() -> None:

@@ -31,8 +31,9 @@ from dpplan.sampling import (
 from dpplan.units import APART, unit_words
 from dpplan.verify import unaccounted
 from dpplan.verify.early_end import EarlyEnd, early_end
-from dpplan.verify.unfinished_run import REPORT, RUN, STEPS, begun_in, planned_delta
+from dpplan.verify.unfinished_run import REPORT, RUN, begun_in, known_ends, planned_delta, steps_known
 
+_SEEDED = "{}: the run had a seed: whoever knows it can subtract the noise."
 _SAY_IT = "Say what ran: sigma=1.1,q=0.01,steps=1000."
 
 
@@ -216,9 +217,15 @@ def _begun(folder: Path) -> tuple[Plan | None, EarlyEnd | None]:
     try:
         content = json.loads((folder / RUN).read_bytes())
         steps, planned = begun_in(folder), content["planned"]
-        if steps is None:
-            raise ValueError(STEPS)
         examples = planned.get("examples")
+        if steps is None:
+            if marked := unaccounted.reason(content):
+                raise unaccounted.refusal(str(folder), marked, None)
+            if content.get("seeded"):
+                raise ReportError(_SEEDED.format(folder))
+            most = steps_known(folder)[1]
+            whole = plan_from_json({**planned, "examples": examples, "phases": [planned]})
+            raise ReportError(_uncounted(folder, whole if most is not None else None))
         plan, early = None, early_end(steps, planned["steps"], None)
         if steps:
             steps = steps if early is None else early.counted
@@ -226,9 +233,18 @@ def _begun(folder: Path) -> tuple[Plan | None, EarlyEnd | None]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         if not (folder / RUN).exists():
             raise ReportError(f"{folder}: is not the folder of a run. Name one that `dpplan train` made.") from None
-        raise ReportError(f"{folder}: how many of its steps are spent, nobody can tell. {_SAY_IT}") from None
+        raise ReportError(_uncounted(folder, None)) from None
     if steps and (marked := unaccounted.reason(content)):
         raise unaccounted.refusal(str(folder), marked, steps if early is None else early.taken)
     if content.get("seeded"):
-        raise ReportError(f"{folder}: the run had a seed: whoever knows it can subtract the noise.")
+        raise ReportError(_SEEDED.format(folder))
     return plan, early
+
+
+def _uncounted(folder: Path, whole: Plan | None) -> str:
+    """That a run's count cannot be read, and what to say in its place. whole: all that it can have begun."""
+    say_it = _SAY_IT
+    if whole is not None and type(whole.only_phase.mechanism) is Gaussian:
+        typed = ",".join("=".join(pair) for pair in _pairs(whole.only_phase, whole.examples, str(folder)))
+        say_it = f"To count all of them, say {typed} in its place, by --phase or --spent."
+    return f"{folder}: how many of its steps are spent, nobody can tell{known_ends(folder)}. {say_it}"

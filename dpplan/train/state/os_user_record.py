@@ -1,18 +1,14 @@
 """What this user's account knows of each run: how many of its steps were begun, in whatever folder that was.
 
 A copy of a run's folder counts on its own, and so does a folder that was put back from a backup. The entry of a run
-here is one for all of them. Kept in $XDG_STATE_HOME/dpplan/runs, by default ~/.local/state/dpplan/runs.
+here is one for all of them. Where it is kept, and read without holding it: verify.known_steps.
 """
-
-import os
-import re
-from pathlib import Path
 
 from dpplan.durable_files import told
 from dpplan.errors import InputOutputFailed
 from dpplan.train.state.step_count import CountFile
+from dpplan.verify.known_steps import records
 
-RUN_ID = re.compile(r"[0-9a-f]{32}")  # also what keeps an id from naming a file elsewhere
 _WHAT = "this user's record of the run"
 
 
@@ -28,7 +24,7 @@ class UserRecord:
         self.missing, self.counted = "", 0
         self._entry: CountFile | None = None
         try:
-            folder = _folder()
+            folder = records()
             with told(f"{folder}: cannot be used"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 known = (folder / run).exists()
@@ -53,24 +49,6 @@ class UserRecord:
         if self._entry is not None:
             self._entry.close()
             self._entry = None
-
-
-def steps_on_record(run: str) -> int:
-    """What the entry of a run knows, read without holding it; 0 where there is none that can be read."""
-    try:
-        return int((_folder() / run).read_bytes()[:100] or b"0")
-    except (OSError, ValueError, InputOutputFailed):
-        return 0
-
-
-def _folder() -> Path:
-    named = os.environ.get("XDG_STATE_HOME", "")
-    if os.path.isabs(named):  # what is not absolute is to be ignored, says the specification
-        return Path(named) / "dpplan" / "runs"
-    try:
-        return Path.home() / ".local" / "state" / "dpplan" / "runs"
-    except RuntimeError:
-        raise InputOutputFailed("there is no home folder") from None
 
 
 def _sentence(why: str) -> str:

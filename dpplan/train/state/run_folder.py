@@ -110,7 +110,8 @@ class RunFolder:
 
     def counted(self) -> int | None:
         """The same, None where the count cannot be read, or is gone or empty where there was one."""
-        return None if begun_in(self.path) is None else self.begun()
+        known = begun_in(self.path)
+        return None if known is None else max(known, self.begun())
 
     def _count(self) -> int | None:
         try:

@@ -14,7 +14,7 @@ from typing import Any
 from dpplan.durable_files import told, write_whole
 from dpplan.errors import InputOutputFailed
 from dpplan.render.to_json import dumps
-from dpplan.train.state.os_user_record import RUN_ID
+from dpplan.verify.known_steps import RUN_ID
 
 SCHEMA = "dpplan.run/1"
 NAME = "run.json"

@@ -92,11 +92,19 @@ def test_a_run_that_left_no_report_counts_what_it_planned(tmp_path: Path) -> Non
     assert told.startswith(f"{tmp_path}: not finished after 42 of {STEPS} steps")
     for text in ("many", "-3", "1_0", " ", "9" * 200):
         (tmp_path / "steps").write_text(text, encoding="utf-8")
-        assert wrong(str(tmp_path)).endswith("nobody can tell. Say what ran: sigma=1.1,q=0.01,steps=1000.")
+        told = wrong(str(tmp_path))
+        assert f"nobody can tell: the {STEPS} planned at most, unless a copy of the folder went on. To count" in told
+        typed = told.partition(" say ")[2].removesuffix(" in its place, by --phase or --spent.")
+        assert [phase.steps for phase in earlier(typed)] == [STEPS]
     (tmp_path / "steps").write_bytes(b"")
     assert "nobody can tell" in wrong(str(tmp_path))
     (tmp_path / "steps").unlink()  # emptied or taken away by hand: that none was begun, nobody knows
     assert "nobody can tell" in wrong(str(tmp_path))
+    (tmp_path / "metrics.jsonl").write_text(f'{{"counted": {STEPS + 1}}}', encoding="utf-8")
+    told = wrong(str(tmp_path))  # of more than was planned no figure is safe
+    assert told.endswith(f"nobody can tell: {STEPS + 1} or more are. Say what ran: sigma=1.1,q=0.01,steps=1000.")
+    (tmp_path / "run.json").write_text(json.dumps(report(spent=..., status=..., seeded=True)), encoding="utf-8")
+    assert "the run had a seed" in wrong(str(tmp_path)) and "steps=" not in wrong(str(tmp_path))
 
 
 @pytest.mark.parametrize("reported", [False, True])
