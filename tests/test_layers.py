@@ -261,6 +261,7 @@ CALLED_FROM_OUTSIDE = {
     "format_commands", "get_command", "list_commands", "formatter_class", "write_dl",  # of click
     "writable",  # io.RawIOBase
     "find_class",  # pickle.Unpickler
+    "persistent_load",  # pickle.Unpickler
     "_repr_html_",  # IPython and Jupyter
     "caught_by",  # of a tuple that is shown whole
     "white_box", "black_box",  # of an audit: for who asks how near it came
