@@ -117,11 +117,8 @@ def test_solve_holds_the_target_that_was_given() -> None:
         (SolveTarget(epsilon=1.0), "epsilon", ["eps goes with a target delta"]),
         (SolveTarget(target_epsilon=-1.0), "epsilon", ["target_eps=-1"]),
         (SolveTarget(target_delta=1e-5), "delta", ["the epsilon of the target delta is missing"]),
-        (
-            SolveTarget(3.0, 2.0, 3.0, 1e-5),
-            "delta",
-            ["target_eps and target_delta", "delta and target_delta", "target_delta=2"],
-        ),
+        (SolveTarget(3.0, 2.0, 3.0, 1e-5), "delta", ["target_eps and target_delta"]),  # the latter is to be left out
+        (SolveTarget(None, 2.0, 3.0, 1e-5), "delta", ["delta and target_delta", "target_delta=2"]),
     ],
 )
 def test_one_target_is_given_with_what_goes_beside_it(target: SolveTarget, by: str, problems: list[str]) -> None:
