@@ -275,11 +275,11 @@ def examples_repeated(run: LintContext) -> Iterator[Remark]:
 
 
 def files_passed_over(run: LintContext) -> Iterator[Remark]:
-    """A file that is no image by its ending, or lies beside the folders of the classes or deeper, is not read.
+    """A file that is no image by its ending, or out of place, is not read.
 
     n counts what is read. Images with an ending that is not known (.tif, .webp, none) are left out without an error, as
-    are those in a folder within that of a class, and with them perhaps a class or most of the data. A note; what begins
-    with a point is no business of anybody's.
+    are those beside the folders of the classes and in a folder within that of a class, and with them perhaps a class or
+    most of the data. A note; what begins with a point is no business of anybody's.
     """
     if run.data is None or not run.data.facts.skipped:
         return
