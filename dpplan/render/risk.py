@@ -15,6 +15,12 @@ from dpplan.render.table import Column, Table, TableCell, wrapped
 if TYPE_CHECKING:
     from dpplan.risk import Assessment, Figure
 
+# Attacks whose success is bounded by that of a guess without the data, by one theorem, as JSON and tables call them.
+WITHOUT_DATA = {
+    "singling_out": "singling out",
+    "attribute_inference": "attribute inference",
+    "reconstruction": "reconstruction",
+}
 DIGITS = 4  # of a chance that people read; rounded up
 MOST_PEOPLE = 10**9  # that are counted out: of more, a power of ten is read
 MOST_COUNTED = 3  # digits of whole people that are accused; what is left of a rate follows the point
@@ -39,7 +45,7 @@ def _named(found: "Assessment") -> "list[tuple[str, Figure]]":
         *((f"TPR at FPR {show(rate)}", each) for rate, each in zip(question.rates, found.rates, strict=True)),
         (f"posterior, prior {show(question.prior)}, FPR {show(question.fpr)}", found.posterior),
         (f"best guess, prior {show(question.prior)}", found.accuracy),
-        (f"reconstruction, guessing {show(question.baseline)}", found.reconstruction),
+        *((attack, found.reconstruction) for attack in WITHOUT_DATA.values()),
     ]
 
 
@@ -67,6 +73,8 @@ def rows(found: "Assessment", plan: Plan | None, names: Sequence[str] = ()) -> I
         yield plan_rows.row("epsilon", up(epsilon, 6), f"at δ = {show(delta)}")
     if found.mu is not None:
         yield plan_rows.row("smallest μ", up(found.mu, 6), f"δ(ε) ≤ δ_μ(ε) + {show(question.mu_delta)} at every ε")
+    if found.regret is not None:
+        yield plan_rows.row("regret of μ", f"≤ {up(found.regret, 3)}", "of μ alone, as GDP reporting calls it")
     if plan is not None:
         yield from plan_rows.plan_rows(plan, names=names)
     else:
@@ -167,8 +175,10 @@ def document(found: "Assessment", plan: Plan | None, warnings: list[str]) -> dic
         ],
         "posterior": {"prior": question.prior, "false_positive_rate": question.fpr, **_described(found.posterior)},
         "accuracy": {"prior": question.prior, **_described(found.accuracy)},
-        "reconstruction": {"baseline": question.baseline, **_described(found.reconstruction)},
-        "gdp": None if found.mu is None else {"mu": found.mu, "delta": question.mu_delta, "guarantee": "upper"},
+        **{key: {"baseline": question.baseline, **_described(found.reconstruction)} for key in WITHOUT_DATA},
+        "gdp": None
+        if found.mu is None
+        else {"mu": found.mu, "delta": question.mu_delta, "regret": found.regret, "guarantee": "upper"},
         "words": {"officer": for_an_officer(found), "person": for_a_person(found)},
         "warnings": warnings,
     }

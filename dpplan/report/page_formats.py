@@ -110,6 +110,7 @@ def _content(page: Page, private: bool) -> dict[str, Any]:
         "facts": _facts(page),
         "risk": risk_words.table(found),
         "mu": None if found.mu is None else up(found.mu, 4),
+        "regret": None if found.regret is None else up(found.regret, 2),
         "officer": risk_words.for_an_officer(found),
         "person": risk_words.for_a_person(found),
         "statement": [_stated(page, each) for each in FIELDS],

@@ -4,7 +4,7 @@
 
 In reading order: source (a plan, a stated (ε, δ) or a stated μ, each as δ at any ε in both directions), first_look (at
 which ε that has to be known well), convex_minimum (chords, extended), trade_off (true positives at a false-positive
-rate), assessment (advantage, accuracy, posterior, reconstruction, smallest μ).
+rate), regret (how much a μ overstates), assessment (advantage, accuracy, posterior, reconstruction, smallest μ).
 """
 
 from dpplan.risk.assessment import Assessment, AttackQuestion, Figure, assess

@@ -19,6 +19,7 @@ from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.normal import log_normal_tails
 from dpplan.quick_dataclass import dataclass
+from dpplan.risk.regret import regret_above
 from dpplan.risk.source import Ends, Source
 from dpplan.risk.trade_off import ENOUGH, TradeOff, first_looks, implied
 
@@ -71,8 +72,9 @@ class Figure:
 class Assessment:
     """advantage: TPR - FPR. rates: TPR at each rate of the question, at_fpr at its fpr. accuracy: of the best guess at
     the prior. posterior: that who is accused with this false-positive rate is a member. reconstruction: success of who
-    guesses right with chance `baseline`. mu: near the least μ with δ(ε) <= δ_μ(ε) + δ₀ for all ε, an upper end;
-    None where none was found.
+    guesses right with chance `baseline`: a predicate that singles one record out, an unknown attribute, a whole record;
+    one theorem bounds all three by TPR at FPR `baseline`. mu: near the least μ with δ(ε) <= δ_μ(ε) + δ₀ for all
+    ε, an upper end; None where none was found. regret: of telling the plan by that μ, from above (`regret`).
     """
 
     question: AttackQuestion
@@ -83,6 +85,7 @@ class Assessment:
     posterior: Figure
     reconstruction: Figure
     mu: float | None
+    regret: float | None
     trade_off: TradeOff = field(repr=False)
 
 
@@ -95,6 +98,7 @@ def assess(source: Source, question: AttackQuestion) -> Assessment:
     found = trade_off.rates(at)
     rates = [Figure(rate.lower, rate.upper, own, told) for rate, own, told in zip(found, at, allowed, strict=True)]
     *listed, at_fpr, at_baseline = rates
+    mu = smallest_mu(source, question.mu_delta)
     return Assessment(
         question,
         _advantage(source, stated),
@@ -103,7 +107,8 @@ def assess(source: Source, question: AttackQuestion) -> Assessment:
         _accuracy(source, question.prior, stated),
         _posterior(at_fpr, question.prior, question.fpr),
         at_baseline,
-        smallest_mu(source, question.mu_delta),
+        mu,
+        None if mu is None else regret_above(source, mu),
         trade_off,
     )
 

@@ -28,6 +28,9 @@ def test_a_plan_as_a_table_and_in_words(dpplan: Run) -> None:
     words = " ".join(done.stdout.split())
     assert "advantage, TPR - FPR 0.2245 0" in words
     assert "TPR at FPR 0.1 0.2397 0.1" in words
+    for attack in ("singling out", "attribute inference", "reconstruction"):
+        assert f"{attack} 0.04021 0.01" in words
+    assert re.search(r"smallest μ 0\.58\d+ .* regret of μ ≤ 0\.002\d+ of μ alone, as GDP reporting calls it", words)
     assert "can recognise at most 6.06 in 1000 of those whose data was; guessing would recognise 1" in words
     assert "does not limit what is learned about people like you" in words
     assert "assumes Poisson sampling, add/remove one example" in words
@@ -72,6 +75,9 @@ def test_json_holds_both_ends_and_what_guessing_reaches(dpplan: Run) -> None:
     assert rate["guessing"] == rate["false_positive_rate"] == 0.01
     assert answer["posterior"]["upper"] == pytest.approx(posterior(rate["upper"], 0.1, 0.01), rel=1e-9)
     assert 0.58 < answer["gdp"]["mu"] < 0.59
+    assert 0.002 < answer["gdp"]["regret"] < 0.0022
+    assert answer["singling_out"] == answer["attribute_inference"] == answer["reconstruction"]
+    assert answer["singling_out"]["upper"] == rate["upper"]
 
 
 def test_a_run_and_what_epsilon_printed_give_the_figures_of_their_plan(dpplan: Run, tmp_path: Path) -> None:

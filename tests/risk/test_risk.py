@@ -17,6 +17,7 @@ from dpplan.adjacency import named
 from dpplan.mechanism import DiscreteLaplace
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.risk.assessment import stated_delta
+from dpplan.risk.regret import regret_above
 from dpplan.risk.trade_off import implied
 from dpplan.sampling.poisson import Poisson
 
@@ -241,6 +242,29 @@ def test_the_smallest_mu_is_no_larger_than_one_place_asks_for(plan):
         x = best + (x[1] - x[0]) * np.linspace(-1.0, 1.0, 41)
         x = x[x >= 0.0]
     assert np.max(over(x)) > 0.0
+
+
+def test_a_regret_is_that_of_gdp_reporting():
+    """gdpnum 0.1.2 prints this pair, its regret from below (arXiv:2503.10945)."""
+    source = risk.source_of_plan(Plan.from_rate(9.4, 0.328, 2000))
+    assert 0.0010208130697719753 <= regret_above(source, 1.5685621993129137) <= 1.03 * 0.0010208130697719753
+
+
+@pytest.mark.sweep(every=2)
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
+def test_a_regret_is_proven_and_no_more_than_a_few_percent_too_large(plan):
+    """(δ_μ - δ) / (1 + e^x), at many places that it was not looked for at."""
+    source, mu = source_of(plan), 1.2 * risk.assess(source_of(plan), risk.AttackQuestion()).mu
+    found, x = regret_above(source, mu), np.concatenate((np.linspace(0.0, 4.0, 333), np.linspace(4.0, 40.0, 100)))
+    low, high = source.larger(x)
+    of_gaussian, apart = np.array([gaussian_delta(mu, each) for each in x]), 1.0 + np.exp(x)
+    assert np.max((of_gaussian - high) / apart) <= found
+    assert found <= max(1.05 * np.max((of_gaussian - low) / apart), 3e-5)
+
+
+def test_of_what_is_only_stated_no_regret_is_known():
+    assert regret_above(risk.source_of_stated(1.0, 1e-5), 0.5) is None
+    assert regret_above(risk.source_of_plan(README), 0.0) == 0.0
 
 
 def counted(source):
