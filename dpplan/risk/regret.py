@@ -16,7 +16,7 @@ import numpy as np
 
 from dpplan.accounting.bound import Guarantee
 from dpplan.accounting.exact.proven_deltas import Width
-from dpplan.accounting.numerics import Array
+from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.normal import log_normal_tails
 from dpplan.risk.source import Source
 from dpplan.risk.trade_off import first_looks
@@ -47,13 +47,13 @@ def regret_above(source: Source, mu: float) -> float | None:
         more_low, more_high = source.larger(middles, ENOUGH)
         x, low, high = np.insert(x, at, middles), np.insert(low, at, more_low), np.insert(high, at, more_high)
     at_places, between = _quotients(x, low, high, mu)
-    beyond = _of_gaussian(x[-1:], mu)[0] / (1.0 + math.exp(x[-1]))  # δ is not negative, and δ_μ falls
-    return float(max(np.max(at_places), np.max(between), beyond, 0.0)) * (1.0 + 1e-9) + ABSOLUTE
+    beyond = float(_of_gaussian(x[-1:], mu)[0]) / (1.0 + math.exp(x[-1]))  # δ is not negative, and δ_μ falls
+    return outward.up(float(max(np.max(at_places), np.max(between), beyond, 0.0)), outward.MANY) + ABSOLUTE
 
 
 def _of_gaussian(x: Array, mu: float) -> Array:
     first, second = (np.exp(log_normal_tails(x / mu + sign * 0.5 * mu)) for sign in (-1.0, 1.0))
-    return np.asarray(first - np.exp(x) * second * (1.0 - 1e-12) + ABSOLUTE)
+    return np.asarray(first - outward.down(np.exp(x) * second, outward.SERIES) + ABSOLUTE)
 
 
 def _quotients(x: Array, low: Array, high: Array, mu: float) -> tuple[Array, Array]:
