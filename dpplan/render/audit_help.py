@@ -27,7 +27,9 @@ SABOTAGES = (
     Sabotage("the same noise in two parts of a step", "pattern", "1500", "40", "2"),
     Sabotage("no clipping", "audit", "1500", "40", "2"),
     Sabotage("the batch's mean clipped, not examples", "audit", "1500", "40", "2"),
-    Sabotage("four times the steps that are counted", "audit", "1500", "40", "4"),
+    Sabotage("one step more, in the whole run", "count", "any", "40", "1"),
+    Sabotage("two steps for each that is counted", "count", "any", "40", "2"),
+    Sabotage("four times the steps that are counted", "audit, count", "1500", "40", "4"),
     Sabotage("batches filled up with repeats", "conformance", "any", "40", "1"),
     Sabotage("shuffled batches of one size", "conformance", "any", "40", "1"),
     Sabotage("two ranks draw by one seed", "conformance", "none", "1200", "10"),
@@ -45,7 +47,8 @@ TEXT = (
     "Membership attacks (dpplan audit RECIPE --attack all) are what people run against models: losses, with shadow "
     "models to compare with. They see less than canaries, and what they say rests on members: it is private. On a "
     "cluster: dpplan.train.shadows.attacked within a back end of joblib, dask or ray.",
-    "Conformance is what every run measures of itself: batch sizes, noise, denominator. Pattern: the noise of all "
+    "Conformance is what every run measures of itself: batch sizes, noise, denominator. Count: how many sums were "
+    "released, against the steps of the plan; one more shows, which no attack could tell. Pattern: the noise of all "
     "canaries and steps, searched for repetitions at any distance, as when processes that each keep a part of the "
     "parameters draw from one seed.",
     "While a model is trained (dpplan train RECIPE --watch 500, or watch: 500 in the audit block), examples are "

@@ -88,6 +88,11 @@ class StepStatistics:
         self._noise.saw(step, added, multiplier_of(self.phase.mechanism) * sensitivity)
 
     @property
+    def releases(self) -> int:
+        """How many sums were released by this process."""
+        return len(self._sizes)
+
+    @property
     def expected_batch(self) -> float:
         return self.phase.sampling.expected_batch(self.examples)
 

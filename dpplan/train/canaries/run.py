@@ -208,7 +208,14 @@ def judged(planned: Planned, placed: Placed, trainer: Watched, delta: float | No
     hypothesis = Hypothesis.of_plan(claim.plan, at)
     settings = AuditSettings(at, max(level - 2 * LEVEL, 0.0) / len(scores))  # the rest is that of the measurements
     findings = {kind: audit(each, hypothesis, settings) for kind, each in scores.items()}
-    return Audited(planned, findings, (*trainer.statistics.measurements(), _pattern(trainer, phase)))
+    measured = (_released_steps(trainer, phase), *trainer.statistics.measurements(), _pattern(trainer, phase))
+    return Audited(planned, findings, measured)
+
+
+def _released_steps(trainer: Watched, phase: Phase) -> Measurement:
+    """Whether as many sums were released as the plan has steps: one more is little to any attack, and untrue."""
+    made = max(trainer.statistics.releases, len(trainer.seen), trainer.steps)
+    return Measurement("steps", show(phase.steps), show(made), made == phase.steps, covered=True)
 
 
 def _pattern(trainer: Watched, phase: Phase) -> Measurement:

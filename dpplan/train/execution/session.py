@@ -46,6 +46,7 @@ class Session:
         self.watch = self._watch()
         self.epochs: list[Epoch] = []
         self.closed = 0  # epochs, with those whose metrics are gone
+        self.before = (0, 0)  # steps that were counted, and updates of the model, when this process began
         self.saved: int | None = None  # the step of the checkpoint on disk
         self.look = 50 if planned.device.type == "cuda" else 1  # steps between two looks, each of which a GPU waits for
 
@@ -113,9 +114,16 @@ class Session:
         with suppress(InputOutputFailed):
             self.folder.save_report(self._report(("stopped", why)))
 
+    @property
+    def _spent(self) -> int:
+        """Steps counted before each was taken, or as many as were released since, should those be more."""
+        counted, updates = self.before
+        made = max(self.trainer.statistics.releases, self.trainer.steps - updates)
+        return max(self.spent_steps.counted, counted + made)
+
     def _counted(self) -> str:
         """What is spent, for the message of an error that ended the run."""
-        counted = self.spent_steps.counted
+        counted = self._spent
         if not counted:
             return "No step was taken, and nothing is spent."
         spent = self.claim.spent(counted)
@@ -136,6 +144,7 @@ class Session:
         if checkpoint.generators is not None:
             self.spent_steps.repeat_from(checkpoint.counted)
         self.saved, self.closed = checkpoint.steps, checkpoint.epochs
+        self.before = self.spent_steps.counted, checkpoint.steps
         self.worker.restore(checkpoint, self.spent_steps.counted)
         self.epochs = [self._epoch_from(line) for line in self.folder.epochs(checkpoint.epochs)]
 
@@ -172,7 +181,7 @@ class Session:
 
     def _report(self, ending: Ending, evaluation: Evaluation = NOT_YET) -> TrainReport:
         status, message = ending
-        counted = self.spent_steps.counted
+        counted = self._spent
         return TrainReport(
             planned=self.planned,
             status=status,
@@ -218,6 +227,8 @@ class Session:
             self.spent_steps.begin()
             self.ranks.say(Command.STEP)
             facts += self.trainer.step()
+            while self.spent_steps.counted < self._spent:  # whatever was released uncounted is counted after all
+                self.spent_steps.begin()
             step = self.trainer.steps
             yield Step(step, steps)
             closing = sampling.complete_epochs(step) > sampling.complete_epochs(step - 1) or step == steps

@@ -184,6 +184,42 @@ def extra_steps(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Watched, "step", more)
 
 
+def one_extra_step(patch: pytest.MonkeyPatch) -> None:
+    """In the whole run, and counted nowhere."""
+    inner, taken = Watched.step, [0]
+
+    def more(self: Watched) -> Any:
+        taken[0] += 1
+        if taken[0] == 17:
+            inner(self)
+        return inner(self)
+
+    patch.setattr(Watched, "step", more)
+
+
+def an_extra_step_at_each(patch: pytest.MonkeyPatch) -> None:
+    inner = Watched.step
+
+    def more(self: Watched) -> Any:
+        inner(self)
+        return inner(self)
+
+    patch.setattr(Watched, "step", more)
+
+
+def an_extra_release(patch: pytest.MonkeyPatch) -> None:
+    """Of a sum that was released before, with new noise, and not used."""
+    inner, first = Watched._released, [True]
+
+    def more(self: Watched, clipped: ClippedSum) -> Tensor:
+        if first:
+            first.clear()
+            inner(self, clipped)
+        return inner(self, clipped)
+
+    patch.setattr(Watched, "_released", more)
+
+
 def shuffled(patch: pytest.MonkeyPatch) -> None:
     """Batches of one size, in turn through a shuffled data set."""
 
@@ -209,7 +245,10 @@ def slow(*case: Any) -> Any:
         (noise_shared_by_parts, {"noise pattern"}),
         (denominator_of_the_draw, {"denominator"}),
         slow(filled_with_repeats, {"batch sizes"}),
-        (extra_steps, {"audit"}),
+        (extra_steps, {"audit", "steps"}),
+        (one_extra_step, {"steps"}),
+        slow(an_extra_step_at_each, {"steps"}),
+        slow(an_extra_release, {"steps"}),
         (shuffled, {"batch sizes"}),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -12,6 +12,7 @@ from dpplan.errors import BudgetExceeded, RecipeError, Unreachable, UsageError
 from dpplan.plan import Plan
 from dpplan.recipe import Privacy
 from dpplan.train.execution import terminal_text
+from dpplan.train.step.trainer import Trainer
 
 MOST = 1.0  # of the 60 steps below, this pays for some
 
@@ -96,3 +97,24 @@ def test_the_budget_of_a_plan_without_one_is_what_it_claims() -> None:
     assert claim.max_epsilon is None
     assert not claim.exceeded_by(claim.epsilon)
     assert claim.exceeded_by(claim.spent(5))
+
+
+@pytest.mark.parametrize("twice", [3, 8], ids=["within", "at the end"])
+def test_a_step_that_is_taken_uncounted_is_in_the_claim_all_the_same(
+    twice: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever happens between two counts, what is told is never for fewer releases than were made."""
+    inner, calls = Trainer.step, [0]
+
+    def step(self: Trainer) -> Any:
+        calls[0] += 1
+        if calls[0] == twice:
+            inner(self)
+        return inner(self)
+
+    monkeypatch.setattr(Trainer, "step", step)
+    report = train.run(small(training_steps=8), out=tmp_path / "run")
+    made = max(8, twice + 1)
+    assert (report.steps, report.lost) == (made, 0)
+    assert report.spent.upper == report.planned.claim.spent(made).upper
+    assert report.agrees == (made == 8)
