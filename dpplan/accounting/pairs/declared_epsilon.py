@@ -162,8 +162,8 @@ _MOMENTS = "bounds moments of the privacy loss only, and no pair of laws dominat
 MOMENTS_ONLY: Mapping[type[Mechanism], str] = MappingProxyType(
     {
         StatedZcdp: f"a stated rho-zCDP {_MOMENTS} (the Gaussian of the same rho is no upper bound). Ask --accountant "
-        "rdp",
-        StatedRenyi: f"a stated Rényi curve {_MOMENTS}. Ask --accountant rdp",
+        "rdp of dpplan epsilon or delta",
+        StatedRenyi: f"a stated Rényi curve {_MOMENTS}. Ask --accountant rdp of dpplan epsilon or delta",
     }
 )
 WITHOUT: Mapping[tuple[type, Adjacency], str] = MappingProxyType(

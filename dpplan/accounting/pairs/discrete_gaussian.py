@@ -110,7 +110,8 @@ def discrete_gaussian_terms(phase: Phase, adjacency: Adjacency) -> Terms:
     if mechanism.l2_sensitivity is not None:
         raise NotApplicable(
             "discrete Gaussian noise on several numbers has no worst change where only its length is known (the "
-            "continuous Gaussian is no upper bound). Give differences, or ask --accountant rdp"
+            "continuous Gaussian is no upper bound). Give differences, or ask --accountant rdp of dpplan epsilon or "
+            "delta"
         )
     if scheme.sample_rate != 1.0 and adjacency == REPLACE_ONE:
         raise NotApplicable(
