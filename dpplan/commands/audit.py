@@ -1,11 +1,13 @@
 """dpplan audit: do the scores of an attack contradict what a plan claims? Of a file, or of a run made for it."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+import dpplan
 from dpplan.checks import Problems, did_you_mean
 from dpplan.commands.shared import membership_audit, output, plan_arguments, plan_files, recipe_data, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
@@ -24,7 +26,8 @@ HELP = """Whether an attack shows more than a plan allows: consistent or VIOLATI
 Of a recipe (or the folder of a run, whose recipe it is), one run is made with canaries that pass through the trainer's
 own sampler, clipping and noise, each in by a fair coin: gradients that lie in one coordinate each (white box), and
 mislabelled held-out examples, by the last model's losses (black box); how many is said by the recipe's audit block.
-Canaries cost the real data nothing: each example is drawn, clipped and covered as planned. The model is discarded.
+Canaries cost the real data nothing: each example is drawn, clipped and covered as planned. The model is discarded. What
+was found is added to audits.jsonl in a run's folder, or to the file of --record, for dpplan report.
 
 With --attack, membership inference as people run it: models of the recipe, each trained on its own coin-flipped half
 of all examples, attacked by their losses with the others as shadows: loss, lira, lira-offline, rmia, or all. TPR at low
@@ -59,7 +62,7 @@ mechanisms: the same plan with other noise, or without a plan a Gaussian.
 Exit status: 0 consistent, or nothing to compare with; 1 VIOLATION; 2 the call or the file makes no sense as put; 3 the
 plan cannot be certified; 5 a file that is there cannot be read, or one cannot be written.
 """
-RUNS_ONLY = ("canaries", "mislabelled", "seed", *membership_audit.ONLY_HERE)
+RUNS_ONLY = ("canaries", "mislabelled", "seed", "record", *membership_audit.ONLY_HERE)
 NOTHING_TO_HOLD = (
     "An audit holds a claim against what an attack shows, and there is none. What the scores of an attack prove by "
     "themselves is told by `dpplan audit SCORES.csv --delta 1e-5`."
@@ -78,6 +81,7 @@ METHODS, SIDES = ("one-run-fdp", "one-run", "many-runs"), ("both", "in")
 @click.option("--canaries", type=COUNT, help="Of a recipe: how many gradient canaries, in place of its audit block.")
 @click.option("--mislabelled", type=COUNT, help="Of a recipe: how many mislabelled ones.")
 @click.option("--seed", type=COUNT, help="Of a recipe: makes the run repeatable, for tests.")
+@click.option("--record", type=FileName(path_type=Path), metavar="FILE", help="Of a recipe: a file to keep it in.")
 @click.option("--method", type=Name(METHODS), default=METHODS[0], show_default=True, help="The theorem.")
 @click.option("--guesses", type=COUNT, help="How many canaries are guessed, fixed before the scores were seen.")
 @click.option("--side", type=Name(SIDES), default=SIDES[0], show_default=True, help="Of --guesses: both, or in alone.")
@@ -134,7 +138,9 @@ def _of_a_run(
     source: Path, arguments: PlanArguments, delta: Any, as_json: bool, told: dict[str, Any], problems: list[str]
 ) -> bool:
     from dpplan import recipe
+    from dpplan.audit import on_file
     from dpplan.render import audit as render
+    from dpplan.render import to_json
     from dpplan.verify.unaccounted import reason_in, refusal
 
     file = source / "recipe.yaml" if source.is_dir() else source
@@ -143,9 +149,15 @@ def _of_a_run(
     _run_problems(source, arguments, delta, told, [*problems, *membership_audit.problems(told)])
     read = recipe.load(file)
     level, at = round(1.0 - float(told["confidence"]), 15), None if delta is None else float(delta)
+    audited = {
+        "recipe": {"name": read.name, "sha256": read.sha256},
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "confidence": round(1.0 - level, 12),
+        "dpplan": dpplan.__version__,
+    }
     with recipe_data.needs_torch("dpplan audit of a recipe"):
         if told["attacks"]:
-            return membership_audit.run(read, told, at, level, as_json)
+            return membership_audit.run(read, told, at, as_json, _record(source, told), audited)
         with waiting.status("loading torch"):
             from dpplan import train
             from dpplan.train import canaries
@@ -158,13 +170,25 @@ def _of_a_run(
     with waiting.progress("steps") as progress:
         found = canaries.audited(planned, wanted, at, level, progress)
     measured = [(each.name, each.agrees) for each in found.measured]
+    document = render.run_document(found.findings, measured, told["seed"], **audited)
+    if (record := _record(source, told)) is not None:
+        on_file.keep(record, to_json.dumps(document))
     if as_json:
-        output.as_json(render.run_document(found.findings, measured, told["seed"]))
+        output.as_json(document)
     else:
         output.say([render.run_headline(found.findings, measured, output.paint), ""])
         output.say([*render.run_rows(found.findings, measured, level), ""])
         output.show(render.run_table(found.findings))
     return found.violation
+
+
+def _record(source: Path, told: dict[str, Any]) -> Path | None:
+    """Where what was found is kept: as asked for, or in the folder of the run that was audited."""
+    from dpplan.audit import on_file
+
+    if told["record"] is not None:
+        return Path(told["record"])
+    return source / (on_file.MEMBERS if told["attacks"] else on_file.CANARIES) if source.is_dir() else None
 
 
 def _run_problems(

@@ -1,6 +1,7 @@
 """dpplan report: a page to publish and to sign."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from dpplan.commands.shared import output, overwriting, plan_files, waiting
 from dpplan.commands.shared.parameter_types import CHANCE, COUNT, FileName, Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.durable_files import write_named
-from dpplan.errors import EXIT_EXCEEDED, EXIT_NOT_CERTIFIED, PlanError, UsageError
+from dpplan.errors import EXIT_EXCEEDED, EXIT_NOT_CERTIFIED, PlanError, ReportError, UsageError
 from dpplan.plan import Settings, resolve_delta
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ What no tool can know is asked for: in the recipe's statement block, in a file o
 --state KEY=TEXT. What is absent is shown as not stated, never invented; what the files say is on record: held-out
 examples, what check was told to pass, the search that settings come from, and other runs on the same data that lie
 beside this one, with what they spend together. What was computed from examples without noise (accuracy, losses,
-clipping) is left out; --private shows it and marks the page, which then has no place to sign.
+clipping) is left out; --private shows it and marks the page, which then has no place to sign. What dpplan audit found
+by canaries is told, each audit that lies in the run's folder or in the file of --audit; what it found by members or by
+losses of a model, and a memorisation watch, with --private.
 
 The format is that of the file's name (.html, .md, .json; .yaml is a draft for the registry); a name without an ending
 gets HTML. A file that is there is left alone, unless --overwrite is given. For a PDF, print the HTML from a browser.
@@ -66,6 +69,7 @@ written.
 @click.option("--state", multiple=True, metavar="KEY=TEXT", help="One thing that is stated; repeatable.")
 @click.option("--delta", type=CHANCE, help="Another δ than the file's own.")
 @click.option("--n", "examples", type=COUNT, help="Training examples of a recipe; its data is read without.")
+@click.option("--audit", type=FileName(path_type=Path), help="What dpplan audit kept (--record) or printed as JSON.")
 @click.option("--private", is_flag=True, help="Also what was computed without noise; not to be published.")
 @click.option("--fields", is_flag=True, help="List what can be stated, and stop.")
 @overwriting.overwrite_option
@@ -77,6 +81,7 @@ def command(
     state: tuple[str, ...],
     delta: Any,
     examples: Any,
+    audit: Path | None,
     private: bool,
     fields: bool,
 ) -> None:
@@ -93,6 +98,8 @@ def command(
     stated = _stated(statement, state, delta, form)
     with waiting.status("accounting") as told:
         page = _page(source, stated, None if delta is None else float(delta), examples, told)
+        if audit is not None:
+            page = _with_audits(page, audit)
         text = _written(page, form, private)
     if file is None:
         click.echo(text, nl=False)
@@ -182,6 +189,18 @@ def _page_of_plan(source: Path, stated: dict[str, str], delta: float | None, tol
         raise PlanError(said.problems)
     at = resolve_delta(delta, said.plan.examples).value
     return report.of_plan(source.stem, said.plan, stated, at, said.names, told)
+
+
+def _with_audits(page: "Page", file: Path) -> "Page":
+    """With those of a file as well. Raises ReportError where none of them is of this page's recipe."""
+    from dpplan.audit import on_file
+
+    found = on_file.kept(file) if file.exists() else []
+    if not found:
+        raise ReportError(f"audit={file}: holds no audit. dpplan audit RECIPE --record {file} makes one.")
+    if not any(each["recipe"]["sha256"] == page.sha256 for each in found):
+        raise ReportError(f"audit={file}: is of a recipe that runs something else. Audit the one that is reported on.")
+    return replace(page, audits=(*page.audits, *found))
 
 
 def _written(page: "Page", form: str, private: bool) -> str:

@@ -170,12 +170,15 @@ def _kind(kind: str, found: "AuditFinding") -> Iterator[str]:
     yield from (f"{least:.2g}", rounded_down(found.epsilon))
 
 
-def run_document(findings: "Mapping[str, AuditFinding]", measured: Measured, seed: int | None) -> dict[str, Any]:
-    """The object that `dpplan audit RECIPE --json` prints."""
+def run_document(
+    findings: "Mapping[str, AuditFinding]", measured: Measured, seed: int | None, **facts: Any
+) -> dict[str, Any]:
+    """The object that `dpplan audit RECIPE --json` prints. facts: of the recipe, and when it was audited."""
     violation = any(found.violation for found in findings.values()) or not all(agrees for _, agrees in measured)
     return {
         "schema": "dpplan.audit-run/1",
         "verdict": "violation" if violation else "consistent",
+        **facts,
         "seed": seed,
         "scores": {kind: described(found) for kind, found in findings.items()},
         "measured": dict(measured),

@@ -3,9 +3,10 @@
     page = gather(source, {"curator": "..."})      # what is known, what was stated, and what is not stated
     html(page); markdown(page); entry(page)
 
-In reading order: other_runs (on the same examples, beside this one), on_record (what files say of things that a
-statement is asked for), page (what is known of a plan or a run), svg_charts (pictures as SVG), registry (an entry of
-the deployments registry), page_formats (the templates). What no tool can know stands in dpplan.deployment_statement.
+In reading order: audits (what they found), other_runs (on the same examples, beside this one), on_record (what files
+say of things that a statement is asked for), page (what is known of a plan or a run), svg_charts (pictures as
+SVG), registry (an entry of the deployments registry), page_formats (the templates). What no tool can know stands in
+dpplan.deployment_statement.
 Nothing is invented: a field that nobody filled in is shown as not stated.
 """
 

@@ -17,6 +17,7 @@ from dpplan.deployment_statement import FIELDS, Statement
 from dpplan.errors import ReportError
 from dpplan.plan import Plan
 from dpplan.recipe import Recipe, recorded
+from dpplan.report import audits as audits_on_file
 from dpplan.report.on_record import contradicts, lengths, on_record, silenced
 from dpplan.report.other_runs import OtherRuns, beside
 from dpplan.units import unit_words as plan_words
@@ -44,6 +45,7 @@ class Page:
     file_sha256: of the recipe's file as it is. recipe_ran: whether that file is the recipe that the report records.
     names: of the plan's phases, where a plan file gave some. search: the report of a search as it was written, None of
     all else. content: the blocks of the recipe, as recorded. others: runs on the same examples that lie beside this.
+    audits: of a run's folder and of files that were named, as they were printed. watch: a memorisation watch's file.
     early: how a run ended that took fewer steps than planned. both: its two figures and the condition of the smaller.
     """
 
@@ -66,6 +68,8 @@ class Page:
     search: Mapping[str, Any] | None = None
     content: Mapping[str, Any] = field(default_factory=dict)
     others: OtherRuns = field(default_factory=OtherRuns)
+    audits: tuple[Mapping[str, Any], ...] = ()
+    watch: Mapping[str, Any] = field(default_factory=dict)
     early: EarlyEnd | None = None
     both: str = ""
     version: str = dpplan.__version__
@@ -155,8 +159,17 @@ class Page:
 
     @property
     def private(self) -> Mapping[str, Any]:
-        """What was computed from examples without noise."""
-        return {} if self.run is None else dict(self.run.get("not_covered_by_epsilon", {}))
+        """What was computed from examples without noise, and what attacks on them found."""
+        found = {} if self.run is None else dict(self.run.get("not_covered_by_epsilon", {}))
+        losses = [each.get("loss") for each in found.get("epochs") or [] if isinstance(each, dict)]
+        if any(loss is not None for loss in losses):
+            found["loss by epoch"] = ", ".join("-" if loss is None else f"{loss:.4g}" for loss in losses)
+        return {**found, **audits_on_file.private(self.audits, self.sha256, self.watch)}
+
+    @property
+    def audited(self) -> list[audits_on_file.AuditSentence]:
+        """What audits by canaries found."""
+        return audits_on_file.by_canaries(self.audits, self.sha256)
 
 
 def gather(source: Path, stated: Mapping[str, str], delta: float | None = None, told: Told = _nothing) -> Page:
@@ -190,6 +203,8 @@ def gather(source: Path, stated: Mapping[str, str], delta: float | None = None, 
         run=trained, recipe=text if document.recipe_ran else "", sha256=str(recipe.get("sha256", "")),
         file_sha256=file_sha256, recipe_ran=document.recipe_ran, search=raw if searched else None, content=recipe,
         others=beside(chosen.plan, at, document.folder, recipe), early=document.early,
+        audits=audits_on_file.beside_run(document.folder) if trained else (),
+        watch=audits_on_file.watched(document.folder) if trained else {},
         both=verify.both_figures(document, at),
     )  # fmt: skip
 

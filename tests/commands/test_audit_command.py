@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dpplan import __main__ as program
+from dpplan.audit import on_file
 
 Run = Callable[..., CompletedProcess[str]]
 PLAN = ("--sigma", "10", "--q", "1", "--steps", "100", "--delta", "1e-5")  # μ = 1
@@ -119,7 +120,13 @@ def test_the_folder_of_a_run_is_audited_by_its_recipe(dpplan: Run, tmp_path: Pat
     assert (done.returncode, answer["schema"], answer["verdict"]) == (0, "dpplan.audit-run/1", "consistent")
     assert set(answer["scores"]) == {"gradient, by likelihood", "gradient, by spread"}
     assert all(answer["measured"].values())
-    assert [each.name for each in (tmp_path / "run").iterdir()] == ["recipe.yaml"]
+    assert sorted(each.name for each in (tmp_path / "run").iterdir()) == ["audits.jsonl", "recipe.yaml"]
+    assert on_file.kept(tmp_path / "run" / "audits.jsonl") == [answer]
+    page = dpplan("report", recipe, "--n", "1437", "--audit", "run/audits.jsonl", "--format", "md")
+    assert page.returncode == 0
+    assert "with 100 gradient canaries that was thrown away, found nothing that the plan does not allow" in page.stdout
+    other = dpplan("report", recipe.with_name("audit.yaml"), "--n", "1437", "--audit", "run/audits.jsonl")
+    assert (other.returncode, "of a recipe that runs something else" in other.stderr) == (2, True)
 
 
 def test_what_belongs_to_files_of_scores_is_refused_for_a_recipe(dpplan: Run, tmp_path: Path) -> None:

@@ -5,19 +5,21 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dpplan import accounting, recipe, report
 from dpplan.adjacency import ADD_REMOVE
+from dpplan.audit import on_file
 from dpplan.commands import report as report_command
 from dpplan.deployment_statement import FIELDS, Statement
 from dpplan.errors import RecipeError, ReportError
 from dpplan.plan import Settings, resolve_delta
 from dpplan.render import report as report_lines
 from dpplan.render import to_json
+from dpplan.report import audits, page_formats, registry, svg_charts
 from dpplan.report import page as pages
-from dpplan.report import page_formats, registry, svg_charts
 
 PLAN = Settings(noise_multiplier=1.1, examples=60000, batch_size=256, epochs=10).plan()
 HOSTILE = '<script>alert("x")</script> | & "quoted"'
@@ -259,3 +261,44 @@ def test_who_cannot_see_it_is_told_the_same(page: report.Page) -> None:
     assert all('tabindex="0"' in each and "aria-label=" in each and 'role="region"' in each for each in scrolling)
     for wanted in ("max-width: 30rem", "@media print", "prefers-color-scheme: dark", 'name="viewport"'):
         assert wanted in text
+
+
+def an_audit(verdict: str, sha256: str = "") -> dict[str, Any]:
+    kinds = (("gradient, by likelihood", verdict, 3.4567), ("mislabelled, by loss", "consistent", 0.5))
+    facts = {"canaries": 500, "delta": 1e-5, "claim": {"epsilon_upper": 8.0}}
+    scores = {kind: {"verdict": each, "epsilon_lower": lower, **facts} for kind, each, lower in kinds}
+    said = {"verdict": verdict, "seed": None, "measured": {"steps": True}, "confidence": 0.95}
+    recipe_of = {"recipe": {"name": "digits", "sha256": sha256}, "when": "2026-11-30T08:00:00+00:00"}
+    return {"schema": "dpplan.audit-run/1", "scores": scores, **said, **recipe_of}
+
+
+def test_what_audits_found_is_told_where_it_rests_on_canaries_alone(page: report.Page, tmp_path: Path) -> None:
+    rates = [{"false_positive_rate": rate, "true_positive_rate": found} for rate, found in ((0.1, 0.2), (1e-5, None))]
+    attacks = {"lira": {"area": 0.6, "rates": rates}}
+    members = {**an_audit("consistent"), "schema": "dpplan.audit-membership/1", "attacks": attacks}
+    kept = (an_audit("consistent"), an_audit("violation"), an_audit("consistent", "another"), members)
+    for each in kept:
+        on_file.keep(tmp_path / "audits.jsonl", to_json.dumps(each))
+    assert on_file.kept(tmp_path / "audits.jsonl") == list(kept)
+    watch = {"examples": [{"example": 17, "risk": 0.25}]}
+    (tmp_path / audits.WATCH).write_text(to_json.dumps(watch), encoding="utf-8")
+    told = dataclasses.replace(page, audits=audits.beside_run(tmp_path), watch=audits.watched(tmp_path))
+    for form in (report.html, report.markdown):
+        text = form(told)
+        assert "It proves ε ≥ 3.45 of ε ≤ 8 claimed at δ = 1e-05." in text
+        assert "VIOLATION: an audit of 2026-11-30" in text
+        assert "not as planned, by gradient, by likelihood scores." in text
+        assert "1 audit is on file of a recipe that runs something else" in text
+        for word in ("lira", "ε ≥ 0.5", "17 (0.25)"):
+            assert word not in text
+            assert word in form(told, private=True)
+    assert [each["violation"] for each in report.document(told)["audits"]] == [False, True, False]
+    assert "Audit</h2>" not in report.html(page)
+
+
+@pytest.mark.parametrize("text", ["{}", '{"schema": "dpplan.audit-run/1"}', "a: b\n", "[1]\n[2]\n"])
+def test_what_is_no_audit_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "audits.jsonl").write_text(text, encoding="utf-8")
+    with pytest.raises(ReportError, match="line 1 is no audit of a recipe"):
+        on_file.kept(tmp_path / "audits.jsonl")
+    assert on_file.kept(tmp_path / "none.jsonl") == []

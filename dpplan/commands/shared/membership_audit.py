@@ -60,15 +60,22 @@ def problems(told: dict[str, Any]) -> list[str]:
     return [*found.found, *plot_option.problems(told["plot"])]
 
 
-def run(recipe: "Recipe", told: dict[str, Any], delta: float | None, level: float, as_json: bool) -> bool:
-    """Trains, attacks and shows; whether the plan is refuted."""
+def run(
+    recipe: "Recipe", told: dict[str, Any], delta: float | None, as_json: bool, record: Path | None,
+    audited: dict[str, Any],
+) -> bool:  # fmt: skip
+    """Trains, attacks and shows; whether the plan is refuted. record: where what was found is kept. audited: what of
+    that says which recipe it was, when, and how sure."""
     from dpplan import processes, train
+    from dpplan.audit import on_file
     from dpplan.render import membership as render
+    from dpplan.render import to_json
     from dpplan.train import shadows
 
     if told["plot"] is not None:
         plot_option.needs_matplotlib()
     chosen = ATTACKS if ALL in told["attacks"] else tuple(dict.fromkeys(told["attacks"]))
+    level = round(1.0 - audited["confidence"], 15)
     count = SHADOWS if told["shadows"] is None else int(told["shadows"])
     jobs = min(processes.available(), count + 1) if told["jobs"] is None else int(told["jobs"])
     planned = train.plan(recipe, seed=told["seed"], over_budget=recipe.training.on_budget == "continue")
@@ -81,9 +88,12 @@ def run(recipe: "Recipe", told: dict[str, Any], delta: float | None, level: floa
         curves = {name: (each.false_positives, each.true_positives) for name, each in found.curves.items()}
         drawing.draw(curves, found.trade_off, told["plot"])
     models, folder = len(found.runs.member), str(found.folder)
+    facts = {**audited, "seed": told["seed"], "models": models, "folder": folder}
+    document = render.document(found.curves, found.findings, found.ceilings, **facts)
+    if record is not None:
+        on_file.keep(record, to_json.dumps(document))
     if as_json:
-        facts = {"seed": told["seed"], "models": models, "folder": folder}
-        output.as_json(render.document(found.curves, found.findings, found.ceilings, **facts))
+        output.as_json(document)
         return found.violation
     output.say([render.headline(found.findings, output.paint), ""])
     output.say([*render.rows(found.findings, models, folder, level), ""])
