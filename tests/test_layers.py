@@ -184,10 +184,11 @@ ROOMS = {
         {"source", "convex_minimum"},
         {"first_look"},
         {"trade_off"},
+        {"regret"},
         {"assessment"},
     ),
     "dpplan.audit": (
-        {"claimed_trade_off", "scores"},
+        {"claimed_trade_off", "scores", "on_file"},
         {"one_run", "many_runs", "membership_attacks"},
         {"assessment"},
     ),
@@ -196,7 +197,7 @@ ROOMS = {
         {"curves", "budget_by_phase", "frontier", "samplers", "tuning", "risk", "membership"},
     ),
     "dpplan.report": (
-        {"other_runs", "svg_charts"},
+        {"audits", "other_runs", "svg_charts"},
         {"on_record"},
         {"page"},
         {"registry", "page_formats"},
