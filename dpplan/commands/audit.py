@@ -25,7 +25,8 @@ HELP = """Whether an attack shows more than a plan allows: consistent or VIOLATI
 
 Of a recipe (or the folder of a run, whose recipe it is), one run is made with canaries that pass through the trainer's
 own sampler, clipping and noise, each in by a fair coin: gradients that lie in one coordinate each (white box), and
-mislabelled held-out examples, by the last model's losses (black box); how many is said by the recipe's audit block.
+whole examples, by the last model's losses (black box): mislabelled held-out ones, numbers by lot, and held-out ones as
+they are; how many of each is said by the recipe's audit block.
 Canaries cost the real data nothing: each example is drawn, clipped and covered as planned. The model is discarded. What
 was found is added to audits.jsonl in a run's folder, or to the file of --record, for dpplan report.
 
@@ -62,7 +63,8 @@ mechanisms: the same plan with other noise, or without a plan a Gaussian.
 Exit status: 0 consistent, or nothing to compare with; 1 VIOLATION; 2 the call or the file makes no sense as put; 3 the
 plan cannot be certified; 5 a file that is there cannot be read, or one cannot be written.
 """
-RUNS_ONLY = ("canaries", "mislabelled", "seed", "record", *membership_audit.ONLY_HERE)
+WHOLE = ("mislabelled", "random", "natural")  # canaries that are examples, in the order of `Canaries`
+RUNS_ONLY = ("canaries", *WHOLE, "seed", "record", *membership_audit.ONLY_HERE)
 NOTHING_TO_HOLD = (
     "An audit holds a claim against what an attack shows, and there is none. What the scores of an attack prove by "
     "themselves is told by `dpplan audit SCORES.csv --delta 1e-5`."
@@ -80,6 +82,8 @@ METHODS, SIDES = ("one-run-fdp", "one-run", "many-runs"), ("both", "in")
 @click.option("--confidence", type=NUMBER, default=0.95, show_default=True, help="Of the verdict and the bound.")
 @click.option("--canaries", type=COUNT, help="Of a recipe: how many gradient canaries, in place of its audit block.")
 @click.option("--mislabelled", type=COUNT, help="Of a recipe: how many mislabelled ones.")
+@click.option("--random", type=COUNT, help="Of a recipe: how many of numbers and labels by lot.")
+@click.option("--natural", type=COUNT, help="Of a recipe: how many held-out examples as they are.")
 @click.option("--seed", type=COUNT, help="Of a recipe: makes the run repeatable, for tests.")
 @click.option("--record", type=FileName(path_type=Path), metavar="FILE", help="Of a recipe: a file to keep it in.")
 @click.option("--method", type=Name(METHODS), default=METHODS[0], show_default=True, help="The theorem.")
@@ -162,8 +166,9 @@ def _of_a_run(
             from dpplan import train
             from dpplan.train import canaries
 
-    counts = read.audit.gradient_canaries, read.audit.mislabelled_canaries
-    asked = told["canaries"], told["mislabelled"]
+    said = read.audit
+    counts = said.gradient_canaries, said.mislabelled_canaries, said.random_canaries, said.natural_canaries
+    asked = (told["canaries"], *(told[name] for name in WHOLE))
     wanted = canaries.Canaries(*(mine if own is None else int(own) for mine, own in zip(counts, asked, strict=True)))
     with waiting.status("loading the data"):
         planned = train.plan(read, seed=told["seed"], over_budget=read.training.on_budget == "continue")
@@ -212,8 +217,9 @@ def _run_problems(
     checked.require(not others, rule)
     if told["canaries"] is not None:
         canary_count(checked, "canaries", told["canaries"])
-    if told["mislabelled"] is not None:
-        checked.whole("mislabelled", told["mislabelled"], least=0, try_="0 leaves the black box out.")
+    for name in WHOLE:
+        if told[name] is not None:
+            checked.whole(name, told[name], least=0, try_="0 leaves them out.")
     if told["seed"] is not None:
         checked.whole("seed", told["seed"], least=0, try_="Any whole number will do.")
     if delta is not None:

@@ -387,14 +387,14 @@ def canary_count(problems: Problems, name: str, value: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit(Block):
-    """The canaries of `dpplan audit`, which makes a run of its own. `dpplan train` trains without any.
-
-    gradient_canaries: with a coordinate each. mislabelled_canaries: held-out examples with a wrong label; fewer where
-        there are few. watch: how many training examples `dpplan train` follows by their losses, into a private file.
-    """
+    """The canaries of `dpplan audit`, which makes a run of its own; `dpplan train` has none. gradient_: a coordinate
+    each. mislabelled_, natural_: held-out examples with a wrong label, and as they are, half of all at most. random_:
+    by lot. watch: how many training examples `dpplan train` follows by their losses, into a private file."""
 
     title: ClassVar[str] = "audit"
 
     gradient_canaries: int = _key(_whole, canary_count, default=5000)
     mislabelled_canaries: int = _key(_whole, _not_negative, default=150)
+    random_canaries: int = _key(_whole, _not_negative, default=0)
+    natural_canaries: int = _key(_whole, _not_negative, default=0)
     watch: int = _key(_whole, _not_negative, default=0)

@@ -46,6 +46,7 @@ MEANT: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(("test_size", "test_share", "validation", "holdout"), "held_out"),
         **dict.fromkeys(("layers", "widths", "hidden_sizes", "channels"), "hidden"),
         **dict.fromkeys(("n", "num_examples"), "examples"),
+        **dict.fromkeys(("canaries", "dirac_canaries"), "gradient_canaries"),
         **dict.fromkeys(("csv", "parquet", "npz", "numpy", "table", "tabular"), "file"),
         **dict.fromkeys(("imagefolder", "image_folder", "png", "jpeg"), "images"),
         **dict.fromkeys(("linear", "softmax", "logreg", "logistic_regression"), "logistic"),

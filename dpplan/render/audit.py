@@ -131,8 +131,8 @@ def run_rows(findings: "Mapping[str, AuditFinding]", measured: Measured, level: 
     """The bounds beside what is claimed, and what they rest on."""
     first = next(iter(findings.values()))
     at = f"at δ = {show(first.settings.delta)}"
-    for name, kinds in (("white box", "gradient"), ("black box", "mislabelled")):
-        bounds = [found.epsilon for kind, found in findings.items() if kind.startswith(kinds)]
+    for name, of_gradient in (("white box", True), ("black box", False)):
+        bounds = [found.epsilon for kind, found in findings.items() if kind.startswith("gradient") == of_gradient]
         if bounds and first.hypothesis is not None:
             share = f"{100.0 * max(bounds) / first.hypothesis.upper:.0f} % of what is claimed"
             yield plan_rows.row(name, f"ε ≥ {rounded_down(max(bounds))}", share)

@@ -43,7 +43,8 @@ TEXT = (
     "most (0.05), over all numbers of guesses and kinds of scores together. Tests hold 300 simulated runs to that.",
     "Power: of the claimed ε = 8, a run of recipes/audit-digits.yaml (10 steps, 5000 gradient canaries, some 10 "
     "seconds on one core) proves about 43 %, where half of the rows are in each batch 36 %. No one-run audit proves "
-    "all of it. The last model's losses on mislabelled examples prove next to nothing at such sizes.",
+    "all of it. The last model's losses on whole examples (mislabelled, by lot, or held-out ones as they are) prove "
+    "next to nothing at such sizes.",
     "Membership attacks (dpplan audit RECIPE --attack all) are what people run against models: losses, with shadow "
     "models to compare with. They see less than canaries, and what they say rests on members: it is private. On a "
     "cluster: dpplan.train.shadows.attacked within a back end of joblib, dask or ray.",

@@ -104,10 +104,11 @@ def by_opacus(planned: train.Planned, count: canaries.Canaries, noise: float = 1
 def kept(
     planned: train.Planned, placed: canaries.Placed, model: WithCanaries, seen: NDArray[np.float64], began: float
 ) -> Ran:
+    wrong = placed.whole[canaries.KINDS[2]]
     anywhere = np.ones(seen.shape, dtype=np.bool_)  # where noise is drawn anew at each step
     return Ran(
         (placed.members, canaries.likelihood(seen, anywhere, planned.claim.phase)),
-        (placed.wrong_members, -canaries.losses(model, placed.wrong)),
+        (wrong.members, -canaries.losses(model, wrong.examples)),
         accuracy(model, planned),
         time.perf_counter() - began,
     )

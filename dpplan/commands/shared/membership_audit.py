@@ -49,7 +49,7 @@ def problems(told: dict[str, Any]) -> list[str]:
     for name in told["attacks"]:
         rule = f"attack={name} is not one of {', '.join((*ATTACKS, ALL))}.{did_you_mean(name, (*ATTACKS, ALL))}"
         found.require(name in (*ATTACKS, ALL), rule)
-    given = [f"--{name}" for name in ("canaries", "mislabelled") if told[name] is not None]
+    given = [f"--{name}" for name in ("canaries", "mislabelled", "random", "natural") if told[name] is not None]
     found.require(not given, f"{', '.join(given)}: an attack on members has no canaries. Leave it out, or --attack.")
     least = 0 if set(told["attacks"]) == {"loss"} else 2
     if told["shadows"] is not None and found.whole("shadows", told["shadows"], least=least, try_="16 is a start."):

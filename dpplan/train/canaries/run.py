@@ -8,12 +8,14 @@ by its noise in as many steps; scores and verdict follow from what the steps rel
 White box: what each step releases in the canary's own coordinate, by the likelihood ratio of the planned step (its dot
 product with the gradient, where everything is in every batch), and by the spread over steps, which noise that is not
 fresh betrays. The noise of all those coordinates is searched for repetitions, too. Noise that steps share is made
-independent first (`likelihood`). Black box: the last model's loss on mislabelled held-out examples.
+independent first (`likelihood`). Black box: the last model's loss on canaries that are whole examples: held-out ones
+with a wrong label, numbers and labels by lot, or held-out ones as they are.
 """
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -41,16 +43,25 @@ from dpplan.train.step.randomness import Randomness, TorchGenerators
 from dpplan.train.step.trainer import Trainer
 
 COINS = 0x636F696E  # of a seeded run: another stream than the run's own
-KINDS = ("gradient, by likelihood", "gradient, by spread", "mislabelled, by loss")
+KINDS = (
+    "gradient, by likelihood",
+    "gradient, by spread",
+    "mislabelled, by loss",
+    "random, by loss",
+    "natural, by loss",
+)
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Canaries:
-    """How many of each kind. mislabelled ones come from the held-out examples, and are fewer where those are few."""
+    """How many of each kind. mislabelled and natural ones come from the held-out examples, of which half are left to
+    themselves: there are fewer where those are few. random: inputs of the data's shape, and labels, by lot."""
 
     gradient: int = 5000
     mislabelled: int = 150
+    random: int = 0
+    natural: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +85,8 @@ class Audited:
 
     @property
     def black_box(self) -> float | None:
-        """The same by the last model's losses; None without mislabelled canaries."""
-        return self.findings[KINDS[2]].epsilon if KINDS[2] in self.findings else None
+        """The same by the last model's losses; None without canaries that are whole examples."""
+        return max((self.findings[kind].epsilon for kind in KINDS[2:] if kind in self.findings), default=None)
 
 
 class Watched(Trainer):
@@ -113,14 +124,20 @@ class Watched(Trainer):
         return noisy
 
 
-@dataclass
+class WholeCanaries(NamedTuple):
+    """Canaries that are examples, and which of them are in."""
+
+    examples: Split
+    members: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
-    """Rows of the data with the canaries. members: of gradient canaries; wrong, wrong_members: the mislabelled ones."""
+    """Rows of the data with the canaries. members: of gradient canaries. whole: the others, by the kind of score."""
 
     rows: Split
     members: NDArray[np.bool_]
-    wrong: Split
-    wrong_members: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    whole: dict[str, WholeCanaries]
 
 
 def audited(
@@ -176,23 +193,47 @@ def _made(
 
 def place(dataset: Dataset, canaries: Canaries, coins: np.random.Generator) -> Placed:
     """The training examples, and every canary as what its coin makes of it."""
-    training, held_out = dataset.training, dataset.held_out
+    training = dataset.training
     count, left_out = canaries.gradient, canaries.gradient + 1
     members = coins.integers(0, 2, count).astype(bool)
     numbers = np.where(members, np.arange(1, count + 1), left_out)
-    few = min(canaries.mislabelled, held_out.examples // 2) if dataset.classes > 1 else 0
-    chosen = torch.from_numpy(coins.permutation(held_out.examples)[:few])
-    shifts = torch.from_numpy(coins.integers(1, dataset.classes, few))
-    wrong = Split(held_out.inputs[chosen], (held_out.targets[chosen] + shifts) % dataset.classes)
-    wrong_members = coins.integers(0, 2, few).astype(bool)
+    whole = _whole(dataset, canaries, coins) if dataset.classes > 1 else {}
     size = training.inputs[:1].numel()
     kind = training.inputs.dtype
     blank = torch.zeros(count, size, dtype=kind)
-    inputs = torch.cat([training.inputs.flatten(1), blank, wrong.inputs.flatten(1)])
-    own = [np.zeros(training.examples), numbers, np.where(wrong_members, 0, left_out)]
+    others = [each.examples for each in whole.values()]
+    inputs = torch.cat([training.inputs.flatten(1), blank, *(each.inputs.flatten(1) for each in others)])
+    own = [np.zeros(training.examples), numbers, *(np.where(each.members, 0, left_out) for each in whole.values())]
     inputs = torch.cat([inputs, torch.from_numpy(np.concatenate(own)).to(kind).unsqueeze(1)], 1)
-    targets = torch.cat([training.targets, torch.ones(count, dtype=torch.int64), wrong.targets])
-    return Placed(Split(inputs, targets), members, wrong, wrong_members)
+    targets = torch.cat([training.targets, torch.ones(count, dtype=torch.int64), *(each.targets for each in others)])
+    return Placed(Split(inputs, targets), members, whole)
+
+
+def _whole(dataset: Dataset, canaries: Canaries, coins: np.random.Generator) -> dict[str, WholeCanaries]:
+    """Of each kind that there are any of. No held-out example is in two of them."""
+    held_out, classes = dataset.held_out, dataset.classes
+    wrong = min(canaries.mislabelled, held_out.examples // 2)
+    natural = min(canaries.natural, held_out.examples // 2 - wrong)
+    places = torch.from_numpy(coins.permutation(held_out.examples)[: wrong + natural])
+    inputs, targets = held_out.inputs[places], held_out.targets[places]
+    shifts = torch.from_numpy(coins.integers(1, classes, wrong))
+    found = {KINDS[2]: Split(inputs[:wrong], (targets[:wrong] + shifts) % classes)}
+    members = {KINDS[2]: coins.integers(0, 2, wrong).astype(bool)}
+    if canaries.random:
+        found[KINDS[3]] = _by_lot(dataset, canaries.random, coins)
+    found[KINDS[4]] = Split(inputs[wrong:], targets[wrong:])
+    for kind, each in found.items():
+        members.setdefault(kind, coins.integers(0, 2, each.examples).astype(bool))
+    return {kind: WholeCanaries(each, members[kind]) for kind, each in found.items() if each.examples}
+
+
+def _by_lot(dataset: Dataset, count: int, coins: np.random.Generator) -> Split:
+    """Numbers between the least and the largest of the held-out examples, 0 and 1 without any, and any label."""
+    like, seen = dataset.training, dataset.held_out.inputs
+    low, high = (float(seen.min()), float(seen.max())) if dataset.held_out.examples else (0.0, 1.0)
+    numbers = torch.from_numpy(coins.uniform(low, high, (count, *like.inputs.shape[1:])))
+    labels = torch.from_numpy(coins.integers(0, dataset.classes, count))
+    return Split(numbers.to(like.inputs.dtype), labels.to(like.targets.dtype))
 
 
 def judged(planned: Planned, placed: Placed, trainer: Watched, delta: float | None, level: float) -> Audited:
@@ -203,8 +244,9 @@ def judged(planned: Planned, placed: Placed, trainer: Watched, delta: float | No
     scores = {KINDS[0]: Scores(placed.members, likelihood(seen, trainer.taking(), phase))}
     if len(seen) > 1:
         scores[KINDS[1]] = Scores(placed.members, independent(seen, phase).var(0))
-    if placed.wrong.examples:
-        scores[KINDS[2]] = Scores(placed.wrong_members, -losses(trainer.model, placed.wrong))
+    for kind, each in placed.whole.items():
+        if len(set(each.members.tolist())) == 2:  # coins that all fell alike leave nothing to tell apart
+            scores[kind] = Scores(each.members, -losses(trainer.model, each.examples))
     hypothesis = Hypothesis.of_plan(claim.plan, at)
     settings = AuditSettings(at, max(level - 2 * LEVEL, 0.0) / len(scores))  # the rest is that of the measurements
     findings = {kind: audit(each, hypothesis, settings) for kind, each in scores.items()}

@@ -55,6 +55,36 @@ def test_an_audit_is_repeatable_by_its_seed(planned: train.Planned) -> None:
     assert (one.members == other.members).all()
 
 
+def test_canaries_that_are_examples_are_of_three_kinds_and_none_is_two(planned: train.Planned) -> None:
+    held = planned.dataset.held_out
+    few = held.examples // 2 - 20
+    placed = place(planned.dataset, Canaries(50, 20, random=30, natural=10_000), np.random.default_rng(1))
+    assert {kind: each.examples.examples for kind, each in placed.whole.items()} == dict(
+        zip(KINDS[2:], (20, 30, few), strict=True)
+    )
+    wrong, lots, natural = placed.whole.values()
+    rows = [tuple(row) for row in held.inputs.flatten(1).tolist()]
+    truth = dict(zip(rows, held.targets.tolist(), strict=True))
+    for each, right in ((wrong, False), (natural, True)):
+        labels = zip(each.examples.inputs.flatten(1).tolist(), each.examples.targets.tolist(), strict=True)
+        assert all((truth[tuple(row)] == label) == right for row, label in labels)
+    assert not {*map(tuple, wrong.examples.inputs.flatten(1).tolist())} & {
+        *map(tuple, natural.examples.inputs.flatten(1).tolist())
+    }
+    assert lots.examples.inputs.shape[1:] == held.inputs.shape[1:]
+    assert (lots.examples.inputs.min() >= held.inputs.min()) and (lots.examples.inputs.max() <= held.inputs.max())
+    number = placed.rows.inputs[-few:, -1]
+    assert (number[torch.from_numpy(natural.members)] == 0).all()  # in: an example like any other
+    assert (number[torch.from_numpy(~natural.members)] == 51).all()  # out: no gradient
+
+
+def test_random_and_natural_canaries_are_judged_by_the_same_plan(planned: train.Planned) -> None:
+    found = audited(planned, Canaries(50, 0, random=40, natural=40))
+    assert set(found.findings) == {*KINDS[:2], *KINDS[3:]}
+    assert found.black_box is not None
+    assert caught(found) == set()
+
+
 def test_each_canary_has_one_coordinate_and_those_left_out_none() -> None:
     body = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
     model = WithCanaries(body, (2, 2), 3, 5, clip_norm=2.0)
