@@ -20,6 +20,10 @@ RESTS = (
     "It rests on canaries that were made up, each put in or left out by a fair coin, and on what the run measured of "
     "itself; no real example moves a gradient canary's score. It does not prove the plan: an attack sees a part."
 )
+SPENT = (
+    "That run had the plan's ε of its own, on the same data, which no figure here counts: whoever publishes more of it "
+    "than this verdict, or what losses said in it, spends that, too."
+)
 
 
 class AuditSentence(NamedTuple):
@@ -64,7 +68,7 @@ def _words(audit: Mapping[str, Any]) -> str:
     if audit["verdict"] == "violation":
         wrong = [f"{kind} scores" for kind, found in audit["scores"].items() if found.get("verdict") == "violation"]
         wrong += [name for name, agrees in audit.get("measured", {}).items() if not agrees]
-        return f"VIOLATION: {which}, found it not as planned, by {'; '.join(wrong)}.{seeded}"
+        return f"VIOLATION: {which}, found it not as planned, by {'; '.join(wrong)}. {SPENT}{seeded}"
     bounds = [found for found in gradient if is_number(found.get("epsilon_lower"))]
     proven = ""
     if bounds:
@@ -73,7 +77,7 @@ def _words(audit: Mapping[str, Any]) -> str:
         claimed = f" of ε ≤ {up(claim, 6)} claimed" if is_number(claim) else ""
         proven = f" It proves ε ≥ {down(float(best['epsilon_lower']), 3)}{claimed} at δ = {show(best['delta'])}."
     sure = f", with confidence {show(audit['confidence'])}" if is_number(audit.get("confidence")) else ""
-    return f"Consistent: {which}, found nothing that the plan does not allow{sure}.{proven} {RESTS}{seeded}"
+    return f"Consistent: {which}, found nothing that the plan does not allow{sure}.{proven} {RESTS} {SPENT}{seeded}"
 
 
 def private(audits: tuple[Mapping[str, Any], ...], sha256: str, watch: Mapping[str, Any]) -> dict[str, Any]:
