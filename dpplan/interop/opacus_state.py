@@ -83,10 +83,20 @@ def rounding(plan: Plan) -> dict[str, Any]:
 
 
 class _NoClasses(pickle.Unpickler):
-    """Numbers, words, lists, tuples and dictionaries; whatever names a class or a function is refused."""
+    """Numbers, words, lists, tuples and dictionaries; whatever names a class or a function is refused.
+
+    But for OrderedDict, which Opacus's state is: an empty dictionary takes its place, and what follows fills it.
+    """
 
     def find_class(self, module_name: str, global_name: str) -> Any:
+        if (module_name, global_name) == ("collections", "OrderedDict"):
+            return _emptied
         raise PlanError(f"it names {module_name}.{global_name}, and nothing that a file names is loaded here.")
+
+
+def _emptied() -> dict[Any, Any]:
+    """What a pickle calls in the place of OrderedDict; with anything to put in, it is none of a state's."""
+    return {}
 
 
 def read_pickle(file: Path) -> dict[str, Any]:
@@ -122,6 +132,8 @@ def _look_at(raw: bytes) -> None:
 
 def state_in(content: object, file: Path) -> dict[str, Any]:
     """The state of the accountant, or the one inside a checkpoint. Raises PlanError where there is none."""
+    if isinstance(content, list | tuple) and content and all(isinstance(row, list | tuple) for row in content):
+        content = {"history": content}  # the rows alone, as accountant.history is
     if isinstance(content, Mapping):
         for held in (content, content.get("privacy_accountant_state_dict"), content.get("accountant_state")):
             if isinstance(held, Mapping) and isinstance(held.get("history"), list | tuple):

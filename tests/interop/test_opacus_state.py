@@ -3,6 +3,7 @@
 import os
 import pickle
 import resource
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,9 @@ def test_other_neighbours_and_laws_are_refused() -> None:
 
 def test_a_pickle_of_plain_data_is_read(tmp_path: Path) -> None:
     file = tmp_path / "state.pkl"
-    for content in (STATE, {"privacy_accountant_state_dict": STATE, "epoch": 3}, {"accountant_state": STATE}):
+    in_order, rows = OrderedDict(STATE), [tuple(row) for row in STATE["history"]]
+    nested = {"privacy_accountant_state_dict": in_order, "epoch": 3}
+    for content in (STATE, in_order, rows, {**nested, "privacy_accountant_state_dict": STATE}, nested):
         file.write_bytes(pickle.dumps(content))
         assert opacus_state.read_pickle(file)["history"] == [[1.1, 0.01, 1000], [2.0, 0.05, 200]]
 
@@ -54,6 +57,22 @@ def test_a_pickle_that_names_anything_is_refused_and_nothing_runs(
     with pytest.raises(PlanError, match="nothing that a file names is loaded"):
         opacus_state.read_pickle(file)
     assert not (tmp_path / "made-by-a-pickle").exists()
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_the_state_that_opacus_keeps_in_order_is_read_and_nothing_else_is_called(tmp_path: Path, protocol: int) -> None:
+    file = tmp_path / "state.pickle"
+    file.write_bytes(pickle.dumps(OrderedDict(STATE), protocol))
+    assert opacus_state.read_pickle(file) == {"history": [[1.1, 0.01, 1000], [2.0, 0.05, 200]]}
+    filled = OrderedDict(STATE)
+    filled.extra = 1  # type: ignore[attr-defined]  # no state of an accountant's has attributes
+    for raw in (pickle.dumps(filled, protocol), b"ccollections\nOrderedDict\n((lp0\n(I1\nI2\nlatR."):
+        file.write_bytes(raw)
+        with pytest.raises(PlanError, match="not a pickle of plain data"):
+            opacus_state.read_pickle(file)
+    file.write_bytes(b"ccollections\nOrderedDict.fromkeys\n.")
+    with pytest.raises(PlanError, match="it names"):
+        opacus_state.read_pickle(file)
 
 
 @pytest.mark.parametrize(

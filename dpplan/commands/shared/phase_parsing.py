@@ -106,7 +106,7 @@ def _written(given: Iterable[str], name: str, unread: list[str], shared: Setting
             unread.append(f"{text.strip()}: what a phase says is written with =, not with a colon: {_TYPED}.")
             continue
         if re.fullmatch(r"[\s()\[\]\d.eE+,;-]+", text) and re.search(r"\d", text) and not Path(text).exists():
-            unread.append(f"{text.strip()}: {_NOT_EXACT}")
+            unread.append(f"{text.strip()}: {_as_typed(text, name) or _NOT_EXACT}")
             continue
         try:
             path = Path(text)
@@ -118,6 +118,19 @@ def _written(given: Iterable[str], name: str, unread: list[str], shared: Setting
                 yield from recorded_runs.phases(path, shared) if recorded_runs.is_record(path) else read(path)
         except UsageError as error:
             unread += error.problems
+
+
+def _as_typed(text: str, name: str) -> str:
+    """How to write a history of Opacus's that was pasted: noise multiplier, rate, steps. "" for what is none."""
+    number = r"\s*([\d.eE+-]+)\s*"
+    rows = re.findall(rf"[(\[]{number},{number},\s*(\d+)\s*,?\s*[)\]]", text)
+    if not rows:
+        return ""
+    each = [f"--{name} sigma={sigma},q={q},steps={steps}" for sigma, q, steps in rows[:2]]
+    more = " and so on" if len(rows) > 2 else ""
+    return (
+        f"rows of an accountant's history are typed as {' '.join(each)}{more}. Or save them as JSON, and name the file."
+    )
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:

@@ -167,6 +167,14 @@ def test_a_guarantee_alone_is_refused_with_the_reason(spent: str) -> None:
     assert "(ε, δ) or ρ alone says too little to be composed exactly" in wrong(spent)
 
 
+@pytest.mark.parametrize("pasted", ["[(2.0, 0.01, 500), (1.5, 0.02, 10)]", "[[2.0, .01, 500], [1.5, .02, 10]]"])
+def test_a_history_that_was_pasted_is_told_how_it_is_typed(pasted: str) -> None:
+    told = wrong(pasted)
+    assert "rows of an accountant's history are typed as --spent sigma=2.0,q=" in told
+    assert "steps=500 --spent sigma=1.5,q=" in told
+    assert "too little" not in told
+
+
 def test_a_folder_without_a_run_and_a_name_without_a_file_are_told(tmp_path: Path) -> None:
     assert "is not the folder of a run" in wrong(str(tmp_path))
     assert "no such file or folder" in wrong(str(tmp_path / "nowhere"))
