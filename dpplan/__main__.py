@@ -67,7 +67,7 @@ def _main() -> int:
     plain_words.register()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=plain_words.ERRORS)  # ε on a screen that has no ε is no reason to fail
+            plain_words.write_words(stream)  # ε on a screen that has no ε is no reason to fail
     # numpy's small products lose more to a pool of threads than they win: start-up by a third, a frontier by half.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if unwritable:
@@ -223,7 +223,7 @@ def _tell(text: str) -> None:
     from dpplan.render.table import fitted
 
     with contextlib.suppress(OSError):
-        for line in fitted(text):
+        for line in fitted(plain_words.in_words(text, getattr(sys.stderr, "encoding", None))):
             click.echo(line, err=True)
 
 

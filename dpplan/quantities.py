@@ -129,7 +129,7 @@ _ALL = (
         replaces=("steps",),
         axis="length of training (epochs)",
     ),
-    Quantity("delta", "δ", "delta", "delta", "chance that the guarantee of ε does not hold", axis="δ", answer="δ"),
+    Quantity("delta", "δ", "delta", "delta", "chance that the guarantee of ε fails", axis="δ", answer="δ"),
     Quantity("epsilon", "ε", "eps", "epsilon", "privacy loss in nats", axis="ε (nats)"),
 )
 QUANTITIES: Mapping[str, Quantity] = MappingProxyType({each.name: each for each in _ALL})

@@ -13,6 +13,7 @@ from dpplan.accounting.assumptions import CERTIFICATE, KINDS
 from dpplan.errors import STATUS_MEANINGS
 from dpplan.quick_dataclass import dataclass
 from dpplan.render import audit_help, help_pages, help_schemes
+from dpplan.render.plain_words import for_screen
 from dpplan.render.table import screen_width, wrapped
 from dpplan.render.to_json import Object
 
@@ -86,7 +87,7 @@ def _wrapped(text: str, indent: int = 0, following: int | None = None) -> list[s
     margin = " " * indent
     after = margin if following is None else " " * following
     return textwrap.wrap(
-        text,
+        for_screen(text),
         screen_width(),
         initial_indent=margin,
         subsequent_indent=after,

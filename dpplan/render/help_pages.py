@@ -28,6 +28,7 @@ from dpplan.render.help_texts import (
     TRAINING,
     UNITS,
 )
+from dpplan.render.plain_words import for_screen
 from dpplan.render.table import screen_width
 
 # Name -> what it is about, and the text. The order is that of the list.
@@ -77,14 +78,19 @@ def lines(name: str) -> Iterator[str]:
 
 def _wrapped(paragraph: str, following: str = "") -> list[str]:
     return textwrap.wrap(
-        paragraph, screen_width(), subsequent_indent=following, break_long_words=False, break_on_hyphens=False
+        for_screen(paragraph),
+        screen_width(),
+        subsequent_indent=following,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 
 def _quantities() -> Iterator[str]:
     """Each quantity: symbol, option, name, and what it counts."""
+    widest = max(len(for_screen(each.symbol)) for each in QUANTITIES.values())
     for each in QUANTITIES.values():
-        yield f"  {each.symbol}  {each.option:<8}  {each.words:<16}  {each.meaning}"
+        yield f"  {for_screen(each.symbol):<{widest}}  {each.option:<8}  {each.words:<16}  {each.meaning}"
 
 
 def _guarantees() -> Iterator[str]:
@@ -124,7 +130,9 @@ def _refilled(docstring: str) -> Iterator[str]:
                 entries.append(line.strip())
         for entry in entries:
             hanging = "  " if _begins_key(entry) else ""
-            yield from textwrap.wrap(entry, screen_width() - 4, subsequent_indent=hanging, break_on_hyphens=False)
+            yield from textwrap.wrap(
+                for_screen(entry), screen_width() - 4, subsequent_indent=hanging, break_on_hyphens=False
+            )
 
 
 def _begins_key(line: str) -> bool:

@@ -5,11 +5,14 @@ in_words("ε ≤ 1", "latin-1")            # "eps <= 1"
 """
 
 import codecs
+import io
 import re
+import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 
 ERRORS = "dpplan.words"  # the name of the way a stream handles what it cannot encode
+ASCII = "dpplan-ascii"  # ASCII by a name that click does not know, which writes UTF-8 into streams of ASCII
 WORDS: Mapping[str, str] = MappingProxyType(
     {
         "ε": "eps",
@@ -26,6 +29,16 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "κ": "kappa",
         "ψ": "psi",
         "π": "pi",
+        "β": "beta",
+        "γ": "gamma",
+        "η": "eta",
+        "τ": "tau",
+        "ω": "omega",
+        "ξ": "xi",
+        "χ": "chi",
+        "Π": "Pi",
+        "Λ": "Lambda",
+        "§": "Sec. ",
         "Σ": "Sigma",
         "Δ": "Delta",
         "≤": "<=",
@@ -37,6 +50,9 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "√": "sqrt ",
         "⌈": "ceil(",
         "⌉": ")",
+        "⌊": "floor(",
+        "⌋": ")",
+        "½": "1/2",
         "−": "-",
         "–": "-",
         "—": "-",
@@ -51,7 +67,10 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "₂": "2",
         "₊": "+",
         "ᵢ": "_i",
+        "¹": "^1",
         "²": "^2",
+        "³": "^3",
+        "⁴": "^4",
         "⁻": "^-",
         "⁺": "+",
         "ᵀ": "^T",
@@ -72,8 +91,30 @@ WORDS: Mapping[str, str] = MappingProxyType(
 
 
 def register() -> None:
-    """Makes ERRORS known to Python's codecs."""
+    """Makes ERRORS and ASCII known to Python's codecs."""
     codecs.register_error(ERRORS, _replaced)
+    codecs.register(_ascii)
+
+
+def _ascii(name: str) -> codecs.CodecInfo | None:
+    if name.replace("_", "-") != ASCII:
+        return None
+    known = codecs.lookup("ascii")
+    return codecs.CodecInfo(
+        known.encode,
+        known.decode,
+        known.streamreader,
+        known.streamwriter,
+        known.incrementalencoder,
+        known.incrementaldecoder,
+        name=ASCII,
+    )
+
+
+def write_words(stream: io.TextIOWrapper) -> None:
+    """From now on this stream writes words for what it cannot encode. After `register`."""
+    ascii_alone = codecs.lookup(stream.encoding).name == "ascii"
+    stream.reconfigure(encoding=ASCII if ascii_alone else None, errors=ERRORS)
 
 
 def can_write(encoding: str | None, text: str = "εσδ≤≥≈×√⌈█") -> bool:
@@ -85,10 +126,15 @@ def can_write(encoding: str | None, text: str = "εσδ≤≥≈×√⌈█") ->
 
 
 def in_words(text: str, encoding: str | None) -> str:
-    """The text, each character that the encoding lacks as a word."""
+    """The text, each character that the encoding lacks as a word, or as its number where there is none."""
     if can_write(encoding, text):
         return text
-    return "".join(each if can_write(encoding, each) else WORDS.get(each, each) for each in text)
+    return "".join(each if can_write(encoding, each) else _word(each) for each in text)
+
+
+def for_screen(text: str) -> str:
+    """The text as standard output can write it: what is folded or aligned has to be so before it is measured."""
+    return in_words(text, getattr(sys.stdout, "encoding", None))
 
 
 def aligned(line: str, encoding: str | None) -> str:
@@ -112,8 +158,11 @@ def aligned(line: str, encoding: str | None) -> str:
 def _replaced(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    pieces = (WORDS.get(each) or each.encode("ascii", "backslashreplace").decode() for each in _lacking(error))
-    return "".join(pieces), error.end
+    return "".join(map(_word, _lacking(error))), error.end
+
+
+def _word(character: str) -> str:
+    return WORDS.get(character) or character.encode("ascii", "backslashreplace").decode()
 
 
 def _lacking(error: UnicodeEncodeError) -> str:

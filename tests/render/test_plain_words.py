@@ -1,10 +1,14 @@
 """Words in place of what a stream cannot write."""
 
 import io
+import os
+import sys
 
+import click
 import pytest
 
 from dpplan.render import plain_words
+from dpplan.render.help import TOPICS
 from dpplan.render.plain_words import aligned, in_words
 
 
@@ -26,7 +30,21 @@ def test_columns_stay_where_they_were(line: str) -> None:
 def test_a_stream_writes_words_and_never_fails() -> None:
     plain_words.register()
     raw = io.BytesIO()
-    stream = io.TextIOWrapper(raw, encoding="ascii", errors=plain_words.ERRORS)
-    stream.write("ε ≤ 1 雨")
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    plain_words.write_words(stream)
+    click.echo("ε ≤ 1 雨", file=stream)
     stream.flush()
-    assert raw.getvalue() == b"eps <= 1 \\u96e8"
+    assert raw.getvalue() == b"eps <= 1 \\u96e8" + os.linesep.encode()
+    assert in_words("§4 雨", stream.encoding) == "Sec. 4 \\u96e8"
+
+
+@pytest.mark.parametrize("topic", ["units", "certificate", "recipes", "accountants"])
+def test_topics_of_help_are_aligned_and_no_wider_where_there_are_words(
+    topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    lines = [aligned(line, "ascii") for line in TOPICS[topic].lines()]
+    assert max(map(len, lines)) <= 80
+    assert "".join(lines).isascii()
+    options = [line.index("--") for line in lines if topic == "units" and line.strip().startswith(("sigma  -", "q "))]
+    assert len(set(options)) <= 1

@@ -114,7 +114,7 @@ def note(notes: Iterable[str]) -> None:
 
 def _remark(label: str, remarks: Iterable[str]) -> None:
     for remark in remarks:
-        for line in wrapped(f"{label}: {remark}"):
+        for line in wrapped(in_words(f"{label}: {remark}", getattr(sys.stderr, "encoding", None))):
             click.echo(line, err=True)
 
 

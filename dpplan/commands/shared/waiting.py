@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from dpplan.render.plain_words import can_write, in_words
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -86,8 +88,10 @@ def _bar(what: str, total: int | None) -> Iterator[Callable[..., None]]:
 
 @contextlib.contextmanager
 def _line(what: str) -> Iterator[Callable[..., None]]:
-    with _console().status(f"  {what}") as shown:
-        yield lambda sentence: shown.update(f"  {what}: {sentence}")
+    encoding = getattr(sys.stderr, "encoding", None)
+    turning = "dots" if can_write(encoding, "⠋") else "line"  # which rich writes whether the screen can or not
+    with _console().status(in_words(f"  {what}", encoding), spinner=turning) as shown:
+        yield lambda sentence: shown.update(in_words(f"  {what}: {sentence}", encoding))
 
 
 def _console() -> "Console":

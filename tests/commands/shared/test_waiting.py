@@ -17,10 +17,11 @@ pty = pytest.importorskip("pty")
 
 
 @contextlib.contextmanager
-def screen() -> Iterator[Callable[[], str]]:
+def screen(encoding: str = "utf-8") -> Iterator[Callable[[], str]]:
     """A terminal in the place of stderr; what it shows."""
     parent, child = pty.openpty()
-    before, sys.stderr = sys.stderr, io.TextIOWrapper(io.FileIO(child, "w"), encoding="utf-8", write_through=True)
+    drawn_on = io.TextIOWrapper(io.FileIO(child, "w"), encoding, errors="backslashreplace", write_through=True)
+    before, sys.stderr = sys.stderr, drawn_on
 
     def shown() -> str:
         there, _, _ = select.select([parent], [], [], 1.0)
@@ -51,6 +52,16 @@ def test_the_real_total_is_there_before_anything_is_done() -> None:
     with screen() as shown, waiting.progress("cells", 1234):
         wait()
         assert "0/1234" in shown()
+
+
+@pytest.mark.parametrize(("encoding", "said"), [("utf-8", "looking for ε"), ("ascii", "looking for eps")])
+def test_what_turns_and_what_is_said_is_what_the_screen_can_write(encoding: str, said: str) -> None:
+    with screen(encoding) as shown, waiting.status("looking for ε"):
+        wait()
+        drawn = shown()
+    assert said in drawn
+    assert "\\u" not in drawn
+    assert any("⠀" <= each <= "⣿" for each in drawn) == (encoding == "utf-8")
 
 
 def test_what_was_said_before_it_was_shown_is_shown() -> None:
