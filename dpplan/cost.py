@@ -74,6 +74,29 @@ class Run(Described, total=False):
     accuracy: float
 
 
+_DELTA_AT = " The delta at an epsilon is what dpplan.delta tells: dpplan.delta(eps=3, sigma=1.1, q=0.01, steps=1000)."
+_EPSILON_AT = (
+    " The epsilon at a delta is what dpplan.epsilon tells: dpplan.epsilon(sigma=1.1, q=0.01, steps=1000, delta=1e-5)."
+)
+_UPPER = " Compare the upper of the answer with it: bound.upper <= 3."
+# Own word of the function -> keyword that it lacks -> what to do instead.
+_ELSEWHERE: Mapping[str, Mapping[str, str]] = {
+    "delta": {
+        **dict.fromkeys(("eps", "epsilon"), _DELTA_AT),
+        **dict.fromkeys(("max_eps", "max_epsilon", "max_delta"), _UPPER),
+    },
+    "eps": {
+        "delta": f" It is what is asked for: leave it out.{_EPSILON_AT}",
+        "epsilon": " Did you mean 'eps'?",
+        **dict.fromkeys(("max_eps", "max_epsilon"), _EPSILON_AT),
+        "max_delta": _UPPER.replace("3", "1e-6"),
+    },
+}
+_TARGETS: Mapping[str, str] = dict.fromkeys(
+    ("target_eps", "target_epsilon"),
+    " A target is what dpplan.solve starts from: dpplan.solve.noise(dpplan.plan.Settings(examples=60000, "
+    "batch_size=256, epochs=60), 3, 1e-6).",
+)
 # What schemes take besides.
 _SCHEME = tuple(dict.fromkeys(option.name for choice in CHOICES.values() for option in choice.options))
 _BESIDE = ("sampling", *_SCHEME, "adjacency", "unit", "max_per_user", "phases", "spent", "accountant")
@@ -149,7 +172,8 @@ def _plan_of(run: Mapping[str, Any], own_word: str) -> tuple[Plan | None, dict[s
     known = (own_word, *_FIELDS, *_BESIDE, *_OPTIONS)
     for name in run:
         if name not in known:
-            problems.append(f"{name} is no keyword of this function.{did_you_mean(name, known)}")
+            meant = _ELSEWHERE[own_word].get(name) or _TARGETS.get(name)
+            problems.append(f"{name} is no keyword of this function.{meant or did_you_mean(name, known)}")
     shared = _shared(run, problems)
     own = {name: value for name, value in run.items() if name in _FIELDS and value is not None}
     later = [("", own)] if not run.get("phases") else [*_listed("phases", run, problems)]

@@ -17,6 +17,7 @@ _SUFFIXES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "mio": 1e6, "million": 1e6, "b
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:([,'’_. ])\d{3})(?:\1\d{3})*")
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:(?:,\d{3})+\.\d+|(?:\.\d{3})+,\d+)")  # with a decimal mark of its own
+_LAKHS = re.compile(r"(?=.*,0)\d{1,2}(?:,\d{2})+,\d{3}")  # 12,00,000; without a group of 0 first it may be a list
 MOST_READ = 400  # characters: to look for a spelling takes as their square, and seconds of thousands
 LONGEST = 40  # of what is shown of a text that is no number
 _RANGE = "One number belongs here; ranges are for dpplan frontier, and --from and --to for dpplan curve."
@@ -39,6 +40,8 @@ def how_to_write(text: str, whole: bool = False, name: str = "") -> str:
         return _RANGE
     plain = dashes_replaced(plain)
     plain = re.sub(r"^(?:[a-zσδεq_-]+\s*=\s*|[=~≈<>≤≥]+\s*)", "", plain, flags=re.IGNORECASE).rstrip(".,;: ")
+    if _LAKHS.fullmatch(plain):
+        return f"Write {plain.replace(',', '')}."
     if _is_list(plain):
         return _SEVERAL
     if re.fullmatch(r"\d{2,}-\d{2,}", plain) and not _power(plain):

@@ -90,6 +90,10 @@ def test_a_delta_that_is_too_large_is_warned_of() -> None:
     [
         ({}, ("sigma is missing", "the sample rate is missing", "the length of the run", "delta is missing")),
         ({**ABADI, "dleta": 1e-5}, ("dleta is no keyword of this function. Did you mean 'delta'?", "delta is missing")),
+        ({**ABADI, "eps": 3}, ("eps is no keyword of this function. The delta at an epsilon is what",)),
+        ({**ABADI, "target_eps": 3, "delta": 1e-5}, ("A target is what dpplan.solve starts from",)),
+        ({**ABADI, "delta": 1e-5, "accountant": "prv"}, ("exact answers it: the same loss distribution",)),
+        ({**ABADI, "delta": 1e-5, "accountant": "opacus"}, ("Opacus's default, prv, is answered by exact",)),
         ({**ABADI, "delta": 2}, ("delta=2 is not in (0, 1).",)),
         ({**ABADI, "delta": 1e-5, "accountant": "rpd"}, ("accountant=rpd", "Did you mean 'rdp'?")),
         ({**ABADI, "delta": 1e-5, "accuracy": 1e-3, "accountant": "rdp"}, ("accuracy is nothing that",)),
@@ -261,3 +265,8 @@ def test_the_rate_that_is_advised_is_taken_when_pasted(given: dict[str, typing.A
     advised = re.findall(r"q=(fractions\.Fraction\(1, \d+\))", str(error.value))
     assert len(advised) == 2
     assert dpplan.epsilon(**run, q=eval(advised[0], {"fractions": fractions})).upper is not None
+
+
+def test_the_delta_of_what_is_asked_for_is_refused_with_who_tells_the_epsilon() -> None:
+    with pytest.raises(PlanError, match=r"delta is no keyword .* The epsilon at a delta is what dpplan\.epsilon tells"):
+        dpplan.delta(**ABADI, delta=1e-5)

@@ -12,7 +12,7 @@ from dpplan.number_spelling import Unread, doubtful_count, how_to_write, shorten
         ("60k", "60000"), ("60K", "60000"), ("1.2M", "1200000"), ("2bn", "2000000000"),
         ("1,1", "1.1"), ("1,5e-3", "1.5e-3"), ("0,001", "0.001"), (",5", "0.5"), ("1.000,5", "1000.5"),
         ("1,000,000", "1000000"), ("1,000.5", "1000.5"), ("60'000", "60000"), ("60 000", "60000"),
-        ("1.000.000", "1000000"), ("60\u202f000", "60000"), ("60\u00a0000", "60000"),
+        ("1.000.000", "1000000"), ("12,00,000", "1200000"), ("60\u202f000", "60000"), ("60\u00a0000", "60000"),
         ("1e−5", "1e-5"), ("1e–5", "1e-5"), ("−1", "-1"), ("1e‐5", "1e-5"),
         ("1e-5.", "1e-5"), ("1e-5,", "1e-5"), ("1 e-5", "1e-5"), ("“1e-5”", "1e-5"),
         ("10%", "0.1, the fraction"), ("0.5 %", "0.005, the fraction"), ("1/60000", "1.66667e-05"),
@@ -22,6 +22,10 @@ from dpplan.number_spelling import Unread, doubtful_count, how_to_write, shorten
 )  # fmt: skip
 def test_what_was_meant_is_written_out(typed: str, written: str) -> None:
     assert how_to_write(typed) == f"Write {written}."
+
+
+def test_a_list_of_numbers_is_not_taken_for_one() -> None:
+    assert how_to_write("15,60,100") == "One number belongs here."
 
 
 def test_a_range_is_no_number_and_is_written_with_a_colon() -> None:

@@ -16,7 +16,7 @@ from typing import Protocol, cast
 from dpplan.accounting import parallel_composition
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.description import Description, description_of
-from dpplan.checks import Problems, did_you_mean
+from dpplan.checks import Problems
 from dpplan.errors import UsageError
 from dpplan.plan import Plan
 
@@ -73,7 +73,9 @@ def _described(module: str) -> Description:
 
 def _module(name: str) -> str:
     if name not in ACCOUNTANTS:
-        raise UsageError(f"accountant={name} is not one of: {', '.join(ACCOUNTANTS)}.{did_you_mean(name, ACCOUNTANTS)}")
+        from dpplan.accounting.other_accountants import unknown  # only a mistake needs it
+
+        raise UsageError(unknown(name, tuple(ACCOUNTANTS)))
     return ACCOUNTANTS[name]
 
 

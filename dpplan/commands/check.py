@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 from dpplan import accounting, lint
+from dpplan.accounting.other_accountants import unknown
 from dpplan.adjacency import ADJACENCIES, named
 from dpplan.checks import Problems, is_number, show
 from dpplan.commands.shared import completion, output, plan_arguments, plan_files, waiting
-from dpplan.commands.shared.accountant_option import EXACT, unknown
+from dpplan.commands.shared.accountant_option import EXACT
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
 from dpplan.commands.shared.request import parse, resolve
@@ -327,6 +328,9 @@ def _of_recipe(file: Path, arguments: PlanArguments, delta: Any, beside: BesideP
 
 
 def _reasons(silence: Sequence[str]) -> dict[str, str]:
-    """Code -> reason, as typed."""
+    """Code -> reason, as typed. Raises UsageError for a code that is said twice."""
     pairs = [each.partition("=") for each in silence]
-    return {code.strip().upper(): reason.strip() for code, _, reason in pairs}
+    codes = [code.strip().upper() for code, _, _ in pairs]
+    if twice := [code for code in dict.fromkeys(codes) if codes.count(code) > 1]:
+        raise UsageError([f"silence={code} is given {codes.count(code)} times. Give one reason." for code in twice])
+    return {code: reason.strip() for code, (_, _, reason) in zip(codes, pairs, strict=True)}

@@ -22,23 +22,21 @@ Exit status: 0 done; 2 there is no such topic.
 
 
 @click.command("help", help=HELP)
-@click.argument("topic", metavar="[TOPIC]", required=False, shell_complete=completion.topics)
+@click.argument("words", metavar="[TOPIC]", nargs=-1, shell_complete=completion.topics)
 @output.json_option
 @click.pass_context
-def command(context: click.Context, topic: str | None, as_json: bool) -> None:
+def command(context: click.Context, words: tuple[str, ...], as_json: bool) -> None:
     from dpplan.render import help as topics
 
-    if topic is None:
+    topic = " ".join(words)
+    if not topic:
         content: dict[str, Any] = {"topics": {name: each.summary for name, each in topics.TOPICS.items()}}
         lines = topics.listed()
     else:
         name = topic.lower().replace("_", "-")
         name = topics.ALIASES.get(name, name)
-        group = None if context.parent is None else context.parent.command
-        if name not in topics.TOPICS and not as_json and isinstance(group, LazyGroup) and name in group.summaries:
-            assert context.parent is not None
-            asked = group.load(name)
-            output.say([asked.get_help(click.Context(asked, info_name=name, parent=context.parent))])
+        if name not in topics.TOPICS and not as_json and (asked := _of_command(context, name)):
+            output.say([asked])
             return
         if name not in topics.TOPICS:
             raise UsageError(_unknown(context, topic, (*topics.TOPICS, *topics.ALIASES)))
@@ -47,6 +45,17 @@ def command(context: click.Context, topic: str | None, as_json: bool) -> None:
         output.as_json({"schema": "dpplan.help/1", **content})
     else:
         output.say(lines)
+
+
+def _of_command(context: click.Context, name: str) -> str:
+    """The help of a command, or of one within a command, as in `compare accountants`; "" where there is none."""
+    inner = context.parent
+    for word in name.split():
+        if inner is None or not isinstance(inner.command, LazyGroup) or word not in inner.command.summaries:
+            return ""
+        asked = inner.command.load(word)
+        inner = click.Context(asked, info_name=word, parent=inner)
+    return inner.get_help() if inner is not None else ""
 
 
 def _unknown(context: click.Context, topic: str, known: tuple[str, ...]) -> str:

@@ -30,6 +30,7 @@ _FONT_SIZE = 7.0  # points, and between names a little more
 _LINE_SPACING = 1.15 * _FONT_SIZE
 _DECADES = 1.3  # a logarithmic axis from here on: a factor of 20 between the largest and the smallest
 _SPARSE = 2.0  # decades below which powers of ten are too few to read an axis by
+_BELOW = 1.5  # how far below the least value an axis of factors begins, as a factor
 _VISIBLE = 0.01  # relative width from which an interval is drawn as a band
 _UNKNOWN = "#7F7F7F"  # of a series that is no accountant
 _STYLE: dict[Any, Any] = {"font.size": _FONT_SIZE, "axes.spines.top": False, "axes.spines.right": False}
@@ -127,7 +128,8 @@ def _cut_to_readable(axes: "Axes", quantity: str, values: Sequence[float]) -> No
     if not any(least <= value <= most for value in values):
         return
     low, high = axes.get_ylim()
-    axes.set_ylim(max(low, least), min(high, most))
+    lowest = min(value for value in values if value >= least) / _BELOW  # a band that ends at 0 begins nowhere
+    axes.set_ylim(max(low, least, lowest), min(high, most))
 
 
 def _draw_band(axes: "Axes", x: Sequence[float], bounds: Sequence[Bound | None], name: str) -> None:

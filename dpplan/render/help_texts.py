@@ -182,9 +182,11 @@ spent; without a seed, --resume goes on with any number of processes.
 """
 
 JSON = """\
-Every command takes --json and then prints one object, which names its schema: dpplan.<command>/1, with a hyphen
-where the command has two words (compare-plans; that of compare accountants is dpplan.compare/1). report.json of a
-run is dpplan.train/1. The number rises when a key goes or changes its meaning; new keys may come without notice.
+Every command takes --json and then prints one object, which names its schema: dpplan.<command>/1, with a hyphen where
+the command has two words (compare-plans; that of compare accountants is dpplan.compare/1). report.json of a run is
+dpplan.train/1. A call that fails as a whole prints its schema and an `error` with code, kind, message and problems;
+where no command was named the schema is dpplan.error/1. The number rises when a key goes or changes its meaning; new
+keys may come without notice.
 
 Every privacy figure is an object with `lower`, `upper`, `estimate`, `guarantee`, `accountant`, `assumptions` and
 `why`. Its numbers are not rounded, and what has no bound is null: an UPPER has no lower, an ESTIMATE neither lower

@@ -106,6 +106,8 @@ def test_a_code_is_silenced_with_a_reason_and_still_listed(dpplan: Run) -> None:
     unreasoned = dpplan(*PLAN, "--silence", "DP001")
     assert (unreasoned.returncode, unreasoned.stdout) == (2, "")
     assert unreasoned.stderr == "error: silence=DP001 has no reason. Say why it may pass.\n"
+    twice = dpplan(*PLAN, "--silence", "DP001=one", "--silence", "dp001=two")
+    assert (twice.returncode, twice.stderr) == (2, "error: silence=DP001 is given 2 times. Give one reason.\n")
 
 
 def test_what_is_said_of_loop_and_claim_reaches_the_rules(dpplan: Run) -> None:

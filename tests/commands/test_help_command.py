@@ -79,6 +79,9 @@ def test_topics_are_listed_and_a_wrong_one_is_told(dpplan: Run) -> None:
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "Did you mean 'certificate'?" in wrong.stderr
     assert dpplan("help", "epsilon").stdout == dpplan("epsilon", "--help").stdout != ""
+    inner = ("compare", "accountants")
+    assert dpplan("help", *inner).stdout == dpplan(*inner, "--help").stdout != ""
+    assert "'compare nothing' is not a topic" in dpplan("help", "compare", "nothing").stderr
 
 
 def test_json_has_all_of_it(dpplan: Run) -> None:

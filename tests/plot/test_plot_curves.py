@@ -1,6 +1,7 @@
 """Pictures: they are drawn, the same every time, and their names do not overlap."""
 
 import builtins
+import dataclasses
 import itertools
 import re
 import struct
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpplan import compare
+from dpplan import accounting, compare
+from dpplan.curve import Curves
 from dpplan.errors import MissingExtra, UsageError
 from dpplan.plan import Plan
 from dpplan.plot import curves as plot
@@ -45,6 +47,22 @@ def test_svg_names_axes_units_assumptions_and_every_line(data, tmp_path, texts):
         assert text in found
     for name in ("exact", "rdp", "moments", "optimal", "advanced", "basic", "gdp (estimate)"):
         assert name in found
+
+
+def test_an_axis_of_factors_begins_at_the_least_value_and_not_where_an_interval_does(monkeypatch, tmp_path):
+    run = Plan.from_rate(1, 0.01, 10)
+    found = accounting.epsilon(run, 1e-5)
+    ends = ((9.0, 10.0), (0.9, 1.0), (1e-9, 1e-3))
+    bounds = tuple(dataclasses.replace(found, lower=lower, upper=upper) for lower, upper in ends)
+    below, cut = [], plot._cut_to_readable
+
+    def noted(axes, *given):
+        cut(axes, *given)
+        below.append(axes.get_ylim()[0])
+
+    monkeypatch.setattr(plot, "_cut_to_readable", noted)
+    plot.draw(Curves("sigma", (1.0, 10.0, 100.0), {"exact": bounds}, 1e-5, (run,) * 3), tmp_path / "out.svg")
+    assert 1e-4 < below[0] < 1e-3
 
 
 def test_an_accountant_that_refused_everywhere_has_no_line(data, tmp_path, texts):

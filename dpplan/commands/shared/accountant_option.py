@@ -1,7 +1,7 @@
 """--accountant, and the options that single accountants take, as these describe themselves."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -9,11 +9,10 @@ import click
 
 from dpplan import accounting
 from dpplan.accounting.description import AccountantOption
-from dpplan.checks import Problems, did_you_mean
-from dpplan.commands.shared.other_names import ACCOUNTANT_WORDS
+from dpplan.accounting.other_accountants import unknown
+from dpplan.checks import Problems
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, Name
 from dpplan.commands.shared.plan_arguments import Command, Decorator, in_order
-from dpplan.number_spelling import shortened
 from dpplan.quick_dataclass import dataclass
 
 EVERY = "all"
@@ -70,13 +69,6 @@ class AccountantChoice:
         for option, value in self.given.items():
             _OPTIONS[option].check(problems, value)
         return problems.found
-
-
-def unknown(name: str, known: Sequence[str]) -> str:
-    """The sentence for an accountant that is none: what answers it here, or the spelling that was meant."""
-    answer = ACCOUNTANT_WORDS.get(name.lower().replace("_", "-"))
-    hint = f" {answer}." if answer else did_you_mean(name, known)
-    return f"accountant={shortened(name)} is not one of: {', '.join(known)}.{hint}"
 
 
 EXACT = AccountantChoice("exact", {})

@@ -80,7 +80,7 @@ def _left_over(words: str, command: str, arguments: Sequence[str]) -> str:
     """Words that no option takes. arguments: the whole call."""
     first = words.split(maxsplit=1)[0] if words.split() else words
     if first[0:1] in DASHES:
-        meant = f"--{first.lstrip(DASHES)}"
+        meant = f"--{first.lstrip(f'-{DASHES}')}"
         return f"{shortened(first)} begins with a dash that is not the hyphen of a keyboard. Write {meant}."
     before = arguments[arguments.index(first) - 1] if first in arguments[1:] else ""
     if re.fullmatch(r"\d{3}", first) and re.fullmatch(r"\d{1,3}", before):

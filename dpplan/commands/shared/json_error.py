@@ -5,6 +5,7 @@
 A command that has printed its object, and then exits with another status than 0, has said it all there.
 """
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -38,7 +39,15 @@ def printed() -> None:
 def wanted(arguments: Sequence[str]) -> bool:
     """Whether these arguments ask for JSON, and nothing is printed yet."""
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    return "--json" in options and not _PRINTED.get()
+    return ("--json" in options or _report_in_json(options)) and not _PRINTED.get()
+
+
+def _report_in_json(options: Sequence[str]) -> bool:
+    """Whether a report is asked for as JSON and on standard output, by the one command whose --json is a format."""
+    if options[:1] != ["report"] or any(each.startswith(("-o", "--output")) for each in options):
+        return False
+    words = " ".join(options).lower().replace("--format=", "--format ").split()
+    return any(pair == ("--format", "json") for pair in itertools.pairwise(words))
 
 
 def document(arguments: Sequence[str], code: int, message: str, error: BaseException) -> str:

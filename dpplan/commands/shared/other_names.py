@@ -9,6 +9,25 @@ _DELTA_AT = (
     "The δ at an ε is what dpplan delta tells: dpplan delta --eps 3 --sigma 1.1 --n 60000 --batch 256 --epochs 60."
 )
 _EPSILON_AT = "The ε at a δ is what dpplan epsilon tells: dpplan epsilon --sigma 4 --q 0.01 --steps 10000 --delta 1e-5."
+_DELTA_LIMIT = (
+    "A limit on δ, at an ε, is where dpplan solve starts: dpplan solve --target-delta 1e-6 --eps 3 --q .01 --steps 9."
+)
+# Targets that are no cost -> what they are called.
+_LEFT_OUT: Mapping[str, str] = MappingProxyType(
+    {
+        f"target-{word}": f"What is left out is found. Where {name} is known, and something else is asked for, "
+        f"give it as --{option}."
+        for word, name, option in (
+            ("sigma", "the noise", "sigma"),
+            ("noise", "the noise", "sigma"),
+            ("noise-multiplier", "the noise", "sigma"),
+            ("q", "the rate", "q"),
+            ("batch", "the batch", "batch"),
+            ("steps", "their number", "steps"),
+            ("epochs", "their number", "epochs"),
+        )
+    }
+)
 _LIMIT = "The ε that may be spent is --target-eps here."
 _IN_A_RECIPE: Mapping[str, str] = MappingProxyType(
     {
@@ -45,15 +64,17 @@ INSTEAD: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "target-delta": "The δ of a figure is --delta here. As a limit at an ε, dpplan solve starts from one: "
             "dpplan solve --target-delta 1e-6 --eps 3 --q .01 --steps 9.",
             "eps": f"{_DELTA_AT} A limit on ε is --max-eps.",
+            "max-delta": f"{_DELTA_LIMIT} A limit on ε is --max-eps.",
         },
         "delta": {
             "delta": f"It is what is asked for: leave it out. {_EPSILON_AT}",
             "target-eps": _TARGET,
             "target-delta": _TARGET,
             "max-eps": _EPSILON_AT,
+            "max-delta": _DELTA_LIMIT,
         },
         "curve": {"eps": "Give --over eps, with --from and --to.", "target-eps": _TARGET},
-        "solve": {"max-eps": _LIMIT, "epsilon": f"{_LIMIT} --eps goes with --target-delta."},
+        "solve": {"max-eps": _LIMIT, "epsilon": f"{_LIMIT} --eps goes with --target-delta."} | _LEFT_OUT,
         "frontier": {
             "eps": _LIMIT,
             "max-eps": _LIMIT,
@@ -87,7 +108,7 @@ SAME: Mapping[str, str] = MappingProxyType(
         ),
         **dict.fromkeys(
             ("num-steps", "n-steps", "iterations", "iters", "num-iterations", "max-steps", "compositions",
-             "num-compositions", "updates", "t"), "steps"
+             "num-compositions", "updates", "rounds", "num-rounds", "communication-rounds", "t"), "steps"
         ),
         **dict.fromkeys(("num-epochs", "n-epochs", "epoch", "max-epochs", "num-train-epochs", "passes"), "epochs"),
         **dict.fromkeys(
@@ -172,28 +193,5 @@ COMMAND_WORDS: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(("audit", "report", "certify", "prove"), "verify"),
         **dict.fromkeys(("accountants", "theorems", "plans"), "compare"),
         **dict.fromkeys(("explain", "man", "docs", "topics", "info"), "help"),
-    }
-)  # fmt: skip
-# Names of accountants elsewhere -> what answers them here.
-_EXACT = "exact answers it: the same loss distribution, with both ends proven"
-ACCOUNTANT_WORDS: Mapping[str, str] = MappingProxyType(
-    {
-        **dict.fromkeys(("prv", "pld", "fft", "fourier", "numerical", "numeric", "saddlepoint",
-                         "connect-dots"), _EXACT),
-        "opacus": "Opacus's default, prv, is answered by exact, with both ends proven; its rdp by rdp",
-        **dict.fromkeys(
-            ("tensorflow", "tf", "tf-privacy", "tensorflow-privacy", "dp-accounting", "google", "jax", "jax-privacy"),
-            "Its pld is answered by exact, with both ends proven; its rdp by rdp",
-        ),
-        **dict.fromkeys(("tight", "certified", "best", "default"), "exact is that"),
-        **dict.fromkeys(("renyi", "rényi", "renyi-dp"), "rdp is that"),
-        **dict.fromkeys(("clt", "f-dp", "fdp", "gaussian", "mu-gdp"),
-                        "gdp is that, an estimate; exact proves what it estimates"),
-        **dict.fromkeys(("cdp", "rho", "concentrated"), "zcdp is that"),
-        **dict.fromkeys(("ma", "moment", "moments-accountant"), "moments is that"),
-        **dict.fromkeys(("strong", "drv"), "advanced is that"),
-        **dict.fromkeys(("kov",), "optimal is that"),
-        **dict.fromkeys(("naive", "simple", "linear", "sum", "additive"), "basic is that"),
-        **dict.fromkeys(("every", "everyone", "*"), "all is that"),
     }
 )  # fmt: skip

@@ -5,6 +5,7 @@ with everything else that is wrong.
 """
 
 import math
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import click
 from dpplan.checks import Problems, show
 from dpplan.durable_files import name_too_long
 from dpplan.errors import UsageError
-from dpplan.number_spelling import DASHES, doubtful_count, shortened
+from dpplan.number_spelling import DASHES, Unread, doubtful_count, shortened
 
 
 class Percentage(Fraction):
@@ -26,9 +27,12 @@ class Number(click.ParamType):  # type: ignore[type-arg]  # generic since click 
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
-            return float(value)
+            number = float(value)
         except ValueError:
             return value
+        if number == 0 and isinstance(value, str) and re.match(r"[^eE]*[1-9]", value):
+            return Unread.because(value, "It is below the least number there is here, 5e-324.")
+        return number
 
 
 class Count(Number):

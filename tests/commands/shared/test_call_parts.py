@@ -21,6 +21,21 @@ def test_an_error_as_json_names_command_code_and_problems() -> None:
     assert not wanted(["epsilon"])
 
 
+@pytest.mark.parametrize(
+    ("options", "on_screen"),
+    [
+        (["--format", "json"], True),
+        (["--format=JSON"], True),
+        (["--format", "md"], False),
+        (["--format", "json", "-o", "page.json"], False),
+        (["--format", "json", "--output=page.json"], False),
+    ],
+)
+def test_a_report_in_json_that_fails_is_told_in_json(options: list[str], on_screen: bool) -> None:
+    assert wanted(["report", "runs/none", *options]) == on_screen
+    assert not wanted(["verify", "runs/none", *options])
+
+
 def test_csv_goes_to_a_file_or_to_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(Path("-"), "a,b\n")
     assert capsys.readouterr().out == "a,b\n"
