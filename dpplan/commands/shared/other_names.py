@@ -74,7 +74,7 @@ INSTEAD: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "max-delta": _DELTA_LIMIT,
         },
         "curve": {"eps": "Give --over eps, with --from and --to.", "target-eps": _TARGET},
-        "solve": {"max-eps": _LIMIT, "epsilon": f"{_LIMIT} --eps goes with --target-delta."} | _LEFT_OUT,
+        "solve": {"max-eps": _LIMIT, "epsilon": f"{_LIMIT} --eps goes with --target-delta.", **_LEFT_OUT},
         "frontier": {
             "eps": _LIMIT,
             "max-eps": _LIMIT,
