@@ -80,7 +80,7 @@ ROOMS = {
     # Accountants, after what they share. Of the exact one each engine is a room, and knows none of those that come
     # after; "" is the package itself, which asks them all.
     "dpplan.accounting": (
-        {"numerics", "assumptions", "description", "no_epsilon_messages"},
+        {"numerics", "assumptions", "description", "no_epsilon_messages", "other_accountants"},
         {"bound", "pairs", "best_of_trials", "sampled_gaussian_moments"},
         {"parallel_composition", "plan_pairs"},
         {"gdp", "moments", "renyi_curves"},
