@@ -17,11 +17,20 @@ import dpplan
 from dpplan import accounting, compare, cost, curve, solve, verify
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
+from dpplan.compare.plans import PlanEntry, plans
+from dpplan.compare.samplers import samplers
+from dpplan.compare.theorems import theorems
+from dpplan.compare.tuning import tuning
+from dpplan.compare.units import units
 from dpplan.errors import NotApplicable, PlanError, UsageError
+from dpplan.frontier import Grid, frontier
 from dpplan.mechanism import Gaussian
-from dpplan.plan import Assumptions, Phase, Plan, Settings
+from dpplan.mechanism.trials import Trials
+from dpplan.plan import Assumptions, Delta, Phase, Plan, Settings
 from dpplan.quantities import DESCRIBING
 from dpplan.recipe import plan_file
+from dpplan.risk.assessment import AttackQuestion, assess
+from dpplan.risk.source import source_of_plan
 from dpplan.sampling import CHOICES, Poisson
 
 COHORTS = Path(__file__).parents[1] / "recipes" / "plans" / "cohorts.yaml"
@@ -189,6 +198,43 @@ def test_plans_solutions_comparisons_curves_and_verdicts_are_shown_too() -> None
 
     drawn = shown(curve.profile(Plan.from_rate(4, 0.01, 100), [1e-5, 1e-6]))
     assert drawn[:4] == ["Poisson sampling, add/remove one example", "delta", "exact", "1e-05"]
+
+
+def test_comparisons_are_shown_with_the_figure_and_guarantee_of_each_row() -> None:
+    settings = Settings(noise_multiplier=2.0, examples=1000, batch_size=100, steps=20)
+    run, bound = settings.plan(), 1e-5
+    entries = [PlanEntry(name, run, Delta(1e-5, "")) for name in ("a", "b")]
+    assert {"plan", "a", "b", "best epsilon", "certified"} <= set(shown(plans(entries)))
+    theorem_rows = shown(theorems(run, bound))
+    assert {"steps", "exact", "basic", "20"} <= set(theorem_rows)
+    laws = tuple(Trials(law, 3.0) for law in ("geometric", "poisson"))
+    tuned = shown(tuning(Plan.from_rate(4, 0.01, 10), bound, laws))
+    assert {"one trial", "geometric", "poisson", "a grid of 3, all released"} <= set(tuned)
+    users = shown(units(settings, bound, 3))
+    assert {"1 example", "3 of a user", "guarantee"} <= set(users)
+    for rows in (theorem_rows, tuned, users):
+        assert any(cell.startswith("ε = ") for cell in rows)
+
+
+def test_samplers_are_shown_under_each_relation_and_with_why_one_refuses() -> None:
+    found = samplers(Settings(noise_multiplier=2.0, examples=100, batch_size=10, steps=10), 1e-5, noise=False)
+    cells = shown(found)
+    assert {"shuffle", "certified", "left out", *(row.adjacency.short for row in found.rows)} <= set(cells)
+    assert all(row.refusal in cells for row in found.rows if row.bound is None)
+
+
+def test_a_frontier_its_recommendation_and_a_risk_are_shown() -> None:
+    found = frontier(Grid(10000, 3.0, 1e-5, (100, 200), epochs=(2.0,)))
+    cells = shown(found)
+    assert cells[1:5] == ["epochs", "batch 100", "batch 200", "2"]
+    assert float(cells[5]) >= found.rows[0][0].noise_multiplier
+    assert {"spends", "certified", "why"} <= set(shown(found.recommended))
+
+    risk = assess(source_of_plan(Plan.from_rate(4, 0.01, 100)), AttackQuestion())
+    told = shown(risk)
+    at = told.index("advantage, TPR - FPR")
+    assert float(told[at + 1]) >= risk.advantage.upper
+    assert told[at + 2] == "0"
 
 
 def test_a_verdict_is_shown(tmp_path: typing.Any) -> None:

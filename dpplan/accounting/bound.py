@@ -3,7 +3,7 @@
 import enum
 import math
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -137,6 +137,11 @@ class Bound:
         if self.guarantee is Guarantee.CERTIFIED:
             return f"{self.lower!r} ≤ {symbol} ≤ {self.upper!r} (certified; {self.assumptions})"
         return f"{symbol} {self.relation} {self.value!r} ({self.guarantee}; {self.assumptions})"
+
+
+def cells(bound: Bound | None, refusal: str = "") -> tuple[str, str]:
+    """Of a table in a notebook: the figure, rounded to the safe side, and its guarantee; a dash and why."""
+    return ("-", refusal) if bound is None else (replace(bound, at=None).headline, str(bound.guarantee))
 
 
 def widened(quantity: Quantity, lower: float, upper: float) -> tuple[float, float]:

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
-from dpplan import accounting
-from dpplan.accounting.bound import Bound
+from dpplan import accounting, notebook
+from dpplan.accounting.bound import Bound, cells
+from dpplan.checks import show
 from dpplan.errors import UsageError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Delta, Plan
@@ -66,6 +67,20 @@ class PlanComparison:
     delta: float
     differences: tuple[Difference, ...]
     winners: Mapping[str, tuple[str, ...]]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a row for each plan, at its own delta and at the one of all; then who wins what."""
+        rows: list[notebook.Row] = [
+            (each.entry.name, each.epsilon.headline, *cells(each.compared), *map(_number, (each.compute, each.noise)))
+            for each in self.plans
+        ]
+        rows += [(f"best {name}", ", ".join(names) or "-", "", "", "", "") for name, names in self.winners.items()]
+        heads = ("plan", "at its own δ", f"at δ = {show(self.delta)}", "guarantee", "examples processed", "σ / batch")
+        return notebook.table("Plans side by side", rows, heads)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
 
 
 def plans(given: Sequence[PlanEntry], ignored: Sequence[str] = ()) -> PlanComparison:

@@ -3,10 +3,10 @@
 import dataclasses
 import math
 
-from dpplan import accounting
-from dpplan.accounting.bound import Bound
+from dpplan import accounting, notebook
+from dpplan.accounting.bound import Bound, cells
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency
-from dpplan.checks import Problems
+from dpplan.checks import Problems, show
 from dpplan.errors import NotCertified, PlanError
 from dpplan.loader_run import carried_over, settings_at_rate
 from dpplan.mechanism import Gaussian
@@ -45,6 +45,13 @@ class SamplerComparison:
     usual: Bound
     rows: tuple[SamplerRow, ...]
     left_out: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: every scheme under every relation, and why one has no figure."""
+        rows: list[notebook.Row] = [("Poisson and add/remove, as most print", "", *cells(self.usual))]
+        rows += [(row.sampling, row.adjacency.short, *cells(row.bound, row.refusal)) for row in self.rows]
+        rows += [("left out", "", "-", each) for each in self.left_out]
+        return notebook.table(f"Samplers at δ = {show(self.delta)}", rows, ("sampling", "neighbours", "", "guarantee"))
 
     def ratio(self, row: SamplerRow) -> float | None:
         """What may be claimed, from above, over the usual figure."""

@@ -7,10 +7,10 @@ found.rows[-1].loosest, found.rows[-1].excess
 from collections.abc import Mapping
 from itertools import count
 
-from dpplan import accounting, curve
-from dpplan.accounting.bound import Bound
+from dpplan import accounting, curve, notebook
+from dpplan.accounting.bound import Bound, cells
 from dpplan.accounting.plan_pairs import as_sampled_gaussians, dominating_pairs
-from dpplan.checks import Problems
+from dpplan.checks import Problems, show
 from dpplan.curve import Curves, Progress
 from dpplan.errors import NotApplicable
 from dpplan.plan import Plan
@@ -43,6 +43,12 @@ class TheoremComparison:
     delta: float
     rows: tuple[TheoremRow, ...]
     curves: Curves
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a row for each number of steps, a column for each theorem."""
+        rows = [(row.steps, *(cells(bound)[0] for bound in row.bounds.values())) for row in self.rows]
+        title = f"{self.plan.assumptions}, at δ = {show(self.delta)}"
+        return notebook.table(title, rows, ("steps", *self.rows[0].bounds))
 
     def reigns(self, side: str) -> tuple[tuple[tuple[str, ...], int, int], ...]:
         """Who is `loosest` or `tightest`, and from which row's steps to which: neighbouring rows that agree are one."""

@@ -7,12 +7,13 @@ what m trials cost that are all released.
 import math
 from dataclasses import replace
 
-from dpplan import accounting
+from dpplan import accounting, notebook
 from dpplan.accounting import rdp
 from dpplan.accounting.best_of_trials import cost_of_choosing, most
-from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.accounting.bound import Bound, Guarantee, cells
 from dpplan.accounting.exact.profile import Profile
 from dpplan.accounting.numerics import outward
+from dpplan.checks import show
 from dpplan.errors import NotApplicable, NotCertified
 from dpplan.mechanism import BestOfTrials
 from dpplan.mechanism.trials import Trials
@@ -42,6 +43,14 @@ class TuningComparison:
     single: Bound
     together: Bound | None
     rows: tuple[TuningRow, ...]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: each law of the number of trials by both forms, beside one trial and all released."""
+        rows: list[notebook.Row] = [("one trial", cells(self.single)[0], "", "")]
+        rows += [(row.trials.law, cells(row.profile)[0], cells(row.renyi)[0], row.refusal) for row in self.rows]
+        rows.append((f"a grid of {math.ceil(self.mean)}, all released", cells(self.together)[0], "", ""))
+        title = f"A search of {self.mean:g} trials on average: {self.plan.assumptions}, at δ = {show(self.delta)}"
+        return notebook.table(title, rows, ("trials", "by profile", "by Rényi", ""))
 
 
 def tuning(plan: Plan, delta: float, laws: tuple[Trials, ...]) -> TuningComparison:

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dpplan import accounting
-from dpplan.accounting.bound import Bound, Guarantee
+from dpplan import accounting, notebook
+from dpplan.accounting.bound import Bound, Guarantee, cells
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.numerics.bisection import first_true
+from dpplan.checks import show
 from dpplan.errors import NotCertified, UsageError, file_error
 from dpplan.plan import Plan, Settings
 from dpplan.quick_dataclass import dataclass
@@ -37,6 +38,15 @@ class UnitComparison:
     delta: float
     example: Bound
     rows: tuple[UnitRow, ...]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: one example, and a user in each of three ways."""
+        whole = f"{self.max_per_user} of a user"
+        rows: list[notebook.Row] = [("1 example", "for comparison", *cells(self.example))]
+        rows += [(whole, row.words or row.name, *cells(row.bound, row.refusal)) for row in self.rows]
+        return notebook.table(
+            f"Who is protected, at δ = {show(self.delta)}", rows, ("protects", "how", "", "guarantee")
+        )
 
 
 @dataclass(frozen=True, slots=True)

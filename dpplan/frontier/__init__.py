@@ -7,7 +7,7 @@ the cells worth a look, takes one by a stated rule and says what doubling the ba
 there (recommendation.py).
 """
 
-from dpplan import solve
+from dpplan import notebook, solve
 from dpplan.checks import show
 from dpplan.errors import Unreachable
 from dpplan.frontier.grid import Cell, Grid, Place, Progress
@@ -15,6 +15,7 @@ from dpplan.frontier.least_noise import Solved, solved
 from dpplan.frontier.one_by_one import refuse_all, solved_alone
 from dpplan.frontier.recommendation import RULES, Doubling, Noise, Recommendation, check, pareto, recommend, saturated
 from dpplan.quick_dataclass import dataclass
+from dpplan.rounding import up
 
 __all__ = ["RULES", "Cell", "Doubling", "Frontier", "Grid", "Recommendation", "frontier"]
 
@@ -35,6 +36,18 @@ class Frontier:
     floor: float
     pareto: frozenset[Place]
     recommended: Recommendation
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the noise of each cell, a row for each length, under what is recommended."""
+        cell = self.recommended.cell
+        noise = [["-" if each.plan is None else up(each.noise_multiplier, 7) for each in row] for row in self.rows]
+        length = "epochs" if self.grid.epochs else "steps"
+        title = (
+            f"σ for ε ≤ {show(self.grid.target_epsilon)} at δ = {show(self.grid.delta)}; recommended: batch "
+            f"{cell.batch_size}, {show(cell.length)} {length}, σ = {up(cell.noise_multiplier, 7)}"
+        )
+        rows = [(show(row[0].length), *texts) for row, texts in zip(self.rows, noise, strict=True)]
+        return notebook.table(title, rows, (length, *(f"batch {each.batch_size}" for each in self.rows[0])))
 
     @property
     def cells(self) -> tuple[Cell, ...]:

@@ -9,6 +9,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
+from dpplan import notebook
 from dpplan.checks import did_you_mean, show
 from dpplan.errors import NotCertified, PlanError, Unreachable, UsageError
 from dpplan.frontier.grid import Cell, Grid, Place
@@ -48,6 +49,18 @@ class Recommendation:
     solution: Solution
     doublings: tuple[Doubling, ...]
     why: tuple[str, str]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the cell, what it spends, and why it is recommended."""
+        spent = self.solution.spent
+        rows = [
+            ("batch", self.cell.batch_size, ""),
+            ("steps", self.cell.steps, f"{self.cell.epochs:.4g} epochs"),
+            ("noise multiplier", repr(self.solution.value), ""),
+            ("spends", spent.headline, str(spent.guarantee)),
+            *(("why", sentence, "") for sentence in self.why),
+        ]
+        return notebook.table(f"Recommended by {self.rule}", rows)
 
 
 def pareto(cells: Pool) -> frozenset[Place]:

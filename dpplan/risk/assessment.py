@@ -14,14 +14,17 @@ from functools import partial
 
 import numpy as np
 
+from dpplan import notebook
 from dpplan.accounting.exact.proven_deltas import Width
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.normal import log_normal_tails
+from dpplan.checks import show
 from dpplan.quick_dataclass import dataclass
 from dpplan.risk.regret import regret_above
 from dpplan.risk.source import Ends, Source
 from dpplan.risk.trade_off import ENOUGH, TradeOff, first_looks, implied
+from dpplan.rounding import up
 
 RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 PRIOR, FPR, BASELINE, MU_DELTA = 0.5, 0.01, 0.01, 1e-5
@@ -87,6 +90,19 @@ class Assessment:
     mu: float | None
     regret: float | None
     trade_off: TradeOff = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what the best attacker reaches at most, beside what guessing does."""
+        asked = self.question
+        named = [
+            ("advantage, TPR - FPR", self.advantage),
+            *((f"TPR at FPR {show(rate)}", each) for rate, each in zip(asked.rates, self.rates, strict=True)),
+            (f"posterior, prior {show(asked.prior)}, FPR {show(asked.fpr)}", self.posterior),
+            (f"best guess, prior {show(asked.prior)}", self.accuracy),
+            (f"reconstruction, guess {show(asked.baseline)}", self.reconstruction),
+        ]
+        rows = [(name, up(each.upper, 4), show(each.guess)) for name, each in named]
+        return notebook.table("The best attacker's chances", rows, ("", "at most", "by guessing"))
 
 
 def assess(source: Source, question: AttackQuestion) -> Assessment:
