@@ -8,7 +8,7 @@ import pytest
 
 from dpplan.commands.shared.call_errors import sentence
 from dpplan.commands.shared.csv_option import problems, write
-from dpplan.commands.shared.json_error import document, wanted
+from dpplan.commands.shared.json_error import document, one_call, wanted
 from dpplan.commands.shared.recorded_runs import is_record
 from dpplan.errors import PlanError
 
@@ -17,8 +17,9 @@ def test_an_error_as_json_names_command_code_and_problems() -> None:
     found = json.loads(document(["epsilon", "--json"], 2, "sigma is missing", PlanError(["sigma is missing"])))
     assert found["schema"] == "dpplan.epsilon/1"
     assert (found["error"]["code"], found["error"]["problems"]) == (2, ["sigma is missing"])
-    assert wanted(["epsilon", "--json"])
-    assert not wanted(["epsilon"])
+    with one_call():
+        assert wanted(["epsilon", "--json"])
+        assert not wanted(["epsilon"])
 
 
 @pytest.mark.parametrize(
@@ -32,8 +33,9 @@ def test_an_error_as_json_names_command_code_and_problems() -> None:
     ],
 )
 def test_a_report_in_json_that_fails_is_told_in_json(options: list[str], on_screen: bool) -> None:
-    assert wanted(["report", "runs/none", *options]) == on_screen
-    assert not wanted(["verify", "runs/none", *options])
+    with one_call():
+        assert wanted(["report", "runs/none", *options]) == on_screen
+        assert not wanted(["verify", "runs/none", *options])
 
 
 def test_csv_goes_to_a_file_or_to_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
