@@ -28,8 +28,8 @@ instead.
 Where the certified interval is too wide to tell, the figure is proven in ball arithmetic, which needs the extra
 'prove'. Nothing in a report is signed: a file that was altered with care is believed.
 
-Exit status: 0 all claims stand; 1 a claim is refuted; 2 REPORT is not a report, or contradicts itself; 3 a claim can
-neither be certified nor refuted; 5 REPORT is there and cannot be read.
+Exit status: 0 all claims stand; 1 a claim is refuted; 2 REPORT is not a report, or contradicts itself and no claim in
+it is refuted; 3 a claim can neither be certified nor refuted; 5 REPORT is there and cannot be read.
 
 A run whose recipe.yaml is not the recipe that its report records, or whose folder counts more steps than the report
 has, is not certified (3): a warning says in what they differ. One that was trained with --unaccounted claims nothing

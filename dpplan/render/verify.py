@@ -148,7 +148,7 @@ def _plan(plan: Plan | None) -> tuple[str, str]:
 
 def _off(verdict: "Verdict", symbol: str) -> Iterator[str]:
     off, relative = verdict.off, verdict.off_relative
-    if off is None:
+    if off is None or verdict.claim.broken:  # no figure can be claimed, however near it is to that of the plan
         return
     share = "" if not relative else f"{100 * abs(relative):.3g} %"
     if off > 0:
@@ -157,6 +157,8 @@ def _off(verdict: "Verdict", symbol: str) -> Iterator[str]:
         yield row("off by", f"-{down(-off, 3)}", f"too low by at least that{_of(share)}")
     elif verdict.standing is Standing.STANDS:
         yield row("off by", "0", "to the last digit")
+    elif verdict.bound is not None and verdict.bound.upper == verdict.claim.value:
+        yield row("off by", "0", "if the plan told here is what ran")
     else:
         yield row("off by", "unknown", "it lies between the two ends")
 
