@@ -82,12 +82,17 @@ def _mean(eta: float, gamma: float) -> float:
     return eta * (1.0 - gamma) / (gamma * -math.expm1(eta * math.log(gamma)))
 
 
-def cost_of_choosing(trials: Trials, delta: Callable[[float], float]) -> tuple[float, float]:
-    """(c, e): the least c found, rounded up, and the e that gives it. delta: of one trial at an ε, from above."""
+def cost_of_choosing(
+    trials: Trials, delta: Callable[[float], float], likely: float | None = None
+) -> tuple[float, float]:
+    """(c, e): the least c found, rounded up, and the e that gives it. delta: of one trial at an ε, from above. likely:
+    an ε to try besides, such as where δ of the trial ends."""
     cost = _cost(trials, delta)
     place, least = minimise(
         lambda logs: np.array([cost(math.exp(each)) for each in logs]), math.log(LEAST_E), math.log(MOST_E)
     )
+    if likely is not None and LEAST_E <= likely <= MOST_E and (other := cost(likely)) < least:
+        return other, likely
     return least, math.exp(place)
 
 

@@ -69,6 +69,36 @@ class Linear:
 
 
 @dataclass(frozen=True, slots=True)
+class BoundedRange:
+    """All losses lie in an interval of length epsilon, wherever: the largest divergence of any such law.
+
+    For E_P[e^-L] = 1, and e^((a - 1)L) is convex in e^-L: the worst law has the two ends t and t - ε alone, with
+    P[t] = (e^ε - e^t)/(e^ε - 1). Of all t, e^t = (a - 1)·A/(a·B) with A = e^ε - e^-((a - 1)ε), B = 1 - e^-((a - 1)ε)
+    gives the most, log((e^t)^(a - 1)·A/(a·(e^ε - 1)))/(a - 1) (Dong, Durfee, Rogers 2020, arXiv:1909.13830). By ε²/8·a
+    at most (Cesar, Rogers 2021, arXiv:2004.07223): K(s) = log E_Q[e^(sL)] is 0 at 0 and 1 and K'', a variance of L, is
+    at most ε²/4, so that ε²·s(s - 1)/8 - K(s) is convex with zeros at 0 and 1, and not negative beyond.
+    """
+
+    epsilon: float
+    kinks: tuple[float, ...] = ()
+
+    @property
+    def rho(self) -> float:
+        return outward.up(self.epsilon**2 / 8.0, outward.FEW)
+
+    def __call__(self, orders: Array) -> Array:
+        tilts, epsilon = orders - 1.0, self.epsilon
+        log_a = epsilon + np.log(-np.expm1(-orders * epsilon))
+        log_b = np.log(-np.expm1(-tilts * epsilon))
+        top = log_a - log_b - np.log1p(1.0 / tilts)
+        last = math.log(math.expm1(epsilon))
+        log = tilts * top + log_a - np.log(orders) - last
+        sizes = 1.0 + tilts * (np.abs(log_a) + np.abs(log_b) + np.log1p(1.0 / tilts)) + np.abs(log_a) + abs(last)
+        worst = (np.maximum(log, 0.0) + MOMENT_ROUNDING * (sizes + np.log(orders))) / tilts
+        return np.minimum(outward.up(worst, outward.ARITHMETIC), outward.up(self.rho * orders, outward.FEW))
+
+
+@dataclass(frozen=True, slots=True)
 class Interpolated:
     """Known at some orders. Between them, and down to 1, (a - 1) times the divergence lies below the chord.
 
@@ -269,14 +299,10 @@ def _discrete_gaussian(mechanism: Mechanism) -> RenyiCurve:
 
 
 def _bounded_range(mechanism: Mechanism) -> RenyiCurve:
-    """The losses of the exponential mechanism lie in an interval as long as its epsilon, so that ρ = ε²/8, a quarter of
-    what pure differential privacy alone gives (Cesar, Rogers 2021, arXiv:2004.07223).
-
-    For let K(a) = log E_Q[e^(aL)]. K'' is a variance of L, ε²/4 at most, and K(0) = K(1) = 0; so ε²·a(a - 1)/8 - K(a)
-    is convex with zeros at 0 and 1, and not negative beyond.
-    """
+    """The losses of the exponential mechanism lie in an interval as long as its epsilon: a quarter of what pure
+    differential privacy alone gives."""
     assert isinstance(mechanism, Exponential)
-    return Linear(outward.up(mechanism.epsilon**2 / 8.0, outward.FEW))
+    return BoundedRange(mechanism.epsilon)
 
 
 # Mechanisms that are known by their moments, or better known by them than by a pair.
@@ -291,8 +317,8 @@ MOMENTS: Mapping[type, Callable[[Mechanism], RenyiCurve]] = MappingProxyType(
 
 
 def rho(curves: Sequence[tuple[RenyiCurve, int]]) -> float | None:
-    """Of all curves together, rounded up; None where one of them is no ρ·a."""
-    linear = [(curve.rho, count) for curve, count in curves if isinstance(curve, Linear)]
+    """Of all curves together, rounded up; None where one of them is below no ρ·a."""
+    linear = [(curve.rho, count) for curve, count in curves if isinstance(curve, Linear | BoundedRange)]
     if len(linear) < len(curves):
         return None
     return outward.up(math.fsum(each * count for each, count in linear), outward.ARITHMETIC)

@@ -29,7 +29,7 @@ DESCRIPTION = Description(
     guarantee="upper",
     use="full batches, to compose with other zCDP releases",
     source="Bun, Steinke 2016",
-    supports="Gaussian noise without sampling; a stated ρ-zCDP",
+    supports="Gaussian noise without sampling; discrete Gaussian, exponential, a stated ρ-zCDP",
     colour="#56B4E9",
     note="order {order}, {conversion}",
     options=(AccountantOption("conversion", "How {takers} turn into ε; cks is tighter.", choices=("cks", "classic")),),
@@ -91,8 +91,8 @@ def _rho(plan: Plan) -> float:
     others = renyi_curves.rho(run.others)
     if others is None or run.revealed:
         raise NotApplicable(
-            "zcdp: a phase of this plan is not known by a ρ: this accountant is made for Gaussian noise without "
-            "sampling and for a stated ρ-zCDP. Use the rdp accountant, or the exact one."
+            "zcdp: a phase of this plan is not known by a ρ, as Gaussian and discrete Gaussian noise without sampling, "
+            "the exponential mechanism and a stated ρ-zCDP are. Use the rdp accountant, or the exact one."
         )
     rho = math.fsum([others, *(each.steps * (0.5 / each.noise_multiplier / each.noise_multiplier) for each in steps)])
     return max(outward.up(rho, outward.ARITHMETIC), sys.float_info.min)

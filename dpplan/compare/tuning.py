@@ -111,7 +111,7 @@ def by_profile(source: _Source, trials: Trials, delta: float) -> Bound:
     if not 0.0 < share < 1.0:
         raise NotApplicable(f"{delta:g} / {most(trials):g} is no δ at which a trial can be asked.")
     base = source.epsilon(share)
-    choosing, place = cost_of_choosing(trials, source.delta)
+    choosing, place = cost_of_choosing(trials, source.delta, base)
     upper = outward.up(base + choosing, outward.FEW)
     details = {"trial_epsilon": base, "trial_delta": share, "e": place}
     why = "the profile of one trial at δ / E[K], and a factor for choosing the best (Koskela, Redberg, Wang 2024)"

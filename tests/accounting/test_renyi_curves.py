@@ -173,11 +173,34 @@ def _gaussian_outcomes(mu: mpf) -> list[tuple[mpf, mpf]]:
 
 
 def test_the_exponential_mechanism_costs_a_quarter_of_what_is_pure() -> None:
-    assert renyi_curves.of(plan((Exponential(0.4), 1)), "zcdp").others[0][0](np.array([2.0]))[0] == pytest.approx(0.04)
+    ((curve, _),) = renyi_curves.of(plan((Exponential(0.4), 1)), "zcdp").others
+    assert 0.0395 < curve(np.array([2.0]))[0] < 0.04  # ε²/8·2, and the worst of two losses 0.4 apart
     by_range, pure = (
         accounting.epsilon(plan((kind, 200)), 1e-6, "rdp").value for kind in (Exponential(0.4), Stated(0.4))
     )
     assert by_range < 0.6 * pure
+
+
+@pytest.mark.parametrize("epsilon", [1e-6, 1e-3, 0.1, 1.0, 10.0, 100.0])
+def test_the_divergence_of_a_bounded_range_is_that_of_its_worst_two_losses(epsilon: float) -> None:
+    """Against the largest over many places of the two, at 40 digits; never below it, and hardly above."""
+    curve = renyi_curves.BoundedRange(epsilon)
+    with mp.workdps(40):
+        ratio = mp.exp(epsilon)
+        for order in (1.001, 1.5, 2.0, 17.0, 1000.0):
+            found, tilt = curve(np.array([order]))[0], mpf(order) - 1
+            worst = mpf(0)
+            near = [min(mpf(10) ** (-mpf(each) / 50), mpf(1)) * epsilon for each in range(250)]
+            for place in (
+                *near,
+                *(epsilon - each for each in near),
+                *(mpf(epsilon) * at / 100 for at in range(1, 100)),
+            ):
+                x = mp.exp(place)
+                moment = ((ratio - x) * x**tilt + (x - 1) * (x / ratio) ** tilt) / (ratio - 1)
+                worst = max(worst, mp.log(moment) / tilt)
+            assert worst <= found <= order * epsilon**2 / 8 * (1 + 1e-12)
+            assert found <= float(worst) * (1 + 1e-3) + 1e-11
 
 
 @pytest.mark.parametrize("scores", [(0, 1), (0, 0, 0, 5), (0, 1, 2, 3, 4)])

@@ -50,8 +50,8 @@ def _reaching(kinds: tuple[Plan, ...], trials: Trials, reach: int) -> Dominating
             found += np.maximum(*(profile.ends(direction, places, TO_THE_LAST)[1] for direction in (0, 1)))
         return [float(delta) for delta in outward.up(found / len(profiles), outward.SUM)]
 
-    choosing, _ = cost_of_choosing(trials, lambda epsilon: deltas([epsilon])[0])
     last = max(_last(each, number, reach) for each in kinds)
+    choosing, _ = cost_of_choosing(trials, lambda epsilon: deltas([epsilon])[0], last)
     places = [last * at / POINTS for at in range(POINTS + 1)] if last > 0.0 else [0.0]
     places += [BEYOND * last, 2.0 * BEYOND * last] if last > 0.0 else []  # where δ falls no further, or all but
     law = ProfileLoss(
