@@ -226,7 +226,7 @@ ROOMS = {
             "curve_axis",
             "run_check",
         },
-        {"plan_files", "membership_audit"},
+        {"plan_files", "membership_audit", "unsaid_accountant"},
         {"request"},
         {"cost", "solve_open_phases"},
         {"cost_output"},

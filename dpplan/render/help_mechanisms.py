@@ -23,7 +23,8 @@ but for the last, which rdp and zcdp answer from above: of a length alone no sin
 - gdp: mu, stated of anything; at most what a Gaussian costs.
 
 - exponential, noisy-max, permute-and-flip: epsilon. Only that is known of them, so the figure has a lower end without
-them and an upper end with all that they can cost. --accountant rdp knows more of the exponential mechanism.
+them and an upper end with all that they can cost. rdp knows more of the exponential mechanism, and
+answers where no accountant is named.
 
 - above-threshold: threshold_scale and query_scale, of the Laplace noise in units of how far a record moves a query,
 answers (1), and queries (any, or monotone): the sparse vector technique, from above by its epsilon, 1/threshold_scale +
@@ -49,9 +50,9 @@ JSON: entries, the last of each row up to the diagonal, as many as bands.
 
 - blt: noise_multiplier, participations and separation as of a tree, decays and scales: the same with buffers.
 
-- zcdp: rho, stated of anything: a bound on Rényi divergences, which rdp and zcdp answer, from above. The exact
-accountant refuses: no pair of laws dominates all that has this rho, and one Gaussian of it is no upper bound. What that
-Gaussian would cost is the estimate of --accountant gdp.
+- zcdp: rho, stated of anything: a bound on Rényi divergences, which rdp and zcdp answer, from above. Where no
+accountant is named, rdp does; the exact one refuses: no pair of laws dominates all that has this rho, and one Gaussian
+of it is no upper bound. What that Gaussian would cost is the estimate of --accountant gdp.
 
 - rdp: orders and epsilons, two lists: a Rényi curve stated of anything. As zcdp; between two orders it is their chord,
 and above the last nothing is known.

@@ -457,7 +457,9 @@ def test_the_census_is_answered_by_moments_and_the_exact_accountant_says_who_doe
     census = RECIPES / "census-2020.yaml"
     found = json.loads(ran("epsilon", census, "--delta", "1e-10", "--accountant", "rdp", "--json"))["results"][0]
     assert found["epsilon"]["upper"] == pytest.approx(17.1436, abs=5e-5)
-    assert "Ask --accountant rdp" in ran("epsilon", census, "--delta", "1e-10", code=3)
+    told = ran("epsilon", census, "--delta", "1e-10")
+    assert "≤ 17.1436" in told and "rdp, an upper bound: exact has no theorem" in " ".join(told.split())
+    assert "Ask --accountant rdp" in ran("epsilon", census, "--delta", "1e-10", "--accountant", "exact", code=3)
 
 
 def test_every_plan_that_comes_with_dpplan_is_tested() -> None:

@@ -37,11 +37,13 @@ TAKERS: Mapping[str, tuple[str, ...]] = MappingProxyType(_TAKERS)
 
 @dataclass(frozen=True, slots=True)
 class AccountantChoice:
-    """The accountant that was asked for, or all of them, and what was said to some. known: what may be asked for."""
+    """The accountant that was asked for, or all of them, and what was said to some. known: what may be asked for.
+    said: whether anybody asked for it; else it is who is asked when nothing is said."""
 
     name: str
     given: dict[str, object]
     known: tuple[str, ...] = EVERYONE
+    said: bool = True
 
     @property
     def every(self) -> bool:
@@ -77,12 +79,18 @@ EXACT = AccountantChoice("exact", {})
 def accountant(every: bool = True) -> Decorator:
     """--accountant and what some accountants can be told. The command receives `choice`."""
     known = EVERYONE if every else tuple(accounting.ACCOUNTANTS)
-    name = click.option("--accountant", type=Name(known), default="exact", show_default=True, help="Who computes.")
+    name = click.option(
+        "--accountant", type=Name(known), default="exact", show_default=True,
+        help="Who computes. Where nothing is said, rdp takes the place of exact for mechanisms of which exact proves a "
+        "larger upper bound, or none.",
+    )  # fmt: skip
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
         def gathered(accountant: str, **values: Any) -> None:
-            command(**_chosen(accountant, values, known))
+            typed = click.get_current_context().get_parameter_source("accountant")
+            said = typed not in (None, click.core.ParameterSource.DEFAULT)
+            command(**_chosen(accountant, values, known, said))
 
         return in_order([name, *_decorators()])(gathered)
 
@@ -111,8 +119,8 @@ def _decorators() -> list[Decorator]:
     ]
 
 
-def _chosen(name: str, values: dict[str, Any], known: tuple[str, ...] = EVERYONE) -> dict[str, Any]:
+def _chosen(name: str, values: dict[str, Any], known: tuple[str, ...] = EVERYONE, said: bool = True) -> dict[str, Any]:
     """The values of a command, with its accountant and what that was told gathered into `choice`."""
     told = {option: values.pop(option) for option in TAKERS}
     given = {option: value for option, value in told.items() if value is not None}
-    return {"choice": AccountantChoice(name, given, known), **values}
+    return {"choice": AccountantChoice(name, given, known, said), **values}

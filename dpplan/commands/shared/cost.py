@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dpplan import accounting
 from dpplan.accounting.bound import Bound, Quantity
 from dpplan.checks import Problems, show
+from dpplan.commands.shared import unsaid_accountant
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.parameter_types import COUNT
 from dpplan.commands.shared.plan_arguments import Command
@@ -111,8 +111,8 @@ def _by_every_accountant(request: CostRequest) -> Cost:
 
 
 def _ask(request: CostRequest, plan: Plan, at: float) -> Bound:
-    ask = accounting.epsilon if request.quantity == "epsilon" else accounting.delta
-    return ask(plan, at, request.choice.name, **request.choice.options(request.choice.name))
+    choice = request.choice if request.digits is None else replace(request.choice, said=True)  # a proof is of exact
+    return unsaid_accountant.ask(request.quantity, plan, at, choice)
 
 
 def _least(comparison: "AccountantComparison") -> Bound:

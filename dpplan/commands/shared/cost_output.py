@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dpplan.checks import show as shown
-from dpplan.commands.shared import output
+from dpplan.commands.shared import output, unsaid_accountant
 from dpplan.commands.shared.cost import Cost
 from dpplan.quantities import MEANINGLESS_EPSILON
 from dpplan.render import bound_text, explanation, plan_rows, to_json
@@ -22,6 +22,7 @@ def show(cost: Cost, explain: bool) -> None:
         _show_proofs(cost)
     else:
         output.answers(list(zip(places, cost.bounds, strict=True)))
+        output.say(unsaid_accountant.rows(cost.bounds))
     output.say(plan_rows.spent_before(bound, at) for bound, at in zip(cost.alone, places, strict=False))
     _show_parts(cost)
     output.say(plan_rows.plan_rows(call.plan, call.deltas, earlier=call.earlier, names=call.names))

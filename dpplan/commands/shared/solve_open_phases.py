@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dpplan import accounting
 from dpplan.accounting.bound import Bound
 from dpplan.checks import did_you_mean
-from dpplan.commands.shared import output, plan_files, waiting
+from dpplan.commands.shared import output, plan_files, unsaid_accountant, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
 from dpplan.commands.shared.request import cautions_of, or_own, resolve
@@ -109,7 +108,7 @@ def _budget(choice: AccountantChoice, target: float, delta: float, say: Callable
     def ask(plan: Plan) -> Bound:
         number = next(tried)
         say(f"{number} plan{'' if number == 1 else 's'} tried")
-        return accounting.epsilon(plan, delta, choice.name, **choice.options(choice.name))
+        return unsaid_accountant.ask("epsilon", plan, delta, choice)
 
     return Budget(ask, target)
 
@@ -134,6 +133,8 @@ def _show(render: Any, parsed: ParsedPlan, made: "Allocation", target: tuple[flo
         output.as_json(render.document(parsed.names, made, target, warnings))
         return
     output.say(render.headline(made, target, output.paint))
+    told = unsaid_accountant.rows((made.spent,))
+    output.say([*told, ""] if told else [])
     if made.openings:
         output.show(render.table(parsed.names, made))
         output.say([""])

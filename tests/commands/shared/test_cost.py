@@ -3,12 +3,16 @@
 import pytest
 
 from dpplan import accounting
+from dpplan.accounting.bound import Guarantee
 from dpplan.checks import show
+from dpplan.commands.shared import unsaid_accountant
 from dpplan.commands.shared.accountant_option import EXACT, AccountantChoice
 from dpplan.commands.shared.cost import CostRequest, compute, digits_wanted, proof_problems
 from dpplan.commands.shared.request import Request
 from dpplan.errors import NotCertified
-from dpplan.plan import Plan
+from dpplan.mechanism import Exponential, Laplace, NoisyMax, StatedZcdp
+from dpplan.plan import Phase, Plan
+from dpplan.sampling import Poisson
 
 PLAN = Plan.from_rate(4.0, 1.0, 7)
 LONGER = Plan((*PLAN.phases, *PLAN.phases))
@@ -64,3 +68,29 @@ def test_a_proof_is_of_the_exact_accountant_and_of_some_digits() -> None:
         "--prove is for exact, and the accountant is rdp. Leave --accountant out, or --prove."
     ]
     assert show(12.0) == "12"
+
+
+def test_where_no_accountant_is_named_the_lesser_upper_bound_answers_and_says_so() -> None:
+    """Of the exponential mechanism moments prove more; of a stated ρ there is nothing else."""
+    nobody = AccountantChoice("exact", {}, said=False)
+    choices = Plan((Phase(Exponential(0.1), Poisson(1.0), 1000),))
+    exact, least = (unsaid_accountant.ask("epsilon", choices, 1e-6, each) for each in (EXACT, nobody))
+    assert exact.accountant == "exact" and exact.upper is not None and exact.upper > 19.3
+    assert least.accountant == "rdp" and least.upper == accounting.epsilon(choices, 1e-6, "rdp").upper
+    (line, *_) = unsaid_accountant.rows((least, exact))
+    assert "rdp, the lesser upper bound: exact proves" in line
+    stated = Plan((Phase(StatedZcdp(0.1), Poisson(1.0), 1), Phase(Laplace(0.1), Poisson(1.0), 1)))
+    with pytest.raises(NotCertified, match="no theorem is known"):
+        unsaid_accountant.ask("delta", stated, 2.0, EXACT)
+    found = unsaid_accountant.ask("delta", stated, 2.0, nobody)
+    assert found.guarantee is Guarantee.UPPER and "exact has no theorem for all of this plan" in found.why
+
+
+def test_an_accountant_that_nobody_named_stays_exact_where_that_is_exact() -> None:
+    nobody = AccountantChoice("exact", {}, said=False)
+    counts = Plan((Phase(Laplace(0.1), Poisson(1.0), 3),))
+    for plan in (PLAN, counts):
+        assert unsaid_accountant.ask("epsilon", plan, 1e-6, nobody) == accounting.epsilon(plan, 1e-6)
+    picked = Plan((Phase(NoisyMax(0.1), Poisson(1.0), 1000),))  # of which moments know no more
+    assert unsaid_accountant.ask("epsilon", picked, 1e-6, nobody).accountant == "exact"
+    assert unsaid_accountant.rows((accounting.epsilon(counts, 1e-6),)) == []
