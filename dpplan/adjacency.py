@@ -72,3 +72,15 @@ def named(name: str) -> Adjacency:
         known = [each.replace("_", "-") for each in ADJACENCIES]
         raise PlanError(f"adjacency={name} is not one of: {', '.join(known)}.{did_you_mean(name, known)}")
     return found
+
+
+def conversion(one: Adjacency, other: Adjacency) -> str:
+    """What a guarantee under one of two relations says under the other, and what to do with it: a replacement is a
+    removal, or a zeroing out, and the same backwards, two steps between neighbours."""
+    if REPLACE_ONE not in (one, other):
+        return f"Neither {one} nor {other} says anything of the other: give all of it under one"
+    known = other if one == REPLACE_ONE else one
+    return (
+        f"(ε, δ) under {known} is (2ε, (1 + e^ε)·δ) under replace-one, and the reverse is not true: run `dpplan "
+        "epsilon` on that part alone, and state what follows (kind: epsilon-delta) in a plan under replace-one"
+    )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from dpplan import notebook
-from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency
+from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency, conversion
 from dpplan.checks import Problems, did_you_mean, is_number, reaches_one_in, show
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.groups import GroupPath, path_problems
@@ -17,7 +17,7 @@ from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import near_at_most
 from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Sampling, SchemeSettings, chosen, refusal
 from dpplan.sampling.balls_in_bins import redrawn
-from dpplan.units import UNITS, unit_problems, unit_words
+from dpplan.units import UNITS, UNITS_CONVERTED, unit_problems, unit_words
 
 # What a mechanism or a scheme can be given.
 Setting = float | int | str | tuple[float, ...] | None
@@ -122,7 +122,7 @@ class Plan:
             if own not in (None, whole):
                 yield (
                     f"{path}.{name}={own} is not the plan's, {whole}: guarantees for different neighbours do not add "
-                    "up. Give one for the whole plan."
+                    f"up. {conversion(own, whole) if isinstance(own, Adjacency) else UNITS_CONVERTED}."
                 )
 
     @property

@@ -10,6 +10,11 @@ WHOLE_ONLY = (
 )
 # Each is a guarantee for one user with all of theirs, so that basic composition holds for the two.
 APART = "add up exactly in no plan here yet: account them apart, in a plan file each, and add up their ε and their δ"
+# Group privacy: a user's K examples are K steps between neighbours (Dwork, Roth 2014, Thm 2.2, and its sum of e^(iε)).
+UNITS_CONVERTED = (
+    "(ε, δ) of one example is (Kε, K·e^((K - 1)ε)·δ) of a user of at most K examples: run `dpplan epsilon` on that "
+    "part alone, and state what follows (kind: epsilon-delta) in a plan for users"
+)
 # How files write that nobody is named. Rows of many people would count as those of one, and of each as fewer.
 _NOBODY = frozenset({"", "na", "n/a", "<na>", "nan", "null", "none"})
 

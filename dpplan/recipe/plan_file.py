@@ -28,7 +28,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency, named
+from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency, conversion, named
 from dpplan.errors import NotApplicable, PlanError, UsageError
 from dpplan.groups import MOST_DEPTH, GroupPath, PhaseName, words
 from dpplan.mechanism.trials import RELEASED
@@ -38,7 +38,7 @@ from dpplan.query_sensitivity import AnswerAccuracy, accuracy
 from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import mechanism_block, plan_nodes, query_block, repeat_block
 from dpplan.sampling import CHOICES, OPTIONS, Poisson
-from dpplan.units import UNITS, unit_problems
+from dpplan.units import UNITS, UNITS_CONVERTED, unit_problems
 
 ENDINGS = (".yaml", ".yml")
 _GROUPS_EXAMPLE = "Write - parallel: [{mechanism: ...}, {mechanism: ...}], a phase or a list of phases for each group."
@@ -316,7 +316,7 @@ def _own(
             found.add(
                 parts[word][0],
                 f"{path}.{word}={own[key]} is not the plan's, {whole}: guarantees for different neighbours do not add "
-                f"up. Declare {word} once for the plan, with mechanisms that are private under it.",
+                f"up. {UNITS_CONVERTED if word == 'unit' else conversion(own[key], shared.adjacency)}.",
             )
     return own
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
+from dpplan.adjacency import conversion, named
 from dpplan.commands.shared import foreign_files, phase_parsing, recorded_runs
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
 from dpplan.errors import UsageError
@@ -15,7 +16,7 @@ from dpplan.query_sensitivity import AnswerAccuracy
 from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import plan_file
 from dpplan.recipe.plan_file import PlanFile
-from dpplan.units import APART
+from dpplan.units import APART, UNITS_CONVERTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +144,21 @@ def _differing(plans: Sequence[tuple[object, ...]]) -> list[str]:
         told = [value for value in dict.fromkeys(values) if name != "n" or value is not None]
         if len(told) > 1:
             said = " and ".join(f"no {name}" if value is None else f"{name}={value}" for value in told)
-            rule = (
+            rule = _rule(name, told) or (
                 f"what is drawn and clipped whole, and runs that draw users' examples one by one, {APART}"
                 if name == "max_per_user" and None in told
                 else "only guarantees for the same neighbours and data add up. Give one for all of it"
             )
             found.append(f"{said} differ: {rule}.")
     return found
+
+
+def _rule(name: str, told: Sequence[object]) -> str:
+    """Of two neighbours or units, what a figure for one says for the other."""
+    apart = "only guarantees for the same neighbours and data add up"
+    if name == "adjacency" and len(told) == 2:
+        return f"{apart}. {conversion(*(named(str(each)) for each in told))}"
+    return f"{apart}. {UNITS_CONVERTED}" if name == "unit" else ""
 
 
 def _alike(parts: list[_Part], told: Settings) -> Settings:

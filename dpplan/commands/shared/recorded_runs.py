@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 from dpplan import verify
+from dpplan.adjacency import conversion
 from dpplan.errors import DpplanError, ReportError, UsageError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Delta, Phase, Plan, Settings
@@ -28,7 +29,7 @@ from dpplan.sampling import (
     Shuffle,
     TruncatedPoisson,
 )
-from dpplan.units import APART, unit_words
+from dpplan.units import APART, UNITS_CONVERTED, unit_words
 from dpplan.verify import unaccounted
 from dpplan.verify.early_end import EarlyEnd, early_end
 from dpplan.verify.unfinished_run import REPORT, RUN, begun_in, known_ends, planned_delta, steps_known
@@ -145,12 +146,12 @@ def phases(path: Path, shared: Settings) -> Iterator[Written]:
     if plan.adjacency != shared.adjacency:
         raise ReportError(
             f"{path}: its figures are for {plan.adjacency.name}, and the plan for {shared.adjacency.name}: guarantees "
-            "for different neighbours do not add up. Give one --adjacency for both."
+            f"for different neighbours do not add up. {conversion(plan.adjacency, shared.adjacency)}."
         )
     theirs = unit_words(plan.privacy_unit, plan.max_per_user)
     if theirs != (ours := unit_words(shared.unit, shared.max_per_user)):
         whole = plan.privacy_unit == shared.unit and None in (plan.max_per_user, shared.max_per_user)
-        rule = f"the two {APART}" if whole else "guarantees for different units do not add up. Give one --unit for both"
+        rule = f"the two {APART}" if whole else f"guarantees for different units do not add up. {UNITS_CONVERTED}"
         raise ReportError(f"{path}: its figures protect one {theirs}, and the plan one {ours}: {rule}.")
     for number, phase in enumerate(plan.phases, 1):
         where = str(path) if len(plan.phases) == 1 else f"{path}, phase {number}"

@@ -13,13 +13,14 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "verify"))
 from reports import DELTA, NOISE, PLAN, RATE, STEPS, figure, printed, report
 
 from dpplan import accounting
-from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, conversion
 from dpplan.commands.shared import phase_parsing, plan_files, recorded_runs
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.phase_parsing import ParsedPlan
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import requested
-from dpplan.mechanism import Laplace, TreeAggregation
+from dpplan.errors import PlanError
+from dpplan.mechanism import Gaussian, Laplace, TreeAggregation
 from dpplan.plan import Delta, Phase, Plan, Settings, resolve_delta
 from dpplan.sampling import Poisson, Shuffle
 
@@ -150,7 +151,8 @@ def test_a_seeded_run_cannot_be_counted(run: Path) -> None:
 
 
 def test_neighbours_have_to_be_those_of_the_plan(run: Path) -> None:
-    assert "different neighbours do not add up" in wrong(str(run), THIS.with_(adjacency=REPLACE_ONE))
+    told = wrong(str(run), THIS.with_(adjacency=REPLACE_ONE))
+    assert "different neighbours do not add up" in told and "(2ε, (1 + e^ε)·δ) under replace-one" in told
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
@@ -246,3 +248,26 @@ def test_a_killed_run_is_asked_at_the_delta_of_its_plan(tmp_path: Path) -> None:
     assert asked(tmp_path) == Delta(DELTA, "the run's own")
     (tmp_path / "run.json").write_text(json.dumps(report(planned__delta=7, spent=..., status=...)), encoding="utf-8")
     assert asked(tmp_path) == resolve_delta(None, 1000)
+
+
+@pytest.mark.parametrize("sigma", [0.7, 2.0])
+def test_what_neighbours_and_units_are_converted_by_is_an_upper_bound(sigma: float) -> None:
+    """Of Gaussian noise: a replacement moves the sum twice as far as a removal, and K records K times as far."""
+    for epsilon in (0.1, 1.0, 3.0):
+        one = Plan((Phase(Gaussian(sigma), Poisson(1.0), 1),))
+        spent = accounting.delta(one, epsilon).upper
+        assert spent is not None
+        swapped = accounting.delta(Plan(one.phases, adjacency=REPLACE_ONE), 2 * epsilon).lower
+        assert swapped is not None and swapped <= (1 + math.exp(epsilon)) * spent
+        for many in (2, 3):
+            apart = accounting.delta(Plan((Phase(Gaussian(sigma / many), Poisson(1.0), 1),)), many * epsilon).lower
+            assert apart is not None and apart <= many * math.exp((many - 1) * epsilon) * spent
+
+
+def test_the_refusal_of_mixed_neighbours_says_what_would_make_them_comparable() -> None:
+    for other in (ADD_REMOVE, ZERO_OUT):
+        said = conversion(REPLACE_ONE, other)
+        assert said == conversion(other, REPLACE_ONE) and "reverse is not true" in said and str(other) in said
+    assert "says anything of the other" in conversion(ADD_REMOVE, ZERO_OUT)
+    with pytest.raises(PlanError, match=r"K·e\^\(\(K - 1\)ε\)·δ"):
+        Plan((Phase(Gaussian(1.0), Poisson(1.0), 1, privacy_unit="example"),), privacy_unit="user")
