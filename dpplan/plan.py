@@ -122,7 +122,7 @@ class Plan:
             if own not in (None, whole):
                 yield (
                     f"{path}.{name}={own} is not the plan's, {whole}: guarantees for different neighbours do not add "
-                    f"up. {conversion(own, whole) if isinstance(own, Adjacency) else UNITS_CONVERTED}."
+                    f"up. {conversion(own, self.adjacency) if isinstance(own, Adjacency) else UNITS_CONVERTED}."
                 )
 
     @property

@@ -44,9 +44,10 @@ many groups as bands or more, sampling amplifies it.
 
 - matrix: noise_multiplier, participations and separation as of a tree, and strategy: a file (.npy, .csv or .txt, seen
 from the plan file's folder) with any lower triangular C, a row for each step. Exact where no two columns of a record's
-pattern share a row, where it has one step, and under order: once where CᵀC is not negative; else from above. A matrix
-that is the same along its diagonals is kind: toeplitz, which takes a strategy too: the matrix, or its first column. In
-JSON: entries, the last of each row up to the diagonal, as many as bands.
+pattern share a row, and where it has one step; else an interval, from a pattern that was found to one that bounds all;
+under shuffle, order: once, from above, as if the order were told. A matrix that is the same along its diagonals is
+kind: toeplitz, which takes a strategy too: the matrix, or its first column. In JSON: entries, the last of each row up
+to the diagonal, as many as bands.
 
 - blt: noise_multiplier, participations and separation as of a tree, decays and scales: the same with buffers.
 

@@ -161,7 +161,11 @@ def _one_release(
 def _released(mechanism: Correlated, found: Sensitivity, adjacency: Adjacency) -> Terms:
     noise = participation_sensitivity.noise_over(mechanism.noise_multiplier, found, adjacency.sensitivity)
     pair: DominatingPair = dataclasses.replace(gaussian(noise), theorem=ONE_RELEASE)
-    return ((pair if found.exact else dataclasses.replace(pair, realised=(stated(0.0, 0.0),)), 1),)
+    if found.exact:
+        return ((pair, 1),)
+    least = participation_sensitivity.noise_over_reached(mechanism.noise_multiplier, found, adjacency.sensitivity)
+    below = stated(0.0, 0.0) if least is None else gaussian(least)  # a pattern that some record may have
+    return ((dataclasses.replace(pair, realised=(below,)), 1),)
 
 
 def _undeclared(mechanism: Correlated, scheme: str) -> None:

@@ -11,6 +11,7 @@ Patterns have at most k steps, any two at least b apart.
 import functools
 import math
 import sys
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,6 +24,7 @@ MOST_NUMBERS = 4_000_000  # in memory at once
 TOGETHER = 65_536  # numbers that are objects at once
 LONGEST = 50_000_000  # steps that are looked at one by one
 MOST_WORK = 3e9  # sums of one tree, some seconds: beyond, a bound by levels answers
+MOST_TRIED, MOST_STARTS = 256, 24  # rows of C in which patterns are tried where none is known to be the worst
 MOST_CANCELLED = 1e3  # times the sum are the sizes of what is added to it: then it is known to 1e-11
 # A strategy whose largest entry is between these is squared as it is: what underflows is nothing beside that one's.
 SMALLEST, LARGEST = 2.0**-400, 2.0**400
@@ -31,11 +33,13 @@ SMALLEST, LARGEST = 2.0**-400, 2.0**400
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
     """squared: of the largest pattern. exact: whether some record reaches it; else it is a bound from above.
-    exponent: squared is that of C/2^exponent, where the squares of C itself are beyond floats."""
+    exponent: squared is that of C/2^exponent, where the squares of C itself are beyond floats. reached: at most what
+    some pattern reaches, in the same unit, where it is not exact; 0 where none was looked at."""
 
     squared: float
     exact: bool
     exponent: int = 0
+    reached: float = 0.0
 
 
 def scaled(entries: Array) -> tuple[Array, int]:
@@ -107,7 +111,46 @@ def toeplitz(coefficients: Column, steps: int, participations: int, separation: 
         start = at * separation
         kept = falling[: steps - start]
         total[start : start + len(kept)] += kept
-    return Sensitivity(_sum_of_squares(total), exact, exponent)
+    found = Sensitivity(_sum_of_squares(total), exact, exponent)
+    if exact:
+        return found
+    rows = min(steps, MOST_TRIED)
+    signed = np.ldexp(given[:rows], -exponent)
+    block = np.zeros((rows, rows))
+    for below, entry in enumerate(signed.tolist()):
+        block[np.arange(below, rows), np.arange(rows - below)] = entry
+    return replace(found, reached=reached(block, count, separation))
+
+
+def reached(block: Array, count: int, separation: int) -> float:
+    """At most what some pattern of at most `count` columns, any two so far apart, moves the sum by, squared: of equal
+    vectors, in the rows of this block, the first of C. What it looks at are patterns that grow step by step from each
+    of the first steps, by whichever column adds most, and those of equal distances."""
+    gram, most = block.T @ block, 0.0
+    columns = len(block)
+    for first in range(min(columns, MOST_STARTS)):
+        most = max(most, _moved(block, _grown(gram, first, count, separation)))
+    for apart in range(separation, min(columns, separation + MOST_STARTS)):
+        most = max(most, _moved(block, list(range(0, columns, apart))[:count]))
+    return most
+
+
+def _grown(gram: Array, first: int, count: int, separation: int) -> list[int]:
+    places, chosen = np.arange(len(gram)), [first]
+    gain = np.where(np.abs(places - first) < separation, -np.inf, np.diagonal(gram) + 2.0 * gram[first])
+    while len(chosen) < count and gain.max() > 0.0:
+        at = int(np.argmax(gain))
+        chosen.append(at)
+        gain = np.where(np.abs(places - at) < separation, -np.inf, gain + 2.0 * gram[at])
+    return chosen
+
+
+def _moved(block: Array, pattern: list[int]) -> float:
+    """The square of the norm of these columns together, less what rounding may have added."""
+    kept = block[:, pattern]
+    sizes = np.sum(np.abs(kept), axis=1)
+    whole = _sum_of_squares(np.sum(kept, axis=1)) - 8 * outward.UNIT * len(pattern) * _sum_of_squares(sizes)
+    return max(outward.down(whole, outward.SERIES), 0.0)
 
 
 def _sum_of_squares(values: Array) -> float:
@@ -215,3 +258,14 @@ def noise_over(noise_multiplier: float, sensitivity: Sensitivity, reach: float) 
         )
     ratio = math.ldexp(over[0], power)
     return ratio if sensitivity.exact else outward.down(ratio, outward.SERIES)
+
+
+def noise_over_reached(noise_multiplier: float, sensitivity: Sensitivity, reach: float) -> float | None:
+    """The same over a pattern that some record may have, rounded up; None where none was found, or no float says it."""
+    if sensitivity.reached <= 0.0:
+        return None
+    try:
+        least = noise_over(noise_multiplier, replace(sensitivity, squared=sensitivity.reached, exact=True), reach)
+    except NotApplicable:
+        return None
+    return outward.up(least, outward.SERIES)

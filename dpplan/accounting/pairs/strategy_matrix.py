@@ -19,7 +19,7 @@ from functools import lru_cache
 import numpy as np
 
 from dpplan.accounting.numerics import Array
-from dpplan.accounting.pairs.participation_sensitivity import MOST_WORK, Sensitivity, scaled
+from dpplan.accounting.pairs.participation_sensitivity import MOST_TRIED, MOST_WORK, Sensitivity, reached, scaled
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import MatrixNoise
 
@@ -76,7 +76,12 @@ def _any_pattern(mechanism: MatrixNoise, steps: int, participations: int, separa
         rows = np.sum(gram, axis=1)  # over all steps, whatever the pattern
     else:
         rows = np.array([_around(gram[at], at, count, separation) for at in range(steps)])
-    return Sensitivity(_heaviest(rows, count, separation), False, exponent)
+    most = _heaviest(rows, count, separation)
+    tried = min(steps, MOST_TRIED)
+    block = np.zeros((tried, tried))
+    for below in range(min(mechanism.bands, tried)):
+        block[np.arange(below, tried), np.arange(tried - below)] = of_column[: tried - below, below]
+    return Sensitivity(most, False, exponent, reached(block, count, separation))
 
 
 @lru_cache(16)

@@ -345,3 +345,39 @@ def test_noise_that_is_no_float_over_a_strategy_is_refused(noise: float, size: f
     plan = Plan((Phase(ToeplitzNoise(noise, coefficients=(size,)), FULL, 2),))
     with pytest.raises(NotApplicable, match="beyond floats"):
         plan_pairs.dominating_pairs(plan, "exact")
+
+
+def best_pattern(strategy: np.ndarray, count: int, apart: int) -> float:
+    """The square of how far equal vectors in the worst pattern move C·x, over all patterns."""
+    steps, most = len(strategy), 0.0
+    for size in range(1, count + 1):
+        for chosen in combinations(range(steps), size):
+            if all(later - earlier >= apart for earlier, later in pairwise(chosen)):
+                most = max(most, float(np.sum(strategy[:, list(chosen)].sum(axis=1) ** 2)))
+    return most
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_where_a_sensitivity_is_a_bound_a_pattern_that_is_realised_is_the_lower_end(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    steps, count, apart = 9, int(rng.integers(2, 4)), int(rng.integers(1, 3))
+    tail = rng.uniform(-0.3, 1.0, 4).round(2)
+    strategy = sum(np.diag([each] * (steps - at), -at) for at, each in enumerate((1.0, *tail)))
+    worst = best_pattern(strategy, count, apart)
+    column = participation_sensitivity.toeplitz((1.0, *tail), steps, count, apart)
+    assert column.exact or 0.9 * worst <= column.reached <= worst <= column.squared
+    entries = tuple(float(strategy[at, at - steps + 1 + k]) if at - steps + 1 + k >= 0 else 0.0
+                    for at in range(steps) for k in range(steps))  # fmt: skip
+    whole = correlated.sensitivity(MatrixNoise(1.0, entries, steps), steps, count, apart)
+    assert whole.exact or 0.9 * worst <= whole.reached <= worst <= whole.squared
+
+
+def test_the_interval_of_a_strategy_that_does_not_fall_holds_its_worst_pattern() -> None:
+    column = (1.0, 0.2, 0.9, 0.1)
+    strategy = sum(np.diag([each] * (12 - at), -at) for at, each in enumerate(column))
+    noise = ToeplitzNoise(4.0, coefficients=column, participations=3, separation=2)
+    found = accounting.epsilon(Plan((Phase(noise, Poisson(1.0), 12),), adjacency=ZERO_OUT), 1e-6)
+    alone = Gaussian(4.0 / math.sqrt(best_pattern(strategy, 3, 2)))
+    same = accounting.epsilon(Plan((Phase(alone, Poisson(1.0), 1),), adjacency=ZERO_OUT), 1e-6)
+    assert found.guarantee is Guarantee.CERTIFIED and found.lower is not None and found.upper is not None
+    assert found.lower == pytest.approx(same.value, rel=1e-6) and found.lower <= same.value < found.upper
