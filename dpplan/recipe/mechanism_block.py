@@ -1,16 +1,27 @@
 """The mechanism: block of a phase in a plan file, what a query says of it, and whether its noise is open."""
 
 import dataclasses
+import math
 import re
 import string
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING
+from fractions import Fraction
 from typing import Any
 
-from dpplan.checks import did_you_mean
+from dpplan.checks import did_you_mean, is_number
 from dpplan.errors import DpplanError, UsageError
-from dpplan.mechanism import MECHANISMS, REFUSED, Gaussian, MatrixNoise, Mechanism, ToeplitzNoise
+from dpplan.mechanism import (
+    MECHANISMS,
+    REFUSED,
+    DiscreteLaplace,
+    Gaussian,
+    Laplace,
+    MatrixNoise,
+    Mechanism,
+    ToeplitzNoise,
+)
 from dpplan.open_noise import Opening, setting_of
 from dpplan.plan import Settings
 from dpplan.query_sensitivity import Query
@@ -18,7 +29,8 @@ from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import plan_nodes, query_block, scheme_keys, strategy_file
 from dpplan.sampling import CHOICES
 
-STRATEGY = "strategy"
+STRATEGY, SCALE = "strategy", "noise_scale"
+_BY_SCALE = (Laplace.kind, DiscreteLaplace.kind)  # whose noise may be given by its scale in place of ε
 _FROM_FILE = dict.fromkeys((ToeplitzNoise.kind, MatrixNoise.kind), (STRATEGY,))
 
 
@@ -64,11 +76,18 @@ def read(
     kind = strategy_file.kind_of(from_file) if from_file else kind
     made = MECHANISMS[kind]
     entries = {each.name: each for each in dataclasses.fields(made)}  # type: ignore[arg-type]
-    types, values = typing.get_type_hints(made), dict[str, Any](from_file)
+    types, values, scale = typing.get_type_hints(made), dict[str, Any](from_file), None
     own = [each for each in entries if each not in from_file]
-    for key, at, child in plan_nodes.mapping(node, f"{path}.", ("kind", *_FROM_FILE.get(kind, ()), *own), found):
-        if key not in ("kind", STRATEGY):
+    scaled = (SCALE,) if kind in _BY_SCALE else ()
+    for key, at, child in plan_nodes.mapping(
+        node, f"{path}.", ("kind", *_FROM_FILE.get(kind, ()), *own, *scaled), found
+    ):
+        if key in scaled:
+            scale = plan_nodes.number(child, at, f"{path}.{key}", float, found), at
+        elif key not in ("kind", STRATEGY):
             values[key] = plan_nodes.setting(child, at, f"{path}.{key}", types[key], found)
+    if scale is not None:
+        values |= {"epsilon": _of_scale(scale, path, values, found)}
     if context.query is not None:
         stated = frozenset(values)
         values = query_block.told(context.query, kind, stated, context.shared, (line, path), found) | values
@@ -99,6 +118,20 @@ def read(
             known = told[: len(told) - len(told.lstrip(string.ascii_letters + "_" + string.digits))] in entries
             found.add(line, f"{path}{'.' if known else ': '}{told}")
         return None, None
+
+
+def _of_scale(scale: tuple[Any, int], path: str, values: Mapping[str, Any], found: plan_nodes.PlanProblems) -> float:
+    """The ε of Laplace noise of this scale, rounded up: how far a record moves the number, over the scale."""
+    (given, line), reach = scale, values.get("sensitivity", 1)
+    if "epsilon" in values:
+        found.add(line, f"{path}.{SCALE} and epsilon say the same thing in two ways. Leave one out.")
+    elif given is not None and not (is_number(given) and 0.0 < given < math.inf):
+        found.add(line, f"{path}.{SCALE}={given} is not a positive number: it is the scale of the noise.")
+    elif given is not None and is_number(reach):
+        epsilon = float(reach) / given
+        short = math.isfinite(epsilon) and Fraction(epsilon) * Fraction(given) < Fraction(reach)
+        return math.nextafter(epsilon, math.inf) if short else epsilon
+    return 1.0
 
 
 def _strategy(

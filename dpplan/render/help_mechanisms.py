@@ -8,9 +8,11 @@ of one release, for the neighbours of the plan. A number in brackets is what a s
 
 - gaussian: noise_multiplier, the standard deviation of the noise over the clip norm. Exact.
 
-- laplace: epsilon. Exact.
+- laplace: epsilon, or noise_scale, the scale of the noise where a record moves the answer by 1: epsilon is
+1/noise_scale. Exact.
 
-- discrete-laplace: epsilon and sensitivity (1), a whole number: two-sided geometric noise. Exact.
+- discrete-laplace: epsilon and sensitivity (1), a whole number: two-sided geometric noise. Or noise_scale in place of
+epsilon, sensitivity/noise_scale. Exact.
 
 - discrete-gaussian: noise_scale, σ in e^(-k²/(2σ²)), and sensitivity (1), how far a record moves the one whole number;
 or differences, a list of how far it moves each of several; or l2_sensitivity, how far it moves several together. Exact

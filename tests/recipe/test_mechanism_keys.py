@@ -2,6 +2,7 @@
 
 import dataclasses
 import typing
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,28 @@ def test_the_page_of_help_names_every_kind_and_key(kind: str) -> None:
     )
     for field in dataclasses.fields(MECHANISMS[kind]):
         assert field.name in entry
+
+
+@pytest.mark.parametrize("scale", ["5", "3", "7.3", "1/3", "0.11"])
+def test_laplace_noise_is_given_by_its_scale_as_well(tmp_path: Path, scale: str) -> None:
+    """ε is what the scale makes of it, rounded up."""
+    for kind, beside, reach in (("laplace", {}, 1), ("discrete-laplace", {"sensitivity": "3"}, 3)):
+        if "/" in scale:
+            with pytest.raises(PlanError, match="noise_scale"):
+                plan_file.read(written(tmp_path, kind, {"noise_scale": scale}))
+            continue
+        made = plan_file.read(written(tmp_path, kind, {**beside, "noise_scale": scale})).plan.only_phase.mechanism
+        assert reach <= Fraction(made.epsilon) * Fraction(float(scale)) <= reach * (1 + Fraction(1, 2**50))
+
+
+@pytest.mark.parametrize("kind", ["laplace", "discrete-laplace"])
+def test_ten_mistakes_of_a_scale_are_told(tmp_path: Path, kind: str) -> None:
+    for value in NUMBERS:
+        with pytest.raises(PlanError, match=r"plan.yaml:2: phases\[0\].mechanism.noise_scale"):
+            plan_file.read(written(tmp_path, kind, {"noise_scale": value}))
+    with pytest.raises(PlanError, match="noise_scale and epsilon say the same thing in two ways"):
+        plan_file.read(written(tmp_path, kind, {"noise_scale": "5", "epsilon": "0.2"}))
+    with pytest.raises(PlanError, match="epsilon"):  # beyond what mechanisms take
+        plan_file.read(written(tmp_path, kind, {"noise_scale": "1e-9"}))
+    with pytest.raises(PlanError, match="noise_scale is not one of"):
+        plan_file.read(written(tmp_path, "exponential", {"noise_scale": "5"}))
