@@ -3,8 +3,10 @@
 import functools
 import itertools
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import pair_oracle
 import pytest
 from mpmath import mp, mpf
@@ -318,3 +320,57 @@ def test_queries_that_a_replaced_record_moves_both_ways_are_not_monotone() -> No
     half = accounting.epsilon(once(AboveThreshold(2.0, 4.0, 1, "monotone"), adjacency=ZERO_OUT), 1e-6).upper
     whole = accounting.epsilon(once(AboveThreshold(2.0, 4.0, 1, "any"), adjacency=REPLACE_ONE), 1e-6).upper
     assert half == pytest.approx(0.75, abs=1e-4) and whole == pytest.approx(1.0, abs=1e-4)
+
+
+def flipped(scores: tuple[int, ...], epsilon: float) -> np.ndarray:
+    """Permute-and-flip: in every order, the first answer whose coin says yes."""
+    chances = np.exp(epsilon / 2 * (np.array(scores) - max(scores)))
+    found, orders = np.zeros(len(scores)), list(itertools.permutations(range(len(scores))))
+    for order in orders:
+        left = 1.0 / len(orders)
+        for at in order:
+            found[at] += left * chances[at]
+            left *= 1.0 - chances[at]
+    return found
+
+
+def noisiest(scores: tuple[int, ...], epsilon: float) -> np.ndarray:
+    """The largest of scores with Laplace noise of scale 2/ε, by the trapezoid rule."""
+    x = np.linspace(-100.0, 100.0, 20_001)
+    behind = np.array(scores)[:, np.newaxis] - x  # so far a score lies above x
+    below = np.where(behind < 0, 1 - np.exp(epsilon / 2 * np.minimum(behind, 0)) / 2, np.exp(-epsilon / 2 * behind) / 2)
+    density = epsilon / 4 * np.exp(-epsilon / 2 * np.abs(behind))
+    others = [np.prod(np.delete(below, at, axis=0), axis=0) for at in range(len(scores))]
+    return np.sum(density * np.array(others), axis=1) * (x[1] - x[0])
+
+
+@pytest.mark.parametrize(("kind", "law"), [(PermuteAndFlip, flipped), (NoisyMax, noisiest)])
+def test_no_choice_on_a_tiny_domain_costs_more_than_is_claimed(
+    kind: type[PermuteAndFlip | NoisyMax], law: Callable[[tuple[int, ...], float], np.ndarray]
+) -> None:
+    """Every change of the scores by at most 1, exhaustively; one choice, and two in a row."""
+    claimed = {
+        (steps, place): accounting.delta(Plan((Phase(kind(1.0), Poisson(1.0), steps),)), place).upper
+        for steps in (1, 2) for place in (0.3, 0.9, 1.0, 1.7)
+    }  # fmt: skip
+    for scores in ((0, 1), (0, 0, 2)):
+        before = law(scores, 1.0)
+        assert before.sum() == pytest.approx(1.0, abs=1e-5)
+        for change in itertools.product((-1, 0, 1), repeat=len(scores)):
+            after = law(tuple(a + b for a, b in zip(scores, change, strict=True)), 1.0)
+            for (steps, place), most in claimed.items():
+                p, q = (np.outer(each, each).ravel() if steps == 2 else each for each in (before, after))
+                assert most is not None and np.maximum(p - math.exp(place) * q, 0).sum() <= most + 1e-5
+
+
+@pytest.mark.parametrize("sensitivity", [1, 2])
+def test_geometric_noise_on_a_count_costs_what_is_claimed(sensitivity: int) -> None:
+    """Its law on all whole numbers, enumerated."""
+    places = np.arange(-400, 401)
+    law = np.exp(-np.abs(places) / sensitivity)
+    moved = np.exp(-np.abs(places - sensitivity) / sensitivity)
+    for place in (0.0, 0.4, 0.99):
+        spent = np.maximum(law - math.exp(place) * moved, 0).sum() / law.sum()
+        found = accounting.delta(Plan((Phase(DiscreteLaplace(1.0, sensitivity), Poisson(1.0), 1),)), place)
+        assert found.lower is not None and found.upper is not None
+        assert found.lower * (1 - 1e-9) <= spent <= found.upper * (1 + 1e-9)
