@@ -11,6 +11,7 @@ same for who has a plan already. Every problem of a call is told at once, as a P
 """
 
 import inspect
+import math
 import os
 import re
 import warnings
@@ -23,6 +24,7 @@ from dpplan.accounting.bound import Bound
 from dpplan.adjacency import ADD_REMOVE, Adjacency, named
 from dpplan.checks import did_you_mean
 from dpplan.errors import PlanError, UsageError
+from dpplan.number_spelling import shortened
 from dpplan.phase_steps import in_a_row
 from dpplan.plan import Phase, Plan, Settings, delta_warning, resolve_delta
 from dpplan.quantities import DESCRIBING
@@ -139,8 +141,13 @@ def epsilon(*, delta: float | None = None, **run: Unpack[Run]) -> Bound:
     """
     plan, options, problems = _plan_of(run, "delta")
     at = None
+    if text := _text("delta", delta):
+        problems.append(text)
+        delta = None
     try:
-        at = resolve_delta(delta, run.get("n", run.get("examples")) if plan is None else plan.examples)
+        at = (
+            None if text else resolve_delta(delta, run.get("n", run.get("examples")) if plan is None else plan.examples)
+        )
     except UsageError as error:
         problems.extend(error.problems)
     if plan is None or at is None or problems:
@@ -161,6 +168,8 @@ def delta(*, eps: float | None = None, **run: Unpack[Run]) -> Bound:
     plan, options, problems = _plan_of(run, "eps")
     if eps is None:
         problems.append("eps is missing: give the epsilon at which the delta is asked for, eps=3.")
+    if text := _text("eps", eps):
+        problems.append(text)
     if plan is None or eps is None or problems:
         raise PlanError([_in_keywords(problem) for problem in problems])
     return accounting.delta(plan, eps, **options)
@@ -281,19 +290,39 @@ def _one(where: str, phase: Any, shared: Mapping[str, Any], problems: list[str])
             problems += [f"{where}{problem}" for problem in error.problems]
             return None
     fields: dict[str, Any] = {}
+    wrong = False
     for name, value in phase.items():
         field = _FIELDS.get(name)
         if field is None:
             problems.append(f"{where}{name} is not one of: {', '.join(_FIELDS)}.{did_you_mean(name, _FIELDS)}")
         elif field in fields and fields[field] != value:
             problems.append(f"{where}{name}={value} contradicts {field}={fields[field]}. Leave one out.")
+        elif text := _text(name, value):
+            problems.append(where + text)
+            wrong = True
         else:
             fields[field] = value
+    if wrong:  # what is missing without them, or out of range, says nothing of the run
+        return None
     try:
         return Settings(**{**shared, **fields}).plan()
     except UsageError as error:
         problems += [f"{where}{problem}" for problem in error.problems]
         return None
+
+
+def _text(name: str, value: object) -> str:
+    """What is wrong with a number that is text, as YAML without a point, argparse and environments give it."""
+    if not isinstance(value, str):
+        return ""
+    ratio = re.fullmatch(r"\s*(\d{1,300})\s*/\s*(\d{1,300})\s*", value)
+    number = f"fractions.Fraction({ratio[1]}, {ratio[2]})" if ratio else value.strip()
+    try:
+        known = bool(ratio) or math.isfinite(float(number))
+    except ValueError:
+        known = False
+    remedy = f"Write {name}={number}, without quotes" if known else "Give a number"
+    return f"{name}={shortened(repr(value))} is text. {remedy}."
 
 
 def _in_keywords(problem: str) -> str:

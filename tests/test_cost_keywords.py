@@ -114,7 +114,8 @@ def test_a_delta_that_is_too_large_is_warned_of() -> None:
         ({"phases": [{"sigma": 1, "r": 2, "steps": 5}], "delta": 1e-5}, ("phases[0]: r is not one of",)),
         ({"phases": [ABADI], "sigma": 2, "delta": 1e-5}, ("sigma beside phases",)),
         ({"phases": [{**ABADI, "n": 9}, {**ABADI, "n": 8}]}, ("n=9 and n=8 differ", "delta is missing")),
-        ({**ABADI, "sigma": "four", "delta": 1e-5}, ("sigma=four is not a positive number",)),
+        ({**ABADI, "sigma": "four", "delta": 1e-5}, ("sigma='four' is text. Give a number",)),
+        ({**ABADI, "q": "1/235", "delta": "1e-5"}, ("q=fractions.Fraction(1, 235), without", "Write delta=1e-5,")),
         ({"sigma": 1, "n": 9, "batch": 5, "steps": 1, "sampling": "full-batch"}, ("sampling=full-batch takes",)),
     ],
 )  # fmt: skip

@@ -198,7 +198,7 @@ ROOMS = {
     ),
     "dpplan.report": (
         {"audits", "other_runs", "svg_charts"},
-        {"on_record"},
+        {"on_record", "recipe_comments"},
         {"page"},
         {"registry", "page_formats"},
     ),

@@ -38,7 +38,7 @@ ratio matters, σ / batch: the noise on the mean gradient in units of the clip n
     --adjacency replace-one
   dpplan frontier --n 6e4 --target-eps 3 --batch 256:4096 --epochs 10,50 \\
     --sampling fixed-size
-  dpplan frontier --n 1e4 --target-eps 3 --batch 50,100,200 --epochs 2,5 \
+  dpplan frontier --n 1e4 --target-eps 3 --batch 50,100,200 --epochs 2,5 \\
     --sampling balls-in-bins
 
 Cells of poisson, and of fixed-size under add-remove, are solved together, a thousand in seconds. Those of all other

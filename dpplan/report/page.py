@@ -20,6 +20,7 @@ from dpplan.recipe import Recipe, recorded
 from dpplan.report import audits as audits_on_file
 from dpplan.report.on_record import contradicts, lengths, on_record, silenced
 from dpplan.report.other_runs import OtherRuns, beside
+from dpplan.report.recipe_comments import without_comments
 from dpplan.units import unit_words as plan_words
 from dpplan.verify.early_end import EarlyEnd
 from dpplan.verify.run_outcome import lost_steps
@@ -221,8 +222,9 @@ def of_recipe(recipe: Recipe, examples: int, stated: Mapping[str, str], delta: f
     except OSError:  # a recipe that was parsed from text
         content = recipe.text.encode()
     return Page(
-        **page, recipe=recipe.text, sha256=recipe.sha256, file_sha256=hashlib.sha256(content).hexdigest(),
-        content=recipe.content, others=beside(claim.plan, at, None, recipe.content),
+        **page, recipe=without_comments(recipe.text), sha256=recipe.sha256,
+        file_sha256=hashlib.sha256(content).hexdigest(), content=recipe.content,
+        others=beside(claim.plan, at, None, recipe.content),
     )  # fmt: skip
 
 
@@ -278,7 +280,8 @@ def _recipe_text(folder: Path | None) -> tuple[str, str]:
         content = b"" if folder is None else (folder / recorded.FILE).read_bytes()
     except OSError:
         return "", ""
-    return content.decode("utf-8-sig", errors="replace"), hashlib.sha256(content).hexdigest() if content else ""
+    text = without_comments(content.decode("utf-8-sig", errors="replace"))
+    return text, hashlib.sha256(content).hexdigest() if content else ""
 
 
 def unit_words(plan: Plan) -> str:

@@ -288,7 +288,7 @@ def hashes(page: Page) -> str:
     if not page.recipe_ran:
         return f"The recipe that ran had sha256 {page.sha256}, of {CANONICAL}. The one in the folder is another. "
     file = f"sha256 of its file {page.file_sha256}; " if page.file_sha256 else ""
-    return f"Recipe: {file}sha256 {page.sha256} of {CANONICAL}. "
+    return f"Recipe, without its comments: {file}sha256 {page.sha256} of {CANONICAL}. "
 
 
 def _reproduce(page: Page) -> str:

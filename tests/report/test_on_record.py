@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from dpplan import lint, recipe, report
 from dpplan.accounting.assumptions import CERTIFICATE
@@ -22,6 +23,7 @@ from dpplan.recipe import grid as grids
 from dpplan.render import help_pages, help_schemes
 from dpplan.report import on_record, other_runs
 from dpplan.report import page as pages
+from dpplan.report.recipe_comments import without_comments
 from dpplan.sampling import Poisson
 from dpplan.tuning import search_report
 from dpplan.tuning.search_plan import Score, SearchPlan, planned
@@ -398,3 +400,15 @@ def test_there_is_a_place_to_sign_and_none_on_what_is_not_to_be_published(tmp_pa
     )
     assert not wrong.holds
     assert all("Signature" not in text for text in forms(wrong))
+
+
+def test_a_page_tells_no_comment_of_a_recipe_and_nothing_else_is_lost() -> None:
+    text = (
+        '# 97 % held out\na: "x # y"  # best of 0.5, 1\nb: c#d\ne: |\n  # kept\n  text # kept too\nf: [1,  # no\n  2]\n'
+    )
+    bare = without_comments(text)
+    assert yaml.safe_load(bare) == yaml.safe_load(text)
+    assert "97" not in bare and "best" not in bare and "no" not in bare and "# kept" in bare
+    assert without_comments("a: 'open") == ""
+    for file in (Path(__file__).parents[2] / "recipes").rglob("*.yaml"):
+        assert yaml.safe_load(without_comments(file.read_text("utf-8"))) == yaml.safe_load(file.read_text("utf-8"))
