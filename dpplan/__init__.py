@@ -6,8 +6,8 @@
     dpplan.delta(eps=3, sigma=1.1, n=60000, batch=256, epochs=60)
 
 `epsilon` and `delta` take the words of the command line. The other public names are modules: `plan`, `accounting`,
-`solve`, `curve`, `compare`, `recipe` and (with the train extra) `train`. Importing the package loads none of them; each
-is loaded when it is first used, so that asking for an epsilon never pays for a trainer.
+`solve`, `frontier`, `curve`, `compare`, `recipe` and (with the train extra) `train`. Importing the package loads none
+of them; each is loaded when it is first used, so that asking for an epsilon never pays for a trainer.
 """
 
 import importlib
@@ -25,6 +25,7 @@ __all__ = [
     "curve",
     "delta",
     "epsilon",
+    "frontier",
     "mechanism",
     "plan",
     "recipe",

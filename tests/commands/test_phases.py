@@ -295,7 +295,7 @@ def test_a_run_of_whole_users_before_one_that_draws_their_examples_is_accounted_
     monkeypatch.setattr(recorded_runs, "plan_of", lambda _: whole.plan())
     with pytest.raises(ReportError, match="the two add up exactly in no plan here yet: account them apart"):
         list(recorded_runs.phases(Path("runs/a"), whole.with_(max_per_user=3)))
-    with pytest.raises(ReportError, match="Give one --unit for both"):
+    with pytest.raises(ReportError, match="different units do not add up"):
         list(recorded_runs.phases(Path("runs/a"), whole.with_(unit="example")))
 
 

@@ -22,8 +22,14 @@ def test_the_option_and_the_page(dpplan: Callable[..., CompletedProcess[str]], t
     file = tmp_path / "run" / NAME
     found = json.loads(file.read_text(encoding="utf-8"))
     assert len(found["examples"]) == 7
-    with_it = dpplan("report", "run", "-o", "a.md", "--format", "md", "--private")
-    assert with_it.returncode == 0, with_it.stderr
+
+    def page(name: str, *more: str) -> str:
+        done = dpplan("report", "run", "-o", name, "--format", "md", *more)
+        assert done.returncode == 0, done.stderr
+        return (tmp_path / name).read_text(encoding="utf-8")
+
+    public, private = page("a.md"), page("b.md", "--private")
+    assert "memorisation watch" in private
     file.unlink()
-    dpplan("report", "run", "-o", "b.md", "--format", "md", "--private")
-    assert (tmp_path / "a.md").read_bytes() == (tmp_path / "b.md").read_bytes()
+    assert page("c.md") == public  # which tells nothing of it
+    assert "memorisation watch" not in page("d.md", "--private")
