@@ -160,6 +160,9 @@ def _accuracy(source: Source, prior: float, stated: tuple[float, float] | None) 
 
 def posterior(rate: float, prior: float, fpr: float) -> float:
     """π·TPR / (π·TPR + (1 - π)·FPR)."""
+    if prior * rate < 1e-290:  # which loses its digits, or is 0
+        share = prior * (rate / fpr)
+        return share / (share + (1.0 - prior))
     return prior * rate / (prior * rate + (1.0 - prior) * fpr)
 
 

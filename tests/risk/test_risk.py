@@ -16,7 +16,7 @@ from dpplan.accounting.exact.proven_deltas import KNOWN, Width
 from dpplan.adjacency import named
 from dpplan.mechanism import DiscreteLaplace
 from dpplan.plan import Phase, Plan, Settings
-from dpplan.risk.assessment import stated_delta
+from dpplan.risk.assessment import posterior, stated_delta
 from dpplan.risk.regret import regret_above
 from dpplan.risk.trade_off import implied
 from dpplan.sampling.poisson import Poisson
@@ -396,3 +396,9 @@ def test_more_noise_and_fewer_steps_never_help_an_attacker():
     here = rates(1.0, 0.02, 200)
     for harder in (rates(0.9, 0.02, 200), rates(1.0, 0.025, 200), rates(1.0, 0.02, 260)):
         assert all(more > less for more, less in zip(harder, here, strict=True))
+
+
+@pytest.mark.parametrize(("prior", "fpr"), [(1e-300, 1e-300), (1e-200, 1e-120), (1e-5, 1e-290)])
+def test_a_posterior_of_tiny_chances_is_not_0(prior: float, fpr: float) -> None:
+    """0 was below the truth, and no upper end."""
+    assert posterior(min(1.25 * fpr, 1.0), prior, fpr) == pytest.approx(1.25 * prior, rel=1e-5)
