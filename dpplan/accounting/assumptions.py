@@ -76,7 +76,7 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "IEEE 754-2019; not tested where it runs",
     ),
     Assumption(
-        "elementary functions",
+        "elementary functions within 4 units in the last place",
         "arithmetic",
         "exp, expm1, log, log1p, sin, cos, erf, erfc and the like, of the C library and of numpy, scalar and "
         "vectorised, complex ones in each part, are within 4 units in the last place wherever they are called (erf and "
