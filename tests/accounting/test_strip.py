@@ -1,15 +1,18 @@
 """Bounds on the integrand beside the real line: each against the integral itself, taken by brute force."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
+import oracle
 import pytest
+from mpmath import mp, mpc, mpf
 from scipy.special import wofz
 
 from dpplan.accounting.exact.contour.composed_loss import Measure
 from dpplan.accounting.exact.contour.jumps import Jumps
 from dpplan.accounting.exact.contour.privacy_loss import Band, Cut, Direction, Steps
-from dpplan.accounting.exact.contour.tail_decay import Decay, Known
+from dpplan.accounting.exact.contour.tail_decay import CELLS, MANY, Decay, Known
 from dpplan.accounting.exact.contour.transform_quadrature import Quadrature
 from dpplan.accounting.numerics.normal import log_normal_tails
 
@@ -219,3 +222,105 @@ def test_jumps_hold_their_own_transform(sigma, q, tilt):
         for further in (1.0, 1.3, 2.0):
             assert abs((p * np.exp(1j * further * u * log_r)).sum()) <= math.exp(bound) * (1 + 1e-6) + 1e-12
     assert jumps._log_moduli(np.array([1e4 / sigma]))[0, -1] < -3  # and falls
+
+
+# σ, q, tilt
+FALLING = [(0.4, 0.2, 0.7), (3.0, 1e-4, 200.0), (5.0, 0.9, 12.0), (20.0, 0.3, 100.0)]
+
+
+def decay_of(rows, tilts):
+    """Their decay in the remove direction, one exponent each, and the spread of each one's tilted loss."""
+    table, a = np.array(rows), 1.0 + np.array(tilts)[:, None]
+    steps = Steps(*(table[:, [column]] for column in range(3)))
+    law = Quadrature(steps, a)
+    known = Known(law.log_g, law.relative_error(np.zeros(1)), law.low, law.high, law.strip.log_variation(law.range))
+    return Decay(steps, a, known, None), law, np.sqrt(law.curvature[:, 0])
+
+
+def log_moduli(sigma, q, a, frequencies):
+    """log of |G(a + iu)| / G(a), in 30 digits."""
+    with mp.workdps(30):
+        still, *moving = oracle.transforms(q, sigma, [mpc(a), *(mpc(a, u) for u in frequencies)])
+        return np.array([float(mp.log(abs(each) / still.real)) for each in moving])
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(("sigma", "q", "tilt"), FALLING)
+def test_masses_and_variations_of_a_decay_lie_on_either_side_of_their_integrals(sigma, q, tilt):
+    """P(x >= b) and V(b) = g(b) + TV(g; x >= b) at three cells' edges, by mpmath's quadrature and by the differences of
+    g on a net of points, which are never more than the variation."""
+    decay, law, _ = decay_of([(sigma, q, 1.0)], [tilt])
+    a, low, high = 1.0 + tilt, law.low[0, 0], law.high[0, 0]
+    end = mpf(max(high, a) + 12.0 * sigma)
+    with mp.workdps(20):
+        s, rate = mpf(sigma), mpf(q)
+        unit = s * mp.sqrt(2 * mp.pi) * mp.exp(mpf(law.log_g[0, 0]))
+
+        def density(z):
+            """p, and the density of the loss."""
+            sampled = rate * mp.exp((2 * z - 1) / (2 * s * s))
+            p = mp.exp(a * mp.log(1 - rate + sampled) - z * z / (2 * s * s)) / unit
+            return p, p * s * s * (1 - rate + sampled) / sampled
+
+        for cell in (40, 200, 280):
+            start = mpf(low) + (mpf(high) - mpf(low)) * cell / CELLS
+            mass = mp.quad(lambda z: density(z)[0], mp.linspace(start, end, 9), maxdegree=3)
+            net = [density(z)[1] for z in mp.linspace(start, end, 141)]
+            variation = net[0] + mp.fsum(abs(here - there) for here, there in pairwise(net))
+            assert 0.5 * mass <= decay.mass_above[0, cell] <= mass
+            assert variation <= decay.variation[0, cell] <= 1.7 * variation
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(("sigma", "q", "tilt"), FALLING)
+def test_a_decay_holds_the_transform_in_30_digits(sigma, q, tilt):
+    """From each edge of the net to the next, and beyond the last; near 0 it falls by a tenth of what the law does."""
+    decay, _, (spread,) = decay_of([(sigma, q, 3.0)], [tilt])
+    edges = np.array([0.7, 2.0, 5.0, 11.0]) / spread
+    bounds = decay.log_bounds(edges)
+    frequencies = np.concatenate((edges, edges[1:] * (1.0 - 1e-9), [1.5 * edges[-1]]))
+    true = 3.0 * log_moduli(sigma, q, 1.0 + tilt, frequencies.tolist())
+    places = np.searchsorted(edges, frequencies, side="right") - 1
+    assert np.all(true <= bounds[places])
+    assert bounds[1] <= 0.1 * true[1] and bounds[-1] <= -3.0
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_decay_of_many_phases_holds_the_product_of_their_transforms():
+    """With so many phases there is another search for the bounds."""
+    kinds = [(*FALLING[0][:2], 1.0), (*FALLING[2][:2], 2.0)]
+    many = 1 + MANY // 2
+    decay, _, spreads = decay_of(kinds * many, [2.0, 2.0] * many)
+    edges = np.array([0.02, 0.1, 0.5, 3.0]) / spreads.max()
+    bounds = decay.log_bounds(edges)
+    frequencies = np.append(edges, edges[1:] * (1.0 - 1e-9))
+    true = many * sum(count * log_moduli(sigma, q, 3.0, frequencies.tolist()) for sigma, q, count in kinds)
+    assert np.all(true <= bounds[np.searchsorted(edges, frequencies, side="right") - 1])
+    assert bounds[-1] <= -20.0
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(("sigma", "q", "tilt"), [(0.6, 1e-5, 10.0), (0.23, 1e-8, 1.1)])
+def test_what_jumps_add_lies_below_their_decay_in_many_digits(sigma, q, tilt):
+    """|M - M_bulk| / M_bulk(t) by mpmath, from both transforms to the power of the steps: at each edge and beyond."""
+    count, width = 1000, 0.15 * sigma
+    steps = Steps.of([(sigma, q, count)])
+    end, start = 1.0 + 4.0 * sigma + sigma**2 * math.log(0.5 / q), 0.5 + sigma**2 * math.log(0.5 / q)
+    far, bulk = (Cut(np.array([[at]]), np.array([[width]])) for at in (end, start))
+    law = Measure(steps, Direction.REMOVE, far, bulk).moments(np.array([tilt])).jumps
+    edges = np.array([0.02, 1.0, 8.0])
+    with mp.workdps(22):
+        exponents = [mpc(1.0 + tilt), *(mpc(1.0 + tilt, u) for u in edges.tolist())]
+        within, without = (
+            oracle.transforms(
+                q, sigma, exponents, lambda x, at=at: oracle.normal_tail((x - mpf(at)) / mpf(width)), width, 45.0
+            )
+            for at in (end, start)
+        )
+        share = mp.log((within[0] - without[0]).real / without[0].real)
+        bounds = Jumps(steps, law, slice(0, 1)).log_decay(np.array([[float(share)]]), edges)
+        unit = without[0].real ** count
+        true = [float(mp.log(abs(a**count - b**count) / unit)) for a, b in zip(within, without, strict=True)]
+    for k, bound in enumerate(bounds):
+        assert max(true[1 + k :]) <= bound
+    assert bounds[0] <= true[0] + 1.0 and bounds[-1] <= true[0] - 3.0
