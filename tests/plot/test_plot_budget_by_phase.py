@@ -41,7 +41,10 @@ def drawn(file: Path, to: Path, accountant: str = "exact") -> list[str]:
     whole = ask(plan.plan, 1e-5)
     said: list[str] = []
     costs = breakdown.of(plan.plan, plan.names, [(1e-5, whole)], ask, said.append)
-    assert said[-1] == f"what {plan.names[-1]} adds, phase {len(said)} of {len(plan.names)}"  # each takes its time
+    count = len(plan.names)  # each takes its time
+    assert said[:count] == [f"what {name} costs alone, phase {at} of {count}" for at, name in enumerate(plan.names, 1)]
+    assert sorted(each.split(" adds, ")[0] for each in said[count:]) == sorted(f"what {name}" for name in plan.names)
+    assert [each.split(" adds, ")[1] for each in said[count:]] == [f"phase {at + 1} of {count}" for at in range(count)]
     parts = [
         plot.BudgetPart(each.name, each.group, each.alone, each.marginal, each.about, each.unknown) for each in costs
     ]

@@ -1,7 +1,10 @@
 """Plan files: what they say, what is refused with its line, and what each command makes of them."""
 
+import functools
 import json
+import math
 import re
+import types
 from pathlib import Path
 
 import forked
@@ -9,10 +12,12 @@ import pytest
 
 from dpplan import __main__ as program
 from dpplan import accounting
+from dpplan.accounting import Bound, Guarantee
 from dpplan.adjacency import REPLACE_ONE
 from dpplan.commands.shared import breakdown, plan_files
 from dpplan.errors import PlanError
 from dpplan.mechanism import DiscreteLaplace, Gaussian, Laplace
+from dpplan.plan import Plan
 from dpplan.recipe import plan_file, plan_nodes, query_block
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "plans"
@@ -352,6 +357,23 @@ def test_what_phases_add_is_not_asked_for_ever(
     parts = json.loads(capsys.readouterr().out)["by_phase"]
     assert {tuple(each["adds"].values()) for each in parts} == {(None, None)}
     assert all(each["alone"]["upper"] > 0 for each in parts)
+
+
+def test_a_search_and_what_costs_most_are_asked_first_what_they_add(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question takes longer than there is time for all, so only what matters most has an answer."""
+    read = plan_file.read(RECIPES / "dp-sgd-with-tuning.yaml")
+    clock = (0.4 * breakdown.LONGEST * tick for tick in range(100))
+    monkeypatch.setattr(breakdown, "time", types.SimpleNamespace(monotonic=functools.partial(next, clock)))
+    cost = dict(zip(read.plan.phases, (3.0, 1.0, 2.0, 5.0), strict=True))
+
+    def ask(plan: Plan, at: float) -> Bound:
+        spent = math.fsum(cost[each] for each in plan.phases)
+        return Bound("epsilon", spent, spent, Guarantee.CERTIFIED, "exact", plan.assumptions)
+
+    found = breakdown.of(read.plan, read.names, [(1e-5, ask(read.plan, 1e-5))], ask, lambda said: None)
+    assert {each.name: each.marginal[1] for each in found if each.without is not None} == {"search": 2.0, "train": 5.0}
+    assert [each.unknown for each in found] == ["not asked", "not asked", "", ""]
+    assert "Searches come first, then what costs most alone." in breakdown.table(found).notes[0]
 
 
 def test_epsilon_says_what_each_phase_costs_and_adds(good: Path) -> None:

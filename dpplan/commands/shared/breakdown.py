@@ -9,6 +9,7 @@ from typing import Any
 
 from dpplan.accounting.bound import Bound
 from dpplan.groups import group_called
+from dpplan.mechanism import BestOfTrials
 from dpplan.plan import Plan
 from dpplan.query_sensitivity import MISSED, AnswerAccuracy
 from dpplan.render import to_json
@@ -20,7 +21,10 @@ from dpplan.render.table import Column, Table, TableCell
 _BETWEEN_BOUNDS = "≈ by how much the phase raises the bound: how far the others are below theirs is not known."
 MOST_PHASES = 40  # each is asked twice
 LONGEST = 10.0  # seconds, after which what a phase adds is asked no more: each takes as long as the whole plan
-_TOO_LONG = f"not asked: what each phase adds takes as long as the whole plan, and {LONGEST:g} s had gone by."
+_TOO_LONG = (
+    f"not asked: what each phase adds takes as long as the whole plan, and {LONGEST:g} s had gone by. Searches come "
+    "first, then what costs most alone."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +72,34 @@ def is_asked(plan: Plan, names: Sequence[str]) -> bool:
 def of(plan: Plan, names: Sequence[str], wholes: Sequence[tuple[float, Bound]],
        ask: Callable[[Plan, float], Bound], progress: Callable[[str], None]) -> tuple[PhaseCost, ...]:  # fmt: skip
     """For each place and phase; none for a single phase, whose cost is that of the plan, or for very many. progress:
-    told which phase is asked about, as each takes as long as the whole plan; after LONGEST seconds what the others add
-    is left out."""
+    told which phase is asked about. What a phase adds takes as long as the whole plan, so after LONGEST seconds of that
+    the rest is left out: what is large is asked first, and so is a search, without which the others are quick."""
     if not is_asked(plan, names):
         return ()
     found = []
     for at, whole in wholes:
-        began = time.monotonic()
-        for number, name in enumerate(names):
-            progress(f"what {name} adds, phase {number + 1} of {len(names)}")
-            group = group_called(name, plan.phases[number].groups)
-            alone = ask(_of(plan, slice(number, number + 1)), at)
+        alone = [ask(_of(plan, slice(number, number + 1)), at) for number in _told(names, "costs alone", progress)]
+        first = sorted(range(len(names)), key=lambda at: (not _is_search(plan, at), -alone[at].value))
+        began, without = time.monotonic(), dict[int, Bound]()
+        for number in _told(names, "adds", progress, first):
             others = replace(plan, phases=plan.phases[:number] + plan.phases[number + 1 :], derivation=())
-            without = ask(others, at) if time.monotonic() - began < LONGEST else None
-            found.append(PhaseCost(name, group, at, alone, without, whole))
+            if time.monotonic() - began < LONGEST:
+                without[number] = ask(others, at)
+        for number, name in enumerate(names):
+            group = group_called(name, plan.phases[number].groups)
+            found.append(PhaseCost(name, group, at, alone[number], without.get(number), whole))
     return tuple(found)
+
+
+def _told(names: Sequence[str], what: str, progress: Callable[[str], None], order: Sequence[int] = ()) -> Iterator[int]:
+    """The places of the phases in this order, each told as it is come to."""
+    for count, number in enumerate(order or range(len(names)), 1):
+        progress(f"what {names[number]} {what}, phase {count} of {len(names)}")
+        yield number
+
+
+def _is_search(plan: Plan, number: int) -> bool:
+    return isinstance(plan.phases[number].mechanism, BestOfTrials)
 
 
 def _of(plan: Plan, places: slice) -> Plan:
