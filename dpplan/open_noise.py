@@ -1,7 +1,9 @@
 """Phases whose noise is open, and noise as one number for every mechanism: twice as much is twice as much error."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
@@ -51,6 +53,13 @@ class Opening:
 def setting_of(mechanism: type) -> str | None:
     """What says how much noise this mechanism adds; None where nothing of the kind can be chosen."""
     return _SETTINGS[mechanism][0] if mechanism in _SETTINGS else None
+
+
+def epsilon_of_scale(reach: float, scale: float) -> float:
+    """The ε of Laplace noise of this scale, rounded up. reach: how far one record moves the number."""
+    epsilon = float(reach) / scale
+    short = math.isfinite(epsilon) and Fraction(epsilon) * Fraction(scale) < Fraction(reach)
+    return math.nextafter(epsilon, math.inf) if short else epsilon
 
 
 def noise_of(mechanism: Mechanism) -> float:

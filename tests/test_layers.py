@@ -175,7 +175,7 @@ ROOMS = {
     "dpplan.solve": (
         {"search", "batch_cap", "max_per_user", "allocation"},
         {"candidate_values", "question"},
-        {"bracket"},
+        {"bracket", "phase_setting"},
         {"solution"},
         {"risk_target"},
     ),

@@ -48,8 +48,9 @@ same data (--spent) count towards the target. What an accountant only estimates 
     --steps 1000 --delta 1e-6
 
 A plan file is solved for the noise that its phases leave out, or leave open (open: true; dpplan help plans), by shares
-of the budget, for the least error, or from given values by one factor; or for one setting of one phase. What one ε
-more would buy each phase stands beside it.
+of the budget, for the least error, or from given values by one factor; what one ε more would buy each phase stands
+beside it. Or for one setting of one phase: its noise, by whatever name, steps, epochs, sample_rate, batch_size, groups
+of cyclic-poisson, answers, threshold or partitions; the file gives a value of it, in place of which one is found.
 
 \b
   dpplan solve recipes/plans/two-stage-fine-tuning.yaml --target-eps 8
@@ -57,6 +58,8 @@ more would buy each phase stands beside it.
     --allocate error
   dpplan solve recipes/plans/cohorts.yaml --target-eps 3 \\
     --unknown "hospital A.steps"
+  dpplan solve recipes/plans/cohorts.yaml --target-eps 3 \\
+    --unknown "hospital A.batch_size"
 
 --solve cap asks for no target: it finds the smallest limit on the size of a Poisson batch that raises ε by no more than
 --cap-cost of it, with the memory that takes and how often a batch is cut. --solve
@@ -92,7 +95,7 @@ answer rests on an estimate and --accept-estimate is not given; 5 a file that is
 )
 @click.option("--cap-cost", type=NUMBER, help="With --solve cap: the share of ε that the cap may cost; 0.01 otherwise.")
 @click.option("--allocate", type=Name(RULES), help="Of PLAN: shares (by weight), error (the least), or scale.")
-@click.option("--unknown", metavar="NAME.SETTING", help="Of PLAN: the one setting to find, such as train.steps.")
+@click.option("--unknown", metavar="NAME.SETTING", help="Of PLAN: the one setting to find, such as train.sample_rate.")
 @limit_options.accept_estimate
 @output.explain_option
 @output.json_option

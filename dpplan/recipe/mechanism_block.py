@@ -7,7 +7,6 @@ import string
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING
-from fractions import Fraction
 from typing import Any
 
 from dpplan.checks import did_you_mean, is_number
@@ -22,7 +21,7 @@ from dpplan.mechanism import (
     Mechanism,
     ToeplitzNoise,
 )
-from dpplan.open_noise import Opening, setting_of
+from dpplan.open_noise import Opening, epsilon_of_scale, setting_of
 from dpplan.plan import Settings
 from dpplan.query_sensitivity import Query
 from dpplan.quick_dataclass import dataclass
@@ -128,9 +127,7 @@ def _of_scale(scale: tuple[Any, int], path: str, values: Mapping[str, Any], foun
     elif given is not None and not (is_number(given) and 0.0 < given < math.inf):
         found.add(line, f"{path}.{SCALE}={given} is not a positive number: it is the scale of the noise.")
     elif given is not None and is_number(reach):
-        epsilon = float(reach) / given
-        short = math.isfinite(epsilon) and Fraction(epsilon) * Fraction(given) < Fraction(reach)
-        return math.nextafter(epsilon, math.inf) if short else epsilon
+        return epsilon_of_scale(reach, given)
     return 1.0
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.plan import Delta, Plan
 from dpplan.quantities import quantity
 from dpplan.render import bound_text, plan_rows, to_json
-from dpplan.render.number_format import up_within
+from dpplan.render.number_format import up, up_within
 from dpplan.render.table import WIDTH, Column, Table, TableCell
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ def headline(made: "Allocation", target: tuple[float, Delta], paint: bound_text.
     """What was fitted, and what it spends of the target."""
     most, spent = target[0], made.spent
     count = len(made.openings)
-    stated = f"{count} open phase{'s' if count > 1 else ''}, by {made.rule}" if count else made.rule
+    stated = f"{count} open phase{'s' if count > 1 else ''}, by {made.rule}"
+    if made.alone is not None:
+        stated = f"{made.rule} = {show(made.alone.value)}"
     within = f"ε {bound_text.relation(spent)} {up_within(spent.value, most)} of {show(most)}"
     guarantee = paint(str(spent.guarantee), bound_text.meaning(spent))
     gap = " " * min(max(35 - len(stated), 2), max(WIDTH - len(stated) - len(within) - 20, 2))
@@ -59,12 +62,30 @@ def rows(names: Sequence[str], plan: Plan, target: tuple[float, Delta]) -> Itera
     yield from plan_rows.plan_rows(plan, [said], names=names)
 
 
+def beyond(made: "Allocation") -> Iterator[str]:
+    """Of one setting, what the next value the other way would spend, and what was not established."""
+    alone = made.alone
+    if alone is None or (alone.beyond is None and not alone.remark):
+        return
+    yield ""
+    if alone.beyond is not None:
+        spends = "nothing is proven" if alone.spends is None else f"would spend {_figure(alone.spends)}"
+        yield plan_rows.row("next", f"{made.rule} = {show(alone.beyond)}: {spends}")
+    if alone.remark:
+        yield from plan_rows.sentence("note", f"{alone.remark}.")
+
+
+def _figure(spent: Bound) -> str:
+    return f"ε {bound_text.relation(spent)} {up(spent.value)}"
+
+
 def document(
     names: Sequence[str], made: "Allocation", target: tuple[float, Delta], warnings: Sequence[str]
 ) -> to_json.Object:
     """The plan that was found, what it spends, and each open phase."""
+    alone = made.alone
     found: dict[str, Any] = {
-        "unknown": "plan" if made.openings else "steps",
+        "unknown": "plan" if alone is None else alone.name,
         "rule": made.rule if made.openings else None,
         "target_epsilon": target[0],
         "phases": [
@@ -78,6 +99,16 @@ def document(
             for at, opening in sorted(made.openings.items())
         ],
         "squared_error": made.error,
+        "setting": None
+        if alone is None
+        else {
+            "phase": names[alone.place],
+            "setting": alone.name,
+            "value": alone.value,
+            "next": alone.beyond,
+            "next_spends": None if alone.spends is None else to_json.figure(alone.spends),
+            "remark": alone.remark or None,
+        },
         **to_json.spent_epsilon(target[1], made.spent),
     }
     return to_json.document("solve", made.plan, [found], warnings, names=list(names))

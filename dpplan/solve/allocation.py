@@ -55,11 +55,25 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class OneSetting:
+    """A setting of one phase that was found. beyond: the next value the other way, which does not meet the target, None
+    where there is none; spends: its figure, None where nothing is proven there. remark: what was not established."""
+
+    place: int
+    name: str
+    value: float
+    beyond: float | None = None
+    spends: Bound | None = None
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Allocation:
     """plan: with the settings that were found. spent: its figure. buys: place -> what its setting could be if the
     target were one unit more and all of that went there; None where no value is too large for that.
 
-    error: the sum of weighted squared errors, where that is what was made small.
+    error: the sum of weighted squared errors, where that is what was made small. alone: what was found, where that is
+    one setting and no amount of noise.
     """
 
     plan: Plan
@@ -68,6 +82,7 @@ class Allocation:
     rule: str
     buys: Mapping[int, float | None]
     error: float | None = None
+    alone: "OneSetting | None" = None
 
     def value(self, place: int) -> float:
         """What was found for the phase at this place."""
@@ -119,7 +134,7 @@ def most_steps(plan: Plan, place: int, budget: Budget) -> tuple[Plan, Bound]:
 
     good, bound = 1, budget.gap(at(1))
     if bound[0] > 0 or bound[1] is None:
-        raise _unreachable(budget, bound[1], "at one step of that phase")
+        raise unreachable(budget, bound[1], "at one step of that phase")
     found, bad = bound[1], 2
     while bad <= MOST_STEPS and (held := budget.gap(at(bad)))[0] <= 0 and held[1] is not None:
         good, found, bad = bad, held[1], 4 * bad
@@ -183,7 +198,7 @@ def _fitted(plan: Plan, noises: Mapping[int, float], budget: Budget, step: float
             aim = max(aim, high - MOST_MOVE)
         place = min(max(aim, -farthest), farthest)
     if best is None:
-        raise _unreachable(budget, failed, "at any noise of the open phases")
+        raise unreachable(budget, failed, "at any noise of the open phases")
     return best
 
 
@@ -204,7 +219,8 @@ def _between(low: float, high: float) -> float:
     return low + MOST_MOVE if math.isinf(high) else (low + high) / 2.0
 
 
-def _unreachable(budget: Budget, bound: Bound | None, where: str) -> Unreachable:
+def unreachable(budget: Budget, bound: Bound | None, where: str) -> Unreachable:
+    """That nothing meets the target. bound: what was nearest to it; where: for which values, after "not met"."""
     symbol = "ε" if bound is None or bound.quantity == "epsilon" else "δ"
     cost = "" if bound is None else f", and the plan still costs {symbol} {bound.relation} {up(bound.value)}"
     return Unreachable(f"{symbol} = {show(budget.target)} is not met {where}{cost}. Raise the target or spend less.")

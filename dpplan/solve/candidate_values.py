@@ -24,12 +24,12 @@ DIGITS = 7  # of a noise multiplier: the last one moves epsilon by about one par
 
 def noise(settings: Settings, digits: int = DIGITS) -> Candidates:
     """From the largest noise down."""
-    return _falling(settings, "noise_multiplier", (MOST_NOISE, 1.0, LEAST_NOISE), slope=1.3, digits=digits)
+    return falling(settings, "noise_multiplier", (MOST_NOISE, 1.0, LEAST_NOISE), slope=1.3, digits=digits)
 
 
 def delta(settings: Settings, start: float) -> Candidates:
     """From the largest delta below 1 down. The plan is the same for all."""
-    return _falling(settings, "delta", (1.0 - 10.0**-DIGITS, start, LEAST_DELTA), slope=0.2)
+    return falling(settings, "delta", (1.0 - 10.0**-DIGITS, start, LEAST_DELTA), slope=0.2)
 
 
 def sample_rate(settings: Settings) -> Candidates:
@@ -66,7 +66,7 @@ def _bins(settings: Settings) -> Candidates:
 
 
 def steps(settings: Settings) -> Candidates:
-    return _whole(settings, "steps", MOST_STEPS, start=1000, slope=0.6)
+    return whole(settings, "steps", MOST_STEPS, start=1000, slope=0.6)
 
 
 def epochs(settings: Settings) -> Candidates:
@@ -79,14 +79,16 @@ def epochs(settings: Settings) -> Candidates:
             scale *= 10
         return float(epochs)
 
-    return _whole(settings, "epochs", MOST_STEPS, start=1000, slope=0.6, value=value)
+    return whole(settings, "epochs", MOST_STEPS, start=1000, slope=0.6, value=value)
 
 
 def batch_size(settings: Settings) -> Candidates:
     examples = int(settings.examples or 1)
-    found = _whole(settings, "batch_size", examples, start=math.isqrt(examples), slope=1.0)
+    # Of groups that take turns a batch is at most one, whole or not.
+    most = max(examples // int(dict(settings.scheme_options).get("groups", 1)), 1)
+    found = whole(settings, "batch_size", most, start=math.isqrt(most), slope=1.0)
     least = math.ceil(float(settings.epochs or 0.0) * examples / MOST_WHOLE)  # smaller batches need too many steps
-    return found.above(min(max(least, 1), examples))
+    return found.above(min(max(least, 1), most))
 
 
 def examples(settings: Settings) -> Candidates:
@@ -154,7 +156,7 @@ def _count(value: float, digits: int, rounding: str) -> int:
     return exponent * 9 * least_mantissa + mantissa - least_mantissa
 
 
-def _falling(
+def falling(
     settings: Settings, name: str, ends: tuple[float, float, float], slope: float, digits: int = DIGITS
 ) -> Candidates:
     """Decimals from the largest down: index −k is the k-th above 1. ends: the largest, where to start, the smallest."""
@@ -176,7 +178,25 @@ def _falling(
     )
 
 
-def _whole(
+def rising(settings: Settings, name: str, ends: tuple[float, float, float], slope: float) -> Candidates:
+    """Decimals from the smallest up. ends: the smallest, where to start, the largest."""
+    least, begin, most = ends
+    first, last = decimal_above(least), decimal_below(most)
+    return Candidates(
+        settings,
+        name,
+        first,
+        last,
+        min(max(decimal_below(begin), first), last),
+        slope,
+        decimal,
+        place=lambda index: math.log(decimal(index)),
+        below=lambda place: decimal_below(math.exp(place)),
+    )
+
+
+def whole(
     settings: Settings, name: str, last: int, start: int, slope: float, value: Callable[[int], float] = int
 ) -> Candidates:
+    """Whole numbers from 1 up."""
     return Candidates(settings, name, 1, last, start, slope, value, math.log, lambda place: math.floor(math.exp(place)))

@@ -112,7 +112,7 @@ def test_what_no_noise_meets_is_said() -> None:
     with pytest.raises(Unreachable, match="is not met at any noise of the open phases"):
         allocate(plan(Gaussian(1.0), Gaussian(1.0)), {0: Opening("noise_multiplier", False)}, held(1.0), "shares", {})
     above = Bound("epsilon", None, 2.12345678, Guarantee.UPPER, "exact", plan(Gaussian(1.0)).assumptions)
-    assert "the plan still costs ε ≤ 2.12346." in str(allocation._unreachable(held(1.0), above, "at all"))
+    assert "the plan still costs ε ≤ 2.12346." in str(allocation.unreachable(held(1.0), above, "at all"))
     assert "no phase is open" in open_problems(["train"], [None], "shares")[0]
     (said,) = open_problems(["count"], [Opening("epsilon", False)], "scale")
     assert "needs a value to start from in every open phase, with open: true beside it: count (epsilon)" in said

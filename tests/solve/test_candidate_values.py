@@ -19,6 +19,7 @@ ALL = {
     "sample_rate": candidate_values.sample_rate(Settings(noise_multiplier=1.1, steps=10)),
     "examples": candidate_values.examples(WHOLE.with_(examples=None)),
     "delta": candidate_values.delta(WHOLE, 1e-5),
+    "rising": candidate_values.rising(WHOLE, "rho", (1e-12, 0.3, 1e4), 1.0),
 }
 every = pytest.mark.parametrize("values", ALL.values(), ids=ALL)
 
@@ -69,3 +70,11 @@ def test_the_plan_of_an_index_has_its_value_and_delta_changes_none() -> None:
 def test_those_from_an_index_on_are_the_same_values() -> None:
     rest = ALL["steps"].above(40)
     assert (rest.first, rest.last, rest.value(40)) == (40, ALL["steps"].last, 40)
+
+
+def test_a_batch_of_groups_by_turns_is_at_most_a_group() -> None:
+    groups = Settings(noise_multiplier=2.0, examples=1001, steps=10, sampling="cyclic-poisson",
+                      scheme_options=(("groups", 4), ("assignment", "own")))  # fmt: skip
+    values = candidate_values.batch_size(groups)
+    assert (values.first, values.last) == (1, 250)
+    assert values.plan(values.last).only_phase.settings["sample_rate"] == pytest.approx(1000 / 1001)

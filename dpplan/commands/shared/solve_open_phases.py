@@ -53,7 +53,7 @@ def run(file: str | None, settings: Settings, spent: Sequence[str], choice: Acco
         raise PlanError([*parsed.problems, *others])
     found = _asked(parsed, target)
     rule = target.rule or ("scale" if all(each is None or each.given for each in found.openings) else "shares")
-    problems = [] if found.steps is not None else allocation.open_problems(parsed.names, found.openings, rule)
+    problems = [] if found.place is not None else allocation.open_problems(parsed.names, found.openings, rule)
     if problems:
         raise PlanError(problems)
     with waiting.status("searching") as say:
@@ -64,10 +64,11 @@ def run(file: str | None, settings: Settings, spent: Sequence[str], choice: Acco
 
 @dataclass(frozen=True, slots=True)
 class _Unknowns:
-    """What is to be found: the noise of the open phases, or the steps of one."""
+    """What is to be found: the noise of the open phases, or one setting of the phase at one place."""
 
     openings: tuple[Opening | None, ...]
-    steps: int | None = None
+    place: int | None = None
+    setting: str = STEPS
 
 
 def _asked(parsed: ParsedPlan, target: PlanTarget) -> _Unknowns:
@@ -81,21 +82,35 @@ def _asked(parsed: ParsedPlan, target: PlanTarget) -> _Unknowns:
         raise PlanError(f"unknown={target.unknown}: no phase is called {called}. There are: {known}."
                         f"{did_you_mean(name or setting, parsed.names)} Write NAME.SETTING.")  # fmt: skip
     place = parsed.names.index(name)
-    noise = setting_of(type(parsed.plan.phases[place].mechanism))
-    known_settings = [each for each in (noise, STEPS) if each]
-    if setting not in known_settings:
-        raise PlanError(f"unknown={target.unknown}: of {name} one can ask for {' or '.join(known_settings)}."
-                        f"{did_you_mean(setting, known_settings)}")  # fmt: skip
+    noise = _checked(parsed, place, target.unknown)
     blank = [other for at, other in enumerate(parsed.names)
              if at != place and (each := parsed.openings[at]) is not None and not each.given]  # fmt: skip
-    if setting == STEPS and (each := parsed.openings[place]) is not None and not each.given:
+    if setting != noise and (each := parsed.openings[place]) is not None and not each.given:
         blank.append(name)
     if blank:
         have = "have" if len(blank) > 1 else "has"
         raise PlanError(f"unknown={target.unknown}: {' and '.join(blank)} {have} no noise either. Give it, or leave "
                         "out --unknown, so that all open phases are fitted.")  # fmt: skip
-    alone = tuple(Opening(setting, True) if at == place else None for at in range(len(parsed.names)))
-    return _Unknowns(alone, place if setting == STEPS else None)
+    if setting != noise:
+        return _Unknowns((None,) * len(parsed.names), place, setting)
+    return _Unknowns(tuple(Opening(setting, True) if at == place else None for at in range(len(parsed.names))))
+
+
+def _checked(parsed: ParsedPlan, place: int, unknown: str) -> str | None:
+    """The setting that is the noise of this phase. Raises PlanError where what is asked for cannot be found of it."""
+    assert parsed.plan is not None
+    from dpplan.solve import phase_setting
+
+    phase, (name, _, setting) = parsed.plan.phases[place], unknown.rpartition(".")
+    noise = setting_of(type(phase.mechanism))
+    known_settings = [each for each in (noise, STEPS, *phase_setting.known(phase, parsed.said[place])) if each]
+    if setting in known_settings:
+        return noise
+    if why := phase_setting.refusal(phase, setting):
+        raise PlanError(f"unknown={unknown}: {why}")
+    *first, last = known_settings
+    listed = f"{', '.join(first)} or {last}" if first else last
+    raise PlanError(f"unknown={unknown}: of {name} one can ask for {listed}.{did_you_mean(setting, known_settings)}")
 
 
 def _budget(choice: AccountantChoice, target: float, delta: float, say: Callable[[str], None]) -> "Budget":
@@ -114,13 +129,16 @@ def _budget(choice: AccountantChoice, target: float, delta: float, say: Callable
 
 
 def _fitted(plan: Plan, found: _Unknowns, budget: "Budget", rule: str, parsed: ParsedPlan) -> "Allocation":
-    from dpplan.solve import allocation
+    from dpplan.solve import allocation, phase_setting
 
     openings = {at: each for at, each in enumerate(found.openings) if each is not None}
-    if found.steps is not None:
-        made, spent = allocation.most_steps(plan, found.steps, budget)
-        most = f"{parsed.names[found.steps]}.{STEPS} = {made.phases[found.steps].steps}"
-        return allocation.Allocation(made, spent, {}, most, {})
+    if found.place is not None:
+        where = found.place, parsed.names[found.place]
+        if found.setting != STEPS:
+            return phase_setting.found(plan, where, parsed.said[found.place], found.setting, budget)
+        made, spent = allocation.most_steps(plan, found.place, budget)
+        alone = allocation.OneSetting(found.place, STEPS, made.phases[found.place].steps)
+        return allocation.Allocation(made, spent, {}, f"{where[1]}.{STEPS}", {}, alone=alone)
     errors = {at: each.per_noise for at, each in enumerate(parsed.accuracies) if each is not None and each.per_noise}
     return allocation.bought(allocation.allocate(plan, openings, budget, rule, errors), budget)
 
@@ -139,5 +157,6 @@ def _show(render: Any, parsed: ParsedPlan, made: "Allocation", target: tuple[flo
         output.show(render.table(parsed.names, made))
         output.say([""])
     output.say(render.rows(parsed.names, made.plan, target))
+    output.say(render.beyond(made))
     output.say(breakdown.public_rows(parsed.public))
     output.warn(warnings)

@@ -1,0 +1,218 @@
+"""One setting of one phase of a plan file, from a target for the whole plan, all else as it stands in the file.
+
+Of what is drawn: sample_rate, batch_size, epochs, groups; of a mechanism: what says how much it tells. Each has an
+order, more of it spends more or less, and `search` goes along it. What has none is refused by name (`NO_ORDER`).
+
+Guarantee: `spent` is the figure of exactly the plan that is returned, after rounding, and its upper end is within the
+target; of the next value the other way that was not shown.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from dpplan.accounting.bound import Bound
+from dpplan.errors import NotApplicable, PlanError
+from dpplan.mechanism import (
+    AboveThreshold,
+    BestOfTrials,
+    DiscreteGaussian,
+    DiscreteLaplace,
+    Laplace,
+    Mechanism,
+    Stated,
+    StatedZcdp,
+    ThresholdedCounts,
+)
+from dpplan.mechanism.correlated import Correlated
+from dpplan.open_noise import epsilon_of_scale
+from dpplan.plan import Phase, Plan, Settings
+from dpplan.sampling import CHOICES, CyclicPoisson, FixedSize, Shuffle
+from dpplan.sampling.balls_in_bins import ALLOCATIONS
+from dpplan.solve import candidate_values
+from dpplan.solve.allocation import Allocation, Budget, OneSetting, unreachable
+from dpplan.solve.search import Candidates, search
+
+SCALE = "noise_scale"
+MOST_GROUPS = 10**6
+_COUNTED = (FixedSize.kind, Shuffle.kind)  # whose batches are whole
+# Why what a phase has is not to be asked for.
+NO_ORDER: Mapping[str, str] = MappingProxyType(
+    {
+        "cap": "a higher cap cuts fewer batches and lets larger ones be, so ε has no order in it. The smallest that "
+        "costs little is found by `dpplan solve --solve cap`.",
+        "times": "it changes the rate with it. Ask for sample_rate.",
+        SCALE: "more noise hides a count and lifts more lone ones above the threshold, so ε has no order in it. Ask "
+        "for threshold.",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """The values that a setting of a mechanism may take, and whether more of it spends more. whole: of these only."""
+
+    least: float
+    most: float
+    rises: bool
+    whole: bool = False
+
+
+_REACHES: Mapping[tuple[type, str], _Reach] = MappingProxyType(
+    {
+        (Laplace, SCALE): _Reach(0.01, 1e6, rises=False),
+        (DiscreteLaplace, SCALE): _Reach(0.01, 1e6, rises=False),  # times its sensitivity
+        (DiscreteGaussian, SCALE): _Reach(0.05, 200.0, rises=False),
+        (Stated, "epsilon"): _Reach(1e-9, 100.0, rises=True),
+        (StatedZcdp, "rho"): _Reach(1e-12, 1e4, rises=True),
+        (AboveThreshold, "threshold_scale"): _Reach(0.01, 1e9, rises=False),
+        (AboveThreshold, "query_scale"): _Reach(0.01, 1e9, rises=False),
+        (AboveThreshold, "answers"): _Reach(1, 1e9, rises=True, whole=True),
+        (ThresholdedCounts, "threshold"): _Reach(1, 1e9, rises=False),
+        (ThresholdedCounts, "partitions"): _Reach(1, 1e5, rises=True, whole=True),
+    }
+)
+
+
+def known(phase: Phase, said: Settings | None) -> tuple[str, ...]:
+    """What can be asked for here, of this phase. said: of its sampling and length, None where nothing is known."""
+    return (*(name for kind, name in _REACHES if kind is type(phase.mechanism)), *_drawn(phase, said))
+
+
+def refusal(phase: Phase, name: str) -> str:
+    """Why a setting that the phase has is not to be asked for; "" of any other."""
+    return NO_ORDER.get(name, "") if name in phase.settings else ""
+
+
+def found(plan: Plan, where: tuple[int, str], said: Settings | None, name: str, budget: Budget) -> Allocation:
+    """The plan with the value of one setting that spends the most of the budget. where: the place of the phase, and its
+    name. name: of `known`.
+
+    Raises Unreachable where no value meets the target, NotApplicable where there is no theorem for any.
+    """
+    place, called = where
+    candidates, phase_at = _values(plan.phases[place], said, name)
+
+    def at(index: int) -> Plan:
+        phases = (*plan.phases[:place], phase_at(index), *plan.phases[place + 1 :])
+        return replace(plan, phases=phases, derivation=())
+
+    looks = _Looks(budget, at)
+    ended = search(looks.gap, candidates, candidates.start, candidates.slope)
+    if ended.low < candidates.first:
+        if not looks.figures and looks.refusals:
+            raise next(iter(looks.refusals.values()))
+        raise unreachable(budget, looks.figures.get(ended.high), f"at any {name} of {called}")
+    value, beyond = candidates.value(ended.low), None
+    if ended.high <= candidates.last:
+        beyond = float(candidates.value(ended.high))
+    alone = OneSetting(place, name, float(value), beyond, looks.figures.get(ended.high), _remark(said, name))
+    return Allocation(at(ended.low), looks.figures[ended.low], {}, f"{called}.{name}", {}, alone=alone)
+
+
+class _Looks:
+    """What candidates spend, each asked about once."""
+
+    def __init__(self, budget: Budget, at: Callable[[int], Plan]) -> None:
+        self._budget, self._at = budget, at
+        self._gaps: dict[int, float] = {}
+        self.figures: dict[int, Bound] = {}
+        self.refusals: dict[int, NotApplicable | PlanError] = {}
+
+    def gap(self, index: int) -> float:
+        """At most 0 where the plan was shown to meet the target; inf where nothing could be shown."""
+        if index not in self._gaps:
+            try:
+                self._gaps[index], bound = self._budget.gap(self._at(index))
+            except (NotApplicable, PlanError) as why:  # no theorem; or so little noise that no mechanism takes it
+                self._gaps[index], bound = math.inf, None
+                self.refusals[index] = why
+            if bound is not None:
+                self.figures[index] = bound
+        return self._gaps[index]
+
+
+def _drawn(phase: Phase, said: Settings | None) -> tuple[str, ...]:
+    """What of the batches can be asked for. Noise that is correlated from step to step is made for its own steps."""
+    own = isinstance(phase.mechanism, BestOfTrials | Correlated)
+    if said is None or own or said.sampling not in CHOICES or CHOICES[said.sampling].only_rate is not None:
+        return ()
+    names = [] if said.sampling in _COUNTED else ["sample_rate"]
+    if said.examples is not None and said.sampling not in ALLOCATIONS:
+        names.append("batch_size")
+    # Of a batch that is given, groups change the rate inside of each; of epochs, how many steps there are.
+    if said.sampling == CyclicPoisson.kind and said.batch_size is None and said.epochs is None:
+        names.append("groups")
+    return (*names, "epochs")
+
+
+def _values(phase: Phase, said: Settings | None, name: str) -> tuple[Candidates, Callable[[int], Phase]]:
+    """The values by what they spend, and the phase that each makes."""
+    reach = _REACHES.get((type(phase.mechanism), name))
+    if reach is not None:
+        values = _of_mechanism(phase.mechanism, name, reach)
+        return values, lambda at: replace(phase, mechanism=_changed(phase.mechanism, name, float(values.value(at))))
+    assert said is not None  # known
+    drawn = _of_sampling(said, name)
+
+    def at(index: int) -> Phase:
+        made = drawn.plan(index).only_phase if name != "groups" else _in_groups(said, int(drawn.value(index)))
+        return replace(phase, sampling=made.sampling, steps=made.steps)
+
+    return drawn, at
+
+
+def _of_mechanism(mechanism: Mechanism, name: str, reach: _Reach) -> Candidates:
+    times = mechanism.sensitivity if name == SCALE and isinstance(mechanism, DiscreteLaplace) else 1
+    least, most = times * reach.least, times * reach.most
+    now = _scale_of(mechanism) if name == SCALE else float(getattr(mechanism, name))
+    begin = min(max(now, least), most)
+    if reach.whole:
+        return candidate_values.whole(Settings(), name, int(most), start=int(begin), slope=1.0)
+    if reach.rises:
+        return candidate_values.rising(Settings(), name, (least, begin, most), slope=1.0)
+    return candidate_values.falling(Settings(), name, (most, begin, least), slope=1.0)
+
+
+def _scale_of(mechanism: Mechanism) -> float:
+    if isinstance(mechanism, Laplace | DiscreteLaplace):
+        return getattr(mechanism, "sensitivity", 1) / mechanism.epsilon
+    return float(getattr(mechanism, SCALE))
+
+
+def _changed(mechanism: Mechanism, name: str, value: float) -> Mechanism:
+    if name == SCALE and isinstance(mechanism, Laplace | DiscreteLaplace):
+        name, value = "epsilon", epsilon_of_scale(getattr(mechanism, "sensitivity", 1), value)
+    return replace(mechanism, **{name: value})  # type: ignore[type-var]
+
+
+def _of_sampling(said: Settings, name: str) -> Candidates:
+    if name == "epochs":
+        return candidate_values.epochs(said.with_(steps=None, epochs=1.0))
+    if name == "groups":
+        most = MOST_GROUPS
+        return Candidates(
+            said,
+            name,
+            first=-most,
+            last=-1,
+            start=-min(int(dict(said.scheme_options)[name]), most),
+            slope=0.5,
+            value=lambda index: -index,
+            place=lambda index: -math.log(-index),
+            below=lambda place: -math.ceil(math.exp(-place)),
+        )
+    open_rate = said.with_(sample_rate=None, batch_size=None)
+    return (candidate_values.sample_rate if name == "sample_rate" else candidate_values.batch_size)(open_rate)
+
+
+def _in_groups(said: Settings, groups: int) -> Phase:
+    options = tuple({**dict(said.scheme_options), "groups": groups}.items())
+    return said.with_(scheme_options=options).plan().only_phase
+
+
+def _remark(said: Settings | None, name: str) -> str:
+    if name not in ("sample_rate", "batch_size") or said is None or said.epochs is None or said.sampling in ALLOCATIONS:
+        return ""
+    return f"steps are whole at fixed epochs: a larger {name} that meets the target in places was not ruled out"
