@@ -63,7 +63,7 @@ LINES = {
     "compare accountants --sigma 4 --q 0.01 --steps 100 --delta 1e-5": "under-reports",
     "frontier --target-eps 3 --n 60000 --batch 256,512 --epochs 5 --csv cells.csv": "noise-batch ratio",
     "curve --over steps --to 100 --points 3 --sigma 4 --q 0.01 --delta 1e-5": "certified",
-    f"check {PLAN.replace('256', '250')}": "rules find nothing",
+    f"check {PLAN.replace('256', '250')} --adjacency zero-out": "rules find nothing",
     "recipes copy digits": "written",
     "verify claim.json": "1 claim, 1 stands",
     "help limits": "One example is protected",

@@ -72,6 +72,7 @@ ALL = "all"
     help="What the figure is for: poisson (when nothing is said) or another scheme, with its options.",
 )
 @plan_arguments.options_of_schemes(besides=("cap",))
+@plan_arguments.unit
 @click.option(
     "--cap",
     type=COUNT,
@@ -139,13 +140,13 @@ def command(
 
 
 def _drawn(arguments: PlanArguments, beside: "BesidePlan") -> "tuple[PlanArguments, BesidePlan]":
-    """The run with the scheme that was named. What is not drawn by Poisson sampling is accounted for under the
-    neighbours of the claim."""
+    """The run with the scheme and the unit that were named. What is not drawn by Poisson sampling is accounted for
+    under the neighbours of the claim."""
     sampling, options = beside.sampling, beside.scheme_options
-    if sampling is None and not options:
-        return arguments, beside
-    said: dict[str, Any] = {} if sampling is None else {"sampling": sampling}
-    said["scheme_options"] = options
+    said: dict[str, Any] = {} if beside.unit is None else {"unit": beside.unit}
+    said |= {} if beside.max_per_user is None else {"max_per_user": beside.max_per_user}
+    said |= {} if sampling is None else {"sampling": sampling}
+    said |= {"scheme_options": options} if options or sampling is not None else {}
     if sampling == "truncated-poisson" and beside.cap is not None:
         said["scheme_options"] = (*options, ("cap", beside.cap))
         beside = dataclasses.replace(beside, cap=None)
@@ -189,6 +190,8 @@ class BesidePlan:
     sampling: Any = None
     scheme_options: tuple[tuple[str, Any], ...] = ()
     owners: Any = None
+    unit: Any = None
+    max_per_user: Any = None
 
     @property
     def claim(self) -> lint.StatedClaim:

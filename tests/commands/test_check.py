@@ -62,7 +62,7 @@ def write(folder: Path, delta: str = "1e-4", kind: str = "logistic", check: str 
 
 
 def test_a_clean_plan_passes_and_shows_what_was_checked(dpplan: Run) -> None:
-    done = dpplan(*PLAN)
+    done = dpplan(*PLAN, "--adjacency", "zero-out")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == f"plan: {len(lint.RULES)} rules find nothing"
@@ -98,7 +98,7 @@ def test_a_false_claim_is_shown_with_digits_that_contradict_it(dpplan: Run) -> N
 
 
 def test_a_code_is_silenced_with_a_reason_and_still_listed(dpplan: Run) -> None:
-    done = dpplan(*PLAN, "--delta", "0.1", "--silence", "dp001=this is a drill", "--json")
+    done = dpplan(*PLAN, "--adjacency", "zero-out", "--delta", "0.1", "--silence", "dp001=this is a drill", "--json")
     assert done.returncode == 0
     content = json.loads(done.stdout)
     assert (content["schema"], content["passed"]) == ("dpplan.check/1", True)
@@ -448,14 +448,31 @@ def test_what_becomes_of_a_claim_is_told_where_nothing_is_proven_of_the_loader(
 def test_what_one_person_owns_is_told_as_a_figure_for_users(capsys: pytest.CaptureFixture[str]) -> None:
     run = ("--sigma", "4", "--n", "600", "--batch", "60", "--epochs", "1", "--delta", "1e-4")
     status, content = in_process(capsys, *run, "--owners", "2")
-    (finding,) = content["findings"]
+    finding, about_n = content["findings"]
     assert (status, finding["code"], finding["where"]) == (0, "DP015", "--owners")
+    assert (about_n["code"], about_n["severity"]) == ("DP004", "note")
     assert program.run(["epsilon", *run, "--unit", "user", "--max-per-user", "2", "--json"]) == 0
     user = json.loads(capsys.readouterr().out)["results"][0]["epsilon"]["upper"]
     stated = re.search(r"it is ε = (\S+) instead of", finding["message"])
     assert stated and user <= float(stated[1]) <= 1.001 * user
     assert program.run(["check", *run, "--owners", "601"]) == 2
     assert "owners=601 is more than n=600, all examples there are." in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_plan_for_users_is_checked_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    run = ("--sigma", "4", "--n", "600", "--batch", "60", "--epochs", "1", "--delta", "1e-4")
+    users = ("--unit", "user", "--max-per-user", "2")
+    status, content = in_process(capsys, *run, *users, "--owners", "2")
+    assert (status, [each["code"] for each in content["findings"]]) == (0, ["DP004"])
+    assert (content["plan"]["privacy_unit"], content["plan"]["max_per_user"]) == ("user", 2)
+    assert program.run(["epsilon", *run, *users, "--json"]) == 0
+    assert content["epsilon"] == json.loads(capsys.readouterr().out)["results"][0]["epsilon"]
+    phase = ("--n", "600", "--phase", "sigma=4,batch=60,epochs=1", "--delta", "1e-4")
+    assert in_process(capsys, *phase, *users)[1]["epsilon"] == content["epsilon"]
+    assert program.run(["check", *run, *users, "--owners", "3"]) == 1
+    assert "the figure is for at most 2 of them" in " ".join(capsys.readouterr().out.split())
+    assert program.run(["check", *run, "--max-per-user", "2"]) == 2
+    assert "max_per_user=2 is about users" in capsys.readouterr().err
 
 
 SEARCH = """\

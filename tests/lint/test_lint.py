@@ -7,14 +7,15 @@ import pytest
 from lint_runs import OWN, of_options, of_recipe
 
 from dpplan import lint, sampling
-from dpplan.adjacency import REPLACE_ONE
+from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
 from dpplan.errors import UsageError
 from dpplan.lint.context import LOADERS
 
 
 def of_whole_batches(**changes: Any) -> lint.LintContext:
-    """A plan in which nothing is wrong: 256 does not divide n, which is a note by itself (DP019)."""
-    return of_options(**{"batch_size": 250} | changes)
+    """A plan in which nothing is wrong: 256 does not divide n, which is a note by itself (DP019), and under add-remove
+    n is no secret (DP004)."""
+    return of_options(**{"batch_size": 250, "adjacency": ZERO_OUT} | changes)
 
 
 def test_nothing_is_found_where_nothing_is_wrong() -> None:

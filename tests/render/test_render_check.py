@@ -15,7 +15,7 @@ FINDINGS = lint.check(RUN, {"DP016": "this is a test of the rendering and of not
 
 def test_a_report_counts_then_tells_each_finding_with_its_fix() -> None:
     lines = list(render.report(RUN, FINDINGS))
-    assert lines[0] == "plan: 2 errors, 2 warnings, 1 silenced"
+    assert lines[0] == "plan: 2 errors, 2 warnings, 1 note, 1 silenced"
     assert lines[2] == "error DP001  --delta"
     assert lines[3].startswith("  delta=0.001 is not below 1/n")
     assert "  fix: Try --delta 1e-06." in lines
@@ -36,7 +36,7 @@ def test_severity_is_painted_and_nothing_else() -> None:
     painted = "\n".join(render.report(RUN, FINDINGS, lambda text, meaning: f"<{meaning}>{text}</>"))
     assert painted.count("<bad>error</>") == 2
     assert painted.count("<estimate>warning</>") == 2
-    assert painted.count("</>") == 4
+    assert painted.count("</>") == 5  # and a note
 
 
 def test_nothing_found_says_how_many_rules_looked() -> None:

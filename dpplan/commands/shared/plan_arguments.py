@@ -157,6 +157,14 @@ def scheme(command: Command) -> Command:
             help="Which data sets cannot be told apart: add-remove one example (when nothing is said), replace-one, or "
             "zero-out, where n stays and is public.",
         ),
+        unit,
+    ]
+    return in_order(options)(gathered)
+
+
+def unit(command: Command) -> Command:
+    """--unit and --max-per-user, which the command receives by these names, None where they are not given."""
+    options: list[Decorator] = [
         click.option(
             "--unit",
             type=Name(UNITS),
@@ -169,7 +177,7 @@ def scheme(command: Command) -> Command:
             help="With --unit user: examples are drawn one by one, at rate q, and no user has more than so many.",
         ),
     ]
-    return in_order(options)(gathered)
+    return in_order(options)(command)
 
 
 def scheme_alone(command: Command) -> Command:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from dpplan import accounting
-from dpplan.adjacency import DIFFERENT_N
+from dpplan.adjacency import DIFFERENT_N, Adjacency
 from dpplan.checks import is_number, reaches_one_in, show
 from dpplan.lint.context import LintContext, batch_exceeds_examples, needed_steps
 from dpplan.lint.finding import Remark, Severity, at_least, at_most
@@ -129,7 +129,8 @@ def examples_not_public(run: LintContext) -> Iterator[Remark]:
 
     Where neighbours have equally many examples, by replace-one or zero-out, n gives nothing away.
 
-    A note where n was not given at all: then δ cannot be held against 1/n.
+    A note where options or a plan file give n and a batch, since they do not say whose data these are. A note where n
+    was not given at all: then δ cannot be held against 1/n.
     """
     if run.settings.examples is None:
         reason = f"n is not given, so delta={show(run.delta.value)} cannot be held against 1/n."
@@ -145,6 +146,30 @@ def examples_not_public(run: LintContext) -> Iterator[Remark]:
             "covered by no figure here: dpplan help adjacency lists what gives it away."
         )
         yield Remark(Severity.WARNING, run.where("examples"), reason, fix)
+    elif run.recipe is None and run.plan is not None:
+        yield from _told_by_plan(run, run.settings.examples, run.claim.adjacency or run.plan.adjacency)
+
+
+def _told_by_plan(run: LintContext, n: float, compared: Adjacency) -> Iterator[Remark]:
+    """What of a plan is made of n, and so tells it. compared: what the claim is for."""
+    if compared.public_size:
+        return
+    said = [run.settings, *(each for each in run.said if each is not None)]
+    if all(each.batch_size is None for each in said):
+        return
+    told = [
+        "q = batch / n",
+        *(["an epoch of n / batch steps"] if any(each.epochs is not None for each in said) else []),
+    ]
+    reason = (
+        f"{' and '.join(told)} tell{'s' if len(told) == 1 else ''} n={show(n)}, in which neighbours under add-remove "
+        "differ, and which ε does not cover."
+    )
+    fix = (
+        "That is right where n is known anyway or no secret. Else claim --adjacency zero-out or replace-one; dpplan "
+        "help adjacency lists what gives n away."
+    )
+    yield Remark(Severity.NOTE, run.where("examples"), reason, fix)
 
 
 def steps_rounded_down(run: LintContext) -> Iterator[Remark]:

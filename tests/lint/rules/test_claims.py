@@ -225,7 +225,7 @@ def test_a_plan_of_which_nothing_is_proven_has_no_claim(monkeypatch: pytest.Monk
     def refuse(*_: object, **__: object) -> None:
         raise NotCertified("too hard")
 
-    run = of_options(batch_size=250)
+    run = of_options(batch_size=250, adjacency=ZERO_OUT)
     monkeypatch.setattr(accounting, "epsilon", refuse)
     assert run.epsilon is None
     assert [(finding.code, finding.severity) for finding in lint.check(run)] == [("DP009", Severity.ERROR)]

@@ -3,6 +3,7 @@
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lint_runs import MADE, OWN, found, of_options, of_recipe, only
@@ -174,6 +175,27 @@ def test_a_number_of_published_or_made_up_data_is_public() -> None:
 def test_examples_give_nothing_away_between_neighbours_of_one_size(adjacency: Adjacency, findings: int) -> None:
     run = of_options(adjacency=adjacency, run={"recipe": "mine", "data": OWN})
     assert len(found(run, "DP004")) == findings
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "q = batch / n and an epoch of n / batch steps tell n=60000"),
+        ({"epochs": None, "steps": 100}, "q = batch / n tells n=60000"),
+        ({"batch_size": None, "sample_rate": 0.01}, ""),
+        ({"adjacency": ZERO_OUT}, ""),
+        ({"run": {"claim": lint.StatedClaim(adjacency=REPLACE_ONE)}}, ""),
+    ],
+)
+def test_what_of_options_is_made_of_n_tells_it_to_neighbours_that_differ_in_it(
+    changes: dict[str, Any], told: str
+) -> None:
+    findings = found(of_options(**changes), "DP004")
+    assert [(each.severity, each.where) for each in findings] == [(Severity.NOTE, "--n")] * bool(told)
+    assert all(
+        told in each.message and "--adjacency zero-out or replace-one; dpplan help adjacency" in each.fix
+        for each in findings
+    )
 
 
 # DP005
