@@ -6,8 +6,9 @@
     dpplan.delta(eps=3, sigma=1.1, n=60000, batch=256, epochs=60)
 
 `epsilon` and `delta` take the words of the command line. The other public names are modules: `plan`, `accounting`,
-`solve`, `frontier`, `curve`, `compare`, `recipe` and (with the train extra) `train`. Importing the package loads none
-of them; each is loaded when it is first used, so that asking for an epsilon never pays for a trainer.
+`solve`, `frontier`, `curve`, `compare`, `check`, `risk`, `audit`, `verify`, `report`, `export`, `recipe` and (with the
+train extra) `train` and `tune`. Importing the package loads none of them; each is loaded when it is first used, so that
+asking for an epsilon never pays for a trainer.
 """
 
 import importlib
@@ -21,19 +22,28 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "accounting",
+    "audit",
+    "check",
     "compare",
     "curve",
     "delta",
     "epsilon",
+    "errors",
+    "export",
     "frontier",
     "mechanism",
     "plan",
     "recipe",
+    "report",
+    "risk",
     "sampling",
     "solve",
     "train",
+    "tune",
+    "verify",
 ]
 _FUNCTIONS = ("delta", "epsilon")
+_MODULES = {"check": "lint", "export": "interop", "tune": "tuning"}  # of commands, where those are called otherwise
 
 
 def __getattr__(name: str) -> Any:
@@ -41,7 +51,7 @@ def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
         return getattr(importlib.import_module("dpplan.cost"), name)
     if name in __all__:
-        return importlib.import_module(f"dpplan.{name}")
+        return importlib.import_module(f"dpplan.{_MODULES.get(name, name)}")
     raise AttributeError(f"module 'dpplan' has no attribute {name!r}")
 
 

@@ -6,11 +6,12 @@ import pytest
 
 import dpplan
 from dpplan import called_modules
+from dpplan.commands import COMMANDS
 
 CALL = {"sigma": 1.1, "n": 60000, "batch": 256, "epochs": 60}
 
 
-@pytest.mark.parametrize("name", ["solve", "compare", "curve"])
+@pytest.mark.parametrize("name", ["solve", "compare", "curve", "frontier"])
 def test_what_to_call_is_told_and_can_be_pasted(name: str) -> None:
     module = getattr(dpplan, name)
     assert module is importlib.import_module(f"dpplan.{name}")
@@ -22,6 +23,22 @@ def test_what_to_call_is_told_and_can_be_pasted(name: str) -> None:
     assert line.strip().startswith(f"dpplan.{name}.")
     answer = eval(line, {"dpplan": dpplan})
     assert type(answer).__module__.startswith(f"dpplan.{name}")
+
+
+def test_a_check_takes_two_lines() -> None:
+    with pytest.raises(TypeError) as error:
+        dpplan.check(**CALL, loader="shuffle")
+    told = str(error.value)
+    assert told.startswith("dpplan.lint is a module. ")
+    made, asked = (line.strip() for line in told.splitlines() if line.startswith("    "))
+    names = {"dpplan": dpplan}
+    exec(made, names)
+    assert all(type(each).__name__ == "Finding" for each in eval(asked, names))
+
+
+def test_what_is_typed_can_be_had_from_the_package() -> None:
+    """But for texts and files, of which Python has nothing to call; that each is there, tests/test_layers.py tries."""
+    assert {name for name in COMMANDS if " " not in name} - {*dpplan.__all__} == {"help", "recipes"}
 
 
 def test_a_module_stays_one() -> None:

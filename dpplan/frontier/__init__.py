@@ -7,7 +7,7 @@ the cells worth a look, takes one by a stated rule and says what doubling the ba
 there (recommendation.py).
 """
 
-from dpplan import notebook, solve
+from dpplan import called_modules, notebook, solve
 from dpplan.checks import show
 from dpplan.errors import Unreachable
 from dpplan.frontier.grid import Cell, Grid, Place, Progress
@@ -18,6 +18,12 @@ from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import up
 
 __all__ = ["RULES", "Cell", "Doubling", "Frontier", "Grid", "Recommendation", "frontier"]
+
+called_modules.when_called(
+    __name__,
+    "Every batch and length at one target are\n\n"
+    "    dpplan.frontier.frontier(dpplan.frontier.Grid(60000, 3, 1e-6, (256, 4096), epochs=(15, 60)))\n\n",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from dpplan import called_modules
 from dpplan.checks import Problems
 from dpplan.errors import UsageError
 from dpplan.lint.context import DataFacts, DataUse, Kind, LintContext, Loop, ModelFindings, StatedClaim, plan_of
@@ -60,6 +61,12 @@ __all__ = [
     "where_claim_stands",
 ]
 
+called_modules.when_called(
+    __name__,
+    "What is wrong with a plan is\n\n"
+    "    run = dpplan.plan.Settings(noise_multiplier=1.1, examples=60000, batch_size=256, epochs=60)\n"
+    "    dpplan.check.check(dpplan.check.LintContext(settings=run, plan=run.plan(), delta=dpplan.plan.Delta(1e-6)))\n\n",
+)
 Rule = Callable[[LintContext], Iterator[Remark]]
 # A code keeps its meaning for ever: a rule that goes leaves a gap, a new one takes the next number.
 RULES: Mapping[str, Rule] = MappingProxyType(

@@ -229,9 +229,10 @@ A plan can also be made once and asked many things:
   >>> round(solve.noise(wanted, 3, 1e-6).value, 6)
   1.034536
 
-solve.noise and its siblings, compare.accountants, curve.profile, frontier, recipe.load and train.run are the other
-commands. No module is loaded before it is used, and only train loads torch. Errors are of dpplan.errors: PlanError
-holds all that is wrong with a call, NotApplicable is an accountant without a theorem for the plan.
+solve.noise and its siblings, compare.accountants, curve.profile, frontier.frontier, check.check, risk.assess,
+verify.verify, recipe.load and train.run are the other commands. No module is loaded before it is used, and only train
+and tune load torch. Errors are of dpplan.errors: PlanError holds all that is wrong with a call, NotApplicable is an
+accountant without a theorem for the plan.
 """
 
 REPRODUCING = """\

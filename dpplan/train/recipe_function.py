@@ -5,7 +5,7 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from dpplan.errors import DpplanError, InputOutputFailed, RecipeError, out_of_me
 
 OWN = Path(__file__).parents[1]
 _INSTALLED = {"site-packages", "dist-packages"}  # perhaps within the folder of a user's own
-_CALLED: set[Path] = set()  # folders of the modules that were called by name, whose neighbours they may import
+# Where the modules are that were called by name: their folders, whose neighbours they may import; of what is installed,
+# whose neighbours are anybody's, the package or the file.
+_CALLED: set[Path] = set()
 PARTS = ("_parameters", "_modules", "_buffers")  # what torch.nn.Module.__init__ gives a module
 
 
@@ -27,17 +29,19 @@ def call_named(name: str, key: str, *arguments: Any) -> Any:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
+    file = _file_of(module_name)
+    _remember(module_name, file)
     try:
-        with theirs(f"{key}={name}", _file_of(module_name)):
+        with theirs(f"{key}={name}", file):
             module = importlib.import_module(module_name)
     except RecipeError as error:
         cause = error.__cause__
         if isinstance(cause, ModuleNotFoundError) and cause.name in {module_name, module_name.partition(".")[0]}:
             raise RecipeError(f"{key}={name}: there is no module '{module_name}' in {here} or installed.") from None
         raise
-    if file := getattr(module, "__file__", None):
-        _CALLED.add(Path(file).resolve().parent)
-    function = getattr(module, function_name, None)
+    with theirs(f"{key}={name}"):  # a module may have a __getattr__ of its own
+        _remember(module_name, getattr(module, "__file__", None) or "")
+        function = getattr(module, function_name, None)
     if not callable(function):
         raise RecipeError(f"{key}={name}: module '{module_name}' has no function '{function_name}'.")
     with theirs(f"{key}={name}"):
@@ -86,28 +90,53 @@ def raised_by_theirs(error: BaseException) -> bool:
     """Whether it was raised in a user's code that was called from dpplan, and does not say by itself what is wrong.
 
     It is theirs when a file beside or below a module that was called by name is on the way from dpplan's last line to
-    the place.
+    the place, which itself may be in what that file calls.
     """
     if isinstance(error, DpplanError | KeyboardInterrupt) or out_of_memory(error):
         return False
     theirs_now = False
     for frame in traceback.extract_tb(error.__traceback__):
-        path = Path(frame.filename).resolve()
-        if OWN in path.parents:
+        if OWN in Path(frame.filename).resolve().parents:
             theirs_now = False
-        elif not (_CALLED.isdisjoint(path.parents) or _INSTALLED & {*path.parts}):
-            theirs_now = True
+        theirs_now |= _is_theirs(frame.filename)
     return theirs_now
 
 
+def _is_theirs(filename: str) -> bool:
+    """Whether it is a file of a module that was called by name, or one beside or below it that is not installed."""
+    if filename.startswith("<"):  # made at run time, by whoever: it lies nowhere
+        return False
+    path = Path(filename).resolve()
+    if OWN in path.parents:
+        return False
+    folders = _CALLED.intersection((path, *path.parents))
+    return any(_INSTALLED.isdisjoint(path.relative_to(folder).parts) for folder in folders)
+
+
 def _at(error: BaseException) -> str:
-    """Where it was raised: the last line that ran."""
+    """Where it was raised: the last line of theirs that ran, and else the last of all."""
     frames = traceback.extract_tb(error.__traceback__)
-    return f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    known = [frame for frame in frames if _is_theirs(frame.filename)] or frames
+    return f" at {known[-1].filename}:{known[-1].lineno}" if known else ""
+
+
+def _remember(module_name: str, file: str) -> None:
+    """That this module, in this file if that is known, is a user's."""
+    if not file:
+        return
+    path = Path(file).resolve()
+    if _INSTALLED.isdisjoint(path.parts):
+        _CALLED.add(path.parent)
+        return
+    depth = module_name.count(".") + (path.stem == "__init__")
+    _CALLED.add(path if depth == 0 else path.parents[depth - 1])
 
 
 def _file_of(module_name: str) -> str:
-    with suppress(ImportError, AttributeError, ValueError):
+    """Where a module is, "" where that cannot be told: a package that it is in may raise anything, and will again."""
+    try:
         found = importlib.util.find_spec(module_name)
-        return found.origin or "" if found else ""
-    return ""
+    except BaseException as error:
+        let_through(error)
+        return ""
+    return found.origin or "" if found else ""

@@ -81,6 +81,51 @@ def test_a_module_of_binary_bytes_is_told_with_its_name() -> None:
         call_named("binary_for_test:load", "data.source")
 
 
+@pytest.mark.parametrize("below", ["", "lib/site-packages"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("{}:build", r"{}/__init__\.py:3: ValueError: negative dimensions are not allowed$"),
+        ("{}:lazy", r"{}/__init__\.py:5: RuntimeError: not today$"),
+        ("{}.raising:build", r"{}/raising/__init__\.py:1: ZeroDivisionError: "),
+        ("{}.raising.part:build", r"{}/raising/__init__\.py:1: ZeroDivisionError: "),
+    ],
+)
+def test_the_line_told_is_theirs_whatever_it_calls_and_wherever_it_is(
+    below: str, name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a package that is installed, whose __init__ raises, or whose module looks names up by itself."""
+    package = "installed_for_test" if below else "package_for_test"
+    folder = tmp_path / below / package
+    (folder / "raising").mkdir(parents=True)
+    (folder / "__init__.py").write_text(
+        "import numpy\ndef build():\n    numpy.zeros(-1)\ndef __getattr__(name):\n    raise RuntimeError('not today')\n",
+        encoding="utf-8",
+    )
+    (folder / "raising" / "__init__.py").write_text("1 / 0\n", encoding="utf-8")
+    (folder / "raising" / "part.py").write_text("def build(): return 1\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path / below)
+    with pytest.raises(RecipeError, match=said.format(package)) as told:
+        call_named(name.format(package), "model.kind")
+    assert told.value.__cause__ is not None and raised_by_theirs(told.value.__cause__)
+
+
+def test_what_an_installed_package_calls_is_not_its_own() -> None:
+    """Its neighbours are not a user's: an error in them that no line of the package led to is ours."""
+    site = Path("lib/site-packages").absolute()
+    for name in ("called_for_test", "neighbour_for_test"):
+        (site / name).mkdir(parents=True)
+        (site / name / "__init__.py").write_text("def build(): raise KeyError(1)\n", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(site)
+        with pytest.raises(RecipeError):
+            call_named("called_for_test:build", "model.kind")
+        import neighbour_for_test  # type: ignore[import-not-found]
+    with pytest.raises(KeyError) as raised:
+        neighbour_for_test.build()
+    assert not raised_by_theirs(raised.value)
+
+
 def test_an_error_is_theirs_when_their_file_is_below_dpplan_s_last() -> None:
     try:
         call_named("own_entry_for_test:broken", "data.source")
