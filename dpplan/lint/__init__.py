@@ -65,7 +65,8 @@ called_modules.when_called(
     __name__,
     "What is wrong with a plan is\n\n"
     "    run = dpplan.plan.Settings(noise_multiplier=1.1, examples=60000, batch_size=256, epochs=60)\n"
-    "    dpplan.check.check(dpplan.check.LintContext(settings=run, plan=run.plan(), delta=dpplan.plan.Delta(1e-6)))\n\n",
+    "    dpplan.check.check(dpplan.check.LintContext(settings=run, plan=run.plan(), delta=dpplan.plan.Delta(1e-6)))\n"
+    "\n",
 )
 Rule = Callable[[LintContext], Iterator[Remark]]
 # A code keeps its meaning for ever: a rule that goes leaves a gap, a new one takes the next number.

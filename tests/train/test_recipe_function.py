@@ -99,7 +99,8 @@ def test_the_line_told_is_theirs_whatever_it_calls_and_wherever_it_is(
     folder = tmp_path / below / package
     (folder / "raising").mkdir(parents=True)
     (folder / "__init__.py").write_text(
-        "import numpy\ndef build():\n    numpy.zeros(-1)\ndef __getattr__(name):\n    raise RuntimeError('not today')\n",
+        "import numpy\ndef build():\n    numpy.zeros(-1)\n"
+        "def __getattr__(name):\n    raise RuntimeError('not today')\n",
         encoding="utf-8",
     )
     (folder / "raising" / "__init__.py").write_text("1 / 0\n", encoding="utf-8")
