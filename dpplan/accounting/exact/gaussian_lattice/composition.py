@@ -253,6 +253,8 @@ class LatticeComposition:
         gap = self.origin + first * self.h - epsilon
         if gap <= 0.0:
             first, gap = first + 1, gap + self.h
+        elif gap > self.h:  # by rounding, at a point: the sums would leave out what that one adds
+            first, gap = first - 1, gap - self.h
         base = -self.tilt * (epsilon + gap)
         if not LOG_TINY < self._upper.log_unit + base < LOG_HUGE:
             return None
