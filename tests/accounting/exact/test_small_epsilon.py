@@ -3,7 +3,9 @@
 import math
 
 import numpy as np
+import oracle
 import pytest
+from mpmath import mp, mpf
 from scipy.stats import norm
 
 from dpplan import accounting
@@ -128,6 +130,82 @@ def test_bounded_losses_hold_two_steps_in_many_digits(direction):
         assert upper - lower <= 3e-3 * upper
         assert upper - truth <= 1e-5 * truth
         assert found is None or found[0] - 1e-8 * truth <= truth <= found[1] + 1e-8 * truth
+
+
+@pytest.mark.parametrize("e", [0.3, 5.0])
+def test_the_other_directions_delta_is_told_by_an_identity_that_holds_to_the_last_bit(e):
+    """Of P = (a, b, 0, c) and Q = (d, e, f, 0), both directions by their sums over outcomes in mpmath: the ends made
+    of the floats of the one hold the other."""
+    with mp.workdps(40):
+        grown = mp.exp(mpf(e))
+        p = [(1 - mpf(2) ** -30) * grown / (1 + grown), (1 - mpf(2) ** -30) / (1 + grown), mpf(0), mpf(2) ** -30]
+        q = [(1 - mpf(2) ** -20) / (1 + grown), (1 - mpf(2) ** -20) * grown / (1 + grown), mpf(2) ** -20, mpf(0)]
+
+        def between(one, other, epsilon):
+            return mp.fsum(max(a - mp.exp(mpf(epsilon)) * b, mpf(0)) for a, b in zip(one, other, strict=True))
+
+        def of_p(epsilons):
+            truths = [float(between(p, q, each)) for each in epsilons.tolist()]
+            return np.nextafter(truths, 0.0), np.nextafter(truths, 2.0)
+
+        asked = np.array([0.0, 1e-9, 0.1, 0.99 * e, e, 1.5 * e])
+        low, high = small_epsilon.mirrored(asked, of_p)
+        for epsilon, lower, upper in zip(asked.tolist(), low, high, strict=True):
+            assert lower <= between(q, p, epsilon) <= upper
+            assert upper - lower <= 1e-14 * (1.0 + math.exp(epsilon))
+
+
+@pytest.mark.parametrize(("sigma", "q"), [(0.6, 0.01), (3.0, 1e-4)])
+def test_where_delta_crosses_is_held_by_the_root_in_mpmath(sigma, q):
+    """One step's δ(ε), in closed form, with ends a thousandth apart: each end of ε is where an end of δ crosses."""
+    with mp.workdps(30):
+
+        def at(epsilon):
+            truth = oracle.step_delta(q, sigma, mpf(epsilon))
+            return float(0.9995 * truth), float(1.0005 * truth)
+
+        most = 50.0 * q
+        for share in (0.9998, 0.5, 0.1):
+            delta = float(share * oracle.step_delta(q, sigma, mpf(0)))
+            lower, upper = small_epsilon.crossing(at, delta, most)
+            above, below = (oracle.step_delta(q, sigma, mpf(end)) / delta for end in (lower, upper))
+            assert 0.999 <= below <= 0.99951
+            assert 1.0004 <= above <= 1.001 if share < 0.999 else lower == 0.0
+        assert small_epsilon.crossing(at, 1.001 * at(0.0)[1], most) == (0.0, 0.0)
+        assert small_epsilon.crossing(at, 0.5 * at(most)[0], most)[1] == most
+
+
+def two_steps_precisely(sigma, q, direction, epsilon):
+    """δ of two steps in 25 digits: remove by an integral over the first step, add as 1 - e^ε·(1 - δ_remove(-ε))."""
+    with mp.workdps(25):
+        if direction is Direction.REMOVE:
+            return oracle.two_step_delta(q, sigma, epsilon)
+        return 1 - mp.exp(mpf(epsilon)) * (1 - oracle.two_step_delta(q, sigma, -epsilon))
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_bounded_losses_hold_two_steps_in_mpmath(direction):
+    sigma, q = 0.5, 0.004
+    losses = laid(Steps.of([(sigma, q, 2)]), COARSE)
+    assert losses is not None
+    truth = two_steps_precisely(sigma, q, direction, 0.4 * q)
+    with np.errstate(all="ignore"):
+        lower, upper = losses.delta(direction, 0.4 * q)
+    assert lower <= truth <= upper
+    assert upper - lower <= 3e-3 * upper
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("direction", "width"), [(Direction.REMOVE, 1e-3), (Direction.ADD, 0.2)])
+@pytest.mark.parametrize(("sigma", "q"), [(0.5, 0.004), (0.6, 3e-8)])
+def test_contours_farther_out_hold_two_steps_in_mpmath(sigma, q, direction, width):
+    truth = two_steps_precisely(sigma, q, direction, 0.2 * q)
+    with np.errstate(all="ignore"):
+        steps = Steps.of([(sigma, q, 2)])
+        found = small_epsilon.ends(steps, direction, 0.2 * q, lambda _: math.log(0.5 * truth), width)
+    assert found is not None
+    assert found[0] <= truth <= found[1]
+    assert found[1] - found[0] <= width * found[1]
 
 
 def test_a_lattice_too_coarse_for_the_losses_is_not_laid():
