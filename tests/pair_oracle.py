@@ -49,6 +49,42 @@ def _compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
             yield (first, *rest)
 
 
+def lattice_delta(masses: Sequence[mpf], low: int, unit: mpf, steps: int, epsilon: float) -> mpf:
+    """Of `steps` independent losses at low·unit, (low + 1)·unit, ... with these masses; what they lack of 1 is at inf.
+
+    The sum lies on N points, so that E[(1 - e^(ε - Y))₊] is a sum over the N-th roots of unity, which takes the tilt at
+    which it is smallest and is left where what is missing is below 1e-45 of it; each root's two geometric series are
+    exact. The masses are to be known to 80 digits, and to lie on no coarser lattice.
+    """
+    with mp.workdps(80):
+        epsilon, points = mpf(epsilon), ((len(masses) - 1) * steps + 1) | 1  # odd: each root but 1 has its conjugate
+        first, last = int(mp.floor(epsilon / unit)) + 1, (low + len(masses) - 1) * steps
+
+        def log_power(z: mpc) -> mpc:
+            return steps * mp.log(mp.fsum(mass * mp.exp(z * (low + j)) for j, mass in enumerate(masses) if mass))
+
+        slope = mpf(10) ** -20
+        below, above = mpf(0), mpf(64)
+        while above - below > mpf(10) ** -3:
+            middle = (below + above) / 2
+            rising = log_power(middle + slope).real - log_power(middle).real > slope * first
+            below, above = (below, middle) if rising else (middle, above)
+        tilt = max(below, mpf(10) ** -3)
+
+        def series(w: mpc) -> mpc:
+            return (mp.exp(-w * first) - mp.exp(-w * (last + 1))) / (1 - mp.exp(-w))
+
+        total, top = mpf(0), log_power(tilt).real
+        for k in range(points // 2 + 1):
+            z = mpc(tilt, 2 * mp.pi * k / points)
+            power = log_power(z)
+            if power.real < top - 110:
+                break
+            value = (mp.exp(power) * (series(z) - mp.exp(epsilon) * series(z + unit))).real
+            total += value if k == 0 else 2 * value
+        return 1 - mp.fsum(masses) ** steps + total / points
+
+
 @precise
 def stated_delta(step_epsilon: float, step_delta: float, steps: int, epsilon: float) -> mpf:
     """Of `steps` mechanisms that are (ε₀, δ₀)-private and no more (Kairouz, Oh, Viswanath 2015)."""

@@ -77,6 +77,50 @@ def test_randomized_response_is_composed_to_ten_digits(categories, noise, steps,
 
 
 @pytest.mark.parametrize(
+    ("noise", "steps", "epsilon"),
+    [
+        (0.99, 10_000, 15.0),  # 4e-50
+        pytest.param(0.99, 10_000, 3.0, marks=slow),
+        pytest.param(0.95, 10_000, 70.0, marks=slow),
+        pytest.param(0.995, 7777, 6.0, marks=slow),
+    ],
+)
+def test_ten_thousand_answers_of_randomized_response_are_their_binomial(noise, steps, epsilon):
+    """The sum over all counts of true answers beyond ε, in 50 digits; each from the one before it."""
+    other = mpf(noise) / 2
+    true, loss = 1 - other, mp.log((1 - other) / other)
+    first = int(mp.floor((mpf(epsilon) / loss + steps) / 2)) + 1
+    mass, truth = mp.exp(oracle.log_binomial_pmf(first, steps, true)), mpf(0)
+    for count in range(first, steps + 1):
+        truth += mass * -mp.expm1(mpf(epsilon) - (2 * count - steps) * loss)
+        mass *= (steps - count) * true / ((count + 1) * other)
+    assert_certified(one(pairs.randomized_response(2, noise).remove, steps), epsilon, truth, 1e-8)
+
+
+@pytest.mark.parametrize(
+    ("weight", "stated", "steps", "epsilon"),
+    [
+        (0.25, [(0.02, 0.0), (0.01, 0.0)], 10_000, 20.0),  # 1e-50
+        pytest.param(0.25, [(0.02, 0.0), (0.01, 0.0)], 10_000, 1.0, marks=slow),
+        pytest.param(0.5, [(0.02, 1e-60), (0.01, 0.0)], 10_000, 24.0, marks=slow),
+        pytest.param(0.5, [(0.2, 1e-9), (0.1, 0.0)], 10_000, 200.0, marks=slow),
+    ],
+)
+def test_ten_thousand_steps_of_a_mixture_of_two_are_the_sum_over_roots_of_unity(weight, stated, steps, epsilon):
+    """One ε is twice the other: all losses are whole multiples of it."""
+    (large, large_delta), (unit, unit_delta) = stated
+    law = pairs.mixed(
+        ((weight, pairs.stated(large, large_delta)), (1.0 - weight, pairs.stated(unit, unit_delta)))
+    ).remove
+    with mp.workdps(80):  # 1 less 1e-60 is a number too
+        kept = [mpf(weight) * (1 - mpf(large_delta)), (1 - mpf(weight)) * (1 - mpf(unit_delta))]
+        outer, inner = (share / (1 + mp.exp(mpf(e))) for share, e in zip(kept, (large, unit), strict=True))
+        masses = [outer, inner, mpf(0), inner * mp.exp(mpf(unit)), outer * mp.exp(mpf(large))]
+        truth = pair_oracle.lattice_delta(masses, -2, mpf(unit), steps, epsilon)
+    assert_certified(one(law, steps), epsilon, truth, 1e-8)
+
+
+@pytest.mark.parametrize(
     ("scale", "steps", "epsilon"),
     [(1.0, 1, 0.3), (2.0, 2, 0.3), (2.0, 5, 0.7), (1.0, 12, 3.0), (5.0, 20, 2.5), (0.2, 7, 20.0), (1.0, 20, 19.0)],
 )
@@ -93,6 +137,11 @@ def test_the_oracles_agree_with_each_other():
     between = mp.quad(lambda y: mp.exp((y - e) / 2) / 4 * one_step(0.7, epsilon - y), [-e, kink, e])
     two = one_step(0.7, epsilon - e) / 2 + mp.exp(-e) / 2 * one_step(0.7, epsilon + e) + between
     assert abs(pair_oracle.laplace_delta(0.7, 2, 1.0) / two - 1) < mpf(10) ** -12
+    unit, masses = mp.log(3), [mpf("0.1"), mpf("0.15"), mpf(0), mpf("0.45"), mpf("0.29")]
+    atoms = [((k - 2) * unit, mass) for k, mass in enumerate(masses) if mass]
+    for steps, epsilon in ((1, 0.5), (6, 1.0), (6, 9.5)):
+        exact_sum = pair_oracle.atoms_delta(atoms, steps, epsilon)
+        assert abs(pair_oracle.lattice_delta(masses, -2, unit, steps, epsilon) / exact_sum - 1) < mpf(10) ** -40
     gaussian = mp.exp(oracle.gaussian_log_delta(mp.sqrt(40) / 3, 5.0))
     assert abs(contour([(pair_oracle.gaussian_moment(3.0), 40)], 5.0) / gaussian - 1) < mpf(10) ** -12
 
