@@ -13,6 +13,7 @@ from dpplan.checks import did_you_mean, is_number
 from dpplan.errors import DpplanError, UsageError
 from dpplan.mechanism import (
     MECHANISMS,
+    MOST_EPSILON,
     REFUSED,
     DiscreteLaplace,
     Gaussian,
@@ -29,7 +30,12 @@ from dpplan.recipe import plan_nodes, query_block, scheme_keys, strategy_file
 from dpplan.sampling import CHOICES
 
 STRATEGY, SCALE = "strategy", "noise_scale"
-_BY_SCALE = (Laplace.kind, DiscreteLaplace.kind)  # whose noise may be given by its scale in place of ε
+EPSILON, DELTA = "epsilon", "delta"
+# How else the noise may be given: by its scale in place of ε, or by the (ε, δ) of one release.
+_OTHERWISE: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys((Laplace.kind, DiscreteLaplace.kind), (SCALE,)),
+    Gaussian.kind: (EPSILON, DELTA),
+}
 _FROM_FILE = dict.fromkeys((ToeplitzNoise.kind, MatrixNoise.kind), (STRATEGY,))
 
 
@@ -53,40 +59,51 @@ _CALLED: Mapping[str, str] = {
 class PhaseContext:
     """What a phase says beside its mechanism. query: what it answers, if that is known. shared: what stands once for
     the plan. opening: whether its noise is said to be open, and its weight. may_be_open: whether noise may be left out;
-    None where it never may. steps: how many it has, if that is known."""
+    None where it never may. steps: how many it has, if that is known. drawn: whether it has a sampling."""
 
     query: Query | None
     shared: Settings
     opening: tuple[bool, float]
     may_be_open: bool | None
     steps: int | None = None
+    drawn: bool = False
 
 
-def read(
-    line: int, node: Any, path: str, context: PhaseContext, found: plan_nodes.PlanProblems
-) -> tuple[Mechanism | None, Opening | None]:
-    """The mechanism, and what is open of it."""
+@dataclass(frozen=True, slots=True)
+class ReadMechanism:
+    """mechanism: None where something is wrong with it. opening: what is open of it. origin: what its noise was found
+    from, in words, "" where it is given."""
+
+    mechanism: Mechanism | None = None
+    opening: Opening | None = None
+    origin: str = ""
+
+
+def read(line: int, node: Any, path: str, context: PhaseContext, found: plan_nodes.PlanProblems) -> ReadMechanism:
+    """The mechanism of a phase."""
     kind = kind_of(line, node, path, MECHANISMS, Gaussian.kind, found)
     if kind is None:
-        return None, None
+        return ReadMechanism()
     before, from_file = len(found.problems), _strategy(node, kind, path, (line, context.steps), found)
     if len(found.problems) > before:
-        return None, None
+        return ReadMechanism()
     kind = strategy_file.kind_of(from_file) if from_file else kind
     made = MECHANISMS[kind]
     entries = {each.name: each for each in dataclasses.fields(made)}  # type: ignore[arg-type]
-    types, values, scale = typing.get_type_hints(made), dict[str, Any](from_file), None
+    types, values, others = typing.get_type_hints(made), dict[str, Any](from_file), dict[str, tuple[Any, int]]()
     own = [each for each in entries if each not in from_file]
-    scaled = (SCALE,) if kind in _BY_SCALE else ()
+    otherwise = _OTHERWISE.get(kind, ())
     for key, at, child in plan_nodes.mapping(
-        node, f"{path}.", ("kind", *_FROM_FILE.get(kind, ()), *own, *scaled), found
+        node, f"{path}.", ("kind", *_FROM_FILE.get(kind, ()), *own, *otherwise), found
     ):
-        if key in scaled:
-            scale = plan_nodes.number(child, at, f"{path}.{key}", float, found), at
+        if key in otherwise:
+            others[key] = plan_nodes.number(child, at, f"{path}.{key}", float, found), at
         elif key not in ("kind", STRATEGY):
             values[key] = plan_nodes.setting(child, at, f"{path}.{key}", types[key], found)
-    if scale is not None:
-        values |= {"epsilon": _of_scale(scale, path, values, found)}
+    if SCALE in others:
+        values |= {EPSILON: _of_scale(others[SCALE], path, values, found)}
+    elif others:
+        values |= {"noise_multiplier": _of_release(others, path, (context.shared, "noise_multiplier" in values), found)}
     if context.query is not None:
         stated = frozenset(values)
         values = query_block.told(context.query, kind, stated, context.shared, (line, path), found) | values
@@ -103,20 +120,60 @@ def read(
                 helped = ", unless `dpplan solve PLAN` is to find it" if findable else ""
                 found.add(line, f"{path}.{key} is missing: {kind} needs it{helped}.")
     if len(found.problems) > before:
-        return None, None
-    opening = Opening(noise, given, context.opening[1]) if noise and (is_open or not given) else None
+        return ReadMechanism()
+    left = Opening(noise, given, context.opening[1]) if noise and (is_open or not given) else None
     try:
         mechanism = made(**values)
         if context.steps is not None and (problem := strategy_file.length_problem(mechanism, context.steps)):
             found.add(line, f"{path}: {problem}")
-            return None, None
-        return mechanism, opening
+            return ReadMechanism()
+        return ReadMechanism(mechanism, left, _origin(others, context))
     except UsageError as error:
         for problem in error.problems:
             told = re.sub(r" \(--sigma\)", "", re.sub("^sigma=", "noise_multiplier=", problem))
             known = told[: len(told) - len(told.lstrip(string.ascii_letters + "_" + string.digits))] in entries
             found.add(line, f"{path}{'.' if known else ': '}{told}")
-        return None, None
+        return ReadMechanism()
+
+
+def _origin(told: Mapping[str, tuple[Any, int]], context: PhaseContext) -> str:
+    """What the noise was found from, in words: as it was said of one release."""
+    if EPSILON not in told or DELTA not in told:
+        return ""
+    return f"for ε {told[EPSILON][0]:g}, δ {told[DELTA][0]:g}{' unsampled' if context.drawn else ''}"
+
+
+def _of_release(
+    told: Mapping[str, tuple[Any, int]], path: str, beside: tuple[Settings, bool], found: plan_nodes.PlanProblems
+) -> float:
+    """The least noise that makes a release of all records (ε, δ)-private for the neighbours of the plan, rounded up so
+    that the certified δ at this ε stays within what was said: the analytic Gaussian mechanism (Balle, Wang 2018,
+    arXiv:1805.06530, Thm 8). beside: what stands once for the plan, and whether the noise is given, too."""
+    shared, given = beside
+    line, before = min(at for _, at in told.values()), len(found.problems)
+    if given:
+        found.add(line, f"{path}: noise_multiplier and the {' and '.join(told)} of a release say the same thing in two "
+                  "ways. Leave one out.")  # fmt: skip
+    for name, other, why in (
+        (DELTA, EPSILON, "no Gaussian noise has a δ of 0. Write epsilon: 1, delta: 1e-6"),
+        (EPSILON, DELTA, "a δ says how much noise there is at an ε. Write epsilon: 1, delta: 1e-6"),
+    ):
+        if name not in told and other in told and not given:
+            found.add(line, f"{path}.{name} is missing: {why}, or noise_multiplier.")
+    for name, most in ((EPSILON, MOST_EPSILON), (DELTA, 1.0)):
+        value, at = told.get(name, (None, line))
+        if value is not None and not (0.0 < value < most):
+            found.add(at, f"{path}.{name}={value:g} is not between 0 and {most:g}: it is the {name} of one release.")
+    if len(found.problems) > before or any(value is None for value, _ in told.values()):
+        return 1.0
+    from dpplan import solve
+
+    one = shared.with_(noise_multiplier=None, sampling="full-batch", scheme_options=(), steps=1)
+    try:
+        return float(solve.noise(one, told[EPSILON][0], told[DELTA][0], by="delta").value)
+    except DpplanError as error:
+        found.add(line, f"{path}: no noise is found for this epsilon and delta: {error}")
+        return 1.0
 
 
 def _of_scale(scale: tuple[Any, int], path: str, values: Mapping[str, Any], found: plan_nodes.PlanProblems) -> float:
@@ -129,6 +186,20 @@ def _of_scale(scale: tuple[Any, int], path: str, values: Mapping[str, Any], foun
     elif given is not None and is_number(reach):
         return epsilon_of_scale(reach, given)
     return 1.0
+
+
+def opening(parts: Mapping[str, tuple[int, Any]], path: str, found: plan_nodes.PlanProblems) -> tuple[bool, float]:
+    """Whether the phase says that its noise is open, and how much it weighs."""
+    is_open, weight = False, 1.0
+    if "open" in parts:
+        at, node = parts["open"]
+        is_open = plan_nodes.word(node, at, f"{path}.open", ("true", "false"), found) == "true"
+    if "weight" in parts:
+        at, node = parts["weight"]
+        weight = plan_nodes.number(node, at, f"{path}.weight", float, found) or 0.0
+        if not 0.0 < weight <= 1e12:
+            found.add(at, f"{path}.weight={weight:g} is not above 0: it says how much the phase counts.")
+    return is_open, weight
 
 
 def _strategy(

@@ -91,6 +91,7 @@ def read(file: Path, may_be_open: bool = False) -> PlanFile:
             privacy_unit=shared.unit,
             examples=shared.examples,
             max_per_user=shared.max_per_user,
+            derivation=_derived(seen.origins, len(phases)),
         )
     except UsageError as error:
         raise PlanError([f"{file}: {problem}" for problem in error.problems]) from None
@@ -98,6 +99,12 @@ def read(file: Path, may_be_open: bool = False) -> PlanFile:
     openings = tuple(seen.openings.get(number) for number in range(len(phases)))
     said = tuple(seen.said.get(number) for number in range(len(phases)))
     return PlanFile(plan, tuple(name for name, _ in phases), public, accuracies, openings, said)
+
+
+def _derived(origins: Mapping[int, str], count: int) -> tuple[tuple[str, str], ...]:
+    """Where noise comes from that is not given, under the place of its phase."""
+    places = {place: "" if count == 1 else f"phases[{place}]." for place in range(count)}
+    return tuple((f"{places[at]}noise_multiplier", words) for at, words in origins.items() if words)
 
 
 def _shared(given: Mapping[str, tuple[int, Any]], found: plan_nodes.PlanProblems) -> Settings:
@@ -123,8 +130,8 @@ def _shared(given: Mapping[str, tuple[int, Any]], found: plan_nodes.PlanProblems
 @dataclass(slots=True)
 class _Seen:
     """What the phases so far are called, by line, how many there are, how many blocks of groups, of queries how
-    near their answers are, what of the noise is open, and what was said of the sampling. may_be_open: whether noise
-    can be open, None of a trial."""
+    near their answers are, what of the noise is open, what was said of the sampling, and what noise was found from.
+    may_be_open: whether noise can be open, None of a trial."""
 
     names: dict[str, int] = dataclasses.field(default_factory=dict)
     phases: int = 0
@@ -132,6 +139,7 @@ class _Seen:
     accuracies: dict[int, AnswerAccuracy] = dataclasses.field(default_factory=dict)
     openings: dict[int, Opening | None] = dataclasses.field(default_factory=dict)
     said: dict[int, Settings] = dataclasses.field(default_factory=dict)
+    origins: dict[int, str] = dataclasses.field(default_factory=dict)
     may_be_open: bool | None = False
 
 
@@ -286,10 +294,11 @@ def _phase(
     else:
         query = query_block.read(*parts["query"], f"{path}.query", shared, found) if "query" in parts else None
         steps = None if drawn is None else drawn.steps
-        context = mechanism_block.PhaseContext(query, shared, _opening(parts, path, found), seen.may_be_open, steps)
-        mechanism, seen.openings[seen.phases] = mechanism_block.read(
-            *parts["mechanism"], f"{path}.mechanism", context, found
-        )
+        opening = mechanism_block.opening(parts, path, found)
+        context = mechanism_block.PhaseContext(query, shared, opening, seen.may_be_open, steps, "sampling" in parts)
+        released = mechanism_block.read(*parts["mechanism"], f"{path}.mechanism", context, found)
+        mechanism, seen.openings[seen.phases] = released.mechanism, released.opening
+        seen.origins[seen.phases] = released.origin
         if query is not None and mechanism is not None:
             seen.accuracies[seen.phases] = accuracy(query, mechanism, shared.adjacency, shared.unit)
         if "query" in parts and "sampling" in parts:
@@ -319,20 +328,6 @@ def _own(
                 f"up. {UNITS_CONVERTED if word == 'unit' else conversion(own[key], shared.adjacency)}.",
             )
     return own
-
-
-def _opening(parts: Mapping[str, tuple[int, Any]], path: str, found: plan_nodes.PlanProblems) -> tuple[bool, float]:
-    """Whether the phase says that its noise is open, and how much it weighs."""
-    is_open, weight = False, 1.0
-    if "open" in parts:
-        at, node = parts["open"]
-        is_open = plan_nodes.word(node, at, f"{path}.open", ("true", "false"), found) == "true"
-    if "weight" in parts:
-        at, node = parts["weight"]
-        weight = plan_nodes.number(node, at, f"{path}.weight", float, found) or 0.0
-        if not 0.0 < weight <= 1e12:
-            found.add(at, f"{path}.weight={weight:g} is not above 0: it says how much the phase counts.")
-    return is_open, weight
 
 
 def _drawn(

@@ -6,7 +6,9 @@ of one release, for the neighbours of the plan. A number in brackets is what a s
 
   dpplan epsilon recipes/plans/census-2020.yaml --delta 1e-10 --accountant rdp
 
-- gaussian: noise_multiplier, the standard deviation of the noise over the clip norm. Exact.
+- gaussian: noise_multiplier, the standard deviation of the noise over the clip norm. Or epsilon and delta in place of
+it, of one release: the least noise_multiplier that gives them (the analytic Gaussian mechanism), rounded up and
+accounted like any other. With sampling they are those of a step that draws every record, and steps cost less. Exact.
 
 - laplace: epsilon, or noise_scale, the scale of the noise where a record moves the answer by 1: epsilon is
 1/noise_scale. Exact.

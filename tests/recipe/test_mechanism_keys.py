@@ -1,14 +1,20 @@
 """The settings of each mechanism in a plan file: ten mistakes for each key, and all of them on the page of help."""
 
 import dataclasses
+import json
 import typing
 from fractions import Fraction
 from pathlib import Path
 
+import mpmath
 import pytest
 
+from dpplan import accounting, plan_json
+from dpplan.commands.shared import plan_files
+from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.errors import PlanError
-from dpplan.mechanism import MECHANISMS
+from dpplan.mechanism import MECHANISMS, Gaussian
+from dpplan.plan import Settings
 from dpplan.recipe import plan_file
 from dpplan.render.help_mechanisms import MECHANISMS as PAGE
 
@@ -102,3 +108,65 @@ def test_ten_mistakes_of_a_scale_are_told(tmp_path: Path, kind: str) -> None:
         plan_file.read(written(tmp_path, kind, {"noise_scale": "1e-9"}))
     with pytest.raises(PlanError, match="noise_scale is not one of"):
         plan_file.read(written(tmp_path, "exponential", {"noise_scale": "5"}))
+
+
+def released(folder: Path, epsilon: str, delta: str, beside: str = "", sampling: str = "") -> plan_file.PlanFile:
+    file = folder / "plan.yaml"
+    phase = f"{{name: a, mechanism: {{kind: gaussian, epsilon: {epsilon}, delta: {delta}}}{sampling}}}"
+    file.write_text(f"{beside}phases:\n  - {phase}\n", encoding="utf-8")
+    return plan_file.read(file)
+
+
+def analytic(sigma: mpmath.mpf, epsilon: float, sensitivity: int) -> mpmath.mpf:
+    """δ at ε of a Gaussian release: Balle, Wang 2018, Theorem 8."""
+    with mpmath.workdps(60):
+        reach, place = sensitivity / sigma, epsilon * sigma / sensitivity
+        return mpmath.ncdf(reach / 2 - place) - mpmath.exp(epsilon) * mpmath.ncdf(-reach / 2 - place)
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "delta", "sigma"),
+    [("1", "1e-6", 4.224679), ("0.1", "1e-9", None), ("8", "1e-5", None), ("1e-6", "1e-12", None), ("99", "0.3", None)],
+)
+def test_gaussian_noise_is_given_by_what_one_release_costs(
+    tmp_path: Path, epsilon: str, delta: str, sigma: float | None
+) -> None:
+    for beside, reach in (("", 1), ("adjacency: zero-out\n", 1), ("adjacency: replace-one\n", 2)):
+        read = released(tmp_path, epsilon, delta, beside)
+        noise = Gaussian.of(read.plan.only_phase.mechanism).noise_multiplier
+        assert sigma is None or noise == pytest.approx(reach * sigma, abs=2e-6)
+        with mpmath.workdps(60):
+            most, less = mpmath.mpf(delta), mpmath.mpf(noise) * (1 - mpmath.mpf("1e-5"))
+        assert analytic(mpmath.mpf(noise), float(epsilon), reach) <= most < analytic(less, float(epsilon), reach)
+        proven = accounting.delta(read.plan, float(epsilon)).upper
+        assert proven is not None and proven <= float(delta)
+        # From then on it is a plain Gaussian, whose plan says where its noise comes from, in JSON as well.
+        assert read.openings == (None,) and type(read.plan.only_phase.mechanism) is Gaussian
+        assert read.plan.origin("noise_multiplier") == f"for ε {float(epsilon):g}, δ {float(delta):g}"
+        assert plan_json.plan_from_json(json.loads(json.dumps(plan_json.plan_to_json(read.plan)))) == read.plan
+
+
+def test_of_a_sampled_phase_it_is_the_release_of_all_records(tmp_path: Path) -> None:
+    sampled = released(tmp_path, "1", "1e-6", sampling=", sampling: {kind: poisson, sample_rate: 0.01}, steps: 9").plan
+    (phase,) = sampled.phases
+    assert Gaussian.of(phase.mechanism).noise_multiplier == pytest.approx(4.224679, abs=2e-6)
+    assert sampled.origin("noise_multiplier") == "for ε 1, δ 1e-06 unsampled"
+    cost = accounting.epsilon(sampled, 1e-6).upper
+    assert cost is not None and cost < 0.2
+
+
+def test_users_whose_examples_are_drawn_one_by_one_move_it_so_often(tmp_path: Path) -> None:
+    read = released(tmp_path, "1", "1e-6", "unit: user\nn: 1000\nmax_per_user: 3\n")
+    assert Gaussian.of(read.plan.only_phase.mechanism).noise_multiplier == pytest.approx(3 * 4.224679, abs=6e-6)
+
+
+def test_plan_files_that_are_joined_keep_where_noise_comes_from(tmp_path: Path) -> None:
+    released(tmp_path, "1", "1e-6")
+    other = tmp_path / "other.yaml"
+    other.write_text("phases: [{mechanism: {kind: laplace, epsilon: 1}}]\n", encoding="utf-8")
+    file = str(tmp_path / "plan.yaml")
+    parsed = plan_files.parse(PlanArguments(Settings(), files=(file,), spent=(str(other), file))).plan
+    assert parsed is not None and dict(parsed.derivation) == {
+        "phases[1].noise_multiplier": "for ε 1, δ 1e-06",
+        "phases[2].noise_multiplier": "for ε 1, δ 1e-06",
+    }

@@ -1,6 +1,6 @@
 """Plan files among the phases that were named: a whole budget in place of a run, or spent before one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -190,6 +190,7 @@ def _joined(parts: list[_Part], earlier: int) -> ParsedPlan:
         examples=examples,
         batch_size=last.batch_size if len(parts) == 1 else None,
         max_per_user=last.max_per_user,
+        derivation=tuple(_derived(parts)),
     )
     names = tuple(name for part in parts for name in part.names)
     public = tuple(line for part in parts for line in part.public)
@@ -198,3 +199,16 @@ def _joined(parts: list[_Part], earlier: int) -> ParsedPlan:
     told = chain.from_iterable(part.said or (None,) * len(part.plan.phases) for part in parts)
     said = tuple(each if place >= earlier else None for place, each in enumerate(told))
     return ParsedPlan(plan, [], Settings(examples=examples), earlier, names, public, accuracies, openings, said)
+
+
+def _derived(parts: Sequence[_Part]) -> Iterator[tuple[str, str]]:
+    """Where settings come from that plan files do not give, each under the place of its phase in all of them."""
+    count, before = sum(len(part.plan.phases) for part in parts), 0
+    for part in parts:
+        for place in range(len(part.plan.phases)):
+            own = "" if len(part.plan.phases) == 1 else f"phases[{place}]."
+            whole = "" if count == 1 else f"phases[{before + place}]."
+            words = part.plan.origin(f"{own}noise_multiplier")
+            if words is not None:
+                yield f"{whole}noise_multiplier", words
+        before += len(part.plan.phases)
