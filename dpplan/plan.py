@@ -15,7 +15,7 @@ from dpplan.mechanism import BestOfTrials, Correlation, Gaussian, Mechanism, noi
 from dpplan.quantities import FIND_IT, RATE_WORDS, swapped
 from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import near_at_most
-from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Sampling, SchemeSettings, chosen, refusal
+from dpplan.sampling import CHOICES, Choice, OptionValue, Poisson, Sampling, SchemeSettings, chosen, refusal, regular
 from dpplan.sampling.balls_in_bins import redrawn
 from dpplan.units import UNITS, UNITS_CONVERTED, unit_problems, unit_words
 
@@ -210,7 +210,7 @@ class Settings:
         derivation = {"sample_rate": rate_origin, "steps": steps_origin}
         assert self.noise_multiplier is not None  # _check_complete has made sure
         scheme = self._choice.make(self._scheme_settings(rate))
-        noise = noise_of_run(self.noise_multiplier, self.correlation, steps, in_every_step=scheme == Poisson(1.0))
+        noise = noise_of_run(self.noise_multiplier, self.correlation, steps, in_every_step=not regular(scheme))
         return Plan(
             phases=(Phase(noise, scheme, steps),),
             adjacency=self.adjacency,

@@ -108,7 +108,7 @@ def noise_of_run(
 ) -> Gaussian | ToeplitzNoise | TreeAggregation | MatrixNoise:
     """The noise of a run of so many steps, drawn anew for each where no correlation is given.
 
-    in_every_step: whether a record takes part in all of them; else its sampling says in which.
+    in_every_step: whether a record may take part in all of them; else its sampling says in which.
     """
     if correlation is None:
         return Gaussian(noise_multiplier)

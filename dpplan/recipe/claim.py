@@ -15,6 +15,7 @@ from dpplan.errors import InternalError, NotApplicable, NotCertified, PlanError,
 from dpplan.phase_steps import taken
 from dpplan.plan import Delta, Phase, Plan, Settings, delta_warning, resolve_delta
 from dpplan.quick_dataclass import dataclass
+from dpplan.recipe import noise_block
 from dpplan.recipe.schema import Privacy, Training
 from dpplan.recipe.user_keys import drawn_whole
 from dpplan.rounding import up
@@ -165,7 +166,13 @@ def make_plan(privacy: Privacy, training: Training, examples: int) -> Plan:
     """The plan, with its noise multiplier solved for where the recipe gives a target epsilon.
 
     With a budget that does not pay for all steps it ends where the budget does, unless the recipe says to continue.
+    Raises NotApplicable for noise that nothing is proven of as batches are drawn.
     """
+    if privacy.noise is not None:
+        options = dict(privacy.scheme_options)
+        found = noise_block.without_theorem(privacy.noise, privacy.sampling, privacy.adjacency, options)
+        if sentences := " ".join(f"privacy.{sentence}" for sentence in found):
+            raise NotApplicable(sentences)
     with _told_in_keys():
         plan = _solved(privacy, training, examples)
     return _with_batch(plan, examples)

@@ -29,7 +29,6 @@ def _file(given: Given) -> str:
 
 _READERS: Mapping[str, Reader] = {"kind": word, "bands": whole, "strategy": _file}
 _INDEPENDENT = ("independent", "gaussian", "none", "white")
-Problem = tuple[tuple[str, ...], str]
 
 
 def read(given: Given) -> Correlation:
@@ -97,34 +96,31 @@ def resolved(noise: Correlation, folder: Path) -> Correlation:
     return replace(noise, given=made(noise_multiplier=1.0, **held.settings), rows=held.rows)  # type: ignore[call-arg, arg-type]
 
 
-def conflicts(given: Mapping[str, Any]) -> Iterator[Problem]:
-    """What no theorem covers of this noise and of how batches are drawn."""
-    noise, sampling = given.get("noise"), given.get("sampling", "poisson")
-    if noise is None or noise.kind not in CORRELATIONS:
-        return
+def without_theorem(noise: Correlation, sampling: str, adjacency: str, options: Mapping[str, Any]) -> Iterator[str]:
+    """What no theorem covers of this noise and of how batches are drawn, as sentences about keys of privacy.
+
+    options: what is said of the scheme. Such a run can be made, and nothing can be claimed of it.
+    """
     if sampling not in SAMPLING:
         groups = " with as many groups as bands" if noise.kind == BANDED else ""  # others have no bands to match
         yield (
-            ("noise", "sampling"),
             f"noise: {noise.kind} has no theorem under sampling: {sampling}: a record's steps share noise, and which "
             f"they are has to be known. Use sampling: {CyclicPoisson.kind}{groups}, sampling: "
-            f"{Shuffle.kind} with order: once, or sampling: {FULL_BATCH.name}.",
+            f"{Shuffle.kind} with order: once, or sampling: {FULL_BATCH.name}."
         )
         return
-    if sampling != FULL_BATCH.name and given.get("adjacency", ADD_REMOVE.name) == ADD_REMOVE.name:
+    if sampling != FULL_BATCH.name and adjacency == ADD_REMOVE.name:
         yield (
-            ("noise", "adjacency"),
             f"noise: {noise.kind} with sampling: {sampling} is not known under adjacency: add_remove: whoever is "
-            "removed moves others to other steps. Set adjacency: zero_out, or replace_one.",
+            "removed moves others to other steps. Set adjacency: zero_out, or replace_one."
         )
-    if sampling == Shuffle.kind and given.get("order") != "once":
+    if sampling == Shuffle.kind and options.get("order") != "once":
         yield (
-            ("noise", "order"),
             f"noise: {noise.kind} needs order: once: data that are shuffled anew each epoch may have two steps of an "
-            "example follow each other.",
+            "example follow each other."
         )
-    if sampling == CyclicPoisson.kind:
-        yield from _by_turns(noise, given)
+    if sampling == CyclicPoisson.kind and options.get("assignment") == "own":
+        yield f"noise: {noise.kind} is known in groups by place alone. Set assignment: place, or remove it."
 
 
 def unkept(noise: Correlation, secure: bool, checkpoint_every: int | str | None) -> Iterator[str]:
@@ -134,12 +130,4 @@ def unkept(noise: Correlation, secure: bool, checkpoint_every: int | str | None)
             f"runtime.secure_noise with privacy.noise: {noise.kind}: a run that goes on has to draw the noise of its "
             "earlier steps once more, and the system's generator cannot. Set checkpoint_every: off, or remove one of "
             "the two."
-        )
-
-
-def _by_turns(noise: Correlation, given: Mapping[str, Any]) -> Iterator[Problem]:
-    if given.get("assignment") == "own":
-        yield (
-            ("noise", "assignment"),
-            f"noise: {noise.kind} is known in groups by place alone. Set assignment: place, or remove it.",
         )

@@ -205,7 +205,6 @@ class Privacy(Block):
         if given.get("max_per_user") is not None and given.get("unit", "example") == "example":
             yield ("unit", "max_per_user"), "max_per_user is about users. Set unit: user, or remove it."
         yield from scheme_keys.conflicts(given)
-        yield from noise_block.conflicts(given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,8 @@ nothing proves that coins help, and the figure is that of all its turns, from ab
 
 - sampling: full-batch: in every step. Any adjacency.
 
-Everything else is refused: of a record whose steps come at random no theorem says what shared noise costs.
+Everything else is refused: of a record whose steps come at random no theorem says what shared noise costs. dpplan train
+RECIPE --unaccounted runs it, and claims nothing.
 
 A run holds each batch against this before it is released, and stops where an example would come out of turn. Its report
 says which noise was added (mechanism, bands), and whether it was: what C makes of the noise has to be independent, of

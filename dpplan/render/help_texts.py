@@ -163,12 +163,12 @@ twice: a copy, or a count below this user's record of the run (in $XDG_STATE_HOM
 until --moved says that no other copy goes on. Copies on another machine or of another user are not noticed.
 
 A recipe of which no accountant can prove anything (sampling: shuffle with adjacency: add_remove, balls-in-bins with
-replace_one) is refused. As a last resort dpplan train RECIPE --unaccounted runs it with the noise_multiplier that it
-states; a target_epsilon or max_epsilon, which nobody could hold, is refused. Such a run claims nothing: its screen
-says so first, its files hold unaccounted (why) and null for each ε, and it stays so on --resume, which needs no flag.
-verify, epsilon, --spent, report, export and audit refuse it with exit status 3, and check (DP010), verify and report
-name it beside every other run on the same data: what is spent on them is unknown from then on, and is never counted
-as 0. A run that can be accounted is refused with the flag.
+replace_one, noise: tree with sampling: poisson) is refused. As a last resort dpplan train RECIPE --unaccounted runs it
+with the noise_multiplier that it states; a target_epsilon or max_epsilon, which nobody could hold, is refused. Such a
+run claims nothing: its screen says so first, its files hold unaccounted (why) and null for each ε, and it stays so on
+--resume, which needs no flag. verify, epsilon, --spent, report, export and audit refuse it with exit status 3, and
+check (DP010), verify and report name it beside every other run on the same data: what is spent on them is unknown from
+then on, and is never counted as 0. A run that can be accounted is refused with the flag.
 
 Several processes share one run, at the same ε, when torchrun starts them:
 

@@ -44,6 +44,7 @@ __all__ = [
     "chosen",
     "foreign_options",
     "refusal",
+    "regular",
     "unknown_loader",
 ]
 
@@ -84,6 +85,11 @@ def chosen(name: str) -> Choice:
         hint = meant(name) or did_you_mean(name, [*CHOICES, *LOADERS, *REFUSED])
         raise PlanError(f"sampling={name} is not one of: {', '.join(CHOICES)}.{hint}")
     return found
+
+
+def regular(scheme: Sampling) -> bool:
+    """Whether the scheme says that a record's steps are all a multiple of so many apart."""
+    return isinstance(scheme, CyclicPoisson) or (isinstance(scheme, Shuffle) and scheme.order == "once")
 
 
 def foreign_options(kind: str, content: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from dpplan.accounting.pairs.correlated import pattern
+from dpplan.accounting.pairs.correlated import pattern, says_steps
 from dpplan.errors import TrainingStopped
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase
@@ -35,8 +35,9 @@ class ParticipationGuard:
 
     @classmethod
     def of(cls, phase: Phase, examples: int, unit: str = "example") -> "ParticipationGuard | None":
-        """None where steps share no noise, and how often who takes part is for the law of the batches to say."""
-        if type(phase.mechanism) is Gaussian:
+        """None where steps share no noise, and how often who takes part is for the law of the batches to say; nor where
+        batches are drawn so that nothing is claimed of such noise."""
+        if type(phase.mechanism) is Gaussian or not says_steps(phase.sampling):
             return None
         return cls(*pattern(phase), examples, unit)
 

@@ -14,7 +14,9 @@ import pytest
 import torch
 
 from dpplan import lint, verify
+from dpplan.accounting import epsilon
 from dpplan.errors import NotCertified, RecipeError, Unaccounted, UsageError
+from dpplan.mechanism import TreeAggregation
 from dpplan.recipe import parse
 from dpplan.recipe.claim import Claim
 from dpplan.report import other_runs
@@ -44,6 +46,14 @@ NO_THEOREM = {
         "sampling: shuffle": "sampling: fixed-size, unit: user, max_per_user: 2",
         "0.1}": "0.1, user: simulated}",
         "400": "300",
+    },
+    "a tree by coins": {"sampling: shuffle": "sampling: poisson, noise: {kind: tree}"},
+    "bands in bins": {"sampling: shuffle": "sampling: balls-in-bins, noise: {kind: banded, bands: 3}"},
+    "bands in new orders": {"add_remove": "zero_out, noise: {kind: banded, bands: 3}"},
+    "a tree, once": {"sampling: shuffle": "sampling: shuffle, order: once, noise: {kind: tree}"},
+    "groups by a draw": {
+        "sampling: shuffle, adjacency: add_remove": "sampling: cyclic-poisson, groups: 2, assignment: own, "
+        "adjacency: zero_out, noise: {kind: banded, bands: 2}"
     },
 }
 
@@ -129,6 +139,24 @@ def test_each_combination_without_a_theorem_trains_as_planned(name: str, tmp_pat
     *_, report = events(plan(recipe, unaccounted=True), out=tmp_path / "run")
     assert isinstance(report, TrainReport)
     assert report.agrees and report.spent is None and not report.over_budget
+
+
+def test_noise_that_steps_share_goes_on_without_a_claim(tmp_path: Path) -> None:
+    text = replaced(SHUFFLED, {**NO_THEOREM["a tree by coins"], "steps: 8": "steps: 6"})
+    folder = tmp_path / "run"
+    for event in events(plan(parse(text), unaccounted=True), out=folder):
+        if isinstance(event, Step) and event.step == AT:
+            signal.raise_signal(signal.SIGINT)
+    *_, report = events(plan_resumed(folder), out=folder)
+    assert isinstance(report, TrainReport) and report.agrees and report.spent is None
+    measured = {each.name for each in report.measured}
+    assert "noise" in measured and "participation" not in measured  # no pattern is claimed
+    mechanism = report.planned.claim.phase.mechanism
+    assert isinstance(mechanism, TreeAggregation) and mechanism.participations == 6  # nor declared
+    with pytest.raises(NotCertified, match="no theorem"):
+        epsilon(report.planned.claim.plan, 1e-4)
+    with pytest.raises(Unaccounted):
+        verify.read(folder)
 
 
 def test_a_run_that_can_be_accounted_is_refused_with_it(dpplan: Run, made: Path) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dpplan import recipe, solve
+from dpplan import accounting, recipe, solve
 from dpplan.adjacency import ZERO_OUT
-from dpplan.errors import RecipeError
+from dpplan.errors import NotApplicable, NotCertified, RecipeError
 from dpplan.mechanism import Correlation, Gaussian, MatrixNoise, ToeplitzNoise, TreeAggregation
 from dpplan.plan import Settings
 from dpplan.recipe import noise_block, recorded
@@ -102,7 +102,6 @@ OF_FILES = {
     "another ending": ("{kind: matrix, strategy: C.pt}", ORDER, "C.pt: does not end in .npy, .csv, .txt"),
     "out of the folder": ("{kind: matrix, strategy: ../C.npy}", ORDER, "leaves the folder of the recipe"),
     "a list": ("{kind: matrix, strategy: [1, 0.5]}", ORDER, "noise has a strategy that is not the name of a file"),
-    "no theorem": (FROM_FILE, "sampling: poisson", "noise: matrix has no theorem under sampling: poisson"),
 }  # fmt: skip
 
 
@@ -133,9 +132,12 @@ MISTAKES = {
     "a key twice": ("{kind: banded, bands: 8, bands: 9}", ORDER, "noise names bands twice"),
     "a word": ("tree", ORDER, "noise=tree is not a block. Write noise: {kind: banded, bands: 8}"),
     "a tree with bands": ("{kind: tree, bands: 8}", ORDER, "noise.bands has no meaning for kind: tree"),
+}  # fmt: skip
+NO_THEOREM = {
     "Poisson sampling": (
         "{kind: banded, bands: 8}", "sampling: poisson", "noise: banded has no theorem under sampling: poisson",
     ),
+    "a file's by coins": (FROM_FILE, "sampling: poisson", "noise: matrix has no theorem under sampling: poisson"),
     "a tree by Poisson sampling": (
         "{kind: tree}", "sampling: poisson", "Use sampling: cyclic-poisson, sampling: shuffle",
     ),
@@ -157,6 +159,24 @@ def test_each_mistake_has_a_sentence(name: str) -> None:
     with pytest.raises(RecipeError) as raised:
         recipe.parse(text(noise, drawn))
     assert sentence in str(raised.value) and len(raised.value.problems) == 1, str(raised.value)
+
+
+@pytest.mark.parametrize("name", NO_THEOREM)
+def test_what_has_no_theorem_is_refused_where_something_would_be_claimed(name: str, tmp_path: Path) -> None:
+    """It is a recipe all the same: `dpplan train --unaccounted` runs it."""
+    noise, drawn, sentence = NO_THEOREM[name]
+    if noise == FROM_FILE:
+        read = recipe.load(written(tmp_path, np.tri(6) - np.tri(6, k=-3), noise, drawn))
+    else:
+        read = recipe.parse(text(noise, drawn))
+    for ask in (read.plan, read.claim):
+        with pytest.raises(NotApplicable) as raised:
+            ask(1437)
+        assert sentence in str(raised.value) and str(raised.value).startswith("privacy.noise: ")
+    claim = read.unaccounted_claim(1437)
+    assert claim.epsilon is None and sentence in claim.unaccounted
+    with pytest.raises(NotCertified):  # the accountant has no theorem either, whoever asks it
+        accounting.epsilon(claim.plan, 1e-5)
 
 
 def test_more_bands_than_steps_are_refused_where_the_steps_are_known() -> None:

@@ -21,7 +21,7 @@ from dpplan.errors import NotApplicable
 from dpplan.mechanism import Gaussian, kind_of
 from dpplan.mechanism.correlated import BufferedNoise, Correlated, MatrixNoise, ToeplitzNoise, TreeAggregation
 from dpplan.plan import Phase
-from dpplan.sampling import CyclicPoisson, Poisson, Shuffle
+from dpplan.sampling import CyclicPoisson, Poisson, Sampling, Shuffle, regular
 
 ONE_RELEASE = "one Gaussian release of C·x, over how far a record's pattern moves it (arXiv:2211.06530)"
 BANDED = "banded noise on groups that take turns: Choquette-Choo et al. 2023 (arXiv:2306.08153)"
@@ -38,6 +38,12 @@ def pattern(phase: Phase) -> tuple[int, int]:
         apart = scheme.steps_per_epoch if isinstance(scheme, Shuffle) else scheme.groups
         return -(-phase.steps // apart), apart
     return getattr(mechanism, "participations", 1), getattr(mechanism, "separation", 1)
+
+
+def says_steps(scheme: Sampling) -> bool:
+    """Whether it is known of this sampling in which steps a record may be, so that noise which steps share has a cost.
+    Of all others no pattern holds."""
+    return regular(scheme) or scheme == Poisson(1.0)
 
 
 def sensitivity(mechanism: Correlated, steps: int, participations: int, separation: int) -> Sensitivity:

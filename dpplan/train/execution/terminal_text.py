@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from dpplan.accounting.bound import Bound
-from dpplan.accounting.pairs.correlated import pattern
+from dpplan.accounting.pairs.correlated import pattern, says_steps
 from dpplan.checks import show
 from dpplan.mechanism import multiplier_of
 from dpplan.plan import settings_of
@@ -83,6 +83,9 @@ def _noise_rows(planned: Planned, solved: str) -> Iterator[str]:
     if correlation is None:
         return
     yield row("noise", "correlated", str(correlation))
+    if not says_steps(phase.sampling):
+        yield row("participation", "unknown", f"of one {planned.drawn}: whatever is drawn")
+        return
     most, apart = pattern(phase)
     steps = f"{most} step" + ("s" if most > 1 else "")
     yield row("participation", steps, f"of one {planned.drawn} at most, {apart} apart")
