@@ -157,7 +157,9 @@ def test_epsilon_loads_numpy_and_click_and_nothing_heavier() -> None:
     "arguments",
     [
         EPSILON,
-        ["solve", "--target-eps", "1", "--n", "60000", "--batch", "256", "--epochs", "2"],
+        pytest.param(
+            ["solve", "--target-eps", "1", "--n", "60000", "--batch", "256", "--epochs", "2"], marks=pytest.mark.slow
+        ),
         ["check", "--sigma", "1.1", "--n", "60000", "--batch", "256", "--epochs", "2", "--delta", "1e-6"],
     ],
     ids=lambda arguments: arguments[0],

@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def steps(content: dict[Any, Any]) -> list[dict[str, Any]]:
 ]
 
 
+@cache
 def windows_tests() -> dict[Path, ast.Module]:
     """The files of tests that run on Windows."""
     paths = [ROOT / path for path in re.findall(r"tests/[\w/.]+", WINDOWS_RUN)]

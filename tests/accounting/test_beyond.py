@@ -133,7 +133,7 @@ def test_plans_that_were_wide_are_narrow(sigma, q, steps, asked):
     assert (found.upper - found.lower) / found.upper < 1e-5
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize(("sigma", "q", "steps", "asked"), WIDE[2::4])
 def test_what_is_spent_does_not_fall_when_a_plan_gets_harder(sigma, q, steps, asked):
     here = epsilon(Plan.from_rate(sigma, q, steps), asked).upper

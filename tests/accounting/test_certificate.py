@@ -281,6 +281,7 @@ def assert_it_keeps_with_itself(plan: Plan, asked: float, draw: random.Random) -
     assert bound.proven[0] <= other.proven[1]
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(every=40)
 @pytest.mark.parametrize(
     ("phases", "asked"),

@@ -172,6 +172,7 @@ def test_other_methods_agree(sigma: float, q: float) -> None:
     assert ends.relative_width <= 1e-9
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("sigma", "q"), PLANS[:4])
 def test_the_proof_lies_inside(sigma: float, q: float) -> None:
     plan = Plan.from_rate(sigma, q, 2)

@@ -155,7 +155,9 @@ def test_epsilon_is_zero_where_delta_covers_the_total_variation():
 @pytest.mark.parametrize(
     ("q", "sigma", "steps", "asked"),
     [
-        (0.00514, 0.0639, 3, 0.012),  # the contour's law has three steps' worth of peaks
+        pytest.param(
+            0.00514, 0.0639, 3, 0.012, marks=pytest.mark.slow
+        ),  # the contour's law has three steps' worth of peaks
         (1.156e-8, 1.772, 7, 3.69e-11),  # a jump search without end
         (3.3e-8, 1.74, 6, 2.8e-96),
         (2.67e-9, 29.5, 2, 6e-60),

@@ -78,6 +78,7 @@ def test_groups_within_groups_and_several_blocks() -> None:
     assert ends(accounting.epsilon(whole, 1e-9)) == ends(accounting.epsilon(dear, 1e-9))
 
 
+@pytest.mark.slow
 def test_a_record_that_is_replaced_may_change_its_group_and_both_pay() -> None:
     one, other, whole = phase(Stated(0.3, 1e-9), A), phase(Stated(0.3, 1e-9), B), phase(Stated(0.2))
     paid = accounting.epsilon(plan(whole, one, other, adjacency=REPLACE_ONE), 1e-6)

@@ -161,8 +161,8 @@ def test_where_a_picture_shows_nothing_a_plain_event_shows_where_to_look(sigma, 
 @pytest.mark.parametrize(
     ("sigma", "q", "steps", "asked"),
     [
-        (1886.3, 7.95e-6, 4, 4.14e-9),
         (1000.0, 0.1, 4, 1e-4),
+        (1886.3, 7.95e-6, 4, 4.14e-9),
         pytest.param(0.615, 3.63e-7, 4, 7.42e-7, marks=pytest.mark.slow),  # by the add direction, after all else
     ],
 )

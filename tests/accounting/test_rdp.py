@@ -62,7 +62,7 @@ def test_epsilon_is_never_below_the_truth_nor_far_above(row):
     assert truth <= bound.upper <= (3 if truth < 2 else 1.4) * truth
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize("conversion", ["cks", "classic"])
 @pytest.mark.parametrize(
     ("sigma", "sample_rate", "steps", "delta"),

@@ -35,6 +35,7 @@ def test_what_the_interval_rests_on_is_explained(dpplan: Run) -> None:
     assert "2412.16802" in said and "allocations on a lattice of step" in said
 
 
+@pytest.mark.slow
 def test_the_width_is_what_was_asked_for(dpplan: Run) -> None:
     """Coarse and quick, or narrow; the intervals meet, and what was aimed at is explained."""
     run = TEN
@@ -73,7 +74,7 @@ def test_phases_and_earlier_runs_are_composed(dpplan: Run) -> None:
 @pytest.mark.parametrize(
     ("open_", "value"),
     [
-        (("--q", "1/5"), "noise_multiplier"),
+        pytest.param(("--q", "1/5"), "noise_multiplier", marks=pytest.mark.slow),
         (("--sigma", "1"), "sample_rate"),
         (("--sigma", "1", "--batch", "6"), "examples"),
     ],

@@ -167,6 +167,7 @@ def test_epochs_that_end_in_part_batches_are_told_however_the_run_is_described(
     assert "14100 in all, and the figure is for 14063" in finding["message"]
 
 
+@pytest.mark.slow
 def test_no_cost_is_told_of_longer_epochs_beside_a_search_whose_own_are_not_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -345,7 +346,7 @@ def test_check_knows_the_sampling(dpplan: Run) -> None:
     assert missing.returncode == 2 and "groups is missing" in missing.stderr
 
 
-@pytest.mark.parametrize("loader", ["drop-last", "fixed"])
+@pytest.mark.parametrize("loader", [pytest.param("drop-last", marks=pytest.mark.slow), "fixed"])
 def test_the_commands_that_a_finding_names_run_as_they_stand(dpplan: Run, loader: str) -> None:
     run = ("--sigma", "4", "--n", "64", "--batch", "6", "--steps", "12", "--delta", "1e-3")
     found = json.loads(dpplan("check", *run, "--loader", loader, "--json").stdout)["findings"]

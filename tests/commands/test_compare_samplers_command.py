@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from subprocess import CompletedProcess
 
+import pytest
+
 
 def test_the_command(dpplan: Callable[..., CompletedProcess[str]]) -> None:
     asked = ("compare", "samplers", "--sigma", "2", "--n", "40", "--batch", "10", "--epochs", "1", "--delta", "1e-3")
@@ -15,6 +17,7 @@ def test_the_command(dpplan: Callable[..., CompletedProcess[str]]) -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_is_advised_where_n_over_batch_is_not_whole_is_answered(
     dpplan: Callable[..., CompletedProcess[str]],
 ) -> None:

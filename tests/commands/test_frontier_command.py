@@ -115,22 +115,30 @@ def test_how_cells_draw_and_whom_they_protect_is_said_everywhere(dpplan: Run, tm
     assert (answer["plan"]["adjacency"], answer["plan"]["privacy_unit"]) == ("replace_one", "user")
 
 
-def test_a_scheme_whose_cells_are_solved_one_by_one(dpplan: Run) -> None:
-    run = ("--n", "40", "--target-eps", "2", "--delta", "1e-3", "--epochs", "1", "--json")
-    drawn = ("--sampling", "cyclic-poisson", "--groups", "2", "--assignment", "own")
-    done = dpplan("frontier", *run[:-1], *drawn, "--batch", "8,30", "--cells")
+ONE_BY_ONE = ("--n", "40", "--target-eps", "2", "--delta", "1e-3", "--epochs", "1", "--json")
+BY_TURNS = ("--sampling", "cyclic-poisson", "--groups", "2", "--assignment", "own")
+
+
+def test_a_cell_without_a_plan_of_a_scheme_whose_cells_are_solved_one_by_one(dpplan: Run) -> None:
+    run = ONE_BY_ONE[:-1]
+    done = dpplan("frontier", *run, *BY_TURNS, "--batch", "8,30", "--cells")
     assert (done.returncode, done.stderr) == (0, "")
     assert " ".join(done.stdout.split()).count("- without a plan: batch=30 exceeds a group") == 2
+    none = dpplan("frontier", *run, "--sampling", "balls-in-bins", "--batch", "12,15")
+    assert (none.returncode, none.stdout) == (2, "") and "2 problems with this plan" in none.stderr
+    unknown = dpplan("frontier", *run, "--sampling", "shuffle", "--batch", "20")
+    assert (unknown.returncode, unknown.stdout) == (3, "") and "shuffle is not known under" in unknown.stderr
+
+
+@pytest.mark.slow
+def test_cells_that_are_solved_one_by_one_are_those_of_solve(dpplan: Run) -> None:
+    run, drawn = ONE_BY_ONE, BY_TURNS
     answer = json.loads(dpplan("frontier", *run, *drawn, "--batch", "8,30").stdout)["results"]
     solved = json.loads(dpplan("solve", *run, *drawn, "--batch", "8").stdout)["plan"]
     for name in ("noise_multiplier", "sample_rate"):
         assert answer[0][name] == solved[name]
         assert answer[1][name] is None
     assert "batch=30 exceeds a group" in answer[1]["refusal"]
-    none = dpplan("frontier", *run[:-1], "--sampling", "balls-in-bins", "--batch", "12,15")
-    assert (none.returncode, none.stdout) == (2, "") and "2 problems with this plan" in none.stderr
-    unknown = dpplan("frontier", *run[:-1], "--sampling", "shuffle", "--batch", "20")
-    assert (unknown.returncode, unknown.stdout) == (3, "") and "shuffle is not known under" in unknown.stderr
 
 
 def test_cells_of_a_fixed_size_are_recorded_too(dpplan: Run) -> None:

@@ -135,6 +135,7 @@ def test_help_says_what_5_is_where_files_are_read_or_written_and_of_overwriting(
         assert "read" not in read or "there" in read or "in its place" in read, "what is not there is 2"
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("call", [call for call, option in WRITING if option])
 def test_what_was_there_stays_whole_where_the_new_one_does_not_fit(said: Said, call: tuple[str, ...], monkeypatch):
     def full(handle: int) -> None:

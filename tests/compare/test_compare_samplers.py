@@ -129,6 +129,7 @@ def test_the_rows_of_a_loader_are_of_what_it_runs(batch: int, each: int) -> None
     assert ("The rows marked * are of what it runs: 3 steps per epoch, 3 in all." in text) == (batch == 12)
 
 
+@pytest.mark.slow
 def test_the_rows_of_opacus_are_of_its_own_rate() -> None:
     compared = compare.samplers(RUN.with_(batch_size=12, epochs=2), 1e-3, noise=False, loader="opacus")
     row = compared.rows[0]

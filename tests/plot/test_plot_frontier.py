@@ -18,13 +18,14 @@ def found() -> Frontier:
     return frontier(Grid(60000, 3.0, DELTA, (512, 2048, 8192), epochs=(10, 50, 100)), compute=3e6)
 
 
-def test_the_same_frontier_gives_the_same_bytes(found: Frontier, tmp_path: Path) -> None:
-    for name in ("a.svg", "b.svg", "a.png", "b.png", "a.pdf", "b.pdf"):
-        plot_frontier.draw(found, tmp_path / name)
-    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
-    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+@pytest.mark.parametrize(
+    ("ending", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), pytest.param("pdf", b"%PDF", marks=pytest.mark.slow)]
+)
+def test_the_same_frontier_gives_the_same_bytes(found: Frontier, tmp_path: Path, ending: str, start: bytes) -> None:
+    for name in ("a", "b"):
+        plot_frontier.draw(found, tmp_path / f"{name}.{ending}")
+    assert (tmp_path / f"a.{ending}").read_bytes() == (tmp_path / f"b.{ending}").read_bytes()
+    assert (tmp_path / f"a.{ending}").read_bytes().startswith(start)
 
 
 @pytest.mark.sweep(every=3)

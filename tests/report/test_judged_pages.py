@@ -51,7 +51,12 @@ def forms(page: report.Page) -> tuple[str, str]:
 
 @pytest.mark.parametrize(
     ("change", "old", "code"),
-    [(lambda _: None, "", 0), (more_steps, "", 1), (lowered, "", 1), (lambda _: None, "0.5 ", 3)],
+    [
+        (lambda _: None, "", 0),
+        pytest.param(more_steps, "", 1, marks=pytest.mark.slow),
+        (lowered, "", 1),
+        (lambda _: None, "0.5 ", 3),
+    ],
     ids=["as it was", "more steps", "lowered", "another recipe"],
 )
 def test_report_ends_as_verify_does(tmp_path: Path, change: Callable[[Any], object], old: str, code: int) -> None:

@@ -31,7 +31,7 @@ SOLVERS = {
 }
 
 
-@pytest.mark.parametrize("about", [None, (1.0, 1.3), (30.0, 0.01), (0.02, 40.0)])
+@pytest.mark.parametrize("about", [None, (1.0, 1.3), (30.0, 0.01), pytest.param((0.02, 40.0), marks=pytest.mark.slow)])
 def test_where_the_search_for_noise_begins_is_no_part_of_the_answer(about):
     usual, near = solve.noise(MNIST, 3, DELTA), solve.noise_near(MNIST, 3, DELTA, about)
     assert (near.value, near.spent, near.other_way) == (usual.value, usual.spent, usual.other_way)

@@ -102,11 +102,11 @@ def test_every_word_that_a_recipe_may_use_is_known_here() -> None:
     ("source", "model", "floor"),
     [
         ("blobs", {"kind": "logistic"}, 0.9),
-        ("linear", {"kind": "logistic"}, 0.75),
-        ("breast-cancer", {"kind": "logistic"}, 0.8),
+        pytest.param("linear", {"kind": "logistic"}, 0.75, marks=pytest.mark.slow),
+        pytest.param("breast-cancer", {"kind": "logistic"}, 0.8, marks=pytest.mark.slow),
         ("digits", {"kind": "cnn", "hidden": (8,), "activation": "tanh"}, 0.3),
         ("names", {"kind": "transformer", "hidden": (16,)}, 0.5),
-        ("names", {"kind": "lstm", "hidden": (16,)}, 0.3),
+        pytest.param("names", {"kind": "lstm", "hidden": (16,)}, 0.3, marks=pytest.mark.slow),
     ],
 )
 def test_made_and_bundled_data_can_be_learnt_privately(

@@ -318,6 +318,10 @@ def test_a_real_search_is_reproducible_with_a_seed_and_releases_a_model(tmp_path
     assert names == ["model.pt", "recipe.yaml"] and os.environ.get(search.STATE) == before
     written = (tmp_path / "one" / "recipe.yaml").read_text(encoding="utf-8")
     assert one.setting is not None and f"learning_rate: {one.setting['training', 'learning_rate']}" in written
+
+
+@pytest.mark.slow
+def test_a_real_search_releases_a_noisy_score_in_whole_examples(tmp_path: Path) -> None:
     noisy = searched(plan_of(score=Score(0.05)), tmp_path / "noisy", seed=11)
     assert noisy.score is not None and (noisy.score * 40) == pytest.approx(round(noisy.score * 40))
 

@@ -256,7 +256,7 @@ def test_noise_on_whole_numbers_of_many_values_is_left_to_a_lattice() -> None:
         Reversed(ZeroedAnswerLoss(0.8, 3)),
         DiscreteLaplaceLoss(0.5, 1),
         DiscreteLaplaceLoss(0.6, 7),
-        Subsampled(DiscreteLaplaceLoss(0.9, 3), 0.1),
+        pytest.param(Subsampled(DiscreteLaplaceLoss(0.9, 3), 0.1), marks=pytest.mark.slow),
         Subsampled(AnswerLoss(1.2, 4), 0.3),
     ],
 )

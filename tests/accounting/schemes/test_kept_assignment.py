@@ -81,6 +81,7 @@ def test_two_phases_of_kept_bins_are_two_runs_and_not_a_longer_one() -> None:
     (BallsInBins(10, "same"), ZERO_OUT),
 ])  # fmt: skip
 @pytest.mark.parametrize("accountant", ["exact", "rdp"])
+@pytest.mark.sweep(every=5)
 def test_a_search_costs_no_less_than_what_it_searches(scheme: object, adjacency: Adjacency, accountant: str) -> None:
     """Beside another phase that may keep the same group too: more trials do not make a figure smaller."""
     run = Phase(Gaussian(0.5), scheme, 1)  # type: ignore[arg-type]

@@ -192,7 +192,9 @@ def record(folder: Path, plan: Plan) -> str:
     return str(folder / "printed.json")
 
 
-@pytest.mark.parametrize("plan", [TREE, MIXED], ids=["tree", "laplace and a tree"])
+@pytest.mark.parametrize(
+    "plan", [TREE, pytest.param(MIXED, marks=pytest.mark.slow)], ids=["tree", "laplace and a tree"]
+)
 def test_runs_of_shared_noise_and_of_other_mechanisms_are_composed_as_plans(plan: Plan, tmp_path: Path) -> None:
     spent = record(tmp_path, plan)
     found = plan_files.parse(PlanArguments(THIS.with_(adjacency=ZERO_OUT), spent=(spent,)))

@@ -28,6 +28,7 @@ def traced(net: nn.Module) -> CompiledBookKeeping:
     return CompiledBookKeeping(BookKeeping(net, ROWS), translated=False)
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("rows", [1, 2, ROWS, 50])
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("kind", [BookKeeping, VmapClipping])
@@ -45,6 +46,7 @@ def test_any_processor_is_tried_and_fits_the_margin(
     assert seen.same_bits == (seen.place == 0.0)
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("rule", [Flat(0.7), PerLayer(1e3), Automatic(1e-3), Adaptive(1.0)])
 @pytest.mark.parametrize("make", [lambda net: BookKeeping(net, ROWS), traced], ids=["eager", "traced"])
 def test_every_rule_is_tried_in_every_engine(make: Callable[[nn.Module], ClippingEngine], rule: Flat) -> None:

@@ -51,6 +51,7 @@ def recipe(name: str, **changes: Any) -> Any:
     return small(**{**settings, **RUNS[name], **changes})
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_agrees_and_its_report_is_verified(name: str, tmp_path: Path) -> None:
     report = train.run(recipe(name), out=tmp_path / "run")
@@ -80,6 +81,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, torch.Tensor]]:
     return found
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("name", [*KEPT, "tree, adaptive"])
 def test_a_seeded_run_that_goes_on_ends_bit_by_bit_as_if_it_had_not(name: str, tmp_path: Path) -> None:
     train.run(recipe(name), seed=4, out=tmp_path / "whole")
@@ -89,6 +91,7 @@ def test_a_seeded_run_that_goes_on_ends_bit_by_bit_as_if_it_had_not(name: str, t
     assert all(torch.equal(whole[key], cut[key]) for key in whole)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("name", KEPT)
 def test_an_unseeded_run_goes_on_with_the_noise_that_it_shares_with_what_was_released(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

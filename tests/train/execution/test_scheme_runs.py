@@ -79,7 +79,7 @@ def test_a_run_agrees_and_its_report_is_verified(name: str, tmp_path: Path) -> N
     assert all(verdict.claim.plan == Plan((phase,), named(adjacency), examples=N) for verdict in verdicts)
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=5)
 @pytest.mark.parametrize(
     "name", [name for name in RUNS if name not in {"full-batch, replaced", "fixed-size, replaced"}]
 )
@@ -116,6 +116,7 @@ def test_a_seeded_run_that_goes_on_draws_the_same_batches(
 
 
 @pytest.mark.parametrize("name", ["balls-in-bins", "shuffled once", "shuffle", "same bins", "cyclic, own"])
+@pytest.mark.sweep(every=2)
 def test_an_unseeded_run_goes_on_with_the_epoch_that_it_was_in(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,9 +227,8 @@ def test_bins_are_as_many_as_hold_no_more_than_the_batch() -> None:
 SHARED = ("fixed-size", "truncated-poisson", "balls-in-bins", "same bins", "shuffle", "cyclic-poisson", "cyclic, own")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(each, marks=() if each == "shuffle" else pytest.mark.slow) for each in SHARED]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHARED)
 def test_two_processes_share_a_run_that_is_drawn_as_a_whole(name: str, tmp_path: Path) -> None:
     """A batch falls to whoever has its examples, and the verdict sees all of it; without a seed, and resumed."""
     folder = tmp_path / "run"

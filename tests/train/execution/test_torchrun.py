@@ -68,6 +68,7 @@ def outcome(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+@pytest.mark.slow
 def test_torchrun_runs_a_recipe_in_two_processes(tmp_path: Path) -> None:
     made = TINY.replace("STEPS", "20").replace("source: digits", "source: blobs, examples: 1000")
     (tmp_path / "tiny.yaml").write_text(made, encoding="utf-8")

@@ -36,6 +36,7 @@ def test_the_mode_is_asked_for_on_every_road_and_the_users_own_stays(road: str) 
     assert after(script, asked).splitlines()[-1] == f"mode {wanted} True"
 
 
+@pytest.mark.slow
 def test_a_mode_that_comes_too_late_is_seen_by_trying() -> None:
     """A product before dpplan is imported, and MKL no longer listens. What it does then may differ, and is covered."""
     script = (

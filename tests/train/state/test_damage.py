@@ -376,6 +376,7 @@ def test_a_count_that_cannot_be_read_says_what_is_spent(tmp_path: Path, damage: 
         going_on(run)
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     "damage",
     [
@@ -417,6 +418,7 @@ def test_what_follows_the_metrics_of_the_checkpoint_may_be_anything(tmp_path: Pa
     assert [line["epoch"] for line in lines] == [1, 2, 3]
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff", b"null", b'{"spent": 3}', b'{"spent": {"steps": "x"}}'])
 def test_a_damaged_report_of_a_run_that_goes_on_is_written_anew(tmp_path: Path, damage: bytes) -> None:
     run = tmp_path / "run"

@@ -321,6 +321,7 @@ def test_a_run_killed_before_its_first_checkpoint_says_what_it_spent(tmp_path: P
         resumed(tmp_path / "run")
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("count", [b"abc", b"-3", b"1_0", b"", None])
 def test_of_a_count_that_nobody_can_read_no_epsilon_is_told(tmp_path: Path, count: bytes | None) -> None:
     interrupted(tmp_path / "run", tiny(tmp_path), 10)

@@ -57,6 +57,7 @@ def test_a_seed_repeats_a_run_with_dropout_resumed_or_not(tmp_path: Path, engine
     assert whole.held_out_accuracy == again.held_out_accuracy == broken.held_out_accuracy
 
 
+@pytest.mark.slow
 def test_each_process_of_a_seeded_run_drops_as_it_did(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     together(tmp_path, running, dropping(), 3, whole)

@@ -200,7 +200,7 @@ def test_masses_that_may_be_errors_alone_prove_nothing_from_below(over_a_period:
         assert np.all(sign * found >= 0.0)  # the truth may be none
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [300.0, 30.0, 5.0])
 def test_a_lattice_far_out_does_not_bound_what_is_near_by_masses_that_underflowed(place: float) -> None:
     """Laid where δ is e^-10^7, it holds nothing of the losses at which nearly all of the mass is."""

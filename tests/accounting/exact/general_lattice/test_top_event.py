@@ -94,6 +94,7 @@ def two_steps(epsilon, q, x):
     return ends + mp.quad(between, [max(reaches, mpf(0)), 1])
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("epsilon, q", [(0.48, 7e-4), (0.2, 0.1), (1.5, 1e-5)])
 @pytest.mark.parametrize("delta", [1e-11, 1e-20])
 def test_two_steps_of_sampled_laplace_noise_at_tiny_deltas(epsilon, q, delta):
@@ -105,9 +106,9 @@ def test_two_steps_of_sampled_laplace_noise_at_tiny_deltas(epsilon, q, delta):
     assert bound.upper - bound.lower <= 2e-5 * bound.upper
 
 
-@pytest.mark.sweep(every=5)
+@pytest.mark.sweep(every=7)
 @pytest.mark.parametrize("mechanism", [Laplace(0.5), DiscreteLaplace(0.5)])
-@pytest.mark.parametrize("steps", [3, 17])
+@pytest.mark.parametrize("steps", [17, 3])
 @pytest.mark.parametrize("delta", [1e-13, 1e-20, 1e-50])
 def test_few_sampled_steps_are_known_in_many_digits(mechanism, steps, delta):
     plan = Plan((Phase(mechanism, Poisson(1e-3), steps),))
@@ -144,7 +145,7 @@ RARE = [
 ]
 
 
-@pytest.mark.sweep(every=4)
+@pytest.mark.sweep(every=9)
 @pytest.mark.parametrize(("epsilon", "rate"), RARE)
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_close_to_the_largest_loss_of_rarely_sampled_answers_delta_is_between_both_ends(epsilon, rate, steps):

@@ -30,7 +30,7 @@ def test_a_model_that_keeps_what_it_sees_is_refused_wherever_it_keeps_it(
     assert "others are in its batch" not in str(refused.value)
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=6)
 @pytest.mark.parametrize("name", MEMORIES)
 def test_a_model_that_keeps_what_no_trial_shows_it_never_releases_a_step(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
