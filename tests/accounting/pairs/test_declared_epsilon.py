@@ -344,13 +344,20 @@ def noisiest(scores: tuple[int, ...], epsilon: float) -> np.ndarray:
     return np.sum(density * np.array(others), axis=1) * (x[1] - x[0])
 
 
-@pytest.mark.parametrize(("kind", "law"), [(PermuteAndFlip, flipped), (NoisyMax, noisiest)])
+def weighed(scores: tuple[int, ...], epsilon: float) -> np.ndarray:
+    """The exponential mechanism."""
+    weights = np.exp(epsilon / 2 * np.array(scores))
+    return weights / weights.sum()
+
+
+@pytest.mark.parametrize(("kind", "law"), [(PermuteAndFlip, flipped), (NoisyMax, noisiest), (Exponential, weighed)])
 def test_no_choice_on_a_tiny_domain_costs_more_than_is_claimed(
-    kind: type[PermuteAndFlip | NoisyMax], law: Callable[[tuple[int, ...], float], np.ndarray]
+    kind: type[PermuteAndFlip | NoisyMax | Exponential], law: Callable[[tuple[int, ...], float], np.ndarray]
 ) -> None:
-    """Every change of the scores by at most 1, exhaustively; one choice, and two in a row."""
+    """Every change of the scores by at most 1, exhaustively, whoever claims; one choice, and two in a row."""
+    names = ("exact", "rdp", "zcdp") if kind is Exponential else ("exact", "rdp")
     claimed = {
-        (steps, place): accounting.delta(Plan((Phase(kind(1.0), Poisson(1.0), steps),)), place).upper
+        (steps, place): min(accounting.delta(once(kind(1.0), steps), place, name).value for name in names)
         for steps in (1, 2) for place in (0.3, 0.9, 1.0, 1.7)
     }  # fmt: skip
     for scores in ((0, 1), (0, 0, 2)):
@@ -360,7 +367,22 @@ def test_no_choice_on_a_tiny_domain_costs_more_than_is_claimed(
             after = law(tuple(a + b for a, b in zip(scores, change, strict=True)), 1.0)
             for (steps, place), most in claimed.items():
                 p, q = (np.outer(each, each).ravel() if steps == 2 else each for each in (before, after))
-                assert most is not None and np.maximum(p - math.exp(place) * q, 0).sum() <= most + 1e-5
+                assert np.maximum(p - math.exp(place) * q, 0).sum() <= most + (1e-5 if kind is NoisyMax else 1e-12)
+
+
+@pytest.mark.parametrize("adjacency", [REPLACE_ONE, ZERO_OUT])
+@pytest.mark.parametrize("categories", [2, 4])
+def test_answers_of_one_record_cost_what_every_outcome_makes_of_them(adjacency: Adjacency, categories: int) -> None:
+    """Three answers, enumerated, of every pair of neighbours; a zeroed record answers by chance."""
+    truths = np.ones((categories, categories)) + (math.e - 1) * np.eye(categories)
+    laws = [truths[0] / truths[0].sum(), (truths[1] if adjacency is REPLACE_ONE else np.ones(categories))]
+    laws[1] = laws[1] / laws[1].sum()
+    runs = [np.multiply.outer(np.multiply.outer(each, each), each) for each in laws]
+    for place in (0.0, 0.4, 0.9, 2.2, 2.9):
+        spent = max(np.maximum(p - math.exp(place) * q, 0).sum() for p, q in (runs, runs[::-1]))
+        found = accounting.delta(once(RandomizedResponse(1.0, categories), 3, adjacency), place)
+        assert found.lower is not None and found.upper is not None
+        assert found.lower * (1 - 1e-12) <= spent <= found.upper * (1 + 1e-12) and found.relative_width < 1e-6
 
 
 @pytest.mark.parametrize("sensitivity", [1, 2])
