@@ -56,6 +56,8 @@ def how_to_write(text: str, whole: bool = False, name: str = "") -> str:
     found = next((read for read in (_power(plain), share, _fraction(plain), _suffixed(plain)) if read), "")
     if not found and re.fullmatch(_NUMBER, plain) and plain != text:
         found = f"0{plain}" if plain.startswith(".") else plain
+    if whole and found and not float(found).is_integer():  # a third is no count, however it is written
+        return ""
     return f"Write {found}." if found else ""
 
 

@@ -54,6 +54,9 @@ def test_an_epsilon_is_no_percentage(name: str) -> None:
 
 def test_nor_is_a_count() -> None:
     assert how_to_write("3%", whole=True, name="steps") == ""
+    for text in ("1/3", "10^-5", "2,5", " .5"):
+        assert how_to_write(text, whole=True) == "" != how_to_write(text)
+    assert how_to_write("6/3", whole=True) == "Write 2." and how_to_write("2.5k", whole=True) == "Write 2500."
 
 
 @pytest.mark.parametrize("typed", ["1e-5,1e-6", "1e-5, 1e-6", "64,128,2560", "1;2"])

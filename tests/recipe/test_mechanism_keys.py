@@ -20,6 +20,22 @@ from dpplan.render.help_mechanisms import MECHANISMS as PAGE
 
 # Kind -> what makes sense, as it is written in a file.
 GOOD = {
+    "gaussian": {"noise_multiplier": "4"},
+    "laplace": {"epsilon": "0.2"},
+    "discrete-laplace": {"epsilon": "0.2", "sensitivity": "2"},
+    "randomized-response": {"epsilon": "0.2", "categories": "3"},
+    "epsilon-delta": {"epsilon": "0.2", "delta": "1e-6"},
+    "gdp": {"mu": "0.3"},
+    "exponential": {"epsilon": "0.2"},
+    "noisy-max": {"epsilon": "0.2"},
+    "permute-and-flip": {"epsilon": "0.2"},
+    "matrix": {
+        "noise_multiplier": "4",
+        "entries": "[1]",
+        "bands": "1",
+        "participations": "3",
+        "separation": "9",
+    },
     "zcdp": {"rho": "0.1"},
     "rdp": {"orders": "[2, 8]", "epsilons": "[0.1, 0.5]"},
     "discrete-gaussian": {"noise_scale": "2", "sensitivity": "1", "differences": "[]", "l2_sensitivity": "1.5"},
@@ -33,6 +49,7 @@ NUMBERS = ["''", "one", "[1]", "{a: 1}", "true", ".nan", ".inf", "'1'", "-1", "1
 LISTS = ["1", "one", "''", "{a: 1}", "[one]", "[[1]]", "['1']", "[.nan]", "[1e999]", "[true]"]
 WORDS = ["''", "nothing-known", "[any]", "{a: 1}", "1", "true", "'  '", ".nan", "two words", "anyy"]
 KEYS = [(kind, key) for kind, settings in GOOD.items() for key in settings]
+NOT_BESIDE = {("toeplitz", "bands")}  # what another key says in another way
 
 
 def written(folder: Path, kind: str, settings: dict[str, str]) -> Path:
@@ -53,6 +70,17 @@ def test_what_makes_sense_is_read(tmp_path: Path, kind: str) -> None:
     assert mechanism.kind == kind
 
 
+def test_every_kind_and_key_is_here() -> None:
+    every = {(kind, each.name) for kind, made in MECHANISMS.items() for each in dataclasses.fields(made)}
+    assert set(KEYS) | NOT_BESIDE == every
+
+
+@pytest.mark.parametrize("value", NUMBERS)
+def test_ten_mistakes_of_bands_are_told(tmp_path: Path, value: str) -> None:
+    with pytest.raises(PlanError, match=r"plan.yaml:2: phases\[0\].mechanism.bands"):
+        plan_file.read(written(tmp_path, "toeplitz", {"noise_multiplier": "4", "bands": value}))
+
+
 @pytest.mark.parametrize(("kind", "key"), KEYS)
 def test_ten_mistakes_of_each_key_are_told_with_line_and_key(tmp_path: Path, kind: str, key: str) -> None:
     wrong = mistakes(kind, key)
@@ -68,7 +96,10 @@ def test_a_key_that_is_missing_or_unknown_is_told(tmp_path: Path, kind: str) -> 
     needed = [field.name for field in dataclasses.fields(MECHANISMS[kind]) if field.default is dataclasses.MISSING]
     for key in needed:
         left = {name: value for name, value in GOOD[kind].items() if name != key}
-        with pytest.raises(PlanError, match=rf"mechanism\.{key} is missing: {kind} needs it"):
+        asked = (
+            "strategy is missing: matrix needs the file" if key == "entries" else f"{key} is missing: {kind} needs it"
+        )
+        with pytest.raises(PlanError, match=rf"mechanism\.{asked}"):
             plan_file.read(written(tmp_path, kind, left))
     with pytest.raises(PlanError, match=r"mechanism\.wrong is not one of: kind, "):
         plan_file.read(written(tmp_path, kind, GOOD[kind] | {"wrong": "1"}))
