@@ -2,14 +2,17 @@
 
 import csv
 import math
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mpmath import mp, mpf
 from scipy import stats
 
 from dpplan import accounting
-from dpplan.accounting.pairs.sliced_outputs import largest_of_epoch, sliced
+from dpplan.accounting.pairs.sliced_outputs import OFF, largest_of_epoch, log_below, sliced
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.mechanism import Gaussian
@@ -112,3 +115,80 @@ def test_the_steps_of_an_epoch_are_whole() -> None:
 def test_noise_that_leaves_no_cut_is_no_crash(noise: float) -> None:
     for steps in (1, 2):
         assert largest_of_epoch(noise, 2, steps, 2.0, 1.0).remove.bounds[1] >= 0.0
+
+
+def test_the_log_of_a_normal_probability_has_its_digits_on_both_sides() -> None:
+    """log Φ against mpmath: near 0 where Φ is near 1, near -z²/2 far left."""
+    places = [-38.0, -12.5, -1.0, -1e-9, 0.0, 1e-9, 0.7, 3.0, 8.2, 30.0]
+    with mp.workdps(500):
+        for z, found in zip(places, log_below(np.array(places)), strict=True):
+            exact = mp.log1p(-mp.erfc(mpf(z) / mp.sqrt(2)) / 2)
+            assert abs(mpf(found) / exact - 1) <= 1e-12
+
+
+@pytest.mark.parametrize("off", [0.0, 1e-10, 1e-3])
+def test_a_law_of_slices_is_below_that_of_their_masses_in_exact_fractions(off: float) -> None:
+    """Σ (p - a·q)₊ at every ratio and between them; the floats that are seen are off by as much as is said."""
+    rng = np.random.default_rng(2)
+    for _ in range(4):
+        p, q = ([Fraction(int(each)) for each in rng.integers(1, 10**9, 12) ** 2 // 10**8 + 1] for _ in range(2))
+        p, q = ([each / sum(side) for each in side] for side in (p, q))
+        room = Fraction(max(off - 1e-15, 0.0))
+        signs = rng.integers(-1, 2, 24).tolist()
+        seen = [float(each * (1 + sign * room)) for each, sign in zip(p + q, signs, strict=True)]
+        law = sliced(np.array(seen[:12]), np.array(seen[12:]), max(off, 1e-15))
+        rows = [(Fraction(a), Fraction(b)) for a, b in law.rows]
+        ratios = sorted(a / b for a, b in zip(p, q, strict=True))
+        for factor in [Fraction(0), *ratios, *((a + b) / 2 for a, b in pairwise(ratios))]:
+            claimed = sum(max(a - factor * b, 0) for a, b in rows)
+            exact = sum(max(a - factor * b, 0) for a, b in zip(p, q, strict=True))
+            assert claimed <= exact + Fraction(1, 10**15)  # rows of floats add up to 1 but for a rounding
+            assert claimed >= exact - Fraction(3 * off + 1e-5) * (1 + factor)
+
+
+def largest_divergence(sigma: float, steps: int, taken: int, means: tuple[float, float], factor: mpf) -> mpf:
+    """∫ (p - a·q)₊ of the largest output: the two distribution functions between the places where p = a·q."""
+    s, w = mpf(sigma), mpf(taken) / steps
+
+    def below(c: mpf, mean: float) -> mpf:
+        rest = mp.ncdf(c / s) ** (taken - 1)
+        return w * mp.ncdf((c - mean) / s) * rest + (1 - w) * mp.ncdf(c / s) * rest
+
+    def density(c: mpf, mean: float) -> mpf:  # over φ(c/σ)·Φ(c/σ)^(taken - 2) / σ
+        lifted = mp.exp(mean * (2 * c - mean) / (2 * s * s)) * mp.ncdf(c / s) + (taken - 1) * mp.ncdf((c - mean) / s)
+        return w * lifted + (1 - w) * taken * mp.ncdf(c / s)
+
+    def gain(c: mpf) -> mpf:
+        return density(c, means[0]) - factor * density(c, means[1])
+
+    net = mp.linspace(-14 * s, max(means) + 14 * s, 49)
+    signs = [gain(c) > 0 for c in net]
+    turns = [
+        mp.findroot(gain, (a, b), solver="anderson", tol=1e-25)
+        for (a, here), (b, there) in pairwise(zip(net, signs, strict=True))
+        if here != there
+    ]
+    total, start = mpf(0), mpf(0) if signs[0] else None
+    for turn in turns:
+        value = below(turn, means[0]) - factor * below(turn, means[1])
+        total, start = (total, value) if start is None else (total + value - start, None)
+    return total if start is None else total + 1 - factor - start
+
+
+@pytest.mark.parametrize(
+    ("sigma", "steps", "taken", "shift", "other"),
+    [(0.5, 100, 100, 2.0, 1.0), (1.0, 20, 20, 1.0, 0.0), (2.0, 50, 7, 1.0, -1.0)],
+)
+def test_the_slices_of_the_largest_output_are_below_its_own_divergence_and_near(
+    sigma: float, steps: int, taken: int, shift: float, other: float
+) -> None:
+    """In 30 digits, both directions."""
+    pair = largest_of_epoch(sigma, steps, taken, shift, other)
+    with mp.workdps(30):
+        for law, means in ((pair.remove, (shift, other)), (pair.add, (other, shift))):
+            for epsilon in (0.3, 3.0):
+                factor = mp.exp(mpf(epsilon))
+                exact = largest_divergence(sigma, steps, taken, means, factor)
+                claimed = mp.fsum(max(mpf(p) - factor * mpf(q), mpf(0)) for p, q in law.rows)
+                assert claimed <= exact + OFF * 1e-5
+                assert claimed >= exact * (1 - mpf("1e-4")) - 1e-9
