@@ -1,9 +1,12 @@
 """Sums on graded lattices: held against all pairs of points, the other way of averaging, and closed forms."""
 
 import math
+from collections import defaultdict
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from mpmath import mp, mpf
 
 from dpplan import accounting
 from dpplan.accounting.exact.general_lattice import Composition
@@ -258,3 +261,85 @@ def test_no_sum_above_lies_left_of_a_ratio_of_0():
         exact = sum(0.25 * max(1.0 - factor * (1.0 + total / 14.0), 0.0) for total in (-13.0, -1.0, 1.0, 13.0))
         claimed = float((found.masses * np.maximum(1.0 - factor * ratio, 0.0)).sum()) + found.zero
         assert claimed >= exact
+
+
+def exact_calls(outcomes: list[tuple[Fraction, Fraction]], strikes: list[Fraction]) -> list[Fraction]:
+    """E[(S - strike)₊] and E[(strike - S)₊], in order, of (value, mass)."""
+    gains = [[(value - each, mass) for value, mass in outcomes] for each in strikes]
+    return [sum(max(sign * gap, 0) * mass for gap, mass in row) for row in gains for sign in (1, -1)]
+
+
+@pytest.mark.parametrize("exponent", [-2, 0])
+@pytest.mark.parametrize("same", [True, False])
+def test_laws_of_a_sum_are_on_either_side_in_exact_fractions(exponent, same):
+    """Of all pairs of points, at points of the lattice and between them, both ways: with no room for any rounding. What
+    falls to the left end is counted at a ratio of 0, where the sum is -count."""
+    rng = np.random.default_rng(9)
+    one = random_sum(rng, LATTICE, 12)
+    two = one if same else random_sum(rng, GradedLattice(-2, 16, 8, 1), 20)
+    points = [
+        [(Fraction(value), Fraction(mass)) for value, mass in zip(law.lattice.values, law.masses, strict=True)]
+        for law in (one, two)
+    ]
+    sums: dict[Fraction, Fraction] = defaultdict(Fraction)
+    for value, mass in points[0]:
+        for other, others in points[1]:
+            sums[value + other] += mass * others
+    strikes = [Fraction(each) for each in (-8, -4.125, -1, 0, 0.125, 0.25, 3, 5.0625, 12, 31)]
+    truth = exact_calls(list(sums.items()), strikes)
+    lattice = GradedLattice(exponent, 64, 16)
+    for side, sign in (("above", 1), ("below", -1)):
+        law = one.plus(two, lattice, side, 1e-30)
+        rows = [(Fraction(v), Fraction(mass)) for v, mass in zip(law.lattice.values, law.masses, strict=True)]
+        rows.append((Fraction(-law.count), Fraction(law.zero)))
+        found = exact_calls(rows, strikes)
+        for claimed, exact in zip(found, truth, strict=True):
+            assert sign * (claimed - exact) >= 0
+            assert abs(claimed - exact) <= Fraction(2) * Fraction(4) ** exponent + exact / 25
+
+
+def call_on_two(noise: float, strike: float) -> mpf:
+    """E[(r + r' - strike)₊] of two independent ratios: over the one, of the call on the other in closed form."""
+    s, k = mpf(noise), mpf(strike)
+
+    def of_one(left: mpf) -> mpf:
+        if left <= 0:
+            return 1 - left
+        d = (1 / (2 * s * s) - mp.log(left)) * s
+        return mp.ncdf(d) - left * mp.ncdf(d - 1 / s)
+
+    def over(y: mpf) -> mpf:
+        return mp.npdf(y) * of_one(k - mp.exp(y / s - 1 / (2 * s * s)))
+
+    kink = (mp.log(k) + 1 / (2 * s * s)) * s
+    panels = sorted([mpf(-11), mpf(-3), mpf(0), mpf(3), 11 + 1 / s, kink, kink - mpf(1) / 8, kink - 1])
+    return mp.quad(over, [each for each in panels if -11 <= each <= 11 + 1 / s], maxdegree=4)
+
+
+@pytest.mark.parametrize("noise", [0.6, 3.0])
+def test_two_lognormals_are_held_by_an_integral_in_mpmath(noise):
+    """Above, the truth, below, at the mean and far out; P-mass that was cut off is at +inf, as a
+    share of the mean."""
+    laws = {side: graded_sum(noise, 2, 2, side, 1e-18) for side in ("above", "below")}
+    with mp.workdps(20):
+        for strike in (2.0, 2.0 + 4.0 / noise):
+            exact = call_on_two(noise, strike)
+            for side, sign in (("above", 1), ("below", -1)):
+                law = laws[side]
+                gains = np.maximum(law.lattice.values + (2.0 - strike), 0.0)
+                found = math.fsum((law.masses * gains).tolist()) + 2.0 * law.beyond
+                assert sign * (found - exact) >= -1e-14 * exact
+                assert abs(found - exact) <= 2e-4 * exact
+
+
+@pytest.mark.parametrize(("noise", "count"), [(1.0, 9), (1.0, 200), (3.0, 1000)])
+def test_fourth_moments_lie_on_either_side_of_the_closed_form(noise, count):
+    """n·μ₄ + 3n(n - 1)·μ₂² of the lognormal's own: a convex function of the sum, which looks at its tails."""
+    with mp.workdps(30):
+        w = mp.exp(1 / mpf(noise) ** 2)
+        second, fourth = w - 1, (w - 1) ** 2 * (w**4 + 2 * w**3 + 3 * w**2 - 3)
+        exact = count * fourth + 3 * count * (count - 1) * second**2
+        for side, sign in (("above", 1.0), ("below", -1.0)):
+            law = graded_sum(noise, count, 2, side, 1e-18)
+            moment = mpf(float((law.masses * law.lattice.values**4).sum()))
+            assert 0.0 <= sign * (moment / exact - 1) <= 1e-3
