@@ -3,7 +3,9 @@
 import math
 
 import numpy as np
+import oracle
 import pytest
+from mpmath import mp, mpf
 
 from dpplan.accounting import exact
 from dpplan.accounting.exact.contour import many_plans
@@ -65,3 +67,49 @@ def test_the_sums_hold_the_delta_of_each_plan(factor: float) -> None:
             assert found.slope[at] == pytest.approx(slope, rel=1e-2)
             seen.add(row)
     assert seen == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(("row", "factor"), [(1, 1.0), (3, 1.0), (3, 1.1)])
+def test_the_sums_hold_a_contour_in_mpmath(row: int, factor: float) -> None:
+    """A plain trapezoid sum along the same line, in 30 digits; at the ε it was made for and beyond."""
+    steps, aim = many_plans.rows_of(STEPS, np.array([row])), AIM[[row]]
+    tilt, spread = many_plans.saddles(steps, Direction.REMOVE, aim, math.log(DELTA))
+    sigma, q, count = ROWS[row]
+    (part,) = many_plans.sums(steps, Direction.REMOVE, (tilt, spread), (aim, math.log(DELTA)), math.log(1e-8))
+    found = part.at(factor * aim)
+    with mp.workdps(30):
+        epsilon = float(factor * aim[0])
+        truth = oracle.contour_delta(q, sigma, count, epsilon, float(tilt[0]), math.sqrt(float(spread[0])))
+        assert found.lower[0] <= truth <= found.upper[0]
+        assert found.upper[0] - found.lower[0] <= 1e-6 * truth
+        assert mp.log(truth) <= many_plans.log_chernoff(steps, Direction.REMOVE, tilt, factor * aim)[0]
+
+
+def test_moments_of_several_rows_together_are_their_sums_in_mpmath() -> None:
+    """Of whole tilts, by the binomial theorem: above, by a rounding or little more; and Chernoff's bound with them."""
+    tilts = [1.0, 3.0, 12.0]
+    found = many_plans.log_moments_together(STEPS, Direction.REMOVE, np.array(tilts))
+    for tilt, above in zip(tilts, found.tolist(), strict=True):
+        with mp.workdps(40):
+            each = [count * mp.log1p(oracle.whole_excess_moment(q, s, int(tilt) + 1)) for s, q, count in ROWS]
+            truth = mp.fsum(each)
+            assert truth <= above <= truth * (1 + mpf(10) ** -7)
+            # δ <= M(t)·e^(-t·ε)·t^t / (1 + t)^(1 + t), Chernoff's with the best e^(ε - y) in it.
+            bound = truth - tilt * 60 + tilt * mp.log(mpf(tilt)) - (1 + tilt) * mp.log(1 + mpf(tilt))
+            assert (
+                bound
+                <= many_plans.log_chernoff_together(STEPS, Direction.REMOVE, tilt, 60.0)
+                <= bound + 1e-7 * truth + 1e-9
+            )
+
+
+def test_what_bounds_delta_at_0_and_the_largest_loss_holds_in_mpmath() -> None:
+    """δ(0) of two steps by an integral; the largest loss of the add direction, -T·log(1 - q), by its logarithm."""
+    rows = [(5.0, 0.2, 2)]
+    steps = Steps.of(rows)
+    bounds, losses = many_plans.deltas_at_zero_above(steps), many_plans.largest_added_losses(steps)
+    with mp.workdps(25):
+        for (sigma, q, count), above, most in zip(rows, bounds.tolist(), losses.tolist(), strict=True):
+            assert oracle.two_step_delta(q, sigma, 0.0) <= above
+            largest = -count * mp.log1p(-mpf(q))
+            assert largest <= most <= largest * (1 + mpf(10) ** -13)
