@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import oracle
 import pytest
+from mpmath import mp
 
 from dpplan import accounting, groups
 from dpplan.accounting import exact, gdp, parallel_composition
@@ -241,3 +243,14 @@ def test_a_phase_of_a_trial_is_of_the_neighbours_and_the_unit_of_the_plan() -> N
         trial = (replace(phase(Laplace(0.5)), **other),)
         with pytest.raises(PlanError, match=rf"inside\[1\].{next(iter(other))}=.* is not the plan's"):
             plan(phase(BestOfTrials("geometric", 3, (phase(Laplace(0.5)),), others=(trial,))), adjacency=REPLACE_ONE)
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 1.0, 2.5])
+def test_the_most_costly_way_changes_with_epsilon_and_is_held_in_mpmath(epsilon: float) -> None:
+    """A Gaussian for one group, two releases of ε = 1 for the other: the larger of two closed forms, which is the
+    Gaussian's from ε = 2 on, where the others tell no more."""
+    found = accounting.delta(plan(phase(Gaussian(2.0), A), phase(Stated(1.0, 0.0), B, steps=2)), epsilon)
+    with mp.workdps(30):
+        ways = mp.exp(oracle.gaussian_log_delta(0.5, epsilon)), oracle.randomized_response_delta(1.0, 2, epsilon)
+        assert found.lower <= max(ways) <= found.upper <= max(ways) * (1 + 1e-7)
+    assert (ways[0] > ways[1]) == (epsilon > 2.0)

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mpmath import mp, mpf
 
 from dpplan import accounting
-from dpplan.accounting.best_of_trials import WinnerCurve, count, gamma, has_search, most
+from dpplan.accounting.best_of_trials import WinnerCurve, cost_of_choosing, count, gamma, has_search, most
 from dpplan.accounting.bound import Guarantee
 from dpplan.accounting.exact import search_winner
 from dpplan.accounting.exact.profile import Profile
@@ -250,3 +251,87 @@ def test_what_no_theorem_knows_of_a_trial_is_said_once() -> None:
     with pytest.raises(NotApplicable) as caught:
         accounting.epsilon(Plan((search(*trial),), adjacency=REPLACE_ONE), 1e-6)
     assert str(caught.value).count("no theorem") == 1 and not str(caught.value).endswith("..")
+
+
+def rise(trials: Trials, x: mpf) -> mpf:
+    """g'(x) of E[x^K], in mpmath; g'(1) is the mean."""
+    if trials.law == "poisson":
+        return trials.mean * mp.exp(trials.mean * (x - 1))
+    if trials.law == "binomial":
+        p, n = mpf(trials.chance), count(trials)
+        return n * p * (1 - p + p * x) ** (n - 1)
+    share, eta = mpf(gamma(trials)), mpf(trials.shape)
+    unit = -mp.log(share) if eta == 0 else (share**-eta - 1) / eta
+    return (1 - share) * (1 - (1 - share) * x) ** (-eta - 1) / unit
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("mean", [1.001, 3.7, 1e4])
+def test_the_mean_of_trials_is_no_less_than_said_in_mpmath(law: str, mean: float) -> None:
+    """g'(1), with γ as the float it is: at least the mean that was asked for, at most `most`, and near both."""
+    trials = Trials(law, mean)
+    with mp.workdps(40):
+        true = rise(trials, mpf(1))
+        assert mpf(mean) * (1 - mpf(10) ** -15) <= true <= most(trials) * (1 + mpf(10) ** -15)
+        assert most(trials) <= mean * (1.0 + 2e-9) + (trials.chance if law == "binomial" else 0.0)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_the_cost_of_choosing_bounds_every_ratio_of_ranks_in_mpmath(law: str) -> None:
+    """log g'(u) - log g'(u') over a net of the u <= e^e·u' + δ(e), 1 - u' <= e^e·(1 - u) + δ(e), at the e that was
+    chosen: never above c."""
+    trials, beyond = Trials(law, 5.0), 1e-4
+    cost, e = cost_of_choosing(trials, lambda place: beyond * math.exp(-place))
+    with mp.workdps(30):
+        grown, extra, largest = mp.exp(mpf(e)), mpf(beyond) * mp.exp(-mpf(e)), mpf(0)
+        for k in range(401):
+            other = mpf(k) / 400
+            u = min(grown * other + extra, 1 - (1 - other - extra) / grown, mpf(1))
+            largest = max(largest, mp.log(rise(trials, u) / rise(trials, other)))
+        assert largest >= 0.1 * cost
+        assert largest <= cost
+
+
+@pytest.mark.parametrize(("law", "eta"), [("geometric", 1.0), ("logarithmic", 0.0)])
+def test_moments_of_a_winner_are_the_theorem_at_its_best_second_order(law: str, eta: float) -> None:
+    """Papernot and Steinke 2022, Thm 2, for Gaussian trials: b·ρ - ρ + log(1/γ)/b is least at b = √(log(1/γ)/ρ)."""
+    trials, rho = Trials(law, 20.0), 0.02
+    curve = WinnerCurve(trials, lambda orders: rho * orders, lambda *_: 0.0)
+    orders = np.array([1.5, 4.0, 64.0])
+    with mp.workdps(30):
+        spread, r = -mp.log(mpf(gamma(trials))), mpf(rho)
+        least = (1 + eta) * (2 * mp.sqrt(spread * r) - r)
+        for order, found in zip(orders.tolist(), curve(orders).tolist(), strict=True):
+            exact = order * r + least + mp.log(rise(trials, mpf(1))) / (order - 1)
+            assert exact <= found <= exact * (1 + mpf(10) ** -4)
+
+
+@pytest.mark.parametrize("law", ["poisson", "geometric"])
+def test_the_pair_of_a_winner_is_above_every_exact_winner_in_mpmath(law: str) -> None:
+    """Three answers of randomized response, every order by score, both ways round, by differences of E[x^K]."""
+    trials = Trials(law, 3.0)
+    trial = Plan((Phase(RandomizedResponse(0.7, 3), Poisson(1.0), 1),), adjacency=REPLACE_ONE)
+    law_of_winner = search_winner.winner((trial,), trials).remove
+
+    def best(masses: list[mpf]) -> list[mpf]:
+        ranks = [mp.fsum(masses[:k]) for k in range(4)]
+        if law == "poisson":
+            values = [mp.exp(trials.mean * (rank - 1)) for rank in ranks]
+        else:
+            share = mpf(gamma(trials))
+            values = [share * rank / (1 - (1 - share) * rank) for rank in ranks]
+        return [values[0], *(b - a for a, b in itertools.pairwise(values))]
+
+    with mp.workdps(30):
+        high, other = mp.exp(mpf(0.7)) / (mp.exp(mpf(0.7)) + 2), 1 / (mp.exp(mpf(0.7)) + 2)
+        told = mpf(0)
+        for epsilon in (0.0, 0.5, 1.2):
+            factor = mp.exp(mpf(epsilon))
+            rows = law_of_winner.atoms.rows
+            claimed = law_of_winner.infinite + mp.fsum(max(mpf(p) - factor * mpf(q), mpf(0)) for _, p, q in rows)
+            for one, two in itertools.permutations(range(3), 2):
+                p, q = (best([high if k == at else other for k in range(3)]) for at in (one, two))
+                true = mp.fsum(max(a - factor * b, mpf(0)) for a, b in zip(p, q, strict=True))
+                assert true <= claimed
+                told = max(told, true / claimed)
+        assert told > 0.2

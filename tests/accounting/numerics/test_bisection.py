@@ -4,6 +4,7 @@ import math
 import random
 
 import pytest
+from mpmath import mp, mpf
 
 from dpplan.accounting.numerics.bisection import MOST_HALVINGS, first_true, first_true_whole
 
@@ -77,3 +78,17 @@ def test_whole_numbers(least):
 
 def test_whole_numbers_next_to_each_other_need_no_question():
     assert first_true_whole(lambda n: pytest.fail("asked"), 4, 5) == 5
+
+
+@pytest.mark.parametrize(("tail", "relative"), [(1e-5, 0.0), (1e-300, 0.0), (0.499, 0.0), (1e-30, 1e-6)])
+def test_the_root_of_a_function_in_mpmath_lies_between_the_ends(tail, relative):
+    """Where erfc(x)/2 passes a tail, by mpmath's own root: the ends are the doubles beside it, or as near as asked."""
+    with mp.workdps(30):
+        turn = first_true(lambda x: mp.erfc(mpf(x)) / 2 <= tail, 0.0, 40.0, relative=relative)
+        root = (
+            mp.erfinv(1 - 2 * mpf(tail))
+            if tail > 1e-20
+            else mp.findroot(lambda x: mp.log(mp.erfc(x) / 2) - mp.log(mpf(tail)), mp.sqrt(-mp.log(mpf(tail))))
+        )
+        assert mpf(turn.false) < root <= mpf(turn.true)
+        assert turn.true <= math.nextafter(turn.false, math.inf) or turn.true - turn.false <= relative * turn.false

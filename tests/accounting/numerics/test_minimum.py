@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from mpmath import mp, mpf
 
 from dpplan.accounting.numerics.minimum import minimise
 
@@ -39,3 +40,14 @@ def test_the_value_returned_was_measured_at_the_argument_returned():
 
     found, value = minimise(bumpy, -3.0, 3.0)
     assert seen[found] == value == min(seen.values())
+
+
+@pytest.mark.parametrize(("rho", "delta"), [(1e-3, 1e-5), (0.5, 1e-12), (20.0, 1e-50)])
+def test_the_best_order_of_a_gaussian_is_that_of_its_closed_form(rho, delta):
+    """a·ρ + log(1/δ)/(a - 1) over log(a - 1): ρ + 2·√(ρ·log(1/δ)) at a = 1 + √(log(1/δ)/ρ), in mpmath; never below."""
+    found, value = minimise(lambda x: (1.0 + np.exp(x)) * rho - np.log(delta) / np.exp(x), -9.0, 14.0)
+    with mp.workdps(40):
+        spread = -mp.log(mpf(delta))
+        least = rho + 2 * mp.sqrt(rho * spread)
+        assert least * (1 - mpf(10) ** -15) <= value <= least * (1 + mpf(10) ** -12)
+        assert abs(found - mp.log(spread / rho) / 2) <= 1e-5

@@ -1,9 +1,12 @@
 """The pair behind points of a privacy profile: it lies above whatever passes through them, and is a pair of laws."""
 
 import math
+from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from mpmath import mp, mpf
 
 from dpplan.accounting.exact.general_one_step import delta_ends
 from dpplan.accounting.gdp import delta_interval
@@ -72,3 +75,47 @@ def test_masses_that_floats_do_not_hold_reveal_all() -> None:
 def test_what_is_no_profile_is_refused(epsilons: tuple[float, ...], deltas: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="one delta for each epsilon"):
         ProfileLoss(epsilons, deltas)
+
+
+def hull(law: ProfileLoss, factor: Fraction) -> Fraction:
+    """The lower convex hull of (0, 1), the points and their mirror images, at an α: the least over all chords that span
+    it and, beyond, over all points before it. Fractions throughout, but for α = e^ε."""
+    known = [(Fraction(math.exp(e)), Fraction(d)) for e, d in zip(law.epsilons, law.deltas, strict=True) if d < 1]
+    points = [(Fraction(0), Fraction(1)), *known, *((1 / a, 1 - (1 - d) / a) for a, d in known)]
+    before = [(a, d) for a, d in points if a <= factor]
+    after = [(a, d) for a, d in points if a >= factor]
+    chords = [d + (e - d) * (factor - a) / (b - a) for a, d in before for b, e in after if b > a]
+    return min([*chords, *(d for _, d in before)])
+
+
+@pytest.mark.parametrize(
+    ("epsilons", "deltas"),
+    [
+        ((0.5, 1.0, 2.0), (0.3, 0.1, 1e-9)),
+        ((0.0, 0.1, 0.2, 3.0), (0.9, 0.89, 0.2, 0.1999)),
+        ((1e-9, 30.0), (1e-3, 0.0)),
+        ((0.3, 0.4, 0.5, 0.6), (0.2, 0.25, 0.19, 0.0)),
+    ],
+)
+def test_its_curve_is_the_hull_of_the_points_in_exact_fractions(
+    epsilons: tuple[float, ...], deltas: tuple[float, ...]
+) -> None:
+    """Σ (p - α·q)₊ and what is at loss inf, of the masses that are made, at every corner, between and beyond: above the
+    hull but for the rounding of masses to floats, and no more than another such rounding above it."""
+    law = ProfileLoss(epsilons, deltas)
+    corners = sorted(Fraction(math.exp(sign * each)) for each in epsilons for sign in (-1, 1))
+    between = [(a + b) / 2 for a, b in pairwise(corners)]
+    for factor in (Fraction(0), corners[0] / 2, *corners, *between, 2 * corners[-1]):
+        rows = [(Fraction(p), Fraction(q)) for _, p, q in law.atoms.rows]
+        claimed = Fraction(law.infinite) + sum(max(p - factor * q, 0) for p, q in rows)
+        exact = hull(law, factor)
+        room = Fraction(1, 10**15) * (1 + factor) + exact / 10**12
+        assert -room <= claimed - exact <= room
+
+
+def test_losses_are_logarithms_of_their_masses_in_mpmath() -> None:
+    """log(p / q) of each atom, in 40 digits, lies within what the losses are said to be off."""
+    law = gaussian(1.0)
+    with mp.workdps(40):
+        for loss, p, q in zip(law.atoms.loss.tolist(), law.atoms.p.tolist(), law.atoms.q.tolist(), strict=True):
+            assert abs(mp.log(mpf(p) / mpf(q)) - mpf(loss)) <= 1e-14 * (1.0 + abs(loss))

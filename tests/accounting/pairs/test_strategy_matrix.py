@@ -1,6 +1,7 @@
 """Sensitivities of strategies that are any lower triangular matrix, against every pattern of tiny runs."""
 
 import math
+from fractions import Fraction
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -120,3 +121,28 @@ def test_what_does_not_fit_is_refused() -> None:
     ):
         with pytest.raises(PlanError, match=sentence):
             MatrixNoise(1.0, entries, bands)
+
+
+@pytest.mark.parametrize(("bands", "most", "apart"), [(1, 3, 2), (3, 3, 3), (3, 9, 4), (4, 2, 2)])
+def test_sensitivities_are_those_of_every_pattern_in_exact_fractions(bands: int, most: int, apart: int) -> None:
+    """Σ |G_ij| over each pattern, of entries that floats hold: reached to a rounding where it is said to be exact, else
+    between what some pattern reaches and the bound; entries of very different size, some of them negative."""
+    matrix = np.round(strategy(bands, True) * 2.0**20) / 2.0**20
+    matrix[:, ::3] *= 2.0**-30
+    of_floats = [[Fraction(each) for each in row] for row in matrix.tolist()]
+    gram = [[abs(sum(row[i] * row[j] for row in of_floats)) for j in range(STEPS)] for i in range(STEPS)]
+    patterns = far_apart(most, apart)
+    truth = max(sum(gram[i][j] for i in pattern for j in pattern) for pattern in patterns)
+    found = strategy_matrix.any_pattern(noise(matrix, bands), STEPS, most, apart)
+    unit = Fraction(2) ** (2 * found.exponent)
+    assert Fraction(found.squared) * unit >= truth * (1 - Fraction(1, 10**14))
+    assert not found.exact or Fraction(found.squared) * unit <= truth * (1 + Fraction(1, 10**14))
+    assert found.exact or Fraction(found.reached) * unit <= truth * (1 + Fraction(1, 10**14))
+    column = max(gram[i][i] for i in range(STEPS))
+    longest = strategy_matrix.longest_column(noise(matrix, bands), STEPS)
+    assert abs(Fraction(longest.squared) * Fraction(2) ** (2 * longest.exponent) / column - 1) <= Fraction(1, 10**14)
+    place = max(
+        sum(gram[i][j] for i in range(at, STEPS, apart) for j in range(at, STEPS, apart)) for at in range(apart)
+    )
+    one = strategy_matrix.one_place(noise(matrix, bands), STEPS, apart)
+    assert abs(Fraction(one.squared) * Fraction(2) ** (2 * one.exponent) / place - 1) <= Fraction(1, 10**14)

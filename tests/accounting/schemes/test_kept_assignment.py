@@ -3,7 +3,9 @@
 import math
 
 import numpy as np
+import oracle
 import pytest
+from mpmath import mp, mpf
 
 from dpplan import accounting
 from dpplan.accounting import exact
@@ -128,3 +130,18 @@ def test_one_phase_keeps_the_pairs_it_has() -> None:
     phases = _plan((1.0, BallsInBins(4, "same"), 6), (1.0, CyclicPoisson(0.5, 4, "own"), 6)).phases
     found = [terms(phase, ADD_REMOVE, "example") for phase in phases]
     assert kept_assignment.together(phases, found, ADD_REMOVE) == found
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 2.0, 4.0])
+def test_a_group_that_is_kept_or_told_is_held_by_closed_forms_in_mpmath(epsilon: float) -> None:
+    """One group of ten, the same in four phases, is one step at rate 1/10 with half the noise if nobody knows it, and a
+    Gaussian of μ = 1 if everybody does: the claim is between the two. Of `told` phases it is the first group's own."""
+    phases = _plan(*((2.0, CyclicPoisson(1.0, 10, "own"), 1) for _ in range(4))).phases
+    found = exact.delta(_plan(*((2.0, CyclicPoisson(1.0, 10, "own"), 1) for _ in range(4))), epsilon)
+    told = exact.delta(Plan(kept_assignment.told(phases), ADD_REMOVE), epsilon)
+    with mp.workdps(30):
+        hidden = oracle.step_delta(0.1, 1.0, mpf(epsilon))
+        known = mp.exp(oracle.gaussian_log_delta(1.0, epsilon))
+        assert hidden <= found.upper <= known * (1 + mpf(10) ** -6)
+        assert found.lower <= hidden
+        assert told.lower <= known <= told.upper <= known * (1 + mpf(10) ** -6)
