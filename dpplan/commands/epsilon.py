@@ -48,11 +48,12 @@ several such phases; or a file with a whole budget, phase by phase: dpplan help 
 --plot draws where the budget of a plan file goes: what each phase costs alone, what it adds to the others, the total.
 
 --max-eps holds the proven upper bound against the limit, and with --accountant all the least of those. An estimate
-proves nothing and passes only with --accept-estimate; a lower bound never does.
+proves nothing and passes only with --accept-estimate; a lower bound never does, and nothing does at a δ that is no
+privacy: one that is not below 1/n, where n is known, or that is above 0.1.
 
 Exit status: 0 done, and within --max-eps; 1 above --max-eps; 2 the call makes no sense as put; 3 nothing could be
-certified, or proven with --prove, or only an estimate is within --max-eps; 5 a file that is there cannot be read, or
-one cannot be written.
+certified, or proven with --prove, or only an estimate is within --max-eps, or its δ is no privacy; 5 a file that is
+there cannot be read, or one cannot be written.
 """
 
 
@@ -96,9 +97,11 @@ def command(
         _draw(found, plot)
     limited = max_epsilon is not None
     passages = [hold(bound, max_epsilon, accept_estimate) for bound in found.held] if limited else []
+    empty = [limits.no_privacy(at, call.plan.examples, max_epsilon) for at in places] if limited else []
+    of_no_use = [sentence for sentence in empty if sentence]
 
     if as_json:
-        within = all(passage is Passage.WITHIN for passage in passages)
+        within = not of_no_use and all(passage is Passage.WITHIN for passage in passages)
         limit = {"max_eps": max_epsilon, "accept_estimate": accept_estimate, "within": within} if limited else {}
         cost_output.print_json(found, **limit, **({} if plot is None else {"plot": str(plot)}))
     else:
@@ -106,7 +109,7 @@ def command(
         if plot is not None:
             output.say(["", f"drawn to {plot}"])
     if limited:
-        _gate(places, found.held, passages, max_epsilon)
+        _gate(places, found.held, passages, max_epsilon, of_no_use)
 
 
 def _check_plot(request: CostRequest) -> None:
@@ -138,14 +141,18 @@ def _draw(found: Cost, plot: Path) -> None:
     budget_by_phase.draw(parts, found.bounds[0], found.request.places[0], plot, found.request.call.public)
 
 
-def _gate(places: Sequence[float], held: Sequence[Bound], passages: Sequence[Passage], most: float) -> None:
+def _gate(
+    places: Sequence[float], held: Sequence[Bound], passages: Sequence[Passage], most: float, of_no_use: Sequence[str]
+) -> None:
     """Raises BudgetExceeded where a figure is above the limit, NotCertified where one is only estimated to be within.
 
-    Warns of an estimate that was let through.
+    of_no_use: a sentence for each δ at which no ε is privacy, with which nothing is within either. Warns of an estimate
+    that was let through.
     """
     found = list(zip(places, held, passages, strict=True))
     exceeding = [limits.exceeded(bound, at, most) for at, bound, passage in found if passage is Passage.EXCEEDS]
     unproven = [limits.unproven(bound, at, most) for at, bound, passage in found if passage is Passage.UNPROVEN]
+    unproven += of_no_use
     if exceeding:
         raise BudgetExceeded("\n  ".join([*exceeding, *unproven]))
     if unproven:

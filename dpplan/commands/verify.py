@@ -76,7 +76,7 @@ def _others(document: verify.Document) -> tuple[str, dict[str, object]]:
     if not found.names:
         return "", {}
     marked = {"unaccounted": list(found.unaccounted)} if found.unaccounted else {}
-    return found.words, {"names": list(found.names), "together": found.together, **marked}
+    return found.words, {"names": list(found.names), "together": found.together, "delta": found.delta, **marked}
 
 
 def _read(report: Path) -> verify.Document:

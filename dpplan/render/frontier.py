@@ -55,6 +55,8 @@ def lines(found: "Frontier", delta: Delta, physical: int | None, paint: Paint = 
     yield row(f"{found.grid.drawn.unit}s processed", show(cell.processed), "steps × batch")
     if physical is not None:
         yield row("passes per step", str(passes(cell, physical)), f"of at most {physical} examples, for a mean batch")
+    if not delta.reason:
+        yield row("delta", show(delta.value), "as given")
     yield from grounds(solution.plan, [delta])
     yield ""
     for sentence in (*choice.why, *_corner(found)):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dpplan import lint
+from dpplan.checks import show
 from dpplan.plan import Plan
 from dpplan.recipe.schema import MADE
 from dpplan.rounding import up
@@ -18,13 +19,14 @@ MOST_NAMED = 8
 @dataclass(frozen=True, slots=True)
 class OtherRuns:
     """names: of their folders, with the path where a name alone would be mistaken. seeded: of those whose noise can be
-    drawn again. together: an upper bound of ε of all of them and of this one, at its δ; None where they do not add up,
-    or nothing is proven. unaccounted: of those of which no ε is known."""
+    drawn again. together: an upper bound of ε of all of them and of this one, at its `delta`; None where they do not
+    add up, or nothing is proven. unaccounted: of those of which no ε is known."""
 
     names: tuple[str, ...] = ()
     seeded: tuple[str, ...] = ()
     together: float | None = None
     unaccounted: tuple[str, ...] = ()
+    delta: float | None = None
 
     @property
     def words(self) -> str:
@@ -45,7 +47,8 @@ class OtherRuns:
             return said
         if self.together is None:
             return f"{said}; what all of them spend together is not known here"
-        return f"{said}; with this one they spend ε ≤ {up(self.together, 4)} together"
+        at = "" if self.delta is None else f" at δ = {show(self.delta)}"
+        return f"{said}; with this one they spend ε ≤ {up(self.together, 4)} together{at}"
 
 
 def beside(plan: Plan, delta: float, own: Path | None, content: Mapping[str, Any]) -> OtherRuns:
@@ -77,4 +80,5 @@ def beside(plan: Plan, delta: float, own: Path | None, content: Mapping[str, Any
         tuple(run.name for run in others if run.seeded),
         None if bound is None else bound.value,
         tuple(run.name for run in others if run.unaccounted),
+        delta,
     )

@@ -169,6 +169,7 @@ def document(page: Page, private: bool = False) -> dict[str, Any]:
         "other_runs": {
             "names": list(page.others.names),
             "together": page.others.together,
+            "delta": page.others.delta,
             "unaccounted": list(page.others.unaccounted),
         },
         "verdict": list(page.verdict),

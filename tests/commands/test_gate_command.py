@@ -72,6 +72,30 @@ def test_a_target_met_by_an_estimate_is_shown_and_not_certified(dpplan: Run, mor
         assert json.loads(done.stdout)["results"][0]["proven"] is False
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (("--sigma", "4", "--q", "0.01", "--steps", "100", "--delta", "0.9"), "with that chance everything may be"),
+        ((*MNIST, "--delta", "0.01"), "it is not below 1/n = 1.67e-05, so that publishing whole records"),
+        ((*MNIST, "--delta", "1e-6", "--delta", "0.01"), "delta=0.01 is no privacy"),
+    ],
+)
+def test_nothing_is_within_a_limit_at_a_delta_that_is_no_privacy(dpplan: Run, call: tuple[str, ...], said: str) -> None:
+    done = dpplan("epsilon", *call, "--max-eps", "5", "--json")
+    assert (done.returncode, json.loads(done.stdout)["within"]) == (3, False)
+    assert f"error: delta={call[-1]} is no privacy, and so not within --max-eps 5: " in done.stderr
+    assert said in done.stderr
+    assert dpplan("epsilon", *call).returncode == 0  # which holds it against nothing
+
+
+def test_a_delta_up_to_a_tenth_may_do_where_n_is_not_known_and_what_exceeds_is_still_told(dpplan: Run) -> None:
+    call = ("epsilon", "--sigma", "4", "--q", "0.01", "--steps", "100", "--max-eps")
+    assert dpplan(*call, "5", "--delta", "0.1").returncode == 0
+    both = dpplan(*call, "0.001", "--delta", "1e-5", "--delta", "0.5")
+    assert both.returncode == 1
+    assert "exceeds --max-eps 0.001" in both.stderr and "delta=0.5 is no privacy" in both.stderr
+
+
 def test_a_delta_that_is_not_below_one_over_n_is_warned_of(dpplan: Run) -> None:
     done = dpplan("delta", "--eps", "1", "--eps", "3", *MNIST)
     assert done.returncode == 0

@@ -92,4 +92,7 @@ def test_noise_is_rounded_up_wherever_it_is_shown(found: Frontier) -> None:
     lines = list(render.lines(found, Delta(DELTA, "given"), None))
     ratio = next(line for line in lines if "noise-batch ratio  " in line).split()[2]
     assert float(ratio) >= found.recommended.solution.value / found.recommended.cell.batch_size
+    assert [line.split() for line in lines if "  delta " in line] == [["delta", "1e-05", "given"]]
+    (told,) = (line for line in render.lines(found, Delta(DELTA), None) if "  delta " in line)
+    assert told.split() == ["delta", "1e-05", "as", "given"]
     assert max(map(len, lines)) <= 80

@@ -282,6 +282,7 @@ def test_every_other_run_adds_to_what_all_of_them_spend(tmp_path: Path) -> None:
         spent.append(found.together)
     assert spent == sorted(set(spent))
     assert "ε ≤ 1.001 together" in other_runs.OtherRuns(("a",), together=1.0000001).words  # rounded up
+    assert other_runs.OtherRuns(("a",), together=1.0, delta=1e-5).words.endswith("ε ≤ 1 together at δ = 1e-05")
 
 
 def test_runs_that_do_not_add_up_are_named_all_the_same(tmp_path: Path) -> None:

@@ -89,7 +89,8 @@ def _together(run: LintContext) -> str:
         )
     plan = run.search or run.plan
     bound = None if plan is None else together(plan, run.earlier, run.delta.value)
-    return "" if bound is None else f"; with this one they spend ε ≤ {at_most(bound.value)} together"
+    at = f"at δ = {show(run.delta.value)}"
+    return "" if bound is None else f"; with this one they spend ε ≤ {at_most(bound.value)} together {at}"
 
 
 def together(plan: Plan, others: Sequence[PriorRun], delta: float) -> Bound | None:
@@ -146,7 +147,8 @@ def search_not_counted(run: LintContext) -> Iterator[Remark]:
         except NotCertified:
             phases = ()
         bound = proven(dataclasses.replace(run.plan, phases=phases, derivation=()), run.delta.value) if phases else None
-        cost = "" if bound is None else f"; all {count} together spend up to ε = {at_most(bound.value)} if alike"
+        at = f"at δ = {show(run.delta.value)}"
+        cost = "" if bound is None else f"; all {count} together spend up to ε = {at_most(bound.value)} {at} if alike"
     reason = (
         f"{count} settings were tried on these examples{which}, and the figure covers one run, not the choice{cost}."
     )
