@@ -24,7 +24,7 @@ from contextlib import closing
 from pathlib import Path
 
 from dpplan.checks import show
-from dpplan.errors import BudgetExceeded, InputOutputFailed, RecipeError, UsageError
+from dpplan.errors import BudgetExceeded, InputOutputFailed, NotCertified, RecipeError, UsageError
 from dpplan.recipe import Recipe
 from dpplan.render.number_format import up
 from dpplan.train import strategy_rows
@@ -97,7 +97,11 @@ def plan(
     if unaccounted:
         claim = recipe.unaccounted_claim(units, unaccounted if isinstance(unaccounted, str) else "")
     else:
-        claim = recipe.claim(units)
+        try:
+            claim = recipe.claim(units)
+        except NotCertified:  # what cannot run either is refused for that: --unaccounted would be no way out
+            strategy_rows.check(recipe.settings(units).with_(noise_multiplier=1.0).plan().only_phase)
+            raise
     strategy_rows.check(claim.phase)
     planned = Planned(recipe, claim, dataset, device, seed, over_budget, ranks=ranks)
     if claim.epsilon is not None and planned.over_budget and not over_budget:

@@ -10,6 +10,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -157,6 +158,17 @@ def test_noise_that_steps_share_goes_on_without_a_claim(tmp_path: Path) -> None:
         epsilon(report.planned.claim.plan, 1e-4)
     with pytest.raises(Unaccounted):
         verify.read(folder)
+
+
+def test_what_cannot_run_without_a_claim_either_is_refused_for_that(dpplan: Run, tmp_path: Path) -> None:
+    """Noise that grows from step to step, under sampling without a theorem."""
+    np.save(tmp_path / "C.npy", np.eye(8) + 1e3 * np.eye(8, k=-1))
+    noise = {"sampling: shuffle": "sampling: poisson, noise: {kind: matrix, strategy: C.npy}"}
+    (tmp_path / "grows.yaml").write_text(replaced(SHUFFLED, noise), encoding="utf-8")
+    for more in ((), ("--unaccounted",)):
+        done = dpplan("train", "grows.yaml", "--dry-run", *more, cwd=tmp_path)
+        assert done.returncode == 2 and "floats would lose it" in one_line(done.stderr), done.stderr
+        assert "--unaccounted" not in done.stderr
 
 
 def test_a_run_that_can_be_accounted_is_refused_with_it(dpplan: Run, made: Path) -> None:

@@ -128,9 +128,7 @@ def _several_owners(run: LintContext, plan: Plan) -> Iterator[Remark]:
     """Examples that several people own: a person is protected in all examples of theirs, or not at all."""
     owned, most = run.owned, plan.max_per_user
     keys = run.names or run.recipe is not None
-    told = (
-        f"unit: user with max_per_user: {owned}" if keys else f"dpplan epsilon with --unit user --max-per-user {owned}"
-    )
+    told = f"unit: user with max_per_user: {owned}" if keys else f"--unit user --max-per-user {owned}"
     if plan.privacy_unit == "user" and most is None:
         reason = (
             "users are drawn and clipped whole, and an example of several owners is in the sums of all of them: the "
