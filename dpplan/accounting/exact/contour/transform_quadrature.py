@@ -276,8 +276,12 @@ def _representatives(steps: Steps, a: Array, looks: int) -> tuple[npt.NDArray[np
     return np.array(spread), nearest
 
 
-def drop_and_lag(loss: Array, mass: Array, u: Array) -> tuple[Array, Array]:
-    """Σ mass·(1 - cos uL) and Σ mass·(uL - sin uL) for equally spaced u from 0, [frequency] each."""
+def drop_and_lag(loss: Array, mass: Array, u: Array, at_once: int = MOST_VALUES) -> tuple[Array, Array]:
+    """Σ mass·(1 - cos uL) and Σ mass·(uL - sin uL) for equally spaced u from 0, [frequency] each.
+
+    at_once: how many waves are added up before their sums are. The rounding is then that of so many terms, and of as
+    many as there are such sums.
+    """
     u_top = max(float(u[-1]), 1e-300)
     small = np.abs(loss) * u_top < SERIES_BELOW
     scaled, square = loss[small] * u_top, (u / u_top) ** 2
@@ -292,19 +296,24 @@ def drop_and_lag(loss: Array, mass: Array, u: Array) -> tuple[Array, Array]:
     lag = lag * (u / u_top)
     if not small.all():
         large, heavy = loss[~small], mass[~small]
-        wave = _waves(large, heavy, u)
-        modulus += heavy.sum() - wave.real
+        parts = [slice(first, first + at_once) for first in range(0, len(heavy), at_once)]
+        wave = _waves(large, heavy, u, parts)
+        modulus += sum(heavy[part].sum() for part in parts) - wave.real
         lag += u * float(heavy @ large) - wave.imag
     return modulus, lag
 
 
-def _waves(loss: Array, mass: Array, u: Array) -> ComplexArray:
-    """Σ mass·e^{iuL} for equally spaced u from 0, by baby steps and giant steps: one matrix product."""
+def _waves(loss: Array, mass: Array, u: Array, parts: Sequence[slice]) -> ComplexArray:
+    """Σ mass·e^{iuL} for equally spaced u from 0, by baby steps and giant steps: a matrix product for each part."""
     block = max(int(math.sqrt(len(u))), 1)
     angle = loss * float(u[1]) if len(u) > 1 else loss
     giant = _turns(angle * block, len(u) // block + 1)
     giant *= mass  # in place, as below: a table of some megabytes costs more to make than to fill
-    waves: ComplexArray = giant @ _turns(angle, block).T
+    baby = _turns(angle, block).T
+    waves: ComplexArray = giant[:, parts[0]] @ baby[parts[0]]
+    one = np.empty_like(waves)
+    for part in parts[1:]:
+        waves += np.matmul(giant[:, part], baby[part], out=one)
     return waves.ravel()[: len(u)]
 
 
