@@ -1,4 +1,4 @@
-"""dpplan compare plans: recipes side by side."""
+"""dpplan compare plans: recipes and plan files side by side."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,12 +9,16 @@ import click
 
 from dpplan.commands.shared import output, waiting
 from dpplan.commands.shared.parameter_types import CHANCE, COUNT, FileName
-from dpplan.errors import UsageError
+from dpplan.errors import PlanError, UsageError
+from dpplan.plan import Plan
+from dpplan.recipe import plan_file
+from dpplan.recipe.plan_file import PlanFile
 
 if TYPE_CHECKING:
+    from dpplan.accounting.bound import Bound
     from dpplan.compare.plans import PlanEntry
 
-HELP = """Recipes side by side: what differs between them, and which wins on privacy, compute and noise.
+HELP = """Recipes and plan files side by side: what differs between them, and which wins on privacy, compute and noise.
 
 Each is shown with the ε at its own δ, and all are compared at the smallest δ among them. Compute is counted in
 examples processed, noise as σ / batch: what is on the mean gradient, in clip norms.
@@ -23,13 +27,20 @@ examples processed, noise as σ / batch: what is on the mean gradient, in clip n
   dpplan compare plans recipes/digits.yaml recipes/digits-logistic.yaml
   dpplan compare plans recipes/digits-cnn.yaml recipes/digits.yaml --n 50000
 
-Exit status: 0 done; 2 a recipe or the call is wrong; 3 nothing could be certified; 5 a file that is there cannot be
+Of plan files (dpplan help plans) each phase is shown by its name. Without --delta they are taken at the δ that follows
+from their n. An ε for other neighbours or another unit is shown as such, and never said to be better or worse.
+
+\b
+  dpplan compare plans recipes/plans/cohorts.yaml \\
+    recipes/plans/ad-measurement.yaml --delta 1e-6
+
+Exit status: 0 done; 2 a file or the call is wrong; 3 nothing could be certified; 5 a file that is there cannot be
 read.
 """
 
 
 @click.command("plans", help=HELP)
-@click.argument("recipes", type=FileName(path_type=Path), metavar="RECIPE...", nargs=-1, required=True)
+@click.argument("files", type=FileName(path_type=Path), metavar="FILE...", nargs=-1, required=True)
 @click.option(
     "--n",
     "examples",
@@ -38,37 +49,77 @@ read.
 )
 @click.option("--delta", type=CHANCE, help="Compare all at this δ, in place of their own.")
 @output.json_option
-def command(recipes: tuple[Path, ...], examples: Any, delta: Any, as_json: bool) -> None:
+def command(files: tuple[Path, ...], examples: Any, delta: Any, as_json: bool) -> None:
     from dpplan import compare
+    from dpplan.commands.shared import unsaid_accountant
     from dpplan.recipe import Audit, Check, Runtime, StatementBlock
     from dpplan.render import compare_plans as render
 
-    if len(recipes) < 2:
-        raise UsageError("there is one recipe and nothing to compare it with. Give two or more.")
+    plan_files = tuple(file for file in files if plan_file.is_plan(file))
+    if len(files) < 2:
+        one = "plan" if plan_files else "recipe"
+        raise UsageError(f"there is one {one} and nothing to compare it with. Give two or more.")
+    if examples is not None and len(plan_files) == len(files):
+        raise UsageError("--n is for recipes, and a plan file says its own n. Leave it out.")
     with waiting.status("reading recipes and data"):
-        entries = _entries(recipes, examples, delta)
-    result = compare.plans(entries, ignored=(Runtime.title, Check.title, Audit.title, StatementBlock.title))
+        entries = _entries(files, plan_files, examples, delta)
+    ignored = (Runtime.title, Check.title, Audit.title, StatementBlock.title)
+    result = compare.plans(entries, ignored, _spent)
     if as_json:
         output.as_json(render.document(result))
         return
     output.show(render.table(result))
+    output.say(unsaid_accountant.rows(tuple(one.compared for one in result.plans)))
     assumed = {str(one.plan.assumptions): None for one in entries}
     output.say(["", *(f"  {'assumes':<19}{assumptions}" for assumptions in assumed)])
 
 
-def _entries(files: Sequence[Path], examples: Any, delta: Any) -> "list[PlanEntry]":
-    """The recipes with their plans. Raises UsageError when two are the same file."""
+def _spent(plan: Plan, delta: float) -> "Bound":
+    """By whoever answers where no accountant is named."""
+    from dpplan.commands.shared import unsaid_accountant
+    from dpplan.commands.shared.accountant_option import AccountantChoice
+
+    return unsaid_accountant.ask("epsilon", plan, delta, AccountantChoice("exact", {}, said=False))
+
+
+def _entries(files: Sequence[Path], plan_files: Sequence[Path], examples: Any, delta: Any) -> "list[PlanEntry]":
+    """The files with their plans. Raises UsageError with all that is wrong with plan files, or with the first recipe
+    that cannot be read."""
     from dpplan import recipe
     from dpplan.commands.shared.recipe_data import training_examples
     from dpplan.compare.plans import PlanEntry
     from dpplan.plan import resolve_delta
 
-    jobs = [recipe.load(file) for file in files]
-    often = Counter(job.name for job in jobs)
+    jobs = {file: recipe.load(file) for file in files if file not in plan_files}
+    read = _read(plan_files, delta)
+    names = {file: jobs[file].name if file in jobs else file.stem for file in files}
+    often = Counter(names[file] for file in files)
     found = []
-    for file, job in zip(files, jobs, strict=True):
+    for file in files:
+        name = names[file] if often[names[file]] == 1 else str(file)
+        if file in read:
+            plan = read[file].plan
+            found.append(PlanEntry(name, plan, resolve_delta(delta, plan.examples), phases=read[file].names))
+            continue
+        job = jobs[file]
         n = training_examples(job, examples)
         at = job.delta(n) if delta is None else resolve_delta(delta, n)
-        name = job.name if often[job.name] == 1 else str(file)
-        found.append(PlanEntry(name, job.plan(n), at, job.content, job.training.views))
+        content = {} if read else job.content  # a plan file has no such keys
+        found.append(PlanEntry(name, job.plan(n), at, content, job.training.views))
     return found
+
+
+def _read(files: Sequence[Path], delta: Any) -> dict[Path, PlanFile]:
+    problems: list[str] = []
+    read: dict[Path, PlanFile] = {}
+    for file in files:
+        try:
+            read[file] = plan_file.read(file)
+        except UsageError as error:
+            problems += error.problems
+            continue
+        if delta is None and read[file].plan.examples is None:
+            problems.append(f"{file}: says no n, from which a δ would follow. Give --delta.")
+    if problems:
+        raise PlanError(problems)
+    return read

@@ -5,7 +5,7 @@ result.winners["epsilon"]
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
@@ -13,7 +13,7 @@ from dpplan import accounting, notebook
 from dpplan.accounting.bound import Bound, cells
 from dpplan.checks import show
 from dpplan.errors import UsageError
-from dpplan.mechanism import Gaussian
+from dpplan.mechanism import BestOfTrials, Gaussian
 from dpplan.plan import Delta, Plan
 from dpplan.quick_dataclass import dataclass
 
@@ -23,13 +23,15 @@ _SAME = 1e-12  # relative; costs computed in another order of operations are the
 
 @dataclass(frozen=True, slots=True)
 class PlanEntry:
-    """A plan under a name. content: what else was said of it, block -> key -> value. views: of each example."""
+    """A plan under a name. content: what else was said of it, block -> key -> value. views: of each example. phases:
+    what its phases are called, where they have names."""
 
     name: str
     plan: Plan
     delta: Delta
     content: Content = field(default_factory=dict)
     views: int = 1
+    phases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,9 @@ class PlanCosts:
     """A plan that was entered, and its figures.
 
     epsilon: at its own delta. compared: at the delta that all are compared at. compute: examples processed, in
-    expectation, every view of one counted. noise: σ / batch, the noise on the mean gradient in clip norms, None where
-    the batch is unknown or differs between phases. averaged_noise: σ / (batch · sqrt(steps)).
+    expectation, every view of one counted; None where n is unknown, or a phase is of a group or repeated. noise: σ /
+    batch, the noise on the mean gradient in clip norms, None where the batch is unknown, phases are several or noise is
+    not Gaussian. averaged_noise: σ / (batch · sqrt(steps)).
     """
 
     entry: PlanEntry
@@ -83,11 +86,15 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 
 
-def plans(given: Sequence[PlanEntry], ignored: Sequence[str] = ()) -> PlanComparison:
+def plans(
+    given: Sequence[PlanEntry], ignored: Sequence[str] = (), ask: Callable[[Plan, float], Bound] = accounting.epsilon
+) -> PlanComparison:
     """Every plan at its own delta and all at the smallest, because an epsilon at a larger delta promises less.
 
-    ignored: blocks of the contents that are not compared. Raises UsageError for fewer than two plans or a name
-    that two of them have, NotCertified where a plan's cost cannot be proven.
+    ignored: blocks of the contents that are not compared. ask: who says what a plan spends at a delta.
+
+    Raises UsageError for fewer than two plans or a name that two of them have, NotCertified where a plan's cost cannot
+    be proven.
     """
     names = [one.name for one in given]
     if len(names) < 2:
@@ -95,7 +102,7 @@ def plans(given: Sequence[PlanEntry], ignored: Sequence[str] = ()) -> PlanCompar
     if len(set(names)) < len(names):
         raise UsageError(f"names={', '.join(names)} are not all different. Give each plan a name of its own.")
     delta = min(one.delta.value for one in given)
-    costs = tuple(_costs(one, delta) for one in given)
+    costs = tuple(_costs(one, delta, ask) for one in given)
     winners = {
         "epsilon": _most_private(costs) if comparable([one.plan for one in given]) else (),
         "compute": _least(names, [one.compute for one in costs]),
@@ -109,16 +116,16 @@ def comparable(plans: Sequence[Plan]) -> bool:
     return len({(plan.adjacency, plan.privacy_unit, plan.max_per_user) for plan in plans}) <= 1
 
 
-def _costs(entry: PlanEntry, delta: float) -> PlanCosts:
+def _costs(entry: PlanEntry, delta: float, ask: Callable[[Plan, float], Bound]) -> PlanCosts:
     plan = entry.plan
-    epsilon = accounting.epsilon(plan, entry.delta.value)
-    compared = epsilon if entry.delta.value == delta else accounting.epsilon(plan, delta)
+    epsilon = ask(plan, entry.delta.value)
+    compared = epsilon if entry.delta.value == delta else ask(plan, delta)
     n = plan.examples
-    compute = None if n is None else n * plan.epochs * entry.views
-    noise = None
-    if n is not None and len(plan.phases) == 1:
-        phase = plan.only_phase
-        noise = Gaussian.of(phase.mechanism).noise_multiplier / phase.sampling.expected_batch(n)
+    whole = not any(phase.groups or isinstance(phase.mechanism, BestOfTrials) for phase in plan.phases)
+    compute = n * plan.epochs * entry.views if n is not None and whole else None
+    noise, first = None, plan.phases[0].mechanism
+    if n is not None and whole and len(plan.phases) == 1 and type(first) is Gaussian:
+        noise = first.noise_multiplier / plan.only_phase.sampling.expected_batch(n)
     averaged = None if noise is None else noise / math.sqrt(plan.steps)
     return PlanCosts(entry, epsilon, compared, compute, noise, averaged)
 

@@ -4,18 +4,25 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dpplan.checks import show
-from dpplan.plan import Setting
+from dpplan.compare.plans import comparable
+from dpplan.mechanism import BestOfTrials, Gaussian, kind_of
+from dpplan.plan import Phase, Plan, Setting
 from dpplan.quantities import Quantity, quantity
 from dpplan.render.bound_text import figure as stated
 from dpplan.render.bound_text import meaning, relation
 from dpplan.render.number_format import down, ratio, up
+from dpplan.render.plan_rows import settings_shown
 from dpplan.render.table import Column, Table, TableCell
 from dpplan.render.to_json import Object, described, figure
+from dpplan.units import unit_words
 
 if TYPE_CHECKING:
     from dpplan.compare.plans import PlanComparison, PlanCosts
 
 WON = " *"
+MOST_PHASES = 12  # that are listed by name
+RECIPE_PHASE = "training"  # what the one phase of a recipe is called, beside plan files
+APART = 1e-6  # relative; figures that differ by more are told apart
 _WORDS = {"epsilon": "privacy", "compute": "compute", "noise": "noise"}
 
 
@@ -40,6 +47,7 @@ def document(result: "PlanComparison") -> Object:
         "delta": result.delta,
         "plans": [_plan(entry) for entry in result.plans],
         "differences": [{"key": one.key, "values": list(one.values)} for one in result.differences],
+        "comparable": comparable([one.entry.plan for one in result.plans]),
         "winners": {criterion: list(names) for criterion, names in result.winners.items()},
     }
 
@@ -48,6 +56,7 @@ def _plan(entry: "PlanCosts") -> Object:
     one = entry.entry
     return {
         "name": one.name,
+        "phases": list(one.phases) or None,
         "plan": described(one.plan),
         "delta": one.delta.value,
         "delta_reason": one.delta.reason,
@@ -69,14 +78,54 @@ def _rows(result: "PlanComparison") -> Iterator[tuple[TableCell, ...]]:
     yield _row("σ / batch", [_figure(result, "noise", one, one.noise) for one in costs])
     yield _row("σ / (batch √steps)", [TableCell(_number("noise", one.averaged_noise)) for one in costs])
     plans = [one.entry.plan for one in costs]
-    for name in dict.fromkeys(name for plan in plans for phase in plan.phases for name in phase.settings):
-        known = quantity(name)
-        shown = [[_setting(known, phase.settings.get(name)) for phase in plan.phases] for plan in plans]
-        yield _row(known.words, [TableCell(", ".join(each)) for each in shown])
-    yield _row("steps", [TableCell(show(plan.steps)) for plan in plans])
+    if not comparable(plans):
+        yield _row("protects", [TableCell(_protected(plan)) for plan in plans])
+    if any(one.entry.phases for one in costs):
+        yield from _named_phases(result)
+    else:
+        for name in dict.fromkeys(name for plan in plans for phase in plan.phases for name in phase.settings):
+            known = quantity(name)
+            shown = [[_setting(known, phase.settings.get(name)) for phase in plan.phases] for plan in plans]
+            yield _row(known.words, [TableCell(", ".join(each)) for each in shown])
+    yield _row("steps", [TableCell(_steps(plan)) for plan in plans])
     yield _row("examples", [TableCell("-" if plan.examples is None else show(plan.examples)) for plan in plans])
     for one in result.differences:
         yield _row(one.key, [TableCell(_value(value)) for value in one.values])
+
+
+def _protected(plan: Plan) -> str:
+    """Whom its figure is for: the neighbours and the unit."""
+    return f"{plan.adjacency.words} {unit_words(plan.privacy_unit, plan.max_per_user)}"
+
+
+def _steps(plan: Plan) -> str:
+    """Of a search, trials are drawn: there is no number."""
+    searched = any(isinstance(phase.mechanism, BestOfTrials) for phase in plan.phases)
+    return "-" if searched else show(plan.steps)
+
+
+def _named_phases(result: "PlanComparison") -> Iterator[tuple[TableCell, ...]]:
+    """A row for each name of a phase, with what each plan has under it; of many the first."""
+    by_name = [
+        dict(zip(one.entry.phases or (RECIPE_PHASE,), one.entry.plan.phases, strict=True)) for one in result.plans
+    ]
+    names = list(dict.fromkeys(name for phases in by_name for name in phases))
+    for name in names[:MOST_PHASES]:
+        yield _row(name, [TableCell(_phase(phases.get(name))) for phases in by_name])
+    if len(names) > MOST_PHASES:
+        left = [sum(name in phases for name in names[MOST_PHASES:]) for phases in by_name]
+        yield _row("more phases", [TableCell(str(count)) for count in left])
+
+
+def _phase(phase: Phase | None) -> str:
+    """Its settings and steps in a few words; a dash where a plan has none of that name."""
+    if phase is None:
+        return "-"
+    if isinstance(phase.mechanism, BestOfTrials):
+        return f"best of trials: {phase.mechanism.words}"
+    kind = "" if type(phase.mechanism) is Gaussian else f"{kind_of(phase.mechanism)} "
+    given = [each for each in settings_shown(phase) if each != "q = 1"]
+    return f"{kind}{' '.join(given)}{f' ×{phase.steps}' if phase.steps > 1 else ''}"
 
 
 def _row(name: str, cells: Sequence[TableCell]) -> tuple[TableCell, ...]:
@@ -120,14 +169,23 @@ def _verdict(result: "PlanComparison", criterion: str, winners: Sequence[str]) -
     values = {entry.entry.name: _value_of(entry, criterion) for entry in result.plans}
     if not winners and criterion == "epsilon":
         return "nobody wins: figures for different neighbours or units promise different things, see assumes"
-    if not winners:
+    if not winners and any(entry.entry.plan.examples is None for entry in result.plans):
         return "not every plan says how many examples it has"
+    if not winners:
+        return {"noise": "not every plan is one phase of Gaussian noise"}.get(
+            criterion, "not every plan draws from all examples, a known number of times"
+        )
     best, worst = min(values.values()), max(values.values())
     shown = up(best, 4) if criterion == "epsilon" else _number(criterion, best)
-    if len(winners) == len(values):
+    first = [name for name in winners if values[name] <= best * (1.0 + APART)]
+    if len(first) == len(values):
         return f"nothing sets them apart, {shown}"
     by = f", the most is {ratio(worst / best)} times as much" if best > 0 else ""
-    return f"{listed(winners)} with {shown}{by}"
+    doubtful = [name for name in winners if name not in first]
+    if not doubtful:
+        return f"{listed(first)} with {shown}{by}"
+    spend = "spend" if len(doubtful) > 1 else "spends"
+    return f"{listed(first)} with {shown}{by}; that {listed(doubtful)} {spend} more is not proven"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -291,8 +291,8 @@ together, composed exactly where the laws are known.
     - normalisation constants of other data
 
 Commands that take phases take the file as --phases PLAN, and --spent PLAN for what ran before; epsilon, delta, curve,
-risk and compare accountants as PLAN alone too. Epsilon and delta say of each phase what it costs alone, and what it
-adds at most to all the others.
+risk, compare accountants and compare plans as PLAN alone too. Epsilon and delta say of each phase what it costs alone,
+and what it adds at most to all the others.
 
 What can be released, with its settings: dpplan help mechanisms.
 

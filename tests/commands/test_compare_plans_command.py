@@ -76,3 +76,97 @@ def test_what_a_scheme_has_none_of_is_a_dash(dpplan: Run, tmp_path: Path) -> Non
     assert ["sample", "rate", "0.02", "-"] in lines
     assert ["batch", "-", "100"] in lines
     assert not any("None" in line for line in lines)
+
+
+PLAN = """\
+adjacency: {adjacency}
+n: 5000
+phases:
+  - {{name: counts, mechanism: {{kind: laplace, epsilon: 0.1}}, steps: 2}}
+  - name: train
+    mechanism: {{kind: gaussian, noise_multiplier: {sigma}}}
+    sampling: {{kind: poisson, batch_size: 100}}
+    steps: 150
+"""
+
+
+def plan_file(file: Path, sigma: float, adjacency: str = "add-remove", more: str = "") -> str:
+    file.write_text(PLAN.format(sigma=sigma, adjacency=adjacency) + more, encoding="utf-8")
+    return str(file)
+
+
+def compared(capsys: pytest.CaptureFixture[str], *call: str) -> str:
+    assert program.run(["compare", "plans", *call]) == 0
+    return capsys.readouterr().out
+
+
+def test_plan_files_stand_side_by_side_phase_by_phase(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = "  - {name: last, mechanism: {kind: gaussian, noise_multiplier: 9}}\n"
+    a, b = plan_file(tmp_path / "a.yaml", 4), plan_file(tmp_path / "b.yaml", 2, more=more)
+    shown = compared(capsys, a, b)
+    lines = {line[:18].strip(): line[18:].split() for line in shown.splitlines()}
+    assert lines["counts"] == ["laplace", "ε", "=", "0.1", "×2"] * 2
+    assert lines["last"] == ["-", "σ", "=", "9"]
+    assert "privacy: a with " in shown and "protects" not in shown and "add/remove one example" in shown
+    content = json.loads(compared(capsys, a, b, "--json"))
+    assert content["comparable"] is True and content["winners"]["epsilon"] == ["a"] and content["delta"] == 1e-5
+    assert [one["phases"] for one in content["plans"]] == [["counts", "train"], ["counts", "train", "last"]]
+    assert content["plans"][0]["examples_processed"] == 5000 * (2 + 3)
+    assert content["plans"][0]["noise_batch_ratio"] is None
+
+
+def test_figures_for_other_neighbours_are_marked_and_nobody_wins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = plan_file(tmp_path / "a.yaml", 4), plan_file(tmp_path / "b.yaml", 4, "zero-out")
+    shown = compared(capsys, a, b)
+    (protects,) = (line for line in shown.splitlines() if line.startswith("protects"))
+    assert "add/remove one example" in protects and "zero out one example" in protects
+    assert "privacy: nobody wins" in shown and "*" not in shown
+    content = json.loads(compared(capsys, a, b, "--json"))
+    assert content["comparable"] is False and content["winners"]["epsilon"] == []
+
+
+def test_a_recipe_stands_beside_a_plan_file_without_its_keys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = write(tmp_path / "a.yaml", 4, 100), plan_file(tmp_path / "b.yaml", 4)
+    shown = compared(capsys, a, b, "--n", "5000")
+    (row,) = (line for line in shown.splitlines() if line.startswith("training "))
+    assert row.split() == ["training", "σ", "=", "4", "q", "=", "0.02", "×150", "-"]
+    assert "privacy: a with " in shown and "training." not in shown
+
+
+def test_what_is_bounded_from_above_alone_is_not_said_to_be_worse(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search = "  - {repeat: {law: geometric, mean: 3, score: public}, phases: [{mechanism: {kind: zcdp, rho: 0.01}}]}\n"
+    a, b = plan_file(tmp_path / "a.yaml", 4), plan_file(tmp_path / "b.yaml", 4, more=search)
+    shown = " ".join(compared(capsys, a, b).split())
+    assert "times as much; that b spends more is not proven." in shown
+    assert "compute: not every plan draws from all examples, a known number of times." in shown
+    assert "noise: not every plan is one phase of Gaussian noise." in shown
+    assert "best of trials: geometric, mean 3" in shown and "accountant rdp, an upper bound" in shown
+
+
+def test_mistakes_about_plan_files_are_told_of_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = plan_file(tmp_path / "a.yaml", 4), plan_file(tmp_path / "b.yaml", 4)
+    bare = tmp_path / "c.yaml"
+    bare.write_text("phases: [{mechanism: {kind: laplace, epsilon: 0.1}}]\n", encoding="utf-8")
+    wrong = tmp_path / "d.yaml"
+    wrong.write_text("phases: [{mechanism: {kind: laplace}}]\n", encoding="utf-8")
+    for call, told in (
+        ((a,), ["there is one plan and nothing to compare it with."]),
+        ((a, b, "--n", "100"), ["--n is for recipes, and a plan file says its own n."]),
+        ((str(bare), str(wrong)), ["says no n, from which a δ would follow", "mechanism.epsilon is missing"]),
+    ):
+        assert program.run(["compare", "plans", *call]) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert all(each in said for each in told), said
+
+
+def test_many_phases_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = "".join(f"  - {{name: c{at}, mechanism: {{kind: laplace, epsilon: 0.1}}}}\n" for at in range(15))
+    a, b = plan_file(tmp_path / "a.yaml", 4, more=more), plan_file(tmp_path / "b.yaml", 4)
+    lines = [line.split() for line in compared(capsys, a, b).splitlines()]
+    assert ["more", "phases", "5", "0"] in lines
