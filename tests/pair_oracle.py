@@ -61,7 +61,7 @@ def lattice_delta(masses: Sequence[mpf], low: int, unit: mpf, steps: int, epsilo
         first, last = int(mp.floor(epsilon / unit)) + 1, (low + len(masses) - 1) * steps
 
         def log_power(z: mpc) -> mpc:
-            return steps * mp.log(mp.fsum(mass * mp.exp(z * (low + j)) for j, mass in enumerate(masses) if mass))
+            return steps * (mp.log(mp.polyval(masses[::-1], mp.exp(z))) + low * z)
 
         slope = mpf(10) ** -20
         below, above = mpf(0), mpf(64)
@@ -70,18 +70,17 @@ def lattice_delta(masses: Sequence[mpf], low: int, unit: mpf, steps: int, epsilo
             rising = log_power(middle + slope).real - log_power(middle).real > slope * first
             below, above = (below, middle) if rising else (middle, above)
         tilt = max(below, mpf(10) ** -3)
-
-        def series(w: mpc) -> mpc:
-            return (mp.exp(-w * first) - mp.exp(-w * (last + 1))) / (1 - mp.exp(-w))
-
+        fall = mp.exp(-unit)
+        falls = mp.exp(epsilon) * fall**first, mp.exp(epsilon) * fall ** (last + 1)
         total, top = mpf(0), log_power(tilt).real
         for k in range(points // 2 + 1):
             z = mpc(tilt, 2 * mp.pi * k / points)
             power = log_power(z)
             if power.real < top - 110:
                 break
-            value = (mp.exp(power) * (series(z) - mp.exp(epsilon) * series(z + unit))).real
-            total += value if k == 0 else 2 * value
+            front, back, turn = mp.exp(power - z * first), mp.exp(power - z * (last + 1)), mp.exp(-z)
+            series = (front - back) / (1 - turn) - (falls[0] * front - falls[1] * back) / (1 - fall * turn)
+            total += series.real if k == 0 else 2 * series.real
         return 1 - mp.fsum(masses) ** steps + total / points
 
 

@@ -272,7 +272,7 @@ def test_masses_and_variations_of_a_decay_lie_on_either_side_of_their_integrals(
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize(("sigma", "q", "tilt"), FALLING)
+@pytest.mark.parametrize(("sigma", "q", "tilt"), [*FALLING[1:], pytest.param(*FALLING[0], marks=pytest.mark.slow)])
 def test_a_decay_holds_the_transform_in_30_digits(sigma, q, tilt):
     """From each edge of the net to the next, and beyond the last; near 0 it falls by a tenth of what the law does."""
     decay, _, (spread,) = decay_of([(sigma, q, 3.0)], [tilt])
@@ -300,7 +300,9 @@ def test_a_decay_of_many_phases_holds_the_product_of_their_transforms():
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize(("sigma", "q", "tilt"), [(0.6, 1e-5, 10.0), (0.23, 1e-8, 1.1)])
+@pytest.mark.parametrize(
+    ("sigma", "q", "tilt"), [(0.6, 1e-5, 10.0), pytest.param(0.23, 1e-8, 1.1, marks=pytest.mark.slow)]
+)
 def test_what_jumps_add_lies_below_their_decay_in_many_digits(sigma, q, tilt):
     """|M - M_bulk| / M_bulk(t) by mpmath, from both transforms to the power of the steps: at each edge and beyond."""
     count, width = 1000, 0.15 * sigma

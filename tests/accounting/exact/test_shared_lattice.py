@@ -36,8 +36,14 @@ def lattices(steps: int) -> tuple[SharedLattice, SharedLattice]:
     return lattice, SharedLattice(add, None, beside=lattice)
 
 
-@pytest.mark.parametrize("enough", [Width(1e-9, 1e-4), Width(1e-13, 1e-7), Width(1e-9, 1e-4, dominating=True)])
-@pytest.mark.parametrize(("steps", "epsilon"), [(25, 0.0), (MANY_STEPS + 30, 0.0), (60, 0.3)])
+@pytest.mark.parametrize(
+    ("steps", "epsilon", "enough"),
+    [
+        (25, 0.0, Width(1e-9, 1e-4)),
+        (MANY_STEPS + 30, 0.0, Width(1e-9, 1e-4, dominating=True)),
+        (60, 0.3, Width(1e-13, 1e-7)),
+    ],
+)
 def test_a_place_holds_both_directions_at_every_epsilon(steps, epsilon, enough):
     """Also at other ε than its own, negative ones too, and in the reverse direction by what is told there of this one;
     at its own it is as narrow as was asked."""

@@ -316,7 +316,7 @@ def call_on_two(noise: float, strike: float) -> mpf:
     return mp.quad(over, [each for each in panels if -11 <= each <= 11 + 1 / s], maxdegree=4)
 
 
-@pytest.mark.parametrize("noise", [0.6, 3.0])
+@pytest.mark.parametrize("noise", [pytest.param(0.6, marks=pytest.mark.slow), 3.0])
 def test_two_lognormals_are_held_by_an_integral_in_mpmath(noise):
     """Above, the truth, below, at the mean and far out; P-mass that was cut off is at +inf, as a
     share of the mean."""

@@ -129,6 +129,7 @@ def test_sensitivities_are_those_of_every_pattern_in_exact_fractions(bands: int,
     between what some pattern reaches and the bound; entries of very different size, some of them negative."""
     matrix = np.round(strategy(bands, True) * 2.0**20) / 2.0**20
     matrix[:, ::3] *= 2.0**-30
+    matrix[:, 1::4] *= -1.0
     of_floats = [[Fraction(each) for each in row] for row in matrix.tolist()]
     gram = [[abs(sum(row[i] * row[j] for row in of_floats)) for j in range(STEPS)] for i in range(STEPS)]
     patterns = far_apart(most, apart)
