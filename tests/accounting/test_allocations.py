@@ -137,7 +137,7 @@ def _marked(row: dict[str, str]) -> object:
     return pytest.param(row, marks=pytest.mark.slow) if slow else row
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize("row", [_marked(row) for row in PUBLISHED], ids=[row["id"] for row in PUBLISHED])
 def test_published_figures(row):
     """Uppers are above the truth, lowers below; exact values of total variation lie in the interval."""
@@ -196,7 +196,8 @@ def test_an_epoch_of_which_one_step_was_reached_is_a_step_of_poisson_sampling():
     assert found.value == known.value
 
 
-@pytest.mark.parametrize("kept", ["fresh", "same"])
+@pytest.mark.sweep(every=2)
+@pytest.mark.parametrize("kept", ["same", "fresh"])
 def test_cost_never_falls_with_steps_nor_with_less_noise(kept):
     steps = [accounting.epsilon(bins(1.2, 12, count, kept), 1e-5) for count in (3, 11, 12, 60)]
     noise = [accounting.epsilon(epochs(sigma, 12, 3, kept), 1e-5) for sigma in (20.0, 1.0, 0.3)]
@@ -238,6 +239,7 @@ def test_zero_out_is_add_remove_and_replace_one_is_refused_with_the_reason():
             accounting.epsilon(Plan((Phase(Gaussian(1.0), scheme, 80),), adjacency=REPLACE_ONE), 1e-5)
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("sigma", "per_epoch", "count", "delta", "kept"),
     [
@@ -404,6 +406,7 @@ def test_many_steps_to_an_epoch(sigma, per_epoch, count, delta):
     assert found.relative_width < 0.02
 
 
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize(
     ("sigma", "per_epoch", "count", "delta", "width"),
     [

@@ -38,6 +38,7 @@ def assert_not_above(smaller: Bound, larger: Bound) -> None:
     assert smaller.value <= larger.value * (1 + tolerance(smaller, larger))
 
 
+@pytest.mark.sweep(every=3)
 @every_accountant
 @pytest.mark.parametrize("steps", [1, 40, 3000])
 def test_twice_k_steps_cost_what_k_and_k_steps_cost(name, steps):
@@ -90,6 +91,7 @@ def test_epsilon_never_rises_as_delta_rises_and_delta_never_rises_as_epsilon_ris
             assert_not_above(after, before)
 
 
+@pytest.mark.sweep(every=3)
 @every_accountant
 @pytest.mark.parametrize("asked", [0.05, 1e-5, 1e-11])
 def test_the_delta_of_the_epsilon_of_a_delta_is_that_delta_or_less(name, asked):

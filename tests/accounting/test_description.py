@@ -98,6 +98,7 @@ def test_help_names_a_toy_accountant_and_what_it_takes(folder: Path) -> None:
     assert "toy  multiplies the steps" in listed
 
 
+@pytest.mark.slow
 def test_a_toy_accountant_is_compared_and_drawn_in_its_colour(folder: Path) -> None:
     pytest.importorskip("matplotlib")
     done = python(WITH_TOY, "compare", "accountants", *CALL, "--plot", "toy.svg", path=folder)
@@ -113,6 +114,7 @@ def test_a_toy_theorem_stands_where_it_was_published(folder: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize("name", ACCOUNTANTS)
 def test_a_description_read_from_source_is_that_of_the_module(name: str) -> None:
     script = (

@@ -53,7 +53,7 @@ def assert_certified(composition: Composition, epsilon: float, truth: mpf, width
         (math.sqrt(2.0) / 7.0, 1e-7, 333, 1.2345),
         (0.1, 1e-8, 1000, 10.0),
         (0.1, 0.0, 1000, 60.0),  # 1.7e-74
-        (0.01, 0.0, 10_000, 15.0),  # 2.5e-49
+        pytest.param(0.01, 0.0, 10_000, 15.0, marks=slow),  # 2.5e-49
         pytest.param(0.01, 0.0, 10_000, 1.0, marks=slow),
         pytest.param(0.1, 1e-12, 10_000, 250.0, marks=slow),
     ],
@@ -146,6 +146,7 @@ def test_the_oracles_agree_with_each_other():
     assert abs(contour([(pair_oracle.gaussian_moment(3.0), 40)], 5.0) / gaussian - 1) < mpf(10) ** -12
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("terms", "epsilon"),
     [
@@ -217,6 +218,7 @@ SAMPLED = [
 ]
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("sigma", "q", "steps", "delta"), SAMPLED)
 def test_the_sampled_gaussian_meets_the_contour_engine(sigma, q, steps, delta):
     plan = Plan.from_rate(sigma, q, steps)
@@ -382,6 +384,7 @@ def test_what_is_no_composition_is_refused(terms):
         Composition.of(terms)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("law", [pairs.laplace(1.0).remove, pairs.subsampled(pairs.gaussian(1.0), 0.05).add])
 def test_delta_falls_as_epsilon_rises_and_rises_with_the_steps(law):
     deltas = [one(law, 30).delta(epsilon) for epsilon in (-1.0, 0.0, 0.1, 0.5, 1.0, 2.0)]

@@ -25,6 +25,7 @@ def test_log_moments_against_the_binomial_theorem(sample_rate, sigma):
         assert 0 <= float(mpf(value) / truth - 1) < 3e-12
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(("sample_rate", "sigma"), [(0.01, 4.0), (0.2, 0.8), (0.5, 1.5)])
 @pytest.mark.parametrize("lam", [1, 4, 16])
 def test_the_other_direction_is_never_larger(sample_rate, sigma, lam):

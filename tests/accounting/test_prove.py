@@ -132,6 +132,7 @@ def test_the_add_directions_delta_agrees_with_mpmath():
             assert ball.rel_accuracy_bits() > 60
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("row", QUICK[::3], ids=lambda row: f"{row[:3]}")
 def test_proof_has_the_digits_and_lies_inside_the_fast_interval(row):
     _check_row(*row)
@@ -220,6 +221,7 @@ def test_unsampled_steps_are_the_gaussian_closed_form():
     assert proof.digits >= 25
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("sigma", "q", "epsilon"), [(1.0, 0.1, 0.05), (0.3, 0.01, 14.0), (5.0, 0.7, 0.0)])
 def test_one_step_is_the_integral_of_what_exceeds_it(sigma, q, epsilon):
     proof = prove.delta(_plan((sigma, q, 1)), epsilon, digits=20)
@@ -267,7 +269,7 @@ def test_epsilon_is_exactly_0_from_the_total_variation_on():
     assert prove.epsilon(plan, variation.bound.lower * 0.9).bound.lower > 0.0
 
 
-@pytest.mark.parametrize("row", [(1.0, 0.1, 2), (0.9, 0.05, 40)])
+@pytest.mark.parametrize("row", [(1.0, 0.1, 2), pytest.param((0.9, 0.05, 40), marks=pytest.mark.slow)])
 def test_both_directions_have_the_same_total_variation(row):
     found = []
     for direction in Direction:
@@ -297,6 +299,7 @@ def _transform(a: float, u: float) -> acb:
     return sum((acb.integral(integrand, low + k, low + k + 1) for k in range(int(high - low) + 1)), acb(0))
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("a", EXPONENTS)
 @pytest.mark.parametrize(("low", "step", "count", "height"), [
     (-8.0, 0.25, 80, 1.5), (-3.0, 0.25, 30, 1.5), (-8.0, 1.0, 20, 0.5), (-8.0, 0.125, 160, 2.4),
@@ -332,6 +335,7 @@ def test_no_frequency_beyond_u_exceeds_the_bound_there(a, path):
                 assert not abs(_transform(a, further)) > bound
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("a", EXPONENTS)
 @pytest.mark.parametrize("height", [0.0, 0.5, 1.5, 2.4])
 def test_growth_bounds_the_integral_of_the_modulus_and_is_not_far_above_it(a, height):

@@ -181,6 +181,7 @@ def test_the_exponential_mechanism_costs_a_quarter_of_what_is_pure() -> None:
     assert by_range < 0.6 * pure
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("epsilon", [1e-6, 1e-3, 0.1, 1.0, 10.0, 100.0])
 def test_the_divergence_of_a_bounded_range_is_that_of_its_worst_two_losses(epsilon: float) -> None:
     """Against the largest over many places of the two, at 40 digits; never below it, and hardly above."""

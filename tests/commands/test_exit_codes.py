@@ -57,6 +57,7 @@ def test_an_answer_that_cannot_be_written_is_5(more: tuple[str, ...]) -> None:
     assert (done.returncode, done.stderr) == (5, "error: input or output failed: No space left on device.\n")
 
 
+@pytest.mark.sweep(every=2)
 @needs_linux
 @pytest.mark.parametrize("call", [["--help"], ["check", "--explain", "all"], ["help", "certificate"], ["--version"]])
 def test_help_that_cannot_be_written_is_5(call: list[str]) -> None:
@@ -119,6 +120,7 @@ def test_a_table_or_a_picture_that_cannot_be_written_is_5(dpplan: Run, tmp_path:
     assert (drawn.returncode, "--plot=a.svg cannot be written: No space left on device." in drawn.stderr) == (5, True)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("name", ["nowhere.yaml", "folder", "file/below.yaml", "x" * 300])
 def test_a_name_that_leads_nowhere_stays_a_mistake_of_the_call(dpplan: Run, tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()

@@ -60,9 +60,14 @@ def test_a_pickle_and_a_checkpoint_of_torch_are_read(tmp_path: Path, capsys: pyt
         assert epsilon(capsys, "--phases", tmp_path / name) == pytest.approx(epsilon(capsys, *RUN), rel=1e-9)
 
 
-def test_the_registry_gets_an_entry_or_all_that_it_asks_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_registry_tells_all_that_it_asks_for(capsys: pytest.CaptureFixture[str]) -> None:
     few = ["--sigma", "1", "--q", "0.01", "--steps", "9", "--delta", "1e-6", "--to", "registry"]
     assert "registry: " in ran(capsys, "export", *few, code=2)
+
+
+@pytest.mark.slow
+def test_an_entry_of_the_registry_has_what_was_stated(capsys: pytest.CaptureFixture[str]) -> None:
+    few = ["--sigma", "1", "--q", "0.01", "--steps", "9", "--delta", "1e-6", "--to", "registry"]
     stated = [f"--state={key}=X" for key in ("name", "description", "curator", "intended_use", "region", "authors")]
     stated += ["--state=publication_date=2026-01-01", "--state=product=Dataset"]
     assert "url_slug: x" in ran(capsys, "export", *few, *stated)

@@ -141,6 +141,7 @@ def test_cells_that_are_solved_one_by_one_are_those_of_solve(dpplan: Run) -> Non
     assert "batch=30 exceeds a group" in answer[1]["refusal"]
 
 
+@pytest.mark.slow
 def test_cells_of_a_fixed_size_are_recorded_too(dpplan: Run) -> None:
     call = ("frontier", "--n", "500", "--target-eps", "20", "--delta", "1e-3", "--batch", "50,500", "--epochs", "4")
     done = dpplan(*call, "--sampling", "fixed-size", "--workers", "1", "--json")

@@ -123,7 +123,9 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("words", OTHERS)
+@pytest.mark.parametrize(
+    "words", [pytest.param(each, marks=[pytest.mark.slow] * (each == "cut at")) for each in OTHERS]
+)
 def test_claims_for_other_schemes_and_units_are_verified_for_them(dpplan: Run, tmp_path: Path, words: str) -> None:
     asked = ("--sigma", "2", "--n", "40", "--batch", "4", "--steps", "20", "--delta", "1e-3", *OTHERS[words])
     said = dpplan("epsilon", *asked, "--json").stdout

@@ -11,6 +11,7 @@ Run = Callable[..., CompletedProcess[str]]
 MNIST = ("--delta", "1e-5", "--n", "60000")
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("given", "unknown", "finer"),
     [

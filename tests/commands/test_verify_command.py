@@ -43,7 +43,9 @@ def printed(dpplan: Run, *call: str) -> Any:
         ("epsilon", *PLAN, "--delta", "1e-5", "--spent", "sigma=2,q=.01,steps=50"),
         ("epsilon", *PLAN, "--delta", "1e-5", "--accountant", "rdp"),
         ("delta", *PLAN, "--eps", "1"),
-        ("solve", "--target-eps", "1", "--q", "0.01", "--steps", "100", "--delta", "1e-5"),
+        pytest.param(
+            ("solve", "--target-eps", "1", "--q", "0.01", "--steps", "100", "--delta", "1e-5"), marks=pytest.mark.slow
+        ),
         ("check", *PLAN, "--n", "60000", "--delta", "1e-6"),
     ],
 )

@@ -99,6 +99,7 @@ def test_a_run_without_n_and_batch_is_incomplete() -> None:
         compare.samplers(Settings(noise_multiplier=1.0, examples=40, steps=5), 1e-3)
 
 
+@pytest.mark.slow
 def test_a_rate_and_n_are_the_batch_that_they_make(found: SamplerComparison) -> None:
     """A quarter of 40 is the batch of RUN, full batches take all of them."""
     by_rate = RUN.with_(batch_size=None, sample_rate=Fraction(1, 4), scheme_options=(("cap", 18),))

@@ -375,6 +375,7 @@ GROUPS = Settings(sampling="cyclic-poisson", scheme_options=(("groups", 2), ("as
 BINS = Settings(sampling="balls-in-bins")
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("drawn", "changes"),
     [
@@ -491,6 +492,7 @@ def test_a_target_that_no_cell_meets_is_out_of_reach(monkeypatch):
         frontier(grid)
 
 
+@pytest.mark.slow
 def test_several_processes_solve_the_same_cells_alone():
     grid = Grid(4000, 2.0, DELTA, (40, 100, 200), epochs=(2, 4), drawn=GROUPS)
     one, two = (one_by_one.solved_alone(grid, workers).found.rows for workers in (1, 2))

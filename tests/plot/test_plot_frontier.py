@@ -42,6 +42,7 @@ def test_a_grid_of_one_row_or_one_column_is_drawn_too(grid: Grid, tmp_path: Path
     assert (tmp_path / "map.png").stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_cells_without_a_plan_are_left_blank(tmp_path: Path) -> None:
     drawn = Settings(sampling="cyclic-poisson", scheme_options=(("groups", 2), ("assignment", "own")))
     found = frontier(Grid(40, 2.0, 1e-3, (4, 8, 30), epochs=(1, 2), drawn=drawn))

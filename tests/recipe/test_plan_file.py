@@ -467,7 +467,9 @@ EXAMPLES: dict[str, tuple[float, float]] = {
 BY_MOMENTS = ("census-2020",)
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=[pytest.mark.slow] * (each == "federated-by-user")) for each in EXAMPLES]
+)
 def test_the_plans_that_come_with_dpplan_cost_what_they_should(name: str) -> None:
     low, high = EXAMPLES[name]
     found = accounting.epsilon(plan_file.read(RECIPES / f"{name}.yaml").plan, 1e-6)

@@ -37,7 +37,9 @@ def ran(line: str) -> tuple[int, str]:
 
 
 @pytest.mark.sweep(every=6)
-@pytest.mark.parametrize("line", COMMANDS_SHOWN)
+@pytest.mark.parametrize(
+    "line", [pytest.param(each, marks=[pytest.mark.slow] * ("with-tuning" in each)) for each in COMMANDS_SHOWN]
+)
 def test_every_command_of_a_page_runs(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "recipes" / "plans").mkdir(parents=True)
     for name in (*bundled.names(), *bundled.plans()):

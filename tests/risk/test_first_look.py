@@ -67,6 +67,7 @@ def trade_off(name):
     return risk.TradeOff(risk.source_of_plan(PLANS[name]))
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("name", PLANS)
 def test_a_curve_makes_few_places_and_none_where_no_rate_looks(name, monkeypatch):
     made, once = [], OneDirection._made

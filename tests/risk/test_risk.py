@@ -225,7 +225,9 @@ def test_the_smallest_mu_dominates_everywhere_and_a_smaller_one_does_not(plan):
 
 
 @pytest.mark.parametrize(
-    "plan", [PLANS["many steps"], PLANS["no sampling"], PLANS["little noise"]], ids=("many", "all", "little")
+    "plan",
+    [PLANS["many steps"], PLANS["no sampling"], pytest.param(PLANS["little noise"], marks=pytest.mark.slow)],
+    ids=("many", "all", "little"),
 )
 def test_the_smallest_mu_is_no_larger_than_one_place_asks_for(plan):
     source, spare = source_of(plan), 1e-5

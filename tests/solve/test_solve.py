@@ -545,6 +545,7 @@ def test_rates_are_the_largest_of_all_by_brute_force():
                 assert accounting.epsilon(settings.with_(sample_rate=least).plan(), DELTA, "rdp").upper > target
 
 
+@pytest.mark.slow
 def test_ten_to_the_twelve_examples_come_back_from_their_own_target():
     found = solve.noise(Settings(examples=10**12, batch_size=10**9, steps=1000), 1, 1e-13)
     back = solve.examples(Settings(batch_size=10**9, steps=1000, noise_multiplier=found.value), 1, 1e-13)

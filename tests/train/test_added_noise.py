@@ -50,8 +50,9 @@ def test_right_noise_agrees_also_after_an_interruption(name: str, first: int) ->
     assert agrees(name, added(name), first, level=1e-3)
 
 
-@pytest.mark.sweep(every=3)
-@pytest.mark.parametrize("name", MECHANISMS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=[pytest.mark.slow] * (each == "many bands")) for each in MECHANISMS]
+)
 def test_right_noise_fails_no_more_often_than_the_level(name: str) -> None:
     assert sum(not agrees(name, added(name, seed), level=0.2) for seed in range(2, 17)) <= 9  # of 15 at 0.2: 1e-4
 

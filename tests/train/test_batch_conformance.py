@@ -80,6 +80,7 @@ def test_tiny_runs_of_any_kind_do_not_fail() -> None:
             assert agrees(scheme, drawing(scheme, seed, n), int(rng.integers(1, 30)), examples=n)
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("claim", CLAIMS)
 @pytest.mark.parametrize("done", CLAIMS)
 def test_another_scheme_than_the_claimed_is_found(claim: str, done: str) -> None:

@@ -121,7 +121,10 @@ def alone_from(recipe: Recipe, seen: list[dict[str, Any]], step: int, examples: 
     "changes",
     [
         {"privacy_clipping": "adaptive", "training_optimizer": "adam", "training_ema": 0.9},
-        {"model_kind": "mlp", "model_hidden": (16,), "model_activation": "tanh", "runtime_physical_batch": 7},
+        pytest.param(
+            {"model_kind": "mlp", "model_hidden": (16,), "model_activation": "tanh", "runtime_physical_batch": 7},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_two_processes_take_the_steps_of_one(tmp_path: Path, changes: dict[str, Any]) -> None:
@@ -166,6 +169,7 @@ def test_noise_is_added_once(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("examples", "rate"), [(401, 0.002), (1, 0.5)])
 def test_ranks_that_draw_nothing_take_part(tmp_path: Path, examples: int, rate: float) -> None:
     """Of one example, the first rank has none at all; it leads all the same."""

@@ -171,7 +171,14 @@ def test_a_count_of_steps_is_decimal_digits_and_nothing_else() -> None:
         assert steps_begun(said) is None
 
 
-@pytest.mark.parametrize("sampling", [BallsInBins(10, "same"), CyclicPoisson(0.5, 3, "own"), Poisson(0.1)], ids=repr)
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        CyclicPoisson(0.5, 3, "own"),
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (BallsInBins(10, "same"), Poisson(0.1))),
+    ],
+    ids=repr,
+)
 def test_an_answer_about_a_search_is_read_whatever_its_trials_draw(sampling: object, tmp_path: Path) -> None:
     run = Phase(Gaussian(2.0), sampling, 3)  # type: ignore[arg-type]
     plan = Plan((Phase(BestOfTrials("geometric", 2.0, (run,)), Poisson(1.0), 1), run), ZERO_OUT)

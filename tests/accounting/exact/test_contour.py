@@ -97,7 +97,7 @@ def test_many_epsilons_by_one_product_hold_the_curve_below_zero_too(sigma, count
     assert low[-1] == 0.0
 
 
-@pytest.mark.parametrize("size", [1, 2, 7, 64, 1000, 5000])
+@pytest.mark.parametrize("size", [1, 2, 7, 64, 1000, pytest.param(5000, marks=pytest.mark.slow)])
 def test_a_factored_sum_is_off_by_no_more_than_it_says(size):
     rng = np.random.default_rng(size)
     weights, h = rng.normal(size=size) + 1j * rng.normal(size=size), 0.037

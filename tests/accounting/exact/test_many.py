@@ -28,6 +28,7 @@ def families(seed, count):
             yield [Plan.from_rate(round(share * sigma, 4), round(rate, 6), steps) for share in (0.9, 1.0, 1.1)]
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("delta", [1e-5, 1e-9])
 def test_the_intervals_meet_those_of_one_plan_at_a_time(delta):
     answered = 0

@@ -49,6 +49,7 @@ def on_the_line(sigma, q, a, u):
     return complex((weight * np.cos(u * loss)).sum(), (weight * np.sin(u * loss)).sum())
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("direction", list(Direction))
 @pytest.mark.parametrize(("sigma", "q", "steps", "tilt", "u_max"), LAWS)
 def test_the_transform_is_within_its_bound(sigma, q, steps, tilt, u_max, direction):

@@ -73,7 +73,7 @@ LAPLACE = [
 ]
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(("law", "e", "rate", "reverse"), LAPLACE)
 @pytest.mark.parametrize(("tilt", "u"), [(0.01, 3.0), (5.0, 0.0), (40.0, 25.0)])
 def test_transforms_of_laplace_losses_lie_within_their_error(law, e, rate, reverse, tilt, u):
@@ -91,6 +91,7 @@ def test_transforms_of_laplace_losses_lie_within_their_error(law, e, rate, rever
         assert abs(found - truth) <= mpf(float(error[k])) < 1e-9
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("density", [Density(0.7, 2.0, 1.0, False), Density(1.0, 1.5, 0.3, True)])
 @pytest.mark.parametrize(("tilt", "u"), [(0.5, 10.0), (6.0, 0.0), (2.0, 40.0)])
 def test_the_remainder_bounds_what_a_short_rule_leaves_out(monkeypatch, density, tilt, u):

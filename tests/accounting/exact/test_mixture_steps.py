@@ -81,7 +81,7 @@ def test_the_ratio_lies_within_its_rounding_on_and_beside_the_line(law):
         assert abs(mp.arg(each) - angle) < 1e-11
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=6)
 @pytest.mark.parametrize(("law", "reverse", "cut"), LAWS)
 @pytest.mark.parametrize(("tilt", "u"), [(0.2, 3.0), (3.0, 12.0)])
 def test_the_transform_lies_within_its_error(law, reverse, cut, tilt, u):

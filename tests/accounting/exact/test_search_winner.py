@@ -60,6 +60,7 @@ def delta_of(p: np.ndarray, q: np.ndarray, epsilon: float) -> float:
     return float(np.maximum(p - math.exp(epsilon) * q, 0).sum())
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("law", LAWS)
 def test_no_winner_with_what_comes_beside_it_tells_more_than_is_claimed(law: str) -> None:
     """Randomized response with every order of its answers by score, beside another response; both ways round."""

@@ -58,6 +58,7 @@ def test_the_error_of_a_rare_step_is_far_below_a_unit_of_one():
     assert float(law.relative_error(np.zeros(1))[0, 0]) < 1e-11 * float(law.log_g[0, 0])
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("q", [1e-5, 0.05])
 @pytest.mark.parametrize("banded", [False, True])
 def test_a_cut_law_is_the_integral_with_the_cuts_weight(q, banded):

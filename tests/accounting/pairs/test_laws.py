@@ -104,6 +104,7 @@ def test_both_measures_are_whole(law):
     assert atoms.p == pytest.approx(atoms.q * np.exp(atoms.loss), rel=1e-13)
 
 
+@pytest.mark.sweep(every=3)
 @every_law
 @settings(derandomize=True, deadline=None, max_examples=60)
 @given(middle=st.floats(-6.0, 6.0), log_width=st.floats(-18.0, 1.5))

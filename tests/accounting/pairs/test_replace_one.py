@@ -40,6 +40,7 @@ def tail(x: mpf, mean: int, sigma: float) -> mpf:
     return mp.erfc((x - mean) / mpf(sigma) / mp.sqrt(2)) / 2
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(("sigma", "q"), SETTINGS)
 def test_masses_are_those_between_the_places_of_the_losses(sigma: float, q: float) -> None:
     losses = np.array([-30.0, -6.0, -1.0, -0.01, -1e-6, 0.0, 1e-9, 0.01, 1.0, 6.0, 30.0])

@@ -103,7 +103,7 @@ def test_the_winner_of_trials_in_one_group_is_above_what_an_attacker_reaches() -
     assert "each trial" not in found.assumptions.sampling
 
 
-@pytest.mark.parametrize("scheme", [Shuffle(10, "fresh"), FixedSize(3, 10)])
+@pytest.mark.parametrize("scheme", [Shuffle(10, "fresh"), pytest.param(FixedSize(3, 10), marks=pytest.mark.slow)])
 def test_each_direction_has_its_own_lower_end(scheme: Shuffle | FixedSize) -> None:
     """Zero-out is not symmetric where what dominates it is: what is realised with the record says nothing of the other
     direction. An identity of every pair, δ_add(0) = δ_remove(0), tells at ε = 0 where both are of the same pair."""

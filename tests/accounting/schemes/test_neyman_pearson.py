@@ -107,7 +107,9 @@ def test_fixed_size_zeroed_out(examples, batch, steps):
     held(settings, epsilon, best)
 
 
-@pytest.mark.parametrize(("examples", "cap", "steps"), [(3, 1, 1), (4, 2, 1), (3, 1, 2)])
+@pytest.mark.parametrize(
+    ("examples", "cap", "steps"), [(3, 1, 1), (4, 2, 1), pytest.param(3, 1, 2, marks=pytest.mark.slow)]
+)
 def test_truncated_poisson_zeroed_out(examples, cap, steps):
     """From below by plain Poisson at the effective rate, which gradients of 1 beside zeros need not reach."""
     sigma, epsilon, q = 1.0, 0.3, 0.4
@@ -127,6 +129,7 @@ def test_truncated_poisson_zeroed_out(examples, cap, steps):
     held(settings, epsilon, best)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("examples", "epsilon"), [(2, 0.8), (3, 0.8), (3, 2.0)])
 def test_shuffled_batches_of_one(examples, epsilon):
     sigma, best = 1.0, 0.0
@@ -149,6 +152,7 @@ def test_shuffled_batches_of_one(examples, epsilon):
     held(settings, epsilon, best)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("adjacency", [ADD_REMOVE, ZERO_OUT], ids=str)
 @pytest.mark.parametrize(("q", "steps", "epsilon"), [(0.3, 1, 0.5), (0.3, 2, 1.0), (0.05, 1, 0.2)])
 def test_a_user_of_two_examples(adjacency: Adjacency, q, steps, epsilon):

@@ -56,7 +56,9 @@ def test_shuffled_batches_cost_far_more_than_poisson_sampling_says() -> None:
     assert poisson.upper is not None and poisson.upper <= 0.0065
 
 
-@pytest.mark.parametrize(("adjacency", "reach"), [(ZERO_OUT, 1.0), (REPLACE_ONE, 2.0)], ids=str)
+@pytest.mark.parametrize(
+    ("adjacency", "reach"), [pytest.param(ZERO_OUT, 1.0, marks=pytest.mark.slow), (REPLACE_ONE, 2.0)], ids=str
+)
 def test_the_upper_end_is_one_gaussian_step_an_epoch(adjacency: Adjacency, reach: float) -> None:
     for order, steps, epochs in (("fresh", 300, 3), ("fresh", 301, 4), ("once", 400, 4)):
         found = accounting.epsilon(plan_of(2.0, steps, 100, order, adjacency), 1e-5)

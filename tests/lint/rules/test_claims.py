@@ -304,7 +304,7 @@ def test_a_claim_stands_of_no_loader_whose_figure_is_not_proven() -> None:
         assert only(claimed_of(loader, 2.6), "DP009").fix.startswith("Draw so, and claim ε ≤ 2.")
 
 
-@pytest.mark.parametrize(("batch", "refuted"), [(256, False), (250, True)])
+@pytest.mark.parametrize(("batch", "refuted"), [pytest.param(256, False, marks=pytest.mark.slow), (250, True)])
 def test_no_lower_end_refutes_a_claim_of_batches_of_which_some_are_left_out(batch: int, refuted: bool) -> None:
     run = claimed_of("drop-last", 9.0, batch_size=batch, sampling="shuffle", adjacency=ZERO_OUT)
     finding = only(run, "DP009")

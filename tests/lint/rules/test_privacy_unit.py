@@ -133,6 +133,7 @@ def test_who_owns_several_examples_is_a_user_of_so_many() -> None:
     assert found(owning(1), "DP015") == []
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     "other", [{"sampling": Shuffle(100, "fresh"), "adjacency": ZERO_OUT}, {"adjacency": REPLACE_ONE}]
 )

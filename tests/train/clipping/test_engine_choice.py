@@ -110,6 +110,7 @@ def chosen(net: nn.Module, wanted: str = "auto", shape: tuple[int, ...] = (6,)) 
     return choose(net, wanted, 4, torch.zeros(shape))
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("name", MODELS)
 def test_models_of_known_layers_are_book_kept(name: str) -> None:
     made = choose(model(name), "auto", 4, batch(name, 1)[0][0])

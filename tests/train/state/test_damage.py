@@ -361,6 +361,7 @@ def test_a_run_whose_checkpoint_is_damaged_says_what_is_spent(
     assert before is None or content(run) == before
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("damage", [b"", b"12\n", b"\xff" * 21, b"-%019d\n" % 3, b"%020d\n" % 20 + b"x", b"%021d" % 3])
 def test_a_count_that_cannot_be_read_says_what_is_spent(tmp_path: Path, damage: bytes) -> None:
     run = tmp_path / "run"

@@ -259,6 +259,7 @@ def test_no_noise_is_drawn_twice(tmp_path: Path) -> None:
     assert int((tmp_path / "run" / "steps").read_bytes()) == 22  # both took step 21, and both are counted
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("changes", "named"),
     [

@@ -69,6 +69,7 @@ def test_each_process_of_a_seeded_run_drops_as_it_did(tmp_path: Path) -> None:
     assert torch.equal(weights(whole), weights(broken))
 
 
+@pytest.mark.slow
 def test_the_twin_repeats_as_well(tmp_path: Path) -> None:
     recipe = dropping(training_compare_nonprivate=True, training_steps=6)
     reports = [train.run(recipe, seed=3, out=tmp_path / name) for name in ("a", "b")]

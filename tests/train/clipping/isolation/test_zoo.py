@@ -153,11 +153,14 @@ def test_with_the_shorter_trial_of_large_models_too_no_example_moves_the_sum_by_
     assert max(moved) <= 1.0
 
 
-def test_sums_behind_the_wall_are_those_of_one_example_at_a_time() -> None:
+@pytest.mark.parametrize(
+    "names", [("Residual", "PositionsShared"), pytest.param(("LowRank", "InPlaceActivation"), marks=pytest.mark.slow)]
+)
+def test_sums_behind_the_wall_are_those_of_one_example_at_a_time(names: tuple[str, ...]) -> None:
     from dpplan.train.clipping.engines.isolated_bookkeeping import IsolatedBookKeeping
     from dpplan.train.clipping.engines.one_at_a_time import OneAtATime
 
-    for name in ("Residual", "PositionsShared", "LowRank", "InPlaceActivation"):
+    for name in names:
         net = made(name)
         inputs, targets = batch(ZOO[name][1], 11)
         inputs = inputs.clamp(-3, 3) if inputs.is_floating_point() else inputs
