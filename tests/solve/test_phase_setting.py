@@ -171,3 +171,19 @@ def test_the_phase_has_to_be_complete(tmp_path: Path, capsys: pytest.CaptureFixt
     call = ["solve", str(tmp_path / "plan.yaml"), "--target-eps", "2", "--unknown", "train.epochs"]
     assert program.run(call) == 2
     assert "train has no noise either." in capsys.readouterr().err
+
+
+def test_what_ran_before_is_not_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Though it is called as a phase of the plan is, or was open once."""
+    (tmp_path / "ran").mkdir()
+    ran = "mechanism: {kind: gaussian, noise_multiplier: 9}, open: true"
+    read(tmp_path / "ran", ran)
+    read(tmp_path, "mechanism: {kind: gaussian, noise_multiplier: 3}, open: true, steps: 2")
+    call = ["solve", str(tmp_path / "plan.yaml"), "--spent", str(tmp_path / "ran" / "plan.yaml"), "--target-eps", "3"]
+    for more in ([], ["--unknown", "train.steps"], ["--unknown", "train.noise_multiplier"]):
+        assert program.run([*call, "--delta", "1e-5", *more, "--json"]) == 0
+        phases = json.loads(capsys.readouterr().out)["plan"]["phases"]
+        assert [each["noise_multiplier"] for each in phases[:3]] == [20.0, 9.0, 20.0]
+        assert phases[1]["steps"] == 1
+        assert (phases[3]["noise_multiplier"] == 3.0) is ("train.steps" in more)
+    assert program.run([*call, "--delta", "1e-5", "--unknown", "count.rho"]) == 2

@@ -195,7 +195,8 @@ def _joined(parts: list[_Part], earlier: int) -> ParsedPlan:
     names = tuple(name for part in parts for name in part.names)
     public = tuple(line for part in parts for line in part.public)
     accuracies = tuple(each for part in parts for each in part.accuracies or (None,) * len(part.plan.phases))
-    openings = tuple(each for part in parts for each in part.openings or (None,) * len(part.plan.phases))
+    left = chain.from_iterable(part.openings or (None,) * len(part.plan.phases) for part in parts)
+    openings = tuple(each if place >= earlier else None for place, each in enumerate(left))  # what ran is not open
     told = chain.from_iterable(part.said or (None,) * len(part.plan.phases) for part in parts)
     said = tuple(each if place >= earlier else None for place, each in enumerate(told))
     return ParsedPlan(plan, [], Settings(examples=examples), earlier, names, public, accuracies, openings, said)

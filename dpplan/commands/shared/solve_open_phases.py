@@ -76,12 +76,13 @@ def _asked(parsed: ParsedPlan, target: PlanTarget) -> _Unknowns:
         return _Unknowns(parsed.openings)
     assert parsed.plan is not None
     name, _, setting = target.unknown.rpartition(".")
-    if name not in parsed.names:
+    own = parsed.names[parsed.earlier :]  # what ran before is as it is, whatever it is called
+    if name not in own:
         called = name or setting or "''"
-        known = ", ".join(parsed.names)
+        known = ", ".join(own)
         raise PlanError(f"unknown={target.unknown}: no phase is called {called}. There are: {known}."
-                        f"{did_you_mean(name or setting, parsed.names)} Write NAME.SETTING.")  # fmt: skip
-    place = parsed.names.index(name)
+                        f"{did_you_mean(name or setting, own)} Write NAME.SETTING.")  # fmt: skip
+    place = parsed.earlier + own.index(name)
     noise = _checked(parsed, place, target.unknown)
     blank = [other for at, other in enumerate(parsed.names)
              if at != place and (each := parsed.openings[at]) is not None and not each.given]  # fmt: skip
