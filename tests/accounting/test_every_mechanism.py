@@ -102,6 +102,10 @@ EVERY = [
 ]
 
 
+# These are composed by the pair of laws that the exponential mechanism has: that one is enough for every day.
+ALIKE = {f"{kind}-0-exact": [pytest.mark.slow] for kind in ("noisy-max", "permute-and-flip", "above-threshold")}
+
+
 def plan(sample: Sample, *phases: tuple[Mechanism, int]) -> Plan:
     return Plan(tuple(Phase(each, FULL, steps) for each, steps in phases), adjacency=sample.adjacency)
 
@@ -159,7 +163,14 @@ def test_what_holds_of_every_mechanism(sample: Sample, name: str) -> None:
     assert read == once and accounting.epsilon(read, DELTA, name) == spent
 
 
-@pytest.mark.parametrize(("sample", "name"), [each for each in EVERY if each.values[1] in each.values[0].by.split()])
+@pytest.mark.parametrize(
+    ("sample", "name"),
+    [
+        pytest.param(*each.values, id=each.id, marks=[*each.marks, *ALIKE.get(each.id, [])])
+        for each in EVERY
+        if each.values[1] in each.values[0].by.split()
+    ],
+)
 def test_composition_holds_of_every_mechanism(sample: Sample, name: str) -> None:
     k = steps_of(sample)
     once, split = epsilon(plan(sample, (sample.quiet, k)), name), epsilon(plan(sample, *2 * [(sample.quiet, k)]), name)
