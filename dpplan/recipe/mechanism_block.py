@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import MISSING
 from typing import Any
 
-from dpplan.checks import did_you_mean, is_number
+from dpplan.checks import did_you_mean, is_number, show
 from dpplan.errors import DpplanError, UsageError
 from dpplan.mechanism import (
+    LEAST_EPSILON,
     MECHANISMS,
     MOST_EPSILON,
     REFUSED,
@@ -183,8 +184,14 @@ def _of_scale(scale: tuple[Any, int], path: str, values: Mapping[str, Any], foun
         found.add(line, f"{path}.{SCALE} and epsilon say the same thing in two ways. Leave one out.")
     elif given is not None and not (is_number(given) and 0.0 < given < math.inf):
         found.add(line, f"{path}.{SCALE}={given} is not a positive number: it is the scale of the noise.")
-    elif given is not None and is_number(reach):
-        return epsilon_of_scale(reach, given)
+    elif given is not None and is_number(reach) and reach > 0:
+        least, most, told = reach / MOST_EPSILON, reach / LEAST_EPSILON, show(given)
+        if given < least:
+            found.add(line, f"{path}.{SCALE}={told} is less than {show(least)}: such noise hides nothing.")
+        elif given > most:
+            found.add(line, f"{path}.{SCALE}={told} is more than {show(most)}: nothing of an answer would be left.")
+        else:
+            return epsilon_of_scale(reach, given)
     return 1.0
 
 

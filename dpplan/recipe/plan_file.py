@@ -365,7 +365,8 @@ def _drawn(
     if "batch_size" in values:
         values["batch_size"] = float(values["batch_size"])
     # Any noise serves; one above 1 is never taken for a sample rate.
-    said = shared.with_(noise_multiplier=2.0, sampling=kind, scheme_options=tuple(options.items()), **values)
+    noise = plan_nodes.little_noise(parts.get("mechanism", (line, None))[1], 2.0)
+    said = shared.with_(noise_multiplier=noise, sampling=kind, scheme_options=tuple(options.items()), **values)
     seen.said[seen.phases] = said
     try:
         return said.plan().only_phase

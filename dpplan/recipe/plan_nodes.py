@@ -1,5 +1,6 @@
 """What a plan file says, node by node of its YAML: words, numbers and blocks, every problem with its line."""
 
+import contextlib
 import re
 import typing
 from collections.abc import Callable, Iterator
@@ -178,9 +179,19 @@ def setting(node: Any, line: int, path: str, kind: Any, found: PlanProblems) -> 
     )
 
 
+def little_noise(mechanism: Any, other: float) -> float:
+    """The noise_multiplier that a mechanism's block says, where it is so little that a rate may have been meant, and
+    `other` elsewhere. It is read again, and told what is wrong with it, where the block is."""
+    for key, child in mechanism.value if mechanism is not None and mechanism.id == "mapping" else ():
+        if spelled(key) == "noise_multiplier" and child.id == "scalar":
+            with contextlib.suppress(ValueError):
+                return float(child.value) if 0.0 < float(child.value) <= 1.0 else other
+    return other
+
+
 def in_keys(problem: str) -> str:
     """What a problem says about options, said about the keys of a file."""
-    keys = {"--q": "sample_rate", "--batch": "batch_size"}
+    keys = {"--q": "sample_rate", "--batch": "batch_size", "--sigma": "noise_multiplier"}
     problem = problem.replace("--sampling ", "kind: ")
     problem = re.sub(r"\b(q|batch)(?==)", lambda found: keys[f"--{found[0]}"], problem)
     return re.sub(r"--[a-z-]+", lambda found: keys.get(found[0], found[0][2:].replace("-", "_")), problem)

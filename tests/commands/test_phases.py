@@ -66,6 +66,27 @@ def test_one_phase_is_shown_as_the_options_are(dpplan: Run) -> None:
     assert phase.stdout == options.stdout != ""
 
 
+def test_noise_and_rate_that_may_be_swapped_are_asked_about_in_the_words_of_the_phase(
+    dpplan: Run, tmp_path: Path
+) -> None:
+    end = ("--delta", "1e-6", "--spent", "sigma=4,q=0.01,steps=1")
+    phases = ("--phase", "sigma=.01,q=.9,steps=1", "--phase", "sigma=256,n=60000,batch=1.1,steps=1")
+    said = dpplan("epsilon", *phases, *end).stderr
+    assert "warning: phase 1: sigma=0.01 is little noise and q=0.9 a large sample rate." in said
+    assert "If the two are swapped: sigma=0.9 q=0.01." in said
+    assert "phase 2: sigma=256 is much noise and batch=1.1 a small batch." in said
+    file = tmp_path / "plan.yaml"
+    drawn = "steps: 1, sampling: {{kind: poisson, sample_rate: {}}}"
+    text = "phases:\n- {{mechanism: {{kind: gaussian, noise_multiplier: 0.01}}, " + drawn + "}}\n"
+    file.write_text(text.format("0.9"), encoding="utf-8")
+    swapped = "phase 1: noise_multiplier=0.01 is little noise and sample_rate=0.9 a large sample rate."
+    assert swapped in dpplan("epsilon", str(file), "--delta", "1e-6").stderr
+    file.write_text(text.format("1.1"), encoding="utf-8")
+    refused = dpplan("epsilon", str(file), "--delta", "1e-6")
+    assert refused.returncode == 2
+    assert "Are sigma and q swapped? Try noise_multiplier 1.1 sample_rate 0.01." in refused.stderr
+
+
 def test_earlier_runs_add_up_and_stand_apart_with_what_they_cost_alone(dpplan: Run) -> None:
     now = ("--sigma", "4", "--q", "0.01", "--steps", "1000", "--delta", "1e-5")
     before = ("--spent", "sigma=2,q=0.01,steps=500")

@@ -228,9 +228,9 @@ def test_a_name_that_is_empty_or_of_something_else_is_told(dpplan: Run, call: tu
 
 def test_ball_arithmetic_is_assumed_where_it_was_used(dpplan: Run) -> None:
     call = ("epsilon", "--sigma", "4", "--q", "1", "--steps", "1", "--delta", "1e-5", "--explain")
-    assert "ball arithmetic" not in dpplan(*call).stdout
+    assert "ball arithmetic" not in " ".join(dpplan(*call).stdout.split())
     pytest.importorskip("flint")
-    assert "ball arithmetic" in dpplan(*call, "--prove").stdout.partition("assumed by every")[2]
+    assert "ball arithmetic" in " ".join(dpplan(*call, "--prove").stdout.partition("assumed by every")[2].split())
 
 
 def test_explain_says_how_the_new_figure_came_about(dpplan: Run, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import typing
 from fractions import Fraction
 from pathlib import Path
@@ -135,8 +136,14 @@ def test_ten_mistakes_of_a_scale_are_told(tmp_path: Path, kind: str) -> None:
             plan_file.read(written(tmp_path, kind, {"noise_scale": value}))
     with pytest.raises(PlanError, match="noise_scale and epsilon say the same thing in two ways"):
         plan_file.read(written(tmp_path, kind, {"noise_scale": "5", "epsilon": "0.2"}))
-    with pytest.raises(PlanError, match="epsilon"):  # beyond what mechanisms take
-        plan_file.read(written(tmp_path, kind, {"noise_scale": "1e-9"}))
+    for value, said in (  # beyond what mechanisms take of ε
+        ("1e-300", "=1e-300 is less than 0.01: such noise hides nothing."),
+        ("1e-9", "=1e-09 is less than 0.01: such noise hides nothing."),
+        ("1e300", "=1e+300 is more than 1000000: nothing of an answer would be left."),
+    ):
+        with pytest.raises(PlanError, match=re.escape(f"noise_scale{said}")) as told:
+            plan_file.read(written(tmp_path, kind, {"noise_scale": value}))
+        assert "epsilon" not in str(told.value)
     with pytest.raises(PlanError, match="noise_scale is not one of"):
         plan_file.read(written(tmp_path, "exponential", {"noise_scale": "5"}))
 

@@ -1,5 +1,6 @@
 """From what was typed to a request: a plan, deltas and an accountant that make sense, or all that is wrong at once."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from dpplan.checks import is_number, show
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments, percentage
 from dpplan.errors import PlanError, UsageError
+from dpplan.mechanism import Gaussian
 from dpplan.plan import Delta, Plan, Settings, delta_warning, resolve_delta
 from dpplan.quantities import DESCRIBING, noise_for_batch
 from dpplan.query_sensitivity import AnswerAccuracy
@@ -14,6 +16,7 @@ from dpplan.quick_dataclass import dataclass
 
 # Up to such noise and from such a rate on, both are rarer than that somebody wrote one for the other.
 LITTLE_NOISE, LARGE_RATE = 0.1, 0.3
+_KEYS_OF_FILES = (("sigma", "noise_multiplier"), ("q", "sample_rate"), ("batch", "batch_size"))
 LEAST_USUAL, MOST_USUAL = 0.3, 20.0  # of the noise of a sum
 
 
@@ -103,16 +106,39 @@ def resolve(
 def cautions_of(parsed: ParsedPlan, deltas: Sequence[Delta]) -> tuple[str, ...]:
     """`cautions` of a plan, with those of what was said of each phase."""
     rates = (told for phase in parsed.said if phase for told in _perhaps_a_rate(phase, "the rate "))
-    return tuple(dict.fromkeys((*cautions(parsed.known, deltas), *rates)))
+    return tuple(dict.fromkeys((*cautions(parsed.known, deltas), *rates, *_of_phases(parsed))))
+
+
+def _of_phases(parsed: ParsedPlan) -> Iterator[str]:
+    """What is asked of the noise of options, asked of each phase with Gaussian noise, in the words of its keys."""
+    phases = () if parsed.plan is None else parsed.plan.phases
+    if len(phases) != len(parsed.said):
+        return
+    for number, (phase, said) in enumerate(zip(phases, parsed.said, strict=True)):
+        if said is None or not isinstance(phase.mechanism, Gaussian):
+            continue
+        name = parsed.names[number] if parsed.names else f"phase {number - parsed.earlier + 1}"
+        for told in _of_noise(said.with_(noise_multiplier=phase.mechanism.noise_multiplier)):
+            in_keys = re.sub(r"--([a-z]+) (?=[\d.])", r"\1=", told)
+            for word, key in _KEYS_OF_FILES if parsed.names else ():
+                in_keys = re.sub(rf"\b{word}=", f"{key}=", in_keys)
+            yield f"{name}: {in_keys}"
 
 
 def cautions(settings: Settings, deltas: Sequence[Delta]) -> tuple[str, ...]:
     """A sentence for every delta that is too large for the data."""
-    told = [*_perhaps_swapped(settings), *_perhaps_of_the_mean(settings), *_perhaps_a_rate(settings, "--q ")]
-    told += filter(None, (noise_for_batch(settings.noise_multiplier, settings.batch_size, settings.examples),))
+    told = [*_of_noise(settings), *_perhaps_a_rate(settings, "--q ")]
     if _is_count(settings.examples):
         told += [sentence for delta in deltas if (sentence := delta_warning(delta.value, settings.examples))]
     return tuple(told)
+
+
+def _of_noise(settings: Settings) -> Iterator[str]:
+    """Questions about noise that is unusually little or much beside how batches are drawn."""
+    yield from _perhaps_swapped(settings)
+    yield from _perhaps_of_the_mean(settings)
+    if sentence := noise_for_batch(settings.noise_multiplier, settings.batch_size, settings.examples):
+        yield sentence
 
 
 def _perhaps_swapped(settings: Settings) -> Iterator[str]:
