@@ -77,7 +77,7 @@ def test_noise_whose_square_is_no_float_is_refused_in_a_line(sigma: float, kept:
         accounting.epsilon(Plan((Phase(Gaussian(sigma), RandomAllocation(10, 2), 20),)), 1e-5)
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("sigma", "per_epoch", "count", "delta"),
     [

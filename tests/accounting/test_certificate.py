@@ -296,7 +296,7 @@ def test_a_tilt_that_a_lattice_cannot_show_is_no_error(phases, asked):
     assert_it_keeps_with_itself(plan_of(*phases), asked, random.Random(1))
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize("seed", range(10))
 def test_round_trips_of_random_plans(seed):
     draw = random.Random(f"round trip {seed}")

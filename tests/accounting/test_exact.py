@@ -80,7 +80,7 @@ def test_delta_holds_a_contour_integral_in_fifty_digits(q, sigma, steps, spent, 
     assert bound.proven_width < 1e-9
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize(
     ("q", "sigma", "spent"), [(0.01, 1.0, 0.4254644), (0.3, 0.8, 6.0), (0.001, 0.5, 1.0), (0.5, 3.0, 0.9)]
 )

@@ -57,6 +57,7 @@ def test_a_width_that_is_none_is_refused(dpplan: Run) -> None:
     assert done.returncode == 2 and "--accuracy is for exact" in done.stderr
 
 
+@pytest.mark.slow
 def test_delta_is_that_of_the_epsilon(dpplan: Run) -> None:
     _, upper = ends(dpplan("epsilon", *TEN, "--json"))
     less, more = ends(dpplan("delta", *TEN[:-2], "--eps", repr(upper), "--json"), "delta")
@@ -76,7 +77,7 @@ def test_phases_and_earlier_runs_are_composed(dpplan: Run) -> None:
     [
         pytest.param(("--q", "1/5"), "noise_multiplier", marks=pytest.mark.slow),
         (("--sigma", "1"), "sample_rate"),
-        (("--sigma", "1", "--batch", "6"), "examples"),
+        pytest.param(("--sigma", "1", "--batch", "6"), "examples", marks=pytest.mark.slow),
     ],
 )
 def test_an_unknown_is_solved_for_with_whole_epochs(dpplan: Run, open_: tuple[str, ...], value: str) -> None:

@@ -102,6 +102,7 @@ def test_what_was_not_asked_says_so(file: Path, tmp_path: Path, monkeypatch: pyt
     assert drawn(file, tmp_path / "a.svg").count("adds: not asked") == 3
 
 
+@pytest.mark.slow
 def test_the_same_plan_gives_the_same_bytes(file: Path, tmp_path: Path) -> None:
     for suffix in image_file.FORMATS:
         for name in "ab":

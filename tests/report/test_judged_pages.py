@@ -94,7 +94,7 @@ def test_every_claim_is_shown_with_what_came_of_it(tmp_path: Path) -> None:
     assert [each["standing"] for each in report.document(page)["claims"]] == ["refuted", "stands"]
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

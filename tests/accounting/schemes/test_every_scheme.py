@@ -53,7 +53,6 @@ CASES = [(name, adjacency) for name, (_, adjacencies) in KNOWN.items() for adjac
 DRAWN_ONCE = {"shuffled once", "kept bins"}
 QUICK = [
     ("balls-in-bins", ADD_REMOVE),
-    ("truncated-poisson", ZERO_OUT),
     ("cyclic-poisson", REPLACE_ONE),
     ("users", ADD_REMOVE),
 ]

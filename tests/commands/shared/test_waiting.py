@@ -25,6 +25,8 @@ def screen(encoding: str = "utf-8") -> Iterator[Callable[[], str]]:
 
     def shown() -> str:
         there, _, _ = select.select([parent], [], [], 1.0)
+        if there:
+            time.sleep(0.05)  # the rest of what is being drawn
         return os.read(parent, 65536).decode(errors="replace") if there else ""
 
     try:
@@ -41,11 +43,10 @@ def a_terminal_that_can_be_drawn_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def wait() -> None:
-    """Until it has to be there: half a second, and what a busy machine takes to load the screen."""
-    time.sleep(0.5)
+    """Until it has to be there, with what it takes to load the screen; a busy machine has a second more to draw it."""
     import rich.progress  # noqa: F401
 
-    time.sleep(0.3)
+    time.sleep(waiting.PATIENCE + 0.1)
 
 
 def test_the_real_total_is_there_before_anything_is_done() -> None:

@@ -128,6 +128,7 @@ def test_a_simulated_fault_is_found_and_widens_the_margin(what: Callable[..., Te
     assert seen.round_off(3) > max(ROUND_OFF, SAFETY * size)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("what", [by_place, by_company])
 def test_in_compiled_graphs_too(what: Callable[..., Tensor]) -> None:
     seen = found(traced(faulty(what)))

@@ -358,6 +358,7 @@ def test_the_imagined_runs_are_the_samplers(name: str) -> None:
         assert abs(np.mean(one) - np.mean(other)) <= off
 
 
+@pytest.mark.slow
 def test_shuffled_batches_under_the_claim_of_poisson_sampling_are_caught() -> None:
     rng = np.random.default_rng(19)
     shuffled = CASES["shuffle"]

@@ -70,6 +70,7 @@ def test_an_empty_batch_is_a_step_of_noise_alone() -> None:
     assert moved.std() == pytest.approx(2.0 * np.sqrt(3) / 1437, rel=0.2)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("optimizer", [{"optimizer": "sgd", "momentum": 0.9}, {"optimizer": "adam"}])
 def test_a_seed_repeats_a_run_and_no_seed_does_not(optimizer: dict[str, object]) -> None:
     recipe = small(**{f"training_{key}": value for key, value in optimizer.items()})

@@ -47,6 +47,7 @@ def test_agrees_with_one_example_at_a_time_in_float64(kind: Kind, name: str, rul
     assert float((ours - theirs).norm()) <= 1e-6 * float(theirs.norm())
 
 
+@pytest.mark.sweep(every=4)
 @every_engine
 def test_the_views_of_an_example_are_averaged_before_clipping(kind: Kind, name: str) -> None:
     inputs, targets = batch(name, 15)
