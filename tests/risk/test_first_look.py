@@ -85,6 +85,14 @@ def test_a_curve_makes_few_places_and_none_where_no_rate_looks(name, monkeypatch
     assert FINE not in fine or name not in BRACKETED  # nor what is realised, which no upper end needs
 
 
+def test_a_lattice_that_was_much_too_wide_is_not_laid_again(monkeypatch):
+    """The reverse direction's, which is laid near 0 wherever it is asked for: once for a whole curve."""
+    laid, around = [], Composition.around
+    monkeypatch.setattr(Composition, "around", lambda own, at, fine: laid.append(at) or around(own, at, fine))
+    risk.TradeOff(risk.source_of_plan(Plan.from_rate(0.8, 0.001, 10_000))).curve(200)
+    assert laid.count(0.0) == 1
+
+
 @pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in PLANS]

@@ -19,6 +19,8 @@ ROUGH, ROUGH_POINTS, LATTICE_WIDTH = 5e-5, (2**15, 2**18), 1e-6
 # Where an upper end will do, of so many points, until that is not enough: more would cost what two contours over jumps
 # do. SPARED: of a width that is told beside something larger than δ, up to MOST_SPARED of δ.
 QUICK_POINTS, SPARED, MOST_SPARED = (2**15,), 0.25, 1e-3
+# So many times wider than asked at an ε, the last lattice of the reverse direction says that another is in vain there.
+IN_VAIN = 30.0
 # More steps than so many have a lattice of the reverse direction first: of few, their own is short and tells of all ε.
 MANY_STEPS = 30
 
@@ -39,6 +41,7 @@ class SharedLattice:
     quick: list[int] = field(default_factory=lambda: list(QUICK_POINTS))
     beside: "SharedLattice | None" = field(default=None, repr=False)
     served: bool = False
+    _reverse: tuple[At, Accuracy] | None = field(default=None, repr=False)
 
     def comes_first(self, enough: Width) -> bool:
         """Whether it is tried before a plain contour, which was too long already where a lattice served."""
@@ -79,8 +82,20 @@ class SharedLattice:
         """By one of the reverse direction, which has fewer points: large losses are none there."""
         if self.other is None or not epsilon < self.other.largest:
             return None
+        if self._in_vain(epsilon, enough, accuracy):
+            return None
         mirrored = partial(small_epsilon.mirrored, at=self.other.around(0.0, accuracy))
+        self._reverse = mirrored, accuracy
         return self._narrow(mirrored, epsilon, enough, accuracy)
+
+    def _in_vain(self, epsilon: float, enough: Width, accuracy: Accuracy) -> bool:
+        """Whether one of as many points was much too wide at this ε, also if it had been laid as finely as that."""
+        if self._reverse is None or self._reverse[1].most < accuracy.most:
+            return False
+        at, before = self._reverse
+        low, high = (float(each[0]) for each in at(np.array([epsilon])))
+        coarser = max(before.width / accuracy.width, 1.0)
+        return high - low > IN_VAIN * coarser * max(enough.at(epsilon), 2.0 * accuracy.width * high)
 
     def _narrow(self, at: At, epsilon: float, enough: Width, accuracy: Accuracy) -> Place | None:
         """If it is."""
