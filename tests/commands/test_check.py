@@ -237,9 +237,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return call
 
 
-def test_the_recipes_that_come_with_dpplan_have_no_errors_and_no_warnings(here: Here) -> None:
-    for file in sorted((ROOT / "recipes").glob("*.yaml")):
-        assert here("check", str(file), "--n", str(trained_on(load(file))), "--strict").status == 0, file.name
+@pytest.mark.sweep(every=3)
+@pytest.mark.parametrize("file", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_recipes_that_come_with_dpplan_have_no_errors_and_no_warnings(here: Here, file: Path) -> None:
+    assert here("check", str(file), "--n", str(trained_on(load(file))), "--strict").status == 0
 
 
 def trained_on(recipe: Recipe) -> int:

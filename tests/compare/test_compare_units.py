@@ -18,8 +18,13 @@ from dpplan.solve.max_per_user import max_per_user
 RUN = Settings(noise_multiplier=2.0, sample_rate=0.01, steps=20)
 
 
-def test_three_ways_to_protect_a_user() -> None:
-    found = compare.units(RUN, 1e-6, 3)
+@pytest.fixture(scope="module")
+def found() -> compare.UnitComparison:
+    """With at most three examples of a user."""
+    return compare.units(RUN, 1e-6, 3)
+
+
+def test_three_ways_to_protect_a_user(found: compare.UnitComparison) -> None:
     group, one_by_one, whole = (row.bound for row in found.rows)
     assert group is not None and one_by_one is not None and whole is not None
     assert whole.value == found.example.value < one_by_one.value < group.value
@@ -29,22 +34,22 @@ def test_three_ways_to_protect_a_user() -> None:
     assert "3 of a user" in text and "one by one" in text
 
 
-def test_group_privacy_is_its_formula() -> None:
-    found = compare.units(RUN, 1e-6, 4).rows[0].bound
-    assert found is not None and found.upper is not None
-    each = found.upper / 4
-    factor = math.expm1(4 * each) / math.expm1(each)
+def test_group_privacy_is_its_formula(found: compare.UnitComparison) -> None:
+    group = found.rows[0].bound
+    assert group is not None and group.upper is not None
+    each = group.upper / 3
+    factor = math.expm1(3 * each) / math.expm1(each)
     spent = accounting.delta(RUN.plan(), each).value
     assert spent * factor == pytest.approx(1e-6, rel=1e-4) and spent * factor <= 1e-6 * (1 + 1e-6)
 
 
-def test_users_are_counted_and_called_private(tmp_path: Path) -> None:
+def test_users_are_counted_and_called_private(found: compare.UnitComparison, tmp_path: Path) -> None:
     file = tmp_path / "ratings.csv"
     file.write_text("user,stars\na,1\na,2\nb,3\na,5\nc,1\n", encoding="utf-8")
     counts = counted(file, "user")
     assert counts.most == 3 and counts.quantile(0.5) == 1 and counts.kept(2) == pytest.approx(0.8)
     assert any("private" in line for line in render.user_rows(counts, 2))
-    content = render.document(compare.units(RUN, 1e-6, 2), counts)
+    content = render.document(found, counts)
     assert content["users"]["most"] == 3 and "private" in content["users"]["private"]
     with pytest.raises(UsageError, match=r"no such column\. Those of the file: user, stars"):
         counted(file, "users")
