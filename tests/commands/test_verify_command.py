@@ -208,6 +208,17 @@ def test_a_figure_that_is_gone_and_one_that_contradicts_itself_are_2(dpplan: Run
         assert said in done.stderr
 
 
+def test_a_contradiction_hides_no_refuted_claim(dpplan: Run, tmp_path: Path) -> None:
+    content = printed(dpplan, "epsilon", *PLAN, "--delta", "1e-5", "--delta", "1e-6")
+    content["results"][0]["epsilon"] |= {"lower": 5, "upper": 4}
+    content["results"][1]["epsilon"] |= {"lower": 0.1, "upper": 0.1}
+    done = dpplan("verify", str(saved(tmp_path, content)))
+    assert done.returncode == 1
+    assert "1 refuted" in done.stdout and "contradicts itself: lower=5 is above upper=4" in " ".join(
+        done.stdout.split()
+    )
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
