@@ -13,7 +13,7 @@ from dpplan import accounting, lint
 from dpplan.accounting.other_accountants import unknown
 from dpplan.adjacency import ADJACENCIES, named
 from dpplan.checks import Problems, is_number, show
-from dpplan.commands.shared import completion, output, plan_arguments, plan_files, waiting
+from dpplan.commands.shared import completion, output, plan_arguments, waiting
 from dpplan.commands.shared.accountant_option import EXACT
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
@@ -123,7 +123,7 @@ def command(
         output.say(render.rules() if explain.lower() == ALL else render.explanation(explain.upper()))
         return
     beside_plan = BesidePlan(**beside)
-    if recipe is not None and plan_files.is_whole_plan(recipe):
+    if recipe is not None and _is_whole_plan(recipe):
         recipe, arguments = None, dataclasses.replace(arguments, files=(str(recipe), *arguments.files))
     arguments, beside_plan = _drawn(arguments, beside_plan)
     request = _request(recipe, arguments, delta, beside_plan)
@@ -137,6 +137,12 @@ def command(
         output.say(render.report(request.run, findings, output.paint))
     if failed:
         click.get_current_context().exit(EXIT_EXCEEDED)
+
+
+def _is_whole_plan(recipe: Path) -> bool:
+    from dpplan.commands.shared import plan_files  # only a call with a file needs it
+
+    return plan_files.is_whole_plan(recipe)
 
 
 def _drawn(arguments: PlanArguments, beside: "BesidePlan") -> "tuple[PlanArguments, BesidePlan]":

@@ -520,3 +520,8 @@ def test_the_epsilon_of_a_check_says_at_which_delta_it_is(dpplan: Run) -> None:
     done = dpplan("check", "--sigma", "1.1", "--n", "60000", "--batch", "250", "--epochs", "2", "--delta", "1e-6")
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("  epsilon")]
     assert line.endswith("certified, at δ = 1e-06")
+
+
+def test_where_no_file_is_named_no_reader_of_foreign_files_is_loaded():
+    code = "import sys, dpplan.commands.check; print([name for name in sys.modules if 'foreign_files' in name])"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
