@@ -23,7 +23,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "compare samplers": "One run under every sampling scheme and neighbour.",
         "compare units": "What a user with several examples pays, three ways.",
         "compare tuning": "What a search costs that publishes its winner.",
-        "compare plans": "Recipes: what differs, and which wins on what.",
+        "compare plans": "Recipes and plan files: what differs, and which wins on what.",
         "check": "What is wrong with a plan or a recipe, and the fix.",
         "risk": "What ε means: how often anybody is recognised.",
         "audit": "Whether an attack's scores contradict a plan.",
