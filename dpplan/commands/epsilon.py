@@ -48,8 +48,8 @@ several such phases; or a file with a whole budget, phase by phase: dpplan help 
 --plot draws where the budget of a plan file goes: what each phase costs alone, what it adds to the others, the total.
 
 --max-eps holds the proven upper bound against the limit, and with --accountant all the least of those. An estimate
-proves nothing and passes only with --accept-estimate; a lower bound never does, and nothing does at a δ that is no
-privacy: one that is not below 1/n, where n is known, or that is above 0.1.
+proves nothing and passes only with --accept-estimate; a lower bound never does, and nothing does at a δ above 0.1.
+A δ that is not below 1/n, where n is known, is warned of.
 
 Exit status: 0 done, and within --max-eps; 1 above --max-eps; 2 the call makes no sense as put; 3 nothing could be
 certified, or proven with --prove, or only an estimate is within --max-eps, or its δ is no privacy; 5 a file that is
@@ -97,7 +97,7 @@ def command(
         _draw(found, plot)
     limited = max_epsilon is not None
     passages = [hold(bound, max_epsilon, accept_estimate) for bound in found.held] if limited else []
-    empty = [limits.no_privacy(at, call.plan.examples, max_epsilon) for at in places] if limited else []
+    empty = [limits.no_privacy(at, max_epsilon) for at in places] if limited else []
     of_no_use = [sentence for sentence in empty if sentence]
 
     if as_json:

@@ -1,7 +1,7 @@
 """Why a figure is not within a limit, or passes it unproven: --max-eps, --accept-estimate, and 1/n."""
 
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.checks import reaches_one_in, show
+from dpplan.checks import show
 from dpplan.render.bound_text import figure, proven, relation
 from dpplan.render.number_format import down, up
 from dpplan.rounding import down_above, near_at_most
@@ -49,22 +49,13 @@ def accepted(bound: Bound, at: float) -> str:
 LARGEST_DELTA = 0.1  # from there on an ε is no limit of anything, of however few examples
 
 
-def no_privacy(delta: float, examples: int | None, most: float) -> str | None:
-    """Why no ε at this δ is within --max-eps; None where δ may do.
-
-    examples: n, None where it is not known. (0, δ) holds of who publishes everything with a chance of δ, and with δ ≥
-    1/n of who publishes one example whole.
-    """
-    if examples is not None and reaches_one_in(delta, examples):
-        limit = near_at_most(min(1 / examples, delta), delta)
-        why = f"it is not below 1/n = {limit}, so that publishing whole records would be within it"
-    elif delta > LARGEST_DELTA:
-        why = "with that chance everything may be published"
-    else:
+def no_privacy(delta: float, most: float) -> str | None:
+    """Why no ε at this δ is within --max-eps; None where δ may do. One that is not below 1/n is warned of elsewhere."""
+    if delta <= LARGEST_DELTA:
         return None
     return (
-        f"delta={show(delta)} is no privacy, and so not within --max-eps {show(most)}: {why}, whatever ε is.\n  "
-        "Give a --delta far below 1/n; with --n and no --delta it is chosen so."
+        f"delta={show(delta)} is no privacy, and so not within --max-eps {show(most)}: with that chance everything may "
+        "be published, whatever ε is.\n  Give a --delta far below 1/n; with --n and no --delta it is chosen so."
     )
 
 

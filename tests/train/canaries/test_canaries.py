@@ -275,7 +275,7 @@ def slow(*case: Any) -> Any:
         slow(noise_shared_by_parts, {"noise pattern"}),
         (denominator_of_the_draw, {"denominator"}),
         slow(filled_with_repeats, {"batch sizes"}),
-        slow(extra_steps, {"audit", "steps"}),
+        (extra_steps, {"audit", "steps"}),
         (one_extra_step, {"steps"}),
         slow(an_extra_step_at_each, {"steps"}),
         slow(an_extra_release, {"steps"}),
