@@ -7,8 +7,10 @@ import oracle
 import pytest
 from mpmath import mp, mpf
 
+from dpplan.accounting.exact import delta
 from dpplan.accounting.exact.contour.privacy_loss import Direction
 from dpplan.accounting.exact.gaussian_lattice import step_law
+from dpplan.plan import Plan
 
 CASES = [
     (0.01, 4.0, 1e-3),
@@ -76,3 +78,22 @@ def test_both_measures_are_kept():
         untilted = masses * np.exp(law.shift - 4.0 * y)
         assert untilted.sum() == pytest.approx(1.0, abs=1e-12)
         assert (untilted * np.exp(y)).sum() == pytest.approx(1.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("nudge", range(-3, 4))
+def test_all_of_the_lump_is_lumped_wherever_its_end_rounds_to(nudge):
+    """Its last piece was taken for one beyond it where low + width rounded up: its mean was then not the lattice's, the
+    lower polygon lay above the curve, and a δ was "certified" to be 6e-7 of itself larger than it is."""
+    tilt, h, kept = 215671674153228.7, 9.865303538612939e-19, (-79428.55928532455, 79428.55928532447)
+    h = float(h + nudge * np.spacing(h))
+    law = step_law.discretise(5891.740754274835, 8.86665963942863e-12, Direction.REMOVE, tilt, h, kept)
+    below, above = math.fsum(law.down), math.fsum(law.up)
+    assert -2e-8 < below / above - 1.0 < 0.0  # the cells' width, squared: the tilted masses are those of one moment
+
+
+def test_delta_is_the_same_at_two_epsilons_that_a_rounding_sets_apart():
+    plan = Plan.from_rate(5891.740754274835, 8.86665963942863e-12, 569)
+    first, second = delta(plan, 2.704168951310008e-13), delta(plan, 2.704168951349406e-13)
+    for found in (first, second):
+        assert found.proven[0] <= 1.14601695e-28 <= found.proven[1]
+        assert found.proven[1] <= (1.0 + 1e-5) * found.proven[0]

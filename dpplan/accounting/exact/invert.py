@@ -35,8 +35,7 @@ NARROW = 1e-6  # the relative width beyond which another method is tried
 # Where a plain contour fails, deltas below DEEP are reached by rare jumps or not at all; with noise above SHARP, their
 # losses are too alike for cuts by a Gaussian.
 DEEP, SHARP = 1e-15, 0.6
-# Of what delta is at 0 at most: the share from which it is looked for near there.
-NEAR_ZERO = 0.1
+NEAR_ZERO = 0.1  # of what delta is at 0 at most: the share from which it is looked for near there
 # Below LARGE epsilons rare jumps are looked for first, in a third of the time, and serve where TIGHT, or ten times that
 # up to MIDDLING, or NARROW below SMALL. Others were wider there, and those over jumps below TINY never NARROW.
 TINY, SMALL, MIDDLING, LARGE, TIGHT = 0.02, 0.06, 0.5, 1.2, 1e-8
@@ -346,8 +345,9 @@ def _near_zero(steps: Steps, direction: Direction, epsilon: float) -> Ends:
 def _delta_at(steps: Steps, contour: Contour | LatticeComposition, epsilon: float) -> Ends:
     value = contour.at(epsilon)
     ceiling = min(chernoff.probability(contour.log_chernoff(epsilon)), placement.total_variation_above(steps))
-    upper = min(value.upper, ceiling) if value.upper >= value.lower else ceiling  # NaN takes the ceiling
-    return Ends(max(value.lower, 0.0), upper, contour.method, value.terms, contour)
+    good = value.upper >= value.lower  # else NaN, or a contradiction: neither end is believed
+    ends = (max(value.lower, 0.0), min(value.upper, ceiling)) if good else (0.0, ceiling)
+    return Ends(*ends, contour.method, value.terms, contour)
 
 
 def added_delta_below(steps: Steps, epsilon: float, delta: float, removed: AnyContour | None = None) -> bool:

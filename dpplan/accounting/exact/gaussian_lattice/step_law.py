@@ -133,7 +133,7 @@ def discretise(
     floor = y[cell]
     shift = float(np.max(a * floor + step.log_density(middle)))
     mass, excess = _integrals(step, low, width, floor, a * floor - shift)
-    lumped = (low >= lump[0]) & (low + width <= lump[1])
+    lumped = (low >= lump[0]) & (breaks[1:] <= lump[1])  # not low + width, which may round to beyond
     lump_mass = math.fsum((mass * np.exp(a * (layout.origin - floor)))[lumped])
     growth, lift = math.expm1(h), math.exp(a * h)
     e, sampled = (2.0 * at - 1.0) / (2.0 * sigma**2), step.sampled(at)
