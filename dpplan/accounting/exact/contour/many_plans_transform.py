@@ -154,7 +154,8 @@ class PlainRule:
         ends = np.maximum(np.abs(self.low), np.abs(self.high))
         place = (np.abs(x) + ends) / sigma**2
         moved = loss_rounding(x, e, loss, sigma, self.steps.q, ends)
-        units = self.count + SPARE + 4.0 * np.abs(log_base) + np.abs(x) * place
+        # n complex products are off by √8·n units of 2^-53, and the sum that the masses are divided by, by n.
+        units = 2.0 * self.count + SPARE + 4.0 * np.abs(log_base) + np.abs(x) * place
         level, at_loss = (self.mass * units).sum(axis=1), (self.mass * np.abs(loss)).sum(axis=1)
         own = (self.mass * moved).sum(axis=1)
         steep = np.abs(self.a[:, 0]) + self.u_max[:, 0]

@@ -37,6 +37,7 @@ PROBES = 49
 # The most values (rows times nodes) held at once. A step coarser than wanted is no error: the bounds say what it
 # costs, and the interval is wide.
 MOST_VALUES = 1_000_000
+AT_ONCE = 64  # waves that are added up before their sums are: as many as their turns have rounding, about
 # Of more rows than this, about as many are looked at to choose by, and all others do as the one most like them.
 MANY_ROWS, ROWS_AT_ONCE = 96, 64
 # The trapezoid rule is asked to leave e^-DEPTH of G - 1.
@@ -197,7 +198,7 @@ class Quadrature:
 
         G(a ± iu)/G(a) = 1 - E[1 - cos uL] ± i·(u·slope - E[uL - sin uL]): nothing here cancels.
         """
-        return drop_and_lag(self.loss[row], self.mass[row], u)
+        return drop_and_lag(self.loss[row], self.mass[row], u, AT_ONCE)
 
     def lines(self, u: Array) -> tuple[Array, Array]:
         """`row_line` of every row at once, [row, frequency] each; u: of all rows, or [row, frequency] too."""
@@ -214,8 +215,9 @@ class Quadrature:
             power = power * scaled * scaled
         lag *= u / u_top
         heavy = np.where(small, 0.0, self.mass)
-        wave = waves_of_all(self.loss, heavy, u)
-        modulus += heavy.sum(axis=1, keepdims=True) - wave.real
+        parts = _parts(heavy.shape[1], AT_ONCE)
+        wave = waves_of_all(self.loss, heavy, u, parts)
+        modulus += sum(heavy[:, part].sum(axis=1, keepdims=True) for part in parts) - wave.real
         lag += u * (heavy * self.loss).sum(axis=1, keepdims=True) - wave.imag
         return modulus, lag
 
@@ -249,11 +251,17 @@ class Quadrature:
         ends = np.maximum(np.abs(self.low), np.abs(self.high))
         place = (np.abs(x) + ends) / sigma**2
         moved = EPS * loss_rounding(x, self.nodes.e, loss, sigma, self.steps.q, ends)
-        units = EPS * (self.count + 64.0 + 4.0 * (np.abs(self.a * loss) + np.abs(self.log_base)) + np.abs(x) * place)
+        each = EPS * (64.0 + 4.0 * (np.abs(self.a * loss) + np.abs(self.log_base)) + np.abs(x) * place)
+        units = each + EPS * self.count
         weight = self.mass * (units + np.abs(self.a) * moved)
-        # Losses too large for the series are summed as waves, each with rounding of its own size, u·L included.
-        large = np.where(np.abs(loss) * self.u_max < SERIES_BELOW, 0.0, weight)
-        level = (self._added * units + self._moved * moved + large).sum(axis=1, keepdims=True)
+        # Losses too large for the series are summed as waves, each with rounding of its own size, u·L included. In
+        # units of 2^-53 n complex products and the n masses they are taken from are off by √(3² + 2²)·n, and k such
+        # sums, added up, by √(2² + 1²)·k: 4(n + k) are counted, and 128 for the turns.
+        small = np.abs(loss) * self.u_max < SERIES_BELOW
+        large = np.where(small, 0.0, weight)
+        together = min(float(self.count), AT_ONCE + math.ceil(self.count / AT_ONCE))
+        waves = np.where(small, 0.0, self.mass * (each + EPS * together + np.abs(self.a) * moved))
+        level = (self._added * units + self._moved * moved + 2.0 * waves).sum(axis=1, keepdims=True)
         level = level + TAIL_UNITS * (self._cut_sizes[0] + np.abs(self.a) * self._cut_sizes[1])
         slope = self._added_slope * units + self._moved_slope * moved + large * np.abs(loss) + self.mass * moved
         bend = (weight * loss * loss).sum(axis=1, keepdims=True)
@@ -296,7 +304,7 @@ def drop_and_lag(loss: Array, mass: Array, u: Array, at_once: int = MOST_VALUES)
     lag = lag * (u / u_top)
     if not small.all():
         large, heavy = loss[~small], mass[~small]
-        parts = [slice(first, first + at_once) for first in range(0, len(heavy), at_once)]
+        parts = _parts(len(heavy), at_once)
         wave = _waves(large, heavy, u, parts)
         modulus += sum(heavy[part].sum() for part in parts) - wave.real
         lag += u * float(heavy @ large) - wave.imag
@@ -317,7 +325,11 @@ def _waves(loss: Array, mass: Array, u: Array, parts: Sequence[slice]) -> Comple
     return waves.ravel()[: len(u)]
 
 
-def waves_of_all(loss: Array, mass: Array, u: Array) -> ComplexArray:
+def _parts(count: int, at_once: int) -> list[slice]:
+    return [slice(first, first + at_once) for first in range(0, count, at_once)]
+
+
+def waves_of_all(loss: Array, mass: Array, u: Array, parts: Sequence[slice] = (slice(None),)) -> ComplexArray:
     """`_waves` of many rows, [row, frequency], a few at a time to stay within a processor's memory."""
     many = u.shape[-1]
     block = max(int(math.sqrt(many)), 1)
@@ -331,7 +343,10 @@ def waves_of_all(loss: Array, mass: Array, u: Array) -> ComplexArray:
         giant *= mass[rows]
         baby = _turns(angle.ravel(), block).reshape(shape)
         # [row, giant, node] times [row, node, baby]
-        product = np.matmul(giant.transpose(1, 0, 2), baby.transpose(1, 2, 0))
+        left, right = giant.transpose(1, 0, 2), baby.transpose(1, 2, 0)
+        product = np.matmul(left[:, :, parts[0]], right[:, parts[0]])
+        for part in parts[1:]:
+            product += np.matmul(left[:, :, part], right[:, part])
         waves[rows] = product.reshape(len(angle), -1)
     return waves[:, :many]
 

@@ -146,16 +146,19 @@ class LatticeComposition:
         folded = np.bincount(at.astype(np.int64) % self.points, far, self.points)
         turned = np.fft.rfft(folded)
         drop, turn = turned[0].real - turned.real, turned.imag
-        size = np.zeros_like(drop)
+        size, weight = np.zeros_like(drop), 0.0
         for j in np.nonzero(near & (share > 0.0) & (at != 0.0))[0]:
             half = np.sin(0.5 * at[j] * self._angles)
             drop += 2.0 * share[j] * half * half
             turn -= share[j] * np.sin(at[j] * self._angles)
             size += 2.0 * share[j] * np.abs(half)
+            weight += share[j] * abs(at[j])
         # Every output of a transform is a tree of log2(N) levels over all inputs, each level four roundings or less.
         transform = 5.0 * math.log2(self.points) * EPS * float(far.sum())
-        error = size * (float(np.max(law.relative[near])) + 16.0 * EPS) + 2.0 * float((far * law.relative).sum())
-        return drop, turn, error + transform + (1.0 + self.tilt + self.u) * float((share * law.moved).sum())
+        # The sines and what is made of them, 10; up to 2·NEAR sums each, 30; and three roundings of each angle.
+        error = size * (float(np.max(law.relative[near])) + 64.0 * EPS) + 4.0 * EPS * weight * self._angles
+        error += transform + 2.0 * float((far * law.relative).sum())
+        return drop, turn, error + (1.0 + self.tilt + self.u) * float((share * law.moved).sum())
 
     @cached_property
     def _chernoff(self) -> Chernoff:

@@ -284,14 +284,16 @@ class Composed:
             far = np.where(near, 0.0, share)
         turned = np.fft.rfft(np.bincount(at % self.points, far, self.points))
         drop, turn = turned[0].real - turned.real, turned.imag
-        size = np.zeros_like(drop)
+        size, weight = np.zeros_like(drop), 0.0
         for j in np.flatnonzero(near & (share > 0.0) & (at != 0)):
             half = np.sin(0.5 * at[j] * self._angles)
             drop += 2.0 * share[j] * half * half
             turn -= share[j] * np.sin(at[j] * self._angles)
             size += 2.0 * share[j] * np.abs(half)
-        whole = float(far.sum())
-        return drop, turn, size * (24.0 * EPS) + (2.0 * self._transformed + 16.0 * EPS) * whole
+            weight += share[j] * abs(float(at[j]))
+        # The shares, 16; sines and what is made of them, 10; up to 2·NEAR sums each, 30; three roundings of an angle.
+        near_off = size * (64.0 * EPS) + 4.0 * EPS * weight * self._angles
+        return drop, turn, near_off + (2.0 * self._transformed + 16.0 * EPS) * float(far.sum())
 
     def _bounds(self, tilts: Array) -> Chernoff:
         """Upper bounds on the upper law's moments."""
