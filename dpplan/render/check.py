@@ -17,6 +17,7 @@ from dpplan.verdict import Standing
 if TYPE_CHECKING:
     from dpplan.lint import ClaimStanding, Finding, LintContext
 
+LEAST_ROOM = 20  # columns for words beside a row's value; with fewer they stand below it
 MEANINGS: Mapping[str, Meaning] = {"error": "bad", "warning": "estimate", "note": ""}
 
 
@@ -33,11 +34,20 @@ def report(run: "LintContext", findings: Sequence["Finding"], paint: Paint = unp
             yield row("epsilon", f"{relation(run.epsilon)} {stated(run.epsilon)}", proof)
         claim = lint.claim_standing(run, findings)
         if claim is not None:
-            before = row("claimed", f"≤ {show(claim.epsilon)}", "|")[:-1]
-            yield from textwrap.wrap(
-                _of_claim(claim), screen_width(), initial_indent=before, subsequent_indent=" " * len(before)
-            )
+            yield from _claimed(claim)
         yield from plan_rows(run.plan, [run.delta], names=run.names)
+
+
+def _claimed(claim: "ClaimStanding") -> Iterator[str]:
+    """The claim and what becomes of it, beside it or below it, as there is room."""
+    begin = row("claimed", f"≤ {show(claim.epsilon)}", "|")[:-1]
+    if screen_width() - len(begin) < LEAST_ROOM:
+        yield begin.rstrip()
+        begin = " " * 4
+    indent = " " * len(begin)
+    yield from textwrap.wrap(
+        _of_claim(claim), screen_width(), initial_indent=begin, subsequent_indent=indent, break_on_hyphens=False
+    )
 
 
 def _of_claim(claim: "ClaimStanding") -> str:

@@ -25,6 +25,7 @@ CALLS = [
     "frontier --n 6e4 --target-eps 3 --batch 512:2048 --epochs 1:4 --workers 1 --cells",
     "compare accountants --sigma 1.1 --n 60000 --batch 256 --epochs 2",
     "check --sigma 1.1 --n 60000 --batch 256 --epochs 60 --delta 1e-5 --loader shuffle",
+    "check --sigma 1.1 --n 60000 --batch 256 --epochs 60 --delta 1e-5 --loader torch-shuffle --claimed-eps 2.3",
     "help certificate",
     "help exit-codes",
     "help sampling",

@@ -27,7 +27,7 @@ def claim(value: float, **changes: object) -> RecordedClaim:
 def test_a_claim_of_what_is_certified_or_more_stands(factor: float) -> None:
     verdict = verify.verify(claim(UPPER * factor))
     assert verdict.standing is Standing.STANDS
-    assert verdict.off == pytest.approx((factor - 1) * UPPER, abs=1e-15)
+    assert verdict.off == pytest.approx((factor - 1) * UPPER, rel=1e-12, abs=1e-15)
     assert verdict.publish == UPPER * factor
 
 
