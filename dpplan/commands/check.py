@@ -158,7 +158,8 @@ def _drawn(arguments: PlanArguments, beside: "BesidePlan") -> "tuple[PlanArgumen
         beside = dataclasses.replace(beside, cap=None)
     if sampling not in (None, "poisson") and beside.adjacency in map(_typed, ADJACENCIES):
         said["adjacency"] = named(beside.adjacency)
-    return dataclasses.replace(arguments, settings=arguments.settings.with_(**said)), beside
+    stated = plan_arguments.stated_of(said)
+    return dataclasses.replace(arguments, settings=arguments.settings.with_(**said), stated=stated), beside
 
 
 def _by_poisson(plan: Plan) -> bool:

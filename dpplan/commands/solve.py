@@ -122,7 +122,8 @@ def command(
         of_plan = solve_open_phases.PlanTarget(
             asked.target_epsilon, asked.delta, allocate, unknown, _of_plan(asked, beside)
         )
-        solve_open_phases.run(plan_file, settings, spent, choice, of_plan, as_json)
+        typed = {name: given for name, given in click.get_current_context().params.items() if given is not None}
+        solve_open_phases.run(plan_file, settings, spent, choice, of_plan, as_json, plan_arguments.stated_of(typed))
         return
     if wanted is not None or cap_cost is not None:
         _solve_named(settings, spent, wanted, cap_cost, as_json, asked)

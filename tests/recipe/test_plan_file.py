@@ -424,6 +424,27 @@ def test_what_contradicts_a_plan_file_is_refused(good: Path, words: tuple[str, .
     assert said in ran("epsilon", good, "--delta", "1e-6", *words, code=2)
 
 
+@pytest.mark.parametrize("words", [("epsilon",), ("check",), ("risk",), ("solve", "--target-eps", "9")])
+def test_what_holds_where_nothing_is_said_contradicts_a_plan_file_too_when_it_is_said(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    file = tmp_path / "users.yaml"
+    phase = "{mechanism: {kind: gaussian, noise_multiplier: 3}, sampling: {kind: shuffle, batch_size: 600}, epochs: 5}"
+    file.write_text(f"unit: user\nadjacency: replace-one\nn: 60000\nphases: [{phase}]\n", encoding="utf-8")
+    others = () if words[0] == "check" else ("--adjacency", "add-remove")  # there it is what is claimed
+    text = ran(*words, file, "--unit", "example", "--sampling", "poisson", *others, code=2)
+    assert f"unit=example contradicts {file}, which says unit=user. Leave out --unit, or write" in text
+    assert f"sampling=poisson contradicts {file}, which says sampling=shuffle. Leave out --sampling: its phases" in text
+    assert ("which says adjacency=replace-one. Leave out --adjacency, or write adjacency: add-remove" in text) is bool(
+        others
+    )
+
+
+def test_what_a_plan_file_says_itself_may_be_said_beside_it(good: Path) -> None:
+    same = ("--unit", "example", "--adjacency", "add-remove", "--sampling", "poisson")
+    assert ran("epsilon", good, "--delta", "1e-6", *same) == ran("epsilon", good, "--delta", "1e-6")
+
+
 def test_plans_for_other_neighbours_do_not_add_up(good: Path) -> None:
     text = ran("epsilon", "--spent", good, "--sigma", 2, "--q", 0.01, "--steps", 9, "--adjacency", "zero-out",
                "--delta", "1e-6", code=2)  # fmt: skip

@@ -20,6 +20,7 @@ from dpplan.units import UNITS
 
 Command = Callable[..., None]
 Decorator = Callable[[Command], Command]
+_STATED = ("sampling", "adjacency", "unit")  # that are something too where nothing is said
 _KINDS: Mapping[str, Number] = MappingProxyType({"number": NUMBER, "whole": COUNT, "rate": RATE})
 # How each quantity that describes a plan is read where it is typed.
 READ_AS: Mapping[str, Number] = MappingProxyType({each.name: _KINDS[each.kind] for each in DESCRIBING})
@@ -29,13 +30,15 @@ READ_AS: Mapping[str, Number] = MappingProxyType({each.name: _KINDS[each.kind] f
 class PlanArguments:
     """What was said about a run: in the options of a single phase, or phase by phase; and what ran before it.
 
-    settings: the options. phases, spent: phases as they were typed, or files of them; files: of phases.
+    settings: the options. phases, spent: phases as they were typed, or files of them; files: of phases. stated: name ->
+    value of what was said of sampling, neighbours and unit, which `settings` does not tell from what nobody said.
     """
 
     settings: Settings
     phases: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     spent: tuple[str, ...] = ()
+    stated: tuple[tuple[str, str], ...] = ()
 
     @property
     def in_phases(self) -> bool:
@@ -140,7 +143,8 @@ def scheme(command: Command) -> Command:
             values["settings"] = values["settings"].with_(**said)
         else:
             arguments = values["arguments"]
-            values["arguments"] = replace(arguments, settings=arguments.settings.with_(**said))
+            stated = stated_of(said)
+            values["arguments"] = replace(arguments, settings=arguments.settings.with_(**said), stated=stated)
         command(**values)
 
     options: list[Decorator] = [
@@ -178,6 +182,11 @@ def unit(command: Command) -> Command:
         ),
     ]
     return in_order(options)(command)
+
+
+def stated_of(said: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """`PlanArguments.stated` of settings that were given, each as it is typed."""
+    return tuple((name, getattr(said[name], "name", said[name]).replace("_", "-")) for name in _STATED if name in said)
 
 
 def scheme_alone(command: Command) -> Command:

@@ -1,6 +1,6 @@
 """Plan files among the phases that were named: a whole budget in place of a run, or spent before one."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -89,6 +89,8 @@ def parse(arguments: PlanArguments, may_be_open: bool = False) -> ParsedPlan:
             f"{files[0]} is a whole plan, and more of the run was said beside it. Write all of it into the file; what "
             "ran before goes to --spent."
         )
+    elif own:
+        problems += _contradicted(dict(arguments.stated), files[0], own[0].plan)
     if problems:
         return ParsedPlan(None, problems, Settings(examples=0))
     shared = _alike([*earlier, *own], arguments.settings)
@@ -112,6 +114,23 @@ def parse(arguments: PlanArguments, may_be_open: bool = False) -> ParsedPlan:
             return found
         own = [replace(_named(found.plan, "this run"), said=found.said)]
     return _joined([*earlier, *own], count)
+
+
+def _contradicted(stated: Mapping[str, str], file: str, plan: Plan) -> Iterator[str]:
+    """What was said in so many words, is what holds where nobody says anything, and is not what the file says."""
+    inside = (each for phase in plan.phases for each in getattr(phase.mechanism, "inside", (phase,)))
+    drawn = [each.sampling.kind for each in inside if each.sampling.kind not in ("poisson", "full-batch")]
+    neighbours = plan.adjacency.name.replace("_", "-")
+    told = {"unit": plan.privacy_unit, "adjacency": neighbours, "sampling": drawn[0] if drawn else ""}
+    for name, value in stated.items():
+        if told[name] in ("", value):
+            continue
+        instead = f", or write {name}: {value} into the file" if plan_file.is_plan(Path(file)) else ""
+        if name == "unit" and instead:
+            instead += ", where n and batches then count examples"
+        elif name == "sampling":
+            instead = ": its phases say how each of them draws"
+        yield f"{name}={value} contradicts {file}, which says {name}={told[name]}. Leave out --{name}{instead}."
 
 
 def _read(files: Iterable[str], problems: list[str], may_be_open: bool = False) -> list[_Part]:

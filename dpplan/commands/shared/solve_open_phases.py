@@ -34,14 +34,14 @@ class PlanTarget:
 
 
 def run(file: str | None, settings: Settings, spent: Sequence[str], choice: AccountantChoice, target: PlanTarget,
-        as_json: bool) -> None:  # fmt: skip
-    """Raises PlanError with all that is wrong with the call, Unreachable where nothing meets the target."""
+        as_json: bool, stated: tuple[tuple[str, str], ...] = ()) -> None:  # fmt: skip
+    """stated: as in `PlanArguments`. Raises PlanError with all that is wrong with the call, Unreachable where nothing meets the target."""
     if file is None:
         raise PlanError([*target.wrong, "PLAN is missing: --allocate and --unknown are of a plan file. Name one."])
     from dpplan.render import solve_open_phases as render
     from dpplan.solve import allocation
 
-    arguments = PlanArguments(settings, files=(file,), spent=tuple(spent))
+    arguments = PlanArguments(settings, files=(file,), spent=tuple(spent), stated=stated)
     parsed = plan_files.parse(arguments, may_be_open=True)
     deltas, others = resolve(parsed.known, or_own((target.delta,), arguments), choice, *target.wrong)
     if target.unknown is not None and target.rule is not None:
