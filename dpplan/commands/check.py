@@ -283,6 +283,7 @@ def _of_plan(arguments: PlanArguments, delta: Any, beside: BesidePlan) -> lint.L
         trials=beside.trials or 1,
         names=parsed.names,
         said=parsed.said,
+        in_trials=parsed.in_trials,
         answers=any(each is not None for each in parsed.accuracies),
         owned=beside.owners or 1,
     )

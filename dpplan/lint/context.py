@@ -119,11 +119,11 @@ class LintContext:
     recipe: the name of the recipe, None for a plan made of options. data, model: None where nothing is known of them.
     earlier: runs on the same examples. trials: settings that were tried on them. sha256: of the recipe. target: the ε
     that the recipe is solved for. names: of the phases of a plan file. said: what was said of each phase, None of one
-    that ran before; empty where options describe all there is. search: the plan of a search, of which this run is a
-    trial; None where it is none. search_spends: what that search is known to spend. own: the run in whose folder this
-    recipe lies; it is none of the earlier ones. answers: whether phases answer queries, so that their noise follows
-    from the neighbours of the plan. owned: the most examples that one person is an owner of, where several people own
-    one; 1 where nobody said so.
+    that ran before; empty where options describe all there is. in_trials: what was said of what searches repeat.
+    search: the plan of a search, of which this run is a trial; None where it is none. search_spends: what that search
+    is known to spend. own: the run in whose folder this recipe lies; it is none of the earlier ones. answers: whether
+    phases answer queries, so that their noise follows from the neighbours of the plan. owned: the most examples that
+    one person is an owner of, where several people own one; 1 where nobody said so.
     """
 
     settings: Settings
@@ -140,6 +140,7 @@ class LintContext:
     target: float | None = None
     names: tuple[str, ...] = ()
     said: tuple[Settings | None, ...] = ()
+    in_trials: tuple[Settings, ...] = ()
     search: Plan | None = None
     search_spends: Bound | None = None
     own: PriorRun | None = None

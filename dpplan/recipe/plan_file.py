@@ -50,7 +50,7 @@ _BEGINS = re.compile(rf"^(?:\{{|(?:{'|'.join((*plan_nodes.KEYS, plan_nodes.GROUP
 class PlanFile:
     """What a file says. names: of the plan's phases, one each. public: what is released and costs nothing. accuracies:
     of each phase that answers a query, how near the answer is. openings: of each whose noise is open, what is. said: of
-    its sampling and length."""
+    its sampling and length; in_trials: the same of what searches repeat."""
 
     plan: Plan
     names: tuple[str, ...]
@@ -58,6 +58,7 @@ class PlanFile:
     accuracies: tuple[AnswerAccuracy | None, ...]
     openings: tuple[Opening | None, ...]
     said: tuple[Settings | None, ...] = ()
+    in_trials: tuple[Settings, ...] = ()
 
 
 def is_plan(file: Path) -> bool:
@@ -98,7 +99,7 @@ def read(file: Path, may_be_open: bool = False) -> PlanFile:
     accuracies = tuple(seen.accuracies.get(number) for number in range(len(phases)))
     openings = tuple(seen.openings.get(number) for number in range(len(phases)))
     said = tuple(seen.said.get(number) for number in range(len(phases)))
-    return PlanFile(plan, tuple(name for name, _ in phases), public, accuracies, openings, said)
+    return PlanFile(plan, tuple(name for name, _ in phases), public, accuracies, openings, said, tuple(seen.in_trials))
 
 
 def _derived(origins: Mapping[int, str], count: int) -> tuple[tuple[str, str], ...]:
@@ -131,7 +132,7 @@ def _shared(given: Mapping[str, tuple[int, Any]], found: plan_nodes.PlanProblems
 class _Seen:
     """What the phases so far are called, by line, how many there are, how many blocks of groups, of queries how
     near their answers are, what of the noise is open, what was said of the sampling, and what noise was found from.
-    may_be_open: whether noise can be open, None of a trial."""
+    may_be_open: whether noise can be open, None of a trial. in_trials: what was said of what searches repeat."""
 
     names: dict[str, int] = dataclasses.field(default_factory=dict)
     phases: int = 0
@@ -140,6 +141,7 @@ class _Seen:
     openings: dict[int, Opening | None] = dataclasses.field(default_factory=dict)
     said: dict[int, Settings] = dataclasses.field(default_factory=dict)
     origins: dict[int, str] = dataclasses.field(default_factory=dict)
+    in_trials: list[Settings] = dataclasses.field(default_factory=list)
     may_be_open: bool | None = False
 
 
@@ -242,6 +244,7 @@ def _search(node: Any, place: _Place, found: plan_nodes.PlanProblems, seen: _See
     if "phases" not in parts:
         found.add(line, f"{path}.phases is missing: a trial is a list of phases, all of which are repeated.")
     phases = [phase for _, phase in _listed(*parts["phases"], trial, found, inside)] if "phases" in parts else []
+    seen.in_trials += inside.said.values()
     if any(inside.openings.values()):
         found.add(line, f"{path}: noise is open in a trial, and the search repeats what is known. Write a number.")
     if inside.accuracies and place.group and place.shared.adjacency == REPLACE_ONE:

@@ -445,6 +445,29 @@ def test_what_a_plan_file_says_itself_may_be_said_beside_it(good: Path) -> None:
     assert ran("epsilon", good, "--delta", "1e-6", *same) == ran("epsilon", good, "--delta", "1e-6")
 
 
+_DRAWN = "mechanism: {kind: gaussian, noise_multiplier: 2}, sampling: {kind: poisson, batch_size: 300}, epochs: 5"
+_WOMEN = f"{{name: women, n: 30000, phases: [{{{_DRAWN}}}]}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"phases: [{{parallel: [{_WOMEN}, {{mechanism: {{kind: laplace, epsilon: 1}}}}]}}]", "n=30000 of a group, in"),
+        (f"n: 60000\nphases: [{{parallel: [{{{_DRAWN}}}, {_WOMEN}]}}]", "n=60000 and n=30000 of a group, in"),
+        (
+            f"n: 60000\nphases: [{{repeat: {{law: geometric, mean: 3, score: public}}, phases: [{{{_DRAWN}}}]}}]",
+            "n=60000",
+        ),
+        (f"n: 9000\nadjacency: zero-out\nphases: [{{{_DRAWN}}}]", ""),
+    ],
+)
+def test_what_groups_and_searches_are_drawn_by_tells_their_n(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(text, encoding="utf-8")
+    shown = ran("check", file, "--delta", "1e-6")
+    assert (f"q = batch / n and an epoch of n / batch steps tell {told}" in " ".join(shown.split())) is bool(told)
+
+
 def test_plans_for_other_neighbours_do_not_add_up(good: Path) -> None:
     text = ran("epsilon", "--spent", good, "--sigma", 2, "--q", 0.01, "--steps", 9, "--adjacency", "zero-out",
                "--delta", "1e-6", code=2)  # fmt: skip

@@ -51,7 +51,7 @@ class ParsedPlan:
 
     earlier: how many of the plan's first phases ran before. names, public, accuracies: of a plan file, what its
     phases are called, what it releases at no cost, and how near the answers to its queries are; openings: of which the
-    noise is open; said: of each phase of the run itself, what was said of it.
+    noise is open; said: of each phase of the run itself, what was said of it; in_trials: of what its searches repeat.
     """
 
     plan: Plan | None
@@ -63,6 +63,7 @@ class ParsedPlan:
     accuracies: tuple[AnswerAccuracy | None, ...] = ()
     openings: tuple[Opening | None, ...] = ()
     said: tuple[Settings | None, ...] = ()
+    in_trials: tuple[Settings, ...] = ()
 
 
 def plan(command: Command) -> Command:

@@ -29,6 +29,7 @@ class _Part:
     accuracies: tuple[AnswerAccuracy | None, ...] = ()
     openings: tuple[Opening | None, ...] = ()
     said: tuple[Settings | None, ...] = ()
+    in_trials: tuple[Settings, ...] = ()
 
 
 def taken(texts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -148,7 +149,8 @@ def _read(files: Iterable[str], problems: list[str], may_be_open: bool = False) 
         except UsageError as error:
             problems += error.problems
         else:
-            parts.append(_Part(read.plan, read.names, read.public, read.accuracies, read.openings, read.said))
+            told = (read.accuracies, read.openings, read.said, read.in_trials)
+            parts.append(_Part(read.plan, read.names, read.public, *told))
     return parts
 
 
@@ -218,7 +220,8 @@ def _joined(parts: list[_Part], earlier: int) -> ParsedPlan:
     openings = tuple(each if place >= earlier else None for place, each in enumerate(left))  # what ran is not open
     told = chain.from_iterable(part.said or (None,) * len(part.plan.phases) for part in parts)
     said = tuple(each if place >= earlier else None for place, each in enumerate(told))
-    return ParsedPlan(plan, [], Settings(examples=examples), earlier, names, public, accuracies, openings, said)
+    known = Settings(examples=examples)
+    return ParsedPlan(plan, [], known, earlier, names, public, accuracies, openings, said, parts[-1].in_trials)
 
 
 def _derived(parts: Sequence[_Part]) -> Iterator[tuple[str, str]]:

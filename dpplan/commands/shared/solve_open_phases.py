@@ -35,7 +35,10 @@ class PlanTarget:
 
 def run(file: str | None, settings: Settings, spent: Sequence[str], choice: AccountantChoice, target: PlanTarget,
         as_json: bool, stated: tuple[tuple[str, str], ...] = ()) -> None:  # fmt: skip
-    """stated: as in `PlanArguments`. Raises PlanError with all that is wrong with the call, Unreachable where nothing meets the target."""
+    """stated: as in `PlanArguments`.
+
+    Raises PlanError with all that is wrong with the call, Unreachable where nothing meets the target.
+    """
     if file is None:
         raise PlanError([*target.wrong, "PLAN is missing: --allocate and --unknown are of a plan file. Name one."])
     from dpplan.render import solve_open_phases as render

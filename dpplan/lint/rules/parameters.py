@@ -26,6 +26,7 @@ RARE = 0.01  # chance of an empty batch in a run that is worth a word
 _LESS_EPSILON = "Add noise and enlarge the batch with it, train for fewer epochs, or do not call it a proof of privacy."
 # Fewer steps per epoch than this, and one number of steps in twenty ends just before an epoch by chance.
 _STEPS_PER_EPOCH = 20
+_COUNTS = 3  # of groups that are told of one by one
 
 
 def delta_too_large(run: LintContext) -> Iterator[Remark]:
@@ -129,8 +130,8 @@ def examples_not_public(run: LintContext) -> Iterator[Remark]:
 
     Where neighbours have equally many examples, by replace-one or zero-out, n gives nothing away.
 
-    A note where options or a plan file give n and a batch, since they do not say whose data these are. A note where n
-    was not given at all: then δ cannot be held against 1/n.
+    A note where options or a plan file give n and a batch, of all data or of a group, in a search or out of it, since
+    they do not say whose data these are. A note where n was not given at all: then δ cannot be held against 1/n.
     """
     if run.settings.examples is None:
         reason = f"n is not given, so delta={show(run.delta.value)} cannot be held against 1/n."
@@ -146,24 +147,29 @@ def examples_not_public(run: LintContext) -> Iterator[Remark]:
             "covered by no figure here: dpplan help adjacency lists what gives it away."
         )
         yield Remark(Severity.WARNING, run.where("examples"), reason, fix)
-    elif run.recipe is None and run.plan is not None:
-        yield from _told_by_plan(run, run.settings.examples, run.claim.adjacency or run.plan.adjacency)
+    if run.recipe is None and run.plan is not None:
+        yield from _told_by_plan(run, run.claim.adjacency or run.plan.adjacency)
 
 
-def _told_by_plan(run: LintContext, n: float, compared: Adjacency) -> Iterator[Remark]:
-    """What of a plan is made of n, and so tells it. compared: what the claim is for."""
+def _told_by_plan(run: LintContext, compared: Adjacency) -> Iterator[Remark]:
+    """What of a plan is made of n, or of the n of a group, and so tells it. compared: what the claim is for."""
     if compared.public_size:
         return
-    said = [run.settings, *(each for each in run.said if each is not None)]
-    if all(each.batch_size is None for each in said):
+    whole = run.settings.examples
+    said = [run.settings, *(each for each in run.said if each is not None), *run.in_trials]
+    said = [each for each in said if each.batch_size is not None and (whole or each.examples) is not None]
+    counts = list(dict.fromkeys(whole if each.examples is None else each.examples for each in said))
+    if not counts:
         return
     told = [
         "q = batch / n",
         *(["an epoch of n / batch steps"] if any(each.epochs is not None for each in said) else []),
     ]
+    shown = [f"n={show(n)}{'' if n == whole else ' of a group'}" for n in counts[:_COUNTS]]
+    shown += [f"{len(counts) - _COUNTS} more"] if len(counts) > _COUNTS else []
     reason = (
-        f"{' and '.join(told)} tell{'s' if len(told) == 1 else ''} n={show(n)}, in which neighbours under add-remove "
-        "differ, and which ε does not cover."
+        f"{' and '.join(told)} tell{'s' if len(told) == 1 else ''} {' and '.join(shown)}, in which neighbours under "
+        "add-remove differ, and which ε does not cover."
     )
     fix = (
         "That is right where n is known anyway or no secret. Else claim --adjacency zero-out or replace-one; dpplan "
