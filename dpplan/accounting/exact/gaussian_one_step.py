@@ -5,6 +5,7 @@ add:    delta(ε) = Q[x < x*] - e^ε·P[x < x*] with r(x*) = e^-ε, where ε < -
 Both events are the optimal ones (Neyman-Pearson), so the values are exact up to rounding, which is bounded.
 """
 
+import decimal
 import math
 from collections.abc import Callable
 
@@ -14,32 +15,28 @@ from dpplan.accounting.numerics.normal import log_normal_tail as _log_tail
 
 EPS = 2.0**-52
 LOG_TINY = -700.0  # smaller figures lose their digits
+NEAR_THE_END, DIGITS = 1e-3, 100  # of ε: so near to the largest loss of the add direction it takes so many digits
 
 
 def delta_ends(sigma: float, q: float, direction: Direction, epsilon: float) -> tuple[float, float]:
     """(lower, upper) around delta(ε) of one step in one direction, ε >= 0."""
     if direction is Direction.REMOVE:
-        e = epsilon if q >= 1.0 else math.log1p(math.expm1(min(epsilon, 700.0)) / q) if epsilon < 700.0 else epsilon
-        if epsilon >= 700.0 and q < 1.0:
-            e = epsilon - math.log(q)
+        e = _remove_place(q, epsilon)
         place = 0.5 + sigma * sigma * e
         # q·[tail of the shifted] - (e^ε - 1 + q)·[tail of the centred]; e^ε - 1 + q = q·e^e
         gain = math.log(q) + _log_tail((place - 1.0) / sigma)
         loss = math.log(q) + e + _log_tail(place / sigma)
         slack = _slack(gain, loss, place / sigma) + 4.0 * EPS * (e + abs(math.log(q)))
     else:
-        if q < 1.0 and epsilon >= -math.log1p(-q):
-            return 0.0, 0.0
-        kept = -math.expm1(epsilon + math.log1p(-q)) if q < 1.0 else 1.0  # 1 - e^ε(1 - q)
+        kept, rounding = _kept(q, epsilon)
         if kept <= 0.0:
             return 0.0, 0.0
         e = math.log(kept) - epsilon - math.log(q)
         place = 0.5 + sigma * sigma * e
         gain = math.log(kept) + _log_tail(-place / sigma)
         loss = epsilon + math.log(q) + _log_tail((1.0 - place) / sigma)
-        # Of log(kept), near the end of the range: it moves the place of the event too, which is optimal, so that
-        # only its square shows; counted in full all the same.
-        rounding = EPS * (8.0 + epsilon) * (1.0 + (1.0 - kept) / kept)
+        # Of log(kept): it moves the place of the event too, which is optimal, so that only its square shows; counted in
+        # full all the same.
         moved = rounding * sigma * (1.0 + abs(place) / sigma)
         slack = rounding + moved + _slack(gain, loss, place / sigma) + 4.0 * EPS * (abs(e) + abs(math.log(q)))
     if max(gain, loss) < LOG_TINY:
@@ -48,6 +45,32 @@ def delta_ends(sigma: float, q: float, direction: Direction, epsilon: float) -> 
     bottom = math.exp(loss)
     error = slack * (top + bottom)
     return max(top - bottom - error, 0.0), max(top - bottom, 0.0) + error
+
+
+def _remove_place(q: float, epsilon: float) -> float:
+    """e(x*): log(1 + (e^ε - 1)/q), as a logarithm of its own where the quotient is no float."""
+    grown = math.expm1(min(epsilon, 700.0)) / q
+    if q >= 1.0 or epsilon == 0.0:
+        return epsilon
+    return math.log1p(grown) if epsilon < 700.0 and grown < math.inf else epsilon - math.log(q)
+
+
+def _kept(q: float, epsilon: float) -> tuple[float, float]:
+    """1 - e^ε·(1 - q), 0 from the largest loss on, and how far it may be off, relative.
+
+    Of its exponent ε + log(1 - q) each term is off by units of its own, which near the end of the range are more than
+    what is left of their sum: there all is worked out in decimals, and where the range ends is decided by them.
+    """
+    if q >= 1.0:
+        return 1.0, 0.0
+    log_rest = math.log1p(-q)
+    if epsilon + log_rest < -NEAR_THE_END:
+        kept = -math.expm1(epsilon + log_rest)
+        return kept, EPS * (8.0 + (epsilon - 4.0 * log_rest) * (1.0 - kept) / kept)
+    if epsilon + log_rest > NEAR_THE_END:
+        return 0.0, 0.0
+    with decimal.localcontext(decimal.Context(prec=DIGITS)):
+        return float(1 - decimal.Decimal(epsilon).exp() * (1 - decimal.Decimal(q))), 8.0 * EPS
 
 
 def _slack(gain: float, loss: float, place: float) -> float:

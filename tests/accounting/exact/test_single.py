@@ -35,13 +35,34 @@ def test_ends_hold_the_closed_form(sigma, q, direction, epsilon):
             assert upper - lower <= 1e-6 * truth
 
 
+@pytest.mark.parametrize("epsilon", [683.0, 690.0, 699.9, 700.0])
+@pytest.mark.parametrize(("sigma", "q"), [(0.02, 1e-12), (0.02, 5e-12), (0.0265, 1e-12)])
+def test_a_quotient_that_is_no_float_is_taken_as_a_logarithm(sigma, q, epsilon):
+    lower, upper = delta_ends(sigma, q, Direction.REMOVE, epsilon)
+    with mp.workdps(60):
+        truth = oracle.step_delta(q, sigma, mpf(epsilon))
+        assert 0.9 * truth < lower <= truth <= upper < 1.1 * truth
+
+
+@pytest.mark.parametrize("q", [0.5, 0.1, 0.3, 1e-9, 0.9999, 1 - 2.0**-40])
+@pytest.mark.parametrize("sigma", [0.05, 0.3])
+def test_the_last_floats_before_the_largest_loss_spend_what_they_do(sigma, q):
+    epsilon = math.nextafter(-math.log1p(-q), math.inf)
+    for _ in range(5):
+        lower, upper = delta_ends(sigma, q, Direction.ADD, epsilon)
+        with mp.workdps(80):
+            truth = added_delta(q, sigma, mpf(epsilon))
+            assert lower <= truth <= upper <= truth * (1 + 1e-9) + 1e-300
+        epsilon = math.nextafter(epsilon, 0.0)
+
+
 def test_ends_are_narrow_where_people_are():
     lower, upper = delta_ends(1.0, 0.01, Direction.REMOVE, 0.5)
     assert upper - lower < 1e-11 * upper
 
 
 def test_beyond_the_largest_loss_nothing_is_spent():
-    largest = -math.log1p(-0.3)
+    largest = math.nextafter(-math.log1p(-0.3), math.inf)  # the float before it is below the largest loss
     assert delta_ends(1.0, 0.3, Direction.ADD, largest) == (0.0, 0.0)
     assert delta_ends(1.0, 0.3, Direction.ADD, math.nextafter(largest, 0.0))[1] >= 0.0
 
