@@ -18,10 +18,10 @@ from dpplan.errors import DpplanError, RecipeError, TrainingStopped, out_of_memo
 from dpplan.train.clipping.isolation.reachable_objects import outlived
 from dpplan.train.clipping.isolation.refusal_messages import kept
 from dpplan.train.clipping.isolation.row_independent_layers import keeps_rows_apart
-from dpplan.train.clipping.isolation.untrained_state import HiddenState
+from dpplan.train.clipping.isolation.untrained_state import TRAINED, HiddenState
 from dpplan.train.clipping.isolation.vmap_escapes import CustomRules
 
-TRAINED, NEW = "parameters that are trained", "something that was not there before"
+NEW = "something that was not there before"
 # Which example it was is not told, but an end that another data set would not have had says something of it.
 RAISED = (
     "stopped: the model raises {}, as it never did on trial. That step is counted and released nothing; model.pt holds "

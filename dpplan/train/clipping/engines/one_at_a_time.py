@@ -9,7 +9,7 @@ from dpplan.errors import DpplanError, TrainingStopped, out_of_memory
 from dpplan.train.clipping.engines.vmap import VmapClipping
 from dpplan.train.clipping.isolation.derandomize import seeded
 from dpplan.train.clipping.isolation.refusal_messages import kept
-from dpplan.train.clipping.isolation.untrained_state import HiddenState, Modes
+from dpplan.train.clipping.isolation.untrained_state import HiddenState, Modes, TrainedState
 from dpplan.train.recipe_function import let_through
 
 
@@ -35,13 +35,13 @@ class OneAtATime(VmapClipping):
     ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
         """What vmap(grad) gives. Parameters are copied for each example, so that nothing written to them stays."""
         found, seen = [], []
-        state, modes = self._settled(parameters, inputs, targets), Modes()
+        state, modes, trained = self._settled(parameters, inputs, targets), Modes(), TrainedState(self.model)
         seeds = torch.randint(2**32, (len(targets),)).tolist()  # so that no example decides what the next one draws
         for x, y, seed in zip(inputs, targets, seeds, strict=True):
             own = {name: p.clone().requires_grad_() for name, p in parameters.items()}
             with seeded(seed):
                 gradients, facts = self._of_one(own, x.clone(), y)
-            if changes := [*state.changes(), *modes.changes()]:
+            if changes := [*state.changes(), *modes.changes(), *trained.changes()]:
                 modes.restore()
                 state.restore()
                 raise TrainingStopped(f"stopped: {kept(changes)}")

@@ -40,6 +40,7 @@ Leaves = dict[str, Leaf]
 
 # Attributes that every module has, which are looked at in other ways.
 HOOKS = frozenset({"_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"})
+_OF_ALL = tuple(f"_global{name}" for name in sorted(HOOKS))
 _APART = frozenset({"_parameters", "_buffers", "_modules"})
 _FLAT = frozenset({"_flat_weights", "_flat_weight_refs"})  # of recurrent layers: their parameters
 _VALUES = (int, float, complex, str, bytes, type(None), np.generic)
@@ -88,6 +89,8 @@ class Reached:
         self._keep("the order of layers", list(self.layers.values()))
         for name, layer in model.named_modules():
             self._layer(name, layer)
+        for key in _OF_ALL:
+            self._later("hooks of all layers '{}'", key, vars(nn.modules.module).get(key))
         self._keep("environment variables", {name: value for name, value in os.environ.items() if name not in _CACHES})
         while self.todo and len(self.found) < _MOST:
             self._visit(*self.todo.popleft())

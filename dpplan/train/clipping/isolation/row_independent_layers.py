@@ -35,11 +35,19 @@ def keeps_rows_apart(model: nn.Module) -> bool:
 
 
 def _plain(layer: nn.Module) -> bool:
-    attached = "forward" in vars(layer) or any(vars(layer).get(name) for name in HOOKS)
-    if attached or layer._buffers:
+    attached = any(callable(part) for part in vars(layer).values()) or any(vars(layer).get(name) for name in HOOKS)
+    if attached or layer._buffers or not _as_it_came(layer):
         return False
+    if any(type(p) is not nn.Parameter for p in layer.parameters(recurse=False)):
+        return False  # one of a kind of its own answers for what is computed with it
     if type(layer) is nn.Flatten:  # of examples with each other, if it starts with the first dimension
         return layer.start_dim == 1 and layer.end_dim == -1
     if type(layer) is nn.LSTM:
         return layer.batch_first
     return type(layer) in _TORCHS or type(layer) in _OURS
+
+
+def _as_it_came(layer: nn.Module) -> bool:
+    """Whether nobody has put another method in the place of torch's, for all layers of this kind."""
+    methods = (type(layer).__call__, *(() if type(layer) in _OURS else (type(layer).forward,)))
+    return all(getattr(method, "__module__", "").partition(".")[0] == "torch" for method in methods)

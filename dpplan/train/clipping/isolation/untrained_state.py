@@ -16,6 +16,7 @@ import os
 import sys
 import threading
 import types
+import warnings
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 from dpplan.train.clipping.isolation.reachable_objects import Leaf, Leaves, Reached, dotted
 
 GENERATOR = "random generator"  # how the names of generators begin
+TRAINED = "parameters that are trained"
 
 
 class HiddenState:
@@ -104,6 +106,9 @@ class Modes:
                 (libraries.cuda.mem_efficient_sdp_enabled(), libraries.cuda.cudnn_sdp_enabled()),
             ),
             "print options": repr(vars(torch._tensor_str.PRINT_OPTS)),
+            "ways of computing": (torch.backends.opt_einsum.enabled, torch.backends.mha.get_fastpath_enabled()),
+            "threads of autograd": torch._C._is_multithreading_enabled(),
+            "warnings": torch.is_warn_always_enabled(),
         }
         return {f"torch's {name}": value for name, value in found.items()}
 
@@ -115,7 +120,27 @@ class Modes:
             "the working directory": os.getcwd(),
             "limits of Python's": (sys.getrecursionlimit(), sys.getswitchinterval(), gc.get_threshold()),
             "the name of the thread": threading.current_thread().name,
+            "the filters of warnings": list(warnings.filters),
         }
+
+
+class TrainedState:
+    """The parameters that are trained and the gradients that hang on them, as they are now."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.held = [(tensor, None if tensor is None else tensor.detach().clone()) for tensor in self._now()]
+
+    def changes(self) -> list[str]:
+        now = self._now()
+        same = len(now) == len(self.held) and all(
+            _same(before, (tensor, None if tensor is None else tensor.detach()))
+            for before, tensor in zip(self.held, now, strict=True)
+        )
+        return [] if same else [TRAINED]
+
+    def _now(self) -> list[Tensor | None]:
+        return [part for p in self.model.parameters() if p.requires_grad for part in (p, p.grad)]
 
 
 def leaves(model: nn.Module, copied: bool = True) -> Leaves:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._functorch import autograd_function
+from torch._functorch import autograd_function, eager_transforms
 from torch.autograd import Function
 from torch.utils import _python_dispatch
 
@@ -73,6 +73,14 @@ class CustomRules:
                 if (call := getattr(_BELOW, name, None)) is not None:
                     stack.callback(setattr, _BELOW, name, call)
                     setattr(_BELOW, name, noted(name, call))
+            if (peel := getattr(eager_transforms, "get_unwrapped", None)) is not None:  # by its own name in there
+
+                def unwrapped(tensor: Tensor) -> Any:
+                    self.used.add("debug_unwrap reaches below vmap, where examples may meet")
+                    return peel(tensor)
+
+                stack.callback(setattr, eager_transforms, "get_unwrapped", peel)
+                setattr(eager_transforms, "get_unwrapped", unwrapped)  # noqa: B010  (typed as what it is not)
             stack.callback(setattr, _python_dispatch, "_push_mode", push)
             stack.callback(setattr, tensors, "__repr__", show)
             vars(_python_dispatch)["_push_mode"], tensors.__repr__ = pushed, shown

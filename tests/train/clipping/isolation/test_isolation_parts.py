@@ -165,6 +165,25 @@ def test_anything_unknown_or_attached_needs_one() -> None:
         handle.remove()
 
 
+class Answering(nn.Parameter):
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+def test_known_layers_of_which_a_part_was_replaced_need_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    called, compiled, convolving, answering = nn.ReLU(), nn.ReLU(), nn.Conv1d(3, 3, 1), nn.Linear(3, 3)
+    called._call_impl = lambda x: x - x.mean(0)  # type: ignore[method-assign]
+    compiled._compiled_call_impl = lambda x: x - x.mean(0)
+    convolving._conv_forward = lambda x, w, b: x - x.mean(0)  # type: ignore[method-assign]
+    answering.weight = Answering(torch.zeros(3, 3))
+    for model in (called, compiled, convolving, answering):
+        assert not keeps_rows_apart(nn.Sequential(nn.Linear(3, 3), model)), model
+    assert keeps_rows_apart(nn.Sequential(nn.Linear(3, 3), nn.Tanh()))
+    monkeypatch.setattr(nn.Tanh, "forward", lambda self, x: x - x.mean(0))
+    assert not keeps_rows_apart(nn.Sequential(nn.Linear(3, 3), nn.Tanh()))
+
+
 # vmap_escapes
 
 

@@ -1,6 +1,8 @@
 """Whatever a model keeps of an example is seen, wherever it keeps it; so are ways past the wall of vmap."""
 
 import re
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,84 @@ def test_what_is_kept_for_one_example_only_stops_the_step() -> None:
         chosen.engine.clipped_sum(inputs, torch.zeros(6, dtype=torch.int64), Flat(1.0))
 
 
+def hang_gradient(net: "Forgetful") -> None:
+    net.side[0].grad = torch.zeros_like(net.side[0])
+
+
+def drop_gradient(net: "Forgetful") -> bool:
+    there, net.side[0].grad = net.side[0].grad is not None, None
+    return there
+
+
+def raise_flag(net: "Forgetful") -> None:
+    torch.backends.opt_einsum.enabled = False
+
+
+def lower_flag(net: "Forgetful") -> bool:
+    there, torch.backends.opt_einsum.enabled = not torch.backends.opt_einsum.enabled, True
+    return there
+
+
+def filter_warnings(net: "Forgetful") -> None:
+    warnings.filterwarnings("ignore", message="dpplan's memory")
+
+
+def unfilter_warnings(net: "Forgetful") -> bool:
+    mine = [each for each in warnings.filters if each[1] is not None and "dpplan's memory" in str(each[1])]
+    warnings.filters[:] = [each for each in warnings.filters if each not in mine]  # type: ignore[index]
+    return bool(mine)
+
+
+class Forgetful(nn.Module):
+    """Keeps of one example what the next one clears, and what turns that one's scores round."""
+
+    def __init__(self, keep: Callable[["Forgetful"], None], clear: Callable[["Forgetful"], bool]) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 6), nn.Linear(6, 4)
+        self.side, self.keep, self.clear = [self.first.weight], keep, clear
+
+    def forward(self, x: Tensor) -> Tensor:
+        if float(x.detach().abs().max()) > 1e4:
+            self.keep(self)
+        elif self.clear(self):
+            x = -x
+        return self.second(torch.tanh(self.first(x)))
+
+
+@pytest.mark.parametrize(
+    ("keep", "clear", "said"),
+    [
+        (hang_gradient, drop_gradient, "parameters that are trained"),
+        (raise_flag, lower_flag, "torch's ways of computing"),
+        (filter_warnings, unfilter_warnings, "the filters of warnings"),
+    ],
+)
+def test_what_is_kept_beside_the_model_for_one_example_only_stops_the_step(keep: Any, clear: Any, said: str) -> None:
+    net = Forgetful(keep, clear)
+    chosen = choose(net, "auto", 4, EXAMPLE)
+    inputs = torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
+    inputs[1] *= 1e6
+    try:
+        with pytest.raises(TrainingStopped, match=f"changes {said}"):
+            chosen.engine.clipped_sum(inputs, torch.zeros(3, dtype=torch.int64), Flat(1.0))
+    finally:
+        clear(net)
+
+
+def test_what_a_hook_of_all_layers_keeps_is_seen() -> None:
+    seen = [torch.zeros(1, 6)]
+
+    def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        seen[0] = inputs[0].detach()
+
+    handle = nn.modules.module.register_module_forward_hook(hook)
+    try:
+        with pytest.raises(RecipeError, match=r"changes hooks of all layers .* while it runs"):
+            choose(Reaching(torch.tanh), "auto", 8, EXAMPLE)
+    finally:
+        handle.remove()
+
+
 class Below(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -86,6 +166,11 @@ def by_unwrapping(x: Tensor) -> Tensor:
 
 def by_printing(x: Tensor) -> Tensor:
     return x * (1 + len(f"{x!r}") // 10**6)
+
+
+def by_debugging(x: Tensor) -> Tensor:
+    inside = torch.func.debug_unwrap(x.detach())
+    return x * torch.where(inside.abs().max() > 100, -1.0, 1.0) if len(inside) > 40 else x
 
 
 @torch.library.custom_op("dpplan_tests::doubled", mutates_args=())
@@ -115,6 +200,7 @@ WAYS = {
     by_mode: "TorchDispatchMode Below runs below vmap",
     by_unwrapping: "get_unwrapped reaches below vmap",
     by_printing: "shows all examples inside vmap",
+    by_debugging: "debug_unwrap reaches below vmap",
     by_operator: "has a vmap rule of its own",
 }
 
