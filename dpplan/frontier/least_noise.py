@@ -8,7 +8,7 @@ those that this does not serve.
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import field, replace
 
 import numpy as np
@@ -28,7 +28,7 @@ from dpplan.solve.search import Candidates, Evaluator, search
 
 NARROW = 1e-6  # a wider interval is not shown
 TOGETHER = 128  # cells that the accountant is asked about at once: more would not fit in a processor's memory
-NEIGHBOURS = 20  # cells that a guess rests on: twice the coefficients of a cubic in two variables
+NEIGHBOURS = 30  # cells that a guess rests on: twice the coefficients of a quartic in two variables
 FELT, FELT_NEAR = 8, 3e-3  # looks of an estimate, and how near to the target it is to come
 SLOPE_OFF = 0.2  # how much a slope between two cells may be off
 FARTHEST = 1.0  # that an estimate is followed, in nats
@@ -41,7 +41,7 @@ HALVINGS = 4  # of the grid's sides
 # where there are none to wait for them.
 COMMON = 2
 CLOSEST, MARGIN = 6, 0.5  # of them, whose range a guess may leave by so much of it
-ROUGH, SMOOTH = 9, 20  # points that a quadratic and a cubic take
+ROUGH, SMOOTH, SMOOTHEST = 9, 20, 30  # points that a quadratic, a cubic and a quartic take
 
 Point = tuple[float, float, float, float]  # log q, log steps, log of the factor, slope of log ε
 
@@ -66,6 +66,7 @@ class _Search:
     factor: float = 0.0
     looks: int = 0
     felt: bool = False  # whether an estimate has said where to begin
+    asked_anew: bool = False  # whether others have, after that
 
     def plan(self, index: int) -> Plan:
         """As `candidates.plan`, of which all but the noise is known."""
@@ -137,22 +138,23 @@ class Solver:
             open_.sort(key=lambda place: batches[place[1]] / lengths[place[0]])
             while open_:
                 room = TOGETHER - len(left)
-                left += self._all_begun(open_[:room], left)
+                begun = [self._begun(*place) for place in open_[:room]]
+                if not self._guessed(begun, left):
+                    self._feel_all(begun)
+                left += begun
                 left, open_ = self._looked_at(left), open_[room:]
         while left:
             left = self._looked_at(left)
 
-    def _all_begun(self, places: Sequence[tuple[int, int]], unfinished: Sequence[_Search]) -> list[_Search]:
-        """unfinished: those of which a little is known."""
-        begun = [self._begun(*place) for place in places]
+    def _guessed(self, searches: Sequence[_Search], unfinished: Sequence[_Search]) -> bool:
+        """Begins where others are known, if any are. unfinished: those of which a little is known."""
         known = [*self.known, *(each.point() for each in unfinished if each.spent)]
-        if known and begun:
-            guesses = _guesses(known, [each.place for each in begun])
-            for each, (factor, slope) in zip(begun, guesses, strict=True):
+        if known and searches:
+            guesses = _guesses(known, [each.place for each in searches])
+            for each, (factor, slope) in zip(searches, guesses, strict=True):
+                each.before = None
                 each.begin(factor, slope)
-        else:
-            self._feel_all(begun)
-        return begun
+        return bool(known)
 
     def _looked_at(self, searches: Sequence[_Search]) -> list[_Search]:
         """Those that are not done after one look more."""
@@ -162,14 +164,11 @@ class Solver:
             return []
         plans = [each.plan(each.at) for each in searches]
         bounds = epsilons_near(plans, self.grid.target_epsilon, self.grid.delta)
-        further = []
+        further, lost = [], []
         for each, plan, bound in zip(searches, plans, bounds, strict=True):
             each.looks += 1
-            if bound is None and not each.felt:
-                self._feel(each)  # the guess may have been far off
-                further.append(each)
-            elif bound is None:
-                self._alone(each)
+            if bound is None:
+                lost.append(each)
             elif each.learn(bound, self._excess(each.candidates, bound)):
                 assert each.low is not None
                 if (each.spent[each.low].relative_width or 0.0) > NARROW:
@@ -181,15 +180,25 @@ class Solver:
                 self._alone(each)
             else:
                 further.append(each)
-        return further
+        return further + self._begun_anew(lost, further)
+
+    def _begun_anew(self, lost: Sequence[_Search], others: Sequence[_Search]) -> list[_Search]:
+        """Where a guess was far off: by an estimate. Where that was, as it is for rare large losses: by the others."""
+        for each in lost:
+            if not each.felt:
+                self._feel(each)
+            elif each.asked_anew or not self._guessed([each], others):
+                self._alone(each)
+            else:
+                each.asked_anew = True
+        return [each for each in lost if each.cell not in self.found]
 
     def _begun(self, row: int, column: int) -> _Search:
         batch_size, length = self.grid.batch_sizes[column], self.grid.lengths[row]
         settings = self.grid.settings(batch_size, length)
         base = settings.with_(noise_multiplier=1.0).plan()
         place = _place(base)
-        candidates = candidate_values.noise(settings, DIGITS)
-        limit = _log_limit_noise(self.single, *place)
+        candidates, limit = candidate_values.noise(settings, DIGITS), _log_limit_noise(self.single, *place)
         return _Search((row, column), batch_size, length, base, candidates, place, limit)
 
     def _feel_all(self, searches: Sequence[_Search]) -> None:
@@ -238,9 +247,10 @@ class Solver:
         evaluator = self.question.evaluator(candidates)
         found = search(evaluator.gap, candidates, each.at, each.slope, settle=0.0)
         if found.low < candidates.first:
-            worst = evaluator.refused.get(candidates.first)
-            why = "no noise multiplier tried meets the target" if worst is None else str(worst)
-            self.found[each.cell] = Cell(each.batch_size, each.length, self._compute(each), None, None, why)
+            why = str(evaluator.refused.get(candidates.first, "no noise multiplier tried meets the target"))
+            self.found[each.cell] = Cell(
+                each.batch_size, each.length, self.grid.compute(each.batch_size, each.length), None, None, why
+            )
             return
         each.slope = found.slope
         each.factor = -(candidates.place(found.low) - evaluator.gap(found.low) / found.slope) - each.limit
@@ -248,10 +258,9 @@ class Solver:
 
     def _done(self, each: _Search, spent: Bound, plan: Plan) -> None:
         self.known.append(each.point())
-        self.found[each.cell] = Cell(each.batch_size, each.length, self._compute(each), plan, spent)
-
-    def _compute(self, each: _Search) -> float:
-        return self.grid.compute(each.batch_size, each.length)
+        self.found[each.cell] = Cell(
+            each.batch_size, each.length, self.grid.compute(each.batch_size, each.length), plan, spent
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +295,8 @@ def solved(grid: Grid, workers: int = 1, progress: Progress | None = None) -> So
     if len(parts) > 1:
         begun.rows(range(len(grid.lengths)), COMMON + (workers == 1))
         known += begun.known
-    tasks = (_Task(grid, rows, single, tuple(known), _of_rows(begun.found, rows)) for rows in parts)
+    of_rows = ({place: cell for place, cell in begun.found.items() if place[0] in rows} for rows in parts)
+    tasks = (_Task(grid, rows, single, tuple(known), found) for rows, found in zip(parts, of_rows, strict=True))
     for task, (cells, points) in spread(_solved, tasks, workers if len(parts) > 1 else 1, here=True):
         known += points
         begun.found |= cells
@@ -329,10 +339,6 @@ def _solved(task: _Task) -> tuple[dict[tuple[int, int], Cell], list[Point]]:
     solver.found |= task.found
     solver.rows(task.rows)
     return solver.found, solver.known[len(task.known) :]
-
-
-def _of_rows(found: Mapping[tuple[int, int], Cell], rows: Sequence[int]) -> dict[tuple[int, int], Cell]:
-    return {place: cell for place, cell in found.items() if place[0] in rows}
 
 
 def _levels(rows: int, columns: int) -> Iterator[list[tuple[int, int]]]:
@@ -379,9 +385,9 @@ def _guesses(known: Sequence[Point], places: Sequence[tuple[float, float]]) -> l
     nearest = np.argsort(distance, axis=1, kind="stable")[:, :NEIGHBOURS]
     dx, dy, distance = (np.take_along_axis(each, nearest, axis=1) for each in (dx, dy, distance))
     values = points[nearest, 2:]
-    terms = [np.ones_like(dx), dx, dy, dx * dx, dx * dy, dy * dy, dx**3, dx * dx * dy, dx * dy * dy, dy**3]
+    terms = [dx ** (degree - of_y) * dy**of_y for degree in range(5) for of_y in range(degree + 1)]
     few = nearest.shape[1]
-    count = 10 if few >= SMOOTH else 6 if few >= ROUGH else 3 if few >= 4 else 1
+    count = 15 if few >= SMOOTHEST else 10 if few >= SMOOTH else 6 if few >= ROUGH else 3 if few >= 4 else 1
     # Near points count more. What the points do not settle, all on one line for instance, stays as small as it can.
     weights = (1 / (distance + 1e-3))[:, :, None]
     matrix = np.stack(terms[:count], axis=2) * weights

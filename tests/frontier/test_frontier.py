@@ -91,6 +91,17 @@ def test_a_dense_grid_takes_little_more_than_one_evaluation_for_a_cell(monkeypat
     assert 64 <= len(calls) <= 130  # some of them for the recommendation
 
 
+def test_cells_whose_large_losses_are_rare_are_solved_together_too(monkeypatch):
+    """An estimate says little there; those that it sends astray begin where others say."""
+    monkeypatch.setattr(least_noise.Solver, "_alone", None)
+    grid = Grid(1_000_000, 1.0, 1e-7, (200, 300, 450, 700), epochs=(20.0, 40.0, 80.0))
+    cells = [cell for row in least_noise.solved(grid).rows for cell in row]
+    assert all(cell.spent.upper <= 1.0 and cell.spent.relative_width <= least_noise.NARROW for cell in cells)
+    noise = cells[0].plan.only_phase.mechanism.noise_multiplier
+    less = Settings(noise_multiplier=noise - 1e-4, examples=1_000_000, batch_size=200, epochs=20.0).plan()
+    assert accounting.epsilon(less, 1e-7).lower > 1.0
+
+
 def test_cells_that_are_not_done_are_looked_at_beside_the_next(monkeypatch):
     sizes = []
     together = least_noise.epsilons_near

@@ -23,7 +23,7 @@ ACCURACY = math.log(1e-7)  # of what is left out of the remove direction, each o
 LEAST_STEPS = 3.0  # fewer have a road of their own
 LEAST_NOISE, MOST_NOISE, MOST_RATE = 0.3, 1000.0, 0.5
 ROUNDS, WIDENINGS = 12, 12
-SETTLED = 1e-13  # of ε: Newton's rule is done
+SETTLED = 1e-8  # of ε: Newton's rule is done, and its next step would be about the square of it
 FARTHEST = 3.0  # times the ε that was aimed at, or as much below: beyond, it is another contour's
 
 

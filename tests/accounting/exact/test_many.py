@@ -56,6 +56,20 @@ def test_near_what_was_aimed_at_they_are_narrow():
         assert found.relative_width <= 1e-6
 
 
+def test_so_they_are_where_large_losses_are_rare():
+    """Moments soar there: a saddle is no place that Newton's rule finds by itself, and delta is little of its sum."""
+    rows = [(0.6148, 64, 224750), (0.7438, 138, 446231), (0.9469, 1371, 10491), (1.349, 873, 80378), (0.57, 64, 15625)]
+    several = [
+        Settings(noise_multiplier=noise, examples=1_000_000, batch_size=batch, steps=steps).plan()
+        for noise, batch, steps in rows
+    ]
+    for plan, found in zip(several, epsilons_near(several, 1.0, 1e-7), strict=True):
+        alone = exact.epsilon(plan, 1e-7)
+        assert found is not None
+        assert max(found.lower, alone.lower) <= min(found.upper, alone.upper)
+        assert found.relative_width <= 1e-6
+
+
 @pytest.mark.parametrize(("epsilon", "delta"), [(0.3, 1e-5), (3.0, 1e-5), (3.0, 1e-12), (20.0, 1e-7)])
 def test_an_estimate_of_many_says_how_far_they_are_from_what_they_may_spend(epsilon, delta):
     whole = Settings(examples=60000, batch_size=600, epochs=20)

@@ -41,12 +41,12 @@ def transform(sigma, q, a):
         return float(mpmath.quad(integrand, points, method="gauss-legendre", maxdegree=4))
 
 
-def on_the_line(sigma, q, a, u):
-    """E_Q[r^(a + iu)], by many more nodes than it takes, and as many digits as a processor has."""
+def less_one_on_the_line(sigma, q, a, u):
+    """E_Q[r^a·(r^iu - 1)], by many more nodes than it takes, and as many digits as a processor has."""
     y = np.arange(-16.0, 16.0 + max(a, 0.0) / sigma, 1.0 / 256.0).astype(np.longdouble)
     loss = np.log1p(np.longdouble(q) * np.expm1((2 * sigma * y - 1) / (2 * np.longdouble(sigma) ** 2)))
     weight = np.exp(a * loss - y * y / 2) / np.sqrt(2 * np.longdouble(math.pi)) / 256
-    return complex((weight * np.cos(u * loss)).sum(), (weight * np.sin(u * loss)).sum())
+    return complex((-2.0 * weight * np.sin(0.5 * u * loss) ** 2).sum(), (weight * np.sin(u * loss)).sum())
 
 
 @pytest.mark.sweep(every=3)
@@ -59,10 +59,26 @@ def test_the_transform_is_within_its_bound(sigma, q, steps, tilt, u_max, directi
     for computed, exact, error in zip(np.exp(law.log_g[0]), (true, other), law.error[0], strict=True):
         assert abs(computed / exact - 1.0) <= error + 1e-15
     assert law.error[0, 0] <= 1e-10
-    u = np.linspace(0.0, u_max, 9)[None]
-    for at, wave in zip(u[0], law.waves(u)[0], strict=True):
-        exact = on_the_line(sigma, q, direction.exponent(tilt), at) / true
-        assert abs(complex(wave) - exact) <= 2.0 * law.error[0, 0] + 1e-14
+    u = np.linspace(0.0, u_max, 200)[None]
+    waves, errors = law.waves(u)
+    assert law.unit_error[0] <= law.error[0, 0] <= 1e-10
+    for at in range(0, 200, 11):
+        exact = less_one_on_the_line(sigma, q, direction.exponent(tilt), u[0, at]) / true
+        off = errors[0, at] + abs(exact) * (law.left_out[0, 0] + 1e-15)
+        assert abs(complex(waves[0, at]) - exact) <= off <= 1e-9
+
+
+def test_where_steps_that_count_are_rare_a_step_is_hardly_rounded():
+    """It is felt a hundred thousand times over: an error of 1's last places would be all that is told."""
+    law = rule(0.6148, 6.4e-5, 224750.0, [5.72], 144.0, Direction.REMOVE)
+    u = np.linspace(0.0, 144.0, 1900)[None]
+    waves, errors = law.waves(u)
+    assert law.error[0, 0] >= 1e-13
+    assert errors.max() <= 0.1 * law.error[0, 0]
+    assert errors[0, 1] <= 2e-3 * law.error[0, 0]
+    for at in (1, 40, 1899):
+        exact = less_one_on_the_line(0.6148, 6.4e-5, 6.72, u[0, at]) / transform(0.6148, 6.4e-5, 6.72)
+        assert abs(complex(waves[0, at]) - exact) <= errors[0, at] + 1e-15 * abs(exact)
 
 
 @pytest.mark.parametrize("direction", list(Direction))

@@ -27,6 +27,7 @@ from dpplan.quick_dataclass import dataclass
 Rows = npt.NDArray[np.int64]
 ALIAS_TILTS = (
     -0.5,
+    0.015,
     0.06,
     0.25,
     1.0,
@@ -58,6 +59,7 @@ def saddles(
     every_plan = PlanSaddles(steps, direction, _far(steps, log_delta - 28.0) + 3.0 * steps.sigma)
     sign, count = direction.value, steps.count[:, 0]
     tilt = np.full(len(count), 1.5 * max(-log_delta, 1.0)) / np.maximum(epsilon, 1e-3) if begin is None else begin
+    least, most = np.zeros(len(count)), np.full(len(count), np.inf)
     for _ in range(NEWTON):
         _, mean, variance = every_plan.pictures((1.0 + tilt if direction is Direction.REMOVE else -tilt)[:, None])
         # T·K'(t) = ε + 1/t + 1/(1 + t), in logarithms: where noise is small, the left side grows like e^{t²/σ²}.
@@ -65,10 +67,14 @@ def saddles(
         bend = tilt**-2 + (1.0 + tilt) ** -2
         spread = count * variance[:, 0] + bend
         gap = aim - slope
-        if np.all(np.abs(gap) <= 4.0 * TOLERANCE * np.sqrt(spread)):
+        near = np.abs(gap) <= 4.0 * TOLERANCE * np.sqrt(spread)
+        if np.all(near):
             break
+        least, most = np.where(gap > 0.0, tilt, least), np.where(gap < 0.0, tilt, most)
         move = np.log(aim / slope) / (count * variance[:, 0] / slope + bend / aim)
-        tilt = np.clip(tilt + np.where(slope > 0.0, move, gap / spread), 0.5 * tilt, 2.0 * tilt)
+        moved = np.clip(tilt + np.where(slope > 0.0, move, gap / spread), 0.5 * tilt, 2.0 * tilt)
+        # The gap falls as the tilt rises. Where moments soar Newton's rule would jump to and fro over its zero.
+        tilt = np.where(near | ((moved > least) & (moved < most)), moved, np.sqrt(least * most))
     return tilt, spread
 
 
@@ -191,6 +197,7 @@ class Sums:
     error: Array
     error_slope: Array
     log_unit: Array
+    unit_error: Array
     log_rest: Array
     period: Array
     table: ChernoffTable
@@ -198,21 +205,23 @@ class Sums:
     def near(self, epsilon: Array) -> tuple[Array, Array, Array]:
         """Estimates and their slopes in ε, and log of the unit they are sums in; none where that leaves the floats."""
         angle = self.u * epsilon[:, None]
-        cosine, sine = np.cos(angle), np.sin(angle)
+        turned = np.empty_like(self.weighted)
+        turned.real, turned.imag = np.cos(angle), np.sin(-angle)
+        turned *= self.weighted
         base = self.log_unit - self.tilt * epsilon
         scale = np.exp(np.where((base > LOG_TINY) & (base < LOG_HUGE), base, 0.0))
         # The real part of weighted·e^(-iuε), and of that times z = t + iu.
-        real = self.weighted.real * cosine + self.weighted.imag * sine
-        imaginary = self.weighted.imag * cosine - self.weighted.real * sine
-        slope = self.tilt * real.sum(axis=1) - (imaginary * self.u).sum(axis=1)
-        return scale * real.sum(axis=1), -scale * slope, base
+        real = turned.real.sum(axis=1)
+        slope = self.tilt * real - np.einsum("ij,ij->i", turned.imag, self.u)
+        return scale * real, -scale * slope, base
 
     def at(self, epsilon: Array) -> DeltaColumns:
         estimate, slope, base = self.near(epsilon)
         known = (base > LOG_TINY) & (base < LOG_HUGE)
         scale = np.exp(np.where(known, base, 0.0))
         units = 4.0 * EPS * (np.abs(self.log_unit) + self.tilt * epsilon + 8.0)
-        rounding = scale * (self.error + self.error_slope * epsilon) + np.abs(estimate) * units
+        units = units + self.unit_error * (1.0 + units)
+        rounding = scale * (self.error + self.error_slope * epsilon) * (1.0 + units) + np.abs(estimate) * units
         rest = np.exp(np.minimum(base + self.log_rest, LOG_HUGE)) * (1.0 + SAFE + units)
         log_aliases = self.table.log_aliases(self.tilt, self.period[:, None], epsilon)[:, 0]
         aliases = outward.up(np.exp(np.minimum(log_aliases, LOG_HUGE)), SAFE)
@@ -261,17 +270,19 @@ def _depth(steps: Steps) -> Array:
     return np.asarray(DEPTH + np.log(steps.count))
 
 
-def _summed(steps: Steps, direction: Direction, tilt: Array, u: Array) -> tuple[ComplexArray, Array, Array, Array]:
-    """The weighted values, their error and how it grows with ε, and their unit; see Measure.line, Contour._sum."""
+def _summed(
+    steps: Steps, direction: Direction, tilt: Array, u: Array
+) -> tuple[ComplexArray, Array, Array, Array, Array]:
+    """The weighted values, their error and how it grows with ε, and their unit and its error; see Measure.line,
+    Contour._sum."""
     law = PlainRule(steps, direction, tilt[:, None], u[:, -1:], _depth(steps))
-    errors = law.error + 8.0 * EPS
-    waves = law.waves(u)
-    drop, turn = 1.0 - waves.real, direction.value * waves.imag
+    waves, errors = law.waves(u)
+    drop, turn = -waves.real, direction.value * waves.imag
     log_phi, lost = (value.reshape(u.shape) for value in log_characteristic(drop.ravel(), turn.ravel()))
     count, mean = steps.count, np.abs(steps.count * law.slope)
     values = count * log_phi
     size_of_one = np.maximum(np.exp(log_phi.real), 1e-300)
-    off = count * (np.log1p((errors + lost) / size_of_one) + errors)
+    off = count * np.log1p((errors + lost) / size_of_one)
     off = off + EPS * (32.0 + u * mean) + 8.0 * EPS * count * np.abs(log_phi)
     z: ComplexArray = tilt[:, None] + 1j * u
     weight = u[:, 1:2] / math.pi / (z * (z + 1.0))
@@ -280,7 +291,8 @@ def _summed(steps: Steps, direction: Direction, tilt: Array, u: Array) -> tuple[
     size = np.abs(weighted)
     error = np.abs(weight) * grown_error(values.real, off) + EPS * (u.shape[1] + 16.0 + u * mean) * size
     steeper = np.asarray(EPS * (size * u).sum(axis=1))
-    return weighted, np.asarray(error.sum(axis=1)), steeper, (count * law.log_g)[:, 0]
+    unit_error = np.expm1(count[:, 0] * law.unit_error)
+    return weighted, np.asarray(error.sum(axis=1)), steeper, (count * law.log_g)[:, 0], unit_error
 
 
 def _log_decay(law: PlainRule, edges: Array) -> Array:

@@ -16,6 +16,13 @@ right   For a < 0 the same with 1 <= r. For a > 0 a net of cells: log(r^a·Q) ha
         so in a cell it is at most its larger end plus width²/8σ²; a cell holds at most width/h + 1 nodes; and beyond
         the net's end, right of a, the slope is at most (a - x)/σ².
 
+waves   E[e^{iuL}] - 1 is a mean of c = e^{iuL} - 1: where nearly all losses are near 0, as where steps that count are
+        rare, little is rounded, and what is is felt as many times as there are steps. c of a giant and a baby step is
+        g·(1 + b) + b of theirs, and |g·b| + |g| + |b| is at most m(u) = min(8, 2u|L|). By m counts what a node's mass
+        is off by (itself, and the sum that it is divided by, relatively), a sum's rounding, and a turn's, which is such
+        a sum log2(count) times over. What a loss is off by counts u times over. The sum G is off by the same factor at
+        every u, and so is the contour's.
+
 Symbols: as in transform_quadrature.py. Arrays are [row, node], [row, tilt], [row, cell], or [row, tilt, node or cell].
 """
 
@@ -24,7 +31,7 @@ import math
 import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps, log_ratio, loss_rounding
-from dpplan.accounting.exact.contour.transform_quadrature import EPS, waves_of_all
+from dpplan.accounting.exact.contour.transform_quadrature import EPS
 from dpplan.accounting.numerics import Array, ComplexArray
 from dpplan.accounting.numerics.normal import LOG_SQRT_2PI, log_normal_tails
 
@@ -33,8 +40,10 @@ HEIGHTS = np.array((0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.88, 0.
 NET_FINE, NET_COARSE = 40, 72  # cells right of 0, three in a σ, and from there on
 COARSER = 20.0  # moments that only bound aliases: their tails may come to e^COARSER times as much
 LARGEST = 0.01  # errors above this are said to be infinite, for no row with one is of use
+AT_ONCE = 1024  # nodes, of one row or several, whose turns are held: more would leave a processor's memory
 SAFE = 1e-9  # for the rounding of bounds, whose logarithms are below 1e5
-SPARE = 128.0  # units in the last place for a term's elementary functions and turns
+SPARE = 128.0  # units in the last place for a term's elementary functions
+TURNS = 192.0  # and for its turns: two of seven products, by sines that are good to four
 
 
 class PlainRule:
@@ -125,9 +134,10 @@ class PlainRule:
                 self.mass = weight / total
         self.log_g = np.concatenate(log_g, axis=1)
         self.slope = (self.mass * loss).sum(axis=1, keepdims=True)
-        error = self._left_out() + self._rounding(x, e, loss, log_base)
+        self.left_out = self._left_out()
+        error = self.left_out + self._rounding(x, e, loss, log_base)
         # Tails and rounding are relative to G as computed, which is off by as much; and then as much in its logarithm.
-        self.error = np.where(error <= LARGEST, error * (1.0 + 4.0 * LARGEST), np.inf)
+        self.error = _of_use(error)
 
     def _left_out(self) -> Array:
         """Of the rule and of the tails, relative to G, [row, tilt]."""
@@ -156,14 +166,11 @@ class PlainRule:
         moved = loss_rounding(x, e, loss, sigma, self.steps.q, ends)
         # n complex products are off by √8·n units of 2^-53, and the sum that the masses are divided by, by n.
         units = 2.0 * self.count + SPARE + 4.0 * np.abs(log_base) + np.abs(x) * place
-        level, at_loss = (self.mass * units).sum(axis=1), (self.mass * np.abs(loss)).sum(axis=1)
-        own = (self.mass * moved).sum(axis=1)
-        steep = np.abs(self.a[:, 0]) + self.u_max[:, 0]
-        first = level + steep * (own + 4.0 * at_loss)
+        self.moved = moved + 4.0 * np.abs(loss)
+        self.weighed = units + np.abs(self.a[:, :1]) * self.moved
+        first = (self.mass * (self.weighed + self.u_max * self.moved)).sum(axis=1)
         # Other exponents weigh the nodes otherwise: each at its largest.
-        most = np.max(units, axis=1, keepdims=True) + np.abs(self.a[:, 1:]) * np.max(
-            moved + 4.0 * np.abs(loss), axis=1, keepdims=True
-        )
+        most = np.max(units, axis=1, keepdims=True) + np.abs(self.a[:, 1:]) * np.max(self.moved, axis=1, keepdims=True)
         return np.asarray(EPS * np.concatenate((first[:, None], most), axis=1))
 
     @property
@@ -171,6 +178,61 @@ class PlainRule:
         """The first exponent, log G there, and the error of G, [row, 1] each."""
         return self.a[:, :1], self.log_g[:, :1], self.error[:, :1]
 
-    def waves(self, u: Array) -> ComplexArray:
-        """E[e^{iuL}] under the law of the first exponent, at [row, frequency] equally spaced from 0."""
-        return waves_of_all(self.loss, self.mass, u)
+    @property
+    def unit_error(self) -> Array:
+        """Of the first exponent's G as a sum over the nodes, relative, [row]: the same on all of its line."""
+        return _of_use(EPS * (self.mass * self.weighed).sum(axis=1))
+
+    def waves(self, u: Array) -> tuple[ComplexArray, Array]:
+        """E[e^{iuL}] - 1 under the law of the first exponent, and its error relative to the sum over the nodes that G
+        is, both at [row, frequency] equally spaced from 0."""
+        most = 2.0 * np.abs(self.loss)
+        far = self.u_max * most >= 8.0
+        off = self.mass * (self.weighed + (self.mass * self.weighed).sum(axis=1, keepdims=True) + TURNS)
+        level = np.where(far, 8.0 * off, 0.0).sum(axis=1, keepdims=True)
+        slope = (np.where(far, 0.0, most * off) + self.mass * self.moved).sum(axis=1, keepdims=True)
+        return _waves_less_one(self.loss, self.mass, u), _of_use(self.left_out[:, :1] + EPS * (level + slope * u))
+
+
+def _of_use(error: Array) -> Array:
+    """An error with the square of it, or inf where that is of no use."""
+    return np.asarray(np.where(error <= LARGEST, error * (1.0 + 4.0 * LARGEST), np.inf))
+
+
+def _waves_less_one(loss: Array, mass: Array, u: Array) -> ComplexArray:
+    """Σ mass·(e^{iuL} - 1), [row, frequency], as transform_quadrature.waves_of_all: giant steps and baby steps."""
+    many = u.shape[-1]
+    block = max(int(math.sqrt(many)), 1)
+    step = u[:, 1:2] if many > 1 else 1.0
+    angle, weight = loss * step, mass.astype(complex)
+    waves = np.zeros((len(loss), many // block + 1, block), complex)
+    at_once = max(AT_ONCE // loss.shape[1], 1)
+    for first in range(0, len(loss), at_once):
+        rows = slice(first, first + at_once)
+        for begin in range(0, loss.shape[1], AT_ONCE):
+            part = rows, slice(begin, begin + AT_ONCE)
+            giant = _turns_less_one(angle[part] * block, many // block + 1)
+            giant *= weight[part]
+            baby = _turns_less_one(angle[part], block)
+            # g·b + g + b as g·(1 + b) + b: [row, giant, node] times [row, node, baby], and [row, 1, node] times that.
+            right = baby.transpose(1, 2, 0)
+            waves[rows] += np.matmul(weight[part][:, None], right)
+            baby += 1.0
+            waves[rows] += np.matmul(giant.transpose(1, 0, 2), right)
+    return waves.reshape(len(loss), -1)[:, :many]
+
+
+def _turns_less_one(angle: Array, count: int) -> ComplexArray:
+    """e^{ik·angle} - 1 for k from 0, [k, row, node]."""
+    turns, turn = np.empty((count, *angle.shape), complex), np.empty(angle.shape, complex)
+    turns[0] = 0.0
+    filled, sine = 1, np.sin(0.5 * angle)
+    while filled < count:
+        more = min(filled, count - filled)
+        turn.real = -2.0 * sine * sine
+        turn.imag = sine = np.sin(filled * angle)
+        part = turns[filled : filled + more]
+        np.multiply(turns[:more], 1.0 + turn, out=part)
+        part += turn
+        filled += more
+    return turns
