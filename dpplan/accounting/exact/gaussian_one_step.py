@@ -15,7 +15,10 @@ from dpplan.accounting.numerics.normal import log_normal_tail as _log_tail
 
 EPS = 2.0**-52
 LOG_TINY = -700.0  # smaller figures lose their digits
-NEAR_THE_END, DIGITS = 1e-3, 100  # of ε: so near to the largest loss of the add direction it takes so many digits
+# Of ε: so near to the largest loss of the add direction all is worked out in decimals, so many beside twice those of
+# q: the float next to it is 16 digits away or some more, and ε = q by no more than q, relative.
+NEAR_THE_END, DIGITS = 1e-3, 80
+LEAST = 1e-305  # for what is above 0 and hardly a float: its logarithm is below LOG_TINY
 
 
 def delta_ends(sigma: float, q: float, direction: Direction, epsilon: float) -> tuple[float, float]:
@@ -64,13 +67,14 @@ def _kept(q: float, epsilon: float) -> tuple[float, float]:
     if q >= 1.0:
         return 1.0, 0.0
     log_rest = math.log1p(-q)
-    if epsilon + log_rest < -NEAR_THE_END:
+    if epsilon + log_rest < -NEAR_THE_END * epsilon:
         kept = -math.expm1(epsilon + log_rest)
         return kept, EPS * (8.0 + (epsilon - 4.0 * log_rest) * (1.0 - kept) / kept)
-    if epsilon + log_rest > NEAR_THE_END:
+    if epsilon + log_rest > NEAR_THE_END * epsilon:
         return 0.0, 0.0
-    with decimal.localcontext(decimal.Context(prec=DIGITS)):
-        return float(1 - decimal.Decimal(epsilon).exp() * (1 - decimal.Decimal(q))), 8.0 * EPS
+    with decimal.localcontext(decimal.Context(prec=DIGITS - 2 * math.floor(math.log10(q)))):
+        rest = 1 - decimal.Decimal(epsilon).exp() * (1 - decimal.Decimal(q))
+        return max(float(rest), LEAST) if rest > 0 else 0.0, 8.0 * EPS
 
 
 def _slack(gain: float, loss: float, place: float) -> float:

@@ -56,6 +56,15 @@ def test_the_last_floats_before_the_largest_loss_spend_what_they_do(sigma, q):
         epsilon = math.nextafter(epsilon, 0.0)
 
 
+@pytest.mark.parametrize("q", [1e-90, 1e-130, 1e-200, 1e-290])
+@pytest.mark.parametrize("share", [0.0, 1e-30, 0.3, 0.5, 0.9995, 1 - 1e-12, 1.0])
+def test_of_a_rate_that_is_nothing_beside_one_its_digits_are_kept(q, share):
+    lower, upper = delta_ends(1.0, q, Direction.ADD, share * q)
+    with mp.workdps(700):
+        truth = added_delta(q, 1.0, mpf(share * q))
+    assert lower <= truth <= upper <= truth * (1 + 1e-9) + 1e-300
+
+
 def test_ends_are_narrow_where_people_are():
     lower, upper = delta_ends(1.0, 0.01, Direction.REMOVE, 0.5)
     assert upper - lower < 1e-11 * upper
