@@ -20,11 +20,14 @@ s = q·e^e/r. Arrays are [lattice point], [cell], [interval] or [interval, Gauss
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from dpplan.accounting.exact.contour.privacy_loss import Direction, log_ratio, loss_rounding
 from dpplan.accounting.exact.contour.transform_quadrature import EPS
 from dpplan.accounting.numerics import Array
 from dpplan.quick_dataclass import dataclass
+
+Places = npt.NDArray[np.int64]
 
 # Gauss's rule with m nodes on an interval of half-width l errs by 2·l·(64/15)·M·ρ^-2m / (1 - ρ^-2) or less, M a bound
 # on the modulus within the ellipse whose half-axes add up to ρ·l (Trefethen 2013, Approximation Theory and
@@ -38,6 +41,7 @@ NARROW, NARROW_NODES = 1.0 / 512.0, 5
 WIDE, WIDE_NODES = 1.0 / 8.0, 14
 WEIGHTS = 15.0  # times EPS: the error of numpy's weights, relative, held by a test
 GAUSS = 2e-24
+CROWDED = 8  # intervals in a cell, beyond which their sum would be off by more than what is counted
 MENDS = 60  # sweeps; what takes more is a lattice too coarse for its law
 
 
@@ -139,7 +143,7 @@ def discretise(
     e, sampled = (2.0 * at - 1.0) / (2.0 * sigma**2), step.sampled(at)
 
     def per_cell(values: Array) -> Array:
-        return np.asarray(np.bincount(cell, values, len(y) - 1), dtype=np.float64)
+        return _per_cell(cell, values, len(y) - 1)
 
     up = np.maximum(_spread(per_cell(mass), per_cell(excess), growth, lift), 0.0)  # which only adds
     rest, above = per_cell(np.where(lumped, 0.0, mass)), per_cell(np.where(lumped, 0.0, excess))
@@ -171,6 +175,17 @@ def _integrals(step: _Step, low: Array, width: Array, floor: Array, log_tilt: Ar
         mass[chosen] = density.sum(axis=1)
         excess[chosen] = (density * np.expm1(step.loss(x) - floor[chosen, None])).sum(axis=1)
     return mass, excess
+
+
+def _per_cell(cell: Places, values: Array, cells: int) -> Array:
+    """Sums of what lies in each cell: without a rounding for each where that is more than CROWDED intervals, as all of
+    the bulk may be in one cell where jumps are rare."""
+    sums = np.asarray(np.bincount(cell, values, cells), dtype=np.float64)
+    order, ends = np.argsort(cell, kind="stable"), np.cumsum(np.bincount(cell, minlength=cells))
+    counts = np.diff(ends, prepend=0)
+    for k in np.flatnonzero(counts > CROWDED).tolist():
+        sums[k] = math.fsum(values[order[ends[k] - counts[k] : ends[k]]].tolist())
+    return sums
 
 
 def _spread(mass: Array, excess: Array, growth: float, lift: float) -> Array:

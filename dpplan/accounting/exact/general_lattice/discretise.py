@@ -30,6 +30,7 @@ LEAST_MASS = 1e-290
 ALIGNED = 0.02  # of a cell: an atom that is this near to a lattice point belongs to it
 LUMPED = 0.3  # of the law: with less within a cell's width, the polygon does better without merging it
 STEEP, MOST_STEEP = 2.0, 12  # what from one half of a cell to the next is a fall off, and how many it may take
+FEW_ATOMS = 8  # at a lattice point: the sum of so many is counted with the rounding of its weight
 CROWDED = 0.05  # of the law: so much without atoms within a cell of the heaviest one is merged with it
 
 
@@ -192,7 +193,7 @@ def _halves(law: Law, halves: Array, window: tuple[float, float] | None) -> _Hal
         atoms = law.atoms
         inside = (atoms.loss >= window[0]) & (atoms.loss <= window[1])
         lump = (lump[0] + float(atoms.p[inside].sum()), lump[1] + float(atoms.q[inside].sum()))
-        rounding += atoms.relative + EPS * len(p)
+        rounding += atoms.relative + EPS * (len(p) + len(inside))
     lump = (lump[0] * (1.0 - rounding), lump[1] * (1.0 + rounding))
     return _Halves(
         (summed(p), summed(q)),
@@ -272,7 +273,8 @@ class _Placing:
         right = q_weight * np.expm1(beyond) / self.lattice.growth
         masses += np.bincount(cell, q_weight - right, len(masses))
         masses += np.bincount(cell + 1, self.lattice.lift * right, len(masses))
-        return np.asarray(np.maximum(masses, 0.0) * (1.0 + self._rounding))
+        crowded = _crowded(np.concatenate((cell, cell + 1)), len(masses))
+        return np.asarray(np.maximum(masses, 0.0) * (1.0 + self._rounding + crowded))
 
     def down(self, halves: _Halves, atoms: _Placed, origin: int) -> tuple[Array, float, float]:
         """The masses, what of them should not be there, and by how much all losses are lower than the lattice says:
@@ -288,4 +290,11 @@ class _Placing:
             loss = log_ratio(*halves.lump)
             guard = max(guard, float(self.y[origin]) - loss)
             masses[origin] += halves.lump[0] * math.exp(float(self.y[origin]) - loss) * self.weight[origin]
-        return np.asarray(masses * (1.0 - self._rounding)), added, outward.up(max(guard, 0.0), outward.MANY)
+        rounding = self._rounding + _crowded(atoms.cell, len(masses))
+        return np.asarray(masses * (1.0 - rounding)), added, outward.up(max(guard, 0.0), outward.MANY)
+
+
+def _crowded(cell: np.ndarray[tuple[int, ...], np.dtype[np.int64]], points: int) -> Array:
+    """A unit for each of many atoms at a lattice point, which are added up one by one, beyond what is counted of a few;
+    relative, [point]."""
+    return np.asarray(outward.UNIT * np.maximum(np.bincount(cell, minlength=points) - FEW_ATOMS, 0), dtype=np.float64)

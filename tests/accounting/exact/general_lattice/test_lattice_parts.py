@@ -12,10 +12,11 @@ from dpplan.accounting import pairs
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.exact.general_lattice.coarse_pld import LOG_TILTS, CoarseMasses, Sketch
 from dpplan.accounting.exact.general_lattice.composed import ComposedMasses, DeltaKernel, SuffixSums
-from dpplan.accounting.exact.general_lattice.discretise import Lattice
+from dpplan.accounting.exact.general_lattice.discretise import Lattice, discretise
 from dpplan.accounting.exact.general_lattice.lower_polygon import Cells, lowered, spread
 from dpplan.accounting.exact.general_one_step import FARTHEST, delta_ends, mass_at_the_top
 from dpplan.accounting.pairs import GaussianLoss, LaplaceLoss
+from dpplan.accounting.pairs.finite import Finite
 
 SAMPLED = pairs.subsampled(pairs.gaussian(0.9), 0.1).remove
 STEPS = {
@@ -208,3 +209,12 @@ def test_a_lattice_far_out_does_not_bound_what_is_near_by_masses_that_underflowe
     lower, upper = run.around(place)(np.array([0.0, 1.0, place]))
     assert lower[1] <= 0.2423103 < 0.2423104 <= upper[1]
     assert upper[0] > 0.3
+
+
+@pytest.mark.parametrize("count", [3000, 7000, 9999])
+def test_many_atoms_at_one_point_are_held_between_both_laws(count: int) -> None:
+    """They are added up one by one, each with a rounding: from above there was less than all, from below more."""
+    law = discretise(Finite(((1.0 / count, 1.0 / count),) * count), Lattice(0.1, 0.2), (-1.0, 1.0))
+    whole = math.fsum([1.0 / count] * count)
+    above, below = (math.fsum(side.masses) * math.exp(law.shift) for side in (law.up, law.down))
+    assert (1.0 - 1e-11) * whole < below < (1.0 - 1e-14) * whole < (1.0 + 1e-14) * whole < above < (1.0 + 1e-11) * whole
