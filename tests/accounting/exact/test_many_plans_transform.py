@@ -9,6 +9,8 @@ import pytest
 from dpplan.accounting.exact.contour import decay_bent_path, decay_small_losses
 from dpplan.accounting.exact.contour.many_plans_transform import PlainRule
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
+from dpplan.accounting.exact.contour.tail_decay import _spread
+from dpplan.accounting.numerics import QUIET
 
 # σ, q, steps, tilt, largest frequency
 LAWS = [
@@ -141,3 +143,18 @@ def test_many_laws_at_once_are_what_each_is_alone(direction):
         alone = rule(s, rate, count, [t], u, direction)
         assert together.log_g[row, 0] == pytest.approx(alone.log_g[0, 0], abs=2 * together.error[row, 0] + 1e-15)
         assert together.error[row, 0] <= 1e-10
+
+
+def test_a_rule_that_would_need_more_nodes_than_memory_holds_bounds_nothing():
+    with np.errstate(**QUIET):
+        law = rule(0.018259085909316568, 0.0516, 3.0, [1e15], 0.0, Direction.ADD)
+    assert law.count == 2
+    assert np.isinf(law.error).all()
+
+
+def test_a_blur_that_running_sums_lost_is_counted():
+    """One of 1e-13 beside a sum of 1 may have been lost in it; it counts 36 times in what the window is worth."""
+    low, window = np.array([1e5]), (np.array([0.5]), np.array([0.0]), np.array([1e-11]), np.array([0.0]))
+    lost = _spread(1.0, low, window, (1.0, 1e-2, 1.0))
+    seen = _spread(1.0, low, (*window[:3], np.array([1e-13])), (1.0, 1e-2, 0.0))
+    assert lost < seen < _spread(1.0, low, window, (1.0, 1e-2, 0.0))

@@ -42,6 +42,7 @@ COARSER = 20.0  # moments that only bound aliases: their tails may come to e^COA
 LARGEST = 0.01  # errors above this are said to be infinite, for no row with one is of use
 AT_ONCE = 1024  # nodes, of one row or several, whose turns are held: more would leave a processor's memory
 SAFE = 1e-9  # for the rounding of bounds, whose logarithms are below 1e5
+MOST_NODES = 2**22  # of a row: a rule that would need more bounds nothing
 SPARE = 128.0  # units in the last place for a term's elementary functions
 TURNS = 192.0  # and for its turns: two of seven products, by sines that are good to four
 
@@ -69,7 +70,9 @@ class PlainRule:
         sunk = depth - np.minimum(np.min(self.a, axis=1, keepdims=True), 0.0) * -np.log1p(-steps.q)
         self.low = -sigma * np.sqrt(2.0 * sunk)
         self.high, self.first = self._end(depth, h)
-        self.count = int(np.max((self.high - self.low) / h)) + 2
+        count = float(np.max((self.high - self.low) / h)) + 2.0
+        self.affordable = count <= MOST_NODES
+        self.count = int(count) if self.affordable else 2
         self.h = (self.high - self.low) / (self.count - 1)
         self._sum(depth)
 
@@ -137,7 +140,7 @@ class PlainRule:
         self.left_out = self._left_out()
         error = self.left_out + self._rounding(x, e, loss, log_base)
         # Tails and rounding are relative to G as computed, which is off by as much; and then as much in its logarithm.
-        self.error = _of_use(error)
+        self.error = _of_use(error) if self.affordable else np.full_like(error, np.inf)
 
     def _left_out(self) -> Array:
         """Of the rule and of the tails, relative to G, [row, tilt]."""

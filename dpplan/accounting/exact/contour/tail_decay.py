@@ -145,7 +145,7 @@ class Decay:
             m0, m1, m2, blur = (
                 np.take_along_axis(s, ends, axis=1) - np.take_along_axis(s, starts, axis=1) for s in sums
             )
-            best = np.maximum(best, _spread(span, low, (m0, m1, m2, blur), whole, second))
+            best = np.maximum(best, _spread(span, low, (m0, m1, m2, blur), (whole, second, sums[3][:, -1:])))
         return np.asarray(0.5 * np.log1p(-np.minimum(best, 1.0 - 1e-15)))
 
     def _far(self, row: int, low: Array) -> Array:
@@ -164,23 +164,22 @@ class Decay:
         for span in WINDOWS:
             ends = np.searchsorted(loss, loss[None, :-1] + span / high[:, None], side="right") - 1
             m0, m1, m2, blur = (s[np.maximum(ends, starts)] - s[starts] for s in sums)
-            # Differences of running sums are off by a rounding per cell of the whole sums.
-            whole, second = sums[0][-1], sums[2][-1]
-            off = CELLS_ROUNDING * (whole * m2 + m0 * second + 2.0 * math.sqrt(whole * second) * np.abs(m1))
-            pairs = 2.0 * (m0 * m2 - m1 * m1 - off)
-            pairs = (1.0 - BLUR) * pairs - (1.0 / BLUR - 1.0) * 4.0 * m0 * blur
-            kappa = (1.0 - math.cos(span)) / span**2
-            best = np.maximum(best, kappa * low**2 * np.max(pairs, axis=1))
+            pairs = _spread(span, low[:, None], (m0, m1, m2, blur), (sums[0][-1], sums[2][-1], sums[3][-1]))
+            best = np.maximum(best, np.max(pairs, axis=1))
         return 0.5 * np.log1p(-np.minimum(best, 1.0 - 1e-15))
 
 
 def _spread(
-    span: float, low: Array, moments: tuple[Array, Array, Array, Array], whole: Array | float, second: Array | float
+    span: float,
+    low: Array,
+    moments: tuple[Array, Array, Array, Array],
+    whole: tuple[Array | float, Array | float, Array | float],
 ) -> Array:
-    """A lower bound on 1 - |φ|² from one window of width span / high; whole, second: of the running sums that the
-    moments are differences of, which are off by a rounding per cell of them."""
-    m0, m1, m2, blur = moments
-    off = CELLS_ROUNDING * (whole * m2 + m0 * second + 2.0 * np.sqrt(whole * second) * np.abs(m1))
+    """A lower bound on 1 - |φ|² from one window of width span / high; whole: of the running sums that the moments are
+    differences of, all but that of `m1`. They are off by a rounding per cell of them, and so is that of the blur, which
+    counts many times over."""
+    (m0, m1, m2, blur), (mass, second, blurred) = moments, whole
+    off = CELLS_ROUNDING * (mass * m2 + m0 * second + 2.0 * np.sqrt(mass * second) * np.abs(m1))
     pairs = 2.0 * (m0 * m2 - m1 * m1 - off)
-    pairs = (1.0 - BLUR) * pairs - (1.0 / BLUR - 1.0) * 4.0 * m0 * blur
+    pairs = (1.0 - BLUR) * pairs - (1.0 / BLUR - 1.0) * 4.0 * m0 * (blur + CELLS_ROUNDING * blurred)
     return np.asarray((1.0 - math.cos(span)) / span**2 * low**2 * pairs)
