@@ -102,8 +102,9 @@ class _Picture:
                 return _JumpPlace(epsilon, loss, best, float(bulk_tilts[np.argmin(bounds)]), steep)
         return None
 
-    def laid(self, place: "_JumpPlace", log_delta: float, error: float) -> Laid:
-        """A lattice there, so fine that about this relative error of delta is to be expected."""
+    def laid(self, place: "_JumpPlace", log_delta: float, error: float) -> Laid | None:
+        """A lattice there, so fine that about this relative error of delta is to be expected. None where losses are so
+        far apart that a period of it, for this tilt, would be a few cells."""
         tilts = place.tilt * np.append(np.array(ALIAS_FACTORS), [1.0, 0.0])
         table = Chernoff.of(tilts, self.parts(tilts, place.loss)[1])
         period = 8.0 / place.tilt
@@ -111,6 +112,8 @@ class _Picture:
             period *= 1.15
         ranges = [reach.kept(self.goal, place.tilt) for reach in self.reaches]
         least = max(period / MOST, max(high - low for low, high in ranges) / MOST_CELLS)
+        if period < 0.5 * FEWEST * least:
+            return None
         h = min(COARSEST / (1.0 + place.tilt), period / FEWEST)
         while h > least and self.error(place, h) > error:
             h *= 0.5
@@ -340,6 +343,8 @@ def epsilon_ends(run: Composition, delta: float) -> Ends | None:
             if place is None:
                 break
             laid = picture.laid(place, math.log(left), error * max(place.steep * epsilon, 1.0))
+            if laid is None:
+                break
             found = laid.epsilon(epsilon, delta, max(run.largest, 0.0))
             best = best.narrowed(Ends(found.lower, found.upper, METHOD))
             middle = 0.5 * (found.lower + found.upper) if math.isfinite(found.upper) else found.lower
@@ -369,9 +374,10 @@ def delta_ends(run: Composition, epsilon: float) -> Ends | None:
                 break
         for error in (ENOUGH, 0.25 * ENOUGH):
             place = picture.place(epsilon, log_delta)
-            if place is None:
+            laid = None if place is None else picture.laid(place, log_delta, error)
+            if laid is None:
                 break
-            lower, upper = picture.laid(place, log_delta, error).delta(epsilon)
+            lower, upper = laid.delta(epsilon)
             new = Ends(max(lower, run.infinite.lower), min(upper, 1.0), METHOD)
             best = new if best is None else best.narrowed(new)
             if best.relative_width <= GOOD:

@@ -108,3 +108,13 @@ def test_next_to_no_epsilon_is_answered_where_no_lattice_of_jumps_can_be_laid():
         most = 1 - (1 - apart) ** 300  # δ(0) is at most this, and no less but for twice in a run
     found = accounting.delta(plan, 1e-15)
     assert found.lower <= most and most * (1 - 1e-6) <= found.upper <= 1.001 * most
+
+
+@pytest.mark.parametrize("epsilon", [1e-6, 1e-5, 7e-5])
+def test_losses_too_far_apart_for_a_lattice_at_the_tilt_of_a_small_epsilon_are_answered_by_others(epsilon):
+    plan = Plan((Phase(Stated(14.485217, 0.0), Poisson(1.457e-4), 5),))
+    with mp.workdps(30):
+        apart = mpf(1.457e-4) * mp.tanh(mpf(14.485217) / 2)
+        most = 1 - (1 - apart) ** 5  # as above
+    found = accounting.delta(plan, epsilon)
+    assert found.lower <= most and most * (1 - 1e-3) <= found.upper <= 1.001 * most
