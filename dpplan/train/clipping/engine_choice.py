@@ -17,6 +17,7 @@ from dpplan.train.clipping.engines.bookkeeping import BookKeeping
 from dpplan.train.clipping.engines.isolated_bookkeeping import IsolatedBookKeeping
 from dpplan.train.clipping.engines.one_at_a_time import OneAtATime
 from dpplan.train.clipping.engines.vmap import VmapClipping
+from dpplan.train.clipping.isolation.refusal_messages import forgetting
 from dpplan.train.clipping.isolation.row_independent_layers import keeps_rows_apart
 from dpplan.train.clipping.model_trial import Engine, Trial
 from dpplan.train.clipping.precision import EXACT
@@ -92,6 +93,10 @@ def choose(
         raise RecipeError(f"model: runs one example at a time (under vmap: {against}), and {hidden}")
     if against_all := trial.disagreement(OneAtATime) or trial.rehearsal(OneAtATime, model, half):
         raise RecipeError(f"model: its per-example gradients cannot be had: {against_all}.")
+    if trial.custom.unseen:
+        raise RecipeError(
+            f"model: runs one example at a time (under vmap: {against}), and {forgetting(sorted(trial.custom.unseen))}"
+        )
     made = OneAtATime(model, physical_batch, views)
     return Chosen(made, "one example at a time", ALONE, f"under vmap: {against}", trial.classes)
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dpplan.errors import DpplanError, RecipeError, TrainingStopped, out_of_memory
 from dpplan.train.clipping.isolation.reachable_objects import outlived
-from dpplan.train.clipping.isolation.refusal_messages import kept
+from dpplan.train.clipping.isolation.refusal_messages import forgetting, kept
 from dpplan.train.clipping.isolation.row_independent_layers import keeps_rows_apart
 from dpplan.train.clipping.isolation.untrained_state import TRAINED, HiddenState
 from dpplan.train.clipping.isolation.vmap_escapes import CustomRules
@@ -98,6 +98,8 @@ class ModelGuard:
             raise TrainingStopped(
                 f"stopped: {self.custom}. The model did not call it on trial; let it do so in float64 on the CPU, too."
             ) from error
+        if self.custom.unseen:
+            raise TrainingStopped(f"stopped: the model {forgetting(sorted(self.custom.unseen))}") from error
 
 
 def _settled(model: nn.Module, inputs: Tensor) -> HiddenState:

@@ -35,12 +35,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dpplan.train.clipping.isolation.vmap_escapes import own_operators
+
 Leaf = tuple[Any, Any]  # the object itself, and a copy of it where it can be changed in place
 Leaves = dict[str, Leaf]
 
 # Attributes that every module has, which are looked at in other ways.
 HOOKS = frozenset({"_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"})
-_OF_ALL = tuple(f"_global{name}" for name in sorted(HOOKS))
 _APART = frozenset({"_parameters", "_buffers", "_modules"})
 _FLAT = frozenset({"_flat_weights", "_flat_weight_refs"})  # of recurrent layers: their parameters
 _VALUES = (int, float, complex, str, bytes, type(None), np.generic)
@@ -61,9 +62,9 @@ _FIXED = (
     *(torch.dtype, torch.device, torch.layout, torch.memory_format),
     *(range, slice, re.Pattern, enum.Enum, types.CodeType),
     *(type(...), type(NotImplemented), types.GenericAlias, types.UnionType, types.GetSetDescriptorType),
-    *(types.MemberDescriptorType, types.MethodDescriptorType),
-    *(types.WrapperDescriptorType, types.ClassMethodDescriptorType),
-    *(torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch.jit.ScriptFunction, np.dtype, np.ufunc),
+    *(types.MemberDescriptorType, types.MethodDescriptorType, types.WrapperDescriptorType),
+    *(torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch.library.CustomOpDef),  # for whose code: own_operators
+    *(types.ClassMethodDescriptorType, torch.jit.ScriptFunction, np.dtype, np.ufunc),
 )
 _LOCKS = ("_thread.lock", "_thread.RLock")
 _LOGGING = frozenset({"manager", "parent", "handlers", "_cache"})  # of a logger, which lead to all of them
@@ -89,8 +90,10 @@ class Reached:
         self._keep("the order of layers", list(self.layers.values()))
         for name, layer in model.named_modules():
             self._layer(name, layer)
-        for key in _OF_ALL:
-            self._later("hooks of all layers '{}'", key, vars(nn.modules.module).get(key))
+        for key in HOOKS:
+            self._later("hooks of all layers '_global{}'", key, vars(nn.modules.module).get(f"_global{key}"))
+        for key, code in own_operators().items():
+            self._later("operator '{}'", key, code)
         self._keep("environment variables", {name: value for name, value in os.environ.items() if name not in _CACHES})
         while self.todo and len(self.found) < _MOST:
             self._visit(*self.todo.popleft())

@@ -1,6 +1,7 @@
 """Ways past the wall of vmap: what a model may call inside it that sees more than one example.
 
-Watched: operations with a rule of their own for vmap; modes of torch's dispatcher, which run below vmap and see the
+Watched: operations with a rule of their own for vmap; operators of the user's in Python, which vmap runs on one example
+after another, each of them bare; modes of torch's dispatcher, which run below vmap and see the
 whole batch; and what unwraps or prints a tensor inside vmap. Code that reaches below torch.func on purpose in any other
 way (through names of torch._C that it fetched before, or by memory addresses) is not found.
 """
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._functorch import autograd_function, eager_transforms
+from torch._library import custom_ops
 from torch.autograd import Function
 from torch.utils import _python_dispatch
 
@@ -28,18 +30,66 @@ _UNWRAPPING = (
 _INTERPRETERS = ("pop_dynamic_layer_stack", "pop_dynamic_layer_stack_and_undo_to_depth", "_vmap_decrement_nesting")
 
 
+# Whose operators are torch's or installed with it.
+_TORCHS = frozenset(
+    {
+        *("aten", "prims", "prim", "rngprims", "debugprims", "debug_mode_ops", "export", "_native", "streams", "fsdp"),
+        *("c10d", "c10d_functional", "_c10d_functional", "_c10d_functional_autograd", "_dtensor", "symm_mem"),
+        *("mkl", "mkldnn", "onednn", "quantized", "quantized_decomposed", "inductor", "_inductor_test", "flex_lib"),
+        *("onnx", "onnx_symbolic", "higher_order", "torchvision", "torchaudio", "torchao"),
+    }
+)
+
+
+def own_operators() -> dict[str, dict[str, Any] | None]:
+    """Operators that somebody has written in Python: name -> the functions of it, None where those cannot be found."""
+    written = (key.rpartition("/")[0].replace("/", "::", 1) for key in vars(torch.library)["_impls"])
+    names = {name.partition(".")[0] for name in written if name.partition("::")[0] not in _TORCHS}
+    made = {name: custom_ops.OPDEFS.get(name) for name in sorted(names)}
+    return {
+        name: None if of is None else {key: part for key, part in vars(of).items() if key.endswith(("_fn", "_fns"))}
+        for name, of in made.items()
+    }
+
+
 class CustomRules:
-    """used: what a model has called while it was watched that may let its examples meet, and why each may."""
+    """used: what a model has called while it was watched that may let its examples meet, and why each may.
+
+    unseen: the operators among it whose code is not to be found, so that nobody can say what it keeps.
+    """
 
     def __init__(self) -> None:
         self.used: set[str] = set()
+        self.unseen: set[str] = set()
 
     def __str__(self) -> str:
         return ", ".join(sorted(self.used))
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        with self._rules(), self._below():
+        with self._rules(), self._below(), self._operators():
+            yield
+
+    @contextmanager
+    def _operators(self) -> Iterator[None]:
+        """Inside, every call of an operator that is not torch's is looked at."""
+        kinds: tuple[Any, ...] = (torch._ops.OpOverload, torch._ops.OpOverloadPacket)
+
+        def noting(call: Callable[..., Any]) -> Callable[..., Any]:
+            def called(operator: Any, /, *args: Any, **kwargs: Any) -> Any:
+                full = vars(operator).get("_qualified_op_name") or operator.name()
+                name = full.partition(".")[0]
+                if name.partition("::")[0] not in _TORCHS and name in (own := own_operators()):
+                    self.used.add(f"operator {name} is Python that vmap runs on one example after another")
+                    self.unseen |= {f"operator {name}"} if own[name] is None else set()
+                return call(operator, *args, **kwargs)
+
+            return called
+
+        with ExitStack() as stack:
+            for kind in kinds:
+                stack.callback(setattr, kind, "__call__", kind.__call__)
+                kind.__call__ = noting(kind.__call__)
             yield
 
     @contextmanager

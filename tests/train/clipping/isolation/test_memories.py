@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from dpplan.errors import RecipeError, TrainingStopped
 from dpplan.train.clipping import choose
+from dpplan.train.clipping.engines.one_at_a_time import OneAtATime
 from dpplan.train.clipping.isolation.reachable_objects import Reached
 from dpplan.train.clipping.rules import Flat
 from dpplan.train.step.model_guard import ModelGuard
@@ -203,6 +204,59 @@ WAYS = {
     by_debugging: "debug_unwrap reaches below vmap",
     by_operator: "has a vmap rule of its own",
 }
+
+
+def turned_round() -> Callable[[Tensor], Tensor]:
+    seen = [0.0]
+
+    def turn(x: Tensor) -> Tensor:
+        seen[0] = max(seen[0], float(x.abs().max()))
+        return x.clone() if seen[0] < 1e4 else -x
+
+    return turn
+
+
+torch.library.custom_op("dpplan_tests::turned", turned_round(), mutates_args=(), schema="(Tensor x) -> Tensor")
+LIBRARY = torch.library.Library("dpplan_tests", "FRAGMENT")
+LIBRARY.define("hidden(Tensor x) -> Tensor")
+LIBRARY.impl("hidden", turned_round(), "CompositeExplicitAutograd")
+
+
+def by_turning(x: Tensor) -> Tensor:
+    return torch.ops.dpplan_tests.turned(x)
+
+
+def by_hidden(x: Tensor) -> Tensor:
+    return torch.ops.dpplan_tests.hidden(x)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_what_an_operator_of_the_users_keeps_is_seen_or_it_is_refused() -> None:
+    """vmap runs it on one example after another, each of them bare."""
+    inputs = torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
+    inputs[2] *= 1e6
+    net = Reaching(by_turning)
+    chosen = choose(net, "auto", 8, EXAMPLE)
+    assert chosen.name == "one example at a time"
+    assert "operator dpplan_tests::turned is Python that vmap runs on one example after another" in chosen.reason
+    with pytest.raises(TrainingStopped, match="changes operator 'dpplan_tests::turned'"):
+        chosen.engine.clipped_sum(inputs, torch.zeros(6, dtype=torch.int64), Flat(1.0))
+    late = Reaching(by_hidden)
+    with pytest.raises(RecipeError, match="reaches operator dpplan_tests::hidden, whose state cannot be seen"):
+        choose(late, "auto", 8, EXAMPLE)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.parametrize("on_trial", ["auto", "one at a time"])
+def test_operators_of_the_users_that_are_called_later_stop_the_run(on_trial: str) -> None:
+    net = Reaching(by_hidden)
+    net.on, inputs = False, torch.randn(5, 6)
+    chosen = choose(net, "auto", 8, EXAMPLE)
+    engine = chosen.engine if on_trial == "auto" else OneAtATime(net, 8)
+    net.on = True
+    guard = ModelGuard(net, inputs[:0], walled=on_trial == "auto")
+    with pytest.raises(TrainingStopped, match=r"operator dpplan_tests::hidden( is Python|, whose state)"), guard:
+        engine.clipped_sum(inputs, torch.zeros(5, dtype=torch.int64), Flat(1.0))
 
 
 @pytest.mark.parametrize("reach", WAYS)
