@@ -184,12 +184,15 @@ def _agreeing(problems: Problems, content: Object, planned: Object) -> None:
             problems, "planned.sample_rate", told, expected / examples, "planned.batch_size / planned.examples"
         )
     recipe = content.get("recipe")
-    privacy = recipe.get("privacy") if isinstance(recipe, dict) else None
-    if not isinstance(privacy, dict):
-        return
-    for key in ("noise_multiplier", "delta"):
-        said, given = json_fields.finite(planned.get(key)), json_fields.finite(privacy.get(key))
-        json_fields.same(problems, f"planned.{key}", said, given, f"recipe.privacy.{key}")
+    stated = [("privacy", "noise_multiplier"), ("privacy", "delta"), ("training", "steps")]
+    if planned.get("sampling", Poisson.kind) in BY_SHARE:  # else the bins decide, and the share follows from them
+        stated.append(("training", "batch_size"))
+    for title, key in stated:
+        block = recipe.get(title) if isinstance(recipe, dict) else None
+        given = json_fields.finite(block.get(key)) if isinstance(block, dict) else None
+        json_fields.same(
+            problems, f"planned.{key}", json_fields.finite(planned.get(key)), given, f"recipe.{title}.{key}"
+        )
 
 
 def _counted(folder: Path | None, reported: int) -> tuple[int, list[str]]:

@@ -208,6 +208,8 @@ BAD += [
     ({"planned__batch_size": 50.0}, "contradicts planned.batch_size / planned.examples"),
     ({"planned__noise_multiplier": 8.0}, "contradicts recipe.privacy.noise_multiplier"),
     ({"planned__delta": 1e-4}, "contradicts recipe.privacy.delta"),
+    ({"recipe__training": {"steps": 200}}, "planned.steps=100 contradicts recipe.training.steps, which is 200"),
+    ({"recipe__training": {"batch_size": 200}}, "planned.batch_size=100 contradicts recipe.training.batch_size"),
     ({"assumptions__adjacency": "replace_one"}, "assumptions.adjacency"),
     ({"assumptions__privacy_unit": "person"}, "assumptions.privacy_unit"),
     ({"assumptions__sampling": "shuffling"}, "assumptions.sampling"),
