@@ -63,7 +63,7 @@ _FIXED = (
     *(range, slice, re.Pattern, enum.Enum, types.CodeType),
     *(type(...), type(NotImplemented), types.GenericAlias, types.UnionType, types.GetSetDescriptorType),
     *(types.MemberDescriptorType, types.MethodDescriptorType, types.WrapperDescriptorType),
-    *(torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch.library.CustomOpDef),  # for whose code: own_operators
+    *(torch._ops.OpOverload, torch._ops.OpOverloadPacket, vars(torch.library)["CustomOpDef"]),  # own_operators
     *(types.ClassMethodDescriptorType, torch.jit.ScriptFunction, np.dtype, np.ufunc),
 )
 _LOCKS = ("_thread.lock", "_thread.RLock")
