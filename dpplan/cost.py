@@ -129,7 +129,8 @@ def epsilon(*, delta: float | None = None, **run: Unpack[Run]) -> Bound:
     "poisson" unless told otherwise, beside it what the scheme takes (cap, bins, order, groups, assignment, times).
     adjacency: what is compared, "add-remove", "replace-one" or "zero-out". unit: who is protected, "example" or "user",
     the latter with max_per_user where examples are drawn. All of these hold for the phases and the earlier runs too.
-    accountant: its name, "exact" unless told otherwise; what single accountants take (conversion) goes beside it.
+    accountant: its name; left out, exact, or rdp where exact proves a larger bound or none. What single accountants
+    take (conversion) goes beside it.
 
     Returns a Bound: `lower` and `upper` are proven, `guarantee` says what that means, `assumptions` what it rests on.
     Raises PlanError with all that is wrong, and warns of a delta that is too large for the data.
@@ -206,7 +207,8 @@ def _plan_of(run: Mapping[str, Any], own_word: str) -> tuple[Plan | None, dict[s
 
 def _told(run: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
     """The accountant, and what it is told beside the plan."""
-    name = run.get("accountant") or "exact"
+    said = run.get("accountant")
+    name = said or "exact"
     try:
         takes = {option.name for option in accounting.describe(name).options}
     except UsageError as error:
@@ -214,7 +216,7 @@ def _told(run: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
         return {}
     given = {option: run[option] for option in _OPTIONS if run.get(option) is not None}
     problems += [f"{option} is nothing that the accountant {name} takes." for option in given if option not in takes]
-    return {"accountant": name, **given}
+    return {"accountant": said or accounting.LEAST, **given}
 
 
 def _shared(run: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:

@@ -202,8 +202,8 @@ def _answers(asked: Sequence[_Asked]) -> Iterator[tuple[int, Bound | str]]:
 
 
 def _drawn(x_name: str, points: Sequence[_Point], who: Who, progress: Progress | None) -> Curves:
-    """Every accountant at every point."""
-    from dpplan.accounting import exact
+    """Every accountant at every point; LEAST under the names of those who answered."""
+    from dpplan.accounting import exact, least_upper
 
     with Problems(UsageError) as problems:
         problems.require(len(points) > 0, f"no {x_name} is given: a curve needs at least one.")
@@ -211,7 +211,8 @@ def _drawn(x_name: str, points: Sequence[_Point], who: Who, progress: Progress |
     refusals: dict[str, str] = {}
     done, total = 0, len(points) * len(who)
     for name, options in who.items():
-        if name == "exact" and x_name == "delta":
+        by_exact = name == "exact" or (name == accounting.LEAST and least_upper.is_exact_alone(points[0].plan))
+        if by_exact and x_name == "delta":
             with suppress(NotCertified):  # of one point or of all: each is asked below, and says why
                 deltas = [cast(float, point.delta) for point in points]
                 series[name] = exact.epsilons(points[0].plan, deltas, **cast(dict[str, Any], options))
@@ -229,4 +230,9 @@ def _drawn(x_name: str, points: Sequence[_Point], who: Who, progress: Progress |
                 progress(done, total)
         series[name] = tuple(bounds[number] for number in range(len(points)))
     at = None if x_name in ("delta", "epsilon") else points[0].delta
+    if accounting.LEAST in series:
+        told = dict.fromkeys(bound.accountant for bound in series[accounting.LEAST] if bound is not None)
+        who_answered = " and ".join(told) or "exact"
+        series = {who_answered if name == accounting.LEAST else name: bounds for name, bounds in series.items()}
+        refusals = {who_answered if name == accounting.LEAST else name: why for name, why in refusals.items()}
     return Curves(x_name, tuple(point.x for point in points), series, at, tuple(p.plan for p in points), refusals)

@@ -86,7 +86,7 @@ ROOMS = {
         {"gdp", "moments", "renyi_curves"},
         {"rdp", "zcdp", "theorems"},
         {"exact"},
-        {"renyi_transforms"},
+        {"renyi_transforms", "least_upper"},
     ),
     "dpplan.accounting.pairs": (
         {"law", "participation_sensitivity"},

@@ -20,6 +20,7 @@ Quantity = Literal["epsilon", "delta"]
 # (accounting/exact/prove) does without it.
 FLOOR = 1e-9
 SYMBOLS = {"epsilon": "ε", "delta": "δ"}
+IN_PLACE_OF = "in_place_of"  # among a bound's details: what exact had to say, where another's upper end is stated
 # Below this relative width an interval settles the six digits of a headline, and "=" is the truth.
 _SETTLED = 1e-5
 
@@ -106,6 +107,11 @@ class Bound:
         """`relative_width` of the proven ends."""
         lower, upper = self.proven
         return (upper - lower) / upper if upper > 0 else 0.0
+
+    @property
+    def stands_in(self) -> bool:
+        """Whether the upper end is another accountant's, in place of exact's, which nobody asked for by name."""
+        return IN_PLACE_OF in self.details
 
     @property
     def relation(self) -> str:

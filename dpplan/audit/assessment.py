@@ -55,7 +55,7 @@ class Hypothesis:
     @classmethod
     def of_plan(cls, plan: Plan, delta: float) -> "Hypothesis":
         """The certified profile of the plan. Raises NotCertified where there is none."""
-        return cls("the plan", _curve_of_plan(plan), plan, accounting.epsilon(plan, delta))
+        return cls("the plan", _curve_of_plan(plan), plan, accounting.epsilon(plan, delta, accounting.LEAST))
 
     @classmethod
     def of_stated(cls, epsilon: float, delta: float) -> "Hypothesis":

@@ -51,7 +51,11 @@ LEAST_DELTA = 1e-12  # how far a curve over ε goes when nothing is said
 @plan_arguments.file
 @plan_arguments.deltas(several=False)
 @click.option(
-    "--accountant", "names", type=Name(EVERYONE), multiple=True, help="Who computes; exact if not given. Repeatable."
+    "--accountant",
+    "names",
+    type=Name(EVERYONE),
+    multiple=True,
+    help="Who computes; if not given exact, or rdp as for `dpplan epsilon`. Repeatable.",
 )
 @accountant_options
 @plot_option.plot_option("Also draw it")
@@ -72,7 +76,7 @@ def command(
     csv: Path | None,
 ) -> None:
     axis = Axis(over, start, end, points, log)
-    names = names or ("exact",)
+    names = names or (accounting.LEAST,)
     problems = [*axis.problems(arguments), *_who_problems(names, choice), *plot_option.problems(plot)]
     problems += [*_clashes(over, delta), *csv_option.problems(csv, as_json)]
     completed = axis.completed(arguments)
@@ -97,7 +101,7 @@ def command(
         return
     output.say(wrapped(drawing.title(drawn)))
     output.show(drawing.table(drawn))
-    output.say(["", *drawing.rows(drawn, call.deltas, call.earlier, call.names)])
+    output.say(["", *drawing.stand_in(drawn), *drawing.rows(drawn, call.deltas, call.earlier, call.names)])
     written = [f"{how} to {file}" for how, file in (("drawn", plot), ("written", csv)) if file is not None]
     output.say(["", *written] if written else [])
     output.warn(call.warnings)
@@ -126,7 +130,7 @@ def _computed(
 def _reach(axis: Axis, call: Request, arguments: PlanArguments) -> AxisRange:
     """From where to where, when nothing is said."""
     if axis.over == "eps":
-        most = accounting.epsilon(call.plan, LEAST_DELTA).value if axis.end is None else axis.end
+        most = accounting.epsilon(call.plan, LEAST_DELTA, accounting.LEAST).value if axis.end is None else axis.end
         return AxisRange(0.0, float(up(most, 2)) if 0 < most < 1e300 else 1.0)
     if arguments.in_phases and axis.over == "steps":
         last = sum(phase.steps for phase in call.plan.phases[call.earlier :])
@@ -137,11 +141,12 @@ def _reach(axis: Axis, call: Request, arguments: PlanArguments) -> AxisRange:
 
 def _who(names: Sequence[str], choice: AccountantChoice) -> Who:
     every = accounting.ACCOUNTANTS if EVERY in names else dict.fromkeys(names)
-    return {name: choice.options(name) for name in every}
+    return {name: choice.options("exact" if name == accounting.LEAST else name) for name in every}
 
 
 def _who_problems(names: Sequence[str], choice: AccountantChoice) -> list[str]:
     """Unknown accountants, and what was said to accountants that were not asked."""
+    names = ["exact" if name == accounting.LEAST else name for name in names]  # who is asked when nothing is said
     found = [problem for name in dict.fromkeys(names) for problem in AccountantChoice(name, {}).problems()]
     for option, value in choice.given.items():
         if not found and EVERY not in names and not set(TAKERS[option]) & set(names):

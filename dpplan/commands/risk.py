@@ -189,8 +189,8 @@ def _judged(
         at = math.nextafter(delta, 1.0) if isinstance(delta, Below) else float(delta)
         return _Judged(risk.source_of_stated(float(epsilon), at), None, [], None)
     plan, at, warnings, names = _plan(source, arguments, delta, problems)
-    bound = accounting.epsilon(plan, at)
-    return _Judged(risk.source_of_plan(plan), (bound.value, at), warnings, plan, names)
+    bound = accounting.epsilon(plan, at, accounting.LEAST)
+    return _Judged(risk.source_of_figure(plan, bound), (bound.value, at), warnings, plan, names)
 
 
 def _plan(

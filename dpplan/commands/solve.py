@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from dpplan.checks import Problems, did_you_mean, show
-from dpplan.commands.shared import accountant_option, limit_options, output, plan_arguments, risk_limits, waiting
+from dpplan.commands.shared import (
+    accountant_option,
+    limit_options,
+    output,
+    plan_arguments,
+    risk_limits,
+    unsaid_accountant,
+    waiting,
+)
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.parameter_types import CHANCE, NUMBER, Name, PlanFileName
 from dpplan.commands.shared.request import cautions, ended_early, resolve
@@ -232,7 +240,7 @@ def _solved(request: SolveRequest) -> "Solution":
             request.settings,
             epsilon,
             delta,
-            request.choice.name,
+            unsaid_accountant.name_of(request.choice) if request.earlier else request.choice.name,
             by=request.by,
             spent=request.earlier,
             **request.choice.options(request.choice.name),

@@ -154,7 +154,7 @@ class LintContext:
 
     @cached_property
     def epsilon(self) -> Bound | None:
-        """What the plan spends by the exact accountant; None where there is no plan or no proof.
+        """What the plan spends, the least that is proven; None where there is no plan or no proof.
 
         Of batches that are shuffled, without the lower end where the named loader has none.
         """
@@ -204,9 +204,9 @@ class LintContext:
 
 
 def proven(plan: Plan, delta: float) -> Bound | None:
-    """The exact accountant's answer, None where it has none."""
+    """The figure that `dpplan epsilon` states where no accountant is named, None where there is none."""
     try:
-        return accounting.epsilon(plan, delta)
+        return accounting.epsilon(plan, delta, accounting.LEAST)
     except NotCertified:
         return None
 

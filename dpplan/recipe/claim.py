@@ -84,7 +84,7 @@ class Claim:
             return self.epsilon
         so_far = dataclasses.replace(self.plan, phases=(taken(self.phase, steps),), derivation=())
         try:
-            return accounting.epsilon(so_far, self.delta.value)
+            return accounting.epsilon(so_far, self.delta.value, accounting.LEAST)
         except NotCertified:
             if steps > self.phase.steps:
                 raise
@@ -200,7 +200,7 @@ def _solved(privacy: Privacy, training: Training, examples: int) -> Plan:
 
 def _affordable(whole: Plan, given: Settings, most: float, delta: float) -> Plan:
     """The plan, or as many of its first steps as cost no more than `most`. Raises Unreachable when not one does."""
-    spent = accounting.epsilon(whole, delta)
+    spent = accounting.epsilon(whole, delta, accounting.LEAST)
     if spent.upper is not None and spent.upper <= most:
         return whole
     from dpplan import solve
@@ -216,7 +216,7 @@ def make_claim(privacy: Privacy, training: Training, examples: int) -> Claim:
     plan = make_plan(privacy, training, examples)
     delta = resolve_delta(privacy.delta, examples)
     with _told_in_keys():
-        epsilon = accounting.epsilon(plan, delta.value)
+        epsilon = accounting.epsilon(plan, delta.value, accounting.LEAST)
     target = privacy.target_epsilon
     if target is not None and not (epsilon.upper is not None and epsilon.upper <= target):
         raise InternalError(f"the solved plan spends {epsilon}, which is not within target_epsilon={show(target)}.")
@@ -249,7 +249,7 @@ def _nothing_proven(privacy: Privacy, training: Training, examples: int) -> str:
     try:
         with _told_in_keys():
             plan = make_plan(privacy, training, examples)
-            epsilon = accounting.epsilon(plan, resolve_delta(privacy.delta, examples).value)
+            epsilon = accounting.epsilon(plan, resolve_delta(privacy.delta, examples).value, accounting.LEAST)
     except NotCertified as error:
         return str(error)
     raise UsageError(

@@ -12,7 +12,7 @@ from dpplan.plan import Delta, Phase, Plan
 from dpplan.quantities import by_word, quantity
 from dpplan.render.bound_text import SYMBOLS, figure
 from dpplan.render.number_format import ends
-from dpplan.render.plan_rows import grounds, phase_rows, plan_rows, row
+from dpplan.render.plan_rows import grounds, phase_rows, plan_rows, row, sentence
 from dpplan.render.table import Column, Table, TableCell
 from dpplan.render.to_json import figure as figure_data
 
@@ -81,6 +81,15 @@ def rows(drawn: "Curves", deltas: Sequence[Delta], earlier: int = 0, names: Sequ
         low, high = min(values), max(values)
         yield row(quantity(name).words, f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}")
     yield from grounds(plan, deltas, _reach(str(drawn.plans[0].assumptions), str(plan.assumptions)))
+
+
+def stand_in(drawn: "Curves") -> Iterator[str]:
+    """At how many places the figure is the lesser upper bound of another accountant, in place of exact's."""
+    bounds = [bound for bounds in drawn.series.values() for bound in bounds if bound is not None]
+    others = [bound for bound in bounds if bound.stands_in]
+    if others:
+        how = "an upper bound, the least that is proven, as for `dpplan epsilon`"
+        yield from sentence("accountant", f"{others[0].accountant} at {len(others)} of {len(bounds)} points: {how}.")
 
 
 def _reach(first: str, last: str) -> str:

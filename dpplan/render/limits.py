@@ -20,7 +20,7 @@ def exceeded(bound: Bound, at: float, most: float) -> str:
     if bound.lower is not None:
         return f"{over} It is not proven to be within it, nor to exceed it: {proven(bound)}."
     if bound.guarantee is Guarantee.UPPER:
-        other = "" if bound.accountant == "exact" else "; --accountant exact may prove less"
+        other = "" if bound.accountant == "exact" or bound.stands_in else "; --accountant exact may prove less"
         return f"{over}\n  This is an upper bound by {bound.accountant}{other}."
     return over
 

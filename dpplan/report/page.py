@@ -236,7 +236,7 @@ def of_plan(name: str, plan: Plan, stated: Mapping[str, str], delta: float, name
 
 def _page(name: str, plan: Plan, delta: float, statement: Statement, told: Told = _nothing) -> dict[str, Any]:
     told("ε of the plan")
-    bound = accounting.epsilon(plan, delta)
+    bound = accounting.epsilon(plan, delta, accounting.LEAST)
     over = tuple(_over(plan, delta, bound, told))
     told("what that means for a person")
     question = risk.AttackQuestion(stated=(bound.value, delta), mu_delta=delta)
@@ -245,7 +245,7 @@ def _page(name: str, plan: Plan, delta: float, statement: Statement, told: Told 
         "plan": plan,
         "delta": delta,
         "bound": bound,
-        "assessment": risk.assess(risk.source_of_plan(plan), question),
+        "assessment": risk.assess(risk.source_of_figure(plan, bound), question),
         "over": over,
         "statement": statement,
     }
@@ -261,7 +261,8 @@ def _over(plan: Plan, delta: float, whole: Bound, told: Told) -> list[tuple[int,
         if steps == plan.steps:
             found.append((steps, whole.value))
         else:
-            found.append((steps, accounting.epsilon(beginning(plan, steps), delta, accuracy=DRAWN).value))
+            spent = accounting.epsilon(beginning(plan, steps), delta, accounting.LEAST, accuracy=DRAWN)
+            found.append((steps, spent.value))
     return found
 
 

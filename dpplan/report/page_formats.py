@@ -203,10 +203,11 @@ def paragraph(page: Page) -> str:
     otherwise = f" {page.disagreed}" if page.disagreed else ""
     lost = f" {page.lost}" if page.lost else ""
     sign = "≈" if bound.upper is None else "≤"
+    how = "Rényi" if bound.stands_in else "exact"
     others = f" On record: {page.others.words}." if page.others.names else ""
     return (
         f"{page.title} {done}: ε {sign} {up(bound.value, 4)} at δ = {show(page.delta)} "
-        f"for {unit_words(plan)}, {bound.guarantee} by exact accounting (dpplan {page.version}) of {length(page)} "
+        f"for {unit_words(plan)}, {bound.guarantee} by {how} accounting (dpplan {page.version}) of {length(page)} "
         f"under {plan.assumptions}. {coverage(plan)}{otherwise}{lost}{others} It bounds the advantage of any "
         f"membership inference by {up(found.advantage.upper, 3)}. Tuning: {_answer(page, 'tuning')}."
     )

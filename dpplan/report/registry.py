@@ -83,6 +83,7 @@ _STATED_AS = {"basic.data_product_type": "product", "basic.publication_date": "p
 def entry(page: Page) -> dict[str, Any]:
     """A draft of the entry, for somebody to complete."""
     said = page.statement
+    composed = "from above, by Rényi divergences" if page.bound.stands_in else "exactly"
     blocks: dict[str, dict[str, Any]] = {
         "basic": {
             "name": page.title,
@@ -118,7 +119,7 @@ def entry(page: Page) -> dict[str, Any]:
         },
         "accounting": {
             **_stated(page, post_processing="post_processing"),
-            "composition": f"{length(page)}, composed adaptively and exactly. {coverage(page.plan)}{_others(page)}",
+            "composition": f"{length(page)}, composed adaptively and {composed}. {coverage(page.plan)}{_others(page)}",
         },
         "implementation": {
             **_tuning(page),

@@ -8,7 +8,7 @@ rate), regret (how much a μ overstates), assessment (advantage, accuracy, poste
 """
 
 from dpplan.risk.assessment import Assessment, AttackQuestion, Figure, assess
-from dpplan.risk.source import Source, source_of_gdp, source_of_plan, source_of_stated
+from dpplan.risk.source import Source, source_of_figure, source_of_gdp, source_of_plan, source_of_stated
 from dpplan.risk.trade_off import Point, TradeOff, TruePositiveRate
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "TradeOff",
     "TruePositiveRate",
     "assess",
+    "source_of_figure",
     "source_of_gdp",
     "source_of_plan",
     "source_of_stated",

@@ -112,7 +112,11 @@ def assess(source: Source, question: AttackQuestion) -> Assessment:
     allowed: Sequence[float | None] = implied(*stated, at) if stated else [None] * len(at)
     trade_off = TradeOff(source, min(at))
     found = trade_off.rates(at)
-    rates = [Figure(rate.lower, rate.upper, own, told) for rate, own, told in zip(found, at, allowed, strict=True)]
+    by_known: Sequence[float] = implied(*source.known, at) if source.known else [1.0] * len(at)
+    rates = [
+        Figure(rate.lower, _lesser(rate.lower, rate.upper, by), own, told)
+        for rate, by, own, told in zip(found, by_known, at, allowed, strict=True)
+    ]
     *listed, at_fpr, at_baseline = rates
     mu = smallest_mu(source, question.mu_delta)
     return Assessment(
@@ -129,10 +133,16 @@ def assess(source: Source, question: AttackQuestion) -> Assessment:
     )
 
 
+def _lesser(lower: float, upper: float, by_known: float) -> float:
+    """The upper end, or what the other proof of a source allows (`Source.known`) where that is less."""
+    return max(lower, min(upper, by_known * (1.0 + ABSOLUTE) + ABSOLUTE))
+
+
 def _both(source: Source, x: float) -> Ends:
     """The larger δ(x) of both directions."""
     low, high = source.larger(np.array([x]))
-    return float(low[0]), float(high[0])
+    by_known = 1.0 if source.known is None else stated_delta(*source.known, x)
+    return float(low[0]), _lesser(float(low[0]), float(high[0]), by_known)
 
 
 def _advantage(source: Source, stated: tuple[float, float] | None) -> Figure:

@@ -6,17 +6,21 @@ Direction 1 exchanges them. What is known for x >= 0 says all: δ₀(-x) = 1 - e
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from dpplan.accounting import gdp
 from dpplan.accounting.best_of_trials import has_search
-from dpplan.accounting.bound import Guarantee, widened
+from dpplan.accounting.bound import Bound, Guarantee, widened
 from dpplan.accounting.exact.profile import Profile
 from dpplan.accounting.exact.proven_deltas import KNOWN, NARROWEST, Width
 from dpplan.accounting.numerics import Array
+from dpplan.checks import show
+from dpplan.errors import NotCertified
 from dpplan.plan import Plan
 from dpplan.quick_dataclass import dataclass
+from dpplan.rounding import up
 
 Ends = tuple[float, float]
 ManyEnds = tuple[Array, Array]
@@ -28,7 +32,8 @@ class Source:
     """below_above: (direction, ε >= 0, enough) -> lower <= δ <= upper at each ε; enough: the width that will do.
     name: what it is, in words. corners: the ε at which a stated profile has its kinks, where a search would miss the
     best by a little. assumes: what it rests on. alike: whether both directions have one profile. bracketed: whether the
-    two ends are of different laws, which lie apart however well both are known.
+    two ends are of different laws, which lie apart however well both are known. known: an (ε, δ) that another proof has
+    of the same; where a figure by it alone is less, that is the one.
 
     guarantee: CERTIFIED for the profile of a plan, UPPER for that of one with a search, and for what somebody states:
     what is true may be less.
@@ -41,6 +46,7 @@ class Source:
     corners: tuple[float, ...] = ()
     alike: bool = False
     bracketed: bool = False
+    known: Ends | None = None
 
     def deltas(self, direction: int, xs: Array, enough: Width = NARROWEST) -> ManyEnds:
         """lower <= δ(x) <= upper of one direction at each of these real x."""
@@ -92,6 +98,20 @@ def source_of_plan(plan: Plan) -> Source:
         alike=profile.alike,
         bracketed=profile.above is not None,
     )
+
+
+def source_of_figure(plan: Plan, bound: Bound) -> Source:
+    """`source_of_plan`, with the ε at a δ that is stated of the plan where another accountant proves less than exact;
+    what that alone implies where exact has no theorem. bound: that ε, as accounting.epsilon has it."""
+    if not bound.stands_in or bound.upper is None or bound.at is None:
+        return source_of_plan(plan)
+    known = bound.upper, bound.at
+    told = f"ε ≤ {up(known[0])} at δ = {show(known[1])} by {bound.accountant}"
+    try:
+        whole = source_of_plan(plan)
+    except NotCertified:
+        return replace(source_of_stated(*known), name=f"{told} and nothing else", assumes=str(plan.assumptions))
+    return replace(whole, name=f"{whole.name}, and {told}", known=known)
 
 
 def source_of_stated(epsilon: float, delta: float) -> Source:

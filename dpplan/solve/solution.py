@@ -168,7 +168,7 @@ def unreachable(question: Question, evaluator: Evaluator) -> Unreachable | NotCe
     ((name, target, at_name, at),) = asked
     sentence = (
         f"{name}={show(target)} is out of reach at {at_name}={show(at)}: the least that the "
-        f"{question.accountant} accountant gives is {near_above(least, target)}, at "
+        f"{evaluator.spent[best].accountant} accountant gives is {near_above(least, target)}, at "
         f"{word(candidates.name)}={show(value)}."
     )
     if question.earlier and (before := question.spends(candidates.settings.before(question.earlier)).value) > target:

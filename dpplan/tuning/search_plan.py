@@ -84,8 +84,10 @@ def planned(recipe: Recipe, grid: SettingGrid, trials: Trials, score: Score, uni
     best = BestOfTrials.of(trials, first, PUBLIC if score.epsilon is None else RELEASED, tuple(others))
     whole = replace(plans[0], phases=(Phase(best, Poisson(1.0), 1),), derivation=(), batch_size=None)
     alone = [replace(whole, phases=each) for each in dict.fromkeys(kinds)]
-    one = max((accounting.epsilon(each, delta.value) for each in alone), key=lambda bound: bound.value)
-    spent = accounting.epsilon(whole, delta.value)
+    one = max(
+        (accounting.epsilon(each, delta.value, accounting.LEAST) for each in alone), key=lambda bound: bound.value
+    )
+    spent = accounting.epsilon(whole, delta.value, accounting.LEAST)
     _check_budget(recipes, spent)
     return SearchPlan(recipe, settings, recipes, trials, score, whole, delta, one, spent)
 

@@ -15,8 +15,9 @@
     unfinished_run   what is known of a run without a report
     report_reader    reports, run folders and the JSON of commands to claims
 
-A claim is the upper end of an interval, an upper bound, or an estimate that was used as one. It is held against the
-exact accountant of this version, and against a proof in ball arithmetic where that interval is too wide to tell.
+A claim is the upper end of an interval, an upper bound, or an estimate that was used as one. It is held against what
+this version states where no accountant is named, and against a proof in ball arithmetic where that interval is too wide
+to tell.
 """
 
 import importlib.util
@@ -147,7 +148,7 @@ def both_figures(document: Document, delta: float | None = None, reason: bool = 
         return ""
     at = planned.at if delta is None else delta
     try:
-        less, more = accounting.epsilon(spent.plan, at).upper, accounting.epsilon(planned.plan, at).upper
+        less, more = (accounting.epsilon(each, at, accounting.LEAST).upper for each in (spent.plan, planned.plan))
     except NotCertified:
         return ""
     if less is None or more is None:
@@ -160,7 +161,7 @@ def _accounted(claim: RecordedClaim) -> Bound:
         assumptions = Plan.from_rate(1.0, 1.0, 1).assumptions
         return Bound(claim.quantity, 0.0, 0.0, Guarantee.CERTIFIED, "exact", assumptions, "no step was taken")
     ask = accounting.epsilon if claim.quantity == "epsilon" else accounting.delta
-    return ask(claim.plan, claim.at)
+    return ask(claim.plan, claim.at, accounting.LEAST)
 
 
 def _proved(claim: RecordedClaim, plan: Plan, progress: Progress | None) -> "tuple[Proof | None, str]":

@@ -162,7 +162,7 @@ def _spent(run: Path, steps: int) -> str:
     lengths = [max(steps, 1), *([] if early is None else [early.counted])]
     plans = [Plan((taken(phase, length),), neighbours, unit, max_per_user=most) for length in lengths]
     try:
-        uppers = [accounting.epsilon(plan, delta).upper for plan in plans] if steps else [0.0]
+        uppers = [accounting.epsilon(plan, delta, accounting.LEAST).upper for plan in plans] if steps else [0.0]
     except NotCertified:
         return ""
     less, more = uppers[0], uppers[-1]

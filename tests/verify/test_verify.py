@@ -45,8 +45,8 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """The accountant as it would be with intervals a thousandth wide."""
     exact = accounting.epsilon
 
-    def answer(plan: Plan, delta: float) -> Bound:
-        bound = exact(plan, delta)
+    def answer(plan: Plan, delta: float, accountant: str) -> Bound:
+        bound = exact(plan, delta, accountant)
         assert bound.lower is not None
         assert bound.upper is not None
         return dataclasses.replace(bound, lower=bound.lower * 0.999, upper=bound.upper * 1.001)

@@ -42,7 +42,9 @@ class PhaseCost:
     @property
     def about(self) -> float | None:
         """By how much the phase raises the bound, where at most what it adds is not proven."""
-        if self.without is None or self.whole.upper is None or not math.isnan(self.marginal[1]):
+        if self.without is None or self.whole.upper is None:
+            return None
+        if not (math.isnan(self.marginal[1]) or self.without.stands_in):  # exact's lower end lies far below another's
             return None
         return self.whole.value - self.without.value
 

@@ -202,7 +202,7 @@ def _at(run: LintContext, plan: Plan | None = None, claimed: float = 0.0) -> str
     if run.delta.reason is not None:
         told += f" (no {run.where('delta')} was given)"
     try:
-        spent = None if plan is None else accounting.delta(plan, claimed).upper
+        spent = None if plan is None else accounting.delta(plan, claimed, accounting.LEAST).upper
     except NotCertified:
         return told
     if spent is None or not run.delta.value < spent < _MEANINGLESS_DELTA:

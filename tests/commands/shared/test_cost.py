@@ -1,18 +1,24 @@
 """What `dpplan epsilon` and `dpplan delta` compute, before anything is shown."""
 
+from dataclasses import replace
+
 import pytest
 
+import dpplan
 from dpplan import accounting
+from dpplan.accounting import rdp
 from dpplan.accounting.bound import Guarantee
 from dpplan.checks import show
 from dpplan.commands.shared import unsaid_accountant
 from dpplan.commands.shared.accountant_option import EXACT, AccountantChoice
 from dpplan.commands.shared.cost import CostRequest, compute, digits_wanted, proof_problems
 from dpplan.commands.shared.request import Request
-from dpplan.errors import NotCertified
+from dpplan.errors import InternalError, NotCertified
 from dpplan.mechanism import Exponential, Laplace, NoisyMax, StatedZcdp
 from dpplan.plan import Phase, Plan
+from dpplan.render import limits
 from dpplan.sampling import Poisson
+from dpplan.verdict import Standing, judge
 
 PLAN = Plan.from_rate(4.0, 1.0, 7)
 LONGER = Plan((*PLAN.phases, *PLAN.phases))
@@ -94,3 +100,36 @@ def test_an_accountant_that_nobody_named_stays_exact_where_that_is_exact() -> No
     picked = Plan((Phase(NoisyMax(0.1), Poisson(1.0), 1000),))  # of which moments know no more
     assert unsaid_accountant.ask("epsilon", picked, 1e-6, nobody).accountant == "exact"
     assert unsaid_accountant.rows((accounting.epsilon(counts, 1e-6),)) == []
+
+
+def test_a_lower_end_of_exact_stays_beside_the_lesser_upper_bound() -> None:
+    """A claim below it is refuted, and one that the lesser bound confirms stands."""
+    mixed = Plan((Phase(Exponential(0.1), Poisson(1.0), 500), Phase(Laplace(0.1), Poisson(1.0), 10)))
+    own, other, found = (accounting.epsilon(mixed, 1e-6, who) for who in ("exact", "rdp", accounting.LEAST))
+    assert (found.lower, found.upper) == (own.lower, other.upper)
+    assert (found.guarantee, found.accountant, found.stands_in) == (Guarantee.CERTIFIED, "rdp", True)
+    assert found.lower is not None and found.upper is not None and own.upper is not None
+    assert 0.9 < found.lower < found.upper < own.upper
+    assert judge(found.lower * 0.999, found) is Standing.REFUTED
+    assert judge(found.upper, found) is Standing.STANDS
+    assert judge(found.upper * 0.999, found) is Standing.UNCERTAIN
+    assert not accounting.epsilon(PLAN, 1e-6, accounting.LEAST).stands_in
+    assert dpplan.epsilon(phases=list(mixed.phases), delta=1e-6) == found
+    assert dpplan.epsilon(phases=list(mixed.phases), delta=1e-6, accountant="exact") == own
+
+
+def test_two_proofs_that_contradict_each_other_give_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    mixed = Plan((Phase(Exponential(0.1), Poisson(1.0), 500), Phase(Laplace(0.1), Poisson(1.0), 10)))
+    low = replace(accounting.epsilon(mixed, 1e-6, "rdp"), upper=0.5)
+    monkeypatch.setattr(rdp, "epsilon", lambda *_: low)
+    with pytest.raises(InternalError, match="This is a bug in dpplan"):
+        accounting.epsilon(mixed, 1e-6, accounting.LEAST)
+
+
+def test_a_figure_above_a_limit_is_not_said_to_be_less_by_exact() -> None:
+    choices = Plan((Phase(Exponential(0.1), Poisson(1.0), 1000),))
+    stated = Plan((Phase(StatedZcdp(0.1), Poisson(1.0), 1),))
+    for plan in (choices, stated):
+        said = limits.exceeded(accounting.epsilon(plan, 1e-6, accounting.LEAST), 1e-6, 0.1)
+        assert "exceeds --max-eps 0.1" in said and "--accountant exact" not in said
+    assert "--accountant exact may prove less" in limits.exceeded(accounting.epsilon(PLAN, 1e-6, "rdp"), 1e-6, 0.1)
