@@ -139,6 +139,8 @@ def command(
                 planned = _planned(job, resumed, seed, (over_budget, unaccounted), ranks)
             if planned.ranks.first:
                 checked(planned, followed=not dry_run)
+                if out is not None and not dry_run:
+                    output.note(_unseen(planned, out))
         if planned.ranks.first:
             _run(planned, out, dry_run, as_json)
         elif not dry_run:
@@ -243,6 +245,20 @@ def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> 
     output.warn([LATE] if pressed() and report.status == "finished" else [])
     if not report.agrees or report.evaluation:
         raise TrainingStopped(terminal_text.ending(report))
+
+
+def _unseen(planned: "Planned", out: Path) -> Iterator[str]:
+    """That the run is put where nobody looks for runs on the same examples; of made-up ones none spends anything."""
+    from dpplan.recipe.schema import MADE
+
+    data, folder = planned.recipe.data, Path(planned.recipe.runtime.folder)
+    if data.source in MADE or out.resolve().parent == folder.resolve():
+        return
+    spent = "that no ε of it is known" if planned.claim.unaccounted else "what it spends"
+    yield (
+        f"--out {out} is not in runtime.folder={folder}, where `dpplan train` and `check` look for runs on the same "
+        f"data: later ones will not see this run, nor {spent}. `dpplan check RECIPE --runs {out.parent}` does."
+    )
 
 
 def _take_part(planned: "Planned") -> None:

@@ -116,6 +116,9 @@ def test_the_screen_says_first_that_nothing_is_known_and_shows_no_figure(dpplan:
     assert re.search(r"(?m)^ +2 +8 +unknown ", done.stdout)
     assert not re.search(r"ε [≤=≈] ", done.stdout) and "protected;" not in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
+    seen = "--out seen is not in runtime.folder=runs, where `dpplan train` and `check` look for runs on the same data: "
+    assert f"{seen}later ones will not see this run, nor that no ε of it is known." in one_line(done.stderr)
+    assert "`dpplan check RECIPE --runs .` does." in one_line(done.stderr)
 
 
 def test_report_run_folder_and_metrics_hold_the_mark_and_no_figure(made: Path) -> None:
