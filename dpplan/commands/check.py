@@ -20,6 +20,7 @@ from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
 from dpplan.commands.shared.request import parse, resolve
 from dpplan.errors import EXIT_EXCEEDED, PlanError, UsageError
 from dpplan.lint.context import LOADERS
+from dpplan.lint.rules.batches import by_chance
 from dpplan.plan import Plan, Settings
 from dpplan.sampling import CHOICES, unknown_loader
 
@@ -134,7 +135,8 @@ def command(
     if as_json:
         output.as_json(render.document(request.run, findings, failed))
     else:
-        output.say(render.report(request.run, findings, output.paint))
+        unnamed = beside_plan.loader is None and _may_be_drawn_otherwise(request.run)
+        output.say(render.report(request.run, findings, output.paint, unnamed))
     if failed:
         click.get_current_context().exit(EXIT_EXCEEDED)
 
@@ -166,6 +168,11 @@ def _by_poisson(plan: Plan) -> bool:
     """Whether all is drawn so; of a search, what its trials draw."""
     around = (each for phase in plan.phases for each in getattr(phase.mechanism, "inside", (phase,)))
     return all(each.sampling.kind == "poisson" for each in around)
+
+
+def _may_be_drawn_otherwise(run: lint.LintContext) -> bool:
+    """Whether chance decides who is in a batch, and `dpplan train` is not what draws it."""
+    return run.recipe is None and run.plan is not None and any(True for _ in by_chance(run.plan))
 
 
 def _typed(name: str) -> str:

@@ -21,8 +21,17 @@ LEAST_ROOM = 20  # columns for words beside a row's value; with fewer they stand
 MEANINGS: Mapping[str, Meaning] = {"error": "bad", "warning": "estimate", "note": ""}
 
 
-def report(run: "LintContext", findings: Sequence["Finding"], paint: Paint = unpainted) -> Iterator[str]:
-    """How many of what, then each with its reason and its fix, then the plan that was checked."""
+# Rules whose errors say that what runs is not what the figure is of.
+_OF_ANOTHER_RUN = ("DP005", "DP008", "DP012", "DP015", "DP016")
+
+
+def report(
+    run: "LintContext", findings: Sequence["Finding"], paint: Paint = unpainted, unnamed: bool = False
+) -> Iterator[str]:
+    """How many of what, then each with its reason and its fix, then the plan that was checked.
+
+    unnamed: whether it matters how batches are drawn, and nobody said what draws them.
+    """
     yield f"{run.recipe or 'plan'}: {summary(findings)}"
     for finding in findings:
         yield ""
@@ -31,22 +40,27 @@ def report(run: "LintContext", findings: Sequence["Finding"], paint: Paint = unp
         yield ""
         if run.epsilon is not None:
             proof = f"{run.epsilon.guarantee}, at δ = {show(run.delta.value)}"
-            yield row("epsilon", f"{relation(run.epsilon)} {stated(run.epsilon)}", proof)
+            against = [each.code for each in lint.failing(findings)]
+            if codes := " and ".join(code for code in _OF_ANOTHER_RUN if code in against):
+                proof += f", of the plan as put; not of what runs: see {codes}"
+            yield from _beside("epsilon", f"{relation(run.epsilon)} {stated(run.epsilon)}", proof)
         claim = lint.claim_standing(run, findings)
         if claim is not None:
-            yield from _claimed(claim)
+            yield from _beside("claimed", f"≤ {show(claim.epsilon)}", _of_claim(claim))
         yield from plan_rows(run.plan, [run.delta], names=run.names)
+        if unnamed:
+            yield from _beside("loader", "not named", "--loader NAME tells if yours draws so")
 
 
-def _claimed(claim: "ClaimStanding") -> Iterator[str]:
-    """The claim and what becomes of it, beside it or below it, as there is room."""
-    begin = row("claimed", f"≤ {show(claim.epsilon)}", "|")[:-1]
+def _beside(name: str, value: str, words: str) -> Iterator[str]:
+    """What becomes of a figure, beside it or below it, as there is room."""
+    begin = row(name, value, "|")[:-1]
     if screen_width() - len(begin) < LEAST_ROOM:
         yield begin.rstrip()
         begin = " " * 4
     indent = " " * len(begin)
     yield from textwrap.wrap(
-        _of_claim(claim), screen_width(), initial_indent=begin, subsequent_indent=indent, break_on_hyphens=False
+        words, screen_width(), initial_indent=begin, subsequent_indent=indent, break_on_hyphens=False
     )
 
 

@@ -522,6 +522,33 @@ def test_the_epsilon_of_a_check_says_at_which_delta_it_is(dpplan: Run) -> None:
     assert line.endswith("certified, at δ = 1e-06")
 
 
+TWO_EPOCHS = ("--sigma", "1.1", "--n", "60000", "--batch", "250", "--epochs", "2", "--delta", "1e-6")
+
+
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [(("--loader", "torch-shuffle"), "DP008"), (("--views", "2"), "DP015"), (("--cap", "250"), "DP012")],
+)
+def test_a_figure_that_is_not_of_what_runs_says_so_in_its_line(
+    capsys: pytest.CaptureFixture[str], told: tuple[str, ...], code: str
+) -> None:
+    assert program.run(["check", *TWO_EPOCHS, *told]) == 1
+    _, line = capsys.readouterr().out.split("\n  epsilon  ")
+    assert f"certified, at δ = 1e-06, of the plan as put; not of what runs: see {code}" in " ".join(line.split())
+    program.run(["check", *TWO_EPOCHS, *told, "--silence", f"{code}=drawn by Poisson here"])
+    assert "not of what runs" not in capsys.readouterr().out
+
+
+def test_where_no_loader_is_named_its_option_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, told in (
+        (TWO_EPOCHS, 1),
+        ((*TWO_EPOCHS, "--loader", "poisson"), 0),
+        ((*TWO_EPOCHS[:4], "--batch", "60000", *TWO_EPOCHS[6:]), 0),
+    ):
+        program.run(["check", *words])
+        assert capsys.readouterr().out.count("  loader             not named        --loader NAME tells if") == told
+
+
 def test_where_no_file_is_named_no_reader_of_foreign_files_is_loaded():
     code = "import sys, dpplan.commands.check; print([name for name in sys.modules if 'foreign_files' in name])"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
