@@ -83,10 +83,14 @@ def parse(text: str, name: str) -> Scores:
     header = _header(rows, name)
     at = header.index("member"), header.index("score")
     members, scores, wrong = [], [], []
+    empty: list[int] = []  # lines so far below the last row: no harm at the end, and above a row perhaps a lost canary
     try:
         for row in rows:
             if len(row) < 2 and not any(cell.strip() for cell in row):
-                continue  # an empty line; one of commas alone is a canary whose cells are missing
+                empty.append(rows.line_num)  # one of commas alone is a canary whose cells are missing
+                continue
+            wrong += (f"{name}:{line}: is empty, with rows below it. Remove it, or fill it in." for line in empty)
+            empty.clear()
             member, score = _cells(row, at)
             if len(row) > len(header):
                 cells = f"has {len(row)} cells under {len(header)} columns"

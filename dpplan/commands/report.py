@@ -1,6 +1,6 @@
 """dpplan report: a page to publish and to sign."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from dpplan.plan import Settings, resolve_delta
 if TYPE_CHECKING:
     from dpplan.report import Page
 
+MOST_NAMED = 5  # fields that are not stated
 FORMATS = ("html", "md", "json", "registry")
 BY_ENDING = {
     ".html": "html",
@@ -106,7 +107,23 @@ def command(
     else:
         write_named(f"{file}:", file, text.encode())
         output.say([f"written to {file}" + ("" if file.suffix else f", as {form}")])
+        output.note(_not_stated(page))
     _judged(page, source)
+
+
+def _not_stated(page: "Page") -> Iterator[str]:
+    """How many fields of the statement nobody filled in, the first of them by name."""
+    from dpplan.deployment_statement import FIELDS
+
+    missing = [each.key for each in FIELDS if each.key in page.missing]
+    if not missing or not page.holds:
+        return
+    more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+    are = "field of the statement is" if len(missing) == 1 else "fields of the statement are"
+    yield (
+        f"{len(missing)} {are} not stated: {', '.join(missing[:MOST_NAMED])}{more}. Give them in the recipe's "
+        "statement block, by --statement FILE or by --state KEY=TEXT; --fields lists them."
+    )
 
 
 def _judged(page: "Page", source: Path) -> None:

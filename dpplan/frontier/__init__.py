@@ -13,7 +13,17 @@ from dpplan.errors import Unreachable
 from dpplan.frontier.grid import Cell, Grid, Place, Progress
 from dpplan.frontier.least_noise import Solved, solved
 from dpplan.frontier.one_by_one import refuse_all, solved_alone
-from dpplan.frontier.recommendation import RULES, Doubling, Noise, Recommendation, check, pareto, recommend, saturated
+from dpplan.frontier.recommendation import (
+    RULES,
+    Doubling,
+    Noise,
+    Recommendation,
+    cheapest,
+    check,
+    pareto,
+    recommend,
+    saturated,
+)
 from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import up
 
@@ -64,6 +74,11 @@ class Frontier:
         """What each rule would take."""
         cells = [cell for cell in self.cells if self.within(cell)]
         return tuple((name, rule(cells, self.floor)) for name, rule in RULES.items())
+
+    @property
+    def cheapest(self) -> Cell:
+        """The least compute within a twentieth of the least effective noise of all cells within the compute."""
+        return cheapest([cell for cell in self.cells if self.within(cell)])
 
     @property
     def corner(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from dpplan.plan import Settings
 from dpplan.quick_dataclass import dataclass
 from dpplan.solve import Solution
 
+NEAR = 0.05  # of the least effective noise, within which the cheapest cell is told
 LITTLE = 0.1  # a tenth less noise is what a recommendation gives up for much less compute or more steps
 
 Pool = Sequence[Cell]
@@ -89,6 +90,13 @@ def pareto(cells: Pool) -> frozenset[Place]:
 def saturated(cell: Cell, floor: float) -> bool:
     """Whether no batch, however large, would have more than a tenth less noise on the mean gradient in these steps."""
     return cell.effective_noise <= (1 + LITTLE) * floor
+
+
+def cheapest(cells: Pool) -> Cell:
+    """The least compute whose noise over the whole run, σ / (batch · √steps), is within NEAR of the least there is."""
+    most = (1 + NEAR) * min(cell.effective_noise for cell in cells)
+    near = (cell for cell in cells if cell.effective_noise <= most)
+    return min(near, key=lambda cell: (cell.compute, cell.effective_noise))
 
 
 def least_noise(cells: Pool, floor: float) -> Cell:

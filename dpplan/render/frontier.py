@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from dpplan.checks import show
+from dpplan.frontier.recommendation import NEAR
 from dpplan.plan import Delta
 from dpplan.render import to_json
 from dpplan.render.bound_text import Paint, meaning, relation, unpainted
@@ -59,7 +60,7 @@ def lines(found: "Frontier", delta: Delta, physical: int | None, paint: Paint = 
         yield row("delta", show(delta.value), "as given")
     yield from grounds(solution.plan, [delta])
     yield ""
-    for sentence in (*choice.why, *_corner(found)):
+    for sentence in (*choice.why, *_corner(found), *_cheapest(found)):
         yield from wrapped(sentence, indent=2)
 
 
@@ -71,6 +72,19 @@ def _corner(found: "Frontier") -> Iterator[str]:
             f"This cell is a corner of the grid, at its {' and '.join(ends)}: a better one may lie beyond. "
             f"Widen {options}{'' if found.compute is None else ', within --compute'}."
         )
+
+
+def _cheapest(found: "Frontier") -> Iterator[str]:
+    """What costs less and has hardly more noise, or more where the rule spares it; nothing where it is recommended."""
+    cell, chosen = found.cheapest, found.recommended.cell
+    if cell.place == chosen.place:
+        return
+    length = f"{show(cell.length)} {'epochs' if found.grid.epochs else 'steps'}"
+    yield (
+        f"Cheapest cell within {100 * NEAR:g} % of the least effective noise of all cells: batch = "
+        f"{show(cell.batch_size)}, {length}, σ = {up(cell.noise_multiplier, 4)}, with "
+        f"{100 * cell.processed / chosen.processed:.3g} % of the compute of this one."
+    )
 
 
 def passes(cell: "Cell", physical: int) -> int:
@@ -304,6 +318,7 @@ def described(found: "Frontier", delta: Delta, warnings: Sequence[str], physical
         delta_reason=delta.reason,
         compute=found.compute,
         corner=list(found.corner),
+        cheapest={"within": NEAR, **record(found, found.cheapest)},
         physical_batch=physical,
         effective_noise_floor=found.floor,
         recommended=recommended,

@@ -62,9 +62,18 @@ def _times(value: float) -> str:
     return f"{value:.3g}x" if value < 1e4 else f"{value:.0e}x"
 
 
+LEGEND = (
+    "TPR: of those whose data was used, the share that is recognised. FPR: of all others, the share that is taken for "
+    "them. Advantage: TPR less FPR, 0 for guessing and 1 for certainty."
+)
+
+
 def rows(found: "Assessment", plan: Plan | None, names: Sequence[str] = ()) -> Iterator[str]:
-    """What the figures rest on, a μ, and what they mean to two people. names: of the phases, where they have some."""
+    """What the words mean, what the figures rest on, a μ, and what they mean to two people. names: of the phases, where
+    they have some."""
     source, question = found.trade_off.source, found.question
+    yield from wrapped(LEGEND, indent=2)
+    yield ""
     yield from plan_rows.sentence("from", f"{source.name} ({source.guarantee})")
     if wide := _wide(found):
         yield from plan_rows.sentence("wide", wide)

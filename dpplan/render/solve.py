@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from dpplan.solve import Solution
 
 
+_WHY_DELTA = (
+    "The noise, the sample rate and the length are all given and --delta is not, so the least δ is solved for. To find "
+    "one of them instead, leave it out; δ is then --delta, or follows from --n."
+)
+
+
 def lines(
     found: "Solution", delta: Delta, paint: bound_text.Paint = bound_text.unpainted, kept: str = ""
 ) -> Iterator[str]:
@@ -42,6 +48,8 @@ def lines(
         other = found.other_way
         sentence = f"{name} {show(other.value)} would spend {_spends(other.spent, up(other.spent.value))}"
         yield f"  {'next':<19}{sentence}"
+    if found.unknown == "delta":
+        yield from wrapped(_WHY_DELTA, indent=2)
     for remark in found.remarks:
         yield from wrapped(remark, indent=2)
 

@@ -34,12 +34,18 @@ def test_scores_are_read_by_their_column_names() -> None:
         ("member,score,Score\n1,2,3\n0,1,1\n", "has the column score more than once"),
         ('member,score,note\n1,0.5,a\n0,0.3,"b\n0,0.2,c\n', "is not CSV (unexpected end of data)"),
         ("member;score\n1;2\n", "has the columns member;score; member and score are needed"),
+        ("member,score\n1,0.73\n\n0,0.2\n", "scores.csv:3: is empty, with rows below it. Remove it, or fill it in."),
+        ("member,score\n\n  \n1,0.73\n", "scores.csv:2: is empty, with rows below it. Remove it, or fill it in."),
     ],
 )
 def test_a_file_that_could_be_read_in_two_ways_is_not_read(text: str, told: str) -> None:
     """A score of 0.73 is not to be taken for one of 0."""
     with pytest.raises(PlanError, match=re.escape(told)):
         scores.parse(text, "scores.csv")
+
+
+def test_empty_lines_at_the_end_are_no_rows() -> None:
+    assert scores.parse("member,score\n1,0.73\n0,0.2\n\n \n\n", "scores.csv").member.tolist() == [True, False]
 
 
 def test_a_plan_is_found_in_what_a_command_printed(tmp_path: Path) -> None:

@@ -49,6 +49,13 @@ def test_the_answer_comes_first_and_never_reads_as_more_than_the_target(dpplan: 
     assert max(map(len, lines)) <= 80
 
 
+def test_a_call_that_leaves_delta_alone_open_says_that_delta_is_solved_for(dpplan: Run) -> None:
+    given = ("--target-eps", "3", "--sigma", "2", "--q", "0.01", "--steps", "1000")
+    words = " ".join(dpplan("solve", *given).stdout.split())
+    assert "are all given and --delta is not, so the least δ is solved for. To find one of them" in words
+    assert "so the least δ" not in dpplan("solve", *given[:6], "--delta", ".1").stdout
+
+
 def test_what_is_out_of_reach_is_status_1_with_what_is_reachable(dpplan: Run) -> None:
     done = dpplan("solve", "--target-eps", "1e-9", *MNIST, "--batch", "256", "--sigma", "0.1")
     assert (done.returncode, done.stdout) == (1, "")

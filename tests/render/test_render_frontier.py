@@ -60,6 +60,19 @@ def test_figures_are_on_colours_that_darken_with_the_noise(found: Frontier) -> N
     assert all(style.startswith("black on rgb(") for style in styles)
 
 
+def test_the_cheapest_cell_of_hardly_more_noise_is_told_where_another_is_recommended(found: Frontier) -> None:
+    cells = [cell for cell in found.cells if cell.compute <= 3e6]
+    least = min(cell.effective_noise for cell in cells)
+    near = [cell for cell in cells if cell.effective_noise <= 1.05 * least]
+    assert found.cheapest.compute == min(cell.compute for cell in near) and found.cheapest in near
+    told = "Cheapest cell within 5 % of the least effective noise of all cells: batch = "
+    for cell in found.cells:
+        other = dataclasses.replace(found, recommended=dataclasses.replace(found.recommended, cell=cell))
+        shown = " ".join(" ".join(render.lines(other, Delta(DELTA), None)).split())
+        assert (f"{told}{found.cheapest.batch_size}, " in shown) is (cell.place != found.cheapest.place)
+    assert render.described(found, Delta(DELTA), [], None)["cheapest"]["batch_size"] == found.cheapest.batch_size
+
+
 def test_what_is_beyond_the_compute_is_marked_and_explained(found: Frontier) -> None:
     lines = [render.plain_map(spans) for spans in render.heat_map(found, 80)]
     assert lines[2].count("x") == 3

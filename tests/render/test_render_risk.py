@@ -28,6 +28,11 @@ def test_every_figure_is_rounded_up_beside_guessing() -> None:
     assert len(render.table(risk.assess(source_of_gdp(1.0), risk.AttackQuestion())).columns) == 3
 
 
+def test_the_words_of_the_table_are_explained_below_it() -> None:
+    legend, *_ = " ".join(render.rows(FOUND, PLAN)).split("  from ")
+    assert [word for word in ("TPR: ", "FPR: ", "Advantage: TPR less FPR") if word not in legend] == []
+
+
 def test_people_are_counted_by_the_false_positive_rate() -> None:
     words = render.for_a_person(FOUND)
     most = float(words.partition("can recognise at most ")[2].split()[0])
@@ -71,11 +76,12 @@ def test_no_more_are_recognised_than_there_are() -> None:
 
 
 def test_what_the_figures_rest_on() -> None:
-    lines = list(render.rows(FOUND, PLAN))
+    shown = list(render.rows(FOUND, PLAN))
+    lines = shown[shown.index("") + 1 :]  # below what the words of the table mean
     assert lines[0].split(None, 1)[1] == "the plan's certified profile (certified)"
     assert any(line.startswith("  smallest μ ") for line in lines)
     stated = list(render.rows(risk.assess(source_of_stated(3.0, 1e-5), QUESTION), None))
-    assert "ε = 3 at δ = 1e-05 and nothing else (upper)" in " ".join(stated[0].split())
+    assert "ε = 3 at δ = 1e-05 and nothing else (upper)" in " ".join(" ".join(stated).split())
     assert max(map(len, lines)) <= 80
 
 
