@@ -82,7 +82,9 @@ def parse(text: str, name: str) -> Scores:
     rows = csv.reader(io.StringIO(text), strict=True)  # or an open quote swallows what follows
     header = _header(rows, name)
     at = header.index("member"), header.index("score")
-    members, scores, wrong = [], [], []
+    members: list[bool] = []
+    scores: list[float] = []
+    wrong: list[str] = []
     empty: list[int] = []  # lines so far below the last row: no harm at the end, and above a row perhaps a lost canary
     try:
         for row in rows:
