@@ -78,7 +78,7 @@ def most(trials: Trials) -> float:
 
 def _mean(eta: float, gamma: float) -> float:
     if eta == 0.0:
-        return (1.0 / gamma - 1.0) / -math.log(gamma)
+        return (1.0 - gamma) / (gamma * -math.log(gamma))  # 1/γ - 1 would cancel where γ is near 1
     return eta * (1.0 - gamma) / (gamma * -math.expm1(eta * math.log(gamma)))
 
 

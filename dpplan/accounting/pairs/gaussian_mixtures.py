@@ -121,6 +121,9 @@ class MixtureLoss(Law):
                 break
         value, _, off = self.loss(x)
         moved = np.where(inside, np.abs(value - np.where(inside, edges, 0.0)) + off, 0.0)
+        # Next to an end of the table, what is off decides whether an edge lies beyond all losses.
+        beyond = np.maximum(known[0] - goal, goal - known[-1])
+        moved = np.where(~inside & (beyond <= 2.0 * off), 2.0 * off, moved)
         # Left of all losses there is nothing on this side; at the ends of the table, nothing of either mass.
         first = ends[0] if rising and self.turn > -math.inf else -math.inf
         last = math.inf if rising else ends[1]

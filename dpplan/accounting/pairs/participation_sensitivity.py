@@ -25,6 +25,7 @@ TOGETHER = 65_536  # numbers that are objects at once
 LONGEST = 50_000_000  # steps that are looked at one by one
 MOST_WORK = 3e9  # sums of one tree, some seconds: beyond, a bound by levels answers
 MOST_TRIED, MOST_STARTS = 256, 24  # rows of C in which patterns are tried where none is known to be the worst
+BLOCK = 64  # columns that are added up one after the other
 MOST_CANCELLED = 1e3  # times the sum are the sizes of what is added to it: then it is known to 1e-11
 # A strategy whose largest entry is between these is squared as it is: what underflows is nothing beside that one's.
 SMALLEST, LARGEST = 2.0**-400, 2.0**400
@@ -106,12 +107,7 @@ def toeplitz(coefficients: Column, steps: int, participations: int, separation: 
         raise NotApplicable(f"toeplitz: {steps} steps that share noise are too many to add up")
     falling = np.maximum.accumulate(column[::-1])[::-1]
     exact = bool(np.all(falling == column) and np.all(given >= 0.0))
-    total = np.zeros(steps)
-    for at in range(count):
-        start = at * separation
-        kept = falling[: steps - start]
-        total[start : start + len(kept)] += kept
-    found = Sensitivity(_sum_of_squares(total), exact, exponent)
+    found = Sensitivity(_sum_of_squares(_rows(falling, steps, count, separation)), exact, exponent)
     if exact:
         return found
     rows = min(steps, MOST_TRIED)
@@ -120,6 +116,25 @@ def toeplitz(coefficients: Column, steps: int, participations: int, separation: 
     for below, entry in enumerate(signed.tolist()):
         block[np.arange(below, rows), np.arange(rows - below)] = entry
     return replace(found, reached=reached(block, count, separation))
+
+
+def _rows(falling: Array, steps: int, count: int, separation: int) -> Array:
+    """[row] of the sum of so many columns so far apart: BLOCK at a time, and what adding these up loses kept beside it,
+    so that a sum of millions, none of them negative, is off by BLOCK roundings at most and not by millions."""
+    total = np.zeros(steps)
+    for start in range(0, min(count, BLOCK) * separation, separation):
+        kept = falling[: steps - start]
+        total[start : start + len(kept)] += kept
+    if count <= BLOCK:
+        return total
+    lost = np.zeros(steps)
+    for first in range(BLOCK, count, BLOCK):
+        begin = first * separation
+        more, before = _rows(falling, steps - begin, min(BLOCK, count - first), separation), total[begin:].copy()
+        total[begin:] += more
+        seen = total[begin:] - before
+        lost[begin:] += (before - (total[begin:] - seen)) + (more - seen)
+    return total + lost
 
 
 def reached(block: Array, count: int, separation: int) -> float:

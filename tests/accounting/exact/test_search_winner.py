@@ -336,3 +336,13 @@ def test_the_pair_of_a_winner_is_above_every_exact_winner_in_mpmath(law: str) ->
                 assert true <= claimed
                 told = max(told, true / claimed)
         assert told > 0.2
+
+
+@pytest.mark.parametrize("mean", [1.0000000005, 1.00000001, 1.001])
+def test_a_logarithmic_law_whose_mean_is_next_to_1_has_at_least_that_mean(mean: float) -> None:
+    """1/γ - 1 in floats made it a part in 10^7 less."""
+    trials = Trials("logarithmic", mean)
+    with mp.workdps(40):
+        share = mpf(gamma(trials))
+        true = (1 - share) / (share * -mp.log(share))
+        assert mpf(mean) * (1 - mpf(1e-15)) <= true <= mpf(most(trials)) <= true * (1 + mpf(1e-8))

@@ -218,3 +218,11 @@ def test_losses_beyond_floats_are_left_to_other_bounds():
     mean = Mean(((0.02, 10),), 10)
     assert not mean.within_reach
     assert allocated_rounds.allocated(mean).resolved is None
+
+
+def test_the_exponentials_of_a_window_are_counted_for_all_of_it_and_for_its_parts() -> None:
+    """Each argument is off by half a unit of 2^-52 for each 1 in it, three of them for the whole width."""
+    law = LatticeMeasure(1, -800, np.full(1601, 1.0 / 1601.0), 0.0)
+    found = averaged(law, law, Fraction(1, 2), law.level, 1)
+    reach = step(law.level) * len(law.masses)
+    assert reach > 500.0 and float(found.rounding.min()) >= 2.0**-52 * (1.5 * reach + 40.0)

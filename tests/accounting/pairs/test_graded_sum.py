@@ -343,3 +343,12 @@ def test_fourth_moments_lie_on_either_side_of_the_closed_form(noise, count):
             law = graded_sum(noise, count, 2, side, 1e-18)
             moment = mpf(float((law.masses * law.lattice.values**4).sum()))
             assert 0.0 <= sign * (moment / exact - 1) <= 1e-3
+
+
+def test_what_lies_where_the_sum_is_0_is_added_up_from_above() -> None:
+    lattice = GradedLattice(0, 4096, 64)
+    masses = np.where(lattice.values <= -8.0, 2.0**-55, np.where(lattice.values == 8.0, 0.5, 0.0))
+    masses[0] = 0.5  # beside which each of the others is lost
+    found = landed(GradedSum(lattice, 8, masses, 0.0), 8, 6, 1)
+    true = sum(Fraction(each) for each in masses[lattice.values <= -8.0].tolist())
+    assert true <= Fraction(found.zero) <= true * Fraction(1.0 + 1e-11)

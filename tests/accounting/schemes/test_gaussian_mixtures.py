@@ -89,3 +89,12 @@ def test_a_batch_of_all_is_seen_whole() -> None:
     plan = Plan((Phase(Gaussian(2.0), FixedSize(9, 9), 4),), adjacency=ZERO_OUT)
     assert accounting.epsilon(plan, 1e-5).value == accounting.epsilon(Plan.from_rate(2.0, 1.0, 4), 1e-5).value
     assert plan.adjacency != ADD_REMOVE
+
+
+def test_an_edge_that_may_lie_on_either_side_of_the_lowest_loss_is_said_to_be_off() -> None:
+    """Which side of it such an edge lies on was decided by one comparison of floats."""
+    for law in (TwiceAgainstOnce(0.8, 0.1), TwiceAgainstOnce(3.0, 0.9)):
+        (lowest,), _, (off,) = (each.tolist() for each in law.loss(np.array([law.turn])))
+        for edge in (lowest - 0.5 * off, lowest, lowest + 0.5 * off):
+            assert law.masses(np.array([edge, math.inf])).moved[0] >= off
+        assert law.masses(np.array([lowest - 1.0, math.inf])).moved[0] < 1e-15 * (1.0 + abs(lowest))

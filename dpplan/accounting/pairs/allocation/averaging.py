@@ -61,8 +61,9 @@ def averaged(one: LatticeMeasure, other: LatticeMeasure, weight: Fraction, level
     else:
         windows = max(windows, room.land(other, one, shares[0]))
     reach, apart = step(fine) * max(len(one.masses), len(other.masses)), -math.log(min(shares))
-    # Sums of sums over at most 2^20 points; products, the exponential of a window's width; and these summed.
-    rounding = EPS * (40.0 + reach + 0.5 * (SUMMED + windows / SUMMED))
+    # Sums of sums over at most 2^20 points; products, the exponentials of a window's width and of its parts' offsets,
+    # the argument of each off by half a unit for each 1 in it; and these summed.
+    rounding = EPS * (80.0 + 2.0 * reach + 0.5 * (SUMMED + windows / SUMMED))
     points, zero = room.points(one, other), one.zero * other.zero
     for lower, upper, share in ((one, other, shares[1]), (other, one, shares[0])):
         # share·R of a point with a 0 is spread to that point and 0.

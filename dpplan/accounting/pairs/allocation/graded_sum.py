@@ -212,7 +212,7 @@ def landed(found: GradedSum, total: int, level: int, parts: int) -> Landed:
     ratio = (total + values) / total  # near 0 the sum is exact (Sterbenz), where 1 + values / total is not
     g = step(level)
     positive = ratio > 0.0
-    zero = found.zero + float(masses[~positive].sum())
+    zero = outward.up(found.zero + float(masses[~positive].sum()), outward.SERIES)
     place = np.log(ratio[positive]) / g
     masses = masses[positive]
     cell = np.floor(place).astype(np.int64)
