@@ -9,7 +9,7 @@ import pytest
 from mpmath import mp, mpf
 
 from dpplan import accounting
-from dpplan.accounting import pairs, rdp, renyi_curves
+from dpplan.accounting import Guarantee, least_upper, pairs, rdp, renyi_curves
 from dpplan.accounting.exact.mixed.steps_of_law import decaying
 from dpplan.accounting.pairs import allocated_rounds
 from dpplan.accounting.pairs.allocation import Mean
@@ -17,7 +17,7 @@ from dpplan.accounting.pairs.dominating import Resolution
 from dpplan.accounting.renyi_transforms import OfTransforms
 from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
 from dpplan.errors import NotApplicable
-from dpplan.mechanism import Exponential, Gaussian
+from dpplan.mechanism import DiscreteGaussian, Exponential, Gaussian
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.sampling import BallsInBins, Poisson, RandomAllocation
 
@@ -172,3 +172,21 @@ def test_no_two_answers_of_the_exponential_mechanism_are_told_apart_better_than_
         assert spent <= claimed + 1e-12
         met.append(spent / claimed if claimed > 1e-300 else 1.0)
     assert max(met[:3]) > (0.99 if steps == 1 else 0.5)
+
+
+@pytest.mark.parametrize("moved", [(3, 0), (2, 2), (1, 1)])
+def test_the_lesser_upper_bound_is_above_what_some_record_is_told_in_mpmath(moved: tuple[int, int]) -> None:
+    """Two counts of which the length alone is known have no pair, and moments stand in: against each change of them."""
+    plan = Plan((Phase(DiscreteGaussian(4.0, l2_sensitivity=3.0), Poisson(1.0), 1),))
+    bound = least_upper.epsilon(plan, 1e-3)
+    assert bound.upper is not None and bound.guarantee is Guarantee.UPPER and bound.stands_in
+    back = least_upper.delta(plan, bound.upper)
+    assert back.upper is not None and back.upper <= 1e-3 * (1 + 1e-6)
+    with mp.workdps(30):
+        one = [mp.exp(-mpf(k * k) / 32) for k in range(-60, 61)]
+        whole, factor, told = mp.fsum(one) ** 2, mp.exp(mpf(bound.upper)), mpf(0)
+        for x in range(-50, 51):
+            for y in range(-50, 51):
+                p = one[x - moved[0] + 60] * one[y - moved[1] + 60]
+                told += max(p - factor * one[x + 60] * one[y + 60], mpf(0))
+        assert told / whole <= back.upper
