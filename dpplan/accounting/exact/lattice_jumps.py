@@ -265,7 +265,8 @@ class JumpPaths(Composed):
             if not float(np.max(own)) < 0.25:  # what follows divides by it
                 return ComposedMasses(np.zeros(self.points), 0.0, 0.0, 0.0, 0.0, 0.0)
             jump = np.fft.rfft(np.bincount((side.first + index) % self.points, high / total, self.points))
-            jump_off = (2.0 * self._transformed + 16.0 * EPS) * float(high.sum()) / total + 2.0 * side.added / total
+            jump_off = (2.0 * self._transformed + self.wrapped(len(high))) * float(high.sum()) / total
+            jump_off += 2.0 * side.added / total
             bulk += count * log_phi
             bulk_off += count * (np.log1p(own) + 8.0 * EPS * np.abs(log_phi))
             ratio = jump / size_phi * np.exp(-1j * log_phi.imag)

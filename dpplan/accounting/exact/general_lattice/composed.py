@@ -293,7 +293,11 @@ class Composed:
             weight += share[j] * abs(float(at[j]))
         # The shares, 16; sines and what is made of them, 10; up to 2·NEAR sums each, 30; three roundings of an angle.
         near_off = size * (64.0 * EPS) + 4.0 * EPS * weight * self._angles
-        return drop, turn, near_off + (2.0 * self._transformed + 16.0 * EPS) * float(far.sum())
+        return drop, turn, near_off + (2.0 * self._transformed + self.wrapped(len(share))) * float(far.sum())
+
+    def wrapped(self, size: int) -> float:
+        """What so many masses are off that are added up modulo the period: those at one place one after the other."""
+        return (16.0 + size // self.points) * EPS
 
     def _bounds(self, tilts: Array) -> Chernoff:
         """Upper bounds on the upper law's moments."""

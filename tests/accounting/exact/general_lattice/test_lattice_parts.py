@@ -11,8 +11,8 @@ from mpmath import mp, mpf
 from dpplan.accounting import pairs
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.exact.general_lattice.coarse_pld import LOG_TILTS, CoarseMasses, Sketch
-from dpplan.accounting.exact.general_lattice.composed import ComposedMasses, DeltaKernel, SuffixSums
-from dpplan.accounting.exact.general_lattice.discretise import Lattice, discretise
+from dpplan.accounting.exact.general_lattice.composed import Composed, ComposedMasses, DeltaKernel, SuffixSums
+from dpplan.accounting.exact.general_lattice.discretise import Lattice, Side, discretise
 from dpplan.accounting.exact.general_lattice.lower_polygon import Cells, lowered, spread
 from dpplan.accounting.exact.general_one_step import FARTHEST, delta_ends, mass_at_the_top
 from dpplan.accounting.pairs import GaussianLoss, LaplaceLoss
@@ -218,3 +218,14 @@ def test_many_atoms_at_one_point_are_held_between_both_laws(count: int) -> None:
     whole = math.fsum([1.0 / count] * count)
     above, below = (math.fsum(side.masses) * math.exp(law.shift) for side in (law.up, law.down))
     assert (1.0 - 1e-11) * whole < below < (1.0 - 1e-14) * whole < (1.0 + 1e-14) * whole < above < (1.0 + 1e-11) * whole
+
+
+def test_masses_that_a_period_lays_over_each_other_are_counted_as_so_many() -> None:
+    """All of it at odd places, and half a turn to a place: a half first, beside which each of a thousand is lost."""
+    composed = Composed.__new__(Composed)
+    composed.points, composed._angles = 4, math.pi / 2 * np.arange(3)
+    share = np.zeros(4100)
+    share[101::4], share[101] = 2.0**-55, 0.5
+    drop, _, off = composed._characteristic(Side(0.0, 0, share), share)
+    true = 2.0 * math.fsum(share.tolist())  # φ there is minus all of it, and 1 - φ counts from all of it
+    assert 1e-14 < abs(float(drop[2]) - true) <= off[2]
