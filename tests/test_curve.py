@@ -115,6 +115,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_computed():
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_curve_over_delta_is_as_wide_as_was_asked_for():
     plan = Settings(1.0, sample_rate=0.01, steps=200, sampling="balls-in-bins").plan()
     coarse, fine = (curve.profile(plan, [1e-6, 1e-3], {"exact": {"accuracy": each}}) for each in (2e-3, 1e-5))

@@ -163,6 +163,7 @@ def test_what_holds_of_every_mechanism(sample: Sample, name: str) -> None:
     assert read == once and accounting.epsilon(read, DELTA, name) == spent
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("sample", "name"),
     [

@@ -111,6 +111,7 @@ def test_a_recipe_is_audited_by_a_run_that_leaves_nothing_behind(dpplan: Run, tm
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_folder_of_a_run_is_audited_by_its_recipe(dpplan: Run, tmp_path: Path) -> None:
     recipe = Path(__file__).parents[2] / "recipes" / "audit-digits.yaml"
     (tmp_path / "run").mkdir()

@@ -58,6 +58,7 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     "call",
     [
@@ -119,6 +120,7 @@ def test_risk_judges_the_planned_steps(dpplan: Run, folder: Path) -> None:
     assert both[0]["plan"]["steps"] == T
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     "call",
     [

@@ -89,6 +89,7 @@ def test_a_run_and_what_epsilon_printed_give_the_figures_of_their_plan(dpplan: R
     assert from_file["stated"] == typed["stated"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["opacus", pytest.param("dp-accounting", marks=pytest.mark.slow)])
 def test_what_another_library_wrote_is_taken_wherever_a_plan_file_is(dpplan: Run, tmp_path: Path, library: str) -> None:
     file = f"{library}.json"

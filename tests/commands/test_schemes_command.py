@@ -123,6 +123,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     "words", [pytest.param(each, marks=[pytest.mark.slow] * (each == "cut at")) for each in OTHERS]
 )

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import pytest
+
 from dpplan.train.execution.memorisation_watch import NAME
 
 
+@pytest.mark.slow
 def test_the_option_and_the_page(dpplan: Callable[..., CompletedProcess[str]], tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(
         "privacy: {noise_multiplier: 2, clip_norm: 1, delta: 1e-5}\ndata: {source: digits}\nmodel: {kind: logistic}\n"

@@ -99,6 +99,7 @@ def test_a_pure_trial_costs_what_theorems_say() -> None:
     assert 1.4 < found.value <= 1.5 * (1 + 1e-5)
 
 
+@pytest.mark.slow
 def test_more_trials_cost_more_and_more_than_one() -> None:
     plan = Plan.from_rate(2.0, 0.01, 100)
     for law in LAWS:

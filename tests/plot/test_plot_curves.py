@@ -76,6 +76,7 @@ def test_gdp_is_no_estimate_without_sampling(full_batch, tmp_path, texts):
     assert not any("estimate" in text for text in found)
 
 
+@pytest.mark.slow
 def test_the_same_data_give_the_same_bytes_and_no_date(data, tmp_path):
     for suffix in image_file.FORMATS:
         first, second = tmp_path / f"first{suffix}", tmp_path / f"second{suffix}"

@@ -11,6 +11,7 @@ from dpplan.risk.source import source_of_gdp
 from dpplan.risk.trade_off import TradeOff
 
 
+@pytest.mark.slow
 def test_a_trade_off_is_drawn_with_its_names_and_the_same_every_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

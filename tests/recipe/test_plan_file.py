@@ -487,6 +487,7 @@ def test_a_plan_of_users_under_replace_one_is_checked_as_it_says() -> None:
     assert "21 rules find nothing" in ran("check", RECIPES / "weekly-releases.yaml")
 
 
+@pytest.mark.slow
 def test_report_takes_a_plan_file(tmp_path: Path) -> None:
     """Of Gaussians alone, whose profile is quick."""
     file = written(tmp_path, "n: 900\nphases:\n- {mechanism: {kind: gdp, mu: 0.4}}\n- parallel:\n"

@@ -231,6 +231,7 @@ def ran(*words: str, code: int = 0) -> str:
     return found.stdout if not code else " ".join(found.stderr.split())
 
 
+@pytest.mark.slow
 @pytest.mark.posix
 def test_the_command_shows_what_was_found_and_what_more_would_buy() -> None:
     text = ran("two-stage-fine-tuning.yaml", "--target-eps", "8")

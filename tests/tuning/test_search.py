@@ -309,6 +309,7 @@ def test_the_noise_of_a_score_is_two_sided_geometric() -> None:
         assert found[number] / size == pytest.approx(share * 2.718281828 ** (-epsilon * abs(number)), abs=0.012)
 
 
+@pytest.mark.slow
 def test_a_real_search_is_reproducible_with_a_seed_and_releases_a_model(tmp_path: Path) -> None:
     before = os.environ.get(search.STATE)
     one = searched(plan_of(rates="0.1,0.5", steps=3), tmp_path / "one", seed=11)

@@ -75,6 +75,7 @@ def dying(recipe: Recipe, out: Path, victim: int, at: int) -> Any:
         return last.status, last.message
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_ends_the_run_and_leaves_the_count(tmp_path: Path) -> None:
     killed = -signal.SIGKILL
     ended, _, left = together(tmp_path, dying, tiny(tmp_path), tmp_path / "led", 1, 12, ranks=3, ended=(0, killed, 0))

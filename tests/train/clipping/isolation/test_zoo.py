@@ -101,6 +101,7 @@ def test_models_that_mix_or_keep_examples_are_refused_for_their_true_reason(name
         chosen_for(name)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LIKE_OTHERS)) for name in PRIVATE]
