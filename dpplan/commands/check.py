@@ -338,6 +338,7 @@ def _of_recipe(file: Path, arguments: PlanArguments, delta: Any, beside: BesideP
         earlier=lint.runs_in(folder, job.data.source, job.data.path),
         trials=beside.trials or 1,
         owned=beside.owners or 1,
+        typed=about.typed,
     )
     own = lint.run_of_recipe(file, job.sha256, run.plan, folder, run.earlier)
     if own is not None:

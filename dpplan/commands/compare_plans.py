@@ -25,7 +25,8 @@ examples processed, noise as σ / batch: what is on the mean gradient, in clip n
 
 \b
   dpplan compare plans recipes/digits.yaml recipes/digits-logistic.yaml
-  dpplan compare plans recipes/digits-cnn.yaml recipes/digits.yaml --n 50000
+  dpplan compare plans recipes/mnist-15-epochs.yaml \\
+    recipes/mnist-60-epochs.yaml --n 60000
 
 Of plan files (dpplan help plans) each phase is shown by its name. Without --delta they are taken at the δ that follows
 from their n. An ε for other neighbours or another unit is shown as such, and never said to be better or worse.
@@ -62,16 +63,18 @@ def command(files: tuple[Path, ...], examples: Any, delta: Any, as_json: bool) -
     if examples is not None and len(plan_files) == len(files):
         raise UsageError("--n is for recipes, and a plan file says its own n. Leave it out.")
     with waiting.status("reading recipes and data"):
-        entries = _entries(files, plan_files, examples, delta)
+        entries, typed = _entries(files, plan_files, examples, delta)
     ignored = (Runtime.title, Check.title, Audit.title, StatementBlock.title)
     result = compare.plans(entries, ignored, _spent)
     if as_json:
         output.as_json(render.document(result))
+        output.warn(typed)
         return
     output.show(render.table(result))
     output.say(unsaid_accountant.rows(tuple(one.compared for one in result.plans)))
     assumed = {str(one.plan.assumptions): None for one in entries}
     output.say(["", *(f"  {'assumes':<19}{assumptions}" for assumptions in assumed)])
+    output.warn(typed)
 
 
 def _spent(plan: Plan, delta: float) -> "Bound":
@@ -82,11 +85,14 @@ def _spent(plan: Plan, delta: float) -> "Bound":
     return unsaid_accountant.ask("epsilon", plan, delta, AccountantChoice("exact", {}, said=False))
 
 
-def _entries(files: Sequence[Path], plan_files: Sequence[Path], examples: Any, delta: Any) -> "list[PlanEntry]":
-    """The files with their plans. Raises UsageError with all that is wrong with plan files, or with the first recipe
-    that cannot be read."""
+def _entries(
+    files: Sequence[Path], plan_files: Sequence[Path], examples: Any, delta: Any
+) -> "tuple[list[PlanEntry], list[str]]":
+    """The files with their plans, and of which n was typed, in warnings.
+
+    Raises UsageError with all that is wrong with plan files, or with the first recipe that cannot be read."""
     from dpplan import recipe
-    from dpplan.commands.shared.recipe_data import training_examples
+    from dpplan.commands.shared.recipe_data import as_typed, training_examples, typed_n
     from dpplan.compare.plans import PlanEntry
     from dpplan.plan import resolve_delta
 
@@ -94,7 +100,7 @@ def _entries(files: Sequence[Path], plan_files: Sequence[Path], examples: Any, d
     read = _read(plan_files, delta)
     names = {file: jobs[file].name if file in jobs else file.stem for file in files}
     often = Counter(names[file] for file in files)
-    found = []
+    found, typed = [], []
     for file in files:
         name = names[file] if often[names[file]] == 1 else str(file)
         if file in read:
@@ -103,10 +109,11 @@ def _entries(files: Sequence[Path], plan_files: Sequence[Path], examples: Any, d
             continue
         job = jobs[file]
         n = training_examples(job, examples)
+        typed += [typed_n(n, f"{name}: ")] if as_typed(job, examples) else []
         at = job.delta(n) if delta is None else resolve_delta(delta, n)
         content = {} if read else job.content  # a plan file has no such keys
         found.append(PlanEntry(name, job.plan(n), at, content, job.training.views))
-    return found
+    return found, typed
 
 
 def _read(files: Sequence[Path], delta: Any) -> dict[Path, PlanFile]:

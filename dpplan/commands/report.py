@@ -192,7 +192,8 @@ def _page(
         from dpplan.commands.shared import recipe_data
 
         read = recipe.load(source)
-        return report.of_recipe(read, recipe_data.training_examples(read, examples), stated, delta, told)
+        n = recipe_data.training_examples(read, examples)
+        return report.of_recipe(read, n, stated, delta, told, typed=recipe_data.as_typed(read, examples))
     if examples is not None:
         raise PlanError("n is for a recipe: SOURCE names its own. Leave --n out.")
     return report.gather(source, stated, delta, told)

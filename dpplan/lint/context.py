@@ -123,7 +123,8 @@ class LintContext:
     search: the plan of a search, of which this run is a trial; None where it is none. search_spends: what that search
     is known to spend. own: the run in whose folder this recipe lies; it is none of the earlier ones. answers: whether
     phases answer queries, so that their noise follows from the neighbours of the plan. owned: the most examples that
-    one person is an owner of, where several people own one; 1 where nobody said so.
+    one person is an owner of, where several people own one; 1 where nobody said so. typed: whether n of a recipe was,
+    and is not known of its data.
     """
 
     settings: Settings
@@ -146,6 +147,7 @@ class LintContext:
     own: PriorRun | None = None
     answers: bool = False
     owned: int = 1
+    typed: bool = False
 
     @property
     def stated_epsilon(self) -> float | None:

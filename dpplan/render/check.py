@@ -48,6 +48,8 @@ def report(
         if claim is not None:
             yield from _beside("claimed", f"≤ {show(claim.epsilon)}", _of_claim(claim))
         yield from plan_rows(run.plan, [run.delta], names=run.names)
+        if run.typed:
+            yield from _beside("n", str(run.plan.examples), "as typed, not read from the data")
         if unnamed:
             yield from _beside("loader", "not named", "--loader NAME tells if yours draws so")
 
@@ -110,6 +112,7 @@ def document(run: "LintContext", findings: Sequence["Finding"], failed: bool) ->
         "schema": "dpplan.check/1",
         "recipe": run.recipe,
         "plan": None if run.plan is None else described(run.plan),
+        **({"n_as_typed": True} if run.typed else {}),
         "delta": run.delta.value,
         "delta_reason": run.delta.reason,
         "epsilon": None if run.epsilon is None else figure(run.epsilon),

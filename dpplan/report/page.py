@@ -29,6 +29,7 @@ PLACES, FIRST_PLACES = 24, 4  # at which ε is drawn over the steps, and in its 
 DRAWN = 2e-3  # the relative width that a line of a chart is asked for, where laws are known on lattices
 REPORT = "report.json"
 DISAGREED = "The run did not do what the plan said."
+TYPED_N = "n is as typed, not read from the data: the noise and ε are those of data of that size, and of no other."
 Told = Callable[[str], None]  # given what is being computed, for somebody who waits
 
 
@@ -48,6 +49,7 @@ class Page:
     all else. content: the blocks of the recipe, as recorded. others: runs on the same examples that lie beside this.
     audits: of a run's folder and of files that were named, as they were printed. watch: a memorisation watch's file.
     early: how a run ended that took fewer steps than planned. both: its two figures and the condition of the smaller.
+    typed: whether n was, and is not known of the data.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Page:
     watch: Mapping[str, Any] = field(default_factory=dict)
     early: EarlyEnd | None = None
     both: str = ""
+    typed: bool = False
     version: str = dpplan.__version__
 
     @property
@@ -113,6 +116,12 @@ class Page:
         said = f"The run was {both or self.early.words}."
         apart = {str(row.get("name")) for row in self.verdict if not row.get("agrees")} - {"steps", "epsilon"}
         return f"{said} {DISAGREED}" if apart else said
+
+    @property
+    def typed_n(self) -> str:
+        """That nobody read n from the data, in a sentence without n, which stands once on a page; "" where it is known
+        of them."""
+        return TYPED_N if self.typed else ""
 
     @property
     def large_delta(self) -> str:
@@ -211,8 +220,8 @@ def gather(source: Path, stated: Mapping[str, str], delta: float | None = None, 
 
 
 def of_recipe(recipe: Recipe, examples: int, stated: Mapping[str, str], delta: float | None = None,
-              told: Told = _nothing) -> Page:  # fmt: skip
-    """The page of a plan that has not run."""
+              told: Told = _nothing, *, typed: bool = False) -> Page:  # fmt: skip
+    """The page of a plan that has not run. typed: whether nothing but what was typed tells the number of examples."""
     claim = recipe.claim(examples)
     own = {key: text for key, text in recipe.content["statement"].items() if text}
     at = claim.delta.value if delta is None else delta
@@ -224,7 +233,8 @@ def of_recipe(recipe: Recipe, examples: int, stated: Mapping[str, str], delta: f
     return Page(
         **page, recipe=without_comments(recipe.text), sha256=recipe.sha256,
         file_sha256=hashlib.sha256(content).hexdigest(), content=recipe.content,
-        others=beside(claim.plan, at, None, recipe.content),
+        others=beside(claim.plan, at, None, recipe.content), warnings=(TYPED_N,) if typed else (),
+        typed=typed,
     )  # fmt: skip
 
 

@@ -165,6 +165,7 @@ def document(page: Page, private: bool = False) -> dict[str, Any]:
         "silenced": dict(page.silenced),
         "covers": coverage(page.plan),
         "n": page.plan.adjacency.n_words,
+        **({"n_as_typed": True} if page.typed else {}),
         "one_of_many": one_of_many(page),
         "other_runs": {
             "names": list(page.others.names),
@@ -201,14 +202,14 @@ def paragraph(page: Page) -> str:
     if page.search is not None:
         done = "is the winner of a search over settings with differential privacy"
     otherwise = f" {page.disagreed}" if page.disagreed else ""
-    lost = f" {page.lost}" if page.lost else ""
+    typed, lost = (f" {each}" if each else "" for each in (page.typed_n, page.lost))
     sign = "≈" if bound.upper is None else "≤"
     how = "Rényi" if bound.stands_in else "exact"
     others = f" On record: {page.others.words}." if page.others.names else ""
     return (
         f"{page.title} {done}: ε {sign} {up(bound.value, 4)} at δ = {show(page.delta)} "
         f"for {unit_words(plan)}, {bound.guarantee} by {how} accounting (dpplan {page.version}) of {length(page)} "
-        f"under {plan.assumptions}. {coverage(plan)}{otherwise}{lost}{others} It bounds the advantage of any "
+        f"under {plan.assumptions}. {coverage(plan)}{typed}{otherwise}{lost}{others} It bounds the advantage of any "
         f"membership inference by {up(found.advantage.upper, 3)}. Tuning: {_answer(page, 'tuning')}."
     )
 
@@ -230,7 +231,7 @@ def before_signing(page: Page) -> list[str]:
     found = [f"{len(headings)} of {len(FIELDS)} fields {are} not stated: {', '.join(headings)}. {HOW_TO_STATE}"]
     against = [each.heading for each in FIELDS if each.key in page.contradicted]
     wrong = [f"What is stated is contradicted by the record: {', '.join(against)}."]
-    return [*(found if headings else ()), *(wrong if against else ())]
+    return [*filter(None, [page.typed_n]), *(found if headings else ()), *(wrong if against else ())]
 
 
 def _stated(page: Page, asked: Field) -> tuple[str, str, str, str, str]:
@@ -315,7 +316,8 @@ def _facts(page: Page) -> list[tuple[str, str]]:
     plan, run = page.plan, page.run or {}
     facts = [("Length", length(page)), ("Assumed", str(plan.assumptions))]
     if plan.examples is not None:
-        facts.append((f"Training {plan.privacy_unit}s", f"n = {plan.examples}; protected, but for n itself: see below"))
+        n = f"n = {plan.examples}{', as typed, not read from the data' if page.typed else ''}"
+        facts.append((f"Training {plan.privacy_unit}s", f"{n}; protected, but for n itself: see below"))
     if apart := held_out(page.content, page.run, page.search):
         facts.append(("Held out", apart))
     facts += settings(page.content)

@@ -169,7 +169,7 @@ def _product(page: Page) -> dict[str, str]:
 def _parameters(page: Page) -> str:
     """How ε and δ were found, and what a reader of both has to know."""
     found = f"{page.bound.guarantee} by dpplan {page.version}: {page.bound.why}"
-    said = [found, page.disagreed if page.early is not None else "", page.large_delta]
+    said = [found, page.typed_n, page.disagreed if page.early is not None else "", page.large_delta]
     return ". ".join(each.removesuffix(".") for each in said if each)
 
 

@@ -243,6 +243,17 @@ def test_the_recipes_that_come_with_dpplan_have_no_errors_and_no_warnings(here: 
     assert here("check", str(file), "--n", str(trained_on(load(file))), "--strict").status == 0
 
 
+@pytest.mark.parametrize("command", ["report", "risk", "check", "compare plans", "audit"])
+def test_an_n_that_contradicts_the_data_of_a_recipe_is_refused(here: Here, command: str) -> None:
+    """The page would have stated the noise and the ε of other data."""
+    digits, scores = str(ROOT / "recipes" / "digits.yaml"), str(ROOT / "recipes" / "scores.csv")
+    other = {"compare plans": (digits, digits), "audit": (scores, "--against", digits)}.get(command, (digits,))
+    done = here(*command.split(), *other, "--n", "60000")
+    assert (done.status, done.out) == (2, "")
+    assert "n=60000 is not the number of training examples of recipe digits" in " ".join(done.err.split())
+    assert "give --n 1437" in " ".join(done.err.split())
+
+
 def trained_on(recipe: Recipe) -> int:
     """The training examples of a recipe whose data need not be here."""
     known = {"mnist": 60_000, "cifar10": 50_000, "digits": 1437}
@@ -267,6 +278,13 @@ def test_with_n_given_the_data_are_not_needed(here: Here, tmp_path: Path) -> Non
     done = here("check", "mine.yaml", "--n", "30")
     assert done.status == 0
     assert "note DP013  model.kind" in done.out
+    assert "as typed, not read from the data" in done.out
+    assert json.loads(here("check", "mine.yaml", "--n", "30", "--json").out)["n_as_typed"] is True
+    risk = here("risk", "mine.yaml", "--n", "30")
+    assert "n = 30, as typed, not read from the data" in " ".join(risk.err.split())
+    assert risk.status == 0
+    compared = here("compare", "plans", "mine.yaml", str(ROOT / "recipes" / "mnist-15-epochs.yaml"), "--n", "600")
+    assert compared.err.count("as typed, not read") == 2, compared
 
 
 def test_train_refuses_what_check_calls_an_error(here: Here, tmp_path: Path) -> None:

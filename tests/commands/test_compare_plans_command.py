@@ -12,7 +12,7 @@ from dpplan import __main__ as program
 Run = Callable[..., CompletedProcess[str]]
 RECIPE = """\
 privacy: {{noise_multiplier: {sigma}, clip_norm: 1}}
-data: {{source: blobs}}
+data: {{source: blobs, examples: 6250}}
 model: {{kind: logistic}}
 training: {{batch_size: {batch}, epochs: 3, optimizer: sgd, learning_rate: 1}}
 """
@@ -44,7 +44,7 @@ def test_examples_are_counted_in_the_data_when_n_is_not_given(
     assert program.run(["compare", "plans", a, b, "--json", "--delta", "1e-7"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert (content["schema"], content["delta"]) == ("dpplan.compare-plans/1", 1e-7)
-    assert [one["plan"]["examples"] for one in content["plans"]] == [1600, 1600]
+    assert [one["plan"]["examples"] for one in content["plans"]] == [5000, 5000]
     assert content["winners"]["epsilon"] == ["a"]
 
 
@@ -62,7 +62,7 @@ def test_mistakes_are_status_2(dpplan: Run, tmp_path: Path) -> None:
         ((a, "gone.yaml"), "gone.yaml: no such file."),
         ((a, a, "--n", "5000"), "are not all different"),
         ((a, write(tmp_path / "b.yaml", 4, 400), "--n", "0"), "n=0 is not a whole number"),
-        ((a, write(tmp_path / "b.yaml", 4, 400), "--n", "50"), "training.batch_size=100 exceeds the 50"),
+        ((a, write(tmp_path / "b.yaml", 4, 400), "--n", "50"), "n=50 is not the number of training examples"),
     ):
         done = dpplan("compare", "plans", *call)
         assert (done.returncode, done.stdout) == (2, ""), call

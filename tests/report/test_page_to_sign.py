@@ -7,7 +7,7 @@ from html import unescape
 
 import pytest
 
-from dpplan import lint, report
+from dpplan import lint, recipe, report
 from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, ZERO_OUT, Adjacency
 from dpplan.deployment_statement import FIELDS, Statement
 from dpplan.plan import Delta, Settings
@@ -125,3 +125,34 @@ def test_the_record_contradicts_a_statement_that_nothing_else_was_done(stated: s
     for denial in ("None known.", "Not applicable", "no other accesses"):
         assert on_record.contradicts("other_accesses", denial, "another run on the same data")
     assert not on_record.contradicts("unprotected", "none", "360 held-out examples")  # of which nothing is released
+
+
+# n that was typed
+
+
+def test_an_n_that_nobody_read_from_the_data_is_told_wherever_the_figure_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the figure, in what it rests on, to cite and above the signature, in every form."""
+    made = page()
+    parts = {
+        name: getattr(made, name) for name in ["name", "plan", "delta", "bound", "assessment", "over", "statement"]
+    }
+    monkeypatch.setattr(pages, "_page", lambda *_: parts)  # which takes seconds to account
+    job = recipe.parse("""\
+privacy: {noise_multiplier: 4, clip_norm: 1, delta: 1e-5}
+data: {source: mnist, path: gone}
+model: {kind: logistic}
+training: {batch_size: 100, epochs: 1, optimizer: sgd, learning_rate: 1}
+""")
+    typed = report.of_recipe(job, N, {}, typed=True)
+    for form in forms(typed):
+        assert f"n = {N}, as typed, not read from the data; protected" in form
+        assert form.count(pages.TYPED_N) == 3
+        assert form.index(pages.TYPED_N) < form.index("What it rests on")
+        assert form.rindex(pages.TYPED_N) > form.index("How to reproduce")
+    content = report.document(typed)
+    assert content["n_as_typed"] is True and pages.TYPED_N in content["warnings"]
+    assert pages.TYPED_N in content["before_signing"] and pages.TYPED_N in content["paragraph"]
+    details = report.checked_entry(dataclasses.replace(made, typed=True))["deployment"]["privacy_loss"]
+    assert pages.TYPED_N.removesuffix(".") in details["privacy_parameters_details"]
+    counted = report.of_recipe(job, N, {})
+    assert all("typed" not in form for form in (*forms(counted), str(report.document(counted))))

@@ -19,7 +19,8 @@ def plan_of_file(source: Path, delta: Any, examples: Any) -> tuple[Plan, float, 
 
         read = recipe.load(source)
         claim = read.claim(recipe_data.training_examples(read, examples))
-        return claim.plan, float(claim.delta.value if delta is None else delta), []
+        typed = [recipe_data.typed_n(claim.plan.examples)] if recipe_data.as_typed(read, examples) else []
+        return claim.plan, float(claim.delta.value if delta is None else delta), typed
     from dpplan import verify
 
     document = verify.read(source, also="a recipe, whose name ends in .yaml")

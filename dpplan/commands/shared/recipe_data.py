@@ -7,34 +7,38 @@ from dataclasses import field
 from typing import Any
 
 from dpplan import lint
-from dpplan.checks import Problems
+from dpplan.checks import Problems, show
 from dpplan.errors import MissingExtra
 from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import Recipe
 from dpplan.recipe.schema import MADE, MADE_EXAMPLES, WORDS
+
+BUNDLED_EXAMPLES = {"digits": 1797, "breast-cancer": 569}  # of the sets that come with scikit-learn
 
 
 @dataclass(frozen=True, slots=True)
 class RecipeFacts:
     """examples: the training examples, or the users where they are drawn whole. model: what came of building it.
 
-    data: what was seen of them.
+    data: what was seen of them. typed: whether their number was, and is not known of the data.
     """
 
     examples: int
     model: lint.ModelFindings
     data: lint.DataFacts = field(default_factory=lint.DataFacts)
+    typed: bool = False
 
 
 def training_examples(recipe: Recipe, given: Any) -> int:
     """How many examples the recipe trains on: as given, or counted from its data.
 
-    Raises PlanError when what was given is no number of examples, MissingExtra when the data are needed and what reads
-    them is not installed.
+    Raises PlanError when what was given is no number of examples, or not that of data whose size is known unread;
+    MissingExtra when the data are needed and what reads them is not installed.
     """
     if given is not None:
         with Problems() as problems:
-            problems.whole("n", given, try_="It is the number of training examples of the recipe.")
+            if problems.whole("n", given, try_="It is the number of training examples of the recipe."):
+                problems.found += _contradictions(recipe, int(given))
         return int(given)
     if (count := stated_examples(recipe)) is not None:
         return count
@@ -47,7 +51,8 @@ def training_examples(recipe: Recipe, given: Any) -> int:
 def known(recipe: Recipe, given: Any) -> RecipeFacts:
     """The number of training examples, and the model when the data can be had; not looked at when n is given."""
     if given is not None:
-        return RecipeFacts(training_examples(recipe, given), lint.ModelFindings(unseen="--n stands in for the data"))
+        unseen = lint.ModelFindings(unseen="--n stands in for the data")
+        return RecipeFacts(training_examples(recipe, given), unseen, typed=as_typed(recipe, given))
     if (count := stated_examples(recipe)) is not None and _fits(recipe):
         return RecipeFacts(count, lint.ModelFindings())
     with needs_torch("the number of training examples", "--n"):
@@ -62,12 +67,48 @@ def known(recipe: Recipe, given: Any) -> RecipeFacts:
 
 def stated_examples(recipe: Recipe) -> int | None:
     """How many examples a recipe trains on, where its text says it: of made-up ones; else None."""
-    data = recipe.data
-    if data.source not in MADE or data.user is not None:
+    return examples_unread(recipe) if recipe.data.source in MADE else None
+
+
+def examples_unread(recipe: Recipe) -> int | None:
+    """How many examples a recipe trains on, where that is known without reading any: of made-up ones, and of sets that
+    come with scikit-learn; else None, as where users count, of whom nobody knows the number."""
+    count = _all_examples(recipe)
+    if count is None or recipe.data.user is not None:
         return None
-    count = MADE_EXAMPLES if data.examples is None else data.examples
-    left = count - math.ceil(data.held_out * count)
+    left = count - math.ceil(recipe.data.held_out * count)
     return left if left > 0 else None
+
+
+def as_typed(recipe: Recipe, given: Any) -> bool:
+    """Whether the number of examples rests on nothing but what was typed."""
+    return given is not None and examples_unread(recipe) is None
+
+
+def typed_n(n: int | None, whose: str = "") -> str:
+    """The warning that says so. whose: recipe it is of, where there are several."""
+    return f"{whose}n = {n}, as typed, not read from the data: the figures are those of data of that size alone."
+
+
+def _all_examples(recipe: Recipe) -> int | None:
+    """With those that are held out; None where only files or functions of the user tell."""
+    data = recipe.data
+    if data.source in MADE:
+        return MADE_EXAMPLES if data.examples is None else data.examples
+    return BUNDLED_EXAMPLES.get(data.source)
+
+
+def _contradictions(recipe: Recipe, n: int) -> Iterator[str]:
+    """What the size of the data says against this n."""
+    count, left, data = _all_examples(recipe), examples_unread(recipe), recipe.data
+    if left is not None and n != left:
+        held_out = f", of which data.held_out={show(data.held_out)} leaves {left} to train on" if left != count else ""
+        yield (
+            f"n={n} is not the number of training examples of recipe {recipe.name}: data.source={data.source} has "
+            f"{count}{held_out}. Leave --n out, or give --n {left}; for other data, name them in the recipe."
+        )
+    elif left is None and count is not None and n > count:
+        yield f"n={n} is more than the {count} examples that data.source={data.source} has. Leave --n out."
 
 
 def _fits(recipe: Recipe) -> bool:

@@ -170,15 +170,39 @@ def test_every_accountant_is_a_row_and_an_entry(capsys: pytest.CaptureFixture[st
 
 def test_examples_are_as_given_or_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     job = recipe.load(RECIPES / "digits.yaml")
-    assert recipe_data.training_examples(job, 5000) == 5000
+    assert recipe_data.training_examples(job, 1437) == 1437
     loaded = SimpleNamespace(training=SimpleNamespace(units=1437))
     data = SimpleNamespace(load_for=lambda given: loaded if given is job else None)
     monkeypatch.setitem(sys.modules, "dpplan.train", SimpleNamespace(data=data))  # which would load torch
     assert recipe_data.training_examples(job, None) == 1437
     with pytest.raises(PlanError, match=r"n=2.5"):
         recipe_data.training_examples(job, 2.5)
-    facts = recipe_data.known(job, 5000)
-    assert (facts.examples, facts.model.unseen) == (5000, "--n stands in for the data")
+    facts = recipe_data.known(job, 1437)
+    assert (facts.examples, facts.model.unseen, facts.typed) == (1437, "--n stands in for the data", False)
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "rule"),
+    [
+        ("digits.yaml", 60_000, "n=60000 is not the number of training examples of recipe digits: .* or give --n 1437"),
+        ("digits.yaml", 1797, "has 1797, of which data.held_out=0.2 leaves 1437"),
+        ("names-lstm.yaml", 60_000, "data.source=names has"),
+        ("digits-users.yaml", 1798, "n=1798 is more than the 1797 examples that data.source=digits has"),
+    ],
+)
+def test_a_typed_n_that_is_not_that_of_known_data_is_refused(name: str, n: int, rule: str) -> None:
+    job = recipe.load(RECIPES / name)
+    for ask in (recipe_data.training_examples, recipe_data.known):
+        with pytest.raises(PlanError, match=rule):
+            ask(job, n)
+
+
+def test_a_typed_n_that_nothing_confirms_is_called_typed() -> None:
+    for name, n, typed in (("digits.yaml", 1437, False), ("digits-users.yaml", 178, True), ("cifar10.yaml", 9, True)):
+        job = recipe.load(RECIPES / name)
+        assert recipe_data.as_typed(job, n) is typed and not recipe_data.as_typed(job, None), name
+    assert recipe_data.known(recipe.load(RECIPES / "mnist-15-epochs.yaml"), 60_000).typed
+    assert recipe_data.typed_n(60_000, "a: ").startswith("a: n = 60000, as typed, not read from the data")
 
 
 @pytest.mark.parametrize("package", ["torch", "torch.nn", "sklearn.datasets"])
