@@ -25,8 +25,7 @@ examples processed, noise as σ / batch: what is on the mean gradient, in clip n
 
 \b
   dpplan compare plans recipes/digits.yaml recipes/digits-logistic.yaml
-  dpplan compare plans recipes/mnist-15-epochs.yaml \\
-    recipes/mnist-60-epochs.yaml --n 60000
+  dpplan compare plans recipes/digits-cnn.yaml recipes/digits.yaml --n 1437
 
 Of plan files (dpplan help plans) each phase is shown by its name. Without --delta they are taken at the δ that follows
 from their n. An ε for other neighbours or another unit is shown as such, and never said to be better or worse.
