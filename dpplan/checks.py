@@ -2,13 +2,14 @@
 
 import math
 import numbers
+import re
 from collections.abc import Iterable
 from fractions import Fraction
 from types import MappingProxyType, TracebackType
 from typing import Self, TypeGuard
 
 from dpplan.errors import PlanError, UsageError
-from dpplan.number_spelling import how_to_write, shortened
+from dpplan.number_spelling import Unread, how_to_write, shortened
 
 # Numbers of this size leave room for what is computed from them in floats, which end at 2e-308 and 2e308; and whole
 # numbers as large as this are told from their neighbours by nothing that is computed here.
@@ -69,7 +70,7 @@ class Problems:
     def positive(self, name: str, value: float, try_: str = "") -> bool:
         if is_number(value) and _is_finite(value) and value > 0:
             return self._in_range(name, value)
-        rule = f"{name}={show(value)} is not a positive number."
+        rule = f"{name}={show(value)} is {'in doubt' if _in_doubt(value) else 'not a positive number'}."
         return self.require(False, _join(rule, _remedy(name, value, try_)))
 
     def at_least(self, name: str, value: float, least: float, try_: str = "") -> bool:
@@ -97,7 +98,10 @@ class Problems:
             # 10e5 is for 10e-5 and 1e6 for 1e-6, which is the same number: what is meant cannot be told.
             try_ = f"Is a minus missing, 1e-5 for 1e5? {try_}".rstrip()
         rule = f"{name}={show(value)} is not in {interval}."
-        return self.require(False, _join(rule, _remedy(name, value, try_)))
+        remedy = _remedy(name, value, try_)
+        if re.fullmatch(r"Write [1-9]\d+\.", remedy):  # 60k is 60000, which is none either
+            remedy = try_
+        return self.require(False, _join(rule, remedy))
 
     def _in_range(self, name: str, value: float | Fraction) -> bool:
         size = abs(float(value))
@@ -161,6 +165,14 @@ def did_you_mean(wrong: str, choices: Iterable[str], closeness: float = 0.6) -> 
     close = [each for each in choices if each.replace("_", "-") == meant]
     close = close or difflib.get_close_matches(asked, choices, n=1, cutoff=closeness)
     return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def _in_doubt(value: object) -> bool:
+    """Whether it is a text that reads as a positive number, and may be another one."""
+    try:
+        return isinstance(value, Unread) and float(value) > 0.0
+    except ValueError:
+        return False
 
 
 def _remedy(name: str, value: object, try_: str, whole: bool = False) -> str:

@@ -89,6 +89,13 @@ def doubtful_count(text: str) -> str:
     return f"Write {found[1]}{found[2]}, if the point separates thousands."
 
 
+def doubtful_batch(text: str) -> str:
+    """The same of an expected batch below 100, which need not be whole: "1.024", which with one more 0 is no doubt. Of
+    larger ones three digits may well be meant, as of Opacus's n / ⌈n / 256⌉ = 255.319."""
+    doubt = doubtful_count(text) if re.match(r"\s*\d{1,2}\.", text) else ""
+    return doubt.replace(".", f", or {text.strip()}0.") if doubt.startswith("Write") else doubt
+
+
 def shortened(text: str) -> str:
     """The text, or its beginning where it is too long for a sentence."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}... ({len(text)} characters)"

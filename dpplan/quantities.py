@@ -29,7 +29,7 @@ class Quantity:
     digits: int | None = None
     options: tuple[str, ...] = ()
     help: str = ""
-    kind: Literal["number", "whole", "rate"] = "number"
+    kind: Literal["number", "whole", "rate", "batch"] = "number"
     stand_in: float | None = None
     replaces: tuple[str, ...] = ()
     axis: str = ""
@@ -114,6 +114,7 @@ _ALL = (
         "expected examples per step",
         options=("--batch-size",),
         help="Expected examples per step.",
+        kind="batch",
         stand_in=1,
         replaces=("sample_rate",),
         axis="expected batch (examples)",

@@ -3,7 +3,7 @@
 import pytest
 
 from dpplan.checks import Problems
-from dpplan.number_spelling import Unread, doubtful_count, how_to_write, shortened
+from dpplan.number_spelling import Unread, doubtful_batch, doubtful_count, how_to_write, shortened
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,9 @@ def test_what_may_be_either_is_told_as_both() -> None:
     assert how_to_write("10.000", whole=True) == "It may be 10 or 10000: write one of these."
     assert doubtful_count("14.063") == "Write 14063, if the point separates thousands."
     assert doubtful_count("60.0") == doubtful_count("6e4") == doubtful_count("0.100") == ""
+    assert doubtful_batch("1.024") == "Write 1024, if the point separates thousands, or 1.0240."
+    assert doubtful_batch("32.000") == doubtful_count("32.000") == "It may be 32 or 32000: write one of these."
+    assert doubtful_batch("1.0240") == doubtful_batch("255.3") == doubtful_batch("255.319") == ""
 
 
 @pytest.mark.parametrize("name", ["max_eps", "eps", "privacy.max_epsilon", "phases[0].mechanism.epsilon", "eps0"])

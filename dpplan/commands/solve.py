@@ -22,7 +22,7 @@ from dpplan.commands.shared.request import cautions, ended_early, resolve
 from dpplan.errors import NotCertified, PlanError, UsageError
 from dpplan.plan import Delta, Phase, Settings, resolve_delta
 from dpplan.quantities import FIND_IT, QUANTITIES, quantity
-from dpplan.render import explanation, to_json
+from dpplan.render import explanation, limits, to_json
 from dpplan.render import solve as render
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def command(
     delta = request.delta or Delta(found.delta)
     limit = request.risk
     told = cautions(settings.with_(examples=found.plan.examples), [] if limit else [delta])
-    warnings = (*told, *ended_early(spent or ()))
+    warnings = (*told, *ended_early(spent or ()), *limits.beyond_meaning([found.spent]))
     proven = found.spent.upper is not None
     if as_json:
         kept = {"kept": limit.said} if limit else {}

@@ -11,7 +11,7 @@ from typing import Any
 
 from dpplan.checks import did_you_mean
 from dpplan.errors import PlanError, file_error
-from dpplan.number_spelling import doubtful_count, how_to_write, shortened
+from dpplan.number_spelling import doubtful_batch, doubtful_count, how_to_write, shortened
 from dpplan.quick_dataclass import dataclass
 from dpplan.recipe.values import near_file, pairs, yaml_problem
 from dpplan.sampling import OPTIONS
@@ -148,7 +148,8 @@ def number(node: Any, line: int, path: str, kind: Callable[..., Any], found: Pla
     """The number, read from how it was written: 1e-5, 60_000 and the fraction 1/79 are numbers here, "yes" is not."""
     said = spelled(node)
     quoted = bool(getattr(node, "style", None))
-    plain = node.id == "scalar" and not quoted and not (kind is int and doubtful_count(said))
+    doubt = doubtful_count(said) if kind is int else doubtful_batch(said) if path.endswith(".batch_size") else ""
+    plain = node.id == "scalar" and not quoted and not doubt
     try:
         value = Fraction(said.replace("_", "")) if plain and _NUMBER.fullmatch(said) else None
         if value is not None and (kind is not int or value.denominator == 1) and ("/" not in said or kind is Fraction):
@@ -157,10 +158,11 @@ def number(node: Any, line: int, path: str, kind: Callable[..., Any], found: Pla
     except (ValueError, ZeroDivisionError, OverflowError):
         pass
     what = "a whole number" if kind is int else "a number or a fraction" if kind is Fraction else "a number"
-    remedy = how_to_write(said, kind is int, path) if node.id == "scalar" else ""
+    remedy = (doubt or how_to_write(said, kind is int, path)) if node.id == "scalar" else ""
     if quoted and not remedy and _NUMBER.fullmatch(said):
         remedy = f"Write {said} without quotes."
-    found.add(line, f"{path}={shortened(said)} is not {what}. {remedy}".rstrip())
+    rule = "in doubt" if doubt and kind is not int else f"not {what}"
+    found.add(line, f"{path}={shortened(said)} is {rule}. {remedy}".rstrip())
     return None
 
 

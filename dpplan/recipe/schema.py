@@ -302,7 +302,7 @@ class Training(Block):
 
     title: ClassVar[str] = "training"
 
-    batch_size: float = _key(_number, Problems.positive)
+    batch_size: float = _key(values.batch, Problems.positive)
     epochs: float | None = _key(_number, Problems.positive, default=None)
     steps: int | None = _key(_whole, Problems.whole, default=None)
     optimizer: str = _key(word, one_of("sgd", "adam", "adamw"))

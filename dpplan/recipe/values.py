@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from dpplan.checks import Problems, did_you_mean
-from dpplan.number_spelling import doubtful_count, how_to_write
+from dpplan.number_spelling import doubtful_batch, doubtful_count, how_to_write
 from dpplan.quick_dataclass import dataclass
 
 Kind = Literal["text", "number", "switch", "empty", "list", "block", "other"]
@@ -191,6 +191,14 @@ def whole(given: Given) -> int | float:
     """A number that is kept exactly when it is whole; what is not whole is left for the rule to refuse."""
     value = number(given, counts=True)
     return int(value) if value.is_integer() else value
+
+
+def batch(given: Given) -> float:
+    """An expected number of examples, whole or not: 1.024 may be a thousand and is refused, 1.0240 is not."""
+    value = number(given)
+    if doubt := doubtful_batch(given.text):
+        raise ValueError(f"is in doubt. {doubt}")
+    return value
 
 
 def word(given: Given) -> str:

@@ -1,7 +1,10 @@
 """Why a figure is not within a limit, or passes it unproven: --max-eps, --accept-estimate, and 1/n."""
 
+from collections.abc import Sequence
+
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.checks import show
+from dpplan.quantities import MEANINGLESS_EPSILON
 from dpplan.render.bound_text import figure, proven, relation
 from dpplan.render.number_format import down, up
 from dpplan.rounding import down_above, near_at_most
@@ -72,3 +75,11 @@ def above_one_in(bound: Bound, at: float, examples: int | None) -> str | None:
         return f"{where} is not proven to be below 1/n = {near_at_most(limit, float(figure(bound)))}: {why}."
     remedy = "Ask at a larger ε, add noise, or take fewer steps."
     return f"{where} is not below 1/n = {near_at_most(limit, float(figure(bound)))}: {why}. {remedy}"
+
+
+def beyond_meaning(bounds: Sequence[Bound]) -> tuple[str, ...]:
+    """A sentence where an ε is so large that it promises nothing."""
+    found = [bound.value for bound in bounds if bound.quantity == "epsilon" and bound.value is not None]
+    if not max(found, default=0.0) > MEANINGLESS_EPSILON:
+        return ()
+    return (f"an ε of {up(max(found), 4)} rules out no attack at all (dpplan check --explain DP002).",)

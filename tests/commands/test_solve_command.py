@@ -56,6 +56,12 @@ def test_a_call_that_leaves_delta_alone_open_says_that_delta_is_solved_for(dppla
     assert "so the least δ" not in dpplan("solve", *given[:6], "--delta", ".1").stdout
 
 
+def test_a_target_that_rules_out_nothing_is_warned_of(dpplan: Run) -> None:
+    done = dpplan("solve", "--target-eps", "300", *MNIST, "--batch", "256", "--epochs", "60")
+    assert done.returncode == 0
+    assert done.stderr == "warning: an ε of 300 rules out no attack at all (dpplan check --explain DP002).\n"
+
+
 def test_what_is_out_of_reach_is_status_1_with_what_is_reachable(dpplan: Run) -> None:
     done = dpplan("solve", "--target-eps", "1e-9", *MNIST, "--batch", "256", "--sigma", "0.1")
     assert (done.returncode, done.stdout) == (1, "")

@@ -120,6 +120,8 @@ MISTAKES = [
     ("steps: 500", "steps: 60k", 8, "steps=60k is not a whole number. Write 60000."),
     ("steps: 500", "steps: 60,000", 8, "steps=60,000 is not a whole number. Write 60000."),
     ("steps: 500", "steps: 60.000", 8, "60.000 is not a whole number. It may be 60 or 60000: write one of these."),
+    ("sample_rate: 0.02", "batch_size: 1.024", 7,
+     "phases[1].sampling.batch_size=1.024 is in doubt. Write 1024, if the point separates thousands, or 1.0240."),
     ("sample_rate: 0.02", "sample_rate: 3%", 7, "=3% is not a number or a fraction. Write 0.03, the fraction."),
     (LAPLACE, "{kind: gdp, mu: -1}", 4, "phases[0].mechanism.mu=-1"),
     *((LAPLACE, f"{{kind: laplace, epsilon: {value}}}", 4, f"phases[0].mechanism.epsilon={said}")

@@ -63,6 +63,7 @@ def test_a_value_is_read_as_its_key_wants_it(reader: Callable[[Given], Any], giv
         (values.number, switch("yes"), "is true or false to YAML; a number belongs here."),
         (values.number, text("ten"), "is not a number."),
         (values.number, Given("list", "", 1), "is a list; a number belongs here."),
+        (values.batch, text("1.024"), "is in doubt. Write 1024, if the point separates thousands, or 1.0240."),
         (values.word, Given("number", "12", 1), "is a number to YAML; a word belongs here."),
         (values.word, Given("empty", "", 1), "has no value; a word belongs here."),
         (values.word_or_switch, Given("block", "", 1), "is a block; a word belongs here."),

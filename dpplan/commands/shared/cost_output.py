@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any
 from dpplan.checks import show as shown
 from dpplan.commands.shared import output, unsaid_accountant
 from dpplan.commands.shared.cost import Cost
-from dpplan.quantities import MEANINGLESS_EPSILON
-from dpplan.render import bound_text, explanation, plan_rows, to_json
-from dpplan.rounding import up
+from dpplan.render import bound_text, explanation, limits, plan_rows, to_json
 
 if TYPE_CHECKING:
     from dpplan.compare import AccountantComparison
@@ -38,17 +36,7 @@ def show(cost: Cost, explain: bool) -> None:
             heading = [bound_text.heading(bound, at)] if len(cost.bounds) > 1 else []
             output.say(["", *heading, *explanation.explanation(bound, at)])
         output.say(explanation.premises(bool(cost.proofs)))
-    output.warn((*call.warnings, *beyond_meaning(cost)))
-
-
-def beyond_meaning(cost: Cost) -> tuple[str, ...]:
-    """A sentence where an ε is so large that it promises nothing."""
-    if cost.request.quantity != "epsilon":
-        return ()
-    largest = max((bound.value for bound in cost.bounds if bound.value is not None), default=0.0)
-    if not largest > MEANINGLESS_EPSILON:
-        return ()
-    return (f"an ε of {up(largest, 4)} rules out no attack at all (dpplan check --explain DP002).",)
+    output.warn((*call.warnings, *limits.beyond_meaning(cost.bounds)))
 
 
 def explain_comparison(comparison: "AccountantComparison") -> None:
@@ -62,7 +50,7 @@ def explain_comparison(comparison: "AccountantComparison") -> None:
 def print_json(cost: Cost, warnings: Sequence[str] | None = None, **more: object) -> None:
     """warnings: in place of those of the call, for a command that has more of them once it knows the figures."""
     call = cost.request.call
-    told = (*call.warnings, *beyond_meaning(cost)) if warnings is None else warnings
+    told = (*call.warnings, *limits.beyond_meaning(cost.bounds)) if warnings is None else warnings
     output.as_json(
         to_json.document(
             cost.request.quantity, call.plan, _results(cost), told, **_before(cost), **_of_parts(cost), **more

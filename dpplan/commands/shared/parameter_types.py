@@ -15,7 +15,7 @@ import click
 from dpplan.checks import Problems, show
 from dpplan.durable_files import name_too_long
 from dpplan.errors import UsageError
-from dpplan.number_spelling import DASHES, Unread, doubtful_count, shortened
+from dpplan.number_spelling import DASHES, Unread, doubtful_batch, doubtful_count, shortened
 
 
 class Percentage(Fraction):
@@ -82,6 +82,15 @@ class Rate(Number):
             return value
 
 
+class Batch(Number):
+    """An expected number of examples, whole or not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and (doubt := doubtful_batch(value)):
+            return Unread.because(value, doubt)
+        return super().convert(value, param, ctx)
+
+
 class Below(float):
     """The largest float that is no more than the fraction that was typed, which no float is."""
 
@@ -109,7 +118,7 @@ def _below(exact: Fraction) -> float:
     return Below(math.nextafter(nearest, -math.inf) or nearest)
 
 
-NUMBER, COUNT, RATE, CHANCE = Number(), Count(), Rate(), Chance()
+NUMBER, COUNT, RATE, BATCH, CHANCE = Number(), Count(), Rate(), Batch(), Chance()
 
 
 class Name(click.Choice):  # type: ignore[type-arg]

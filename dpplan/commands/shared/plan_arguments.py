@@ -9,7 +9,17 @@ from typing import Any
 import click
 
 from dpplan.adjacency import ADJACENCIES, named
-from dpplan.commands.shared.parameter_types import CHANCE, COUNT, NUMBER, RATE, Name, Number, Percentage, PlanFileName
+from dpplan.commands.shared.parameter_types import (
+    BATCH,
+    CHANCE,
+    COUNT,
+    NUMBER,
+    RATE,
+    Name,
+    Number,
+    Percentage,
+    PlanFileName,
+)
 from dpplan.open_noise import Opening
 from dpplan.plan import Plan, Settings
 from dpplan.quantities import DESCRIBING
@@ -21,7 +31,7 @@ from dpplan.units import UNITS
 Command = Callable[..., None]
 Decorator = Callable[[Command], Command]
 _STATED = ("sampling", "adjacency", "unit")  # that are something too where nothing is said
-_KINDS: Mapping[str, Number] = MappingProxyType({"number": NUMBER, "whole": COUNT, "rate": RATE})
+_KINDS: Mapping[str, Number] = MappingProxyType({"number": NUMBER, "whole": COUNT, "rate": RATE, "batch": BATCH})
 # How each quantity that describes a plan is read where it is typed.
 READ_AS: Mapping[str, Number] = MappingProxyType({each.name: _KINDS[each.kind] for each in DESCRIBING})
 

@@ -71,7 +71,8 @@ def early_ends(names: Sequence[str]) -> Iterator[str]:
 
 
 def counted_again(names: Sequence[str]) -> Iterator[str]:
-    """A sentence for each of these runs that is an unchanged copy of one that was named before it. Both are counted."""
+    """A sentence for each of these runs that is an unchanged copy of one that was named before it: counted twice, no
+    lower end would be true."""
     from dpplan import lint  # only where two runs are named
 
     seen: list[tuple[str, Path]] = []
@@ -83,7 +84,7 @@ def counted_again(names: Sequence[str]) -> Iterator[str]:
             continue
         first = next((said for said, other in seen if lint.unchanged_copy(folder, other)), None)
         if first is not None:
-            yield f"{name}: has the run id and report of {first}, and is counted again. Leave it out: it is one run."
+            yield f"{name}: has the run id and report of {first}: it is the same run. Leave it out."
         seen.append((name, folder))
 
 

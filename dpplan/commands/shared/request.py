@@ -54,13 +54,15 @@ def requested(arguments: PlanArguments, deltas: Sequence[Any] | None, choice: Ac
 
 
 def ended_early(names: Sequence[str]) -> tuple[str, ...]:
-    """What is counted of each run among what was named that took fewer steps than planned, or that is named twice."""
+    """What is counted of each run among what was named that took fewer steps than planned. Raises UsageError where one
+    is named twice."""
     if not names:
         return ()
     from dpplan.commands.shared import recorded_runs  # only such a call needs it
 
-    again = recorded_runs.counted_again(names) if len(names) > 1 else ()
-    return (*recorded_runs.early_ends(names), *again)
+    if len(names) > 1 and (again := tuple(recorded_runs.counted_again(names))):
+        raise UsageError(again)
+    return tuple(recorded_runs.early_ends(names))
 
 
 def or_own(deltas: Sequence[Any] | None, arguments: PlanArguments) -> Sequence[Any] | None:

@@ -149,8 +149,9 @@ def _fitted(plan: Plan, found: _Unknowns, budget: "Budget", rule: str, parsed: P
 
 def _show(render: Any, parsed: ParsedPlan, made: "Allocation", target: tuple[float, Delta], as_json: bool) -> None:
     from dpplan.commands.shared import breakdown
+    from dpplan.render import limits
 
-    warnings = cautions_of(parsed, [target[1]])
+    warnings = (*cautions_of(parsed, [target[1]]), *limits.beyond_meaning([made.spent]))
     if as_json:
         output.as_json(render.document(parsed.names, made, target, warnings))
         return

@@ -19,7 +19,7 @@ from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.phase_parsing import ParsedPlan
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import requested
-from dpplan.errors import PlanError
+from dpplan.errors import PlanError, UsageError
 from dpplan.mechanism import Gaussian, Laplace, TreeAggregation
 from dpplan.plan import Delta, Phase, Plan, Settings, resolve_delta
 from dpplan.sampling import Poisson, Shuffle
@@ -67,7 +67,7 @@ def test_of_a_run_that_ended_early_the_planned_steps_count_and_of_one_that_went_
     assert not list(recorded_runs.early_ends([str(run)]))
 
 
-def test_a_run_that_is_named_twice_counts_twice_and_a_warning_says_so(tmp_path: Path) -> None:
+def test_a_run_that_is_named_twice_is_refused(tmp_path: Path) -> None:
     names = [str(tmp_path / name) for name in ("mine-001", "copy", "other")]
     for name, identity in zip(names, "aab", strict=True):
         Path(name).mkdir()
@@ -76,10 +76,11 @@ def test_a_run_that_is_named_twice_counts_twice_and_a_warning_says_so(tmp_path: 
         (Path(name) / "steps").write_text(f"{STEPS}", encoding="utf-8")
     first, copy, other = names
     arguments = PlanArguments(THIS, spent=(first, "sigma=1,q=0.1,steps=7", other, copy))
-    made = requested(arguments, None, AccountantChoice("exact", {}))
-    assert sum(phase.steps for phase in made.plan.phases) == 3 * STEPS + 7 + 10
-    said = f"{copy}: has the run id and report of {first}, and is counted again. Leave it out: it is one run."
-    assert [each for each in made.warnings if "again" in each] == [said]
+    with pytest.raises(UsageError) as refused:  # counted twice, no lower end would be true
+        requested(arguments, None, AccountantChoice("exact", {}))
+    assert refused.value.problems == (
+        f"{copy}: has the run id and report of {first}: it is the same run. Leave it out.",
+    )
     assert len(list(recorded_runs.counted_again([first, f"{first}/report.json"]))) == 1
     (Path(copy) / "steps").write_text(f"{STEPS + 1}", encoding="utf-8")  # it went on, and spent once more
     assert not list(recorded_runs.counted_again([first, copy, other]))
