@@ -1,6 +1,7 @@
 """A run that was interrupted is told the same way by every command: both figures, and the condition of the smaller."""
 
 import contextlib
+import dataclasses
 import json
 import re
 import signal
@@ -10,6 +11,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from dpplan import accounting
+from dpplan.commands.shared import recorded_runs
 from dpplan.recipe import parse
 from dpplan.train import Step, TrainReport, events, plan
 from dpplan.train.execution.terminal_text import ending
@@ -148,9 +151,9 @@ def test_whatever_counts_the_run_counts_its_planned_steps_and_says_so(
 def test_check_counts_it_as_planned_among_the_earlier_runs(dpplan: Run, folder: Path) -> None:
     said = one_line(dpplan("check", "early.yaml", cwd=folder).stdout)
     assert f"all planned steps are counted of early (interrupted after {K} of {T} steps): fewer would do if" in said
-    thrice = dpplan("epsilon", "--spent", "runs/whole", "--spent", "runs/whole", "--delta", "1e-4",
-                    "--phases", "runs/whole", "--json", cwd=folder)  # fmt: skip
-    upper = json.loads(thrice.stdout)["results"][0]["epsilon"]["upper"]
+    whole = recorded_runs.plan_of(folder / "runs" / "whole")  # named thrice it would be refused: it is one run
+    assert whole is not None
+    upper = accounting.epsilon(dataclasses.replace(whole, phases=whole.phases * 3), 1e-4).upper
     together = re.search(r"they spend ε ≤ (\S+) together", said)
     assert together is not None
     assert float(together[1]) == pytest.approx(upper, rel=1e-3)
