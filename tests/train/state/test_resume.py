@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -151,12 +152,23 @@ def killed_and_counted(tmp_path: Path, moments: random.Random, kills: int) -> in
     return done
 
 
+def until_killed(tmp_path: Path, held: Callable[[Path, random.Random, int], int], seed: int) -> None:
+    """Begins runs until one of them is met by a kill: a machine that is quick for a moment ends one before its time."""
+    moments = random.Random(seed)
+    # Twelve of twelve were met on a free machine; beside much else one run, in turn, was met by none of two kills.
+    for number in range(30):
+        (tmp_path / str(number)).mkdir()
+        if held(tmp_path / str(number), moments, 2) >= 1:
+            return
+    raise AssertionError("none of 30 runs was met by a kill")
+
+
 def test_a_seeded_run_that_is_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    assert killed_and_compared(tmp_path, random.Random(0), kills=2) >= 1
+    until_killed(tmp_path, killed_and_compared, 0)
 
 
 def test_every_step_of_a_killed_run_is_counted(tmp_path: Path) -> None:
-    assert killed_and_counted(tmp_path, random.Random(1), kills=2) >= 1
+    until_killed(tmp_path, killed_and_counted, 1)
 
 
 @pytest.mark.slow
