@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 
 from dpplan import risk
-from dpplan.accounting.exact import general_one_step, other_laws
+from dpplan.accounting.exact import general_one_step, other_laws, profile
 from dpplan.accounting.exact.contour.privacy_loss import Steps
 from dpplan.accounting.exact.event_lower_bound import EventBound
-from dpplan.accounting.exact.general_lattice import Composition
+from dpplan.accounting.exact.general_lattice import Accuracy, Composition
 from dpplan.accounting.exact.profile import FINE, Profile
 from dpplan.accounting.exact.proven_deltas import KNOWN_ABOVE, OneDirection, Width
+from dpplan.accounting.exact.proven_ends import Ends
 from dpplan.accounting.exact.shared_lattice import MOST_SPARED, QUICK_POINTS, SharedLattice
 from dpplan.accounting.pairs import laplace, subsampled
 from dpplan.accounting.pairs.gaussian_mixtures import GroupLoss
 from dpplan.accounting.plan_pairs import dominating_pairs
+from dpplan.adjacency import named
 from dpplan.mechanism import DiscreteLaplace, Exponential, Gaussian, Laplace, StatedGdp
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.risk.first_look import FirstLook
@@ -39,6 +41,8 @@ PLANS = {
     "rarest": Plan.from_rate(0.7, 1e-6, 100),
     "little noise": Plan.from_rate(0.3, 0.05, 100),
     "large losses": Plan.from_rate(0.25, 0.001, 1000),
+    "rare and many": Plan.from_rate(0.8, 0.001, 10_000),
+    "replaced": Settings(noise_multiplier=0.8, sample_rate=0.001, steps=10_000, adjacency=named("replace-one")).plan(),
     "laplace": plan((Laplace(0.1), 0.01, 1000)),
     "before training": plan((Laplace(0.02), 1.0, 20), (Gaussian(20.0), 1.0, 2), (Gaussian(1.1), 256 / 60000, 3515)),
     "of a stated μ": plan((StatedGdp(1.0), 0.01, 1000)),
@@ -54,6 +58,8 @@ MOST_PLACES = {
     "rarest": 2,
     "little noise": 2,
     "large losses": 2,
+    "rare and many": 1,
+    "replaced": 1,
     "choices": 1,
 }
 
@@ -86,10 +92,12 @@ def test_a_curve_makes_few_places_and_none_where_no_rate_looks(name, monkeypatch
 
 
 def test_a_lattice_that_was_much_too_wide_is_not_laid_again(monkeypatch):
-    """The reverse direction's, which is laid near 0 wherever it is asked for: once for a whole curve."""
+    """The reverse direction's, which is laid near 0 wherever it is asked for: once for a whole curve, where no contour
+    far out tells of 0."""
+    monkeypatch.setattr(profile, "_from_afar", lambda steps: Ends(0.0, 1.0, "none"))
     laid, around = [], Composition.around
     monkeypatch.setattr(Composition, "around", lambda own, at, fine: laid.append(at) or around(own, at, fine))
-    risk.TradeOff(risk.source_of_plan(Plan.from_rate(0.8, 0.001, 10_000))).curve(200)
+    risk.TradeOff(risk.source_of_plan(PLANS["rare and many"])).curve(200)
     assert laid.count(0.0) == 1
 
 
@@ -103,6 +111,20 @@ def test_a_curve_is_above_what_is_reached_and_near_it(name):
     for alpha, rate in zip(alphas, trade_off(name).rates(alphas), strict=True):
         drawn = float(np.interp(alpha, across, height))
         assert rate.lower <= drawn <= rate.upper * (1.0 + 2e-3)
+
+
+@pytest.mark.parametrize("name", ["rare and many", "replaced"])
+def test_one_contour_far_out_tells_of_zero_where_none_there_ends(name, monkeypatch):
+    """Without a lattice, which is what holds it here; in both directions."""
+    own, lattices = Profile.of(PLANS[name]), other_laws.directions(dominating_pairs(PLANS[name], "exact"))
+    laid = Composition.around
+    with monkeypatch.context() as patch:
+        patch.setattr(Composition, "around", None)
+        found = [own.ends(at, np.zeros(1), DRAW) for at in (0, 1)]
+    for (low, high), run in zip(found, (lattices[0], lattices[-1]), strict=True):
+        held_low, held_high = laid(run, 0.0, Accuracy(1e-4, 2**16))(np.zeros(1))
+        assert held_low[0] <= high[0] and low[0] <= held_high[0]
+        assert high[0] - low[0] <= 1e-7 * high[0] and held_high[0] - held_low[0] <= 1e-2 * held_high[0]
 
 
 @pytest.mark.parametrize("name", ["rare and few", "two steps", "laplace", "before training"])

@@ -49,6 +49,9 @@ LEAST_NOISE, MOST_NOISE, LEAST_RATE = 0.005, 1e6, 1e-12  # as accounting.exact: 
 Ends2 = tuple[float, float]
 # Of laws that are known on a lattice, where an upper end will do; and of a rough width, what a lattice is laid for.
 TO_DRAW, ROUGHLY = Resolution(halvings=1, reach=40), 0.5
+# Where no contour at ε = 0 ends at a price: about δ where one is put that tells of 0 too. Where δ is 1e-6, it is as
+# quick, and at some ε wider by a few 1e-10 of δ.
+FAR_DELTA = 1e-4
 Side = Callable[[Array, Width], ManyEnds]
 
 
@@ -252,6 +255,8 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction, lattice: SharedLatt
         wanted = max(enough.relative, LATTICE_WIDTH)
         first = tried and lattice.comes_first(enough)
         ends = Ends(0.0, 1.0, "none") if first else invert.delta_ends(steps, direction, epsilon, ceiling, short=tried)
+        if tried and not first and enough.dominating and epsilon == 0.0 and direction is Direction.REMOVE:
+            ends = ends if ends.contour is not None else ends.narrowed(_from_afar(steps))
         if tried and ends.upper - ends.lower > max(enough.at(epsilon), wanted * ends.upper):
             known = event.delta(epsilon) if direction is Direction.REMOVE and enough.dominating else 0.0
             place = lattice.place(epsilon, enough, known)
@@ -267,6 +272,25 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction, lattice: SharedLatt
         return Place(epsilon, lower, upper, _of_contour(contour), not isinstance(contour, TwoSteps))
 
     return make
+
+
+def _from_afar(steps: Steps) -> Ends:
+    """Of δ(0) in the remove direction, by a plain contour that is put where δ is FAR_DELTA: its tilt is steeper, so
+    that it ends sooner, and its error there, grown by e^(tilt·ε), is little of what δ is at 0."""
+    log_delta = math.log(FAR_DELTA)
+    saddle = placement.plan_saddles(steps, Direction.REMOVE, log_delta).for_log_delta(log_delta)
+    if not saddle.epsilon > 0.0 or placement.hardly_reached(steps, saddle):
+        return Ends(0.0, 1.0, "none")
+    contour = placement.plain(steps, Direction.REMOVE, saddle, saddle.epsilon, log_delta)
+    return _at_zero(contour if contour.reached and not placement.too_long(steps, contour) else None)
+
+
+def _at_zero(contour: Contour | None) -> Ends:
+    """Of δ(0), by a contour that lies elsewhere."""
+    if contour is None:
+        return Ends(0.0, 1.0, "none")
+    low, high = (float(each[0]) for each in contour.ends(np.zeros(1)))
+    return Ends(low, min(high, 1.0), contour.method, (), contour) if low <= high else Ends(0.0, 1.0, "none")
 
 
 def _of_laws(known: other_laws.Known, assumptions: Assumptions) -> Profile:
@@ -343,6 +367,8 @@ def _proven(run: Composition, epsilon: float, rough: float = 0.0) -> At:
     if rough and run.steps == 1:
         return partial(general_one_step.delta_ends_of_many, run.terms[0][0])
     ends = mixed.delta_ends(run, epsilon)
+    if rough and epsilon == 0.0 and (ends is None or ends.contour is None):
+        ends = _at_zero(mixed.contour_for(run, FAR_DELTA))
     if ends is None or ends.contour is None or not ends.relative_width <= other_laws.NARROW:
         accuracy = other_laws.worth(run) or (Accuracy(ROUGHLY * rough) if rough else None)
         return run.around(epsilon, accuracy)

@@ -5,6 +5,6 @@ factors (laws without a decay of their own), replaced_rule, replaced, mirrored, 
 mixture_steps (laws with one), composed (the product, as contour/delta_interval asks for it), ends (delta and epsilon).
 """
 
-from dpplan.accounting.exact.mixed.invert import METHOD, delta_ends, epsilon_below, epsilon_ends
+from dpplan.accounting.exact.mixed.invert import METHOD, contour_for, delta_ends, epsilon_below, epsilon_ends
 
-__all__ = ["METHOD", "delta_ends", "epsilon_below", "epsilon_ends"]
+__all__ = ["METHOD", "contour_for", "delta_ends", "epsilon_below", "epsilon_ends"]

@@ -69,6 +69,22 @@ def delta_ends(composition: Composition, epsilon: float) -> Ends | None:
     return None if ends is None or not ends.lower <= ends.upper else replace(ends, method=METHOD)
 
 
+def contour_for(composition: Composition, delta: float) -> Contour | None:
+    """One that is put where delta(ε) is about this, for some ε > 0; what it proves it does at every ε."""
+    mixed = MixedSteps.of(composition)
+    if mixed is None or composition.steps == 1:
+        return None
+    try:
+        with np.errstate(**_QUIET):
+            saddle = mixed.saddles(math.log(delta)).for_log_delta(math.log(delta))
+            if not 0.0 < saddle.epsilon < composition.largest:
+                return None
+            contour = mixed.contour(saddle, saddle.epsilon, math.log(delta))
+    except Uncomposable:
+        return None
+    return contour if contour.reached else None
+
+
 def epsilon_below(composition: Composition, epsilon: float, delta: float) -> bool:
     """Whether ε is provably at most this, by one Chernoff bound or one contour."""
     mixed = MixedSteps.of(composition)
