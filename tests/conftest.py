@@ -21,13 +21,14 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is slow
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a test marked sweep(every=k), every k-th case runs by default, and the others with what is slow."""
+    """Of a test marked sweep(every=k), every k-th case runs by default, and the others with what is slow; of one marked
+    sweep(slow=(a, b)), all but the cases whose names in brackets begin with a or b."""
     cases: Counter[str] = Counter()
     for item in items:
         mark = item.get_closest_marker("sweep")
         if mark is not None:
-            name = item.nodeid.partition("[")[0]
-            if cases[name] % mark.kwargs["every"]:
+            name, _, case = item.nodeid.partition("[")
+            if cases[name] % mark.kwargs.get("every", 1) or case.startswith(mark.kwargs.get("slow", ())):
                 item.add_marker(pytest.mark.slow)
             cases[name] += 1
 

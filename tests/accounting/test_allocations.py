@@ -49,7 +49,7 @@ def assert_holds(bound: Bound, value: float, slack: float = 0.0) -> None:
     assert bound.lower <= value + slack and value - slack <= bound.upper
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize(
     ("sigma", "per_epoch", "count", "delta", "value", "slack"),
     [
@@ -77,7 +77,7 @@ def test_noise_whose_square_is_no_float_is_refused_in_a_line(sigma: float, kept:
         accounting.epsilon(Plan((Phase(Gaussian(sigma), RandomAllocation(10, 2), 20),)), 1e-5)
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=3, slow=("0.434-1000",))
 @pytest.mark.parametrize(
     ("sigma", "per_epoch", "count", "delta"),
     [
@@ -137,7 +137,7 @@ def _marked(row: dict[str, str]) -> object:
     return pytest.param(row, marks=pytest.mark.slow) if slow else row
 
 
-@pytest.mark.sweep(every=4)
+@pytest.mark.sweep(every=4, slow=("chua_bnb_lb_6",))
 @pytest.mark.parametrize("row", [_marked(row) for row in PUBLISHED], ids=[row["id"] for row in PUBLISHED])
 def test_published_figures(row):
     """Uppers are above the truth, lowers below; exact values of total variation lie in the interval."""
@@ -196,7 +196,7 @@ def test_an_epoch_of_which_one_step_was_reached_is_a_step_of_poisson_sampling():
     assert found.value == known.value
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", ["same", "fresh"])
 def test_cost_never_falls_with_steps_nor_with_less_noise(kept):
     steps = [accounting.epsilon(bins(1.2, 12, count, kept), 1e-5) for count in (3, 11, 12, 60)]
@@ -313,6 +313,7 @@ def test_a_round_that_is_cut_short_counts_as_whole_from_above_and_not_at_all_fro
     assert only.upper == pytest.approx(less.upper, rel=1e-4)  # of a lattice that is not as fine
 
 
+@pytest.mark.slow
 def test_more_often_costs_more():
     found = [accounting.epsilon(allocation(1.5, 24, times, 48), 1e-5) for times in (1, 2, 5, 12, 24)]
     for less, more in pairwise(found):
@@ -406,7 +407,7 @@ def test_many_steps_to_an_epoch(sigma, per_epoch, count, delta):
     assert found.relative_width < 0.02
 
 
-@pytest.mark.sweep(every=4)
+@pytest.mark.sweep(every=8)
 @pytest.mark.parametrize(
     ("sigma", "per_epoch", "count", "delta", "width"),
     [

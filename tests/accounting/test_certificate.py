@@ -25,6 +25,7 @@ def plan_of(*rows):
     return Plan(tuple(Phase(Gaussian(sigma), Poisson(q), steps) for sigma, q, steps in rows))
 
 
+@pytest.mark.sweep(slow=("0.253", "0.230"))
 @pytest.mark.parametrize(
     ("sigma", "q", "steps", "asked", "truth"),
     [
@@ -81,7 +82,7 @@ def test_deltas_that_were_certified_too_low(rows, spent, truth):
     assert truth * (1 - 1e-11) <= upper
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=3, slow=("1e-300",))
 @pytest.mark.parametrize("asked", [1e-300, 1e-290, 1e-270, 1e-200])
 def test_the_smallest_deltas_that_are_answered(asked):
     for rows in (((1.0, 0.01, 1),), ((1.0, 0.01, 10),), ((1.0, 1.0, 3),)):
@@ -132,6 +133,7 @@ TINY = [
 ]
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(("sigma", "q", "steps", "spent"), TINY)
 def test_deltas_that_were_not_a_number(sigma, q, steps, spent):
     plan = Plan.from_rate(sigma, q, steps)
@@ -296,7 +298,7 @@ def test_a_tilt_that_a_lattice_cannot_show_is_no_error(phases, asked):
     assert_it_keeps_with_itself(plan_of(*phases), asked, random.Random(1))
 
 
-@pytest.mark.sweep(every=4)
+@pytest.mark.sweep(every=12)
 @pytest.mark.parametrize("seed", range(10))
 def test_round_trips_of_random_plans(seed):
     draw = random.Random(f"round trip {seed}")
@@ -311,6 +313,7 @@ def test_round_trips_of_many_random_plans(seed):
         assert_it_keeps_with_itself(*random_plan(draw, beyond=number % 2 == 1), draw)
 
 
+@pytest.mark.slow
 def test_an_epsilon_whose_exponential_is_no_float_is_asked_of_a_contour_over_jumps():
     """Newton's rule went as far as 730 on its way, and e^730 raised OverflowError."""
     bound = epsilon(Plan.from_rate(0.18188747383229534, 4.83231879173217e-05, 22), 3.5496506888009544e-73)
@@ -360,6 +363,7 @@ def test_the_prover_agrees_on_a_thousand_random_plans(seed, monkeypatch):
     assert compared_with_proofs(seed, 20, monkeypatch) >= 4
 
 
+@pytest.mark.slow
 def test_a_plan_that_no_tilt_can_be_seen_of_is_not_proved_and_no_internal_error():
     plan = plan_of((4890.410627773748, 4.067819201036351e-10, 1), (0.005328515497866306, 1.718334376857352e-07, 15147))
     with pytest.raises(prove.NotProved, match="no tilt has moments that could be computed"):

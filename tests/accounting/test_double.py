@@ -70,7 +70,7 @@ def test_two_equal_steps_hold_what_mpmath_says_of_them(sigma: float, q: float, d
     assert value.upper - value.lower <= 1e-9 * value.upper
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=3, slow=("one0",))
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize(
     ("one", "two", "epsilon"),
@@ -99,6 +99,7 @@ def test_slope_is_the_derivative() -> None:
         assert two.at(0.2).slope == pytest.approx(difference, rel=1e-6)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("direction", list(Direction))
 @pytest.mark.parametrize(
     ("one", "two"), [((1.0, 0.1), (1.0, 0.1)), ((0.5, 0.3), (3.0, 0.01)), ((4.0, 1e-3), (1.0, 0.6))]
@@ -172,7 +173,7 @@ def test_other_methods_agree(sigma: float, q: float) -> None:
     assert ends.relative_width <= 1e-9
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=2, slow=("0.5",))
 @pytest.mark.parametrize(("sigma", "q"), PLANS[:4])
 def test_the_proof_lies_inside(sigma: float, q: float) -> None:
     plan = Plan.from_rate(sigma, q, 2)

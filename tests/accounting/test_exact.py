@@ -64,6 +64,7 @@ def test_known_figures(plan, low, high):
     assert low <= lower <= upper <= high
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("q", "sigma", "steps", "spent", "tilt", "scale"),
     [
@@ -80,7 +81,7 @@ def test_delta_holds_a_contour_integral_in_fifty_digits(q, sigma, steps, spent, 
     assert bound.proven_width < 1e-9
 
 
-@pytest.mark.sweep(every=4)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("q", "sigma", "spent"), [(0.01, 1.0, 0.4254644), (0.3, 0.8, 6.0), (0.001, 0.5, 1.0), (0.5, 3.0, 0.9)]
 )
@@ -100,7 +101,7 @@ def ends_by(steps: Steps, asked: float, how: str) -> Ends:
     return invert.ends_around(contour, asked)
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=12)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("seed", range(24))
 def test_grid_and_contour_agree(seed):
@@ -205,6 +206,7 @@ def test_many_deltas_at_once_are_what_single_calls_say(plan):
         assert bound.proven_width <= 1e-9 or alone.proven_width > 1e-9
 
 
+@pytest.mark.slow
 def test_a_thousand_distinct_phases():
     noises = np.linspace(0.9, 1.9, 1000)
     bound = epsilon(Plan(tuple(Phase(Gaussian(float(s)), Poisson(0.01), 10) for s in noises)), 1e-5)
@@ -218,6 +220,7 @@ box = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(derandomize=True, deadline=None, max_examples=12)
 @given(where=box, more=st.floats(1.01, 2.0), what=st.sampled_from(["sigma", "q", "steps", "delta"]))
 def test_more_noise_less_data_fewer_steps_or_a_larger_delta_never_cost_more(where, more, what):
@@ -252,6 +255,7 @@ def test_the_error_budget_is_part_of_the_result():
     assert all(0 <= size < 1e-5 for size in details["terms"].values())
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     "row", PEERS, ids=lambda row: f"{row['peer']}-q{row['q']:.6}-sigma{row['sigma']}-T{row['steps']}"
 )

@@ -30,7 +30,7 @@ def curve(law: step_law.GaussianLatticeLaw, masses, tilt: float, h: float, epsil
     return mpf(float((weights * np.maximum(np.exp(y) - math.exp(epsilon), 0.0)).sum()))
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=6)
 @pytest.mark.parametrize("direction", Direction)
 @pytest.mark.parametrize("tilt", [0.5, 4.0])
 @pytest.mark.parametrize(("q", "sigma", "h"), CASES)
@@ -101,6 +101,7 @@ def test_a_bulk_in_one_cell_is_summed_to_the_last_digit(sigma, q):
     assert abs(math.fsum(untilted) - 1.0) <= 1e-15
 
 
+@pytest.mark.slow
 def test_delta_is_the_same_at_two_epsilons_that_a_rounding_sets_apart():
     plan = Plan.from_rate(5891.740754274835, 8.86665963942863e-12, 569)
     first, second = delta(plan, 2.704168951310008e-13), delta(plan, 2.704168951349406e-13)

@@ -120,6 +120,7 @@ def test_ten_thousand_steps_of_a_mixture_of_two_are_the_sum_over_roots_of_unity(
     assert_certified(one(law, steps), epsilon, truth, 1e-8)
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("scale", "steps", "epsilon"),
     [(1.0, 1, 0.3), (2.0, 2, 0.3), (2.0, 5, 0.7), (1.0, 12, 3.0), (5.0, 20, 2.5), (0.2, 7, 20.0), (1.0, 20, 19.0)],
@@ -146,7 +147,7 @@ def test_the_oracles_agree_with_each_other():
     assert abs(contour([(pair_oracle.gaussian_moment(3.0), 40)], 5.0) / gaussian - 1) < mpf(10) ** -12
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=3, slow=("terms3",))
 @pytest.mark.parametrize(
     ("terms", "epsilon"),
     [
@@ -218,7 +219,7 @@ SAMPLED = [
 ]
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=2, slow=("2.0-0.1-100",))
 @pytest.mark.parametrize(("sigma", "q", "steps", "delta"), SAMPLED)
 def test_the_sampled_gaussian_meets_the_contour_engine(sigma, q, steps, delta):
     plan = Plan.from_rate(sigma, q, steps)
@@ -247,6 +248,7 @@ def test_the_width_asked_for_is_met_where_points_allow():
         assert one(pairs.laplace(2.0).remove, 50).delta(10.0, Accuracy(width)).relative_width <= width
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("points", [2**5, 2**7, 2**9])
 def test_what_wraps_round_a_short_period_is_counted(points):
     law, steps = pairs.laplace(2.0).remove, 8
@@ -262,7 +264,7 @@ def test_what_wraps_round_a_short_period_is_counted(points):
             assert value.upper - value.lower <= 1e-3
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize("points", [2**5, 2**7, 2**9])
 def test_many_epsilons_are_held_by_the_sums_of_one(points):
     """In a short period many wrap round, and the places asked for lie more than one apart."""
@@ -384,7 +386,7 @@ def test_what_is_no_composition_is_refused(terms):
         Composition.of(terms)
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.slow
 @pytest.mark.parametrize("law", [pairs.laplace(1.0).remove, pairs.subsampled(pairs.gaussian(1.0), 0.05).add])
 def test_delta_falls_as_epsilon_rises_and_rises_with_the_steps(law):
     deltas = [one(law, 30).delta(epsilon) for epsilon in (-1.0, 0.0, 0.1, 0.5, 1.0, 2.0)]

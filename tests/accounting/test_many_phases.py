@@ -53,6 +53,7 @@ def test_lines_are_the_lines_of_the_rows() -> None:
         assert lag[row] == pytest.approx(expected[1], rel=1e-10, abs=1e-13)
 
 
+@pytest.mark.slow
 def test_decay_of_all_is_above_the_characteristic_function() -> None:
     steps = Steps.of(_rows())
     law, _ = Measure(steps, Direction.REMOVE).laws(np.array([2.0]), 500.0)

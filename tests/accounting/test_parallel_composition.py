@@ -121,6 +121,7 @@ def test_leaving_and_entering_are_the_two_directions_of_sampling() -> None:
         assert found.lower - 1e-6 <= truth <= found.upper + 1e-6
 
 
+@pytest.mark.slow
 def test_a_record_may_leave_an_outer_group_whose_like_has_groups_inside() -> None:
     """Both outer groups pay 1, and one inner group of each."""
     phases = []
@@ -183,6 +184,7 @@ def test_an_estimate_among_the_groups_makes_the_figure_one() -> None:
         exact.epsilon(some, 1e-6)
 
 
+@pytest.mark.sweep(slow=("adjacency0",))
 @pytest.mark.parametrize("adjacency", [ADD_REMOVE, REPLACE_ONE])
 def test_the_profile_is_the_largest_from_above_and_one_records_from_below(adjacency: Adjacency) -> None:
     both = plan(phase(Gaussian(2.0), A), phase(Gaussian(1.0), B, sampling=Poisson(0.2), steps=3), adjacency=adjacency)

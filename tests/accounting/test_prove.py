@@ -120,6 +120,7 @@ def test_twenty_digits_agree_with_mpmath_on_another_contour(row, delta, tilt, pe
         assert mpf(proof.upper_digits) - mpf(proof.lower_digits) < truth * mpf("1e-20")
 
 
+@pytest.mark.slow
 def test_the_add_directions_delta_agrees_with_mpmath():
     row, epsilon = (1.5, 0.05, 400), 2.0
     with mp.workdps(40):
@@ -172,6 +173,7 @@ def _check_published(row: tuple[float, float, int, float, str]) -> None:
     assert fast.lower <= proof.bound.lower <= proof.bound.upper <= fast.upper
 
 
+@pytest.mark.slow
 def test_more_digits_are_a_narrower_interval_inside_the_wider_one():
     plan = _plan((1.0, 0.01, 10000))
     few, more, most = (prove.epsilon(plan, 1e-20, digits=digits) for digits in (4, 12, 60))
@@ -196,6 +198,7 @@ def test_ends_are_rounded_outward():
     assert proof.bound.guarantee is Guarantee.CERTIFIED
 
 
+@pytest.mark.slow
 def test_phases_in_any_order_and_split_anyhow_prove_the_same():
     whole = prove.epsilon(_plan((1.0, 0.01, 300), (3.0, 0.05, 100)), 1e-6)
     split = prove.epsilon(_plan((3.0, 0.05, 40), (1.0, 0.01, 300), (3.0, 0.05, 60)), 1e-6)
@@ -238,6 +241,7 @@ def test_one_step_is_the_integral_of_what_exceeds_it(sigma, q, epsilon):
         assert _holds(proof, excess)
 
 
+@pytest.mark.slow
 def test_two_steps_agree_with_a_contour_through_mpmath():
     rows, epsilon = ((5.0, 0.5, 1), (6.0, 0.4, 1)), 0.3
     proof = prove.delta(_plan(*rows), epsilon, digits=15)
@@ -369,7 +373,7 @@ def test_what_the_trapezoid_sum_counts_too_much_is_below_the_alias_bound():
             assert excess < bound
 
 
-@pytest.mark.sweep(every=4)
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", Direction)
 def test_a_bad_design_is_wide_and_never_wrong(direction):
     phases, epsilon = (STEP, float_moments.ComposedSteps(2.0, 0.3, 20)), arb(1.5)

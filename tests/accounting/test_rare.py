@@ -44,6 +44,7 @@ def integrals(sigma: float, q: float, window: Window, w: list[mp.mpc]) -> list[m
     return totals
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sigma", "q", "power", "start", "end", "a", "u"),
     [LAWS[2], *(pytest.param(*law, marks=pytest.mark.slow) for law in LAWS if law != LAWS[2])],
@@ -69,6 +70,7 @@ def test_a_cut_law_is_its_integral_within_the_error_it_states(sigma, q, power, s
             assert abs(found * mp.exp(log_g) - turned) <= (error[0] + error[1]) * mp.exp(log_g) * (1 + mpf(10) ** -9)
 
 
+@pytest.mark.slow
 def test_a_bulk_keeps_its_digits_where_the_exponent_is_as_large_as_one_over_the_sample_rate():
     sigma, q, a = 0.88, 1.16e-9, 7.4e8
     window = Window(30.0 * sigma, 2.0 * sigma)

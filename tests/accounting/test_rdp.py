@@ -19,7 +19,7 @@ def step(sample_rate: float, sigma: float):
     return SampledGaussian(sigma, sample_rate, 1)
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=6)
 @pytest.mark.parametrize(("sample_rate", "sigma"), [(1e-9, 2.0), (0.01, 0.3), (0.004, 1.1), (0.5, 12.0), (0.2, 0.07)])
 @pytest.mark.parametrize("order", [1.0001, 1.25, 3.7, 33.3])
 def test_divergence_against_high_precision(sample_rate, sigma, order):
@@ -27,7 +27,7 @@ def test_divergence_against_high_precision(sample_rate, sigma, order):
     assert 0 <= float(value / oracle.renyi_divergence(sample_rate, sigma, order) - 1) < 1e-11
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=6)
 @pytest.mark.parametrize(("sample_rate", "sigma"), [(1e-6, 1.0), (0.01, 0.5), (0.3, 1.5), (0.9, 3.0)])
 @pytest.mark.parametrize("order", [1.3, 2.0, 6.5, 40.0])
 def test_the_add_direction_is_never_larger(sample_rate, sigma, order):
@@ -62,7 +62,7 @@ def test_epsilon_is_never_below_the_truth_nor_far_above(row):
     assert truth <= bound.upper <= (3 if truth < 2 else 1.4) * truth
 
 
-@pytest.mark.sweep(every=4)
+@pytest.mark.sweep(every=4, slow=("300.0",))
 @pytest.mark.parametrize("conversion", ["cks", "classic"])
 @pytest.mark.parametrize(
     ("sigma", "sample_rate", "steps", "delta"),

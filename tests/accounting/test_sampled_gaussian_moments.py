@@ -15,7 +15,7 @@ def relative_excess(log_value: float, truth: mpf) -> float:
         return float(mp.log1p(mp.exp(mpf(log_value))) / mp.log1p(truth) - 1)
 
 
-@pytest.mark.sweep(every=8)
+@pytest.mark.sweep(every=8, slow=("1e-09",))
 @pytest.mark.parametrize("sigma", NOISES)
 @pytest.mark.parametrize("sample_rate", RATES)
 def test_fractional_moments_against_high_precision(sample_rate, sigma):
@@ -45,7 +45,7 @@ def test_a_value_does_not_depend_on_the_orders_asked_with_it():
         assert together == pytest.approx(alone, rel=1e-10, abs=1e-11)
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=6)
 @pytest.mark.parametrize("sigma", NOISES)
 @pytest.mark.parametrize("sample_rate", RATES)
 def test_kl_divergence_against_high_precision(sample_rate, sigma):

@@ -37,6 +37,7 @@ def truth(epsilons: tuple[float, ...], x: mp.mpf) -> mp.mpf:
     return truth(rest, x - last) / 2 + truth(rest, x + last) * mp.exp(-last) / 2 + smooth
 
 
+@pytest.mark.sweep(slow=("epsilons3",))
 @pytest.mark.parametrize(
     ("epsilons", "share"),
     [((0.5, 0.2), 0.0), ((0.5, 0.2), 0.97), ((1.0, 1.0), 0.3), ((2.0, 0.1, 0.7), 0.3),
@@ -50,6 +51,7 @@ def test_delta_is_that_of_one_release_after_the_other(epsilons: tuple[float, ...
     assert found.lower <= expected <= found.upper and found.relative_width < 1e-11
 
 
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize("delta", [0.3, 0.05, 1e-3, 1e-6, 1e-30])
 @pytest.mark.parametrize("epsilons", [FOUR, (3.0,) * 10, (0.1,) * 12, (1.0, 2.0, 3.0, 4.0, 5.0)], ids=len)
 def test_epsilon_is_where_delta_is(epsilons: tuple[float, ...], delta: float) -> None:
@@ -71,6 +73,7 @@ def test_of_next_to_no_delta_the_upper_end_is_no_lower_than_all_losses_together(
         assert mp.mpf(found.upper) >= count * mp.mpf(each) + mp.log1p(-mp.mpf(1e-25) * 2**count)
 
 
+@pytest.mark.slow
 def test_the_lattice_agrees() -> None:
     """And widths of 1e-9 each way are what every figure has."""
     plan = Plan(tuple(Phase(Laplace(each), Poisson(1.0), 1) for each in FOUR))

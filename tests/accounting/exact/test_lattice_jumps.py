@@ -80,6 +80,7 @@ def pair_of_steps(sigma, q, epsilon):
     return float((half * rule * density * alone(epsilon - log_r)).sum())
 
 
+@pytest.mark.sweep(slow=("1.0-0.0001",))
 @pytest.mark.parametrize(("sigma", "q", "epsilon"), [(1.0, 1e-6, 0.1), (1.0, 1e-4, 0.02), (0.6, 1e-6, 3.0)])
 def test_users_cost_their_integral(sigma, q, epsilon):
     found = lattice_jumps.delta_ends(Composition.of([(GroupLoss(sigma, q, 2), 2)]), epsilon)

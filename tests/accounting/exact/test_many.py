@@ -70,6 +70,7 @@ def test_so_they_are_where_large_losses_are_rare():
         assert found.relative_width <= 1e-6
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("epsilon", "delta"), [(0.3, 1e-5), (3.0, 1e-5), (3.0, 1e-12), (20.0, 1e-7)])
 def test_an_estimate_of_many_says_how_far_they_are_from_what_they_may_spend(epsilon, delta):
     whole = Settings(examples=60000, batch_size=600, epochs=20)
@@ -92,6 +93,7 @@ def test_plans_of_several_phases_are_left_to_others():
     assert found[1] is not None
 
 
+@pytest.mark.slow
 def test_the_chi_square_divergence_bounds_delta_at_zero():
     for sigma, rate, count in ((1.0, 1e-7, 1000), (0.7, 1e-5, 100), (3.0, 0.01, 10_000), (2.0, 0.1, 3)):
         bound = placement.delta_at_zero_above(Steps.of([(sigma, rate, count)]))

@@ -51,7 +51,7 @@ def less_one_on_the_line(sigma, q, a, u):
     return complex((-2.0 * weight * np.sin(0.5 * u * loss) ** 2).sum(), (weight * np.sin(u * loss)).sum())
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=6)
 @pytest.mark.parametrize("direction", list(Direction))
 @pytest.mark.parametrize(("sigma", "q", "steps", "tilt", "u_max"), LAWS)
 def test_the_transform_is_within_its_bound(sigma, q, steps, tilt, u_max, direction):

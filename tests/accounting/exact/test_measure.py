@@ -26,6 +26,7 @@ def truths(sigma, q, tilt, direction, frequencies, weight=None, width=math.inf):
     return oracle.transforms(q, sigma, exponents, weight, width)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("sigma", "q", "count", "tilt", "top", "direction"), CASES)
 def test_line_and_moments_of_a_whole_law(sigma, q, count, tilt, top, direction):
     measure, u = Measure(Steps.of([(sigma, q, count)]), direction), np.linspace(0.0, top, 7)
@@ -41,6 +42,7 @@ def test_line_and_moments_of_a_whole_law(sigma, q, count, tilt, top, direction):
         assert abs(moments.rough[0] - log_moment) <= 1e-9 * (1 + abs(log_moment))
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("sigma", "q", "count", "tilt", "direction"), [(*CASES[k][:4], CASES[k][5]) for k in (0, 2, 3)]
 )

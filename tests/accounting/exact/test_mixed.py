@@ -76,6 +76,7 @@ def assert_certified(run: Composition, epsilon: float, truth: mpf, width: float 
     assert not mixed.epsilon_below(run, epsilon * (1.0 - 1e-6), float(truth))
 
 
+@pytest.mark.sweep(slow=("4.0-30-0.1",))
 @pytest.mark.parametrize(
     ("sigma", "steps", "step_epsilon", "step_delta", "others", "epsilon"),
     [
@@ -126,6 +127,7 @@ def test_sampled_randomized_response_among_gaussians_in_both_directions(reverse,
     assert_certified(run, epsilon, truth)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a_sampled_gaussian_step_among_others_in_both_directions(reverse):
     """The step's outcome x is integrated over, and what the others tell taken at the ε it leaves."""
@@ -143,6 +145,7 @@ def test_a_sampled_gaussian_step_among_others_in_both_directions(reverse):
     assert_certified(run, 2.0, truth)
 
 
+@pytest.mark.slow
 def test_many_sampled_gaussians_and_a_stated_pair():
     truth = mpf(1e-9)
     with mp.workdps(25):
@@ -153,6 +156,7 @@ def test_many_sampled_gaussians_and_a_stated_pair():
     assert_certified(run, 3.0, truth)
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("scale", "steps", "sigma", "releases", "epsilon"),
     [
@@ -217,6 +221,7 @@ def random_plan(rng: random.Random) -> tuple[other_laws.Known, float]:
     return known, 10.0 ** -rng.uniform(2.0, rng.choice([9.0, 50.0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("others", "delta"),
     [

@@ -44,7 +44,7 @@ def transform(sigma: float, q: float, z: mpc, cut: Cut | None, atom: bool = True
     return rest + mp.quad(integrand, edges, method="gauss-legendre", maxdegree=4)
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=6)
 @pytest.mark.parametrize(("sigma", "q", "cut"), STEPS)
 @pytest.mark.parametrize(("tilt", "u"), [(0.2, 3.0), (4.0, 12.0)])
 def test_the_transform_lies_within_its_error(sigma, q, cut, tilt, u):
@@ -58,7 +58,7 @@ def test_the_transform_lies_within_its_error(sigma, q, cut, tilt, u):
     assert abs(found - truth) <= mpf(float(error[-1]))
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=2, slow=("2.0-9.0-0.5",))
 @pytest.mark.parametrize(("sigma", "q", "cut"), STEPS)
 @pytest.mark.parametrize(("s", "u"), [(3.0, 0.0), (2.0, 9.0), (-1.0, 0.0)])
 def test_the_remainder_bounds_what_a_short_rule_leaves_out(monkeypatch, sigma, q, cut, s, u):
@@ -95,6 +95,7 @@ def test_the_mass_at_zero_is_the_laws_own():
     assert at_zero(Replacement(0.8, 0.3)) == pytest.approx(float(law.atoms.p[0]), rel=1e-12)
 
 
+@pytest.mark.sweep(slow=("2.0-0.01",))
 @pytest.mark.parametrize(
     ("sigma", "q", "steps", "delta"),
     [

@@ -73,7 +73,7 @@ LAPLACE = [
 ]
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=6)
 @pytest.mark.parametrize(("law", "e", "rate", "reverse"), LAPLACE)
 @pytest.mark.parametrize(("tilt", "u"), [(0.01, 3.0), (5.0, 0.0), (40.0, 25.0)])
 def test_transforms_of_laplace_losses_lie_within_their_error(law, e, rate, reverse, tilt, u):
@@ -248,6 +248,7 @@ def test_noise_on_whole_numbers_of_many_values_is_left_to_a_lattice() -> None:
     assert densities(DiscreteLaplaceLoss(1.0, laplace_rule.MOST_ATOMS)) is None
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     "law",
     [

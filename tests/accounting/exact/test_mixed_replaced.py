@@ -53,6 +53,7 @@ CUT = Cut(np.array([[4.0]]), np.array([[0.3]]))
 STEPS = [(1.0, 0.1, None), (0.5, 0.01, None), (4.0, 0.6, None), (1.0, 0.1, CUT), (0.7, 0.001, CUT)]
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(("sigma", "q", "cut"), STEPS)
 @pytest.mark.parametrize(("tilt", "u"), [(0.2, 3.0), (4.0, 12.0)])
 def test_the_transform_lies_within_its_error(sigma, q, cut, tilt, u):
@@ -67,7 +68,7 @@ def test_the_transform_lies_within_its_error(sigma, q, cut, tilt, u):
     assert abs(found - truth) <= mpf(float(error[-1])) < 1e-9
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=9)
 @pytest.mark.parametrize(("sigma", "q", "cut"), STEPS)
 @pytest.mark.parametrize(("s", "u"), [(3.0, 0.0), (2.0, 9.0), (0.0, 0.0), (-1.0, 0.0)])
 def test_the_remainder_bounds_what_a_coarse_rule_leaves_out(sigma, q, cut, s, u):
@@ -136,6 +137,7 @@ def test_figures_hold_those_of_mpmath(sigma, q, steps, epsilon, delta):
     assert spent.relative_width < 1e-9
 
 
+@pytest.mark.sweep(slow=("1.1-0.004",))
 @pytest.mark.parametrize(
     ("sigma", "q", "steps", "delta"),
     [

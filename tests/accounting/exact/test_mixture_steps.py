@@ -81,7 +81,7 @@ def test_the_ratio_lies_within_its_rounding_on_and_beside_the_line(law):
         assert abs(mp.arg(each) - angle) < 1e-11
 
 
-@pytest.mark.sweep(every=6)
+@pytest.mark.sweep(every=6, slow=("3.0-12.0",))
 @pytest.mark.parametrize(("law", "reverse", "cut"), LAWS)
 @pytest.mark.parametrize(("tilt", "u"), [(0.2, 3.0), (3.0, 12.0)])
 def test_the_transform_lies_within_its_error(law, reverse, cut, tilt, u):
@@ -96,7 +96,7 @@ def test_the_transform_lies_within_its_error(law, reverse, cut, tilt, u):
     assert error[-1] < 1e-9
 
 
-@pytest.mark.sweep(every=4)
+@pytest.mark.sweep(every=4, slow=("1.0-9.0",))
 @pytest.mark.parametrize(("law", "reverse", "cut"), LAWS)
 @pytest.mark.parametrize(("s", "u"), [(2.0, 0.0), (1.0, 9.0), (-1.0, 0.0)])
 def test_the_remainder_bounds_what_a_short_rule_leaves_out(monkeypatch, law, reverse, cut, s, u):

@@ -35,7 +35,7 @@ def rare(count):
     return Rare(Steps.of([(SIGMA, Q, count)]), POWER * one, START * one, END * one)
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.slow), 2, 1000])
 def test_line_is_all_paths_less_those_in_the_bulk(truths, count):
     line = rare(count).line(TILT, FREQUENCIES)

@@ -60,7 +60,7 @@ def delta_of(p: np.ndarray, q: np.ndarray, epsilon: float) -> float:
     return float(np.maximum(p - math.exp(epsilon) * q, 0).sum())
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=6)
 @pytest.mark.parametrize("law", LAWS)
 def test_no_winner_with_what_comes_beside_it_tells_more_than_is_claimed(law: str) -> None:
     """Randomized response with every order of its answers by score, beside another response; both ways round."""
@@ -101,6 +101,7 @@ def test_a_trial_that_draws_its_kind_tells_no_more_than_is_claimed() -> None:
     assert told > 0.2
 
 
+@pytest.mark.slow
 def test_kinds_cost_between_the_cheapest_and_the_dearest_by_either_accountant() -> None:
     cheap, dear = ((Phase(Gaussian(sigma), Poisson(1.0), 1),) for sigma in (8.0, 4.0))
     trials = Trials("geometric", 10.0)
@@ -130,6 +131,7 @@ def test_a_search_alone_costs_what_the_profile_form_says(sigma: float, figure: f
     assert "Koskela" in found.why
 
 
+@pytest.mark.slow
 def test_composition_is_dearer_than_each_part_and_cheaper_than_the_sum() -> None:
     before = Phase(Laplace(0.1), Poisson(1.0), 4)
     whole = Plan((before, search(ONE)))
@@ -152,6 +154,7 @@ def test_more_trials_and_more_noise_move_it_the_right_way() -> None:
     assert accounting.epsilon(Plan((ONE,)), 1e-6).value < costs[0]
 
 
+@pytest.mark.sweep(slow=("1e-15",))
 @pytest.mark.parametrize("delta", [1e-3, 1e-15, 1e-60])
 def test_deltas_of_any_size_are_answered(delta: float) -> None:
     plan = Plan((search(ONE), Phase(Laplace(0.1), Poisson(1.0), 1)))

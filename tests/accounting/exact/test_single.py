@@ -56,6 +56,7 @@ def test_the_last_floats_before_the_largest_loss_spend_what_they_do(sigma, q):
         epsilon = math.nextafter(epsilon, 0.0)
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("q", [1e-90, 1e-130, 1e-200, 1e-290])
 @pytest.mark.parametrize("share", [0.0, 1e-30, 0.3, 0.5, 0.9995, 1 - 1e-12, 1.0])
 def test_of_a_rate_that_is_nothing_beside_one_its_digits_are_kept(q, share):

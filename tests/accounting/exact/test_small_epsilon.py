@@ -43,7 +43,7 @@ def folded(sigma, q, steps, epsilons, direction="remove"):
     return found
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.slow
 @pytest.mark.parametrize(("sigma", "q", "steps"), [(0.412, 0.00524, 25), (0.35, 0.02, 10)])
 def test_delta_is_narrow_down_to_an_epsilon_of_0(sigma, q, steps):
     epsilons = (0.0, 1e-3)
@@ -55,7 +55,7 @@ def test_delta_is_narrow_down_to_an_epsilon_of_0(sigma, q, steps):
         assert bound.relative_width <= 1e-4
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", list(Direction))
 def test_either_direction_is_known_from_one_contour(direction):
     sigma, q, steps = 0.412, 0.00524, 25
@@ -114,7 +114,7 @@ def two_steps(sigma, q, epsilon, direction):
     return float((mass * density * gains(epsilon - sign * log_r)).sum())
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", list(Direction))
 def test_bounded_losses_hold_two_steps_in_many_digits(direction):
     sigma, q = 0.6, 3e-8

@@ -25,6 +25,7 @@ def saddles(sigma, q, count, direction, tilt=0.0):
     return PlanSaddles(Steps.of([(sigma, q, count)]), direction, np.array([[reach]]))
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("sigma", "q", "count", "tilt", "direction"), CASES)
 def test_moments_are_those_of_the_composed_loss(sigma, q, count, tilt, direction):
     saddle = saddles(sigma, q, count, direction, tilt).at(tilt)

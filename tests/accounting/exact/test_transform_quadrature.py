@@ -27,6 +27,7 @@ def made(sigma, q, a, u, cut=None):
     return Quadrature(Steps.of([(sigma, q, 1)]), np.array([[a]]), u_max=u, cut=cut)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("sigma", "q", "a", "u"), CASES)
 def test_value_slope_and_line_lie_within_the_error_stated(sigma, q, a, u):
     law = made(sigma, q, a, u)
@@ -58,7 +59,7 @@ def test_the_error_of_a_rare_step_is_far_below_a_unit_of_one():
     assert float(law.relative_error(np.zeros(1))[0, 0]) < 1e-11 * float(law.log_g[0, 0])
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=2, slow=("True",))
 @pytest.mark.parametrize("q", [1e-5, 0.05])
 @pytest.mark.parametrize("banded", [False, True])
 def test_a_cut_law_is_the_integral_with_the_cuts_weight(q, banded):

@@ -44,7 +44,7 @@ def truth(noise: float, counts: tuple[int, int], epsilon: float, sign: float) ->
     return found if sign > 0 else found / level
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=2, slow=("remove-3.0",))
 @pytest.mark.parametrize(("noise", "counts", "epsilon"), FEW)
 @pytest.mark.parametrize("direction", ["remove", "add"])
 def test_a_mean_of_two_or_three_lies_between_its_laws(noise, counts, epsilon, direction):
@@ -110,6 +110,7 @@ def test_mass_and_mean_are_kept(side, noise, count):
         assert (square - variance) * slack >= 0.0 or abs(square - variance) < 1e-6 * variance
 
 
+@pytest.mark.slow
 def test_finer_lattices_narrow_the_interval_by_the_square_of_their_step():
     def width(halvings):
         pair = allocated_rounds.allocated(Mean(((1.0, 20),), 20), Resolution(halvings, 40))

@@ -122,7 +122,7 @@ with mp.workdps(DIGITS):
     ]
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=3, slow=("geometric far-1000", "answer-1000"))
 @pytest.mark.parametrize("steps", STEPS)
 @pytest.mark.parametrize(("kind", "adjacency", "rate", "lattices"), [case[1:] for case in CASES],
                          ids=[case[0] for case in CASES])  # fmt: skip
@@ -293,6 +293,7 @@ def test_sampled_and_zeroed_out_it_is_said_what_makes_sampling_help(kind: Mechan
     assert declared_epsilon.AS_GOOD_AS_NONE not in why(ZERO_OUT, 1.0) + why(ADD_REMOVE, 0.1)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("steps", [1, 2, 4])
 @pytest.mark.parametrize("epsilon", [0.0, 0.05, 0.3])
 def test_a_sampled_stated_delta_is_that_of_every_outcome(steps: int, epsilon: float) -> None:

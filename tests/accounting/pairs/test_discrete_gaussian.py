@@ -56,7 +56,7 @@ def delta(sigma: float, shifts: tuple[int, ...], steps: int, epsilon: float) -> 
         return mp.fsum(mpf(mass) / 2**BITS * -mp.expm1(epsilon - loss) for loss, mass in told)
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=2, slow=("2.5-shifts8",))
 @pytest.mark.parametrize(
     ("sigma", "shifts", "steps"),
     [

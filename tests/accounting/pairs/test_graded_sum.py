@@ -184,6 +184,7 @@ def test_one_lognormal_is_the_gaussian(noise, side):
         assert (found - exact) * (1.0 if side == "above" else -1.0) >= -1e-11 * exact
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("noise", "count"), [(0.6, 60), (1.0, 9), (1.0, 200), (3.0, 1000)])
 def test_variances_lie_on_either_side_and_near(noise, count):
     exact = count * math.expm1(noise**-2)
@@ -209,7 +210,7 @@ def test_the_lattice_of_a_sum_becomes_coarser_as_it_grows():
     assert [each.exponent - lattices[0].exponent for each in lattices] == [0, 1, 2, 3]
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=6)
 @pytest.mark.parametrize(("noise", "count", "total"), [(1.0, 40, 40), (0.7, 90, 90), (2.0, 25, 31)])
 @pytest.mark.parametrize("direction", ["remove", "add"])
 def test_both_ways_to_a_mean_prove_intervals_that_meet(monkeypatch, noise, count, total, direction):
@@ -225,7 +226,7 @@ def test_both_ways_to_a_mean_prove_intervals_that_meet(monkeypatch, noise, count
         assert low <= high <= 1.03 * low and low <= other_high and other_low <= high
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=2, slow=("1.0-1000",))
 @pytest.mark.parametrize(("noise", "per_epoch", "count"), [(1.0, 1000, 10), (2.0, 10_000, 1), (0.6, 60, 3)])
 def test_widths_do_not_grow_with_the_steps_of_an_epoch(noise, per_epoch, count):
     plan = Plan((Phase(Gaussian(noise), BallsInBins(per_epoch), per_epoch * count),))
@@ -332,6 +333,7 @@ def test_two_lognormals_are_held_by_an_integral_in_mpmath(noise):
                 assert abs(found - exact) <= 2e-4 * exact
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("noise", "count"), [(1.0, 9), (1.0, 200), (3.0, 1000)])
 def test_fourth_moments_lie_on_either_side_of_the_closed_form(noise, count):
     """n·μ₄ + 3n(n - 1)·μ₂² of the lognormal's own: a convex function of the sum, which looks at its tails."""

@@ -73,6 +73,7 @@ def test_the_nearest_point_of_an_interval_is_an_end_or_zero() -> None:
     assert nearest(np.array([-math.inf, -4.0, 0.0, math.inf])).tolist() == [4.0, 0.0, 0.0]
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("sigma", [0.5, 3.0])
 def test_gaussian_moments_are_the_integrals(sigma: float) -> None:
     law = GaussianLoss(sigma)

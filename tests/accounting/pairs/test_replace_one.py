@@ -40,7 +40,7 @@ def tail(x: mpf, mean: int, sigma: float) -> mpf:
     return mp.erfc((x - mean) / mpf(sigma) / mp.sqrt(2)) / 2
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=9)
 @pytest.mark.parametrize(("sigma", "q"), SETTINGS)
 def test_masses_are_those_between_the_places_of_the_losses(sigma: float, q: float) -> None:
     losses = np.array([-30.0, -6.0, -1.0, -0.01, -1e-6, 0.0, 1e-9, 0.01, 1.0, 6.0, 30.0])
@@ -81,6 +81,7 @@ def test_both_measures_are_whole_and_mirror_images(sigma: float, q: float) -> No
     assert found.p == pytest.approx(found.q[::-1], rel=1e-12, abs=1e-300)
 
 
+@pytest.mark.sweep(every=5)
 @pytest.mark.parametrize(("sigma", "q"), [(1.0, 0.3), (0.5, 0.01), (3.0, 0.9)])
 @pytest.mark.parametrize("factor", [0.4, 0.97, 1.0, 1.05, 2.0, 8.0])
 def test_opposite_gradients_are_told_apart_best(sigma: float, q: float, factor: float) -> None:
@@ -104,6 +105,7 @@ def planar(sigma: float, q: float, factor: float, u: tuple[float, float], v: tup
     return float(np.maximum(above, 0.0).sum() * (axis[1] - axis[0]) ** 2)
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(("sigma", "q", "epsilon"), [(1.0, 0.1, 0.3), (0.5, 0.02, 2.0), (4.0, 0.5, 0.05)])
 def test_delta_of_one_step_is_the_integral(sigma: float, q: float, epsilon: float) -> None:
     plan = Plan((Phase(Gaussian(sigma), Poisson(q), 1),), adjacency=REPLACE_ONE)
@@ -120,6 +122,7 @@ def test_delta_of_one_step_is_the_integral(sigma: float, q: float, epsilon: floa
     assert found.guarantee is Guarantee.CERTIFIED
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("sigma", "n", "batch", "steps", "delta", "low", "high", "poisson", "add_remove"), KNOWN)
 def test_figures_on_record(
     sigma: float,

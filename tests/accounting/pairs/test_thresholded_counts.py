@@ -165,6 +165,7 @@ def told(values: tuple[float, ...], kind: AboveThreshold) -> np.ndarray:
     return np.array(found)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("queries", ["any", "monotone"])
 @pytest.mark.parametrize(("threshold_scale", "query_scale", "answers"), [(2.0, 4.0, 1), (1.5, 6.0, 2), (8.0, 3.0, 2)])
 def test_no_stream_is_told_apart_better_than_its_delta_at_any_epsilon(

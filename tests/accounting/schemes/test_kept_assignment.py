@@ -43,6 +43,7 @@ def test_a_group_that_is_kept(epsilon: float) -> None:
     assert exact.delta(plan, epsilon).lower <= drawn_anew
 
 
+@pytest.mark.slow
 def test_a_phase_of_whole_rounds_loses_nothing_by_another() -> None:
     """Where no round is cut, or one alone, groups that are kept cost what groups drawn anew do."""
     scheme = CyclicPoisson(0.5, 4, "own")

@@ -49,7 +49,7 @@ def test_balls_in_bins(sigma, steps, epsilon):
     held(settings, epsilon, larger(subsets(1, steps), {(0.0,) * steps: 1.0}, sigma, epsilon))
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize(("times", "steps"), [(1, 2), (1, 3), (2, 3), (1, 4), (2, 4)])
 @pytest.mark.parametrize(("sigma", "epsilon"), [(1.0, 0.6), (2.0, 0.2)])
 def test_random_allocation(times, steps, sigma, epsilon):
@@ -129,7 +129,7 @@ def test_truncated_poisson_zeroed_out(examples, cap, steps):
     held(settings, epsilon, best)
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=2, slow=("3-2.0",))
 @pytest.mark.parametrize(("examples", "epsilon"), [(2, 0.8), (3, 0.8), (3, 2.0)])
 def test_shuffled_batches_of_one(examples, epsilon):
     sigma, best = 1.0, 0.0

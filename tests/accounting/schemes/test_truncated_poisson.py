@@ -31,7 +31,7 @@ def plan_of(sigma: float, scheme: TruncatedPoisson | Poisson, steps: int, adjace
     return Plan((Phase(Gaussian(sigma), scheme, steps),), adjacency=adjacency)
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=2, slow=("E_trunc_330",))
 @pytest.mark.parametrize("row", POINTS, ids=lambda row: row["id"])
 def test_published_figures(row: dict[str, str]) -> None:
     given = json.loads(row["parameters"])
@@ -94,6 +94,7 @@ def test_a_cap_of_all_examples_cuts_nothing() -> None:
         assert cut.value == accounting.epsilon(plan_of(1.0, Poisson(0.1), 20, adjacency), 1e-5).value
 
 
+@pytest.mark.slow
 def test_epsilon_is_not_monotone_in_the_cap() -> None:
     uppers = [accounting.epsilon(plan_of(0.8, TruncatedPoisson(0.1, cap, 100), 5, ZERO_OUT), 1e-5).value
               for cap in (30, 10, 1)]  # fmt: skip

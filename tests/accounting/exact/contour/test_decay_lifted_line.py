@@ -33,6 +33,7 @@ def law_of(sigma, q, a, at=math.inf):
     return TiltedStep(sigma, q, a, log_g, 1e-13, *ends, at, sigma / 3.0), loss, np.exp(logs - log_g)
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("given", [*LAWS, *ADDED, *CUTS])
 def test_the_characteristic_function_lies_below_the_bound_and_near_it(given):
     law, loss, mass = law_of(*given)
@@ -47,6 +48,7 @@ def test_the_characteristic_function_lies_below_the_bound_and_near_it(given):
     assert bounds[-1] < -0.1
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("given", [LAWS[0], LAWS[3], LAWS[5], ADDED[1], pytest.param(CUTS[1], marks=pytest.mark.slow)])
 def test_far_below_a_unit_of_1_the_bound_still_holds_the_transform(given):
     """|G(a + iu)| / G(a) in 30 digits of mpmath, down to 1e-27: each bound holds at its own frequency and beyond, with
@@ -68,6 +70,7 @@ def test_far_below_a_unit_of_1_the_bound_still_holds_the_transform(given):
     assert given not in (LAWS[0], LAWS[5]) or true[-1] < -60.0
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("given", [LAWS[0], LAWS[1], LAWS[2], LAWS[5], ADDED[1], ADDED[3]])
 def test_no_cell_has_more_mass_than_its_ends_allow(given):
     """The integral of p over each of the heaviest cells and of what lies outside of all, by mpmath: in a cell that the

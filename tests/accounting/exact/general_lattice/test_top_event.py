@@ -94,7 +94,7 @@ def two_steps(epsilon, q, x):
     return ends + mp.quad(between, [max(reaches, mpf(0)), 1])
 
 
-@pytest.mark.sweep(every=5)
+@pytest.mark.sweep(every=5, slow=("1e-11-0.48",))
 @pytest.mark.parametrize("epsilon, q", [(0.48, 7e-4), (0.2, 0.1), (1.5, 1e-5)])
 @pytest.mark.parametrize("delta", [1e-11, 1e-20])
 def test_two_steps_of_sampled_laplace_noise_at_tiny_deltas(epsilon, q, delta):
@@ -106,7 +106,7 @@ def test_two_steps_of_sampled_laplace_noise_at_tiny_deltas(epsilon, q, delta):
     assert bound.upper - bound.lower <= 2e-5 * bound.upper
 
 
-@pytest.mark.sweep(every=7)
+@pytest.mark.sweep(every=7, slow=("1e-20-3",))
 @pytest.mark.parametrize("mechanism", [Laplace(0.5), DiscreteLaplace(0.5)])
 @pytest.mark.parametrize("steps", [17, 3])
 @pytest.mark.parametrize("delta", [1e-13, 1e-20, 1e-50])
@@ -117,6 +117,7 @@ def test_few_sampled_steps_are_known_in_many_digits(mechanism, steps, delta):
     assert accounting.delta(plan, bound.upper).lower <= delta <= accounting.delta(plan, bound.lower).upper
 
 
+@pytest.mark.slow
 def test_at_the_end_of_all_losses_it_is_no_more_than_the_interval():
     run = Composition.of([(ANSWERS, 5)])
     for below in (1e-3, 1e-9, 1e-15, 0.0):
@@ -145,7 +146,7 @@ RARE = [
 ]
 
 
-@pytest.mark.sweep(every=9)
+@pytest.mark.sweep(every=9, slow=("2-99.0",))
 @pytest.mark.parametrize(("epsilon", "rate"), RARE)
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_close_to_the_largest_loss_of_rarely_sampled_answers_delta_is_between_both_ends(epsilon, rate, steps):

@@ -56,6 +56,7 @@ def test_without_sampling(phases, mu):
             assert holds(closed_curve(rows, Direction.ADD, BITS).delta(arb(epsilon)), truth)
 
 
+@pytest.mark.slow
 def test_two_steps():
     phases = (ComposedSteps(1.5, 0.2, 2),)
     bits = working_bits(phases, 70)

@@ -52,6 +52,7 @@ def test_paths_without_a_jump_add_what_their_moments_say() -> None:
     assert bounds[0] < bounds[1]  # fewer paths are below a lower threshold
 
 
+@pytest.mark.sweep(slow=("2",))
 @pytest.mark.parametrize("steps", [1, 2])
 def test_delta_of_few_steps_is_about_right(steps: int) -> None:
     rows = Steps.of([(0.7, 1e-3, steps)])
