@@ -50,6 +50,7 @@ def test_right_noise_agrees_also_after_an_interruption(name: str, first: int) ->
     assert agrees(name, added(name), first, level=1e-3)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     "name", [pytest.param(each, marks=[pytest.mark.slow] * (each == "many bands")) for each in MECHANISMS]
 )

@@ -98,6 +98,7 @@ def test_every_word_that_a_recipe_may_use_is_known_here() -> None:
     assert set(models.LAYERS) | {"lstm", "transformer"} == set(schema.KINDS)
 
 
+@pytest.mark.sweep(slow=("names",))
 @pytest.mark.parametrize(
     ("source", "model", "floor"),
     [

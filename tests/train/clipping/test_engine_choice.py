@@ -121,6 +121,7 @@ def test_models_of_known_layers_are_book_kept(name: str) -> None:
         assert (str(made), type(made.engine)) == ("vmap, because layer 'over' is a LSTM", VmapClipping)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("net", "reason"),
     [
@@ -140,6 +141,7 @@ def test_what_book_keeping_would_get_wrong_goes_to_vmap(net: type[Net], reason: 
         chosen(net(), "book-keeping")
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
 def test_recurrent_layers_are_clipped_by_vmap(kind: type[nn.RNNBase]) -> None:
     made = choose(Recurrent(kind), "auto", 4, torch.zeros(4, dtype=torch.int64))

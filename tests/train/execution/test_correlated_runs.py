@@ -81,7 +81,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, torch.Tensor]]:
     return found
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize("name", [*KEPT, "tree, adaptive"])
 def test_a_seeded_run_that_goes_on_ends_bit_by_bit_as_if_it_had_not(name: str, tmp_path: Path) -> None:
     train.run(recipe(name), seed=4, out=tmp_path / "whole")
@@ -91,7 +91,7 @@ def test_a_seeded_run_that_goes_on_ends_bit_by_bit_as_if_it_had_not(name: str, t
     assert all(torch.equal(whole[key], cut[key]) for key in whole)
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize("name", KEPT)
 def test_an_unseeded_run_goes_on_with_the_noise_that_it_shares_with_what_was_released(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -206,6 +206,7 @@ def test_a_batch_out_of_turn_ends_the_run_and_the_report_says_so(
     assert any("participation disagreed" in doubt for claim in claims for doubt in claim.doubts)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("name", ["banded, one order", "tree, one order"])
 def test_independent_noise_under_a_correlated_claim_is_found(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -219,6 +220,7 @@ def test_independent_noise_under_a_correlated_claim_is_found(
     assert [each.name for each in report.measured if not each.agrees] == ["noise"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["banded, one order", pytest.param("tree, one order", marks=pytest.mark.slow)])
 def test_processes_agree_on_the_noise_and_go_on_with_it(name: str, tmp_path: Path) -> None:
     """Two processes make the run of one of them, and after an interruption the run that they would have made."""

@@ -158,6 +158,7 @@ def test_parameters_that_overflow_stop_the_run_and_are_accounted_for(tmp_path: P
     assert read(report)["status"] == "stopped"
 
 
+@pytest.mark.slow
 def test_losses_that_are_all_not_finite_do_not_stop_the_run(tmp_path: Path) -> None:
     """How many examples have a finite loss is not released: a run that ended for it would tell of a single one."""
     mlp = {"model_kind": "mlp", "model_hidden": (8,), "model_activation": "relu"}

@@ -61,7 +61,7 @@ def recipe(name: str, **changes: Any) -> Any:
     return small(**{"training_steps": 6, "privacy_noise_multiplier": 4.0, **RUNS[name], **changes})
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=6)
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_agrees_and_its_report_is_verified(name: str, tmp_path: Path) -> None:
     report = train.run(recipe(name), out=tmp_path / "run")
@@ -79,7 +79,7 @@ def test_a_run_agrees_and_its_report_is_verified(name: str, tmp_path: Path) -> N
     assert all(verdict.claim.plan == Plan((phase,), named(adjacency), examples=N) for verdict in verdicts)
 
 
-@pytest.mark.sweep(every=5)
+@pytest.mark.sweep(every=5, slow=("shuffle",))
 @pytest.mark.parametrize(
     "name", [name for name in RUNS if name not in {"full-batch, replaced", "fixed-size, replaced"}]
 )
@@ -116,7 +116,7 @@ def test_a_seeded_run_that_goes_on_draws_the_same_batches(
 
 
 @pytest.mark.parametrize("name", ["balls-in-bins", "shuffled once", "shuffle", "same bins", "cyclic, own"])
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=6)
 def test_an_unseeded_run_goes_on_with_the_epoch_that_it_was_in(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,6 +155,7 @@ def end():
 """
 
 
+@pytest.mark.slow
 def test_processes_that_claim_nothing_say_so_once_and_refuse_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,6 +94,7 @@ def test_a_run_that_goes_on_twice_is_noticed_and_both_are_paid_for(tmp_path: Pat
     assert (report.steps, report.lost) == (STEPS, 40 - 21)  # nothing is left of the plan; its checkpoint is of step 21
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("seed", [None, 3])
 def test_a_count_that_was_set_back_is_noticed(tmp_path: Path, seed: int | None) -> None:
     run = tmp_path / "run"
@@ -119,6 +120,7 @@ def test_a_folder_that_was_put_back_from_a_backup_is_noticed(tmp_path: Path) -> 
     assert "counts 20 steps, and 21 of this run were begun: 1 step was spent" in refused(run)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("witness", ["report.json", "metrics.jsonl"])
 def test_without_any_record_the_folder_itself_tells_of_a_count_that_was_set_back(
     tmp_path: Path, state_home: Path, witness: str
@@ -174,6 +176,7 @@ def refused_together(folder: Path) -> str:
     return f"{raised.type.__name__}: {raised.value}"
 
 
+@pytest.mark.slow
 def test_several_processes_refuse_a_copy_in_one_voice(tmp_path: Path) -> None:
     run, copy = tmp_path / "run", tmp_path / "copy"
     begun(run)
@@ -183,6 +186,7 @@ def test_several_processes_refuse_a_copy_in_one_voice(tmp_path: Path) -> None:
     assert second == first.replace("UsageError", "ReportedByFirst")
 
 
+@pytest.mark.slow
 def test_reports_of_copies_show_where_they_parted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On two machines nothing is noticed, and the reports say so; side by side, they tell."""
     run, copy = tmp_path / "run", tmp_path / "copy"
@@ -202,6 +206,7 @@ def test_reports_of_copies_show_where_they_parted(tmp_path: Path, monkeypatch: p
     assert "knew nothing of this run" in other["user_record_missing"]
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("state", ["none", "file", "unwritable"])
 def test_without_a_home_a_run_goes_on_and_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str

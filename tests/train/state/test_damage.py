@@ -113,6 +113,7 @@ def test_a_disk_that_is_full_before_the_first_step_costs_nothing(tmp_path: Path)
     assert "checkpoint.pt: cannot be written: File too large." in str(raised.value)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("seed", [None, 3])
 def test_a_disk_that_is_full_later_leaves_the_checkpoint_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int | None
@@ -173,6 +174,7 @@ def test_a_disk_with_little_room_is_left_to_others(tmp_path: Path) -> None:
     assert content(tmp_path) == {}
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("moment", ["log", "sync", "begin"])
 def test_what_was_trained_is_saved_when_another_file_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
@@ -205,6 +207,7 @@ def test_what_was_trained_is_saved_when_another_file_fails(
     assert (report.status, report.steps, report.lost) == ("finished", 30, 7 if moment == "sync" else 0)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("name", ["model.pt", "report.json"])
 def test_a_last_file_that_does_not_fit_is_made_up_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -240,6 +243,7 @@ def test_the_command_tells_of_a_full_disk_in_one_line_with_status_5(
     assert err.count("\n") == 1
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("error", "status"),
     [(errno.EACCES, 5), (errno.EROFS, 5), (errno.ENOSPC, 5), (errno.EDQUOT, 5), (errno.EIO, 5), (errno.ENOTDIR, 2)],
@@ -262,6 +266,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(
         assert f"error: {named}: {os.strerror(error)}." in unwrapped(capsys.readouterr().err)
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("error", [errno.EROFS, errno.EACCES, errno.EIO])
 def test_a_run_on_a_disk_that_is_read_only_does_not_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: int
@@ -334,6 +339,7 @@ def test_no_damage_to_a_checkpoint_goes_unnoticed(tmp_path: Path) -> None:
     damaged_checkpoints(tmp_path, 10_000, seed=1)
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "folder", "zip", "pickle"])
 def test_a_run_whose_checkpoint_is_damaged_says_what_is_spent(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
@@ -361,7 +367,7 @@ def test_a_run_whose_checkpoint_is_damaged_says_what_is_spent(
     assert before is None or content(run) == before
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=6)
 @pytest.mark.parametrize("damage", [b"", b"12\n", b"\xff" * 21, b"-%019d\n" % 3, b"%020d\n" % 20 + b"x", b"%021d" % 3])
 def test_a_count_that_cannot_be_read_says_what_is_spent(tmp_path: Path, damage: bytes) -> None:
     run = tmp_path / "run"
@@ -377,7 +383,7 @@ def test_a_count_that_cannot_be_read_says_what_is_spent(tmp_path: Path, damage: 
         going_on(run)
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=9)
 @pytest.mark.parametrize(
     "damage",
     [
@@ -419,7 +425,7 @@ def test_what_follows_the_metrics_of_the_checkpoint_may_be_anything(tmp_path: Pa
     assert [line["epoch"] for line in lines] == [1, 2, 3]
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=9)
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff", b"null", b'{"spent": 3}', b'{"spent": {"steps": "x"}}'])
 def test_a_damaged_report_of_a_run_that_goes_on_is_written_anew(tmp_path: Path, damage: bytes) -> None:
     run = tmp_path / "run"

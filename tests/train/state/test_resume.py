@@ -185,6 +185,7 @@ def test_forty_kills_change_no_seeded_run_and_leave_no_step_uncounted(tmp_path: 
 # The same without a second process
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("seed", [None, 3])
 def test_an_interrupted_run_goes_on_without_losing_a_step(tmp_path: Path, seed: int | None) -> None:
     assert interrupted(tmp_path / "run", tiny(tmp_path), 17, seed).status == "interrupted"
@@ -222,6 +223,7 @@ def test_a_run_that_says_nothing_has_a_checkpoint_each_tenth_of_it(steps: int, e
     assert steps_between(7, steps) == 7 and steps_between(None, steps) is None
 
 
+@pytest.mark.sweep(slow=("auto",))
 @pytest.mark.parametrize(
     ("every", "at", "lost", "words"),
     [
@@ -271,7 +273,7 @@ def test_no_noise_is_drawn_twice(tmp_path: Path) -> None:
     assert int((tmp_path / "run" / "steps").read_bytes()) == 22  # both took step 21, and both are counted
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=6)
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -302,6 +304,7 @@ def test_two_processes_cannot_go_on_with_one_run(tmp_path: Path) -> None:
     assert resumed(tmp_path / "run").agrees
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [

@@ -73,6 +73,7 @@ def test_views_do_not_change_the_claim() -> None:
     assert whole.facts.drawn == 10
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("engine", ["book-keeping", "vmap"])
 def test_physical_batch_and_engine_change_nothing(engine: str) -> None:
     def trained(**changes: Any) -> torch.Tensor:

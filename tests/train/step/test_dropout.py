@@ -78,6 +78,7 @@ def test_the_twin_repeats_as_well(tmp_path: Path) -> None:
     assert len({report.nonprivate_accuracy for report in reports}) == 1
 
 
+@pytest.mark.slow
 def test_dropout_matters_to_a_seeded_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the tests above show nothing."""
     train.run(dropping(), seed=3, out=tmp_path / "a")
@@ -95,6 +96,7 @@ def test_a_run_leaves_the_generator_of_its_caller_alone(tmp_path: Path) -> None:
         assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.slow
 def test_unseeded_runs_drop_by_the_systems_randomness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not by torch's default, which is the same in every process."""
     seeds: list[int] = []
@@ -109,6 +111,7 @@ def test_unseeded_runs_drop_by_the_systems_randomness(tmp_path: Path, monkeypatc
     assert Checkpoint.load(tmp_path / "c" / "checkpoint.pt").generators is None
 
 
+@pytest.mark.slow
 def test_dropout_and_noise_share_no_generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The noise of a seeded run is the same whatever the model draws."""
     drawn: dict[str, list[Any]] = {}

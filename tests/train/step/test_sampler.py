@@ -17,6 +17,7 @@ def sampler(rate: float, examples: int, seed: int = 0) -> PoissonSampler:
     return PoissonSampler(Poisson(rate), examples, np.random.default_rng(seed))
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("rate", "examples"), [(0.01, 1000), (0.1, 40), (0.5, 30), (0.9, 20), (1e-4, 20_000)])
 @pytest.mark.parametrize("draws", [8_000, pytest.param(20_000, marks=pytest.mark.slow)])
 def test_batch_sizes_are_binomial(rate: float, examples: int, draws: int) -> None:
@@ -31,6 +32,7 @@ def test_batch_sizes_are_binomial(rate: float, examples: int, draws: int) -> Non
     assert stats.chi2.sf(statistic, keep.sum() - 1) > FALSE_ALARM
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("draws", [15_000, pytest.param(40_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("rate", [0.03, 0.3, 0.7])
 def test_every_example_joins_alike_and_independently(rate: float, draws: int) -> None:

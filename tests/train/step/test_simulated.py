@@ -390,7 +390,7 @@ def check(case: Case, first: Array, second: Array) -> None:
             assert max(high[own] for _, high in gains) >= goal, f"the claim of ε = {epsilon} is not reached"
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize("name", SAMPLED)
 def test_what_the_sampler_draws_is_told_apart_no_better_than_is_claimed(name: str) -> None:
     case, randomness = CASES[name], Randomness.of(7)
@@ -460,7 +460,7 @@ def test_a_sampler_that_draws_its_first_batch_again_is_caught(name: str, runs: i
         check(case, *sums)
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize("name", SAMPLED)
 def test_the_imagined_runs_are_the_samplers(name: str) -> None:
     """The record's steps and the size of the first batch have the same law."""

@@ -159,6 +159,7 @@ def test_adaptive_clipping_follows_the_gradients_and_nothing_leaks_past_the_nois
     assert made.rule.clip_norm > 0.01
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("model", [{"kind": "logistic"}, {"kind": "mlp", "hidden": (8,), "activation": "tanh"}])
 def test_the_engine_changes_nothing_that_is_computed(model: dict[str, object]) -> None:
     phase = Phase(Gaussian(1.0), Poisson(0.05), 5)

@@ -36,7 +36,7 @@ def agree(name: str, translated: bool, rule: Flat) -> None:
     assert float((ours.total - theirs.total).norm()) <= 1e-6 * float(theirs.total.norm())
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=2, slow=("attention",))
 @pytest.mark.parametrize(("name", "rule"), [("mlp", Adaptive(0.3)), ("image", PerLayer(0.3)), ("attention", Flat(0.3))])
 def test_the_traced_graph_sums_as_the_engine_does(name: str, rule: Flat) -> None:
     agree(name, False, rule)

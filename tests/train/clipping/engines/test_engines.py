@@ -35,7 +35,7 @@ def clipped(
     return engine(kind, name, piece).clipped_sum(inputs, targets, Flat(clip_norm))
 
 
-@pytest.mark.sweep(every=4)
+@pytest.mark.sweep(every=8)
 @every_engine
 @pytest.mark.parametrize("rule", [Flat(1e-6), Flat(0.3), Flat(1e6), PerLayer(0.3), Automatic(0.3), Adaptive(0.3)])
 def test_agrees_with_one_example_at_a_time_in_float64(kind: Kind, name: str, rule: Flat) -> None:
@@ -104,7 +104,7 @@ def without(values: Tensor, i: int) -> Tensor:
     return rest
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=6)
 @both
 @pytest.mark.parametrize("piece", [1024, 300, 32])
 def test_the_margin_for_round_off_holds_for_many_aligned_examples(kind: Kind, piece: int) -> None:
@@ -183,7 +183,7 @@ SMALL = [Flat(1e-3), PerLayer(1e-3), Automatic(1e-3), Adaptive(1e-3)]  # below e
 ALL_KINDS = [BookKeeping, VmapClipping, CompiledBookKeeping]
 
 
-@pytest.mark.sweep(every=5)
+@pytest.mark.sweep(every=5, slow=("BookKeeping-attention",))
 @pytest.mark.parametrize("half", [False, True], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("name", ["mlp", "image", "attention"])
 @pytest.mark.parametrize("kind", ALL_KINDS)
@@ -197,7 +197,7 @@ def test_removing_any_example_moves_the_sum_by_at_most_the_sensitivity(
         assert 0.9 < found <= 1.0
 
 
-@pytest.mark.sweep(every=5)
+@pytest.mark.sweep(every=5, slow=("2-VmapClipping",))
 @pytest.mark.parametrize("rule", SMALL, ids=lambda rule: type(rule).__name__)
 @pytest.mark.parametrize("kind", ALL_KINDS)
 @pytest.mark.parametrize("seeds", [2, pytest.param(4, marks=pytest.mark.slow)])
@@ -298,7 +298,7 @@ def test_norms_of_long_rows_and_of_numbers_that_float32_cannot_square() -> None:
     assert float(squares(huge)) == float("inf")
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=3, slow=("image-VmapClipping",))
 @both
 @pytest.mark.parametrize("name", ["mlp", "image", "series", "attention"])
 def test_bfloat16_changes_digits_and_not_the_bound(kind: Kind, name: str) -> None:

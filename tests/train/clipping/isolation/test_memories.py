@@ -22,6 +22,7 @@ from dpplan.train.step.model_guard import ModelGuard
 EXAMPLE = torch.zeros(6)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("name", MEMORIES)
 def test_a_model_that_keeps_what_it_sees_is_refused_wherever_it_keeps_it(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -33,7 +34,7 @@ def test_a_model_that_keeps_what_it_sees_is_refused_wherever_it_keeps_it(
     assert "others are in its batch" not in str(refused.value)
 
 
-@pytest.mark.sweep(every=6)
+@pytest.mark.sweep(every=18)
 @pytest.mark.parametrize("name", MEMORIES)
 def test_a_model_that_keeps_what_no_trial_shows_it_never_releases_a_step(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -108,6 +109,7 @@ class Forgetful(nn.Module):
         return self.second(torch.tanh(self.first(x)))
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("keep", "clear", "said"),
     [
@@ -259,6 +261,7 @@ def test_operators_of_the_users_that_are_called_later_stop_the_run(on_trial: str
         engine.clipped_sum(inputs, torch.zeros(5, dtype=torch.int64), Flat(1.0))
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("reach", WAYS)
 def test_ways_past_vmap_are_no_wall(reach: Any) -> None:
     chosen = choose(Reaching(reach), "auto", 64, EXAMPLE)
@@ -266,6 +269,7 @@ def test_ways_past_vmap_are_no_wall(reach: Any) -> None:
     assert WAYS[reach] in chosen.reason
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("reach", WAYS)
 def test_ways_past_vmap_that_are_taken_later_stop_the_run(reach: Any) -> None:
     net = Reaching(reach)

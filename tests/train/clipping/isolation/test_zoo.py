@@ -101,7 +101,7 @@ def test_models_that_mix_or_keep_examples_are_refused_for_their_true_reason(name
         chosen_for(name)
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=4, slow=("BackwardClippedByBatch", "WrittenIntoZeros", "NoiseByHand"))
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LIKE_OTHERS)) for name in PRIVATE]
@@ -205,6 +205,7 @@ def trained(net: nn.Module, h: Tensor) -> None:
     net.second.bias.data.add_(1.0)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("late", [reassigned, written, frozen, trained])
 def test_what_a_model_begins_to_keep_later_stops_the_run_and_is_put_back(
     late: Callable[[nn.Module, Tensor], None],
