@@ -64,6 +64,7 @@ def test_a_recipe_and_a_stated_claim_are_held_against_the_same_scores(dpplan: Ru
     assert alone.stdout.startswith("ε ≥ ")
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -186,6 +186,7 @@ def test_no_cost_is_told_of_longer_epochs_beside_a_search_whose_own_are_not_know
     assert finding["message"].endswith("14100 in all, and the figure is for 14063.")
 
 
+@pytest.mark.slow
 def test_phases_and_earlier_runs_are_checked_as_one_plan(dpplan: Run) -> None:
     phases = ("--phase", "sigma=0.2,q=0.01,steps=10", "--spent", "sigma=2,q=0.01,steps=10", "--n", "1000")
     content = json.loads(dpplan("check", *phases, "--json").stdout)
@@ -193,6 +194,7 @@ def test_phases_and_earlier_runs_are_checked_as_one_plan(dpplan: Run) -> None:
     assert "DP003" in {one["code"] for one in content["findings"]}
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -237,7 +239,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return call
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=3, slow=("digits-bins",))
 @pytest.mark.parametrize("file", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda file: file.stem)
 def test_the_recipes_that_come_with_dpplan_have_no_errors_and_no_warnings(here: Here, file: Path) -> None:
     assert here("check", str(file), "--n", str(trained_on(load(file))), "--strict").status == 0
@@ -513,6 +515,7 @@ phases:
 """
 
 
+@pytest.mark.slow
 def test_no_loader_is_put_beside_a_search_whose_trials_draw_otherwise(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -543,6 +546,7 @@ def test_the_epsilon_of_a_check_says_at_which_delta_it_is(dpplan: Run) -> None:
 TWO_EPOCHS = ("--sigma", "1.1", "--n", "60000", "--batch", "250", "--epochs", "2", "--delta", "1e-6")
 
 
+@pytest.mark.sweep(slow=("told0",))
 @pytest.mark.parametrize(
     ("told", "code"),
     [(("--loader", "torch-shuffle"), "DP008"), (("--views", "2"), "DP015"), (("--cap", "250"), "DP012")],

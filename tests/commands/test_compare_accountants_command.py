@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import pytest
+
 Run = Callable[..., CompletedProcess[str]]
 ABADI = ("compare", "accountants", "--sigma", "4", "--q", "0.01", "--delta", "1e-5", "--steps", "10000")
 
@@ -37,6 +39,7 @@ def test_json_holds_each_row_with_its_time_and_ratio(dpplan: Run) -> None:
     assert all(row["seconds"] >= 0 for row in rows.values())
 
 
+@pytest.mark.slow
 def test_a_plot_is_drawn_and_its_points_are_in_the_json(dpplan: Run, tmp_path: Path) -> None:
     done = dpplan(*ABADI[:-1], "8", "--plot", "curves.svg", "--json")  # a point for each step
     assert (done.returncode, done.stderr) == (0, "")

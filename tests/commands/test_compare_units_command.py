@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import pytest
+
 Run = Callable[..., CompletedProcess[str]]
 RUN = ("--sigma", "2", "--q", "0.01", "--steps", "20", "--delta", "1e-6")
 
@@ -18,6 +20,7 @@ def test_units_side_by_side(dpplan: Run, tmp_path: Path) -> None:
     assert wrong.returncode == 2 and "max_per_user is missing" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_what_solve_names(dpplan: Run) -> None:
     shown = dpplan("solve", "--solve", "max-per-user", "--target-eps", "1", *RUN, "--json")
     assert shown.returncode == 0 and json.loads(shown.stdout)["results"][0]["unknown"] == "max_per_user"

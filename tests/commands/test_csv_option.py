@@ -13,6 +13,7 @@ CALLS = [
 ]
 
 
+@pytest.mark.sweep(slow=("frontier",))
 @pytest.mark.parametrize("call", CALLS)
 def test_a_dash_is_standard_output_and_a_name_a_file(
     call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -62,6 +62,7 @@ def test_points_carry_what_varies_with_them(dpplan: Run) -> None:
     assert found[1]["epsilon"]["upper"] == alone["epsilon"]["upper"]  # type: ignore[index]
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("over", "plan", "ends"),
     [
@@ -146,6 +147,7 @@ def test_every_mistake_is_told_at_once(dpplan: Run) -> None:
         assert f"\n  {start}" in done.stderr, start
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
@@ -176,6 +178,7 @@ def test_a_bar_is_as_long_as_its_share_to_an_eighth_of_a_column() -> None:
     assert re.fullmatch("█{7}▎", curves.bar(7.25 / curves.BAR))
 
 
+@pytest.mark.slow
 def test_deltas_far_below_any_use_have_a_curve_too() -> None:
     assert program.run(shlex.split("curve --over delta --from 1e-170 --sigma 1 --q .01 --steps 10 --points 2")) == 0
 

@@ -61,7 +61,7 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=2, slow=("report",))
 @pytest.mark.parametrize(
     "call",
     [
@@ -108,6 +108,7 @@ def test_verify_tells_once_how_the_run_ended(dpplan: Run, folder: Path) -> None:
     assert [each[:40] for each in remarks if "stopped" in each] == ["stopped after 4 of 9 steps (no loss): ε "]
 
 
+@pytest.mark.slow
 def test_verify_names_the_other_runs_on_the_same_data_as_check_and_report_do(dpplan: Run, folder: Path) -> None:
     said = one_line(dpplan("verify", "runs/early", cwd=folder).stdout)
     found = re.search(r"another run on the same data \(whole\), not counted in this ε; .* (ε ≤ \S+) together", said)

@@ -26,6 +26,7 @@ def test_one_delta_gives_a_headline_and_all_it_rests_on(dpplan: Run) -> None:
     ]
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("plan", "value"),
     [
@@ -169,6 +170,7 @@ def test_explain_shows_what_the_accountant_chose(dpplan: Run) -> None:
     assert "Kamath and\n" + 21 * " " + "Steinke 2020, Prop 12\n" in rdp
 
 
+@pytest.mark.sweep(slow=("plan1",))
 @pytest.mark.parametrize(
     ("plan", "method"),
     [

@@ -50,6 +50,7 @@ def test_every_class_of_errors_has_the_code_that_its_tree_says() -> None:
     assert {"InternalError", "InputOutputFailed", "NotCertified"} <= set(stated)
 
 
+@pytest.mark.sweep(every=3)
 @needs_linux
 @pytest.mark.parametrize("more", [(), ("--json",), ("--accountant", "all")])
 def test_an_answer_that_cannot_be_written_is_5(more: tuple[str, ...]) -> None:
@@ -120,7 +121,7 @@ def test_a_table_or_a_picture_that_cannot_be_written_is_5(dpplan: Run, tmp_path:
     assert (drawn.returncode, "--plot=a.svg cannot be written: No space left on device." in drawn.stderr) == (5, True)
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=4)
 @pytest.mark.parametrize("name", ["nowhere.yaml", "folder", "file/below.yaml", "x" * 300])
 def test_a_name_that_leads_nowhere_stays_a_mistake_of_the_call(dpplan: Run, tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()

@@ -38,6 +38,7 @@ def epsilon(capsys: pytest.CaptureFixture[str], *words: object) -> float:
     return float(content["results"][0]["epsilon"]["upper"])
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("library", [each for each in command.LIBRARIES if each != "registry"])
 def test_what_is_exported_costs_the_same_where_it_is_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], library: str

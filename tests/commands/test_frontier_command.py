@@ -69,6 +69,7 @@ def test_a_picture_is_written_and_named(dpplan: Run, tmp_path: Path) -> None:
     assert len([line for line in done.stdout.splitlines() if line.endswith(("e-5", "e-6"))]) == 3 + 9
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("call", "problems"),
     [
@@ -119,6 +120,7 @@ ONE_BY_ONE = ("--n", "40", "--target-eps", "2", "--delta", "1e-3", "--epochs", "
 BY_TURNS = ("--sampling", "cyclic-poisson", "--groups", "2", "--assignment", "own")
 
 
+@pytest.mark.slow
 def test_a_cell_without_a_plan_of_a_scheme_whose_cells_are_solved_one_by_one(dpplan: Run) -> None:
     run = ONE_BY_ONE[:-1]
     done = dpplan("frontier", *run, *BY_TURNS, "--batch", "8,30", "--cells")

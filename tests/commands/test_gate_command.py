@@ -72,6 +72,7 @@ def test_a_target_met_by_an_estimate_is_shown_and_not_certified(dpplan: Run, mor
         assert json.loads(done.stdout)["results"][0]["proven"] is False
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("call", "said"),
     [

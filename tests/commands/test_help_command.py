@@ -53,6 +53,7 @@ def test_every_assumption_is_whole_and_of_a_known_kind() -> None:
         assert each.source, each.name
 
 
+@pytest.mark.sweep(slow=("more1",))
 @pytest.mark.parametrize("more", [(), ("--accountant", "all")])
 def test_explain_names_every_assumption_once_and_where_they_are_told(dpplan: Run, more: tuple[str, ...]) -> None:
     whole = " ".join(dpplan(*ABADI, "--explain", *more, "--delta", "1e-6").stdout.split())

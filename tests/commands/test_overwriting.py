@@ -42,6 +42,7 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return run
 
 
+@pytest.mark.sweep(slow=("mine.md", "mine.json"))
 @pytest.mark.parametrize(("call", "option"), WRITING, ids=lambda each: each if isinstance(each, str) else each[-1])
 def test_a_file_that_is_there_is_left_alone_unless_that_is_asked_for(
     call: tuple[str, ...], option: str, said: Said, tmp_path: Path

@@ -69,7 +69,8 @@ def test_one_phase_is_shown_as_the_options_are(dpplan: Run) -> None:
 def test_noise_and_rate_that_may_be_swapped_are_asked_about_in_the_words_of_the_phase(
     dpplan: Run, tmp_path: Path
 ) -> None:
-    end = ("--delta", "1e-6", "--spent", "sigma=4,q=0.01,steps=1")
+    quick = ("--accountant", "rdp")  # the warning is of the plan, whoever accounts for it
+    end = ("--delta", "1e-6", "--spent", "sigma=4,q=0.01,steps=1", *quick)
     phases = ("--phase", "sigma=.01,q=.9,steps=1", "--phase", "sigma=256,n=60000,batch=1.1,steps=1")
     said = dpplan("epsilon", *phases, *end).stderr
     assert "warning: phase 1: sigma=0.01 is little noise and q=0.9 a large sample rate." in said
@@ -80,7 +81,7 @@ def test_noise_and_rate_that_may_be_swapped_are_asked_about_in_the_words_of_the_
     text = "phases:\n- {{mechanism: {{kind: gaussian, noise_multiplier: 0.01}}, " + drawn + "}}\n"
     file.write_text(text.format("0.9"), encoding="utf-8")
     swapped = "phase 1: noise_multiplier=0.01 is little noise and sample_rate=0.9 a large sample rate."
-    assert swapped in dpplan("epsilon", str(file), "--delta", "1e-6").stderr
+    assert swapped in dpplan("epsilon", str(file), "--delta", "1e-6", *quick).stderr
     file.write_text(text.format("1.1"), encoding="utf-8")
     refused = dpplan("epsilon", str(file), "--delta", "1e-6")
     assert refused.returncode == 2
@@ -239,6 +240,7 @@ def test_of_a_thousand_alike_mistakes_twenty_are_told_and_the_rest_counted() -> 
     assert found.problems[-1] == "... and 980 more."
 
 
+@pytest.mark.slow
 def test_a_schedule_of_many_phases_is_counted_in_text_and_whole_in_json(dpplan: Run, tmp_path: Path) -> None:
     rows = [f"{1 + i / 40},0.01,10" for i in range(40)]
     (tmp_path / "noise.csv").write_text("\n".join(["sigma,q,steps", *rows]), encoding="utf-8")
@@ -251,6 +253,7 @@ def test_a_schedule_of_many_phases_is_counted_in_text_and_whole_in_json(dpplan: 
     assert answer["results"][0]["epsilon"]["guarantee"] == "certified"
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("command", [("delta", "--eps", "1"), ("compare", "accountants", "--delta", "1e-5")])
 def test_other_commands_take_phases_and_earlier_runs_too(dpplan: Run, command: tuple[str, ...]) -> None:
     done = dpplan(*command, "--spent", "sigma=2,q=0.01,steps=9", "--phase", "sigma=3,q=0.02,steps=7")
@@ -285,6 +288,7 @@ def test_a_recorded_run_of_any_scheme_is_counted_as_it_was_drawn(name: str) -> N
         assert found.plan.phases[0] == plan.only_phase
 
 
+@pytest.mark.slow
 def test_the_printed_json_of_a_run_of_balls_in_bins_is_spent(dpplan: Run, tmp_path: Path) -> None:
     bins, now = (
         "sigma=2,q=1/20,steps=30,sampling=balls-in-bins,bins=same",

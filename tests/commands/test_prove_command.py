@@ -47,6 +47,7 @@ def test_a_proof_is_held_against_the_limit(dpplan: Run) -> None:
     assert json.loads(dpplan(*EPSILON, "--max-eps", "3", "--json").stdout)["within"]
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [

@@ -52,6 +52,7 @@ def test_phases_are_called_by_their_names(dpplan: Run, tmp_path: Path) -> None:
     assert re.search(r"^    counts  ε = 0.2", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_wide_answer_says_so(dpplan: Run) -> None:
     """Batches of a fixed size: what dominates is not known to be realised."""
     fixed = ("--sigma", "2", "--n", "1000", "--batch", "50", "--steps", "100", "--sampling", "fixed-size")
@@ -126,6 +127,7 @@ def test_a_picture(dpplan: Run, tmp_path: Path) -> None:
     assert (tmp_path / "risk.svg").read_text(encoding="utf-8").startswith("<?xml")
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -11,6 +11,7 @@ Run = Callable[..., CompletedProcess[str]]
 RUN = ("--n", "10000", "--batch", "100", "--steps", "1000", "--delta", "1e-5")
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("options", "stated", "assumed"),
     [
@@ -80,6 +81,7 @@ def test_phases_and_earlier_runs_have_the_neighbours_of_the_plan(dpplan: Run) ->
     assert alone["upper"] == pytest.approx(half["results"][0]["epsilon"]["upper"], rel=1e-6)
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
@@ -106,6 +108,7 @@ def test_what_cannot_be_answered_is_refused_with_its_reason(
     assert said in shown.stderr
 
 
+@pytest.mark.slow
 def test_noise_is_solved_for_under_other_schemes(dpplan: Run) -> None:
     asked = ("--target-eps", "2", "--n", "10000", "--batch", "100", "--steps", "100", "--delta", "1e-5")
     plain = json.loads(dpplan("solve", *asked, "--json").stdout)
@@ -123,7 +126,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [pytest.param(each, marks=[pytest.mark.slow] * (each == "cut at")) for each in OTHERS]
 )

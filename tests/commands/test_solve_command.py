@@ -87,6 +87,7 @@ def test_every_mistake_is_told_at_once(dpplan: Run, call: tuple[str, ...], probl
         assert problem in done.stderr
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("given", "unknown", "value"),
     [
@@ -129,6 +130,7 @@ def test_what_was_spent_before_counts_towards_the_target(dpplan: Run, tmp_path: 
     assert "earlier runs       1 phase" in dpplan(*call, "--spent", "sigma=2,q=0.01,steps=500").stdout
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("call", "problem"),
     [

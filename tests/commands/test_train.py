@@ -127,6 +127,7 @@ def test_ctrl_c_ends_cleanly_with_what_was_spent(tmp_path: Path) -> None:
     assert 0 < report["spent"]["epsilon"]["upper"] < report["planned"]["epsilon"]["upper"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_after_the_last_step_is_told_and_the_run_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,6 +144,7 @@ def test_ctrl_c_after_the_last_step_is_told_and_the_run_is_whole(
     assert json.loads((tmp_path / "runs/tiny-001/report.json").read_text(encoding="utf-8"))["status"] == "finished"
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_counts_what_it_lost(tmp_path: Path) -> None:
     file = write(tmp_path, "steps: 1000")
     record, checkpoint = (tmp_path / "runs" / "tiny-001" / name for name in ("steps", "checkpoint.pt"))

@@ -40,6 +40,7 @@ def test_a_search_does_not_take_the_folder_from_under_whoever_calls(
         assert f"out={place} is the folder that you are in. What a search releases goes into a folder" in told
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("words", "said"),
     [

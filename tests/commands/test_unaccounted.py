@@ -135,6 +135,7 @@ def test_report_run_folder_and_metrics_hold_the_mark_and_no_figure(made: Path) -
     assert "unaccounted" not in content(made / "runs" / "known" / "report.json")
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("name", NO_THEOREM)
 def test_each_combination_without_a_theorem_trains_as_planned(name: str, tmp_path: Path) -> None:
     recipe = parse(replaced(SHUFFLED, NO_THEOREM[name]))
@@ -199,6 +200,7 @@ def test_a_claim_has_a_figure_or_a_reason_for_having_none() -> None:
             Claim(claim.plan, claim.delta, wrong[0], 1.0, unaccounted=wrong[1])
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     "call",
     [

@@ -36,6 +36,7 @@ def printed(dpplan: Run, *call: str) -> Any:
     return json.loads(dpplan(*call, "--json").stdout)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     "call",
     [
@@ -73,6 +74,7 @@ def test_an_estimate_that_was_claimed_is_refuted(dpplan: Run, tmp_path: Path) ->
     assert set(standings.values()) == {"stands"}
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("share", [1e-1, 1e-4, 1e-8])
 def test_a_figure_that_was_lowered_is_refuted_with_the_digits_that_show_it(
     dpplan: Run, tmp_path: Path, share: float
@@ -171,6 +173,7 @@ def test_a_report_is_read_from_standard_input(dpplan: Run) -> None:
     assert done.stdout.startswith("standard input: 1 claim, 1 stands\n")
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
@@ -219,6 +222,7 @@ def test_a_contradiction_hides_no_refuted_claim(dpplan: Run, tmp_path: Path) -> 
     )
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize(
     ("call", "said"),
     [

@@ -68,7 +68,7 @@ def shown(call: str, columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     return MOVING.sub("0 s", said.out)
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=2, slow=("call10",))
 @pytest.mark.parametrize("call", CALLS)
 def test_what_is_shown_fits_and_is_whole(
     call: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

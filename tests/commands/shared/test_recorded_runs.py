@@ -193,6 +193,7 @@ def record(folder: Path, plan: Plan) -> str:
     return str(folder / "printed.json")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "plan", [TREE, pytest.param(MIXED, marks=pytest.mark.slow)], ids=["tree", "laplace and a tree"]
 )

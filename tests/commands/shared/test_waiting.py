@@ -55,6 +55,7 @@ def test_the_real_total_is_there_before_anything_is_done() -> None:
         assert "0/1234" in shown()
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("encoding", "said"), [("utf-8", "looking for ε"), ("ascii", "looking for eps")])
 def test_what_turns_and_what_is_said_is_what_the_screen_can_write(encoding: str, said: str) -> None:
     with screen(encoding) as shown, waiting.status("looking for ε"):
