@@ -36,6 +36,7 @@ def test_the_profile_and_its_inverse_agree():
     assert all(bound.lower <= delta for bound, delta in zip(drawn.series["exact"], (1e-6, 1e-3), strict=True))
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("quantity", "places", "rises"),
     [

@@ -28,6 +28,7 @@ def spent(*phases: Phase) -> float:
     return upper
 
 
+@pytest.mark.sweep(slow=("dealt",))
 @pytest.mark.parametrize("phase", [IN_ALL, HALF_AN_EPOCH], ids=["tied noise", "dealt batches"])
 def test_runs_whose_steps_hang_together_are_not_one_longer_run(phase: Phase) -> None:
     assert not alone(phase)

@@ -508,6 +508,7 @@ def cases() -> list[object]:
     return found
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("row", "check"), cases())
 def test_published_figure(row, check):
     check(row)

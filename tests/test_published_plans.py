@@ -40,6 +40,7 @@ def test_a_published_run_is_within_its_budget_and_the_exact_cost_is_well_below(n
     assert 0.9 * renyi < exact.lower <= exact.upper < 0.95 * renyi
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("name", RUNS)
 def test_each_quantity_of_a_published_run_is_returned_by_renyi_accounting(name):
     """The last update was still within the budget; the others are within the digits the source chose."""
@@ -55,6 +56,7 @@ def test_each_quantity_of_a_published_run_is_returned_by_renyi_accounting(name):
     assert given.batch_size <= batch.value <= 1.015 * given.batch_size
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("name", "steps", "noise"), [
     ("de22_c10_e1", 1055, 9.119011),
     ("de22_c100ft_e1", 295, 19.41073),

@@ -206,6 +206,7 @@ CHECKS: dict[str, Callable[[Row], None]] = {
 }
 
 
+@pytest.mark.sweep(slow=("gdp_pld_gdpfit", "gdp_pld_sublap"))
 @pytest.mark.parametrize(
     ("row", "check"),
     [

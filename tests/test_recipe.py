@@ -196,6 +196,7 @@ def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
     ]
 
 
+@pytest.mark.sweep(slow=("text8",))
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -154,6 +154,7 @@ def test_delta_comes_back(sigma, q, steps, asked):
     assert delta(plan, spent.upper).lower <= asked <= delta(plan, spent.lower).upper
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sigma", "q", "steps", "asked"),
     [WIDE[9], *(pytest.param(*WIDE[k], marks=pytest.mark.slow) for k in (0, 2, 5, 8))],

@@ -8,13 +8,13 @@ from intervals import RECORD, Row, machine, measured
 RECORDED = json.loads(RECORD.read_text())
 ROWS: list[Row] = RECORDED["rows"]
 # Of every few plans one is enough to see a change of arithmetic; `make test-all` sees all.
-EVERY = 5
+EVERY = 10
 # Elsewhere than on the machine of the record: units in the last place of the transform and of the sums differ.
 ELSEWHERE = 1e-10
 
 
 @pytest.mark.parametrize(
-    "part", [pytest.param(0, id="a fifth"), *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 2, 3, 4))]
+    "part", [pytest.param(0, id="a tenth"), *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, EVERY))]
 )
 def test_intervals_on_record(part: int) -> None:
     changed = []

@@ -133,7 +133,7 @@ def test_the_add_directions_delta_agrees_with_mpmath():
             assert ball.rel_accuracy_bits() > 60
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=2, slow=("(8.0",))
 @pytest.mark.parametrize("row", QUICK[::3], ids=lambda row: f"{row[:3]}")
 def test_proof_has_the_digits_and_lies_inside_the_fast_interval(row):
     _check_row(*row)

@@ -33,7 +33,7 @@ PLANS = {
 }
 
 
-@pytest.mark.sweep(every=4)
+@pytest.mark.sweep(every=8)
 @pytest.mark.parametrize("name", PLANS)
 def test_it_lies_above_the_exact_interval_and_not_far(name):
     plan = PLANS[name].plan()

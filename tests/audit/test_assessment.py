@@ -44,6 +44,7 @@ def test_a_sound_run_is_consistent_and_its_bound_is_below_the_truth() -> None:
     assert all(each.p_value is not None and each.p_value > 0.05 / 10 for each in found.attempts)
 
 
+@pytest.mark.sweep(slow=("one-run-fdp",))
 @pytest.mark.parametrize("method", ["one-run-fdp", "one-run"])
 def test_half_the_noise_is_a_violation(method: str) -> None:
     """By the curve at ε = 6; by (ε, δ) alone only of a smaller claim, with the noise nearly gone."""

@@ -57,6 +57,7 @@ def test_the_noise_that_is_needed_meets_the_usual_figure() -> None:
     assert fixed.noise_needed == 4.0, "batches of a fixed size under add/remove cost what half the noise does"
 
 
+@pytest.mark.slow
 def test_a_scheme_that_is_cheaper_needs_less_noise_than_the_run_has() -> None:
     run = Settings(noise_multiplier=1.5, examples=40, batch_size=20, epochs=1)
     usual = accounting.epsilon(run.plan(), 1e-3)
@@ -117,6 +118,7 @@ def test_a_rate_whose_batch_is_not_whole_has_balls_in_bins() -> None:
     assert any(each.startswith("fixed-size: q=1/3 of n=40 is no whole batch") for each in compared.left_out)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(("batch", "each"), [(12, 3), (10, 4)])
 def test_the_rows_of_a_loader_are_of_what_it_runs(batch: int, each: int) -> None:
     """40 examples in full batches of 12 are 3 steps, and 4 are in none of them: no lower end is proven."""

@@ -95,6 +95,7 @@ def test_the_most_examples_that_a_target_pays_for() -> None:
         max_per_user(RUN.with_(unit="user", max_per_user=3), 1.0, 1e-6)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("most", [6, 100])
 def test_no_user_has_more_examples_than_there_are(most: int) -> None:
     few = Settings(noise_multiplier=2.0, examples=5, batch_size=2, steps=10, unit="user", max_per_user=most)
@@ -121,6 +122,7 @@ def test_more_examples_of_a_user_than_are_answered_in_seconds_are_refused() -> N
     )  # in one formula
 
 
+@pytest.mark.slow
 def test_full_batches_take_as_many_examples_of_a_user_as_the_target_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Past the number that a mixture of Gaussians answers: there each is one Gaussian."""
     found = max_per_user(Settings(noise_multiplier=1e4, sample_rate=1.0, steps=10), 500.0, 1e-5)

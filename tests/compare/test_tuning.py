@@ -70,6 +70,7 @@ def winner(law: np.ndarray, trials: Trials) -> np.ndarray:
     return np.concatenate([[values[0]], np.diff(values)])
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("mean", [1.5, 6.0])
 def test_no_winner_tells_more_than_is_claimed(law: str, mean: float) -> None:
@@ -140,6 +141,7 @@ def test_the_command_shows_every_law_beside_one_trial_and_all() -> None:
     assert row["profile"]["upper"] == pytest.approx(1.983017, abs=1e-5) and row["profile"]["guarantee"] == "upper"
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.posix
 @pytest.mark.parametrize(
     ("words", "said"),

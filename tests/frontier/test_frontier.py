@@ -46,7 +46,7 @@ def test_a_cell_spends_what_the_accountant_says_of_its_plan(mnist):
         assert cell.spent.relative_width <= 1e-6
 
 
-@pytest.mark.parametrize("stride", [11, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [29, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_cell_has_the_noise_that_solve_finds_rounded_up_to_four_digits(mnist, stride):
     for cell in mnist.cells[::stride]:
         settings = Settings(examples=60000, batch_size=cell.batch_size, epochs=cell.length)
@@ -102,6 +102,7 @@ def test_cells_whose_large_losses_are_rare_are_solved_together_too(monkeypatch):
     assert accounting.epsilon(less, 1e-7).lower > 1.0
 
 
+@pytest.mark.slow
 def test_cells_that_are_not_done_are_looked_at_beside_the_next(monkeypatch):
     sizes = []
     together = least_noise.epsilons_near
@@ -330,7 +331,7 @@ def test_coarse_to_fine_visits_every_place_once(count):
     assert order[: min(count, 2)] == [0, count - 1][: min(count, 2)]
 
 
-@pytest.mark.sweep(every=4)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("drawn", "times"),
     [
@@ -420,6 +421,7 @@ def test_a_cell_that_is_solved_alone_is_what_solve_finds(drawn, changes):
         assert cell.spent.upper <= 2.0 and cell.spent.upper == pytest.approx(alone.spent.upper, rel=1e-7)
 
 
+@pytest.mark.slow
 def test_neighbours_say_where_to_begin_and_nothing_more(monkeypatch):
     grid = Grid(4000, 2.0, DELTA, (40, 100, 200), epochs=(2, 4), drawn=GROUPS)
     begun = []
@@ -444,6 +446,7 @@ def test_neighbours_say_where_to_begin_and_nothing_more(monkeypatch):
     assert one_by_one._noise(grid, settings, wrong) == "anew"
 
 
+@pytest.mark.slow
 def test_a_cell_without_a_plan_is_empty_and_says_why():
     counted = []
     grid = Grid(40, 2.0, 1e-3, (8, 30), epochs=(1, 2), drawn=GROUPS)
@@ -467,6 +470,7 @@ def test_a_grid_of_which_no_cell_has_a_plan_says_why_each():
     )
 
 
+@pytest.mark.slow
 def test_what_cannot_be_doubled_is_left_out(monkeypatch):
     found = frontier(Grid(40, 2.0, 1e-3, (15,), epochs=(1,), drawn=GROUPS))
     assert [each.what for each in found.recommended.doublings] == ["epochs", "n"]  # 30 would exceed a group

@@ -17,6 +17,7 @@ from dpplan.sampling import CyclicPoisson, Poisson, TruncatedPoisson
 GOOD: dict[str, Any] = {"iterations": 400, "strategy": [1.0, 0.5], "noise_multiplier": 2.0, "sampling_prob": 0.1}
 
 
+@pytest.mark.sweep(slow=("plan3",))
 @pytest.mark.parametrize(
     "plan",
     [

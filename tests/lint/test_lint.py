@@ -86,7 +86,7 @@ def test_a_code_that_does_not_exist_and_a_reason_that_says_nothing_are_refused()
         lint.explanation("dp0001")
 
 
-@pytest.mark.sweep(every=6)
+@pytest.mark.sweep(every=6, slow=("keras-fit",))
 @pytest.mark.parametrize("loader", sorted(LOADERS))
 def test_each_loader_known_by_name_is_held_against_the_figure(loader: str) -> None:
     """What draws as the figure assumes passes; of what has a theorem of its own the scheme is named."""

@@ -18,6 +18,7 @@ def found() -> Frontier:
     return frontier(Grid(60000, 3.0, DELTA, (512, 2048, 8192), epochs=(10, 50, 100)), compute=3e6)
 
 
+@pytest.mark.sweep(slow=("png",))
 @pytest.mark.parametrize(
     ("ending", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), pytest.param("pdf", b"%PDF", marks=pytest.mark.slow)]
 )

@@ -390,6 +390,7 @@ def test_epsilon_says_what_each_phase_costs_and_adds(good: Path) -> None:
     assert content["names"] == ["vocabulary", "train"] and content["public"] == ["normalisation constants"]
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     "words",
     [
@@ -451,6 +452,7 @@ _DRAWN = "mechanism: {kind: gaussian, noise_multiplier: 2}, sampling: {kind: poi
 _WOMEN = f"{{name: women, n: 30000, phases: [{{{_DRAWN}}}]}}"
 
 
+@pytest.mark.sweep(slow=("text2",))
 @pytest.mark.parametrize(
     ("text", "told"),
     [

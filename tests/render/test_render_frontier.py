@@ -38,6 +38,7 @@ def plan(batch: int, epochs: int):
     return Settings(noise_multiplier=1.0 + epochs / 100, examples=60000, batch_size=batch, epochs=epochs).plan()
 
 
+@pytest.mark.sweep(slow=("40",))
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_a_large_map_is_thinned_to_the_screen_and_keeps_the_recommended_cell(found: Frontier, width: int) -> None:
     wide = large(found)

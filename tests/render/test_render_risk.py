@@ -52,6 +52,7 @@ def test_more_people_than_anybody_counts_are_told_as_a_power_of_ten() -> None:
     assert float(right) / float(many) >= rare.at_fpr.upper
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("rate", "guessed"),
     [(0.9, "9 of 10"), (0.45, "45 of 100"), (0.37, "37 of 100"), (1 / 3, "1 of 3"), (0.123456, "123.456 of 1000")],

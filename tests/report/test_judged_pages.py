@@ -49,6 +49,7 @@ def forms(page: report.Page) -> tuple[str, str]:
     return report.html(page), report.markdown(page)
 
 
+@pytest.mark.sweep(slow=("lowered",))
 @pytest.mark.parametrize(
     ("change", "old", "code"),
     [
@@ -120,6 +121,7 @@ def test_what_is_not_run_may_differ(tmp_path: Path, old: str, new: str) -> None:
     assert recorded.checked(verify.read(folder(tmp_path, recipe=(old, new)))).recipe_ran
 
 
+@pytest.mark.slow
 def test_both_hashes_of_a_recipe_are_named(tmp_path: Path) -> None:
     page = report.gather(folder(tmp_path), {})
     file = hashlib.sha256((tmp_path / "recipe.yaml").read_bytes()).hexdigest()

@@ -261,6 +261,7 @@ def test_of_two_folders_that_hold_one_other_run_one_is_named(tmp_path: Path) -> 
     assert names == ("c2", f"{there}/c2", "copy", f"{there}/digits-001")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_before_its_first_step_is_not_named(tmp_path: Path) -> None:
     first, killed = run(tmp_path / "runs" / "digits-001", identity="a"), tmp_path / "runs" / "digits-002"
     run(killed, lambda content: content.update(schema="dpplan.run/1", spent={}), "b")
@@ -285,6 +286,7 @@ def test_every_other_run_adds_to_what_all_of_them_spend(tmp_path: Path) -> None:
     assert other_runs.OtherRuns(("a",), together=1.0, delta=1e-5).words.endswith("ε ≤ 1 together at δ = 1e-05")
 
 
+@pytest.mark.slow
 def test_runs_that_do_not_add_up_are_named_all_the_same(tmp_path: Path) -> None:
     first = run(tmp_path / "runs" / "digits-001", identity="a")
     run(tmp_path / "runs" / "digits-002", lambda content: content["planned"].update(adjacency="zero_out"), "b")
@@ -376,6 +378,7 @@ def test_every_place_says_the_same_of_n() -> None:
     assert "n is taken for public" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.sweep(slow=("replace_one",))
 @pytest.mark.parametrize("name", [*ADJACENCIES])
 def test_each_page_says_it_of_its_own_neighbours(name: str) -> None:
     settings = Settings(noise_multiplier=2.0, examples=1600, batch_size=128, steps=5, adjacency=ADJACENCIES[name])

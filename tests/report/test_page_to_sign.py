@@ -33,6 +33,7 @@ def forms(shown: report.Page) -> tuple[str, str]:
 # δ beside n
 
 
+@pytest.mark.sweep(slow=("replace_one",))
 @pytest.mark.parametrize("name", [*ADJACENCIES])
 def test_a_delta_close_to_one_over_n_is_told_beside_it(name: str) -> None:
     """In every form, and without a figure of n where that is not for publication."""

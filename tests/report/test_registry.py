@@ -68,6 +68,7 @@ def test_the_table_of_keys_is_that_of_the_schema() -> None:
     assert SCHEMA["properties"]["deployment"]["required"] == ["basic"]
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("plan", [TRAINED, COUNTS], ids=["trained", "counts"])
 def test_everything_that_was_stated_is_in_the_entry(plan: Plan) -> None:
     found = report.entry(page(plan, STATED))

@@ -145,6 +145,7 @@ def test_an_entry_fits_the_registry_and_says_nothing_that_was_not_stated(page: r
     assert "url_slug: plan--script-alert-x-script-quoted--2026" in report.as_yaml(found)
 
 
+@pytest.mark.slow
 def test_what_the_registry_refuses_is_told(page: report.Page, printed: Path) -> None:
     found = report.entry(page)
     found["deployment"]["basic"]["publication_date"] = "28.11.2026"

@@ -73,7 +73,7 @@ def trade_off(name):
     return risk.TradeOff(risk.source_of_plan(PLANS[name]))
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=3, slow=("large losses",))
 @pytest.mark.parametrize("name", PLANS)
 def test_a_curve_makes_few_places_and_none_where_no_rate_looks(name, monkeypatch):
     made, once = [], OneDirection._made
@@ -127,6 +127,7 @@ def test_one_contour_far_out_tells_of_zero_where_none_there_ends(name, monkeypat
         assert high[0] - low[0] <= 1e-7 * high[0] and held_high[0] - held_low[0] <= 1e-2 * held_high[0]
 
 
+@pytest.mark.sweep(slow=("rare and few",))
 @pytest.mark.parametrize("name", ["rare and few", "two steps", "laplace", "before training"])
 def test_what_a_curve_knows_is_true_where_it_was_not_asked(name):
     """Of every ε, from wherever a place lies; beside intervals of places of their own."""

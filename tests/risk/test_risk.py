@@ -133,6 +133,7 @@ def test_the_first_plan_of_the_readme():
         assert each.upper - each.lower <= 1e-5 * each.upper
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 def test_the_polygon_is_above_every_rate_and_near_it(plan):
     trade_off = risk.TradeOff(source_of(plan))
@@ -296,6 +297,7 @@ SHARP = {
 }
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("name", ["readme", "many steps", "replace one", "few steps", *SHARP])
 def test_a_curve_of_200_points_takes_few_contours(name, monkeypatch):
     """What is dear is made once in each direction, or twice; all the points are read off it."""

@@ -21,6 +21,7 @@ QUICK = {(1.1, 256 / 60000, 14063), (0.5, 0.002, 10000), (1.0, 0.3, 10), (5.0, 1
 NEAR = 5e-3  # of the truth by a grid, relative
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize(
     ("plan", "rows"),
     [

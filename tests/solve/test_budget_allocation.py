@@ -99,6 +99,7 @@ def test_more_budget_buys_less_noise_in_each_phase() -> None:
         assert 3.0 * (1 - 1e-2) < accounting.epsilon(plan(*map(Gaussian, changed)), 1e-6).value <= 3.0
 
 
+@pytest.mark.slow
 def test_the_most_steps_are_one_fewer_than_too_many() -> None:
     given = Plan((Phase(Gaussian(2.0), ALL, 1), Phase(Gaussian(8.0), Poisson(0.1), 1)))
     found, spent = most_steps(given, 1, held(3.5))
@@ -169,6 +170,7 @@ def test_no_allocation_of_two_hundred_is_above_its_target() -> None:
     check_random(range(200))
 
 
+@pytest.mark.sweep(slow=("given1",))
 @pytest.mark.parametrize(
     ("given", "place", "setting", "target", "found"),
     [
@@ -247,6 +249,7 @@ def test_the_command_allocates_by_error_and_names_each_phase_in_json() -> None:
     assert found["epsilon"]["upper"] <= 8 and [each["phase"] for each in found["phases"]] == content["names"]
 
 
+@pytest.mark.slow
 def test_the_screen_counts_the_plans_that_were_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
 
@@ -280,6 +283,7 @@ def test_one_factor_for_all_asks_for_no_weights(tmp_path: Path) -> None:
         assert ("weight" in text) == weighed
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.posix
 @pytest.mark.parametrize(
     ("old", "new", "said"),
@@ -305,6 +309,7 @@ def test_what_is_wrong_with_open_phases_is_told(tmp_path: Path, old: str, new: s
     assert said in ran(str(file), "--target-eps", "1", "--delta", "1e-6", code=2)
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.posix
 @pytest.mark.parametrize(
     ("words", "said"),

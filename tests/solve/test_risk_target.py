@@ -19,6 +19,7 @@ def assessed(plan, **asked):
     return risk.assess(risk.source_of_plan(plan), risk.AttackQuestion(**asked))
 
 
+@pytest.mark.sweep(slow=("0.05",))
 @pytest.mark.parametrize(
     ("limit", "rate"),
     [(0.05, 0.01), (0.999, 0.97), *(pytest.param(*far, marks=pytest.mark.slow) for far in ((1e-3, 1e-5), (0.9, 0.4)))],
@@ -45,6 +46,7 @@ def test_a_posterior():
     assert posterior(0.2475, 0.01, 0.01) == pytest.approx(0.2)
 
 
+@pytest.mark.slow
 def test_a_length_is_solved_for_too():
     found = solved(risk_target.true_positives(0.05, 0.01), Settings(sample_rate=0.02, noise_multiplier=1.0))
     assert assessed(found.plan, rates=(0.01,)).rates[0].upper <= 0.05

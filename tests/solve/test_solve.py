@@ -31,6 +31,7 @@ SOLVERS = {
 }
 
 
+@pytest.mark.sweep(every=3)
 @pytest.mark.parametrize("about", [None, (1.0, 1.3), (30.0, 0.01), pytest.param((0.02, 40.0), marks=pytest.mark.slow)])
 def test_where_the_search_for_noise_begins_is_no_part_of_the_answer(about):
     usual, near = solve.noise(MNIST, 3, DELTA), solve.noise_near(MNIST, 3, DELTA, about)
@@ -200,13 +201,14 @@ def test_batch_may_be_all_of_the_data():
     assert "cannot grow beyond n" in found.remarks[0]
 
 
+@pytest.mark.slow
 def test_batch_of_ten_to_the_twelve_examples():
     found = solve.batch_size(Settings(examples=10**12, noise_multiplier=1, epochs=60), 3, 1e-13)
     assert found.plan.steps == math.ceil(60 * 10**12 / found.value)
     assert_safe_and_tight(found)
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=6)
 @pytest.mark.parametrize(
     ("examples", "epochs", "noise_multiplier", "targets"),
     [
@@ -231,6 +233,7 @@ def test_batch_is_the_largest_of_all_by_brute_force(examples, epochs, noise_mult
                 solve.batch_size(settings, target, DELTA, "rdp")
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_ruled_out_is_ruled_out_by_its_whole_range():
     """At 60000 examples: every batch above the answer, at the places where the steps change, exceeds the target."""
     settings = Settings(examples=60000, epochs=60, noise_multiplier=1)
@@ -243,7 +246,7 @@ def test_a_batch_that_is_ruled_out_is_ruled_out_by_its_whole_range():
 # Round trips
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=6)
 @pytest.mark.parametrize("seed", range(6))
 def test_each_unknown_solved_from_the_others_comes_back(seed):
     draw = random.Random(seed)
@@ -487,6 +490,7 @@ def test_a_noise_multiplier_rounds_up_to_its_rung_and_the_next_rung_is_less(nois
 # Sample rate, examples, delta
 
 
+@pytest.mark.sweep(slow=("length1",))
 @pytest.mark.parametrize("length", [{"steps": 14063}, {"epochs": 60}])
 def test_the_sample_rate_is_a_decimal_of_seven_digits_rounded_down(length):
     found = solve.sample_rate(Settings(noise_multiplier=0.9684275, **length), 3, DELTA)
@@ -516,7 +520,7 @@ def test_examples_may_be_a_single_batch():
     assert "smaller than one batch" in found.remarks[0]
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("batch", "epochs", "noise_multiplier", "targets"),
     [
@@ -573,7 +577,7 @@ def test_a_target_that_costs_no_delta_stops_at_the_least_tried():
 # Targets given as delta
 
 
-@pytest.mark.sweep(every=3)
+@pytest.mark.sweep(every=3, slow=("batch_size",))
 @pytest.mark.parametrize("name", [name for name in SOLVERS if name != "examples"])
 def test_a_target_delta_is_held_and_gives_what_the_target_epsilon_gives(name):
     whole = {"noise_multiplier": 0.97, "examples": 60000, "batch_size": 256, "epochs": 60}
@@ -636,6 +640,7 @@ def test_delta_counts_what_was_spent_before():
     assert_safe_and_tight(found)
 
 
+@pytest.mark.slow
 def test_a_target_that_is_already_spent_says_so():
     before = accounting.epsilon(Plan(EARLIER), DELTA).value
     with pytest.raises(Unreachable, match=f"What was spent before is {before:.6g} on its own"):

@@ -65,6 +65,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch, right: Any) -> list[TrialTask]:
     return asked
 
 
+@pytest.mark.slow
 def test_a_search_is_accounted_as_one_phase_of_the_plan_that_every_trial_has() -> None:
     plan = plan_of(score=Score(0.5))
     best = plan.plan.only_phase.mechanism

@@ -38,7 +38,7 @@ def test_the_probabilities_are_those_of_the_bounds(law: str, mean: float) -> Non
         assert float(sum(number * each for number, each in table)) == pytest.approx(most(trials), rel=1e-6)
 
 
-@pytest.mark.sweep(every=2)
+@pytest.mark.sweep(every=2, slow=("negative-binomial",))
 @pytest.mark.parametrize("law", LAWS)
 def test_draws_follow_it(law: str) -> None:
     generator, trials, size = random.Random(5), Trials(law, 3.0), 3000

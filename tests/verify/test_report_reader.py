@@ -295,6 +295,7 @@ def test_a_folder_that_cannot_be_resumed_says_what_it_spent(tmp_path: Path) -> N
             verify.read(tmp_path)
 
 
+@pytest.mark.slow
 def test_no_mutilation_of_a_report_raises_anything_else(tmp_path: Path) -> None:
     """Each value in turn is replaced by each of many: a claim, or ReportError."""
     content = report()

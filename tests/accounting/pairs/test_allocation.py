@@ -91,6 +91,7 @@ def test_the_oracle_is_that_of_mpmath():
     assert truth(0.8, (2, 2), 0.7, 1.0) == pytest.approx(float(exact), rel=1e-7)
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("side", ["above", "below"])
 @pytest.mark.parametrize("noise", [0.1, 0.4, 1.0, 7.0, 50.0])
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 24])

@@ -281,6 +281,7 @@ def test_settings_out_of_range_are_refused(make: object, said: str) -> None:
         make()  # type: ignore[operator]
 
 
+@pytest.mark.sweep(every=2)
 @pytest.mark.parametrize("kind", [Stated(E), StatedGdp(E), Laplace(E), Exponential(E), NoisyMax(E)], ids=repr)
 def test_sampled_and_zeroed_out_it_is_said_what_makes_sampling_help(kind: Mechanism) -> None:
     """Whoever publishes which records were drawn, and of each a randomized response that is uniform for a zeroed one,

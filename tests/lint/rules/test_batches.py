@@ -104,6 +104,7 @@ def test_shuffled_batches_are_told_what_is_proven_of_them_and_by_which_command()
     )
 
 
+@pytest.mark.slow
 def test_a_loader_that_drops_part_batches_is_told_the_upper_end_of_its_shorter_epochs() -> None:
     """The lower end is of records that are in every epoch; 40 steps are of 4 epochs of 13."""
     finding = differs("drop-last")

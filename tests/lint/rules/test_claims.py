@@ -293,6 +293,7 @@ def test_the_figure_that_opacus_gives_of_a_run_of_its_own_is_not_called_false() 
     assert false.severity is Severity.ERROR and "is false of what opacus runs: " in false.message
 
 
+@pytest.mark.slow
 def test_a_claim_stands_of_no_loader_whose_figure_is_not_proven() -> None:
     """The plan's own figure is below 2.7; nothing is proven of shuffled batches under add/remove."""
     assert lint.where_claim_stands(claiming(epsilon=2.7)) == ""
@@ -304,6 +305,7 @@ def test_a_claim_stands_of_no_loader_whose_figure_is_not_proven() -> None:
         assert only(claimed_of(loader, 2.6), "DP009").fix.startswith("Draw so, and claim ε ≤ 2.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("batch", "refuted"), [pytest.param(256, False, marks=pytest.mark.slow), (250, True)])
 def test_no_lower_end_refutes_a_claim_of_batches_of_which_some_are_left_out(batch: int, refuted: bool) -> None:
     run = claimed_of("drop-last", 9.0, batch_size=batch, sampling="shuffle", adjacency=ZERO_OUT)

@@ -138,6 +138,7 @@ def test_noise_of_three_tenths_is_enough_for_this_rule() -> None:
     assert found(of_options(noise_multiplier=0.3, epochs=1), "DP003") == []
 
 
+@pytest.mark.slow
 def test_of_several_phases_the_least_noise_counts() -> None:
     phases = tuple(Phase(Gaussian(noise), Poisson(0.01), 10) for noise in (2.0, 0.25, 1.0))
     run = lint.LintContext(settings=Settings(examples=60_000), plan=Plan(phases), delta=Delta(1e-6))
