@@ -80,19 +80,22 @@ def dashes_replaced(text: str) -> str:
 
 
 def doubtful_count(text: str) -> str:
-    """A sentence for a count with a point that may separate thousands, "60.000"; "" for any other text."""
-    found = re.fullmatch(r"([1-9]\d{0,2})\.(\d{3})", text.strip())
-    if found is None:
+    """A sentence for a count with a point that may separate thousands, "60.000"; "" for any other text. Whatever
+    Python reads as digits is one here."""
+    found = re.fullmatch(r"\+?(\d{1,3})\.(\d{3})", text.strip())
+    if found is None or int(found[1]) == 0 or found[1].startswith("0"):
         return ""
-    if found[2] == "000":
-        return f"It may be {found[1]} or {found[1]}000: write one of these."
-    return f"Write {found[1]}{found[2]}, if the point separates thousands."
+    before, after = int(found[1]), f"{int(found[2]):03d}"
+    if after == "000":
+        return f"It may be {before} or {before}000: write one of these."
+    return f"Write {before}{after}, if the point separates thousands."
 
 
 def doubtful_batch(text: str) -> str:
     """The same of an expected batch below 100, which need not be whole: "1.024", which with one more 0 is no doubt. Of
-    larger ones three digits may well be meant, as of Opacus's n / ⌈n / 256⌉ = 255.319."""
-    doubt = doubtful_count(text) if re.match(r"\s*\d{1,2}\.", text) else ""
+    larger ones three digits may well be meant, as of Opacus's n / ⌈n / 256⌉ = 255.319, but not three zeros."""
+    doubt = doubtful_count(text)
+    doubt = doubt if doubt.startswith("It") or re.match(r"\s*\+?\d{1,2}\.", text) else ""
     return doubt.replace(".", f", or {text.strip()}0.") if doubt.startswith("Write") else doubt
 
 

@@ -105,6 +105,7 @@ def test_a_delta_that_is_too_large_is_warned_of() -> None:
         ({**ABADI, "delta": 1e-5, "accountant": "opacus"}, ("Opacus's default, prv, is answered by exact",)),
         ({**ABADI, "delta": 2}, ("delta=2 is not in (0, 1).",)),
         ({**ABADI, "delta": 1e-5, "accountant": "rpd"}, ("accountant=rpd", "Did you mean 'rdp'?")),
+        ({**ABADI, "delta": 1e-5, "accountant": "least"}, ("accountant=least is not one of",)),  # nobody's name
         ({**ABADI, "delta": 1e-5, "accuracy": 1e-3, "accountant": "rdp"}, ("accuracy is nothing that",)),
         ({**ABADI, "delta": 1e-5, "conversion": "cks"}, ("conversion is nothing that the accountant exact takes",)),
         ({**ABADI, "delta": 1e-5, "adjacency": "swap"}, ("adjacency=swap is not one of",)),

@@ -48,6 +48,15 @@ def test_what_may_be_either_is_told_as_both() -> None:
     assert doubtful_batch("1.0240") == doubtful_batch("255.3") == doubtful_batch("255.319") == ""
 
 
+@pytest.mark.parametrize("typed", ["1.000", "+1.000", " +1.000 ", "１.０００", "١.٠٠٠"])
+def test_a_sign_or_other_digits_leave_no_doubt_out(typed: str) -> None:
+    assert float(typed) == 1.0
+    assert doubtful_count(typed) == doubtful_batch(typed) == "It may be 1 or 1000: write one of these."
+    assert doubtful_batch("256.000") == "It may be 256 or 256000: write one of these."
+    assert doubtful_batch("+1.024") == "Write 1024, if the point separates thousands, or +1.0240."
+    assert doubtful_count("0.512") == doubtful_count("001.000") == doubtful_count("-1.000") == ""
+
+
 @pytest.mark.parametrize("name", ["max_eps", "eps", "privacy.max_epsilon", "phases[0].mechanism.epsilon", "eps0"])
 def test_an_epsilon_is_no_percentage(name: str) -> None:
     assert how_to_write("3%", name=name).startswith("ε is no percentage")

@@ -67,7 +67,7 @@ def accountant(name: str) -> Accountant:
 
 def describe(name: str) -> Description:
     """What the accountant of that name says of itself; its module need not be imported for it."""
-    return _described(_module(name))
+    return _described(_listed(name))
 
 
 @functools.cache
@@ -76,8 +76,10 @@ def _described(module: str) -> Description:
 
 
 def _module(name: str) -> str:
-    if name == LEAST:
-        return "dpplan.accounting.least_upper"
+    return "dpplan.accounting.least_upper" if name == LEAST else _listed(name)
+
+
+def _listed(name: str) -> str:
     if name not in ACCOUNTANTS:
         from dpplan.accounting.other_accountants import unknown  # only a mistake needs it
 

@@ -76,8 +76,8 @@ def command(
     csv: Path | None,
 ) -> None:
     axis = Axis(over, start, end, points, log)
+    problems = [*axis.problems(arguments), *_who_problems(names or ("exact",), choice), *plot_option.problems(plot)]
     names = names or (accounting.LEAST,)
-    problems = [*axis.problems(arguments), *_who_problems(names, choice), *plot_option.problems(plot)]
     problems += [*_clashes(over, delta), *csv_option.problems(csv, as_json)]
     completed = axis.completed(arguments)
     call = requested(completed, None if over in PROFILES else (delta,), choice, *problems)
@@ -146,7 +146,6 @@ def _who(names: Sequence[str], choice: AccountantChoice) -> Who:
 
 def _who_problems(names: Sequence[str], choice: AccountantChoice) -> list[str]:
     """Unknown accountants, and what was said to accountants that were not asked."""
-    names = ["exact" if name == accounting.LEAST else name for name in names]  # who is asked when nothing is said
     found = [problem for name in dict.fromkeys(names) for problem in AccountantChoice(name, {}).problems()]
     for option, value in choice.given.items():
         if not found and EVERY not in names and not set(TAKERS[option]) & set(names):

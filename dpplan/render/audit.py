@@ -46,6 +46,7 @@ def rows(found: "AuditFinding") -> Iterator[str]:
     if found.hypothesis is not None:
         share = "" if found.share is None else f"the bound reaches {100.0 * found.share:.0f} %"
         yield plan_rows.row("claimed", f"ε ≤ {up(found.hypothesis.upper, 6)}", share)
+        yield from plan_rows.whose(() if found.hypothesis.bound is None else (found.hypothesis.bound,))
     yield plan_rows.row("canaries", str(found.canaries), f"{found.members} of them members")
     yield from plan_rows.sentence("theorem", THEOREMS[settings.method])
     yield from plan_rows.sentence("bound for", found.family)

@@ -9,7 +9,7 @@ from dpplan import lint
 from dpplan.checks import show
 from dpplan.render.bound_text import Paint, relation, unpainted
 from dpplan.render.bound_text import figure as stated
-from dpplan.render.plan_rows import plan_rows, row
+from dpplan.render.plan_rows import plan_rows, row, whose
 from dpplan.render.table import Meaning, screen_width
 from dpplan.render.to_json import Object, described, figure
 from dpplan.verdict import Standing
@@ -47,6 +47,7 @@ def report(
         claim = lint.claim_standing(run, findings)
         if claim is not None:
             yield from _beside("claimed", f"≤ {show(claim.epsilon)}", _of_claim(claim))
+        yield from whose(() if run.epsilon is None else (run.epsilon,))
         yield from plan_rows(run.plan, [run.delta], names=run.names)
         if run.typed:
             yield from _beside("n", str(run.plan.examples), "as typed, not read from the data")

@@ -5,7 +5,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from dpplan.accounting.bound import Bound
+from dpplan.accounting.bound import IN_PLACE_OF, Bound
 from dpplan.checks import show
 from dpplan.groups import group_called, words
 from dpplan.mechanism import BestOfTrials, DiscreteLaplace, Gaussian, MatrixNoise, kind_of
@@ -31,6 +31,13 @@ def sentence(name: str, text: str) -> Iterator[str]:
     yield from textwrap.wrap(
         text, screen_width(), initial_indent=f"  {name:<19}", subsequent_indent=" " * 21, break_on_hyphens=False
     )
+
+
+def whose(bounds: Sequence[Bound]) -> Iterator[str]:
+    """Who gave the figures, where it was not the one who is asked when nothing is said."""
+    told = dict.fromkeys(f"{bound.accountant}, {bound.details[IN_PLACE_OF]}." for bound in bounds if bound.stands_in)
+    for each in told:
+        yield from sentence("accountant", each)
 
 
 def plan_rows(

@@ -39,6 +39,7 @@ def lines(
     yield ""
     if spent.quantity == "delta" and not kept:
         yield plan_rows.row("epsilon", show(found.target), "given, with the target δ")
+    yield from plan_rows.whose((spent,))
     said = Delta(delta.value, "solved for" if found.unknown == "delta" else delta.reason or "given")
     yield from plan_rows.plan_rows(
         found.plan, [] if kept else [said], found.unknown, earlier=len(found.plan.phases) - 1

@@ -182,3 +182,17 @@ def test_solve_meets_a_target_by_the_same_figure(tmp_path: Path, asked: Asked) -
     again = asked("epsilon", *run_, "--sigma", repr(found["value"]))["results"][0]["epsilon"]
     assert again == found["epsilon"]
     assert (again["accountant"], again["upper"] <= 7) == ("rdp", True)
+
+
+def test_screens_say_whose_figure_it_is(tmp_path: Path, asked: Asked) -> None:
+    plan, at = written(tmp_path, "zcdp"), ("--delta", DELTA)
+    run_ = ("--q", 1, "--steps", 1, "--spent", plan, "--target-eps", 12)
+    for words in (("epsilon", plan), ("check", plan), ("solve", *run_)):
+        asked.status(*words, *at)
+        assert asked.said.count("\n  accountant         rdp, an upper bound: exact has no theorem") == 1, asked.said
+
+
+@pytest.mark.slow
+def test_an_audit_says_whose_figure_is_claimed(tmp_path: Path, asked: Asked) -> None:
+    asked.status("audit", BUNDLED.parent / "scores.csv", "--phases", written(tmp_path, "exponential"), "--delta", DELTA)
+    assert "\n  accountant         rdp, the lesser upper bound: exact proves" in asked.said

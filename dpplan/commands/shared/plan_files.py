@@ -58,6 +58,8 @@ def is_whole_plan(path: Path) -> bool:
 def spent_alone(texts: Sequence[str], shared: Settings) -> tuple[tuple[Phase, ...], list[str]]:
     """The phases that ran before a run whose own are not known yet, and what is wrong with them. shared: what holds for
     all of them; those that are typed are drawn like the run where they say nothing."""
+    if again := list(recorded_runs.counted_again(texts)):
+        return (), again
     plans, typed = _earlier(texts)
     problems: list[str] = []
     parts = _read(plans, problems)
@@ -75,6 +77,8 @@ def parse(arguments: PlanArguments, may_be_open: bool = False) -> ParsedPlan:
     run: nothing is said of it beside the file. may_be_open: whether its noise may be left out."""
     if otherwise := foreign_files.drawn_otherwise(arguments.files, arguments.settings.sampling):
         return ParsedPlan(None, otherwise, Settings(examples=0))
+    if again := list(recorded_runs.counted_again((*arguments.files, *arguments.spent))):
+        return ParsedPlan(None, again, Settings(examples=0))
     if not taken((*arguments.files, *arguments.spent))[0]:
         return phase_parsing.parse(arguments)
     files, lists = taken(arguments.files)

@@ -73,8 +73,8 @@ def early_ends(names: Sequence[str]) -> Iterator[str]:
 def counted_again(names: Sequence[str]) -> Iterator[str]:
     """A sentence for each of these runs that is an unchanged copy of one that was named before it: counted twice, no
     lower end would be true."""
-    from dpplan import lint  # only where two runs are named
-
+    if len(names) < 2:
+        return
     seen: list[tuple[str, Path]] = []
     for name in names:
         if "=" in name or not name.strip() or not is_record(path := Path(name)):
@@ -82,10 +82,16 @@ def counted_again(names: Sequence[str]) -> Iterator[str]:
         folder = path if path.is_dir() else path.parent
         if not path.is_dir() and path.name != REPORT:
             continue
-        first = next((said for said, other in seen if lint.unchanged_copy(folder, other)), None)
+        first = next((said for said, other in seen if _unchanged_copy(folder, other)), None)
         if first is not None:
             yield f"{name}: has the run id and report of {first}: it is the same run. Leave it out."
         seen.append((name, folder))
+
+
+def _unchanged_copy(folder: Path, other: Path) -> bool:
+    from dpplan import lint  # only where two runs are named
+
+    return lint.unchanged_copy(folder, other)
 
 
 def own_delta(names: Sequence[str]) -> Delta | None:

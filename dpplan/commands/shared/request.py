@@ -54,14 +54,11 @@ def requested(arguments: PlanArguments, deltas: Sequence[Any] | None, choice: Ac
 
 
 def ended_early(names: Sequence[str]) -> tuple[str, ...]:
-    """What is counted of each run among what was named that took fewer steps than planned. Raises UsageError where one
-    is named twice."""
+    """What is counted of each run among what was named that took fewer steps than planned."""
     if not names:
         return ()
     from dpplan.commands.shared import recorded_runs  # only such a call needs it
 
-    if len(names) > 1 and (again := tuple(recorded_runs.counted_again(names))):
-        raise UsageError(again)
     return tuple(recorded_runs.early_ends(names))
 
 

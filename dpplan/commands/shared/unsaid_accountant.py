@@ -4,10 +4,10 @@ An accountant that is named is asked alone.
 """
 
 from dpplan import accounting
-from dpplan.accounting.bound import IN_PLACE_OF, Bound, Quantity
+from dpplan.accounting.bound import Bound, Quantity
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.plan import Plan
-from dpplan.render.plan_rows import sentence
+from dpplan.render.plan_rows import whose
 
 
 def name_of(choice: AccountantChoice) -> str:
@@ -23,5 +23,4 @@ def ask(quantity: Quantity, plan: Plan, at: float, choice: AccountantChoice) -> 
 
 def rows(bounds: tuple[Bound, ...]) -> list[str]:
     """Who gave the figure, where it was not the one who is asked when nothing is said."""
-    told = dict.fromkeys(f"{bound.accountant}, {bound.details[IN_PLACE_OF]}." for bound in bounds if bound.stands_in)
-    return [line for each in told for line in sentence("accountant", each)]
+    return list(whose(bounds))

@@ -82,6 +82,11 @@ def test_a_run_that_is_named_twice_is_refused(tmp_path: Path) -> None:
         f"{copy}: has the run id and report of {first}: it is the same run. Leave it out.",
     )
     assert len(list(recorded_runs.counted_again([first, f"{first}/report.json"]))) == 1
+    assert not list(recorded_runs.counted_again([first]))
+    again = f"{copy}: has the run id and report of {first}: it is the same run. Leave it out."
+    for twice in (PlanArguments(THIS, spent=(first, copy)), PlanArguments(Settings(), files=(first,), spent=(copy,))):
+        assert plan_files.parse(twice).problems == [again]  # where check and solve PLAN ask, too
+    assert plan_files.spent_alone((first, copy), THIS) == ((), [again])
     (Path(copy) / "steps").write_text(f"{STEPS + 1}", encoding="utf-8")  # it went on, and spent once more
     assert not list(recorded_runs.counted_again([first, copy, other]))
 
