@@ -33,7 +33,7 @@ class Trials:
     def __post_init__(self) -> None:
         with Problems() as problems:
             problems.require(self.law in LAWS, f"law={self.law} is not one of: {', '.join(LAWS)}.")
-            least = 0.0 if self.law in ("poisson", "binomial") else 1.0
+            least = self.least
             if problems.positive("mean", self.mean, try_="It is the expected number of trials."):
                 problems.require(self.mean > least, f"mean={self.mean:g} is not above {least:g}, the fewest trials.")
                 problems.require(self.mean <= MOST_TRIALS, f"mean={self.mean:g} is more than {MOST_TRIALS}.")
@@ -42,6 +42,11 @@ class Trials:
             problems.require(self.eta == 0.0 or not abs(self.eta) < LEAST_ETA, near)
             problems.require(not self.eta > MOST_ETA, f"eta={self.eta:g} is more than {MOST_ETA:g}.")
             problems.probability("chance", self.chance, closed_right=False, try_="It is the chance of each trial.")
+
+    @property
+    def least(self) -> float:
+        """The fewest trials, which the mean is above."""
+        return 0.0 if self.law in ("poisson", "binomial") else 1.0
 
     @property
     def shape(self) -> float:

@@ -178,20 +178,26 @@ def falling(
     )
 
 
-def rising(settings: Settings, name: str, ends: tuple[float, float, float], slope: float) -> Candidates:
+def rising(
+    settings: Settings, name: str, ends: tuple[float, float, float], slope: float, digits: int = DIGITS
+) -> Candidates:
     """Decimals from the smallest up. ends: the smallest, where to start, the largest."""
+
+    def value(index: int) -> float:
+        return decimal(index, digits)
+
     least, begin, most = ends
-    first, last = decimal_above(least), decimal_below(most)
+    first, last = decimal_above(least, digits), decimal_below(most, digits)
     return Candidates(
         settings,
         name,
         first,
         last,
-        min(max(decimal_below(begin), first), last),
+        min(max(decimal_below(begin, digits), first), last),
         slope,
-        decimal,
-        place=lambda index: math.log(decimal(index)),
-        below=lambda place: decimal_below(math.exp(place)),
+        value,
+        place=lambda index: math.log(value(index)),
+        below=lambda place: decimal_below(math.exp(place), digits),
     )
 
 

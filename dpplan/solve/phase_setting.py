@@ -3,6 +3,12 @@
 Of what is drawn: sample_rate, batch_size, epochs, groups; of a mechanism: what says how much it tells. Each has an
 order, more of it spends more or less, and `search` goes along it. What has none is refused by name (`NO_ORDER`).
 
+Of a stated (ε, δ) a larger δ promises less: what it allows includes what a smaller one does. Of a search, what is
+proven rises with the mean: in every form of best_of_trials.py E[K] does, and c, by m, (1 - γ)/γ or n. Of banded noise
+on groups that take turns, no fewer than its bands, a turn is a sampled Gaussian whose noise neither the rate nor the
+groups change, and more groups are fewer turns of one record. With fewer groups than bands turns share noise, no order
+is proven, and such numbers of groups are not tried.
+
 Guarantee: `spent` is the figure of exactly the plan that is returned, after rounding, and its upper end is within the
 target; of the next value the other way that was not shown.
 """
@@ -13,6 +19,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from dpplan.accounting.bound import Bound
+from dpplan.accounting.numerics.bisection import first_true_whole
+from dpplan.accounting.pairs.correlated import lasting
+from dpplan.checks import show
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.mechanism import (
     AboveThreshold,
@@ -26,16 +35,18 @@ from dpplan.mechanism import (
     ThresholdedCounts,
 )
 from dpplan.mechanism.correlated import Correlated
+from dpplan.mechanism.trials import MOST_TRIALS
 from dpplan.open_noise import epsilon_of_scale
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.sampling import CHOICES, CyclicPoisson, FixedSize, Shuffle
 from dpplan.sampling.balls_in_bins import ALLOCATIONS
 from dpplan.solve import candidate_values
 from dpplan.solve.allocation import Allocation, Budget, OneSetting, unreachable
-from dpplan.solve.search import Candidates, search
+from dpplan.solve.search import Bracket, Candidates, search
 
 SCALE = "noise_scale"
 MOST_GROUPS = 10**6
+_OF_BATCHES = ("sample_rate", "batch_size", "groups", "epochs")
 _COUNTED = (FixedSize.kind, Shuffle.kind)  # whose batches are whole
 # Why what a phase has is not to be asked for.
 NO_ORDER: Mapping[str, str] = MappingProxyType(
@@ -43,6 +54,9 @@ NO_ORDER: Mapping[str, str] = MappingProxyType(
         "cap": "a higher cap cuts fewer batches and lets larger ones be, so ε has no order in it. The smallest that "
         "costs little is found by `dpplan solve --solve cap`.",
         "times": "it changes the rate with it. Ask for sample_rate.",
+        "eta": "at a mean that stays it changes γ with it, so ε has no order in it that is proven. Ask for mean.",
+        "chance": "at a mean that stays it changes how many trials there may be, so ε has no order in it that is "
+        "proven. Ask for mean.",
         SCALE: "more noise hides a count and lifts more lone ones above the threshold, so ε has no order in it. Ask "
         "for threshold.",
     }
@@ -51,12 +65,14 @@ NO_ORDER: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class _Reach:
-    """The values that a setting of a mechanism may take, and whether more of it spends more. whole: of these only."""
+    """The values that a setting of a mechanism may take, and whether more of it spends more. whole: of these only.
+    digits: of those that rise."""
 
     least: float
     most: float
     rises: bool
     whole: bool = False
+    digits: int = candidate_values.DIGITS
 
 
 _REACHES: Mapping[tuple[type, str], _Reach] = MappingProxyType(
@@ -65,6 +81,8 @@ _REACHES: Mapping[tuple[type, str], _Reach] = MappingProxyType(
         (DiscreteLaplace, SCALE): _Reach(0.01, 1e6, rises=False),  # times its sensitivity
         (DiscreteGaussian, SCALE): _Reach(0.05, 200.0, rises=False),
         (Stated, "epsilon"): _Reach(1e-9, 100.0, rises=True),
+        (Stated, "delta"): _Reach(candidate_values.LEAST_DELTA, 1.0 - 1e-7, rises=True, digits=4),
+        (BestOfTrials, "mean"): _Reach(1e-6, MOST_TRIALS, rises=True, digits=4),
         (StatedZcdp, "rho"): _Reach(1e-12, 1e4, rises=True),
         (AboveThreshold, "threshold_scale"): _Reach(0.01, 1e9, rises=False),
         (AboveThreshold, "query_scale"): _Reach(0.01, 1e9, rises=False),
@@ -80,9 +98,39 @@ def known(phase: Phase, said: Settings | None) -> tuple[str, ...]:
     return (*(name for kind, name in _REACHES if kind is type(phase.mechanism)), *_drawn(phase, said))
 
 
-def refusal(phase: Phase, name: str) -> str:
-    """Why a setting that the phase has is not to be asked for; "" of any other."""
-    return NO_ORDER.get(name, "") if name in phase.settings else ""
+def refusal(phase: Phase, name: str, said: Settings | None = None) -> str:
+    """Why a setting that the phase has is not to be asked for; "" of any other. said: as of `known`."""
+    if isinstance(phase.mechanism, Correlated) and name in _OF_BATCHES:
+        return _of_shared_noise(phase, name, said)
+    return NO_ORDER.get(name, "") if phase.settings.get(name) is not None else ""
+
+
+def _of_shared_noise(phase: Phase, name: str, said: Settings | None) -> str:
+    """Why it is not to be asked for of noise that steps share, where it is not."""
+    if name == "epochs":
+        return "noise that steps share is made for so many of them. Ask for steps."
+    scheme = phase.sampling
+    if not isinstance(scheme, CyclicPoisson):
+        return (
+            f"no theorem lets it help noise that steps share, but where groups take turns: {CyclicPoisson.kind}, with "
+            "no fewer groups than bands. Ask for noise_multiplier."
+        )
+    if said is None or said.epochs is not None:
+        return "at fixed epochs it changes the steps, which share noise. Write steps in place of epochs."
+    if not _apart(phase):
+        bands = lasting(phase.mechanism, phase.steps)  # type: ignore[arg-type]
+        why, instead = "a tree has no bands", "Ask"
+        if bands:
+            why = f"groups={scheme.groups} is fewer than the {bands} steps that share noise"
+            instead = "Give as many groups as bands, or ask"
+        return f"{why}, and no theorem lets it help where a record's turns share noise. {instead} for noise_multiplier."
+    return "groups change the rate inside of each where a batch is given. Write sample_rate in place of batch_size."
+
+
+def _apart(phase: Phase) -> bool:
+    """Whether no two turns of a group share noise, which is what batches that are drawn are known to help."""
+    assert isinstance(phase.mechanism, Correlated) and isinstance(phase.sampling, CyclicPoisson)
+    return 0 < lasting(phase.mechanism, phase.steps) <= phase.sampling.groups
 
 
 def found(plan: Plan, where: tuple[int, str], said: Settings | None, name: str, budget: Budget) -> Allocation:
@@ -99,16 +147,31 @@ def found(plan: Plan, where: tuple[int, str], said: Settings | None, name: str, 
         return replace(plan, phases=phases, derivation=())
 
     looks = _Looks(budget, at)
-    ended = search(looks.gap, candidates, candidates.start, candidates.slope)
+    if name == "delta":
+        ended = _halved(looks.gap, candidates)
+    else:
+        ended = search(looks.gap, candidates, candidates.start, candidates.slope)
     if ended.low < candidates.first:
         if not looks.figures and looks.refusals:
             raise next(iter(looks.refusals.values()))
         raise unreachable(budget, looks.figures.get(ended.high), f"at any {name} of {called}")
-    value, beyond = candidates.value(ended.low), None
+    value, beyond, remark = float(candidates.value(ended.low)), None, _remark(said, name)
     if ended.high <= candidates.last:
         beyond = float(candidates.value(ended.high))
-    alone = OneSetting(place, name, float(value), beyond, looks.figures.get(ended.high), _remark(said, name))
+    elif name == "mean":
+        remark = f"the target is met at every {name} that is tried, up to {show(value)}"
+    alone = OneSetting(place, name, value, beyond, looks.figures.get(ended.high), remark)
     return Allocation(at(ended.low), looks.figures[ended.low], {}, f"{called}.{name}", {}, alone=alone)
+
+
+def _halved(gap: Callable[[int], float], candidates: Candidates) -> Bracket:
+    """As `search`, where figures stay as they are up to a step, so that no secant helps: of a stated δ."""
+    low, high = candidates.first - 1, candidates.last + 1
+    if gap(candidates.first) <= 0:
+        low = candidates.first
+        high = first_true_whole(lambda index: gap(index) > 0, low, high)
+        low = high - 1
+    return Bracket(low, high, low, candidates.slope)
 
 
 class _Looks:
@@ -135,9 +198,11 @@ class _Looks:
 
 def _drawn(phase: Phase, said: Settings | None) -> tuple[str, ...]:
     """What of the batches can be asked for. Noise that is correlated from step to step is made for its own steps."""
-    own = isinstance(phase.mechanism, BestOfTrials | Correlated)
+    own = isinstance(phase.mechanism, BestOfTrials)
     if said is None or own or said.sampling not in CHOICES or CHOICES[said.sampling].only_rate is not None:
         return ()
+    if isinstance(phase.mechanism, Correlated):
+        return _drawn_by_turns(phase, said)
     names = [] if said.sampling in _COUNTED else ["sample_rate"]
     if said.examples is not None and said.sampling not in ALLOCATIONS:
         names.append("batch_size")
@@ -145,6 +210,19 @@ def _drawn(phase: Phase, said: Settings | None) -> tuple[str, ...]:
     if said.sampling == CyclicPoisson.kind and said.batch_size is None and said.epochs is None:
         names.append("groups")
     return (*names, "epochs")
+
+
+def _drawn_by_turns(phase: Phase, said: Settings) -> tuple[str, ...]:
+    """The same of noise that steps share: in groups that take turns, at fixed steps. Groups also from too few of them
+    on, since those that are tried are no fewer than the bands."""
+    if not isinstance(phase.sampling, CyclicPoisson) or said.epochs is not None:
+        return ()
+    names = ["sample_rate"] if _apart(phase) else []
+    if names and said.examples is not None:
+        names.append("batch_size")
+    if said.batch_size is None and 0 < lasting(phase.mechanism, phase.steps) <= MOST_GROUPS:  # type: ignore[arg-type]
+        names.append("groups")
+    return tuple(names)
 
 
 def _values(phase: Phase, said: Settings | None, name: str) -> tuple[Candidates, Callable[[int], Phase]]:
@@ -155,6 +233,8 @@ def _values(phase: Phase, said: Settings | None, name: str) -> tuple[Candidates,
         return values, lambda at: replace(phase, mechanism=_changed(phase.mechanism, name, float(values.value(at))))
     assert said is not None  # known
     drawn = _of_sampling(said, name)
+    if name == "groups" and isinstance(phase.mechanism, Correlated):
+        drawn = replace(drawn, last=-lasting(phase.mechanism, phase.steps))
 
     def at(index: int) -> Phase:
         made = drawn.plan(index).only_phase if name != "groups" else _in_groups(said, int(drawn.value(index)))
@@ -166,12 +246,14 @@ def _values(phase: Phase, said: Settings | None, name: str) -> tuple[Candidates,
 def _of_mechanism(mechanism: Mechanism, name: str, reach: _Reach) -> Candidates:
     times = mechanism.sensitivity if name == SCALE and isinstance(mechanism, DiscreteLaplace) else 1
     least, most = times * reach.least, times * reach.most
+    if isinstance(mechanism, BestOfTrials) and mechanism.trials.least > 0.0:
+        least += mechanism.trials.least
     now = _scale_of(mechanism) if name == SCALE else float(getattr(mechanism, name))
     begin = min(max(now, least), most)
     if reach.whole:
         return candidate_values.whole(Settings(), name, int(most), start=int(begin), slope=1.0)
     if reach.rises:
-        return candidate_values.rising(Settings(), name, (least, begin, most), slope=1.0)
+        return candidate_values.rising(Settings(), name, (least, begin, most), 1.0, reach.digits)
     return candidate_values.falling(Settings(), name, (most, begin, least), slope=1.0)
 
 

@@ -19,6 +19,10 @@ from dpplan.solve.allocation import Budget
 
 OTHER = "  - {name: count, mechanism: {kind: gaussian, noise_multiplier: 20}}\n"
 SAMPLED = "mechanism: {kind: gaussian, noise_multiplier: 1.5}, sampling: "
+SEARCH = (
+    "repeat: {{law: {}, mean: 5, score: public}}, phases: [{{mechanism: {{kind: gaussian, noise_multiplier: 20}}}}]"
+)
+TURNS = "mechanism: {{kind: toeplitz, noise_multiplier: 1.5, bands: 3}}, sampling: {{kind: cyclic-poisson, {}"
 # What is asked for, the phase, the most that the plan may spend, and the accountant.
 ASKED = {
     "sample_rate": (SAMPLED + "{kind: poisson, sample_rate: 0.5}, steps: 20", 1.0, "rdp"),
@@ -38,6 +42,13 @@ ASKED = {
     ),
     "noise_scale of discrete-gaussian": ("mechanism: {kind: discrete-gaussian, noise_scale: 5}", 0.5, "rdp"),
     "epsilon": ("mechanism: {kind: epsilon-delta, epsilon: 0.1, delta: 1.0e-7}", 0.5, "rdp"),
+    "delta": ("mechanism: {kind: epsilon-delta, epsilon: 0.1}", 0.36, "rdp"),
+    "mean": (SEARCH.format("poisson"), 0.9, "rdp"),
+    "mean of a law from one on": (SEARCH.format("logarithmic"), 0.5, "rdp"),
+    "mean of binomial": (SEARCH.format("binomial"), 0.9, "exact"),
+    "sample_rate in turns": (TURNS.format("sample_rate: 0.2, groups: 4") + "}, steps: 12", 1.0, "rdp"),
+    "batch_size in turns": (TURNS.format("batch_size: 20, groups: 4") + "}, steps: 12", 1.0, "rdp"),
+    "groups in turns": (TURNS.format("sample_rate: 0.2, groups: 2") + "}, steps: 64", 2.5, "exact"),
     "rho": ("mechanism: {kind: zcdp, rho: 0.01}", 0.5, "rdp"),
     "threshold_scale": ("mechanism: {kind: above-threshold, threshold_scale: 5, query_scale: 40}", 0.8, "rdp"),
     "query_scale": ("mechanism: {kind: above-threshold, threshold_scale: 5, query_scale: 40}", 0.8, "rdp"),
@@ -51,6 +62,7 @@ DELTA = 1e-5
 def read(folder: Path, phase: str, shared: str = "n: 1000") -> PlanFile:
     file = folder / "plan.yaml"
     adjacency = "adjacency: replace-one\n" if "fixed-size" in phase else ""
+    adjacency = "adjacency: zero-out\n" if "toeplitz" in phase else adjacency
     file.write_text(f"{adjacency}{shared}\nphases:\n{OTHER}  - {{name: train, {phase}}}\n", encoding="utf-8")
     return plan_file.read(file, may_be_open=True)
 
@@ -59,7 +71,7 @@ def held(target: float, accountant: str = "exact") -> Budget:
     return Budget(functools.cache(lambda plan: accounting.epsilon(plan, DELTA, accountant)), target)
 
 
-SLOW = ("groups", "batch_size of fixed-size")
+SLOW = ("groups", "groups in turns", "mean of binomial", "batch_size of fixed-size")
 
 
 @pytest.mark.parametrize(
@@ -133,6 +145,71 @@ def test_what_can_be_asked_for_is_what_the_phase_has(tmp_path: Path) -> None:
     assert phase_setting.known(whole.plan.phases[1], whole.said[1]) == ()
 
 
+@pytest.mark.parametrize(
+    ("phase", "name", "why"),
+    [
+        (
+            TURNS.format("sample_rate: 0.2, groups: 2") + "}, steps: 8",
+            "sample_rate",
+            "groups=2 is fewer than the 3 steps",
+        ),
+        (TURNS.format("sample_rate: 0.2, groups: 4") + "}, epochs: 2", "sample_rate", "Write steps in place of epochs"),
+        (TURNS.format("sample_rate: 0.2, groups: 4") + "}, steps: 8", "epochs", "Ask for steps"),
+        (
+            TURNS.format("batch_size: 9, groups: 4") + "}, steps: 8",
+            "groups",
+            "Write sample_rate in place of batch_size",
+        ),
+        ("mechanism: {kind: tree, noise_multiplier: 3}, steps: 4", "sample_rate", "but where groups take turns"),
+        (
+            "mechanism: {kind: tree, noise_multiplier: 3}, steps: 8, "
+            "sampling: {kind: cyclic-poisson, sample_rate: 0.2, groups: 4}",
+            "groups",
+            "a tree has no bands",
+        ),
+        (SEARCH.format("negative-binomial, eta: 0.5"), "eta", "Ask for mean"),
+        (SEARCH.format("geometric"), "eta", ""),  # it has none
+        (SEARCH.format("binomial, chance: 0.3"), "chance", "Ask for mean"),
+    ],
+)
+def test_why_what_a_phase_has_is_not_asked_for(phase: str, name: str, why: str, tmp_path: Path) -> None:
+    given = read(tmp_path, phase)
+    assert name not in phase_setting.known(given.plan.phases[1], given.said[1])
+    told = phase_setting.refusal(given.plan.phases[1], name, given.said[1])
+    assert why in told and bool(why) is bool(told)
+
+
+def test_groups_are_no_fewer_than_the_bands(tmp_path: Path) -> None:
+    """So many have an order, and are found from where a record's turns share noise."""
+    given = read(tmp_path, TURNS.format("sample_rate: 0.2, groups: 2") + "}, steps: 12")
+    made = phase_setting.found(given.plan, (1, "train"), given.said[1], "groups", held(90.0, "rdp"))
+    assert made.alone is not None and (made.alone.value, made.alone.beyond) == (3.0, None)
+
+
+def test_that_every_mean_meets_the_target_is_said(tmp_path: Path) -> None:
+    given = read(tmp_path, SEARCH.format("geometric"))
+    made = phase_setting.found(given.plan, (1, "train"), None, "mean", held(20.0, "rdp"))
+    assert made.alone is not None and made.alone.value == 1e6
+    assert made.alone.remark == "the target is met at every mean that is tried, up to 1000000"
+
+
+@pytest.mark.slow
+def test_what_is_proven_rises_with_the_mean_and_with_a_stated_delta(tmp_path: Path) -> None:
+    for law in ("poisson", "geometric", "logarithmic", "binomial", "negative-binomial, eta: -0.9", "negative-binomial"):
+        phase = read(tmp_path, SEARCH.format(law)).plan.phases[1]
+        _rises([replace(phase, mechanism=replace(phase.mechanism, mean=each)) for each in (1.1, 1.3, 2.0, 7.0, 13.0)])
+    phase = read(tmp_path, ASKED["delta"][0]).plan.phases[1]
+    _rises([replace(phase, mechanism=replace(phase.mechanism, delta=each)) for each in (0.0, 1e-9, 1e-6, 9e-6)])
+
+
+def _rises(phases: list[Phase]) -> None:
+    for accountant in ("exact", "rdp"):
+        if accountant == "rdp" and getattr(phases[0].mechanism, "law", "") == "binomial":
+            continue
+        found = [accounting.epsilon(Plan((each,)), DELTA, accountant).upper or 0.0 for each in phases]
+        assert found == sorted(found)
+
+
 def test_what_no_value_meets_is_said(tmp_path: Path) -> None:
     given = read(tmp_path, "mechanism: {kind: zcdp, rho: 0.01}")
     with pytest.raises(Unreachable, match=r"is not met at any rho of train, and the plan still costs ε ≤ "):
@@ -148,6 +225,7 @@ def test_the_command_names_the_value_and_the_next(tmp_path: Path, capsys: pytest
     call = ["solve", str(tmp_path / "plan.yaml"), "--target-eps", "2", "--delta", "1e-5", "--accountant", "gdp"]
     for asked, said in (
         ("train.cap", "unknown=train.cap: a higher cap cuts fewer batches"),
+        ("trial.epochs", "Write NAME.SETTING."),
         ("train.batch", "one can ask for noise_multiplier, steps, sample_rate, batch_size or epochs. Did you mean"),
         ("count.epochs", "of count one can ask for noise_multiplier or steps."),
     ):

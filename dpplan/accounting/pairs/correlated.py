@@ -130,14 +130,25 @@ def by_turns(phase: Phase, adjacency: Adjacency) -> Terms:
     return ((one, turns),)
 
 
-def _bands(mechanism: Correlated, steps: int) -> tuple[int, Sensitivity]:
-    """How many diagonals of C are not 0, and how far one step moves its longest column; 0 for a tree."""
+def lasting(mechanism: Correlated, steps: int) -> int:
+    """How many diagonals of C are not 0: so many steps share a noise. 0 of a tree, which has no bands."""
     if isinstance(mechanism, TreeAggregation):
-        return 0, Sensitivity(0.0, exact=True)
+        return 0
+    if isinstance(mechanism, BufferedNoise):
+        return steps
     if isinstance(mechanism, MatrixNoise):
-        return mechanism.bands, strategy_matrix.longest_column(mechanism, steps)
-    coefficients = _coefficients(mechanism, steps)
-    return len(coefficients), participation_sensitivity.longest_column(coefficients)
+        return mechanism.bands
+    return min(mechanism.bands or len(mechanism.coefficients), steps)
+
+
+def _bands(mechanism: Correlated, steps: int) -> tuple[int, Sensitivity]:
+    """`lasting`, and how far one step moves the longest column of C; 0 for a tree."""
+    bands = lasting(mechanism, steps)
+    if isinstance(mechanism, TreeAggregation):
+        return bands, Sensitivity(0.0, exact=True)
+    if isinstance(mechanism, MatrixNoise):
+        return bands, strategy_matrix.longest_column(mechanism, steps)
+    return bands, participation_sensitivity.longest_column(_coefficients(mechanism, steps))
 
 
 def by_poisson(phase: Phase) -> Phase:

@@ -77,14 +77,19 @@ class _Unknowns:
 def _asked(parsed: ParsedPlan, target: PlanTarget) -> _Unknowns:
     if target.unknown is None:
         return _Unknowns(parsed.openings)
+    from dpplan.accounting.best_of_trials import has_search
+
     assert parsed.plan is not None
     name, _, setting = target.unknown.rpartition(".")
     own = parsed.names[parsed.earlier :]  # what ran before is as it is, whatever it is called
     if name not in own:
         called = name or setting or "''"
         known = ", ".join(own)
+        trials = (
+            " Of a search one can ask for its mean; its trials stay as they are." if has_search(parsed.plan) else ""
+        )
         raise PlanError(f"unknown={target.unknown}: no phase is called {called}. There are: {known}."
-                        f"{did_you_mean(name or setting, own)} Write NAME.SETTING.")  # fmt: skip
+                        f"{did_you_mean(name or setting, own)} Write NAME.SETTING.{trials}")  # fmt: skip
     place = parsed.earlier + own.index(name)
     noise = _checked(parsed, place, target.unknown)
     blank = [other for at, other in enumerate(parsed.names)
@@ -110,7 +115,7 @@ def _checked(parsed: ParsedPlan, place: int, unknown: str) -> str | None:
     known_settings = [each for each in (noise, STEPS, *phase_setting.known(phase, parsed.said[place])) if each]
     if setting in known_settings:
         return noise
-    if why := phase_setting.refusal(phase, setting):
+    if why := phase_setting.refusal(phase, setting, parsed.said[place]):
         raise PlanError(f"unknown={unknown}: {why}")
     *first, last = known_settings
     listed = f"{', '.join(first)} or {last}" if first else last
