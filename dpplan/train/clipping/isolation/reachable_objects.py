@@ -35,6 +35,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dpplan.train.clipping.isolation.plain_values import plain, tree
 from dpplan.train.clipping.isolation.vmap_escapes import own_operators
 
 Leaf = tuple[Any, Any]  # the object itself, and a copy of it where it can be changed in place
@@ -44,7 +45,6 @@ Leaves = dict[str, Leaf]
 HOOKS = frozenset({"_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"})
 _APART = frozenset({"_parameters", "_buffers", "_modules"})
 _FLAT = frozenset({"_flat_weights", "_flat_weight_refs"})  # of recurrent layers: their parameters
-_VALUES = (int, float, complex, str, bytes, type(None), np.generic)
 _LISTS = (list, tuple, set, frozenset, deque)
 _HOLDS = (Mapping, *_LISTS)
 _GENERATORS = (random.Random, np.random.Generator, np.random.RandomState, torch.Generator)
@@ -174,6 +174,9 @@ class Reached:
         elif id(value) in self.met or id(value) in self.layers:
             where = self.layers.get(id(value)) or self.met.get(id(value), (None, ""))[1]
             self._keep(name, ("the same as", where))
+        elif (all_of_it := tree(value)) is not None:
+            self._keep(name, all_of_it)
+            self.met[id(value)] = value, name
         elif self.sweeping and (callable(value) or isinstance(value, types.ModuleType)):
             self._keep(name, ("the object at", id(value)))
             self.met[id(value)] = value, name
@@ -268,15 +271,6 @@ def outlived(tensor: Tensor) -> bool:
     return bool(keys.has(kinds.FuncTorchBatched) or keys.has(kinds.FuncTorchGradWrapper))
 
 
-def plain(value: Any) -> bool:
-    """Whether this is a number or text, or a list or dictionary of nothing else, to be compared as a whole."""
-    if type(value) is dict:
-        return all(isinstance(part, _VALUES) for part in value.values())
-    if type(value) in (list, tuple, set, frozenset):
-        return all(isinstance(part, _VALUES) for part in value)
-    return isinstance(value, _VALUES) and not isinstance(value, enum.Enum)
-
-
 def installed(file: str) -> bool:
     return any(place in file for place in _INSTALLED)
 
@@ -342,6 +336,7 @@ def _said_of(named: Any) -> str:
         return ""
 
 
+@functools.lru_cache(4096)
 def _slots(kind: type) -> list[str]:
     slots = vars(kind).get("__slots__", ())
     names = [slots] if isinstance(slots, str) else list(slots)

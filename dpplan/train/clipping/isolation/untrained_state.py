@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dpplan.train.clipping.isolation.plain_values import plain, same_bits, same_tensors
 from dpplan.train.clipping.isolation.reachable_objects import Leaf, Leaves, Reached, dotted
 
 GENERATOR = "random generator"  # how the names of generators begin
@@ -158,13 +159,11 @@ def _same(before: Leaf | None, after: Leaf | None) -> bool:
         return was is now
     try:
         if isinstance(was, Tensor) and isinstance(now, Tensor):
-            if was.shape != now.shape or was.dtype != now.dtype or was.device != now.device:
-                return False
-            return bool(((was == now) | ((was != was) & (now != now))).all())  # NaN is NaN here
+            return same_tensors(was, now)
         if isinstance(was, np.ndarray):
             return was.dtype == now.dtype and np.array_equal(was, now, equal_nan=was.dtype.kind in "fc")
-        if isinstance(was, dict) and list(was) != list(now):  # a cache changes its order at every look
-            return False
+        if plain(was) or isinstance(was, dict):
+            return same_bits(was, now)
         return bool(was == now) or (was != was and now != now)
     except (RuntimeError, TypeError, ValueError):  # objects of the user's that cannot be compared
         return False

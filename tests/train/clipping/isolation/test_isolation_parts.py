@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dpplan.train.clipping.isolation import refusal_messages
+from dpplan.train.clipping.isolation.plain_values import plain, same_bits, same_tensors, tree
 from dpplan.train.clipping.isolation.row_independent_layers import keeps_rows_apart, rows_apart
 from dpplan.train.clipping.isolation.untrained_state import GENERATOR, HiddenState, Modes, leaves
 from dpplan.train.clipping.isolation.vmap_escapes import CustomRules
@@ -127,6 +128,68 @@ def test_so_are_settings_of_libraries_and_of_python() -> None:
     modes = Modes()
     with torch.device("meta"):
         assert "torch's default device" in modes.changes()
+
+
+# plain_values
+
+
+def test_a_tree_of_numbers_is_one_thing_however_large_and_each_of_its_numbers_counts() -> None:
+    model = Keeping()
+    many = [[[place, (place,)], {"at": (0.0, "text")}] for place in range(3_000)]
+    model.table = many  # type: ignore[assignment]
+    state = HiddenState(model)
+    assert len(state.held) < 1000
+    assert state.changes() == []
+    many[2_999][1]["at"] = (-0.0, "text")  # type: ignore[index, call-overload]
+    assert state.changes() == ["attribute 'table'"]
+
+
+def test_what_is_no_tree_of_numbers_is_looked_into_part_by_part() -> None:
+    shared: list[Any] = [1]
+    doubled: Any = (shared,)
+    for _ in range(60):
+        doubled = (doubled, doubled)
+    ring: list[Any] = [(1,)]
+    ring.append(ring)
+    deep: Any = (1,)
+    for _ in range(3000):
+        deep = (deep,)
+    for value in (1, {1, 2}, [[shared, shared]], doubled, ring, deep, [(object(),)], [{"a": torch.zeros(1)}]):
+        assert tree(value) is None
+    assert tree([(1, 2), {"a": [None]}]) != tree([(1, 2), {"a": [False]}])
+    assert plain({"a": 1})
+    assert not plain({"a": []})
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        (0.0, -0.0),
+        ([1], [True]),
+        ((1,), (1.0,)),
+        ({1: 0}, {1: False}),
+        ({0.0, 1}, {-0.0, 1}),
+        ({1: 0, 2: 0}, {2: 0, 1: 0}),
+    ],
+)
+def test_equal_numbers_that_can_be_told_apart_are_a_change(was: Any, now: Any) -> None:
+    assert was == now
+    assert not same_bits(was, now)
+    assert same_bits(was, was)
+    model = Keeping()
+    model.calls = was
+    state = HiddenState(model)
+    model.calls = now
+    assert state.changes() == ["attribute 'calls'"]
+
+
+def test_so_are_zeros_and_nans_of_another_sign_in_tensors() -> None:
+    zeros, nans = torch.zeros(2), torch.full((2,), torch.nan)
+    for tensor in (zeros, nans, zeros.bfloat16()):
+        assert same_tensors(tensor, tensor.clone())
+        assert not same_tensors(tensor, -tensor)
+    assert same_tensors(zeros.to(torch.complex64), zeros.to(torch.complex64))
+    assert not same_tensors(zeros, zeros.double())
 
 
 # row_independent_layers
