@@ -18,6 +18,7 @@ from dpplan.train.clipping.engines.isolated_bookkeeping import IsolatedBookKeepi
 from dpplan.train.clipping.engines.one_at_a_time import OneAtATime
 from dpplan.train.clipping.engines.vmap import VmapClipping
 from dpplan.train.clipping.isolation.refusal_messages import forgetting
+from dpplan.train.clipping.isolation.replaced_functions import replaced_beneath
 from dpplan.train.clipping.isolation.row_independent_layers import keeps_rows_apart
 from dpplan.train.clipping.model_trial import Engine, Trial
 from dpplan.train.clipping.precision import EXACT
@@ -127,6 +128,11 @@ def mixers(model: nn.Module) -> Iterator[str]:
     """A sentence for every layer in which one example sees others, or which cannot be clipped for other reasons."""
     if not any(p.requires_grad for p in model.parameters()):
         yield f"model: {NOTHING_TO_TRAIN}"
+    for function in replaced_beneath():
+        yield (
+            f"model: {function} is no longer torch's, and clipping is computed with it. Leave it as it is; let the "
+            "model call a function of another name."
+        )
     for name, layer in model.named_modules():
         kind = type(layer).__name__
         where = f"model: layer '{name}' is a {kind}" if name else f"model: is a {kind}"
@@ -134,6 +140,11 @@ def mixers(model: nn.Module) -> Iterator[str]:
             yield f"{where} whose shape is not known yet. Build it with its full shape."
         elif empty := [key for key, p in layer.named_parameters(recurse=False) if not p.numel()]:
             yield f"{where} whose parameter '{empty[0]}' has no numbers. Leave it out, or register it as a buffer."
+        elif hooked := [key for key, p in layer.named_parameters(recurse=False) if p.requires_grad and _hooked(p)]:
+            yield (
+                f"{where} whose parameter '{hooked[0]}' has a hook of its own (register_hook), which the gradient of "
+                "one example does not pass through. Remove it: clipping takes its place."
+            )
         elif rough := {str(p.dtype) for p in layer.parameters(recurse=False)} - {str(dtype) for dtype in EXACT}:
             yield f"{where} with parameters of {', '.join(sorted(rough))}. Use float32: its round-off is accounted for."
         elif isinstance(layer, nn.modules.instancenorm._InstanceNorm):
@@ -153,3 +164,7 @@ def mixers(model: nn.Module) -> Iterator[str]:
                 yield f"{where} with scale_grad_by_freq, which counts words over the batch. Remove it."
             if layer.sparse:
                 yield f"{where} with sparse=True, but noise goes to every word. Remove sparse."
+
+
+def _hooked(p: Tensor) -> bool:
+    return any(getattr(p, kind, None) for kind in ("_backward_hooks", "_post_accumulate_grad_hooks"))

@@ -63,10 +63,12 @@ class RunFolder:
     def recipe(self) -> Recipe:
         """The recipe that the run began with. Raises UsageError when there is no run in this folder to continue."""
         with told(f"{self.path}: cannot be read"):
-            there = {name: (self.path / name).exists() for name in ("recipe.yaml", "steps", "report.json")}
+            there = {
+                name: (self.path / name).exists() for name in ("recipe.yaml", "steps", "report.json", "checkpoint.pt")
+            }
         if not there["recipe.yaml"]:
             raise UsageError(f"{self.path}: is not the folder of a run. Name one that `dpplan train` made.")
-        if not there["steps"] and there["report.json"]:
+        if not there["steps"] and there["report.json"] and not there["checkpoint.pt"]:  # which goes first at the end
             raise UsageError(f"{self.path}: this run is over; its report.json says what it spent. Start a new one.")
         return load(self.path / "recipe.yaml")
 

@@ -207,3 +207,24 @@ def test_autocast_inside_a_model_is_not_clipped_by_rules_for_float32() -> None:
     made = BookKeeping(Cast(), 4)
     with pytest.raises(NotApplicable, match=r"layer 'first' works in torch\.bfloat16"):
         made.clipped_sum(torch.randn(4, 6), torch.zeros(4, dtype=torch.int64), Flat(1.0))
+
+
+def test_hooks_on_parameters_are_refused_in_words() -> None:
+    for attach in ("register_hook", "register_post_accumulate_grad_hook"):
+        net = nn.Linear(3, 2)
+        handle = getattr(net.weight, attach)(lambda gradient: None)
+        with pytest.raises(RecipeError, match=r"whose parameter 'weight' has a hook of its own \(register_hook\)"):
+            choose(net, "auto", 4, torch.zeros(3))
+        handle.remove()
+        assert choose(net, "auto", 4, torch.zeros(3)).name == "book-keeping"
+
+
+def test_functions_that_took_the_place_of_torchs_run_behind_the_wall_or_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    linear = nn.functional.linear
+    monkeypatch.setattr(nn.functional, "linear", lambda x, w, b=None: linear(x * 2, w, b))
+    assert choose(nn.Linear(3, 2), "auto", 4, torch.zeros(3)).isolation.kind == "structural"
+    monkeypatch.setattr(torch, "einsum", lambda *parts: None)
+    with pytest.raises(RecipeError, match=r"torch\.einsum is no longer torch's"):
+        choose(nn.Linear(3, 2), "auto", 4, torch.zeros(3))

@@ -349,6 +349,14 @@ def test_of_a_count_that_nobody_can_read_no_epsilon_is_told(tmp_path: Path, coun
         resumed(tmp_path / "run")
 
 
+def test_a_run_whose_count_is_gone_is_not_said_to_be_over(tmp_path: Path) -> None:
+    interrupted(tmp_path / "run", tiny(tmp_path), 10)
+    (tmp_path / "run" / "steps").unlink()
+    assert (tmp_path / "run" / "report.json").exists()
+    with pytest.raises(UsageError, match=r"cannot be opened: it is gone\. .* nobody can tell: 10 or more are"):
+        resumed(tmp_path / "run")
+
+
 def test_without_checkpoints_nothing_is_left_to_go_on_from(tmp_path: Path) -> None:
     interrupted(tmp_path / "run", tiny(tmp_path, runtime_checkpoint_every=None), 10)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"model.pt", "recipe.yaml", "report.json"}

@@ -9,6 +9,7 @@ from typing import TypeVar
 from torch import nn
 
 from dpplan.train.clipping.isolation.reachable_objects import HOOKS
+from dpplan.train.clipping.isolation.replaced_functions import AsTheyCame, replaced
 
 Kind = TypeVar("Kind", bound=type[nn.Module])
 
@@ -21,6 +22,8 @@ _TORCHS: frozenset[type[nn.Module]] = frozenset(
     }
 )
 
+_FIRST = AsTheyCame({*_TORCHS, nn.Flatten, nn.LSTM})
+
 
 def rows_apart(kind: Kind) -> Kind:
     """Marks a model of this package whose `forward` computes each row of its output from one row of its input."""
@@ -31,7 +34,8 @@ def rows_apart(kind: Kind) -> Kind:
 def keeps_rows_apart(model: nn.Module) -> bool:
     """Whether every part of this model is known to, and nothing has been attached to it that may not."""
     hooked = nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
-    return not hooked and all(_plain(layer) for layer in model.modules())
+    untouched = not hooked and not replaced() and _FIRST.unchanged()
+    return untouched and all(_plain(layer) for layer in model.modules())
 
 
 def _plain(layer: nn.Module) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dpplan.train.clipping.isolation import refusal_messages
 from dpplan.train.clipping.isolation.plain_values import plain, same_bits, same_tensors, tree
+from dpplan.train.clipping.isolation.replaced_functions import AsTheyCame, replaced, replaced_beneath
 from dpplan.train.clipping.isolation.row_independent_layers import keeps_rows_apart, rows_apart
 from dpplan.train.clipping.isolation.untrained_state import GENERATOR, HiddenState, Modes, leaves
 from dpplan.train.clipping.isolation.vmap_escapes import CustomRules
@@ -245,6 +246,46 @@ def test_known_layers_of_which_a_part_was_replaced_need_one(monkeypatch: pytest.
     assert keeps_rows_apart(nn.Sequential(nn.Linear(3, 3), nn.Tanh()))
     monkeypatch.setattr(nn.Tanh, "forward", lambda self, x: x - x.mean(0))
     assert not keeps_rows_apart(nn.Sequential(nn.Linear(3, 3), nn.Tanh()))
+
+
+# replaced_functions
+
+
+def test_functions_in_the_place_of_torchs_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert replaced() == {}
+    assert AsTheyCame([nn.Conv2d]).unchanged()
+    linear, first = nn.functional.linear, AsTheyCame([nn.Conv2d])
+    monkeypatch.setattr(nn.functional, "linear", lambda x, w, b=None: linear(x - x.mean(0), w, b))
+    assert list(replaced()) == ["torch.nn.functional.linear"]
+    assert replaced_beneath() == []
+    assert not keeps_rows_apart(nn.Linear(3, 3))
+    monkeypatch.undo()
+    assert keeps_rows_apart(nn.Linear(3, 3))
+    for name in ("_conv_forward", "__getattr__", "__getattribute__"):
+        monkeypatch.setattr(nn.Conv2d, name, lambda *_: None, raising=False)
+        assert not first.unchanged(), name
+        assert not keeps_rows_apart(nn.Linear(3, 3)), name
+        monkeypatch.undo()
+        assert first.unchanged(), name
+    monkeypatch.setattr(nn.modules.conv, "F", object())
+    assert not first.unchanged()
+    monkeypatch.setattr(Tensor, "norm", lambda x: x)
+    monkeypatch.setattr(torch, "load", print)
+    assert replaced_beneath() == ["torch.Tensor.norm"]
+
+
+def test_what_a_replaced_function_keeps_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, linear = [torch.zeros(3)], nn.functional.linear
+
+    def keeping(x: Tensor, *args: Any) -> Tensor:
+        kept[0] = x.detach()
+        return linear(x, *args)
+
+    monkeypatch.setattr(nn.functional, "linear", keeping)
+    model = Keeping()
+    state = HiddenState(model)
+    model.score(torch.ones(1, 3))
+    assert any("what is in the place of 'torch.nn.functional.linear" in name for name in state.changes())
 
 
 # vmap_escapes
