@@ -243,7 +243,7 @@ class Composition:
                 break  # as near to the largest loss as a lattice comes
             if moved > MISPLACED:
                 saddle = plan.sketch.for_epsilon(middle)
-            elif best.relative_width <= accuracy.width or engine.composed.points >= accuracy.most:
+            elif best.relative_width <= accuracy.width or not engine.composed.improves(accuracy.most, max(middle, 0.0)):
                 break
             else:
                 points = _more(engine.composed.points, best.relative_width / accuracy.width)

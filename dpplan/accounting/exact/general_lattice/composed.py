@@ -30,6 +30,7 @@ NEAR, FAR_MOST = 24, 0.02
 SUMMED = 80.0 * EPS  # of a pairwise sum of products of as many terms as fit into memory
 BLOCKS = 256  # of sums that are kept: a lattice has 1024 points or more
 LEAST_MASS, WHOLE = sys.float_info.min, 1.0  # a lattice's P-mass is 1 but for what was moved up, and e is far above
+ROUNDED = 0.1  # of it, what the lattice and its aliases leave counts for little
 FARTHEST = 2.0**45  # lattice points from the origin, beyond which their places are not exact enough
 
 
@@ -237,6 +238,15 @@ class Composed:
                 ("transform and rounding", max(above - high, low - below)),
             ),
         )
+
+    def improves(self, most: int, epsilon: float) -> bool:
+        """Whether one of more points, at most so many, may be narrower at this ε. Not where what is not known of delta
+        is nearly all transform and rounding: more points add to that, and its interval would lie around this one."""
+        if self.points >= most:
+            return False
+        terms = dict(self.at(epsilon).terms)
+        rounding = terms["transform and rounding"]
+        return not (math.isfinite(rounding) and terms["lattice"] + terms["aliases"] < ROUNDED * rounding)
 
     def _compose(self, sides: list[tuple[Side, DiscretisedLaw, float]]) -> ComposedMasses:
         log_values, off = np.zeros(len(self._angles), complex), np.zeros(len(self._angles))

@@ -9,13 +9,14 @@ import pytest
 from mpmath import mp, mpf
 
 from dpplan.accounting import pairs
-from dpplan.accounting.exact.general_lattice import Composition
+from dpplan.accounting.exact.general_lattice import Accuracy, Composition, _Plan
 from dpplan.accounting.exact.general_lattice.coarse_pld import LOG_TILTS, CoarseMasses, Sketch
 from dpplan.accounting.exact.general_lattice.composed import Composed, ComposedMasses, DeltaKernel, SuffixSums
 from dpplan.accounting.exact.general_lattice.discretise import Lattice, Side, discretise
 from dpplan.accounting.exact.general_lattice.lower_polygon import Cells, lowered, spread
 from dpplan.accounting.exact.general_one_step import FARTHEST, delta_ends, mass_at_the_top
-from dpplan.accounting.pairs import GaussianLoss, LaplaceLoss
+from dpplan.accounting.pairs import GaussianLoss, LaplaceLoss, Resolution, allocated_rounds
+from dpplan.accounting.pairs.allocation import Mean
 from dpplan.accounting.pairs.finite import Finite
 
 SAMPLED = pairs.subsampled(pairs.gaussian(0.9), 0.1).remove
@@ -229,3 +230,22 @@ def test_masses_that_a_period_lays_over_each_other_are_counted_as_so_many() -> N
     drop, _, off = composed._characteristic(Side(0.0, 0, share), share)
     true = 2.0 * math.fsum(share.tolist())  # φ there is minus all of it, and 1 - φ counts from all of it
     assert 1e-14 < abs(float(drop[2]) - true) <= off[2]
+
+
+def test_where_all_that_is_not_known_is_rounding_no_finer_lattice_is_laid(monkeypatch):
+    """It would be wider, and around this one: it adds nothing to the interval."""
+    pair = allocated_rounds.allocated(Mean(((1.0, 20_000),), 20_000), Resolution(0, 70))
+    run, laid, points = Composition.of([(pair.remove, 10)]), _Plan.laid, []
+
+    def counted(*asked):
+        found = laid(*asked)
+        points.append(found.composed.points)
+        return found
+
+    monkeypatch.setattr(_Plan, "laid", counted)
+    found = run.epsilon(1e-20, Accuracy(5e-4))
+    assert found.relative_width > 5e-4
+    assert len(set(points)) == 1
+    monkeypatch.setattr(Composed, "improves", lambda own, most, epsilon: own.points < most)
+    assert run.epsilon(1e-20, Accuracy(5e-4, 2**16)) == found
+    assert len(set(points)) == 2
