@@ -124,6 +124,8 @@ def _of_shared_noise(phase: Phase, name: str, said: Settings | None) -> str:
             why = f"groups={scheme.groups} is fewer than the {bands} steps that share noise"
             instead = "Give as many groups as bands, or ask"
         return f"{why}, and no theorem lets it help where a record's turns share noise. {instead} for noise_multiplier."
+    if name == "batch_size":
+        return "a batch is a share of n, which is missing. Give n, or ask for sample_rate."
     return "groups change the rate inside of each where a batch is given. Write sample_rate in place of batch_size."
 
 
@@ -166,12 +168,10 @@ def found(plan: Plan, where: tuple[int, str], said: Settings | None, name: str, 
 
 def _halved(gap: Callable[[int], float], candidates: Candidates) -> Bracket:
     """As `search`, where figures stay as they are up to a step, so that no secant helps: of a stated δ."""
-    low, high = candidates.first - 1, candidates.last + 1
-    if gap(candidates.first) <= 0:
-        low = candidates.first
-        high = first_true_whole(lambda index: gap(index) > 0, low, high)
-        low = high - 1
-    return Bracket(low, high, low, candidates.slope)
+    high = candidates.first
+    if gap(high) <= 0:
+        high = first_true_whole(lambda index: gap(index) > 0, candidates.first, candidates.last + 1)
+    return Bracket(high - 1, high, high, candidates.slope)
 
 
 class _Looks:

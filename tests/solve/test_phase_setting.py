@@ -179,6 +179,12 @@ def test_why_what_a_phase_has_is_not_asked_for(phase: str, name: str, why: str, 
     assert why in told and bool(why) is bool(told)
 
 
+def test_a_batch_in_turns_needs_an_n(tmp_path: Path) -> None:
+    given = read(tmp_path, TURNS.format("sample_rate: 0.2, groups: 4") + "}, steps: 8", shared="unit: example")
+    assert phase_setting.known(given.plan.phases[1], given.said[1]) == ("sample_rate", "groups")
+    assert "n, which is missing" in phase_setting.refusal(given.plan.phases[1], "batch_size", given.said[1])
+
+
 def test_groups_are_no_fewer_than_the_bands(tmp_path: Path) -> None:
     """So many have an order, and are found from where a record's turns share noise."""
     given = read(tmp_path, TURNS.format("sample_rate: 0.2, groups: 2") + "}, steps: 12")
@@ -214,6 +220,9 @@ def test_what_no_value_meets_is_said(tmp_path: Path) -> None:
     given = read(tmp_path, "mechanism: {kind: zcdp, rho: 0.01}")
     with pytest.raises(Unreachable, match=r"is not met at any rho of train, and the plan still costs ε ≤ "):
         phase_setting.found(given.plan, (1, "train"), None, "rho", held(0.01, "rdp"))
+    given = read(tmp_path, ASKED["delta"][0])
+    with pytest.raises(Unreachable, match=r"is not met at any delta of train, and the plan still costs ε ≤ "):
+        phase_setting.found(given.plan, (1, "train"), None, "delta", held(0.1, "rdp"))
     counted = read(tmp_path, "mechanism: {kind: above-threshold, threshold_scale: 5, query_scale: 40}")
     loose = phase_setting.found(counted.plan, (1, "train"), None, "query_scale", held(99.0, "rdp"))
     assert loose.spent.upper is not None and loose.spent.upper <= 99.0
