@@ -108,3 +108,15 @@ def test_delta_is_the_same_at_two_epsilons_that_a_rounding_sets_apart():
     for found in (first, second):
         assert found.proven[0] <= 1.14601695e-28 <= found.proven[1]
         assert found.proven[1] <= (1.0 + 1e-5) * found.proven[0]
+
+
+def test_a_corner_where_the_polygon_falls_just_far_enough_is_not_its_end() -> None:
+    """Whether it is far enough is known up to the rounding of its sums: it ends one cell before."""
+    n, growth, lift = 30, float(np.expm1(0.05)), float(np.exp(0.1))
+    mass = np.exp(-0.5 * ((np.arange(n) - 12.0) / 4.0) ** 2)
+    gap, last = 0.1 * mass, 24
+    for share, kept in ((1.0 + 1e-5, last), (1.0 + 1e-9, last - 1), (1.0, last - 1)):
+        excess = np.where(np.arange(n) < last, 0.5 * growth * mass, 0.0)
+        excess[last] = share * gap[last - 1] * lift * growth / (1.0 + growth)
+        masses, _ = step_law._lowered(mass, excess, gap, growth, lift)
+        assert np.flatnonzero(masses)[-1] == kept

@@ -42,6 +42,7 @@ WIDE, WIDE_NODES = 1.0 / 8.0, 14
 WEIGHTS = 15.0  # times EPS: the error of numpy's weights, relative, held by a test
 GAUSS = 2e-24
 CROWDED = 8  # intervals in a cell, beyond which their sum would be off by more than what is counted
+CLEAR = 1.0 - 1e-6  # ends of the polygon are chosen by sums that are off by a far smaller share
 MENDS = 60  # sweeps; what takes more is a lattice too coarse for its law
 
 
@@ -222,8 +223,8 @@ def _lowered(mass: Array, excess: Array, gap: Array, growth: float, lift: float)
     points, clipped = _clipped(_spread(mass, excess, growth, lift))
     left, depth = _tangent(points * untilted, wider)
     normal = untilted > 1e-290  # beyond, masses without their tilt lose digits
-    begins = np.nonzero((depth >= fall * untilted) & (depth > 0.0) & normal)[0]
-    ends = np.nonzero((excess >= np.append(0.0, gap)[:-1] * lift * growth / wider) & (mass > 0.0))[0]
+    begins = np.nonzero((CLEAR * depth >= fall * untilted) & (depth > 0.0) & normal)[0]
+    ends = np.nonzero((CLEAR * excess >= np.append(0.0, gap)[:-1] * lift * growth / wider) & (mass > 0.0))[0]
     if not len(begins) or not len(ends) or ends[-1] <= begins[0] + 1:
         return np.zeros_like(fall), 0.0
     begin, end = int(begins[0]), int(ends[-1])
