@@ -1,5 +1,6 @@
 import csv
 import math
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +147,13 @@ def test_an_unknown_conversion_is_named():
     for ask in (rdp.epsilon, rdp.delta):
         with pytest.raises(UsageError, match="conversion=best"):
             ask(Plan.from_rate(1.0, 0.1, 1), 0.5, conversion="best")
+
+
+@pytest.mark.parametrize("order", [1.5, 2.0, 7.0, 31.0])
+def test_what_a_sum_over_many_phases_rounds_off_is_counted(order):
+    gaussians = tuple(SampledGaussian(1.0, 0.03 + k / 9973.0, 1 + k % 7) for k in range(4000))
+    whole = sum(
+        Fraction(each.steps) * Fraction(float(rdp.divergence(each, np.array([order]))[0])) for each in gaussians
+    )
+    found = rdp._compose(RunMoments(gaussians), np.array([order]))[0]
+    assert whole <= Fraction(float(found)) <= whole * (1 + Fraction(1, 10**12))
