@@ -189,7 +189,7 @@ ROOMS = {
     ),
     "dpplan.audit": (
         {"claimed_trade_off", "scores", "on_file"},
-        {"one_run", "many_runs", "membership_attacks"},
+        {"one_run", "order_statistics", "two_gaussians", "many_runs", "membership_attacks"},
         {"assessment"},
     ),
     "dpplan.plot": (

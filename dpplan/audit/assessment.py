@@ -11,7 +11,7 @@ from functools import lru_cache
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
 from dpplan.accounting.numerics.bisection import first_true
-from dpplan.audit import many_runs, one_run
+from dpplan.audit import many_runs, one_run, order_statistics, two_gaussians
 from dpplan.audit.claimed_trade_off import HypothesisCurve, MuCurve, curve_of
 from dpplan.audit.scores import SIDES, Scores
 from dpplan.errors import NotCertified, PlanError
@@ -20,8 +20,10 @@ from dpplan.open_noise import noise_of, setting_of, with_noise
 from dpplan.plan import Plan
 from dpplan.risk import source_of_plan, source_of_stated
 
-METHODS = ("one-run-fdp", "one-run", "many-runs")
-# Guesses of an audit that fixes none: a quarter of the canaries, an eighth, ...; fewer cannot refute much.
+ORDER, GAUSS = "order-statistics", "gauss"
+METHODS = ("one-run-fdp", ORDER, "one-run", "many-runs", GAUSS)
+# Guesses of an audit that fixes none: a quarter of the canaries, an eighth, ...; fewer cannot refute much. Where
+# canaries are independent all of them tell most, and the sides say the same.
 LARGEST_SHARE, HALVINGS, LEAST_GUESSES = 4, 5, 12
 # Least noise of the family, relative to the plan's, and how closely the refuted one is found.
 LEAST_SCALE, CLOSE = 1.0 / 64.0, 1e-3
@@ -92,7 +94,8 @@ class Attempt:
 class AuditFinding:
     """epsilon: no larger ε than the true one, with confidence 1 - level, if the run is a member of `family`.
 
-    violation: None without a claim; else whether it is refuted at the level: true claims are with that chance at most.
+    violation: None without a claim, or of an estimate; else whether it is refuted at the level: true claims are with
+    that chance at most.
     """
 
     settings: AuditSettings
@@ -105,8 +108,13 @@ class AuditFinding:
     family: str
 
     @property
+    def is_estimate(self) -> bool:
+        """Whether the bound is none: of a method that assumes the shape of the scores, and gives no verdict."""
+        return self.settings.method == GAUSS
+
+    @property
     def violation(self) -> bool | None:
-        return None if self.hypothesis is None else any(each.refuted for each in self.attempts)
+        return None if self.hypothesis is None or self.is_estimate else any(each.refuted for each in self.attempts)
 
     @property
     def share(self) -> float | None:
@@ -118,13 +126,17 @@ def audit(scores: Scores, hypothesis: Hypothesis | None, settings: AuditSettings
     """Whether the scores refute the claim, and the largest ε that they refute. Scores are `checked` before."""
     if settings.method == "many-runs":
         return _many_runs(scores, hypothesis, settings)
+    if settings.method == GAUSS:
+        epsilon = gaussian_epsilon(two_gaussians.lower_mu(scores, settings.level), settings.delta)
+        none = Attempt(0, 0, "both", epsilon=epsilon)
+        return _finding(scores, hypothesis, settings, [], none, epsilon, "two Gaussians of one spread: an ESTIMATE")
     tried = list(_attempts(scores, settings))
     level = settings.level / len(tried)
     if settings.method == "one-run":
         attempts = [_stated(scores, each, hypothesis, settings, level) for each in tried]
         best = max(attempts, key=lambda each: each.epsilon)
         return _finding(scores, hypothesis, settings, attempts, best, best.epsilon, "any (ε, δ) mechanism")
-    attempts = [_by_curve(scores, each, hypothesis, level) for each in tried]
+    attempts = [_by_curve(scores, each, hypothesis, settings, level) for each in tried]
     best, epsilon, family = _largest_refuted(scores, hypothesis, attempts, settings, level)
     return _finding(scores, hypothesis, settings, attempts, best, epsilon, family)
 
@@ -137,17 +149,28 @@ def _finding(
     return AuditFinding(settings, scores.canaries, members, hypothesis, tuple(attempts), best, epsilon, family)
 
 
-def numbers_of_guesses(canaries: int) -> list[int]:
+def numbers_of_guesses(canaries: int, largest_share: int = LARGEST_SHARE) -> list[int]:
     """What is tried where no number is asked for. It depends on the number of canaries alone."""
-    found = [canaries // (LARGEST_SHARE * 2**k) for k in range(HALVINGS)]
+    found = [canaries // (largest_share * 2**k) for k in range(HALVINGS)]
     return [each for each in found if each >= LEAST_GUESSES] or [canaries]
 
 
 def _attempts(scores: Scores, settings: AuditSettings) -> Iterator[Attempt]:
-    wanted = numbers_of_guesses(scores.canaries) if settings.guesses is None else [settings.guesses]
-    for side in SIDES if settings.guesses is None else (settings.side,):
+    wanted, sides = [settings.guesses or 0], (settings.side,)
+    if settings.guesses is None:
+        of_order = settings.method == ORDER
+        wanted = numbers_of_guesses(scores.canaries, 1 if of_order else LARGEST_SHARE)
+        sides = SIDES[:1] if of_order else SIDES
+    for side in sides:
         for guesses in wanted:
             yield Attempt(*scores.ranked(guesses, side), side)
+
+
+def _refutes(method: str, curve: HypothesisCurve, canaries: int, attempt: Attempt, level: float) -> bool:
+    counts = canaries, attempt.guesses, attempt.right
+    if method == ORDER:
+        return order_statistics.p_value(curve, *counts) < level
+    return one_run.is_refuted(curve, *counts, level)
 
 
 def _stated(
@@ -162,12 +185,15 @@ def _stated(
     return replace(attempt, p_value=value, refuted=value < level, epsilon=epsilon)
 
 
-def _by_curve(scores: Scores, attempt: Attempt, hypothesis: Hypothesis | None, level: float) -> Attempt:
+def _by_curve(
+    scores: Scores, attempt: Attempt, hypothesis: Hypothesis | None, settings: AuditSettings, level: float
+) -> Attempt:
     if hypothesis is None:
         return attempt
     counts = scores.canaries, attempt.guesses, attempt.right
-    refuted = one_run.is_refuted(hypothesis.curve, *counts, level)
-    return replace(attempt, p_value=one_run.p_value(hypothesis.curve, *counts), refuted=refuted)
+    theorem = order_statistics if settings.method == ORDER else one_run
+    refuted = _refutes(settings.method, hypothesis.curve, scores.canaries, attempt, level)
+    return replace(attempt, p_value=theorem.p_value(hypothesis.curve, *counts), refuted=refuted)
 
 
 def _largest_refuted(
@@ -176,7 +202,7 @@ def _largest_refuted(
     """The attempt that refutes most, the ε of what it refutes, and the family that is meant."""
 
     def refuted(curve: HypothesisCurve) -> Callable[[Attempt], bool]:
-        return lambda each: one_run.is_refuted(curve, scores.canaries, each.guesses, each.right, level)
+        return lambda each: _refutes(settings.method, curve, scores.canaries, each, level)
 
     best, mu = attempts[0], 0.0
     for each in attempts:

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 THEOREMS = {
     "one-run-fdp": "one run, the whole trade-off curve (Mahloujifar et al. 2024)",
+    "order-statistics": "one run, order statistics of canaries that do not touch each other (ours, after the idea of "
+    "Xiang et al. 2025): each with a coordinate, noise and a draw of its own, as the gradient canaries of a run are",
     "one-run": "one run, (ε, δ) alone (Steinke, Nasr, Jagielski 2023)",
     "many-runs": "many runs, Clopper-Pearson on both rates",
+    "gauss": "none: an ESTIMATE, if the scores of either kind are normal with one spread (after Agrawal et al. 2026)",
 }
 
 
@@ -29,6 +32,9 @@ def rounded_down(value: float) -> str:
 def headline(found: "AuditFinding", paint: "Callable[[str, Meaning], str]") -> str:
     """The verdict in a line."""
     level = show(round(1.0 - found.settings.level, 12))
+    if found.is_estimate:
+        estimate = f"ε about {rounded_down(found.epsilon)} or more"
+        return f"{estimate} at δ = {show(found.settings.delta)}: an ESTIMATE, and no verdict"
     if found.violation is None:
         return f"ε ≥ {rounded_down(found.epsilon)} at δ = {show(found.settings.delta)}, with confidence {level}"
     assert found.hypothesis is not None
@@ -42,14 +48,24 @@ def rows(found: "AuditFinding") -> Iterator[str]:
     settings = found.settings
     confidence = show(round(1.0 - settings.level, 12))
     bound = f"ε ≥ {rounded_down(found.epsilon)}"
-    yield plan_rows.row("lower bound", bound, f"at δ = {show(settings.delta)}, confidence {confidence}")
+    yield plan_rows.row(
+        "estimate" if found.is_estimate else "lower bound",
+        bound,
+        f"at δ = {show(settings.delta)}, confidence {confidence}",
+    )
     if found.hypothesis is not None:
-        share = "" if found.share is None else f"the bound reaches {100.0 * found.share:.0f} %"
+        share = (
+            ""
+            if found.share is None
+            else f"the {'estimate' if found.is_estimate else 'bound'} reaches {100.0 * found.share:.0f} %"
+        )
         yield plan_rows.row("claimed", f"ε ≤ {up(found.hypothesis.upper, 6)}", share)
         yield from plan_rows.whose(() if found.hypothesis.bound is None else (found.hypothesis.bound,))
     yield plan_rows.row("canaries", str(found.canaries), f"{found.members} of them members")
     yield from plan_rows.sentence("theorem", THEOREMS[settings.method])
     yield from plan_rows.sentence("bound for", found.family)
+    if found.is_estimate:
+        return
     if not found.violation and (chance := 0.5**found.canaries) > settings.level:
         yield from plan_rows.sentence(
             "too few",
@@ -93,6 +109,7 @@ def described(found: "AuditFinding") -> dict[str, Any]:
     return {
         "verdict": None if found.violation is None else "violation" if found.violation else "consistent",
         "epsilon_lower": found.epsilon,
+        "guarantee": "estimate" if found.is_estimate else "lower",
         "delta": settings.delta,
         "confidence": 1.0 - settings.level,
         "method": settings.method,
@@ -143,7 +160,10 @@ def run_rows(findings: "Mapping[str, AuditFinding]", measured: Measured, level: 
     yield plan_rows.row("confidence", confidence, f"for all of it together, {len(findings)} kinds of scores")
     agrees = ", ".join(f"{name} {'agree' if good else 'DISAGREE'}" for name, good in measured)
     yield from plan_rows.sentence("against the plan", agrees)
-    yield from plan_rows.sentence("theorem", THEOREMS[first.settings.method])
+    for method in dict.fromkeys(found.settings.method for found in findings.values()):
+        of = [kind for kind, found in findings.items() if found.settings.method == method]
+        kinds = "" if len(of) == len(findings) else f"{'; '.join(of)}: "
+        yield from plan_rows.sentence("theorem", f"{kinds}{THEOREMS[method]}")
     yield from plan_rows.sentence("bounds for", first.family)
     yield from plan_rows.sentence(
         "real data",

@@ -149,3 +149,21 @@ def test_scores_are_held_against_a_plan_file(dpplan: Run, tmp_path: Path) -> Non
     typed = dpplan("audit", scores, "--against", plan, "--sigma", "1", "--delta", "1e-5")
     assert found["plan"]["phases"][0]["mechanism"] == "laplace"
     assert "a whole plan, and more of the run was said beside it" in " ".join(typed.stderr.split())
+
+
+def test_other_methods_tell_more_and_what_they_rest_on(capsys: pytest.CaptureFixture[str]) -> None:
+    call = ("audit", "recipes/scores.csv", *PLAN, "--method")
+    bounds = {}
+    for method in ("one-run-fdp", "order-statistics", "gauss"):
+        assert program.run([*call, method, "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        bounds[method] = told["epsilon_lower"]
+        assert told["verdict"] == (None if method == "gauss" else "consistent")
+        assert told["guarantee"] == ("estimate" if method == "gauss" else "lower")
+    assert bounds["order-statistics"] > 1.8 * bounds["one-run-fdp"]
+    assert program.run([*call, "gauss"]) == 0
+    shown = capsys.readouterr().out
+    assert "an ESTIMATE, and no verdict" in shown
+    assert "consistent" not in shown
+    assert program.run([*call, "gauss", "--guesses", "20"]) == 2
+    assert "--method gauss looks at all scores" in capsys.readouterr().err

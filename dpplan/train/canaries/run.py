@@ -24,12 +24,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from dpplan.audit import AuditFinding, AuditSettings, Hypothesis, Scores, audit
+from dpplan.audit.assessment import ORDER
 from dpplan.checks import show
 from dpplan.errors import RecipeError, TrainingStopped
 from dpplan.mechanism import multiplier_of
 from dpplan.plan import Phase
 from dpplan.recipe import Recipe
-from dpplan.sampling import CyclicPoisson
+from dpplan.sampling import BallsInBins, CyclicPoisson, Poisson, RandomAllocation
 from dpplan.train import models
 from dpplan.train.canaries.layer import WithCanaries
 from dpplan.train.canaries.likelihood import independent, likelihood
@@ -50,6 +51,7 @@ KINDS = (
     "random, by loss",
     "natural, by loss",
 )
+EACH_FOR_ITSELF = Poisson, CyclicPoisson, BallsInBins, RandomAllocation  # no example's draw tells of another's
 Progress = Callable[[int, int], None]
 
 
@@ -249,9 +251,21 @@ def judged(planned: Planned, placed: Placed, trainer: Watched, delta: float | No
             scores[kind] = Scores(each.members, -losses(trainer.model, each.examples))
     hypothesis = Hypothesis.of_plan(claim.plan, at)
     settings = AuditSettings(at, max(level - 2 * LEVEL, 0.0) / len(scores))  # the rest is that of the measurements
-    findings = {kind: audit(each, hypothesis, settings) for kind, each in scores.items()}
+    apart = dataclasses.replace(settings, method=ORDER) if do_not_touch(planned) else settings
+    findings = {
+        kind: audit(each, hypothesis, apart if kind in KINDS[:2] else settings) for kind, each in scores.items()
+    }
     measured = (_released_steps(trainer, phase), *trainer.statistics.measurements(), _pattern(trainer, phase))
     return Audited(planned, findings, measured)
+
+
+def do_not_touch(planned: Planned) -> bool:
+    """Whether, if the run is as planned, what it releases of gradient canaries is independent given their coins.
+
+    Each has a coordinate, and so noise, of its own, and is clipped to the same vector in every step. Its steps are its
+    own where the scheme draws each example for itself; and a clip norm that adapts would tell of all at once.
+    """
+    return isinstance(planned.claim.phase.sampling, EACH_FOR_ITSELF) and planned.recipe.privacy.clipping != "adaptive"
 
 
 def _released_steps(trainer: Watched, phase: Phase) -> Measurement:
