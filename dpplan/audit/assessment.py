@@ -156,11 +156,11 @@ def numbers_of_guesses(canaries: int, largest_share: int = LARGEST_SHARE) -> lis
 
 
 def _attempts(scores: Scores, settings: AuditSettings) -> Iterator[Attempt]:
-    wanted, sides = [settings.guesses or 0], (settings.side,)
+    wanted, sides = [settings.guesses or 0], [settings.side]
     if settings.guesses is None:
         of_order = settings.method == ORDER
         wanted = numbers_of_guesses(scores.canaries, 1 if of_order else LARGEST_SHARE)
-        sides = SIDES[:1] if of_order else SIDES
+        sides = list(SIDES[:1] if of_order else SIDES)
     for side in sides:
         for guesses in wanted:
             yield Attempt(*scores.ranked(guesses, side), side)
