@@ -23,13 +23,19 @@ _ABOVE: dict[str, Any] = {"torch.nn.functional": nn.functional, "torch._C._nn": 
 _HARMLESS = frozenset(
     {
         *("torch.load", "torch.save", "torch.compile", "torch.manual_seed", "torch.seed", "torch.set_printoptions"),
-        *("torch.Tensor.__repr__", "torch.Tensor.__format__", "torch.Tensor.__dir__"),
+        *("torch.Tensor.__repr__", "torch.Tensor.__str__", "torch.Tensor.__format__", "torch.Tensor.__dir__"),
     }
 )
 
 
+def _found_in(space: Any) -> dict[str, Any]:
+    """What is found under each name: of a class, what it inherits, too."""
+    kinds = reversed(space.__mro__) if isinstance(space, type) else (space,)
+    return {name: value for kind in kinds for name, value in vars(kind).items()}
+
+
 def _functions(space: Any) -> dict[str, Any]:
-    return {name: value for name, value in vars(space).items() if callable(value) and not isinstance(value, type)}
+    return {name: value for name, value in _found_in(space).items() if callable(value) and not isinstance(value, type)}
 
 
 _FIRST = {title: _functions(space) for title, space in (_BENEATH | _ABOVE).items()}
@@ -40,7 +46,7 @@ def replaced() -> dict[str, Any]:
     return {
         f"{title}.{name}": there.get(name)
         for title, space in (_BENEATH | _ABOVE).items()
-        for there in (vars(space),)
+        for there in (_found_in(space),)
         for name, first in _FIRST[title].items()
         if there.get(name) is not first and not _torchs(there.get(name)) and f"{title}.{name}" not in _HARMLESS
     }
