@@ -42,7 +42,7 @@ def how_to_write(text: str, whole: bool = False, name: str = "") -> str:
     plain = re.sub(r"^(?:[a-zσδεq_-]+\s*=\s*|[=~≈<>≤≥]+\s*)", "", plain, flags=re.IGNORECASE).rstrip(".,;: ")
     if _LAKHS.fullmatch(plain):
         return f"Write {plain.replace(',', '')}."
-    if _is_list(plain):
+    if is_list(plain):
         return _SEVERAL
     if re.fullmatch(r"\d{2,}-\d{2,}", plain) and not _power(plain):
         return f"A range is written {plain.replace('-', ':')}, and dpplan frontier takes one."
@@ -52,6 +52,8 @@ def how_to_write(text: str, whole: bool = False, name: str = "") -> str:
     plain = re.sub(r"(?<=\d),(?=\d)|^,(?=\d)", ".", plain)
     if _percentage(plain) and _EPSILONS.fullmatch(name):
         return _NO_SHARE
+    if name == "epochs" and (said := re.fullmatch(rf"({_NUMBER})%", plain)):
+        return f"Epochs are a number of passes over the data, and no share. Write {said[1]}, if so many are meant."
     share = "" if whole else _percentage(plain)  # nor is a count
     found = next((read for read in (_power(plain), share, _fraction(plain), _suffixed(plain)) if read), "")
     if not found and re.fullmatch(_NUMBER, plain) and plain != text:
@@ -104,7 +106,7 @@ def shortened(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}... ({len(text)} characters)"
 
 
-def _is_list(text: str) -> bool:
+def is_list(text: str) -> bool:
     """Whether several numbers stand there, by marks that no single number has."""
     items = re.split(r"\s*[;|]\s*|,\s+|,", text)
     grouped = _THOUSANDS.fullmatch(text) or _GROUPED.fullmatch(text)

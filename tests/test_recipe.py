@@ -233,7 +233,8 @@ def test_a_list_that_contains_itself_ends() -> None:
 
 
 def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
-    cases = {"missing": "no such file.", "folder": "is a folder, and no recipe."}
+    none = "no such file. Name one that is there; `dpplan recipes` lists those that can be copied."
+    cases = {"missing": none, "folder": "is a folder, and no recipe."}
     (tmp_path / "folder").mkdir()
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "recipe.yaml").touch()

@@ -122,7 +122,7 @@ def _of_scores(
     if given:
         problems.append(f"{', '.join(given)}: for the audit of a recipe, and {source} is none. Leave it out.")
     if not source.exists():
-        problems.append(f"{source}: no such file.")
+        problems.append(f"{source}: no such file. Name the CSV file of an attack's scores, or a recipe.")
     plan, at, warnings = _plan(arguments, delta, told, problems)
     settings = _settings(told, at)
     read = audit.read(source)

@@ -24,7 +24,7 @@ a file ending in .yaml. A file that is there and differs is left alone, unless -
 Exit status: 0 done; 2 there is no such recipe, or another file is in its place; 5 it cannot be written, or what is in
 its place cannot be read.
 """
-COPY, ALL = "copy", "all"
+COPY, ALL, LIST = "copy", "all", "list"
 ENDINGS = {".yaml", ".yml"}
 
 
@@ -37,7 +37,7 @@ def command(words: tuple[str, ...], to: Path | None, as_json: bool) -> None:
     from dpplan.recipe import bundled
     from dpplan.render import recipes as render
 
-    if not words:
+    if not words or words == (LIST,):
         if to is not None:
             raise UsageError("--to is where a recipe is written: dpplan recipes copy NAME --to PATH.")
         if as_json:

@@ -14,7 +14,7 @@ import click
 
 from dpplan import recipe as recipes
 from dpplan.commands.shared import output, waiting
-from dpplan.commands.shared.parameter_types import FileName, Whole
+from dpplan.commands.shared.parameter_types import Device, FileName, Whole
 from dpplan.commands.shared.recipe_data import needs_torch
 from dpplan.commands.shared.run_check import TRYING, checked
 from dpplan.errors import EXIT_DONE, DpplanError, NotCertified, TrainingStopped, UsageError
@@ -79,7 +79,7 @@ LATE = "Ctrl-C came after the last step: the run is whole, and its report says w
 @click.option("--dry-run", is_flag=True, help="Print the plan and what it costs, and stop.")
 @click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    type=Device(["auto", "cpu", "cuda", "mps"]),
     help="Where to compute, in place of the recipe's runtime.device.",
 )
 @click.option("--seed", type=Whole(0), help="Make the run reproducible. Such a run protects nobody.")
@@ -126,6 +126,8 @@ def command(
             job = _job(recipe, resume, seed, out, moved, unaccounted)
             if resume is None and out is None:
                 _check_folder(Path(job.runtime.folder))
+            elif out is not None and not dry_run and out.exists():  # before torch and the plan; made by train.events
+                raise UsageError(f"out={out} exists already; a run never overwrites another. Name a new folder.")
             if device is not None:
                 job = job.with_runtime(device=device)
             if compile_ is not None:

@@ -21,6 +21,7 @@ _BESIDE = {Runtime.title, Check.title, Audit.title, StatementBlock.title}
 BLOCKS: dict[str, type[Block]] = {block.title: block for block in _ALL}
 FEW = 8  # keys of a block that are listed where none of them is like the one that is unknown
 MOST_BYTES = 1_000_000  # far above any recipe; keeps a data file given by mistake out of the parser
+_NONE = " Name one that is there; `dpplan recipes` lists those that can be copied."
 Problem = tuple[int, str]  # line (0: the whole file) and sentence
 _KINDS: dict[str, Kind] = {"str": "text", "int": "number", "float": "number", "bool": "switch", "null": "empty"}
 
@@ -31,7 +32,7 @@ def read_text(file: Path) -> str:
         with file.open("rb") as stream:
             raw = stream.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        raise RecipeError(f"{file}: no such file.{_offered(file.stem) or near_file(file)}") from None
+        raise RecipeError(f"{file}: no such file.{_offered(file.stem) or near_file(file) or _NONE}") from None
     except IsADirectoryError:
         copy = file / "recipe.yaml"
         instead = (

@@ -9,14 +9,17 @@ from dpplan import lint
 from dpplan.checks import show
 from dpplan.render.bound_text import Paint, relation, unpainted
 from dpplan.render.bound_text import figure as stated
+from dpplan.render.number_format import up_within
 from dpplan.render.plan_rows import plan_rows, row, whose
 from dpplan.render.table import Meaning, screen_width
 from dpplan.render.to_json import Object, described, figure
+from dpplan.rounding import down
 from dpplan.verdict import Standing
 
 if TYPE_CHECKING:
     from dpplan.lint import ClaimStanding, Finding, LintContext
 
+_TIMES = 2.0  # from so many times on a claim is told as a multiple of what is proven
 LEAST_ROOM = 20  # columns for words beside a row's value; with fewer they stand below it
 MEANINGS: Mapping[str, Meaning] = {"error": "bad", "warning": "estimate", "note": ""}
 
@@ -75,8 +78,17 @@ def _of_claim(claim: "ClaimStanding") -> str:
         relation_said = "" if " under " in claim.of else f" under {claim.adjacency}"
         return f"not proven: nothing is proven{claim.of}{relation_said}"
     if claim.standing is Standing.STANDS:
-        return f"stands: what is proven{claim.of} is no more"
+        return f"stands: what is proven{claim.of} is no more{_above(claim.epsilon, claim.bound.upper)}"
     return f"{'false' if claim.standing is Standing.REFUTED else 'not proven'}{claim.of}: see DP009"
+
+
+def _above(claimed: float, proven: float | None) -> str:
+    """By how much a claim that stands is above what is proven, rounded down, as the end of a phrase."""
+    if not proven:
+        return ""
+    more = "is it" if claimed == proven else f"is {down(claimed - proven, 3)} above it"
+    more = f"is {down(claimed / proven, 3)} times it" if claimed >= _TIMES * proven else more
+    return f": ε ≤ {up_within(proven, claimed)}, and the claim {more}"
 
 
 def summary(findings: Sequence["Finding"]) -> str:

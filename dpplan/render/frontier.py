@@ -65,11 +65,20 @@ def lines(found: "Frontier", delta: Delta, physical: int | None, paint: Paint = 
 
 
 def _corner(found: "Frontier") -> Iterator[str]:
-    """That a better cell may lie outside the grid."""
-    if ends := found.corner:
+    """That a better cell may lie outside the grid; without a limit on compute, that none ends at fewer epochs."""
+    ends = found.corner
+    if found.compute is None and len(found.grid.lengths) > 1:
+        length = "epochs" if found.grid.epochs else "steps"
+        ends = tuple(end for end in ends if end.split()[-1] != length)
+        yield (
+            f"Without a limit on compute the most {length} are always taken: more of them cost compute, and as a rule "
+            "no noise over the whole run, the effective one. What you can afford is asked by --compute, the most "
+            f"{found.grid.drawn.unit}s to process ({show(found.recommended.cell.processed)} here)."
+        )
+    if ends:
         options = " and ".join(f"--{end.split()[-1]}" for end in ends)
         yield (
-            f"This cell is a corner of the grid, at its {' and '.join(ends)}: a better one may lie beyond. "
+            f"This cell is at an end of the grid, at its {' and '.join(ends)}: a better one may lie beyond. "
             f"Widen {options}{'' if found.compute is None else ', within --compute'}."
         )
 

@@ -14,7 +14,7 @@ from dpplan.plan import Delta, Phase, Plan, Setting
 from dpplan.quantities import quantity
 from dpplan.render.bound_text import SYMBOLS, figure, relation
 from dpplan.render.table import screen_width
-from dpplan.sampling import Poisson
+from dpplan.sampling import Poisson, RandomAllocation
 
 # Of more phases than this, the first few and the last are listed.
 SHOWN, HEAD = 8, 4
@@ -63,6 +63,7 @@ def plan_rows(
             known = quantity(name)
             yield row(known.words, known.show(value), _origin(plan, name, found))
         yield row("steps", show(phase.steps), _origin(plan, "steps", found))
+        yield from _unfinished_round(phase)
     else:
         if earlier:
             yield from phase_rows(plan, "earlier runs", range(earlier), names)
@@ -70,6 +71,15 @@ def plan_rows(
         steps, searches = _outside_of_searches(plan.phases)
         yield row("steps", show(steps), f"in all, and {searches}" if searches else "in all")
     yield from grounds(plan, deltas)
+
+
+def _unfinished_round(phase: Phase) -> Iterator[str]:
+    """That a run ends within the first round of a random allocation, which was perhaps not meant."""
+    drawn = phase.sampling
+    if isinstance(drawn, RandomAllocation) and phase.steps < drawn.steps_per_round:
+        counted = "" if drawn.times == 1 else ", which is counted as a whole one"  # accounting.pairs.allocated_rounds
+        told = f"times / q = {drawn.steps_per_round} steps are a round, and the run takes {phase.steps} of the first"
+        yield from sentence("round", f"{told}{counted}. Fewer --times make shorter rounds.")
 
 
 def steps_words(phases: Sequence[Phase]) -> str:

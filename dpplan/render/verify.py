@@ -14,7 +14,7 @@ from dpplan.render.explanation import explanation, premises
 from dpplan.render.plan_rows import row, settings_shown
 from dpplan.render.table import Meaning, screen_width
 from dpplan.render.to_json import Object, described, figure
-from dpplan.rounding import down
+from dpplan.rounding import down, up
 from dpplan.verify import Standing, both_figures
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def report(
         yield from _sentence("note", remark)
     for verdict in verdicts:
         yield ""
-        yield from _verdict(verdict, paint)
+        yield from _verdict(verdict, paint, others)
 
 
 def _notes(read: "Document", others: Beside) -> list[str]:
@@ -104,7 +104,7 @@ def _described(verdict: "Verdict") -> Object:
     }
 
 
-def _verdict(verdict: "Verdict", paint: Paint) -> Iterator[str]:
+def _verdict(verdict: "Verdict", paint: Paint, others: Beside) -> Iterator[str]:
     claim = verdict.claim
     symbol = SYMBOLS[claim.quantity]
     relation = "≈" if claim.guarantee == "estimate" else "≤"
@@ -117,7 +117,7 @@ def _verdict(verdict: "Verdict", paint: Paint) -> Iterator[str]:
     for reason in verdict.reasons:
         yield from _sentence("because", reason)
     yield from _off(verdict, symbol)
-    yield from _publish(verdict, symbol)
+    yield from _publish(verdict, symbol, others)
     for remark in _remarks(verdict):
         yield from _sentence("", remark)
 
@@ -167,7 +167,7 @@ def _of(share: str) -> str:
     return f" ({share})" if share else ""
 
 
-def _publish(verdict: "Verdict", symbol: str) -> Iterator[str]:
+def _publish(verdict: "Verdict", symbol: str, others: Beside) -> Iterator[str]:
     claim, value = verdict.claim, verdict.publish
     if verdict.publish_if is not None:
         yield f"  {'publish':<19}{symbol} ≤ {show(verdict.publish_if)} {_at(claim)}, only if"
@@ -177,7 +177,12 @@ def _publish(verdict: "Verdict", symbol: str) -> Iterator[str]:
         yield row("publish", "nothing", "no figure can be claimed for this run" if claim.broken or claim.doubts else "")
         return
     instead = "as it is" if verdict.standing is Standing.STANDS else "instead"
+    instead += " for this run alone" if others[0] else ""
     yield f"  {'publish':<19}{symbol} ≤ {show(value)} {_at(claim)}, {instead}"
+    if others[0] and (claim.quantity, claim.at) == ("epsilon", others[1]["delta"]):
+        together = others[1]["together"]
+        of_all = f"{symbol} ≤ {up(together, 4)} {_at(claim)}" if isinstance(together, float) else "no figure is known"
+        yield from _sentence("", f"of all runs on these data: {of_all}")
     least = verdict.proven
     if verdict.standing is Standing.STANDS and least is not None and least < value:
         yield f"  {'':<19}{symbol} ≤ {show(least)} would do"

@@ -82,11 +82,30 @@ def test_a_seed_and_an_epsilon_above_50_fail_a_check(dpplan: Run) -> None:
     assert (seeded.returncode, seeded.stderr) == (1, "")
     assert "error DP016  --seed" in seeded.stdout
     assert dpplan(*PLAN, "--seed", "1", "--silence", "DP016=a test").returncode == 0
-    claimed = dpplan(*PLAN, "--claimed-eps", "50.5")
+    claimed = dpplan(*PLAN, "--claimed-eps", "50.5", "--loader", "torch-shuffle")
     assert (claimed.returncode, "error DP002  --claimed-eps" in claimed.stdout) == (1, True)
     spent = dpplan("check", "--sigma", ".3", "--n", "60000", "--batch", "256", "--epochs", "60")
     assert (spent.returncode, "error DP002  --sigma" in spent.stdout) == (1, True)
     assert dpplan("check", "--sigma", ".5", "--n", "60000", "--batch", "256", "--epochs", "60").returncode == 0
+
+
+def test_a_claim_that_stands_says_by_how_much_it_is_above_what_is_proven(dpplan: Run) -> None:
+    run = ("check", "--sigma", "1.1", "--n", "60000", "--batch", "256", "--epochs", "60", "--claimed-eps")
+    near, far = dpplan(*run, "2.697"), dpplan(*run, "260")
+    assert (near.returncode, far.returncode) == (0, 0)
+    above = "stands: what is proven is no more: ε ≤ 2.69677, and the claim is"
+    assert f"{above} 0.000237 above it" in " ".join(near.stdout.split())
+    assert f"{above} 96.4 times it" in " ".join(far.stdout.split())
+    assert "warning DP002  --claimed-eps" in far.stdout
+
+
+def test_the_number_of_examples_is_not_that_of_users(dpplan: Run) -> None:
+    recipe = str(Path(__file__).parents[2] / "recipes" / "digits-users.yaml")
+    for examples in ("1437", "1797"):
+        done = dpplan("check", recipe, "--n", examples)
+        assert done.returncode == 2
+        assert f"n={examples} counts examples, and recipe digits-users draws and clips users" in done.stderr
+    assert dpplan("check", recipe, "--n", "178").returncode in (0, 1)
 
 
 def test_a_false_claim_is_shown_with_digits_that_contradict_it(dpplan: Run) -> None:

@@ -35,6 +35,15 @@ def test_the_recommended_cell_comes_first_then_the_map_and_what_each_rule_takes(
     assert rules == ["constant-ratio", "least-noise", "saturation"]
 
 
+def test_without_a_limit_on_compute_the_length_is_no_answer_and_the_option_is_named(dpplan: Run) -> None:
+    asked = ("frontier", "--target-eps", "3", "--n", "60000", "--batch", "256:1024", "--epochs", "15,60")
+    free, bound = (" ".join(dpplan(*asked, *more).stdout.split()) for more in ((), ("--compute", "3.7e6")))
+    told = "Without a limit on compute the most epochs are always taken"
+    assert (told in free, told in bound) == (True, False)
+    assert "is asked by --compute" in free and "Widen --batch." in free
+    assert "Widen --batch and --epochs, within --compute." in bound
+
+
 def test_json_and_csv_hold_every_cell_and_the_recommended_plan(dpplan: Run, tmp_path: Path) -> None:
     done = dpplan(*SMALL, *GRID, "--json", "--csv", "cells.csv", "--compute", "6e5", "--rule", "least_noise")
     answer = json.loads(done.stdout)

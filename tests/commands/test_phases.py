@@ -354,6 +354,16 @@ def test_n_may_be_said_by_either_of_two_runs(tmp_path: Path) -> None:
     assert spent_before(tmp_path, "n: 60\n").phases[1].sampling == Poisson(4 / 60)
 
 
+def test_an_option_that_says_what_the_plan_file_says_may_stand_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(f"unit: user\nn: 60\n{EARLIER}", encoding="utf-8")
+    alone = plan_files.parse(PlanArguments(Settings(), (), (str(file),)))
+    for told in ({"unit": "user"}, {"unit": "user", "examples": 60}):
+        assert plan_files.parse(PlanArguments(Settings(**told), (), (str(file),))) == alone
+    for told in ({"unit": "user", "examples": 61}, {"unit": "user", "max_per_user": 2}):
+        assert plan_files.parse(PlanArguments(Settings(**told), (), (str(file),))).plan is None
+
+
 def test_phases_beside_a_plan_file_are_not_lost(tmp_path: Path) -> None:
     """A plan file is the whole run: what is said beside it is refused, whether it is a plan or a list of phases."""
     file, rows = tmp_path / "plan.yaml", tmp_path / "rows.csv"

@@ -52,6 +52,10 @@ def test_a_copy_is_the_recipe_to_the_byte_and_lies_where_help_expects_it(dpplan:
     assert load(copy).sha256 == load(SOURCE / "digits.yaml").sha256
 
 
+def test_the_word_list_lists_them(said: Callable[..., str]) -> None:
+    assert said("list") == said()
+
+
 def test_plan_files_are_listed_and_copied_too(said: Callable[..., str], tmp_path: Path) -> None:
     plans = sorted(f"plans/{file.stem}" for file in (SOURCE / "plans").glob("*.yaml"))
     listed = said()

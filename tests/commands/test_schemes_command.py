@@ -202,3 +202,12 @@ def test_a_curve_over_batches_assumes_all_of_them(dpplan: Run) -> None:
     assert "batches of exactly 2 to 8 of 60, add/remove one example" in shown.stdout
     words = dpplan("curve", "--over", "sigma", "--sampling", "full-batch", *asked[2:])
     assert words.returncode == 0
+
+
+def test_a_run_that_ends_within_the_first_round_of_a_random_allocation_says_so(dpplan: Run) -> None:
+    call = ("epsilon", "--sigma", "4", "--q", "1/10", "--delta", "1e-5", "--sampling", "random-allocation", "--steps")
+    cut, whole = (
+        " ".join(dpplan(*call, *more).stdout.split()) for more in (("9", "--times", "2"), ("10", "--times", "1"))
+    )
+    assert "times / q = 20 steps are a round, and the run takes 9 of the first, which is counted as a whole" in cut
+    assert "are a round" not in whole

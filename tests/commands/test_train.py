@@ -195,9 +195,17 @@ def test_mistakes_in_a_recipe_are_told_with_their_line(tmp_path: Path) -> None:
     assert "tiny.yaml:1: privacy.clip_norm is missing." in done.stderr
 
 
+def test_a_folder_that_is_there_is_refused_before_the_plan_is_shown(tmp_path: Path) -> None:
+    write(tmp_path)
+    done = run(tmp_path, "tiny.yaml", "--out", str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "exists already; a run never overwrites another. Name a new folder." in " ".join(done.stderr.split())
+
+
 def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
     done = run(tmp_path, "nowhere.yaml")
-    assert (done.returncode, done.stderr) == (2, "error: nowhere.yaml: no such file.\n")
+    told = "error: nowhere.yaml: no such file. Name one that is there; `dpplan recipes` lists those that can be copied."
+    assert (done.returncode, " ".join(done.stderr.split())) == (2, told)
 
 
 def test_without_torch_the_extra_is_named(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import click
 from dpplan.checks import did_you_mean
 from dpplan.commands.shared.lazy_group import LazyGroup
 from dpplan.commands.shared.other_names import ALSO, INSTEAD, NOTHING, SAME, SAYS
+from dpplan.commands.shared.parameter_types import option_without_hyphens
 from dpplan.number_spelling import DASHES, shortened
 
 LISTS = ("frontier",)  # commands whose options take lists of numbers
@@ -35,7 +36,7 @@ def sentence(error: click.ClickException, arguments: Sequence[str]) -> str:
     if isinstance(error, click.BadOptionUsage):
         return f"{error.option_name} needs a value.{_VALUES.get(error.option_name, '')}"
     extra = re.fullmatch(r"Got unexpected extra arguments? \((.*)\)", error.message, re.DOTALL)
-    return _left_over(extra[1], command, arguments) if extra else error.format_message()
+    return _left_over(extra[1], command, arguments, context) if extra else error.format_message()
 
 
 def _no_such_option(option: str, context: click.Context, arguments: Sequence[str]) -> str:
@@ -76,13 +77,16 @@ def _commands_with(option: str, root: click.Context) -> Iterator[str]:
         yield from (path for path, each in inner if any(option in one.opts for one in each.params))
 
 
-def _left_over(words: str, command: str, arguments: Sequence[str]) -> str:
+def _left_over(words: str, command: str, arguments: Sequence[str], context: click.Context | None) -> str:
     """Words that no option takes. arguments: the whole call."""
     first = words.split(maxsplit=1)[0] if words.split() else words
     if first[0:1] in DASHES:
         meant = f"--{first.lstrip(f'-{DASHES}')}"
         return f"{shortened(first)} begins with a dash that is not the hyphen of a keyboard. Write {meant}."
     before = arguments[arguments.index(first) - 1] if first in arguments[1:] else ""
+    named = (option_without_hyphens(word, context) for word in (first, before))
+    if meant := next((told for told in named if told), ""):
+        return meant
     if re.fullmatch(r"\d{3}", first) and re.fullmatch(r"\d{1,3}", before):
         return f"'{first}' is left over: a number has no spaces. Write 10000 for 10 000."
     if said := re.fullmatch(r"([A-Za-z][\w-]*)=(\S+)", first):

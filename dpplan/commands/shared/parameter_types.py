@@ -15,7 +15,7 @@ import click
 from dpplan.checks import Problems, show
 from dpplan.durable_files import name_too_long
 from dpplan.errors import UsageError
-from dpplan.number_spelling import DASHES, Unread, doubtful_batch, doubtful_count, shortened
+from dpplan.number_spelling import DASHES, MOST_READ, Unread, doubtful_batch, doubtful_count, is_list, shortened
 
 
 class Percentage(Fraction):
@@ -104,10 +104,20 @@ class Chance(Number):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
+            if param is not None and param.multiple and (each := _several(str(value).strip(), param.opts[0])):
+                return Unread.because(value, each)
             exact = Fraction(str(value).replace(" ", "")) if "/" in str(value) else None
             return super().convert(value, param, ctx) if exact is None else _below(exact)
         except (ValueError, OverflowError, ZeroDivisionError):
             return value
+
+
+def _several(text: str, option: str) -> str:
+    """What to type for a list of numbers where an option may be given again and again; "" of anything else."""
+    if len(text) > MOST_READ or not is_list(text):
+        return ""
+    each = " ".join(f"{option} {one}" for one in re.split(r"[\s,;|]+", text))
+    return f"One number belongs to each {option}. Write {each}."
 
 
 def _below(exact: Fraction) -> float:
@@ -132,6 +142,22 @@ class Name(click.Choice):  # type: ignore[type-arg]
         return hyphenated if hyphenated in self.choices else value
 
 
+class Device(click.Choice):  # type: ignore[type-arg]
+    """Where to compute, by the names of torch, which knows no "gpu"."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if str(value).lower() in ("gpu", "nvidia", "nv"):
+            self.fail(f"'{value}' is not one of {', '.join(self.choices)}. Did you mean 'cuda'?", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def option_without_hyphens(word: str, context: click.Context | None) -> str:
+    """A sentence for a word that is the name of an option of the command without its hyphens; "" for any other."""
+    own = [] if context is None else [typed for each in context.command.params for typed in each.opts]
+    meant = f"--{word.replace('_', '-')}"
+    return f"'{word}' is left over: an option begins with two hyphens. Did you mean '{meant}'?" if meant in own else ""
+
+
 class PlanFileName(click.ParamType):  # type: ignore[type-arg]  # as above
     """A plan file. What neither is there nor ends like one is a word that is left over, such as the rest of 10 000.
 
@@ -152,6 +178,8 @@ class PlanFileName(click.ParamType):  # type: ignore[type-arg]  # as above
         if not text.strip() or text[0] in f"-{DASHES}" or text[0].isdigit():
             raise click.UsageError(f"Got unexpected extra argument ({text})", ctx)
         path = "dpplan" if ctx is None else ctx.command_path
+        if meant := option_without_hyphens(text, ctx):
+            raise click.UsageError(meant, ctx)
         raise click.UsageError(
             f"{shortened(text)}: no such file or folder, and it belongs to no option. {self.what} may stand there. See "
             f"{path} --help."

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from dpplan.adjacency import conversion, named
 from dpplan.commands.shared import foreign_files, phase_parsing, recorded_runs
@@ -89,7 +90,8 @@ def parse(arguments: PlanArguments, may_be_open: bool = False) -> ParsedPlan:
         countable = not problems and all("=" in text or Path(text).exists() for text in typed)
         problems.append(phase_parsing.only_spent(arguments.spent, countable))
     own = _read(files, problems, may_be_open)
-    if files and (len(files) > 1 or lists or arguments.phases or arguments.settings != Settings()):
+    more = _said_again(arguments.settings, own[0].plan if len(own) == 1 else None) != Settings()
+    if files and (len(files) > 1 or lists or arguments.phases or more):
         problems.append(
             f"{files[0]} is a whole plan, and more of the run was said beside it. Write all of it into the file; what "
             "ran before goes to --spent."
@@ -119,6 +121,20 @@ def parse(arguments: PlanArguments, may_be_open: bool = False) -> ParsedPlan:
             return found
         own = [replace(_named(found.plan, "this run"), said=found.said)]
     return _joined([*earlier, *own], count)
+
+
+def _said_again(told: Settings, plan: Plan | None) -> Settings:
+    """The settings without those that say what the plan of the file says: its unit, neighbours and number of examples.
+
+    plan: None where there is none to compare with.
+    """
+    if plan is None:
+        return told
+    same: dict[str, Any] = {"unit": Settings().unit} if told.unit == plan.privacy_unit else {}
+    same |= {"adjacency": Settings().adjacency} if told.adjacency == plan.adjacency else {}
+    same |= {"max_per_user": None} if told.max_per_user == plan.max_per_user else {}
+    same |= {"examples": None} if told.examples == plan.examples else {}
+    return told.with_(**same)
 
 
 def _contradicted(stated: Mapping[str, str], file: str, plan: Plan) -> Iterator[str]:

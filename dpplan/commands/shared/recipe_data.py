@@ -12,6 +12,7 @@ from dpplan.errors import MissingExtra
 from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import Recipe
 from dpplan.recipe.schema import MADE, MADE_EXAMPLES, WORDS
+from dpplan.recipe.user_keys import drawn_whole
 
 BUNDLED_EXAMPLES = {"digits": 1797, "breast-cancer": 569}  # of the sets that come with scikit-learn
 
@@ -106,6 +107,11 @@ def _contradictions(recipe: Recipe, n: int) -> Iterator[str]:
         yield (
             f"n={n} is not the number of training examples of recipe {recipe.name}: data.source={data.source} has "
             f"{count}{held_out}. Leave --n out, or give --n {left}; for other data, name them in the recipe."
+        )
+    elif count is not None and drawn_whole(recipe.privacy) and n in (count, count - math.ceil(data.held_out * count)):
+        yield (
+            f"n={n} counts examples, and recipe {recipe.name} draws and clips users whole (privacy.unit: user): --n is "
+            "the number of its training users. Leave --n out, or give that."
         )
     elif left is None and count is not None and n > count:
         yield f"n={n} is more than the {count} examples that data.source={data.source} has. Leave --n out."

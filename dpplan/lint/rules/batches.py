@@ -49,8 +49,11 @@ def loader_differs(run: LintContext) -> Iterator[Remark]:
     Poisson figure over to it, and for some settings its true ε is many times larger (Chua, Ghazi, Kamath, Kumar,
     Manurangsi, Sinha and Zhang 2024, arXiv 2403.17673). Batches of a fixed size need figures of their own as well.
     Where such a figure is soon computed, the sentence gives it; shuffled batches have one for neighbours of which one
-    has an example zeroed out, since removing it would cut all batches anew. A loader that leaves out the last part of a
-    batch begins its next epoch sooner than one that keeps it, and so many steps may be those of one epoch more.
+    has an example zeroed out, since removing it would cut all batches anew. Opacus's PrivacyEngine.make_private
+    replaces a loader that shuffles by one of Poisson batches, where poisson_sampling=True, as it is when nothing is
+    said: what such a run draws by, with the loader that is returned, is `--loader opacus`. A loader that leaves out the
+    last part of a batch begins its next epoch sooner than one that keeps it, and so many steps may be those of one
+    epoch more.
 
     With full batches nothing is drawn, and every loader is right.
     """

@@ -13,14 +13,17 @@ from dpplan.checks import is_number, reaches_one_in, show
 from dpplan.lint.context import LintContext, batch_exceeds_examples, needed_steps
 from dpplan.lint.finding import Remark, Severity, at_least, at_most
 from dpplan.lint.rules.batches import part_of, steps_of_loader
+from dpplan.lint.rules.claim_standing import claim_standing
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Plan, resolve_delta
 from dpplan.quantities import MEANINGLESS_EPSILON, noise_for_batch
-from dpplan.rounding import near_at_most
+from dpplan.rounding import down, near_at_most
 from dpplan.sampling import Poisson
+from dpplan.verdict import Standing
 
 LARGE_EPSILON = 10.0
 _MEANINGLESS = (Severity.ERROR, MEANINGLESS_EPSILON)
+_MISPLACED = 9.0  # how many times too large a claim is that looks like one with its point in another place
 LEAST_NOISE = 0.3
 RARE = 0.01  # chance of an empty batch in a run that is worth a word
 _LESS_EPSILON = "Add noise and enlarge the batch with it, train for fewer epochs, or do not call it a proof of privacy."
@@ -76,13 +79,17 @@ def epsilon_too_large(run: LintContext) -> Iterator[Remark]:
 
     An error above 50, where the factor is 10^21: of all people who ever lived one attack could tell each, without one
     false alarm. Such a figure must not be called differential privacy. Looked at are what the plan spends, or the
-    search whose trial it is, what is claimed (--claimed-eps) and a recipe's target_epsilon.
+    search whose trial it is, what is claimed (--claimed-eps) and a recipe's target_epsilon. A claim above 50 that is
+    proven, of a plan that spends no more than 50, is true and says too little: a warning, for what was meant is
+    another figure, and often a point is misplaced.
     """
     stated = run.stated_epsilon
     if stated is not None and stated > MEANINGLESS_EPSILON:
         where = "--claimed-eps" if run.claim.epsilon is not None else "privacy.target_epsilon"
         reason = f"ε = {show(stated)} is above 50: as a claim it rules out no attack at all."
-        yield Remark(Severity.ERROR, where, reason, "Claim what the plan spends, once that is below 10.")
+        yield _needless(run, reason) or Remark(
+            Severity.ERROR, where, reason, "Claim what the plan spends, once that is below 10."
+        )
     bound = run.epsilon if run.search_spends is None else run.search_spends
     if bound is None or bound.value <= LARGE_EPSILON:
         return
@@ -94,6 +101,19 @@ def epsilon_too_large(run: LintContext) -> Iterator[Remark]:
         f"finds every example that was used, at one false alarm in {factor}."
     )
     yield Remark(severity, run.where("epsilon"), reason, _LESS_EPSILON)
+
+
+def _needless(run: LintContext, reason: str) -> Remark | None:
+    """A claim that is true of a plan that spends far less, which is no false claim; None of any other."""
+    found = claim_standing(run)
+    if found is None or found.standing is not Standing.STANDS or found.bound is None or found.bound.upper is None:
+        return None
+    upper = found.bound.upper
+    if upper > MEANINGLESS_EPSILON:
+        return None
+    told, times = f"{reason} It is true{found.of}, and what is proven is ε ≤ {at_most(upper)}", found.epsilon / upper
+    told += f": {down(times, 3)} times less. A point may be misplaced." if times >= _MISPLACED else "."
+    return Remark(Severity.WARNING, "--claimed-eps", told, f"Claim ε ≤ {at_most(upper)}.")
 
 
 def noise_too_small(run: LintContext) -> Iterator[Remark]:

@@ -38,6 +38,10 @@ def test_a_loader_that_is_not_poisson_is_an_error(loader: str) -> None:
     assert "the figure is for Poisson sampling, and the loader" in finding.message
 
 
+def test_the_long_words_say_what_opacus_makes_of_a_loader_that_shuffles() -> None:
+    assert "`--loader opacus`" in lint.explanation("DP008")
+
+
 def test_beside_a_plan_file_what_is_drawn_is_written_into_the_file() -> None:
     run = dataclasses.replace(looping(loader="shuffle"), names=("a",), settings=Settings(examples=60_000))
     finding = only(run, "DP008")

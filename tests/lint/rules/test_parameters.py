@@ -91,10 +91,31 @@ def test_an_epsilon_above_fifty_is_an_error() -> None:
     assert "is above 50: it does not rule out" in finding.message
 
 
-@pytest.mark.parametrize(("epsilon", "errors"), [(50.0, 0), (50.1, 1), (1e9, 1)])
-def test_a_claim_above_fifty_is_an_error_whatever_the_plan_spends(epsilon: float, errors: int) -> None:
-    run = of_options(run={"claim": lint.StatedClaim(epsilon=epsilon)})
-    assert [(one.severity, one.where) for one in found(run, "DP002")] == [(Severity.ERROR, "--claimed-eps")] * errors
+@pytest.mark.parametrize(("epsilon", "loader", "severities"), [
+    (50.0, None, []),
+    (50.1, None, [Severity.WARNING]),
+    (1e9, None, [Severity.WARNING]),
+    (1e9, "shuffle", [Severity.ERROR]),
+])  # fmt: skip
+def test_a_claim_above_fifty_is_a_warning_where_it_is_proven_of_less_and_else_an_error(
+    epsilon: float, loader: str | None, severities: list[Severity]
+) -> None:
+    run = of_options(run={"loop": lint.Loop(loader=loader), "claim": lint.StatedClaim(epsilon=epsilon)})
+    assert [(one.severity, one.where) for one in found(run, "DP002")] == [
+        (each, "--claimed-eps") for each in severities
+    ]
+
+
+def test_a_claim_above_fifty_of_a_plan_that_spends_as_much_is_an_error() -> None:
+    run = of_options(noise_multiplier=0.4, run={"claim": lint.StatedClaim(epsilon=1e6)})
+    assert [one.severity for one in found(run, "DP002")] == [Severity.ERROR, Severity.ERROR]
+
+
+def test_a_claim_that_is_many_times_too_large_may_have_its_point_misplaced() -> None:
+    said = only(of_options(run={"claim": lint.StatedClaim(epsilon=270.0)}), "DP002").message
+    assert said.endswith(" times less. A point may be misplaced.")
+    plan = {"noise_multiplier": 0.5, "run": {"claim": lint.StatedClaim(epsilon=51.0)}}
+    assert ["misplaced" in one.message for one in found(of_options(**plan), "DP002")] == [False, False]
 
 
 def test_a_target_above_fifty_is_an_error_of_the_recipe() -> None:
