@@ -255,7 +255,9 @@ def test_accountant_options_are_those_the_accountants_take() -> None:
         (["epsilon", "--sgma", "3"], "--sgma is not an option of dpplan epsilon. Did you mean '--sigma'?"),
         (["epsilon", "--zzz"], "--zzz is not an option of dpplan epsilon. See dpplan epsilon --help."),
         (["train"], "RECIPE is missing: name a recipe file, or a run to go on with (--resume RUN_FOLDER)."),
-        (["train", "x.yaml", "--device", "gpu"], "--device: 'gpu' is not one of 'auto', 'cpu', 'cuda', 'mps'."),
+        (["train", "x.yaml", "--device", "tpu"], "--device: 'tpu' is not one of 'auto', 'cpu', 'cuda', 'mps'."),
+        (["train", "x.yaml", "--device", "gpu"], "--device: 'gpu' is not one of auto, cpu, cuda, mps. Did you mean "
+                                                 "'cuda'?"),
     ],
 )  # fmt: skip
 def test_a_wrong_call_is_told_in_one_line(call: list[str], message: str) -> None:
