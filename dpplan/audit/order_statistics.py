@@ -18,9 +18,10 @@ from dpplan.accounting.numerics.bisection import first_true
 from dpplan.audit.claimed_trade_off import HypothesisCurve
 
 CELLS = 400  # of the order statistic; 4,000 find a p-value near 0.005 lower by 2 %
-TAIL = 1e-12  # of the order statistic's law, on either side of the cells, which counts as refuting nothing
-# Relative, of sums of binomial and beta probabilities by scipy's incomplete beta function (1e-13 each), with room.
-ROUNDING = 1e-9
+TAIL = 1e-12  # of the order statistic's law, on either side of the cells; below them it counts as refuting nothing
+# Relative, of binomial and beta probabilities by scipy's incomplete beta function: off by 2e-10 at 1e5 guesses and by
+# 1.4e-9 at 1e6 (against mpmath), with room.
+ROUNDING = 1e-7
 TINY = 1e-300  # a chance of any guess, in place of 0
 
 
@@ -31,17 +32,17 @@ def p_value(curve: HypothesisCurve, canaries: int, guesses: int, right: int) -> 
     convex with 0 <= g(p) <= p, and C(u) the c in [0, u] with c + g(c) = u. Then for r guesses of m, however they are
     chosen,
         P[at least v are right] <= E[ P[Binomial(r, C(U)/U) >= v] ],   U ~ Beta(r + 1, m - r), or 1 where r = m.
-    Proof. 1 - g, and what it is of the worlds in the other order, are at least the trade-off of a symmetric pair,
-    max(f, f⁻¹) of f(a) = g(1 - a); each channel is that pair followed by a step without data (Dong, Roth, Su 2022, Thm
-    2.10, Prop 2.2), and who guesses may be told more: let every channel be that pair. Given all that is seen, whether
-    guess i is right is a coin π_i of its own, by the independence, and at best the larger of its two posterior chances.
-    Of r independent coins larger chances make v or more heads likelier: so at best the r canaries of largest π_i are
-    guessed. π_i is q(T_i), with T_i uniform in [0, 1] and independent (drawn by lot among equal ones) and q falling.
-    The integral of q over [0, u] is the largest chance of a right guess with chance u of any: of A named "in" and B
-    "out" the right ones have c = (P(A) + Q(B))/2, the wrong ones (Q(A) + P(B))/2 >= (g(P(A)) + g(Q(B)))/2 >= g(c), and
-    both are u; so it is C(u) at most. The r largest π_i are those of the r least T_i. Given the next one, U, these are
-    uniform in [0, U] and independent, so that the coins are alike, with mean at most C(U)/U; and U ~ Beta(r + 1, m -
-    r).
+    Proof. A channel's trade-offs in both orders are at least f(a) = g(1 - a), and each is the other's inverse: so both
+    are at least max(f, f⁻¹), which is that of a symmetric pair; each channel is that pair followed by a step without
+    data (Dong, Roth, Su 2022, Thm 2.10, Prop 2.2), and who guesses may be told more: let every channel be that pair.
+    Given all that is seen, whether guess i is right is a coin π_i of its own, by the independence, and at best the
+    larger of its two posterior chances. Of r independent coins larger chances make v or more heads likelier: so at best
+    the r canaries of largest π_i are guessed. π_i is q(T_i), with T_i uniform in [0, 1] and independent (drawn by lot
+    among equal ones) and q falling. The integral of q over [0, u] is the largest chance of a right guess with chance u
+    of any: of A named "in" and B "out" the right ones have c = (P(A) + Q(B))/2, the wrong ones (Q(A) + P(B))/2 >=
+    (g(P(A)) + g(Q(B)))/2 >= g(c), and both together are u; so it is C(u) at most. The r largest π_i are those of the r
+    least T_i. Given the next one, U, these are uniform in [0, U] and independent, so that the coins are alike, with
+    mean at most C(U)/U; and U ~ Beta(r + 1, m - r).
 
     C(u)/u falls as u grows, as C is concave and C(0) >= 0: so the mean is at most a sum over cells, each with the
     chance at its lower end. Cells are laid in c, where u is known without a search.

@@ -73,6 +73,10 @@ NOTHING_TO_HOLD = (
     "An audit holds a claim against what an attack shows, and there is none. What the scores of an attack prove by "
     "themselves is told by `dpplan audit SCORES.csv --delta 1e-5`."
 )
+UNTOUCHED = (
+    "order statistics hold only of canaries that do not touch each other: each with a coordinate, noise and a draw of "
+    "its own. The file cannot show it; of losses, and of batches of a fixed size, take --method one-run-fdp."
+)
 METHODS = ("one-run-fdp", "order-statistics", "one-run", "many-runs", "gauss")
 SIDES = ("both", "in")
 
@@ -127,6 +131,7 @@ def _of_scores(
     settings = _settings(told, at)
     read = audit.read(source)
     warnings += audit.checked(read, str(source), coins=settings.method != "many-runs")
+    warnings += [UNTOUCHED] if settings.method == "order-statistics" else []
     _fits(read, settings)
     if plan is not None:
         claim: Hypothesis | None = audit.Hypothesis.of_plan(plan, at)

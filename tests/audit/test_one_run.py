@@ -92,7 +92,7 @@ def test_published_figures_of_normal_scores(row: dict[str, str]) -> None:
 def test_without_delta_the_p_value_is_a_binomial_tail() -> None:
     chance = 1 / (1 + math.exp(-0.7))
     exact = sum(math.comb(20, k) * chance**k * (1 - chance) ** (20 - k) for k in range(17, 21))
-    assert exact <= p_value_of_stated(1000, 20, 17, 0.7, 0.0) <= exact * (1 + 1e-8)
+    assert exact <= p_value_of_stated(1000, 20, 17, 0.7, 0.0) <= exact * (1 + 2e-7)
 
 
 def games(mechanism: np.ndarray, canaries: int) -> np.ndarray:

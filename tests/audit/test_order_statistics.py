@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 from scipy import integrate, special, stats
@@ -116,3 +117,18 @@ def test_scores_without_a_spread_are_no_gaussians(score: float, words: str) -> N
         two_gaussians.lower_mu(Scores(member, np.full(100, score)), 0.05)
     with pytest.raises(ScoresError, match="too few"):
         two_gaussians.lower_mu(Scores(member[40:60], np.arange(20.0)), 0.05)
+
+
+def test_a_million_guesses_are_bounded_from_above_though_scipy_is_off() -> None:
+    """By a binomial tail in 50 digits: n = 1e6 and 3.1 standard deviations above the mean."""
+    n, chance = 10**6, 1.0 / (1.0 + math.exp(-2.2))
+    right = math.ceil(n * chance + 3.1 * math.sqrt(n * chance * (1 - chance)))
+    with mpmath.workdps(50):
+        p = 1 / (1 + mpmath.exp(-mpmath.mpf("2.2")))
+        term = mpmath.binomial(n, right) * p**right * (1 - p) ** (n - right)
+        exact = mpmath.mpf(0)
+        for k in range(right, right + 4000):
+            exact += term
+            term *= mpmath.mpf(n - k) / (k + 1) * p / (1 - p)
+    found = order_statistics.p_value(curve_of(source_of_stated(2.2, 0.0)), n, n, right)
+    assert exact <= found <= exact * (1 + mpmath.mpf(1e-6))

@@ -159,6 +159,7 @@ def test_other_methods_tell_more_and_what_they_rest_on(capsys: pytest.CaptureFix
         told = json.loads(capsys.readouterr().out)
         bounds[method] = told["epsilon_lower"]
         assert told["verdict"] == (None if method == "gauss" else "consistent")
+        assert any("do not touch each other" in each for each in told["warnings"]) is (method == "order-statistics")
         assert told["guarantee"] == ("estimate" if method == "gauss" else "lower")
     assert bounds["order-statistics"] > 1.8 * bounds["one-run-fdp"]
     assert program.run([*call, "gauss"]) == 0

@@ -250,7 +250,8 @@ def judged(planned: Planned, placed: Placed, trainer: Watched, delta: float | No
         if len(set(each.members.tolist())) == 2:  # coins that all fell alike leave nothing to tell apart
             scores[kind] = Scores(each.members, -losses(trainer.model, each.examples))
     hypothesis = Hypothesis.of_plan(claim.plan, at)
-    settings = AuditSettings(at, max(level - 2 * LEVEL, 0.0) / len(scores))  # the rest is that of the measurements
+    kinds = len(KINDS[:2] if len(seen) > 1 else KINDS[:1]) + len(placed.whole)  # known before the coins
+    settings = AuditSettings(at, max(level - 2 * LEVEL, 0.0) / kinds)  # the rest is that of the measurements
     apart = dataclasses.replace(settings, method=ORDER) if do_not_touch(planned) else settings
     findings = {
         kind: audit(each, hypothesis, apart if kind in KINDS[:2] else settings) for kind, each in scores.items()
