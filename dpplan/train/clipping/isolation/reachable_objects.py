@@ -3,6 +3,7 @@
     reached = Reached(model)
     reached.found       kind and name -> the object, and a copy of what it can be compared by
     reached.opaque      objects that cannot be looked into, which a model may use as a memory
+    reached.cut_short   whether there was more than is looked at, none of which is in `found`
 
 Followed: attributes of layers and of tensors; elements of lists, dictionaries and the like; attributes of objects,
 whoever's class they are of; classes of the user's; functions, with closures, defaults and the globals that they name,
@@ -71,7 +72,7 @@ _LOCKS = ("_thread.lock", "_thread.RLock")
 _LOGGING = frozenset({"manager", "parent", "handlers", "_cache"})  # of a logger, which lead to all of them
 _FILES = frozenset({"open", "io", "pathlib", "shelve", "sqlite3", "socket", "tempfile", "mmap", "subprocess", "ctypes"})
 _CACHES = frozenset({"TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"})  # which torch sets when it is first needed
-_MOST = 100_000  # leaves; a model that reaches more cannot be watched at every example
+MOST = 100_000  # leaves; a model that reaches more cannot be watched at every example
 
 
 class Reached:
@@ -98,16 +99,15 @@ class Reached:
         for key, code in own_operators().items():
             self._later("operator '{}'", key, code)
         self._keep("environment variables", {name: value for name, value in os.environ.items() if name not in _CACHES})
-        while self.todo and len(self.found) < _MOST:
+        while self.todo and len(self.found) < MOST:
             self._visit(*self.todo.popleft())
         self.sweeping = not self.todo
         for module, key, value in self.swept if self.sweeping else ():
             if (id(vars(module)), key) not in self.named:
                 self._later("global '{}'", f"{module.__name__}.{key}", value)
-        while self.sweeping and self.todo and len(self.found) < _MOST:
+        while self.sweeping and self.todo and len(self.found) < MOST:
             self._visit(*self.todo.popleft())
-        if self.todo:
-            self.opaque.append(f"more than {_MOST} objects")
+        self.cut_short = bool(self.todo)
 
     def _layer(self, name: str, layer: nn.Module) -> None:
         for key, buffer in layer._buffers.items():

@@ -4,6 +4,8 @@ import re
 
 from torch import nn
 
+from dpplan.train.clipping.isolation.reachable_objects import MOST
+
 
 def kept(names: list[str]) -> str:
     """Why a model is refused that keeps what it has seen."""
@@ -77,6 +79,10 @@ def training(names: list[str]) -> str:
     )
 
 
+TOO_MUCH = (
+    f"model: reaches more than {MOST} objects, more than can be watched at every step for what it keeps of examples. "
+    "Hold long lists of objects as tensors or arrays (torch.tensor, np.array), and leave out what no pass needs."
+)
 SPARSE = "model: has sparse gradients, but noise goes to every number. Remove sparse=True."
 REMEMBERS = (
     "model: scores the same examples differently when it is called again, so it keeps something from earlier calls, "

@@ -23,19 +23,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dpplan.errors import RecipeError
 from dpplan.train.clipping.isolation.plain_values import plain, same_bits, same_tensors
 from dpplan.train.clipping.isolation.reachable_objects import Leaf, Leaves, Reached, dotted
+from dpplan.train.clipping.isolation.refusal_messages import TOO_MUCH
 
 GENERATOR = "random generator"  # how the names of generators begin
 TRAINED = "parameters that are trained"
 
 
 class HiddenState:
-    """A copy of all that the model holds and does not train, as it is now."""
+    """A copy of all that the model holds and does not train, as it is now.
+
+    Raises RecipeError for a model that holds more than is looked at, the rest of which could change unseen.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         reached = Reached(model)
+        if reached.cut_short:
+            raise RecipeError(TOO_MUCH)
         self.held, self.opaque = reached.found, reached.opaque
 
     def changes(self, drawing: bool = True) -> list[str]:

@@ -1,6 +1,7 @@
 """Whatever a model keeps of an example is seen, wherever it keeps it; so are ways past the wall of vmap."""
 
 import re
+import types
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from dpplan.errors import RecipeError, TrainingStopped
 from dpplan.train.clipping import choose
 from dpplan.train.clipping.engines.one_at_a_time import OneAtATime
+from dpplan.train.clipping.isolation import reachable_objects
 from dpplan.train.clipping.isolation.reachable_objects import Reached
 from dpplan.train.clipping.rules import Flat
 from dpplan.train.step.model_guard import ModelGuard
@@ -303,3 +305,25 @@ class NamesAnAttribute(nn.Module):
 
 def test_an_attribute_is_not_taken_for_a_global_of_its_name() -> None:
     assert "global 'g'" not in Reached(NamesAnAttribute()).found
+
+
+class Holding(nn.Module):
+    """Of code of its own, behind the wall."""
+
+    def __init__(self, objects: int) -> None:
+        super().__init__()
+        self.score, self.held = nn.Linear(6, 4), [types.SimpleNamespace(m=0.0) for _ in range(objects)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.score(x) * 1.0
+
+
+def test_a_model_that_reaches_more_than_can_be_watched_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reachable_objects, "MOST", 20 + len(Reached(Holding(1)).found))
+    assert choose(Holding(1), "auto", 8, EXAMPLE).isolation.kind == "structural"
+    for net in (Holding(30), Remembering(lambda s: 0.0, lambda s, v: None, always=False)):
+        with pytest.raises(RecipeError, match=r"reaches more than 100000 objects, more than can be watched"):
+            choose(net, "auto", 8, EXAMPLE)
+    inputs = torch.zeros(0, 6)
+    with pytest.raises(RecipeError, match="more than can be watched"):
+        ModelGuard(Holding(30), inputs, walled=True)
