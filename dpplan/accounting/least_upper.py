@@ -38,6 +38,12 @@ def is_exact_alone(plan: Plan) -> bool:
     return all(type(phase.mechanism) is Gaussian for phase in plan.phases)
 
 
+def other_delta(plan: Plan, epsilon: float) -> Bound | None:
+    """The upper bound on the delta of `plan` at `epsilon` >= 0 that stands in for exact's where it is less; None where
+    nobody has one. Guarantee: UPPER, under the assumptions of the plan."""
+    return None if is_exact_alone(plan) else _other(rdp.delta, plan, epsilon)
+
+
 def _lesser(plan: Plan, at: float, ask_exact: Ask, ask_other: Ask) -> Bound:
     if is_exact_alone(plan):
         return costliest(plan, lambda each: ask_exact(each, at))

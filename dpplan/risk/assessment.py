@@ -16,13 +16,14 @@ import numpy as np
 
 from dpplan import notebook
 from dpplan.accounting.exact.proven_deltas import Width
+from dpplan.accounting.least_upper import LOOSE
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.normal import log_normal_tails
 from dpplan.checks import show
 from dpplan.quick_dataclass import dataclass
 from dpplan.risk.regret import regret_above
-from dpplan.risk.source import Ends, Source
+from dpplan.risk.source import Ends, OtherDeltas, Source, lessened
 from dpplan.risk.trade_off import ENOUGH, TradeOff, first_looks, implied
 from dpplan.rounding import up
 
@@ -35,6 +36,7 @@ FARTHER = tuple(LOOKED[-1] * 1.25**k for k in range(1, 13))
 PLACES, CLOSE = 400, 3e-5
 ABSOLUTE = 1e-13  # of normal tails, of a chord and a tangent between numbers of size 1
 MOST_MU = 1e3
+LEAST_LOOKED = 0.05  # from which x on a rate is held against another proof of δ, beside 0 itself
 LEAST_GAIN = 1e-9  # over guessing, below which a quotient of gains is one of roundings
 
 
@@ -106,7 +108,35 @@ class Assessment:
 
 
 def assess(source: Source, question: AttackQuestion) -> Assessment:
-    """All figures of a source. Every number of the question lies in (0, 1); nothing here refuses."""
+    """All figures of a source, by the lesser of two proofs where what is known of it is wide and another says less.
+
+    Every number of the question lies in (0, 1); nothing here refuses.
+    """
+    found = _of_one(source, question)
+    return _of_one(lessened(source), question) if _is_less(source.other, found) else found
+
+
+def _is_less(other: OtherDeltas | None, found: Assessment) -> bool:
+    """Whether some figure is wide, and less by the other proofs of δ. Figures that are known closely are left alone,
+    to the last bit."""
+    if other is None:
+        return False
+    advantage, at = found.advantage, (*found.question.rates, found.question.fpr, found.question.baseline)
+    if _is_wide(advantage) and other(0.0) < advantage.upper:
+        return True
+    rates = (*found.rates, found.at_fpr, found.reconstruction)
+    wide = [(rate, each.upper) for rate, each in zip(at, rates, strict=True) if _is_wide(each)]
+    return any(
+        implied(x, other(x), (rate,))[0] < most * (1.0 - LOOSE)
+        for rate, most in wide for x in first_looks() if LEAST_LOOKED < x < -math.log(rate)
+    )  # fmt: skip
+
+
+def _is_wide(figure: Figure) -> bool:
+    return figure.upper - figure.lower > LOOSE * figure.upper
+
+
+def _of_one(source: Source, question: AttackQuestion) -> Assessment:
     stated = question.stated
     at = (*question.rates, question.fpr, question.baseline)
     allowed: Sequence[float | None] = implied(*stated, at) if stated else [None] * len(at)

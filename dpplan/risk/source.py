@@ -4,13 +4,14 @@ Direction 0 is the world with the record (P) against the one without (Q): δ(x) 
 Direction 1 exchanges them. What is known for x >= 0 says all: δ₀(-x) = 1 - e^(-x)·(1 - δ₁(x)).
 """
 
+import bisect
 import math
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
-from dpplan.accounting import gdp
+from dpplan.accounting import gdp, least_upper
 from dpplan.accounting.best_of_trials import has_search
 from dpplan.accounting.bound import Bound, Guarantee, widened
 from dpplan.accounting.exact.profile import Profile
@@ -24,6 +25,8 @@ from dpplan.rounding import up
 
 Ends = tuple[float, float]
 ManyEnds = tuple[Array, Array]
+MOST_ASKED = 400  # other proofs of δ, of a few milliseconds each
+FARTHEST_CHORD, CHORD_ROUNDING = 100.0, 1e-12  # an ε whose e^ε is a float by far; relative
 SMALL = 1e-15  # relative: a few roundings of numbers near 1
 
 
@@ -33,7 +36,8 @@ class Source:
     name: what it is, in words. corners: the ε at which a stated profile has its kinks, where a search would miss the
     best by a little. assumes: what it rests on. alike: whether both directions have one profile. bracketed: whether the
     two ends are of different laws, which lie apart however well both are known. known: an (ε, δ) that another proof has
-    of the same; where a figure by it alone is less, that is the one.
+    of the same; where a figure by it alone is less, that is the one. other: such proofs of δ at any ε >= 0, where there
+    are some, which `assess` holds beside what is not known closely.
 
     guarantee: CERTIFIED for the profile of a plan, UPPER for that of one with a search, and for what somebody states:
     what is true may be less.
@@ -47,6 +51,7 @@ class Source:
     alike: bool = False
     bracketed: bool = False
     known: Ends | None = None
+    other: "OtherDeltas | None" = None
 
     def deltas(self, direction: int, xs: Array, enough: Width = NARROWEST) -> ManyEnds:
         """lower <= δ(x) <= upper of one direction at each of these real x."""
@@ -78,6 +83,64 @@ class Source:
         return low, high
 
 
+class OtherDeltas:
+    """Upper bounds on δ that stand in for exact's where they are less (accounting.least_upper), each asked for once.
+    beside: what exact knows, in words, "" where it has no theorem."""
+
+    def __init__(self, plan: Plan, beside: str) -> None:
+        self.plan, self.beside, self.by = plan, beside, ""
+        self._found: dict[float, float] = {}
+        self._places: list[float] = []
+
+    def __call__(self, epsilon: float) -> float:
+        """At ε >= 0; 1 where nobody has one. After MOST_ASKED by the chord between them: δ is convex in e^ε."""
+        if epsilon not in self._found:
+            if len(self._places) >= MOST_ASKED:
+                return self._between(epsilon)
+            bound = least_upper.other_delta(self.plan, epsilon)
+            self._found[epsilon] = 1.0
+            if bound is not None and bound.upper is not None:
+                self.by, self._found[epsilon] = bound.accountant, bound.upper
+            bisect.insort(self._places, epsilon)
+        return self._found[epsilon]
+
+    def _between(self, epsilon: float) -> float:
+        """By the chord from the next place below to the one above, or the value below where there is none."""
+        at = bisect.bisect(self._places, epsilon)
+        if at == 0:
+            return 1.0
+        before = self._found[self._places[at - 1]]
+        if at == len(self._places) or self._places[at] > FARTHEST_CHORD:
+            return before
+        left, right = self._places[at - 1 : at + 1]
+        share = math.expm1(epsilon - left) / math.expm1(right - left)
+        chord = (1.0 - share) * before + share * self._found[right]
+        return min(chord * (1.0 + CHORD_ROUNDING), before)
+
+    @property
+    def name(self) -> str:
+        """What is known with these, in words."""
+        if not self.beside:
+            return f"δ at every ε by {self.by}, from above"
+        return f"{self.beside}, and δ by {self.by} where that is less"
+
+
+def lessened(source: Source) -> Source:
+    """The source with the lesser upper end of both proofs at every ε, both directions alike. What is known from below
+    stays."""
+    other = source.other
+    if other is None:
+        return source
+
+    def ends(direction: int, epsilons: Array, enough: Width) -> ManyEnds:
+        low, high = source.below_above(direction, epsilons, enough)
+        less = np.minimum(high, np.array([other(each) for each in epsilons.tolist()]))
+        # Where only what dominates is asked for, its lower end is no lower end of the truth, and serves as the upper.
+        return (np.minimum(low, less), less) if enough.dominating else (low, np.maximum(low, less))
+
+    return replace(source, below_above=ends, name=other.name)
+
+
 def mirrored(xs: Array, other: Array, spare: float = SMALL) -> Array:
     """δ of one direction at -x, from what is known of the other direction's at x: an upper end, or with `spare` below
     0 a lower end."""
@@ -101,17 +164,25 @@ def source_of_plan(plan: Plan) -> Source:
 
 
 def source_of_figure(plan: Plan, bound: Bound) -> Source:
-    """`source_of_plan`, with the ε at a δ that is stated of the plan where another accountant proves less than exact;
-    what that alone implies where exact has no theorem. bound: that ε, as accounting.epsilon has it."""
-    if not bound.stands_in or bound.upper is None or bound.at is None:
-        return source_of_plan(plan)
-    known = bound.upper, bound.at
-    told = f"ε ≤ {up(known[0])} at δ = {show(known[1])} by {bound.accountant}"
+    """`source_of_plan`, with the ε at a δ that is stated of the plan where another accountant proves less than exact,
+    and what that says of δ elsewhere; that alone where exact has no theorem. bound: that ε, by accounting.epsilon."""
     try:
         whole = source_of_plan(plan)
     except NotCertified:
-        return replace(source_of_stated(*known), name=f"{told} and nothing else", assumes=str(plan.assumptions))
-    return replace(whole, name=f"{whole.name}, and {told}", known=known)
+        if not bound.stands_in or bound.upper is None or bound.at is None:
+            raise
+        alone = source_of_stated(bound.upper, bound.at)
+        name = f"{_told(bound)} and nothing else"
+        return replace(alone, name=name, assumes=str(plan.assumptions), other=OtherDeltas(plan, ""))
+    if not least_upper.is_exact_alone(plan):
+        whole = replace(whole, other=OtherDeltas(plan, whole.name))
+    if not bound.stands_in or bound.upper is None or bound.at is None:
+        return whole
+    return replace(whole, name=f"{whole.name}, and {_told(bound)}", known=(bound.upper, bound.at))
+
+
+def _told(bound: Bound) -> str:
+    return f"ε ≤ {up(bound.value)} at δ = {show(bound.at)} by {bound.accountant}"
 
 
 def source_of_stated(epsilon: float, delta: float) -> Source:

@@ -4,12 +4,23 @@ import mpmath as mp
 import numpy as np
 import pytest
 
+from dpplan import accounting, risk
 from dpplan.accounting.bound import Guarantee
 from dpplan.accounting.exact.proven_deltas import KNOWN, NARROWEST, Width
 from dpplan.accounting.numerics import Array
-from dpplan.mechanism import BestOfTrials, Gaussian
+from dpplan.mechanism import BestOfTrials, Exponential, Gaussian, Laplace
 from dpplan.plan import Phase, Plan
-from dpplan.risk.source import ManyEnds, Source, source_of_gdp, source_of_plan, source_of_stated
+from dpplan.risk import source as sources
+from dpplan.risk.source import (
+    ManyEnds,
+    OtherDeltas,
+    Source,
+    lessened,
+    source_of_figure,
+    source_of_gdp,
+    source_of_plan,
+    source_of_stated,
+)
 from dpplan.sampling import Poisson
 
 # δ of each direction where its e^ε is 1, 2, 4 and 8: neither is the larger everywhere.
@@ -66,3 +77,53 @@ def test_a_plan_with_a_search_is_known_from_above_alone() -> None:
     assert source_of_plan(Plan((train,))).guarantee is Guarantee.CERTIFIED
     best = Phase(BestOfTrials("geometric", 3.0, (train,)), Poisson(1.0), 1)
     assert source_of_plan(Plan((best,))).guarantee is Guarantee.UPPER
+
+
+CHOICES = Plan((Phase(Exponential(0.1), Poisson(1.0), 20),))
+
+
+def test_where_another_proof_of_delta_is_less_it_is_that_and_the_lower_end_stays() -> None:
+    source = source_of_figure(CHOICES, accounting.epsilon(CHOICES, 1e-5, accounting.LEAST))
+    xs = np.array([0.0])
+    (low, high), (own_low, own_high) = lessened(source).larger(xs), source.larger(xs)
+    assert low.tolist() == own_low.tolist()
+    least = [accounting.delta(CHOICES, x, accounting.LEAST).upper for x in xs.tolist()]
+    rdp = [accounting.delta(CHOICES, x, "rdp").upper for x in xs.tolist()]
+    assert high.tolist() == np.minimum(own_high, rdp).tolist()
+    assert least[0] == high[0] < own_high[0]
+
+
+@pytest.mark.slow
+def test_chances_of_an_attacker_are_by_the_lesser_proof_at_every_epsilon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MOST_ASKED", 40)
+    bound = accounting.epsilon(CHOICES, 1e-5, accounting.LEAST)
+    question = risk.AttackQuestion(rates=(0.01,))
+    by_exact = risk.assess(source_of_plan(CHOICES), question)
+    found = risk.assess(source_of_figure(CHOICES, bound), question)
+    assert found.advantage.upper == accounting.delta(CHOICES, 0.0, accounting.LEAST).upper
+    assert found.advantage.lower == by_exact.advantage.lower
+    assert found.accuracy.upper < by_exact.accuracy.upper
+    assert found.rates[0].upper < by_exact.rates[0].upper
+    assert found.mu is not None and by_exact.mu is not None and found.mu < by_exact.mu
+    assert found.trade_off.source.name == "the plan's certified profile, and δ by rdp where that is less"
+
+
+@pytest.mark.parametrize("mechanism", [Gaussian(2.0), Laplace(0.5)])
+def test_what_is_known_closely_stays_to_the_last_bit(mechanism: Gaussian | Laplace) -> None:
+    plan, question = Plan((Phase(mechanism, Poisson(1.0), 1),)), risk.AttackQuestion(rates=(0.01,))
+    found = risk.assess(source_of_figure(plan, accounting.epsilon(plan, 1e-5, accounting.LEAST)), question)
+    alone = risk.assess(source_of_plan(plan), question)
+    assert (found.advantage, found.rates, found.mu) == (alone.advantage, alone.rates, alone.mu)
+    assert found.trade_off.source.name == "the plan's certified profile"
+
+
+def test_between_the_places_that_were_asked_for_a_chord_is_above(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MOST_ASKED", 4)
+    plan = Plan((Phase(Laplace(0.5), Poisson(1.0), 5),))
+    other = OtherDeltas(plan, "")
+    for x in (0.5, 0.0, 2.4, 1.5):
+        other(x)
+    for x in (0.1, 1.0, 1.9, 2.3, 3.0):
+        truth = accounting.delta(plan, x).lower
+        assert truth is not None and truth <= other(x) <= other(0.0)
+    assert other(1.0) < other(0.5)
