@@ -330,14 +330,19 @@ class JumpPaths(Composed):
         return Chernoff.of(tilts, each.sum(axis=1) + 16.0 * EPS * np.abs(each).sum(axis=1) + SAFE)
 
 
-def epsilon_ends(run: Composition, delta: float) -> Ends | None:
-    """Certified ends for the least ε >= 0 with delta(ε) <= delta; None where large losses are not rare."""
+def epsilon_ends(run: Composition, delta: float, near: float | None = None) -> Ends | None:
+    """Certified ends for the least ε >= 0 with delta(ε) <= delta; None where large losses are not rare.
+
+    near: about where it is, where that is known: then it is not searched for, and outputs may be farther apart.
+    """
     left = delta - run.infinite.upper
     if run.steps == 1 or not left > 0.5 * delta:
         return None
     with np.errstate(**QUIET):
         picture = _Picture.near(run, math.log(left))
-        epsilon = picture.epsilon(math.log(left)) if picture.rare else 0.0
+        epsilon = near or 0.0
+        if near is None and picture.rare:
+            epsilon = picture.epsilon(math.log(left))
         best, error, found = Ends(0.0, math.inf, METHOD), ENOUGH, None
         for _ in range(ROUNDS):
             place = picture.place(epsilon, math.log(left)) if epsilon > 0.0 else None

@@ -2,7 +2,8 @@
 
 A few Laplace releases have a closed form (few_laplace). Else each direction goes along a contour (mixed), where the
 transforms of its laws are known and one of them decays, and to the lattice of any law where none does, or where the
-contour proves less than NARROW. What both prove is intersected.
+contour proves less than NARROW. What both prove is intersected. Allocations go to the lattice and, where that leaves
+more than it was to, to one of jumps.
 """
 
 import math
@@ -42,38 +43,54 @@ ATTEMPTS, MOST_HALVINGS, FINEST = 6, 3, 7
 SETTLED = 0.125  # of that: where a finer lattice would move an end by less, what lies between them is no lattice's
 SPARE = 18.0  # of log delta: what is cut off a law is less than that by such a factor
 REACH_STEP = 10
+SHARE = 0.25  # of the width that is aimed at, for what is composed on a lattice
+LEFT_BY_ROUNDING = 1.0 / SHARE  # times that share: beyond it the aim is missed, however fine the law's lattice is
 
 
 @dataclass(frozen=True)
 class RunQuestion:
     """One figure that is asked of a direction. lattice, contour, jumps: by these engines, the last two where they can.
 
-    negligible: whether the figure provably is no more than this, at little cost.
+    negligible: whether the figure provably is no more than this, at little cost. jumps_near: by jumps, given about
+    what it is, where the lattice of an allocation left more than it was to (None: they are not asked).
     """
 
     lattice: Callable[[Composition, Accuracy | None], Interval]
     contour: Callable[[Composition], Ends | None]
     jumps: Callable[[Composition], Ends | None]
     negligible: Callable[[Composition, float], bool]
+    jumps_near: Callable[[Composition, float], Ends | None] | None = None
 
     def ends(self, run: Composition, accuracy: Accuracy | None) -> Ends:
         """accuracy: of the lattice alone, where one is given."""
         fast = self.contour(run) if accuracy is None else None
         if fast is not None and fast.relative_width <= NARROW:
             return _sane(fast)
-        rare = self._by_jumps(run) if accuracy is None else None
+        rare = self._by_jumps(lambda: self.jumps(run)) if accuracy is None else None
         if rare is not None:
             fast = _sane(rare) if fast is None else _narrowed(_sane(rare), _sane(fast))
             if fast.relative_width <= RARE or fast.upper <= NOTHING:
                 return fast
         found = self.lattice(run, accuracy)
         slow = _sane(Ends(found.lower, found.upper, METHOD))
+        if accuracy is not None and slow.relative_width > LEFT_BY_ROUNDING * accuracy.width:
+            fast = self._by_jumps(lambda: self._near(run, slow))
         return slow if fast is None else _narrowed(slow, _sane(fast))
 
-    def _by_jumps(self, run: Composition) -> Ends | None:
+    def _near(self, run: Composition, found: Ends) -> Ends | None:
+        """By jumps, what the lattice of allocations knows less well than was asked: no finer one knows it better where
+        one large loss decides, which leaves no tilt that suits it, so that roundings of the rest are a share of
+        delta."""
+        allocations = all(law.spacing is not None for law, _ in run.terms)
+        if self.jumps_near is None or not (allocations and found.lower > 0.0 and math.isfinite(found.upper)):
+            return None
+        return self.jumps_near(run, 0.5 * (found.lower + found.upper))
+
+    @staticmethod
+    def _by_jumps(asked: Callable[[], Ends | None]) -> Ends | None:
         """None where they ask for a lattice that floats do not hold, as at an ε that is next to nothing."""
         try:
-            return self.jumps(run)
+            return asked()
         except ArithmeticError:
             return None
 
@@ -88,6 +105,7 @@ def epsilon_ends(known: Known, delta: float, width: float = WIDTH) -> Ends:
         lambda run: few_laplace.epsilon_ends(run, delta) or mixed.epsilon_ends(run, delta),
         lambda run: lattice_jumps.epsilon_ends(run, delta),
         lambda run, best: mixed.epsilon_below(run, best, delta),
+        lambda run, near: lattice_jumps.epsilon_ends(run, delta, near),
     )
     return _refined(known, question, lambda ends: math.log(delta), _Goal(width, math.log(delta)))
 
@@ -148,7 +166,7 @@ def _refined(known: Known, question: RunQuestion, log_delta: Callable[[Ends], fl
     for _ in range(ATTEMPTS):
         laws = resolved(known, resolution)
         try:
-            found = _ends(laws, question, Accuracy(0.25 * width))
+            found = _ends(laws, question, Accuracy(SHARE * width))
         except NotCertified:  # beyond floats; what is proven without a lattice stands
             break
         before, best = best, _narrowed(best, found)

@@ -12,6 +12,9 @@ from dpplan import accounting
 from dpplan.accounting import pairs
 from dpplan.accounting.exact import lattice_jumps
 from dpplan.accounting.exact.general_lattice import Composition
+from dpplan.accounting.pairs import allocated_rounds
+from dpplan.accounting.pairs.allocation import Mean
+from dpplan.accounting.pairs.dominating import Resolution
 from dpplan.accounting.pairs.gaussian_mixtures import GroupLoss
 from dpplan.mechanism import Stated
 from dpplan.plan import Phase, Plan
@@ -119,3 +122,31 @@ def test_losses_too_far_apart_for_a_lattice_at_the_tilt_of_a_small_epsilon_are_a
         most = 1 - (1 - apart) ** 5  # as above
     found = accounting.delta(plan, epsilon)
     assert found.lower <= most and most * (1 - 1e-3) <= found.upper <= 1.001 * most
+
+
+@pytest.mark.parametrize("side", ["above", pytest.param("below", marks=pytest.mark.slow)])
+def test_epochs_of_bins_in_which_one_step_decides_cost_what_their_convolution_says(side):
+    """Of positive terms alone, none of them lost. No tilt suits these epochs: of a transform of all of it, roundings
+    are a share of delta, since the paths without a large loss weigh so much more."""
+    pair = allocated_rounds.allocated(Mean(((1.0, 20_000),), 20_000), Resolution(0, 70))
+    law = (pair if side == "above" else pair.realised[0]).remove
+    run, delta = Composition.of([(law, 8)]), 1e-20
+    assert lattice_jumps.epsilon_ends(run, delta) is None  # outputs are too far apart to begin with
+    found = lattice_jumps.epsilon_ends(run, delta, 0.62)
+    assert found is not None
+    assert found.relative_width < 1e-6
+
+    h = law.spacing
+    points = np.rint(law.atoms.loss / h).astype(int)
+    first, last = points[0], int(2.0 / h)  # what lies beyond is capped: 10^-7 of delta
+    one = np.bincount(np.minimum(points, last) - first, law.atoms.p)
+    whole = one
+    for _ in range(3):
+        whole = np.convolve(whole, whole)
+    losses = h * (8 * first + np.arange(len(whole)))
+
+    def spent(epsilon):
+        beyond = losses > epsilon
+        return float((whole[beyond] * -np.expm1(epsilon - losses[beyond])).sum())
+
+    assert spent(found.upper * (1.0 + 1e-6)) < delta < spent(found.lower * (1.0 - 1e-6))
