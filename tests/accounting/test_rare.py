@@ -11,8 +11,8 @@ from dpplan.accounting import delta, epsilon, rdp
 from dpplan.accounting.exact import event_lower_bound, invert, prove
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import cut_choice
-from dpplan.accounting.exact.contour.rare_jumps.step_law import RareLaw, Window
-from dpplan.accounting.exact.contour.transform_quadrature import drop_and_lag
+from dpplan.accounting.exact.contour.rare_jumps.step_law import AT_ONCE, RareLaw, Window
+from dpplan.accounting.exact.contour.transform_quadrature import SERIES_BELOW, drop_and_lag
 from dpplan.plan import Plan
 
 # σ, q, power over σ, x₀ over σ, x₁ over σ, 1 + tilt, u
@@ -181,6 +181,7 @@ def test_waves_are_sums_of_turns_to_the_units_there_is_room_for():
     law = RareLaw(1.0, 1e-3, Window(6.0, 5.0, 1.5), np.array([8.0]), 400.0)
     u = np.arange(500) * 0.8
     drop, lag = law.line(u)
+    assert drop[0] == lag[0] == 0.0
     mass, loss = law.mass[0], law.loss
     for k in (1, 37, 499):
         turned = u[k] * loss
@@ -199,6 +200,9 @@ def test_waves_that_are_added_up_in_parts_are_off_by_no_more_than_is_counted(at_
     drop, lag = drop_and_lag(law.loss, law.mass[0], u, at_once)
     # As _rounding counts them: sums, turns of log2 factors, and the turns' angles.
     units = 4.0 * (min(at_once, law.nodes) + -(-law.nodes // at_once)) + 128.0
+    at_zero, beside = law._rounding(np.array([0.0, 1e-300]))[0]
+    large = mass[np.abs(law.loss) * 60.0 >= SERIES_BELOW].sum()
+    assert at_once != AT_ONCE or beside - at_zero >= 2.0**-53 * units * float(large)
     for k in (1, 7, 59):
         off = 2.0**-53 * float((mass * (units + 4.0 * k * abs(loss))).sum())
         assert abs(float((mass * (1.0 - np.cos(k * loss))).sum() - drop[k])) <= off

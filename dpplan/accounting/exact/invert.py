@@ -30,7 +30,7 @@ SETTLING = 5
 FEW = 30  # steps, up to which rare jumps are looked for before anything else
 NEARLY_ONE = 0.5  # a bound on delta above which it may be 1 but for rounding
 LEAST = 1e-120  # smaller deltas are not told from 0
-FAIR, PLAIN = 1e-4, 2e-5  # relative widths of a contour beyond which a grid is tried as well; of a plain one for a δ
+FAIR, PLAIN = 1e-4, 1e-5  # relative widths of a contour beyond which a grid is tried as well; of a plain one for a δ
 NARROW = 1e-6  # the relative width beyond which another method is tried
 # Where a plain contour fails, deltas below DEEP are reached by rare jumps or not at all; with noise above SHARP, their
 # losses are too alike for cuts by a Gaussian.

@@ -219,10 +219,13 @@ class Quadrature:
         wave = waves_of_all(self.loss, heavy, u, parts)
         modulus += sum(heavy[:, part].sum(axis=1, keepdims=True) for part in parts) - wave.real
         lag += u * (heavy * self.loss).sum(axis=1, keepdims=True) - wave.imag
-        return modulus, lag
+        return np.where(u == 0.0, 0.0, modulus), lag
 
     def relative_error(self, u: Array) -> Array:
-        """A bound on |computed G(a ± iu) - G(a ± iu)| / G(a), shape [row, frequency]; u up to u_max."""
+        """A bound on |computed G(a ± iu) - G(a ± iu)| / G(a), shape [row, frequency]; u up to u_max.
+
+        At u = 0 it is that of log_g, for which no wave is summed.
+        """
         u_max = np.atleast_1d(self.u_max)
         outside = self.strip.log_tails(self.range, np.zeros_like(self.h), u_max, as_sum=True)
         truncation = self._least(outside, u)
@@ -261,11 +264,13 @@ class Quadrature:
         large = np.where(small, 0.0, weight)
         together = min(float(self.count), AT_ONCE + math.ceil(self.count / AT_ONCE))
         waves = np.where(small, 0.0, self.mass * (each + EPS * together + np.abs(self.a) * moved))
-        level = (self._added * units + self._moved * moved + 2.0 * waves).sum(axis=1, keepdims=True)
+        level = (self._added * units + self._moved * moved).sum(axis=1, keepdims=True)
         level = level + TAIL_UNITS * (self._cut_sizes[0] + np.abs(self.a) * self._cut_sizes[1])
         slope = self._added_slope * units + self._moved_slope * moved + large * np.abs(loss) + self.mass * moved
         bend = (weight * loss * loss).sum(axis=1, keepdims=True)
         slope = slope.sum(axis=1, keepdims=True) + TAIL_UNITS * self._cut_sizes[1]
+        # At u = 0 every wave is its mass: G(a)/G(a) is 1 as `drop_and_lag` has it, and G(a) is summed without waves.
+        level = level + np.where(u == 0.0, 0.0, 2.0 * waves.sum(axis=1, keepdims=True))
         return level + u * slope + 0.5 * u * u * bend
 
 
@@ -308,6 +313,7 @@ def drop_and_lag(loss: Array, mass: Array, u: Array, at_once: int = MOST_VALUES)
         wave = _waves(large, heavy, u, parts)
         modulus += sum(heavy[part].sum() for part in parts) - wave.real
         lag += u * float(heavy @ large) - wave.imag
+        modulus[u == 0.0] = 0.0  # whatever the order of its two sums
     return modulus, lag
 
 

@@ -305,10 +305,12 @@ class RareLaw:
         large = np.where(small, 0.0, weight)
         together = min(float(self.nodes), AT_ONCE + math.ceil(self.nodes / AT_ONCE))
         waves = np.where(small, 0.0, self.mass * (each + EPS * together + np.abs(a) * moved))
-        level = (self._added * units + self._moves * moved + 2.0 * waves).sum(axis=1) + self._missing[0]
+        level = (self._added * units + self._moves * moved).sum(axis=1) + self._missing[0]
         slope = self._added_slope * units + self._moves_slope * moved + large * np.abs(self.loss) + self.mass * moved
         bend = np.where(small, weight * self.loss**2, 0.0).sum(axis=1)
-        return level[:, None] + u * (slope.sum(axis=1) + self._missing[1])[:, None] + 0.5 * u * u * bend[:, None]
+        # At u = 0 no wave is summed: J(a)/J(a) is 1 as `drop_and_lag` has it, and its own sum is counted in `level`.
+        level = level[:, None] + np.where(u == 0.0, 0.0, 2.0 * waves.sum(axis=1)[:, None])
+        return level + u * (slope.sum(axis=1) + self._missing[1])[:, None] + 0.5 * u * u * bend[:, None]
 
     def _moved(self, reach: Array) -> Array:
         """How far log c moves when its arguments g do by two units of their terms, in units of EPS, [node]."""
