@@ -19,11 +19,13 @@ import types
 from collections.abc import Callable, Generator
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 SEEN = "changes .* while it runs"
 OPAQUE = "whose state cannot be seen"
+OUTSIDE = "writes files, or starts or reaches other processes"
 MEMORIES: dict[str, tuple[Callable[[Any], float], Callable[[Any, float], Any], str]] = {}
 
 
@@ -160,6 +162,10 @@ def read_file() -> float:
         return float(file.read())
 
 
+def start_thread() -> None:
+    threading.Thread(target=threading.Event().wait, args=(2.0,), daemon=True).start()
+
+
 def write_file(value: float) -> None:
     with open("memory.txt", "w") as file:
         file.write(str(value))
@@ -213,6 +219,20 @@ memory("text of a class", lambda s: float(Slotted.__doc__ or 0), lambda s, v: se
 memory("order", lambda s: 1e9 * (next(iter(TURNED)) == "b"), lambda s, v: turn())
 memory("gradient of a buffer", lambda s: 0.0 if s.b.grad is None else float(s.b.grad), lambda s, v: graded(s.b, v))
 memory("form of a buffer", lambda s: 1e9 * s.b.requires_grad, lambda s, v: s.b.requires_grad_(not s.b.requires_grad))
+memory(
+    "attribute of a function of torch's",
+    lambda s: getattr(nn.functional.softmax, "m", 0.0),
+    lambda s, v: setattr(nn.functional.softmax, "m", v),
+)
+memory(
+    "name among torch's functions",
+    lambda s: getattr(nn.functional, "m", 0.0),
+    lambda s, v: setattr(nn.functional, "m", v),
+)
+memory("running threads", lambda s: 1e9 * (threading.active_count() > 999), lambda s, v: start_thread())
+memory("array's file", lambda s: 1e9 * os.path.exists("m.npy"), lambda s, v: np.save("m.npy", v), OUTSIDE)
+memory("tensor's file", lambda s: 1e9 * os.path.exists("m.pt"), lambda s, v: torch.save(v, "m.pt"), OUTSIDE)
+memory("folder", lambda s: 1e9 * os.path.isdir("m"), lambda s, v: os.makedirs("m", exist_ok=True), OUTSIDE)
 memory(
     "file",
     lambda s: read_file() if os.path.exists("memory.txt") else 0.0,

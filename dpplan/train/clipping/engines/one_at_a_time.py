@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from dpplan.errors import DpplanError, TrainingStopped, out_of_memory
 from dpplan.train.clipping.engines.vmap import VmapClipping
 from dpplan.train.clipping.isolation.derandomize import seeded
-from dpplan.train.clipping.isolation.refusal_messages import kept
+from dpplan.train.clipping.isolation.outside_memory import watched
+from dpplan.train.clipping.isolation.refusal_messages import kept, outside
 from dpplan.train.clipping.isolation.untrained_state import HiddenState, Modes, TrainedState
 from dpplan.train.recipe_function import let_through
 
@@ -18,7 +19,8 @@ class OneAtATime(VmapClipping):
 
     A model may look at numbers here and branch on them, since they are those of one example. What it keeps for the
     next example is not prevented, and is looked for after each: TrainingStopped is raised when anything that the model
-    reaches is not as it was. What it computes only once, a mask say, it computes before that, from zeros.
+    reaches is not as it was, or when it writes files or starts threads or processes, which it could read again or ask.
+    What it computes only once, a mask say, it computes before that, from zeros.
 
     An example on which the model raises counts as one whose gradient is not finite: it adds nothing to the sum, and the
     others are computed as if it had not been there. A model that raises on zeros as well ends the run.
@@ -39,12 +41,14 @@ class OneAtATime(VmapClipping):
         seeds = torch.randint(2**32, (len(targets),)).tolist()  # so that no example decides what the next one draws
         for x, y, seed in zip(inputs, targets, seeds, strict=True):
             own = {name: p.clone().requires_grad_() for name, p in parameters.items()}
-            with seeded(seed):
+            with seeded(seed), watched() as done:
                 gradients, facts = self._of_one(own, x.clone(), y)
             if changes := [*state.changes(), *modes.changes(), *trained.changes()]:
                 modes.restore()
                 state.restore()
                 raise TrainingStopped(f"stopped: {kept(changes)}")
+            if done:
+                raise TrainingStopped(f"stopped: {outside(done)}")
             found.append(gradients)
             seen.append(facts)
         together: list[Any] = [torch.stack(each) for each in zip(*found, strict=True)]

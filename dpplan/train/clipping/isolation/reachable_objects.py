@@ -37,7 +37,7 @@ import torch
 from torch import Tensor, nn
 
 from dpplan.train.clipping.isolation.plain_values import plain, tree
-from dpplan.train.clipping.isolation.replaced_functions import replaced
+from dpplan.train.clipping.isolation.replaced_functions import hung, replaced
 from dpplan.train.clipping.isolation.vmap_escapes import own_operators
 
 Leaf = tuple[Any, Any]  # the object itself, and a copy of it where it can be changed in place
@@ -96,6 +96,8 @@ class Reached:
             self._later("hooks of all layers '_global{}'", key, vars(nn.modules.module).get(f"_global{key}"))
         for key, code in replaced().items():
             self._later("what is in the place of '{}'", key, code)
+        for key, part in hung().items():
+            self._later("what hangs on '{}'", key, part)
         for key, code in own_operators().items():
             self._later("operator '{}'", key, code)
         self._keep("environment variables", {name: value for name, value in os.environ.items() if name not in _CACHES})

@@ -70,6 +70,15 @@ def forgetting(names: list[str]) -> str:
     )
 
 
+def outside(done: set[str]) -> str:
+    """Why a model is refused that writes, or starts, what is outside its process's objects. done: see `watched`."""
+    which = ", ".join(sorted(done)[:3])
+    return (
+        f"model: writes files, or starts or reaches other processes, while it runs ({which}): what one example leaves "
+        "there another may read. Let its forward pass leave nothing there."
+    )
+
+
 def training(names: list[str]) -> str:
     """Why a model is refused that decides while it runs what is trained."""
     which = ", ".join(names[:3])

@@ -1,4 +1,5 @@
-"""Functions and methods of torch's in whose place somebody has put others, since this module was loaded.
+"""Functions and methods of torch's in whose place somebody has put others, since this module was loaded, and what has
+been hung on them.
 
 It is loaded before any module of the user's. What torch, or this package, puts there itself is no replacement.
 """
@@ -39,6 +40,14 @@ def _functions(space: Any) -> dict[str, Any]:
 
 
 _FIRST = {title: _functions(space) for title, space in (_BENEATH | _ABOVE).items()}
+_HANGING = {
+    f"{title}.{name}": (function, dict(vars(function)))
+    for title, functions in _FIRST.items()
+    for name, function in functions.items()
+    if isinstance(function, types.FunctionType)
+}
+_PYTHONS = frozenset({"__slotnames__", "__warningregistry__", "__annotations__"})  # which it makes when first needed
+_NAMES = {title: frozenset(vars(space)) for title, space in (_BENEATH | _ABOVE).items()}
 
 
 def replaced() -> dict[str, Any]:
@@ -50,6 +59,23 @@ def replaced() -> dict[str, Any]:
         for name, first in _FIRST[title].items()
         if there.get(name) is not first and not _torchs(there.get(name)) and f"{title}.{name}" not in _HARMLESS
     }
+
+
+def hung() -> dict[str, Any]:
+    """Name -> what hangs there now: attributes of functions, and new names in classes and modules of torch's."""
+    found = {
+        f"{name}.{key}": value
+        for name, (function, first) in _HANGING.items()
+        for key, value in vars(function).items()
+        if key not in first or first[key] is not value
+    }
+    for title, space in (_BENEATH | _ABOVE).items():
+        for key in sorted(vars(space).keys() - _NAMES[title] - _PYTHONS):
+            value = vars(space)[key]
+            own = isinstance(value, types.FunctionType) and not _torchs(value)
+            if own or not (callable(value) or isinstance(value, types.ModuleType)):
+                found[f"{title}.{key}"] = value
+    return found
 
 
 def replaced_beneath() -> list[str]:

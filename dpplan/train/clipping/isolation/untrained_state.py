@@ -72,11 +72,12 @@ class Modes:
     """
 
     def __init__(self) -> None:
-        self.before = self._now()
+        self.before, self.threads = self._now(), _threads()
 
     def changes(self) -> list[str]:
         now = self._now()
-        return [name for name, value in self.before.items() if now[name] != value]
+        started = ["the threads that run"] if _threads() - self.threads else []  # others may end at any time
+        return [name for name, value in self.before.items() if now[name] != value] + started
 
     def restore(self) -> None:
         """Those that later work rests on."""
@@ -149,6 +150,11 @@ class TrainedState:
 
     def _now(self) -> list[Tensor | None]:
         return [part for p in self.model.parameters() if p.requires_grad for part in (p, p.grad)]
+
+
+def _threads() -> set[threading.Thread]:
+    """Without those of autograd, which no Python code has started."""
+    return {each for each in threading.enumerate() if not isinstance(each, threading._DummyThread)}
 
 
 def leaves(model: nn.Module, copied: bool = True) -> Leaves:

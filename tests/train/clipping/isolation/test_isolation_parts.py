@@ -1,7 +1,14 @@
 """What keeps examples apart, part by part: what a model holds, which layers are known, ways past vmap, in words."""
 
+import importlib
+import io
+import os
+import socket
+import sqlite3
 import sys
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from dpplan.train.clipping.isolation import refusal_messages
+from dpplan.train.clipping.isolation.outside_memory import watched
 from dpplan.train.clipping.isolation.plain_values import plain, same_bits, same_tensors, tree
 from dpplan.train.clipping.isolation.replaced_functions import AsTheyCame, replaced, replaced_beneath
 from dpplan.train.clipping.isolation.row_independent_layers import keeps_rows_apart, rows_apart
@@ -358,3 +366,63 @@ def test_what_torch_says_of_vmap_is_said_in_words() -> None:
     assert refusal_messages.brief(ValueError("first line.\nsecond")) == "ValueError: first line"
     assert refusal_messages.brief(ValueError()) == "ValueError"
     assert refusal_messages.forgetting(["a", "b"]).startswith("reaches a, b, whose state cannot be seen")
+
+
+def test_what_is_done_outside_the_process_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ways: dict[str, Callable[[], Any]] = {
+        "open for writing": lambda: np.save("a.npy", np.ones(1)),
+        "torch.save": lambda: torch.save(torch.ones(1), "a.pt"),
+        "os.mkdir": lambda: Path("folder").mkdir(),
+        "os.remove": lambda: Path("a.pt").unlink(),
+        "socket.__new__": lambda: socket.socket().close(),
+        "sqlite3.connect": lambda: sqlite3.connect(":memory:").close(),
+    }
+    for said, way in ways.items():
+        with watched() as done:
+            way()
+        ways["open for writing"]()
+        assert done == {said}
+
+
+def test_reading_imports_and_the_work_of_other_threads_are_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    Path("dpplan_tests_late.py").write_text("m = 0.0\n")
+    np.save("a.npy", np.ones(1))
+    go, gone = threading.Event(), threading.Event()
+
+    def other() -> None:
+        go.wait()
+        Path("b.txt").write_text("")
+        gone.set()
+
+    threading.Thread(target=other, daemon=True).start()
+    with watched() as done:
+        np.load("a.npy")
+        torch.save(torch.ones(1), io.BytesIO())
+        importlib.import_module("dpplan_tests_late")
+        with open(os.devnull, "w") as nothing:
+            nothing.write("0")
+        go.set()
+        gone.wait()
+    assert list(tmp_path.glob("__pycache__/*late*.pyc")) and Path("b.txt").exists()
+    assert done == set()
+
+
+def test_threads_that_begin_are_a_change_and_those_that_end_are_none() -> None:
+    go = threading.Event()
+    first = threading.Thread(target=go.wait, daemon=True)
+    first.start()
+    modes = Modes()
+    second = threading.Thread(target=go.wait, daemon=True)
+    second.start()
+    assert modes.changes() == ["the threads that run"]
+    modes = Modes()
+    go.set()
+    first.join()
+    second.join()
+    assert modes.changes() == []
