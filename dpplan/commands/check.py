@@ -17,7 +17,7 @@ from dpplan.commands.shared import completion, output, plan_arguments, waiting
 from dpplan.commands.shared.accountant_option import EXACT
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
-from dpplan.commands.shared.request import parse, resolve
+from dpplan.commands.shared.request import ended_early, parse, resolve
 from dpplan.errors import EXIT_EXCEEDED, PlanError, UsageError
 from dpplan.lint.context import LOADERS
 from dpplan.lint.rules.batches import by_chance
@@ -132,11 +132,15 @@ def command(
     findings = lint.check(request.run, {**request.silenced, **_reasons(silence)})
     failed = bool(lint.failing(findings, strict))
 
+    early = ended_early((*arguments.files, *arguments.spent))
+
     if as_json:
-        output.as_json(render.document(request.run, findings, failed))
+        told = {"warnings": list(early)} if early else {}
+        output.as_json({**render.document(request.run, findings, failed), **told})
     else:
         unnamed = beside_plan.loader is None and _may_be_drawn_otherwise(request.run)
         output.say(render.report(request.run, findings, output.paint, unnamed))
+        output.warn(early)
     if failed:
         click.get_current_context().exit(EXIT_EXCEEDED)
 

@@ -84,15 +84,16 @@ def _corner(found: "Frontier") -> Iterator[str]:
 
 
 def _cheapest(found: "Frontier") -> Iterator[str]:
-    """What costs less and has hardly more noise, or more where the rule spares it; nothing where it is recommended."""
+    """What costs less and has hardly more noise, or more where the rule spares it; nothing where none does."""
     cell, chosen = found.cheapest, found.recommended.cell
-    if cell.place == chosen.place:
+    share = f"{100 * cell.processed / chosen.processed:.3g}"
+    if cell.place == chosen.place or share == "100":
         return
     length = f"{show(cell.length)} {'epochs' if found.grid.epochs else 'steps'}"
     yield (
         f"Cheapest cell within {100 * NEAR:g} % of the least effective noise of all cells: batch = "
         f"{show(cell.batch_size)}, {length}, σ = {up(cell.noise_multiplier, 4)}, with "
-        f"{100 * cell.processed / chosen.processed:.3g} % of the compute of this one."
+        f"{share} % of the compute of this one."
     )
 
 

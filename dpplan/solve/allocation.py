@@ -18,7 +18,7 @@ from dpplan.accounting.numerics.bisection import first_true_whole
 from dpplan.accounting.pairs.correlated import by_poisson
 from dpplan.checks import show
 from dpplan.errors import NotApplicable, NotCertified, PlanError, Unreachable
-from dpplan.mechanism import Gaussian, Laplace
+from dpplan.mechanism import Gaussian, Laplace, MatrixNoise
 from dpplan.mechanism.correlated import Correlated
 from dpplan.open_noise import Opening, noise_of, with_noise
 from dpplan.plan import Phase, Plan
@@ -57,7 +57,8 @@ class Budget:
 @dataclass(frozen=True, slots=True)
 class OneSetting:
     """A setting of one phase that was found. beyond: the next value the other way, which does not meet the target, None
-    where there is none; spends: its figure, None where nothing is proven there. remark: what was not established."""
+    where there is none; spends: its figure, None where nothing is proven there. remark: what was not established, or
+    where it ends."""
 
     place: int
     name: str
@@ -124,8 +125,15 @@ def bought(found: Allocation, budget: Budget) -> Allocation:
     return replace(found, buys=buys)
 
 
+def most_of(phase: Phase) -> int:
+    """The most steps that are tried: of a strategy that is given as a matrix, as many as it has rows."""
+    return min(phase.mechanism.rows, MOST_STEPS) if isinstance(phase.mechanism, MatrixNoise) else MOST_STEPS
+
+
 def most_steps(plan: Plan, place: int, budget: Budget) -> tuple[Plan, Bound]:
-    """The plan with as many steps of one phase as meet the target. Raises Unreachable where one is too many."""
+    """The plan with as many steps of one phase as meet the target, of `most_of` it has. Raises Unreachable where one is
+    too many."""
+    most = most_of(plan.phases[place])
 
     def at(steps: int) -> Plan:
         phases = list(plan.phases)
@@ -136,7 +144,7 @@ def most_steps(plan: Plan, place: int, budget: Budget) -> tuple[Plan, Bound]:
     if bound[0] > 0 or bound[1] is None:
         raise unreachable(budget, bound[1], "at one step of that phase")
     found, bad = bound[1], 2
-    while bad <= MOST_STEPS and (held := budget.gap(at(bad)))[0] <= 0 and held[1] is not None:
+    while bad <= most and (held := budget.gap(at(bad)))[0] <= 0 and held[1] is not None:
         good, found, bad = bad, held[1], 4 * bad
     fitting = {good: found}
 
@@ -146,7 +154,7 @@ def most_steps(plan: Plan, place: int, budget: Budget) -> tuple[Plan, Bound]:
             fitting[steps] = each
         return steps not in fitting
 
-    good = first_true_whole(too_many, good, min(bad, MOST_STEPS + 1)) - 1
+    good = first_true_whole(too_many, good, min(bad, most + 1)) - 1
     return at(good), fitting[good]
 
 

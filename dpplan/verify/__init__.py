@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from dpplan import accounting, notebook
 from dpplan.accounting.bound import Bound, Guarantee
+from dpplan.accounting.plan_pairs import REMEDIES
 from dpplan.errors import NotCertified
 from dpplan.plan import Plan
 from dpplan.quick_dataclass import dataclass
@@ -174,7 +175,7 @@ def _proved(claim: RecordedClaim, plan: Plan, progress: Progress | None) -> "tup
     try:
         return ask(plan, claim.at, DIGITS, progress), ""
     except NotCertified as error:
-        return None, str(error)
+        return None, str(error).removesuffix(f" {REMEDIES['prove']}")  # nobody asked for a proof here
 
 
 def _judged(claimed: float, proof: "Proof") -> Standing:

@@ -87,6 +87,15 @@ def test_both_figures_are_told_with_the_condition(
     assert "did not do what the plan said" not in said
 
 
+def test_check_beside_it_says_what_is_counted_as_epsilon_does(dpplan: Run, folder: Path) -> None:
+    run = ("--sigma", "4", "--n", "1617", "--batch", "20", "--steps", "9", "--delta", "1e-4", "--spent", "runs/early")
+    done = dpplan("check", *run, cwd=folder)
+    said = f"interrupted after {K} of {T} steps: all {T} are counted."
+    assert said in one_line(done.stderr)
+    (warning,) = json.loads(dpplan("check", *run, "--json", cwd=folder).stdout)["warnings"]
+    assert said in warning
+
+
 def test_verify_gives_the_smaller_figure_for_publication_under_its_condition_alone(dpplan: Run, folder: Path) -> None:
     done = dpplan("verify", "runs/early", "--json", cwd=folder)
     spent, planned = json.loads(done.stdout)["claims"]

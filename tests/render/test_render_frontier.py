@@ -70,7 +70,8 @@ def test_the_cheapest_cell_of_hardly_more_noise_is_told_where_another_is_recomme
     for cell in found.cells:
         other = dataclasses.replace(found, recommended=dataclasses.replace(found.recommended, cell=cell))
         shown = " ".join(" ".join(render.lines(other, Delta(DELTA), None)).split())
-        assert (f"{told}{found.cheapest.batch_size}, " in shown) is (cell.place != found.cheapest.place)
+        assert (f"{told}{found.cheapest.batch_size}, " in shown) is (cell.compute != found.cheapest.compute)
+        assert "100 % of the compute" not in shown
     assert render.described(found, Delta(DELTA), [], None)["cheapest"]["batch_size"] == found.cheapest.batch_size
 
 

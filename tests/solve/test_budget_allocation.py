@@ -350,6 +350,26 @@ def test_all_phases_without_noise_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.posix
+def test_three_phases_without_noise_are_a_list(tmp_path: Path) -> None:
+    file = tmp_path / "plan.yaml"
+    more = "  - {name: more, mechanism: {kind: laplace}}\n  - {name: last, mechanism: {kind: laplace}}\n"
+    file.write_text(OPEN + more, encoding="utf-8")
+    said = ran(str(file), "--target-eps", "1", "--delta", "1e-6", "--unknown", "train.steps", code=2)
+    assert "more, last and train have no noise either." in " ".join(said.split())
+
+
+@pytest.mark.posix
+def test_the_steps_of_a_strategy_end_at_its_last_row(tmp_path: Path) -> None:
+    file = tmp_path / "plan.yaml"
+    strategy = "{kind: matrix, noise_multiplier: 4, bands: 1, entries: [1, 1, 1, 1, 1]}"
+    file.write_text(f"phases:\n  - {{name: train, mechanism: {strategy}, steps: 5}}\n", encoding="utf-8")
+    words = (str(file), "--delta", "1e-6", "--unknown", "train.steps", "--target-eps")
+    said = " ".join(ran(*words, "8", code=0).split())
+    assert "train.steps = 5" in said
+    assert "the strategy ends: it is for 5 steps." in said
+
+
+@pytest.mark.posix
 def test_plan_and_options_belong_together(tmp_path: Path) -> None:
     said = ran("--allocate", "shares", "--target-eps", "1", code=2)
     assert "PLAN is missing: --allocate and --unknown are of a plan file." in said

@@ -10,7 +10,9 @@ from reports import DELTA, PLAN, printed, report, saved
 from dpplan import accounting, verify
 from dpplan.accounting.bound import Bound
 from dpplan.errors import NotApplicable
-from dpplan.plan import Plan
+from dpplan.mechanism import Exponential
+from dpplan.plan import Phase, Plan
+from dpplan.sampling import Poisson
 from dpplan.verify import RecordedClaim, Standing
 
 NOW = accounting.epsilon(PLAN, DELTA)
@@ -89,6 +91,18 @@ def test_a_proof_that_would_take_too_long_leaves_it_open(monkeypatch: pytest.Mon
     monkeypatch.setattr(prove, "epsilon", refuse)
     verdict = verify.verify(claim(UPPER))
     assert (verdict.standing, verdict.reasons) == (Standing.UNCERTAIN, ("too long",))
+
+
+def test_a_plan_that_no_proof_is_for_is_told_so_without_an_option_that_nobody_wrote() -> None:
+    pytest.importorskip("flint")
+    plan = Plan((Phase(Exponential(0.1), Poisson(1.0), 20),))
+    upper = accounting.epsilon(plan, DELTA, accounting.LEAST).upper
+    assert upper is not None
+    verdict = verify.verify(claim(0.9 * upper, plan=plan))
+    assert verdict.standing is Standing.UNCERTAIN
+    (reason,) = verdict.reasons
+    assert reason.startswith("prove: no theorem is known here") and "--prove" not in reason
+    assert reason.endswith("add-remove.")
 
 
 def test_where_nothing_is_proven_nothing_stands_or_falls(monkeypatch: pytest.MonkeyPatch) -> None:

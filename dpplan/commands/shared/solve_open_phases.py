@@ -97,8 +97,10 @@ def _asked(parsed: ParsedPlan, target: PlanTarget) -> _Unknowns:
     if setting != noise and (each := parsed.openings[place]) is not None and not each.given:
         blank.append(name)
     if blank:
+        from dpplan.render.compare_plans import listed
+
         have = "have" if len(blank) > 1 else "has"
-        raise PlanError(f"unknown={target.unknown}: {' and '.join(blank)} {have} no noise either. Give it, or leave "
+        raise PlanError(f"unknown={target.unknown}: {listed(blank)} {have} no noise either. Give it, or leave "
                         "out --unknown, so that all open phases are fitted.")  # fmt: skip
     if setting != noise:
         return _Unknowns((None,) * len(parsed.names), place, setting)
@@ -146,7 +148,10 @@ def _fitted(plan: Plan, found: _Unknowns, budget: "Budget", rule: str, parsed: P
         if found.setting != STEPS:
             return phase_setting.found(plan, where, parsed.said[found.place], found.setting, budget)
         made, spent = allocation.most_steps(plan, found.place, budget)
-        alone = allocation.OneSetting(found.place, STEPS, made.phases[found.place].steps)
+        phase = made.phases[found.place]
+        ended = f"the target still holds there, and the strategy ends: it is for {phase.steps} steps"
+        remark = ended if phase.steps == allocation.most_of(phase) < allocation.MOST_STEPS else ""
+        alone = allocation.OneSetting(found.place, STEPS, phase.steps, remark=remark)
         return allocation.Allocation(made, spent, {}, f"{where[1]}.{STEPS}", {}, alone=alone)
     errors = {at: each.per_noise for at, each in enumerate(parsed.accuracies) if each is not None and each.per_noise}
     return allocation.bought(allocation.allocate(plan, openings, budget, rule, errors), budget)
