@@ -117,6 +117,11 @@ class AuditFinding:
         return None if self.hypothesis is None or self.is_estimate else any(each.refuted for each in self.attempts)
 
     @property
+    def beyond_claim(self) -> bool:
+        """Whether the bound is above a claim that is not refuted: it is for a family that the claim does not name."""
+        return self.violation is False and self.hypothesis is not None and self.epsilon > self.hypothesis.upper
+
+    @property
     def share(self) -> float | None:
         """The lower bound as a share of what is claimed."""
         return None if self.hypothesis is None or not self.hypothesis.upper else self.epsilon / self.hypothesis.upper

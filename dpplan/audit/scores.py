@@ -20,6 +20,7 @@ MEMBER = {
 SHOWN = 5  # of the lines of a file that are wrong
 UNFAIR = 1e-6  # the chance that fair coins fall like this, below which they are not believed
 MOST_BYTES = 500_000_000
+TIED = 0.1  # the share of scores that are equal to others, from which on a warning is due
 SIDES = ("both", "in")
 
 
@@ -47,6 +48,12 @@ class Scores:
             return above, right
         lowest = np.lexsort((~self.member, self.score))[:above]
         return 2 * above, right + int((~self.member[lowest]).sum())
+
+    def tied(self) -> int:
+        """How many scores are equal to that of a canary of the other kind."""
+        kinds = self.score[self.member], self.score[~self.member]
+        both = np.intersect1d(*kinds)
+        return int(np.isin(self.score, both).sum())
 
     @property
     def turned(self) -> "Scores":
@@ -159,6 +166,12 @@ def checked(scores: Scores, name: str, coins: bool) -> list[str]:
                 "would look like an attack. Flip coins, or take --method many-runs for scores of independent runs."
             )
     warnings = []
+    if (tied := scores.tied()) > TIED * scores.canaries:
+        warnings.append(
+            f"{name}: {show(tied)} of {show(scores.canaries)} scores are equal to that of a canary of the other kind. "
+            "Of equal ones the wrong guess is counted first, so that little can be proven. Write scores and not "
+            "decisions, with all their digits; or fix --guesses so that all are guessed."
+        )
     if coins and 2 * members == scores.canaries and scores.canaries >= 100:
         warnings.append(
             f"exactly {show(members)} of {scores.canaries} are members. If that was arranged and no fall of coins, the "

@@ -16,7 +16,7 @@ from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.plan_source import plan_of_file
 from dpplan.commands.shared.request import requested
-from dpplan.errors import EXIT_EXCEEDED, PlanError
+from dpplan.errors import EXIT_EXCEEDED, EXIT_NOT_CERTIFIED, PlanError
 
 if TYPE_CHECKING:
     from dpplan.audit import AuditSettings, Hypothesis, Scores
@@ -65,7 +65,8 @@ by it where its sampling draws each example for itself. The lower bound of both 
 same plan with other noise, or without a plan a Gaussian.
 
 Exit status: 0 consistent, or nothing to compare with; 1 VIOLATION; 2 the call or the file makes no sense as put; 3 the
-plan cannot be certified; 5 a file that is there cannot be read, or one cannot be written.
+plan cannot be certified, or a claim has nothing but an estimate beside it; 5 a file that is there cannot be read, or
+one cannot be written.
 """
 WHOLE = ("mislabelled", "random", "natural")  # canaries that are examples, in the order of `Canaries`
 RUNS_ONLY = ("canaries", *WHOLE, "seed", "record", *membership_audit.ONLY_HERE)
@@ -139,6 +140,7 @@ def _of_scores(
         claim = None if told["epsilon"] is None else audit.Hypothesis.of_stated(float(told["epsilon"]), at)
     with waiting.status("auditing"):
         found = audit.audit(read, claim, settings)
+    warnings += [f"the bound is above the claim: {render.BEYOND}"] if found.beyond_claim and as_json else []
     if as_json:
         output.as_json(render.document(found, warnings))
     else:
@@ -146,6 +148,8 @@ def _of_scores(
         if found.attempts:
             output.show(render.table(found))
     output.warn(warnings)
+    if found.is_estimate and claim is not None:
+        click.get_current_context().exit(EXIT_NOT_CERTIFIED)
     return bool(found.violation)
 
 
@@ -219,11 +223,12 @@ def _run_problems(
         f"--{name}" for name, given in (("against", told["against"]), ("eps", told["epsilon"])) if given is not None
     ]
     others += [f"--{name}" for name in ("guesses", "threshold") if told[name] is not None]
-    others += ["--method"] if told["method"] != METHODS[0] else []
+    typed = click.get_current_context().get_parameter_source("method") is click.core.ParameterSource.COMMANDLINE
+    others += ["--method"] if typed else []
     others += ["the options of a plan"] if _described(arguments) else []
     rule = (
-        f"{source} is no table of scores, and {', '.join(others)} go with one. A recipe says itself what it claims: "
-        "give it alone."
+        f"{source} is no table of scores, and what goes with one was given: {', '.join(others)}. A recipe says itself "
+        "what it claims, and each kind of canary is judged by the theorem that holds for it: give it alone."
     )
     checked.require(not others, rule)
     if told["canaries"] is not None:

@@ -23,6 +23,12 @@ THEOREMS = {
 }
 
 
+BEYOND = (
+    "some mechanism of this ε and δ could give these scores, so the claim is not refuted; none of the family that the "
+    "bound is for could. If yours is one of it, as DP-SGD is, name its plan in place of --eps: that decides."
+)
+
+
 def rounded_down(value: float) -> str:
     """Six digits, never more than the value."""
     text = f"{value:.6g}"
@@ -56,7 +62,7 @@ def rows(found: "AuditFinding") -> Iterator[str]:
     if found.hypothesis is not None:
         share = (
             ""
-            if found.share is None
+            if found.share is None or found.beyond_claim
             else f"the {'estimate' if found.is_estimate else 'bound'} reaches {100.0 * found.share:.0f} %"
         )
         yield plan_rows.row("claimed", f"ε ≤ {up(found.hypothesis.upper, 6)}", share)
@@ -78,6 +84,8 @@ def rows(found: "AuditFinding") -> Iterator[str]:
             "something in the run is not as planned, or a canary is no single example of it. A sound run is called so "
             f"with chance {show(settings.level)} at most.",
         )
+    elif found.beyond_claim:
+        yield from plan_rows.sentence("so", BEYOND)
     elif found.violation is False:
         yield from plan_rows.sentence("so", "nothing was found, which does not prove the plan: an attack sees a part.")
 

@@ -135,7 +135,7 @@ def test_what_belongs_to_files_of_scores_is_refused_for_a_recipe(dpplan: Run, tm
     recipe = Path(__file__).parents[2] / "recipes" / "audit-digits.yaml"
     done = dpplan("audit", recipe, "--sigma", "1", "--method", "one-run", "--canaries", "2", "--seed", "-1")
     assert done.returncode == 2
-    for part in ("is no table of scores, and --method, the options of a plan go with one", "canaries=2", "seed=-1"):
+    for part in ("and what goes with one was given: --method, the options of a plan.", "canaries=2", "seed=-1"):
         assert part in done.stderr
     scores = written(tmp_path / "scores.csv", 1.0, 50)
     assert "for the audit of a recipe" in dpplan("audit", scores, "--delta", "1e-5", "--seed", "1").stderr
@@ -155,16 +155,46 @@ def test_other_methods_tell_more_and_what_they_rest_on(capsys: pytest.CaptureFix
     call = ("audit", "recipes/scores.csv", *PLAN, "--method")
     bounds = {}
     for method in ("one-run-fdp", "order-statistics", "gauss"):
-        assert program.run([*call, method, "--json"]) == 0
+        assert program.run([*call, method, "--json"]) == (3 if method == "gauss" else 0)
         told = json.loads(capsys.readouterr().out)
         bounds[method] = told["epsilon_lower"]
         assert told["verdict"] == (None if method == "gauss" else "consistent")
         assert any("do not touch each other" in each for each in told["warnings"]) is (method == "order-statistics")
         assert told["guarantee"] == ("estimate" if method == "gauss" else "lower")
     assert bounds["order-statistics"] > 1.8 * bounds["one-run-fdp"]
-    assert program.run([*call, "gauss"]) == 0
+    assert program.run([*call, "gauss"]) == 3  # a claim, and nothing proven beside it
     shown = capsys.readouterr().out
     assert "an ESTIMATE, and no verdict" in shown
     assert "consistent" not in shown
     assert program.run([*call, "gauss", "--guesses", "20"]) == 2
     assert "--method gauss looks at all scores" in capsys.readouterr().err
+
+
+def test_decisions_in_place_of_scores_are_warned_of(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "decisions.csv"
+    rows = [f"{k % 2},{int(k % 5 > 1) if k % 2 else int(k % 5 > 3)}" for k in range(101)]
+    file.write_text("\n".join(["member,score", *rows, ""]), encoding="utf-8")
+    assert program.run(["audit", str(file), "--eps", "0.5", "--delta", "1e-5"]) == 0
+    assert "101 of 101 scores are equal to that of a canary of the other kind" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    file.write_text("\n".join(["member,score", *(f"{k % 2},0.5" for k in range(100)), ""]), encoding="utf-8")
+    assert program.run(["audit", str(file), "--eps", "0.5", "--delta", "1e-5"]) == 0
+    assert "100 of 100 scores are equal" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_bound_above_a_claim_that_stands_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is for a Gaussian, and the claim for whatever has this ε and δ."""
+    call = ["audit", "recipes/scores.csv", "--eps", "3", "--delta", "1e-5", "--method", "order-statistics"]
+    assert program.run(call) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "name its plan in place of --eps: that decides" in shown
+    assert "nothing was found" not in shown
+    assert "116 %" not in shown
+    assert program.run([*call, "--json"]) == 0
+    assert any("the bound is above the claim" in each for each in json.loads(capsys.readouterr().out)["warnings"])
+
+
+def test_the_theorem_of_a_recipe_is_not_chosen_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.run(["audit", "recipes/audit-digits.yaml", "--method", "one-run-fdp"]) == 2
+    assert "judged by the theorem that holds for it" in " ".join(capsys.readouterr().err.split())
