@@ -70,7 +70,10 @@ class Problems:
     def positive(self, name: str, value: float, try_: str = "") -> bool:
         if is_number(value) and _is_finite(value) and value > 0:
             return self._in_range(name, value)
-        rule = f"{name}={show(value)} is {'in doubt' if _in_doubt(value) else 'not a positive number'}."
+        what = "in doubt" if _in_doubt(value) else "not a positive number"
+        if name == "sigma" and is_number(value) and value == math.inf:
+            what = "infinite: a noise multiplier is a finite positive number"
+        rule = f"{name}={show(value)} is {what}."
         return self.require(False, _join(rule, _remedy(name, value, try_)))
 
     def at_least(self, name: str, value: float, least: float, try_: str = "") -> bool:

@@ -116,7 +116,7 @@ def read(line: int, node: Any, path: str, context: PhaseContext, found: plan_nod
         if entry.default is MISSING and key not in values:
             if key == noise and context.may_be_open:
                 values[key] = 1.0
-            else:
+            elif not found.meant(key, before):  # a slip of its name has been told
                 findable = key == noise and context.may_be_open is not None
                 helped = ", unless `dpplan solve PLAN` is to find it" if findable else ""
                 found.add(line, f"{path}.{key} is missing: {kind} needs it{helped}.")

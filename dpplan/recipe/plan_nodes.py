@@ -64,6 +64,10 @@ class PlanProblems:
     def add(self, line: int, sentence: str) -> None:
         self.problems.append((line, sentence))
 
+    def meant(self, key: str, since: int) -> bool:
+        """Whether this key was told as what is meant, by one of the problems from this place on."""
+        return any(sentence.endswith(f" Did you mean '{key}'?") for _, sentence in self.problems[since:])
+
     @property
     def told(self) -> list[str]:
         all_of_them = [f"{self.file}:{line}: {sentence}" for line, sentence in sorted(self.problems)]

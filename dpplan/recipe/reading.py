@@ -32,7 +32,7 @@ def read_text(file: Path) -> str:
         with file.open("rb") as stream:
             raw = stream.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        raise RecipeError(f"{file}: no such file.{_offered(file.stem) or near_file(file) or _NONE}") from None
+        raise RecipeError(f"{file}: no such file.{_offered(file) or near_file(file) or _NONE}") from None
     except IsADirectoryError:
         copy = file / "recipe.yaml"
         instead = (
@@ -49,10 +49,13 @@ def read_text(file: Path) -> str:
         raise RecipeError(f"{file}: is not text (UTF-8); a recipe is a YAML file.") from None
 
 
-def _offered(name: str) -> str:
-    """A remedy where a recipe of that name comes with dpplan."""
+def _offered(file: Path) -> str:
+    """A remedy where a recipe of that name comes with dpplan: where it was copied to, or how it is."""
     from dpplan.recipe import bundled  # only a mistake needs it
 
+    name, copy = file.stem, Path("recipes", f"{file.stem}.yaml")
+    if name in bundled.names() and copy.is_file():
+        return f" {copy} is there."
     return f" `dpplan recipes copy {name}` writes the one that comes with dpplan." if name in bundled.names() else ""
 
 

@@ -53,7 +53,8 @@ def table(names: Sequence[str], made: "Allocation") -> Table:
         rows.append(tuple(map(TableCell, cells)))
     total = () if made.error is None else (f"Sum of weighted squared errors: {made.error:.6g}.",)
     more = "with ε + 1 is what a phase could have if the target were one more and all of it went there."
-    return Table(columns, tuple(rows), (_LEGENDS.get(made.rule, ""), *total, more))
+    legend = "" if len(rows) == 1 and made.rule != "error" else _LEGENDS.get(made.rule, "")  # one has nothing to share
+    return Table(columns, tuple(rows), (*((legend,) if legend else ()), *total, more))
 
 
 def rows(names: Sequence[str], plan: Plan, target: tuple[float, Delta]) -> Iterator[str]:

@@ -36,16 +36,27 @@ from dpplan.mechanism import (
 )
 from dpplan.mechanism.correlated import Correlated
 from dpplan.mechanism.trials import MOST_TRIALS
-from dpplan.open_noise import epsilon_of_scale
+from dpplan.open_noise import Opening, epsilon_of_scale
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.sampling import CHOICES, CyclicPoisson, FixedSize, Shuffle
 from dpplan.sampling.balls_in_bins import ALLOCATIONS
 from dpplan.solve import candidate_values
-from dpplan.solve.allocation import Allocation, Budget, OneSetting, unreachable
+from dpplan.solve.allocation import (
+    MOST_STEPS,
+    Allocation,
+    Budget,
+    OneSetting,
+    allocate,
+    most_of,
+    most_steps,
+    unreachable,
+)
 from dpplan.solve.search import Bracket, Candidates, search
 
 SCALE = "noise_scale"
 MOST_GROUPS = 10**6
+_NOISE_DIGITS = 6  # as with_noise rounds
+_MOST_NEXT = 8  # values one digit on that are tried of a noise
 _OF_BATCHES = ("sample_rate", "batch_size", "groups", "epochs")
 _COUNTED = (FixedSize.kind, Shuffle.kind)  # whose batches are whole
 # Why what a phase has is not to be asked for.
@@ -145,8 +156,7 @@ def found(plan: Plan, where: tuple[int, str], said: Settings | None, name: str, 
     candidates, phase_at = _values(plan.phases[place], said, name)
 
     def at(index: int) -> Plan:
-        phases = (*plan.phases[:place], phase_at(index), *plan.phases[place + 1 :])
-        return replace(plan, phases=phases, derivation=())
+        return _with_phase(plan, place, phase_at(index))
 
     looks = _Looks(budget, at)
     if name == "delta":
@@ -172,6 +182,55 @@ def _halved(gap: Callable[[int], float], candidates: Candidates) -> Bracket:
     if gap(high) <= 0:
         high = first_true_whole(lambda index: gap(index) > 0, candidates.first, candidates.last + 1)
     return Bracket(high - 1, high, high, candidates.slope)
+
+
+def noise_found(plan: Plan, where: tuple[int, str], name: str, budget: Budget) -> Allocation:
+    """The plan with the least noise of one phase that meets the target, and what the next value the other way spends.
+    where: as of `found`. name: the setting that says how much noise it is, of six digits.
+
+    Raises Unreachable where no amount of noise meets the target.
+    """
+    place, called = where
+    fitted = allocate(plan, {place: Opening(name, True)}, budget, "scale", {})
+    made, spent = fitted.plan, fitted.spent
+    for _ in range(_MOST_NEXT):  # the factor's last step may be a digit wide
+        value = float(getattr(made.phases[place].mechanism, name))
+        count = candidate_values.decimal_above(value, _NOISE_DIGITS)
+        beyond = candidate_values.decimal(count + (-1 if name == "noise_multiplier" else 1), _NOISE_DIGITS)
+        try:
+            mechanism = _changed(made.phases[place].mechanism, name, beyond)
+            other = _with_phase(made, place, replace(made.phases[place], mechanism=mechanism))
+            gap, bound = budget.gap(other)
+        except (NotApplicable, PlanError):  # so little noise that no mechanism takes it
+            break
+        if gap > 0 or bound is None:
+            alone = OneSetting(place, name, value, beyond, bound)
+            return Allocation(made, spent, {}, f"{called}.{name}", {}, alone=alone)
+        made, spent = other, bound
+    alone = OneSetting(place, name, float(getattr(made.phases[place].mechanism, name)))
+    return Allocation(made, spent, {}, f"{called}.{name}", {}, alone=alone)
+
+
+def steps_found(plan: Plan, where: tuple[int, str], budget: Budget) -> Allocation:
+    """The plan with as many steps of one phase as meet the target, and what one more spends. where: as of `found`.
+
+    Raises Unreachable where one step is too many.
+    """
+    place, called = where
+    made, spent = most_steps(plan, place, budget)
+    phase, beyond, spends, remark = made.phases[place], None, None, ""
+    if phase.steps < most_of(phase):
+        beyond = phase.steps + 1
+        _, spends = budget.gap(_with_phase(made, place, replace(phase, steps=beyond)))
+    elif phase.steps < MOST_STEPS:
+        remark = f"the target still holds there, and the strategy ends: it is for {phase.steps} steps"
+    alone = OneSetting(place, "steps", phase.steps, beyond, spends, remark)
+    return Allocation(made, spent, {}, f"{called}.steps", {}, alone=alone)
+
+
+def _with_phase(plan: Plan, place: int, phase: Phase) -> Plan:
+    phases = (*plan.phases[:place], phase, *plan.phases[place + 1 :])
+    return replace(plan, phases=phases, derivation=())
 
 
 class _Looks:

@@ -303,6 +303,16 @@ def test_a_value_that_is_no_number_is_left_to_be_refused_by_name(tmp_path: Path)
         phases.read(tmp_path / "gone.csv")
 
 
+def test_a_recipe_that_was_copied_is_said_to_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError, match="`dpplan recipes copy digits` writes"):
+        reading.read_text(Path("digits.yaml"))
+    Path("recipes").mkdir()
+    Path("recipes", "digits.yaml").touch()
+    with pytest.raises(RecipeError, match=r"no such file\. recipes.digits\.yaml is there\."):
+        reading.read_text(Path("digits.yaml"))
+
+
 # claim
 
 BLOCKS = reading.read_blocks(RECIPE, "r.yaml")

@@ -273,6 +273,37 @@ phases:
 """
 
 
+def test_one_open_phase_is_not_said_to_be_changed_with_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plan.yaml").write_text(
+        "phases: [{name: one, mechanism: {kind: gaussian, noise_multiplier: 9}, open: true}]", encoding="utf-8"
+    )
+    call = ["solve", str(tmp_path / "plan.yaml"), "--target-eps", "1", "--delta", "1e-5", "--accountant", "gdp"]
+    assert program.run(call) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("1 open phase, by scale") and "All noise" not in shown
+
+
+def test_noise_that_is_left_open_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(OPEN.replace("laplace, epsilon: 0.1", "laplace"), encoding="utf-8")
+    assert program.run(["epsilon", str(file), "--delta", "1e-5"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "noise is left open here, of counts and train." in told and "--target-eps 8" in told
+    file.write_text(OPEN.replace("laplace, epsilon: 0.1", "laplace").replace("0.1", "-1"), encoding="utf-8")
+    assert program.run(["epsilon", str(file), "--delta", "1e-5"]) == 2
+    assert "left open" not in capsys.readouterr().err
+
+
+def test_a_slip_in_the_name_of_a_noise_is_one_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "plan.yaml").write_text("phases: [{mechanism: {kind: gaussian, noise_multipler: 9}}]", encoding="utf-8")
+    for command in (["epsilon"], ["solve", "--target-eps", "1"]):
+        assert program.run([*command, str(tmp_path / "plan.yaml"), "--delta", "1e-5"]) == 2
+        told = capsys.readouterr().err
+        assert "Did you mean" in told and "missing" not in told and "problems" not in told
+
+
 @pytest.mark.posix
 def test_one_factor_for_all_asks_for_no_weights(tmp_path: Path) -> None:
     file = tmp_path / "plan.yaml"

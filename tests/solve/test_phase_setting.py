@@ -253,6 +253,49 @@ def test_the_command_names_the_value_and_the_next(tmp_path: Path, capsys: pytest
     assert f"train.batch_size = {found['setting']['value']:g} " in shown
 
 
+@pytest.mark.parametrize(
+    ("asked", "phase", "less"),
+    [
+        ("noise_multiplier", "mechanism: {kind: gaussian, noise_multiplier: 9}", False),
+        ("epsilon", "mechanism: {kind: laplace, epsilon: 0.1}", True),
+        ("steps", "mechanism: {kind: gaussian, noise_multiplier: 9}, steps: 2", True),
+    ],
+)
+def test_a_noise_and_steps_are_answered_as_all_else_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: str, phase: str, less: bool
+) -> None:
+    read(tmp_path, phase)
+    call = ["solve", str(tmp_path / "plan.yaml"), "--target-eps", "1", "--delta", "1e-5", "--accountant", "gdp"]
+    call = call if asked != "epsilon" else [*call[:-1], "rdp"]
+    assert program.run([*call, "--unknown", f"train.{asked}"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"train.{asked} = ") and "All noise" not in shown
+    assert f"train.{asked} = " in shown.partition("  next ")[2] and "would spend ε" in shown
+    assert program.run([*call, "--unknown", f"train.{asked}", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["results"]
+    setting = found["setting"]
+    assert found["unknown"] == asked and (setting["value"] < setting["next"]) is less
+    assert setting["next"] == pytest.approx(setting["value"], rel=1e-5 if asked != "steps" else 0.2)
+    assert found["epsilon"]["upper"] <= 1 < setting["next_spends"]["upper"]
+
+
+def test_noise_that_can_be_no_less_has_no_next(tmp_path: Path) -> None:
+    """The value that meets the target and the least that the mechanism takes are one."""
+    given = read(tmp_path, "mechanism: {kind: laplace, epsilon: 0.1}")
+    found = phase_setting.noise_found(given.plan, (1, "train"), "epsilon", held(1e3, "rdp"))
+    assert found.alone is not None and found.spent.upper is not None and found.spent.upper <= 1e3
+    if found.alone.beyond is not None:
+        assert found.alone.spends is None or found.alone.spends.value > 1e3
+
+
+def test_a_plan_file_that_is_not_there_is_no_phase_to_type(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "budget.yaml").touch()
+    for name, said in (("none.yaml", "Name a plan file"), ("budgett.yaml", "Did you mean 'budget.yaml'?")):
+        assert program.run(["solve", str(tmp_path / name), "--target-eps", "2", "--unknown", "a.steps"]) == 2
+        told = " ".join(capsys.readouterr().err.split())
+        assert "no such file." in told and said.split()[0] in told and "typed" not in told
+
+
 def test_the_phase_has_to_be_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     read(tmp_path, "mechanism: {kind: gaussian}, sampling: {kind: poisson, batch_size: 50}, epochs: 2")
     call = ["solve", str(tmp_path / "plan.yaml"), "--target-eps", "2", "--unknown", "train.epochs"]

@@ -83,6 +83,7 @@ INSTEAD: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "check": {
             "eps": "The ε that is claimed is --claimed-eps.",
+            "claimed-delta": "The δ that is claimed is --delta.",
             "max-eps": "dpplan epsilon holds a plan against --max-eps; what is claimed is --claimed-eps here.",
             "target-eps": "The ε that is claimed is --claimed-eps.",
         },

@@ -1,5 +1,6 @@
 """Plan files among the phases that were named: a whole budget in place of a run, or spent before one."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -167,11 +168,26 @@ def _read(files: Iterable[str], problems: list[str], may_be_open: bool = False) 
             else:
                 read = foreign_files.read_plan(Path(file))
         except UsageError as error:
-            problems += error.problems
+            problems += _left_open(file, error.problems) if not may_be_open else error.problems
         else:
             told = (read.accuracies, read.openings, read.said, read.in_trials)
             parts.append(_Part(read.plan, read.names, read.public, *told))
     return parts
+
+
+def _left_open(file: str, problems: Sequence[str]) -> Sequence[str]:
+    """In one sentence, where all that is wrong with a plan file is that noise of several phases is left open in it."""
+    if len(problems) < 2 or not all("`dpplan solve PLAN` is to find it" in each for each in problems):
+        return problems
+    try:
+        read = plan_file.read(Path(file), may_be_open=True)
+    except UsageError:
+        return problems
+    left = [name for name, each in zip(read.names, read.openings, strict=True) if each is not None and not each.given]
+    return [
+        f"{file}: noise is left open here, of {', '.join(left[:-1])} and {left[-1]}. It is found by "
+        f"`dpplan solve {shlex.quote(file)} --target-eps 8`."
+    ] if len(left) == len(problems) else problems  # fmt: skip
 
 
 def _shared(plan: Plan) -> tuple[object, ...]:

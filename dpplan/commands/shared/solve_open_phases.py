@@ -4,6 +4,7 @@ import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dpplan.accounting.bound import Bound
@@ -15,6 +16,7 @@ from dpplan.commands.shared.request import cautions_of, or_own, resolve
 from dpplan.errors import PlanError
 from dpplan.open_noise import Opening, setting_of
 from dpplan.plan import Delta, Plan, Settings
+from dpplan.recipe.values import near_file
 
 if TYPE_CHECKING:
     from dpplan.solve.allocation import Allocation, Budget
@@ -41,6 +43,8 @@ def run(file: str | None, settings: Settings, spent: Sequence[str], choice: Acco
     """
     if file is None:
         raise PlanError([*target.wrong, "PLAN is missing: --allocate and --unknown are of a plan file. Name one."])
+    if problem := _absent(file):
+        raise PlanError([*target.wrong, problem])
     from dpplan.render import solve_open_phases as render
     from dpplan.solve import allocation
 
@@ -63,6 +67,18 @@ def run(file: str | None, settings: Settings, spent: Sequence[str], choice: Acco
         budget = _budget(choice, float(target.epsilon), deltas[0].value, say)
         made = _fitted(parsed.plan, found, budget, rule, parsed)
     _show(render, parsed, made, (float(target.epsilon), deltas[0]), as_json)
+
+
+def _absent(file: str) -> str:
+    """What is wrong where no such file is there: of a plan file, for which no phase can be typed. "" of any other."""
+    try:
+        Path(file).stat()
+    except FileNotFoundError:
+        near = near_file(Path(file))
+        return "" if "=" in file else f"{file}: no such file.{near or ' Name a plan file: see dpplan help plans.'}"
+    except (OSError, ValueError):  # whoever reads it says what is wrong
+        return ""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +118,7 @@ def _asked(parsed: ParsedPlan, target: PlanTarget) -> _Unknowns:
         have = "have" if len(blank) > 1 else "has"
         raise PlanError(f"unknown={target.unknown}: {listed(blank)} {have} no noise either. Give it, or leave "
                         "out --unknown, so that all open phases are fitted.")  # fmt: skip
-    if setting != noise:
-        return _Unknowns((None,) * len(parsed.names), place, setting)
-    return _Unknowns(tuple(Opening(setting, True) if at == place else None for at in range(len(parsed.names))))
+    return _Unknowns((None,) * len(parsed.names), place, setting)
 
 
 def _checked(parsed: ParsedPlan, place: int, unknown: str) -> str | None:
@@ -145,14 +159,11 @@ def _fitted(plan: Plan, found: _Unknowns, budget: "Budget", rule: str, parsed: P
     openings = {at: each for at, each in enumerate(found.openings) if each is not None}
     if found.place is not None:
         where = found.place, parsed.names[found.place]
+        if found.setting == setting_of(type(plan.phases[found.place].mechanism)):
+            return phase_setting.noise_found(plan, where, found.setting, budget)
         if found.setting != STEPS:
             return phase_setting.found(plan, where, parsed.said[found.place], found.setting, budget)
-        made, spent = allocation.most_steps(plan, found.place, budget)
-        phase = made.phases[found.place]
-        ended = f"the target still holds there, and the strategy ends: it is for {phase.steps} steps"
-        remark = ended if phase.steps == allocation.most_of(phase) < allocation.MOST_STEPS else ""
-        alone = allocation.OneSetting(found.place, STEPS, phase.steps, remark=remark)
-        return allocation.Allocation(made, spent, {}, f"{where[1]}.{STEPS}", {}, alone=alone)
+        return phase_setting.steps_found(plan, where, budget)
     errors = {at: each.per_noise for at, each in enumerate(parsed.accuracies) if each is not None and each.per_noise}
     return allocation.bought(allocation.allocate(plan, openings, budget, rule, errors), budget)
 
