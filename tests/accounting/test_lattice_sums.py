@@ -6,7 +6,7 @@ from mpmath import mp, mpf
 
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.gaussian_lattice import composition
-from dpplan.accounting.exact.gaussian_lattice.tabulated import TabulatedSums
+from dpplan.accounting.exact.gaussian_lattice.tabulated_sums import TabulatedSums
 from dpplan.accounting.numerics import QUIET
 
 CASES = [(0.8, 1e-3, 10000, 0.5, -8.0), (0.35, 0.5, 30, 20.0, -1.0), (1.0, 0.01, 1000, 0.7, -5.0)]

@@ -9,8 +9,8 @@ import pytest
 from mpmath import mp, mpc, mpf
 from scipy.special import wofz
 
+from dpplan.accounting.exact.contour.composed_jumps import Jumps
 from dpplan.accounting.exact.contour.composed_loss import Measure
-from dpplan.accounting.exact.contour.jumps import Jumps
 from dpplan.accounting.exact.contour.privacy_loss import Band, Cut, Direction, Steps
 from dpplan.accounting.exact.contour.tail_decay import CELLS, MANY, Decay, Known
 from dpplan.accounting.exact.contour.transform_quadrature import Quadrature

@@ -8,7 +8,7 @@ import pytest
 from dpplan.accounting.exact.contour import placement
 from dpplan.accounting.exact.contour.delta_interval import Aim
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
-from dpplan.accounting.exact.contour.rare_jumps import cut_choice, estimates
+from dpplan.accounting.exact.contour.rare_jumps import cut_choice, uncertified_moments
 from dpplan.accounting.exact.contour.rare_jumps.beyond_cut import Falling
 from dpplan.accounting.exact.invert import epsilon_ends
 from dpplan.accounting.numerics import QUIET
@@ -58,18 +58,23 @@ def test_halving_finds_the_nearest_cut_that_is_good(plan, level):
         found = cut_choice.far(falling, aim, level)
         goal = log_delta + math.log(level)
         nearer = [
-            factor for factor in cut_choice.FARS if estimates.places_of(steps, factor * epsilon)[0] < found.end[0]
+            factor
+            for factor in cut_choice.FARS
+            if uncertified_moments.places_of(steps, factor * epsilon)[0] < found.end[0]
         ]
         for factor in nearer:
-            end = estimates.places_of(steps, factor * epsilon)
+            end = uncertified_moments.places_of(steps, factor * epsilon)
             power = end + np.maximum(cut_choice.ROOM * steps.sigma[:, 0], cut_choice.ROOM_AT_LEAST)
             assert cut_choice.Beyond(steps, power, end, falling).short(epsilon) > goal
-        assert found.beyond.short(epsilon) <= goal or found.end[0] >= estimates.places_of(steps, 10.0 * epsilon)[0]
+        assert (
+            found.beyond.short(epsilon) <= goal
+            or found.end[0] >= uncertified_moments.places_of(steps, 10.0 * epsilon)[0]
+        )
 
 
 def test_guesses_look_at_the_nodes_they_need_and_lose_nothing():
     steps = _steps(1.0, 1e-4, 1000.0)
-    survey = estimates.SplitMoments(steps, math.log(1e-5), 1e-6, np.array([[9.0]]))
+    survey = uncertified_moments.SplitMoments(steps, math.log(1e-5), 1e-6, np.array([[9.0]]))
     tilts, losses, most = np.array([5.0, 50.0]), np.array([0.001, 0.01, 0.04]), 0.05
     loss, log_base = survey.loss[0], survey.log_base[0]
     for tilt, row in zip(tilts, survey._jumps_up_to(0, tilts, losses, most), strict=True):

@@ -1,7 +1,7 @@
 """Stage 2, compose: the law of the whole run's loss, or the part of it that matters, as one object.
 
 A measure is Π_phases (cut law)^T, minus, in the jump regime, the measure of the paths on which every step stays in
-a bulk (jumps.py). Both are positive measures of total at most 1, known through their transforms:
+a bulk (composed_jumps.py). Both are positive measures of total at most 1, known through their transforms:
 
     log_moments   log M(s) at real tilts, rounded up: Chernoff bounds at any tilt
     line          M(t + iu) / M(t) on a contour, with a bound on its error
@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 
 from dpplan.accounting.exact.contour import decay_lifted_line
-from dpplan.accounting.exact.contour.jumps import Jumps
+from dpplan.accounting.exact.contour.composed_jumps import Jumps
 from dpplan.accounting.exact.contour.privacy_loss import (
     Band,
     Cut,

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from dpplan.accounting.exact.contour import jumps, many_plans
+from dpplan.accounting.exact.contour import composed_jumps, many_plans
 from dpplan.accounting.exact.contour.composed_loss import MANY, Measure, Moments, cut_at, far_limit
 from dpplan.accounting.exact.contour.delta_interval import Aim, Chernoff, Contour, ContourTolerance, LossMoments
 from dpplan.accounting.exact.contour.privacy_loss import Cut, Direction, Steps
@@ -165,7 +165,7 @@ def _place(steps: Steps, epsilon: float, log_delta: float, log_level: float) -> 
         limit = far_limit(steps, log_delta + log_level, width)
         for threshold in THRESHOLDS:
             # Both cuts of one width: then their difference is a positive weight.
-            bulk = Cut(jumps.bulk_end(steps, threshold * epsilon, limit, width), width * steps.sigma)
+            bulk = Cut(composed_jumps.bulk_end(steps, threshold * epsilon, limit, width), width * steps.sigma)
             alone = Measure(steps, Direction.REMOVE, bulk, most=JUMP_VALUES).moments(
                 np.geomspace(2.0, 100.0 / threshold, 12) / epsilon
             )

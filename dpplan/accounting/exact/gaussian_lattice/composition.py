@@ -27,7 +27,7 @@ from dpplan.accounting.exact.contour.saddle_point import PlanSaddles
 from dpplan.accounting.exact.contour.transform_quadrature import EPS
 from dpplan.accounting.exact.gaussian_lattice import step_law
 from dpplan.accounting.exact.gaussian_lattice.step_law import GaussianLatticeLaw
-from dpplan.accounting.exact.gaussian_lattice.tabulated import TabulatedSums
+from dpplan.accounting.exact.gaussian_lattice.tabulated_sums import TabulatedSums
 from dpplan.accounting.numerics import Array, ComplexArray, outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.normal import normal_tail

@@ -24,9 +24,9 @@ from dpplan.accounting.exact.contour.composed_loss import Moments, far_limit
 from dpplan.accounting.exact.contour.delta_interval import Aim, Chernoff, Contour, ContourTolerance
 from dpplan.accounting.exact.contour.privacy_loss import Steps, log_ratio
 from dpplan.accounting.exact.contour.rare_jumps.beyond_cut import Beyond, Falling
-from dpplan.accounting.exact.contour.rare_jumps.estimates import GOAL, CutPlacement, SplitMoments, places_of
 from dpplan.accounting.exact.contour.rare_jumps.jump_free_paths import Bulk
 from dpplan.accounting.exact.contour.rare_jumps.jump_paths import Rare
+from dpplan.accounting.exact.contour.rare_jumps.uncertified_moments import GOAL, CutPlacement, SplitMoments, places_of
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.bisection import first_true_whole
 from dpplan.quick_dataclass import dataclass

@@ -10,8 +10,8 @@ is the transform of a positive measure: of the paths with a jump. Its modulus is
 ΠG(a)^n·(Π(1 + |J|/G(a))^n - 1), which falls as |J| does. The paths without one are bounded by Chernoff, at tilts far
 beyond the contour's: that costs nothing while their losses stay below what one jump brings.
 
-Independent of transform_quadrature.py, composed_loss.py and jumps.py but for what privacy_loss.py and the contour hold:
-among that, the rounding of a loss and of a logarithm of the transform.
+Independent of transform_quadrature.py, composed_loss.py and composed_jumps.py but for what privacy_loss.py and the
+contour hold: among that, the rounding of a loss and of a logarithm of the transform.
 """
 
 import math

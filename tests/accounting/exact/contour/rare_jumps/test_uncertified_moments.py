@@ -9,7 +9,7 @@ from mpmath import mp, mpf
 
 from dpplan.accounting.exact.contour.composed_loss import far_limit
 from dpplan.accounting.exact.contour.privacy_loss import Steps
-from dpplan.accounting.exact.contour.rare_jumps.estimates import SHARES, SplitMoments, places_of
+from dpplan.accounting.exact.contour.rare_jumps.uncertified_moments import SHARES, SplitMoments, places_of
 
 SIGMA, RATE, COUNT = 0.6, 1e-5, 200
 RARE = Steps.of([(SIGMA, RATE, COUNT)])
