@@ -222,7 +222,7 @@ def test_phases_and_earlier_runs_are_checked_as_one_plan(dpplan: Run) -> None:
         ((*PLAN, "--cap", "0"), "cap=0 is not a whole number of at least 1."),
         ((*PLAN, "--runs", "nowhere"), "runs=nowhere is not a folder."),
         ((*PLAN, "--claimed-delta", "1e-5"), "The δ that is claimed is --delta."),
-        (("check", "--sigma", "inf", *PLAN[1:]), "sigma=inf is infinite: a noise multiplier is a finite positive"),
+        (("check", "--sigma", "inf", *PLAN[3:]), "sigma=inf is infinite: a noise multiplier is a finite positive"),
         ((*PLAN, "--claimed-eps", "-1"), "claimed_eps=-1 is not at least 0."),
         ((*PLAN, "--claimed-eps", "2,1"), "claimed_eps=2,1 is not a number of at least 0."),
         (("check", "--sigma", "1", "--q", ".1", "--steps", "9", "--delta", "1e-5", "--cap", "9"), "--cap needs --n"),
