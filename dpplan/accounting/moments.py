@@ -97,9 +97,9 @@ def _log_moment(q: float, sigma: float, order: int) -> float:
 
 
 def _compose(steps: Sequence[SampledGaussian], lambdas: Array) -> Array:
-    """Log-moments add up over steps (Abadi et al. 2016, Thm 2.1). Rounded upward, once a sum."""
+    """Log-moments add up over steps (Abadi et al. 2016, Thm 2.1). Rounded upward, once a sum and product."""
     composed = np.sum([each.steps * log_moment(each, lambdas) for each in steps], axis=0)
-    return np.asarray(outward.up(np.asarray(composed), outward.UNIT * (len(steps) - 1)))
+    return np.asarray(outward.up(np.asarray(composed), 2 * outward.UNIT * (len(steps) - 1)))
 
 
 def _lambdas(max_lambda: int) -> Array:

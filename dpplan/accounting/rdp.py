@@ -206,10 +206,10 @@ def total_variation(run: RunMoments) -> float:
 
 
 def _compose(run: RunMoments, orders: Array) -> Array:
-    """Rényi divergences at one order add up over steps (Mironov 2017, Prop 1). Rounded upward, once a sum."""
+    """Rényi divergences at one order add up over steps (Mironov 2017, Prop 1). Rounded up."""
     gaussians = sum((each.steps * divergence(each, orders) for each in run.gaussians), np.zeros(len(orders)))
     sums = max(len(run.gaussians) + len(run.others) - 1, 0)
-    return np.asarray(outward.up(np.asarray(gaussians + run.divergence(orders)), outward.UNIT * sums))
+    return np.asarray(outward.up(np.asarray(gaussians + run.divergence(orders)), 2 * outward.UNIT * sums))
 
 
 def _best_order(objective: Callable[[Array], Array], kinks: Sequence[float]) -> tuple[float, float]:

@@ -114,7 +114,8 @@ class OtherDeltas:
             return before
         left, right = self._places[at - 1 : at + 1]
         share = math.expm1(epsilon - left) / math.expm1(right - left)
-        chord = (1.0 - share) * before + share * self._found[right]
+        rest = math.expm1(epsilon - right) / math.expm1(left - right)  # next to `right`, 1 - share would cancel
+        chord = rest * before + share * self._found[right]
         return min(chord * (1.0 + CHORD_ROUNDING), before)
 
     @property

@@ -157,3 +157,13 @@ def test_what_a_sum_over_many_phases_rounds_off_is_counted(order):
     )
     found = rdp._compose(RunMoments(gaussians), np.array([order]))[0]
     assert whole <= Fraction(float(found)) <= whole * (1 + Fraction(1, 10**12))
+
+
+def test_one_sum_of_two_phases_is_rounded_up_too():
+    one = SampledGaussian(1.0, 1.0, 1)
+    for k in range(50):
+        other = SampledGaussian(1.0 + k / 7.0, 1.0, 3 + k)
+        parts = [
+            Fraction(each.steps) * Fraction(float(rdp.divergence(each, np.array([3.0]))[0])) for each in (one, other)
+        ]
+        assert Fraction(float(rdp._compose(RunMoments((one, other)), np.array([3.0]))[0])) > sum(parts)

@@ -1,5 +1,7 @@
 """Where trade-offs come from: both ends of δ on both sides of 0, the larger of two directions, what is certified."""
 
+import math
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -115,6 +117,19 @@ def test_what_is_known_closely_stays_to_the_last_bit(mechanism: Gaussian | Lapla
     alone = risk.assess(source_of_plan(plan), question)
     assert (found.advantage, found.rates, found.mu) == (alone.advantage, alone.rates, alone.mu)
     assert found.trade_off.source.name == "the plan's certified profile"
+
+
+def test_a_chord_keeps_its_digits_next_to_a_place_far_below_the_one_before() -> None:
+    """Where one end is 3.1e-2, the other 4.9e-20, and ε one unit in the last place before it."""
+    other = OtherDeltas(Plan.from_rate(1.0, 1.0, 1), "")
+    left, right = 0.5, 0.5878546485645438
+    other._places = [left, right]
+    other._found = {left: 0.030956699607749272, right: 4.915174579190469e-20}
+    epsilon = math.nextafter(right, 0.0)
+    with mp.workdps(60):
+        share = mp.expm1(mp.mpf(epsilon) - left) / mp.expm1(mp.mpf(right) - left)
+        exact = (1 - share) * mp.mpf(other._found[left]) + share * mp.mpf(other._found[right])
+    assert exact <= other._between(epsilon) <= exact * (1 + mp.mpf(1e-11))
 
 
 def test_between_the_places_that_were_asked_for_a_chord_is_above(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -348,9 +348,10 @@ class Stub:
 
     def __init__(self, value: complex, error: float, unit: float, beyond: tuple[float, float, float]) -> None:
         self.value, self.error, self.unit, self.ends = value, error, unit, beyond
+        self.unit_error = 1e-10 * abs(unit)
 
     def line(self, tilt: float, u: np.ndarray) -> Line:
-        return Line(np.full(len(u), self.value), np.full(len(u), self.error), self.unit, 1.5)
+        return Line(np.full(len(u), self.value), np.full(len(u), self.error), self.unit, 1.5, self.unit_error)
 
     def beyond(self, epsilon: float) -> tuple[float, float, float]:
         return self.ends
@@ -379,6 +380,7 @@ def test_a_product_is_off_by_what_its_factors_may_be_off_together():
     assert np.all(line.error >= 0.51 * 0.23 - 0.1)
     assert line.error == pytest.approx(0.51 * 0.23 - 0.1, rel=1e-9)
     assert (line.log_unit, line.mean) == (1.0, 3.0)
+    assert line.unit_error == pytest.approx(3e-10)  # what the units of both may be off
     assert measure.beyond(1.0) == pytest.approx((0.021, 0.042, -0.1))
 
 

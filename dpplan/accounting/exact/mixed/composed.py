@@ -56,14 +56,16 @@ class MixedMeasure:
 
     def line(self, tilt: float, u: Array) -> Line:
         """M on Re z = tilt at equally spaced u from 0."""
-        first, *others = (part.line(tilt, u) for part in self.parts)
+        lines = [part.line(tilt, u) for part in self.parts]
+        first, *others = lines
         values, error, unit, mean, sizes = first.values, first.error, first.log_unit, first.mean, abs(first.log_unit)
         for other in others:
             size, own = np.abs(other.values), other.error
             error = error * (size + own) + np.abs(values) * (own + 8.0 * EPS * size)
             values = values * other.values
             unit, mean, sizes = unit + other.log_unit, mean + other.mean, sizes + abs(other.log_unit)
-        return Line(values, error + 8.0 * EPS * sizes * np.abs(values) + 1e-305, unit, mean)
+        error = error + 8.0 * EPS * sizes * np.abs(values) + 1e-305
+        return Line(values, error, unit, mean, math.fsum(line.unit_error for line in lines))
 
 
 @dataclass(frozen=True)
