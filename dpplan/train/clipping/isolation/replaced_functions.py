@@ -29,6 +29,10 @@ _HARMLESS = frozenset(
 )
 
 
+# Where torch keeps, at the first call of a function that dynamo leaves alone, what is called from then on.
+_KEPT_BY_TORCH = "__dynamo_disable"
+
+
 def _found_in(space: Any) -> dict[str, Any]:
     """What is found under each name: of a class, what it inherits, too."""
     kinds = reversed(space.__mro__) if isinstance(space, type) else (space,)
@@ -67,7 +71,7 @@ def hung() -> dict[str, Any]:
         f"{name}.{key}": value
         for name, (function, first) in _HANGING.items()
         for key, value in vars(function).items()
-        if key not in first or first[key] is not value
+        if (key not in first or first[key] is not value) and not (key == _KEPT_BY_TORCH and _torchs(value))
     }
     for title, space in (_BENEATH | _ABOVE).items():
         for key in sorted(vars(space).keys() - _NAMES[title] - _PYTHONS):
