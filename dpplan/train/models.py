@@ -156,7 +156,7 @@ def _width(model: Model) -> int:
 
 
 def _made_by_user(kind: str, shape: Shape, classes: int) -> nn.Module:
-    made = call_named(kind, "model.kind", tuple(shape), classes)
+    made = call_named(kind, "model.kind", shape=tuple(shape), classes=classes)
     if not isinstance(made, nn.Module):
         raise RecipeError(f"model.kind={kind} returned {type(made).__name__}, not a torch module.")
     with theirs(f"model.kind={kind}"):  # methods of its own may raise anything

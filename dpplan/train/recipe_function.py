@@ -2,9 +2,10 @@
 
 import importlib
 import importlib.util
+import inspect
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ _CALLED: set[Path] = set()
 PARTS = ("_parameters", "_modules", "_buffers")  # what torch.nn.Module.__init__ gives a module
 
 
-def call_named(name: str, key: str, *arguments: Any) -> Any:
-    """What the function called `name` returns. The module is looked for where dpplan was started, then as usual.
+def call_named(name: str, key: str, **arguments: Any) -> Any:
+    """What the function called `name` returns of these, which it is given by place: their names are for a message. The
+    module is looked for where dpplan was started, then as usual.
 
-    Raises RecipeError, naming the recipe's `key`, when there is no such function, and with what it raised and where
-    when it fails; InputOutputFailed when memory ran out in it.
+    Raises RecipeError, naming the recipe's `key`, when there is no such function or it does not take so many, and with
+    what it raised and where when it fails; InputOutputFailed when memory ran out in it.
     """
     module_name, _, function_name = name.partition(":")
     here = str(Path.cwd())
@@ -44,8 +46,23 @@ def call_named(name: str, key: str, *arguments: Any) -> Any:
         function = getattr(module, function_name, None)
     if not callable(function):
         raise RecipeError(f"{key}={name}: module '{module_name}' has no function '{function_name}'.")
-    with theirs(f"{key}={name}"):
-        return function(*arguments)
+    with theirs(f"{key}={name}"):  # a callable may tell its signature by code of its own
+        if unfit := _unfit(function, function_name, arguments):
+            raise RecipeError(f"{key}={name}: {unfit}")
+        return function(*arguments.values())
+
+
+def _unfit(function: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> str:
+    """What is wrong where a function does not take these arguments; "" where it does, or does not tell."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of what is built in
+        return ""
+    try:
+        signature.bind(*arguments.values())
+    except TypeError:
+        return f"is called as {name}({', '.join(arguments)}), and is written as {name}{signature}."
+    return ""
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """A user's own functions: found where dpplan was started, and their failures told with their place."""
 
+import importlib
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,7 +34,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_function_is_called_with_what_it_is_given() -> None:
-    assert call_named("own_entry_for_test:double", "model.kind", 21) == 42
+    assert call_named("own_entry_for_test:double", "model.kind", x=21) == 42
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,35 @@ def test_a_function_is_called_with_what_it_is_given() -> None:
 def test_what_goes_wrong_names_the_key_and_the_place(name: str, said: str) -> None:
     with pytest.raises(RecipeError, match=said):
         call_named(name, "data.source")
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("def build():\n    return 1", r"is called as build(shape, classes), and is written as build()."),
+        ("def build(shape):\n    return 1", r"is called as build(shape, classes), and is written as build(shape)."),
+        (
+            "def build(shape, classes, width):\n    return 1",
+            "is called as build(shape, classes), and is written as build(shape, classes, width).",
+        ),
+        (
+            "class build:\n    def __init__(self, *, shape, classes):\n        pass",
+            "is called as build(shape, classes), and is written as build(*, shape, classes).",
+        ),
+    ],
+)
+def test_a_function_of_other_arguments_is_told_how_it_is_called(written: str, said: str) -> None:
+    Path("other_arguments_for_test.py").write_text(written, encoding="utf-8")
+    sys.modules.pop("other_arguments_for_test", None)
+    importlib.invalidate_caches()
+    with pytest.raises(RecipeError, match=rf"^model\.kind=other_arguments_for_test:build: {re.escape(said)}$"):
+        call_named("other_arguments_for_test:build", "model.kind", shape=(64,), classes=10)
+
+
+def test_a_type_error_inside_of_a_function_keeps_its_place() -> None:
+    Path("type_error_for_test.py").write_text("def build(shape, classes):\n    return len(classes)\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"failed at .*type_error_for_test\.py:2: TypeError: "):
+        call_named("type_error_for_test:build", "model.kind", shape=(64,), classes=10)
 
 
 def test_a_refusal_of_its_author_s_goes_through_as_it_is() -> None:
