@@ -48,7 +48,8 @@ def lines(
     if found.other_way is not None:
         other = found.other_way
         sentence = f"{name} {show(other.value)} would spend {_spends(other.spent, up(other.spent.value))}"
-        yield f"  {'next':<19}{sentence}"
+        at = f" at ε = {show(found.target)}" if kept else ""  # whose δ the limit on attackers is
+        yield f"  {'next':<19}{sentence}{at}"
     if found.unknown == "delta":
         yield from wrapped(_WHY_DELTA, indent=2)
     for remark in found.remarks:
