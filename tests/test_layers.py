@@ -175,8 +175,8 @@ ROOMS = {
     "dpplan.solve": (
         {"search", "batch_cap", "max_per_user", "allocation"},
         {"candidate_values", "question"},
-        {"bracket", "phase_setting"},
-        {"solution"},
+        {"bracket", "participations"},
+        {"solution", "phase_setting"},
         {"risk_target"},
     ),
     "dpplan.compare": ({"accountants", "samplers", "units", "tuning", "theorems", "plans"},),

@@ -321,8 +321,8 @@ dpplan solve PLAN --target-eps finds the noise that is left out (noise_multiplie
   dpplan solve recipes/plans/two-stage-fine-tuning.yaml --target-eps 8
 
 Or any one setting of one phase that has an order, beside a file that says all: --unknown train.sample_rate, and
-batch_size, epochs, steps, groups, the noise by its name, rho, a stated epsilon or delta, answers, threshold, the mean
-of a search. What has none (a cap) is refused.
+batch_size, epochs, steps, groups, participations, the noise by its name, rho, a stated epsilon or delta, answers,
+threshold, the mean of a search. What has none (a cap) is refused.
 
 A phase may repeat adjacency and unit, and not differ in them.
 

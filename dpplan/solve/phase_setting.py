@@ -7,7 +7,8 @@ Of a stated (ε, δ) a larger δ promises less: what it allows includes what a s
 proven rises with the mean: in every form of best_of_trials.py E[K] does, and c, by m, (1 - γ)/γ or n. Of banded noise
 on groups that take turns, no fewer than its bands, a turn is a sampled Gaussian whose noise neither the rate nor the
 groups change, and more groups are fewer turns of one record. With fewer groups than bands turns share noise, no order
-is proven, and such numbers of groups are not tried.
+is proven, and such numbers of groups are not tried. That participations
+have an order is shown in participations.py.
 
 Guarantee: `spent` is the figure of exactly the plan that is returned, after rounding, and its upper end is within the
 target; of the next value the other way that was not shown.
@@ -40,7 +41,7 @@ from dpplan.open_noise import Opening, epsilon_of_scale
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.sampling import CHOICES, CyclicPoisson, FixedSize, Shuffle
 from dpplan.sampling.balls_in_bins import ALLOCATIONS
-from dpplan.solve import candidate_values
+from dpplan.solve import candidate_values, participations
 from dpplan.solve.allocation import (
     MOST_STEPS,
     Allocation,
@@ -106,11 +107,14 @@ _REACHES: Mapping[tuple[type, str], _Reach] = MappingProxyType(
 
 def known(phase: Phase, said: Settings | None) -> tuple[str, ...]:
     """What can be asked for here, of this phase. said: of its sampling and length, None where nothing is known."""
-    return (*(name for kind, name in _REACHES if kind is type(phase.mechanism)), *_drawn(phase, said))
+    of_mechanism = [name for kind, name in _REACHES if kind is type(phase.mechanism)]
+    return (*of_mechanism, *participations.known(phase), *_drawn(phase, said))
 
 
 def refusal(phase: Phase, name: str, said: Settings | None = None) -> str:
-    """Why a setting that the phase has is not to be asked for; "" of any other. said: as of `known`."""
+    """Why a setting that is there, here or elsewhere, is not to be asked for; "" of any other. said: as of `known`."""
+    if name == participations.NAME:
+        return participations.refusal(phase)
     if isinstance(phase.mechanism, Correlated) and name in _OF_BATCHES:
         return _of_shared_noise(phase, name, said)
     return NO_ORDER.get(name, "") if phase.settings.get(name) is not None else ""
@@ -166,12 +170,15 @@ def found(plan: Plan, where: tuple[int, str], said: Settings | None, name: str, 
     if ended.low < candidates.first:
         if not looks.figures and looks.refusals:
             raise next(iter(looks.refusals.values()))
-        raise unreachable(budget, looks.figures.get(ended.high), f"at any {name} of {called}")
+        where_not = "at one participation" if name == participations.NAME else f"at any {name}"
+        raise unreachable(budget, looks.figures.get(ended.high), f"{where_not} of {called}")
     value, beyond, remark = float(candidates.value(ended.low)), None, _remark(said, name)
     if ended.high <= candidates.last:
         beyond = float(candidates.value(ended.high))
     elif name == "mean":
         remark = f"the target is met at every {name} that is tried, up to {show(value)}"
+    elif name == participations.NAME:
+        remark = participations.all_meet(phase_at(ended.low))
     alone = OneSetting(place, name, value, beyond, looks.figures.get(ended.high), remark)
     return Allocation(at(ended.low), looks.figures[ended.low], {}, f"{called}.{name}", {}, alone=alone)
 
@@ -287,8 +294,8 @@ def _drawn_by_turns(phase: Phase, said: Settings) -> tuple[str, ...]:
 def _values(phase: Phase, said: Settings | None, name: str) -> tuple[Candidates, Callable[[int], Phase]]:
     """The values by what they spend, and the phase that each makes."""
     reach = _REACHES.get((type(phase.mechanism), name))
-    if reach is not None:
-        values = _of_mechanism(phase.mechanism, name, reach)
+    if reach is not None or name == participations.NAME:
+        values = participations.candidates(phase) if reach is None else _of_mechanism(phase.mechanism, name, reach)
         return values, lambda at: replace(phase, mechanism=_changed(phase.mechanism, name, float(values.value(at))))
     assert said is not None  # known
     drawn = _of_sampling(said, name)

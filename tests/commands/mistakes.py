@@ -44,6 +44,17 @@ phases:
       - {name: north, n: 5000, mechanism: {kind: laplace, epsilon: 0.2}}
       - {name: south, mechanism: {kind: laplace, epsilon: 0.2}, repeat: {law: geometric, mean: 3, score: public}}
 """
+NOISES = """\
+phases:
+  - {name: sums, mechanism: {kind: gaussian, noise_multiplier: 9}}
+  - {name: whole, mechanism: {kind: tree, noise_multiplier: 9}, steps: 64}
+  - {name: turns, mechanism: {kind: tree, noise_multiplier: 9}, steps: 64,
+     sampling: {kind: cyclic-poisson, sample_rate: 0.2, groups: 4}}
+  - {name: order, mechanism: {kind: tree, noise_multiplier: 9}, steps: 64,
+     sampling: {kind: shuffle, sample_rate: 0.1, order: once}}
+  - {name: drawn, mechanism: {kind: tree, noise_multiplier: 9}, steps: 64,
+     sampling: {kind: poisson, sample_rate: 0.1}}
+"""
 
 
 def prepare(folder: Path) -> None:
@@ -62,6 +73,7 @@ def prepare(folder: Path) -> None:
     (folder / "numbers.yaml").write_text(text, encoding="utf-8")
     (folder / "tiny.yaml").write_text(RECIPE.replace("batch_size: 20", "batch_size: 1e-300"), encoding="utf-8")
     (folder / "phases.yaml").write_text(PLAN_FILE, encoding="utf-8")
+    (folder / "noises.yaml").write_text(NOISES, encoding="utf-8")
     (folder / "scores.csv").write_text("member,score\n" + "1,0.5\n" * 30, encoding="utf-8")
     (folder / "swapped.json").write_text("[[0.01, 1.1, 1000]]", encoding="utf-8")
     (folder / "begun").mkdir()  # a run that was killed before its first step

@@ -49,6 +49,11 @@ ASKED = {
     "sample_rate in turns": (TURNS.format("sample_rate: 0.2, groups: 4") + "}, steps: 12", 1.0, "rdp"),
     "batch_size in turns": (TURNS.format("batch_size: 20, groups: 4") + "}, steps: 12", 1.0, "rdp"),
     "groups in turns": (TURNS.format("sample_rate: 0.2, groups: 2") + "}, steps: 64", 2.5, "exact"),
+    "participations": ("mechanism: {kind: tree, noise_multiplier: 9, separation: 4}, steps: 64", 2.0, "exact"),
+    "participations of toeplitz": (
+        "mechanism: {kind: toeplitz, noise_multiplier: 9, bands: 6, separation: 4, participations: 12}, steps: 64",
+        1.0, "rdp",
+    ),
     "rho": ("mechanism: {kind: zcdp, rho: 0.01}", 0.5, "rdp"),
     "threshold_scale": ("mechanism: {kind: above-threshold, threshold_scale: 5, query_scale: 40}", 0.8, "rdp"),
     "query_scale": ("mechanism: {kind: above-threshold, threshold_scale: 5, query_scale: 40}", 0.8, "rdp"),
@@ -117,7 +122,7 @@ def _with(given: PlanFile, name: str, value: float) -> Plan:
     if name == "groups":
         changed = replace(phase, sampling=replace(phase.sampling, groups=int(value)))  # type: ignore[type-var]
     elif hasattr(phase.mechanism, name):
-        whole = int(value) if name in ("answers", "partitions") else value
+        whole = int(value) if name in ("answers", "partitions", "participations") else value
         changed = replace(phase, mechanism=replace(phase.mechanism, **{name: whole}))  # type: ignore[type-var]
     elif name == "noise_scale":
         epsilon = epsilon_of_scale(getattr(phase.mechanism, "sensitivity", 1), value)
@@ -142,7 +147,7 @@ def test_what_can_be_asked_for_is_what_the_phase_has(tmp_path: Path) -> None:
     assert phase_setting.refusal(given.plan.phases[1], "groups") == ""
     assert phase_setting.known(given.plan.phases[1], None) == ()
     whole = read(tmp_path, "mechanism: {kind: tree, noise_multiplier: 3}, steps: 4")
-    assert phase_setting.known(whole.plan.phases[1], whole.said[1]) == ()
+    assert phase_setting.known(whole.plan.phases[1], whole.said[1]) == ("participations",)
 
 
 @pytest.mark.parametrize(
