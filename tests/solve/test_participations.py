@@ -138,7 +138,7 @@ def test_as_many_as_the_steps_allow_are_the_most(separation: int, most: int, tol
     assert told in made.alone.remark
 
 
-def test_no_more_are_tried_than_a_mechanism_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_are_tried_than_a_mechanism_takes() -> None:
     made = solved(ToeplitzNoise(1e6, bands=1), 50.0, steps=30_000)
     assert made.alone is not None and (made.alone.value, made.alone.beyond) == (10_000, None)
     assert made.alone.remark == "the target is met at all participations that are tried, up to 10000"
