@@ -58,7 +58,8 @@ same data (--spent) count towards the target. What an accountant only estimates 
 A plan file is solved for the noise that its phases leave out, or leave open (open: true; dpplan help plans), by shares
 of the budget, for the least error, or from given values by one factor; what one ε more would buy each phase stands
 beside it. Or for one setting of one phase: its noise, by whatever name, steps, epochs, sample_rate, batch_size, groups
-of cyclic-poisson, answers, threshold or partitions; the file gives a value of it, in place of which one is found.
+of cyclic-poisson, participations, answers, threshold or partitions; the file gives a value of it, in place of which one
+is found.
 
 \b
   dpplan solve recipes/plans/two-stage-fine-tuning.yaml --target-eps 8
