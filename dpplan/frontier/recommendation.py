@@ -42,7 +42,8 @@ class Recommendation:
 
     solution: its noise to seven digits, with everything `solve.noise` promises. doublings: of the batch at the same
     epochs, of the epochs, and of n at the same batch and steps; what cannot be doubled is left out.
-    why: two sentences.
+    why: how it was chosen, and what a doubling would do, a sentence each. caveat: what was not looked at, and where
+    larger batches stop buying much less noise, if the rule went on from there.
     """
 
     rule: str
@@ -50,6 +51,7 @@ class Recommendation:
     solution: Solution
     doublings: tuple[Doubling, ...]
     why: tuple[str, str]
+    caveat: str
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the cell, what it spends, and why it is recommended."""
@@ -60,6 +62,7 @@ class Recommendation:
             ("noise multiplier", repr(self.solution.value), ""),
             ("spends", spent.headline, str(spent.guarantee)),
             *(("why", sentence, "") for sentence in self.why),
+            ("caveat", self.caveat, ""),
         ]
         return notebook.table(f"Recommended by {self.rule}", rows)
 
@@ -155,7 +158,8 @@ def recommend(grid: Grid, cells: Pool, floor: float, rule: str, noise: Noise) ->
     settings = grid.settings(cell.batch_size, cell.length)
     solution = noise(settings)
     doublings = tuple(_doublings(grid, cell, settings, solution, noise))
-    return Recommendation(rule, cell, solution, doublings, (_reason(rule, cells, cell, floor), _worth(doublings)))
+    why = (f"Chosen by {rule}: {_reason(rule, grid, cells, cell, floor)}.", _worth(doublings))
+    return Recommendation(rule, cell, solution, doublings, why, _caveat(cells, cell, floor))
 
 
 def _longest(cells: Pool) -> Pool:
@@ -183,12 +187,6 @@ def _doublings(grid: Grid, cell: Cell, settings: Settings, solution: Solution, n
         yield Doubling(what, doubled, ratio / (solution.value / batch) - 1)
 
 
-_RULE_WORDS = {
-    "constant-ratio": "the least compute with the steps and, within a tenth, the noise-batch ratio of the least noise",
-    "least-noise": "the smallest noise-batch ratio that all of the compute buys",
-    "saturation": "the most steps that all of the compute buys before a larger batch would have more than a tenth less "
-    "noise",
-}
 _EFFECTS = {
     "batch": "the batch would {change} with half the steps and the same compute",
     "epochs": "the epochs would {change} with twice the steps and compute",
@@ -196,18 +194,58 @@ _EFFECTS = {
 }
 
 
-def _reason(rule: str, cells: Pool, cell: Cell, floor: float) -> str:
-    best = least_noise(cells, floor)
-    compute, noise = cell.compute / best.compute, cell.noise_batch_ratio / best.noise_batch_ratio - 1
-    if cell == best and rule != "least-noise":
-        beside = "which here is the least noise itself"
-    elif rule == "constant-ratio":
-        more = "less" if noise < 0 else "more"
-        beside = f"{100 * compute:.3g} % of that compute and {100 * abs(noise):.2g} % {more} noise"
-    else:
-        spare = cell.effective_noise / floor - 1
-        beside = f"no larger batch has more than {max(100 * spare / (1 + spare), 0.1):.2g} % less at these steps"
-    return f"By {rule}, {_RULE_WORDS[rule]}: {beside}."
+def _reason(rule: str, grid: Grid, cells: Pool, cell: Cell, floor: float) -> str:
+    """How the rule came to the cell, in words that end a sentence."""
+    best, most_compute = least_noise(cells, floor), "of the cells that use the most compute"
+    if rule == "constant-ratio":
+        if cell == best:
+            return (
+                f"{most_compute} this one has the smallest noise-batch ratio, and no cheaper one with as many steps "
+                "comes within a tenth of it"
+            )
+        noise = cell.noise_batch_ratio / best.noise_batch_ratio - 1
+        return (
+            f"the smallest noise-batch ratio for the most compute is that of batch = {show(best.batch_size)}, "
+            f"{show(best.length)} {'epochs' if grid.epochs else 'steps'}; of the cells with as many steps and a ratio "
+            f"within a tenth of that, this one costs least: {100 * cell.compute / best.compute:.3g} % of the compute, "
+            f"with {_more(noise)} noise"
+        )
+    if rule == "saturation" and not saturated(cell, floor):
+        return (
+            "with each cell that uses the most compute a larger batch could have over a tenth less noise in as many "
+            "steps, so the one with the smallest noise-batch ratio is taken"
+        )
+    spare = cell.effective_noise / floor - 1
+    at_most = f"{max(100 * spare / (1 + spare), 0.1):.2g} %"
+    if rule == "saturation":
+        return (
+            f"{most_compute}, and whose noise no larger batch would lower by over a tenth in as many steps (here by "
+            f"{at_most} at most), this one has the most steps"
+        )
+    return (
+        f"{most_compute} this one has the smallest noise-batch ratio. No larger batch has more than {at_most} less "
+        "noise in as many steps"
+    )
+
+
+def _caveat(cells: Pool, cell: Cell, floor: float) -> str:
+    """That learning was not looked at; and, for the same compute, the cell with the most updates among those that a
+    larger batch buys little less noise than."""
+    updates = "1 update is" if cell.steps == 1 else f"{show(cell.steps)} updates are"
+    told = f"Noise is compared here, not learning: nothing tells whether {updates} enough for the model."
+    other = saturation([each for each in cells if each.compute == cell.compute], floor)
+    if other.steps <= cell.steps or not saturated(other, floor):
+        return told
+    noise = _more(other.effective_noise / cell.effective_noise - 1)
+    return (
+        f"{told} A larger batch stops buying much less noise per example at batch = {show(other.batch_size)}: that has "
+        f"{show(other.steps)} updates of the same compute and {noise} effective noise. "
+        "--rule saturation takes such a cell."
+    )
+
+
+def _more(change: float) -> str:
+    return f"{100 * abs(change):.2g} % {'less' if change < 0 else 'more'}"
 
 
 def _worth(doublings: Sequence[Doubling]) -> str:

@@ -60,19 +60,20 @@ def lines(found: "Frontier", delta: Delta, physical: int | None, paint: Paint = 
         yield row("delta", show(delta.value), "as given")
     yield from grounds(solution.plan, [delta])
     yield ""
-    for sentence in (*choice.why, *_corner(found), *_cheapest(found)):
+    chosen, doubled = choice.why
+    for sentence in (chosen, choice.caveat, doubled, *_corner(found), *_cheapest(found)):
         yield from wrapped(sentence, indent=2)
 
 
 def _corner(found: "Frontier") -> Iterator[str]:
-    """That a better cell may lie outside the grid; without a limit on compute, that none ends at fewer epochs."""
+    """That a better cell may lie outside the grid; without a limit on compute, that the most epochs decide."""
     ends = found.corner
     if found.compute is None and len(found.grid.lengths) > 1:
         length = "epochs" if found.grid.epochs else "steps"
         ends = tuple(end for end in ends if end.split()[-1] != length)
         yield (
-            f"Without a limit on compute the most {length} are always taken: more of them cost compute, and as a rule "
-            "no noise over the whole run, the effective one. What you can afford is asked by --compute, the most "
+            f"Without a limit on compute every rule goes by the cells of the most {length}: they seldom have more "
+            "effective noise, that over the whole run, and no rule knows what you can afford. Give --compute, the most "
             f"{found.grid.drawn.unit}s to process ({show(found.recommended.cell.processed)} here)."
         )
     if ends:
@@ -89,7 +90,7 @@ def _cheapest(found: "Frontier") -> Iterator[str]:
     share = f"{100 * cell.processed / chosen.processed:.3g}"
     if cell.place == chosen.place or share == "100":
         return
-    length = f"{show(cell.length)} {'epochs' if found.grid.epochs else 'steps'}"
+    length = f"{show(cell.length)} epochs ({show(cell.steps)} steps)" if found.grid.epochs else f"{cell.steps} steps"
     yield (
         f"Cheapest cell within {100 * NEAR:g} % of the least effective noise of all cells: batch = "
         f"{show(cell.batch_size)}, {length}, σ = {up(cell.noise_multiplier, 4)}, with "
@@ -306,6 +307,7 @@ def described(found: "Frontier", delta: Delta, warnings: Sequence[str], physical
         "passes": None if physical is None else passes(choice.cell, physical),
         "epsilon": to_json.figure(solution.spent),
         "why": list(choice.why),
+        "caveat": choice.caveat,
         "doublings": [
             {
                 "what": each.what,

@@ -38,9 +38,9 @@ def test_the_recommended_cell_comes_first_then_the_map_and_what_each_rule_takes(
 def test_without_a_limit_on_compute_the_length_is_no_answer_and_the_option_is_named(dpplan: Run) -> None:
     asked = ("frontier", "--target-eps", "3", "--n", "60000", "--batch", "256:1024", "--epochs", "15,60")
     free, bound = (" ".join(dpplan(*asked, *more).stdout.split()) for more in ((), ("--compute", "3.7e6")))
-    told = "Without a limit on compute the most epochs are always taken"
+    told = "Without a limit on compute every rule goes by the cells of the most epochs"
     assert (told in free, told in bound) == (True, False)
-    assert "is asked by --compute" in free and "Widen --batch." in free
+    assert "Give --compute" in free and "Widen --batch." in free
     assert "Widen --batch and --epochs, within --compute." in bound
 
 

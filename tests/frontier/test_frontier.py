@@ -289,7 +289,35 @@ def test_doublings_are_solved_for_exactly(mnist):
         assert each.change == pytest.approx(ratio / (choice.solution.value / 2048) - 1)
     assert batch.value / 4096 < choice.solution.value / 2048 < epochs.value / 2048
     assert len(choice.why) == 2
+    assert choice.why[0].startswith(
+        "Chosen by constant-ratio: the smallest noise-batch ratio for the most compute is that of batch = 8192, 200 "
+        "epochs; of the cells with as many steps and a ratio within a tenth of that, this one costs least: 25 % of"
+    )
     assert choice.why[1].startswith("Doubling the batch would lower the noise-batch ratio by 32 %")
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_choice_of_few_updates_says_so_and_where_larger_batches_stop_buying_less_noise(rule):
+    grid = Grid(60000, 3.0, 1e-6, (256, 2048, 60000), epochs=(15, 60))
+    found = frontier(grid, rule=rule)
+    choice, cell = found.recommended, found.recommended.cell
+    few = f"nothing tells whether {cell.steps} updates are enough for the model."
+    assert f"Noise is compared here, not learning: {few}" in choice.caveat
+    assert choice.why[0].startswith(f"Chosen by {rule}: of the cells that use the most compute")
+    if rule == "saturation":
+        assert (cell.place, choice.caveat[-len(few) :]) == ((2048, 60), few)
+        return
+    other = dict(found.by_rule)["saturation"]
+    more = f"{100 * (other.effective_noise / cell.effective_noise - 1):.2g} % more effective noise"
+    assert cell.place == (60000, 60) and cell.steps == 60 and other.compute == cell.compute
+    assert f"at batch = 2048: that has 1758 updates of the same compute and {more}." in choice.caveat
+
+
+def test_saturation_where_no_batch_is_large_enough_says_what_it_took_in_its_place():
+    found = frontier(Grid(60000, 3.0, 1e-6, (64, 256), epochs=(15,)), rule="saturation")
+    assert found.recommended.cell.batch_size == 256 and not found.saturated(found.recommended.cell)
+    assert "so the one with the smallest noise-batch ratio is taken" in found.recommended.why[0]
+    assert found.recommended.caveat.endswith("nothing tells whether 3516 updates are enough for the model.")
 
 
 def test_a_batch_that_is_all_of_the_data_is_not_doubled():

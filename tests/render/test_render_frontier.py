@@ -75,6 +75,14 @@ def test_the_cheapest_cell_of_hardly_more_noise_is_told_where_another_is_recomme
     assert render.described(found, Delta(DELTA), [], None)["cheapest"]["batch_size"] == found.cheapest.batch_size
 
 
+def test_the_caveat_stands_between_how_the_cell_was_chosen_and_what_doubling_would_do(found: Frontier) -> None:
+    choice = found.recommended
+    shown = " ".join(" ".join(render.lines(found, Delta(DELTA), None)).split())
+    assert f"{choice.why[0]} {choice.caveat} {choice.why[1]}" in shown
+    assert render.described(found, Delta(DELTA), [], None)["recommended"]["caveat"] == choice.caveat
+    assert choice.caveat in choice._repr_html_()
+
+
 def test_what_is_beyond_the_compute_is_marked_and_explained(found: Frontier) -> None:
     lines = [render.plain_map(spans) for spans in render.heat_map(found, 80)]
     assert lines[2].count("x") == 3

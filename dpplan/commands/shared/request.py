@@ -1,5 +1,6 @@
 """From what was typed to a request: a plan, deltas and an accountant that make sense, or all that is wrong at once."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments, per
 from dpplan.errors import PlanError, UsageError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Delta, Plan, Settings, delta_warning, resolve_delta
-from dpplan.quantities import DESCRIBING, noise_for_batch
+from dpplan.quantities import DESCRIBING, FEW, FEWEST, MOST_BATCH, noise_for_batch
 from dpplan.query_sensitivity import AnswerAccuracy
 from dpplan.quick_dataclass import dataclass
 
@@ -18,6 +19,9 @@ from dpplan.quick_dataclass import dataclass
 LITTLE_NOISE, LARGE_RATE = 0.1, 0.3
 _KEYS_OF_FILES = (("sigma", "noise_multiplier"), ("q", "sample_rate"), ("batch", "batch_size"))
 LEAST_USUAL, MOST_USUAL = 0.3, 20.0  # of the noise of a sum
+# Of noise that is as large as lengths are: beside a length below FEW that is no whole number, and beside one that is.
+LONG_BESIDE_A_FRACTION, LONG = 10.0, 30.0
+HARDLY_SPENT = 0.01  # √(q · epochs) / σ, about the μ of the run: an ε of some hundredths, which is no ordinary plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,7 @@ def _of_noise(settings: Settings) -> Iterator[str]:
     """Questions about noise that is unusually little or much beside how batches are drawn."""
     yield from _perhaps_swapped(settings)
     yield from _perhaps_of_the_mean(settings)
+    yield from _perhaps_for_the_length(settings)
     if sentence := noise_for_batch(settings.noise_multiplier, settings.batch_size, settings.examples):
         yield sentence
 
@@ -162,6 +167,29 @@ def _perhaps_of_the_mean(settings: Settings) -> Iterator[str]:
             f"sigma={show(sigma)} is little noise for the sum of a batch. If it is the noise of the mean gradient, "
             f"over the clip norm, that of the sum is {batch:g} times as much: --sigma {show(sigma * batch)}."
         )
+
+
+def _perhaps_for_the_length(settings: Settings) -> Iterator[str]:
+    """A sentence for noise that is as large as epochs and steps are, beside a length that is as small as noise is, in
+    a run of batches that spends hardly anything."""
+    sigma, n, batch = settings.noise_multiplier, settings.examples, settings.batch_size
+    rate = batch / n if is_number(batch) and is_number(n) and n >= 1 else settings.sample_rate
+    if not (is_number(sigma) and is_number(rate)) or not LONG_BESIDE_A_FRACTION <= sigma <= MOST_BATCH:
+        return
+    if not float(sigma).is_integer() or not 0 < rate < LARGE_RATE:
+        return
+    for word, length, each in (("epochs", settings.epochs, 1.0), ("steps", settings.steps, rate)):
+        if (
+            not is_number(length)
+            or not FEWEST <= length < FEW
+            or math.sqrt(rate * length * each) > HARDLY_SPENT * sigma
+        ):
+            continue
+        if sigma >= (LONG if float(length).is_integer() else LONG_BESIDE_A_FRACTION):
+            yield (
+                f"sigma={show(sigma)} is much noise and {word}={show(length)} a short run. If the two are swapped: "
+                f"--sigma {show(length)} --{word} {show(sigma)}."
+            )
 
 
 def _perhaps_a_rate(settings: Settings, q: str) -> Iterator[str]:
