@@ -253,3 +253,12 @@ def test_piped_output_is_the_same_every_time_and_has_no_colour(dpplan: Run, tmp_
     first, second = dpplan(*call), dpplan(*call, COLUMNS="200")
     assert first.stdout == second.stdout
     assert "\x1b" not in first.stdout
+
+
+def test_noise_and_epochs_that_may_be_swapped_are_asked_about_beside_the_answer(dpplan: Run) -> None:
+    run = ("epsilon", "--n", "60000", "--batch", "256", "--accountant", "rdp")  # the question is of the plan
+    done, record = (dpplan(*run, "--sigma", "60", "--epochs", "1.1", *more) for more in ((), ("--json",)))
+    asked = "sigma=60 is much noise and epochs=1.1 a short run. If the two are swapped: --sigma 1.1 --epochs 60."
+    assert (done.returncode, " ".join(done.stderr.split())) == (0, f"warning: {asked}")
+    assert asked in json.loads(record.stdout)["warnings"]
+    assert dpplan(*run, "--sigma", "1.1", "--epochs", "60").stderr == ""

@@ -21,6 +21,7 @@ _KEYS_OF_FILES = (("sigma", "noise_multiplier"), ("q", "sample_rate"), ("batch",
 LEAST_USUAL, MOST_USUAL = 0.3, 20.0  # of the noise of a sum
 # Of noise that is as large as lengths are: beside a length below FEW that is no whole number, and beside one that is.
 LONG_BESIDE_A_FRACTION, LONG = 10.0, 30.0
+MOST_RECORDS = 1e15  # what can be divided as a float
 HARDLY_SPENT = 0.01  # √(q · epochs) / σ, about the μ of the run: an ε of some hundredths, which is no ordinary plan
 
 
@@ -140,9 +141,10 @@ def _of_noise(settings: Settings) -> Iterator[str]:
     """Questions about noise that is unusually little or much beside how batches are drawn."""
     yield from _perhaps_swapped(settings)
     yield from _perhaps_of_the_mean(settings)
-    yield from _perhaps_for_the_length(settings)
     if sentence := noise_for_batch(settings.noise_multiplier, settings.batch_size, settings.examples):
         yield sentence
+    else:
+        yield from _perhaps_for_the_length(settings)
 
 
 def _perhaps_swapped(settings: Settings) -> Iterator[str]:
@@ -172,24 +174,26 @@ def _perhaps_of_the_mean(settings: Settings) -> Iterator[str]:
 def _perhaps_for_the_length(settings: Settings) -> Iterator[str]:
     """A sentence for noise that is as large as epochs and steps are, beside a length that is as small as noise is, in
     a run of batches that spends hardly anything."""
-    sigma, n, batch = settings.noise_multiplier, settings.examples, settings.batch_size
-    rate = batch / n if is_number(batch) and is_number(n) and n >= 1 else settings.sample_rate
-    if not (is_number(sigma) and is_number(rate)) or not LONG_BESIDE_A_FRACTION <= sigma <= MOST_BATCH:
+    sigma, rate = settings.noise_multiplier, _rate(settings)
+    if not is_number(sigma) or not LONG_BESIDE_A_FRACTION <= sigma <= MOST_BATCH or not 0 < rate < LARGE_RATE:
         return
-    if not float(sigma).is_integer() or not 0 < rate < LARGE_RATE:
-        return
-    for word, length, each in (("epochs", settings.epochs, 1.0), ("steps", settings.steps, rate)):
-        if (
-            not is_number(length)
-            or not FEWEST <= length < FEW
-            or math.sqrt(rate * length * each) > HARDLY_SPENT * sigma
-        ):
+    for word, length, share in (("epochs", settings.epochs, rate), ("steps", settings.steps, rate * rate)):
+        if not is_number(length) or not FEWEST <= length < FEW or not float(sigma).is_integer():
             continue
-        if sigma >= (LONG if float(length).is_integer() else LONG_BESIDE_A_FRACTION):
+        least = LONG if float(length).is_integer() else LONG_BESIDE_A_FRACTION
+        if sigma >= least and math.sqrt(share * length) <= HARDLY_SPENT * sigma:
             yield (
                 f"sigma={show(sigma)} is much noise and {word}={show(length)} a short run. If the two are swapped: "
                 f"--sigma {show(length)} --{word} {show(sigma)}."
             )
+
+
+def _rate(settings: Settings) -> float:
+    """The sample rate, as given or that of the batch; 0 where there is none."""
+    rate, batch, n = settings.sample_rate, settings.batch_size, settings.examples
+    if is_number(batch) and is_number(n) and 1 <= n <= MOST_RECORDS and batch <= n:
+        return float(batch / n)
+    return float(rate) if is_number(rate) and rate <= 1 else 0.0
 
 
 def _perhaps_a_rate(settings: Settings, q: str) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """From what was typed to a request, or to all that is wrong at once."""
 
+from fractions import Fraction
+
 import pytest
 
 from dpplan.commands.shared.accountant_option import EXACT, AccountantChoice
@@ -52,10 +54,48 @@ def test_noise_of_a_mean_is_told_from_that_of_a_sum() -> None:
     ],
 )
 def test_noise_and_batch_are_asked_whether_they_are_swapped(sigma: float, batch: float, asked: bool) -> None:
-    told = [each for each in cautions(WHOLE.with_(noise_multiplier=sigma, batch_size=batch), ()) if "swapped" in each]
+    run = WHOLE.with_(noise_multiplier=sigma, batch_size=batch, epochs=20)
+    told = [each for each in cautions(run, ()) if "swapped" in each]
     assert len(told) == asked
     if asked:
         assert told[0].endswith(f"If the two are swapped: --sigma {batch} --batch {sigma}.")
+
+
+@pytest.mark.parametrize(
+    ("sigma", "length", "asked"),
+    [
+        *((60, {"epochs": 1.1}, True), (10, {"epochs": 0.8}, True), (60, {"epochs": 1}, True)),
+        *((1000, {"steps": 1}, True), (14_063, {"steps": 1.1}, True)),
+        # Ordinary lengths, noise that no length is, and noise that is common beside such a length.
+        *((60, {"epochs": 8}, False), (60, {"epochs": 60}, False), (60, {"epochs": 0.1}, False)),
+        *((60.5, {"epochs": 1.1}, False), (10**400, {"epochs": 1.1}, False), (20, {"epochs": 1}, False)),
+        *((9, {"epochs": 1.1}, False), (1.1, {"epochs": 1.1}, False), (1000, {"steps": 300}, False)),
+    ],
+)
+def test_noise_and_length_are_asked_whether_they_are_swapped(
+    sigma: float, length: dict[str, float], asked: bool
+) -> None:
+    run = Settings(noise_multiplier=sigma, examples=60_000, batch_size=256)
+    ((word, value),) = length.items()
+    told = [each for each in cautions(run.with_(**length), ()) if "swapped" in each]
+    said = (
+        f"sigma={sigma} is much noise and {word}={value} a short run. If the two are swapped: --sigma {value} --{word} "
+    )
+    assert told == [f"{said}{sigma}."] * asked
+
+
+@pytest.mark.parametrize(
+    ("drawn", "asked"),
+    [
+        *(({"sample_rate": Fraction(1, 234)}, True), ({"sample_rate": 1}, False), ({}, False)),
+        # Much noise is usual with large batches: what such a run spends is not next to nothing.
+        *(({"batch_size": 30_000}, False), ({"sample_rate": 0.29, "epochs": 1.5}, False)),
+        *(({"batch_size": 10**400}, False), ({"examples": 10**400, "batch_size": 1}, False)),
+    ],
+)
+def test_noise_and_length_are_not_swapped_where_the_plan_spends_something(drawn: dict[str, float], asked: bool) -> None:
+    run = Settings(noise_multiplier=60, examples=60_000).with_(epochs=1.1).with_(**drawn)
+    assert any("a short run" in each for each in cautions(run, ())) == asked
 
 
 def test_a_batch_of_less_than_one_example_may_be_a_rate() -> None:
