@@ -28,11 +28,12 @@ from dpplan.lint.context import DataFacts, DataUse, Kind, LintContext, Loop, Mod
 from dpplan.lint.finding import Finding, Remark, Severity
 from dpplan.lint.prior_runs import PriorRun, run_of_recipe, runs_in, unchanged_copy
 from dpplan.lint.rules import batches, claims, data_use, parameters, privacy_unit
-from dpplan.lint.rules.claim_standing import ClaimStanding, claim_standing, where_claim_stands
+from dpplan.lint.rules.claim_standing import AS_PUT, ClaimStanding, claim_standing, where_claim_stands
 from dpplan.lint.rules.data_use import together
 from dpplan.lint.rules.parameters import delta_objection
 
 __all__ = [
+    "AS_PUT",
     "RULES",
     "ClaimStanding",
     "DataFacts",

@@ -76,10 +76,19 @@ def _of_claim(claim: "ClaimStanding") -> str:
         return "does not stand as things are: see the errors above"
     if claim.bound is None:
         relation_said = "" if " under " in claim.of else f" under {claim.adjacency}"
-        return f"not proven: nothing is proven{claim.of}{relation_said}"
+        nothing = f"nothing is proven{claim.of}{relation_said}"
+        if claim.as_put is None:
+            return f"not proven: {nothing}"
+        if claim.as_put is Standing.STANDS:
+            return f"not proven: {nothing}, only{lint.AS_PUT}"
+        return f"{_refused(claim.as_put)}{lint.AS_PUT}: see DP009; {nothing}"
     if claim.standing is Standing.STANDS:
         return f"stands: what is proven{claim.of} is no more{_above(claim.epsilon, claim.bound.upper)}"
-    return f"{'false' if claim.standing is Standing.REFUTED else 'not proven'}{claim.of}: see DP009"
+    return f"{_refused(claim.standing)}{claim.of}: see DP009"
+
+
+def _refused(standing: Standing) -> str:
+    return "false" if standing is Standing.REFUTED else "not proven"
 
 
 def _above(claimed: float, proven: float | None) -> str:
@@ -148,7 +157,8 @@ def document(run: "LintContext", findings: Sequence["Finding"], failed: bool) ->
 
 
 def _claim(claim: "ClaimStanding | None") -> Object | None:
-    """epsilon: as claimed. standing: stands, refuted, or not certified. proven: what it was held against, of what."""
+    """epsilon: as claimed. standing: stands, refuted, or not certified. proven: what it was held against, of what.
+    as_put: how it stands to batches drawn as the figure assumes, where nothing is proven of what the loader runs."""
     if claim is None:
         return None
     return {
@@ -157,6 +167,7 @@ def _claim(claim: "ClaimStanding | None") -> Object | None:
         "standing": str(claim.standing),
         "of": claim.of.strip(),
         "proven": None if claim.bound is None else figure(claim.bound),
+        "as_put": None if claim.as_put is None else str(claim.as_put),
     }
 
 

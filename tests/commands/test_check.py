@@ -481,11 +481,35 @@ def test_what_becomes_of_a_claim_is_told_where_nothing_is_proven_of_the_loader(
     _, content = in_process(capsys, *run, "--loader", "torch-shuffle")
     assert content["claim"] == {
         "epsilon": 9.0, "adjacency": "add_remove", "standing": "not certified", "of": "of what torch-shuffle runs",
-        "proven": None,
+        "proven": None, "as_put": "stands",
     }  # fmt: skip
     assert program.run(["check", *run, "--views", "2"]) == 1
     assert "does not stand as things are: see the errors above" in " ".join(capsys.readouterr().out.split())
     assert in_process(capsys, *run[:-2])[1]["claim"] is None
+
+
+@pytest.mark.parametrize(("claimed", "as_put", "word"), [("2.62", "refuted", "false"), ("2.7", "stands", "not proven")])
+def test_rule_and_summary_say_of_which_batches_a_claim_is_false_and_of_which_nothing_is_proven(
+    claimed: str, as_put: str, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ("--sigma", "1.1", "--n", "60000", "--batch", "256", "--epochs", "60", "--loader", "torch-shuffle")
+    assert program.run(["check", *run, "--claimed-eps", claimed]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    nothing, of = (
+        "nothing is proven of what torch-shuffle runs under add/remove",
+        "of batches drawn as the figure assumes",
+    )
+    if as_put == "refuted":
+        assert f"the claimed ε = {claimed} is {word} {of}: the true ε is at least 2.696" in said
+        assert "claim ε ≤ 2.697. Of what torch-shuffle runs nothing is proven under add/remove." in said
+        assert f"claimed ≤ {claimed} {word} {of}: see DP009; {nothing} noise" in said
+    else:
+        assert "DP009" not in said and f"claimed ≤ {claimed} {word}: {nothing}, only {of} noise" in said
+    _, content = in_process(capsys, *run, "--claimed-eps", claimed)
+    assert (content["claim"]["standing"], content["claim"]["as_put"]) == ("not certified", as_put)
+    # An error of another rule: then nothing is said to be proven of the plan as put.
+    _, content = in_process(capsys, *run, "--claimed-eps", claimed, "--views", "2")
+    assert content["claim"]["as_put"] == (None if as_put == "stands" else as_put)
 
 
 def test_what_one_person_owns_is_told_as_a_figure_for_users(capsys: pytest.CaptureFixture[str]) -> None:

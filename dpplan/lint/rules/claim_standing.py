@@ -12,13 +12,16 @@ from dpplan.plan import Plan
 from dpplan.quick_dataclass import dataclass
 from dpplan.verdict import Standing, judge
 
+AS_PUT = " of batches drawn as the figure assumes"  # in place of those that a loader draws of which nothing is proven
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimStanding:
     """How a claimed ε stands. bound: what it was held against, None where nothing is proven of what is run.
 
     of: of what that is, in words that end a phrase: "" for the plan, " of what opacus runs", " under replace-one".
-    contradicted: whether an error was found, of whatever the figure takes for granted; then nothing stands.
+    contradicted: whether an error was found, of whatever the figure takes for granted; then nothing stands. as_put: how
+    it stands to batches drawn as the figure assumes, where nothing is proven of those that the named loader draws.
     """
 
     epsilon: float
@@ -27,6 +30,7 @@ class ClaimStanding:
     bound: Bound | None
     of: str
     contradicted: bool = False
+    as_put: Standing | None = None
 
 
 def claim_standing(run: LintContext, findings: Sequence[Finding] = ()) -> ClaimStanding | None:
@@ -41,12 +45,16 @@ def claim_standing(run: LintContext, findings: Sequence[Finding] = ()) -> ClaimS
         of = "" if own is not None and own.phases == plan.phases else f" of what {run.loop.loader} runs"
     standing = Standing.UNCERTAIN if bound is None else judge(claimed, bound)
     # Of the loader (DP008) it has just been judged.
-    errors = any(
-        each.severity is Severity.ERROR and each.silenced is None and each.code != "DP008" for each in findings
-    )
-    if errors and standing is Standing.STANDS:
+    against = [
+        each for each in findings if each.severity is Severity.ERROR and each.silenced is None and each.code != "DP008"
+    ]
+    if against and standing is Standing.STANDS:
         return ClaimStanding(claimed, adjacency, Standing.UNCERTAIN, bound, of + under(run), contradicted=True)
-    return ClaimStanding(claimed, adjacency, standing, bound, of + under(run))
+    figure = run.epsilon_as_claimed if bound is None else None
+    as_put = None if figure is None or plan is None else judge(claimed, figure)
+    if as_put is Standing.STANDS and against:
+        as_put = None
+    return ClaimStanding(claimed, adjacency, standing, bound, of + under(run), as_put=as_put)
 
 
 def where_claim_stands(run: LintContext) -> str | None:

@@ -16,7 +16,7 @@ from dpplan.errors import NotCertified
 from dpplan.lint.context import LintContext
 from dpplan.lint.finding import DIGITS, Remark, Severity, at_least, at_most
 from dpplan.lint.rules.batches import by_chance, drawn_by, run_of_loader
-from dpplan.lint.rules.claim_standing import of_loader, under, where_claim_stands
+from dpplan.lint.rules.claim_standing import AS_PUT, of_loader, under, where_claim_stands
 from dpplan.loader_run import settings_of_run
 from dpplan.plan import Plan
 from dpplan.quantities import MEANINGLESS_EPSILON
@@ -169,8 +169,9 @@ def _held_against(run: LintContext, plan: Plan, claimed: float, quoted: Bound | 
     assert exact is not None  # or there is nothing to hold it against
     bound = of_loader(run, plan, own)
     if own is None or bound is None:
-        for one in _claimed(claimed, exact, quoted, f" of batches drawn as the figure assumes{so}", _at(run)):
-            yield one._replace(fix=f"Draw so, and {one.fix[:1].lower()}{one.fix[1:]}")
+        runs = f"Of what {run.loop.loader} runs nothing is proven under {plan.adjacency}."
+        for one in _claimed(claimed, exact, quoted, f"{AS_PUT}{so}", _at(run)):
+            yield one._replace(fix=f"Draw so, and {one.fix[:1].lower()}{one.fix[1:]} {runs}")
     elif own.phases == plan.phases:
         yield from _claimed(claimed, bound, quoted, so, _at(run, plan, claimed))
     elif judge(claimed, bound) is not Standing.STANDS:
