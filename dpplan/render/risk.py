@@ -67,12 +67,19 @@ LEGEND = (
     "them. Advantage: TPR less FPR, 0 for guessing and 1 for certainty."
 )
 
+WHY_EQUAL = (
+    "Singling out, attribute inference and reconstruction are equal because one bound holds for all three: somebody "
+    "who is right with chance {0} without the data (--baseline) is right at most as often as the TPR at FPR {0} with "
+    "it. Where their chances without the data differ, ask for each."
+)
+
 
 def rows(found: "Assessment", plan: Plan | None, names: Sequence[str] = ()) -> Iterator[str]:
     """What the words mean, what the figures rest on, a μ, and what they mean to two people. names: of the phases, where
     they have some."""
     source, question = found.trade_off.source, found.question
     yield from wrapped(LEGEND, indent=2)
+    yield from wrapped(WHY_EQUAL.format(show(question.baseline)), indent=2)
     yield ""
     yield from plan_rows.sentence("from", f"{source.name} ({source.guarantee})")
     if wide := _wide(found):

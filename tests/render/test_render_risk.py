@@ -33,6 +33,19 @@ def test_the_words_of_the_table_are_explained_below_it() -> None:
     assert [word for word in ("TPR: ", "FPR: ", "Advantage: TPR less FPR") if word not in legend] == []
 
 
+@pytest.mark.parametrize("baseline", [0.01, 0.25])
+def test_why_three_attacks_have_one_figure_is_told_of_the_baseline_that_was_asked(baseline: float) -> None:
+    found = risk.assess(source_of_gdp(1.0), risk.AttackQuestion(rates=(baseline,), baseline=baseline))
+    assert found.reconstruction.upper == found.rates[0].upper  # what the sentence says
+    told = " ".join(" ".join(render.rows(found, None)).split())
+    assert f"right with chance {baseline} without the data (--baseline) is right at most as often as the TPR at" in told
+    assert f"the TPR at FPR {baseline} with it." in told
+    attacks = [
+        line for line in table.plain(render.table(found)) if line.startswith(tuple(render.WITHOUT_DATA.values()))
+    ]
+    assert len(attacks) == 3 and len({line.split()[-2] for line in attacks}) == 1
+
+
 def test_people_are_counted_by_the_false_positive_rate() -> None:
     words = render.for_a_person(FOUND)
     most = float(words.partition("can recognise at most ")[2].split()[0])
