@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dpplan.checks import Problems
-from dpplan.commands.shared import output, overwriting, plan_files, waiting
-from dpplan.commands.shared.parameter_types import CHANCE, COUNT, FileName, Name
+from dpplan.commands.shared import output, overwriting, plan_arguments, plan_files, waiting
+from dpplan.commands.shared.accountant_option import EXACT
+from dpplan.commands.shared.parameter_types import CHANCE, FileName, Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.commands.shared.request import Request, requested
 from dpplan.durable_files import write_named
 from dpplan.errors import EXIT_EXCEEDED, EXIT_NOT_CERTIFIED, PlanError, ReportError, UsageError
 from dpplan.plan import Settings, resolve_delta
@@ -31,14 +33,16 @@ BY_ENDING = {
 }
 HELP = """A page about SOURCE to publish and to sign: what was claimed, on what it rests, what it means, who states it.
 
-SOURCE is the folder of a run, its report.json, the JSON of dpplan epsilon, a recipe or a plan file. ε is accounted
-anew. The page is one file, without script or anything to load; --format md is for a model card or a paper, json for
-programs, and registry drafts an entry of the registry of deployments (registry.opendp.org).
+SOURCE is the folder of a run, its report.json, the JSON of dpplan epsilon, a recipe or a plan file; a plan of one phase
+may be given by options in its place. With a recipe, --n is the number of its training examples, and its data is not
+read. ε is accounted anew. The page is one file, without script or anything to load; --format md is for a model card or
+a paper, json for programs, and registry drafts an entry of the registry of deployments (registry.opendp.org).
 
 \b
   dpplan report runs/digits-001 -o report.html
   dpplan report recipes/digits.yaml --n 1437 -o plan.html
   dpplan report recipes/plans/cohorts.yaml -o cohorts.html
+  dpplan report --sigma 1.1 --n 60000 --batch 256 --epochs 60 -o plan.html
   dpplan report runs/digits-001 --statement statement.yaml --format registry
   dpplan report --fields
 
@@ -63,13 +67,18 @@ written.
 
 
 @click.command("report", help=HELP)
-@click.argument("source", type=FileName(path_type=Path), metavar="SOURCE", required=False)
+@click.argument("source", type=FileName(path_type=Path), metavar="[SOURCE]", required=False)
 @click.option("-o", "--output", "file", type=FileName(path_type=Path, dir_okay=False), help="Where to write it.")
 @click.option("--format", "form", type=Name(FORMATS), help="html, md, json or registry; else by the name of the file.")
 @click.option("--statement", type=FileName(path_type=Path), help="A YAML file of what is stated.")
 @click.option("--state", multiple=True, metavar="KEY=TEXT", help="One thing that is stated; repeatable.")
-@click.option("--delta", type=CHANCE, help="Another δ than the file's own.")
-@click.option("--n", "examples", type=COUNT, help="Training examples of a recipe; its data is read without.")
+@plan_arguments.plan
+@plan_arguments.scheme
+@click.option(
+    "--delta",
+    type=CHANCE,
+    help="Another δ than the file's own; of a plan by options, than the largest power of ten ≤ 1 / (10 n).",
+)
 @click.option("--audit", type=FileName(path_type=Path), help="What dpplan audit kept (--record) or printed as JSON.")
 @click.option("--private", is_flag=True, help="Also what was computed without noise; not to be published.")
 @click.option("--fields", is_flag=True, help="List what can be stated, and stop.")
@@ -80,8 +89,8 @@ def command(
     form: str | None,
     statement: Path | None,
     state: tuple[str, ...],
+    settings: Settings,
     delta: Any,
-    examples: Any,
     audit: Path | None,
     private: bool,
     fields: bool,
@@ -91,14 +100,14 @@ def command(
 
         output.say(render.fields())
         return
-    if source is None:
-        raise PlanError("SOURCE is missing: name the folder of a run, a report.json or a recipe.")
+    _one_of_two(source, settings.examples)
     form = _form(form, file)
     if file is not None and (wrong := overwriting.problems("output", file)):
         raise UsageError(wrong)
     stated = _stated(statement, state, delta, form)
+    about = requested(PlanArguments(settings), (delta,), EXACT) if source is None else source
     with waiting.status("accounting") as told:
-        page = _page(source, stated, None if delta is None else float(delta), examples, told)
+        page = _page(about, stated, None if delta is None else float(delta), settings.examples, told)
         if audit is not None:
             page = _with_audits(page, audit)
         text = _written(page, form, private)
@@ -108,7 +117,24 @@ def command(
         write_named(f"{file}:", file, text.encode())
         output.say([f"written to {file}" + ("" if file.suffix else f", as {form}")])
         output.note(_not_stated(page))
-    _judged(page, source)
+    if isinstance(about, Request):
+        output.warn(about.warnings)
+    else:
+        _judged(page, about)
+
+
+def _one_of_two(source: Path | None, examples: Any) -> None:
+    """Raises PlanError where neither a file nor options say what the page is about, or both do."""
+    typed = plan_arguments.typed_of_plan()
+    if source is None and not typed and examples is None:
+        raise PlanError(
+            "SOURCE is missing: name the folder of a run, a report.json, a recipe or a plan file; or give the options "
+            "of a plan, --sigma 1.1 --n 60000 --batch 256 --epochs 60."
+        )
+    if source is not None and typed:
+        raise PlanError(
+            f"SOURCE and {', '.join(typed)} are given, each of which says what plan the page is about. Leave one out."
+        )
 
 
 def _not_stated(page: "Page") -> Iterator[str]:
@@ -179,10 +205,12 @@ def _stated(statement: Path | None, state: tuple[str, ...], delta: Any, form: st
 
 
 def _page(
-    source: Path, stated: dict[str, str], delta: float | None, examples: Any, told: Callable[[str], None]
+    source: Path | Request, stated: dict[str, str], delta: float | None, examples: Any, told: Callable[[str], None]
 ) -> "Page":
     from dpplan import report
 
+    if isinstance(source, Request):
+        return report.of_plan("plan", source.plan, stated, source.deltas[0].value, told=told)
     if plan_files.is_whole_plan(source):
         if examples is not None:
             raise PlanError("n is for a recipe: a plan file names its own. Leave --n out.")

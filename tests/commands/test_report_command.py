@@ -19,6 +19,19 @@ def test_a_page_of_a_recipe_is_written_without_torch(dpplan: Run, tmp_path: Path
     assert "Example Lab" in page
 
 
+def test_a_plan_by_options_has_the_page_of_its_json_without_the_claim_of_a_file(dpplan: Run, tmp_path: Path) -> None:
+    plan = ("--sigma", "4", "--n", "600", "--batch", "60", "--epochs", "1", "--sampling", "fixed-size")
+    plan = (*plan, "--adjacency", "replace-one", "--delta", "1e-4")
+    (tmp_path / "plan.json").write_text(dpplan("epsilon", *plan, "--json").stdout, encoding="utf-8")
+    by_options, of_file = (dpplan("report", *said, "--state", "curator=Lab") for said in (plan, ("plan.json",)))
+    assert (by_options.returncode, by_options.stderr) == (0, "")
+    claims = [line for line in of_file.stdout.splitlines() if "The file claims" not in line]
+    assert by_options.stdout.splitlines() == claims
+    assert "dp_adjacency: replace_one" in by_options.stdout and "| Curator | Lab |" in by_options.stdout
+    warned = dpplan("report", *plan[:-1], "0.01")
+    assert warned.returncode == 0 and "delta=0.01 is not below 1/n" in " ".join(warned.stderr.split())
+
+
 def test_mistakes_and_the_list_of_fields(dpplan: Run) -> None:
     assert "publication_date" in dpplan("report", "--fields").stdout
     for arguments, said in (

@@ -54,8 +54,8 @@ _IN_A_RECIPE: Mapping[str, str] = MappingProxyType(
     }
 )
 _IN_A_FILE = (
-    "A page is of a run, a recipe, a plan file or the JSON of a figure, whose name it takes: dpplan epsilon --sigma 4 "
-    "--q 0.01 --steps 10000 --delta 1e-5 --json > plan.json, then dpplan report plan.json. See dpplan help plans."
+    "A page of several phases, or of what ran before as well, is of a plan file or of the JSON of dpplan epsilon, "
+    "whose name it takes: dpplan report plan.yaml. See dpplan help plans."
 )
 INSTEAD: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -88,9 +88,7 @@ INSTEAD: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "target-eps": "The ε that is claimed is --claimed-eps.",
         },
         "compare accountants": {"accountant": "All of them are compared. For one, dpplan epsilon --accountant rdp."},
-        "report": dict.fromkeys(
-            ("sigma", "q", "batch", "epochs", "steps", "sampling", "adjacency", "unit"), _IN_A_FILE
-        ),
+        "report": dict.fromkeys(("phase", "phases", "spent"), _IN_A_FILE),
         "train": _IN_A_RECIPE,
         "tune": _IN_A_RECIPE,
     }

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from dpplan.adjacency import ADJACENCIES, named
 from dpplan.commands.shared.parameter_types import (
@@ -175,6 +176,17 @@ def scheme(command: Command) -> Command:
         unit,
     ]
     return in_order(options)(gathered)
+
+
+def typed_of_plan() -> list[str]:
+    """Which options of `plan` and `scheme` this call has, whatever they say; without --n, which a recipe may take."""
+    context = click.get_current_context()
+    names = {*(each.name for each in DESCRIBING), "sampling", "adjacency", "unit", "max_per_user", *OPTIONS}
+    return [
+        each.opts[0]
+        for each in context.command.params
+        if each.name in names - {"examples"} and context.get_parameter_source(each.name) is ParameterSource.COMMANDLINE
+    ]
 
 
 def unit(command: Command) -> Command:
