@@ -179,6 +179,7 @@ class Contour:
         self.log_rest = float(rest[chosen])
         self.reached = len(good) > 0 and chosen == int(good[0])
         self.log_left_out = self.log_rest - goal + accuracy.rest
+        self._seen: dict[float, tuple[float, float, float]] = {}
         self.u = self.h * np.arange(int(edges[chosen] / self.h) + 2, dtype=np.float64)
 
     def _log_aliases(self, epsilon: float) -> float:
@@ -256,8 +257,10 @@ class Contour:
         terms, low, high = self._sum, np.zeros(len(epsilons)), np.full(len(epsilons), math.inf)
         log_deltas, log_aliases = self.table.at_many(self.tilt, self.period, epsilons)
         base = terms.log_unit - self.tilt * epsilons
-        far_low, far_high = np.array([self.measure.beyond(float(each))[:2] for each in epsilons]).reshape(-1, 2).T
-        bulk_low, bulk_high = self._bulk_ends(epsilons)
+        far_low, far_high, most = np.array([self._left_out(each) for each in epsilons.tolist()]).reshape(-1, 3).T
+        bulk_low, bulk_high = np.zeros(len(epsilons)), most
+        if isinstance(self.bulk, Contour):
+            bulk_low, bulk_high = self.bulk.ends(epsilons)
         held = (base > LOG_TINY) & (base < LOG_HUGE)  # as in `at`
         if held.any():
             sums, units = sum_at_many_epsilons.real_sums(terms.weighted, self.h, epsilons[held])
@@ -277,9 +280,10 @@ class Contour:
         off = scale * off + rest
         return scale * sums - off, scale * sums + off
 
-    def _bulk_ends(self, epsilons: Array) -> tuple[Array, Array]:
-        """Ends for what the bulk adds at each ε."""
-        if isinstance(self.bulk, Contour):
-            return self.bulk.ends(epsilons)
-        most = [chernoff.probability(self._log_bulk(float(each))) for each in epsilons] if self.bulk else 0.0
-        return np.zeros(len(epsilons)), np.zeros(len(epsilons)) + most
+    def _left_out(self, epsilon: float) -> tuple[float, float, float]:
+        """Ends for what the measure leaves out beyond, and the most that it leaves out below where no contour tells.
+        Kept: whoever looks at a whole profile asks for the same ε after each new contour."""
+        if epsilon not in self._seen:
+            most = chernoff.probability(self._log_bulk(epsilon)) if isinstance(self.bulk, Chernoff) else 0.0
+            self._seen[epsilon] = (*self.measure.beyond(epsilon)[:2], most)
+        return self._seen[epsilon]
