@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from dpplan import risk
+from dpplan.accounting import gdp
 from dpplan.accounting.exact import general_one_step, other_laws, profile
 from dpplan.accounting.exact.contour.privacy_loss import Steps
 from dpplan.accounting.exact.event_lower_bound import EventBound
+from dpplan.accounting.exact.gaussian_lattice import composition
 from dpplan.accounting.exact.general_lattice import Accuracy, Composition
 from dpplan.accounting.exact.profile import FINE, Profile
-from dpplan.accounting.exact.proven_deltas import KNOWN_ABOVE, OneDirection, Width
+from dpplan.accounting.exact.proven_deltas import KNOWN_ABOVE, OneDirection, Place, Width
 from dpplan.accounting.exact.proven_ends import Ends
 from dpplan.accounting.exact.shared_lattice import MOST_SPARED, QUICK_POINTS, SharedLattice
 from dpplan.accounting.pairs import laplace, subsampled
@@ -42,6 +44,7 @@ PLANS = {
     "little noise": Plan.from_rate(0.3, 0.05, 100),
     "large losses": Plan.from_rate(0.25, 0.001, 1000),
     "rare and many": Plan.from_rate(0.8, 0.001, 10_000),
+    "all but sure": Plan.from_rate(0.5, 0.5, 100_000),
     "replaced": Settings(noise_multiplier=0.8, sample_rate=0.001, steps=10_000, adjacency=named("replace-one")).plan(),
     "laplace": plan((Laplace(0.1), 0.01, 1000)),
     "before training": plan((Laplace(0.02), 1.0, 20), (Gaussian(20.0), 1.0, 2), (Gaussian(1.1), 256 / 60000, 3515)),
@@ -59,13 +62,23 @@ MOST_PLACES = {
     "little noise": 2,
     "large losses": 2,
     "rare and many": 1,
+    "all but sure": 1,
     "replaced": 1,
     "choices": 1,
 }
 
 
 BRACKETED = {"of a stated μ", "choices", "balls in bins"}
-LONG = {"of a stated μ", "large losses", "rare", "rarest", "rare and few", "little noise", "balls in bins"}
+LONG = {
+    "drawn once, rarely",
+    "of a stated μ",
+    "large losses",
+    "rare",
+    "rarest",
+    "rare and few",
+    "little noise",
+    "balls in bins",
+}
 
 
 @cache
@@ -99,6 +112,35 @@ def test_a_lattice_that_was_much_too_wide_is_not_laid_again(monkeypatch):
     monkeypatch.setattr(Composition, "around", lambda own, at, fine: laid.append(at) or around(own, at, fine))
     risk.TradeOff(risk.source_of_plan(PLANS["rare and many"])).curve(200)
     assert laid.count(0.0) == 1
+
+
+@pytest.mark.parametrize("name", ["all but sure"])
+def test_no_grid_is_laid_at_zero_where_something_else_tells_of_it(name, monkeypatch):
+    """That δ(0) is all but 1, which is so in both directions."""
+    monkeypatch.setattr(composition, "near", None)
+    own = Profile.of(PLANS[name])
+    found = [own.ends(at, np.zeros(1), DRAW) for at in (0, 1)]
+    for low, high in found:
+        assert 0.0 < low[0] <= high[0] <= low[0] * (1.0 + 1e-4)
+    assert found[0][0][0] <= found[1][1][0] and found[1][0][0] <= found[0][1][0]
+
+
+@pytest.mark.parametrize("mu", [0.3, 2.0, 12.0])
+@pytest.mark.parametrize("start", [0.0, 1.5])
+def test_what_is_left_to_one_tells_of_larger_epsilons(mu, start):
+    """By nothing but δ at one place: (1 - δ)·e^-ε never rises, and is nearly constant where δ is nearly 1."""
+
+    def make(epsilon, enough):
+        ends = gdp.delta_interval(mu, epsilon)
+        return Place(epsilon, ends.lower, ends.upper)
+
+    one, beyond = OneDirection(make), start + np.array([0.0, 1e-9, 0.01, 0.3, 1.0, 2.0, 5.0, 30.0])
+    one(np.array([start]))
+    low, high = one(beyond, KNOWN_ABOVE)
+    truth = [gdp.delta_interval(mu, each) for each in beyond.tolist()]
+    assert all(low <= [each.upper for each in truth]) and all([each.lower for each in truth] <= high)
+    left = (1.0 - truth[0].lower) * math.exp(1.0)
+    assert low[4] >= 1.0 - left - 1e-14
 
 
 @pytest.mark.sweep(every=2)

@@ -27,6 +27,7 @@ from dpplan.accounting.exact.general_lattice import Accuracy, Composition
 from dpplan.accounting.exact.proven_deltas import (
     KNOWN_ABOVE,
     NARROWEST,
+    NEARLY_ONE,
     At,
     ManyEnds,
     OneDirection,
@@ -51,7 +52,7 @@ Ends2 = tuple[float, float]
 TO_DRAW, ROUGHLY = Resolution(halvings=1, reach=40), 0.5
 # Where no contour at ε = 0 ends at a price: about δ where one is put that tells of 0 too. Where δ is 1e-6, it is as
 # quick, and at some ε wider by a few 1e-10 of δ.
-FAR_DELTA = 1e-4
+FAR_DELTA, NOTHING = 1e-4, Ends(0.0, 1.0, "none")
 Side = Callable[[Array, Width], ManyEnds]
 
 
@@ -254,13 +255,13 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction, lattice: SharedLatt
         tried = lattice.serves(enough) and (enough.relative >= ROUGH or not TwoSteps.serves(steps))
         wanted = max(enough.relative, LATTICE_WIDTH)
         first = tried and lattice.comes_first(enough)
-        ends = Ends(0.0, 1.0, "none") if first else invert.delta_ends(steps, direction, epsilon, ceiling, short=tried)
-        if tried and not first and enough.dominating and epsilon == 0.0 and direction is Direction.REMOVE:
-            ends = ends if ends.contour is not None else ends.narrowed(_from_afar(steps))
+        ends = NOTHING if first else invert.delta_ends(steps, direction, epsilon, ceiling, short=tried)
+        at_zero = tried and enough.dominating and epsilon == 0.0 and direction is Direction.REMOVE
+        if at_zero and not first and ends.contour is None and ends.lower < NEARLY_ONE:
+            ends = ends.narrowed(_from_afar(steps))
         if tried and ends.upper - ends.lower > max(enough.at(epsilon), wanted * ends.upper):
             known = event.delta(epsilon) if direction is Direction.REMOVE and enough.dominating else 0.0
-            place = lattice.place(epsilon, enough, known)
-            if place is not None:
+            if (place := lattice.place(epsilon, enough, known)) is not None:
                 return place
             ends = invert.delta_ends(steps, direction, epsilon, ceiling)
         floor = event.delta(epsilon) if direction is Direction.REMOVE else 0.0
@@ -268,7 +269,6 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction, lattice: SharedLatt
         contour = ends.contour
         if contour is None:
             return Place(epsilon, lower, upper)
-
         return Place(epsilon, lower, upper, _of_contour(contour), not isinstance(contour, TwoSteps))
 
     return make
@@ -280,7 +280,7 @@ def _from_afar(steps: Steps) -> Ends:
     log_delta = math.log(FAR_DELTA)
     saddle = placement.plan_saddles(steps, Direction.REMOVE, log_delta).for_log_delta(log_delta)
     if not saddle.epsilon > 0.0 or placement.hardly_reached(steps, saddle):
-        return Ends(0.0, 1.0, "none")
+        return NOTHING
     contour = placement.plain(steps, Direction.REMOVE, saddle, saddle.epsilon, log_delta)
     return _at_zero(contour if contour.reached and not placement.too_long(steps, contour) else None)
 
@@ -288,9 +288,9 @@ def _from_afar(steps: Steps) -> Ends:
 def _at_zero(contour: Contour | None) -> Ends:
     """Of δ(0), by a contour that lies elsewhere."""
     if contour is None:
-        return Ends(0.0, 1.0, "none")
+        return NOTHING
     low, high = (float(each[0]) for each in contour.ends(np.zeros(1)))
-    return Ends(low, min(high, 1.0), contour.method, (), contour) if low <= high else Ends(0.0, 1.0, "none")
+    return Ends(low, min(high, 1.0), contour.method, (), contour) if low <= high else NOTHING
 
 
 def _of_laws(known: other_laws.Known, assumptions: Assumptions) -> Profile:

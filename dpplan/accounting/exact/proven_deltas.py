@@ -22,6 +22,8 @@ from dpplan.quick_dataclass import dataclass
 # one is not narrower than GAINED times what was known there.
 NARROW, LEAST_WIDTH, MOST = 1e-7, 1e-15, 24
 LOST, LOST_OF_WIDE, WIDE, POOR, GAINED = 10.0, 2.0, 2e-4, 1e-5, 0.5
+# From a δ that near to 1 on, what is left to 1 says enough of it at every larger ε.
+NEARLY_ONE, MANY_UNITS = 1.0 - 1e-12, 16.0 * outward.UNIT
 _QUIET: dict[str, Any] = {"over": "ignore", "under": "ignore", "invalid": "ignore", "divide": "ignore"}
 ManyEnds = tuple[Array, Array]
 Flags = npt.NDArray[np.bool_]
@@ -78,8 +80,8 @@ class Place:
     def mirrored(self) -> "Place | None":
         """What it says of the other direction."""
         at = self.at
-        if at is None or not self.real:
-            return None
+        if at is None or not self.real:  # but δ(0) is of both; another place there is still worth a try
+            return Place(0.0, self.lower, self.upper, aim=math.inf) if self.epsilon == 0.0 else None
 
         return Place(math.inf, 0.0, 1.0, partial(small_epsilon.mirrored, at=at))
 
@@ -127,7 +129,7 @@ class OneDirection:
         same δ at 0."""
         place = self.make(epsilon, found.enough)
         self._places.append(place)
-        lone = place.at is None and place.upper > 0.0
+        lone = place.at is None and place.upper > 0.0 and place.lower < NEARLY_ONE
         poor = place.width > max(POOR, found.enough.relative) and not found.enough.serves(place)
         if self.other is not None and not self.other._places and (lone or poor):
             self.other._places.append(self.other.make(0.0, found.enough))
@@ -173,6 +175,10 @@ class _Found:
         # δ never rises with ε: what holds at one place says something on either side of it.
         np.maximum(self.lower, place.lower, out=self.lower, where=self.epsilons <= place.epsilon)
         np.minimum(self.upper, place.upper, out=self.upper, where=self.epsilons >= place.epsilon)
+        # Nor does (1 - δ)·e^-ε: it is the least of P(not S)·e^-ε + Q(S) over all events S.
+        way = self.epsilons - place.epsilon
+        floor = 1.0 - (1.0 - place.lower) * np.exp(way) - MANY_UNITS * (1.0 + np.abs(way))
+        np.maximum(self.lower, floor, out=self.lower, where=(way >= 0.0) & (floor <= self.upper))
         if place.at is not None:
             low, high = place.at(self.epsilons[asked])
             sound = low <= high  # not where either is NaN
