@@ -44,6 +44,7 @@ PLANS = {
     "little noise": Plan.from_rate(0.3, 0.05, 100),
     "large losses": Plan.from_rate(0.25, 0.001, 1000),
     "rare and many": Plan.from_rate(0.8, 0.001, 10_000),
+    "drawn once, rarely": Plan.from_rate(0.5, 1e-5, 100_000),
     "all but sure": Plan.from_rate(0.5, 0.5, 100_000),
     "replaced": Settings(noise_multiplier=0.8, sample_rate=0.001, steps=10_000, adjacency=named("replace-one")).plan(),
     "laplace": plan((Laplace(0.1), 0.01, 1000)),
@@ -114,9 +115,9 @@ def test_a_lattice_that_was_much_too_wide_is_not_laid_again(monkeypatch):
     assert laid.count(0.0) == 1
 
 
-@pytest.mark.parametrize("name", ["all but sure"])
+@pytest.mark.parametrize("name", ["drawn once, rarely", "all but sure"])
 def test_no_grid_is_laid_at_zero_where_something_else_tells_of_it(name, monkeypatch):
-    """That δ(0) is all but 1, which is so in both directions."""
+    """A contour over jumps that is put farther out; or that δ(0) is all but 1, which is so in both directions."""
     monkeypatch.setattr(composition, "near", None)
     own = Profile.of(PLANS[name])
     found = [own.ends(at, np.zeros(1), DRAW) for at in (0, 1)]

@@ -20,6 +20,7 @@ from dpplan.accounting.exact import gaussian_one_step, general_one_step, invert,
 from dpplan.accounting.exact.contour import placement
 from dpplan.accounting.exact.contour.delta_interval import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
+from dpplan.accounting.exact.contour.rare_jumps import cut_choice
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
@@ -263,7 +264,9 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction, lattice: SharedLatt
             known = event.delta(epsilon) if direction is Direction.REMOVE and enough.dominating else 0.0
             if (place := lattice.place(epsilon, enough, known)) is not None:
                 return place
-            ends = invert.delta_ends(steps, direction, epsilon, ceiling)
+            ends = _over_jumps_from_afar(steps) if at_zero else NOTHING
+            if ends.upper - ends.lower > max(enough.at(epsilon), wanted * ends.upper):
+                ends = invert.delta_ends(steps, direction, epsilon, ceiling)
         floor = event.delta(epsilon) if direction is Direction.REMOVE else 0.0
         lower, upper = rdp_cross_check.reconcile("delta", ends, floor, ceiling).proven
         contour = ends.contour
@@ -283,6 +286,12 @@ def _from_afar(steps: Steps) -> Ends:
         return NOTHING
     contour = placement.plain(steps, Direction.REMOVE, saddle, saddle.epsilon, log_delta)
     return _at_zero(contour if contour.reached and not placement.too_long(steps, contour) else None)
+
+
+def _over_jumps_from_afar(steps: Steps) -> Ends:
+    """Likewise, over rare jumps, where no lattice serves either: a grid at 0 takes longer, and tells of less."""
+    epsilon = cut_choice.guess_epsilon(steps, math.log(FAR_DELTA))
+    return _at_zero(cut_choice.contour(steps, epsilon, math.log(FAR_DELTA)) if epsilon > 0.0 else None)
 
 
 def _at_zero(contour: Contour | None) -> Ends:
