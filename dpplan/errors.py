@@ -35,12 +35,12 @@ STATUS_MEANINGS: Mapping[int, str] = MappingProxyType(
         EXIT_EXCEEDED: "a limit is exceeded or cannot be met; a check found an error; a claim is refuted; a run ended "
         "early or disagrees with its plan",
         EXIT_USAGE: "the call, the plan, the recipe or the report makes no sense as put, or names a file that is not "
-        "there; its problems are listed. A refuted claim in a report that contradicts itself too is 1",
+        "there, or a place for one where there is no folder; its problems are listed. A refuted claim in a report that contradicts itself too is 1",
         EXIT_NOT_CERTIFIED: "nothing could be certified: this accountant has no theorem for this plan, or only an "
         "estimate is within the limit, or the limit is held at a δ above 0.1, which is no privacy",
         EXIT_INTERNAL: "an internal error: a bug in dpplan, and nothing is claimed",
-        EXIT_IO: "input or output failed (disk full, unreadable file, no permission), or memory ran out: not the plan "
-        "but the machine",
+        EXIT_IO: "input or output failed (disk full, no permission, a file that is there and cannot be read), or memory ran "
+        "out: not the plan but the machine",
     }
 )
 

@@ -9,7 +9,8 @@ import click
 
 import dpplan
 from dpplan.checks import Problems, did_you_mean
-from dpplan.commands.shared import membership_audit, output, plan_arguments, plan_files, recipe_data, waiting
+from dpplan.commands.shared import membership_audit, output, overwriting, plan_arguments, plan_files
+from dpplan.commands.shared import recipe_data, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.limit_options import at_least_zero
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
@@ -64,9 +65,9 @@ holds only where each canary has a coordinate, noise and a draw of its own; the 
 by it where its sampling draws each example for itself. The lower bound of both is for a named family of mechanisms: the
 same plan with other noise, or without a plan a Gaussian.
 
-Exit status: 0 consistent, or nothing to compare with; 1 VIOLATION; 2 the call or the file makes no sense as put; 3 the
-plan cannot be certified, or a claim has nothing but an estimate beside it; 5 a file that is there cannot be read, or
-one cannot be written.
+Exit status: 0 consistent, or nothing to compare with; 1 VIOLATION; 2 the call or the file makes no sense as put, or a
+file would go where no folder is; 3 the plan cannot be certified, or a claim has nothing but an estimate beside it; 5 a
+file that is there cannot be read, or one cannot be written.
 """
 WHOLE = ("mislabelled", "random", "natural")  # canaries that are examples, in the order of `Canaries`
 RUNS_ONLY = ("canaries", *WHOLE, "seed", "record", *membership_audit.ONLY_HERE)
@@ -95,7 +96,9 @@ SIDES = ("both", "in")
 @click.option("--random", type=COUNT, help="Of a recipe: how many of numbers and labels by lot.")
 @click.option("--natural", type=COUNT, help="Of a recipe: how many held-out examples as they are.")
 @click.option("--seed", type=COUNT, help="Of a recipe: makes the run repeatable, for tests.")
-@click.option("--record", type=FileName(path_type=Path), metavar="FILE", help="Of a recipe: a file to keep it in.")
+@click.option(
+    "--record", type=FileName(path_type=Path, dir_okay=False), metavar="FILE", help="Of a recipe: a file to keep it in."
+)
 @click.option("--method", type=Name(METHODS), default=METHODS[0], show_default=True, help="The theorem.")
 @click.option("--guesses", type=COUNT, help="How many canaries are guessed, fixed before the scores were seen.")
 @click.option("--side", type=Name(SIDES), default=SIDES[0], show_default=True, help="Of --guesses: both, or in alone.")
@@ -238,6 +241,8 @@ def _run_problems(
             checked.whole(name, told[name], least=0, try_="0 leaves them out.")
     if told["seed"] is not None:
         checked.whole("seed", told["seed"], least=0, try_="Any whole number will do.")
+    if told["record"] is not None:
+        checked.found += overwriting.no_folder("record", told["record"])
     if delta is not None:
         checked.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
     if checked.found:

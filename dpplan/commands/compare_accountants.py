@@ -23,7 +23,8 @@ and is marked as under-reporting.
   dpplan compare accountants --sigma 4 --q .01 --steps 1e4 --delta 1e-5 --json
   dpplan compare accountants --sigma 4 --q .01 --n 1e4 --epochs 9 --plot a.svg
 
-Exit status: 0 done; 2 the call makes no sense as put; 5 a file that is there cannot be read, or one cannot be written.
+Exit status: 0 done; 2 the call makes no sense as put, or a file would go where no folder is; 5 a file that is there
+cannot be read, or one cannot be written.
 """
 
 

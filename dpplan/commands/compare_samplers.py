@@ -28,7 +28,8 @@ own where the scheme is cheaper. --loader says what a loader of a library really
   dpplan compare samplers --sigma 1 --n 10000 --batch 100 --epochs 3 \\
     --cap 150 --groups 4 --without-noise --plot samplers.svg
 
-Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certified; 5 the picture cannot be written.
+Exit status: 0 done; 2 the call makes no sense as put, or a file would go where no folder is; 3 nothing could be
+certified; 5 the picture cannot be written.
 """
 
 

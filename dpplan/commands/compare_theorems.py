@@ -23,7 +23,8 @@ Every row is for the first so many steps of the plan.
   dpplan compare theorems --sigma 1.1 --n 60000 --batch 256 --epochs 60
   dpplan compare theorems --sigma 4 --q 1 --steps 50 --delta 1e-5 --plot t.svg
 
-Exit status: 0 done; 2 the call makes no sense as put; 5 a file that is there cannot be read, or one cannot be written.
+Exit status: 0 done; 2 the call makes no sense as put, or a file would go where no folder is; 5 a file that is there
+cannot be read, or one cannot be written.
 """
 
 

@@ -35,8 +35,8 @@ That covers the winner alone. How many trials there were, the seed of that numbe
 took stay private; where no trial is made the answer is 'none', and is not drawn again. The score that decides is public
 or part of what each trial releases.
 
-Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certified; 5 a file that is there cannot be
-read, or one cannot be written.
+Exit status: 0 done; 2 the call makes no sense as put, or a file would go where no folder is; 3 nothing could be
+certified; 5 a file that is there cannot be read, or one cannot be written.
 """
 
 

@@ -34,8 +34,8 @@ the plan's own, and noise, batch and sample rate around the plan's own.
   dpplan curve --sigma 4 --q .01 --steps 1e4 \\
     --accountant exact --accountant rdp
 
-Exit status: 0 done; 2 the call makes no sense as put; 3 nothing could be certified; 5 a file that is there cannot be
-read, or one cannot be written.
+Exit status: 0 done; 2 the call makes no sense as put, or a file would go where no folder is; 3 nothing could be
+certified; 5 a file that is there cannot be read, or one cannot be written.
 """
 LEAST_DELTA = 1e-12  # how far a curve over ε goes when nothing is said
 

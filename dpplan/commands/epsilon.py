@@ -51,9 +51,9 @@ several such phases; or a file with a whole budget, phase by phase: dpplan help 
 proves nothing and passes only with --accept-estimate; a lower bound never does, and nothing does at a δ above 0.1.
 A δ that is not below 1/n, where n is known, is warned of.
 
-Exit status: 0 done, and within --max-eps; 1 above --max-eps; 2 the call makes no sense as put; 3 nothing could be
-certified, or proven with --prove, or only an estimate is within --max-eps, or its δ is no privacy; 5 a file that is
-there cannot be read, or one cannot be written.
+Exit status: 0 done, and within --max-eps; 1 above --max-eps; 2 the call makes no sense as put, or a file would go where
+no folder is; 3 nothing could be certified, or proven with --prove, or only an estimate is within --max-eps, or its δ is
+no privacy; 5 a file that is there cannot be read, or one cannot be written.
 """
 
 

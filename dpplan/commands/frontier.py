@@ -55,8 +55,8 @@ Rules, all of them among the cells within --compute:
   saturation      all of the compute, on the most steps whose noise no
                   larger batch lowers by over a tenth (McKenna et al. 2025)
 
-Exit status: 0 done; 1 no cell is within the compute or meets the target; 2 the call makes no sense as put; 5 a file
-cannot be written.
+Exit status: 0 done; 1 no cell is within the compute or meets the target; 2 the call makes no sense as put, or a file
+would go where no folder is; 5 a file cannot be written.
 """
 RANGE = "A range is FIRST:LAST or FIRST:LAST:COUNT, with FIRST below LAST and COUNT from 2: 64:8192:25."
 MOST_CELLS = 20_000  # some minutes

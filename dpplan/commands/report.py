@@ -60,9 +60,9 @@ All claims of a run are judged as by dpplan verify: where one does not stand, th
 recipe is named by the sha256 of its file and by that of its canonical form, which is equal for recipes that run the
 same; one in the run's folder that is not the one that ran is told, and not printed.
 
-Exit status: 0 done; 1 a claim is refuted; 2 the call makes no sense as put, or SOURCE is no report; 3 nothing could be
-certified, or a claim can neither be certified nor refuted; 5 a file that is there cannot be read, or the page cannot be
-written.
+Exit status: 0 done; 1 a claim is refuted; 2 the call makes no sense as put, or SOURCE is no report, or a file would go
+where no folder is; 3 nothing could be certified, or a claim can neither be certified nor refuted; 5 a file that is
+there cannot be read, or the page cannot be written.
 """
 
 

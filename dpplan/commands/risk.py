@@ -49,8 +49,8 @@ Smallest μ: of Gaussian differential privacy, for all of the profile but δ₀ 
 (arXiv:2503.10945) calls it, says how much is lost by telling the plan in this one number: the least Δ by which both
 rates of the plan's trade-off f have to move for it to lie below that of μ, f(α + Δ) - Δ ≤ f_μ(α), from above.
 
-Exit status: 0 done; 2 the call makes no sense as put, or SOURCE is no report; 3 nothing could be certified; 5 a file
-that is there cannot be read, or one cannot be written.
+Exit status: 0 done; 2 the call makes no sense as put, or SOURCE is no report, or a file would go where no folder is; 3
+nothing could be certified; 5 a file that is there cannot be read, or one cannot be written.
 """
 
 

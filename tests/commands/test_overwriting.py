@@ -107,11 +107,46 @@ def test_a_name_that_is_too_long_is_refused_with_the_limit(said: Said, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_not_there_is_a_mistake_of_the_call(said: Said, tmp_path: Path) -> None:
-    for call in ((*PAGE, "-o", "none/a.html"), (*CURVE, "--csv", "none/a.csv"), (*CURVE, "--plot", "none/a.svg")):
-        code, told = said(*call)
+PLAN = ("--sigma", "4", "--n", "1000", "--batch", "10", "--epochs", "1")
+# Every command that writes files, its options for them apart.
+CALLS = {
+    "epsilon": (*PLAN, "--delta", "1e-5"),
+    "curve": CURVE[1:],
+    "frontier": ("--target-eps", "3", *PLAN[2:]),
+    "compare accountants": PLAN,
+    "compare theorems": PLAN,
+    "compare samplers": (*PLAN, "--without-noise"),
+    "compare tuning": (*PLAN, "--mean", "3"),
+    "risk": PLAN,
+    "audit": (str(RECIPE), "--attack", "loss", "--shadows", "2"),
+    "report": PAGE[1:],
+}
+
+
+def places(command: click.Command) -> list[str]:
+    """The options that name a file to be written."""
+    return [each.opts[-1] for each in command.params if isinstance(each.type, FileName) and each.type.to_be_written]
+
+
+def test_every_command_that_writes_files_is_in_the_list() -> None:
+    assert {name for name in COMMANDS if name != "compare" and places(named(name))} == set(CALLS)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_folder_that_is_not_there_is_a_mistake_of_the_call(name: str, said: Said, tmp_path: Path) -> None:
+    """And so is a folder in the place of the file, for every option of every command; their help says it."""
+    (tmp_path / "folder.svg").mkdir()
+    for option in places(named(name)):
+        code, told = said(*name.split(), *CALLS[name], option, "none/a.svg", *["--format", "md"] * (name == "report"))
         assert (code, "the folder none does not exist. Make it first." in told) == (2, True), told
-    assert list(tmp_path.iterdir()) == []
+        code, told = said(*name.split(), *CALLS[name], option, "folder.svg")
+        assert (code, "folder.svg: cannot be written: Is a directory." in told) == (2, True), told
+    assert [each.name for each in tmp_path.iterdir()] == ["folder.svg"]
+    status = (named(name).help or "").rpartition("Exit status:")[2]
+    assert ", or a file would go where no folder is; " in " ".join(status.split()).partition("; 2 ")[2]
+
+
+def test_a_place_that_is_free_is_no_problem(tmp_path: Path) -> None:
     assert overwriting.problems("csv", tmp_path / "a.csv") == ()
     assert not overwriting.overwrites()  # outside of a call
 

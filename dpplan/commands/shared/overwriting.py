@@ -35,11 +35,18 @@ def overwrites() -> bool:
 
 def problems(name: str, file: Path) -> tuple[str, ...]:
     """What can be known to be wrong with the place of a file that is to be written. name: of the option."""
-    if not file.parent.is_dir():
-        return (f"{name}={file}: the folder {file.parent} does not exist. Make it first.",)
+    if wrong := no_folder(name, file):
+        return wrong
     if file.is_file() and not overwrites():
         return (f"{name}={file} is there, and was left alone. Name another file, or replace it with --overwrite.",)
     return tuple(f"{name}={file} is {each}, which this call reads. Name another file." for each in _read(name, file))
+
+
+def no_folder(name: str, file: Path) -> tuple[str, ...]:
+    """The same of a file that is added to, where it is there."""
+    if file.parent.is_dir():
+        return ()
+    return (f"{name}={file}: the folder {file.parent} does not exist. Make it first.",)
 
 
 def _read(name: str, file: Path) -> Iterator[str]:

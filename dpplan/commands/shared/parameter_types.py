@@ -195,7 +195,7 @@ class FileName(click.Path):
 
     def __init__(self, *, dir_okay: bool = True, **about: Any) -> None:
         super().__init__(dir_okay=True, readable=False, **about)
-        self._no_folder = not dir_okay
+        self.to_be_written = not dir_okay
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not str(value):
@@ -204,6 +204,6 @@ class FileName(click.Path):
             raise UsageError(f"{name} is empty: name a file or a folder.")
         if wrong := name_too_long(Path(value)):
             raise UsageError(f"{shortened(str(value))} {wrong}")
-        if self._no_folder and Path(value).is_dir():
+        if self.to_be_written and Path(value).is_dir():
             raise UsageError(f"{value}: cannot be written: Is a directory.")
         return super().convert(value, param, ctx)
