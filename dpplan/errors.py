@@ -6,7 +6,7 @@ DpplanError
 │   │   └── ScoresError                     no file of scores that an audit can use
 │   ├── RecipeError                     a recipe file is wrong; names line and key
 │   │   └── StatementError              what was stated is no statement
-│   ├── EntryError                      an entry lacks what the registry of deployments asks for
+│   ├── EntryError                      an entry lacks what the registry of DP deployments asks for
 │   ├── ReportError                     a file holds no claim that could be verified
 │   └── MissingExtra                    the command needs an optional part that is not installed
 ├── BudgetExceeded             exit 1   the claim is proven, and it is larger than what was allowed
@@ -35,12 +35,13 @@ STATUS_MEANINGS: Mapping[int, str] = MappingProxyType(
         EXIT_EXCEEDED: "a limit is exceeded or cannot be met; a check found an error; a claim is refuted; a run ended "
         "early or disagrees with its plan",
         EXIT_USAGE: "the call, the plan, the recipe or the report makes no sense as put, or names a file that is not "
-        "there, or a place for one where there is no folder; its problems are listed. A refuted claim in a report that contradicts itself too is 1",
+        "there, or a place for one where there is no folder; its problems are listed. A refuted claim in a report that "
+        "contradicts itself too is 1",
         EXIT_NOT_CERTIFIED: "nothing could be certified: this accountant has no theorem for this plan, or only an "
         "estimate is within the limit, or the limit is held at a δ above 0.1, which is no privacy",
         EXIT_INTERNAL: "an internal error: a bug in dpplan, and nothing is claimed",
-        EXIT_IO: "input or output failed (disk full, no permission, a file that is there and cannot be read), or memory ran "
-        "out: not the plan but the machine",
+        EXIT_IO: "input or output failed (disk full, no permission, a file that is there and cannot be read), or "
+        "memory ran out: not the plan but the machine",
     }
 )
 
@@ -49,6 +50,17 @@ class DpplanError(Exception):
     """Base of all errors that are the user's to read; commands print them without a traceback."""
 
     exit_code = EXIT_USAGE
+
+
+class FurtherProblems(str):
+    """The last line of a list that is cut: "495 more like these". left: how many problems it stands for."""
+
+    left: int
+
+    def __new__(cls, sentence: str, left: int = 1) -> "FurtherProblems":
+        made = super().__new__(cls, sentence)
+        made.left = left
+        return made
 
 
 class UsageError(DpplanError):
@@ -65,7 +77,8 @@ class UsageError(DpplanError):
         if len(self.problems) == 1:
             return self.problems[0]
         lines = "\n".join(f"  {problem}" for problem in self.problems)
-        return f"{len(self.problems)} problems with this {self.subject}\n{lines}"
+        count = sum(each.left if isinstance(each, FurtherProblems) else 1 for each in self.problems)
+        return f"{count} problems with this {self.subject}\n{lines}"
 
 
 class PlanError(UsageError):
@@ -87,9 +100,9 @@ class StatementError(RecipeError):
 
 
 class EntryError(UsageError):
-    """A draft of an entry of the registry of deployments that the registry would refuse."""
+    """A draft of an entry of the public registry of DP deployments that the registry would refuse."""
 
-    subject = "entry"
+    subject = "entry of the public registry of DP deployments"
 
 
 class ReportError(UsageError):

@@ -14,6 +14,7 @@ from dpplan.plan import Plan
 from dpplan.render import export as render
 
 LIBRARIES = ("opacus", "dp-accounting", "jax-privacy", "registry")
+REGISTRY = "the public registry of DP deployments (registry.opendp.org)"
 HELP = """A plan as another library takes it, on standard output.
 
 \b
@@ -26,8 +27,9 @@ HELP = """A plan as another library takes it, on standard output.
 opacus is JSON: accountant_state for accountant.load_state_dict, what PrivacyEngine.make_private takes, and what Opacus
 makes of n and the batch: q = 1/⌈n/B⌉, and ⌈n/B⌉ steps in an epoch; of noise that steps share and of other samplings it
 is the cost alone, and says so (not_carried). dp-accounting is a DpEvent as JSON, class names and
-fields; jax-privacy the fields of BandMFExecutionPlanConfig. registry is YAML, a draft of an entry of the registry of
-deployments; what it asks for is stated with --state KEY=TEXT (dpplan report --fields).
+fields; jax-privacy the fields of BandMFExecutionPlanConfig. registry is YAML, a draft of an entry of the public
+registry of DP deployments (registry.opendp.org); what it asks for is stated with --state KEY=TEXT (dpplan report
+--fields), and --delta goes with it alone.
 
 --json wraps the same text: what it is for, the plan it was made of, the text, and what it holds where that is JSON.
 
@@ -44,16 +46,27 @@ cannot be read.
 @plan_arguments.scheme
 @plan_arguments.file
 @plan_arguments.deltas(several=False)
-@click.option("--to", "library", type=Name(LIBRARIES), help="opacus, dp-accounting, jax-privacy or registry.")
-@click.option("--state", multiple=True, metavar="KEY=TEXT", help="One thing that the registry asks for; repeatable.")
+@click.option(
+    "--to",
+    "library",
+    type=Name(LIBRARIES),
+    help="opacus, dp-accounting, jax-privacy, or the public registry of DP deployments.",
+)
+@click.option(
+    "--state",
+    multiple=True,
+    metavar="KEY=TEXT",
+    help="With --to registry: one thing that an entry asks for; repeatable.",
+)
 @output.json_option
 def command(arguments: PlanArguments, delta: Any, library: str | None, state: tuple[str, ...], as_json: bool) -> None:
     problems = [] if library else [f"it is not said for which library: give --to {', --to '.join(LIBRARIES)}."]
     if library and library not in LIBRARIES:
         problems.append(f"to={library} is not one of: {', '.join(LIBRARIES)}.{did_you_mean(library, LIBRARIES)}")
     if library != "registry":
-        problems += ["--state is for the registry. Leave it out, or say --to registry."] if state else []
-        problems += ["--delta is for the registry: other libraries ask for it later. Leave it out."] if delta else []
+        only = f"is for --to registry, an entry of {REGISTRY}"
+        problems += [f"--state {only}. Leave it out, or say --to registry."] if state else []
+        problems += [f"--delta {only}: libraries ask for it later. Leave it out."] if delta else []
     problems += [f"state={each} is not KEY=TEXT." for each in state if not all(each.partition("="))]
     call = requested(arguments, (delta,) if library == "registry" else None, EXACT, *problems)
     if library == "registry":

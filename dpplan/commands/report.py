@@ -36,7 +36,7 @@ HELP = """A page about SOURCE to publish and to sign: what was claimed, on what 
 SOURCE is the folder of a run, its report.json, the JSON of dpplan epsilon, a recipe or a plan file; a plan of one phase
 may be given by options in its place. With a recipe, --n is the number of its training examples, and its data is not
 read. ε is accounted anew. The page is one file, without script or anything to load; --format md is for a model card or
-a paper, json for programs, and registry drafts an entry of the registry of deployments (registry.opendp.org).
+a paper, json for programs, and registry drafts an entry of the public registry of DP deployments (registry.opendp.org).
 
 \b
   dpplan report runs/digits-001 -o report.html
@@ -54,7 +54,7 @@ clipping) is left out; --private shows it and marks the page, which then has no 
 by canaries is told, each audit that lies in the run's folder or in the file of --audit; what it found by members or by
 losses of a model, and a memorisation watch, with --private.
 
-The format is that of the file's name (.html, .md, .json; .yaml is a draft for the registry); a name without an ending
+The format is that of the file's name (.html, .md, .json; .yaml is a draft for that registry); a name without an ending
 gets HTML. A file that is there is left alone, unless --overwrite is given. For a PDF, print the HTML from a browser.
 All claims of a run are judged as by dpplan verify: where one does not stand, the page says so in place of a figure. A
 recipe is named by the sha256 of its file and by that of its canonical form, which is equal for recipes that run the
@@ -69,7 +69,9 @@ there cannot be read, or the page cannot be written.
 @click.command("report", help=HELP)
 @click.argument("source", type=FileName(path_type=Path), metavar="[SOURCE]", required=False)
 @click.option("-o", "--output", "file", type=FileName(path_type=Path, dir_okay=False), help="Where to write it.")
-@click.option("--format", "form", type=Name(FORMATS), help="html, md, json or registry; else by the name of the file.")
+@click.option(
+    "--format", "form", type=Name(FORMATS), help="html, md, json or registry (of DP deployments); else by the name."
+)
 @click.option("--statement", type=FileName(path_type=Path), help="A YAML file of what is stated.")
 @click.option("--state", multiple=True, metavar="KEY=TEXT", help="One thing that is stated; repeatable.")
 @plan_arguments.plan

@@ -77,8 +77,8 @@ def _exit_codes() -> Iterator[str]:
     yield ""
     yield from _wrapped(
         "A file that is named and not there, or is a folder, or holds something else than it should, is a mistake of "
-        "the call: 2. So is a file to be written where there is no folder (--csv, --plot, --output, --record), or another "
-        "file (--overwrite replaces it); the folders above --out, --cache and recipes copy --to are made. "
+        "the call: 2. So is a file to be written where there is no folder (--csv, --plot, --output, --record), or "
+        "another file (--overwrite replaces it); the folders above --out, --cache and recipes copy --to are made. "
         "One that is there and cannot be read, or cannot be written, is 5. Where several apply, the first to happen is "
         "told; an answer that could not be written is 5 whatever it was."
     )

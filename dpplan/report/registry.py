@@ -139,7 +139,7 @@ def checked_entry(page: Page) -> dict[str, Any]:
     """The same. Raises EntryError with all that the registry would refuse, and how to state it."""
     found = entry(page)
     if wrong := violations(found):
-        raise EntryError([f"registry: {each}.{_remedy(each)}" for each in wrong])
+        raise EntryError([f"registry of DP deployments: {each}.{_remedy(each)}" for each in wrong])
     return found
 
 

@@ -63,7 +63,9 @@ def test_a_pickle_and_a_checkpoint_of_torch_are_read(tmp_path: Path, capsys: pyt
 
 def test_the_registry_tells_all_that_it_asks_for(capsys: pytest.CaptureFixture[str]) -> None:
     few = ["--sigma", "1", "--q", "0.01", "--steps", "9", "--delta", "1e-6", "--to", "registry"]
-    assert "registry: " in ran(capsys, "export", *few, code=2)
+    assert "2 problems with this entry of the public registry of DP deployments\n" in ran(
+        capsys, "export", *few, code=2
+    )
 
 
 @pytest.mark.slow
@@ -79,8 +81,16 @@ def test_an_entry_of_the_registry_has_what_was_stated(capsys: pytest.CaptureFixt
     [
         (["export", *RUN], 2, "it is not said for which library"),
         (["export", *RUN, "--to", "tensorflow"], 2, "is not one of"),
-        (["export", *RUN, "--to", "opacus", "--state", "a=b"], 2, "--state is for the registry"),
-        (["export", *RUN, "--to", "opacus", "--delta", "1e-5"], 2, "--delta is for the registry"),
+        (
+            ["export", *RUN, "--to", "opacus", "--state", "a=b"],
+            2,
+            "--state is for --to registry, an entry of the public registry of DP deployments",
+        ),
+        (
+            ["export", *RUN, "--to", "opacus", "--delta", "1e-5"],
+            2,
+            "--delta is for --to registry, an entry of the public registry of DP deployments",
+        ),
         (["export", *RUN, "--to", "opacus", "--adjacency", "replace-one"], 3, "replace-one"),
         (["export", *RUN, "--to", "dp-accounting", "--sampling", "shuffle"], 3, "gaussian with"),
         (["export", "none.yaml", "--to", "opacus"], 2, "no such file"),

@@ -39,7 +39,10 @@ def test_mistakes_and_the_list_of_fields(dpplan: Run) -> None:
         (("nothing.json",), "nothing.json: no such file"),
         ((str(RECIPE), "--n", "1437", "--state", "curator"), "state=curator is not KEY=TEXT"),
         ((str(RECIPE), "--n", "1437", "--format", "docx"), "format=docx is not one of: html, md, json, registry"),
-        ((str(RECIPE), "--n", "1437", "--format", "registry"), "registry: basic.publication_date is missing"),
+        (
+            (str(RECIPE), "--n", "1437", "--format", "registry"),
+            "registry of DP deployments: basic.publication_date is missing",
+        ),
     ):
         done = dpplan("report", *arguments)
         assert (done.returncode, done.stdout) == (2, "")

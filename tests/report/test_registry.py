@@ -115,9 +115,17 @@ def test_days_that_are_none(text: str) -> None:
 @pytest.mark.parametrize(
     ("stated", "first", "others"),
     [
-        ({"product": "Dataset"}, "registry: basic.publication_date is missing. State it: --state publication_date=", 0),
+        (
+            {"product": "Dataset"},
+            "registry of DP deployments: basic.publication_date is missing. State it: --state p",
+            0,
+        ),
         ({"publication_date": "2026-11-29"}, 'basic.data_product_type is missing. State it: --state product="', 0),
-        ({}, "2 problems with this entry\n  registry: basic.data_product_type is missing. State it: ", 1),
+        (
+            {},
+            "2 problems with this entry of the public registry of DP deployments\n  registry of DP deployments: basic.",
+            1,
+        ),
     ],
 )
 def test_what_the_registry_asks_for_is_a_problem_of_the_entry_and_each_is_one(
