@@ -37,6 +37,9 @@ _MEANT = MappingProxyType(
 )  # fmt: skip
 
 
+_SEPARATORS = MappingProxyType({";": "semicolons", "\t": "tabs", "|": "bars"})  # of files that are called .csv
+
+
 class Problems:
     """Collects violations; raises one error holding all of them when its block ends.
 
@@ -168,6 +171,23 @@ def did_you_mean(wrong: str, choices: Iterable[str], closeness: float = 0.6) -> 
     close = [each for each in choices if each.replace("_", "-") == meant]
     close = close or difflib.get_close_matches(asked, choices, n=1, cutoff=closeness)
     return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def other_separator(line: str, columns: Iterable[str] = ()) -> str:
+    """What to do about a line of CSV whose cells something else than commas separates; "" where nothing is seen.
+
+    columns: those that the line should name, in small letters: between them a blank counts, too.
+    """
+    if "," in line:
+        return ""
+    wanted = set(columns)
+    cells = {mark: {cell.strip(" \"'").lower() for cell in line.split(mark)} for mark in (*_SEPARATORS, " ")}
+    seen = [mark for mark, found in cells.items() if wanted and wanted <= found]
+    seen = seen or [mark for mark in _SEPARATORS if mark in line]
+    if not seen:
+        return ""
+    words = _SEPARATORS.get(seen[0], "blanks")
+    return f"cells are separated by {words}, and have to be by commas. Save it with commas, and points in numbers."
 
 
 def _in_doubt(value: object) -> bool:

@@ -8,7 +8,7 @@ bound), assessment (the verdict, and the bound), membership_attacks (by the loss
 """
 
 from dpplan.audit.assessment import METHODS, Attempt, AuditFinding, AuditSettings, Hypothesis, audit
-from dpplan.audit.scores import SIDES, Scores, checked, parse, read
+from dpplan.audit.scores import SIDES, Scores, checked, equal_scores, parse, read
 
 __all__ = [
     "METHODS",
@@ -20,6 +20,7 @@ __all__ = [
     "Scores",
     "audit",
     "checked",
+    "equal_scores",
     "parse",
     "read",
 ]

@@ -3,15 +3,15 @@
 import csv
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dpplan.checks import Problems, show
-from dpplan.errors import ScoresError, UsageError, file_error
+from dpplan.checks import Problems, other_separator, show
+from dpplan.errors import FurtherProblems, ScoresError, UsageError, file_error
 
 MEMBER = {
     **dict.fromkeys(("1", "1.0", "true", "in", "yes"), True),
@@ -20,7 +20,7 @@ MEMBER = {
 SHOWN = 5  # of the lines of a file that are wrong
 UNFAIR = 1e-6  # the chance that fair coins fall like this, below which they are not believed
 MOST_BYTES = 500_000_000
-TIED = 0.1  # the share of scores that are equal to others, from which on a warning is due
+LOST = 0.1  # the share of guesses that equal scores cost, from which on a warning is due
 SIDES = ("both", "in")
 
 
@@ -55,6 +55,13 @@ class Scores:
         both = np.intersect1d(*kinds)
         return int(np.isin(self.score, both).sum())
 
+    def lost_to_ties(self, guesses: int, side: str) -> float:
+        """How many guesses more would be right, on average, if equal scores stood in an order by lot, and not the wrong
+        ones first. 0 where all that are equal are guessed alike."""
+        named = guesses if side == "in" else guesses // 2
+        lost = _lost(self.score, self.member, named)
+        return lost if side == "in" else lost + _lost(-self.score, ~self.member, named)
+
     @property
     def turned(self) -> "Scores":
         """With the sign of every score changed."""
@@ -67,6 +74,16 @@ class Scores:
         members = int(self.member.sum())
         fewer = min(members, self.canaries - members)
         return min(1.0, 2.0 * float(special.bdtr(fewer, self.canaries, 0.5)))
+
+
+def _lost(score: NDArray[np.float64], right: NDArray[np.bool_], named: int) -> float:
+    """The same of so many highest scores. right: whether naming each is."""
+    if not 0 < named < len(score):
+        return 0.0
+    last = np.sort(score)[-named]
+    equal, above = score == last, int((score > last).sum())
+    chosen, of_them, good = named - above, int(equal.sum()), int(right[equal].sum())
+    return chosen * good / of_them - max(0, chosen - (of_them - good))
 
 
 def read(file: Path) -> Scores:
@@ -100,6 +117,9 @@ def parse(text: str, name: str) -> Scores:
                 continue
             wrong += (f"{name}:{line}: is empty, with rows below it. Remove it, or fill it in." for line in empty)
             empty.clear()
+            if len(row) == 1 and (other := other_separator(row[0])):
+                wrong.append(f"{name}:{rows.line_num}: {other}")
+                continue
             member, score = _cells(row, at)
             if len(row) > len(header):
                 cells = f"has {len(row)} cells under {len(header)} columns"
@@ -114,7 +134,8 @@ def parse(text: str, name: str) -> Scores:
     except csv.Error as error:
         wrong.append(f"{name}:{rows.line_num}: is not CSV ({error}).")
     if wrong:
-        more = [f"{name}: {len(wrong) - SHOWN} more like these."] if len(wrong) > SHOWN else []
+        left = len(wrong) - SHOWN
+        more = [FurtherProblems(f"{name}: {left} more like these.", left)] if left > 0 else []
         raise ScoresError([*wrong[:SHOWN], *more])
     return Scores(np.array(members, dtype=bool), np.array(scores, dtype=np.float64))
 
@@ -129,6 +150,8 @@ def _header(rows: Iterator[list[str]], name: str) -> list[str]:
     need = "Write member,score in the first line and 1,0.73 or 0,-0.2 below, a line for each canary."
     if not header:
         raise ScoresError(f"{name}: has no first line. {need}")
+    if len(header) == 1 and (other := other_separator(header[0], ("member", "score"))):
+        raise ScoresError(f"{name}:1: {other} {need}")
     if not {"member", "score"} <= set(header):
         raise ScoresError(f"{name}:1: has the columns {shown}; member and score are needed. {need}")
     twice = [column for column in ("member", "score") if header.count(column) > 1]
@@ -166,12 +189,6 @@ def checked(scores: Scores, name: str, coins: bool) -> list[str]:
                 "would look like an attack. Flip coins, or take --method many-runs for scores of independent runs."
             )
     warnings = []
-    if (tied := scores.tied()) > TIED * scores.canaries:
-        warnings.append(
-            f"{name}: {show(tied)} of {show(scores.canaries)} scores are equal to that of a canary of the other kind. "
-            "Of equal ones the wrong guess is counted first, so that little can be proven. Write scores and not "
-            "decisions, with all their digits; or fix --guesses so that all are guessed."
-        )
     if coins and 2 * members == scores.canaries and scores.canaries >= 100:
         warnings.append(
             f"exactly {show(members)} of {scores.canaries} are members. If that was arranged and no fall of coins, the "
@@ -185,6 +202,21 @@ def checked(scores: Scores, name: str, coins: bool) -> list[str]:
             "the loss. Decide by what the score is, and not by the verdict."
         )
     return warnings
+
+
+def equal_scores(scores: Scores, name: str, tried: Collection[tuple[int, str]]) -> list[str]:
+    """A warning of decisions in place of scores, where they cost guesses. tried: numbers of guesses, each with its
+    side."""
+    harmed = [guesses for guesses, side in tried if scores.lost_to_ties(guesses, side) > LOST * guesses]
+    if not harmed:
+        return []
+    those = "that were made" if len(tried) == 1 else f"in {len(harmed)} of the {len(tried)} attempts"
+    return [
+        f"{name}: {show(scores.tied())} of {show(scores.canaries)} scores are equal to that of a canary of the other "
+        f"kind. Where only some of equal ones are guessed, the wrong ones are counted first: the guesses {those} prove "
+        "little. Write scores and not decisions, with all their digits. Of an attack that names a number of members "
+        "that was fixed beforehand, give that number: --guesses NUMBER --side in."
+    ]
 
 
 def _by_chance(right: int, guesses: int) -> float:

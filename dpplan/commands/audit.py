@@ -9,8 +9,15 @@ import click
 
 import dpplan
 from dpplan.checks import Problems, did_you_mean
-from dpplan.commands.shared import membership_audit, output, overwriting, plan_arguments, plan_files
-from dpplan.commands.shared import recipe_data, waiting
+from dpplan.commands.shared import (
+    membership_audit,
+    output,
+    overwriting,
+    plan_arguments,
+    plan_files,
+    recipe_data,
+    waiting,
+)
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.limit_options import at_least_zero
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
@@ -143,9 +150,12 @@ def _of_scores(
         claim = None if told["epsilon"] is None else audit.Hypothesis.of_stated(float(told["epsilon"]), at)
     with waiting.status("auditing"):
         found = audit.audit(read, claim, settings)
+    decided = [] if settings.method == "many-runs" else [(each.guesses, each.side) for each in found.attempts]
+    equal = audit.equal_scores(read, str(source), decided)
     warnings += [f"the bound is above the claim: {render.BEYOND}"] if found.beyond_claim and as_json else []
+    output.warn(equal)  # before a verdict that rests on little
     if as_json:
-        output.as_json(render.document(found, warnings))
+        output.as_json(render.document(found, [*equal, *warnings]))
     else:
         output.say([render.headline(found, output.paint), "", *render.rows(found), ""])
         if found.attempts:

@@ -12,7 +12,7 @@ from dpplan import accounting, notebook
 from dpplan.accounting.bound import Bound, Guarantee, cells
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.numerics.bisection import first_true
-from dpplan.checks import show
+from dpplan.checks import other_separator, show
 from dpplan.errors import NotCertified, UsageError, file_error
 from dpplan.plan import Plan, Settings
 from dpplan.quick_dataclass import dataclass
@@ -174,6 +174,8 @@ def _users(rows: Any, where: str, column: str) -> Iterator[str]:
 
 
 def _place(header: list[str], column: str, where: str) -> int:
+    if column not in header and len(header) == 1 and (other := other_separator(header[0], (column.lower(),))):
+        raise UsageError(f"{where}: {other}")
     if column not in header:
         raise UsageError(f"{where}: there is no such column. Those of the file: {', '.join(header)}.")
     if header.count(column) > 1:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from dpplan.checks import other_separator
 from dpplan.errors import PlanError, file_error
 from dpplan.quick_dataclass import dataclass
 from dpplan.recipe.values import near_file, yaml_problem
@@ -66,6 +67,8 @@ def _from_csv(text: str, file: Path) -> Iterator[Written]:
     except csv.Error as error:
         raise PlanError(f"{file}:{rows.line_num}: is not CSV: {error}.") from None
     (_, names), *table = table or [(0, [])]
+    if len(names) == 1 and (other := other_separator(names[0])):
+        raise PlanError(f"{file}:1: {other} {_EXAMPLES['.csv']}")
     for line, row in table:
         if any(cell.strip() for cell in row):
             if len(row) != len(names):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dpplan.checks import did_you_mean
-from dpplan.errors import PlanError, file_error
+from dpplan.errors import FurtherProblems, PlanError, file_error
 from dpplan.number_spelling import doubtful_batch, doubtful_count, how_to_write, shortened
 from dpplan.quick_dataclass import dataclass
 from dpplan.recipe.values import near_file, pairs, yaml_problem
@@ -72,7 +72,8 @@ class PlanProblems:
     def told(self) -> list[str]:
         all_of_them = [f"{self.file}:{line}: {sentence}" for line, sentence in sorted(self.problems)]
         left = len(all_of_them) - MOST_TOLD
-        return all_of_them if left <= 0 else [*all_of_them[:MOST_TOLD], f"{self.file}: {left} more like these."]
+        more = [FurtherProblems(f"{self.file}: {left} more like these.", left)] if left > 0 else []
+        return [*all_of_them[:MOST_TOLD], *more]
 
 
 def counted(phases: int, line: int, found: PlanProblems) -> int:

@@ -33,7 +33,15 @@ def test_scores_are_read_by_their_column_names() -> None:
         ("member,score\n1,0,73\n0,0,2\n", "scores.csv:2: has 3 cells under 2 columns. A decimal comma"),
         ("member,score,Score\n1,2,3\n0,1,1\n", "has the column score more than once"),
         ('member,score,note\n1,0.5,a\n0,0.3,"b\n0,0.2,c\n', "is not CSV (unexpected end of data)"),
-        ("member;score\n1;2\n", "has the columns member;score; member and score are needed"),
+        ("member;score\n1;0,5\n", "scores.csv:1: cells are separated by semicolons, and have to be by commas. Save it"),
+        ("score\tmember\n0.5\t1\n", "scores.csv:1: cells are separated by tabs, and have to be by commas. Save it"),
+        (
+            "member score\n1 0.5\n",
+            "scores.csv:1: cells are separated by blanks, and have to be by commas. Save it with",
+        ),
+        ("member|who\n1|2\n", "cells are separated by bars, and have to be by commas. Save it with commas, and points"),
+        ("member,score\n1,0.5\n0;0.5\n", "scores.csv:3: cells are separated by semicolons, and have to be by commas."),
+        ("member,guess\n1,2\n", "has the columns member, guess; member and score are needed"),
         ("member,score\n1,0.73\n\n0,0.2\n", "scores.csv:3: is empty, with rows below it. Remove it, or fill it in."),
         ("member,score\n\n  \n1,0.73\n", "scores.csv:2: is empty, with rows below it. Remove it, or fill it in."),
     ],
@@ -42,6 +50,13 @@ def test_a_file_that_could_be_read_in_two_ways_is_not_read(text: str, told: str)
     """A score of 0.73 is not to be taken for one of 0."""
     with pytest.raises(PlanError, match=re.escape(told)):
         scores.parse(text, "scores.csv")
+
+
+def test_of_many_wrong_lines_five_are_told_and_all_are_counted() -> None:
+    with pytest.raises(PlanError) as caught:
+        scores.parse("member,score\n" + "1,x\n" * 500, "scores.csv")
+    assert str(caught.value).startswith("500 problems with this file of scores\n  scores.csv:2: score='x' is not")
+    assert len(caught.value.problems) == 6 and caught.value.problems[-1] == "scores.csv: 495 more like these."
 
 
 def test_empty_lines_at_the_end_are_no_rows() -> None:
@@ -63,6 +78,25 @@ def test_bounds_are_shown_rounded_down_and_the_help_lists_every_sabotage() -> No
     assert all(each.mistake in text for each in audit_help.SABOTAGES)
     assert command.command.name == "audit"
     assert StatementBlock(curator="x").curator == "x"
+
+
+def test_equal_scores_are_told_where_they_cost_guesses_and_nowhere_else() -> None:
+    member = np.arange(400) % 2 == 0
+    decided = np.where(np.arange(400) % 10 < 8, member, ~member)  # 80 % of either kind are right
+    found = scores.Scores(member, decided.astype(float))
+    assert found.lost_to_ties(100, "both") == pytest.approx(2 * (50 * 0.8 - 10))
+    assert found.lost_to_ties(100, "in") == pytest.approx(100 * 0.8 - 60)
+    assert found.lost_to_ties(400, "both") == found.lost_to_ties(200, "in") == found.lost_to_ties(400, "in") == 0.0
+    for guesses, side in ((100, "both"), (100, "in"), (30, "both")):  # against every order that does not know the coins
+        named = guesses if side == "in" else guesses // 2
+        by_lot = named * 0.8 * (1 if side == "in" else 2)
+        assert found.lost_to_ties(guesses, side) == pytest.approx(by_lot - found.ranked(guesses, side)[1])
+    (told,) = scores.equal_scores(found, "scores.csv", [(100, "both"), (400, "both")])
+    assert "400 of 400 scores are equal" in told and "in 1 of the 2 attempts prove little" in told
+    assert scores.equal_scores(found, "scores.csv", [(400, "both")]) == []
+    different = scores.Scores(member, decided + np.arange(400) / 1000)
+    assert different.lost_to_ties(100, "both") == 0.0
+    assert scores.equal_scores(different, "scores.csv", [(100, "both")]) == []
 
 
 def test_scores_that_look_upside_down_are_told_and_equal_ones_are_not() -> None:

@@ -1,6 +1,8 @@
 """dpplan audit in a process of its own."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -181,6 +183,28 @@ def test_decisions_in_place_of_scores_are_warned_of(capsys: pytest.CaptureFixtur
     file.write_text("\n".join(["member,score", *(f"{k % 2},0.5" for k in range(100)), ""]), encoding="utf-8")
     assert program.run(["audit", str(file), "--eps", "0.5", "--delta", "1e-5"]) == 0
     assert "100 of 100 scores are equal" in " ".join(capsys.readouterr().err.split())
+
+
+def test_decisions_are_warned_of_first_and_not_where_they_cost_nothing(dpplan: Run, tmp_path: Path) -> None:
+    rows = [f"{k % 2},{k % 2 if k % 10 < 8 else 1 - k % 2}" for k in range(202)]
+    (tmp_path / "decisions.csv").write_text("\n".join(["member,score", *rows, ""]), encoding="utf-8")
+    call = ("audit", "decisions.csv", "--eps", "0.5", "--delta", "1e-5")
+    for more, code, warned in (
+        ((), 0, True),
+        (("--guesses", "50"), 0, True),
+        (("--guesses", "202"), 1, False),
+        (("--guesses", "101", "--side", "in"), 1, False),
+        (("--method", "many-runs", "--threshold", "0.5"), 1, False),
+        (("--method", "gauss"), 3, False),
+    ):
+        done = dpplan(*call, *more)
+        assert (done.returncode, "202 of 202 scores are equal" in " ".join(done.stderr.split())) == (code, warned), more
+    out = subprocess.check_output(
+        [sys.executable, "-m", "dpplan", *call], cwd=tmp_path, stderr=subprocess.STDOUT, encoding="utf-8"
+    )
+    assert 0 <= out.index("warning: decisions.csv") < out.index("consistent: ")
+    told = json.loads(dpplan(*call, "--json").stdout)["warnings"]
+    assert "scores are equal" in told[0] and "exactly 101" in told[1]
 
 
 def test_a_bound_above_a_claim_that_stands_is_explained(capsys: pytest.CaptureFixture[str]) -> None:

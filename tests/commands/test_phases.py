@@ -11,7 +11,7 @@ import pytest
 from dpplan.adjacency import ZERO_OUT
 from dpplan.commands.shared import phase_parsing, plan_files, recorded_runs
 from dpplan.commands.shared.plan_arguments import PlanArguments
-from dpplan.errors import ReportError
+from dpplan.errors import PlanError, ReportError
 from dpplan.open_noise import Opening
 from dpplan.plan import Plan, Settings
 from dpplan.sampling import Poisson
@@ -238,6 +238,7 @@ def test_of_a_thousand_alike_mistakes_twenty_are_told_and_the_rest_counted() -> 
     found = parsed(*["sigma=1,q=.1"] * 1000)
     assert len(found.problems) == phase_parsing.MOST_TOLD + 1
     assert found.problems[-1] == "... and 980 more."
+    assert str(PlanError(["another", *found.problems])).startswith("1001 problems with this plan\n")
 
 
 @pytest.mark.slow

@@ -51,6 +51,9 @@ def test_users_are_counted_and_called_private(found: compare.UnitComparison, tmp
     assert any("private" in line for line in render.user_rows(counts, 2))
     content = render.document(found, counts)
     assert content["users"]["most"] == 3 and "private" in content["users"]["private"]
+    (tmp_path / "tabs.csv").write_text("user\tstars\na\t1,5\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"tabs\.csv:user: cells are separated by tabs, and have to be by commas\."):
+        counted(tmp_path / "tabs.csv", "user")
     with pytest.raises(UsageError, match=r"no such column\. Those of the file: user, stars"):
         counted(file, "users")
     with pytest.raises(UsageError, match="No such file"):

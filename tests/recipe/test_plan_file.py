@@ -614,6 +614,7 @@ def test_what_refers_to_itself_over_and_over_is_refused(tmp_path: Path, monkeypa
     with pytest.raises(PlanError) as caught:
         plan_file.read(tmp_path / "plan.yaml")
     assert len(caught.value.problems) == plan_nodes.MOST_TOLD + 1 and "60 more like these" in caught.value.problems[-1]
+    assert str(caught.value).startswith("100 problems with this plan\n")
 
 
 def test_what_is_nested_without_end_is_told_so(tmp_path: Path) -> None:

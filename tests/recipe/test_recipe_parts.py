@@ -284,6 +284,7 @@ def test_a_phase_says_where_it_stands(tmp_path: Path) -> None:
         ("p.json", "[1]", "is not a list of phases"),
         ("p.json", "[", "is not JSON"),
         ("p.csv", "a,b\n1\n", "p.csv:2: has 1 cells under 2 names"),
+        ("p.csv", "sigma;q\n1,1;.5\n", "p.csv:1: cells are separated by semicolons, and have to be by commas."),
         ("p.csv", 'a\n"1', "is not CSV"),
         ("p.csv", "", "has no phases. Write a line of names"),
     ],

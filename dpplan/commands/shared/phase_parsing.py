@@ -14,7 +14,7 @@ from dpplan.checks import did_you_mean, show
 from dpplan.commands.shared import foreign_files, recorded_runs
 from dpplan.commands.shared.parameter_types import Name, Number
 from dpplan.commands.shared.plan_arguments import READ_AS, ParsedPlan, PlanArguments, percentage, scheme_option_type
-from dpplan.errors import UsageError
+from dpplan.errors import FurtherProblems, UsageError
 from dpplan.plan import Plan, Settings
 from dpplan.quantities import DESCRIBING, FIND_IT
 from dpplan.recipe.phases import Written, read
@@ -268,4 +268,4 @@ def _joined(plans: list[Plan]) -> Plan:
 
 def _shortened(problems: list[str]) -> list[str]:
     left = len(problems) - MOST_TOLD
-    return problems if left <= 0 else [*problems[:MOST_TOLD], f"... and {left} more."]
+    return problems if left <= 0 else [*problems[:MOST_TOLD], FurtherProblems(f"... and {left} more.", left)]

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dpplan.checks import did_you_mean
-from dpplan.errors import RecipeError, UsageError, file_error
+from dpplan.checks import did_you_mean, other_separator
+from dpplan.errors import FurtherProblems, RecipeError, UsageError, file_error
 from dpplan.recipe import Data
 from dpplan.train.data.arrays import examples_from
 from dpplan.train.data.examples import Examples
@@ -102,7 +102,8 @@ def _examples(
         if isinstance(bad, Unusable)
     ]
     if len(problems) > MOST_PROBLEMS:
-        problems[MOST_PROBLEMS:] = [f"{file}: {len(problems) - MOST_PROBLEMS} more columns cannot be used."]
+        left = len(problems) - MOST_PROBLEMS
+        problems[MOST_PROBLEMS:] = [FurtherProblems(f"{file}: {left} more columns cannot be used.", left)]
     if problems or isinstance(marks, Unusable):
         raise RecipeError(problems)
     features = [column for column in found.values() if not isinstance(column, Unusable)]
@@ -138,8 +139,8 @@ def _check_head(file: Path, head: Sequence[str], data: Data) -> None:
 
 def _columns_there(head: Sequence[str], target: str) -> str:
     """What there is instead."""
-    if len(head) == 1 and any(mark in head[0] for mark in ";\t|"):
-        return f"Its first line is {head[0]!r}: fields are separated by commas here."
+    if len(head) == 1 and (other := other_separator(head[0], (target.lower(),))):
+        return f"Its first line is {head[0]!r}: {other}"
     meant = did_you_mean(target, head) if target != "target" else ""  # the default is nobody's slip of the pen
     return f"Its columns: {listed(head)}. Set data.target to the one with the class.{meant}"
 
@@ -156,6 +157,8 @@ def _rows(file: Path) -> tuple[list[str], list[list[str]], list[int]]:
                     head = [name.strip() for name in row]
                     continue
                 if len(row) != len(head):
+                    if len(head) == 1 and (other := other_separator(head[0])):
+                        raise UsageError(f"{file}: its first line is {head[0]!r}: {other}")
                     raise UsageError(f"{file}:{line}: has {len(row)} fields, the first line {len(head)}.")
                 rows.append(row)
                 lines.append(line)

@@ -81,8 +81,9 @@ def test_classes_that_are_numbers_are_numbered_by_value(tmp_path: Path) -> None:
         ("kind", "Kind", "t.csv has no column data.target=kind. Its columns: age, Kind, size. Set data.target"),
         ("age,", "size,", "t.csv: size names more than one column."),
         ("age,", ",", "t.csv: column 1 has no name. If it is the index that pandas writes, save with index=False."),
-        (",", ";", "t.csv has no column data.target=kind. Its first line is 'age;kind;size': fields are separated"),
-        (",", "\t", "Its first line is 'age\\tkind\\tsize': fields are separated by commas here."),
+        (",", ";", "data.target=kind. Its first line is 'age;kind;size': cells are separated by semicolons, and have"),
+        (",", "\t", "data.target=kind. Its first line is 'age\\tkind\\tsize': cells are separated by tabs, and"),
+        (TABLE, "age;kind\n1,5;a\n2,5;b\n", "t.csv: its first line is 'age;kind': cells are separated by semic"),
         (TABLE[:13], "1,2,3", "t.csv: the first line is data (1, 2, 3); the names of the columns belong there."),
         (TABLE[14:], "\n", "t.csv has a line with names and no rows."),
         (TABLE, "", "t.csv is empty."),
@@ -110,6 +111,7 @@ def test_all_columns_that_cannot_be_used_are_told_at_once(tmp_path: Path) -> Non
     write(tmp_path, "t.csv", ",".join([*names, "target"]) + "\n" + "x," * 9 + "1\n")
     said = refusal(tmp_path, "t.csv").splitlines()
     assert (len(said), said[-1]) == (7, "  t.csv: 4 more columns cannot be used.")
+    assert said[0] == "9 problems with this recipe"
 
 
 def test_the_column_that_was_meant_is_guessed_but_not_from_the_default(tmp_path: Path) -> None:
