@@ -119,34 +119,37 @@ def statements(sources: Sequence[str]) -> list[list[str]]:
     return printed
 
 
-def same(printed: Sequence[str], live: Sequence[str]) -> bool:
-    """Whether the README still says what is so."""
+def same(printed: Sequence[str], live: Sequence[str], close: float = _CLOSE) -> bool:
+    """Whether the README still says what is so. close: how far, relative, ends of intervals may lie apart."""
     loose = any(_DURATION.search(line) for line in [*printed, *live])  # a duration moves the columns beside it
     shown, now = ([_normal(line, loose) for line in lines] for lines in (printed, live))
     first, *rest = _pieces(shown)
     if not rest:
-        return _alike(first, now)
-    if len(first) + len(rest[-1]) > len(now) or not _alike(first, now[: len(first)]):
+        return _alike(first, now, close)
+    if len(first) + len(rest[-1]) > len(now) or not _alike(first, now[: len(first)], close):
         return False
     at, end = len(first), len(now) - len(rest[-1])
     for piece in rest[:-1]:
-        place = next((i for i in range(at, end - len(piece) + 1) if _alike(piece, now[i : i + len(piece)])), None)
+        place = next(
+            (i for i in range(at, end - len(piece) + 1) if _alike(piece, now[i : i + len(piece)], close)), None
+        )
         if place is None:
             return False
         at = place + len(piece)
-    return _alike(rest[-1], now[end:])
+    return _alike(rest[-1], now[end:], close)
 
 
 def elided(printed: Sequence[str], live: Sequence[str]) -> list[str]:
     """The live output, cut where the printed one was: as many lines at both ends, and between two cuts as many from
-    the line that the piece began with. Raises LookupError where that line is gone: then only a person can tell."""
+    the line that the piece began with, whatever its last digits. Raises LookupError where that line is gone: then only
+    a person can tell."""
     first, *rest = _pieces(list(printed))
     if not rest:
         return list(live)
     lines = [*live[: len(first)], ELISION]
     for piece in rest[:-1]:
         anchor = _normal(piece[0], True)
-        start = next((i for i, line in enumerate(live) if _normal(line, True) == anchor), None)
+        start = next((i for i, line in enumerate(live) if _alike_line(anchor, _normal(line, True), _CLOSE)), None)
         if start is None:
             raise LookupError(f"no longer printed, so choose another line to show: {piece[0]}")
         lines += [*live[start : start + len(piece)], ELISION]
@@ -238,26 +241,27 @@ def _normal(line: str, loose: bool) -> str:
     return re.sub(r"\s+", " ", _DURATION.sub("T", line)) if loose or "P %" in line else line
 
 
-def _alike(shown: Sequence[str], now: Sequence[str]) -> bool:
-    return len(shown) == len(now) and all(_alike_line(a, b) for a, b in zip(shown, now, strict=True))
+def _alike(shown: Sequence[str], now: Sequence[str], close: float) -> bool:
+    return len(shown) == len(now) and all(_alike_line(a, b, close) for a, b in zip(shown, now, strict=True))
 
 
-def _alike_line(shown: str, now: str) -> bool:
+def _alike_line(shown: str, now: str, close: float) -> bool:
     a, b = _LONG.split(shown), _LONG.split(now)
     return a[::2] == b[::2] and all(
-        math.isclose(float(x), float(y), rel_tol=_CLOSE) for x, y in zip(a[1::2], b[1::2], strict=True)
+        math.isclose(float(x), float(y), rel_tol=close) for x, y in zip(a[1::2], b[1::2], strict=True)
     )
 
 
 def refresh() -> int:
-    """Rewrites what has changed; the number of outputs and tables that had. Writes nothing if a command crashes."""
+    """Rewrites what has changed, to the last digit; the number of outputs and tables that had. Writes nothing if a
+    command crashes."""
     lines = README.read_text(encoding="utf-8").splitlines()
     changed = 0
     for block in reversed(blocks("console", "pycon")):
         for entry, live in reversed(list(zip(block.entries, block.live(), strict=True))):
             if any(line.startswith(("Traceback", "internal error")) for line in live):
                 raise RuntimeError("\n".join([entry.source, *live]))
-            if not same(entry.printed, live):
+            if not same(entry.printed, live, 0.0):
                 start = entry.line + len(entry.source.strip().splitlines())
                 lines[start : start + len(entry.printed)] = elided(entry.printed, live)
                 changed += 1

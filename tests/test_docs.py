@@ -53,6 +53,8 @@ def test_only_what_varies_between_runs_is_left_uncompared() -> None:
     assert not readme.same(["a  b"], ["a b"])
     assert readme.same(["ε ≤ 2.38168972615"], ["ε ≤ 2.38168972616"])
     assert not readme.same(["ε ≤ 2.38168972615"], ["ε ≤ 2.38168973615"])
+    assert not readme.same(["ε ≤ 2.38168972615"], ["ε ≤ 2.38168972616"], 0.0), "what is rewritten is what is printed"
+    assert readme.same(["ε ≤ 2.3816897261500"], ["ε ≤ 2.38168972615"], 0.0)
     assert not readme.same(["ε ≤ 2.38169"], ["ε ≤ 2.38170"])
 
 
@@ -71,6 +73,8 @@ def test_an_outdated_output_is_rewritten_with_the_same_cuts() -> None:
     live = ["a 2", "more", "  key 9 ms", "  b 2", "more", "more", "z 2"]
     assert readme.elided(old, live) == ["a 2", "...", "  key 9 ms", "  b 2", "...", "z 2"]
     assert readme.elided(["old"], live) == live
+    ends = ["...", "ε ≤ 2.38168972615", "..."], ["a", "ε ≤ 2.38168972616", "b"]
+    assert readme.elided(*ends) == ["...", "ε ≤ 2.38168972616", "..."]
     with pytest.raises(LookupError, match="choose another line to show: gone"):
         readme.elided(["a 1", "...", "gone", "...", "z 1"], live)
 

@@ -1,5 +1,6 @@
 """One run under every sampling scheme and relation: as a table, and as JSON."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dpplan.checks import show
@@ -8,7 +9,7 @@ from dpplan.render import bound_text
 from dpplan.render.number_format import down, ratio, up
 from dpplan.render.table import Column, Table, TableCell
 from dpplan.render.to_json import Object, described, figure
-from dpplan.sampling import LOADERS
+from dpplan.sampling import CHOICES, LOADERS
 
 if TYPE_CHECKING:
     from dpplan.compare.samplers import SamplerComparison, SamplerRow
@@ -24,7 +25,8 @@ _LEGEND = (
 
 
 def table(found: "SamplerComparison", loader: str | None = None) -> Table:
-    """A row for each scheme and relation; below it why some are refused, and what a loader really draws by."""
+    """A row for each scheme and relation, also where there is no figure: below it stands why, and what to give, and
+    what a loader really draws by."""
     columns = (
         Column("sampling"),
         Column("neighbours"),
@@ -34,7 +36,7 @@ def table(found: "SamplerComparison", loader: str | None = None) -> Table:
         Column("σ needed", True),
     )
     mark = LOADERS[loader].scheme if loader else None
-    rows = tuple(_cells(found, row, row.sampling == mark) for row in found.rows if row.bound is not None)
+    rows = tuple(_rows(found, mark))
     refused = dict.fromkeys(
         f"{row.sampling}, {row.adjacency}: refused; {row.refusal}" for row in found.rows if row.bound is None
     )
@@ -92,9 +94,24 @@ def document(found: "SamplerComparison", loader: str | None) -> Object:
     }
 
 
+def _rows(found: "SamplerComparison", mark: str | None) -> Iterator[tuple[TableCell, ...]]:
+    """In the order of the schemes."""
+    left_out = {each.partition(":")[0] for each in found.left_out}
+    for name in CHOICES:
+        if name in left_out:
+            yield _without_figure(name, "", "left out", name == mark)
+        yield from (_cells(found, row, name == mark) for row in found.rows if row.sampling == name)
+
+
+def _without_figure(sampling: str, neighbours: str, why: str, marked: bool) -> tuple[TableCell, ...]:
+    cells = f"{sampling} *" if marked else sampling, neighbours, why, "", "", ""
+    return tuple(map(TableCell, cells))
+
+
 def _cells(found: "SamplerComparison", row: "SamplerRow", marked: bool) -> tuple[TableCell, ...]:
     bound, times = row.bound, found.ratio(row)
-    assert bound is not None  # refused rows stand below the table
+    if bound is None:
+        return _without_figure(row.sampling, str(row.adjacency), "refused", marked)
     wide = bound.lower is not None and (bound.relative_width or 0.0) > WIDE
     return (
         TableCell(f"{row.sampling} *" if marked else row.sampling),

@@ -89,6 +89,20 @@ def test_the_table_marks_what_a_loader_draws_by(found: SamplerComparison, tmp_pa
     assert (tmp_path / "samplers.svg").stat().st_size > 1000
 
 
+def test_a_scheme_without_a_figure_stands_in_the_table_and_why_below_it() -> None:
+    """Batches of 12 of 40 are no whole number of steps: balls in bins is left out, and what to type is told."""
+    compared = compare.samplers(RUN.with_(batch_size=12), 1e-3, noise=False)
+    lines = list(plain(render.table(compared, "torch-shuffle")))
+    table = [line.split() for line in lines[: lines.index("")]]
+    assert list(dict.fromkeys(row[0] for row in table[1:])) == list(CHOICES)
+    assert ["balls-in-bins", "left", "out"] in table and ["shuffle", "*", "add/remove", "refused"] in table
+    for row in compared.rows:
+        assert row.bound is not None or row.refusal in " ".join(" ".join(lines).split())
+    words = " ".join(" ".join(lines).split())
+    assert "left out: balls-in-bins: batch=12 of n=40 gives n / batch = 3.33333 steps of an epoch" in words
+    assert "Try --q 1/3 or --q 1/4 in place of --batch." in words
+
+
 def test_loaders_draw_by_schemes_that_can_be_asked_for() -> None:
     assert {loader.scheme or loader.nearest for loader in LOADERS.values()} <= {*CHOICES, "balls-in-bins"}
 
