@@ -75,6 +75,7 @@ def prepare(folder: Path) -> None:
     (folder / "phases.yaml").write_text(PLAN_FILE, encoding="utf-8")
     (folder / "noises.yaml").write_text(NOISES, encoding="utf-8")
     (folder / "scores.csv").write_text("member,score\n" + "1,0.5\n" * 30, encoding="utf-8")
+    (folder / "semicolons.csv").write_text("member;score\n1;0,5\n0;-0,5\n", encoding="utf-8")
     (folder / "swapped.json").write_text("[[0.01, 1.1, 1000]]", encoding="utf-8")
     (folder / "begun").mkdir()  # a run that was killed before its first step
     planned = {"noise_multiplier": 1.0, "sample_rate": 0.1, "steps": 3, "examples": 200, "delta": 1e-5}
