@@ -2,22 +2,18 @@
 everything, which saves the seconds that loading takes and shows all but what is loaded. What stderr shows is unfolded.
 """
 
-import gc
 import io
-import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from unwrap import unwrapped
-
-if TYPE_CHECKING:
-    from multiprocessing.context import ForkServerProcess
 
 PACKAGE = Path(__file__).parents[1] / "dpplan"
 MODULES = [
@@ -25,15 +21,31 @@ MODULES = [
     for file in sorted(PACKAGE.rglob("*.py"))
     if file.stem != "__init__" and "prove" not in file.parts  # those raise where flint is missing
 ]
+
+
+class _Process(ForkServerProcess):
+    def start(self) -> None:
+        """The server begins with the first process. Its path has this folder, for forked_server.py, and no other of
+        the tests."""
+        with pytest.MonkeyPatch.context() as patch:
+            path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(Path(__file__).parent)]))
+            patch.setenv("PYTHONPATH", path)
+            forkserver.ensure_running()
+        super().start()
+
+
+class _Context(ForkServerContext):
+    Process = _Process
+
+
 # Every test that forks uses this server; there is one for each pytest process. It runs no product of matrices itself:
-# a fork of a process in which OpenMP has threads may hang. Modules of the tests cannot be among those it loads first:
-# their folders are not on its path.
-PROCESSES = multiprocessing.get_context("forkserver")
+# a fork of a process in which OpenMP has threads may hang.
+PROCESSES = _Context()
 PROCESSES.set_forkserver_preload(
     [
         *MODULES,
         *("flint", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "matplotlib.figure", "pytest"),
-        *("rich.progress", "scipy.special", "sklearn.datasets", "torch._dynamo", "yaml"),
+        *("rich.progress", "scipy.special", "sklearn.datasets", "torch._dynamo", "yaml", "forked_server"),
     ]
 )
 PATIENCE = 300  # seconds until a test gives up; some share a machine
@@ -53,7 +65,7 @@ def dpplan(*arguments: str | Path, cwd: Path, **env: str) -> subprocess.Complete
     return subprocess.CompletedProcess(words, process.exitcode, out, unwrapped(err))
 
 
-def started(*words: str, cwd: Path, streams: Sequence[Path], **env: str) -> "ForkServerProcess":
+def started(*words: str, cwd: Path, streams: Sequence[Path], **env: str) -> ForkServerProcess:
     """The same, under way; streams: the files that are its standard output and error."""
     for stream in streams:
         if not stream.exists():
@@ -88,7 +100,7 @@ def _command(words: Sequence[str], cwd: Path, env: dict[str, str], streams: Sequ
 
     from dpplan import __main__ as program
 
-    gc.freeze()  # to look through all that the server has loaded would copy its memory, page by page
+    assert "forked_server" in sys.modules, "the server has not found forked_server.py"
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
