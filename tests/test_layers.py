@@ -80,7 +80,7 @@ ROOMS = {
     # Accountants, after what they share. Of the exact one each engine is a room, and knows none of those that come
     # after; "" is the package itself, which asks them all.
     "dpplan.accounting": (
-        {"numerics", "assumptions", "description", "no_epsilon_messages", "other_accountants"},
+        {"numerics", "assumptions", "accountant_description", "no_epsilon_messages", "other_accountants"},
         {"bound", "pairs", "best_of_trials", "sampled_gaussian_moments"},
         {"parallel_composition", "plan_pairs"},
         {"gdp", "moments", "renyi_curves"},
@@ -117,7 +117,7 @@ ROOMS = {
         },
         {"proven_ends", "allocation_floor", "shared_lattice"},
         {"invert", "few_laplace", "lattice_jumps", "rdp_cross_check"},
-        {"many", "mixed"},
+        {"many_plans_near_target", "mixed"},
         {"other_laws"},
         {"profile"},
         {""},
@@ -125,10 +125,10 @@ ROOMS = {
     ),
     "dpplan.accounting.exact.contour": (
         {"privacy_loss", "chernoff"},
-        {"quadrature_error", "tail_decay", "decay_lifted_line", "saddle_point"},
+        {"transform_integrand_bounds", "tail_decay", "decay_lifted_line", "saddle_point"},
         {"transform_quadrature"},
         {"composed_jumps", "many_plans_transform", "sum_at_many_epsilons"},
-        {"composed_loss", "decay_small_losses", "decay_bent_path"},
+        {"composed_loss", "decay_small_losses", "decay_bent_x_path"},
         {"delta_interval"},
         {"rare_jumps", "many_plans"},
         {"placement"},
@@ -136,7 +136,7 @@ ROOMS = {
     "dpplan.accounting.exact.contour.rare_jumps": (
         {"step_law", "uncertified_moments"},
         {"beyond_cut"},
-        {"jump_paths"},
+        {"runs_with_a_jump"},
         {"jump_free_paths"},
         {"cut_choice"},
         {"small_epsilon"},
@@ -152,9 +152,9 @@ ROOMS = {
         {"composed"},
     ),
     "dpplan.accounting.exact.mixed": (
-        {"composed", "exponential_sum", "law_as_points"},
-        {"laplace_rule", "points_transform"},
-        {"replaced_rule", "factors"},
+        {"composed", "normal_mixture_ratio", "law_as_points"},
+        {"laplace_gauss_rule", "points_transform"},
+        {"replaced_rule", "laws_without_decay"},
         {"truncated_steps", "mixture_rule"},
         {"poisson_replaced", "fixed_size_replaced", "mixture_steps"},
         {"steps_of_law"},

@@ -15,8 +15,8 @@ from dataclasses import replace
 from typing import Protocol, cast
 
 from dpplan.accounting import parallel_composition
+from dpplan.accounting.accountant_description import Description, description_of
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.accounting.description import Description, description_of
 from dpplan.checks import Problems
 from dpplan.errors import UsageError
 from dpplan.plan import Plan

@@ -21,8 +21,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from dpplan.accounting.accountant_description import Description
 from dpplan.accounting.bound import Bound, Guarantee, widened
-from dpplan.accounting.description import Description
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.numerics.logspace import log_expm1, log_sum
 from dpplan.accounting.numerics.normal import LOG_SQRT_2PI, normal_tail

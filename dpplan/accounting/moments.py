@@ -15,8 +15,8 @@ from typing import Literal
 
 import numpy as np
 
+from dpplan.accounting.accountant_description import AccountantOption, Description
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.accounting.description import AccountantOption, Description
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.binomial import log_binomial_pmf
 from dpplan.accounting.numerics.logspace import log_expm1, log_sum

@@ -21,9 +21,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from dpplan.accounting import pairs, renyi_curves
+from dpplan.accounting.accountant_description import AccountantOption, Description
 from dpplan.accounting.best_of_trials import WinnerCurve
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.accounting.description import AccountantOption, Description
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.minimum import minimise
 from dpplan.accounting.plan_pairs import SampledGaussian

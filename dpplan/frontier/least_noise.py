@@ -2,8 +2,8 @@
 
 The central limit says how the noise follows from the sample rate and the steps, up to a factor that changes slowly;
 that factor is read off cells that are known, from coarse to fine. A guess is never trusted: a cell's noise is one that
-the accountant has shown to meet the target. It is asked about many cells together (exact/many.py), and one by one about
-those that this does not serve.
+the accountant has shown to meet the target. It is asked about many cells together
+(exact/many_plans_near_target.py), and one by one about those that this does not serve.
 """
 
 import itertools
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpplan.accounting.bound import Bound
-from dpplan.accounting.exact.many import epsilons_near, estimate, excesses
+from dpplan.accounting.exact.many_plans_near_target import epsilons_near, estimate, excesses
 from dpplan.adjacency import REPLACE_ONE
 from dpplan.frontier.grid import DIGITS, Cell, Grid, Progress, coarse_to_fine, full_batch_noise
 from dpplan.mechanism import Gaussian

@@ -7,7 +7,8 @@ What a command shows is in the module of its name (compare_plans, check, curve, 
     plan_rows       what it rests on
     explanation     how it came about
     limits          why it does not pass, or passes unproven
-    glossary        what methods, error terms and details are called
+    bound_detail_glossary
+                    what methods, error terms and details are called
     proof           the digits that are certain
     cost            figures at several places, for every command that has them
     table           rows and columns, plain or in colour

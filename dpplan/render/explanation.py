@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from dpplan.accounting.assumptions import BALL_ARITHMETIC, CERTIFICATE, KINDS
 from dpplan.accounting.bound import FLOOR, Bound
+from dpplan.render.bound_detail_glossary import DETAILS, METHODS, TERMS
 from dpplan.render.bound_text import SYMBOLS
-from dpplan.render.glossary import DETAILS, METHODS, TERMS
 from dpplan.render.number_format import brief, up
 from dpplan.render.plan_rows import sentence
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from dpplan.accounting.bound import Bound
 from dpplan.checks import show
+from dpplan.render.bound_detail_glossary import WITHIN
 from dpplan.render.bound_text import SYMBOLS, Paint, proven, unpainted
 from dpplan.render.explanation import errors
-from dpplan.render.glossary import WITHIN
 from dpplan.render.number_format import seconds
 from dpplan.render.plan_rows import row
 

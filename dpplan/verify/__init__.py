@@ -7,7 +7,8 @@
     early_end        a run that took fewer steps than planned: which of its figures is safe
     recorded_claim   what was claimed
     json_fields      values out of JSON that anybody may have written
-    allowed_values   what each key may hold
+    allowed_report_values
+                     what each key may hold
     figure_reader   what one figure claims
     run_outcome      what a run says of itself
     unaccounted      runs that claim nothing, and say so

@@ -9,7 +9,7 @@ from dpplan.checks import Problems
 from dpplan.plan import Plan
 from dpplan.sampling import Poisson
 from dpplan.units import unit_words
-from dpplan.verify import allowed_values, json_fields
+from dpplan.verify import allowed_report_values, json_fields
 from dpplan.verify.json_fields import Object
 from dpplan.verify.recorded_claim import RecordedClaim
 
@@ -50,7 +50,7 @@ def figure(
     if said is not None and not (briefly in str(said) and drawn):
         expected = briefly if plan is None else plan.assumptions
         problems.add(f"{path}.assumptions={json_fields.shown(said)} is not what its plan has: {expected}.")
-    allowed_values.check(problems, found, allowed_values.FIGURE, f"{path}.")
+    allowed_report_values.check(problems, found, allowed_report_values.FIGURE, f"{path}.")
     _ends(problems, found, path, guarantee, 1.0 if quantity == "delta" else float("inf"))
     value = json_fields.finite(found.get(_RELIED_ON.get(guarantee, "")))
     if value is not None and at is not None:

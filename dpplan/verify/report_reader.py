@@ -21,7 +21,7 @@ from dpplan.phase_steps import taken as taken_of
 from dpplan.plan import Phase, Plan
 from dpplan.sampling import Poisson, TruncatedPoisson
 from dpplan.units import UNITS, unit_problems
-from dpplan.verify import allowed_values, json_fields, unaccounted
+from dpplan.verify import allowed_report_values, json_fields, unaccounted
 from dpplan.verify.early_end import CONDITION, EarlyEnd, early_end
 from dpplan.verify.figure_reader import assumed, figure
 from dpplan.verify.json_fields import Object
@@ -134,7 +134,7 @@ def _of_run(
     """The claims, what is worth knowing, what beside the report contradicts it, whether the run ended early, and how it
     did by the report."""
     assumed(problems, content)
-    allowed_values.check(problems, content, allowed_values.RUN)
+    allowed_report_values.check(problems, content, allowed_report_values.RUN)
     planned = json_fields.block(problems, content, "planned")
     delta = json_fields.delta_of(problems, planned, "planned.delta")
     length = json_fields.count(problems, planned, "planned.steps")
@@ -300,7 +300,7 @@ def _result(problems: Problems, result: object, path: str, plan: Plan | None) ->
         return
     prefix = f"{path}." if path else ""
     epsilon, delta = result.get("epsilon"), result.get("delta")
-    allowed_values.check(problems, result, allowed_values.RESULT, prefix)
+    allowed_report_values.check(problems, result, allowed_report_values.RESULT, prefix)
     if result.get("refusal") and (epsilon is None or delta is None):
         return
     if isinstance(epsilon, dict):
@@ -320,7 +320,7 @@ def _plan(problems: Problems, holder: Object, path: str) -> Plan | None:
     """The plan of a command's JSON. A quantity that stands both at its top and in its phases has to be the same."""
     told = json_fields.block(problems, holder, path)
     listed = told.get("phases")
-    allowed_values.check(problems, told, allowed_values.PLAN, f"{path}.")
+    allowed_report_values.check(problems, told, allowed_report_values.PLAN, f"{path}.")
     if not told or not isinstance(listed, list) or not listed:
         if told:
             problems.add(f"{path}.phases is missing.")

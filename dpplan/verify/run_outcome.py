@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dpplan.checks import Problems
-from dpplan.verify import allowed_values, json_fields
+from dpplan.verify import allowed_report_values, json_fields
 from dpplan.verify.json_fields import Object
 
 # What of a run's verdict says that the mechanism was not the planned one.
@@ -70,7 +70,7 @@ def _checks(problems: Problems, content: Object) -> Iterator[tuple[str, bool]]:
             if not isinstance(each, dict):
                 problems.add(f"{path}={json_fields.shown(each)} is not an object.")
                 continue
-            allowed_values.check(problems, each, allowed_values.CHECK, f"{path}.")
+            allowed_report_values.check(problems, each, allowed_report_values.CHECK, f"{path}.")
             yield str(each.get("name")), each.get("agrees") is not False
 
 

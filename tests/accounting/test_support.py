@@ -10,7 +10,7 @@ import pytest
 
 from dpplan import compare, curve, risk
 from dpplan.accounting import ACCOUNTANTS, delta, epsilon, exact, plan_pairs
-from dpplan.accounting.exact import many, prove
+from dpplan.accounting.exact import many_plans_near_target, prove
 from dpplan.accounting.exact.profile import Profile
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, Adjacency
 from dpplan.compare.plans import PlanEntry
@@ -84,9 +84,11 @@ DOORS: dict[str, Callable[[Plan], object]] = {
     "exact.delta": lambda plan: exact.delta(plan, 1.0),
     "prove.epsilon": lambda plan: prove.epsilon(plan, 1e-5),
     "prove.delta": lambda plan: prove.delta(plan, 1.0),
-    "many.estimate": lambda plan: many.estimate(plan, 1e-5),
-    "many.epsilons_near": lambda plan: many.epsilons_near([Plan((KNOWN,)), plan], 1.0, 1e-5),
-    "many.excesses": lambda plan: many.excesses([plan], 1.0, 1e-5),
+    "many_plans_near_target.estimate": lambda plan: many_plans_near_target.estimate(plan, 1e-5),
+    "many_plans_near_target.epsilons_near": lambda plan: many_plans_near_target.epsilons_near(
+        [Plan((KNOWN,)), plan], 1.0, 1e-5
+    ),
+    "many_plans_near_target.excesses": lambda plan: many_plans_near_target.excesses([plan], 1.0, 1e-5),
     "Profile.of": Profile.of,
     "risk.source_of_plan": risk.source_of_plan,
     "risk.assess": lambda plan: risk.assess(risk.source_of_plan(plan)),

@@ -28,7 +28,7 @@ from dpplan.mechanism import Gaussian
 from dpplan.sampling import Poisson
 from dpplan.train import models
 from dpplan.train.canaries import run as canaries
-from dpplan.train.canaries.layer import WithCanaries
+from dpplan.train.canaries.model_with_canaries import WithCanaries
 from dpplan.train.step.randomness import TorchGenerators
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "audit-digits.yaml"

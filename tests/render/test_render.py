@@ -13,10 +13,10 @@ from dpplan.compare.accountants import AccountantRow
 from dpplan.mechanism import DiscreteGaussian, Laplace, Stated, StatedGdp
 from dpplan.plan import Delta, Phase, Plan, Settings
 from dpplan.render import (
+    bound_detail_glossary,
     bound_text,
     compare_accountants,
     explanation,
-    glossary,
     number_format,
     plan_rows,
     table,
@@ -135,7 +135,7 @@ def test_an_explanation_lays_out_the_error_budget_and_wraps_long_reasons() -> No
 
 
 def test_no_phrase_for_an_error_term_runs_over_80_columns() -> None:
-    terms = dict.fromkeys(glossary.TERMS, 1.2e-100)
+    terms = dict.fromkeys(bound_detail_glossary.TERMS, 1.2e-100)
     assert max(map(len, explanation.errors(terms, 1.1e-5, "δ"))) <= 80
 
 

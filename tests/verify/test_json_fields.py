@@ -13,7 +13,7 @@ from dpplan.mechanism import BestOfTrials, Gaussian
 from dpplan.plan import Phase, Plan, resolve_delta
 from dpplan.render import to_json
 from dpplan.sampling import BallsInBins, CyclicPoisson, Poisson
-from dpplan.verify import allowed_values, json_fields
+from dpplan.verify import allowed_report_values, json_fields
 from dpplan.verify.figure_reader import figure
 from dpplan.verify.recorded_claim import RecordedClaim
 from dpplan.verify.report_reader import read
@@ -68,7 +68,9 @@ def test_numbers_that_follow_from_others_have_to() -> None:
 
 def test_a_value_is_held_against_its_rule() -> None:
     problems = Problems(ReportError)
-    allowed_values.check(problems, {"name": "noise", "agrees": "yes"}, allowed_values.CHECK, "verdict[0].")
+    allowed_report_values.check(
+        problems, {"name": "noise", "agrees": "yes"}, allowed_report_values.CHECK, "verdict[0]."
+    )
     assert len(problems.found) == 1
     assert problems.found[0].startswith('verdict[0].agrees="yes" is not')
 

@@ -13,7 +13,8 @@ sampled Gaussians go the fast road; every other law goes to other_laws.
     general_lattice/     laws of any kind, from above and below
     lattice_jumps        the same where large losses are rare
     other_laws           delta and epsilon of plans that are no sampled Gaussians
-    many                 many plans near one target at once
+    many_plans_near_target
+                         many plans near one target at once
     search_winner        a search that releases its winner, as a pair
     invert               from delta to epsilon, with whichever of these holds
     event_lower_bound    a plain event
@@ -40,9 +41,9 @@ from typing import Literal
 import numpy as np
 
 from dpplan.accounting import gdp, rdp
+from dpplan.accounting.accountant_description import AccountantOption, Description
 from dpplan.accounting.best_of_trials import has_search
 from dpplan.accounting.bound import Bound, Guarantee, widened
-from dpplan.accounting.description import AccountantOption, Description
 from dpplan.accounting.exact import invert, rdp_cross_check
 from dpplan.accounting.exact.allocation_floor import ALLOCATIONS, event_bound
 from dpplan.accounting.exact.contour.delta_interval import Contour

@@ -246,7 +246,7 @@ class JumpPaths(Composed):
         return low, np.minimum(outward.up(high + rest, outward.FEW), 1.0)
 
     def _compose(self, sides: list[tuple[Side, DiscretisedLaw, float]]) -> ComposedMasses:
-        """The masses of the paths with a jump; errors as in contour.rare_jumps.jump_paths."""
+        """The masses of the paths with a jump; errors as in contour.rare_jumps.runs_with_a_jump."""
         size = len(self._angles)
         bulk, rise = np.zeros(size, complex), np.zeros(size, complex)
         bulk_off, rise_off = np.zeros(size), np.zeros(size)

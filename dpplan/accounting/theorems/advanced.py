@@ -13,8 +13,8 @@ Guarantee: UPPER.
 
 import math
 
+from dpplan.accounting.accountant_description import Description
 from dpplan.accounting.bound import Bound
-from dpplan.accounting.description import Description
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.theorems import Steps, add_up, best_delta, best_epsilon
 from dpplan.plan import Plan

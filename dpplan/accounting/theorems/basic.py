@@ -4,8 +4,8 @@ Guarantee: UPPER. Source: Dwork, Kenthapadi, McSherry, Mironov and Naor 2006; Dw
 guarantee of a step is that of `dpplan.accounting.theorems`.
 """
 
+from dpplan.accounting.accountant_description import Description
 from dpplan.accounting.bound import Bound
-from dpplan.accounting.description import Description
 from dpplan.accounting.numerics import outward
 from dpplan.accounting.plan_pairs import sampled_gaussians
 from dpplan.accounting.theorems import add_up, bound, least_unslacked, step_epsilons

@@ -17,8 +17,8 @@ import math
 
 import numpy as np
 
+from dpplan.accounting.accountant_description import Description
 from dpplan.accounting.bound import Bound
-from dpplan.accounting.description import Description
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.binomial import log_binomial_pmf
 from dpplan.accounting.numerics.logspace import log1mexp, log_sub

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from dpplan import accounting
-from dpplan.accounting.description import AccountantOption
+from dpplan.accounting.accountant_description import AccountantOption
 from dpplan.accounting.other_accountants import unknown
 from dpplan.checks import Problems
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, Name

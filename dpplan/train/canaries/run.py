@@ -32,8 +32,8 @@ from dpplan.plan import Phase
 from dpplan.recipe import Recipe
 from dpplan.sampling import BallsInBins, CyclicPoisson, Poisson, RandomAllocation
 from dpplan.train import models
-from dpplan.train.canaries.layer import WithCanaries
 from dpplan.train.canaries.likelihood import independent, likelihood
+from dpplan.train.canaries.model_with_canaries import WithCanaries
 from dpplan.train.canaries.noise_pattern import repeats
 from dpplan.train.clipping import ClippedSum
 from dpplan.train.conformance import LEVEL, Measurement

@@ -5,7 +5,7 @@ import pytest
 from mpmath import mp, mpc, mpf
 
 from dpplan.accounting.exact.contour.privacy_loss import Steps
-from dpplan.accounting.exact.contour.quadrature_error import Nodes, angle, log_width
+from dpplan.accounting.exact.contour.transform_integrand_bounds import Nodes, angle, log_width
 from dpplan.accounting.exact.contour.transform_quadrature import Quadrature
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")

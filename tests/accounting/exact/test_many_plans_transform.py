@@ -6,7 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from dpplan.accounting.exact.contour import decay_bent_path, decay_small_losses
+from dpplan.accounting.exact.contour import decay_bent_x_path, decay_small_losses
 from dpplan.accounting.exact.contour.many_plans_transform import PlainRule
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.tail_decay import _spread
@@ -124,7 +124,7 @@ def test_the_characteristic_function_lies_below_both_bounds(sigma, q, steps, til
     with np.errstate(all="ignore"):
         near, shifted = (
             decay_small_losses.log_bounds(law, edges[None])[0],
-            decay_bent_path.log_bounds(law, edges[None])[0],
+            decay_bent_x_path.log_bounds(law, edges[None])[0],
         )
     slack = 1e-9 * steps
     assert np.all(true.max(axis=1) <= near[:-1] + slack)

@@ -18,13 +18,13 @@ from dpplan.accounting.exact.contour.composed_loss import Line
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.exact.mixed import invert as mixed_ends
 from dpplan.accounting.exact.mixed.composed import MixedMeasure, Normal
-from dpplan.accounting.exact.mixed.factors import Factor, Factors
 from dpplan.accounting.exact.mixed.law_as_points import Uncomposable
+from dpplan.accounting.exact.mixed.laws_without_decay import Factor, Factors
 from dpplan.accounting.pairs import GaussianLoss, LaplaceLoss, ResponseLoss, Reversed, StatedLoss, Subsampled
 from dpplan.adjacency import ZERO_OUT
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan, Settings
-from dpplan.render.glossary import METHODS
+from dpplan.render.bound_detail_glossary import METHODS
 from dpplan.sampling import FixedSize
 
 NARROW = 1e-9

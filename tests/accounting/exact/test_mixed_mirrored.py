@@ -9,7 +9,7 @@ from dpplan.accounting import exact, pairs
 from dpplan.accounting.exact import mixed
 from dpplan.accounting.exact.contour.privacy_loss import Cut
 from dpplan.accounting.exact.general_lattice import Composition
-from dpplan.accounting.exact.mixed import fixed_size_replaced, laplace_rule
+from dpplan.accounting.exact.mixed import fixed_size_replaced, laplace_gauss_rule
 from dpplan.accounting.exact.mixed.fixed_size_replaced import HalfLine, MirroredSteps, at_zero
 from dpplan.accounting.exact.mixed.replaced_rule import Replacement
 from dpplan.accounting.pairs import GaussianLoss, Subsampled
@@ -62,13 +62,13 @@ def test_the_transform_lies_within_its_error(sigma, q, cut, tilt, u):
 @pytest.mark.parametrize(("sigma", "q", "cut"), STEPS)
 @pytest.mark.parametrize(("s", "u"), [(3.0, 0.0), (2.0, 9.0), (-1.0, 0.0)])
 def test_the_remainder_bounds_what_a_short_rule_leaves_out(monkeypatch, sigma, q, cut, s, u):
-    for module in (laplace_rule, fixed_size_replaced):
+    for module in (laplace_gauss_rule, fixed_size_replaced):
         monkeypatch.setattr(module, "NODES", 4)
-    laplace_rule.gauss.cache_clear()
+    laplace_gauss_rule.gauss.cache_clear()
     good = HalfLine.good_to(Replacement(sigma, q, cut), max(s, 0.0), u)
     rule = HalfLine(good.step, good.high - (2.0 * sigma if cut is None else 0.0), good.half)
     points = rule.points()
-    laplace_rule.gauss.cache_clear()
+    laplace_gauss_rule.gauss.cache_clear()
     z = mpc(s, u)
     rows = zip(points.p.tolist()[:-1], points.loss.tolist()[:-1], strict=True)
     left_out = abs(mp.fsum(mpf(p) * mp.exp(z * mpf(loss)) for p, loss in rows) - transform(sigma, q, z, cut, False))

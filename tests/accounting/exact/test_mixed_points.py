@@ -11,10 +11,10 @@ from two_engines import check_that_they_meet
 from dpplan.accounting import pairs
 from dpplan.accounting.exact import mixed
 from dpplan.accounting.exact.general_lattice import Composition
-from dpplan.accounting.exact.mixed import laplace_rule
-from dpplan.accounting.exact.mixed.factors import Factor
-from dpplan.accounting.exact.mixed.laplace_rule import Density, Panels, densities
+from dpplan.accounting.exact.mixed import laplace_gauss_rule
+from dpplan.accounting.exact.mixed.laplace_gauss_rule import Density, Panels, densities
 from dpplan.accounting.exact.mixed.law_as_points import Points, normalised, points
+from dpplan.accounting.exact.mixed.laws_without_decay import Factor
 from dpplan.accounting.exact.mixed.points_transform import Remainder, Tilted
 from dpplan.accounting.pairs import (
     Finite,
@@ -37,13 +37,13 @@ def _precise():
 
 
 def test_the_rule_is_gauss_legendre_to_the_accuracy_it_is_taken_to_have():
-    nodes, weights = laplace_rule.gauss()
-    assert len(nodes) == laplace_rule.NODES
+    nodes, weights = laplace_gauss_rule.gauss()
+    assert len(nodes) == laplace_gauss_rule.NODES
     for x, w in zip(nodes.tolist(), weights.tolist(), strict=True):
-        root = mp.findroot(lambda t: mp.legendre(laplace_rule.NODES, t), mpf(x))
-        slope = mp.diff(lambda t: mp.legendre(laplace_rule.NODES, t), root)
+        root = mp.findroot(lambda t: mp.legendre(laplace_gauss_rule.NODES, t), mpf(x))
+        slope = mp.diff(lambda t: mp.legendre(laplace_gauss_rule.NODES, t), root)
         assert abs(root - mpf(x)) < mpf(2) ** -52
-        assert abs(mpf(w) * (1 - root**2) * slope**2 / 2 - 1) < mpf(laplace_rule.RULE)
+        assert abs(mpf(w) * (1 - root**2) * slope**2 / 2 - 1) < mpf(laplace_gauss_rule.RULE)
 
 
 def laplace_transform(e: float, rate: float, reverse: bool, z: mpc) -> mpc:
@@ -96,8 +96,8 @@ def test_transforms_of_laplace_losses_lie_within_their_error(law, e, rate, rever
 @pytest.mark.parametrize(("tilt", "u"), [(0.5, 10.0), (6.0, 0.0), (2.0, 40.0)])
 def test_the_remainder_bounds_what_a_short_rule_leaves_out(monkeypatch, density, tilt, u):
     """With too few nodes the error is large enough to be seen, and the bound is within some e-folds of it."""
-    monkeypatch.setattr(laplace_rule, "NODES", 6)
-    laplace_rule.gauss.cache_clear()
+    monkeypatch.setattr(laplace_gauss_rule, "NODES", 6)
+    laplace_gauss_rule.gauss.cache_clear()
     panels = Panels(0.5)
     e, q = mpf(density.e), mpf(density.rate)
     w = -mpc(tilt, u) if density.reversed else 1 + mpc(tilt, u)
@@ -106,7 +106,7 @@ def test_the_remainder_bounds_what_a_short_rule_leaves_out(monkeypatch, density,
         return density.weight * mp.exp(-(x + e) / 2) / 4 * mp.exp(w * mp.log(1 - q + q * mp.exp(x)))
 
     base = panels.rule(LaplaceLoss(1.0 / density.e))
-    laplace_rule.gauss.cache_clear()
+    laplace_gauss_rule.gauss.cache_clear()
     points = base.sampled(density.rate)
     points = (points.reversed() if density.reversed else points).weighted(density.weight)
     found = mp.fsum(
@@ -245,7 +245,7 @@ def test_atoms_lie_as_near_as_they_say(law: Law) -> None:
 
 
 def test_noise_on_whole_numbers_of_many_values_is_left_to_a_lattice() -> None:
-    assert densities(DiscreteLaplaceLoss(1.0, laplace_rule.MOST_ATOMS)) is None
+    assert densities(DiscreteLaplaceLoss(1.0, laplace_gauss_rule.MOST_ATOMS)) is None
 
 
 @pytest.mark.sweep(every=2)

@@ -11,10 +11,10 @@ from dpplan.accounting import exact, pairs
 from dpplan.accounting.exact import mixed
 from dpplan.accounting.exact.contour.privacy_loss import Cut
 from dpplan.accounting.exact.general_lattice import Composition
-from dpplan.accounting.exact.mixed import laplace_rule, mixture_rule
-from dpplan.accounting.exact.mixed.exponential_sum import ExponentialSum
+from dpplan.accounting.exact.mixed import laplace_gauss_rule, mixture_rule
 from dpplan.accounting.exact.mixed.mixture_rule import MixturePanels
 from dpplan.accounting.exact.mixed.mixture_steps import MixtureSteps
+from dpplan.accounting.exact.mixed.normal_mixture_ratio import ExponentialSum
 from dpplan.accounting.pairs.gaussian_mixtures import GroupLoss, MixtureLoss, TwiceAgainstOnce
 from dpplan.accounting.pairs.law import EPS
 from dpplan.plan import Settings
@@ -100,15 +100,15 @@ def test_the_transform_lies_within_its_error(law, reverse, cut, tilt, u):
 @pytest.mark.parametrize(("law", "reverse", "cut"), LAWS)
 @pytest.mark.parametrize(("s", "u"), [(2.0, 0.0), (1.0, 9.0), (-1.0, 0.0)])
 def test_the_remainder_bounds_what_a_short_rule_leaves_out(monkeypatch, law, reverse, cut, s, u):
-    for module in (laplace_rule, mixture_rule):
+    for module in (laplace_gauss_rule, mixture_rule):
         monkeypatch.setattr(module, "NODES", 4)
-    laplace_rule.gauss.cache_clear()
+    laplace_gauss_rule.gauss.cache_clear()
     good = MixturePanels.good_to(steps_of(law, reverse, cut).step, max(s, 0.0), u)
     sigma = law.noise_multiplier
     short = good.high - (2.5 * sigma if cut is None else 0.0)
     rule = replace(good, low=good.low + 4.0 * sigma, high=short)
     points = rule.points()
-    laplace_rule.gauss.cache_clear()
+    laplace_gauss_rule.gauss.cache_clear()
     z = mpc(s, u)
     rows = zip(points.p.tolist(), points.loss.tolist(), strict=True)
     left_out = abs(mp.fsum(mpf(p) * mp.exp(z * mpf(loss)) for p, loss in rows) - transform(law, reverse, z, cut))

@@ -8,7 +8,7 @@ import pytest
 from mpmath import mp, mpc, mpf
 
 from dpplan.accounting.exact.contour.privacy_loss import Steps
-from dpplan.accounting.exact.contour.rare_jumps.jump_paths import Rare
+from dpplan.accounting.exact.contour.rare_jumps.runs_with_a_jump import Rare
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 SIGMA, Q, TILT, POWER = 0.8, 1e-4, 5.0, 6.0

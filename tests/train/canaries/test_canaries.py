@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dpplan import train
 from dpplan.errors import RecipeError
 from dpplan.train.canaries import Audited, Canaries, audited
-from dpplan.train.canaries.layer import LENGTH, WithCanaries
+from dpplan.train.canaries.model_with_canaries import LENGTH, WithCanaries
 from dpplan.train.canaries.run import KINDS, Watched, place
 from dpplan.train.clipping import ClippedSum, rules
 from dpplan.train.step import noise as noise_module

@@ -20,7 +20,7 @@ from dataclasses import fields
 import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import Steps
-from dpplan.accounting.exact.contour.quadrature_error import Nodes, Range
+from dpplan.accounting.exact.contour.transform_integrand_bounds import Nodes, Range
 from dpplan.accounting.exact.contour.transform_quadrature import Quadrature
 from dpplan.accounting.numerics import Array, outward
 from dpplan.quick_dataclass import dataclass

@@ -1,8 +1,8 @@
 """Stage 2, compose: how fast one step's characteristic function falls, where few steps have to end a frequency sum.
 
-tail_decay.py takes from 1 what it can, and decay_bent_path.py too: sums over cells that leave some hundredths, which a
-few steps do not multiply to 1e-14. Here the whole integral over x is bounded from above, on a line above the real one.
-For u >= 0, the tilted law p = r^a·Q / G(a) and θ in [0, π/2], on z = x + iσ²θ,
+tail_decay.py takes from 1 what it can, and decay_bent_x_path.py too: sums over cells that leave some hundredths, which
+a few steps do not multiply to 1e-14. Here the whole integral over x is bounded from above, on a line above the real
+one. For u >= 0, the tilted law p = r^a·Q / G(a) and θ in [0, π/2], on z = x + iσ²θ,
 
     |φ(u)| <= e^(σ²θ²/2)·∫ p(x)·ρ(x)^min(a, 0)·e^(-u·s(x)·sin θ) dx,   ρ² = 1 - 2s(1 - s)(1 - cos θ) >= cos²(θ/2).
 

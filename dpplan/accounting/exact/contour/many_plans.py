@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from dpplan.accounting.exact.contour import chernoff, decay_bent_path, decay_lifted_line, decay_small_losses
+from dpplan.accounting.exact.contour import chernoff, decay_bent_x_path, decay_lifted_line, decay_small_losses
 from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE
 from dpplan.accounting.exact.contour.delta_interval import LOG_TINY, NET_RATIO, NET_SIZE, NET_START, SAFE
 from dpplan.accounting.exact.contour.many_plans_transform import PlainRule
@@ -297,7 +297,7 @@ def _summed(
 
 def _log_decay(law: PlainRule, edges: Array) -> Array:
     """As Moments.log_decay, [row, edge]; of no use where the law's error is not finite."""
-    found = np.minimum(decay_small_losses.log_bounds(law, edges), decay_bent_path.log_bounds(law, edges))
+    found = np.minimum(decay_small_losses.log_bounds(law, edges), decay_bent_x_path.log_bounds(law, edges))
     if len(found) <= FEW_ROWS:
         columns = (law.steps.sigma, law.steps.q, *law.own, law.low, law.high)
         for row in np.flatnonzero(found[:, -1] > ENOUGH):  # which few steps never fall below

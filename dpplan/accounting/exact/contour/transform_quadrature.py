@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpplan.accounting.exact.contour.privacy_loss import Band, Cut, Steps, loss_rounding, lowest_mode
-from dpplan.accounting.exact.contour.quadrature_error import Nodes, Range, Strip
+from dpplan.accounting.exact.contour.transform_integrand_bounds import Nodes, Range, Strip
 from dpplan.accounting.numerics import Array, ComplexArray
 from dpplan.accounting.numerics.exp_remainder import exp_remainder
 from dpplan.accounting.numerics.logspace import log_sum

@@ -5,8 +5,8 @@ has its reflection below 0, and the rest, (1 - q)·erf(1/√8σ), is at 0:
 
     M(z) = (1 - q)·erf(1/√8σ) + ∫_(1/2)^∞ c·φ·(r^(1 + z) + r^-z) dx.
 
-Gauss's rule on panels, as in laplace_rule, here with |φ(x + iy)| = e^(y²/2σ²)·φ(x), |arg r| taken at y/σ², and a cut c
-that grows by e^(y²/2w²) at most. What lies beyond the last panel is bounded as in replaced_rule.
+Gauss's rule on panels, as in laplace_gauss_rule, here with |φ(x + iy)| = e^(y²/2σ²)·φ(x), |arg r| taken at y/σ², and a
+cut c that grows by e^(y²/2w²) at most. What lies beyond the last panel is bounded as in replaced_rule.
 """
 
 import math
@@ -14,9 +14,9 @@ import math
 import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import Steps, loss_rounding
-from dpplan.accounting.exact.contour.quadrature_error import angle
 from dpplan.accounting.exact.contour.tail_decay import SAFE, Decay, Known
-from dpplan.accounting.exact.mixed.laplace_rule import NODES, RULE, gauss
+from dpplan.accounting.exact.contour.transform_integrand_bounds import angle
+from dpplan.accounting.exact.mixed.laplace_gauss_rule import NODES, RULE, gauss
 from dpplan.accounting.exact.mixed.law_as_points import LARGEST, Points, Uncomposable
 from dpplan.accounting.exact.mixed.points_transform import Missing, Remainder, Tilted
 from dpplan.accounting.exact.mixed.replaced_rule import LEAST_LOG, Replacement

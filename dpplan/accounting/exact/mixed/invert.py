@@ -17,8 +17,8 @@ from dpplan.accounting.exact.contour.saddle_point import Saddle
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.exact.invert import MISPLACED, REBUILDS, solve, verified
 from dpplan.accounting.exact.mixed.composed import MixedMeasure, MixedSaddles, Normal, Part, Picture
-from dpplan.accounting.exact.mixed.factors import Factor, FactorPicture, Factors, PointLaw
 from dpplan.accounting.exact.mixed.law_as_points import Uncomposable
+from dpplan.accounting.exact.mixed.laws_without_decay import Factor, FactorPicture, Factors, PointLaw
 from dpplan.accounting.exact.mixed.steps_of_law import (
     LEAST_NOISE,
     LEAST_RATE,

@@ -1,8 +1,8 @@
 """Stage 1: a law as masses at points, its own atoms or the nodes of a rule that integrates its density.
 
 Every transform of a law, M(z) = E_P[e^(zL)] over its finite losses, then is a sum over points, plus what the rule
-leaves out, which whoever made the rule bounds (laplace_rule). What sampling, reversal and a public coin do to a law
-they do to each of its points.
+leaves out, which whoever made the rule bounds (laplace_gauss_rule). What sampling, reversal and a public coin do to a
+law they do to each of its points.
 """
 
 from collections.abc import Callable

@@ -1,11 +1,12 @@
 """Stage 1: Gauss's rule for the loss between two normal mixtures on a line, with what it leaves out.
 
-With φ the density of N(0, σ²), A and B the mixtures' ratios to it (exponential_sum) and a cut c, or 1, the transforms
+With φ the density of N(0, σ²), A and B the mixtures' ratios to it (normal_mixture_ratio) and a cut c, or 1, the
+transforms
 
     M(z) = ∫ c·φ·A^(1 + z)·B^-z dx   and, of the reverse,   ∫ c·φ·A^-z·B^(1 + z) dx
 
 have an integrand that is analytic where A and B have no zeros, |Im x| < πσ²/2·top at least. On panels, as in
-laplace_rule, with |φ(x + iy)| = e^(y²/2σ²)·φ(x), and of a cut of width w
+laplace_gauss_rule, with |φ(x + iy)| = e^(y²/2σ²)·φ(x), and of a cut of width w
 
     |c(x + iy)| <= e^(y²/2w²)·c(x),   |c(x + iy)| <= 1 + e^(y²/2w²)·(1 - c(x)).
 
@@ -23,9 +24,9 @@ import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import Cut
 from dpplan.accounting.exact.contour.transform_quadrature import TAIL_UNITS
-from dpplan.accounting.exact.mixed.exponential_sum import ExponentialSum
-from dpplan.accounting.exact.mixed.laplace_rule import NODES, RULE, gauss
+from dpplan.accounting.exact.mixed.laplace_gauss_rule import NODES, RULE, gauss
 from dpplan.accounting.exact.mixed.law_as_points import LARGEST, Points, Uncomposable
+from dpplan.accounting.exact.mixed.normal_mixture_ratio import ExponentialSum
 from dpplan.accounting.exact.mixed.points_transform import Missing
 from dpplan.accounting.exact.mixed.replaced_rule import DEPTH, LEAST_LOG, LOG_2PI, SAFE
 from dpplan.accounting.numerics import Array

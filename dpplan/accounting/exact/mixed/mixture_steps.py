@@ -19,9 +19,9 @@ import numpy as np
 from dpplan.accounting.exact.contour import placement
 from dpplan.accounting.exact.contour.privacy_loss import Cut, Steps
 from dpplan.accounting.exact.contour.tail_decay import CELLS, SAFE, Decay
-from dpplan.accounting.exact.mixed.exponential_sum import ExponentialSum
 from dpplan.accounting.exact.mixed.law_as_points import Points, Uncomposable
 from dpplan.accounting.exact.mixed.mixture_rule import MixturePanels, MixtureStep
+from dpplan.accounting.exact.mixed.normal_mixture_ratio import ExponentialSum
 from dpplan.accounting.exact.mixed.points_transform import Remainder, Tilted
 from dpplan.accounting.numerics import Array, outward
 from dpplan.accounting.numerics.bisection import first_true

@@ -24,7 +24,7 @@ from functools import cached_property
 import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import Cut, log_ratio, loss_rounding
-from dpplan.accounting.exact.contour.quadrature_error import angle
+from dpplan.accounting.exact.contour.transform_integrand_bounds import angle
 from dpplan.accounting.exact.contour.transform_quadrature import TAIL_UNITS
 from dpplan.accounting.exact.mixed.law_as_points import LARGEST, Points, Uncomposable
 from dpplan.accounting.exact.mixed.points_transform import Missing

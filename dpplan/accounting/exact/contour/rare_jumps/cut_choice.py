@@ -25,7 +25,7 @@ from dpplan.accounting.exact.contour.delta_interval import Aim, Chernoff, Contou
 from dpplan.accounting.exact.contour.privacy_loss import Steps, log_ratio
 from dpplan.accounting.exact.contour.rare_jumps.beyond_cut import Beyond, Falling
 from dpplan.accounting.exact.contour.rare_jumps.jump_free_paths import Bulk
-from dpplan.accounting.exact.contour.rare_jumps.jump_paths import Rare
+from dpplan.accounting.exact.contour.rare_jumps.runs_with_a_jump import Rare
 from dpplan.accounting.exact.contour.rare_jumps.uncertified_moments import GOAL, CutPlacement, SplitMoments, places_of
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.bisection import first_true_whole

@@ -1,9 +1,9 @@
 """Stage 2, compose, for rare jumps: the paths without one, as a measure for a contour of its own.
 
-Every step's law is cut smoothly at `end`, as in jump_paths.py, and what is left is composed as it stands: ΠG^n with the
-bulk's transform G of step_law.py. Its modulus is bounded as for the whole law (tail_decay.py), which asks two things
-of a weight c: that it falls and that log c is concave. c = exp(-e^g) with g linear in x does both. What lies right of
-the nodes adds to the variation of the density of the loss at most what RareLaw.log_variation says.
+Every step's law is cut smoothly at `end`, as in runs_with_a_jump.py, and what is left is composed as it stands: ΠG^n
+with the bulk's transform G of step_law.py. Its modulus is bounded as for the whole law (tail_decay.py), which asks two
+things of a weight c: that it falls and that log c is concave. c = exp(-e^g) with g linear in x does both. What lies
+right of the nodes adds to the variation of the density of the loss at most what RareLaw.log_variation says.
 
 It serves where ordinary paths and jumps are of like weight, or where the whole law has no tilt that losses too large
 to matter would not outweigh.
@@ -16,7 +16,7 @@ import numpy as np
 from dpplan.accounting.exact.contour.composed_loss import Line, unit_of
 from dpplan.accounting.exact.contour.privacy_loss import Steps, grown_error
 from dpplan.accounting.exact.contour.rare_jumps.beyond_cut import Beyond
-from dpplan.accounting.exact.contour.rare_jumps.jump_paths import characteristic, log_moments, rounded
+from dpplan.accounting.exact.contour.rare_jumps.runs_with_a_jump import characteristic, log_moments, rounded
 from dpplan.accounting.exact.contour.rare_jumps.step_law import EPS, RareLaw, Window
 from dpplan.accounting.exact.contour.tail_decay import Decay, Known
 from dpplan.accounting.numerics import Array

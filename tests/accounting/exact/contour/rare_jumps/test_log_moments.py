@@ -7,7 +7,7 @@ import pytest
 from mpmath import mp, mpf
 
 from dpplan.accounting.exact.contour.composed_loss import unit_of
-from dpplan.accounting.exact.contour.rare_jumps import jump_paths
+from dpplan.accounting.exact.contour.rare_jumps import runs_with_a_jump
 
 UNIT = mpf(2) ** -53
 
@@ -38,13 +38,13 @@ def laws(phases, seed):
 @pytest.mark.parametrize("phases", [2, 3, 9, 60])
 def test_moments_are_rounded_up(phases):
     counts, known = laws(phases, phases)
-    found = jump_paths.log_moments(counts, known)
+    found = runs_with_a_jump.log_moments(counts, known)
     with mp.workdps(60):
         for k, bound in enumerate(found):
             terms = [mpf(count) * mpf(law.log_g[k]) for count, law in zip(counts, known, strict=True)]
             most = mp.fsum(term + 4 * UNIT * abs(term) for term in terms)
             size = mp.fsum(abs(term) for term in terms)
-            assert most <= mpf(bound) <= most + 2 * mpf(jump_paths.rounded(float(size), phases))
+            assert most <= mpf(bound) <= most + 2 * mpf(runs_with_a_jump.rounded(float(size), phases))
 
 
 @pytest.mark.parametrize("phases", [1, 2, 3, 9, 60, 300])

@@ -11,7 +11,7 @@ import pytest
 
 from dpplan import accounting
 from dpplan.accounting import ACCOUNTANTS
-from dpplan.accounting.description import AccountantOption, description_of
+from dpplan.accounting.accountant_description import AccountantOption, description_of
 from dpplan.checks import Problems
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ TOY = '''
 """A bound that is true of nothing, with everything an accountant has."""
 
 from dpplan.accounting.bound import Bound, Guarantee
-from dpplan.accounting.description import AccountantOption, Description
+from dpplan.accounting.accountant_description import AccountantOption, Description
 
 DESCRIPTION = Description(
     name="toy",
@@ -118,7 +118,7 @@ def test_a_toy_theorem_stands_where_it_was_published(folder: Path) -> None:
 @pytest.mark.parametrize("name", ACCOUNTANTS)
 def test_a_description_read_from_source_is_that_of_the_module(name: str) -> None:
     script = (
-        "from dpplan.accounting.description import description_of\n"
+        "from dpplan.accounting.accountant_description import description_of\n"
         f"print(repr(description_of({ACCOUNTANTS[name]!r})))\n"
     )
     loaded = accounting.accountant(name).DESCRIPTION

@@ -8,10 +8,10 @@ import pytest
 
 from dpplan import solve
 from dpplan.accounting import exact, rdp
-from dpplan.accounting.exact import event_lower_bound, many, rdp_cross_check
+from dpplan.accounting.exact import event_lower_bound, many_plans_near_target, rdp_cross_check
 from dpplan.accounting.exact.contour import many_plans, placement
 from dpplan.accounting.exact.contour.privacy_loss import Steps
-from dpplan.accounting.exact.many import epsilons_near, excesses
+from dpplan.accounting.exact.many_plans_near_target import epsilons_near, excesses
 from dpplan.accounting.plan_pairs import SampledGaussian
 from dpplan.errors import InternalError
 from dpplan.plan import Plan, Settings
@@ -138,7 +138,7 @@ def test_the_floor_of_each_is_that_of_a_plain_event():
 def test_an_answer_that_other_proofs_contradict_is_none(monkeypatch, factor):
     """Of a whole batch, one row made wrong."""
     plans = [Plan.from_rate(sigma, 0.01, 1000) for sigma in (0.9, 0.95, 1.0)]
-    ends = many._ends
+    ends = many_plans_near_target._ends
 
     def sabotaged(*arguments):
         lower, upper, tilts = ends(*arguments)
@@ -146,6 +146,6 @@ def test_an_answer_that_other_proofs_contradict_is_none(monkeypatch, factor):
         return lower, upper, tilts
 
     assert all(epsilons_near(plans, 2.0, 1e-5))
-    monkeypatch.setattr(many, "_ends", sabotaged)
+    monkeypatch.setattr(many_plans_near_target, "_ends", sabotaged)
     with pytest.raises(InternalError, match="exceeds the proven upper end"):
         epsilons_near(plans, 2.0, 1e-5)

@@ -10,8 +10,8 @@ from dpplan.accounting.exact.contour.composed_loss import Line
 from dpplan.accounting.exact.contour.privacy_loss import grown_error
 from dpplan.accounting.exact.contour.saddle_point import Saddle
 from dpplan.accounting.exact.contour.transform_quadrature import EPS
-from dpplan.accounting.exact.mixed import laplace_rule
-from dpplan.accounting.exact.mixed.laplace_rule import Density, Panels
+from dpplan.accounting.exact.mixed import laplace_gauss_rule
+from dpplan.accounting.exact.mixed.laplace_gauss_rule import Density, Panels
 from dpplan.accounting.exact.mixed.law_as_points import LARGEST, Points, Uncomposable, normalised, points
 from dpplan.accounting.exact.mixed.points_transform import Missing, Remainder, Tilted
 from dpplan.accounting.numerics import Array
@@ -57,13 +57,13 @@ class Factor:
     def of(cls, law: Law, count: int) -> "Factor | None":
         """None where the law is not known here."""
         low, high = law.bounds
-        parts = laplace_rule.densities(law)
+        parts = laplace_gauss_rule.densities(law)
         return None if parts is None or max(-low, high) > LARGEST else cls(law, float(count), parts)
 
     def at(self, tilts: Array, u: float = 0.0) -> list[Tilted]:
         """The law under each tilt, with points good for |Im z| up to u."""
         panels = Panels.good_to(float(np.max(tilts)), u)
-        if sum(panels.count(part.e) for part in self.parts) * laplace_rule.NODES > MOST_POINTS:
+        if sum(panels.count(part.e) for part in self.parts) * laplace_gauss_rule.NODES > MOST_POINTS:
             raise Uncomposable("more points than this engine takes")
         held, zero, minus_one = self._points(panels), self._left_out(panels, 0.0), self._left_out(panels, -1.0)
         return [

@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from dpplan.accounting.exact.contour.privacy_loss import log_ratio
-from dpplan.accounting.exact.contour.quadrature_error import angle
+from dpplan.accounting.exact.contour.transform_integrand_bounds import angle
 from dpplan.accounting.exact.mixed.law_as_points import ATOMS_ALONE, Points
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.pairs.combined_laws import Mixture, Reversed, Subsampled
