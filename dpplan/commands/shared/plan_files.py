@@ -81,6 +81,7 @@ def parse(arguments: PlanArguments, may_be_open: bool = False) -> ParsedPlan:
         return ParsedPlan(None, otherwise, Settings(examples=0))
     if again := list(recorded_runs.counted_again((*arguments.files, *arguments.spent))):
         return ParsedPlan(None, again, Settings(examples=0))
+    arguments = _as_recorded(arguments)
     if not taken((*arguments.files, *arguments.spent))[0]:
         return phase_parsing.parse(arguments)
     files, lists = taken(arguments.files)
@@ -122,6 +123,23 @@ def parse(arguments: PlanArguments, may_be_open: bool = False) -> ParsedPlan:
             return found
         own = [replace(_named(found.plan, "this run"), said=found.said)]
     return _joined([*earlier, *own], count)
+
+
+def _as_recorded(arguments: PlanArguments) -> PlanArguments:
+    """The neighbours and the unit of the first run that is named as the plan, where nobody said any: what holds where
+    nothing is said is no choice. What was said stays, and is refused where a run is for another."""
+    plan = next(filter(None, map(recorded_runs.recorded_plan, arguments.files)), None)
+    if plan is None:
+        return arguments
+    told, unsaid, said = arguments.settings, Settings(), dict(arguments.stated)
+    own: dict[str, Any] = {}
+    if "adjacency" not in said and told.adjacency == unsaid.adjacency:
+        own["adjacency"] = plan.adjacency
+    if "unit" not in said and told.unit == unsaid.unit:
+        own["unit"] = plan.privacy_unit
+    if told.max_per_user is None and own.get("unit", told.unit) == plan.privacy_unit:
+        own["max_per_user"] = plan.max_per_user
+    return replace(arguments, settings=told.with_(**own))
 
 
 def _said_again(told: Settings, plan: Plan | None) -> Settings:

@@ -118,7 +118,18 @@ def is_plan(path: Path) -> bool:
         plan = plan_of(path) if is_record(path) else None
     except UsageError:
         return False  # whoever reads it says why
-    return plan is not None and not all(type(phase.mechanism) is Gaussian for phase in plan.phases)
+    return plan is not None and not all(type(phase.mechanism) is Gaussian and not phase.groups for phase in plan.phases)
+
+
+def recorded_plan(name: str) -> Plan | None:
+    """What was taken, of a run that is named; None of what is typed, of another file, and of what cannot be counted:
+    whoever counts it says why."""
+    if "=" in name or not name.strip():
+        return None
+    try:
+        return plan_of(Path(name)) if is_record(Path(name)) else None
+    except DpplanError:
+        return None
 
 
 def without_steps(names: Sequence[str]) -> list[Path]:
