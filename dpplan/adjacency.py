@@ -24,6 +24,13 @@ DIFFERENT_N = (
 )
 SAME_N = "Neighbours have equally many records, so n may be published."
 
+# What every place says of a record that is zeroed out.
+ZEROED = (
+    "A zeroed record stays in n, adds zero to a sum, is in no count, bin or partition, and answers a randomized "
+    "response uniformly at random. One that is counted or answers as another record would is replaced: claim "
+    "replace-one."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Adjacency:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from dpplan import notebook
-from dpplan.adjacency import ADD_REMOVE, ADJACENCIES, REPLACE_ONE, Adjacency, conversion
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency, conversion
 from dpplan.checks import Problems, did_you_mean, is_number, reaches_one_in, show
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.groups import GroupPath, path_problems
 from dpplan.mechanism import BestOfTrials, Correlation, Gaussian, Mechanism, noise_of_run
+from dpplan.plan_assumptions import Assumptions, of_zeroed
 from dpplan.quantities import FIND_IT, RATE_WORDS, swapped
 from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import near_at_most
@@ -21,19 +22,6 @@ from dpplan.units import UNITS, UNITS_CONVERTED, unit_problems, unit_words
 
 # What a mechanism or a scheme can be given.
 Setting = float | int | str | tuple[float, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Assumptions:
-    """What a privacy figure takes for granted. A figure without these says nothing."""
-
-    sampling: str
-    adjacency: str
-    privacy_unit: str
-
-    def __str__(self) -> str:
-        known = ADJACENCIES.get(self.adjacency)
-        return f"{self.sampling}, {self.adjacency if known is None else known.words} {self.privacy_unit}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +126,9 @@ class Plan:
         disjoint += ", of a search nothing but its winner released" if searched else ""
         if self.adjacency == REPLACE_ONE and any(not isinstance(each.mechanism, Gaussian) for each in grouped):
             disjoint += ", the mechanisms of a group as private if one leaves or enters it"
-        return Assumptions(" and ".join(schemes) + disjoint, self.adjacency.name, unit)
+        drawn = ((each.mechanism, each.sampling != Poisson(1.0)) for each, _ in around)
+        zeroed = of_zeroed(drawn) if self.adjacency == ZERO_OUT else ""
+        return Assumptions(" and ".join(schemes) + disjoint, self.adjacency.name, unit, zeroed)
 
     @property
     def steps(self) -> int:

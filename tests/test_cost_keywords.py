@@ -26,7 +26,8 @@ from dpplan.errors import NotApplicable, PlanError, UsageError
 from dpplan.frontier import Grid, frontier
 from dpplan.mechanism import Gaussian
 from dpplan.mechanism.trials import Trials
-from dpplan.plan import Assumptions, Delta, Phase, Plan, Settings
+from dpplan.plan import Delta, Phase, Plan, Settings
+from dpplan.plan_assumptions import Assumptions
 from dpplan.quantities import DESCRIBING
 from dpplan.recipe import plan_file
 from dpplan.risk.assessment import AttackQuestion, assess

@@ -29,7 +29,7 @@ LAYERS = (
     {"checks", "durable_files"},
     {"rounding", "processes", "notebook"},
     {"quantities", "adjacency", "mechanism", "units", "groups"},
-    {"sampling", "query_sensitivity", "open_noise"},
+    {"sampling", "query_sensitivity", "open_noise", "plan_assumptions"},
     {"plan"},
     {"plan_json", "phase_steps"},
     {"accounting"},

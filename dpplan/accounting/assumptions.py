@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from dpplan.adjacency import DIFFERENT_N, N_IS_PUBLIC
+from dpplan.adjacency import DIFFERENT_N, N_IS_PUBLIC, ZEROED
 from dpplan.quick_dataclass import dataclass
 
 Kind = Literal["theorem", "arithmetic", "run", "claim"]
@@ -34,6 +34,8 @@ KINDS: Mapping[Kind, str] = MappingProxyType(
 )
 
 BALL_ARITHMETIC = "ball arithmetic, with --prove"  # of proofs alone: no other figure rests on it
+# Of a plan for other neighbours, or for users, these two are told by other names (render.explanation).
+NEIGHBOURS, BOUNDED = "add or remove one example", "bounded contribution of an example"
 CERTIFICATE: tuple[Assumption, ...] = (
     Assumption(
         "dominating pair",
@@ -146,7 +148,7 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "`dpplan train` does it and tests its batch sizes; `dpplan check --loader` tells of others",
     ),
     Assumption(
-        "bounded contribution of an example",
+        BOUNDED,
         "run",
         "An example adds to the sum a vector of L2 norm at most the clip norm C, one for all its views, and changes "
         "nothing else of the step: not the gradient of another example, not a buffer, not the divisor (which is q·n "
@@ -204,10 +206,11 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "not defended against",
     ),
     Assumption(
-        "add or remove one example",
+        NEIGHBOURS,
         "claim",
         "Neighbouring data sets differ by one example more or less. Replacing one costs more, up to what two cost, and "
         "is asked for by --adjacency replace-one; under zero-out one is exchanged for nothing, and n stays. "
+        f"{ZEROED} "
         "The protected unit is one row: a person with k rows has (k·ε, k·e^((k-1)·ε)·δ), a duplicated row counts "
         "twice, and examples made from one another (crops, n-grams, windows of a series) are several.",
         "Dwork, Roth 2014, §2.3; Vadhan 2017, Lemma 2.2",

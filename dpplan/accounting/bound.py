@@ -10,7 +10,7 @@ from typing import Literal
 from dpplan import notebook
 from dpplan.accounting.numerics import outward
 from dpplan.checks import show
-from dpplan.plan import Assumptions
+from dpplan.plan_assumptions import Assumptions
 from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import down, ends, up
 

@@ -63,7 +63,7 @@ def command(
     output.say(["", *plan_rows.plan_rows(call.plan, call.deltas, earlier=call.earlier, names=call.names)])
     if explain:
         cost_output.explain_comparison(found)
-        output.say(explanation.premises())
+        output.say(explanation.premises([call.plan.assumptions]))
     if plot is not None:
         output.say(["", f"drawn to {plot}"])
     output.warn(call.warnings)

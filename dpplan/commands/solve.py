@@ -153,7 +153,13 @@ def command(
     else:
         output.say(render.lines(found, delta, output.paint, limit.said if limit else ""))
         if explain:
-            output.say(["", *explanation.explanation(found.spent, delta.value), *explanation.premises()])
+            output.say(
+                [
+                    "",
+                    *explanation.explanation(found.spent, delta.value),
+                    *explanation.premises([found.plan.assumptions]),
+                ]
+            )
         output.warn(warnings)
     if not (proven or accept_estimate):
         raise NotCertified(render.unproven(found))

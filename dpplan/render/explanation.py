@@ -1,14 +1,19 @@
 """--explain: how a figure came about, its errors, and what all proven figures assume."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
-from dpplan.accounting.assumptions import BALL_ARITHMETIC, CERTIFICATE, KINDS
+from dpplan.accounting.assumptions import BALL_ARITHMETIC, BOUNDED, CERTIFICATE, KINDS, NEIGHBOURS
 from dpplan.accounting.bound import FLOOR, Bound
+from dpplan.adjacency import ADD_REMOVE, ADJACENCIES
+from dpplan.plan_assumptions import Assumptions
 from dpplan.render.bound_detail_glossary import DETAILS, METHODS, TERMS
 from dpplan.render.bound_text import SYMBOLS
 from dpplan.render.number_format import brief, up
 from dpplan.render.plan_rows import sentence
+from dpplan.units import unit_words
 
+WHOLE_USERS = unit_words("user", None)
 # Of a composition: nothing here is proven of a last iterate by itself.
 RELEASED = "all iterates: every noisy step, not the final model only"
 
@@ -34,18 +39,31 @@ def explanation(bound: Bound, delta: float | None = None) -> Iterator[str]:
             yield f"  {DETAILS.get(key, key.replace('_', ' ')):<19}{brief(value)}"
 
 
-def premises(proved: bool = False) -> Iterator[str]:
+def premises(figures: Iterable[Assumptions], proved: bool = False) -> Iterator[str]:
     """What every proven figure assumes, by name; `dpplan help certificate` has each at length.
 
-    proved: whether one of the figures is a proof in ball arithmetic.
+    figures: what each of them is computed under. proved: whether one of them is a proof in ball arithmetic.
     """
+    under = tuple(figures)
     yield ""
     yield from sentence("released", RELEASED)
     yield "  assumed by every proven figure (dpplan help certificate says each at length)"
     needed = [each for each in CERTIFICATE if proved or each.name != BALL_ARITHMETIC]
     for kind in KINDS:
-        names = "; ".join(each.name for each in needed if each.kind == kind)
-        yield from sentence(kind, names)
+        names = chain.from_iterable(_names(each.name, under) for each in needed if each.kind == kind)
+        yield from sentence(kind, "; ".join(names))
+
+
+def _names(name: str, figures: Sequence[Assumptions]) -> Iterable[str]:
+    """What a premise is called of these figures: by whom they are for, where that is another than the list names."""
+    if name == NEIGHBOURS:
+        whose = ((ADJACENCIES[each.adjacency], each.privacy_unit) for each in figures)
+        told = (name if both == (ADD_REMOVE, "example") else f"neighbours: {both[0].words} {both[1]}" for both in whose)
+    elif name == BOUNDED:
+        told = (name.replace("an example", "a user") if each.privacy_unit == WHOLE_USERS else name for each in figures)
+    else:
+        return (name,)
+    return dict.fromkeys(told) or (name,)
 
 
 def errors(terms: Mapping[str, float], whole: float | None, symbol: str) -> Iterator[str]:

@@ -20,7 +20,9 @@ epsilon, sensitivity/noise_scale. Exact.
 or differences, a list of how far it moves each of several; or l2_sensitivity, how far it moves several together. Exact
 but for the last, which rdp and zcdp answer from above: of a length alone no single change is the worst.
 
-- randomized-response: epsilon and categories (2): each record answers for itself. Not under add-remove. Exact.
+- randomized-response: epsilon and categories (2): each record answers for itself. Not under add-remove. Under zero-out
+a zeroed record answers uniformly at random; one that answers as some category would is replaced, and costs more: choose
+replace-one. Exact.
 
 - epsilon-delta: epsilon and delta (0), stated of anything. Exact for the worst that has it.
 
@@ -36,7 +38,8 @@ answers (1), and queries (any, or monotone): the sparse vector technique, from a
 
 - thresholded-counts: noise_scale, threshold, partitions (1), and noise (gaussian, or laplace): noisy counts of which
 the large are released with their names, such as a vocabulary. One record adds at most 1 to each of so many counts.
-Between what the noise costs and that with the chance of a name that only the record has.
+Between what the noise costs and that with the chance of a name that only the record has. A zeroed record is in no
+partition.
 
 - tree: noise_multiplier, participations (1) and separation (1): DP-FTRL. steps is the length of the run, in which a
 record takes part so often, so many steps apart. One Gaussian release, exact where the sensitivity is, else from above.

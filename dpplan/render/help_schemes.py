@@ -4,7 +4,7 @@ import functools
 from collections.abc import Iterator
 
 from dpplan.accounting import pairs
-from dpplan.adjacency import ADJACENCIES, DIFFERENT_N, N_IS_PUBLIC, Adjacency
+from dpplan.adjacency import ADJACENCIES, DIFFERENT_N, N_IS_PUBLIC, ZEROED, Adjacency
 from dpplan.errors import NotApplicable
 from dpplan.plan import Settings
 from dpplan.render.table import Column, Table, TableCell, folded, plain, screen_width, wrapped
@@ -119,6 +119,8 @@ def adjacency() -> Iterator[str]:
         size = "n may be published" if each.public_size else "neighbours differ in n"
         yield from wrapped(f"--adjacency {each.name.replace('_', '-')}: {each.words} record; {size}.", indent=2)
     yield ""
+    yield from wrapped(ZEROED)
+    yield ""
     yield from wrapped(N_IS_PUBLIC)
     yield from wrapped(DIFFERENT_N)
     yield ""
@@ -147,6 +149,7 @@ def adjacency_content() -> Object:
         "adjacencies": {
             each.name: {"words": each.words, "public_size": each.public_size} for each in ADJACENCIES.values()
         },
+        "zeroed": ZEROED,
         "leaks": dict(LEAKS),
         "refusals": refusals(),
     }

@@ -4,7 +4,6 @@ A command's object has `schema` ("dpplan.epsilon/1"; the number rises when a key
 `plan`, `assumptions`, `results` and `warnings`.
 """
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -40,7 +39,7 @@ def document(command: str, plan: Plan, results: Sequence[Object], warnings: Sequ
     return {
         "schema": f"dpplan.{command}/1",
         "plan": described(plan),
-        "assumptions": dataclasses.asdict(plan.assumptions),
+        "assumptions": plan.assumptions.to_json(),
         "results": list(results),
         "warnings": list(warnings),
         **more,

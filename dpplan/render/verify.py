@@ -62,7 +62,8 @@ def explanations(verdicts: Sequence["Verdict"]) -> Iterator[str]:
             yield ""
             yield f"  {verdict.claim.name}, {_at(verdict.claim)}"
             yield from explanation(verdict.bound, verdict.claim.at)
-    yield from premises(any(verdict.proof is not None for verdict in verdicts))
+    under = (verdict.bound.assumptions for verdict in verdicts if verdict.bound is not None)
+    yield from premises(under, any(verdict.proof is not None for verdict in verdicts))
 
 
 def document(read: "Document", verdicts: Sequence["Verdict"], others: Beside = NONE_BESIDE) -> Object:

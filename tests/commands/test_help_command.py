@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
@@ -94,3 +95,38 @@ def test_json_has_all_of_it(dpplan: Run) -> None:
 
 def test_a_topic_may_be_written_with_an_underscore(dpplan: Run) -> None:
     assert dpplan("help", "exit_codes").stdout == dpplan("help", "exit-codes").stdout != ""
+
+
+WHOSE = {
+    (): "add or remove one example",
+    ("--adjacency", "zero-out"): "neighbours: zero out one example",
+    ("--adjacency", "replace-one"): "neighbours: replace one example",
+    ("--unit", "user"): "neighbours: add/remove one user, drawn and clipped whole",
+    ("--unit", "user", "--max-per-user", "3"): "neighbours: add/remove one user of at most 3 examples",
+    ("--adjacency", "zero-out", "--unit", "user"): "neighbours: zero out one user, drawn and clipped whole",
+}
+ASKED_OF = (
+    ("epsilon", "--sigma", "4", "--q", "0.01", "--steps", "10", "--delta", "1e-5"),
+    ("delta", "--sigma", "4", "--q", "0.01", "--steps", "10", "--eps", "1"),
+    ("solve", "--target-eps", "1", "--q", "0.01", "--steps", "10", "--delta", "1e-5"),
+    ("compare", "accountants", "--sigma", "4", "--q", "0.01", "--steps", "10", "--delta", "1e-5"),
+)
+
+
+@pytest.mark.parametrize("whose", WHOSE, ids=" ".join)
+@pytest.mark.parametrize("asked", ASKED_OF, ids=lambda asked: asked[0])
+def test_explain_says_for_which_neighbours_and_whom(
+    dpplan: Run, asked: tuple[str, ...], whose: tuple[str, ...]
+) -> None:
+    told = " ".join(dpplan(*asked, *whose, "--explain").stdout.rpartition("assumed by every")[2].split())
+    assert f"claim {WHOSE[whose]}; n, the number of" in told
+    assert not whose or "add or remove one example" not in told
+    contributes = "a user" if whose[-2:] == ("--unit", "user") else "an example"
+    assert f"bounded contribution of {contributes};" in told
+
+
+def test_explain_of_a_verified_file_says_whom_each_figure_is_for(dpplan: Run, tmp_path: Path) -> None:
+    run = ("--sigma", "4", "--q", "0.01", "--steps", "10", "--delta", "1e-5", "--adjacency", "zero-out", "--json")
+    (tmp_path / "z.json").write_text(dpplan("epsilon", *run).stdout, encoding="utf-8")
+    told = " ".join(dpplan("verify", "z.json", "--explain").stdout.split())
+    assert "claim neighbours: zero out one example; n, the number of" in told and "add or remove" not in told

@@ -42,7 +42,8 @@ from dpplan.accounting.pairs import Resolution
 from dpplan.accounting.parallel_composition import followed
 from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
 from dpplan.errors import NotCertified
-from dpplan.plan import Assumptions, Plan
+from dpplan.plan import Plan
+from dpplan.plan_assumptions import Assumptions
 from dpplan.quick_dataclass import dataclass
 
 NAME = "exact"

@@ -30,6 +30,7 @@ from dpplan.mechanism import (
     kind_of,
 )
 from dpplan.plan import Phase
+from dpplan.plan_assumptions import AS_GOOD_AS_NONE
 from dpplan.sampling import Poisson
 
 
@@ -52,8 +53,16 @@ def answer(epsilon: float, categories: int) -> DominatingPair:
 
 
 def zeroed_answer(epsilon: float, categories: int) -> DominatingPair:
-    """k-ary randomized response against a uniform answer, in whose place one stands that tells nothing. The law is the
-    same for every answer."""
+    """k-ary randomized response of an answer, or, of a record that is zeroed out, a uniform one, which tells nothing.
+    The law is the same for every answer. That a zeroed record answers so is an assumption of the figure, and told with
+    it (plan_assumptions).
+
+    One that answers as some category would, by whatever law w over them, has the pair `answer` at most: its law is
+    Σ w_j·P_j, with P_j that of category j, and H_a being convex in each of its arguments, H_a(P_i||Σ w_j·P_j) <=
+    Σ w_j·H_a(P_i||P_j) <= H_a(P_1||P_2), and so with the two exchanged (of j = i it is the least there is). With
+    uniform w it is the answer of here: this pair never costs more than that one. Where a zeroed record answers in an
+    unknown way, replace-one is the claim.
+    """
     law = ZeroedAnswerLoss(epsilon, categories)
     return DominatingPair(law, Reversed(law), "the outputs' law under an answer against uniform, the same for each")
 
@@ -103,9 +112,6 @@ WHOLE: Mapping[type[Mechanism], Callable[..., DominatingPair]] = MappingProxyTyp
         AboveThreshold: _above_threshold,
     }
 )
-
-
-AS_GOOD_AS_NONE = "a zeroed record in a batch being as good as none"
 
 
 def _sampled(phase: Phase) -> DominatingPair:

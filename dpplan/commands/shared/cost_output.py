@@ -35,7 +35,7 @@ def show(cost: Cost, explain: bool) -> None:
         for bound, at in zip(cost.bounds, places, strict=False):
             heading = [bound_text.heading(bound, at)] if len(cost.bounds) > 1 else []
             output.say(["", *heading, *explanation.explanation(bound, at)])
-        output.say(explanation.premises(bool(cost.proofs)))
+        output.say(explanation.premises([call.plan.assumptions], bool(cost.proofs)))
     output.warn((*call.warnings, *limits.beyond_meaning(cost.bounds)))
 
 

@@ -5,7 +5,6 @@ parameters is covered by epsilon. What was seen without noise (losses, accuracie
 under `not_covered_by_epsilon` wherever it is written.
 """
 
-import dataclasses
 import os
 import platform
 from collections.abc import Mapping
@@ -103,7 +102,7 @@ class Planned:
             "seed": self.seed,
             "seed_note": SEEDED if self.seed is not None else None,
             "assumptions": {
-                **dataclasses.asdict(claim.plan.assumptions),
+                **claim.plan.assumptions.to_json(),
                 "unit_is_one_of": f"the training {self._protected}; held-out {self._protected} are not protected",
                 "public": f"the number of training {self.drawn}s, the shape of an example, which classes and which "
                 "words there are",

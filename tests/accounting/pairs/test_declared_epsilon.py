@@ -398,3 +398,19 @@ def test_geometric_noise_on_a_count_costs_what_is_claimed(sensitivity: int) -> N
         found = accounting.delta(Plan((Phase(DiscreteLaplace(1.0, sensitivity), Poisson(1.0), 1),)), place)
         assert found.lower is not None and found.upper is not None
         assert found.lower * (1 - 1e-9) <= spent <= found.upper * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("categories", [2, 3, 7])
+@pytest.mark.parametrize("epsilon", [0.1, 0.7, 3.0])
+def test_no_way_to_answer_for_a_zeroed_record_costs_more_than_another_category(epsilon: float, categories: int) -> None:
+    """The convexity that `zeroed_answer` goes by: of mixtures of categories, the uniform one among them, at every
+    threshold, in both orders."""
+    truths = np.ones((categories, categories)) + math.expm1(epsilon) * np.eye(categories)
+    truths /= truths.sum(axis=1, keepdims=True)
+    random = np.random.default_rng(7)
+    weights = [np.full(categories, 1.0 / categories), *np.eye(categories), *random.dirichlet([0.5] * categories, 20)]
+    for threshold in np.exp(np.linspace(-1.2, 1.2, 25) * epsilon):
+        most = np.maximum(truths[0] - threshold * truths[1], 0.0).sum()
+        for law in (weight @ truths for weight in weights):
+            for p, q in ((truths[0], law), (law, truths[0])):
+                assert np.maximum(p - threshold * q, 0.0).sum() <= most + 1e-15

@@ -1,0 +1,64 @@
+"""What a plan's figures take for granted, in the words that stand beside each of them."""
+
+import dataclasses
+from collections.abc import Iterable
+
+from dpplan.adjacency import ADJACENCIES
+from dpplan.mechanism import (
+    BufferedNoise,
+    Gaussian,
+    MatrixNoise,
+    Mechanism,
+    RandomizedResponse,
+    ThresholdedCounts,
+    ToeplitzNoise,
+    TreeAggregation,
+)
+from dpplan.quick_dataclass import dataclass
+
+AS_GOOD_AS_NONE = "a zeroed record in a batch being as good as none"
+ANSWERS_BY_CHANCE = "a zeroed record answering uniformly at random"
+IN_NO_PARTITION = "a zeroed record being in no partition"
+# Of these a zeroed record needs no word: it adds zero to a sum, as one that is removed does.
+_SUMS = (Gaussian, TreeAggregation, ToeplitzNoise, BufferedNoise, MatrixNoise)
+
+
+@dataclass(frozen=True, slots=True)
+class Assumptions:
+    """What a privacy figure takes for granted. A figure without these says nothing.
+
+    zeroed: what a record does that is zeroed out, where the figure rests on it; "" else.
+    """
+
+    sampling: str
+    adjacency: str
+    privacy_unit: str
+    zeroed: str = ""
+
+    def __str__(self) -> str:
+        known = ADJACENCIES.get(self.adjacency)
+        whose = f"{self.adjacency if known is None else known.words} {self.privacy_unit}"
+        return ", ".join(filter(None, (self.sampling, whose, self.zeroed)))
+
+    def to_json(self) -> dict[str, str]:
+        """By name, without what nothing rests on."""
+        return {name: words for name, words in dataclasses.asdict(self).items() if words or name != "zeroed"}
+
+
+def of_zeroed(releases: Iterable[tuple[Mechanism, bool]]) -> str:
+    """What a record does that is zeroed out, where a figure rests on it: what answers for itself, or is counted by
+    name, does so in some way after it was zeroed, too. releases: each mechanism, and whether its batches are sampled.
+
+    Of all other mechanisms an unsampled release is as private as is stated of it, for the neighbours of the plan.
+    """
+    told = (
+        ANSWERS_BY_CHANCE
+        if isinstance(mechanism, RandomizedResponse)
+        else IN_NO_PARTITION
+        if isinstance(mechanism, ThresholdedCounts)
+        else AS_GOOD_AS_NONE
+        if sampled and not isinstance(mechanism, _SUMS)
+        else ""
+        for mechanism, sampled in releases
+    )
+    return ", ".join(sorted(set(filter(None, told))))
