@@ -7,16 +7,17 @@ Neighbours decide how far. Let a record be worth x in [low, high] and a user hav
                                                                  who may have fewer, k·(max(high, 0) - min(low, 0))
     mean        of a public number n of records: as the sum, over n. Under add-remove neighbours differ in n.
     histogram   add-remove, zero-out: k in the sum of all bins (l1) and, if all are in one bin, as a vector (l2);
-                replace-one: 2·k, and √2·k as a vector
+                replace-one: 2·k, and √2·k as a vector. A zeroed record is in no bin; one that stays in some is replaced
     quantile    a choice among candidates, scored by how many records lie on its wrong side: max(p, 1 - p)·k under
                 add-remove, and k where one is replaced, or zeroed: p·n, if n is public, does not move with it
 
 Laplace noise is scaled by l1, Gaussian noise by l2 (Dwork, Roth 2014, §3.3 and A).
 """
 
+import dataclasses
 import math
 
-from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, Adjacency
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.checks import Problems, is_number, show
 from dpplan.mechanism import DiscreteLaplace, Exponential, Gaussian, Laplace, Mechanism, PermuteAndFlip
 from dpplan.quick_dataclass import dataclass
@@ -24,6 +25,7 @@ from dpplan.rounding import down, up
 
 KINDS = ("count", "sum", "mean", "histogram", "quantile")
 BOUNDED = ("sum", "mean", "quantile")
+IN_NO_BIN = "a zeroed record being in no bin"
 MISSED = 0.05  # chance to lie farther away than is said
 _NORMAL = 1.959963984540055  # the quantile of a normal law that leaves half of that on either side
 
@@ -96,7 +98,8 @@ class Query:
 class AnswerAccuracy:
     """How near one released answer is. sensitivity: of the answer. noise: what is added, in words. standard_error: in
     units of the data; None of a choice. within: what it misses by at most, but for a chance of MISSED. per_noise: the
-    standard error per unit of noise (`openings.noise_of`), where they are in proportion or nearly."""
+    standard error per unit of noise (`openings.noise_of`), where they are in proportion or nearly. zeroed: what a
+    record does that is zeroed out, where the sensitivity rests on it."""
 
     kind: str
     sensitivity: float
@@ -104,6 +107,7 @@ class AnswerAccuracy:
     standard_error: float | None
     within: float
     per_noise: float | None = None
+    zeroed: str = ""
 
 
 def settings(query: Query, kind: str, adjacency: Adjacency, unit: str) -> dict[str, float | int]:
@@ -138,6 +142,11 @@ def answered_by(query: Query, kind: str) -> list[str]:
 
 def accuracy(query: Query, mechanism: Mechanism, adjacency: Adjacency, unit: str) -> AnswerAccuracy:
     """How near the answer of this mechanism is."""
+    zeroed = IN_NO_BIN if query.kind == "histogram" and adjacency == ZERO_OUT else ""
+    return dataclasses.replace(_accuracy(query, mechanism, adjacency, unit), zeroed=zeroed)
+
+
+def _accuracy(query: Query, mechanism: Mechanism, adjacency: Adjacency, unit: str) -> AnswerAccuracy:
     if isinstance(mechanism, Gaussian):
         moved = query.sensitivity(adjacency, unit, 2)
         error = moved / adjacency.sensitivity * mechanism.noise_multiplier

@@ -9,7 +9,7 @@ import pytest
 
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.mechanism import DiscreteLaplace, Exponential, Gaussian, Laplace
-from dpplan.query_sensitivity import MISSED, Query, accuracy, answered_by, settings
+from dpplan.query_sensitivity import IN_NO_BIN, MISSED, Query, accuracy, answered_by, settings
 
 User = tuple[int, ...]  # a value for each record
 Vector = np.ndarray
@@ -104,3 +104,11 @@ def test_the_noise_that_is_wanted_claims_no_more_privacy_than_it_gives() -> None
         assert accuracy(asked, Gaussian(sigma), adjacency, "example").standard_error == pytest.approx(7.0, rel=1e-5)
     assert settings(Query("count", max_per_user=3), "discrete-laplace", ADD_REMOVE, "user") == {"sensitivity": 3}
     assert answered_by(Query("sum"), "discrete-laplace") and not answered_by(Query("sum"), "laplace")
+
+
+def test_a_histogram_says_that_a_zeroed_record_is_in_no_bin() -> None:
+    """One that stays in some bin moves two, as one that is replaced does; a count that keeps it moves less."""
+    noise = Laplace(0.5)
+    assert accuracy(Query("histogram"), noise, ZERO_OUT, "example").zeroed == IN_NO_BIN
+    others = [(Query("histogram"), ADD_REMOVE), (Query("histogram"), REPLACE_ONE), (Query("count"), ZERO_OUT)]
+    assert {accuracy(query, noise, adjacency, "example").zeroed for query, adjacency in others} == {""}

@@ -141,11 +141,17 @@ def accuracy_rows(names: Sequence[str], accuracies: Sequence[AnswerAccuracy | No
             each_bin = " each bin" if each.kind == "histogram" else ""
             near = f"±{up(each.within, 3)} at {100 * (1 - MISSED):g} %{each_bin}"
             yield row(name, near, f"{each.kind}: {each.noise}{error}, sensitivity {up(each.sensitivity, 3)}")
+            if each.zeroed:
+                yield row("", "", each.zeroed)
 
 
 def accuracies_content(names: Sequence[str], accuracies: Sequence[AnswerAccuracy | None]) -> list[dict[str, Any]]:
     told = [(name, each) for name, each in zip(names, accuracies, strict=False) if each is not None]
-    return [{"phase": name, **dataclasses.asdict(each), "missed": MISSED} for name, each in told]
+    fields = [(name, dataclasses.asdict(each)) for name, each in told]
+    return [
+        {"phase": name, **{key: value for key, value in said.items() if value or key != "zeroed"}, "missed": MISSED}
+        for name, said in fields
+    ]
 
 
 def content(costs: Sequence[PhaseCost]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import pytest
 
 from dpplan import accounting, recipe
 from dpplan.accounting import Guarantee
-from dpplan.adjacency import ADD_REMOVE
+from dpplan.adjacency import ADD_REMOVE, ZERO_OUT
 from dpplan.commands.shared import breakdown, cost_output, limit_options, output, plot_option, recipe_data
 from dpplan.commands.shared.accountant_option import EXACT, AccountantChoice
 from dpplan.commands.shared.cost import CostRequest, compute
@@ -148,6 +148,11 @@ def test_the_error_of_a_histogram_is_that_of_each_bin() -> None:
     near = accuracy(Query("histogram"), Laplace(0.5), ADD_REMOVE, "example")
     (line,) = breakdown.accuracy_rows(["ages"], [near])
     assert " at 95 % each bin " in line
+    assert "zeroed" not in breakdown.accuracies_content(["ages"], [near])[0]
+    zeroed = accuracy(Query("histogram"), Laplace(0.5), ZERO_OUT, "example")
+    first, second = breakdown.accuracy_rows(["ages"], [zeroed])
+    assert (first, second.strip()) == (line, "a zeroed record being in no bin")
+    assert breakdown.accuracies_content(["ages"], [zeroed])[0]["zeroed"] == second.strip()
 
 
 def test_every_accountant_is_a_row_and_an_entry(capsys: pytest.CaptureFixture[str]) -> None:
