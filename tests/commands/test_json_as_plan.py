@@ -129,3 +129,28 @@ def test_what_ran_before_decides_nothing_and_has_to_be_of_the_same_neighbours(tm
             spent(plan, "--spent", before, *AT)
     twice = spent(zeroed, "--spent", "sigma=3,q=0.1,steps=10", *AT)
     assert twice["assumptions"]["adjacency"] == "zero_out" and twice["plan"]["steps"] == 20
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (("--sampling", "fixed-size", "--n", "1000"), "--sampling fixed-size beside FILE"),
+        (("--sampling", "full-batch"), "--sampling full-batch beside FILE"),
+        (("--sampling", "shuffle", "--order", "once"), "--sampling shuffle and --order beside FILE"),
+        (("--cap", "10"), "--cap beside FILE"),
+    ],
+)
+def test_how_it_drew_is_not_said_anew_beside_it(typed: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    file = kept(tmp_path, spent("--sigma", "1", *RUNS["poisson"], *AT))
+    with pytest.raises(PlanError) as told:
+        spent(file, *typed, *AT)
+    assert told.value.problems == (
+        f"{said.replace('FILE', file)}: what ran says how it drew, by poisson. Leave it out.",
+    )
+    assert spent(file, "--sampling", "poisson", *AT)["results"] == spent(file, *AT)["results"]
+
+
+def test_a_full_batch_may_be_called_so_or_sampled_at_rate_one(tmp_path: Path) -> None:
+    file = kept(tmp_path, spent("--sigma", "1", "--q", "1", "--steps", "3", *AT))
+    for name in ("full-batch", "poisson"):
+        assert spent(file, "--sampling", name, *AT)["results"] == spent(file, *AT)["results"]

@@ -18,6 +18,7 @@ from dpplan.query_sensitivity import AnswerAccuracy
 from dpplan.quick_dataclass import dataclass
 from dpplan.recipe import plan_file
 from dpplan.recipe.plan_file import PlanFile
+from dpplan.sampling import Poisson, Sampling
 from dpplan.units import APART, UNITS_CONVERTED
 
 
@@ -81,6 +82,8 @@ def parse(arguments: PlanArguments, may_be_open: bool = False) -> ParsedPlan:
         return ParsedPlan(None, otherwise, Settings(examples=0))
     if again := list(recorded_runs.counted_again((*arguments.files, *arguments.spent))):
         return ParsedPlan(None, again, Settings(examples=0))
+    if otherwise := _drawn_otherwise(arguments):
+        return ParsedPlan(None, otherwise, Settings(examples=0))
     arguments = _as_recorded(arguments)
     if not taken((*arguments.files, *arguments.spent))[0]:
         return phase_parsing.parse(arguments)
@@ -142,6 +145,32 @@ def _as_recorded(arguments: PlanArguments) -> PlanArguments:
     return replace(arguments, settings=told.with_(**own))
 
 
+def _drawn_otherwise(arguments: PlanArguments) -> list[str]:
+    """What is wrong where nothing but recorded runs is the plan, and --sampling or an option of a scheme says how it
+    draws: what ran says so itself. Beside phases that are typed or listed it is said of those."""
+    told, runs = arguments.settings, [recorded_runs.recorded_plan(file) for file in arguments.files]
+    if arguments.phases or not runs or None in runs:
+        return []
+    typed = [f"--{name}" for name, _ in told.scheme_options]
+    drawn = {
+        "full-batch" if each == Poisson(1.0) else each.kind for run in runs if run is not None for each in _drawn(run)
+    }
+    said = dict(arguments.stated).get("sampling", "" if told.sampling == Poisson.kind else told.sampling)
+    same = {said, "full-batch"} if said == Poisson.kind else {said}  # which takes all at rate 1
+    if said and drawn - same:
+        typed.insert(0, f"--sampling {said}")
+    if not typed:
+        return []
+    files, kinds = " and ".join(arguments.files), " and ".join(sorted(drawn))
+    return [f"{' and '.join(typed)} beside {files}: what ran says how it drew, by {kinds}. Leave it out."]
+
+
+def _drawn(plan: Plan) -> Iterator[Sampling]:
+    """How each phase draws, and each within a search."""
+    inside = (each for phase in plan.phases for each in getattr(phase.mechanism, "inside", (phase,)))
+    return (each.sampling for each in inside)
+
+
 def _said_again(told: Settings, plan: Plan | None) -> Settings:
     """The settings without those that say what the plan of the file says: its unit, neighbours and number of examples.
 
@@ -158,8 +187,7 @@ def _said_again(told: Settings, plan: Plan | None) -> Settings:
 
 def _contradicted(stated: Mapping[str, str], file: str, plan: Plan) -> Iterator[str]:
     """What was said in so many words, is what holds where nobody says anything, and is not what the file says."""
-    inside = (each for phase in plan.phases for each in getattr(phase.mechanism, "inside", (phase,)))
-    drawn = [each.sampling.kind for each in inside if each.sampling.kind not in ("poisson", "full-batch")]
+    drawn = [each.kind for each in _drawn(plan) if each.kind not in (Poisson.kind, "full-batch")]
     neighbours = plan.adjacency.name.replace("_", "-")
     told = {"unit": plan.privacy_unit, "adjacency": neighbours, "sampling": drawn[0] if drawn else ""}
     for name, value in stated.items():
