@@ -195,8 +195,10 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "run",
         "All that leaves the run is computed from the noisy sums: parameters, optimiser state, checkpoints. No loss, "
         "accuracy, gradient norm, batch size, error message, file name, swapped page or core dump, no sum on a network "
-        "that others read.",
-        "`dpplan train` marks what is not covered with *",
+        "that others read, and nothing that the model's own code prints, logs or writes.",
+        "`dpplan train` marks what is not covered with *. A model that reads numbers in Python it refuses where that "
+        "prints, logs or writes to files in training; what code in C++ writes to terminals, pipes and connections, or "
+        "anybody through memory that is mapped to a file, it does not see",
     ),
     Assumption(
         "no side channels",
@@ -227,7 +229,10 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "claim",
         "Settings, architecture, preprocessing (mean, vocabulary, features), the clip norm, when to stop and which run "
         "or checkpoint to publish were chosen without these examples, or are accounted for separately. So were the "
-        "initial parameters: a model that was trained before on the same examples has spent already.",
+        "initial parameters, and all else that the model holds or reads: a model that was trained before on the same "
+        "examples has spent already, and a buffer, a scale or a statistic that was computed from them, a mean say, is "
+        "released as it is.",
+        "`dpplan train` refuses a model that reaches training examples themselves, not what was computed from them; "
         "`dpplan check` DP010, DP011, DP014; Papernot, Steinke 2022, arXiv:2110.03620",
     ),
     Assumption(

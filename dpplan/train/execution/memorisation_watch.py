@@ -22,6 +22,8 @@ from torch.nn.functional import cross_entropy
 
 from dpplan.durable_files import told, write_whole
 from dpplan.render.to_json import dumps
+from dpplan.train.clipping.isolation.outside_memory import watched
+from dpplan.train.clipping.isolation.refusal_messages import outside
 from dpplan.train.data import Split
 from dpplan.train.execution.evaluation import brief
 from dpplan.train.recipe_function import let_through
@@ -73,13 +75,15 @@ class MemorisationWatch:
             return
         parameter = next(model.parameters())
         try:
-            with TorchGenerators(parameter.device).left_alone():
-                self.losses.append(_losses(copy.deepcopy(model), self.inputs, self.targets))
+            with TorchGenerators(parameter.device).left_alone(), watched() as done:
+                losses = _losses(copy.deepcopy(model), self.inputs, self.targets)
         except BaseException as error:  # a model of the user's may raise anything
             let_through(error)
             self.failed = brief(error)
         else:
-            self.steps.append(step)
+            self.failed = outside(done) if done else ""
+            self.losses += [] if done else [losses]
+            self.steps += [] if done else [step]
         if self.steps:
             self._write()
 

@@ -82,6 +82,20 @@ def test_a_watch_that_fails_ends_itself_alone(tmp_path: Path) -> None:
     assert (watch.failed, list(tmp_path.iterdir())) == ("ValueError: not now", [])
 
 
+def test_a_model_that_prints_where_it_is_looked_at_tells_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Telling(nn.Linear):
+        def forward(self, rows: torch.Tensor) -> torch.Tensor:
+            print(float(rows.mean()))
+            return super().forward(rows)
+
+    watch = MemorisationWatch(Split(torch.zeros(9, 4), torch.zeros(9, dtype=torch.int64)), 5, None, tmp_path)
+    watch.look(Telling(4, 2), 1)
+    assert watch.failed.startswith("model: prints or logs while it runs (print)")
+    assert (capsys.readouterr().out, watch.losses, list(tmp_path.iterdir())) == ("", [], [])
+
+
 def test_the_model_is_looked_at_as_a_copy(tmp_path: Path) -> None:
     class Counting(nn.Linear):
         def forward(self, rows: torch.Tensor) -> torch.Tensor:

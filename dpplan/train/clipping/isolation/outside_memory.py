@@ -3,16 +3,25 @@
 with watched() as done: model(example)
 done                # {"open for writing"}: what one example leaves there, another may read
 
-Told by Python's audit events, and by torch.save, which writes files without one. Reading is allowed; so are imports,
-compilers (their caches are written when code first meets a shape) and the null device. What code in C++ writes, and
-files that were open before, are not met here.
+Told by Python's audit events; by what of Python's writes to a file, a terminal, a log or a socket that was open before,
+which is not done then; by torch.save; and by where the files that are open stand afterwards, whoever wrote to them.
+Reading is allowed; so are imports, compilers (their caches are written when code first meets a shape) and the null
+device. Warnings are not written inside, so that they tell nothing.
+
+Not met here: what code in C++ writes to other descriptors than those of files (terminals, pipes, connections), to what
+dpplan was started with for input and output, over what a file holds already without moving on in it, and through
+memory that is mapped to a file; and, while other threads run, whose files they may be, all that C++ writes.
 """
 
+import logging
 import os
+import socket
+import stat
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
 
@@ -32,6 +41,17 @@ _EVENTS = frozenset(
 )
 _COMPILERS = ("torch._dynamo", "torch._inductor", "triton", "importlib", "_frozen_importlib")
 _AROUND = "torch._dynamo.eval_frame"  # around all that is compiled: also what runs there as plain Python
+# What writes to a file or a connection that was open before.
+_WRITERS: tuple[tuple[Any, str], ...] = (
+    *((os, name) for name in ("write", "writev", "pwrite", "pwritev", "sendfile") if hasattr(os, name)),
+    *((socket.socket, name) for name in ("send", "sendall")),
+)
+_STANDARD = 3  # descriptors that a process is started with, which others write to as well
+_DESCRIPTORS = "/dev/fd"
+_MOST = 64  # descriptors that are looked at where nothing lists them
+PRINTS = "print"
+LOGS = "logging"
+OLD_FILE = "a file that was open before"
 
 
 class _Watch:
@@ -42,9 +62,12 @@ class _Watch:
         own, threads = threading.get_ident(), threading.enumerate()
         self.others = {each.ident for each in threads if not isinstance(each, threading._DummyThread)} - {own}
 
-    def note(self, what: str) -> None:
-        if threading.get_ident() not in self.others and not _compiling(sys._getframe(2)):
-            self.done.add(what)
+    def note(self, what: str) -> bool:
+        """Whether it is the model's doing."""
+        if threading.get_ident() in self.others or _compiling(sys._getframe(2)):
+            return False
+        self.done.add(what)
+        return True
 
 
 _now: list[_Watch] = []  # the last of them is told
@@ -60,8 +83,12 @@ def watched() -> Iterator[set[str]]:
     watch = _Watch()
     _now.append(watch)
     try:
-        with _saving(watch):
+        with _saving(watch), _writing(watch), _unwarned():
+            before = {} if watch.others else _open_files()
             yield watch.done
+            after = _open_files() if before else {}
+            if any(after.get(file, stood) != stood for file, stood in before.items()):
+                watch.done.add(OLD_FILE)
     finally:
         _now.remove(watch)
 
@@ -96,6 +123,89 @@ def _saving(watch: _Watch) -> Iterator[None]:
         yield
     finally:
         writer.__init__ = first
+
+
+@contextmanager
+def _writing(watch: _Watch) -> Iterator[None]:
+    """Inside, what the model prints, logs or writes to what was open before is noted, and not done."""
+    with ExitStack() as puts:
+        for owner, name in _WRITERS:
+            puts.enter_context(_put(owner, name, _noting(watch, getattr(owner, name), f"{owner.__name__}.{name}")))
+        puts.enter_context(_put(logging.Handler, "handle", _noting(watch, logging.Handler.handle, LOGS)))
+        streams = {id(each): each for each in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)}
+        for stream in streams.values():
+            for part in (stream, getattr(stream, "buffer", None)):
+                for name in ("write", "writelines"):
+                    if first := getattr(part, name, None):
+                        puts.enter_context(_put(part, name, _noting(watch, first, PRINTS)))
+        yield
+
+
+def _noting(watch: _Watch, first: Callable[..., Any], what: str) -> Callable[..., Any]:
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        if not watch.note(what):
+            return first(*args, **kwargs)
+        return len(args[-1]) if args and isinstance(args[-1], str | bytes) else 0
+
+    return noted
+
+
+@contextmanager
+def _put(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """In the place of an attribute of a module, a class or an object. One that lets nobody do so keeps its own."""
+    own = vars(owner) if hasattr(owner, "__dict__") else {}
+    there, first = name in own, own.get(name)
+    try:
+        setattr(owner, name, value)
+    except (AttributeError, TypeError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        if there:
+            setattr(owner, name, first)
+        else:
+            delattr(owner, name)
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Inside, no warning is written: its text may be the model's. Who records warnings gets them.
+
+    torch's own are no doing of the model's, and were shown on trial.
+    """
+    shown: Any = warnings
+    record = shown._showwarnmsg_impl
+
+    def unwritten(message: Any) -> None:
+        if shown._showwarnmsg_impl is not record:
+            first(message)
+
+    first = shown._showwarnmsg
+    with _put(shown, "_showwarnmsg", unwritten):
+        yield
+
+
+def _open_files() -> dict[tuple[int, int, int], tuple[int, int]]:
+    """Descriptor, device and number of each file that this process has open -> how long it is, and where it stands."""
+    found: dict[tuple[int, int, int], tuple[int, int]] = {}
+    shared = set[tuple[int, int]]()
+    try:
+        descriptors = sorted(map(int, os.listdir(_DESCRIPTORS)))
+    except OSError:
+        descriptors = list(range(_MOST))
+    for descriptor in descriptors:
+        try:
+            told = os.fstat(descriptor)
+            if descriptor < _STANDARD:
+                shared.add((told.st_dev, told.st_ino))
+            elif stat.S_ISREG(told.st_mode) and (told.st_dev, told.st_ino) not in shared:
+                stands = os.lseek(descriptor, 0, os.SEEK_CUR)
+                found[descriptor, told.st_dev, told.st_ino] = told.st_size, stands
+        except OSError:  # closed meanwhile
+            continue
+    return found
 
 
 def _compiling(frame: FrameType | None) -> bool:

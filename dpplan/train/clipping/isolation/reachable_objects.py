@@ -11,24 +11,21 @@ also behind decorators; and the modules these were written in, with the modules 
 Not followed: files, and the insides of Python and of installed packages. What is reached only through these is opaque.
 """
 
-import contextvars
 import copy
 import dis
 import enum
 import functools
 import inspect
 import itertools
-import logging
 import os
 import random
 import re
 import sys
 import sysconfig
 import types
-import warnings
 import weakref
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from gc import get_referents
 from typing import Any
 
@@ -36,6 +33,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dpplan.train.clipping.isolation.object_parts import APART, LISTS, drawn, parts_of
 from dpplan.train.clipping.isolation.plain_values import plain, tree
 from dpplan.train.clipping.isolation.replaced_functions import hung, replaced
 from dpplan.train.clipping.isolation.vmap_escapes import own_operators
@@ -45,10 +43,8 @@ Leaves = dict[str, Leaf]
 
 # Attributes that every module has, which are looked at in other ways.
 HOOKS = frozenset({"_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"})
-_APART = frozenset({"_parameters", "_buffers", "_modules"})
 _FLAT = frozenset({"_flat_weights", "_flat_weight_refs"})  # of recurrent layers: their parameters
-_LISTS = (list, tuple, set, frozenset, deque)
-_HOLDS = (Mapping, *_LISTS)
+_HOLDS = (Mapping, *LISTS)
 _GENERATORS = (random.Random, np.random.Generator, np.random.RandomState, torch.Generator)
 _SIGNS = ("__name__", "__qualname__", "__module__", "__doc__", "__annotations__")
 _WRAPPED = ("__wrapped__", "_torchdynamo_orig_callable", "__func__", "fget", "fset", "func")  # what decorators leave
@@ -69,7 +65,6 @@ _FIXED = (
     *(types.ClassMethodDescriptorType, torch.jit.ScriptFunction, np.dtype, np.ufunc),
 )
 _LOCKS = ("_thread.lock", "_thread.RLock")
-_LOGGING = frozenset({"manager", "parent", "handlers", "_cache"})  # of a logger, which lead to all of them
 _FILES = frozenset({"open", "io", "pathlib", "shelve", "sqlite3", "socket", "tempfile", "mmap", "subprocess", "ctypes"})
 _CACHES = frozenset({"TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"})  # which torch sets when it is first needed
 MOST = 100_000  # leaves; a model that reaches more cannot be watched at every example
@@ -117,7 +112,7 @@ class Reached:
         for key, parameter in layer._parameters.items():
             self._tensor(f"parameter '{dotted(name, key)}'", parameter)
         for key, value in vars(layer).items():
-            if key not in _APART and not (key in _FLAT and isinstance(layer, nn.RNNBase)):
+            if key not in APART and not (key in _FLAT and isinstance(layer, nn.RNNBase)):
                 self._later("attribute '{}'", dotted(name, key), value)
         self._class(type(layer))
 
@@ -173,7 +168,7 @@ class Reached:
         if isinstance(value, Tensor):
             self._tensor(name, value)
         elif isinstance(value, _GENERATORS):
-            self._keep(f"random generator {name}", _drawn(value))
+            self._keep(f"random generator {name}", drawn(value))
         elif plain(value) or (isinstance(value, np.ndarray) and value.dtype != object):
             self._keep(name, value)
         elif id(value) in self.met or id(value) in self.layers:
@@ -209,9 +204,9 @@ class Reached:
         if inspect.isfunction(value):
             self._function(name, label, path, value)
             return
-        parts = _parts(value)
+        parts = parts_of(value)
         if parts is None:
-            if not self.sweeping:
+            if not self.sweeping and not any(each.startswith(f"{name}, a ") for each in self.opaque):
                 self.opaque.append(f"{name}, a {type(value).__name__}")
             parts = [("", part) for part in get_referents(value)]
         for key, part in parts:
@@ -290,95 +285,12 @@ def dotted(layer: str, name: str) -> str:
     return f"{layer}.{name}" if layer else name
 
 
-def _parts(value: Any) -> list[tuple[str, Any]] | None:
-    """What is inside, and how it is reached; None where that cannot be seen."""
-    if isinstance(value, nn.Module):  # one that is not registered as a layer
-        held = [*value._buffers.items(), *value._modules.items(), *vars(value).items()]
-        return [(f".{key}", part) for key, part in held if key not in _APART]
-    if isinstance(value, np.ndarray):
-        return [("", value.tolist())]
-    if isinstance(value, functools.partial):
-        return [("", part) for part in (value.func, list(value.args), value.keywords, vars(value))]
-    if isinstance(value, types.MethodType | staticmethod | classmethod):
-        return [("", value.__func__), ("", getattr(value, "__self__", None))]
-    if isinstance(value, property):
-        return [("", part) for part in (value.fget, value.fset, value.fdel, value.__doc__)]
-    if isinstance(value, types.BuiltinFunctionType | types.MethodWrapperType):
-        return [("", value.__self__)] if not isinstance(value.__self__, types.ModuleType) else []
-    if type(value).__name__ == "_lru_cache_wrapper":
-        return [(" cached", part) for part in get_referents(value) if not isinstance(part, type)]
-    if type(value).__name__ == "cell":
-        return [("", part) for part in get_referents(value)]
-    if isinstance(value, contextvars.ContextVar):
-        return [("", value.get(None))]
-    if isinstance(value, weakref.ref):
-        return [("", value())]
-    return _reduced(value) if (inside := _held(value)) is None else inside
-
-
-def _held(value: Any) -> list[tuple[str, Any]] | None:
-    """Elements, attributes and slots; None where there are neither."""
-    found: list[tuple[str, Any]] | None = None
-    if isinstance(value, Mapping):
-        found = [(f"[{key!r}]", part) for key, part in list(value.items())]
-        found = [("", [place for place, _ in found]), *found]  # in their order, which a cache changes at every look
-    elif isinstance(value, _LISTS):
-        found = [("", len(value)), *((f"[{place}]", part) for place, part in enumerate(list(value)))]
-    own = getattr(value, "__dict__", None)
-    slots = [name for kind in type(value).__mro__ for name in _slots(kind)]
-    if isinstance(own, Mapping) or slots:
-        skipped = _LOGGING if isinstance(value, logging.Logger) else ()
-        attributes = {name: getattr(value, name, None) for name in slots} | dict(own or {})
-        found = (found or []) + [(f".{key}", part) for key, part in attributes.items() if key not in skipped]
-    return found
-
-
 def _said_of(named: Any) -> str:
     """What a function, class or module says of itself, which a program may change and read again."""
     try:
         return repr([getattr(named, key, None) for key in _SIGNS])
     except Exception:  # annotations that are made when they are asked for
         return ""
-
-
-@functools.lru_cache(4096)
-def _slots(kind: type) -> list[str]:
-    slots = vars(kind).get("__slots__", ())
-    names = [slots] if isinstance(slots, str) else list(slots)
-    return [f"_{kind.__name__.lstrip('_')}{n}" if n.startswith("__") and not n.endswith("__") else n for n in names]
-
-
-def _reduced(value: Any) -> list[tuple[str, Any]] | None:
-    """Objects of C: by their bytes, or by what they would be pickled as."""
-    if isinstance(value, itertools.count):
-        return [("", repr(value))]
-    if isinstance(value, types.GeneratorType | types.CoroutineType):
-        return None
-    try:
-        return [("", bytes(memoryview(value)))]
-    except (TypeError, ValueError, BufferError):
-        pass
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            reduced: Any = value.__reduce_ex__(4)
-    except Exception:
-        return None
-    if not isinstance(reduced, tuple):
-        return []  # the name of something global
-    rest = [list(part) if isinstance(part, Iterator) else part for part in reduced[1:]]
-    return [("", part) for part in rest] if any(part for part in rest if part != (type(value),)) else None
-
-
-def _drawn(generator: Any) -> Any:
-    """The state of a random generator, as plain data."""
-    if isinstance(generator, torch.Generator):
-        return bytes(generator.get_state().numpy()) + str(generator.initial_seed()).encode()
-    if isinstance(generator, random.Random):
-        return str(generator.getstate())
-    if isinstance(generator, np.random.Generator):
-        return repr(generator.bit_generator.state)
-    return repr(generator.get_state())
 
 
 @functools.lru_cache(4096)

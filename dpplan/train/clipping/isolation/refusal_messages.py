@@ -4,6 +4,7 @@ import re
 
 from torch import nn
 
+from dpplan.train.clipping.isolation.outside_memory import LOGS, PRINTS
 from dpplan.train.clipping.isolation.reachable_objects import MOST
 
 
@@ -73,9 +74,14 @@ def forgetting(names: list[str]) -> str:
 def outside(done: set[str]) -> str:
     """Why a model is refused that writes, or starts, what is outside its process's objects. done: see `watched`."""
     which = ", ".join(sorted(done)[:3])
+    if done <= {PRINTS, LOGS}:
+        return (
+            f"model: prints or logs while it runs ({which}): what it says of an example is covered by no noise. Let "
+            "its forward pass say nothing."
+        )
     return (
         f"model: writes files, or starts or reaches other processes, while it runs ({which}): what one example leaves "
-        "there another may read. Let its forward pass leave nothing there."
+        "there another may read, and no noise covers it. Let its forward pass leave nothing there."
     )
 
 

@@ -1,12 +1,16 @@
 """What keeps examples apart, part by part: what a model holds, which layers are known, ways past vmap, in words."""
 
+import csv
 import importlib
 import io
+import logging
 import os
+import pickle
 import socket
 import sqlite3
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,13 +20,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dpplan.errors import TrainingStopped
+from dpplan.train.clipping.engines.one_at_a_time import OneAtATime
 from dpplan.train.clipping.isolation import refusal_messages
+from dpplan.train.clipping.isolation.object_parts import parts_of
 from dpplan.train.clipping.isolation.outside_memory import watched
 from dpplan.train.clipping.isolation.plain_values import plain, same_bits, same_tensors, tree
 from dpplan.train.clipping.isolation.replaced_functions import AsTheyCame, replaced, replaced_beneath
 from dpplan.train.clipping.isolation.row_independent_layers import keeps_rows_apart, rows_apart
 from dpplan.train.clipping.isolation.untrained_state import GENERATOR, HiddenState, Modes, leaves
 from dpplan.train.clipping.isolation.vmap_escapes import CustomRules
+from dpplan.train.clipping.model_trial import Probe
+
+PRINTS_OR_WRITES = "prints or logs while it runs|writes files, or starts or reaches other processes, while it runs"
 
 
 class Keeping(nn.Module):
@@ -383,6 +393,107 @@ def test_what_is_done_outside_the_process_is_noted(tmp_path: Path, monkeypatch: 
             way()
         ways["open for writing"]()
         assert done == {said}
+
+
+class Printing(nn.Module):
+    """Looks at numbers in Python, so that it runs one example at a time, and does with each mean what it is told."""
+
+    def __init__(self, does: Callable[[float], Any]) -> None:
+        super().__init__()
+        self.score, self.does = nn.Linear(3, 2), does
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.does(float(x.detach().mean()))
+        return self.score(x)  # type: ignore[no-any-return]
+
+
+LOGGER = logging.getLogger("dpplan.tests.printing")
+
+
+def test_what_was_open_before_is_written_to_no_more(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    number = os.open(tmp_path / "number", os.O_CREAT | os.O_RDWR)
+    handler = logging.FileHandler(tmp_path / "log")
+    LOGGER.addHandler(handler)
+    reading, writing = os.pipe()
+    near, far = socket.socketpair()
+    stream = sys.stdout  # kept from before, as a model may
+    ways: dict[str, tuple[str, Callable[[float], Any]]] = {
+        "print": ("print", print),
+        "kept stream": ("print", lambda mean: stream.write(f"{mean}\n")),
+        "lines": ("print", lambda mean: sys.stderr.writelines([f"{mean}"])),
+        "bytes": ("print", lambda mean: sys.stdout.buffer.write(b"%f" % mean)),
+        "log": ("logging", lambda mean: LOGGER.warning("%f", mean)),
+        "number": ("os.write", lambda mean: os.write(number, b"%f" % mean)),
+        "over": ("os.pwrite", lambda mean: os.pwrite(number, b"%f" % mean, 0)),
+        "pipe": ("os.write", lambda mean: os.write(writing, b"%f" % mean)),
+        "connection": ("socket.send", lambda mean: near.send(b"%f" % mean)),
+    }
+    try:
+        for name, (said, way) in ways.items():
+            with watched() as done:
+                way(0.125)
+            assert done == {said}, name
+            with pytest.raises(TrainingStopped, match=PRINTS_OR_WRITES):
+                OneAtATime(Printing(way), 4).clipped_sum(torch.ones(2, 3), torch.zeros(2).long(), Probe(torch.ones(2)))
+        said_of_zeros = [*capfd.readouterr(), *((tmp_path / file).read_text() for file in ("number", "log"))]
+        assert not any(digit in text for text in said_of_zeros for digit in "125")  # 0.125, or 1.0 of an example
+        with watched() as done:
+            assert os.dup(number) > 0
+            print("", end="", file=io.StringIO())
+        assert done == set()
+        print("said")
+        assert capfd.readouterr().out == "said\n"
+    finally:
+        LOGGER.removeHandler(handler)
+        handler.close()
+        for each in (number, reading, writing):
+            os.close(each)
+        near.close()
+        far.close()
+
+
+def test_where_an_open_file_stands_tells_who_wrote_by_other_ways(tmp_path: Path) -> None:
+    with open(tmp_path / "a", "wb", buffering=0) as file, open(tmp_path / "b", "w", buffering=1) as lines:
+        ways: list[Callable[[], Any]] = [
+            lambda: np.ones(1).tofile(file),
+            lambda: pickle.dump([0.125], file),
+            lambda: csv.writer(lines).writerow([1]),
+        ]
+        for way in ways:
+            with watched() as done:
+                way()
+            assert done == {"a file that was open before"}
+
+
+def test_torchs_warnings_stop_nothing_and_no_warning_is_written(capfd: pytest.CaptureFixture[str]) -> None:
+    def warned(mean: float) -> None:
+        if mean:  # that of zeros, before the first example, is no secret
+            warnings.warn(f"the mean is {mean}", UserWarning, stacklevel=1)
+        torch.zeros(2, requires_grad=True).mul(2).grad  # noqa: B018 (of this torch warns)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        OneAtATime(Printing(warned), 4).clipped_sum(torch.ones(2, 3), torch.zeros(2).long(), Probe(torch.ones(2)))
+    with warnings.catch_warnings(record=True) as outer, watched() as done:
+        warnings.simplefilter("always")
+        with warnings.catch_warnings(record=True) as inner:
+            warned(0.25)
+        warned(0.5)
+    assert (done, len(outer), len(inner)) == (set(), 0, 2)  # the inner block is the model's own
+    assert capfd.readouterr().err == ""
+
+
+def test_what_a_file_in_memory_holds_is_seen_and_other_files_are_opaque(tmp_path: Path) -> None:
+    model, text = Keeping(), io.StringIO()
+    model.notes = text  # type: ignore[assignment]
+    state = HiddenState(model)
+    assert state.opaque == []
+    text.write("0.125")
+    assert any("notes" in name for name in state.changes())
+    with open(tmp_path / "a", "w") as file:
+        model.notes = file  # type: ignore[assignment]
+        assert parts_of(file) is None
+        assert HiddenState(model).opaque == ["attribute 'notes', a TextIOWrapper"]
 
 
 def test_reading_imports_and_the_work_of_other_threads_are_allowed(
