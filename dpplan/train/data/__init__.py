@@ -37,6 +37,8 @@ from dpplan.train.data.users import KeptOfUsers, held_out_of, members_of, simula
 from dpplan.train.losses import of_users
 from dpplan.train.recipe_function import call_named
 
+Scaling = tuple[NDArray[np.float32], NDArray[np.float32]]
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -92,7 +94,8 @@ class Dataset:
     """training: the accounted set, and all that a run draws from. held_out: never drawn, never accounted.
 
     words: how many there are, for inputs that are words; else 0. skipped: names of files that were passed over.
-    users: how many examples of each count, where the claim is for users.
+    users: how many examples of each count, where the claim is for users. scaling: what was subtracted from the inputs
+    that were read, and what they were divided by then; None for words.
     """
 
     training: Split
@@ -101,6 +104,7 @@ class Dataset:
     words: int = 0
     skipped: tuple[str, ...] = ()
     users: KeptOfUsers | None = None
+    scaling: Scaling | None = None
 
     def to(self, device: torch.device) -> "Dataset":
         return dataclasses.replace(self, training=self.training.to(device), held_out=self.held_out.to(device))
@@ -142,12 +146,13 @@ def load(data: Data, most: int | None = None, whole: bool = False) -> Dataset:
     found = _with_users(_read(data) if data.source in SOURCES else _made_by_user(data.source), data)
     _check(found, data.source)
     training, held_out, owners = _split(found, data)
+    scaling = None
     if found.words == 0:
-        training, held_out = _scaled(training, held_out, data)
+        training, held_out, scaling = _scaled(training, held_out, data)
     elif data.standardize is not None or (data.shift, data.scale) != (0.0, 1.0):
         raise RecipeError(f"data.source={data.source} gives words; shift, scale and standardize are for numbers.")
     first, second = (Split(torch.from_numpy(x), torch.from_numpy(y)) for x, y in (training, held_out))
-    made = Dataset(first, second, found.classes, found.words, found.skipped)
+    made = Dataset(first, second, found.classes, found.words, found.skipped, scaling=scaling)
     return made if owners is None or most is None else _bounded(made, owners, most, data.split_seed, whole)
 
 
@@ -201,8 +206,8 @@ def _split(found: Examples, data: Data) -> tuple[Pair, Pair, NDArray[np.int64] |
     return training, rest, None
 
 
-def _scaled(training: Pair, held_out: Pair, data: Data) -> tuple[Pair, Pair]:
-    """(x - shift) / scale. The constants are the recipe's, or where it declares them public, the training set's."""
+def _scaled(training: Pair, held_out: Pair, data: Data) -> tuple[Pair, Pair, Scaling]:
+    """(x - shift) / scale, and shift and scale: the recipe's, or where it declares them public, the training set's."""
     shift, scale = np.array(data.shift), np.array(data.scale)
     if data.standardize is not None:
         own = training[0]
@@ -216,7 +221,7 @@ def _scaled(training: Pair, held_out: Pair, data: Data) -> tuple[Pair, Pair]:
             f"data.shift={show(data.shift)} and data.scale={show(data.scale)} lead to numbers beyond float32. Inputs "
             "become (x - shift) / scale."
         )
-    return (first, training[1]), (second, held_out[1])
+    return (first, training[1]), (second, held_out[1]), (shift, scale)
 
 
 def _made_by_user(source: str) -> Examples:

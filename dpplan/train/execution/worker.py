@@ -11,7 +11,7 @@ from torch import nn
 from dpplan.errors import UsageError
 from dpplan.train import models
 from dpplan.train.data import Dataset
-from dpplan.train.execution.model_check import enough
+from dpplan.train.execution.model_check import apart_from_data, enough
 from dpplan.train.ranks import Command
 from dpplan.train.state.checkpoint import Checkpoint
 from dpplan.train.state.report import Planned
@@ -55,7 +55,9 @@ class Worker:
             fresh = secrets.token_hex(16) if planned.seed is None else randomness.key
             randomness = randomness.drawing_alike(ranks.gathered(fresh)[0])
         shape, rng = data.inputs.shape[1:], randomness.weights
-        model = models.build(recipe.model, shape, dataset.classes, rng, dataset.words).to(planned.device)
+        model = models.build(recipe.model, shape, dataset.classes, rng, dataset.words)
+        apart_from_data(recipe, model, planned.dataset)
+        model = model.to(planned.device)
         dataset = dataset.in_precision_of(model)
         data = dataset.training
         untrained = copy.deepcopy(model) if recipe.training.compare_nonprivate and ranks.first else None

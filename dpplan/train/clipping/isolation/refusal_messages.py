@@ -85,6 +85,16 @@ def outside(done: set[str]) -> str:
     )
 
 
+def reaching(names: list[str]) -> str:
+    """Why a model is refused that reaches training examples, after its name. names: what holds them."""
+    which = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return (
+        f"reaches the training examples ({which}), so that every score, or the model's file, may be made of all of "
+        "them, and no noise covers that. Keep no examples where the model's code finds them: load them inside of the "
+        "function that data.source names, and leave none in a global."
+    )
+
+
 def training(names: list[str]) -> str:
     """Why a model is refused that decides while it runs what is trained."""
     which = ", ".join(names[:3])
