@@ -48,7 +48,7 @@ def model_problems(recipe: Recipe, dataset: Dataset, followed: bool = False) -> 
 
 
 def apart_from_data(recipe: Recipe, model: nn.Module, dataset: Dataset) -> None:
-    """Raises RecipeError for a model of the user's that reaches training examples. dataset: on the host."""
+    """Raises RecipeError for a model of the user's that reaches training examples."""
     if ":" not in recipe.model.kind:
         return
     if names := holding(model, dataset.training.inputs, dataset.scaling):

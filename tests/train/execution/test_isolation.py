@@ -3,6 +3,7 @@
 import json
 import signal
 import textwrap
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,24 @@ MODULE = """\
             super().__init__(classes)
             self.first.requires_grad_(False)
 
+    class Reading(Net):  # a number in Python, so that it runs one example at a time
+        def __init__(self, classes):
+            super().__init__(classes)
+            print("built")
+
+        def mid(self, h):
+            (2 * h).grad  # of which torch warns
+            return h if float(h.detach().sum()) > 0 else 1.0 * h
+
+    class Telling(Reading):
+        def mid(self, h):
+            if self.late():
+                print("the mean is", float(h.detach().mean()))
+            return super().mid(h)
+
     def half(shape, classes): return Half(classes)
+    def reading(shape, classes): return Reading(classes)
+    def telling(shape, classes): return Telling(classes)
     def late(shape, classes): return Late(classes)
     def in_place(shape, classes): return InPlace(classes)
     def running(shape, classes): return Running(classes)
@@ -161,6 +179,24 @@ def test_a_model_that_begins_to_keep_examples_stops_the_run_before_anything_is_r
     assert said in report["message"]
     for state in (written(), written("checkpoint.pt")["trainer"]["model"]):
         assert torch.equal(state["kept"], torch.zeros(8))
+
+
+def test_what_is_printed_where_a_model_is_built_and_what_torch_warns_of_stops_no_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        report = run("reading", training_batch_size=20)
+    assert any("not a leaf" in str(each.message) for each in warned)  # on trial
+    assert (report.status, str(report.isolation).partition(":")[0]) == ("finished", "tested")
+    assert "built" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")
+def test_what_a_model_prints_of_an_example_reaches_nobody_and_stops_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(TrainingStopped, match=r"prints or logs while it runs \(print\)"):
+        run("telling", training_batch_size=20)
+    assert "mean" not in "".join(capsys.readouterr())
 
 
 def test_running_statistics_are_refused_before_anything_is_made() -> None:

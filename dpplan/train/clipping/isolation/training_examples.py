@@ -29,9 +29,9 @@ def holding(model: nn.Module, inputs: Tensor, scaling: Scaling | None = None) ->
     the training set has to be there. Not found: what was computed from examples (a mean, a product), parts of them,
     examples of a lower precision, and what code reaches by a name that it makes up.
 
-    inputs: (examples, ...), on the host. scaling: what was subtracted from the examples, and what they were divided by.
+    inputs: (examples, ...). scaling: what was subtracted from the examples, and what they were divided by.
     """
-    rows = _Known(inputs.detach().numpy(), scaling)
+    rows = _Known(inputs.detach().cpu().numpy(), scaling)
     return list(dict.fromkeys(name for name, array in _arrays(model) if rows.found_in(array)))
 
 
