@@ -3,8 +3,10 @@
 `0.0 == -0.0 == False` and two kinds of NaN are alike to most, and yet a memory for who asks for the difference.
 """
 
+import copyreg
 import enum
 import marshal
+import types
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,13 @@ _BITS = {
     torch.float16: torch.int16,
     torch.bfloat16: torch.int16,
     **{kind: kind for kind in (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)},
+}
+
+# What a sparse tensor is made of, as it is: neither sorted nor added up, which would hide what could be told apart.
+_SPARSE = {
+    torch.sparse_coo: ("_indices", "_values"),
+    **dict.fromkeys((torch.sparse_csr, torch.sparse_bsr), ("crow_indices", "col_indices", "values")),
+    **dict.fromkeys((torch.sparse_csc, torch.sparse_bsc), ("ccol_indices", "row_indices", "values")),
 }
 
 
@@ -63,6 +72,15 @@ def tree(value: Any) -> bytes | None:
         return None
 
 
+def noted_by_pickle(kind: type, key: str, value: Any) -> bool:
+    """Whether this attribute of a class is the list of its slots that pickle and copy note there when they first meet
+    one of its objects, and nothing else."""
+    if key != "__slotnames__" or type(value) is not list:
+        return False
+    unnoted = types.SimpleNamespace(__mro__=kind.__mro__, __slots__=())
+    return bool(_bits(value) == _bits(vars(copyreg)["_slotnames"](unnoted)))
+
+
 def same_bits(was: Any, now: Any) -> bool:
     """Whether two plain values are the same to the last bit, of the same kinds and in the same order."""
     if isinstance(was, dict) and not (isinstance(now, dict) and list(was) == list(now)):
@@ -72,10 +90,16 @@ def same_bits(was: Any, now: Any) -> bool:
 
 def same_tensors(was: Tensor, now: Tensor) -> bool:
     """Whether two tensors have the same numbers, shape, type and device. Raises RuntimeError where nobody can say."""
-    if was.shape != now.shape or was.dtype != now.dtype or was.device != now.device:
+    if was.is_nested and now.is_nested:
+        return len(was.unbind()) == len(now.unbind()) and all(map(same_tensors, was.unbind(), now.unbind()))
+    if (was.shape, was.dtype, was.device, was.layout) != (now.shape, now.dtype, now.device, now.layout):
         return False
     if type(was) is Tensor is type(now) and was.layout is torch.strided and was.dtype in _BITS:
         return torch.equal(was.view(_BITS[was.dtype]), now.view(_BITS[was.dtype]))
+    if was.layout in _SPARSE:
+        if was.is_sparse and was.is_coalesced() != now.is_coalesced():
+            return False
+        return all(same_tensors(getattr(was, part)(), getattr(now, part)()) for part in _SPARSE[was.layout])
     return bool(((was == now) | ((was != was) & (now != now))).all())  # NaN is NaN here
 
 

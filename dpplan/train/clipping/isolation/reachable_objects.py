@@ -34,7 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from dpplan.train.clipping.isolation.object_parts import APART, LISTS, drawn, parts_of
-from dpplan.train.clipping.isolation.plain_values import plain, tree
+from dpplan.train.clipping.isolation.plain_values import noted_by_pickle, plain, tree
 from dpplan.train.clipping.isolation.replaced_functions import hung, replaced
 from dpplan.train.clipping.isolation.vmap_escapes import own_operators
 
@@ -122,7 +122,7 @@ class Reached:
     def _tensor(self, name: str, tensor: Tensor | None) -> None:
         if not (isinstance(tensor, nn.Parameter) and tensor.requires_grad):  # what is trained is looked at elsewhere
             self._keep(name, tensor)
-            if tensor is not None and tensor.layout is torch.strided and not outlived(tensor):
+            if tensor is not None and not outlived(tensor) and tensor.layout is torch.strided and not tensor.is_nested:
                 self._keep(f"{name}'s form", (tensor.requires_grad, tensor.stride(), tensor.storage_offset()))
                 self._later(f"{name}'s attribute '{{}}'", "grad", tensor.grad if tensor.is_leaf else None)
         if tensor is not None and (own := getattr(tensor, "__dict__", None)):
@@ -139,7 +139,7 @@ class Reached:
             if own:
                 self._keep(f"the name of class {each.__name__}", _said_of(each))
             for key, value in list(vars(each).items()):
-                if own and key not in _PYTHONS:
+                if own and key not in _PYTHONS and not noted_by_pickle(each, key, value):
                     self._later(f"'{{}}' of class {each.__name__}", key, value)
                 elif not own and not key.startswith("__") and plain(value):
                     self._keep(f"'{key}' of class {each.__name__}", value)

@@ -10,7 +10,7 @@ from dpplan.train.clipping.isolation.reachable_objects import MOST
 
 def kept(names: list[str]) -> str:
     """Why a model is refused that keeps what it has seen."""
-    names = list(dict.fromkeys(re.sub(r"\[.*\]", "", name.rstrip("+")) for name in names))
+    names = list(dict.fromkeys(re.sub(r"\[.*\]", "", name.rstrip("+"), flags=re.DOTALL) for name in names))
     names = [name for name in names if not any(name.startswith(f"{whole}'s ") for whole in names)]
     which = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     if any(re.search(r"parametrizations\.\w+\.\d+\._[uv]'|weight_[uv]'", name) for name in names):
@@ -111,5 +111,6 @@ TOO_MUCH = (
 SPARSE = "model: has sparse gradients, but noise goes to every number. Remove sparse=True."
 REMEMBERS = (
     "model: scores the same examples differently when it is called again, so it keeps something from earlier calls, "
-    "and what it saw of the examples would be kept without noise. Let its forward pass change nothing."
+    "and what it saw of the examples would be kept without noise. Let its forward pass change nothing, and read no "
+    "memory that it has not filled (torch.empty)."
 )

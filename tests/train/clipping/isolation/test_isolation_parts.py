@@ -1,5 +1,6 @@
 """What keeps examples apart, part by part: what a model holds, which layers are known, ways past vmap, in words."""
 
+import copy
 import csv
 import importlib
 import io
@@ -211,6 +212,53 @@ def test_so_are_zeros_and_nans_of_another_sign_in_tensors() -> None:
     assert not same_tensors(zeros, zeros.double())
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CS", "ignore:The PyTorch API of nested tensors")
+def test_sparse_and_nested_tensors_are_compared_by_what_they_are_made_of() -> None:
+    whole = torch.eye(4)
+    whole[0, 3] = -0.0
+    layouts = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc)
+    for tensor in (whole.to_sparse(layout=layout) for layout in layouts):
+        assert same_tensors(tensor, tensor.clone())
+        assert not same_tensors(tensor, tensor * 2)
+        assert not same_tensors(tensor, whole.roll(1).to_sparse(layout=tensor.layout))
+        assert not same_tensors(tensor, whole)
+        assert not same_tensors(whole, tensor)
+    twice = torch.sparse_coo_tensor(torch.tensor([[0, 0]]), torch.tensor([1.0, 2.0]), (3,), check_invariants=True)
+    assert same_tensors(twice, twice.clone())
+    assert not same_tensors(twice, twice.coalesce())
+    nested = torch.nested.nested_tensor([torch.ones(2), torch.zeros(3)])
+    assert same_tensors(nested, nested.clone())
+    assert not same_tensors(nested, torch.nested.nested_tensor([torch.ones(2), -torch.zeros(3)]))
+
+
+def test_what_pickle_notes_on_a_class_is_no_memory_and_what_else_is_written_there_is_one() -> None:
+    class Slotted:
+        __slots__ = ("__own", "left")
+
+    class Settings(Slotted):
+        pass
+
+    model: Any = Keeping()
+    model.settings = Settings()
+    state = HiddenState(model)
+    copy.copy(model.settings)
+    assert vars(Settings)["__slotnames__"] == ["_Slotted__own", "left"]
+    assert state.changes() == []
+    Settings.__slotnames__ = ["left", "_Slotted__own"]  # type: ignore[attr-defined]
+    assert state.changes() == ["'__slotnames__' of class Settings"]
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_a_nested_tensor_is_looked_at() -> None:
+    nested = torch.nested.nested_tensor([torch.ones(2), torch.zeros(3)])
+    model: Any = Keeping()
+    model.parts = [nested]
+    state = HiddenState(model)
+    assert state.changes() == []
+    nested.mul_(2.0)
+    assert state.changes() == ["attribute 'parts[0]'"]
+
+
 # row_independent_layers
 
 
@@ -355,8 +403,13 @@ def test_what_is_kept_is_named_three_times_at_most() -> None:
     said = refusal_messages.kept([f"buffer 'b{number}'" for number in range(5)])
     assert "changes buffer 'b0', buffer 'b1', buffer 'b2' and 2 more while it runs" in said
     assert "changes list 'seen' while" in refusal_messages.kept(["list 'seen'[0]", "list 'seen'[1]"])
+    assert "changes global 'SEEN' while" in refusal_messages.kept(["global 'SEEN[Net(\n  (l): Linear()\n)]'"])
     spectral = refusal_messages.kept(["buffer 'parametrizations.weight.0._u'"])
     assert spectral.endswith("layer.parametrizations.weight.eval().")
+
+
+def test_who_scores_differently_when_called_again_is_asked_for_memory_that_was_not_filled() -> None:
+    assert "torch.empty" in refusal_messages.REMEMBERS
 
 
 def test_a_compiled_part_is_told_as_what_it_is() -> None:
