@@ -288,6 +288,6 @@ def losses(model: nn.Module, examples: Split) -> NDArray[np.float64]:
     parameter = next(model.parameters())
     model.eval()
     with torch.no_grad():
-        logits = model.body(examples.inputs.to(parameter.device))
+        logits = model.body(examples.inputs.to(parameter.device, copy=True))  # it may write into them
         found = cross_entropy(logits.double(), examples.targets.to(parameter.device), reduction="none")
     return np.nan_to_num(found.cpu().numpy())

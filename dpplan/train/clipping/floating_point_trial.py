@@ -222,7 +222,7 @@ class _Trial:
         """What one row adds to the sum, and the norms of all, (layers, rows)."""
         only: Any = _Only(self.rule, row)
         with _seeded(0, self.device):
-            total = self.engine.clipped_sum(inputs, targets, only).total
+            total = self.engine.clipped_sum(inputs.clone(), targets, only).total  # which a model may write into
         return total, only.squares.sqrt()
 
     def _products(self) -> float:

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -163,7 +164,7 @@ class Trial:
             try:
                 with self._at_rest(), self.custom.watched():
                     made = engine(model, self.probes + 1, self.views)
-                    found = made.clipped_sum(self.inputs[: self.probes], self._targets(self.probes), rule)
+                    found = made.clipped_sum(self.inputs[: self.probes].clone(), self._targets(self.probes), rule)
             except NotApplicable as error:
                 return str(error)
             except TrainingStopped as error:  # it keeps what it saw
@@ -188,7 +189,7 @@ class Trial:
         """
         twin = copy.deepcopy(model)
         parameter = next(twin.parameters(), self.inputs)
-        device, inputs = parameter.device, self.inputs[: self.probes]
+        device, inputs = parameter.device, self.inputs[: self.probes].clone()
         made = engine(twin, self.probes + 1, self.views)
         made.watched, made.half = False, half
         inputs = inputs.to(parameter.dtype) if inputs.is_floating_point() else inputs
@@ -212,7 +213,7 @@ class Trial:
         """The number of classes. Raises RecipeError when scores are not one row for each example."""
         rows = self._rows(self.inputs[:PROBES])
         with self._running(rows), torch.no_grad():
-            together = self.models[0](rows)
+            together = plain_scores(self.models[0](rows))
         if not isinstance(together, Tensor) or together.dim() != 2 or len(together) != len(rows):
             shape = tuple(together.shape) if isinstance(together, Tensor) else type(together).__name__
             raise RecipeError(f"model: turns {len(rows)} examples into {shape}, not into a row of scores for each.")
@@ -246,10 +247,7 @@ class Trial:
 
     def _differs(self) -> bool:
         """Whether two passes over the same rows differ: the model is random, more than it is held still."""
-        rows, found = self._rows(self.inputs[:PROBES]), []
-        for seed in (0, 1):
-            with self._running(rows, seed=seed + 1), torch.no_grad():
-                found.append(self.models[-1](rows))
+        found = [self._score(self.models[-1], self.inputs[:PROBES], seed=seed) for seed in (1, 2)]
         return not torch.equal(torch.nan_to_num(found[0]), torch.nan_to_num(found[1]))
 
     def _compare(self, company: tuple[int, ...]) -> None:
@@ -286,23 +284,24 @@ class Trial:
                 again = torch.cat([self._score(model, row, when) for row in torch.split(self.inputs, 1)])
                 raise RecipeError(meeting(model, when) if bool(_equal(again, alone)) else REMEMBERS)
 
-    def _score(self, model: nn.Module, inputs: Tensor, when: str = "") -> Tensor:
+    def _score(self, model: nn.Module, inputs: Tensor, when: str = "", seed: int = 0) -> Tensor:
         rows = self._rows(inputs)
-        with self._running(rows, when), torch.no_grad():
-            scores: Tensor = model(rows)
+        with self._running(rows, when, seed), torch.no_grad():
+            scores: Tensor = plain_scores(model(rows))
         return scores
 
     def _gradients(self, model: nn.Module) -> Tensor:
         """(self.probes, numbers), each of one example alone."""
         found, trained = [], [p for p in model.parameters() if p.requires_grad]
         state: HiddenState | None = None  # after the first, which may compute what is computed only once
-        for x, y in zip(self.inputs, self._targets(self.probes), strict=False):
+        for x, y in zip(self.inputs.clone(), self._targets(self.probes), strict=False):
             with self._running(self.inputs[:PROBES]):
-                loss = cross_entropy(model(x if self.views > 1 else x.unsqueeze(0)), y.expand(self.views))
+                scores = plain_scores(model(x if self.views > 1 else x.unsqueeze(0)))
+                loss = cross_entropy(scores, y.expand(self.views))
                 gradients = torch.autograd.grad(loss, trained, allow_unused=True, materialize_grads=True)
             if any(gradient.layout is not torch.strided for gradient in gradients):
                 raise RecipeError(SPARSE)
-            flat = torch.cat([g.flatten() for g in gradients])
+            flat = torch.cat([plain_scores(g).flatten() for g in gradients])
             if state is not None and (changes := state.changes(drawing=False)):
                 raise RecipeError(kept(changes))
             state = HiddenState(model) if self.thorough else None
@@ -310,7 +309,8 @@ class Trial:
         return torch.stack(found)
 
     def _rows(self, inputs: Tensor) -> Tensor:
-        return inputs.flatten(0, 1) if self.views > 1 else inputs
+        """As a model takes them: a copy, since it may write into what it is given, as `x.sub_(0.5)` does."""
+        return inputs.clone().flatten(0, 1) if self.views > 1 else inputs.clone()
 
     @contextmanager
     def _at_rest(self, seed: int = 0) -> Iterator[None]:
@@ -342,6 +342,17 @@ class Trial:
 
 class _Fails(Exception):
     """The model cannot run as it was tried."""
+
+
+def plain_scores(scores: Any) -> Any:
+    """Scores as a tensor of torch's own, whatever class of the user's they are of. Raises TypeError where they
+    compute by rules of their own."""
+    if not isinstance(scores, Tensor) or type(scores) is Tensor:
+        return scores
+    if type(scores).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+        raise TypeError(f"returns a {type(scores).__name__}, not a plain tensor")
+    with torch._C.DisableTorchFunctionSubclass():
+        return scores.as_subclass(Tensor)
 
 
 def _trained(model: nn.Module) -> set[str]:

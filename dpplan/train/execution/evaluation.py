@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from dpplan.train.clipping.model_trial import plain_scores
 from dpplan.train.data import Split
 
 MOST = 4096  # examples at a time; more are no faster
@@ -44,9 +45,9 @@ def accuracy(model: nn.Module, split: Split, piece: int = MOST) -> float:
 
 
 def _accuracy(model: nn.Module, split: Split, piece: int) -> float:
-    with torch.no_grad():
+    with torch.no_grad():  # on copies, since a model may write into what it is given
         pieces = zip(torch.split(split.inputs, piece), torch.split(split.targets, piece), strict=True)
-        right = [(model(inputs).argmax(1) == targets).sum() for inputs, targets in pieces]
+        right = [(plain_scores(model(inputs.clone())).argmax(1) == targets).sum() for inputs, targets in pieces]
     return float(torch.stack(right).sum()) / split.examples
 
 

@@ -127,6 +127,6 @@ def _losses(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> ND
     found = []
     with torch.no_grad():
         for rows, labels in zip(torch.split(inputs, MOST_ROWS), torch.split(targets, MOST_ROWS), strict=True):
-            logits = model(rows.to(parameter.device)).double()
+            logits = model(rows.to(parameter.device, copy=True)).double()  # it may write into them
             found.append(cross_entropy(logits, labels.to(parameter.device), reduction="none").cpu().numpy())
     return np.nan_to_num(np.concatenate(found), nan=MOST_LOSS, posinf=MOST_LOSS)
