@@ -1,17 +1,22 @@
 """The models a recipe can name. None of them lets one example see another."""
 
 import copy
+import io
 import itertools
 import math
-from collections.abc import Callable, Iterator
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 from torch.nn.parameter import is_lazy
+from torch.nn.utils.weight_norm import WeightNorm
 
-from dpplan.errors import RecipeError
+from dpplan.errors import RecipeError, out_of_memory
 from dpplan.recipe import Model
 from dpplan.recipe.schema import HEADS
 from dpplan.train.clipping.isolation.row_independent_layers import rows_apart
@@ -184,6 +189,18 @@ def _without_numbers(model: nn.Module) -> Iterator[str]:
             )
         elif tensor.is_inference():
             yield f"{name} was made under torch.inference_mode(), where nothing can be learnt. Build it outside."
+        elif not tensor.requires_grad:
+            continue
+        elif tensor.layout is not torch.strided:
+            yield (
+                f"{name} has the layout {tensor.layout}, and noise goes to every number of what is trained. Make it "
+                "dense, or a buffer where it is not to learn."
+            )
+        elif not bool(torch.isfinite(tensor.detach()).all()):
+            yield (
+                f"{name} holds numbers that are not finite, from which nothing can be learnt. Give it its first "
+                "numbers where it is built; torch.empty leaves what was in memory."
+            )
 
 
 def _try_methods(made: nn.Module, kind: str) -> None:
@@ -191,10 +208,9 @@ def _try_methods(made: nn.Module, kind: str) -> None:
     try:
         copied = copy.deepcopy(made)
     except Exception as error:  # anything may be in it
-        raise RecipeError(
-            f"model.kind={kind} cannot be copied: {type(error).__name__}: {str(error)[:80]}. Where the old weight_norm "
-            "of torch.nn.utils is the reason, take that of torch.nn.utils.parametrizations."
-        ) from None
+        if out_of_memory(error):
+            raise
+        raise RecipeError(f"model.kind={kind} cannot be copied: {_uncopied(made) or _brief(error)}") from None
     own = {id(tensor) for tensor in (*made.parameters(), *made.buffers())}
     if any(id(tensor) in own for tensor in (*copied.parameters(), *copied.buffers())):
         raise RecipeError(
@@ -204,9 +220,98 @@ def _try_methods(made: nn.Module, kind: str) -> None:
     if not any(is_lazy(p) for p in copied.parameters()):
         copied.to("cpu")
         copied.cpu()
-        copied.state_dict()
+        if problem := _not_read_again(copied):
+            raise RecipeError(f"model.kind={kind}: {problem}")
     copied.eval()
     copied.train()
+
+
+def _uncopied(made: nn.Module) -> str:
+    """What of a model cannot be copied, why, and what would help; "" where each part can."""
+    old = [each for layer in made.modules() for each in layer._forward_pre_hooks.values()]
+    if any(isinstance(hook, WeightNorm) for hook in old):
+        return (
+            "the old weight_norm of torch.nn.utils keeps a weight that was computed; take that of "
+            "torch.nn.utils.parametrizations."
+        )
+    for name, part in _parts(made):
+        try:
+            copy.deepcopy(part)
+        except Exception as error:
+            layout = part.layout if isinstance(part, Tensor) else torch.strided
+            if layout is not torch.strided or (isinstance(part, Tensor) and part.is_nested):
+                return f"{name}: {_brief(error)} Make it dense, or of layout torch.sparse_coo, no parameter."
+            return f"{name}: {_brief(error)}"
+    return ""
+
+
+def _parts(made: nn.Module) -> Iterator[tuple[str, Any]]:
+    for layer_name, layer in made.named_modules():
+        held = {"parameter": layer._parameters, "buffer": layer._buffers, "attribute": vars(layer)}
+        for kind, parts in held.items():
+            for key, part in parts.items():
+                if key not in ("_parameters", "_buffers", "_modules"):
+                    yield f"{kind} '{layer_name}{'.' if layer_name else ''}{key}'", part
+
+
+def _not_read_again(copied: nn.Module) -> str:
+    """Why this copy of a model could not be written, read again and gone on with; "" when it can.
+
+    Its state dict is written and read as model.pt and checkpoints are: only what torch reads without running code from
+    the file, whatever else a user's module allows, since who reads it may not have that module. What the copy holds is
+    changed in between, so that it is seen whether it takes all of it back.
+    """
+    state = copied.state_dict()
+    if not isinstance(state, Mapping):
+        return f"its state_dict returns {type(state).__name__}, not a dictionary. Let it return what torch's own does."
+    trained = {name: p for name, p in copied.named_parameters(remove_duplicate=False) if p.requires_grad}
+    if any(name not in state for name in trained):
+        return ""  # ModelGuard says which
+    read = OrderedDict[str, Any]()
+    for name, value in state.items():
+        held = trained.get(name, value)
+        try:
+            read[name] = _read_again(held.detach() if isinstance(held, Tensor) else held)
+        except Exception as error:
+            if out_of_memory(error):
+                raise
+            return f"'{name}' of its state_dict, of type {type(value).__name__}, {_why_not_read(error)}"
+    for p in trained.values():
+        p.data = p.data + 1
+    try:
+        copied.load_state_dict(read)
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        also = " A module with get_extra_state needs set_extra_state, too." if "_extra_state" in str(error) else ""
+        return f"its load_state_dict does not take back what its state_dict returned: {_brief(error, 200)}{also}"
+    for name, p in trained.items():
+        if not torch.equal(p.detach(), read[name]):
+            return f"its load_state_dict does not take back parameter '{name}', so that no run could go on."
+    return ""
+
+
+def _read_again(value: Any) -> Any:
+    """What torch reads of a file that this was written to."""
+    stream, allowed = io.BytesIO(), torch.serialization.get_safe_globals()
+    torch.save(value, stream)
+    stream.seek(0)
+    torch.serialization.clear_safe_globals()
+    try:
+        return torch.load(stream, weights_only=True)
+    finally:
+        torch.serialization.add_safe_globals(allowed)
+
+
+def _why_not_read(error: Exception) -> str:
+    wanted = "Only tensors, numbers and text, and lists and dictionaries of these, can be read again."
+    if found := re.search(r"Unsupported global: GLOBAL (\S+)", str(error)):
+        return f"could not be read again from model.pt or a checkpoint, since it is or holds {found[1]}. {wanted}"
+    return f"cannot be written to model.pt or a checkpoint: {_brief(error)} {wanted}"
+
+
+def _brief(error: Exception, most: int = 80) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:most].rstrip('. ')}."
 
 
 def _into_training(model: nn.Module) -> None:

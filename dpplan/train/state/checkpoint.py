@@ -10,6 +10,7 @@ batches, noise and sums, which release nothing new. Such a run protects nobody i
 """
 
 import json
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -78,6 +79,12 @@ class Checkpoint:
                 if content.get("schema") == SCHEMA:
                     return cls(**{**content, "lineage": Lineage.read(content["lineage"])})
             except Exception as error:  # zipfile and torch answer garbage with whatever it leads them to
+                if found := re.search(r"Unsupported global: GLOBAL (\S+)", str(error)):
+                    raise InputOutputFailed(
+                        f"{path}: holds {found[1]}, which torch reads from no file (weights_only). What a "
+                        "model's get_extra_state returns is written there: let it be tensors, numbers and text, and "
+                        "start the run anew."
+                    ) from error
                 raise InputOutputFailed(f"{path}: is damaged ({_brief(error)}).") from error
         raise UsageError(f"{path}: is not a checkpoint of this version of dpplan ({SCHEMA}).")
 

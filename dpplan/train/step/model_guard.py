@@ -7,6 +7,7 @@ guard.state_dict()      # for model.pt and the checkpoint
 
 import copy
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
@@ -47,7 +48,10 @@ class ModelGuard:
         """
         self.model, self.walled, self.custom = model, walled, CustomRules()
         self.state = None if keeps_rows_apart(model) else _settled(model, inputs)
-        self.first = OrderedDict((name, _apart(value)) for name, value in model.state_dict().items())
+        state = model.state_dict()
+        if not isinstance(state, Mapping):
+            raise RecipeError(f"model: its state_dict returns {type(state).__name__}, not a dictionary.")
+        self.first = OrderedDict((name, _apart(value)) for name, value in state.items())
         self.before: dict[int, Tensor] = {}
         if unsaved := [name for name, p in model.named_parameters() if p.requires_grad and name not in self.first]:
             raise RecipeError(
