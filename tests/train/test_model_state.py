@@ -1,5 +1,6 @@
 """What a model writes of itself has to be read again, and it has to begin with numbers: told before any data."""
 
+import signal
 import sys
 import textwrap
 from pathlib import Path
@@ -191,3 +192,13 @@ def test_a_sparse_buffer_that_is_written_to_is_told() -> None:
 def test_scores_of_a_class_of_the_model_s_own_are_scores() -> None:
     report = run("labelled")
     assert (report.agrees, report.evaluation) == (True, "")
+
+
+def test_a_run_with_extra_state_goes_on(tmp_path: Path) -> None:
+    recipe = small(model_kind="models_with_state:good_extra", training_compare_nonprivate=False)
+    for event in train.events(train.plan(recipe), out=tmp_path / "run"):
+        if isinstance(event, train.Step) and event.step == 2:
+            signal.raise_signal(signal.SIGINT)
+    *_, report = train.events(train.plan_resumed(tmp_path / "run"))
+    assert isinstance(report, train.TrainReport)
+    assert (report.status, report.steps, report.agrees) == ("finished", 4, True)
