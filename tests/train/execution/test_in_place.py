@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from dpplan.train.canaries.layer import WithCanaries
 from small_recipe import small
 from torch import Tensor, nn
 
 from dpplan import train
 from dpplan.train import TrainReport
+from dpplan.train.canaries.model_with_canaries import WithCanaries
 from dpplan.train.canaries.run import losses
 from dpplan.train.clipping import BookKeeping
 from dpplan.train.clipping.engines.compiled_bookkeeping import CompiledBookKeeping
