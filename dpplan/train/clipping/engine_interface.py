@@ -74,8 +74,11 @@ class ClippingEngine(Protocol):
     watched: bool  # whether facts are gathered; without it, they say nothing
     half: bool  # whether the model runs in bfloat16, see `precision`
 
-    def clipped_sum(self, inputs: Tensor, targets: Tensor, rule: ClippingRule) -> ClippedSum:
-        """The sum over the examples (n, ...) with targets (n,); n = 0 gives zeros. Of users: `losses.of_users`."""
+    def clipped_sum(self, inputs: Tensor, targets: Tensor, rule: ClippingRule, first: bool = True) -> ClippedSum:
+        """The sum over the examples (n, ...) with targets (n,); n = 0 gives zeros. Of users: `losses.of_users`.
+
+        first: whether the first row is an example; where it is none, it only keeps the others in their places.
+        """
         ...
 
 
@@ -92,12 +95,12 @@ class Piece:
         return self.inputs if views == 1 else self.inputs.flatten(0, 1)
 
 
-def pieces(inputs: Tensor, targets: Tensor, size: int) -> Iterator[Piece]:
+def pieces(inputs: Tensor, targets: Tensor, size: int, first: bool = True) -> Iterator[Piece]:
     """The batch cut into pieces of `size` rows, the last one filled up.
 
     Every piece has the same shape, so that an example meets the same arithmetic wherever it stands, as far as the
     machine lets it (see `floating_point_trial`), memory is flat, and a compiled step is compiled once. No draw is ever
-    shortened.
+    shortened. first: whether the first row is an example.
     """
     for start in range(0, len(inputs), size):
         x, y = inputs[start : start + size], targets[start : start + size]
@@ -105,4 +108,7 @@ def pieces(inputs: Tensor, targets: Tensor, size: int) -> Iterator[Piece]:
         if missing:
             mask = torch.arange(size, device=x.device) < len(x)
             x, y = filled_up(x, missing), filled_up(y, missing)
+        if start == 0 and not first:
+            rows = torch.arange(size, device=x.device)
+            mask = (rows > 0) & (rows < size - missing)
         yield Piece(x, y, mask)

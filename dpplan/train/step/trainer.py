@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from dpplan.train.ranks import ALONE, Ranks
 from dpplan.train.step.augmentation import augmentation_for
 from dpplan.train.step.box_muller import adding_for
 from dpplan.train.step.correlated_noise import CorrelatedNoise
+from dpplan.train.step.example_done_again import DoneAgain
 from dpplan.train.step.model_guard import ModelGuard
 from dpplan.train.step.noise import GaussianNoise
 from dpplan.train.step.optimizer import Optimization
@@ -81,6 +82,7 @@ class Trainer:
         self.arithmetic = functools.reduce(Arithmetic.worst, ranks.gathered(mine))
         self.round_off = self.arithmetic.round_off(self._most(phase))
         self.rule = rule_for(recipe.privacy, self.round_off)
+        self.again = DoneAgain(self.clipping.engine, self.round_off)
         self.noise = self._noise(phase, randomness)
         self.optimization = Optimization(self.parameters, recipe.training, phase.steps)
         self.steps = self.begun = 0  # updates, and steps that were begun, of which an interruption may have lost some
@@ -142,14 +144,23 @@ class Trainer:
         return noisy
 
     def _clipped_sum(self, drawn: Tensor) -> ClippedSum:
-        engine = self.clipping.engine
-        if self.augmentation is None:
-            return engine.clipped_sum(*self.data.batch(drawn), self.rule)
+        moves = None if self.augmentation is None else self.augmentation.draw(len(drawn))
+        portions = functools.partial(self._portions, drawn, moves)
+        self.again.start(self.data.targets.device)
+        made = functools.reduce(
+            operator.add, (self.clipping.engine.clipped_sum(x, y, self.rule) for x, y in portions())
+        )
+        self.again.check(made, portions, self.rule)
+        return made
+
+    def _portions(self, drawn: Tensor, moves: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs and targets of the batch: at once, or augmented as many at a time as are clipped at once."""
+        if self.augmentation is None or moves is None:
+            yield self.data.batch(drawn)
+            return
         inputs, targets = self.data.inputs, self.data.targets
-        moves = self.augmentation.draw(len(drawn))
-        pieces = zip(torch.split(drawn, self.piece), torch.split(moves, self.piece), strict=True)  # one when none drawn
-        augmented = ((self.augmentation.apply(inputs[part], moved), targets[part]) for part, moved in pieces)
-        return functools.reduce(operator.add, (engine.clipped_sum(x, y, self.rule) for x, y in augmented))
+        for part, moved in zip(torch.split(drawn, self.piece), torch.split(moves, self.piece), strict=True):
+            yield self.augmentation.apply(inputs[part], moved), targets[part]  # one when none drawn
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs to go on from here. All of it follows from what was released."""

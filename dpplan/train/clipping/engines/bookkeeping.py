@@ -119,9 +119,9 @@ class BookKeeping:
         ends = list(itertools.accumulate(p.numel() for p in self.parameters))
         self.numbers = {end - p.numel(): p.numel() for p, end in zip(self.parameters, ends, strict=True)}
 
-    def clipped_sum(self, inputs: Tensor, targets: Tensor, rule: ClippingRule) -> ClippedSum:
+    def clipped_sum(self, inputs: Tensor, targets: Tensor, rule: ClippingRule, first: bool = True) -> ClippedSum:
         with _frozen(self.parameters), self.tape() as tape:
-            cut = pieces(inputs, targets, self.physical_batch)
+            cut = pieces(inputs, targets, self.physical_batch, first)
             return gather((self.of_piece(self.model, piece, rule, tape) for piece in cut), self.size, inputs, rule)
 
     def tape(self) -> AbstractContextManager[Tape]:

@@ -35,8 +35,8 @@ class CompiledBookKeeping:
         self.traced_for: ClippingRule | None = None  # all of the rule is settled in the graph but its clip norm
         self._whole: Tensor | None = None
 
-    def clipped_sum(self, inputs: Tensor, targets: Tensor, rule: ClippingRule) -> ClippedSum:
-        cut = pieces(inputs, targets, self.engine.physical_batch)
+    def clipped_sum(self, inputs: Tensor, targets: Tensor, rule: ClippingRule, first: bool = True) -> ClippedSum:
+        cut = pieces(inputs, targets, self.engine.physical_batch, first)
         return gather((self.of_piece(piece, rule) for piece in cut), self.size, inputs, rule)
 
     def of_piece(self, piece: Piece, rule: ClippingRule) -> PieceSum:

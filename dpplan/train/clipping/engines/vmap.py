@@ -40,15 +40,25 @@ class VmapClipping:
             grad(self._loss, has_aux=True), in_dims=(None, 0, 0), randomness="different"
         )
 
-    def clipped_sum(self, inputs: Tensor, targets: Tensor, rule: ClippingRule) -> ClippedSum:
-        parameters = {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
+    def clipped_sum(self, inputs: Tensor, targets: Tensor, rule: ClippingRule, first: bool = True) -> ClippedSum:
+        parameters = self._parameters()
         with states_from_inputs(self.model):
-            cut = pieces(inputs, targets, self.physical_batch)
+            cut = pieces(inputs, targets, self.physical_batch, first)
             return gather((self._of_piece(parameters, piece, rule) for piece in cut), self.size, inputs, rule)
+
+    def _parameters(self) -> dict[str, Tensor]:
+        return {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
 
     def _of_piece(self, parameters: dict[str, Tensor], piece: Piece, rule: ClippingRule) -> PieceSum:
         with in_half(piece.inputs.device, self.half):  # backward as well: vmap loses track of who was rounded
-            gradients, (losses, logits) = self._per_example(parameters, piece.inputs, piece.targets)
+            gradients, facts = self._per_example(parameters, piece.inputs, piece.targets)
+        return self._summed(gradients, facts, piece, rule)
+
+    def _summed(
+        self, gradients: dict[str, Tensor], facts: tuple[Tensor, Tensor], piece: Piece, rule: ClippingRule
+    ) -> PieceSum:
+        """The clipped sum of these. facts: losses and logits."""
+        losses, logits = facts
         device = double_device(losses.device)
         # A parameter that is one number has a row of one number for each example.
         rows = [(g.flatten(1) if g.dim() > 1 else g.unsqueeze(1)).to(device) for g in gradients.values()]

@@ -50,6 +50,10 @@ _HANGING = {
     for name, function in functions.items()
     if isinstance(function, types.FunctionType)
 }
+_OPERATED = frozenset({"aten", "prims", "mkl", "mkldnn", "quantized"})  # namespaces that torch computes with
+torch.func.vmap(torch.neg)(torch.zeros(1))  # at whose first call torch gives some operators Python code of its own
+_FIRST_IMPLEMENTED = frozenset(vars(torch.library)["_impls"])
+_FIRST_OPERATORS = frozenset(torch._C._dispatch_get_all_op_names())
 _PYTHONS = frozenset({"__slotnames__", "__warningregistry__", "__annotations__"})  # which it makes when first needed
 _NAMES = {title: frozenset(vars(space)) for title, space in (_BENEATH | _ABOVE).items()}
 
@@ -83,8 +87,25 @@ def hung() -> dict[str, Any]:
 
 
 def replaced_beneath() -> list[str]:
-    """Those of them that this package computes with as well, so that nothing it says of a model would hold."""
-    return [name for name in replaced() if name.rpartition(".")[0] in _BENEATH]
+    """Those of them that this package computes with as well, so that nothing it says of a model would hold.
+
+    Operators, too, below all functions, to which Python code was given by torch.library.
+    """
+    return [name for name in replaced() if name.rpartition(".")[0] in _BENEATH] + replaced_operators()
+
+
+def replaced_operators() -> list[str]:
+    """Operators that were there when this module was loaded, and have been given Python code since, by torch.library.
+
+    For shapes alone (Meta) torch gives some itself, when its compiler is loaded; nothing is computed by these. Of what
+    is registered in C++, or past torch.library, nothing is known here.
+    """
+    found = set()
+    for key in vars(torch.library)["_impls"] - _FIRST_IMPLEMENTED:  # as aten/hardswish/CPU
+        name, _, where = key.rpartition("/")
+        if where != "Meta" and name.partition("/")[0] in _OPERATED and name.replace("/", "::", 1) in _FIRST_OPERATORS:
+            found.add(f"torch.ops.{name.replace('/', '.')}")
+    return sorted(found)
 
 
 class AsTheyCame:

@@ -13,6 +13,7 @@ the model reaches, see `Reached`.
 import decimal
 import gc
 import os
+import signal
 import sys
 import threading
 import types
@@ -30,6 +31,7 @@ from dpplan.train.clipping.isolation.refusal_messages import TOO_MUCH
 
 GENERATOR = "random generator"  # how the names of generators begin
 TRAINED = "parameters that are trained"
+_SIGNALS = sorted(signal.valid_signals())
 
 
 class HiddenState:
@@ -126,8 +128,13 @@ class Modes:
         return {
             "numpy's handling of errors": repr(np.geterr()),
             "the precision of decimal numbers": repr(decimal.getcontext()),
+            "numpy's settings": (np.getbufsize(), repr(np.get_printoptions())),
             "the working directory": os.getcwd(),
-            "limits of Python's": (sys.getrecursionlimit(), sys.getswitchinterval(), gc.get_threshold()),
+            "limits of Python's": (sys.getrecursionlimit(), sys.getswitchinterval(), sys.get_int_max_str_digits()),
+            "the collection of garbage": (gc.isenabled(), gc.get_threshold()),
+            "the handlers of signals": [signal.getsignal(each) for each in _SIGNALS],
+            "what is told of every call": (sys.getprofile(), sys.gettrace()),
+            "the rights of new files": _umask(),
             "the name of the thread": threading.current_thread().name,
             "the filters of warnings": list(warnings.filters),
         }
@@ -150,6 +157,15 @@ class TrainedState:
 
     def _now(self) -> list[Tensor | None]:
         return [part for p in self.model.parameters() if p.requires_grad for part in (p, p.grad)]
+
+
+def _umask() -> str:
+    """Of this process, without setting it; "" where the system does not tell."""
+    try:
+        with open("/proc/self/status", encoding="utf-8", errors="replace") as status:
+            return next((line for line in status if line.startswith("Umask:")), "")
+    except OSError:
+        return ""
 
 
 def _threads() -> set[threading.Thread]:
