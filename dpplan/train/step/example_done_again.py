@@ -33,9 +33,9 @@ from dpplan.train.clipping.engines.one_at_a_time import OneAtATime
 from dpplan.train.clipping.isolation.generator_states import GeneratorStates
 from dpplan.train.clipping.rules import ClippingRule
 
-# Of the sensitivity. The same float32 arithmetic on the same numbers gives the same bits on most machines, and 1e-5
-# where another number of rows or another place changes the order of its sums, also over thousands of examples; what an
-# example does to another through a memory is of the order of the sensitivity itself. A hundredth lies far from both.
+# Of the sensitivity. The same float32 arithmetic on the same numbers, in the same rows, gives the same bits on most
+# machines; where the order of its sums changes, about 1e-5. What an example does to another through a memory can be of
+# the order of the sensitivity itself. A hundredth lies between the two; what is smaller than that is not met here.
 # Where the arithmetic was found to be rougher, its margin is allowed twice: once in each of two sums.
 TOLERANCE = 1e-2
 DEPENDS = (
