@@ -13,7 +13,13 @@ from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.pairs import allocated_rounds
 from dpplan.accounting.pairs.allocation import Mean, convex_order, graded_lattice, lower_polygon
 from dpplan.accounting.pairs.allocation.graded_lattice import GradedLattice, MassRun
-from dpplan.accounting.pairs.allocation.graded_sum import GradedSum, graded_lognormal, graded_sum, landed, lattice_for
+from dpplan.accounting.pairs.allocation.graded_sum import (
+    GradedSum,
+    graded_lognormal,
+    graded_sum,
+    landed,
+    lattice_for,
+)
 from dpplan.accounting.pairs.dominating import Resolution
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan
@@ -354,3 +360,8 @@ def test_what_lies_where_the_sum_is_0_is_added_up_from_above() -> None:
     found = landed(GradedSum(lattice, 8, masses, 0.0), 8, 6, 1)
     true = sum(Fraction(each) for each in masses[lattice.values <= -8.0].tolist())
     assert true <= Fraction(found.zero) <= true * Fraction(1.0 + 1e-11)
+
+
+def test_a_law_without_mass_lands_nowhere():
+    law = landed(GradedSum(GradedLattice(0, 8, 8), 7, np.zeros(17), 0.0), 7, 6, 2)
+    assert not convex_order.below(law, 1e-12).masses.any()

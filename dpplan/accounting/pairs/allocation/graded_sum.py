@@ -7,6 +7,8 @@ doubling. So the work of a doubling is that of one convolution, whatever the cou
 """
 
 import math
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -195,6 +197,32 @@ def graded_lognormal(noise: float, halvings: int, side: Side, least: float) -> G
 
 def graded_sum(noise: float, count: int, halvings: int, side: Side, least: float) -> GradedSum:
     """Of `count` of them, by halves; what is cut off at either end of the whole is `least` at most, some times over."""
+    return _by_halves(noise, count, halvings, (side, least))[count]
+
+
+def graded_sum_of_parts(parts: Sequence[tuple[float, int]], halvings: int, side: Side, least: float) -> GradedSum:
+    """Of so many of each noise. least: as above, of each part.
+
+    On the lattice of many, a sum of a few would lie in a cell or two, of which little is known. So it is added to about
+    as many of the others, on their lattice, and that sum is what grows with the halves of the rest.
+    """
+    (noise, count), *more = sorted(parts, key=operator.itemgetter(1))
+    whole = graded_sum(noise, count, halvings, side, least)
+    for noise, count in more:
+        known = _by_halves(noise, count, halvings, (side, least))
+        path = [count]
+        while path[-1] > 1 and known[path[-1] // 2].lattice.exponent >= whole.lattice.exponent:
+            path.append(path[-1] // 2)
+        first = path.pop()
+        whole = whole.plus(known[first], known[first].lattice, side, least)
+        for n in reversed(path):
+            whole = whole.plus(known[n - n // 2], lattice_for(noise, n, halvings), side, least * n / count)
+    return whole
+
+
+def _by_halves(noise: float, count: int, halvings: int, end: tuple[Side, float]) -> dict[int, GradedSum]:
+    """Sums of `count` of them and of each number that halving it leads to."""
+    side, least = end
     rows = [{count}]
     while rows[-1] != {1}:
         rows.append({half for n in rows[-1] for half in (n // 2, n - n // 2) if half > 0})
@@ -202,11 +230,11 @@ def graded_sum(noise: float, count: int, halvings: int, side: Side, least: float
     for n in sorted(set().union(*rows) - {1}):
         one, other = known[n // 2], known[n - n // 2]
         known[n] = one.plus(other, lattice_for(noise, n, halvings), side, least * n / count)
-    return known[count]
+    return known
 
 
 def landed(found: GradedSum, total: int, level: int, parts: int) -> Landed:
-    """R = 1 + (sum less its mean) / total on the lattice of logarithms of this level."""
+    """R = 1 + (sum less its mean) / total on the lattice of logarithms of this level; nothing of a law without mass."""
     filled = np.flatnonzero(found.masses)
     values, masses = found.lattice.values[filled], found.masses[filled]
     ratio = (total + values) / total  # near 0 the sum is exact (Sterbenz), where 1 + values / total is not
@@ -216,8 +244,8 @@ def landed(found: GradedSum, total: int, level: int, parts: int) -> Landed:
     place = np.log(ratio[positive]) / g
     masses = masses[positive]
     cell = np.floor(place).astype(np.int64)
-    first = int(cell[0]) - 1
-    size = int(cell[-1]) + 3 - first
+    first = int(cell[0]) - 1 if len(cell) else 0
+    size = int(cell[-1]) + 3 - first if len(cell) else 3
     inside = np.clip(np.expm1((place - cell) * g) / np.expm1(g), 0.0, 1.0)
     part = ((place - cell) * parts).astype(np.int64) if parts > 1 else np.zeros(len(cell), dtype=np.int64)
     part = np.minimum(part, parts - 1)
@@ -226,7 +254,7 @@ def landed(found: GradedSum, total: int, level: int, parts: int) -> Landed:
     right = np.asarray(np.bincount(index, masses * inside, parts * (size - 1)), dtype=np.float64).reshape(
         parts, size - 1
     )
-    off = EPS * (32.0 + 8.0 * float(np.max(np.abs(place))) * g)
+    off = EPS * (32.0 + 8.0 * float(np.max(np.abs(place), initial=0.0)) * g)
     rounding = np.full(size - 1, EPS * (32.0 + len(values)))
     # Where the sum is moved to 0 and +inf, so are the steps that are not taken.
     beyond = outward.up(found.beyond + found.zero, outward.FEW)

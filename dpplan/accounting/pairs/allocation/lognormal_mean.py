@@ -14,7 +14,7 @@ from dpplan.accounting.numerics import outward
 from dpplan.accounting.numerics.normal import log_normal_tails
 from dpplan.accounting.pairs.allocation import convex_order
 from dpplan.accounting.pairs.allocation.averaging import Landed, averaged
-from dpplan.accounting.pairs.allocation.graded_sum import GradedSum, graded_sum, landed
+from dpplan.accounting.pairs.allocation.graded_sum import graded_sum_of_parts, landed
 from dpplan.accounting.pairs.allocation.lattice_measure import LatticeMeasure, Side, step
 from dpplan.accounting.pairs.allocation.lower_polygon import LEAST_MASS
 from dpplan.accounting.pairs.law import EPS, Array
@@ -123,11 +123,7 @@ def mean_law(mean: Mean, side: Side, halvings: int, reach: int) -> LatticeMeasur
 
 
 def _summed(mean: Mean, side: Side, halvings: int, least: float) -> LatticeMeasure:
-    whole: GradedSum | None = None
-    for noise, count in mean.parts:
-        each = graded_sum(noise, count, halvings, side, least)
-        whole = each if whole is None else whole.plus(each, each.lattice, side, least)
-    assert whole is not None  # a mean has at least one part
+    whole = graded_sum_of_parts(mean.parts, halvings, side, least)
     level = mean.level(halvings) + 1  # this rounding alone is for good
     if side == "above":
         return convex_order.above(landed(whole, mean.total, level, 1), least)
