@@ -115,7 +115,7 @@ ROOMS = {
             "event_lower_bound",
             "proven_deltas",
         },
-        {"proven_ends", "allocation_floor", "shared_lattice"},
+        {"proven_ends", "allocation_floor", "shared_lattice", "removed_then_added"},
         {"invert", "few_laplace", "lattice_jumps", "rdp_cross_check"},
         {"many_plans_near_target", "mixed"},
         {"other_laws"},

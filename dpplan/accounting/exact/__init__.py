@@ -19,6 +19,7 @@ sampled Gaussians go the fast road; every other law goes to other_laws.
     invert               from delta to epsilon, with whichever of these holds
     event_lower_bound    a plain event
     rdp_cross_check      the result against that and Rényi DP
+    removed_then_added   a replacement by two removals, where it is lost in roundings
     prove/               the same figure over again, in ball arithmetic
 
 Guarantee: UPPER of a plan with a search (searches). Else
@@ -44,7 +45,7 @@ from dpplan.accounting import gdp, rdp
 from dpplan.accounting.accountant_description import AccountantOption, Description
 from dpplan.accounting.best_of_trials import has_search
 from dpplan.accounting.bound import Bound, Guarantee, widened
-from dpplan.accounting.exact import invert, rdp_cross_check
+from dpplan.accounting.exact import invert, rdp_cross_check, removed_then_added
 from dpplan.accounting.exact.allocation_floor import ALLOCATIONS, event_bound
 from dpplan.accounting.exact.contour.delta_interval import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
@@ -95,7 +96,12 @@ NEARBY, SHARED_WIDTH, LOST = 6.0, 1e-9, 10.0
 # Rényi DP's interval does. Above the other, q/σ leaves the range in which the transform keeps its digits.
 LEAST_NOISE, MOST_NOISE, LEAST_RATE = 0.005, 1e6, 1e-12
 NEARLY_ALL = 1.0 - 1e-9
+# Relative widths beyond which a replacement is also bounded by two removals, and these by Rényi DP: of two that are
+# known, one costs about half of what both do.
+LOST_IN_ROUNDING, LOST_BY_TWO = 0.25, 0.55
 KnownPairs = Sequence[tuple[DominatingPair, int]]
+AskPlan = Callable[[Plan, float], Bound]
+Between = Callable[[float, Callable[[float], tuple[float, float]]], tuple[float, float]]
 UNKNOWN = Ends(0.0, math.inf, "none")
 
 
@@ -113,7 +119,9 @@ def epsilon(plan: Plan, delta: float, *, accuracy: float | None = None) -> Bound
 
         found = other_laws.epsilon_ends(known, delta, _width(accuracy))
         ends = _held(found, plan, lambda mu: gdp.epsilon_interval(mu, delta).upper, lambda event: event.epsilon(delta))
-        return _of_laws("epsilon", plan, known, ends, delta, told=ends.upper < found.upper)
+        ask = removed_then_added.epsilon_between
+        closer = _without_lattice(ends, plan, delta, (ask, epsilon, rdp.epsilon))
+        return _of_laws("epsilon", plan, known, closer, delta, told=closer is ends and ends.upper < found.upper)
     if _unsampled(kinds):
         return _of_gaussian(gdp.epsilon(plan, delta), plan)
     steps = Steps.of(kinds)
@@ -157,7 +165,9 @@ def delta(plan: Plan, epsilon: float, *, accuracy: float | None = None) -> Bound
 
         found = other_laws.delta_ends(known, epsilon, _width(accuracy))
         ends = _held(found, plan, lambda mu: gdp.delta_interval(mu, epsilon).upper, lambda event: event.delta(epsilon))
-        return _of_laws("delta", plan, known, ends, epsilon, told=ends.upper < found.upper)
+        ask = removed_then_added.delta_between
+        closer = _without_lattice(ends, plan, epsilon, (ask, delta, rdp.delta))
+        return _of_laws("delta", plan, known, closer, epsilon, told=closer is ends and ends.upper < found.upper)
     if _unsampled(kinds):
         return _of_gaussian(gdp.delta(plan, epsilon), plan)
     steps = Steps.of(kinds)
@@ -239,6 +249,28 @@ def _held(ends: Ends, plan: Plan, ceiling: Callable[[float], float], floor: Call
     return _consistent(replace(ends, upper=min(ends.upper, upper)))
 
 
+def _without_lattice(ends: Ends, plan: Plan, at: float, asked: tuple[Between, AskPlan, AskPlan]) -> Ends:
+    """The ends, or narrower ones where a replacement is known so badly that two removals or Rényi DP tell more. asked:
+    what makes ends of those of a removal, who knows these, and Rényi DP."""
+    between, exactly, renyi = asked
+    alone = removed_then_added.removal(plan)
+    if alone is None or ends.relative_width <= LOST_IN_ROUNDING:
+        return ends
+
+    def removed(at: float) -> tuple[float, float]:
+        found = exactly(alone, at)
+        return found.lower or 0.0, math.inf if found.upper is None else found.upper
+
+    lower, upper = between(at, removed)
+    closer = replace(ends, lower=max(lower, ends.lower), upper=min(upper, ends.upper))
+    closer = _consistent(replace(closer, method=removed_then_added.METHOD))
+    if closer.relative_width > LOST_BY_TWO:
+        ceiling = renyi(plan, at).value
+        if ceiling < closer.upper:
+            closer = _consistent(replace(closer, upper=ceiling, method=f"{closer.method}; upper end from Rényi DP"))
+    return closer if (closer.lower, closer.upper) != (ends.lower, ends.upper) else ends
+
+
 def _consistent(ends: Ends) -> Ends:
     if ends.lower > ends.upper:
         said = f"one proof says at least {ends.lower!r}, and another {ends.upper!r} at most."
@@ -287,6 +319,8 @@ def _of_laws(
     if isinstance(ends.contour, Contour):
         details |= {"terms": dict(ends.terms), "tilt": ends.contour.tilt, "frequencies": len(ends.contour.u)}
     on = "along a contour" if ends.method == mixed.METHOD else "on a lattice"
+    if ends.method.startswith(removed_then_added.METHOD):
+        on = f"as {ends.method}"
     seen = "; from above no more than without sampling, as if it were told who is drawn" if told else ""
     why = f"laws of the privacy loss, composed {on}: {theorems}{seen}{wide}"
     return Bound(quantity, lower, upper, Guarantee.CERTIFIED, NAME, plan.assumptions, why, details=details)

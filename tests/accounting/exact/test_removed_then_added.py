@@ -1,0 +1,95 @@
+"""Replacements by two removals: held against figures known otherwise, and a normal law where rates are tiny."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from scipy import optimize, special
+
+from dpplan import solve
+from dpplan.accounting import exact
+from dpplan.accounting.exact import removed_then_added
+from dpplan.accounting.exact.general_lattice import Composition
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT
+from dpplan.mechanism import Gaussian, Laplace
+from dpplan.plan import Phase, Plan, Settings
+from dpplan.sampling import FixedSize, Poisson
+
+DELTA = 1e-9
+
+
+def replacing(sample_rate: float, steps: int, noise: float = 1.64) -> Plan:
+    return Plan((Phase(Gaussian(noise), Poisson(sample_rate), steps),), REPLACE_ONE)
+
+
+def normal_epsilon(mu: float, delta: float) -> float:
+    """Of a loss that is normal with variance mu²."""
+
+    def gap(x: float) -> float:
+        return special.ndtr(mu / 2 - x / mu) - math.exp(x) * special.ndtr(-mu / 2 - x / mu) - delta
+
+    return optimize.brentq(gap, 0.0, 20.0 * mu, xtol=1e-18)
+
+
+@pytest.mark.parametrize(("rate", "steps"), [(1e-5, 300_000), (1e-4, 30_000), (1e-3, 2_000)])
+def test_figures_that_a_contour_knows_lie_between_them(rate, steps):
+    plan = replacing(rate, steps)
+    alone = removed_then_added.removal(plan)
+    assert alone is not None and alone.adjacency == ADD_REMOVE
+
+    def ends(ask):
+        return lambda at: ((found := ask(alone, at)).lower, found.upper)
+
+    known = exact.epsilon(plan, DELTA)
+    lower, upper = removed_then_added.epsilon_between(DELTA, ends(exact.epsilon))
+    assert lower <= known.lower <= known.upper <= upper <= 2.4 * lower
+    known = exact.delta(plan, 0.02)
+    lower, upper = removed_then_added.delta_between(0.02, ends(exact.delta))
+    assert lower <= known.lower <= known.upper <= upper
+
+
+@pytest.mark.parametrize(("rate", "steps"), [(1.0904633576031e-11, 2_799_909_702), (1e-10, 10**10), (1e-9, 10**9)])
+def test_many_steps_of_tiny_rates_hold_the_normal_law(monkeypatch, rate, steps):
+    """And no lattice is asked, which takes seconds to prove next to nothing."""
+    monkeypatch.delattr(Composition, "epsilon")
+    mu = rate * math.sqrt(4.0 * steps * math.sinh(1.64**-2))
+    found = exact.epsilon(replacing(rate, steps), DELTA)
+    assert found.lower <= normal_epsilon(mu, DELTA) <= found.upper <= 2.5 * found.lower
+    assert "removed" in found.why
+
+
+@pytest.mark.slow
+def test_a_budget_of_tiny_rates_lasts_for_all_steps_that_are_tried():
+    settings = Settings(noise_multiplier=1.64, sample_rate=1e-11, adjacency=REPLACE_ONE)
+    found = solve.steps(settings, 3.0, DELTA)
+    assert found.value == solve.MOST_STEPS and found.spent.upper < 0.2
+    assert "not exhausted" in found.remarks[0]
+
+
+def test_a_removal_that_costs_much_proves_nothing():
+    assert removed_then_added.epsilon_between(DELTA, lambda delta: (0.5, 0.7)) == (0.5, math.inf)
+    assert removed_then_added.epsilon_between(DELTA, lambda delta: (0.0, math.inf)) == (0.0, math.inf)
+    assert removed_then_added.delta_between(3.0, lambda epsilon: (0.1, 0.2)) == (0.1, 1.0)
+
+
+def test_what_two_removals_prove_is_what_group_privacy_says():
+    """A removal that is (ε, δ/(1 + e^ε)) makes a replacement (2ε, δ); the cost at less than that is not taken."""
+    asked: list[float] = []
+
+    def ask(delta: float) -> tuple[float, float]:
+        asked.append(delta)
+        return 0.1, 0.1 if delta == DELTA else 0.12
+
+    assert removed_then_added.epsilon_between(DELTA, ask) == (0.1, 0.24)
+    assert (1.0 + math.exp(0.12)) * asked[-1] <= DELTA
+    assert removed_then_added.delta_between(0.2, lambda _: (0.0, 1e-3))[1] == pytest.approx(
+        (1.0 + math.exp(0.1)) * 1e-3
+    )
+
+
+def test_other_plans_are_not_seen_as_removals():
+    plan = replacing(0.1, 5)
+    assert removed_then_added.removal(replace(plan, adjacency=ZERO_OUT)) is None
+    assert removed_then_added.removal(Plan((Phase(Gaussian(1.0), FixedSize(10, 100), 5),), REPLACE_ONE)) is None
+    assert removed_then_added.removal(Plan((Phase(Laplace(1.0), Poisson(0.1), 5),), REPLACE_ONE)) is None
+    assert removed_then_added.removal(replace(plan, privacy_unit="user", max_per_user=2)) is None
