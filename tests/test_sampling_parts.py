@@ -39,6 +39,7 @@ def test_each_scheme_knows_its_epochs_and_its_batch() -> None:
     assert BallsInBins(10).epochs(25) == Fraction(5, 2)
     assert BallsInBins(10).sample_rate == 0.1
     assert RandomAllocation(10, 2).participations(30) == 6
+    assert [RandomAllocation(10, 5).participations(steps) for steps in (3, 10, 11, 18)] == [3, 5, 6, 10]
     assert TruncatedPoisson(0.1, 5, 100).expected_batch(100) < 5
     assert TruncatedPoisson(0.1, 100, 100).expected_batch(100) == pytest.approx(10)
 

@@ -114,7 +114,8 @@ class RandomAllocation:
 
     def participations(self, steps: int) -> int:
         """How often at most an example is drawn in so many steps."""
-        return self.times * -(-steps // self.steps_per_round)
+        rounds, rest = divmod(steps, self.steps_per_round)
+        return self.times * rounds + min(self.times, rest)
 
 
 BINS = Option(

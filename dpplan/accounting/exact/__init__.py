@@ -96,6 +96,8 @@ NEARBY, SHARED_WIDTH, LOST = 6.0, 1e-9, 10.0
 # Rényi DP's interval does. Above the other, q/σ leaves the range in which the transform keeps its digits.
 LEAST_NOISE, MOST_NOISE, LEAST_RATE = 0.005, 1e6, 1e-12
 NEARLY_ALL = 1.0 - 1e-9
+# What full batches of the same noise keep a delta below: no lattice of allocations is fine enough to tell it from this.
+LEAST_DELTA = 1e-300
 # Relative widths beyond which a replacement is also bounded by two removals, and these by Rényi DP: of two that are
 # known, one costs about half of what both do.
 LOST_IN_ROUNDING, LOST_BY_TWO = 0.25, 0.55
@@ -163,8 +165,16 @@ def delta(plan: Plan, epsilon: float, *, accuracy: float | None = None) -> Bound
     if kinds is None:
         from dpplan.accounting.exact import other_laws
 
-        found = other_laws.delta_ends(known, epsilon, _width(accuracy))
-        ends = _held(found, plan, lambda mu: gdp.delta_interval(mu, epsilon).upper, lambda event: event.delta(epsilon))
+        def held(ends: Ends) -> Ends:
+            return _held(
+                ends, plan, lambda mu: gdp.delta_interval(mu, epsilon).upper, lambda event: event.delta(epsilon)
+            )
+
+        width, found = _width(accuracy), Ends(0.0, 1.0, "no lattice asked")
+        allocated = any(isinstance(phase.sampling, ALLOCATIONS) for phase in plan.phases)
+        if not (allocated and held(found).upper <= LEAST_DELTA):
+            found = other_laws.delta_ends(known, epsilon, width)
+        ends = held(found)
         ask = removed_then_added.delta_between
         closer = _without_lattice(ends, plan, epsilon, (ask, delta, rdp.delta))
         return _of_laws("delta", plan, known, closer, epsilon, told=closer is ends and ends.upper < found.upper)
