@@ -268,14 +268,20 @@ def _without_lattice(ends: Ends, plan: Plan, at: float, asked: tuple[Between, As
         return ends
 
     def removed(at: float) -> tuple[float, float]:
-        found = exactly(alone, at)
+        try:
+            found = exactly(alone, at)
+        except NotCertified:
+            return 0.0, math.inf
         return found.lower or 0.0, math.inf if found.upper is None else found.upper
 
     lower, upper = between(at, removed)
     closer = replace(ends, lower=max(lower, ends.lower), upper=min(upper, ends.upper))
     closer = _consistent(replace(closer, method=removed_then_added.METHOD))
     if closer.relative_width > LOST_BY_TWO:
-        ceiling = renyi(plan, at).value
+        try:
+            ceiling = renyi(plan, at).value
+        except NotCertified:
+            ceiling = math.inf
         if ceiling < closer.upper:
             closer = _consistent(replace(closer, upper=ceiling, method=f"{closer.method}; upper end from Rényi DP"))
     return closer if (closer.lower, closer.upper) != (ends.lower, ends.upper) else ends

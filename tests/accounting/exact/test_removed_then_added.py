@@ -7,10 +7,12 @@ import pytest
 from scipy import optimize, special
 
 from dpplan import solve
-from dpplan.accounting import exact
+from dpplan.accounting import exact, rdp
 from dpplan.accounting.exact import removed_then_added
 from dpplan.accounting.exact.general_lattice import Composition
+from dpplan.accounting.exact.proven_ends import Ends
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT
+from dpplan.errors import NotCertified
 from dpplan.mechanism import Gaussian, Laplace
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.sampling import FixedSize, Poisson
@@ -93,3 +95,15 @@ def test_other_plans_are_not_seen_as_removals():
     assert removed_then_added.removal(Plan((Phase(Gaussian(1.0), FixedSize(10, 100), 5),), REPLACE_ONE)) is None
     assert removed_then_added.removal(Plan((Phase(Laplace(1.0), Poisson(0.1), 5),), REPLACE_ONE)) is None
     assert removed_then_added.removal(replace(plan, privacy_unit="user", max_per_user=2)) is None
+
+
+@pytest.mark.parametrize("module", ["exact", "rdp"])
+def test_who_knows_nothing_of_a_removal_takes_no_figure_away(module):
+    def refused(*_: object) -> object:
+        raise NotCertified("nothing")
+
+    plan = replacing(1e-11, 10**8)
+    ends = Ends(0.0, 7.0, "before")
+    asked = (removed_then_added.epsilon_between, refused, refused if module == "rdp" else rdp.epsilon)
+    found = exact._without_lattice(ends, plan, DELTA, asked)
+    assert found.upper == 7.0 if module == "rdp" else found.upper < 1.0
