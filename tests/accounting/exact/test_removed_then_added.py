@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
+from mpmath import mp, mpf
 from scipy import optimize, special
 
 from dpplan import solve
@@ -107,3 +108,53 @@ def test_who_knows_nothing_of_a_removal_takes_no_figure_away(module):
     asked = (removed_then_added.epsilon_between, refused, refused if module == "rdp" else rdp.epsilon)
     found = exact._without_lattice(ends, plan, DELTA, asked)
     assert found.upper == 7.0 if module == "rdp" else found.upper < 1.0
+
+
+def one_step(means: tuple[int, int], rate: float, epsilon: float) -> mpf:
+    """H of one sampled step of σ = 1, whose outputs go to these means where the record is drawn, in mpmath: the ratio
+    of the two mixtures rises with the output, or falls."""
+    q, level = mpf(rate), mp.e ** mpf(epsilon)
+    one, other = means
+
+    def density(x: mpf, mean: int) -> mpf:
+        return (1 - q) * mp.npdf(x) + q * mp.npdf(x - mean)
+
+    sign = 1 if one > other else -1
+
+    def above(x: mpf) -> bool:
+        return density(sign * x, one) > level * density(sign * x, other)
+
+    low, high = mpf(-30), mpf(30)
+    if not above(high):
+        return mpf(0)
+    for _ in range(120):
+        middle = (low + high) / 2
+        low, high = (low, middle) if above(middle) else (middle, high)
+
+    def tail(mean: int) -> mpf:
+        return (1 - q) * mp.ncdf(-high) + q * mp.ncdf(sign * mean - high)
+
+    return tail(one) - level * tail(other)
+
+
+@pytest.mark.parametrize(("rate", "epsilon"), [(0.01, 0.02), (0.1, 0.3), (1e-4, 1e-3)])
+def test_a_step_by_mpmath_lies_between_what_mpmath_says_of_removals(rate, epsilon):
+    with mp.workdps(40):
+
+        def removal(at: float) -> tuple[float, float]:
+            found = float(max(one_step((1, 0), rate, at), one_step((0, 1), rate, at)))
+            return found * (1.0 - 1e-12), found * (1.0 + 1e-12)
+
+        truth = one_step((1, -1), rate, epsilon)
+        lower, upper = removed_then_added.delta_between(epsilon, removal)
+        assert 0 < lower <= truth <= upper
+
+        def epsilon_of(delta: float) -> tuple[float, float]:
+            low, high = 0.0, 5.0
+            for _ in range(60):
+                middle = 0.5 * (low + high)
+                low, high = (middle, high) if removal(middle)[0] > delta else (low, middle)
+            return low * (1.0 - 1e-9), high * (1.0 + 1e-9)
+
+        lower, upper = removed_then_added.epsilon_between(float(truth), epsilon_of)
+        assert 0 < lower <= epsilon <= upper
