@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-WORDS_ONLY = {"description", "no_epsilon_messages", "other_accountants"}
+WORDS_ONLY = {"accountant_description", "no_epsilon_messages", "other_accountants"}
 ORACLES = re.compile(r"\b(mpmath|fractions|oracle|pair_oracle|scheme_oracle|flint)\b")
 IMPORTED = re.compile(r"^from (dpplan[\w.]*) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
 

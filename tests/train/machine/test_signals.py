@@ -1,10 +1,19 @@
 """Ctrl-C: asked for between two steps, remembered by whoever is around that, and deferred where it must not cut."""
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from dpplan.train.machine.signals import interrupt_asked, interrupt_deferred, interrupt_remembered, nothing_kept
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """As in a terminal: what a shell starts in the background ignores the press, and so do its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def press() -> None:

@@ -9,8 +9,9 @@ Reading is allowed; so are imports, compilers (their caches are written when cod
 device. Warnings are not written inside, so that they tell nothing.
 
 Not met here: what code in C++ writes to other descriptors than those of files (terminals, pipes, connections), to what
-dpplan was started with for input and output, over what a file holds already without moving on in it, and through
-memory that is mapped to a file; and, while other threads run, whose files they may be, all that C++ writes.
+was open before this module was loaded, which the process may have been started with and others may write to as well,
+over what a file holds already without moving on in it, and through memory that is mapped to a file; and, while other
+threads run, whose files they may be, all that C++ writes.
 """
 
 import logging
@@ -28,6 +29,11 @@ from typing import Any
 import torch
 
 from dpplan.train.clipping.isolation.reachable_objects import installed
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _EVENTS = frozenset(
@@ -49,6 +55,7 @@ _WRITERS: tuple[tuple[Any, str], ...] = (
 _STANDARD = 3  # descriptors that a process is started with, which others write to as well
 _DESCRIPTORS = "/dev/fd"
 _MOST = 64  # descriptors that are looked at where nothing lists them
+_File = tuple[int, int, int]  # descriptor, device and number
 PRINTS = "print"
 LOGS = "logging"
 OLD_FILE = "a file that was open before"
@@ -87,7 +94,7 @@ def watched() -> Iterator[set[str]]:
             before = {} if watch.others else _open_files()
             yield watch.done
             after = _open_files() if before else {}
-            if any(after.get(file, stood) != stood for file, stood in before.items()):
+            if any(after.get(file, stood) != stood for file, stood in before.items() if file not in _inherited):
                 watch.done.add(OLD_FILE)
     finally:
         _now.remove(watch)
@@ -187,9 +194,9 @@ def _unwarned() -> Iterator[None]:
         yield
 
 
-def _open_files() -> dict[tuple[int, int, int], tuple[int, int]]:
-    """Descriptor, device and number of each file that this process has open -> how long it is, and where it stands."""
-    found: dict[tuple[int, int, int], tuple[int, int]] = {}
+def _open_files() -> dict[_File, tuple[int, int]]:
+    """Each file that this process has open -> how long it is, 0 where it can only be read, and where it stands."""
+    found: dict[_File, tuple[int, int]] = {}
     shared = set[tuple[int, int]]()
     try:
         descriptors = sorted(map(int, os.listdir(_DESCRIPTORS)))
@@ -201,11 +208,29 @@ def _open_files() -> dict[tuple[int, int, int], tuple[int, int]]:
             if descriptor < _STANDARD:
                 shared.add((told.st_dev, told.st_ino))
             elif stat.S_ISREG(told.st_mode) and (told.st_dev, told.st_ino) not in shared:
-                stands = os.lseek(descriptor, 0, os.SEEK_CUR)
-                found[descriptor, told.st_dev, told.st_ino] = told.st_size, stands
+                size = told.st_size if _written_to(descriptor) else 0  # which others may make longer
+                found[descriptor, told.st_dev, told.st_ino] = size, os.lseek(descriptor, 0, os.SEEK_CUR)
         except OSError:  # closed meanwhile
             continue
     return found
+
+
+def _written_to(descriptor: int) -> bool:
+    """Whether it may be written to, as far as can be told."""
+    return fcntl is None or fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+
+
+_inherited: set[_File] = set()  # what the process has from who started it, or from before it was forked
+
+
+def _inherit() -> None:
+    _inherited.clear()
+    _inherited.update(_open_files())
+
+
+_inherit()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_inherit)
 
 
 def _compiling(frame: FrameType | None) -> bool:

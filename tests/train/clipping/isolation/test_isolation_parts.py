@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from dpplan.errors import TrainingStopped
 from dpplan.train.clipping.engines.one_at_a_time import OneAtATime
-from dpplan.train.clipping.isolation import refusal_messages
+from dpplan.train.clipping.isolation import outside_memory, refusal_messages
 from dpplan.train.clipping.isolation.object_parts import parts_of
 from dpplan.train.clipping.isolation.outside_memory import watched
 from dpplan.train.clipping.isolation.plain_values import plain, same_bits, same_tensors, tree
@@ -516,6 +516,23 @@ def test_where_an_open_file_stands_tells_who_wrote_by_other_ways(tmp_path: Path)
             with watched() as done:
                 way()
             assert done == {"a file that was open before"}
+
+
+def test_a_file_that_others_write_to_is_no_doing_of_the_model_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is only read and grows, and one that the process has from who started it."""
+    path = tmp_path / "log"
+    path.write_bytes(b"so far")
+    with open(path, "ab", buffering=0) as writing, open(path, "rb", buffering=0) as reading:
+        told = os.fstat(writing.fileno())
+        monkeypatch.setattr(outside_memory, "_inherited", {(writing.fileno(), told.st_dev, told.st_ino)})
+        with watched() as done:
+            pickle.dump([0.125], writing)  # past all else that is watched, as another process would
+        assert done == set()
+        with watched() as done:
+            np.fromfile(reading, np.uint8, 1)  # where it stands then is a memory
+        assert done == {"a file that was open before"}
 
 
 def test_torchs_warnings_stop_nothing_and_no_warning_is_written(capfd: pytest.CaptureFixture[str]) -> None:
