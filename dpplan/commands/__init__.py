@@ -17,7 +17,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "curve": "ε over δ, steps, noise or batch; or δ over ε.",
         "solve": "Any one unknown of a plan, from a target.",
         "frontier": "Every batch and length at one target, and the best.",
-        "compare": "Accountants, theorems or recipes, side by side.",
+        "compare": "Accountants, samplers, units or plans, side by side.",
         "compare accountants": "Every accountant: ε, guarantee, ratio, time.",
         "compare theorems": "Composition theorems as the steps grow.",
         "compare samplers": "One run under every sampling scheme and neighbour.",

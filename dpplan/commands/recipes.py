@@ -11,14 +11,15 @@ from dpplan.errors import UsageError, file_error
 HELP = """The recipes and plan files that come with dpplan: without arguments, what there is.
 
 `copy` writes them by name, or all recipes, as recipes/NAME.yaml or where --to says: a folder, or for a single recipe
-a file ending in .yaml. A file that is there and differs is left alone, unless --overwrite is given.
+a file ending in .yaml. scores.csv is for dpplan audit. A file that is there and differs is left alone, unless
+--overwrite is given.
 
 \b
   dpplan recipes
   dpplan recipes copy digits
   dpplan recipes copy digits digits-cnn --to my-runs
   dpplan recipes copy digits --to mine.yaml
-  dpplan recipes copy plans/cohorts
+  dpplan recipes copy plans/cohorts scores.csv
   dpplan recipes copy all
 
 Exit status: 0 done; 2 there is no such recipe, or another file is in its place; 5 it cannot be written, or what is in
@@ -59,8 +60,11 @@ def command(words: tuple[str, ...], to: Path | None, as_json: bool) -> None:
 
 def _files(names: tuple[str, ...], to: Path | None) -> list[Path]:
     """Where each is to lie."""
-    if to is None or to.suffix not in ENDINGS or to.is_dir():
-        return [(to or Path("recipes")) / f"{name}.yaml" for name in names]
+    from dpplan.recipe import bundled
+
+    endings = {".csv"} if names == (bundled.SCORES,) else ENDINGS
+    if to is None or to.suffix not in endings or to.is_dir():
+        return [(to or Path("recipes")) / bundled.file_of(name) for name in names]
     if len(names) > 1:
         raise UsageError(f"--to {to} is one file, and {len(names)} recipes are to be written. Name a folder.")
     return [to]

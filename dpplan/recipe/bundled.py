@@ -1,4 +1,4 @@
-"""The recipes that come with dpplan: what there is, what each is about, and its text.
+"""The recipes that come with dpplan, plan files and a file of scores: what there is, what each is about, and its text.
 
 They lie in recipes/ of a checkout, and are put beside this module when a wheel is built, so that there is one source of
 them.
@@ -11,6 +11,8 @@ from pathlib import Path
 from dpplan.checks import did_you_mean
 from dpplan.errors import InputOutputFailed, UsageError
 
+SCORES = "scores.csv"  # what help and README show of an audit of anybody's scores
+_OF_SCORES = "Scores of an attack on 500 canaries of a run with μ = 1, for dpplan audit."
 _PLACES = (Path(__file__).parent / "bundled", Path(__file__).parents[2] / "recipes")
 
 
@@ -32,20 +34,27 @@ def plans() -> tuple[str, ...]:
     return tuple(sorted(f"plans/{file.stem}" for file in (folder() / "plans").glob("*.yaml")))
 
 
+def file_of(name: str) -> str:
+    """What it is called as a file."""
+    return name if name == SCORES else f"{name}.yaml"
+
+
 def text(name: str) -> str:
-    """The recipe or plan file of that name, comments and all. Raises UsageError where there is none."""
+    """The recipe, plan file or scores of that name, comments and all. Raises UsageError where there is none."""
     name = name.removesuffix(".yaml")
-    known = (*names(), *plans())
+    known = (*names(), *plans(), SCORES)
     if name not in known:
         raise UsageError(
             f"recipe={name} is not one of: {', '.join(names())}.{did_you_mean(name, known)} "
             "`dpplan recipes` says what each is about."
         )
-    return (folder() / f"{name}.yaml").read_text(encoding="utf-8")
+    return (folder() / file_of(name)).read_text(encoding="utf-8")
 
 
 def summary(name: str) -> str:
     """What a recipe is about: its first line; of a plan file, whose comment is longer, the first sentence."""
+    if name == SCORES:
+        return _OF_SCORES
     if name not in plans():
         return text(name).partition("\n")[0].lstrip("# ")
     comment = itertools.takewhile(lambda line: line.startswith("#"), text(name).splitlines())

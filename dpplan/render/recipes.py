@@ -17,6 +17,8 @@ def listed() -> Iterator[str]:
     yield ""
     yield from _summaries(bundled.plans())
     yield ""
+    yield from _summaries((bundled.SCORES,))
+    yield ""
     yield "dpplan recipes copy NAME writes one; dpplan help recipes and dpplan help plans"
     yield "tell of their keys."
 
@@ -37,6 +39,7 @@ def document() -> Object:
         "schema": "dpplan.recipes/1",
         "recipes": [{"name": name, "summary": bundled.summary(name)} for name in bundled.names()],
         "plans": [{"name": name, "summary": bundled.summary(name)} for name in bundled.plans()],
+        "scores": [{"name": bundled.SCORES, "summary": bundled.summary(bundled.SCORES)}],
     }
 
 
@@ -45,5 +48,16 @@ def copied(files: Sequence[tuple[Path, bool]]) -> Iterator[str]:
     for file, written in files:
         yield f"{file}: written" if written else f"{file}: there already, and the same"
     yield ""
-    first = files[0][0]
-    yield f"next: dpplan epsilon {first}" if plan_file.is_plan(first) else f"next: dpplan train {first} --dry-run"
+    yield f"next: dpplan {_next(files[0][0])}"
+
+
+def _next(file: Path) -> str:
+    """What can be asked of it as it is."""
+    if file.suffix == ".csv":
+        return f"audit {file} --sigma 10 --q 1 --steps 100 --delta 1e-5"
+    if not plan_file.is_plan(file):
+        return f"train {file} --dry-run"
+    read = plan_file.read(file, may_be_open=True)
+    asked = "epsilon" if not any(read.openings) else "solve"
+    target = "" if asked == "epsilon" else " --target-eps 8"
+    return f"{asked} {file}{target}{'' if read.plan.examples else ' --delta 1e-6'}"

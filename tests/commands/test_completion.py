@@ -43,7 +43,7 @@ def offered(words: str) -> set[str]:
         ("dpplan check --explain a", {"all"}),
         ("dpplan check --silence dp01", {code for code in CODES if code.startswith("DP01")}),
         ("dpplan recipes ", {"copy"}),
-        ("dpplan recipes copy ", {*bundled.names(), *bundled.plans(), "all"}),
+        ("dpplan recipes copy ", {*bundled.names(), *bundled.plans(), bundled.SCORES, "all"}),
         ("dpplan recipes copy digits-", set(DIGITS)),
         ("dpplan recipes copy digits aud", {"audit", "audit-digits"}),
         ("dpplan help ", set(TOPICS)),

@@ -68,6 +68,27 @@ def test_plan_files_are_listed_and_copied_too(said: Callable[..., str], tmp_path
     assert "Did you mean 'plans/cohorts'?" in unwrapped(said("copy", "plans/cohort", code=errors.EXIT_USAGE))
 
 
+@pytest.mark.parametrize("name", [*bundled.plans(), bundled.SCORES])
+def test_what_it_says_to_do_next_can_be_done(
+    name: str, said: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a file names no n, a δ is said with it; where its noise is open, it is solved for."""
+    proposed = said("copy", name).partition("next: dpplan ")[2].split()
+    assert program.run(proposed) == errors.EXIT_DONE
+    assert "ε" in capsys.readouterr().out
+
+
+def test_scores_are_listed_and_copied_as_they_are(said: Callable[..., str], tmp_path: Path) -> None:
+    assert "scores.csv  Scores of an attack on 500 canaries" in said()
+    assert [each["name"] for each in json.loads(said("--json"))["scores"]] == ["scores.csv"]
+    said("copy", "scores.csv")
+    assert (tmp_path / "recipes/scores.csv").read_bytes() == (SOURCE / "scores.csv").read_bytes()
+    said("copy", "scores.csv", "--to", "mine.csv")
+    assert (tmp_path / "mine.csv").read_bytes() == (SOURCE / "scores.csv").read_bytes()
+    said("copy", "scores.csv", "digits", "--to", "both")
+    assert sorted(file.name for file in (tmp_path / "both").iterdir()) == ["digits.yaml", "scores.csv"]
+
+
 def test_all_of_them_can_be_copied_and_again(said: Callable[..., str], tmp_path: Path) -> None:
     assert said("copy", "all").count(": written") == len(NAMES)
     assert sorted(file.stem for file in (tmp_path / "recipes").iterdir()) == NAMES

@@ -30,7 +30,8 @@ def recipes(context: click.Context, parameter: click.Parameter, incomplete: str)
     if not context.params.get("words"):
         return items({"copy": "Write a recipe."}, incomplete)
     return items(
-        {name: bundled.summary(name) for name in (*bundled.names(), *bundled.plans())} | {"all": "Every one."},
+        {name: bundled.summary(name) for name in (*bundled.names(), *bundled.plans(), bundled.SCORES)}
+        | {"all": "Every one."},
         incomplete,
     )
 
