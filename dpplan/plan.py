@@ -371,7 +371,7 @@ def resolve_delta(delta: float | None, examples: int | None) -> Delta:
             problems.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
         return Delta(float(delta))
     if examples is None:
-        raise PlanError("delta is missing: give --delta, or --n to have it derived as 1 / (10 n).")
+        raise PlanError("delta is missing: give --delta, or --n (a plan file: n) to have it derived as 1 / (10 n).")
     with Problems() as problems:
         problems.whole("n", examples, try_="It is the number of examples the run may draw from.")
     exponent = math.ceil(math.log10(10 * examples) - 1e-12)

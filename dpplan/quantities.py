@@ -160,6 +160,8 @@ def swapped(sigma: object, rate: object) -> str:
     """A remedy where the noise would do for a rate, and the rate is none but would do for noise; else ""."""
     if not (is_number(sigma) and is_number(rate) and 0 < sigma <= 1 < rate <= MOST_NOISE):
         return ""
+    if rate >= MUCH_BESIDE_A_FRACTION and float(rate).is_integer():  # hardly noise: n / batch
+        return f"{RATE_WORDS} Is it 1/{int(rate)}?"
     return f"Are sigma and q swapped? Try --sigma {show(rate)} --q {show(sigma)}."
 
 

@@ -121,7 +121,11 @@ def command(
     from dpplan.render import check as render
 
     if explain is not None:
-        output.say(render.rules() if explain.lower() == ALL else render.explanation(explain.upper()))
+        code = None if explain.lower() == ALL else explain.upper()
+        if as_json:
+            output.as_json(render.explained(code))
+        else:
+            output.say(render.rules() if code is None else render.explanation(code))
         return
     beside_plan = BesidePlan(**beside)
     if recipe is not None and _is_whole_plan(recipe):

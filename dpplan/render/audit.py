@@ -46,7 +46,8 @@ def headline(found: "AuditFinding", paint: "Callable[[str, Meaning], str]") -> s
     assert found.hypothesis is not None
     if found.violation:
         return paint("VIOLATION", "bad") + f": {found.hypothesis.name} does not allow these scores"
-    return paint("consistent", "certified") + f": {found.hypothesis.name} allows these scores"
+    alone = " with (ε, δ) alone" if found.beyond_claim else ""
+    return paint("consistent", "certified") + f"{alone}: {found.hypothesis.name} allows these scores"
 
 
 def rows(found: "AuditFinding") -> Iterator[str]:

@@ -128,6 +128,15 @@ def rules() -> Iterator[str]:
         yield f"{code}  {lint.explanation(code).splitlines()[0]}"
 
 
+def explained(code: str | None) -> Object:
+    """The object that --explain prints with --json: a rule at length, or all of them where no code is given."""
+    codes = lint.RULES if code is None else (code,)
+    return {
+        "schema": "dpplan.check-explain/1",
+        "rules": [{"code": each, "explanation": lint.explanation(each), "rule": lint.title(each)} for each in codes],
+    }
+
+
 def document(run: "LintContext", findings: Sequence["Finding"], failed: bool) -> Object:
     """The object that `dpplan check --json` prints. passed: whether the exit status is 0."""
     return {

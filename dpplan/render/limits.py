@@ -19,9 +19,10 @@ def exceeded(bound: Bound, at: float, most: float) -> str:
         return (
             f"ε {relation_} {stated or down_above(bound.lower, most)} at δ = {show(at)} exceeds --max-eps {show(most)}."
         )
-    over = f"ε {relation(bound)} {up(bound.value)} at δ = {show(at)} exceeds --max-eps {show(most)}."
+    stated = f"ε {relation(bound)} {up(bound.value)} at δ = {show(at)}"
     if bound.lower is not None:
-        return f"{over} It is not proven to be within it, nor to exceed it: {proven(bound)}."
+        return f"{stated} is not proven to be within --max-eps {show(most)}, nor to exceed it: {proven(bound)}."
+    over = f"{stated} exceeds --max-eps {show(most)}."
     if bound.guarantee is Guarantee.UPPER:
         other = "" if bound.accountant == "exact" or bound.stands_in else "; --accountant exact may prove less"
         return f"{over}\n  This is an upper bound by {bound.accountant}{other}."

@@ -47,9 +47,10 @@ def lines(
     yield ""
     if found.other_way is not None:
         other = found.other_way
-        sentence = f"{name} {show(other.value)} would spend {_spends(other.spent, up(other.spent.value))}"
-        at = f" at ε = {show(found.target)}" if kept else ""  # whose δ the limit on attackers is
-        yield f"  {'next':<19}{sentence}{at}"
+        spends = _spends(other.spent, up(other.spent.value))
+        # δ at this ε is what the limit on attackers comes down to
+        told = f"would not: {spends} at ε = {show(found.target)}" if kept else f"would spend {spends}"
+        yield f"  {'next':<19}{name} {show(other.value)} {told}"
     if found.unknown == "delta":
         yield from wrapped(_WHY_DELTA, indent=2)
     for remark in found.remarks:

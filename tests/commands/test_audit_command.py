@@ -34,6 +34,16 @@ def test_scores_of_a_sound_run_are_consistent(dpplan: Run, tmp_path: Path) -> No
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+def test_a_claim_below_the_bound_that_scores_do_not_refute_is_no_plain_consistent(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    scores = written(tmp_path / "scores.csv", 5.0, canaries=500)
+    assert program.run(["audit", str(scores), "--eps", "3.76", "--delta", "1e-6"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("consistent with (ε, δ) alone: ε = 3.76 at δ = 1e-06 allows these scores\n")
+    assert "name its plan in place of --eps: that decides" in " ".join(said.split())
+
+
 def test_scores_too_few_to_refute_anything_are_told_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for canaries, few in ((4, True), (5, False)):  # coins guess five of five right with chance 0.03
         file = tmp_path / f"{canaries}.csv"

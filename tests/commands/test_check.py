@@ -239,6 +239,10 @@ def test_a_call_that_makes_no_sense_is_status_2(dpplan: Run, call: tuple[str, ..
 
 
 def test_every_rule_can_be_explained(dpplan: Run) -> None:
+    told = json.loads(dpplan("check", "--explain", "DP008", "--json").stdout)
+    assert (told["schema"], [each["rule"] for each in told["rules"]]) == ("dpplan.check-explain/1", ["loader-differs"])
+    every = json.loads(dpplan("check", "--explain", "all", "--json").stdout)["rules"]
+    assert [each["code"] for each in every] == list(lint.RULES)
     assert dpplan("check", "--explain", "dp008").stdout.startswith("DP008 loader-differs\n\nThe loader must draw ")
     listed = dpplan("check", "--explain", "all").stdout.splitlines()
     assert [line.split()[0] for line in listed] == list(lint.RULES)

@@ -21,7 +21,7 @@ def test_a_figure_above_the_limit_is_seen_to_be_above() -> None:
     proven = limits.exceeded(bound(Guarantee.CERTIFIED, 2.0000000001, 2.0000000002), 1e-5, 2.0)
     assert float(proven.split()[2]) > 2.0
     between = limits.exceeded(bound(Guarantee.CERTIFIED, 1.9, 2.1), 1e-5, 2.0)
-    assert "not proven to be within it, nor to exceed it: 1.9 ≤ ε ≤ 2.1" in between
+    assert "is not proven to be within --max-eps 2, nor to exceed it: 1.9 ≤ ε ≤ 2.1" in between
     ends = re.findall(r"[\d.]+\d", limits.exceeded(bound(Guarantee.CERTIFIED, 4 / 3, 8 / 3), 1e-5, 2.0))[-2:]
     assert ends == ["1.333333", "2.666667"], "rounded outward, not spelt out to the last digit"
     loose = limits.exceeded(bound(Guarantee.UPPER, None, 2.1), 1e-5, 2.0)
