@@ -2,6 +2,7 @@
 
 import hashlib
 import types
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ from dpplan.train.clipping.isolation.reachable_objects import Reached, installed
 Scaling = tuple[NDArray[np.float32], NDArray[np.float32]]
 Rows = NDArray[Any]
 
+# Fewer different examples than these are held by chance: zeros of a bias are half of all that one yes or no can say.
+_SEVERAL = 16
 _TELLING = 4  # different numbers in an example that is not met by chance; zeros and one-hot rows are
 _BRANCHES = (list, tuple, dict)
 _PIECE = 2**22  # numbers that are looked at in one go
@@ -26,8 +29,9 @@ def holding(model: nn.Module, inputs: Tensor, scaling: Scaling | None = None) ->
     """Names of the tensors, arrays and lists that the model reaches in which training examples are rows.
 
     Numbers are compared as float32 or words, as they are and scaled; of examples with few different numbers, half of
-    the training set has to be there. Not found: what was computed from examples (a mean, a product), parts of them,
-    examples of a lower precision, and what code reaches by a name that it makes up.
+    the different ones have to be there, and where these are few, as many rows as half of the training set. Not found:
+    what was computed from examples (a mean, a product), parts of them, examples of a lower precision, and what code
+    reaches by a name that it makes up.
 
     inputs: (examples, ...). scaling: what was subtracted from the examples, and what they were divided by.
     """
@@ -56,7 +60,7 @@ class _Known:
         return any(self._found_in(each.reshape(-1, width)) for each in forms if each.size and each.size % width == 0)
 
     def _found_in(self, rows: Rows) -> bool:
-        plain, scaled = set[bytes](), set[bytes]()
+        plain, scaled = Counter[bytes](), Counter[bytes]()
         most = max(1, _PIECE // rows.shape[1])
         for start in range(0, len(rows), most):
             with np.errstate(all="ignore"):
@@ -70,23 +74,26 @@ class _Known:
                         return True
         return False
 
-    def _enough(self, rows: Rows, met: set[bytes]) -> bool:
-        """Adds to the examples that were met."""
+    def _enough(self, rows: Rows, met: Counter[bytes]) -> bool:
+        """Adds to the examples that were met, and how often each was."""
         keys = self._keys(rows)
         places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         near = np.flatnonzero(self.keys[places] == keys)
         if not len(near):
             return False
+        times = np.ones(len(near), dtype=np.int64)
         if len(self.columns) == rows.shape[1]:  # equal keys are equal rows: each is looked at once
-            near = near[np.unique(keys[near], return_index=True)[1]]
+            _, first, times = np.unique(keys[near], return_index=True, return_counts=True)
+            near = near[first]
         if not self.digests:
             self.digests = set(map(_digest, self.rows))
-        for row in rows[near]:
-            if (digest := _digest(row)) in self.digests and digest not in met:
-                met.add(digest)
-                if len(np.unique(row)) >= _TELLING:
+        for row, count in zip(rows[near], times.tolist(), strict=True):
+            if (digest := _digest(row)) in self.digests:
+                if digest not in met and len(np.unique(row)) >= _TELLING:
                     return True
-        return 2 * len(met) >= len(self.digests)
+                met[digest] += count
+        by_chance = len(met) < _SEVERAL and 2 * met.total() < len(self.rows)
+        return 2 * len(met) >= len(self.digests) and not by_chance
 
     def _keys(self, rows: Rows) -> NDArray[np.uint64]:
         """Equal for equal rows, and seldom for others."""

@@ -168,3 +168,30 @@ def test_scaling_hides_nothing_and_data_beside_a_model_that_never_names_them_are
         (problem,) = model_problems(*loaded("neighbours", **changes))
         assert "reaches the training examples" in problem
     assert model_problems(*loaded("plain")) == ()
+
+
+YES_OR_NO = torch.tensor([[0.0], [1.0]]).repeat(200, 1)
+
+
+@pytest.mark.parametrize(
+    ("held", "reaches"),
+    [
+        (torch.zeros(10), False),  # a bias as it begins: half of all different examples
+        (torch.tensor([[0.0], [1.0]]), False),
+        (torch.eye(3), False),
+        (YES_OR_NO, True),
+        (YES_OR_NO[:200].double(), True),
+    ],
+)
+def test_what_anybody_holds_is_no_training_set_where_different_examples_are_few(held: Tensor, reaches: bool) -> None:
+    model = nn.Sequential(nn.Linear(1, 10))
+    nn.init.zeros_(model[0].bias)
+    model.register_buffer("held", held)
+    assert holding(model, YES_OR_NO) == (["buffer 'held'"] if reaches else [])
+
+
+def test_many_different_examples_of_few_numbers_are_still_met_without_their_repeats() -> None:
+    bits = torch.tensor([[float(n >> k & 1) for k in range(6)] for n in range(64)])
+    model = nn.Linear(6, 2)
+    model.register_buffer("held", bits[:40])
+    assert holding(model, bits.repeat(9, 1)) == ["buffer 'held'"]
