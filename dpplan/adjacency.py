@@ -23,6 +23,12 @@ DIFFERENT_N = (
     "or no secret. To publish an n that was counted from private data, claim zero-out or replace-one."
 )
 SAME_N = "Neighbours have equally many records, so n may be published."
+# Of groups that share no record (`parallel` in a plan file), each with an n of its own.
+GROUP_N = (
+    "The n of a group under parallel is public in the same way, and so are the q, steps and divisor made of it. "
+    "Under replace-one the new record may be in another group, so that neighbours differ in the n of both, and ε does "
+    "not cover these; under zero-out a zeroed record stays in the n of its group."
+)
 
 # What every place says of a record that is zeroed out.
 ZEROED = (

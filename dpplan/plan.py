@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from dpplan import notebook
-from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency, conversion
+from dpplan.adjacency import ADD_REMOVE, GROUP_N, REPLACE_ONE, ZERO_OUT, Adjacency, conversion
 from dpplan.checks import Problems, did_you_mean, is_number, reaches_one_in, show
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.groups import GroupPath, path_problems
@@ -124,11 +124,20 @@ class Plan:
         searched = any(isinstance(each.mechanism, BestOfTrials) for each in self.phases)
         disjoint += redrawn([each.sampling for each, _ in around], searched)
         disjoint += ", of a search nothing but its winner released" if searched else ""
+        if grouped and self.adjacency == REPLACE_ONE:
+            disjoint += ", the n of a group public"
         if self.adjacency == REPLACE_ONE and any(not isinstance(each.mechanism, Gaussian) for each in grouped):
             disjoint += ", the mechanisms of a group as private if one leaves or enters it"
         drawn = ((each.mechanism, each.sampling != Poisson(1.0)) for each, _ in around)
         zeroed = of_zeroed(drawn) if self.adjacency == ZERO_OUT else ""
         return Assumptions(" and ".join(schemes) + disjoint, self.adjacency.name, unit, zeroed)
+
+    @property
+    def n_words(self) -> str:
+        """Whether n is public, and that of its groups, and what that asks of who publishes it."""
+        inside = [each for phase in self.phases for each in getattr(phase.mechanism, "inside", (phase,))]
+        grouped = any(each.groups for each in (*self.phases, *inside))
+        return f"{self.adjacency.n_words} {GROUP_N}" if grouped else self.adjacency.n_words
 
     @property
     def steps(self) -> int:

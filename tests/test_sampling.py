@@ -54,9 +54,9 @@ def test_a_subclass_is_not_the_scheme() -> None:
     assert SCHEMES["poisson"] is Poisson
 
 
-CAPPED = Choice("capped", "cut", lambda said: Poisson(0.5), (Option("cap", "the most examples of a batch"),))
+CAPPED = Choice("capped", "cut", "Cut.", lambda said: Poisson(0.5), (Option("cap", "the most examples of a batch"),))
 ORDERED = Choice(
-    "ordered", "in order", lambda said: Poisson(0.5), (Option("order", "when", ("fresh", "once"), "fresh"),)
+    "ordered", "in order", "Ordered.", lambda said: Poisson(0.5), (Option("order", "when", ("fresh", "once"), "fresh"),)
 )
 BOTH = {each.name: each for each in (CAPPED, ORDERED)}
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from dpplan.adjacency import DIFFERENT_N, N_IS_PUBLIC, ZEROED
+from dpplan.adjacency import DIFFERENT_N, GROUP_N, N_IS_PUBLIC, ZEROED
 from dpplan.quick_dataclass import dataclass
 
 Kind = Literal["theorem", "arithmetic", "run", "claim"]
@@ -91,7 +91,8 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "Sums, dot products, convolutions and Fourier transforms of numpy and of the BLAS behind it err by no more "
         "than the worst case of any order of summation, and of the algorithm's depth (pocketfft). What a lattice adds "
         "up over all its points is added in pairs of halves down to blocks of 128, as numpy says of sums along memory. "
-        "The nodes and weights of its Gauss rules are off by 36 units of 2^-52 at most, as tests hold them to.",
+        "The nodes and weights of Gauss rules, those of dpplan's own too, are off by 36 units of 2^-52 at most, as "
+        "tests hold them to.",
         "Higham 2002, Accuracy and Stability of Numerical Algorithms, §4.2 and Thm 24.2; numpy.sum",
     ),
     Assumption(
@@ -139,10 +140,13 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "By Poisson sampling, if the figure names no other: at every step each example joins the batch by a coin of "
         "its own with chance exactly q, independently of all "
         "other examples and steps, and who joined is not released; gaps drawn with the law of such coins are as good. "
-        "What the finite bits of a generator make of q is left out. With --sampling fixed-size every batch is instead "
-        "a subset of exactly that size, all alike, drawn anew and independently; the other schemes draw as "
-        "`dpplan help sampling` says, and their figures name them. Shuffling under a figure for Poisson sampling, "
-        "and dropping or repeating examples to fill a batch, are not covered. "
+        "What the finite bits of a generator make of q is left out. Another scheme draws by its own law, as "
+        "`dpplan help sampling` says, and its figures name it. Whatever it chooses from has the same chance each, "
+        "whatever examples say: under fixed-size every subset of that size, anew at each step; of a batch that is cut "
+        "every subset of the cap; under balls-in-bins, random-allocation and cyclic-poisson with groups that are drawn "
+        "every step, choice of steps or group, for each example by itself and independently of all others; under "
+        "shuffle every order. Shuffling under a figure for another scheme, and dropping or repeating examples to fill "
+        "a batch, are not covered. "
         "Of users that are drawn whole, q is their rate; with at most K examples each, no user has more, "
         "and which are kept does not depend on anything but that user's own.",
         "`dpplan train` does it and tests its batch sizes; `dpplan check --loader` tells of others",
@@ -173,7 +177,10 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "A release that a plan names beside DP-SGD (Laplace, geometric, randomized response, a choice, a stated "
         "(ε, δ), μ or curve) is private as the plan says: with its sensitivity, for the same neighbours and the same "
         "protected unit as all other phases, on the same data, and with noise of exactly its law. A floating-point "
-        "Laplace sampler has not (Mironov 2012). Nothing of it is run or tested here.",
+        "Laplace sampler has not (Mironov 2012). Nothing of it is run or tested here. Of a search (repeat) the number "
+        "of trials is drawn by the law that is stated, without a look at the data; each trial, its setting included, "
+        "is drawn anew and by itself, independently of all others and of their number; and the best is released by a "
+        "score that is public or is a release of its trial, and nothing else.",
         "`dpplan help plans`; accounting/pairs names the theorem of each",
     ),
     Assumption(
@@ -220,8 +227,8 @@ CERTIFICATE: tuple[Assumption, ...] = (
     Assumption(
         "n, the number of examples, and the shape of the data are public",
         "claim",
-        f"{N_IS_PUBLIC} {DIFFERENT_N} The shape of an example, the classes and the vocabulary are known or published "
-        "otherwise. The split into training and held-out examples is given: neighbours are training sets.",
+        f"{N_IS_PUBLIC} {DIFFERENT_N} {GROUP_N} The shape of an example, the classes and the vocabulary are known or "
+        "published otherwise. The split into training and held-out examples is given: neighbours are training sets.",
         "`dpplan check` DP004",
     ),
     Assumption(

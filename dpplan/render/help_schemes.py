@@ -4,7 +4,7 @@ import functools
 from collections.abc import Iterator
 
 from dpplan.accounting import pairs
-from dpplan.adjacency import ADJACENCIES, DIFFERENT_N, N_IS_PUBLIC, ZEROED, Adjacency
+from dpplan.adjacency import ADJACENCIES, DIFFERENT_N, GROUP_N, N_IS_PUBLIC, ZEROED, Adjacency
 from dpplan.errors import NotApplicable
 from dpplan.plan import Settings
 from dpplan.render.table import Column, Table, TableCell, folded, plain, screen_width, wrapped
@@ -69,7 +69,7 @@ def sampling() -> Iterator[str]:
     yield from wrapped("How a batch is drawn decides what a step costs. A figure is for one scheme, and says which.")
     yield ""
     for name, choice in CHOICES.items():
-        yield from wrapped(f"--sampling {name}: {choice.words}.", indent=2)
+        yield from wrapped(f"--sampling {name}: {choice.words}. {choice.law}", indent=2)
         for option in choice.options:
             default = "" if option.default is None else f" ({' or '.join(option.choices)}; else {option.default})"
             yield from wrapped(f"--{option.name}: {option.help}{default}.", indent=6)
@@ -97,6 +97,7 @@ def sampling_content() -> Object:
         "schemes": {
             name: {
                 "words": choice.words,
+                "law": choice.law,
                 "options": {option.name: option.help for option in choice.options},
                 "proven": {each.name: known(name, each) for each in ADJACENCIES.values()},
             }
@@ -123,6 +124,7 @@ def adjacency() -> Iterator[str]:
     yield ""
     yield from wrapped(N_IS_PUBLIC)
     yield from wrapped(DIFFERENT_N)
+    yield from wrapped(GROUP_N)
     yield ""
     yield from wrapped("What says how many examples there are:")
     for name, why in LEAKS:

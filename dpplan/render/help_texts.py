@@ -332,7 +332,8 @@ with a name and an n of its own. A plan then costs what one record costs at most
 group, composed, and of all groups the largest δ at each ε, at the end. That takes for granted that no record (of the
 unit user: no user) is in two groups of a block, and that a record's group follows from nothing but itself. Under
 replace-one the new record may be in another group, and both pay; what such phases state then has to hold for a record
-that is removed or added, too. Groups within groups are written in the same way.
+that is removed or added, too; and the n of a group, as the q, steps and divisor made of it, is then covered no more
+than under add-remove (dpplan help adjacency). Groups within groups are written in the same way.
 
 A search over settings that releases its best trial, and nothing else, stands under repeat:
 
@@ -345,7 +346,7 @@ A search over settings that releases its best trial, and nothing else, stands un
 
 A grid whose settings are all tried, three learning rates say, is no such search, whatever is released of it: write a
 phase for each setting, and all of them are paid. repeat is for a number of trials that is drawn and not chosen, each
-of which takes a setting at random, as dpplan tune does it.
+of which takes a setting at random and runs by itself, independently of all other trials, as dpplan tune does it.
 
 law is how the number of trials is drawn, without a look at the data: poisson, geometric, logarithmic, negative-binomial
 (with eta, above -1) or binomial (with chance); mean is the expected number. score says what decides: public, of what a

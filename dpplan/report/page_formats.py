@@ -101,7 +101,7 @@ def _content(page: Page, private: bool) -> dict[str, Any]:
         "assumptions": str(plan.assumptions),
         "coverage": coverage(plan),
         "on_the_way": not all_at_once(plan),
-        "n_words": plan.adjacency.n_words,
+        "n_words": plan.n_words,
         "one_of_many": one_of_many(page),
         "large_delta": page.large_delta,
         "signed": SIGNED,
@@ -164,7 +164,7 @@ def document(page: Page, private: bool = False) -> dict[str, Any]:
         "before_signing": before_signing(page),
         "silenced": dict(page.silenced),
         "covers": coverage(page.plan),
-        "n": page.plan.adjacency.n_words,
+        "n": page.plan.n_words,
         **({"n_as_typed": True} if page.typed else {}),
         "one_of_many": one_of_many(page),
         "other_runs": {

@@ -97,7 +97,7 @@ def entry(page: Page) -> dict[str, Any]:
         "dp_variant": {
             "variant_name": "Approximate DP",
             **_stated(page, data_domain="data"),
-            "unprotected_quantities": _said(page, "unprotected", page.plan.adjacency.n_words),
+            "unprotected_quantities": _said(page, "unprotected", page.plan.n_words),
         },
         "privacy_loss": {
             "privacy_unit": page.plan.privacy_unit,

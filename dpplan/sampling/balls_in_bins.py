@@ -42,7 +42,7 @@ class BallsInBins:
         if self.steps_per_epoch == 1:
             return "full batch"
         how = "fresh each epoch" if self.bins == FRESH else "the same bins each epoch"
-        return f"balls-in-bins over {self.steps_per_epoch} steps, {how}"
+        return f"balls-in-bins over {self.steps_per_epoch} steps, each example by itself, {how}"
 
     def expected_batch(self, examples: int) -> float:
         return examples / self.steps_per_epoch
@@ -97,7 +97,7 @@ class RandomAllocation:
 
     @property
     def assumption(self) -> str:
-        return f"random allocation to {self.times} of every {self.steps_per_round} steps"
+        return f"random allocation to {self.times} of every {self.steps_per_round} steps, each example by itself"
 
     def expected_batch(self, examples: int) -> float:
         return examples * self.sample_rate
@@ -179,6 +179,9 @@ ALLOCATIONS = (BallsInBins.kind, RandomAllocation.kind)
 BALLS_IN_BINS = Choice(
     BallsInBins.kind,
     "one of the 1/q steps of each epoch for every example",
+    "An example joins each of the steps with the same chance, independently of all other examples, of what examples "
+    "say and, where it draws anew, of other epochs; so batches vary and may be empty. Shuffled data that are cut into "
+    "batches have one step of each epoch for every example, too, and are not this: claim shuffle.",
     _made_bins,
     (BINS,),
     problems=_whole_rounds("an epoch", lambda given: 1),
@@ -186,6 +189,8 @@ BALLS_IN_BINS = Choice(
 RANDOM_ALLOCATION = Choice(
     RandomAllocation.kind,
     "--times of the steps of each round, times/q, for every example",
+    "Every choice of so many steps has the same chance, independently of all other examples, of other rounds and of "
+    "what examples say; so batches vary and may be empty.",
     _made_allocation,
     (TIMES,),
     problems=_whole_rounds("a round", lambda given: given.whole("times")),

@@ -37,7 +37,11 @@ class CyclicPoisson:
 
     @property
     def assumption(self) -> str:
-        own = "each in a group of its own draw, which is no secret" if self.assignment == "own" else "grouped by place"
+        own = (
+            "each in a group of its own fair draw, which is no secret"
+            if self.assignment == "own"
+            else "grouped by place"
+        )
         return f"Poisson sampling in {self.groups} groups by turns, {own}"
 
     def expected_batch(self, examples: int) -> float:
@@ -81,6 +85,9 @@ def _too_large(given: SchemeSettings) -> list[str]:
 CYCLIC_POISSON = Choice(
     CyclicPoisson.kind,
     "groups by turns, Poisson sampling inside a group (--q is the rate there)",
+    "Step t draws from group t mod --groups alone, each of its examples by a coin as under Poisson sampling. By place: "
+    "no example moves another to a group. A draw of its own: every group has the same chance, independently of all "
+    "other examples and of what examples say.",
     _made,
     (
         Option("groups", "the number of groups that take turns"),

@@ -70,6 +70,8 @@ def _not_whole(given: SchemeSettings) -> list[str]:
 FIXED_SIZE = Choice(
     FixedSize.kind,
     "so many of n without replacement",
+    "At every step every subset of that size has the same chance, independently of all other steps and of what "
+    "examples say. Under add-remove n is that of the larger of the two data sets.",
     _made,
     problems=_not_whole,
     needs_examples="batches of a fixed size are drawn from n examples",

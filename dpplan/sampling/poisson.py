@@ -69,7 +69,18 @@ def _not_everything(given: SchemeSettings) -> list[str]:
     return problems.found
 
 
-POISSON = Choice(Poisson.kind, "every example by a coin of its own (when nothing is said)", _made)
+POISSON = Choice(
+    Poisson.kind,
+    "every example by a coin of its own (when nothing is said)",
+    "At every step an example joins with chance q, independently of all other examples, of all other steps and of what "
+    "examples say.",
+    _made,
+)
 FULL_BATCH = Choice(
-    "full-batch", "every example in every batch", _made, problems=_not_everything, only_rate=Fraction(1)
+    "full-batch",
+    "every example in every batch",
+    "Nothing is drawn.",
+    _made,
+    problems=_not_everything,
+    only_rate=Fraction(1),
 )

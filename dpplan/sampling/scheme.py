@@ -130,16 +130,18 @@ def _steps(epochs: Fraction, rate: Fraction, options: Options) -> int:
 class Choice:
     """A scheme as it is asked for: --sampling NAME with its own options.
 
-    words: for help, a phrase. make: the scheme, from what was said, `rate` included. problems: what contradicts itself
-    in what was said, once every number is in its range. rate: q, from batch / n. steps: of so many epochs at this q,
-    rounded up: fewer would run, and account for, less than what was asked. rate_words, steps_words: both computations,
-    with {batch}, {n} and the options in the one, {epochs}, {per_epoch} (1 / q) and the options in the other; without
-    steps_words they are epochs × n / batch. needs_examples: why n is needed, "" where it
-    is not. only_rate: the one q there is, where there is but one.
+    words: for help, a phrase. law: how exactly a batch is drawn, in sentences: what a figure for the scheme rests on.
+    make: the scheme, from what was said, `rate` included. problems: what contradicts itself in what was said, once
+    every number is in its range. rate: q, from batch / n. steps: of so many epochs at this q, rounded up: fewer would
+    run, and account for, less than what was asked. rate_words, steps_words: both computations, with {batch}, {n} and
+    the options in the one, {epochs}, {per_epoch} (1 / q) and the options in the other; without steps_words they are
+    epochs × n / batch. needs_examples: why n is needed, "" where it is not. only_rate: the one q there is, where there
+    is but one.
     """
 
     name: str
     words: str
+    law: str
     make: Callable[[SchemeSettings], Sampling]
     options: tuple[Option, ...] = ()
     problems: Callable[[SchemeSettings], list[str]] = _no_problems

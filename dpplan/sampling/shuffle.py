@@ -70,6 +70,8 @@ def _not_whole(given: SchemeSettings) -> list[str]:
 SHUFFLE = Choice(
     Shuffle.kind,
     "the data in random order, cut into batches",
+    "Every order has the same chance, whatever examples say, and batches are cut by place alone. What is proven from "
+    "above holds of any order that does not depend on what examples say.",
     _made,
     (Option("order", "when the order is drawn, fresh for each epoch or once", ORDERS, "fresh"),),
     problems=_not_whole,

@@ -389,7 +389,7 @@ def test_what_is_no_scheme_is_refused():
 
 def test_a_figure_says_what_it_takes_for_granted():
     assert str(epochs(1.0, 100, 3).assumptions) == (
-        "balls-in-bins over 100 steps, fresh each epoch, add/remove one example"
+        "balls-in-bins over 100 steps, each example by itself, fresh each epoch, add/remove one example"
     )
     assert "the same bins each epoch" in str(epochs(1.0, 100, 3, "same").assumptions)
     found = accounting.epsilon(epochs(1.0, 10, 2), 1e-5)

@@ -26,12 +26,14 @@ def test_the_first_line_of_the_help(dpplan: Run) -> None:
     assert upper - lower <= 2e-3 * upper
     document = json.loads(shown.stdout)
     assert document["plan"]["steps_per_epoch"] == 100 and document["plan"]["bins"] == "fresh"
-    assert document["assumptions"]["sampling"] == "balls-in-bins over 100 steps, fresh each epoch"
+    assert (
+        document["assumptions"]["sampling"] == "balls-in-bins over 100 steps, each example by itself, fresh each epoch"
+    )
 
 
 def test_what_the_interval_rests_on_is_explained(dpplan: Run) -> None:
     said = " ".join(dpplan("epsilon", *TEN, "--bins", "same", "--explain").stdout.split())
-    assert "balls-in-bins over 20 steps, the same bins each epoch, add/remove one example" in said
+    assert "balls-in-bins over 20 steps, each example by itself, the same bins each epoch, add/remove" in said
     assert "2412.16802" in said and "allocations on a lattice of step" in said
 
 

@@ -11,6 +11,7 @@ import pytest
 from dpplan import errors
 from dpplan.accounting.assumptions import CERTIFICATE, KINDS
 from dpplan.render import help as topics
+from dpplan.sampling import CHOICES
 
 Run = Callable[..., CompletedProcess[str]]
 ABADI = ("epsilon", "--sigma", "4", "--q", "0.01", "--steps", "10000", "--delta", "1e-5")
@@ -24,6 +25,9 @@ ASKED = (
     "Replacing one costs more", "person with k rows", "duplicated row", "number of examples",
     "Settings, architecture", "when to stop", "side channels", "How long a step takes", "loss, accuracy", "network",
     "buffer", "chance of δ", "Nothing here is signed", "Laplace",
+    "every subset of that size", "every subset of the cap", "every order", "The n of a group under parallel",
+    "for each example by itself and independently of all others", "stays in the n of its group",
+    "independently of all others and of their number", "dpplan's own too",
     "same protected unit", "noise of exactly its law", "dominating pair", "adaptive composition",
 )  # fmt: skip
 
@@ -44,6 +48,15 @@ def test_the_whole_list_is_printed_once_and_fits_a_screen(dpplan: Run) -> None:
 @pytest.mark.parametrize("asked", ASKED)
 def test_a_hostile_reader_finds_what_he_asks_about(asked: str) -> None:
     assert any(asked in f"{each.name} {each.text} {each.source}" for each in CERTIFICATE), asked
+
+
+def test_the_law_of_every_scheme_is_told(dpplan: Run) -> None:
+    said = " ".join(dpplan("help", "sampling").stdout.split())
+    schemes = json.loads(dpplan("help", "sampling", "--json").stdout)["schemes"]
+    for name, choice in CHOICES.items():
+        assert choice.law.endswith(".") and choice.law == schemes[name]["law"]
+        assert f"--sampling {name}: {choice.words}. {choice.law}" in said
+        assert name == "full-batch" or re.search("same chance|by a coin|with chance q", choice.law), name
 
 
 def test_every_assumption_is_whole_and_of_a_known_kind() -> None:

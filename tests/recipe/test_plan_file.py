@@ -237,7 +237,10 @@ def test_a_record_that_may_change_its_group_is_asked_nothing_of_unknown_reach(tm
     assert plan_file.read(written(tmp_path, text.replace("replace-one", "zero-out"))).names == ("phase 1", "one")
     other = text.replace(", query: {kind: sum, bounds: [100, 101]}", "")
     said = plan_file.read(written(tmp_path, other)).plan.assumptions.sampling
-    assert said.endswith("no example in two groups, the mechanisms of a group as private if one leaves or enters it")
+    assert said.endswith(
+        "no example in two groups, the n of a group public, the mechanisms of a group as private if one leaves or "
+        "enters it"
+    )
 
 
 QUERY = """\

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from dpplan import accounting
-from dpplan.adjacency import DIFFERENT_N, Adjacency
+from dpplan.adjacency import DIFFERENT_N, REPLACE_ONE, Adjacency
 from dpplan.checks import is_number, reaches_one_in, show
 from dpplan.lint.context import LintContext, batch_exceeds_examples, needed_steps
 from dpplan.lint.finding import Remark, Severity, at_least, at_most
@@ -148,7 +148,8 @@ def examples_not_public(run: LintContext) -> Iterator[Remark]:
     What gives n away: a divisor that counts the examples, the length of an epoch or a fixed count of batches, an n that
     is printed, the rate q = batch / n itself, a batch of fixed size or one that is cut, and a held-out share.
 
-    Where neighbours have equally many examples, by replace-one or zero-out, n gives nothing away.
+    Where neighbours have equally many examples, by replace-one or zero-out, n gives nothing away. The n of a group of a
+    plan does under replace-one: the new example may be in another group, so that neighbours differ in the n of both.
 
     A note where options or a plan file give n and a batch, of all data or of a group, in a search or out of it, since
     they do not say whose data these are. A note where n was not given at all: then δ cannot be held against 1/n.
@@ -173,10 +174,12 @@ def examples_not_public(run: LintContext) -> Iterator[Remark]:
 
 def _told_by_plan(run: LintContext, compared: Adjacency) -> Iterator[Remark]:
     """What of a plan is made of n, or of the n of a group, and so tells it. compared: what the claim is for."""
-    if compared.public_size:
+    if compared.public_size and not (compared == REPLACE_ONE and _grouped(run)):
         return
     whole = run.settings.examples
     said = [run.settings, *(each for each in run.said if each is not None), *run.in_trials]
+    if compared.public_size:  # only the n of a group differs between such neighbours
+        said = [each for each in said if each.examples not in (None, whole)]
     said = [each for each in said if each.batch_size is not None and (whole or each.examples) is not None]
     counts = list(dict.fromkeys(whole if each.examples is None else each.examples for each in said))
     if not counts:
@@ -187,15 +190,24 @@ def _told_by_plan(run: LintContext, compared: Adjacency) -> Iterator[Remark]:
     ]
     shown = [f"n={show(n)}{'' if n == whole else ' of a group'}" for n in counts[:_COUNTS]]
     shown += [f"{len(counts) - _COUNTS} more"] if len(counts) > _COUNTS else []
+    differ = (
+        "add-remove differ" if not compared.public_size else "replace-one differ if the new one is in another group"
+    )
     reason = (
         f"{' and '.join(told)} tell{'s' if len(told) == 1 else ''} {' and '.join(shown)}, in which neighbours under "
-        "add-remove differ, and which ε does not cover."
+        f"{differ}, and which ε does not cover."
     )
     fix = (
-        "That is right where n is known anyway or no secret. Else claim --adjacency zero-out or replace-one; dpplan "
-        "help adjacency lists what gives n away."
+        f"That is right where n is known anyway or no secret. Else claim --adjacency zero-out"
+        f"{'' if compared.public_size else ' or replace-one'}; dpplan help adjacency lists what gives n away."
     )
     yield Remark(Severity.NOTE, run.where("examples"), reason, fix)
+
+
+def _grouped(run: LintContext) -> bool:
+    """Whether a phase is for a group alone, one of the trials of a search included."""
+    assert run.plan is not None  # whoever asks has it
+    return any(each.groups or getattr(each.mechanism, "inside", ()) for each in run.plan.phases)
 
 
 def steps_rounded_down(run: LintContext) -> Iterator[Remark]:

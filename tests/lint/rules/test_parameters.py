@@ -9,13 +9,13 @@ import pytest
 from lint_runs import MADE, OWN, found, of_options, of_recipe, only
 
 from dpplan import accounting, lint
-from dpplan.adjacency import ADD_REMOVE, DIFFERENT_N, REPLACE_ONE, ZERO_OUT, Adjacency
+from dpplan.adjacency import ADD_REMOVE, DIFFERENT_N, GROUP_N, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import PlanError
 from dpplan.lint import Severity
 from dpplan.lint.rules import parameters
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Delta, Phase, Plan, Settings, delta_warning, resolve_delta
-from dpplan.recipe import lint_input, parse
+from dpplan.recipe import lint_input, parse, plan_file
 from dpplan.sampling import Poisson
 
 # DP001
@@ -218,6 +218,42 @@ def test_what_of_options_is_made_of_n_tells_it_to_neighbours_that_differ_in_it(
         told in each.message and "--adjacency zero-out or replace-one; dpplan help adjacency" in each.fix
         for each in findings
     )
+
+
+GROUPS = """\
+adjacency: {adjacency}
+n: 60000
+phases:
+  - parallel:
+      - {{name: A, {own}phases: [{{mechanism: {{kind: gaussian, noise_multiplier: 2}},
+          sampling: {{kind: poisson, batch_size: 100}}, epochs: 1}}]}}
+      - {{mechanism: {{kind: gaussian, noise_multiplier: 2}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("adjacency", "own", "told"),
+    [
+        ("add-remove", "n: 10000, ", "neighbours under add-remove differ, and"),
+        ("replace-one", "n: 10000, ", "neighbours under replace-one differ if the new one is in another group, and"),
+        ("replace-one", "", ""),
+        ("zero-out", "n: 10000, ", ""),
+    ],
+)
+def test_the_n_of_a_group_is_told_where_a_record_may_change_its_group(
+    adjacency: str, own: str, told: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(GROUPS.format(adjacency=adjacency, own=own))
+    read = plan_file.read(path)
+    settings = Settings(examples=60_000, adjacency=read.plan.adjacency)
+    run = lint.LintContext(settings=settings, plan=read.plan, delta=Delta(1e-6), said=read.said)
+    findings = found(run, "DP004")
+    assert [each.severity for each in findings] == [Severity.NOTE] * bool(told)
+    assert all("n=10000 of a group, in which " + told in each.message for each in findings)
+    assert all(("zero-out or replace-one" in each.fix) == (adjacency == "add-remove") for each in findings)
+    assert (GROUP_N in read.plan.n_words) and read.plan.n_words.startswith(read.plan.adjacency.n_words)
+    assert ("the n of a group public" in str(read.plan.assumptions)) == (adjacency == "replace-one")
 
 
 # DP005
