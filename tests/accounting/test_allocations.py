@@ -473,4 +473,6 @@ def test_where_roundings_are_a_share_of_delta_the_paths_with_a_large_loss_are_lo
     assert found.relative_width <= WIDTH
     assert 0.6315744310438128 < found.lower < found.upper < 0.6320538994588175
     coarse = other_laws.epsilon_ends(allocated_rounds.balls_in_bins(1.0, 20_000, 200_000), 1e-20, 2e-3)
-    assert (coarse.lower, coarse.upper) == pytest.approx((0.631340223190052, 0.6324612422348791), rel=1e-9)
+    assert coarse.lower <= found.lower < found.upper <= coarse.upper
+    # Of roundings that are a share of delta the processor has a say: two of them differ by 1.3e-9 of an end.
+    assert (coarse.lower, coarse.upper) == pytest.approx((0.631340223190052, 0.6324612422348791), rel=1e-7)
