@@ -12,7 +12,7 @@ from dpplan.checks import Problems, did_you_mean, is_number, reaches_one_in, sho
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.groups import GroupPath, path_problems
 from dpplan.mechanism import BestOfTrials, Correlation, Gaussian, Mechanism, noise_of_run
-from dpplan.plan_assumptions import Assumptions, of_zeroed
+from dpplan.plan_assumptions import Assumptions, of_batches, of_zeroed
 from dpplan.quantities import FIND_IT, RATE_WORDS, swapped
 from dpplan.quick_dataclass import dataclass
 from dpplan.rounding import near_at_most
@@ -117,8 +117,9 @@ class Plan:
     def assumptions(self) -> Assumptions:
         # Each with the search that it is inside of, or itself: what a trial takes for granted, its winner does.
         around = [(each, phase) for phase in self.phases for each in getattr(phase.mechanism, "inside", (phase,))]
-        schemes = sorted({each.sampling.assumption for each, _ in around})
         unit = unit_words(self.privacy_unit, self.max_per_user)
+        who = ((each.mechanism, each.sampling.assumption, each.steps) for each, _ in around)
+        schemes = sorted({of_batches(*each, self.privacy_unit) for each in who})
         grouped = [each for each, phase in around if each.groups or phase.groups]
         disjoint = f", no {self.privacy_unit} in two groups" if grouped else ""
         searched = any(isinstance(each.mechanism, BestOfTrials) for each in self.phases)

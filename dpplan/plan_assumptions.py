@@ -19,8 +19,12 @@ from dpplan.quick_dataclass import dataclass
 AS_GOOD_AS_NONE = "a zeroed record in a batch being as good as none"
 ANSWERS_BY_CHANCE = "a zeroed record answering uniformly at random"
 IN_NO_PARTITION = "a zeroed record being in no partition"
+EVERYBODY = "full batch"  # of a scheme that draws nobody, as all are in
+# Of a declared pattern: batches that are cut from a list move where a record is removed from it.
+WHOEVER_ELSE = "fixed whoever else is in the data"
 # Of these a zeroed record needs no word: it adds zero to a sum, as one that is removed does.
-_SUMS = (Gaussian, TreeAggregation, ToeplitzNoise, BufferedNoise, MatrixNoise)
+_SHARED = (TreeAggregation, ToeplitzNoise, BufferedNoise, MatrixNoise)
+_SUMS = (Gaussian, *_SHARED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,18 @@ class Assumptions:
     def to_json(self) -> dict[str, str]:
         """By name, without what nothing rests on."""
         return {name: words for name, words in dataclasses.asdict(self).items() if words or name != "zeroed"}
+
+
+def of_batches(mechanism: Mechanism, drawn: str, steps: int, unit: str) -> str:
+    """Who is in which step, of a phase of so many: what is said of its scheme, or, where steps share noise and every
+    record could be in every one, what is declared of a record in its place."""
+    if drawn != EVERYBODY or not isinstance(mechanism, _SHARED):
+        return drawn
+    times, apart = mechanism.participations, mechanism.separation
+    if times >= steps and apart == 1:
+        return drawn
+    far = f", at least {apart} apart" if times > 1 and apart > 1 else ""
+    return f"each {unit} in at most {times} step{'s' * (times > 1)}{far}, {WHOEVER_ELSE}"
 
 
 def of_zeroed(releases: Iterable[tuple[Mechanism, bool]]) -> str:

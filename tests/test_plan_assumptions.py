@@ -19,9 +19,9 @@ from dpplan.mechanism import (
     TreeAggregation,
 )
 from dpplan.plan import Phase, Plan
-from dpplan.plan_assumptions import ANSWERS_BY_CHANCE, AS_GOOD_AS_NONE, IN_NO_PARTITION
+from dpplan.plan_assumptions import ANSWERS_BY_CHANCE, AS_GOOD_AS_NONE, IN_NO_PARTITION, WHOEVER_ELSE
 from dpplan.render import help_mechanisms, help_schemes, to_json
-from dpplan.sampling import FixedSize, Poisson
+from dpplan.sampling import CyclicPoisson, FixedSize, Poisson
 
 FULL, DRAWN = Poisson(1.0), Poisson(0.1)
 ANSWER = Phase(RandomizedResponse(0.7, 7), FULL, 1)
@@ -97,3 +97,28 @@ def test_the_two_readings_of_a_zeroed_answer_are_as_far_apart_as_is_told() -> No
     kind = RandomizedResponse(0.7274940014770971, 7)
     by_chance, as_a_category = (asked(kind, 1, each, 1e-5).value for each in (ZERO_OUT, REPLACE_ONE))
     assert (round(by_chance, 6), round(as_a_category, 5)) == (0.585226, 0.72746)
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "words"),
+    [
+        (TreeAggregation(4.0, 3, 20), f"each example in at most 3 steps, at least 20 apart, {WHOEVER_ELSE}"),
+        (TreeAggregation(4.0, 1, 20), f"each example in at most 1 step, {WHOEVER_ELSE}"),
+        (ToeplitzNoise(4.0, 2, (), 3), f"each example in at most 3 steps, {WHOEVER_ELSE}"),
+        (ToeplitzNoise(4.0, 2, (), 60), "full batch"),
+        (Gaussian(4.0), "full batch"),
+    ],
+)
+@pytest.mark.parametrize("searched", [False, True])
+def test_a_declared_pattern_is_told_in_place_of_full_batches(mechanism: Mechanism, words: str, searched: bool) -> None:
+    """Batches cut from a list move where a record is removed: nine steps of ten may then move by two."""
+    phase = Phase(mechanism, FULL, 60)
+    plan = Plan((Phase(BestOfTrials("geometric", 10.0, (phase,)), FULL, 1),) if searched else (phase,))
+    assert plan.assumptions.sampling.split(", of a search")[0] == words
+    users = Plan(plan.phases, privacy_unit="user").assumptions.sampling
+    assert users.startswith(words.replace("example", "user"))
+
+
+def test_a_record_of_turns_is_told_by_its_scheme() -> None:
+    turns = Phase(ToeplitzNoise(4.0, 2), CyclicPoisson(0.5, 4, "place"), 60)
+    assert Plan((turns,), adjacency=ZERO_OUT).assumptions.sampling == turns.sampling.assumption

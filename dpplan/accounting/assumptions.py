@@ -47,18 +47,23 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "above only; so, too, where a record is zeroed out. Batches that are cut are a mixture over whether others "
         "fill them, from above. Groups that take turns have the pair of their turns. Shuffled batches have one "
         "Gaussian step an epoch from above, and from below what the largest output of an epoch tells. A user with at "
-        "most K examples has the mixture of N(j, σ²) over how many are drawn. Where each example joins one of T steps, "
-        "it is the mixture of T normal laws whose means are the unit vectors, from N(0, σ²) in T dimensions.",
+        "most K examples has the mixture of N(j, σ²) over how many are drawn. Where each example joins one of T "
+        "steps, it is the mixture of T normal laws whose means are the unit vectors, from N(0, σ²) in T dimensions. "
+        "Steps that share noise are one Gaussian release of C·x, over how far a record moves it, and, where groups "
+        "take turns, one of each turn.",
         "Mironov, Talwar, Zhang 2019, arXiv:1908.10530, Thm 4; Zhu, Dong, Wang 2022, arXiv:2106.08567, Thm 11; Balle, "
         "Barthe, Gaboardi 2018, arXiv:1807.01647, Thm 9; Chua et al. 2024, arXiv:2403.17673; Charles et al. "
-        "2024, arXiv:2407.07737; accounting/pairs",
+        "2024, arXiv:2407.07737; Denisov et al. 2022, arXiv:2202.08312; Choquette-Choo et al. 2022, arXiv:2211.06530, "
+        "and 2023, arXiv:2306.08153; accounting/pairs",
     ),
     Assumption(
         "adaptive composition",
         "theorem",
         "Pairs that dominate each step dominate the whole run, though each step depends on what the earlier ones "
-        "released; so all iterates may be released, and need not be. The noise multiplier, the sample rate and the "
-        "number of steps of each phase do not depend on what was released.",
+        "released; so all iterates may be released, and need not be. All settings of each phase (noise, rate, steps, "
+        "scales, groups, in how many steps a record is, the law of a search) and which phases there are do not depend "
+        "on what was released. Phases run one after the other; only steps and releases with draws and noise of their "
+        "own may take turns.",
         "Zhu, Dong, Wang 2022, arXiv:2106.08567, Thm 10",
     ),
     Assumption(
@@ -138,17 +143,20 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "batches drawn as the figure says",
         "run",
         "By Poisson sampling, if the figure names no other: at every step each example joins the batch by a coin of "
-        "its own with chance exactly q, independently of all "
-        "other examples and steps, and who joined is not released; gaps drawn with the law of such coins are as good. "
-        "What the finite bits of a generator make of q is left out. Another scheme draws by its own law, as "
-        "`dpplan help sampling` says, and its figures name it. Whatever it chooses from has the same chance each, "
-        "whatever examples say: under fixed-size every subset of that size, anew at each step; of a batch that is cut "
-        "every subset of the cap; under balls-in-bins, random-allocation and cyclic-poisson with groups that are drawn "
-        "every step, choice of steps or group, for each example by itself and independently of all others; under "
-        "shuffle every order. Shuffling under a figure for another scheme, and dropping or repeating examples to fill "
-        "a batch, are not covered. "
-        "Of users that are drawn whole, q is their rate; with at most K examples each, no user has more, "
-        "and which are kept does not depend on anything but that user's own.",
+        "its own with chance exactly q, independently of all other examples and steps; gaps drawn with the law of "
+        "such coins are as good. What the finite bits of a generator make of q is left out. Another scheme draws by "
+        "its own law, as `dpplan help sampling` says, and its figures name it. Whatever it chooses from has the same "
+        "chance each, whatever examples say: under fixed-size every subset of that size, anew at each step; of a "
+        "batch that is cut every subset of the cap, anew at each step; under balls-in-bins, random-allocation and "
+        "cyclic-poisson with groups that are drawn every step, choice of steps or group, for each example by itself "
+        "and independently of all others; under shuffle every order. Who joined is not released, whatever the "
+        "scheme, but for the groups that take turns. Where a plan declares participations and separation in place of "
+        "a scheme, each record is in at most so many steps, so far apart, and who is in which step is fixed whatever "
+        "examples say and whoever else is there: batches that are cut from a list, in order or shuffled, move where "
+        "a record is removed, and are not covered under add-remove. Shuffling under a figure for another scheme, and "
+        "dropping or repeating examples to fill a batch, are not covered. Of users that are drawn whole, q is their "
+        "rate; with at most K examples each, no user has more, and which are kept does not depend on anything but "
+        "that user's own.",
         "`dpplan train` does it and tests its batch sizes; `dpplan check --loader` tells of others",
     ),
     Assumption(
@@ -156,7 +164,9 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "run",
         "An example adds to the sum a vector of L2 norm at most the clip norm C, one for all its views, and changes "
         "nothing else of the step: not the gradient of another example, not a buffer, not the divisor (which is q·n "
-        "with the public n), not whether the step fails. A gradient that is not finite adds nothing. The norm is "
+        "with the public n), not whether the step fails or is left out: an empty batch is a step like others, with its "
+        "noise. Where steps share noise, C is one number for the whole phase: a clip norm, or a weight before noise is "
+        "added, that changes from step to step is not covered. A gradient that is not finite adds nothing. The norm is "
         "that of the sum as it is computed, rounding included.",
         "`dpplan train` keeps examples apart or tests that they are, and clips with a margin for the rounding that it "
         "finds where it runs (isolation and arithmetic in its report); elsewhere it is the user's to show. A model "
@@ -176,7 +186,8 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "run",
         "A release that a plan names beside DP-SGD (Laplace, geometric, randomized response, a choice, a stated "
         "(ε, δ), μ or curve) is private as the plan says: with its sensitivity, for the same neighbours and the same "
-        "protected unit as all other phases, on the same data, and with noise of exactly its law. A floating-point "
+        "protected unit as all other phases, on the same data, and with noise of exactly its law, drawn anew for each "
+        "release, each number in it and each record that answers, independently of all others. A floating-point "
         "Laplace sampler has not (Mironov 2012). Nothing of it is run or tested here. Of a search (repeat) the number "
         "of trials is drawn by the law that is stated, without a look at the data; each trial, its setting included, "
         "is drawn anew and by itself, independently of all others and of their number; and the best is released by a "

@@ -34,7 +34,9 @@ answers where no accountant is named.
 
 - above-threshold: threshold_scale and query_scale, of the Laplace noise in units of how far a record moves a query,
 answers (1), and queries (any, or monotone): the sparse vector technique, from above by its epsilon, 1/threshold_scale +
-2·answers/query_scale, or half the second where queries are monotone (not under replace-one).
+2·answers/query_scale, or half the second where queries are monotone (not under replace-one). The noise of the threshold
+is drawn once and kept for all answers, that of a query anew for each; only above or below is told, and no noisy value;
+after so many answers of above it stops. Queries are monotone where a record moves all of the stream in one direction.
 
 - thresholded-counts: noise_scale, threshold, partitions (1), and noise (gaussian, or laplace): noisy counts of which
 the large are released with their names, such as a vocabulary. One record adds at most 1 to each of so many counts.
@@ -42,8 +44,10 @@ Between what the noise costs and that with the chance of a name that only the re
 partition.
 
 - tree: noise_multiplier, participations (1) and separation (1): DP-FTRL. steps is the length of the run, in which a
-record takes part so often, so many steps apart. One Gaussian release, exact where the sensitivity is, else from above.
-With shuffle and order: once a record's steps follow from the scheme.
+record takes part so often at most, so many steps apart at least. Who is in which step is fixed whatever examples say
+and whoever else is in the data: batches cut from a list move where a record is removed, and are not covered under
+add-remove. One Gaussian release, exact where the sensitivity is, else from above. With shuffle and order: once a
+record's steps follow from the scheme.
 
 - toeplitz: noise_multiplier, participations and separation as of a tree, and bands, of the square root of prefix sums,
 or coefficients: of a strategy C whose noisy C·x is released (banded matrix factorisation). With cyclic-poisson and as
@@ -66,7 +70,8 @@ of it is no upper bound. What that Gaussian would cost is the estimate of --acco
 and above the last nothing is known.
 
 Under Poisson sampling, with add-remove or zero-out: gaussian, laplace, discrete-laplace, discrete-gaussian on one
-number, epsilon-delta, gdp, exponential, noisy-max and permute-and-flip, by what sampling makes of their laws. With
+number, epsilon-delta, gdp, exponential, noisy-max, permute-and-flip and above-threshold (one batch for the whole
+stream), by what sampling makes of their laws. With
 zero-out that holds of what cannot tell a zeroed record in a batch from none, as a sum cannot; what counts or names the
 records that were drawn can, and sampling does not help it. A stated rho or curve is for whole releases: state
 the curve of the sampled one.

@@ -12,9 +12,9 @@ Left out, noise is drawn anew for each step. The figure is that of the whole run
 made of: a run releases x + w with C·w independent noise, which tells no more than C·x + z does (Denisov et al. 2022,
 arXiv:2202.08312).
 
-- noise_multiplier: standard deviation of the independent noise z over the clip norm. One example moves C·x by more than
-a clip norm, by its columns of C: that is what the solved multiplier is larger for. Do not compare multipliers between
-kinds of noise; compare ε.
+- noise_multiplier: standard deviation of the independent noise z over the clip norm, which is the same at all steps.
+One example moves C·x by more than a clip norm, by its columns of C: that is what the solved multiplier is larger for.
+Do not compare multipliers between kinds of noise; compare ε.
 
 - banded (DP-BandMF): C has so many bands of the square root of the matrix of prefix sums, 1, 1/2, 3/8, ... The memory
 is one vector for each band but one. One band is independent noise.

@@ -160,7 +160,7 @@ def adjacency_content() -> Object:
 USERS = (
     "A figure for one example says little of a person who gave many. Say who is protected:",
     "--unit example (when nothing is said): one example.",
-    "--unit user: users are drawn and clipped whole; q is the rate of users, n and batch count users.",
+    "--unit user: users are drawn and clipped whole; q is the rate of users, n, batch and cap count users.",
     "--unit user --max-per-user K: examples are drawn one by one at rate q, no user has more than K, and each is "
     "clipped by itself. Exact under Poisson sampling with add-remove or zero-out; no pair is known "
     "where a user is replaced.",

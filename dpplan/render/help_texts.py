@@ -43,10 +43,10 @@ The figures of a plan, as they are called in code, formulas and options:
 
 {quantities}
 
-σ is the standard deviation of the noise on the summed clipped gradients, divided by the clip norm. It is not that
-of the noise on the mean gradient, so the batch plays no part in it, and the clip norm does not change ε. ε counts
-nats: an ε of 1 is a factor of e = 2.718. The privacy unit is one example, and not a person who is in several, alone or
-with others (dpplan help users).
+σ is the standard deviation of the noise on the summed clipped gradients, divided by the clip norm. It is not that of
+the noise on the mean gradient, so the batch plays no part in it, and the clip norm does not change ε (where steps share
+noise it is one for all steps). ε counts nats: an ε of 1 is a factor of e = 2.718. The privacy unit is one example, and
+not a person who is in several, alone or with others (dpplan help users).
 
 Numbers may be typed as 60000, 6e4 or 60_000, and q as a fraction, 1/79, which stays exact where epochs become
 steps; δ may be one, 1/60000, and is rounded down. Steps are rounded up: ⌈epochs × n / batch⌉. A δ that is left out is
@@ -308,7 +308,8 @@ With query, a phase says what it asks, and the figure comes with how near the an
 
 kind is count, sum, mean, histogram or quantile (with p and candidates; of exponential and permute-and-flip); bounds are
 what values are clipped to, n is the public number of records of a mean, max_per_user how many of one user's records
-are counted. Under zero-out a zeroed record is in no bin of a histogram. In place of a setting of laplace or gaussian,
+are counted. A record is in one bin of a histogram (of a user, each record that is counted), and under zero-out a zeroed
+one in none. In place of a setting of laplace or gaussian,
 standard_error says how much noise is wanted. The noise that is shown is to be added in full: Laplace of scale
 sensitivity / ε, Gaussian of that standard error. A query is asked of whole users: it adds up with phases that draw and
 clip users whole, and not with max_per_user for the plan.

@@ -43,7 +43,7 @@ _ALL = (
         "shuffle",
         "torch DataLoader(shuffle=True, drop_last=True): a permutation each epoch, cut into full batches",
         "left out",
-        FROM_ABOVE,
+        f"{FROM_ABOVE} at --q 1/⌊n / batch⌋, the steps that its epochs have",
     ),
     Loader("sequential", "shuffle", "no shuffling: the same order each epoch, cut into batches", "kept", FROM_ABOVE),
     Loader("hf-trainer", "shuffle", "Hugging Face Trainer: a seeded permutation each epoch, cut into batches", "kept"),

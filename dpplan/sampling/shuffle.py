@@ -33,7 +33,7 @@ class Shuffle:
     @property
     def assumption(self) -> str:
         order = "shuffled anew each epoch" if self.order == "fresh" else "shuffled once"
-        return f"{order}, batches cut in that order"
+        return f"{order}, cut in that order into {self.steps_per_epoch} batches"
 
     def expected_batch(self, examples: int) -> float:
         return examples / self.steps_per_epoch

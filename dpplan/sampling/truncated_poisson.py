@@ -35,7 +35,7 @@ class TruncatedPoisson:
 
     @property
     def assumption(self) -> str:
-        return f"Poisson sampling of {self.examples}, cut at {self.cap}, all subsets alike"
+        return f"Poisson sampling of {self.examples}, cut at {self.cap}, all subsets alike, anew each step"
 
     def expected_batch(self, examples: int) -> float:
         """The mean of min(K, cap) for K the binomial number that is drawn: cap - Σ_{k < cap} P[K <= k]."""
@@ -73,8 +73,9 @@ def _made(given: SchemeSettings) -> TruncatedPoisson:
 TRUNCATED_POISSON = Choice(
     TruncatedPoisson.kind,
     "Poisson batches, of which at most --cap examples are kept",
-    "Of more than that, every subset of --cap examples is kept with the same chance, whoever is in it and whatever "
-    "examples say. A loader that keeps the first of them never leaves out the first record: it is not this.",
+    "Of more than that, every subset of --cap examples is kept with the same chance, drawn anew at each step and "
+    "independently of all others, whoever is in it and whatever examples say. A loader that keeps the first of them, "
+    "or goes by an order that it keeps from step to step, never leaves out some records: it is not this.",
     _made,
     (Option("cap", "the most examples of a batch"),),
     needs_examples="how often a batch is cut depends on it",

@@ -1,5 +1,6 @@
 """One figure of a file, and what it was computed under: what it claims, if it holds what its guarantee promises."""
 
+import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
@@ -7,6 +8,7 @@ from dpplan.accounting.bound import Quantity
 from dpplan.adjacency import ADD_REMOVE
 from dpplan.checks import Problems
 from dpplan.plan import Plan
+from dpplan.plan_assumptions import WHOEVER_ELSE
 from dpplan.sampling import Poisson
 from dpplan.units import unit_words
 from dpplan.verify import allowed_report_values, json_fields
@@ -17,7 +19,14 @@ from dpplan.verify.recorded_claim import RecordedClaim
 _UNIT, _BY_POISSON = "example", ("Poisson sampling", "full batch")
 # Words by which figures for other schemes are told, each of which no figure for Poisson sampling has.
 _OTHERWISE = ("batches of exactly", "cut at", "by turns", "shuffled", "bins", "allocation")
-_SAMPLED = (*_BY_POISSON, *_OTHERWISE)
+_KNOWN = (*_BY_POISSON, *_OTHERWISE)
+_SAMPLED = (*_KNOWN, WHOEVER_ELSE)
+# What later versions say beside the words of earlier ones, whose files say it not: a claim is none the less theirs.
+_SAID_SINCE = (
+    re.compile(", (each example by itself|all subsets alike, anew each step|the n of a group public)"),
+    re.compile("(?<=, )(batches cut in that order|cut in that order into [0-9]+ batches)"),
+    re.compile("(?<=own )fair "),
+)
 # The rule of accounting.bound.Bound: what a figure of each guarantee has to hold, and what it must not.
 _HOLDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType(
     {
@@ -95,15 +104,23 @@ def assumed(problems: Problems, content: Object) -> None:
             problems.add(f"assumptions.{key}={json_fields.shown(told[key])} is not what dpplan accounts for: {value}.")
     if not _sampled(told.get("sampling", _SAMPLED[0])):
         said = json_fields.shown(told["sampling"])
-        problems.add(f"assumptions.sampling={said} is not what dpplan accounts for: {' or '.join(_SAMPLED)}.")
+        problems.add(f"assumptions.sampling={said} is not what dpplan accounts for: {' or '.join(_KNOWN)}.")
 
 
 def _drawn_so(plan: Plan, said: str) -> bool:
     """Whether these words may be of this plan. A full batch is Poisson sampling at rate 1, and may be called either."""
+    if plan.assumptions.sampling in said:
+        return True
     within = (each for phase in plan.phases for each in getattr(phase.mechanism, "inside", (phase,)))
     if all(type(phase.sampling) is Poisson for phase in within):
         return any(words in said for words in _BY_POISSON) and not any(words in said for words in _OTHERWISE)
-    return plan.assumptions.sampling in said
+    return _as_before(plan.assumptions.sampling) in _as_before(said)
+
+
+def _as_before(words: str) -> str:
+    for later in _SAID_SINCE:
+        words = later.sub("", words)
+    return words
 
 
 def _sampled(words: object) -> bool:

@@ -28,6 +28,9 @@ ASKED = (
     "every subset of that size", "every subset of the cap", "every order", "The n of a group under parallel",
     "for each example by itself and independently of all others", "stays in the n of its group",
     "independently of all others and of their number", "dpplan's own too",
+    "every subset of the cap, anew at each step", "declares participations and separation", "whoever else is there",
+    "an empty batch is a step like others", "one number for the whole phase", "drawn anew for each release",
+    "which phases there are", "may take turns",
     "same protected unit", "noise of exactly its law", "dominating pair", "adaptive composition",
 )  # fmt: skip
 
